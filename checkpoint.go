@@ -1,0 +1,128 @@
+package bilevel
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const checkpointMagic = "bilevel checkpoint 1\n"
+
+// identity tells runs apart: a checkpoint of another method, seed or size of problem is refused.
+func identity(p *Problem, m Method, seed uint64) string {
+	d, q := p.Dims()
+	n := 0
+	if p.Inner != nil {
+		n = p.Inner.Samples()
+	} else {
+		n = p.Fixed.Samples()
+	}
+	return fmt.Sprintf("%T%+v d=%d p=%d n=%d m=%d seed=%d", m, m, d, q, n, p.Outer.Samples(), seed)
+}
+
+// state lists the driver's own variables and those of the run.
+func (d *driver) state(s *State) {
+	id := []string{d.id}
+	s.Strings(&id)
+	if s.err != nil {
+		return
+	}
+	if len(id) != 1 || id[0] != d.id {
+		s.Fail(fmt.Errorf("bilevel: the checkpoint is of another run: it has %q, this is %q", id, d.id))
+		return
+	}
+	s.Int64(&d.step)
+	s.Int64((*int64)(&d.elapsed))
+	s.Int64(&d.recorded)
+	s.Float(&d.res.Value)
+	s.Float(&d.res.GradNorm)
+	for _, at := range []*Point{&d.res.Point, &d.res.Last} {
+		s.Floats(&at.Z)
+		s.Floats(&at.X)
+		s.Floats(&at.V)
+	}
+	n := s.length(len(d.res.Trace), 8)
+	if s.err != nil {
+		return
+	}
+	if s.loading {
+		d.res.Trace = make([]Record, n)
+	}
+	for i := range d.res.Trace {
+		r := &d.res.Trace[i]
+		s.Int64(&r.Step)
+		s.Int64((*int64)(&r.Time))
+		for _, c := range []*int64{&r.Counts.ValueF, &r.Counts.ValueG, &r.Counts.GradF, &r.Counts.GradG, &r.Counts.HessG, &r.Counts.CrossG} {
+			s.Int64(c)
+		}
+		s.Float(&r.Value)
+		s.Float(&r.GradNorm)
+		s.Strings(&r.Notes)
+	}
+	d.run.(Stateful).State(s)
+}
+
+func (d *driver) save() error {
+	s := &State{}
+	d.state(s)
+	if s.err != nil {
+		return s.err
+	}
+	sum := sha256.Sum256(s.buf)
+	data := append([]byte(checkpointMagic), sum[:]...)
+	if err := writeAtomic(d.s.Checkpoint, append(data, s.buf...)); err != nil {
+		return fmt.Errorf("bilevel: saving the checkpoint: %w", err)
+	}
+	return nil
+}
+
+func (d *driver) load() error {
+	data, err := os.ReadFile(d.s.Checkpoint)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("bilevel: reading the checkpoint: %w", err)
+	}
+	rest, ok := bytes.CutPrefix(data, []byte(checkpointMagic))
+	if !ok || len(rest) < sha256.Size {
+		return fmt.Errorf("bilevel: %s is no checkpoint of this version", d.s.Checkpoint)
+	}
+	if sum := sha256.Sum256(rest[sha256.Size:]); !bytes.Equal(sum[:], rest[:sha256.Size]) {
+		return fmt.Errorf("bilevel: the checkpoint %s is damaged: its checksum does not fit", d.s.Checkpoint)
+	}
+	s := &State{buf: rest[sha256.Size:], loading: true}
+	d.state(s)
+	if s.err == nil && len(s.buf) > 0 {
+		s.Fail(fmt.Errorf("bilevel: %d bytes behind the end of the checkpoint", len(s.buf)))
+	}
+	if s.err != nil {
+		return fmt.Errorf("%s: %w", d.s.Checkpoint, s.err)
+	}
+	return nil
+}
+
+// writeAtomic writes data to path so that a reader, or a crash, finds the old file or the new one.
+func writeAtomic(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+

@@ -1,0 +1,186 @@
+package bilevel
+
+import (
+	"encoding"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// State carries a run's variables to or from a checkpoint; see [Stateful]. Its methods write the variable
+// when the run is being saved and set it when the run is being restored.
+type State struct {
+	buf     []byte
+	loading bool
+	err     error
+}
+
+// Loading says whether variables are being set.
+func (s *State) Loading() bool { return s.loading }
+
+// Fail records the first error of loading.
+func (s *State) Fail(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+var errShort = errors.New("bilevel: the checkpoint ends too early")
+
+// Uint64 carries one unsigned number.
+func (s *State) Uint64(p *uint64) {
+	if !s.loading {
+		s.buf = binary.LittleEndian.AppendUint64(s.buf, *p)
+		return
+	}
+	if s.err != nil {
+		return
+	}
+	if len(s.buf) < 8 {
+		s.Fail(errShort)
+		return
+	}
+	*p = binary.LittleEndian.Uint64(s.buf)
+	s.buf = s.buf[8:]
+}
+
+// Int64 carries one integer.
+func (s *State) Int64(p *int64) {
+	u := uint64(*p)
+	s.Uint64(&u)
+	*p = int64(u)
+}
+
+// Int carries one integer.
+func (s *State) Int(p *int) {
+	u := uint64(*p)
+	s.Uint64(&u)
+	*p = int(u)
+}
+
+// Bool carries one truth value.
+func (s *State) Bool(p *bool) {
+	u := uint64(0)
+	if *p {
+		u = 1
+	}
+	s.Uint64(&u)
+	*p = u != 0
+}
+
+// Float carries one number, bit for bit.
+func (s *State) Float(p *float64) {
+	u := math.Float64bits(*p)
+	s.Uint64(&u)
+	*p = math.Float64frombits(u)
+}
+
+// Floats carries a slice. When loading, a slice of the saved length is filled in place and one of another
+// length replaced.
+func (s *State) Floats(p *[]float64) {
+	n := s.length(len(*p), 8)
+	if s.loading {
+		if s.err != nil {
+			return
+		}
+		if len(*p) != n {
+			*p = make([]float64, n)
+		}
+	}
+	for i := range *p {
+		s.Float(&(*p)[i])
+	}
+}
+
+// Fixed carries slices whose length the configuration determines: another saved length is an error.
+func (s *State) Fixed(slices ...[]float64) {
+	for _, f := range slices {
+		n := s.length(len(f), 8)
+		if s.err != nil {
+			return
+		}
+		if n != len(f) {
+			s.Fail(fmt.Errorf("bilevel: the checkpoint has a vector of length %d where this run has %d", n, len(f)))
+			return
+		}
+		for i := range f {
+			s.Float(&f[i])
+		}
+	}
+}
+
+// Ints carries a slice of integers, as Floats does.
+func (s *State) Ints(p *[]int) {
+	n := s.length(len(*p), 8)
+	if s.loading {
+		if s.err != nil {
+			return
+		}
+		if len(*p) != n {
+			*p = make([]int, n)
+		}
+	}
+	for i := range *p {
+		s.Int(&(*p)[i])
+	}
+}
+
+// Strings carries a slice of strings.
+func (s *State) Strings(p *[]string) {
+	n := s.length(len(*p), 8)
+	if s.loading {
+		if s.err != nil {
+			return
+		}
+		*p = make([]string, n)
+	}
+	for i := range *p {
+		b := []byte((*p)[i])
+		s.bytes(&b)
+		(*p)[i] = string(b)
+	}
+}
+
+// Binary carries anything with its own encoding, such as a *rand.PCG.
+func (s *State) Binary(p interface {
+	encoding.BinaryMarshaler
+	encoding.BinaryUnmarshaler
+}) {
+	var b []byte
+	if !s.loading {
+		var err error
+		if b, err = p.MarshalBinary(); err != nil {
+			s.Fail(err)
+			return
+		}
+	}
+	s.bytes(&b)
+	if s.loading && s.err == nil {
+		if err := p.UnmarshalBinary(b); err != nil {
+			s.Fail(err)
+		}
+	}
+}
+
+func (s *State) bytes(p *[]byte) {
+	n := s.length(len(*p), 1)
+	if !s.loading {
+		s.buf = append(s.buf, *p...)
+		return
+	}
+	if s.err != nil {
+		return
+	}
+	*p = append([]byte(nil), s.buf[:n]...)
+	s.buf = s.buf[n:]
+}
+
+// length carries a length and, when loading, makes sure that so many elements can follow.
+func (s *State) length(n, size int) int {
+	s.Int(&n)
+	if s.loading && s.err == nil && (n < 0 || n > len(s.buf)/size) {
+		s.Fail(errShort)
+	}
+	return n
+}

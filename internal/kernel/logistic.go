@@ -1,0 +1,78 @@
+package kernel
+
+// LogisticProducts computes the gradient at z and the Hessian-vector product
+// with v of the logistic loss over the rows a_i of a with labels y_i = ±1:
+//
+//	t_i = <a_i, z>    s_i = <a_i, v>
+//	dz  = -w Σ_i y_i σ(-y_i t_i) a_i
+//	hv  =  w Σ_i σ(y_i t_i) σ(-y_i t_i) s_i a_i
+//
+// len(y) is the number of rows and d = len(dz) = len(hv) = len(z) = len(v).
+// dz and hv are overwritten. The rows are read from memory once.
+func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w float64) {
+	if len(dz) != len(z) || len(hv) != len(z) || len(v) != len(z) {
+		panic(badLength)
+	}
+	checkRows(a, stride, len(z), len(y))
+	logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
+}
+
+// LogisticGrad computes the gradient part of LogisticProducts:
+//
+//	dz = -w Σ_i y_i σ(-y_i <a_i, z>) a_i
+//
+// len(y) is the number of rows and d = len(dz) = len(z). dz is overwritten.
+func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64) {
+	if len(dz) != len(z) {
+		panic(badLength)
+	}
+	checkRows(a, stride, len(z), len(y))
+	logisticGradPlain(dz, a, stride, y, z, w)
+}
+
+// LogisticValueGrad returns the logistic loss
+//
+//	w Σ_i log(1 + e^{-y_i <a_i, z>})
+//
+// and stores its gradient in dz, or with add adds it to dz. With a nil dz it
+// computes the loss only. len(y) is the number of rows and d = len(z), also
+// the length of dz. The rows are read from memory once.
+func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, add bool) (loss float64) {
+	if dz != nil && len(dz) != len(z) {
+		panic(badLength)
+	}
+	checkRows(a, stride, len(z), len(y))
+	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
+}
+
+// LogisticLink turns scores into the coefficients of LogisticProducts:
+//
+//	cg_i = -y_i σ(-y_i t_i)
+//	ch_i = σ(y_i t_i) σ(-y_i t_i) s_i
+//
+// The lengths are equal, except that ch and s may both be nil. cg may be t and
+// ch may be s.
+func LogisticLink(cg, ch, t, s, y []float64) {
+	if len(cg) != len(y) || len(t) != len(y) || len(ch) != len(s) || ch != nil && len(ch) != len(y) {
+		panic(badLength)
+	}
+	logisticLinkPlain(cg, ch, t, s, y)
+}
+
+// LogisticLoss returns Σ_i log(1 + e^{-y_i t_i}). Large margins neither
+// overflow nor lose the value. The lengths are equal.
+func LogisticLoss(t, y []float64) float64 {
+	if len(t) != len(y) {
+		panic(badLength)
+	}
+	return logisticLossPlain(t, y)
+}
+
+// LogisticLossLink returns LogisticLoss and sets cg_i = -y_i σ(-y_i t_i). The
+// lengths are equal; cg may be t.
+func LogisticLossLink(cg, t, y []float64) float64 {
+	if len(cg) != len(y) || len(t) != len(y) {
+		panic(badLength)
+	}
+	return logisticLossLinkPlain(cg, t, y)
+}

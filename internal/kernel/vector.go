@@ -1,0 +1,69 @@
+package kernel
+
+// Dot returns Σ x_i y_i. The lengths are equal.
+func Dot(x, y []float64) float64 {
+	if len(x) != len(y) {
+		panic(badLength)
+	}
+	return dotPlain(x, y)
+}
+
+// Axpy adds a x to y:
+//
+//	y += a x
+//
+// The lengths are equal; y may be x.
+func Axpy(a float64, x, y []float64) {
+	if len(x) != len(y) {
+		panic(badLength)
+	}
+	axpyPlain(a, x, y)
+}
+
+// Axpy2 adds a multiple of a sum of two vectors to y:
+//
+//	y += a (x1 + x2)
+//
+// The lengths are equal; y may be x1 or x2.
+func Axpy2(a float64, x1, x2, y []float64) {
+	if len(x1) != len(y) || len(x2) != len(y) {
+		panic(badLength)
+	}
+	axpy2Plain(a, x1, x2, y)
+}
+
+// Scale multiplies x by a.
+func Scale(a float64, x []float64) {
+	scalePlain(a, x)
+}
+
+// SagaStep moves y along a variance-reduced direction and then updates the
+// average of the stored gradients, of which delta is the change of one:
+//
+//	y   -= rho (c delta + avg)
+//	avg += w delta
+//
+// The lengths are equal and the vectors do not overlap. One pass instead of
+// three: five loads and stores an element.
+func SagaStep(y, avg, delta []float64, rho, c, w float64) {
+	if len(avg) != len(y) || len(delta) != len(y) {
+		panic(badLength)
+	}
+	sagaStepPlain(y, avg, delta, rho, c, w)
+}
+
+// SwapDiff replaces a stored vector by its next value and leaves the change:
+//
+//	mem, next = next, next - mem
+//
+// The lengths are equal and the vectors do not overlap.
+func SwapDiff(mem, next []float64) {
+	if len(mem) != len(next) {
+		panic(badLength)
+	}
+	swapDiffPlain(mem, next)
+}
+
+// Prefetch asks for the cache lines of p. It is a hint and changes no value.
+func Prefetch(p []float64) {
+}

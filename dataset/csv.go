@@ -1,0 +1,151 @@
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// readCSV reads RFC 4180 text with a header: commas for "csv" (semicolons or bars if the header has those
+// and no comma), tabs for "tsv". Empty lines are passed over. A column is numeric if all its cells are
+// finite decimal numbers, and categorical otherwise.
+func readCSV(in *input, format string, o Options) (*Set, error) {
+	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
+		in.Discard(3)
+	}
+	head, _ := in.Peek(1 << 15)
+	if err := checkText(in.name, head); err != nil {
+		return nil, err
+	}
+	r := csv.NewReader(in.Reader)
+	r.ReuseRecord = true
+	r.FieldsPerRecord = -1 // checked here, for a better message
+	r.Comma = '\t'
+	if format == "csv" {
+		r.Comma = delimiter(head)
+	}
+	first, err := r.Read()
+	if err != nil {
+		return nil, csvError(in.name, err)
+	}
+	line := func() int { l, _ := r.FieldPos(0); return l }
+	names := make([]string, len(first))
+	var pending []string
+	pendingLine := line()
+	if o.NoHeader {
+		s := Schema{}
+		for j := range names {
+			names[j] = s.unnamed(j)
+		}
+		pending = first
+	} else if names, err = header(in.name, pendingLine, first); err != nil {
+		return nil, err
+	}
+	t, err := newTable(in.name, pendingLine, names, format, o)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		cells := pending
+		pending = nil
+		if cells == nil {
+			if cells, err = r.Read(); err == io.EOF {
+				break
+			} else if err != nil {
+				return nil, csvError(in.name, err)
+			}
+		}
+		l := line()
+		if len(cells) != len(names) {
+			return nil, &Error{File: in.name, Line: l, Hint: "quote cells that hold the delimiter, and fill in cells that are missing",
+				Err: fmt.Errorf("the row has %d cells where the header has %d", len(cells), len(names))}
+		}
+		for j, cell := range cells {
+			if err := t.columns[j].text(cell, l); err != nil {
+				return nil, err
+			}
+		}
+		t.n++
+	}
+	return t.set(o)
+}
+
+// delimiter is the one of comma, semicolon, tab and bar that the header has most of, outside quotes.
+func delimiter(head []byte) rune {
+	if i := bytes.IndexByte(head, '\n'); i >= 0 {
+		head = head[:i]
+	}
+	count := make(map[rune]int)
+	quoted := false
+	for _, c := range string(head) {
+		if c == '"' {
+			quoted = !quoted
+		}
+		if !quoted {
+			count[c]++
+		}
+	}
+	best := ','
+	for _, c := range ";\t|" {
+		if count[c] > count[best] {
+			best = c
+		}
+	}
+	return best
+}
+
+// header checks column names; an empty one becomes columnN.
+func header(file string, line int, cells []string) ([]string, error) {
+	names := make([]string, len(cells))
+	at := make(map[string]int)
+	numbers := 0
+	for j, c := range cells {
+		names[j] = strings.TrimSpace(c)
+		if _, ok := parseFloat(c); ok {
+			numbers++
+		}
+		if names[j] == "" {
+			names[j] = "column" + strconv.Itoa(j+1)
+		}
+		if first, ok := at[names[j]]; ok {
+			return nil, &Error{File: file, Line: line, Column: names[j], Hint: "give each column a name of its own",
+				Err: fmt.Errorf("columns %d and %d have the same name", first+1, j+1)}
+		}
+		at[names[j]] = j
+	}
+	if numbers == len(cells) {
+		return nil, &Error{File: file, Line: line, Hint: "put a line with column names at the top", Err: errors.New("the first line is not a header: all its cells are numbers")}
+	}
+	return names, nil
+}
+
+// csvError turns an error of encoding/csv, or of reading, into an *Error.
+func csvError(file string, err error) error {
+	var p *csv.ParseError
+	switch {
+	case err == io.EOF:
+		return noRows(file)
+	case errors.Is(err, bufio.ErrTooLong):
+		return fail(file, "check that it is CSV text", "a line is too long")
+	case errors.As(err, &p):
+		e := &Error{File: file, Line: p.Line, Err: p.Err}
+		switch {
+		case errors.Is(p.Err, csv.ErrQuote):
+			e.Err = fmt.Errorf("a quote is not closed, or has text behind it (byte %d of the line)", p.Column)
+			e.Hint = `write a quote inside a quoted cell as ""`
+			if p.StartLine != p.Line {
+				e.Line = p.StartLine
+			}
+		case errors.Is(p.Err, csv.ErrBareQuote):
+			e.Err = fmt.Errorf("a quote in a cell without quotes (byte %d of the line)", p.Column)
+			e.Hint = `put the cell in quotes and write the quote as ""`
+		}
+		return e
+	}
+	return asError(file, err)
+}

@@ -1,0 +1,260 @@
+// Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
+//
+// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or
+// Zstandard; format and compression are recognised by content. The result is a Set: the features as a
+// matrix of package rows, the target, and names. A Schema says how the columns of a training file became
+// features, and reads a validation or test file into the same ones:
+//
+//	train, err := dataset.Read("train.csv", dataset.Options{})
+//	...
+//	if train.GuessTask() != "ridge" {
+//		err = train.AsClasses()
+//	}
+//	val, err := dataset.Read("val.csv", dataset.Options{Like: train.Schema})
+//
+// Errors that the data's owner can mend are of type *Error: they name file, line, column and remedy.
+package dataset
+
+import (
+	"bytes"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// Set is a table of samples: features, target, names.
+type Set struct {
+	X        rows.Matrix // n × d
+	Y        []float64   // n targets: numbers, or indices into Classes; nil if the file has no label
+	Classes  []string    // class names in order; nil for a numeric target
+	Features []string    // d names; nil for more than 1<<20 features without names, see FeatureName
+	Schema   *Schema     // how the file became features, for reading others the same way
+	Source   string      // file name, for messages
+}
+
+// Dims returns the number of samples n and of features d.
+func (s *Set) Dims() (n, d int) { return s.X.Dims() }
+
+// FeatureName is the name of feature j.
+func (s *Set) FeatureName(j int) string {
+	if s.Features != nil {
+		return s.Features[j]
+	}
+	return s.Schema.unnamed(j)
+}
+
+// Storage is how features are kept.
+type Storage int
+
+const (
+	// AutoStorage is the storage of Options.Like, and otherwise dense if d ≤ 64 or if at least one value
+	// in eight is not zero, else sparse. A dense value costs 8 bytes, a sparse one 12 where it is not
+	// zero, but dense rows are several times faster for each value.
+	AutoStorage Storage = iota
+	Dense
+	Sparse
+)
+
+// Target is what a label column is read as.
+type Target int
+
+const (
+	// AutoTarget is the kind of Options.Like, and otherwise classes for strings and numbers for numbers.
+	AutoTarget Target = iota
+	// NumericTarget makes a label that is not a number an error.
+	NumericTarget
+	// ClassTarget makes classes of numbers too.
+	ClassTarget
+)
+
+// Unseen is what becomes of a level of a categorical column that Options.Like does not have.
+type Unseen int
+
+const (
+	UnseenError Unseen = iota // an error naming file, line, column and level
+	UnseenZero                // 0 for every level
+)
+
+// Options of Read. The zero value reads a labelled file by its content.
+type Options struct {
+	// Format is "libsvm", "csv", "tsv", "npy", "idx" or "parquet"; "" is by content, then by extension.
+	Format string
+
+	// Label is the label column of CSV, TSV and Parquet by name or by 1-based number, of NPY by number.
+	// "" is that of Like; without it the column called label, target, class or y (any case), else the
+	// last column.
+	Label string
+	// Labels is the file of labels that belongs to an IDX or NPY file of features. "" is, for IDX, the
+	// file beside it with labels-idx1 in place of images-idx3, and for NPY the label column.
+	Labels string
+	// NoLabel says that there is no label: every column is a feature, except the label column of Like,
+	// which is left out where it is present.
+	NoLabel bool
+	// OptionalLabel reads a label where there is one: the column named by Label, by Like or by one of the
+	// names above, but not just the last.
+	OptionalLabel bool
+
+	// ZeroBased says that LIBSVM indices start at 0. The default is that of Like, else 1.
+	ZeroBased bool
+	// NoHeader says that the first line of CSV or TSV is data; columns are then called f1, f2, …
+	NoHeader bool
+
+	Storage Storage
+	Target  Target
+
+	// Like is the schema of the set (the training set) whose features and classes this file must have.
+	// Columns are matched by name, in any order; a column too many or too few, a LIBSVM index beyond the
+	// width, an unseen level and an unseen class are errors.
+	Like         *Schema
+	UnseenLevels Unseen
+}
+
+// Read reads the file at path. Of an IDX pair it takes the file of images and finds the labels beside it.
+// Besides the result, memory is bounded by the stored values once more, and less for LIBSVM text.
+// Results do not depend on the number of processors.
+func Read(path string, o Options) (*Set, error) {
+	in, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return read(in, path, o)
+}
+
+// ReadFrom is Read for a stream; name is for messages and for the extension. Parquet is read into memory
+// first. The labels of an IDX or NPY file are those of Options.Labels.
+func ReadFrom(r io.Reader, name string, o Options) (*Set, error) {
+	in, err := openReader(r, name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return read(in, "", o)
+}
+
+// read dispatches on the format; path is "" where the input is not a file.
+func read(in *input, path string, o Options) (*Set, error) {
+	if o.NoLabel && (o.OptionalLabel || o.Label != "" || o.Labels != "") {
+		return nil, fail(in.name, "", "no label and a label are asked for at once")
+	}
+	if o.Like != nil {
+		if err := o.Like.Check(); err != nil {
+			return nil, err
+		}
+	}
+	format := o.Format
+	if format == "" {
+		var err error
+		if format, err = guessFormat(in); err != nil {
+			return nil, err
+		}
+	}
+	var s *Set
+	var err error
+	switch format {
+	case "libsvm":
+		s, err = readLIBSVM(in, o)
+	case "csv", "tsv":
+		s, err = readCSV(in, format, o)
+	default:
+		return nil, fail(in.name, "formats are libsvm, csv, tsv, npy, idx and parquet", "no format is called %q", format)
+	}
+	if err != nil {
+		return nil, asError(in.name, err)
+	}
+	_ = path
+	s.Source = in.name
+	s.Features = s.Schema.Features()
+	return s, nil
+}
+
+// pair matches a LIBSVM line with features: no commas, and each word behind the first is index:value.
+var pair = regexp.MustCompile(`^\s*([^\s,:]+\s+)?((qid|[0-9]+):[^\s,]+\s*)+(#.*)?$`)
+
+// guessFormat is the format by content, then by extension.
+func guessFormat(in *input) (string, error) {
+	head, err := in.Peek(1 << 15)
+	if len(head) == 0 && err != nil {
+		return "", asError(in.name, err)
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("PAR1")):
+		return "parquet", nil
+	case bytes.HasPrefix(head, []byte("\x93NUMPY")):
+		return "npy", nil
+	case isIDX(head):
+		return "idx", nil
+	}
+	if err := checkText(in.name, head); err != nil {
+		return "", err
+	}
+	// The first line with something on it; a line cut off by the buffer's end loses its last word.
+	text := head
+	if err == nil {
+		if i := bytes.LastIndexAny(head, "\n \t,"); i >= 0 {
+			text = head[:i]
+		}
+	}
+	line := ""
+	for l := range strings.Lines(strings.TrimPrefix(string(text), "\xef\xbb\xbf")) {
+		if l = strings.TrimSpace(l); l != "" && l[0] != '#' {
+			line = l
+			break
+		}
+	}
+	if pair.MatchString(line) {
+		return "libsvm", nil
+	}
+	switch strings.ToLower(filepath.Ext(in.base)) {
+	case ".csv":
+		return "csv", nil
+	case ".tsv", ".tab":
+		return "tsv", nil
+	case ".svm", ".libsvm", ".svmlight":
+		return "libsvm", nil
+	}
+	switch {
+	case line == "":
+		return "", fail(in.name, "check how it was written", "there are no rows")
+	case strings.Contains(line, "\t"):
+		return "tsv", nil
+	case strings.ContainsAny(line, ",;"):
+		return "csv", nil
+	}
+	return "", fail(in.name, "name the format: libsvm, csv, tsv, npy, idx or parquet", "the format of a line like %s is not recognised", quote(line))
+}
+
+// checkText is an error if head, the start of a file, is not text.
+func checkText(name string, head []byte) error {
+	hint := "formats are LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or zstd"
+	switch {
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return fail(name, "unpack it and name the file with the data", "is a zip archive")
+	case len(head) > 262 && string(head[257:262]) == "ustar":
+		return fail(name, "unpack it and name the file with the data", "is a tar archive")
+	case bytes.HasPrefix(head, []byte("\x89HDF")):
+		return fail(name, hint, "is an HDF5 file, which is not read")
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return fail(name, "save it as UTF-8", "is text in UTF-16")
+	}
+	for _, c := range head {
+		if c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' || c == 0x7f {
+			return fail(name, hint, "holds binary data (a byte 0x%02x) of no known format", c)
+		}
+	}
+	return nil
+}
+
+// noRows is the error of a file without samples.
+func noRows(file string) error {
+	return fail(file, "check how it was written", "there are no rows")
+}
+
+// tooWide is the error of a file whose number of features is not the model's.
+func tooWide(file string, d, want int) error {
+	return fail(file, "give a file with the features that the model was trained on",
+		"there are %d features where the model has %d", d, want)
+}

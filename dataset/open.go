@@ -1,0 +1,224 @@
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// Magic bytes of the compressions that are read.
+var compressions = []struct {
+	name  string
+	magic string
+	open  func(io.Reader) (io.Reader, func(), error)
+}{
+	{"gzip", "\x1f\x8b", func(r io.Reader) (io.Reader, func(), error) {
+		z, err := gzip.NewReader(r)
+		return z, func() {}, err
+	}},
+	{"bzip2", "BZh", func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }},
+	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, func(), error) {
+		z, err := xz.NewReader(r)
+		return z, func() {}, err
+	}},
+	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, func(), error) {
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}},
+}
+
+// input is a file's content, decompressed.
+type input struct {
+	*bufio.Reader
+	name       string // as the user named it
+	base       string // name without folder and without .gz, .bz2, .xz, .zst
+	compressed string // compression, "" if none
+	close      []func()
+}
+
+// Close releases what the input holds; it may be called more than once.
+func (in *input) Close() {
+	for i := len(in.close) - 1; i >= 0; i-- {
+		in.close[i]()
+	}
+	in.close = nil
+}
+
+// openFile opens the file at path and decompresses it.
+func openFile(path string) (*input, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, &Error{File: path, Err: os.ErrNotExist, Hint: "check the path"}
+		}
+		return nil, &Error{File: path, Err: bare(err)}
+	}
+	if st.IsDir() {
+		return nil, fail(path, "name a file in it", "is a directory")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &Error{File: path, Err: bare(err)}
+	}
+	in, err := openReader(f, path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	in.close = append([]func(){func() { f.Close() }}, in.close...)
+	return in, nil
+}
+
+// bare strips the operation and path that package os puts around an error: the message has the path.
+func bare(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// openReader decompresses r, as its first bytes ask for, in a goroutine of its own.
+func openReader(r io.Reader, name string) (*input, error) {
+	in := &input{name: name, base: filepath.Base(name), Reader: bufio.NewReaderSize(r, 1<<17)}
+	head, err := in.Peek(6)
+	if len(head) == 0 {
+		if err != nil && err != io.EOF {
+			return nil, &Error{File: name, Err: bare(err)}
+		}
+		return nil, fail(name, "check how it was written", "the file is empty")
+	}
+	for _, c := range compressions {
+		if !bytes.HasPrefix(head, []byte(c.magic)) {
+			continue
+		}
+		z, stop, err := c.open(in.Reader)
+		if err != nil {
+			return nil, broken(name, c.name, err)
+		}
+		in.compressed = c.name
+		ahead := newReadAhead(&decompressed{r: z, file: name, kind: c.name})
+		in.close = append(in.close, stop, ahead.stop)
+		in.Reader = bufio.NewReaderSize(ahead, 1<<16)
+		if _, err := in.Peek(1); err != nil {
+			in.Close()
+			if err != io.EOF {
+				return nil, err
+			}
+			return nil, fail(name, "check how it was written", "the %s stream holds no data", c.name)
+		}
+		break
+	}
+	for _, ext := range []string{".gz", ".bz2", ".xz", ".zst", ".zstd"} {
+		if e := filepath.Ext(in.base); strings.EqualFold(e, ext) {
+			in.base = strings.TrimSuffix(in.base, e)
+			break
+		}
+	}
+	return in, nil
+}
+
+// broken is the error of a stream that does not decompress.
+func broken(file, kind string, err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fail(file, "fetch or write the file again", "the %s stream ends early: the file is truncated", kind)
+	}
+	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, err), Hint: "fetch or write the file again"}
+}
+
+// decompressed turns errors of a decompressor into an *Error.
+type decompressed struct {
+	r          io.Reader
+	file, kind string
+}
+
+func (d *decompressed) Read(p []byte) (n int, err error) {
+	n, err = d.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = broken(d.file, d.kind, err)
+	}
+	return n, err
+}
+
+// readAhead reads in a goroutine, a few blocks ahead of its user.
+type readAhead struct {
+	full, free chan []byte
+	quit, done chan struct{}
+	err        error // set before full is closed
+	block      []byte
+	rest       []byte
+}
+
+const (
+	aheadBlocks = 8
+	aheadSize   = 256 << 10
+)
+
+func newReadAhead(r io.Reader) *readAhead {
+	a := &readAhead{full: make(chan []byte, aheadBlocks), free: make(chan []byte, aheadBlocks),
+		quit: make(chan struct{}), done: make(chan struct{})}
+	for range aheadBlocks {
+		a.free <- make([]byte, aheadSize)
+	}
+	go func() {
+		defer close(a.done)
+		defer close(a.full)
+		for {
+			var b []byte
+			select {
+			case b = <-a.free:
+			case <-a.quit:
+				a.err = io.ErrClosedPipe
+				return
+			}
+			n, err := io.ReadFull(r, b[:cap(b)])
+			if n > 0 {
+				a.full <- b[:n] // never blocks: there are as many places as blocks
+			}
+			if err != nil {
+				if err == io.ErrUnexpectedEOF {
+					err = io.EOF // of ReadFull: the end came within a block
+				}
+				a.err = err
+				return
+			}
+		}
+	}()
+	return a
+}
+
+func (a *readAhead) Read(p []byte) (int, error) {
+	for len(a.rest) == 0 {
+		if a.block != nil {
+			a.free <- a.block
+			a.block = nil
+		}
+		b, ok := <-a.full
+		if !ok {
+			return 0, a.err
+		}
+		a.block, a.rest = b, b
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	return n, nil
+}
+
+// stop ends the goroutine and waits for it.
+func (a *readAhead) stop() {
+	close(a.quit)
+	<-a.done
+}

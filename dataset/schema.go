@@ -1,0 +1,176 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Kinds of a raw column.
+const (
+	Numeric     = "numeric"     // one feature
+	Categorical = "categorical" // one feature per level, 1 where the cell is that level and 0 elsewhere
+)
+
+// Column is a column of a table before it became features.
+type Column struct {
+	Name   string   `json:"name"`
+	Kind   string   `json:"kind"`             // Numeric or Categorical
+	Levels []string `json:"levels,omitempty"` // of a categorical column, sorted
+}
+
+// Schema says how a file became features and target, so that another file becomes the same ones:
+// pass it as Options.Like. It is plain data for JSON.
+type Schema struct {
+	Format    string   `json:"format"`               // format of the file that it was made from
+	Columns   []Column `json:"columns,omitempty"`    // feature columns of CSV, TSV and Parquet, in order
+	Width     int      `json:"width"`                // number of features d
+	ZeroBased bool     `json:"zero_based,omitempty"` // LIBSVM: indices start at 0
+	Label     string   `json:"label,omitempty"`      // name of the label column, where columns have names
+	Classes   []string `json:"classes,omitempty"`    // classes in order; nil for a numeric target
+	Sparse    bool     `json:"sparse,omitempty"`     // features are stored as CSR
+}
+
+// Features returns one name per feature: the column's name, "column=level" for a level of a categorical
+// column, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
+// 1<<20 features without names; Set.FeatureName works for those too.
+func (s *Schema) Features() []string {
+	if s.Columns == nil && s.Width > maxNames {
+		return nil
+	}
+	names := make([]string, 0, s.Width)
+	for _, c := range s.Columns {
+		if c.Kind != Categorical {
+			names = append(names, c.Name)
+			continue
+		}
+		for _, l := range c.Levels {
+			names = append(names, c.Name+"="+l)
+		}
+	}
+	if s.Columns == nil {
+		for j := range s.Width {
+			names = append(names, s.unnamed(j))
+		}
+	}
+	return names
+}
+
+// maxNames is the most features without names that get one each.
+const maxNames = 1 << 20
+
+// unnamed is the name of feature j of a format without names.
+func (s *Schema) unnamed(j int) string {
+	if !s.ZeroBased {
+		j++
+	}
+	return "f" + strconv.Itoa(j)
+}
+
+// width is the number of features that the columns make.
+func width(columns []Column) int {
+	d := 0
+	for _, c := range columns {
+		if c.Kind == Categorical {
+			d += len(c.Levels)
+		} else {
+			d++
+		}
+	}
+	return d
+}
+
+// Check reports the first thing that makes a schema unusable, such as one read from a damaged file.
+func (s *Schema) Check() error {
+	if s.Width < 0 || s.Columns != nil && width(s.Columns) != s.Width {
+		return fmt.Errorf("dataset: a schema of %d features has columns that make %d", s.Width, width(s.Columns))
+	}
+	seen := make(map[string]bool)
+	for _, c := range s.Columns {
+		switch {
+		case seen[c.Name]:
+			return fmt.Errorf("dataset: a schema has column %q twice", c.Name)
+		case c.Kind != Numeric && c.Kind != Categorical:
+			return fmt.Errorf("dataset: column %q of a schema is of kind %q, not %q or %q", c.Name, c.Kind, Numeric, Categorical)
+		case c.Kind == Numeric && c.Levels != nil:
+			return fmt.Errorf("dataset: the numeric column %q of a schema has levels", c.Name)
+		}
+		seen[c.Name] = true
+		if d := firstDuplicate(c.Levels); d != "" {
+			return fmt.Errorf("dataset: column %q of a schema has the level %q twice", c.Name, d)
+		}
+	}
+	if d := firstDuplicate(s.Classes); d != "" {
+		return fmt.Errorf("dataset: a schema has the class %q twice", d)
+	}
+	return nil
+}
+
+func firstDuplicate(names []string) string {
+	seen := make(map[string]bool, len(names))
+	for _, n := range names {
+		if seen[n] {
+			return n
+		}
+		seen[n] = true
+	}
+	return ""
+}
+
+// clone is a copy that shares nothing that is written later.
+func (s *Schema) clone() *Schema {
+	c := *s
+	c.Columns = slices.Clone(s.Columns)
+	c.Classes = slices.Clone(s.Classes)
+	return &c
+}
+
+// match finds the schema's columns among the names of a file's columns, in any order: of[k] is the place
+// in names of Columns[k]. label is the place of the label column, which is left out, or -1; line is for
+// messages. A column too many or too few is an error that names the first place where the lists differ.
+func (s *Schema) match(file string, line int, names []string, label int) (of []int, err error) {
+	at := make(map[string]int, len(names))
+	for i, n := range names {
+		if i != label {
+			at[n] = i
+		}
+	}
+	of = make([]int, len(s.Columns))
+	missing := -1
+	for k, c := range s.Columns {
+		i, ok := at[c.Name]
+		if !ok {
+			if missing < 0 {
+				missing = k
+			}
+			continue
+		}
+		of[k] = i
+		delete(at, c.Name)
+	}
+	if missing < 0 && len(at) == 0 {
+		return of, nil
+	}
+	// Name the first place where the two lists differ.
+	var have []int // file columns without the label
+	for i := range names {
+		if i != label {
+			have = append(have, i)
+		}
+	}
+	const hint = "give a file with the columns that the model was trained on"
+	for k := range max(len(have), len(s.Columns)) {
+		switch {
+		case k >= len(have):
+			return nil, &Error{File: file, Line: line, Hint: hint, Err: fmt.Errorf("there are %d feature columns where the model has %d: %q is absent",
+				len(have), len(s.Columns), s.Columns[missing].Name)}
+		case k >= len(s.Columns):
+			return nil, &Error{File: file, Line: line, Hint: hint, Err: fmt.Errorf("column %d is %q where the model has no more columns", have[k]+1, names[have[k]])}
+		}
+		_, isExtra := at[names[have[k]]]
+		if name := names[have[k]]; name != s.Columns[k].Name && (isExtra || k == missing) {
+			return nil, &Error{File: file, Line: line, Hint: hint, Err: fmt.Errorf("column %d is %q where the model has %q", have[k]+1, name, s.Columns[k].Name)}
+		}
+	}
+	panic("dataset: columns differ and do not differ")
+}

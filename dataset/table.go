@@ -1,0 +1,467 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+const (
+	maxLevels = 1000 // most levels of a categorical column: beyond it, it is an identifier
+	blockRows = 4096 // rows of a column kept in one slice
+)
+
+// tableColumn is one column while a table is read. It is numeric until a cell is no number; from then on
+// its values are codes of levels, and the numbers before become levels by their shortest form.
+type tableColumn struct {
+	name  string
+	file  string
+	label bool
+	drop  bool // read over
+	n     int
+
+	blocks [][]float64 // blockRows values each but the last
+	text1  string      // the first cell that is no number, and its place
+	line1  int
+	// Cells like "NA" are a level of a categorical column and an error in a numeric one: which, only the
+	// end of the file tells. Until then they are NaNs that carry an index into words.
+	words    []string
+	missing  int // place of the first such cell; 0 if none
+	missing1 string
+
+	kind   string // Numeric, Categorical, or "" while not known
+	fixed  bool   // kind is that of Options.Like or of the file, and stays
+	levels map[string]int
+	zero   bool // unseen levels are allowed
+	byRow  bool // places are rows, not lines
+}
+
+// place sets line or row of e.
+func (c *tableColumn) place(e *Error, at int) *Error {
+	e.File, e.Column = c.file, c.name
+	if c.byRow {
+		e.Row = at
+	} else {
+		e.Line = at
+	}
+	return e
+}
+
+// unseen is the code of a level that is not in levels, where that is allowed.
+const unseen = -1
+
+// nanWord is a NaN that carries k.
+func nanWord(k int) float64 { return math.Float64frombits(0x7ff8_0000_0000_0000 | uint64(k)) }
+
+func wordOf(v float64) int { return int(math.Float64bits(v) & 0xffff) }
+
+func (c *tableColumn) add(v float64) {
+	if c.n%blockRows == 0 {
+		c.blocks = append(c.blocks, make([]float64, 0, blockRows))
+	}
+	last := &c.blocks[len(c.blocks)-1]
+	*last = append(*last, v)
+	c.n++
+}
+
+// text adds a cell of a text file; at is its line.
+func (c *tableColumn) text(cell string, at int) error {
+	if c.drop {
+		return nil
+	}
+	if c.kind != Categorical {
+		if v, ok := parseFloat(cell); ok {
+			c.add(v)
+			return nil
+		}
+	}
+	cell = strings.TrimSpace(cell)
+	if cell == "" {
+		return c.missingCell(cell, at)
+	}
+	if c.kind == Categorical {
+		return c.level(cell, at)
+	}
+	if isMissing(cell) {
+		if c.fixed {
+			return c.missingCell(cell, at)
+		}
+		if c.missing == 0 {
+			c.missing, c.missing1 = at, strings.Clone(cell)
+		}
+		k := slices.Index(c.words, cell)
+		if k < 0 {
+			k = len(c.words)
+			c.words = append(c.words, strings.Clone(cell))
+		}
+		c.add(nanWord(k))
+		return nil
+	}
+	if c.fixed {
+		if c.label {
+			return c.place(&Error{Err: fmt.Errorf("the label %s is not a number", quote(cell)), Hint: "give a number, or train a model for classes"}, at)
+		}
+		return c.place(&Error{Err: fmt.Errorf("%s is not a number, and the column holds numbers", quote(cell)), Hint: c.numberHint(cell)}, at)
+	}
+	if err := c.categorise(cell, at); err != nil {
+		return err
+	}
+	return c.level(cell, at)
+}
+
+// numberHint is the remedy for a cell that should be a number.
+func (c *tableColumn) numberHint(cell string) string {
+	if v, ok := parseFloat(strings.Replace(cell, ",", ".", 1)); ok {
+		return fmt.Sprintf("write the decimal point as a point: %v", v)
+	}
+	if strings.Contains(cell, ",") {
+		if _, ok := parseFloat(strings.ReplaceAll(cell, ",", "")); ok {
+			return "leave out thousands separators"
+		}
+	}
+	return "fill in a number or leave the row out"
+}
+
+func (c *tableColumn) missingCell(cell string, at int) error {
+	what := "the cell is empty"
+	if cell != "" {
+		what = fmt.Sprintf("the cell %s is missing or not finite", quote(cell))
+	}
+	hint := "fill in a value, or leave out the row or the column"
+	if c.label {
+		what = strings.Replace(what, "cell", "label", 1)
+		hint = "give a label or leave out the row"
+	}
+	return c.place(&Error{Err: errors.New(what), Hint: hint}, at)
+}
+
+// categorise turns a numeric column into a categorical one because of a cell.
+func (c *tableColumn) categorise(cell string, at int) error {
+	c.kind = Categorical
+	c.text1, c.line1 = strings.Clone(cell), at
+	c.levels = make(map[string]int)
+	for _, b := range c.blocks {
+		for i, v := range b {
+			name := ""
+			if math.IsNaN(v) {
+				name = c.words[wordOf(v)]
+			} else {
+				name = formatNumber(v)
+			}
+			k, ok := c.levels[name]
+			if !ok {
+				if k = len(c.levels); k == maxLevels {
+					return c.tooMany()
+				}
+				c.levels[name] = k
+			}
+			b[i] = float64(k)
+		}
+	}
+	return nil
+}
+
+// tooMany is the error of a column with more levels than make sense.
+func (c *tableColumn) tooMany() error {
+	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s", maxLevels, quote(c.text1)),
+		Hint: "it looks like an identifier or free text: leave the column out, or " + c.numberHint(c.text1)}
+	if c.label {
+		e.Err = fmt.Errorf("the label has more than %d different values, of which some are not numbers, such as %s", maxLevels, quote(c.text1))
+		e.Hint = "choose another label column"
+	}
+	return c.place(e, c.line1)
+}
+
+// level adds a cell of a categorical column. A cell that reads as a number is the level of that number's
+// shortest form: 1, 1.0 and 01 are one level.
+func (c *tableColumn) level(cell string, at int) error {
+	name := cell
+	k, ok := c.levels[name]
+	if !ok {
+		if v, isNumber := parseFloat(cell); isNumber {
+			name = formatNumber(v)
+			k, ok = c.levels[name]
+		}
+	}
+	if !ok {
+		switch {
+		case !c.fixed:
+			if k = len(c.levels); k == maxLevels {
+				return c.tooMany()
+			}
+			c.levels[strings.Clone(name)] = k
+		case c.label:
+			return c.place(&Error{Err: fmt.Errorf("the label %s is none of the model's classes %s", quote(cell), listNames(c.names())),
+				Hint: "label it as one of these, or leave the row out"}, at)
+		case c.zero:
+			k = unseen
+		default:
+			return c.place(&Error{Err: fmt.Errorf("the level %s is none of the model's: %s", quote(cell), listNames(c.names())),
+				Hint: "use one of these, leave the row out, or train with rows of this level"}, at)
+		}
+	}
+	c.add(float64(k))
+	return nil
+}
+
+// names are the levels in order of their codes.
+func (c *tableColumn) names() []string {
+	names := make([]string, len(c.levels))
+	for n, k := range c.levels {
+		names[k] = n
+	}
+	return names
+}
+
+// finish settles the kind and sorts the levels.
+func (c *tableColumn) finish() error {
+	if c.drop || c.fixed {
+		return nil
+	}
+	if c.kind != Categorical {
+		c.kind = Numeric
+		if c.missing > 0 {
+			return c.missingCell(c.missing1, c.missing)
+		}
+		return nil
+	}
+	old := c.names()
+	names := slices.Clone(old)
+	sortNames(names)
+	for k, n := range names {
+		c.levels[n] = k
+	}
+	for _, b := range c.blocks {
+		for i, v := range b {
+			b[i] = float64(c.levels[old[int(v)]])
+		}
+	}
+	return nil
+}
+
+// table is a table of columns while it is read.
+type table struct {
+	file    string
+	format  string
+	columns []*tableColumn
+	label   int   // place of the label, -1 if there is none
+	of      []int // places of the feature columns, in the order of features
+	n       int
+}
+
+// labelNames are the names that mark a label column.
+var labelNames = []string{"label", "target", "class", "y"}
+
+// newTable chooses the label column and, with Options.Like, matches the columns. line is that of the names.
+func newTable(file string, line int, names []string, format string, o Options) (*table, error) {
+	t := &table{file: file, format: format, label: -1}
+	for _, n := range names {
+		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero})
+	}
+	want := o.Label
+	if want == "" && o.Like != nil {
+		want = o.Like.Label
+	}
+	if want != "" {
+		t.label = slices.Index(names, want)
+		if t.label < 0 && o.Label != "" {
+			if k, err := strconv.Atoi(o.Label); err == nil {
+				if k < 1 || k > len(names) {
+					return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no column %d for the label: there are %d", k, len(names)), Hint: "columns: " + listNames(names)}
+				}
+				t.label = k - 1
+			}
+		}
+		if t.label < 0 && !o.NoLabel && !o.OptionalLabel {
+			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no label column %q", want), Hint: "columns: " + listNames(names)}
+		}
+	} else if !o.NoLabel {
+		for _, l := range labelNames {
+			if t.label < 0 {
+				t.label = slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, l) })
+			}
+		}
+		if t.label < 0 && !o.OptionalLabel {
+			t.label = len(names) - 1
+		}
+	}
+	if t.label >= 0 {
+		c := t.columns[t.label]
+		c.label = true
+		switch {
+		case o.NoLabel:
+			c.drop = true
+		case o.Target == NumericTarget:
+			c.kind, c.fixed = Numeric, true
+		case o.Like != nil && o.Like.Classes != nil:
+			c.kind, c.fixed = Categorical, true
+			c.levels = make(map[string]int)
+			for k, n := range o.Like.Classes {
+				c.levels[n] = k
+			}
+		case o.Like != nil && o.Target == AutoTarget:
+			c.kind, c.fixed = Numeric, true
+		}
+	}
+	switch {
+	case o.Like != nil && o.Like.Columns != nil:
+		var err error
+		if t.of, err = o.Like.match(file, line, names, t.label); err != nil {
+			return nil, err
+		}
+		for k, j := range t.of {
+			c := t.columns[j]
+			c.fixed, c.kind = true, o.Like.Columns[k].Kind
+			if c.kind == Categorical {
+				c.levels = make(map[string]int)
+				for l, n := range o.Like.Columns[k].Levels {
+					c.levels[n] = l
+				}
+			}
+		}
+	default:
+		for j := range names {
+			if j != t.label {
+				t.of = append(t.of, j)
+			}
+		}
+		if o.Like != nil { // of a format without names: all columns are numbers
+			if len(t.of) != o.Like.Width {
+				return nil, tooWide(file, len(t.of), o.Like.Width)
+			}
+			for _, j := range t.of {
+				t.columns[j].kind, t.columns[j].fixed = Numeric, true
+			}
+		}
+	}
+	if len(t.of) == 0 {
+		return nil, &Error{File: file, Line: line, Err: errors.New("there is no feature column besides the label"), Hint: "check the delimiter and the label column"}
+	}
+	return t, nil
+}
+
+// set makes a set of the table, whose blocks it gives up.
+func (t *table) set(o Options) (*Set, error) {
+	if t.n == 0 {
+		return nil, noRows(t.file)
+	}
+	for _, c := range t.columns {
+		if err := c.finish(); err != nil {
+			return nil, err
+		}
+	}
+	s := &Set{Schema: &Schema{Format: t.format}}
+	if o.Like != nil {
+		s.Schema = o.Like.clone()
+	} else {
+		for _, j := range t.of {
+			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind}
+			if c.Kind == Categorical {
+				c.Levels = t.columns[j].names()
+			}
+			s.Schema.Columns = append(s.Schema.Columns, c)
+		}
+		s.Schema.Width = width(s.Schema.Columns)
+		if t.label >= 0 {
+			s.Schema.Label = t.columns[t.label].name
+		}
+	}
+	nnz := 0
+	for _, j := range t.of {
+		for _, b := range t.columns[j].blocks {
+			for _, v := range b {
+				if v != 0 || t.columns[j].kind == Categorical {
+					nnz++
+				}
+			}
+		}
+	}
+	d := s.Schema.Width
+	s.Schema.Sparse = o.sparse(t.n, d, nnz)
+	if s.Schema.Sparse {
+		s.X = t.csr(d, nnz)
+	} else {
+		s.X = t.dense(d)
+	}
+	if t.label >= 0 && !t.columns[t.label].drop {
+		c := t.columns[t.label]
+		s.Y = make([]float64, 0, t.n)
+		for _, b := range c.blocks {
+			s.Y = append(s.Y, b...)
+		}
+		if c.kind == Categorical {
+			if o.Like != nil && o.Like.Classes != nil {
+				s.Classes = s.Schema.Classes
+			} else {
+				s.setClasses(c.names())
+			}
+		} else if o.Target == ClassTarget {
+			if err := s.AsClasses(); err != nil {
+				return nil, asError(t.file, err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// dense puts the feature columns into a row-major matrix.
+func (t *table) dense(d int) *rows.Dense {
+	m := rows.NewDense(t.n, d)
+	for b := 0; b*blockRows < t.n; b++ {
+		first := 0 // feature
+		for _, j := range t.of {
+			c := t.columns[j]
+			at := b * blockRows * m.Stride
+			if c.kind == Categorical {
+				for _, v := range c.blocks[b] {
+					if v != unseen {
+						m.Data[at+first+int(v)] = 1
+					}
+					at += m.Stride
+				}
+				first += len(c.levels)
+			} else {
+				at += first
+				for _, v := range c.blocks[b] {
+					m.Data[at] = v
+					at += m.Stride
+				}
+				first++
+			}
+			c.blocks[b] = nil
+		}
+	}
+	return m
+}
+
+// csr puts the feature columns into compressed rows.
+func (t *table) csr(d, nnz int) *rows.CSR {
+	m := &rows.CSR{N: t.n, D: d, Ptr: make([]int, 1, t.n+1), Idx: make([]int32, 0, nnz), Val: make([]float64, 0, nnz)}
+	for i := range t.n {
+		first := 0
+		for _, j := range t.of {
+			c := t.columns[j]
+			v := c.blocks[i/blockRows][i%blockRows]
+			if c.kind == Categorical {
+				if v != unseen {
+					m.Idx = append(m.Idx, int32(first+int(v)))
+					m.Val = append(m.Val, 1)
+				}
+				first += len(c.levels)
+				continue
+			}
+			if v != 0 {
+				m.Idx = append(m.Idx, int32(first))
+				m.Val = append(m.Val, v)
+			}
+			first++
+		}
+		m.Ptr = append(m.Ptr, len(m.Idx))
+	}
+	return m
+}

@@ -1,0 +1,141 @@
+package linsolve
+
+import "gonum.org/v1/gonum/floats"
+
+// CG is the method of conjugate gradients for a symmetric positive definite A.
+//
+// It returns the current iterate on convergence, measures the residual against ‖b‖₂ from the first check on,
+// and recomputes the true residual before it says that it has converged; where the recursive residual was too
+// optimistic it restarts from the true one. An operator with a [Preconditioner] is preconditioned by it.
+//
+// Cost: one product with A for each iteration, one for the final residual and one more when the start is not
+// zero. Memory: 3 vectors of length n, 4 with a preconditioner.
+//
+// Hestenes and Stiefel, Methods of conjugate gradients for solving linear systems, 1952, section 3.
+type CG struct {
+	// Steps, where positive, asks for exactly that many iterations: having made them is success whatever
+	// the residual. Fewer are made only if the residual vanishes to rounding.
+	Steps int
+	// MaxIter bounds the iterations towards a tolerance. The default is 10n + 100.
+	MaxIter int
+	// Tol is the tolerance relative to ‖b‖₂ where Solve is given none. The default is 1e-10.
+	Tol float64
+	// Damping δ ≥ 0 solves (A + δI)x = b instead, for an A that is singular or nearly so. Residuals are
+	// then those of the damped system.
+	Damping float64
+}
+
+var _ Solver = CG{}
+
+// rounding is the relative residual at which K requested steps may end early.
+const rounding = 1e-16
+
+// Solve is described at [Solver].
+func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+	checkLengths(x, b)
+	if w == nil {
+		w = &Workspace{}
+	}
+	n := len(b)
+	limit := c.MaxIter
+	if limit <= 0 {
+		limit = 10*n + 100
+	}
+	if tol <= 0 {
+		tol = c.Tol
+	}
+	if tol <= 0 {
+		tol = 1e-10
+	}
+	if c.Steps > 0 {
+		limit, tol = c.Steps, rounding
+	}
+	bnorm := norm(b)
+	if !finite(bnorm) {
+		return Result{Residual: bnorm}, ErrNonFinite
+	}
+	if bnorm == 0 {
+		clear(x)
+		return Result{Converged: true}, nil
+	}
+	target := tol * bnorm
+
+	var res Result
+	r, p, q := w.Vector(0, n), w.Vector(1, n), w.Vector(2, n)
+	pre, preconditioned := op.(Preconditioner)
+	y := r // M⁻¹r
+	if preconditioned {
+		y = w.Vector(3, n)
+	}
+	if xnorm := norm(x); xnorm == 0 {
+		copy(r, b)
+	} else {
+		residual(r, op, x, b, c.Damping)
+		res.Products++
+	}
+	res.Residual = norm(r)
+	restartResidual := res.Residual
+	exact := true // r is the true residual, not a recursive one
+	restart := true
+	var ry float64
+	for iter := 0; ; iter++ {
+		if !finite(res.Residual) {
+			return res, ErrNonFinite
+		}
+		small := res.Residual <= target
+		if (small || iter >= limit) && !exact {
+			residual(r, op, x, b, c.Damping)
+			res.Products++
+			res.Residual = norm(r)
+			exact, restart = true, true
+			small = res.Residual <= target
+			// A restart that no longer halves the true residual is at rounding level.
+			if iter < limit && !small && res.Residual > restartResidual/2 {
+				res.Converged = c.Steps > 0
+				return res, nil
+			}
+			restartResidual = res.Residual
+		}
+		if small || iter >= limit {
+			res.Converged = small || c.Steps > 0
+			return res, nil
+		}
+		if preconditioned {
+			pre.Precondition(y, r)
+		}
+		ryNew := floats.Dot(r, y)
+		if preconditioned && !(ryNew > 0) && finite(ryNew) {
+			return res, &NotPositiveDefiniteError{Curvature: ryNew / (res.Residual * res.Residual)}
+		}
+		if restart {
+			copy(p, y) // p_0 = y_0
+			restart = false
+		} else {
+			floats.AddScaledTo(p, y, ryNew/ry, p) // p_i = y_i + (r_iᵀy_i / r_{i−1}ᵀy_{i−1}) p_{i−1}
+		}
+		ry = ryNew
+		op.MulVec(q, p)
+		res.Products++
+		if c.Damping != 0 {
+			floats.AddScaled(q, c.Damping, p)
+		}
+		pq := floats.Dot(p, q)
+		if !finite(pq) {
+			return res, ErrNonFinite
+		}
+		if pq <= 0 {
+			pp := norm(p)
+			if !exact {
+				residual(r, op, x, b, c.Damping)
+				res.Products++
+				res.Residual = norm(r)
+			}
+			return res, &NotPositiveDefiniteError{Curvature: pq / pp / pp}
+		}
+		alpha := ry / pq
+		floats.AddScaled(x, alpha, p)  // x_{i+1} = x_i + α p_i
+		floats.AddScaled(r, -alpha, q) // r_{i+1} = r_i − α A p_i
+		res.Residual = norm(r)
+		exact = false
+	}
+}

@@ -1,0 +1,116 @@
+// Package linsolve solves the linear systems of implicit differentiation, A x = b with A given by products.
+//
+// In a bilevel problem A is the inner Hessian ∇²zz g, or I − ∂zΦᵀ, and x the adjoint. A solver is
+// configuration, a small struct whose zero value works; a [Workspace] owns the vectors, so that a solver that
+// is called again allocates nothing.
+package linsolve
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+)
+
+// Operator is a square matrix A.
+type Operator interface {
+	// MulVec overwrites dst with A·v. It does not change v, and dst and v do not overlap.
+	MulVec(dst, v []float64)
+}
+
+// OperatorFunc is a function as an [Operator].
+type OperatorFunc func(dst, v []float64)
+
+// MulVec calls f.
+func (f OperatorFunc) MulVec(dst, v []float64) { f(dst, v) }
+
+// Preconditioner is an [Operator] that knows an approximate inverse of itself, symmetric and positive
+// definite. [CG] uses it.
+type Preconditioner interface {
+	// Precondition overwrites dst with M⁻¹·r, M ≈ A. dst and r do not overlap.
+	Precondition(dst, r []float64)
+}
+
+// Matrix is a symmetric [Operator] that can write itself down faster than by n products. [Direct] uses it.
+type Matrix interface {
+	// Matrix overwrites the lower triangle of dst (n×n, row-major) with that of A; what it leaves in the
+	// strict upper triangle does not matter.
+	Matrix(dst []float64)
+}
+
+// Solver solves A x = b.
+type Solver interface {
+	// Solve replaces x, the start, by an approximate solution: ‖b − Ax‖₂ ≤ tol·‖b‖₂. A tol of zero is the
+	// solver's own default. The workspace may be nil; it serves one Solve at a time.
+	//
+	// Not reaching the tolerance is no error, see [Result].Converged. After an error x holds the last
+	// iterate.
+	Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error)
+}
+
+// Result says what a solve did.
+type Result struct {
+	// Products with A, the one that recomputes the residual included. A matrix of order n that is written
+	// down by [Matrix] counts as n.
+	Products int
+	// Residual is the true ‖b − Ax‖₂, recomputed at the end.
+	Residual float64
+	// Converged says that Residual ≤ tol·‖b‖₂, or that as many steps were made as were asked for.
+	Converged bool
+}
+
+// Workspace holds the vectors of a solver from one call to the next. The zero value is ready.
+type Workspace struct {
+	vectors [][]float64
+	factor  Cholesky
+}
+
+// Vector is the workspace's i-th vector, of length n and with arbitrary content. It is for those who write
+// solvers.
+func (w *Workspace) Vector(i, n int) []float64 {
+	for len(w.vectors) <= i {
+		w.vectors = append(w.vectors, nil)
+	}
+	if cap(w.vectors[i]) < n {
+		w.vectors[i] = make([]float64, n)
+	}
+	return w.vectors[i][:n]
+}
+
+// NotPositiveDefiniteError says that a solver met a direction in which the matrix is not positive.
+type NotPositiveDefiniteError struct {
+	// Curvature is pᵀAp/pᵀp for the direction p that was met, or NaN where a factorisation only knows that
+	// there is one.
+	Curvature float64
+}
+
+func (e *NotPositiveDefiniteError) Error() string {
+	const remedy = "set Damping, or check that the inner objective is strongly convex in z and that its products have the right sign"
+	if math.IsNaN(e.Curvature) {
+		return "linsolve: the matrix is not positive definite: " + remedy
+	}
+	return fmt.Sprintf("linsolve: the matrix is not positive definite, it has curvature %.3g in a direction: %s", e.Curvature, remedy)
+}
+
+// ErrNonFinite says that a right-hand side, a start or a product was not finite.
+var ErrNonFinite = errors.New("linsolve: the right-hand side, the start or a product with the matrix is not finite")
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func checkLengths(x, b []float64) {
+	if len(x) != len(b) {
+		panic(fmt.Sprintf("linsolve: x has length %d and b %d", len(x), len(b)))
+	}
+}
+
+// norm is ‖x‖₂, which does not overflow.
+func norm(x []float64) float64 { return floats.Norm(x, 2) }
+
+// residual overwrites r with b − (A + δI)x.
+func residual(r []float64, op Operator, x, b []float64, damping float64) {
+	op.MulVec(r, x)
+	for i, v := range r {
+		r[i] = b[i] - v - damping*x[i]
+	}
+}

@@ -1,0 +1,380 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// Folds is K-fold cross-validation as one bilevel problem. z stacks K models, z_0 to z_{K−1}, and the rows of
+// fold f lie in [Bounds[f], Bounds[f+1]). With ℓ_i the loss of row i,
+//
+//	inner  g(z, x) = Σ_f mean over the rows outside fold f of ℓ_i(z_f), to which a penalty with Copies = K is added,
+//	outer  f(z)    = mean over all rows of ℓ_i(z_f), f the row's own fold.
+//
+// Minimising g minimises each model's own training loss, because the z_f do not meet.
+type Folds struct {
+	Inner *FoldsInner
+	Outer *FoldsOuter
+}
+
+// NewFolds makes the two objectives from a loss whose rows are sorted by fold. bounds has K+1 entries, from 0
+// to the number of rows.
+func NewFolds(loss *Loss, bounds []int) (*Folds, error) {
+	k := len(bounds) - 1
+	if k < 2 {
+		return nil, errors.New("model: cross-validation needs at least 2 folds")
+	}
+	if bounds[0] != 0 || bounds[k] != loss.n {
+		return nil, fmt.Errorf("model: folds from %d to %d of %d rows", bounds[0], bounds[k], loss.n)
+	}
+	for f := range k {
+		if bounds[f] >= bounds[f+1] {
+			return nil, fmt.Errorf("model: fold %d has no rows", f)
+		}
+	}
+	c := folds{loss: loss, bounds: bounds, d: loss.layout.Len()}
+	return &Folds{Inner: &FoldsInner{folds: c}, Outer: &FoldsOuter{folds: c}}, nil
+}
+
+// Count is the number of folds.
+func (c *folds) Count() int { return len(c.bounds) - 1 }
+
+type folds struct {
+	loss   *Loss
+	bounds []int
+	d      int // length of one z_f
+
+	dz, hv []float64
+}
+
+// Dims returns the lengths of the stacked z and of x.
+func (c *folds) Dims() (d, p int) { return c.d * c.Count(), c.loss.p }
+
+// Samples is the number of rows.
+func (c *folds) Samples() int { return c.loss.n }
+
+// OuterRange is empty: x does not enter.
+func (c *folds) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
+
+// Prefetch asks for the rows of b.
+func (c *folds) Prefetch(b bilevel.Batch) { c.loss.Prefetch(b) }
+
+// of is the part of a stacked vector that belongs to fold f; nil stays nil.
+func (c *folds) of(f int, s []float64) []float64 {
+	if s == nil {
+		return nil
+	}
+	return s[f*c.d : (f+1)*c.d]
+}
+
+// parts is b without fold f, as up to two ranges, and the weight of a mean over b's rows in it.
+func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight float64) {
+	lo, hi := c.bounds[f], c.bounds[f+1]
+	parts[0] = bilevel.Batch{Lo: b.Lo, Hi: max(b.Lo, min(b.Hi, lo))}
+	parts[1] = bilevel.Batch{Lo: min(b.Hi, max(b.Lo, hi)), Hi: b.Hi}
+	return parts, float64(c.loss.n) / float64(c.loss.n-(hi-lo))
+}
+
+func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
+	lo := min(max(b.Lo, c.bounds[f]), b.Hi)
+	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[f+1]))}
+}
+
+// FoldsInner is the inner loss of [Folds].
+type FoldsInner struct {
+	folds
+	lin   bilevel.Batch
+	curve []*Loss // linearised views of the loss, two per fold
+}
+
+// FoldsOuter is the outer loss of [Folds].
+type FoldsOuter struct{ folds }
+
+var (
+	_ Sampled                 = (*FoldsInner)(nil)
+	_ bilevel.Local           = (*FoldsInner)(nil)
+	_ bilevel.Linear          = (*FoldsOuter)(nil)
+	_ bilevel.Local           = (*FoldsOuter)(nil)
+	_ bilevel.ValueGradienter = (*FoldsOuter)(nil)
+)
+
+// Value is the loss over b.
+func (o *FoldsInner) Value(z, x []float64, b bilevel.Batch) float64 {
+	sum := 0.0
+	for f := range o.Count() {
+		parts, w := o.outside(f, b)
+		for _, q := range parts {
+			if q.Len() > 0 {
+				sum += w * float64(q.Len()) / float64(b.Len()) * o.loss.Value(o.of(f, z), x, q)
+			}
+		}
+	}
+	return sum
+}
+
+// Grad overwrites dz, and dx with zeros.
+func (o *FoldsInner) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	o.pass(dz, nil, dx, z, x, nil, b, false)
+}
+
+// ValueGrad is Value and Grad in one pass.
+func (o *FoldsInner) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	return o.pass(dz, nil, dx, z, x, nil, b, true)
+}
+
+// Products overwrites dz and hv, and cv with zeros.
+func (o *FoldsInner) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	o.pass(dz, hv, cv, z, x, v, b, false)
+}
+
+func (o *FoldsInner) pass(dz, hv, dx, z, x, v []float64, b bilevel.Batch, value bool) float64 {
+	clear(dx)
+	clear(dz)
+	clear(hv)
+	var pz, pv []float64
+	if dz != nil {
+		o.dz = grow(o.dz, o.d)
+		pz = o.dz
+	}
+	if hv != nil {
+		o.hv = grow(o.hv, o.d)
+		pv = o.hv
+	}
+	sum := 0.0
+	for f := range o.Count() {
+		parts, w := o.outside(f, b)
+		for _, q := range parts {
+			if q.Len() == 0 {
+				continue
+			}
+			w := w * float64(q.Len()) / float64(b.Len())
+			switch {
+			case value:
+				sum += w * o.loss.ValueGrad(pz, nil, o.of(f, z), x, q)
+			case hv != nil:
+				o.loss.Products(pz, pv, nil, o.of(f, z), x, o.of(f, v), q)
+			default:
+				o.loss.Grad(pz, nil, o.of(f, z), x, q)
+			}
+			if dz != nil {
+				kernel.Axpy(w, pz, o.of(f, dz))
+			}
+			if hv != nil {
+				kernel.Axpy(w, pv, o.of(f, hv))
+			}
+		}
+	}
+	return sum
+}
+
+// Linearize keeps what products at z over b need.
+func (o *FoldsInner) Linearize(z, x []float64, b bilevel.Batch) {
+	o.lin = b
+	for len(o.curve) < 2*o.Count() {
+		// A view shares the rows and has its own curvature.
+		view := *o.loss
+		view.workers, view.part, view.vals = nil, nil, nil
+		view.curv, view.st, view.ss = nil, nil, nil
+		view.workers = []scratch{view.newScratch()}
+		o.curve = append(o.curve, &view)
+	}
+	for f := range o.Count() {
+		parts, _ := o.outside(f, b)
+		for i, q := range parts {
+			o.curve[2*f+i].Linearize(o.of(f, z), x, q)
+		}
+	}
+}
+
+// Apply overwrites hv, and cv with zeros.
+func (o *FoldsInner) Apply(hv, cv, v []float64) {
+	clear(cv)
+	if hv == nil {
+		return
+	}
+	clear(hv)
+	o.hv = grow(o.hv, o.d)
+	for f := range o.Count() {
+		parts, w := o.outside(f, o.lin)
+		for i, q := range parts {
+			if q.Len() > 0 {
+				o.curve[2*f+i].Apply(o.hv, nil, o.of(f, v))
+				kernel.Axpy(w*float64(q.Len())/float64(o.lin.Len()), o.hv, o.of(f, hv))
+			}
+		}
+	}
+}
+
+// Hessian overwrites the lower triangle of the block diagonal matrix dst.
+func (o *FoldsInner) Hessian(dst, z, x []float64, b bilevel.Batch) {
+	dim := o.d * o.Count()
+	clear(dst)
+	block := make([]float64, o.d*o.d)
+	for f := range o.Count() {
+		parts, w := o.outside(f, b)
+		for _, q := range parts {
+			if q.Len() == 0 {
+				continue
+			}
+			o.loss.Hessian(block, o.of(f, z), x, q)
+			for i := range o.d {
+				at := (f*o.d+i)*dim + f*o.d
+				kernel.Axpy(w*float64(q.Len())/float64(b.Len()), block[i*o.d:i*o.d+i+1], dst[at:at+i+1])
+			}
+		}
+	}
+}
+
+// Scores is K times that of the loss.
+func (o *FoldsInner) Scores() int { return o.Count() * o.loss.Scores() }
+
+// Coefs overwrites cg, ch and cv; the coefficients of a row for its own fold's model are zero.
+func (o *FoldsInner) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
+	clear(cv)
+	n := o.loss.Scores() * b.Len()
+	for f := range o.Count() {
+		own := o.inside(f, b)
+		_, w := o.outside(f, b)
+		g, h := cut(cg, f, n), cut(ch, f, n)
+		o.loss.Coefs(g, h, nil, o.of(f, z), x, o.of(f, v), b)
+		for _, c := range [][]float64{g, h} {
+			if c == nil {
+				continue
+			}
+			kernel.Scale(w, c)
+			for s := range o.loss.Scores() {
+				clear(c[s*b.Len()+own.Lo-b.Lo : s*b.Len()+own.Hi-b.Lo])
+			}
+		}
+	}
+}
+
+// Combine overwrites dz and hv.
+func (o *FoldsInner) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) { o.combine(dz, hv, cg, ch, b) }
+
+func (c *folds) combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
+	n := c.loss.Scores() * b.Len()
+	for f := range c.Count() {
+		c.loss.Combine(c.of(f, dz), c.of(f, hv), cut(cg, f, n), cut(ch, f, n), b)
+	}
+}
+
+// cut is the f-th run of n numbers of s; nil stays nil.
+func cut(s []float64, f, n int) []float64 {
+	if s == nil {
+		return nil
+	}
+	return s[f*n : (f+1)*n]
+}
+
+// Value is the loss over b.
+func (o *FoldsOuter) Value(z, x []float64, b bilevel.Batch) float64 {
+	sum := 0.0
+	for f := range o.Count() {
+		if q := o.inside(f, b); q.Len() > 0 {
+			sum += float64(q.Len()) / float64(b.Len()) * o.loss.Value(o.of(f, z), x, q)
+		}
+	}
+	return sum
+}
+
+// Grad overwrites dz, and dx with zeros.
+func (o *FoldsOuter) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	o.pass(dz, nil, dx, z, x, nil, b, false)
+}
+
+// ValueGrad is Value and Grad in one pass.
+func (o *FoldsOuter) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	return o.pass(dz, nil, dx, z, x, nil, b, true)
+}
+
+// Products overwrites dz and hv, and cv with zeros.
+func (o *FoldsOuter) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	o.pass(dz, hv, cv, z, x, v, b, false)
+}
+
+func (o *FoldsOuter) pass(dz, hv, dx, z, x, v []float64, b bilevel.Batch, value bool) float64 {
+	clear(dx)
+	clear(dz)
+	clear(hv)
+	sum := 0.0
+	for f := range o.Count() {
+		q := o.inside(f, b)
+		if q.Len() == 0 {
+			continue
+		}
+		w := float64(q.Len()) / float64(b.Len())
+		gz, hz := o.of(f, dz), o.of(f, hv)
+		switch {
+		case value:
+			sum += w * o.loss.ValueGrad(gz, nil, o.of(f, z), x, q)
+		case hv != nil:
+			o.loss.Products(gz, hz, nil, o.of(f, z), x, o.of(f, v), q)
+		default:
+			o.loss.Grad(gz, nil, o.of(f, z), x, q)
+		}
+		kernel.Scale(w, gz)
+		kernel.Scale(w, hz)
+	}
+	return sum
+}
+
+// Scores is K times that of the loss.
+func (o *FoldsOuter) Scores() int { return o.Count() * o.loss.Scores() }
+
+// Coefs overwrites cg, ch and cv; a row has coefficients for its own fold's model only.
+func (o *FoldsOuter) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
+	clear(cv)
+	n := o.loss.Scores() * b.Len()
+	for f := range o.Count() {
+		own := o.inside(f, b)
+		g, h := cut(cg, f, n), cut(ch, f, n)
+		if own.Len() > 0 {
+			o.loss.Coefs(g, h, nil, o.of(f, z), x, o.of(f, v), b)
+		}
+		for _, c := range [][]float64{g, h} {
+			if c == nil {
+				continue
+			}
+			for s := range o.loss.Scores() {
+				row := c[s*b.Len() : (s+1)*b.Len()]
+				clear(row[:own.Lo-b.Lo])
+				clear(row[own.Hi-b.Lo:])
+			}
+		}
+	}
+}
+
+// Combine overwrites dz and hv.
+func (o *FoldsOuter) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) { o.combine(dz, hv, cg, ch, b) }
+
+// ScoreRows returns the n×k scores of a linear model with k scores per row, row by row; z has the layout
+// that a loss on a with k scores has.
+func ScoreRows(a rows.Matrix, z []float64, k int) []float64 {
+	n, d := a.Dims()
+	out := make([]float64, n*k)
+	switch a := a.(type) {
+	case *rows.CSR:
+		for i := range n {
+			idx, val := a.Row(i)
+			kernel.SparseScores(out[i*k:(i+1)*k], idx, val, z, k)
+		}
+	case *rows.Dense:
+		const step = 256
+		t := make([]float64, step*k)
+		for lo := 0; lo < n; lo += step {
+			m := min(step, n-lo)
+			kernel.ScoresK(t[:k*m], a.Data[lo*a.Stride:(lo+m)*a.Stride], a.Stride, z, k, d, m)
+			for i := range m {
+				for c := range k {
+					out[(lo+i)*k+c] = t[c*m+i]
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,459 @@
+package model
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// Loss is the mean over rows of a loss of the row's scores, without a penalty. The outer variable does not
+// enter: derivatives with respect to x are zero.
+//
+// One pass over a batch of B rows costs 2Bdk multiplications for a gradient and 4Bdk for products (nnz·k
+// instead of Bdk on sparse rows); scratch space is a few rows, and for full passes on sparse rows the scores
+// and a transposed copy of the matrix.
+type Loss struct {
+	link   link
+	layout Layout
+	n, p   int
+	dense  *rows.Dense
+	sparse *rows.CSR
+	y      []float64 // labels of a logistic loss, for the fused kernels
+
+	workers []scratch
+	part    []float64
+	vals    []float64
+
+	// Set by Linearize.
+	lin  bilevel.Batch
+	curv []float64
+
+	csc    *rows.CSR // transposed copy, made by the first full pass on sparse rows
+	st, ss []float64 // scores of all rows, row-major
+}
+
+var (
+	_ bilevel.SecondOrder     = (*Loss)(nil)
+	_ bilevel.Linear          = (*Loss)(nil)
+	_ bilevel.Local           = (*Loss)(nil)
+	_ bilevel.Linearizer      = (*Loss)(nil)
+	_ bilevel.Prefetcher      = (*Loss)(nil)
+	_ bilevel.HessianMatrix   = (*Loss)(nil)
+	_ bilevel.ValueGradienter = (*Loss)(nil)
+)
+
+const (
+	chunkRows = 1024    // rows whose sum is one term of a full pass
+	slots     = 16      // chunks in flight
+	blockSize = 1 << 15 // numbers in a block of rows that are scored and combined while in cache
+	parallel  = 1 << 20 // multiplications from which on a pass uses all cores
+)
+
+type scratch struct{ t, s, tmp []float64 }
+
+func newLoss(a rows.Matrix, l link, labels, k, p int) (*Loss, error) {
+	if err := rows.Check(a); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	n, d := a.Dims()
+	if n == 0 || d == 0 {
+		return nil, fmt.Errorf("model: no data: %d rows × %d features", n, d)
+	}
+	if labels != n {
+		return nil, fmt.Errorf("model: %d labels for %d rows", labels, n)
+	}
+	if p < 0 {
+		return nil, fmt.Errorf("model: %d outer variables", p)
+	}
+	o := &Loss{link: l, n: n, p: p, layout: Layout{Features: d, Classes: k}}
+	switch a := a.(type) {
+	case *rows.Dense:
+		o.dense = a
+	case *rows.CSR:
+		o.sparse = a
+		o.layout.FeatureMajor = k > 1
+	}
+	if l, ok := l.(logistic); ok {
+		o.y = l.y
+	}
+	o.workers = []scratch{o.newScratch()}
+	return o, nil
+}
+
+// Layout says how z is laid out.
+func (o *Loss) Layout() Layout { return o.layout }
+
+// Dims returns the lengths of z and x.
+func (o *Loss) Dims() (d, p int) { return o.layout.Len(), o.p }
+
+// Samples is the number of rows.
+func (o *Loss) Samples() int { return o.n }
+
+// OuterRange is empty: x does not enter.
+func (o *Loss) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
+
+// Scores is 1, or the number of classes of a softmax loss.
+func (o *Loss) Scores() int { return o.layout.Classes }
+
+// Value is the mean loss over b.
+func (o *Loss) Value(z, _ []float64, b bilevel.Batch) float64 {
+	return o.run(&pass{z: z, value: true}, b)
+}
+
+// Grad overwrites dz with the gradient over b and dx with zeros.
+func (o *Loss) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
+	clear(dx)
+	if dz == nil {
+		return
+	}
+	if o.fused(b) {
+		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
+		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()))
+		return
+	}
+	o.run(&pass{dz: dz, z: z}, b)
+}
+
+// ValueGrad is Value and Grad in one pass.
+func (o *Loss) ValueGrad(dz, dx, z, _ []float64, b bilevel.Batch) float64 {
+	clear(dx)
+	return o.run(&pass{dz: dz, z: z, value: true}, b)
+}
+
+// Products overwrites dz with the gradient, hv with the Hessian-vector product, cv with zeros.
+func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
+	clear(cv)
+	if dz != nil && hv != nil && o.fused(b) {
+		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
+		kernel.LogisticProducts(dz, hv, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v, 1/float64(b.Len()))
+		return
+	}
+	if dz != nil || hv != nil {
+		o.run(&pass{dz: dz, hv: hv, z: z, v: v}, b)
+	}
+}
+
+// fused says whether one call of a fused kernel does the whole batch.
+func (o *Loss) fused(b bilevel.Batch) bool {
+	return o.y != nil && o.dense != nil && uint(b.Len()-1) < chunkRows
+}
+
+// Linearize keeps what products at z over b need.
+func (o *Loss) Linearize(z, _ []float64, b bilevel.Batch) {
+	o.lin = b
+	o.curv = grow(o.curv, b.Len()*o.layout.Classes)
+	o.run(&pass{z: z, linearize: true}, b)
+}
+
+// Apply overwrites hv with the Hessian-vector product at the point given to Linearize, cv with zeros.
+func (o *Loss) Apply(hv, cv, v []float64) {
+	clear(cv)
+	if hv != nil {
+		o.run(&pass{hv: hv, v: v, apply: true}, o.lin)
+	}
+}
+
+// Coefs overwrites cg and ch with the coefficients of gradient and Hessian-vector product, cv with zeros.
+func (o *Loss) Coefs(cg, ch, cv, z, _, v []float64, b bilevel.Batch) {
+	clear(cv)
+	m, k := b.Len(), o.layout.Classes
+	sc := &o.workers[0]
+	sc.grow(m, k)
+	if cg == nil {
+		if ch == nil {
+			return
+		}
+		cg = sc.t[:k*m]
+	}
+	if o.dense != nil {
+		a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
+		o.scores(cg, ch, a, z, v, m)
+		o.link.coefs(cg, ch, sc.tmp, b.Lo, m, m, 1)
+		return
+	}
+	for i := range m {
+		idx, val := o.sparse.Row(b.Lo + i)
+		kernel.SparseScores(sc.tmp[:k], idx, val, z, k)
+		for c, t := range sc.tmp[:k] {
+			cg[c*m+i] = t
+		}
+		if ch != nil {
+			kernel.SparseScores(sc.tmp[:k], idx, val, v, k)
+			for c, s := range sc.tmp[:k] {
+				ch[c*m+i] = s
+			}
+		}
+	}
+	o.link.coefs(cg, ch, sc.tmp, b.Lo, m, m, 1)
+}
+
+// Combine overwrites dz with the mean of A_iᵀcg_i over b, and hv with that of A_iᵀch_i.
+func (o *Loss) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
+	m, k := b.Len(), o.layout.Classes
+	w := 1 / float64(m)
+	if o.dense != nil {
+		a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
+		o.combine(dz, hv, a, cg, ch, m, w, false)
+		return
+	}
+	row := o.workers[0].tmp[:k]
+	for _, q := range []struct{ dst, c []float64 }{{dz, cg}, {hv, ch}} {
+		if q.dst == nil {
+			continue
+		}
+		clear(q.dst)
+		for i := range m {
+			for c := range row {
+				row[c] = w * q.c[c*m+i]
+			}
+			idx, val := o.sparse.Row(b.Lo + i)
+			kernel.SparseCombine(q.dst, idx, val, row, k)
+		}
+	}
+}
+
+// Prefetch asks for the rows of b, as far as a small cache holds them.
+func (o *Loss) Prefetch(b bilevel.Batch) {
+	if o.dense != nil {
+		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
+		kernel.Prefetch(o.dense.Data[lo:min(hi, lo+blockSize/8)])
+		if o.y != nil {
+			kernel.Prefetch(o.y[b.Lo:b.Hi])
+		}
+	}
+}
+
+// Hessian overwrites the lower triangle of dst with that of ∇²zz over b.
+func (o *Loss) Hessian(dst, z, _ []float64, b bilevel.Batch) {
+	if o.sparse != nil {
+		o.sparseHessian(dst, z, b)
+		return
+	}
+	o.denseHessian(dst, z, b)
+}
+
+// pass is one traversal of rows and what it computes.
+type pass struct {
+	dz, hv, z, v     []float64
+	value            bool // the sum of losses is wanted
+	linearize, apply bool
+}
+
+func (o *Loss) run(p *pass, b bilevel.Batch) float64 {
+	if b.Len() <= 0 {
+		clear(p.dz)
+		clear(p.hv)
+		return 0
+	}
+	if o.sparse != nil {
+		return o.runSparse(p, b)
+	}
+	return o.runDense(p, b)
+}
+
+// scores sets t = Az for m dense rows and, if s is not nil, s = Av.
+func (o *Loss) scores(t, s, a, z, v []float64, m int) {
+	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
+	switch {
+	case k == 1 && s != nil:
+		kernel.Scores2(t[:m], s[:m], a, stride, z, v)
+	case k == 1:
+		kernel.Scores(t[:m], a, stride, z)
+	default:
+		kernel.ScoresK(t, a, stride, z, k, d, m)
+		if s != nil {
+			kernel.ScoresK(s, a, stride, v, k, d, m)
+		}
+	}
+}
+
+// combine sets dz (+)= w Aᵀt and hv (+)= w Aᵀs, as far as they are not nil.
+func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w float64, add bool) {
+	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
+	if k == 1 {
+		switch {
+		case dz != nil && hv != nil:
+			kernel.Combine2(dz, hv, a, stride, t[:m], s[:m], w, add)
+		case dz != nil:
+			kernel.Combine(dz, a, stride, t[:m], w, add)
+		case hv != nil:
+			kernel.Combine(hv, a, stride, s[:m], w, add)
+		}
+		return
+	}
+	if dz != nil {
+		kernel.CombineK(dz, a, stride, t, k, d, m, w, add)
+	}
+	if hv != nil {
+		kernel.CombineK(hv, a, stride, s, k, d, m, w, add)
+	}
+}
+
+// runDense does a pass over dense rows: directly for one chunk, else chunk by chunk with the sums added in
+// order.
+func (o *Loss) runDense(p *pass, b bilevel.Batch) float64 {
+	w := 1 / float64(b.Len())
+	if b.Len() <= chunkRows {
+		return w * o.chunk(p, &o.workers[0], p.dz, p.hv, b, b, w)
+	}
+	ldz, lhv := len(p.dz), len(p.hv)
+	width := ldz + lhv
+	o.part = grow(o.part, slots*width)
+	o.vals = grow(o.vals, slots)
+	chunks := (b.Len() + chunkRows - 1) / chunkRows
+	procs := o.procs(b.Len() * o.dense.Stride * o.layout.Classes)
+	total := 0.0
+	for first := 0; first < chunks; first += slots {
+		n := min(slots, chunks-first)
+		o.share(procs, n, func(worker, i int) {
+			lo := b.Lo + (first+i)*chunkRows
+			c := bilevel.Batch{Lo: lo, Hi: min(lo+chunkRows, b.Hi)}
+			part := o.part[i*width : (i+1)*width]
+			var dz, hv []float64
+			if ldz > 0 {
+				dz = part[:ldz]
+			}
+			if lhv > 0 {
+				hv = part[ldz:]
+			}
+			o.vals[i] = o.chunk(p, &o.workers[worker], dz, hv, c, b, w)
+		})
+		for i := range n {
+			total += o.vals[i]
+			part := o.part[i*width : (i+1)*width]
+			if first+i == 0 {
+				copy(p.dz, part[:ldz])
+				copy(p.hv, part[ldz:])
+				continue
+			}
+			if ldz > 0 {
+				kernel.Axpy(1, part[:ldz], p.dz)
+			}
+			if lhv > 0 {
+				kernel.Axpy(1, part[ldz:], p.hv)
+			}
+		}
+	}
+	return w * total
+}
+
+// chunk does a pass over the rows c of the batch b, in blocks that stay in cache. It overwrites dz and hv
+// with sums weighted by w and returns the sum of losses.
+func (o *Loss) chunk(p *pass, sc *scratch, dz, hv []float64, c, b bilevel.Batch, w float64) float64 {
+	k, stride := o.layout.Classes, o.dense.Stride
+	if o.y != nil && !p.linearize && !p.apply {
+		a, y := o.dense.Data[c.Lo*stride:c.Hi*stride], o.y[c.Lo:c.Hi]
+		switch {
+		case p.value: // the kernel's value is weighted, the sum of losses is not
+			return kernel.LogisticValueGrad(dz, a, stride, y, p.z, w, false) / w
+		case dz != nil && hv != nil:
+			kernel.LogisticProducts(dz, hv, a, stride, y, p.z, p.v, w)
+			return 0
+		case dz != nil:
+			kernel.LogisticGrad(dz, a, stride, y, p.z, w)
+			return 0
+		}
+	}
+	step := o.block()
+	sum := 0.0
+	for lo := c.Lo; lo < c.Hi; lo += step {
+		m := min(step, c.Hi-lo)
+		a := o.dense.Data[lo*stride : (lo+m)*stride]
+		t, s := sc.t[:k*m], sc.s[:k*m]
+		curv := o.curv
+		if p.linearize || p.apply {
+			curv = o.curv[k*(lo-b.Lo) : k*(lo-b.Lo+m)]
+		}
+		switch {
+		case p.linearize:
+			o.scores(curv, nil, a, p.z, nil, m)
+			o.link.curvature(curv, sc.tmp, lo, m, m, 1)
+			continue
+		case p.apply:
+			o.scores(s, nil, a, p.v, nil, m)
+			o.link.apply(s, curv, sc.tmp, m, m, 1)
+		case hv != nil:
+			o.scores(t, s, a, p.z, p.v, m)
+			o.link.coefs(t, s, sc.tmp, lo, m, m, 1)
+		case dz == nil:
+			o.scores(t, nil, a, p.z, nil, m)
+			sum += o.link.loss(t, sc.tmp, lo, m, m, 1)
+			continue
+		case p.value:
+			o.scores(t, nil, a, p.z, nil, m)
+			sum += o.link.lossCoefs(t, sc.tmp, lo, m, m, 1)
+		default:
+			o.scores(t, nil, a, p.z, nil, m)
+			o.link.coefs(t, nil, sc.tmp, lo, m, m, 1)
+		}
+		o.combine(dz, hv, a, t, s, m, w, lo > c.Lo)
+	}
+	return sum
+}
+
+// block is the number of rows that are scored and combined before the next are read.
+func (o *Loss) block() int {
+	if o.sparse != nil {
+		return 256
+	}
+	return max(16, min(256, blockSize/max(o.dense.Stride, 1)&^7))
+}
+
+func (o *Loss) newScratch() scratch {
+	var s scratch
+	s.grow(o.block(), o.layout.Classes)
+	return s
+}
+
+// grow makes room for m rows; scratch never shrinks.
+func (s *scratch) grow(m, k int) {
+	s.t, s.s = grow(s.t, max(m*k, len(s.t))), grow(s.s, max(m*k, len(s.s)))
+	s.tmp = grow(s.tmp, max(2*m, k, len(s.tmp)))
+}
+
+// procs is the number of goroutines for so many multiplications.
+func (o *Loss) procs(work int) int {
+	if work < parallel {
+		return 1
+	}
+	n := runtime.GOMAXPROCS(0)
+	for len(o.workers) < n {
+		o.workers = append(o.workers, o.newScratch())
+	}
+	return n
+}
+
+// share calls f for jobs 0…n−1 from at most procs goroutines, each with its own worker number.
+func (o *Loss) share(procs, n int, f func(worker, job int)) {
+	if procs = min(procs, n); procs <= 1 {
+		for i := range n {
+			f(0, i)
+		}
+		return
+	}
+	var next atomic.Int64
+	work := func(worker int) {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			f(worker, i)
+		}
+	}
+	var wg sync.WaitGroup
+	for w := 1; w < procs; w++ {
+		wg.Go(func() { work(w) })
+	}
+	work(0)
+	wg.Wait()
+}
+
+// grow is s with length n, in its own memory if that is enough.
+func grow(s []float64, n int) []float64 {
+	if cap(s) < n {
+		return make([]float64, n)
+	}
+	return s[:n]
+}

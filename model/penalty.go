@@ -1,0 +1,303 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+)
+
+// Strengths says which coefficients share a strength.
+type Strengths int
+
+// The kinds.
+const (
+	Shared          Strengths = iota // one for all
+	PerFeature                       // x[feature]
+	PerClass                         // x[class]
+	PerFeatureClass                  // one per coefficient, in the order of z
+	PerGroup                         // x[group of the feature]
+)
+
+func (s Strengths) String() string {
+	switch s {
+	case Shared:
+		return "shared"
+	case PerFeature:
+		return "feature"
+	case PerClass:
+		return "class"
+	case PerFeatureClass:
+		return "feature-class"
+	case PerGroup:
+		return "group"
+	}
+	return fmt.Sprintf("strengths %d", int(s))
+}
+
+// PenaltyOptions are the details of a penalty; the zero value is ½ Σ e^{x} z² over all coefficients.
+type PenaltyOptions struct {
+	// Linear takes s(x) = x, which needs x ≥ 0, instead of s(x) = eˣ.
+	Linear bool
+	// Intercept leaves out the last feature.
+	Intercept bool
+	// Groups names the group of each penalised feature, for PerGroup. Strengths come in the order of
+	// first appearance.
+	Groups []string
+	// Scale multiplies the penalty; 0 means 1.
+	Scale float64
+	// Copies is the number of times z is repeated, for Folds; 0 means 1.
+	Copies int
+}
+
+// Penalty is ½·Scale·Σ_i s(x_{j(i)}) z_i² with s(x) = eˣ or x, where the strength j(i) of a coefficient is
+// the same for all, per feature, per class or otherwise shared. It is an exact term: it has one sample.
+//
+// The exponent is cut off at 709, so that eˣ is finite for every x. A pass costs O(d + p).
+type Penalty struct {
+	d, p     int
+	linear   bool
+	scale    float64
+	index    []int32 // strength of each coefficient, −1 for none; nil if z[j] has x[j] for j < p and no other is penalised
+	strength []float64
+	groups   []string
+}
+
+var (
+	_ bilevel.SecondOrder     = (*Penalty)(nil)
+	_ bilevel.ValueGradienter = (*Penalty)(nil)
+)
+
+// NewPenalty makes the penalty of a loss with layout l.
+func NewPenalty(l Layout, kind Strengths, o PenaltyOptions) (*Penalty, error) {
+	features := l.Features
+	if o.Intercept {
+		features--
+	}
+	if features < 0 || l.Classes < 1 {
+		return nil, errors.New("model: a penalty needs features and classes")
+	}
+	q := &Penalty{linear: o.Linear, scale: o.Scale}
+	if q.scale == 0 {
+		q.scale = 1
+	}
+	if !(q.scale > 0) || math.IsInf(q.scale, 0) {
+		return nil, fmt.Errorf("model: the penalty's scale is %v", o.Scale)
+	}
+	var of func(class, feature int) int
+	switch kind {
+	case Shared:
+		q.p = 1
+		of = func(int, int) int { return 0 }
+	case PerFeature:
+		q.p = features
+		of = func(_, feature int) int { return feature }
+	case PerClass:
+		q.p = l.Classes
+		of = func(class, _ int) int { return class }
+	case PerFeatureClass:
+		q.p = features * l.Classes
+		pen := Layout{Features: features, Classes: l.Classes, FeatureMajor: l.FeatureMajor}
+		of = pen.Index
+	case PerGroup:
+		if len(o.Groups) != features {
+			return nil, fmt.Errorf("model: %d group names for %d features", len(o.Groups), features)
+		}
+		number := map[string]int{}
+		for _, g := range o.Groups {
+			if _, ok := number[g]; !ok {
+				number[g] = len(q.groups)
+				q.groups = append(q.groups, g)
+			}
+		}
+		q.p = len(q.groups)
+		of = func(_, feature int) int { return number[o.Groups[feature]] }
+	default:
+		return nil, fmt.Errorf("model: unknown kind of strengths %d", int(kind))
+	}
+	copies := max(o.Copies, 1)
+	q.d = l.Len() * copies
+	q.index = make([]int32, q.d)
+	prefix := true
+	for c := range copies {
+		base := c * l.Len()
+		for class := range l.Classes {
+			for feature := range l.Features {
+				i, j := base+l.Index(class, feature), -1
+				if feature < features {
+					j = of(class, feature)
+				}
+				q.index[i] = int32(j)
+			}
+		}
+	}
+	for i, j := range q.index {
+		prefix = prefix && (int(j) == i || j < 0 && i >= q.p)
+	}
+	if prefix {
+		q.index = nil
+	}
+	q.strength = make([]float64, q.p)
+	return q, nil
+}
+
+// P is the number of strengths.
+func (q *Penalty) P() int { return q.p }
+
+// Groups are the names of the groups, in the order of x, for PerGroup.
+func (q *Penalty) Groups() []string { return slices.Clone(q.groups) }
+
+// Strength is the place in x of the strength of coefficient i of z, −1 if it is not penalised.
+func (q *Penalty) Strength(i int) int {
+	if q.index == nil {
+		if i < q.p {
+			return i
+		}
+		return -1
+	}
+	return int(q.index[i])
+}
+
+// Strengths overwrites dst with s(x), Scale not included.
+func (q *Penalty) Strengths(dst, x []float64) {
+	if q.linear {
+		copy(dst, x)
+		return
+	}
+	for j, v := range x {
+		dst[j] = min(v, maxExponent)
+	}
+	kernel.Exp(dst, dst)
+}
+
+const maxExponent = 709
+
+// Dims returns the lengths of z and x.
+func (q *Penalty) Dims() (d, p int) { return q.d, q.p }
+
+// Samples is 1.
+func (q *Penalty) Samples() int { return 1 }
+
+// Value is ½ Σ s z².
+func (q *Penalty) Value(z, x []float64, _ bilevel.Batch) float64 {
+	if q.index == nil && !q.linear {
+		return kernel.ExpRidgeValue(z[:q.p], x, q.scale)
+	}
+	q.Strengths(q.strength, x)
+	sum := 0.0
+	if q.index == nil {
+		for j, s := range q.strength {
+			sum += s * z[j] * z[j]
+		}
+		return q.scale * sum / 2
+	}
+	for i, j := range q.index {
+		if j >= 0 {
+			sum += q.strength[j] * z[i] * z[i]
+		}
+	}
+	return q.scale * sum / 2
+}
+
+// Grad overwrites dz = s z and dx = ½ s′ z².
+func (q *Penalty) Grad(dz, dx, z, x []float64, _ bilevel.Batch) {
+	if dx == nil {
+		q.products(dz, nil, nil, z, x, nil, false)
+		return
+	}
+	// cv with v = z is s′z², twice dx.
+	q.products(dz, nil, dx, z, x, z, false)
+	kernel.Scale(.5, dx)
+}
+
+// ValueGrad is Value and Grad.
+func (q *Penalty) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	q.Grad(dz, dx, z, x, b)
+	return q.Value(z, x, b)
+}
+
+// Products overwrites dz = s z, hv = s v and cv = s′ z v summed over the coefficients of a strength.
+func (q *Penalty) Products(dz, hv, cv, z, x, v []float64, _ bilevel.Batch) {
+	q.products(dz, hv, cv, z, x, v, false)
+}
+
+// products is Products, which with add adds to dz and hv; cv it overwrites in any case.
+func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
+	if q.index == nil && !q.linear {
+		q.fused(dz, hv, cv, z, x, v, add)
+		return
+	}
+	q.Strengths(q.strength, x)
+	kernel.Scale(q.scale, q.strength)
+	if !add {
+		clear(dz)
+		clear(hv)
+	}
+	clear(cv)
+	if q.index == nil {
+		for j, s := range q.strength {
+			q.term(dz, hv, cv, z, v, j, j, s)
+		}
+		return
+	}
+	for i, j := range q.index {
+		if j >= 0 {
+			q.term(dz, hv, cv, z, v, i, int(j), q.strength[j])
+		}
+	}
+}
+
+func (q *Penalty) term(dz, hv, cv, z, v []float64, i, j int, s float64) {
+	if dz != nil {
+		dz[i] += s * z[i]
+	}
+	if hv != nil {
+		hv[i] += s * v[i]
+	}
+	if cv != nil {
+		if q.linear {
+			cv[j] += q.scale * z[i] * v[i]
+		} else {
+			cv[j] += s * z[i] * v[i]
+		}
+	}
+}
+
+// fused is products for s = eˣ with one strength per coefficient.
+func (q *Penalty) fused(dz, hv, cv, z, x, v []float64, add bool) {
+	p := q.p
+	if p < q.d {
+		if !add {
+			if dz != nil {
+				clear(dz[p:])
+			}
+			if hv != nil {
+				clear(hv[p:])
+			}
+		}
+		z = z[:p]
+		if dz != nil {
+			dz = dz[:p]
+		}
+		if hv != nil {
+			hv = hv[:p]
+		}
+		if v != nil {
+			v = v[:p]
+		}
+	}
+	kernel.ExpRidge(dz, hv, cv, z, x, v, q.scale, add)
+}
+
+// addDiagonal adds the penalty's Hessian to the diagonal of a d×d row-major matrix.
+func (q *Penalty) addDiagonal(dst, x []float64) {
+	q.Strengths(q.strength, x)
+	for i := range q.d {
+		if j := q.Strength(i); j >= 0 {
+			dst[i*q.d+i] += q.scale * q.strength[j]
+		}
+	}
+}

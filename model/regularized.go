@@ -1,0 +1,117 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+// Regularized is a loss plus a penalty, an inner objective. The penalty is part of every term: no batch
+// samples it. It passes on what of the optional interfaces stays true of the sum, which Linear and Local do
+// not.
+type Regularized struct {
+	loss Sampled
+	pen  *Penalty
+	z, x []float64 // point of Linearize
+}
+
+// Sampled is what a penalty can be added to: a [Loss] or the inner loss of [Folds].
+type Sampled interface {
+	bilevel.SecondOrder
+	bilevel.Linear
+	bilevel.Linearizer
+	bilevel.Prefetcher
+	bilevel.HessianMatrix
+	bilevel.ValueGradienter
+}
+
+var (
+	_ bilevel.SecondOrder     = (*Regularized)(nil)
+	_ bilevel.Splitter        = (*Regularized)(nil)
+	_ bilevel.Linearizer      = (*Regularized)(nil)
+	_ bilevel.Prefetcher      = (*Regularized)(nil)
+	_ bilevel.HessianMatrix   = (*Regularized)(nil)
+	_ bilevel.ValueGradienter = (*Regularized)(nil)
+)
+
+// Regularize is loss + penalty.
+func Regularize(loss Sampled, penalty *Penalty) (*Regularized, error) {
+	d, p := loss.Dims()
+	if dq, pq := penalty.Dims(); d != dq || p != pq {
+		return nil, fmt.Errorf("model: the loss has dimensions d = %d, p = %d and the penalty d = %d, p = %d", d, p, dq, pq)
+	}
+	return &Regularized{loss: loss, pen: penalty}, nil
+}
+
+// Dims returns the lengths of z and x.
+func (o *Regularized) Dims() (d, p int) { return o.pen.Dims() }
+
+// Samples is the number of rows.
+func (o *Regularized) Samples() int { return o.loss.Samples() }
+
+// Split returns the loss, which is sampled, and the penalty, which is exact.
+func (o *Regularized) Split() (sampled, exact bilevel.Objective) { return o.loss, o.pen }
+
+// Penalty returns the penalty.
+func (o *Regularized) Penalty() *Penalty { return o.pen }
+
+// Value is the mean loss over b plus the penalty.
+func (o *Regularized) Value(z, x []float64, b bilevel.Batch) float64 {
+	return o.loss.Value(z, x, b) + o.pen.Value(z, x, b)
+}
+
+// Grad overwrites dz and dx.
+func (o *Regularized) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	if dz != nil {
+		o.loss.Grad(dz, nil, z, x, b)
+	}
+	o.addGrad(dz, dx, z, x)
+}
+
+func (o *Regularized) addGrad(dz, dx, z, x []float64) {
+	if dx != nil {
+		o.pen.Grad(nil, dx, z, x, bilevel.Batch{})
+	}
+	if dz != nil {
+		o.pen.products(dz, nil, nil, z, x, nil, true)
+	}
+}
+
+// ValueGrad is Value and Grad in one pass.
+func (o *Regularized) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	value := o.loss.ValueGrad(dz, nil, z, x, b) + o.pen.Value(z, x, b)
+	o.addGrad(dz, dx, z, x)
+	return value
+}
+
+// Products overwrites dz, hv and cv.
+func (o *Regularized) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if dz != nil || hv != nil {
+		o.loss.Products(dz, hv, nil, z, x, v, b)
+	}
+	o.pen.products(dz, hv, cv, z, x, v, true)
+}
+
+// Linearize keeps what products at (z, x) over b need.
+func (o *Regularized) Linearize(z, x []float64, b bilevel.Batch) {
+	o.z = append(o.z[:0], z...)
+	o.x = append(o.x[:0], x...)
+	o.loss.Linearize(z, x, b)
+}
+
+// Apply overwrites hv and cv.
+func (o *Regularized) Apply(hv, cv, v []float64) {
+	if hv != nil {
+		o.loss.Apply(hv, nil, v)
+	}
+	o.pen.products(nil, hv, cv, o.z, o.x, v, true)
+}
+
+// Prefetch asks for the rows of b.
+func (o *Regularized) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
+
+// Hessian overwrites the lower triangle of dst.
+func (o *Regularized) Hessian(dst, z, x []float64, b bilevel.Batch) {
+	o.loss.Hessian(dst, z, x, b)
+	o.pen.addDiagonal(dst, x)
+}

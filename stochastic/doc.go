@@ -1,0 +1,23 @@
+// Package stochastic minimises bilevel problems with single-loop methods that look at a few samples a step.
+//
+// All of them move three variables towards the solution of three coupled problems, with estimates of
+//
+//	D_z = ∇z g(z, x)                 z towards z*(x)
+//	D_v = ∇²zz g(z, x)·v + ∇z f(z, x)    v towards the adjoint v*(x)
+//	D_x = ∇²xz g(z, x)·v + ∇x f(z, x)    x along the hypergradient
+//
+// and they differ in the estimates: [SOBA] takes one batch of each level, [SABA] corrects it by a memory of
+// past batches, [STFBO] takes all samples. Samples are drawn in blocks of consecutive ones by a [Sampler].
+//
+// A regulariser that is the same in every term (bilevel.Splitter) is never sampled: it enters D_z, D_v and D_x
+// as it is. Other structure that methods look for, once, when they start: bilevel.Linear (memories of a few
+// numbers per sample), bilevel.Local (x-derivatives that live on the batch's own part of x, applied lazily) and
+// bilevel.Prefetcher.
+//
+// # Step sizes
+//
+// A [Rate] is c/t^a. Its zero value is automatic: the inner step follows the smoothness of g, estimated by
+// power iterations on blocks at the current point; the outer step is one number per coordinate of x, raised
+// while x keeps its direction and lowered when it turns; a run that diverges goes back to its last good point
+// with halved steps and says so in its notes. Explicit values are used as they are.
+package stochastic

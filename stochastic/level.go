@@ -1,0 +1,101 @@
+package stochastic
+
+import (
+	"fmt"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+// one is the batch of an exact part.
+var one = bilevel.Batch{Lo: 0, Hi: 1}
+
+// level is one objective, taken apart: whole = mean of sampled's terms + exact.
+type level struct {
+	whole, sampled, exact bilevel.Objective // exact is nil if there is none
+	pre                   bilevel.Prefetcher
+	linear                bilevel.Linear // sampled, if it is
+	local                 bilevel.Local  // sampled, if it is and x enters it
+	sampledX, exactX      bool           // x enters the sampled part, the exact part
+	fused                 bool           // whole writes every element of its destinations
+}
+
+func newLevel(o bilevel.Objective) (level, error) {
+	l := level{whole: o, sampled: o}
+	if s, ok := o.(bilevel.Splitter); ok {
+		l.sampled, l.exact = s.Split()
+		if l.sampled == nil || l.sampled.Samples() != o.Samples() || l.exact != nil && l.exact.Samples() != 1 {
+			return l, fmt.Errorf("stochastic: %T.Split must return a part with all %d samples and one with a single sample", o, o.Samples())
+		}
+		if l.exact != nil {
+			l.exactX = entersX(l.exact)
+		}
+	}
+	l.sampledX = entersX(l.sampled)
+	l.linear, _ = l.sampled.(bilevel.Linear)
+	if l.sampledX {
+		l.local, _ = l.sampled.(bilevel.Local)
+	}
+	l.pre, _ = l.sampled.(bilevel.Prefetcher)
+	_, partial := o.(bilevel.Local)
+	l.fused = !partial && l.local == nil
+	return l, nil
+}
+
+// outerRange is the part of x that the sampled part depends on over b.
+func (l *level) outerRange(b bilevel.Batch) (lo, hi int) {
+	if l.local != nil {
+		return l.local.OuterRange(b)
+	}
+	_, p := l.whole.Dims()
+	return 0, p
+}
+
+// entersX says whether o depends on x as far as o tells.
+func entersX(o bilevel.Objective) bool {
+	l, ok := o.(bilevel.Local)
+	if !ok {
+		return true
+	}
+	lo, hi := l.OuterRange(bilevel.All(o))
+	return hi > lo
+}
+
+// inner is g with its second-order products.
+type inner struct {
+	level
+	wholeG, sampledG, exactG bilevel.SecondOrder
+}
+
+func newInner(o bilevel.Objective) (inner, error) {
+	var g inner
+	var err error
+	if g.wholeG, err = bilevel.NeedSecondOrder(o); err != nil {
+		return g, err
+	}
+	if g.level, err = newLevel(o); err != nil {
+		return g, err
+	}
+	if g.sampledG, err = bilevel.NeedSecondOrder(g.sampled); err != nil {
+		return g, err
+	}
+	if g.exact != nil {
+		if g.exactG, err = bilevel.NeedSecondOrder(g.exact); err != nil {
+			return g, err
+		}
+	}
+	return g, nil
+}
+
+func newOuter(o bilevel.Objective) (level, error) {
+	if err := bilevel.NeedFirstOrder(o); err != nil {
+		return level{}, err
+	}
+	l, err := newLevel(o)
+	if err != nil {
+		return l, err
+	}
+	if err := bilevel.NeedFirstOrder(l.sampled); err != nil {
+		return l, err
+	}
+	return l, nil
+}

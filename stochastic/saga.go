@@ -1,0 +1,171 @@
+package stochastic
+
+import (
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+)
+
+// saga is the memory of past batches of one level and the SAGA estimates made from it. Of every block it
+// remembers the last value of some z-quantities (∇z g and ∇²zz g·v, or ∇z f) and of an x-quantity
+// (∇²xz g·v, or ∇x f), and of each the average with weights w_i = |block i|/n:
+//
+//	estimate = (w_i/π_i)(new − memory[i]) + average;  average += w_i(new − memory[i]);  memory[i] = new.
+//
+// The z-quantities of a block lie together in one row, so that one pass swaps them. A [bilevel.Linear]
+// objective needs k numbers per sample and quantity, others d per block and quantity. The x-quantity takes
+// one p-vector if batches have their own parts of x, p numbers per block otherwise, and nothing if x does
+// not enter.
+type saga struct {
+	level *level
+	part  Partition
+	d, p  int
+	many  int // z-quantities: 2 for g, 1 for f
+	width int // numbers in mem per sample (Linear) or per block
+	mem   []float64
+	memX  []float64
+	avg   [2][]float64
+	avgX  []float64
+	next  []float64    // the new row, then its change
+	nextX []float64    // the same for x
+	delta [2][]float64 // the change of the z-quantities
+}
+
+func newSaga(l *level, part Partition, many int, generic bool) *saga {
+	d, p := l.whole.Dims()
+	m := &saga{level: l, part: part, d: d, p: p, many: many}
+	for i := range many {
+		m.avg[i] = make([]float64, d)
+	}
+	if generic {
+		l.linear = nil
+	}
+	if l.linear != nil {
+		m.width = many * l.linear.Scores()
+		m.mem = make([]float64, m.width*part.Samples())
+		m.next = make([]float64, m.width*part.Size())
+		for i := range many {
+			m.delta[i] = make([]float64, d)
+		}
+	} else {
+		m.width = many * d
+		m.mem = make([]float64, m.width*part.Blocks())
+		m.next = make([]float64, m.width)
+		for i := range many {
+			m.delta[i] = m.next[i*d : (i+1)*d]
+		}
+	}
+	if l.sampledX {
+		m.nextX, m.avgX = make([]float64, p), make([]float64, p)
+		if l.local != nil {
+			m.memX = make([]float64, p)
+		} else {
+			m.memX = make([]float64, p*part.Blocks())
+		}
+	}
+	return m
+}
+
+// row is the memory of a block's z-quantities.
+func (m *saga) row(block int, b bilevel.Batch) []float64 {
+	if m.level.linear != nil {
+		return m.mem[b.Lo*m.width : b.Hi*m.width]
+	}
+	return m.mem[block*m.width : (block+1)*m.width]
+}
+
+// rowX is the memory of a block's x-quantity, which lives on x[lo:hi).
+func (m *saga) rowX(block, lo, hi int) []float64 {
+	if m.level.local != nil {
+		return m.memX[lo:hi]
+	}
+	return m.memX[block*m.p : (block+1)*m.p]
+}
+
+// prefetch asks for the memory of the block that comes next; longer rows come by themselves.
+func (m *saga) prefetch(b bilevel.Batch) {
+	if m.level.linear != nil {
+		kernel.Prefetch(m.mem[b.Lo*m.width : b.Lo*m.width+1])
+	}
+}
+
+// swap evaluates a block at (z, x, v), remembers the result and leaves the change in delta and nextX[lo:hi).
+func (m *saga) swap(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) {
+	var nextX []float64
+	if m.level.sampledX {
+		lo, hi = m.level.outerRange(b)
+		nextX = m.nextX
+	}
+	row, d := m.row(block, b), m.d
+	next := m.next[:len(row)]
+	if l := m.level.linear; l != nil {
+		if m.many == 2 {
+			k := len(next) / 2
+			l.Coefs(next[:k], next[k:], nextX, z, x, v, b)
+			kernel.SwapDiff(row, next)
+			l.Combine(m.delta[0], m.delta[1], next[:k], next[k:], b)
+		} else {
+			l.Coefs(next, nil, nil, z, x, nil, b)
+			kernel.SwapDiff(row, next)
+			l.Combine(m.delta[0], nil, next, nil, b)
+			if nextX != nil {
+				m.level.sampled.Grad(nil, nextX, z, x, b)
+			}
+		}
+	} else {
+		if m.many == 2 {
+			m.level.sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
+		} else {
+			m.level.sampled.Grad(next, nextX, z, x, b)
+		}
+		kernel.SwapDiff(row, next)
+	}
+	if hi > lo {
+		kernel.SwapDiff(m.rowX(block, lo, hi), nextX[lo:hi])
+	}
+	return lo, hi
+}
+
+// estimate adds to dz[i] the i-th z-quantity and to dx the x-quantity at (z, x, v), and updates memory and
+// averages. A narrow one adds the average only to dx[lo:hi), its own part.
+func (m *saga) estimate(dz *[2][]float64, dx []float64, block int, b bilevel.Batch, weight float64, z, x, v []float64, narrow bool) (lo, hi int) {
+	lo, hi = m.swap(block, b, z, x, v)
+	share := m.part.Share(b)
+	for i := range m.many {
+		// SagaStep subtracts rho times the estimate: rho = −1 adds it.
+		kernel.SagaStep(dz[i], m.avg[i], m.delta[i], -1, weight, share)
+	}
+	switch {
+	case !m.level.sampledX:
+	case narrow || hi-lo == m.p:
+		kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, share)
+	default:
+		kernel.Axpy(1, m.avgX[:lo], dx[:lo])
+		kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, share)
+		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
+	}
+	return lo, hi
+}
+
+// fill sets the memory by a full pass at (z, x, v).
+func (m *saga) fill(z, x, v []float64) {
+	clear(m.mem)
+	clear(m.memX)
+	clear(m.avg[0])
+	clear(m.avg[1])
+	clear(m.avgX)
+	for i := range m.part.Blocks() {
+		b := m.part.Block(i)
+		lo, hi := m.swap(i, b, z, x, v)
+		share := m.part.Share(b)
+		for q := range m.many {
+			kernel.Axpy(share, m.delta[q], m.avg[q])
+		}
+		if hi > lo {
+			kernel.Axpy(share, m.nextX[lo:hi], m.avgX[lo:hi])
+		}
+	}
+}
+
+func (m *saga) state(s *bilevel.State) {
+	s.Fixed(m.mem, m.memX, m.avg[0], m.avg[1], m.avgX)
+}

@@ -1,0 +1,144 @@
+package stochastic
+
+import (
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+// Partition divides n samples into blocks of Size consecutive ones; the last block may be shorter.
+type Partition struct{ n, size int }
+
+// NewPartition divides n ≥ 1 samples into blocks of min(size, n).
+func NewPartition(n, size int) Partition {
+	if n < 1 || size < 1 {
+		panic(fmt.Sprintf("stochastic: a partition of %d samples into blocks of %d", n, size))
+	}
+	return Partition{n, min(size, n)}
+}
+
+// Samples is the number of samples.
+func (p Partition) Samples() int { return p.n }
+
+// Size is the length of every block but the last.
+func (p Partition) Size() int { return p.size }
+
+// Blocks is the number of blocks.
+func (p Partition) Blocks() int { return (p.n + p.size - 1) / p.size }
+
+// Block is the i-th block.
+func (p Partition) Block(i int) bilevel.Batch {
+	lo := i * p.size
+	return bilevel.Batch{Lo: lo, Hi: min(lo+p.size, p.n)}
+}
+
+// Share is |b|/n, the weight of b in the mean over all samples.
+func (p Partition) Share(b bilevel.Batch) float64 { return float64(b.Len()) / float64(p.n) }
+
+// Even says whether all blocks have the same length.
+func (p Partition) Even() bool { return p.n%p.size == 0 }
+
+// Sampler draws blocks of a partition. The mean over a drawn block times its weight is an unbiased estimate
+// of the mean over all samples, also where the last block is short.
+//
+// Independent draws choose a sample uniformly and take its block: probability |b|/n, weight 1. Shuffled
+// passes visit every block once in a new random order each time: probability 1/B, weight B·|b|/n.
+type Sampler struct {
+	Partition
+	pcg     rand.PCG
+	recip   uint64  // ⌈2⁶⁴/size⌉, to divide by multiplication
+	perm    []int32 // the order of the current pass; nil for independent draws
+	pos     int
+	ahead   draw
+	visited int64
+}
+
+type draw struct {
+	block  int
+	b      bilevel.Batch
+	weight float64
+}
+
+// NewSampler returns a sampler that is determined by seed and stream.
+func NewSampler(p Partition, seed, stream uint64, shuffle bool) *Sampler {
+	s := &Sampler{Partition: p, recip: ^uint64(0)/uint64(p.size) + 1}
+	s.pcg.Seed(seed, stream)
+	if shuffle {
+		s.perm = make([]int32, s.Blocks())
+		for i := range s.perm {
+			s.perm[i] = int32(i)
+		}
+		s.pos = len(s.perm)
+	}
+	s.ahead = s.draw()
+	return s
+}
+
+// Next draws a block: its index, its samples and the weight of its mean.
+func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
+	d := s.ahead
+	s.ahead = s.draw()
+	s.visited += int64(d.b.Hi - d.b.Lo)
+	return d.block, d.b, d.weight
+}
+
+// Ahead is the batch that Next will draw.
+func (s *Sampler) Ahead() bilevel.Batch { return s.ahead.b }
+
+// Visited is the number of samples drawn so far.
+func (s *Sampler) Visited() int64 { return s.visited }
+
+func (s *Sampler) draw() draw {
+	if s.perm != nil {
+		return s.drawShuffled()
+	}
+	h, _ := bits.Mul64(s.pcg.Uint64(), uint64(s.n))
+	i := int(h)
+	if s.size > 1 {
+		q, _ := bits.Mul64(h, s.recip)
+		i = int(q)
+	}
+	lo := i * s.size
+	return draw{i, bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n)}, 1}
+}
+
+func (s *Sampler) drawShuffled() draw {
+	if s.pos == len(s.perm) {
+		for i := len(s.perm) - 1; i > 0; i-- {
+			h, _ := bits.Mul64(s.pcg.Uint64(), uint64(i+1))
+			s.perm[i], s.perm[h] = s.perm[h], s.perm[i]
+		}
+		s.pos = 0
+	}
+	i := int(s.perm[s.pos])
+	s.pos++
+	b := s.Block(i)
+	return draw{i, b, float64(len(s.perm)) * s.Share(b)}
+}
+
+// State carries the sampler, its lookahead included, to or from a checkpoint.
+func (s *Sampler) State(st *bilevel.State) {
+	st.Binary(&s.pcg)
+	if s.perm != nil {
+		order := make([]int, len(s.perm))
+		for i, b := range s.perm {
+			order[i] = int(b)
+		}
+		st.Ints(&order)
+		if len(order) != len(s.perm) {
+			st.Fail(fmt.Errorf("stochastic: the checkpoint shuffles %d blocks, this run %d", len(order), len(s.perm)))
+			return
+		}
+		for i, b := range order {
+			s.perm[i] = int32(b)
+		}
+		st.Int(&s.pos)
+	}
+	st.Int(&s.ahead.block)
+	st.Int(&s.ahead.b.Lo)
+	st.Int(&s.ahead.b.Hi)
+	st.Float(&s.ahead.weight)
+	st.Int64(&s.visited)
+}

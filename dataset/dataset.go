@@ -159,13 +159,18 @@ func read(in *input, path string, o Options) (*Set, error) {
 		s, err = readLIBSVM(in, o)
 	case "csv", "tsv":
 		s, err = readCSV(in, format, o)
+	case "npy":
+		s, err = readNPY(in, o)
+	case "idx":
+		s, err = readIDX(in, path, o)
+	case "parquet":
+		s, err = readParquet(in, path, o)
 	default:
 		return nil, fail(in.name, "formats are libsvm, csv, tsv, npy, idx and parquet", "no format is called %q", format)
 	}
 	if err != nil {
 		return nil, asError(in.name, err)
 	}
-	_ = path
 	s.Source = in.name
 	s.Features = s.Schema.Features()
 	return s, nil

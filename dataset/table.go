@@ -114,6 +114,20 @@ func (c *tableColumn) text(cell string, at int) error {
 	return c.level(cell, at)
 }
 
+// number adds a cell of a file that stores numbers; at is its row.
+func (c *tableColumn) number(v float64, at int) error {
+	switch {
+	case c.drop:
+		return nil
+	case v-v != 0:
+		return c.missingCell(fmt.Sprint(v), at)
+	case c.kind == Categorical:
+		return c.level(formatNumber(v), at)
+	}
+	c.add(v)
+	return nil
+}
+
 // numberHint is the remedy for a cell that should be a number.
 func (c *tableColumn) numberHint(cell string) string {
 	if v, ok := parseFloat(strings.Replace(cell, ",", ".", 1)); ok {

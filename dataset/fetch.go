@@ -1,0 +1,518 @@
+package dataset
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// GetOptions of Get, Find and Load. The zero value looks in BILEVEL_DATA, then in the user's cache, and
+// downloads what is in neither.
+type GetOptions struct {
+	Dir     string // cache; "" is the folder bilevel in os.UserCacheDir()
+	DataDir string // folder of copies to use first; "" is the environment variable BILEVEL_DATA
+	// Progress is told how far the download of a file is, in bytes; total is 0 if the server does not say.
+	// It is called often, from one goroutine.
+	Progress func(file string, done, total int64)
+	Client   *http.Client // nil is a client that gives up on a server silent for a minute
+	BaseURL  string       // downloads come from BaseURL/set/file instead of the public addresses
+}
+
+// Files is where the files of a public set are.
+type Files struct {
+	Public *Public
+	Dir    string   // folder that holds them
+	Paths  []string // in the order of Public.Files, unless it is a copy of other files
+	Copy   bool     // they are a copy in a data folder
+	Sample bool     // the copy holds other rows or features than the public set
+	Notes  []string // what a user should know about the copy, a sentence each
+}
+
+// stallTimeout is how long a server may send nothing.
+const stallTimeout = time.Minute
+
+var defaultClient = &http.Client{Transport: func() http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = stallTimeout
+	return t
+}()}
+
+// dirs fills in the folders.
+func (o *GetOptions) dirs() error {
+	if o.DataDir == "" {
+		o.DataDir = os.Getenv("BILEVEL_DATA")
+	}
+	if o.Dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("dataset: there is no cache folder: %w", err)
+		}
+		o.Dir = filepath.Join(cache, "bilevel")
+	}
+	return nil
+}
+
+// Find says where a public set's files are, without a download; nil if some are missing. The content of
+// cached files is not checked.
+func Find(name string, o GetOptions) (*Files, error) {
+	p, err := Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.dirs(); err != nil {
+		return nil, err
+	}
+	if o.DataDir != "" {
+		if st, err := os.Stat(o.DataDir); err != nil || !st.IsDir() {
+			return nil, fail(o.DataDir, "check --data or BILEVEL_DATA", "the data folder is not a folder")
+		}
+	}
+	if f, err := p.findCopy(o.DataDir); f != nil || err != nil {
+		return f, err
+	}
+	f := &Files{Public: p, Dir: filepath.Join(o.Dir, p.Name)}
+	for _, file := range p.Files {
+		path := filepath.Join(f.Dir, file.Name)
+		if !isFile(path) {
+			return nil, nil
+		}
+		f.Paths = append(f.Paths, path)
+	}
+	return f, nil
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// findCopy looks for a copy of the set in a folder of the set's name in dir.
+func (p *Public) findCopy(dir string) (*Files, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	var own copySet
+	for _, f := range p.Files {
+		own.names = append(own.names, f.Name)
+	}
+	for _, folder := range append([]string{p.Name}, p.folders...) {
+		for k, set := range append([]copySet{own}, p.copies...) {
+			f := &Files{Public: p, Dir: filepath.Join(dir, folder), Copy: true, Sample: set.note != ""}
+			for _, name := range set.names {
+				if path := filepath.Join(f.Dir, name); isFile(path) {
+					f.Paths = append(f.Paths, path)
+				}
+			}
+			if len(f.Paths) < len(set.names) {
+				continue
+			}
+			for i, path := range f.Paths {
+				sum := ""
+				if k == 0 {
+					var err error
+					if sum, err = p.Files[i].differs(path); err != nil {
+						return nil, err
+					}
+					if sum == "" {
+						continue
+					}
+				}
+				f.Notes = append(f.Notes, fmt.Sprintf("%s is used as a copy of %s: its bytes are not those of the published file", path, p.Name))
+			}
+			if set.note != "" {
+				f.Notes = append(f.Notes, fmt.Sprintf("this copy of %s differs: %s", p.Name, set.note))
+			}
+			return f, nil
+		}
+	}
+	return nil, nil
+}
+
+// differs compares a file with the published checksum: "" if it agrees or none is published, else what is
+// wrong.
+func (f *PublicFile) differs(path string) (string, error) {
+	var h hash.Hash
+	want, kind := f.SHA256, "SHA-256"
+	switch {
+	case f.SHA256 != "":
+		h = sha256.New()
+	case f.MD5 != "":
+		h, want, kind = md5.New(), f.MD5, "MD5"
+	default:
+		return "", nil
+	}
+	got, err := sum(path, h)
+	if err != nil || got == want {
+		return "", err
+	}
+	return fmt.Sprintf("%s expected %s, got %s", kind, want, got), nil
+}
+
+// sum is the hash of a file in hexadecimal.
+func sum(path string, h hash.Hash) (string, error) {
+	r, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Get returns where a public set's files are. It takes copies in o.DataDir as they are, with a note where
+// their bytes are not the published ones; then files of the cache, whose checksums it verifies; and
+// downloads what is missing. A download that is interrupted leaves a file NAME.part, from which the next
+// one goes on. A file with a wrong checksum is removed. Where no checksum is published, the first download
+// must have the declared shape, and its SHA-256 is kept in checksums.json in the cache, for later ones.
+func Get(ctx context.Context, name string, o GetOptions) (*Files, error) {
+	p, err := Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Find(name, o)
+	if err != nil {
+		return nil, err
+	}
+	if f != nil && f.Copy {
+		return f, nil
+	}
+	if err := o.dirs(); err != nil {
+		return nil, err
+	}
+	f = &Files{Public: p, Dir: filepath.Join(o.Dir, p.Name)}
+	if err := os.MkdirAll(f.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("dataset: cache: %w", err)
+	}
+	for k := range p.Files {
+		path, err := p.get(ctx, &p.Files[k], o)
+		if err != nil {
+			return nil, err
+		}
+		f.Paths = append(f.Paths, path)
+	}
+	return f, nil
+}
+
+// get returns the path of one file in the cache, downloaded if need be.
+func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (string, error) {
+	path := filepath.Join(o.Dir, p.Name, file.Name)
+	key := p.Name + "/" + file.Name
+	pins, err := readPins(o.Dir)
+	if err != nil {
+		return "", err
+	}
+	f := *file
+	pinned := f.SHA256 == "" && f.MD5 == "" && pins[key] != ""
+	if pinned {
+		f.SHA256 = pins[key]
+	}
+	if isFile(path) {
+		wrong, err := f.differs(path)
+		if err != nil {
+			return "", fmt.Errorf("dataset: cache: %w", err)
+		}
+		if wrong == "" && (f.SHA256 != "" || f.MD5 != "") {
+			return path, nil
+		}
+		if f.SHA256 == "" && f.MD5 == "" && p.checkFile(&f, path) == nil { // put there by hand
+			return path, p.pin(&f, path, o.Dir)
+		}
+		// It is damaged.
+		if err := os.Remove(path); err != nil {
+			return "", fmt.Errorf("dataset: cache: %w", err)
+		}
+	}
+	urls := f.URLs
+	if o.BaseURL != "" {
+		urls = []string{strings.TrimSuffix(o.BaseURL, "/") + "/" + key}
+	}
+	part := path + ".part"
+	var failed []error
+	for _, url := range urls {
+		err := download(ctx, url, part, f.Name, o)
+		if err == nil {
+			failed = nil
+			break
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(failed) > 0 {
+		return "", errors.Join(failed...)
+	}
+	remove := func() { os.Remove(part); os.Remove(part + ".etag") }
+	wrong, err := f.differs(part)
+	if err != nil {
+		return "", fmt.Errorf("dataset: cache: %w", err)
+	}
+	if wrong != "" {
+		remove()
+		hint := "try again later; the publisher may have changed the file"
+		if pinned {
+			hint = fmt.Sprintf("the file differs from the one at first use; to accept it, remove %q from %s", key, pinsPath(o.Dir))
+		}
+		return "", fail(urls[0], hint, "the download has a wrong checksum and was removed: %s", wrong)
+	}
+	if f.SHA256 == "" && f.MD5 == "" {
+		if err := p.checkFile(&f, part); err != nil {
+			remove()
+			return "", fail(urls[0], "try again later; the publisher may have changed the file", "the download is not the declared file and was removed: %w", err)
+		}
+		if err := p.pin(&f, part, o.Dir); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Rename(part, path); err != nil {
+		return "", fmt.Errorf("dataset: cache: %w", err)
+	}
+	os.Remove(part + ".etag")
+	return path, nil
+}
+
+// pin remembers the SHA-256 of a file.
+func (p *Public) pin(f *PublicFile, path, dir string) error {
+	pins, err := readPins(dir)
+	if err != nil {
+		return err
+	}
+	if pins[p.Name+"/"+f.Name], err = sum(path, sha256.New()); err != nil {
+		return fmt.Errorf("dataset: cache: %w", err)
+	}
+	return writePins(dir, pins)
+}
+
+// checkFile is an error if a LIBSVM file has not the declared shape.
+func (p *Public) checkFile(f *PublicFile, path string) error {
+	s, err := Read(path, Options{Format: "libsvm", Like: &Schema{Width: p.Features, Sparse: true}})
+	if err != nil {
+		return err
+	}
+	if n, _ := s.Dims(); n != f.rows {
+		return fmt.Errorf("%d rows, expected %d", n, f.rows)
+	}
+	if k := len(distinct(s.Y, maxClasses)); k != p.Classes {
+		return fmt.Errorf("%d classes, expected %d", k, p.Classes)
+	}
+	return nil
+}
+
+// Checksums at first use: "set/file" to SHA-256.
+
+func pinsPath(dir string) string { return filepath.Join(dir, "checksums.json") }
+
+func readPins(dir string) (map[string]string, error) {
+	pins := make(map[string]string)
+	b, err := os.ReadFile(pinsPath(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return pins, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("dataset: cache: %w", err)
+	}
+	if err := json.Unmarshal(b, &pins); err != nil {
+		return nil, fail(pinsPath(dir), "remove it: it is written anew", "the checksums cannot be read: %w", err)
+	}
+	return pins, nil
+}
+
+func writePins(dir string, pins map[string]string) error {
+	b, err := json.MarshalIndent(pins, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "checksums-*.json")
+	if err != nil {
+		return fmt.Errorf("dataset: cache: %w", err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), pinsPath(dir))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("dataset: cache: %w", err)
+	}
+	return nil
+}
+
+// download fetches url into part, going on from what is there. A connection that breaks after it brought
+// something is taken up again, up to five times.
+func download(ctx context.Context, url, part, name string, o GetOptions) error {
+	for attempt := 1; ; attempt++ {
+		got, err := downloadOnce(ctx, url, part, name, o)
+		if err == nil {
+			return nil
+		}
+		if cause := ctx.Err(); cause != nil {
+			return fmt.Errorf("dataset: download of %s stopped; the next one goes on from there: %w", url, cause)
+		}
+		var broke *interrupted
+		if !errors.As(err, &broke) {
+			return err
+		}
+		if st, e := os.Stat(part); e != nil || st.Size() == 0 {
+			return fmt.Errorf("dataset: download of %s failed: %w", url, broke.err)
+		}
+		if got == 0 || attempt == 5 {
+			return fmt.Errorf("dataset: download of %s was interrupted; run it again to go on from there: %w", url, broke.err)
+		}
+	}
+}
+
+// interrupted is a fault of the connection, after which one may go on.
+type interrupted struct{ err error }
+
+func (i *interrupted) Error() string { return i.err.Error() }
+func (i *interrupted) Unwrap() error { return i.err }
+
+// downloadOnce makes one request and returns the number of bytes that it brought.
+func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (got int64, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var have int64
+	if st, err := os.Stat(part); err == nil {
+		have = st.Size()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, fmt.Errorf("dataset: %w", err)
+	}
+	req.Header.Set("Accept-Encoding", "identity") // or the transport would decompress .gz files
+	if have > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+		if tag, err := os.ReadFile(part + ".etag"); err == nil && len(tag) > 0 {
+			req.Header.Set("If-Range", string(tag))
+		}
+	}
+	client := o.Client
+	if client == nil {
+		client = defaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, &interrupted{err}
+	}
+	defer resp.Body.Close()
+	flags := os.O_CREATE | os.O_WRONLY
+	switch resp.StatusCode {
+	case http.StatusOK: // the whole file: the server has no ranges, or the file changed
+		have = 0
+		flags |= os.O_TRUNC
+	case http.StatusPartialContent:
+		var from int64
+		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
+			os.Remove(part)
+			return 0, fmt.Errorf("dataset: %s sent the range %q for bytes from %d; run it again to start anew", url, resp.Header.Get("Content-Range"), have)
+		}
+		flags |= os.O_APPEND
+	case http.StatusRequestedRangeNotSatisfiable:
+		// The part is the whole file, or of another file.
+		if resp.Header.Get("Content-Range") == "bytes */"+strconv.FormatInt(have, 10) {
+			return 0, nil
+		}
+		os.Remove(part)
+		return 1, &interrupted{errors.New("the part did not fit")} // anew
+	default:
+		return 0, fmt.Errorf("dataset: download of %s failed: %s", url, resp.Status)
+	}
+	total := resp.ContentLength
+	if total >= 0 {
+		total += have
+	} else {
+		total = 0
+	}
+	tag := resp.Header.Get("ETag")
+	if strings.HasPrefix(tag, "W/") || tag == "" {
+		tag = resp.Header.Get("Last-Modified")
+	}
+	if err := os.WriteFile(part+".etag", []byte(tag), 0o644); err != nil {
+		return 0, fmt.Errorf("dataset: cache: %w", err)
+	}
+	w, err := os.OpenFile(part, flags, 0o644)
+	if err != nil {
+		return 0, fmt.Errorf("dataset: cache: %w", err)
+	}
+	defer func() {
+		if e := w.Close(); e != nil && err == nil {
+			err = fmt.Errorf("dataset: cache: %w", e)
+		}
+	}()
+
+	stalled := time.AfterFunc(stallTimeout, func() { cancel(fmt.Errorf("the server sent nothing for %v", stallTimeout)) })
+	defer stalled.Stop()
+	buf := make([]byte, 64<<10)
+	for {
+		if o.Progress != nil {
+			o.Progress(name, have+got, total)
+		}
+		n, rerr := resp.Body.Read(buf)
+		if n > 0 {
+			stalled.Reset(stallTimeout)
+			if _, err := w.Write(buf[:n]); err != nil {
+				return got, fmt.Errorf("dataset: cache: %w", err)
+			}
+			got += int64(n)
+		}
+		switch {
+		case rerr == io.EOF:
+			if total > 0 && have+got != total {
+				return got, &interrupted{io.ErrUnexpectedEOF}
+			}
+			if o.Progress != nil {
+				o.Progress(name, have+got, max(total, have+got))
+			}
+			return got, nil
+		case rerr != nil:
+			if cause := context.Cause(ctx); cause != nil {
+				rerr = cause
+			}
+			return got, &interrupted{rerr}
+		}
+	}
+}
+
+// Load gets a public set and reads it, with a target of classes. test is nil if the set is not divided.
+// The declared shape is checked, except that a copy may have fewer rows. Sets of text and of archives of
+// pictures (20newsgroups, omniglot, cifar10) are not read.
+func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *Files, err error) {
+	p, err := Lookup(name)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if p.load == nil {
+		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name, "the set %s is not a table and is not read", p.Name)
+	}
+	if f, err = Get(ctx, name, o); err != nil {
+		return nil, nil, nil, err
+	}
+	if train, test, err = p.load(f); err != nil {
+		return nil, nil, nil, err
+	}
+	for k, s := range []*Set{train, test} {
+		if s == nil {
+			continue
+		}
+		want := []int{p.Rows, p.TestRows}[k]
+		if n, d := s.Dims(); d != p.Features || len(s.Classes) != p.Classes || n != want && !f.Sample {
+			return nil, nil, nil, fail(s.Source, "remove it, and get the set again", "%d × %d with %d classes, where %s has %d × %d with %d",
+				n, d, len(s.Classes), p.Name, want, p.Features, p.Classes)
+		}
+	}
+	return train, test, f, nil
+}

@@ -55,8 +55,8 @@ var publics = []*Public{
 		Name: "ijcnn1", Title: "IJCNN 2001 challenge, engine misfires", Page: libsvmBinary[:len(libsvmBinary)-1] + ".html#ijcnn1",
 		Licence: "not stated", Rows: 49990, TestRows: 91701, Features: 22, Classes: 2,
 		Files: []PublicFile{
-			{Name: "ijcnn1.bz2", URLs: []string{libsvmBinary + "ijcnn1.bz2"}, Size: 2_000_000, rows: 49990},
-			{Name: "ijcnn1.t.bz2", URLs: []string{libsvmBinary + "ijcnn1.t.bz2"}, Size: 4_000_000, rows: 91701},
+			{Name: "ijcnn1.bz2", URLs: []string{libsvmBinary + "ijcnn1.bz2"}, Size: 1_400_000, rows: 49990},
+			{Name: "ijcnn1.t.bz2", URLs: []string{libsvmBinary + "ijcnn1.t.bz2"}, Size: 2_600_000, rows: 91701},
 		},
 		copies: []copySet{{names: []string{"ijcnn1.trn.bz2", "ijcnn1.tst.bz2"}}},
 		load:   loadLIBSVM,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
@@ -61,9 +62,17 @@ type Penalty struct {
 	d, p     int
 	linear   bool
 	scale    float64
-	index    []int32 // strength of each coefficient, −1 for none; nil if z[j] has x[j] for j < p and no other is penalised
+	segments []segment
 	strength []float64
 	groups   []string
+}
+
+// segment is a range [lo, hi) of z whose coefficients share strength j or, in a ramp, have strengths j, j+1, ….
+// Coefficients in no segment are not penalised.
+type segment struct {
+	lo, hi int
+	j      int
+	ramp   bool
 }
 
 var (
@@ -120,28 +129,42 @@ func NewPenalty(l Layout, kind Strengths, o PenaltyOptions) (*Penalty, error) {
 	}
 	copies := max(o.Copies, 1)
 	q.d = l.Len() * copies
-	q.index = make([]int32, q.d)
-	prefix := true
-	for c := range copies {
-		base := c * l.Len()
-		for class := range l.Classes {
-			for feature := range l.Features {
-				i, j := base+l.Index(class, feature), -1
-				if feature < features {
-					j = of(class, feature)
-				}
-				q.index[i] = int32(j)
-			}
+	q.strength = make([]float64, q.p)
+	place := func(i int) (class, feature int) { // the inverse of l.Index
+		if l.FeatureMajor {
+			return i % l.Classes, i / l.Classes
+		}
+		return i / l.Features, i % l.Features
+	}
+	for i := range q.d {
+		if class, feature := place(i % l.Len()); feature < features {
+			q.append(i, of(class, feature))
 		}
 	}
-	for i, j := range q.index {
-		prefix = prefix && (int(j) == i || j < 0 && i >= q.p)
-	}
-	if prefix {
-		q.index = nil
-	}
-	q.strength = make([]float64, q.p)
 	return q, nil
+}
+
+// append adds coefficient i with strength j to the last segment if it continues it.
+func (q *Penalty) append(i, j int) {
+	if n := len(q.segments); n > 0 && q.segments[n-1].hi == i {
+		last := &q.segments[n-1]
+		length := last.hi - last.lo
+		switch {
+		case j == last.j && !last.ramp:
+			last.hi++
+			return
+		case j == last.j+length && (last.ramp || length == 1):
+			last.ramp = true
+			last.hi++
+			return
+		}
+	}
+	q.segments = append(q.segments, segment{lo: i, hi: i + 1, j: j})
+}
+
+// identity says whether z[j] has strength x[j] for j < p and no other coefficient is penalised.
+func (q *Penalty) identity() bool {
+	return len(q.segments) == 1 && q.segments[0] == segment{0, q.p, 0, q.p > 1}
 }
 
 // P is the number of strengths.
@@ -152,13 +175,14 @@ func (q *Penalty) Groups() []string { return slices.Clone(q.groups) }
 
 // Strength is the place in x of the strength of coefficient i of z, −1 if it is not penalised.
 func (q *Penalty) Strength(i int) int {
-	if q.index == nil {
-		if i < q.p {
-			return i
-		}
+	n := sort.Search(len(q.segments), func(n int) bool { return q.segments[n].hi > i })
+	if n == len(q.segments) || i < q.segments[n].lo {
 		return -1
 	}
-	return int(q.index[i])
+	if s := q.segments[n]; s.ramp {
+		return s.j + i - s.lo
+	}
+	return q.segments[n].j
 }
 
 // Strengths overwrites dst with s(x), Scale not included.
@@ -183,20 +207,19 @@ func (q *Penalty) Samples() int { return 1 }
 
 // Value is ½ Σ s z².
 func (q *Penalty) Value(z, x []float64, _ bilevel.Batch) float64 {
-	if q.index == nil && !q.linear {
+	if q.identity() && !q.linear {
 		return kernel.ExpRidgeValue(z[:q.p], x, q.scale)
 	}
 	q.Strengths(q.strength, x)
 	sum := 0.0
-	if q.index == nil {
-		for j, s := range q.strength {
-			sum += s * z[j] * z[j]
+	for _, s := range q.segments {
+		zs := z[s.lo:s.hi]
+		if !s.ramp {
+			sum += q.strength[s.j] * kernel.Dot(zs, zs)
+			continue
 		}
-		return q.scale * sum / 2
-	}
-	for i, j := range q.index {
-		if j >= 0 {
-			sum += q.strength[j] * z[i] * z[i]
+		for i, e := range q.strength[s.j : s.j+len(zs)] {
+			sum += e * zs[i] * zs[i]
 		}
 	}
 	return q.scale * sum / 2
@@ -226,7 +249,7 @@ func (q *Penalty) Products(dz, hv, cv, z, x, v []float64, _ bilevel.Batch) {
 
 // products is Products, which with add adds to dz and hv; cv it overwrites in any case.
 func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
-	if q.index == nil && !q.linear {
+	if q.identity() && !q.linear {
 		q.fused(dz, hv, cv, z, x, v, add)
 		return
 	}
@@ -237,32 +260,51 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		clear(hv)
 	}
 	clear(cv)
-	if q.index == nil {
-		for j, s := range q.strength {
-			q.term(dz, hv, cv, z, v, j, j, s)
+	for _, s := range q.segments {
+		if dz != nil {
+			q.addScaled(dz, z, s)
 		}
-		return
-	}
-	for i, j := range q.index {
-		if j >= 0 {
-			q.term(dz, hv, cv, z, v, i, int(j), q.strength[j])
+		if hv != nil {
+			q.addScaled(hv, v, s)
+		}
+		if cv != nil {
+			q.addCross(cv, z, v, s)
 		}
 	}
 }
 
-func (q *Penalty) term(dz, hv, cv, z, v []float64, i, j int, s float64) {
-	if dz != nil {
-		dz[i] += s * z[i]
+// addScaled adds s·z over a segment.
+func (q *Penalty) addScaled(dst, z []float64, s segment) {
+	dst, z = dst[s.lo:s.hi], z[s.lo:s.hi]
+	if !s.ramp {
+		kernel.Axpy(q.strength[s.j], z, dst)
+		return
 	}
-	if hv != nil {
-		hv[i] += s * v[i]
+	for i, e := range q.strength[s.j : s.j+len(dst)] {
+		dst[i] += e * z[i]
 	}
-	if cv != nil {
+}
+
+// addCross adds s′·z·v over a segment; s′ is s for s = eˣ, and the scale for s = x.
+func (q *Penalty) addCross(cv, z, v []float64, s segment) {
+	z, v = z[s.lo:s.hi], v[s.lo:s.hi]
+	if !s.ramp {
+		e := q.strength[s.j]
 		if q.linear {
-			cv[j] += q.scale * z[i] * v[i]
-		} else {
-			cv[j] += s * z[i] * v[i]
+			e = q.scale
 		}
+		cv[s.j] += e * kernel.Dot(z, v)
+		return
+	}
+	cv = cv[s.j : s.j+len(z)]
+	if q.linear {
+		for i := range cv {
+			cv[i] += q.scale * z[i] * v[i]
+		}
+		return
+	}
+	for i, e := range q.strength[s.j : s.j+len(z)] {
+		cv[i] += e * z[i] * v[i]
 	}
 }
 

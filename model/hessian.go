@@ -18,7 +18,7 @@ func (o *Loss) denseHessian(dst, z []float64, b bilevel.Batch) {
 	sum := make([]float64, width)
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
-		o.share(procs, n, func(worker, i int) {
+		share(procs, n, func(worker, i int) {
 			sc := &o.workers[worker]
 			part := o.part[i*width : (i+1)*width]
 			start := b.Lo + (first+i)*chunkRows

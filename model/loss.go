@@ -28,6 +28,7 @@ type Loss struct {
 	workers []scratch
 	part    []float64
 	vals    []float64
+	job     job
 
 	// Set by Linearize.
 	lin  bilevel.Batch
@@ -102,7 +103,7 @@ func (o *Loss) Scores() int { return o.layout.Classes }
 
 // Value is the mean loss over b.
 func (o *Loss) Value(z, _ []float64, b bilevel.Batch) float64 {
-	return o.run(&pass{z: z, value: true}, b)
+	return o.run(pass{z: z, value: true}, b)
 }
 
 // Grad overwrites dz with the gradient over b and dx with zeros.
@@ -116,13 +117,13 @@ func (o *Loss) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
 		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()))
 		return
 	}
-	o.run(&pass{dz: dz, z: z}, b)
+	o.run(pass{dz: dz, z: z}, b)
 }
 
 // ValueGrad is Value and Grad in one pass.
 func (o *Loss) ValueGrad(dz, dx, z, _ []float64, b bilevel.Batch) float64 {
 	clear(dx)
-	return o.run(&pass{dz: dz, z: z, value: true}, b)
+	return o.run(pass{dz: dz, z: z, value: true}, b)
 }
 
 // Products overwrites dz with the gradient, hv with the Hessian-vector product, cv with zeros.
@@ -134,7 +135,7 @@ func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
 		return
 	}
 	if dz != nil || hv != nil {
-		o.run(&pass{dz: dz, hv: hv, z: z, v: v}, b)
+		o.run(pass{dz: dz, hv: hv, z: z, v: v}, b)
 	}
 }
 
@@ -147,14 +148,14 @@ func (o *Loss) fused(b bilevel.Batch) bool {
 func (o *Loss) Linearize(z, _ []float64, b bilevel.Batch) {
 	o.lin = b
 	o.curv = grow(o.curv, b.Len()*o.layout.Classes)
-	o.run(&pass{z: z, linearize: true}, b)
+	o.run(pass{z: z, linearize: true}, b)
 }
 
 // Apply overwrites hv with the Hessian-vector product at the point given to Linearize, cv with zeros.
 func (o *Loss) Apply(hv, cv, v []float64) {
 	clear(cv)
 	if hv != nil {
-		o.run(&pass{hv: hv, v: v, apply: true}, o.lin)
+		o.run(pass{hv: hv, v: v, apply: true}, o.lin)
 	}
 }
 
@@ -237,6 +238,13 @@ func (o *Loss) Hessian(dst, z, _ []float64, b bilevel.Batch) {
 	o.denseHessian(dst, z, b)
 }
 
+// job is a pass in progress and the batch it is over; first is the first chunk in flight.
+type job struct {
+	pass
+	b     bilevel.Batch
+	first int
+}
+
 // pass is one traversal of rows and what it computes.
 type pass struct {
 	dz, hv, z, v     []float64
@@ -244,16 +252,17 @@ type pass struct {
 	linearize, apply bool
 }
 
-func (o *Loss) run(p *pass, b bilevel.Batch) float64 {
+func (o *Loss) run(p pass, b bilevel.Batch) float64 {
 	if b.Len() <= 0 {
 		clear(p.dz)
 		clear(p.hv)
 		return 0
 	}
+	o.job = job{pass: p, b: b}
 	if o.sparse != nil {
-		return o.runSparse(p, b)
+		return o.runSparse()
 	}
-	return o.runDense(p, b)
+	return o.runDense()
 }
 
 // scores sets t = Az for m dense rows and, if s is not nil, s = Av.
@@ -296,13 +305,13 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w float64, add bool) {
 
 // runDense does a pass over dense rows: directly for one chunk, else chunk by chunk with the sums added in
 // order.
-func (o *Loss) runDense(p *pass, b bilevel.Batch) float64 {
+func (o *Loss) runDense() float64 {
+	p, b := &o.job.pass, o.job.b
 	w := 1 / float64(b.Len())
 	if b.Len() <= chunkRows {
-		return w * o.chunk(p, &o.workers[0], p.dz, p.hv, b, b, w)
+		return w * o.chunk(&o.workers[0], p.dz, p.hv, b)
 	}
-	ldz, lhv := len(p.dz), len(p.hv)
-	width := ldz + lhv
+	ldz, width := len(p.dz), len(p.dz)+len(p.hv)
 	o.part = grow(o.part, slots*width)
 	o.vals = grow(o.vals, slots)
 	chunks := (b.Len() + chunkRows - 1) / chunkRows
@@ -310,19 +319,14 @@ func (o *Loss) runDense(p *pass, b bilevel.Batch) float64 {
 	total := 0.0
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
-		o.share(procs, n, func(worker, i int) {
-			lo := b.Lo + (first+i)*chunkRows
-			c := bilevel.Batch{Lo: lo, Hi: min(lo+chunkRows, b.Hi)}
-			part := o.part[i*width : (i+1)*width]
-			var dz, hv []float64
-			if ldz > 0 {
-				dz = part[:ldz]
+		o.job.first = first
+		if procs == 1 { // without a closure, which would be allocated
+			for i := range n {
+				o.denseChunk(0, i)
 			}
-			if lhv > 0 {
-				hv = part[ldz:]
-			}
-			o.vals[i] = o.chunk(p, &o.workers[worker], dz, hv, c, b, w)
-		})
+		} else {
+			share(procs, n, o.denseChunk)
+		}
 		for i := range n {
 			total += o.vals[i]
 			part := o.part[i*width : (i+1)*width]
@@ -334,7 +338,7 @@ func (o *Loss) runDense(p *pass, b bilevel.Batch) float64 {
 			if ldz > 0 {
 				kernel.Axpy(1, part[:ldz], p.dz)
 			}
-			if lhv > 0 {
+			if ldz < width {
 				kernel.Axpy(1, part[ldz:], p.hv)
 			}
 		}
@@ -342,9 +346,28 @@ func (o *Loss) runDense(p *pass, b bilevel.Batch) float64 {
 	return w * total
 }
 
-// chunk does a pass over the rows c of the batch b, in blocks that stay in cache. It overwrites dz and hv
-// with sums weighted by w and returns the sum of losses.
-func (o *Loss) chunk(p *pass, sc *scratch, dz, hv []float64, c, b bilevel.Batch, w float64) float64 {
+// denseChunk does chunk i of those in flight.
+func (o *Loss) denseChunk(worker, i int) {
+	p := &o.job.pass
+	lo := o.job.b.Lo + (o.job.first+i)*chunkRows
+	c := bilevel.Batch{Lo: lo, Hi: min(lo+chunkRows, o.job.b.Hi)}
+	ldz, width := len(p.dz), len(p.dz)+len(p.hv)
+	part := o.part[i*width : (i+1)*width]
+	var dz, hv []float64
+	if ldz > 0 {
+		dz = part[:ldz]
+	}
+	if ldz < width {
+		hv = part[ldz:]
+	}
+	o.vals[i] = o.chunk(&o.workers[worker], dz, hv, c)
+}
+
+// chunk does the pass over the rows c of the batch, in blocks that stay in cache. It overwrites dz and hv
+// with this chunk's part of the means and returns the sum of its losses.
+func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
+	p, b := &o.job.pass, o.job.b
+	w := 1 / float64(b.Len())
 	k, stride := o.layout.Classes, o.dense.Stride
 	if o.y != nil && !p.linearize && !p.apply {
 		a, y := o.dense.Data[c.Lo*stride:c.Hi*stride], o.y[c.Lo:c.Hi]
@@ -429,7 +452,7 @@ func (o *Loss) procs(work int) int {
 }
 
 // share calls f for jobs 0…n−1 from at most procs goroutines, each with its own worker number.
-func (o *Loss) share(procs, n int, f func(worker, job int)) {
+func share(procs, n int, f func(worker, job int)) {
 	if procs = min(procs, n); procs <= 1 {
 		for i := range n {
 			f(0, i)

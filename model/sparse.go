@@ -1,63 +1,32 @@
 package model
 
 import (
-	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
 // runSparse does a pass over sparse rows: scores row by row, then their combination, for a pass over all rows
 // feature by feature on the transposed matrix, so that every coefficient is written once.
-func (o *Loss) runSparse(p *pass, b bilevel.Batch) float64 {
+func (o *Loss) runSparse() float64 {
+	p, b := &o.job.pass, o.job.b
 	k, m := o.layout.Classes, b.Len()
 	nnz := o.sparse.Ptr[b.Hi] - o.sparse.Ptr[b.Lo]
 	procs := o.procs(nnz * k)
 	o.st, o.ss = grow(o.st, m*k), grow(o.ss, m*k)
-	step := o.block()
-	blocks := (m + step - 1) / step
+	blocks := (m + o.block() - 1) / o.block()
 	o.vals = grow(o.vals, blocks)
-	w := 1 / float64(m)
-	o.share(procs, blocks, func(worker, i int) {
-		lo := b.Lo + i*step
-		hi := min(lo+step, b.Hi)
-		at, to := (lo-b.Lo)*k, (hi-b.Lo)*k
-		t, s := o.st[at:to], o.ss[at:to]
-		tmp := o.workers[worker].tmp
-		if p.linearize {
-			t = o.curv[at:to]
+	if procs == 1 { // without a closure, which would be allocated
+		for i := range blocks {
+			o.sparseBlock(0, i)
 		}
-		if !p.apply {
-			o.sparseScores(t, p.z, lo, hi)
-		}
-		if p.hv != nil {
-			o.sparseScores(s, p.v, lo, hi)
-		}
-		switch {
-		case p.linearize:
-			o.link.curvature(t, tmp, lo, hi-lo, 1, k)
-		case p.apply:
-			o.link.apply(s, o.curv[at:to], tmp, hi-lo, 1, k)
-		case p.hv != nil:
-			o.link.coefs(t, s, tmp, lo, hi-lo, 1, k)
-		case p.dz == nil:
-			o.vals[i] = o.link.loss(t, tmp, lo, hi-lo, 1, k)
-		case p.value:
-			o.vals[i] = o.link.lossCoefs(t, tmp, lo, hi-lo, 1, k)
-		default:
-			o.link.coefs(t, nil, tmp, lo, hi-lo, 1, k)
-		}
-		if p.dz != nil {
-			kernel.Scale(w, t)
-		}
-		if p.hv != nil {
-			kernel.Scale(w, s)
-		}
-	})
+	} else {
+		share(procs, blocks, o.sparseBlock)
+	}
 	if p.dz != nil {
-		o.sparseCombine(p.dz, o.st, b, procs)
+		o.sparseCombine(p.dz, o.st, procs)
 	}
 	if p.hv != nil {
-		o.sparseCombine(p.hv, o.ss, b, procs)
+		o.sparseCombine(p.hv, o.ss, procs)
 	}
 	sum := 0.0
 	if p.value {
@@ -65,7 +34,48 @@ func (o *Loss) runSparse(p *pass, b bilevel.Batch) float64 {
 			sum += v
 		}
 	}
-	return w * sum
+	return sum / float64(m)
+}
+
+// sparseBlock computes scores and coefficients, divided by the number of rows, of block i.
+func (o *Loss) sparseBlock(worker, i int) {
+	p, b := &o.job.pass, o.job.b
+	k, step := o.layout.Classes, o.block()
+	lo := b.Lo + i*step
+	hi := min(lo+step, b.Hi)
+	at, to := (lo-b.Lo)*k, (hi-b.Lo)*k
+	t, s := o.st[at:to], o.ss[at:to]
+	tmp := o.workers[worker].tmp
+	if p.linearize {
+		t = o.curv[at:to]
+	}
+	if !p.apply {
+		o.sparseScores(t, p.z, lo, hi)
+	}
+	if p.hv != nil {
+		o.sparseScores(s, p.v, lo, hi)
+	}
+	switch {
+	case p.linearize:
+		o.link.curvature(t, tmp, lo, hi-lo, 1, k)
+	case p.apply:
+		o.link.apply(s, o.curv[at:to], tmp, hi-lo, 1, k)
+	case p.hv != nil:
+		o.link.coefs(t, s, tmp, lo, hi-lo, 1, k)
+	case p.dz == nil:
+		o.vals[i] = o.link.loss(t, tmp, lo, hi-lo, 1, k)
+	case p.value:
+		o.vals[i] = o.link.lossCoefs(t, tmp, lo, hi-lo, 1, k)
+	default:
+		o.link.coefs(t, nil, tmp, lo, hi-lo, 1, k)
+	}
+	w := 1 / float64(b.Len())
+	if p.dz != nil {
+		kernel.Scale(w, t)
+	}
+	if p.hv != nil {
+		kernel.Scale(w, s)
+	}
 }
 
 func (o *Loss) sparseScores(t, z []float64, lo, hi int) {
@@ -76,9 +86,9 @@ func (o *Loss) sparseScores(t, z []float64, lo, hi int) {
 	}
 }
 
-// sparseCombine overwrites dst with Σ A_iᵀc_i.
-func (o *Loss) sparseCombine(dst, c []float64, b bilevel.Batch, procs int) {
-	k := o.layout.Classes
+// sparseCombine overwrites dst with Σ A_iᵀc_i over the batch.
+func (o *Loss) sparseCombine(dst, c []float64, procs int) {
+	k, b := o.layout.Classes, o.job.b
 	if b.Len() < o.n {
 		clear(dst)
 		for i := b.Lo; i < b.Hi; i++ {
@@ -91,12 +101,22 @@ func (o *Loss) sparseCombine(dst, c []float64, b bilevel.Batch, procs int) {
 		o.csc = transpose(o.sparse)
 	}
 	const step = 4096
-	o.share(procs, (o.csc.N+step-1)/step, func(_, i int) {
-		for j := i * step; j < min((i+1)*step, o.csc.N); j++ {
-			idx, val := o.csc.Row(j)
-			kernel.SparseScores(dst[j*k:(j+1)*k], idx, val, c, k)
-		}
+	if procs == 1 {
+		o.gather(dst, c, 0, o.csc.N)
+		return
+	}
+	share(procs, (o.csc.N+step-1)/step, func(_, i int) {
+		o.gather(dst, c, i*step, min((i+1)*step, o.csc.N))
 	})
+}
+
+// gather is sparseCombine for the features [lo, hi) over all rows.
+func (o *Loss) gather(dst, c []float64, lo, hi int) {
+	k := o.layout.Classes
+	for j := lo; j < hi; j++ {
+		idx, val := o.csc.Row(j)
+		kernel.SparseScores(dst[j*k:(j+1)*k], idx, val, c, k)
+	}
 }
 
 func transpose(m *rows.CSR) *rows.CSR {

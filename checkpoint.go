@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 )
 
 const checkpointMagic = "bilevel checkpoint 1\n"
@@ -21,7 +24,71 @@ func identity(p *Problem, m Method, seed uint64) string {
 	} else {
 		n = p.Fixed.Samples()
 	}
-	return fmt.Sprintf("%T%+v d=%d p=%d n=%d m=%d seed=%d", m, m, d, q, n, p.Outer.Samples(), seed)
+	var b strings.Builder
+	describe(&b, reflect.ValueOf(m), 0)
+	return fmt.Sprintf("%s d=%d p=%d n=%d m=%d seed=%d", &b, d, q, n, p.Outer.Samples(), seed)
+}
+
+// describe writes v as fmt's %+v does, except that it follows pointers and leaves out addresses, which differ
+// from process to process. Of a function it says only whether there is one.
+func describe(b *strings.Builder, v reflect.Value, depth int) {
+	if depth > 16 {
+		b.WriteString("…")
+		return
+	}
+	switch v.Kind() {
+	case reflect.Invalid:
+		b.WriteString("nil")
+	case reflect.Pointer:
+		if v.IsNil() {
+			b.WriteString("nil")
+			return
+		}
+		b.WriteByte('&')
+		describe(b, v.Elem(), depth+1)
+	case reflect.Interface:
+		describe(b, v.Elem(), depth+1)
+	case reflect.Struct:
+		b.WriteString(v.Type().String())
+		b.WriteByte('{')
+		for i := range v.NumField() {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(v.Type().Field(i).Name)
+			b.WriteByte(':')
+			describe(b, v.Field(i), depth+1)
+		}
+		b.WriteByte('}')
+	case reflect.Slice, reflect.Array:
+		b.WriteByte('[')
+		for i := range v.Len() {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			describe(b, v.Index(i), depth+1)
+		}
+		b.WriteByte(']')
+	case reflect.Map:
+		entries := make([]string, 0, v.Len())
+		for it := v.MapRange(); it.Next(); {
+			var e strings.Builder
+			describe(&e, it.Key(), depth+1)
+			e.WriteByte(':')
+			describe(&e, it.Value(), depth+1)
+			entries = append(entries, e.String())
+		}
+		slices.Sort(entries)
+		fmt.Fprintf(b, "map%v", entries)
+	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
+		if v.IsNil() {
+			b.WriteString("nil")
+		} else {
+			b.WriteString(v.Kind().String())
+		}
+	default:
+		fmt.Fprintf(b, "%v", v)
+	}
 }
 
 // state lists the driver's own variables and those of the run.
@@ -125,4 +192,3 @@ func writeAtomic(path string, data []byte) error {
 	}
 	return os.Rename(f.Name(), path)
 }
-

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -204,6 +205,9 @@ func (d *driver) loop(ctx context.Context) error {
 		if stop, err := d.record(); stop || err != nil {
 			return err
 		}
+	} else if last := d.res.Trace[len(d.res.Trace)-1]; last.Step == d.step && d.s.GradTol > 0 && last.GradNorm <= d.s.GradTol {
+		d.res.Reason = Target // a resumed run that had reached it
+		return nil
 	}
 	every := d.s.CheckpointEvery
 	if every == 0 {
@@ -234,16 +238,14 @@ func (d *driver) loop(ctx context.Context) error {
 		spent := time.Since(start)
 		d.elapsed += spent
 		d.step += made
+		if err := d.failed(); err != nil {
+			return err
+		}
 		if errors.Is(err, ErrDone) {
 			return d.finish(Done)
 		}
 		if err != nil {
 			return fmt.Errorf("bilevel: step %d: %w", d.step+1, err)
-		}
-		for _, f := range d.failers {
-			if err := f.Err(); err != nil {
-				return fmt.Errorf("bilevel: the objective failed by step %d: %w", d.step, err)
-			}
 		}
 		switch {
 		case spent < chunkTime/2 && made == chunk:
@@ -263,6 +265,16 @@ func (d *driver) loop(ctx context.Context) error {
 			saved = time.Now()
 		}
 	}
+}
+
+// failed asks the objectives whether an evaluation has failed.
+func (d *driver) failed() error {
+	for _, f := range d.failers {
+		if err := f.Err(); err != nil {
+			return fmt.Errorf("bilevel: the objective failed by step %d: %w", d.step, err)
+		}
+	}
+	return nil
 }
 
 // steps makes n steps, or fewer where the sample budget ends.
@@ -308,6 +320,9 @@ func (d *driver) finish(reason Reason) error {
 // record evaluates the current point. It reports stop when the target is reached.
 func (d *driver) record() (stop bool, err error) {
 	at := d.run.Point()
+	if err := d.failed(); err != nil {
+		return true, err
+	}
 	if q := at.nonFinite(); q != "" {
 		return true, &NonFiniteError{d.step, q}
 	}
@@ -320,13 +335,22 @@ func (d *driver) record() (stop bool, err error) {
 		if r.Value, err = d.s.Evaluator.Evaluate(d.grad, at.X); err != nil {
 			return true, fmt.Errorf("bilevel: evaluating h after step %d: %w", d.step, err)
 		}
+		if err := d.failed(); err != nil {
+			return true, err
+		}
+		if math.IsNaN(r.Value) {
+			return true, &NonFiniteError{d.step, "h = NaN"}
+		}
+		if j := slices.IndexFunc(d.grad, func(g float64) bool { return math.IsNaN(g) || math.IsInf(g, 0) }); j >= 0 {
+			return true, &NonFiniteError{d.step, fmt.Sprintf("∇h[%d] = %v", j, d.grad[j])}
+		}
 		d.p.ProjectedGrad(d.grad, at.X, d.grad)
 		r.GradNorm = norm(d.grad)
-		if math.IsNaN(r.Value) || math.IsInf(r.Value, 0) {
-			return true, &NonFiniteError{d.step, fmt.Sprintf("h = %v", r.Value)}
-		}
 	case d.progress != nil:
 		r.Value, r.GradNorm = d.progress.Progress()
+	}
+	if math.IsInf(r.Value, 0) {
+		return true, &NonFiniteError{d.step, fmt.Sprintf("h = %v", r.Value)}
 	}
 	if d.noter != nil {
 		r.Notes = d.noter.Notes()

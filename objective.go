@@ -262,6 +262,9 @@ func (m GradientMap) Map(dst, z, x []float64, b Batch) {
 
 // Pull overwrites uz = u − η∇²zz g·u and ux = −η∇²xz g·u.
 func (m GradientMap) Pull(uz, ux, z, x, u []float64, b Batch) {
+	if _, ok := m.G.(Local); ok {
+		clear(ux) // G writes only its range
+	}
 	m.G.Products(nil, uz, ux, z, x, u, b)
 	for i, h := range uz {
 		uz[i] = u[i] - m.Eta*h

@@ -39,6 +39,9 @@ func (p *Problem) Check() error {
 		di, qi = p.Fixed.Dims()
 		n = p.Fixed.Samples()
 	}
+	if d < 1 || q < 1 {
+		return fmt.Errorf("bilevel: the outer objective has dimensions d = %d, p = %d: nothing to optimise", d, q)
+	}
 	if d != di || q != qi {
 		return fmt.Errorf("bilevel: the outer objective has dimensions d = %d, p = %d and the inner one d = %d, p = %d", d, q, di, qi)
 	}

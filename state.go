@@ -133,7 +133,10 @@ func (s *State) Strings(p *[]string) {
 		if s.err != nil {
 			return
 		}
-		*p = make([]string, n)
+		*p = nil
+		if n > 0 {
+			*p = make([]string, n)
+		}
 	}
 	for i := range *p {
 		b := []byte((*p)[i])

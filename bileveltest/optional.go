@@ -1,0 +1,286 @@
+package bileveltest
+
+import (
+	"math"
+	"testing"
+
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+func (pr *probe) checkValueGrad(r *report, o bilevel.ValueGradienter) {
+	for i, at := range pr.points {
+		for _, b := range pr.memoryBatches() {
+			dz, dx := make([]float64, pr.d), make([]float64, pr.p)
+			value := o.ValueGrad(dz, dx, at.z, at.x, b)
+			gz, gx := pr.grad(at.z, at.x, b)
+			if want := pr.value(at.z, at.x, b); !(math.Abs(value-want) <= pr.opts.Round*(1+math.Abs(want))) {
+				r.errorf("over %v at point %d: value %.10g, Value gives %.10g", b, i, value, want)
+			}
+			r.compare("Grad", b, i, pr.opts.Round, "dz", dz, gz, "dx", dx, gx)
+		}
+	}
+}
+
+// compare reports where pairs of vectors, given as name, got, want, differ.
+func (r *report) compare(with string, b bilevel.Batch, at int, tol float64, triples ...any) {
+	for i := 0; i < len(triples); i += 3 {
+		got, want := triples[i+1].([]float64), triples[i+2].([]float64)
+		if k := firstApart(got, want, tol); k >= 0 {
+			r.errorf("over %v at point %d: %v[%d] = %.10g, %s gives %.10g", b, at, triples[i], k, got[k], with, want[k])
+		}
+	}
+}
+
+func (pr *probe) checkLocal(r *report) {
+	at := pr.points[0]
+	type span struct {
+		b      bilevel.Batch
+		lo, hi int
+	}
+	for _, parts := range partitions(pr.n, pr.rng(5)) {
+		var spans []span
+		for _, b := range parts {
+			lo, hi := pr.local.OuterRange(b)
+			if lo < 0 || hi > pr.p || lo > hi {
+				r.errorf("OuterRange(%v) = [%d, %d) is not within [0, %d)", b, lo, hi, pr.p)
+				return
+			}
+			if lo < hi {
+				spans = append(spans, span{b, lo, hi})
+			}
+		}
+		for i, s := range spans {
+			for _, t := range spans[:i] {
+				if s.lo < t.hi && t.lo < s.hi {
+					r.errorf("disjoint batches %v and %v have overlapping ranges [%d, %d) and [%d, %d)", t.b, s.b, t.lo, t.hi, s.lo, s.hi)
+				}
+			}
+		}
+	}
+	for _, b := range pr.batches {
+		lo, hi := pr.local.OuterRange(b)
+		// x outside the range must not matter.
+		x := append([]float64(nil), at.x...)
+		for j := range x {
+			if j >= lo && j < hi {
+				continue
+			}
+			l, u := bounds(pr.opts, j)
+			x[j] = min(max(x[j]+0.37, l), u)
+		}
+		if got, want := pr.value(at.z, x, b), pr.value(at.z, at.x, b); !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
+			r.errorf("Value over %v depends on x outside OuterRange [%d, %d): %.10g became %.10g", b, lo, hi, want, got)
+		}
+		dz, _ := pr.grad(at.z, x, b)
+		want, _ := pr.grad(at.z, at.x, b)
+		if firstApart(dz, want, pr.opts.Round) >= 0 {
+			r.errorf("dz over %v depends on x outside OuterRange [%d, %d)", b, lo, hi)
+		}
+		for _, o := range pr.oracles {
+			o.ask(r, pr.local, full(o.dst(b)), at, b)
+		}
+	}
+}
+
+func (pr *probe) checkLinearizer(r *report, o bilevel.Linearizer) {
+	if pr.second == nil {
+		r.errorf("a Linearizer without Products")
+		return
+	}
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			z, x := append([]float64(nil), at.z...), append([]float64(nil), at.x...)
+			o.Linearize(z, x, b)
+			for k := range z {
+				z[k] = math.NaN()
+			}
+			for k := range x {
+				x[k] = math.NaN()
+			}
+			// Several products at the fixed point, in the middle one of which only half is asked for.
+			hv, cv := make([]float64, pr.d), make([]float64, pr.p)
+			hw, cw := make([]float64, pr.d), make([]float64, pr.p)
+			again := make([]float64, pr.d)
+			o.Apply(hv, cv, at.v)
+			o.Apply(hw, nil, at.w)
+			o.Apply(nil, cw, at.w)
+			o.Apply(again, nil, at.v)
+			_, wantHv, wantCv := pr.products(at.z, at.x, at.v, b)
+			_, wantHw, wantCw := pr.products(at.z, at.x, at.w, b)
+			r.compare("Products", b, i, pr.opts.Round, "hv", hv, wantHv, "cv", cv, wantCv, "second hv", hw, wantHw, "second cv", cw, wantCw, "hv again", again, wantHv)
+			if pr.opts.NoAllocations {
+				if n := testing.AllocsPerRun(20, func() { o.Apply(hv, cv, at.v) }); n > 0 {
+					r.errorf("Apply allocates %v times a call", n)
+				}
+			}
+		}
+	}
+}
+
+func (pr *probe) checkHessian(r *report, o bilevel.HessianMatrix) {
+	if pr.second == nil {
+		r.errorf("a HessianMatrix without Products")
+		return
+	}
+	if pr.d > 1000 {
+		return
+	}
+	dst := make([]float64, pr.d*pr.d)
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			o.Hessian(dst, at.z, at.x, b)
+			scale := 0.0
+			for row := range pr.d {
+				for col := range row + 1 {
+					scale = max(scale, math.Abs(dst[row*pr.d+col]))
+				}
+			}
+			rng := pr.rng(6)
+			for c := range min(pr.d, pr.opts.Coordinates) {
+				col := c
+				if pr.d > pr.opts.Coordinates {
+					col = rng.IntN(pr.d)
+				}
+				e := make([]float64, pr.d)
+				e[col] = 1
+				_, hv, _ := pr.products(at.z, at.x, e, b)
+				for row := col; row < pr.d; row++ {
+					if got := dst[row*pr.d+col]; !(math.Abs(got-hv[row]) <= pr.opts.Round*max(scale, math.Abs(hv[row]))) {
+						r.errorf("over %v at point %d: entry (%d, %d) is %.10g, Products gives %.10g", b, i, row, col, got, hv[row])
+					}
+				}
+			}
+		}
+	}
+}
+
+func (pr *probe) checkPrefetch(r *report, o bilevel.Prefetcher) {
+	at := pr.points[0]
+	for _, oracle := range pr.oracles {
+		for _, b := range pr.batches {
+			mask := full(oracle.dst(b))
+			want := oracle.ask(nil, pr.local, mask, at, b)
+			for _, next := range []bilevel.Batch{b, {Lo: 0, Hi: 1}, {Lo: pr.n - 1, Hi: pr.n}, pr.all()} {
+				o.Prefetch(next)
+				if diff := oracle.sameBits(b, oracle.ask(nil, pr.local, mask, at, b), want); diff != "" {
+					r.errorf("after Prefetch(%v): %s", next, diff)
+				}
+			}
+		}
+	}
+}
+
+func (pr *probe) checkLinear(r *report, o bilevel.Linear) {
+	if pr.second == nil {
+		return // a Func is not Linear; other types have Products
+	}
+	k := o.Scores()
+	if k < 1 {
+		r.errorf("Scores() = %d", k)
+		return
+	}
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			n := b.Len()
+			cg, ch := make([]float64, k*n), make([]float64, k*n)
+			cv, dz, hv := make([]float64, pr.p), make([]float64, pr.d), make([]float64, pr.d)
+			o.Coefs(cg, ch, cv, at.z, at.x, at.v, b)
+			o.Combine(dz, hv, cg, ch, b)
+			wantDz, wantHv, wantCv := pr.products(at.z, at.x, at.v, b)
+			r.compare("Products", b, i, pr.opts.Round, "dz of Coefs and Combine", dz, wantDz, "hv of Coefs and Combine", hv, wantHv, "cv of Coefs", cv, wantCv)
+			// Score by score: sample l, score j is at c[j·n+l], as batches of one sample say. And Combine is the
+			// mean of what it gives for one sample, with any coefficients.
+			any, sum := make([]float64, k*n), make([]float64, pr.d)
+			rng := pr.rng(7)
+			for c := range any {
+				any[c] = rng.NormFloat64()
+			}
+			one, oneH, oneAny, part := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, pr.d)
+			gather, gatherH := make([]float64, k*n), make([]float64, k*n)
+			scale := 0.0
+			for l := range n {
+				single := bilevel.Batch{Lo: b.Lo + l, Hi: b.Lo + l + 1}
+				o.Coefs(one, oneH, nil, at.z, at.x, at.v, single)
+				for j := range k {
+					gather[j*n+l], gatherH[j*n+l] = one[j], oneH[j]
+					oneAny[j] = any[j*n+l]
+				}
+				o.Combine(part, nil, oneAny, nil, single)
+				floats.AddScaled(sum, 1/float64(n), part)
+				scale += floats.Norm(part, math.Inf(1)) / float64(n)
+			}
+			r.compare("Coefs of its samples one by one", b, i, pr.opts.Round, "cg", cg, gather, "ch", ch, gatherH)
+			o.Combine(nil, part, nil, any, b)
+			for l := range part {
+				if !(math.Abs(part[l]-sum[l]) <= pr.opts.Round*scale) {
+					r.errorf("over %v: Combine's hv[%d] = %.10g, the mean over its samples %.10g", b, l, part[l], sum[l])
+				}
+			}
+			o.Combine(part, nil, any, nil, b)
+			for l := range part {
+				if !(math.Abs(part[l]-sum[l]) <= pr.opts.Round*scale) {
+					r.errorf("over %v: Combine's dz[%d] = %.10g, the mean over its samples %.10g", b, l, part[l], sum[l])
+				}
+			}
+		}
+	}
+}
+
+func (pr *probe) checkSplit(r *report, s bilevel.Splitter) {
+	sampled, exact := s.Split()
+	if sampled == nil || exact == nil {
+		r.errorf("Split() has a nil part")
+		return
+	}
+	if n := exact.Samples(); n != 1 {
+		r.errorf("the exact part has %d terms instead of 1", n)
+		return
+	}
+	if n := sampled.Samples(); n != pr.n {
+		r.errorf("the sampled part has %d terms instead of %d", n, pr.n)
+		return
+	}
+	parts := make([]*probe, 2)
+	for i, o := range []bilevel.Objective{sampled, exact} {
+		if d, p := o.Dims(); d != pr.d || p != pr.p {
+			r.errorf("Dims() of a part is (%d, %d) instead of (%d, %d)", d, p, pr.d, pr.p)
+			return
+		}
+		pt, err := newProbe(o, pr.opts)
+		if err != nil {
+			r.errorf("%v", err)
+			return
+		}
+		if pr.second != nil && pt.second == nil {
+			r.errorf("%T has Products and its part %T has not", pr.o, o)
+			return
+		}
+		parts[i] = pt
+	}
+	one := bilevel.All(exact)
+	add := func(a, b []float64) []float64 {
+		floats.Add(a, b)
+		return a
+	}
+	for i, at := range pr.points {
+		for _, b := range pr.memoryBatches() {
+			want := pr.value(at.z, at.x, b)
+			if got := sampled.Value(at.z, at.x, b) + exact.Value(at.z, at.x, one); !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
+				r.errorf("over %v at point %d: the values of the parts add up to %.10g instead of %.10g", b, i, got, want)
+			}
+			dz, dx := parts[0].grad(at.z, at.x, b)
+			ez, ex := parts[1].grad(at.z, at.x, one)
+			wantZ, wantX := pr.grad(at.z, at.x, b)
+			r.compare("the whole", b, i, pr.opts.Round, "sum of the parts' dz", add(dz, ez), wantZ, "sum of the parts' dx", add(dx, ex), wantX)
+			if pr.second == nil {
+				continue
+			}
+			_, hv, cv := parts[0].products(at.z, at.x, at.v, b)
+			_, eh, ec := parts[1].products(at.z, at.x, at.v, one)
+			_, wantH, wantC := pr.products(at.z, at.x, at.v, b)
+			r.compare("the whole", b, i, pr.opts.Round, "sum of the parts' hv", add(hv, eh), wantH, "sum of the parts' cv", add(cv, ec), wantC)
+		}
+	}
+}

@@ -2,9 +2,11 @@ package model_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
@@ -121,10 +123,8 @@ func BenchmarkNewsgroups(b *testing.B) {
 		for len(seen) < nnz {
 			seen[int32(math.Pow(d, rng.Float64()))] = true
 		}
-		for j := range int32(d) {
-			if seen[j] {
-				a.Idx, a.Val = append(a.Idx, j), append(a.Val, 1/math.Sqrt(nnz))
-			}
+		for _, j := range slices.Sorted(maps.Keys(seen)) {
+			a.Idx, a.Val = append(a.Idx, j), append(a.Val, 1/math.Sqrt(nnz))
 		}
 		a.Ptr = append(a.Ptr, len(a.Idx))
 		label[i] = rng.IntN(k)

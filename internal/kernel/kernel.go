@@ -18,7 +18,9 @@
 // arguments.
 package kernel
 
-//go:generate sh -c "cd gen && go run . -out ../kernel_amd64.s -stubs ../stubs_amd64.go -pkg kernel"
+import "unsafe"
+
+//go:generate sh -c "cd gen && go run ."
 
 // Tier is a set of instructions the kernels may use.
 type Tier int
@@ -49,6 +51,7 @@ func Active() Tier { return tier }
 const (
 	badLength = "kernel: slice lengths do not match"
 	badRows   = "kernel: rows do not fit their stride or slice"
+	badColumn = "kernel: column out of range"
 )
 
 func checkRows(a []float64, stride, d, rows int) {
@@ -56,3 +59,14 @@ func checkRows(a []float64, stride, d, rows int) {
 		panic(badRows)
 	}
 }
+
+// vectorTier is the tier for vectors of length n. Assembly that handles the
+// last vector of a row apart needs one.
+func vectorTier(n int) Tier {
+	if n == 0 {
+		return Plain
+	}
+	return tier
+}
+
+func ptr[T any](x []T) *T { return unsafe.SliceData(x) }

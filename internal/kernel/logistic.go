@@ -14,7 +14,14 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
-	logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
+	switch vectorTier(len(z)) {
+	case AVX512:
+		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), w, false)
+	case AVX2:
+		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), w, false)
+	default:
+		logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
+	}
 }
 
 // LogisticGrad computes the gradient part of LogisticProducts:
@@ -27,7 +34,14 @@ func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
-	logisticGradPlain(dz, a, stride, y, z, w)
+	switch vectorTier(len(z)) {
+	case AVX512:
+		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, false)
+	case AVX2:
+		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, false)
+	default:
+		logisticGradPlain(dz, a, stride, y, z, w)
+	}
 }
 
 // LogisticValueGrad returns the logistic loss
@@ -42,6 +56,12 @@ func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, a
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
+	switch vectorTier(len(z)) {
+	case AVX512:
+		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, add)
+	case AVX2:
+		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, add)
+	}
 	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
 }
 
@@ -56,7 +76,18 @@ func LogisticLink(cg, ch, t, s, y []float64) {
 	if len(cg) != len(y) || len(t) != len(y) || len(ch) != len(s) || ch != nil && len(ch) != len(y) {
 		panic(badLength)
 	}
-	logisticLinkPlain(cg, ch, t, s, y)
+	switch {
+	case tier == AVX512 && ch == nil:
+		logisticLinkAVX512(ptr(cg), ptr(t), ptr(y), len(y))
+	case tier == AVX512:
+		logisticLink2AVX512(ptr(cg), ptr(ch), ptr(t), ptr(s), ptr(y), len(y))
+	case tier == AVX2 && ch == nil:
+		logisticLinkAVX2(ptr(cg), ptr(t), ptr(y), len(y))
+	case tier == AVX2:
+		logisticLink2AVX2(ptr(cg), ptr(ch), ptr(t), ptr(s), ptr(y), len(y))
+	default:
+		logisticLinkPlain(cg, ch, t, s, y)
+	}
 }
 
 // LogisticLoss returns Σ_i log(1 + e^{-y_i t_i}). Large margins neither
@@ -64,6 +95,12 @@ func LogisticLink(cg, ch, t, s, y []float64) {
 func LogisticLoss(t, y []float64) float64 {
 	if len(t) != len(y) {
 		panic(badLength)
+	}
+	switch tier {
+	case AVX512:
+		return logisticLossAVX512(ptr(t), ptr(y), len(y))
+	case AVX2:
+		return logisticLossAVX2(ptr(t), ptr(y), len(y))
 	}
 	return logisticLossPlain(t, y)
 }
@@ -73,6 +110,12 @@ func LogisticLoss(t, y []float64) float64 {
 func LogisticLossLink(cg, t, y []float64) float64 {
 	if len(cg) != len(y) || len(t) != len(y) {
 		panic(badLength)
+	}
+	switch tier {
+	case AVX512:
+		return logisticLossLinkAVX512(ptr(cg), ptr(t), ptr(y), len(y))
+	case AVX2:
+		return logisticLossLinkAVX2(ptr(cg), ptr(t), ptr(y), len(y))
 	}
 	return logisticLossLinkPlain(cg, t, y)
 }

@@ -9,7 +9,26 @@ package kernel
 func ScoresK(t, a []float64, stride int, z []float64, k, d, rows int) {
 	checkK(t, z, k, d, rows)
 	checkRows(a, stride, d, rows)
-	scoresKPlain(t, a, stride, z, k, d, rows)
+	if k == 0 || rows == 0 {
+		return
+	}
+	tier := vectorTier(d)
+	if tier == Plain {
+		scoresKPlain(t, a, stride, z, k, d, rows)
+		return
+	}
+	// Blocks of columns of equal size, so that the part of z in use stays in
+	// the first-level cache.
+	blocks := (d + scoresKColumns - 1) / scoresKColumns
+	size := ((d+blocks-1)/blocks + 7) &^ 7
+	for j := 0; j < d; j += size {
+		n := min(size, d-j)
+		if tier == AVX512 {
+			scoresKAVX512(ptr(t), ptr(a[j:]), stride, ptr(z[j:]), d, k, n, rows, j > 0)
+		} else {
+			scoresKAVX2(ptr(t), ptr(a[j:]), stride, ptr(z[j:]), d, k, n, rows, j > 0)
+		}
+	}
 }
 
 // CombineK computes k combinations of the rows a_i of a:
@@ -21,8 +40,17 @@ func ScoresK(t, a []float64, stride int, z []float64, k, d, rows int) {
 func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w float64, add bool) {
 	checkK(c, dz, k, d, rows)
 	checkRows(a, stride, d, rows)
-	combineKPlain(dz, a, stride, c, k, d, rows, w, add)
+	switch tier {
+	case AVX512:
+		combineKAVX512(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, add)
+	case AVX2:
+		combineKAVX2(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, add)
+	default:
+		combineKPlain(dz, a, stride, c, k, d, rows, w, add)
+	}
 }
+
+const scoresKColumns = 400
 
 func checkK(t, z []float64, k, d, rows int) {
 	if k < 0 || d < 0 || rows < 0 || len(t) != k*rows || len(z) != k*d {
@@ -41,7 +69,26 @@ func SparseScores(t []float64, idx []int32, val []float64, z []float64, k int) {
 	if len(t) != k || len(val) != len(idx) {
 		panic(badLength)
 	}
-	sparseScoresPlain(t, idx, val, z, k)
+	if k == 1 {
+		var sum float64
+		for j, f := range val {
+			sum += f * z[idx[j]]
+		}
+		t[0] = sum
+		return
+	}
+	ok := true
+	switch vectorTier(k) {
+	case AVX512:
+		ok = sparseScoresAVX512(ptr(t), ptr(idx), ptr(val), len(val), ptr(z), k, len(z)/k)
+	case AVX2:
+		ok = sparseScoresAVX2(ptr(t), ptr(idx), ptr(val), len(val), ptr(z), k, len(z)/k)
+	default:
+		sparseScoresPlain(t, idx, val, z, k)
+	}
+	if !ok {
+		panic(badColumn)
+	}
 }
 
 // SparseCombine adds a multiple of a sparse row to each of k combinations:
@@ -54,5 +101,22 @@ func SparseCombine(dz []float64, idx []int32, val []float64, c []float64, k int)
 	if len(c) != k || len(val) != len(idx) {
 		panic(badLength)
 	}
-	sparseCombinePlain(dz, idx, val, c, k)
+	if k == 1 {
+		for j, f := range val {
+			dz[idx[j]] += f * c[0]
+		}
+		return
+	}
+	ok := true
+	switch vectorTier(k) {
+	case AVX512:
+		ok = sparseCombineAVX512(ptr(dz), ptr(idx), ptr(val), len(val), ptr(c), k, len(dz)/k)
+	case AVX2:
+		ok = sparseCombineAVX2(ptr(dz), ptr(idx), ptr(val), len(val), ptr(c), k, len(dz)/k)
+	default:
+		sparseCombinePlain(dz, idx, val, c, k)
+	}
+	if !ok {
+		panic(badColumn)
+	}
 }

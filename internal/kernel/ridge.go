@@ -16,7 +16,14 @@ func ExpRidge(dz, hv, cv, z, x, v []float64, scale float64, add bool) {
 		cv != nil && len(cv) != n || len(v) != n && (v != nil || hv != nil || cv != nil) {
 		panic(badLength)
 	}
-	expRidgePlain(dz, hv, cv, z, x, v, scale, add)
+	switch tier {
+	case AVX512:
+		expRidgeAVX512(ptr(dz), ptr(hv), ptr(cv), ptr(z), ptr(x), ptr(v), n, scale, add)
+	case AVX2:
+		expRidgeAVX2(ptr(dz), ptr(hv), ptr(cv), ptr(z), ptr(x), ptr(v), n, scale, add)
+	default:
+		expRidgePlain(dz, hv, cv, z, x, v, scale, add)
+	}
 }
 
 // ExpRidgeValue returns ½ Σ_j scale e^{min(x_j, 709)} z_j². The lengths are
@@ -24,6 +31,12 @@ func ExpRidge(dz, hv, cv, z, x, v []float64, scale float64, add bool) {
 func ExpRidgeValue(z, x []float64, scale float64) float64 {
 	if len(z) != len(x) {
 		panic(badLength)
+	}
+	switch tier {
+	case AVX512:
+		return 0.5 * scale * expRidgeValueAVX512(ptr(z), ptr(x), len(x))
+	case AVX2:
+		return 0.5 * scale * expRidgeValueAVX2(ptr(z), ptr(x), len(x))
 	}
 	return expRidgeValuePlain(z, x, scale)
 }

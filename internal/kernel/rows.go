@@ -3,7 +3,14 @@ package kernel
 // Scores sets t_i = <a_i, z> for the len(t) rows a_i of a; d = len(z).
 func Scores(t, a []float64, stride int, z []float64) {
 	checkRows(a, stride, len(z), len(t))
-	scoresPlain(t, a, stride, z)
+	switch vectorTier(len(z)) {
+	case AVX512:
+		scoresAVX512(ptr(t), ptr(a), stride, ptr(z), len(t), len(z))
+	case AVX2:
+		scoresAVX2(ptr(t), ptr(a), stride, ptr(z), len(t), len(z))
+	default:
+		scoresPlain(t, a, stride, z)
+	}
 }
 
 // Scores2 sets t_i = <a_i, z> and s_i = <a_i, v> for the rows a_i of a and
@@ -14,7 +21,14 @@ func Scores2(t, s, a []float64, stride int, z, v []float64) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(t))
-	scores2Plain(t, s, a, stride, z, v)
+	switch vectorTier(len(z)) {
+	case AVX512:
+		scores2AVX512(ptr(t), ptr(s), ptr(a), stride, ptr(z), ptr(v), len(t), len(z))
+	case AVX2:
+		scores2AVX2(ptr(t), ptr(s), ptr(a), stride, ptr(z), ptr(v), len(t), len(z))
+	default:
+		scores2Plain(t, s, a, stride, z, v)
+	}
 }
 
 // Combine computes a combination of the len(c) rows a_i of a:
@@ -24,7 +38,14 @@ func Scores2(t, s, a []float64, stride int, z, v []float64) {
 // d = len(dz).
 func Combine(dz, a []float64, stride int, c []float64, w float64, add bool) {
 	checkRows(a, stride, len(dz), len(c))
-	combinePlain(dz, a, stride, c, w, add)
+	switch tier {
+	case AVX512:
+		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add)
+	case AVX2:
+		combineAVX2(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add)
+	default:
+		combinePlain(dz, a, stride, c, w, add)
+	}
 }
 
 // Combine2 computes two combinations of the rows of a and reads each row once:
@@ -38,7 +59,14 @@ func Combine2(dz, hv, a []float64, stride int, cg, ch []float64, w float64, add 
 		panic(badLength)
 	}
 	checkRows(a, stride, len(dz), len(cg))
-	combine2Plain(dz, hv, a, stride, cg, ch, w, add)
+	switch tier {
+	case AVX512:
+		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add)
+	case AVX2:
+		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add)
+	default:
+		combine2Plain(dz, hv, a, stride, cg, ch, w, add)
+	}
 }
 
 // Gram computes the weighted Gram matrix of the len(c) rows a_i of a:
@@ -53,5 +81,12 @@ func Gram(h, a []float64, stride, d int, c []float64, w float64, add bool) {
 		panic(badLength)
 	}
 	checkRows(a, stride, d, len(c))
-	gramPlain(h, a, stride, d, c, w, add)
+	switch tier {
+	case AVX512:
+		gramAVX512(ptr(h), ptr(a), stride, d, ptr(c), len(c), w, add)
+	case AVX2:
+		gramAVX2(ptr(h), ptr(a), stride, d, ptr(c), len(c), w, add)
+	default:
+		gramPlain(h, a, stride, d, c, w, add)
+	}
 }

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// An isa is a vector width and the idioms that differ with it. Instructions
+// with the same name for both widths are used directly.
+type isa struct {
+	name string
+	w    int // lanes
+}
+
+var (
+	avx2   = &isa{"AVX2", 4}
+	avx512 = &isa{"AVX512", 8}
+)
+
+func (s *isa) wide() bool { return s.w == 8 }
+
+// bytes of a vector
+func (s *isa) bytes() int { return 8 * s.w }
+
+func (s *isa) reg() reg.VecVirtual {
+	if s.wide() {
+		return ZMM()
+	}
+	return YMM()
+}
+
+func (s *isa) regs(n int) []V {
+	r := make([]V, n)
+	for i := range r {
+		r[i] = s.reg()
+	}
+	return r
+}
+
+func (s *isa) zeros(n int) []V {
+	r := s.regs(n)
+	for _, v := range r {
+		VXORPD(v, v, v)
+	}
+	return r
+}
+
+type (
+	V  = reg.VecVirtual
+	GP = reg.GPVirtual
+)
+
+var constants = map[string]Mem{}
+
+// bits returns the constant with the given bit pattern, repeated as often as
+// the memory operands of s need: AVX-512 instructions broadcast one element.
+func (s *isa) bits(b uint64) Mem {
+	name := fmt.Sprintf("k%dx%016x", s.w, b)
+	if m, ok := constants[name]; ok {
+		return m
+	}
+	m := GLOBL(name, 8|16)
+	n := 1
+	if !s.wide() {
+		n = s.w
+	}
+	for i := range n {
+		DATA(8*i, U64(b))
+	}
+	constants[name] = m
+	return m
+}
+
+func (s *isa) f64(v float64) Mem { return s.bits(math.Float64bits(v)) }
+
+// set broadcasts the constant v to dst.
+func (s *isa) set(v float64, dst V) V {
+	VBROADCASTSD(s.f64(v), dst)
+	return dst
+}
+
+// pick calls the form of an instruction that takes a constant.
+func (s *isa) pick(bcst, full func(ops ...Op), ops ...Op) {
+	if s.wide() {
+		bcst(ops...)
+	} else {
+		full(ops...)
+	}
+}
+
+// mulC sets dst = c x.
+func (s *isa) mulC(c float64, x, dst V) {
+	s.pick(VMULPD_BCST, VMULPD, s.f64(c), x, dst)
+}
+
+// addC sets dst = c + x.
+func (s *isa) addC(c float64, x, dst V) {
+	s.pick(VADDPD_BCST, VADDPD, s.f64(c), x, dst)
+}
+
+// fmaC sets x = x y + c.
+func (s *isa) fmaC(c float64, y, x V) {
+	s.pick(VFMADD213PD_BCST, VFMADD213PD, s.f64(c), y, x)
+}
+
+// fnmaC sets x -= c y.
+func (s *isa) fnmaC(c float64, y, x V) {
+	s.pick(VFNMADD231PD_BCST, VFNMADD231PD, s.f64(c), y, x)
+}
+
+const signBit = 1 << 63
+
+// orSign sets dst = -|x|, xorSign dst = -x.
+func (s *isa) orSign(x, dst V)  { s.pick(VORPD_BCST, VORPD, s.bits(signBit), x, dst) }
+func (s *isa) xorSign(x, dst V) { s.pick(VXORPD_BCST, VXORPD, s.bits(signBit), x, dst) }
+
+// A tail masks the first rem lanes.
+type tail struct {
+	k reg.OpmaskVirtual
+	v V
+}
+
+var tailTable *Mem
+
+// tail builds a mask of rem lanes, 0 ≤ rem ≤ w. It overwrites rem.
+func (s *isa) tail(rem GP) tail {
+	if s.wide() {
+		m, k := GP64(), K()
+		MOVQ(I32(-1), m)
+		BZHIQ(rem, m, m)
+		KMOVW(m.As32(), k)
+		return tail{k: k}
+	}
+	if tailTable == nil {
+		m := GLOBL("tails", 8|16)
+		for i := range 2 * s.w {
+			b := ^uint64(0)
+			if i >= s.w {
+				b = 0
+			}
+			DATA(8*i, U64(b))
+		}
+		tailTable = &m
+	}
+	p := GP64()
+	LEAQ(tailTable.Offset(8*s.w), p)
+	SHLQ(Imm(3), rem)
+	SUBQ(rem, p)
+	v := YMM()
+	VMOVUPD(Mem{Base: p}, v)
+	return tail{v: v}
+}
+
+// load and store move a vector, with a tail only its lanes: the others are
+// zero after a load and untouched by a store.
+func (s *isa) load(m Mem, t *tail) V {
+	v := s.reg()
+	switch {
+	case t == nil:
+		VMOVUPD(m, v)
+	case s.wide():
+		VMOVUPD_Z(m, t.k, v)
+	default:
+		VMASKMOVPD(m, t.v, v)
+	}
+	return v
+}
+
+func (s *isa) store(v V, m Mem, t *tail) {
+	switch {
+	case t == nil:
+		VMOVUPD(v, m)
+	case s.wide():
+		VMOVUPD(v, t.k, m)
+	default:
+		VMASKMOVPD(v, t.v, m)
+	}
+}
+
+// keep zeroes the lanes of v outside the tail.
+func (s *isa) keep(v V, t *tail) {
+	switch {
+	case t == nil:
+	case s.wide():
+		VMOVAPD_Z(v, t.k, v)
+	default:
+		VANDPD(t.v, v, v)
+	}
+}
+
+// sum adds the lanes of v into all lanes.
+func (s *isa) sum(v V) {
+	t := s.reg()
+	if s.wide() {
+		VSHUFF64X2(Imm(0x4e), v, v, t)
+		VADDPD(t, v, v)
+		VSHUFF64X2(Imm(0xb1), v, v, t)
+	} else {
+		VPERM2F128(Imm(1), v, v, t)
+	}
+	VADDPD(t, v, v)
+	VPERMILPD(Imm(s.low(0x55)), v, t)
+	VADDPD(t, v, v)
+}
+
+// low keeps the bits of an immediate with one bit per lane.
+func (s *isa) low(imm uint64) uint64 { return imm & (1<<s.w - 1) }
+
+// sums adds the lanes of each of w vectors: lane r of the result is the sum of
+// v[r].
+func (s *isa) sums(v []V) V {
+	var pairs []V // lanes of v[2i] and v[2i+1] alternate
+	for i := 0; i < len(v); i += 2 {
+		a, b := s.reg(), s.reg()
+		VUNPCKLPD(v[i+1], v[i], a)
+		VUNPCKHPD(v[i+1], v[i], b)
+		VADDPD(b, a, a)
+		pairs = append(pairs, a)
+	}
+	fold := func(x, y V) V {
+		a, b := s.reg(), s.reg()
+		if s.wide() {
+			VSHUFF64X2(Imm(0x88), y, x, a)
+			VSHUFF64X2(Imm(0xdd), y, x, b)
+		} else {
+			VPERM2F128(Imm(0x20), y, x, a)
+			VPERM2F128(Imm(0x31), y, x, b)
+		}
+		VADDPD(b, a, a)
+		return a
+	}
+	for len(pairs) > 1 {
+		for i := range len(pairs) / 2 {
+			pairs[i] = fold(pairs[2*i], pairs[2*i+1])
+		}
+		pairs = pairs[:len(pairs)/2]
+	}
+	return pairs[0]
+}
+
+var labels int
+
+// label returns a fresh label name.
+func label(name string) string {
+	labels++
+	return fmt.Sprintf("%s%d", name, labels)
+}
+
+// imm returns an immediate of an arithmetic instruction.
+func imm(v int) Op {
+	if v < 128 {
+		return Imm(uint64(v))
+	}
+	return U32(uint32(v))
+}
+
+func param(name string) GP { return Load(Param(name), GP64()).(GP) }
+
+func paramAddr(name string) Mem {
+	c, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return c.Addr
+}
+
+// bcastParam broadcasts a float64 parameter.
+func (s *isa) bcastParam(name string) V {
+	v := s.reg()
+	VBROADCASTSD(paramAddr(name), v)
+	return v
+}
+
+// loop runs body over n elements, full vectors first and then a tail. Body
+// addresses element i of an array at base as at(base) and passes the tail to
+// load and store. It overwrites n.
+func (s *isa) loop(n GP, body func(at func(base GP) Mem, t *tail)) {
+	i := GP64()
+	XORQ(i, i)
+	at := func(base GP) Mem { return Mem{Base: base, Index: i, Scale: 8} }
+	top, rest, end := label("full"), label("rest"), label("end")
+	SUBQ(imm(s.w), n)
+	JL(LabelRef(rest))
+	Label(top)
+	body(at, nil)
+	ADDQ(imm(s.w), i)
+	SUBQ(imm(s.w), n)
+	JGE(LabelRef(top))
+	Label(rest)
+	ADDQ(imm(s.w), n)
+	JE(LabelRef(end))
+	t := s.tail(n)
+	body(at, &t)
+	Label(end)
+}
+
+// text starts a function of the tier.
+func (s *isa) text(name, signature string) {
+	TEXT(name+s.name, NOSPLIT, "func"+signature)
+	Pragma("noescape")
+}
+
+func ret() {
+	VZEROUPPER()
+	RET()
+}

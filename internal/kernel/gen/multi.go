@@ -1,0 +1,457 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+// spread addresses element q of an array of vectors, stride bytes apart, whose
+// multiples of three are in p.
+func spread(p []GP, stride GP, q, disp int) Mem {
+	m := Mem{Base: p[q/3], Disp: disp}
+	if q%3 > 0 {
+		m.Index, m.Scale = stride, uint8(q%3)
+	}
+	return m
+}
+
+// thirds returns the pointers spread needs for n vectors from p on.
+func thirds(p, stride GP, n int) []GP {
+	r := []GP{copyOf(p)}
+	for len(r)*3 < n {
+		next := GP64()
+		LEAQ(Mem{Base: r[len(r)-1], Index: stride, Scale: 2}, next)
+		ADDQ(stride, next)
+		r = append(r, next)
+	}
+	return r
+}
+
+// sum4 adds the lanes of each of four vectors.
+func (s *isa) sum4(v []V) V {
+	if !s.wide() {
+		return s.sums(v)
+	}
+	half := make([]V, 4)
+	for r := range half {
+		t := YMM()
+		VEXTRACTF64X4(Imm(1), v[r], t)
+		VADDPD(v[r].AsY(), t, t)
+		half[r] = t
+	}
+	return avx2.sums(half)
+}
+
+// scoresK works on tiles of four rows by a few classes; every loaded vector
+// takes part in several products. The classes are the outer loop, so that
+// their part of z stays in cache.
+func (s *isa) scoresK() {
+	s.text("scoresK", "(t, a *float64, stride int, z *float64, zstride, k, d, rows int, add bool)")
+	add := paramAddr("add")
+	classes := []int{5, 4, 3, 2, 1}
+	if !s.wide() {
+		classes = []int{3, 2, 1}
+	}
+	full, tl := s.chunks(param("d"))
+	for ci, kc := range classes {
+		group, next := label("classes"), label("fewer")
+		Label(group)
+		CMPQ(paramAddr("k"), imm(kc))
+		JL(LabelRef(next))
+		a, str, n, t := param("a"), stride(), param("rows"), param("t")
+		zs, ts := param("zstride"), copyOf(n)
+		SHLQ(Imm(3), zs)
+		SHLQ(Imm(3), ts)
+		for _, rows := range []int{4, 1} {
+			top, rest := label("rows"), label("rest")
+			Label(top)
+			SUBQ(imm(rows), n)
+			JL(LabelRef(rest))
+			p := thirds(a, str, rows)
+			z := thirds(param("z"), zs, kc)
+			acc := make([][]V, kc)
+			for c := range acc {
+				acc[c] = s.zeros(rows)
+			}
+			i := copyOf(full)
+			chunk := func(tl *tail) {
+				var f []V
+				for c := range acc {
+					f = append(f, s.load(spread(z, zs, c, 0), tl))
+				}
+				for r := range rows {
+					row := s.load(spread(p, str, r, 0), nil)
+					for c := range acc {
+						VFMADD231PD(f[c], row, acc[c][r])
+					}
+				}
+			}
+			inner, last := label("columns"), label("last")
+			Label(inner)
+			SUBQ(imm(s.w), i)
+			JL(LabelRef(last))
+			chunk(nil)
+			for _, q := range append(p, z...) {
+				ADDQ(imm(s.bytes()), q)
+			}
+			JMP(LabelRef(inner))
+			Label(last)
+			if !s.wide() { // the mask has no register before
+				_, tl = s.chunks(param("d"))
+			}
+			chunk(&tl)
+			out := copyOf(t)
+			for c := range acc {
+				set := label("set")
+				if rows == 4 {
+					v := s.sum4(acc[c]).AsY()
+					CMPB(add, Imm(0))
+					JE(LabelRef(set))
+					VADDPD(Mem{Base: out}, v, v)
+					Label(set)
+					VMOVUPD(v, Mem{Base: out})
+				} else {
+					s.sum(acc[c][0])
+					v := acc[c][0].AsX()
+					CMPB(add, Imm(0))
+					JE(LabelRef(set))
+					VADDSD(Mem{Base: out}, v, v)
+					Label(set)
+					VMOVSD(v, Mem{Base: out})
+				}
+				ADDQ(ts, out)
+			}
+			ADDQ(imm(8*rows), t)
+			for range rows {
+				ADDQ(str, a)
+			}
+			JMP(LabelRef(top))
+			Label(rest)
+			ADDQ(imm(rows), n)
+		}
+		IMUL3Q(imm(kc), zs, zs)
+		ADDQ(zs, paramAddr("z"))
+		IMUL3Q(imm(kc), ts, ts)
+		ADDQ(ts, paramAddr("t"))
+		SUBQ(imm(kc), paramAddr("k"))
+		if ci == 0 {
+			JMP(LabelRef(group))
+		}
+		Label(next)
+	}
+	ret()
+}
+
+// combineK holds tiles of a few classes by a few vectors of columns in
+// registers while it runs over the rows.
+func (s *isa) combineK() {
+	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w float64, add bool)")
+	classes, tiles := []int{5, 4, 3, 2, 1}, []int{4, 2, 1}
+	if !s.wide() {
+		classes, tiles = []int{4, 3, 2, 1}, []int{3, 2, 1}
+	}
+	d := param("d")
+	_, tl := s.chunks(d)
+	left := copyOf(d)
+	for ti, cols := range tiles {
+		tile, nextTile := label("tile"), label("nextTile")
+		Label(tile)
+		CMPQ(left, imm((cols-1)*s.w))
+		JLE(LabelRef(nextTile))
+		k, f, dst := param("k"), param("c"), param("dz")
+		rs := param("rows")
+		SHLQ(Imm(3), rs)
+		for ci, kc := range classes {
+			group, next := label("classes"), label("fewer")
+			Label(group)
+			CMPQ(k, imm(kc))
+			JL(LabelRef(next))
+			acc := make([][]V, kc)
+			for c := range acc {
+				acc[c] = s.zeros(cols)
+			}
+			p, str, n := param("a"), stride(), param("rows")
+			fp := thirds(f, rs, kc)
+			top, end := label("rows"), label("end")
+			TESTQ(n, n)
+			JE(LabelRef(end))
+			Label(top)
+			row := make([]V, cols)
+			for j := range row {
+				row[j] = s.load(Mem{Base: p, Disp: j * s.bytes()}, nil)
+			}
+			for c := range acc {
+				v := s.reg()
+				VBROADCASTSD(spread(fp, rs, c, 0), v)
+				for j := range row {
+					VFMADD231PD(v, row[j], acc[c][j])
+				}
+			}
+			ADDQ(str, p)
+			for _, q := range fp {
+				ADDQ(Imm(8), q)
+			}
+			DECQ(n)
+			JNE(LabelRef(top))
+			Label(end)
+			if !s.wide() { // the mask has no register before
+				_, tl = s.chunks(param("d"))
+			}
+			w := s.bcastParam("w")
+			for c := range acc {
+				for j := range row {
+					VMULPD(w, acc[c][j], acc[c][j])
+				}
+				set := label("set")
+				CMPB(paramAddr("add"), Imm(0))
+				JE(LabelRef(set))
+				for j := range row {
+					m := Mem{Base: dst, Disp: j * s.bytes()}
+					if j < cols-1 {
+						VADDPD(m, acc[c][j], acc[c][j])
+					} else {
+						s.addLast(m, acc[c][j], left, cols, &tl)
+					}
+				}
+				Label(set)
+				for j := range row {
+					m := Mem{Base: dst, Disp: j * s.bytes()}
+					if j < cols-1 {
+						s.store(acc[c][j], m, nil)
+					} else {
+						s.storeLast(acc[c][j], m, left, cols, &tl)
+					}
+				}
+				ds := param("d")
+				LEAQ(Mem{Base: dst, Index: ds, Scale: 8}, dst)
+			}
+			step := GP64()
+			IMUL3Q(imm(kc), rs, step)
+			ADDQ(step, f)
+			SUBQ(imm(kc), k)
+			if ci == 0 {
+				JMP(LabelRef(group))
+			}
+			Label(next)
+		}
+		ADDQ(imm(cols*s.bytes()), paramAddr("a"))
+		ADDQ(imm(cols*s.bytes()), paramAddr("dz"))
+		SUBQ(imm(cols*s.w), left)
+		if ti == 0 {
+			JMP(LabelRef(tile))
+		}
+		Label(nextTile)
+	}
+	ret()
+}
+
+// gram computes w rows of the lower triangle at a time, up to three vectors of
+// columns of them in registers.
+func (s *isa) gram() {
+	s.text("gram", "(h, a *float64, stride, d int, c *float64, rows int, w float64, add bool)")
+	j, d := GP64(), param("d") // first row of the block
+	XORQ(j, j)
+	tiles := []int{3, 2, 1}
+	block, done := label("block"), label("done")
+	Label(block)
+	CMPQ(j, d)
+	JGE(LabelRef(done))
+	l := GP64() // first column of the tile
+	XORQ(l, l)
+	for ti, cols := range tiles {
+		tile, next := label("tile"), label("next")
+		Label(tile)
+		// The tile starts at most (cols-1) vectors left of the diagonal.
+		last := GP64()
+		LEAQ(Mem{Base: l, Disp: (cols - 1) * s.w}, last)
+		CMPQ(last, j)
+		JG(LabelRef(next))
+		acc := make([][]V, s.w)
+		for r := range acc {
+			acc[r] = s.zeros(cols)
+		}
+		p, q, f, str, n := param("a"), GP64(), param("c"), stride(), param("rows")
+		LEAQ(Mem{Base: p, Index: j, Scale: 8}, q)
+		LEAQ(Mem{Base: p, Index: l, Scale: 8}, p)
+		top, end := label("rows"), label("end")
+		TESTQ(n, n)
+		JE(LabelRef(end))
+		Label(top)
+		v := s.reg()
+		VBROADCASTSD(Mem{Base: f}, v)
+		row := s.regs(cols)
+		for k := range row {
+			VMULPD(Mem{Base: p, Disp: k * s.bytes()}, v, row[k])
+		}
+		for r := range acc {
+			m := Mem{Base: q, Disp: 8 * r}
+			if s.wide() {
+				for k := range row {
+					VFMADD231PD_BCST(m, row[k], acc[r][k])
+				}
+				continue
+			}
+			b := s.reg()
+			VBROADCASTSD(m, b)
+			for k := range row {
+				VFMADD231PD(b, row[k], acc[r][k])
+			}
+		}
+		ADDQ(str, p)
+		ADDQ(str, q)
+		ADDQ(Imm(8), f)
+		DECQ(n)
+		JNE(LabelRef(top))
+		Label(end)
+		w := s.bcastParam("w")
+		_, t := s.chunks(d)
+		out, i := GP64(), copyOf(j)
+		MOVQ(j, out)
+		IMULQ(d, out)
+		ADDQ(l, out)
+		h := param("h")
+		LEAQ(Mem{Base: h, Index: out, Scale: 8}, out)
+		left := copyOf(d)
+		SUBQ(l, left)
+		stored := label("stored")
+		for r := range acc {
+			CMPQ(i, d)
+			JGE(LabelRef(stored))
+			for k := range row {
+				VMULPD(w, acc[r][k], acc[r][k])
+			}
+			set := label("set")
+			CMPB(paramAddr("add"), Imm(0))
+			JE(LabelRef(set))
+			for k := range row {
+				m := Mem{Base: out, Disp: k * s.bytes()}
+				if k < cols-1 {
+					VADDPD(m, acc[r][k], acc[r][k])
+				} else {
+					s.addLast(m, acc[r][k], left, cols, &t)
+				}
+			}
+			Label(set)
+			for k := range row {
+				m := Mem{Base: out, Disp: k * s.bytes()}
+				if k < cols-1 {
+					s.store(acc[r][k], m, nil)
+				} else {
+					s.storeLast(acc[r][k], m, left, cols, &t)
+				}
+			}
+			LEAQ(Mem{Base: out, Index: d, Scale: 8}, out)
+			INCQ(i)
+		}
+		Label(stored)
+		ADDQ(imm(cols*s.w), l)
+		if ti == 0 {
+			JMP(LabelRef(tile))
+		}
+		Label(next)
+	}
+	ADDQ(imm(s.w), j)
+	JMP(LabelRef(block))
+	Label(done)
+	ret()
+}
+
+// sparse writes the products with a sparse row. Both return false at a column
+// not below the limit.
+func (s *isa) sparse() {
+	column := func(idx, j, base, kb GP, bad string) GP {
+		p := GP64()
+		MOVL(Mem{Base: idx, Index: j, Scale: 4}, p.As32())
+		CMPQ(p, paramAddr("limit"))
+		JAE(LabelRef(bad))
+		IMULQ(kb, p)
+		ADDQ(base, p)
+		return p
+	}
+	tiles := []int{4, 3, 2, 1}
+	fail := func(bad string) {
+		yes, no := GP8(), GP8()
+		MOVB(U8(1), yes)
+		Store(yes, ReturnIndex(0))
+		ret()
+		Label(bad)
+		MOVB(U8(0), no)
+		Store(no, ReturnIndex(0))
+		ret()
+	}
+	for _, scores := range []bool{true, false} {
+		if scores {
+			s.text("sparseScores", "(t *float64, idx *int32, val *float64, n int, z *float64, k, limit int) bool")
+		} else {
+			s.text("sparseCombine", "(z *float64, idx *int32, val *float64, n int, t *float64, k, limit int) bool")
+		}
+		bad := label("bad")
+		t, idx, val, n, z, k := param("t"), param("idx"), param("val"), param("n"), param("z"), param("k")
+		kb := copyOf(k)
+		SHLQ(Imm(3), kb)
+		_, tl := s.chunks(k)
+		for ti, cols := range tiles {
+			tile, next, full := label("tile"), label("next"), label("full")
+			Label(tile)
+			CMPQ(k, imm((cols-1)*s.w))
+			JLE(LabelRef(next))
+			end := label("end")
+			run := func(tl *tail) {
+				vec := func(p GP, i int) (Mem, *tail) {
+					return Mem{Base: p, Disp: i * s.bytes()}, only(i == cols-1, tl)
+				}
+				acc := make([]V, cols)
+				for i := range acc {
+					if scores {
+						acc[i] = s.zeros(1)[0]
+					} else {
+						acc[i] = s.load(vec(t, i))
+					}
+				}
+				j := GP64()
+				XORQ(j, j)
+				top, out := label("row"), label("out")
+				CMPQ(j, n)
+				JGE(LabelRef(out))
+				Label(top)
+				p, v := column(idx, j, z, kb, bad), s.reg()
+				VBROADCASTSD(Mem{Base: val, Index: j, Scale: 8}, v)
+				for i := range acc {
+					m, tl := vec(p, i)
+					switch u := s.load(m, tl); {
+					case scores:
+						VFMADD231PD(u, v, acc[i])
+					default:
+						VFMADD231PD(acc[i], v, u)
+						s.store(u, m, tl)
+					}
+				}
+				INCQ(j)
+				CMPQ(j, n)
+				JL(LabelRef(top))
+				Label(out)
+				if scores {
+					for i := range acc {
+						m, tl := vec(t, i)
+						s.store(acc[i], m, tl)
+					}
+				}
+			}
+			CMPQ(k, imm(cols*s.w))
+			JGE(LabelRef(full))
+			run(&tl)
+			JMP(LabelRef(end))
+			Label(full)
+			run(nil)
+			Label(end)
+			ADDQ(imm(cols*s.bytes()), t)
+			ADDQ(imm(cols*s.bytes()), z)
+			SUBQ(imm(cols*s.w), k)
+			if ti == 0 {
+				JMP(LabelRef(tile))
+			}
+			Label(next)
+		}
+		fail(bad)
+	}
+}

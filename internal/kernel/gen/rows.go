@@ -1,0 +1,635 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+func copyOf(r GP) GP {
+	c := GP64()
+	MOVQ(r, c)
+	return c
+}
+
+func copies(r []GP) []GP {
+	c := make([]GP, len(r))
+	for i := range r {
+		c[i] = copyOf(r[i])
+	}
+	return c
+}
+
+func params(names ...string) []GP {
+	r := make([]GP, len(names))
+	for i, name := range names {
+		r[i] = param(name)
+	}
+	return r
+}
+
+// stride loads the row stride in bytes.
+func stride() GP {
+	r := param("stride")
+	SHLQ(Imm(3), r)
+	return r
+}
+
+// chunks splits d ≥ 1 columns into vectors: all but the last are full, the
+// last has the lanes of the tail.
+func (s *isa) chunks(d GP) (full GP, t tail) {
+	full, rem := GP64(), copyOf(d)
+	LEAQ(Mem{Base: d, Disp: -1}, full)
+	ANDQ(I32(int32(-s.w)), full)
+	SUBQ(full, rem)
+	return full, s.tail(rem)
+}
+
+// fewChunks is the number of vectors of z the scores keep in registers.
+const fewChunks = 4
+
+// scores sets out[q][i] = <a_i, zs[q]> for n rows of d ≥ 1 columns. In a frame
+// the outputs are padded and whole vectors are stored. It overwrites out, a, n.
+func (s *isa) scores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
+	end := label("scored")
+	if s.wide() {
+		many := label("many")
+		CMPQ(d, imm(fewChunks*s.w))
+		JG(LabelRef(many))
+		next := ""
+		for c := 1; c <= fewChunks; c++ {
+			if next != "" {
+				Label(next)
+			}
+			if c < fewChunks {
+				next = label("wider")
+				CMPQ(d, imm(c*s.w))
+				JG(LabelRef(next))
+			}
+			s.fewScores(c, out, a, str, n, zs, d, frame)
+			JMP(LabelRef(end))
+		}
+		Label(many)
+	}
+	s.manyScores(out, a, str, n, zs, d, frame)
+	Label(end)
+}
+
+// fewScores is scores for d within c vectors, which stay in registers.
+func (s *isa) fewScores(c int, out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
+	rem := GP64()
+	LEAQ(Mem{Base: d, Disp: -(c - 1) * s.w}, rem)
+	t := s.tail(rem)
+	z := make([][]V, len(zs))
+	for q := range zs {
+		for i := range c {
+			z[q] = append(z[q], s.load(Mem{Base: zs[q], Disp: i * s.bytes()}, only(i == c-1, &t)))
+		}
+	}
+	dot := func(z []V, p GP) V {
+		acc := s.reg()
+		for i := range z {
+			m := Mem{Base: p, Disp: i * s.bytes()}
+			if i == 0 {
+				VMULPD(m, z[i], acc)
+			} else {
+				VFMADD231PD(m, z[i], acc)
+			}
+		}
+		return acc
+	}
+	top, rest, many, end := label("rows"), label("rest"), label("few"), label("end")
+	Label(top)
+	SUBQ(imm(s.w), n)
+	JL(LabelRef(rest))
+	for q := range z {
+		p := copyOf(a)
+		acc := make([]V, s.w)
+		for r := range acc {
+			acc[r] = dot(z[q], p)
+			ADDQ(str, p)
+		}
+		s.store(s.sums(acc), Mem{Base: out[q]}, nil)
+		ADDQ(imm(s.bytes()), out[q])
+		if q == len(z)-1 {
+			MOVQ(p, a)
+		}
+	}
+	JMP(LabelRef(top))
+
+	Label(rest)
+	ADDQ(imm(s.w), n)
+	JE(LabelRef(end))
+	CMPQ(n, Imm(1))
+	JNE(LabelRef(many))
+	for q := range z {
+		acc := dot(z[q], a)
+		s.sum(acc)
+		s.storeOne(acc, Mem{Base: out[q]}, frame)
+	}
+	JMP(LabelRef(end))
+
+	// Pointers that would pass the last row stay at it.
+	Label(many)
+	zero := GP64()
+	XORQ(zero, zero)
+	sums := make([]V, len(z))
+	for q := range z {
+		p, step := copyOf(a), copyOf(str)
+		acc := make([]V, s.w)
+		for r := range acc {
+			acc[r] = dot(z[q], p)
+			if r < s.w-1 {
+				CMPQ(n, imm(r+1))
+				CMOVQLE(zero, step)
+				ADDQ(step, p)
+			}
+		}
+		sums[q] = s.sums(acc)
+	}
+	var m *tail
+	if !frame {
+		t := s.tail(n)
+		m = &t
+	}
+	for q := range z {
+		s.store(sums[q], Mem{Base: out[q]}, m)
+	}
+	Label(end)
+}
+
+// only returns t if the condition holds.
+func only(cond bool, t *tail) *tail {
+	if cond {
+		return t
+	}
+	return nil
+}
+
+// storeOne stores a sum that is in all lanes. In a frame the whole vector is
+// stored, since loads of vectors wait for narrower stores.
+func (s *isa) storeOne(v V, m Mem, frame bool) {
+	if frame {
+		VMOVUPD(v, m)
+	} else {
+		VMOVSD(v.AsX(), m)
+	}
+}
+
+// manyScores is scores for any d: w rows at a time, then single rows.
+func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
+	full, t := s.chunks(d)
+	top, rest, one, end := label("rows"), label("rest"), label("row"), label("end")
+	Label(top)
+	SUBQ(imm(s.w), n)
+	JL(LabelRef(rest))
+	// Rows 0, 1, 2 are addressed from p[0], 3, 4, 5 from p[1], 6, 7 from p[2].
+	var p []GP
+	for r := 0; r < s.w; r += 3 {
+		p = append(p, copyOf(a))
+		LEAQ(Mem{Base: a, Index: str, Scale: 2}, a)
+		ADDQ(str, a)
+	}
+	for range len(p)*3 - s.w {
+		SUBQ(str, a)
+	}
+	acc := make([][]V, len(zs))
+	for q := range zs {
+		acc[q] = s.zeros(s.w)
+	}
+	i := GP64()
+	XORQ(i, i)
+	chunk := func(t *tail) {
+		var z []V
+		for _, p := range zs {
+			z = append(z, s.load(Mem{Base: p, Index: i, Scale: 8}, t))
+		}
+		for r := range s.w {
+			m := Mem{Base: p[r/3]}
+			if r%3 > 0 {
+				m.Index, m.Scale = str, uint8(r%3)
+			}
+			if len(zs) == 1 {
+				VFMADD231PD(m, z[0], acc[0][r])
+				continue
+			}
+			row := s.load(m, nil)
+			for q := range zs {
+				VFMADD231PD(z[q], row, acc[q][r])
+			}
+		}
+	}
+	inner, last := label("columns"), label("last")
+	Label(inner)
+	CMPQ(i, full)
+	JGE(LabelRef(last))
+	chunk(nil)
+	for _, p := range p {
+		ADDQ(imm(s.bytes()), p)
+	}
+	ADDQ(imm(s.w), i)
+	JMP(LabelRef(inner))
+	Label(last)
+	chunk(&t)
+	for q := range zs {
+		s.store(s.sums(acc[q]), Mem{Base: out[q]}, nil)
+		ADDQ(imm(s.bytes()), out[q])
+	}
+	JMP(LabelRef(top))
+
+	Label(rest)
+	ADDQ(imm(s.w), n)
+	JE(LabelRef(end))
+	Label(one)
+	for q, v := range s.dot(copyOf(d), a, zs...) {
+		s.storeOne(v, Mem{Base: out[q]}, frame)
+		ADDQ(Imm(8), out[q])
+	}
+	ADDQ(str, a)
+	DECQ(n)
+	JNE(LabelRef(one))
+	Label(end)
+}
+
+// combine computes dst[q] (+)= w Σ_i cs[q][i] a_i over n rows of d columns, a
+// tile of columns at a time with its sums in registers. It overwrites dst, a,
+// d.
+func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
+	tiles := []int{8, 4, 3, 2, 1}
+	if !s.wide() {
+		tiles = []int{6, 3, 2, 1}
+	}
+	rem := GP64()
+	LEAQ(Mem{Base: d, Disp: -1}, rem)
+	ANDQ(imm(s.w-1), rem)
+	INCQ(rem)
+	t := s.tail(rem)
+	for ti, c := range tiles {
+		tile, next := label("tile"), label("next")
+		Label(tile)
+		CMPQ(d, imm((c-1)*s.w))
+		JLE(LabelRef(next))
+		acc := make([][]V, len(dst))
+		for q := range dst {
+			acc[q] = s.zeros(c)
+		}
+		p, i := copyOf(a), GP64()
+		XORQ(i, i)
+		top, end := label("rows"), label("end")
+		TESTQ(n, n)
+		JE(LabelRef(end))
+		Label(top)
+		var f []V
+		for q := range cs {
+			v := s.reg()
+			VBROADCASTSD(Mem{Base: cs[q], Index: i, Scale: 8}, v)
+			f = append(f, v)
+		}
+		for k := range c {
+			m := Mem{Base: p, Disp: k * s.bytes()}
+			if len(cs) == 1 {
+				VFMADD231PD(m, f[0], acc[0][k])
+				continue
+			}
+			row := s.load(m, nil)
+			for q := range cs {
+				VFMADD231PD(row, f[q], acc[q][k])
+			}
+		}
+		ADDQ(str, p)
+		INCQ(i)
+		CMPQ(i, n)
+		JL(LabelRef(top))
+		Label(end)
+		factor := s.reg()
+		VBROADCASTSD(w, factor)
+		for q := range dst {
+			for k := range c {
+				VMULPD(factor, acc[q][k], acc[q][k])
+			}
+		}
+		set := label("set")
+		CMPB(add, Imm(0))
+		JE(LabelRef(set))
+		for q := range dst {
+			for k := range c {
+				m := Mem{Base: dst[q], Disp: k * s.bytes()}
+				if k < c-1 {
+					VADDPD(m, acc[q][k], acc[q][k])
+				} else {
+					s.addLast(m, acc[q][k], d, c, &t)
+				}
+			}
+		}
+		Label(set)
+		for q := range dst {
+			for k := range c {
+				m := Mem{Base: dst[q], Disp: k * s.bytes()}
+				if k < c-1 {
+					s.store(acc[q][k], m, nil)
+				} else {
+					s.storeLast(acc[q][k], m, d, c, &t)
+				}
+			}
+		}
+		if ti < len(tiles)-1 || c > 1 {
+			for q := range dst {
+				ADDQ(imm(c*s.bytes()), dst[q])
+			}
+			ADDQ(imm(c*s.bytes()), a)
+		}
+		SUBQ(imm(c*s.w), d)
+		if ti == 0 {
+			JMP(LabelRef(tile))
+		}
+		Label(next)
+	}
+}
+
+// ifFull runs full if d reaches the end of the last of c vectors, else part.
+func (s *isa) ifFull(d GP, c int, full, part func()) {
+	partial, end := label("partial"), label("end")
+	CMPQ(d, imm(c*s.w))
+	JL(LabelRef(partial))
+	full()
+	JMP(LabelRef(end))
+	Label(partial)
+	part()
+	Label(end)
+}
+
+func (s *isa) addLast(m Mem, v V, d GP, c int, t *tail) {
+	s.ifFull(d, c, func() { VADDPD(m, v, v) }, func() { VADDPD(s.load(m, t), v, v) })
+}
+
+func (s *isa) storeLast(v V, m Mem, d GP, c int, t *tail) {
+	s.ifFull(d, c, func() { s.store(v, m, nil) }, func() { s.store(v, m, t) })
+}
+
+// A linked score: what the logistic loss makes of it. Only what was asked for
+// is set.
+type linked struct{ cg, ch, loss V }
+
+// link computes from scores t (and s of the direction, if not nil) and labels
+// y, with m = -y t and e = e^-|m|:
+//
+//	cg = -y σ(m)    ch = σ(m) σ(-m) s    loss = log(1+e^m)
+//
+// σ(m) is e/(1+e) or 1/(1+e), by the sign of m: accurate in both tails.
+func (s *isa) link(t, dir, y V, grad, loss bool) (l linked) {
+	ny, m, e := s.reg(), s.reg(), s.reg()
+	s.xorSign(y, ny)
+	VMULPD(t, ny, m)
+	s.orSign(m, e)
+	e = s.exp(e, negative)
+	switch {
+	case grad && loss:
+		// One division serves 1/(1+e) and f/(2+f).
+		f, k := s.halve(e)
+		d, g, inv := s.reg(), s.reg(), s.set(1, s.reg())
+		s.addC(1, e, d)
+		s.addC(2, f, g)
+		p := s.reg()
+		VMULPD(d, g, p)
+		VDIVPD(p, inv, inv)
+		q := s.reg()
+		VMULPD(inv, g, q)
+		VMULPD(inv, d, d)
+		VMULPD(f, d, d)
+		l.loss = s.logTail(f, d, k)
+		l.cg = s.linkGrad(e, q, m)
+		VMULPD(ny, l.cg, l.cg)
+	case grad:
+		d, q := s.reg(), s.set(1, s.reg())
+		s.addC(1, e, d)
+		VDIVPD(d, q, q)
+		if dir != nil {
+			l.ch = s.reg()
+			VMULPD(q, e, l.ch)
+			VMULPD(q, l.ch, l.ch)
+			VMULPD(dir, l.ch, l.ch)
+		}
+		l.cg = s.linkGrad(e, q, m)
+		VMULPD(ny, l.cg, l.cg)
+	default:
+		l.loss = s.log1p01(e)
+	}
+	if loss {
+		VMAXPD(s.zeros(1)[0], m, m)
+		VADDPD(m, l.loss, l.loss)
+	}
+	return l
+}
+
+// linkGrad returns σ(m) given e = e^-|m| and q = 1/(1+e). It overwrites q.
+func (s *isa) linkGrad(e, q, m V) V {
+	small := s.reg()
+	VMULPD(q, e, small)
+	s.pickSign(m, small, q)
+	return q
+}
+
+// links runs link over n scores at t. Outputs of a frame are padded, like t
+// and dir there. It overwrites n.
+func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool) {
+	s.loop(n, func(at func(GP) Mem, tl *tail) {
+		inner := only(!frame, tl)
+		var d V
+		if len(dir) > 0 {
+			d = s.load(at(dir[0]), inner)
+		}
+		l := s.link(s.load(at(t[0]), inner), d, s.load(at(y), tl), len(cg) > 0, acc != nil)
+		if acc != nil {
+			s.keep(l.loss, tl)
+			VADDPD(l.loss, acc, acc)
+		}
+		if len(cg) > 0 {
+			s.store(l.cg, at(cg[0]), inner)
+		}
+		if len(ch) > 0 {
+			s.store(l.ch, at(ch[0]), inner)
+		}
+	})
+}
+
+func (s *isa) linkKernels() {
+	s.text("logisticLink", "(cg, t, y *float64, n int)")
+	s.links(params("cg"), nil, params("t"), nil, param("y"), param("n"), nil, false)
+	ret()
+
+	s.text("logisticLink2", "(cg, ch, t, s, y *float64, n int)")
+	s.links(params("cg"), params("ch"), params("t"), params("s"), param("y"), param("n"), nil, false)
+	ret()
+
+	for _, k := range []struct {
+		name, signature string
+		out             []string
+	}{
+		{"logisticLoss", "(t, y *float64, n int) float64", nil},
+		{"logisticLossLink", "(cg, t, y *float64, n int) float64", []string{"cg"}},
+	} {
+		s.text(k.name, k.signature)
+		acc := s.zeros(1)[0]
+		s.links(params(k.out...), nil, params("t"), nil, param("y"), param("n"), acc, false)
+		s.sum(acc)
+		Store(acc.AsX(), ReturnIndex(0))
+		ret()
+	}
+}
+
+func (s *isa) rowKernels() {
+	s.text("scores", "(t, a *float64, stride int, z *float64, rows, d int)")
+	s.scores(params("t"), param("a"), stride(), param("rows"), params("z"), param("d"), false)
+	ret()
+
+	s.text("scores2", "(t, s, a *float64, stride int, z, v *float64, rows, d int)")
+	s.scores(params("t", "s"), param("a"), stride(), param("rows"), params("z", "v"), param("d"), false)
+	ret()
+
+	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool)")
+	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), paramAddr("w"), paramAddr("add"))
+	ret()
+
+	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool)")
+	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), paramAddr("w"), paramAddr("add"))
+	ret()
+}
+
+// logisticBlock is the number of rows whose scores the logistic kernels keep
+// in their frame.
+const logisticBlock = 64
+
+// logistic writes the kernels that take rows from scores to combinations,
+// logisticBlock rows at a time. They overwrite their arguments.
+func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) {
+	TEXT(name+s.name, 0, "func"+signature)
+	Pragma("noescape")
+	frames := make([]Mem, len(dirs))
+	for q := range frames {
+		frames[q] = AllocLocal(8*logisticBlock + 64)
+	}
+	var acc Mem
+	if value {
+		acc = AllocLocal(s.bytes())
+		s.store(s.zeros(1)[0], acc, nil)
+	}
+	block, last, done, skip := label("block"), label("last"), label("done"), label("skip")
+	if s.wide() && !value {
+		s.logisticOne(outs, dirs, block, done)
+	}
+	leas := func() []GP {
+		p := make([]GP, len(frames))
+		for q := range p {
+			p[q] = GP64()
+			LEAQ(frames[q], p[q])
+		}
+		return p
+	}
+	blockSize := func() GP {
+		n, size := param("rows"), GP64()
+		MOVQ(U32(logisticBlock), size)
+		CMPQ(n, size)
+		CMOVQGT(size, n)
+		return n
+	}
+	Label(block)
+	s.scores(leas(), param("a"), stride(), blockSize(), params(dirs...), param("d"), true)
+
+	p := leas()
+	var sum V
+	if value {
+		sum = s.load(acc, nil)
+	}
+	s.links(p[:1], p[1:], p[:1], p[1:], param("y"), blockSize(), sum, true)
+	if value {
+		s.store(sum, acc, nil)
+		CMPQ(paramAddr("dz"), Imm(0))
+		JE(LabelRef(skip))
+	}
+	s.combine(params(outs...), leas(), param("a"), stride(), blockSize(), param("d"), paramAddr("w"), paramAddr("add"))
+	Label(skip)
+	rows, step := param("rows"), stride()
+	SUBQ(imm(logisticBlock), rows)
+	JLE(LabelRef(last))
+	MOVQ(rows, paramAddr("rows"))
+	IMUL3Q(imm(logisticBlock), step, step)
+	ADDQ(step, paramAddr("a"))
+	ADDQ(U32(8*logisticBlock), paramAddr("y"))
+	MOVB(U8(1), paramAddr("add"))
+	JMP(LabelRef(block))
+	Label(last)
+	if value {
+		sum := s.load(acc, nil)
+		s.sum(sum)
+		VMULSD(paramAddr("w"), sum.AsX(), sum.AsX())
+		Store(sum.AsX(), ReturnIndex(0))
+	}
+	Label(done)
+	ret()
+}
+
+// logisticOne is the way of a single short row: everything in registers. It
+// jumps to more if there are more rows or columns, or none, and to done.
+func (s *isa) logisticOne(outs, dirs []string, more, done string) {
+	CMPQ(paramAddr("rows"), Imm(1))
+	JNE(LabelRef(more))
+	d := param("d")
+	CMPQ(d, imm(fewChunks*s.w))
+	JG(LabelRef(more))
+	for c := 1; c <= fewChunks; c++ {
+		next := label("wider")
+		if c < fewChunks {
+			CMPQ(d, imm(c*s.w))
+			JG(LabelRef(next))
+		}
+		rem := GP64()
+		LEAQ(Mem{Base: d, Disp: -(c - 1) * s.w}, rem)
+		t := s.tail(rem)
+		a := param("a")
+		var row []V
+		for i := range c {
+			row = append(row, s.load(Mem{Base: a, Disp: i * s.bytes()}, nil))
+		}
+		var score []V
+		for _, z := range params(dirs...) {
+			acc := s.reg()
+			for i := range c {
+				f := s.load(Mem{Base: z, Disp: i * s.bytes()}, only(i == c-1, &t))
+				if i == 0 {
+					VMULPD(f, row[i], acc)
+				} else {
+					VFMADD231PD(f, row[i], acc)
+				}
+			}
+			s.sum(acc)
+			score = append(score, acc)
+		}
+		var dir V
+		if len(score) > 1 {
+			dir = score[1]
+		}
+		y := s.reg()
+		VBROADCASTSD(Mem{Base: param("y")}, y)
+		l := s.link(score[0], dir, y, true, false)
+		w := s.bcastParam("w")
+		for q, p := range params(outs...) {
+			f := []V{l.cg, l.ch}[q]
+			VMULPD(w, f, f)
+			for i := range c {
+				v := s.reg()
+				VMULPD(f, row[i], v)
+				s.store(v, Mem{Base: p, Disp: i * s.bytes()}, only(i == c-1, &t))
+			}
+		}
+		JMP(LabelRef(done))
+		Label(next)
+	}
+}
+
+func (s *isa) logisticKernels() {
+	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d int, w float64, add bool)",
+		[]string{"dz", "hv"}, []string{"z", "v"}, false)
+	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d int, w float64, add bool)",
+		[]string{"dz"}, []string{"z"}, false)
+	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d int, w float64, add bool) float64",
+		[]string{"dz"}, []string{"z"}, true)
+}

@@ -65,7 +65,7 @@ end5:
 	RET
 
 // func axpyAVX512(y *float64, x *float64, n int, a float64)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -87,20 +87,39 @@ full6:
 rest7:
 	ADDQ        $0x08, DX
 	JE          end8
-	MOVQ        $-1, SI
-	BZHIQ       DX, SI, SI
-	KMOVW       SI, K1
-	VMOVUPD.Z   (CX)(BX*8), K1, Z1
-	VMOVUPD.Z   (AX)(BX*8), K1, Z2
-	VFMADD231PD Z1, Z0, Z2
-	VMOVUPD     Z2, K1, (AX)(BX*8)
+	TESTQ       $0x00000004, DX
+	JE          skip9
+	VMOVUPD     (CX)(BX*8), Y1
+	VMOVUPD     (AX)(BX*8), Y2
+	VFMADD231PD Y1, Y0, Y2
+	VMOVUPD     Y2, (AX)(BX*8)
+	ADDQ        $0x04, BX
 
+skip9:
+	TESTQ       $0x00000002, DX
+	JE          skip10
+	VMOVUPD     (CX)(BX*8), X1
+	VMOVUPD     (AX)(BX*8), X2
+	VFMADD231PD X1, X0, X2
+	VMOVUPD     X2, (AX)(BX*8)
+	ADDQ        $0x02, BX
+
+skip10:
+	TESTQ       $0x00000001, DX
+	JE          skip11
+	VMOVSD      (CX)(BX*8), X1
+	VMOVSD      (AX)(BX*8), X2
+	VFMADD231PD X1, X0, X2
+	VMOVSD      X2, (AX)(BX*8)
+	ADDQ        $0x01, BX
+
+skip11:
 end8:
 	VZEROUPPER
 	RET
 
 // func axpy2AVX512(y *float64, x1 *float64, x2 *float64, n int, a float64)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·axpy2AVX512(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
 	MOVQ         x1+8(FP), CX
@@ -109,9 +128,9 @@ TEXT ·axpy2AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Z0
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
-	JL           rest10
+	JL           rest13
 
-full9:
+full12:
 	VMOVUPD     (CX)(SI*8), Z1
 	VMOVUPD     (DX)(SI*8), Z2
 	VMOVUPD     (AX)(SI*8), Z3
@@ -120,59 +139,99 @@ full9:
 	VMOVUPD     Z3, (AX)(SI*8)
 	ADDQ        $0x08, SI
 	SUBQ        $0x08, BX
-	JGE         full9
+	JGE         full12
 
-rest10:
+rest13:
 	ADDQ        $0x08, BX
-	JE          end11
-	MOVQ        $-1, DI
-	BZHIQ       BX, DI, DI
-	KMOVW       DI, K1
-	VMOVUPD.Z   (CX)(SI*8), K1, Z1
-	VMOVUPD.Z   (DX)(SI*8), K1, Z2
-	VMOVUPD.Z   (AX)(SI*8), K1, Z3
-	VADDPD      Z2, Z1, Z1
-	VFMADD231PD Z1, Z0, Z3
-	VMOVUPD     Z3, K1, (AX)(SI*8)
+	JE          end14
+	TESTQ       $0x00000004, BX
+	JE          skip15
+	VMOVUPD     (CX)(SI*8), Y1
+	VMOVUPD     (DX)(SI*8), Y2
+	VMOVUPD     (AX)(SI*8), Y3
+	VADDPD      Y2, Y1, Y1
+	VFMADD231PD Y1, Y0, Y3
+	VMOVUPD     Y3, (AX)(SI*8)
+	ADDQ        $0x04, SI
 
-end11:
+skip15:
+	TESTQ       $0x00000002, BX
+	JE          skip16
+	VMOVUPD     (CX)(SI*8), X1
+	VMOVUPD     (DX)(SI*8), X2
+	VMOVUPD     (AX)(SI*8), X3
+	VADDPD      X2, X1, X1
+	VFMADD231PD X1, X0, X3
+	VMOVUPD     X3, (AX)(SI*8)
+	ADDQ        $0x02, SI
+
+skip16:
+	TESTQ       $0x00000001, BX
+	JE          skip17
+	VMOVSD      (CX)(SI*8), X1
+	VMOVSD      (DX)(SI*8), X2
+	VMOVSD      (AX)(SI*8), X3
+	VADDPD      X2, X1, X1
+	VFMADD231PD X1, X0, X3
+	VMOVSD      X3, (AX)(SI*8)
+	ADDQ        $0x01, SI
+
+skip17:
+end14:
 	VZEROUPPER
 	RET
 
 // func scaleAVX512(x *float64, n int, a float64)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·scaleAVX512(SB), NOSPLIT, $0-24
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 	VBROADCASTSD a+16(FP), Z0
 	XORQ         DX, DX
 	SUBQ         $0x08, CX
-	JL           rest13
+	JL           rest19
 
-full12:
+full18:
 	VMOVUPD (AX)(DX*8), Z1
 	VMULPD  Z0, Z1, Z1
 	VMOVUPD Z1, (AX)(DX*8)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JGE     full12
+	JGE     full18
 
-rest13:
-	ADDQ      $0x08, CX
-	JE        end14
-	MOVQ      $-1, BX
-	BZHIQ     CX, BX, BX
-	KMOVW     BX, K1
-	VMOVUPD.Z (AX)(DX*8), K1, Z1
-	VMULPD    Z0, Z1, Z1
-	VMOVUPD   Z1, K1, (AX)(DX*8)
+rest19:
+	ADDQ    $0x08, CX
+	JE      end20
+	TESTQ   $0x00000004, CX
+	JE      skip21
+	VMOVUPD (AX)(DX*8), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD Y1, (AX)(DX*8)
+	ADDQ    $0x04, DX
 
-end14:
+skip21:
+	TESTQ   $0x00000002, CX
+	JE      skip22
+	VMOVUPD (AX)(DX*8), X1
+	VMULPD  X0, X1, X1
+	VMOVUPD X1, (AX)(DX*8)
+	ADDQ    $0x02, DX
+
+skip22:
+	TESTQ  $0x00000001, CX
+	JE     skip23
+	VMOVSD (AX)(DX*8), X1
+	VMULPD X0, X1, X1
+	VMOVSD X1, (AX)(DX*8)
+	ADDQ   $0x01, DX
+
+skip23:
+end20:
 	VZEROUPPER
 	RET
 
 // func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, FMA3
 TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-56
 	MOVQ         y+0(FP), AX
 	MOVQ         avg+8(FP), CX
@@ -183,9 +242,9 @@ TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Z2
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
-	JL           rest16
+	JL           rest25
 
-full15:
+full24:
 	VMOVUPD      (DX)(SI*8), Z3
 	VMOVUPD      (CX)(SI*8), Z4
 	VMOVUPD      (AX)(SI*8), Z5
@@ -197,39 +256,68 @@ full15:
 	VMOVUPD      Z5, (AX)(SI*8)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
-	JGE          full15
+	JGE          full24
 
-rest16:
+rest25:
 	ADDQ         $0x08, BX
-	JE           end17
-	MOVQ         $-1, DI
-	BZHIQ        BX, DI, DI
-	KMOVW        DI, K1
-	VMOVUPD.Z    (DX)(SI*8), K1, Z3
-	VMOVUPD.Z    (CX)(SI*8), K1, Z4
-	VMOVUPD.Z    (AX)(SI*8), K1, Z5
-	VMOVAPD      Z4, Z6
-	VFMADD231PD  Z3, Z1, Z6
-	VFMADD231PD  Z3, Z2, Z4
-	VFNMADD231PD Z6, Z0, Z5
-	VMOVUPD      Z4, K1, (CX)(SI*8)
-	VMOVUPD      Z5, K1, (AX)(SI*8)
+	JE           end26
+	TESTQ        $0x00000004, BX
+	JE           skip27
+	VMOVUPD      (DX)(SI*8), Y3
+	VMOVUPD      (CX)(SI*8), Y4
+	VMOVUPD      (AX)(SI*8), Y5
+	VMOVAPD      Y4, Y6
+	VFMADD231PD  Y3, Y1, Y6
+	VFMADD231PD  Y3, Y2, Y4
+	VFNMADD231PD Y6, Y0, Y5
+	VMOVUPD      Y4, (CX)(SI*8)
+	VMOVUPD      Y5, (AX)(SI*8)
+	ADDQ         $0x04, SI
 
-end17:
+skip27:
+	TESTQ        $0x00000002, BX
+	JE           skip28
+	VMOVUPD      (DX)(SI*8), X3
+	VMOVUPD      (CX)(SI*8), X4
+	VMOVUPD      (AX)(SI*8), X5
+	VMOVAPD      X4, X6
+	VFMADD231PD  X3, X1, X6
+	VFMADD231PD  X3, X2, X4
+	VFNMADD231PD X6, X0, X5
+	VMOVUPD      X4, (CX)(SI*8)
+	VMOVUPD      X5, (AX)(SI*8)
+	ADDQ         $0x02, SI
+
+skip28:
+	TESTQ        $0x00000001, BX
+	JE           skip29
+	VMOVSD       (DX)(SI*8), X3
+	VMOVSD       (CX)(SI*8), X4
+	VMOVSD       (AX)(SI*8), X5
+	VMOVAPD      X4, X6
+	VFMADD231PD  X3, X1, X6
+	VFMADD231PD  X3, X2, X4
+	VFNMADD231PD X6, X0, X5
+	VMOVSD       X4, (CX)(SI*8)
+	VMOVSD       X5, (AX)(SI*8)
+	ADDQ         $0x01, SI
+
+skip29:
+end26:
 	VZEROUPPER
 	RET
 
 // func swapDiffAVX512(mem *float64, next *float64, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F
 TEXT ·swapDiffAVX512(SB), NOSPLIT, $0-24
 	MOVQ mem+0(FP), AX
 	MOVQ next+8(FP), CX
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest19
+	JL   rest31
 
-full18:
+full30:
 	VMOVUPD (AX)(BX*8), Z0
 	VMOVUPD (CX)(BX*8), Z1
 	VSUBPD  Z0, Z1, Z0
@@ -237,35 +325,56 @@ full18:
 	VMOVUPD Z0, (CX)(BX*8)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JGE     full18
+	JGE     full30
 
-rest19:
-	ADDQ      $0x08, DX
-	JE        end20
-	MOVQ      $-1, SI
-	BZHIQ     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPD.Z (AX)(BX*8), K1, Z0
-	VMOVUPD.Z (CX)(BX*8), K1, Z1
-	VSUBPD    Z0, Z1, Z0
-	VMOVUPD   Z1, K1, (AX)(BX*8)
-	VMOVUPD   Z0, K1, (CX)(BX*8)
+rest31:
+	ADDQ    $0x08, DX
+	JE      end32
+	TESTQ   $0x00000004, DX
+	JE      skip33
+	VMOVUPD (AX)(BX*8), Y0
+	VMOVUPD (CX)(BX*8), Y1
+	VSUBPD  Y0, Y1, Y0
+	VMOVUPD Y1, (AX)(BX*8)
+	VMOVUPD Y0, (CX)(BX*8)
+	ADDQ    $0x04, BX
 
-end20:
+skip33:
+	TESTQ   $0x00000002, DX
+	JE      skip34
+	VMOVUPD (AX)(BX*8), X0
+	VMOVUPD (CX)(BX*8), X1
+	VSUBPD  X0, X1, X0
+	VMOVUPD X1, (AX)(BX*8)
+	VMOVUPD X0, (CX)(BX*8)
+	ADDQ    $0x02, BX
+
+skip34:
+	TESTQ  $0x00000001, DX
+	JE     skip35
+	VMOVSD (AX)(BX*8), X0
+	VMOVSD (CX)(BX*8), X1
+	VSUBPD X0, X1, X0
+	VMOVSD X1, (AX)(BX*8)
+	VMOVSD X0, (CX)(BX*8)
+	ADDQ   $0x01, BX
+
+skip35:
+end32:
 	VZEROUPPER
 	RET
 
 // func expAVX512(dst *float64, x *float64, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest22
+	JL   rest37
 
-full21:
+full36:
 	VMOVUPD           (CX)(BX*8), Z0
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z0, Z1
 	VRNDSCALEPD       $0x08, Z1, Z1
@@ -290,15 +399,34 @@ full21:
 	VMOVUPD           Z4, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full21
+	JGE               full36
 
-rest22:
-	ADDQ              $0x08, DX
-	JE                end23
-	MOVQ              $-1, SI
-	BZHIQ             DX, SI, SI
-	KMOVW             SI, K1
-	VMOVUPD.Z         (CX)(BX*8), K1, Z0
+rest37:
+	ADDQ   $0x08, DX
+	JE     end38
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DX
+	JE     skip39
+	MOVQ   DX, SI
+	ANDQ   $0x06, SI
+	VMOVSD (CX)(SI*8), X0
+
+skip39:
+	TESTQ           $0x00000002, DX
+	JE              skip40
+	MOVQ            DX, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (CX)(SI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip40:
+	TESTQ           $0x00000004, DX
+	JE              skip41
+	VBROADCASTF64X4 (CX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip41:
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z0, Z1
 	VRNDSCALEPD       $0x08, Z1, Z1
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z1, Z0
@@ -319,9 +447,28 @@ rest22:
 	VFMADD213PD       Z0, Z2, Z4
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z4, Z4
 	VSCALEFPD         Z1, Z4, Z4
-	VMOVUPD           Z4, K1, (AX)(BX*8)
+	LEAQ              (AX)(BX*8), AX
+	VMOVAPD           Z4, Z0
+	TESTQ             $0x00000004, DX
+	JE                skip42
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
 
-end23:
+skip42:
+	TESTQ         $0x00000002, DX
+	JE            skip43
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip43:
+	TESTQ  $0x00000001, DX
+	JE     skip44
+	VMOVSD X0, (AX)
+
+skip44:
+end38:
 	VZEROUPPER
 	RET
 
@@ -371,16 +518,16 @@ DATA k8x3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
 GLOBL k8x3ff0000000000000<>(SB), RODATA|NOPTR, $8
 
 // func log1pAVX512(dst *float64, x *float64, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·log1pAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest25
+	JL   rest46
 
-full24:
+full45:
 	VMOVUPD           (CX)(BX*8), Z0
 	VBROADCASTSD      k8x3ff0000000000000<>+0(SB), Z4
 	VADDPD            Z4, Z0, Z1
@@ -431,15 +578,34 @@ full24:
 	VMOVUPD           Z7, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full24
+	JGE               full45
 
-rest25:
-	ADDQ              $0x08, DX
-	JE                end26
-	MOVQ              $-1, SI
-	BZHIQ             DX, SI, SI
-	KMOVW             SI, K1
-	VMOVUPD.Z         (CX)(BX*8), K1, Z0
+rest46:
+	ADDQ   $0x08, DX
+	JE     end47
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DX
+	JE     skip48
+	MOVQ   DX, SI
+	ANDQ   $0x06, SI
+	VMOVSD (CX)(SI*8), X0
+
+skip48:
+	TESTQ           $0x00000002, DX
+	JE              skip49
+	MOVQ            DX, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (CX)(SI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip49:
+	TESTQ           $0x00000004, DX
+	JE              skip50
+	VBROADCASTF64X4 (CX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip50:
 	VBROADCASTSD      k8x3ff0000000000000<>+0(SB), Z4
 	VADDPD            Z4, Z0, Z1
 	VSUBPD            Z4, Z1, Z3
@@ -473,22 +639,41 @@ rest25:
 	VSUBPD            Z7, Z3, Z7
 	VFMADD231PD.BCST  k8x3fe62e42fee00000<>+0(SB), Z1, Z7
 	VBROADCASTSD      k8x0000000000000000<>+0(SB), Z1
-	VCMPPD            $0x00, Z1, Z0, K2
-	VMOVAPD           Z0, K2, Z7
+	VCMPPD            $0x00, Z1, Z0, K1
+	VMOVAPD           Z0, K1, Z7
 	VBROADCASTSD      k8x7ff0000000000000<>+0(SB), Z1
-	VCMPPD            $0x00, Z1, Z0, K2
-	VMOVAPD           Z0, K2, Z7
+	VCMPPD            $0x00, Z1, Z0, K1
+	VMOVAPD           Z0, K1, Z7
 	VBROADCASTSD      k8xfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD      k8xbff0000000000000<>+0(SB), Z2
-	VCMPPD            $0x00, Z2, Z0, K2
-	VMOVAPD           Z1, K2, Z7
+	VCMPPD            $0x00, Z2, Z0, K1
+	VMOVAPD           Z1, K1, Z7
 	VBROADCASTSD      k8x7ff8000000000001<>+0(SB), Z1
 	VBROADCASTSD      k8xbff0000000000000<>+0(SB), Z2
-	VCMPPD            $0x09, Z2, Z0, K2
-	VMOVAPD           Z1, K2, Z7
-	VMOVUPD           Z7, K1, (AX)(BX*8)
+	VCMPPD            $0x09, Z2, Z0, K1
+	VMOVAPD           Z1, K1, Z7
+	LEAQ              (AX)(BX*8), AX
+	VMOVAPD           Z7, Z0
+	TESTQ             $0x00000004, DX
+	JE                skip51
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
 
-end26:
+skip51:
+	TESTQ         $0x00000002, DX
+	JE            skip52
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip52:
+	TESTQ  $0x00000001, DX
+	JE     skip53
+	VMOVSD X0, (AX)
+
+skip53:
+end47:
 	VZEROUPPER
 	RET
 
@@ -535,16 +720,16 @@ DATA k8x7ff8000000000001<>+0(SB)/8, $0x7ff8000000000001
 GLOBL k8x7ff8000000000001<>(SB), RODATA|NOPTR, $8
 
 // func sigmoidAVX512(dst *float64, x *float64, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest28
+	JL   rest55
 
-full27:
+full54:
 	VMOVUPD           (CX)(BX*8), Z0
 	VBROADCASTSD      k8x3ff0000000000000<>+0(SB), Z2
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z0, Z1
@@ -575,15 +760,34 @@ full27:
 	VMOVUPD           Z2, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full27
+	JGE               full54
 
-rest28:
-	ADDQ              $0x08, DX
-	JE                end29
-	MOVQ              $-1, SI
-	BZHIQ             DX, SI, SI
-	KMOVW             SI, K1
-	VMOVUPD.Z         (CX)(BX*8), K1, Z0
+rest55:
+	ADDQ   $0x08, DX
+	JE     end56
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DX
+	JE     skip57
+	MOVQ   DX, SI
+	ANDQ   $0x06, SI
+	VMOVSD (CX)(SI*8), X0
+
+skip57:
+	TESTQ           $0x00000002, DX
+	JE              skip58
+	MOVQ            DX, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (CX)(SI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip58:
+	TESTQ           $0x00000004, DX
+	JE              skip59
+	VBROADCASTF64X4 (CX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip59:
 	VBROADCASTSD      k8x3ff0000000000000<>+0(SB), Z2
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z0, Z1
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z1, Z3
@@ -607,26 +811,45 @@ rest28:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z6, Z6
 	VSCALEFPD         Z3, Z6, Z6
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z6, Z1
-	VPMOVQ2M          Z0, K2
-	VMOVAPD           Z6, K2, Z2
+	VPMOVQ2M          Z0, K1
+	VMOVAPD           Z6, K1, Z2
 	VDIVPD            Z1, Z2, Z2
-	VMOVUPD           Z2, K1, (AX)(BX*8)
+	LEAQ              (AX)(BX*8), AX
+	VMOVAPD           Z2, Z0
+	TESTQ             $0x00000004, DX
+	JE                skip60
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
 
-end29:
+skip60:
+	TESTQ         $0x00000002, DX
+	JE            skip61
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip61:
+	TESTQ  $0x00000001, DX
+	JE     skip62
+	VMOVSD X0, (AX)
+
+skip62:
+end56:
 	VZEROUPPER
 	RET
 
 // func softplusAVX512(dst *float64, x *float64, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·softplusAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest31
+	JL   rest64
 
-full30:
+full63:
 	VMOVUPD           (CX)(BX*8), Z0
 	VXORPD            Z2, Z2, Z2
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z0, Z1
@@ -680,15 +903,34 @@ full30:
 	VMOVUPD           Z7, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full30
+	JGE               full63
 
-rest31:
-	ADDQ              $0x08, DX
-	JE                end32
-	MOVQ              $-1, SI
-	BZHIQ             DX, SI, SI
-	KMOVW             SI, K1
-	VMOVUPD.Z         (CX)(BX*8), K1, Z0
+rest64:
+	ADDQ   $0x08, DX
+	JE     end65
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DX
+	JE     skip66
+	MOVQ   DX, SI
+	ANDQ   $0x06, SI
+	VMOVSD (CX)(SI*8), X0
+
+skip66:
+	TESTQ           $0x00000002, DX
+	JE              skip67
+	MOVQ            DX, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (CX)(SI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip67:
+	TESTQ           $0x00000004, DX
+	JE              skip68
+	VBROADCASTF64X4 (CX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip68:
 	VXORPD            Z2, Z2, Z2
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z0, Z1
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z1, Z3
@@ -712,10 +954,10 @@ rest31:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z6, Z6
 	VSCALEFPD         Z3, Z6, Z6
 	VBROADCASTSD      k8x3fe0000000000000<>+0(SB), Z1
-	VCMPPD            $0x0e, Z1, Z6, K2
+	VCMPPD            $0x0e, Z1, Z6, K1
 	VFMSUB213PD       Z1, Z6, Z1
 	VMOVAPD           Z6, Z3
-	VMOVAPD           Z1, K2, Z3
+	VMOVAPD           Z1, K1, Z3
 	VADDPD.BCST       k8x4000000000000000<>+0(SB), Z3, Z1
 	VDIVPD            Z1, Z3, Z1
 	VMULPD            Z1, Z1, Z4
@@ -731,21 +973,40 @@ rest31:
 	VFNMADD213PD      Z3, Z4, Z7
 	VBROADCASTSD      k8x3fe62e42fee00000<>+0(SB), Z4
 	VBROADCASTSD      k8x3dea39ef35793c76<>+0(SB), Z5
-	VMOVAPD.Z         Z4, K2, Z4
-	VMOVAPD.Z         Z5, K2, Z5
+	VMOVAPD.Z         Z4, K1, Z4
+	VMOVAPD.Z         Z5, K1, Z5
 	VFMSUB213PD       Z5, Z1, Z7
 	VSUBPD            Z7, Z3, Z7
 	VADDPD            Z4, Z7, Z7
 	VMAXPD            Z2, Z0, Z0
 	VADDPD            Z0, Z7, Z7
-	VMOVUPD           Z7, K1, (AX)(BX*8)
+	LEAQ              (AX)(BX*8), AX
+	VMOVAPD           Z7, Z0
+	TESTQ             $0x00000004, DX
+	JE                skip69
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
 
-end32:
+skip69:
+	TESTQ         $0x00000002, DX
+	JE            skip70
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip70:
+	TESTQ  $0x00000001, DX
+	JE     skip71
+	VMOVSD X0, (AX)
+
+skip71:
+end65:
 	VZEROUPPER
 	RET
 
 // func expRidgeAVX512(dz *float64, hv *float64, cv *float64, z *float64, x *float64, v *float64, n int, scale float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·expRidgeAVX512(SB), NOSPLIT, $0-65
 	MOVQ         dz+0(FP), AX
 	MOVQ         hv+8(FP), CX
@@ -758,9 +1019,9 @@ TEXT ·expRidgeAVX512(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x08, R8
-	JL           rest34
+	JL           rest73
 
-full33:
+full72:
 	VMOVUPD           (SI)(R10*8), Z1
 	VBROADCASTSD      k8x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
@@ -788,49 +1049,68 @@ full33:
 	VMOVUPD           (BX)(R10*8), Z1
 	VMULPD            Z5, Z1, Z1
 	TESTQ             DI, DI
-	JE                noV36
+	JE                noV75
 	VMOVUPD           (DI)(R10*8), Z2
 	TESTQ             DX, DX
-	JE                noCV37
+	JE                noCV76
 	VMULPD            Z2, Z1, Z3
 	VMOVUPD           Z3, (DX)(R10*8)
 
-noCV37:
+noCV76:
 	TESTQ   CX, CX
-	JE      noHV38
+	JE      noHV77
 	VMULPD  Z5, Z2, Z2
 	TESTB   R9, R9
-	JE      set40
+	JE      set79
 	VMOVUPD (CX)(R10*8), Z3
 	VADDPD  Z3, Z2, Z2
 
-set40:
+set79:
 	VMOVUPD Z2, (CX)(R10*8)
 
-noHV38:
-noV36:
+noHV77:
+noV75:
 	TESTQ   AX, AX
-	JE      noDZ39
+	JE      noDZ78
 	TESTB   R9, R9
-	JE      set41
+	JE      set80
 	VMOVUPD (AX)(R10*8), Z2
 	VADDPD  Z2, Z1, Z1
 
-set41:
+set80:
 	VMOVUPD Z1, (AX)(R10*8)
 
-noDZ39:
+noDZ78:
 	ADDQ $0x08, R10
 	SUBQ $0x08, R8
-	JGE  full33
+	JGE  full72
 
-rest34:
-	ADDQ              $0x08, R8
-	JE                end35
-	MOVQ              $-1, R11
-	BZHIQ             R8, R11, R11
-	KMOVW             R11, K1
-	VMOVUPD.Z         (SI)(R10*8), K1, Z1
+rest73:
+	ADDQ   $0x08, R8
+	JE     end74
+	LEAQ   (SI)(R10*8), SI
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip81
+	MOVQ   R8, R11
+	ANDQ   $0x06, R11
+	VMOVSD (SI)(R11*8), X1
+
+skip81:
+	TESTQ           $0x00000002, R8
+	JE              skip82
+	MOVQ            R8, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (SI)(R11*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip82:
+	TESTQ           $0x00000004, R8
+	JE              skip83
+	VBROADCASTF64X4 (SI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip83:
 	VBROADCASTSD      k8x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z1, Z2
@@ -854,42 +1134,187 @@ rest34:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z5, Z5
 	VSCALEFPD         Z2, Z5, Z5
 	VMULPD            Z0, Z5, Z5
-	VMOVUPD.Z         (BX)(R10*8), K1, Z0
-	VMULPD            Z5, Z0, Z0
-	TESTQ             DI, DI
-	JE                noV42
-	VMOVUPD.Z         (DI)(R10*8), K1, Z1
-	TESTQ             DX, DX
-	JE                noCV43
-	VMULPD            Z1, Z0, Z2
-	VMOVUPD           Z2, K1, (DX)(R10*8)
+	LEAQ              (BX)(R10*8), BX
+	VXORPD            Z0, Z0, Z0
+	TESTQ             $0x00000001, R8
+	JE                skip84
+	MOVQ              R8, SI
+	ANDQ              $0x06, SI
+	VMOVSD            (BX)(SI*8), X0
 
-noCV43:
-	TESTQ     CX, CX
-	JE        noHV44
-	VMULPD    Z5, Z1, Z1
-	TESTB     R9, R9
-	JE        set46
-	VMOVUPD.Z (CX)(R10*8), K1, Z2
-	VADDPD    Z2, Z1, Z1
+skip84:
+	TESTQ           $0x00000002, R8
+	JE              skip85
+	MOVQ            R8, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (BX)(SI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-set46:
-	VMOVUPD Z1, K1, (CX)(R10*8)
+skip85:
+	TESTQ           $0x00000004, R8
+	JE              skip86
+	VBROADCASTF64X4 (BX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-noHV44:
-noV42:
-	TESTQ     AX, AX
-	JE        noDZ45
-	TESTB     R9, R9
-	JE        set47
-	VMOVUPD.Z (AX)(R10*8), K1, Z1
-	VADDPD    Z1, Z0, Z0
+skip86:
+	VMULPD Z5, Z0, Z0
+	TESTQ  DI, DI
+	JE     noV87
+	LEAQ   (DI)(R10*8), BX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip91
+	MOVQ   R8, SI
+	ANDQ   $0x06, SI
+	VMOVSD (BX)(SI*8), X1
 
-set47:
-	VMOVUPD Z0, K1, (AX)(R10*8)
+skip91:
+	TESTQ           $0x00000002, R8
+	JE              skip92
+	MOVQ            R8, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (BX)(SI*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-noDZ45:
-end35:
+skip92:
+	TESTQ           $0x00000004, R8
+	JE              skip93
+	VBROADCASTF64X4 (BX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip93:
+	TESTQ         DX, DX
+	JE            noCV88
+	VMULPD        Z1, Z0, Z2
+	LEAQ          (DX)(R10*8), DX
+	VMOVAPD       Z2, Z2
+	TESTQ         $0x00000004, R8
+	JE            skip94
+	VMOVUPD       Y2, (DX)
+	VEXTRACTF64X4 $0x01, Z2, Y2
+	ADDQ          $0x20, DX
+
+skip94:
+	TESTQ         $0x00000002, R8
+	JE            skip95
+	VMOVUPD       X2, (DX)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, DX
+
+skip95:
+	TESTQ  $0x00000001, R8
+	JE     skip96
+	VMOVSD X2, (DX)
+
+skip96:
+noCV88:
+	TESTQ  CX, CX
+	JE     noHV89
+	VMULPD Z5, Z1, Z1
+	TESTB  R9, R9
+	JE     set97
+	LEAQ   (CX)(R10*8), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R8
+	JE     skip98
+	MOVQ   R8, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
+
+skip98:
+	TESTQ           $0x00000002, R8
+	JE              skip99
+	MOVQ            R8, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip99:
+	TESTQ           $0x00000004, R8
+	JE              skip100
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip100:
+	VADDPD Z2, Z1, Z1
+
+set97:
+	LEAQ          (CX)(R10*8), CX
+	VMOVAPD       Z1, Z1
+	TESTQ         $0x00000004, R8
+	JE            skip101
+	VMOVUPD       Y1, (CX)
+	VEXTRACTF64X4 $0x01, Z1, Y1
+	ADDQ          $0x20, CX
+
+skip101:
+	TESTQ         $0x00000002, R8
+	JE            skip102
+	VMOVUPD       X1, (CX)
+	VEXTRACTF64X2 $0x01, Y1, X1
+	ADDQ          $0x10, CX
+
+skip102:
+	TESTQ  $0x00000001, R8
+	JE     skip103
+	VMOVSD X1, (CX)
+
+skip103:
+noHV89:
+noV87:
+	TESTQ  AX, AX
+	JE     noDZ90
+	TESTB  R9, R9
+	JE     set104
+	LEAQ   (AX)(R10*8), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip105
+	MOVQ   R8, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip105:
+	TESTQ           $0x00000002, R8
+	JE              skip106
+	MOVQ            R8, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip106:
+	TESTQ           $0x00000004, R8
+	JE              skip107
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip107:
+	VADDPD Z1, Z0, Z0
+
+set104:
+	LEAQ          (AX)(R10*8), AX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip108
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip108:
+	TESTQ         $0x00000002, R8
+	JE            skip109
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip109:
+	TESTQ  $0x00000001, R8
+	JE     skip110
+	VMOVSD X0, (AX)
+
+skip110:
+noDZ90:
+end74:
 	VZEROUPPER
 	RET
 
@@ -897,7 +1322,7 @@ DATA k8x4086280000000000<>+0(SB)/8, $0x4086280000000000
 GLOBL k8x4086280000000000<>(SB), RODATA|NOPTR, $8
 
 // func expRidgeValueAVX512(z *float64, x *float64, n int) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
 TEXT ·expRidgeValueAVX512(SB), NOSPLIT, $0-32
 	MOVQ   z+0(FP), AX
 	MOVQ   x+8(FP), CX
@@ -905,9 +1330,9 @@ TEXT ·expRidgeValueAVX512(SB), NOSPLIT, $0-32
 	VXORPD Z0, Z0, Z0
 	XORQ   BX, BX
 	SUBQ   $0x08, DX
-	JL     rest49
+	JL     rest112
 
-full48:
+full111:
 	VMOVUPD           (CX)(BX*8), Z1
 	VBROADCASTSD      k8x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
@@ -936,15 +1361,34 @@ full48:
 	VFMADD231PD       Z1, Z5, Z0
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full48
+	JGE               full111
 
-rest49:
-	ADDQ              $0x08, DX
-	JE                end50
-	MOVQ              $-1, SI
-	BZHIQ             DX, SI, SI
-	KMOVW             SI, K1
-	VMOVUPD.Z         (CX)(BX*8), K1, Z1
+rest112:
+	ADDQ   $0x08, DX
+	JE     end113
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, DX
+	JE     skip114
+	MOVQ   DX, SI
+	ANDQ   $0x06, SI
+	VMOVSD (CX)(SI*8), X1
+
+skip114:
+	TESTQ           $0x00000002, DX
+	JE              skip115
+	MOVQ            DX, SI
+	ANDQ            $0x04, SI
+	VBROADCASTF64X2 (CX)(SI*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip115:
+	TESTQ           $0x00000004, DX
+	JE              skip116
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip116:
 	VBROADCASTSD      k8x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z1, Z2
@@ -967,11 +1411,33 @@ rest49:
 	VFMADD213PD       Z1, Z3, Z5
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z5, Z5
 	VSCALEFPD         Z2, Z5, Z5
-	VMOVUPD.Z         (AX)(BX*8), K1, Z1
-	VMULPD            Z1, Z5, Z5
-	VFMADD231PD       Z1, Z5, Z0
+	LEAQ              (AX)(BX*8), AX
+	VXORPD            Z1, Z1, Z1
+	TESTQ             $0x00000001, DX
+	JE                skip117
+	MOVQ              DX, CX
+	ANDQ              $0x06, CX
+	VMOVSD            (AX)(CX*8), X1
 
-end50:
+skip117:
+	TESTQ           $0x00000002, DX
+	JE              skip118
+	MOVQ            DX, CX
+	ANDQ            $0x04, CX
+	VBROADCASTF64X2 (AX)(CX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip118:
+	TESTQ           $0x00000004, DX
+	JE              skip119
+	VBROADCASTF64X4 (AX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip119:
+	VMULPD      Z1, Z5, Z5
+	VFMADD231PD Z1, Z5, Z0
+
+end113:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -983,28 +1449,54 @@ end50:
 	RET
 
 // func scoresAVX512(t *float64, a *float64, stride int, z *float64, rows int, d int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·scoresAVX512(SB), NOSPLIT, $0-48
-	MOVQ      t+0(FP), AX
-	MOVQ      a+8(FP), CX
-	MOVQ      stride+16(FP), DX
-	SHLQ      $0x03, DX
-	MOVQ      rows+32(FP), BX
-	MOVQ      z+24(FP), SI
-	MOVQ      d+40(FP), DI
-	CMPQ      DI, $0x20
-	JG        many52
-	CMPQ      DI, $0x08
-	JG        wider53
-	LEAQ      (DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD.Z (SI), K1, Z0
+	MOVQ   t+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   stride+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   rows+32(FP), BX
+	MOVQ   z+24(FP), SI
+	MOVQ   d+40(FP), DI
+	CMPQ   DI, $0x20
+	JG     many121
+	CMPQ   DI, $0x08
+	JG     wider122
+	LEAQ   (DI), DI
+	CMPQ   DI, $0x08
+	JE     whole123
+	LEAQ   (SI), SI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DI
+	JE     skip125
+	MOVQ   DI, R8
+	ANDQ   $0x06, R8
+	VMOVSD (SI)(R8*8), X0
 
-rows54:
+skip125:
+	TESTQ           $0x00000002, DI
+	JE              skip126
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip126:
+	TESTQ           $0x00000004, DI
+	JE              skip127
+	VBROADCASTF64X4 (SI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip127:
+	JMP end124
+
+whole123:
+	VMOVUPD (SI), Z0
+
+end124:
+rows128:
 	SUBQ       $0x08, BX
-	JL         rest55
+	JL         rest129
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -1044,13 +1536,13 @@ rows54:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows54
+	JMP        rows128
 
-rest55:
+rest129:
 	ADDQ       $0x08, BX
-	JE         end57
+	JE         end131
 	CMPQ       BX, $0x01
-	JNE        few56
+	JNE        few130
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -1059,82 +1551,124 @@ rest55:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (AX)
-	JMP        end57
+	JMP        end131
 
-few56:
-	XORQ       SI, SI
-	MOVQ       DX, DX
-	VMULPD     (CX), Z0, Z1
-	CMPQ       BX, $0x01
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z2
-	CMPQ       BX, $0x02
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z3
-	CMPQ       BX, $0x03
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z4
-	CMPQ       BX, $0x04
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z5
-	CMPQ       BX, $0x05
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z6
-	CMPQ       BX, $0x06
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z7
-	CMPQ       BX, $0x07
-	CMOVQLE    SI, DX
-	ADDQ       DX, CX
-	VMULPD     (CX), Z0, Z0
-	VUNPCKLPD  Z2, Z1, Z8
-	VUNPCKHPD  Z2, Z1, Z1
-	VADDPD     Z1, Z8, Z8
-	VUNPCKLPD  Z4, Z3, Z1
-	VUNPCKHPD  Z4, Z3, Z2
-	VADDPD     Z2, Z1, Z1
-	VUNPCKLPD  Z6, Z5, Z2
-	VUNPCKHPD  Z6, Z5, Z3
-	VADDPD     Z3, Z2, Z2
-	VUNPCKLPD  Z0, Z7, Z3
-	VUNPCKHPD  Z0, Z7, Z0
-	VADDPD     Z0, Z3, Z3
-	VSHUFF64X2 $0x88, Z1, Z8, Z0
-	VSHUFF64X2 $0xdd, Z1, Z8, Z1
-	VADDPD     Z1, Z0, Z0
-	VSHUFF64X2 $0x88, Z3, Z2, Z1
-	VSHUFF64X2 $0xdd, Z3, Z2, Z2
-	VADDPD     Z2, Z1, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z0
-	VADDPD     Z0, Z2, Z2
-	MOVQ       $-1, CX
-	BZHIQ      BX, CX, CX
-	KMOVW      CX, K1
-	VMOVUPD    Z2, K1, (AX)
+few130:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z1
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z2
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z3
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z4
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VUNPCKLPD     Z2, Z1, Z8
+	VUNPCKHPD     Z2, Z1, Z1
+	VADDPD        Z1, Z8, Z8
+	VUNPCKLPD     Z4, Z3, Z1
+	VUNPCKHPD     Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z6, Z5, Z2
+	VUNPCKHPD     Z6, Z5, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z0, Z7, Z3
+	VUNPCKHPD     Z0, Z7, Z0
+	VADDPD        Z0, Z3, Z3
+	VSHUFF64X2    $0x88, Z1, Z8, Z0
+	VSHUFF64X2    $0xdd, Z1, Z8, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z3, Z2, Z1
+	VSHUFF64X2    $0xdd, Z3, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip132
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end57:
-	JMP scored51
+skip132:
+	TESTQ         $0x00000002, BX
+	JE            skip133
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-wider53:
-	CMPQ      DI, $0x10
-	JG        wider58
-	LEAQ      -8(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD.Z 64(SI), K1, Z1
+skip133:
+	TESTQ  $0x00000001, BX
+	JE     skip134
+	VMOVSD X0, (AX)
 
-rows59:
+skip134:
+end131:
+	JMP scored120
+
+wider122:
+	CMPQ    DI, $0x10
+	JG      wider135
+	LEAQ    -8(DI), DI
+	VMOVUPD (SI), Z0
+	CMPQ    DI, $0x08
+	JE      whole136
+	LEAQ    64(SI), SI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, DI
+	JE      skip138
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X1
+
+skip138:
+	TESTQ           $0x00000002, DI
+	JE              skip139
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip139:
+	TESTQ           $0x00000004, DI
+	JE              skip140
+	VBROADCASTF64X4 (SI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip140:
+	JMP end137
+
+whole136:
+	VMOVUPD 64(SI), Z1
+
+end137:
+rows141:
 	SUBQ        $0x08, BX
-	JL          rest60
+	JL          rest142
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -1182,13 +1716,13 @@ rows59:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows59
+	JMP         rows141
 
-rest60:
+rest142:
 	ADDQ        $0x08, BX
-	JE          end62
+	JE          end144
 	CMPQ        BX, $0x01
-	JNE         few61
+	JNE         few143
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -1198,91 +1732,133 @@ rest60:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end62
+	JMP         end144
 
-few61:
-	XORQ        SI, SI
-	MOVQ        DX, DX
-	VMULPD      (CX), Z0, Z2
-	VFMADD231PD 64(CX), Z1, Z2
-	CMPQ        BX, $0x01
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z3
-	VFMADD231PD 64(CX), Z1, Z3
-	CMPQ        BX, $0x02
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z4
-	VFMADD231PD 64(CX), Z1, Z4
-	CMPQ        BX, $0x03
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z5
-	VFMADD231PD 64(CX), Z1, Z5
-	CMPQ        BX, $0x04
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z6
-	VFMADD231PD 64(CX), Z1, Z6
-	CMPQ        BX, $0x05
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z7
-	VFMADD231PD 64(CX), Z1, Z7
-	CMPQ        BX, $0x06
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z8
-	VFMADD231PD 64(CX), Z1, Z8
-	CMPQ        BX, $0x07
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z0
-	VFMADD231PD 64(CX), Z1, Z0
-	VUNPCKLPD   Z3, Z2, Z1
-	VUNPCKHPD   Z3, Z2, Z2
-	VADDPD      Z2, Z1, Z1
-	VUNPCKLPD   Z5, Z4, Z2
-	VUNPCKHPD   Z5, Z4, Z3
-	VADDPD      Z3, Z2, Z2
-	VUNPCKLPD   Z7, Z6, Z3
-	VUNPCKHPD   Z7, Z6, Z4
-	VADDPD      Z4, Z3, Z3
-	VUNPCKLPD   Z0, Z8, Z4
-	VUNPCKHPD   Z0, Z8, Z0
-	VADDPD      Z0, Z4, Z4
-	VSHUFF64X2  $0x88, Z2, Z1, Z0
-	VSHUFF64X2  $0xdd, Z2, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z4, Z3, Z1
-	VSHUFF64X2  $0xdd, Z4, Z3, Z2
-	VADDPD      Z2, Z1, Z1
-	VSHUFF64X2  $0x88, Z1, Z0, Z2
-	VSHUFF64X2  $0xdd, Z1, Z0, Z0
-	VADDPD      Z0, Z2, Z2
-	MOVQ        $-1, CX
-	BZHIQ       BX, CX, CX
-	KMOVW       CX, K1
-	VMOVUPD     Z2, K1, (AX)
+few143:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z2
+	VFMADD231PD   64(CX), Z1, Z2
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z3
+	VFMADD231PD   64(CX), Z1, Z3
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z4
+	VFMADD231PD   64(CX), Z1, Z4
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	VFMADD231PD   64(CX), Z1, Z5
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	VFMADD231PD   64(CX), Z1, Z6
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	VFMADD231PD   64(CX), Z1, Z7
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z8
+	VFMADD231PD   64(CX), Z1, Z8
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VFMADD231PD   64(CX), Z1, Z0
+	VUNPCKLPD     Z3, Z2, Z1
+	VUNPCKHPD     Z3, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z5, Z4, Z2
+	VUNPCKHPD     Z5, Z4, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z7, Z6, Z3
+	VUNPCKHPD     Z7, Z6, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z8, Z4
+	VUNPCKHPD     Z0, Z8, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z1
+	VSHUFF64X2    $0xdd, Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip145
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end62:
-	JMP scored51
+skip145:
+	TESTQ         $0x00000002, BX
+	JE            skip146
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-wider58:
-	CMPQ      DI, $0x18
-	JG        wider63
-	LEAQ      -16(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD   64(SI), Z1
-	VMOVUPD.Z 128(SI), K1, Z2
+skip146:
+	TESTQ  $0x00000001, BX
+	JE     skip147
+	VMOVSD X0, (AX)
 
-rows64:
+skip147:
+end144:
+	JMP scored120
+
+wider135:
+	CMPQ    DI, $0x18
+	JG      wider148
+	LEAQ    -16(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	CMPQ    DI, $0x08
+	JE      whole149
+	LEAQ    128(SI), SI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, DI
+	JE      skip151
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X2
+
+skip151:
+	TESTQ           $0x00000002, DI
+	JE              skip152
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip152:
+	TESTQ           $0x00000004, DI
+	JE              skip153
+	VBROADCASTF64X4 (SI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip153:
+	JMP end150
+
+whole149:
+	VMOVUPD 128(SI), Z2
+
+end150:
+rows154:
 	SUBQ        $0x08, BX
-	JL          rest65
+	JL          rest155
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -1338,13 +1914,13 @@ rows64:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows64
+	JMP         rows154
 
-rest65:
+rest155:
 	ADDQ        $0x08, BX
-	JE          end67
+	JE          end157
 	CMPQ        BX, $0x01
-	JNE         few66
+	JNE         few156
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -1355,98 +1931,140 @@ rest65:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end67
+	JMP         end157
 
-few66:
-	XORQ        SI, SI
-	MOVQ        DX, DX
-	VMULPD      (CX), Z0, Z3
-	VFMADD231PD 64(CX), Z1, Z3
-	VFMADD231PD 128(CX), Z2, Z3
-	CMPQ        BX, $0x01
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z4
-	VFMADD231PD 64(CX), Z1, Z4
-	VFMADD231PD 128(CX), Z2, Z4
-	CMPQ        BX, $0x02
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z5
-	VFMADD231PD 64(CX), Z1, Z5
-	VFMADD231PD 128(CX), Z2, Z5
-	CMPQ        BX, $0x03
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z6
-	VFMADD231PD 64(CX), Z1, Z6
-	VFMADD231PD 128(CX), Z2, Z6
-	CMPQ        BX, $0x04
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z7
-	VFMADD231PD 64(CX), Z1, Z7
-	VFMADD231PD 128(CX), Z2, Z7
-	CMPQ        BX, $0x05
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z8
-	VFMADD231PD 64(CX), Z1, Z8
-	VFMADD231PD 128(CX), Z2, Z8
-	CMPQ        BX, $0x06
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z9
-	VFMADD231PD 64(CX), Z1, Z9
-	VFMADD231PD 128(CX), Z2, Z9
-	CMPQ        BX, $0x07
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z0
-	VFMADD231PD 64(CX), Z1, Z0
-	VFMADD231PD 128(CX), Z2, Z0
-	VUNPCKLPD   Z4, Z3, Z1
-	VUNPCKHPD   Z4, Z3, Z2
-	VADDPD      Z2, Z1, Z1
-	VUNPCKLPD   Z6, Z5, Z2
-	VUNPCKHPD   Z6, Z5, Z3
-	VADDPD      Z3, Z2, Z2
-	VUNPCKLPD   Z8, Z7, Z3
-	VUNPCKHPD   Z8, Z7, Z4
-	VADDPD      Z4, Z3, Z3
-	VUNPCKLPD   Z0, Z9, Z4
-	VUNPCKHPD   Z0, Z9, Z0
-	VADDPD      Z0, Z4, Z4
-	VSHUFF64X2  $0x88, Z2, Z1, Z0
-	VSHUFF64X2  $0xdd, Z2, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z4, Z3, Z1
-	VSHUFF64X2  $0xdd, Z4, Z3, Z2
-	VADDPD      Z2, Z1, Z1
-	VSHUFF64X2  $0x88, Z1, Z0, Z2
-	VSHUFF64X2  $0xdd, Z1, Z0, Z0
-	VADDPD      Z0, Z2, Z2
-	MOVQ        $-1, CX
-	BZHIQ       BX, CX, CX
-	KMOVW       CX, K1
-	VMOVUPD     Z2, K1, (AX)
+few156:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z3
+	VFMADD231PD   64(CX), Z1, Z3
+	VFMADD231PD   128(CX), Z2, Z3
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z4
+	VFMADD231PD   64(CX), Z1, Z4
+	VFMADD231PD   128(CX), Z2, Z4
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	VFMADD231PD   64(CX), Z1, Z5
+	VFMADD231PD   128(CX), Z2, Z5
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	VFMADD231PD   64(CX), Z1, Z6
+	VFMADD231PD   128(CX), Z2, Z6
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	VFMADD231PD   64(CX), Z1, Z7
+	VFMADD231PD   128(CX), Z2, Z7
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z8
+	VFMADD231PD   64(CX), Z1, Z8
+	VFMADD231PD   128(CX), Z2, Z8
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z9
+	VFMADD231PD   64(CX), Z1, Z9
+	VFMADD231PD   128(CX), Z2, Z9
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VFMADD231PD   64(CX), Z1, Z0
+	VFMADD231PD   128(CX), Z2, Z0
+	VUNPCKLPD     Z4, Z3, Z1
+	VUNPCKHPD     Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z6, Z5, Z2
+	VUNPCKHPD     Z6, Z5, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z8, Z7, Z3
+	VUNPCKHPD     Z8, Z7, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z9, Z4
+	VUNPCKHPD     Z0, Z9, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z1
+	VSHUFF64X2    $0xdd, Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip158
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end67:
-	JMP scored51
+skip158:
+	TESTQ         $0x00000002, BX
+	JE            skip159
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-wider63:
-	LEAQ      -24(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD   64(SI), Z1
-	VMOVUPD   128(SI), Z2
-	VMOVUPD.Z 192(SI), K1, Z3
+skip159:
+	TESTQ  $0x00000001, BX
+	JE     skip160
+	VMOVSD X0, (AX)
 
-rows68:
+skip160:
+end157:
+	JMP scored120
+
+wider148:
+	LEAQ    -24(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	VMOVUPD 128(SI), Z2
+	CMPQ    DI, $0x08
+	JE      whole161
+	LEAQ    192(SI), SI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, DI
+	JE      skip163
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X3
+
+skip163:
+	TESTQ           $0x00000002, DI
+	JE              skip164
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip164:
+	TESTQ           $0x00000004, DI
+	JE              skip165
+	VBROADCASTF64X4 (SI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip165:
+	JMP end162
+
+whole161:
+	VMOVUPD 192(SI), Z3
+
+end162:
+rows166:
 	SUBQ        $0x08, BX
-	JL          rest69
+	JL          rest167
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -1510,13 +2128,13 @@ rows68:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows68
+	JMP         rows166
 
-rest69:
+rest167:
 	ADDQ        $0x08, BX
-	JE          end71
+	JE          end169
 	CMPQ        BX, $0x01
-	JNE         few70
+	JNE         few168
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -1528,94 +2146,110 @@ rest69:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end71
+	JMP         end169
 
-few70:
-	XORQ        SI, SI
-	MOVQ        DX, DX
-	VMULPD      (CX), Z0, Z4
-	VFMADD231PD 64(CX), Z1, Z4
-	VFMADD231PD 128(CX), Z2, Z4
-	VFMADD231PD 192(CX), Z3, Z4
-	CMPQ        BX, $0x01
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z5
-	VFMADD231PD 64(CX), Z1, Z5
-	VFMADD231PD 128(CX), Z2, Z5
-	VFMADD231PD 192(CX), Z3, Z5
-	CMPQ        BX, $0x02
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z6
-	VFMADD231PD 64(CX), Z1, Z6
-	VFMADD231PD 128(CX), Z2, Z6
-	VFMADD231PD 192(CX), Z3, Z6
-	CMPQ        BX, $0x03
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z7
-	VFMADD231PD 64(CX), Z1, Z7
-	VFMADD231PD 128(CX), Z2, Z7
-	VFMADD231PD 192(CX), Z3, Z7
-	CMPQ        BX, $0x04
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z8
-	VFMADD231PD 64(CX), Z1, Z8
-	VFMADD231PD 128(CX), Z2, Z8
-	VFMADD231PD 192(CX), Z3, Z8
-	CMPQ        BX, $0x05
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z9
-	VFMADD231PD 64(CX), Z1, Z9
-	VFMADD231PD 128(CX), Z2, Z9
-	VFMADD231PD 192(CX), Z3, Z9
-	CMPQ        BX, $0x06
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z10
-	VFMADD231PD 64(CX), Z1, Z10
-	VFMADD231PD 128(CX), Z2, Z10
-	VFMADD231PD 192(CX), Z3, Z10
-	CMPQ        BX, $0x07
-	CMOVQLE     SI, DX
-	ADDQ        DX, CX
-	VMULPD      (CX), Z0, Z0
-	VFMADD231PD 64(CX), Z1, Z0
-	VFMADD231PD 128(CX), Z2, Z0
-	VFMADD231PD 192(CX), Z3, Z0
-	VUNPCKLPD   Z5, Z4, Z1
-	VUNPCKHPD   Z5, Z4, Z2
-	VADDPD      Z2, Z1, Z1
-	VUNPCKLPD   Z7, Z6, Z2
-	VUNPCKHPD   Z7, Z6, Z3
-	VADDPD      Z3, Z2, Z2
-	VUNPCKLPD   Z9, Z8, Z3
-	VUNPCKHPD   Z9, Z8, Z4
-	VADDPD      Z4, Z3, Z3
-	VUNPCKLPD   Z0, Z10, Z4
-	VUNPCKHPD   Z0, Z10, Z0
-	VADDPD      Z0, Z4, Z4
-	VSHUFF64X2  $0x88, Z2, Z1, Z0
-	VSHUFF64X2  $0xdd, Z2, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z4, Z3, Z1
-	VSHUFF64X2  $0xdd, Z4, Z3, Z2
-	VADDPD      Z2, Z1, Z1
-	VSHUFF64X2  $0x88, Z1, Z0, Z2
-	VSHUFF64X2  $0xdd, Z1, Z0, Z0
-	VADDPD      Z0, Z2, Z2
-	MOVQ        $-1, CX
-	BZHIQ       BX, CX, CX
-	KMOVW       CX, K1
-	VMOVUPD     Z2, K1, (AX)
+few168:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z4
+	VFMADD231PD   64(CX), Z1, Z4
+	VFMADD231PD   128(CX), Z2, Z4
+	VFMADD231PD   192(CX), Z3, Z4
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	VFMADD231PD   64(CX), Z1, Z5
+	VFMADD231PD   128(CX), Z2, Z5
+	VFMADD231PD   192(CX), Z3, Z5
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	VFMADD231PD   64(CX), Z1, Z6
+	VFMADD231PD   128(CX), Z2, Z6
+	VFMADD231PD   192(CX), Z3, Z6
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	VFMADD231PD   64(CX), Z1, Z7
+	VFMADD231PD   128(CX), Z2, Z7
+	VFMADD231PD   192(CX), Z3, Z7
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z8
+	VFMADD231PD   64(CX), Z1, Z8
+	VFMADD231PD   128(CX), Z2, Z8
+	VFMADD231PD   192(CX), Z3, Z8
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z9
+	VFMADD231PD   64(CX), Z1, Z9
+	VFMADD231PD   128(CX), Z2, Z9
+	VFMADD231PD   192(CX), Z3, Z9
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z10
+	VFMADD231PD   64(CX), Z1, Z10
+	VFMADD231PD   128(CX), Z2, Z10
+	VFMADD231PD   192(CX), Z3, Z10
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VFMADD231PD   64(CX), Z1, Z0
+	VFMADD231PD   128(CX), Z2, Z0
+	VFMADD231PD   192(CX), Z3, Z0
+	VUNPCKLPD     Z5, Z4, Z1
+	VUNPCKHPD     Z5, Z4, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z7, Z6, Z2
+	VUNPCKHPD     Z7, Z6, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z9, Z8, Z3
+	VUNPCKHPD     Z9, Z8, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z10, Z4
+	VUNPCKHPD     Z0, Z10, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z1
+	VSHUFF64X2    $0xdd, Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip170
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end71:
-	JMP scored51
+skip170:
+	TESTQ         $0x00000002, BX
+	JE            skip171
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-many52:
+skip171:
+	TESTQ  $0x00000001, BX
+	JE     skip172
+	VMOVSD X0, (AX)
+
+skip172:
+end169:
+	JMP scored120
+
+many121:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -1624,9 +2258,9 @@ many52:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows72:
+rows173:
 	SUBQ   $0x08, BX
-	JL     rest73
+	JL     rest174
 	MOVQ   CX, R9
 	LEAQ   (CX)(DX*2), CX
 	ADDQ   DX, CX
@@ -1647,9 +2281,9 @@ rows72:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns76:
+columns177:
 	CMPQ        R12, R8
-	JGE         last77
+	JGE         last178
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -1663,9 +2297,9 @@ columns76:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns76
+	JMP         columns177
 
-last77:
+last178:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -1698,13 +2332,13 @@ last77:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows72
+	JMP         rows173
 
-rest73:
+rest174:
 	ADDQ $0x08, BX
-	JE   end75
+	JE   end176
 
-row74:
+row175:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -1712,9 +2346,9 @@ row74:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one79
+	JL     one180
 
-many78:
+many179:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -1725,22 +2359,22 @@ many78:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many78
+	JGE         many179
 
-one79:
+one180:
 	ADDQ $0x18, R8
-	JL   rest81
+	JL   rest182
 
-top80:
+top181:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top80
+	JGE         top181
 
-rest81:
+rest182:
 	ADDQ        $0x08, R8
-	JE          end82
+	JE          end183
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -1748,7 +2382,7 @@ rest81:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end82:
+end183:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -1762,39 +2396,95 @@ end82:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row74
+	JNE        row175
 
-end75:
-scored51:
+end176:
+scored120:
 	VZEROUPPER
 	RET
 
 // func scores2AVX512(t *float64, s *float64, a *float64, stride int, z *float64, v *float64, rows int, d int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·scores2AVX512(SB), NOSPLIT, $0-64
-	MOVQ      t+0(FP), AX
-	MOVQ      s+8(FP), CX
-	MOVQ      a+16(FP), DX
-	MOVQ      stride+24(FP), BX
-	SHLQ      $0x03, BX
-	MOVQ      rows+48(FP), SI
-	MOVQ      z+32(FP), DI
-	MOVQ      v+40(FP), R8
-	MOVQ      d+56(FP), R9
-	CMPQ      R9, $0x20
-	JG        many84
-	CMPQ      R9, $0x08
-	JG        wider85
-	LEAQ      (R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD.Z (DI), K1, Z0
-	VMOVUPD.Z (R8), K1, Z1
+	MOVQ   t+0(FP), AX
+	MOVQ   s+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	SHLQ   $0x03, BX
+	MOVQ   rows+48(FP), SI
+	MOVQ   z+32(FP), DI
+	MOVQ   v+40(FP), R8
+	MOVQ   d+56(FP), R9
+	CMPQ   R9, $0x20
+	JG     many185
+	CMPQ   R9, $0x08
+	JG     wider186
+	LEAQ   (R9), R9
+	CMPQ   R9, $0x08
+	JE     whole187
+	LEAQ   (DI), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R9
+	JE     skip189
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (DI)(R10*8), X0
 
-rows86:
+skip189:
+	TESTQ           $0x00000002, R9
+	JE              skip190
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip190:
+	TESTQ           $0x00000004, R9
+	JE              skip191
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip191:
+	JMP end188
+
+whole187:
+	VMOVUPD (DI), Z0
+
+end188:
+	CMPQ   R9, $0x08
+	JE     whole192
+	LEAQ   (R8), DI
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R9
+	JE     skip194
+	MOVQ   R9, R8
+	ANDQ   $0x06, R8
+	VMOVSD (DI)(R8*8), X1
+
+skip194:
+	TESTQ           $0x00000002, R9
+	JE              skip195
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip195:
+	TESTQ           $0x00000004, R9
+	JE              skip196
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip196:
+	JMP end193
+
+whole192:
+	VMOVUPD (R8), Z1
+
+end193:
+rows197:
 	SUBQ       $0x08, SI
-	JL         rest87
+	JL         rest198
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -1874,13 +2564,13 @@ rows86:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows86
+	JMP        rows197
 
-rest87:
+rest198:
 	ADDQ       $0x08, SI
-	JE         end89
+	JE         end200
 	CMPQ       SI, $0x01
-	JNE        few88
+	JNE        few199
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -1897,137 +2587,229 @@ rest87:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (CX)
-	JMP        end89
+	JMP        end200
 
-few88:
-	XORQ       DI, DI
-	MOVQ       DX, R8
-	MOVQ       BX, R9
-	VMULPD     (R8), Z0, Z2
-	CMPQ       SI, $0x01
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z3
-	CMPQ       SI, $0x02
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z4
-	CMPQ       SI, $0x03
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z5
-	CMPQ       SI, $0x04
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z6
-	CMPQ       SI, $0x05
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z7
-	CMPQ       SI, $0x06
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z8
-	CMPQ       SI, $0x07
-	CMOVQLE    DI, R9
-	ADDQ       R9, R8
-	VMULPD     (R8), Z0, Z0
-	VUNPCKLPD  Z3, Z2, Z9
-	VUNPCKHPD  Z3, Z2, Z2
-	VADDPD     Z2, Z9, Z9
-	VUNPCKLPD  Z5, Z4, Z2
-	VUNPCKHPD  Z5, Z4, Z3
-	VADDPD     Z3, Z2, Z2
-	VUNPCKLPD  Z7, Z6, Z3
-	VUNPCKHPD  Z7, Z6, Z4
-	VADDPD     Z4, Z3, Z3
-	VUNPCKLPD  Z0, Z8, Z4
-	VUNPCKHPD  Z0, Z8, Z0
-	VADDPD     Z0, Z4, Z4
-	VSHUFF64X2 $0x88, Z2, Z9, Z0
-	VSHUFF64X2 $0xdd, Z2, Z9, Z2
-	VADDPD     Z2, Z0, Z0
-	VSHUFF64X2 $0x88, Z4, Z3, Z2
-	VSHUFF64X2 $0xdd, Z4, Z3, Z3
-	VADDPD     Z3, Z2, Z2
-	VSHUFF64X2 $0x88, Z2, Z0, Z3
-	VSHUFF64X2 $0xdd, Z2, Z0, Z0
-	VADDPD     Z0, Z3, Z3
-	MOVQ       BX, BX
-	VMULPD     (DX), Z1, Z0
-	CMPQ       SI, $0x01
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z2
-	CMPQ       SI, $0x02
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z4
-	CMPQ       SI, $0x03
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z5
-	CMPQ       SI, $0x04
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z6
-	CMPQ       SI, $0x05
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z7
-	CMPQ       SI, $0x06
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z8
-	CMPQ       SI, $0x07
-	CMOVQLE    DI, BX
-	ADDQ       BX, DX
-	VMULPD     (DX), Z1, Z1
-	VUNPCKLPD  Z2, Z0, Z9
-	VUNPCKHPD  Z2, Z0, Z0
-	VADDPD     Z0, Z9, Z9
-	VUNPCKLPD  Z5, Z4, Z0
-	VUNPCKHPD  Z5, Z4, Z2
-	VADDPD     Z2, Z0, Z0
-	VUNPCKLPD  Z7, Z6, Z2
-	VUNPCKHPD  Z7, Z6, Z4
-	VADDPD     Z4, Z2, Z2
-	VUNPCKLPD  Z1, Z8, Z4
-	VUNPCKHPD  Z1, Z8, Z1
-	VADDPD     Z1, Z4, Z4
-	VSHUFF64X2 $0x88, Z0, Z9, Z1
-	VSHUFF64X2 $0xdd, Z0, Z9, Z0
-	VADDPD     Z0, Z1, Z1
-	VSHUFF64X2 $0x88, Z4, Z2, Z0
-	VSHUFF64X2 $0xdd, Z4, Z2, Z2
-	VADDPD     Z2, Z0, Z0
-	VSHUFF64X2 $0x88, Z0, Z1, Z2
-	VSHUFF64X2 $0xdd, Z0, Z1, Z0
-	VADDPD     Z0, Z2, Z2
-	MOVQ       $-1, DX
-	BZHIQ      SI, DX, DX
-	KMOVW      DX, K1
-	VMOVUPD    Z3, K1, (AX)
-	VMOVUPD    Z2, K1, (CX)
+few199:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z2
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z3
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z4
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z5
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z6
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z7
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z8
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VUNPCKLPD     Z3, Z2, Z9
+	VUNPCKHPD     Z3, Z2, Z2
+	VADDPD        Z2, Z9, Z9
+	VUNPCKLPD     Z5, Z4, Z2
+	VUNPCKHPD     Z5, Z4, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z7, Z6, Z3
+	VUNPCKHPD     Z7, Z6, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z8, Z4
+	VUNPCKHPD     Z0, Z8, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z9, Z0
+	VSHUFF64X2    $0xdd, Z2, Z9, Z2
+	VADDPD        Z2, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z2
+	VSHUFF64X2    $0xdd, Z4, Z3, Z3
+	VADDPD        Z3, Z2, Z2
+	VSHUFF64X2    $0x88, Z2, Z0, Z3
+	VSHUFF64X2    $0xdd, Z2, Z0, Z0
+	VADDPD        Z0, Z3, Z3
+	MOVQ          BX, BX
+	VMULPD        (DX), Z1, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z2
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z4
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z5
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z6
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z7
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z8
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z1
+	VUNPCKLPD     Z2, Z0, Z9
+	VUNPCKHPD     Z2, Z0, Z0
+	VADDPD        Z0, Z9, Z9
+	VUNPCKLPD     Z5, Z4, Z0
+	VUNPCKHPD     Z5, Z4, Z2
+	VADDPD        Z2, Z0, Z0
+	VUNPCKLPD     Z7, Z6, Z2
+	VUNPCKHPD     Z7, Z6, Z4
+	VADDPD        Z4, Z2, Z2
+	VUNPCKLPD     Z1, Z8, Z4
+	VUNPCKHPD     Z1, Z8, Z1
+	VADDPD        Z1, Z4, Z4
+	VSHUFF64X2    $0x88, Z0, Z9, Z1
+	VSHUFF64X2    $0xdd, Z0, Z9, Z0
+	VADDPD        Z0, Z1, Z1
+	VSHUFF64X2    $0x88, Z4, Z2, Z0
+	VSHUFF64X2    $0xdd, Z4, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z1, Z2
+	VSHUFF64X2    $0xdd, Z0, Z1, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip201
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end89:
-	JMP scored83
+skip201:
+	TESTQ         $0x00000002, SI
+	JE            skip202
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-wider85:
-	CMPQ      R9, $0x10
-	JG        wider90
-	LEAQ      -8(R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD   (DI), Z0
-	VMOVUPD.Z 64(DI), K1, Z1
-	VMOVUPD   (R8), Z2
-	VMOVUPD.Z 64(R8), K1, Z3
+skip202:
+	TESTQ  $0x00000001, SI
+	JE     skip203
+	VMOVSD X0, (AX)
 
-rows91:
+skip203:
+	LEAQ          (CX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip204
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip204:
+	TESTQ         $0x00000002, SI
+	JE            skip205
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip205:
+	TESTQ  $0x00000001, SI
+	JE     skip206
+	VMOVSD X0, (AX)
+
+skip206:
+end200:
+	JMP scored184
+
+wider186:
+	CMPQ    R9, $0x10
+	JG      wider207
+	LEAQ    -8(R9), R9
+	VMOVUPD (DI), Z0
+	CMPQ    R9, $0x08
+	JE      whole208
+	LEAQ    64(DI), DI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, R9
+	JE      skip210
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X1
+
+skip210:
+	TESTQ           $0x00000002, R9
+	JE              skip211
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip211:
+	TESTQ           $0x00000004, R9
+	JE              skip212
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip212:
+	JMP end209
+
+whole208:
+	VMOVUPD 64(DI), Z1
+
+end209:
+	VMOVUPD (R8), Z2
+	CMPQ    R9, $0x08
+	JE      whole213
+	LEAQ    64(R8), DI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, R9
+	JE      skip215
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X3
+
+skip215:
+	TESTQ           $0x00000002, R9
+	JE              skip216
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip216:
+	TESTQ           $0x00000004, R9
+	JE              skip217
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip217:
+	JMP end214
+
+whole213:
+	VMOVUPD 64(R8), Z3
+
+end214:
+rows218:
 	SUBQ        $0x08, SI
-	JL          rest92
+	JL          rest219
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -2123,13 +2905,13 @@ rows91:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows91
+	JMP         rows218
 
-rest92:
+rest219:
 	ADDQ        $0x08, SI
-	JE          end94
+	JE          end221
 	CMPQ        SI, $0x01
-	JNE         few93
+	JNE         few220
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -2148,155 +2930,247 @@ rest92:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end94
+	JMP         end221
 
-few93:
-	XORQ        DI, DI
-	MOVQ        DX, R8
-	MOVQ        BX, R9
-	VMULPD      (R8), Z0, Z4
-	VFMADD231PD 64(R8), Z1, Z4
-	CMPQ        SI, $0x01
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z5
-	VFMADD231PD 64(R8), Z1, Z5
-	CMPQ        SI, $0x02
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z6
-	VFMADD231PD 64(R8), Z1, Z6
-	CMPQ        SI, $0x03
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z7
-	VFMADD231PD 64(R8), Z1, Z7
-	CMPQ        SI, $0x04
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z8
-	VFMADD231PD 64(R8), Z1, Z8
-	CMPQ        SI, $0x05
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z9
-	VFMADD231PD 64(R8), Z1, Z9
-	CMPQ        SI, $0x06
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z10
-	VFMADD231PD 64(R8), Z1, Z10
-	CMPQ        SI, $0x07
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z0
-	VFMADD231PD 64(R8), Z1, Z0
-	VUNPCKLPD   Z5, Z4, Z1
-	VUNPCKHPD   Z5, Z4, Z4
-	VADDPD      Z4, Z1, Z1
-	VUNPCKLPD   Z7, Z6, Z4
-	VUNPCKHPD   Z7, Z6, Z5
-	VADDPD      Z5, Z4, Z4
-	VUNPCKLPD   Z9, Z8, Z5
-	VUNPCKHPD   Z9, Z8, Z6
-	VADDPD      Z6, Z5, Z5
-	VUNPCKLPD   Z0, Z10, Z6
-	VUNPCKHPD   Z0, Z10, Z0
-	VADDPD      Z0, Z6, Z6
-	VSHUFF64X2  $0x88, Z4, Z1, Z0
-	VSHUFF64X2  $0xdd, Z4, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z6, Z5, Z1
-	VSHUFF64X2  $0xdd, Z6, Z5, Z4
-	VADDPD      Z4, Z1, Z1
-	VSHUFF64X2  $0x88, Z1, Z0, Z4
-	VSHUFF64X2  $0xdd, Z1, Z0, Z0
-	VADDPD      Z0, Z4, Z4
-	MOVQ        BX, BX
-	VMULPD      (DX), Z2, Z0
-	VFMADD231PD 64(DX), Z3, Z0
-	CMPQ        SI, $0x01
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z1
-	VFMADD231PD 64(DX), Z3, Z1
-	CMPQ        SI, $0x02
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z5
-	VFMADD231PD 64(DX), Z3, Z5
-	CMPQ        SI, $0x03
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z6
-	VFMADD231PD 64(DX), Z3, Z6
-	CMPQ        SI, $0x04
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z7
-	VFMADD231PD 64(DX), Z3, Z7
-	CMPQ        SI, $0x05
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z8
-	VFMADD231PD 64(DX), Z3, Z8
-	CMPQ        SI, $0x06
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z9
-	VFMADD231PD 64(DX), Z3, Z9
-	CMPQ        SI, $0x07
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z2, Z2
-	VFMADD231PD 64(DX), Z3, Z2
-	VUNPCKLPD   Z1, Z0, Z3
-	VUNPCKHPD   Z1, Z0, Z0
-	VADDPD      Z0, Z3, Z3
-	VUNPCKLPD   Z6, Z5, Z0
-	VUNPCKHPD   Z6, Z5, Z1
-	VADDPD      Z1, Z0, Z0
-	VUNPCKLPD   Z8, Z7, Z1
-	VUNPCKHPD   Z8, Z7, Z5
-	VADDPD      Z5, Z1, Z1
-	VUNPCKLPD   Z2, Z9, Z5
-	VUNPCKHPD   Z2, Z9, Z2
-	VADDPD      Z2, Z5, Z5
-	VSHUFF64X2  $0x88, Z0, Z3, Z2
-	VSHUFF64X2  $0xdd, Z0, Z3, Z0
-	VADDPD      Z0, Z2, Z2
-	VSHUFF64X2  $0x88, Z5, Z1, Z0
-	VSHUFF64X2  $0xdd, Z5, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z0, Z2, Z1
-	VSHUFF64X2  $0xdd, Z0, Z2, Z0
-	VADDPD      Z0, Z1, Z1
-	MOVQ        $-1, DX
-	BZHIQ       SI, DX, DX
-	KMOVW       DX, K1
-	VMOVUPD     Z4, K1, (AX)
-	VMOVUPD     Z1, K1, (CX)
+few220:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z4
+	VFMADD231PD   64(R8), Z1, Z4
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z5
+	VFMADD231PD   64(R8), Z1, Z5
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z6
+	VFMADD231PD   64(R8), Z1, Z6
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z7
+	VFMADD231PD   64(R8), Z1, Z7
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z8
+	VFMADD231PD   64(R8), Z1, Z8
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z9
+	VFMADD231PD   64(R8), Z1, Z9
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z10
+	VFMADD231PD   64(R8), Z1, Z10
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VFMADD231PD   64(R8), Z1, Z0
+	VUNPCKLPD     Z5, Z4, Z1
+	VUNPCKHPD     Z5, Z4, Z4
+	VADDPD        Z4, Z1, Z1
+	VUNPCKLPD     Z7, Z6, Z4
+	VUNPCKHPD     Z7, Z6, Z5
+	VADDPD        Z5, Z4, Z4
+	VUNPCKLPD     Z9, Z8, Z5
+	VUNPCKHPD     Z9, Z8, Z6
+	VADDPD        Z6, Z5, Z5
+	VUNPCKLPD     Z0, Z10, Z6
+	VUNPCKHPD     Z0, Z10, Z0
+	VADDPD        Z0, Z6, Z6
+	VSHUFF64X2    $0x88, Z4, Z1, Z0
+	VSHUFF64X2    $0xdd, Z4, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z6, Z5, Z1
+	VSHUFF64X2    $0xdd, Z6, Z5, Z4
+	VADDPD        Z4, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z4
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z4, Z4
+	MOVQ          BX, BX
+	VMULPD        (DX), Z2, Z0
+	VFMADD231PD   64(DX), Z3, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z1
+	VFMADD231PD   64(DX), Z3, Z1
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z5
+	VFMADD231PD   64(DX), Z3, Z5
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z6
+	VFMADD231PD   64(DX), Z3, Z6
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z7
+	VFMADD231PD   64(DX), Z3, Z7
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z8
+	VFMADD231PD   64(DX), Z3, Z8
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z9
+	VFMADD231PD   64(DX), Z3, Z9
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z2
+	VFMADD231PD   64(DX), Z3, Z2
+	VUNPCKLPD     Z1, Z0, Z3
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPD        Z0, Z3, Z3
+	VUNPCKLPD     Z6, Z5, Z0
+	VUNPCKHPD     Z6, Z5, Z1
+	VADDPD        Z1, Z0, Z0
+	VUNPCKLPD     Z8, Z7, Z1
+	VUNPCKHPD     Z8, Z7, Z5
+	VADDPD        Z5, Z1, Z1
+	VUNPCKLPD     Z2, Z9, Z5
+	VUNPCKHPD     Z2, Z9, Z2
+	VADDPD        Z2, Z5, Z5
+	VSHUFF64X2    $0x88, Z0, Z3, Z2
+	VSHUFF64X2    $0xdd, Z0, Z3, Z0
+	VADDPD        Z0, Z2, Z2
+	VSHUFF64X2    $0x88, Z5, Z1, Z0
+	VSHUFF64X2    $0xdd, Z5, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z2, Z1
+	VSHUFF64X2    $0xdd, Z0, Z2, Z0
+	VADDPD        Z0, Z1, Z1
+	LEAQ          (AX), AX
+	VMOVAPD       Z4, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip222
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end94:
-	JMP scored83
+skip222:
+	TESTQ         $0x00000002, SI
+	JE            skip223
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-wider90:
-	CMPQ      R9, $0x18
-	JG        wider95
-	LEAQ      -16(R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD   (DI), Z0
-	VMOVUPD   64(DI), Z1
-	VMOVUPD.Z 128(DI), K1, Z2
-	VMOVUPD   (R8), Z3
-	VMOVUPD   64(R8), Z4
-	VMOVUPD.Z 128(R8), K1, Z5
+skip223:
+	TESTQ  $0x00000001, SI
+	JE     skip224
+	VMOVSD X0, (AX)
 
-rows96:
+skip224:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip225
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip225:
+	TESTQ         $0x00000002, SI
+	JE            skip226
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip226:
+	TESTQ  $0x00000001, SI
+	JE     skip227
+	VMOVSD X0, (AX)
+
+skip227:
+end221:
+	JMP scored184
+
+wider207:
+	CMPQ    R9, $0x18
+	JG      wider228
+	LEAQ    -16(R9), R9
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	CMPQ    R9, $0x08
+	JE      whole229
+	LEAQ    128(DI), DI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, R9
+	JE      skip231
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X2
+
+skip231:
+	TESTQ           $0x00000002, R9
+	JE              skip232
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip232:
+	TESTQ           $0x00000004, R9
+	JE              skip233
+	VBROADCASTF64X4 (DI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip233:
+	JMP end230
+
+whole229:
+	VMOVUPD 128(DI), Z2
+
+end230:
+	VMOVUPD (R8), Z3
+	VMOVUPD 64(R8), Z4
+	CMPQ    R9, $0x08
+	JE      whole234
+	LEAQ    128(R8), DI
+	VXORPD  Z5, Z5, Z5
+	TESTQ   $0x00000001, R9
+	JE      skip236
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X5
+
+skip236:
+	TESTQ           $0x00000002, R9
+	JE              skip237
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip237:
+	TESTQ           $0x00000004, R9
+	JE              skip238
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip238:
+	JMP end235
+
+whole234:
+	VMOVUPD 128(R8), Z5
+
+end235:
+rows239:
 	SUBQ        $0x08, SI
-	JL          rest97
+	JL          rest240
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -2408,13 +3282,13 @@ rows96:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows96
+	JMP         rows239
 
-rest97:
+rest240:
 	ADDQ        $0x08, SI
-	JE          end99
+	JE          end242
 	CMPQ        SI, $0x01
-	JNE         few98
+	JNE         few241
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -2435,171 +3309,263 @@ rest97:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end99
+	JMP         end242
 
-few98:
-	XORQ        DI, DI
-	MOVQ        DX, R8
-	MOVQ        BX, R9
-	VMULPD      (R8), Z0, Z6
-	VFMADD231PD 64(R8), Z1, Z6
-	VFMADD231PD 128(R8), Z2, Z6
-	CMPQ        SI, $0x01
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z7
-	VFMADD231PD 64(R8), Z1, Z7
-	VFMADD231PD 128(R8), Z2, Z7
-	CMPQ        SI, $0x02
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z8
-	VFMADD231PD 64(R8), Z1, Z8
-	VFMADD231PD 128(R8), Z2, Z8
-	CMPQ        SI, $0x03
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z9
-	VFMADD231PD 64(R8), Z1, Z9
-	VFMADD231PD 128(R8), Z2, Z9
-	CMPQ        SI, $0x04
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z10
-	VFMADD231PD 64(R8), Z1, Z10
-	VFMADD231PD 128(R8), Z2, Z10
-	CMPQ        SI, $0x05
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z11
-	VFMADD231PD 64(R8), Z1, Z11
-	VFMADD231PD 128(R8), Z2, Z11
-	CMPQ        SI, $0x06
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z12
-	VFMADD231PD 64(R8), Z1, Z12
-	VFMADD231PD 128(R8), Z2, Z12
-	CMPQ        SI, $0x07
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z0
-	VFMADD231PD 64(R8), Z1, Z0
-	VFMADD231PD 128(R8), Z2, Z0
-	VUNPCKLPD   Z7, Z6, Z1
-	VUNPCKHPD   Z7, Z6, Z2
-	VADDPD      Z2, Z1, Z1
-	VUNPCKLPD   Z9, Z8, Z2
-	VUNPCKHPD   Z9, Z8, Z6
-	VADDPD      Z6, Z2, Z2
-	VUNPCKLPD   Z11, Z10, Z6
-	VUNPCKHPD   Z11, Z10, Z7
-	VADDPD      Z7, Z6, Z6
-	VUNPCKLPD   Z0, Z12, Z7
-	VUNPCKHPD   Z0, Z12, Z0
-	VADDPD      Z0, Z7, Z7
-	VSHUFF64X2  $0x88, Z2, Z1, Z0
-	VSHUFF64X2  $0xdd, Z2, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z7, Z6, Z1
-	VSHUFF64X2  $0xdd, Z7, Z6, Z2
-	VADDPD      Z2, Z1, Z1
-	VSHUFF64X2  $0x88, Z1, Z0, Z2
-	VSHUFF64X2  $0xdd, Z1, Z0, Z0
-	VADDPD      Z0, Z2, Z2
-	MOVQ        BX, BX
-	VMULPD      (DX), Z3, Z0
-	VFMADD231PD 64(DX), Z4, Z0
-	VFMADD231PD 128(DX), Z5, Z0
-	CMPQ        SI, $0x01
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z1
-	VFMADD231PD 64(DX), Z4, Z1
-	VFMADD231PD 128(DX), Z5, Z1
-	CMPQ        SI, $0x02
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z6
-	VFMADD231PD 64(DX), Z4, Z6
-	VFMADD231PD 128(DX), Z5, Z6
-	CMPQ        SI, $0x03
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z7
-	VFMADD231PD 64(DX), Z4, Z7
-	VFMADD231PD 128(DX), Z5, Z7
-	CMPQ        SI, $0x04
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z8
-	VFMADD231PD 64(DX), Z4, Z8
-	VFMADD231PD 128(DX), Z5, Z8
-	CMPQ        SI, $0x05
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z9
-	VFMADD231PD 64(DX), Z4, Z9
-	VFMADD231PD 128(DX), Z5, Z9
-	CMPQ        SI, $0x06
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z10
-	VFMADD231PD 64(DX), Z4, Z10
-	VFMADD231PD 128(DX), Z5, Z10
-	CMPQ        SI, $0x07
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z3, Z3
-	VFMADD231PD 64(DX), Z4, Z3
-	VFMADD231PD 128(DX), Z5, Z3
-	VUNPCKLPD   Z1, Z0, Z4
-	VUNPCKHPD   Z1, Z0, Z0
-	VADDPD      Z0, Z4, Z4
-	VUNPCKLPD   Z7, Z6, Z0
-	VUNPCKHPD   Z7, Z6, Z1
-	VADDPD      Z1, Z0, Z0
-	VUNPCKLPD   Z9, Z8, Z1
-	VUNPCKHPD   Z9, Z8, Z5
-	VADDPD      Z5, Z1, Z1
-	VUNPCKLPD   Z3, Z10, Z5
-	VUNPCKHPD   Z3, Z10, Z3
-	VADDPD      Z3, Z5, Z5
-	VSHUFF64X2  $0x88, Z0, Z4, Z3
-	VSHUFF64X2  $0xdd, Z0, Z4, Z0
-	VADDPD      Z0, Z3, Z3
-	VSHUFF64X2  $0x88, Z5, Z1, Z0
-	VSHUFF64X2  $0xdd, Z5, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z0, Z3, Z1
-	VSHUFF64X2  $0xdd, Z0, Z3, Z0
-	VADDPD      Z0, Z1, Z1
-	MOVQ        $-1, DX
-	BZHIQ       SI, DX, DX
-	KMOVW       DX, K1
-	VMOVUPD     Z2, K1, (AX)
-	VMOVUPD     Z1, K1, (CX)
+few241:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z6
+	VFMADD231PD   64(R8), Z1, Z6
+	VFMADD231PD   128(R8), Z2, Z6
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z7
+	VFMADD231PD   64(R8), Z1, Z7
+	VFMADD231PD   128(R8), Z2, Z7
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z8
+	VFMADD231PD   64(R8), Z1, Z8
+	VFMADD231PD   128(R8), Z2, Z8
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z9
+	VFMADD231PD   64(R8), Z1, Z9
+	VFMADD231PD   128(R8), Z2, Z9
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z10
+	VFMADD231PD   64(R8), Z1, Z10
+	VFMADD231PD   128(R8), Z2, Z10
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z11
+	VFMADD231PD   64(R8), Z1, Z11
+	VFMADD231PD   128(R8), Z2, Z11
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z12
+	VFMADD231PD   64(R8), Z1, Z12
+	VFMADD231PD   128(R8), Z2, Z12
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VFMADD231PD   64(R8), Z1, Z0
+	VFMADD231PD   128(R8), Z2, Z0
+	VUNPCKLPD     Z7, Z6, Z1
+	VUNPCKHPD     Z7, Z6, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z9, Z8, Z2
+	VUNPCKHPD     Z9, Z8, Z6
+	VADDPD        Z6, Z2, Z2
+	VUNPCKLPD     Z11, Z10, Z6
+	VUNPCKHPD     Z11, Z10, Z7
+	VADDPD        Z7, Z6, Z6
+	VUNPCKLPD     Z0, Z12, Z7
+	VUNPCKHPD     Z0, Z12, Z0
+	VADDPD        Z0, Z7, Z7
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z7, Z6, Z1
+	VSHUFF64X2    $0xdd, Z7, Z6, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	MOVQ          BX, BX
+	VMULPD        (DX), Z3, Z0
+	VFMADD231PD   64(DX), Z4, Z0
+	VFMADD231PD   128(DX), Z5, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z1
+	VFMADD231PD   64(DX), Z4, Z1
+	VFMADD231PD   128(DX), Z5, Z1
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z6
+	VFMADD231PD   64(DX), Z4, Z6
+	VFMADD231PD   128(DX), Z5, Z6
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z7
+	VFMADD231PD   64(DX), Z4, Z7
+	VFMADD231PD   128(DX), Z5, Z7
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z8
+	VFMADD231PD   64(DX), Z4, Z8
+	VFMADD231PD   128(DX), Z5, Z8
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z9
+	VFMADD231PD   64(DX), Z4, Z9
+	VFMADD231PD   128(DX), Z5, Z9
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z10
+	VFMADD231PD   64(DX), Z4, Z10
+	VFMADD231PD   128(DX), Z5, Z10
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z3
+	VFMADD231PD   64(DX), Z4, Z3
+	VFMADD231PD   128(DX), Z5, Z3
+	VUNPCKLPD     Z1, Z0, Z4
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPD        Z0, Z4, Z4
+	VUNPCKLPD     Z7, Z6, Z0
+	VUNPCKHPD     Z7, Z6, Z1
+	VADDPD        Z1, Z0, Z0
+	VUNPCKLPD     Z9, Z8, Z1
+	VUNPCKHPD     Z9, Z8, Z5
+	VADDPD        Z5, Z1, Z1
+	VUNPCKLPD     Z3, Z10, Z5
+	VUNPCKHPD     Z3, Z10, Z3
+	VADDPD        Z3, Z5, Z5
+	VSHUFF64X2    $0x88, Z0, Z4, Z3
+	VSHUFF64X2    $0xdd, Z0, Z4, Z0
+	VADDPD        Z0, Z3, Z3
+	VSHUFF64X2    $0x88, Z5, Z1, Z0
+	VSHUFF64X2    $0xdd, Z5, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z3, Z1
+	VSHUFF64X2    $0xdd, Z0, Z3, Z0
+	VADDPD        Z0, Z1, Z1
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip243
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end99:
-	JMP scored83
+skip243:
+	TESTQ         $0x00000002, SI
+	JE            skip244
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-wider95:
-	LEAQ      -24(R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD   (DI), Z0
-	VMOVUPD   64(DI), Z1
-	VMOVUPD   128(DI), Z2
-	VMOVUPD.Z 192(DI), K1, Z3
-	VMOVUPD   (R8), Z4
-	VMOVUPD   64(R8), Z5
-	VMOVUPD   128(R8), Z6
-	VMOVUPD.Z 192(R8), K1, Z7
+skip244:
+	TESTQ  $0x00000001, SI
+	JE     skip245
+	VMOVSD X0, (AX)
 
-rows100:
+skip245:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip246
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip246:
+	TESTQ         $0x00000002, SI
+	JE            skip247
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip247:
+	TESTQ  $0x00000001, SI
+	JE     skip248
+	VMOVSD X0, (AX)
+
+skip248:
+end242:
+	JMP scored184
+
+wider228:
+	LEAQ    -24(R9), R9
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD 128(DI), Z2
+	CMPQ    R9, $0x08
+	JE      whole249
+	LEAQ    192(DI), DI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, R9
+	JE      skip251
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X3
+
+skip251:
+	TESTQ           $0x00000002, R9
+	JE              skip252
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip252:
+	TESTQ           $0x00000004, R9
+	JE              skip253
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip253:
+	JMP end250
+
+whole249:
+	VMOVUPD 192(DI), Z3
+
+end250:
+	VMOVUPD (R8), Z4
+	VMOVUPD 64(R8), Z5
+	VMOVUPD 128(R8), Z6
+	CMPQ    R9, $0x08
+	JE      whole254
+	LEAQ    192(R8), DI
+	VXORPD  Z7, Z7, Z7
+	TESTQ   $0x00000001, R9
+	JE      skip256
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X7
+
+skip256:
+	TESTQ           $0x00000002, R9
+	JE              skip257
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y8
+	VINSERTF64X2    $0x01, X7, Y8, Y7
+
+skip257:
+	TESTQ           $0x00000004, R9
+	JE              skip258
+	VBROADCASTF64X4 (DI), Z8
+	VINSERTF64X4    $0x01, Y7, Z8, Z7
+
+skip258:
+	JMP end255
+
+whole254:
+	VMOVUPD 192(R8), Z7
+
+end255:
+rows259:
 	SUBQ        $0x08, SI
-	JL          rest101
+	JL          rest260
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -2727,13 +3693,13 @@ rows100:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows100
+	JMP         rows259
 
-rest101:
+rest260:
 	ADDQ        $0x08, SI
-	JE          end103
+	JE          end262
 	CMPQ        SI, $0x01
-	JNE         few102
+	JNE         few261
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -2756,171 +3722,207 @@ rest101:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end103
+	JMP         end262
 
-few102:
-	XORQ        DI, DI
-	MOVQ        DX, R8
-	MOVQ        BX, R9
-	VMULPD      (R8), Z0, Z8
-	VFMADD231PD 64(R8), Z1, Z8
-	VFMADD231PD 128(R8), Z2, Z8
-	VFMADD231PD 192(R8), Z3, Z8
-	CMPQ        SI, $0x01
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z9
-	VFMADD231PD 64(R8), Z1, Z9
-	VFMADD231PD 128(R8), Z2, Z9
-	VFMADD231PD 192(R8), Z3, Z9
-	CMPQ        SI, $0x02
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z10
-	VFMADD231PD 64(R8), Z1, Z10
-	VFMADD231PD 128(R8), Z2, Z10
-	VFMADD231PD 192(R8), Z3, Z10
-	CMPQ        SI, $0x03
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z11
-	VFMADD231PD 64(R8), Z1, Z11
-	VFMADD231PD 128(R8), Z2, Z11
-	VFMADD231PD 192(R8), Z3, Z11
-	CMPQ        SI, $0x04
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z12
-	VFMADD231PD 64(R8), Z1, Z12
-	VFMADD231PD 128(R8), Z2, Z12
-	VFMADD231PD 192(R8), Z3, Z12
-	CMPQ        SI, $0x05
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z13
-	VFMADD231PD 64(R8), Z1, Z13
-	VFMADD231PD 128(R8), Z2, Z13
-	VFMADD231PD 192(R8), Z3, Z13
-	CMPQ        SI, $0x06
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z14
-	VFMADD231PD 64(R8), Z1, Z14
-	VFMADD231PD 128(R8), Z2, Z14
-	VFMADD231PD 192(R8), Z3, Z14
-	CMPQ        SI, $0x07
-	CMOVQLE     DI, R9
-	ADDQ        R9, R8
-	VMULPD      (R8), Z0, Z0
-	VFMADD231PD 64(R8), Z1, Z0
-	VFMADD231PD 128(R8), Z2, Z0
-	VFMADD231PD 192(R8), Z3, Z0
-	VUNPCKLPD   Z9, Z8, Z1
-	VUNPCKHPD   Z9, Z8, Z2
-	VADDPD      Z2, Z1, Z1
-	VUNPCKLPD   Z11, Z10, Z2
-	VUNPCKHPD   Z11, Z10, Z3
-	VADDPD      Z3, Z2, Z2
-	VUNPCKLPD   Z13, Z12, Z3
-	VUNPCKHPD   Z13, Z12, Z8
-	VADDPD      Z8, Z3, Z3
-	VUNPCKLPD   Z0, Z14, Z8
-	VUNPCKHPD   Z0, Z14, Z0
-	VADDPD      Z0, Z8, Z8
-	VSHUFF64X2  $0x88, Z2, Z1, Z0
-	VSHUFF64X2  $0xdd, Z2, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z8, Z3, Z1
-	VSHUFF64X2  $0xdd, Z8, Z3, Z2
-	VADDPD      Z2, Z1, Z1
-	VSHUFF64X2  $0x88, Z1, Z0, Z2
-	VSHUFF64X2  $0xdd, Z1, Z0, Z0
-	VADDPD      Z0, Z2, Z2
-	MOVQ        BX, BX
-	VMULPD      (DX), Z4, Z0
-	VFMADD231PD 64(DX), Z5, Z0
-	VFMADD231PD 128(DX), Z6, Z0
-	VFMADD231PD 192(DX), Z7, Z0
-	CMPQ        SI, $0x01
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z1
-	VFMADD231PD 64(DX), Z5, Z1
-	VFMADD231PD 128(DX), Z6, Z1
-	VFMADD231PD 192(DX), Z7, Z1
-	CMPQ        SI, $0x02
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z3
-	VFMADD231PD 64(DX), Z5, Z3
-	VFMADD231PD 128(DX), Z6, Z3
-	VFMADD231PD 192(DX), Z7, Z3
-	CMPQ        SI, $0x03
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z8
-	VFMADD231PD 64(DX), Z5, Z8
-	VFMADD231PD 128(DX), Z6, Z8
-	VFMADD231PD 192(DX), Z7, Z8
-	CMPQ        SI, $0x04
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z9
-	VFMADD231PD 64(DX), Z5, Z9
-	VFMADD231PD 128(DX), Z6, Z9
-	VFMADD231PD 192(DX), Z7, Z9
-	CMPQ        SI, $0x05
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z10
-	VFMADD231PD 64(DX), Z5, Z10
-	VFMADD231PD 128(DX), Z6, Z10
-	VFMADD231PD 192(DX), Z7, Z10
-	CMPQ        SI, $0x06
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z11
-	VFMADD231PD 64(DX), Z5, Z11
-	VFMADD231PD 128(DX), Z6, Z11
-	VFMADD231PD 192(DX), Z7, Z11
-	CMPQ        SI, $0x07
-	CMOVQLE     DI, BX
-	ADDQ        BX, DX
-	VMULPD      (DX), Z4, Z4
-	VFMADD231PD 64(DX), Z5, Z4
-	VFMADD231PD 128(DX), Z6, Z4
-	VFMADD231PD 192(DX), Z7, Z4
-	VUNPCKLPD   Z1, Z0, Z5
-	VUNPCKHPD   Z1, Z0, Z0
-	VADDPD      Z0, Z5, Z5
-	VUNPCKLPD   Z8, Z3, Z0
-	VUNPCKHPD   Z8, Z3, Z1
-	VADDPD      Z1, Z0, Z0
-	VUNPCKLPD   Z10, Z9, Z1
-	VUNPCKHPD   Z10, Z9, Z3
-	VADDPD      Z3, Z1, Z1
-	VUNPCKLPD   Z4, Z11, Z3
-	VUNPCKHPD   Z4, Z11, Z4
-	VADDPD      Z4, Z3, Z3
-	VSHUFF64X2  $0x88, Z0, Z5, Z4
-	VSHUFF64X2  $0xdd, Z0, Z5, Z0
-	VADDPD      Z0, Z4, Z4
-	VSHUFF64X2  $0x88, Z3, Z1, Z0
-	VSHUFF64X2  $0xdd, Z3, Z1, Z1
-	VADDPD      Z1, Z0, Z0
-	VSHUFF64X2  $0x88, Z0, Z4, Z1
-	VSHUFF64X2  $0xdd, Z0, Z4, Z0
-	VADDPD      Z0, Z1, Z1
-	MOVQ        $-1, DX
-	BZHIQ       SI, DX, DX
-	KMOVW       DX, K1
-	VMOVUPD     Z2, K1, (AX)
-	VMOVUPD     Z1, K1, (CX)
+few261:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z8
+	VFMADD231PD   64(R8), Z1, Z8
+	VFMADD231PD   128(R8), Z2, Z8
+	VFMADD231PD   192(R8), Z3, Z8
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z9
+	VFMADD231PD   64(R8), Z1, Z9
+	VFMADD231PD   128(R8), Z2, Z9
+	VFMADD231PD   192(R8), Z3, Z9
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z10
+	VFMADD231PD   64(R8), Z1, Z10
+	VFMADD231PD   128(R8), Z2, Z10
+	VFMADD231PD   192(R8), Z3, Z10
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z11
+	VFMADD231PD   64(R8), Z1, Z11
+	VFMADD231PD   128(R8), Z2, Z11
+	VFMADD231PD   192(R8), Z3, Z11
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z12
+	VFMADD231PD   64(R8), Z1, Z12
+	VFMADD231PD   128(R8), Z2, Z12
+	VFMADD231PD   192(R8), Z3, Z12
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z13
+	VFMADD231PD   64(R8), Z1, Z13
+	VFMADD231PD   128(R8), Z2, Z13
+	VFMADD231PD   192(R8), Z3, Z13
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z14
+	VFMADD231PD   64(R8), Z1, Z14
+	VFMADD231PD   128(R8), Z2, Z14
+	VFMADD231PD   192(R8), Z3, Z14
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VFMADD231PD   64(R8), Z1, Z0
+	VFMADD231PD   128(R8), Z2, Z0
+	VFMADD231PD   192(R8), Z3, Z0
+	VUNPCKLPD     Z9, Z8, Z1
+	VUNPCKHPD     Z9, Z8, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z11, Z10, Z2
+	VUNPCKHPD     Z11, Z10, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z13, Z12, Z3
+	VUNPCKHPD     Z13, Z12, Z8
+	VADDPD        Z8, Z3, Z3
+	VUNPCKLPD     Z0, Z14, Z8
+	VUNPCKHPD     Z0, Z14, Z0
+	VADDPD        Z0, Z8, Z8
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z8, Z3, Z1
+	VSHUFF64X2    $0xdd, Z8, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	MOVQ          BX, BX
+	VMULPD        (DX), Z4, Z0
+	VFMADD231PD   64(DX), Z5, Z0
+	VFMADD231PD   128(DX), Z6, Z0
+	VFMADD231PD   192(DX), Z7, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z1
+	VFMADD231PD   64(DX), Z5, Z1
+	VFMADD231PD   128(DX), Z6, Z1
+	VFMADD231PD   192(DX), Z7, Z1
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z3
+	VFMADD231PD   64(DX), Z5, Z3
+	VFMADD231PD   128(DX), Z6, Z3
+	VFMADD231PD   192(DX), Z7, Z3
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z8
+	VFMADD231PD   64(DX), Z5, Z8
+	VFMADD231PD   128(DX), Z6, Z8
+	VFMADD231PD   192(DX), Z7, Z8
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z9
+	VFMADD231PD   64(DX), Z5, Z9
+	VFMADD231PD   128(DX), Z6, Z9
+	VFMADD231PD   192(DX), Z7, Z9
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z10
+	VFMADD231PD   64(DX), Z5, Z10
+	VFMADD231PD   128(DX), Z6, Z10
+	VFMADD231PD   192(DX), Z7, Z10
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z11
+	VFMADD231PD   64(DX), Z5, Z11
+	VFMADD231PD   128(DX), Z6, Z11
+	VFMADD231PD   192(DX), Z7, Z11
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z4
+	VFMADD231PD   64(DX), Z5, Z4
+	VFMADD231PD   128(DX), Z6, Z4
+	VFMADD231PD   192(DX), Z7, Z4
+	VUNPCKLPD     Z1, Z0, Z5
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPD        Z0, Z5, Z5
+	VUNPCKLPD     Z8, Z3, Z0
+	VUNPCKHPD     Z8, Z3, Z1
+	VADDPD        Z1, Z0, Z0
+	VUNPCKLPD     Z10, Z9, Z1
+	VUNPCKHPD     Z10, Z9, Z3
+	VADDPD        Z3, Z1, Z1
+	VUNPCKLPD     Z4, Z11, Z3
+	VUNPCKHPD     Z4, Z11, Z4
+	VADDPD        Z4, Z3, Z3
+	VSHUFF64X2    $0x88, Z0, Z5, Z4
+	VSHUFF64X2    $0xdd, Z0, Z5, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z3, Z1, Z0
+	VSHUFF64X2    $0xdd, Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z4, Z1
+	VSHUFF64X2    $0xdd, Z0, Z4, Z0
+	VADDPD        Z0, Z1, Z1
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip263
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end103:
-	JMP scored83
+skip263:
+	TESTQ         $0x00000002, SI
+	JE            skip264
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
 
-many84:
+skip264:
+	TESTQ  $0x00000001, SI
+	JE     skip265
+	VMOVSD X0, (AX)
+
+skip265:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip266
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip266:
+	TESTQ         $0x00000002, SI
+	JE            skip267
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip267:
+	TESTQ  $0x00000001, SI
+	JE     skip268
+	VMOVSD X0, (AX)
+
+skip268:
+end262:
+	JMP scored184
+
+many185:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -2929,9 +3931,9 @@ many84:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows104:
+rows269:
 	SUBQ   $0x08, SI
-	JL     rest105
+	JL     rest270
 	MOVQ   DX, R11
 	LEAQ   (DX)(BX*2), DX
 	ADDQ   BX, DX
@@ -2960,9 +3962,9 @@ rows104:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns108:
+columns273:
 	CMPQ        R14, R10
-	JGE         last109
+	JGE         last274
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -2993,9 +3995,9 @@ columns108:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns108
+	JMP         columns273
 
-last109:
+last274:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -3068,13 +4070,13 @@ last109:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows104
+	JMP         rows269
 
-rest105:
+rest270:
 	ADDQ $0x08, SI
-	JE   end107
+	JE   end272
 
-row106:
+row271:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -3086,9 +4088,9 @@ row106:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one111
+	JL     one276
 
-many110:
+many275:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -3111,13 +4113,13 @@ many110:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many110
+	JGE         many275
 
-one111:
+one276:
 	ADDQ $0x18, R10
-	JL   rest113
+	JL   rest278
 
-top112:
+top277:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -3125,11 +4127,11 @@ top112:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top112
+	JGE         top277
 
-rest113:
+rest278:
 	ADDQ        $0x08, R10
-	JE          end114
+	JE          end279
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -3139,7 +4141,7 @@ rest113:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end114:
+end279:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -3164,33 +4166,30 @@ end114:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row106
+	JNE        row271
 
-end107:
-scored83:
+end272:
+scored184:
 	VZEROUPPER
 	RET
 
 // func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·combineAVX512(SB), NOSPLIT, $0-57
-	MOVQ  dz+0(FP), AX
-	MOVQ  c+24(FP), CX
-	MOVQ  a+8(FP), DX
-	MOVQ  stride+16(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  rows+32(FP), SI
-	MOVQ  d+40(FP), DI
-	LEAQ  -1(DI), R8
-	ANDQ  $0x07, R8
-	INCQ  R8
-	MOVQ  $-1, R9
-	BZHIQ R8, R9, R9
-	KMOVW R9, K1
+	MOVQ dz+0(FP), AX
+	MOVQ c+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ stride+16(FP), BX
+	SHLQ $0x03, BX
+	MOVQ rows+32(FP), SI
+	MOVQ d+40(FP), DI
+	LEAQ -1(DI), R8
+	ANDQ $0x07, R8
+	INCQ R8
 
-tile115:
+tile280:
 	CMPQ   DI, $0x38
-	JLE    next116
+	JLE    next281
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -3199,27 +4198,27 @@ tile115:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end118
+	JE     end283
 
-rows117:
-	VBROADCASTSD (CX)(R9*8), Z8
-	VFMADD231PD  (R8), Z8, Z0
-	VFMADD231PD  64(R8), Z8, Z1
-	VFMADD231PD  128(R8), Z8, Z2
-	VFMADD231PD  192(R8), Z8, Z3
-	VFMADD231PD  256(R8), Z8, Z4
-	VFMADD231PD  320(R8), Z8, Z5
-	VFMADD231PD  384(R8), Z8, Z6
-	VFMADD231PD  448(R8), Z8, Z7
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows117
+rows282:
+	VBROADCASTSD (CX)(R10*8), Z8
+	VFMADD231PD  (R9), Z8, Z0
+	VFMADD231PD  64(R9), Z8, Z1
+	VFMADD231PD  128(R9), Z8, Z2
+	VFMADD231PD  192(R9), Z8, Z3
+	VFMADD231PD  256(R9), Z8, Z4
+	VFMADD231PD  320(R9), Z8, Z5
+	VFMADD231PD  384(R9), Z8, Z6
+	VFMADD231PD  448(R9), Z8, Z7
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows282
 
-end118:
+end283:
 	VBROADCASTSD w+48(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -3230,7 +4229,7 @@ end118:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+56(FP), $0x00
-	JE           set119
+	JE           set284
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -3239,16 +4238,38 @@ end118:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         DI, $0x40
-	JL           partial120
+	JL           partial285
 	VADDPD       448(AX), Z7, Z7
-	JMP          end121
+	JMP          end286
 
-partial120:
-	VMOVUPD.Z 448(AX), K1, Z8
-	VADDPD    Z8, Z7, Z7
+partial285:
+	LEAQ   448(AX), R9
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R8
+	JE     skip287
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X8
 
-end121:
-set119:
+skip287:
+	TESTQ           $0x00000002, R8
+	JE              skip288
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip288:
+	TESTQ           $0x00000004, R8
+	JE              skip289
+	VBROADCASTF64X4 (R9), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip289:
+	VADDPD Z8, Z7, Z7
+
+end286:
+set284:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -3257,256 +4278,436 @@ set119:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    DI, $0x40
-	JL      partial122
+	JL      partial290
 	VMOVUPD Z7, 448(AX)
-	JMP     end123
+	JMP     end291
 
-partial122:
-	VMOVUPD Z7, K1, 448(AX)
+partial290:
+	LEAQ          448(AX), R9
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip292
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end123:
+skip292:
+	TESTQ         $0x00000002, R8
+	JE            skip293
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip293:
+	TESTQ  $0x00000001, R8
+	JE     skip294
+	VMOVSD X0, (R9)
+
+skip294:
+end291:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, DX
 	SUBQ $0x40, DI
-	JMP  tile115
+	JMP  tile280
 
-next116:
+next281:
 	CMPQ   DI, $0x18
-	JLE    next125
+	JLE    next296
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end127
+	JE     end298
 
-rows126:
-	VBROADCASTSD (CX)(R9*8), Z4
-	VFMADD231PD  (R8), Z4, Z0
-	VFMADD231PD  64(R8), Z4, Z1
-	VFMADD231PD  128(R8), Z4, Z2
-	VFMADD231PD  192(R8), Z4, Z3
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows126
+rows297:
+	VBROADCASTSD (CX)(R10*8), Z4
+	VFMADD231PD  (R9), Z4, Z0
+	VFMADD231PD  64(R9), Z4, Z1
+	VFMADD231PD  128(R9), Z4, Z2
+	VFMADD231PD  192(R9), Z4, Z3
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows297
 
-end127:
+end298:
 	VBROADCASTSD w+48(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+56(FP), $0x00
-	JE           set128
+	JE           set299
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         DI, $0x20
-	JL           partial129
+	JL           partial300
 	VADDPD       192(AX), Z3, Z3
-	JMP          end130
+	JMP          end301
 
-partial129:
-	VMOVUPD.Z 192(AX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+partial300:
+	LEAQ   192(AX), R9
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R8
+	JE     skip302
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X4
 
-end130:
-set128:
+skip302:
+	TESTQ           $0x00000002, R8
+	JE              skip303
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip303:
+	TESTQ           $0x00000004, R8
+	JE              skip304
+	VBROADCASTF64X4 (R9), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip304:
+	VADDPD Z4, Z3, Z3
+
+end301:
+set299:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    DI, $0x20
-	JL      partial131
+	JL      partial305
 	VMOVUPD Z3, 192(AX)
-	JMP     end132
+	JMP     end306
 
-partial131:
-	VMOVUPD Z3, K1, 192(AX)
+partial305:
+	LEAQ          192(AX), R9
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip307
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end132:
+skip307:
+	TESTQ         $0x00000002, R8
+	JE            skip308
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip308:
+	TESTQ  $0x00000001, R8
+	JE     skip309
+	VMOVSD X0, (R9)
+
+skip309:
+end306:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, DX
 	SUBQ $0x20, DI
 
-next125:
+next296:
 	CMPQ   DI, $0x10
-	JLE    next134
+	JLE    next311
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end136
+	JE     end313
 
-rows135:
-	VBROADCASTSD (CX)(R9*8), Z3
-	VFMADD231PD  (R8), Z3, Z0
-	VFMADD231PD  64(R8), Z3, Z1
-	VFMADD231PD  128(R8), Z3, Z2
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows135
+rows312:
+	VBROADCASTSD (CX)(R10*8), Z3
+	VFMADD231PD  (R9), Z3, Z0
+	VFMADD231PD  64(R9), Z3, Z1
+	VFMADD231PD  128(R9), Z3, Z2
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows312
 
-end136:
+end313:
 	VBROADCASTSD w+48(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set137
+	JE           set314
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         DI, $0x18
-	JL           partial138
+	JL           partial315
 	VADDPD       128(AX), Z2, Z2
-	JMP          end139
+	JMP          end316
 
-partial138:
-	VMOVUPD.Z 128(AX), K1, Z3
-	VADDPD    Z3, Z2, Z2
+partial315:
+	LEAQ   128(AX), R9
+	VXORPD Z3, Z3, Z3
+	TESTQ  $0x00000001, R8
+	JE     skip317
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X3
 
-end139:
-set137:
+skip317:
+	TESTQ           $0x00000002, R8
+	JE              skip318
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip318:
+	TESTQ           $0x00000004, R8
+	JE              skip319
+	VBROADCASTF64X4 (R9), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip319:
+	VADDPD Z3, Z2, Z2
+
+end316:
+set314:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    DI, $0x18
-	JL      partial140
+	JL      partial320
 	VMOVUPD Z2, 128(AX)
-	JMP     end141
+	JMP     end321
 
-partial140:
-	VMOVUPD Z2, K1, 128(AX)
+partial320:
+	LEAQ          128(AX), R9
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip322
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end141:
+skip322:
+	TESTQ         $0x00000002, R8
+	JE            skip323
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip323:
+	TESTQ  $0x00000001, R8
+	JE     skip324
+	VMOVSD X0, (R9)
+
+skip324:
+end321:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next134:
+next311:
 	CMPQ   DI, $0x08
-	JLE    next143
+	JLE    next326
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end145
+	JE     end328
 
-rows144:
-	VBROADCASTSD (CX)(R9*8), Z2
-	VFMADD231PD  (R8), Z2, Z0
-	VFMADD231PD  64(R8), Z2, Z1
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows144
+rows327:
+	VBROADCASTSD (CX)(R10*8), Z2
+	VFMADD231PD  (R9), Z2, Z0
+	VFMADD231PD  64(R9), Z2, Z1
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows327
 
-end145:
+end328:
 	VBROADCASTSD w+48(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set146
+	JE           set329
 	VADDPD       (AX), Z0, Z0
 	CMPQ         DI, $0x10
-	JL           partial147
+	JL           partial330
 	VADDPD       64(AX), Z1, Z1
-	JMP          end148
+	JMP          end331
 
-partial147:
-	VMOVUPD.Z 64(AX), K1, Z2
-	VADDPD    Z2, Z1, Z1
+partial330:
+	LEAQ   64(AX), R9
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R8
+	JE     skip332
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X2
 
-end148:
-set146:
+skip332:
+	TESTQ           $0x00000002, R8
+	JE              skip333
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip333:
+	TESTQ           $0x00000004, R8
+	JE              skip334
+	VBROADCASTF64X4 (R9), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip334:
+	VADDPD Z2, Z1, Z1
+
+end331:
+set329:
 	VMOVUPD Z0, (AX)
 	CMPQ    DI, $0x10
-	JL      partial149
+	JL      partial335
 	VMOVUPD Z1, 64(AX)
-	JMP     end150
+	JMP     end336
 
-partial149:
-	VMOVUPD Z1, K1, 64(AX)
+partial335:
+	LEAQ          64(AX), R9
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip337
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end150:
+skip337:
+	TESTQ         $0x00000002, R8
+	JE            skip338
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip338:
+	TESTQ  $0x00000001, R8
+	JE     skip339
+	VMOVSD X0, (R9)
+
+skip339:
+end336:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, DX
 	SUBQ $0x10, DI
 
-next143:
+next326:
 	CMPQ   DI, $0x00
-	JLE    next152
+	JLE    next341
 	VXORPD Z0, Z0, Z0
-	XORQ   R8, R8
+	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end154
+	JE     end343
 
-rows153:
-	VBROADCASTSD (CX)(R8*8), Z1
+rows342:
+	VBROADCASTSD (CX)(R9*8), Z1
 	VFMADD231PD  (DX), Z1, Z0
 	ADDQ         BX, DX
-	INCQ         R8
-	CMPQ         R8, SI
-	JL           rows153
+	INCQ         R9
+	CMPQ         R9, SI
+	JL           rows342
 
-end154:
+end343:
 	VBROADCASTSD w+48(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set155
+	JE           set344
 	CMPQ         DI, $0x08
-	JL           partial156
+	JL           partial345
 	VADDPD       (AX), Z0, Z0
-	JMP          end157
+	JMP          end346
 
-partial156:
-	VMOVUPD.Z (AX), K1, Z1
-	VADDPD    Z1, Z0, Z0
+partial345:
+	LEAQ   (AX), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip347
+	MOVQ   R8, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
 
-end157:
-set155:
+skip347:
+	TESTQ           $0x00000002, R8
+	JE              skip348
+	MOVQ            R8, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip348:
+	TESTQ           $0x00000004, R8
+	JE              skip349
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip349:
+	VADDPD Z1, Z0, Z0
+
+end346:
+set344:
 	CMPQ    DI, $0x08
-	JL      partial158
+	JL      partial350
 	VMOVUPD Z0, (AX)
-	JMP     end159
+	JMP     end351
 
-partial158:
-	VMOVUPD Z0, K1, (AX)
+partial350:
+	LEAQ          (AX), AX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip352
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end159:
+skip352:
+	TESTQ         $0x00000002, R8
+	JE            skip353
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip353:
+	TESTQ  $0x00000001, R8
+	JE     skip354
+	VMOVSD X0, (AX)
+
+skip354:
+end351:
 	SUBQ $0x08, DI
 
-next152:
+next341:
 	VZEROUPPER
 	RET
 
 // func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·combine2AVX512(SB), NOSPLIT, $0-73
-	MOVQ  dz+0(FP), AX
-	MOVQ  hv+8(FP), CX
-	MOVQ  cg+32(FP), DX
-	MOVQ  ch+40(FP), BX
-	MOVQ  a+16(FP), SI
-	MOVQ  stride+24(FP), DI
-	SHLQ  $0x03, DI
-	MOVQ  rows+48(FP), R8
-	MOVQ  d+56(FP), R9
-	LEAQ  -1(R9), R10
-	ANDQ  $0x07, R10
-	INCQ  R10
-	MOVQ  $-1, R11
-	BZHIQ R10, R11, R11
-	KMOVW R11, K1
+	MOVQ dz+0(FP), AX
+	MOVQ hv+8(FP), CX
+	MOVQ cg+32(FP), DX
+	MOVQ ch+40(FP), BX
+	MOVQ a+16(FP), SI
+	MOVQ stride+24(FP), DI
+	SHLQ $0x03, DI
+	MOVQ rows+48(FP), R8
+	MOVQ d+56(FP), R9
+	LEAQ -1(R9), R10
+	ANDQ $0x07, R10
+	INCQ R10
 
-tile160:
+tile355:
 	CMPQ   R9, $0x38
-	JLE    next161
+	JLE    next356
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -3523,44 +4724,44 @@ tile160:
 	VXORPD Z13, Z13, Z13
 	VXORPD Z14, Z14, Z14
 	VXORPD Z15, Z15, Z15
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end163
+	JE     end358
 
-rows162:
-	VBROADCASTSD (DX)(R11*8), Z16
-	VBROADCASTSD (BX)(R11*8), Z17
-	VMOVUPD      (R10), Z18
+rows357:
+	VBROADCASTSD (DX)(R12*8), Z16
+	VBROADCASTSD (BX)(R12*8), Z17
+	VMOVUPD      (R11), Z18
 	VFMADD231PD  Z18, Z16, Z0
 	VFMADD231PD  Z18, Z17, Z8
-	VMOVUPD      64(R10), Z18
+	VMOVUPD      64(R11), Z18
 	VFMADD231PD  Z18, Z16, Z1
 	VFMADD231PD  Z18, Z17, Z9
-	VMOVUPD      128(R10), Z18
+	VMOVUPD      128(R11), Z18
 	VFMADD231PD  Z18, Z16, Z2
 	VFMADD231PD  Z18, Z17, Z10
-	VMOVUPD      192(R10), Z18
+	VMOVUPD      192(R11), Z18
 	VFMADD231PD  Z18, Z16, Z3
 	VFMADD231PD  Z18, Z17, Z11
-	VMOVUPD      256(R10), Z18
+	VMOVUPD      256(R11), Z18
 	VFMADD231PD  Z18, Z16, Z4
 	VFMADD231PD  Z18, Z17, Z12
-	VMOVUPD      320(R10), Z18
+	VMOVUPD      320(R11), Z18
 	VFMADD231PD  Z18, Z16, Z5
 	VFMADD231PD  Z18, Z17, Z13
-	VMOVUPD      384(R10), Z18
+	VMOVUPD      384(R11), Z18
 	VFMADD231PD  Z18, Z16, Z6
 	VFMADD231PD  Z18, Z17, Z14
-	VMOVUPD      448(R10), Z18
+	VMOVUPD      448(R11), Z18
 	VFMADD231PD  Z18, Z16, Z7
 	VFMADD231PD  Z18, Z17, Z15
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows162
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows357
 
-end163:
+end358:
 	VBROADCASTSD w+64(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
@@ -3579,7 +4780,7 @@ end163:
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
 	CMPB         add+72(FP), $0x00
-	JE           set164
+	JE           set359
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -3588,15 +4789,37 @@ end163:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         R9, $0x40
-	JL           partial165
+	JL           partial360
 	VADDPD       448(AX), Z7, Z7
-	JMP          end166
+	JMP          end361
 
-partial165:
-	VMOVUPD.Z 448(AX), K1, Z16
-	VADDPD    Z16, Z7, Z7
+partial360:
+	LEAQ   448(AX), R11
+	VXORPD Z16, Z16, Z16
+	TESTQ  $0x00000001, R10
+	JE     skip362
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X16
 
-end166:
+skip362:
+	TESTQ           $0x00000002, R10
+	JE              skip363
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y17
+	VINSERTF64X2    $0x01, X16, Y17, Y16
+
+skip363:
+	TESTQ           $0x00000004, R10
+	JE              skip364
+	VBROADCASTF64X4 (R11), Z17
+	VINSERTF64X4    $0x01, Y16, Z17, Z16
+
+skip364:
+	VADDPD Z16, Z7, Z7
+
+end361:
 	VADDPD (CX), Z8, Z8
 	VADDPD 64(CX), Z9, Z9
 	VADDPD 128(CX), Z10, Z10
@@ -3605,16 +4828,38 @@ end166:
 	VADDPD 320(CX), Z13, Z13
 	VADDPD 384(CX), Z14, Z14
 	CMPQ   R9, $0x40
-	JL     partial167
+	JL     partial365
 	VADDPD 448(CX), Z15, Z15
-	JMP    end168
+	JMP    end366
 
-partial167:
-	VMOVUPD.Z 448(CX), K1, Z16
-	VADDPD    Z16, Z15, Z15
+partial365:
+	LEAQ   448(CX), R11
+	VXORPD Z16, Z16, Z16
+	TESTQ  $0x00000001, R10
+	JE     skip367
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X16
 
-end168:
-set164:
+skip367:
+	TESTQ           $0x00000002, R10
+	JE              skip368
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y17
+	VINSERTF64X2    $0x01, X16, Y17, Y16
+
+skip368:
+	TESTQ           $0x00000004, R10
+	JE              skip369
+	VBROADCASTF64X4 (R11), Z17
+	VINSERTF64X4    $0x01, Y16, Z17, Z16
+
+skip369:
+	VADDPD Z16, Z15, Z15
+
+end366:
+set359:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -3623,14 +4868,33 @@ set164:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    R9, $0x40
-	JL      partial169
+	JL      partial370
 	VMOVUPD Z7, 448(AX)
-	JMP     end170
+	JMP     end371
 
-partial169:
-	VMOVUPD Z7, K1, 448(AX)
+partial370:
+	LEAQ          448(AX), R11
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip372
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end170:
+skip372:
+	TESTQ         $0x00000002, R10
+	JE            skip373
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip373:
+	TESTQ  $0x00000001, R10
+	JE     skip374
+	VMOVSD X0, (R11)
+
+skip374:
+end371:
 	VMOVUPD Z8, (CX)
 	VMOVUPD Z9, 64(CX)
 	VMOVUPD Z10, 128(CX)
@@ -3639,23 +4903,42 @@ end170:
 	VMOVUPD Z13, 320(CX)
 	VMOVUPD Z14, 384(CX)
 	CMPQ    R9, $0x40
-	JL      partial171
+	JL      partial375
 	VMOVUPD Z15, 448(CX)
-	JMP     end172
+	JMP     end376
 
-partial171:
-	VMOVUPD Z15, K1, 448(CX)
+partial375:
+	LEAQ          448(CX), R11
+	VMOVAPD       Z15, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip377
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end172:
+skip377:
+	TESTQ         $0x00000002, R10
+	JE            skip378
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip378:
+	TESTQ  $0x00000001, R10
+	JE     skip379
+	VMOVSD X0, (R11)
+
+skip379:
+end376:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, SI
 	SUBQ $0x40, R9
-	JMP  tile160
+	JMP  tile355
 
-next161:
+next356:
 	CMPQ   R9, $0x18
-	JLE    next174
+	JLE    next381
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -3664,32 +4947,32 @@ next161:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end176
+	JE     end383
 
-rows175:
-	VBROADCASTSD (DX)(R11*8), Z8
-	VBROADCASTSD (BX)(R11*8), Z9
-	VMOVUPD      (R10), Z10
+rows382:
+	VBROADCASTSD (DX)(R12*8), Z8
+	VBROADCASTSD (BX)(R12*8), Z9
+	VMOVUPD      (R11), Z10
 	VFMADD231PD  Z10, Z8, Z0
 	VFMADD231PD  Z10, Z9, Z4
-	VMOVUPD      64(R10), Z10
+	VMOVUPD      64(R11), Z10
 	VFMADD231PD  Z10, Z8, Z1
 	VFMADD231PD  Z10, Z9, Z5
-	VMOVUPD      128(R10), Z10
+	VMOVUPD      128(R11), Z10
 	VFMADD231PD  Z10, Z8, Z2
 	VFMADD231PD  Z10, Z9, Z6
-	VMOVUPD      192(R10), Z10
+	VMOVUPD      192(R11), Z10
 	VFMADD231PD  Z10, Z8, Z3
 	VFMADD231PD  Z10, Z9, Z7
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows175
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows382
 
-end176:
+end383:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -3700,95 +4983,177 @@ end176:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set177
+	JE           set384
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         R9, $0x20
-	JL           partial178
+	JL           partial385
 	VADDPD       192(AX), Z3, Z3
-	JMP          end179
+	JMP          end386
 
-partial178:
-	VMOVUPD.Z 192(AX), K1, Z8
-	VADDPD    Z8, Z3, Z3
+partial385:
+	LEAQ   192(AX), R11
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R10
+	JE     skip387
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X8
 
-end179:
+skip387:
+	TESTQ           $0x00000002, R10
+	JE              skip388
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip388:
+	TESTQ           $0x00000004, R10
+	JE              skip389
+	VBROADCASTF64X4 (R11), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip389:
+	VADDPD Z8, Z3, Z3
+
+end386:
 	VADDPD (CX), Z4, Z4
 	VADDPD 64(CX), Z5, Z5
 	VADDPD 128(CX), Z6, Z6
 	CMPQ   R9, $0x20
-	JL     partial180
+	JL     partial390
 	VADDPD 192(CX), Z7, Z7
-	JMP    end181
+	JMP    end391
 
-partial180:
-	VMOVUPD.Z 192(CX), K1, Z8
-	VADDPD    Z8, Z7, Z7
+partial390:
+	LEAQ   192(CX), R11
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R10
+	JE     skip392
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X8
 
-end181:
-set177:
+skip392:
+	TESTQ           $0x00000002, R10
+	JE              skip393
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip393:
+	TESTQ           $0x00000004, R10
+	JE              skip394
+	VBROADCASTF64X4 (R11), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip394:
+	VADDPD Z8, Z7, Z7
+
+end391:
+set384:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    R9, $0x20
-	JL      partial182
+	JL      partial395
 	VMOVUPD Z3, 192(AX)
-	JMP     end183
+	JMP     end396
 
-partial182:
-	VMOVUPD Z3, K1, 192(AX)
+partial395:
+	LEAQ          192(AX), R11
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip397
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end183:
+skip397:
+	TESTQ         $0x00000002, R10
+	JE            skip398
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip398:
+	TESTQ  $0x00000001, R10
+	JE     skip399
+	VMOVSD X0, (R11)
+
+skip399:
+end396:
 	VMOVUPD Z4, (CX)
 	VMOVUPD Z5, 64(CX)
 	VMOVUPD Z6, 128(CX)
 	CMPQ    R9, $0x20
-	JL      partial184
+	JL      partial400
 	VMOVUPD Z7, 192(CX)
-	JMP     end185
+	JMP     end401
 
-partial184:
-	VMOVUPD Z7, K1, 192(CX)
+partial400:
+	LEAQ          192(CX), R11
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip402
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end185:
+skip402:
+	TESTQ         $0x00000002, R10
+	JE            skip403
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip403:
+	TESTQ  $0x00000001, R10
+	JE     skip404
+	VMOVSD X0, (R11)
+
+skip404:
+end401:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, R9
 
-next174:
+next381:
 	CMPQ   R9, $0x10
-	JLE    next187
+	JLE    next406
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	VXORPD Z4, Z4, Z4
 	VXORPD Z5, Z5, Z5
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end189
+	JE     end408
 
-rows188:
-	VBROADCASTSD (DX)(R11*8), Z6
-	VBROADCASTSD (BX)(R11*8), Z7
-	VMOVUPD      (R10), Z8
+rows407:
+	VBROADCASTSD (DX)(R12*8), Z6
+	VBROADCASTSD (BX)(R12*8), Z7
+	VMOVUPD      (R11), Z8
 	VFMADD231PD  Z8, Z6, Z0
 	VFMADD231PD  Z8, Z7, Z3
-	VMOVUPD      64(R10), Z8
+	VMOVUPD      64(R11), Z8
 	VFMADD231PD  Z8, Z6, Z1
 	VFMADD231PD  Z8, Z7, Z4
-	VMOVUPD      128(R10), Z8
+	VMOVUPD      128(R11), Z8
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z5
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows188
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows407
 
-end189:
+end408:
 	VBROADCASTSD w+64(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
@@ -3797,214 +5162,460 @@ end189:
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
 	CMPB         add+72(FP), $0x00
-	JE           set190
+	JE           set409
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         R9, $0x18
-	JL           partial191
+	JL           partial410
 	VADDPD       128(AX), Z2, Z2
-	JMP          end192
+	JMP          end411
 
-partial191:
-	VMOVUPD.Z 128(AX), K1, Z6
-	VADDPD    Z6, Z2, Z2
+partial410:
+	LEAQ   128(AX), R11
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R10
+	JE     skip412
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X6
 
-end192:
+skip412:
+	TESTQ           $0x00000002, R10
+	JE              skip413
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip413:
+	TESTQ           $0x00000004, R10
+	JE              skip414
+	VBROADCASTF64X4 (R11), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip414:
+	VADDPD Z6, Z2, Z2
+
+end411:
 	VADDPD (CX), Z3, Z3
 	VADDPD 64(CX), Z4, Z4
 	CMPQ   R9, $0x18
-	JL     partial193
+	JL     partial415
 	VADDPD 128(CX), Z5, Z5
-	JMP    end194
+	JMP    end416
 
-partial193:
-	VMOVUPD.Z 128(CX), K1, Z6
-	VADDPD    Z6, Z5, Z5
+partial415:
+	LEAQ   128(CX), R11
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R10
+	JE     skip417
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X6
 
-end194:
-set190:
+skip417:
+	TESTQ           $0x00000002, R10
+	JE              skip418
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip418:
+	TESTQ           $0x00000004, R10
+	JE              skip419
+	VBROADCASTF64X4 (R11), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip419:
+	VADDPD Z6, Z5, Z5
+
+end416:
+set409:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    R9, $0x18
-	JL      partial195
+	JL      partial420
 	VMOVUPD Z2, 128(AX)
-	JMP     end196
+	JMP     end421
 
-partial195:
-	VMOVUPD Z2, K1, 128(AX)
+partial420:
+	LEAQ          128(AX), R11
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip422
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end196:
+skip422:
+	TESTQ         $0x00000002, R10
+	JE            skip423
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip423:
+	TESTQ  $0x00000001, R10
+	JE     skip424
+	VMOVSD X0, (R11)
+
+skip424:
+end421:
 	VMOVUPD Z3, (CX)
 	VMOVUPD Z4, 64(CX)
 	CMPQ    R9, $0x18
-	JL      partial197
+	JL      partial425
 	VMOVUPD Z5, 128(CX)
-	JMP     end198
+	JMP     end426
 
-partial197:
-	VMOVUPD Z5, K1, 128(CX)
+partial425:
+	LEAQ          128(CX), R11
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip427
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end198:
+skip427:
+	TESTQ         $0x00000002, R10
+	JE            skip428
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip428:
+	TESTQ  $0x00000001, R10
+	JE     skip429
+	VMOVSD X0, (R11)
+
+skip429:
+end426:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
 
-next187:
+next406:
 	CMPQ   R9, $0x08
-	JLE    next200
+	JLE    next431
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end202
+	JE     end433
 
-rows201:
-	VBROADCASTSD (DX)(R11*8), Z4
-	VBROADCASTSD (BX)(R11*8), Z5
-	VMOVUPD      (R10), Z6
+rows432:
+	VBROADCASTSD (DX)(R12*8), Z4
+	VBROADCASTSD (BX)(R12*8), Z5
+	VMOVUPD      (R11), Z6
 	VFMADD231PD  Z6, Z4, Z0
 	VFMADD231PD  Z6, Z5, Z2
-	VMOVUPD      64(R10), Z6
+	VMOVUPD      64(R11), Z6
 	VFMADD231PD  Z6, Z4, Z1
 	VFMADD231PD  Z6, Z5, Z3
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows201
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows432
 
-end202:
+end433:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set203
+	JE           set434
 	VADDPD       (AX), Z0, Z0
 	CMPQ         R9, $0x10
-	JL           partial204
+	JL           partial435
 	VADDPD       64(AX), Z1, Z1
-	JMP          end205
+	JMP          end436
 
-partial204:
-	VMOVUPD.Z 64(AX), K1, Z4
-	VADDPD    Z4, Z1, Z1
+partial435:
+	LEAQ   64(AX), R11
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R10
+	JE     skip437
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X4
 
-end205:
+skip437:
+	TESTQ           $0x00000002, R10
+	JE              skip438
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip438:
+	TESTQ           $0x00000004, R10
+	JE              skip439
+	VBROADCASTF64X4 (R11), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip439:
+	VADDPD Z4, Z1, Z1
+
+end436:
 	VADDPD (CX), Z2, Z2
 	CMPQ   R9, $0x10
-	JL     partial206
+	JL     partial440
 	VADDPD 64(CX), Z3, Z3
-	JMP    end207
+	JMP    end441
 
-partial206:
-	VMOVUPD.Z 64(CX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+partial440:
+	LEAQ   64(CX), R11
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R10
+	JE     skip442
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X4
 
-end207:
-set203:
+skip442:
+	TESTQ           $0x00000002, R10
+	JE              skip443
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip443:
+	TESTQ           $0x00000004, R10
+	JE              skip444
+	VBROADCASTF64X4 (R11), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip444:
+	VADDPD Z4, Z3, Z3
+
+end441:
+set434:
 	VMOVUPD Z0, (AX)
 	CMPQ    R9, $0x10
-	JL      partial208
+	JL      partial445
 	VMOVUPD Z1, 64(AX)
-	JMP     end209
+	JMP     end446
 
-partial208:
-	VMOVUPD Z1, K1, 64(AX)
+partial445:
+	LEAQ          64(AX), R11
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip447
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end209:
+skip447:
+	TESTQ         $0x00000002, R10
+	JE            skip448
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip448:
+	TESTQ  $0x00000001, R10
+	JE     skip449
+	VMOVSD X0, (R11)
+
+skip449:
+end446:
 	VMOVUPD Z2, (CX)
 	CMPQ    R9, $0x10
-	JL      partial210
+	JL      partial450
 	VMOVUPD Z3, 64(CX)
-	JMP     end211
+	JMP     end451
 
-partial210:
-	VMOVUPD Z3, K1, 64(CX)
+partial450:
+	LEAQ          64(CX), R11
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip452
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end211:
+skip452:
+	TESTQ         $0x00000002, R10
+	JE            skip453
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip453:
+	TESTQ  $0x00000001, R10
+	JE     skip454
+	VMOVSD X0, (R11)
+
+skip454:
+end451:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, R9
 
-next200:
+next431:
 	CMPQ   R9, $0x00
-	JLE    next213
+	JLE    next456
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	XORQ   R10, R10
+	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end215
+	JE     end458
 
-rows214:
-	VBROADCASTSD (DX)(R10*8), Z2
-	VBROADCASTSD (BX)(R10*8), Z3
+rows457:
+	VBROADCASTSD (DX)(R11*8), Z2
+	VBROADCASTSD (BX)(R11*8), Z3
 	VMOVUPD      (SI), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
 	ADDQ         DI, SI
-	INCQ         R10
-	CMPQ         R10, R8
-	JL           rows214
+	INCQ         R11
+	CMPQ         R11, R8
+	JL           rows457
 
-end215:
+end458:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set216
+	JE           set459
 	CMPQ         R9, $0x08
-	JL           partial217
+	JL           partial460
 	VADDPD       (AX), Z0, Z0
-	JMP          end218
+	JMP          end461
 
-partial217:
-	VMOVUPD.Z (AX), K1, Z2
-	VADDPD    Z2, Z0, Z0
+partial460:
+	LEAQ   (AX), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R10
+	JE     skip462
+	MOVQ   R10, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
 
-end218:
+skip462:
+	TESTQ           $0x00000002, R10
+	JE              skip463
+	MOVQ            R10, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip463:
+	TESTQ           $0x00000004, R10
+	JE              skip464
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip464:
+	VADDPD Z2, Z0, Z0
+
+end461:
 	CMPQ   R9, $0x08
-	JL     partial219
+	JL     partial465
 	VADDPD (CX), Z1, Z1
-	JMP    end220
+	JMP    end466
 
-partial219:
-	VMOVUPD.Z (CX), K1, Z2
-	VADDPD    Z2, Z1, Z1
+partial465:
+	LEAQ   (CX), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R10
+	JE     skip467
+	MOVQ   R10, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
 
-end220:
-set216:
+skip467:
+	TESTQ           $0x00000002, R10
+	JE              skip468
+	MOVQ            R10, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip468:
+	TESTQ           $0x00000004, R10
+	JE              skip469
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip469:
+	VADDPD Z2, Z1, Z1
+
+end466:
+set459:
 	CMPQ    R9, $0x08
-	JL      partial221
+	JL      partial470
 	VMOVUPD Z0, (AX)
-	JMP     end222
+	JMP     end471
 
-partial221:
-	VMOVUPD Z0, K1, (AX)
+partial470:
+	LEAQ          (AX), AX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip472
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end222:
+skip472:
+	TESTQ         $0x00000002, R10
+	JE            skip473
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip473:
+	TESTQ  $0x00000001, R10
+	JE     skip474
+	VMOVSD X0, (AX)
+
+skip474:
+end471:
 	CMPQ    R9, $0x08
-	JL      partial223
+	JL      partial475
 	VMOVUPD Z1, (CX)
-	JMP     end224
+	JMP     end476
 
-partial223:
-	VMOVUPD Z1, K1, (CX)
+partial475:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip477
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end224:
+skip477:
+	TESTQ         $0x00000002, R10
+	JE            skip478
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip478:
+	TESTQ  $0x00000001, R10
+	JE     skip479
+	VMOVSD X0, (AX)
+
+skip479:
+end476:
 	SUBQ $0x08, R9
 
-next213:
+next456:
 	VZEROUPPER
 	RET
 
 // func logisticLinkAVX512(cg *float64, t *float64, y *float64, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·logisticLinkAVX512(SB), NOSPLIT, $0-32
 	MOVQ cg+0(FP), AX
 	MOVQ t+8(FP), CX
@@ -4012,9 +5623,9 @@ TEXT ·logisticLinkAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x08, BX
-	JL   rest226
+	JL   rest481
 
-full225:
+full480:
 	VMOVUPD           (CX)(SI*8), Z0
 	VMOVUPD           (DX)(SI*8), Z1
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z1, Z1
@@ -4050,16 +5661,57 @@ full225:
 	VMOVUPD           Z3, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full225
+	JGE               full480
 
-rest226:
-	ADDQ              $0x08, BX
-	JE                end227
-	MOVQ              $-1, DI
-	BZHIQ             BX, DI, DI
-	KMOVW             DI, K1
-	VMOVUPD.Z         (CX)(SI*8), K1, Z0
-	VMOVUPD.Z         (DX)(SI*8), K1, Z1
+rest481:
+	ADDQ   $0x08, BX
+	JE     end482
+	LEAQ   (CX)(SI*8), CX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, BX
+	JE     skip483
+	MOVQ   BX, DI
+	ANDQ   $0x06, DI
+	VMOVSD (CX)(DI*8), X0
+
+skip483:
+	TESTQ           $0x00000002, BX
+	JE              skip484
+	MOVQ            BX, DI
+	ANDQ            $0x04, DI
+	VBROADCASTF64X2 (CX)(DI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip484:
+	TESTQ           $0x00000004, BX
+	JE              skip485
+	VBROADCASTF64X4 (CX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip485:
+	LEAQ   (DX)(SI*8), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, BX
+	JE     skip486
+	MOVQ   BX, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip486:
+	TESTQ           $0x00000002, BX
+	JE              skip487
+	MOVQ            BX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip487:
+	TESTQ           $0x00000004, BX
+	JE              skip488
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip488:
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z1, Z1
 	VMULPD            Z0, Z1, Z0
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z0, Z2
@@ -4087,17 +5739,36 @@ rest226:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z6, Z2
 	VDIVPD            Z2, Z3, Z3
 	VMULPD            Z3, Z6, Z2
-	VPMOVQ2M          Z0, K2
-	VMOVAPD           Z2, K2, Z3
+	VPMOVQ2M          Z0, K1
+	VMOVAPD           Z2, K1, Z3
 	VMULPD            Z1, Z3, Z3
-	VMOVUPD           Z3, K1, (AX)(SI*8)
+	LEAQ              (AX)(SI*8), AX
+	VMOVAPD           Z3, Z0
+	TESTQ             $0x00000004, BX
+	JE                skip489
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
 
-end227:
+skip489:
+	TESTQ         $0x00000002, BX
+	JE            skip490
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip490:
+	TESTQ  $0x00000001, BX
+	JE     skip491
+	VMOVSD X0, (AX)
+
+skip491:
+end482:
 	VZEROUPPER
 	RET
 
 // func logisticLink2AVX512(cg *float64, ch *float64, t *float64, s *float64, y *float64, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·logisticLink2AVX512(SB), NOSPLIT, $0-48
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
@@ -4107,9 +5778,9 @@ TEXT ·logisticLink2AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x08, DI
-	JL   rest229
+	JL   rest493
 
-full228:
+full492:
 	VMOVUPD           (BX)(R8*8), Z0
 	VMOVUPD           (DX)(R8*8), Z1
 	VMOVUPD           (SI)(R8*8), Z2
@@ -4150,17 +5821,80 @@ full228:
 	VMOVUPD           Z3, (CX)(R8*8)
 	ADDQ              $0x08, R8
 	SUBQ              $0x08, DI
-	JGE               full228
+	JGE               full492
 
-rest229:
-	ADDQ              $0x08, DI
-	JE                end230
-	MOVQ              $-1, R9
-	BZHIQ             DI, R9, R9
-	KMOVW             R9, K1
-	VMOVUPD.Z         (BX)(R8*8), K1, Z0
-	VMOVUPD.Z         (DX)(R8*8), K1, Z1
-	VMOVUPD.Z         (SI)(R8*8), K1, Z2
+rest493:
+	ADDQ   $0x08, DI
+	JE     end494
+	LEAQ   (BX)(R8*8), BX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DI
+	JE     skip495
+	MOVQ   DI, R9
+	ANDQ   $0x06, R9
+	VMOVSD (BX)(R9*8), X0
+
+skip495:
+	TESTQ           $0x00000002, DI
+	JE              skip496
+	MOVQ            DI, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (BX)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip496:
+	TESTQ           $0x00000004, DI
+	JE              skip497
+	VBROADCASTF64X4 (BX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip497:
+	LEAQ   (DX)(R8*8), DX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, DI
+	JE     skip498
+	MOVQ   DI, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X1
+
+skip498:
+	TESTQ           $0x00000002, DI
+	JE              skip499
+	MOVQ            DI, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip499:
+	TESTQ           $0x00000004, DI
+	JE              skip500
+	VBROADCASTF64X4 (DX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip500:
+	LEAQ   (SI)(R8*8), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, DI
+	JE     skip501
+	MOVQ   DI, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
+
+skip501:
+	TESTQ           $0x00000002, DI
+	JE              skip502
+	MOVQ            DI, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip502:
+	TESTQ           $0x00000004, DI
+	JE              skip503
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip503:
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z2, Z2
 	VMULPD            Z1, Z2, Z1
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z3
@@ -4191,13 +5925,52 @@ rest229:
 	VMULPD            Z4, Z3, Z3
 	VMULPD            Z0, Z3, Z3
 	VMULPD            Z4, Z7, Z0
-	VPMOVQ2M          Z1, K2
-	VMOVAPD           Z0, K2, Z4
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z0, K1, Z4
 	VMULPD            Z2, Z4, Z4
-	VMOVUPD           Z4, K1, (AX)(R8*8)
-	VMOVUPD           Z3, K1, (CX)(R8*8)
+	LEAQ              (AX)(R8*8), AX
+	VMOVAPD           Z4, Z0
+	TESTQ             $0x00000004, DI
+	JE                skip504
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
 
-end230:
+skip504:
+	TESTQ         $0x00000002, DI
+	JE            skip505
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip505:
+	TESTQ  $0x00000001, DI
+	JE     skip506
+	VMOVSD X0, (AX)
+
+skip506:
+	LEAQ          (CX)(R8*8), AX
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, DI
+	JE            skip507
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip507:
+	TESTQ         $0x00000002, DI
+	JE            skip508
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip508:
+	TESTQ  $0x00000001, DI
+	JE     skip509
+	VMOVSD X0, (AX)
+
+skip509:
+end494:
 	VZEROUPPER
 	RET
 
@@ -4210,9 +5983,9 @@ TEXT ·logisticLossAVX512(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x08, DX
-	JL     rest232
+	JL     rest511
 
-full231:
+full510:
 	VMOVUPD           (AX)(BX*8), Z1
 	VMOVUPD           (CX)(BX*8), Z2
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z2, Z2
@@ -4269,11 +6042,11 @@ full231:
 	VADDPD            Z7, Z0, Z0
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full231
+	JGE               full510
 
-rest232:
+rest511:
 	ADDQ              $0x08, DX
-	JE                end233
+	JE                end512
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -4333,7 +6106,7 @@ rest232:
 	VMOVAPD.Z         Z7, K1, Z7
 	VADDPD            Z7, Z0, Z0
 
-end233:
+end512:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -4345,7 +6118,7 @@ end233:
 	RET
 
 // func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, SSE2
 TEXT ·logisticLossLinkAVX512(SB), NOSPLIT, $0-40
 	VXORPD Z0, Z0, Z0
 	MOVQ   cg+0(FP), AX
@@ -4354,9 +6127,9 @@ TEXT ·logisticLossLinkAVX512(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x08, BX
-	JL     rest235
+	JL     rest514
 
-full234:
+full513:
 	VMOVUPD           (CX)(SI*8), Z1
 	VMOVUPD           (DX)(SI*8), Z2
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z2, Z2
@@ -4424,11 +6197,11 @@ full234:
 	VMOVUPD           Z5, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full234
+	JGE               full513
 
-rest235:
+rest514:
 	ADDQ              $0x08, BX
-	JE                end236
+	JE                end515
 	MOVQ              $-1, DI
 	BZHIQ             BX, DI, DI
 	KMOVW             DI, K1
@@ -4497,9 +6270,28 @@ rest235:
 	VADDPD            Z1, Z10, Z10
 	VMOVAPD.Z         Z10, K1, Z10
 	VADDPD            Z10, Z0, Z0
-	VMOVUPD           Z5, K1, (AX)(SI*8)
+	LEAQ              (AX)(SI*8), AX
+	VMOVAPD           Z5, Z1
+	TESTQ             $0x00000004, BX
+	JE                skip516
+	VMOVUPD           Y1, (AX)
+	VEXTRACTF64X4     $0x01, Z1, Y1
+	ADDQ              $0x20, AX
 
-end236:
+skip516:
+	TESTQ         $0x00000002, BX
+	JE            skip517
+	VMOVUPD       X1, (AX)
+	VEXTRACTF64X2 $0x01, Y1, X1
+	ADDQ          $0x10, AX
+
+skip517:
+	TESTQ  $0x00000001, BX
+	JE     skip518
+	VMOVSD X1, (AX)
+
+skip518:
+end515:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -4511,41 +6303,98 @@ end236:
 	RET
 
 // func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·logisticProductsAVX512(SB), $1152-81
-	CMPQ              rows+56(FP), $0x01
-	JNE               block237
-	MOVQ              d+64(FP), AX
-	CMPQ              AX, $0x20
-	JG                block237
-	CMPQ              AX, $0x08
-	JG                wider241
-	LEAQ              (AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+16(FP), AX
-	VMOVUPD           (AX), Z0
-	MOVQ              z+40(FP), AX
-	MOVQ              v+48(FP), CX
-	VMOVUPD.Z         (AX), K1, Z1
-	VMULPD            Z1, Z0, Z1
-	VSHUFF64X2        $0x4e, Z1, Z1, Z2
-	VADDPD            Z2, Z1, Z1
-	VSHUFF64X2        $0xb1, Z1, Z1, Z2
-	VADDPD            Z2, Z1, Z1
-	VPERMILPD         $0x55, Z1, Z2
-	VADDPD            Z2, Z1, Z1
-	VMOVUPD.Z         (CX), K1, Z2
-	VMULPD            Z2, Z0, Z2
+	CMPQ    rows+56(FP), $0x01
+	JNE     block519
+	MOVQ    d+64(FP), AX
+	CMPQ    AX, $0x20
+	JG      block519
+	CMPQ    AX, $0x08
+	JG      wider523
+	LEAQ    (AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+40(FP), CX
+	MOVQ    v+48(FP), DX
+	CMPQ    AX, $0x08
+	JE      whole524
+	LEAQ    (CX), CX
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, AX
+	JE      skip526
+	MOVQ    AX, BX
+	ANDQ    $0x06, BX
+	VMOVSD  (CX)(BX*8), X1
+
+skip526:
+	TESTQ           $0x00000002, AX
+	JE              skip527
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip527:
+	TESTQ           $0x00000004, AX
+	JE              skip528
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip528:
+	JMP end525
+
+whole524:
+	VMOVUPD (CX), Z1
+
+end525:
+	VMULPD Z0, Z1, Z1
+	CMPQ   AX, $0x08
+	JE     whole529
+	LEAQ   (DX), CX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, AX
+	JE     skip531
+	MOVQ   AX, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X2
+
+skip531:
+	TESTQ           $0x00000002, AX
+	JE              skip532
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip532:
+	TESTQ           $0x00000004, AX
+	JE              skip533
+	VBROADCASTF64X4 (CX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip533:
+	JMP end530
+
+whole529:
+	VMOVUPD (DX), Z2
+
+end530:
+	VMULPD            Z0, Z2, Z2
+	VSHUFF64X2        $0x4e, Z1, Z1, Z3
+	VADDPD            Z3, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z3
+	VADDPD            Z3, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z3
+	VADDPD            Z3, Z1, Z1
 	VSHUFF64X2        $0x4e, Z2, Z2, Z3
 	VADDPD            Z3, Z2, Z2
 	VSHUFF64X2        $0xb1, Z2, Z2, Z3
 	VADDPD            Z3, Z2, Z2
 	VPERMILPD         $0x55, Z2, Z3
 	VADDPD            Z3, Z2, Z2
-	MOVQ              y+32(FP), AX
-	VBROADCASTSD      (AX), Z3
+	MOVQ              y+32(FP), CX
+	VBROADCASTSD      (CX), Z3
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z3, Z3
 	VMULPD            Z1, Z3, Z1
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z4
@@ -4576,57 +6425,172 @@ TEXT ·logisticProductsAVX512(SB), $1152-81
 	VMULPD            Z5, Z4, Z4
 	VMULPD            Z2, Z4, Z4
 	VMULPD            Z5, Z8, Z2
-	VPMOVQ2M          Z1, K2
-	VMOVAPD           Z2, K2, Z5
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z2, K1, Z5
 	VMULPD            Z3, Z5, Z5
 	VBROADCASTSD      w+72(FP), Z1
-	MOVQ              dz+0(FP), AX
-	MOVQ              hv+8(FP), CX
+	MOVQ              dz+0(FP), CX
+	MOVQ              hv+8(FP), DX
 	VMULPD            Z1, Z5, Z5
 	VMULPD            Z5, Z0, Z2
-	VMOVUPD           Z2, K1, (AX)
-	VMULPD            Z1, Z4, Z4
-	VMULPD            Z4, Z0, Z0
-	VMOVUPD           Z0, K1, (CX)
-	JMP               done239
+	CMPQ              AX, $0x08
+	JE                whole534
+	LEAQ              (CX), CX
+	VMOVAPD           Z2, Z2
+	TESTQ             $0x00000004, AX
+	JE                skip536
+	VMOVUPD           Y2, (CX)
+	VEXTRACTF64X4     $0x01, Z2, Y2
+	ADDQ              $0x20, CX
 
-wider241:
-	CMPQ              AX, $0x10
-	JG                wider242
-	LEAQ              -8(AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+16(FP), AX
-	VMOVUPD           (AX), Z0
-	VMOVUPD           64(AX), Z1
-	MOVQ              z+40(FP), AX
-	MOVQ              v+48(FP), CX
-	VMOVUPD           (AX), Z2
-	VMULPD            Z2, Z0, Z2
-	VMOVUPD.Z         64(AX), K1, Z3
-	VFMADD231PD       Z3, Z1, Z2
-	VSHUFF64X2        $0x4e, Z2, Z2, Z3
-	VADDPD            Z3, Z2, Z2
-	VSHUFF64X2        $0xb1, Z2, Z2, Z3
-	VADDPD            Z3, Z2, Z2
-	VPERMILPD         $0x55, Z2, Z3
-	VADDPD            Z3, Z2, Z2
-	VMOVUPD           (CX), Z3
-	VMULPD            Z3, Z0, Z3
-	VMOVUPD.Z         64(CX), K1, Z4
-	VFMADD231PD       Z4, Z1, Z3
-	VSHUFF64X2        $0x4e, Z3, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VSHUFF64X2        $0xb1, Z3, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VPERMILPD         $0x55, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	MOVQ              y+32(FP), AX
-	VBROADCASTSD      (AX), Z4
+skip536:
+	TESTQ         $0x00000002, AX
+	JE            skip537
+	VMOVUPD       X2, (CX)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, CX
+
+skip537:
+	TESTQ  $0x00000001, AX
+	JE     skip538
+	VMOVSD X2, (CX)
+
+skip538:
+	JMP end535
+
+whole534:
+	VMOVUPD Z2, (CX)
+
+end535:
+	VMULPD        Z1, Z4, Z4
+	VMULPD        Z4, Z0, Z0
+	CMPQ          AX, $0x08
+	JE            whole539
+	LEAQ          (DX), CX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, AX
+	JE            skip541
+	VMOVUPD       Y0, (CX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, CX
+
+skip541:
+	TESTQ         $0x00000002, AX
+	JE            skip542
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip542:
+	TESTQ  $0x00000001, AX
+	JE     skip543
+	VMOVSD X0, (CX)
+
+skip543:
+	JMP end540
+
+whole539:
+	VMOVUPD Z0, (DX)
+
+end540:
+	JMP done521
+
+wider523:
+	CMPQ    AX, $0x10
+	JG      wider544
+	LEAQ    -8(AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	VMOVUPD (DX), Z1
+	VMULPD  Z0, Z1, Z1
+	VMOVUPD (BX), Z2
+	VMULPD  Z0, Z2, Z2
+	VMOVUPD 64(CX), Z3
+	MOVQ    z+40(FP), CX
+	MOVQ    v+48(FP), DX
+	CMPQ    AX, $0x08
+	JE      whole545
+	LEAQ    64(CX), CX
+	VXORPD  Z4, Z4, Z4
+	TESTQ   $0x00000001, AX
+	JE      skip547
+	MOVQ    AX, BX
+	ANDQ    $0x06, BX
+	VMOVSD  (CX)(BX*8), X4
+
+skip547:
+	TESTQ           $0x00000002, AX
+	JE              skip548
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip548:
+	TESTQ           $0x00000004, AX
+	JE              skip549
+	VBROADCASTF64X4 (CX), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip549:
+	JMP end546
+
+whole545:
+	VMOVUPD 64(CX), Z4
+
+end546:
+	VFMADD231PD Z4, Z3, Z1
+	CMPQ        AX, $0x08
+	JE          whole550
+	LEAQ        64(DX), CX
+	VXORPD      Z4, Z4, Z4
+	TESTQ       $0x00000001, AX
+	JE          skip552
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X4
+
+skip552:
+	TESTQ           $0x00000002, AX
+	JE              skip553
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip553:
+	TESTQ           $0x00000004, AX
+	JE              skip554
+	VBROADCASTF64X4 (CX), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip554:
+	JMP end551
+
+whole550:
+	VMOVUPD 64(DX), Z4
+
+end551:
+	VFMADD231PD       Z4, Z3, Z2
+	VSHUFF64X2        $0x4e, Z1, Z1, Z4
+	VADDPD            Z4, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z4
+	VADDPD            Z4, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z4
+	VADDPD            Z4, Z1, Z1
+	VSHUFF64X2        $0x4e, Z2, Z2, Z4
+	VADDPD            Z4, Z2, Z2
+	VSHUFF64X2        $0xb1, Z2, Z2, Z4
+	VADDPD            Z4, Z2, Z2
+	VPERMILPD         $0x55, Z2, Z4
+	VADDPD            Z4, Z2, Z2
+	MOVQ              y+32(FP), CX
+	VBROADCASTSD      (CX), Z4
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z4, Z4
-	VMULPD            Z2, Z4, Z2
-	VORPD.BCST        k8x8000000000000000<>+0(SB), Z2, Z5
+	VMULPD            Z1, Z4, Z1
+	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z5
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z5, Z6
 	VRNDSCALEPD       $0x08, Z6, Z6
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z6, Z5
@@ -4652,68 +6616,185 @@ wider241:
 	VDIVPD            Z5, Z6, Z6
 	VMULPD            Z6, Z9, Z5
 	VMULPD            Z6, Z5, Z5
-	VMULPD            Z3, Z5, Z5
-	VMULPD            Z6, Z9, Z3
-	VPMOVQ2M          Z2, K2
-	VMOVAPD           Z3, K2, Z6
-	VMULPD            Z4, Z6, Z6
-	VBROADCASTSD      w+72(FP), Z2
-	MOVQ              dz+0(FP), AX
-	MOVQ              hv+8(FP), CX
-	VMULPD            Z2, Z6, Z6
-	VMULPD            Z6, Z0, Z3
-	VMOVUPD           Z3, (AX)
-	VMULPD            Z6, Z1, Z3
-	VMOVUPD           Z3, K1, 64(AX)
 	VMULPD            Z2, Z5, Z5
-	VMULPD            Z5, Z0, Z0
-	VMOVUPD           Z0, (CX)
-	VMULPD            Z5, Z1, Z0
-	VMOVUPD           Z0, K1, 64(CX)
-	JMP               done239
+	VMULPD            Z6, Z9, Z2
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z2, K1, Z6
+	VMULPD            Z4, Z6, Z6
+	VBROADCASTSD      w+72(FP), Z1
+	MOVQ              dz+0(FP), CX
+	MOVQ              hv+8(FP), DX
+	VMULPD            Z1, Z6, Z6
+	VMULPD            Z6, Z0, Z2
+	VMOVUPD           Z2, (CX)
+	VMULPD            Z6, Z3, Z2
+	CMPQ              AX, $0x08
+	JE                whole555
+	LEAQ              64(CX), CX
+	VMOVAPD           Z2, Z2
+	TESTQ             $0x00000004, AX
+	JE                skip557
+	VMOVUPD           Y2, (CX)
+	VEXTRACTF64X4     $0x01, Z2, Y2
+	ADDQ              $0x20, CX
 
-wider242:
-	CMPQ              AX, $0x18
-	JG                wider243
-	LEAQ              -16(AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+16(FP), AX
-	VMOVUPD           (AX), Z0
-	VMOVUPD           64(AX), Z1
-	VMOVUPD           128(AX), Z2
-	MOVQ              z+40(FP), AX
-	MOVQ              v+48(FP), CX
-	VMOVUPD           (AX), Z3
-	VMULPD            Z3, Z0, Z3
-	VMOVUPD           64(AX), Z4
-	VFMADD231PD       Z4, Z1, Z3
-	VMOVUPD.Z         128(AX), K1, Z4
-	VFMADD231PD       Z4, Z2, Z3
-	VSHUFF64X2        $0x4e, Z3, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VSHUFF64X2        $0xb1, Z3, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VPERMILPD         $0x55, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VMOVUPD           (CX), Z4
-	VMULPD            Z4, Z0, Z4
-	VMOVUPD           64(CX), Z5
-	VFMADD231PD       Z5, Z1, Z4
-	VMOVUPD.Z         128(CX), K1, Z5
-	VFMADD231PD       Z5, Z2, Z4
-	VSHUFF64X2        $0x4e, Z4, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VSHUFF64X2        $0xb1, Z4, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VPERMILPD         $0x55, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	MOVQ              y+32(FP), AX
-	VBROADCASTSD      (AX), Z5
+skip557:
+	TESTQ         $0x00000002, AX
+	JE            skip558
+	VMOVUPD       X2, (CX)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, CX
+
+skip558:
+	TESTQ  $0x00000001, AX
+	JE     skip559
+	VMOVSD X2, (CX)
+
+skip559:
+	JMP end556
+
+whole555:
+	VMOVUPD Z2, 64(CX)
+
+end556:
+	VMULPD        Z1, Z5, Z5
+	VMULPD        Z5, Z0, Z0
+	VMOVUPD       Z0, (DX)
+	VMULPD        Z5, Z3, Z0
+	CMPQ          AX, $0x08
+	JE            whole560
+	LEAQ          64(DX), CX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, AX
+	JE            skip562
+	VMOVUPD       Y0, (CX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, CX
+
+skip562:
+	TESTQ         $0x00000002, AX
+	JE            skip563
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip563:
+	TESTQ  $0x00000001, AX
+	JE     skip564
+	VMOVSD X0, (CX)
+
+skip564:
+	JMP end561
+
+whole560:
+	VMOVUPD Z0, 64(DX)
+
+end561:
+	JMP done521
+
+wider544:
+	CMPQ        AX, $0x18
+	JG          wider565
+	LEAQ        -16(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     (BX), Z2
+	VMULPD      Z0, Z2, Z2
+	VMOVUPD     64(CX), Z3
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Z4
+	VFMADD231PD Z4, Z3, Z1
+	VMOVUPD     64(BX), Z4
+	VFMADD231PD Z4, Z3, Z2
+	VMOVUPD     128(CX), Z4
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x08
+	JE          whole566
+	LEAQ        128(CX), CX
+	VXORPD      Z5, Z5, Z5
+	TESTQ       $0x00000001, AX
+	JE          skip568
+	MOVQ        AX, BX
+	ANDQ        $0x06, BX
+	VMOVSD      (CX)(BX*8), X5
+
+skip568:
+	TESTQ           $0x00000002, AX
+	JE              skip569
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip569:
+	TESTQ           $0x00000004, AX
+	JE              skip570
+	VBROADCASTF64X4 (CX), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip570:
+	JMP end567
+
+whole566:
+	VMOVUPD 128(CX), Z5
+
+end567:
+	VFMADD231PD Z5, Z4, Z1
+	CMPQ        AX, $0x08
+	JE          whole571
+	LEAQ        128(DX), CX
+	VXORPD      Z5, Z5, Z5
+	TESTQ       $0x00000001, AX
+	JE          skip573
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X5
+
+skip573:
+	TESTQ           $0x00000002, AX
+	JE              skip574
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip574:
+	TESTQ           $0x00000004, AX
+	JE              skip575
+	VBROADCASTF64X4 (CX), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip575:
+	JMP end572
+
+whole571:
+	VMOVUPD 128(DX), Z5
+
+end572:
+	VFMADD231PD       Z5, Z4, Z2
+	VSHUFF64X2        $0x4e, Z1, Z1, Z5
+	VADDPD            Z5, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z5
+	VADDPD            Z5, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z5
+	VADDPD            Z5, Z1, Z1
+	VSHUFF64X2        $0x4e, Z2, Z2, Z5
+	VADDPD            Z5, Z2, Z2
+	VSHUFF64X2        $0xb1, Z2, Z2, Z5
+	VADDPD            Z5, Z2, Z2
+	VPERMILPD         $0x55, Z2, Z5
+	VADDPD            Z5, Z2, Z2
+	MOVQ              y+32(FP), CX
+	VBROADCASTSD      (CX), Z5
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z5, Z5
-	VMULPD            Z3, Z5, Z3
-	VORPD.BCST        k8x8000000000000000<>+0(SB), Z3, Z6
+	VMULPD            Z1, Z5, Z1
+	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z6
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z6, Z7
 	VRNDSCALEPD       $0x08, Z7, Z7
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z7, Z6
@@ -4739,75 +6820,194 @@ wider242:
 	VDIVPD            Z6, Z7, Z7
 	VMULPD            Z7, Z10, Z6
 	VMULPD            Z7, Z6, Z6
-	VMULPD            Z4, Z6, Z6
-	VMULPD            Z7, Z10, Z4
-	VPMOVQ2M          Z3, K2
-	VMOVAPD           Z4, K2, Z7
+	VMULPD            Z2, Z6, Z6
+	VMULPD            Z7, Z10, Z2
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z2, K1, Z7
 	VMULPD            Z5, Z7, Z7
-	VBROADCASTSD      w+72(FP), Z3
-	MOVQ              dz+0(FP), AX
-	MOVQ              hv+8(FP), CX
-	VMULPD            Z3, Z7, Z7
-	VMULPD            Z7, Z0, Z4
-	VMOVUPD           Z4, (AX)
-	VMULPD            Z7, Z1, Z4
-	VMOVUPD           Z4, 64(AX)
-	VMULPD            Z7, Z2, Z4
-	VMOVUPD           Z4, K1, 128(AX)
-	VMULPD            Z3, Z6, Z6
-	VMULPD            Z6, Z0, Z0
-	VMOVUPD           Z0, (CX)
-	VMULPD            Z6, Z1, Z0
-	VMOVUPD           Z0, 64(CX)
-	VMULPD            Z6, Z2, Z0
-	VMOVUPD           Z0, K1, 128(CX)
-	JMP               done239
+	VBROADCASTSD      w+72(FP), Z1
+	MOVQ              dz+0(FP), CX
+	MOVQ              hv+8(FP), DX
+	VMULPD            Z1, Z7, Z7
+	VMULPD            Z7, Z0, Z2
+	VMOVUPD           Z2, (CX)
+	VMULPD            Z7, Z3, Z2
+	VMOVUPD           Z2, 64(CX)
+	VMULPD            Z7, Z4, Z2
+	CMPQ              AX, $0x08
+	JE                whole576
+	LEAQ              128(CX), CX
+	VMOVAPD           Z2, Z2
+	TESTQ             $0x00000004, AX
+	JE                skip578
+	VMOVUPD           Y2, (CX)
+	VEXTRACTF64X4     $0x01, Z2, Y2
+	ADDQ              $0x20, CX
 
-wider243:
-	LEAQ              -24(AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+16(FP), AX
-	VMOVUPD           (AX), Z0
-	VMOVUPD           64(AX), Z1
-	VMOVUPD           128(AX), Z2
-	VMOVUPD           192(AX), Z3
-	MOVQ              z+40(FP), AX
-	MOVQ              v+48(FP), CX
-	VMOVUPD           (AX), Z4
-	VMULPD            Z4, Z0, Z4
-	VMOVUPD           64(AX), Z5
-	VFMADD231PD       Z5, Z1, Z4
-	VMOVUPD           128(AX), Z5
-	VFMADD231PD       Z5, Z2, Z4
-	VMOVUPD.Z         192(AX), K1, Z5
-	VFMADD231PD       Z5, Z3, Z4
-	VSHUFF64X2        $0x4e, Z4, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VSHUFF64X2        $0xb1, Z4, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VPERMILPD         $0x55, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VMOVUPD           (CX), Z5
-	VMULPD            Z5, Z0, Z5
-	VMOVUPD           64(CX), Z6
-	VFMADD231PD       Z6, Z1, Z5
-	VMOVUPD           128(CX), Z6
-	VFMADD231PD       Z6, Z2, Z5
-	VMOVUPD.Z         192(CX), K1, Z6
-	VFMADD231PD       Z6, Z3, Z5
-	VSHUFF64X2        $0x4e, Z5, Z5, Z6
-	VADDPD            Z6, Z5, Z5
-	VSHUFF64X2        $0xb1, Z5, Z5, Z6
-	VADDPD            Z6, Z5, Z5
-	VPERMILPD         $0x55, Z5, Z6
-	VADDPD            Z6, Z5, Z5
-	MOVQ              y+32(FP), AX
-	VBROADCASTSD      (AX), Z6
+skip578:
+	TESTQ         $0x00000002, AX
+	JE            skip579
+	VMOVUPD       X2, (CX)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, CX
+
+skip579:
+	TESTQ  $0x00000001, AX
+	JE     skip580
+	VMOVSD X2, (CX)
+
+skip580:
+	JMP end577
+
+whole576:
+	VMOVUPD Z2, 128(CX)
+
+end577:
+	VMULPD        Z1, Z6, Z6
+	VMULPD        Z6, Z0, Z0
+	VMOVUPD       Z0, (DX)
+	VMULPD        Z6, Z3, Z0
+	VMOVUPD       Z0, 64(DX)
+	VMULPD        Z6, Z4, Z0
+	CMPQ          AX, $0x08
+	JE            whole581
+	LEAQ          128(DX), CX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, AX
+	JE            skip583
+	VMOVUPD       Y0, (CX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, CX
+
+skip583:
+	TESTQ         $0x00000002, AX
+	JE            skip584
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip584:
+	TESTQ  $0x00000001, AX
+	JE     skip585
+	VMOVSD X0, (CX)
+
+skip585:
+	JMP end582
+
+whole581:
+	VMOVUPD Z0, 128(DX)
+
+end582:
+	JMP done521
+
+wider565:
+	LEAQ        -24(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     (BX), Z2
+	VMULPD      Z0, Z2, Z2
+	VMOVUPD     64(CX), Z3
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Z4
+	VFMADD231PD Z4, Z3, Z1
+	VMOVUPD     64(BX), Z4
+	VFMADD231PD Z4, Z3, Z2
+	VMOVUPD     128(CX), Z4
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Z5
+	VFMADD231PD Z5, Z4, Z1
+	VMOVUPD     128(BX), Z5
+	VFMADD231PD Z5, Z4, Z2
+	VMOVUPD     192(CX), Z5
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x08
+	JE          whole587
+	LEAQ        192(CX), CX
+	VXORPD      Z6, Z6, Z6
+	TESTQ       $0x00000001, AX
+	JE          skip589
+	MOVQ        AX, BX
+	ANDQ        $0x06, BX
+	VMOVSD      (CX)(BX*8), X6
+
+skip589:
+	TESTQ           $0x00000002, AX
+	JE              skip590
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip590:
+	TESTQ           $0x00000004, AX
+	JE              skip591
+	VBROADCASTF64X4 (CX), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip591:
+	JMP end588
+
+whole587:
+	VMOVUPD 192(CX), Z6
+
+end588:
+	VFMADD231PD Z6, Z5, Z1
+	CMPQ        AX, $0x08
+	JE          whole592
+	LEAQ        192(DX), CX
+	VXORPD      Z6, Z6, Z6
+	TESTQ       $0x00000001, AX
+	JE          skip594
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X6
+
+skip594:
+	TESTQ           $0x00000002, AX
+	JE              skip595
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip595:
+	TESTQ           $0x00000004, AX
+	JE              skip596
+	VBROADCASTF64X4 (CX), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip596:
+	JMP end593
+
+whole592:
+	VMOVUPD 192(DX), Z6
+
+end593:
+	VFMADD231PD       Z6, Z5, Z2
+	VSHUFF64X2        $0x4e, Z1, Z1, Z6
+	VADDPD            Z6, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z6
+	VADDPD            Z6, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z6
+	VADDPD            Z6, Z1, Z1
+	VSHUFF64X2        $0x4e, Z2, Z2, Z6
+	VADDPD            Z6, Z2, Z2
+	VSHUFF64X2        $0xb1, Z2, Z2, Z6
+	VADDPD            Z6, Z2, Z2
+	VPERMILPD         $0x55, Z2, Z6
+	VADDPD            Z6, Z2, Z2
+	MOVQ              y+32(FP), CX
+	VBROADCASTSD      (CX), Z6
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z6, Z6
-	VMULPD            Z4, Z6, Z4
-	VORPD.BCST        k8x8000000000000000<>+0(SB), Z4, Z7
+	VMULPD            Z1, Z6, Z1
+	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z7
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z7, Z8
 	VRNDSCALEPD       $0x08, Z8, Z8
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z8, Z7
@@ -4833,61 +7033,173 @@ wider243:
 	VDIVPD            Z7, Z8, Z8
 	VMULPD            Z8, Z11, Z7
 	VMULPD            Z8, Z7, Z7
-	VMULPD            Z5, Z7, Z7
-	VMULPD            Z8, Z11, Z5
-	VPMOVQ2M          Z4, K2
-	VMOVAPD           Z5, K2, Z8
+	VMULPD            Z2, Z7, Z7
+	VMULPD            Z8, Z11, Z2
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z2, K1, Z8
 	VMULPD            Z6, Z8, Z8
-	VBROADCASTSD      w+72(FP), Z4
-	MOVQ              dz+0(FP), AX
-	MOVQ              hv+8(FP), CX
-	VMULPD            Z4, Z8, Z8
-	VMULPD            Z8, Z0, Z5
-	VMOVUPD           Z5, (AX)
-	VMULPD            Z8, Z1, Z5
-	VMOVUPD           Z5, 64(AX)
-	VMULPD            Z8, Z2, Z5
-	VMOVUPD           Z5, 128(AX)
-	VMULPD            Z8, Z3, Z5
-	VMOVUPD           Z5, K1, 192(AX)
-	VMULPD            Z4, Z7, Z7
-	VMULPD            Z7, Z0, Z0
-	VMOVUPD           Z0, (CX)
-	VMULPD            Z7, Z1, Z0
-	VMOVUPD           Z0, 64(CX)
-	VMULPD            Z7, Z2, Z0
-	VMOVUPD           Z0, 128(CX)
-	VMULPD            Z7, Z3, Z0
-	VMOVUPD           Z0, K1, 192(CX)
-	JMP               done239
+	VBROADCASTSD      w+72(FP), Z1
+	MOVQ              dz+0(FP), CX
+	MOVQ              hv+8(FP), DX
+	VMULPD            Z1, Z8, Z8
+	VMULPD            Z8, Z0, Z2
+	VMOVUPD           Z2, (CX)
+	VMULPD            Z8, Z3, Z2
+	VMOVUPD           Z2, 64(CX)
+	VMULPD            Z8, Z4, Z2
+	VMOVUPD           Z2, 128(CX)
+	VMULPD            Z8, Z5, Z2
+	CMPQ              AX, $0x08
+	JE                whole597
+	LEAQ              192(CX), CX
+	VMOVAPD           Z2, Z2
+	TESTQ             $0x00000004, AX
+	JE                skip599
+	VMOVUPD           Y2, (CX)
+	VEXTRACTF64X4     $0x01, Z2, Y2
+	ADDQ              $0x20, CX
 
-block237:
-	LEAQ      (SP), AX
-	LEAQ      576(SP), CX
-	MOVQ      a+16(FP), DX
-	MOVQ      stride+24(FP), BX
-	SHLQ      $0x03, BX
-	MOVQ      rows+56(FP), SI
-	MOVQ      $0x00000040, DI
-	CMPQ      SI, DI
-	CMOVQGT   DI, SI
-	MOVQ      z+40(FP), DI
-	MOVQ      v+48(FP), R8
-	MOVQ      d+64(FP), R9
-	CMPQ      R9, $0x20
-	JG        many246
-	CMPQ      R9, $0x08
-	JG        wider247
-	LEAQ      (R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD.Z (DI), K1, Z0
-	VMOVUPD.Z (R8), K1, Z1
+skip599:
+	TESTQ         $0x00000002, AX
+	JE            skip600
+	VMOVUPD       X2, (CX)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, CX
 
-rows248:
+skip600:
+	TESTQ  $0x00000001, AX
+	JE     skip601
+	VMOVSD X2, (CX)
+
+skip601:
+	JMP end598
+
+whole597:
+	VMOVUPD Z2, 192(CX)
+
+end598:
+	VMULPD        Z1, Z7, Z7
+	VMULPD        Z7, Z0, Z0
+	VMOVUPD       Z0, (DX)
+	VMULPD        Z7, Z3, Z0
+	VMOVUPD       Z0, 64(DX)
+	VMULPD        Z7, Z4, Z0
+	VMOVUPD       Z0, 128(DX)
+	VMULPD        Z7, Z5, Z0
+	CMPQ          AX, $0x08
+	JE            whole602
+	LEAQ          192(DX), CX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, AX
+	JE            skip604
+	VMOVUPD       Y0, (CX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, CX
+
+skip604:
+	TESTQ         $0x00000002, AX
+	JE            skip605
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip605:
+	TESTQ  $0x00000001, AX
+	JE     skip606
+	VMOVSD X0, (CX)
+
+skip606:
+	JMP end603
+
+whole602:
+	VMOVUPD Z0, 192(DX)
+
+end603:
+	JMP done521
+
+block519:
+	LEAQ    (SP), AX
+	LEAQ    576(SP), CX
+	MOVQ    a+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+56(FP), SI
+	MOVQ    $0x00000040, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    z+40(FP), DI
+	MOVQ    v+48(FP), R8
+	MOVQ    d+64(FP), R9
+	CMPQ    R9, $0x20
+	JG      many608
+	CMPQ    R9, $0x08
+	JG      wider609
+	LEAQ    (R9), R9
+	CMPQ    R9, $0x08
+	JE      whole610
+	LEAQ    (DI), DI
+	VXORPD  Z0, Z0, Z0
+	TESTQ   $0x00000001, R9
+	JE      skip612
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X0
+
+skip612:
+	TESTQ           $0x00000002, R9
+	JE              skip613
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip613:
+	TESTQ           $0x00000004, R9
+	JE              skip614
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip614:
+	JMP end611
+
+whole610:
+	VMOVUPD (DI), Z0
+
+end611:
+	CMPQ   R9, $0x08
+	JE     whole615
+	LEAQ   (R8), DI
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R9
+	JE     skip617
+	MOVQ   R9, R8
+	ANDQ   $0x06, R8
+	VMOVSD (DI)(R8*8), X1
+
+skip617:
+	TESTQ           $0x00000002, R9
+	JE              skip618
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip618:
+	TESTQ           $0x00000004, R9
+	JE              skip619
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip619:
+	JMP end616
+
+whole615:
+	VMOVUPD (R8), Z1
+
+end616:
+rows620:
 	SUBQ       $0x08, SI
-	JL         rest249
+	JL         rest621
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -4967,13 +7279,13 @@ rows248:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows248
+	JMP        rows620
 
-rest249:
+rest621:
 	ADDQ       $0x08, SI
-	JE         end251
+	JE         end623
 	CMPQ       SI, $0x01
-	JNE        few250
+	JNE        few622
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -4990,9 +7302,9 @@ rest249:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (CX)
-	JMP        end251
+	JMP        end623
 
-few250:
+few622:
 	XORQ       DI, DI
 	MOVQ       DX, R8
 	MOVQ       BX, R9
@@ -5100,24 +7412,80 @@ few250:
 	VMOVUPD    Z3, (AX)
 	VMOVUPD    Z2, (CX)
 
-end251:
-	JMP scored245
+end623:
+	JMP scored607
 
-wider247:
-	CMPQ      R9, $0x10
-	JG        wider252
-	LEAQ      -8(R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD   (DI), Z0
-	VMOVUPD.Z 64(DI), K1, Z1
-	VMOVUPD   (R8), Z2
-	VMOVUPD.Z 64(R8), K1, Z3
+wider609:
+	CMPQ    R9, $0x10
+	JG      wider624
+	LEAQ    -8(R9), R9
+	VMOVUPD (DI), Z0
+	CMPQ    R9, $0x08
+	JE      whole625
+	LEAQ    64(DI), DI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, R9
+	JE      skip627
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X1
 
-rows253:
+skip627:
+	TESTQ           $0x00000002, R9
+	JE              skip628
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip628:
+	TESTQ           $0x00000004, R9
+	JE              skip629
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip629:
+	JMP end626
+
+whole625:
+	VMOVUPD 64(DI), Z1
+
+end626:
+	VMOVUPD (R8), Z2
+	CMPQ    R9, $0x08
+	JE      whole630
+	LEAQ    64(R8), DI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, R9
+	JE      skip632
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X3
+
+skip632:
+	TESTQ           $0x00000002, R9
+	JE              skip633
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip633:
+	TESTQ           $0x00000004, R9
+	JE              skip634
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip634:
+	JMP end631
+
+whole630:
+	VMOVUPD 64(R8), Z3
+
+end631:
+rows635:
 	SUBQ        $0x08, SI
-	JL          rest254
+	JL          rest636
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -5213,13 +7581,13 @@ rows253:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows253
+	JMP         rows635
 
-rest254:
+rest636:
 	ADDQ        $0x08, SI
-	JE          end256
+	JE          end638
 	CMPQ        SI, $0x01
-	JNE         few255
+	JNE         few637
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -5238,9 +7606,9 @@ rest254:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end256
+	JMP         end638
 
-few255:
+few637:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -5364,26 +7732,82 @@ few255:
 	VMOVUPD     Z4, (AX)
 	VMOVUPD     Z1, (CX)
 
-end256:
-	JMP scored245
+end638:
+	JMP scored607
 
-wider252:
-	CMPQ      R9, $0x18
-	JG        wider257
-	LEAQ      -16(R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD   (DI), Z0
-	VMOVUPD   64(DI), Z1
-	VMOVUPD.Z 128(DI), K1, Z2
-	VMOVUPD   (R8), Z3
-	VMOVUPD   64(R8), Z4
-	VMOVUPD.Z 128(R8), K1, Z5
+wider624:
+	CMPQ    R9, $0x18
+	JG      wider639
+	LEAQ    -16(R9), R9
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	CMPQ    R9, $0x08
+	JE      whole640
+	LEAQ    128(DI), DI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, R9
+	JE      skip642
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X2
 
-rows258:
+skip642:
+	TESTQ           $0x00000002, R9
+	JE              skip643
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip643:
+	TESTQ           $0x00000004, R9
+	JE              skip644
+	VBROADCASTF64X4 (DI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip644:
+	JMP end641
+
+whole640:
+	VMOVUPD 128(DI), Z2
+
+end641:
+	VMOVUPD (R8), Z3
+	VMOVUPD 64(R8), Z4
+	CMPQ    R9, $0x08
+	JE      whole645
+	LEAQ    128(R8), DI
+	VXORPD  Z5, Z5, Z5
+	TESTQ   $0x00000001, R9
+	JE      skip647
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X5
+
+skip647:
+	TESTQ           $0x00000002, R9
+	JE              skip648
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip648:
+	TESTQ           $0x00000004, R9
+	JE              skip649
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip649:
+	JMP end646
+
+whole645:
+	VMOVUPD 128(R8), Z5
+
+end646:
+rows650:
 	SUBQ        $0x08, SI
-	JL          rest259
+	JL          rest651
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -5495,13 +7919,13 @@ rows258:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows258
+	JMP         rows650
 
-rest259:
+rest651:
 	ADDQ        $0x08, SI
-	JE          end261
+	JE          end653
 	CMPQ        SI, $0x01
-	JNE         few260
+	JNE         few652
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -5522,9 +7946,9 @@ rest259:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end261
+	JMP         end653
 
-few260:
+few652:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -5664,26 +8088,82 @@ few260:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end261:
-	JMP scored245
+end653:
+	JMP scored607
 
-wider257:
-	LEAQ      -24(R9), R9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPD   (DI), Z0
-	VMOVUPD   64(DI), Z1
-	VMOVUPD   128(DI), Z2
-	VMOVUPD.Z 192(DI), K1, Z3
-	VMOVUPD   (R8), Z4
-	VMOVUPD   64(R8), Z5
-	VMOVUPD   128(R8), Z6
-	VMOVUPD.Z 192(R8), K1, Z7
+wider639:
+	LEAQ    -24(R9), R9
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD 128(DI), Z2
+	CMPQ    R9, $0x08
+	JE      whole654
+	LEAQ    192(DI), DI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, R9
+	JE      skip656
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X3
 
-rows262:
+skip656:
+	TESTQ           $0x00000002, R9
+	JE              skip657
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip657:
+	TESTQ           $0x00000004, R9
+	JE              skip658
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip658:
+	JMP end655
+
+whole654:
+	VMOVUPD 192(DI), Z3
+
+end655:
+	VMOVUPD (R8), Z4
+	VMOVUPD 64(R8), Z5
+	VMOVUPD 128(R8), Z6
+	CMPQ    R9, $0x08
+	JE      whole659
+	LEAQ    192(R8), DI
+	VXORPD  Z7, Z7, Z7
+	TESTQ   $0x00000001, R9
+	JE      skip661
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X7
+
+skip661:
+	TESTQ           $0x00000002, R9
+	JE              skip662
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y8
+	VINSERTF64X2    $0x01, X7, Y8, Y7
+
+skip662:
+	TESTQ           $0x00000004, R9
+	JE              skip663
+	VBROADCASTF64X4 (DI), Z8
+	VINSERTF64X4    $0x01, Y7, Z8, Z7
+
+skip663:
+	JMP end660
+
+whole659:
+	VMOVUPD 192(R8), Z7
+
+end660:
+rows664:
 	SUBQ        $0x08, SI
-	JL          rest263
+	JL          rest665
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -5811,13 +8291,13 @@ rows262:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows262
+	JMP         rows664
 
-rest263:
+rest665:
 	ADDQ        $0x08, SI
-	JE          end265
+	JE          end667
 	CMPQ        SI, $0x01
-	JNE         few264
+	JNE         few666
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -5840,9 +8320,9 @@ rest263:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end265
+	JMP         end667
 
-few264:
+few666:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -5998,10 +8478,10 @@ few264:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end265:
-	JMP scored245
+end667:
+	JMP scored607
 
-many246:
+many608:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -6010,9 +8490,9 @@ many246:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows266:
+rows668:
 	SUBQ   $0x08, SI
-	JL     rest267
+	JL     rest669
 	MOVQ   DX, R11
 	LEAQ   (DX)(BX*2), DX
 	ADDQ   BX, DX
@@ -6041,9 +8521,9 @@ rows266:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns270:
+columns672:
 	CMPQ        R14, R10
-	JGE         last271
+	JGE         last673
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -6074,9 +8554,9 @@ columns270:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns270
+	JMP         columns672
 
-last271:
+last673:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -6149,13 +8629,13 @@ last271:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows266
+	JMP         rows668
 
-rest267:
+rest669:
 	ADDQ $0x08, SI
-	JE   end269
+	JE   end671
 
-row268:
+row670:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -6167,9 +8647,9 @@ row268:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one273
+	JL     one675
 
-many272:
+many674:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -6192,13 +8672,13 @@ many272:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many272
+	JGE         many674
 
-one273:
+one675:
 	ADDQ $0x18, R10
-	JL   rest275
+	JL   rest677
 
-top274:
+top676:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -6206,11 +8686,11 @@ top274:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top274
+	JGE         top676
 
-rest275:
+rest677:
 	ADDQ        $0x08, R10
-	JE          end276
+	JE          end678
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -6220,7 +8700,7 @@ rest275:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end276:
+end678:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -6245,10 +8725,10 @@ end276:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row268
+	JNE        row670
 
-end269:
-scored245:
+end671:
+scored607:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -6258,9 +8738,9 @@ scored245:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x08, BX
-	JL      rest278
+	JL      rest680
 
-full277:
+full679:
 	VMOVUPD           (CX)(SI*8), Z0
 	VMOVUPD           (AX)(SI*8), Z1
 	VMOVUPD           (DX)(SI*8), Z2
@@ -6301,11 +8781,11 @@ full277:
 	VMOVUPD           Z3, (CX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full277
+	JGE               full679
 
-rest278:
+rest680:
 	ADDQ              $0x08, BX
-	JE                end279
+	JE                end681
 	MOVQ              $-1, DI
 	BZHIQ             BX, DI, DI
 	KMOVW             DI, K1
@@ -6348,7 +8828,7 @@ rest278:
 	VMOVUPD           Z4, (AX)(SI*8)
 	VMOVUPD           Z3, (CX)(SI*8)
 
-end279:
+end681:
 	MOVQ    dz+0(FP), AX
 	MOVQ    hv+8(FP), CX
 	LEAQ    (SP), DX
@@ -6364,13 +8844,10 @@ end279:
 	LEAQ    -1(R9), R10
 	ANDQ    $0x07, R10
 	INCQ    R10
-	MOVQ    $-1, R11
-	BZHIQ   R10, R11, R11
-	KMOVW   R11, K1
 
-tile280:
+tile682:
 	CMPQ   R9, $0x38
-	JLE    next281
+	JLE    next683
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -6387,44 +8864,44 @@ tile280:
 	VXORPD Z13, Z13, Z13
 	VXORPD Z14, Z14, Z14
 	VXORPD Z15, Z15, Z15
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end283
+	JE     end685
 
-rows282:
-	VBROADCASTSD (DX)(R11*8), Z16
-	VBROADCASTSD (BX)(R11*8), Z17
-	VMOVUPD      (R10), Z18
+rows684:
+	VBROADCASTSD (DX)(R12*8), Z16
+	VBROADCASTSD (BX)(R12*8), Z17
+	VMOVUPD      (R11), Z18
 	VFMADD231PD  Z18, Z16, Z0
 	VFMADD231PD  Z18, Z17, Z8
-	VMOVUPD      64(R10), Z18
+	VMOVUPD      64(R11), Z18
 	VFMADD231PD  Z18, Z16, Z1
 	VFMADD231PD  Z18, Z17, Z9
-	VMOVUPD      128(R10), Z18
+	VMOVUPD      128(R11), Z18
 	VFMADD231PD  Z18, Z16, Z2
 	VFMADD231PD  Z18, Z17, Z10
-	VMOVUPD      192(R10), Z18
+	VMOVUPD      192(R11), Z18
 	VFMADD231PD  Z18, Z16, Z3
 	VFMADD231PD  Z18, Z17, Z11
-	VMOVUPD      256(R10), Z18
+	VMOVUPD      256(R11), Z18
 	VFMADD231PD  Z18, Z16, Z4
 	VFMADD231PD  Z18, Z17, Z12
-	VMOVUPD      320(R10), Z18
+	VMOVUPD      320(R11), Z18
 	VFMADD231PD  Z18, Z16, Z5
 	VFMADD231PD  Z18, Z17, Z13
-	VMOVUPD      384(R10), Z18
+	VMOVUPD      384(R11), Z18
 	VFMADD231PD  Z18, Z16, Z6
 	VFMADD231PD  Z18, Z17, Z14
-	VMOVUPD      448(R10), Z18
+	VMOVUPD      448(R11), Z18
 	VFMADD231PD  Z18, Z16, Z7
 	VFMADD231PD  Z18, Z17, Z15
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows282
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows684
 
-end283:
+end685:
 	VBROADCASTSD w+72(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
@@ -6443,7 +8920,7 @@ end283:
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
 	CMPB         add+80(FP), $0x00
-	JE           set284
+	JE           set686
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -6452,15 +8929,37 @@ end283:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         R9, $0x40
-	JL           partial285
+	JL           partial687
 	VADDPD       448(AX), Z7, Z7
-	JMP          end286
+	JMP          end688
 
-partial285:
-	VMOVUPD.Z 448(AX), K1, Z16
-	VADDPD    Z16, Z7, Z7
+partial687:
+	LEAQ   448(AX), R11
+	VXORPD Z16, Z16, Z16
+	TESTQ  $0x00000001, R10
+	JE     skip689
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X16
 
-end286:
+skip689:
+	TESTQ           $0x00000002, R10
+	JE              skip690
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y17
+	VINSERTF64X2    $0x01, X16, Y17, Y16
+
+skip690:
+	TESTQ           $0x00000004, R10
+	JE              skip691
+	VBROADCASTF64X4 (R11), Z17
+	VINSERTF64X4    $0x01, Y16, Z17, Z16
+
+skip691:
+	VADDPD Z16, Z7, Z7
+
+end688:
 	VADDPD (CX), Z8, Z8
 	VADDPD 64(CX), Z9, Z9
 	VADDPD 128(CX), Z10, Z10
@@ -6469,16 +8968,38 @@ end286:
 	VADDPD 320(CX), Z13, Z13
 	VADDPD 384(CX), Z14, Z14
 	CMPQ   R9, $0x40
-	JL     partial287
+	JL     partial692
 	VADDPD 448(CX), Z15, Z15
-	JMP    end288
+	JMP    end693
 
-partial287:
-	VMOVUPD.Z 448(CX), K1, Z16
-	VADDPD    Z16, Z15, Z15
+partial692:
+	LEAQ   448(CX), R11
+	VXORPD Z16, Z16, Z16
+	TESTQ  $0x00000001, R10
+	JE     skip694
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X16
 
-end288:
-set284:
+skip694:
+	TESTQ           $0x00000002, R10
+	JE              skip695
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y17
+	VINSERTF64X2    $0x01, X16, Y17, Y16
+
+skip695:
+	TESTQ           $0x00000004, R10
+	JE              skip696
+	VBROADCASTF64X4 (R11), Z17
+	VINSERTF64X4    $0x01, Y16, Z17, Z16
+
+skip696:
+	VADDPD Z16, Z15, Z15
+
+end693:
+set686:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -6487,14 +9008,33 @@ set284:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    R9, $0x40
-	JL      partial289
+	JL      partial697
 	VMOVUPD Z7, 448(AX)
-	JMP     end290
+	JMP     end698
 
-partial289:
-	VMOVUPD Z7, K1, 448(AX)
+partial697:
+	LEAQ          448(AX), R11
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip699
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end290:
+skip699:
+	TESTQ         $0x00000002, R10
+	JE            skip700
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip700:
+	TESTQ  $0x00000001, R10
+	JE     skip701
+	VMOVSD X0, (R11)
+
+skip701:
+end698:
 	VMOVUPD Z8, (CX)
 	VMOVUPD Z9, 64(CX)
 	VMOVUPD Z10, 128(CX)
@@ -6503,23 +9043,42 @@ end290:
 	VMOVUPD Z13, 320(CX)
 	VMOVUPD Z14, 384(CX)
 	CMPQ    R9, $0x40
-	JL      partial291
+	JL      partial702
 	VMOVUPD Z15, 448(CX)
-	JMP     end292
+	JMP     end703
 
-partial291:
-	VMOVUPD Z15, K1, 448(CX)
+partial702:
+	LEAQ          448(CX), R11
+	VMOVAPD       Z15, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip704
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end292:
+skip704:
+	TESTQ         $0x00000002, R10
+	JE            skip705
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip705:
+	TESTQ  $0x00000001, R10
+	JE     skip706
+	VMOVSD X0, (R11)
+
+skip706:
+end703:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, SI
 	SUBQ $0x40, R9
-	JMP  tile280
+	JMP  tile682
 
-next281:
+next683:
 	CMPQ   R9, $0x18
-	JLE    next294
+	JLE    next708
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -6528,32 +9087,32 @@ next281:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end296
+	JE     end710
 
-rows295:
-	VBROADCASTSD (DX)(R11*8), Z8
-	VBROADCASTSD (BX)(R11*8), Z9
-	VMOVUPD      (R10), Z10
+rows709:
+	VBROADCASTSD (DX)(R12*8), Z8
+	VBROADCASTSD (BX)(R12*8), Z9
+	VMOVUPD      (R11), Z10
 	VFMADD231PD  Z10, Z8, Z0
 	VFMADD231PD  Z10, Z9, Z4
-	VMOVUPD      64(R10), Z10
+	VMOVUPD      64(R11), Z10
 	VFMADD231PD  Z10, Z8, Z1
 	VFMADD231PD  Z10, Z9, Z5
-	VMOVUPD      128(R10), Z10
+	VMOVUPD      128(R11), Z10
 	VFMADD231PD  Z10, Z8, Z2
 	VFMADD231PD  Z10, Z9, Z6
-	VMOVUPD      192(R10), Z10
+	VMOVUPD      192(R11), Z10
 	VFMADD231PD  Z10, Z8, Z3
 	VFMADD231PD  Z10, Z9, Z7
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows295
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows709
 
-end296:
+end710:
 	VBROADCASTSD w+72(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -6564,95 +9123,177 @@ end296:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+80(FP), $0x00
-	JE           set297
+	JE           set711
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         R9, $0x20
-	JL           partial298
+	JL           partial712
 	VADDPD       192(AX), Z3, Z3
-	JMP          end299
+	JMP          end713
 
-partial298:
-	VMOVUPD.Z 192(AX), K1, Z8
-	VADDPD    Z8, Z3, Z3
+partial712:
+	LEAQ   192(AX), R11
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R10
+	JE     skip714
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X8
 
-end299:
+skip714:
+	TESTQ           $0x00000002, R10
+	JE              skip715
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip715:
+	TESTQ           $0x00000004, R10
+	JE              skip716
+	VBROADCASTF64X4 (R11), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip716:
+	VADDPD Z8, Z3, Z3
+
+end713:
 	VADDPD (CX), Z4, Z4
 	VADDPD 64(CX), Z5, Z5
 	VADDPD 128(CX), Z6, Z6
 	CMPQ   R9, $0x20
-	JL     partial300
+	JL     partial717
 	VADDPD 192(CX), Z7, Z7
-	JMP    end301
+	JMP    end718
 
-partial300:
-	VMOVUPD.Z 192(CX), K1, Z8
-	VADDPD    Z8, Z7, Z7
+partial717:
+	LEAQ   192(CX), R11
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R10
+	JE     skip719
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X8
 
-end301:
-set297:
+skip719:
+	TESTQ           $0x00000002, R10
+	JE              skip720
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip720:
+	TESTQ           $0x00000004, R10
+	JE              skip721
+	VBROADCASTF64X4 (R11), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip721:
+	VADDPD Z8, Z7, Z7
+
+end718:
+set711:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    R9, $0x20
-	JL      partial302
+	JL      partial722
 	VMOVUPD Z3, 192(AX)
-	JMP     end303
+	JMP     end723
 
-partial302:
-	VMOVUPD Z3, K1, 192(AX)
+partial722:
+	LEAQ          192(AX), R11
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip724
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end303:
+skip724:
+	TESTQ         $0x00000002, R10
+	JE            skip725
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip725:
+	TESTQ  $0x00000001, R10
+	JE     skip726
+	VMOVSD X0, (R11)
+
+skip726:
+end723:
 	VMOVUPD Z4, (CX)
 	VMOVUPD Z5, 64(CX)
 	VMOVUPD Z6, 128(CX)
 	CMPQ    R9, $0x20
-	JL      partial304
+	JL      partial727
 	VMOVUPD Z7, 192(CX)
-	JMP     end305
+	JMP     end728
 
-partial304:
-	VMOVUPD Z7, K1, 192(CX)
+partial727:
+	LEAQ          192(CX), R11
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip729
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end305:
+skip729:
+	TESTQ         $0x00000002, R10
+	JE            skip730
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip730:
+	TESTQ  $0x00000001, R10
+	JE     skip731
+	VMOVSD X0, (R11)
+
+skip731:
+end728:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, R9
 
-next294:
+next708:
 	CMPQ   R9, $0x10
-	JLE    next307
+	JLE    next733
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	VXORPD Z4, Z4, Z4
 	VXORPD Z5, Z5, Z5
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end309
+	JE     end735
 
-rows308:
-	VBROADCASTSD (DX)(R11*8), Z6
-	VBROADCASTSD (BX)(R11*8), Z7
-	VMOVUPD      (R10), Z8
+rows734:
+	VBROADCASTSD (DX)(R12*8), Z6
+	VBROADCASTSD (BX)(R12*8), Z7
+	VMOVUPD      (R11), Z8
 	VFMADD231PD  Z8, Z6, Z0
 	VFMADD231PD  Z8, Z7, Z3
-	VMOVUPD      64(R10), Z8
+	VMOVUPD      64(R11), Z8
 	VFMADD231PD  Z8, Z6, Z1
 	VFMADD231PD  Z8, Z7, Z4
-	VMOVUPD      128(R10), Z8
+	VMOVUPD      128(R11), Z8
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z5
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows308
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows734
 
-end309:
+end735:
 	VBROADCASTSD w+72(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
@@ -6661,253 +9302,526 @@ end309:
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
 	CMPB         add+80(FP), $0x00
-	JE           set310
+	JE           set736
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         R9, $0x18
-	JL           partial311
+	JL           partial737
 	VADDPD       128(AX), Z2, Z2
-	JMP          end312
+	JMP          end738
 
-partial311:
-	VMOVUPD.Z 128(AX), K1, Z6
-	VADDPD    Z6, Z2, Z2
+partial737:
+	LEAQ   128(AX), R11
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R10
+	JE     skip739
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X6
 
-end312:
+skip739:
+	TESTQ           $0x00000002, R10
+	JE              skip740
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip740:
+	TESTQ           $0x00000004, R10
+	JE              skip741
+	VBROADCASTF64X4 (R11), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip741:
+	VADDPD Z6, Z2, Z2
+
+end738:
 	VADDPD (CX), Z3, Z3
 	VADDPD 64(CX), Z4, Z4
 	CMPQ   R9, $0x18
-	JL     partial313
+	JL     partial742
 	VADDPD 128(CX), Z5, Z5
-	JMP    end314
+	JMP    end743
 
-partial313:
-	VMOVUPD.Z 128(CX), K1, Z6
-	VADDPD    Z6, Z5, Z5
+partial742:
+	LEAQ   128(CX), R11
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R10
+	JE     skip744
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X6
 
-end314:
-set310:
+skip744:
+	TESTQ           $0x00000002, R10
+	JE              skip745
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip745:
+	TESTQ           $0x00000004, R10
+	JE              skip746
+	VBROADCASTF64X4 (R11), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip746:
+	VADDPD Z6, Z5, Z5
+
+end743:
+set736:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    R9, $0x18
-	JL      partial315
+	JL      partial747
 	VMOVUPD Z2, 128(AX)
-	JMP     end316
+	JMP     end748
 
-partial315:
-	VMOVUPD Z2, K1, 128(AX)
+partial747:
+	LEAQ          128(AX), R11
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip749
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end316:
+skip749:
+	TESTQ         $0x00000002, R10
+	JE            skip750
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip750:
+	TESTQ  $0x00000001, R10
+	JE     skip751
+	VMOVSD X0, (R11)
+
+skip751:
+end748:
 	VMOVUPD Z3, (CX)
 	VMOVUPD Z4, 64(CX)
 	CMPQ    R9, $0x18
-	JL      partial317
+	JL      partial752
 	VMOVUPD Z5, 128(CX)
-	JMP     end318
+	JMP     end753
 
-partial317:
-	VMOVUPD Z5, K1, 128(CX)
+partial752:
+	LEAQ          128(CX), R11
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip754
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end318:
+skip754:
+	TESTQ         $0x00000002, R10
+	JE            skip755
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip755:
+	TESTQ  $0x00000001, R10
+	JE     skip756
+	VMOVSD X0, (R11)
+
+skip756:
+end753:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
 
-next307:
+next733:
 	CMPQ   R9, $0x08
-	JLE    next320
+	JLE    next758
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end322
+	JE     end760
 
-rows321:
-	VBROADCASTSD (DX)(R11*8), Z4
-	VBROADCASTSD (BX)(R11*8), Z5
-	VMOVUPD      (R10), Z6
+rows759:
+	VBROADCASTSD (DX)(R12*8), Z4
+	VBROADCASTSD (BX)(R12*8), Z5
+	VMOVUPD      (R11), Z6
 	VFMADD231PD  Z6, Z4, Z0
 	VFMADD231PD  Z6, Z5, Z2
-	VMOVUPD      64(R10), Z6
+	VMOVUPD      64(R11), Z6
 	VFMADD231PD  Z6, Z4, Z1
 	VFMADD231PD  Z6, Z5, Z3
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows321
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows759
 
-end322:
+end760:
 	VBROADCASTSD w+72(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+80(FP), $0x00
-	JE           set323
+	JE           set761
 	VADDPD       (AX), Z0, Z0
 	CMPQ         R9, $0x10
-	JL           partial324
+	JL           partial762
 	VADDPD       64(AX), Z1, Z1
-	JMP          end325
+	JMP          end763
 
-partial324:
-	VMOVUPD.Z 64(AX), K1, Z4
-	VADDPD    Z4, Z1, Z1
+partial762:
+	LEAQ   64(AX), R11
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R10
+	JE     skip764
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X4
 
-end325:
+skip764:
+	TESTQ           $0x00000002, R10
+	JE              skip765
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip765:
+	TESTQ           $0x00000004, R10
+	JE              skip766
+	VBROADCASTF64X4 (R11), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip766:
+	VADDPD Z4, Z1, Z1
+
+end763:
 	VADDPD (CX), Z2, Z2
 	CMPQ   R9, $0x10
-	JL     partial326
+	JL     partial767
 	VADDPD 64(CX), Z3, Z3
-	JMP    end327
+	JMP    end768
 
-partial326:
-	VMOVUPD.Z 64(CX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+partial767:
+	LEAQ   64(CX), R11
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R10
+	JE     skip769
+	MOVQ   R10, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X4
 
-end327:
-set323:
+skip769:
+	TESTQ           $0x00000002, R10
+	JE              skip770
+	MOVQ            R10, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip770:
+	TESTQ           $0x00000004, R10
+	JE              skip771
+	VBROADCASTF64X4 (R11), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip771:
+	VADDPD Z4, Z3, Z3
+
+end768:
+set761:
 	VMOVUPD Z0, (AX)
 	CMPQ    R9, $0x10
-	JL      partial328
+	JL      partial772
 	VMOVUPD Z1, 64(AX)
-	JMP     end329
+	JMP     end773
 
-partial328:
-	VMOVUPD Z1, K1, 64(AX)
+partial772:
+	LEAQ          64(AX), R11
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip774
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end329:
+skip774:
+	TESTQ         $0x00000002, R10
+	JE            skip775
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip775:
+	TESTQ  $0x00000001, R10
+	JE     skip776
+	VMOVSD X0, (R11)
+
+skip776:
+end773:
 	VMOVUPD Z2, (CX)
 	CMPQ    R9, $0x10
-	JL      partial330
+	JL      partial777
 	VMOVUPD Z3, 64(CX)
-	JMP     end331
+	JMP     end778
 
-partial330:
-	VMOVUPD Z3, K1, 64(CX)
+partial777:
+	LEAQ          64(CX), R11
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip779
+	VMOVUPD       Y0, (R11)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R11
 
-end331:
+skip779:
+	TESTQ         $0x00000002, R10
+	JE            skip780
+	VMOVUPD       X0, (R11)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R11
+
+skip780:
+	TESTQ  $0x00000001, R10
+	JE     skip781
+	VMOVSD X0, (R11)
+
+skip781:
+end778:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, R9
 
-next320:
+next758:
 	CMPQ   R9, $0x00
-	JLE    next333
+	JLE    next783
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	XORQ   R10, R10
+	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end335
+	JE     end785
 
-rows334:
-	VBROADCASTSD (DX)(R10*8), Z2
-	VBROADCASTSD (BX)(R10*8), Z3
+rows784:
+	VBROADCASTSD (DX)(R11*8), Z2
+	VBROADCASTSD (BX)(R11*8), Z3
 	VMOVUPD      (SI), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
 	ADDQ         DI, SI
-	INCQ         R10
-	CMPQ         R10, R8
-	JL           rows334
+	INCQ         R11
+	CMPQ         R11, R8
+	JL           rows784
 
-end335:
+end785:
 	VBROADCASTSD w+72(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+80(FP), $0x00
-	JE           set336
+	JE           set786
 	CMPQ         R9, $0x08
-	JL           partial337
+	JL           partial787
 	VADDPD       (AX), Z0, Z0
-	JMP          end338
+	JMP          end788
 
-partial337:
-	VMOVUPD.Z (AX), K1, Z2
-	VADDPD    Z2, Z0, Z0
+partial787:
+	LEAQ   (AX), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R10
+	JE     skip789
+	MOVQ   R10, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
 
-end338:
+skip789:
+	TESTQ           $0x00000002, R10
+	JE              skip790
+	MOVQ            R10, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip790:
+	TESTQ           $0x00000004, R10
+	JE              skip791
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip791:
+	VADDPD Z2, Z0, Z0
+
+end788:
 	CMPQ   R9, $0x08
-	JL     partial339
+	JL     partial792
 	VADDPD (CX), Z1, Z1
-	JMP    end340
+	JMP    end793
 
-partial339:
-	VMOVUPD.Z (CX), K1, Z2
-	VADDPD    Z2, Z1, Z1
+partial792:
+	LEAQ   (CX), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R10
+	JE     skip794
+	MOVQ   R10, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
 
-end340:
-set336:
+skip794:
+	TESTQ           $0x00000002, R10
+	JE              skip795
+	MOVQ            R10, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip795:
+	TESTQ           $0x00000004, R10
+	JE              skip796
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip796:
+	VADDPD Z2, Z1, Z1
+
+end793:
+set786:
 	CMPQ    R9, $0x08
-	JL      partial341
+	JL      partial797
 	VMOVUPD Z0, (AX)
-	JMP     end342
+	JMP     end798
 
-partial341:
-	VMOVUPD Z0, K1, (AX)
+partial797:
+	LEAQ          (AX), AX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip799
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end342:
+skip799:
+	TESTQ         $0x00000002, R10
+	JE            skip800
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip800:
+	TESTQ  $0x00000001, R10
+	JE     skip801
+	VMOVSD X0, (AX)
+
+skip801:
+end798:
 	CMPQ    R9, $0x08
-	JL      partial343
+	JL      partial802
 	VMOVUPD Z1, (CX)
-	JMP     end344
+	JMP     end803
 
-partial343:
-	VMOVUPD Z1, K1, (CX)
+partial802:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip804
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end344:
+skip804:
+	TESTQ         $0x00000002, R10
+	JE            skip805
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip805:
+	TESTQ  $0x00000001, R10
+	JE     skip806
+	VMOVSD X0, (AX)
+
+skip806:
+end803:
 	SUBQ $0x08, R9
 
-next333:
+next783:
 	MOVQ   rows+56(FP), AX
 	MOVQ   stride+24(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last238
+	JLE    last520
 	MOVQ   AX, rows+56(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+16(FP)
 	ADDQ   $0x00000200, y+32(FP)
 	MOVB   $0x01, add+80(FP)
-	JMP    block237
+	JMP    block519
 
-last238:
-done239:
+last520:
+done521:
 	VZEROUPPER
 	RET
 
 // func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·logisticGradAVX512(SB), $576-65
-	CMPQ              rows+40(FP), $0x01
-	JNE               block345
-	MOVQ              d+48(FP), AX
-	CMPQ              AX, $0x20
-	JG                block345
-	CMPQ              AX, $0x08
-	JG                wider349
-	LEAQ              (AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+8(FP), AX
-	VMOVUPD           (AX), Z0
-	MOVQ              z+32(FP), AX
-	VMOVUPD.Z         (AX), K1, Z1
-	VMULPD            Z1, Z0, Z1
+	CMPQ    rows+40(FP), $0x01
+	JNE     block807
+	MOVQ    d+48(FP), AX
+	CMPQ    AX, $0x20
+	JG      block807
+	CMPQ    AX, $0x08
+	JG      wider811
+	LEAQ    (AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+32(FP), CX
+	CMPQ    AX, $0x08
+	JE      whole812
+	LEAQ    (CX), CX
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, AX
+	JE      skip814
+	MOVQ    AX, DX
+	ANDQ    $0x06, DX
+	VMOVSD  (CX)(DX*8), X1
+
+skip814:
+	TESTQ           $0x00000002, AX
+	JE              skip815
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip815:
+	TESTQ           $0x00000004, AX
+	JE              skip816
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip816:
+	JMP end813
+
+whole812:
+	VMOVUPD (CX), Z1
+
+end813:
+	VMULPD            Z0, Z1, Z1
 	VSHUFF64X2        $0x4e, Z1, Z1, Z2
 	VADDPD            Z2, Z1, Z1
 	VSHUFF64X2        $0xb1, Z1, Z1, Z2
 	VADDPD            Z2, Z1, Z1
 	VPERMILPD         $0x55, Z1, Z2
 	VADDPD            Z2, Z1, Z1
-	MOVQ              y+24(FP), AX
-	VBROADCASTSD      (AX), Z2
+	MOVQ              y+24(FP), CX
+	VBROADCASTSD      (CX), Z2
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z2, Z2
 	VMULPD            Z1, Z2, Z1
 	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z3
@@ -6935,42 +9849,98 @@ TEXT ·logisticGradAVX512(SB), $576-65
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z7, Z3
 	VDIVPD            Z3, Z4, Z4
 	VMULPD            Z4, Z7, Z3
-	VPMOVQ2M          Z1, K2
-	VMOVAPD           Z3, K2, Z4
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z3, K1, Z4
 	VMULPD            Z2, Z4, Z4
 	VBROADCASTSD      w+56(FP), Z1
-	MOVQ              dz+0(FP), AX
+	MOVQ              dz+0(FP), CX
 	VMULPD            Z1, Z4, Z4
 	VMULPD            Z4, Z0, Z0
-	VMOVUPD           Z0, K1, (AX)
-	JMP               done347
+	CMPQ              AX, $0x08
+	JE                whole817
+	LEAQ              (CX), CX
+	VMOVAPD           Z0, Z0
+	TESTQ             $0x00000004, AX
+	JE                skip819
+	VMOVUPD           Y0, (CX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, CX
 
-wider349:
-	CMPQ              AX, $0x10
-	JG                wider350
-	LEAQ              -8(AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+8(FP), AX
-	VMOVUPD           (AX), Z0
-	VMOVUPD           64(AX), Z1
-	MOVQ              z+32(FP), AX
-	VMOVUPD           (AX), Z2
-	VMULPD            Z2, Z0, Z2
-	VMOVUPD.Z         64(AX), K1, Z3
-	VFMADD231PD       Z3, Z1, Z2
-	VSHUFF64X2        $0x4e, Z2, Z2, Z3
-	VADDPD            Z3, Z2, Z2
-	VSHUFF64X2        $0xb1, Z2, Z2, Z3
-	VADDPD            Z3, Z2, Z2
-	VPERMILPD         $0x55, Z2, Z3
-	VADDPD            Z3, Z2, Z2
-	MOVQ              y+24(FP), AX
-	VBROADCASTSD      (AX), Z3
+skip819:
+	TESTQ         $0x00000002, AX
+	JE            skip820
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip820:
+	TESTQ  $0x00000001, AX
+	JE     skip821
+	VMOVSD X0, (CX)
+
+skip821:
+	JMP end818
+
+whole817:
+	VMOVUPD Z0, (CX)
+
+end818:
+	JMP done809
+
+wider811:
+	CMPQ    AX, $0x10
+	JG      wider822
+	LEAQ    -8(AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+32(FP), DX
+	VMOVUPD (DX), Z1
+	VMULPD  Z0, Z1, Z1
+	VMOVUPD 64(CX), Z2
+	MOVQ    z+32(FP), CX
+	CMPQ    AX, $0x08
+	JE      whole823
+	LEAQ    64(CX), CX
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, AX
+	JE      skip825
+	MOVQ    AX, DX
+	ANDQ    $0x06, DX
+	VMOVSD  (CX)(DX*8), X3
+
+skip825:
+	TESTQ           $0x00000002, AX
+	JE              skip826
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip826:
+	TESTQ           $0x00000004, AX
+	JE              skip827
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip827:
+	JMP end824
+
+whole823:
+	VMOVUPD 64(CX), Z3
+
+end824:
+	VFMADD231PD       Z3, Z2, Z1
+	VSHUFF64X2        $0x4e, Z1, Z1, Z3
+	VADDPD            Z3, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z3
+	VADDPD            Z3, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z3
+	VADDPD            Z3, Z1, Z1
+	MOVQ              y+24(FP), CX
+	VBROADCASTSD      (CX), Z3
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z3, Z3
-	VMULPD            Z2, Z3, Z2
-	VORPD.BCST        k8x8000000000000000<>+0(SB), Z2, Z4
+	VMULPD            Z1, Z3, Z1
+	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z4
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z4, Z5
 	VRNDSCALEPD       $0x08, Z5, Z5
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z5, Z4
@@ -6995,47 +9965,104 @@ wider349:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z8, Z4
 	VDIVPD            Z4, Z5, Z5
 	VMULPD            Z5, Z8, Z4
-	VPMOVQ2M          Z2, K2
-	VMOVAPD           Z4, K2, Z5
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z4, K1, Z5
 	VMULPD            Z3, Z5, Z5
-	VBROADCASTSD      w+56(FP), Z2
-	MOVQ              dz+0(FP), AX
-	VMULPD            Z2, Z5, Z5
+	VBROADCASTSD      w+56(FP), Z1
+	MOVQ              dz+0(FP), CX
+	VMULPD            Z1, Z5, Z5
 	VMULPD            Z5, Z0, Z0
-	VMOVUPD           Z0, (AX)
-	VMULPD            Z5, Z1, Z0
-	VMOVUPD           Z0, K1, 64(AX)
-	JMP               done347
+	VMOVUPD           Z0, (CX)
+	VMULPD            Z5, Z2, Z0
+	CMPQ              AX, $0x08
+	JE                whole828
+	LEAQ              64(CX), CX
+	VMOVAPD           Z0, Z0
+	TESTQ             $0x00000004, AX
+	JE                skip830
+	VMOVUPD           Y0, (CX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, CX
 
-wider350:
-	CMPQ              AX, $0x18
-	JG                wider351
-	LEAQ              -16(AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+8(FP), AX
-	VMOVUPD           (AX), Z0
-	VMOVUPD           64(AX), Z1
-	VMOVUPD           128(AX), Z2
-	MOVQ              z+32(FP), AX
-	VMOVUPD           (AX), Z3
-	VMULPD            Z3, Z0, Z3
-	VMOVUPD           64(AX), Z4
-	VFMADD231PD       Z4, Z1, Z3
-	VMOVUPD.Z         128(AX), K1, Z4
-	VFMADD231PD       Z4, Z2, Z3
-	VSHUFF64X2        $0x4e, Z3, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VSHUFF64X2        $0xb1, Z3, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	VPERMILPD         $0x55, Z3, Z4
-	VADDPD            Z4, Z3, Z3
-	MOVQ              y+24(FP), AX
-	VBROADCASTSD      (AX), Z4
+skip830:
+	TESTQ         $0x00000002, AX
+	JE            skip831
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip831:
+	TESTQ  $0x00000001, AX
+	JE     skip832
+	VMOVSD X0, (CX)
+
+skip832:
+	JMP end829
+
+whole828:
+	VMOVUPD Z0, 64(CX)
+
+end829:
+	JMP done809
+
+wider822:
+	CMPQ        AX, $0x18
+	JG          wider833
+	LEAQ        -16(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     64(CX), Z2
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Z3
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD     128(CX), Z3
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x08
+	JE          whole834
+	LEAQ        128(CX), CX
+	VXORPD      Z4, Z4, Z4
+	TESTQ       $0x00000001, AX
+	JE          skip836
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X4
+
+skip836:
+	TESTQ           $0x00000002, AX
+	JE              skip837
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip837:
+	TESTQ           $0x00000004, AX
+	JE              skip838
+	VBROADCASTF64X4 (CX), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip838:
+	JMP end835
+
+whole834:
+	VMOVUPD 128(CX), Z4
+
+end835:
+	VFMADD231PD       Z4, Z3, Z1
+	VSHUFF64X2        $0x4e, Z1, Z1, Z4
+	VADDPD            Z4, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z4
+	VADDPD            Z4, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z4
+	VADDPD            Z4, Z1, Z1
+	MOVQ              y+24(FP), CX
+	VBROADCASTSD      (CX), Z4
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z4, Z4
-	VMULPD            Z3, Z4, Z3
-	VORPD.BCST        k8x8000000000000000<>+0(SB), Z3, Z5
+	VMULPD            Z1, Z4, Z1
+	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z5
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z5, Z6
 	VRNDSCALEPD       $0x08, Z6, Z6
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z6, Z5
@@ -7060,50 +10087,108 @@ wider350:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z9, Z5
 	VDIVPD            Z5, Z6, Z6
 	VMULPD            Z6, Z9, Z5
-	VPMOVQ2M          Z3, K2
-	VMOVAPD           Z5, K2, Z6
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z5, K1, Z6
 	VMULPD            Z4, Z6, Z6
-	VBROADCASTSD      w+56(FP), Z3
-	MOVQ              dz+0(FP), AX
-	VMULPD            Z3, Z6, Z6
+	VBROADCASTSD      w+56(FP), Z1
+	MOVQ              dz+0(FP), CX
+	VMULPD            Z1, Z6, Z6
 	VMULPD            Z6, Z0, Z0
-	VMOVUPD           Z0, (AX)
-	VMULPD            Z6, Z1, Z0
-	VMOVUPD           Z0, 64(AX)
+	VMOVUPD           Z0, (CX)
 	VMULPD            Z6, Z2, Z0
-	VMOVUPD           Z0, K1, 128(AX)
-	JMP               done347
+	VMOVUPD           Z0, 64(CX)
+	VMULPD            Z6, Z3, Z0
+	CMPQ              AX, $0x08
+	JE                whole839
+	LEAQ              128(CX), CX
+	VMOVAPD           Z0, Z0
+	TESTQ             $0x00000004, AX
+	JE                skip841
+	VMOVUPD           Y0, (CX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, CX
 
-wider351:
-	LEAQ              -24(AX), AX
-	MOVQ              $-1, CX
-	BZHIQ             AX, CX, CX
-	KMOVW             CX, K1
-	MOVQ              a+8(FP), AX
-	VMOVUPD           (AX), Z0
-	VMOVUPD           64(AX), Z1
-	VMOVUPD           128(AX), Z2
-	VMOVUPD           192(AX), Z3
-	MOVQ              z+32(FP), AX
-	VMOVUPD           (AX), Z4
-	VMULPD            Z4, Z0, Z4
-	VMOVUPD           64(AX), Z5
-	VFMADD231PD       Z5, Z1, Z4
-	VMOVUPD           128(AX), Z5
-	VFMADD231PD       Z5, Z2, Z4
-	VMOVUPD.Z         192(AX), K1, Z5
-	VFMADD231PD       Z5, Z3, Z4
-	VSHUFF64X2        $0x4e, Z4, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VSHUFF64X2        $0xb1, Z4, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	VPERMILPD         $0x55, Z4, Z5
-	VADDPD            Z5, Z4, Z4
-	MOVQ              y+24(FP), AX
-	VBROADCASTSD      (AX), Z5
+skip841:
+	TESTQ         $0x00000002, AX
+	JE            skip842
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip842:
+	TESTQ  $0x00000001, AX
+	JE     skip843
+	VMOVSD X0, (CX)
+
+skip843:
+	JMP end840
+
+whole839:
+	VMOVUPD Z0, 128(CX)
+
+end840:
+	JMP done809
+
+wider833:
+	LEAQ        -24(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     64(CX), Z2
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Z3
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD     128(CX), Z3
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Z4
+	VFMADD231PD Z4, Z3, Z1
+	VMOVUPD     192(CX), Z4
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x08
+	JE          whole845
+	LEAQ        192(CX), CX
+	VXORPD      Z5, Z5, Z5
+	TESTQ       $0x00000001, AX
+	JE          skip847
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X5
+
+skip847:
+	TESTQ           $0x00000002, AX
+	JE              skip848
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip848:
+	TESTQ           $0x00000004, AX
+	JE              skip849
+	VBROADCASTF64X4 (CX), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip849:
+	JMP end846
+
+whole845:
+	VMOVUPD 192(CX), Z5
+
+end846:
+	VFMADD231PD       Z5, Z4, Z1
+	VSHUFF64X2        $0x4e, Z1, Z1, Z5
+	VADDPD            Z5, Z1, Z1
+	VSHUFF64X2        $0xb1, Z1, Z1, Z5
+	VADDPD            Z5, Z1, Z1
+	VPERMILPD         $0x55, Z1, Z5
+	VADDPD            Z5, Z1, Z1
+	MOVQ              y+24(FP), CX
+	VBROADCASTSD      (CX), Z5
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z5, Z5
-	VMULPD            Z4, Z5, Z4
-	VORPD.BCST        k8x8000000000000000<>+0(SB), Z4, Z6
+	VMULPD            Z1, Z5, Z1
+	VORPD.BCST        k8x8000000000000000<>+0(SB), Z1, Z6
 	VMULPD.BCST       k8x3ff71547652b82fe<>+0(SB), Z6, Z7
 	VRNDSCALEPD       $0x08, Z7, Z7
 	VFNMADD231PD.BCST k8x3fe62e42fee00000<>+0(SB), Z7, Z6
@@ -7128,46 +10213,100 @@ wider351:
 	VADDPD.BCST       k8x3ff0000000000000<>+0(SB), Z10, Z6
 	VDIVPD            Z6, Z7, Z7
 	VMULPD            Z7, Z10, Z6
-	VPMOVQ2M          Z4, K2
-	VMOVAPD           Z6, K2, Z7
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z6, K1, Z7
 	VMULPD            Z5, Z7, Z7
-	VBROADCASTSD      w+56(FP), Z4
-	MOVQ              dz+0(FP), AX
-	VMULPD            Z4, Z7, Z7
+	VBROADCASTSD      w+56(FP), Z1
+	MOVQ              dz+0(FP), CX
+	VMULPD            Z1, Z7, Z7
 	VMULPD            Z7, Z0, Z0
-	VMOVUPD           Z0, (AX)
-	VMULPD            Z7, Z1, Z0
-	VMOVUPD           Z0, 64(AX)
+	VMOVUPD           Z0, (CX)
 	VMULPD            Z7, Z2, Z0
-	VMOVUPD           Z0, 128(AX)
+	VMOVUPD           Z0, 64(CX)
 	VMULPD            Z7, Z3, Z0
-	VMOVUPD           Z0, K1, 192(AX)
-	JMP               done347
+	VMOVUPD           Z0, 128(CX)
+	VMULPD            Z7, Z4, Z0
+	CMPQ              AX, $0x08
+	JE                whole850
+	LEAQ              192(CX), CX
+	VMOVAPD           Z0, Z0
+	TESTQ             $0x00000004, AX
+	JE                skip852
+	VMOVUPD           Y0, (CX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, CX
 
-block345:
-	LEAQ      (SP), AX
-	MOVQ      a+8(FP), CX
-	MOVQ      stride+16(FP), DX
-	SHLQ      $0x03, DX
-	MOVQ      rows+40(FP), BX
-	MOVQ      $0x00000040, SI
-	CMPQ      BX, SI
-	CMOVQGT   SI, BX
-	MOVQ      z+32(FP), SI
-	MOVQ      d+48(FP), DI
-	CMPQ      DI, $0x20
-	JG        many354
-	CMPQ      DI, $0x08
-	JG        wider355
-	LEAQ      (DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD.Z (SI), K1, Z0
+skip852:
+	TESTQ         $0x00000002, AX
+	JE            skip853
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
 
-rows356:
+skip853:
+	TESTQ  $0x00000001, AX
+	JE     skip854
+	VMOVSD X0, (CX)
+
+skip854:
+	JMP end851
+
+whole850:
+	VMOVUPD Z0, 192(CX)
+
+end851:
+	JMP done809
+
+block807:
+	LEAQ    (SP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	SHLQ    $0x03, DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    $0x00000040, SI
+	CMPQ    BX, SI
+	CMOVQGT SI, BX
+	MOVQ    z+32(FP), SI
+	MOVQ    d+48(FP), DI
+	CMPQ    DI, $0x20
+	JG      many856
+	CMPQ    DI, $0x08
+	JG      wider857
+	LEAQ    (DI), DI
+	CMPQ    DI, $0x08
+	JE      whole858
+	LEAQ    (SI), SI
+	VXORPD  Z0, Z0, Z0
+	TESTQ   $0x00000001, DI
+	JE      skip860
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X0
+
+skip860:
+	TESTQ           $0x00000002, DI
+	JE              skip861
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip861:
+	TESTQ           $0x00000004, DI
+	JE              skip862
+	VBROADCASTF64X4 (SI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip862:
+	JMP end859
+
+whole858:
+	VMOVUPD (SI), Z0
+
+end859:
+rows863:
 	SUBQ       $0x08, BX
-	JL         rest357
+	JL         rest864
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -7207,13 +10346,13 @@ rows356:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows356
+	JMP        rows863
 
-rest357:
+rest864:
 	ADDQ       $0x08, BX
-	JE         end359
+	JE         end866
 	CMPQ       BX, $0x01
-	JNE        few358
+	JNE        few865
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -7222,9 +10361,9 @@ rest357:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (AX)
-	JMP        end359
+	JMP        end866
 
-few358:
+few865:
 	XORQ       SI, SI
 	MOVQ       DX, DX
 	VMULPD     (CX), Z0, Z1
@@ -7279,22 +10418,48 @@ few358:
 	VADDPD     Z0, Z2, Z2
 	VMOVUPD    Z2, (AX)
 
-end359:
-	JMP scored353
+end866:
+	JMP scored855
 
-wider355:
-	CMPQ      DI, $0x10
-	JG        wider360
-	LEAQ      -8(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD.Z 64(SI), K1, Z1
+wider857:
+	CMPQ    DI, $0x10
+	JG      wider867
+	LEAQ    -8(DI), DI
+	VMOVUPD (SI), Z0
+	CMPQ    DI, $0x08
+	JE      whole868
+	LEAQ    64(SI), SI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, DI
+	JE      skip870
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X1
 
-rows361:
+skip870:
+	TESTQ           $0x00000002, DI
+	JE              skip871
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip871:
+	TESTQ           $0x00000004, DI
+	JE              skip872
+	VBROADCASTF64X4 (SI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip872:
+	JMP end869
+
+whole868:
+	VMOVUPD 64(SI), Z1
+
+end869:
+rows873:
 	SUBQ        $0x08, BX
-	JL          rest362
+	JL          rest874
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -7342,13 +10507,13 @@ rows361:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows361
+	JMP         rows873
 
-rest362:
+rest874:
 	ADDQ        $0x08, BX
-	JE          end364
+	JE          end876
 	CMPQ        BX, $0x01
-	JNE         few363
+	JNE         few875
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -7358,9 +10523,9 @@ rest362:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end364
+	JMP         end876
 
-few363:
+few875:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z2
@@ -7423,23 +10588,49 @@ few363:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end364:
-	JMP scored353
+end876:
+	JMP scored855
 
-wider360:
-	CMPQ      DI, $0x18
-	JG        wider365
-	LEAQ      -16(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD   64(SI), Z1
-	VMOVUPD.Z 128(SI), K1, Z2
+wider867:
+	CMPQ    DI, $0x18
+	JG      wider877
+	LEAQ    -16(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	CMPQ    DI, $0x08
+	JE      whole878
+	LEAQ    128(SI), SI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, DI
+	JE      skip880
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X2
 
-rows366:
+skip880:
+	TESTQ           $0x00000002, DI
+	JE              skip881
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip881:
+	TESTQ           $0x00000004, DI
+	JE              skip882
+	VBROADCASTF64X4 (SI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip882:
+	JMP end879
+
+whole878:
+	VMOVUPD 128(SI), Z2
+
+end879:
+rows883:
 	SUBQ        $0x08, BX
-	JL          rest367
+	JL          rest884
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -7495,13 +10686,13 @@ rows366:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows366
+	JMP         rows883
 
-rest367:
+rest884:
 	ADDQ        $0x08, BX
-	JE          end369
+	JE          end886
 	CMPQ        BX, $0x01
-	JNE         few368
+	JNE         few885
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -7512,9 +10703,9 @@ rest367:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end369
+	JMP         end886
 
-few368:
+few885:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z3
@@ -7585,22 +10776,48 @@ few368:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end369:
-	JMP scored353
+end886:
+	JMP scored855
 
-wider365:
-	LEAQ      -24(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD   64(SI), Z1
-	VMOVUPD   128(SI), Z2
-	VMOVUPD.Z 192(SI), K1, Z3
+wider877:
+	LEAQ    -24(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	VMOVUPD 128(SI), Z2
+	CMPQ    DI, $0x08
+	JE      whole887
+	LEAQ    192(SI), SI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, DI
+	JE      skip889
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X3
 
-rows370:
+skip889:
+	TESTQ           $0x00000002, DI
+	JE              skip890
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip890:
+	TESTQ           $0x00000004, DI
+	JE              skip891
+	VBROADCASTF64X4 (SI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip891:
+	JMP end888
+
+whole887:
+	VMOVUPD 192(SI), Z3
+
+end888:
+rows892:
 	SUBQ        $0x08, BX
-	JL          rest371
+	JL          rest893
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -7664,13 +10881,13 @@ rows370:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows370
+	JMP         rows892
 
-rest371:
+rest893:
 	ADDQ        $0x08, BX
-	JE          end373
+	JE          end895
 	CMPQ        BX, $0x01
-	JNE         few372
+	JNE         few894
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -7682,9 +10899,9 @@ rest371:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end373
+	JMP         end895
 
-few372:
+few894:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z4
@@ -7763,10 +10980,10 @@ few372:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end373:
-	JMP scored353
+end895:
+	JMP scored855
 
-many354:
+many856:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -7775,9 +10992,9 @@ many354:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows374:
+rows896:
 	SUBQ   $0x08, BX
-	JL     rest375
+	JL     rest897
 	MOVQ   CX, R9
 	LEAQ   (CX)(DX*2), CX
 	ADDQ   DX, CX
@@ -7798,9 +11015,9 @@ rows374:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns378:
+columns900:
 	CMPQ        R12, R8
-	JGE         last379
+	JGE         last901
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -7814,9 +11031,9 @@ columns378:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns378
+	JMP         columns900
 
-last379:
+last901:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -7849,13 +11066,13 @@ last379:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows374
+	JMP         rows896
 
-rest375:
+rest897:
 	ADDQ $0x08, BX
-	JE   end377
+	JE   end899
 
-row376:
+row898:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -7863,9 +11080,9 @@ row376:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one381
+	JL     one903
 
-many380:
+many902:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -7876,22 +11093,22 @@ many380:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many380
+	JGE         many902
 
-one381:
+one903:
 	ADDQ $0x18, R8
-	JL   rest383
+	JL   rest905
 
-top382:
+top904:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top382
+	JGE         top904
 
-rest383:
+rest905:
 	ADDQ        $0x08, R8
-	JE          end384
+	JE          end906
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -7899,7 +11116,7 @@ rest383:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end384:
+end906:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -7913,10 +11130,10 @@ end384:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row376
+	JNE        row898
 
-end377:
-scored353:
+end899:
+scored855:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -7925,9 +11142,9 @@ scored353:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest386
+	JL      rest908
 
-full385:
+full907:
 	VMOVUPD           (AX)(BX*8), Z0
 	VMOVUPD           (CX)(BX*8), Z1
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z1, Z1
@@ -7963,11 +11180,11 @@ full385:
 	VMOVUPD           Z3, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full385
+	JGE               full907
 
-rest386:
+rest908:
 	ADDQ              $0x08, DX
-	JE                end387
+	JE                end909
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -8005,7 +11222,7 @@ rest386:
 	VMULPD            Z1, Z3, Z3
 	VMOVUPD           Z3, (AX)(BX*8)
 
-end387:
+end909:
 	MOVQ    dz+0(FP), AX
 	LEAQ    (SP), CX
 	MOVQ    a+8(FP), DX
@@ -8019,13 +11236,10 @@ end387:
 	LEAQ    -1(DI), R8
 	ANDQ    $0x07, R8
 	INCQ    R8
-	MOVQ    $-1, R9
-	BZHIQ   R8, R9, R9
-	KMOVW   R9, K1
 
-tile388:
+tile910:
 	CMPQ   DI, $0x38
-	JLE    next389
+	JLE    next911
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -8034,27 +11248,27 @@ tile388:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end391
+	JE     end913
 
-rows390:
-	VBROADCASTSD (CX)(R9*8), Z8
-	VFMADD231PD  (R8), Z8, Z0
-	VFMADD231PD  64(R8), Z8, Z1
-	VFMADD231PD  128(R8), Z8, Z2
-	VFMADD231PD  192(R8), Z8, Z3
-	VFMADD231PD  256(R8), Z8, Z4
-	VFMADD231PD  320(R8), Z8, Z5
-	VFMADD231PD  384(R8), Z8, Z6
-	VFMADD231PD  448(R8), Z8, Z7
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows390
+rows912:
+	VBROADCASTSD (CX)(R10*8), Z8
+	VFMADD231PD  (R9), Z8, Z0
+	VFMADD231PD  64(R9), Z8, Z1
+	VFMADD231PD  128(R9), Z8, Z2
+	VFMADD231PD  192(R9), Z8, Z3
+	VFMADD231PD  256(R9), Z8, Z4
+	VFMADD231PD  320(R9), Z8, Z5
+	VFMADD231PD  384(R9), Z8, Z6
+	VFMADD231PD  448(R9), Z8, Z7
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows912
 
-end391:
+end913:
 	VBROADCASTSD w+56(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -8065,7 +11279,7 @@ end391:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+64(FP), $0x00
-	JE           set392
+	JE           set914
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -8074,16 +11288,38 @@ end391:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         DI, $0x40
-	JL           partial393
+	JL           partial915
 	VADDPD       448(AX), Z7, Z7
-	JMP          end394
+	JMP          end916
 
-partial393:
-	VMOVUPD.Z 448(AX), K1, Z8
-	VADDPD    Z8, Z7, Z7
+partial915:
+	LEAQ   448(AX), R9
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R8
+	JE     skip917
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X8
 
-end394:
-set392:
+skip917:
+	TESTQ           $0x00000002, R8
+	JE              skip918
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip918:
+	TESTQ           $0x00000004, R8
+	JE              skip919
+	VBROADCASTF64X4 (R9), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip919:
+	VADDPD Z8, Z7, Z7
+
+end916:
+set914:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -8092,278 +11328,487 @@ set392:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    DI, $0x40
-	JL      partial395
+	JL      partial920
 	VMOVUPD Z7, 448(AX)
-	JMP     end396
+	JMP     end921
 
-partial395:
-	VMOVUPD Z7, K1, 448(AX)
+partial920:
+	LEAQ          448(AX), R9
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip922
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end396:
+skip922:
+	TESTQ         $0x00000002, R8
+	JE            skip923
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip923:
+	TESTQ  $0x00000001, R8
+	JE     skip924
+	VMOVSD X0, (R9)
+
+skip924:
+end921:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, DX
 	SUBQ $0x40, DI
-	JMP  tile388
+	JMP  tile910
 
-next389:
+next911:
 	CMPQ   DI, $0x18
-	JLE    next398
+	JLE    next926
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end400
+	JE     end928
 
-rows399:
-	VBROADCASTSD (CX)(R9*8), Z4
-	VFMADD231PD  (R8), Z4, Z0
-	VFMADD231PD  64(R8), Z4, Z1
-	VFMADD231PD  128(R8), Z4, Z2
-	VFMADD231PD  192(R8), Z4, Z3
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows399
+rows927:
+	VBROADCASTSD (CX)(R10*8), Z4
+	VFMADD231PD  (R9), Z4, Z0
+	VFMADD231PD  64(R9), Z4, Z1
+	VFMADD231PD  128(R9), Z4, Z2
+	VFMADD231PD  192(R9), Z4, Z3
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows927
 
-end400:
+end928:
 	VBROADCASTSD w+56(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set401
+	JE           set929
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         DI, $0x20
-	JL           partial402
+	JL           partial930
 	VADDPD       192(AX), Z3, Z3
-	JMP          end403
+	JMP          end931
 
-partial402:
-	VMOVUPD.Z 192(AX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+partial930:
+	LEAQ   192(AX), R9
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R8
+	JE     skip932
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X4
 
-end403:
-set401:
+skip932:
+	TESTQ           $0x00000002, R8
+	JE              skip933
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip933:
+	TESTQ           $0x00000004, R8
+	JE              skip934
+	VBROADCASTF64X4 (R9), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip934:
+	VADDPD Z4, Z3, Z3
+
+end931:
+set929:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    DI, $0x20
-	JL      partial404
+	JL      partial935
 	VMOVUPD Z3, 192(AX)
-	JMP     end405
+	JMP     end936
 
-partial404:
-	VMOVUPD Z3, K1, 192(AX)
+partial935:
+	LEAQ          192(AX), R9
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip937
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end405:
+skip937:
+	TESTQ         $0x00000002, R8
+	JE            skip938
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip938:
+	TESTQ  $0x00000001, R8
+	JE     skip939
+	VMOVSD X0, (R9)
+
+skip939:
+end936:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, DX
 	SUBQ $0x20, DI
 
-next398:
+next926:
 	CMPQ   DI, $0x10
-	JLE    next407
+	JLE    next941
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end409
+	JE     end943
 
-rows408:
-	VBROADCASTSD (CX)(R9*8), Z3
-	VFMADD231PD  (R8), Z3, Z0
-	VFMADD231PD  64(R8), Z3, Z1
-	VFMADD231PD  128(R8), Z3, Z2
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows408
+rows942:
+	VBROADCASTSD (CX)(R10*8), Z3
+	VFMADD231PD  (R9), Z3, Z0
+	VFMADD231PD  64(R9), Z3, Z1
+	VFMADD231PD  128(R9), Z3, Z2
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows942
 
-end409:
+end943:
 	VBROADCASTSD w+56(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+64(FP), $0x00
-	JE           set410
+	JE           set944
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         DI, $0x18
-	JL           partial411
+	JL           partial945
 	VADDPD       128(AX), Z2, Z2
-	JMP          end412
+	JMP          end946
 
-partial411:
-	VMOVUPD.Z 128(AX), K1, Z3
-	VADDPD    Z3, Z2, Z2
+partial945:
+	LEAQ   128(AX), R9
+	VXORPD Z3, Z3, Z3
+	TESTQ  $0x00000001, R8
+	JE     skip947
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X3
 
-end412:
-set410:
+skip947:
+	TESTQ           $0x00000002, R8
+	JE              skip948
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip948:
+	TESTQ           $0x00000004, R8
+	JE              skip949
+	VBROADCASTF64X4 (R9), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip949:
+	VADDPD Z3, Z2, Z2
+
+end946:
+set944:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    DI, $0x18
-	JL      partial413
+	JL      partial950
 	VMOVUPD Z2, 128(AX)
-	JMP     end414
+	JMP     end951
 
-partial413:
-	VMOVUPD Z2, K1, 128(AX)
+partial950:
+	LEAQ          128(AX), R9
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip952
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end414:
+skip952:
+	TESTQ         $0x00000002, R8
+	JE            skip953
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip953:
+	TESTQ  $0x00000001, R8
+	JE     skip954
+	VMOVSD X0, (R9)
+
+skip954:
+end951:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next407:
+next941:
 	CMPQ   DI, $0x08
-	JLE    next416
+	JLE    next956
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end418
+	JE     end958
 
-rows417:
-	VBROADCASTSD (CX)(R9*8), Z2
-	VFMADD231PD  (R8), Z2, Z0
-	VFMADD231PD  64(R8), Z2, Z1
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows417
+rows957:
+	VBROADCASTSD (CX)(R10*8), Z2
+	VFMADD231PD  (R9), Z2, Z0
+	VFMADD231PD  64(R9), Z2, Z1
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows957
 
-end418:
+end958:
 	VBROADCASTSD w+56(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set419
+	JE           set959
 	VADDPD       (AX), Z0, Z0
 	CMPQ         DI, $0x10
-	JL           partial420
+	JL           partial960
 	VADDPD       64(AX), Z1, Z1
-	JMP          end421
+	JMP          end961
 
-partial420:
-	VMOVUPD.Z 64(AX), K1, Z2
-	VADDPD    Z2, Z1, Z1
+partial960:
+	LEAQ   64(AX), R9
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R8
+	JE     skip962
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X2
 
-end421:
-set419:
+skip962:
+	TESTQ           $0x00000002, R8
+	JE              skip963
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip963:
+	TESTQ           $0x00000004, R8
+	JE              skip964
+	VBROADCASTF64X4 (R9), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip964:
+	VADDPD Z2, Z1, Z1
+
+end961:
+set959:
 	VMOVUPD Z0, (AX)
 	CMPQ    DI, $0x10
-	JL      partial422
+	JL      partial965
 	VMOVUPD Z1, 64(AX)
-	JMP     end423
+	JMP     end966
 
-partial422:
-	VMOVUPD Z1, K1, 64(AX)
+partial965:
+	LEAQ          64(AX), R9
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip967
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end423:
+skip967:
+	TESTQ         $0x00000002, R8
+	JE            skip968
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip968:
+	TESTQ  $0x00000001, R8
+	JE     skip969
+	VMOVSD X0, (R9)
+
+skip969:
+end966:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, DX
 	SUBQ $0x10, DI
 
-next416:
+next956:
 	CMPQ   DI, $0x00
-	JLE    next425
+	JLE    next971
 	VXORPD Z0, Z0, Z0
-	XORQ   R8, R8
+	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end427
+	JE     end973
 
-rows426:
-	VBROADCASTSD (CX)(R8*8), Z1
+rows972:
+	VBROADCASTSD (CX)(R9*8), Z1
 	VFMADD231PD  (DX), Z1, Z0
 	ADDQ         BX, DX
-	INCQ         R8
-	CMPQ         R8, SI
-	JL           rows426
+	INCQ         R9
+	CMPQ         R9, SI
+	JL           rows972
 
-end427:
+end973:
 	VBROADCASTSD w+56(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set428
+	JE           set974
 	CMPQ         DI, $0x08
-	JL           partial429
+	JL           partial975
 	VADDPD       (AX), Z0, Z0
-	JMP          end430
+	JMP          end976
 
-partial429:
-	VMOVUPD.Z (AX), K1, Z1
-	VADDPD    Z1, Z0, Z0
+partial975:
+	LEAQ   (AX), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip977
+	MOVQ   R8, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
 
-end430:
-set428:
+skip977:
+	TESTQ           $0x00000002, R8
+	JE              skip978
+	MOVQ            R8, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip978:
+	TESTQ           $0x00000004, R8
+	JE              skip979
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip979:
+	VADDPD Z1, Z0, Z0
+
+end976:
+set974:
 	CMPQ    DI, $0x08
-	JL      partial431
+	JL      partial980
 	VMOVUPD Z0, (AX)
-	JMP     end432
+	JMP     end981
 
-partial431:
-	VMOVUPD Z0, K1, (AX)
+partial980:
+	LEAQ          (AX), AX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip982
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end432:
+skip982:
+	TESTQ         $0x00000002, R8
+	JE            skip983
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip983:
+	TESTQ  $0x00000001, R8
+	JE     skip984
+	VMOVSD X0, (AX)
+
+skip984:
+end981:
 	SUBQ $0x08, DI
 
-next425:
+next971:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last346
+	JLE    last808
 	MOVQ   AX, rows+40(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+8(FP)
 	ADDQ   $0x00000200, y+24(FP)
 	MOVB   $0x01, add+64(FP)
-	JMP    block345
+	JMP    block807
 
-last346:
-done347:
+last808:
+done809:
 	VZEROUPPER
 	RET
 
 // func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, SSE2
 TEXT ·logisticValueGradAVX512(SB), $640-80
 	VXORPD  Z0, Z0, Z0
 	VMOVUPD Z0, 576(SP)
 
-block433:
-	LEAQ      (SP), AX
-	MOVQ      a+8(FP), CX
-	MOVQ      stride+16(FP), DX
-	SHLQ      $0x03, DX
-	MOVQ      rows+40(FP), BX
-	MOVQ      $0x00000040, SI
-	CMPQ      BX, SI
-	CMOVQGT   SI, BX
-	MOVQ      z+32(FP), SI
-	MOVQ      d+48(FP), DI
-	CMPQ      DI, $0x20
-	JG        many438
-	CMPQ      DI, $0x08
-	JG        wider439
-	LEAQ      (DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD.Z (SI), K1, Z0
+block985:
+	LEAQ    (SP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	SHLQ    $0x03, DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    $0x00000040, SI
+	CMPQ    BX, SI
+	CMOVQGT SI, BX
+	MOVQ    z+32(FP), SI
+	MOVQ    d+48(FP), DI
+	CMPQ    DI, $0x20
+	JG      many990
+	CMPQ    DI, $0x08
+	JG      wider991
+	LEAQ    (DI), DI
+	CMPQ    DI, $0x08
+	JE      whole992
+	LEAQ    (SI), SI
+	VXORPD  Z0, Z0, Z0
+	TESTQ   $0x00000001, DI
+	JE      skip994
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X0
 
-rows440:
+skip994:
+	TESTQ           $0x00000002, DI
+	JE              skip995
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip995:
+	TESTQ           $0x00000004, DI
+	JE              skip996
+	VBROADCASTF64X4 (SI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip996:
+	JMP end993
+
+whole992:
+	VMOVUPD (SI), Z0
+
+end993:
+rows997:
 	SUBQ       $0x08, BX
-	JL         rest441
+	JL         rest998
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -8403,13 +11848,13 @@ rows440:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows440
+	JMP        rows997
 
-rest441:
+rest998:
 	ADDQ       $0x08, BX
-	JE         end443
+	JE         end1000
 	CMPQ       BX, $0x01
-	JNE        few442
+	JNE        few999
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -8418,9 +11863,9 @@ rest441:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (AX)
-	JMP        end443
+	JMP        end1000
 
-few442:
+few999:
 	XORQ       SI, SI
 	MOVQ       DX, DX
 	VMULPD     (CX), Z0, Z1
@@ -8475,22 +11920,48 @@ few442:
 	VADDPD     Z0, Z2, Z2
 	VMOVUPD    Z2, (AX)
 
-end443:
-	JMP scored437
+end1000:
+	JMP scored989
 
-wider439:
-	CMPQ      DI, $0x10
-	JG        wider444
-	LEAQ      -8(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD.Z 64(SI), K1, Z1
+wider991:
+	CMPQ    DI, $0x10
+	JG      wider1001
+	LEAQ    -8(DI), DI
+	VMOVUPD (SI), Z0
+	CMPQ    DI, $0x08
+	JE      whole1002
+	LEAQ    64(SI), SI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, DI
+	JE      skip1004
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X1
 
-rows445:
+skip1004:
+	TESTQ           $0x00000002, DI
+	JE              skip1005
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1005:
+	TESTQ           $0x00000004, DI
+	JE              skip1006
+	VBROADCASTF64X4 (SI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1006:
+	JMP end1003
+
+whole1002:
+	VMOVUPD 64(SI), Z1
+
+end1003:
+rows1007:
 	SUBQ        $0x08, BX
-	JL          rest446
+	JL          rest1008
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -8538,13 +12009,13 @@ rows445:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows445
+	JMP         rows1007
 
-rest446:
+rest1008:
 	ADDQ        $0x08, BX
-	JE          end448
+	JE          end1010
 	CMPQ        BX, $0x01
-	JNE         few447
+	JNE         few1009
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -8554,9 +12025,9 @@ rest446:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end448
+	JMP         end1010
 
-few447:
+few1009:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z2
@@ -8619,23 +12090,49 @@ few447:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end448:
-	JMP scored437
+end1010:
+	JMP scored989
 
-wider444:
-	CMPQ      DI, $0x18
-	JG        wider449
-	LEAQ      -16(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD   64(SI), Z1
-	VMOVUPD.Z 128(SI), K1, Z2
+wider1001:
+	CMPQ    DI, $0x18
+	JG      wider1011
+	LEAQ    -16(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	CMPQ    DI, $0x08
+	JE      whole1012
+	LEAQ    128(SI), SI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, DI
+	JE      skip1014
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X2
 
-rows450:
+skip1014:
+	TESTQ           $0x00000002, DI
+	JE              skip1015
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1015:
+	TESTQ           $0x00000004, DI
+	JE              skip1016
+	VBROADCASTF64X4 (SI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1016:
+	JMP end1013
+
+whole1012:
+	VMOVUPD 128(SI), Z2
+
+end1013:
+rows1017:
 	SUBQ        $0x08, BX
-	JL          rest451
+	JL          rest1018
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -8691,13 +12188,13 @@ rows450:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows450
+	JMP         rows1017
 
-rest451:
+rest1018:
 	ADDQ        $0x08, BX
-	JE          end453
+	JE          end1020
 	CMPQ        BX, $0x01
-	JNE         few452
+	JNE         few1019
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -8708,9 +12205,9 @@ rest451:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end453
+	JMP         end1020
 
-few452:
+few1019:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z3
@@ -8781,22 +12278,48 @@ few452:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end453:
-	JMP scored437
+end1020:
+	JMP scored989
 
-wider449:
-	LEAQ      -24(DI), DI
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPD   (SI), Z0
-	VMOVUPD   64(SI), Z1
-	VMOVUPD   128(SI), Z2
-	VMOVUPD.Z 192(SI), K1, Z3
+wider1011:
+	LEAQ    -24(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	VMOVUPD 128(SI), Z2
+	CMPQ    DI, $0x08
+	JE      whole1021
+	LEAQ    192(SI), SI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, DI
+	JE      skip1023
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X3
 
-rows454:
+skip1023:
+	TESTQ           $0x00000002, DI
+	JE              skip1024
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1024:
+	TESTQ           $0x00000004, DI
+	JE              skip1025
+	VBROADCASTF64X4 (SI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1025:
+	JMP end1022
+
+whole1021:
+	VMOVUPD 192(SI), Z3
+
+end1022:
+rows1026:
 	SUBQ        $0x08, BX
-	JL          rest455
+	JL          rest1027
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -8860,13 +12383,13 @@ rows454:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows454
+	JMP         rows1026
 
-rest455:
+rest1027:
 	ADDQ        $0x08, BX
-	JE          end457
+	JE          end1029
 	CMPQ        BX, $0x01
-	JNE         few456
+	JNE         few1028
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -8878,9 +12401,9 @@ rest455:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end457
+	JMP         end1029
 
-few456:
+few1028:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z4
@@ -8959,10 +12482,10 @@ few456:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end457:
-	JMP scored437
+end1029:
+	JMP scored989
 
-many438:
+many990:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -8971,9 +12494,9 @@ many438:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows458:
+rows1030:
 	SUBQ   $0x08, BX
-	JL     rest459
+	JL     rest1031
 	MOVQ   CX, R9
 	LEAQ   (CX)(DX*2), CX
 	ADDQ   DX, CX
@@ -8994,9 +12517,9 @@ rows458:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns462:
+columns1034:
 	CMPQ        R12, R8
-	JGE         last463
+	JGE         last1035
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -9010,9 +12533,9 @@ columns462:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns462
+	JMP         columns1034
 
-last463:
+last1035:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -9045,13 +12568,13 @@ last463:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows458
+	JMP         rows1030
 
-rest459:
+rest1031:
 	ADDQ $0x08, BX
-	JE   end461
+	JE   end1033
 
-row460:
+row1032:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -9059,9 +12582,9 @@ row460:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one465
+	JL     one1037
 
-many464:
+many1036:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -9072,22 +12595,22 @@ many464:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many464
+	JGE         many1036
 
-one465:
+one1037:
 	ADDQ $0x18, R8
-	JL   rest467
+	JL   rest1039
 
-top466:
+top1038:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top466
+	JGE         top1038
 
-rest467:
+rest1039:
 	ADDQ        $0x08, R8
-	JE          end468
+	JE          end1040
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -9095,7 +12618,7 @@ rest467:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end468:
+end1040:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -9109,10 +12632,10 @@ end468:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row460
+	JNE        row1032
 
-end461:
-scored437:
+end1033:
+scored989:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Z0
 	MOVQ    y+24(FP), CX
@@ -9122,9 +12645,9 @@ scored437:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest470
+	JL      rest1042
 
-full469:
+full1041:
 	VMOVUPD           (AX)(BX*8), Z1
 	VMOVUPD           (CX)(BX*8), Z2
 	VXORPD.BCST       k8x8000000000000000<>+0(SB), Z2, Z2
@@ -9192,11 +12715,11 @@ full469:
 	VMOVUPD           Z5, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full469
+	JGE               full1041
 
-rest470:
+rest1042:
 	ADDQ              $0x08, DX
-	JE                end471
+	JE                end1043
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -9267,10 +12790,10 @@ rest470:
 	VADDPD            Z10, Z0, Z0
 	VMOVUPD           Z5, (AX)(BX*8)
 
-end471:
+end1043:
 	VMOVUPD Z0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip436
+	JE      skip988
 	MOVQ    dz+0(FP), AX
 	LEAQ    (SP), CX
 	MOVQ    a+8(FP), DX
@@ -9284,13 +12807,10 @@ end471:
 	LEAQ    -1(DI), R8
 	ANDQ    $0x07, R8
 	INCQ    R8
-	MOVQ    $-1, R9
-	BZHIQ   R8, R9, R9
-	KMOVW   R9, K1
 
-tile472:
+tile1044:
 	CMPQ   DI, $0x38
-	JLE    next473
+	JLE    next1045
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -9299,27 +12819,27 @@ tile472:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end475
+	JE     end1047
 
-rows474:
-	VBROADCASTSD (CX)(R9*8), Z8
-	VFMADD231PD  (R8), Z8, Z0
-	VFMADD231PD  64(R8), Z8, Z1
-	VFMADD231PD  128(R8), Z8, Z2
-	VFMADD231PD  192(R8), Z8, Z3
-	VFMADD231PD  256(R8), Z8, Z4
-	VFMADD231PD  320(R8), Z8, Z5
-	VFMADD231PD  384(R8), Z8, Z6
-	VFMADD231PD  448(R8), Z8, Z7
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows474
+rows1046:
+	VBROADCASTSD (CX)(R10*8), Z8
+	VFMADD231PD  (R9), Z8, Z0
+	VFMADD231PD  64(R9), Z8, Z1
+	VFMADD231PD  128(R9), Z8, Z2
+	VFMADD231PD  192(R9), Z8, Z3
+	VFMADD231PD  256(R9), Z8, Z4
+	VFMADD231PD  320(R9), Z8, Z5
+	VFMADD231PD  384(R9), Z8, Z6
+	VFMADD231PD  448(R9), Z8, Z7
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows1046
 
-end475:
+end1047:
 	VBROADCASTSD w+56(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -9330,7 +12850,7 @@ end475:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+64(FP), $0x00
-	JE           set476
+	JE           set1048
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -9339,16 +12859,38 @@ end475:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         DI, $0x40
-	JL           partial477
+	JL           partial1049
 	VADDPD       448(AX), Z7, Z7
-	JMP          end478
+	JMP          end1050
 
-partial477:
-	VMOVUPD.Z 448(AX), K1, Z8
-	VADDPD    Z8, Z7, Z7
+partial1049:
+	LEAQ   448(AX), R9
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R8
+	JE     skip1051
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X8
 
-end478:
-set476:
+skip1051:
+	TESTQ           $0x00000002, R8
+	JE              skip1052
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip1052:
+	TESTQ           $0x00000004, R8
+	JE              skip1053
+	VBROADCASTF64X4 (R9), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip1053:
+	VADDPD Z8, Z7, Z7
+
+end1050:
+set1048:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -9357,245 +12899,428 @@ set476:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    DI, $0x40
-	JL      partial479
+	JL      partial1054
 	VMOVUPD Z7, 448(AX)
-	JMP     end480
+	JMP     end1055
 
-partial479:
-	VMOVUPD Z7, K1, 448(AX)
+partial1054:
+	LEAQ          448(AX), R9
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1056
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end480:
+skip1056:
+	TESTQ         $0x00000002, R8
+	JE            skip1057
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1057:
+	TESTQ  $0x00000001, R8
+	JE     skip1058
+	VMOVSD X0, (R9)
+
+skip1058:
+end1055:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, DX
 	SUBQ $0x40, DI
-	JMP  tile472
+	JMP  tile1044
 
-next473:
+next1045:
 	CMPQ   DI, $0x18
-	JLE    next482
+	JLE    next1060
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end484
+	JE     end1062
 
-rows483:
-	VBROADCASTSD (CX)(R9*8), Z4
-	VFMADD231PD  (R8), Z4, Z0
-	VFMADD231PD  64(R8), Z4, Z1
-	VFMADD231PD  128(R8), Z4, Z2
-	VFMADD231PD  192(R8), Z4, Z3
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows483
+rows1061:
+	VBROADCASTSD (CX)(R10*8), Z4
+	VFMADD231PD  (R9), Z4, Z0
+	VFMADD231PD  64(R9), Z4, Z1
+	VFMADD231PD  128(R9), Z4, Z2
+	VFMADD231PD  192(R9), Z4, Z3
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows1061
 
-end484:
+end1062:
 	VBROADCASTSD w+56(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set485
+	JE           set1063
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         DI, $0x20
-	JL           partial486
+	JL           partial1064
 	VADDPD       192(AX), Z3, Z3
-	JMP          end487
+	JMP          end1065
 
-partial486:
-	VMOVUPD.Z 192(AX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+partial1064:
+	LEAQ   192(AX), R9
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R8
+	JE     skip1066
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X4
 
-end487:
-set485:
+skip1066:
+	TESTQ           $0x00000002, R8
+	JE              skip1067
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip1067:
+	TESTQ           $0x00000004, R8
+	JE              skip1068
+	VBROADCASTF64X4 (R9), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip1068:
+	VADDPD Z4, Z3, Z3
+
+end1065:
+set1063:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    DI, $0x20
-	JL      partial488
+	JL      partial1069
 	VMOVUPD Z3, 192(AX)
-	JMP     end489
+	JMP     end1070
 
-partial488:
-	VMOVUPD Z3, K1, 192(AX)
+partial1069:
+	LEAQ          192(AX), R9
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1071
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end489:
+skip1071:
+	TESTQ         $0x00000002, R8
+	JE            skip1072
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1072:
+	TESTQ  $0x00000001, R8
+	JE     skip1073
+	VMOVSD X0, (R9)
+
+skip1073:
+end1070:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, DX
 	SUBQ $0x20, DI
 
-next482:
+next1060:
 	CMPQ   DI, $0x10
-	JLE    next491
+	JLE    next1075
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end493
+	JE     end1077
 
-rows492:
-	VBROADCASTSD (CX)(R9*8), Z3
-	VFMADD231PD  (R8), Z3, Z0
-	VFMADD231PD  64(R8), Z3, Z1
-	VFMADD231PD  128(R8), Z3, Z2
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows492
+rows1076:
+	VBROADCASTSD (CX)(R10*8), Z3
+	VFMADD231PD  (R9), Z3, Z0
+	VFMADD231PD  64(R9), Z3, Z1
+	VFMADD231PD  128(R9), Z3, Z2
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows1076
 
-end493:
+end1077:
 	VBROADCASTSD w+56(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+64(FP), $0x00
-	JE           set494
+	JE           set1078
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         DI, $0x18
-	JL           partial495
+	JL           partial1079
 	VADDPD       128(AX), Z2, Z2
-	JMP          end496
+	JMP          end1080
 
-partial495:
-	VMOVUPD.Z 128(AX), K1, Z3
-	VADDPD    Z3, Z2, Z2
+partial1079:
+	LEAQ   128(AX), R9
+	VXORPD Z3, Z3, Z3
+	TESTQ  $0x00000001, R8
+	JE     skip1081
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X3
 
-end496:
-set494:
+skip1081:
+	TESTQ           $0x00000002, R8
+	JE              skip1082
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1082:
+	TESTQ           $0x00000004, R8
+	JE              skip1083
+	VBROADCASTF64X4 (R9), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1083:
+	VADDPD Z3, Z2, Z2
+
+end1080:
+set1078:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    DI, $0x18
-	JL      partial497
+	JL      partial1084
 	VMOVUPD Z2, 128(AX)
-	JMP     end498
+	JMP     end1085
 
-partial497:
-	VMOVUPD Z2, K1, 128(AX)
+partial1084:
+	LEAQ          128(AX), R9
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1086
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end498:
+skip1086:
+	TESTQ         $0x00000002, R8
+	JE            skip1087
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1087:
+	TESTQ  $0x00000001, R8
+	JE     skip1088
+	VMOVSD X0, (R9)
+
+skip1088:
+end1085:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next491:
+next1075:
 	CMPQ   DI, $0x08
-	JLE    next500
+	JLE    next1090
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end502
+	JE     end1092
 
-rows501:
-	VBROADCASTSD (CX)(R9*8), Z2
-	VFMADD231PD  (R8), Z2, Z0
-	VFMADD231PD  64(R8), Z2, Z1
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows501
+rows1091:
+	VBROADCASTSD (CX)(R10*8), Z2
+	VFMADD231PD  (R9), Z2, Z0
+	VFMADD231PD  64(R9), Z2, Z1
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows1091
 
-end502:
+end1092:
 	VBROADCASTSD w+56(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set503
+	JE           set1093
 	VADDPD       (AX), Z0, Z0
 	CMPQ         DI, $0x10
-	JL           partial504
+	JL           partial1094
 	VADDPD       64(AX), Z1, Z1
-	JMP          end505
+	JMP          end1095
 
-partial504:
-	VMOVUPD.Z 64(AX), K1, Z2
-	VADDPD    Z2, Z1, Z1
+partial1094:
+	LEAQ   64(AX), R9
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R8
+	JE     skip1096
+	MOVQ   R8, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X2
 
-end505:
-set503:
+skip1096:
+	TESTQ           $0x00000002, R8
+	JE              skip1097
+	MOVQ            R8, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1097:
+	TESTQ           $0x00000004, R8
+	JE              skip1098
+	VBROADCASTF64X4 (R9), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1098:
+	VADDPD Z2, Z1, Z1
+
+end1095:
+set1093:
 	VMOVUPD Z0, (AX)
 	CMPQ    DI, $0x10
-	JL      partial506
+	JL      partial1099
 	VMOVUPD Z1, 64(AX)
-	JMP     end507
+	JMP     end1100
 
-partial506:
-	VMOVUPD Z1, K1, 64(AX)
+partial1099:
+	LEAQ          64(AX), R9
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1101
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end507:
+skip1101:
+	TESTQ         $0x00000002, R8
+	JE            skip1102
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1102:
+	TESTQ  $0x00000001, R8
+	JE     skip1103
+	VMOVSD X0, (R9)
+
+skip1103:
+end1100:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, DX
 	SUBQ $0x10, DI
 
-next500:
+next1090:
 	CMPQ   DI, $0x00
-	JLE    next509
+	JLE    next1105
 	VXORPD Z0, Z0, Z0
-	XORQ   R8, R8
+	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end511
+	JE     end1107
 
-rows510:
-	VBROADCASTSD (CX)(R8*8), Z1
+rows1106:
+	VBROADCASTSD (CX)(R9*8), Z1
 	VFMADD231PD  (DX), Z1, Z0
 	ADDQ         BX, DX
-	INCQ         R8
-	CMPQ         R8, SI
-	JL           rows510
+	INCQ         R9
+	CMPQ         R9, SI
+	JL           rows1106
 
-end511:
+end1107:
 	VBROADCASTSD w+56(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set512
+	JE           set1108
 	CMPQ         DI, $0x08
-	JL           partial513
+	JL           partial1109
 	VADDPD       (AX), Z0, Z0
-	JMP          end514
+	JMP          end1110
 
-partial513:
-	VMOVUPD.Z (AX), K1, Z1
-	VADDPD    Z1, Z0, Z0
+partial1109:
+	LEAQ   (AX), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip1111
+	MOVQ   R8, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
 
-end514:
-set512:
+skip1111:
+	TESTQ           $0x00000002, R8
+	JE              skip1112
+	MOVQ            R8, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1112:
+	TESTQ           $0x00000004, R8
+	JE              skip1113
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1113:
+	VADDPD Z1, Z0, Z0
+
+end1110:
+set1108:
 	CMPQ    DI, $0x08
-	JL      partial515
+	JL      partial1114
 	VMOVUPD Z0, (AX)
-	JMP     end516
+	JMP     end1115
 
-partial515:
-	VMOVUPD Z0, K1, (AX)
+partial1114:
+	LEAQ          (AX), AX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1116
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
 
-end516:
+skip1116:
+	TESTQ         $0x00000002, R8
+	JE            skip1117
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1117:
+	TESTQ  $0x00000001, R8
+	JE     skip1118
+	VMOVSD X0, (AX)
+
+skip1118:
+end1115:
 	SUBQ $0x08, DI
 
-next509:
-skip436:
+next1105:
+skip988:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last434
+	JLE    last986
 	MOVQ   AX, rows+40(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+8(FP)
 	ADDQ   $0x00000200, y+24(FP)
 	MOVB   $0x01, add+64(FP)
-	JMP    block433
+	JMP    block985
 
-last434:
+last986:
 	VMOVUPD    576(SP), Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -9620,9 +13345,9 @@ TEXT ·scoresKAVX512(SB), NOSPLIT, $0-65
 	BZHIQ CX, DX, DX
 	KMOVW DX, K1
 
-classes517:
+classes1119:
 	CMPQ k+40(FP), $0x05
-	JL   fewer518
+	JL   fewer1120
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -9633,9 +13358,9 @@ classes517:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows519:
+rows1121:
 	SUBQ   $0x04, BX
-	JL     rest520
+	JL     rest1122
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -9664,9 +13389,9 @@ rows519:
 	VXORPD Z19, Z19, Z19
 	MOVQ   AX, R13
 
-columns521:
+columns1123:
 	SUBQ        $0x08, R13
-	JL          last522
+	JL          last1124
 	VMOVUPD     (R11), Z20
 	VMOVUPD     (R11)(DI*1), Z21
 	VMOVUPD     (R11)(DI*2), Z22
@@ -9700,9 +13425,9 @@ columns521:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x40, R12
-	JMP         columns521
+	JMP         columns1123
 
-last522:
+last1124:
 	VMOVUPD.Z     (R11), K1, Z20
 	VMOVUPD.Z     (R11)(DI*1), K1, Z21
 	VMOVUPD.Z     (R11)(DI*2), K1, Z22
@@ -9751,10 +13476,10 @@ last522:
 	VPERM2F128    $0x31, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set523
+	JE            set1125
 	VADDPD        (R9), Y1, Y1
 
-set523:
+set1125:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -9775,10 +13500,10 @@ set523:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set524
+	JE            set1126
 	VADDPD        (R9), Y1, Y1
 
-set524:
+set1126:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -9799,10 +13524,10 @@ set524:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set525
+	JE            set1127
 	VADDPD        (R9), Y1, Y1
 
-set525:
+set1127:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -9823,10 +13548,10 @@ set525:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set526
+	JE            set1128
 	VADDPD        (R9), Y1, Y1
 
-set526:
+set1128:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z16, Y0
@@ -9847,10 +13572,10 @@ set526:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set527
+	JE            set1129
 	VADDPD        (R9), Y1, Y1
 
-set527:
+set1129:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -9858,14 +13583,14 @@ set527:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows519
+	JMP     rows1121
 
-rest520:
+rest1122:
 	ADDQ $0x04, BX
 
-rows528:
+rows1130:
 	SUBQ   $0x01, BX
-	JL     rest529
+	JL     rest1131
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	LEAQ   (R10)(DI*2), R11
@@ -9877,9 +13602,9 @@ rows528:
 	VXORPD Z4, Z4, Z4
 	MOVQ   AX, R12
 
-columns530:
+columns1132:
 	SUBQ        $0x08, R12
-	JL          last531
+	JL          last1133
 	VMOVUPD     (R10), Z5
 	VMOVUPD     (R10)(DI*1), Z6
 	VMOVUPD     (R10)(DI*2), Z7
@@ -9894,9 +13619,9 @@ columns530:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns530
+	JMP         columns1132
 
-last531:
+last1133:
 	VMOVUPD.Z   (R10), K1, Z5
 	VMOVUPD.Z   (R10)(DI*1), K1, Z6
 	VMOVUPD.Z   (R10)(DI*2), K1, Z7
@@ -9916,10 +13641,10 @@ last531:
 	VPERMILPD   $0x55, Z0, Z5
 	VADDPD      Z5, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set532
+	JE          set1134
 	VADDSD      (R9), X0, X0
 
-set532:
+set1134:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -9929,10 +13654,10 @@ set532:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set533
+	JE         set1135
 	VADDSD     (R9), X1, X1
 
-set533:
+set1135:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z2, Z2, Z0
@@ -9942,10 +13667,10 @@ set533:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set534
+	JE         set1136
 	VADDSD     (R9), X2, X2
 
-set534:
+set1136:
 	VMOVSD     X2, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z3, Z3, Z0
@@ -9955,10 +13680,10 @@ set534:
 	VPERMILPD  $0x55, Z3, Z0
 	VADDPD     Z0, Z3, Z3
 	CMPB       add+64(FP), $0x00
-	JE         set535
+	JE         set1137
 	VADDSD     (R9), X3, X3
 
-set535:
+set1137:
 	VMOVSD     X3, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z4, Z4, Z0
@@ -9968,28 +13693,28 @@ set535:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set536
+	JE         set1138
 	VADDSD     (R9), X4, X4
 
-set536:
+set1138:
 	VMOVSD X4, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows528
+	JMP    rows1130
 
-rest529:
+rest1131:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x05, DI, DI
 	ADDQ   DI, z+24(FP)
 	IMUL3Q $0x05, R8, R8
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x05, k+40(FP)
-	JMP    classes517
+	JMP    classes1119
 
-fewer518:
+fewer1120:
 	CMPQ k+40(FP), $0x04
-	JL   fewer538
+	JL   fewer1140
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -10000,9 +13725,9 @@ fewer518:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows539:
+rows1141:
 	SUBQ   $0x04, BX
-	JL     rest540
+	JL     rest1142
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -10027,9 +13752,9 @@ rows539:
 	VXORPD Z15, Z15, Z15
 	MOVQ   AX, R13
 
-columns541:
+columns1143:
 	SUBQ        $0x08, R13
-	JL          last542
+	JL          last1144
 	VMOVUPD     (R11), Z16
 	VMOVUPD     (R11)(DI*1), Z17
 	VMOVUPD     (R11)(DI*2), Z18
@@ -10058,9 +13783,9 @@ columns541:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x40, R12
-	JMP         columns541
+	JMP         columns1143
 
-last542:
+last1144:
 	VMOVUPD.Z     (R11), K1, Z16
 	VMOVUPD.Z     (R11)(DI*1), K1, Z17
 	VMOVUPD.Z     (R11)(DI*2), K1, Z18
@@ -10104,10 +13829,10 @@ last542:
 	VPERM2F128    $0x31, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set543
+	JE            set1145
 	VADDPD        (R9), Y1, Y1
 
-set543:
+set1145:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -10128,10 +13853,10 @@ set543:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set544
+	JE            set1146
 	VADDPD        (R9), Y1, Y1
 
-set544:
+set1146:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -10152,10 +13877,10 @@ set544:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set545
+	JE            set1147
 	VADDPD        (R9), Y1, Y1
 
-set545:
+set1147:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -10176,10 +13901,10 @@ set545:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set546
+	JE            set1148
 	VADDPD        (R9), Y1, Y1
 
-set546:
+set1148:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -10187,14 +13912,14 @@ set546:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows539
+	JMP     rows1141
 
-rest540:
+rest1142:
 	ADDQ $0x04, BX
 
-rows547:
+rows1149:
 	SUBQ   $0x01, BX
-	JL     rest548
+	JL     rest1150
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	LEAQ   (R10)(DI*2), R11
@@ -10205,9 +13930,9 @@ rows547:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R12
 
-columns549:
+columns1151:
 	SUBQ        $0x08, R12
-	JL          last550
+	JL          last1152
 	VMOVUPD     (R10), Z4
 	VMOVUPD     (R10)(DI*1), Z5
 	VMOVUPD     (R10)(DI*2), Z6
@@ -10220,9 +13945,9 @@ columns549:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns549
+	JMP         columns1151
 
-last550:
+last1152:
 	VMOVUPD.Z   (R10), K1, Z4
 	VMOVUPD.Z   (R10)(DI*1), K1, Z5
 	VMOVUPD.Z   (R10)(DI*2), K1, Z6
@@ -10240,10 +13965,10 @@ last550:
 	VPERMILPD   $0x55, Z0, Z4
 	VADDPD      Z4, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set551
+	JE          set1153
 	VADDSD      (R9), X0, X0
 
-set551:
+set1153:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -10253,10 +13978,10 @@ set551:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set552
+	JE         set1154
 	VADDSD     (R9), X1, X1
 
-set552:
+set1154:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z2, Z2, Z0
@@ -10266,10 +13991,10 @@ set552:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set553
+	JE         set1155
 	VADDSD     (R9), X2, X2
 
-set553:
+set1155:
 	VMOVSD     X2, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z3, Z3, Z0
@@ -10279,17 +14004,17 @@ set553:
 	VPERMILPD  $0x55, Z3, Z0
 	VADDPD     Z0, Z3, Z3
 	CMPB       add+64(FP), $0x00
-	JE         set554
+	JE         set1156
 	VADDSD     (R9), X3, X3
 
-set554:
+set1156:
 	VMOVSD X3, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows547
+	JMP    rows1149
 
-rest548:
+rest1150:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x04, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -10297,9 +14022,9 @@ rest548:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x04, k+40(FP)
 
-fewer538:
+fewer1140:
 	CMPQ k+40(FP), $0x03
-	JL   fewer556
+	JL   fewer1158
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -10310,9 +14035,9 @@ fewer538:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows557:
+rows1159:
 	SUBQ   $0x04, BX
-	JL     rest558
+	JL     rest1160
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -10331,9 +14056,9 @@ rows557:
 	VXORPD Z11, Z11, Z11
 	MOVQ   AX, R12
 
-columns559:
+columns1161:
 	SUBQ        $0x08, R12
-	JL          last560
+	JL          last1162
 	VMOVUPD     (R11), Z12
 	VMOVUPD     (R11)(DI*1), Z13
 	VMOVUPD     (R11)(DI*2), Z14
@@ -10356,9 +14081,9 @@ columns559:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns559
+	JMP         columns1161
 
-last560:
+last1162:
 	VMOVUPD.Z     (R11), K1, Z12
 	VMOVUPD.Z     (R11)(DI*1), K1, Z13
 	VMOVUPD.Z     (R11)(DI*2), K1, Z14
@@ -10397,10 +14122,10 @@ last560:
 	VPERM2F128    $0x31, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set561
+	JE            set1163
 	VADDPD        (R9), Y1, Y1
 
-set561:
+set1163:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -10421,10 +14146,10 @@ set561:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set562
+	JE            set1164
 	VADDPD        (R9), Y1, Y1
 
-set562:
+set1164:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -10445,10 +14170,10 @@ set562:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set563
+	JE            set1165
 	VADDPD        (R9), Y1, Y1
 
-set563:
+set1165:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -10456,14 +14181,14 @@ set563:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows557
+	JMP     rows1159
 
-rest558:
+rest1160:
 	ADDQ $0x04, BX
 
-rows564:
+rows1166:
 	SUBQ   $0x01, BX
-	JL     rest565
+	JL     rest1167
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Z0, Z0, Z0
@@ -10471,9 +14196,9 @@ rows564:
 	VXORPD Z2, Z2, Z2
 	MOVQ   AX, R11
 
-columns566:
+columns1168:
 	SUBQ        $0x08, R11
-	JL          last567
+	JL          last1169
 	VMOVUPD     (R10), Z3
 	VMOVUPD     (R10)(DI*1), Z4
 	VMOVUPD     (R10)(DI*2), Z5
@@ -10483,9 +14208,9 @@ columns566:
 	VFMADD231PD Z5, Z6, Z2
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
-	JMP         columns566
+	JMP         columns1168
 
-last567:
+last1169:
 	VMOVUPD.Z   (R10), K1, Z3
 	VMOVUPD.Z   (R10)(DI*1), K1, Z4
 	VMOVUPD.Z   (R10)(DI*2), K1, Z5
@@ -10501,10 +14226,10 @@ last567:
 	VPERMILPD   $0x55, Z0, Z3
 	VADDPD      Z3, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set568
+	JE          set1170
 	VADDSD      (R9), X0, X0
 
-set568:
+set1170:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -10514,10 +14239,10 @@ set568:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set569
+	JE         set1171
 	VADDSD     (R9), X1, X1
 
-set569:
+set1171:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z2, Z2, Z0
@@ -10527,17 +14252,17 @@ set569:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set570
+	JE         set1172
 	VADDSD     (R9), X2, X2
 
-set570:
+set1172:
 	VMOVSD X2, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows564
+	JMP    rows1166
 
-rest565:
+rest1167:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x03, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -10545,9 +14270,9 @@ rest565:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x03, k+40(FP)
 
-fewer556:
+fewer1158:
 	CMPQ k+40(FP), $0x02
-	JL   fewer572
+	JL   fewer1174
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -10558,9 +14283,9 @@ fewer556:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows573:
+rows1175:
 	SUBQ   $0x04, BX
-	JL     rest574
+	JL     rest1176
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -10575,9 +14300,9 @@ rows573:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R12
 
-columns575:
+columns1177:
 	SUBQ        $0x08, R12
-	JL          last576
+	JL          last1178
 	VMOVUPD     (R11), Z8
 	VMOVUPD     (R11)(DI*1), Z9
 	VMOVUPD     (R9), Z10
@@ -10595,9 +14320,9 @@ columns575:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns575
+	JMP         columns1177
 
-last576:
+last1178:
 	VMOVUPD.Z     (R11), K1, Z8
 	VMOVUPD.Z     (R11)(DI*1), K1, Z9
 	VMOVUPD       (R9), Z10
@@ -10631,10 +14356,10 @@ last576:
 	VPERM2F128    $0x31, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set577
+	JE            set1179
 	VADDPD        (R9), Y1, Y1
 
-set577:
+set1179:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -10655,10 +14380,10 @@ set577:
 	VPERM2F128    $0x31, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set578
+	JE            set1180
 	VADDPD        (R9), Y1, Y1
 
-set578:
+set1180:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -10666,23 +14391,23 @@ set578:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows573
+	JMP     rows1175
 
-rest574:
+rest1176:
 	ADDQ $0x04, BX
 
-rows579:
+rows1181:
 	SUBQ   $0x01, BX
-	JL     rest580
+	JL     rest1182
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   AX, R11
 
-columns581:
+columns1183:
 	SUBQ        $0x08, R11
-	JL          last582
+	JL          last1184
 	VMOVUPD     (R10), Z2
 	VMOVUPD     (R10)(DI*1), Z3
 	VMOVUPD     (R9), Z4
@@ -10690,9 +14415,9 @@ columns581:
 	VFMADD231PD Z3, Z4, Z1
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
-	JMP         columns581
+	JMP         columns1183
 
-last582:
+last1184:
 	VMOVUPD.Z   (R10), K1, Z2
 	VMOVUPD.Z   (R10)(DI*1), K1, Z3
 	VMOVUPD     (R9), Z4
@@ -10706,10 +14431,10 @@ last582:
 	VPERMILPD   $0x55, Z0, Z2
 	VADDPD      Z2, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set583
+	JE          set1185
 	VADDSD      (R9), X0, X0
 
-set583:
+set1185:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -10719,17 +14444,17 @@ set583:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set584
+	JE         set1186
 	VADDSD     (R9), X1, X1
 
-set584:
+set1186:
 	VMOVSD X1, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows579
+	JMP    rows1181
 
-rest580:
+rest1182:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x02, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -10737,9 +14462,9 @@ rest580:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x02, k+40(FP)
 
-fewer572:
+fewer1174:
 	CMPQ k+40(FP), $0x01
-	JL   fewer586
+	JL   fewer1188
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -10750,9 +14475,9 @@ fewer572:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows587:
+rows1189:
 	SUBQ   $0x04, BX
-	JL     rest588
+	JL     rest1190
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -10763,9 +14488,9 @@ rows587:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R12
 
-columns589:
+columns1191:
 	SUBQ        $0x08, R12
-	JL          last590
+	JL          last1192
 	VMOVUPD     (R11), Z4
 	VMOVUPD     (R9), Z5
 	VFMADD231PD Z4, Z5, Z0
@@ -10778,9 +14503,9 @@ columns589:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns589
+	JMP         columns1191
 
-last590:
+last1192:
 	VMOVUPD.Z     (R11), K1, Z4
 	VMOVUPD       (R9), Z5
 	VFMADD231PD   Z4, Z5, Z0
@@ -10809,10 +14534,10 @@ last590:
 	VPERM2F128    $0x31, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set591
+	JE            set1193
 	VADDPD        (R9), Y1, Y1
 
-set591:
+set1193:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -10820,30 +14545,30 @@ set591:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows587
+	JMP     rows1189
 
-rest588:
+rest1190:
 	ADDQ $0x04, BX
 
-rows592:
+rows1194:
 	SUBQ   $0x01, BX
-	JL     rest593
+	JL     rest1195
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Z0, Z0, Z0
 	MOVQ   AX, R11
 
-columns594:
+columns1196:
 	SUBQ        $0x08, R11
-	JL          last595
+	JL          last1197
 	VMOVUPD     (R10), Z1
 	VMOVUPD     (R9), Z2
 	VFMADD231PD Z1, Z2, Z0
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
-	JMP         columns594
+	JMP         columns1196
 
-last595:
+last1197:
 	VMOVUPD.Z   (R10), K1, Z1
 	VMOVUPD     (R9), Z2
 	VFMADD231PD Z1, Z2, Z0
@@ -10855,17 +14580,17 @@ last595:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set596
+	JE          set1198
 	VADDSD      (R9), X0, X0
 
-set596:
+set1198:
 	VMOVSD X0, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows592
+	JMP    rows1194
 
-rest593:
+rest1195:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x01, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -10873,34 +14598,27 @@ rest593:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x01, k+40(FP)
 
-fewer586:
+fewer1188:
 	VZEROUPPER
 	RET
 
 // func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·combineKAVX512(SB), NOSPLIT, $0-65
-	MOVQ  d+40(FP), AX
-	MOVQ  AX, DX
-	LEAQ  -1(AX), CX
-	ANDQ  $-8, CX
-	SUBQ  CX, DX
-	MOVQ  $-1, CX
-	BZHIQ DX, CX, CX
-	KMOVW CX, K1
+	MOVQ d+40(FP), AX
 
-tile597:
+tile1199:
 	CMPQ AX, $0x18
-	JLE  nextTile598
+	JLE  nextTile1200
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes599:
+classes1201:
 	CMPQ   CX, $0x05
-	JL     fewer600
+	JL     fewer1202
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -10929,9 +14647,9 @@ classes599:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end602
+	JE     end1204
 
-rows601:
+rows1203:
 	VMOVUPD      (DI), Z20
 	VMOVUPD      64(DI), Z21
 	VMOVUPD      128(DI), Z22
@@ -10965,42 +14683,88 @@ rows601:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows601
+	JNE          rows1203
 
-end602:
+end1204:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z20
 	VMULPD       Z20, Z0, Z0
 	VMULPD       Z20, Z1, Z1
 	VMULPD       Z20, Z2, Z2
 	VMULPD       Z20, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set603
+	JE           set1205
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial604
+	JL           partial1206
 	VADDPD       192(BX), Z3, Z3
-	JMP          end605
+	JMP          end1207
 
-partial604:
-	VMOVUPD.Z 192(BX), K1, Z21
-	VADDPD    Z21, Z3, Z3
+partial1206:
+	LEAQ   192(BX), DI
+	VXORPD Z21, Z21, Z21
+	TESTQ  $0x00000001, R8
+	JE     skip1208
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X21
 
-end605:
-set603:
+skip1208:
+	TESTQ           $0x00000002, R8
+	JE              skip1209
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y22
+	VINSERTF64X2    $0x01, X21, Y22, Y21
+
+skip1209:
+	TESTQ           $0x00000004, R8
+	JE              skip1210
+	VBROADCASTF64X4 (DI), Z22
+	VINSERTF64X4    $0x01, Y21, Z22, Z21
+
+skip1210:
+	VADDPD Z21, Z3, Z3
+
+end1207:
+set1205:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial606
+	JL      partial1211
 	VMOVUPD Z3, 192(BX)
-	JMP     end607
+	JMP     end1212
 
-partial606:
-	VMOVUPD Z3, K1, 192(BX)
+partial1211:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1213
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end607:
+skip1213:
+	TESTQ         $0x00000002, R8
+	JE            skip1214
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1214:
+	TESTQ  $0x00000001, R8
+	JE     skip1215
+	VMOVSD X0, (DI)
+
+skip1215:
+end1212:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z4, Z4
@@ -11008,33 +14772,74 @@ end607:
 	VMULPD Z20, Z6, Z6
 	VMULPD Z20, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set608
+	JE     set1216
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial609
+	JL     partial1217
 	VADDPD 192(BX), Z7, Z7
-	JMP    end610
+	JMP    end1218
 
-partial609:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1217:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1219
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end610:
-set608:
+skip1219:
+	TESTQ           $0x00000002, R8
+	JE              skip1220
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1220:
+	TESTQ           $0x00000004, R8
+	JE              skip1221
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1221:
+	VADDPD Z0, Z7, Z7
+
+end1218:
+set1216:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial611
+	JL      partial1222
 	VMOVUPD Z7, 192(BX)
-	JMP     end612
+	JMP     end1223
 
-partial611:
-	VMOVUPD Z7, K1, 192(BX)
+partial1222:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1224
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end612:
+skip1224:
+	TESTQ         $0x00000002, R8
+	JE            skip1225
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1225:
+	TESTQ  $0x00000001, R8
+	JE     skip1226
+	VMOVSD X0, (DI)
+
+skip1226:
+end1223:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z8, Z8
@@ -11042,33 +14847,74 @@ end612:
 	VMULPD Z20, Z10, Z10
 	VMULPD Z20, Z11, Z11
 	CMPB   add+64(FP), $0x00
-	JE     set613
+	JE     set1227
 	VADDPD (BX), Z8, Z8
 	VADDPD 64(BX), Z9, Z9
 	VADDPD 128(BX), Z10, Z10
 	CMPQ   AX, $0x20
-	JL     partial614
+	JL     partial1228
 	VADDPD 192(BX), Z11, Z11
-	JMP    end615
+	JMP    end1229
 
-partial614:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z11, Z11
+partial1228:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1230
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end615:
-set613:
+skip1230:
+	TESTQ           $0x00000002, R8
+	JE              skip1231
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1231:
+	TESTQ           $0x00000004, R8
+	JE              skip1232
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1232:
+	VADDPD Z0, Z11, Z11
+
+end1229:
+set1227:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial616
+	JL      partial1233
 	VMOVUPD Z11, 192(BX)
-	JMP     end617
+	JMP     end1234
 
-partial616:
-	VMOVUPD Z11, K1, 192(BX)
+partial1233:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z11, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1235
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end617:
+skip1235:
+	TESTQ         $0x00000002, R8
+	JE            skip1236
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1236:
+	TESTQ  $0x00000001, R8
+	JE     skip1237
+	VMOVSD X0, (DI)
+
+skip1237:
+end1234:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z12, Z12
@@ -11076,33 +14922,74 @@ end617:
 	VMULPD Z20, Z14, Z14
 	VMULPD Z20, Z15, Z15
 	CMPB   add+64(FP), $0x00
-	JE     set618
+	JE     set1238
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	VADDPD 128(BX), Z14, Z14
 	CMPQ   AX, $0x20
-	JL     partial619
+	JL     partial1239
 	VADDPD 192(BX), Z15, Z15
-	JMP    end620
+	JMP    end1240
 
-partial619:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z15, Z15
+partial1239:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1241
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end620:
-set618:
+skip1241:
+	TESTQ           $0x00000002, R8
+	JE              skip1242
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1242:
+	TESTQ           $0x00000004, R8
+	JE              skip1243
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1243:
+	VADDPD Z0, Z15, Z15
+
+end1240:
+set1238:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	VMOVUPD Z14, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial621
+	JL      partial1244
 	VMOVUPD Z15, 192(BX)
-	JMP     end622
+	JMP     end1245
 
-partial621:
-	VMOVUPD Z15, K1, 192(BX)
+partial1244:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z15, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1246
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end622:
+skip1246:
+	TESTQ         $0x00000002, R8
+	JE            skip1247
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1247:
+	TESTQ  $0x00000001, R8
+	JE     skip1248
+	VMOVSD X0, (DI)
+
+skip1248:
+end1245:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z16, Z16
@@ -11110,43 +14997,84 @@ end622:
 	VMULPD Z20, Z18, Z18
 	VMULPD Z20, Z19, Z19
 	CMPB   add+64(FP), $0x00
-	JE     set623
+	JE     set1249
 	VADDPD (BX), Z16, Z16
 	VADDPD 64(BX), Z17, Z17
 	VADDPD 128(BX), Z18, Z18
 	CMPQ   AX, $0x20
-	JL     partial624
+	JL     partial1250
 	VADDPD 192(BX), Z19, Z19
-	JMP    end625
+	JMP    end1251
 
-partial624:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z19, Z19
+partial1250:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1252
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end625:
-set623:
+skip1252:
+	TESTQ           $0x00000002, R8
+	JE              skip1253
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1253:
+	TESTQ           $0x00000004, R8
+	JE              skip1254
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1254:
+	VADDPD Z0, Z19, Z19
+
+end1251:
+set1249:
 	VMOVUPD Z16, (BX)
 	VMOVUPD Z17, 64(BX)
 	VMOVUPD Z18, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial626
+	JL      partial1255
 	VMOVUPD Z19, 192(BX)
-	JMP     end627
+	JMP     end1256
 
-partial626:
-	VMOVUPD Z19, K1, 192(BX)
+partial1255:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z19, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1257
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end627:
+skip1257:
+	TESTQ         $0x00000002, R8
+	JE            skip1258
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1258:
+	TESTQ  $0x00000001, R8
+	JE     skip1259
+	VMOVSD X0, (DI)
+
+skip1259:
+end1256:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes599
+	JMP    classes1201
 
-fewer600:
+fewer1202:
 	CMPQ   CX, $0x04
-	JL     fewer629
+	JL     fewer1261
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11171,9 +15099,9 @@ fewer600:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end631
+	JE     end1263
 
-rows630:
+rows1262:
 	VMOVUPD      (DI), Z16
 	VMOVUPD      64(DI), Z17
 	VMOVUPD      128(DI), Z18
@@ -11202,42 +15130,88 @@ rows630:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows630
+	JNE          rows1262
 
-end631:
+end1263:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	VMULPD       Z16, Z2, Z2
 	VMULPD       Z16, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set632
+	JE           set1264
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial633
+	JL           partial1265
 	VADDPD       192(BX), Z3, Z3
-	JMP          end634
+	JMP          end1266
 
-partial633:
-	VMOVUPD.Z 192(BX), K1, Z17
-	VADDPD    Z17, Z3, Z3
+partial1265:
+	LEAQ   192(BX), DI
+	VXORPD Z17, Z17, Z17
+	TESTQ  $0x00000001, R8
+	JE     skip1267
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X17
 
-end634:
-set632:
+skip1267:
+	TESTQ           $0x00000002, R8
+	JE              skip1268
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y18
+	VINSERTF64X2    $0x01, X17, Y18, Y17
+
+skip1268:
+	TESTQ           $0x00000004, R8
+	JE              skip1269
+	VBROADCASTF64X4 (DI), Z18
+	VINSERTF64X4    $0x01, Y17, Z18, Z17
+
+skip1269:
+	VADDPD Z17, Z3, Z3
+
+end1266:
+set1264:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial635
+	JL      partial1270
 	VMOVUPD Z3, 192(BX)
-	JMP     end636
+	JMP     end1271
 
-partial635:
-	VMOVUPD Z3, K1, 192(BX)
+partial1270:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1272
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end636:
+skip1272:
+	TESTQ         $0x00000002, R8
+	JE            skip1273
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1273:
+	TESTQ  $0x00000001, R8
+	JE     skip1274
+	VMOVSD X0, (DI)
+
+skip1274:
+end1271:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z16, Z4, Z4
@@ -11245,33 +15219,74 @@ end636:
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set637
+	JE     set1275
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial638
+	JL     partial1276
 	VADDPD 192(BX), Z7, Z7
-	JMP    end639
+	JMP    end1277
 
-partial638:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1276:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1278
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end639:
-set637:
+skip1278:
+	TESTQ           $0x00000002, R8
+	JE              skip1279
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1279:
+	TESTQ           $0x00000004, R8
+	JE              skip1280
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1280:
+	VADDPD Z0, Z7, Z7
+
+end1277:
+set1275:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial640
+	JL      partial1281
 	VMOVUPD Z7, 192(BX)
-	JMP     end641
+	JMP     end1282
 
-partial640:
-	VMOVUPD Z7, K1, 192(BX)
+partial1281:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1283
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end641:
+skip1283:
+	TESTQ         $0x00000002, R8
+	JE            skip1284
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1284:
+	TESTQ  $0x00000001, R8
+	JE     skip1285
+	VMOVSD X0, (DI)
+
+skip1285:
+end1282:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z16, Z8, Z8
@@ -11279,33 +15294,74 @@ end641:
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+64(FP), $0x00
-	JE     set642
+	JE     set1286
 	VADDPD (BX), Z8, Z8
 	VADDPD 64(BX), Z9, Z9
 	VADDPD 128(BX), Z10, Z10
 	CMPQ   AX, $0x20
-	JL     partial643
+	JL     partial1287
 	VADDPD 192(BX), Z11, Z11
-	JMP    end644
+	JMP    end1288
 
-partial643:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z11, Z11
+partial1287:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1289
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end644:
-set642:
+skip1289:
+	TESTQ           $0x00000002, R8
+	JE              skip1290
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1290:
+	TESTQ           $0x00000004, R8
+	JE              skip1291
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1291:
+	VADDPD Z0, Z11, Z11
+
+end1288:
+set1286:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial645
+	JL      partial1292
 	VMOVUPD Z11, 192(BX)
-	JMP     end646
+	JMP     end1293
 
-partial645:
-	VMOVUPD Z11, K1, 192(BX)
+partial1292:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z11, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1294
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end646:
+skip1294:
+	TESTQ         $0x00000002, R8
+	JE            skip1295
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1295:
+	TESTQ  $0x00000001, R8
+	JE     skip1296
+	VMOVSD X0, (DI)
+
+skip1296:
+end1293:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z16, Z12, Z12
@@ -11313,42 +15369,83 @@ end646:
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+64(FP), $0x00
-	JE     set647
+	JE     set1297
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	VADDPD 128(BX), Z14, Z14
 	CMPQ   AX, $0x20
-	JL     partial648
+	JL     partial1298
 	VADDPD 192(BX), Z15, Z15
-	JMP    end649
+	JMP    end1299
 
-partial648:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z15, Z15
+partial1298:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1300
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end649:
-set647:
+skip1300:
+	TESTQ           $0x00000002, R8
+	JE              skip1301
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1301:
+	TESTQ           $0x00000004, R8
+	JE              skip1302
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1302:
+	VADDPD Z0, Z15, Z15
+
+end1299:
+set1297:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	VMOVUPD Z14, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial650
+	JL      partial1303
 	VMOVUPD Z15, 192(BX)
-	JMP     end651
+	JMP     end1304
 
-partial650:
-	VMOVUPD Z15, K1, 192(BX)
+partial1303:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z15, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1305
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end651:
+skip1305:
+	TESTQ         $0x00000002, R8
+	JE            skip1306
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1306:
+	TESTQ  $0x00000001, R8
+	JE     skip1307
+	VMOVSD X0, (DI)
+
+skip1307:
+end1304:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
 
-fewer629:
+fewer1261:
 	CMPQ   CX, $0x03
-	JL     fewer653
+	JL     fewer1309
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11367,9 +15464,9 @@ fewer629:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end655
+	JE     end1311
 
-rows654:
+rows1310:
 	VMOVUPD      (DI), Z12
 	VMOVUPD      64(DI), Z13
 	VMOVUPD      128(DI), Z14
@@ -11392,42 +15489,88 @@ rows654:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows654
+	JNE          rows1310
 
-end655:
+end1311:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z12
 	VMULPD       Z12, Z0, Z0
 	VMULPD       Z12, Z1, Z1
 	VMULPD       Z12, Z2, Z2
 	VMULPD       Z12, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set656
+	JE           set1312
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial657
+	JL           partial1313
 	VADDPD       192(BX), Z3, Z3
-	JMP          end658
+	JMP          end1314
 
-partial657:
-	VMOVUPD.Z 192(BX), K1, Z13
-	VADDPD    Z13, Z3, Z3
+partial1313:
+	LEAQ   192(BX), DI
+	VXORPD Z13, Z13, Z13
+	TESTQ  $0x00000001, R8
+	JE     skip1315
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X13
 
-end658:
-set656:
+skip1315:
+	TESTQ           $0x00000002, R8
+	JE              skip1316
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y14
+	VINSERTF64X2    $0x01, X13, Y14, Y13
+
+skip1316:
+	TESTQ           $0x00000004, R8
+	JE              skip1317
+	VBROADCASTF64X4 (DI), Z14
+	VINSERTF64X4    $0x01, Y13, Z14, Z13
+
+skip1317:
+	VADDPD Z13, Z3, Z3
+
+end1314:
+set1312:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial659
+	JL      partial1318
 	VMOVUPD Z3, 192(BX)
-	JMP     end660
+	JMP     end1319
 
-partial659:
-	VMOVUPD Z3, K1, 192(BX)
+partial1318:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1320
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end660:
+skip1320:
+	TESTQ         $0x00000002, R8
+	JE            skip1321
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1321:
+	TESTQ  $0x00000001, R8
+	JE     skip1322
+	VMOVSD X0, (DI)
+
+skip1322:
+end1319:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z12, Z4, Z4
@@ -11435,33 +15578,74 @@ end660:
 	VMULPD Z12, Z6, Z6
 	VMULPD Z12, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set661
+	JE     set1323
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial662
+	JL     partial1324
 	VADDPD 192(BX), Z7, Z7
-	JMP    end663
+	JMP    end1325
 
-partial662:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1324:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1326
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end663:
-set661:
+skip1326:
+	TESTQ           $0x00000002, R8
+	JE              skip1327
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1327:
+	TESTQ           $0x00000004, R8
+	JE              skip1328
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1328:
+	VADDPD Z0, Z7, Z7
+
+end1325:
+set1323:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial664
+	JL      partial1329
 	VMOVUPD Z7, 192(BX)
-	JMP     end665
+	JMP     end1330
 
-partial664:
-	VMOVUPD Z7, K1, 192(BX)
+partial1329:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1331
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end665:
+skip1331:
+	TESTQ         $0x00000002, R8
+	JE            skip1332
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1332:
+	TESTQ  $0x00000001, R8
+	JE     skip1333
+	VMOVSD X0, (DI)
+
+skip1333:
+end1330:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z12, Z8, Z8
@@ -11469,42 +15653,83 @@ end665:
 	VMULPD Z12, Z10, Z10
 	VMULPD Z12, Z11, Z11
 	CMPB   add+64(FP), $0x00
-	JE     set666
+	JE     set1334
 	VADDPD (BX), Z8, Z8
 	VADDPD 64(BX), Z9, Z9
 	VADDPD 128(BX), Z10, Z10
 	CMPQ   AX, $0x20
-	JL     partial667
+	JL     partial1335
 	VADDPD 192(BX), Z11, Z11
-	JMP    end668
+	JMP    end1336
 
-partial667:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z11, Z11
+partial1335:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1337
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end668:
-set666:
+skip1337:
+	TESTQ           $0x00000002, R8
+	JE              skip1338
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1338:
+	TESTQ           $0x00000004, R8
+	JE              skip1339
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1339:
+	VADDPD Z0, Z11, Z11
+
+end1336:
+set1334:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial669
+	JL      partial1340
 	VMOVUPD Z11, 192(BX)
-	JMP     end670
+	JMP     end1341
 
-partial669:
-	VMOVUPD Z11, K1, 192(BX)
+partial1340:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z11, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1342
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end670:
+skip1342:
+	TESTQ         $0x00000002, R8
+	JE            skip1343
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1343:
+	TESTQ  $0x00000001, R8
+	JE     skip1344
+	VMOVSD X0, (DI)
+
+skip1344:
+end1341:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer653:
+fewer1309:
 	CMPQ   CX, $0x02
-	JL     fewer672
+	JL     fewer1346
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11519,9 +15744,9 @@ fewer653:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end674
+	JE     end1348
 
-rows673:
+rows1347:
 	VMOVUPD      (DI), Z8
 	VMOVUPD      64(DI), Z9
 	VMOVUPD      128(DI), Z10
@@ -11539,42 +15764,88 @@ rows673:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows673
+	JNE          rows1347
 
-end674:
+end1348:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	VMULPD       Z8, Z2, Z2
 	VMULPD       Z8, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set675
+	JE           set1349
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial676
+	JL           partial1350
 	VADDPD       192(BX), Z3, Z3
-	JMP          end677
+	JMP          end1351
 
-partial676:
-	VMOVUPD.Z 192(BX), K1, Z9
-	VADDPD    Z9, Z3, Z3
+partial1350:
+	LEAQ   192(BX), DI
+	VXORPD Z9, Z9, Z9
+	TESTQ  $0x00000001, R8
+	JE     skip1352
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X9
 
-end677:
-set675:
+skip1352:
+	TESTQ           $0x00000002, R8
+	JE              skip1353
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y10
+	VINSERTF64X2    $0x01, X9, Y10, Y9
+
+skip1353:
+	TESTQ           $0x00000004, R8
+	JE              skip1354
+	VBROADCASTF64X4 (DI), Z10
+	VINSERTF64X4    $0x01, Y9, Z10, Z9
+
+skip1354:
+	VADDPD Z9, Z3, Z3
+
+end1351:
+set1349:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial678
+	JL      partial1355
 	VMOVUPD Z3, 192(BX)
-	JMP     end679
+	JMP     end1356
 
-partial678:
-	VMOVUPD Z3, K1, 192(BX)
+partial1355:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1357
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end679:
+skip1357:
+	TESTQ         $0x00000002, R8
+	JE            skip1358
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1358:
+	TESTQ  $0x00000001, R8
+	JE     skip1359
+	VMOVSD X0, (DI)
+
+skip1359:
+end1356:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z4, Z4
@@ -11582,42 +15853,83 @@ end679:
 	VMULPD Z8, Z6, Z6
 	VMULPD Z8, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set680
+	JE     set1360
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial681
+	JL     partial1361
 	VADDPD 192(BX), Z7, Z7
-	JMP    end682
+	JMP    end1362
 
-partial681:
-	VMOVUPD.Z 192(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1361:
+	LEAQ   192(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1363
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end682:
-set680:
+skip1363:
+	TESTQ           $0x00000002, R8
+	JE              skip1364
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1364:
+	TESTQ           $0x00000004, R8
+	JE              skip1365
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1365:
+	VADDPD Z0, Z7, Z7
+
+end1362:
+set1360:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial683
+	JL      partial1366
 	VMOVUPD Z7, 192(BX)
-	JMP     end684
+	JMP     end1367
 
-partial683:
-	VMOVUPD Z7, K1, 192(BX)
+partial1366:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1368
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end684:
+skip1368:
+	TESTQ         $0x00000002, R8
+	JE            skip1369
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1369:
+	TESTQ  $0x00000001, R8
+	JE     skip1370
+	VMOVSD X0, (DI)
+
+skip1370:
+end1367:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer672:
+fewer1346:
 	CMPQ   CX, $0x01
-	JL     fewer686
+	JL     fewer1372
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11628,9 +15940,9 @@ fewer672:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end688
+	JE     end1374
 
-rows687:
+rows1373:
 	VMOVUPD      (DI), Z4
 	VMOVUPD      64(DI), Z5
 	VMOVUPD      128(DI), Z6
@@ -11643,66 +15955,112 @@ rows687:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows687
+	JNE          rows1373
 
-end688:
+end1374:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set689
+	JE           set1375
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial690
+	JL           partial1376
 	VADDPD       192(BX), Z3, Z3
-	JMP          end691
+	JMP          end1377
 
-partial690:
-	VMOVUPD.Z 192(BX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+partial1376:
+	LEAQ   192(BX), DI
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R8
+	JE     skip1378
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X4
 
-end691:
-set689:
+skip1378:
+	TESTQ           $0x00000002, R8
+	JE              skip1379
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip1379:
+	TESTQ           $0x00000004, R8
+	JE              skip1380
+	VBROADCASTF64X4 (DI), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip1380:
+	VADDPD Z4, Z3, Z3
+
+end1377:
+set1375:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial692
+	JL      partial1381
 	VMOVUPD Z3, 192(BX)
-	JMP     end693
+	JMP     end1382
 
-partial692:
-	VMOVUPD Z3, K1, 192(BX)
+partial1381:
+	LEAQ          192(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1383
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end693:
+skip1383:
+	TESTQ         $0x00000002, R8
+	JE            skip1384
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1384:
+	TESTQ  $0x00000001, R8
+	JE     skip1385
+	VMOVSD X0, (DI)
+
+skip1385:
+end1382:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer686:
+fewer1372:
 	ADDQ $0x00000100, a+8(FP)
 	ADDQ $0x00000100, dz+0(FP)
 	SUBQ $0x20, AX
-	JMP  tile597
+	JMP  tile1199
 
-nextTile598:
+nextTile1200:
 	CMPQ AX, $0x08
-	JLE  nextTile695
+	JLE  nextTile1387
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes696:
+classes1388:
 	CMPQ   CX, $0x05
-	JL     fewer697
+	JL     fewer1389
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11721,9 +16079,9 @@ classes696:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end699
+	JE     end1391
 
-rows698:
+rows1390:
 	VMOVUPD      (DI), Z10
 	VMOVUPD      64(DI), Z11
 	VBROADCASTSD (R10), Z12
@@ -11745,158 +16103,368 @@ rows698:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows698
+	JNE          rows1390
 
-end699:
+end1391:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z10
 	VMULPD       Z10, Z0, Z0
 	VMULPD       Z10, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set700
+	JE           set1392
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial701
+	JL           partial1393
 	VADDPD       64(BX), Z1, Z1
-	JMP          end702
+	JMP          end1394
 
-partial701:
-	VMOVUPD.Z 64(BX), K1, Z11
-	VADDPD    Z11, Z1, Z1
+partial1393:
+	LEAQ   64(BX), DI
+	VXORPD Z11, Z11, Z11
+	TESTQ  $0x00000001, R8
+	JE     skip1395
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X11
 
-end702:
-set700:
+skip1395:
+	TESTQ           $0x00000002, R8
+	JE              skip1396
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y12
+	VINSERTF64X2    $0x01, X11, Y12, Y11
+
+skip1396:
+	TESTQ           $0x00000004, R8
+	JE              skip1397
+	VBROADCASTF64X4 (DI), Z12
+	VINSERTF64X4    $0x01, Y11, Z12, Z11
+
+skip1397:
+	VADDPD Z11, Z1, Z1
+
+end1394:
+set1392:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial703
+	JL      partial1398
 	VMOVUPD Z1, 64(BX)
-	JMP     end704
+	JMP     end1399
 
-partial703:
-	VMOVUPD Z1, K1, 64(BX)
+partial1398:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1400
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end704:
+skip1400:
+	TESTQ         $0x00000002, R8
+	JE            skip1401
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1401:
+	TESTQ  $0x00000001, R8
+	JE     skip1402
+	VMOVSD X0, (DI)
+
+skip1402:
+end1399:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z2, Z2
 	VMULPD Z10, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set705
+	JE     set1403
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial706
+	JL     partial1404
 	VADDPD 64(BX), Z3, Z3
-	JMP    end707
+	JMP    end1405
 
-partial706:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1404:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1406
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end707:
-set705:
+skip1406:
+	TESTQ           $0x00000002, R8
+	JE              skip1407
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1407:
+	TESTQ           $0x00000004, R8
+	JE              skip1408
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1408:
+	VADDPD Z0, Z3, Z3
+
+end1405:
+set1403:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial708
+	JL      partial1409
 	VMOVUPD Z3, 64(BX)
-	JMP     end709
+	JMP     end1410
 
-partial708:
-	VMOVUPD Z3, K1, 64(BX)
+partial1409:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1411
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end709:
+skip1411:
+	TESTQ         $0x00000002, R8
+	JE            skip1412
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1412:
+	TESTQ  $0x00000001, R8
+	JE     skip1413
+	VMOVSD X0, (DI)
+
+skip1413:
+end1410:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z4, Z4
 	VMULPD Z10, Z5, Z5
 	CMPB   add+64(FP), $0x00
-	JE     set710
+	JE     set1414
 	VADDPD (BX), Z4, Z4
 	CMPQ   AX, $0x10
-	JL     partial711
+	JL     partial1415
 	VADDPD 64(BX), Z5, Z5
-	JMP    end712
+	JMP    end1416
 
-partial711:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z5, Z5
+partial1415:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1417
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end712:
-set710:
+skip1417:
+	TESTQ           $0x00000002, R8
+	JE              skip1418
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1418:
+	TESTQ           $0x00000004, R8
+	JE              skip1419
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1419:
+	VADDPD Z0, Z5, Z5
+
+end1416:
+set1414:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial713
+	JL      partial1420
 	VMOVUPD Z5, 64(BX)
-	JMP     end714
+	JMP     end1421
 
-partial713:
-	VMOVUPD Z5, K1, 64(BX)
+partial1420:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1422
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end714:
+skip1422:
+	TESTQ         $0x00000002, R8
+	JE            skip1423
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1423:
+	TESTQ  $0x00000001, R8
+	JE     skip1424
+	VMOVSD X0, (DI)
+
+skip1424:
+end1421:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z6, Z6
 	VMULPD Z10, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set715
+	JE     set1425
 	VADDPD (BX), Z6, Z6
 	CMPQ   AX, $0x10
-	JL     partial716
+	JL     partial1426
 	VADDPD 64(BX), Z7, Z7
-	JMP    end717
+	JMP    end1427
 
-partial716:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1426:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1428
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end717:
-set715:
+skip1428:
+	TESTQ           $0x00000002, R8
+	JE              skip1429
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1429:
+	TESTQ           $0x00000004, R8
+	JE              skip1430
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1430:
+	VADDPD Z0, Z7, Z7
+
+end1427:
+set1425:
 	VMOVUPD Z6, (BX)
 	CMPQ    AX, $0x10
-	JL      partial718
+	JL      partial1431
 	VMOVUPD Z7, 64(BX)
-	JMP     end719
+	JMP     end1432
 
-partial718:
-	VMOVUPD Z7, K1, 64(BX)
+partial1431:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1433
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end719:
+skip1433:
+	TESTQ         $0x00000002, R8
+	JE            skip1434
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1434:
+	TESTQ  $0x00000001, R8
+	JE     skip1435
+	VMOVSD X0, (DI)
+
+skip1435:
+end1432:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z8, Z8
 	VMULPD Z10, Z9, Z9
 	CMPB   add+64(FP), $0x00
-	JE     set720
+	JE     set1436
 	VADDPD (BX), Z8, Z8
 	CMPQ   AX, $0x10
-	JL     partial721
+	JL     partial1437
 	VADDPD 64(BX), Z9, Z9
-	JMP    end722
+	JMP    end1438
 
-partial721:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z9, Z9
+partial1437:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1439
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end722:
-set720:
+skip1439:
+	TESTQ           $0x00000002, R8
+	JE              skip1440
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1440:
+	TESTQ           $0x00000004, R8
+	JE              skip1441
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1441:
+	VADDPD Z0, Z9, Z9
+
+end1438:
+set1436:
 	VMOVUPD Z8, (BX)
 	CMPQ    AX, $0x10
-	JL      partial723
+	JL      partial1442
 	VMOVUPD Z9, 64(BX)
-	JMP     end724
+	JMP     end1443
 
-partial723:
-	VMOVUPD Z9, K1, 64(BX)
+partial1442:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z9, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1444
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end724:
+skip1444:
+	TESTQ         $0x00000002, R8
+	JE            skip1445
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1445:
+	TESTQ  $0x00000001, R8
+	JE     skip1446
+	VMOVSD X0, (DI)
+
+skip1446:
+end1443:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes696
+	JMP    classes1388
 
-fewer697:
+fewer1389:
 	CMPQ   CX, $0x04
-	JL     fewer726
+	JL     fewer1448
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11913,9 +16481,9 @@ fewer697:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end728
+	JE     end1450
 
-rows727:
+rows1449:
 	VMOVUPD      (DI), Z8
 	VMOVUPD      64(DI), Z9
 	VBROADCASTSD (R10), Z10
@@ -11934,129 +16502,298 @@ rows727:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows727
+	JNE          rows1449
 
-end728:
+end1450:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set729
+	JE           set1451
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial730
+	JL           partial1452
 	VADDPD       64(BX), Z1, Z1
-	JMP          end731
+	JMP          end1453
 
-partial730:
-	VMOVUPD.Z 64(BX), K1, Z9
-	VADDPD    Z9, Z1, Z1
+partial1452:
+	LEAQ   64(BX), DI
+	VXORPD Z9, Z9, Z9
+	TESTQ  $0x00000001, R8
+	JE     skip1454
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X9
 
-end731:
-set729:
+skip1454:
+	TESTQ           $0x00000002, R8
+	JE              skip1455
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y10
+	VINSERTF64X2    $0x01, X9, Y10, Y9
+
+skip1455:
+	TESTQ           $0x00000004, R8
+	JE              skip1456
+	VBROADCASTF64X4 (DI), Z10
+	VINSERTF64X4    $0x01, Y9, Z10, Z9
+
+skip1456:
+	VADDPD Z9, Z1, Z1
+
+end1453:
+set1451:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial732
+	JL      partial1457
 	VMOVUPD Z1, 64(BX)
-	JMP     end733
+	JMP     end1458
 
-partial732:
-	VMOVUPD Z1, K1, 64(BX)
+partial1457:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1459
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end733:
+skip1459:
+	TESTQ         $0x00000002, R8
+	JE            skip1460
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1460:
+	TESTQ  $0x00000001, R8
+	JE     skip1461
+	VMOVSD X0, (DI)
+
+skip1461:
+end1458:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z2, Z2
 	VMULPD Z8, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set734
+	JE     set1462
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial735
+	JL     partial1463
 	VADDPD 64(BX), Z3, Z3
-	JMP    end736
+	JMP    end1464
 
-partial735:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1463:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1465
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end736:
-set734:
+skip1465:
+	TESTQ           $0x00000002, R8
+	JE              skip1466
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1466:
+	TESTQ           $0x00000004, R8
+	JE              skip1467
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1467:
+	VADDPD Z0, Z3, Z3
+
+end1464:
+set1462:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial737
+	JL      partial1468
 	VMOVUPD Z3, 64(BX)
-	JMP     end738
+	JMP     end1469
 
-partial737:
-	VMOVUPD Z3, K1, 64(BX)
+partial1468:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1470
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end738:
+skip1470:
+	TESTQ         $0x00000002, R8
+	JE            skip1471
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1471:
+	TESTQ  $0x00000001, R8
+	JE     skip1472
+	VMOVSD X0, (DI)
+
+skip1472:
+end1469:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z4, Z4
 	VMULPD Z8, Z5, Z5
 	CMPB   add+64(FP), $0x00
-	JE     set739
+	JE     set1473
 	VADDPD (BX), Z4, Z4
 	CMPQ   AX, $0x10
-	JL     partial740
+	JL     partial1474
 	VADDPD 64(BX), Z5, Z5
-	JMP    end741
+	JMP    end1475
 
-partial740:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z5, Z5
+partial1474:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1476
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end741:
-set739:
+skip1476:
+	TESTQ           $0x00000002, R8
+	JE              skip1477
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1477:
+	TESTQ           $0x00000004, R8
+	JE              skip1478
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1478:
+	VADDPD Z0, Z5, Z5
+
+end1475:
+set1473:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial742
+	JL      partial1479
 	VMOVUPD Z5, 64(BX)
-	JMP     end743
+	JMP     end1480
 
-partial742:
-	VMOVUPD Z5, K1, 64(BX)
+partial1479:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1481
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end743:
+skip1481:
+	TESTQ         $0x00000002, R8
+	JE            skip1482
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1482:
+	TESTQ  $0x00000001, R8
+	JE     skip1483
+	VMOVSD X0, (DI)
+
+skip1483:
+end1480:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z6, Z6
 	VMULPD Z8, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set744
+	JE     set1484
 	VADDPD (BX), Z6, Z6
 	CMPQ   AX, $0x10
-	JL     partial745
+	JL     partial1485
 	VADDPD 64(BX), Z7, Z7
-	JMP    end746
+	JMP    end1486
 
-partial745:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1485:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1487
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end746:
-set744:
+skip1487:
+	TESTQ           $0x00000002, R8
+	JE              skip1488
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1488:
+	TESTQ           $0x00000004, R8
+	JE              skip1489
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1489:
+	VADDPD Z0, Z7, Z7
+
+end1486:
+set1484:
 	VMOVUPD Z6, (BX)
 	CMPQ    AX, $0x10
-	JL      partial747
+	JL      partial1490
 	VMOVUPD Z7, 64(BX)
-	JMP     end748
+	JMP     end1491
 
-partial747:
-	VMOVUPD Z7, K1, 64(BX)
+partial1490:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1492
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end748:
+skip1492:
+	TESTQ         $0x00000002, R8
+	JE            skip1493
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1493:
+	TESTQ  $0x00000001, R8
+	JE     skip1494
+	VMOVSD X0, (DI)
+
+skip1494:
+end1491:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
 
-fewer726:
+fewer1448:
 	CMPQ   CX, $0x03
-	JL     fewer750
+	JL     fewer1496
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12069,9 +16806,9 @@ fewer726:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end752
+	JE     end1498
 
-rows751:
+rows1497:
 	VMOVUPD      (DI), Z6
 	VMOVUPD      64(DI), Z7
 	VBROADCASTSD (R10), Z8
@@ -12086,101 +16823,229 @@ rows751:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows751
+	JNE          rows1497
 
-end752:
+end1498:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set753
+	JE           set1499
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial754
+	JL           partial1500
 	VADDPD       64(BX), Z1, Z1
-	JMP          end755
+	JMP          end1501
 
-partial754:
-	VMOVUPD.Z 64(BX), K1, Z7
-	VADDPD    Z7, Z1, Z1
+partial1500:
+	LEAQ   64(BX), DI
+	VXORPD Z7, Z7, Z7
+	TESTQ  $0x00000001, R8
+	JE     skip1502
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X7
 
-end755:
-set753:
+skip1502:
+	TESTQ           $0x00000002, R8
+	JE              skip1503
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y8
+	VINSERTF64X2    $0x01, X7, Y8, Y7
+
+skip1503:
+	TESTQ           $0x00000004, R8
+	JE              skip1504
+	VBROADCASTF64X4 (DI), Z8
+	VINSERTF64X4    $0x01, Y7, Z8, Z7
+
+skip1504:
+	VADDPD Z7, Z1, Z1
+
+end1501:
+set1499:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial756
+	JL      partial1505
 	VMOVUPD Z1, 64(BX)
-	JMP     end757
+	JMP     end1506
 
-partial756:
-	VMOVUPD Z1, K1, 64(BX)
+partial1505:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1507
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end757:
+skip1507:
+	TESTQ         $0x00000002, R8
+	JE            skip1508
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1508:
+	TESTQ  $0x00000001, R8
+	JE     skip1509
+	VMOVSD X0, (DI)
+
+skip1509:
+end1506:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z6, Z2, Z2
 	VMULPD Z6, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set758
+	JE     set1510
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial759
+	JL     partial1511
 	VADDPD 64(BX), Z3, Z3
-	JMP    end760
+	JMP    end1512
 
-partial759:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1511:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1513
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end760:
-set758:
+skip1513:
+	TESTQ           $0x00000002, R8
+	JE              skip1514
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1514:
+	TESTQ           $0x00000004, R8
+	JE              skip1515
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1515:
+	VADDPD Z0, Z3, Z3
+
+end1512:
+set1510:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial761
+	JL      partial1516
 	VMOVUPD Z3, 64(BX)
-	JMP     end762
+	JMP     end1517
 
-partial761:
-	VMOVUPD Z3, K1, 64(BX)
+partial1516:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1518
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end762:
+skip1518:
+	TESTQ         $0x00000002, R8
+	JE            skip1519
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1519:
+	TESTQ  $0x00000001, R8
+	JE     skip1520
+	VMOVSD X0, (DI)
+
+skip1520:
+end1517:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z6, Z4, Z4
 	VMULPD Z6, Z5, Z5
 	CMPB   add+64(FP), $0x00
-	JE     set763
+	JE     set1521
 	VADDPD (BX), Z4, Z4
 	CMPQ   AX, $0x10
-	JL     partial764
+	JL     partial1522
 	VADDPD 64(BX), Z5, Z5
-	JMP    end765
+	JMP    end1523
 
-partial764:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z5, Z5
+partial1522:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1524
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end765:
-set763:
+skip1524:
+	TESTQ           $0x00000002, R8
+	JE              skip1525
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1525:
+	TESTQ           $0x00000004, R8
+	JE              skip1526
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1526:
+	VADDPD Z0, Z5, Z5
+
+end1523:
+set1521:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial766
+	JL      partial1527
 	VMOVUPD Z5, 64(BX)
-	JMP     end767
+	JMP     end1528
 
-partial766:
-	VMOVUPD Z5, K1, 64(BX)
+partial1527:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1529
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end767:
+skip1529:
+	TESTQ         $0x00000002, R8
+	JE            skip1530
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1530:
+	TESTQ  $0x00000001, R8
+	JE     skip1531
+	VMOVSD X0, (DI)
+
+skip1531:
+end1528:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer750:
+fewer1496:
 	CMPQ   CX, $0x02
-	JL     fewer769
+	JL     fewer1533
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12191,9 +17056,9 @@ fewer750:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end771
+	JE     end1535
 
-rows770:
+rows1534:
 	VMOVUPD      (DI), Z4
 	VMOVUPD      64(DI), Z5
 	VBROADCASTSD (R10), Z6
@@ -12205,73 +17070,160 @@ rows770:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows770
+	JNE          rows1534
 
-end771:
+end1535:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set772
+	JE           set1536
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial773
+	JL           partial1537
 	VADDPD       64(BX), Z1, Z1
-	JMP          end774
+	JMP          end1538
 
-partial773:
-	VMOVUPD.Z 64(BX), K1, Z5
-	VADDPD    Z5, Z1, Z1
+partial1537:
+	LEAQ   64(BX), DI
+	VXORPD Z5, Z5, Z5
+	TESTQ  $0x00000001, R8
+	JE     skip1539
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X5
 
-end774:
-set772:
+skip1539:
+	TESTQ           $0x00000002, R8
+	JE              skip1540
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip1540:
+	TESTQ           $0x00000004, R8
+	JE              skip1541
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip1541:
+	VADDPD Z5, Z1, Z1
+
+end1538:
+set1536:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial775
+	JL      partial1542
 	VMOVUPD Z1, 64(BX)
-	JMP     end776
+	JMP     end1543
 
-partial775:
-	VMOVUPD Z1, K1, 64(BX)
+partial1542:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1544
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end776:
+skip1544:
+	TESTQ         $0x00000002, R8
+	JE            skip1545
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1545:
+	TESTQ  $0x00000001, R8
+	JE     skip1546
+	VMOVSD X0, (DI)
+
+skip1546:
+end1543:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z2, Z2
 	VMULPD Z4, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set777
+	JE     set1547
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial778
+	JL     partial1548
 	VADDPD 64(BX), Z3, Z3
-	JMP    end779
+	JMP    end1549
 
-partial778:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1548:
+	LEAQ   64(BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1550
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end779:
-set777:
+skip1550:
+	TESTQ           $0x00000002, R8
+	JE              skip1551
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1551:
+	TESTQ           $0x00000004, R8
+	JE              skip1552
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1552:
+	VADDPD Z0, Z3, Z3
+
+end1549:
+set1547:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial780
+	JL      partial1553
 	VMOVUPD Z3, 64(BX)
-	JMP     end781
+	JMP     end1554
 
-partial780:
-	VMOVUPD Z3, K1, 64(BX)
+partial1553:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1555
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end781:
+skip1555:
+	TESTQ         $0x00000002, R8
+	JE            skip1556
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1556:
+	TESTQ  $0x00000001, R8
+	JE     skip1557
+	VMOVSD X0, (DI)
+
+skip1557:
+end1554:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer769:
+fewer1533:
 	CMPQ   CX, $0x01
-	JL     fewer783
+	JL     fewer1559
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), DI
@@ -12280,9 +17232,9 @@ fewer769:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end785
+	JE     end1561
 
-rows784:
+rows1560:
 	VMOVUPD      (DI), Z2
 	VMOVUPD      64(DI), Z3
 	VBROADCASTSD (R10), Z4
@@ -12291,59 +17243,105 @@ rows784:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows784
+	JNE          rows1560
 
-end785:
+end1561:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set786
+	JE           set1562
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial787
+	JL           partial1563
 	VADDPD       64(BX), Z1, Z1
-	JMP          end788
+	JMP          end1564
 
-partial787:
-	VMOVUPD.Z 64(BX), K1, Z2
-	VADDPD    Z2, Z1, Z1
+partial1563:
+	LEAQ   64(BX), DI
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R8
+	JE     skip1565
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X2
 
-end788:
-set786:
+skip1565:
+	TESTQ           $0x00000002, R8
+	JE              skip1566
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1566:
+	TESTQ           $0x00000004, R8
+	JE              skip1567
+	VBROADCASTF64X4 (DI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1567:
+	VADDPD Z2, Z1, Z1
+
+end1564:
+set1562:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial789
+	JL      partial1568
 	VMOVUPD Z1, 64(BX)
-	JMP     end790
+	JMP     end1569
 
-partial789:
-	VMOVUPD Z1, K1, 64(BX)
+partial1568:
+	LEAQ          64(BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1570
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end790:
+skip1570:
+	TESTQ         $0x00000002, R8
+	JE            skip1571
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1571:
+	TESTQ  $0x00000001, R8
+	JE     skip1572
+	VMOVSD X0, (DI)
+
+skip1572:
+end1569:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer783:
+fewer1559:
 	ADDQ $0x00000080, a+8(FP)
 	ADDQ $0x00000080, dz+0(FP)
 	SUBQ $0x10, AX
 
-nextTile695:
+nextTile1387:
 	CMPQ AX, $0x00
-	JLE  nextTile792
+	JLE  nextTile1574
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes793:
+classes1575:
 	CMPQ   CX, $0x05
-	JL     fewer794
+	JL     fewer1576
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12357,9 +17355,9 @@ classes793:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end796
+	JE     end1578
 
-rows795:
+rows1577:
 	VMOVUPD      (DI), Z5
 	VBROADCASTSD (R10), Z6
 	VFMADD231PD  Z6, Z5, Z0
@@ -12375,143 +17373,353 @@ rows795:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows795
+	JNE          rows1577
 
-end796:
+end1578:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z5
 	VMULPD       Z5, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set797
+	JE           set1579
 	CMPQ         AX, $0x08
-	JL           partial798
+	JL           partial1580
 	VADDPD       (BX), Z0, Z0
-	JMP          end799
+	JMP          end1581
 
-partial798:
-	VMOVUPD.Z (BX), K1, Z6
-	VADDPD    Z6, Z0, Z0
+partial1580:
+	LEAQ   (BX), DI
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R8
+	JE     skip1582
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X6
 
-end799:
-set797:
+skip1582:
+	TESTQ           $0x00000002, R8
+	JE              skip1583
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip1583:
+	TESTQ           $0x00000004, R8
+	JE              skip1584
+	VBROADCASTF64X4 (DI), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip1584:
+	VADDPD Z6, Z0, Z0
+
+end1581:
+set1579:
 	CMPQ    AX, $0x08
-	JL      partial800
+	JL      partial1585
 	VMOVUPD Z0, (BX)
-	JMP     end801
+	JMP     end1586
 
-partial800:
-	VMOVUPD Z0, K1, (BX)
+partial1585:
+	LEAQ          (BX), DI
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1587
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end801:
+skip1587:
+	TESTQ         $0x00000002, R8
+	JE            skip1588
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1588:
+	TESTQ  $0x00000001, R8
+	JE     skip1589
+	VMOVSD X0, (DI)
+
+skip1589:
+end1586:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set802
+	JE     set1590
 	CMPQ   AX, $0x08
-	JL     partial803
+	JL     partial1591
 	VADDPD (BX), Z1, Z1
-	JMP    end804
+	JMP    end1592
 
-partial803:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z1, Z1
+partial1591:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1593
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end804:
-set802:
+skip1593:
+	TESTQ           $0x00000002, R8
+	JE              skip1594
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y6
+	VINSERTF64X2    $0x01, X0, Y6, Y0
+
+skip1594:
+	TESTQ           $0x00000004, R8
+	JE              skip1595
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y0, Z6, Z0
+
+skip1595:
+	VADDPD Z0, Z1, Z1
+
+end1592:
+set1590:
 	CMPQ    AX, $0x08
-	JL      partial805
+	JL      partial1596
 	VMOVUPD Z1, (BX)
-	JMP     end806
+	JMP     end1597
 
-partial805:
-	VMOVUPD Z1, K1, (BX)
+partial1596:
+	LEAQ          (BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1598
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end806:
+skip1598:
+	TESTQ         $0x00000002, R8
+	JE            skip1599
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1599:
+	TESTQ  $0x00000001, R8
+	JE     skip1600
+	VMOVSD X0, (DI)
+
+skip1600:
+end1597:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z2, Z2
 	CMPB   add+64(FP), $0x00
-	JE     set807
+	JE     set1601
 	CMPQ   AX, $0x08
-	JL     partial808
+	JL     partial1602
 	VADDPD (BX), Z2, Z2
-	JMP    end809
+	JMP    end1603
 
-partial808:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z2, Z2
+partial1602:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1604
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end809:
-set807:
+skip1604:
+	TESTQ           $0x00000002, R8
+	JE              skip1605
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1605:
+	TESTQ           $0x00000004, R8
+	JE              skip1606
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1606:
+	VADDPD Z0, Z2, Z2
+
+end1603:
+set1601:
 	CMPQ    AX, $0x08
-	JL      partial810
+	JL      partial1607
 	VMOVUPD Z2, (BX)
-	JMP     end811
+	JMP     end1608
 
-partial810:
-	VMOVUPD Z2, K1, (BX)
+partial1607:
+	LEAQ          (BX), DI
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1609
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end811:
+skip1609:
+	TESTQ         $0x00000002, R8
+	JE            skip1610
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1610:
+	TESTQ  $0x00000001, R8
+	JE     skip1611
+	VMOVSD X0, (DI)
+
+skip1611:
+end1608:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set812
+	JE     set1612
 	CMPQ   AX, $0x08
-	JL     partial813
+	JL     partial1613
 	VADDPD (BX), Z3, Z3
-	JMP    end814
+	JMP    end1614
 
-partial813:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1613:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1615
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end814:
-set812:
+skip1615:
+	TESTQ           $0x00000002, R8
+	JE              skip1616
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1616:
+	TESTQ           $0x00000004, R8
+	JE              skip1617
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1617:
+	VADDPD Z0, Z3, Z3
+
+end1614:
+set1612:
 	CMPQ    AX, $0x08
-	JL      partial815
+	JL      partial1618
 	VMOVUPD Z3, (BX)
-	JMP     end816
+	JMP     end1619
 
-partial815:
-	VMOVUPD Z3, K1, (BX)
+partial1618:
+	LEAQ          (BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1620
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end816:
+skip1620:
+	TESTQ         $0x00000002, R8
+	JE            skip1621
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1621:
+	TESTQ  $0x00000001, R8
+	JE     skip1622
+	VMOVSD X0, (DI)
+
+skip1622:
+end1619:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z4, Z4
 	CMPB   add+64(FP), $0x00
-	JE     set817
+	JE     set1623
 	CMPQ   AX, $0x08
-	JL     partial818
+	JL     partial1624
 	VADDPD (BX), Z4, Z4
-	JMP    end819
+	JMP    end1625
 
-partial818:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z4, Z4
+partial1624:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1626
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end819:
-set817:
+skip1626:
+	TESTQ           $0x00000002, R8
+	JE              skip1627
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1627:
+	TESTQ           $0x00000004, R8
+	JE              skip1628
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1628:
+	VADDPD Z0, Z4, Z4
+
+end1625:
+set1623:
 	CMPQ    AX, $0x08
-	JL      partial820
+	JL      partial1629
 	VMOVUPD Z4, (BX)
-	JMP     end821
+	JMP     end1630
 
-partial820:
-	VMOVUPD Z4, K1, (BX)
+partial1629:
+	LEAQ          (BX), DI
+	VMOVAPD       Z4, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1631
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end821:
+skip1631:
+	TESTQ         $0x00000002, R8
+	JE            skip1632
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1632:
+	TESTQ  $0x00000001, R8
+	JE     skip1633
+	VMOVSD X0, (DI)
+
+skip1633:
+end1630:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes793
+	JMP    classes1575
 
-fewer794:
+fewer1576:
 	CMPQ   CX, $0x04
-	JL     fewer823
+	JL     fewer1635
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12524,9 +17732,9 @@ fewer794:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end825
+	JE     end1637
 
-rows824:
+rows1636:
 	VMOVUPD      (DI), Z4
 	VBROADCASTSD (R10), Z5
 	VFMADD231PD  Z5, Z4, Z0
@@ -12540,117 +17748,286 @@ rows824:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows824
+	JNE          rows1636
 
-end825:
+end1637:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set826
+	JE           set1638
 	CMPQ         AX, $0x08
-	JL           partial827
+	JL           partial1639
 	VADDPD       (BX), Z0, Z0
-	JMP          end828
+	JMP          end1640
 
-partial827:
-	VMOVUPD.Z (BX), K1, Z5
-	VADDPD    Z5, Z0, Z0
+partial1639:
+	LEAQ   (BX), DI
+	VXORPD Z5, Z5, Z5
+	TESTQ  $0x00000001, R8
+	JE     skip1641
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X5
 
-end828:
-set826:
+skip1641:
+	TESTQ           $0x00000002, R8
+	JE              skip1642
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip1642:
+	TESTQ           $0x00000004, R8
+	JE              skip1643
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip1643:
+	VADDPD Z5, Z0, Z0
+
+end1640:
+set1638:
 	CMPQ    AX, $0x08
-	JL      partial829
+	JL      partial1644
 	VMOVUPD Z0, (BX)
-	JMP     end830
+	JMP     end1645
 
-partial829:
-	VMOVUPD Z0, K1, (BX)
+partial1644:
+	LEAQ          (BX), DI
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1646
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end830:
+skip1646:
+	TESTQ         $0x00000002, R8
+	JE            skip1647
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1647:
+	TESTQ  $0x00000001, R8
+	JE     skip1648
+	VMOVSD X0, (DI)
+
+skip1648:
+end1645:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set831
+	JE     set1649
 	CMPQ   AX, $0x08
-	JL     partial832
+	JL     partial1650
 	VADDPD (BX), Z1, Z1
-	JMP    end833
+	JMP    end1651
 
-partial832:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z1, Z1
+partial1650:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1652
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end833:
-set831:
+skip1652:
+	TESTQ           $0x00000002, R8
+	JE              skip1653
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y5
+	VINSERTF64X2    $0x01, X0, Y5, Y0
+
+skip1653:
+	TESTQ           $0x00000004, R8
+	JE              skip1654
+	VBROADCASTF64X4 (DI), Z5
+	VINSERTF64X4    $0x01, Y0, Z5, Z0
+
+skip1654:
+	VADDPD Z0, Z1, Z1
+
+end1651:
+set1649:
 	CMPQ    AX, $0x08
-	JL      partial834
+	JL      partial1655
 	VMOVUPD Z1, (BX)
-	JMP     end835
+	JMP     end1656
 
-partial834:
-	VMOVUPD Z1, K1, (BX)
+partial1655:
+	LEAQ          (BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1657
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end835:
+skip1657:
+	TESTQ         $0x00000002, R8
+	JE            skip1658
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1658:
+	TESTQ  $0x00000001, R8
+	JE     skip1659
+	VMOVSD X0, (DI)
+
+skip1659:
+end1656:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z2, Z2
 	CMPB   add+64(FP), $0x00
-	JE     set836
+	JE     set1660
 	CMPQ   AX, $0x08
-	JL     partial837
+	JL     partial1661
 	VADDPD (BX), Z2, Z2
-	JMP    end838
+	JMP    end1662
 
-partial837:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z2, Z2
+partial1661:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1663
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end838:
-set836:
+skip1663:
+	TESTQ           $0x00000002, R8
+	JE              skip1664
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1664:
+	TESTQ           $0x00000004, R8
+	JE              skip1665
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1665:
+	VADDPD Z0, Z2, Z2
+
+end1662:
+set1660:
 	CMPQ    AX, $0x08
-	JL      partial839
+	JL      partial1666
 	VMOVUPD Z2, (BX)
-	JMP     end840
+	JMP     end1667
 
-partial839:
-	VMOVUPD Z2, K1, (BX)
+partial1666:
+	LEAQ          (BX), DI
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1668
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end840:
+skip1668:
+	TESTQ         $0x00000002, R8
+	JE            skip1669
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1669:
+	TESTQ  $0x00000001, R8
+	JE     skip1670
+	VMOVSD X0, (DI)
+
+skip1670:
+end1667:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set841
+	JE     set1671
 	CMPQ   AX, $0x08
-	JL     partial842
+	JL     partial1672
 	VADDPD (BX), Z3, Z3
-	JMP    end843
+	JMP    end1673
 
-partial842:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1672:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1674
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end843:
-set841:
+skip1674:
+	TESTQ           $0x00000002, R8
+	JE              skip1675
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1675:
+	TESTQ           $0x00000004, R8
+	JE              skip1676
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1676:
+	VADDPD Z0, Z3, Z3
+
+end1673:
+set1671:
 	CMPQ    AX, $0x08
-	JL      partial844
+	JL      partial1677
 	VMOVUPD Z3, (BX)
-	JMP     end845
+	JMP     end1678
 
-partial844:
-	VMOVUPD Z3, K1, (BX)
+partial1677:
+	LEAQ          (BX), DI
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1679
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end845:
+skip1679:
+	TESTQ         $0x00000002, R8
+	JE            skip1680
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1680:
+	TESTQ  $0x00000001, R8
+	JE     skip1681
+	VMOVSD X0, (DI)
+
+skip1681:
+end1678:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
 
-fewer823:
+fewer1635:
 	CMPQ   CX, $0x03
-	JL     fewer847
+	JL     fewer1683
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12660,9 +18037,9 @@ fewer823:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end849
+	JE     end1685
 
-rows848:
+rows1684:
 	VMOVUPD      (DI), Z3
 	VBROADCASTSD (R10), Z4
 	VFMADD231PD  Z4, Z3, Z0
@@ -12673,92 +18050,220 @@ rows848:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows848
+	JNE          rows1684
 
-end849:
+end1685:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set850
+	JE           set1686
 	CMPQ         AX, $0x08
-	JL           partial851
+	JL           partial1687
 	VADDPD       (BX), Z0, Z0
-	JMP          end852
+	JMP          end1688
 
-partial851:
-	VMOVUPD.Z (BX), K1, Z4
-	VADDPD    Z4, Z0, Z0
+partial1687:
+	LEAQ   (BX), DI
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R8
+	JE     skip1689
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X4
 
-end852:
-set850:
+skip1689:
+	TESTQ           $0x00000002, R8
+	JE              skip1690
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip1690:
+	TESTQ           $0x00000004, R8
+	JE              skip1691
+	VBROADCASTF64X4 (DI), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip1691:
+	VADDPD Z4, Z0, Z0
+
+end1688:
+set1686:
 	CMPQ    AX, $0x08
-	JL      partial853
+	JL      partial1692
 	VMOVUPD Z0, (BX)
-	JMP     end854
+	JMP     end1693
 
-partial853:
-	VMOVUPD Z0, K1, (BX)
+partial1692:
+	LEAQ          (BX), DI
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1694
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end854:
+skip1694:
+	TESTQ         $0x00000002, R8
+	JE            skip1695
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1695:
+	TESTQ  $0x00000001, R8
+	JE     skip1696
+	VMOVSD X0, (DI)
+
+skip1696:
+end1693:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z3, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set855
+	JE     set1697
 	CMPQ   AX, $0x08
-	JL     partial856
+	JL     partial1698
 	VADDPD (BX), Z1, Z1
-	JMP    end857
+	JMP    end1699
 
-partial856:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z1, Z1
+partial1698:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1700
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end857:
-set855:
+skip1700:
+	TESTQ           $0x00000002, R8
+	JE              skip1701
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y4
+	VINSERTF64X2    $0x01, X0, Y4, Y0
+
+skip1701:
+	TESTQ           $0x00000004, R8
+	JE              skip1702
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y0, Z4, Z0
+
+skip1702:
+	VADDPD Z0, Z1, Z1
+
+end1699:
+set1697:
 	CMPQ    AX, $0x08
-	JL      partial858
+	JL      partial1703
 	VMOVUPD Z1, (BX)
-	JMP     end859
+	JMP     end1704
 
-partial858:
-	VMOVUPD Z1, K1, (BX)
+partial1703:
+	LEAQ          (BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1705
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end859:
+skip1705:
+	TESTQ         $0x00000002, R8
+	JE            skip1706
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1706:
+	TESTQ  $0x00000001, R8
+	JE     skip1707
+	VMOVSD X0, (DI)
+
+skip1707:
+end1704:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z3, Z2, Z2
 	CMPB   add+64(FP), $0x00
-	JE     set860
+	JE     set1708
 	CMPQ   AX, $0x08
-	JL     partial861
+	JL     partial1709
 	VADDPD (BX), Z2, Z2
-	JMP    end862
+	JMP    end1710
 
-partial861:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z2, Z2
+partial1709:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1711
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end862:
-set860:
+skip1711:
+	TESTQ           $0x00000002, R8
+	JE              skip1712
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1712:
+	TESTQ           $0x00000004, R8
+	JE              skip1713
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1713:
+	VADDPD Z0, Z2, Z2
+
+end1710:
+set1708:
 	CMPQ    AX, $0x08
-	JL      partial863
+	JL      partial1714
 	VMOVUPD Z2, (BX)
-	JMP     end864
+	JMP     end1715
 
-partial863:
-	VMOVUPD Z2, K1, (BX)
+partial1714:
+	LEAQ          (BX), DI
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1716
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end864:
+skip1716:
+	TESTQ         $0x00000002, R8
+	JE            skip1717
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1717:
+	TESTQ  $0x00000001, R8
+	JE     skip1718
+	VMOVSD X0, (DI)
+
+skip1718:
+end1715:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer847:
+fewer1683:
 	CMPQ   CX, $0x02
-	JL     fewer866
+	JL     fewer1720
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), DI
@@ -12767,9 +18272,9 @@ fewer847:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end868
+	JE     end1722
 
-rows867:
+rows1721:
 	VMOVUPD      (DI), Z2
 	VBROADCASTSD (R10), Z3
 	VFMADD231PD  Z3, Z2, Z0
@@ -12778,67 +18283,154 @@ rows867:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows867
+	JNE          rows1721
 
-end868:
+end1722:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set869
+	JE           set1723
 	CMPQ         AX, $0x08
-	JL           partial870
+	JL           partial1724
 	VADDPD       (BX), Z0, Z0
-	JMP          end871
+	JMP          end1725
 
-partial870:
-	VMOVUPD.Z (BX), K1, Z3
-	VADDPD    Z3, Z0, Z0
+partial1724:
+	LEAQ   (BX), DI
+	VXORPD Z3, Z3, Z3
+	TESTQ  $0x00000001, R8
+	JE     skip1726
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X3
 
-end871:
-set869:
+skip1726:
+	TESTQ           $0x00000002, R8
+	JE              skip1727
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1727:
+	TESTQ           $0x00000004, R8
+	JE              skip1728
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1728:
+	VADDPD Z3, Z0, Z0
+
+end1725:
+set1723:
 	CMPQ    AX, $0x08
-	JL      partial872
+	JL      partial1729
 	VMOVUPD Z0, (BX)
-	JMP     end873
+	JMP     end1730
 
-partial872:
-	VMOVUPD Z0, K1, (BX)
+partial1729:
+	LEAQ          (BX), DI
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1731
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end873:
+skip1731:
+	TESTQ         $0x00000002, R8
+	JE            skip1732
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1732:
+	TESTQ  $0x00000001, R8
+	JE     skip1733
+	VMOVSD X0, (DI)
+
+skip1733:
+end1730:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z2, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set874
+	JE     set1734
 	CMPQ   AX, $0x08
-	JL     partial875
+	JL     partial1735
 	VADDPD (BX), Z1, Z1
-	JMP    end876
+	JMP    end1736
 
-partial875:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z1, Z1
+partial1735:
+	LEAQ   (BX), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R8
+	JE     skip1737
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X0
 
-end876:
-set874:
+skip1737:
+	TESTQ           $0x00000002, R8
+	JE              skip1738
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y2
+	VINSERTF64X2    $0x01, X0, Y2, Y0
+
+skip1738:
+	TESTQ           $0x00000004, R8
+	JE              skip1739
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y0, Z2, Z0
+
+skip1739:
+	VADDPD Z0, Z1, Z1
+
+end1736:
+set1734:
 	CMPQ    AX, $0x08
-	JL      partial877
+	JL      partial1740
 	VMOVUPD Z1, (BX)
-	JMP     end878
+	JMP     end1741
 
-partial877:
-	VMOVUPD Z1, K1, (BX)
+partial1740:
+	LEAQ          (BX), DI
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1742
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end878:
+skip1742:
+	TESTQ         $0x00000002, R8
+	JE            skip1743
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1743:
+	TESTQ  $0x00000001, R8
+	JE     skip1744
+	VMOVSD X0, (DI)
+
+skip1744:
+end1741:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer866:
+fewer1720:
 	CMPQ   CX, $0x01
-	JL     fewer880
+	JL     fewer1746
 	VXORPD Z0, Z0, Z0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -12846,72 +18438,118 @@ fewer866:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end882
+	JE     end1748
 
-rows881:
+rows1747:
 	VMOVUPD      (DI), Z1
 	VBROADCASTSD (R10), Z2
 	VFMADD231PD  Z2, Z1, Z0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows881
+	JNE          rows1747
 
-end882:
+end1748:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-8, DI
+	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set883
+	JE           set1749
 	CMPQ         AX, $0x08
-	JL           partial884
+	JL           partial1750
 	VADDPD       (BX), Z0, Z0
-	JMP          end885
+	JMP          end1751
 
-partial884:
-	VMOVUPD.Z (BX), K1, Z1
-	VADDPD    Z1, Z0, Z0
+partial1750:
+	LEAQ   (BX), DI
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R8
+	JE     skip1752
+	MOVQ   R8, R9
+	ANDQ   $0x06, R9
+	VMOVSD (DI)(R9*8), X1
 
-end885:
-set883:
+skip1752:
+	TESTQ           $0x00000002, R8
+	JE              skip1753
+	MOVQ            R8, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (DI)(R9*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1753:
+	TESTQ           $0x00000004, R8
+	JE              skip1754
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1754:
+	VADDPD Z1, Z0, Z0
+
+end1751:
+set1749:
 	CMPQ    AX, $0x08
-	JL      partial886
+	JL      partial1755
 	VMOVUPD Z0, (BX)
-	JMP     end887
+	JMP     end1756
 
-partial886:
-	VMOVUPD Z0, K1, (BX)
+partial1755:
+	LEAQ          (BX), DI
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R8
+	JE            skip1757
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, DI
 
-end887:
+skip1757:
+	TESTQ         $0x00000002, R8
+	JE            skip1758
+	VMOVUPD       X0, (DI)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, DI
+
+skip1758:
+	TESTQ  $0x00000001, R8
+	JE     skip1759
+	VMOVSD X0, (DI)
+
+skip1759:
+end1756:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer880:
+fewer1746:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile792:
+nextTile1574:
 	VZEROUPPER
 	RET
 
 // func gramAVX512(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·gramAVX512(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block888:
+block1760:
 	CMPQ AX, CX
-	JGE  done889
+	JGE  done1761
 	XORQ DX, DX
 
-tile890:
+tile1762:
 	LEAQ   16(DX), BX
 	CMPQ   BX, AX
-	JG     next891
+	JG     next1763
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12944,9 +18582,9 @@ tile890:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end893
+	JE     end1765
 
-rows892:
+rows1764:
 	VBROADCASTSD     (DI), Z24
 	VMULPD           (BX), Z24, Z25
 	VMULPD           64(BX), Z24, Z26
@@ -12979,298 +18617,623 @@ rows892:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows892
+	JNE              rows1764
 
-end893:
+end1765:
 	VBROADCASTSD w+48(FP), Z24
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
 	ANDQ         $-8, BX
 	SUBQ         BX, SI
-	MOVQ         $-1, BX
-	BZHIQ        SI, BX, BX
-	KMOVW        BX, K1
-	MOVQ         AX, SI
+	MOVQ         AX, DI
 	MOVQ         AX, BX
 	IMULQ        CX, BX
 	ADDQ         DX, BX
-	MOVQ         h+0(FP), DI
-	LEAQ         (DI)(BX*8), BX
-	MOVQ         CX, DI
-	SUBQ         DX, DI
-	CMPQ         SI, CX
-	JGE          stored894
+	MOVQ         h+0(FP), R8
+	LEAQ         (R8)(BX*8), BX
+	MOVQ         CX, R8
+	SUBQ         DX, R8
+	CMPQ         DI, CX
+	JGE          stored1766
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set895
+	JE           set1767
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
-	CMPQ         DI, $0x18
-	JL           partial896
+	CMPQ         R8, $0x18
+	JL           partial1768
 	VADDPD       128(BX), Z2, Z2
-	JMP          end897
+	JMP          end1769
 
-partial896:
-	VMOVUPD.Z 128(BX), K1, Z25
-	VADDPD    Z25, Z2, Z2
+partial1768:
+	LEAQ   128(BX), R9
+	VXORPD Z25, Z25, Z25
+	TESTQ  $0x00000001, SI
+	JE     skip1770
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X25
 
-end897:
-set895:
+skip1770:
+	TESTQ           $0x00000002, SI
+	JE              skip1771
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y26
+	VINSERTF64X2    $0x01, X25, Y26, Y25
+
+skip1771:
+	TESTQ           $0x00000004, SI
+	JE              skip1772
+	VBROADCASTF64X4 (R9), Z26
+	VINSERTF64X4    $0x01, Y25, Z26, Z25
+
+skip1772:
+	VADDPD Z25, Z2, Z2
+
+end1769:
+set1767:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial898
+	CMPQ    R8, $0x18
+	JL      partial1773
 	VMOVUPD Z2, 128(BX)
-	JMP     end899
+	JMP     end1774
 
-partial898:
-	VMOVUPD Z2, K1, 128(BX)
+partial1773:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1775
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end899:
+skip1775:
+	TESTQ         $0x00000002, SI
+	JE            skip1776
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1776:
+	TESTQ  $0x00000001, SI
+	JE     skip1777
+	VMOVSD X0, (R9)
+
+skip1777:
+end1774:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z3, Z3
 	VMULPD Z24, Z4, Z4
 	VMULPD Z24, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set900
+	JE     set1778
 	VADDPD (BX), Z3, Z3
 	VADDPD 64(BX), Z4, Z4
-	CMPQ   DI, $0x18
-	JL     partial901
+	CMPQ   R8, $0x18
+	JL     partial1779
 	VADDPD 128(BX), Z5, Z5
-	JMP    end902
+	JMP    end1780
 
-partial901:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z5, Z5
+partial1779:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1781
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end902:
-set900:
+skip1781:
+	TESTQ           $0x00000002, SI
+	JE              skip1782
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1782:
+	TESTQ           $0x00000004, SI
+	JE              skip1783
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1783:
+	VADDPD Z0, Z5, Z5
+
+end1780:
+set1778:
 	VMOVUPD Z3, (BX)
 	VMOVUPD Z4, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial903
+	CMPQ    R8, $0x18
+	JL      partial1784
 	VMOVUPD Z5, 128(BX)
-	JMP     end904
+	JMP     end1785
 
-partial903:
-	VMOVUPD Z5, K1, 128(BX)
+partial1784:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1786
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end904:
+skip1786:
+	TESTQ         $0x00000002, SI
+	JE            skip1787
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1787:
+	TESTQ  $0x00000001, SI
+	JE     skip1788
+	VMOVSD X0, (R9)
+
+skip1788:
+end1785:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z6, Z6
 	VMULPD Z24, Z7, Z7
 	VMULPD Z24, Z8, Z8
 	CMPB   add+56(FP), $0x00
-	JE     set905
+	JE     set1789
 	VADDPD (BX), Z6, Z6
 	VADDPD 64(BX), Z7, Z7
-	CMPQ   DI, $0x18
-	JL     partial906
+	CMPQ   R8, $0x18
+	JL     partial1790
 	VADDPD 128(BX), Z8, Z8
-	JMP    end907
+	JMP    end1791
 
-partial906:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z8, Z8
+partial1790:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1792
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end907:
-set905:
+skip1792:
+	TESTQ           $0x00000002, SI
+	JE              skip1793
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1793:
+	TESTQ           $0x00000004, SI
+	JE              skip1794
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1794:
+	VADDPD Z0, Z8, Z8
+
+end1791:
+set1789:
 	VMOVUPD Z6, (BX)
 	VMOVUPD Z7, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial908
+	CMPQ    R8, $0x18
+	JL      partial1795
 	VMOVUPD Z8, 128(BX)
-	JMP     end909
+	JMP     end1796
 
-partial908:
-	VMOVUPD Z8, K1, 128(BX)
+partial1795:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z8, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1797
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end909:
+skip1797:
+	TESTQ         $0x00000002, SI
+	JE            skip1798
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1798:
+	TESTQ  $0x00000001, SI
+	JE     skip1799
+	VMOVSD X0, (R9)
+
+skip1799:
+end1796:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z9, Z9
 	VMULPD Z24, Z10, Z10
 	VMULPD Z24, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set910
+	JE     set1800
 	VADDPD (BX), Z9, Z9
 	VADDPD 64(BX), Z10, Z10
-	CMPQ   DI, $0x18
-	JL     partial911
+	CMPQ   R8, $0x18
+	JL     partial1801
 	VADDPD 128(BX), Z11, Z11
-	JMP    end912
+	JMP    end1802
 
-partial911:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z11, Z11
+partial1801:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1803
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end912:
-set910:
+skip1803:
+	TESTQ           $0x00000002, SI
+	JE              skip1804
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1804:
+	TESTQ           $0x00000004, SI
+	JE              skip1805
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1805:
+	VADDPD Z0, Z11, Z11
+
+end1802:
+set1800:
 	VMOVUPD Z9, (BX)
 	VMOVUPD Z10, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial913
+	CMPQ    R8, $0x18
+	JL      partial1806
 	VMOVUPD Z11, 128(BX)
-	JMP     end914
+	JMP     end1807
 
-partial913:
-	VMOVUPD Z11, K1, 128(BX)
+partial1806:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z11, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1808
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end914:
+skip1808:
+	TESTQ         $0x00000002, SI
+	JE            skip1809
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1809:
+	TESTQ  $0x00000001, SI
+	JE     skip1810
+	VMOVSD X0, (R9)
+
+skip1810:
+end1807:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z12, Z12
 	VMULPD Z24, Z13, Z13
 	VMULPD Z24, Z14, Z14
 	CMPB   add+56(FP), $0x00
-	JE     set915
+	JE     set1811
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
-	CMPQ   DI, $0x18
-	JL     partial916
+	CMPQ   R8, $0x18
+	JL     partial1812
 	VADDPD 128(BX), Z14, Z14
-	JMP    end917
+	JMP    end1813
 
-partial916:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z14, Z14
+partial1812:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1814
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end917:
-set915:
+skip1814:
+	TESTQ           $0x00000002, SI
+	JE              skip1815
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1815:
+	TESTQ           $0x00000004, SI
+	JE              skip1816
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1816:
+	VADDPD Z0, Z14, Z14
+
+end1813:
+set1811:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial918
+	CMPQ    R8, $0x18
+	JL      partial1817
 	VMOVUPD Z14, 128(BX)
-	JMP     end919
+	JMP     end1818
 
-partial918:
-	VMOVUPD Z14, K1, 128(BX)
+partial1817:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z14, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1819
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end919:
+skip1819:
+	TESTQ         $0x00000002, SI
+	JE            skip1820
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1820:
+	TESTQ  $0x00000001, SI
+	JE     skip1821
+	VMOVSD X0, (R9)
+
+skip1821:
+end1818:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z15, Z15
 	VMULPD Z24, Z16, Z16
 	VMULPD Z24, Z17, Z17
 	CMPB   add+56(FP), $0x00
-	JE     set920
+	JE     set1822
 	VADDPD (BX), Z15, Z15
 	VADDPD 64(BX), Z16, Z16
-	CMPQ   DI, $0x18
-	JL     partial921
+	CMPQ   R8, $0x18
+	JL     partial1823
 	VADDPD 128(BX), Z17, Z17
-	JMP    end922
+	JMP    end1824
 
-partial921:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z17, Z17
+partial1823:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1825
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end922:
-set920:
+skip1825:
+	TESTQ           $0x00000002, SI
+	JE              skip1826
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1826:
+	TESTQ           $0x00000004, SI
+	JE              skip1827
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1827:
+	VADDPD Z0, Z17, Z17
+
+end1824:
+set1822:
 	VMOVUPD Z15, (BX)
 	VMOVUPD Z16, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial923
+	CMPQ    R8, $0x18
+	JL      partial1828
 	VMOVUPD Z17, 128(BX)
-	JMP     end924
+	JMP     end1829
 
-partial923:
-	VMOVUPD Z17, K1, 128(BX)
+partial1828:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z17, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1830
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end924:
+skip1830:
+	TESTQ         $0x00000002, SI
+	JE            skip1831
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1831:
+	TESTQ  $0x00000001, SI
+	JE     skip1832
+	VMOVSD X0, (R9)
+
+skip1832:
+end1829:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z18, Z18
 	VMULPD Z24, Z19, Z19
 	VMULPD Z24, Z20, Z20
 	CMPB   add+56(FP), $0x00
-	JE     set925
+	JE     set1833
 	VADDPD (BX), Z18, Z18
 	VADDPD 64(BX), Z19, Z19
-	CMPQ   DI, $0x18
-	JL     partial926
+	CMPQ   R8, $0x18
+	JL     partial1834
 	VADDPD 128(BX), Z20, Z20
-	JMP    end927
+	JMP    end1835
 
-partial926:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z20, Z20
+partial1834:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1836
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end927:
-set925:
+skip1836:
+	TESTQ           $0x00000002, SI
+	JE              skip1837
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1837:
+	TESTQ           $0x00000004, SI
+	JE              skip1838
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1838:
+	VADDPD Z0, Z20, Z20
+
+end1835:
+set1833:
 	VMOVUPD Z18, (BX)
 	VMOVUPD Z19, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial928
+	CMPQ    R8, $0x18
+	JL      partial1839
 	VMOVUPD Z20, 128(BX)
-	JMP     end929
+	JMP     end1840
 
-partial928:
-	VMOVUPD Z20, K1, 128(BX)
+partial1839:
+	LEAQ          128(BX), R9
+	VMOVAPD       Z20, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1841
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end929:
+skip1841:
+	TESTQ         $0x00000002, SI
+	JE            skip1842
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1842:
+	TESTQ  $0x00000001, SI
+	JE     skip1843
+	VMOVSD X0, (R9)
+
+skip1843:
+end1840:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored894
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1766
 	VMULPD Z24, Z21, Z21
 	VMULPD Z24, Z22, Z22
 	VMULPD Z24, Z23, Z23
 	CMPB   add+56(FP), $0x00
-	JE     set930
+	JE     set1844
 	VADDPD (BX), Z21, Z21
 	VADDPD 64(BX), Z22, Z22
-	CMPQ   DI, $0x18
-	JL     partial931
+	CMPQ   R8, $0x18
+	JL     partial1845
 	VADDPD 128(BX), Z23, Z23
-	JMP    end932
+	JMP    end1846
 
-partial931:
-	VMOVUPD.Z 128(BX), K1, Z0
-	VADDPD    Z0, Z23, Z23
+partial1845:
+	LEAQ   128(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1847
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end932:
-set930:
+skip1847:
+	TESTQ           $0x00000002, SI
+	JE              skip1848
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1848:
+	TESTQ           $0x00000004, SI
+	JE              skip1849
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1849:
+	VADDPD Z0, Z23, Z23
+
+end1846:
+set1844:
 	VMOVUPD Z21, (BX)
 	VMOVUPD Z22, 64(BX)
-	CMPQ    DI, $0x18
-	JL      partial933
+	CMPQ    R8, $0x18
+	JL      partial1850
 	VMOVUPD Z23, 128(BX)
-	JMP     end934
+	JMP     end1851
 
-partial933:
-	VMOVUPD Z23, K1, 128(BX)
+partial1850:
+	LEAQ          128(BX), R8
+	VMOVAPD       Z23, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1852
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
 
-end934:
+skip1852:
+	TESTQ         $0x00000002, SI
+	JE            skip1853
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip1853:
+	TESTQ  $0x00000001, SI
+	JE     skip1854
+	VMOVSD X0, (R8)
+
+skip1854:
+end1851:
 	LEAQ (BX)(CX*8), BX
-	INCQ SI
+	INCQ DI
 
-stored894:
+stored1766:
 	ADDQ $0x18, DX
-	JMP  tile890
+	JMP  tile1762
 
-next891:
+next1763:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next936
+	JG     next1856
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -13295,9 +19258,9 @@ next891:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end938
+	JE     end1858
 
-rows937:
+rows1857:
 	VBROADCASTSD     (DI), Z16
 	VMULPD           (BX), Z16, Z17
 	VMULPD           64(BX), Z16, Z16
@@ -13321,273 +19284,598 @@ rows937:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows937
+	JNE              rows1857
 
-end938:
+end1858:
 	VBROADCASTSD w+48(FP), Z16
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
 	ANDQ         $-8, BX
 	SUBQ         BX, SI
-	MOVQ         $-1, BX
-	BZHIQ        SI, BX, BX
-	KMOVW        BX, K1
-	MOVQ         AX, SI
+	MOVQ         AX, DI
 	MOVQ         AX, BX
 	IMULQ        CX, BX
 	ADDQ         DX, BX
-	MOVQ         h+0(FP), DI
-	LEAQ         (DI)(BX*8), BX
-	MOVQ         CX, DI
-	SUBQ         DX, DI
-	CMPQ         SI, CX
-	JGE          stored939
+	MOVQ         h+0(FP), R8
+	LEAQ         (R8)(BX*8), BX
+	MOVQ         CX, R8
+	SUBQ         DX, R8
+	CMPQ         DI, CX
+	JGE          stored1859
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set940
+	JE           set1860
 	VADDPD       (BX), Z0, Z0
-	CMPQ         DI, $0x10
-	JL           partial941
+	CMPQ         R8, $0x10
+	JL           partial1861
 	VADDPD       64(BX), Z1, Z1
-	JMP          end942
+	JMP          end1862
 
-partial941:
-	VMOVUPD.Z 64(BX), K1, Z17
-	VADDPD    Z17, Z1, Z1
+partial1861:
+	LEAQ   64(BX), R9
+	VXORPD Z17, Z17, Z17
+	TESTQ  $0x00000001, SI
+	JE     skip1863
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X17
 
-end942:
-set940:
+skip1863:
+	TESTQ           $0x00000002, SI
+	JE              skip1864
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y18
+	VINSERTF64X2    $0x01, X17, Y18, Y17
+
+skip1864:
+	TESTQ           $0x00000004, SI
+	JE              skip1865
+	VBROADCASTF64X4 (R9), Z18
+	VINSERTF64X4    $0x01, Y17, Z18, Z17
+
+skip1865:
+	VADDPD Z17, Z1, Z1
+
+end1862:
+set1860:
 	VMOVUPD Z0, (BX)
-	CMPQ    DI, $0x10
-	JL      partial943
+	CMPQ    R8, $0x10
+	JL      partial1866
 	VMOVUPD Z1, 64(BX)
-	JMP     end944
+	JMP     end1867
 
-partial943:
-	VMOVUPD Z1, K1, 64(BX)
+partial1866:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1868
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end944:
+skip1868:
+	TESTQ         $0x00000002, SI
+	JE            skip1869
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1869:
+	TESTQ  $0x00000001, SI
+	JE     skip1870
+	VMOVSD X0, (R9)
+
+skip1870:
+end1867:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z2, Z2
 	VMULPD Z16, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set945
+	JE     set1871
 	VADDPD (BX), Z2, Z2
-	CMPQ   DI, $0x10
-	JL     partial946
+	CMPQ   R8, $0x10
+	JL     partial1872
 	VADDPD 64(BX), Z3, Z3
-	JMP    end947
+	JMP    end1873
 
-partial946:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1872:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1874
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end947:
-set945:
+skip1874:
+	TESTQ           $0x00000002, SI
+	JE              skip1875
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1875:
+	TESTQ           $0x00000004, SI
+	JE              skip1876
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1876:
+	VADDPD Z0, Z3, Z3
+
+end1873:
+set1871:
 	VMOVUPD Z2, (BX)
-	CMPQ    DI, $0x10
-	JL      partial948
+	CMPQ    R8, $0x10
+	JL      partial1877
 	VMOVUPD Z3, 64(BX)
-	JMP     end949
+	JMP     end1878
 
-partial948:
-	VMOVUPD Z3, K1, 64(BX)
+partial1877:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1879
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end949:
+skip1879:
+	TESTQ         $0x00000002, SI
+	JE            skip1880
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1880:
+	TESTQ  $0x00000001, SI
+	JE     skip1881
+	VMOVSD X0, (R9)
+
+skip1881:
+end1878:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z4, Z4
 	VMULPD Z16, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set950
+	JE     set1882
 	VADDPD (BX), Z4, Z4
-	CMPQ   DI, $0x10
-	JL     partial951
+	CMPQ   R8, $0x10
+	JL     partial1883
 	VADDPD 64(BX), Z5, Z5
-	JMP    end952
+	JMP    end1884
 
-partial951:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z5, Z5
+partial1883:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1885
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end952:
-set950:
+skip1885:
+	TESTQ           $0x00000002, SI
+	JE              skip1886
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1886:
+	TESTQ           $0x00000004, SI
+	JE              skip1887
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1887:
+	VADDPD Z0, Z5, Z5
+
+end1884:
+set1882:
 	VMOVUPD Z4, (BX)
-	CMPQ    DI, $0x10
-	JL      partial953
+	CMPQ    R8, $0x10
+	JL      partial1888
 	VMOVUPD Z5, 64(BX)
-	JMP     end954
+	JMP     end1889
 
-partial953:
-	VMOVUPD Z5, K1, 64(BX)
+partial1888:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1890
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end954:
+skip1890:
+	TESTQ         $0x00000002, SI
+	JE            skip1891
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1891:
+	TESTQ  $0x00000001, SI
+	JE     skip1892
+	VMOVSD X0, (R9)
+
+skip1892:
+end1889:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set955
+	JE     set1893
 	VADDPD (BX), Z6, Z6
-	CMPQ   DI, $0x10
-	JL     partial956
+	CMPQ   R8, $0x10
+	JL     partial1894
 	VADDPD 64(BX), Z7, Z7
-	JMP    end957
+	JMP    end1895
 
-partial956:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial1894:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1896
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end957:
-set955:
+skip1896:
+	TESTQ           $0x00000002, SI
+	JE              skip1897
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1897:
+	TESTQ           $0x00000004, SI
+	JE              skip1898
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1898:
+	VADDPD Z0, Z7, Z7
+
+end1895:
+set1893:
 	VMOVUPD Z6, (BX)
-	CMPQ    DI, $0x10
-	JL      partial958
+	CMPQ    R8, $0x10
+	JL      partial1899
 	VMOVUPD Z7, 64(BX)
-	JMP     end959
+	JMP     end1900
 
-partial958:
-	VMOVUPD Z7, K1, 64(BX)
+partial1899:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1901
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end959:
+skip1901:
+	TESTQ         $0x00000002, SI
+	JE            skip1902
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1902:
+	TESTQ  $0x00000001, SI
+	JE     skip1903
+	VMOVSD X0, (R9)
+
+skip1903:
+end1900:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z8, Z8
 	VMULPD Z16, Z9, Z9
 	CMPB   add+56(FP), $0x00
-	JE     set960
+	JE     set1904
 	VADDPD (BX), Z8, Z8
-	CMPQ   DI, $0x10
-	JL     partial961
+	CMPQ   R8, $0x10
+	JL     partial1905
 	VADDPD 64(BX), Z9, Z9
-	JMP    end962
+	JMP    end1906
 
-partial961:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z9, Z9
+partial1905:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1907
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end962:
-set960:
+skip1907:
+	TESTQ           $0x00000002, SI
+	JE              skip1908
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1908:
+	TESTQ           $0x00000004, SI
+	JE              skip1909
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1909:
+	VADDPD Z0, Z9, Z9
+
+end1906:
+set1904:
 	VMOVUPD Z8, (BX)
-	CMPQ    DI, $0x10
-	JL      partial963
+	CMPQ    R8, $0x10
+	JL      partial1910
 	VMOVUPD Z9, 64(BX)
-	JMP     end964
+	JMP     end1911
 
-partial963:
-	VMOVUPD Z9, K1, 64(BX)
+partial1910:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z9, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1912
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end964:
+skip1912:
+	TESTQ         $0x00000002, SI
+	JE            skip1913
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1913:
+	TESTQ  $0x00000001, SI
+	JE     skip1914
+	VMOVSD X0, (R9)
+
+skip1914:
+end1911:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set965
+	JE     set1915
 	VADDPD (BX), Z10, Z10
-	CMPQ   DI, $0x10
-	JL     partial966
+	CMPQ   R8, $0x10
+	JL     partial1916
 	VADDPD 64(BX), Z11, Z11
-	JMP    end967
+	JMP    end1917
 
-partial966:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z11, Z11
+partial1916:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1918
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end967:
-set965:
+skip1918:
+	TESTQ           $0x00000002, SI
+	JE              skip1919
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1919:
+	TESTQ           $0x00000004, SI
+	JE              skip1920
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1920:
+	VADDPD Z0, Z11, Z11
+
+end1917:
+set1915:
 	VMOVUPD Z10, (BX)
-	CMPQ    DI, $0x10
-	JL      partial968
+	CMPQ    R8, $0x10
+	JL      partial1921
 	VMOVUPD Z11, 64(BX)
-	JMP     end969
+	JMP     end1922
 
-partial968:
-	VMOVUPD Z11, K1, 64(BX)
+partial1921:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z11, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1923
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end969:
+skip1923:
+	TESTQ         $0x00000002, SI
+	JE            skip1924
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1924:
+	TESTQ  $0x00000001, SI
+	JE     skip1925
+	VMOVSD X0, (R9)
+
+skip1925:
+end1922:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z12, Z12
 	VMULPD Z16, Z13, Z13
 	CMPB   add+56(FP), $0x00
-	JE     set970
+	JE     set1926
 	VADDPD (BX), Z12, Z12
-	CMPQ   DI, $0x10
-	JL     partial971
+	CMPQ   R8, $0x10
+	JL     partial1927
 	VADDPD 64(BX), Z13, Z13
-	JMP    end972
+	JMP    end1928
 
-partial971:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z13, Z13
+partial1927:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1929
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end972:
-set970:
+skip1929:
+	TESTQ           $0x00000002, SI
+	JE              skip1930
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1930:
+	TESTQ           $0x00000004, SI
+	JE              skip1931
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1931:
+	VADDPD Z0, Z13, Z13
+
+end1928:
+set1926:
 	VMOVUPD Z12, (BX)
-	CMPQ    DI, $0x10
-	JL      partial973
+	CMPQ    R8, $0x10
+	JL      partial1932
 	VMOVUPD Z13, 64(BX)
-	JMP     end974
+	JMP     end1933
 
-partial973:
-	VMOVUPD Z13, K1, 64(BX)
+partial1932:
+	LEAQ          64(BX), R9
+	VMOVAPD       Z13, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1934
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end974:
+skip1934:
+	TESTQ         $0x00000002, SI
+	JE            skip1935
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1935:
+	TESTQ  $0x00000001, SI
+	JE     skip1936
+	VMOVSD X0, (R9)
+
+skip1936:
+end1933:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored939
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1859
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+56(FP), $0x00
-	JE     set975
+	JE     set1937
 	VADDPD (BX), Z14, Z14
-	CMPQ   DI, $0x10
-	JL     partial976
+	CMPQ   R8, $0x10
+	JL     partial1938
 	VADDPD 64(BX), Z15, Z15
-	JMP    end977
+	JMP    end1939
 
-partial976:
-	VMOVUPD.Z 64(BX), K1, Z0
-	VADDPD    Z0, Z15, Z15
+partial1938:
+	LEAQ   64(BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1940
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end977:
-set975:
+skip1940:
+	TESTQ           $0x00000002, SI
+	JE              skip1941
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1941:
+	TESTQ           $0x00000004, SI
+	JE              skip1942
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1942:
+	VADDPD Z0, Z15, Z15
+
+end1939:
+set1937:
 	VMOVUPD Z14, (BX)
-	CMPQ    DI, $0x10
-	JL      partial978
+	CMPQ    R8, $0x10
+	JL      partial1943
 	VMOVUPD Z15, 64(BX)
-	JMP     end979
+	JMP     end1944
 
-partial978:
-	VMOVUPD Z15, K1, 64(BX)
+partial1943:
+	LEAQ          64(BX), R8
+	VMOVAPD       Z15, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1945
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
 
-end979:
+skip1945:
+	TESTQ         $0x00000002, SI
+	JE            skip1946
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip1946:
+	TESTQ  $0x00000001, SI
+	JE     skip1947
+	VMOVSD X0, (R8)
+
+skip1947:
+end1944:
 	LEAQ (BX)(CX*8), BX
-	INCQ SI
+	INCQ DI
 
-stored939:
+stored1859:
 	ADDQ $0x10, DX
 
-next936:
+next1856:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next981
+	JG     next1949
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -13604,9 +19892,9 @@ next936:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end983
+	JE     end1951
 
-rows982:
+rows1950:
 	VBROADCASTSD     (DI), Z8
 	VMULPD           (BX), Z8, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -13621,255 +19909,580 @@ rows982:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows982
+	JNE              rows1950
 
-end983:
+end1951:
 	VBROADCASTSD w+48(FP), Z8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
 	ANDQ         $-8, BX
 	SUBQ         BX, SI
-	MOVQ         $-1, BX
-	BZHIQ        SI, BX, BX
-	KMOVW        BX, K1
-	MOVQ         AX, SI
+	MOVQ         AX, DI
 	MOVQ         AX, BX
 	IMULQ        CX, BX
 	ADDQ         DX, BX
-	MOVQ         h+0(FP), DI
-	LEAQ         (DI)(BX*8), BX
-	MOVQ         CX, DI
-	SUBQ         DX, DI
-	CMPQ         SI, CX
-	JGE          stored984
+	MOVQ         h+0(FP), R8
+	LEAQ         (R8)(BX*8), BX
+	MOVQ         CX, R8
+	SUBQ         DX, R8
+	CMPQ         DI, CX
+	JGE          stored1952
 	VMULPD       Z8, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set985
-	CMPQ         DI, $0x08
-	JL           partial986
+	JE           set1953
+	CMPQ         R8, $0x08
+	JL           partial1954
 	VADDPD       (BX), Z0, Z0
-	JMP          end987
+	JMP          end1955
 
-partial986:
-	VMOVUPD.Z (BX), K1, Z9
-	VADDPD    Z9, Z0, Z0
+partial1954:
+	LEAQ   (BX), R9
+	VXORPD Z9, Z9, Z9
+	TESTQ  $0x00000001, SI
+	JE     skip1956
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X9
 
-end987:
-set985:
-	CMPQ    DI, $0x08
-	JL      partial988
+skip1956:
+	TESTQ           $0x00000002, SI
+	JE              skip1957
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y10
+	VINSERTF64X2    $0x01, X9, Y10, Y9
+
+skip1957:
+	TESTQ           $0x00000004, SI
+	JE              skip1958
+	VBROADCASTF64X4 (R9), Z10
+	VINSERTF64X4    $0x01, Y9, Z10, Z9
+
+skip1958:
+	VADDPD Z9, Z0, Z0
+
+end1955:
+set1953:
+	CMPQ    R8, $0x08
+	JL      partial1959
 	VMOVUPD Z0, (BX)
-	JMP     end989
+	JMP     end1960
 
-partial988:
-	VMOVUPD Z0, K1, (BX)
+partial1959:
+	LEAQ          (BX), R9
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1961
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end989:
+skip1961:
+	TESTQ         $0x00000002, SI
+	JE            skip1962
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1962:
+	TESTQ  $0x00000001, SI
+	JE     skip1963
+	VMOVSD X0, (R9)
+
+skip1963:
+end1960:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z1, Z1
 	CMPB   add+56(FP), $0x00
-	JE     set990
-	CMPQ   DI, $0x08
-	JL     partial991
+	JE     set1964
+	CMPQ   R8, $0x08
+	JL     partial1965
 	VADDPD (BX), Z1, Z1
-	JMP    end992
+	JMP    end1966
 
-partial991:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z1, Z1
+partial1965:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1967
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end992:
-set990:
-	CMPQ    DI, $0x08
-	JL      partial993
+skip1967:
+	TESTQ           $0x00000002, SI
+	JE              skip1968
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y9
+	VINSERTF64X2    $0x01, X0, Y9, Y0
+
+skip1968:
+	TESTQ           $0x00000004, SI
+	JE              skip1969
+	VBROADCASTF64X4 (R9), Z9
+	VINSERTF64X4    $0x01, Y0, Z9, Z0
+
+skip1969:
+	VADDPD Z0, Z1, Z1
+
+end1966:
+set1964:
+	CMPQ    R8, $0x08
+	JL      partial1970
 	VMOVUPD Z1, (BX)
-	JMP     end994
+	JMP     end1971
 
-partial993:
-	VMOVUPD Z1, K1, (BX)
+partial1970:
+	LEAQ          (BX), R9
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1972
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end994:
+skip1972:
+	TESTQ         $0x00000002, SI
+	JE            skip1973
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1973:
+	TESTQ  $0x00000001, SI
+	JE     skip1974
+	VMOVSD X0, (R9)
+
+skip1974:
+end1971:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z2, Z2
 	CMPB   add+56(FP), $0x00
-	JE     set995
-	CMPQ   DI, $0x08
-	JL     partial996
+	JE     set1975
+	CMPQ   R8, $0x08
+	JL     partial1976
 	VADDPD (BX), Z2, Z2
-	JMP    end997
+	JMP    end1977
 
-partial996:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z2, Z2
+partial1976:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1978
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end997:
-set995:
-	CMPQ    DI, $0x08
-	JL      partial998
+skip1978:
+	TESTQ           $0x00000002, SI
+	JE              skip1979
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1979:
+	TESTQ           $0x00000004, SI
+	JE              skip1980
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1980:
+	VADDPD Z0, Z2, Z2
+
+end1977:
+set1975:
+	CMPQ    R8, $0x08
+	JL      partial1981
 	VMOVUPD Z2, (BX)
-	JMP     end999
+	JMP     end1982
 
-partial998:
-	VMOVUPD Z2, K1, (BX)
+partial1981:
+	LEAQ          (BX), R9
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1983
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end999:
+skip1983:
+	TESTQ         $0x00000002, SI
+	JE            skip1984
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1984:
+	TESTQ  $0x00000001, SI
+	JE     skip1985
+	VMOVSD X0, (R9)
+
+skip1985:
+end1982:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set1000
-	CMPQ   DI, $0x08
-	JL     partial1001
+	JE     set1986
+	CMPQ   R8, $0x08
+	JL     partial1987
 	VADDPD (BX), Z3, Z3
-	JMP    end1002
+	JMP    end1988
 
-partial1001:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z3, Z3
+partial1987:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip1989
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1002:
-set1000:
-	CMPQ    DI, $0x08
-	JL      partial1003
+skip1989:
+	TESTQ           $0x00000002, SI
+	JE              skip1990
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1990:
+	TESTQ           $0x00000004, SI
+	JE              skip1991
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1991:
+	VADDPD Z0, Z3, Z3
+
+end1988:
+set1986:
+	CMPQ    R8, $0x08
+	JL      partial1992
 	VMOVUPD Z3, (BX)
-	JMP     end1004
+	JMP     end1993
 
-partial1003:
-	VMOVUPD Z3, K1, (BX)
+partial1992:
+	LEAQ          (BX), R9
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1994
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end1004:
+skip1994:
+	TESTQ         $0x00000002, SI
+	JE            skip1995
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip1995:
+	TESTQ  $0x00000001, SI
+	JE     skip1996
+	VMOVSD X0, (R9)
+
+skip1996:
+end1993:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z4, Z4
 	CMPB   add+56(FP), $0x00
-	JE     set1005
-	CMPQ   DI, $0x08
-	JL     partial1006
+	JE     set1997
+	CMPQ   R8, $0x08
+	JL     partial1998
 	VADDPD (BX), Z4, Z4
-	JMP    end1007
+	JMP    end1999
 
-partial1006:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z4, Z4
+partial1998:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip2000
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1007:
-set1005:
-	CMPQ    DI, $0x08
-	JL      partial1008
+skip2000:
+	TESTQ           $0x00000002, SI
+	JE              skip2001
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip2001:
+	TESTQ           $0x00000004, SI
+	JE              skip2002
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip2002:
+	VADDPD Z0, Z4, Z4
+
+end1999:
+set1997:
+	CMPQ    R8, $0x08
+	JL      partial2003
 	VMOVUPD Z4, (BX)
-	JMP     end1009
+	JMP     end2004
 
-partial1008:
-	VMOVUPD Z4, K1, (BX)
+partial2003:
+	LEAQ          (BX), R9
+	VMOVAPD       Z4, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip2005
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end1009:
+skip2005:
+	TESTQ         $0x00000002, SI
+	JE            skip2006
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip2006:
+	TESTQ  $0x00000001, SI
+	JE     skip2007
+	VMOVSD X0, (R9)
+
+skip2007:
+end2004:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set1010
-	CMPQ   DI, $0x08
-	JL     partial1011
+	JE     set2008
+	CMPQ   R8, $0x08
+	JL     partial2009
 	VADDPD (BX), Z5, Z5
-	JMP    end1012
+	JMP    end2010
 
-partial1011:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z5, Z5
+partial2009:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip2011
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1012:
-set1010:
-	CMPQ    DI, $0x08
-	JL      partial1013
+skip2011:
+	TESTQ           $0x00000002, SI
+	JE              skip2012
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip2012:
+	TESTQ           $0x00000004, SI
+	JE              skip2013
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip2013:
+	VADDPD Z0, Z5, Z5
+
+end2010:
+set2008:
+	CMPQ    R8, $0x08
+	JL      partial2014
 	VMOVUPD Z5, (BX)
-	JMP     end1014
+	JMP     end2015
 
-partial1013:
-	VMOVUPD Z5, K1, (BX)
+partial2014:
+	LEAQ          (BX), R9
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip2016
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end1014:
+skip2016:
+	TESTQ         $0x00000002, SI
+	JE            skip2017
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip2017:
+	TESTQ  $0x00000001, SI
+	JE     skip2018
+	VMOVSD X0, (R9)
+
+skip2018:
+end2015:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z6, Z6
 	CMPB   add+56(FP), $0x00
-	JE     set1015
-	CMPQ   DI, $0x08
-	JL     partial1016
+	JE     set2019
+	CMPQ   R8, $0x08
+	JL     partial2020
 	VADDPD (BX), Z6, Z6
-	JMP    end1017
+	JMP    end2021
 
-partial1016:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z6, Z6
+partial2020:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip2022
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1017:
-set1015:
-	CMPQ    DI, $0x08
-	JL      partial1018
+skip2022:
+	TESTQ           $0x00000002, SI
+	JE              skip2023
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip2023:
+	TESTQ           $0x00000004, SI
+	JE              skip2024
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip2024:
+	VADDPD Z0, Z6, Z6
+
+end2021:
+set2019:
+	CMPQ    R8, $0x08
+	JL      partial2025
 	VMOVUPD Z6, (BX)
-	JMP     end1019
+	JMP     end2026
 
-partial1018:
-	VMOVUPD Z6, K1, (BX)
+partial2025:
+	LEAQ          (BX), R9
+	VMOVAPD       Z6, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip2027
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-end1019:
+skip2027:
+	TESTQ         $0x00000002, SI
+	JE            skip2028
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip2028:
+	TESTQ  $0x00000001, SI
+	JE     skip2029
+	VMOVSD X0, (R9)
+
+skip2029:
+end2026:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored984
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored1952
 	VMULPD Z8, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set1020
-	CMPQ   DI, $0x08
-	JL     partial1021
+	JE     set2030
+	CMPQ   R8, $0x08
+	JL     partial2031
 	VADDPD (BX), Z7, Z7
-	JMP    end1022
+	JMP    end2032
 
-partial1021:
-	VMOVUPD.Z (BX), K1, Z0
-	VADDPD    Z0, Z7, Z7
+partial2031:
+	LEAQ   (BX), R9
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, SI
+	JE     skip2033
+	MOVQ   SI, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1022:
-set1020:
-	CMPQ    DI, $0x08
-	JL      partial1023
+skip2033:
+	TESTQ           $0x00000002, SI
+	JE              skip2034
+	MOVQ            SI, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip2034:
+	TESTQ           $0x00000004, SI
+	JE              skip2035
+	VBROADCASTF64X4 (R9), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip2035:
+	VADDPD Z0, Z7, Z7
+
+end2032:
+set2030:
+	CMPQ    R8, $0x08
+	JL      partial2036
 	VMOVUPD Z7, (BX)
-	JMP     end1024
+	JMP     end2037
 
-partial1023:
-	VMOVUPD Z7, K1, (BX)
+partial2036:
+	LEAQ          (BX), R8
+	VMOVAPD       Z7, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip2038
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
 
-end1024:
+skip2038:
+	TESTQ         $0x00000002, SI
+	JE            skip2039
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip2039:
+	TESTQ  $0x00000001, SI
+	JE     skip2040
+	VMOVSD X0, (R8)
+
+skip2040:
+end2037:
 	LEAQ (BX)(CX*8), BX
-	INCQ SI
+	INCQ DI
 
-stored984:
+stored1952:
 	ADDQ $0x08, DX
 
-next981:
+next1949:
 	ADDQ $0x08, AX
-	JMP  block888
+	JMP  block1760
 
-done889:
+done1761:
 	VZEROUPPER
 	RET
 
 // func sparseScoresAVX512(t *float64, idx *int32, val *float64, n int, z *float64, k int, limit int) bool
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	MOVQ  t+0(FP), AX
 	MOVQ  idx+8(FP), CX
@@ -13887,254 +20500,334 @@ TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile1026:
+tile2042:
 	CMPQ   DI, $0x18
-	JLE    next1027
+	JLE    next2043
 	CMPQ   DI, $0x20
-	JGE    full1028
+	JGE    full2044
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1031
+	JGE    out2047
 
-row1030:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2046:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
-	VMOVUPD      (R10), Z5
+	VMOVUPD      (R11), Z5
 	VFMADD231PD  Z5, Z4, Z0
-	VMOVUPD      64(R10), Z5
+	VMOVUPD      64(R11), Z5
 	VFMADD231PD  Z5, Z4, Z1
-	VMOVUPD      128(R10), Z5
+	VMOVUPD      128(R11), Z5
 	VFMADD231PD  Z5, Z4, Z2
-	VMOVUPD.Z    192(R10), K1, Z5
+	VMOVUPD.Z    192(R11), K1, Z5
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1030
+	JL           row2046
 
-out1031:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, K1, 192(AX)
-	JMP     end1029
+out2047:
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	VMOVUPD       Z2, 128(AX)
+	LEAQ          192(AX), R9
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip2048
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-full1028:
+skip2048:
+	TESTQ         $0x00000002, R10
+	JE            skip2049
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip2049:
+	TESTQ  $0x00000001, R10
+	JE     skip2050
+	VMOVSD X0, (R9)
+
+skip2050:
+	JMP end2045
+
+full2044:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1033
+	JGE    out2052
 
-row1032:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2051:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
-	VMOVUPD      (R10), Z5
+	VMOVUPD      (R11), Z5
 	VFMADD231PD  Z5, Z4, Z0
-	VMOVUPD      64(R10), Z5
+	VMOVUPD      64(R11), Z5
 	VFMADD231PD  Z5, Z4, Z1
-	VMOVUPD      128(R10), Z5
+	VMOVUPD      128(R11), Z5
 	VFMADD231PD  Z5, Z4, Z2
-	VMOVUPD      192(R10), Z5
+	VMOVUPD      192(R11), Z5
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1032
+	JL           row2051
 
-out1033:
+out2052:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-end1029:
+end2045:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile1026
+	JMP  tile2042
 
-next1027:
+next2043:
 	CMPQ   DI, $0x10
-	JLE    next1035
+	JLE    next2054
 	CMPQ   DI, $0x18
-	JGE    full1036
+	JGE    full2055
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1039
+	JGE    out2058
 
-row1038:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2057:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
-	VMOVUPD      (R10), Z4
+	VMOVUPD      (R11), Z4
 	VFMADD231PD  Z4, Z3, Z0
-	VMOVUPD      64(R10), Z4
+	VMOVUPD      64(R11), Z4
 	VFMADD231PD  Z4, Z3, Z1
-	VMOVUPD.Z    128(R10), K1, Z4
+	VMOVUPD.Z    128(R11), K1, Z4
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1038
+	JL           row2057
 
-out1039:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, K1, 128(AX)
-	JMP     end1037
+out2058:
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	LEAQ          128(AX), R9
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip2059
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-full1036:
+skip2059:
+	TESTQ         $0x00000002, R10
+	JE            skip2060
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip2060:
+	TESTQ  $0x00000001, R10
+	JE     skip2061
+	VMOVSD X0, (R9)
+
+skip2061:
+	JMP end2056
+
+full2055:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1041
+	JGE    out2063
 
-row1040:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2062:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
-	VMOVUPD      (R10), Z4
+	VMOVUPD      (R11), Z4
 	VFMADD231PD  Z4, Z3, Z0
-	VMOVUPD      64(R10), Z4
+	VMOVUPD      64(R11), Z4
 	VFMADD231PD  Z4, Z3, Z1
-	VMOVUPD      128(R10), Z4
+	VMOVUPD      128(R11), Z4
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1040
+	JL           row2062
 
-out1041:
+out2063:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 
-end1037:
+end2056:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next1035:
+next2054:
 	CMPQ   DI, $0x08
-	JLE    next1043
+	JLE    next2065
 	CMPQ   DI, $0x10
-	JGE    full1044
+	JGE    full2066
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1047
+	JGE    out2069
 
-row1046:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2068:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
-	VMOVUPD      (R10), Z3
+	VMOVUPD      (R11), Z3
 	VFMADD231PD  Z3, Z2, Z0
-	VMOVUPD.Z    64(R10), K1, Z3
+	VMOVUPD.Z    64(R11), K1, Z3
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1046
+	JL           row2068
 
-out1047:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, K1, 64(AX)
-	JMP     end1045
+out2069:
+	VMOVUPD       Z0, (AX)
+	LEAQ          64(AX), R9
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip2070
+	VMOVUPD       Y0, (R9)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R9
 
-full1044:
+skip2070:
+	TESTQ         $0x00000002, R10
+	JE            skip2071
+	VMOVUPD       X0, (R9)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R9
+
+skip2071:
+	TESTQ  $0x00000001, R10
+	JE     skip2072
+	VMOVSD X0, (R9)
+
+skip2072:
+	JMP end2067
+
+full2066:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1049
+	JGE    out2074
 
-row1048:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2073:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
-	VMOVUPD      (R10), Z3
+	VMOVUPD      (R11), Z3
 	VFMADD231PD  Z3, Z2, Z0
-	VMOVUPD      64(R10), Z3
+	VMOVUPD      64(R11), Z3
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1048
+	JL           row2073
 
-out1049:
+out2074:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 
-end1045:
+end2067:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next1043:
+next2065:
 	CMPQ   DI, $0x00
-	JLE    next1051
+	JLE    next2076
 	CMPQ   DI, $0x08
-	JGE    full1052
+	JGE    full2077
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1055
+	JGE    out2080
 
-row1054:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2079:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2041
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z1
-	VMOVUPD.Z    (R10), K1, Z2
+	VMOVUPD.Z    (R11), K1, Z2
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1054
+	JL           row2079
 
-out1055:
-	VMOVUPD Z0, K1, (AX)
-	JMP     end1053
+out2080:
+	LEAQ          (AX), CX
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R10
+	JE            skip2081
+	VMOVUPD       Y0, (CX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, CX
 
-full1052:
+skip2081:
+	TESTQ         $0x00000002, R10
+	JE            skip2082
+	VMOVUPD       X0, (CX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, CX
+
+skip2082:
+	TESTQ  $0x00000001, R10
+	JE     skip2083
+	VMOVSD X0, (CX)
+
+skip2083:
+	JMP end2078
+
+full2077:
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1057
+	JGE    out2085
 
-row1056:
+row2084:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad1025
+	JAE          bad2041
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -14142,30 +20835,30 @@ row1056:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1056
+	JL           row2084
 
-out1057:
+out2085:
 	VMOVUPD Z0, (AX)
 
-end1053:
+end2078:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next1051:
+next2076:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad1025:
+bad2041:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
 // func sparseCombineAVX512(z *float64, idx *int32, val *float64, n int, t *float64, k int, limit int) bool
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	MOVQ  t+32(FP), AX
 	MOVQ  idx+8(FP), CX
@@ -14183,251 +20876,331 @@ TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile1059:
+tile2087:
 	CMPQ      DI, $0x18
-	JLE       next1060
+	JLE       next2088
 	CMPQ      DI, $0x20
-	JGE       full1061
+	JGE       full2089
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD   128(AX), Z2
 	VMOVUPD.Z 192(AX), K1, Z3
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out1064
+	JGE       out2092
 
-row1063:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
-	VBROADCASTSD (DX)(R9*8), Z4
-	VMOVUPD      (R10), Z5
-	VFMADD231PD  Z0, Z4, Z5
-	VMOVUPD      Z5, (R10)
-	VMOVUPD      64(R10), Z5
-	VFMADD231PD  Z1, Z4, Z5
-	VMOVUPD      Z5, 64(R10)
-	VMOVUPD      128(R10), Z5
-	VFMADD231PD  Z2, Z4, Z5
-	VMOVUPD      Z5, 128(R10)
-	VMOVUPD.Z    192(R10), K1, Z5
-	VFMADD231PD  Z3, Z4, Z5
-	VMOVUPD      Z5, K1, 192(R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1063
+row2091:
+	MOVL          (CX)(R9*4), R11
+	CMPQ          R11, limit+48(FP)
+	JAE           bad2086
+	IMULQ         R8, R11
+	ADDQ          SI, R11
+	VBROADCASTSD  (DX)(R9*8), Z4
+	VMOVUPD       (R11), Z5
+	VFMADD231PD   Z0, Z4, Z5
+	VMOVUPD       Z5, (R11)
+	VMOVUPD       64(R11), Z5
+	VFMADD231PD   Z1, Z4, Z5
+	VMOVUPD       Z5, 64(R11)
+	VMOVUPD       128(R11), Z5
+	VFMADD231PD   Z2, Z4, Z5
+	VMOVUPD       Z5, 128(R11)
+	VMOVUPD.Z     192(R11), K1, Z5
+	VFMADD231PD   Z3, Z4, Z5
+	LEAQ          192(R11), R11
+	VMOVAPD       Z5, Z4
+	TESTQ         $0x00000004, R10
+	JE            skip2093
+	VMOVUPD       Y4, (R11)
+	VEXTRACTF64X4 $0x01, Z4, Y4
+	ADDQ          $0x20, R11
 
-out1064:
-	JMP end1062
+skip2093:
+	TESTQ         $0x00000002, R10
+	JE            skip2094
+	VMOVUPD       X4, (R11)
+	VEXTRACTF64X2 $0x01, Y4, X4
+	ADDQ          $0x10, R11
 
-full1061:
+skip2094:
+	TESTQ  $0x00000001, R10
+	JE     skip2095
+	VMOVSD X4, (R11)
+
+skip2095:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row2091
+
+out2092:
+	JMP end2090
+
+full2089:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	VMOVUPD 192(AX), Z3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1066
+	JGE     out2097
 
-row1065:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2096:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2086
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
-	VMOVUPD      (R10), Z5
+	VMOVUPD      (R11), Z5
 	VFMADD231PD  Z0, Z4, Z5
-	VMOVUPD      Z5, (R10)
-	VMOVUPD      64(R10), Z5
+	VMOVUPD      Z5, (R11)
+	VMOVUPD      64(R11), Z5
 	VFMADD231PD  Z1, Z4, Z5
-	VMOVUPD      Z5, 64(R10)
-	VMOVUPD      128(R10), Z5
+	VMOVUPD      Z5, 64(R11)
+	VMOVUPD      128(R11), Z5
 	VFMADD231PD  Z2, Z4, Z5
-	VMOVUPD      Z5, 128(R10)
-	VMOVUPD      192(R10), Z5
+	VMOVUPD      Z5, 128(R11)
+	VMOVUPD      192(R11), Z5
 	VFMADD231PD  Z3, Z4, Z5
-	VMOVUPD      Z5, 192(R10)
+	VMOVUPD      Z5, 192(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1065
+	JL           row2096
 
-out1066:
-end1062:
+out2097:
+end2090:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile1059
+	JMP  tile2087
 
-next1060:
+next2088:
 	CMPQ      DI, $0x10
-	JLE       next1068
+	JLE       next2099
 	CMPQ      DI, $0x18
-	JGE       full1069
+	JGE       full2100
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD.Z 128(AX), K1, Z2
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out1072
+	JGE       out2103
 
-row1071:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
-	VBROADCASTSD (DX)(R9*8), Z3
-	VMOVUPD      (R10), Z4
-	VFMADD231PD  Z0, Z3, Z4
-	VMOVUPD      Z4, (R10)
-	VMOVUPD      64(R10), Z4
-	VFMADD231PD  Z1, Z3, Z4
-	VMOVUPD      Z4, 64(R10)
-	VMOVUPD.Z    128(R10), K1, Z4
-	VFMADD231PD  Z2, Z3, Z4
-	VMOVUPD      Z4, K1, 128(R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1071
+row2102:
+	MOVL          (CX)(R9*4), R11
+	CMPQ          R11, limit+48(FP)
+	JAE           bad2086
+	IMULQ         R8, R11
+	ADDQ          SI, R11
+	VBROADCASTSD  (DX)(R9*8), Z3
+	VMOVUPD       (R11), Z4
+	VFMADD231PD   Z0, Z3, Z4
+	VMOVUPD       Z4, (R11)
+	VMOVUPD       64(R11), Z4
+	VFMADD231PD   Z1, Z3, Z4
+	VMOVUPD       Z4, 64(R11)
+	VMOVUPD.Z     128(R11), K1, Z4
+	VFMADD231PD   Z2, Z3, Z4
+	LEAQ          128(R11), R11
+	VMOVAPD       Z4, Z3
+	TESTQ         $0x00000004, R10
+	JE            skip2104
+	VMOVUPD       Y3, (R11)
+	VEXTRACTF64X4 $0x01, Z3, Y3
+	ADDQ          $0x20, R11
 
-out1072:
-	JMP end1070
+skip2104:
+	TESTQ         $0x00000002, R10
+	JE            skip2105
+	VMOVUPD       X3, (R11)
+	VEXTRACTF64X2 $0x01, Y3, X3
+	ADDQ          $0x10, R11
 
-full1069:
+skip2105:
+	TESTQ  $0x00000001, R10
+	JE     skip2106
+	VMOVSD X3, (R11)
+
+skip2106:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row2102
+
+out2103:
+	JMP end2101
+
+full2100:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1074
+	JGE     out2108
 
-row1073:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2107:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2086
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
-	VMOVUPD      (R10), Z4
+	VMOVUPD      (R11), Z4
 	VFMADD231PD  Z0, Z3, Z4
-	VMOVUPD      Z4, (R10)
-	VMOVUPD      64(R10), Z4
+	VMOVUPD      Z4, (R11)
+	VMOVUPD      64(R11), Z4
 	VFMADD231PD  Z1, Z3, Z4
-	VMOVUPD      Z4, 64(R10)
-	VMOVUPD      128(R10), Z4
+	VMOVUPD      Z4, 64(R11)
+	VMOVUPD      128(R11), Z4
 	VFMADD231PD  Z2, Z3, Z4
-	VMOVUPD      Z4, 128(R10)
+	VMOVUPD      Z4, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1073
+	JL           row2107
 
-out1074:
-end1070:
+out2108:
+end2101:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next1068:
+next2099:
 	CMPQ      DI, $0x08
-	JLE       next1076
+	JLE       next2110
 	CMPQ      DI, $0x10
-	JGE       full1077
+	JGE       full2111
 	VMOVUPD   (AX), Z0
 	VMOVUPD.Z 64(AX), K1, Z1
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out1080
+	JGE       out2114
 
-row1079:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
-	VBROADCASTSD (DX)(R9*8), Z2
-	VMOVUPD      (R10), Z3
-	VFMADD231PD  Z0, Z2, Z3
-	VMOVUPD      Z3, (R10)
-	VMOVUPD.Z    64(R10), K1, Z3
-	VFMADD231PD  Z1, Z2, Z3
-	VMOVUPD      Z3, K1, 64(R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1079
+row2113:
+	MOVL          (CX)(R9*4), R11
+	CMPQ          R11, limit+48(FP)
+	JAE           bad2086
+	IMULQ         R8, R11
+	ADDQ          SI, R11
+	VBROADCASTSD  (DX)(R9*8), Z2
+	VMOVUPD       (R11), Z3
+	VFMADD231PD   Z0, Z2, Z3
+	VMOVUPD       Z3, (R11)
+	VMOVUPD.Z     64(R11), K1, Z3
+	VFMADD231PD   Z1, Z2, Z3
+	LEAQ          64(R11), R11
+	VMOVAPD       Z3, Z2
+	TESTQ         $0x00000004, R10
+	JE            skip2115
+	VMOVUPD       Y2, (R11)
+	VEXTRACTF64X4 $0x01, Z2, Y2
+	ADDQ          $0x20, R11
 
-out1080:
-	JMP end1078
+skip2115:
+	TESTQ         $0x00000002, R10
+	JE            skip2116
+	VMOVUPD       X2, (R11)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, R11
 
-full1077:
+skip2116:
+	TESTQ  $0x00000001, R10
+	JE     skip2117
+	VMOVSD X2, (R11)
+
+skip2117:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row2113
+
+out2114:
+	JMP end2112
+
+full2111:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1082
+	JGE     out2119
 
-row1081:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row2118:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad2086
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
-	VMOVUPD      (R10), Z3
+	VMOVUPD      (R11), Z3
 	VFMADD231PD  Z0, Z2, Z3
-	VMOVUPD      Z3, (R10)
-	VMOVUPD      64(R10), Z3
+	VMOVUPD      Z3, (R11)
+	VMOVUPD      64(R11), Z3
 	VFMADD231PD  Z1, Z2, Z3
-	VMOVUPD      Z3, 64(R10)
+	VMOVUPD      Z3, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1081
+	JL           row2118
 
-out1082:
-end1078:
+out2119:
+end2112:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next1076:
+next2110:
 	CMPQ      DI, $0x00
-	JLE       next1084
+	JLE       next2121
 	CMPQ      DI, $0x08
-	JGE       full1085
+	JGE       full2122
 	VMOVUPD.Z (AX), K1, Z0
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out1088
+	JGE       out2125
 
-row1087:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
-	IMULQ        R8, R10
-	ADDQ         SI, R10
-	VBROADCASTSD (DX)(R9*8), Z1
-	VMOVUPD.Z    (R10), K1, Z2
-	VFMADD231PD  Z0, Z1, Z2
-	VMOVUPD      Z2, K1, (R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1087
+row2124:
+	MOVL          (CX)(R9*4), R11
+	CMPQ          R11, limit+48(FP)
+	JAE           bad2086
+	IMULQ         R8, R11
+	ADDQ          SI, R11
+	VBROADCASTSD  (DX)(R9*8), Z1
+	VMOVUPD.Z     (R11), K1, Z2
+	VFMADD231PD   Z0, Z1, Z2
+	LEAQ          (R11), R11
+	VMOVAPD       Z2, Z1
+	TESTQ         $0x00000004, R10
+	JE            skip2126
+	VMOVUPD       Y1, (R11)
+	VEXTRACTF64X4 $0x01, Z1, Y1
+	ADDQ          $0x20, R11
 
-out1088:
-	JMP end1086
+skip2126:
+	TESTQ         $0x00000002, R10
+	JE            skip2127
+	VMOVUPD       X1, (R11)
+	VEXTRACTF64X2 $0x01, Y1, X1
+	ADDQ          $0x10, R11
 
-full1085:
+skip2127:
+	TESTQ  $0x00000001, R10
+	JE     skip2128
+	VMOVSD X1, (R11)
+
+skip2128:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row2124
+
+out2125:
+	JMP end2123
+
+full2122:
 	VMOVUPD (AX), Z0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1090
+	JGE     out2130
 
-row1089:
+row2129:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad1058
+	JAE          bad2086
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -14436,21 +21209,21 @@ row1089:
 	VMOVUPD      Z2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1089
+	JL           row2129
 
-out1090:
-end1086:
+out2130:
+end2123:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next1084:
+next2121:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad1058:
+bad2086:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -14468,9 +21241,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y3, Y3, Y3
 	XORQ   BX, BX
 	SUBQ   $0x10, AX
-	JL     one1092
+	JL     one2132
 
-many1091:
+many2131:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	VMOVUPD     32(CX)(BX*8), Y4
@@ -14481,31 +21254,32 @@ many1091:
 	VFMADD231PD 96(DX)(BX*8), Y4, Y3
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, AX
-	JGE         many1091
+	JGE         many2131
 
-one1092:
+one2132:
 	ADDQ $0x0c, AX
-	JL   rest1094
+	JL   rest2134
 
-top1093:
+top2133:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, AX
-	JGE         top1093
+	JGE         top2133
 
-rest1094:
+rest2134:
 	ADDQ        $0x04, AX
-	JE          end1095
-	LEAQ        tails<>+32(SB), SI
-	SHLQ        $0x03, AX
-	SUBQ        AX, SI
-	VMOVUPD     (SI), Y4
+	JE          end2135
+	MOVQ        AX, SI
+	LEAQ        tails<>+32(SB), AX
+	SHLQ        $0x03, SI
+	SUBQ        SI, AX
+	VMOVUPD     (AX), Y4
 	VMASKMOVPD  (CX)(BX*8), Y4, Y5
 	VMASKMOVPD  (DX)(BX*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end1095:
+end2135:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -14536,30 +21310,39 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+24(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest1097
+	JL           rest2137
 
-full1096:
+full2136:
 	VMOVUPD     (CX)(BX*8), Y1
 	VMOVUPD     (AX)(BX*8), Y2
 	VFMADD231PD Y1, Y0, Y2
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full1096
+	JGE         full2136
 
-rest1097:
+rest2137:
 	ADDQ        $0x04, DX
-	JE          end1098
-	LEAQ        tails<>+32(SB), SI
-	SHLQ        $0x03, DX
-	SUBQ        DX, SI
-	VMOVUPD     (SI), Y1
-	VMASKMOVPD  (CX)(BX*8), Y1, Y2
-	VMASKMOVPD  (AX)(BX*8), Y1, Y3
-	VFMADD231PD Y2, Y0, Y3
-	VMASKMOVPD  Y3, Y1, (AX)(BX*8)
+	JE          end2138
+	TESTQ       $0x00000002, DX
+	JE          skip2139
+	VMOVUPD     (CX)(BX*8), X1
+	VMOVUPD     (AX)(BX*8), X2
+	VFMADD231PD X1, X0, X2
+	VMOVUPD     X2, (AX)(BX*8)
+	ADDQ        $0x02, BX
 
-end1098:
+skip2139:
+	TESTQ       $0x00000001, DX
+	JE          skip2140
+	VMOVSD      (CX)(BX*8), X1
+	VMOVSD      (AX)(BX*8), X2
+	VFMADD231PD X1, X0, X2
+	VMOVSD      X2, (AX)(BX*8)
+	ADDQ        $0x01, BX
+
+skip2140:
+end2138:
 	VZEROUPPER
 	RET
 
@@ -14573,9 +21356,9 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest1100
+	JL           rest2142
 
-full1099:
+full2141:
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -14584,23 +21367,34 @@ full1099:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 	SUBQ        $0x04, BX
-	JGE         full1099
+	JGE         full2141
 
-rest1100:
+rest2142:
 	ADDQ        $0x04, BX
-	JE          end1101
-	LEAQ        tails<>+32(SB), DI
-	SHLQ        $0x03, BX
-	SUBQ        BX, DI
-	VMOVUPD     (DI), Y1
-	VMASKMOVPD  (CX)(SI*8), Y1, Y2
-	VMASKMOVPD  (DX)(SI*8), Y1, Y3
-	VMASKMOVPD  (AX)(SI*8), Y1, Y4
-	VADDPD      Y3, Y2, Y2
-	VFMADD231PD Y2, Y0, Y4
-	VMASKMOVPD  Y4, Y1, (AX)(SI*8)
+	JE          end2143
+	TESTQ       $0x00000002, BX
+	JE          skip2144
+	VMOVUPD     (CX)(SI*8), X1
+	VMOVUPD     (DX)(SI*8), X2
+	VMOVUPD     (AX)(SI*8), X3
+	VADDPD      X2, X1, X1
+	VFMADD231PD X1, X0, X3
+	VMOVUPD     X3, (AX)(SI*8)
+	ADDQ        $0x02, SI
 
-end1101:
+skip2144:
+	TESTQ       $0x00000001, BX
+	JE          skip2145
+	VMOVSD      (CX)(SI*8), X1
+	VMOVSD      (DX)(SI*8), X2
+	VMOVSD      (AX)(SI*8), X3
+	VADDPD      X2, X1, X1
+	VFMADD231PD X1, X0, X3
+	VMOVSD      X3, (AX)(SI*8)
+	ADDQ        $0x01, SI
+
+skip2145:
+end2143:
 	VZEROUPPER
 	RET
 
@@ -14612,28 +21406,36 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
-	JL           rest1103
+	JL           rest2147
 
-full1102:
+full2146:
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 	SUBQ    $0x04, CX
-	JGE     full1102
+	JGE     full2146
 
-rest1103:
-	ADDQ       $0x04, CX
-	JE         end1104
-	LEAQ       tails<>+32(SB), BX
-	SHLQ       $0x03, CX
-	SUBQ       CX, BX
-	VMOVUPD    (BX), Y1
-	VMASKMOVPD (AX)(DX*8), Y1, Y2
-	VMULPD     Y0, Y2, Y2
-	VMASKMOVPD Y2, Y1, (AX)(DX*8)
+rest2147:
+	ADDQ    $0x04, CX
+	JE      end2148
+	TESTQ   $0x00000002, CX
+	JE      skip2149
+	VMOVUPD (AX)(DX*8), X1
+	VMULPD  X0, X1, X1
+	VMOVUPD X1, (AX)(DX*8)
+	ADDQ    $0x02, DX
 
-end1104:
+skip2149:
+	TESTQ  $0x00000001, CX
+	JE     skip2150
+	VMOVSD (AX)(DX*8), X1
+	VMULPD X0, X1, X1
+	VMOVSD X1, (AX)(DX*8)
+	ADDQ   $0x01, DX
+
+skip2150:
+end2148:
 	VZEROUPPER
 	RET
 
@@ -14649,9 +21451,9 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Y2
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest1106
+	JL           rest2152
 
-full1105:
+full2151:
 	VMOVUPD      (DX)(SI*8), Y3
 	VMOVUPD      (CX)(SI*8), Y4
 	VMOVUPD      (AX)(SI*8), Y5
@@ -14663,26 +21465,40 @@ full1105:
 	VMOVUPD      Y5, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full1105
+	JGE          full2151
 
-rest1106:
+rest2152:
 	ADDQ         $0x04, BX
-	JE           end1107
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, BX
-	SUBQ         BX, DI
-	VMOVUPD      (DI), Y3
-	VMASKMOVPD   (DX)(SI*8), Y3, Y4
-	VMASKMOVPD   (CX)(SI*8), Y3, Y5
-	VMASKMOVPD   (AX)(SI*8), Y3, Y6
-	VMOVAPD      Y5, Y7
-	VFMADD231PD  Y4, Y1, Y7
-	VFMADD231PD  Y4, Y2, Y5
-	VFNMADD231PD Y7, Y0, Y6
-	VMASKMOVPD   Y5, Y3, (CX)(SI*8)
-	VMASKMOVPD   Y6, Y3, (AX)(SI*8)
+	JE           end2153
+	TESTQ        $0x00000002, BX
+	JE           skip2154
+	VMOVUPD      (DX)(SI*8), X3
+	VMOVUPD      (CX)(SI*8), X4
+	VMOVUPD      (AX)(SI*8), X5
+	VMOVAPD      X4, X6
+	VFMADD231PD  X3, X1, X6
+	VFMADD231PD  X3, X2, X4
+	VFNMADD231PD X6, X0, X5
+	VMOVUPD      X4, (CX)(SI*8)
+	VMOVUPD      X5, (AX)(SI*8)
+	ADDQ         $0x02, SI
 
-end1107:
+skip2154:
+	TESTQ        $0x00000001, BX
+	JE           skip2155
+	VMOVSD       (DX)(SI*8), X3
+	VMOVSD       (CX)(SI*8), X4
+	VMOVSD       (AX)(SI*8), X5
+	VMOVAPD      X4, X6
+	VFMADD231PD  X3, X1, X6
+	VFMADD231PD  X3, X2, X4
+	VFNMADD231PD X6, X0, X5
+	VMOVSD       X4, (CX)(SI*8)
+	VMOVSD       X5, (AX)(SI*8)
+	ADDQ         $0x01, SI
+
+skip2155:
+end2153:
 	VZEROUPPER
 	RET
 
@@ -14694,9 +21510,9 @@ TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest1109
+	JL   rest2157
 
-full1108:
+full2156:
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -14704,22 +21520,32 @@ full1108:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full1108
+	JGE     full2156
 
-rest1109:
-	ADDQ       $0x04, DX
-	JE         end1110
-	LEAQ       tails<>+32(SB), SI
-	SHLQ       $0x03, DX
-	SUBQ       DX, SI
-	VMOVUPD    (SI), Y0
-	VMASKMOVPD (AX)(BX*8), Y0, Y1
-	VMASKMOVPD (CX)(BX*8), Y0, Y2
-	VSUBPD     Y1, Y2, Y1
-	VMASKMOVPD Y2, Y0, (AX)(BX*8)
-	VMASKMOVPD Y1, Y0, (CX)(BX*8)
+rest2157:
+	ADDQ    $0x04, DX
+	JE      end2158
+	TESTQ   $0x00000002, DX
+	JE      skip2159
+	VMOVUPD (AX)(BX*8), X0
+	VMOVUPD (CX)(BX*8), X1
+	VSUBPD  X0, X1, X0
+	VMOVUPD X1, (AX)(BX*8)
+	VMOVUPD X0, (CX)(BX*8)
+	ADDQ    $0x02, BX
 
-end1110:
+skip2159:
+	TESTQ  $0x00000001, DX
+	JE     skip2160
+	VMOVSD (AX)(BX*8), X0
+	VMOVSD (CX)(BX*8), X1
+	VSUBPD X0, X1, X0
+	VMOVSD X1, (AX)(BX*8)
+	VMOVSD X0, (CX)(BX*8)
+	ADDQ   $0x01, BX
+
+skip2160:
+end2158:
 	VZEROUPPER
 	RET
 
@@ -14731,9 +21557,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest1112
+	JL   rest2162
 
-full1111:
+full2161:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
@@ -14769,50 +21595,72 @@ full1111:
 	VMOVUPD      Y4, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1111
+	JGE          full2161
 
-rest1112:
-	ADDQ         $0x04, DX
-	JE           end1113
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y0
-	VMASKMOVPD   (CX)(BX*8), Y0, Y1
-	VBROADCASTSD k4xc087500000000000<>+0(SB), Y2
-	VMAXPD       Y1, Y2, Y1
-	VBROADCASTSD k4x4086300000000000<>+0(SB), Y2
-	VMINPD       Y1, Y2, Y1
-	VBROADCASTSD k4x4338000000000000<>+0(SB), Y3
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y1, Y3
-	VADDPD       k4xc338000000000000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y2, Y1
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y2, Y1
-	VMULPD       Y1, Y1, Y2
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y4
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y2, Y4
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y2, Y4
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y2, Y4
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y2, Y4
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y5
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y2, Y5
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y2, Y5
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y2, Y5
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y2, Y5
-	VFMADD213PD  Y4, Y1, Y5
-	VFMADD213PD  Y1, Y2, Y5
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y5, Y5
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDQ       k4x00000000000003ff<>+0(SB), Y1, Y1
-	VPSLLQ       $0x34, Y1, Y1
-	VMULPD       Y1, Y5, Y5
-	VPADDQ       k4x00000000000003ff<>+0(SB), Y3, Y3
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y5, Y5
-	VMASKMOVPD   Y5, Y0, (AX)(BX*8)
+rest2162:
+	ADDQ   $0x04, DX
+	JE     end2163
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DX
+	JE     skip2164
+	MOVQ   DX, SI
+	ANDQ   $0x02, SI
+	VMOVSD (CX)(SI*8), X0
 
-end1113:
+skip2164:
+	TESTQ          $0x00000002, DX
+	JE             skip2165
+	VBROADCASTF128 (CX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2165:
+	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
+	VMAXPD       Y0, Y1, Y0
+	VBROADCASTSD k4x4086300000000000<>+0(SB), Y1
+	VMINPD       Y0, Y1, Y0
+	VBROADCASTSD k4x4338000000000000<>+0(SB), Y2
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y0, Y2
+	VADDPD       k4xc338000000000000<>+0(SB), Y2, Y1
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y1, Y0
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y1, Y0
+	VMULPD       Y0, Y0, Y1
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y3
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y1, Y3
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y1, Y3
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y1, Y3
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y1, Y3
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y4
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y1, Y4
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y1, Y4
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y1, Y4
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y1, Y4
+	VFMADD213PD  Y3, Y0, Y4
+	VFMADD213PD  Y0, Y1, Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y4, Y4
+	VPSRAD       $0x01, Y2, Y0
+	VPSUBD       Y0, Y2, Y2
+	VPADDQ       k4x00000000000003ff<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y4, Y4
+	VPADDQ       k4x00000000000003ff<>+0(SB), Y2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y4, Y4
+	LEAQ         (AX)(BX*8), AX
+	VMOVAPD      Y4, Y0
+	TESTQ        $0x00000002, DX
+	JE           skip2166
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2166:
+	TESTQ  $0x00000001, DX
+	JE     skip2167
+	VMOVSD X0, (AX)
+
+skip2167:
+end2163:
 	VZEROUPPER
 	RET
 
@@ -14938,9 +21786,9 @@ TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest1115
+	JL   rest2169
 
-full1114:
+full2168:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
@@ -14999,73 +21847,95 @@ full1114:
 	VMOVUPD      Y7, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1114
+	JGE          full2168
 
-rest1115:
-	ADDQ         $0x04, DX
-	JE           end1116
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y0
-	VMASKMOVPD   (CX)(BX*8), Y0, Y1
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y5
-	VADDPD       Y5, Y1, Y2
-	VSUBPD       Y5, Y2, Y4
-	VSUBPD       Y4, Y2, Y3
-	VSUBPD       Y3, Y5, Y3
-	VSUBPD       Y4, Y1, Y4
-	VADDPD       Y4, Y3, Y3
-	VPSUBD       k4x3fe8000000000000<>+0(SB), Y2, Y6
-	VPSRAD       $0x14, Y6, Y6
-	VPSLLD       $0x14, Y6, Y7
-	VPAND        k4xffffffff00000000<>+0(SB), Y7, Y7
-	VPSUBD       Y7, Y2, Y2
-	VPMINSD      k4x000003e800000000<>+0(SB), Y6, Y7
-	VPSLLD       $0x14, Y7, Y7
-	VPAND        k4xffffffff00000000<>+0(SB), Y7, Y7
-	VMOVUPD      k4x3ff0000000000000<>+0(SB), Y4
-	VPSUBD       Y7, Y4, Y7
-	VMULPD       Y7, Y3, Y3
-	VPERMILPS    $0xed, Y6, Y6
-	VPERMPD      $0x08, Y6, Y6
-	VCVTDQ2PD    X6, Y4
-	VSUBPD       Y5, Y2, Y2
+rest2169:
+	ADDQ   $0x04, DX
+	JE     end2170
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DX
+	JE     skip2171
+	MOVQ   DX, SI
+	ANDQ   $0x02, SI
+	VMOVSD (CX)(SI*8), X0
+
+skip2171:
+	TESTQ          $0x00000002, DX
+	JE             skip2172
+	VBROADCASTF128 (CX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2172:
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       Y4, Y0, Y1
+	VSUBPD       Y4, Y1, Y3
+	VSUBPD       Y3, Y1, Y2
+	VSUBPD       Y2, Y4, Y2
+	VSUBPD       Y3, Y0, Y3
 	VADDPD       Y3, Y2, Y2
-	VADDPD       k4x4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VBROADCASTSD k4x3fc3587371ccaae8<>+0(SB), Y7
-	VFMADD213PD  k4x3fc746b9dab90793<>+0(SB), Y6, Y7
-	VFMADD213PD  k4x3fd24924951743bb<>+0(SB), Y6, Y7
-	VFMADD213PD  k4x3fe555555555556d<>+0(SB), Y6, Y7
-	VBROADCASTSD k4x3fc390565d08943e<>+0(SB), Y8
-	VFMADD213PD  k4x3fcc71c3d608a2f4<>+0(SB), Y6, Y8
-	VFMADD213PD  k4x3fd999999997cd24<>+0(SB), Y6, Y8
-	VFMADD213PD  Y7, Y5, Y8
-	VFNMADD213PD Y2, Y5, Y8
-	VMULPD       Y3, Y8, Y8
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y8
-	VSUBPD       Y8, Y2, Y8
-	VFMADD231PD  k4x3fe62e42fee00000<>+0(SB), Y4, Y8
-	VBROADCASTSD k4x0000000000000000<>+0(SB), Y2
-	VCMPPD       $0x00, Y2, Y1, Y2
-	VBLENDVPD    Y2, Y1, Y8, Y8
-	VBROADCASTSD k4x7ff0000000000000<>+0(SB), Y2
-	VCMPPD       $0x00, Y2, Y1, Y2
-	VBLENDVPD    Y2, Y1, Y8, Y8
-	VBROADCASTSD k4xfff0000000000000<>+0(SB), Y2
-	VBROADCASTSD k4xbff0000000000000<>+0(SB), Y3
-	VCMPPD       $0x00, Y3, Y1, Y3
-	VBLENDVPD    Y3, Y2, Y8, Y8
-	VBROADCASTSD k4x7ff8000000000001<>+0(SB), Y2
-	VBROADCASTSD k4xbff0000000000000<>+0(SB), Y3
-	VCMPPD       $0x09, Y3, Y1, Y3
-	VBLENDVPD    Y3, Y2, Y8, Y8
-	VMASKMOVPD   Y8, Y0, (AX)(BX*8)
+	VPSUBD       k4x3fe8000000000000<>+0(SB), Y1, Y5
+	VPSRAD       $0x14, Y5, Y5
+	VPSLLD       $0x14, Y5, Y6
+	VPAND        k4xffffffff00000000<>+0(SB), Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPMINSD      k4x000003e800000000<>+0(SB), Y5, Y6
+	VPSLLD       $0x14, Y6, Y6
+	VPAND        k4xffffffff00000000<>+0(SB), Y6, Y6
+	VMOVUPD      k4x3ff0000000000000<>+0(SB), Y3
+	VPSUBD       Y6, Y3, Y6
+	VMULPD       Y6, Y2, Y2
+	VPERMILPS    $0xed, Y5, Y5
+	VPERMPD      $0x08, Y5, Y5
+	VCVTDQ2PD    X5, Y3
+	VSUBPD       Y4, Y1, Y1
+	VADDPD       Y2, Y1, Y1
+	VADDPD       k4x4000000000000000<>+0(SB), Y1, Y2
+	VDIVPD       Y2, Y1, Y2
+	VMULPD       Y2, Y2, Y4
+	VMULPD       Y4, Y4, Y5
+	VBROADCASTSD k4x3fc3587371ccaae8<>+0(SB), Y6
+	VFMADD213PD  k4x3fc746b9dab90793<>+0(SB), Y5, Y6
+	VFMADD213PD  k4x3fd24924951743bb<>+0(SB), Y5, Y6
+	VFMADD213PD  k4x3fe555555555556d<>+0(SB), Y5, Y6
+	VBROADCASTSD k4x3fc390565d08943e<>+0(SB), Y7
+	VFMADD213PD  k4x3fcc71c3d608a2f4<>+0(SB), Y5, Y7
+	VFMADD213PD  k4x3fd999999997cd24<>+0(SB), Y5, Y7
+	VFMADD213PD  Y6, Y4, Y7
+	VFNMADD213PD Y1, Y4, Y7
+	VMULPD       Y2, Y7, Y7
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y7
+	VSUBPD       Y7, Y1, Y7
+	VFMADD231PD  k4x3fe62e42fee00000<>+0(SB), Y3, Y7
+	VBROADCASTSD k4x0000000000000000<>+0(SB), Y1
+	VCMPPD       $0x00, Y1, Y0, Y1
+	VBLENDVPD    Y1, Y0, Y7, Y7
+	VBROADCASTSD k4x7ff0000000000000<>+0(SB), Y1
+	VCMPPD       $0x00, Y1, Y0, Y1
+	VBLENDVPD    Y1, Y0, Y7, Y7
+	VBROADCASTSD k4xfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD k4xbff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x00, Y2, Y0, Y2
+	VBLENDVPD    Y2, Y1, Y7, Y7
+	VBROADCASTSD k4x7ff8000000000001<>+0(SB), Y1
+	VBROADCASTSD k4xbff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x09, Y2, Y0, Y2
+	VBLENDVPD    Y2, Y1, Y7, Y7
+	LEAQ         (AX)(BX*8), AX
+	VMOVAPD      Y7, Y0
+	TESTQ        $0x00000002, DX
+	JE           skip2173
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1116:
+skip2173:
+	TESTQ  $0x00000001, DX
+	JE     skip2174
+	VMOVSD X0, (AX)
+
+skip2174:
+end2170:
 	VZEROUPPER
 	RET
 
@@ -15173,9 +22043,9 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest1118
+	JL   rest2176
 
-full1117:
+full2175:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -15216,55 +22086,77 @@ full1117:
 	VMOVUPD      Y2, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1117
+	JGE          full2175
 
-rest1118:
-	ADDQ         $0x04, DX
-	JE           end1119
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y0
-	VMASKMOVPD   (CX)(BX*8), Y0, Y1
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
-	VBROADCASTSD k4xc087500000000000<>+0(SB), Y4
-	VMAXPD       Y2, Y4, Y2
-	VBROADCASTSD k4x4086300000000000<>+0(SB), Y4
-	VMINPD       Y2, Y4, Y2
-	VBROADCASTSD k4x4338000000000000<>+0(SB), Y5
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y5
-	VADDPD       k4xc338000000000000<>+0(SB), Y5, Y4
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y2
-	VMULPD       Y2, Y2, Y4
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
-	VFMADD213PD  Y6, Y2, Y7
-	VFMADD213PD  Y2, Y4, Y7
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
-	VPSRAD       $0x01, Y5, Y2
-	VPSUBD       Y2, Y5, Y5
-	VPADDQ       k4x00000000000003ff<>+0(SB), Y2, Y2
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y7, Y7
-	VPADDQ       k4x00000000000003ff<>+0(SB), Y5, Y5
-	VPSLLQ       $0x34, Y5, Y5
-	VMULPD       Y5, Y7, Y7
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y2
-	VBLENDVPD    Y1, Y7, Y3, Y3
-	VDIVPD       Y2, Y3, Y3
-	VMASKMOVPD   Y3, Y0, (AX)(BX*8)
+rest2176:
+	ADDQ   $0x04, DX
+	JE     end2177
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DX
+	JE     skip2178
+	MOVQ   DX, SI
+	ANDQ   $0x02, SI
+	VMOVSD (CX)(SI*8), X0
 
-end1119:
+skip2178:
+	TESTQ          $0x00000002, DX
+	JE             skip2179
+	VBROADCASTF128 (CX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2179:
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
+	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
+	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VBROADCASTSD k4x4086300000000000<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VBROADCASTSD k4x4338000000000000<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y1, Y4
+	VADDPD       k4xc338000000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y1
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y1
+	VMULPD       Y1, Y1, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y1, Y6
+	VFMADD213PD  Y1, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSRAD       $0x01, Y4, Y1
+	VPSUBD       Y1, Y4, Y4
+	VPADDQ       k4x00000000000003ff<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y6, Y6
+	VPADDQ       k4x00000000000003ff<>+0(SB), Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y1
+	VBLENDVPD    Y0, Y6, Y2, Y2
+	VDIVPD       Y1, Y2, Y2
+	LEAQ         (AX)(BX*8), AX
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, DX
+	JE           skip2180
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2180:
+	TESTQ  $0x00000001, DX
+	JE     skip2181
+	VMOVSD X0, (AX)
+
+skip2181:
+end2177:
 	VZEROUPPER
 	RET
 
@@ -15282,9 +22174,9 @@ TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest1121
+	JL   rest2183
 
-full1120:
+full2182:
 	VMOVUPD      (CX)(BX*8), Y0
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -15348,78 +22240,100 @@ full1120:
 	VMOVUPD      Y8, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1120
+	JGE          full2182
 
-rest1121:
-	ADDQ         $0x04, DX
-	JE           end1122
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y0
-	VMASKMOVPD   (CX)(BX*8), Y0, Y1
-	VXORPD       Y3, Y3, Y3
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
-	VBROADCASTSD k4xc087500000000000<>+0(SB), Y4
-	VMAXPD       Y2, Y4, Y2
-	VBROADCASTSD k4x4086300000000000<>+0(SB), Y4
-	VMINPD       Y2, Y4, Y2
-	VBROADCASTSD k4x4338000000000000<>+0(SB), Y5
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y5
-	VADDPD       k4xc338000000000000<>+0(SB), Y5, Y4
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y2
-	VMULPD       Y2, Y2, Y4
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
-	VFMADD213PD  Y6, Y2, Y7
-	VFMADD213PD  Y2, Y4, Y7
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
-	VPSRAD       $0x01, Y5, Y2
-	VPSUBD       Y2, Y5, Y5
-	VPADDQ       k4x00000000000003ff<>+0(SB), Y2, Y2
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y7, Y7
-	VPADDQ       k4x00000000000003ff<>+0(SB), Y5, Y5
-	VPSLLQ       $0x34, Y5, Y5
-	VMULPD       Y5, Y7, Y7
-	VBROADCASTSD k4x3fe0000000000000<>+0(SB), Y2
-	VCMPPD       $0x0e, Y2, Y7, Y4
-	VFMSUB213PD  Y2, Y7, Y2
-	VBLENDVPD    Y4, Y2, Y7, Y2
-	VADDPD       k4x4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
+rest2183:
+	ADDQ   $0x04, DX
+	JE     end2184
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DX
+	JE     skip2185
+	MOVQ   DX, SI
+	ANDQ   $0x02, SI
+	VMOVSD (CX)(SI*8), X0
+
+skip2185:
+	TESTQ          $0x00000002, DX
+	JE             skip2186
+	VBROADCASTF128 (CX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2186:
+	VXORPD       Y2, Y2, Y2
+	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
+	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VBROADCASTSD k4x4086300000000000<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VBROADCASTSD k4x4338000000000000<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y1, Y4
+	VADDPD       k4xc338000000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y1
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y1
+	VMULPD       Y1, Y1, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y1, Y6
+	VFMADD213PD  Y1, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSRAD       $0x01, Y4, Y1
+	VPSUBD       Y1, Y4, Y4
+	VPADDQ       k4x00000000000003ff<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y6, Y6
+	VPADDQ       k4x00000000000003ff<>+0(SB), Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3fe0000000000000<>+0(SB), Y1
+	VCMPPD       $0x0e, Y1, Y6, Y3
+	VFMSUB213PD  Y1, Y6, Y1
+	VBLENDVPD    Y3, Y1, Y6, Y1
+	VADDPD       k4x4000000000000000<>+0(SB), Y1, Y4
+	VDIVPD       Y4, Y1, Y4
+	VMULPD       Y4, Y4, Y5
 	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VBROADCASTSD k4x3fc3587371ccaae8<>+0(SB), Y8
-	VFMADD213PD  k4x3fc746b9dab90793<>+0(SB), Y7, Y8
-	VFMADD213PD  k4x3fd24924951743bb<>+0(SB), Y7, Y8
-	VFMADD213PD  k4x3fe555555555556d<>+0(SB), Y7, Y8
-	VBROADCASTSD k4x3fc390565d08943e<>+0(SB), Y9
-	VFMADD213PD  k4x3fcc71c3d608a2f4<>+0(SB), Y7, Y9
-	VFMADD213PD  k4x3fd999999997cd24<>+0(SB), Y7, Y9
-	VFMADD213PD  Y8, Y6, Y9
-	VFNMADD213PD Y2, Y6, Y9
-	VBROADCASTSD k4x3fe62e42fee00000<>+0(SB), Y6
-	VBROADCASTSD k4x3dea39ef35793c76<>+0(SB), Y7
-	VANDPD       Y4, Y6, Y6
-	VANDPD       Y4, Y7, Y7
-	VFMSUB213PD  Y7, Y5, Y9
-	VSUBPD       Y9, Y2, Y9
-	VADDPD       Y6, Y9, Y9
-	VMAXPD       Y3, Y1, Y1
-	VADDPD       Y1, Y9, Y9
-	VMASKMOVPD   Y9, Y0, (AX)(BX*8)
+	VBROADCASTSD k4x3fc3587371ccaae8<>+0(SB), Y7
+	VFMADD213PD  k4x3fc746b9dab90793<>+0(SB), Y6, Y7
+	VFMADD213PD  k4x3fd24924951743bb<>+0(SB), Y6, Y7
+	VFMADD213PD  k4x3fe555555555556d<>+0(SB), Y6, Y7
+	VBROADCASTSD k4x3fc390565d08943e<>+0(SB), Y8
+	VFMADD213PD  k4x3fcc71c3d608a2f4<>+0(SB), Y6, Y8
+	VFMADD213PD  k4x3fd999999997cd24<>+0(SB), Y6, Y8
+	VFMADD213PD  Y7, Y5, Y8
+	VFNMADD213PD Y1, Y5, Y8
+	VBROADCASTSD k4x3fe62e42fee00000<>+0(SB), Y5
+	VBROADCASTSD k4x3dea39ef35793c76<>+0(SB), Y6
+	VANDPD       Y3, Y5, Y5
+	VANDPD       Y3, Y6, Y6
+	VFMSUB213PD  Y6, Y4, Y8
+	VSUBPD       Y8, Y1, Y8
+	VADDPD       Y5, Y8, Y8
+	VMAXPD       Y2, Y0, Y0
+	VADDPD       Y0, Y8, Y8
+	LEAQ         (AX)(BX*8), AX
+	VMOVAPD      Y8, Y0
+	TESTQ        $0x00000002, DX
+	JE           skip2187
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1122:
+skip2187:
+	TESTQ  $0x00000001, DX
+	JE     skip2188
+	VMOVSD X0, (AX)
+
+skip2188:
+end2184:
 	VZEROUPPER
 	RET
 
@@ -15443,9 +22357,9 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
-	JL           rest1124
+	JL           rest2190
 
-full1123:
+full2189:
 	VMOVUPD      (SI)(R10*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -15476,112 +22390,214 @@ full1123:
 	VMOVUPD      (BX)(R10*8), Y1
 	VMULPD       Y5, Y1, Y1
 	TESTQ        DI, DI
-	JE           noV1126
+	JE           noV2192
 	VMOVUPD      (DI)(R10*8), Y2
 	TESTQ        DX, DX
-	JE           noCV1127
+	JE           noCV2193
 	VMULPD       Y2, Y1, Y3
 	VMOVUPD      Y3, (DX)(R10*8)
 
-noCV1127:
+noCV2193:
 	TESTQ   CX, CX
-	JE      noHV1128
+	JE      noHV2194
 	VMULPD  Y5, Y2, Y2
 	TESTB   R9, R9
-	JE      set1130
+	JE      set2196
 	VMOVUPD (CX)(R10*8), Y3
 	VADDPD  Y3, Y2, Y2
 
-set1130:
+set2196:
 	VMOVUPD Y2, (CX)(R10*8)
 
-noHV1128:
-noV1126:
+noHV2194:
+noV2192:
 	TESTQ   AX, AX
-	JE      noDZ1129
+	JE      noDZ2195
 	TESTB   R9, R9
-	JE      set1131
+	JE      set2197
 	VMOVUPD (AX)(R10*8), Y2
 	VADDPD  Y2, Y1, Y1
 
-set1131:
+set2197:
 	VMOVUPD Y1, (AX)(R10*8)
 
-noDZ1129:
+noDZ2195:
 	ADDQ $0x04, R10
 	SUBQ $0x04, R8
-	JGE  full1123
+	JGE  full2189
 
-rest1124:
-	ADDQ         $0x04, R8
-	JE           end1125
-	LEAQ         tails<>+32(SB), R11
-	SHLQ         $0x03, R8
-	SUBQ         R8, R11
-	VMOVUPD      (R11), Y1
-	VMASKMOVPD   (SI)(R10*8), Y1, Y2
-	VBROADCASTSD k4x4086280000000000<>+0(SB), Y3
-	VMINPD       Y2, Y3, Y2
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
-	VMAXPD       Y2, Y3, Y2
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
-	VMULPD       Y2, Y2, Y3
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
-	VFMADD213PD  Y5, Y2, Y6
-	VFMADD213PD  Y2, Y3, Y6
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VMULPD       Y0, Y6, Y6
-	VMASKMOVPD   (BX)(R10*8), Y1, Y0
-	VMULPD       Y6, Y0, Y0
-	TESTQ        DI, DI
-	JE           noV1132
-	VMASKMOVPD   (DI)(R10*8), Y1, Y2
+rest2190:
+	ADDQ   $0x04, R8
+	JE     end2191
+	LEAQ   (SI)(R10*8), SI
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip2198
+	MOVQ   R8, R11
+	ANDQ   $0x02, R11
+	VMOVSD (SI)(R11*8), X1
+
+skip2198:
+	TESTQ          $0x00000002, R8
+	JE             skip2199
+	VBROADCASTF128 (SI), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2199:
+	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
+	VMINPD       Y1, Y2, Y1
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
+	VMAXPD       Y1, Y2, Y1
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y3
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y1, Y3
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y2, Y1
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y2, Y1
+	VMULPD       Y1, Y1, Y2
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y4
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y2, Y4
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y2, Y4
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y2, Y4
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y2, Y4
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y5
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y2, Y5
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y2, Y5
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y2, Y5
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y2, Y5
+	VFMADD213PD  Y4, Y1, Y5
+	VFMADD213PD  Y1, Y2, Y5
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y5, Y5
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y5, Y5
+	VMULPD       Y0, Y5, Y5
+	LEAQ         (BX)(R10*8), BX
+	VXORPD       Y0, Y0, Y0
+	TESTQ        $0x00000001, R8
+	JE           skip2200
+	MOVQ         R8, SI
+	ANDQ         $0x02, SI
+	VMOVSD       (BX)(SI*8), X0
+
+skip2200:
+	TESTQ          $0x00000002, R8
+	JE             skip2201
+	VBROADCASTF128 (BX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2201:
+	VMULPD Y5, Y0, Y0
+	TESTQ  DI, DI
+	JE     noV2202
+	LEAQ   (DI)(R10*8), BX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip2206
+	MOVQ   R8, SI
+	ANDQ   $0x02, SI
+	VMOVSD (BX)(SI*8), X1
+
+skip2206:
+	TESTQ          $0x00000002, R8
+	JE             skip2207
+	VBROADCASTF128 (BX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2207:
 	TESTQ        DX, DX
-	JE           noCV1133
-	VMULPD       Y2, Y0, Y3
-	VMASKMOVPD   Y3, Y1, (DX)(R10*8)
+	JE           noCV2203
+	VMULPD       Y1, Y0, Y2
+	LEAQ         (DX)(R10*8), DX
+	VMOVAPD      Y2, Y2
+	TESTQ        $0x00000002, R8
+	JE           skip2208
+	VMOVUPD      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
 
-noCV1133:
-	TESTQ      CX, CX
-	JE         noHV1134
-	VMULPD     Y6, Y2, Y2
-	TESTB      R9, R9
-	JE         set1136
-	VMASKMOVPD (CX)(R10*8), Y1, Y3
-	VADDPD     Y3, Y2, Y2
+skip2208:
+	TESTQ  $0x00000001, R8
+	JE     skip2209
+	VMOVSD X2, (DX)
 
-set1136:
-	VMASKMOVPD Y2, Y1, (CX)(R10*8)
+skip2209:
+noCV2203:
+	TESTQ  CX, CX
+	JE     noHV2204
+	VMULPD Y5, Y1, Y1
+	TESTB  R9, R9
+	JE     set2210
+	LEAQ   (CX)(R10*8), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R8
+	JE     skip2211
+	MOVQ   R8, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
 
-noHV1134:
-noV1132:
-	TESTQ      AX, AX
-	JE         noDZ1135
-	TESTB      R9, R9
-	JE         set1137
-	VMASKMOVPD (AX)(R10*8), Y1, Y2
-	VADDPD     Y2, Y0, Y0
+skip2211:
+	TESTQ          $0x00000002, R8
+	JE             skip2212
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
 
-set1137:
-	VMASKMOVPD Y0, Y1, (AX)(R10*8)
+skip2212:
+	VADDPD Y2, Y1, Y1
 
-noDZ1135:
-end1125:
+set2210:
+	LEAQ         (CX)(R10*8), CX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, R8
+	JE           skip2213
+	VMOVUPD      X1, (CX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, CX
+
+skip2213:
+	TESTQ  $0x00000001, R8
+	JE     skip2214
+	VMOVSD X1, (CX)
+
+skip2214:
+noHV2204:
+noV2202:
+	TESTQ  AX, AX
+	JE     noDZ2205
+	TESTB  R9, R9
+	JE     set2215
+	LEAQ   (AX)(R10*8), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip2216
+	MOVQ   R8, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip2216:
+	TESTQ          $0x00000002, R8
+	JE             skip2217
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2217:
+	VADDPD Y1, Y0, Y0
+
+set2215:
+	LEAQ         (AX)(R10*8), AX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2218
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2218:
+	TESTQ  $0x00000001, R8
+	JE     skip2219
+	VMOVSD X0, (AX)
+
+skip2219:
+noDZ2205:
+end2191:
 	VZEROUPPER
 	RET
 
@@ -15618,9 +22634,9 @@ TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y0, Y0, Y0
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest1139
+	JL     rest2221
 
-full1138:
+full2220:
 	VMOVUPD      (CX)(BX*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -15652,46 +22668,70 @@ full1138:
 	VFMADD231PD  Y1, Y5, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1138
+	JGE          full2220
 
-rest1139:
-	ADDQ         $0x04, DX
-	JE           end1140
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y1
-	VMASKMOVPD   (CX)(BX*8), Y1, Y2
-	VBROADCASTSD k4x4086280000000000<>+0(SB), Y3
-	VMINPD       Y2, Y3, Y2
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
-	VMAXPD       Y2, Y3, Y2
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
-	VMULPD       Y2, Y2, Y3
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
-	VFMADD213PD  Y5, Y2, Y6
-	VFMADD213PD  Y2, Y3, Y6
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VMASKMOVPD   (AX)(BX*8), Y1, Y1
-	VMULPD       Y1, Y6, Y6
-	VFMADD231PD  Y1, Y6, Y0
+rest2221:
+	ADDQ   $0x04, DX
+	JE     end2222
+	LEAQ   (CX)(BX*8), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, DX
+	JE     skip2223
+	MOVQ   DX, SI
+	ANDQ   $0x02, SI
+	VMOVSD (CX)(SI*8), X1
 
-end1140:
+skip2223:
+	TESTQ          $0x00000002, DX
+	JE             skip2224
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2224:
+	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
+	VMINPD       Y1, Y2, Y1
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
+	VMAXPD       Y1, Y2, Y1
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y3
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y1, Y3
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y2, Y1
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y2, Y1
+	VMULPD       Y1, Y1, Y2
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y4
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y2, Y4
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y2, Y4
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y2, Y4
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y2, Y4
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y5
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y2, Y5
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y2, Y5
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y2, Y5
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y2, Y5
+	VFMADD213PD  Y4, Y1, Y5
+	VFMADD213PD  Y1, Y2, Y5
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y5, Y5
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y5, Y5
+	LEAQ         (AX)(BX*8), AX
+	VXORPD       Y1, Y1, Y1
+	TESTQ        $0x00000001, DX
+	JE           skip2225
+	MOVQ         DX, CX
+	ANDQ         $0x02, CX
+	VMOVSD       (AX)(CX*8), X1
+
+skip2225:
+	TESTQ          $0x00000002, DX
+	JE             skip2226
+	VBROADCASTF128 (AX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2226:
+	VMULPD      Y1, Y5, Y5
+	VFMADD231PD Y1, Y5, Y0
+
+end2222:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -15714,14 +22754,15 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	LEAQ    -1(DI), R8
 	ANDQ    $-4, R8
 	SUBQ    R8, R9
-	LEAQ    tails<>+32(SB), R10
-	SHLQ    $0x03, R9
-	SUBQ    R9, R10
-	VMOVUPD (R10), Y0
+	MOVQ    R9, R10
+	LEAQ    tails<>+32(SB), R9
+	SHLQ    $0x03, R10
+	SUBQ    R10, R9
+	VMOVUPD (R9), Y0
 
-rows1142:
+rows2228:
 	SUBQ   $0x04, BX
-	JL     rest1143
+	JL     rest2229
 	MOVQ   CX, R9
 	LEAQ   (CX)(DX*2), CX
 	ADDQ   DX, CX
@@ -15736,9 +22777,9 @@ rows1142:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns1146:
+columns2232:
 	CMPQ        R11, R8
-	JGE         last1147
+	JGE         last2233
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -15747,9 +22788,9 @@ columns1146:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns1146
+	JMP         columns2232
 
-last1147:
+last2233:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -15766,13 +22807,13 @@ last1147:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows1142
+	JMP         rows2228
 
-rest1143:
+rest2229:
 	ADDQ $0x04, BX
-	JE   end1145
+	JE   end2231
 
-row1144:
+row2230:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -15780,9 +22821,9 @@ row1144:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one1149
+	JL     one2235
 
-many1148:
+many2234:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -15793,31 +22834,32 @@ many1148:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many1148
+	JGE         many2234
 
-one1149:
+one2235:
 	ADDQ $0x0c, R8
-	JL   rest1151
+	JL   rest2237
 
-top1150:
+top2236:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top1150
+	JGE         top2236
 
-rest1151:
+rest2237:
 	ADDQ        $0x04, R8
-	JE          end1152
-	LEAQ        tails<>+32(SB), R10
-	SHLQ        $0x03, R8
-	SUBQ        R8, R10
-	VMOVUPD     (R10), Y4
+	JE          end2238
+	MOVQ        R8, R10
+	LEAQ        tails<>+32(SB), R8
+	SHLQ        $0x03, R10
+	SUBQ        R10, R8
+	VMOVUPD     (R8), Y4
 	VMASKMOVPD  (CX)(R9*8), Y4, Y5
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end1152:
+end2238:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -15829,9 +22871,9 @@ end1152:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1144
+	JNE        row2230
 
-end1145:
+end2231:
 	VZEROUPPER
 	RET
 
@@ -15851,14 +22893,15 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	LEAQ    -1(R9), R10
 	ANDQ    $-4, R10
 	SUBQ    R10, R11
-	LEAQ    tails<>+32(SB), R12
-	SHLQ    $0x03, R11
-	SUBQ    R11, R12
-	VMOVUPD (R12), Y0
+	MOVQ    R11, R12
+	LEAQ    tails<>+32(SB), R11
+	SHLQ    $0x03, R12
+	SUBQ    R12, R11
+	VMOVUPD (R11), Y0
 
-rows1154:
+rows2240:
 	SUBQ   $0x04, SI
-	JL     rest1155
+	JL     rest2241
 	MOVQ   DX, R11
 	LEAQ   (DX)(BX*2), DX
 	ADDQ   BX, DX
@@ -15877,9 +22920,9 @@ rows1154:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns1158:
+columns2244:
 	CMPQ        R13, R10
-	JGE         last1159
+	JGE         last2245
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -15897,9 +22940,9 @@ columns1158:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns1158
+	JMP         columns2244
 
-last1159:
+last2245:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -15936,13 +22979,13 @@ last1159:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows1154
+	JMP         rows2240
 
-rest1155:
+rest2241:
 	ADDQ $0x04, SI
-	JE   end1157
+	JE   end2243
 
-row1156:
+row2242:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -15954,9 +22997,9 @@ row1156:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one1161
+	JL     one2247
 
-many1160:
+many2246:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -15979,13 +23022,13 @@ many1160:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many1160
+	JGE         many2246
 
-one1161:
+one2247:
 	ADDQ $0x0c, R10
-	JL   rest1163
+	JL   rest2249
 
-top1162:
+top2248:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -15993,22 +23036,23 @@ top1162:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top1162
+	JGE         top2248
 
-rest1163:
+rest2249:
 	ADDQ        $0x04, R10
-	JE          end1164
-	LEAQ        tails<>+32(SB), R12
-	SHLQ        $0x03, R10
-	SUBQ        R10, R12
-	VMOVUPD     (R12), Y8
+	JE          end2250
+	MOVQ        R10, R12
+	LEAQ        tails<>+32(SB), R10
+	SHLQ        $0x03, R12
+	SUBQ        R12, R10
+	VMOVUPD     (R10), Y8
 	VMASKMOVPD  (DX)(R11*8), Y8, Y9
 	VMASKMOVPD  (DI)(R11*8), Y8, Y10
 	VFMADD231PD Y10, Y9, Y2
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end1164:
+end2250:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -16029,279 +23073,376 @@ end1164:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row1156
+	JNE        row2242
 
-end1157:
+end2243:
 	VZEROUPPER
 	RET
 
 // func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool)
 // Requires: AVX, FMA3
 TEXT ·combineAVX2(SB), NOSPLIT, $0-57
-	MOVQ    dz+0(FP), AX
-	MOVQ    c+24(FP), CX
-	MOVQ    a+8(FP), DX
-	MOVQ    stride+16(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    rows+32(FP), SI
-	MOVQ    d+40(FP), DI
-	LEAQ    -1(DI), R8
-	ANDQ    $0x03, R8
-	INCQ    R8
-	LEAQ    tails<>+32(SB), R9
-	SHLQ    $0x03, R8
-	SUBQ    R8, R9
-	VMOVUPD (R9), Y0
+	MOVQ dz+0(FP), AX
+	MOVQ c+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ stride+16(FP), BX
+	SHLQ $0x03, BX
+	MOVQ rows+32(FP), SI
+	MOVQ d+40(FP), DI
+	LEAQ -1(DI), R8
+	ANDQ $0x03, R8
+	INCQ R8
 
-tile1165:
+tile2251:
 	CMPQ   DI, $0x14
-	JLE    next1166
+	JLE    next2252
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1168
+	JE     end2254
 
-rows1167:
-	VBROADCASTSD (CX)(R9*8), Y7
-	VFMADD231PD  (R8), Y7, Y1
-	VFMADD231PD  32(R8), Y7, Y2
-	VFMADD231PD  64(R8), Y7, Y3
-	VFMADD231PD  96(R8), Y7, Y4
-	VFMADD231PD  128(R8), Y7, Y5
-	VFMADD231PD  160(R8), Y7, Y6
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1167
+rows2253:
+	VBROADCASTSD (CX)(R10*8), Y6
+	VFMADD231PD  (R9), Y6, Y0
+	VFMADD231PD  32(R9), Y6, Y1
+	VFMADD231PD  64(R9), Y6, Y2
+	VFMADD231PD  96(R9), Y6, Y3
+	VFMADD231PD  128(R9), Y6, Y4
+	VFMADD231PD  160(R9), Y6, Y5
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2253
 
-end1168:
-	VBROADCASTSD w+48(FP), Y7
-	VMULPD       Y7, Y1, Y1
-	VMULPD       Y7, Y2, Y2
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y7, Y4, Y4
-	VMULPD       Y7, Y5, Y5
-	VMULPD       Y7, Y6, Y6
+end2254:
+	VBROADCASTSD w+48(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set1169
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
-	VADDPD       64(AX), Y3, Y3
-	VADDPD       96(AX), Y4, Y4
-	VADDPD       128(AX), Y5, Y5
+	JE           set2255
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
+	VADDPD       64(AX), Y2, Y2
+	VADDPD       96(AX), Y3, Y3
+	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial1170
-	VADDPD       160(AX), Y6, Y6
-	JMP          end1171
+	JL           partial2256
+	VADDPD       160(AX), Y5, Y5
+	JMP          end2257
 
-partial1170:
-	VMASKMOVPD 160(AX), Y0, Y7
-	VADDPD     Y7, Y6, Y6
+partial2256:
+	LEAQ   160(AX), R9
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R8
+	JE     skip2258
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X6
 
-end1171:
-set1169:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-	VMOVUPD Y4, 96(AX)
-	VMOVUPD Y5, 128(AX)
+skip2258:
+	TESTQ          $0x00000002, R8
+	JE             skip2259
+	VBROADCASTF128 (R9), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2259:
+	VADDPD Y6, Y5, Y5
+
+end2257:
+set2255:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial1172
-	VMOVUPD Y6, 160(AX)
-	JMP     end1173
+	JL      partial2260
+	VMOVUPD Y5, 160(AX)
+	JMP     end2261
 
-partial1172:
-	VMASKMOVPD Y6, Y0, 160(AX)
+partial2260:
+	LEAQ         160(AX), R9
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2262
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1173:
+skip2262:
+	TESTQ  $0x00000001, R8
+	JE     skip2263
+	VMOVSD X0, (R9)
+
+skip2263:
+end2261:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile1165
+	JMP  tile2251
 
-next1166:
+next2252:
 	CMPQ   DI, $0x08
-	JLE    next1175
+	JLE    next2265
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1177
+	JE     end2267
 
-rows1176:
-	VBROADCASTSD (CX)(R9*8), Y4
-	VFMADD231PD  (R8), Y4, Y1
-	VFMADD231PD  32(R8), Y4, Y2
-	VFMADD231PD  64(R8), Y4, Y3
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1176
+rows2266:
+	VBROADCASTSD (CX)(R10*8), Y3
+	VFMADD231PD  (R9), Y3, Y0
+	VFMADD231PD  32(R9), Y3, Y1
+	VFMADD231PD  64(R9), Y3, Y2
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2266
 
-end1177:
-	VBROADCASTSD w+48(FP), Y4
-	VMULPD       Y4, Y1, Y1
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y3, Y3
+end2267:
+	VBROADCASTSD w+48(FP), Y3
+	VMULPD       Y3, Y0, Y0
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set1178
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
+	JE           set2268
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial1179
-	VADDPD       64(AX), Y3, Y3
-	JMP          end1180
+	JL           partial2269
+	VADDPD       64(AX), Y2, Y2
+	JMP          end2270
 
-partial1179:
-	VMASKMOVPD 64(AX), Y0, Y4
-	VADDPD     Y4, Y3, Y3
+partial2269:
+	LEAQ   64(AX), R9
+	VXORPD Y3, Y3, Y3
+	TESTQ  $0x00000001, R8
+	JE     skip2271
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X3
 
-end1180:
-set1178:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
+skip2271:
+	TESTQ          $0x00000002, R8
+	JE             skip2272
+	VBROADCASTF128 (R9), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2272:
+	VADDPD Y3, Y2, Y2
+
+end2270:
+set2268:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial1181
-	VMOVUPD Y3, 64(AX)
-	JMP     end1182
+	JL      partial2273
+	VMOVUPD Y2, 64(AX)
+	JMP     end2274
 
-partial1181:
-	VMASKMOVPD Y3, Y0, 64(AX)
+partial2273:
+	LEAQ         64(AX), R9
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2275
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1182:
+skip2275:
+	TESTQ  $0x00000001, R8
+	JE     skip2276
+	VMOVSD X0, (R9)
+
+skip2276:
+end2274:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next1175:
+next2265:
 	CMPQ   DI, $0x04
-	JLE    next1184
+	JLE    next2278
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1186
+	JE     end2280
 
-rows1185:
-	VBROADCASTSD (CX)(R9*8), Y3
-	VFMADD231PD  (R8), Y3, Y1
-	VFMADD231PD  32(R8), Y3, Y2
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1185
+rows2279:
+	VBROADCASTSD (CX)(R10*8), Y2
+	VFMADD231PD  (R9), Y2, Y0
+	VFMADD231PD  32(R9), Y2, Y1
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2279
 
-end1186:
-	VBROADCASTSD w+48(FP), Y3
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y2, Y2
+end2280:
+	VBROADCASTSD w+48(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set1187
-	VADDPD       (AX), Y1, Y1
+	JE           set2281
+	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial1188
-	VADDPD       32(AX), Y2, Y2
-	JMP          end1189
+	JL           partial2282
+	VADDPD       32(AX), Y1, Y1
+	JMP          end2283
 
-partial1188:
-	VMASKMOVPD 32(AX), Y0, Y3
-	VADDPD     Y3, Y2, Y2
+partial2282:
+	LEAQ   32(AX), R9
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R8
+	JE     skip2284
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X2
 
-end1189:
-set1187:
-	VMOVUPD Y1, (AX)
+skip2284:
+	TESTQ          $0x00000002, R8
+	JE             skip2285
+	VBROADCASTF128 (R9), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2285:
+	VADDPD Y2, Y1, Y1
+
+end2283:
+set2281:
+	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial1190
-	VMOVUPD Y2, 32(AX)
-	JMP     end1191
+	JL      partial2286
+	VMOVUPD Y1, 32(AX)
+	JMP     end2287
 
-partial1190:
-	VMASKMOVPD Y2, Y0, 32(AX)
+partial2286:
+	LEAQ         32(AX), R9
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2288
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1191:
+skip2288:
+	TESTQ  $0x00000001, R8
+	JE     skip2289
+	VMOVSD X0, (R9)
+
+skip2289:
+end2287:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next1184:
+next2278:
 	CMPQ   DI, $0x00
-	JLE    next1193
-	VXORPD Y1, Y1, Y1
-	XORQ   R8, R8
+	JLE    next2291
+	VXORPD Y0, Y0, Y0
+	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end1195
+	JE     end2293
 
-rows1194:
-	VBROADCASTSD (CX)(R8*8), Y2
-	VFMADD231PD  (DX), Y2, Y1
+rows2292:
+	VBROADCASTSD (CX)(R9*8), Y1
+	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
-	INCQ         R8
-	CMPQ         R8, SI
-	JL           rows1194
+	INCQ         R9
+	CMPQ         R9, SI
+	JL           rows2292
 
-end1195:
-	VBROADCASTSD w+48(FP), Y2
-	VMULPD       Y2, Y1, Y1
+end2293:
+	VBROADCASTSD w+48(FP), Y1
+	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set1196
+	JE           set2294
 	CMPQ         DI, $0x04
-	JL           partial1197
-	VADDPD       (AX), Y1, Y1
-	JMP          end1198
+	JL           partial2295
+	VADDPD       (AX), Y0, Y0
+	JMP          end2296
 
-partial1197:
-	VMASKMOVPD (AX), Y0, Y2
-	VADDPD     Y2, Y1, Y1
+partial2295:
+	LEAQ   (AX), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip2297
+	MOVQ   R8, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
 
-end1198:
-set1196:
+skip2297:
+	TESTQ          $0x00000002, R8
+	JE             skip2298
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2298:
+	VADDPD Y1, Y0, Y0
+
+end2296:
+set2294:
 	CMPQ    DI, $0x04
-	JL      partial1199
-	VMOVUPD Y1, (AX)
-	JMP     end1200
+	JL      partial2299
+	VMOVUPD Y0, (AX)
+	JMP     end2300
 
-partial1199:
-	VMASKMOVPD Y1, Y0, (AX)
+partial2299:
+	LEAQ         (AX), AX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2301
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1200:
+skip2301:
+	TESTQ  $0x00000001, R8
+	JE     skip2302
+	VMOVSD X0, (AX)
+
+skip2302:
+end2300:
 	SUBQ $0x04, DI
 
-next1193:
+next2291:
 	VZEROUPPER
 	RET
 
 // func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool)
 // Requires: AVX, FMA3
 TEXT ·combine2AVX2(SB), NOSPLIT, $0-73
-	MOVQ    dz+0(FP), AX
-	MOVQ    hv+8(FP), CX
-	MOVQ    cg+32(FP), DX
-	MOVQ    ch+40(FP), BX
-	MOVQ    a+16(FP), SI
-	MOVQ    stride+24(FP), DI
-	SHLQ    $0x03, DI
-	MOVQ    rows+48(FP), R8
-	MOVQ    d+56(FP), R9
-	LEAQ    -1(R9), R10
-	ANDQ    $0x03, R10
-	INCQ    R10
-	LEAQ    tails<>+32(SB), R11
-	SHLQ    $0x03, R10
-	SUBQ    R10, R11
-	VMOVUPD (R11), Y0
+	MOVQ dz+0(FP), AX
+	MOVQ hv+8(FP), CX
+	MOVQ cg+32(FP), DX
+	MOVQ ch+40(FP), BX
+	MOVQ a+16(FP), SI
+	MOVQ stride+24(FP), DI
+	SHLQ $0x03, DI
+	MOVQ rows+48(FP), R8
+	MOVQ d+56(FP), R9
+	LEAQ -1(R9), R10
+	ANDQ $0x03, R10
+	INCQ R10
 
-tile1201:
+tile2303:
 	CMPQ   R9, $0x14
-	JLE    next1202
+	JLE    next2304
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -16313,362 +23454,569 @@ tile1201:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	VXORPD Y12, Y12, Y12
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end1204
+	JE     end2306
 
-rows1203:
-	VBROADCASTSD (DX)(R11*8), Y13
-	VBROADCASTSD (BX)(R11*8), Y14
-	VMOVUPD      (R10), Y15
-	VFMADD231PD  Y15, Y13, Y1
-	VFMADD231PD  Y15, Y14, Y7
-	VMOVUPD      32(R10), Y15
-	VFMADD231PD  Y15, Y13, Y2
-	VFMADD231PD  Y15, Y14, Y8
-	VMOVUPD      64(R10), Y15
-	VFMADD231PD  Y15, Y13, Y3
-	VFMADD231PD  Y15, Y14, Y9
-	VMOVUPD      96(R10), Y15
-	VFMADD231PD  Y15, Y13, Y4
-	VFMADD231PD  Y15, Y14, Y10
-	VMOVUPD      128(R10), Y15
-	VFMADD231PD  Y15, Y13, Y5
-	VFMADD231PD  Y15, Y14, Y11
-	VMOVUPD      160(R10), Y15
-	VFMADD231PD  Y15, Y13, Y6
-	VFMADD231PD  Y15, Y14, Y12
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows1203
+rows2305:
+	VBROADCASTSD (DX)(R12*8), Y12
+	VBROADCASTSD (BX)(R12*8), Y13
+	VMOVUPD      (R11), Y14
+	VFMADD231PD  Y14, Y12, Y0
+	VFMADD231PD  Y14, Y13, Y6
+	VMOVUPD      32(R11), Y14
+	VFMADD231PD  Y14, Y12, Y1
+	VFMADD231PD  Y14, Y13, Y7
+	VMOVUPD      64(R11), Y14
+	VFMADD231PD  Y14, Y12, Y2
+	VFMADD231PD  Y14, Y13, Y8
+	VMOVUPD      96(R11), Y14
+	VFMADD231PD  Y14, Y12, Y3
+	VFMADD231PD  Y14, Y13, Y9
+	VMOVUPD      128(R11), Y14
+	VFMADD231PD  Y14, Y12, Y4
+	VFMADD231PD  Y14, Y13, Y10
+	VMOVUPD      160(R11), Y14
+	VFMADD231PD  Y14, Y12, Y5
+	VFMADD231PD  Y14, Y13, Y11
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2305
 
-end1204:
-	VBROADCASTSD w+64(FP), Y13
-	VMULPD       Y13, Y1, Y1
-	VMULPD       Y13, Y2, Y2
-	VMULPD       Y13, Y3, Y3
-	VMULPD       Y13, Y4, Y4
-	VMULPD       Y13, Y5, Y5
-	VMULPD       Y13, Y6, Y6
-	VMULPD       Y13, Y7, Y7
-	VMULPD       Y13, Y8, Y8
-	VMULPD       Y13, Y9, Y9
-	VMULPD       Y13, Y10, Y10
-	VMULPD       Y13, Y11, Y11
-	VMULPD       Y13, Y12, Y12
+end2306:
+	VBROADCASTSD w+64(FP), Y12
+	VMULPD       Y12, Y0, Y0
+	VMULPD       Y12, Y1, Y1
+	VMULPD       Y12, Y2, Y2
+	VMULPD       Y12, Y3, Y3
+	VMULPD       Y12, Y4, Y4
+	VMULPD       Y12, Y5, Y5
+	VMULPD       Y12, Y6, Y6
+	VMULPD       Y12, Y7, Y7
+	VMULPD       Y12, Y8, Y8
+	VMULPD       Y12, Y9, Y9
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set1205
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
-	VADDPD       64(AX), Y3, Y3
-	VADDPD       96(AX), Y4, Y4
-	VADDPD       128(AX), Y5, Y5
+	JE           set2307
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
+	VADDPD       64(AX), Y2, Y2
+	VADDPD       96(AX), Y3, Y3
+	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial1206
-	VADDPD       160(AX), Y6, Y6
-	JMP          end1207
+	JL           partial2308
+	VADDPD       160(AX), Y5, Y5
+	JMP          end2309
 
-partial1206:
-	VMASKMOVPD 160(AX), Y0, Y13
-	VADDPD     Y13, Y6, Y6
+partial2308:
+	LEAQ   160(AX), R11
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R10
+	JE     skip2310
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X12
 
-end1207:
-	VADDPD (CX), Y7, Y7
-	VADDPD 32(CX), Y8, Y8
-	VADDPD 64(CX), Y9, Y9
-	VADDPD 96(CX), Y10, Y10
-	VADDPD 128(CX), Y11, Y11
+skip2310:
+	TESTQ          $0x00000002, R10
+	JE             skip2311
+	VBROADCASTF128 (R11), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip2311:
+	VADDPD Y12, Y5, Y5
+
+end2309:
+	VADDPD (CX), Y6, Y6
+	VADDPD 32(CX), Y7, Y7
+	VADDPD 64(CX), Y8, Y8
+	VADDPD 96(CX), Y9, Y9
+	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial1208
-	VADDPD 160(CX), Y12, Y12
-	JMP    end1209
+	JL     partial2312
+	VADDPD 160(CX), Y11, Y11
+	JMP    end2313
 
-partial1208:
-	VMASKMOVPD 160(CX), Y0, Y13
-	VADDPD     Y13, Y12, Y12
+partial2312:
+	LEAQ   160(CX), R11
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R10
+	JE     skip2314
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X12
 
-end1209:
-set1205:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-	VMOVUPD Y4, 96(AX)
-	VMOVUPD Y5, 128(AX)
+skip2314:
+	TESTQ          $0x00000002, R10
+	JE             skip2315
+	VBROADCASTF128 (R11), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip2315:
+	VADDPD Y12, Y11, Y11
+
+end2313:
+set2307:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial1210
-	VMOVUPD Y6, 160(AX)
-	JMP     end1211
+	JL      partial2316
+	VMOVUPD Y5, 160(AX)
+	JMP     end2317
 
-partial1210:
-	VMASKMOVPD Y6, Y0, 160(AX)
+partial2316:
+	LEAQ         160(AX), R11
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2318
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1211:
-	VMOVUPD Y7, (CX)
-	VMOVUPD Y8, 32(CX)
-	VMOVUPD Y9, 64(CX)
-	VMOVUPD Y10, 96(CX)
-	VMOVUPD Y11, 128(CX)
+skip2318:
+	TESTQ  $0x00000001, R10
+	JE     skip2319
+	VMOVSD X0, (R11)
+
+skip2319:
+end2317:
+	VMOVUPD Y6, (CX)
+	VMOVUPD Y7, 32(CX)
+	VMOVUPD Y8, 64(CX)
+	VMOVUPD Y9, 96(CX)
+	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial1212
-	VMOVUPD Y12, 160(CX)
-	JMP     end1213
+	JL      partial2320
+	VMOVUPD Y11, 160(CX)
+	JMP     end2321
 
-partial1212:
-	VMASKMOVPD Y12, Y0, 160(CX)
+partial2320:
+	LEAQ         160(CX), R11
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2322
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1213:
+skip2322:
+	TESTQ  $0x00000001, R10
+	JE     skip2323
+	VMOVSD X0, (R11)
+
+skip2323:
+end2321:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile1201
+	JMP  tile2303
 
-next1202:
+next2304:
 	CMPQ   R9, $0x08
-	JLE    next1215
+	JLE    next2325
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end1217
+	JE     end2327
 
-rows1216:
-	VBROADCASTSD (DX)(R11*8), Y7
-	VBROADCASTSD (BX)(R11*8), Y8
-	VMOVUPD      (R10), Y9
-	VFMADD231PD  Y9, Y7, Y1
-	VFMADD231PD  Y9, Y8, Y4
-	VMOVUPD      32(R10), Y9
-	VFMADD231PD  Y9, Y7, Y2
-	VFMADD231PD  Y9, Y8, Y5
-	VMOVUPD      64(R10), Y9
-	VFMADD231PD  Y9, Y7, Y3
-	VFMADD231PD  Y9, Y8, Y6
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows1216
+rows2326:
+	VBROADCASTSD (DX)(R12*8), Y6
+	VBROADCASTSD (BX)(R12*8), Y7
+	VMOVUPD      (R11), Y8
+	VFMADD231PD  Y8, Y6, Y0
+	VFMADD231PD  Y8, Y7, Y3
+	VMOVUPD      32(R11), Y8
+	VFMADD231PD  Y8, Y6, Y1
+	VFMADD231PD  Y8, Y7, Y4
+	VMOVUPD      64(R11), Y8
+	VFMADD231PD  Y8, Y6, Y2
+	VFMADD231PD  Y8, Y7, Y5
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2326
 
-end1217:
-	VBROADCASTSD w+64(FP), Y7
-	VMULPD       Y7, Y1, Y1
-	VMULPD       Y7, Y2, Y2
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y7, Y4, Y4
-	VMULPD       Y7, Y5, Y5
-	VMULPD       Y7, Y6, Y6
+end2327:
+	VBROADCASTSD w+64(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set1218
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
+	JE           set2328
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial1219
-	VADDPD       64(AX), Y3, Y3
-	JMP          end1220
+	JL           partial2329
+	VADDPD       64(AX), Y2, Y2
+	JMP          end2330
 
-partial1219:
-	VMASKMOVPD 64(AX), Y0, Y7
-	VADDPD     Y7, Y3, Y3
+partial2329:
+	LEAQ   64(AX), R11
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R10
+	JE     skip2331
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X6
 
-end1220:
-	VADDPD (CX), Y4, Y4
-	VADDPD 32(CX), Y5, Y5
+skip2331:
+	TESTQ          $0x00000002, R10
+	JE             skip2332
+	VBROADCASTF128 (R11), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2332:
+	VADDPD Y6, Y2, Y2
+
+end2330:
+	VADDPD (CX), Y3, Y3
+	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial1221
-	VADDPD 64(CX), Y6, Y6
-	JMP    end1222
+	JL     partial2333
+	VADDPD 64(CX), Y5, Y5
+	JMP    end2334
 
-partial1221:
-	VMASKMOVPD 64(CX), Y0, Y7
-	VADDPD     Y7, Y6, Y6
+partial2333:
+	LEAQ   64(CX), R11
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R10
+	JE     skip2335
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X6
 
-end1222:
-set1218:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
+skip2335:
+	TESTQ          $0x00000002, R10
+	JE             skip2336
+	VBROADCASTF128 (R11), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2336:
+	VADDPD Y6, Y5, Y5
+
+end2334:
+set2328:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial1223
-	VMOVUPD Y3, 64(AX)
-	JMP     end1224
+	JL      partial2337
+	VMOVUPD Y2, 64(AX)
+	JMP     end2338
 
-partial1223:
-	VMASKMOVPD Y3, Y0, 64(AX)
+partial2337:
+	LEAQ         64(AX), R11
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2339
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1224:
-	VMOVUPD Y4, (CX)
-	VMOVUPD Y5, 32(CX)
+skip2339:
+	TESTQ  $0x00000001, R10
+	JE     skip2340
+	VMOVSD X0, (R11)
+
+skip2340:
+end2338:
+	VMOVUPD Y3, (CX)
+	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial1225
-	VMOVUPD Y6, 64(CX)
-	JMP     end1226
+	JL      partial2341
+	VMOVUPD Y5, 64(CX)
+	JMP     end2342
 
-partial1225:
-	VMASKMOVPD Y6, Y0, 64(CX)
+partial2341:
+	LEAQ         64(CX), R11
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2343
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1226:
+skip2343:
+	TESTQ  $0x00000001, R10
+	JE     skip2344
+	VMOVSD X0, (R11)
+
+skip2344:
+end2342:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next1215:
+next2325:
 	CMPQ   R9, $0x04
-	JLE    next1228
+	JLE    next2346
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end1230
+	JE     end2348
 
-rows1229:
-	VBROADCASTSD (DX)(R11*8), Y5
-	VBROADCASTSD (BX)(R11*8), Y6
-	VMOVUPD      (R10), Y7
-	VFMADD231PD  Y7, Y5, Y1
-	VFMADD231PD  Y7, Y6, Y3
-	VMOVUPD      32(R10), Y7
-	VFMADD231PD  Y7, Y5, Y2
-	VFMADD231PD  Y7, Y6, Y4
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows1229
+rows2347:
+	VBROADCASTSD (DX)(R12*8), Y4
+	VBROADCASTSD (BX)(R12*8), Y5
+	VMOVUPD      (R11), Y6
+	VFMADD231PD  Y6, Y4, Y0
+	VFMADD231PD  Y6, Y5, Y2
+	VMOVUPD      32(R11), Y6
+	VFMADD231PD  Y6, Y4, Y1
+	VFMADD231PD  Y6, Y5, Y3
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2347
 
-end1230:
-	VBROADCASTSD w+64(FP), Y5
-	VMULPD       Y5, Y1, Y1
-	VMULPD       Y5, Y2, Y2
-	VMULPD       Y5, Y3, Y3
-	VMULPD       Y5, Y4, Y4
+end2348:
+	VBROADCASTSD w+64(FP), Y4
+	VMULPD       Y4, Y0, Y0
+	VMULPD       Y4, Y1, Y1
+	VMULPD       Y4, Y2, Y2
+	VMULPD       Y4, Y3, Y3
 	CMPB         add+72(FP), $0x00
-	JE           set1231
-	VADDPD       (AX), Y1, Y1
+	JE           set2349
+	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial1232
-	VADDPD       32(AX), Y2, Y2
-	JMP          end1233
+	JL           partial2350
+	VADDPD       32(AX), Y1, Y1
+	JMP          end2351
 
-partial1232:
-	VMASKMOVPD 32(AX), Y0, Y5
-	VADDPD     Y5, Y2, Y2
+partial2350:
+	LEAQ   32(AX), R11
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2352
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X4
 
-end1233:
-	VADDPD (CX), Y3, Y3
+skip2352:
+	TESTQ          $0x00000002, R10
+	JE             skip2353
+	VBROADCASTF128 (R11), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip2353:
+	VADDPD Y4, Y1, Y1
+
+end2351:
+	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial1234
-	VADDPD 32(CX), Y4, Y4
-	JMP    end1235
+	JL     partial2354
+	VADDPD 32(CX), Y3, Y3
+	JMP    end2355
 
-partial1234:
-	VMASKMOVPD 32(CX), Y0, Y5
-	VADDPD     Y5, Y4, Y4
+partial2354:
+	LEAQ   32(CX), R11
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2356
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X4
 
-end1235:
-set1231:
-	VMOVUPD Y1, (AX)
+skip2356:
+	TESTQ          $0x00000002, R10
+	JE             skip2357
+	VBROADCASTF128 (R11), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip2357:
+	VADDPD Y4, Y3, Y3
+
+end2355:
+set2349:
+	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial1236
-	VMOVUPD Y2, 32(AX)
-	JMP     end1237
+	JL      partial2358
+	VMOVUPD Y1, 32(AX)
+	JMP     end2359
 
-partial1236:
-	VMASKMOVPD Y2, Y0, 32(AX)
+partial2358:
+	LEAQ         32(AX), R11
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2360
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1237:
-	VMOVUPD Y3, (CX)
+skip2360:
+	TESTQ  $0x00000001, R10
+	JE     skip2361
+	VMOVSD X0, (R11)
+
+skip2361:
+end2359:
+	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial1238
-	VMOVUPD Y4, 32(CX)
-	JMP     end1239
+	JL      partial2362
+	VMOVUPD Y3, 32(CX)
+	JMP     end2363
 
-partial1238:
-	VMASKMOVPD Y4, Y0, 32(CX)
+partial2362:
+	LEAQ         32(CX), R11
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2364
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1239:
+skip2364:
+	TESTQ  $0x00000001, R10
+	JE     skip2365
+	VMOVSD X0, (R11)
+
+skip2365:
+end2363:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next1228:
+next2346:
 	CMPQ   R9, $0x00
-	JLE    next1241
+	JLE    next2367
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	XORQ   R10, R10
+	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end1243
+	JE     end2369
 
-rows1242:
-	VBROADCASTSD (DX)(R10*8), Y3
-	VBROADCASTSD (BX)(R10*8), Y4
-	VMOVUPD      (SI), Y5
-	VFMADD231PD  Y5, Y3, Y1
-	VFMADD231PD  Y5, Y4, Y2
+rows2368:
+	VBROADCASTSD (DX)(R11*8), Y2
+	VBROADCASTSD (BX)(R11*8), Y3
+	VMOVUPD      (SI), Y4
+	VFMADD231PD  Y4, Y2, Y0
+	VFMADD231PD  Y4, Y3, Y1
 	ADDQ         DI, SI
-	INCQ         R10
-	CMPQ         R10, R8
-	JL           rows1242
+	INCQ         R11
+	CMPQ         R11, R8
+	JL           rows2368
 
-end1243:
-	VBROADCASTSD w+64(FP), Y3
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y2, Y2
+end2369:
+	VBROADCASTSD w+64(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set1244
+	JE           set2370
 	CMPQ         R9, $0x04
-	JL           partial1245
-	VADDPD       (AX), Y1, Y1
-	JMP          end1246
+	JL           partial2371
+	VADDPD       (AX), Y0, Y0
+	JMP          end2372
 
-partial1245:
-	VMASKMOVPD (AX), Y0, Y3
-	VADDPD     Y3, Y1, Y1
+partial2371:
+	LEAQ   (AX), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R10
+	JE     skip2373
+	MOVQ   R10, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
 
-end1246:
+skip2373:
+	TESTQ          $0x00000002, R10
+	JE             skip2374
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2374:
+	VADDPD Y2, Y0, Y0
+
+end2372:
 	CMPQ   R9, $0x04
-	JL     partial1247
-	VADDPD (CX), Y2, Y2
-	JMP    end1248
+	JL     partial2375
+	VADDPD (CX), Y1, Y1
+	JMP    end2376
 
-partial1247:
-	VMASKMOVPD (CX), Y0, Y3
-	VADDPD     Y3, Y2, Y2
+partial2375:
+	LEAQ   (CX), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R10
+	JE     skip2377
+	MOVQ   R10, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
 
-end1248:
-set1244:
+skip2377:
+	TESTQ          $0x00000002, R10
+	JE             skip2378
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2378:
+	VADDPD Y2, Y1, Y1
+
+end2376:
+set2370:
 	CMPQ    R9, $0x04
-	JL      partial1249
-	VMOVUPD Y1, (AX)
-	JMP     end1250
+	JL      partial2379
+	VMOVUPD Y0, (AX)
+	JMP     end2380
 
-partial1249:
-	VMASKMOVPD Y1, Y0, (AX)
+partial2379:
+	LEAQ         (AX), AX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2381
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1250:
+skip2381:
+	TESTQ  $0x00000001, R10
+	JE     skip2382
+	VMOVSD X0, (AX)
+
+skip2382:
+end2380:
 	CMPQ    R9, $0x04
-	JL      partial1251
-	VMOVUPD Y2, (CX)
-	JMP     end1252
+	JL      partial2383
+	VMOVUPD Y1, (CX)
+	JMP     end2384
 
-partial1251:
-	VMASKMOVPD Y2, Y0, (CX)
+partial2383:
+	LEAQ         (CX), AX
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2385
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1252:
+skip2385:
+	TESTQ  $0x00000001, R10
+	JE     skip2386
+	VMOVSD X0, (AX)
+
+skip2386:
+end2384:
 	SUBQ $0x04, R9
 
-next1241:
+next2367:
 	VZEROUPPER
 	RET
 
@@ -16681,9 +24029,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest1254
+	JL   rest2388
 
-full1253:
+full2387:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -16721,52 +24069,88 @@ full1253:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full1253
+	JGE          full2387
 
-rest1254:
-	ADDQ         $0x04, BX
-	JE           end1255
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, BX
-	SUBQ         BX, DI
-	VMOVUPD      (DI), Y0
-	VMASKMOVPD   (CX)(SI*8), Y0, Y1
-	VMASKMOVPD   (DX)(SI*8), Y0, Y2
-	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
-	VMULPD       Y1, Y2, Y1
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
-	VMAXPD       Y3, Y4, Y3
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
-	VMULPD       Y3, Y3, Y4
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
-	VFMADD213PD  Y6, Y3, Y7
-	VFMADD213PD  Y3, Y4, Y7
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y5, Y5
-	VMULPD       Y5, Y7, Y7
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y4, Y4
-	VMULPD       Y4, Y7, Y3
-	VBLENDVPD    Y1, Y3, Y4, Y4
-	VMULPD       Y2, Y4, Y4
-	VMASKMOVPD   Y4, Y0, (AX)(SI*8)
+rest2388:
+	ADDQ   $0x04, BX
+	JE     end2389
+	LEAQ   (CX)(SI*8), CX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, BX
+	JE     skip2390
+	MOVQ   BX, DI
+	ANDQ   $0x02, DI
+	VMOVSD (CX)(DI*8), X0
 
-end1255:
+skip2390:
+	TESTQ          $0x00000002, BX
+	JE             skip2391
+	VBROADCASTF128 (CX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2391:
+	LEAQ   (DX)(SI*8), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, BX
+	JE     skip2392
+	MOVQ   BX, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip2392:
+	TESTQ          $0x00000002, BX
+	JE             skip2393
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2393:
+	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y0, Y1, Y0
+	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y0, Y2, Y3, Y3
+	VMULPD       Y1, Y3, Y3
+	LEAQ         (AX)(SI*8), AX
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, BX
+	JE           skip2394
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2394:
+	TESTQ  $0x00000001, BX
+	JE     skip2395
+	VMOVSD X0, (AX)
+
+skip2395:
+end2389:
 	VZEROUPPER
 	RET
 
@@ -16781,9 +24165,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest1257
+	JL   rest2397
 
-full1256:
+full2396:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -16826,57 +24210,120 @@ full1256:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full1256
+	JGE          full2396
 
-rest1257:
-	ADDQ         $0x04, DI
-	JE           end1258
-	LEAQ         tails<>+32(SB), R9
-	SHLQ         $0x03, DI
-	SUBQ         DI, R9
-	VMOVUPD      (R9), Y0
-	VMASKMOVPD   (BX)(R8*8), Y0, Y1
-	VMASKMOVPD   (DX)(R8*8), Y0, Y2
-	VMASKMOVPD   (SI)(R8*8), Y0, Y3
-	VXORPD       k4x8000000000000000<>+0(SB), Y3, Y3
-	VMULPD       Y2, Y3, Y2
-	VORPD        k4x8000000000000000<>+0(SB), Y2, Y4
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y5
-	VMAXPD       Y4, Y5, Y4
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y6
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y4, Y6
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y6, Y5
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y5, Y4
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y5, Y4
-	VMULPD       Y4, Y4, Y5
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y7
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y5, Y7
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y5, Y7
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y5, Y7
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y5, Y7
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y8
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y5, Y8
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y5, Y8
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y5, Y8
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y5, Y8
-	VFMADD213PD  Y7, Y4, Y8
-	VFMADD213PD  Y4, Y5, Y8
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y8, Y8
-	VPSLLQ       $0x34, Y6, Y6
-	VMULPD       Y6, Y8, Y8
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y5
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y8, Y4
-	VDIVPD       Y4, Y5, Y5
-	VMULPD       Y5, Y8, Y4
-	VMULPD       Y5, Y4, Y4
-	VMULPD       Y1, Y4, Y4
-	VMULPD       Y5, Y8, Y1
-	VBLENDVPD    Y2, Y1, Y5, Y5
-	VMULPD       Y3, Y5, Y5
-	VMASKMOVPD   Y5, Y0, (AX)(R8*8)
-	VMASKMOVPD   Y4, Y0, (CX)(R8*8)
+rest2397:
+	ADDQ   $0x04, DI
+	JE     end2398
+	LEAQ   (BX)(R8*8), BX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DI
+	JE     skip2399
+	MOVQ   DI, R9
+	ANDQ   $0x02, R9
+	VMOVSD (BX)(R9*8), X0
 
-end1258:
+skip2399:
+	TESTQ          $0x00000002, DI
+	JE             skip2400
+	VBROADCASTF128 (BX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2400:
+	LEAQ   (DX)(R8*8), DX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, DI
+	JE     skip2401
+	MOVQ   DI, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X1
+
+skip2401:
+	TESTQ          $0x00000002, DI
+	JE             skip2402
+	VBROADCASTF128 (DX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2402:
+	LEAQ   (SI)(R8*8), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, DI
+	JE     skip2403
+	MOVQ   DI, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
+
+skip2403:
+	TESTQ          $0x00000002, DI
+	JE             skip2404
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2404:
+	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD       Y1, Y2, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VMULPD       Y4, Y7, Y0
+	VBLENDVPD    Y1, Y0, Y4, Y4
+	VMULPD       Y2, Y4, Y4
+	LEAQ         (AX)(R8*8), AX
+	VMOVAPD      Y4, Y0
+	TESTQ        $0x00000002, DI
+	JE           skip2405
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2405:
+	TESTQ  $0x00000001, DI
+	JE     skip2406
+	VMOVSD X0, (AX)
+
+skip2406:
+	LEAQ         (CX)(R8*8), AX
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, DI
+	JE           skip2407
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2407:
+	TESTQ  $0x00000001, DI
+	JE     skip2408
+	VMOVSD X0, (AX)
+
+skip2408:
+end2398:
 	VZEROUPPER
 	RET
 
@@ -16889,9 +24336,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest1260
+	JL     rest2410
 
-full1259:
+full2409:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -16950,15 +24397,16 @@ full1259:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1259
+	JGE          full2409
 
-rest1260:
+rest2410:
 	ADDQ         $0x04, DX
-	JE           end1261
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y1
+	JE           end2411
+	MOVQ         DX, SI
+	LEAQ         tails<>+32(SB), DX
+	SHLQ         $0x03, SI
+	SUBQ         SI, DX
+	VMOVUPD      (DX), Y1
 	VMASKMOVPD   (AX)(BX*8), Y1, Y2
 	VMASKMOVPD   (CX)(BX*8), Y1, Y3
 	VXORPD       k4x8000000000000000<>+0(SB), Y3, Y3
@@ -17017,7 +24465,7 @@ rest1260:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end1261:
+end2411:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -17036,9 +24484,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest1263
+	JL     rest2413
 
-full1262:
+full2412:
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -17107,14 +24555,15 @@ full1262:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full1262
+	JGE          full2412
 
-rest1263:
+rest2413:
 	ADDQ         $0x04, BX
-	JE           end1264
+	JE           end2414
+	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, BX
-	SUBQ         BX, DI
+	SHLQ         $0x03, R8
+	SUBQ         R8, DI
 	VMOVUPD      (DI), Y1
 	VMASKMOVPD   (CX)(SI*8), Y1, Y2
 	VMASKMOVPD   (DX)(SI*8), Y1, Y3
@@ -17182,9 +24631,21 @@ rest1263:
 	VADDPD       Y2, Y12, Y12
 	VANDPD       Y1, Y12, Y12
 	VADDPD       Y12, Y0, Y0
-	VMASKMOVPD   Y7, Y1, (AX)(SI*8)
+	LEAQ         (AX)(SI*8), AX
+	VMOVAPD      Y7, Y1
+	TESTQ        $0x00000002, BX
+	JE           skip2415
+	VMOVUPD      X1, (AX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, AX
 
-end1264:
+skip2415:
+	TESTQ  $0x00000001, BX
+	JE     skip2416
+	VMOVSD X1, (AX)
+
+skip2416:
+end2414:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -17196,7 +24657,1549 @@ end1264:
 // func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logisticProductsAVX2(SB), $1152-81
-block1265:
+	CMPQ    rows+56(FP), $0x01
+	JNE     block2417
+	MOVQ    d+64(FP), AX
+	CMPQ    AX, $0x20
+	JG      block2417
+	CMPQ    AX, $0x04
+	JG      wider2421
+	LEAQ    (AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	CMPQ    AX, $0x04
+	JE      whole2422
+	LEAQ    (DX), DX
+	VXORPD  Y1, Y1, Y1
+	TESTQ   $0x00000001, AX
+	JE      skip2424
+	MOVQ    AX, SI
+	ANDQ    $0x02, SI
+	VMOVSD  (DX)(SI*8), X1
+
+skip2424:
+	TESTQ          $0x00000002, AX
+	JE             skip2425
+	VBROADCASTF128 (DX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2425:
+	JMP end2423
+
+whole2422:
+	VMOVUPD (DX), Y1
+
+end2423:
+	VMULPD Y0, Y1, Y1
+	CMPQ   AX, $0x04
+	JE     whole2426
+	LEAQ   (BX), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, AX
+	JE     skip2428
+	MOVQ   AX, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
+
+skip2428:
+	TESTQ          $0x00000002, AX
+	JE             skip2429
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2429:
+	JMP end2427
+
+whole2426:
+	VMOVUPD (BX), Y2
+
+end2427:
+	VMULPD       Y0, Y2, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2430
+	LEAQ         (DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2432
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2432:
+	TESTQ  $0x00000001, AX
+	JE     skip2433
+	VMOVSD X1, (DX)
+
+skip2433:
+	JMP end2431
+
+whole2430:
+	VMOVUPD Y1, (DX)
+
+end2431:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2434
+	LEAQ         (BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2436
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2436:
+	TESTQ  $0x00000001, AX
+	JE     skip2437
+	VMOVSD X0, (CX)
+
+skip2437:
+	JMP end2435
+
+whole2434:
+	VMOVUPD Y0, (BX)
+
+end2435:
+	JMP done2419
+
+wider2421:
+	CMPQ    AX, $0x08
+	JG      wider2438
+	LEAQ    -4(AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	VMOVUPD (DX), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD (BX), Y2
+	VMULPD  Y0, Y2, Y2
+	VMOVUPD 32(CX), Y0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	CMPQ    AX, $0x04
+	JE      whole2439
+	LEAQ    32(DX), DX
+	VXORPD  Y3, Y3, Y3
+	TESTQ   $0x00000001, AX
+	JE      skip2441
+	MOVQ    AX, SI
+	ANDQ    $0x02, SI
+	VMOVSD  (DX)(SI*8), X3
+
+skip2441:
+	TESTQ          $0x00000002, AX
+	JE             skip2442
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2442:
+	JMP end2440
+
+whole2439:
+	VMOVUPD 32(DX), Y3
+
+end2440:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2443
+	LEAQ        32(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2445
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2445:
+	TESTQ          $0x00000002, AX
+	JE             skip2446
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2446:
+	JMP end2444
+
+whole2443:
+	VMOVUPD 32(BX), Y3
+
+end2444:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2447
+	LEAQ         32(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2449
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2449:
+	TESTQ  $0x00000001, AX
+	JE     skip2450
+	VMOVSD X1, (DX)
+
+skip2450:
+	JMP end2448
+
+whole2447:
+	VMOVUPD Y1, 32(DX)
+
+end2448:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2451
+	LEAQ         32(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2453
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2453:
+	TESTQ  $0x00000001, AX
+	JE     skip2454
+	VMOVSD X0, (CX)
+
+skip2454:
+	JMP end2452
+
+whole2451:
+	VMOVUPD Y0, 32(BX)
+
+end2452:
+	JMP done2419
+
+wider2438:
+	CMPQ        AX, $0x0c
+	JG          wider2455
+	LEAQ        -8(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2456
+	LEAQ        64(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2458
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2458:
+	TESTQ          $0x00000002, AX
+	JE             skip2459
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2459:
+	JMP end2457
+
+whole2456:
+	VMOVUPD 64(DX), Y3
+
+end2457:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2460
+	LEAQ        64(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2462
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2462:
+	TESTQ          $0x00000002, AX
+	JE             skip2463
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2463:
+	JMP end2461
+
+whole2460:
+	VMOVUPD 64(BX), Y3
+
+end2461:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	VMOVUPD      Y1, 32(DX)
+	VMULPD       64(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2464
+	LEAQ         64(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2466
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2466:
+	TESTQ  $0x00000001, AX
+	JE     skip2467
+	VMOVSD X1, (DX)
+
+skip2467:
+	JMP end2465
+
+whole2464:
+	VMOVUPD Y1, 64(DX)
+
+end2465:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(BX)
+	VMULPD       64(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2468
+	LEAQ         64(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2470
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2470:
+	TESTQ  $0x00000001, AX
+	JE     skip2471
+	VMOVSD X0, (CX)
+
+skip2471:
+	JMP end2469
+
+whole2468:
+	VMOVUPD Y0, 64(BX)
+
+end2469:
+	JMP done2419
+
+wider2455:
+	CMPQ        AX, $0x10
+	JG          wider2472
+	LEAQ        -12(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2473
+	LEAQ        96(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2475
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2475:
+	TESTQ          $0x00000002, AX
+	JE             skip2476
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2476:
+	JMP end2474
+
+whole2473:
+	VMOVUPD 96(DX), Y3
+
+end2474:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2477
+	LEAQ        96(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2479
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2479:
+	TESTQ          $0x00000002, AX
+	JE             skip2480
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2480:
+	JMP end2478
+
+whole2477:
+	VMOVUPD 96(BX), Y3
+
+end2478:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	VMOVUPD      Y1, 32(DX)
+	VMULPD       64(CX), Y4, Y1
+	VMOVUPD      Y1, 64(DX)
+	VMULPD       96(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2481
+	LEAQ         96(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2483
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2483:
+	TESTQ  $0x00000001, AX
+	JE     skip2484
+	VMOVSD X1, (DX)
+
+skip2484:
+	JMP end2482
+
+whole2481:
+	VMOVUPD Y1, 96(DX)
+
+end2482:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(BX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(BX)
+	VMULPD       96(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2485
+	LEAQ         96(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2487
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2487:
+	TESTQ  $0x00000001, AX
+	JE     skip2488
+	VMOVSD X0, (CX)
+
+skip2488:
+	JMP end2486
+
+whole2485:
+	VMOVUPD Y0, 96(BX)
+
+end2486:
+	JMP done2419
+
+wider2472:
+	CMPQ        AX, $0x14
+	JG          wider2489
+	LEAQ        -16(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2490
+	LEAQ        128(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2492
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2492:
+	TESTQ          $0x00000002, AX
+	JE             skip2493
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2493:
+	JMP end2491
+
+whole2490:
+	VMOVUPD 128(DX), Y3
+
+end2491:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2494
+	LEAQ        128(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2496
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2496:
+	TESTQ          $0x00000002, AX
+	JE             skip2497
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2497:
+	JMP end2495
+
+whole2494:
+	VMOVUPD 128(BX), Y3
+
+end2495:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	VMOVUPD      Y1, 32(DX)
+	VMULPD       64(CX), Y4, Y1
+	VMOVUPD      Y1, 64(DX)
+	VMULPD       96(CX), Y4, Y1
+	VMOVUPD      Y1, 96(DX)
+	VMULPD       128(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2498
+	LEAQ         128(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2500
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2500:
+	TESTQ  $0x00000001, AX
+	JE     skip2501
+	VMOVSD X1, (DX)
+
+skip2501:
+	JMP end2499
+
+whole2498:
+	VMOVUPD Y1, 128(DX)
+
+end2499:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(BX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(BX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(BX)
+	VMULPD       128(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2502
+	LEAQ         128(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2504
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2504:
+	TESTQ  $0x00000001, AX
+	JE     skip2505
+	VMOVSD X0, (CX)
+
+skip2505:
+	JMP end2503
+
+whole2502:
+	VMOVUPD Y0, 128(BX)
+
+end2503:
+	JMP done2419
+
+wider2489:
+	CMPQ        AX, $0x18
+	JG          wider2506
+	LEAQ        -20(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2507
+	LEAQ        160(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2509
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2509:
+	TESTQ          $0x00000002, AX
+	JE             skip2510
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2510:
+	JMP end2508
+
+whole2507:
+	VMOVUPD 160(DX), Y3
+
+end2508:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2511
+	LEAQ        160(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2513
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2513:
+	TESTQ          $0x00000002, AX
+	JE             skip2514
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2514:
+	JMP end2512
+
+whole2511:
+	VMOVUPD 160(BX), Y3
+
+end2512:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	VMOVUPD      Y1, 32(DX)
+	VMULPD       64(CX), Y4, Y1
+	VMOVUPD      Y1, 64(DX)
+	VMULPD       96(CX), Y4, Y1
+	VMOVUPD      Y1, 96(DX)
+	VMULPD       128(CX), Y4, Y1
+	VMOVUPD      Y1, 128(DX)
+	VMULPD       160(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2515
+	LEAQ         160(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2517
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2517:
+	TESTQ  $0x00000001, AX
+	JE     skip2518
+	VMOVSD X1, (DX)
+
+skip2518:
+	JMP end2516
+
+whole2515:
+	VMOVUPD Y1, 160(DX)
+
+end2516:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(BX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(BX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(BX)
+	VMULPD       128(CX), Y3, Y0
+	VMOVUPD      Y0, 128(BX)
+	VMULPD       160(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2519
+	LEAQ         160(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2521
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2521:
+	TESTQ  $0x00000001, AX
+	JE     skip2522
+	VMOVSD X0, (CX)
+
+skip2522:
+	JMP end2520
+
+whole2519:
+	VMOVUPD Y0, 160(BX)
+
+end2520:
+	JMP done2419
+
+wider2506:
+	CMPQ        AX, $0x1c
+	JG          wider2523
+	LEAQ        -24(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     160(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     160(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2524
+	LEAQ        192(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2526
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2526:
+	TESTQ          $0x00000002, AX
+	JE             skip2527
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2527:
+	JMP end2525
+
+whole2524:
+	VMOVUPD 192(DX), Y3
+
+end2525:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2528
+	LEAQ        192(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2530
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2530:
+	TESTQ          $0x00000002, AX
+	JE             skip2531
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2531:
+	JMP end2529
+
+whole2528:
+	VMOVUPD 192(BX), Y3
+
+end2529:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	VMOVUPD      Y1, 32(DX)
+	VMULPD       64(CX), Y4, Y1
+	VMOVUPD      Y1, 64(DX)
+	VMULPD       96(CX), Y4, Y1
+	VMOVUPD      Y1, 96(DX)
+	VMULPD       128(CX), Y4, Y1
+	VMOVUPD      Y1, 128(DX)
+	VMULPD       160(CX), Y4, Y1
+	VMOVUPD      Y1, 160(DX)
+	VMULPD       192(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2532
+	LEAQ         192(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2534
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2534:
+	TESTQ  $0x00000001, AX
+	JE     skip2535
+	VMOVSD X1, (DX)
+
+skip2535:
+	JMP end2533
+
+whole2532:
+	VMOVUPD Y1, 192(DX)
+
+end2533:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(BX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(BX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(BX)
+	VMULPD       128(CX), Y3, Y0
+	VMOVUPD      Y0, 128(BX)
+	VMULPD       160(CX), Y3, Y0
+	VMOVUPD      Y0, 160(BX)
+	VMULPD       192(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2536
+	LEAQ         192(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2538
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2538:
+	TESTQ  $0x00000001, AX
+	JE     skip2539
+	VMOVSD X0, (CX)
+
+skip2539:
+	JMP end2537
+
+whole2536:
+	VMOVUPD Y0, 192(BX)
+
+end2537:
+	JMP done2419
+
+wider2523:
+	LEAQ        -28(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     160(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     160(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     192(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     192(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     224(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2541
+	LEAQ        224(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2543
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2543:
+	TESTQ          $0x00000002, AX
+	JE             skip2544
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2544:
+	JMP end2542
+
+whole2541:
+	VMOVUPD 224(DX), Y3
+
+end2542:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2545
+	LEAQ        224(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2547
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2547:
+	TESTQ          $0x00000002, AX
+	JE             skip2548
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2548:
+	JMP end2546
+
+whole2545:
+	VMOVUPD 224(BX), Y3
+
+end2546:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+72(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VMULPD       (CX), Y4, Y1
+	VMOVUPD      Y1, (DX)
+	VMULPD       32(CX), Y4, Y1
+	VMOVUPD      Y1, 32(DX)
+	VMULPD       64(CX), Y4, Y1
+	VMOVUPD      Y1, 64(DX)
+	VMULPD       96(CX), Y4, Y1
+	VMOVUPD      Y1, 96(DX)
+	VMULPD       128(CX), Y4, Y1
+	VMOVUPD      Y1, 128(DX)
+	VMULPD       160(CX), Y4, Y1
+	VMOVUPD      Y1, 160(DX)
+	VMULPD       192(CX), Y4, Y1
+	VMOVUPD      Y1, 192(DX)
+	VMULPD       224(CX), Y4, Y1
+	CMPQ         AX, $0x04
+	JE           whole2549
+	LEAQ         224(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2551
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2551:
+	TESTQ  $0x00000001, AX
+	JE     skip2552
+	VMOVSD X1, (DX)
+
+skip2552:
+	JMP end2550
+
+whole2549:
+	VMOVUPD Y1, 224(DX)
+
+end2550:
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (BX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(BX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(BX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(BX)
+	VMULPD       128(CX), Y3, Y0
+	VMOVUPD      Y0, 128(BX)
+	VMULPD       160(CX), Y3, Y0
+	VMOVUPD      Y0, 160(BX)
+	VMULPD       192(CX), Y3, Y0
+	VMOVUPD      Y0, 192(BX)
+	VMULPD       224(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2553
+	LEAQ         224(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2555
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2555:
+	TESTQ  $0x00000001, AX
+	JE     skip2556
+	VMOVSD X0, (CX)
+
+skip2556:
+	JMP end2554
+
+whole2553:
+	VMOVUPD Y0, 224(BX)
+
+end2554:
+	JMP done2419
+
+block2417:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -17213,14 +26216,15 @@ block1265:
 	LEAQ    -1(R9), R10
 	ANDQ    $-4, R10
 	SUBQ    R10, R11
-	LEAQ    tails<>+32(SB), R12
-	SHLQ    $0x03, R11
-	SUBQ    R11, R12
-	VMOVUPD (R12), Y0
+	MOVQ    R11, R12
+	LEAQ    tails<>+32(SB), R11
+	SHLQ    $0x03, R12
+	SUBQ    R12, R11
+	VMOVUPD (R11), Y0
 
-rows1270:
+rows2558:
 	SUBQ   $0x04, SI
-	JL     rest1271
+	JL     rest2559
 	MOVQ   DX, R11
 	LEAQ   (DX)(BX*2), DX
 	ADDQ   BX, DX
@@ -17239,9 +26243,9 @@ rows1270:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns1274:
+columns2562:
 	CMPQ        R13, R10
-	JGE         last1275
+	JGE         last2563
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -17259,9 +26263,9 @@ columns1274:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns1274
+	JMP         columns2562
 
-last1275:
+last2563:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -17298,13 +26302,13 @@ last1275:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows1270
+	JMP         rows2558
 
-rest1271:
+rest2559:
 	ADDQ $0x04, SI
-	JE   end1273
+	JE   end2561
 
-row1272:
+row2560:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -17316,9 +26320,9 @@ row1272:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one1277
+	JL     one2565
 
-many1276:
+many2564:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -17341,13 +26345,13 @@ many1276:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many1276
+	JGE         many2564
 
-one1277:
+one2565:
 	ADDQ $0x0c, R10
-	JL   rest1279
+	JL   rest2567
 
-top1278:
+top2566:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -17355,22 +26359,23 @@ top1278:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top1278
+	JGE         top2566
 
-rest1279:
+rest2567:
 	ADDQ        $0x04, R10
-	JE          end1280
-	LEAQ        tails<>+32(SB), R12
-	SHLQ        $0x03, R10
-	SUBQ        R10, R12
-	VMOVUPD     (R12), Y8
+	JE          end2568
+	MOVQ        R10, R12
+	LEAQ        tails<>+32(SB), R10
+	SHLQ        $0x03, R12
+	SUBQ        R12, R10
+	VMOVUPD     (R10), Y8
 	VMASKMOVPD  (DX)(R11*8), Y8, Y9
 	VMASKMOVPD  (DI)(R11*8), Y8, Y10
 	VFMADD231PD Y10, Y9, Y2
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end1280:
+end2568:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -17391,9 +26396,9 @@ end1280:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row1272
+	JNE        row2560
 
-end1273:
+end2561:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -17403,9 +26408,9 @@ end1273:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest1282
+	JL      rest2570
 
-full1281:
+full2569:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (AX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
@@ -17448,15 +26453,16 @@ full1281:
 	VMOVUPD      Y3, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full1281
+	JGE          full2569
 
-rest1282:
+rest2570:
 	ADDQ         $0x04, BX
-	JE           end1283
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, BX
-	SUBQ         BX, DI
-	VMOVUPD      (DI), Y0
+	JE           end2571
+	MOVQ         BX, DI
+	LEAQ         tails<>+32(SB), BX
+	SHLQ         $0x03, DI
+	SUBQ         DI, BX
+	VMOVUPD      (BX), Y0
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (AX)(SI*8), Y2
 	VMASKMOVPD   (DX)(SI*8), Y0, Y0
@@ -17498,7 +26504,7 @@ rest1282:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y3, (CX)(SI*8)
 
-end1283:
+end2571:
 	MOVQ    dz+0(FP), AX
 	MOVQ    hv+8(FP), CX
 	LEAQ    (SP), DX
@@ -17514,14 +26520,11 @@ end1283:
 	LEAQ    -1(R9), R10
 	ANDQ    $0x03, R10
 	INCQ    R10
-	LEAQ    tails<>+32(SB), R11
-	SHLQ    $0x03, R10
-	SUBQ    R10, R11
-	VMOVUPD (R11), Y0
 
-tile1284:
+tile2572:
 	CMPQ   R9, $0x14
-	JLE    next1285
+	JLE    next2573
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -17533,382 +26536,1536 @@ tile1284:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	VXORPD Y12, Y12, Y12
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end1287
+	JE     end2575
 
-rows1286:
-	VBROADCASTSD (DX)(R11*8), Y13
-	VBROADCASTSD (BX)(R11*8), Y14
-	VMOVUPD      (R10), Y15
-	VFMADD231PD  Y15, Y13, Y1
-	VFMADD231PD  Y15, Y14, Y7
-	VMOVUPD      32(R10), Y15
-	VFMADD231PD  Y15, Y13, Y2
-	VFMADD231PD  Y15, Y14, Y8
-	VMOVUPD      64(R10), Y15
-	VFMADD231PD  Y15, Y13, Y3
-	VFMADD231PD  Y15, Y14, Y9
-	VMOVUPD      96(R10), Y15
-	VFMADD231PD  Y15, Y13, Y4
-	VFMADD231PD  Y15, Y14, Y10
-	VMOVUPD      128(R10), Y15
-	VFMADD231PD  Y15, Y13, Y5
-	VFMADD231PD  Y15, Y14, Y11
-	VMOVUPD      160(R10), Y15
-	VFMADD231PD  Y15, Y13, Y6
-	VFMADD231PD  Y15, Y14, Y12
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows1286
+rows2574:
+	VBROADCASTSD (DX)(R12*8), Y12
+	VBROADCASTSD (BX)(R12*8), Y13
+	VMOVUPD      (R11), Y14
+	VFMADD231PD  Y14, Y12, Y0
+	VFMADD231PD  Y14, Y13, Y6
+	VMOVUPD      32(R11), Y14
+	VFMADD231PD  Y14, Y12, Y1
+	VFMADD231PD  Y14, Y13, Y7
+	VMOVUPD      64(R11), Y14
+	VFMADD231PD  Y14, Y12, Y2
+	VFMADD231PD  Y14, Y13, Y8
+	VMOVUPD      96(R11), Y14
+	VFMADD231PD  Y14, Y12, Y3
+	VFMADD231PD  Y14, Y13, Y9
+	VMOVUPD      128(R11), Y14
+	VFMADD231PD  Y14, Y12, Y4
+	VFMADD231PD  Y14, Y13, Y10
+	VMOVUPD      160(R11), Y14
+	VFMADD231PD  Y14, Y12, Y5
+	VFMADD231PD  Y14, Y13, Y11
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2574
 
-end1287:
-	VBROADCASTSD w+72(FP), Y13
-	VMULPD       Y13, Y1, Y1
-	VMULPD       Y13, Y2, Y2
-	VMULPD       Y13, Y3, Y3
-	VMULPD       Y13, Y4, Y4
-	VMULPD       Y13, Y5, Y5
-	VMULPD       Y13, Y6, Y6
-	VMULPD       Y13, Y7, Y7
-	VMULPD       Y13, Y8, Y8
-	VMULPD       Y13, Y9, Y9
-	VMULPD       Y13, Y10, Y10
-	VMULPD       Y13, Y11, Y11
-	VMULPD       Y13, Y12, Y12
+end2575:
+	VBROADCASTSD w+72(FP), Y12
+	VMULPD       Y12, Y0, Y0
+	VMULPD       Y12, Y1, Y1
+	VMULPD       Y12, Y2, Y2
+	VMULPD       Y12, Y3, Y3
+	VMULPD       Y12, Y4, Y4
+	VMULPD       Y12, Y5, Y5
+	VMULPD       Y12, Y6, Y6
+	VMULPD       Y12, Y7, Y7
+	VMULPD       Y12, Y8, Y8
+	VMULPD       Y12, Y9, Y9
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y12, Y11, Y11
 	CMPB         add+80(FP), $0x00
-	JE           set1288
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
-	VADDPD       64(AX), Y3, Y3
-	VADDPD       96(AX), Y4, Y4
-	VADDPD       128(AX), Y5, Y5
+	JE           set2576
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
+	VADDPD       64(AX), Y2, Y2
+	VADDPD       96(AX), Y3, Y3
+	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial1289
-	VADDPD       160(AX), Y6, Y6
-	JMP          end1290
+	JL           partial2577
+	VADDPD       160(AX), Y5, Y5
+	JMP          end2578
 
-partial1289:
-	VMASKMOVPD 160(AX), Y0, Y13
-	VADDPD     Y13, Y6, Y6
+partial2577:
+	LEAQ   160(AX), R11
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R10
+	JE     skip2579
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X12
 
-end1290:
-	VADDPD (CX), Y7, Y7
-	VADDPD 32(CX), Y8, Y8
-	VADDPD 64(CX), Y9, Y9
-	VADDPD 96(CX), Y10, Y10
-	VADDPD 128(CX), Y11, Y11
+skip2579:
+	TESTQ          $0x00000002, R10
+	JE             skip2580
+	VBROADCASTF128 (R11), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip2580:
+	VADDPD Y12, Y5, Y5
+
+end2578:
+	VADDPD (CX), Y6, Y6
+	VADDPD 32(CX), Y7, Y7
+	VADDPD 64(CX), Y8, Y8
+	VADDPD 96(CX), Y9, Y9
+	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial1291
-	VADDPD 160(CX), Y12, Y12
-	JMP    end1292
+	JL     partial2581
+	VADDPD 160(CX), Y11, Y11
+	JMP    end2582
 
-partial1291:
-	VMASKMOVPD 160(CX), Y0, Y13
-	VADDPD     Y13, Y12, Y12
+partial2581:
+	LEAQ   160(CX), R11
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R10
+	JE     skip2583
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X12
 
-end1292:
-set1288:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-	VMOVUPD Y4, 96(AX)
-	VMOVUPD Y5, 128(AX)
+skip2583:
+	TESTQ          $0x00000002, R10
+	JE             skip2584
+	VBROADCASTF128 (R11), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip2584:
+	VADDPD Y12, Y11, Y11
+
+end2582:
+set2576:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial1293
-	VMOVUPD Y6, 160(AX)
-	JMP     end1294
+	JL      partial2585
+	VMOVUPD Y5, 160(AX)
+	JMP     end2586
 
-partial1293:
-	VMASKMOVPD Y6, Y0, 160(AX)
+partial2585:
+	LEAQ         160(AX), R11
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2587
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1294:
-	VMOVUPD Y7, (CX)
-	VMOVUPD Y8, 32(CX)
-	VMOVUPD Y9, 64(CX)
-	VMOVUPD Y10, 96(CX)
-	VMOVUPD Y11, 128(CX)
+skip2587:
+	TESTQ  $0x00000001, R10
+	JE     skip2588
+	VMOVSD X0, (R11)
+
+skip2588:
+end2586:
+	VMOVUPD Y6, (CX)
+	VMOVUPD Y7, 32(CX)
+	VMOVUPD Y8, 64(CX)
+	VMOVUPD Y9, 96(CX)
+	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial1295
-	VMOVUPD Y12, 160(CX)
-	JMP     end1296
+	JL      partial2589
+	VMOVUPD Y11, 160(CX)
+	JMP     end2590
 
-partial1295:
-	VMASKMOVPD Y12, Y0, 160(CX)
+partial2589:
+	LEAQ         160(CX), R11
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2591
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1296:
+skip2591:
+	TESTQ  $0x00000001, R10
+	JE     skip2592
+	VMOVSD X0, (R11)
+
+skip2592:
+end2590:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile1284
+	JMP  tile2572
 
-next1285:
+next2573:
 	CMPQ   R9, $0x08
-	JLE    next1298
+	JLE    next2594
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end1300
+	JE     end2596
 
-rows1299:
-	VBROADCASTSD (DX)(R11*8), Y7
-	VBROADCASTSD (BX)(R11*8), Y8
-	VMOVUPD      (R10), Y9
-	VFMADD231PD  Y9, Y7, Y1
-	VFMADD231PD  Y9, Y8, Y4
-	VMOVUPD      32(R10), Y9
-	VFMADD231PD  Y9, Y7, Y2
-	VFMADD231PD  Y9, Y8, Y5
-	VMOVUPD      64(R10), Y9
-	VFMADD231PD  Y9, Y7, Y3
-	VFMADD231PD  Y9, Y8, Y6
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows1299
+rows2595:
+	VBROADCASTSD (DX)(R12*8), Y6
+	VBROADCASTSD (BX)(R12*8), Y7
+	VMOVUPD      (R11), Y8
+	VFMADD231PD  Y8, Y6, Y0
+	VFMADD231PD  Y8, Y7, Y3
+	VMOVUPD      32(R11), Y8
+	VFMADD231PD  Y8, Y6, Y1
+	VFMADD231PD  Y8, Y7, Y4
+	VMOVUPD      64(R11), Y8
+	VFMADD231PD  Y8, Y6, Y2
+	VFMADD231PD  Y8, Y7, Y5
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2595
 
-end1300:
-	VBROADCASTSD w+72(FP), Y7
-	VMULPD       Y7, Y1, Y1
-	VMULPD       Y7, Y2, Y2
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y7, Y4, Y4
-	VMULPD       Y7, Y5, Y5
-	VMULPD       Y7, Y6, Y6
+end2596:
+	VBROADCASTSD w+72(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y6, Y5, Y5
 	CMPB         add+80(FP), $0x00
-	JE           set1301
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
+	JE           set2597
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial1302
-	VADDPD       64(AX), Y3, Y3
-	JMP          end1303
+	JL           partial2598
+	VADDPD       64(AX), Y2, Y2
+	JMP          end2599
 
-partial1302:
-	VMASKMOVPD 64(AX), Y0, Y7
-	VADDPD     Y7, Y3, Y3
+partial2598:
+	LEAQ   64(AX), R11
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R10
+	JE     skip2600
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X6
 
-end1303:
-	VADDPD (CX), Y4, Y4
-	VADDPD 32(CX), Y5, Y5
+skip2600:
+	TESTQ          $0x00000002, R10
+	JE             skip2601
+	VBROADCASTF128 (R11), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2601:
+	VADDPD Y6, Y2, Y2
+
+end2599:
+	VADDPD (CX), Y3, Y3
+	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial1304
-	VADDPD 64(CX), Y6, Y6
-	JMP    end1305
+	JL     partial2602
+	VADDPD 64(CX), Y5, Y5
+	JMP    end2603
 
-partial1304:
-	VMASKMOVPD 64(CX), Y0, Y7
-	VADDPD     Y7, Y6, Y6
+partial2602:
+	LEAQ   64(CX), R11
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R10
+	JE     skip2604
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X6
 
-end1305:
-set1301:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
+skip2604:
+	TESTQ          $0x00000002, R10
+	JE             skip2605
+	VBROADCASTF128 (R11), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2605:
+	VADDPD Y6, Y5, Y5
+
+end2603:
+set2597:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial1306
-	VMOVUPD Y3, 64(AX)
-	JMP     end1307
+	JL      partial2606
+	VMOVUPD Y2, 64(AX)
+	JMP     end2607
 
-partial1306:
-	VMASKMOVPD Y3, Y0, 64(AX)
+partial2606:
+	LEAQ         64(AX), R11
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2608
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1307:
-	VMOVUPD Y4, (CX)
-	VMOVUPD Y5, 32(CX)
+skip2608:
+	TESTQ  $0x00000001, R10
+	JE     skip2609
+	VMOVSD X0, (R11)
+
+skip2609:
+end2607:
+	VMOVUPD Y3, (CX)
+	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial1308
-	VMOVUPD Y6, 64(CX)
-	JMP     end1309
+	JL      partial2610
+	VMOVUPD Y5, 64(CX)
+	JMP     end2611
 
-partial1308:
-	VMASKMOVPD Y6, Y0, 64(CX)
+partial2610:
+	LEAQ         64(CX), R11
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2612
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1309:
+skip2612:
+	TESTQ  $0x00000001, R10
+	JE     skip2613
+	VMOVSD X0, (R11)
+
+skip2613:
+end2611:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next1298:
+next2594:
 	CMPQ   R9, $0x04
-	JLE    next1311
+	JLE    next2615
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	MOVQ   SI, R10
-	XORQ   R11, R11
+	MOVQ   SI, R11
+	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end1313
+	JE     end2617
 
-rows1312:
-	VBROADCASTSD (DX)(R11*8), Y5
-	VBROADCASTSD (BX)(R11*8), Y6
-	VMOVUPD      (R10), Y7
-	VFMADD231PD  Y7, Y5, Y1
-	VFMADD231PD  Y7, Y6, Y3
-	VMOVUPD      32(R10), Y7
-	VFMADD231PD  Y7, Y5, Y2
-	VFMADD231PD  Y7, Y6, Y4
-	ADDQ         DI, R10
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows1312
+rows2616:
+	VBROADCASTSD (DX)(R12*8), Y4
+	VBROADCASTSD (BX)(R12*8), Y5
+	VMOVUPD      (R11), Y6
+	VFMADD231PD  Y6, Y4, Y0
+	VFMADD231PD  Y6, Y5, Y2
+	VMOVUPD      32(R11), Y6
+	VFMADD231PD  Y6, Y4, Y1
+	VFMADD231PD  Y6, Y5, Y3
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2616
 
-end1313:
-	VBROADCASTSD w+72(FP), Y5
-	VMULPD       Y5, Y1, Y1
-	VMULPD       Y5, Y2, Y2
-	VMULPD       Y5, Y3, Y3
-	VMULPD       Y5, Y4, Y4
+end2617:
+	VBROADCASTSD w+72(FP), Y4
+	VMULPD       Y4, Y0, Y0
+	VMULPD       Y4, Y1, Y1
+	VMULPD       Y4, Y2, Y2
+	VMULPD       Y4, Y3, Y3
 	CMPB         add+80(FP), $0x00
-	JE           set1314
-	VADDPD       (AX), Y1, Y1
+	JE           set2618
+	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial1315
-	VADDPD       32(AX), Y2, Y2
-	JMP          end1316
+	JL           partial2619
+	VADDPD       32(AX), Y1, Y1
+	JMP          end2620
 
-partial1315:
-	VMASKMOVPD 32(AX), Y0, Y5
-	VADDPD     Y5, Y2, Y2
+partial2619:
+	LEAQ   32(AX), R11
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2621
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X4
 
-end1316:
-	VADDPD (CX), Y3, Y3
+skip2621:
+	TESTQ          $0x00000002, R10
+	JE             skip2622
+	VBROADCASTF128 (R11), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip2622:
+	VADDPD Y4, Y1, Y1
+
+end2620:
+	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial1317
-	VADDPD 32(CX), Y4, Y4
-	JMP    end1318
+	JL     partial2623
+	VADDPD 32(CX), Y3, Y3
+	JMP    end2624
 
-partial1317:
-	VMASKMOVPD 32(CX), Y0, Y5
-	VADDPD     Y5, Y4, Y4
+partial2623:
+	LEAQ   32(CX), R11
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2625
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X4
 
-end1318:
-set1314:
-	VMOVUPD Y1, (AX)
+skip2625:
+	TESTQ          $0x00000002, R10
+	JE             skip2626
+	VBROADCASTF128 (R11), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip2626:
+	VADDPD Y4, Y3, Y3
+
+end2624:
+set2618:
+	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial1319
-	VMOVUPD Y2, 32(AX)
-	JMP     end1320
+	JL      partial2627
+	VMOVUPD Y1, 32(AX)
+	JMP     end2628
 
-partial1319:
-	VMASKMOVPD Y2, Y0, 32(AX)
+partial2627:
+	LEAQ         32(AX), R11
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2629
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1320:
-	VMOVUPD Y3, (CX)
+skip2629:
+	TESTQ  $0x00000001, R10
+	JE     skip2630
+	VMOVSD X0, (R11)
+
+skip2630:
+end2628:
+	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial1321
-	VMOVUPD Y4, 32(CX)
-	JMP     end1322
+	JL      partial2631
+	VMOVUPD Y3, 32(CX)
+	JMP     end2632
 
-partial1321:
-	VMASKMOVPD Y4, Y0, 32(CX)
+partial2631:
+	LEAQ         32(CX), R11
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2633
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
-end1322:
+skip2633:
+	TESTQ  $0x00000001, R10
+	JE     skip2634
+	VMOVSD X0, (R11)
+
+skip2634:
+end2632:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next1311:
+next2615:
 	CMPQ   R9, $0x00
-	JLE    next1324
+	JLE    next2636
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	XORQ   R10, R10
+	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end1326
+	JE     end2638
 
-rows1325:
-	VBROADCASTSD (DX)(R10*8), Y3
-	VBROADCASTSD (BX)(R10*8), Y4
-	VMOVUPD      (SI), Y5
-	VFMADD231PD  Y5, Y3, Y1
-	VFMADD231PD  Y5, Y4, Y2
+rows2637:
+	VBROADCASTSD (DX)(R11*8), Y2
+	VBROADCASTSD (BX)(R11*8), Y3
+	VMOVUPD      (SI), Y4
+	VFMADD231PD  Y4, Y2, Y0
+	VFMADD231PD  Y4, Y3, Y1
 	ADDQ         DI, SI
-	INCQ         R10
-	CMPQ         R10, R8
-	JL           rows1325
+	INCQ         R11
+	CMPQ         R11, R8
+	JL           rows2637
 
-end1326:
-	VBROADCASTSD w+72(FP), Y3
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y2, Y2
+end2638:
+	VBROADCASTSD w+72(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+80(FP), $0x00
-	JE           set1327
+	JE           set2639
 	CMPQ         R9, $0x04
-	JL           partial1328
-	VADDPD       (AX), Y1, Y1
-	JMP          end1329
+	JL           partial2640
+	VADDPD       (AX), Y0, Y0
+	JMP          end2641
 
-partial1328:
-	VMASKMOVPD (AX), Y0, Y3
-	VADDPD     Y3, Y1, Y1
+partial2640:
+	LEAQ   (AX), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R10
+	JE     skip2642
+	MOVQ   R10, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
 
-end1329:
+skip2642:
+	TESTQ          $0x00000002, R10
+	JE             skip2643
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2643:
+	VADDPD Y2, Y0, Y0
+
+end2641:
 	CMPQ   R9, $0x04
-	JL     partial1330
-	VADDPD (CX), Y2, Y2
-	JMP    end1331
+	JL     partial2644
+	VADDPD (CX), Y1, Y1
+	JMP    end2645
 
-partial1330:
-	VMASKMOVPD (CX), Y0, Y3
-	VADDPD     Y3, Y2, Y2
+partial2644:
+	LEAQ   (CX), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R10
+	JE     skip2646
+	MOVQ   R10, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
 
-end1331:
-set1327:
+skip2646:
+	TESTQ          $0x00000002, R10
+	JE             skip2647
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2647:
+	VADDPD Y2, Y1, Y1
+
+end2645:
+set2639:
 	CMPQ    R9, $0x04
-	JL      partial1332
-	VMOVUPD Y1, (AX)
-	JMP     end1333
+	JL      partial2648
+	VMOVUPD Y0, (AX)
+	JMP     end2649
 
-partial1332:
-	VMASKMOVPD Y1, Y0, (AX)
+partial2648:
+	LEAQ         (AX), AX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2650
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1333:
+skip2650:
+	TESTQ  $0x00000001, R10
+	JE     skip2651
+	VMOVSD X0, (AX)
+
+skip2651:
+end2649:
 	CMPQ    R9, $0x04
-	JL      partial1334
-	VMOVUPD Y2, (CX)
-	JMP     end1335
+	JL      partial2652
+	VMOVUPD Y1, (CX)
+	JMP     end2653
 
-partial1334:
-	VMASKMOVPD Y2, Y0, (CX)
+partial2652:
+	LEAQ         (CX), AX
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2654
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1335:
+skip2654:
+	TESTQ  $0x00000001, R10
+	JE     skip2655
+	VMOVSD X0, (AX)
+
+skip2655:
+end2653:
 	SUBQ $0x04, R9
 
-next1324:
+next2636:
 	MOVQ   rows+56(FP), AX
 	MOVQ   stride+24(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last1266
+	JLE    last2418
 	MOVQ   AX, rows+56(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+16(FP)
 	ADDQ   $0x00000200, y+32(FP)
 	MOVB   $0x01, add+80(FP)
-	JMP    block1265
+	JMP    block2417
 
-last1266:
+last2418:
+done2419:
 	VZEROUPPER
 	RET
 
 // func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logisticGradAVX2(SB), $576-65
-block1336:
+	CMPQ    rows+40(FP), $0x01
+	JNE     block2656
+	MOVQ    d+48(FP), AX
+	CMPQ    AX, $0x20
+	JG      block2656
+	CMPQ    AX, $0x04
+	JG      wider2660
+	LEAQ    (AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+32(FP), DX
+	CMPQ    AX, $0x04
+	JE      whole2661
+	LEAQ    (DX), DX
+	VXORPD  Y1, Y1, Y1
+	TESTQ   $0x00000001, AX
+	JE      skip2663
+	MOVQ    AX, BX
+	ANDQ    $0x02, BX
+	VMOVSD  (DX)(BX*8), X1
+
+skip2663:
+	TESTQ          $0x00000002, AX
+	JE             skip2664
+	VBROADCASTF128 (DX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2664:
+	JMP end2662
+
+whole2661:
+	VMOVUPD (DX), Y1
+
+end2662:
+	VMULPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2665
+	LEAQ         (DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2667
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2667:
+	TESTQ  $0x00000001, AX
+	JE     skip2668
+	VMOVSD X0, (CX)
+
+skip2668:
+	JMP end2666
+
+whole2665:
+	VMOVUPD Y0, (DX)
+
+end2666:
+	JMP done2658
+
+wider2660:
+	CMPQ    AX, $0x08
+	JG      wider2669
+	LEAQ    -4(AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+32(FP), DX
+	VMOVUPD (DX), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD 32(CX), Y0
+	MOVQ    z+32(FP), DX
+	CMPQ    AX, $0x04
+	JE      whole2670
+	LEAQ    32(DX), DX
+	VXORPD  Y2, Y2, Y2
+	TESTQ   $0x00000001, AX
+	JE      skip2672
+	MOVQ    AX, BX
+	ANDQ    $0x02, BX
+	VMOVSD  (DX)(BX*8), X2
+
+skip2672:
+	TESTQ          $0x00000002, AX
+	JE             skip2673
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2673:
+	JMP end2671
+
+whole2670:
+	VMOVUPD 32(DX), Y2
+
+end2671:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2674
+	LEAQ         32(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2676
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2676:
+	TESTQ  $0x00000001, AX
+	JE     skip2677
+	VMOVSD X0, (CX)
+
+skip2677:
+	JMP end2675
+
+whole2674:
+	VMOVUPD Y0, 32(DX)
+
+end2675:
+	JMP done2658
+
+wider2669:
+	CMPQ        AX, $0x0c
+	JG          wider2678
+	LEAQ        -8(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole2679
+	LEAQ        64(DX), DX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip2681
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X2
+
+skip2681:
+	TESTQ          $0x00000002, AX
+	JE             skip2682
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2682:
+	JMP end2680
+
+whole2679:
+	VMOVUPD 64(DX), Y2
+
+end2680:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(DX)
+	VMULPD       64(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2683
+	LEAQ         64(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2685
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2685:
+	TESTQ  $0x00000001, AX
+	JE     skip2686
+	VMOVSD X0, (CX)
+
+skip2686:
+	JMP end2684
+
+whole2683:
+	VMOVUPD Y0, 64(DX)
+
+end2684:
+	JMP done2658
+
+wider2678:
+	CMPQ        AX, $0x10
+	JG          wider2687
+	LEAQ        -12(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole2688
+	LEAQ        96(DX), DX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip2690
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X2
+
+skip2690:
+	TESTQ          $0x00000002, AX
+	JE             skip2691
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2691:
+	JMP end2689
+
+whole2688:
+	VMOVUPD 96(DX), Y2
+
+end2689:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(DX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(DX)
+	VMULPD       96(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2692
+	LEAQ         96(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2694
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2694:
+	TESTQ  $0x00000001, AX
+	JE     skip2695
+	VMOVSD X0, (CX)
+
+skip2695:
+	JMP end2693
+
+whole2692:
+	VMOVUPD Y0, 96(DX)
+
+end2693:
+	JMP done2658
+
+wider2687:
+	CMPQ        AX, $0x14
+	JG          wider2696
+	LEAQ        -16(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole2697
+	LEAQ        128(DX), DX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip2699
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X2
+
+skip2699:
+	TESTQ          $0x00000002, AX
+	JE             skip2700
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2700:
+	JMP end2698
+
+whole2697:
+	VMOVUPD 128(DX), Y2
+
+end2698:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(DX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(DX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(DX)
+	VMULPD       128(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2701
+	LEAQ         128(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2703
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2703:
+	TESTQ  $0x00000001, AX
+	JE     skip2704
+	VMOVSD X0, (CX)
+
+skip2704:
+	JMP end2702
+
+whole2701:
+	VMOVUPD Y0, 128(DX)
+
+end2702:
+	JMP done2658
+
+wider2696:
+	CMPQ        AX, $0x18
+	JG          wider2705
+	LEAQ        -20(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole2706
+	LEAQ        160(DX), DX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip2708
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X2
+
+skip2708:
+	TESTQ          $0x00000002, AX
+	JE             skip2709
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2709:
+	JMP end2707
+
+whole2706:
+	VMOVUPD 160(DX), Y2
+
+end2707:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(DX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(DX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(DX)
+	VMULPD       128(CX), Y3, Y0
+	VMOVUPD      Y0, 128(DX)
+	VMULPD       160(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2710
+	LEAQ         160(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2712
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2712:
+	TESTQ  $0x00000001, AX
+	JE     skip2713
+	VMOVSD X0, (CX)
+
+skip2713:
+	JMP end2711
+
+whole2710:
+	VMOVUPD Y0, 160(DX)
+
+end2711:
+	JMP done2658
+
+wider2705:
+	CMPQ        AX, $0x1c
+	JG          wider2714
+	LEAQ        -24(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     160(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+32(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole2715
+	LEAQ        192(DX), DX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip2717
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X2
+
+skip2717:
+	TESTQ          $0x00000002, AX
+	JE             skip2718
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2718:
+	JMP end2716
+
+whole2715:
+	VMOVUPD 192(DX), Y2
+
+end2716:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(DX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(DX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(DX)
+	VMULPD       128(CX), Y3, Y0
+	VMOVUPD      Y0, 128(DX)
+	VMULPD       160(CX), Y3, Y0
+	VMOVUPD      Y0, 160(DX)
+	VMULPD       192(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2719
+	LEAQ         192(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2721
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2721:
+	TESTQ  $0x00000001, AX
+	JE     skip2722
+	VMOVSD X0, (CX)
+
+skip2722:
+	JMP end2720
+
+whole2719:
+	VMOVUPD Y0, 192(DX)
+
+end2720:
+	JMP done2658
+
+wider2714:
+	LEAQ        -28(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     160(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     192(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     224(CX), Y0
+	MOVQ        z+32(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole2724
+	LEAQ        224(DX), DX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip2726
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X2
+
+skip2726:
+	TESTQ          $0x00000002, AX
+	JE             skip2727
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2727:
+	JMP end2725
+
+whole2724:
+	VMOVUPD 224(DX), Y2
+
+end2725:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD w+56(FP), Y0
+	MOVQ         dz+0(FP), DX
+	VMULPD       Y0, Y3, Y3
+	VMULPD       (CX), Y3, Y0
+	VMOVUPD      Y0, (DX)
+	VMULPD       32(CX), Y3, Y0
+	VMOVUPD      Y0, 32(DX)
+	VMULPD       64(CX), Y3, Y0
+	VMOVUPD      Y0, 64(DX)
+	VMULPD       96(CX), Y3, Y0
+	VMOVUPD      Y0, 96(DX)
+	VMULPD       128(CX), Y3, Y0
+	VMOVUPD      Y0, 128(DX)
+	VMULPD       160(CX), Y3, Y0
+	VMOVUPD      Y0, 160(DX)
+	VMULPD       192(CX), Y3, Y0
+	VMOVUPD      Y0, 192(DX)
+	VMULPD       224(CX), Y3, Y0
+	CMPQ         AX, $0x04
+	JE           whole2728
+	LEAQ         224(DX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2730
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2730:
+	TESTQ  $0x00000001, AX
+	JE     skip2731
+	VMOVSD X0, (CX)
+
+skip2731:
+	JMP end2729
+
+whole2728:
+	VMOVUPD Y0, 224(DX)
+
+end2729:
+	JMP done2658
+
+block2656:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -17923,14 +28080,15 @@ block1336:
 	LEAQ    -1(DI), R8
 	ANDQ    $-4, R8
 	SUBQ    R8, R9
-	LEAQ    tails<>+32(SB), R10
-	SHLQ    $0x03, R9
-	SUBQ    R9, R10
-	VMOVUPD (R10), Y0
+	MOVQ    R9, R10
+	LEAQ    tails<>+32(SB), R9
+	SHLQ    $0x03, R10
+	SUBQ    R10, R9
+	VMOVUPD (R9), Y0
 
-rows1341:
+rows2733:
 	SUBQ   $0x04, BX
-	JL     rest1342
+	JL     rest2734
 	MOVQ   CX, R9
 	LEAQ   (CX)(DX*2), CX
 	ADDQ   DX, CX
@@ -17945,9 +28103,9 @@ rows1341:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns1345:
+columns2737:
 	CMPQ        R11, R8
-	JGE         last1346
+	JGE         last2738
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -17956,9 +28114,9 @@ columns1345:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns1345
+	JMP         columns2737
 
-last1346:
+last2738:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -17975,13 +28133,13 @@ last1346:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows1341
+	JMP         rows2733
 
-rest1342:
+rest2734:
 	ADDQ $0x04, BX
-	JE   end1344
+	JE   end2736
 
-row1343:
+row2735:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -17989,9 +28147,9 @@ row1343:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one1348
+	JL     one2740
 
-many1347:
+many2739:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -18002,31 +28160,32 @@ many1347:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many1347
+	JGE         many2739
 
-one1348:
+one2740:
 	ADDQ $0x0c, R8
-	JL   rest1350
+	JL   rest2742
 
-top1349:
+top2741:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top1349
+	JGE         top2741
 
-rest1350:
+rest2742:
 	ADDQ        $0x04, R8
-	JE          end1351
-	LEAQ        tails<>+32(SB), R10
-	SHLQ        $0x03, R8
-	SUBQ        R8, R10
-	VMOVUPD     (R10), Y4
+	JE          end2743
+	MOVQ        R8, R10
+	LEAQ        tails<>+32(SB), R8
+	SHLQ        $0x03, R10
+	SUBQ        R10, R8
+	VMOVUPD     (R8), Y4
 	VMASKMOVPD  (CX)(R9*8), Y4, Y5
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end1351:
+end2743:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -18038,9 +28197,9 @@ end1351:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1343
+	JNE        row2735
 
-end1344:
+end2736:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -18049,9 +28208,9 @@ end1344:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest1353
+	JL      rest2745
 
-full1352:
+full2744:
 	VMOVUPD      (AX)(BX*8), Y0
 	VMOVUPD      (CX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -18089,15 +28248,16 @@ full1352:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1352
+	JGE          full2744
 
-rest1353:
+rest2745:
 	ADDQ         $0x04, DX
-	JE           end1354
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y0
+	JE           end2746
+	MOVQ         DX, SI
+	LEAQ         tails<>+32(SB), DX
+	SHLQ         $0x03, SI
+	SUBQ         SI, DX
+	VMOVUPD      (DX), Y0
 	VMOVUPD      (AX)(BX*8), Y1
 	VMASKMOVPD   (CX)(BX*8), Y0, Y0
 	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
@@ -18134,7 +28294,7 @@ rest1353:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end1354:
+end2746:
 	MOVQ    dz+0(FP), AX
 	LEAQ    (SP), CX
 	MOVQ    a+8(FP), DX
@@ -18148,247 +28308,348 @@ end1354:
 	LEAQ    -1(DI), R8
 	ANDQ    $0x03, R8
 	INCQ    R8
-	LEAQ    tails<>+32(SB), R9
-	SHLQ    $0x03, R8
-	SUBQ    R8, R9
-	VMOVUPD (R9), Y0
 
-tile1355:
+tile2747:
 	CMPQ   DI, $0x14
-	JLE    next1356
+	JLE    next2748
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1358
+	JE     end2750
 
-rows1357:
-	VBROADCASTSD (CX)(R9*8), Y7
-	VFMADD231PD  (R8), Y7, Y1
-	VFMADD231PD  32(R8), Y7, Y2
-	VFMADD231PD  64(R8), Y7, Y3
-	VFMADD231PD  96(R8), Y7, Y4
-	VFMADD231PD  128(R8), Y7, Y5
-	VFMADD231PD  160(R8), Y7, Y6
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1357
+rows2749:
+	VBROADCASTSD (CX)(R10*8), Y6
+	VFMADD231PD  (R9), Y6, Y0
+	VFMADD231PD  32(R9), Y6, Y1
+	VFMADD231PD  64(R9), Y6, Y2
+	VFMADD231PD  96(R9), Y6, Y3
+	VFMADD231PD  128(R9), Y6, Y4
+	VFMADD231PD  160(R9), Y6, Y5
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2749
 
-end1358:
-	VBROADCASTSD w+56(FP), Y7
-	VMULPD       Y7, Y1, Y1
-	VMULPD       Y7, Y2, Y2
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y7, Y4, Y4
-	VMULPD       Y7, Y5, Y5
-	VMULPD       Y7, Y6, Y6
+end2750:
+	VBROADCASTSD w+56(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y6, Y5, Y5
 	CMPB         add+64(FP), $0x00
-	JE           set1359
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
-	VADDPD       64(AX), Y3, Y3
-	VADDPD       96(AX), Y4, Y4
-	VADDPD       128(AX), Y5, Y5
+	JE           set2751
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
+	VADDPD       64(AX), Y2, Y2
+	VADDPD       96(AX), Y3, Y3
+	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial1360
-	VADDPD       160(AX), Y6, Y6
-	JMP          end1361
+	JL           partial2752
+	VADDPD       160(AX), Y5, Y5
+	JMP          end2753
 
-partial1360:
-	VMASKMOVPD 160(AX), Y0, Y7
-	VADDPD     Y7, Y6, Y6
+partial2752:
+	LEAQ   160(AX), R9
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R8
+	JE     skip2754
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X6
 
-end1361:
-set1359:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-	VMOVUPD Y4, 96(AX)
-	VMOVUPD Y5, 128(AX)
+skip2754:
+	TESTQ          $0x00000002, R8
+	JE             skip2755
+	VBROADCASTF128 (R9), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2755:
+	VADDPD Y6, Y5, Y5
+
+end2753:
+set2751:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial1362
-	VMOVUPD Y6, 160(AX)
-	JMP     end1363
+	JL      partial2756
+	VMOVUPD Y5, 160(AX)
+	JMP     end2757
 
-partial1362:
-	VMASKMOVPD Y6, Y0, 160(AX)
+partial2756:
+	LEAQ         160(AX), R9
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2758
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1363:
+skip2758:
+	TESTQ  $0x00000001, R8
+	JE     skip2759
+	VMOVSD X0, (R9)
+
+skip2759:
+end2757:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile1355
+	JMP  tile2747
 
-next1356:
+next2748:
 	CMPQ   DI, $0x08
-	JLE    next1365
+	JLE    next2761
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1367
+	JE     end2763
 
-rows1366:
-	VBROADCASTSD (CX)(R9*8), Y4
-	VFMADD231PD  (R8), Y4, Y1
-	VFMADD231PD  32(R8), Y4, Y2
-	VFMADD231PD  64(R8), Y4, Y3
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1366
+rows2762:
+	VBROADCASTSD (CX)(R10*8), Y3
+	VFMADD231PD  (R9), Y3, Y0
+	VFMADD231PD  32(R9), Y3, Y1
+	VFMADD231PD  64(R9), Y3, Y2
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2762
 
-end1367:
-	VBROADCASTSD w+56(FP), Y4
-	VMULPD       Y4, Y1, Y1
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y3, Y3
+end2763:
+	VBROADCASTSD w+56(FP), Y3
+	VMULPD       Y3, Y0, Y0
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set1368
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
+	JE           set2764
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial1369
-	VADDPD       64(AX), Y3, Y3
-	JMP          end1370
+	JL           partial2765
+	VADDPD       64(AX), Y2, Y2
+	JMP          end2766
 
-partial1369:
-	VMASKMOVPD 64(AX), Y0, Y4
-	VADDPD     Y4, Y3, Y3
+partial2765:
+	LEAQ   64(AX), R9
+	VXORPD Y3, Y3, Y3
+	TESTQ  $0x00000001, R8
+	JE     skip2767
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X3
 
-end1370:
-set1368:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
+skip2767:
+	TESTQ          $0x00000002, R8
+	JE             skip2768
+	VBROADCASTF128 (R9), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2768:
+	VADDPD Y3, Y2, Y2
+
+end2766:
+set2764:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial1371
-	VMOVUPD Y3, 64(AX)
-	JMP     end1372
+	JL      partial2769
+	VMOVUPD Y2, 64(AX)
+	JMP     end2770
 
-partial1371:
-	VMASKMOVPD Y3, Y0, 64(AX)
+partial2769:
+	LEAQ         64(AX), R9
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2771
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1372:
+skip2771:
+	TESTQ  $0x00000001, R8
+	JE     skip2772
+	VMOVSD X0, (R9)
+
+skip2772:
+end2770:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next1365:
+next2761:
 	CMPQ   DI, $0x04
-	JLE    next1374
+	JLE    next2774
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1376
+	JE     end2776
 
-rows1375:
-	VBROADCASTSD (CX)(R9*8), Y3
-	VFMADD231PD  (R8), Y3, Y1
-	VFMADD231PD  32(R8), Y3, Y2
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1375
+rows2775:
+	VBROADCASTSD (CX)(R10*8), Y2
+	VFMADD231PD  (R9), Y2, Y0
+	VFMADD231PD  32(R9), Y2, Y1
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2775
 
-end1376:
-	VBROADCASTSD w+56(FP), Y3
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y2, Y2
+end2776:
+	VBROADCASTSD w+56(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set1377
-	VADDPD       (AX), Y1, Y1
+	JE           set2777
+	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial1378
-	VADDPD       32(AX), Y2, Y2
-	JMP          end1379
+	JL           partial2778
+	VADDPD       32(AX), Y1, Y1
+	JMP          end2779
 
-partial1378:
-	VMASKMOVPD 32(AX), Y0, Y3
-	VADDPD     Y3, Y2, Y2
+partial2778:
+	LEAQ   32(AX), R9
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R8
+	JE     skip2780
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X2
 
-end1379:
-set1377:
-	VMOVUPD Y1, (AX)
+skip2780:
+	TESTQ          $0x00000002, R8
+	JE             skip2781
+	VBROADCASTF128 (R9), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2781:
+	VADDPD Y2, Y1, Y1
+
+end2779:
+set2777:
+	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial1380
-	VMOVUPD Y2, 32(AX)
-	JMP     end1381
+	JL      partial2782
+	VMOVUPD Y1, 32(AX)
+	JMP     end2783
 
-partial1380:
-	VMASKMOVPD Y2, Y0, 32(AX)
+partial2782:
+	LEAQ         32(AX), R9
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2784
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1381:
+skip2784:
+	TESTQ  $0x00000001, R8
+	JE     skip2785
+	VMOVSD X0, (R9)
+
+skip2785:
+end2783:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next1374:
+next2774:
 	CMPQ   DI, $0x00
-	JLE    next1383
-	VXORPD Y1, Y1, Y1
-	XORQ   R8, R8
+	JLE    next2787
+	VXORPD Y0, Y0, Y0
+	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end1385
+	JE     end2789
 
-rows1384:
-	VBROADCASTSD (CX)(R8*8), Y2
-	VFMADD231PD  (DX), Y2, Y1
+rows2788:
+	VBROADCASTSD (CX)(R9*8), Y1
+	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
-	INCQ         R8
-	CMPQ         R8, SI
-	JL           rows1384
+	INCQ         R9
+	CMPQ         R9, SI
+	JL           rows2788
 
-end1385:
-	VBROADCASTSD w+56(FP), Y2
-	VMULPD       Y2, Y1, Y1
+end2789:
+	VBROADCASTSD w+56(FP), Y1
+	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set1386
+	JE           set2790
 	CMPQ         DI, $0x04
-	JL           partial1387
-	VADDPD       (AX), Y1, Y1
-	JMP          end1388
+	JL           partial2791
+	VADDPD       (AX), Y0, Y0
+	JMP          end2792
 
-partial1387:
-	VMASKMOVPD (AX), Y0, Y2
-	VADDPD     Y2, Y1, Y1
+partial2791:
+	LEAQ   (AX), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip2793
+	MOVQ   R8, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
 
-end1388:
-set1386:
+skip2793:
+	TESTQ          $0x00000002, R8
+	JE             skip2794
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2794:
+	VADDPD Y1, Y0, Y0
+
+end2792:
+set2790:
 	CMPQ    DI, $0x04
-	JL      partial1389
-	VMOVUPD Y1, (AX)
-	JMP     end1390
+	JL      partial2795
+	VMOVUPD Y0, (AX)
+	JMP     end2796
 
-partial1389:
-	VMASKMOVPD Y1, Y0, (AX)
+partial2795:
+	LEAQ         (AX), AX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2797
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1390:
+skip2797:
+	TESTQ  $0x00000001, R8
+	JE     skip2798
+	VMOVSD X0, (AX)
+
+skip2798:
+end2796:
 	SUBQ $0x04, DI
 
-next1383:
+next2787:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last1337
+	JLE    last2657
 	MOVQ   AX, rows+40(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+8(FP)
 	ADDQ   $0x00000200, y+24(FP)
 	MOVB   $0x01, add+64(FP)
-	JMP    block1336
+	JMP    block2656
 
-last1337:
+last2657:
+done2658:
 	VZEROUPPER
 	RET
 
@@ -18398,7 +28659,7 @@ TEXT ·logisticValueGradAVX2(SB), $608-80
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
 
-block1391:
+block2799:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -18413,14 +28674,15 @@ block1391:
 	LEAQ    -1(DI), R8
 	ANDQ    $-4, R8
 	SUBQ    R8, R9
-	LEAQ    tails<>+32(SB), R10
-	SHLQ    $0x03, R9
-	SUBQ    R9, R10
-	VMOVUPD (R10), Y0
+	MOVQ    R9, R10
+	LEAQ    tails<>+32(SB), R9
+	SHLQ    $0x03, R10
+	SUBQ    R10, R9
+	VMOVUPD (R9), Y0
 
-rows1396:
+rows2804:
 	SUBQ   $0x04, BX
-	JL     rest1397
+	JL     rest2805
 	MOVQ   CX, R9
 	LEAQ   (CX)(DX*2), CX
 	ADDQ   DX, CX
@@ -18435,9 +28697,9 @@ rows1396:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns1400:
+columns2808:
 	CMPQ        R11, R8
-	JGE         last1401
+	JGE         last2809
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -18446,9 +28708,9 @@ columns1400:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns1400
+	JMP         columns2808
 
-last1401:
+last2809:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -18465,13 +28727,13 @@ last1401:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows1396
+	JMP         rows2804
 
-rest1397:
+rest2805:
 	ADDQ $0x04, BX
-	JE   end1399
+	JE   end2807
 
-row1398:
+row2806:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -18479,9 +28741,9 @@ row1398:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one1403
+	JL     one2811
 
-many1402:
+many2810:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -18492,31 +28754,32 @@ many1402:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many1402
+	JGE         many2810
 
-one1403:
+one2811:
 	ADDQ $0x0c, R8
-	JL   rest1405
+	JL   rest2813
 
-top1404:
+top2812:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top1404
+	JGE         top2812
 
-rest1405:
+rest2813:
 	ADDQ        $0x04, R8
-	JE          end1406
-	LEAQ        tails<>+32(SB), R10
-	SHLQ        $0x03, R8
-	SUBQ        R8, R10
-	VMOVUPD     (R10), Y4
+	JE          end2814
+	MOVQ        R8, R10
+	LEAQ        tails<>+32(SB), R8
+	SHLQ        $0x03, R10
+	SUBQ        R10, R8
+	VMOVUPD     (R8), Y4
 	VMASKMOVPD  (CX)(R9*8), Y4, Y5
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end1406:
+end2814:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -18528,9 +28791,9 @@ end1406:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1398
+	JNE        row2806
 
-end1399:
+end2807:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
@@ -18540,9 +28803,9 @@ end1399:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest1408
+	JL      rest2816
 
-full1407:
+full2815:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -18611,15 +28874,16 @@ full1407:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full1407
+	JGE          full2815
 
-rest1408:
+rest2816:
 	ADDQ         $0x04, DX
-	JE           end1409
-	LEAQ         tails<>+32(SB), SI
-	SHLQ         $0x03, DX
-	SUBQ         DX, SI
-	VMOVUPD      (SI), Y1
+	JE           end2817
+	MOVQ         DX, SI
+	LEAQ         tails<>+32(SB), DX
+	SHLQ         $0x03, SI
+	SUBQ         SI, DX
+	VMOVUPD      (DX), Y1
 	VMOVUPD      (AX)(BX*8), Y2
 	VMASKMOVPD   (CX)(BX*8), Y1, Y3
 	VXORPD       k4x8000000000000000<>+0(SB), Y3, Y3
@@ -18688,10 +28952,10 @@ rest1408:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end1409:
+end2817:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip1394
+	JE      skip2802
 	MOVQ    dz+0(FP), AX
 	LEAQ    (SP), CX
 	MOVQ    a+8(FP), DX
@@ -18705,248 +28969,348 @@ end1409:
 	LEAQ    -1(DI), R8
 	ANDQ    $0x03, R8
 	INCQ    R8
-	LEAQ    tails<>+32(SB), R9
-	SHLQ    $0x03, R8
-	SUBQ    R8, R9
-	VMOVUPD (R9), Y0
 
-tile1410:
+tile2818:
 	CMPQ   DI, $0x14
-	JLE    next1411
+	JLE    next2819
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1413
+	JE     end2821
 
-rows1412:
-	VBROADCASTSD (CX)(R9*8), Y7
-	VFMADD231PD  (R8), Y7, Y1
-	VFMADD231PD  32(R8), Y7, Y2
-	VFMADD231PD  64(R8), Y7, Y3
-	VFMADD231PD  96(R8), Y7, Y4
-	VFMADD231PD  128(R8), Y7, Y5
-	VFMADD231PD  160(R8), Y7, Y6
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1412
+rows2820:
+	VBROADCASTSD (CX)(R10*8), Y6
+	VFMADD231PD  (R9), Y6, Y0
+	VFMADD231PD  32(R9), Y6, Y1
+	VFMADD231PD  64(R9), Y6, Y2
+	VFMADD231PD  96(R9), Y6, Y3
+	VFMADD231PD  128(R9), Y6, Y4
+	VFMADD231PD  160(R9), Y6, Y5
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2820
 
-end1413:
-	VBROADCASTSD w+56(FP), Y7
-	VMULPD       Y7, Y1, Y1
-	VMULPD       Y7, Y2, Y2
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y7, Y4, Y4
-	VMULPD       Y7, Y5, Y5
-	VMULPD       Y7, Y6, Y6
+end2821:
+	VBROADCASTSD w+56(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y6, Y5, Y5
 	CMPB         add+64(FP), $0x00
-	JE           set1414
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
-	VADDPD       64(AX), Y3, Y3
-	VADDPD       96(AX), Y4, Y4
-	VADDPD       128(AX), Y5, Y5
+	JE           set2822
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
+	VADDPD       64(AX), Y2, Y2
+	VADDPD       96(AX), Y3, Y3
+	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial1415
-	VADDPD       160(AX), Y6, Y6
-	JMP          end1416
+	JL           partial2823
+	VADDPD       160(AX), Y5, Y5
+	JMP          end2824
 
-partial1415:
-	VMASKMOVPD 160(AX), Y0, Y7
-	VADDPD     Y7, Y6, Y6
+partial2823:
+	LEAQ   160(AX), R9
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R8
+	JE     skip2825
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X6
 
-end1416:
-set1414:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-	VMOVUPD Y4, 96(AX)
-	VMOVUPD Y5, 128(AX)
+skip2825:
+	TESTQ          $0x00000002, R8
+	JE             skip2826
+	VBROADCASTF128 (R9), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip2826:
+	VADDPD Y6, Y5, Y5
+
+end2824:
+set2822:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial1417
-	VMOVUPD Y6, 160(AX)
-	JMP     end1418
+	JL      partial2827
+	VMOVUPD Y5, 160(AX)
+	JMP     end2828
 
-partial1417:
-	VMASKMOVPD Y6, Y0, 160(AX)
+partial2827:
+	LEAQ         160(AX), R9
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2829
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1418:
+skip2829:
+	TESTQ  $0x00000001, R8
+	JE     skip2830
+	VMOVSD X0, (R9)
+
+skip2830:
+end2828:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile1410
+	JMP  tile2818
 
-next1411:
+next2819:
 	CMPQ   DI, $0x08
-	JLE    next1420
+	JLE    next2832
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1422
+	JE     end2834
 
-rows1421:
-	VBROADCASTSD (CX)(R9*8), Y4
-	VFMADD231PD  (R8), Y4, Y1
-	VFMADD231PD  32(R8), Y4, Y2
-	VFMADD231PD  64(R8), Y4, Y3
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1421
+rows2833:
+	VBROADCASTSD (CX)(R10*8), Y3
+	VFMADD231PD  (R9), Y3, Y0
+	VFMADD231PD  32(R9), Y3, Y1
+	VFMADD231PD  64(R9), Y3, Y2
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2833
 
-end1422:
-	VBROADCASTSD w+56(FP), Y4
-	VMULPD       Y4, Y1, Y1
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y3, Y3
+end2834:
+	VBROADCASTSD w+56(FP), Y3
+	VMULPD       Y3, Y0, Y0
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set1423
-	VADDPD       (AX), Y1, Y1
-	VADDPD       32(AX), Y2, Y2
+	JE           set2835
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial1424
-	VADDPD       64(AX), Y3, Y3
-	JMP          end1425
+	JL           partial2836
+	VADDPD       64(AX), Y2, Y2
+	JMP          end2837
 
-partial1424:
-	VMASKMOVPD 64(AX), Y0, Y4
-	VADDPD     Y4, Y3, Y3
+partial2836:
+	LEAQ   64(AX), R9
+	VXORPD Y3, Y3, Y3
+	TESTQ  $0x00000001, R8
+	JE     skip2838
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X3
 
-end1425:
-set1423:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
+skip2838:
+	TESTQ          $0x00000002, R8
+	JE             skip2839
+	VBROADCASTF128 (R9), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2839:
+	VADDPD Y3, Y2, Y2
+
+end2837:
+set2835:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial1426
-	VMOVUPD Y3, 64(AX)
-	JMP     end1427
+	JL      partial2840
+	VMOVUPD Y2, 64(AX)
+	JMP     end2841
 
-partial1426:
-	VMASKMOVPD Y3, Y0, 64(AX)
+partial2840:
+	LEAQ         64(AX), R9
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2842
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1427:
+skip2842:
+	TESTQ  $0x00000001, R8
+	JE     skip2843
+	VMOVSD X0, (R9)
+
+skip2843:
+end2841:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next1420:
+next2832:
 	CMPQ   DI, $0x04
-	JLE    next1429
+	JLE    next2845
+	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R8
-	XORQ   R9, R9
+	MOVQ   DX, R9
+	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end1431
+	JE     end2847
 
-rows1430:
-	VBROADCASTSD (CX)(R9*8), Y3
-	VFMADD231PD  (R8), Y3, Y1
-	VFMADD231PD  32(R8), Y3, Y2
-	ADDQ         BX, R8
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows1430
+rows2846:
+	VBROADCASTSD (CX)(R10*8), Y2
+	VFMADD231PD  (R9), Y2, Y0
+	VFMADD231PD  32(R9), Y2, Y1
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2846
 
-end1431:
-	VBROADCASTSD w+56(FP), Y3
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y2, Y2
+end2847:
+	VBROADCASTSD w+56(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set1432
-	VADDPD       (AX), Y1, Y1
+	JE           set2848
+	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial1433
-	VADDPD       32(AX), Y2, Y2
-	JMP          end1434
+	JL           partial2849
+	VADDPD       32(AX), Y1, Y1
+	JMP          end2850
 
-partial1433:
-	VMASKMOVPD 32(AX), Y0, Y3
-	VADDPD     Y3, Y2, Y2
+partial2849:
+	LEAQ   32(AX), R9
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R8
+	JE     skip2851
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X2
 
-end1434:
-set1432:
-	VMOVUPD Y1, (AX)
+skip2851:
+	TESTQ          $0x00000002, R8
+	JE             skip2852
+	VBROADCASTF128 (R9), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2852:
+	VADDPD Y2, Y1, Y1
+
+end2850:
+set2848:
+	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial1435
-	VMOVUPD Y2, 32(AX)
-	JMP     end1436
+	JL      partial2853
+	VMOVUPD Y1, 32(AX)
+	JMP     end2854
 
-partial1435:
-	VMASKMOVPD Y2, Y0, 32(AX)
+partial2853:
+	LEAQ         32(AX), R9
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2855
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1436:
+skip2855:
+	TESTQ  $0x00000001, R8
+	JE     skip2856
+	VMOVSD X0, (R9)
+
+skip2856:
+end2854:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next1429:
+next2845:
 	CMPQ   DI, $0x00
-	JLE    next1438
-	VXORPD Y1, Y1, Y1
-	XORQ   R8, R8
+	JLE    next2858
+	VXORPD Y0, Y0, Y0
+	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end1440
+	JE     end2860
 
-rows1439:
-	VBROADCASTSD (CX)(R8*8), Y2
-	VFMADD231PD  (DX), Y2, Y1
+rows2859:
+	VBROADCASTSD (CX)(R9*8), Y1
+	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
-	INCQ         R8
-	CMPQ         R8, SI
-	JL           rows1439
+	INCQ         R9
+	CMPQ         R9, SI
+	JL           rows2859
 
-end1440:
-	VBROADCASTSD w+56(FP), Y2
-	VMULPD       Y2, Y1, Y1
+end2860:
+	VBROADCASTSD w+56(FP), Y1
+	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set1441
+	JE           set2861
 	CMPQ         DI, $0x04
-	JL           partial1442
-	VADDPD       (AX), Y1, Y1
-	JMP          end1443
+	JL           partial2862
+	VADDPD       (AX), Y0, Y0
+	JMP          end2863
 
-partial1442:
-	VMASKMOVPD (AX), Y0, Y2
-	VADDPD     Y2, Y1, Y1
+partial2862:
+	LEAQ   (AX), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip2864
+	MOVQ   R8, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
 
-end1443:
-set1441:
+skip2864:
+	TESTQ          $0x00000002, R8
+	JE             skip2865
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip2865:
+	VADDPD Y1, Y0, Y0
+
+end2863:
+set2861:
 	CMPQ    DI, $0x04
-	JL      partial1444
-	VMOVUPD Y1, (AX)
-	JMP     end1445
+	JL      partial2866
+	VMOVUPD Y0, (AX)
+	JMP     end2867
 
-partial1444:
-	VMASKMOVPD Y1, Y0, (AX)
+partial2866:
+	LEAQ         (AX), AX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2868
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
 
-end1445:
+skip2868:
+	TESTQ  $0x00000001, R8
+	JE     skip2869
+	VMOVSD X0, (AX)
+
+skip2869:
+end2867:
 	SUBQ $0x04, DI
 
-next1438:
-skip1394:
+next2858:
+skip2802:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last1392
+	JLE    last2800
 	MOVQ   AX, rows+40(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+8(FP)
 	ADDQ   $0x00000200, y+24(FP)
 	MOVB   $0x01, add+64(FP)
-	JMP    block1391
+	JMP    block2799
 
-last1392:
+last2800:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
@@ -18960,19 +29324,15 @@ last1392:
 // func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 // Requires: AVX, FMA3
 TEXT ·scoresKAVX2(SB), NOSPLIT, $0-65
-	MOVQ    d+48(FP), AX
-	MOVQ    AX, CX
-	LEAQ    -1(AX), AX
-	ANDQ    $-4, AX
-	SUBQ    AX, CX
-	LEAQ    tails<>+32(SB), DX
-	SHLQ    $0x03, CX
-	SUBQ    CX, DX
-	VMOVUPD (DX), Y0
+	MOVQ d+48(FP), AX
+	MOVQ AX, CX
+	LEAQ -1(AX), AX
+	ANDQ $-4, AX
+	SUBQ AX, CX
 
-classes1446:
+classes2870:
 	CMPQ k+40(FP), $0x03
-	JL   fewer1447
+	JL   fewer2871
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -18983,9 +29343,9 @@ classes1446:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1448:
+rows2872:
 	SUBQ   $0x04, BX
-	JL     rest1449
+	JL     rest2873
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -19004,9 +29364,9 @@ rows1448:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R12
 
-columns1450:
+columns2874:
 	SUBQ        $0x04, R12
-	JL          last1451
+	JL          last2875
 	VMOVUPD     (R11), Y12
 	VMOVUPD     (R11)(DI*1), Y13
 	VMOVUPD     (R11)(DI*2), Y14
@@ -19029,9 +29389,9 @@ columns1450:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns1450
+	JMP         columns2874
 
-last1451:
+last2875:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -19071,10 +29431,10 @@ last1451:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set1452
+	JE          set2876
 	VADDPD      (R9), Y1, Y1
 
-set1452:
+set2876:
 	VMOVUPD    Y1, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y5, Y4, Y0
@@ -19087,10 +29447,10 @@ set1452:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set1453
+	JE         set2877
 	VADDPD     (R9), Y2, Y2
 
-set1453:
+set2877:
 	VMOVUPD    Y2, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y9, Y8, Y0
@@ -19103,10 +29463,10 @@ set1453:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set1454
+	JE         set2878
 	VADDPD     (R9), Y2, Y2
 
-set1454:
+set2878:
 	VMOVUPD Y2, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -19114,14 +29474,14 @@ set1454:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1448
+	JMP     rows2872
 
-rest1449:
+rest2873:
 	ADDQ $0x04, BX
 
-rows1455:
+rows2879:
 	SUBQ   $0x01, BX
-	JL     rest1456
+	JL     rest2880
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
@@ -19129,9 +29489,9 @@ rows1455:
 	VXORPD Y2, Y2, Y2
 	MOVQ   AX, R11
 
-columns1457:
+columns2881:
 	SUBQ        $0x04, R11
-	JL          last1458
+	JL          last2882
 	VMOVUPD     (R10), Y3
 	VMOVUPD     (R10)(DI*1), Y4
 	VMOVUPD     (R10)(DI*2), Y5
@@ -19141,9 +29501,9 @@ columns1457:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns1457
+	JMP         columns2881
 
-last1458:
+last2882:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -19166,10 +29526,10 @@ last1458:
 	VPERMILPD   $0x05, Y0, Y3
 	VADDPD      Y3, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set1459
+	JE          set2883
 	VADDSD      (R9), X0, X0
 
-set1459:
+set2883:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y1, Y1, Y0
@@ -19177,10 +29537,10 @@ set1459:
 	VPERMILPD  $0x05, Y1, Y0
 	VADDPD     Y0, Y1, Y1
 	CMPB       add+64(FP), $0x00
-	JE         set1460
+	JE         set2884
 	VADDSD     (R9), X1, X1
 
-set1460:
+set2884:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y2, Y2, Y0
@@ -19188,28 +29548,28 @@ set1460:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set1461
+	JE         set2885
 	VADDSD     (R9), X2, X2
 
-set1461:
+set2885:
 	VMOVSD X2, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1455
+	JMP    rows2879
 
-rest1456:
+rest2880:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x03, DI, DI
 	ADDQ   DI, z+24(FP)
 	IMUL3Q $0x03, R8, R8
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x03, k+40(FP)
-	JMP    classes1446
+	JMP    classes2870
 
-fewer1447:
+fewer2871:
 	CMPQ k+40(FP), $0x02
-	JL   fewer1463
+	JL   fewer2887
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -19220,9 +29580,9 @@ fewer1447:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1464:
+rows2888:
 	SUBQ   $0x04, BX
-	JL     rest1465
+	JL     rest2889
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -19237,9 +29597,9 @@ rows1464:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R12
 
-columns1466:
+columns2890:
 	SUBQ        $0x04, R12
-	JL          last1467
+	JL          last2891
 	VMOVUPD     (R11), Y8
 	VMOVUPD     (R11)(DI*1), Y9
 	VMOVUPD     (R9), Y10
@@ -19257,9 +29617,9 @@ columns1466:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns1466
+	JMP         columns2890
 
-last1467:
+last2891:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -19294,10 +29654,10 @@ last1467:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set1468
+	JE          set2892
 	VADDPD      (R9), Y1, Y1
 
-set1468:
+set2892:
 	VMOVUPD    Y1, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y5, Y4, Y0
@@ -19310,10 +29670,10 @@ set1468:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set1469
+	JE         set2893
 	VADDPD     (R9), Y2, Y2
 
-set1469:
+set2893:
 	VMOVUPD Y2, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -19321,23 +29681,23 @@ set1469:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1464
+	JMP     rows2888
 
-rest1465:
+rest2889:
 	ADDQ $0x04, BX
 
-rows1470:
+rows2894:
 	SUBQ   $0x01, BX
-	JL     rest1471
+	JL     rest2895
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R11
 
-columns1472:
+columns2896:
 	SUBQ        $0x04, R11
-	JL          last1473
+	JL          last2897
 	VMOVUPD     (R10), Y2
 	VMOVUPD     (R10)(DI*1), Y3
 	VMOVUPD     (R9), Y4
@@ -19345,9 +29705,9 @@ columns1472:
 	VFMADD231PD Y3, Y4, Y1
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns1472
+	JMP         columns2896
 
-last1473:
+last2897:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -19368,10 +29728,10 @@ last1473:
 	VPERMILPD   $0x05, Y0, Y2
 	VADDPD      Y2, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set1474
+	JE          set2898
 	VADDSD      (R9), X0, X0
 
-set1474:
+set2898:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y1, Y1, Y0
@@ -19379,17 +29739,17 @@ set1474:
 	VPERMILPD  $0x05, Y1, Y0
 	VADDPD     Y0, Y1, Y1
 	CMPB       add+64(FP), $0x00
-	JE         set1475
+	JE         set2899
 	VADDSD     (R9), X1, X1
 
-set1475:
+set2899:
 	VMOVSD X1, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1470
+	JMP    rows2894
 
-rest1471:
+rest2895:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x02, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -19397,9 +29757,9 @@ rest1471:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x02, k+40(FP)
 
-fewer1463:
+fewer2887:
 	CMPQ k+40(FP), $0x01
-	JL   fewer1477
+	JL   fewer2901
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -19410,9 +29770,9 @@ fewer1463:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1478:
+rows2902:
 	SUBQ   $0x04, BX
-	JL     rest1479
+	JL     rest2903
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -19423,9 +29783,9 @@ rows1478:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R12
 
-columns1480:
+columns2904:
 	SUBQ        $0x04, R12
-	JL          last1481
+	JL          last2905
 	VMOVUPD     (R11), Y4
 	VMOVUPD     (R9), Y5
 	VFMADD231PD Y4, Y5, Y0
@@ -19438,9 +29798,9 @@ columns1480:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns1480
+	JMP         columns2904
 
-last1481:
+last2905:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -19470,10 +29830,10 @@ last1481:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set1482
+	JE          set2906
 	VADDPD      (R9), Y1, Y1
 
-set1482:
+set2906:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -19481,30 +29841,30 @@ set1482:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1478
+	JMP     rows2902
 
-rest1479:
+rest2903:
 	ADDQ $0x04, BX
 
-rows1483:
+rows2907:
 	SUBQ   $0x01, BX
-	JL     rest1484
+	JL     rest2908
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
 	MOVQ   AX, R11
 
-columns1485:
+columns2909:
 	SUBQ        $0x04, R11
-	JL          last1486
+	JL          last2910
 	VMOVUPD     (R10), Y1
 	VMOVUPD     (R9), Y2
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns1485
+	JMP         columns2909
 
-last1486:
+last2910:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -19523,17 +29883,17 @@ last1486:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set1487
+	JE          set2911
 	VADDSD      (R9), X0, X0
 
-set1487:
+set2911:
 	VMOVSD X0, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1483
+	JMP    rows2907
 
-rest1484:
+rest2908:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x01, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -19541,35 +29901,27 @@ rest1484:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x01, k+40(FP)
 
-fewer1477:
+fewer2901:
 	VZEROUPPER
 	RET
 
 // func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool)
 // Requires: AVX, FMA3
 TEXT ·combineKAVX2(SB), NOSPLIT, $0-65
-	MOVQ    d+40(FP), AX
-	MOVQ    AX, DX
-	LEAQ    -1(AX), CX
-	ANDQ    $-4, CX
-	SUBQ    CX, DX
-	LEAQ    tails<>+32(SB), CX
-	SHLQ    $0x03, DX
-	SUBQ    DX, CX
-	VMOVUPD (CX), Y0
+	MOVQ d+40(FP), AX
 
-tile1488:
+tile2912:
 	CMPQ AX, $0x08
-	JLE  nextTile1489
+	JLE  nextTile2913
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1490:
+classes2914:
 	CMPQ   CX, $0x04
-	JL     fewer1491
+	JL     fewer2915
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -19590,9 +29942,9 @@ classes1490:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1493
+	JE     end2917
 
-rows1492:
+rows2916:
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	VMOVUPD      64(DI), Y14
@@ -19616,151 +29968,251 @@ rows1492:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1492
+	JNE          rows2916
 
-end1493:
+end2917:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y12
-	VBROADCASTSD w+56(FP), Y13
-	VMULPD       Y13, Y0, Y0
-	VMULPD       Y13, Y1, Y1
-	VMULPD       Y13, Y2, Y2
+	VBROADCASTSD w+56(FP), Y12
+	VMULPD       Y12, Y0, Y0
+	VMULPD       Y12, Y1, Y1
+	VMULPD       Y12, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set1494
+	JE           set2918
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial1495
+	JL           partial2919
 	VADDPD       64(BX), Y2, Y2
-	JMP          end1496
+	JMP          end2920
 
-partial1495:
-	VMASKMOVPD 64(BX), Y12, Y14
-	VADDPD     Y14, Y2, Y2
+partial2919:
+	LEAQ   64(BX), DI
+	VXORPD Y13, Y13, Y13
+	TESTQ  $0x00000001, R8
+	JE     skip2921
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X13
 
-end1496:
-set1494:
+skip2921:
+	TESTQ          $0x00000002, R8
+	JE             skip2922
+	VBROADCASTF128 (DI), Y14
+	VINSERTF128    $0x01, X13, Y14, Y13
+
+skip2922:
+	VADDPD Y13, Y2, Y2
+
+end2920:
+set2918:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1497
+	JL      partial2923
 	VMOVUPD Y2, 64(BX)
-	JMP     end1498
+	JMP     end2924
 
-partial1497:
-	VMASKMOVPD Y2, Y12, 64(BX)
+partial2923:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2925
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1498:
+skip2925:
+	TESTQ  $0x00000001, R8
+	JE     skip2926
+	VMOVSD X0, (DI)
+
+skip2926:
+end2924:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y13, Y3, Y3
-	VMULPD Y13, Y4, Y4
-	VMULPD Y13, Y5, Y5
+	VMULPD Y12, Y3, Y3
+	VMULPD Y12, Y4, Y4
+	VMULPD Y12, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set1499
+	JE     set2927
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial1500
+	JL     partial2928
 	VADDPD 64(BX), Y5, Y5
-	JMP    end1501
+	JMP    end2929
 
-partial1500:
-	VMASKMOVPD 64(BX), Y12, Y0
-	VADDPD     Y0, Y5, Y5
+partial2928:
+	LEAQ   64(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip2930
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1501:
-set1499:
+skip2930:
+	TESTQ          $0x00000002, R8
+	JE             skip2931
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2931:
+	VADDPD Y0, Y5, Y5
+
+end2929:
+set2927:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1502
+	JL      partial2932
 	VMOVUPD Y5, 64(BX)
-	JMP     end1503
+	JMP     end2933
 
-partial1502:
-	VMASKMOVPD Y5, Y12, 64(BX)
+partial2932:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2934
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1503:
+skip2934:
+	TESTQ  $0x00000001, R8
+	JE     skip2935
+	VMOVSD X0, (DI)
+
+skip2935:
+end2933:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y13, Y6, Y6
-	VMULPD Y13, Y7, Y7
-	VMULPD Y13, Y8, Y8
+	VMULPD Y12, Y6, Y6
+	VMULPD Y12, Y7, Y7
+	VMULPD Y12, Y8, Y8
 	CMPB   add+64(FP), $0x00
-	JE     set1504
+	JE     set2936
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   AX, $0x0c
-	JL     partial1505
+	JL     partial2937
 	VADDPD 64(BX), Y8, Y8
-	JMP    end1506
+	JMP    end2938
 
-partial1505:
-	VMASKMOVPD 64(BX), Y12, Y0
-	VADDPD     Y0, Y8, Y8
+partial2937:
+	LEAQ   64(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip2939
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1506:
-set1504:
+skip2939:
+	TESTQ          $0x00000002, R8
+	JE             skip2940
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2940:
+	VADDPD Y0, Y8, Y8
+
+end2938:
+set2936:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1507
+	JL      partial2941
 	VMOVUPD Y8, 64(BX)
-	JMP     end1508
+	JMP     end2942
 
-partial1507:
-	VMASKMOVPD Y8, Y12, 64(BX)
+partial2941:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y8, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2943
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1508:
+skip2943:
+	TESTQ  $0x00000001, R8
+	JE     skip2944
+	VMOVSD X0, (DI)
+
+skip2944:
+end2942:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y13, Y9, Y9
-	VMULPD Y13, Y10, Y10
-	VMULPD Y13, Y11, Y11
+	VMULPD Y12, Y9, Y9
+	VMULPD Y12, Y10, Y10
+	VMULPD Y12, Y11, Y11
 	CMPB   add+64(FP), $0x00
-	JE     set1509
+	JE     set2945
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   AX, $0x0c
-	JL     partial1510
+	JL     partial2946
 	VADDPD 64(BX), Y11, Y11
-	JMP    end1511
+	JMP    end2947
 
-partial1510:
-	VMASKMOVPD 64(BX), Y12, Y0
-	VADDPD     Y0, Y11, Y11
+partial2946:
+	LEAQ   64(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip2948
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1511:
-set1509:
+skip2948:
+	TESTQ          $0x00000002, R8
+	JE             skip2949
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2949:
+	VADDPD Y0, Y11, Y11
+
+end2947:
+set2945:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1512
+	JL      partial2950
 	VMOVUPD Y11, 64(BX)
-	JMP     end1513
+	JMP     end2951
 
-partial1512:
-	VMASKMOVPD Y11, Y12, 64(BX)
+partial2950:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2952
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1513:
+skip2952:
+	TESTQ  $0x00000001, R8
+	JE     skip2953
+	VMOVSD X0, (DI)
+
+skip2953:
+end2951:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes1490
+	JMP    classes2914
 
-fewer1491:
+fewer2915:
 	CMPQ   CX, $0x03
-	JL     fewer1515
+	JL     fewer2955
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -19776,9 +30228,9 @@ fewer1491:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1517
+	JE     end2957
 
-rows1516:
+rows2956:
 	VMOVUPD      (DI), Y9
 	VMOVUPD      32(DI), Y10
 	VMOVUPD      64(DI), Y11
@@ -19797,119 +30249,193 @@ rows1516:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1516
+	JNE          rows2956
 
-end1517:
+end2957:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y9
-	VBROADCASTSD w+56(FP), Y10
-	VMULPD       Y10, Y0, Y0
-	VMULPD       Y10, Y1, Y1
-	VMULPD       Y10, Y2, Y2
+	VBROADCASTSD w+56(FP), Y9
+	VMULPD       Y9, Y0, Y0
+	VMULPD       Y9, Y1, Y1
+	VMULPD       Y9, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set1518
+	JE           set2958
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial1519
+	JL           partial2959
 	VADDPD       64(BX), Y2, Y2
-	JMP          end1520
+	JMP          end2960
 
-partial1519:
-	VMASKMOVPD 64(BX), Y9, Y11
-	VADDPD     Y11, Y2, Y2
+partial2959:
+	LEAQ   64(BX), DI
+	VXORPD Y10, Y10, Y10
+	TESTQ  $0x00000001, R8
+	JE     skip2961
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X10
 
-end1520:
-set1518:
+skip2961:
+	TESTQ          $0x00000002, R8
+	JE             skip2962
+	VBROADCASTF128 (DI), Y11
+	VINSERTF128    $0x01, X10, Y11, Y10
+
+skip2962:
+	VADDPD Y10, Y2, Y2
+
+end2960:
+set2958:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1521
+	JL      partial2963
 	VMOVUPD Y2, 64(BX)
-	JMP     end1522
+	JMP     end2964
 
-partial1521:
-	VMASKMOVPD Y2, Y9, 64(BX)
+partial2963:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2965
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1522:
+skip2965:
+	TESTQ  $0x00000001, R8
+	JE     skip2966
+	VMOVSD X0, (DI)
+
+skip2966:
+end2964:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y10, Y3, Y3
-	VMULPD Y10, Y4, Y4
-	VMULPD Y10, Y5, Y5
+	VMULPD Y9, Y3, Y3
+	VMULPD Y9, Y4, Y4
+	VMULPD Y9, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set1523
+	JE     set2967
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial1524
+	JL     partial2968
 	VADDPD 64(BX), Y5, Y5
-	JMP    end1525
+	JMP    end2969
 
-partial1524:
-	VMASKMOVPD 64(BX), Y9, Y0
-	VADDPD     Y0, Y5, Y5
+partial2968:
+	LEAQ   64(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip2970
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1525:
-set1523:
+skip2970:
+	TESTQ          $0x00000002, R8
+	JE             skip2971
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2971:
+	VADDPD Y0, Y5, Y5
+
+end2969:
+set2967:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1526
+	JL      partial2972
 	VMOVUPD Y5, 64(BX)
-	JMP     end1527
+	JMP     end2973
 
-partial1526:
-	VMASKMOVPD Y5, Y9, 64(BX)
+partial2972:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2974
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1527:
+skip2974:
+	TESTQ  $0x00000001, R8
+	JE     skip2975
+	VMOVSD X0, (DI)
+
+skip2975:
+end2973:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y10, Y6, Y6
-	VMULPD Y10, Y7, Y7
-	VMULPD Y10, Y8, Y8
+	VMULPD Y9, Y6, Y6
+	VMULPD Y9, Y7, Y7
+	VMULPD Y9, Y8, Y8
 	CMPB   add+64(FP), $0x00
-	JE     set1528
+	JE     set2976
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   AX, $0x0c
-	JL     partial1529
+	JL     partial2977
 	VADDPD 64(BX), Y8, Y8
-	JMP    end1530
+	JMP    end2978
 
-partial1529:
-	VMASKMOVPD 64(BX), Y9, Y0
-	VADDPD     Y0, Y8, Y8
+partial2977:
+	LEAQ   64(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip2979
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1530:
-set1528:
+skip2979:
+	TESTQ          $0x00000002, R8
+	JE             skip2980
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip2980:
+	VADDPD Y0, Y8, Y8
+
+end2978:
+set2976:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1531
+	JL      partial2981
 	VMOVUPD Y8, 64(BX)
-	JMP     end1532
+	JMP     end2982
 
-partial1531:
-	VMASKMOVPD Y8, Y9, 64(BX)
+partial2981:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y8, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2983
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1532:
+skip2983:
+	TESTQ  $0x00000001, R8
+	JE     skip2984
+	VMOVSD X0, (DI)
+
+skip2984:
+end2982:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer1515:
+fewer2955:
 	CMPQ   CX, $0x02
-	JL     fewer1534
+	JL     fewer2986
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -19922,9 +30448,9 @@ fewer1515:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1536
+	JE     end2988
 
-rows1535:
+rows2987:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VMOVUPD      64(DI), Y8
@@ -19939,88 +30465,136 @@ rows1535:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1535
+	JNE          rows2987
 
-end1536:
+end2988:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y6
-	VBROADCASTSD w+56(FP), Y7
-	VMULPD       Y7, Y0, Y0
-	VMULPD       Y7, Y1, Y1
-	VMULPD       Y7, Y2, Y2
+	VBROADCASTSD w+56(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set1537
+	JE           set2989
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial1538
+	JL           partial2990
 	VADDPD       64(BX), Y2, Y2
-	JMP          end1539
+	JMP          end2991
 
-partial1538:
-	VMASKMOVPD 64(BX), Y6, Y8
-	VADDPD     Y8, Y2, Y2
+partial2990:
+	LEAQ   64(BX), DI
+	VXORPD Y7, Y7, Y7
+	TESTQ  $0x00000001, R8
+	JE     skip2992
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X7
 
-end1539:
-set1537:
+skip2992:
+	TESTQ          $0x00000002, R8
+	JE             skip2993
+	VBROADCASTF128 (DI), Y8
+	VINSERTF128    $0x01, X7, Y8, Y7
+
+skip2993:
+	VADDPD Y7, Y2, Y2
+
+end2991:
+set2989:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1540
+	JL      partial2994
 	VMOVUPD Y2, 64(BX)
-	JMP     end1541
+	JMP     end2995
 
-partial1540:
-	VMASKMOVPD Y2, Y6, 64(BX)
+partial2994:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2996
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1541:
+skip2996:
+	TESTQ  $0x00000001, R8
+	JE     skip2997
+	VMOVSD X0, (DI)
+
+skip2997:
+end2995:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y7, Y3, Y3
-	VMULPD Y7, Y4, Y4
-	VMULPD Y7, Y5, Y5
+	VMULPD Y6, Y3, Y3
+	VMULPD Y6, Y4, Y4
+	VMULPD Y6, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set1542
+	JE     set2998
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial1543
+	JL     partial2999
 	VADDPD 64(BX), Y5, Y5
-	JMP    end1544
+	JMP    end3000
 
-partial1543:
-	VMASKMOVPD 64(BX), Y6, Y0
-	VADDPD     Y0, Y5, Y5
+partial2999:
+	LEAQ   64(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3001
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1544:
-set1542:
+skip3001:
+	TESTQ          $0x00000002, R8
+	JE             skip3002
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3002:
+	VADDPD Y0, Y5, Y5
+
+end3000:
+set2998:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1545
+	JL      partial3003
 	VMOVUPD Y5, 64(BX)
-	JMP     end1546
+	JMP     end3004
 
-partial1545:
-	VMASKMOVPD Y5, Y6, 64(BX)
+partial3003:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3005
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1546:
+skip3005:
+	TESTQ  $0x00000001, R8
+	JE     skip3006
+	VMOVSD X0, (DI)
+
+skip3006:
+end3004:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer1534:
+fewer2986:
 	CMPQ   CX, $0x01
-	JL     fewer1548
+	JL     fewer3008
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -20030,9 +30604,9 @@ fewer1534:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1550
+	JE     end3010
 
-rows1549:
+rows3009:
 	VMOVUPD      (DI), Y3
 	VMOVUPD      32(DI), Y4
 	VMOVUPD      64(DI), Y5
@@ -20043,72 +30617,94 @@ rows1549:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1549
+	JNE          rows3009
 
-end1550:
+end3010:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y3
-	VBROADCASTSD w+56(FP), Y4
-	VMULPD       Y4, Y0, Y0
-	VMULPD       Y4, Y1, Y1
-	VMULPD       Y4, Y2, Y2
+	VBROADCASTSD w+56(FP), Y3
+	VMULPD       Y3, Y0, Y0
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set1551
+	JE           set3011
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial1552
+	JL           partial3012
 	VADDPD       64(BX), Y2, Y2
-	JMP          end1553
+	JMP          end3013
 
-partial1552:
-	VMASKMOVPD 64(BX), Y3, Y4
-	VADDPD     Y4, Y2, Y2
+partial3012:
+	LEAQ   64(BX), DI
+	VXORPD Y3, Y3, Y3
+	TESTQ  $0x00000001, R8
+	JE     skip3014
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X3
 
-end1553:
-set1551:
+skip3014:
+	TESTQ          $0x00000002, R8
+	JE             skip3015
+	VBROADCASTF128 (DI), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3015:
+	VADDPD Y3, Y2, Y2
+
+end3013:
+set3011:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial1554
+	JL      partial3016
 	VMOVUPD Y2, 64(BX)
-	JMP     end1555
+	JMP     end3017
 
-partial1554:
-	VMASKMOVPD Y2, Y3, 64(BX)
+partial3016:
+	LEAQ         64(BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3018
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1555:
+skip3018:
+	TESTQ  $0x00000001, R8
+	JE     skip3019
+	VMOVSD X0, (DI)
+
+skip3019:
+end3017:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer1548:
+fewer3008:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile1488
+	JMP  tile2912
 
-nextTile1489:
+nextTile2913:
 	CMPQ AX, $0x04
-	JLE  nextTile1557
+	JLE  nextTile3021
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1558:
+classes3022:
 	CMPQ   CX, $0x04
-	JL     fewer1559
+	JL     fewer3023
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -20125,9 +30721,9 @@ classes1558:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1561
+	JE     end3025
 
-rows1560:
+rows3024:
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	VBROADCASTSD (R10), Y10
@@ -20146,139 +30742,239 @@ rows1560:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1560
+	JNE          rows3024
 
-end1561:
+end3025:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y8
-	VBROADCASTSD w+56(FP), Y9
-	VMULPD       Y9, Y0, Y0
-	VMULPD       Y9, Y1, Y1
+	VBROADCASTSD w+56(FP), Y8
+	VMULPD       Y8, Y0, Y0
+	VMULPD       Y8, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set1562
+	JE           set3026
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial1563
+	JL           partial3027
 	VADDPD       32(BX), Y1, Y1
-	JMP          end1564
+	JMP          end3028
 
-partial1563:
-	VMASKMOVPD 32(BX), Y8, Y10
-	VADDPD     Y10, Y1, Y1
+partial3027:
+	LEAQ   32(BX), DI
+	VXORPD Y9, Y9, Y9
+	TESTQ  $0x00000001, R8
+	JE     skip3029
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X9
 
-end1564:
-set1562:
+skip3029:
+	TESTQ          $0x00000002, R8
+	JE             skip3030
+	VBROADCASTF128 (DI), Y10
+	VINSERTF128    $0x01, X9, Y10, Y9
+
+skip3030:
+	VADDPD Y9, Y1, Y1
+
+end3028:
+set3026:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1565
+	JL      partial3031
 	VMOVUPD Y1, 32(BX)
-	JMP     end1566
+	JMP     end3032
 
-partial1565:
-	VMASKMOVPD Y1, Y8, 32(BX)
+partial3031:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3033
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1566:
+skip3033:
+	TESTQ  $0x00000001, R8
+	JE     skip3034
+	VMOVSD X0, (DI)
+
+skip3034:
+end3032:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y9, Y2, Y2
-	VMULPD Y9, Y3, Y3
+	VMULPD Y8, Y2, Y2
+	VMULPD Y8, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set1567
+	JE     set3035
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial1568
+	JL     partial3036
 	VADDPD 32(BX), Y3, Y3
-	JMP    end1569
+	JMP    end3037
 
-partial1568:
-	VMASKMOVPD 32(BX), Y8, Y0
-	VADDPD     Y0, Y3, Y3
+partial3036:
+	LEAQ   32(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3038
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1569:
-set1567:
+skip3038:
+	TESTQ          $0x00000002, R8
+	JE             skip3039
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3039:
+	VADDPD Y0, Y3, Y3
+
+end3037:
+set3035:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1570
+	JL      partial3040
 	VMOVUPD Y3, 32(BX)
-	JMP     end1571
+	JMP     end3041
 
-partial1570:
-	VMASKMOVPD Y3, Y8, 32(BX)
+partial3040:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3042
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1571:
+skip3042:
+	TESTQ  $0x00000001, R8
+	JE     skip3043
+	VMOVSD X0, (DI)
+
+skip3043:
+end3041:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y9, Y4, Y4
-	VMULPD Y9, Y5, Y5
+	VMULPD Y8, Y4, Y4
+	VMULPD Y8, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set1572
+	JE     set3044
 	VADDPD (BX), Y4, Y4
 	CMPQ   AX, $0x08
-	JL     partial1573
+	JL     partial3045
 	VADDPD 32(BX), Y5, Y5
-	JMP    end1574
+	JMP    end3046
 
-partial1573:
-	VMASKMOVPD 32(BX), Y8, Y0
-	VADDPD     Y0, Y5, Y5
+partial3045:
+	LEAQ   32(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3047
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1574:
-set1572:
+skip3047:
+	TESTQ          $0x00000002, R8
+	JE             skip3048
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3048:
+	VADDPD Y0, Y5, Y5
+
+end3046:
+set3044:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1575
+	JL      partial3049
 	VMOVUPD Y5, 32(BX)
-	JMP     end1576
+	JMP     end3050
 
-partial1575:
-	VMASKMOVPD Y5, Y8, 32(BX)
+partial3049:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3051
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1576:
+skip3051:
+	TESTQ  $0x00000001, R8
+	JE     skip3052
+	VMOVSD X0, (DI)
+
+skip3052:
+end3050:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y9, Y6, Y6
-	VMULPD Y9, Y7, Y7
+	VMULPD Y8, Y6, Y6
+	VMULPD Y8, Y7, Y7
 	CMPB   add+64(FP), $0x00
-	JE     set1577
+	JE     set3053
 	VADDPD (BX), Y6, Y6
 	CMPQ   AX, $0x08
-	JL     partial1578
+	JL     partial3054
 	VADDPD 32(BX), Y7, Y7
-	JMP    end1579
+	JMP    end3055
 
-partial1578:
-	VMASKMOVPD 32(BX), Y8, Y0
-	VADDPD     Y0, Y7, Y7
+partial3054:
+	LEAQ   32(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3056
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1579:
-set1577:
+skip3056:
+	TESTQ          $0x00000002, R8
+	JE             skip3057
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3057:
+	VADDPD Y0, Y7, Y7
+
+end3055:
+set3053:
 	VMOVUPD Y6, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1580
+	JL      partial3058
 	VMOVUPD Y7, 32(BX)
-	JMP     end1581
+	JMP     end3059
 
-partial1580:
-	VMASKMOVPD Y7, Y8, 32(BX)
+partial3058:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y7, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3060
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1581:
+skip3060:
+	TESTQ  $0x00000001, R8
+	JE     skip3061
+	VMOVSD X0, (DI)
+
+skip3061:
+end3059:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes1558
+	JMP    classes3022
 
-fewer1559:
+fewer3023:
 	CMPQ   CX, $0x03
-	JL     fewer1583
+	JL     fewer3063
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -20291,9 +30987,9 @@ fewer1559:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1585
+	JE     end3065
 
-rows1584:
+rows3064:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VBROADCASTSD (R10), Y8
@@ -20308,110 +31004,184 @@ rows1584:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1584
+	JNE          rows3064
 
-end1585:
+end3065:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y6
-	VBROADCASTSD w+56(FP), Y7
-	VMULPD       Y7, Y0, Y0
-	VMULPD       Y7, Y1, Y1
+	VBROADCASTSD w+56(FP), Y6
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set1586
+	JE           set3066
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial1587
+	JL           partial3067
 	VADDPD       32(BX), Y1, Y1
-	JMP          end1588
+	JMP          end3068
 
-partial1587:
-	VMASKMOVPD 32(BX), Y6, Y8
-	VADDPD     Y8, Y1, Y1
+partial3067:
+	LEAQ   32(BX), DI
+	VXORPD Y7, Y7, Y7
+	TESTQ  $0x00000001, R8
+	JE     skip3069
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X7
 
-end1588:
-set1586:
+skip3069:
+	TESTQ          $0x00000002, R8
+	JE             skip3070
+	VBROADCASTF128 (DI), Y8
+	VINSERTF128    $0x01, X7, Y8, Y7
+
+skip3070:
+	VADDPD Y7, Y1, Y1
+
+end3068:
+set3066:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1589
+	JL      partial3071
 	VMOVUPD Y1, 32(BX)
-	JMP     end1590
+	JMP     end3072
 
-partial1589:
-	VMASKMOVPD Y1, Y6, 32(BX)
+partial3071:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3073
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1590:
+skip3073:
+	TESTQ  $0x00000001, R8
+	JE     skip3074
+	VMOVSD X0, (DI)
+
+skip3074:
+end3072:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y7, Y2, Y2
-	VMULPD Y7, Y3, Y3
+	VMULPD Y6, Y2, Y2
+	VMULPD Y6, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set1591
+	JE     set3075
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial1592
+	JL     partial3076
 	VADDPD 32(BX), Y3, Y3
-	JMP    end1593
+	JMP    end3077
 
-partial1592:
-	VMASKMOVPD 32(BX), Y6, Y0
-	VADDPD     Y0, Y3, Y3
+partial3076:
+	LEAQ   32(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3078
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1593:
-set1591:
+skip3078:
+	TESTQ          $0x00000002, R8
+	JE             skip3079
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3079:
+	VADDPD Y0, Y3, Y3
+
+end3077:
+set3075:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1594
+	JL      partial3080
 	VMOVUPD Y3, 32(BX)
-	JMP     end1595
+	JMP     end3081
 
-partial1594:
-	VMASKMOVPD Y3, Y6, 32(BX)
+partial3080:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3082
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1595:
+skip3082:
+	TESTQ  $0x00000001, R8
+	JE     skip3083
+	VMOVSD X0, (DI)
+
+skip3083:
+end3081:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y7, Y4, Y4
-	VMULPD Y7, Y5, Y5
+	VMULPD Y6, Y4, Y4
+	VMULPD Y6, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set1596
+	JE     set3084
 	VADDPD (BX), Y4, Y4
 	CMPQ   AX, $0x08
-	JL     partial1597
+	JL     partial3085
 	VADDPD 32(BX), Y5, Y5
-	JMP    end1598
+	JMP    end3086
 
-partial1597:
-	VMASKMOVPD 32(BX), Y6, Y0
-	VADDPD     Y0, Y5, Y5
+partial3085:
+	LEAQ   32(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3087
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1598:
-set1596:
+skip3087:
+	TESTQ          $0x00000002, R8
+	JE             skip3088
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3088:
+	VADDPD Y0, Y5, Y5
+
+end3086:
+set3084:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1599
+	JL      partial3089
 	VMOVUPD Y5, 32(BX)
-	JMP     end1600
+	JMP     end3090
 
-partial1599:
-	VMASKMOVPD Y5, Y6, 32(BX)
+partial3089:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3091
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1600:
+skip3091:
+	TESTQ  $0x00000001, R8
+	JE     skip3092
+	VMOVSD X0, (DI)
+
+skip3092:
+end3090:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer1583:
+fewer3063:
 	CMPQ   CX, $0x02
-	JL     fewer1602
+	JL     fewer3094
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -20422,9 +31192,9 @@ fewer1583:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1604
+	JE     end3096
 
-rows1603:
+rows3095:
 	VMOVUPD      (DI), Y4
 	VMOVUPD      32(DI), Y5
 	VBROADCASTSD (R10), Y6
@@ -20436,82 +31206,130 @@ rows1603:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1603
+	JNE          rows3095
 
-end1604:
+end3096:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y4
-	VBROADCASTSD w+56(FP), Y5
-	VMULPD       Y5, Y0, Y0
-	VMULPD       Y5, Y1, Y1
+	VBROADCASTSD w+56(FP), Y4
+	VMULPD       Y4, Y0, Y0
+	VMULPD       Y4, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set1605
+	JE           set3097
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial1606
+	JL           partial3098
 	VADDPD       32(BX), Y1, Y1
-	JMP          end1607
+	JMP          end3099
 
-partial1606:
-	VMASKMOVPD 32(BX), Y4, Y6
-	VADDPD     Y6, Y1, Y1
+partial3098:
+	LEAQ   32(BX), DI
+	VXORPD Y5, Y5, Y5
+	TESTQ  $0x00000001, R8
+	JE     skip3100
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X5
 
-end1607:
-set1605:
+skip3100:
+	TESTQ          $0x00000002, R8
+	JE             skip3101
+	VBROADCASTF128 (DI), Y6
+	VINSERTF128    $0x01, X5, Y6, Y5
+
+skip3101:
+	VADDPD Y5, Y1, Y1
+
+end3099:
+set3097:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1608
+	JL      partial3102
 	VMOVUPD Y1, 32(BX)
-	JMP     end1609
+	JMP     end3103
 
-partial1608:
-	VMASKMOVPD Y1, Y4, 32(BX)
+partial3102:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3104
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1609:
+skip3104:
+	TESTQ  $0x00000001, R8
+	JE     skip3105
+	VMOVSD X0, (DI)
+
+skip3105:
+end3103:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y5, Y2, Y2
-	VMULPD Y5, Y3, Y3
+	VMULPD Y4, Y2, Y2
+	VMULPD Y4, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set1610
+	JE     set3106
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial1611
+	JL     partial3107
 	VADDPD 32(BX), Y3, Y3
-	JMP    end1612
+	JMP    end3108
 
-partial1611:
-	VMASKMOVPD 32(BX), Y4, Y0
-	VADDPD     Y0, Y3, Y3
+partial3107:
+	LEAQ   32(BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3109
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1612:
-set1610:
+skip3109:
+	TESTQ          $0x00000002, R8
+	JE             skip3110
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3110:
+	VADDPD Y0, Y3, Y3
+
+end3108:
+set3106:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1613
+	JL      partial3111
 	VMOVUPD Y3, 32(BX)
-	JMP     end1614
+	JMP     end3112
 
-partial1613:
-	VMASKMOVPD Y3, Y4, 32(BX)
+partial3111:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3113
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1614:
+skip3113:
+	TESTQ  $0x00000001, R8
+	JE     skip3114
+	VMOVSD X0, (DI)
+
+skip3114:
+end3112:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer1602:
+fewer3094:
 	CMPQ   CX, $0x01
-	JL     fewer1616
+	JL     fewer3116
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -20520,9 +31338,9 @@ fewer1602:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1618
+	JE     end3118
 
-rows1617:
+rows3117:
 	VMOVUPD      (DI), Y2
 	VMOVUPD      32(DI), Y3
 	VBROADCASTSD (R10), Y4
@@ -20531,68 +31349,90 @@ rows1617:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1617
+	JNE          rows3117
 
-end1618:
+end3118:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y2
-	VBROADCASTSD w+56(FP), Y3
-	VMULPD       Y3, Y0, Y0
-	VMULPD       Y3, Y1, Y1
+	VBROADCASTSD w+56(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set1619
+	JE           set3119
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial1620
+	JL           partial3120
 	VADDPD       32(BX), Y1, Y1
-	JMP          end1621
+	JMP          end3121
 
-partial1620:
-	VMASKMOVPD 32(BX), Y2, Y3
-	VADDPD     Y3, Y1, Y1
+partial3120:
+	LEAQ   32(BX), DI
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R8
+	JE     skip3122
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X2
 
-end1621:
-set1619:
+skip3122:
+	TESTQ          $0x00000002, R8
+	JE             skip3123
+	VBROADCASTF128 (DI), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3123:
+	VADDPD Y2, Y1, Y1
+
+end3121:
+set3119:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial1622
+	JL      partial3124
 	VMOVUPD Y1, 32(BX)
-	JMP     end1623
+	JMP     end3125
 
-partial1622:
-	VMASKMOVPD Y1, Y2, 32(BX)
+partial3124:
+	LEAQ         32(BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3126
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1623:
+skip3126:
+	TESTQ  $0x00000001, R8
+	JE     skip3127
+	VMOVSD X0, (DI)
+
+skip3127:
+end3125:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer1616:
+fewer3116:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile1557:
+nextTile3021:
 	CMPQ AX, $0x00
-	JLE  nextTile1625
+	JLE  nextTile3129
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1626:
+classes3130:
 	CMPQ   CX, $0x04
-	JL     fewer1627
+	JL     fewer3131
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -20605,9 +31445,9 @@ classes1626:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1629
+	JE     end3133
 
-rows1628:
+rows3132:
 	VMOVUPD      (DI), Y4
 	VBROADCASTSD (R10), Y5
 	VFMADD231PD  Y5, Y4, Y0
@@ -20621,127 +31461,227 @@ rows1628:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1628
+	JNE          rows3132
 
-end1629:
+end3133:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y4
-	VBROADCASTSD w+56(FP), Y5
-	VMULPD       Y5, Y0, Y0
+	VBROADCASTSD w+56(FP), Y4
+	VMULPD       Y4, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set1630
+	JE           set3134
 	CMPQ         AX, $0x04
-	JL           partial1631
+	JL           partial3135
 	VADDPD       (BX), Y0, Y0
-	JMP          end1632
+	JMP          end3136
 
-partial1631:
-	VMASKMOVPD (BX), Y4, Y6
-	VADDPD     Y6, Y0, Y0
+partial3135:
+	LEAQ   (BX), DI
+	VXORPD Y5, Y5, Y5
+	TESTQ  $0x00000001, R8
+	JE     skip3137
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X5
 
-end1632:
-set1630:
+skip3137:
+	TESTQ          $0x00000002, R8
+	JE             skip3138
+	VBROADCASTF128 (DI), Y6
+	VINSERTF128    $0x01, X5, Y6, Y5
+
+skip3138:
+	VADDPD Y5, Y0, Y0
+
+end3136:
+set3134:
 	CMPQ    AX, $0x04
-	JL      partial1633
+	JL      partial3139
 	VMOVUPD Y0, (BX)
-	JMP     end1634
+	JMP     end3140
 
-partial1633:
-	VMASKMOVPD Y0, Y4, (BX)
+partial3139:
+	LEAQ         (BX), DI
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3141
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1634:
+skip3141:
+	TESTQ  $0x00000001, R8
+	JE     skip3142
+	VMOVSD X0, (DI)
+
+skip3142:
+end3140:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y5, Y1, Y1
+	VMULPD Y4, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set1635
+	JE     set3143
 	CMPQ   AX, $0x04
-	JL     partial1636
+	JL     partial3144
 	VADDPD (BX), Y1, Y1
-	JMP    end1637
+	JMP    end3145
 
-partial1636:
-	VMASKMOVPD (BX), Y4, Y0
-	VADDPD     Y0, Y1, Y1
+partial3144:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3146
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1637:
-set1635:
+skip3146:
+	TESTQ          $0x00000002, R8
+	JE             skip3147
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X0, Y5, Y0
+
+skip3147:
+	VADDPD Y0, Y1, Y1
+
+end3145:
+set3143:
 	CMPQ    AX, $0x04
-	JL      partial1638
+	JL      partial3148
 	VMOVUPD Y1, (BX)
-	JMP     end1639
+	JMP     end3149
 
-partial1638:
-	VMASKMOVPD Y1, Y4, (BX)
+partial3148:
+	LEAQ         (BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3150
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1639:
+skip3150:
+	TESTQ  $0x00000001, R8
+	JE     skip3151
+	VMOVSD X0, (DI)
+
+skip3151:
+end3149:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y5, Y2, Y2
+	VMULPD Y4, Y2, Y2
 	CMPB   add+64(FP), $0x00
-	JE     set1640
+	JE     set3152
 	CMPQ   AX, $0x04
-	JL     partial1641
+	JL     partial3153
 	VADDPD (BX), Y2, Y2
-	JMP    end1642
+	JMP    end3154
 
-partial1641:
-	VMASKMOVPD (BX), Y4, Y0
-	VADDPD     Y0, Y2, Y2
+partial3153:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3155
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1642:
-set1640:
+skip3155:
+	TESTQ          $0x00000002, R8
+	JE             skip3156
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3156:
+	VADDPD Y0, Y2, Y2
+
+end3154:
+set3152:
 	CMPQ    AX, $0x04
-	JL      partial1643
+	JL      partial3157
 	VMOVUPD Y2, (BX)
-	JMP     end1644
+	JMP     end3158
 
-partial1643:
-	VMASKMOVPD Y2, Y4, (BX)
+partial3157:
+	LEAQ         (BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3159
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1644:
+skip3159:
+	TESTQ  $0x00000001, R8
+	JE     skip3160
+	VMOVSD X0, (DI)
+
+skip3160:
+end3158:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y5, Y3, Y3
+	VMULPD Y4, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set1645
+	JE     set3161
 	CMPQ   AX, $0x04
-	JL     partial1646
+	JL     partial3162
 	VADDPD (BX), Y3, Y3
-	JMP    end1647
+	JMP    end3163
 
-partial1646:
-	VMASKMOVPD (BX), Y4, Y0
-	VADDPD     Y0, Y3, Y3
+partial3162:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3164
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1647:
-set1645:
+skip3164:
+	TESTQ          $0x00000002, R8
+	JE             skip3165
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3165:
+	VADDPD Y0, Y3, Y3
+
+end3163:
+set3161:
 	CMPQ    AX, $0x04
-	JL      partial1648
+	JL      partial3166
 	VMOVUPD Y3, (BX)
-	JMP     end1649
+	JMP     end3167
 
-partial1648:
-	VMASKMOVPD Y3, Y4, (BX)
+partial3166:
+	LEAQ         (BX), DI
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3168
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1649:
+skip3168:
+	TESTQ  $0x00000001, R8
+	JE     skip3169
+	VMOVSD X0, (DI)
+
+skip3169:
+end3167:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes1626
+	JMP    classes3130
 
-fewer1627:
+fewer3131:
 	CMPQ   CX, $0x03
-	JL     fewer1651
+	JL     fewer3171
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -20751,9 +31691,9 @@ fewer1627:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1653
+	JE     end3173
 
-rows1652:
+rows3172:
 	VMOVUPD      (DI), Y3
 	VBROADCASTSD (R10), Y4
 	VFMADD231PD  Y4, Y3, Y0
@@ -20764,101 +31704,175 @@ rows1652:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1652
+	JNE          rows3172
 
-end1653:
+end3173:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y3
-	VBROADCASTSD w+56(FP), Y4
-	VMULPD       Y4, Y0, Y0
+	VBROADCASTSD w+56(FP), Y3
+	VMULPD       Y3, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set1654
+	JE           set3174
 	CMPQ         AX, $0x04
-	JL           partial1655
+	JL           partial3175
 	VADDPD       (BX), Y0, Y0
-	JMP          end1656
+	JMP          end3176
 
-partial1655:
-	VMASKMOVPD (BX), Y3, Y5
-	VADDPD     Y5, Y0, Y0
+partial3175:
+	LEAQ   (BX), DI
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R8
+	JE     skip3177
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X4
 
-end1656:
-set1654:
+skip3177:
+	TESTQ          $0x00000002, R8
+	JE             skip3178
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip3178:
+	VADDPD Y4, Y0, Y0
+
+end3176:
+set3174:
 	CMPQ    AX, $0x04
-	JL      partial1657
+	JL      partial3179
 	VMOVUPD Y0, (BX)
-	JMP     end1658
+	JMP     end3180
 
-partial1657:
-	VMASKMOVPD Y0, Y3, (BX)
+partial3179:
+	LEAQ         (BX), DI
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3181
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1658:
+skip3181:
+	TESTQ  $0x00000001, R8
+	JE     skip3182
+	VMOVSD X0, (DI)
+
+skip3182:
+end3180:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y1, Y1
+	VMULPD Y3, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set1659
+	JE     set3183
 	CMPQ   AX, $0x04
-	JL     partial1660
+	JL     partial3184
 	VADDPD (BX), Y1, Y1
-	JMP    end1661
+	JMP    end3185
 
-partial1660:
-	VMASKMOVPD (BX), Y3, Y0
-	VADDPD     Y0, Y1, Y1
+partial3184:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3186
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1661:
-set1659:
+skip3186:
+	TESTQ          $0x00000002, R8
+	JE             skip3187
+	VBROADCASTF128 (DI), Y4
+	VINSERTF128    $0x01, X0, Y4, Y0
+
+skip3187:
+	VADDPD Y0, Y1, Y1
+
+end3185:
+set3183:
 	CMPQ    AX, $0x04
-	JL      partial1662
+	JL      partial3188
 	VMOVUPD Y1, (BX)
-	JMP     end1663
+	JMP     end3189
 
-partial1662:
-	VMASKMOVPD Y1, Y3, (BX)
+partial3188:
+	LEAQ         (BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3190
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1663:
+skip3190:
+	TESTQ  $0x00000001, R8
+	JE     skip3191
+	VMOVSD X0, (DI)
+
+skip3191:
+end3189:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y2, Y2
+	VMULPD Y3, Y2, Y2
 	CMPB   add+64(FP), $0x00
-	JE     set1664
+	JE     set3192
 	CMPQ   AX, $0x04
-	JL     partial1665
+	JL     partial3193
 	VADDPD (BX), Y2, Y2
-	JMP    end1666
+	JMP    end3194
 
-partial1665:
-	VMASKMOVPD (BX), Y3, Y0
-	VADDPD     Y0, Y2, Y2
+partial3193:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3195
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1666:
-set1664:
+skip3195:
+	TESTQ          $0x00000002, R8
+	JE             skip3196
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3196:
+	VADDPD Y0, Y2, Y2
+
+end3194:
+set3192:
 	CMPQ    AX, $0x04
-	JL      partial1667
+	JL      partial3197
 	VMOVUPD Y2, (BX)
-	JMP     end1668
+	JMP     end3198
 
-partial1667:
-	VMASKMOVPD Y2, Y3, (BX)
+partial3197:
+	LEAQ         (BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3199
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1668:
+skip3199:
+	TESTQ  $0x00000001, R8
+	JE     skip3200
+	VMOVSD X0, (DI)
+
+skip3200:
+end3198:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer1651:
+fewer3171:
 	CMPQ   CX, $0x02
-	JL     fewer1670
+	JL     fewer3202
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -20867,9 +31881,9 @@ fewer1651:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1672
+	JE     end3204
 
-rows1671:
+rows3203:
 	VMOVUPD      (DI), Y2
 	VBROADCASTSD (R10), Y3
 	VFMADD231PD  Y3, Y2, Y0
@@ -20878,76 +31892,124 @@ rows1671:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1671
+	JNE          rows3203
 
-end1672:
+end3204:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y2
-	VBROADCASTSD w+56(FP), Y3
-	VMULPD       Y3, Y0, Y0
+	VBROADCASTSD w+56(FP), Y2
+	VMULPD       Y2, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set1673
+	JE           set3205
 	CMPQ         AX, $0x04
-	JL           partial1674
+	JL           partial3206
 	VADDPD       (BX), Y0, Y0
-	JMP          end1675
+	JMP          end3207
 
-partial1674:
-	VMASKMOVPD (BX), Y2, Y4
-	VADDPD     Y4, Y0, Y0
+partial3206:
+	LEAQ   (BX), DI
+	VXORPD Y3, Y3, Y3
+	TESTQ  $0x00000001, R8
+	JE     skip3208
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X3
 
-end1675:
-set1673:
+skip3208:
+	TESTQ          $0x00000002, R8
+	JE             skip3209
+	VBROADCASTF128 (DI), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3209:
+	VADDPD Y3, Y0, Y0
+
+end3207:
+set3205:
 	CMPQ    AX, $0x04
-	JL      partial1676
+	JL      partial3210
 	VMOVUPD Y0, (BX)
-	JMP     end1677
+	JMP     end3211
 
-partial1676:
-	VMASKMOVPD Y0, Y2, (BX)
+partial3210:
+	LEAQ         (BX), DI
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3212
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1677:
+skip3212:
+	TESTQ  $0x00000001, R8
+	JE     skip3213
+	VMOVSD X0, (DI)
+
+skip3213:
+end3211:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y3, Y1, Y1
+	VMULPD Y2, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set1678
+	JE     set3214
 	CMPQ   AX, $0x04
-	JL     partial1679
+	JL     partial3215
 	VADDPD (BX), Y1, Y1
-	JMP    end1680
+	JMP    end3216
 
-partial1679:
-	VMASKMOVPD (BX), Y2, Y0
-	VADDPD     Y0, Y1, Y1
+partial3215:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3217
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
 
-end1680:
-set1678:
+skip3217:
+	TESTQ          $0x00000002, R8
+	JE             skip3218
+	VBROADCASTF128 (DI), Y2
+	VINSERTF128    $0x01, X0, Y2, Y0
+
+skip3218:
+	VADDPD Y0, Y1, Y1
+
+end3216:
+set3214:
 	CMPQ    AX, $0x04
-	JL      partial1681
+	JL      partial3219
 	VMOVUPD Y1, (BX)
-	JMP     end1682
+	JMP     end3220
 
-partial1681:
-	VMASKMOVPD Y1, Y2, (BX)
+partial3219:
+	LEAQ         (BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3221
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1682:
+skip3221:
+	TESTQ  $0x00000001, R8
+	JE     skip3222
+	VMOVSD X0, (DI)
+
+skip3222:
+end3220:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer1670:
+fewer3202:
 	CMPQ   CX, $0x01
-	JL     fewer1684
+	JL     fewer3224
 	VXORPD Y0, Y0, Y0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -20955,63 +32017,85 @@ fewer1670:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1686
+	JE     end3226
 
-rows1685:
+rows3225:
 	VMOVUPD      (DI), Y1
 	VBROADCASTSD (R10), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1685
+	JNE          rows3225
 
-end1686:
+end3226:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	LEAQ         tails<>+32(SB), DI
-	SHLQ         $0x03, R8
-	SUBQ         R8, DI
-	VMOVUPD      (DI), Y1
-	VBROADCASTSD w+56(FP), Y2
-	VMULPD       Y2, Y0, Y0
+	VBROADCASTSD w+56(FP), Y1
+	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set1687
+	JE           set3227
 	CMPQ         AX, $0x04
-	JL           partial1688
+	JL           partial3228
 	VADDPD       (BX), Y0, Y0
-	JMP          end1689
+	JMP          end3229
 
-partial1688:
-	VMASKMOVPD (BX), Y1, Y2
-	VADDPD     Y2, Y0, Y0
+partial3228:
+	LEAQ   (BX), DI
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, R8
+	JE     skip3230
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X1
 
-end1689:
-set1687:
+skip3230:
+	TESTQ          $0x00000002, R8
+	JE             skip3231
+	VBROADCASTF128 (DI), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3231:
+	VADDPD Y1, Y0, Y0
+
+end3229:
+set3227:
 	CMPQ    AX, $0x04
-	JL      partial1690
+	JL      partial3232
 	VMOVUPD Y0, (BX)
-	JMP     end1691
+	JMP     end3233
 
-partial1690:
-	VMASKMOVPD Y0, Y1, (BX)
+partial3232:
+	LEAQ         (BX), DI
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3234
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
 
-end1691:
+skip3234:
+	TESTQ  $0x00000001, R8
+	JE     skip3235
+	VMOVSD X0, (DI)
+
+skip3235:
+end3233:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer1684:
+fewer3224:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile1625:
+nextTile3129:
 	VZEROUPPER
 	RET
 
@@ -21021,15 +32105,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block1692:
+block3236:
 	CMPQ AX, CX
-	JGE  done1693
+	JGE  done3237
 	XORQ DX, DX
 
-tile1694:
+tile3238:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next1695
+	JG     next3239
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -21050,9 +32134,9 @@ tile1694:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end1697
+	JE     end3241
 
-rows1696:
+rows3240:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -21077,167 +32161,267 @@ rows1696:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows1696
+	JNE          rows3240
 
-end1697:
+end3241:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
 	ANDQ         $-4, BX
 	SUBQ         BX, SI
-	LEAQ         tails<>+32(SB), BX
-	SHLQ         $0x03, SI
-	SUBQ         SI, BX
-	VMOVUPD      (BX), Y13
-	MOVQ         AX, SI
+	MOVQ         AX, DI
 	MOVQ         AX, BX
 	IMULQ        CX, BX
 	ADDQ         DX, BX
-	MOVQ         h+0(FP), DI
-	LEAQ         (DI)(BX*8), BX
-	MOVQ         CX, DI
-	SUBQ         DX, DI
-	CMPQ         SI, CX
-	JGE          stored1698
+	MOVQ         h+0(FP), R8
+	LEAQ         (R8)(BX*8), BX
+	MOVQ         CX, R8
+	SUBQ         DX, R8
+	CMPQ         DI, CX
+	JGE          stored3242
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set1699
+	JE           set3243
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
-	CMPQ         DI, $0x0c
-	JL           partial1700
+	CMPQ         R8, $0x0c
+	JL           partial3244
 	VADDPD       64(BX), Y2, Y2
-	JMP          end1701
+	JMP          end3245
 
-partial1700:
-	VMASKMOVPD 64(BX), Y13, Y14
-	VADDPD     Y14, Y2, Y2
+partial3244:
+	LEAQ   64(BX), R9
+	VXORPD Y13, Y13, Y13
+	TESTQ  $0x00000001, SI
+	JE     skip3246
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X13
 
-end1701:
-set1699:
+skip3246:
+	TESTQ          $0x00000002, SI
+	JE             skip3247
+	VBROADCASTF128 (R9), Y14
+	VINSERTF128    $0x01, X13, Y14, Y13
+
+skip3247:
+	VADDPD Y13, Y2, Y2
+
+end3245:
+set3243:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
-	CMPQ    DI, $0x0c
-	JL      partial1702
+	CMPQ    R8, $0x0c
+	JL      partial3248
 	VMOVUPD Y2, 64(BX)
-	JMP     end1703
+	JMP     end3249
 
-partial1702:
-	VMASKMOVPD Y2, Y13, 64(BX)
+partial3248:
+	LEAQ         64(BX), R9
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3250
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1703:
+skip3250:
+	TESTQ  $0x00000001, SI
+	JE     skip3251
+	VMOVSD X0, (R9)
+
+skip3251:
+end3249:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1698
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3242
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set1704
+	JE     set3252
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
-	CMPQ   DI, $0x0c
-	JL     partial1705
+	CMPQ   R8, $0x0c
+	JL     partial3253
 	VADDPD 64(BX), Y5, Y5
-	JMP    end1706
+	JMP    end3254
 
-partial1705:
-	VMASKMOVPD 64(BX), Y13, Y0
-	VADDPD     Y0, Y5, Y5
+partial3253:
+	LEAQ   64(BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3255
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1706:
-set1704:
+skip3255:
+	TESTQ          $0x00000002, SI
+	JE             skip3256
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3256:
+	VADDPD Y0, Y5, Y5
+
+end3254:
+set3252:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
-	CMPQ    DI, $0x0c
-	JL      partial1707
+	CMPQ    R8, $0x0c
+	JL      partial3257
 	VMOVUPD Y5, 64(BX)
-	JMP     end1708
+	JMP     end3258
 
-partial1707:
-	VMASKMOVPD Y5, Y13, 64(BX)
+partial3257:
+	LEAQ         64(BX), R9
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3259
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1708:
+skip3259:
+	TESTQ  $0x00000001, SI
+	JE     skip3260
+	VMOVSD X0, (R9)
+
+skip3260:
+end3258:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1698
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3242
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set1709
+	JE     set3261
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
-	CMPQ   DI, $0x0c
-	JL     partial1710
+	CMPQ   R8, $0x0c
+	JL     partial3262
 	VADDPD 64(BX), Y8, Y8
-	JMP    end1711
+	JMP    end3263
 
-partial1710:
-	VMASKMOVPD 64(BX), Y13, Y0
-	VADDPD     Y0, Y8, Y8
+partial3262:
+	LEAQ   64(BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3264
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1711:
-set1709:
+skip3264:
+	TESTQ          $0x00000002, SI
+	JE             skip3265
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3265:
+	VADDPD Y0, Y8, Y8
+
+end3263:
+set3261:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
-	CMPQ    DI, $0x0c
-	JL      partial1712
+	CMPQ    R8, $0x0c
+	JL      partial3266
 	VMOVUPD Y8, 64(BX)
-	JMP     end1713
+	JMP     end3267
 
-partial1712:
-	VMASKMOVPD Y8, Y13, 64(BX)
+partial3266:
+	LEAQ         64(BX), R9
+	VMOVAPD      Y8, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3268
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1713:
+skip3268:
+	TESTQ  $0x00000001, SI
+	JE     skip3269
+	VMOVSD X0, (R9)
+
+skip3269:
+end3267:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1698
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3242
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set1714
+	JE     set3270
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
-	CMPQ   DI, $0x0c
-	JL     partial1715
+	CMPQ   R8, $0x0c
+	JL     partial3271
 	VADDPD 64(BX), Y11, Y11
-	JMP    end1716
+	JMP    end3272
 
-partial1715:
-	VMASKMOVPD 64(BX), Y13, Y0
-	VADDPD     Y0, Y11, Y11
+partial3271:
+	LEAQ   64(BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3273
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1716:
-set1714:
+skip3273:
+	TESTQ          $0x00000002, SI
+	JE             skip3274
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3274:
+	VADDPD Y0, Y11, Y11
+
+end3272:
+set3270:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
-	CMPQ    DI, $0x0c
-	JL      partial1717
+	CMPQ    R8, $0x0c
+	JL      partial3275
 	VMOVUPD Y11, 64(BX)
-	JMP     end1718
+	JMP     end3276
 
-partial1717:
-	VMASKMOVPD Y11, Y13, 64(BX)
+partial3275:
+	LEAQ         64(BX), R8
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3277
+	VMOVUPD      X0, (R8)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R8
 
-end1718:
+skip3277:
+	TESTQ  $0x00000001, SI
+	JE     skip3278
+	VMOVSD X0, (R8)
+
+skip3278:
+end3276:
 	LEAQ (BX)(CX*8), BX
-	INCQ SI
+	INCQ DI
 
-stored1698:
+stored3242:
 	ADDQ $0x0c, DX
-	JMP  tile1694
+	JMP  tile3238
 
-next1695:
+next3239:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next1720
+	JG     next3280
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -21254,9 +32438,9 @@ next1695:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end1722
+	JE     end3282
 
-rows1721:
+rows3281:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -21276,154 +32460,254 @@ rows1721:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows1721
+	JNE          rows3281
 
-end1722:
+end3282:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
 	ANDQ         $-4, BX
 	SUBQ         BX, SI
-	LEAQ         tails<>+32(SB), BX
-	SHLQ         $0x03, SI
-	SUBQ         SI, BX
-	VMOVUPD      (BX), Y9
-	MOVQ         AX, SI
+	MOVQ         AX, DI
 	MOVQ         AX, BX
 	IMULQ        CX, BX
 	ADDQ         DX, BX
-	MOVQ         h+0(FP), DI
-	LEAQ         (DI)(BX*8), BX
-	MOVQ         CX, DI
-	SUBQ         DX, DI
-	CMPQ         SI, CX
-	JGE          stored1723
+	MOVQ         h+0(FP), R8
+	LEAQ         (R8)(BX*8), BX
+	MOVQ         CX, R8
+	SUBQ         DX, R8
+	CMPQ         DI, CX
+	JGE          stored3283
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set1724
+	JE           set3284
 	VADDPD       (BX), Y0, Y0
-	CMPQ         DI, $0x08
-	JL           partial1725
+	CMPQ         R8, $0x08
+	JL           partial3285
 	VADDPD       32(BX), Y1, Y1
-	JMP          end1726
+	JMP          end3286
 
-partial1725:
-	VMASKMOVPD 32(BX), Y9, Y10
-	VADDPD     Y10, Y1, Y1
+partial3285:
+	LEAQ   32(BX), R9
+	VXORPD Y9, Y9, Y9
+	TESTQ  $0x00000001, SI
+	JE     skip3287
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X9
 
-end1726:
-set1724:
+skip3287:
+	TESTQ          $0x00000002, SI
+	JE             skip3288
+	VBROADCASTF128 (R9), Y10
+	VINSERTF128    $0x01, X9, Y10, Y9
+
+skip3288:
+	VADDPD Y9, Y1, Y1
+
+end3286:
+set3284:
 	VMOVUPD Y0, (BX)
-	CMPQ    DI, $0x08
-	JL      partial1727
+	CMPQ    R8, $0x08
+	JL      partial3289
 	VMOVUPD Y1, 32(BX)
-	JMP     end1728
+	JMP     end3290
 
-partial1727:
-	VMASKMOVPD Y1, Y9, 32(BX)
+partial3289:
+	LEAQ         32(BX), R9
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3291
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1728:
+skip3291:
+	TESTQ  $0x00000001, SI
+	JE     skip3292
+	VMOVSD X0, (R9)
+
+skip3292:
+end3290:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1723
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3283
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set1729
+	JE     set3293
 	VADDPD (BX), Y2, Y2
-	CMPQ   DI, $0x08
-	JL     partial1730
+	CMPQ   R8, $0x08
+	JL     partial3294
 	VADDPD 32(BX), Y3, Y3
-	JMP    end1731
+	JMP    end3295
 
-partial1730:
-	VMASKMOVPD 32(BX), Y9, Y0
-	VADDPD     Y0, Y3, Y3
+partial3294:
+	LEAQ   32(BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3296
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1731:
-set1729:
+skip3296:
+	TESTQ          $0x00000002, SI
+	JE             skip3297
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3297:
+	VADDPD Y0, Y3, Y3
+
+end3295:
+set3293:
 	VMOVUPD Y2, (BX)
-	CMPQ    DI, $0x08
-	JL      partial1732
+	CMPQ    R8, $0x08
+	JL      partial3298
 	VMOVUPD Y3, 32(BX)
-	JMP     end1733
+	JMP     end3299
 
-partial1732:
-	VMASKMOVPD Y3, Y9, 32(BX)
+partial3298:
+	LEAQ         32(BX), R9
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3300
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1733:
+skip3300:
+	TESTQ  $0x00000001, SI
+	JE     skip3301
+	VMOVSD X0, (R9)
+
+skip3301:
+end3299:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1723
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3283
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set1734
+	JE     set3302
 	VADDPD (BX), Y4, Y4
-	CMPQ   DI, $0x08
-	JL     partial1735
+	CMPQ   R8, $0x08
+	JL     partial3303
 	VADDPD 32(BX), Y5, Y5
-	JMP    end1736
+	JMP    end3304
 
-partial1735:
-	VMASKMOVPD 32(BX), Y9, Y0
-	VADDPD     Y0, Y5, Y5
+partial3303:
+	LEAQ   32(BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3305
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1736:
-set1734:
+skip3305:
+	TESTQ          $0x00000002, SI
+	JE             skip3306
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3306:
+	VADDPD Y0, Y5, Y5
+
+end3304:
+set3302:
 	VMOVUPD Y4, (BX)
-	CMPQ    DI, $0x08
-	JL      partial1737
+	CMPQ    R8, $0x08
+	JL      partial3307
 	VMOVUPD Y5, 32(BX)
-	JMP     end1738
+	JMP     end3308
 
-partial1737:
-	VMASKMOVPD Y5, Y9, 32(BX)
+partial3307:
+	LEAQ         32(BX), R9
+	VMOVAPD      Y5, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3309
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1738:
+skip3309:
+	TESTQ  $0x00000001, SI
+	JE     skip3310
+	VMOVSD X0, (R9)
+
+skip3310:
+end3308:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1723
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3283
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set1739
+	JE     set3311
 	VADDPD (BX), Y6, Y6
-	CMPQ   DI, $0x08
-	JL     partial1740
+	CMPQ   R8, $0x08
+	JL     partial3312
 	VADDPD 32(BX), Y7, Y7
-	JMP    end1741
+	JMP    end3313
 
-partial1740:
-	VMASKMOVPD 32(BX), Y9, Y0
-	VADDPD     Y0, Y7, Y7
+partial3312:
+	LEAQ   32(BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3314
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1741:
-set1739:
+skip3314:
+	TESTQ          $0x00000002, SI
+	JE             skip3315
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3315:
+	VADDPD Y0, Y7, Y7
+
+end3313:
+set3311:
 	VMOVUPD Y6, (BX)
-	CMPQ    DI, $0x08
-	JL      partial1742
+	CMPQ    R8, $0x08
+	JL      partial3316
 	VMOVUPD Y7, 32(BX)
-	JMP     end1743
+	JMP     end3317
 
-partial1742:
-	VMASKMOVPD Y7, Y9, 32(BX)
+partial3316:
+	LEAQ         32(BX), R8
+	VMOVAPD      Y7, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3318
+	VMOVUPD      X0, (R8)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R8
 
-end1743:
+skip3318:
+	TESTQ  $0x00000001, SI
+	JE     skip3319
+	VMOVSD X0, (R8)
+
+skip3319:
+end3317:
 	LEAQ (BX)(CX*8), BX
-	INCQ SI
+	INCQ DI
 
-stored1723:
+stored3283:
 	ADDQ $0x08, DX
 
-next1720:
+next3280:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next1745
+	JG     next3321
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -21436,9 +32720,9 @@ next1720:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end1747
+	JE     end3323
 
-rows1746:
+rows3322:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -21453,143 +32737,243 @@ rows1746:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows1746
+	JNE          rows3322
 
-end1747:
+end3323:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
 	ANDQ         $-4, BX
 	SUBQ         BX, SI
-	LEAQ         tails<>+32(SB), BX
-	SHLQ         $0x03, SI
-	SUBQ         SI, BX
-	VMOVUPD      (BX), Y5
-	MOVQ         AX, SI
+	MOVQ         AX, DI
 	MOVQ         AX, BX
 	IMULQ        CX, BX
 	ADDQ         DX, BX
-	MOVQ         h+0(FP), DI
-	LEAQ         (DI)(BX*8), BX
-	MOVQ         CX, DI
-	SUBQ         DX, DI
-	CMPQ         SI, CX
-	JGE          stored1748
+	MOVQ         h+0(FP), R8
+	LEAQ         (R8)(BX*8), BX
+	MOVQ         CX, R8
+	SUBQ         DX, R8
+	CMPQ         DI, CX
+	JGE          stored3324
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set1749
-	CMPQ         DI, $0x04
-	JL           partial1750
+	JE           set3325
+	CMPQ         R8, $0x04
+	JL           partial3326
 	VADDPD       (BX), Y0, Y0
-	JMP          end1751
+	JMP          end3327
 
-partial1750:
-	VMASKMOVPD (BX), Y5, Y6
-	VADDPD     Y6, Y0, Y0
+partial3326:
+	LEAQ   (BX), R9
+	VXORPD Y5, Y5, Y5
+	TESTQ  $0x00000001, SI
+	JE     skip3328
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X5
 
-end1751:
-set1749:
-	CMPQ    DI, $0x04
-	JL      partial1752
+skip3328:
+	TESTQ          $0x00000002, SI
+	JE             skip3329
+	VBROADCASTF128 (R9), Y6
+	VINSERTF128    $0x01, X5, Y6, Y5
+
+skip3329:
+	VADDPD Y5, Y0, Y0
+
+end3327:
+set3325:
+	CMPQ    R8, $0x04
+	JL      partial3330
 	VMOVUPD Y0, (BX)
-	JMP     end1753
+	JMP     end3331
 
-partial1752:
-	VMASKMOVPD Y0, Y5, (BX)
+partial3330:
+	LEAQ         (BX), R9
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3332
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1753:
+skip3332:
+	TESTQ  $0x00000001, SI
+	JE     skip3333
+	VMOVSD X0, (R9)
+
+skip3333:
+end3331:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1748
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3324
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set1754
-	CMPQ   DI, $0x04
-	JL     partial1755
+	JE     set3334
+	CMPQ   R8, $0x04
+	JL     partial3335
 	VADDPD (BX), Y1, Y1
-	JMP    end1756
+	JMP    end3336
 
-partial1755:
-	VMASKMOVPD (BX), Y5, Y0
-	VADDPD     Y0, Y1, Y1
+partial3335:
+	LEAQ   (BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3337
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1756:
-set1754:
-	CMPQ    DI, $0x04
-	JL      partial1757
+skip3337:
+	TESTQ          $0x00000002, SI
+	JE             skip3338
+	VBROADCASTF128 (R9), Y5
+	VINSERTF128    $0x01, X0, Y5, Y0
+
+skip3338:
+	VADDPD Y0, Y1, Y1
+
+end3336:
+set3334:
+	CMPQ    R8, $0x04
+	JL      partial3339
 	VMOVUPD Y1, (BX)
-	JMP     end1758
+	JMP     end3340
 
-partial1757:
-	VMASKMOVPD Y1, Y5, (BX)
+partial3339:
+	LEAQ         (BX), R9
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3341
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1758:
+skip3341:
+	TESTQ  $0x00000001, SI
+	JE     skip3342
+	VMOVSD X0, (R9)
+
+skip3342:
+end3340:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1748
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3324
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set1759
-	CMPQ   DI, $0x04
-	JL     partial1760
+	JE     set3343
+	CMPQ   R8, $0x04
+	JL     partial3344
 	VADDPD (BX), Y2, Y2
-	JMP    end1761
+	JMP    end3345
 
-partial1760:
-	VMASKMOVPD (BX), Y5, Y0
-	VADDPD     Y0, Y2, Y2
+partial3344:
+	LEAQ   (BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3346
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1761:
-set1759:
-	CMPQ    DI, $0x04
-	JL      partial1762
+skip3346:
+	TESTQ          $0x00000002, SI
+	JE             skip3347
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3347:
+	VADDPD Y0, Y2, Y2
+
+end3345:
+set3343:
+	CMPQ    R8, $0x04
+	JL      partial3348
 	VMOVUPD Y2, (BX)
-	JMP     end1763
+	JMP     end3349
 
-partial1762:
-	VMASKMOVPD Y2, Y5, (BX)
+partial3348:
+	LEAQ         (BX), R9
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3350
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
 
-end1763:
+skip3350:
+	TESTQ  $0x00000001, SI
+	JE     skip3351
+	VMOVSD X0, (R9)
+
+skip3351:
+end3349:
 	LEAQ   (BX)(CX*8), BX
-	INCQ   SI
-	CMPQ   SI, CX
-	JGE    stored1748
+	INCQ   DI
+	CMPQ   DI, CX
+	JGE    stored3324
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set1764
-	CMPQ   DI, $0x04
-	JL     partial1765
+	JE     set3352
+	CMPQ   R8, $0x04
+	JL     partial3353
 	VADDPD (BX), Y3, Y3
-	JMP    end1766
+	JMP    end3354
 
-partial1765:
-	VMASKMOVPD (BX), Y5, Y0
-	VADDPD     Y0, Y3, Y3
+partial3353:
+	LEAQ   (BX), R9
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, SI
+	JE     skip3355
+	MOVQ   SI, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X0
 
-end1766:
-set1764:
-	CMPQ    DI, $0x04
-	JL      partial1767
+skip3355:
+	TESTQ          $0x00000002, SI
+	JE             skip3356
+	VBROADCASTF128 (R9), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3356:
+	VADDPD Y0, Y3, Y3
+
+end3354:
+set3352:
+	CMPQ    R8, $0x04
+	JL      partial3357
 	VMOVUPD Y3, (BX)
-	JMP     end1768
+	JMP     end3358
 
-partial1767:
-	VMASKMOVPD Y3, Y5, (BX)
+partial3357:
+	LEAQ         (BX), R8
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, SI
+	JE           skip3359
+	VMOVUPD      X0, (R8)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R8
 
-end1768:
+skip3359:
+	TESTQ  $0x00000001, SI
+	JE     skip3360
+	VMOVSD X0, (R8)
+
+skip3360:
+end3358:
 	LEAQ (BX)(CX*8), BX
-	INCQ SI
+	INCQ DI
 
-stored1748:
+stored3324:
 	ADDQ $0x04, DX
 
-next1745:
+next3321:
 	ADDQ $0x04, AX
-	JMP  block1692
+	JMP  block3236
 
-done1693:
+done3237:
 	VZEROUPPER
 	RET
 
@@ -21608,259 +32992,312 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	LEAQ    -1(DI), R9
 	ANDQ    $-4, R9
 	SUBQ    R9, R10
+	MOVQ    R10, R11
 	LEAQ    tails<>+32(SB), R9
-	SHLQ    $0x03, R10
-	SUBQ    R10, R9
+	SHLQ    $0x03, R11
+	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile1770:
+tile3362:
 	CMPQ   DI, $0x0c
-	JLE    next1771
+	JLE    next3363
 	CMPQ   DI, $0x10
-	JGE    full1772
+	JGE    full3364
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1775
+	JGE    out3367
 
-row1774:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3366:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
-	VMOVUPD      (R10), Y6
+	VMOVUPD      (R11), Y6
 	VFMADD231PD  Y6, Y5, Y1
-	VMOVUPD      32(R10), Y6
+	VMOVUPD      32(R11), Y6
 	VFMADD231PD  Y6, Y5, Y2
-	VMOVUPD      64(R10), Y6
+	VMOVUPD      64(R11), Y6
 	VFMADD231PD  Y6, Y5, Y3
-	VMASKMOVPD   96(R10), Y0, Y6
+	VMASKMOVPD   96(R11), Y0, Y6
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1774
+	JL           row3366
 
-out1775:
-	VMOVUPD    Y1, (AX)
-	VMOVUPD    Y2, 32(AX)
-	VMOVUPD    Y3, 64(AX)
-	VMASKMOVPD Y4, Y0, 96(AX)
-	JMP        end1773
+out3367:
+	VMOVUPD      Y1, (AX)
+	VMOVUPD      Y2, 32(AX)
+	VMOVUPD      Y3, 64(AX)
+	LEAQ         96(AX), R9
+	VMOVAPD      Y4, Y1
+	TESTQ        $0x00000002, R10
+	JE           skip3368
+	VMOVUPD      X1, (R9)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, R9
 
-full1772:
+skip3368:
+	TESTQ  $0x00000001, R10
+	JE     skip3369
+	VMOVSD X1, (R9)
+
+skip3369:
+	JMP end3365
+
+full3364:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1777
+	JGE    out3371
 
-row1776:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3370:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
-	VMOVUPD      (R10), Y6
+	VMOVUPD      (R11), Y6
 	VFMADD231PD  Y6, Y5, Y1
-	VMOVUPD      32(R10), Y6
+	VMOVUPD      32(R11), Y6
 	VFMADD231PD  Y6, Y5, Y2
-	VMOVUPD      64(R10), Y6
+	VMOVUPD      64(R11), Y6
 	VFMADD231PD  Y6, Y5, Y3
-	VMOVUPD      96(R10), Y6
+	VMOVUPD      96(R11), Y6
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1776
+	JL           row3370
 
-out1777:
+out3371:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end1773:
+end3365:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile1770
+	JMP  tile3362
 
-next1771:
+next3363:
 	CMPQ   DI, $0x08
-	JLE    next1779
+	JLE    next3373
 	CMPQ   DI, $0x0c
-	JGE    full1780
+	JGE    full3374
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1783
+	JGE    out3377
 
-row1782:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3376:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
-	VMOVUPD      (R10), Y5
+	VMOVUPD      (R11), Y5
 	VFMADD231PD  Y5, Y4, Y1
-	VMOVUPD      32(R10), Y5
+	VMOVUPD      32(R11), Y5
 	VFMADD231PD  Y5, Y4, Y2
-	VMASKMOVPD   64(R10), Y0, Y5
+	VMASKMOVPD   64(R11), Y0, Y5
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1782
+	JL           row3376
 
-out1783:
-	VMOVUPD    Y1, (AX)
-	VMOVUPD    Y2, 32(AX)
-	VMASKMOVPD Y3, Y0, 64(AX)
-	JMP        end1781
+out3377:
+	VMOVUPD      Y1, (AX)
+	VMOVUPD      Y2, 32(AX)
+	LEAQ         64(AX), R9
+	VMOVAPD      Y3, Y1
+	TESTQ        $0x00000002, R10
+	JE           skip3378
+	VMOVUPD      X1, (R9)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, R9
 
-full1780:
+skip3378:
+	TESTQ  $0x00000001, R10
+	JE     skip3379
+	VMOVSD X1, (R9)
+
+skip3379:
+	JMP end3375
+
+full3374:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1785
+	JGE    out3381
 
-row1784:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3380:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
-	VMOVUPD      (R10), Y5
+	VMOVUPD      (R11), Y5
 	VFMADD231PD  Y5, Y4, Y1
-	VMOVUPD      32(R10), Y5
+	VMOVUPD      32(R11), Y5
 	VFMADD231PD  Y5, Y4, Y2
-	VMOVUPD      64(R10), Y5
+	VMOVUPD      64(R11), Y5
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1784
+	JL           row3380
 
-out1785:
+out3381:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end1781:
+end3375:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next1779:
+next3373:
 	CMPQ   DI, $0x04
-	JLE    next1787
+	JLE    next3383
 	CMPQ   DI, $0x08
-	JGE    full1788
+	JGE    full3384
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1791
+	JGE    out3387
 
-row1790:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3386:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
-	VMOVUPD      (R10), Y4
+	VMOVUPD      (R11), Y4
 	VFMADD231PD  Y4, Y3, Y1
-	VMASKMOVPD   32(R10), Y0, Y4
+	VMASKMOVPD   32(R11), Y0, Y4
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1790
+	JL           row3386
 
-out1791:
-	VMOVUPD    Y1, (AX)
-	VMASKMOVPD Y2, Y0, 32(AX)
-	JMP        end1789
+out3387:
+	VMOVUPD      Y1, (AX)
+	LEAQ         32(AX), R9
+	VMOVAPD      Y2, Y1
+	TESTQ        $0x00000002, R10
+	JE           skip3388
+	VMOVUPD      X1, (R9)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, R9
 
-full1788:
+skip3388:
+	TESTQ  $0x00000001, R10
+	JE     skip3389
+	VMOVSD X1, (R9)
+
+skip3389:
+	JMP end3385
+
+full3384:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1793
+	JGE    out3391
 
-row1792:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3390:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
-	VMOVUPD      (R10), Y4
+	VMOVUPD      (R11), Y4
 	VFMADD231PD  Y4, Y3, Y1
-	VMOVUPD      32(R10), Y4
+	VMOVUPD      32(R11), Y4
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1792
+	JL           row3390
 
-out1793:
+out3391:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end1789:
+end3385:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next1787:
+next3383:
 	CMPQ   DI, $0x00
-	JLE    next1795
+	JLE    next3393
 	CMPQ   DI, $0x04
-	JGE    full1796
+	JGE    full3394
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1799
+	JGE    out3397
 
-row1798:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3396:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3361
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
-	VMASKMOVPD   (R10), Y0, Y3
+	VMASKMOVPD   (R11), Y0, Y3
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1798
+	JL           row3396
 
-out1799:
-	VMASKMOVPD Y1, Y0, (AX)
-	JMP        end1797
+out3397:
+	LEAQ         (AX), CX
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip3398
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
 
-full1796:
+skip3398:
+	TESTQ  $0x00000001, R10
+	JE     skip3399
+	VMOVSD X0, (CX)
+
+skip3399:
+	JMP end3395
+
+full3394:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out1801
+	JGE    out3401
 
-row1800:
+row3400:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad1769
+	JAE          bad3361
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -21868,23 +33305,23 @@ row1800:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1800
+	JL           row3400
 
-out1801:
+out3401:
 	VMOVUPD Y0, (AX)
 
-end1797:
+end3395:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next1795:
+next3393:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad1769:
+bad3361:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -21905,256 +33342,309 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	LEAQ    -1(DI), R9
 	ANDQ    $-4, R9
 	SUBQ    R9, R10
+	MOVQ    R10, R11
 	LEAQ    tails<>+32(SB), R9
-	SHLQ    $0x03, R10
-	SUBQ    R10, R9
+	SHLQ    $0x03, R11
+	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile1803:
+tile3403:
 	CMPQ       DI, $0x0c
-	JLE        next1804
+	JLE        next3404
 	CMPQ       DI, $0x10
-	JGE        full1805
+	JGE        full3405
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out1808
+	JGE        out3408
 
-row1807:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3407:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
-	VMOVUPD      (R10), Y6
+	VMOVUPD      (R11), Y6
 	VFMADD231PD  Y1, Y5, Y6
-	VMOVUPD      Y6, (R10)
-	VMOVUPD      32(R10), Y6
+	VMOVUPD      Y6, (R11)
+	VMOVUPD      32(R11), Y6
 	VFMADD231PD  Y2, Y5, Y6
-	VMOVUPD      Y6, 32(R10)
-	VMOVUPD      64(R10), Y6
+	VMOVUPD      Y6, 32(R11)
+	VMOVUPD      64(R11), Y6
 	VFMADD231PD  Y3, Y5, Y6
-	VMOVUPD      Y6, 64(R10)
-	VMASKMOVPD   96(R10), Y0, Y6
+	VMOVUPD      Y6, 64(R11)
+	VMASKMOVPD   96(R11), Y0, Y6
 	VFMADD231PD  Y4, Y5, Y6
-	VMASKMOVPD   Y6, Y0, 96(R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1807
+	LEAQ         96(R11), R11
+	VMOVAPD      Y6, Y5
+	TESTQ        $0x00000002, R10
+	JE           skip3409
+	VMOVUPD      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R11
 
-out1808:
-	JMP end1806
+skip3409:
+	TESTQ  $0x00000001, R10
+	JE     skip3410
+	VMOVSD X5, (R11)
 
-full1805:
+skip3410:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row3407
+
+out3408:
+	JMP end3406
+
+full3405:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1810
+	JGE     out3412
 
-row1809:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3411:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
-	VMOVUPD      (R10), Y6
+	VMOVUPD      (R11), Y6
 	VFMADD231PD  Y1, Y5, Y6
-	VMOVUPD      Y6, (R10)
-	VMOVUPD      32(R10), Y6
+	VMOVUPD      Y6, (R11)
+	VMOVUPD      32(R11), Y6
 	VFMADD231PD  Y2, Y5, Y6
-	VMOVUPD      Y6, 32(R10)
-	VMOVUPD      64(R10), Y6
+	VMOVUPD      Y6, 32(R11)
+	VMOVUPD      64(R11), Y6
 	VFMADD231PD  Y3, Y5, Y6
-	VMOVUPD      Y6, 64(R10)
-	VMOVUPD      96(R10), Y6
+	VMOVUPD      Y6, 64(R11)
+	VMOVUPD      96(R11), Y6
 	VFMADD231PD  Y4, Y5, Y6
-	VMOVUPD      Y6, 96(R10)
+	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1809
+	JL           row3411
 
-out1810:
-end1806:
+out3412:
+end3406:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile1803
+	JMP  tile3403
 
-next1804:
+next3404:
 	CMPQ       DI, $0x08
-	JLE        next1812
+	JLE        next3414
 	CMPQ       DI, $0x0c
-	JGE        full1813
+	JGE        full3415
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out1816
+	JGE        out3418
 
-row1815:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3417:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
-	VMOVUPD      (R10), Y5
+	VMOVUPD      (R11), Y5
 	VFMADD231PD  Y1, Y4, Y5
-	VMOVUPD      Y5, (R10)
-	VMOVUPD      32(R10), Y5
+	VMOVUPD      Y5, (R11)
+	VMOVUPD      32(R11), Y5
 	VFMADD231PD  Y2, Y4, Y5
-	VMOVUPD      Y5, 32(R10)
-	VMASKMOVPD   64(R10), Y0, Y5
+	VMOVUPD      Y5, 32(R11)
+	VMASKMOVPD   64(R11), Y0, Y5
 	VFMADD231PD  Y3, Y4, Y5
-	VMASKMOVPD   Y5, Y0, 64(R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1815
+	LEAQ         64(R11), R11
+	VMOVAPD      Y5, Y4
+	TESTQ        $0x00000002, R10
+	JE           skip3419
+	VMOVUPD      X4, (R11)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R11
 
-out1816:
-	JMP end1814
+skip3419:
+	TESTQ  $0x00000001, R10
+	JE     skip3420
+	VMOVSD X4, (R11)
 
-full1813:
+skip3420:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row3417
+
+out3418:
+	JMP end3416
+
+full3415:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1818
+	JGE     out3422
 
-row1817:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3421:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
-	VMOVUPD      (R10), Y5
+	VMOVUPD      (R11), Y5
 	VFMADD231PD  Y1, Y4, Y5
-	VMOVUPD      Y5, (R10)
-	VMOVUPD      32(R10), Y5
+	VMOVUPD      Y5, (R11)
+	VMOVUPD      32(R11), Y5
 	VFMADD231PD  Y2, Y4, Y5
-	VMOVUPD      Y5, 32(R10)
-	VMOVUPD      64(R10), Y5
+	VMOVUPD      Y5, 32(R11)
+	VMOVUPD      64(R11), Y5
 	VFMADD231PD  Y3, Y4, Y5
-	VMOVUPD      Y5, 64(R10)
+	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1817
+	JL           row3421
 
-out1818:
-end1814:
+out3422:
+end3416:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next1812:
+next3414:
 	CMPQ       DI, $0x04
-	JLE        next1820
+	JLE        next3424
 	CMPQ       DI, $0x08
-	JGE        full1821
+	JGE        full3425
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out1824
+	JGE        out3428
 
-row1823:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3427:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
-	VMOVUPD      (R10), Y4
+	VMOVUPD      (R11), Y4
 	VFMADD231PD  Y1, Y3, Y4
-	VMOVUPD      Y4, (R10)
-	VMASKMOVPD   32(R10), Y0, Y4
+	VMOVUPD      Y4, (R11)
+	VMASKMOVPD   32(R11), Y0, Y4
 	VFMADD231PD  Y2, Y3, Y4
-	VMASKMOVPD   Y4, Y0, 32(R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1823
+	LEAQ         32(R11), R11
+	VMOVAPD      Y4, Y3
+	TESTQ        $0x00000002, R10
+	JE           skip3429
+	VMOVUPD      X3, (R11)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R11
 
-out1824:
-	JMP end1822
+skip3429:
+	TESTQ  $0x00000001, R10
+	JE     skip3430
+	VMOVSD X3, (R11)
 
-full1821:
+skip3430:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row3427
+
+out3428:
+	JMP end3426
+
+full3425:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1826
+	JGE     out3432
 
-row1825:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3431:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
-	VMOVUPD      (R10), Y4
+	VMOVUPD      (R11), Y4
 	VFMADD231PD  Y1, Y3, Y4
-	VMOVUPD      Y4, (R10)
-	VMOVUPD      32(R10), Y4
+	VMOVUPD      Y4, (R11)
+	VMOVUPD      32(R11), Y4
 	VFMADD231PD  Y2, Y3, Y4
-	VMOVUPD      Y4, 32(R10)
+	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1825
+	JL           row3431
 
-out1826:
-end1822:
+out3432:
+end3426:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next1820:
+next3424:
 	CMPQ       DI, $0x00
-	JLE        next1828
+	JLE        next3434
 	CMPQ       DI, $0x04
-	JGE        full1829
+	JGE        full3435
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out1832
+	JGE        out3438
 
-row1831:
-	MOVL         (CX)(R9*4), R10
-	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
-	IMULQ        R8, R10
-	ADDQ         SI, R10
+row3437:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3402
+	IMULQ        R8, R11
+	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
-	VMASKMOVPD   (R10), Y0, Y3
+	VMASKMOVPD   (R11), Y0, Y3
 	VFMADD231PD  Y1, Y2, Y3
-	VMASKMOVPD   Y3, Y0, (R10)
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row1831
+	LEAQ         (R11), R11
+	VMOVAPD      Y3, Y2
+	TESTQ        $0x00000002, R10
+	JE           skip3439
+	VMOVUPD      X2, (R11)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R11
 
-out1832:
-	JMP end1830
+skip3439:
+	TESTQ  $0x00000001, R10
+	JE     skip3440
+	VMOVSD X2, (R11)
 
-full1829:
+skip3440:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row3437
+
+out3438:
+	JMP end3436
+
+full3435:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out1834
+	JGE     out3442
 
-row1833:
+row3441:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad1802
+	JAE          bad3402
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -22163,21 +33653,21 @@ row1833:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row1833
+	JL           row3441
 
-out1834:
-end1830:
+out3442:
+end3436:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next1828:
+next3434:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad1802:
+bad3402:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -22189,9 +33679,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line1835:
+line3443:
 	PREFETCHT0 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line1835
+	JNE        line3443
 	RET

@@ -27,10 +27,24 @@ func (s *isa) wide() bool { return s.w == 8 }
 func (s *isa) bytes() int { return 8 * s.w }
 
 func (s *isa) reg() reg.VecVirtual {
-	if s.wide() {
+	switch s.w {
+	case 8:
 		return ZMM()
+	case 4:
+		return YMM()
 	}
-	return YMM()
+	return XMM()
+}
+
+// as returns the part of v that s works on.
+func (s *isa) as(v V) reg.Register {
+	switch s.w {
+	case 8:
+		return v.AsZ()
+	case 4:
+		return v.AsY()
+	}
+	return v.AsX()
 }
 
 func (s *isa) regs(n int) []V {
@@ -118,22 +132,35 @@ const signBit = 1 << 63
 func (s *isa) orSign(x, dst V)  { s.pick(VORPD_BCST, VORPD, s.bits(signBit), x, dst) }
 func (s *isa) xorSign(x, dst V) { s.pick(VXORPD_BCST, VXORPD, s.bits(signBit), x, dst) }
 
-// A tail masks the first rem lanes.
+// A tail stands for the first rem lanes of a vector. Loads and stores move it
+// in pieces of half the width, a quarter and so on: processors forward stores
+// to loads of the same shape, but not masked stores, and the next kernel often
+// reads what this one wrote. With a mask, loads go through it.
 type tail struct {
+	rem  GP
+	full bool // rem may be the whole vector
+	*mask
+}
+
+type mask struct {
 	k reg.OpmaskVirtual
 	v V
 }
 
+func short(rem GP) *tail { return &tail{rem: rem} }
+
+func shortOrFull(rem GP) *tail { return &tail{rem: rem, full: true} }
+
 var tailTable *Mem
 
-// tail builds a mask of rem lanes, 0 ≤ rem ≤ w. It overwrites rem.
-func (s *isa) tail(rem GP) tail {
+// masked returns a tail of rem lanes with a mask. It keeps rem.
+func (s *isa) masked(rem GP) *tail {
 	if s.wide() {
 		m, k := GP64(), K()
 		MOVQ(I32(-1), m)
 		BZHIQ(rem, m, m)
 		KMOVW(m.As32(), k)
-		return tail{k: k}
+		return &tail{rem: rem, mask: &mask{k: k}}
 	}
 	if tailTable == nil {
 		m := GLOBL("tails", 8|16)
@@ -146,13 +173,13 @@ func (s *isa) tail(rem GP) tail {
 		}
 		tailTable = &m
 	}
-	p := GP64()
+	p, off := GP64(), copyOf(rem)
 	LEAQ(tailTable.Offset(8*s.w), p)
-	SHLQ(Imm(3), rem)
-	SUBQ(rem, p)
+	SHLQ(Imm(3), off)
+	SUBQ(off, p)
 	v := YMM()
 	VMOVUPD(Mem{Base: p}, v)
-	return tail{v: v}
+	return &tail{rem: rem, mask: &mask{v: v}}
 }
 
 // load and store move a vector, with a tail only its lanes: the others are
@@ -160,8 +187,12 @@ func (s *isa) tail(rem GP) tail {
 func (s *isa) load(m Mem, t *tail) V {
 	v := s.reg()
 	switch {
+	case t == nil && s.w == 1:
+		VMOVSD(m, v)
 	case t == nil:
 		VMOVUPD(m, v)
+	case t.mask == nil:
+		s.ifShort(t, func() { VMOVUPD(m, v) }, func() { s.loadPieces(m, t.rem, v) })
 	case s.wide():
 		VMOVUPD_Z(m, t.k, v)
 	default:
@@ -172,23 +203,104 @@ func (s *isa) load(m Mem, t *tail) V {
 
 func (s *isa) store(v V, m Mem, t *tail) {
 	switch {
+	case t == nil && s.w == 1:
+		VMOVSD(v, m)
 	case t == nil:
 		VMOVUPD(v, m)
-	case s.wide():
-		VMOVUPD(v, t.k, m)
 	default:
-		VMASKMOVPD(v, t.v, m)
+		s.ifShort(t, func() { VMOVUPD(v, m) }, func() { s.storePieces(v, m, t.rem) })
 	}
 }
 
-// keep zeroes the lanes of v outside the tail.
-func (s *isa) keep(v V, t *tail) {
-	switch {
-	case t == nil:
-	case s.wide():
-		VMOVAPD_Z(v, t.k, v)
-	default:
-		VANDPD(t.v, v, v)
+// ifShort runs part, or full if the tail is the whole vector.
+func (s *isa) ifShort(t *tail, full, part func()) {
+	if !t.full {
+		part()
+		return
+	}
+	whole, end := label("whole"), label("end")
+	CMPQ(t.rem, imm(s.w))
+	JE(LabelRef(whole))
+	part()
+	JMP(LabelRef(end))
+	Label(whole)
+	full()
+	Label(end)
+}
+
+// loadPieces loads the last piece first and moves it up before the next.
+func (s *isa) loadPieces(m Mem, rem GP, v V) {
+	p, off := GP64(), GP64()
+	LEAQ(m, p)
+	VXORPD(v, v, v)
+	for w := 1; w < s.w; w *= 2 {
+		skip := label("skip")
+		TESTQ(U32(uint32(w)), rem)
+		JE(LabelRef(skip))
+		at := Mem{Base: p}
+		if rest := s.w - 2*w; rest > 0 {
+			MOVQ(rem, off)
+			ANDQ(imm(rest), off)
+			at.Index, at.Scale = off, 8
+		}
+		switch w {
+		case 1:
+			VMOVSD(at, v.AsX())
+		case 2:
+			y := YMM()
+			if s.wide() {
+				VBROADCASTF64X2(at, y)
+				VINSERTF64X2(Imm(1), v.AsX(), y, v.AsY())
+			} else {
+				VBROADCASTF128(at, y)
+				VINSERTF128(Imm(1), v.AsX(), y, v)
+			}
+		case 4:
+			z := ZMM()
+			VBROADCASTF64X4(at, z)
+			VINSERTF64X4(Imm(1), v.AsY(), z, v)
+		}
+		Label(skip)
+	}
+}
+
+// storePieces stores the first piece first and moves the rest down.
+func (s *isa) storePieces(v V, m Mem, rem GP) {
+	p, u := GP64(), s.reg()
+	LEAQ(m, p)
+	VMOVAPD(v, u)
+	for w := s.w / 2; w > 0; w /= 2 {
+		skip := label("skip")
+		TESTQ(U32(uint32(w)), rem)
+		JE(LabelRef(skip))
+		at := Mem{Base: p}
+		switch w {
+		case 1:
+			VMOVSD(u.AsX(), at)
+		case 2:
+			VMOVUPD(u.AsX(), at)
+			if s.wide() {
+				VEXTRACTF64X2(Imm(1), u.AsY(), u.AsX())
+			} else {
+				VEXTRACTF128(Imm(1), u, u.AsX())
+			}
+		case 4:
+			VMOVUPD(u.AsY(), at)
+			VEXTRACTF64X4(Imm(1), u, u.AsY())
+		}
+		if w > 1 {
+			ADDQ(imm(8*w), p)
+		}
+		Label(skip)
+	}
+}
+
+// keep zeroes the lanes of v outside the mask.
+func (s *isa) keep(v V, m *mask) {
+	if s.wide() {
+		VMOVAPD_Z(v, m.k, v)
+	} else {
+		VANDPD(m.v, v, v)
 	}
 }
 
@@ -279,22 +391,42 @@ func (s *isa) bcastParam(name string) V {
 // addresses element i of an array at base as at(base) and passes the tail to
 // load and store. It overwrites n.
 func (s *isa) loop(n GP, body func(at func(base GP) Mem, t *tail)) {
+	s.fullLoop(n, func(at func(GP) Mem) { body(at, nil) }, func(at func(GP) Mem, _ GP) { body(at, short(n)) })
+}
+
+// narrow is loop for bodies so short that they are repeated for narrower
+// vectors rather than put up with tails.
+func (s *isa) narrow(n GP, body func(s *isa, at func(base GP) Mem)) {
+	s.fullLoop(n, func(at func(GP) Mem) { body(s, at) }, func(at func(GP) Mem, i GP) {
+		for w := s.w / 2; w > 0; w /= 2 {
+			skip := label("skip")
+			TESTQ(U32(uint32(w)), n)
+			JE(LabelRef(skip))
+			body(&isa{s.name, w}, at)
+			ADDQ(imm(w), i)
+			Label(skip)
+		}
+	})
+}
+
+// fullLoop runs full while whole vectors are left, then rest if elements are,
+// with their number in n.
+func (s *isa) fullLoop(n GP, full func(at func(GP) Mem), rest func(at func(GP) Mem, i GP)) {
 	i := GP64()
 	XORQ(i, i)
 	at := func(base GP) Mem { return Mem{Base: base, Index: i, Scale: 8} }
-	top, rest, end := label("full"), label("rest"), label("end")
+	top, last, end := label("full"), label("rest"), label("end")
 	SUBQ(imm(s.w), n)
-	JL(LabelRef(rest))
+	JL(LabelRef(last))
 	Label(top)
-	body(at, nil)
+	full(at)
 	ADDQ(imm(s.w), i)
 	SUBQ(imm(s.w), n)
 	JGE(LabelRef(top))
-	Label(rest)
+	Label(last)
 	ADDQ(imm(s.w), n)
 	JE(LabelRef(end))
-	t := s.tail(n)
-	body(at, &t)
+	rest(at, i)
 	Label(end)
 }
 

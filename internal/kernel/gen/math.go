@@ -164,7 +164,7 @@ func (s *isa) expPoly(r V) V {
 
 // halve returns f and the mask of the reduction 1+e = 2^k (1+f), k = 0 or 1,
 // f in [-1/4, 1/2], for e in [0, 1].
-func (s *isa) halve(e V) (f V, k tail) {
+func (s *isa) halve(e V) (f V, k *mask) {
 	f = s.reg()
 	h := s.reg()
 	if s.wide() {
@@ -174,26 +174,26 @@ func (s *isa) halve(e V) (f V, k tail) {
 		VFMSUB213PD(half, e, half)
 		VMOVAPD(e, f)
 		VMOVAPD(half, m, f)
-		return f, tail{k: m}
+		return f, &mask{k: m}
 	}
 	s.set(0.5, h)
 	m := s.reg()
 	VCMPPD(Imm(gt), h, e, m)
 	VFMSUB213PD(h, e, h)
 	VBLENDVPD(m, h, e, f)
-	return f, tail{v: m}
+	return f, &mask{v: m}
 }
 
 // logTail returns log(2^k (1+f)) given s = f/(2+f).
-func (s *isa) logTail(f, q V, k tail) V {
+func (s *isa) logTail(f, q V, k *mask) V {
 	w, w2 := s.reg(), s.reg()
 	VMULPD(q, q, w)
 	VMULPD(w, w, w2)
 	p := s.poly(logCoef, w, w2)
 	VFNMADD213PD(f, w, p) // f - R
 	hi, lo := s.set(ln2Hi, s.reg()), s.set(ln2Lo, s.reg())
-	s.keep(hi, &k)
-	s.keep(lo, &k)
+	s.keep(hi, k)
+	s.keep(lo, k)
 	VFMSUB213PD(lo, q, p) // s (f - R) - k ln2Lo
 	VSUBPD(p, f, p)
 	VADDPD(hi, p, p)

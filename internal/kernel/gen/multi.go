@@ -52,7 +52,11 @@ func (s *isa) scoresK() {
 	if !s.wide() {
 		classes = []int{3, 2, 1}
 	}
-	full, tl := s.chunks(param("d"))
+	full, rem := s.chunks(param("d"))
+	var tl *tail
+	if s.wide() {
+		tl = s.masked(rem)
+	}
 	for ci, kc := range classes {
 		group, next := label("classes"), label("fewer")
 		Label(group)
@@ -97,9 +101,10 @@ func (s *isa) scoresK() {
 			JMP(LabelRef(inner))
 			Label(last)
 			if !s.wide() { // the mask has no register before
-				_, tl = s.chunks(param("d"))
+				_, rem := s.chunks(param("d"))
+				tl = s.masked(rem)
 			}
-			chunk(&tl)
+			chunk(tl)
 			out := copyOf(t)
 			for c := range acc {
 				set := label("set")
@@ -151,7 +156,6 @@ func (s *isa) combineK() {
 		classes, tiles = []int{4, 3, 2, 1}, []int{3, 2, 1}
 	}
 	d := param("d")
-	_, tl := s.chunks(d)
 	left := copyOf(d)
 	for ti, cols := range tiles {
 		tile, nextTile := label("tile"), label("nextTile")
@@ -194,9 +198,8 @@ func (s *isa) combineK() {
 			DECQ(n)
 			JNE(LabelRef(top))
 			Label(end)
-			if !s.wide() { // the mask has no register before
-				_, tl = s.chunks(param("d"))
-			}
+			_, rem := s.chunks(param("d"))
+			tl := short(rem)
 			w := s.bcastParam("w")
 			for c := range acc {
 				for j := range row {
@@ -210,7 +213,7 @@ func (s *isa) combineK() {
 					if j < cols-1 {
 						VADDPD(m, acc[c][j], acc[c][j])
 					} else {
-						s.addLast(m, acc[c][j], left, cols, &tl)
+						s.addLast(m, acc[c][j], left, cols, tl)
 					}
 				}
 				Label(set)
@@ -219,7 +222,7 @@ func (s *isa) combineK() {
 					if j < cols-1 {
 						s.store(acc[c][j], m, nil)
 					} else {
-						s.storeLast(acc[c][j], m, left, cols, &tl)
+						s.storeLast(acc[c][j], m, left, cols, tl)
 					}
 				}
 				ds := param("d")
@@ -304,7 +307,8 @@ func (s *isa) gram() {
 		JNE(LabelRef(top))
 		Label(end)
 		w := s.bcastParam("w")
-		_, t := s.chunks(d)
+		_, rem := s.chunks(d)
+		t := short(rem)
 		out, i := GP64(), copyOf(j)
 		MOVQ(j, out)
 		IMULQ(d, out)
@@ -328,7 +332,7 @@ func (s *isa) gram() {
 				if k < cols-1 {
 					VADDPD(m, acc[r][k], acc[r][k])
 				} else {
-					s.addLast(m, acc[r][k], left, cols, &t)
+					s.addLast(m, acc[r][k], left, cols, t)
 				}
 			}
 			Label(set)
@@ -337,7 +341,7 @@ func (s *isa) gram() {
 				if k < cols-1 {
 					s.store(acc[r][k], m, nil)
 				} else {
-					s.storeLast(acc[r][k], m, left, cols, &t)
+					s.storeLast(acc[r][k], m, left, cols, t)
 				}
 			}
 			LEAQ(Mem{Base: out, Index: d, Scale: 8}, out)
@@ -389,7 +393,8 @@ func (s *isa) sparse() {
 		t, idx, val, n, z, k := param("t"), param("idx"), param("val"), param("n"), param("z"), param("k")
 		kb := copyOf(k)
 		SHLQ(Imm(3), kb)
-		_, tl := s.chunks(k)
+		_, rem := s.chunks(k)
+		tl := s.masked(rem)
 		for ti, cols := range tiles {
 			tile, next, full := label("tile"), label("next"), label("full")
 			Label(tile)
@@ -439,7 +444,7 @@ func (s *isa) sparse() {
 			}
 			CMPQ(k, imm(cols*s.w))
 			JGE(LabelRef(full))
-			run(&tl)
+			run(tl)
 			JMP(LabelRef(end))
 			Label(full)
 			run(nil)

@@ -35,13 +35,13 @@ func stride() GP {
 }
 
 // chunks splits d ≥ 1 columns into vectors: all but the last are full, the
-// last has the lanes of the tail.
-func (s *isa) chunks(d GP) (full GP, t tail) {
-	full, rem := GP64(), copyOf(d)
+// last has rem lanes.
+func (s *isa) chunks(d GP) (full, rem GP) {
+	full, rem = GP64(), copyOf(d)
 	LEAQ(Mem{Base: d, Disp: -1}, full)
 	ANDQ(I32(int32(-s.w)), full)
 	SUBQ(full, rem)
-	return full, s.tail(rem)
+	return full, rem
 }
 
 // fewChunks is the number of vectors of z the scores keep in registers.
@@ -78,11 +78,10 @@ func (s *isa) scores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 func (s *isa) fewScores(c int, out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	rem := GP64()
 	LEAQ(Mem{Base: d, Disp: -(c - 1) * s.w}, rem)
-	t := s.tail(rem)
 	z := make([][]V, len(zs))
 	for q := range zs {
 		for i := range c {
-			z[q] = append(z[q], s.load(Mem{Base: zs[q], Disp: i * s.bytes()}, only(i == c-1, &t)))
+			z[q] = append(z[q], s.load(Mem{Base: zs[q], Disp: i * s.bytes()}, only(i == c-1, shortOrFull(rem))))
 		}
 	}
 	dot := func(z []V, p GP) V {
@@ -148,8 +147,7 @@ func (s *isa) fewScores(c int, out []GP, a, str, n GP, zs []GP, d GP, frame bool
 	}
 	var m *tail
 	if !frame {
-		t := s.tail(n)
-		m = &t
+		m = short(n)
 	}
 	for q := range z {
 		s.store(sums[q], Mem{Base: out[q]}, m)
@@ -177,7 +175,8 @@ func (s *isa) storeOne(v V, m Mem, frame bool) {
 
 // manyScores is scores for any d: w rows at a time, then single rows.
 func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
-	full, t := s.chunks(d)
+	full, rem := s.chunks(d)
+	t := s.masked(rem)
 	top, rest, one, end := label("rows"), label("rest"), label("row"), label("end")
 	Label(top)
 	SUBQ(imm(s.w), n)
@@ -229,7 +228,7 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	ADDQ(imm(s.w), i)
 	JMP(LabelRef(inner))
 	Label(last)
-	chunk(&t)
+	chunk(t)
 	for q := range zs {
 		s.store(s.sums(acc[q]), Mem{Base: out[q]}, nil)
 		ADDQ(imm(s.bytes()), out[q])
@@ -262,7 +261,7 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
 	LEAQ(Mem{Base: d, Disp: -1}, rem)
 	ANDQ(imm(s.w-1), rem)
 	INCQ(rem)
-	t := s.tail(rem)
+	t := short(rem)
 	for ti, c := range tiles {
 		tile, next := label("tile"), label("next")
 		Label(tile)
@@ -316,7 +315,7 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
 				if k < c-1 {
 					VADDPD(m, acc[q][k], acc[q][k])
 				} else {
-					s.addLast(m, acc[q][k], d, c, &t)
+					s.addLast(m, acc[q][k], d, c, t)
 				}
 			}
 		}
@@ -327,7 +326,7 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
 				if k < c-1 {
 					s.store(acc[q][k], m, nil)
 				} else {
-					s.storeLast(acc[q][k], m, d, c, &t)
+					s.storeLast(acc[q][k], m, d, c, t)
 				}
 			}
 		}
@@ -432,6 +431,9 @@ func (s *isa) linkGrad(e, q, m V) V {
 // and dir there. It overwrites n.
 func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool) {
 	s.loop(n, func(at func(GP) Mem, tl *tail) {
+		if tl != nil && (frame || acc != nil) {
+			tl = s.masked(tl.rem)
+		}
 		inner := only(!frame, tl)
 		var d V
 		if len(dir) > 0 {
@@ -439,7 +441,9 @@ func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool) {
 		}
 		l := s.link(s.load(at(t[0]), inner), d, s.load(at(y), tl), len(cg) > 0, acc != nil)
 		if acc != nil {
-			s.keep(l.loss, tl)
+			if tl != nil {
+				s.keep(l.loss, tl.mask)
+			}
 			VADDPD(l.loss, acc, acc)
 		}
 		if len(cg) > 0 {
@@ -513,7 +517,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		s.store(s.zeros(1)[0], acc, nil)
 	}
 	block, last, done, skip := label("block"), label("last"), label("done"), label("skip")
-	if s.wide() && !value {
+	if !value {
 		s.logisticOne(outs, dirs, block, done)
 	}
 	leas := func() []GP {
@@ -567,45 +571,45 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 	ret()
 }
 
-// logisticOne is the way of a single short row: everything in registers. It
-// jumps to more if there are more rows or columns, or none, and to done.
+// logisticOne is the way of a single short row, whose scores stay in
+// registers. It jumps to more if there are more rows or columns, or none, and
+// to done.
 func (s *isa) logisticOne(outs, dirs []string, more, done string) {
+	const columns = 32
 	CMPQ(paramAddr("rows"), Imm(1))
 	JNE(LabelRef(more))
 	d := param("d")
-	CMPQ(d, imm(fewChunks*s.w))
+	CMPQ(d, imm(columns))
 	JG(LabelRef(more))
-	for c := 1; c <= fewChunks; c++ {
+	for c := 1; c <= columns/s.w; c++ {
 		next := label("wider")
-		if c < fewChunks {
+		if c < columns/s.w {
 			CMPQ(d, imm(c*s.w))
 			JG(LabelRef(next))
 		}
 		rem := GP64()
 		LEAQ(Mem{Base: d, Disp: -(c - 1) * s.w}, rem)
-		t := s.tail(rem)
 		a := param("a")
-		var row []V
-		for i := range c {
-			row = append(row, s.load(Mem{Base: a, Disp: i * s.bytes()}, nil))
-		}
-		var score []V
-		for _, z := range params(dirs...) {
-			acc := s.reg()
-			for i := range c {
-				f := s.load(Mem{Base: z, Disp: i * s.bytes()}, only(i == c-1, &t))
+		row := make([]V, c)
+		score := make([]V, len(dirs))
+		for i := range row {
+			row[i] = s.load(Mem{Base: a, Disp: i * s.bytes()}, nil)
+			for q, z := range params(dirs...) {
+				f := s.load(Mem{Base: z, Disp: i * s.bytes()}, only(i == c-1, shortOrFull(rem)))
 				if i == 0 {
-					VMULPD(f, row[i], acc)
+					score[q] = f
+					VMULPD(row[i], f, f)
 				} else {
-					VFMADD231PD(f, row[i], acc)
+					VFMADD231PD(f, row[i], score[q])
 				}
 			}
-			s.sum(acc)
-			score = append(score, acc)
 		}
 		var dir V
-		if len(score) > 1 {
-			dir = score[1]
+		for q, v := range score {
+			s.sum(v)
+			if q == 1 {
+				dir = v
+			}
 		}
 		y := s.reg()
 		VBROADCASTSD(Mem{Base: param("y")}, y)
@@ -614,10 +618,14 @@ func (s *isa) logisticOne(outs, dirs []string, more, done string) {
 		for q, p := range params(outs...) {
 			f := []V{l.cg, l.ch}[q]
 			VMULPD(w, f, f)
-			for i := range c {
+			for i := range row {
 				v := s.reg()
-				VMULPD(f, row[i], v)
-				s.store(v, Mem{Base: p, Disp: i * s.bytes()}, only(i == c-1, &t))
+				if s.wide() {
+					VMULPD(f, row[i], v)
+				} else { // too few registers for the row
+					VMULPD(Mem{Base: a, Disp: i * s.bytes()}, f, v)
+				}
+				s.store(v, Mem{Base: p, Disp: i * s.bytes()}, only(i == c-1, shortOrFull(rem)))
 			}
 		}
 		JMP(LabelRef(done))

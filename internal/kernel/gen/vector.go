@@ -8,10 +8,10 @@ import (
 func (s *isa) axpy() {
 	s.text("axpy", "(y, x *float64, n int, a float64)")
 	y, x, n, a := param("y"), param("x"), param("n"), s.bcastParam("a")
-	s.loop(n, func(at func(GP) Mem, t *tail) {
-		v, u := s.load(at(x), t), s.load(at(y), t)
-		VFMADD231PD(v, a, u)
-		s.store(u, at(y), t)
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		v, u := s.load(at(x), nil), s.load(at(y), nil)
+		VFMADD231PD(v, s.as(a), u)
+		s.store(u, at(y), nil)
 	})
 	ret()
 }
@@ -19,11 +19,11 @@ func (s *isa) axpy() {
 func (s *isa) axpy2() {
 	s.text("axpy2", "(y, x1, x2 *float64, n int, a float64)")
 	y, x1, x2, n, a := param("y"), param("x1"), param("x2"), param("n"), s.bcastParam("a")
-	s.loop(n, func(at func(GP) Mem, t *tail) {
-		v, w, u := s.load(at(x1), t), s.load(at(x2), t), s.load(at(y), t)
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		v, w, u := s.load(at(x1), nil), s.load(at(x2), nil), s.load(at(y), nil)
 		VADDPD(w, v, v)
-		VFMADD231PD(v, a, u)
-		s.store(u, at(y), t)
+		VFMADD231PD(v, s.as(a), u)
+		s.store(u, at(y), nil)
 	})
 	ret()
 }
@@ -31,10 +31,10 @@ func (s *isa) axpy2() {
 func (s *isa) scale() {
 	s.text("scale", "(x *float64, n int, a float64)")
 	x, n, a := param("x"), param("n"), s.bcastParam("a")
-	s.loop(n, func(at func(GP) Mem, t *tail) {
-		v := s.load(at(x), t)
-		VMULPD(a, v, v)
-		s.store(v, at(x), t)
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		v := s.load(at(x), nil)
+		VMULPD(s.as(a), v, v)
+		s.store(v, at(x), nil)
 	})
 	ret()
 }
@@ -43,15 +43,15 @@ func (s *isa) sagaStep() {
 	s.text("sagaStep", "(y, avg, delta *float64, n int, rho, c, w float64)")
 	y, avg, delta, n := param("y"), param("avg"), param("delta"), param("n")
 	rho, c, w := s.bcastParam("rho"), s.bcastParam("c"), s.bcastParam("w")
-	s.loop(n, func(at func(GP) Mem, t *tail) {
-		v, g, u := s.load(at(delta), t), s.load(at(avg), t), s.load(at(y), t)
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		v, g, u := s.load(at(delta), nil), s.load(at(avg), nil), s.load(at(y), nil)
 		h := s.reg()
 		VMOVAPD(g, h)
-		VFMADD231PD(v, c, h)
-		VFMADD231PD(v, w, g)
-		VFNMADD231PD(h, rho, u)
-		s.store(g, at(avg), t)
-		s.store(u, at(y), t)
+		VFMADD231PD(v, s.as(c), h)
+		VFMADD231PD(v, s.as(w), g)
+		VFNMADD231PD(h, s.as(rho), u)
+		s.store(g, at(avg), nil)
+		s.store(u, at(y), nil)
 	})
 	ret()
 }
@@ -59,11 +59,11 @@ func (s *isa) sagaStep() {
 func (s *isa) swapDiff() {
 	s.text("swapDiff", "(mem, next *float64, n int)")
 	mem, next, n := param("mem"), param("next"), param("n")
-	s.loop(n, func(at func(GP) Mem, t *tail) {
-		u, v := s.load(at(mem), t), s.load(at(next), t)
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		u, v := s.load(at(mem), nil), s.load(at(next), nil)
 		VSUBPD(u, v, u)
-		s.store(v, at(mem), t)
-		s.store(u, at(next), t)
+		s.store(v, at(mem), nil)
+		s.store(u, at(next), nil)
 	})
 	ret()
 }
@@ -107,8 +107,7 @@ func (s *isa) dot(n, x GP, zs ...GP) []V {
 	Label(rest)
 	ADDQ(imm(s.w), n)
 	JE(LabelRef(end))
-	t := s.tail(n)
-	term(1, 0, &t)
+	term(1, 0, s.masked(n))
 	Label(end)
 	m := len(zs)
 	for q := range m {

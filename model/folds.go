@@ -116,23 +116,22 @@ func (o *FoldsInner) Value(z, x []float64, b bilevel.Batch) float64 {
 	return sum
 }
 
-// Grad overwrites dz, and dx with zeros.
-func (o *FoldsInner) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	o.pass(dz, nil, dx, z, x, nil, b, false)
+// Grad overwrites dz.
+func (o *FoldsInner) Grad(dz, _, z, x []float64, b bilevel.Batch) {
+	o.pass(dz, nil, z, x, nil, b, false)
 }
 
 // ValueGrad is Value and Grad in one pass.
-func (o *FoldsInner) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
-	return o.pass(dz, nil, dx, z, x, nil, b, true)
+func (o *FoldsInner) ValueGrad(dz, _, z, x []float64, b bilevel.Batch) float64 {
+	return o.pass(dz, nil, z, x, nil, b, true)
 }
 
-// Products overwrites dz and hv, and cv with zeros.
-func (o *FoldsInner) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	o.pass(dz, hv, cv, z, x, v, b, false)
+// Products overwrites dz and hv.
+func (o *FoldsInner) Products(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.pass(dz, hv, z, x, v, b, false)
 }
 
-func (o *FoldsInner) pass(dz, hv, dx, z, x, v []float64, b bilevel.Batch, value bool) float64 {
-	clear(dx)
+func (o *FoldsInner) pass(dz, hv, z, x, v []float64, b bilevel.Batch, value bool) float64 {
 	clear(dz)
 	clear(hv)
 	var pz, pv []float64
@@ -190,9 +189,8 @@ func (o *FoldsInner) Linearize(z, x []float64, b bilevel.Batch) {
 	}
 }
 
-// Apply overwrites hv, and cv with zeros.
-func (o *FoldsInner) Apply(hv, cv, v []float64) {
-	clear(cv)
+// Apply overwrites hv.
+func (o *FoldsInner) Apply(hv, _, v []float64) {
 	if hv == nil {
 		return
 	}
@@ -232,9 +230,8 @@ func (o *FoldsInner) Hessian(dst, z, x []float64, b bilevel.Batch) {
 // Scores is K times that of the loss.
 func (o *FoldsInner) Scores() int { return o.Count() * o.loss.Scores() }
 
-// Coefs overwrites cg, ch and cv; the coefficients of a row for its own fold's model are zero.
-func (o *FoldsInner) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(cv)
+// Coefs overwrites cg and ch; the coefficients of a row for its own fold's model are zero.
+func (o *FoldsInner) Coefs(cg, ch, _, z, x, v []float64, b bilevel.Batch) {
 	n := o.loss.Scores() * b.Len()
 	for f := range o.Count() {
 		own := o.inside(f, b)
@@ -282,23 +279,22 @@ func (o *FoldsOuter) Value(z, x []float64, b bilevel.Batch) float64 {
 	return sum
 }
 
-// Grad overwrites dz, and dx with zeros.
-func (o *FoldsOuter) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	o.pass(dz, nil, dx, z, x, nil, b, false)
+// Grad overwrites dz.
+func (o *FoldsOuter) Grad(dz, _, z, x []float64, b bilevel.Batch) {
+	o.pass(dz, nil, z, x, nil, b, false)
 }
 
 // ValueGrad is Value and Grad in one pass.
-func (o *FoldsOuter) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
-	return o.pass(dz, nil, dx, z, x, nil, b, true)
+func (o *FoldsOuter) ValueGrad(dz, _, z, x []float64, b bilevel.Batch) float64 {
+	return o.pass(dz, nil, z, x, nil, b, true)
 }
 
-// Products overwrites dz and hv, and cv with zeros.
-func (o *FoldsOuter) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	o.pass(dz, hv, cv, z, x, v, b, false)
+// Products overwrites dz and hv.
+func (o *FoldsOuter) Products(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.pass(dz, hv, z, x, v, b, false)
 }
 
-func (o *FoldsOuter) pass(dz, hv, dx, z, x, v []float64, b bilevel.Batch, value bool) float64 {
-	clear(dx)
+func (o *FoldsOuter) pass(dz, hv, z, x, v []float64, b bilevel.Batch, value bool) float64 {
 	clear(dz)
 	clear(hv)
 	sum := 0.0
@@ -326,9 +322,8 @@ func (o *FoldsOuter) pass(dz, hv, dx, z, x, v []float64, b bilevel.Batch, value 
 // Scores is K times that of the loss.
 func (o *FoldsOuter) Scores() int { return o.Count() * o.loss.Scores() }
 
-// Coefs overwrites cg, ch and cv; a row has coefficients for its own fold's model only.
-func (o *FoldsOuter) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(cv)
+// Coefs overwrites cg and ch; a row has coefficients for its own fold's model only.
+func (o *FoldsOuter) Coefs(cg, ch, _, z, x, v []float64, b bilevel.Batch) {
 	n := o.loss.Scores() * b.Len()
 	for f := range o.Count() {
 		own := o.inside(f, b)

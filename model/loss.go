@@ -12,7 +12,7 @@ import (
 )
 
 // Loss is the mean over rows of a loss of the row's scores, without a penalty. The outer variable does not
-// enter: derivatives with respect to x are zero.
+// enter: OuterRange is empty, and destinations of derivatives with respect to x are left alone.
 //
 // One pass over a batch of B rows costs 2Bdk multiplications for a gradient and 4Bdk for products (nnz·k
 // instead of Bdk on sparse rows); scratch space is a few rows, and for full passes on sparse rows the scores
@@ -95,7 +95,7 @@ func (o *Loss) Dims() (d, p int) { return o.layout.Len(), o.p }
 // Samples is the number of rows.
 func (o *Loss) Samples() int { return o.n }
 
-// OuterRange is empty: x does not enter.
+// OuterRange is empty: x does not enter, and dx and cv are never written.
 func (o *Loss) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
 
 // Scores is 1, or the number of classes of a softmax loss.
@@ -106,9 +106,8 @@ func (o *Loss) Value(z, _ []float64, b bilevel.Batch) float64 {
 	return o.run(pass{z: z, value: true}, b)
 }
 
-// Grad overwrites dz with the gradient over b and dx with zeros.
-func (o *Loss) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
-	clear(dx)
+// Grad overwrites dz with the gradient over b. It leaves dx alone, see OuterRange.
+func (o *Loss) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
 	if dz == nil {
 		return
 	}
@@ -121,14 +120,12 @@ func (o *Loss) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
 }
 
 // ValueGrad is Value and Grad in one pass.
-func (o *Loss) ValueGrad(dz, dx, z, _ []float64, b bilevel.Batch) float64 {
-	clear(dx)
+func (o *Loss) ValueGrad(dz, _, z, _ []float64, b bilevel.Batch) float64 {
 	return o.run(pass{dz: dz, z: z, value: true}, b)
 }
 
-// Products overwrites dz with the gradient, hv with the Hessian-vector product, cv with zeros.
-func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
-	clear(cv)
+// Products overwrites dz with the gradient and hv with the Hessian-vector product over b.
+func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
 	if dz != nil && hv != nil && o.fused(b) {
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
 		kernel.LogisticProducts(dz, hv, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v, 1/float64(b.Len()))
@@ -151,17 +148,15 @@ func (o *Loss) Linearize(z, _ []float64, b bilevel.Batch) {
 	o.run(pass{z: z, linearize: true}, b)
 }
 
-// Apply overwrites hv with the Hessian-vector product at the point given to Linearize, cv with zeros.
-func (o *Loss) Apply(hv, cv, v []float64) {
-	clear(cv)
+// Apply overwrites hv with the Hessian-vector product at the point given to Linearize.
+func (o *Loss) Apply(hv, _, v []float64) {
 	if hv != nil {
 		o.run(pass{hv: hv, v: v, apply: true}, o.lin)
 	}
 }
 
-// Coefs overwrites cg and ch with the coefficients of gradient and Hessian-vector product, cv with zeros.
-func (o *Loss) Coefs(cg, ch, cv, z, _, v []float64, b bilevel.Batch) {
-	clear(cv)
+// Coefs overwrites cg and ch with the coefficients of gradient and Hessian-vector product.
+func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
 	m, k := b.Len(), o.layout.Classes
 	sc := &o.workers[0]
 	sc.grow(m, k)

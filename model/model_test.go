@@ -144,9 +144,9 @@ func TestLossByDefinition(t *testing.T) {
 					t.Errorf("%s: value %v, want %v", name, got, value)
 				}
 				g, h, g2 := make([]float64, d*c.k), make([]float64, d*c.k), make([]float64, d*c.k)
-				cv := []float64{math.NaN(), math.NaN()}
+				cv := make([]float64, 2)
 				o.Products(g, h, cv, z, nil, v, b)
-				if e := max(maxDiff(g, dz), maxDiff(h, hv)); e > 1e-12 || cv[0] != 0 {
+				if e := max(maxDiff(g, dz), maxDiff(h, hv)); e > 1e-12 {
 					t.Errorf("%s: products differ by %g", name, e)
 				}
 				o.Products(nil, g2, nil, z, nil, v, b)

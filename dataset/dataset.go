@@ -169,6 +169,12 @@ func read(in *input, path string, o Options) (*Set, error) {
 		return nil, fail(in.name, "formats are libsvm, csv, tsv, npy, idx and parquet", "no format is called %q", format)
 	}
 	if err != nil {
+		// What cannot be read may come of a damaged stream, which is known at its end.
+		if in.compressed != "" {
+			if _, e := io.Copy(io.Discard, in); e != nil {
+				err = e
+			}
+		}
 		return nil, asError(in.name, err)
 	}
 	s.Source = in.name
@@ -177,7 +183,7 @@ func read(in *input, path string, o Options) (*Set, error) {
 }
 
 // pair matches a LIBSVM line with features: no commas, and each word behind the first is index:value.
-var pair = regexp.MustCompile(`^\s*([^\s,:]+\s+)?((qid|[0-9]+):[^\s,]+\s*)+(#.*)?$`)
+var pair = regexp.MustCompile(`^\s*([^\s,:]+\s+)?((qid|[0-9]+):[^\s,]*\s*)+(#.*)?$`)
 
 // guessFormat is the format by content, then by extension.
 func guessFormat(in *input) (string, error) {

@@ -362,6 +362,9 @@ func download(ctx context.Context, url, part, name string, o GetOptions) error {
 		if cause := ctx.Err(); cause != nil {
 			return fmt.Errorf("dataset: download of %s stopped; the next one goes on from there: %w", url, cause)
 		}
+		if err == errAnew && attempt < 5 {
+			continue
+		}
 		var broke *interrupted
 		if !errors.As(err, &broke) {
 			return err
@@ -380,6 +383,9 @@ type interrupted struct{ err error }
 
 func (i *interrupted) Error() string { return i.err.Error() }
 func (i *interrupted) Unwrap() error { return i.err }
+
+// errAnew says that the part was of another file and is gone.
+var errAnew = errors.New("dataset: the server refuses the range that is missing")
 
 // downloadOnce makes one request and returns the number of bytes that it brought.
 func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (got int64, err error) {
@@ -427,7 +433,7 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 			return 0, nil
 		}
 		os.Remove(part)
-		return 1, &interrupted{errors.New("the part did not fit")} // anew
+		return 0, errAnew
 	default:
 		return 0, fmt.Errorf("dataset: download of %s failed: %s", url, resp.Status)
 	}

@@ -33,8 +33,7 @@ type svmChunk struct {
 	bare  int   // local line (from 1) of the first row without a label; 0 if none
 	label int   // local line of the first row with a label; 0 if none
 
-	err  *Error // Line counts from the chunk's start
-	done chan struct{}
+	err *Error // Line counts from the chunk's start
 }
 
 // svmReader holds what is the same for all chunks of a file.

@@ -28,8 +28,10 @@ var compressions = []struct {
 	}},
 	{"bzip2", "BZh", func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }},
 	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, func(), error) {
-		z, err := xz.NewReader(r)
-		return z, func() {}, err
+		t := &xzTail{r: r}
+		var err error
+		t.z, err = xz.NewReader(t.source())
+		return t, func() {}, err
 	}},
 	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, func(), error) {
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
@@ -149,6 +151,38 @@ func (d *decompressed) Read(p []byte) (n int, err error) {
 	n, err = d.r.Read(p)
 	if err != nil && err != io.EOF {
 		err = broken(d.file, d.kind, err)
+	}
+	return n, err
+}
+
+// xzTail makes an end without the footer of xz, "YZ" and zeros, an error: the decompressor takes a stream
+// that ends between two blocks for whole.
+type xzTail struct {
+	r    io.Reader
+	z    io.Reader
+	last [2]byte // that are not zero
+}
+
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+func (t *xzTail) source() io.Reader {
+	return readFunc(func(p []byte) (int, error) {
+		n, err := t.r.Read(p)
+		if b := bytes.TrimRight(p[:n], "\x00"); len(b) >= 2 {
+			copy(t.last[:], b[len(b)-2:])
+		} else if len(b) == 1 {
+			t.last = [2]byte{t.last[1], b[0]}
+		}
+		return n, err
+	})
+}
+
+func (t *xzTail) Read(p []byte) (int, error) {
+	n, err := t.z.Read(p)
+	if err == io.EOF && t.last != [2]byte{'Y', 'Z'} {
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }

@@ -176,15 +176,15 @@ func newtonStep(solve func([]float64) Solution, x, grad []float64, free []int) [
 // Cases is the table that [Method] runs on: quadratics with p < d and p > d and with an active box, ridge
 // regression with e^x, and one dimension.
 func Cases() []Case {
-	q := Quadratic(6, 3, 48, 40, 1)
-	wide := Quadratic(3, 5, 40, 48, 2)
+	q := Quadratic(6, 3, 240, 200, 6)
+	wide := Quadratic(3, 5, 200, 240, 22)
 	lower, upper := make([]float64, 3), make([]float64, 3)
 	for j, x := range q.X {
 		lower[j], upper[j] = x-1, x+1
 	}
 	upper[0] = q.X[0] - 0.2
 	lower[2] = q.X[2] + 0.1
-	ridge := Ridge(ExpScalar, 40, 30, 5, 3)
+	ridge := Ridge(ExpScalar, 150, 100, 5, 7)
 	return []Case{
 		q,
 		wide,

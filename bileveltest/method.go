@@ -28,7 +28,7 @@ type MethodOptions struct {
 	// Horizon is the number of steps of runs that are compared bit for bit, default 40. It should reach past
 	// every period of the method, such as a refresh every q steps.
 	Horizon int64
-	// Stochastic requires that another seed gives another trajectory.
+	// Stochastic requires that another seed gives another trajectory, in one case at least.
 	Stochastic bool
 	// Allocates allows allocations in Step, for double loops.
 	Allocates bool
@@ -278,6 +278,7 @@ func (t trial) checkAnswer(r *report, c Case) {
 }
 
 func (t trial) checkSeed(r *report) {
+	depends := false // on the seed, in any case: where a batch holds all terms it need not
 	for _, c := range t.opts.Cases {
 		var want []bilevel.Point
 		for i, k := range append([]int{procs[0]}, procs...) {
@@ -299,9 +300,12 @@ func (t trial) checkSeed(r *report) {
 		other, err := t.trajectory(c, t.opts.Seed+1, t.opts.Horizon)
 		if err != nil {
 			r.errorf("%s: %v", c.Name, err)
-		} else if unlike(other, want) == "" {
-			r.errorf("%s: seeds %d and %d give the same trajectory", c.Name, t.opts.Seed, t.opts.Seed+1)
+		} else if unlike(other, want) != "" {
+			depends = true
 		}
+	}
+	if t.opts.Stochastic && !depends {
+		r.errorf("seeds %d and %d give the same trajectory in all cases", t.opts.Seed, t.opts.Seed+1)
 	}
 }
 
@@ -686,7 +690,11 @@ func (t trial) checkResume(r *report) {
 				break
 			}
 			file := filepath.Join(dir, fmt.Sprintf("%d-%d", i, k))
-			first, _, err := minimize(bilevel.Settings{MaxSteps: k, Checkpoint: file, CheckpointEvery: time.Nanosecond})
+			every := time.Hour
+			if k == 7 {
+				every = time.Nanosecond // saving on the way must not change the run
+			}
+			first, _, err := minimize(bilevel.Settings{MaxSteps: k, Checkpoint: file, CheckpointEvery: every})
 			if err != nil {
 				r.errorf("%s: saving after %d steps: %v", c.Name, k, err)
 				break

@@ -41,7 +41,14 @@ func newQuadratic(d, p, n int, cross float64, rng *rand.Rand) *quadratic {
 		}
 		return s
 	}
-	q.e, q.c = draw(n*d, 1), draw(n*p, 1)
+	// c_i = Ke_i plus noise: the mean of c_ie_iᵀ is near K, and its terms are not all noise.
+	q.e, q.c = draw(n*d, 1), draw(n*p, 0.3)
+	k := mat.NewDense(p, d, draw(p*d, 1/math.Sqrt(float64(d))))
+	var ke mat.VecDense
+	for i := range n {
+		ke.MulVec(k, mat.NewVecDense(d, q.rowZ(q.e, i)))
+		floats.Add(q.rowX(q.c, i), ke.RawVector().Data)
+	}
 	// Means apart from zero, so that the minimiser is not at the origin.
 	q.s, q.t = draw(n*d, 0.3), draw(n*p, 0.3)
 	ms, mt := draw(d, 1), draw(p, 1)
@@ -166,7 +173,7 @@ func axpy(alpha float64, x, y []float64) {
 //
 // A_i = a_ia_iᵀ and B_i = b_ib_iᵀ with rows drawn from a normal distribution whose covariance has eigenvalues
 // spaced logarithmically from 0.1 to 1, and C_i of rank one with ‖mean C_i‖₂ = ½. With J = ∂z*/∂x the Hessian
-// ∇²h = Jᵀf_zzJ + f_xx + f_xzJ + (f_xzJ)ᵀ is positive definite: data for which it is not are drawn again.
+// ∇²h = Jᵀf_zzJ + f_xx + f_xzJ + (f_xzJ)ᵀ is positive definite: data for which it is not, or nearly not (a condition number above 100), are drawn again.
 //
 // These are the simulated problems of benchmark_bilevel (Dagréou et al. 2022).
 func Quadratic(d, p, n, m int, seed uint64) Case {
@@ -174,7 +181,7 @@ func Quadratic(d, p, n, m int, seed uint64) Case {
 	for range 100 {
 		g, f := newQuadratic(d, p, n, 0.5, rng), newQuadratic(d, p, m, 0.5, rng)
 		var chol mat.Cholesky
-		if !chol.Factorize(g.azz) || chol.Cond() > 1e4 {
+		if !chol.Factorize(g.azz) || chol.Cond() > 300 {
 			continue
 		}
 		// J = −g_zz⁻¹ g_xzᵀ, ∇²h, and ∇h(0) from the exact solution.
@@ -196,7 +203,7 @@ func Quadratic(d, p, n, m int, seed uint64) Case {
 			}
 		}
 		var hc mat.Cholesky
-		if !hc.Factorize(hs) || hc.Cond() > 1e3 {
+		if !hc.Factorize(hs) || hc.Cond() > 100 {
 			continue
 		}
 		c := Case{

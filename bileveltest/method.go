@@ -150,7 +150,7 @@ func step(run bilevel.Run) (bool, error) {
 func (t trial) follow(p *bilevel.Problem, at bilevel.Point, seed uint64, steps int64, see func(step int64, run bilevel.Run)) (bilevel.Run, error) {
 	run, err := t.m.Start(p, at, seed)
 	if err != nil {
-		return nil, fmt.Errorf("Start: %w", err)
+		return nil, fmt.Errorf("error of Start: %w", err)
 	}
 	if see != nil {
 		see(0, run)

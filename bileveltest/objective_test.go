@@ -21,13 +21,13 @@ type weighted struct {
 	rows, y []float64
 	bug     string
 
-	scratch              []float64
-	fixZ, fixX           []float64
-	fixed                bilevel.Batch
-	calls                int
-	cacheAt              *float64
-	cached               float64
-	prefetched, failures int
+	scratch    []float64
+	fixZ, fixX []float64
+	fixed      bilevel.Batch
+	calls      int
+	cacheAt    *float64
+	cached     float64
+	prefetched int
 }
 
 func newWeighted(bug string) *weighted {
@@ -231,8 +231,8 @@ func (w *weighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	}
 }
 
-func (w *weighted) at(c, i, j int, b bilevel.Batch) int {
-	_ = c
+// at is where the coefficient of sample i, score j lies.
+func (w *weighted) at(i, j int, b bilevel.Batch) int {
 	if w.bug == "sample by sample" {
 		return (i-b.Lo)*2 + j
 	}
@@ -249,10 +249,10 @@ func (w *weighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
 		}
 		for j := range 2 {
 			if cg != nil {
-				cg[w.at(0, i, j, b)] = s * g[j]
+				cg[w.at(i, j, b)] = s * g[j]
 			}
 			if ch != nil {
-				ch[w.at(0, i, j, b)] = s * (h[j][0]*u[0] + h[j][1]*u[1])
+				ch[w.at(i, j, b)] = s * (h[j][0]*u[0] + h[j][1]*u[1])
 			}
 		}
 		if cv != nil {
@@ -285,7 +285,7 @@ func (w *weighted) combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
 		}
 		for i := b.Lo; i < b.Hi; i++ {
 			for j := range 2 {
-				axpy(w.mean(b)*c[w.at(k, i, j, b)], w.row(i), dst[j*w.q:(j+1)*w.q])
+				axpy(w.mean(b)*c[w.at(i, j, b)], w.row(i), dst[j*w.q:(j+1)*w.q])
 			}
 		}
 	}

@@ -10,8 +10,10 @@ import (
 
 // auto chooses step sizes while a run goes on.
 //
-// The inner step is a fraction of 1/L, where L is the largest curvature ‖∇²zz g_ξ‖ of blocks, found by power
-// iterations at the current point and looked at again several times a stretch.
+// The inner step is 1/(3L), where L is the largest curvature ‖∇²zz g_ξ‖ of blocks, found by power iterations at
+// the current point and looked at again several times a stretch. An exact part whose Hessian is diagonal, such
+// as ½ Σ e^{x_j} z_j², may be stiff in some coordinates: there L is that of the sampled part and coordinate i
+// has the step 1/(3(L + e_i)), e_i the entry of the diagonal.
 //
 // The outer step is one number γ_j per coordinate. Time is divided into stretches of K steps, and the
 // displacement δ of x over a stretch is −γ K times its mean hypergradient. Where δ_j keeps its sign from one
@@ -21,7 +23,10 @@ import (
 // two are equal; K doubles while the lag is longer.
 type auto struct {
 	// Inner step.
-	rho    float64 // current value, if automatic
+	rho    float64   // current value, if automatic, where the diagonal is zero
+	steps  []float64 // of each coordinate of z and v
+	diag   bool      // the exact part's Hessian is diagonal
+	ones   []float64
 	safety float64 // halved by every divergence
 	curv   float64 // L
 	dir    []float64
@@ -37,16 +42,21 @@ type auto struct {
 	moving   bool
 	length   int // K
 	shortest int
-	from     int64 // first step of this stretch
-	xs, zs   []float64
-	peak     float64 // largest ‖δz‖ while measuring
+	from     int64     // first step of this stretch
+	xs, zs   []float64 // the point at its start
+	peak     float64   // distance covered by z and v while measuring
+	vs       []float64
 
 	// Last good point, and the estimates of h that make it one.
 	gz, gx, gv  []float64
 	good        int64   // its step
-	largest     float64 // of ‖z‖ + ‖v‖ so far
+	largest     float64 // ‖z‖ + ‖v‖ so far
+	steepest    float64 // ‖D_z‖ so far
 	valued      int64   // step of the last estimate, 0 for none
 	first, best float64 // estimates of h
+	value       float64 // the last one
+	jitter      float64 // |change| of the last ones
+	values      int
 	restarts    int
 
 	next  int64 // look at step next
@@ -57,30 +67,49 @@ const (
 	fastGrowth  = 1.6 // of γ_j until coordinate j first turns
 	growth      = 1.25
 	shrink      = 0.5
-	firstMove   = 0.01 // displacement of the first stretch, relative to 1 + |x|
-	largestMove = 0.25 // largest planned displacement of a stretch, relative to 1 + |x_j|
-	looks       = 8    // looks at curvature and displacement in a stretch
+	firstMove   = 0.01    // displacement of the first stretch, relative to 1 + |x|
+	largestMove = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
+	farthest    = 1. / 16 // of the planned displacement, in one step
+	looks       = 8       // looks at curvature and displacement in a stretch, at least
+	lookEvery   = 128     // steps between looks, at most
+	longest     = 256     // K, relative to the shortest
 	maxRestarts = 60
 )
 
 func newAuto(c *core) *auto {
 	d, p := len(c.z), len(c.x)
 	v := func(n int) []float64 { return make([]float64, n) }
-	a := &auto{safety: 1, dir: v(d), hv: v(d), he: v(d), gamma: v(p), plan: v(p), last: v(p), turned: v(p), sum: v(p),
-		xs: v(p), zs: v(d), gz: v(d), gx: v(p), gv: v(d)}
+	a := &auto{safety: 1, steps: v(d), ones: v(d), dir: v(d), hv: v(d), he: v(d), gamma: v(p), plan: v(p), last: v(p), turned: v(p), sum: v(p),
+		xs: v(p), zs: v(d), vs: v(d), gz: v(d), gx: v(p), gv: v(d)}
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
-	a.shortest = max(16, min(c.gi.Blocks(), 4096), min(c.fo.Blocks(), 4096))
+	a.shortest = max(16, c.gi.Blocks(), c.fo.Blocks())
 	a.length = a.shortest
 	if c.inner.Auto() {
+		a.probeDiagonal(c)
 		a.measure(c, 32, 4)
 		a.setRho(c)
+	}
+	for i := range min(32, c.gi.Blocks()) {
+		b := c.gi.Block(a.probe(c))
+		c.g.whole.Grad(a.hv, nil, c.z, c.x, b)
+		c.extra.GradG += int64(b.Len())
+		if n := norm(a.hv); i == 0 || n > a.steepest {
+			a.steepest = n
+		}
 	}
 	a.save(c)
 	a.begin(c)
 	a.next = 8
 	return a
+}
+
+// probe chooses a block to look at, spread evenly in the long run.
+func (a *auto) probe(c *core) int {
+	i := int(uint64(a.probes) * 0x9E3779B97F4A7C15 >> 32 % uint64(c.gi.Blocks()))
+	a.probes++
+	return i
 }
 
 // move steps part of x, which starts at coordinate lo.
@@ -89,18 +118,18 @@ func (a *auto) move(x, dx []float64, lo int) {
 		kernel.Axpy(1, dx, a.sum[lo:lo+len(x)])
 		return
 	}
+	plan := a.plan[lo : lo+len(x)]
 	for j, g := range a.gamma[lo : lo+len(x)] {
-		x[j] -= g * dx[j]
+		most := farthest * plan[j]
+		x[j] -= max(-most, min(g*dx[j], most))
 	}
 }
 
 // measure raises the curvature to that of some blocks at the current point.
 func (a *auto) measure(c *core, blocks, products int) {
 	a.curv *= 0.98
-	n := c.gi.Blocks()
-	for range min(blocks, n) {
-		b := c.gi.Block(int(uint64(a.probes) * 0x9E3779B97F4A7C15 >> 32 % uint64(n)))
-		a.probes++
+	for range min(blocks, c.gi.Blocks()) {
+		b := c.gi.Block(a.probe(c))
 		for range products {
 			l := norm(a.dir)
 			if l == 0 || math.IsNaN(l) || math.IsInf(l, 0) {
@@ -111,7 +140,7 @@ func (a *auto) measure(c *core, blocks, products int) {
 			}
 			kernel.Scale(1/l, a.dir)
 			c.g.sampledG.Products(nil, a.hv, nil, c.z, c.x, a.dir, b)
-			if c.g.exactG != nil {
+			if c.g.exactG != nil && !a.diag {
 				c.g.exactG.Products(nil, a.he, nil, c.z, c.x, a.dir, one)
 				kernel.Axpy(1, a.he, a.hv)
 			}
@@ -124,19 +153,77 @@ func (a *auto) measure(c *core, blocks, products int) {
 	}
 }
 
-func (a *auto) setRho(c *core) {
-	if a.curv == 0 {
-		a.rho = a.safety
+// probeDiagonal finds out whether the exact part's Hessian is diagonal: then, and as good as only then, its
+// products with vectors of different signs are its diagonal with these signs.
+func (a *auto) probeDiagonal(c *core) {
+	if c.g.exactG == nil {
 		return
 	}
-	a.rho = a.safety / (3 * a.curv)
+	a.diag = true
+	signs := make([]float64, len(a.ones))
+	for round := range uint64(3) {
+		for i := range a.ones {
+			a.ones[i] = 1
+			signs[i] = 1
+			if (uint64(i)+1)*(0x9E3779B97F4A7C15+round<<33)>>63 == 1 {
+				signs[i] = -1
+			}
+		}
+		c.g.exactG.Products(nil, a.hv, nil, c.z, c.x, a.ones, one)
+		c.g.exactG.Products(nil, a.he, nil, c.z, c.x, signs, one)
+		for i, h := range a.hv {
+			if math.Abs(h-signs[i]*a.he[i]) > 1e-14*math.Abs(h) {
+				a.diag = false
+			}
+		}
+	}
+}
+
+// setRho sets the inner steps from the curvature, and scales γ alike: x keeps its speed relative to z.
+func (a *auto) setRho(c *core) {
+	l := 3 * a.curv / a.safety
 	if c.decaying {
-		a.rho /= math.Sqrt(1 + float64(c.t)/float64(10*a.shortest))
+		l *= math.Sqrt(1 + float64(c.t)/float64(10*a.shortest))
+	}
+	if l == 0 && !a.diag {
+		l = 1
+	}
+	old := a.rho
+	a.rho = 1 / l
+	if a.moving && old > 0 && c.outer.Auto() && !math.IsInf(a.rho, 0) && !math.IsInf(old, 0) {
+		kernel.Scale(a.rho/old, a.gamma)
+	}
+	if !a.diag {
+		return
+	}
+	c.g.exactG.Products(nil, a.he, nil, c.z, c.x, a.ones, one)
+	for i, e := range a.he {
+		a.steps[i] = 1 / (l + 3*max(e, 0)/a.safety)
+		if l == 0 && e <= 0 {
+			a.steps[i] = 1
+		}
+	}
+}
+
+// moveInner steps z and v.
+func (a *auto) moveInner(c *core) {
+	if !a.diag {
+		kernel.Axpy(-a.rho, c.dz, c.z)
+		kernel.Axpy(-a.rho, c.dv, c.v)
+		return
+	}
+	z, v, dz, dv := c.z, c.v, c.dz, c.dv
+	for i, s := range a.steps {
+		z[i] -= s * dz[i]
+		v[i] -= s * dv[i]
 	}
 }
 
 // save keeps the current point as a good one.
 func (a *auto) save(c *core) {
+	if norm(c.dz) > 10*a.steepest {
+		return
+	}
 	copy(a.gz, c.z)
 	copy(a.gx, c.x)
 	copy(a.gv, c.v)
@@ -145,16 +232,25 @@ func (a *auto) save(c *core) {
 
 // begin starts a stretch at the current point.
 func (a *auto) begin(c *core) {
-	a.largest = max(a.largest, norm(c.z)+norm(c.v))
+	copy(a.vs, c.v)
 	copy(a.xs, c.x)
 	copy(a.zs, c.z)
 	a.from = c.t
 }
 
+// ratchet is the larger of level and now, but at most twice level: a divergence must not pass for a scale.
+func ratchet(level, now float64) float64 {
+	if level == 0 {
+		return now
+	}
+	return max(level, min(now, 2*level))
+}
+
 // look adapts the step sizes. It reports that the run has diverged.
 func (a *auto) look(c *core) (diverged bool) {
 	size := norm(c.z) + norm(c.v)
-	if s := size + norm(c.x); math.IsNaN(s) || math.IsInf(s, 0) || a.largest > 0 && c.t > int64(a.shortest) && size > 1e3*a.largest {
+	if s := size + norm(c.x); math.IsNaN(s) || math.IsInf(s, 0) || norm(c.dz) > 100*a.steepest && a.steepest > 0 ||
+		a.largest > 0 && c.t > int64(a.shortest) && size > 1e3*a.largest {
 		return a.retreat(c, "z or v grew without bound", true)
 	}
 	if c.inner.Auto() {
@@ -162,6 +258,10 @@ func (a *auto) look(c *core) (diverged bool) {
 		a.setRho(c)
 	}
 	done := c.t-a.from >= int64(a.length)
+	if done {
+		a.largest = ratchet(a.largest, size)
+		a.steepest = ratchet(a.steepest, norm(c.dz))
+	}
 	switch {
 	case c.outer.Auto() && a.moving && a.tooFar(c):
 		a.begin(c)
@@ -175,11 +275,13 @@ func (a *auto) look(c *core) (diverged bool) {
 	case done:
 		lag := a.adapt(c)
 		if !a.goodValue(c, lag) {
+			a.length = min(2*a.length, longest*a.shortest)
+			kernel.Scale(0.5, a.gamma)
 			return a.retreat(c, "the estimate of h grew", false)
 		}
 		a.begin(c)
 	}
-	a.next = c.t + min(int64(max(a.length/looks, 1)), max(8, c.t/4))
+	a.lookLater(c)
 	return false
 }
 
@@ -199,14 +301,19 @@ func (a *auto) tooFar(c *core) bool {
 
 // firstSteps ends the time of measuring, once z has come to rest.
 func (a *auto) firstSteps(c *core) {
-	moved := distanceOf(c.z, a.zs)
-	a.peak = max(a.peak, moved)
+	moved := distanceOf(c.z, a.zs) + distanceOf(c.v, a.vs)
+	a.peak += moved
 	steps := float64(c.t - a.from)
 	top := 0.0
 	for _, s := range a.sum {
 		top = max(top, math.Abs(s)/steps)
 	}
-	if moved > a.peak/2 && c.t < 8*int64(a.shortest) || top == 0 {
+	if moved > a.peak/5 && a.length < longest/8*a.shortest {
+		a.length *= 2
+		clear(a.sum)
+		return
+	}
+	if top == 0 {
 		clear(a.sum)
 		return
 	}
@@ -219,7 +326,7 @@ func (a *auto) firstSteps(c *core) {
 		if w := c.width(j); a.plan[j] > w/20 {
 			a.plan[j] = w / 20
 		}
-		a.gamma[j] = a.plan[j] / (float64(a.length) * max(math.Abs(s)/steps, top/100))
+		a.gamma[j] = a.plan[j] / (float64(a.length) * max(math.Abs(s)/steps, top/1000))
 	}
 	a.moving = true
 }
@@ -262,11 +369,15 @@ func (a *auto) adapt(c *core) float64 {
 	}
 	lag := 0.0
 	for i, z := range c.z {
-		lag -= c.v[i] * (z - a.zs[i]) / rho
+		step := rho
+		if a.diag {
+			step = a.steps[i]
+		}
+		lag -= c.v[i] * (z - a.zs[i]) / step
 	}
 	switch {
 	case still:
-	case math.Abs(lag) > 2*fall && a.length < 256*a.shortest:
+	case math.Abs(lag) > 2*fall && a.length < longest*a.shortest:
 		a.length *= 2
 		kernel.Scale(0.5, a.gamma)
 	case math.Abs(lag) < 0.2*fall && a.length > a.shortest:
@@ -284,13 +395,22 @@ func (a *auto) goodValue(c *core, lag float64) bool {
 	}
 	c.extra.ValueF += int64(c.fo.Samples())
 	h := c.f.whole.Value(c.z, c.x, bilevel.All(c.f.whole)) + lag
-	if a.valued == 0 {
-		a.first, a.best = h, h
+	if a.values == 0 {
+		a.first, a.best, a.value = h, h, h
 	}
+	a.values++
 	a.valued = c.t
-	if math.IsNaN(h) || h > a.best+0.5*(a.first-a.best)+3*math.Abs(lag)+1e-3*math.Abs(a.best) {
+	change := math.Abs(h - a.value)
+	noise := 0.0
+	if c.decaying {
+		noise = 4 * a.jitter
+	}
+	a.value = h
+	if math.IsNaN(h) || a.values > 3 && h > a.best+0.5*(a.first-a.best)+3*math.Abs(lag)+noise+1e-3*math.Abs(a.best) {
 		return false
 	}
+	a.jitter = max(0.7*a.jitter, change)
+	a.safety = min(1, 1.1*a.safety)
 	a.best = min(a.best, h)
 	a.first = max(a.first, h)
 	a.save(c)
@@ -328,7 +448,11 @@ func (a *auto) back(c *core) {
 		a.setRho(c)
 	}
 	a.begin(c)
-	a.next = c.t + int64(max(a.length/looks, 1))
+	a.lookLater(c)
+}
+
+func (a *auto) lookLater(c *core) {
+	a.next = c.t + min(int64(min(max(a.length/looks, 1), lookEvery)), max(8, c.t/4))
 }
 
 // width is the length of coordinate j's interval.
@@ -348,16 +472,17 @@ func distanceOf(a, b []float64) float64 {
 }
 
 func (a *auto) state(s *bilevel.State) {
-	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.largest, &a.first, &a.best} {
+	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.largest, &a.steepest, &a.first, &a.best, &a.value, &a.jitter} {
 		s.Float(f)
 	}
-	s.Fixed(a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xs, a.zs, a.gz, a.gx, a.gv)
+	s.Fixed(a.steps, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)
 	s.Int(&a.probes)
 	s.Bool(&a.moving)
 	s.Int(&a.length)
 	s.Int64(&a.from)
 	s.Int64(&a.good)
 	s.Int64(&a.valued)
+	s.Int(&a.values)
 	s.Int(&a.restarts)
 	s.Int64(&a.next)
 	s.Strings(&a.notes)

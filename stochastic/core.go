@@ -152,8 +152,23 @@ func (c *core) advance(lo, hi int) {
 		clip(c.dv, c.clip)
 		clip(c.dx[lo:hi], c.clip)
 	}
-	kernel.Axpy(-rho, c.dz, c.z)
-	kernel.Axpy(-rho, c.dv, c.v)
+	if c.inner.Auto() {
+		c.auto.moveInner(c)
+		c.stepX(gamma, lo, hi)
+		return
+	}
+	c.step(rho, rho, gamma, lo, hi)
+}
+
+// step moves z, v and x[lo:hi) with a step size each.
+func (c *core) step(rhoZ, rhoV, gamma float64, lo, hi int) {
+	kernel.Axpy(-rhoZ, c.dz, c.z)
+	kernel.Axpy(-rhoV, c.dv, c.v)
+	c.stepX(gamma, lo, hi)
+}
+
+// stepX moves x[lo:hi) and ends the step.
+func (c *core) stepX(gamma float64, lo, hi int) {
 	if hi > lo {
 		x, dx := c.x[lo:hi], c.dx[lo:hi]
 		if c.outer.Auto() {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,27 +124,53 @@ func TestExplore(t *testing.T) {
 	train, val := readIjcnn1(t)
 	p := logisticProblem(train, val)
 	p.Lower, p.Upper = fill(22, -12), fill(22, 12)
-	e := &newton{p: p}
-	m := SABA{}
-	run, err := m.Start(p, ijcnn1Start(1), 1)
-	must(err)
-	r := run.(*sabaRun)
-	var spent time.Duration
-	next := 1000
-	for step := 1; step <= 4000000; step++ {
-		t0 := time.Now()
-		_ = t0
-		must(run.Step())
-		if step == next {
-			next = next * 3 / 2
-			at := run.Point()
-			h, err := e.Evaluate(nil, at.X)
-			must(err)
-			a := r.auto
-			fmt.Printf("%8d %v h=%.7f f=%.7f rho=%.3g L=%.3g K=%d restarts=%d\n", step, spent, h, p.Outer.Value(at.Z, at.X, bilevel.All(p.Outer)), a.rho, a.curv, a.length, a.restarts)
-			fmt.Printf("    x=%.1f\n", at.X)
-			fmt.Printf("    last=%.2g\n", a.last)
+	for _, c := range []struct {
+		name string
+		m    bilevel.Method
+		at   bilevel.Point
+	}{
+		{"SABA 1", SABA{}, ijcnn1Start(1)},
+		{"SABA 2", SABA{}, ijcnn1Start(2)},
+		{"SABA 3", SABA{}, ijcnn1Start(3)},
+		{"SABA shuffle", SABA{Shuffle: true}, ijcnn1Start(3)},
+		{"SABA x=0", SABA{}, bilevel.Point{}},
+		{"SABA x=-2", SABA{}, bilevel.Point{X: fill(22, -2)}},
+		{"SABA x=-12", SABA{}, bilevel.Point{X: fill(22, -12)}},
+		{"SABA x=12", SABA{}, bilevel.Point{X: fill(22, 12)}},
+		{"SABA batch 1", SABA{Batch: 1}, ijcnn1Start(1)},
+		{"SABA batch 1000", SABA{Batch: 1000}, ijcnn1Start(1)},
+		{"SOBA 1", SOBA{}, ijcnn1Start(1)},
+		{"SOBA 2", SOBA{}, ijcnn1Start(2)},
+	} {
+		if f := os.Getenv("EXPLORE"); !strings.Contains(c.name, f) {
+			continue
 		}
+		e := &newton{p: p}
+		run, err := c.m.Start(p, c.at, 1)
+		must(err)
+		fmt.Printf("%-14s", c.name)
+		t0 := time.Now()
+		var spent time.Duration
+		next := 62500
+		last := 4000000
+		if b, ok := c.m.(SABA); ok && b.Batch == 1000 {
+			next, last = next/8, last/8
+		}
+		for step := 1; step <= last; step++ {
+			if err := run.Step(); err != nil {
+				fmt.Println(err)
+				break
+			}
+			if step == next {
+				next *= 2
+				spent += time.Since(t0)
+				h, err := e.Evaluate(nil, run.Point().X)
+				must(err)
+				fmt.Printf(" %.1fs:%.6f", spent.Seconds(), h)
+				t0 = time.Now()
+			}
+		}
+		fmt.Println("", run.(bilevel.Noter).Notes())
 	}
 	_ = context.Background
 }

@@ -19,6 +19,7 @@ func TestReachesQuadraticExplicit(t *testing.T) {
 		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.05), Outer: Constant(.02)}, 1e-9},
 		{"SABA warm", SABA{Batch: 4, Inner: Constant(.05), Outer: Constant(.02), Warm: true}, 1e-9},
 		{"SOBA", SOBA{Batch: 4, Inner: Decaying(.3, .5), Outer: Decaying(.1, .5)}, 6e-2},
+		{"S-TFBO", STFBO{}, 1e-9},
 		{"SOBA full batch", SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, 1e-11},
 	} {
 		res, err := bilevel.Minimize(context.Background(), s.problem(), c.m, bilevel.Settings{MaxSteps: 40000, Seed: 3})

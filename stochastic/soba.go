@@ -37,20 +37,24 @@ func (m SOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err != nil {
 		return nil, err
 	}
-	d, q := len(c.z), len(c.x)
-	r := &sobaRun{core: c, gz: make([]float64, d), gh: make([]float64, d), gx: make([]float64, q), fz: make([]float64, d), fx: make([]float64, q)}
-	// Where every weight is 1 the whole objective is the estimate, its exact part included.
-	r.fused = c.g.fused && c.f.fused && (!m.Shuffle || c.gi.Even() && c.fo.Even())
-	if !c.f.sampledX {
-		r.fx = nil
-	}
-	return r, nil
+	return newSobaRun(c), nil
 }
 
 type sobaRun struct {
 	*core
 	fused              bool
 	gz, gh, gx, fz, fx []float64 // what the batches give
+}
+
+func newSobaRun(c *core) *sobaRun {
+	d, p := len(c.z), len(c.x)
+	r := &sobaRun{core: c, gz: make([]float64, d), gh: make([]float64, d), gx: make([]float64, p), fz: make([]float64, d), fx: make([]float64, p)}
+	// Where every weight is 1 the whole objective is the estimate, its exact part included.
+	r.fused = c.g.fused && (c.f.fused || !c.f.sampledX && !c.f.exactX) && (!c.shuffle || c.gi.Even() && c.fo.Even())
+	if !c.f.sampledX && (!r.fused || !c.f.exactX) {
+		r.fx = nil
+	}
+	return r
 }
 
 // Step makes one step.

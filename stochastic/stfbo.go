@@ -1,0 +1,78 @@
+package stochastic
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+// STFBO is S-TFBO, single-loop tuning-free bilevel optimisation. All directions are those of all samples, at
+// the old point, and the step sizes are inverses of accumulated gradient norms, designed jointly:
+//
+//	β² += ‖D_z‖²,   γ² += ‖D_v‖²,   α² += ‖D_x‖²,   φ = max(β, γ)
+//	z −= D_z/β,   v −= D_v/φ,   x = P(x − D_x/(αφ)).
+//
+// It assumes an inner objective that is strongly convex in z, with [bilevel.SecondOrder] products. Vectors have
+// length d (z, v) and p (x); v starts at zero where the start point has none. A step visits all n samples of g
+// (gradient, Hessian and cross product in one pass) and all m of f. Memory beside the point is 5d + 3p numbers.
+// ‖∇h‖² decreases as 1/T up to logarithms. The outer step is inversely proportional to the square of the
+// objectives' scale as soon as the norms exceed their initial values: on badly scaled problems it is slow, not
+// divergent.
+//
+// Yang, Ban, Huang, Ma, Ji, "Tuning-Free Bilevel Optimization: New Algorithms and Convergence Analysis", ICLR
+// 2025, the single-loop algorithm (Algorithm 2, S-TFBO); written from the authors' published code
+// (OptMN-Lab/tfbo, benchopt/solvers/stfbo.py), whose v has the other sign, with exact instead of sampled
+// directions and the projection of x added.
+type STFBO struct {
+	// Alpha, Beta and Gamma are the initial values α₀, β₀, γ₀ of the accumulated norms; 0 means 1.
+	Alpha, Beta, Gamma float64
+}
+
+var _ bilevel.Method = STFBO{}
+
+// Start begins a run. It is deterministic: the seed has no effect.
+func (m STFBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+	for _, v := range []*float64{&m.Alpha, &m.Beta, &m.Gamma} {
+		if *v == 0 {
+			*v = 1
+		}
+		if !(*v > 0) || math.IsInf(*v, 0) {
+			return nil, fmt.Errorf("stochastic: an initial norm of S-TFBO is %v; it must be positive, or 0 for 1", *v)
+		}
+	}
+	c, err := newCore(config{batch: math.MaxInt, inner: Constant(1), outer: Constant(1)}, p, at, seed)
+	if err != nil {
+		return nil, err
+	}
+	return &stfboRun{newSobaRun(c), m.Alpha * m.Alpha, m.Beta * m.Beta, m.Gamma * m.Gamma}, nil
+}
+
+type stfboRun struct {
+	*sobaRun
+	alpha2, beta2, gamma2 float64 // α², β², γ²
+}
+
+// Step makes one step.
+func (r *stfboRun) Step() error {
+	lo, hi := r.directions()
+	r.beta2 += square(r.dz)
+	r.gamma2 += square(r.dv)
+	r.alpha2 += square(r.dx[lo:hi])
+	beta, phi := math.Sqrt(r.beta2), math.Sqrt(max(r.beta2, r.gamma2))
+	r.step(1/beta, 1/phi, 1/(math.Sqrt(r.alpha2)*phi), lo, hi)
+	return nil
+}
+
+func square(d []float64) float64 {
+	n := norm(d)
+	return n * n
+}
+
+// State lists the run's variables.
+func (r *stfboRun) State(s *bilevel.State) {
+	r.sobaRun.State(s)
+	s.Float(&r.alpha2)
+	s.Float(&r.beta2)
+	s.Float(&r.gamma2)
+}

@@ -45,7 +45,8 @@ func stored() (a, y []float64) {
 }
 
 // A step of SOBA: inner gradient and Hessian-vector product, outer gradient,
-// regulariser, three updates; one batch of each data set at a random place.
+// regulariser, three updates; one batch of each data set at a random place,
+// drawn a step ahead and their first rows prefetched.
 func BenchmarkSOBAStep(b *testing.B) {
 	a, y := stored()
 	for _, batch := range []int{1, 64} {
@@ -55,14 +56,26 @@ func BenchmarkSOBAStep(b *testing.B) {
 				dz, hv, cv, g := normal(features), normal(features), normal(features), normal(features)
 				w := 1 / float64(batch)
 				rng := rand.New(rand.NewPCG(1, 2))
+				draw := func() (rows, labels []float64) {
+					i := rng.IntN(storedRows - batch)
+					rows, labels = a[i*rowStride:(i+batch)*rowStride], y[i:i+batch]
+					Prefetch(rows[:rowStride])
+					Prefetch(labels[:1])
+					return rows, labels
+				}
+				innerRows, innerLabels := draw()
+				outerRows, outerLabels := draw()
 				for b.Loop() {
-					i, j := rng.IntN(storedRows-batch), rng.IntN(storedRows-batch)
-					LogisticProducts(dz, hv, a[i*rowStride:(i+batch)*rowStride], rowStride, y[i:i+batch], z, v, w)
+					nextInner, nextInnerLabels := draw()
+					nextOuter, nextOuterLabels := draw()
+					LogisticProducts(dz, hv, innerRows, rowStride, innerLabels, z, v, w)
 					ExpRidge(dz, hv, cv, z, x, v, 1, true)
-					LogisticGrad(g, a[j*rowStride:(j+batch)*rowStride], rowStride, y[j:j+batch], z, w)
+					LogisticGrad(g, outerRows, rowStride, outerLabels, z, w)
 					Axpy(-1e-6, dz, z)
 					Axpy2(-1e-6, hv, g, v)
 					Axpy(1e-6, cv, x)
+					innerRows, innerLabels = nextInner, nextInnerLabels
+					outerRows, outerLabels = nextOuter, nextOuterLabels
 				}
 			})
 		})

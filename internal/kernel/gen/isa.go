@@ -13,15 +13,17 @@ import (
 // with the same name for both widths are used directly.
 type isa struct {
 	name string
-	w    int // lanes
+	w    int  // lanes
+	evex bool // AVX-512 instructions, of any width
 }
 
 var (
-	avx2   = &isa{"AVX2", 4}
-	avx512 = &isa{"AVX512", 8}
+	avx2   = &isa{"AVX2", 4, false}
+	avx512 = &isa{"AVX512", 8, true}
 )
 
-func (s *isa) wide() bool { return s.w == 8 }
+// lanes returns s with another width.
+func (s *isa) lanes(w int) *isa { return &isa{s.name, w, s.evex} }
 
 // bytes of a vector
 func (s *isa) bytes() int { return 8 * s.w }
@@ -73,15 +75,15 @@ var constants = map[string]Mem{}
 // bits returns the constant with the given bit pattern, repeated as often as
 // the memory operands of s need: AVX-512 instructions broadcast one element.
 func (s *isa) bits(b uint64) Mem {
-	name := fmt.Sprintf("k%dx%016x", s.w, b)
+	n := 1
+	if !s.evex {
+		n = s.w
+	}
+	name := fmt.Sprintf("k%dx%016x", n, b)
 	if m, ok := constants[name]; ok {
 		return m
 	}
 	m := GLOBL(name, 8|16)
-	n := 1
-	if !s.wide() {
-		n = s.w
-	}
 	for i := range n {
 		DATA(8*i, U64(b))
 	}
@@ -99,7 +101,7 @@ func (s *isa) set(v float64, dst V) V {
 
 // pick calls the form of an instruction that takes a constant.
 func (s *isa) pick(bcst, full func(ops ...Op), ops ...Op) {
-	if s.wide() {
+	if s.evex {
 		bcst(ops...)
 	} else {
 		full(ops...)
@@ -155,7 +157,7 @@ var tailTable *Mem
 
 // masked returns a tail of rem lanes with a mask. It keeps rem.
 func (s *isa) masked(rem GP) *tail {
-	if s.wide() {
+	if s.evex {
 		m, k := GP64(), K()
 		MOVQ(I32(-1), m)
 		BZHIQ(rem, m, m)
@@ -193,7 +195,7 @@ func (s *isa) load(m Mem, t *tail) V {
 		VMOVUPD(m, v)
 	case t.mask == nil:
 		s.ifShort(t, func() { VMOVUPD(m, v) }, func() { s.loadPieces(m, t.rem, v) })
-	case s.wide():
+	case s.evex:
 		VMOVUPD_Z(m, t.k, v)
 	default:
 		VMASKMOVPD(m, t.v, v)
@@ -248,7 +250,7 @@ func (s *isa) loadPieces(m Mem, rem GP, v V) {
 			VMOVSD(at, v.AsX())
 		case 2:
 			y := YMM()
-			if s.wide() {
+			if s.evex {
 				VBROADCASTF64X2(at, y)
 				VINSERTF64X2(Imm(1), v.AsX(), y, v.AsY())
 			} else {
@@ -279,7 +281,7 @@ func (s *isa) storePieces(v V, m Mem, rem GP) {
 			VMOVSD(u.AsX(), at)
 		case 2:
 			VMOVUPD(u.AsX(), at)
-			if s.wide() {
+			if s.evex {
 				VEXTRACTF64X2(Imm(1), u.AsY(), u.AsX())
 			} else {
 				VEXTRACTF128(Imm(1), u, u.AsX())
@@ -297,20 +299,33 @@ func (s *isa) storePieces(v V, m Mem, rem GP) {
 
 // keep zeroes the lanes of v outside the mask.
 func (s *isa) keep(v V, m *mask) {
-	if s.wide() {
+	if s.evex {
 		VMOVAPD_Z(v, m.k, v)
 	} else {
 		VANDPD(m.v, v, v)
 	}
 }
 
+// half returns four lanes with the sum of v.
+func (s *isa) half(v V) V {
+	if s.w == 4 {
+		return v
+	}
+	t := YMM()
+	VEXTRACTF64X4(Imm(1), v, t)
+	VADDPD(v.AsY(), t, t)
+	return t
+}
+
 // sum adds the lanes of v into all lanes.
 func (s *isa) sum(v V) {
 	t := s.reg()
-	if s.wide() {
+	if s.w == 8 {
 		VSHUFF64X2(Imm(0x4e), v, v, t)
 		VADDPD(t, v, v)
 		VSHUFF64X2(Imm(0xb1), v, v, t)
+	} else if s.evex {
+		VSHUFF64X2(Imm(1), v, v, t)
 	} else {
 		VPERM2F128(Imm(1), v, v, t)
 	}
@@ -335,9 +350,12 @@ func (s *isa) sums(v []V) V {
 	}
 	fold := func(x, y V) V {
 		a, b := s.reg(), s.reg()
-		if s.wide() {
+		if s.w == 8 {
 			VSHUFF64X2(Imm(0x88), y, x, a)
 			VSHUFF64X2(Imm(0xdd), y, x, b)
+		} else if s.evex {
+			VSHUFF64X2(Imm(0), y, x, a)
+			VSHUFF64X2(Imm(3), y, x, b)
 		} else {
 			VPERM2F128(Imm(0x20), y, x, a)
 			VPERM2F128(Imm(0x31), y, x, b)
@@ -402,7 +420,7 @@ func (s *isa) narrow(n GP, body func(s *isa, at func(base GP) Mem)) {
 			skip := label("skip")
 			TESTQ(U32(uint32(w)), n)
 			JE(LabelRef(skip))
-			body(&isa{s.name, w}, at)
+			body(s.lanes(w), at)
 			ADDQ(imm(w), i)
 			Label(skip)
 		}

@@ -104,7 +104,7 @@ const (
 // infinities come out right. It overwrites x.
 func (s *isa) exp(x V, dom domain) V {
 	n, r := s.reg(), x
-	if s.wide() {
+	if s.evex {
 		s.mulC(math.Log2E, x, n)
 		VRNDSCALEPD(Imm(8), n, n)
 		s.fnmaC(ln2Hi, n, r)
@@ -167,7 +167,7 @@ func (s *isa) expPoly(r V) V {
 func (s *isa) halve(e V) (f V, k *mask) {
 	f = s.reg()
 	h := s.reg()
-	if s.wide() {
+	if s.evex {
 		half := s.set(0.5, s.reg())
 		m := K()
 		VCMPPD(Imm(gt), half, e, m) // e > 1/2
@@ -222,7 +222,7 @@ func (s *isa) log1p(x V) V {
 	VADDPD(b, c, c)
 	// u = 2^k m, m in [3/4, 3/2); f = m - 1 + 2^-k c.
 	k, f := s.reg(), s.reg()
-	if s.wide() {
+	if s.evex {
 		e := s.reg()
 		VGETMANTPD(Imm(3), u, f)
 		VGETEXPPD(u, k)
@@ -281,7 +281,7 @@ const (
 // pickIf sets dst = v in the lanes where x compares with c.
 func (s *isa) pickIf(predicate uint64, c float64, x, v, dst V) {
 	m := s.set(c, s.reg())
-	if s.wide() {
+	if s.evex {
 		k := K()
 		VCMPPD(Imm(predicate), m, x, k)
 		VMOVAPD(v, k, dst)
@@ -293,7 +293,7 @@ func (s *isa) pickIf(predicate uint64, c float64, x, v, dst V) {
 
 // pickSign sets dst = v in the lanes where the sign bit of x is set.
 func (s *isa) pickSign(x, v, dst V) {
-	if s.wide() {
+	if s.evex {
 		k := K()
 		VPMOVQ2M(x, k)
 		VMOVAPD(v, k, dst)

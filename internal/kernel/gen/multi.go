@@ -29,17 +29,11 @@ func thirds(p, stride GP, n int) []GP {
 
 // sum4 adds the lanes of each of four vectors.
 func (s *isa) sum4(v []V) V {
-	if !s.wide() {
-		return s.sums(v)
+	h := make([]V, 4)
+	for r := range h {
+		h[r] = s.half(v[r])
 	}
-	half := make([]V, 4)
-	for r := range half {
-		t := YMM()
-		VEXTRACTF64X4(Imm(1), v[r], t)
-		VADDPD(v[r].AsY(), t, t)
-		half[r] = t
-	}
-	return avx2.sums(half)
+	return s.lanes(4).sums(h)
 }
 
 // scoresK works on tiles of four rows by a few classes; every loaded vector
@@ -49,12 +43,12 @@ func (s *isa) scoresK() {
 	s.text("scoresK", "(t, a *float64, stride int, z *float64, zstride, k, d, rows int, add bool)")
 	add := paramAddr("add")
 	classes := []int{5, 4, 3, 2, 1}
-	if !s.wide() {
+	if !s.evex {
 		classes = []int{3, 2, 1}
 	}
 	full, rem := s.chunks(param("d"))
 	var tl *tail
-	if s.wide() {
+	if s.evex {
 		tl = s.masked(rem)
 	}
 	for ci, kc := range classes {
@@ -100,7 +94,7 @@ func (s *isa) scoresK() {
 			}
 			JMP(LabelRef(inner))
 			Label(last)
-			if !s.wide() { // the mask has no register before
+			if !s.evex { // the mask has no register before
 				_, rem := s.chunks(param("d"))
 				tl = s.masked(rem)
 			}
@@ -152,7 +146,7 @@ func (s *isa) scoresK() {
 func (s *isa) combineK() {
 	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w float64, add bool)")
 	classes, tiles := []int{5, 4, 3, 2, 1}, []int{4, 2, 1}
-	if !s.wide() {
+	if !s.evex {
 		classes, tiles = []int{4, 3, 2, 1}, []int{3, 2, 1}
 	}
 	d := param("d")
@@ -288,7 +282,7 @@ func (s *isa) gram() {
 		}
 		for r := range acc {
 			m := Mem{Base: q, Disp: 8 * r}
-			if s.wide() {
+			if s.evex {
 				for k := range row {
 					VFMADD231PD_BCST(m, row[k], acc[r][k])
 				}

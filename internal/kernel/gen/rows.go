@@ -51,7 +51,7 @@ const fewChunks = 4
 // the outputs are padded and whole vectors are stored. It overwrites out, a, n.
 func (s *isa) scores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	end := label("scored")
-	if s.wide() {
+	if s.evex {
 		many := label("many")
 		CMPQ(d, imm(fewChunks*s.w))
 		JG(LabelRef(many))
@@ -254,7 +254,7 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 // d.
 func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
 	tiles := []int{8, 4, 3, 2, 1}
-	if !s.wide() {
+	if !s.evex {
 		tiles = []int{6, 3, 2, 1}
 	}
 	rem := GP64()
@@ -604,23 +604,23 @@ func (s *isa) logisticOne(outs, dirs []string, more, done string) {
 				}
 			}
 		}
-		var dir V
+		one := s.lanes(4)
 		for q, v := range score {
-			s.sum(v)
-			if q == 1 {
-				dir = v
-			}
+			score[q] = s.half(v)
+			one.sum(score[q])
 		}
-		y := s.reg()
+		score = append(score, nil)
+		y := one.reg()
 		VBROADCASTSD(Mem{Base: param("y")}, y)
-		l := s.link(score[0], dir, y, true, false)
-		w := s.bcastParam("w")
+		l := one.link(score[0], score[1], y, true, false)
+		w := one.bcastParam("w")
 		for q, p := range params(outs...) {
-			f := []V{l.cg, l.ch}[q]
-			VMULPD(w, f, f)
+			coef, f := []V{l.cg, l.ch}[q], s.reg()
+			VMULPD(w, coef, coef)
+			VBROADCASTSD(coef.AsX(), f)
 			for i := range row {
 				v := s.reg()
-				if s.wide() {
+				if s.evex {
 					VMULPD(f, row[i], v)
 				} else { // too few registers for the row
 					VMULPD(Mem{Base: a, Disp: i * s.bytes()}, f, v)

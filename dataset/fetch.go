@@ -467,7 +467,10 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 		if o.Progress != nil {
 			o.Progress(name, have+got, total)
 		}
-		n, rerr := resp.Body.Read(buf)
+		n, rerr := 0, ctx.Err() // what is buffered would come after a cancellation too
+		if rerr == nil {
+			n, rerr = resp.Body.Read(buf)
+		}
 		if n > 0 {
 			stalled.Reset(stallTimeout)
 			if _, err := w.Write(buf[:n]); err != nil {

@@ -112,9 +112,13 @@ reading:
 		case <-failed:
 			break reading
 		}
-		need := len(rest) + max(chunkSize, len(rest))
+		size := chunkSize
+		if len(chunks) == 0 && rest == nil {
+			size /= 16 // a small file needs no large buffer
+		}
+		need := len(rest) + max(size, len(rest))
 		if cap(buf) < need+1 { // one more for a last '\n'
-			buf = make([]byte, need+1+chunkSize/8)
+			buf = make([]byte, need+1+size/8)
 		}
 		buf = buf[:need]
 		copy(buf, rest)

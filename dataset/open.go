@@ -34,7 +34,7 @@ var compressions = []struct {
 		return t, func() {}, err
 	}},
 	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, func(), error) {
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<29))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -26,7 +26,11 @@ func identity(p *Problem, m Method, seed uint64) string {
 	}
 	var b strings.Builder
 	describe(&b, reflect.ValueOf(m), 0)
-	return fmt.Sprintf("%s d=%d p=%d n=%d m=%d seed=%d", &b, d, q, n, p.Outer.Samples(), seed)
+	config := b.String()
+	if len(config) > 2000 { // a configuration that holds data
+		config = fmt.Sprintf("%T %x", m, sha256.Sum256([]byte(config)))
+	}
+	return fmt.Sprintf("%s d=%d p=%d n=%d m=%d seed=%d", config, d, q, n, p.Outer.Samples(), seed)
 }
 
 // describe writes v as fmt's %+v does, except that it follows pointers and leaves out addresses, which differ

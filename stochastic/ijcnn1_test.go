@@ -151,8 +151,8 @@ func TestExplore(t *testing.T) {
 		fmt.Printf("%-14s", c.name)
 		t0 := time.Now()
 		var spent time.Duration
-		next := 62500
-		last := 4000000
+		next := 31250
+		last := 1000000
 		if b, ok := c.m.(SABA); ok && b.Batch == 1000 {
 			next, last = next/8, last/8
 		}

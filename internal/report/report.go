@@ -3,7 +3,13 @@
 // it touches no network.
 package report
 
-import "io"
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+)
 
 // Data is what a report shows. Sections without data are left out, so every
 // field but Title may be empty.
@@ -16,7 +22,8 @@ type Data struct {
 	Words []string
 	// Trace is the course of the run, in the order of recording.
 	Trace []TracePoint
-	// Grid is the search over one shared strength that gave the baseline.
+	// Grid is the search over one shared strength that gave the baseline, in any
+	// order. Its best point is where the bars of the learned strengths start.
 	Grid []GridPoint
 	// Baseline and Result are compared value by value.
 	Baseline, Result Row
@@ -45,7 +52,8 @@ type TracePoint struct {
 	GradNorm float64 // norm of the projected hypergradient
 }
 
-// GridPoint is the validation loss at one shared strength.
+// GridPoint is the validation loss at one shared strength, X being in the
+// parametrisation of Strength.X.
 type GridPoint struct {
 	X, Value float64
 }
@@ -82,9 +90,83 @@ type Residuals struct {
 	Predicted []float64
 }
 
+//go:embed report.html.tmpl
+var page string
+
+//go:embed style.css
+var style string
+
+var pageTemplate = template.Must(template.New("report").Parse(page))
+
+// view is what the template reads: every number formatted, every figure drawn.
+type view struct {
+	Style           template.CSS
+	Title, Subtitle string
+	Comparison      *comparison
+	Words           []string
+	Convergence     []*figure
+	Grid            *figure
+	Strengths       *strengths
+	Confusion       *confusion
+	Residuals       *figure
+	Facts           []Fact
+}
+
 // Write renders d to w as one HTML document. It returns an error, before
 // writing anything, when the shapes in d contradict each other.
 func Write(w io.Writer, d Data) error {
-	_, err := io.WriteString(w, "<!DOCTYPE html><title>not yet</title>\n")
+	if err := d.check(); err != nil {
+		return err
+	}
+	kind := parametrisationOf(d.Strengths)
+	v := view{
+		Style:      template.CSS(style),
+		Title:      clean(d.Title),
+		Subtitle:   clean(d.Subtitle),
+		Comparison: compare(d.Baseline, d.Result, d.Metric),
+		Grid:       drawGrid(d.Grid, d.Result, kind),
+		Strengths:  viewStrengths(d.Strengths, d.Grid, d.StrengthNote, kind),
+		Confusion:  viewConfusion(d.Confusion),
+		Residuals:  drawResiduals(d.Residuals),
+	}
+	for _, words := range d.Words {
+		v.Words = append(v.Words, clean(words))
+	}
+	for _, f := range d.Facts {
+		v.Facts = append(v.Facts, Fact{clean(f.Name), clean(f.Value)})
+	}
+	if f := drawLoss(d.Trace, d.Baseline, d.Result); f != nil {
+		v.Convergence = append(v.Convergence, f)
+	}
+	if f := drawGradNorm(d.Trace); f != nil {
+		v.Convergence = append(v.Convergence, f)
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, v); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	_, err := w.Write(b.Bytes())
 	return err
+}
+
+func (d Data) check() error {
+	if c := d.Confusion; c != nil {
+		if len(c.Counts) != len(c.Classes) {
+			return fmt.Errorf("report: confusion matrix has %d rows for %d classes", len(c.Counts), len(c.Classes))
+		}
+		for i, row := range c.Counts {
+			if len(row) != len(c.Classes) {
+				return fmt.Errorf("report: row %d of the confusion matrix has %d counts for %d classes", i, len(row), len(c.Classes))
+			}
+			for _, n := range row {
+				if n < 0 {
+					return fmt.Errorf("report: row %d of the confusion matrix has a negative count", i)
+				}
+			}
+		}
+	}
+	if r := d.Residuals; r != nil && len(r.Observed) != len(r.Predicted) {
+		return fmt.Errorf("report: %d observed values for %d predicted ones", len(r.Observed), len(r.Predicted))
+	}
+	return nil
 }

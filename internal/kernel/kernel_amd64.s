@@ -2262,15 +2262,11 @@ rows173:
 	SUBQ   $0x08, BX
 	JL     rest174
 	MOVQ   CX, R9
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R10
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R11
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	SUBQ   DX, CX
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -3935,15 +3931,11 @@ rows269:
 	SUBQ   $0x08, SI
 	JL     rest270
 	MOVQ   DX, R11
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	MOVQ   DX, R12
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	MOVQ   DX, R13
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	SUBQ   BX, DX
+	LEAQ   (R11)(BX*2), R12
+	ADDQ   BX, R12
+	LEAQ   (R12)(BX*2), R13
+	ADDQ   BX, R13
+	LEAQ   (DX)(BX*8), DX
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -8502,15 +8494,11 @@ rows668:
 	SUBQ   $0x08, SI
 	JL     rest669
 	MOVQ   DX, R11
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	MOVQ   DX, R12
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	MOVQ   DX, R13
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	SUBQ   BX, DX
+	LEAQ   (R11)(BX*2), R12
+	ADDQ   BX, R12
+	LEAQ   (R12)(BX*2), R13
+	ADDQ   BX, R13
+	LEAQ   (DX)(BX*8), DX
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11008,15 +10996,11 @@ rows896:
 	SUBQ   $0x08, BX
 	JL     rest897
 	MOVQ   CX, R9
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R10
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R11
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	SUBQ   DX, CX
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12510,15 +12494,11 @@ rows1030:
 	SUBQ   $0x08, BX
 	JL     rest1031
 	MOVQ   CX, R9
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R10
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R11
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	SUBQ   DX, CX
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -22776,13 +22756,9 @@ rows2228:
 	SUBQ   $0x04, BX
 	JL     rest2229
 	MOVQ   CX, R9
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R10
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	SUBQ   DX, CX
-	SUBQ   DX, CX
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (CX)(DX*4), CX
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -22915,13 +22891,9 @@ rows2240:
 	SUBQ   $0x04, SI
 	JL     rest2241
 	MOVQ   DX, R11
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	MOVQ   DX, R12
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	SUBQ   BX, DX
-	SUBQ   BX, DX
+	LEAQ   (R11)(BX*2), R12
+	ADDQ   BX, R12
+	LEAQ   (DX)(BX*4), DX
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -26254,13 +26226,9 @@ rows2558:
 	SUBQ   $0x04, SI
 	JL     rest2559
 	MOVQ   DX, R11
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	MOVQ   DX, R12
-	LEAQ   (DX)(BX*2), DX
-	ADDQ   BX, DX
-	SUBQ   BX, DX
-	SUBQ   BX, DX
+	LEAQ   (R11)(BX*2), R12
+	ADDQ   BX, R12
+	LEAQ   (DX)(BX*4), DX
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -28126,13 +28094,9 @@ rows2733:
 	SUBQ   $0x04, BX
 	JL     rest2734
 	MOVQ   CX, R9
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R10
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	SUBQ   DX, CX
-	SUBQ   DX, CX
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (CX)(DX*4), CX
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -28720,13 +28684,9 @@ rows2804:
 	SUBQ   $0x04, BX
 	JL     rest2805
 	MOVQ   CX, R9
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	MOVQ   CX, R10
-	LEAQ   (CX)(DX*2), CX
-	ADDQ   DX, CX
-	SUBQ   DX, CX
-	SUBQ   DX, CX
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (CX)(DX*4), CX
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3

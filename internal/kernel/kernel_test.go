@@ -417,6 +417,7 @@ func TestExpRidge(t *testing.T) {
 			for set := range 8 {
 				s := newSource(t, n)
 				z, x, v := s.vec(n), s.vec(n), s.vec(n)
+				s.value("ExpRidgeValue", ExpRidgeValue(z, x, 0.5), expRidgeValuePlain(z, x, 0.5))
 				s.spoil(x, 700, -700, 5000, -5000, math.NaN(), math.Inf(1), math.Inf(-1))
 				add := n%2 == 0
 				var got, want [3][]float64

@@ -17,8 +17,7 @@ func ScoresK(t, a []float64, stride int, z []float64, k, d, rows int) {
 		scoresKPlain(t, a, stride, z, k, d, rows)
 		return
 	}
-	// Blocks of columns of equal size, so that the part of z in use stays in
-	// the first-level cache.
+	// Blocks of about equal size.
 	blocks := (d + scoresKColumns - 1) / scoresKColumns
 	size := ((d+blocks-1)/blocks + 7) &^ 7
 	for j := 0; j < d; j += size {
@@ -50,6 +49,8 @@ func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w float6
 	}
 }
 
+// scoresKColumns bounds the columns ScoresK works on at a time, so that the
+// part of z in use stays in the first-level cache.
 const scoresKColumns = 400
 
 func checkK(t, z []float64, k, d, rows int) {

@@ -7,8 +7,8 @@ import (
 
 // spread addresses element q of an array of vectors, stride bytes apart, whose
 // multiples of three are in p.
-func spread(p []GP, stride GP, q, disp int) Mem {
-	m := Mem{Base: p[q/3], Disp: disp}
+func spread(p []GP, stride GP, q int) Mem {
+	m := Mem{Base: p[q/3]}
 	if q%3 > 0 {
 		m.Index, m.Scale = stride, uint8(q%3)
 	}
@@ -75,10 +75,10 @@ func (s *isa) scoresK() {
 			chunk := func(tl *tail) {
 				var f []V
 				for c := range acc {
-					f = append(f, s.load(spread(z, zs, c, 0), tl))
+					f = append(f, s.load(spread(z, zs, c), tl))
 				}
 				for r := range rows {
-					row := s.load(spread(p, str, r, 0), nil)
+					row := s.load(spread(p, str, r), nil)
 					for c := range acc {
 						VFMADD231PD(f[c], row, acc[c][r])
 					}
@@ -180,7 +180,7 @@ func (s *isa) combineK() {
 			}
 			for c := range acc {
 				v := s.reg()
-				VBROADCASTSD(spread(fp, rs, c, 0), v)
+				VBROADCASTSD(spread(fp, rs, c), v)
 				for j := range row {
 					VFMADD231PD(v, row[j], acc[c][j])
 				}

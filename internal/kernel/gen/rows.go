@@ -11,14 +11,6 @@ func copyOf(r GP) GP {
 	return c
 }
 
-func copies(r []GP) []GP {
-	c := make([]GP, len(r))
-	for i := range r {
-		c[i] = copyOf(r[i])
-	}
-	return c
-}
-
 func params(names ...string) []GP {
 	r := make([]GP, len(names))
 	for i, name := range names {
@@ -181,16 +173,8 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	Label(top)
 	SUBQ(imm(s.w), n)
 	JL(LabelRef(rest))
-	// Rows 0, 1, 2 are addressed from p[0], 3, 4, 5 from p[1], 6, 7 from p[2].
-	var p []GP
-	for r := 0; r < s.w; r += 3 {
-		p = append(p, copyOf(a))
-		LEAQ(Mem{Base: a, Index: str, Scale: 2}, a)
-		ADDQ(str, a)
-	}
-	for range len(p)*3 - s.w {
-		SUBQ(str, a)
-	}
+	p := thirds(a, str, s.w)
+	LEAQ(Mem{Base: a, Index: str, Scale: uint8(s.w)}, a)
 	acc := make([][]V, len(zs))
 	for q := range zs {
 		acc[q] = s.zeros(s.w)
@@ -203,10 +187,7 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 			z = append(z, s.load(Mem{Base: p, Index: i, Scale: 8}, t))
 		}
 		for r := range s.w {
-			m := Mem{Base: p[r/3]}
-			if r%3 > 0 {
-				m.Index, m.Scale = str, uint8(r%3)
-			}
+			m := spread(p, str, r)
 			if len(zs) == 1 {
 				VFMADD231PD(m, z[0], acc[0][r])
 				continue

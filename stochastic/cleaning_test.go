@@ -10,12 +10,11 @@ import (
 // cleaning is weighted least squares: g = mean σ(x_i)·½(⟨a_i, z⟩ − y_i)² + ½·0.2‖z‖², one weight per sample,
 // f = mean ½(⟨b_j, z⟩ − u_j)².
 type cleaning struct {
-	d    int
-	a    [][]float64
-	y    []float64
-	b    [][]float64
-	u    []float64
-	over [][]float64
+	d int
+	a [][]float64
+	y []float64
+	b [][]float64
+	u []float64
 }
 
 func newCleaning(n, m int) *cleaning {

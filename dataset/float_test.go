@@ -35,7 +35,7 @@ func TestScanFloatLikeStrconv(t *testing.T) {
 		sameAsStrconv(t, s)
 	}
 	g := rand.New(rand.NewPCG(3, 4))
-	for range 200000 {
+	for range 100000 {
 		var s string
 		switch g.IntN(4) {
 		case 0: // any bits

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -122,7 +123,7 @@ func TestLIBSVMErrors(t *testing.T) {
 // Chunks and processors must not show: a text of several chunks with comments, a line longer than a chunk,
 // and an error near the end.
 func TestLIBSVMChunks(t *testing.T) {
-	text := svmText(3 << 20)
+	text := svmText(1200 << 10)
 	var long bytes.Buffer
 	long.WriteString("1")
 	for j := range 300000 {
@@ -149,7 +150,7 @@ func TestLIBSVMChunks(t *testing.T) {
 	if n, d := sets[0].Dims(); n != lines || d != 300000 {
 		t.Errorf("%d × %d, want %d × 300000", n, d, lines)
 	}
-	if d := cmp.Diff(sets[0], sets[1]); d != "" {
+	if !reflect.DeepEqual(sets[0], sets[1]) {
 		t.Error("results depend on the number of processors")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -34,29 +33,4 @@ func readString(t testing.TB, name, text string, o Options) *Set {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func TestIJCNN1(t *testing.T) {
-	for _, c := range []struct {
-		file         string
-		n, positives int
-	}{{"ijcnn1.trn.bz2", 49990, 4853}, {"ijcnn1.tst.bz2", 91701, 8712}} {
-		path := realData(t, "ijcnn1", c.file)
-		start := time.Now()
-		s, err := Read(path, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s in %v", c.file, time.Since(start))
-		if task := s.GuessTask(); task != "logistic" {
-			t.Errorf("task is %q", task)
-		}
-		if err := s.AsClasses(); err != nil {
-			t.Fatal(err)
-		}
-		n, d := s.Dims()
-		if counts := s.ClassCounts(); n != c.n || d != 22 || counts[1] != c.positives {
-			t.Errorf("%s: %d × %d, classes %v with %v rows", c.file, n, d, s.Classes, counts)
-		}
-	}
 }

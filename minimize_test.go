@@ -435,7 +435,7 @@ func TestFailer(t *testing.T) {
 				failure = lost
 			}
 			res, err := bilevel.Minimize(context.Background(), build(&failure), walk{}, bilevel.Settings{MaxSteps: 100, RecordEvery: 1, Recorder: bilevel.RecorderFunc(fail)})
-			if !errors.Is(err, lost) || res.Reason != bilevel.Failed || res.Steps > 4 {
+			if !errors.Is(err, lost) || res.Reason != bilevel.Failed || res.Steps > 4 || at == 0 && (res.Steps > 0 || res.Trace != nil) {
 				t.Errorf("%s at %d: %+v, %v", name, at, res, err)
 			}
 		}

@@ -4675,8 +4675,6 @@ skip353:
 
 skip354:
 end351:
-	SUBQ $0x08, DI
-
 next341:
 	VZEROUPPER
 	RET
@@ -5600,8 +5598,6 @@ skip478:
 
 skip479:
 end476:
-	SUBQ $0x08, R9
-
 next456:
 	VZEROUPPER
 	RET
@@ -9744,8 +9740,6 @@ skip805:
 
 skip806:
 end803:
-	SUBQ $0x08, R9
-
 next783:
 	MOVQ   rows+56(FP), AX
 	MOVQ   stride+24(FP), CX
@@ -11729,8 +11723,6 @@ skip983:
 
 skip984:
 end981:
-	SUBQ $0x08, DI
-
 next971:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
@@ -13296,8 +13288,6 @@ skip1117:
 
 skip1118:
 end1115:
-	SUBQ $0x08, DI
-
 next1105:
 skip988:
 	MOVQ   rows+40(FP), AX
@@ -23401,8 +23391,6 @@ skip2301:
 
 skip2302:
 end2300:
-	SUBQ $0x04, DI
-
 next2291:
 	VZEROUPPER
 	RET
@@ -23998,8 +23986,6 @@ skip2385:
 
 skip2386:
 end2384:
-	SUBQ $0x04, R9
-
 next2367:
 	VZEROUPPER
 	RET
@@ -27092,8 +27078,6 @@ skip2654:
 
 skip2655:
 end2653:
-	SUBQ $0x04, R9
-
 next2636:
 	MOVQ   rows+56(FP), AX
 	MOVQ   stride+24(FP), CX
@@ -28633,8 +28617,6 @@ skip2797:
 
 skip2798:
 end2796:
-	SUBQ $0x04, DI
-
 next2787:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
@@ -29290,8 +29272,6 @@ skip2868:
 
 skip2869:
 end2867:
-	SUBQ $0x04, DI
-
 next2858:
 skip2802:
 	MOVQ   rows+40(FP), AX

@@ -311,13 +311,13 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
 				}
 			}
 		}
-		if ti < len(tiles)-1 || c > 1 {
+		if ti < len(tiles)-1 {
 			for q := range dst {
 				ADDQ(imm(c*s.bytes()), dst[q])
 			}
 			ADDQ(imm(c*s.bytes()), a)
+			SUBQ(imm(c*s.w), d)
 		}
-		SUBQ(imm(c*s.w), d)
 		if ti == 0 {
 			JMP(LabelRef(tile))
 		}

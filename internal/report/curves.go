@@ -44,7 +44,7 @@ func progressAxis(x extent, label string) axis {
 	return axis{label: label, scale: fit(x, false, 0.02), whole: label != timeLabel}
 }
 
-func drawLoss(trace []TracePoint, baseline, result Row) *figure {
+func drawLoss(trace []TracePoint, baseline Row) *figure {
 	if len(trace) == 0 {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Figures are drawn in a box of this size, in pixels, and scaled by the page.
@@ -132,7 +133,7 @@ func axisLabel(v, step, largest float64) string {
 	if v == 0 {
 		return "0"
 	}
-	if largest >= 1e7 || largest < 1e-3 {
+	if largest >= 1e6 || largest < 1e-3 {
 		digits := math.Floor(math.Log10(math.Abs(v))+1e-9) - math.Floor(math.Log10(step)+1e-9)
 		return signed(strconv.FormatFloat(v, 'e', int(max(digits, 0)), 64))
 	}
@@ -182,7 +183,7 @@ func newPlot(id string, x, y axis) *plot {
 	yTicks := p.y.ticks(6, y.whole)
 	widest := 0
 	for _, t := range yTicks {
-		widest = max(widest, len([]rune(t.label)))
+		widest = max(widest, utf8.RuneCountInString(t.label))
 	}
 	p.x.from, p.x.to = 36+glyph*float64(widest), plotWidth-right
 
@@ -197,7 +198,7 @@ func newPlot(id string, x, y axis) *plot {
 	}
 	for _, t := range xTicks {
 		p.line("axis", p.x.at(t.value), p.y.from, p.x.at(t.value), p.y.from+5)
-		if half := glyph * float64(len([]rune(t.label))) / 2; p.x.at(t.value)+half > plotWidth {
+		if _, right := labelSpan(t, p.x); right == plotWidth {
 			p.text("end", plotWidth, p.y.from+20, t.label)
 		} else {
 			p.text("middle", p.x.at(t.value), p.y.from+20, t.label)
@@ -211,13 +212,23 @@ func newPlot(id string, x, y axis) *plot {
 	return p
 }
 
+// labelSpan is where the label of a tick of the horizontal axis lies: centred,
+// but for one that would leave the drawing, which ends with it.
+func labelSpan(t tick, s scale) (left, right float64) {
+	width := glyph * float64(utf8.RuneCountInString(t.label))
+	right = min(s.at(t.value)+width/2, plotWidth)
+	return right - width, right
+}
+
 func crowded(ticks []tick, s scale) bool {
-	for i := 1; i < len(ticks); i++ {
-		room := s.at(ticks[i].value) - s.at(ticks[i-1].value)
-		need := glyph * float64(len([]rune(ticks[i].label))+len([]rune(ticks[i-1].label))) / 2
-		if room < need+8 {
+	const gap = 8
+	end := math.Inf(-1)
+	for _, t := range ticks {
+		left, right := labelSpan(t, s)
+		if left < end+gap {
 			return true
 		}
+		end = right
 	}
 	return false
 }

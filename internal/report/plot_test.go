@@ -3,8 +3,12 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestTicks(t *testing.T) {
@@ -109,5 +113,41 @@ func TestThinKeepsExtremes(t *testing.T) {
 	}
 	if few := thin(points[:1600]); len(few) != 1600 {
 		t.Errorf("short line thinned to %d", len(few))
+	}
+}
+
+// frame is a plot with axes for the values of e, both ways.
+func frame(e extent, label string) *plot {
+	return newPlot("p", axis{label: label, scale: fit(e, false, 0)}, axis{label: label, scale: fit(e, false, 0)})
+}
+
+func TestAxisLabelsAreEscaped(t *testing.T) {
+	p := frame(extent{lo: 0, hi: 1}, "a<b")
+	if got := strings.Count(p.b.String(), ">a&lt;b</text>"); got != 2 {
+		t.Errorf("%d escaped labels, want 2", got)
+	}
+}
+
+func TestAxisLabelsDoNotTouch(t *testing.T) {
+	upright := regexp.MustCompile(`<text class="(middle|end)" x="([0-9.]+)" y="258">([^<]+)</text>`)
+	for _, e := range []extent{{lo: 0, hi: 1}, {lo: 1e3, hi: 1e6}, {lo: 1e4, hi: 9.9e6}, {lo: 123, hi: 123456}, {lo: 1e297, hi: 1e300}, {lo: 1000, hi: 1000.008}} {
+		p := frame(e, "")
+		labels := upright.FindAllStringSubmatch(p.b.String(), -1)
+		if len(labels) < 2 {
+			t.Errorf("%v: %d labels", e, len(labels))
+		}
+		end := 0.0
+		for _, l := range labels {
+			x, _ := strconv.ParseFloat(l[2], 64)
+			width := 7.5 * float64(utf8.RuneCountInString(l[3]))
+			left, right := x-width/2, x+width/2
+			if l[1] == "end" {
+				left, right = x-width, x
+			}
+			if left < end || right > plotWidth+1 {
+				t.Errorf("%v: label %s from %g to %g, the one before ends at %g", e, l[3], left, right, end)
+			}
+			end = right
+		}
 	}
 }

@@ -135,7 +135,7 @@ func Write(w io.Writer, d Data) error {
 	for _, f := range d.Facts {
 		v.Facts = append(v.Facts, Fact{clean(f.Name), clean(f.Value)})
 	}
-	if f := drawLoss(d.Trace, d.Baseline, d.Result); f != nil {
+	if f := drawLoss(d.Trace, d.Baseline); f != nil {
 		v.Convergence = append(v.Convergence, f)
 	}
 	if f := drawGradNorm(d.Trace); f != nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -505,5 +506,44 @@ func (fullDisk) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 func TestWriteErrorIsReturned(t *testing.T) {
 	if err := Write(fullDisk{}, Data{}); !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestReferenceLinesLieOnTheAxis(t *testing.T) {
+	line := func(f *figure, class string) (y float64) {
+		t.Helper()
+		match := regexp.MustCompile(`<line class="` + class + `" x1="[0-9.]+" y1="([0-9.]+)" x2="[0-9.]+" y2="([0-9.]+)"/>`).FindStringSubmatch(string(f.Inside))
+		if match == nil || match[1] != match[2] {
+			t.Fatalf("%s: no level line %q", f.ID, class)
+		}
+		y, _ = strconv.ParseFloat(match[1], 64)
+		return y
+	}
+	circle := func(f *figure) (y float64) {
+		t.Helper()
+		match := regexp.MustCompile(`<circle class="best" cx="[0-9.]+" cy="([0-9.]+)"`).FindStringSubmatch(string(f.Inside))
+		if match == nil {
+			t.Fatalf("%s: no best point", f.ID)
+		}
+		y, _ = strconv.ParseFloat(match[1], 64)
+		return y
+	}
+	trace := []TracePoint{{0, 0, 3, nan}, {1, 1, 1, nan}}
+	grid := []GridPoint{{0, 3}, {1, 2}}
+	level := Row{"", 2, nan, nan}
+
+	// Down the page is up in the drawing: smaller losses are at larger y.
+	loss := drawLoss(trace, level)
+	if reference, best := line(loss, "reference"), circle(loss); best-reference < 50 {
+		t.Errorf("best value 1 at %g, baseline 2 at %g", best, reference)
+	}
+	search := drawGrid(grid, level, exponential)
+	if result, best := line(search, "result"), circle(search); result != best {
+		t.Errorf("result 2 at %g, best of the grid 2 at %g", result, best)
+	}
+	for _, f := range []*figure{drawLoss(trace, Row{"", nan, nan, nan}), drawGrid(grid, Row{"", nan, nan, nan}, linear)} {
+		if strings.Contains(string(f.Inside), `class="re`) {
+			t.Errorf("%s: line for an unknown value", f.ID)
+		}
 	}
 }

@@ -90,8 +90,9 @@ func form(a, column, unit []float64, op Operator) {
 
 // Cholesky is the factor L of A = L Lᵀ, kept for many solves. The zero value is empty.
 type Cholesky struct {
-	n    int
-	data []float64
+	n     int
+	data  []float64
+	pivot float64
 }
 
 // Factorize computes the factor of the symmetric n×n matrix whose lower triangle a (row-major) has; a is not
@@ -103,7 +104,7 @@ func (c *Cholesky) Factorize(n int, a []float64) error {
 	if cap(c.data) < n*n {
 		c.data = make([]float64, n*n)
 	}
-	c.n, c.data = n, c.data[:n*n]
+	c.n, c.data, c.pivot = n, c.data[:n*n], 1
 	for i := range n {
 		for j, v := range a[i*n : i*n+i+1] {
 			if !finite(v) {
@@ -118,7 +119,21 @@ func (c *Cholesky) Factorize(n int, a []float64) error {
 		c.n = 0
 		return &NotPositiveDefiniteError{Curvature: math.NaN()}
 	}
+	for j := range n {
+		l := c.data[j*n+j]
+		c.pivot = min(c.pivot, l*l/a[j*n+j])
+	}
 	return nil
+}
+
+// Pivot is the smallest of l_jj²/a_jj, which is 1 for a diagonal matrix and does not change when unknowns are
+// scaled: where it is not well above n times the rounding unit, A is singular to rounding. It is 0 when there
+// is no factor.
+func (c *Cholesky) Pivot() float64 {
+	if c.n == 0 {
+		return 0
+	}
+	return c.pivot
 }
 
 // Order is n, or 0 when there is no factor.

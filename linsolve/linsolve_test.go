@@ -289,7 +289,16 @@ func TestCholesky(t *testing.T) {
 	if e := distance(b, want); e > 1e-10 {
 		t.Errorf("error %g", e)
 	}
-	if err := c.Factorize(1, []float64{-1}); err == nil || c.Order() != 0 {
+	if p := c.Pivot(); !(p > 0 && p < 1) {
+		t.Errorf("pivot %g", p)
+	}
+	if err := c.Factorize(2, []float64{1e10, 0, 0, 1e-10}); err != nil || math.Abs(c.Pivot()-1) > 1e-15 {
+		t.Errorf("diagonal: %v, pivot %g", err, c.Pivot())
+	}
+	if err := c.Factorize(2, []float64{1, 0, 1, 1 + 1e-15}); err != nil || c.Pivot() > 1e-14 {
+		t.Errorf("nearly singular: %v, pivot %g", err, c.Pivot())
+	}
+	if err := c.Factorize(1, []float64{-1}); err == nil || c.Order() != 0 || c.Pivot() != 0 {
 		t.Errorf("factor of −1: %v, order %d", err, c.Order())
 	}
 }

@@ -1,0 +1,359 @@
+package inner
+
+import (
+	"errors"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/linsolve"
+	"gonum.org/v1/gonum/floats"
+)
+
+// Newton minimises g(·, x) by damped Newton steps with a line search.
+//
+// For small d the Hessian is a matrix, formed by the objective ([bilevel.HessianMatrix]) or by d products, and
+// factored; a factor is kept for further steps (chord steps, one gradient each) while they are expected to
+// reach the tolerance soon. For large d the step is found by conjugate gradients with products, to the
+// accuracy that the progress of the outer iteration deserves. A Hessian that is singular to rounding or not
+// positive definite is damped (Levenberg and Marquardt).
+//
+// Assumes that g(·, x) is smooth; where it is not convex, a stationary point is found.
+// Cost per iteration: one value with gradient, and one dense Hessian (counted as d products) or none, or
+// the products of the conjugate gradients. Memory: 2d² + 6d numbers, or 9d.
+//
+// Nocedal and Wright, Numerical Optimization, 2nd edition, sections 3.4 and 7.1; forcing terms: Eisenstat and
+// Walker, Choosing the forcing terms in an inexact Newton method, 1996, choice 2.
+type Newton struct {
+	// MaxIter bounds the iterations. The default is 200.
+	MaxIter int
+	// DenseDim is the largest d for which the Hessian is a matrix. The default is 512 where the objective
+	// forms it, and 32 where that takes d products. Negative means never.
+	DenseDim int
+}
+
+var _ Solver = Newton{}
+
+// Start is described at [Solver].
+func (m Newton) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, error) {
+	second, err := bilevel.NeedSecondOrder(g)
+	if err != nil {
+		return nil, err
+	}
+	d, _ := g.Dims()
+	former, forms := g.(bilevel.HessianMatrix)
+	limit := m.DenseDim
+	if limit == 0 {
+		if limit = 32; forms {
+			limit = 512
+		}
+	}
+	r := newton{
+		oracle: newOracle(g, counts), second: second, d: d, maxIter: m.MaxIter,
+		at: newIterate(d), trial: newIterate(d), dir: make([]float64, d),
+	}
+	if r.maxIter <= 0 {
+		r.maxIter = 200
+	}
+	if d <= limit {
+		n := &newtonDense{newton: r, former: former, h: make([]float64, d*d), damped: make([]float64, d*d), chords: d}
+		if forms {
+			n.chords = 4
+		}
+		return n, nil
+	}
+	n := &newtonCG{newton: r, b: make([]float64, d)}
+	n.lin, _ = g.(bilevel.Linearizer)
+	return n, nil
+}
+
+// newton is what the dense and the iterative variant share.
+type newton struct {
+	oracle
+	second    bilevel.SecondOrder
+	d         int
+	maxIter   int
+	at, trial iterate
+	dir       []float64
+	formed    bool // the variant has the Hessian at the current point
+}
+
+// direction is how a variant finds its step: it sets dir from at. damping is 0 or the factor by which the
+// Hessian's diagonal is to be raised. fresh asks for the Hessian at the current point.
+type direction interface {
+	direction(iter int, damping, tol float64, fresh bool) error
+	// stale says whether the last direction used the Hessian of an earlier point.
+	stale() bool
+}
+
+const maxDamping = 1e8
+
+func (n *newton) minimize(v direction, z, x []float64, tol float64) (Result, error) {
+	if len(z) != n.d {
+		panic("inner: z has the wrong length")
+	}
+	n.x, n.formed = x, false
+	copy(n.at.z, z)
+	n.eval(&n.at)
+	if !n.at.finite() {
+		return Result{Value: n.at.value, GradNorm: n.at.norm}, &NonFiniteError{n.at.value, n.at.norm}
+	}
+	var res Result
+	damping, fresh := 0.0, false
+	stalls := 0
+	for {
+		if n.at.norm <= tol {
+			res.Converged = true
+			break
+		}
+		reason := ""
+		if res.Iterations >= n.maxIter {
+			reason = "the iteration limit"
+		}
+		decrease := 0.0
+		if reason == "" {
+			err := v.direction(res.Iterations, damping, tol, fresh)
+			slope := floats.Dot(n.at.grad, n.dir)
+			ok, lowers := false, false
+			if err == nil && slope < 0 {
+				decrease = -slope / 2
+				ok, lowers = n.search(&n.at, &n.trial, n.dir, slope, 1, false)
+			}
+			switch {
+			case ok && (lowers || n.trial.norm <= n.at.norm/2):
+				res.Iterations++
+				n.at, n.trial, n.formed = n.trial, n.at, false
+				damping, fresh, stalls = damping/100, false, 0
+				if damping < 1e-13 {
+					damping = 0
+				}
+				continue
+			case ok:
+				// Values tell nothing any more and the gradient does not fall as it should.
+				res.Iterations++
+				if n.trial.norm < n.at.norm {
+					n.at, n.trial, n.formed = n.trial, n.at, false
+				}
+				fresh = true
+				if v.stale() {
+					continue
+				}
+				if stalls++; stalls < 3 {
+					continue
+				}
+				reason = "neither g nor its gradient falls any more"
+			case v.stale():
+				fresh = true
+				continue
+			case err == nil && slope < 0 && atRounding(&n.at, decrease):
+				reason = "neither g nor its gradient falls any more"
+			default:
+				if damping = max(100*damping, 1e-12); damping <= maxDamping {
+					continue
+				}
+				reason = "no direction lowers g"
+				if err != nil {
+					reason += ": " + err.Error()
+				}
+			}
+		}
+		n.result(&res, z)
+		if decrease > 0 && atRounding(&n.at, decrease) {
+			res.Rounding = true
+			return res, nil
+		}
+		return res, &NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: reason}
+	}
+	n.result(&res, z)
+	return res, nil
+}
+
+func (n *newton) result(res *Result, z []float64) {
+	copy(z, n.at.z)
+	res.Value, res.GradNorm, res.Grad = n.at.value, n.at.norm, n.at.grad
+}
+
+// newtonDense has the Hessian as a matrix.
+type newtonDense struct {
+	newton
+	former    bilevel.HessianMatrix // nil: by products
+	h, damped []float64             // d×d, lower triangle
+	factor    linsolve.Cholesky
+	known     bool    // factor belongs to this Minimize
+	isStale   bool    // factor belongs to an earlier point of it
+	chords    int     // how many chord steps a Hessian is worth
+	previous  float64 // gradient norm before the last step
+}
+
+var (
+	_ Minimizer = (*newtonDense)(nil)
+	_ Factorer  = (*newtonDense)(nil)
+)
+
+// Minimize is described at [Minimizer].
+func (n *newtonDense) Minimize(z, x []float64, tol float64) (Result, error) {
+	n.known, n.previous = false, 0
+	return n.minimize(n, z, x, tol)
+}
+
+// Factor is described at [Factorer].
+func (n *newtonDense) Factor(z, x []float64) (*linsolve.Cholesky, error) {
+	if !n.known {
+		n.x = x
+		n.hessian(z)
+		var err error
+		for damping := 0.0; damping <= maxDamping; damping = max(100*damping, 1e-12) {
+			if err = n.factorize(damping); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		n.known = true
+	}
+	return &n.factor, nil
+}
+
+func (n *newtonDense) stale() bool { return n.isStale }
+
+func (n *newtonDense) direction(_ int, damping, tol float64, fresh bool) error {
+	ratio := n.at.norm / n.previous // of the last step, with this factor
+	n.previous = n.at.norm
+	// A chord step has about the contraction of the step before it: go on if few of them will do.
+	n.isStale = n.known && !fresh && damping == 0 && ratio < .5 &&
+		float64(n.chords)*math.Log(ratio) <= math.Log(tol/n.at.norm)
+	if !n.isStale {
+		if !n.formed {
+			n.hessian(n.at.z)
+			n.formed = true
+		}
+		n.known = false
+		if err := n.factorize(damping); err != nil {
+			return err
+		}
+		n.known = true
+	}
+	n.factor.Solve(n.dir, n.at.grad) // H p = −∇g
+	floats.Scale(-1, n.dir)
+	return nil
+}
+
+// hessian sets h.
+func (n *newtonDense) hessian(z []float64) {
+	n.counts.HessG += int64(n.d) * int64(n.all.Len())
+	if n.former != nil {
+		n.former.Hessian(n.h, z, n.x, n.all)
+		return
+	}
+	unit, column := n.dir, n.trial.grad
+	clear(unit)
+	for j := range unit {
+		unit[j] = 1
+		n.second.Products(nil, column, nil, z, n.x, unit, n.all)
+		unit[j] = 0
+		for i := j; i < n.d; i++ {
+			n.h[i*n.d+j] = column[i]
+		}
+	}
+}
+
+var errSingular = errors.New("the Hessian is singular to rounding")
+
+// factorize factors h with its diagonal raised by a factor of 1 + damping.
+func (n *newtonDense) factorize(damping float64) error {
+	d, h := n.d, n.h
+	if damping > 0 {
+		copy(n.damped, n.h)
+		h = n.damped
+		top := 0.0
+		for j := range d {
+			top = max(top, math.Abs(h[j*d+j]))
+		}
+		for j := range d {
+			h[j*d+j] += damping * max(math.Abs(h[j*d+j]), 1e-3*top, 1e-300)
+		}
+	}
+	if err := n.factor.Factorize(d, h); err != nil {
+		return err
+	}
+	if n.factor.Pivot() < 4*float64(d)*0x1p-52 {
+		return errSingular
+	}
+	return nil
+}
+
+// newtonCG finds its steps by conjugate gradients.
+type newtonCG struct {
+	newton
+	lin      bilevel.Linearizer // or nil
+	b        []float64
+	work     linsolve.Workspace
+	forcing  float64
+	previous float64
+}
+
+var _ Minimizer = (*newtonCG)(nil)
+
+// Minimize is described at [Minimizer].
+func (n *newtonCG) Minimize(z, x []float64, tol float64) (Result, error) {
+	n.previous = 0
+	return n.minimize(n, z, x, tol)
+}
+
+func (n *newtonCG) stale() bool { return false }
+
+// MulVec makes the Hessian at the current point an operator.
+func (n *newtonCG) MulVec(dst, v []float64) {
+	n.counts.HessG += int64(n.all.Len())
+	if n.lin != nil {
+		n.lin.Apply(dst, nil, v)
+		return
+	}
+	n.second.Products(nil, dst, nil, n.at.z, n.x, v, n.all)
+}
+
+func (n *newtonCG) direction(iter int, damping, tol float64, _ bool) error {
+	if n.lin != nil && !n.formed {
+		n.lin.Linearize(n.at.z, n.x, n.all)
+		n.formed = true
+	}
+	// η_k = 0.9 (‖∇g_k‖/‖∇g_{k−1}‖)², not below 0.9 η_{k−1}² where that is above 0.1
+	eta := .5
+	if n.previous > 0 {
+		ratio := n.at.norm / n.previous
+		eta = .9 * ratio * ratio
+		if safe := .9 * n.forcing * n.forcing; safe > .1 {
+			eta = max(eta, safe)
+		}
+		eta = min(eta, .5)
+	}
+	n.forcing, n.previous = eta, n.at.norm
+	eta = max(eta, min(.5, .5*tol/n.at.norm), 1e-12)
+	for i, g := range n.at.grad {
+		n.b[i] = -g
+	}
+	clear(n.dir)
+	cg := linsolve.CG{MaxIter: min(2*n.d+20, 1000)}
+	if damping > 0 {
+		// Relative to the curvature along the gradient.
+		n.MulVec(n.dir, n.b)
+		cg.Damping = damping * math.Abs(floats.Dot(n.dir, n.b)) / (n.at.norm * n.at.norm)
+		if !(cg.Damping > 0) {
+			cg.Damping = damping
+		}
+		clear(n.dir)
+	}
+	_, err := cg.Solve(n, n.dir, n.b, eta, &n.work)
+	if err == nil {
+		return nil
+	}
+	var indefinite *linsolve.NotPositiveDefiniteError
+	if errors.As(err, &indefinite) {
+		// The iterates before the bad direction are descent directions; without one, steepest descent.
+		if floats.Dot(n.dir, n.b) <= 0 {
+			copy(n.dir, n.b)
+		}
+		return nil
+	}
+	return err
+}

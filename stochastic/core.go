@@ -108,7 +108,7 @@ func (c *core) rates() (rho, gamma float64) {
 
 // exact starts the directions with the parts that are not sampled.
 func (c *core) exact() {
-	if !c.narrow {
+	if !c.narrow && !c.g.exactAll {
 		clear(c.dx)
 	}
 	if c.g.exact == nil {

@@ -16,6 +16,7 @@ type level struct {
 	linear                bilevel.Linear // sampled, if it is
 	local                 bilevel.Local  // sampled, if it is and x enters it
 	sampledX, exactX      bool           // x enters the sampled part, the exact part
+	exactAll              bool           // exact writes all x-derivatives
 	fused                 bool           // whole writes every element of its destinations
 }
 
@@ -28,6 +29,8 @@ func newLevel(o bilevel.Objective) (level, error) {
 		}
 		if l.exact != nil {
 			l.exactX = entersX(l.exact)
+			_, partial := l.exact.(bilevel.Local)
+			l.exactAll = !partial
 		}
 	}
 	l.sampledX = entersX(l.sampled)

@@ -86,8 +86,8 @@ func (r *sabaRun) directions() (lo, hi int) {
 	ig, bg, wg := r.gi.Next()
 	jf, bf, wf := r.fo.Next()
 	r.prefetch()
-	r.memG.prefetch(r.gi.Ahead())
-	r.memF.prefetch(r.fo.Ahead())
+	r.memG.prefetch(&r.gi.ahead)
+	r.memF.prefetch(&r.fo.ahead)
 	lo, hi = 0, len(r.x)
 	if r.narrow {
 		lo, hi = r.g.outerRange(bg)
@@ -101,8 +101,8 @@ func (r *sabaRun) directions() (lo, hi int) {
 		clear(r.dx[lo:hi])
 	}
 	r.exact()
-	r.memG.estimate(&[2][]float64{r.dz, r.dv}, r.dx, ig, bg, wg, r.z, r.x, r.v, r.narrow)
-	r.memF.estimate(&[2][]float64{r.dv}, r.dx, jf, bf, wf, r.z, r.x, r.v, false)
+	r.memG.estimate(r.dz, r.dv, r.dx, ig, bg, wg, r.z, r.x, r.v, r.narrow)
+	r.memF.estimate(nil, r.dv, r.dx, jf, bf, wf, r.z, r.x, r.v, false)
 	return lo, hi
 }
 

@@ -19,8 +19,9 @@ type saga struct {
 	level *level
 	part  Partition
 	d, p  int
-	many  int // z-quantities: 2 for g, 1 for f
-	width int // numbers in mem per sample (Linear) or per block
+	many  int     // z-quantities: 2 for g, 1 for f
+	share float64 // of a block of full length
+	width int     // numbers in mem per sample (Linear) or per block
 	mem   []float64
 	memX  []float64
 	avg   [2][]float64
@@ -32,7 +33,7 @@ type saga struct {
 
 func newSaga(l *level, part Partition, many int, generic bool) *saga {
 	d, p := l.whole.Dims()
-	m := &saga{level: l, part: part, d: d, p: p, many: many}
+	m := &saga{level: l, part: part, d: d, p: p, many: many, share: part.Share(part.Block(0))}
 	for i := range many {
 		m.avg[i] = make([]float64, d)
 	}
@@ -81,11 +82,10 @@ func (m *saga) rowX(block, lo, hi int) []float64 {
 	return m.memX[block*m.p : (block+1)*m.p]
 }
 
-// prefetch asks for the memory of the block that comes next; longer rows come by themselves.
-func (m *saga) prefetch(b bilevel.Batch) {
-	if m.level.linear != nil {
-		kernel.Prefetch(m.mem[b.Lo*m.width : b.Lo*m.width+1])
-	}
+// prefetch asks for the memory of the block that comes next, or the beginning of it where it is long.
+func (m *saga) prefetch(next *draw) {
+	row := m.row(next.block, next.b)
+	kernel.Prefetch(row[:min(len(row), 512)])
 }
 
 // swap evaluates a block at (z, x, v), remembers the result and leaves the change in delta and nextX[lo:hi).
@@ -125,14 +125,20 @@ func (m *saga) swap(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) 
 	return lo, hi
 }
 
-// estimate adds to dz[i] the i-th z-quantity and to dx the x-quantity at (z, x, v), and updates memory and
+// estimate adds ∇z g to dz and ∇²zz g·v to dv, or ∇z f to dv, and the x-quantity to dx, and updates memory and
 // averages. A narrow one adds the average only to dx[lo:hi), its own part.
-func (m *saga) estimate(dz *[2][]float64, dx []float64, block int, b bilevel.Batch, weight float64, z, x, v []float64, narrow bool) (lo, hi int) {
-	lo, hi = m.swap(block, b, z, x, v)
-	share := m.part.Share(b)
-	for i := range m.many {
-		// SagaStep subtracts rho times the estimate: rho = −1 adds it.
-		kernel.SagaStep(dz[i], m.avg[i], m.delta[i], -1, weight, share)
+func (m *saga) estimate(dz, dv, dx []float64, block int, b bilevel.Batch, weight float64, z, x, v []float64, narrow bool) {
+	lo, hi := m.swap(block, b, z, x, v)
+	share := m.share
+	if b.Hi-b.Lo != m.part.size {
+		share = m.part.Share(b)
+	}
+	// SagaStep subtracts rho times the estimate: rho = −1 adds it.
+	if m.many == 2 {
+		kernel.SagaStep(dz, m.avg[0], m.delta[0], -1, weight, share)
+		kernel.SagaStep(dv, m.avg[1], m.delta[1], -1, weight, share)
+	} else {
+		kernel.SagaStep(dv, m.avg[0], m.delta[0], -1, weight, share)
 	}
 	switch {
 	case !m.level.sampledX:
@@ -143,7 +149,6 @@ func (m *saga) estimate(dz *[2][]float64, dx []float64, block int, b bilevel.Bat
 		kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, share)
 		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
 	}
-	return lo, hi
 }
 
 // fill sets the memory by a full pass at (z, x, v).

@@ -208,6 +208,11 @@ func TestGetPart(t *testing.T) {
 			}
 			writeFile(t, dir, "toy.bin.part", []byte(c.part))
 			writeFile(t, dir, "toy.bin.part.etag", []byte(c.tag))
+			o.Progress = func(_ string, done, total int64) {
+				if total != int64(len(content)) || done > total {
+					t.Errorf("progress %d of %d", done, total)
+				}
+			}
 			f, err := Get(t.Context(), "toy", o)
 			if err != nil {
 				t.Fatal(err)

@@ -143,7 +143,7 @@ reading:
 				continue
 			}
 		}
-		rest = bytes.Clone(buf[cut:])
+		rest = buf[cut:] // copied before the buffer is read into again
 		text := buf[:cut]
 		if last && cut > 0 && text[cut-1] != '\n' {
 			text = append(text, '\n')

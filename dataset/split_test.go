@@ -258,6 +258,11 @@ func TestScaler(t *testing.T) {
 			t.Errorf("column %d: sum %v, squares %v", j, sum, square)
 		}
 	}
+	// The mean of a constant must not be off by rounding, as the sum of ten tenths of 0.1 is.
+	c := rows.FromSlice(10, 1, slices.Repeat([]float64{.1}, 10))
+	if s = FitScaler(c); s.Mean[0] != .1 || s.Scale[0] != 1 || s.Apply(c).(*rows.Dense).Row(3)[0] != 0 {
+		t.Errorf("a constant column: %+v", s)
+	}
 	// Sparse: column 0 has values 3 and 4 and two zeros, column 1 is constant, column 2 empty.
 	z := &rows.CSR{N: 4, D: 3, Ptr: []int{0, 2, 4, 5, 6}, Idx: []int32{0, 1, 0, 1, 1, 1}, Val: []float64{3, 7, 4, 7, 7, 7}}
 	s = FitScaler(z)

@@ -96,6 +96,16 @@ type HessianMatrix interface {
 	Hessian(dst, z, x []float64, b Batch)
 }
 
+// HessianBlocks is an objective that can form diagonal blocks of ∇²zz g, the preconditioner of conjugate
+// gradients: a softmax model's blocks are its classes, those of cross-validation its folds.
+type HessianBlocks interface {
+	// BlockSize returns the order s of a block, which divides d; 1 means the diagonal.
+	BlockSize() int
+	// Blocks overwrites dst (d·s numbers) with the d/s diagonal blocks of ∇²zz g over b, one after the other,
+	// each s×s and row-major. Only lower triangles are defined.
+	Blocks(dst, z, x []float64, b Batch)
+}
+
 // ValueGradienter gives value and gradient in one pass.
 type ValueGradienter interface {
 	// ValueGrad is Value and Grad together.

@@ -326,6 +326,9 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	if o, ok := o.(bilevel.HessianMatrix); ok {
 		add("HessianMatrix", func(r *report) { pr.checkHessian(r, o) })
 	}
+	if o, ok := o.(bilevel.HessianBlocks); ok {
+		add("HessianBlocks", func(r *report) { pr.checkBlocks(r, o) })
+	}
 	if o, ok := o.(bilevel.Prefetcher); ok {
 		add("Prefetcher", func(r *report) { pr.checkPrefetch(r, o) })
 	}

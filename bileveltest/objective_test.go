@@ -48,6 +48,7 @@ var (
 	_ bilevel.Linearizer      = (*weighted)(nil)
 	_ bilevel.Prefetcher      = (*weighted)(nil)
 	_ bilevel.HessianMatrix   = (*weighted)(nil)
+	_ bilevel.HessianBlocks   = (*weighted)(nil)
 	_ bilevel.ValueGradienter = (*weighted)(nil)
 	_ bilevel.Failer          = (*weighted)(nil)
 )
@@ -332,6 +333,30 @@ func (w *weighted) Hessian(dst, z, x []float64, b bilevel.Batch) {
 	}
 }
 
+func (w *weighted) BlockSize() int {
+	if w.bug == "uneven blocks" {
+		return w.q + 1
+	}
+	return w.q
+}
+
+func (w *weighted) Blocks(dst, z, x []float64, b bilevel.Batch) {
+	d, _ := w.Dims()
+	full := make([]float64, d*d)
+	w.Hessian(full, z, x, b)
+	for row := range d {
+		for col := range row%w.q + 1 {
+			dst[row*w.q+col] = full[row*d+row/w.q*w.q+col]
+		}
+	}
+	switch w.bug {
+	case "block off":
+		dst[w.q*w.q] *= 1.01
+	case "blocks past the end":
+		dst[:cap(dst)][len(dst)] = 0
+	}
+}
+
 func (w *weighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 	w.Grad(dz, dx, z, x, b)
 	if w.bug == "ValueGrad off" {
@@ -558,6 +583,9 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		{"Apply halves cv", "Linearizer"},
 		{"upper triangle", "HessianMatrix"},
 		{"Hessian off", "HessianMatrix"},
+		{"uneven blocks", "HessianBlocks"},
+		{"block off", "HessianBlocks"},
+		{"blocks past the end", "HessianBlocks"},
 		{"prefetch changes", "Prefetcher"},
 		{"ValueGrad off", "ValueGradienter"},
 		{"always fails", "Failer"},

@@ -156,6 +156,52 @@ func (pr *probe) checkHessian(r *report, o bilevel.HessianMatrix) {
 	}
 }
 
+func (pr *probe) checkBlocks(r *report, o bilevel.HessianBlocks) {
+	if pr.second == nil {
+		r.errorf("a HessianBlocks without Products")
+		return
+	}
+	s := o.BlockSize()
+	if s < 1 || pr.d%s != 0 {
+		r.errorf("block size %d does not divide d = %d", s, pr.d)
+		return
+	}
+	const guard = 8
+	buf := make([]float64, pr.d*s+guard)
+	dst := buf[:pr.d*s]
+	e := make([]float64, pr.d)
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			for k := range buf {
+				buf[k] = math.NaN()
+			}
+			o.Blocks(dst, at.z, at.x, b)
+			for _, v := range buf[len(dst):] {
+				if !math.IsNaN(v) {
+					r.errorf("over %v at point %d: writes past the end of dst", b, i)
+					break
+				}
+			}
+			scale := 0.0
+			for row := range pr.d {
+				for col := range row%s + 1 {
+					scale = max(scale, math.Abs(dst[row*s+col]))
+				}
+			}
+			for col := range pr.d {
+				e[col] = 1
+				_, hv, _ := pr.products(at.z, at.x, e, b)
+				e[col] = 0
+				for row := col; row < (col/s+1)*s; row++ {
+					if got := dst[row*s+col%s]; !(math.Abs(got-hv[row]) <= pr.opts.Round*max(scale, math.Abs(hv[row]))) {
+						r.errorf("over %v at point %d: entry (%d, %d) is %.10g, Products gives %.10g", b, i, row, col, got, hv[row])
+					}
+				}
+			}
+		}
+	}
+}
+
 func (pr *probe) checkPrefetch(r *report, o bilevel.Prefetcher) {
 	at := pr.points[0]
 	for _, oracle := range pr.oracles {

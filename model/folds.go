@@ -227,6 +227,25 @@ func (o *FoldsInner) Hessian(dst, z, x []float64, b bilevel.Batch) {
 	}
 }
 
+// BlockSize is that of the loss.
+func (o *FoldsInner) BlockSize() int { return o.loss.BlockSize() }
+
+// Blocks overwrites dst with the diagonal blocks, fold by fold.
+func (o *FoldsInner) Blocks(dst, z, x []float64, b bilevel.Batch) {
+	clear(dst)
+	n := o.d * o.BlockSize()
+	part := make([]float64, n)
+	for f := range o.Count() {
+		parts, w := o.outside(f, b)
+		for _, q := range parts {
+			if q.Len() > 0 {
+				o.loss.Blocks(part, o.of(f, z), x, q)
+				kernel.Axpy(w*float64(q.Len())/float64(b.Len()), part, dst[f*n:(f+1)*n])
+			}
+		}
+	}
+}
+
 // Scores is K times that of the loss.
 func (o *FoldsInner) Scores() int { return o.Count() * o.loss.Scores() }
 

@@ -7,15 +7,38 @@ import (
 
 // denseHessian is Σ w_i a_i a_iᵀ for one score, and a k×k block matrix of such sums for a softmax.
 func (o *Loss) denseHessian(dst, z []float64, b bilevel.Batch) {
-	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
+	k, d := o.layout.Classes, o.layout.Features
 	dim := k * d
+	var pairs [][2]int
+	for c := range k {
+		for c2 := range c + 1 {
+			pairs = append(pairs, [2]int{c, c2})
+		}
+	}
+	sum := make([]float64, len(pairs)*d*d)
+	o.grams(sum, z, b, pairs)
+	for i, p := range pairs {
+		g := sum[i*d*d : (i+1)*d*d]
+		for r := range d {
+			at := (p[0]*d+r)*dim + p[1]*d
+			row := dst[at : at+d]
+			copy(row[:r+1], g[r*d:])
+			for j := r + 1; j < d; j++ {
+				row[j] = g[j*d+r]
+			}
+		}
+	}
+}
+
+// grams overwrites dst with the lower triangles of the blocks (c, c′) of the Hessian over b, d×d each.
+func (o *Loss) grams(dst, z []float64, b bilevel.Batch, pairs [][2]int) {
+	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
 	w := 1 / float64(b.Len())
-	pairs := k * (k + 1) / 2
-	width := pairs * d * d
+	width := len(pairs) * d * d
 	o.part = grow(o.part, slots*width)
 	chunks := (b.Len() + chunkRows - 1) / chunkRows
-	procs := o.procs(b.Len() * stride * d * pairs)
-	sum := make([]float64, width)
+	procs := o.procs(b.Len() * stride * d * len(pairs))
+	clear(dst)
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
 		share(procs, n, func(worker, i int) {
@@ -30,32 +53,50 @@ func (o *Loss) denseHessian(dst, z []float64, b bilevel.Batch) {
 				t := sc.t[:k*m]
 				o.scores(t, nil, a, z, nil, m)
 				o.link.curvature(t, sc.tmp, lo, m, m, 1)
-				pair := 0
-				for c := range k {
-					for c2 := range c + 1 {
-						o.link.weight(sc.tmp[:m], t, c, c2, m, m, 1)
-						kernel.Gram(part[pair*d*d:(pair+1)*d*d], a, stride, d, sc.tmp[:m], w, lo > start)
-						pair++
-					}
+				for i, p := range pairs {
+					o.link.weight(sc.tmp[:m], t, p[0], p[1], m, m, 1)
+					kernel.Gram(part[i*d*d:(i+1)*d*d], a, stride, d, sc.tmp[:m], w, lo > start)
 				}
 			}
 		})
 		for i := range n {
-			kernel.Axpy(1, o.part[i*width:(i+1)*width], sum)
+			kernel.Axpy(1, o.part[i*width:(i+1)*width], dst)
 		}
 	}
-	pair := 0
-	for c := range k {
-		for c2 := range c + 1 {
-			g := sum[pair*d*d : (pair+1)*d*d]
-			for i := range d {
-				row := dst[(c*d+i)*dim+c2*d : (c*d+i)*dim+c2*d+d]
-				copy(row[:i+1], g[i*d:])
-				for j := i + 1; j < d; j++ {
-					row[j] = g[j*d+i]
-				}
+}
+
+// BlockSize is the number of features for dense rows, whose blocks are classes, and 1 for sparse rows.
+func (o *Loss) BlockSize() int {
+	if o.sparse != nil {
+		return 1
+	}
+	return o.layout.Features
+}
+
+// Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
+func (o *Loss) Blocks(dst, z, _ []float64, b bilevel.Batch) {
+	k := o.layout.Classes
+	if o.dense != nil {
+		pairs := make([][2]int, k)
+		for c := range pairs {
+			pairs[c] = [2]int{c, c}
+		}
+		o.grams(dst, z, b, pairs)
+		return
+	}
+	clear(dst)
+	t, tmp := make([]float64, k), make([]float64, max(2, k))
+	weight := make([]float64, 1)
+	for i := b.Lo; i < b.Hi; i++ {
+		idx, val := o.sparse.Row(i)
+		kernel.SparseScores(t, idx, val, z, k)
+		o.link.curvature(t, tmp, i, 1, 1, k)
+		for c := range k {
+			o.link.weight(weight, t, c, c, 1, 1, k)
+			w := weight[0] / float64(b.Len())
+			for e, j := range idx {
+				dst[o.layout.Index(c, int(j))] += w * val[e] * val[e]
 			}
-			pair++
 		}
 	}
 }

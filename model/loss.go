@@ -45,6 +45,7 @@ var (
 	_ bilevel.Linearizer      = (*Loss)(nil)
 	_ bilevel.Prefetcher      = (*Loss)(nil)
 	_ bilevel.HessianMatrix   = (*Loss)(nil)
+	_ bilevel.HessianBlocks   = (*Loss)(nil)
 	_ bilevel.ValueGradienter = (*Loss)(nil)
 )
 

@@ -334,12 +334,17 @@ func (q *Penalty) fused(dz, hv, cv, z, x, v []float64, add bool) {
 	kernel.ExpRidge(dz, hv, cv, z, x, v, q.scale, add)
 }
 
-// addDiagonal adds the penalty's Hessian to the diagonal of a d×d row-major matrix.
-func (q *Penalty) addDiagonal(dst, x []float64) {
+// addDiagonal adds the penalty's Hessian to the diagonals of row-major blocks of order size.
+func (q *Penalty) addDiagonal(dst, x []float64, size int) {
 	q.Strengths(q.strength, x)
-	for i := range q.d {
-		if j := q.Strength(i); j >= 0 {
-			dst[i*q.d+i] += q.scale * q.strength[j]
+	kernel.Scale(q.scale, q.strength)
+	for _, s := range q.segments {
+		for i := s.lo; i < s.hi; i++ {
+			e := q.strength[s.j]
+			if s.ramp {
+				e = q.strength[s.j+i-s.lo]
+			}
+			dst[i*size+i%size] += e
 		}
 	}
 }

@@ -22,6 +22,7 @@ type Sampled interface {
 	bilevel.Linearizer
 	bilevel.Prefetcher
 	bilevel.HessianMatrix
+	bilevel.HessianBlocks
 	bilevel.ValueGradienter
 }
 
@@ -31,6 +32,7 @@ var (
 	_ bilevel.Linearizer      = (*Regularized)(nil)
 	_ bilevel.Prefetcher      = (*Regularized)(nil)
 	_ bilevel.HessianMatrix   = (*Regularized)(nil)
+	_ bilevel.HessianBlocks   = (*Regularized)(nil)
 	_ bilevel.ValueGradienter = (*Regularized)(nil)
 )
 
@@ -113,5 +115,14 @@ func (o *Regularized) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 // Hessian overwrites the lower triangle of dst.
 func (o *Regularized) Hessian(dst, z, x []float64, b bilevel.Batch) {
 	o.loss.Hessian(dst, z, x, b)
-	o.pen.addDiagonal(dst, x)
+	o.pen.addDiagonal(dst, x, o.pen.d)
+}
+
+// BlockSize is that of the loss.
+func (o *Regularized) BlockSize() int { return o.loss.BlockSize() }
+
+// Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
+func (o *Regularized) Blocks(dst, z, x []float64, b bilevel.Batch) {
+	o.loss.Blocks(dst, z, x, b)
+	o.pen.addDiagonal(dst, x, o.loss.BlockSize())
 }

@@ -50,8 +50,8 @@ type auto struct {
 	// Last good point, and the estimates of h that make it one.
 	gz, gx, gv  []float64
 	good        int64   // its step
-	largest     float64 // ‖z‖ + ‖v‖ so far
-	steepest    float64 // ‖D_z‖ so far
+	steepZ      float64 // ‖D_z‖ so far
+	steepV      float64 // ‖D_v‖ so far
 	valued      int64   // step of the last estimate, 0 for none
 	first, best float64 // estimates of h
 	value       float64 // the last one
@@ -95,8 +95,8 @@ func newAuto(c *core) *auto {
 		b := c.gi.Block(a.probe(c))
 		c.g.whole.Grad(a.hv, nil, c.z, c.x, b)
 		c.extra.GradG += int64(b.Len())
-		if n := norm(a.hv); i == 0 || n > a.steepest {
-			a.steepest = n
+		if n := norm(a.hv); i == 0 || n > a.steepZ {
+			a.steepZ = n
 		}
 	}
 	a.save(c)
@@ -221,7 +221,7 @@ func (a *auto) moveInner(c *core) {
 
 // save keeps the current point as a good one.
 func (a *auto) save(c *core) {
-	if norm(c.dz) > 10*a.steepest {
+	if norm(c.dz) > 10*a.steepZ {
 		return
 	}
 	copy(a.gz, c.z)
@@ -248,19 +248,18 @@ func ratchet(level, now float64) float64 {
 
 // look adapts the step sizes. It reports that the run has diverged.
 func (a *auto) look(c *core) (diverged bool) {
-	size := norm(c.z) + norm(c.v)
-	if s := size + norm(c.x); math.IsNaN(s) || math.IsInf(s, 0) || norm(c.dz) > 100*a.steepest && a.steepest > 0 ||
-		a.largest > 0 && c.t > int64(a.shortest) && size > 1e3*a.largest {
-		return a.retreat(c, "z or v grew without bound", true)
+	dz, dv := norm(c.dz), norm(c.dv)
+	if s := dz + dv + norm(c.z) + norm(c.v) + norm(c.x); math.IsNaN(s) || math.IsInf(s, 0) ||
+		a.steepZ > 0 && dz > 100*a.steepZ || a.steepV > 0 && dv > 1000*a.steepV {
+		return a.retreat(c, "the inner variables diverged", true)
 	}
 	if c.inner.Auto() {
 		a.measure(c, 1, 3)
 		a.setRho(c)
 	}
 	done := c.t-a.from >= int64(a.length)
-	if done {
-		a.largest = ratchet(a.largest, size)
-		a.steepest = ratchet(a.steepest, norm(c.dz))
+	if done || a.steepV == 0 {
+		a.steepZ, a.steepV = ratchet(a.steepZ, dz), ratchet(a.steepV, dv)
 	}
 	switch {
 	case c.outer.Auto() && a.moving && a.tooFar(c):
@@ -472,7 +471,7 @@ func distanceOf(a, b []float64) float64 {
 }
 
 func (a *auto) state(s *bilevel.State) {
-	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.largest, &a.steepest, &a.first, &a.best, &a.value, &a.jitter} {
+	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter} {
 		s.Float(f)
 	}
 	s.Fixed(a.steps, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)

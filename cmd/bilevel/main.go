@@ -1,0 +1,157 @@
+// Command bilevel tunes the regularisation of linear models by bilevel optimisation, applies the models, and
+// fetches public data sets. See bilevel help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+const exitCodes = `Exit codes:
+  0    done
+  1    an internal or numerical failure
+  2    wrong usage or wrong data: the message names file, line and remedy
+  130  interrupted (Ctrl-C); tune has written the best point so far. A second Ctrl-C ends at once.`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal has its default effect
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// usageError is about how the command was called.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// errInterrupted says that what there was has been written.
+var errInterrupted = errors.New("interrupted")
+
+// run is the whole command. It returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(joinSwitches(args))
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	code := exitCode(err)
+	if err != nil && !errors.Is(err, errInterrupted) {
+		fmt.Fprintln(stderr, "bilevel:", message(err))
+	}
+	return code
+}
+
+// message is err in one line, without the names of packages.
+func message(err error) string {
+	text := err.Error()
+	for _, p := range []string{"tune: ", "bilevel: ", "dataset: "} {
+		text = strings.TrimPrefix(text, p)
+	}
+	return text
+}
+
+func exitCode(err error) int {
+	var usage *usageError
+	var data *dataset.Error
+	var option *tune.OptionError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.As(err, &data), errors.As(err, &option):
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func newRoot() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bilevel",
+		Short: "Learn hyperparameters by gradient",
+		Long: `Learn hyperparameters by gradient: bilevel optimisation for people with a data file.
+
+  bilevel tune                                  try it on an embedded set
+  bilevel tune --train t.csv --val v.csv        learn a model and its regularisation
+  bilevel predict --model bilevel-out/model.json new.csv
+
+` + exitCodes,
+		Version:       tune.Version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SetVersionTemplate("bilevel {{.Version}}\n")
+	c.CompletionOptions.HiddenDefaultCmd = true
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w; see %s --help", err, c.CommandPath())
+	})
+	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand())
+	markUsage(c)
+	return c
+}
+
+// markUsage makes usage errors of what the commands say about their arguments.
+func markUsage(c *cobra.Command) {
+	check := c.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs
+		if c.HasSubCommands() {
+			check = cobra.NoArgs // an unknown command is not silently help
+		}
+	}
+	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usagef("%w; see %s --help", err, c.CommandPath())
+		}
+		return nil
+	}
+	for _, sub := range c.Commands() {
+		markUsage(sub)
+	}
+}
+
+// joinSwitches makes --scale=off of --scale off: a switch alone means on, so that its word would be taken for an
+// argument.
+func joinSwitches(args []string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if (a == "--scale" || a == "--intercept") && i+1 < len(args) && slices.Contains(switchWords, args[i+1]) {
+			i++
+			a += "=" + args[i]
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+var switchWords = []string{"auto", "on", "off", "true", "false", "yes", "no"}

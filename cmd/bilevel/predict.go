@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+type predictFlags struct {
+	model, out    string
+	label, format string
+	noHeader      bool
+	proba, quiet  bool
+}
+
+func newPredictCommand() *cobra.Command {
+	var f predictFlags
+	c := &cobra.Command{
+		Use:   "predict --model FILE DATA",
+		Short: "Apply a model of bilevel tune to rows",
+		Long: `Apply a model of bilevel tune to rows.
+
+DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
+column may be there, and then accuracy or error goes to standard error. Predictions are CSV with the column
+prediction, and with --proba one column of probabilities per class.
+
+` + exitCodes,
+		Example: `  bilevel predict --model bilevel-out/model.json new.csv
+  bilevel predict --model bilevel-out/model.json new.csv --proba --out predictions.csv`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return runPredict(c, &f, args[0]) },
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&f.model, "model", "", "model.json of bilevel tune (required)")
+	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
+	p.StringVar(&f.out, "out", "", "file for the predictions (default standard output)")
+	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
+	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx or parquet (default by content)")
+	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
+	return c
+}
+
+func runPredict(c *cobra.Command, f *predictFlags, file string) error {
+	if f.model == "" {
+		return usagef("--model is missing: give the model.json of bilevel tune")
+	}
+	m, err := tune.Load(f.model)
+	if err != nil {
+		return err
+	}
+	if f.proba && m.Task == tune.Ridge {
+		return usagef("--proba: a ridge model predicts numbers and has no classes")
+	}
+	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema}
+	var set *dataset.Set
+	if file == "-" {
+		set, err = dataset.ReadFrom(c.InOrStdin(), "standard input", o)
+	} else {
+		set, err = dataset.Read(file, o)
+	}
+	if err != nil {
+		return err
+	}
+	p, err := m.Predict(set)
+	if err != nil {
+		return err
+	}
+	var figures *tune.Metrics
+	if set.Y != nil {
+		if figures, err = m.Judge(p, set); err != nil {
+			return err
+		}
+	}
+	var b bytes.Buffer
+	if err := writePredictions(&b, p, f.proba); err != nil {
+		return err
+	}
+	if f.out != "" {
+		if err := tune.WriteFile(f.out, b.Bytes()); err != nil {
+			return usagef("--out: %w", err)
+		}
+	} else if _, err := c.OutOrStdout().Write(b.Bytes()); err != nil {
+		return err
+	}
+	if figures != nil && !f.quiet {
+		if m.Task == tune.Ridge {
+			fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: RMSE %.6g\n", figures.N, figures.RMSE)
+		} else {
+			fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: accuracy %.2f%%, loss %.6g\n", figures.N, 100*figures.Accuracy, figures.Loss)
+		}
+	}
+	return nil
+}
+
+func writePredictions(w io.Writer, p *tune.Prediction, proba bool) error {
+	out := csv.NewWriter(w)
+	record := []string{"prediction"}
+	k := len(p.Classes)
+	if proba {
+		record = append(record, p.Classes...)
+	}
+	out.Write(record)
+	for i := range p.Len() {
+		record = append(record[:0], p.Label(i))
+		if proba {
+			for _, q := range p.Proba[i*k : (i+1)*k] {
+				record = append(record, strconv.FormatFloat(q, 'g', 6, 64))
+			}
+		}
+		out.Write(record)
+	}
+	out.Flush()
+	return out.Error()
+}

@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/report"
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+// tuneFlags are the flags of bilevel tune.
+type tuneFlags struct {
+	train, val, test, set string
+	valFraction           float64
+	folds                 int
+
+	label, format       string
+	zeroBased, noHeader bool
+	data                string
+
+	model, reg, method, param string
+	box, start                string
+	scale, intercept          string
+	maxTime                   time.Duration
+	seed                      uint64
+
+	out         string
+	json, quiet bool
+}
+
+const defaultFraction = .3
+
+func newTuneCommand() *cobra.Command {
+	var f tuneFlags
+	c := &cobra.Command{
+		Use:   "tune",
+		Short: "Fit a linear model and learn its regularisation strengths on validation data",
+		Long: `Fit a linear model and learn its regularisation strengths on validation data.
+
+Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
+with a header, NPY, IDX or Parquet, plain or compressed; what they are is found out from their content.
+
+The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
+with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
+that does best is learned on all validation rows.
+
+The folder --out gets model.json (for bilevel predict), trace.csv and report.html.
+
+` + exitCodes,
+		Example: `  bilevel tune
+  bilevel tune --train train.csv --val val.csv --test test.csv
+  bilevel tune --train all.csv --label price --folds 5
+  bilevel tune --train ijcnn1.trn.bz2 --val ijcnn1.tst.bz2 --reg feature --box -12,12
+  bilevel tune --set breast-cancer --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&f.train, "train", "", "file of training rows")
+	p.StringVar(&f.val, "val", "", "file of validation rows")
+	p.StringVar(&f.test, "test", "", "file of test rows, used for nothing but the figures")
+	p.Float64Var(&f.valFraction, "val-fraction", 0, "validate on this share of the training rows (default 0.3 without --val and --folds)")
+	p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
+	p.StringVar(&f.set, "set", "", "an embedded set (digits, breast-cancer) or a public one (see bilevel data list)")
+	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+
+	p.StringVar(&f.label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
+	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx or parquet (default by content)")
+	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
+	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
+
+	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
+	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; auto compares on held-out rows")
+	p.StringVar(&f.method, "method", "auto", "hoag (all rows at each step), saba or soba (a few rows); auto by the size of the data")
+	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
+	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")
+	p.StringVar(&f.start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
+	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM text, else on")
+	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM text, else on")
+	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
+	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best point after this time, such as 30s (reading is not counted)")
+	p.Uint64Var(&f.seed, "seed", 0, "seed of splits and of sampling")
+
+	p.StringVar(&f.out, "out", "bilevel-out", "folder for model.json, trace.csv and report.html")
+	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
+	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
+	return c
+}
+
+// options are the settings of tune.Fit, checked.
+func (f *tuneFlags) options() (tune.Options, error) {
+	o := tune.Options{
+		Task: tune.Task(f.model), Reg: tune.Reg(f.reg), Method: tune.Method(f.method), Param: tune.Param(f.param),
+		Start: f.start, Seed: f.seed, MaxTime: f.maxTime,
+	}
+	var err error
+	if o.Scale, err = parseSwitch("scale", f.scale); err != nil {
+		return o, err
+	}
+	if o.Intercept, err = parseSwitch("intercept", f.intercept); err != nil {
+		return o, err
+	}
+	if f.box != "" {
+		lo, hi, ok := strings.Cut(f.box, ",")
+		var e1, e2 error
+		o.Box.Lower, e1 = strconv.ParseFloat(strings.TrimSpace(lo), 64)
+		o.Box.Upper, e2 = strconv.ParseFloat(strings.TrimSpace(hi), 64)
+		if !ok || e1 != nil || e2 != nil {
+			return o, usagef("--box %q: write two numbers, lower,upper, such as -12,12", f.box)
+		}
+		if o.Box == (tune.Box{}) {
+			return o, usagef("--box %q: nothing is left to learn", f.box)
+		}
+	}
+	if err := o.Check(); err != nil {
+		return o, usagef("--%w", err)
+	}
+	return o, nil
+}
+
+func parseSwitch(name, word string) (tune.Switch, error) {
+	switch word {
+	case "auto":
+		return tune.Auto, nil
+	case "on", "true", "yes":
+		return tune.On, nil
+	case "off", "false", "no":
+		return tune.Off, nil
+	}
+	return "", usagef("--%s %q: choose on, off or auto", name, word)
+}
+
+// checkFlags finds contradictions before anything is read.
+func (f *tuneFlags) checkFlags(c *cobra.Command) error {
+	given := c.Flags().Changed
+	switch {
+	case f.train != "" && f.set != "":
+		return usagef("--train and --set: give one of them")
+	case f.train == "" && (f.val != "" || f.test != ""):
+		return usagef("--val and --test need --train")
+	case f.train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader):
+		return usagef("--label, --format, --zero-based and --no-header are about files: give --train")
+	}
+	ways := 0
+	for _, name := range []string{"val", "val-fraction", "folds"} {
+		if given(name) {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return usagef("--val, --val-fraction and --folds: give one of them")
+	case given("val-fraction") && !(f.valFraction > 0 && f.valFraction < 1):
+		return usagef("--val-fraction %v: choose a share between 0 and 1, such as 0.3", f.valFraction)
+	case given("folds") && f.folds < 2:
+		return usagef("--folds %d: cross-validation needs at least 2 folds", f.folds)
+	case f.out == "":
+		return usagef("--out \"\": name a folder")
+	}
+	if info, err := os.Stat(f.out); err == nil && !info.IsDir() {
+		return usagef("--out %s: this is a file; name a folder", f.out)
+	}
+	return nil
+}
+
+func runTune(c *cobra.Command, f *tuneFlags) error {
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	if err := f.checkFlags(c); err != nil {
+		return err
+	}
+	stdout, stderr := c.OutOrStdout(), c.ErrOrStderr()
+	if f.quiet {
+		stderr = io.Discard
+	}
+	begin := time.Now()
+	bar := newProgress(stderr)
+	defer bar.finish()
+	bar.say("reading the data")
+	data, name, err := f.read(c, o, bar)
+	if err != nil {
+		return err
+	}
+	read := time.Since(begin)
+	o.Progress = bar.update
+	r, err := tune.Fit(c.Context(), *data, o)
+	bar.finish()
+	if err != nil {
+		return err
+	}
+	files, err := f.write(r, name)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = writeJSON(stdout, r, files, read)
+	} else {
+		_, err = io.WriteString(stdout, summary(r, name, files))
+	}
+	if err == nil && r.Interrupted {
+		err = errInterrupted
+	}
+	return err
+}
+
+// read reads or makes all parts of the data. name says what they are.
+func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
+	data = &tune.Data{Folds: f.folds}
+	like := dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader}
+	if o.Task == tune.Ridge {
+		like.Target = dataset.NumericTarget
+	}
+	switch {
+	case f.train != "":
+		name = filepath.Base(f.train)
+		if data.Train, err = dataset.Read(f.train, like); err != nil {
+			return nil, "", err
+		}
+	case f.set == "" || f.set == "digits" || f.set == "breast-cancer":
+		set := f.set
+		if set == "" {
+			set = "digits"
+		}
+		name = set + " (embedded)"
+		all, err := dataset.Embedded(set)
+		if err != nil {
+			return nil, "", err
+		}
+		if data.Train, data.Test, err = all.Split(.25, f.seed, true); err != nil {
+			return nil, "", err
+		}
+	default:
+		name = f.set
+		var files *dataset.Files
+		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download}
+		if data.Train, data.Test, files, err = dataset.Load(c.Context(), f.set, get); err != nil {
+			return nil, "", err
+		}
+		for _, note := range files.Notes {
+			bar.say("note: " + note)
+		}
+	}
+	classes := o.Task == tune.Logistic || o.Task == tune.Softmax ||
+		o.Task == tune.AutoTask && data.Train.GuessTask() != string(tune.Ridge)
+	if classes {
+		if err := data.Train.AsClasses(); err != nil {
+			return nil, "", err
+		}
+	}
+	like.Like, like.Format, like.Target = data.Train.Schema, "", dataset.AutoTarget
+	for _, part := range []struct {
+		file string
+		set  **dataset.Set
+	}{{f.val, &data.Val}, {f.test, &data.Test}} {
+		if part.file == "" {
+			continue
+		}
+		if *part.set, err = dataset.Read(part.file, like); err != nil {
+			return nil, "", err
+		}
+	}
+	if data.Val == nil && data.Folds == 0 {
+		share := f.valFraction
+		if share == 0 {
+			share = defaultFraction
+			if f.train != "" {
+				bar.say("no --val, --val-fraction or --folds: validating on 0.3 of the rows")
+			}
+		}
+		if data.Train, data.Val, err = data.Train.Split(share, f.seed, classes); err != nil {
+			return nil, "", err
+		}
+	}
+	return data, name, nil
+}
+
+// outputs are the files that were written.
+type outputs struct {
+	Model  string `json:"model"`
+	Trace  string `json:"trace"`
+	Report string `json:"report"`
+}
+
+// write makes all files in memory and then writes them.
+func (f *tuneFlags) write(r *tune.Result, name string) (*outputs, error) {
+	model, err := r.Model.JSON()
+	if err != nil {
+		return nil, err
+	}
+	var trace, html bytes.Buffer
+	if err := writeTrace(&trace, r); err != nil {
+		return nil, err
+	}
+	if err := report.Write(&html, reportData(r, name)); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return nil, usagef("--out: %w", err)
+	}
+	files := &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"), filepath.Join(f.out, "report.html")}
+	for _, w := range []struct {
+		path string
+		data []byte
+	}{{files.Model, model}, {files.Trace, trace.Bytes()}, {files.Report, html.Bytes()}} {
+		if err := tune.WriteFile(w.path, w.data); err != nil {
+			var path *os.PathError
+			if errors.As(err, &path) && errors.Is(err, os.ErrPermission) {
+				return nil, usagef("--out: %w", err)
+			}
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+func writeTrace(w io.Writer, r *tune.Result) error {
+	t := csv.NewWriter(w)
+	t.Write([]string{"step", "seconds", "value", "grad_norm", "samples_visited"})
+	number := func(v float64) string {
+		if math.IsNaN(v) {
+			return ""
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	for _, p := range r.Trace {
+		t.Write([]string{strconv.FormatInt(p.Step, 10), strconv.FormatFloat(p.Seconds, 'f', 6, 64), number(p.Value), number(p.GradNorm), strconv.FormatInt(p.SamplesVisited, 10)})
+	}
+	t.Flush()
+	return t.Error()
+}
+
+// jsonResult is what --json prints. Unknown numbers are null.
+type jsonResult struct {
+	Method           tune.Method `json:"method"`
+	Model            tune.Task   `json:"model"`
+	Reg              tune.Reg    `json:"reg"`
+	Value            *float64    `json:"value"`
+	GradNorm         *float64    `json:"grad_norm"`
+	BaselineX        float64     `json:"baseline_x"`
+	BaselineValue    *float64    `json:"baseline_value"`
+	BaselineWon      bool        `json:"baseline_won"`
+	Steps            int64       `json:"steps"`
+	Seconds          float64     `json:"seconds"`
+	ReadSeconds      float64     `json:"read_seconds"`
+	InnerDim         int         `json:"inner_dim"`
+	OuterDim         int         `json:"outer_dim"`
+	NTrain           int         `json:"n_train"`
+	NVal             int         `json:"n_val"`
+	NTest            int         `json:"n_test"`
+	Folds            int         `json:"folds"`
+	ValAccuracy      *float64    `json:"val_accuracy"`
+	ValRMSE          *float64    `json:"val_rmse"`
+	TestLoss         *float64    `json:"test_loss"`
+	TestAccuracy     *float64    `json:"test_accuracy"`
+	TestRMSE         *float64    `json:"test_rmse"`
+	BaselineTestLoss *float64    `json:"baseline_test_loss"`
+	BaselineTestAcc  *float64    `json:"baseline_test_accuracy"`
+	BaselineTestRMSE *float64    `json:"baseline_test_rmse"`
+	SamplesVisited   int64       `json:"samples_visited"`
+	Seed             uint64      `json:"seed"`
+	Interrupted      bool        `json:"interrupted"`
+	TimedOut         bool        `json:"timed_out"`
+	Reason           string      `json:"reason"`
+	Words            []string    `json:"words"`
+	Files            *outputs    `json:"files"`
+}
+
+func writeJSON(w io.Writer, r *tune.Result, files *outputs, read time.Duration) error {
+	known := func(v float64) *float64 {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil
+		}
+		return &v
+	}
+	ob := r.Model.Obtained
+	j := jsonResult{
+		Method: ob.Method, Model: r.Model.Task, Reg: r.Model.Penalty.Kind,
+		Value: known(r.Value), GradNorm: known(r.GradNorm), BaselineX: r.BaselineX, BaselineValue: known(r.BaselineValue),
+		BaselineWon: r.BaselineWon, Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
+		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest, Folds: ob.Folds,
+		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
+		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
+		Reason: r.Reason, Words: r.Words, Files: files,
+	}
+	if r.Test != nil {
+		j.TestLoss, j.TestAccuracy, j.TestRMSE = known(r.Test.Loss), known(r.Test.Accuracy), known(r.Test.RMSE)
+		b := r.BaselineTest
+		j.BaselineTestLoss, j.BaselineTestAcc, j.BaselineTestRMSE = known(b.Loss), known(b.Accuracy), known(b.RMSE)
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(j)
+}

@@ -1,0 +1,334 @@
+package tune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/stochastic"
+	"gonum.org/v1/gonum/floats"
+)
+
+// stage is what Progress says: the part of the whole job that a stage begins with and ends at.
+type stage struct {
+	name   string
+	lo, hi float64
+}
+
+func (f *fit) report(name string, step int64, done, value float64) {
+	if f.o.Progress != nil {
+		f.o.Progress(Progress{Stage: name, Step: step, Done: done, Value: value})
+	}
+}
+
+// at reports that so much of the current stage is done.
+func (f *fit) at(step int64, share, value float64) {
+	f.report(f.stage.name, step, f.stage.lo+share*(f.stage.hi-f.stage.lo), value*f.unit*f.unit)
+}
+
+// gridPoints are the shared strengths to try, from strong to weak, as x in the exponential parametrisation.
+func (f *fit) gridPoints(step float64) []float64 {
+	lo, hi := f.o.Box.Lower, f.o.Box.Upper
+	if f.o.Param == Linear {
+		lo, hi = math.Log(lo), math.Log(hi)
+	}
+	a, b := max(lo, -12), min(hi, 12)
+	if a > b {
+		a, b = lo, hi
+	}
+	step = max(step, (b-a)/24)
+	var x []float64
+	for i := 0; ; i++ {
+		t := math.Floor(b) - float64(i)*step
+		if i == 0 && (t < a || t < b-step/2) {
+			t = b
+		}
+		if t <= a+1e-9 {
+			return append(x, a)
+		}
+		x = append(x, t)
+	}
+}
+
+// param is an exponent in the parametrisation.
+func (f *fit) param(t float64) float64 {
+	if f.o.Param == Linear {
+		return min(max(math.Exp(t), f.o.Box.Lower), f.o.Box.Upper)
+	}
+	return t
+}
+
+// shared is a solution with the same strength everywhere.
+type shared struct {
+	x, value float64
+	z        []float64
+}
+
+// grid solves the inner problem for one shared strength after another, each from the solution of the one
+// before, and returns the points and the best one for each of the outer objectives.
+func (f *fit) grid(s split, step float64, outers ...bilevel.Objective) ([]GridPoint, []shared, error) {
+	q, err := f.problem(s, Shared)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(outers) == 0 {
+		outers = []bilevel.Objective{q.Outer}
+	}
+	min, err := inner.Auto{}.Start(q.Inner, &f.visited)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, _ := q.Dims()
+	z, x := make([]float64, d), make([]float64, 1)
+	tol, err := f.tolerance(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	points := f.gridPoints(step)
+	var grid []GridPoint
+	best := make([]shared, len(outers))
+	for i, t := range points {
+		if i > 0 && f.ctx.Err() != nil {
+			break
+		}
+		x[0] = f.param(t)
+		if _, err := min.Minimize(z, x, tol); unlessUnsolved(err) != nil {
+			return nil, nil, err
+		}
+		for k, o := range outers {
+			v := o.Value(z, x, bilevel.All(o))
+			f.visited.ValueF += int64(o.Samples())
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, nil, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the validation rows of another size than those of the training rows?", v, t)
+			}
+			if k == 0 {
+				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
+			}
+			if i == 0 || v < best[k].value {
+				best[k] = shared{x[0], v, slices.Clone(z)}
+			}
+		}
+		f.at(int64(i+1), float64(i+1)/float64(len(points)), best[0].value)
+	}
+	return grid, best, nil
+}
+
+// tolerance of exact inner solutions, relative to the gradient at z = 0.
+func (f *fit) tolerance(q *problem) (float64, error) {
+	d, p := q.Dims()
+	dz := make([]float64, d)
+	x := slices.Repeat([]float64{f.o.Box.Upper}, p)
+	q.Inner.Grad(dz, nil, make([]float64, d), x, bilevel.All(q.Inner))
+	f.visited.GradG += int64(q.Inner.Samples())
+	g := floats.Norm(dz, 2)
+	if math.IsNaN(g) || math.IsInf(g, 0) {
+		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; standardise them (--scale)")
+	}
+	return 1e-9 * max(g, 1e-300), nil
+}
+
+// unlessUnsolved is err, except that an inner problem that was not solved to tolerance is none: the solution
+// is the best that there is.
+func unlessUnsolved(err error) error {
+	var unsolved *inner.NotConvergedError
+	if errors.As(err, &unsolved) {
+		return nil
+	}
+	return err
+}
+
+// learned are strengths and what is known at them, exactly.
+type learned struct {
+	x, z, v         []float64
+	value, gradNorm float64 // in prepared units
+	steps           int64
+	trace           []bilevel.Record
+	reason          string
+}
+
+// solver is that of inner problems along the way of learning. Strengths at the lower end of the box make them
+// ill-conditioned, so that a dense Hessian pays for more coefficients than is usual; one shared strength does not
+// go there.
+func (q *problem) solver() inner.Solver {
+	if q.pen.P() == 1 {
+		return inner.Auto{}
+	}
+	return inner.Newton{DenseDim: 1024}
+}
+
+// exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
+func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
+	var counts bilevel.Counts
+	hyper, err := hypergrad.AID{Inner: q.solver()}.Start(&q.Problem, &counts)
+	if err != nil {
+		return nil, err
+	}
+	at, err := q.StartPoint(bilevel.Point{Z: z, X: x, V: v})
+	if err != nil {
+		return nil, err
+	}
+	tol, err := f.tolerance(q)
+	if err != nil {
+		return nil, err
+	}
+	grad := make([]float64, len(x))
+	rep, err := hyper.At(grad, at, hypergrad.Tolerance{Inner: tol, Linear: 1e-9})
+	addCounts(&f.visited, counts)
+	if err != nil {
+		return nil, err
+	}
+	q.ProjectedGrad(grad, at.X, grad)
+	return &learned{x: at.X, z: at.Z, v: at.V, value: rep.Value, gradNorm: floats.Norm(grad, 2)}, nil
+}
+
+// start is where strengths start.
+func (f *fit) start(q *problem, from shared) bilevel.Point {
+	_, p := q.Dims()
+	switch f.o.Start {
+	case "grid":
+		return bilevel.Point{X: slices.Repeat([]float64{from.x}, p), Z: from.z}
+	case "random":
+		r := rand.New(rand.NewPCG(f.o.Seed, 0x5747a7))
+		x := make([]float64, p)
+		for j := range x {
+			if x[j] = 1 - r.Float64(); f.o.Param == Exp {
+				x[j] = math.Log(x[j])
+			}
+			x[j] = min(max(x[j], f.o.Box.Lower), f.o.Box.Upper)
+		}
+		return bilevel.Point{X: x}
+	}
+	v, _ := strconv.ParseFloat(f.o.Start, 64) // checked by fill
+	return bilevel.Point{X: slices.Repeat([]float64{v}, p)}
+}
+
+const (
+	maxSteps   = 500  // of HOAG
+	patience   = 10   // steps over which h has to fall
+	negligible = 1e-5 // by this share of itself
+	passes     = 30   // of a stochastic method
+	records    = 12   // of a stochastic method
+)
+
+// watch sees the points of a run on their way, and may end it by returning false.
+type watch func(at bilevel.Point) bool
+
+// learn minimises h from the given point. It ends when h does not fall any more, when an e-fold change of the
+// strengths would not change it (‖∇h‖ ≤ negligible·h), when w, which may be nil, says so, or when the context is
+// cancelled.
+func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
+	settings := bilevel.Settings{Start: from, Seed: f.o.Seed}
+	var method bilevel.Method
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := ""
+	end := func(reason string) {
+		if ended == "" {
+			ended = reason
+		}
+		stop()
+	}
+	var past []float64 // best values so far
+	n := int64(q.Inner.Samples() + q.Outer.Samples())
+	budget := passes * n
+	switch f.method() {
+	case HOAG:
+		method = hypergrad.HOAG{AID: hypergrad.AID{Inner: q.solver()}}
+		settings.MaxSteps = maxSteps
+	default:
+		// A step visits a batch of each level.
+		const batch = 64
+		if f.method() == SABA {
+			method = stochastic.SABA{Batch: batch}
+		} else {
+			method = stochastic.SOBA{Batch: batch}
+		}
+		settings.MaxSteps = max(budget/(2*batch), 2000)
+		settings.RecordEvery = max(settings.MaxSteps/records, 1)
+		evaluator, err := hypergrad.NewEvaluator(&q.Problem, hypergrad.AID{Inner: q.solver()})
+		if err != nil {
+			return nil, err
+		}
+		settings.Evaluator = evaluator
+		defer func() { addCounts(&f.visited, evaluator.Counts()) }()
+	}
+	settings.Recorder = bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) {
+		share := float64(r.Step) / float64(r.Step+12)
+		if settings.Evaluator != nil {
+			share = float64(r.Step) / float64(settings.MaxSteps)
+		}
+		if math.IsNaN(r.Value) {
+			return
+		}
+		best := r.Value
+		if len(past) > 0 {
+			best = min(best, past[len(past)-1])
+		}
+		past = append(past, best)
+		f.at(r.Step, share, best)
+		k := len(past) - 1 - patience
+		switch {
+		case w != nil && !w(at):
+			end("given up")
+		case settings.Evaluator != nil: // a stochastic method has its budget
+		case f.o.Param == Exp && r.GradNorm <= negligible*math.Abs(r.Value):
+			end("converged: the gradient is negligible")
+		case k >= 0 && past[k]-best <= negligible*math.Abs(best):
+			end("converged: the validation loss does not fall any more")
+		}
+	})
+	res, err := bilevel.Minimize(ctx, &q.Problem, method, settings)
+	if res == nil {
+		return nil, err
+	}
+	addCounts(&f.visited, res.Counts)
+	if err != nil {
+		// A method that fails on its way has made progress before; without any, there is nothing to keep.
+		if math.IsNaN(res.Value) || len(res.Trace) < 2 {
+			return nil, err
+		}
+	}
+	l, exactErr := f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
+	if exactErr != nil {
+		return nil, errors.Join(err, exactErr)
+	}
+	l.steps, l.trace = res.Steps, res.Trace
+	switch {
+	case err != nil:
+		l.reason = "stopped by an error: " + err.Error()
+	case ended != "":
+		l.reason = ended
+	default:
+		l.reason = res.Reason.String()
+	}
+	return l, nil
+}
+
+// tracePoints are the records in the units of the target.
+func (f *fit) tracePoints(l *learned) []TracePoint {
+	out := make([]TracePoint, 0, len(l.trace))
+	u := f.unit * f.unit
+	for _, r := range l.trace {
+		if math.IsNaN(r.Value) {
+			continue
+		}
+		out = append(out, TracePoint{Step: r.Step, Seconds: r.Time.Seconds(), Value: r.Value * u, GradNorm: r.GradNorm * u, SamplesVisited: r.Counts.Total()})
+	}
+	return out
+}
+
+// sub is a context that ends after a share of the time that is left.
+func sub(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithTimeout(ctx, time.Duration(share*float64(time.Until(end))))
+	}
+	return context.WithCancel(ctx)
+}

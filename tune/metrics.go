@@ -1,0 +1,169 @@
+package tune
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/model"
+)
+
+// Metrics are the figures of a model on some rows.
+type Metrics struct {
+	N    int
+	Loss float64 // mean loss, without penalty
+	// Accuracy is the share of rows whose most probable class is their label, RMSE the root of the mean
+	// squared error; NaN where it does not apply.
+	Accuracy, RMSE float64
+}
+
+// Confusion counts predictions: Counts[i][j] rows of class i were taken for class j.
+type Confusion struct {
+	On      string // the rows: "test", "validation" or "out-of-fold"
+	Classes []string
+	Counts  [][]int
+}
+
+// Residuals are observed and predicted values of the same rows, in order.
+type Residuals struct {
+	On                  string // the rows, see Confusion
+	Observed, Predicted []float64
+}
+
+// logistic is log(1 + e^{−m}) of a margin m.
+func logisticLoss(m float64) float64 {
+	return max(-m, 0) + math.Log1p(math.Exp(-math.Abs(m)))
+}
+
+// sigmoid is 1/(1 + e^{−t}).
+func sigmoid(t float64) float64 {
+	if t >= 0 {
+		return 1 / (1 + math.Exp(-t))
+	}
+	e := math.Exp(t)
+	return e / (1 + e)
+}
+
+// logSum is log Σ e^t.
+func logSum(t []float64) float64 {
+	top := math.Inf(-1)
+	for _, v := range t {
+		top = max(top, v)
+	}
+	sum := 0.0
+	for _, v := range t {
+		sum += math.Exp(v - top)
+	}
+	return top + math.Log(sum)
+}
+
+// best is the index of the largest score.
+func best(t []float64) int {
+	k := 0
+	for c, v := range t {
+		if v > t[k] {
+			k = c
+		}
+	}
+	return k
+}
+
+// judged are the losses and predictions of rows.
+type judged struct {
+	y         []float64 // class indices or values
+	losses    []float64
+	predicted []float64 // class indices or values
+}
+
+// judge computes losses and predictions from the scores of a model; y are class indices, or values as the
+// scores of a ridge model are.
+func judge(task Task, scores, y []float64, k int) *judged {
+	j := &judged{y: y, losses: make([]float64, len(y)), predicted: make([]float64, len(y))}
+	for i, v := range y {
+		t := scores[i*k : (i+1)*k]
+		switch task {
+		case Ridge:
+			j.predicted[i] = t[0]
+			j.losses[i] = (t[0] - v) * (t[0] - v) / 2
+		case Logistic:
+			if t[0] > 0 {
+				j.predicted[i] = 1
+			}
+			j.losses[i] = logisticLoss((2*v - 1) * t[0])
+		default:
+			j.predicted[i] = float64(best(t))
+			j.losses[i] = logSum(t) - t[int(v)]
+		}
+	}
+	return j
+}
+
+func (j *judged) metrics(task Task) *Metrics {
+	m := &Metrics{N: len(j.y), Accuracy: math.NaN(), RMSE: math.NaN()}
+	right := 0
+	for i, l := range j.losses {
+		m.Loss += l / float64(m.N)
+		if j.predicted[i] == j.y[i] {
+			right++
+		}
+	}
+	if task == Ridge {
+		m.RMSE = math.Sqrt(2 * m.Loss)
+	} else {
+		m.Accuracy = float64(right) / float64(m.N)
+	}
+	return m
+}
+
+func (j *judged) confusion(on string, classes []string) *Confusion {
+	c := &Confusion{On: on, Classes: classes, Counts: make([][]int, len(classes))}
+	for i := range c.Counts {
+		c.Counts[i] = make([]int, len(classes))
+	}
+	for i, y := range j.y {
+		c.Counts[int(y)][int(j.predicted[i])]++
+	}
+	return c
+}
+
+// judge is what a model with coefficients z does on prepared rows, in the units of the target.
+func (f *fit) judge(s *dataset.Set, z []float64) *judged {
+	scores := model.ScoreRows(s.X, z, f.scores)
+	y := s.Y
+	if f.task == Ridge {
+		y = make([]float64, len(s.Y))
+		for i := range scores {
+			scores[i] = f.shift + f.unit*scores[i]
+			y[i] = f.shift + f.unit*s.Y[i]
+		}
+	}
+	return judge(f.task, scores, y, f.scores)
+}
+
+// outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds.
+func (f *fit) outOfFold(s split, z []float64) *judged {
+	all := &judged{}
+	d := len(z) / s.folds()
+	for k := range s.folds() {
+		order := make([]int, 0, s.bounds[k+1]-s.bounds[k])
+		for i := s.bounds[k]; i < s.bounds[k+1]; i++ {
+			order = append(order, i)
+		}
+		j := f.judge(s.train.Subset(order), z[k*d:(k+1)*d])
+		all.y = append(all.y, j.y...)
+		all.losses = append(all.losses, j.losses...)
+		all.predicted = append(all.predicted, j.predicted...)
+	}
+	return all
+}
+
+// validation is what z, as learned on s, does on the validation rows.
+func (f *fit) validation(s split, z []float64) *judged {
+	if s.folds() > 0 {
+		return f.outOfFold(s, z)
+	}
+	return f.judge(s.val, z)
+}
+
+// formatFloat is the shortest decimal that reads back as v.
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

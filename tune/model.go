@@ -1,0 +1,419 @@
+package tune
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+const (
+	modelFormat  = "bilevel-model"
+	modelVersion = 1
+)
+
+// Model is a fitted linear model and how it was obtained. It is plain data, kept as JSON.
+//
+// The score of a row a is intercept + Σ_j weights[j]·(a_j − mean_j)/scale_j, without the scaler intercept +
+// Σ_j weights[j]·a_j. It is the prediction of a ridge model; a logistic model has P(Classes[1]) =
+// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score.
+type Model struct {
+	Format  string `json:"format"`  // "bilevel-model"
+	Version int    `json:"version"` // 1
+	Task    Task   `json:"task"`
+
+	Classes      []string        `json:"classes,omitempty"`  // in order; nil for ridge
+	Features     []string        `json:"features,omitempty"` // names; nil for more than 1<<20 without names
+	Coefficients []Coefficients  `json:"coefficients"`
+	HasIntercept bool            `json:"has_intercept"`
+	Scaler       *dataset.Scaler `json:"scaler,omitempty"`
+	// Schema reads other files into the same features: pass it as dataset.Options.Like.
+	Schema *dataset.Schema `json:"schema,omitempty"`
+
+	Penalty  Penalty  `json:"penalty"`
+	Obtained Obtained `json:"obtained"`
+}
+
+// Coefficients are the weights of one score.
+type Coefficients struct {
+	Class     string    `json:"class,omitempty"` // the class that the score speaks for; "" for ridge
+	Intercept float64   `json:"intercept"`
+	Weights   []float64 `json:"weights"` // one per feature, of scaled features where there is a scaler
+}
+
+// Penalty is what the coefficients were regularised with: ½ Σ s z², s = e^x or x. The intercept has none. That
+// of a ridge model acts on a target of unit variance, so that s does not depend on the target's units.
+type Penalty struct {
+	Kind      Reg        `json:"kind"`
+	Param     Param      `json:"parametrisation"`
+	Box       Box        `json:"box"`
+	Strengths []Strength `json:"strengths"`
+}
+
+// Strength is one learned strength.
+type Strength struct {
+	// Name is that of the feature or class, "class: feature" for a strength of both, "all" for a shared one.
+	Name string  `json:"name"`
+	X    float64 `json:"x"`
+	// Value is what multiplies ½z²: e^X or X.
+	Value float64 `json:"value"`
+}
+
+// Obtained says how a model was learned.
+type Obtained struct {
+	Library           string  `json:"library"` // version
+	Method            Method  `json:"method"`
+	Seed              uint64  `json:"seed"`
+	Start             string  `json:"start"`
+	Folds             int     `json:"folds,omitempty"`
+	TrainRows         int     `json:"train_rows"`
+	ValidationRows    int     `json:"validation_rows"`
+	ValidationLoss    float64 `json:"validation_loss"`
+	GradNorm          float64 `json:"grad_norm"`
+	BaselineX         float64 `json:"baseline_x"`
+	BaselineLoss      float64 `json:"baseline_validation_loss"`
+	Steps             int64   `json:"steps"`
+	Seconds           float64 `json:"seconds"`
+	Reason            string  `json:"reason"`
+	Interrupted       bool    `json:"interrupted,omitempty"`
+	TimedOut          bool    `json:"timed_out,omitempty"`
+	BaselineWasBetter bool    `json:"baseline_was_better,omitempty"`
+}
+
+// model is the model with coefficients z and strengths x of q.
+func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
+	m := &Model{
+		Format: modelFormat, Version: modelVersion, Task: f.task,
+		Classes: f.classes, Features: f.features, Schema: f.schema, Scaler: f.scaler, HasIntercept: f.intercept,
+		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: f.o.Box, Strengths: make([]Strength, len(x))},
+	}
+	value := make([]float64, len(x))
+	q.pen.Strengths(value, x)
+	for c := range f.scores {
+		w := Coefficients{Weights: make([]float64, f.d)}
+		switch f.task {
+		case Softmax:
+			w.Class = f.classes[c]
+		case Logistic:
+			w.Class = f.classes[1]
+		}
+		for j := range f.d {
+			i := q.layout.Index(c, j)
+			w.Weights[j] = f.unit * z[i]
+			if s := q.pen.Strength(i); m.Penalty.Strengths[s].Name == "" {
+				m.Penalty.Strengths[s] = Strength{f.strengthName(kind, c, j), x[s], value[s]}
+			}
+		}
+		if f.intercept {
+			w.Intercept = f.shift + f.unit*z[q.layout.Index(c, f.d)]
+		}
+		m.Coefficients = append(m.Coefficients, w)
+	}
+	return m, nil
+}
+
+func (f *fit) strengthName(kind Reg, class, feature int) string {
+	name := func() string {
+		if f.features != nil {
+			return f.features[feature]
+		}
+		return fmt.Sprintf("f%d", feature+1)
+	}
+	switch kind {
+	case PerFeature:
+		return name()
+	case PerClass:
+		return f.classes[class]
+	case PerFeatureClass:
+		if f.task == Softmax {
+			return f.classes[class] + ": " + name()
+		}
+		return name()
+	}
+	return "all"
+}
+
+// obtained fills in how m was learned.
+func (m *Model) obtained(r *Result, f *fit) {
+	m.Obtained = Obtained{
+		Library: Version(), Method: f.method(), Seed: f.o.Seed, Start: f.o.Start, Folds: f.main.folds(),
+		TrainRows: r.NTrain, ValidationRows: r.NVal, ValidationLoss: r.Value, GradNorm: r.GradNorm,
+		BaselineX: r.BaselineX, BaselineLoss: r.BaselineValue, Steps: r.Steps, Seconds: r.Seconds, Reason: r.Reason,
+		Interrupted: r.Interrupted, TimedOut: r.TimedOut, BaselineWasBetter: r.BaselineWon,
+	}
+}
+
+// Save writes m as JSON to path. A reader finds the old file or the new one, never a part.
+func (m *Model) Save(path string) error {
+	data, err := m.JSON()
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, data)
+}
+
+// JSON is m as Save writes it.
+func (m *Model) JSON() ([]byte, error) {
+	data, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("tune: writing the model: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// WriteFile writes data to path so that a reader, or a crash, finds the old file or the new one.
+func WriteFile(path string, data []byte) error {
+	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(t.Name())
+	_, err = t.Write(data)
+	if err == nil {
+		err = t.Chmod(0o644)
+	}
+	if err == nil {
+		err = t.Sync()
+	}
+	if cerr := t.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(t.Name(), path)
+}
+
+// Load reads a model and checks it. An error about the file is a [*dataset.Error].
+func Load(path string) (*Model, error) {
+	fail := func(hint, format string, args ...any) (*Model, error) {
+		return nil, &dataset.Error{File: path, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	const hint = "give the model.json of bilevel tune"
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(hint, "there is no such file")
+	case err == nil && info.IsDir():
+		return fail(hint, "this is a folder")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fail("", "%w", err)
+	}
+	var head struct {
+		Format  string `json:"format"`
+		Version int    `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fail(hint, "this is no model: %w", err)
+	}
+	switch {
+	case head.Format != modelFormat:
+		return fail(hint, "this is JSON, but no model: its \"format\" is %q and not %q", head.Format, modelFormat)
+	case head.Version != modelVersion:
+		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads version %d", head.Version, modelVersion)
+	}
+	m := &Model{}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(m); err != nil {
+		return fail("fit the model again", "this model is damaged: %w", err)
+	}
+	if err := m.Check(); err != nil {
+		return fail("fit the model again", "this model is damaged: %w", err)
+	}
+	return m, nil
+}
+
+// Check reports the first thing that makes m unusable.
+func (m *Model) Check() error {
+	switch m.Task {
+	case Logistic, Softmax, Ridge:
+	default:
+		return fmt.Errorf("the task %q is unknown", m.Task)
+	}
+	want := 1
+	switch {
+	case m.Task == Softmax:
+		if want = len(m.Classes); want < 2 {
+			return fmt.Errorf("a softmax model of %d classes", want)
+		}
+	case m.Task == Logistic && len(m.Classes) != 2:
+		return fmt.Errorf("a logistic model of %d classes", len(m.Classes))
+	case m.Task == Ridge && m.Classes != nil:
+		return errors.New("a ridge model with classes")
+	}
+	if len(m.Coefficients) != want {
+		return fmt.Errorf("%d lists of weights where there should be %d", len(m.Coefficients), want)
+	}
+	d := m.Dim()
+	if m.Features != nil && len(m.Features) != d {
+		return fmt.Errorf("%d feature names for %d weights", len(m.Features), d)
+	}
+	if m.Scaler != nil {
+		if len(m.Scaler.Mean) != d || len(m.Scaler.Scale) != d {
+			return fmt.Errorf("a scaler of %d and %d features for %d weights", len(m.Scaler.Mean), len(m.Scaler.Scale), d)
+		}
+		for j, s := range m.Scaler.Scale {
+			if !(s > 0) {
+				return fmt.Errorf("the scale of feature %d is %v", j+1, s)
+			}
+		}
+	}
+	if m.Schema != nil {
+		if err := m.Schema.Check(); err != nil {
+			return err
+		}
+		if m.Schema.Width != d {
+			return fmt.Errorf("a schema of %d features for %d weights", m.Schema.Width, d)
+		}
+		if m.Schema.Sparse && m.Scaler != nil {
+			for j, v := range m.Scaler.Mean {
+				if v != 0 {
+					return fmt.Errorf("sparse features, and the mean %v of feature %d", v, j+1)
+				}
+			}
+		}
+	}
+	for _, c := range m.Coefficients {
+		if len(c.Weights) != d {
+			return fmt.Errorf("%d weights of one score and %d of another", len(c.Weights), d)
+		}
+		for j, w := range c.Weights {
+			if math.IsNaN(w) || math.IsInf(w, 0) {
+				return fmt.Errorf("weight %d is %v", j+1, w)
+			}
+		}
+	}
+	return nil
+}
+
+// Dim is the number of features.
+func (m *Model) Dim() int {
+	if len(m.Coefficients) == 0 {
+		return 0
+	}
+	return len(m.Coefficients[0].Weights)
+}
+
+// Prediction is what a model says about rows.
+type Prediction struct {
+	Task    Task
+	Classes []string
+	// Values are the predictions of a ridge model.
+	Values []float64
+	// Labels are indices into Classes, and Proba the probabilities of all classes, row by row.
+	Labels []int
+	Proba  []float64
+
+	scores []float64
+}
+
+// Label is the prediction for row i in words: a class, or a number.
+func (p *Prediction) Label(i int) string {
+	if p.Task == Ridge {
+		return formatFloat(p.Values[i])
+	}
+	return p.Classes[p.Labels[i]]
+}
+
+// Len is the number of rows.
+func (p *Prediction) Len() int { return max(len(p.Values), len(p.Labels)) }
+
+// Predict applies m to the rows of set, which is read with dataset.Options.Like = m.Schema. An error about the
+// rows is a [*dataset.Error] that names the first feature that differs.
+func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
+	n, d := set.Dims()
+	fail := func(format string, args ...any) (*Prediction, error) {
+		return nil, &dataset.Error{File: set.Source, Err: fmt.Errorf(format, args...), Hint: "give a file with the columns that the model was trained on"}
+	}
+	for j := range min(len(m.Features), len(set.Features)) {
+		if m.Features[j] != set.Features[j] {
+			return fail("feature %d is %q where the model has %q", j+1, set.Features[j], m.Features[j])
+		}
+	}
+	if d != m.Dim() {
+		return fail("there are %d features where the model has %d", d, m.Dim())
+	}
+	x := set.X
+	_, sparse := x.(*rows.CSR)
+	if m.Scaler != nil {
+		if sparse && !m.sparseScaler() {
+			return fail("the features are sparse where the model's are dense")
+		}
+		x = m.Scaler.Apply(x)
+	}
+	k := len(m.Coefficients)
+	layout := model.Layout{Features: d, Classes: k, FeatureMajor: sparse && k > 1}
+	z := make([]float64, layout.Len())
+	for c, w := range m.Coefficients {
+		for j, v := range w.Weights {
+			z[layout.Index(c, j)] = v
+		}
+	}
+	scores := model.ScoreRows(x, z, k)
+	for i := range n {
+		for c := range k {
+			scores[i*k+c] += m.Coefficients[c].Intercept
+		}
+	}
+	p := &Prediction{Task: m.Task, Classes: m.Classes, scores: scores}
+	switch m.Task {
+	case Ridge:
+		p.Values = scores
+	case Logistic:
+		p.Labels, p.Proba = make([]int, n), make([]float64, 2*n)
+		for i, t := range scores {
+			if t > 0 {
+				p.Labels[i] = 1
+			}
+			p.Proba[2*i], p.Proba[2*i+1] = sigmoid(-t), sigmoid(t)
+		}
+	default:
+		p.Labels, p.Proba = make([]int, n), make([]float64, k*n)
+		for i := range n {
+			t := scores[i*k : (i+1)*k]
+			p.Labels[i] = best(t)
+			log := logSum(t)
+			for c, v := range t {
+				p.Proba[i*k+c] = math.Exp(v - log)
+			}
+		}
+	}
+	return p, nil
+}
+
+func (m *Model) sparseScaler() bool {
+	for _, v := range m.Scaler.Mean {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Judge compares the predictions for the rows of set with its labels.
+func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
+	s := *set
+	switch {
+	case s.Y == nil:
+		return nil, &dataset.Error{File: s.Source, Err: errors.New("there is no label")}
+	case len(s.Y) != p.Len():
+		return nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(s.Y))
+	case m.Task == Ridge && s.Classes != nil:
+		return nil, &dataset.Error{File: s.Source, Err: errors.New("the labels are classes, and the model predicts numbers")}
+	case m.Task != Ridge:
+		if err := s.MapClasses(m.Classes); err != nil {
+			return nil, err
+		}
+	}
+	return judge(m.Task, p.scores, s.Y, len(m.Coefficients)).metrics(m.Task), nil
+}

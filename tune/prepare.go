@@ -1,0 +1,362 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// fit is one job.
+type fit struct {
+	ctx   context.Context
+	begin time.Time
+	o     Options
+	task  Task
+
+	schema    *dataset.Schema
+	features  []string // names; nil for too many
+	classes   []string
+	scaler    *dataset.Scaler // or nil
+	intercept bool
+	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
+	unit      float64
+	scores    int // per row
+
+	main split // all rows
+	test *dataset.Set
+	d    int // features without intercept
+
+	visited bilevel.Counts
+	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
+	testGap, testGapError float64
+	stage                 stage
+}
+
+// split is what strengths are learned on: training and validation rows, or the rows of a cross-validation.
+// Features are scaled and have the intercept's column, targets of a ridge model are standardised.
+type split struct {
+	train  *dataset.Set
+	val    *dataset.Set // nil with folds
+	bounds []int        // with folds: train is sorted by fold
+}
+
+func (s split) folds() int { return max(len(s.bounds)-1, 0) }
+
+// prepare checks the data and brings them into the form that learning takes.
+func prepare(data Data, o Options) (*fit, error) {
+	f := &fit{o: o, unit: 1, scores: 1}
+	if data.Train == nil {
+		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
+	}
+	switch {
+	case data.Folds < 0 || data.Folds == 1:
+		return nil, &OptionError{"folds", fmt.Sprint(data.Folds), "cross-validation needs at least 2 folds"}
+	case data.Folds > 0 && data.Val != nil:
+		return nil, &OptionError{"folds", fmt.Sprint(data.Folds), "give validation rows or folds, not both"}
+	case data.Folds == 0 && data.Val == nil:
+		return nil, &OptionError{"val", "", "give validation rows, or folds"}
+	}
+	train := *data.Train
+	n, d := train.Dims()
+	if n == 0 || d == 0 {
+		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("%d rows of %d features: nothing to learn from", n, d)}
+	}
+	if train.Y == nil {
+		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("the training rows have no label"), Hint: "name the label column"}
+	}
+	f.d = d
+	f.task = o.Task
+	if f.task == AutoTask {
+		f.task = Task(train.GuessTask())
+	}
+	if f.task == Ridge {
+		if train.Classes != nil {
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a ridge model needs numbers as labels, and these are classes (%s, …)", train.Classes[0]),
+				Hint: "choose another label column, or the model logistic or softmax"}
+		}
+	} else {
+		if err := train.AsClasses(); err != nil {
+			return nil, err
+		}
+		f.classes = train.Classes
+		k := len(f.classes)
+		if f.task == Logistic && k > 2 {
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a logistic model has two classes, and the label has %d", k), Hint: "choose the model softmax"}
+		}
+		if counts := train.ClassCounts(); slices.Contains(counts, 0) {
+			c := slices.Index(counts, 0)
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("no training row is of the class %q", f.classes[c]), Hint: "give rows of it, or leave it out of the other files"}
+		}
+		if f.task == Softmax {
+			f.scores = k
+		}
+	}
+	if o.Reg == PerClass && f.task != Softmax {
+		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class are for softmax", f.task)}
+	}
+	f.schema, f.features = train.Schema, train.Features
+
+	tables := f.schema == nil || f.schema.Format != "libsvm"
+	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
+	if o.Scale == On || o.Scale == Auto && tables {
+		f.scaler = dataset.FitScaler(train.X)
+	}
+	if f.task == Ridge {
+		f.standardise(train.Y)
+	}
+	others := map[string]*dataset.Set{"validation": data.Val, "test": data.Test}
+	for _, name := range []string{"validation", "test"} {
+		set := others[name]
+		if set == nil {
+			continue
+		}
+		s, err := f.fitting(set, name, &train)
+		if err != nil {
+			return nil, err
+		}
+		others[name] = f.transform(s)
+	}
+	f.test = others["test"]
+	t := f.transform(&train)
+	if data.Folds == 0 {
+		f.main = split{train: t, val: others["validation"]}
+		if f.stochastic(f.main) {
+			// Batches are consecutive rows.
+			f.main.train, f.main.val = t.Shuffle(o.Seed), f.main.val.Shuffle(o.Seed+1)
+		}
+		return f, nil
+	}
+	of, err := t.Folds(data.Folds, o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	f.main = byFold(t, of, data.Folds)
+	return f, nil
+}
+
+// fitting is a set whose features and classes are those of train, or an error.
+func (f *fit) fitting(set *dataset.Set, name string, train *dataset.Set) (*dataset.Set, error) {
+	s := *set
+	n, d := s.Dims()
+	fail := func(hint, format string, args ...any) error {
+		return &dataset.Error{File: s.Source, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	switch {
+	case n == 0:
+		return nil, fail("", "there are no %s rows", name)
+	case d != f.d:
+		return nil, fail("read it with Options.Like = the training set's schema", "the %s rows have %d features and the training rows %d", name, d, f.d)
+	case s.Y == nil:
+		return nil, fail("name the label column", "the %s rows have no label", name)
+	}
+	if j := firstDifference(train.Features, s.Features); j >= 0 {
+		return nil, fail("give a file with the columns of the training rows", "feature %d of the %s rows is %q where the training rows have %q", j+1, name, s.Features[j], train.Features[j])
+	}
+	if f.task == Ridge {
+		if s.Classes != nil {
+			return nil, fail("", "the labels of the %s rows are classes where those of the training rows are numbers", name)
+		}
+	} else if s.Classes == nil || !slices.Equal(s.Classes, f.classes) {
+		if err := s.MapClasses(f.classes); err != nil {
+			return nil, err
+		}
+	}
+	if _, sparse := train.X.(*rows.CSR); sparse {
+		if _, ok := s.X.(*rows.CSR); !ok {
+			return nil, fail("read it with Options.Like = the training set's schema", "the %s rows are dense and the training rows sparse", name)
+		}
+	} else if _, ok := s.X.(*rows.CSR); ok {
+		return nil, fail("read it with Options.Like = the training set's schema", "the %s rows are sparse and the training rows dense", name)
+	}
+	return &s, nil
+}
+
+// firstDifference is the first place where two lists of the same length differ, −1 if they do not or if one is
+// not known.
+func firstDifference(a, b []string) int {
+	if a == nil || b == nil || len(a) != len(b) {
+		return -1
+	}
+	for j := range a {
+		if a[j] != b[j] {
+			return j
+		}
+	}
+	return -1
+}
+
+// standardise finds shift and unit of a ridge target. They change neither x nor the model, only the size of the
+// numbers that tolerances are compared with.
+func (f *fit) standardise(y []float64) {
+	n := float64(len(y))
+	if f.intercept {
+		for _, v := range y {
+			f.shift += v / n
+		}
+	}
+	sum := 0.0
+	for _, v := range y {
+		sum += (v - f.shift) * (v - f.shift) / n
+	}
+	f.unit = math.Sqrt(sum)
+	if !(f.unit > 1e-12*math.Abs(f.shift)) || math.IsInf(f.unit, 0) {
+		f.unit = 1
+	}
+}
+
+// transform scales features and a ridge target and appends the intercept's column.
+func (f *fit) transform(s *dataset.Set) *dataset.Set {
+	t := *s
+	if f.scaler != nil {
+		t.X = f.scaler.Apply(t.X)
+	}
+	if f.intercept {
+		t.X = t.X.WithOnes()
+	}
+	if f.task == Ridge {
+		t.Y = make([]float64, len(s.Y))
+		for i, y := range s.Y {
+			t.Y[i] = (y - f.shift) / f.unit
+		}
+	}
+	return &t
+}
+
+// byFold sorts rows by fold. of names the fold of each row; negative folds are left out.
+func byFold(t *dataset.Set, of []int, k int) split {
+	var order []int
+	bounds := make([]int, 1, k+1)
+	for fold := range k {
+		for i, g := range of {
+			if g == fold {
+				order = append(order, i)
+			}
+		}
+		bounds = append(bounds, len(order))
+	}
+	return split{train: t.Subset(order), bounds: bounds}
+}
+
+// pass is the number of multiplications of one pass over all rows of s.
+func (f *fit) pass(s split) float64 {
+	size := func(t *dataset.Set) float64 {
+		if t == nil {
+			return 0
+		}
+		if m, ok := t.X.(*rows.CSR); ok {
+			return float64(len(m.Val))
+		}
+		n, d := t.Dims()
+		return float64(n) * float64(d)
+	}
+	return (size(s.train)*float64(max(s.folds(), 1)) + size(s.val)) * float64(f.scores)
+}
+
+// cheapPass is the most multiplications of a pass with which full-batch methods are the default.
+const cheapPass = 5e8
+
+// stochastic says whether a method that samples rows is used.
+func (f *fit) stochastic(s split) bool {
+	switch f.o.Method {
+	case SABA, SOBA:
+		return true
+	case AutoMethod:
+		return f.pass(s) > cheapPass
+	}
+	return false
+}
+
+// method is the method that is used.
+func (f *fit) method() Method {
+	if f.o.Method != AutoMethod {
+		return f.o.Method
+	}
+	if f.stochastic(f.main) {
+		return SABA
+	}
+	return HOAG
+}
+
+// problem is the bilevel problem of a split with one kind of strengths.
+type problem struct {
+	bilevel.Problem
+	pen    *model.Penalty
+	layout model.Layout
+	copies int
+}
+
+var strengthKind = map[Reg]model.Strengths{
+	Shared: model.Shared, PerFeature: model.PerFeature, PerClass: model.PerClass, PerFeatureClass: model.PerFeatureClass,
+}
+
+// strengths is the number of strengths of a kind.
+func (f *fit) strengths(kind Reg) int {
+	switch kind {
+	case PerFeature:
+		return f.d
+	case PerClass:
+		return f.scores
+	case PerFeatureClass:
+		return f.d * f.scores
+	}
+	return 1
+}
+
+// problem builds the problem of s.
+func (f *fit) problem(s split, kind Reg) (*problem, error) {
+	p := f.strengths(kind)
+	train, err := f.loss(s.train, p)
+	if err != nil {
+		return nil, err
+	}
+	q := &problem{layout: train.Layout(), copies: max(s.folds(), 1)}
+	q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies})
+	if err != nil {
+		return nil, err
+	}
+	var sampled model.Sampled = train
+	q.Outer = train // of a refit, which has none
+	switch {
+	case s.folds() > 0:
+		folds, err := model.NewFolds(train, s.bounds)
+		if err != nil {
+			return nil, err
+		}
+		sampled, q.Outer = folds.Inner, folds.Outer
+	case s.val != nil:
+		if q.Outer, err = f.loss(s.val, p); err != nil {
+			return nil, err
+		}
+	}
+	if q.Inner, err = model.Regularize(sampled, q.pen); err != nil {
+		return nil, err
+	}
+	q.Lower, q.Upper = slices.Repeat([]float64{f.o.Box.Lower}, p), slices.Repeat([]float64{f.o.Box.Upper}, p)
+	return q, nil
+}
+
+// loss is the loss of the rows of s.
+func (f *fit) loss(s *dataset.Set, p int) (*model.Loss, error) {
+	switch f.task {
+	case Ridge:
+		return model.NewSquared(s.X, s.Y, p)
+	case Softmax:
+		y := make([]int, len(s.Y))
+		for i, v := range s.Y {
+			y[i] = int(v)
+		}
+		return model.NewSoftmax(s.X, y, f.scores, p)
+	}
+	y := make([]float64, len(s.Y))
+	for i, v := range s.Y {
+		y[i] = 2*v - 1 // classes 0 and 1
+	}
+	return model.NewLogistic(s.X, y, p)
+}

@@ -1,0 +1,403 @@
+package tune
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/inner"
+)
+
+// run does the job: grid, comparison, learning, final model.
+func (f *fit) run() (*Result, error) {
+	kinds := f.kinds()
+	f.stage = stage{"grid", 0, .2}
+	grid, start, err := f.grid(f.main, 1)
+	if err != nil {
+		return nil, err
+	}
+	base := start[0]
+	u := f.unit * f.unit
+	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
+
+	kind := kinds[0]
+	learnFrom := .2
+	if len(kinds) > 1 {
+		if kind, res.Candidates, err = f.compare(kinds); err != nil {
+			return nil, err
+		}
+		learnFrom = .7
+	}
+
+	q, err := f.problem(f.main, kind)
+	if err != nil {
+		return nil, err
+	}
+	f.stage = stage{"learning: " + string(kind), learnFrom, .98}
+	var l *learned
+	if f.ctx.Err() == nil {
+		if l, err = f.learn(f.ctx, q, f.start(q, base), nil); err != nil {
+			return nil, err
+		}
+		res.Trace, res.Steps, res.Reason = f.tracePoints(l), l.steps, l.reason
+	}
+	if l == nil || l.value > base.value {
+		// Nothing better was found: the baseline stays.
+		res.BaselineWon = true
+		_, p := q.Dims()
+		atBase, err := f.exact(q, slices.Repeat([]float64{base.x}, p), base.z, nil)
+		if err != nil {
+			return nil, err
+		}
+		l = atBase
+	}
+	res.Value, res.GradNorm, res.X = l.value*u, l.gradNorm*u, l.x
+
+	// The model: with folds, refitted on all rows.
+	baseZ, modelZ := base.z, l.z
+	if f.main.folds() > 0 {
+		f.stage = stage{"refitting", .98, 1}
+		if modelZ, err = f.refit(f.main.train, kind, l.x); err != nil {
+			return nil, err
+		}
+		if baseZ, err = f.refit(f.main.train, Shared, []float64{base.x}); err != nil {
+			return nil, err
+		}
+	}
+	if res.Model, err = f.model(q, kind, l.x, modelZ); err != nil {
+		return nil, err
+	}
+
+	val, on := f.validation(f.main, l.z), "validation"
+	if f.main.folds() > 0 {
+		on = "out-of-fold"
+	}
+	res.Val, res.BaselineVal = val.metrics(f.task), f.validation(f.main, base.z).metrics(f.task)
+	shown := val
+	if f.test != nil {
+		test, atBase := f.judge(f.test, modelZ), f.judge(f.test, baseZ)
+		res.Test, res.BaselineTest = test.metrics(f.task), atBase.metrics(f.task)
+		f.testGap, f.testGapError = pairedGap(test.losses, atBase.losses)
+		shown, on = test, "test"
+		res.NTest = res.Test.N
+	}
+	if f.task == Ridge {
+		res.Residuals = &Residuals{On: on, Observed: shown.y, Predicted: shown.predicted}
+	} else {
+		res.Confusion = shown.confusion(on, f.classes)
+	}
+	res.NTrain, _ = f.main.train.Dims()
+	res.NVal = res.Val.N
+	res.InnerDim, res.OuterDim = q.layout.Len(), len(l.x)
+	return res, nil
+}
+
+// kinds are the kinds of strengths to compare, or the one that was asked for.
+func (f *fit) kinds() []Reg {
+	if f.o.Reg != AutoReg {
+		return []Reg{f.o.Reg}
+	}
+	kinds := []Reg{Shared}
+	if f.task == Softmax {
+		kinds = append(kinds, PerClass)
+	}
+	if f.d > 1 {
+		kinds = append(kinds, PerFeature)
+	}
+	return kinds
+}
+
+// heldOut is one comparison: where a kind learns, and the rows that judge it.
+type heldOut struct {
+	learn split
+	judge *dataset.Set
+	refit bool // on learn.train, before judging
+}
+
+// cheapComparison is the number of multiplications of all passes with which kinds are judged on every fold.
+const cheapComparison = 2e6
+
+// heldOuts divides the rows for the comparison of kinds; none if there are too few.
+func (f *fit) heldOuts() []heldOut {
+	s := f.main
+	classes := f.task != Ridge
+	k := s.folds()
+	if k == 0 {
+		rest, part, err := s.val.Split(.25, f.o.Seed, classes)
+		if err != nil && classes {
+			rest, part, err = s.val.Split(.25, f.o.Seed, false) // a class with a single row
+		}
+		if err != nil {
+			return nil
+		}
+		return []heldOut{{learn: split{train: s.train, val: rest}, judge: part}}
+	}
+	judged := min(k, max(2, int(cheapComparison*float64(k)/f.pass(s))))
+	var out []heldOut
+	for h := range judged {
+		of := make([]int, s.bounds[k])
+		part := make([]int, 0, s.bounds[h+1]-s.bounds[h])
+		rest := make([]int, 0, len(of))
+		for g := range k {
+			for i := s.bounds[g]; i < s.bounds[g+1]; i++ {
+				switch {
+				case g == h:
+					of[i] = -1
+					part = append(part, i)
+				case g > h:
+					of[i] = g - 1
+				default:
+					of[i] = g
+				}
+				if g != h {
+					rest = append(rest, i)
+				}
+			}
+		}
+		var learn split
+		if k == 2 { // two new folds in the one that is left
+			t := s.train.Subset(rest)
+			folds, err := t.Folds(2, f.o.Seed)
+			if err != nil {
+				return nil
+			}
+			learn = byFold(t, folds, 2)
+		} else {
+			learn = byFold(s.train, of, k-1)
+		}
+		out = append(out, heldOut{learn: learn, judge: s.train.Subset(part), refit: true})
+	}
+	return out
+}
+
+// compare learns each kind of strengths without the held-out rows and returns the one that does best on them,
+// where more strengths than one have to do better by two standard errors.
+func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
+	parts := f.heldOuts()
+	if parts == nil {
+		return Shared, nil, nil
+	}
+	ctx, cancel := sub(f.ctx, .6)
+	defer cancel()
+	losses := make([][]float64, len(kinds)) // of all judging rows, one after the other
+	share := .5 / float64(len(parts)*len(kinds))
+	for i, h := range parts {
+		lo := .2 + float64(i*len(kinds))*share
+		f.stage = stage{"comparing: grid", lo, lo + share/2}
+		_, start, err := f.grid(h.learn, 3)
+		if err != nil {
+			return "", nil, err
+		}
+		for k, kind := range kinds {
+			if ctx.Err() != nil {
+				return Shared, nil, nil
+			}
+			lo := .2 + float64(i*len(kinds)+k)*share
+			f.stage = stage{"comparing: " + string(kind), lo, lo + share}
+			q, err := f.problem(h.learn, kind)
+			if err != nil {
+				return "", nil, err
+			}
+			_, p := q.Dims()
+			from := bilevel.Point{X: slices.Repeat([]float64{start[0].x}, p), Z: start[0].z}
+			l, err := f.learn(ctx, q, from, f.giveUp(h, kind, losses[0]))
+			if err != nil {
+				return "", nil, err
+			}
+			z := l.z
+			if h.refit {
+				if z, err = f.refit(h.learn.train, kind, l.x); err != nil {
+					return "", nil, err
+				}
+			}
+			losses[k] = append(losses[k], f.judge(h.judge, z).losses...)
+		}
+		if ctx.Err() != nil { // the last one was cut short
+			return Shared, nil, nil
+		}
+	}
+	out := make([]Candidate, len(kinds))
+	chosen := 0
+	for k, kind := range kinds {
+		c := Candidate{Reg: kind, Strengths: f.strengths(kind), Loss: mean(losses[k])}
+		c.Gap, c.GapError = pairedGap(losses[k], losses[0])
+		out[k] = c
+		if c.Gap < -2*c.GapError && c.Loss < out[chosen].Loss {
+			chosen = k
+		}
+	}
+	out[chosen].Chosen = true
+	return kinds[chosen], out, nil
+}
+
+func mean(s []float64) float64 {
+	sum := 0.0
+	for _, v := range s {
+		sum += v
+	}
+	return sum / float64(len(s))
+}
+
+// giveUp watches a kind of many strengths learn and ends it where the held-out rows show that it will not be
+// chosen: it fits the validation rows only, and the weak strengths that do so make inner problems slow. shared are
+// the losses of one shared strength on these rows. With folds there is no such watch, because the models on the
+// way are not those that are judged.
+func (f *fit) giveUp(h heldOut, kind Reg, shared []float64) watch {
+	if kind == Shared || h.refit {
+		return nil
+	}
+	step := 0
+	return func(at bilevel.Point) bool {
+		step++
+		if step < 6 {
+			return true
+		}
+		gap, err := pairedGap(f.judge(h.judge, at.Z).losses, shared)
+		return gap < err && (step < 15 || gap < 0)
+	}
+}
+
+// pairedGap is the mean of a − b and its standard error.
+func pairedGap(a, b []float64) (gap, err float64) {
+	n := float64(len(a))
+	for i := range a {
+		gap += (a[i] - b[i]) / n
+	}
+	for i := range a {
+		e := a[i] - b[i] - gap
+		err += e * e
+	}
+	return gap, math.Sqrt(err / max(n-1, 1) / n)
+}
+
+// refit solves the inner problem on all rows of t with strengths x.
+func (f *fit) refit(t *dataset.Set, kind Reg, x []float64) ([]float64, error) {
+	q, err := f.problem(split{train: t}, kind)
+	if err != nil {
+		return nil, err
+	}
+	min, err := inner.Auto{}.Start(q.Inner, &f.visited)
+	if err != nil {
+		return nil, err
+	}
+	tol, err := f.tolerance(q)
+	if err != nil {
+		return nil, err
+	}
+	z := make([]float64, q.layout.Len())
+	_, err = min.Minimize(z, x, tol)
+	return z, unlessUnsolved(err)
+}
+
+// words are the sentences of a result.
+func (f *fit) words(r *Result) []string {
+	var w []string
+	say := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
+	switch {
+	case r.Interrupted:
+		say("Interrupted: this is the best point found until then.")
+	case r.TimedOut:
+		say("The time budget of %v was used: this is the best point found until then.", f.o.MaxTime)
+	}
+	kind := r.Model.Penalty.Kind
+	held := "a held-out quarter of the validation rows"
+	if f.main.folds() > 0 {
+		held = "rows held out of the cross-validation"
+	}
+	var shared, chosen *Candidate
+	for i, c := range r.Candidates {
+		if c.Reg == Shared {
+			shared = &r.Candidates[i]
+		}
+		if c.Chosen {
+			chosen = &r.Candidates[i]
+		}
+	}
+	switch {
+	case f.o.Reg != AutoReg:
+		if kind != Shared && !r.BaselineWon {
+			say("Strengths: %s, as asked for; without a comparison on held-out rows.", f.describe(kind))
+		}
+	case chosen == nil && len(f.kinds()) > 1:
+		why := "there are too few validation rows to compare kinds of strengths"
+		if r.Interrupted || r.TimedOut {
+			why = "there was no time to compare kinds of strengths"
+		}
+		say("Strengths: one for all, because %s.", why)
+	case chosen == nil:
+	case chosen.Reg == Shared:
+		text := ""
+		for _, c := range r.Candidates {
+			if c.Reg != Shared {
+				text += fmt.Sprintf(", %.5g with %s", c.Loss, f.describe(c.Reg))
+			}
+		}
+		least := slices.MinFunc(r.Candidates, func(a, b Candidate) int { return cmp.Compare(a.Loss, b.Loss) })
+		if least.Gap < 0 {
+			say("More strengths did not help beyond noise: on %s the loss is %.5g with one strength for all%s, a difference of %.2g ± %.2g. One is kept; --reg %s takes more.", held, shared.Loss, text, -least.Gap, least.GapError, least.Reg)
+		} else {
+			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held, shared.Loss, text)
+		}
+	default:
+		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss)
+	}
+	if r.BaselineWon && !r.Interrupted && !r.TimedOut {
+		say("No strengths were found that do better on the validation rows than the baseline: the model is the baseline.")
+	}
+	if r.Test != nil && !r.BaselineWon {
+		change := 100 * (r.Test.Loss - r.BaselineTest.Loss) / r.BaselineTest.Loss
+		score := ""
+		if f.task == Ridge {
+			score = fmt.Sprintf(" (RMSE %.4g, baseline %.4g)", r.Test.RMSE, r.BaselineTest.RMSE)
+		} else {
+			score = fmt.Sprintf(" (accuracy %.2f%%, baseline %.2f%%)", 100*r.Test.Accuracy, 100*r.BaselineTest.Accuracy)
+		}
+		switch {
+		case math.Abs(change) < .05:
+			say("On the test rows the loss is the baseline's%s.", score)
+		case math.Abs(f.testGap) < 2*f.testGapError:
+			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change), map[bool]string{true: "below", false: "above"}[change < 0], score)
+		case change < 0:
+			say("On the test rows the loss is %.1f%% below the baseline's%s.", -change, score)
+		case kind == Shared:
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the validation rows do not stand for the test rows.", change, score)
+		default:
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than the problem. More validation rows or a shared strength would be safer.", change, score)
+		}
+	}
+	for _, m := range f.atBounds(r) {
+		w = append(w, m)
+	}
+	return w
+}
+
+// atBounds notes a single strength at an end of the box.
+func (f *fit) atBounds(r *Result) []string {
+	if len(r.X) != 1 {
+		return nil
+	}
+	x, b := r.X[0], f.o.Box
+	switch {
+	case x <= b.Lower:
+		return []string{fmt.Sprintf("The strength is at the lower end of the box, %v: less regularisation might do better still.", b.Lower)}
+	case x >= b.Upper:
+		return []string{fmt.Sprintf("The strength is at the upper end of the box, %v: the features may tell nothing about the label.", b.Upper)}
+	}
+	return nil
+}
+
+// describe is a kind of strengths in words.
+func (f *fit) describe(kind Reg) string {
+	switch kind {
+	case PerFeature:
+		return fmt.Sprintf("one strength per feature (%d)", f.d)
+	case PerClass:
+		return fmt.Sprintf("one strength per class (%d)", f.scores)
+	case PerFeatureClass:
+		return fmt.Sprintf("one strength per feature and class (%d)", f.d*f.scores)
+	}
+	return "one strength for all"
+}

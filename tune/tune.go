@@ -1,0 +1,372 @@
+// Package tune learns the regularisation strengths of a linear model on validation data: the job of
+// `bilevel tune`, as a library.
+//
+//	result, err := tune.Fit(ctx, tune.Data{Train: train, Val: val, Test: test}, tune.Options{})
+//	...
+//	err = result.Model.Save("model.json")
+//
+// [Fit] minimises the validation loss h(x) = f(z*(x)) over the strengths x, where
+//
+//	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
+//
+// with the logistic loss, the cross entropy or the squared loss for ℓ, and one strength in all, one per feature,
+// per class or per feature and class. It starts from a grid of one shared strength, whose best point is the
+// baseline that a result is compared with, and follows hypergradients from there.
+//
+// # Which strengths
+//
+// Many strengths can fit the validation rows rather than the problem. Unless [Options].Reg says what to do,
+// [Fit] learns one strength, one per class (softmax) and one per feature on three quarters of the validation
+// rows, takes the kind with the smallest loss on the other quarter, and learns that kind again on all
+// validation rows. More strengths than one are taken only where they are better by more than noise, two standard
+// errors of the difference: on a few hundred rows a smaller loss is often luck, and the price is an overfitted
+// model. With folds the comparison is nested: each kind is learned by cross-validation on the rows
+// outside one fold, refitted on them, and judged on that fold. A result whose validation loss is above the
+// baseline's is never returned: the baseline is.
+//
+// # Data
+//
+// Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
+// final model is fitted to all of them. This and the intercept, a column of ones without penalty, are on for
+// tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention. The
+// target of a ridge model is centred and scaled inside; losses and coefficients are reported in its own units.
+package tune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
+)
+
+// Data are the rows to learn from. Exactly one of Val and Folds is given.
+type Data struct {
+	Train *dataset.Set
+	Val   *dataset.Set // validation rows, read with dataset.Options.Like = &Train.Schema
+	Test  *dataset.Set // nil for none; used for nothing but the figures of the result
+	Folds int          // K ≥ 2 for K-fold cross-validation of Train
+}
+
+// Task is a kind of model.
+type Task string
+
+// The tasks. "auto" and "" guess from the labels, see dataset.Set.GuessTask.
+const (
+	AutoTask Task = "auto"
+	Logistic Task = "logistic" // two classes
+	Softmax  Task = "softmax"  // two or more classes
+	Ridge    Task = "ridge"    // a number
+)
+
+// Reg says which coefficients share a strength.
+type Reg string
+
+// The kinds of strengths. "auto" and "" compare Shared, PerClass and PerFeature on held-out rows.
+const (
+	AutoReg         Reg = "auto"
+	Shared          Reg = "shared"
+	PerFeature      Reg = "feature"
+	PerClass        Reg = "class"
+	PerFeatureClass Reg = "feature-class"
+)
+
+// Method is how strengths are learned.
+type Method string
+
+// The methods. "auto" and "" take HOAG, a quasi-Newton descent whose every step passes over all rows, up to
+// 500 million multiplications a pass, and SABA beyond, whose steps look at a few rows each and need about thirty
+// passes in all where HOAG needs hundreds.
+const (
+	AutoMethod Method = "auto"
+	HOAG       Method = "hoag"
+	SABA       Method = "saba"
+	SOBA       Method = "soba"
+)
+
+// Param is the parametrisation of a strength.
+type Param string
+
+// The parametrisations: a strength is e^x or x. "" is Exp.
+const (
+	Exp    Param = "exp"
+	Linear Param = "linear"
+)
+
+// Switch is a setting that can be left to the data.
+type Switch string
+
+// The positions. "" is Auto.
+const (
+	Auto Switch = "auto"
+	On   Switch = "on"
+	Off  Switch = "off"
+)
+
+// Box bounds every x_j.
+type Box struct {
+	Lower float64 `json:"lower"`
+	Upper float64 `json:"upper"`
+}
+
+// Options of Fit. The zero value works.
+type Options struct {
+	Task   Task
+	Reg    Reg
+	Method Method
+	Param  Param
+	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear.
+	Box Box
+	// MaxTime bounds the time of Fit; 0 is no bound. A single inner problem is finished.
+	MaxTime time.Duration
+	Seed    uint64
+	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
+	Scale, Intercept Switch
+	// Start is where the strengths start: "grid" or "" for the best point of the grid, "random" for
+	// strengths drawn uniformly between 0 and 1, or a number for every x_j.
+	Start string
+	// Progress, if any, is called from the goroutine of Fit, at most about a thousand times.
+	Progress func(Progress)
+}
+
+// Progress says how far Fit is.
+type Progress struct {
+	Stage string  // in words: "grid", "comparing: feature", "learning: feature"
+	Step  int64   // of the stage
+	Done  float64 // share of the whole job, an estimate from 0 to 1
+	Value float64 // the best validation loss of the stage so far; NaN if unknown
+}
+
+// OptionError is a setting that makes no sense.
+type OptionError struct {
+	Option string // name of the field, in lower case: "box"
+	Value  string
+	Reason string
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("%s %q: %s", e.Option, e.Value, e.Reason)
+}
+
+// Check reports the first setting that makes no sense, as an [*OptionError].
+func (o Options) Check() error {
+	_, err := o.fill()
+	return err
+}
+
+// fill replaces what is empty by the default.
+func (o Options) fill() (Options, error) {
+	o.Task = or(o.Task, AutoTask)
+	o.Reg = or(o.Reg, AutoReg)
+	o.Method = or(o.Method, AutoMethod)
+	o.Param = or(o.Param, Exp)
+	o.Scale = or(o.Scale, Auto)
+	o.Intercept = or(o.Intercept, Auto)
+	o.Start = or(o.Start, "grid")
+	for _, c := range []error{
+		oneOf("model", o.Task, AutoTask, Logistic, Softmax, Ridge),
+		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass),
+		oneOf("method", o.Method, AutoMethod, HOAG, SABA, SOBA),
+		oneOf("param", o.Param, Exp, Linear),
+		oneOf("scale", o.Scale, Auto, On, Off),
+		oneOf("intercept", o.Intercept, Auto, On, Off),
+	} {
+		if c != nil {
+			return o, c
+		}
+	}
+	if o.MaxTime < 0 {
+		return o, &OptionError{"max-time", o.MaxTime.String(), "a time is not negative"}
+	}
+	if o.Box == (Box{}) {
+		o.Box = Box{-12, 12}
+		if o.Param == Linear {
+			o.Box = Box{1e-8, 1e8}
+		}
+	}
+	bad := func(reason string) (Options, error) {
+		return o, &OptionError{"box", fmt.Sprintf("%v,%v", o.Box.Lower, o.Box.Upper), reason}
+	}
+	lo, hi := o.Box.Lower, o.Box.Upper
+	switch {
+	case math.IsNaN(lo) || math.IsNaN(hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0):
+		return bad("the bounds are finite numbers, lower,upper")
+	case lo > hi:
+		return bad("the lower bound is above the upper one")
+	case o.Param == Exp && (lo < -100 || hi > 100):
+		return bad("strengths are e^x: bounds beyond ±100 are out of the range of numbers")
+	case o.Param == Linear && lo <= 0:
+		return bad("with the linear parametrisation the bounds are strengths, which are positive")
+	case o.Param == Linear && hi > 1e40:
+		return bad("a strength beyond 1e40 is out of the range of numbers")
+	}
+	if o.Start != "grid" && o.Start != "random" {
+		x, err := strconv.ParseFloat(o.Start, 64)
+		switch {
+		case err != nil || math.IsNaN(x):
+			return o, &OptionError{"start", o.Start, "write grid, random or a number"}
+		case x < lo || x > hi:
+			return o, &OptionError{"start", o.Start, fmt.Sprintf("outside the box [%v, %v]", lo, hi)}
+		}
+	}
+	return o, nil
+}
+
+func or[T ~string](v, empty T) T {
+	if v == "" {
+		return empty
+	}
+	return v
+}
+
+func oneOf[T ~string](name string, v T, values ...T) error {
+	words := make([]string, len(values))
+	for i, w := range values {
+		if v == w {
+			return nil
+		}
+		words[i] = string(w)
+	}
+	return &OptionError{name, string(v), "choose one of " + strings.Join(words, ", ")}
+}
+
+// Result is the outcome of Fit. Losses are means over rows: −log p(label) in natural units, or half the squared
+// error of a ridge model.
+type Result struct {
+	Model *Model
+
+	// Value is the validation loss h(x) of the model and GradNorm the norm of the projected ∇h(x), both at
+	// the inner solution to tolerance. With folds, h is the cross-validation loss.
+	Value, GradNorm float64
+	// X are the strengths in the parametrisation, in the order of Model.Strengths.
+	X []float64
+
+	// BaselineX and BaselineValue are the best point of Grid: the same strength everywhere.
+	BaselineX, BaselineValue float64
+	Grid                     []GridPoint
+	// BaselineWon says that nothing better was found, and that the model is the baseline.
+	BaselineWon bool
+
+	// Candidates are the kinds that were compared on held-out rows; empty if Options.Reg chose one.
+	Candidates []Candidate
+
+	// Figures of model and baseline on validation rows (out of fold, with folds) and test rows; nil for no
+	// test rows.
+	Val, Test, BaselineVal, BaselineTest *Metrics
+	// Confusion is for classification and Residuals for ridge, on the test rows, else on those of Val.
+	Confusion *Confusion
+	Residuals *Residuals
+
+	// Trace is the course of the final learning. Its values are those of Value.
+	Trace []TracePoint
+	Steps int64 // outer steps of the final learning
+	// Seconds is the time of Fit, and SamplesVisited what all oracle calls of Fit looked at.
+	Seconds        float64
+	SamplesVisited int64
+	// Reason says in words why learning ended.
+	Reason string
+	// Interrupted says that the context was cancelled, TimedOut that MaxTime was used: the result is the
+	// best that was found until then.
+	Interrupted, TimedOut bool
+
+	InnerDim, OuterDim int // lengths of z (of one model) and of x
+	NTrain, NVal       int // with folds, NVal = NTrain
+	NTest              int
+
+	// Words are sentences for the reader: what was chosen, and whether more strengths helped.
+	Words []string
+}
+
+// GridPoint is the validation loss with the strength x for all coefficients.
+type GridPoint struct{ X, Value float64 }
+
+// Candidate is a kind of strengths as compared on held-out rows.
+type Candidate struct {
+	Reg       Reg
+	Strengths int     // how many
+	Loss      float64 // mean over the held-out rows
+	// Gap is Loss minus that of the shared strength, and GapError the standard error of this paired
+	// difference.
+	Gap, GapError float64
+	Chosen        bool
+}
+
+// TracePoint is one record of the final learning.
+type TracePoint struct {
+	Step           int64
+	Seconds        float64
+	Value          float64
+	GradNorm       float64
+	SamplesVisited int64
+}
+
+// version of the module that this program was built with.
+func version() string {
+	const path = "github.com/bilevel-go/bilevel"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == path && m.Version != "" {
+			return m.Version
+		}
+	}
+	return "(devel)"
+}
+
+// Version is the version of this module, "(devel)" in a build from a working tree.
+func Version() string { return version() }
+
+// Fit learns strengths and returns the model. Cancelling ctx is no error, see [Result].Interrupted. Errors about
+// data are of type [*dataset.Error], those about options of type [*OptionError].
+func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
+	begin := time.Now()
+	o, err := options.fill()
+	if err != nil {
+		return nil, err
+	}
+	user := ctx
+	if o.MaxTime > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.MaxTime)
+		defer cancel()
+	}
+	f, err := prepare(data, o)
+	if err != nil {
+		return nil, err
+	}
+	f.ctx, f.begin = ctx, begin
+	res, err := f.run()
+	if err != nil {
+		return nil, err
+	}
+	res.Interrupted = user.Err() != nil
+	res.TimedOut = !res.Interrupted && ctx.Err() != nil
+	switch {
+	case res.Interrupted:
+		res.Reason = "interrupted: the best point so far"
+	case res.TimedOut:
+		res.Reason = "time budget used: the best point so far"
+	}
+	res.Seconds = time.Since(begin).Seconds()
+	res.SamplesVisited = f.visited.Total()
+	res.Words = f.words(res)
+	res.Model.obtained(res, f)
+	f.report("done", 0, 1, res.Value)
+	return res, nil
+}
+
+func addCounts(to *bilevel.Counts, c bilevel.Counts) {
+	to.ValueF += c.ValueF
+	to.ValueG += c.ValueG
+	to.GradF += c.GradF
+	to.GradG += c.GradG
+	to.HessG += c.HessG
+	to.CrossG += c.CrossG
+}

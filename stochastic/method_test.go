@@ -183,9 +183,6 @@ func TestRecordingChangesNothing(t *testing.T) {
 
 func TestNoAllocation(t *testing.T) {
 	everyMethod(t, func(t *testing.T, m bilevel.Method, p namedProblem) {
-		if p.name == "quadratic in a ball" {
-			t.Skip()
-		}
 		run, err := m.Start(p.make(), p.at, 1)
 		if err != nil {
 			t.Fatal(err)

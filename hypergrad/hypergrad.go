@@ -1,0 +1,64 @@
+// Package hypergrad computes hypergradients, the gradients of h(x) = f(z*(x), x), and descends along them.
+//
+// An [Estimator] says how a hypergradient is computed: [AID] solves the inner problem and the adjoint system,
+//
+//	∇z g(z, x) = 0,   ∇²zz g · v = −∇z f,   ∇h = ∇x f + ∇²xz g · v.
+//
+// [HOAG] is the outer loop around it, a [bilevel.Method], and [Evaluator] gives h and ∇h to a tolerance.
+package hypergrad
+
+import (
+	"fmt"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/linsolve"
+)
+
+// Estimator is the configuration of a way to compute hypergradients.
+type Estimator interface {
+	// Start prepares for p. It fails when p lacks a derivative that the estimator needs. All samples that
+	// oracle calls visit are added to counts, which the caller keeps and may be nil.
+	Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, error)
+}
+
+// Hypergradient computes hypergradients of one problem. What it computes depends on the arguments alone, not
+// on earlier calls.
+type Hypergradient interface {
+	// At overwrites grad (length p) with an approximation of ∇h(at.X). at.Z and at.V are where to start with
+	// the inner variable and the adjoint, and are replaced by the results.
+	//
+	// A level that was not solved to its tolerance is no error, see [Report].Warning; an error says that there
+	// is no hypergradient.
+	At(grad []float64, at bilevel.Point, tol Tolerance) (Report, error)
+}
+
+// Tolerance says how well the two systems of a hypergradient are solved.
+type Tolerance struct {
+	Inner  float64 // ‖∇z g‖₂, absolute
+	Linear float64 // ‖∇²zz g·v + ∇z f‖₂ relative to ‖∇z f‖₂
+}
+
+// Report says what is known about a hypergradient.
+type Report struct {
+	// Value is h(x), as f(z, x) + ⟨v, ∇z g(z, x)⟩: the second term corrects for the rest that the inner
+	// solver left, so that the error is of second order in z − z*(x).
+	Value float64
+	// Correction is that second term.
+	Correction float64
+	// Inner says how the inner problem was solved.
+	Inner inner.Result
+	// Linear says how the adjoint system was solved; its Residual is absolute.
+	Linear linsolve.Result
+	// Warning says, in words and with numbers, which level was not solved to its tolerance. It is nil if all
+	// were.
+	Warning error
+}
+
+// linearWarning is the warning about an adjoint system.
+func linearWarning(res linsolve.Result, bnorm float64, err error) error {
+	if err != nil {
+		return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g: %w", res.Residual, bnorm, err)
+	}
+	return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g after %d products: the inner problem is badly conditioned; raise MaxIter, use linsolve.Direct, or set Damping", res.Residual, bnorm, res.Products)
+}

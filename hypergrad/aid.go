@@ -65,6 +65,7 @@ func (m AID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 	if m.Linear == nil {
 		a.linear = linsolve.CG{}
 		a.factorer, _ = min.(inner.Factorer)
+		a.preconditioner, _ = min.(inner.Preconditioner)
 	}
 	a.h = hessian{g: g, counts: counts, n: int64(g.Samples()), all: bilevel.All(g)}
 	a.h.lin, _ = p.Inner.(bilevel.Linearizer)
@@ -73,13 +74,14 @@ func (m AID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 }
 
 type aid struct {
-	p        *bilevel.Problem
-	linear   linsolve.Solver
-	min      inner.Minimizer
-	factorer inner.Factorer // nil: no factor to use
-	h        hessian
-	work     linsolve.Workspace
-	b        []float64 // −∇z f
+	p              *bilevel.Problem
+	linear         linsolve.Solver
+	min            inner.Minimizer
+	factorer       inner.Factorer       // nil: no factor to use
+	preconditioner inner.Preconditioner // or nil
+	h              hessian
+	work           linsolve.Workspace
+	b              []float64 // −∇z f
 }
 
 // At is described at [Hypergradient].
@@ -130,6 +132,11 @@ func (a *aid) adjoint(at bilevel.Point, tol float64) (linsolve.Result, error) {
 		if f, err := a.factorer.Factor(at.Z, at.X); err == nil {
 			f.Solve(at.V, a.b)
 			return a.linear.Solve(factored{&a.h, f}, at.V, a.b, tol, &a.work)
+		}
+	}
+	if a.preconditioner != nil {
+		if p := a.preconditioner.Preconditioner(at.Z, at.X); p != nil {
+			return a.linear.Solve(preconditioned{&a.h, p}, at.V, a.b, tol, &a.work)
 		}
 	}
 	return a.linear.Solve(&a.h, at.V, a.b, tol, &a.work)
@@ -206,6 +213,12 @@ func (h *hessian) Matrix(dst []float64) {
 			dst[i*d+j] = column[i]
 		}
 	}
+}
+
+// preconditioned is a Hessian with a preconditioner of its inner solver.
+type preconditioned struct {
+	*hessian
+	linsolve.Preconditioner
 }
 
 // factored is a Hessian preconditioned by a factor.

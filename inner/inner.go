@@ -37,6 +37,13 @@ type Factorer interface {
 	Factor(z, x []float64) (*linsolve.Cholesky, error)
 }
 
+// Preconditioner is a [Minimizer] that has an approximate inverse of the Hessian.
+type Preconditioner interface {
+	// Preconditioner is one of ∇²zz g at the start of the last Minimize, or at (z, x) where none was needed
+	// there; nil if the objective offers none. It is valid until the next Minimize.
+	Preconditioner(z, x []float64) linsolve.Preconditioner
+}
+
 // Result says what Minimize did.
 type Result struct {
 	// Iterations made.

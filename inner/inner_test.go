@@ -95,6 +95,7 @@ func variants() []variant {
 		{"dense by products", inner.Newton{DenseDim: 1000}, func(g *model.Regularized) bilevel.Objective { return secondOrder{g} }, false},
 		{"cg", inner.Newton{DenseDim: -1}, func(g *model.Regularized) bilevel.Objective { return secondOrder{g} }, false},
 		{"cg, linearized", inner.Newton{DenseDim: -1}, func(g *model.Regularized) bilevel.Objective { return linearized{g, g} }, false},
+		{"cg, preconditioned", inner.Newton{DenseDim: -1}, full, false},
 		{"lbfgs", inner.LBFGS{}, full, true},
 	}
 }
@@ -394,6 +395,76 @@ func TestFactor(t *testing.T) {
 				t.Errorf("%s: H⁻¹Hv = %v", when, hv)
 				break
 			}
+		}
+	}
+}
+
+// Diagonal blocks, one per class of a softmax model and single numbers on sparse rows, save most products of
+// conjugate gradients and do not change the answer; their inverse is at hand for the adjoint.
+func TestBlocks(t *testing.T) {
+	const n, d, k = 300, 12, 4
+	rng := rand.New(rand.NewPCG(1, 2))
+	dense, csr := rows.NewDense(n, d), &rows.CSR{N: n, D: d, Ptr: []int{0}}
+	label := make([]int, n)
+	for i := range n {
+		common := rng.NormFloat64()
+		for j := range d {
+			v := math.Exp(float64(j)/2) * (common + rng.NormFloat64()) // badly scaled
+			dense.Row(i)[j] = v
+			csr.Idx, csr.Val = append(csr.Idx, int32(j)), append(csr.Val, v)
+		}
+		csr.Ptr = append(csr.Ptr, len(csr.Idx))
+		label[i] = rng.IntN(k)
+	}
+	for _, a := range []rows.Matrix{dense, csr} {
+		loss, err := model.NewSoftmax(a, label, k, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pen, err := model.NewPenalty(loss.Layout(), model.PerFeature, model.PenaltyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := model.Regularize(loss, pen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := fill(d, -6)
+		solve := func(o bilevel.Objective) ([]float64, inner.Minimizer, int64) {
+			var counts bilevel.Counts
+			m, err := inner.Newton{DenseDim: -1}.Start(o, &counts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			z := make([]float64, d*k)
+			if _, err := m.Minimize(z, x, 1e-9); err != nil {
+				t.Fatal(err)
+			}
+			return z, m, counts.HessG / n
+		}
+		plain, _, without := solve(linearized{g, g})
+		z, m, with := solve(g)
+		for i := range z {
+			if math.Abs(z[i]-plain[i]) > 1e-6 {
+				t.Errorf("%T: z[%d] = %v with blocks, %v without", a, i, z[i], plain[i])
+				break
+			}
+		}
+		if with*2 > without {
+			t.Errorf("%T: %d products with blocks, %d without", a, with, without)
+		}
+		pre := m.(inner.Preconditioner).Preconditioner(z, x)
+		r, y := make([]float64, d*k), make([]float64, d*k)
+		for i := range r {
+			r[i] = rng.NormFloat64()
+		}
+		pre.Precondition(y, r)
+		dot := 0.0
+		for i := range r {
+			dot += r[i] * y[i]
+		}
+		if !(dot > 0) {
+			t.Errorf("%T: the preconditioner is not positive: rᵀM⁻¹r = %v", a, dot)
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 // For small d the Hessian is a matrix, formed by the objective ([bilevel.HessianMatrix]) or by d products, and
 // factored; a factor is kept for further steps (chord steps, one gradient each) while they are expected to
 // reach the tolerance soon. For large d the step is found by conjugate gradients with products, to the
-// accuracy that the progress of the outer iteration deserves. A Hessian that is singular to rounding or not
-// positive definite is damped (Levenberg and Marquardt).
+// accuracy that the progress of the outer iteration deserves, preconditioned by the diagonal blocks of the
+// Hessian at the start of the solve where the objective forms them ([bilevel.HessianBlocks], of order 128 at
+// most). A Hessian that is singular to rounding or not positive definite is damped (Levenberg and Marquardt).
 //
 // Assumes that g(·, x) is smooth; where it is not convex, a stationary point is found.
 // Cost per iteration: one value with gradient, and one dense Hessian (counted as d products) or none, or
@@ -63,6 +64,9 @@ func (m Newton) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, e
 	}
 	n := &newtonCG{newton: r, b: make([]float64, d)}
 	n.lin, _ = g.(bilevel.Linearizer)
+	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock {
+		n.blocks = &blockInverse{of: blocks, size: blocks.BlockSize()}
+	}
 	return n, nil
 }
 
@@ -286,16 +290,41 @@ func (n *newtonDense) factorize(damping float64) error {
 type newtonCG struct {
 	newton
 	lin      bilevel.Linearizer // or nil
+	blocks   *blockInverse      // or nil
 	b        []float64
 	work     linsolve.Workspace
 	forcing  float64
 	previous float64
 }
 
-var _ Minimizer = (*newtonCG)(nil)
+var (
+	_ Minimizer      = (*newtonCG)(nil)
+	_ Preconditioner = (*newtonCG)(nil)
+)
+
+// Preconditioner is described at [Preconditioner].
+func (n *newtonCG) Preconditioner(z, x []float64) linsolve.Preconditioner {
+	if n.blocks == nil {
+		return nil
+	}
+	n.x = x
+	n.prepare(z)
+	return n.blocks
+}
+
+// prepare makes the preconditioner of this Minimize, at z.
+func (n *newtonCG) prepare(z []float64) {
+	if !n.blocks.known {
+		n.counts.HessG += int64(n.blocks.size) * int64(n.all.Len())
+		n.blocks.update(z, n.x, n.all)
+	}
+}
 
 // Minimize is described at [Minimizer].
 func (n *newtonCG) Minimize(z, x []float64, tol float64) (Result, error) {
+	if n.blocks != nil {
+		n.blocks.known = false
+	}
 	n.previous = 0
 	return n.minimize(n, z, x, tol)
 }
@@ -343,7 +372,12 @@ func (n *newtonCG) direction(iter int, damping, tol float64, _ bool) error {
 		}
 		clear(n.dir)
 	}
-	_, err := cg.Solve(n, n.dir, n.b, eta, &n.work)
+	var op linsolve.Operator = n
+	if n.blocks != nil {
+		n.prepare(n.at.z)
+		op = preconditioned{n, n.blocks}
+	}
+	_, err := cg.Solve(op, n.dir, n.b, eta, &n.work)
 	if err == nil {
 		return nil
 	}
@@ -356,4 +390,92 @@ func (n *newtonCG) direction(iter int, damping, tol float64, _ bool) error {
 		return nil
 	}
 	return err
+}
+
+// preconditioned is the Hessian of a newtonCG with the preconditioner of its blocks.
+type preconditioned struct {
+	linsolve.Operator
+	linsolve.Preconditioner
+}
+
+// maxBlock is the order of a block up to which forming and factoring all of them costs less than the
+// products that they save.
+const maxBlock = 128
+
+// blockInverse is the inverse of the diagonal blocks of ∇²zz g.
+type blockInverse struct {
+	of      bilevel.HessianBlocks
+	size    int
+	known   bool
+	h       []float64 // the blocks; for size 1, the inverse of the diagonal
+	factors []linsolve.Cholesky
+}
+
+// Precondition is described at [linsolve.Preconditioner].
+func (p *blockInverse) Precondition(dst, r []float64) {
+	if p.size == 1 {
+		for i, h := range p.h {
+			dst[i] = h * r[i]
+		}
+		return
+	}
+	for i := range p.factors {
+		lo, hi := i*p.size, (i+1)*p.size
+		p.factors[i].Solve(dst[lo:hi], r[lo:hi])
+	}
+}
+
+func (p *blockInverse) update(z, x []float64, all bilevel.Batch) {
+	p.known = true
+	d := len(z)
+	if p.h == nil {
+		p.h = make([]float64, d*p.size)
+		if p.size > 1 {
+			p.factors = make([]linsolve.Cholesky, d/p.size)
+		}
+	}
+	p.of.Blocks(p.h, z, x, all)
+	top := 0.0
+	for i := range d {
+		if h := p.h[i*p.size+i%p.size]; finite(h) {
+			top = max(top, h)
+		}
+	}
+	if top == 0 {
+		top = 1
+	}
+	if p.size == 1 {
+		for i, h := range p.h {
+			p.h[i] = 1 / max(h, 1e-12*top)
+			if !finite(h) {
+				p.h[i] = 1 / top
+			}
+		}
+		return
+	}
+	for i := range p.factors {
+		p.factorize(i, top)
+	}
+}
+
+// factorize factors block i, with its diagonal raised as far as that needs; a block that is no use becomes a
+// multiple of the identity.
+func (p *blockInverse) factorize(i int, top float64) {
+	s := p.size
+	h := p.h[i*s*s : (i+1)*s*s]
+	for shift := 1e-12; shift <= 1; shift *= 100 {
+		if p.factors[i].Factorize(s, h) == nil && p.factors[i].Pivot() > 4*float64(s)*0x1p-52 {
+			return
+		}
+		for j := range s {
+			h[j*s+j] += shift * top
+		}
+	}
+	clear(h)
+	for j := range s {
+		h[j*s+j] = top
+	}
+	if err := p.factors[i].Factorize(s, h); err != nil {
+		panic("inner: a multiple of the identity has no factor: " + err.Error())
+	}
 }

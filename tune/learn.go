@@ -24,8 +24,8 @@ type stage struct {
 }
 
 func (f *fit) report(name string, step int64, done, value float64) {
-	if f.o.Progress != nil {
-		f.o.Progress(Progress{Stage: name, Step: step, Done: done, Value: value})
+	if f.done = max(f.done, done); f.o.Progress != nil {
+		f.o.Progress(Progress{Stage: name, Step: step, Done: f.done, Value: value})
 	}
 }
 
@@ -149,25 +149,16 @@ func unlessUnsolved(err error) error {
 type learned struct {
 	x, z, v         []float64
 	value, gradNorm float64 // in prepared units
+	grad            []float64
 	steps           int64
 	trace           []bilevel.Record
 	reason          string
 }
 
-// solver is that of inner problems along the way of learning. Strengths at the lower end of the box make them
-// ill-conditioned, so that a dense Hessian pays for more coefficients than is usual; one shared strength does not
-// go there.
-func (q *problem) solver() inner.Solver {
-	if q.pen.P() == 1 {
-		return inner.Auto{}
-	}
-	return inner.Newton{DenseDim: 1024}
-}
-
 // exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
 func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 	var counts bilevel.Counts
-	hyper, err := hypergrad.AID{Inner: q.solver()}.Start(&q.Problem, &counts)
+	hyper, err := hypergrad.AID{}.Start(&q.Problem, &counts)
 	if err != nil {
 		return nil, err
 	}
@@ -185,8 +176,9 @@ func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.ProjectedGrad(grad, at.X, grad)
-	return &learned{x: at.X, z: at.Z, v: at.V, value: rep.Value, gradNorm: floats.Norm(grad, 2)}, nil
+	projected := make([]float64, len(x))
+	q.ProjectedGrad(projected, at.X, grad)
+	return &learned{x: at.X, z: at.Z, v: at.V, value: rep.Value, grad: grad, gradNorm: floats.Norm(projected, 2)}, nil
 }
 
 // start is where strengths start.
@@ -214,17 +206,68 @@ const (
 	maxSteps   = 500  // of HOAG
 	patience   = 10   // steps over which h has to fall
 	negligible = 1e-5 // by this share of itself
-	passes     = 30   // of a stochastic method
+	passes     = 100  // of a stochastic method
 	records    = 12   // of a stochastic method
 )
 
 // watch sees the points of a run on their way, and may end it by returning false.
 type watch func(at bilevel.Point) bool
 
-// learn minimises h from the given point. It ends when h does not fall any more, when an e-fold change of the
+// learn minimises h from the given point, with descend.
+//
+// A step can overshoot to a strength e^x so large that its coefficients vanish, and the gradient with them: it
+// falls as e^{−x}, and a descent ends there although h would fall if the strength were smaller. Such strengths are
+// set to 1 and the descent goes on, as long as this lowers h.
+func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
+	l, err := f.descend(ctx, q, from, w)
+	if err != nil || f.method() != HOAG || f.o.Param != Exp {
+		return l, err
+	}
+	for range 2 {
+		if ctx.Err() != nil || l.reason == givenUp {
+			break
+		}
+		x := slices.Clone(l.x)
+		vanished := false
+		for j, g := range l.grad {
+			// e^x·∂h/∂x = −∂h/∂(e^{−x})
+			if x[j] > 2 && math.Exp(x[j])*g > 1e-8*math.Abs(l.value) {
+				x[j], vanished = max(0, f.o.Box.Lower), true
+			}
+		}
+		if !vanished {
+			break
+		}
+		next, err := f.descend(ctx, q, bilevel.Point{X: x, Z: l.z, V: l.v}, w)
+		if err != nil {
+			break // what there is is good
+		}
+		last := l.trace[len(l.trace)-1]
+		better := next.value < l.value-negligible*math.Abs(l.value)
+		trace := l.trace
+		for _, r := range next.trace {
+			r.Step += last.Step
+			r.Time += last.Time
+			r.Counts = sumCounts(last.Counts, r.Counts)
+			trace = append(trace, r)
+		}
+		next.steps += l.steps
+		if !better {
+			l.trace, l.steps = trace, next.steps
+			break
+		}
+		next.trace = trace
+		l = next
+	}
+	return l, nil
+}
+
+const givenUp = "given up"
+
+// descend minimises h from the given point. It ends when h does not fall any more, when an e-fold change of the
 // strengths would not change it (‖∇h‖ ≤ negligible·h), when w, which may be nil, says so, or when the context is
 // cancelled.
-func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
+func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
 	settings := bilevel.Settings{Start: from, Seed: f.o.Seed}
 	var method bilevel.Method
 	ctx, stop := context.WithCancel(ctx)
@@ -241,7 +284,7 @@ func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch
 	budget := passes * n
 	switch f.method() {
 	case HOAG:
-		method = hypergrad.HOAG{AID: hypergrad.AID{Inner: q.solver()}}
+		method = hypergrad.HOAG{}
 		settings.MaxSteps = maxSteps
 	default:
 		// A step visits a batch of each level.
@@ -253,7 +296,7 @@ func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch
 		}
 		settings.MaxSteps = max(budget/(2*batch), 2000)
 		settings.RecordEvery = max(settings.MaxSteps/records, 1)
-		evaluator, err := hypergrad.NewEvaluator(&q.Problem, hypergrad.AID{Inner: q.solver()})
+		evaluator, err := hypergrad.NewEvaluator(&q.Problem, hypergrad.AID{})
 		if err != nil {
 			return nil, err
 		}
@@ -277,7 +320,7 @@ func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch
 		k := len(past) - 1 - patience
 		switch {
 		case w != nil && !w(at):
-			end("given up")
+			end(givenUp)
 		case settings.Evaluator != nil: // a stochastic method has its budget
 		case f.o.Param == Exp && r.GradNorm <= negligible*math.Abs(r.Value):
 			end("converged: the gradient is negligible")

@@ -36,6 +36,7 @@ type fit struct {
 	visited bilevel.Counts
 	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
 	testGap, testGapError float64
+	uncompared            error // why kinds could not be compared
 	stage                 stage
 }
 

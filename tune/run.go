@@ -27,7 +27,7 @@ func (f *fit) run() (*Result, error) {
 	learnFrom := .2
 	if len(kinds) > 1 {
 		if kind, res.Candidates, err = f.compare(kinds); err != nil {
-			return nil, err
+			kind, f.uncompared = Shared, err
 		}
 		learnFrom = .7
 	}
@@ -39,12 +39,15 @@ func (f *fit) run() (*Result, error) {
 	f.stage = stage{"learning: " + string(kind), learnFrom, .98}
 	var l *learned
 	if f.ctx.Err() == nil {
-		if l, err = f.learn(f.ctx, q, f.start(q, base), nil); err != nil {
-			return nil, err
+		l, err = f.learn(f.ctx, q, f.start(q, base), nil)
+		if err != nil {
+			res.Reason = "stopped by an error: " + err.Error()
 		}
+	}
+	if l != nil {
 		res.Trace, res.Steps, res.Reason = f.tracePoints(l), l.steps, l.reason
 	}
-	if l == nil || l.value > base.value {
+	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
 		_, p := q.Dims()
@@ -323,7 +326,9 @@ func (f *fit) words(r *Result) []string {
 		}
 	case chosen == nil && len(f.kinds()) > 1:
 		why := "there are too few validation rows to compare kinds of strengths"
-		if r.Interrupted || r.TimedOut {
+		if f.uncompared != nil {
+			why = "the comparison of kinds of strengths failed: " + f.uncompared.Error()
+		} else if r.Interrupted || r.TimedOut {
 			why = "there was no time to compare kinds of strengths"
 		}
 		say("Strengths: one for all, because %s.", why)
@@ -363,7 +368,7 @@ func (f *fit) words(r *Result) []string {
 		case change < 0:
 			say("On the test rows the loss is %.1f%% below the baseline's%s.", -change, score)
 		case kind == Shared:
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the validation rows do not stand for the test rows.", change, score)
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not quite the best for these.", change, score)
 		default:
 			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than the problem. More validation rows or a shared strength would be safer.", change, score)
 		}

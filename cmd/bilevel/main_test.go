@@ -1,0 +1,446 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+// call runs the command in a new empty folder with these files, and returns what it did.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+func call(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+func mustCall(t *testing.T, args ...string) outcome {
+	t.Helper()
+	o := call(t, args...)
+	if o.code != exitOK {
+		t.Fatalf("bilevel %s: exit code %d\n%s", strings.Join(args, " "), o.code, o.stderr)
+	}
+	return o
+}
+
+// files makes an empty folder with files, and goes there.
+func files(t *testing.T, content map[string]string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range content {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// table is a CSV with two informative columns, noise columns, a constant one and a string column.
+func table(n, noise int, seed uint64, label func(r *rand.Rand, score float64) string) string {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var b strings.Builder
+	b.WriteString("size,weight,colour,constant")
+	for j := range noise {
+		fmt.Fprintf(&b, ",noise%d", j)
+	}
+	b.WriteString(",y\n")
+	for range n {
+		size, weight, colour := r.NormFloat64(), 100+20*r.NormFloat64(), r.IntN(3)
+		score := 2*size - (weight-100)/20 + float64(colour-1)
+		fmt.Fprintf(&b, "%.4f,%.3f,%s,7", size, weight, []string{"red", "green", "blue"}[colour])
+		for range noise {
+			fmt.Fprintf(&b, ",%.3f", r.NormFloat64())
+		}
+		fmt.Fprintf(&b, ",%s\n", label(r, score))
+	}
+	return b.String()
+}
+
+func yesNo(r *rand.Rand, score float64) string {
+	if score+r.NormFloat64() > 0 {
+		return "yes"
+	}
+	return "no"
+}
+
+func price(r *rand.Rand, score float64) string {
+	return fmt.Sprintf("%.2f", 50000+10000*score+2000*r.NormFloat64())
+}
+
+type object map[string]any
+
+func (o object) number(t *testing.T, key string) float64 {
+	t.Helper()
+	v, ok := o[key].(float64)
+	if !ok {
+		t.Fatalf("%s is %v", key, o[key])
+	}
+	return v
+}
+
+func decode(t *testing.T, text string) object {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	var o object
+	if err := d.Decode(&o); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	if d.More() {
+		t.Fatalf("more than one object: %s", text)
+	}
+	return o
+}
+
+func TestTuneDefault(t *testing.T) {
+	files(t, nil)
+	begin := time.Now()
+	o := mustCall(t, "tune")
+	if spent := time.Since(begin); spent > 20*time.Second {
+		t.Errorf("took %v", spent)
+	}
+	for _, want := range []string{"digits", "10 classes", "softmax", "baseline", "bilevel", "validation loss", "test accuracy", "bilevel-out/model.json"} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, o.stdout)
+		}
+	}
+	for _, f := range []string{"model.json", "trace.csv", "report.html"} {
+		info, err := os.Stat(filepath.Join("bilevel-out", f))
+		if err != nil || info.Size() < 50 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	if entries, _ := os.ReadDir("bilevel-out"); len(entries) != 3 {
+		t.Errorf("%d files in the output folder", len(entries))
+	}
+	trace, err := os.ReadFile("bilevel-out/trace.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := csv.NewReader(bytes.NewReader(trace)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(records[0], ","); got != "step,seconds,value,grad_norm,samples_visited" || len(records) < 3 {
+		t.Errorf("trace of %d lines: %s", len(records), got)
+	}
+}
+
+func TestTuneJSON(t *testing.T) {
+	files(t, nil)
+	o := mustCall(t, "tune", "--set", "breast-cancer", "--json", "--quiet", "--out", "deep/er", "--reg", "feature")
+	if o.stderr != "" {
+		t.Errorf("not quiet: %s", o.stderr)
+	}
+	j := decode(t, o.stdout)
+	for _, key := range []string{"method", "value", "grad_norm", "baseline_value", "steps", "seconds", "inner_dim", "outer_dim", "n_train", "n_val",
+		"test_accuracy", "samples_visited", "test_loss", "baseline_test_loss", "reg", "reason", "files"} {
+		if _, ok := j[key]; !ok {
+			t.Errorf("%s is absent", key)
+		}
+	}
+	if v, b := j.number(t, "value"), j.number(t, "baseline_value"); v > b {
+		t.Errorf("value %v, baseline %v", v, b)
+	}
+	if j.number(t, "inner_dim") != 31 || j.number(t, "outer_dim") != 30 || j["method"] != "hoag" || j["reg"] != "feature" {
+		t.Errorf("%v", j)
+	}
+	if !exists("deep/er/model.json") {
+		t.Error("no model")
+	}
+
+	// Without test rows their figures are null; the same seed gives the same numbers.
+	files(t, map[string]string{"t.csv": table(200, 3, 1, yesNo)})
+	first := decode(t, mustCall(t, "tune", "--train", "t.csv", "--json", "--quiet").stdout)
+	second := decode(t, mustCall(t, "tune", "--train", "t.csv", "--json", "--quiet").stdout)
+	if v, ok := first["test_accuracy"]; v != nil || !ok {
+		t.Errorf("test_accuracy is %v", v)
+	}
+	if first["value"] != second["value"] || first["grad_norm"] != second["grad_norm"] {
+		t.Errorf("%v and %v", first["value"], second["value"])
+	}
+}
+
+// TestFoldsStory is the second user story: from a table with string labels and a string column to predictions.
+func TestFoldsStory(t *testing.T) {
+	files(t, map[string]string{"all.csv": table(300, 6, 2, yesNo), "new.csv": table(50, 6, 3, yesNo)})
+	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5")
+	for _, want := range []string{"300 rows in 5 folds × 12 features, 2 classes", "logistic", "cross-validation loss", "rows held out"} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, o.stdout)
+		}
+	}
+	o = mustCall(t, "predict", "--model", "bilevel-out/model.json", "new.csv", "--proba")
+	records, err := csv.NewReader(strings.NewReader(o.stdout)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(records) != 51 || strings.Join(records[0], ",") != "prediction,no,yes" {
+		t.Fatalf("%d lines, %v", len(records), records[0])
+	}
+	for _, r := range records[1:] {
+		no, _ := strconv.ParseFloat(r[1], 64)
+		yes, _ := strconv.ParseFloat(r[2], 64)
+		if math.Abs(no+yes-1) > 1e-5 || (r[0] == "yes") != (yes > no) {
+			t.Fatalf("%v", r)
+		}
+	}
+	accuracy := 0.0
+	if _, err := fmt.Sscanf(o.stderr, "50 rows with labels: accuracy %f%%", &accuracy); err != nil || accuracy < 70 {
+		t.Errorf("%v: %s", err, o.stderr)
+	}
+
+	// Without the label, from standard input, with columns in another order, to a file.
+	text := "y2,constant,colour,noise5,noise4,noise3,noise2,noise1,noise0,weight,size\n"
+	text = strings.Replace(text, "y2,", "", 1) + "7,red,0,0,0,0,0,0,100,3\n7,blue,0,0,0,0,0,0,100,-3\n"
+	var stdout, stderr bytes.Buffer
+	if code := run(context.Background(), []string{"predict", "--model", "bilevel-out/model.json", "-", "--format", "csv"}, strings.NewReader(text), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &stderr)
+	}
+	if got := stdout.String(); got != "prediction\nyes\nno\n" || stderr.Len() > 0 {
+		t.Errorf("%q, %q", got, stderr.String())
+	}
+}
+
+func TestRidgeStory(t *testing.T) {
+	files(t, map[string]string{"all.csv": table(200, 4, 4, price), "new.csv": table(80, 4, 5, price)})
+	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5", "--test", "new.csv")
+	for _, want := range []string{"ridge", "RMSE", "a number as label"} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, o.stdout)
+		}
+	}
+	o = mustCall(t, "predict", "--model", "bilevel-out/model.json", "new.csv", "--out", "p.csv")
+	var rmse float64
+	if _, err := fmt.Sscanf(o.stderr, "80 rows with labels: RMSE %f", &rmse); err != nil || rmse < 1500 || rmse > 2600 {
+		t.Errorf("%v: %s", err, o.stderr)
+	}
+	if o.stdout != "" || !exists("p.csv") {
+		t.Errorf("stdout %q", o.stdout)
+	}
+	if o := call(t, "predict", "--model", "bilevel-out/model.json", "new.csv", "--proba"); o.code != exitUsage {
+		t.Errorf("--proba: %+v", o)
+	}
+	j := decode(t, mustCall(t, "tune", "--train", "all.csv", "--val", "new.csv", "--json", "--quiet").stdout)
+	if j["test_accuracy"] != nil || j["val_accuracy"] != nil || j.number(t, "val_rmse") > 2600 {
+		t.Errorf("%v", j)
+	}
+}
+
+func TestWrongInput(t *testing.T) {
+	good := table(60, 2, 6, yesNo)
+	svm := "1 1:.5 2:1\n-1 1:-.5 2:.3\n1 1:.7\n-1 2:.1\n1 1:.2 2:.6\n-1 1:-.9\n"
+	content := map[string]string{
+		"good.csv":    good,
+		"empty.csv":   "",
+		"header.csv":  "a,b,y\n",
+		"junk.csv":    "\x00\x01\x02\xff\xfe\x00PK\x03\x04\x00\x00\x80\x81",
+		"ragged.csv":  "a,b,y\n1,2,no\n1,yes\n3,4,no\n",
+		"nan.csv":     "a,b,y\n1,2,no\n1,NaN,yes\n3,4,no\n",
+		"inf.csv":     "a,b,y\n1,2,no\n1,3,yes\n3,inf,no\n",
+		"one.csv":     "a,b,y\n1,2,no\n1,3,no\n3,1,no\n",
+		"unseen.csv":  strings.Replace(good, ",yes\n", ",maybe\n", 1),
+		"missing.csv": "size,weight,colour,constant,noise0,y\n1,100,red,7,0,yes\n2,100,red,7,0,no\n",
+		"two.csv":     "a,y\n1,no\n2,yes\n",
+		"train.svm":   svm,
+		"more.svm":    svm + "1 3:1\n",
+		"nan.svm":     "1 1:nan\n-1 1:2\n",
+		"notes.txt":   "one file",
+	}
+	for _, c := range []struct {
+		name string
+		args string
+		want []string // in the message
+	}{
+		{"missing file", "--train nowhere.csv", []string{"nowhere.csv"}},
+		{"missing validation file", "--train good.csv --val nowhere.csv", []string{"nowhere.csv"}},
+		{"directory", "--train .", []string{"directory"}},
+		{"empty file", "--train empty.csv", []string{"empty.csv"}},
+		{"header alone", "--train header.csv", []string{"header.csv"}},
+		{"binary junk", "--train junk.csv", []string{"junk.csv"}},
+		{"ragged rows", "--train ragged.csv", []string{"ragged.csv:3"}},
+		{"NaN", "--train nan.csv", []string{"nan.csv:3", "b"}},
+		{"infinity", "--train inf.csv", []string{"inf.csv:4", "b"}},
+		{"NaN in LIBSVM", "--train nan.svm --val train.svm", []string{"nan.svm:1"}},
+		{"one class", "--train one.csv", []string{"one.csv", "only one class", "no"}},
+		{"label absent", "--train good.csv --label target", []string{"good.csv", "target"}},
+		{"unseen class", "--train good.csv --val unseen.csv", []string{"unseen.csv", "maybe"}},
+		{"column too few", "--train good.csv --val missing.csv", []string{"missing.csv", "noise1"}},
+		{"more features", "--train train.svm --val more.svm", []string{"more.svm:7", "3"}},
+		{"no rows after a split", "--train two.csv --val-fraction 0.1", []string{"two.csv", "rows"}},
+		{"classes for ridge", "--train good.csv --model ridge", []string{"good.csv:2", "not a number"}},
+		{"numbers for classes", "--train good.csv --label weight --model logistic --val-fraction .3", []string{"good.csv"}},
+		{"too many folds", "--train two.csv --folds 5", []string{"fold"}},
+		{"one fold", "--train good.csv --folds 1", []string{"--folds", "at least 2"}},
+		{"fraction", "--train good.csv --val-fraction 1.5", []string{"--val-fraction"}},
+		{"two ways to validate", "--train good.csv --folds 3 --val good.csv", []string{"give one of them"}},
+		{"val without train", "--val good.csv", []string{"need --train"}},
+		{"set and train", "--train good.csv --set digits", []string{"give one of them"}},
+		{"unknown set", "--set nothing", []string{"nothing"}},
+		{"box in the wrong order", "--box 12,-12", []string{"--box", "above"}},
+		{"box of one number", "--box 3", []string{"--box", "lower,upper"}},
+		{"box of words", "--box a,b", []string{"--box", "lower,upper"}},
+		{"box beyond numbers", "--box -1e9,1e9", []string{"--box", "±100"}},
+		{"box with NaN", "--box nan,1", []string{"--box", "finite"}},
+		{"negative linear box", "--param linear --box -1,1", []string{"--box", "positive"}},
+		{"model", "--model forest", []string{"--model", "logistic, softmax, ridge"}},
+		{"reg", "--reg l1", []string{"--reg", "feature-class"}},
+		{"reg for the wrong model", "--train good.csv --reg class", []string{"reg", "softmax"}},
+		{"method", "--method adam", []string{"--method", "saba"}},
+		{"scale", "--scale=maybe", []string{"--scale", "on, off or auto"}},
+		{"start", "--start far", []string{"--start", "grid"}},
+		{"start outside", "--start 30", []string{"--start", "outside the box"}},
+		{"seed", "--seed -1", []string{"--seed"}},
+		{"time", "--max-time soon", []string{"--max-time"}},
+		{"negative time", "--max-time -3s", []string{"--max-time", "negative"}},
+		{"format", "--train good.csv --format xls", []string{"xls"}},
+		{"out is a file", "--out notes.txt", []string{"notes.txt", "folder"}},
+		{"unknown flag", "--lambda 3", []string{"--lambda", "--help"}},
+		{"argument", "good.csv", []string{"good.csv"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files(t, content)
+			o := call(t, append([]string{"tune", "--quiet"}, strings.Fields(c.args)...)...)
+			if o.code != exitUsage {
+				t.Errorf("exit code %d: %s", o.code, o.stderr)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(o.stderr, w) {
+					t.Errorf("%q is not in %s", w, o.stderr)
+				}
+			}
+			if strings.Count(o.stderr, "\n") != 1 || o.stdout != "" {
+				t.Errorf("not one line: %q, %q", o.stderr, o.stdout)
+			}
+			if exists("bilevel-out") {
+				t.Error("an output folder was made")
+			}
+		})
+	}
+	for _, args := range [][]string{{"tuen"}, {"data", "lst"}, {"data", "get"}, {"predict"}, {"--lambda"}} {
+		if o := call(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, "--help") {
+			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}
+
+func TestWrongPredict(t *testing.T) {
+	content := map[string]string{
+		"t.csv":       table(80, 2, 7, yesNo),
+		"renamed.csv": strings.Replace(table(5, 2, 8, yesNo), "weight", "mass", 1),
+		"level.csv":   strings.Replace(table(5, 2, 8, yesNo), "red", "pink", 9),
+		"label.csv":   strings.Replace(table(5, 2, 8, yesNo), ",no\n", ",never\n", 9),
+		"broken.json": `{"format":"bilevel-model","version":1,"task":"log`,
+		"other.json":  `{"name":"x"}`,
+		"future.json": `{"format":"bilevel-model","version":9}`,
+		"hollow.json": `{"format":"bilevel-model","version":1,"task":"logistic","classes":["a","b"],"coefficients":[]}`,
+	}
+	files(t, content)
+	mustCall(t, "tune", "--quiet", "--train", "t.csv")
+	const m = "bilevel-out/model.json"
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"--model nowhere.json t.csv", "nowhere.json: there is no such file"},
+		{"--model . t.csv", "folder"},
+		{"--model t.csv t.csv", "t.csv: this is no model"},
+		{"--model broken.json t.csv", "broken.json"},
+		{"--model other.json t.csv", "no model"},
+		{"--model future.json t.csv", "version 9"},
+		{"--model hollow.json t.csv", "damaged"},
+		{"t.csv", "--model is missing"},
+		{"--model " + m + " nowhere.csv", "nowhere.csv"},
+		{"--model " + m + " renamed.csv", `"mass" where the model has "weight"`},
+		{"--model " + m + " level.csv", "pink"},
+		{"--model " + m + " label.csv", "never"},
+	} {
+		o := call(t, append([]string{"predict"}, strings.Fields(c.args)...)...)
+		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || o.stdout != "" {
+			t.Errorf("%s: %q is not in %+v", c.args, c.want, o)
+		}
+	}
+}
+
+func TestMoreFeaturesThanRows(t *testing.T) {
+	files(t, map[string]string{"t.csv": table(30, 60, 9, yesNo), "v.csv": table(200, 60, 10, yesNo)})
+	for _, reg := range []string{"auto", "shared", "feature", "feature-class"} {
+		j := decode(t, mustCall(t, "tune", "--train", "t.csv", "--val", "v.csv", "--reg", reg, "--json", "--quiet").stdout)
+		if v, b := j.number(t, "value"), j.number(t, "baseline_value"); v > b || b > .75 {
+			t.Errorf("%s: value %v, baseline %v", reg, v, b)
+		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	files(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{"tune", "--json", "--quiet"}, strings.NewReader(""), &stdout, &stderr)
+	if code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+	j := decode(t, stdout.String())
+	if j["interrupted"] != true || !exists("bilevel-out/model.json") {
+		t.Errorf("%v", j)
+	}
+	if _, err := tune.Load("bilevel-out/model.json"); err != nil {
+		t.Error(err)
+	}
+	// A time budget is no failure.
+	j = decode(t, mustCall(t, "tune", "--json", "--quiet", "--max-time", "1ms", "--reg", "feature-class").stdout)
+	if j["timed_out"] != true || j["interrupted"] != false {
+		t.Errorf("%v", j)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"predict --help", "--proba"}, {"--version", "bilevel "}, {"data list", "ijcnn1"},
+	} {
+		if o := call(t, strings.Fields(c.args)...); o.code != 0 || !strings.Contains(o.stdout, c.want) {
+			t.Errorf("bilevel %s: %+v", c.args, o)
+		}
+	}
+}
+
+func TestSwitches(t *testing.T) {
+	files(t, map[string]string{"t.csv": table(100, 1, 11, yesNo)})
+	for _, c := range []struct {
+		args              string
+		scaled, intercept bool
+	}{{"", true, true}, {"--scale off", false, true}, {"--scale --intercept=off", true, false}, {"--scale no --intercept off", false, false}} {
+		mustCall(t, append([]string{"tune", "--train", "t.csv", "--quiet"}, strings.Fields(c.args)...)...)
+		m, err := tune.Load("bilevel-out/model.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (m.Scaler != nil) != c.scaled || m.HasIntercept != c.intercept {
+			t.Errorf("%q: scaler %v, intercept %v", c.args, m.Scaler != nil, m.HasIntercept)
+		}
+	}
+}

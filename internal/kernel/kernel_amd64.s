@@ -33656,7 +33656,7 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ lines+8(FP), CX
 
 line3443:
-	PREFETCHT0 (AX)
+	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
 	JNE        line3443

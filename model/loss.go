@@ -158,6 +158,11 @@ func (o *Loss) Apply(hv, _, v []float64) {
 
 // Coefs overwrites cg and ch with the coefficients of gradient and Hessian-vector product.
 func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
+	if o.y != nil && o.dense != nil && cg != nil {
+		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
+		kernel.LogisticCoefs(cg, ch, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v)
+		return
+	}
 	m, k := b.Len(), o.layout.Classes
 	sc := &o.workers[0]
 	sc.grow(m, k)

@@ -13315,6 +13315,3969 @@ last986:
 	VZEROUPPER
 	RET
 
+// func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
+TEXT ·logisticCoefsAVX512(SB), NOSPLIT, $0-56
+	CMPQ    rows+40(FP), $0x01
+	JNE     more1119
+	MOVQ    d+48(FP), AX
+	CMPQ    AX, $0x20
+	JG      more1119
+	CMPQ    AX, $0x08
+	JG      wider1121
+	LEAQ    (AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+32(FP), CX
+	CMPQ    AX, $0x08
+	JE      whole1122
+	LEAQ    (CX), CX
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, AX
+	JE      skip1124
+	MOVQ    AX, DX
+	ANDQ    $0x06, DX
+	VMOVSD  (CX)(DX*8), X1
+
+skip1124:
+	TESTQ           $0x00000002, AX
+	JE              skip1125
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1125:
+	TESTQ           $0x00000004, AX
+	JE              skip1126
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1126:
+	JMP end1123
+
+whole1122:
+	VMOVUPD (CX), Z1
+
+end1123:
+	VMULPD            Z0, Z1, Z1
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	MOVQ              y+24(FP), AX
+	VBROADCASTSD      (AX), Y1
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD            Y0, Y1, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y2, Y3
+	VRNDSCALEPD       $0x08, Y3, Y3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y2, Y2, Y4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y4, Y5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y4, Y6
+	VFMADD213PD       Y5, Y2, Y6
+	VFMADD213PD       Y2, Y4, Y6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y6
+	VSCALEFPD         Y3, Y6, Y6
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y3
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD            Y2, Y3, Y3
+	VMULPD            Y3, Y6, Y2
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y2, K1, Y3
+	VMULPD            Y1, Y3, Y3
+	MOVQ              cg+0(FP), AX
+	VMOVSD            X3, (AX)
+	JMP               done1120
+
+wider1121:
+	CMPQ    AX, $0x10
+	JG      wider1127
+	LEAQ    -8(AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+32(FP), DX
+	VMOVUPD (DX), Z1
+	VMULPD  Z0, Z1, Z1
+	VMOVUPD 64(CX), Z0
+	MOVQ    z+32(FP), CX
+	CMPQ    AX, $0x08
+	JE      whole1128
+	LEAQ    64(CX), CX
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, AX
+	JE      skip1130
+	MOVQ    AX, DX
+	ANDQ    $0x06, DX
+	VMOVSD  (CX)(DX*8), X2
+
+skip1130:
+	TESTQ           $0x00000002, AX
+	JE              skip1131
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1131:
+	TESTQ           $0x00000004, AX
+	JE              skip1132
+	VBROADCASTF64X4 (CX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1132:
+	JMP end1129
+
+whole1128:
+	VMOVUPD 64(CX), Z2
+
+end1129:
+	VFMADD231PD       Z2, Z0, Z1
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	MOVQ              y+24(FP), AX
+	VBROADCASTSD      (AX), Y1
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD            Y0, Y1, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y2, Y3
+	VRNDSCALEPD       $0x08, Y3, Y3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y2, Y2, Y4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y4, Y5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y4, Y6
+	VFMADD213PD       Y5, Y2, Y6
+	VFMADD213PD       Y2, Y4, Y6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y6
+	VSCALEFPD         Y3, Y6, Y6
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y3
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD            Y2, Y3, Y3
+	VMULPD            Y3, Y6, Y2
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y2, K1, Y3
+	VMULPD            Y1, Y3, Y3
+	MOVQ              cg+0(FP), AX
+	VMOVSD            X3, (AX)
+	JMP               done1120
+
+wider1127:
+	CMPQ        AX, $0x18
+	JG          wider1133
+	LEAQ        -16(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     64(CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Z2
+	VFMADD231PD Z2, Z0, Z1
+	VMOVUPD     128(CX), Z0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x08
+	JE          whole1134
+	LEAQ        128(CX), CX
+	VXORPD      Z2, Z2, Z2
+	TESTQ       $0x00000001, AX
+	JE          skip1136
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip1136:
+	TESTQ           $0x00000002, AX
+	JE              skip1137
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1137:
+	TESTQ           $0x00000004, AX
+	JE              skip1138
+	VBROADCASTF64X4 (CX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1138:
+	JMP end1135
+
+whole1134:
+	VMOVUPD 128(CX), Z2
+
+end1135:
+	VFMADD231PD       Z2, Z0, Z1
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	MOVQ              y+24(FP), AX
+	VBROADCASTSD      (AX), Y1
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD            Y0, Y1, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y2, Y3
+	VRNDSCALEPD       $0x08, Y3, Y3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y2, Y2, Y4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y4, Y5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y4, Y6
+	VFMADD213PD       Y5, Y2, Y6
+	VFMADD213PD       Y2, Y4, Y6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y6
+	VSCALEFPD         Y3, Y6, Y6
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y3
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD            Y2, Y3, Y3
+	VMULPD            Y3, Y6, Y2
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y2, K1, Y3
+	VMULPD            Y1, Y3, Y3
+	MOVQ              cg+0(FP), AX
+	VMOVSD            X3, (AX)
+	JMP               done1120
+
+wider1133:
+	LEAQ        -24(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     64(CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Z2
+	VFMADD231PD Z2, Z0, Z1
+	VMOVUPD     128(CX), Z0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Z2
+	VFMADD231PD Z2, Z0, Z1
+	VMOVUPD     192(CX), Z0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x08
+	JE          whole1140
+	LEAQ        192(CX), CX
+	VXORPD      Z2, Z2, Z2
+	TESTQ       $0x00000001, AX
+	JE          skip1142
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip1142:
+	TESTQ           $0x00000002, AX
+	JE              skip1143
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1143:
+	TESTQ           $0x00000004, AX
+	JE              skip1144
+	VBROADCASTF64X4 (CX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1144:
+	JMP end1141
+
+whole1140:
+	VMOVUPD 192(CX), Z2
+
+end1141:
+	VFMADD231PD       Z2, Z0, Z1
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	MOVQ              y+24(FP), AX
+	VBROADCASTSD      (AX), Y1
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD            Y0, Y1, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y2, Y3
+	VRNDSCALEPD       $0x08, Y3, Y3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y2, Y2, Y4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y4, Y5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y4, Y5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y4, Y6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y4, Y6
+	VFMADD213PD       Y5, Y2, Y6
+	VFMADD213PD       Y2, Y4, Y6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y6
+	VSCALEFPD         Y3, Y6, Y6
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y3
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD            Y2, Y3, Y3
+	VMULPD            Y3, Y6, Y2
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y2, K1, Y3
+	VMULPD            Y1, Y3, Y3
+	MOVQ              cg+0(FP), AX
+	VMOVSD            X3, (AX)
+	JMP               done1120
+
+more1119:
+	MOVQ   cg+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   stride+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   rows+40(FP), BX
+	MOVQ   z+32(FP), SI
+	MOVQ   d+48(FP), DI
+	CMPQ   DI, $0x20
+	JG     many1146
+	CMPQ   DI, $0x08
+	JG     wider1147
+	LEAQ   (DI), DI
+	CMPQ   DI, $0x08
+	JE     whole1148
+	LEAQ   (SI), SI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DI
+	JE     skip1150
+	MOVQ   DI, R8
+	ANDQ   $0x06, R8
+	VMOVSD (SI)(R8*8), X0
+
+skip1150:
+	TESTQ           $0x00000002, DI
+	JE              skip1151
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1151:
+	TESTQ           $0x00000004, DI
+	JE              skip1152
+	VBROADCASTF64X4 (SI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1152:
+	JMP end1149
+
+whole1148:
+	VMOVUPD (SI), Z0
+
+end1149:
+rows1153:
+	SUBQ       $0x08, BX
+	JL         rest1154
+	VMULPD     (CX), Z0, Z1
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z2
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z3
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z4
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z5
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z6
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z7
+	ADDQ       DX, CX
+	VMULPD     (CX), Z0, Z8
+	ADDQ       DX, CX
+	VUNPCKLPD  Z2, Z1, Z9
+	VUNPCKHPD  Z2, Z1, Z1
+	VADDPD     Z1, Z9, Z9
+	VUNPCKLPD  Z4, Z3, Z1
+	VUNPCKHPD  Z4, Z3, Z2
+	VADDPD     Z2, Z1, Z1
+	VUNPCKLPD  Z6, Z5, Z2
+	VUNPCKHPD  Z6, Z5, Z3
+	VADDPD     Z3, Z2, Z2
+	VUNPCKLPD  Z8, Z7, Z3
+	VUNPCKHPD  Z8, Z7, Z4
+	VADDPD     Z4, Z3, Z3
+	VSHUFF64X2 $0x88, Z1, Z9, Z4
+	VSHUFF64X2 $0xdd, Z1, Z9, Z1
+	VADDPD     Z1, Z4, Z4
+	VSHUFF64X2 $0x88, Z3, Z2, Z1
+	VSHUFF64X2 $0xdd, Z3, Z2, Z2
+	VADDPD     Z2, Z1, Z1
+	VSHUFF64X2 $0x88, Z1, Z4, Z2
+	VSHUFF64X2 $0xdd, Z1, Z4, Z1
+	VADDPD     Z1, Z2, Z2
+	VMOVUPD    Z2, (AX)
+	ADDQ       $0x40, AX
+	JMP        rows1153
+
+rest1154:
+	ADDQ       $0x08, BX
+	JE         end1156
+	CMPQ       BX, $0x01
+	JNE        few1155
+	VMULPD     (CX), Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VPERMILPD  $0x55, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VMOVSD     X0, (AX)
+	JMP        end1156
+
+few1155:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z1
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z2
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z3
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z4
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VUNPCKLPD     Z2, Z1, Z8
+	VUNPCKHPD     Z2, Z1, Z1
+	VADDPD        Z1, Z8, Z8
+	VUNPCKLPD     Z4, Z3, Z1
+	VUNPCKHPD     Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z6, Z5, Z2
+	VUNPCKHPD     Z6, Z5, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z0, Z7, Z3
+	VUNPCKHPD     Z0, Z7, Z0
+	VADDPD        Z0, Z3, Z3
+	VSHUFF64X2    $0x88, Z1, Z8, Z0
+	VSHUFF64X2    $0xdd, Z1, Z8, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z3, Z2, Z1
+	VSHUFF64X2    $0xdd, Z3, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip1157
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1157:
+	TESTQ         $0x00000002, BX
+	JE            skip1158
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1158:
+	TESTQ  $0x00000001, BX
+	JE     skip1159
+	VMOVSD X0, (AX)
+
+skip1159:
+end1156:
+	JMP scored1145
+
+wider1147:
+	CMPQ    DI, $0x10
+	JG      wider1160
+	LEAQ    -8(DI), DI
+	VMOVUPD (SI), Z0
+	CMPQ    DI, $0x08
+	JE      whole1161
+	LEAQ    64(SI), SI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, DI
+	JE      skip1163
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X1
+
+skip1163:
+	TESTQ           $0x00000002, DI
+	JE              skip1164
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1164:
+	TESTQ           $0x00000004, DI
+	JE              skip1165
+	VBROADCASTF64X4 (SI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1165:
+	JMP end1162
+
+whole1161:
+	VMOVUPD 64(SI), Z1
+
+end1162:
+rows1166:
+	SUBQ        $0x08, BX
+	JL          rest1167
+	VMULPD      (CX), Z0, Z2
+	VFMADD231PD 64(CX), Z1, Z2
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z3
+	VFMADD231PD 64(CX), Z1, Z3
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z4
+	VFMADD231PD 64(CX), Z1, Z4
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z5
+	VFMADD231PD 64(CX), Z1, Z5
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z6
+	VFMADD231PD 64(CX), Z1, Z6
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z7
+	VFMADD231PD 64(CX), Z1, Z7
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z8
+	VFMADD231PD 64(CX), Z1, Z8
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z9
+	VFMADD231PD 64(CX), Z1, Z9
+	ADDQ        DX, CX
+	VUNPCKLPD   Z3, Z2, Z10
+	VUNPCKHPD   Z3, Z2, Z2
+	VADDPD      Z2, Z10, Z10
+	VUNPCKLPD   Z5, Z4, Z2
+	VUNPCKHPD   Z5, Z4, Z3
+	VADDPD      Z3, Z2, Z2
+	VUNPCKLPD   Z7, Z6, Z3
+	VUNPCKHPD   Z7, Z6, Z4
+	VADDPD      Z4, Z3, Z3
+	VUNPCKLPD   Z9, Z8, Z4
+	VUNPCKHPD   Z9, Z8, Z5
+	VADDPD      Z5, Z4, Z4
+	VSHUFF64X2  $0x88, Z2, Z10, Z5
+	VSHUFF64X2  $0xdd, Z2, Z10, Z2
+	VADDPD      Z2, Z5, Z5
+	VSHUFF64X2  $0x88, Z4, Z3, Z2
+	VSHUFF64X2  $0xdd, Z4, Z3, Z3
+	VADDPD      Z3, Z2, Z2
+	VSHUFF64X2  $0x88, Z2, Z5, Z3
+	VSHUFF64X2  $0xdd, Z2, Z5, Z2
+	VADDPD      Z2, Z3, Z3
+	VMOVUPD     Z3, (AX)
+	ADDQ        $0x40, AX
+	JMP         rows1166
+
+rest1167:
+	ADDQ        $0x08, BX
+	JE          end1169
+	CMPQ        BX, $0x01
+	JNE         few1168
+	VMULPD      (CX), Z0, Z0
+	VFMADD231PD 64(CX), Z1, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (AX)
+	JMP         end1169
+
+few1168:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z2
+	VFMADD231PD   64(CX), Z1, Z2
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z3
+	VFMADD231PD   64(CX), Z1, Z3
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z4
+	VFMADD231PD   64(CX), Z1, Z4
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	VFMADD231PD   64(CX), Z1, Z5
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	VFMADD231PD   64(CX), Z1, Z6
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	VFMADD231PD   64(CX), Z1, Z7
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z8
+	VFMADD231PD   64(CX), Z1, Z8
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VFMADD231PD   64(CX), Z1, Z0
+	VUNPCKLPD     Z3, Z2, Z1
+	VUNPCKHPD     Z3, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z5, Z4, Z2
+	VUNPCKHPD     Z5, Z4, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z7, Z6, Z3
+	VUNPCKHPD     Z7, Z6, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z8, Z4
+	VUNPCKHPD     Z0, Z8, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z1
+	VSHUFF64X2    $0xdd, Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip1170
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1170:
+	TESTQ         $0x00000002, BX
+	JE            skip1171
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1171:
+	TESTQ  $0x00000001, BX
+	JE     skip1172
+	VMOVSD X0, (AX)
+
+skip1172:
+end1169:
+	JMP scored1145
+
+wider1160:
+	CMPQ    DI, $0x18
+	JG      wider1173
+	LEAQ    -16(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	CMPQ    DI, $0x08
+	JE      whole1174
+	LEAQ    128(SI), SI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, DI
+	JE      skip1176
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X2
+
+skip1176:
+	TESTQ           $0x00000002, DI
+	JE              skip1177
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1177:
+	TESTQ           $0x00000004, DI
+	JE              skip1178
+	VBROADCASTF64X4 (SI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1178:
+	JMP end1175
+
+whole1174:
+	VMOVUPD 128(SI), Z2
+
+end1175:
+rows1179:
+	SUBQ        $0x08, BX
+	JL          rest1180
+	VMULPD      (CX), Z0, Z3
+	VFMADD231PD 64(CX), Z1, Z3
+	VFMADD231PD 128(CX), Z2, Z3
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z4
+	VFMADD231PD 64(CX), Z1, Z4
+	VFMADD231PD 128(CX), Z2, Z4
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z5
+	VFMADD231PD 64(CX), Z1, Z5
+	VFMADD231PD 128(CX), Z2, Z5
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z6
+	VFMADD231PD 64(CX), Z1, Z6
+	VFMADD231PD 128(CX), Z2, Z6
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z7
+	VFMADD231PD 64(CX), Z1, Z7
+	VFMADD231PD 128(CX), Z2, Z7
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z8
+	VFMADD231PD 64(CX), Z1, Z8
+	VFMADD231PD 128(CX), Z2, Z8
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z9
+	VFMADD231PD 64(CX), Z1, Z9
+	VFMADD231PD 128(CX), Z2, Z9
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z10
+	VFMADD231PD 64(CX), Z1, Z10
+	VFMADD231PD 128(CX), Z2, Z10
+	ADDQ        DX, CX
+	VUNPCKLPD   Z4, Z3, Z11
+	VUNPCKHPD   Z4, Z3, Z3
+	VADDPD      Z3, Z11, Z11
+	VUNPCKLPD   Z6, Z5, Z3
+	VUNPCKHPD   Z6, Z5, Z4
+	VADDPD      Z4, Z3, Z3
+	VUNPCKLPD   Z8, Z7, Z4
+	VUNPCKHPD   Z8, Z7, Z5
+	VADDPD      Z5, Z4, Z4
+	VUNPCKLPD   Z10, Z9, Z5
+	VUNPCKHPD   Z10, Z9, Z6
+	VADDPD      Z6, Z5, Z5
+	VSHUFF64X2  $0x88, Z3, Z11, Z6
+	VSHUFF64X2  $0xdd, Z3, Z11, Z3
+	VADDPD      Z3, Z6, Z6
+	VSHUFF64X2  $0x88, Z5, Z4, Z3
+	VSHUFF64X2  $0xdd, Z5, Z4, Z4
+	VADDPD      Z4, Z3, Z3
+	VSHUFF64X2  $0x88, Z3, Z6, Z4
+	VSHUFF64X2  $0xdd, Z3, Z6, Z3
+	VADDPD      Z3, Z4, Z4
+	VMOVUPD     Z4, (AX)
+	ADDQ        $0x40, AX
+	JMP         rows1179
+
+rest1180:
+	ADDQ        $0x08, BX
+	JE          end1182
+	CMPQ        BX, $0x01
+	JNE         few1181
+	VMULPD      (CX), Z0, Z0
+	VFMADD231PD 64(CX), Z1, Z0
+	VFMADD231PD 128(CX), Z2, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (AX)
+	JMP         end1182
+
+few1181:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z3
+	VFMADD231PD   64(CX), Z1, Z3
+	VFMADD231PD   128(CX), Z2, Z3
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z4
+	VFMADD231PD   64(CX), Z1, Z4
+	VFMADD231PD   128(CX), Z2, Z4
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	VFMADD231PD   64(CX), Z1, Z5
+	VFMADD231PD   128(CX), Z2, Z5
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	VFMADD231PD   64(CX), Z1, Z6
+	VFMADD231PD   128(CX), Z2, Z6
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	VFMADD231PD   64(CX), Z1, Z7
+	VFMADD231PD   128(CX), Z2, Z7
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z8
+	VFMADD231PD   64(CX), Z1, Z8
+	VFMADD231PD   128(CX), Z2, Z8
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z9
+	VFMADD231PD   64(CX), Z1, Z9
+	VFMADD231PD   128(CX), Z2, Z9
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VFMADD231PD   64(CX), Z1, Z0
+	VFMADD231PD   128(CX), Z2, Z0
+	VUNPCKLPD     Z4, Z3, Z1
+	VUNPCKHPD     Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z6, Z5, Z2
+	VUNPCKHPD     Z6, Z5, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z8, Z7, Z3
+	VUNPCKHPD     Z8, Z7, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z9, Z4
+	VUNPCKHPD     Z0, Z9, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z1
+	VSHUFF64X2    $0xdd, Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip1183
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1183:
+	TESTQ         $0x00000002, BX
+	JE            skip1184
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1184:
+	TESTQ  $0x00000001, BX
+	JE     skip1185
+	VMOVSD X0, (AX)
+
+skip1185:
+end1182:
+	JMP scored1145
+
+wider1173:
+	LEAQ    -24(DI), DI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	VMOVUPD 128(SI), Z2
+	CMPQ    DI, $0x08
+	JE      whole1186
+	LEAQ    192(SI), SI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, DI
+	JE      skip1188
+	MOVQ    DI, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (SI)(R8*8), X3
+
+skip1188:
+	TESTQ           $0x00000002, DI
+	JE              skip1189
+	MOVQ            DI, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (SI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1189:
+	TESTQ           $0x00000004, DI
+	JE              skip1190
+	VBROADCASTF64X4 (SI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1190:
+	JMP end1187
+
+whole1186:
+	VMOVUPD 192(SI), Z3
+
+end1187:
+rows1191:
+	SUBQ        $0x08, BX
+	JL          rest1192
+	VMULPD      (CX), Z0, Z4
+	VFMADD231PD 64(CX), Z1, Z4
+	VFMADD231PD 128(CX), Z2, Z4
+	VFMADD231PD 192(CX), Z3, Z4
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z5
+	VFMADD231PD 64(CX), Z1, Z5
+	VFMADD231PD 128(CX), Z2, Z5
+	VFMADD231PD 192(CX), Z3, Z5
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z6
+	VFMADD231PD 64(CX), Z1, Z6
+	VFMADD231PD 128(CX), Z2, Z6
+	VFMADD231PD 192(CX), Z3, Z6
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z7
+	VFMADD231PD 64(CX), Z1, Z7
+	VFMADD231PD 128(CX), Z2, Z7
+	VFMADD231PD 192(CX), Z3, Z7
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z8
+	VFMADD231PD 64(CX), Z1, Z8
+	VFMADD231PD 128(CX), Z2, Z8
+	VFMADD231PD 192(CX), Z3, Z8
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z9
+	VFMADD231PD 64(CX), Z1, Z9
+	VFMADD231PD 128(CX), Z2, Z9
+	VFMADD231PD 192(CX), Z3, Z9
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z10
+	VFMADD231PD 64(CX), Z1, Z10
+	VFMADD231PD 128(CX), Z2, Z10
+	VFMADD231PD 192(CX), Z3, Z10
+	ADDQ        DX, CX
+	VMULPD      (CX), Z0, Z11
+	VFMADD231PD 64(CX), Z1, Z11
+	VFMADD231PD 128(CX), Z2, Z11
+	VFMADD231PD 192(CX), Z3, Z11
+	ADDQ        DX, CX
+	VUNPCKLPD   Z5, Z4, Z12
+	VUNPCKHPD   Z5, Z4, Z4
+	VADDPD      Z4, Z12, Z12
+	VUNPCKLPD   Z7, Z6, Z4
+	VUNPCKHPD   Z7, Z6, Z5
+	VADDPD      Z5, Z4, Z4
+	VUNPCKLPD   Z9, Z8, Z5
+	VUNPCKHPD   Z9, Z8, Z6
+	VADDPD      Z6, Z5, Z5
+	VUNPCKLPD   Z11, Z10, Z6
+	VUNPCKHPD   Z11, Z10, Z7
+	VADDPD      Z7, Z6, Z6
+	VSHUFF64X2  $0x88, Z4, Z12, Z7
+	VSHUFF64X2  $0xdd, Z4, Z12, Z4
+	VADDPD      Z4, Z7, Z7
+	VSHUFF64X2  $0x88, Z6, Z5, Z4
+	VSHUFF64X2  $0xdd, Z6, Z5, Z5
+	VADDPD      Z5, Z4, Z4
+	VSHUFF64X2  $0x88, Z4, Z7, Z5
+	VSHUFF64X2  $0xdd, Z4, Z7, Z4
+	VADDPD      Z4, Z5, Z5
+	VMOVUPD     Z5, (AX)
+	ADDQ        $0x40, AX
+	JMP         rows1191
+
+rest1192:
+	ADDQ        $0x08, BX
+	JE          end1194
+	CMPQ        BX, $0x01
+	JNE         few1193
+	VMULPD      (CX), Z0, Z0
+	VFMADD231PD 64(CX), Z1, Z0
+	VFMADD231PD 128(CX), Z2, Z0
+	VFMADD231PD 192(CX), Z3, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (AX)
+	JMP         end1194
+
+few1193:
+	XORQ          SI, SI
+	MOVQ          DX, DX
+	VMULPD        (CX), Z0, Z4
+	VFMADD231PD   64(CX), Z1, Z4
+	VFMADD231PD   128(CX), Z2, Z4
+	VFMADD231PD   192(CX), Z3, Z4
+	CMPQ          BX, $0x01
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z5
+	VFMADD231PD   64(CX), Z1, Z5
+	VFMADD231PD   128(CX), Z2, Z5
+	VFMADD231PD   192(CX), Z3, Z5
+	CMPQ          BX, $0x02
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z6
+	VFMADD231PD   64(CX), Z1, Z6
+	VFMADD231PD   128(CX), Z2, Z6
+	VFMADD231PD   192(CX), Z3, Z6
+	CMPQ          BX, $0x03
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z7
+	VFMADD231PD   64(CX), Z1, Z7
+	VFMADD231PD   128(CX), Z2, Z7
+	VFMADD231PD   192(CX), Z3, Z7
+	CMPQ          BX, $0x04
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z8
+	VFMADD231PD   64(CX), Z1, Z8
+	VFMADD231PD   128(CX), Z2, Z8
+	VFMADD231PD   192(CX), Z3, Z8
+	CMPQ          BX, $0x05
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z9
+	VFMADD231PD   64(CX), Z1, Z9
+	VFMADD231PD   128(CX), Z2, Z9
+	VFMADD231PD   192(CX), Z3, Z9
+	CMPQ          BX, $0x06
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z10
+	VFMADD231PD   64(CX), Z1, Z10
+	VFMADD231PD   128(CX), Z2, Z10
+	VFMADD231PD   192(CX), Z3, Z10
+	CMPQ          BX, $0x07
+	CMOVQLE       SI, DX
+	ADDQ          DX, CX
+	VMULPD        (CX), Z0, Z0
+	VFMADD231PD   64(CX), Z1, Z0
+	VFMADD231PD   128(CX), Z2, Z0
+	VFMADD231PD   192(CX), Z3, Z0
+	VUNPCKLPD     Z5, Z4, Z1
+	VUNPCKHPD     Z5, Z4, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z7, Z6, Z2
+	VUNPCKHPD     Z7, Z6, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z9, Z8, Z3
+	VUNPCKHPD     Z9, Z8, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z10, Z4
+	VUNPCKHPD     Z0, Z10, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z1
+	VSHUFF64X2    $0xdd, Z4, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, BX
+	JE            skip1195
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1195:
+	TESTQ         $0x00000002, BX
+	JE            skip1196
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1196:
+	TESTQ  $0x00000001, BX
+	JE     skip1197
+	VMOVSD X0, (AX)
+
+skip1197:
+end1194:
+	JMP scored1145
+
+many1146:
+	MOVQ  DI, R9
+	LEAQ  -1(DI), R8
+	ANDQ  $-8, R8
+	SUBQ  R8, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K1
+
+rows1198:
+	SUBQ   $0x08, BX
+	JL     rest1199
+	MOVQ   CX, R9
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	XORQ   R12, R12
+
+columns1202:
+	CMPQ        R12, R8
+	JGE         last1203
+	VMOVUPD     (SI)(R12*8), Z8
+	VFMADD231PD (R9), Z8, Z0
+	VFMADD231PD (R9)(DX*1), Z8, Z1
+	VFMADD231PD (R9)(DX*2), Z8, Z2
+	VFMADD231PD (R10), Z8, Z3
+	VFMADD231PD (R10)(DX*1), Z8, Z4
+	VFMADD231PD (R10)(DX*2), Z8, Z5
+	VFMADD231PD (R11), Z8, Z6
+	VFMADD231PD (R11)(DX*1), Z8, Z7
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
+	ADDQ        $0x40, R11
+	ADDQ        $0x08, R12
+	JMP         columns1202
+
+last1203:
+	VMOVUPD.Z   (SI)(R12*8), K1, Z8
+	VFMADD231PD (R9), Z8, Z0
+	VFMADD231PD (R9)(DX*1), Z8, Z1
+	VFMADD231PD (R9)(DX*2), Z8, Z2
+	VFMADD231PD (R10), Z8, Z3
+	VFMADD231PD (R10)(DX*1), Z8, Z4
+	VFMADD231PD (R10)(DX*2), Z8, Z5
+	VFMADD231PD (R11), Z8, Z6
+	VFMADD231PD (R11)(DX*1), Z8, Z7
+	VUNPCKLPD   Z1, Z0, Z8
+	VUNPCKHPD   Z1, Z0, Z0
+	VADDPD      Z0, Z8, Z8
+	VUNPCKLPD   Z3, Z2, Z0
+	VUNPCKHPD   Z3, Z2, Z1
+	VADDPD      Z1, Z0, Z0
+	VUNPCKLPD   Z5, Z4, Z1
+	VUNPCKHPD   Z5, Z4, Z2
+	VADDPD      Z2, Z1, Z1
+	VUNPCKLPD   Z7, Z6, Z2
+	VUNPCKHPD   Z7, Z6, Z3
+	VADDPD      Z3, Z2, Z2
+	VSHUFF64X2  $0x88, Z0, Z8, Z3
+	VSHUFF64X2  $0xdd, Z0, Z8, Z0
+	VADDPD      Z0, Z3, Z3
+	VSHUFF64X2  $0x88, Z2, Z1, Z0
+	VSHUFF64X2  $0xdd, Z2, Z1, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0x88, Z0, Z3, Z1
+	VSHUFF64X2  $0xdd, Z0, Z3, Z0
+	VADDPD      Z0, Z1, Z1
+	VMOVUPD     Z1, (AX)
+	ADDQ        $0x40, AX
+	JMP         rows1198
+
+rest1199:
+	ADDQ $0x08, BX
+	JE   end1201
+
+row1200:
+	MOVQ   DI, R8
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	XORQ   R9, R9
+	SUBQ   $0x20, R8
+	JL     one1205
+
+many1204:
+	VMOVUPD     (CX)(R9*8), Z4
+	VFMADD231PD (SI)(R9*8), Z4, Z0
+	VMOVUPD     64(CX)(R9*8), Z4
+	VFMADD231PD 64(SI)(R9*8), Z4, Z1
+	VMOVUPD     128(CX)(R9*8), Z4
+	VFMADD231PD 128(SI)(R9*8), Z4, Z2
+	VMOVUPD     192(CX)(R9*8), Z4
+	VFMADD231PD 192(SI)(R9*8), Z4, Z3
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R8
+	JGE         many1204
+
+one1205:
+	ADDQ $0x18, R8
+	JL   rest1207
+
+top1206:
+	VMOVUPD     (CX)(R9*8), Z4
+	VFMADD231PD (SI)(R9*8), Z4, Z0
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R8
+	JGE         top1206
+
+rest1207:
+	ADDQ        $0x08, R8
+	JE          end1208
+	MOVQ        $-1, R10
+	BZHIQ       R8, R10, R10
+	KMOVW       R10, K1
+	VMOVUPD.Z   (CX)(R9*8), K1, Z4
+	VMOVUPD.Z   (SI)(R9*8), K1, Z5
+	VFMADD231PD Z5, Z4, Z1
+
+end1208:
+	VADDPD     Z1, Z0, Z0
+	VADDPD     Z3, Z2, Z2
+	VADDPD     Z2, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VPERMILPD  $0x55, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VMOVSD     X0, (AX)
+	ADDQ       $0x08, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        row1200
+
+end1201:
+scored1145:
+	MOVQ cg+0(FP), AX
+	MOVQ cg+0(FP), CX
+	MOVQ y+24(FP), DX
+	MOVQ rows+40(FP), BX
+	XORQ SI, SI
+	SUBQ $0x08, BX
+	JL   rest1210
+
+full1209:
+	VMOVUPD           (CX)(SI*8), Z0
+	VMOVUPD           (DX)(SI*8), Z1
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
+	VMULPD            Z0, Z1, Z0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z2, Z3
+	VRNDSCALEPD       $0x08, Z3, Z3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z3, Z2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Z3, Z2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Z2, Z2
+	VMULPD            Z2, Z2, Z4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Z5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Z4, Z5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Z6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Z4, Z6
+	VFMADD213PD       Z5, Z2, Z6
+	VFMADD213PD       Z2, Z4, Z6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z6, Z6
+	VSCALEFPD         Z3, Z6, Z6
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z3
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z6, Z2
+	VDIVPD            Z2, Z3, Z3
+	VMULPD            Z3, Z6, Z2
+	VPMOVQ2M          Z0, K1
+	VMOVAPD           Z2, K1, Z3
+	VMULPD            Z1, Z3, Z3
+	VMOVUPD           Z3, (AX)(SI*8)
+	ADDQ              $0x08, SI
+	SUBQ              $0x08, BX
+	JGE               full1209
+
+rest1210:
+	ADDQ   $0x08, BX
+	JE     end1211
+	LEAQ   (CX)(SI*8), CX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, BX
+	JE     skip1212
+	MOVQ   BX, DI
+	ANDQ   $0x06, DI
+	VMOVSD (CX)(DI*8), X0
+
+skip1212:
+	TESTQ           $0x00000002, BX
+	JE              skip1213
+	MOVQ            BX, DI
+	ANDQ            $0x04, DI
+	VBROADCASTF64X2 (CX)(DI*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1213:
+	TESTQ           $0x00000004, BX
+	JE              skip1214
+	VBROADCASTF64X4 (CX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1214:
+	LEAQ   (DX)(SI*8), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, BX
+	JE     skip1215
+	MOVQ   BX, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip1215:
+	TESTQ           $0x00000002, BX
+	JE              skip1216
+	MOVQ            BX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1216:
+	TESTQ           $0x00000004, BX
+	JE              skip1217
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1217:
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
+	VMULPD            Z0, Z1, Z0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z2, Z3
+	VRNDSCALEPD       $0x08, Z3, Z3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z3, Z2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Z3, Z2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Z2, Z2
+	VMULPD            Z2, Z2, Z4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Z5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Z4, Z5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Z6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Z4, Z6
+	VFMADD213PD       Z5, Z2, Z6
+	VFMADD213PD       Z2, Z4, Z6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z6, Z6
+	VSCALEFPD         Z3, Z6, Z6
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z3
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z6, Z2
+	VDIVPD            Z2, Z3, Z3
+	VMULPD            Z3, Z6, Z2
+	VPMOVQ2M          Z0, K1
+	VMOVAPD           Z2, K1, Z3
+	VMULPD            Z1, Z3, Z3
+	LEAQ              (AX)(SI*8), AX
+	VMOVAPD           Z3, Z0
+	TESTQ             $0x00000004, BX
+	JE                skip1218
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
+
+skip1218:
+	TESTQ         $0x00000002, BX
+	JE            skip1219
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1219:
+	TESTQ  $0x00000001, BX
+	JE     skip1220
+	VMOVSD X0, (AX)
+
+skip1220:
+end1211:
+done1120:
+	VZEROUPPER
+	RET
+
+// func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
+TEXT ·logisticCoefs2AVX512(SB), NOSPLIT, $0-72
+	CMPQ    rows+56(FP), $0x01
+	JNE     more1221
+	MOVQ    d+64(FP), AX
+	CMPQ    AX, $0x20
+	JG      more1221
+	CMPQ    AX, $0x08
+	JG      wider1223
+	LEAQ    (AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+40(FP), CX
+	MOVQ    v+48(FP), DX
+	CMPQ    AX, $0x08
+	JE      whole1224
+	LEAQ    (CX), CX
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, AX
+	JE      skip1226
+	MOVQ    AX, BX
+	ANDQ    $0x06, BX
+	VMOVSD  (CX)(BX*8), X1
+
+skip1226:
+	TESTQ           $0x00000002, AX
+	JE              skip1227
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1227:
+	TESTQ           $0x00000004, AX
+	JE              skip1228
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1228:
+	JMP end1225
+
+whole1224:
+	VMOVUPD (CX), Z1
+
+end1225:
+	VMULPD Z0, Z1, Z1
+	CMPQ   AX, $0x08
+	JE     whole1229
+	LEAQ   (DX), CX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, AX
+	JE     skip1231
+	MOVQ   AX, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X2
+
+skip1231:
+	TESTQ           $0x00000002, AX
+	JE              skip1232
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1232:
+	TESTQ           $0x00000004, AX
+	JE              skip1233
+	VBROADCASTF64X4 (CX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1233:
+	JMP end1230
+
+whole1229:
+	VMOVUPD (DX), Z2
+
+end1230:
+	VMULPD            Z0, Z2, Z2
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VEXTRACTF64X4     $0x01, Z2, Y1
+	VADDPD            Y2, Y1, Y1
+	VSHUFF64X2        $0x01, Y1, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	VPERMILPD         $0x05, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	MOVQ              y+32(FP), AX
+	VBROADCASTSD      (AX), Y2
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y0, Y2, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y3
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y3, Y4
+	VRNDSCALEPD       $0x08, Y4, Y4
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y3, Y3
+	VMULPD            Y3, Y3, Y5
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y5, Y6
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y5, Y7
+	VFMADD213PD       Y6, Y3, Y7
+	VFMADD213PD       Y3, Y5, Y7
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y7
+	VSCALEFPD         Y4, Y7, Y7
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y4
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD            Y3, Y4, Y4
+	VMULPD            Y4, Y7, Y3
+	VMULPD            Y4, Y3, Y3
+	VMULPD            Y1, Y3, Y3
+	VMULPD            Y4, Y7, Y1
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y1, K1, Y4
+	VMULPD            Y2, Y4, Y4
+	MOVQ              cg+0(FP), AX
+	MOVQ              ch+8(FP), CX
+	VMOVSD            X4, (AX)
+	VMOVSD            X3, (CX)
+	JMP               done1222
+
+wider1223:
+	CMPQ    AX, $0x10
+	JG      wider1234
+	LEAQ    -8(AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Z0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	VMOVUPD (DX), Z1
+	VMULPD  Z0, Z1, Z1
+	VMOVUPD (BX), Z2
+	VMULPD  Z0, Z2, Z2
+	VMOVUPD 64(CX), Z0
+	MOVQ    z+40(FP), CX
+	MOVQ    v+48(FP), DX
+	CMPQ    AX, $0x08
+	JE      whole1235
+	LEAQ    64(CX), CX
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, AX
+	JE      skip1237
+	MOVQ    AX, BX
+	ANDQ    $0x06, BX
+	VMOVSD  (CX)(BX*8), X3
+
+skip1237:
+	TESTQ           $0x00000002, AX
+	JE              skip1238
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1238:
+	TESTQ           $0x00000004, AX
+	JE              skip1239
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1239:
+	JMP end1236
+
+whole1235:
+	VMOVUPD 64(CX), Z3
+
+end1236:
+	VFMADD231PD Z3, Z0, Z1
+	CMPQ        AX, $0x08
+	JE          whole1240
+	LEAQ        64(DX), CX
+	VXORPD      Z3, Z3, Z3
+	TESTQ       $0x00000001, AX
+	JE          skip1242
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip1242:
+	TESTQ           $0x00000002, AX
+	JE              skip1243
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1243:
+	TESTQ           $0x00000004, AX
+	JE              skip1244
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1244:
+	JMP end1241
+
+whole1240:
+	VMOVUPD 64(DX), Z3
+
+end1241:
+	VFMADD231PD       Z3, Z0, Z2
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VEXTRACTF64X4     $0x01, Z2, Y1
+	VADDPD            Y2, Y1, Y1
+	VSHUFF64X2        $0x01, Y1, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	VPERMILPD         $0x05, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	MOVQ              y+32(FP), AX
+	VBROADCASTSD      (AX), Y2
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y0, Y2, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y3
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y3, Y4
+	VRNDSCALEPD       $0x08, Y4, Y4
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y3, Y3
+	VMULPD            Y3, Y3, Y5
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y5, Y6
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y5, Y7
+	VFMADD213PD       Y6, Y3, Y7
+	VFMADD213PD       Y3, Y5, Y7
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y7
+	VSCALEFPD         Y4, Y7, Y7
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y4
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD            Y3, Y4, Y4
+	VMULPD            Y4, Y7, Y3
+	VMULPD            Y4, Y3, Y3
+	VMULPD            Y1, Y3, Y3
+	VMULPD            Y4, Y7, Y1
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y1, K1, Y4
+	VMULPD            Y2, Y4, Y4
+	MOVQ              cg+0(FP), AX
+	MOVQ              ch+8(FP), CX
+	VMOVSD            X4, (AX)
+	VMOVSD            X3, (CX)
+	JMP               done1222
+
+wider1234:
+	CMPQ        AX, $0x18
+	JG          wider1245
+	LEAQ        -16(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     (BX), Z2
+	VMULPD      Z0, Z2, Z2
+	VMOVUPD     64(CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Z3
+	VFMADD231PD Z3, Z0, Z1
+	VMOVUPD     64(BX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     128(CX), Z0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x08
+	JE          whole1246
+	LEAQ        128(CX), CX
+	VXORPD      Z3, Z3, Z3
+	TESTQ       $0x00000001, AX
+	JE          skip1248
+	MOVQ        AX, BX
+	ANDQ        $0x06, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip1248:
+	TESTQ           $0x00000002, AX
+	JE              skip1249
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1249:
+	TESTQ           $0x00000004, AX
+	JE              skip1250
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1250:
+	JMP end1247
+
+whole1246:
+	VMOVUPD 128(CX), Z3
+
+end1247:
+	VFMADD231PD Z3, Z0, Z1
+	CMPQ        AX, $0x08
+	JE          whole1251
+	LEAQ        128(DX), CX
+	VXORPD      Z3, Z3, Z3
+	TESTQ       $0x00000001, AX
+	JE          skip1253
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip1253:
+	TESTQ           $0x00000002, AX
+	JE              skip1254
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1254:
+	TESTQ           $0x00000004, AX
+	JE              skip1255
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1255:
+	JMP end1252
+
+whole1251:
+	VMOVUPD 128(DX), Z3
+
+end1252:
+	VFMADD231PD       Z3, Z0, Z2
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VEXTRACTF64X4     $0x01, Z2, Y1
+	VADDPD            Y2, Y1, Y1
+	VSHUFF64X2        $0x01, Y1, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	VPERMILPD         $0x05, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	MOVQ              y+32(FP), AX
+	VBROADCASTSD      (AX), Y2
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y0, Y2, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y3
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y3, Y4
+	VRNDSCALEPD       $0x08, Y4, Y4
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y3, Y3
+	VMULPD            Y3, Y3, Y5
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y5, Y6
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y5, Y7
+	VFMADD213PD       Y6, Y3, Y7
+	VFMADD213PD       Y3, Y5, Y7
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y7
+	VSCALEFPD         Y4, Y7, Y7
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y4
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD            Y3, Y4, Y4
+	VMULPD            Y4, Y7, Y3
+	VMULPD            Y4, Y3, Y3
+	VMULPD            Y1, Y3, Y3
+	VMULPD            Y4, Y7, Y1
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y1, K1, Y4
+	VMULPD            Y2, Y4, Y4
+	MOVQ              cg+0(FP), AX
+	MOVQ              ch+8(FP), CX
+	VMOVSD            X4, (AX)
+	VMOVSD            X3, (CX)
+	JMP               done1222
+
+wider1245:
+	LEAQ        -24(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Z1
+	VMULPD      Z0, Z1, Z1
+	VMOVUPD     (BX), Z2
+	VMULPD      Z0, Z2, Z2
+	VMOVUPD     64(CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Z3
+	VFMADD231PD Z3, Z0, Z1
+	VMOVUPD     64(BX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     128(CX), Z0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Z3
+	VFMADD231PD Z3, Z0, Z1
+	VMOVUPD     128(BX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     192(CX), Z0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x08
+	JE          whole1257
+	LEAQ        192(CX), CX
+	VXORPD      Z3, Z3, Z3
+	TESTQ       $0x00000001, AX
+	JE          skip1259
+	MOVQ        AX, BX
+	ANDQ        $0x06, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip1259:
+	TESTQ           $0x00000002, AX
+	JE              skip1260
+	MOVQ            AX, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (CX)(BX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1260:
+	TESTQ           $0x00000004, AX
+	JE              skip1261
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1261:
+	JMP end1258
+
+whole1257:
+	VMOVUPD 192(CX), Z3
+
+end1258:
+	VFMADD231PD Z3, Z0, Z1
+	CMPQ        AX, $0x08
+	JE          whole1262
+	LEAQ        192(DX), CX
+	VXORPD      Z3, Z3, Z3
+	TESTQ       $0x00000001, AX
+	JE          skip1264
+	MOVQ        AX, DX
+	ANDQ        $0x06, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip1264:
+	TESTQ           $0x00000002, AX
+	JE              skip1265
+	MOVQ            AX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1265:
+	TESTQ           $0x00000004, AX
+	JE              skip1266
+	VBROADCASTF64X4 (CX), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1266:
+	JMP end1263
+
+whole1262:
+	VMOVUPD 192(DX), Z3
+
+end1263:
+	VFMADD231PD       Z3, Z0, Z2
+	VEXTRACTF64X4     $0x01, Z1, Y0
+	VADDPD            Y1, Y0, Y0
+	VSHUFF64X2        $0x01, Y0, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VPERMILPD         $0x05, Y0, Y1
+	VADDPD            Y1, Y0, Y0
+	VEXTRACTF64X4     $0x01, Z2, Y1
+	VADDPD            Y2, Y1, Y1
+	VSHUFF64X2        $0x01, Y1, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	VPERMILPD         $0x05, Y1, Y2
+	VADDPD            Y2, Y1, Y1
+	MOVQ              y+32(FP), AX
+	VBROADCASTSD      (AX), Y2
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD            Y0, Y2, Y0
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Y0, Y3
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Y3, Y4
+	VRNDSCALEPD       $0x08, Y4, Y4
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Y3, Y3
+	VMULPD            Y3, Y3, Y5
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Y5, Y6
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Y5, Y6
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Y5, Y7
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Y5, Y7
+	VFMADD213PD       Y6, Y3, Y7
+	VFMADD213PD       Y3, Y5, Y7
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y7
+	VSCALEFPD         Y4, Y7, Y7
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Y4
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD            Y3, Y4, Y4
+	VMULPD            Y4, Y7, Y3
+	VMULPD            Y4, Y3, Y3
+	VMULPD            Y1, Y3, Y3
+	VMULPD            Y4, Y7, Y1
+	VPMOVQ2M          Y0, K1
+	VMOVAPD           Y1, K1, Y4
+	VMULPD            Y2, Y4, Y4
+	MOVQ              cg+0(FP), AX
+	MOVQ              ch+8(FP), CX
+	VMOVSD            X4, (AX)
+	VMOVSD            X3, (CX)
+	JMP               done1222
+
+more1221:
+	MOVQ   cg+0(FP), AX
+	MOVQ   ch+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	SHLQ   $0x03, BX
+	MOVQ   rows+56(FP), SI
+	MOVQ   z+40(FP), DI
+	MOVQ   v+48(FP), R8
+	MOVQ   d+64(FP), R9
+	CMPQ   R9, $0x20
+	JG     many1268
+	CMPQ   R9, $0x08
+	JG     wider1269
+	LEAQ   (R9), R9
+	CMPQ   R9, $0x08
+	JE     whole1270
+	LEAQ   (DI), DI
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R9
+	JE     skip1272
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (DI)(R10*8), X0
+
+skip1272:
+	TESTQ           $0x00000002, R9
+	JE              skip1273
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1273:
+	TESTQ           $0x00000004, R9
+	JE              skip1274
+	VBROADCASTF64X4 (DI), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1274:
+	JMP end1271
+
+whole1270:
+	VMOVUPD (DI), Z0
+
+end1271:
+	CMPQ   R9, $0x08
+	JE     whole1275
+	LEAQ   (R8), DI
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, R9
+	JE     skip1277
+	MOVQ   R9, R8
+	ANDQ   $0x06, R8
+	VMOVSD (DI)(R8*8), X1
+
+skip1277:
+	TESTQ           $0x00000002, R9
+	JE              skip1278
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1278:
+	TESTQ           $0x00000004, R9
+	JE              skip1279
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1279:
+	JMP end1276
+
+whole1275:
+	VMOVUPD (R8), Z1
+
+end1276:
+rows1280:
+	SUBQ       $0x08, SI
+	JL         rest1281
+	MOVQ       DX, DI
+	VMULPD     (DI), Z0, Z2
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z3
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z4
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z5
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z6
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z7
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z8
+	ADDQ       BX, DI
+	VMULPD     (DI), Z0, Z9
+	ADDQ       BX, DI
+	VUNPCKLPD  Z3, Z2, Z10
+	VUNPCKHPD  Z3, Z2, Z2
+	VADDPD     Z2, Z10, Z10
+	VUNPCKLPD  Z5, Z4, Z2
+	VUNPCKHPD  Z5, Z4, Z3
+	VADDPD     Z3, Z2, Z2
+	VUNPCKLPD  Z7, Z6, Z3
+	VUNPCKHPD  Z7, Z6, Z4
+	VADDPD     Z4, Z3, Z3
+	VUNPCKLPD  Z9, Z8, Z4
+	VUNPCKHPD  Z9, Z8, Z5
+	VADDPD     Z5, Z4, Z4
+	VSHUFF64X2 $0x88, Z2, Z10, Z5
+	VSHUFF64X2 $0xdd, Z2, Z10, Z2
+	VADDPD     Z2, Z5, Z5
+	VSHUFF64X2 $0x88, Z4, Z3, Z2
+	VSHUFF64X2 $0xdd, Z4, Z3, Z3
+	VADDPD     Z3, Z2, Z2
+	VSHUFF64X2 $0x88, Z2, Z5, Z3
+	VSHUFF64X2 $0xdd, Z2, Z5, Z2
+	VADDPD     Z2, Z3, Z3
+	VMOVUPD    Z3, (AX)
+	ADDQ       $0x40, AX
+	VMULPD     (DX), Z1, Z2
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z3
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z4
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z5
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z6
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z7
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z8
+	ADDQ       BX, DX
+	VMULPD     (DX), Z1, Z9
+	ADDQ       BX, DX
+	VUNPCKLPD  Z3, Z2, Z10
+	VUNPCKHPD  Z3, Z2, Z2
+	VADDPD     Z2, Z10, Z10
+	VUNPCKLPD  Z5, Z4, Z2
+	VUNPCKHPD  Z5, Z4, Z3
+	VADDPD     Z3, Z2, Z2
+	VUNPCKLPD  Z7, Z6, Z3
+	VUNPCKHPD  Z7, Z6, Z4
+	VADDPD     Z4, Z3, Z3
+	VUNPCKLPD  Z9, Z8, Z4
+	VUNPCKHPD  Z9, Z8, Z5
+	VADDPD     Z5, Z4, Z4
+	VSHUFF64X2 $0x88, Z2, Z10, Z5
+	VSHUFF64X2 $0xdd, Z2, Z10, Z2
+	VADDPD     Z2, Z5, Z5
+	VSHUFF64X2 $0x88, Z4, Z3, Z2
+	VSHUFF64X2 $0xdd, Z4, Z3, Z3
+	VADDPD     Z3, Z2, Z2
+	VSHUFF64X2 $0x88, Z2, Z5, Z3
+	VSHUFF64X2 $0xdd, Z2, Z5, Z2
+	VADDPD     Z2, Z3, Z3
+	VMOVUPD    Z3, (CX)
+	ADDQ       $0x40, CX
+	JMP        rows1280
+
+rest1281:
+	ADDQ       $0x08, SI
+	JE         end1283
+	CMPQ       SI, $0x01
+	JNE        few1282
+	VMULPD     (DX), Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z2
+	VADDPD     Z2, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z2
+	VADDPD     Z2, Z0, Z0
+	VPERMILPD  $0x55, Z0, Z2
+	VADDPD     Z2, Z0, Z0
+	VMOVSD     X0, (AX)
+	VMULPD     (DX), Z1, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VPERMILPD  $0x55, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VMOVSD     X0, (CX)
+	JMP        end1283
+
+few1282:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z2
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z3
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z4
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z5
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z6
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z7
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z8
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VUNPCKLPD     Z3, Z2, Z9
+	VUNPCKHPD     Z3, Z2, Z2
+	VADDPD        Z2, Z9, Z9
+	VUNPCKLPD     Z5, Z4, Z2
+	VUNPCKHPD     Z5, Z4, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z7, Z6, Z3
+	VUNPCKHPD     Z7, Z6, Z4
+	VADDPD        Z4, Z3, Z3
+	VUNPCKLPD     Z0, Z8, Z4
+	VUNPCKHPD     Z0, Z8, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z2, Z9, Z0
+	VSHUFF64X2    $0xdd, Z2, Z9, Z2
+	VADDPD        Z2, Z0, Z0
+	VSHUFF64X2    $0x88, Z4, Z3, Z2
+	VSHUFF64X2    $0xdd, Z4, Z3, Z3
+	VADDPD        Z3, Z2, Z2
+	VSHUFF64X2    $0x88, Z2, Z0, Z3
+	VSHUFF64X2    $0xdd, Z2, Z0, Z0
+	VADDPD        Z0, Z3, Z3
+	MOVQ          BX, BX
+	VMULPD        (DX), Z1, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z2
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z4
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z5
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z6
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z7
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z8
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z1, Z1
+	VUNPCKLPD     Z2, Z0, Z9
+	VUNPCKHPD     Z2, Z0, Z0
+	VADDPD        Z0, Z9, Z9
+	VUNPCKLPD     Z5, Z4, Z0
+	VUNPCKHPD     Z5, Z4, Z2
+	VADDPD        Z2, Z0, Z0
+	VUNPCKLPD     Z7, Z6, Z2
+	VUNPCKHPD     Z7, Z6, Z4
+	VADDPD        Z4, Z2, Z2
+	VUNPCKLPD     Z1, Z8, Z4
+	VUNPCKHPD     Z1, Z8, Z1
+	VADDPD        Z1, Z4, Z4
+	VSHUFF64X2    $0x88, Z0, Z9, Z1
+	VSHUFF64X2    $0xdd, Z0, Z9, Z0
+	VADDPD        Z0, Z1, Z1
+	VSHUFF64X2    $0x88, Z4, Z2, Z0
+	VSHUFF64X2    $0xdd, Z4, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z1, Z2
+	VSHUFF64X2    $0xdd, Z0, Z1, Z0
+	VADDPD        Z0, Z2, Z2
+	LEAQ          (AX), AX
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1284
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1284:
+	TESTQ         $0x00000002, SI
+	JE            skip1285
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1285:
+	TESTQ  $0x00000001, SI
+	JE     skip1286
+	VMOVSD X0, (AX)
+
+skip1286:
+	LEAQ          (CX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1287
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1287:
+	TESTQ         $0x00000002, SI
+	JE            skip1288
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1288:
+	TESTQ  $0x00000001, SI
+	JE     skip1289
+	VMOVSD X0, (AX)
+
+skip1289:
+end1283:
+	JMP scored1267
+
+wider1269:
+	CMPQ    R9, $0x10
+	JG      wider1290
+	LEAQ    -8(R9), R9
+	VMOVUPD (DI), Z0
+	CMPQ    R9, $0x08
+	JE      whole1291
+	LEAQ    64(DI), DI
+	VXORPD  Z1, Z1, Z1
+	TESTQ   $0x00000001, R9
+	JE      skip1293
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X1
+
+skip1293:
+	TESTQ           $0x00000002, R9
+	JE              skip1294
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1294:
+	TESTQ           $0x00000004, R9
+	JE              skip1295
+	VBROADCASTF64X4 (DI), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1295:
+	JMP end1292
+
+whole1291:
+	VMOVUPD 64(DI), Z1
+
+end1292:
+	VMOVUPD (R8), Z2
+	CMPQ    R9, $0x08
+	JE      whole1296
+	LEAQ    64(R8), DI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, R9
+	JE      skip1298
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X3
+
+skip1298:
+	TESTQ           $0x00000002, R9
+	JE              skip1299
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1299:
+	TESTQ           $0x00000004, R9
+	JE              skip1300
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1300:
+	JMP end1297
+
+whole1296:
+	VMOVUPD 64(R8), Z3
+
+end1297:
+rows1301:
+	SUBQ        $0x08, SI
+	JL          rest1302
+	MOVQ        DX, DI
+	VMULPD      (DI), Z0, Z4
+	VFMADD231PD 64(DI), Z1, Z4
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z5
+	VFMADD231PD 64(DI), Z1, Z5
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z6
+	VFMADD231PD 64(DI), Z1, Z6
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z7
+	VFMADD231PD 64(DI), Z1, Z7
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z8
+	VFMADD231PD 64(DI), Z1, Z8
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z9
+	VFMADD231PD 64(DI), Z1, Z9
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z10
+	VFMADD231PD 64(DI), Z1, Z10
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z11
+	VFMADD231PD 64(DI), Z1, Z11
+	ADDQ        BX, DI
+	VUNPCKLPD   Z5, Z4, Z12
+	VUNPCKHPD   Z5, Z4, Z4
+	VADDPD      Z4, Z12, Z12
+	VUNPCKLPD   Z7, Z6, Z4
+	VUNPCKHPD   Z7, Z6, Z5
+	VADDPD      Z5, Z4, Z4
+	VUNPCKLPD   Z9, Z8, Z5
+	VUNPCKHPD   Z9, Z8, Z6
+	VADDPD      Z6, Z5, Z5
+	VUNPCKLPD   Z11, Z10, Z6
+	VUNPCKHPD   Z11, Z10, Z7
+	VADDPD      Z7, Z6, Z6
+	VSHUFF64X2  $0x88, Z4, Z12, Z7
+	VSHUFF64X2  $0xdd, Z4, Z12, Z4
+	VADDPD      Z4, Z7, Z7
+	VSHUFF64X2  $0x88, Z6, Z5, Z4
+	VSHUFF64X2  $0xdd, Z6, Z5, Z5
+	VADDPD      Z5, Z4, Z4
+	VSHUFF64X2  $0x88, Z4, Z7, Z5
+	VSHUFF64X2  $0xdd, Z4, Z7, Z4
+	VADDPD      Z4, Z5, Z5
+	VMOVUPD     Z5, (AX)
+	ADDQ        $0x40, AX
+	VMULPD      (DX), Z2, Z4
+	VFMADD231PD 64(DX), Z3, Z4
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z5
+	VFMADD231PD 64(DX), Z3, Z5
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z6
+	VFMADD231PD 64(DX), Z3, Z6
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z7
+	VFMADD231PD 64(DX), Z3, Z7
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z8
+	VFMADD231PD 64(DX), Z3, Z8
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z9
+	VFMADD231PD 64(DX), Z3, Z9
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z10
+	VFMADD231PD 64(DX), Z3, Z10
+	ADDQ        BX, DX
+	VMULPD      (DX), Z2, Z11
+	VFMADD231PD 64(DX), Z3, Z11
+	ADDQ        BX, DX
+	VUNPCKLPD   Z5, Z4, Z12
+	VUNPCKHPD   Z5, Z4, Z4
+	VADDPD      Z4, Z12, Z12
+	VUNPCKLPD   Z7, Z6, Z4
+	VUNPCKHPD   Z7, Z6, Z5
+	VADDPD      Z5, Z4, Z4
+	VUNPCKLPD   Z9, Z8, Z5
+	VUNPCKHPD   Z9, Z8, Z6
+	VADDPD      Z6, Z5, Z5
+	VUNPCKLPD   Z11, Z10, Z6
+	VUNPCKHPD   Z11, Z10, Z7
+	VADDPD      Z7, Z6, Z6
+	VSHUFF64X2  $0x88, Z4, Z12, Z7
+	VSHUFF64X2  $0xdd, Z4, Z12, Z4
+	VADDPD      Z4, Z7, Z7
+	VSHUFF64X2  $0x88, Z6, Z5, Z4
+	VSHUFF64X2  $0xdd, Z6, Z5, Z5
+	VADDPD      Z5, Z4, Z4
+	VSHUFF64X2  $0x88, Z4, Z7, Z5
+	VSHUFF64X2  $0xdd, Z4, Z7, Z4
+	VADDPD      Z4, Z5, Z5
+	VMOVUPD     Z5, (CX)
+	ADDQ        $0x40, CX
+	JMP         rows1301
+
+rest1302:
+	ADDQ        $0x08, SI
+	JE          end1304
+	CMPQ        SI, $0x01
+	JNE         few1303
+	VMULPD      (DX), Z0, Z0
+	VFMADD231PD 64(DX), Z1, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (AX)
+	VMULPD      (DX), Z2, Z0
+	VFMADD231PD 64(DX), Z3, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (CX)
+	JMP         end1304
+
+few1303:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z4
+	VFMADD231PD   64(R8), Z1, Z4
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z5
+	VFMADD231PD   64(R8), Z1, Z5
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z6
+	VFMADD231PD   64(R8), Z1, Z6
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z7
+	VFMADD231PD   64(R8), Z1, Z7
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z8
+	VFMADD231PD   64(R8), Z1, Z8
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z9
+	VFMADD231PD   64(R8), Z1, Z9
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z10
+	VFMADD231PD   64(R8), Z1, Z10
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VFMADD231PD   64(R8), Z1, Z0
+	VUNPCKLPD     Z5, Z4, Z1
+	VUNPCKHPD     Z5, Z4, Z4
+	VADDPD        Z4, Z1, Z1
+	VUNPCKLPD     Z7, Z6, Z4
+	VUNPCKHPD     Z7, Z6, Z5
+	VADDPD        Z5, Z4, Z4
+	VUNPCKLPD     Z9, Z8, Z5
+	VUNPCKHPD     Z9, Z8, Z6
+	VADDPD        Z6, Z5, Z5
+	VUNPCKLPD     Z0, Z10, Z6
+	VUNPCKHPD     Z0, Z10, Z0
+	VADDPD        Z0, Z6, Z6
+	VSHUFF64X2    $0x88, Z4, Z1, Z0
+	VSHUFF64X2    $0xdd, Z4, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z6, Z5, Z1
+	VSHUFF64X2    $0xdd, Z6, Z5, Z4
+	VADDPD        Z4, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z4
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z4, Z4
+	MOVQ          BX, BX
+	VMULPD        (DX), Z2, Z0
+	VFMADD231PD   64(DX), Z3, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z1
+	VFMADD231PD   64(DX), Z3, Z1
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z5
+	VFMADD231PD   64(DX), Z3, Z5
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z6
+	VFMADD231PD   64(DX), Z3, Z6
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z7
+	VFMADD231PD   64(DX), Z3, Z7
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z8
+	VFMADD231PD   64(DX), Z3, Z8
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z9
+	VFMADD231PD   64(DX), Z3, Z9
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z2, Z2
+	VFMADD231PD   64(DX), Z3, Z2
+	VUNPCKLPD     Z1, Z0, Z3
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPD        Z0, Z3, Z3
+	VUNPCKLPD     Z6, Z5, Z0
+	VUNPCKHPD     Z6, Z5, Z1
+	VADDPD        Z1, Z0, Z0
+	VUNPCKLPD     Z8, Z7, Z1
+	VUNPCKHPD     Z8, Z7, Z5
+	VADDPD        Z5, Z1, Z1
+	VUNPCKLPD     Z2, Z9, Z5
+	VUNPCKHPD     Z2, Z9, Z2
+	VADDPD        Z2, Z5, Z5
+	VSHUFF64X2    $0x88, Z0, Z3, Z2
+	VSHUFF64X2    $0xdd, Z0, Z3, Z0
+	VADDPD        Z0, Z2, Z2
+	VSHUFF64X2    $0x88, Z5, Z1, Z0
+	VSHUFF64X2    $0xdd, Z5, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z2, Z1
+	VSHUFF64X2    $0xdd, Z0, Z2, Z0
+	VADDPD        Z0, Z1, Z1
+	LEAQ          (AX), AX
+	VMOVAPD       Z4, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1305
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1305:
+	TESTQ         $0x00000002, SI
+	JE            skip1306
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1306:
+	TESTQ  $0x00000001, SI
+	JE     skip1307
+	VMOVSD X0, (AX)
+
+skip1307:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1308
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1308:
+	TESTQ         $0x00000002, SI
+	JE            skip1309
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1309:
+	TESTQ  $0x00000001, SI
+	JE     skip1310
+	VMOVSD X0, (AX)
+
+skip1310:
+end1304:
+	JMP scored1267
+
+wider1290:
+	CMPQ    R9, $0x18
+	JG      wider1311
+	LEAQ    -16(R9), R9
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	CMPQ    R9, $0x08
+	JE      whole1312
+	LEAQ    128(DI), DI
+	VXORPD  Z2, Z2, Z2
+	TESTQ   $0x00000001, R9
+	JE      skip1314
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X2
+
+skip1314:
+	TESTQ           $0x00000002, R9
+	JE              skip1315
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1315:
+	TESTQ           $0x00000004, R9
+	JE              skip1316
+	VBROADCASTF64X4 (DI), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1316:
+	JMP end1313
+
+whole1312:
+	VMOVUPD 128(DI), Z2
+
+end1313:
+	VMOVUPD (R8), Z3
+	VMOVUPD 64(R8), Z4
+	CMPQ    R9, $0x08
+	JE      whole1317
+	LEAQ    128(R8), DI
+	VXORPD  Z5, Z5, Z5
+	TESTQ   $0x00000001, R9
+	JE      skip1319
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X5
+
+skip1319:
+	TESTQ           $0x00000002, R9
+	JE              skip1320
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
+
+skip1320:
+	TESTQ           $0x00000004, R9
+	JE              skip1321
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
+
+skip1321:
+	JMP end1318
+
+whole1317:
+	VMOVUPD 128(R8), Z5
+
+end1318:
+rows1322:
+	SUBQ        $0x08, SI
+	JL          rest1323
+	MOVQ        DX, DI
+	VMULPD      (DI), Z0, Z6
+	VFMADD231PD 64(DI), Z1, Z6
+	VFMADD231PD 128(DI), Z2, Z6
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z7
+	VFMADD231PD 64(DI), Z1, Z7
+	VFMADD231PD 128(DI), Z2, Z7
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z8
+	VFMADD231PD 64(DI), Z1, Z8
+	VFMADD231PD 128(DI), Z2, Z8
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z9
+	VFMADD231PD 64(DI), Z1, Z9
+	VFMADD231PD 128(DI), Z2, Z9
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z10
+	VFMADD231PD 64(DI), Z1, Z10
+	VFMADD231PD 128(DI), Z2, Z10
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z11
+	VFMADD231PD 64(DI), Z1, Z11
+	VFMADD231PD 128(DI), Z2, Z11
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z12
+	VFMADD231PD 64(DI), Z1, Z12
+	VFMADD231PD 128(DI), Z2, Z12
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z13
+	VFMADD231PD 64(DI), Z1, Z13
+	VFMADD231PD 128(DI), Z2, Z13
+	ADDQ        BX, DI
+	VUNPCKLPD   Z7, Z6, Z14
+	VUNPCKHPD   Z7, Z6, Z6
+	VADDPD      Z6, Z14, Z14
+	VUNPCKLPD   Z9, Z8, Z6
+	VUNPCKHPD   Z9, Z8, Z7
+	VADDPD      Z7, Z6, Z6
+	VUNPCKLPD   Z11, Z10, Z7
+	VUNPCKHPD   Z11, Z10, Z8
+	VADDPD      Z8, Z7, Z7
+	VUNPCKLPD   Z13, Z12, Z8
+	VUNPCKHPD   Z13, Z12, Z9
+	VADDPD      Z9, Z8, Z8
+	VSHUFF64X2  $0x88, Z6, Z14, Z9
+	VSHUFF64X2  $0xdd, Z6, Z14, Z6
+	VADDPD      Z6, Z9, Z9
+	VSHUFF64X2  $0x88, Z8, Z7, Z6
+	VSHUFF64X2  $0xdd, Z8, Z7, Z7
+	VADDPD      Z7, Z6, Z6
+	VSHUFF64X2  $0x88, Z6, Z9, Z7
+	VSHUFF64X2  $0xdd, Z6, Z9, Z6
+	VADDPD      Z6, Z7, Z7
+	VMOVUPD     Z7, (AX)
+	ADDQ        $0x40, AX
+	VMULPD      (DX), Z3, Z6
+	VFMADD231PD 64(DX), Z4, Z6
+	VFMADD231PD 128(DX), Z5, Z6
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z7
+	VFMADD231PD 64(DX), Z4, Z7
+	VFMADD231PD 128(DX), Z5, Z7
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z8
+	VFMADD231PD 64(DX), Z4, Z8
+	VFMADD231PD 128(DX), Z5, Z8
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z9
+	VFMADD231PD 64(DX), Z4, Z9
+	VFMADD231PD 128(DX), Z5, Z9
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z10
+	VFMADD231PD 64(DX), Z4, Z10
+	VFMADD231PD 128(DX), Z5, Z10
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z11
+	VFMADD231PD 64(DX), Z4, Z11
+	VFMADD231PD 128(DX), Z5, Z11
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z12
+	VFMADD231PD 64(DX), Z4, Z12
+	VFMADD231PD 128(DX), Z5, Z12
+	ADDQ        BX, DX
+	VMULPD      (DX), Z3, Z13
+	VFMADD231PD 64(DX), Z4, Z13
+	VFMADD231PD 128(DX), Z5, Z13
+	ADDQ        BX, DX
+	VUNPCKLPD   Z7, Z6, Z14
+	VUNPCKHPD   Z7, Z6, Z6
+	VADDPD      Z6, Z14, Z14
+	VUNPCKLPD   Z9, Z8, Z6
+	VUNPCKHPD   Z9, Z8, Z7
+	VADDPD      Z7, Z6, Z6
+	VUNPCKLPD   Z11, Z10, Z7
+	VUNPCKHPD   Z11, Z10, Z8
+	VADDPD      Z8, Z7, Z7
+	VUNPCKLPD   Z13, Z12, Z8
+	VUNPCKHPD   Z13, Z12, Z9
+	VADDPD      Z9, Z8, Z8
+	VSHUFF64X2  $0x88, Z6, Z14, Z9
+	VSHUFF64X2  $0xdd, Z6, Z14, Z6
+	VADDPD      Z6, Z9, Z9
+	VSHUFF64X2  $0x88, Z8, Z7, Z6
+	VSHUFF64X2  $0xdd, Z8, Z7, Z7
+	VADDPD      Z7, Z6, Z6
+	VSHUFF64X2  $0x88, Z6, Z9, Z7
+	VSHUFF64X2  $0xdd, Z6, Z9, Z6
+	VADDPD      Z6, Z7, Z7
+	VMOVUPD     Z7, (CX)
+	ADDQ        $0x40, CX
+	JMP         rows1322
+
+rest1323:
+	ADDQ        $0x08, SI
+	JE          end1325
+	CMPQ        SI, $0x01
+	JNE         few1324
+	VMULPD      (DX), Z0, Z0
+	VFMADD231PD 64(DX), Z1, Z0
+	VFMADD231PD 128(DX), Z2, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (AX)
+	VMULPD      (DX), Z3, Z0
+	VFMADD231PD 64(DX), Z4, Z0
+	VFMADD231PD 128(DX), Z5, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (CX)
+	JMP         end1325
+
+few1324:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z6
+	VFMADD231PD   64(R8), Z1, Z6
+	VFMADD231PD   128(R8), Z2, Z6
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z7
+	VFMADD231PD   64(R8), Z1, Z7
+	VFMADD231PD   128(R8), Z2, Z7
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z8
+	VFMADD231PD   64(R8), Z1, Z8
+	VFMADD231PD   128(R8), Z2, Z8
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z9
+	VFMADD231PD   64(R8), Z1, Z9
+	VFMADD231PD   128(R8), Z2, Z9
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z10
+	VFMADD231PD   64(R8), Z1, Z10
+	VFMADD231PD   128(R8), Z2, Z10
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z11
+	VFMADD231PD   64(R8), Z1, Z11
+	VFMADD231PD   128(R8), Z2, Z11
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z12
+	VFMADD231PD   64(R8), Z1, Z12
+	VFMADD231PD   128(R8), Z2, Z12
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VFMADD231PD   64(R8), Z1, Z0
+	VFMADD231PD   128(R8), Z2, Z0
+	VUNPCKLPD     Z7, Z6, Z1
+	VUNPCKHPD     Z7, Z6, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z9, Z8, Z2
+	VUNPCKHPD     Z9, Z8, Z6
+	VADDPD        Z6, Z2, Z2
+	VUNPCKLPD     Z11, Z10, Z6
+	VUNPCKHPD     Z11, Z10, Z7
+	VADDPD        Z7, Z6, Z6
+	VUNPCKLPD     Z0, Z12, Z7
+	VUNPCKHPD     Z0, Z12, Z0
+	VADDPD        Z0, Z7, Z7
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z7, Z6, Z1
+	VSHUFF64X2    $0xdd, Z7, Z6, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	MOVQ          BX, BX
+	VMULPD        (DX), Z3, Z0
+	VFMADD231PD   64(DX), Z4, Z0
+	VFMADD231PD   128(DX), Z5, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z1
+	VFMADD231PD   64(DX), Z4, Z1
+	VFMADD231PD   128(DX), Z5, Z1
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z6
+	VFMADD231PD   64(DX), Z4, Z6
+	VFMADD231PD   128(DX), Z5, Z6
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z7
+	VFMADD231PD   64(DX), Z4, Z7
+	VFMADD231PD   128(DX), Z5, Z7
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z8
+	VFMADD231PD   64(DX), Z4, Z8
+	VFMADD231PD   128(DX), Z5, Z8
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z9
+	VFMADD231PD   64(DX), Z4, Z9
+	VFMADD231PD   128(DX), Z5, Z9
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z10
+	VFMADD231PD   64(DX), Z4, Z10
+	VFMADD231PD   128(DX), Z5, Z10
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z3, Z3
+	VFMADD231PD   64(DX), Z4, Z3
+	VFMADD231PD   128(DX), Z5, Z3
+	VUNPCKLPD     Z1, Z0, Z4
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPD        Z0, Z4, Z4
+	VUNPCKLPD     Z7, Z6, Z0
+	VUNPCKHPD     Z7, Z6, Z1
+	VADDPD        Z1, Z0, Z0
+	VUNPCKLPD     Z9, Z8, Z1
+	VUNPCKHPD     Z9, Z8, Z5
+	VADDPD        Z5, Z1, Z1
+	VUNPCKLPD     Z3, Z10, Z5
+	VUNPCKHPD     Z3, Z10, Z3
+	VADDPD        Z3, Z5, Z5
+	VSHUFF64X2    $0x88, Z0, Z4, Z3
+	VSHUFF64X2    $0xdd, Z0, Z4, Z0
+	VADDPD        Z0, Z3, Z3
+	VSHUFF64X2    $0x88, Z5, Z1, Z0
+	VSHUFF64X2    $0xdd, Z5, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z3, Z1
+	VSHUFF64X2    $0xdd, Z0, Z3, Z0
+	VADDPD        Z0, Z1, Z1
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1326
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1326:
+	TESTQ         $0x00000002, SI
+	JE            skip1327
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1327:
+	TESTQ  $0x00000001, SI
+	JE     skip1328
+	VMOVSD X0, (AX)
+
+skip1328:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1329
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1329:
+	TESTQ         $0x00000002, SI
+	JE            skip1330
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1330:
+	TESTQ  $0x00000001, SI
+	JE     skip1331
+	VMOVSD X0, (AX)
+
+skip1331:
+end1325:
+	JMP scored1267
+
+wider1311:
+	LEAQ    -24(R9), R9
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD 128(DI), Z2
+	CMPQ    R9, $0x08
+	JE      whole1332
+	LEAQ    192(DI), DI
+	VXORPD  Z3, Z3, Z3
+	TESTQ   $0x00000001, R9
+	JE      skip1334
+	MOVQ    R9, R10
+	ANDQ    $0x06, R10
+	VMOVSD  (DI)(R10*8), X3
+
+skip1334:
+	TESTQ           $0x00000002, R9
+	JE              skip1335
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (DI)(R10*8), Y4
+	VINSERTF64X2    $0x01, X3, Y4, Y3
+
+skip1335:
+	TESTQ           $0x00000004, R9
+	JE              skip1336
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y3, Z4, Z3
+
+skip1336:
+	JMP end1333
+
+whole1332:
+	VMOVUPD 192(DI), Z3
+
+end1333:
+	VMOVUPD (R8), Z4
+	VMOVUPD 64(R8), Z5
+	VMOVUPD 128(R8), Z6
+	CMPQ    R9, $0x08
+	JE      whole1337
+	LEAQ    192(R8), DI
+	VXORPD  Z7, Z7, Z7
+	TESTQ   $0x00000001, R9
+	JE      skip1339
+	MOVQ    R9, R8
+	ANDQ    $0x06, R8
+	VMOVSD  (DI)(R8*8), X7
+
+skip1339:
+	TESTQ           $0x00000002, R9
+	JE              skip1340
+	MOVQ            R9, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (DI)(R8*8), Y8
+	VINSERTF64X2    $0x01, X7, Y8, Y7
+
+skip1340:
+	TESTQ           $0x00000004, R9
+	JE              skip1341
+	VBROADCASTF64X4 (DI), Z8
+	VINSERTF64X4    $0x01, Y7, Z8, Z7
+
+skip1341:
+	JMP end1338
+
+whole1337:
+	VMOVUPD 192(R8), Z7
+
+end1338:
+rows1342:
+	SUBQ        $0x08, SI
+	JL          rest1343
+	MOVQ        DX, DI
+	VMULPD      (DI), Z0, Z8
+	VFMADD231PD 64(DI), Z1, Z8
+	VFMADD231PD 128(DI), Z2, Z8
+	VFMADD231PD 192(DI), Z3, Z8
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z9
+	VFMADD231PD 64(DI), Z1, Z9
+	VFMADD231PD 128(DI), Z2, Z9
+	VFMADD231PD 192(DI), Z3, Z9
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z10
+	VFMADD231PD 64(DI), Z1, Z10
+	VFMADD231PD 128(DI), Z2, Z10
+	VFMADD231PD 192(DI), Z3, Z10
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z11
+	VFMADD231PD 64(DI), Z1, Z11
+	VFMADD231PD 128(DI), Z2, Z11
+	VFMADD231PD 192(DI), Z3, Z11
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z12
+	VFMADD231PD 64(DI), Z1, Z12
+	VFMADD231PD 128(DI), Z2, Z12
+	VFMADD231PD 192(DI), Z3, Z12
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z13
+	VFMADD231PD 64(DI), Z1, Z13
+	VFMADD231PD 128(DI), Z2, Z13
+	VFMADD231PD 192(DI), Z3, Z13
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z14
+	VFMADD231PD 64(DI), Z1, Z14
+	VFMADD231PD 128(DI), Z2, Z14
+	VFMADD231PD 192(DI), Z3, Z14
+	ADDQ        BX, DI
+	VMULPD      (DI), Z0, Z15
+	VFMADD231PD 64(DI), Z1, Z15
+	VFMADD231PD 128(DI), Z2, Z15
+	VFMADD231PD 192(DI), Z3, Z15
+	ADDQ        BX, DI
+	VUNPCKLPD   Z9, Z8, Z16
+	VUNPCKHPD   Z9, Z8, Z8
+	VADDPD      Z8, Z16, Z16
+	VUNPCKLPD   Z11, Z10, Z8
+	VUNPCKHPD   Z11, Z10, Z9
+	VADDPD      Z9, Z8, Z8
+	VUNPCKLPD   Z13, Z12, Z9
+	VUNPCKHPD   Z13, Z12, Z10
+	VADDPD      Z10, Z9, Z9
+	VUNPCKLPD   Z15, Z14, Z10
+	VUNPCKHPD   Z15, Z14, Z11
+	VADDPD      Z11, Z10, Z10
+	VSHUFF64X2  $0x88, Z8, Z16, Z11
+	VSHUFF64X2  $0xdd, Z8, Z16, Z8
+	VADDPD      Z8, Z11, Z11
+	VSHUFF64X2  $0x88, Z10, Z9, Z8
+	VSHUFF64X2  $0xdd, Z10, Z9, Z9
+	VADDPD      Z9, Z8, Z8
+	VSHUFF64X2  $0x88, Z8, Z11, Z9
+	VSHUFF64X2  $0xdd, Z8, Z11, Z8
+	VADDPD      Z8, Z9, Z9
+	VMOVUPD     Z9, (AX)
+	ADDQ        $0x40, AX
+	VMULPD      (DX), Z4, Z8
+	VFMADD231PD 64(DX), Z5, Z8
+	VFMADD231PD 128(DX), Z6, Z8
+	VFMADD231PD 192(DX), Z7, Z8
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z9
+	VFMADD231PD 64(DX), Z5, Z9
+	VFMADD231PD 128(DX), Z6, Z9
+	VFMADD231PD 192(DX), Z7, Z9
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z10
+	VFMADD231PD 64(DX), Z5, Z10
+	VFMADD231PD 128(DX), Z6, Z10
+	VFMADD231PD 192(DX), Z7, Z10
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z11
+	VFMADD231PD 64(DX), Z5, Z11
+	VFMADD231PD 128(DX), Z6, Z11
+	VFMADD231PD 192(DX), Z7, Z11
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z12
+	VFMADD231PD 64(DX), Z5, Z12
+	VFMADD231PD 128(DX), Z6, Z12
+	VFMADD231PD 192(DX), Z7, Z12
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z13
+	VFMADD231PD 64(DX), Z5, Z13
+	VFMADD231PD 128(DX), Z6, Z13
+	VFMADD231PD 192(DX), Z7, Z13
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z14
+	VFMADD231PD 64(DX), Z5, Z14
+	VFMADD231PD 128(DX), Z6, Z14
+	VFMADD231PD 192(DX), Z7, Z14
+	ADDQ        BX, DX
+	VMULPD      (DX), Z4, Z15
+	VFMADD231PD 64(DX), Z5, Z15
+	VFMADD231PD 128(DX), Z6, Z15
+	VFMADD231PD 192(DX), Z7, Z15
+	ADDQ        BX, DX
+	VUNPCKLPD   Z9, Z8, Z16
+	VUNPCKHPD   Z9, Z8, Z8
+	VADDPD      Z8, Z16, Z16
+	VUNPCKLPD   Z11, Z10, Z8
+	VUNPCKHPD   Z11, Z10, Z9
+	VADDPD      Z9, Z8, Z8
+	VUNPCKLPD   Z13, Z12, Z9
+	VUNPCKHPD   Z13, Z12, Z10
+	VADDPD      Z10, Z9, Z9
+	VUNPCKLPD   Z15, Z14, Z10
+	VUNPCKHPD   Z15, Z14, Z11
+	VADDPD      Z11, Z10, Z10
+	VSHUFF64X2  $0x88, Z8, Z16, Z11
+	VSHUFF64X2  $0xdd, Z8, Z16, Z8
+	VADDPD      Z8, Z11, Z11
+	VSHUFF64X2  $0x88, Z10, Z9, Z8
+	VSHUFF64X2  $0xdd, Z10, Z9, Z9
+	VADDPD      Z9, Z8, Z8
+	VSHUFF64X2  $0x88, Z8, Z11, Z9
+	VSHUFF64X2  $0xdd, Z8, Z11, Z8
+	VADDPD      Z8, Z9, Z9
+	VMOVUPD     Z9, (CX)
+	ADDQ        $0x40, CX
+	JMP         rows1342
+
+rest1343:
+	ADDQ        $0x08, SI
+	JE          end1345
+	CMPQ        SI, $0x01
+	JNE         few1344
+	VMULPD      (DX), Z0, Z0
+	VFMADD231PD 64(DX), Z1, Z0
+	VFMADD231PD 128(DX), Z2, Z0
+	VFMADD231PD 192(DX), Z3, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (AX)
+	VMULPD      (DX), Z4, Z0
+	VFMADD231PD 64(DX), Z5, Z0
+	VFMADD231PD 128(DX), Z6, Z0
+	VFMADD231PD 192(DX), Z7, Z0
+	VSHUFF64X2  $0x4e, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0xb1, Z0, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VPERMILPD   $0x55, Z0, Z1
+	VADDPD      Z1, Z0, Z0
+	VMOVSD      X0, (CX)
+	JMP         end1345
+
+few1344:
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	MOVQ          BX, R9
+	VMULPD        (R8), Z0, Z8
+	VFMADD231PD   64(R8), Z1, Z8
+	VFMADD231PD   128(R8), Z2, Z8
+	VFMADD231PD   192(R8), Z3, Z8
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z9
+	VFMADD231PD   64(R8), Z1, Z9
+	VFMADD231PD   128(R8), Z2, Z9
+	VFMADD231PD   192(R8), Z3, Z9
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z10
+	VFMADD231PD   64(R8), Z1, Z10
+	VFMADD231PD   128(R8), Z2, Z10
+	VFMADD231PD   192(R8), Z3, Z10
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z11
+	VFMADD231PD   64(R8), Z1, Z11
+	VFMADD231PD   128(R8), Z2, Z11
+	VFMADD231PD   192(R8), Z3, Z11
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z12
+	VFMADD231PD   64(R8), Z1, Z12
+	VFMADD231PD   128(R8), Z2, Z12
+	VFMADD231PD   192(R8), Z3, Z12
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z13
+	VFMADD231PD   64(R8), Z1, Z13
+	VFMADD231PD   128(R8), Z2, Z13
+	VFMADD231PD   192(R8), Z3, Z13
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z14
+	VFMADD231PD   64(R8), Z1, Z14
+	VFMADD231PD   128(R8), Z2, Z14
+	VFMADD231PD   192(R8), Z3, Z14
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, R9
+	ADDQ          R9, R8
+	VMULPD        (R8), Z0, Z0
+	VFMADD231PD   64(R8), Z1, Z0
+	VFMADD231PD   128(R8), Z2, Z0
+	VFMADD231PD   192(R8), Z3, Z0
+	VUNPCKLPD     Z9, Z8, Z1
+	VUNPCKHPD     Z9, Z8, Z2
+	VADDPD        Z2, Z1, Z1
+	VUNPCKLPD     Z11, Z10, Z2
+	VUNPCKHPD     Z11, Z10, Z3
+	VADDPD        Z3, Z2, Z2
+	VUNPCKLPD     Z13, Z12, Z3
+	VUNPCKHPD     Z13, Z12, Z8
+	VADDPD        Z8, Z3, Z3
+	VUNPCKLPD     Z0, Z14, Z8
+	VUNPCKHPD     Z0, Z14, Z0
+	VADDPD        Z0, Z8, Z8
+	VSHUFF64X2    $0x88, Z2, Z1, Z0
+	VSHUFF64X2    $0xdd, Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z8, Z3, Z1
+	VSHUFF64X2    $0xdd, Z8, Z3, Z2
+	VADDPD        Z2, Z1, Z1
+	VSHUFF64X2    $0x88, Z1, Z0, Z2
+	VSHUFF64X2    $0xdd, Z1, Z0, Z0
+	VADDPD        Z0, Z2, Z2
+	MOVQ          BX, BX
+	VMULPD        (DX), Z4, Z0
+	VFMADD231PD   64(DX), Z5, Z0
+	VFMADD231PD   128(DX), Z6, Z0
+	VFMADD231PD   192(DX), Z7, Z0
+	CMPQ          SI, $0x01
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z1
+	VFMADD231PD   64(DX), Z5, Z1
+	VFMADD231PD   128(DX), Z6, Z1
+	VFMADD231PD   192(DX), Z7, Z1
+	CMPQ          SI, $0x02
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z3
+	VFMADD231PD   64(DX), Z5, Z3
+	VFMADD231PD   128(DX), Z6, Z3
+	VFMADD231PD   192(DX), Z7, Z3
+	CMPQ          SI, $0x03
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z8
+	VFMADD231PD   64(DX), Z5, Z8
+	VFMADD231PD   128(DX), Z6, Z8
+	VFMADD231PD   192(DX), Z7, Z8
+	CMPQ          SI, $0x04
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z9
+	VFMADD231PD   64(DX), Z5, Z9
+	VFMADD231PD   128(DX), Z6, Z9
+	VFMADD231PD   192(DX), Z7, Z9
+	CMPQ          SI, $0x05
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z10
+	VFMADD231PD   64(DX), Z5, Z10
+	VFMADD231PD   128(DX), Z6, Z10
+	VFMADD231PD   192(DX), Z7, Z10
+	CMPQ          SI, $0x06
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z11
+	VFMADD231PD   64(DX), Z5, Z11
+	VFMADD231PD   128(DX), Z6, Z11
+	VFMADD231PD   192(DX), Z7, Z11
+	CMPQ          SI, $0x07
+	CMOVQLE       DI, BX
+	ADDQ          BX, DX
+	VMULPD        (DX), Z4, Z4
+	VFMADD231PD   64(DX), Z5, Z4
+	VFMADD231PD   128(DX), Z6, Z4
+	VFMADD231PD   192(DX), Z7, Z4
+	VUNPCKLPD     Z1, Z0, Z5
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPD        Z0, Z5, Z5
+	VUNPCKLPD     Z8, Z3, Z0
+	VUNPCKHPD     Z8, Z3, Z1
+	VADDPD        Z1, Z0, Z0
+	VUNPCKLPD     Z10, Z9, Z1
+	VUNPCKHPD     Z10, Z9, Z3
+	VADDPD        Z3, Z1, Z1
+	VUNPCKLPD     Z4, Z11, Z3
+	VUNPCKHPD     Z4, Z11, Z4
+	VADDPD        Z4, Z3, Z3
+	VSHUFF64X2    $0x88, Z0, Z5, Z4
+	VSHUFF64X2    $0xdd, Z0, Z5, Z0
+	VADDPD        Z0, Z4, Z4
+	VSHUFF64X2    $0x88, Z3, Z1, Z0
+	VSHUFF64X2    $0xdd, Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VSHUFF64X2    $0x88, Z0, Z4, Z1
+	VSHUFF64X2    $0xdd, Z0, Z4, Z0
+	VADDPD        Z0, Z1, Z1
+	LEAQ          (AX), AX
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1346
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1346:
+	TESTQ         $0x00000002, SI
+	JE            skip1347
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1347:
+	TESTQ  $0x00000001, SI
+	JE     skip1348
+	VMOVSD X0, (AX)
+
+skip1348:
+	LEAQ          (CX), AX
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, SI
+	JE            skip1349
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1349:
+	TESTQ         $0x00000002, SI
+	JE            skip1350
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1350:
+	TESTQ  $0x00000001, SI
+	JE     skip1351
+	VMOVSD X0, (AX)
+
+skip1351:
+end1345:
+	JMP scored1267
+
+many1268:
+	MOVQ  R9, R11
+	LEAQ  -1(R9), R10
+	ANDQ  $-8, R10
+	SUBQ  R10, R11
+	MOVQ  $-1, R12
+	BZHIQ R11, R12, R12
+	KMOVW R12, K1
+
+rows1352:
+	SUBQ   $0x08, SI
+	JL     rest1353
+	MOVQ   DX, R11
+	LEAQ   (R11)(BX*2), R12
+	ADDQ   BX, R12
+	LEAQ   (R12)(BX*2), R13
+	ADDQ   BX, R13
+	LEAQ   (DX)(BX*8), DX
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+	VXORPD Z14, Z14, Z14
+	VXORPD Z15, Z15, Z15
+	XORQ   R14, R14
+
+columns1356:
+	CMPQ        R14, R10
+	JGE         last1357
+	VMOVUPD     (DI)(R14*8), Z16
+	VMOVUPD     (R8)(R14*8), Z17
+	VMOVUPD     (R11), Z18
+	VFMADD231PD Z16, Z18, Z0
+	VFMADD231PD Z17, Z18, Z8
+	VMOVUPD     (R11)(BX*1), Z18
+	VFMADD231PD Z16, Z18, Z1
+	VFMADD231PD Z17, Z18, Z9
+	VMOVUPD     (R11)(BX*2), Z18
+	VFMADD231PD Z16, Z18, Z2
+	VFMADD231PD Z17, Z18, Z10
+	VMOVUPD     (R12), Z18
+	VFMADD231PD Z16, Z18, Z3
+	VFMADD231PD Z17, Z18, Z11
+	VMOVUPD     (R12)(BX*1), Z18
+	VFMADD231PD Z16, Z18, Z4
+	VFMADD231PD Z17, Z18, Z12
+	VMOVUPD     (R12)(BX*2), Z18
+	VFMADD231PD Z16, Z18, Z5
+	VFMADD231PD Z17, Z18, Z13
+	VMOVUPD     (R13), Z18
+	VFMADD231PD Z16, Z18, Z6
+	VFMADD231PD Z17, Z18, Z14
+	VMOVUPD     (R13)(BX*1), Z18
+	VFMADD231PD Z16, Z18, Z7
+	VFMADD231PD Z17, Z18, Z15
+	ADDQ        $0x40, R11
+	ADDQ        $0x40, R12
+	ADDQ        $0x40, R13
+	ADDQ        $0x08, R14
+	JMP         columns1356
+
+last1357:
+	VMOVUPD.Z   (DI)(R14*8), K1, Z16
+	VMOVUPD.Z   (R8)(R14*8), K1, Z17
+	VMOVUPD     (R11), Z18
+	VFMADD231PD Z16, Z18, Z0
+	VFMADD231PD Z17, Z18, Z8
+	VMOVUPD     (R11)(BX*1), Z18
+	VFMADD231PD Z16, Z18, Z1
+	VFMADD231PD Z17, Z18, Z9
+	VMOVUPD     (R11)(BX*2), Z18
+	VFMADD231PD Z16, Z18, Z2
+	VFMADD231PD Z17, Z18, Z10
+	VMOVUPD     (R12), Z18
+	VFMADD231PD Z16, Z18, Z3
+	VFMADD231PD Z17, Z18, Z11
+	VMOVUPD     (R12)(BX*1), Z18
+	VFMADD231PD Z16, Z18, Z4
+	VFMADD231PD Z17, Z18, Z12
+	VMOVUPD     (R12)(BX*2), Z18
+	VFMADD231PD Z16, Z18, Z5
+	VFMADD231PD Z17, Z18, Z13
+	VMOVUPD     (R13), Z18
+	VFMADD231PD Z16, Z18, Z6
+	VFMADD231PD Z17, Z18, Z14
+	VMOVUPD     (R13)(BX*1), Z18
+	VFMADD231PD Z16, Z18, Z7
+	VFMADD231PD Z17, Z18, Z15
+	VUNPCKLPD   Z1, Z0, Z16
+	VUNPCKHPD   Z1, Z0, Z0
+	VADDPD      Z0, Z16, Z16
+	VUNPCKLPD   Z3, Z2, Z0
+	VUNPCKHPD   Z3, Z2, Z1
+	VADDPD      Z1, Z0, Z0
+	VUNPCKLPD   Z5, Z4, Z1
+	VUNPCKHPD   Z5, Z4, Z2
+	VADDPD      Z2, Z1, Z1
+	VUNPCKLPD   Z7, Z6, Z2
+	VUNPCKHPD   Z7, Z6, Z3
+	VADDPD      Z3, Z2, Z2
+	VSHUFF64X2  $0x88, Z0, Z16, Z3
+	VSHUFF64X2  $0xdd, Z0, Z16, Z0
+	VADDPD      Z0, Z3, Z3
+	VSHUFF64X2  $0x88, Z2, Z1, Z0
+	VSHUFF64X2  $0xdd, Z2, Z1, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0x88, Z0, Z3, Z1
+	VSHUFF64X2  $0xdd, Z0, Z3, Z0
+	VADDPD      Z0, Z1, Z1
+	VMOVUPD     Z1, (AX)
+	ADDQ        $0x40, AX
+	VUNPCKLPD   Z9, Z8, Z0
+	VUNPCKHPD   Z9, Z8, Z1
+	VADDPD      Z1, Z0, Z0
+	VUNPCKLPD   Z11, Z10, Z1
+	VUNPCKHPD   Z11, Z10, Z2
+	VADDPD      Z2, Z1, Z1
+	VUNPCKLPD   Z13, Z12, Z2
+	VUNPCKHPD   Z13, Z12, Z3
+	VADDPD      Z3, Z2, Z2
+	VUNPCKLPD   Z15, Z14, Z3
+	VUNPCKHPD   Z15, Z14, Z4
+	VADDPD      Z4, Z3, Z3
+	VSHUFF64X2  $0x88, Z1, Z0, Z4
+	VSHUFF64X2  $0xdd, Z1, Z0, Z0
+	VADDPD      Z0, Z4, Z4
+	VSHUFF64X2  $0x88, Z3, Z2, Z0
+	VSHUFF64X2  $0xdd, Z3, Z2, Z1
+	VADDPD      Z1, Z0, Z0
+	VSHUFF64X2  $0x88, Z0, Z4, Z1
+	VSHUFF64X2  $0xdd, Z0, Z4, Z0
+	VADDPD      Z0, Z1, Z1
+	VMOVUPD     Z1, (CX)
+	ADDQ        $0x40, CX
+	JMP         rows1352
+
+rest1353:
+	ADDQ $0x08, SI
+	JE   end1355
+
+row1354:
+	MOVQ   R9, R10
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	XORQ   R11, R11
+	SUBQ   $0x20, R10
+	JL     one1359
+
+many1358:
+	VMOVUPD     (DX)(R11*8), Z8
+	VMOVUPD     (DI)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z0
+	VMOVUPD     (R8)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(DX)(R11*8), Z8
+	VMOVUPD     64(DI)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z2
+	VMOVUPD     64(R8)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(DX)(R11*8), Z8
+	VMOVUPD     128(DI)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z4
+	VMOVUPD     128(R8)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(DX)(R11*8), Z8
+	VMOVUPD     192(DI)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z6
+	VMOVUPD     192(R8)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z7
+	ADDQ        $0x20, R11
+	SUBQ        $0x20, R10
+	JGE         many1358
+
+one1359:
+	ADDQ $0x18, R10
+	JL   rest1361
+
+top1360:
+	VMOVUPD     (DX)(R11*8), Z8
+	VMOVUPD     (DI)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z0
+	VMOVUPD     (R8)(R11*8), Z9
+	VFMADD231PD Z9, Z8, Z1
+	ADDQ        $0x08, R11
+	SUBQ        $0x08, R10
+	JGE         top1360
+
+rest1361:
+	ADDQ        $0x08, R10
+	JE          end1362
+	MOVQ        $-1, R12
+	BZHIQ       R10, R12, R12
+	KMOVW       R12, K1
+	VMOVUPD.Z   (DX)(R11*8), K1, Z8
+	VMOVUPD.Z   (DI)(R11*8), K1, Z9
+	VFMADD231PD Z9, Z8, Z2
+	VMOVUPD.Z   (R8)(R11*8), K1, Z9
+	VFMADD231PD Z9, Z8, Z3
+
+end1362:
+	VADDPD     Z2, Z0, Z0
+	VADDPD     Z6, Z4, Z4
+	VADDPD     Z4, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z2
+	VADDPD     Z2, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z2
+	VADDPD     Z2, Z0, Z0
+	VPERMILPD  $0x55, Z0, Z2
+	VADDPD     Z2, Z0, Z0
+	VADDPD     Z3, Z1, Z1
+	VADDPD     Z7, Z5, Z5
+	VADDPD     Z5, Z1, Z1
+	VSHUFF64X2 $0x4e, Z1, Z1, Z2
+	VADDPD     Z2, Z1, Z1
+	VSHUFF64X2 $0xb1, Z1, Z1, Z2
+	VADDPD     Z2, Z1, Z1
+	VPERMILPD  $0x55, Z1, Z2
+	VADDPD     Z2, Z1, Z1
+	VMOVSD     X0, (AX)
+	ADDQ       $0x08, AX
+	VMOVSD     X1, (CX)
+	ADDQ       $0x08, CX
+	ADDQ       BX, DX
+	DECQ       SI
+	JNE        row1354
+
+end1355:
+scored1267:
+	MOVQ cg+0(FP), AX
+	MOVQ ch+8(FP), CX
+	MOVQ cg+0(FP), DX
+	MOVQ ch+8(FP), BX
+	MOVQ y+32(FP), SI
+	MOVQ rows+56(FP), DI
+	XORQ R8, R8
+	SUBQ $0x08, DI
+	JL   rest1364
+
+full1363:
+	VMOVUPD           (BX)(R8*8), Z0
+	VMOVUPD           (DX)(R8*8), Z1
+	VMOVUPD           (SI)(R8*8), Z2
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
+	VMULPD            Z1, Z2, Z1
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Z1, Z3
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z3, Z4
+	VRNDSCALEPD       $0x08, Z4, Z4
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z4, Z3
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Z4, Z3
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Z3, Z3
+	VMULPD            Z3, Z3, Z5
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Z6
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Z5, Z6
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Z5, Z6
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Z5, Z6
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Z5, Z6
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Z7
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Z5, Z7
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Z5, Z7
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Z5, Z7
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Z5, Z7
+	VFMADD213PD       Z6, Z3, Z7
+	VFMADD213PD       Z3, Z5, Z7
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z7, Z7
+	VSCALEFPD         Z4, Z7, Z7
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z4
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z7, Z3
+	VDIVPD            Z3, Z4, Z4
+	VMULPD            Z4, Z7, Z3
+	VMULPD            Z4, Z3, Z3
+	VMULPD            Z0, Z3, Z3
+	VMULPD            Z4, Z7, Z0
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z0, K1, Z4
+	VMULPD            Z2, Z4, Z4
+	VMOVUPD           Z4, (AX)(R8*8)
+	VMOVUPD           Z3, (CX)(R8*8)
+	ADDQ              $0x08, R8
+	SUBQ              $0x08, DI
+	JGE               full1363
+
+rest1364:
+	ADDQ   $0x08, DI
+	JE     end1365
+	LEAQ   (BX)(R8*8), BX
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DI
+	JE     skip1366
+	MOVQ   DI, R9
+	ANDQ   $0x06, R9
+	VMOVSD (BX)(R9*8), X0
+
+skip1366:
+	TESTQ           $0x00000002, DI
+	JE              skip1367
+	MOVQ            DI, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (BX)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1367:
+	TESTQ           $0x00000004, DI
+	JE              skip1368
+	VBROADCASTF64X4 (BX), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1368:
+	LEAQ   (DX)(R8*8), DX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, DI
+	JE     skip1369
+	MOVQ   DI, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X1
+
+skip1369:
+	TESTQ           $0x00000002, DI
+	JE              skip1370
+	MOVQ            DI, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1370:
+	TESTQ           $0x00000004, DI
+	JE              skip1371
+	VBROADCASTF64X4 (DX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1371:
+	LEAQ   (SI)(R8*8), DX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, DI
+	JE     skip1372
+	MOVQ   DI, BX
+	ANDQ   $0x06, BX
+	VMOVSD (DX)(BX*8), X2
+
+skip1372:
+	TESTQ           $0x00000002, DI
+	JE              skip1373
+	MOVQ            DI, BX
+	ANDQ            $0x04, BX
+	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1373:
+	TESTQ           $0x00000004, DI
+	JE              skip1374
+	VBROADCASTF64X4 (DX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1374:
+	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
+	VMULPD            Z1, Z2, Z1
+	VORPD.BCST        k1x8000000000000000<>+0(SB), Z1, Z3
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z3, Z4
+	VRNDSCALEPD       $0x08, Z4, Z4
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z4, Z3
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Z4, Z3
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Z3, Z3
+	VMULPD            Z3, Z3, Z5
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Z6
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Z5, Z6
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Z5, Z6
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Z5, Z6
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Z5, Z6
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Z7
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Z5, Z7
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Z5, Z7
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Z5, Z7
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Z5, Z7
+	VFMADD213PD       Z6, Z3, Z7
+	VFMADD213PD       Z3, Z5, Z7
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z7, Z7
+	VSCALEFPD         Z4, Z7, Z7
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z4
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z7, Z3
+	VDIVPD            Z3, Z4, Z4
+	VMULPD            Z4, Z7, Z3
+	VMULPD            Z4, Z3, Z3
+	VMULPD            Z0, Z3, Z3
+	VMULPD            Z4, Z7, Z0
+	VPMOVQ2M          Z1, K1
+	VMOVAPD           Z0, K1, Z4
+	VMULPD            Z2, Z4, Z4
+	LEAQ              (AX)(R8*8), AX
+	VMOVAPD           Z4, Z0
+	TESTQ             $0x00000004, DI
+	JE                skip1375
+	VMOVUPD           Y0, (AX)
+	VEXTRACTF64X4     $0x01, Z0, Y0
+	ADDQ              $0x20, AX
+
+skip1375:
+	TESTQ         $0x00000002, DI
+	JE            skip1376
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1376:
+	TESTQ  $0x00000001, DI
+	JE     skip1377
+	VMOVSD X0, (AX)
+
+skip1377:
+	LEAQ          (CX)(R8*8), AX
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, DI
+	JE            skip1378
+	VMOVUPD       Y0, (AX)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, AX
+
+skip1378:
+	TESTQ         $0x00000002, DI
+	JE            skip1379
+	VMOVUPD       X0, (AX)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, AX
+
+skip1379:
+	TESTQ  $0x00000001, DI
+	JE     skip1380
+	VMOVSD X0, (AX)
+
+skip1380:
+end1365:
+done1222:
+	VZEROUPPER
+	RET
+
 // func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·scoresKAVX512(SB), NOSPLIT, $0-65
@@ -13327,9 +17290,9 @@ TEXT ·scoresKAVX512(SB), NOSPLIT, $0-65
 	BZHIQ CX, DX, DX
 	KMOVW DX, K1
 
-classes1119:
+classes1381:
 	CMPQ k+40(FP), $0x05
-	JL   fewer1120
+	JL   fewer1382
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -13340,9 +17303,9 @@ classes1119:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1121:
+rows1383:
 	SUBQ   $0x04, BX
-	JL     rest1122
+	JL     rest1384
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -13371,9 +17334,9 @@ rows1121:
 	VXORPD Z19, Z19, Z19
 	MOVQ   AX, R13
 
-columns1123:
+columns1385:
 	SUBQ        $0x08, R13
-	JL          last1124
+	JL          last1386
 	VMOVUPD     (R11), Z20
 	VMOVUPD     (R11)(DI*1), Z21
 	VMOVUPD     (R11)(DI*2), Z22
@@ -13407,9 +17370,9 @@ columns1123:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x40, R12
-	JMP         columns1123
+	JMP         columns1385
 
-last1124:
+last1386:
 	VMOVUPD.Z     (R11), K1, Z20
 	VMOVUPD.Z     (R11)(DI*1), K1, Z21
 	VMOVUPD.Z     (R11)(DI*2), K1, Z22
@@ -13458,10 +17421,10 @@ last1124:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1125
+	JE            set1387
 	VADDPD        (R9), Y1, Y1
 
-set1125:
+set1387:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -13482,10 +17445,10 @@ set1125:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1126
+	JE            set1388
 	VADDPD        (R9), Y1, Y1
 
-set1126:
+set1388:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -13506,10 +17469,10 @@ set1126:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1127
+	JE            set1389
 	VADDPD        (R9), Y1, Y1
 
-set1127:
+set1389:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -13530,10 +17493,10 @@ set1127:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1128
+	JE            set1390
 	VADDPD        (R9), Y1, Y1
 
-set1128:
+set1390:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z16, Y0
@@ -13554,10 +17517,10 @@ set1128:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1129
+	JE            set1391
 	VADDPD        (R9), Y1, Y1
 
-set1129:
+set1391:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -13565,14 +17528,14 @@ set1129:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1121
+	JMP     rows1383
 
-rest1122:
+rest1384:
 	ADDQ $0x04, BX
 
-rows1130:
+rows1392:
 	SUBQ   $0x01, BX
-	JL     rest1131
+	JL     rest1393
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	LEAQ   (R10)(DI*2), R11
@@ -13584,9 +17547,9 @@ rows1130:
 	VXORPD Z4, Z4, Z4
 	MOVQ   AX, R12
 
-columns1132:
+columns1394:
 	SUBQ        $0x08, R12
-	JL          last1133
+	JL          last1395
 	VMOVUPD     (R10), Z5
 	VMOVUPD     (R10)(DI*1), Z6
 	VMOVUPD     (R10)(DI*2), Z7
@@ -13601,9 +17564,9 @@ columns1132:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns1132
+	JMP         columns1394
 
-last1133:
+last1395:
 	VMOVUPD.Z   (R10), K1, Z5
 	VMOVUPD.Z   (R10)(DI*1), K1, Z6
 	VMOVUPD.Z   (R10)(DI*2), K1, Z7
@@ -13623,10 +17586,10 @@ last1133:
 	VPERMILPD   $0x55, Z0, Z5
 	VADDPD      Z5, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1134
+	JE          set1396
 	VADDSD      (R9), X0, X0
 
-set1134:
+set1396:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -13636,10 +17599,10 @@ set1134:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set1135
+	JE         set1397
 	VADDSD     (R9), X1, X1
 
-set1135:
+set1397:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z2, Z2, Z0
@@ -13649,10 +17612,10 @@ set1135:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1136
+	JE         set1398
 	VADDSD     (R9), X2, X2
 
-set1136:
+set1398:
 	VMOVSD     X2, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z3, Z3, Z0
@@ -13662,10 +17625,10 @@ set1136:
 	VPERMILPD  $0x55, Z3, Z0
 	VADDPD     Z0, Z3, Z3
 	CMPB       add+64(FP), $0x00
-	JE         set1137
+	JE         set1399
 	VADDSD     (R9), X3, X3
 
-set1137:
+set1399:
 	VMOVSD     X3, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z4, Z4, Z0
@@ -13675,28 +17638,28 @@ set1137:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1138
+	JE         set1400
 	VADDSD     (R9), X4, X4
 
-set1138:
+set1400:
 	VMOVSD X4, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1130
+	JMP    rows1392
 
-rest1131:
+rest1393:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x05, DI, DI
 	ADDQ   DI, z+24(FP)
 	IMUL3Q $0x05, R8, R8
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x05, k+40(FP)
-	JMP    classes1119
+	JMP    classes1381
 
-fewer1120:
+fewer1382:
 	CMPQ k+40(FP), $0x04
-	JL   fewer1140
+	JL   fewer1402
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -13707,9 +17670,9 @@ fewer1120:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1141:
+rows1403:
 	SUBQ   $0x04, BX
-	JL     rest1142
+	JL     rest1404
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -13734,9 +17697,9 @@ rows1141:
 	VXORPD Z15, Z15, Z15
 	MOVQ   AX, R13
 
-columns1143:
+columns1405:
 	SUBQ        $0x08, R13
-	JL          last1144
+	JL          last1406
 	VMOVUPD     (R11), Z16
 	VMOVUPD     (R11)(DI*1), Z17
 	VMOVUPD     (R11)(DI*2), Z18
@@ -13765,9 +17728,9 @@ columns1143:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x40, R12
-	JMP         columns1143
+	JMP         columns1405
 
-last1144:
+last1406:
 	VMOVUPD.Z     (R11), K1, Z16
 	VMOVUPD.Z     (R11)(DI*1), K1, Z17
 	VMOVUPD.Z     (R11)(DI*2), K1, Z18
@@ -13811,10 +17774,10 @@ last1144:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1145
+	JE            set1407
 	VADDPD        (R9), Y1, Y1
 
-set1145:
+set1407:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -13835,10 +17798,10 @@ set1145:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1146
+	JE            set1408
 	VADDPD        (R9), Y1, Y1
 
-set1146:
+set1408:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -13859,10 +17822,10 @@ set1146:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1147
+	JE            set1409
 	VADDPD        (R9), Y1, Y1
 
-set1147:
+set1409:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -13883,10 +17846,10 @@ set1147:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1148
+	JE            set1410
 	VADDPD        (R9), Y1, Y1
 
-set1148:
+set1410:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -13894,14 +17857,14 @@ set1148:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1141
+	JMP     rows1403
 
-rest1142:
+rest1404:
 	ADDQ $0x04, BX
 
-rows1149:
+rows1411:
 	SUBQ   $0x01, BX
-	JL     rest1150
+	JL     rest1412
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	LEAQ   (R10)(DI*2), R11
@@ -13912,9 +17875,9 @@ rows1149:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R12
 
-columns1151:
+columns1413:
 	SUBQ        $0x08, R12
-	JL          last1152
+	JL          last1414
 	VMOVUPD     (R10), Z4
 	VMOVUPD     (R10)(DI*1), Z5
 	VMOVUPD     (R10)(DI*2), Z6
@@ -13927,9 +17890,9 @@ columns1151:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns1151
+	JMP         columns1413
 
-last1152:
+last1414:
 	VMOVUPD.Z   (R10), K1, Z4
 	VMOVUPD.Z   (R10)(DI*1), K1, Z5
 	VMOVUPD.Z   (R10)(DI*2), K1, Z6
@@ -13947,10 +17910,10 @@ last1152:
 	VPERMILPD   $0x55, Z0, Z4
 	VADDPD      Z4, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1153
+	JE          set1415
 	VADDSD      (R9), X0, X0
 
-set1153:
+set1415:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -13960,10 +17923,10 @@ set1153:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set1154
+	JE         set1416
 	VADDSD     (R9), X1, X1
 
-set1154:
+set1416:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z2, Z2, Z0
@@ -13973,10 +17936,10 @@ set1154:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1155
+	JE         set1417
 	VADDSD     (R9), X2, X2
 
-set1155:
+set1417:
 	VMOVSD     X2, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z3, Z3, Z0
@@ -13986,17 +17949,17 @@ set1155:
 	VPERMILPD  $0x55, Z3, Z0
 	VADDPD     Z0, Z3, Z3
 	CMPB       add+64(FP), $0x00
-	JE         set1156
+	JE         set1418
 	VADDSD     (R9), X3, X3
 
-set1156:
+set1418:
 	VMOVSD X3, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1149
+	JMP    rows1411
 
-rest1150:
+rest1412:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x04, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -14004,9 +17967,9 @@ rest1150:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x04, k+40(FP)
 
-fewer1140:
+fewer1402:
 	CMPQ k+40(FP), $0x03
-	JL   fewer1158
+	JL   fewer1420
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -14017,9 +17980,9 @@ fewer1140:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1159:
+rows1421:
 	SUBQ   $0x04, BX
-	JL     rest1160
+	JL     rest1422
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -14038,9 +18001,9 @@ rows1159:
 	VXORPD Z11, Z11, Z11
 	MOVQ   AX, R12
 
-columns1161:
+columns1423:
 	SUBQ        $0x08, R12
-	JL          last1162
+	JL          last1424
 	VMOVUPD     (R11), Z12
 	VMOVUPD     (R11)(DI*1), Z13
 	VMOVUPD     (R11)(DI*2), Z14
@@ -14063,9 +18026,9 @@ columns1161:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns1161
+	JMP         columns1423
 
-last1162:
+last1424:
 	VMOVUPD.Z     (R11), K1, Z12
 	VMOVUPD.Z     (R11)(DI*1), K1, Z13
 	VMOVUPD.Z     (R11)(DI*2), K1, Z14
@@ -14104,10 +18067,10 @@ last1162:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1163
+	JE            set1425
 	VADDPD        (R9), Y1, Y1
 
-set1163:
+set1425:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -14128,10 +18091,10 @@ set1163:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1164
+	JE            set1426
 	VADDPD        (R9), Y1, Y1
 
-set1164:
+set1426:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -14152,10 +18115,10 @@ set1164:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1165
+	JE            set1427
 	VADDPD        (R9), Y1, Y1
 
-set1165:
+set1427:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -14163,14 +18126,14 @@ set1165:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1159
+	JMP     rows1421
 
-rest1160:
+rest1422:
 	ADDQ $0x04, BX
 
-rows1166:
+rows1428:
 	SUBQ   $0x01, BX
-	JL     rest1167
+	JL     rest1429
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Z0, Z0, Z0
@@ -14178,9 +18141,9 @@ rows1166:
 	VXORPD Z2, Z2, Z2
 	MOVQ   AX, R11
 
-columns1168:
+columns1430:
 	SUBQ        $0x08, R11
-	JL          last1169
+	JL          last1431
 	VMOVUPD     (R10), Z3
 	VMOVUPD     (R10)(DI*1), Z4
 	VMOVUPD     (R10)(DI*2), Z5
@@ -14190,9 +18153,9 @@ columns1168:
 	VFMADD231PD Z5, Z6, Z2
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
-	JMP         columns1168
+	JMP         columns1430
 
-last1169:
+last1431:
 	VMOVUPD.Z   (R10), K1, Z3
 	VMOVUPD.Z   (R10)(DI*1), K1, Z4
 	VMOVUPD.Z   (R10)(DI*2), K1, Z5
@@ -14208,10 +18171,10 @@ last1169:
 	VPERMILPD   $0x55, Z0, Z3
 	VADDPD      Z3, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1170
+	JE          set1432
 	VADDSD      (R9), X0, X0
 
-set1170:
+set1432:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -14221,10 +18184,10 @@ set1170:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set1171
+	JE         set1433
 	VADDSD     (R9), X1, X1
 
-set1171:
+set1433:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z2, Z2, Z0
@@ -14234,17 +18197,17 @@ set1171:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1172
+	JE         set1434
 	VADDSD     (R9), X2, X2
 
-set1172:
+set1434:
 	VMOVSD X2, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1166
+	JMP    rows1428
 
-rest1167:
+rest1429:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x03, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -14252,9 +18215,9 @@ rest1167:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x03, k+40(FP)
 
-fewer1158:
+fewer1420:
 	CMPQ k+40(FP), $0x02
-	JL   fewer1174
+	JL   fewer1436
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -14265,9 +18228,9 @@ fewer1158:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1175:
+rows1437:
 	SUBQ   $0x04, BX
-	JL     rest1176
+	JL     rest1438
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -14282,9 +18245,9 @@ rows1175:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R12
 
-columns1177:
+columns1439:
 	SUBQ        $0x08, R12
-	JL          last1178
+	JL          last1440
 	VMOVUPD     (R11), Z8
 	VMOVUPD     (R11)(DI*1), Z9
 	VMOVUPD     (R9), Z10
@@ -14302,9 +18265,9 @@ columns1177:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns1177
+	JMP         columns1439
 
-last1178:
+last1440:
 	VMOVUPD.Z     (R11), K1, Z8
 	VMOVUPD.Z     (R11)(DI*1), K1, Z9
 	VMOVUPD       (R9), Z10
@@ -14338,10 +18301,10 @@ last1178:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1179
+	JE            set1441
 	VADDPD        (R9), Y1, Y1
 
-set1179:
+set1441:
 	VMOVUPD       Y1, (R9)
 	ADDQ          R8, R9
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -14362,10 +18325,10 @@ set1179:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1180
+	JE            set1442
 	VADDPD        (R9), Y1, Y1
 
-set1180:
+set1442:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -14373,23 +18336,23 @@ set1180:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1175
+	JMP     rows1437
 
-rest1176:
+rest1438:
 	ADDQ $0x04, BX
 
-rows1181:
+rows1443:
 	SUBQ   $0x01, BX
-	JL     rest1182
+	JL     rest1444
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   AX, R11
 
-columns1183:
+columns1445:
 	SUBQ        $0x08, R11
-	JL          last1184
+	JL          last1446
 	VMOVUPD     (R10), Z2
 	VMOVUPD     (R10)(DI*1), Z3
 	VMOVUPD     (R9), Z4
@@ -14397,9 +18360,9 @@ columns1183:
 	VFMADD231PD Z3, Z4, Z1
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
-	JMP         columns1183
+	JMP         columns1445
 
-last1184:
+last1446:
 	VMOVUPD.Z   (R10), K1, Z2
 	VMOVUPD.Z   (R10)(DI*1), K1, Z3
 	VMOVUPD     (R9), Z4
@@ -14413,10 +18376,10 @@ last1184:
 	VPERMILPD   $0x55, Z0, Z2
 	VADDPD      Z2, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1185
+	JE          set1447
 	VADDSD      (R9), X0, X0
 
-set1185:
+set1447:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VSHUFF64X2 $0x4e, Z1, Z1, Z0
@@ -14426,17 +18389,17 @@ set1185:
 	VPERMILPD  $0x55, Z1, Z0
 	VADDPD     Z0, Z1, Z1
 	CMPB       add+64(FP), $0x00
-	JE         set1186
+	JE         set1448
 	VADDSD     (R9), X1, X1
 
-set1186:
+set1448:
 	VMOVSD X1, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1181
+	JMP    rows1443
 
-rest1182:
+rest1444:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x02, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -14444,9 +18407,9 @@ rest1182:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x02, k+40(FP)
 
-fewer1174:
+fewer1436:
 	CMPQ k+40(FP), $0x01
-	JL   fewer1188
+	JL   fewer1450
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -14457,9 +18420,9 @@ fewer1174:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows1189:
+rows1451:
 	SUBQ   $0x04, BX
-	JL     rest1190
+	JL     rest1452
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -14470,9 +18433,9 @@ rows1189:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R12
 
-columns1191:
+columns1453:
 	SUBQ        $0x08, R12
-	JL          last1192
+	JL          last1454
 	VMOVUPD     (R11), Z4
 	VMOVUPD     (R9), Z5
 	VFMADD231PD Z4, Z5, Z0
@@ -14485,9 +18448,9 @@ columns1191:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
-	JMP         columns1191
+	JMP         columns1453
 
-last1192:
+last1454:
 	VMOVUPD.Z     (R11), K1, Z4
 	VMOVUPD       (R9), Z5
 	VFMADD231PD   Z4, Z5, Z0
@@ -14516,10 +18479,10 @@ last1192:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1193
+	JE            set1455
 	VADDPD        (R9), Y1, Y1
 
-set1193:
+set1455:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -14527,30 +18490,30 @@ set1193:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows1189
+	JMP     rows1451
 
-rest1190:
+rest1452:
 	ADDQ $0x04, BX
 
-rows1194:
+rows1456:
 	SUBQ   $0x01, BX
-	JL     rest1195
+	JL     rest1457
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Z0, Z0, Z0
 	MOVQ   AX, R11
 
-columns1196:
+columns1458:
 	SUBQ        $0x08, R11
-	JL          last1197
+	JL          last1459
 	VMOVUPD     (R10), Z1
 	VMOVUPD     (R9), Z2
 	VFMADD231PD Z1, Z2, Z0
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
-	JMP         columns1196
+	JMP         columns1458
 
-last1197:
+last1459:
 	VMOVUPD.Z   (R10), K1, Z1
 	VMOVUPD     (R9), Z2
 	VFMADD231PD Z1, Z2, Z0
@@ -14562,17 +18525,17 @@ last1197:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1198
+	JE          set1460
 	VADDSD      (R9), X0, X0
 
-set1198:
+set1460:
 	VMOVSD X0, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows1194
+	JMP    rows1456
 
-rest1195:
+rest1457:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x01, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -14580,7 +18543,7 @@ rest1195:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x01, k+40(FP)
 
-fewer1188:
+fewer1450:
 	VZEROUPPER
 	RET
 
@@ -14589,18 +18552,18 @@ fewer1188:
 TEXT ·combineKAVX512(SB), NOSPLIT, $0-65
 	MOVQ d+40(FP), AX
 
-tile1199:
+tile1461:
 	CMPQ AX, $0x18
-	JLE  nextTile1200
+	JLE  nextTile1462
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1201:
+classes1463:
 	CMPQ   CX, $0x05
-	JL     fewer1202
+	JL     fewer1464
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -14629,9 +18592,9 @@ classes1201:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1204
+	JE     end1466
 
-rows1203:
+rows1465:
 	VMOVUPD      (DI), Z20
 	VMOVUPD      64(DI), Z21
 	VMOVUPD      128(DI), Z22
@@ -14665,9 +18628,9 @@ rows1203:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1203
+	JNE          rows1465
 
-end1204:
+end1466:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -14679,74 +18642,74 @@ end1204:
 	VMULPD       Z20, Z2, Z2
 	VMULPD       Z20, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set1205
+	JE           set1467
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial1206
+	JL           partial1468
 	VADDPD       192(BX), Z3, Z3
-	JMP          end1207
+	JMP          end1469
 
-partial1206:
+partial1468:
 	LEAQ   192(BX), DI
 	VXORPD Z21, Z21, Z21
 	TESTQ  $0x00000001, R8
-	JE     skip1208
+	JE     skip1470
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X21
 
-skip1208:
+skip1470:
 	TESTQ           $0x00000002, R8
-	JE              skip1209
+	JE              skip1471
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y22
 	VINSERTF64X2    $0x01, X21, Y22, Y21
 
-skip1209:
+skip1471:
 	TESTQ           $0x00000004, R8
-	JE              skip1210
+	JE              skip1472
 	VBROADCASTF64X4 (DI), Z22
 	VINSERTF64X4    $0x01, Y21, Z22, Z21
 
-skip1210:
+skip1472:
 	VADDPD Z21, Z3, Z3
 
-end1207:
-set1205:
+end1469:
+set1467:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1211
+	JL      partial1473
 	VMOVUPD Z3, 192(BX)
-	JMP     end1212
+	JMP     end1474
 
-partial1211:
+partial1473:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1213
+	JE            skip1475
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1213:
+skip1475:
 	TESTQ         $0x00000002, R8
-	JE            skip1214
+	JE            skip1476
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1214:
+skip1476:
 	TESTQ  $0x00000001, R8
-	JE     skip1215
+	JE     skip1477
 	VMOVSD X0, (DI)
 
-skip1215:
-end1212:
+skip1477:
+end1474:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z4, Z4
@@ -14754,74 +18717,74 @@ end1212:
 	VMULPD Z20, Z6, Z6
 	VMULPD Z20, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set1216
+	JE     set1478
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial1217
+	JL     partial1479
 	VADDPD 192(BX), Z7, Z7
-	JMP    end1218
+	JMP    end1480
 
-partial1217:
+partial1479:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1219
+	JE     skip1481
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1219:
+skip1481:
 	TESTQ           $0x00000002, R8
-	JE              skip1220
+	JE              skip1482
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1220:
+skip1482:
 	TESTQ           $0x00000004, R8
-	JE              skip1221
+	JE              skip1483
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1221:
+skip1483:
 	VADDPD Z0, Z7, Z7
 
-end1218:
-set1216:
+end1480:
+set1478:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1222
+	JL      partial1484
 	VMOVUPD Z7, 192(BX)
-	JMP     end1223
+	JMP     end1485
 
-partial1222:
+partial1484:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1224
+	JE            skip1486
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1224:
+skip1486:
 	TESTQ         $0x00000002, R8
-	JE            skip1225
+	JE            skip1487
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1225:
+skip1487:
 	TESTQ  $0x00000001, R8
-	JE     skip1226
+	JE     skip1488
 	VMOVSD X0, (DI)
 
-skip1226:
-end1223:
+skip1488:
+end1485:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z8, Z8
@@ -14829,74 +18792,74 @@ end1223:
 	VMULPD Z20, Z10, Z10
 	VMULPD Z20, Z11, Z11
 	CMPB   add+64(FP), $0x00
-	JE     set1227
+	JE     set1489
 	VADDPD (BX), Z8, Z8
 	VADDPD 64(BX), Z9, Z9
 	VADDPD 128(BX), Z10, Z10
 	CMPQ   AX, $0x20
-	JL     partial1228
+	JL     partial1490
 	VADDPD 192(BX), Z11, Z11
-	JMP    end1229
+	JMP    end1491
 
-partial1228:
+partial1490:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1230
+	JE     skip1492
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1230:
+skip1492:
 	TESTQ           $0x00000002, R8
-	JE              skip1231
+	JE              skip1493
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1231:
+skip1493:
 	TESTQ           $0x00000004, R8
-	JE              skip1232
+	JE              skip1494
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1232:
+skip1494:
 	VADDPD Z0, Z11, Z11
 
-end1229:
-set1227:
+end1491:
+set1489:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1233
+	JL      partial1495
 	VMOVUPD Z11, 192(BX)
-	JMP     end1234
+	JMP     end1496
 
-partial1233:
+partial1495:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1235
+	JE            skip1497
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1235:
+skip1497:
 	TESTQ         $0x00000002, R8
-	JE            skip1236
+	JE            skip1498
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1236:
+skip1498:
 	TESTQ  $0x00000001, R8
-	JE     skip1237
+	JE     skip1499
 	VMOVSD X0, (DI)
 
-skip1237:
-end1234:
+skip1499:
+end1496:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z12, Z12
@@ -14904,74 +18867,74 @@ end1234:
 	VMULPD Z20, Z14, Z14
 	VMULPD Z20, Z15, Z15
 	CMPB   add+64(FP), $0x00
-	JE     set1238
+	JE     set1500
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	VADDPD 128(BX), Z14, Z14
 	CMPQ   AX, $0x20
-	JL     partial1239
+	JL     partial1501
 	VADDPD 192(BX), Z15, Z15
-	JMP    end1240
+	JMP    end1502
 
-partial1239:
+partial1501:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1241
+	JE     skip1503
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1241:
+skip1503:
 	TESTQ           $0x00000002, R8
-	JE              skip1242
+	JE              skip1504
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1242:
+skip1504:
 	TESTQ           $0x00000004, R8
-	JE              skip1243
+	JE              skip1505
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1243:
+skip1505:
 	VADDPD Z0, Z15, Z15
 
-end1240:
-set1238:
+end1502:
+set1500:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	VMOVUPD Z14, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1244
+	JL      partial1506
 	VMOVUPD Z15, 192(BX)
-	JMP     end1245
+	JMP     end1507
 
-partial1244:
+partial1506:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1246
+	JE            skip1508
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1246:
+skip1508:
 	TESTQ         $0x00000002, R8
-	JE            skip1247
+	JE            skip1509
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1247:
+skip1509:
 	TESTQ  $0x00000001, R8
-	JE     skip1248
+	JE     skip1510
 	VMOVSD X0, (DI)
 
-skip1248:
-end1245:
+skip1510:
+end1507:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z20, Z16, Z16
@@ -14979,84 +18942,84 @@ end1245:
 	VMULPD Z20, Z18, Z18
 	VMULPD Z20, Z19, Z19
 	CMPB   add+64(FP), $0x00
-	JE     set1249
+	JE     set1511
 	VADDPD (BX), Z16, Z16
 	VADDPD 64(BX), Z17, Z17
 	VADDPD 128(BX), Z18, Z18
 	CMPQ   AX, $0x20
-	JL     partial1250
+	JL     partial1512
 	VADDPD 192(BX), Z19, Z19
-	JMP    end1251
+	JMP    end1513
 
-partial1250:
+partial1512:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1252
+	JE     skip1514
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1252:
+skip1514:
 	TESTQ           $0x00000002, R8
-	JE              skip1253
+	JE              skip1515
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1253:
+skip1515:
 	TESTQ           $0x00000004, R8
-	JE              skip1254
+	JE              skip1516
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1254:
+skip1516:
 	VADDPD Z0, Z19, Z19
 
-end1251:
-set1249:
+end1513:
+set1511:
 	VMOVUPD Z16, (BX)
 	VMOVUPD Z17, 64(BX)
 	VMOVUPD Z18, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1255
+	JL      partial1517
 	VMOVUPD Z19, 192(BX)
-	JMP     end1256
+	JMP     end1518
 
-partial1255:
+partial1517:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z19, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1257
+	JE            skip1519
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1257:
+skip1519:
 	TESTQ         $0x00000002, R8
-	JE            skip1258
+	JE            skip1520
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1258:
+skip1520:
 	TESTQ  $0x00000001, R8
-	JE     skip1259
+	JE     skip1521
 	VMOVSD X0, (DI)
 
-skip1259:
-end1256:
+skip1521:
+end1518:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes1201
+	JMP    classes1463
 
-fewer1202:
+fewer1464:
 	CMPQ   CX, $0x04
-	JL     fewer1261
+	JL     fewer1523
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -15081,9 +19044,9 @@ fewer1202:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1263
+	JE     end1525
 
-rows1262:
+rows1524:
 	VMOVUPD      (DI), Z16
 	VMOVUPD      64(DI), Z17
 	VMOVUPD      128(DI), Z18
@@ -15112,9 +19075,9 @@ rows1262:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1262
+	JNE          rows1524
 
-end1263:
+end1525:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -15126,74 +19089,74 @@ end1263:
 	VMULPD       Z16, Z2, Z2
 	VMULPD       Z16, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set1264
+	JE           set1526
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial1265
+	JL           partial1527
 	VADDPD       192(BX), Z3, Z3
-	JMP          end1266
+	JMP          end1528
 
-partial1265:
+partial1527:
 	LEAQ   192(BX), DI
 	VXORPD Z17, Z17, Z17
 	TESTQ  $0x00000001, R8
-	JE     skip1267
+	JE     skip1529
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X17
 
-skip1267:
+skip1529:
 	TESTQ           $0x00000002, R8
-	JE              skip1268
+	JE              skip1530
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y18
 	VINSERTF64X2    $0x01, X17, Y18, Y17
 
-skip1268:
+skip1530:
 	TESTQ           $0x00000004, R8
-	JE              skip1269
+	JE              skip1531
 	VBROADCASTF64X4 (DI), Z18
 	VINSERTF64X4    $0x01, Y17, Z18, Z17
 
-skip1269:
+skip1531:
 	VADDPD Z17, Z3, Z3
 
-end1266:
-set1264:
+end1528:
+set1526:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1270
+	JL      partial1532
 	VMOVUPD Z3, 192(BX)
-	JMP     end1271
+	JMP     end1533
 
-partial1270:
+partial1532:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1272
+	JE            skip1534
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1272:
+skip1534:
 	TESTQ         $0x00000002, R8
-	JE            skip1273
+	JE            skip1535
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1273:
+skip1535:
 	TESTQ  $0x00000001, R8
-	JE     skip1274
+	JE     skip1536
 	VMOVSD X0, (DI)
 
-skip1274:
-end1271:
+skip1536:
+end1533:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z16, Z4, Z4
@@ -15201,74 +19164,74 @@ end1271:
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set1275
+	JE     set1537
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial1276
+	JL     partial1538
 	VADDPD 192(BX), Z7, Z7
-	JMP    end1277
+	JMP    end1539
 
-partial1276:
+partial1538:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1278
+	JE     skip1540
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1278:
+skip1540:
 	TESTQ           $0x00000002, R8
-	JE              skip1279
+	JE              skip1541
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1279:
+skip1541:
 	TESTQ           $0x00000004, R8
-	JE              skip1280
+	JE              skip1542
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1280:
+skip1542:
 	VADDPD Z0, Z7, Z7
 
-end1277:
-set1275:
+end1539:
+set1537:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1281
+	JL      partial1543
 	VMOVUPD Z7, 192(BX)
-	JMP     end1282
+	JMP     end1544
 
-partial1281:
+partial1543:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1283
+	JE            skip1545
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1283:
+skip1545:
 	TESTQ         $0x00000002, R8
-	JE            skip1284
+	JE            skip1546
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1284:
+skip1546:
 	TESTQ  $0x00000001, R8
-	JE     skip1285
+	JE     skip1547
 	VMOVSD X0, (DI)
 
-skip1285:
-end1282:
+skip1547:
+end1544:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z16, Z8, Z8
@@ -15276,74 +19239,74 @@ end1282:
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+64(FP), $0x00
-	JE     set1286
+	JE     set1548
 	VADDPD (BX), Z8, Z8
 	VADDPD 64(BX), Z9, Z9
 	VADDPD 128(BX), Z10, Z10
 	CMPQ   AX, $0x20
-	JL     partial1287
+	JL     partial1549
 	VADDPD 192(BX), Z11, Z11
-	JMP    end1288
+	JMP    end1550
 
-partial1287:
+partial1549:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1289
+	JE     skip1551
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1289:
+skip1551:
 	TESTQ           $0x00000002, R8
-	JE              skip1290
+	JE              skip1552
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1290:
+skip1552:
 	TESTQ           $0x00000004, R8
-	JE              skip1291
+	JE              skip1553
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1291:
+skip1553:
 	VADDPD Z0, Z11, Z11
 
-end1288:
-set1286:
+end1550:
+set1548:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1292
+	JL      partial1554
 	VMOVUPD Z11, 192(BX)
-	JMP     end1293
+	JMP     end1555
 
-partial1292:
+partial1554:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1294
+	JE            skip1556
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1294:
+skip1556:
 	TESTQ         $0x00000002, R8
-	JE            skip1295
+	JE            skip1557
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1295:
+skip1557:
 	TESTQ  $0x00000001, R8
-	JE     skip1296
+	JE     skip1558
 	VMOVSD X0, (DI)
 
-skip1296:
-end1293:
+skip1558:
+end1555:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z16, Z12, Z12
@@ -15351,83 +19314,83 @@ end1293:
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+64(FP), $0x00
-	JE     set1297
+	JE     set1559
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	VADDPD 128(BX), Z14, Z14
 	CMPQ   AX, $0x20
-	JL     partial1298
+	JL     partial1560
 	VADDPD 192(BX), Z15, Z15
-	JMP    end1299
+	JMP    end1561
 
-partial1298:
+partial1560:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1300
+	JE     skip1562
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1300:
+skip1562:
 	TESTQ           $0x00000002, R8
-	JE              skip1301
+	JE              skip1563
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1301:
+skip1563:
 	TESTQ           $0x00000004, R8
-	JE              skip1302
+	JE              skip1564
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1302:
+skip1564:
 	VADDPD Z0, Z15, Z15
 
-end1299:
-set1297:
+end1561:
+set1559:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	VMOVUPD Z14, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1303
+	JL      partial1565
 	VMOVUPD Z15, 192(BX)
-	JMP     end1304
+	JMP     end1566
 
-partial1303:
+partial1565:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1305
+	JE            skip1567
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1305:
+skip1567:
 	TESTQ         $0x00000002, R8
-	JE            skip1306
+	JE            skip1568
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1306:
+skip1568:
 	TESTQ  $0x00000001, R8
-	JE     skip1307
+	JE     skip1569
 	VMOVSD X0, (DI)
 
-skip1307:
-end1304:
+skip1569:
+end1566:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
 
-fewer1261:
+fewer1523:
 	CMPQ   CX, $0x03
-	JL     fewer1309
+	JL     fewer1571
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -15446,9 +19409,9 @@ fewer1261:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1311
+	JE     end1573
 
-rows1310:
+rows1572:
 	VMOVUPD      (DI), Z12
 	VMOVUPD      64(DI), Z13
 	VMOVUPD      128(DI), Z14
@@ -15471,9 +19434,9 @@ rows1310:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1310
+	JNE          rows1572
 
-end1311:
+end1573:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -15485,74 +19448,74 @@ end1311:
 	VMULPD       Z12, Z2, Z2
 	VMULPD       Z12, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set1312
+	JE           set1574
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial1313
+	JL           partial1575
 	VADDPD       192(BX), Z3, Z3
-	JMP          end1314
+	JMP          end1576
 
-partial1313:
+partial1575:
 	LEAQ   192(BX), DI
 	VXORPD Z13, Z13, Z13
 	TESTQ  $0x00000001, R8
-	JE     skip1315
+	JE     skip1577
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X13
 
-skip1315:
+skip1577:
 	TESTQ           $0x00000002, R8
-	JE              skip1316
+	JE              skip1578
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y14
 	VINSERTF64X2    $0x01, X13, Y14, Y13
 
-skip1316:
+skip1578:
 	TESTQ           $0x00000004, R8
-	JE              skip1317
+	JE              skip1579
 	VBROADCASTF64X4 (DI), Z14
 	VINSERTF64X4    $0x01, Y13, Z14, Z13
 
-skip1317:
+skip1579:
 	VADDPD Z13, Z3, Z3
 
-end1314:
-set1312:
+end1576:
+set1574:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1318
+	JL      partial1580
 	VMOVUPD Z3, 192(BX)
-	JMP     end1319
+	JMP     end1581
 
-partial1318:
+partial1580:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1320
+	JE            skip1582
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1320:
+skip1582:
 	TESTQ         $0x00000002, R8
-	JE            skip1321
+	JE            skip1583
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1321:
+skip1583:
 	TESTQ  $0x00000001, R8
-	JE     skip1322
+	JE     skip1584
 	VMOVSD X0, (DI)
 
-skip1322:
-end1319:
+skip1584:
+end1581:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z12, Z4, Z4
@@ -15560,74 +19523,74 @@ end1319:
 	VMULPD Z12, Z6, Z6
 	VMULPD Z12, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set1323
+	JE     set1585
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial1324
+	JL     partial1586
 	VADDPD 192(BX), Z7, Z7
-	JMP    end1325
+	JMP    end1587
 
-partial1324:
+partial1586:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1326
+	JE     skip1588
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1326:
+skip1588:
 	TESTQ           $0x00000002, R8
-	JE              skip1327
+	JE              skip1589
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1327:
+skip1589:
 	TESTQ           $0x00000004, R8
-	JE              skip1328
+	JE              skip1590
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1328:
+skip1590:
 	VADDPD Z0, Z7, Z7
 
-end1325:
-set1323:
+end1587:
+set1585:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1329
+	JL      partial1591
 	VMOVUPD Z7, 192(BX)
-	JMP     end1330
+	JMP     end1592
 
-partial1329:
+partial1591:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1331
+	JE            skip1593
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1331:
+skip1593:
 	TESTQ         $0x00000002, R8
-	JE            skip1332
+	JE            skip1594
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1332:
+skip1594:
 	TESTQ  $0x00000001, R8
-	JE     skip1333
+	JE     skip1595
 	VMOVSD X0, (DI)
 
-skip1333:
-end1330:
+skip1595:
+end1592:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z12, Z8, Z8
@@ -15635,83 +19598,83 @@ end1330:
 	VMULPD Z12, Z10, Z10
 	VMULPD Z12, Z11, Z11
 	CMPB   add+64(FP), $0x00
-	JE     set1334
+	JE     set1596
 	VADDPD (BX), Z8, Z8
 	VADDPD 64(BX), Z9, Z9
 	VADDPD 128(BX), Z10, Z10
 	CMPQ   AX, $0x20
-	JL     partial1335
+	JL     partial1597
 	VADDPD 192(BX), Z11, Z11
-	JMP    end1336
+	JMP    end1598
 
-partial1335:
+partial1597:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1337
+	JE     skip1599
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1337:
+skip1599:
 	TESTQ           $0x00000002, R8
-	JE              skip1338
+	JE              skip1600
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1338:
+skip1600:
 	TESTQ           $0x00000004, R8
-	JE              skip1339
+	JE              skip1601
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1339:
+skip1601:
 	VADDPD Z0, Z11, Z11
 
-end1336:
-set1334:
+end1598:
+set1596:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1340
+	JL      partial1602
 	VMOVUPD Z11, 192(BX)
-	JMP     end1341
+	JMP     end1603
 
-partial1340:
+partial1602:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1342
+	JE            skip1604
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1342:
+skip1604:
 	TESTQ         $0x00000002, R8
-	JE            skip1343
+	JE            skip1605
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1343:
+skip1605:
 	TESTQ  $0x00000001, R8
-	JE     skip1344
+	JE     skip1606
 	VMOVSD X0, (DI)
 
-skip1344:
-end1341:
+skip1606:
+end1603:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer1309:
+fewer1571:
 	CMPQ   CX, $0x02
-	JL     fewer1346
+	JL     fewer1608
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -15726,9 +19689,9 @@ fewer1309:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1348
+	JE     end1610
 
-rows1347:
+rows1609:
 	VMOVUPD      (DI), Z8
 	VMOVUPD      64(DI), Z9
 	VMOVUPD      128(DI), Z10
@@ -15746,9 +19709,9 @@ rows1347:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1347
+	JNE          rows1609
 
-end1348:
+end1610:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -15760,74 +19723,74 @@ end1348:
 	VMULPD       Z8, Z2, Z2
 	VMULPD       Z8, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set1349
+	JE           set1611
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial1350
+	JL           partial1612
 	VADDPD       192(BX), Z3, Z3
-	JMP          end1351
+	JMP          end1613
 
-partial1350:
+partial1612:
 	LEAQ   192(BX), DI
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, R8
-	JE     skip1352
+	JE     skip1614
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X9
 
-skip1352:
+skip1614:
 	TESTQ           $0x00000002, R8
-	JE              skip1353
+	JE              skip1615
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip1353:
+skip1615:
 	TESTQ           $0x00000004, R8
-	JE              skip1354
+	JE              skip1616
 	VBROADCASTF64X4 (DI), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip1354:
+skip1616:
 	VADDPD Z9, Z3, Z3
 
-end1351:
-set1349:
+end1613:
+set1611:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1355
+	JL      partial1617
 	VMOVUPD Z3, 192(BX)
-	JMP     end1356
+	JMP     end1618
 
-partial1355:
+partial1617:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1357
+	JE            skip1619
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1357:
+skip1619:
 	TESTQ         $0x00000002, R8
-	JE            skip1358
+	JE            skip1620
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1358:
+skip1620:
 	TESTQ  $0x00000001, R8
-	JE     skip1359
+	JE     skip1621
 	VMOVSD X0, (DI)
 
-skip1359:
-end1356:
+skip1621:
+end1618:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z4, Z4
@@ -15835,83 +19798,83 @@ end1356:
 	VMULPD Z8, Z6, Z6
 	VMULPD Z8, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set1360
+	JE     set1622
 	VADDPD (BX), Z4, Z4
 	VADDPD 64(BX), Z5, Z5
 	VADDPD 128(BX), Z6, Z6
 	CMPQ   AX, $0x20
-	JL     partial1361
+	JL     partial1623
 	VADDPD 192(BX), Z7, Z7
-	JMP    end1362
+	JMP    end1624
 
-partial1361:
+partial1623:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1363
+	JE     skip1625
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1363:
+skip1625:
 	TESTQ           $0x00000002, R8
-	JE              skip1364
+	JE              skip1626
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1364:
+skip1626:
 	TESTQ           $0x00000004, R8
-	JE              skip1365
+	JE              skip1627
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1365:
+skip1627:
 	VADDPD Z0, Z7, Z7
 
-end1362:
-set1360:
+end1624:
+set1622:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1366
+	JL      partial1628
 	VMOVUPD Z7, 192(BX)
-	JMP     end1367
+	JMP     end1629
 
-partial1366:
+partial1628:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1368
+	JE            skip1630
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1368:
+skip1630:
 	TESTQ         $0x00000002, R8
-	JE            skip1369
+	JE            skip1631
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1369:
+skip1631:
 	TESTQ  $0x00000001, R8
-	JE     skip1370
+	JE     skip1632
 	VMOVSD X0, (DI)
 
-skip1370:
-end1367:
+skip1632:
+end1629:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer1346:
+fewer1608:
 	CMPQ   CX, $0x01
-	JL     fewer1372
+	JL     fewer1634
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -15922,9 +19885,9 @@ fewer1346:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1374
+	JE     end1636
 
-rows1373:
+rows1635:
 	VMOVUPD      (DI), Z4
 	VMOVUPD      64(DI), Z5
 	VMOVUPD      128(DI), Z6
@@ -15937,9 +19900,9 @@ rows1373:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1373
+	JNE          rows1635
 
-end1374:
+end1636:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -15951,98 +19914,98 @@ end1374:
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+64(FP), $0x00
-	JE           set1375
+	JE           set1637
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	VADDPD       128(BX), Z2, Z2
 	CMPQ         AX, $0x20
-	JL           partial1376
+	JL           partial1638
 	VADDPD       192(BX), Z3, Z3
-	JMP          end1377
+	JMP          end1639
 
-partial1376:
+partial1638:
 	LEAQ   192(BX), DI
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R8
-	JE     skip1378
+	JE     skip1640
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X4
 
-skip1378:
+skip1640:
 	TESTQ           $0x00000002, R8
-	JE              skip1379
+	JE              skip1641
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1379:
+skip1641:
 	TESTQ           $0x00000004, R8
-	JE              skip1380
+	JE              skip1642
 	VBROADCASTF64X4 (DI), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1380:
+skip1642:
 	VADDPD Z4, Z3, Z3
 
-end1377:
-set1375:
+end1639:
+set1637:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1381
+	JL      partial1643
 	VMOVUPD Z3, 192(BX)
-	JMP     end1382
+	JMP     end1644
 
-partial1381:
+partial1643:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1383
+	JE            skip1645
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1383:
+skip1645:
 	TESTQ         $0x00000002, R8
-	JE            skip1384
+	JE            skip1646
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1384:
+skip1646:
 	TESTQ  $0x00000001, R8
-	JE     skip1385
+	JE     skip1647
 	VMOVSD X0, (DI)
 
-skip1385:
-end1382:
+skip1647:
+end1644:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer1372:
+fewer1634:
 	ADDQ $0x00000100, a+8(FP)
 	ADDQ $0x00000100, dz+0(FP)
 	SUBQ $0x20, AX
-	JMP  tile1199
+	JMP  tile1461
 
-nextTile1200:
+nextTile1462:
 	CMPQ AX, $0x08
-	JLE  nextTile1387
+	JLE  nextTile1649
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1388:
+classes1650:
 	CMPQ   CX, $0x05
-	JL     fewer1389
+	JL     fewer1651
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -16061,9 +20024,9 @@ classes1388:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1391
+	JE     end1653
 
-rows1390:
+rows1652:
 	VMOVUPD      (DI), Z10
 	VMOVUPD      64(DI), Z11
 	VBROADCASTSD (R10), Z12
@@ -16085,9 +20048,9 @@ rows1390:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1390
+	JNE          rows1652
 
-end1391:
+end1653:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -16097,356 +20060,356 @@ end1391:
 	VMULPD       Z10, Z0, Z0
 	VMULPD       Z10, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set1392
+	JE           set1654
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial1393
+	JL           partial1655
 	VADDPD       64(BX), Z1, Z1
-	JMP          end1394
+	JMP          end1656
 
-partial1393:
+partial1655:
 	LEAQ   64(BX), DI
 	VXORPD Z11, Z11, Z11
 	TESTQ  $0x00000001, R8
-	JE     skip1395
+	JE     skip1657
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X11
 
-skip1395:
+skip1657:
 	TESTQ           $0x00000002, R8
-	JE              skip1396
+	JE              skip1658
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y12
 	VINSERTF64X2    $0x01, X11, Y12, Y11
 
-skip1396:
+skip1658:
 	TESTQ           $0x00000004, R8
-	JE              skip1397
+	JE              skip1659
 	VBROADCASTF64X4 (DI), Z12
 	VINSERTF64X4    $0x01, Y11, Z12, Z11
 
-skip1397:
+skip1659:
 	VADDPD Z11, Z1, Z1
 
-end1394:
-set1392:
+end1656:
+set1654:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1398
+	JL      partial1660
 	VMOVUPD Z1, 64(BX)
-	JMP     end1399
+	JMP     end1661
 
-partial1398:
+partial1660:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1400
+	JE            skip1662
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1400:
+skip1662:
 	TESTQ         $0x00000002, R8
-	JE            skip1401
+	JE            skip1663
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1401:
+skip1663:
 	TESTQ  $0x00000001, R8
-	JE     skip1402
+	JE     skip1664
 	VMOVSD X0, (DI)
 
-skip1402:
-end1399:
+skip1664:
+end1661:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z2, Z2
 	VMULPD Z10, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set1403
+	JE     set1665
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial1404
+	JL     partial1666
 	VADDPD 64(BX), Z3, Z3
-	JMP    end1405
+	JMP    end1667
 
-partial1404:
+partial1666:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1406
+	JE     skip1668
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1406:
+skip1668:
 	TESTQ           $0x00000002, R8
-	JE              skip1407
+	JE              skip1669
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1407:
+skip1669:
 	TESTQ           $0x00000004, R8
-	JE              skip1408
+	JE              skip1670
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1408:
+skip1670:
 	VADDPD Z0, Z3, Z3
 
-end1405:
-set1403:
+end1667:
+set1665:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1409
+	JL      partial1671
 	VMOVUPD Z3, 64(BX)
-	JMP     end1410
+	JMP     end1672
 
-partial1409:
+partial1671:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1411
+	JE            skip1673
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1411:
+skip1673:
 	TESTQ         $0x00000002, R8
-	JE            skip1412
+	JE            skip1674
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1412:
+skip1674:
 	TESTQ  $0x00000001, R8
-	JE     skip1413
+	JE     skip1675
 	VMOVSD X0, (DI)
 
-skip1413:
-end1410:
+skip1675:
+end1672:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z4, Z4
 	VMULPD Z10, Z5, Z5
 	CMPB   add+64(FP), $0x00
-	JE     set1414
+	JE     set1676
 	VADDPD (BX), Z4, Z4
 	CMPQ   AX, $0x10
-	JL     partial1415
+	JL     partial1677
 	VADDPD 64(BX), Z5, Z5
-	JMP    end1416
+	JMP    end1678
 
-partial1415:
+partial1677:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1417
+	JE     skip1679
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1417:
+skip1679:
 	TESTQ           $0x00000002, R8
-	JE              skip1418
+	JE              skip1680
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1418:
+skip1680:
 	TESTQ           $0x00000004, R8
-	JE              skip1419
+	JE              skip1681
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1419:
+skip1681:
 	VADDPD Z0, Z5, Z5
 
-end1416:
-set1414:
+end1678:
+set1676:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1420
+	JL      partial1682
 	VMOVUPD Z5, 64(BX)
-	JMP     end1421
+	JMP     end1683
 
-partial1420:
+partial1682:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1422
+	JE            skip1684
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1422:
+skip1684:
 	TESTQ         $0x00000002, R8
-	JE            skip1423
+	JE            skip1685
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1423:
+skip1685:
 	TESTQ  $0x00000001, R8
-	JE     skip1424
+	JE     skip1686
 	VMOVSD X0, (DI)
 
-skip1424:
-end1421:
+skip1686:
+end1683:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z6, Z6
 	VMULPD Z10, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set1425
+	JE     set1687
 	VADDPD (BX), Z6, Z6
 	CMPQ   AX, $0x10
-	JL     partial1426
+	JL     partial1688
 	VADDPD 64(BX), Z7, Z7
-	JMP    end1427
+	JMP    end1689
 
-partial1426:
+partial1688:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1428
+	JE     skip1690
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1428:
+skip1690:
 	TESTQ           $0x00000002, R8
-	JE              skip1429
+	JE              skip1691
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1429:
+skip1691:
 	TESTQ           $0x00000004, R8
-	JE              skip1430
+	JE              skip1692
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1430:
+skip1692:
 	VADDPD Z0, Z7, Z7
 
-end1427:
-set1425:
+end1689:
+set1687:
 	VMOVUPD Z6, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1431
+	JL      partial1693
 	VMOVUPD Z7, 64(BX)
-	JMP     end1432
+	JMP     end1694
 
-partial1431:
+partial1693:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1433
+	JE            skip1695
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1433:
+skip1695:
 	TESTQ         $0x00000002, R8
-	JE            skip1434
+	JE            skip1696
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1434:
+skip1696:
 	TESTQ  $0x00000001, R8
-	JE     skip1435
+	JE     skip1697
 	VMOVSD X0, (DI)
 
-skip1435:
-end1432:
+skip1697:
+end1694:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z10, Z8, Z8
 	VMULPD Z10, Z9, Z9
 	CMPB   add+64(FP), $0x00
-	JE     set1436
+	JE     set1698
 	VADDPD (BX), Z8, Z8
 	CMPQ   AX, $0x10
-	JL     partial1437
+	JL     partial1699
 	VADDPD 64(BX), Z9, Z9
-	JMP    end1438
+	JMP    end1700
 
-partial1437:
+partial1699:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1439
+	JE     skip1701
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1439:
+skip1701:
 	TESTQ           $0x00000002, R8
-	JE              skip1440
+	JE              skip1702
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1440:
+skip1702:
 	TESTQ           $0x00000004, R8
-	JE              skip1441
+	JE              skip1703
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1441:
+skip1703:
 	VADDPD Z0, Z9, Z9
 
-end1438:
-set1436:
+end1700:
+set1698:
 	VMOVUPD Z8, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1442
+	JL      partial1704
 	VMOVUPD Z9, 64(BX)
-	JMP     end1443
+	JMP     end1705
 
-partial1442:
+partial1704:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1444
+	JE            skip1706
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1444:
+skip1706:
 	TESTQ         $0x00000002, R8
-	JE            skip1445
+	JE            skip1707
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1445:
+skip1707:
 	TESTQ  $0x00000001, R8
-	JE     skip1446
+	JE     skip1708
 	VMOVSD X0, (DI)
 
-skip1446:
-end1443:
+skip1708:
+end1705:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes1388
+	JMP    classes1650
 
-fewer1389:
+fewer1651:
 	CMPQ   CX, $0x04
-	JL     fewer1448
+	JL     fewer1710
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -16463,9 +20426,9 @@ fewer1389:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1450
+	JE     end1712
 
-rows1449:
+rows1711:
 	VMOVUPD      (DI), Z8
 	VMOVUPD      64(DI), Z9
 	VBROADCASTSD (R10), Z10
@@ -16484,9 +20447,9 @@ rows1449:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1449
+	JNE          rows1711
 
-end1450:
+end1712:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -16496,286 +20459,286 @@ end1450:
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set1451
+	JE           set1713
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial1452
+	JL           partial1714
 	VADDPD       64(BX), Z1, Z1
-	JMP          end1453
+	JMP          end1715
 
-partial1452:
+partial1714:
 	LEAQ   64(BX), DI
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, R8
-	JE     skip1454
+	JE     skip1716
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X9
 
-skip1454:
+skip1716:
 	TESTQ           $0x00000002, R8
-	JE              skip1455
+	JE              skip1717
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip1455:
+skip1717:
 	TESTQ           $0x00000004, R8
-	JE              skip1456
+	JE              skip1718
 	VBROADCASTF64X4 (DI), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip1456:
+skip1718:
 	VADDPD Z9, Z1, Z1
 
-end1453:
-set1451:
+end1715:
+set1713:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1457
+	JL      partial1719
 	VMOVUPD Z1, 64(BX)
-	JMP     end1458
+	JMP     end1720
 
-partial1457:
+partial1719:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1459
+	JE            skip1721
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1459:
+skip1721:
 	TESTQ         $0x00000002, R8
-	JE            skip1460
+	JE            skip1722
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1460:
+skip1722:
 	TESTQ  $0x00000001, R8
-	JE     skip1461
+	JE     skip1723
 	VMOVSD X0, (DI)
 
-skip1461:
-end1458:
+skip1723:
+end1720:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z2, Z2
 	VMULPD Z8, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set1462
+	JE     set1724
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial1463
+	JL     partial1725
 	VADDPD 64(BX), Z3, Z3
-	JMP    end1464
+	JMP    end1726
 
-partial1463:
+partial1725:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1465
+	JE     skip1727
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1465:
+skip1727:
 	TESTQ           $0x00000002, R8
-	JE              skip1466
+	JE              skip1728
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1466:
+skip1728:
 	TESTQ           $0x00000004, R8
-	JE              skip1467
+	JE              skip1729
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1467:
+skip1729:
 	VADDPD Z0, Z3, Z3
 
-end1464:
-set1462:
+end1726:
+set1724:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1468
+	JL      partial1730
 	VMOVUPD Z3, 64(BX)
-	JMP     end1469
+	JMP     end1731
 
-partial1468:
+partial1730:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1470
+	JE            skip1732
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1470:
+skip1732:
 	TESTQ         $0x00000002, R8
-	JE            skip1471
+	JE            skip1733
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1471:
+skip1733:
 	TESTQ  $0x00000001, R8
-	JE     skip1472
+	JE     skip1734
 	VMOVSD X0, (DI)
 
-skip1472:
-end1469:
+skip1734:
+end1731:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z4, Z4
 	VMULPD Z8, Z5, Z5
 	CMPB   add+64(FP), $0x00
-	JE     set1473
+	JE     set1735
 	VADDPD (BX), Z4, Z4
 	CMPQ   AX, $0x10
-	JL     partial1474
+	JL     partial1736
 	VADDPD 64(BX), Z5, Z5
-	JMP    end1475
+	JMP    end1737
 
-partial1474:
+partial1736:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1476
+	JE     skip1738
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1476:
+skip1738:
 	TESTQ           $0x00000002, R8
-	JE              skip1477
+	JE              skip1739
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1477:
+skip1739:
 	TESTQ           $0x00000004, R8
-	JE              skip1478
+	JE              skip1740
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1478:
+skip1740:
 	VADDPD Z0, Z5, Z5
 
-end1475:
-set1473:
+end1737:
+set1735:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1479
+	JL      partial1741
 	VMOVUPD Z5, 64(BX)
-	JMP     end1480
+	JMP     end1742
 
-partial1479:
+partial1741:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1481
+	JE            skip1743
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1481:
+skip1743:
 	TESTQ         $0x00000002, R8
-	JE            skip1482
+	JE            skip1744
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1482:
+skip1744:
 	TESTQ  $0x00000001, R8
-	JE     skip1483
+	JE     skip1745
 	VMOVSD X0, (DI)
 
-skip1483:
-end1480:
+skip1745:
+end1742:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z8, Z6, Z6
 	VMULPD Z8, Z7, Z7
 	CMPB   add+64(FP), $0x00
-	JE     set1484
+	JE     set1746
 	VADDPD (BX), Z6, Z6
 	CMPQ   AX, $0x10
-	JL     partial1485
+	JL     partial1747
 	VADDPD 64(BX), Z7, Z7
-	JMP    end1486
+	JMP    end1748
 
-partial1485:
+partial1747:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1487
+	JE     skip1749
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1487:
+skip1749:
 	TESTQ           $0x00000002, R8
-	JE              skip1488
+	JE              skip1750
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1488:
+skip1750:
 	TESTQ           $0x00000004, R8
-	JE              skip1489
+	JE              skip1751
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1489:
+skip1751:
 	VADDPD Z0, Z7, Z7
 
-end1486:
-set1484:
+end1748:
+set1746:
 	VMOVUPD Z6, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1490
+	JL      partial1752
 	VMOVUPD Z7, 64(BX)
-	JMP     end1491
+	JMP     end1753
 
-partial1490:
+partial1752:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1492
+	JE            skip1754
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1492:
+skip1754:
 	TESTQ         $0x00000002, R8
-	JE            skip1493
+	JE            skip1755
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1493:
+skip1755:
 	TESTQ  $0x00000001, R8
-	JE     skip1494
+	JE     skip1756
 	VMOVSD X0, (DI)
 
-skip1494:
-end1491:
+skip1756:
+end1753:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
 
-fewer1448:
+fewer1710:
 	CMPQ   CX, $0x03
-	JL     fewer1496
+	JL     fewer1758
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -16788,9 +20751,9 @@ fewer1448:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1498
+	JE     end1760
 
-rows1497:
+rows1759:
 	VMOVUPD      (DI), Z6
 	VMOVUPD      64(DI), Z7
 	VBROADCASTSD (R10), Z8
@@ -16805,9 +20768,9 @@ rows1497:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1497
+	JNE          rows1759
 
-end1498:
+end1760:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -16817,217 +20780,217 @@ end1498:
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set1499
+	JE           set1761
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial1500
+	JL           partial1762
 	VADDPD       64(BX), Z1, Z1
-	JMP          end1501
+	JMP          end1763
 
-partial1500:
+partial1762:
 	LEAQ   64(BX), DI
 	VXORPD Z7, Z7, Z7
 	TESTQ  $0x00000001, R8
-	JE     skip1502
+	JE     skip1764
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X7
 
-skip1502:
+skip1764:
 	TESTQ           $0x00000002, R8
-	JE              skip1503
+	JE              skip1765
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip1503:
+skip1765:
 	TESTQ           $0x00000004, R8
-	JE              skip1504
+	JE              skip1766
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip1504:
+skip1766:
 	VADDPD Z7, Z1, Z1
 
-end1501:
-set1499:
+end1763:
+set1761:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1505
+	JL      partial1767
 	VMOVUPD Z1, 64(BX)
-	JMP     end1506
+	JMP     end1768
 
-partial1505:
+partial1767:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1507
+	JE            skip1769
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1507:
+skip1769:
 	TESTQ         $0x00000002, R8
-	JE            skip1508
+	JE            skip1770
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1508:
+skip1770:
 	TESTQ  $0x00000001, R8
-	JE     skip1509
+	JE     skip1771
 	VMOVSD X0, (DI)
 
-skip1509:
-end1506:
+skip1771:
+end1768:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z6, Z2, Z2
 	VMULPD Z6, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set1510
+	JE     set1772
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial1511
+	JL     partial1773
 	VADDPD 64(BX), Z3, Z3
-	JMP    end1512
+	JMP    end1774
 
-partial1511:
+partial1773:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1513
+	JE     skip1775
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1513:
+skip1775:
 	TESTQ           $0x00000002, R8
-	JE              skip1514
+	JE              skip1776
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1514:
+skip1776:
 	TESTQ           $0x00000004, R8
-	JE              skip1515
+	JE              skip1777
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1515:
+skip1777:
 	VADDPD Z0, Z3, Z3
 
-end1512:
-set1510:
+end1774:
+set1772:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1516
+	JL      partial1778
 	VMOVUPD Z3, 64(BX)
-	JMP     end1517
+	JMP     end1779
 
-partial1516:
+partial1778:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1518
+	JE            skip1780
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1518:
+skip1780:
 	TESTQ         $0x00000002, R8
-	JE            skip1519
+	JE            skip1781
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1519:
+skip1781:
 	TESTQ  $0x00000001, R8
-	JE     skip1520
+	JE     skip1782
 	VMOVSD X0, (DI)
 
-skip1520:
-end1517:
+skip1782:
+end1779:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z6, Z4, Z4
 	VMULPD Z6, Z5, Z5
 	CMPB   add+64(FP), $0x00
-	JE     set1521
+	JE     set1783
 	VADDPD (BX), Z4, Z4
 	CMPQ   AX, $0x10
-	JL     partial1522
+	JL     partial1784
 	VADDPD 64(BX), Z5, Z5
-	JMP    end1523
+	JMP    end1785
 
-partial1522:
+partial1784:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1524
+	JE     skip1786
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1524:
+skip1786:
 	TESTQ           $0x00000002, R8
-	JE              skip1525
+	JE              skip1787
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1525:
+skip1787:
 	TESTQ           $0x00000004, R8
-	JE              skip1526
+	JE              skip1788
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1526:
+skip1788:
 	VADDPD Z0, Z5, Z5
 
-end1523:
-set1521:
+end1785:
+set1783:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1527
+	JL      partial1789
 	VMOVUPD Z5, 64(BX)
-	JMP     end1528
+	JMP     end1790
 
-partial1527:
+partial1789:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1529
+	JE            skip1791
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1529:
+skip1791:
 	TESTQ         $0x00000002, R8
-	JE            skip1530
+	JE            skip1792
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1530:
+skip1792:
 	TESTQ  $0x00000001, R8
-	JE     skip1531
+	JE     skip1793
 	VMOVSD X0, (DI)
 
-skip1531:
-end1528:
+skip1793:
+end1790:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer1496:
+fewer1758:
 	CMPQ   CX, $0x02
-	JL     fewer1533
+	JL     fewer1795
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -17038,9 +21001,9 @@ fewer1496:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1535
+	JE     end1797
 
-rows1534:
+rows1796:
 	VMOVUPD      (DI), Z4
 	VMOVUPD      64(DI), Z5
 	VBROADCASTSD (R10), Z6
@@ -17052,9 +21015,9 @@ rows1534:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1534
+	JNE          rows1796
 
-end1535:
+end1797:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -17064,148 +21027,148 @@ end1535:
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set1536
+	JE           set1798
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial1537
+	JL           partial1799
 	VADDPD       64(BX), Z1, Z1
-	JMP          end1538
+	JMP          end1800
 
-partial1537:
+partial1799:
 	LEAQ   64(BX), DI
 	VXORPD Z5, Z5, Z5
 	TESTQ  $0x00000001, R8
-	JE     skip1539
+	JE     skip1801
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X5
 
-skip1539:
+skip1801:
 	TESTQ           $0x00000002, R8
-	JE              skip1540
+	JE              skip1802
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1540:
+skip1802:
 	TESTQ           $0x00000004, R8
-	JE              skip1541
+	JE              skip1803
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1541:
+skip1803:
 	VADDPD Z5, Z1, Z1
 
-end1538:
-set1536:
+end1800:
+set1798:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1542
+	JL      partial1804
 	VMOVUPD Z1, 64(BX)
-	JMP     end1543
+	JMP     end1805
 
-partial1542:
+partial1804:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1544
+	JE            skip1806
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1544:
+skip1806:
 	TESTQ         $0x00000002, R8
-	JE            skip1545
+	JE            skip1807
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1545:
+skip1807:
 	TESTQ  $0x00000001, R8
-	JE     skip1546
+	JE     skip1808
 	VMOVSD X0, (DI)
 
-skip1546:
-end1543:
+skip1808:
+end1805:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z2, Z2
 	VMULPD Z4, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set1547
+	JE     set1809
 	VADDPD (BX), Z2, Z2
 	CMPQ   AX, $0x10
-	JL     partial1548
+	JL     partial1810
 	VADDPD 64(BX), Z3, Z3
-	JMP    end1549
+	JMP    end1811
 
-partial1548:
+partial1810:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1550
+	JE     skip1812
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1550:
+skip1812:
 	TESTQ           $0x00000002, R8
-	JE              skip1551
+	JE              skip1813
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1551:
+skip1813:
 	TESTQ           $0x00000004, R8
-	JE              skip1552
+	JE              skip1814
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1552:
+skip1814:
 	VADDPD Z0, Z3, Z3
 
-end1549:
-set1547:
+end1811:
+set1809:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1553
+	JL      partial1815
 	VMOVUPD Z3, 64(BX)
-	JMP     end1554
+	JMP     end1816
 
-partial1553:
+partial1815:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1555
+	JE            skip1817
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1555:
+skip1817:
 	TESTQ         $0x00000002, R8
-	JE            skip1556
+	JE            skip1818
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1556:
+skip1818:
 	TESTQ  $0x00000001, R8
-	JE     skip1557
+	JE     skip1819
 	VMOVSD X0, (DI)
 
-skip1557:
-end1554:
+skip1819:
+end1816:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer1533:
+fewer1795:
 	CMPQ   CX, $0x01
-	JL     fewer1559
+	JL     fewer1821
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), DI
@@ -17214,9 +21177,9 @@ fewer1533:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1561
+	JE     end1823
 
-rows1560:
+rows1822:
 	VMOVUPD      (DI), Z2
 	VMOVUPD      64(DI), Z3
 	VBROADCASTSD (R10), Z4
@@ -17225,9 +21188,9 @@ rows1560:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1560
+	JNE          rows1822
 
-end1561:
+end1823:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -17237,93 +21200,93 @@ end1561:
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+64(FP), $0x00
-	JE           set1562
+	JE           set1824
 	VADDPD       (BX), Z0, Z0
 	CMPQ         AX, $0x10
-	JL           partial1563
+	JL           partial1825
 	VADDPD       64(BX), Z1, Z1
-	JMP          end1564
+	JMP          end1826
 
-partial1563:
+partial1825:
 	LEAQ   64(BX), DI
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R8
-	JE     skip1565
+	JE     skip1827
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X2
 
-skip1565:
+skip1827:
 	TESTQ           $0x00000002, R8
-	JE              skip1566
+	JE              skip1828
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1566:
+skip1828:
 	TESTQ           $0x00000004, R8
-	JE              skip1567
+	JE              skip1829
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1567:
+skip1829:
 	VADDPD Z2, Z1, Z1
 
-end1564:
-set1562:
+end1826:
+set1824:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1568
+	JL      partial1830
 	VMOVUPD Z1, 64(BX)
-	JMP     end1569
+	JMP     end1831
 
-partial1568:
+partial1830:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1570
+	JE            skip1832
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1570:
+skip1832:
 	TESTQ         $0x00000002, R8
-	JE            skip1571
+	JE            skip1833
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1571:
+skip1833:
 	TESTQ  $0x00000001, R8
-	JE     skip1572
+	JE     skip1834
 	VMOVSD X0, (DI)
 
-skip1572:
-end1569:
+skip1834:
+end1831:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer1559:
+fewer1821:
 	ADDQ $0x00000080, a+8(FP)
 	ADDQ $0x00000080, dz+0(FP)
 	SUBQ $0x10, AX
 
-nextTile1387:
+nextTile1649:
 	CMPQ AX, $0x00
-	JLE  nextTile1574
+	JLE  nextTile1836
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1575:
+classes1837:
 	CMPQ   CX, $0x05
-	JL     fewer1576
+	JL     fewer1838
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -17337,9 +21300,9 @@ classes1575:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1578
+	JE     end1840
 
-rows1577:
+rows1839:
 	VMOVUPD      (DI), Z5
 	VBROADCASTSD (R10), Z6
 	VFMADD231PD  Z6, Z5, Z0
@@ -17355,9 +21318,9 @@ rows1577:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1577
+	JNE          rows1839
 
-end1578:
+end1840:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -17366,342 +21329,342 @@ end1578:
 	VBROADCASTSD w+56(FP), Z5
 	VMULPD       Z5, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set1579
+	JE           set1841
 	CMPQ         AX, $0x08
-	JL           partial1580
+	JL           partial1842
 	VADDPD       (BX), Z0, Z0
-	JMP          end1581
+	JMP          end1843
 
-partial1580:
+partial1842:
 	LEAQ   (BX), DI
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R8
-	JE     skip1582
+	JE     skip1844
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X6
 
-skip1582:
+skip1844:
 	TESTQ           $0x00000002, R8
-	JE              skip1583
+	JE              skip1845
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip1583:
+skip1845:
 	TESTQ           $0x00000004, R8
-	JE              skip1584
+	JE              skip1846
 	VBROADCASTF64X4 (DI), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip1584:
+skip1846:
 	VADDPD Z6, Z0, Z0
 
-end1581:
-set1579:
+end1843:
+set1841:
 	CMPQ    AX, $0x08
-	JL      partial1585
+	JL      partial1847
 	VMOVUPD Z0, (BX)
-	JMP     end1586
+	JMP     end1848
 
-partial1585:
+partial1847:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1587
+	JE            skip1849
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1587:
+skip1849:
 	TESTQ         $0x00000002, R8
-	JE            skip1588
+	JE            skip1850
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1588:
+skip1850:
 	TESTQ  $0x00000001, R8
-	JE     skip1589
+	JE     skip1851
 	VMOVSD X0, (DI)
 
-skip1589:
-end1586:
+skip1851:
+end1848:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set1590
+	JE     set1852
 	CMPQ   AX, $0x08
-	JL     partial1591
+	JL     partial1853
 	VADDPD (BX), Z1, Z1
-	JMP    end1592
+	JMP    end1854
 
-partial1591:
+partial1853:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1593
+	JE     skip1855
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1593:
+skip1855:
 	TESTQ           $0x00000002, R8
-	JE              skip1594
+	JE              skip1856
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y6
 	VINSERTF64X2    $0x01, X0, Y6, Y0
 
-skip1594:
+skip1856:
 	TESTQ           $0x00000004, R8
-	JE              skip1595
+	JE              skip1857
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y0, Z6, Z0
 
-skip1595:
+skip1857:
 	VADDPD Z0, Z1, Z1
 
-end1592:
-set1590:
+end1854:
+set1852:
 	CMPQ    AX, $0x08
-	JL      partial1596
+	JL      partial1858
 	VMOVUPD Z1, (BX)
-	JMP     end1597
+	JMP     end1859
 
-partial1596:
+partial1858:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1598
+	JE            skip1860
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1598:
+skip1860:
 	TESTQ         $0x00000002, R8
-	JE            skip1599
+	JE            skip1861
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1599:
+skip1861:
 	TESTQ  $0x00000001, R8
-	JE     skip1600
+	JE     skip1862
 	VMOVSD X0, (DI)
 
-skip1600:
-end1597:
+skip1862:
+end1859:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z2, Z2
 	CMPB   add+64(FP), $0x00
-	JE     set1601
+	JE     set1863
 	CMPQ   AX, $0x08
-	JL     partial1602
+	JL     partial1864
 	VADDPD (BX), Z2, Z2
-	JMP    end1603
+	JMP    end1865
 
-partial1602:
+partial1864:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1604
+	JE     skip1866
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1604:
+skip1866:
 	TESTQ           $0x00000002, R8
-	JE              skip1605
+	JE              skip1867
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1605:
+skip1867:
 	TESTQ           $0x00000004, R8
-	JE              skip1606
+	JE              skip1868
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1606:
+skip1868:
 	VADDPD Z0, Z2, Z2
 
-end1603:
-set1601:
+end1865:
+set1863:
 	CMPQ    AX, $0x08
-	JL      partial1607
+	JL      partial1869
 	VMOVUPD Z2, (BX)
-	JMP     end1608
+	JMP     end1870
 
-partial1607:
+partial1869:
 	LEAQ          (BX), DI
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1609
+	JE            skip1871
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1609:
+skip1871:
 	TESTQ         $0x00000002, R8
-	JE            skip1610
+	JE            skip1872
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1610:
+skip1872:
 	TESTQ  $0x00000001, R8
-	JE     skip1611
+	JE     skip1873
 	VMOVSD X0, (DI)
 
-skip1611:
-end1608:
+skip1873:
+end1870:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set1612
+	JE     set1874
 	CMPQ   AX, $0x08
-	JL     partial1613
+	JL     partial1875
 	VADDPD (BX), Z3, Z3
-	JMP    end1614
+	JMP    end1876
 
-partial1613:
+partial1875:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1615
+	JE     skip1877
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1615:
+skip1877:
 	TESTQ           $0x00000002, R8
-	JE              skip1616
+	JE              skip1878
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1616:
+skip1878:
 	TESTQ           $0x00000004, R8
-	JE              skip1617
+	JE              skip1879
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1617:
+skip1879:
 	VADDPD Z0, Z3, Z3
 
-end1614:
-set1612:
+end1876:
+set1874:
 	CMPQ    AX, $0x08
-	JL      partial1618
+	JL      partial1880
 	VMOVUPD Z3, (BX)
-	JMP     end1619
+	JMP     end1881
 
-partial1618:
+partial1880:
 	LEAQ          (BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1620
+	JE            skip1882
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1620:
+skip1882:
 	TESTQ         $0x00000002, R8
-	JE            skip1621
+	JE            skip1883
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1621:
+skip1883:
 	TESTQ  $0x00000001, R8
-	JE     skip1622
+	JE     skip1884
 	VMOVSD X0, (DI)
 
-skip1622:
-end1619:
+skip1884:
+end1881:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z5, Z4, Z4
 	CMPB   add+64(FP), $0x00
-	JE     set1623
+	JE     set1885
 	CMPQ   AX, $0x08
-	JL     partial1624
+	JL     partial1886
 	VADDPD (BX), Z4, Z4
-	JMP    end1625
+	JMP    end1887
 
-partial1624:
+partial1886:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1626
+	JE     skip1888
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1626:
+skip1888:
 	TESTQ           $0x00000002, R8
-	JE              skip1627
+	JE              skip1889
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1627:
+skip1889:
 	TESTQ           $0x00000004, R8
-	JE              skip1628
+	JE              skip1890
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1628:
+skip1890:
 	VADDPD Z0, Z4, Z4
 
-end1625:
-set1623:
+end1887:
+set1885:
 	CMPQ    AX, $0x08
-	JL      partial1629
+	JL      partial1891
 	VMOVUPD Z4, (BX)
-	JMP     end1630
+	JMP     end1892
 
-partial1629:
+partial1891:
 	LEAQ          (BX), DI
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1631
+	JE            skip1893
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1631:
+skip1893:
 	TESTQ         $0x00000002, R8
-	JE            skip1632
+	JE            skip1894
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1632:
+skip1894:
 	TESTQ  $0x00000001, R8
-	JE     skip1633
+	JE     skip1895
 	VMOVSD X0, (DI)
 
-skip1633:
-end1630:
+skip1895:
+end1892:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes1575
+	JMP    classes1837
 
-fewer1576:
+fewer1838:
 	CMPQ   CX, $0x04
-	JL     fewer1635
+	JL     fewer1897
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -17714,9 +21677,9 @@ fewer1576:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1637
+	JE     end1899
 
-rows1636:
+rows1898:
 	VMOVUPD      (DI), Z4
 	VBROADCASTSD (R10), Z5
 	VFMADD231PD  Z5, Z4, Z0
@@ -17730,9 +21693,9 @@ rows1636:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1636
+	JNE          rows1898
 
-end1637:
+end1899:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -17741,275 +21704,275 @@ end1637:
 	VBROADCASTSD w+56(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set1638
+	JE           set1900
 	CMPQ         AX, $0x08
-	JL           partial1639
+	JL           partial1901
 	VADDPD       (BX), Z0, Z0
-	JMP          end1640
+	JMP          end1902
 
-partial1639:
+partial1901:
 	LEAQ   (BX), DI
 	VXORPD Z5, Z5, Z5
 	TESTQ  $0x00000001, R8
-	JE     skip1641
+	JE     skip1903
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X5
 
-skip1641:
+skip1903:
 	TESTQ           $0x00000002, R8
-	JE              skip1642
+	JE              skip1904
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1642:
+skip1904:
 	TESTQ           $0x00000004, R8
-	JE              skip1643
+	JE              skip1905
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1643:
+skip1905:
 	VADDPD Z5, Z0, Z0
 
-end1640:
-set1638:
+end1902:
+set1900:
 	CMPQ    AX, $0x08
-	JL      partial1644
+	JL      partial1906
 	VMOVUPD Z0, (BX)
-	JMP     end1645
+	JMP     end1907
 
-partial1644:
+partial1906:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1646
+	JE            skip1908
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1646:
+skip1908:
 	TESTQ         $0x00000002, R8
-	JE            skip1647
+	JE            skip1909
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1647:
+skip1909:
 	TESTQ  $0x00000001, R8
-	JE     skip1648
+	JE     skip1910
 	VMOVSD X0, (DI)
 
-skip1648:
-end1645:
+skip1910:
+end1907:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set1649
+	JE     set1911
 	CMPQ   AX, $0x08
-	JL     partial1650
+	JL     partial1912
 	VADDPD (BX), Z1, Z1
-	JMP    end1651
+	JMP    end1913
 
-partial1650:
+partial1912:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1652
+	JE     skip1914
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1652:
+skip1914:
 	TESTQ           $0x00000002, R8
-	JE              skip1653
+	JE              skip1915
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y5
 	VINSERTF64X2    $0x01, X0, Y5, Y0
 
-skip1653:
+skip1915:
 	TESTQ           $0x00000004, R8
-	JE              skip1654
+	JE              skip1916
 	VBROADCASTF64X4 (DI), Z5
 	VINSERTF64X4    $0x01, Y0, Z5, Z0
 
-skip1654:
+skip1916:
 	VADDPD Z0, Z1, Z1
 
-end1651:
-set1649:
+end1913:
+set1911:
 	CMPQ    AX, $0x08
-	JL      partial1655
+	JL      partial1917
 	VMOVUPD Z1, (BX)
-	JMP     end1656
+	JMP     end1918
 
-partial1655:
+partial1917:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1657
+	JE            skip1919
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1657:
+skip1919:
 	TESTQ         $0x00000002, R8
-	JE            skip1658
+	JE            skip1920
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1658:
+skip1920:
 	TESTQ  $0x00000001, R8
-	JE     skip1659
+	JE     skip1921
 	VMOVSD X0, (DI)
 
-skip1659:
-end1656:
+skip1921:
+end1918:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z2, Z2
 	CMPB   add+64(FP), $0x00
-	JE     set1660
+	JE     set1922
 	CMPQ   AX, $0x08
-	JL     partial1661
+	JL     partial1923
 	VADDPD (BX), Z2, Z2
-	JMP    end1662
+	JMP    end1924
 
-partial1661:
+partial1923:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1663
+	JE     skip1925
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1663:
+skip1925:
 	TESTQ           $0x00000002, R8
-	JE              skip1664
+	JE              skip1926
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1664:
+skip1926:
 	TESTQ           $0x00000004, R8
-	JE              skip1665
+	JE              skip1927
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1665:
+skip1927:
 	VADDPD Z0, Z2, Z2
 
-end1662:
-set1660:
+end1924:
+set1922:
 	CMPQ    AX, $0x08
-	JL      partial1666
+	JL      partial1928
 	VMOVUPD Z2, (BX)
-	JMP     end1667
+	JMP     end1929
 
-partial1666:
+partial1928:
 	LEAQ          (BX), DI
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1668
+	JE            skip1930
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1668:
+skip1930:
 	TESTQ         $0x00000002, R8
-	JE            skip1669
+	JE            skip1931
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1669:
+skip1931:
 	TESTQ  $0x00000001, R8
-	JE     skip1670
+	JE     skip1932
 	VMOVSD X0, (DI)
 
-skip1670:
-end1667:
+skip1932:
+end1929:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z4, Z3, Z3
 	CMPB   add+64(FP), $0x00
-	JE     set1671
+	JE     set1933
 	CMPQ   AX, $0x08
-	JL     partial1672
+	JL     partial1934
 	VADDPD (BX), Z3, Z3
-	JMP    end1673
+	JMP    end1935
 
-partial1672:
+partial1934:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1674
+	JE     skip1936
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1674:
+skip1936:
 	TESTQ           $0x00000002, R8
-	JE              skip1675
+	JE              skip1937
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1675:
+skip1937:
 	TESTQ           $0x00000004, R8
-	JE              skip1676
+	JE              skip1938
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1676:
+skip1938:
 	VADDPD Z0, Z3, Z3
 
-end1673:
-set1671:
+end1935:
+set1933:
 	CMPQ    AX, $0x08
-	JL      partial1677
+	JL      partial1939
 	VMOVUPD Z3, (BX)
-	JMP     end1678
+	JMP     end1940
 
-partial1677:
+partial1939:
 	LEAQ          (BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1679
+	JE            skip1941
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1679:
+skip1941:
 	TESTQ         $0x00000002, R8
-	JE            skip1680
+	JE            skip1942
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1680:
+skip1942:
 	TESTQ  $0x00000001, R8
-	JE     skip1681
+	JE     skip1943
 	VMOVSD X0, (DI)
 
-skip1681:
-end1678:
+skip1943:
+end1940:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
 
-fewer1635:
+fewer1897:
 	CMPQ   CX, $0x03
-	JL     fewer1683
+	JL     fewer1945
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -18019,9 +21982,9 @@ fewer1635:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1685
+	JE     end1947
 
-rows1684:
+rows1946:
 	VMOVUPD      (DI), Z3
 	VBROADCASTSD (R10), Z4
 	VFMADD231PD  Z4, Z3, Z0
@@ -18032,9 +21995,9 @@ rows1684:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1684
+	JNE          rows1946
 
-end1685:
+end1947:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -18043,209 +22006,209 @@ end1685:
 	VBROADCASTSD w+56(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set1686
+	JE           set1948
 	CMPQ         AX, $0x08
-	JL           partial1687
+	JL           partial1949
 	VADDPD       (BX), Z0, Z0
-	JMP          end1688
+	JMP          end1950
 
-partial1687:
+partial1949:
 	LEAQ   (BX), DI
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R8
-	JE     skip1689
+	JE     skip1951
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X4
 
-skip1689:
+skip1951:
 	TESTQ           $0x00000002, R8
-	JE              skip1690
+	JE              skip1952
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1690:
+skip1952:
 	TESTQ           $0x00000004, R8
-	JE              skip1691
+	JE              skip1953
 	VBROADCASTF64X4 (DI), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1691:
+skip1953:
 	VADDPD Z4, Z0, Z0
 
-end1688:
-set1686:
+end1950:
+set1948:
 	CMPQ    AX, $0x08
-	JL      partial1692
+	JL      partial1954
 	VMOVUPD Z0, (BX)
-	JMP     end1693
+	JMP     end1955
 
-partial1692:
+partial1954:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1694
+	JE            skip1956
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1694:
+skip1956:
 	TESTQ         $0x00000002, R8
-	JE            skip1695
+	JE            skip1957
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1695:
+skip1957:
 	TESTQ  $0x00000001, R8
-	JE     skip1696
+	JE     skip1958
 	VMOVSD X0, (DI)
 
-skip1696:
-end1693:
+skip1958:
+end1955:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z3, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set1697
+	JE     set1959
 	CMPQ   AX, $0x08
-	JL     partial1698
+	JL     partial1960
 	VADDPD (BX), Z1, Z1
-	JMP    end1699
+	JMP    end1961
 
-partial1698:
+partial1960:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1700
+	JE     skip1962
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1700:
+skip1962:
 	TESTQ           $0x00000002, R8
-	JE              skip1701
+	JE              skip1963
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y4
 	VINSERTF64X2    $0x01, X0, Y4, Y0
 
-skip1701:
+skip1963:
 	TESTQ           $0x00000004, R8
-	JE              skip1702
+	JE              skip1964
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y0, Z4, Z0
 
-skip1702:
+skip1964:
 	VADDPD Z0, Z1, Z1
 
-end1699:
-set1697:
+end1961:
+set1959:
 	CMPQ    AX, $0x08
-	JL      partial1703
+	JL      partial1965
 	VMOVUPD Z1, (BX)
-	JMP     end1704
+	JMP     end1966
 
-partial1703:
+partial1965:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1705
+	JE            skip1967
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1705:
+skip1967:
 	TESTQ         $0x00000002, R8
-	JE            skip1706
+	JE            skip1968
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1706:
+skip1968:
 	TESTQ  $0x00000001, R8
-	JE     skip1707
+	JE     skip1969
 	VMOVSD X0, (DI)
 
-skip1707:
-end1704:
+skip1969:
+end1966:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z3, Z2, Z2
 	CMPB   add+64(FP), $0x00
-	JE     set1708
+	JE     set1970
 	CMPQ   AX, $0x08
-	JL     partial1709
+	JL     partial1971
 	VADDPD (BX), Z2, Z2
-	JMP    end1710
+	JMP    end1972
 
-partial1709:
+partial1971:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1711
+	JE     skip1973
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1711:
+skip1973:
 	TESTQ           $0x00000002, R8
-	JE              skip1712
+	JE              skip1974
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1712:
+skip1974:
 	TESTQ           $0x00000004, R8
-	JE              skip1713
+	JE              skip1975
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1713:
+skip1975:
 	VADDPD Z0, Z2, Z2
 
-end1710:
-set1708:
+end1972:
+set1970:
 	CMPQ    AX, $0x08
-	JL      partial1714
+	JL      partial1976
 	VMOVUPD Z2, (BX)
-	JMP     end1715
+	JMP     end1977
 
-partial1714:
+partial1976:
 	LEAQ          (BX), DI
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1716
+	JE            skip1978
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1716:
+skip1978:
 	TESTQ         $0x00000002, R8
-	JE            skip1717
+	JE            skip1979
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1717:
+skip1979:
 	TESTQ  $0x00000001, R8
-	JE     skip1718
+	JE     skip1980
 	VMOVSD X0, (DI)
 
-skip1718:
-end1715:
+skip1980:
+end1977:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer1683:
+fewer1945:
 	CMPQ   CX, $0x02
-	JL     fewer1720
+	JL     fewer1982
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), DI
@@ -18254,9 +22217,9 @@ fewer1683:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1722
+	JE     end1984
 
-rows1721:
+rows1983:
 	VMOVUPD      (DI), Z2
 	VBROADCASTSD (R10), Z3
 	VFMADD231PD  Z3, Z2, Z0
@@ -18265,9 +22228,9 @@ rows1721:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1721
+	JNE          rows1983
 
-end1722:
+end1984:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -18276,143 +22239,143 @@ end1722:
 	VBROADCASTSD w+56(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set1723
+	JE           set1985
 	CMPQ         AX, $0x08
-	JL           partial1724
+	JL           partial1986
 	VADDPD       (BX), Z0, Z0
-	JMP          end1725
+	JMP          end1987
 
-partial1724:
+partial1986:
 	LEAQ   (BX), DI
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R8
-	JE     skip1726
+	JE     skip1988
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X3
 
-skip1726:
+skip1988:
 	TESTQ           $0x00000002, R8
-	JE              skip1727
+	JE              skip1989
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1727:
+skip1989:
 	TESTQ           $0x00000004, R8
-	JE              skip1728
+	JE              skip1990
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1728:
+skip1990:
 	VADDPD Z3, Z0, Z0
 
-end1725:
-set1723:
+end1987:
+set1985:
 	CMPQ    AX, $0x08
-	JL      partial1729
+	JL      partial1991
 	VMOVUPD Z0, (BX)
-	JMP     end1730
+	JMP     end1992
 
-partial1729:
+partial1991:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1731
+	JE            skip1993
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1731:
+skip1993:
 	TESTQ         $0x00000002, R8
-	JE            skip1732
+	JE            skip1994
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1732:
+skip1994:
 	TESTQ  $0x00000001, R8
-	JE     skip1733
+	JE     skip1995
 	VMOVSD X0, (DI)
 
-skip1733:
-end1730:
+skip1995:
+end1992:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Z2, Z1, Z1
 	CMPB   add+64(FP), $0x00
-	JE     set1734
+	JE     set1996
 	CMPQ   AX, $0x08
-	JL     partial1735
+	JL     partial1997
 	VADDPD (BX), Z1, Z1
-	JMP    end1736
+	JMP    end1998
 
-partial1735:
+partial1997:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1737
+	JE     skip1999
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1737:
+skip1999:
 	TESTQ           $0x00000002, R8
-	JE              skip1738
+	JE              skip2000
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y2
 	VINSERTF64X2    $0x01, X0, Y2, Y0
 
-skip1738:
+skip2000:
 	TESTQ           $0x00000004, R8
-	JE              skip1739
+	JE              skip2001
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y0, Z2, Z0
 
-skip1739:
+skip2001:
 	VADDPD Z0, Z1, Z1
 
-end1736:
-set1734:
+end1998:
+set1996:
 	CMPQ    AX, $0x08
-	JL      partial1740
+	JL      partial2002
 	VMOVUPD Z1, (BX)
-	JMP     end1741
+	JMP     end2003
 
-partial1740:
+partial2002:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1742
+	JE            skip2004
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1742:
+skip2004:
 	TESTQ         $0x00000002, R8
-	JE            skip1743
+	JE            skip2005
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1743:
+skip2005:
 	TESTQ  $0x00000001, R8
-	JE     skip1744
+	JE     skip2006
 	VMOVSD X0, (DI)
 
-skip1744:
-end1741:
+skip2006:
+end2003:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer1720:
+fewer1982:
 	CMPQ   CX, $0x01
-	JL     fewer1746
+	JL     fewer2008
 	VXORPD Z0, Z0, Z0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -18420,18 +22383,18 @@ fewer1720:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1748
+	JE     end2010
 
-rows1747:
+rows2009:
 	VMOVUPD      (DI), Z1
 	VBROADCASTSD (R10), Z2
 	VFMADD231PD  Z2, Z1, Z0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1747
+	JNE          rows2009
 
-end1748:
+end2010:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -18440,80 +22403,80 @@ end1748:
 	VBROADCASTSD w+56(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+64(FP), $0x00
-	JE           set1749
+	JE           set2011
 	CMPQ         AX, $0x08
-	JL           partial1750
+	JL           partial2012
 	VADDPD       (BX), Z0, Z0
-	JMP          end1751
+	JMP          end2013
 
-partial1750:
+partial2012:
 	LEAQ   (BX), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R8
-	JE     skip1752
+	JE     skip2014
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X1
 
-skip1752:
+skip2014:
 	TESTQ           $0x00000002, R8
-	JE              skip1753
+	JE              skip2015
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1753:
+skip2015:
 	TESTQ           $0x00000004, R8
-	JE              skip1754
+	JE              skip2016
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1754:
+skip2016:
 	VADDPD Z1, Z0, Z0
 
-end1751:
-set1749:
+end2013:
+set2011:
 	CMPQ    AX, $0x08
-	JL      partial1755
+	JL      partial2017
 	VMOVUPD Z0, (BX)
-	JMP     end1756
+	JMP     end2018
 
-partial1755:
+partial2017:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1757
+	JE            skip2019
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1757:
+skip2019:
 	TESTQ         $0x00000002, R8
-	JE            skip1758
+	JE            skip2020
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1758:
+skip2020:
 	TESTQ  $0x00000001, R8
-	JE     skip1759
+	JE     skip2021
 	VMOVSD X0, (DI)
 
-skip1759:
-end1756:
+skip2021:
+end2018:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer1746:
+fewer2008:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile1574:
+nextTile1836:
 	VZEROUPPER
 	RET
 
@@ -18523,15 +22486,15 @@ TEXT ·gramAVX512(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block1760:
+block2022:
 	CMPQ AX, CX
-	JGE  done1761
+	JGE  done2023
 	XORQ DX, DX
 
-tile1762:
+tile2024:
 	LEAQ   16(DX), BX
 	CMPQ   BX, AX
-	JG     next1763
+	JG     next2025
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -18564,9 +22527,9 @@ tile1762:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end1765
+	JE     end2027
 
-rows1764:
+rows2026:
 	VBROADCASTSD     (DI), Z24
 	VMULPD           (BX), Z24, Z25
 	VMULPD           64(BX), Z24, Z26
@@ -18599,9 +22562,9 @@ rows1764:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows1764
+	JNE              rows2026
 
-end1765:
+end2027:
 	VBROADCASTSD w+48(FP), Z24
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -18616,606 +22579,606 @@ end1765:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored1766
+	JGE          stored2028
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set1767
+	JE           set2029
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial1768
+	JL           partial2030
 	VADDPD       128(BX), Z2, Z2
-	JMP          end1769
+	JMP          end2031
 
-partial1768:
+partial2030:
 	LEAQ   128(BX), R9
 	VXORPD Z25, Z25, Z25
 	TESTQ  $0x00000001, SI
-	JE     skip1770
+	JE     skip2032
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X25
 
-skip1770:
+skip2032:
 	TESTQ           $0x00000002, SI
-	JE              skip1771
+	JE              skip2033
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y26
 	VINSERTF64X2    $0x01, X25, Y26, Y25
 
-skip1771:
+skip2033:
 	TESTQ           $0x00000004, SI
-	JE              skip1772
+	JE              skip2034
 	VBROADCASTF64X4 (R9), Z26
 	VINSERTF64X4    $0x01, Y25, Z26, Z25
 
-skip1772:
+skip2034:
 	VADDPD Z25, Z2, Z2
 
-end1769:
-set1767:
+end2031:
+set2029:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1773
+	JL      partial2035
 	VMOVUPD Z2, 128(BX)
-	JMP     end1774
+	JMP     end2036
 
-partial1773:
+partial2035:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1775
+	JE            skip2037
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1775:
+skip2037:
 	TESTQ         $0x00000002, SI
-	JE            skip1776
+	JE            skip2038
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1776:
+skip2038:
 	TESTQ  $0x00000001, SI
-	JE     skip1777
+	JE     skip2039
 	VMOVSD X0, (R9)
 
-skip1777:
-end1774:
+skip2039:
+end2036:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z3, Z3
 	VMULPD Z24, Z4, Z4
 	VMULPD Z24, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set1778
+	JE     set2040
 	VADDPD (BX), Z3, Z3
 	VADDPD 64(BX), Z4, Z4
 	CMPQ   R8, $0x18
-	JL     partial1779
+	JL     partial2041
 	VADDPD 128(BX), Z5, Z5
-	JMP    end1780
+	JMP    end2042
 
-partial1779:
+partial2041:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1781
+	JE     skip2043
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1781:
+skip2043:
 	TESTQ           $0x00000002, SI
-	JE              skip1782
+	JE              skip2044
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1782:
+skip2044:
 	TESTQ           $0x00000004, SI
-	JE              skip1783
+	JE              skip2045
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1783:
+skip2045:
 	VADDPD Z0, Z5, Z5
 
-end1780:
-set1778:
+end2042:
+set2040:
 	VMOVUPD Z3, (BX)
 	VMOVUPD Z4, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1784
+	JL      partial2046
 	VMOVUPD Z5, 128(BX)
-	JMP     end1785
+	JMP     end2047
 
-partial1784:
+partial2046:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1786
+	JE            skip2048
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1786:
+skip2048:
 	TESTQ         $0x00000002, SI
-	JE            skip1787
+	JE            skip2049
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1787:
+skip2049:
 	TESTQ  $0x00000001, SI
-	JE     skip1788
+	JE     skip2050
 	VMOVSD X0, (R9)
 
-skip1788:
-end1785:
+skip2050:
+end2047:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z6, Z6
 	VMULPD Z24, Z7, Z7
 	VMULPD Z24, Z8, Z8
 	CMPB   add+56(FP), $0x00
-	JE     set1789
+	JE     set2051
 	VADDPD (BX), Z6, Z6
 	VADDPD 64(BX), Z7, Z7
 	CMPQ   R8, $0x18
-	JL     partial1790
+	JL     partial2052
 	VADDPD 128(BX), Z8, Z8
-	JMP    end1791
+	JMP    end2053
 
-partial1790:
+partial2052:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1792
+	JE     skip2054
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1792:
+skip2054:
 	TESTQ           $0x00000002, SI
-	JE              skip1793
+	JE              skip2055
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1793:
+skip2055:
 	TESTQ           $0x00000004, SI
-	JE              skip1794
+	JE              skip2056
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1794:
+skip2056:
 	VADDPD Z0, Z8, Z8
 
-end1791:
-set1789:
+end2053:
+set2051:
 	VMOVUPD Z6, (BX)
 	VMOVUPD Z7, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1795
+	JL      partial2057
 	VMOVUPD Z8, 128(BX)
-	JMP     end1796
+	JMP     end2058
 
-partial1795:
+partial2057:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z8, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1797
+	JE            skip2059
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1797:
+skip2059:
 	TESTQ         $0x00000002, SI
-	JE            skip1798
+	JE            skip2060
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1798:
+skip2060:
 	TESTQ  $0x00000001, SI
-	JE     skip1799
+	JE     skip2061
 	VMOVSD X0, (R9)
 
-skip1799:
-end1796:
+skip2061:
+end2058:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z9, Z9
 	VMULPD Z24, Z10, Z10
 	VMULPD Z24, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set1800
+	JE     set2062
 	VADDPD (BX), Z9, Z9
 	VADDPD 64(BX), Z10, Z10
 	CMPQ   R8, $0x18
-	JL     partial1801
+	JL     partial2063
 	VADDPD 128(BX), Z11, Z11
-	JMP    end1802
+	JMP    end2064
 
-partial1801:
+partial2063:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1803
+	JE     skip2065
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1803:
+skip2065:
 	TESTQ           $0x00000002, SI
-	JE              skip1804
+	JE              skip2066
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1804:
+skip2066:
 	TESTQ           $0x00000004, SI
-	JE              skip1805
+	JE              skip2067
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1805:
+skip2067:
 	VADDPD Z0, Z11, Z11
 
-end1802:
-set1800:
+end2064:
+set2062:
 	VMOVUPD Z9, (BX)
 	VMOVUPD Z10, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1806
+	JL      partial2068
 	VMOVUPD Z11, 128(BX)
-	JMP     end1807
+	JMP     end2069
 
-partial1806:
+partial2068:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1808
+	JE            skip2070
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1808:
+skip2070:
 	TESTQ         $0x00000002, SI
-	JE            skip1809
+	JE            skip2071
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1809:
+skip2071:
 	TESTQ  $0x00000001, SI
-	JE     skip1810
+	JE     skip2072
 	VMOVSD X0, (R9)
 
-skip1810:
-end1807:
+skip2072:
+end2069:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z12, Z12
 	VMULPD Z24, Z13, Z13
 	VMULPD Z24, Z14, Z14
 	CMPB   add+56(FP), $0x00
-	JE     set1811
+	JE     set2073
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	CMPQ   R8, $0x18
-	JL     partial1812
+	JL     partial2074
 	VADDPD 128(BX), Z14, Z14
-	JMP    end1813
+	JMP    end2075
 
-partial1812:
+partial2074:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1814
+	JE     skip2076
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1814:
+skip2076:
 	TESTQ           $0x00000002, SI
-	JE              skip1815
+	JE              skip2077
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1815:
+skip2077:
 	TESTQ           $0x00000004, SI
-	JE              skip1816
+	JE              skip2078
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1816:
+skip2078:
 	VADDPD Z0, Z14, Z14
 
-end1813:
-set1811:
+end2075:
+set2073:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1817
+	JL      partial2079
 	VMOVUPD Z14, 128(BX)
-	JMP     end1818
+	JMP     end2080
 
-partial1817:
+partial2079:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z14, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1819
+	JE            skip2081
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1819:
+skip2081:
 	TESTQ         $0x00000002, SI
-	JE            skip1820
+	JE            skip2082
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1820:
+skip2082:
 	TESTQ  $0x00000001, SI
-	JE     skip1821
+	JE     skip2083
 	VMOVSD X0, (R9)
 
-skip1821:
-end1818:
+skip2083:
+end2080:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z15, Z15
 	VMULPD Z24, Z16, Z16
 	VMULPD Z24, Z17, Z17
 	CMPB   add+56(FP), $0x00
-	JE     set1822
+	JE     set2084
 	VADDPD (BX), Z15, Z15
 	VADDPD 64(BX), Z16, Z16
 	CMPQ   R8, $0x18
-	JL     partial1823
+	JL     partial2085
 	VADDPD 128(BX), Z17, Z17
-	JMP    end1824
+	JMP    end2086
 
-partial1823:
+partial2085:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1825
+	JE     skip2087
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1825:
+skip2087:
 	TESTQ           $0x00000002, SI
-	JE              skip1826
+	JE              skip2088
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1826:
+skip2088:
 	TESTQ           $0x00000004, SI
-	JE              skip1827
+	JE              skip2089
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1827:
+skip2089:
 	VADDPD Z0, Z17, Z17
 
-end1824:
-set1822:
+end2086:
+set2084:
 	VMOVUPD Z15, (BX)
 	VMOVUPD Z16, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1828
+	JL      partial2090
 	VMOVUPD Z17, 128(BX)
-	JMP     end1829
+	JMP     end2091
 
-partial1828:
+partial2090:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z17, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1830
+	JE            skip2092
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1830:
+skip2092:
 	TESTQ         $0x00000002, SI
-	JE            skip1831
+	JE            skip2093
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1831:
+skip2093:
 	TESTQ  $0x00000001, SI
-	JE     skip1832
+	JE     skip2094
 	VMOVSD X0, (R9)
 
-skip1832:
-end1829:
+skip2094:
+end2091:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z18, Z18
 	VMULPD Z24, Z19, Z19
 	VMULPD Z24, Z20, Z20
 	CMPB   add+56(FP), $0x00
-	JE     set1833
+	JE     set2095
 	VADDPD (BX), Z18, Z18
 	VADDPD 64(BX), Z19, Z19
 	CMPQ   R8, $0x18
-	JL     partial1834
+	JL     partial2096
 	VADDPD 128(BX), Z20, Z20
-	JMP    end1835
+	JMP    end2097
 
-partial1834:
+partial2096:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1836
+	JE     skip2098
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1836:
+skip2098:
 	TESTQ           $0x00000002, SI
-	JE              skip1837
+	JE              skip2099
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1837:
+skip2099:
 	TESTQ           $0x00000004, SI
-	JE              skip1838
+	JE              skip2100
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1838:
+skip2100:
 	VADDPD Z0, Z20, Z20
 
-end1835:
-set1833:
+end2097:
+set2095:
 	VMOVUPD Z18, (BX)
 	VMOVUPD Z19, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1839
+	JL      partial2101
 	VMOVUPD Z20, 128(BX)
-	JMP     end1840
+	JMP     end2102
 
-partial1839:
+partial2101:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z20, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1841
+	JE            skip2103
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1841:
+skip2103:
 	TESTQ         $0x00000002, SI
-	JE            skip1842
+	JE            skip2104
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1842:
+skip2104:
 	TESTQ  $0x00000001, SI
-	JE     skip1843
+	JE     skip2105
 	VMOVSD X0, (R9)
 
-skip1843:
-end1840:
+skip2105:
+end2102:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1766
+	JGE    stored2028
 	VMULPD Z24, Z21, Z21
 	VMULPD Z24, Z22, Z22
 	VMULPD Z24, Z23, Z23
 	CMPB   add+56(FP), $0x00
-	JE     set1844
+	JE     set2106
 	VADDPD (BX), Z21, Z21
 	VADDPD 64(BX), Z22, Z22
 	CMPQ   R8, $0x18
-	JL     partial1845
+	JL     partial2107
 	VADDPD 128(BX), Z23, Z23
-	JMP    end1846
+	JMP    end2108
 
-partial1845:
+partial2107:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1847
+	JE     skip2109
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1847:
+skip2109:
 	TESTQ           $0x00000002, SI
-	JE              skip1848
+	JE              skip2110
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1848:
+skip2110:
 	TESTQ           $0x00000004, SI
-	JE              skip1849
+	JE              skip2111
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1849:
+skip2111:
 	VADDPD Z0, Z23, Z23
 
-end1846:
-set1844:
+end2108:
+set2106:
 	VMOVUPD Z21, (BX)
 	VMOVUPD Z22, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial1850
+	JL      partial2112
 	VMOVUPD Z23, 128(BX)
-	JMP     end1851
+	JMP     end2113
 
-partial1850:
+partial2112:
 	LEAQ          128(BX), R8
 	VMOVAPD       Z23, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1852
+	JE            skip2114
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1852:
+skip2114:
 	TESTQ         $0x00000002, SI
-	JE            skip1853
+	JE            skip2115
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1853:
+skip2115:
 	TESTQ  $0x00000001, SI
-	JE     skip1854
+	JE     skip2116
 	VMOVSD X0, (R8)
 
-skip1854:
-end1851:
+skip2116:
+end2113:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored1766:
+stored2028:
 	ADDQ $0x18, DX
-	JMP  tile1762
+	JMP  tile2024
 
-next1763:
+next2025:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next1856
+	JG     next2118
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19240,9 +23203,9 @@ next1763:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end1858
+	JE     end2120
 
-rows1857:
+rows2119:
 	VBROADCASTSD     (DI), Z16
 	VMULPD           (BX), Z16, Z17
 	VMULPD           64(BX), Z16, Z16
@@ -19266,9 +23229,9 @@ rows1857:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows1857
+	JNE              rows2119
 
-end1858:
+end2120:
 	VBROADCASTSD w+48(FP), Z16
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -19283,581 +23246,581 @@ end1858:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored1859
+	JGE          stored2121
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set1860
+	JE           set2122
 	VADDPD       (BX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial1861
+	JL           partial2123
 	VADDPD       64(BX), Z1, Z1
-	JMP          end1862
+	JMP          end2124
 
-partial1861:
+partial2123:
 	LEAQ   64(BX), R9
 	VXORPD Z17, Z17, Z17
 	TESTQ  $0x00000001, SI
-	JE     skip1863
+	JE     skip2125
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X17
 
-skip1863:
+skip2125:
 	TESTQ           $0x00000002, SI
-	JE              skip1864
+	JE              skip2126
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y18
 	VINSERTF64X2    $0x01, X17, Y18, Y17
 
-skip1864:
+skip2126:
 	TESTQ           $0x00000004, SI
-	JE              skip1865
+	JE              skip2127
 	VBROADCASTF64X4 (R9), Z18
 	VINSERTF64X4    $0x01, Y17, Z18, Z17
 
-skip1865:
+skip2127:
 	VADDPD Z17, Z1, Z1
 
-end1862:
-set1860:
+end2124:
+set2122:
 	VMOVUPD Z0, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1866
+	JL      partial2128
 	VMOVUPD Z1, 64(BX)
-	JMP     end1867
+	JMP     end2129
 
-partial1866:
+partial2128:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1868
+	JE            skip2130
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1868:
+skip2130:
 	TESTQ         $0x00000002, SI
-	JE            skip1869
+	JE            skip2131
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1869:
+skip2131:
 	TESTQ  $0x00000001, SI
-	JE     skip1870
+	JE     skip2132
 	VMOVSD X0, (R9)
 
-skip1870:
-end1867:
+skip2132:
+end2129:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z2, Z2
 	VMULPD Z16, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set1871
+	JE     set2133
 	VADDPD (BX), Z2, Z2
 	CMPQ   R8, $0x10
-	JL     partial1872
+	JL     partial2134
 	VADDPD 64(BX), Z3, Z3
-	JMP    end1873
+	JMP    end2135
 
-partial1872:
+partial2134:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1874
+	JE     skip2136
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1874:
+skip2136:
 	TESTQ           $0x00000002, SI
-	JE              skip1875
+	JE              skip2137
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1875:
+skip2137:
 	TESTQ           $0x00000004, SI
-	JE              skip1876
+	JE              skip2138
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1876:
+skip2138:
 	VADDPD Z0, Z3, Z3
 
-end1873:
-set1871:
+end2135:
+set2133:
 	VMOVUPD Z2, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1877
+	JL      partial2139
 	VMOVUPD Z3, 64(BX)
-	JMP     end1878
+	JMP     end2140
 
-partial1877:
+partial2139:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1879
+	JE            skip2141
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1879:
+skip2141:
 	TESTQ         $0x00000002, SI
-	JE            skip1880
+	JE            skip2142
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1880:
+skip2142:
 	TESTQ  $0x00000001, SI
-	JE     skip1881
+	JE     skip2143
 	VMOVSD X0, (R9)
 
-skip1881:
-end1878:
+skip2143:
+end2140:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z4, Z4
 	VMULPD Z16, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set1882
+	JE     set2144
 	VADDPD (BX), Z4, Z4
 	CMPQ   R8, $0x10
-	JL     partial1883
+	JL     partial2145
 	VADDPD 64(BX), Z5, Z5
-	JMP    end1884
+	JMP    end2146
 
-partial1883:
+partial2145:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1885
+	JE     skip2147
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1885:
+skip2147:
 	TESTQ           $0x00000002, SI
-	JE              skip1886
+	JE              skip2148
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1886:
+skip2148:
 	TESTQ           $0x00000004, SI
-	JE              skip1887
+	JE              skip2149
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1887:
+skip2149:
 	VADDPD Z0, Z5, Z5
 
-end1884:
-set1882:
+end2146:
+set2144:
 	VMOVUPD Z4, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1888
+	JL      partial2150
 	VMOVUPD Z5, 64(BX)
-	JMP     end1889
+	JMP     end2151
 
-partial1888:
+partial2150:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1890
+	JE            skip2152
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1890:
+skip2152:
 	TESTQ         $0x00000002, SI
-	JE            skip1891
+	JE            skip2153
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1891:
+skip2153:
 	TESTQ  $0x00000001, SI
-	JE     skip1892
+	JE     skip2154
 	VMOVSD X0, (R9)
 
-skip1892:
-end1889:
+skip2154:
+end2151:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set1893
+	JE     set2155
 	VADDPD (BX), Z6, Z6
 	CMPQ   R8, $0x10
-	JL     partial1894
+	JL     partial2156
 	VADDPD 64(BX), Z7, Z7
-	JMP    end1895
+	JMP    end2157
 
-partial1894:
+partial2156:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1896
+	JE     skip2158
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1896:
+skip2158:
 	TESTQ           $0x00000002, SI
-	JE              skip1897
+	JE              skip2159
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1897:
+skip2159:
 	TESTQ           $0x00000004, SI
-	JE              skip1898
+	JE              skip2160
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1898:
+skip2160:
 	VADDPD Z0, Z7, Z7
 
-end1895:
-set1893:
+end2157:
+set2155:
 	VMOVUPD Z6, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1899
+	JL      partial2161
 	VMOVUPD Z7, 64(BX)
-	JMP     end1900
+	JMP     end2162
 
-partial1899:
+partial2161:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1901
+	JE            skip2163
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1901:
+skip2163:
 	TESTQ         $0x00000002, SI
-	JE            skip1902
+	JE            skip2164
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1902:
+skip2164:
 	TESTQ  $0x00000001, SI
-	JE     skip1903
+	JE     skip2165
 	VMOVSD X0, (R9)
 
-skip1903:
-end1900:
+skip2165:
+end2162:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z8, Z8
 	VMULPD Z16, Z9, Z9
 	CMPB   add+56(FP), $0x00
-	JE     set1904
+	JE     set2166
 	VADDPD (BX), Z8, Z8
 	CMPQ   R8, $0x10
-	JL     partial1905
+	JL     partial2167
 	VADDPD 64(BX), Z9, Z9
-	JMP    end1906
+	JMP    end2168
 
-partial1905:
+partial2167:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1907
+	JE     skip2169
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1907:
+skip2169:
 	TESTQ           $0x00000002, SI
-	JE              skip1908
+	JE              skip2170
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1908:
+skip2170:
 	TESTQ           $0x00000004, SI
-	JE              skip1909
+	JE              skip2171
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1909:
+skip2171:
 	VADDPD Z0, Z9, Z9
 
-end1906:
-set1904:
+end2168:
+set2166:
 	VMOVUPD Z8, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1910
+	JL      partial2172
 	VMOVUPD Z9, 64(BX)
-	JMP     end1911
+	JMP     end2173
 
-partial1910:
+partial2172:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1912
+	JE            skip2174
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1912:
+skip2174:
 	TESTQ         $0x00000002, SI
-	JE            skip1913
+	JE            skip2175
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1913:
+skip2175:
 	TESTQ  $0x00000001, SI
-	JE     skip1914
+	JE     skip2176
 	VMOVSD X0, (R9)
 
-skip1914:
-end1911:
+skip2176:
+end2173:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set1915
+	JE     set2177
 	VADDPD (BX), Z10, Z10
 	CMPQ   R8, $0x10
-	JL     partial1916
+	JL     partial2178
 	VADDPD 64(BX), Z11, Z11
-	JMP    end1917
+	JMP    end2179
 
-partial1916:
+partial2178:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1918
+	JE     skip2180
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1918:
+skip2180:
 	TESTQ           $0x00000002, SI
-	JE              skip1919
+	JE              skip2181
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1919:
+skip2181:
 	TESTQ           $0x00000004, SI
-	JE              skip1920
+	JE              skip2182
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1920:
+skip2182:
 	VADDPD Z0, Z11, Z11
 
-end1917:
-set1915:
+end2179:
+set2177:
 	VMOVUPD Z10, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1921
+	JL      partial2183
 	VMOVUPD Z11, 64(BX)
-	JMP     end1922
+	JMP     end2184
 
-partial1921:
+partial2183:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1923
+	JE            skip2185
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1923:
+skip2185:
 	TESTQ         $0x00000002, SI
-	JE            skip1924
+	JE            skip2186
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1924:
+skip2186:
 	TESTQ  $0x00000001, SI
-	JE     skip1925
+	JE     skip2187
 	VMOVSD X0, (R9)
 
-skip1925:
-end1922:
+skip2187:
+end2184:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z12, Z12
 	VMULPD Z16, Z13, Z13
 	CMPB   add+56(FP), $0x00
-	JE     set1926
+	JE     set2188
 	VADDPD (BX), Z12, Z12
 	CMPQ   R8, $0x10
-	JL     partial1927
+	JL     partial2189
 	VADDPD 64(BX), Z13, Z13
-	JMP    end1928
+	JMP    end2190
 
-partial1927:
+partial2189:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1929
+	JE     skip2191
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1929:
+skip2191:
 	TESTQ           $0x00000002, SI
-	JE              skip1930
+	JE              skip2192
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1930:
+skip2192:
 	TESTQ           $0x00000004, SI
-	JE              skip1931
+	JE              skip2193
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1931:
+skip2193:
 	VADDPD Z0, Z13, Z13
 
-end1928:
-set1926:
+end2190:
+set2188:
 	VMOVUPD Z12, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1932
+	JL      partial2194
 	VMOVUPD Z13, 64(BX)
-	JMP     end1933
+	JMP     end2195
 
-partial1932:
+partial2194:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z13, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1934
+	JE            skip2196
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1934:
+skip2196:
 	TESTQ         $0x00000002, SI
-	JE            skip1935
+	JE            skip2197
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1935:
+skip2197:
 	TESTQ  $0x00000001, SI
-	JE     skip1936
+	JE     skip2198
 	VMOVSD X0, (R9)
 
-skip1936:
-end1933:
+skip2198:
+end2195:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1859
+	JGE    stored2121
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+56(FP), $0x00
-	JE     set1937
+	JE     set2199
 	VADDPD (BX), Z14, Z14
 	CMPQ   R8, $0x10
-	JL     partial1938
+	JL     partial2200
 	VADDPD 64(BX), Z15, Z15
-	JMP    end1939
+	JMP    end2201
 
-partial1938:
+partial2200:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1940
+	JE     skip2202
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1940:
+skip2202:
 	TESTQ           $0x00000002, SI
-	JE              skip1941
+	JE              skip2203
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1941:
+skip2203:
 	TESTQ           $0x00000004, SI
-	JE              skip1942
+	JE              skip2204
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1942:
+skip2204:
 	VADDPD Z0, Z15, Z15
 
-end1939:
-set1937:
+end2201:
+set2199:
 	VMOVUPD Z14, (BX)
 	CMPQ    R8, $0x10
-	JL      partial1943
+	JL      partial2205
 	VMOVUPD Z15, 64(BX)
-	JMP     end1944
+	JMP     end2206
 
-partial1943:
+partial2205:
 	LEAQ          64(BX), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1945
+	JE            skip2207
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1945:
+skip2207:
 	TESTQ         $0x00000002, SI
-	JE            skip1946
+	JE            skip2208
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1946:
+skip2208:
 	TESTQ  $0x00000001, SI
-	JE     skip1947
+	JE     skip2209
 	VMOVSD X0, (R8)
 
-skip1947:
-end1944:
+skip2209:
+end2206:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored1859:
+stored2121:
 	ADDQ $0x10, DX
 
-next1856:
+next2118:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next1949
+	JG     next2211
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19874,9 +23837,9 @@ next1856:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end1951
+	JE     end2213
 
-rows1950:
+rows2212:
 	VBROADCASTSD     (DI), Z8
 	VMULPD           (BX), Z8, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -19891,9 +23854,9 @@ rows1950:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows1950
+	JNE              rows2212
 
-end1951:
+end2213:
 	VBROADCASTSD w+48(FP), Z8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -19908,558 +23871,558 @@ end1951:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored1952
+	JGE          stored2214
 	VMULPD       Z8, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set1953
+	JE           set2215
 	CMPQ         R8, $0x08
-	JL           partial1954
+	JL           partial2216
 	VADDPD       (BX), Z0, Z0
-	JMP          end1955
+	JMP          end2217
 
-partial1954:
+partial2216:
 	LEAQ   (BX), R9
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, SI
-	JE     skip1956
+	JE     skip2218
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip1956:
+skip2218:
 	TESTQ           $0x00000002, SI
-	JE              skip1957
+	JE              skip2219
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip1957:
+skip2219:
 	TESTQ           $0x00000004, SI
-	JE              skip1958
+	JE              skip2220
 	VBROADCASTF64X4 (R9), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip1958:
+skip2220:
 	VADDPD Z9, Z0, Z0
 
-end1955:
-set1953:
+end2217:
+set2215:
 	CMPQ    R8, $0x08
-	JL      partial1959
+	JL      partial2221
 	VMOVUPD Z0, (BX)
-	JMP     end1960
+	JMP     end2222
 
-partial1959:
+partial2221:
 	LEAQ          (BX), R9
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1961
+	JE            skip2223
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1961:
+skip2223:
 	TESTQ         $0x00000002, SI
-	JE            skip1962
+	JE            skip2224
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1962:
+skip2224:
 	TESTQ  $0x00000001, SI
-	JE     skip1963
+	JE     skip2225
 	VMOVSD X0, (R9)
 
-skip1963:
-end1960:
+skip2225:
+end2222:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z1, Z1
 	CMPB   add+56(FP), $0x00
-	JE     set1964
+	JE     set2226
 	CMPQ   R8, $0x08
-	JL     partial1965
+	JL     partial2227
 	VADDPD (BX), Z1, Z1
-	JMP    end1966
+	JMP    end2228
 
-partial1965:
+partial2227:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1967
+	JE     skip2229
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1967:
+skip2229:
 	TESTQ           $0x00000002, SI
-	JE              skip1968
+	JE              skip2230
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y9
 	VINSERTF64X2    $0x01, X0, Y9, Y0
 
-skip1968:
+skip2230:
 	TESTQ           $0x00000004, SI
-	JE              skip1969
+	JE              skip2231
 	VBROADCASTF64X4 (R9), Z9
 	VINSERTF64X4    $0x01, Y0, Z9, Z0
 
-skip1969:
+skip2231:
 	VADDPD Z0, Z1, Z1
 
-end1966:
-set1964:
+end2228:
+set2226:
 	CMPQ    R8, $0x08
-	JL      partial1970
+	JL      partial2232
 	VMOVUPD Z1, (BX)
-	JMP     end1971
+	JMP     end2233
 
-partial1970:
+partial2232:
 	LEAQ          (BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1972
+	JE            skip2234
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1972:
+skip2234:
 	TESTQ         $0x00000002, SI
-	JE            skip1973
+	JE            skip2235
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1973:
+skip2235:
 	TESTQ  $0x00000001, SI
-	JE     skip1974
+	JE     skip2236
 	VMOVSD X0, (R9)
 
-skip1974:
-end1971:
+skip2236:
+end2233:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z2, Z2
 	CMPB   add+56(FP), $0x00
-	JE     set1975
+	JE     set2237
 	CMPQ   R8, $0x08
-	JL     partial1976
+	JL     partial2238
 	VADDPD (BX), Z2, Z2
-	JMP    end1977
+	JMP    end2239
 
-partial1976:
+partial2238:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1978
+	JE     skip2240
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1978:
+skip2240:
 	TESTQ           $0x00000002, SI
-	JE              skip1979
+	JE              skip2241
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1979:
+skip2241:
 	TESTQ           $0x00000004, SI
-	JE              skip1980
+	JE              skip2242
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1980:
+skip2242:
 	VADDPD Z0, Z2, Z2
 
-end1977:
-set1975:
+end2239:
+set2237:
 	CMPQ    R8, $0x08
-	JL      partial1981
+	JL      partial2243
 	VMOVUPD Z2, (BX)
-	JMP     end1982
+	JMP     end2244
 
-partial1981:
+partial2243:
 	LEAQ          (BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1983
+	JE            skip2245
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1983:
+skip2245:
 	TESTQ         $0x00000002, SI
-	JE            skip1984
+	JE            skip2246
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1984:
+skip2246:
 	TESTQ  $0x00000001, SI
-	JE     skip1985
+	JE     skip2247
 	VMOVSD X0, (R9)
 
-skip1985:
-end1982:
+skip2247:
+end2244:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set1986
+	JE     set2248
 	CMPQ   R8, $0x08
-	JL     partial1987
+	JL     partial2249
 	VADDPD (BX), Z3, Z3
-	JMP    end1988
+	JMP    end2250
 
-partial1987:
+partial2249:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip1989
+	JE     skip2251
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip1989:
+skip2251:
 	TESTQ           $0x00000002, SI
-	JE              skip1990
+	JE              skip2252
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1990:
+skip2252:
 	TESTQ           $0x00000004, SI
-	JE              skip1991
+	JE              skip2253
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1991:
+skip2253:
 	VADDPD Z0, Z3, Z3
 
-end1988:
-set1986:
+end2250:
+set2248:
 	CMPQ    R8, $0x08
-	JL      partial1992
+	JL      partial2254
 	VMOVUPD Z3, (BX)
-	JMP     end1993
+	JMP     end2255
 
-partial1992:
+partial2254:
 	LEAQ          (BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1994
+	JE            skip2256
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip1994:
+skip2256:
 	TESTQ         $0x00000002, SI
-	JE            skip1995
+	JE            skip2257
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip1995:
+skip2257:
 	TESTQ  $0x00000001, SI
-	JE     skip1996
+	JE     skip2258
 	VMOVSD X0, (R9)
 
-skip1996:
-end1993:
+skip2258:
+end2255:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z4, Z4
 	CMPB   add+56(FP), $0x00
-	JE     set1997
+	JE     set2259
 	CMPQ   R8, $0x08
-	JL     partial1998
+	JL     partial2260
 	VADDPD (BX), Z4, Z4
-	JMP    end1999
+	JMP    end2261
 
-partial1998:
+partial2260:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2000
+	JE     skip2262
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2000:
+skip2262:
 	TESTQ           $0x00000002, SI
-	JE              skip2001
+	JE              skip2263
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2001:
+skip2263:
 	TESTQ           $0x00000004, SI
-	JE              skip2002
+	JE              skip2264
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2002:
+skip2264:
 	VADDPD Z0, Z4, Z4
 
-end1999:
-set1997:
+end2261:
+set2259:
 	CMPQ    R8, $0x08
-	JL      partial2003
+	JL      partial2265
 	VMOVUPD Z4, (BX)
-	JMP     end2004
+	JMP     end2266
 
-partial2003:
+partial2265:
 	LEAQ          (BX), R9
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2005
+	JE            skip2267
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2005:
+skip2267:
 	TESTQ         $0x00000002, SI
-	JE            skip2006
+	JE            skip2268
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2006:
+skip2268:
 	TESTQ  $0x00000001, SI
-	JE     skip2007
+	JE     skip2269
 	VMOVSD X0, (R9)
 
-skip2007:
-end2004:
+skip2269:
+end2266:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2008
+	JE     set2270
 	CMPQ   R8, $0x08
-	JL     partial2009
+	JL     partial2271
 	VADDPD (BX), Z5, Z5
-	JMP    end2010
+	JMP    end2272
 
-partial2009:
+partial2271:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2011
+	JE     skip2273
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2011:
+skip2273:
 	TESTQ           $0x00000002, SI
-	JE              skip2012
+	JE              skip2274
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2012:
+skip2274:
 	TESTQ           $0x00000004, SI
-	JE              skip2013
+	JE              skip2275
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2013:
+skip2275:
 	VADDPD Z0, Z5, Z5
 
-end2010:
-set2008:
+end2272:
+set2270:
 	CMPQ    R8, $0x08
-	JL      partial2014
+	JL      partial2276
 	VMOVUPD Z5, (BX)
-	JMP     end2015
+	JMP     end2277
 
-partial2014:
+partial2276:
 	LEAQ          (BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2016
+	JE            skip2278
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2016:
+skip2278:
 	TESTQ         $0x00000002, SI
-	JE            skip2017
+	JE            skip2279
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2017:
+skip2279:
 	TESTQ  $0x00000001, SI
-	JE     skip2018
+	JE     skip2280
 	VMOVSD X0, (R9)
 
-skip2018:
-end2015:
+skip2280:
+end2277:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z6, Z6
 	CMPB   add+56(FP), $0x00
-	JE     set2019
+	JE     set2281
 	CMPQ   R8, $0x08
-	JL     partial2020
+	JL     partial2282
 	VADDPD (BX), Z6, Z6
-	JMP    end2021
+	JMP    end2283
 
-partial2020:
+partial2282:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2022
+	JE     skip2284
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2022:
+skip2284:
 	TESTQ           $0x00000002, SI
-	JE              skip2023
+	JE              skip2285
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2023:
+skip2285:
 	TESTQ           $0x00000004, SI
-	JE              skip2024
+	JE              skip2286
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2024:
+skip2286:
 	VADDPD Z0, Z6, Z6
 
-end2021:
-set2019:
+end2283:
+set2281:
 	CMPQ    R8, $0x08
-	JL      partial2025
+	JL      partial2287
 	VMOVUPD Z6, (BX)
-	JMP     end2026
+	JMP     end2288
 
-partial2025:
+partial2287:
 	LEAQ          (BX), R9
 	VMOVAPD       Z6, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2027
+	JE            skip2289
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2027:
+skip2289:
 	TESTQ         $0x00000002, SI
-	JE            skip2028
+	JE            skip2290
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2028:
+skip2290:
 	TESTQ  $0x00000001, SI
-	JE     skip2029
+	JE     skip2291
 	VMOVSD X0, (R9)
 
-skip2029:
-end2026:
+skip2291:
+end2288:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored1952
+	JGE    stored2214
 	VMULPD Z8, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2030
+	JE     set2292
 	CMPQ   R8, $0x08
-	JL     partial2031
+	JL     partial2293
 	VADDPD (BX), Z7, Z7
-	JMP    end2032
+	JMP    end2294
 
-partial2031:
+partial2293:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2033
+	JE     skip2295
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2033:
+skip2295:
 	TESTQ           $0x00000002, SI
-	JE              skip2034
+	JE              skip2296
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2034:
+skip2296:
 	TESTQ           $0x00000004, SI
-	JE              skip2035
+	JE              skip2297
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2035:
+skip2297:
 	VADDPD Z0, Z7, Z7
 
-end2032:
-set2030:
+end2294:
+set2292:
 	CMPQ    R8, $0x08
-	JL      partial2036
+	JL      partial2298
 	VMOVUPD Z7, (BX)
-	JMP     end2037
+	JMP     end2299
 
-partial2036:
+partial2298:
 	LEAQ          (BX), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2038
+	JE            skip2300
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2038:
+skip2300:
 	TESTQ         $0x00000002, SI
-	JE            skip2039
+	JE            skip2301
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2039:
+skip2301:
 	TESTQ  $0x00000001, SI
-	JE     skip2040
+	JE     skip2302
 	VMOVSD X0, (R8)
 
-skip2040:
-end2037:
+skip2302:
+end2299:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored1952:
+stored2214:
 	ADDQ $0x08, DX
 
-next1949:
+next2211:
 	ADDQ $0x08, AX
-	JMP  block1760
+	JMP  block2022
 
-done1761:
+done2023:
 	VZEROUPPER
 	RET
 
@@ -20482,23 +24445,23 @@ TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2042:
+tile2304:
 	CMPQ   DI, $0x18
-	JLE    next2043
+	JLE    next2305
 	CMPQ   DI, $0x20
-	JGE    full2044
+	JGE    full2306
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2047
+	JGE    out2309
 
-row2046:
+row2308:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -20512,48 +24475,48 @@ row2046:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2046
+	JL           row2308
 
-out2047:
+out2309:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	VMOVUPD       Z2, 128(AX)
 	LEAQ          192(AX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2048
+	JE            skip2310
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2048:
+skip2310:
 	TESTQ         $0x00000002, R10
-	JE            skip2049
+	JE            skip2311
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2049:
+skip2311:
 	TESTQ  $0x00000001, R10
-	JE     skip2050
+	JE     skip2312
 	VMOVSD X0, (R9)
 
-skip2050:
-	JMP end2045
+skip2312:
+	JMP end2307
 
-full2044:
+full2306:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2052
+	JGE    out2314
 
-row2051:
+row2313:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -20567,36 +24530,36 @@ row2051:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2051
+	JL           row2313
 
-out2052:
+out2314:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-end2045:
+end2307:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2042
+	JMP  tile2304
 
-next2043:
+next2305:
 	CMPQ   DI, $0x10
-	JLE    next2054
+	JLE    next2316
 	CMPQ   DI, $0x18
-	JGE    full2055
+	JGE    full2317
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2058
+	JGE    out2320
 
-row2057:
+row2319:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -20608,46 +24571,46 @@ row2057:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2057
+	JL           row2319
 
-out2058:
+out2320:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	LEAQ          128(AX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2059
+	JE            skip2321
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2059:
+skip2321:
 	TESTQ         $0x00000002, R10
-	JE            skip2060
+	JE            skip2322
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2060:
+skip2322:
 	TESTQ  $0x00000001, R10
-	JE     skip2061
+	JE     skip2323
 	VMOVSD X0, (R9)
 
-skip2061:
-	JMP end2056
+skip2323:
+	JMP end2318
 
-full2055:
+full2317:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2063
+	JGE    out2325
 
-row2062:
+row2324:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -20659,33 +24622,33 @@ row2062:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2062
+	JL           row2324
 
-out2063:
+out2325:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 
-end2056:
+end2318:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2054:
+next2316:
 	CMPQ   DI, $0x08
-	JLE    next2065
+	JLE    next2327
 	CMPQ   DI, $0x10
-	JGE    full2066
+	JGE    full2328
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2069
+	JGE    out2331
 
-row2068:
+row2330:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -20695,44 +24658,44 @@ row2068:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2068
+	JL           row2330
 
-out2069:
+out2331:
 	VMOVUPD       Z0, (AX)
 	LEAQ          64(AX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2070
+	JE            skip2332
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2070:
+skip2332:
 	TESTQ         $0x00000002, R10
-	JE            skip2071
+	JE            skip2333
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2071:
+skip2333:
 	TESTQ  $0x00000001, R10
-	JE     skip2072
+	JE     skip2334
 	VMOVSD X0, (R9)
 
-skip2072:
-	JMP end2067
+skip2334:
+	JMP end2329
 
-full2066:
+full2328:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2074
+	JGE    out2336
 
-row2073:
+row2335:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -20742,31 +24705,31 @@ row2073:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2073
+	JL           row2335
 
-out2074:
+out2336:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 
-end2067:
+end2329:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2065:
+next2327:
 	CMPQ   DI, $0x00
-	JLE    next2076
+	JLE    next2338
 	CMPQ   DI, $0x08
-	JGE    full2077
+	JGE    full2339
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2080
+	JGE    out2342
 
-row2079:
+row2341:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -20774,42 +24737,42 @@ row2079:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2079
+	JL           row2341
 
-out2080:
+out2342:
 	LEAQ          (AX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2081
+	JE            skip2343
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip2081:
+skip2343:
 	TESTQ         $0x00000002, R10
-	JE            skip2082
+	JE            skip2344
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip2082:
+skip2344:
 	TESTQ  $0x00000001, R10
-	JE     skip2083
+	JE     skip2345
 	VMOVSD X0, (CX)
 
-skip2083:
-	JMP end2078
+skip2345:
+	JMP end2340
 
-full2077:
+full2339:
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2085
+	JGE    out2347
 
-row2084:
+row2346:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2041
+	JAE          bad2303
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -20817,23 +24780,23 @@ row2084:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2084
+	JL           row2346
 
-out2085:
+out2347:
 	VMOVUPD Z0, (AX)
 
-end2078:
+end2340:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2076:
+next2338:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2041:
+bad2303:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -20858,23 +24821,23 @@ TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2087:
+tile2349:
 	CMPQ      DI, $0x18
-	JLE       next2088
+	JLE       next2350
 	CMPQ      DI, $0x20
-	JGE       full2089
+	JGE       full2351
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD   128(AX), Z2
 	VMOVUPD.Z 192(AX), K1, Z3
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2092
+	JGE       out2354
 
-row2091:
+row2353:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2086
+	JAE           bad2348
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z4
@@ -20892,44 +24855,44 @@ row2091:
 	LEAQ          192(R11), R11
 	VMOVAPD       Z5, Z4
 	TESTQ         $0x00000004, R10
-	JE            skip2093
+	JE            skip2355
 	VMOVUPD       Y4, (R11)
 	VEXTRACTF64X4 $0x01, Z4, Y4
 	ADDQ          $0x20, R11
 
-skip2093:
+skip2355:
 	TESTQ         $0x00000002, R10
-	JE            skip2094
+	JE            skip2356
 	VMOVUPD       X4, (R11)
 	VEXTRACTF64X2 $0x01, Y4, X4
 	ADDQ          $0x10, R11
 
-skip2094:
+skip2356:
 	TESTQ  $0x00000001, R10
-	JE     skip2095
+	JE     skip2357
 	VMOVSD X4, (R11)
 
-skip2095:
+skip2357:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2091
+	JL   row2353
 
-out2092:
-	JMP end2090
+out2354:
+	JMP end2352
 
-full2089:
+full2351:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	VMOVUPD 192(AX), Z3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2097
+	JGE     out2359
 
-row2096:
+row2358:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2086
+	JAE          bad2348
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -20947,31 +24910,31 @@ row2096:
 	VMOVUPD      Z5, 192(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2096
+	JL           row2358
 
-out2097:
-end2090:
+out2359:
+end2352:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2087
+	JMP  tile2349
 
-next2088:
+next2350:
 	CMPQ      DI, $0x10
-	JLE       next2099
+	JLE       next2361
 	CMPQ      DI, $0x18
-	JGE       full2100
+	JGE       full2362
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD.Z 128(AX), K1, Z2
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2103
+	JGE       out2365
 
-row2102:
+row2364:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2086
+	JAE           bad2348
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z3
@@ -20986,43 +24949,43 @@ row2102:
 	LEAQ          128(R11), R11
 	VMOVAPD       Z4, Z3
 	TESTQ         $0x00000004, R10
-	JE            skip2104
+	JE            skip2366
 	VMOVUPD       Y3, (R11)
 	VEXTRACTF64X4 $0x01, Z3, Y3
 	ADDQ          $0x20, R11
 
-skip2104:
+skip2366:
 	TESTQ         $0x00000002, R10
-	JE            skip2105
+	JE            skip2367
 	VMOVUPD       X3, (R11)
 	VEXTRACTF64X2 $0x01, Y3, X3
 	ADDQ          $0x10, R11
 
-skip2105:
+skip2367:
 	TESTQ  $0x00000001, R10
-	JE     skip2106
+	JE     skip2368
 	VMOVSD X3, (R11)
 
-skip2106:
+skip2368:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2102
+	JL   row2364
 
-out2103:
-	JMP end2101
+out2365:
+	JMP end2363
 
-full2100:
+full2362:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2108
+	JGE     out2370
 
-row2107:
+row2369:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2086
+	JAE          bad2348
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -21037,29 +25000,29 @@ row2107:
 	VMOVUPD      Z4, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2107
+	JL           row2369
 
-out2108:
-end2101:
+out2370:
+end2363:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2099:
+next2361:
 	CMPQ      DI, $0x08
-	JLE       next2110
+	JLE       next2372
 	CMPQ      DI, $0x10
-	JGE       full2111
+	JGE       full2373
 	VMOVUPD   (AX), Z0
 	VMOVUPD.Z 64(AX), K1, Z1
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2114
+	JGE       out2376
 
-row2113:
+row2375:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2086
+	JAE           bad2348
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z2
@@ -21071,42 +25034,42 @@ row2113:
 	LEAQ          64(R11), R11
 	VMOVAPD       Z3, Z2
 	TESTQ         $0x00000004, R10
-	JE            skip2115
+	JE            skip2377
 	VMOVUPD       Y2, (R11)
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	ADDQ          $0x20, R11
 
-skip2115:
+skip2377:
 	TESTQ         $0x00000002, R10
-	JE            skip2116
+	JE            skip2378
 	VMOVUPD       X2, (R11)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, R11
 
-skip2116:
+skip2378:
 	TESTQ  $0x00000001, R10
-	JE     skip2117
+	JE     skip2379
 	VMOVSD X2, (R11)
 
-skip2117:
+skip2379:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2113
+	JL   row2375
 
-out2114:
-	JMP end2112
+out2376:
+	JMP end2374
 
-full2111:
+full2373:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2119
+	JGE     out2381
 
-row2118:
+row2380:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2086
+	JAE          bad2348
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -21118,28 +25081,28 @@ row2118:
 	VMOVUPD      Z3, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2118
+	JL           row2380
 
-out2119:
-end2112:
+out2381:
+end2374:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2110:
+next2372:
 	CMPQ      DI, $0x00
-	JLE       next2121
+	JLE       next2383
 	CMPQ      DI, $0x08
-	JGE       full2122
+	JGE       full2384
 	VMOVUPD.Z (AX), K1, Z0
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2125
+	JGE       out2387
 
-row2124:
+row2386:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2086
+	JAE           bad2348
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z1
@@ -21148,41 +25111,41 @@ row2124:
 	LEAQ          (R11), R11
 	VMOVAPD       Z2, Z1
 	TESTQ         $0x00000004, R10
-	JE            skip2126
+	JE            skip2388
 	VMOVUPD       Y1, (R11)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, R11
 
-skip2126:
+skip2388:
 	TESTQ         $0x00000002, R10
-	JE            skip2127
+	JE            skip2389
 	VMOVUPD       X1, (R11)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, R11
 
-skip2127:
+skip2389:
 	TESTQ  $0x00000001, R10
-	JE     skip2128
+	JE     skip2390
 	VMOVSD X1, (R11)
 
-skip2128:
+skip2390:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2124
+	JL   row2386
 
-out2125:
-	JMP end2123
+out2387:
+	JMP end2385
 
-full2122:
+full2384:
 	VMOVUPD (AX), Z0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2130
+	JGE     out2392
 
-row2129:
+row2391:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2086
+	JAE          bad2348
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -21191,21 +25154,21 @@ row2129:
 	VMOVUPD      Z2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2129
+	JL           row2391
 
-out2130:
-end2123:
+out2392:
+end2385:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2121:
+next2383:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2086:
+bad2348:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -21223,9 +25186,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y3, Y3, Y3
 	XORQ   BX, BX
 	SUBQ   $0x10, AX
-	JL     one2132
+	JL     one2394
 
-many2131:
+many2393:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	VMOVUPD     32(CX)(BX*8), Y4
@@ -21236,22 +25199,22 @@ many2131:
 	VFMADD231PD 96(DX)(BX*8), Y4, Y3
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, AX
-	JGE         many2131
+	JGE         many2393
 
-one2132:
+one2394:
 	ADDQ $0x0c, AX
-	JL   rest2134
+	JL   rest2396
 
-top2133:
+top2395:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, AX
-	JGE         top2133
+	JGE         top2395
 
-rest2134:
+rest2396:
 	ADDQ        $0x04, AX
-	JE          end2135
+	JE          end2397
 	MOVQ        AX, SI
 	LEAQ        tails<>+32(SB), AX
 	SHLQ        $0x03, SI
@@ -21261,7 +25224,7 @@ rest2134:
 	VMASKMOVPD  (DX)(BX*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2135:
+end2397:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -21292,39 +25255,39 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+24(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2137
+	JL           rest2399
 
-full2136:
+full2398:
 	VMOVUPD     (CX)(BX*8), Y1
 	VMOVUPD     (AX)(BX*8), Y2
 	VFMADD231PD Y1, Y0, Y2
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2136
+	JGE         full2398
 
-rest2137:
+rest2399:
 	ADDQ        $0x04, DX
-	JE          end2138
+	JE          end2400
 	TESTQ       $0x00000002, DX
-	JE          skip2139
+	JE          skip2401
 	VMOVUPD     (CX)(BX*8), X1
 	VMOVUPD     (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2139:
+skip2401:
 	TESTQ       $0x00000001, DX
-	JE          skip2140
+	JE          skip2402
 	VMOVSD      (CX)(BX*8), X1
 	VMOVSD      (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2140:
-end2138:
+skip2402:
+end2400:
 	VZEROUPPER
 	RET
 
@@ -21338,9 +25301,9 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2142
+	JL           rest2404
 
-full2141:
+full2403:
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -21349,13 +25312,13 @@ full2141:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 	SUBQ        $0x04, BX
-	JGE         full2141
+	JGE         full2403
 
-rest2142:
+rest2404:
 	ADDQ        $0x04, BX
-	JE          end2143
+	JE          end2405
 	TESTQ       $0x00000002, BX
-	JE          skip2144
+	JE          skip2406
 	VMOVUPD     (CX)(SI*8), X1
 	VMOVUPD     (DX)(SI*8), X2
 	VMOVUPD     (AX)(SI*8), X3
@@ -21364,9 +25327,9 @@ rest2142:
 	VMOVUPD     X3, (AX)(SI*8)
 	ADDQ        $0x02, SI
 
-skip2144:
+skip2406:
 	TESTQ       $0x00000001, BX
-	JE          skip2145
+	JE          skip2407
 	VMOVSD      (CX)(SI*8), X1
 	VMOVSD      (DX)(SI*8), X2
 	VMOVSD      (AX)(SI*8), X3
@@ -21375,8 +25338,8 @@ skip2144:
 	VMOVSD      X3, (AX)(SI*8)
 	ADDQ        $0x01, SI
 
-skip2145:
-end2143:
+skip2407:
+end2405:
 	VZEROUPPER
 	RET
 
@@ -21388,36 +25351,36 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
-	JL           rest2147
+	JL           rest2409
 
-full2146:
+full2408:
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 	SUBQ    $0x04, CX
-	JGE     full2146
+	JGE     full2408
 
-rest2147:
+rest2409:
 	ADDQ    $0x04, CX
-	JE      end2148
+	JE      end2410
 	TESTQ   $0x00000002, CX
-	JE      skip2149
+	JE      skip2411
 	VMOVUPD (AX)(DX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(DX*8)
 	ADDQ    $0x02, DX
 
-skip2149:
+skip2411:
 	TESTQ  $0x00000001, CX
-	JE     skip2150
+	JE     skip2412
 	VMOVSD (AX)(DX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(DX*8)
 	ADDQ   $0x01, DX
 
-skip2150:
-end2148:
+skip2412:
+end2410:
 	VZEROUPPER
 	RET
 
@@ -21433,9 +25396,9 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Y2
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2152
+	JL           rest2414
 
-full2151:
+full2413:
 	VMOVUPD      (DX)(SI*8), Y3
 	VMOVUPD      (CX)(SI*8), Y4
 	VMOVUPD      (AX)(SI*8), Y5
@@ -21447,13 +25410,13 @@ full2151:
 	VMOVUPD      Y5, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2151
+	JGE          full2413
 
-rest2152:
+rest2414:
 	ADDQ         $0x04, BX
-	JE           end2153
+	JE           end2415
 	TESTQ        $0x00000002, BX
-	JE           skip2154
+	JE           skip2416
 	VMOVUPD      (DX)(SI*8), X3
 	VMOVUPD      (CX)(SI*8), X4
 	VMOVUPD      (AX)(SI*8), X5
@@ -21465,9 +25428,9 @@ rest2152:
 	VMOVUPD      X5, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
-skip2154:
+skip2416:
 	TESTQ        $0x00000001, BX
-	JE           skip2155
+	JE           skip2417
 	VMOVSD       (DX)(SI*8), X3
 	VMOVSD       (CX)(SI*8), X4
 	VMOVSD       (AX)(SI*8), X5
@@ -21479,8 +25442,8 @@ skip2154:
 	VMOVSD       X5, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
-skip2155:
-end2153:
+skip2417:
+end2415:
 	VZEROUPPER
 	RET
 
@@ -21492,9 +25455,9 @@ TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2157
+	JL   rest2419
 
-full2156:
+full2418:
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -21502,13 +25465,13 @@ full2156:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2156
+	JGE     full2418
 
-rest2157:
+rest2419:
 	ADDQ    $0x04, DX
-	JE      end2158
+	JE      end2420
 	TESTQ   $0x00000002, DX
-	JE      skip2159
+	JE      skip2421
 	VMOVUPD (AX)(BX*8), X0
 	VMOVUPD (CX)(BX*8), X1
 	VSUBPD  X0, X1, X0
@@ -21516,9 +25479,9 @@ rest2157:
 	VMOVUPD X0, (CX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2159:
+skip2421:
 	TESTQ  $0x00000001, DX
-	JE     skip2160
+	JE     skip2422
 	VMOVSD (AX)(BX*8), X0
 	VMOVSD (CX)(BX*8), X1
 	VSUBPD X0, X1, X0
@@ -21526,8 +25489,8 @@ skip2159:
 	VMOVSD X0, (CX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2160:
-end2158:
+skip2422:
+end2420:
 	VZEROUPPER
 	RET
 
@@ -21539,9 +25502,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2162
+	JL   rest2424
 
-full2161:
+full2423:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
@@ -21577,26 +25540,26 @@ full2161:
 	VMOVUPD      Y4, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2161
+	JGE          full2423
 
-rest2162:
+rest2424:
 	ADDQ   $0x04, DX
-	JE     end2163
+	JE     end2425
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2164
+	JE     skip2426
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2164:
+skip2426:
 	TESTQ          $0x00000002, DX
-	JE             skip2165
+	JE             skip2427
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2165:
+skip2427:
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
 	VBROADCASTSD k4x4086300000000000<>+0(SB), Y1
@@ -21631,18 +25594,18 @@ skip2165:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2166
+	JE           skip2428
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2166:
+skip2428:
 	TESTQ  $0x00000001, DX
-	JE     skip2167
+	JE     skip2429
 	VMOVSD X0, (AX)
 
-skip2167:
-end2163:
+skip2429:
+end2425:
 	VZEROUPPER
 	RET
 
@@ -21768,9 +25731,9 @@ TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2169
+	JL   rest2431
 
-full2168:
+full2430:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
@@ -21829,26 +25792,26 @@ full2168:
 	VMOVUPD      Y7, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2168
+	JGE          full2430
 
-rest2169:
+rest2431:
 	ADDQ   $0x04, DX
-	JE     end2170
+	JE     end2432
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2171
+	JE     skip2433
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2171:
+skip2433:
 	TESTQ          $0x00000002, DX
-	JE             skip2172
+	JE             skip2434
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2172:
+skip2434:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
 	VSUBPD       Y4, Y1, Y3
@@ -21906,18 +25869,18 @@ skip2172:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2173
+	JE           skip2435
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2173:
+skip2435:
 	TESTQ  $0x00000001, DX
-	JE     skip2174
+	JE     skip2436
 	VMOVSD X0, (AX)
 
-skip2174:
-end2170:
+skip2436:
+end2432:
 	VZEROUPPER
 	RET
 
@@ -22025,9 +25988,9 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2176
+	JL   rest2438
 
-full2175:
+full2437:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -22068,26 +26031,26 @@ full2175:
 	VMOVUPD      Y2, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2175
+	JGE          full2437
 
-rest2176:
+rest2438:
 	ADDQ   $0x04, DX
-	JE     end2177
+	JE     end2439
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2178
+	JE     skip2440
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2178:
+skip2440:
 	TESTQ          $0x00000002, DX
-	JE             skip2179
+	JE             skip2441
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2179:
+skip2441:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -22127,18 +26090,18 @@ skip2179:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2180
+	JE           skip2442
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2180:
+skip2442:
 	TESTQ  $0x00000001, DX
-	JE     skip2181
+	JE     skip2443
 	VMOVSD X0, (AX)
 
-skip2181:
-end2177:
+skip2443:
+end2439:
 	VZEROUPPER
 	RET
 
@@ -22156,9 +26119,9 @@ TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2183
+	JL   rest2445
 
-full2182:
+full2444:
 	VMOVUPD      (CX)(BX*8), Y0
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -22222,26 +26185,26 @@ full2182:
 	VMOVUPD      Y8, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2182
+	JGE          full2444
 
-rest2183:
+rest2445:
 	ADDQ   $0x04, DX
-	JE     end2184
+	JE     end2446
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2185
+	JE     skip2447
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2185:
+skip2447:
 	TESTQ          $0x00000002, DX
-	JE             skip2186
+	JE             skip2448
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2186:
+skip2448:
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -22304,18 +26267,18 @@ skip2186:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2187
+	JE           skip2449
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2187:
+skip2449:
 	TESTQ  $0x00000001, DX
-	JE     skip2188
+	JE     skip2450
 	VMOVSD X0, (AX)
 
-skip2188:
-end2184:
+skip2450:
+end2446:
 	VZEROUPPER
 	RET
 
@@ -22339,9 +26302,9 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
-	JL           rest2190
+	JL           rest2452
 
-full2189:
+full2451:
 	VMOVUPD      (SI)(R10*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -22372,60 +26335,60 @@ full2189:
 	VMOVUPD      (BX)(R10*8), Y1
 	VMULPD       Y5, Y1, Y1
 	TESTQ        DI, DI
-	JE           noV2192
+	JE           noV2454
 	VMOVUPD      (DI)(R10*8), Y2
 	TESTQ        DX, DX
-	JE           noCV2193
+	JE           noCV2455
 	VMULPD       Y2, Y1, Y3
 	VMOVUPD      Y3, (DX)(R10*8)
 
-noCV2193:
+noCV2455:
 	TESTQ   CX, CX
-	JE      noHV2194
+	JE      noHV2456
 	VMULPD  Y5, Y2, Y2
 	TESTB   R9, R9
-	JE      set2196
+	JE      set2458
 	VMOVUPD (CX)(R10*8), Y3
 	VADDPD  Y3, Y2, Y2
 
-set2196:
+set2458:
 	VMOVUPD Y2, (CX)(R10*8)
 
-noHV2194:
-noV2192:
+noHV2456:
+noV2454:
 	TESTQ   AX, AX
-	JE      noDZ2195
+	JE      noDZ2457
 	TESTB   R9, R9
-	JE      set2197
+	JE      set2459
 	VMOVUPD (AX)(R10*8), Y2
 	VADDPD  Y2, Y1, Y1
 
-set2197:
+set2459:
 	VMOVUPD Y1, (AX)(R10*8)
 
-noDZ2195:
+noDZ2457:
 	ADDQ $0x04, R10
 	SUBQ $0x04, R8
-	JGE  full2189
+	JGE  full2451
 
-rest2190:
+rest2452:
 	ADDQ   $0x04, R8
-	JE     end2191
+	JE     end2453
 	LEAQ   (SI)(R10*8), SI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2198
+	JE     skip2460
 	MOVQ   R8, R11
 	ANDQ   $0x02, R11
 	VMOVSD (SI)(R11*8), X1
 
-skip2198:
+skip2460:
 	TESTQ          $0x00000002, R8
-	JE             skip2199
+	JE             skip2461
 	VBROADCASTF128 (SI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2199:
+skip2461:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -22455,131 +26418,131 @@ skip2199:
 	LEAQ         (BX)(R10*8), BX
 	VXORPD       Y0, Y0, Y0
 	TESTQ        $0x00000001, R8
-	JE           skip2200
+	JE           skip2462
 	MOVQ         R8, SI
 	ANDQ         $0x02, SI
 	VMOVSD       (BX)(SI*8), X0
 
-skip2200:
+skip2462:
 	TESTQ          $0x00000002, R8
-	JE             skip2201
+	JE             skip2463
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2201:
+skip2463:
 	VMULPD Y5, Y0, Y0
 	TESTQ  DI, DI
-	JE     noV2202
+	JE     noV2464
 	LEAQ   (DI)(R10*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2206
+	JE     skip2468
 	MOVQ   R8, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip2206:
+skip2468:
 	TESTQ          $0x00000002, R8
-	JE             skip2207
+	JE             skip2469
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2207:
+skip2469:
 	TESTQ        DX, DX
-	JE           noCV2203
+	JE           noCV2465
 	VMULPD       Y1, Y0, Y2
 	LEAQ         (DX)(R10*8), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, R8
-	JE           skip2208
+	JE           skip2470
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip2208:
+skip2470:
 	TESTQ  $0x00000001, R8
-	JE     skip2209
+	JE     skip2471
 	VMOVSD X2, (DX)
 
-skip2209:
-noCV2203:
+skip2471:
+noCV2465:
 	TESTQ  CX, CX
-	JE     noHV2204
+	JE     noHV2466
 	VMULPD Y5, Y1, Y1
 	TESTB  R9, R9
-	JE     set2210
+	JE     set2472
 	LEAQ   (CX)(R10*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2211
+	JE     skip2473
 	MOVQ   R8, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2211:
+skip2473:
 	TESTQ          $0x00000002, R8
-	JE             skip2212
+	JE             skip2474
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2212:
+skip2474:
 	VADDPD Y2, Y1, Y1
 
-set2210:
+set2472:
 	LEAQ         (CX)(R10*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, R8
-	JE           skip2213
+	JE           skip2475
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip2213:
+skip2475:
 	TESTQ  $0x00000001, R8
-	JE     skip2214
+	JE     skip2476
 	VMOVSD X1, (CX)
 
-skip2214:
-noHV2204:
-noV2202:
+skip2476:
+noHV2466:
+noV2464:
 	TESTQ  AX, AX
-	JE     noDZ2205
+	JE     noDZ2467
 	TESTB  R9, R9
-	JE     set2215
+	JE     set2477
 	LEAQ   (AX)(R10*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2216
+	JE     skip2478
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2216:
+skip2478:
 	TESTQ          $0x00000002, R8
-	JE             skip2217
+	JE             skip2479
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2217:
+skip2479:
 	VADDPD Y1, Y0, Y0
 
-set2215:
+set2477:
 	LEAQ         (AX)(R10*8), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2218
+	JE           skip2480
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2218:
+skip2480:
 	TESTQ  $0x00000001, R8
-	JE     skip2219
+	JE     skip2481
 	VMOVSD X0, (AX)
 
-skip2219:
-noDZ2205:
-end2191:
+skip2481:
+noDZ2467:
+end2453:
 	VZEROUPPER
 	RET
 
@@ -22616,9 +26579,9 @@ TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y0, Y0, Y0
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2221
+	JL     rest2483
 
-full2220:
+full2482:
 	VMOVUPD      (CX)(BX*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -22650,26 +26613,26 @@ full2220:
 	VFMADD231PD  Y1, Y5, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2220
+	JGE          full2482
 
-rest2221:
+rest2483:
 	ADDQ   $0x04, DX
-	JE     end2222
+	JE     end2484
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip2223
+	JE     skip2485
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X1
 
-skip2223:
+skip2485:
 	TESTQ          $0x00000002, DX
-	JE             skip2224
+	JE             skip2486
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2224:
+skip2486:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -22698,22 +26661,22 @@ skip2224:
 	LEAQ         (AX)(BX*8), AX
 	VXORPD       Y1, Y1, Y1
 	TESTQ        $0x00000001, DX
-	JE           skip2225
+	JE           skip2487
 	MOVQ         DX, CX
 	ANDQ         $0x02, CX
 	VMOVSD       (AX)(CX*8), X1
 
-skip2225:
+skip2487:
 	TESTQ          $0x00000002, DX
-	JE             skip2226
+	JE             skip2488
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2226:
+skip2488:
 	VMULPD      Y1, Y5, Y5
 	VFMADD231PD Y1, Y5, Y0
 
-end2222:
+end2484:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -22742,9 +26705,9 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2228:
+rows2490:
 	SUBQ   $0x04, BX
-	JL     rest2229
+	JL     rest2491
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -22755,9 +26718,9 @@ rows2228:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2232:
+columns2494:
 	CMPQ        R11, R8
-	JGE         last2233
+	JGE         last2495
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -22766,9 +26729,9 @@ columns2232:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2232
+	JMP         columns2494
 
-last2233:
+last2495:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -22785,13 +26748,13 @@ last2233:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2228
+	JMP         rows2490
 
-rest2229:
+rest2491:
 	ADDQ $0x04, BX
-	JE   end2231
+	JE   end2493
 
-row2230:
+row2492:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -22799,9 +26762,9 @@ row2230:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2235
+	JL     one2497
 
-many2234:
+many2496:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -22812,22 +26775,22 @@ many2234:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2234
+	JGE         many2496
 
-one2235:
+one2497:
 	ADDQ $0x0c, R8
-	JL   rest2237
+	JL   rest2499
 
-top2236:
+top2498:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2236
+	JGE         top2498
 
-rest2237:
+rest2499:
 	ADDQ        $0x04, R8
-	JE          end2238
+	JE          end2500
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -22837,7 +26800,7 @@ rest2237:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2238:
+end2500:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -22849,9 +26812,9 @@ end2238:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2230
+	JNE        row2492
 
-end2231:
+end2493:
 	VZEROUPPER
 	RET
 
@@ -22877,9 +26840,9 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2240:
+rows2502:
 	SUBQ   $0x04, SI
-	JL     rest2241
+	JL     rest2503
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -22894,9 +26857,9 @@ rows2240:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2244:
+columns2506:
 	CMPQ        R13, R10
-	JGE         last2245
+	JGE         last2507
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -22914,9 +26877,9 @@ columns2244:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2244
+	JMP         columns2506
 
-last2245:
+last2507:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -22953,13 +26916,13 @@ last2245:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2240
+	JMP         rows2502
 
-rest2241:
+rest2503:
 	ADDQ $0x04, SI
-	JE   end2243
+	JE   end2505
 
-row2242:
+row2504:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -22971,9 +26934,9 @@ row2242:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2247
+	JL     one2509
 
-many2246:
+many2508:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -22996,13 +26959,13 @@ many2246:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2246
+	JGE         many2508
 
-one2247:
+one2509:
 	ADDQ $0x0c, R10
-	JL   rest2249
+	JL   rest2511
 
-top2248:
+top2510:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -23010,11 +26973,11 @@ top2248:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2248
+	JGE         top2510
 
-rest2249:
+rest2511:
 	ADDQ        $0x04, R10
-	JE          end2250
+	JE          end2512
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -23026,7 +26989,7 @@ rest2249:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2250:
+end2512:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -23047,9 +27010,9 @@ end2250:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2242
+	JNE        row2504
 
-end2243:
+end2505:
 	VZEROUPPER
 	RET
 
@@ -23067,9 +27030,9 @@ TEXT ·combineAVX2(SB), NOSPLIT, $0-57
 	ANDQ $0x03, R8
 	INCQ R8
 
-tile2251:
+tile2513:
 	CMPQ   DI, $0x14
-	JLE    next2252
+	JLE    next2514
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -23079,9 +27042,9 @@ tile2251:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2254
+	JE     end2516
 
-rows2253:
+rows2515:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -23092,9 +27055,9 @@ rows2253:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2253
+	JL           rows2515
 
-end2254:
+end2516:
 	VBROADCASTSD w+48(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -23103,80 +27066,80 @@ end2254:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set2255
+	JE           set2517
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2256
+	JL           partial2518
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2257
+	JMP          end2519
 
-partial2256:
+partial2518:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2258
+	JE     skip2520
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2258:
+skip2520:
 	TESTQ          $0x00000002, R8
-	JE             skip2259
+	JE             skip2521
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2259:
+skip2521:
 	VADDPD Y6, Y5, Y5
 
-end2257:
-set2255:
+end2519:
+set2517:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2260
+	JL      partial2522
 	VMOVUPD Y5, 160(AX)
-	JMP     end2261
+	JMP     end2523
 
-partial2260:
+partial2522:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2262
+	JE           skip2524
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2262:
+skip2524:
 	TESTQ  $0x00000001, R8
-	JE     skip2263
+	JE     skip2525
 	VMOVSD X0, (R9)
 
-skip2263:
-end2261:
+skip2525:
+end2523:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile2251
+	JMP  tile2513
 
-next2252:
+next2514:
 	CMPQ   DI, $0x08
-	JLE    next2265
+	JLE    next2527
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2267
+	JE     end2529
 
-rows2266:
+rows2528:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -23184,214 +27147,214 @@ rows2266:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2266
+	JL           rows2528
 
-end2267:
+end2529:
 	VBROADCASTSD w+48(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set2268
+	JE           set2530
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2269
+	JL           partial2531
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2270
+	JMP          end2532
 
-partial2269:
+partial2531:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2271
+	JE     skip2533
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2271:
+skip2533:
 	TESTQ          $0x00000002, R8
-	JE             skip2272
+	JE             skip2534
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2272:
+skip2534:
 	VADDPD Y3, Y2, Y2
 
-end2270:
-set2268:
+end2532:
+set2530:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2273
+	JL      partial2535
 	VMOVUPD Y2, 64(AX)
-	JMP     end2274
+	JMP     end2536
 
-partial2273:
+partial2535:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2275
+	JE           skip2537
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2275:
+skip2537:
 	TESTQ  $0x00000001, R8
-	JE     skip2276
+	JE     skip2538
 	VMOVSD X0, (R9)
 
-skip2276:
-end2274:
+skip2538:
+end2536:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2265:
+next2527:
 	CMPQ   DI, $0x04
-	JLE    next2278
+	JLE    next2540
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2280
+	JE     end2542
 
-rows2279:
+rows2541:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2279
+	JL           rows2541
 
-end2280:
+end2542:
 	VBROADCASTSD w+48(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set2281
+	JE           set2543
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2282
+	JL           partial2544
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2283
+	JMP          end2545
 
-partial2282:
+partial2544:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2284
+	JE     skip2546
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2284:
+skip2546:
 	TESTQ          $0x00000002, R8
-	JE             skip2285
+	JE             skip2547
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2285:
+skip2547:
 	VADDPD Y2, Y1, Y1
 
-end2283:
-set2281:
+end2545:
+set2543:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2286
+	JL      partial2548
 	VMOVUPD Y1, 32(AX)
-	JMP     end2287
+	JMP     end2549
 
-partial2286:
+partial2548:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2288
+	JE           skip2550
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2288:
+skip2550:
 	TESTQ  $0x00000001, R8
-	JE     skip2289
+	JE     skip2551
 	VMOVSD X0, (R9)
 
-skip2289:
-end2287:
+skip2551:
+end2549:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2278:
+next2540:
 	CMPQ   DI, $0x00
-	JLE    next2291
+	JLE    next2553
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2293
+	JE     end2555
 
-rows2292:
+rows2554:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2292
+	JL           rows2554
 
-end2293:
+end2555:
 	VBROADCASTSD w+48(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set2294
+	JE           set2556
 	CMPQ         DI, $0x04
-	JL           partial2295
+	JL           partial2557
 	VADDPD       (AX), Y0, Y0
-	JMP          end2296
+	JMP          end2558
 
-partial2295:
+partial2557:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2297
+	JE     skip2559
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2297:
+skip2559:
 	TESTQ          $0x00000002, R8
-	JE             skip2298
+	JE             skip2560
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2298:
+skip2560:
 	VADDPD Y1, Y0, Y0
 
-end2296:
-set2294:
+end2558:
+set2556:
 	CMPQ    DI, $0x04
-	JL      partial2299
+	JL      partial2561
 	VMOVUPD Y0, (AX)
-	JMP     end2300
+	JMP     end2562
 
-partial2299:
+partial2561:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2301
+	JE           skip2563
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2301:
+skip2563:
 	TESTQ  $0x00000001, R8
-	JE     skip2302
+	JE     skip2564
 	VMOVSD X0, (AX)
 
-skip2302:
-end2300:
-next2291:
+skip2564:
+end2562:
+next2553:
 	VZEROUPPER
 	RET
 
@@ -23411,9 +27374,9 @@ TEXT ·combine2AVX2(SB), NOSPLIT, $0-73
 	ANDQ $0x03, R10
 	INCQ R10
 
-tile2303:
+tile2565:
 	CMPQ   R9, $0x14
-	JLE    next2304
+	JLE    next2566
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -23429,9 +27392,9 @@ tile2303:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2306
+	JE     end2568
 
-rows2305:
+rows2567:
 	VBROADCASTSD (DX)(R12*8), Y12
 	VBROADCASTSD (BX)(R12*8), Y13
 	VMOVUPD      (R11), Y14
@@ -23455,9 +27418,9 @@ rows2305:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2305
+	JL           rows2567
 
-end2306:
+end2568:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -23472,127 +27435,127 @@ end2306:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set2307
+	JE           set2569
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2308
+	JL           partial2570
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2309
+	JMP          end2571
 
-partial2308:
+partial2570:
 	LEAQ   160(AX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2310
+	JE     skip2572
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2310:
+skip2572:
 	TESTQ          $0x00000002, R10
-	JE             skip2311
+	JE             skip2573
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2311:
+skip2573:
 	VADDPD Y12, Y5, Y5
 
-end2309:
+end2571:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2312
+	JL     partial2574
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2313
+	JMP    end2575
 
-partial2312:
+partial2574:
 	LEAQ   160(CX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2314
+	JE     skip2576
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2314:
+skip2576:
 	TESTQ          $0x00000002, R10
-	JE             skip2315
+	JE             skip2577
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2315:
+skip2577:
 	VADDPD Y12, Y11, Y11
 
-end2313:
-set2307:
+end2575:
+set2569:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial2316
+	JL      partial2578
 	VMOVUPD Y5, 160(AX)
-	JMP     end2317
+	JMP     end2579
 
-partial2316:
+partial2578:
 	LEAQ         160(AX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2318
+	JE           skip2580
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2318:
+skip2580:
 	TESTQ  $0x00000001, R10
-	JE     skip2319
+	JE     skip2581
 	VMOVSD X0, (R11)
 
-skip2319:
-end2317:
+skip2581:
+end2579:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial2320
+	JL      partial2582
 	VMOVUPD Y11, 160(CX)
-	JMP     end2321
+	JMP     end2583
 
-partial2320:
+partial2582:
 	LEAQ         160(CX), R11
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2322
+	JE           skip2584
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2322:
+skip2584:
 	TESTQ  $0x00000001, R10
-	JE     skip2323
+	JE     skip2585
 	VMOVSD X0, (R11)
 
-skip2323:
-end2321:
+skip2585:
+end2583:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2303
+	JMP  tile2565
 
-next2304:
+next2566:
 	CMPQ   R9, $0x08
-	JLE    next2325
+	JLE    next2587
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -23602,9 +27565,9 @@ next2304:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2327
+	JE     end2589
 
-rows2326:
+rows2588:
 	VBROADCASTSD (DX)(R12*8), Y6
 	VBROADCASTSD (BX)(R12*8), Y7
 	VMOVUPD      (R11), Y8
@@ -23619,9 +27582,9 @@ rows2326:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2326
+	JL           rows2588
 
-end2327:
+end2589:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -23630,114 +27593,114 @@ end2327:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set2328
+	JE           set2590
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial2329
+	JL           partial2591
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2330
+	JMP          end2592
 
-partial2329:
+partial2591:
 	LEAQ   64(AX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2331
+	JE     skip2593
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2331:
+skip2593:
 	TESTQ          $0x00000002, R10
-	JE             skip2332
+	JE             skip2594
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2332:
+skip2594:
 	VADDPD Y6, Y2, Y2
 
-end2330:
+end2592:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial2333
+	JL     partial2595
 	VADDPD 64(CX), Y5, Y5
-	JMP    end2334
+	JMP    end2596
 
-partial2333:
+partial2595:
 	LEAQ   64(CX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2335
+	JE     skip2597
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2335:
+skip2597:
 	TESTQ          $0x00000002, R10
-	JE             skip2336
+	JE             skip2598
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2336:
+skip2598:
 	VADDPD Y6, Y5, Y5
 
-end2334:
-set2328:
+end2596:
+set2590:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial2337
+	JL      partial2599
 	VMOVUPD Y2, 64(AX)
-	JMP     end2338
+	JMP     end2600
 
-partial2337:
+partial2599:
 	LEAQ         64(AX), R11
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2339
+	JE           skip2601
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2339:
+skip2601:
 	TESTQ  $0x00000001, R10
-	JE     skip2340
+	JE     skip2602
 	VMOVSD X0, (R11)
 
-skip2340:
-end2338:
+skip2602:
+end2600:
 	VMOVUPD Y3, (CX)
 	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial2341
+	JL      partial2603
 	VMOVUPD Y5, 64(CX)
-	JMP     end2342
+	JMP     end2604
 
-partial2341:
+partial2603:
 	LEAQ         64(CX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2343
+	JE           skip2605
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2343:
+skip2605:
 	TESTQ  $0x00000001, R10
-	JE     skip2344
+	JE     skip2606
 	VMOVSD X0, (R11)
 
-skip2344:
-end2342:
+skip2606:
+end2604:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next2325:
+next2587:
 	CMPQ   R9, $0x04
-	JLE    next2346
+	JLE    next2608
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -23745,9 +27708,9 @@ next2325:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2348
+	JE     end2610
 
-rows2347:
+rows2609:
 	VBROADCASTSD (DX)(R12*8), Y4
 	VBROADCASTSD (BX)(R12*8), Y5
 	VMOVUPD      (R11), Y6
@@ -23759,126 +27722,126 @@ rows2347:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2347
+	JL           rows2609
 
-end2348:
+end2610:
 	VBROADCASTSD w+64(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+72(FP), $0x00
-	JE           set2349
+	JE           set2611
 	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial2350
+	JL           partial2612
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2351
+	JMP          end2613
 
-partial2350:
+partial2612:
 	LEAQ   32(AX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2352
+	JE     skip2614
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2352:
+skip2614:
 	TESTQ          $0x00000002, R10
-	JE             skip2353
+	JE             skip2615
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2353:
+skip2615:
 	VADDPD Y4, Y1, Y1
 
-end2351:
+end2613:
 	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial2354
+	JL     partial2616
 	VADDPD 32(CX), Y3, Y3
-	JMP    end2355
+	JMP    end2617
 
-partial2354:
+partial2616:
 	LEAQ   32(CX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2356
+	JE     skip2618
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2356:
+skip2618:
 	TESTQ          $0x00000002, R10
-	JE             skip2357
+	JE             skip2619
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2357:
+skip2619:
 	VADDPD Y4, Y3, Y3
 
-end2355:
-set2349:
+end2617:
+set2611:
 	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial2358
+	JL      partial2620
 	VMOVUPD Y1, 32(AX)
-	JMP     end2359
+	JMP     end2621
 
-partial2358:
+partial2620:
 	LEAQ         32(AX), R11
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2360
+	JE           skip2622
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2360:
+skip2622:
 	TESTQ  $0x00000001, R10
-	JE     skip2361
+	JE     skip2623
 	VMOVSD X0, (R11)
 
-skip2361:
-end2359:
+skip2623:
+end2621:
 	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial2362
+	JL      partial2624
 	VMOVUPD Y3, 32(CX)
-	JMP     end2363
+	JMP     end2625
 
-partial2362:
+partial2624:
 	LEAQ         32(CX), R11
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2364
+	JE           skip2626
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2364:
+skip2626:
 	TESTQ  $0x00000001, R10
-	JE     skip2365
+	JE     skip2627
 	VMOVSD X0, (R11)
 
-skip2365:
-end2363:
+skip2627:
+end2625:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next2346:
+next2608:
 	CMPQ   R9, $0x00
-	JLE    next2367
+	JLE    next2629
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end2369
+	JE     end2631
 
-rows2368:
+rows2630:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VBROADCASTSD (BX)(R11*8), Y3
 	VMOVUPD      (SI), Y4
@@ -23887,106 +27850,106 @@ rows2368:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows2368
+	JL           rows2630
 
-end2369:
+end2631:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set2370
+	JE           set2632
 	CMPQ         R9, $0x04
-	JL           partial2371
+	JL           partial2633
 	VADDPD       (AX), Y0, Y0
-	JMP          end2372
+	JMP          end2634
 
-partial2371:
+partial2633:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2373
+	JE     skip2635
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2373:
+skip2635:
 	TESTQ          $0x00000002, R10
-	JE             skip2374
+	JE             skip2636
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2374:
+skip2636:
 	VADDPD Y2, Y0, Y0
 
-end2372:
+end2634:
 	CMPQ   R9, $0x04
-	JL     partial2375
+	JL     partial2637
 	VADDPD (CX), Y1, Y1
-	JMP    end2376
+	JMP    end2638
 
-partial2375:
+partial2637:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2377
+	JE     skip2639
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2377:
+skip2639:
 	TESTQ          $0x00000002, R10
-	JE             skip2378
+	JE             skip2640
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2378:
+skip2640:
 	VADDPD Y2, Y1, Y1
 
-end2376:
-set2370:
+end2638:
+set2632:
 	CMPQ    R9, $0x04
-	JL      partial2379
+	JL      partial2641
 	VMOVUPD Y0, (AX)
-	JMP     end2380
+	JMP     end2642
 
-partial2379:
+partial2641:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2381
+	JE           skip2643
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2381:
+skip2643:
 	TESTQ  $0x00000001, R10
-	JE     skip2382
+	JE     skip2644
 	VMOVSD X0, (AX)
 
-skip2382:
-end2380:
+skip2644:
+end2642:
 	CMPQ    R9, $0x04
-	JL      partial2383
+	JL      partial2645
 	VMOVUPD Y1, (CX)
-	JMP     end2384
+	JMP     end2646
 
-partial2383:
+partial2645:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2385
+	JE           skip2647
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2385:
+skip2647:
 	TESTQ  $0x00000001, R10
-	JE     skip2386
+	JE     skip2648
 	VMOVSD X0, (AX)
 
-skip2386:
-end2384:
-next2367:
+skip2648:
+end2646:
+next2629:
 	VZEROUPPER
 	RET
 
@@ -23999,9 +27962,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest2388
+	JL   rest2650
 
-full2387:
+full2649:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -24039,41 +28002,41 @@ full2387:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2387
+	JGE          full2649
 
-rest2388:
+rest2650:
 	ADDQ   $0x04, BX
-	JE     end2389
+	JE     end2651
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip2390
+	JE     skip2652
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip2390:
+skip2652:
 	TESTQ          $0x00000002, BX
-	JE             skip2391
+	JE             skip2653
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2391:
+skip2653:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip2392
+	JE     skip2654
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2392:
+skip2654:
 	TESTQ          $0x00000002, BX
-	JE             skip2393
+	JE             skip2655
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2393:
+skip2655:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -24109,18 +28072,18 @@ skip2393:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip2394
+	JE           skip2656
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2394:
+skip2656:
 	TESTQ  $0x00000001, BX
-	JE     skip2395
+	JE     skip2657
 	VMOVSD X0, (AX)
 
-skip2395:
-end2389:
+skip2657:
+end2651:
 	VZEROUPPER
 	RET
 
@@ -24135,9 +28098,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest2397
+	JL   rest2659
 
-full2396:
+full2658:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -24180,56 +28143,56 @@ full2396:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full2396
+	JGE          full2658
 
-rest2397:
+rest2659:
 	ADDQ   $0x04, DI
-	JE     end2398
+	JE     end2660
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip2399
+	JE     skip2661
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip2399:
+skip2661:
 	TESTQ          $0x00000002, DI
-	JE             skip2400
+	JE             skip2662
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2400:
+skip2662:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip2401
+	JE     skip2663
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip2401:
+skip2663:
 	TESTQ          $0x00000002, DI
-	JE             skip2402
+	JE             skip2664
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2402:
+skip2664:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip2403
+	JE     skip2665
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2403:
+skip2665:
 	TESTQ          $0x00000002, DI
-	JE             skip2404
+	JE             skip2666
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2404:
+skip2666:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -24268,32 +28231,32 @@ skip2404:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2405
+	JE           skip2667
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2405:
+skip2667:
 	TESTQ  $0x00000001, DI
-	JE     skip2406
+	JE     skip2668
 	VMOVSD X0, (AX)
 
-skip2406:
+skip2668:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2407
+	JE           skip2669
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2407:
+skip2669:
 	TESTQ  $0x00000001, DI
-	JE     skip2408
+	JE     skip2670
 	VMOVSD X0, (AX)
 
-skip2408:
-end2398:
+skip2670:
+end2660:
 	VZEROUPPER
 	RET
 
@@ -24306,9 +28269,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2410
+	JL     rest2672
 
-full2409:
+full2671:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -24367,11 +28330,11 @@ full2409:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2409
+	JGE          full2671
 
-rest2410:
+rest2672:
 	ADDQ         $0x04, DX
-	JE           end2411
+	JE           end2673
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -24435,7 +28398,7 @@ rest2410:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end2411:
+end2673:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -24454,9 +28417,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest2413
+	JL     rest2675
 
-full2412:
+full2674:
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -24525,11 +28488,11 @@ full2412:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2412
+	JGE          full2674
 
-rest2413:
+rest2675:
 	ADDQ         $0x04, BX
-	JE           end2414
+	JE           end2676
 	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
 	SHLQ         $0x03, R8
@@ -24604,18 +28567,18 @@ rest2413:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y7, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip2415
+	JE           skip2677
 	VMOVUPD      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-skip2415:
+skip2677:
 	TESTQ  $0x00000001, BX
-	JE     skip2416
+	JE     skip2678
 	VMOVSD X1, (AX)
 
-skip2416:
-end2414:
+skip2678:
+end2676:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -24628,64 +28591,64 @@ end2414:
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logisticProductsAVX2(SB), $1152-81
 	CMPQ    rows+56(FP), $0x01
-	JNE     block2417
+	JNE     block2679
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2417
+	JG      block2679
 	CMPQ    AX, $0x04
-	JG      wider2421
+	JG      wider2683
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2422
+	JE      whole2684
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2424
+	JE      skip2686
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip2424:
+skip2686:
 	TESTQ          $0x00000002, AX
-	JE             skip2425
+	JE             skip2687
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2425:
-	JMP end2423
+skip2687:
+	JMP end2685
 
-whole2422:
+whole2684:
 	VMOVUPD (DX), Y1
 
-end2423:
+end2685:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole2426
+	JE     whole2688
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip2428
+	JE     skip2690
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2428:
+skip2690:
 	TESTQ          $0x00000002, AX
-	JE             skip2429
+	JE             skip2691
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2429:
-	JMP end2427
+skip2691:
+	JMP end2689
 
-whole2426:
+whole2688:
 	VMOVUPD (BX), Y2
 
-end2427:
+end2689:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -24739,57 +28702,57 @@ end2427:
 	VBROADCASTSD X4, Y1
 	VMULPD       (CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2430
+	JE           whole2692
 	LEAQ         (DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2432
+	JE           skip2694
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2432:
+skip2694:
 	TESTQ  $0x00000001, AX
-	JE     skip2433
+	JE     skip2695
 	VMOVSD X1, (DX)
 
-skip2433:
-	JMP end2431
+skip2695:
+	JMP end2693
 
-whole2430:
+whole2692:
 	VMOVUPD Y1, (DX)
 
-end2431:
+end2693:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2434
+	JE           whole2696
 	LEAQ         (BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2436
+	JE           skip2698
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2436:
+skip2698:
 	TESTQ  $0x00000001, AX
-	JE     skip2437
+	JE     skip2699
 	VMOVSD X0, (CX)
 
-skip2437:
-	JMP end2435
+skip2699:
+	JMP end2697
 
-whole2434:
+whole2696:
 	VMOVUPD Y0, (BX)
 
-end2435:
-	JMP done2419
+end2697:
+	JMP done2681
 
-wider2421:
+wider2683:
 	CMPQ    AX, $0x08
-	JG      wider2438
+	JG      wider2700
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -24803,52 +28766,52 @@ wider2421:
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2439
+	JE      whole2701
 	LEAQ    32(DX), DX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip2441
+	JE      skip2703
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X3
 
-skip2441:
+skip2703:
 	TESTQ          $0x00000002, AX
-	JE             skip2442
+	JE             skip2704
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2442:
-	JMP end2440
+skip2704:
+	JMP end2702
 
-whole2439:
+whole2701:
 	VMOVUPD 32(DX), Y3
 
-end2440:
+end2702:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2443
+	JE          whole2705
 	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2445
+	JE          skip2707
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2445:
+skip2707:
 	TESTQ          $0x00000002, AX
-	JE             skip2446
+	JE             skip2708
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2446:
-	JMP end2444
+skip2708:
+	JMP end2706
 
-whole2443:
+whole2705:
 	VMOVUPD 32(BX), Y3
 
-end2444:
+end2706:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -24904,59 +28867,59 @@ end2444:
 	VMOVUPD      Y2, (DX)
 	VMULPD       32(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2447
+	JE           whole2709
 	LEAQ         32(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2449
+	JE           skip2711
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2449:
+skip2711:
 	TESTQ  $0x00000001, AX
-	JE     skip2450
+	JE     skip2712
 	VMOVSD X1, (DX)
 
-skip2450:
-	JMP end2448
+skip2712:
+	JMP end2710
 
-whole2447:
+whole2709:
 	VMOVUPD Y1, 32(DX)
 
-end2448:
+end2710:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
 	VMOVUPD      Y1, (BX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2451
+	JE           whole2713
 	LEAQ         32(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2453
+	JE           skip2715
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2453:
+skip2715:
 	TESTQ  $0x00000001, AX
-	JE     skip2454
+	JE     skip2716
 	VMOVSD X0, (CX)
 
-skip2454:
-	JMP end2452
+skip2716:
+	JMP end2714
 
-whole2451:
+whole2713:
 	VMOVUPD Y0, 32(BX)
 
-end2452:
-	JMP done2419
+end2714:
+	JMP done2681
 
-wider2438:
+wider2700:
 	CMPQ        AX, $0x0c
-	JG          wider2455
+	JG          wider2717
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -24977,52 +28940,52 @@ wider2438:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2456
+	JE          whole2718
 	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2458
+	JE          skip2720
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2458:
+skip2720:
 	TESTQ          $0x00000002, AX
-	JE             skip2459
+	JE             skip2721
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2459:
-	JMP end2457
+skip2721:
+	JMP end2719
 
-whole2456:
+whole2718:
 	VMOVUPD 64(DX), Y3
 
-end2457:
+end2719:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2460
+	JE          whole2722
 	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2462
+	JE          skip2724
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2462:
+skip2724:
 	TESTQ          $0x00000002, AX
-	JE             skip2463
+	JE             skip2725
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2463:
-	JMP end2461
+skip2725:
+	JMP end2723
 
-whole2460:
+whole2722:
 	VMOVUPD 64(BX), Y3
 
-end2461:
+end2723:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -25080,27 +29043,27 @@ end2461:
 	VMOVUPD      Y2, 32(DX)
 	VMULPD       64(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2464
+	JE           whole2726
 	LEAQ         64(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2466
+	JE           skip2728
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2466:
+skip2728:
 	TESTQ  $0x00000001, AX
-	JE     skip2467
+	JE     skip2729
 	VMOVSD X1, (DX)
 
-skip2467:
-	JMP end2465
+skip2729:
+	JMP end2727
 
-whole2464:
+whole2726:
 	VMOVUPD Y1, 64(DX)
 
-end2465:
+end2727:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -25109,32 +29072,32 @@ end2465:
 	VMOVUPD      Y1, 32(BX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2468
+	JE           whole2730
 	LEAQ         64(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2470
+	JE           skip2732
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2470:
+skip2732:
 	TESTQ  $0x00000001, AX
-	JE     skip2471
+	JE     skip2733
 	VMOVSD X0, (CX)
 
-skip2471:
-	JMP end2469
+skip2733:
+	JMP end2731
 
-whole2468:
+whole2730:
 	VMOVUPD Y0, 64(BX)
 
-end2469:
-	JMP done2419
+end2731:
+	JMP done2681
 
-wider2455:
+wider2717:
 	CMPQ        AX, $0x10
-	JG          wider2472
+	JG          wider2734
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -25162,52 +29125,52 @@ wider2455:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2473
+	JE          whole2735
 	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2475
+	JE          skip2737
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2475:
+skip2737:
 	TESTQ          $0x00000002, AX
-	JE             skip2476
+	JE             skip2738
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2476:
-	JMP end2474
+skip2738:
+	JMP end2736
 
-whole2473:
+whole2735:
 	VMOVUPD 96(DX), Y3
 
-end2474:
+end2736:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2477
+	JE          whole2739
 	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2479
+	JE          skip2741
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2479:
+skip2741:
 	TESTQ          $0x00000002, AX
-	JE             skip2480
+	JE             skip2742
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2480:
-	JMP end2478
+skip2742:
+	JMP end2740
 
-whole2477:
+whole2739:
 	VMOVUPD 96(BX), Y3
 
-end2478:
+end2740:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -25267,27 +29230,27 @@ end2478:
 	VMOVUPD      Y2, 64(DX)
 	VMULPD       96(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2481
+	JE           whole2743
 	LEAQ         96(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2483
+	JE           skip2745
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2483:
+skip2745:
 	TESTQ  $0x00000001, AX
-	JE     skip2484
+	JE     skip2746
 	VMOVSD X1, (DX)
 
-skip2484:
-	JMP end2482
+skip2746:
+	JMP end2744
 
-whole2481:
+whole2743:
 	VMOVUPD Y1, 96(DX)
 
-end2482:
+end2744:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -25298,32 +29261,32 @@ end2482:
 	VMOVUPD      Y1, 64(BX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2485
+	JE           whole2747
 	LEAQ         96(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2487
+	JE           skip2749
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2487:
+skip2749:
 	TESTQ  $0x00000001, AX
-	JE     skip2488
+	JE     skip2750
 	VMOVSD X0, (CX)
 
-skip2488:
-	JMP end2486
+skip2750:
+	JMP end2748
 
-whole2485:
+whole2747:
 	VMOVUPD Y0, 96(BX)
 
-end2486:
-	JMP done2419
+end2748:
+	JMP done2681
 
-wider2472:
+wider2734:
 	CMPQ        AX, $0x14
-	JG          wider2489
+	JG          wider2751
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -25358,52 +29321,52 @@ wider2472:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2490
+	JE          whole2752
 	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2492
+	JE          skip2754
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2492:
+skip2754:
 	TESTQ          $0x00000002, AX
-	JE             skip2493
+	JE             skip2755
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2493:
-	JMP end2491
+skip2755:
+	JMP end2753
 
-whole2490:
+whole2752:
 	VMOVUPD 128(DX), Y3
 
-end2491:
+end2753:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2494
+	JE          whole2756
 	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2496
+	JE          skip2758
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2496:
+skip2758:
 	TESTQ          $0x00000002, AX
-	JE             skip2497
+	JE             skip2759
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2497:
-	JMP end2495
+skip2759:
+	JMP end2757
 
-whole2494:
+whole2756:
 	VMOVUPD 128(BX), Y3
 
-end2495:
+end2757:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -25465,27 +29428,27 @@ end2495:
 	VMOVUPD      Y2, 96(DX)
 	VMULPD       128(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2498
+	JE           whole2760
 	LEAQ         128(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2500
+	JE           skip2762
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2500:
+skip2762:
 	TESTQ  $0x00000001, AX
-	JE     skip2501
+	JE     skip2763
 	VMOVSD X1, (DX)
 
-skip2501:
-	JMP end2499
+skip2763:
+	JMP end2761
 
-whole2498:
+whole2760:
 	VMOVUPD Y1, 128(DX)
 
-end2499:
+end2761:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -25498,32 +29461,32 @@ end2499:
 	VMOVUPD      Y1, 96(BX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2502
+	JE           whole2764
 	LEAQ         128(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2504
+	JE           skip2766
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2504:
+skip2766:
 	TESTQ  $0x00000001, AX
-	JE     skip2505
+	JE     skip2767
 	VMOVSD X0, (CX)
 
-skip2505:
-	JMP end2503
+skip2767:
+	JMP end2765
 
-whole2502:
+whole2764:
 	VMOVUPD Y0, 128(BX)
 
-end2503:
-	JMP done2419
+end2765:
+	JMP done2681
 
-wider2489:
+wider2751:
 	CMPQ        AX, $0x18
-	JG          wider2506
+	JG          wider2768
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -25565,52 +29528,52 @@ wider2489:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2507
+	JE          whole2769
 	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2509
+	JE          skip2771
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2509:
+skip2771:
 	TESTQ          $0x00000002, AX
-	JE             skip2510
+	JE             skip2772
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2510:
-	JMP end2508
+skip2772:
+	JMP end2770
 
-whole2507:
+whole2769:
 	VMOVUPD 160(DX), Y3
 
-end2508:
+end2770:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2511
+	JE          whole2773
 	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2513
+	JE          skip2775
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2513:
+skip2775:
 	TESTQ          $0x00000002, AX
-	JE             skip2514
+	JE             skip2776
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2514:
-	JMP end2512
+skip2776:
+	JMP end2774
 
-whole2511:
+whole2773:
 	VMOVUPD 160(BX), Y3
 
-end2512:
+end2774:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -25674,27 +29637,27 @@ end2512:
 	VMOVUPD      Y2, 128(DX)
 	VMULPD       160(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2515
+	JE           whole2777
 	LEAQ         160(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2517
+	JE           skip2779
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2517:
+skip2779:
 	TESTQ  $0x00000001, AX
-	JE     skip2518
+	JE     skip2780
 	VMOVSD X1, (DX)
 
-skip2518:
-	JMP end2516
+skip2780:
+	JMP end2778
 
-whole2515:
+whole2777:
 	VMOVUPD Y1, 160(DX)
 
-end2516:
+end2778:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -25709,32 +29672,32 @@ end2516:
 	VMOVUPD      Y1, 128(BX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2519
+	JE           whole2781
 	LEAQ         160(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2521
+	JE           skip2783
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2521:
+skip2783:
 	TESTQ  $0x00000001, AX
-	JE     skip2522
+	JE     skip2784
 	VMOVSD X0, (CX)
 
-skip2522:
-	JMP end2520
+skip2784:
+	JMP end2782
 
-whole2519:
+whole2781:
 	VMOVUPD Y0, 160(BX)
 
-end2520:
-	JMP done2419
+end2782:
+	JMP done2681
 
-wider2506:
+wider2768:
 	CMPQ        AX, $0x1c
-	JG          wider2523
+	JG          wider2785
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -25783,52 +29746,52 @@ wider2506:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2524
+	JE          whole2786
 	LEAQ        192(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2526
+	JE          skip2788
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2526:
+skip2788:
 	TESTQ          $0x00000002, AX
-	JE             skip2527
+	JE             skip2789
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2527:
-	JMP end2525
+skip2789:
+	JMP end2787
 
-whole2524:
+whole2786:
 	VMOVUPD 192(DX), Y3
 
-end2525:
+end2787:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2528
+	JE          whole2790
 	LEAQ        192(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2530
+	JE          skip2792
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2530:
+skip2792:
 	TESTQ          $0x00000002, AX
-	JE             skip2531
+	JE             skip2793
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2531:
-	JMP end2529
+skip2793:
+	JMP end2791
 
-whole2528:
+whole2790:
 	VMOVUPD 192(BX), Y3
 
-end2529:
+end2791:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -25894,27 +29857,27 @@ end2529:
 	VMOVUPD      Y2, 160(DX)
 	VMULPD       192(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2532
+	JE           whole2794
 	LEAQ         192(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2534
+	JE           skip2796
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2534:
+skip2796:
 	TESTQ  $0x00000001, AX
-	JE     skip2535
+	JE     skip2797
 	VMOVSD X1, (DX)
 
-skip2535:
-	JMP end2533
+skip2797:
+	JMP end2795
 
-whole2532:
+whole2794:
 	VMOVUPD Y1, 192(DX)
 
-end2533:
+end2795:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -25931,30 +29894,30 @@ end2533:
 	VMOVUPD      Y1, 160(BX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2536
+	JE           whole2798
 	LEAQ         192(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2538
+	JE           skip2800
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2538:
+skip2800:
 	TESTQ  $0x00000001, AX
-	JE     skip2539
+	JE     skip2801
 	VMOVSD X0, (CX)
 
-skip2539:
-	JMP end2537
+skip2801:
+	JMP end2799
 
-whole2536:
+whole2798:
 	VMOVUPD Y0, 192(BX)
 
-end2537:
-	JMP done2419
+end2799:
+	JMP done2681
 
-wider2523:
+wider2785:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -26010,52 +29973,52 @@ wider2523:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2541
+	JE          whole2803
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2543
+	JE          skip2805
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2543:
+skip2805:
 	TESTQ          $0x00000002, AX
-	JE             skip2544
+	JE             skip2806
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2544:
-	JMP end2542
+skip2806:
+	JMP end2804
 
-whole2541:
+whole2803:
 	VMOVUPD 224(DX), Y3
 
-end2542:
+end2804:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2545
+	JE          whole2807
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2547
+	JE          skip2809
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2547:
+skip2809:
 	TESTQ          $0x00000002, AX
-	JE             skip2548
+	JE             skip2810
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2548:
-	JMP end2546
+skip2810:
+	JMP end2808
 
-whole2545:
+whole2807:
 	VMOVUPD 224(BX), Y3
 
-end2546:
+end2808:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -26123,27 +30086,27 @@ end2546:
 	VMOVUPD      Y2, 192(DX)
 	VMULPD       224(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2549
+	JE           whole2811
 	LEAQ         224(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2551
+	JE           skip2813
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2551:
+skip2813:
 	TESTQ  $0x00000001, AX
-	JE     skip2552
+	JE     skip2814
 	VMOVSD X1, (DX)
 
-skip2552:
-	JMP end2550
+skip2814:
+	JMP end2812
 
-whole2549:
+whole2811:
 	VMOVUPD Y1, 224(DX)
 
-end2550:
+end2812:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -26162,30 +30125,30 @@ end2550:
 	VMOVUPD      Y1, 192(BX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2553
+	JE           whole2815
 	LEAQ         224(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2555
+	JE           skip2817
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2555:
+skip2817:
 	TESTQ  $0x00000001, AX
-	JE     skip2556
+	JE     skip2818
 	VMOVSD X0, (CX)
 
-skip2556:
-	JMP end2554
+skip2818:
+	JMP end2816
 
-whole2553:
+whole2815:
 	VMOVUPD Y0, 224(BX)
 
-end2554:
-	JMP done2419
+end2816:
+	JMP done2681
 
-block2417:
+block2679:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -26208,9 +30171,9 @@ block2417:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2558:
+rows2820:
 	SUBQ   $0x04, SI
-	JL     rest2559
+	JL     rest2821
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -26225,9 +30188,9 @@ rows2558:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2562:
+columns2824:
 	CMPQ        R13, R10
-	JGE         last2563
+	JGE         last2825
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -26245,9 +30208,9 @@ columns2562:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2562
+	JMP         columns2824
 
-last2563:
+last2825:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -26284,13 +30247,13 @@ last2563:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2558
+	JMP         rows2820
 
-rest2559:
+rest2821:
 	ADDQ $0x04, SI
-	JE   end2561
+	JE   end2823
 
-row2560:
+row2822:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -26302,9 +30265,9 @@ row2560:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2565
+	JL     one2827
 
-many2564:
+many2826:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -26327,13 +30290,13 @@ many2564:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2564
+	JGE         many2826
 
-one2565:
+one2827:
 	ADDQ $0x0c, R10
-	JL   rest2567
+	JL   rest2829
 
-top2566:
+top2828:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -26341,11 +30304,11 @@ top2566:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2566
+	JGE         top2828
 
-rest2567:
+rest2829:
 	ADDQ        $0x04, R10
-	JE          end2568
+	JE          end2830
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -26357,7 +30320,7 @@ rest2567:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2568:
+end2830:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -26378,9 +30341,9 @@ end2568:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2560
+	JNE        row2822
 
-end2561:
+end2823:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -26390,9 +30353,9 @@ end2561:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest2570
+	JL      rest2832
 
-full2569:
+full2831:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (AX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
@@ -26435,11 +30398,11 @@ full2569:
 	VMOVUPD      Y3, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2569
+	JGE          full2831
 
-rest2570:
+rest2832:
 	ADDQ         $0x04, BX
-	JE           end2571
+	JE           end2833
 	MOVQ         BX, DI
 	LEAQ         tails<>+32(SB), BX
 	SHLQ         $0x03, DI
@@ -26486,7 +30449,7 @@ rest2570:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y3, (CX)(SI*8)
 
-end2571:
+end2833:
 	MOVQ    dz+0(FP), AX
 	MOVQ    hv+8(FP), CX
 	LEAQ    (SP), DX
@@ -26503,9 +30466,9 @@ end2571:
 	ANDQ    $0x03, R10
 	INCQ    R10
 
-tile2572:
+tile2834:
 	CMPQ   R9, $0x14
-	JLE    next2573
+	JLE    next2835
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -26521,9 +30484,9 @@ tile2572:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2575
+	JE     end2837
 
-rows2574:
+rows2836:
 	VBROADCASTSD (DX)(R12*8), Y12
 	VBROADCASTSD (BX)(R12*8), Y13
 	VMOVUPD      (R11), Y14
@@ -26547,9 +30510,9 @@ rows2574:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2574
+	JL           rows2836
 
-end2575:
+end2837:
 	VBROADCASTSD w+72(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -26564,127 +30527,127 @@ end2575:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+80(FP), $0x00
-	JE           set2576
+	JE           set2838
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2577
+	JL           partial2839
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2578
+	JMP          end2840
 
-partial2577:
+partial2839:
 	LEAQ   160(AX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2579
+	JE     skip2841
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2579:
+skip2841:
 	TESTQ          $0x00000002, R10
-	JE             skip2580
+	JE             skip2842
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2580:
+skip2842:
 	VADDPD Y12, Y5, Y5
 
-end2578:
+end2840:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2581
+	JL     partial2843
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2582
+	JMP    end2844
 
-partial2581:
+partial2843:
 	LEAQ   160(CX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2583
+	JE     skip2845
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2583:
+skip2845:
 	TESTQ          $0x00000002, R10
-	JE             skip2584
+	JE             skip2846
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2584:
+skip2846:
 	VADDPD Y12, Y11, Y11
 
-end2582:
-set2576:
+end2844:
+set2838:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial2585
+	JL      partial2847
 	VMOVUPD Y5, 160(AX)
-	JMP     end2586
+	JMP     end2848
 
-partial2585:
+partial2847:
 	LEAQ         160(AX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2587
+	JE           skip2849
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2587:
+skip2849:
 	TESTQ  $0x00000001, R10
-	JE     skip2588
+	JE     skip2850
 	VMOVSD X0, (R11)
 
-skip2588:
-end2586:
+skip2850:
+end2848:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial2589
+	JL      partial2851
 	VMOVUPD Y11, 160(CX)
-	JMP     end2590
+	JMP     end2852
 
-partial2589:
+partial2851:
 	LEAQ         160(CX), R11
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2591
+	JE           skip2853
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2591:
+skip2853:
 	TESTQ  $0x00000001, R10
-	JE     skip2592
+	JE     skip2854
 	VMOVSD X0, (R11)
 
-skip2592:
-end2590:
+skip2854:
+end2852:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2572
+	JMP  tile2834
 
-next2573:
+next2835:
 	CMPQ   R9, $0x08
-	JLE    next2594
+	JLE    next2856
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -26694,9 +30657,9 @@ next2573:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2596
+	JE     end2858
 
-rows2595:
+rows2857:
 	VBROADCASTSD (DX)(R12*8), Y6
 	VBROADCASTSD (BX)(R12*8), Y7
 	VMOVUPD      (R11), Y8
@@ -26711,9 +30674,9 @@ rows2595:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2595
+	JL           rows2857
 
-end2596:
+end2858:
 	VBROADCASTSD w+72(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -26722,114 +30685,114 @@ end2596:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+80(FP), $0x00
-	JE           set2597
+	JE           set2859
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial2598
+	JL           partial2860
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2599
+	JMP          end2861
 
-partial2598:
+partial2860:
 	LEAQ   64(AX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2600
+	JE     skip2862
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2600:
+skip2862:
 	TESTQ          $0x00000002, R10
-	JE             skip2601
+	JE             skip2863
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2601:
+skip2863:
 	VADDPD Y6, Y2, Y2
 
-end2599:
+end2861:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial2602
+	JL     partial2864
 	VADDPD 64(CX), Y5, Y5
-	JMP    end2603
+	JMP    end2865
 
-partial2602:
+partial2864:
 	LEAQ   64(CX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2604
+	JE     skip2866
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2604:
+skip2866:
 	TESTQ          $0x00000002, R10
-	JE             skip2605
+	JE             skip2867
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2605:
+skip2867:
 	VADDPD Y6, Y5, Y5
 
-end2603:
-set2597:
+end2865:
+set2859:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial2606
+	JL      partial2868
 	VMOVUPD Y2, 64(AX)
-	JMP     end2607
+	JMP     end2869
 
-partial2606:
+partial2868:
 	LEAQ         64(AX), R11
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2608
+	JE           skip2870
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2608:
+skip2870:
 	TESTQ  $0x00000001, R10
-	JE     skip2609
+	JE     skip2871
 	VMOVSD X0, (R11)
 
-skip2609:
-end2607:
+skip2871:
+end2869:
 	VMOVUPD Y3, (CX)
 	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial2610
+	JL      partial2872
 	VMOVUPD Y5, 64(CX)
-	JMP     end2611
+	JMP     end2873
 
-partial2610:
+partial2872:
 	LEAQ         64(CX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2612
+	JE           skip2874
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2612:
+skip2874:
 	TESTQ  $0x00000001, R10
-	JE     skip2613
+	JE     skip2875
 	VMOVSD X0, (R11)
 
-skip2613:
-end2611:
+skip2875:
+end2873:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next2594:
+next2856:
 	CMPQ   R9, $0x04
-	JLE    next2615
+	JLE    next2877
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -26837,9 +30800,9 @@ next2594:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2617
+	JE     end2879
 
-rows2616:
+rows2878:
 	VBROADCASTSD (DX)(R12*8), Y4
 	VBROADCASTSD (BX)(R12*8), Y5
 	VMOVUPD      (R11), Y6
@@ -26851,126 +30814,126 @@ rows2616:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2616
+	JL           rows2878
 
-end2617:
+end2879:
 	VBROADCASTSD w+72(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+80(FP), $0x00
-	JE           set2618
+	JE           set2880
 	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial2619
+	JL           partial2881
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2620
+	JMP          end2882
 
-partial2619:
+partial2881:
 	LEAQ   32(AX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2621
+	JE     skip2883
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2621:
+skip2883:
 	TESTQ          $0x00000002, R10
-	JE             skip2622
+	JE             skip2884
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2622:
+skip2884:
 	VADDPD Y4, Y1, Y1
 
-end2620:
+end2882:
 	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial2623
+	JL     partial2885
 	VADDPD 32(CX), Y3, Y3
-	JMP    end2624
+	JMP    end2886
 
-partial2623:
+partial2885:
 	LEAQ   32(CX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2625
+	JE     skip2887
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2625:
+skip2887:
 	TESTQ          $0x00000002, R10
-	JE             skip2626
+	JE             skip2888
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2626:
+skip2888:
 	VADDPD Y4, Y3, Y3
 
-end2624:
-set2618:
+end2886:
+set2880:
 	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial2627
+	JL      partial2889
 	VMOVUPD Y1, 32(AX)
-	JMP     end2628
+	JMP     end2890
 
-partial2627:
+partial2889:
 	LEAQ         32(AX), R11
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2629
+	JE           skip2891
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2629:
+skip2891:
 	TESTQ  $0x00000001, R10
-	JE     skip2630
+	JE     skip2892
 	VMOVSD X0, (R11)
 
-skip2630:
-end2628:
+skip2892:
+end2890:
 	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial2631
+	JL      partial2893
 	VMOVUPD Y3, 32(CX)
-	JMP     end2632
+	JMP     end2894
 
-partial2631:
+partial2893:
 	LEAQ         32(CX), R11
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2633
+	JE           skip2895
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2633:
+skip2895:
 	TESTQ  $0x00000001, R10
-	JE     skip2634
+	JE     skip2896
 	VMOVSD X0, (R11)
 
-skip2634:
-end2632:
+skip2896:
+end2894:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next2615:
+next2877:
 	CMPQ   R9, $0x00
-	JLE    next2636
+	JLE    next2898
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end2638
+	JE     end2900
 
-rows2637:
+rows2899:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VBROADCASTSD (BX)(R11*8), Y3
 	VMOVUPD      (SI), Y4
@@ -26979,120 +30942,120 @@ rows2637:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows2637
+	JL           rows2899
 
-end2638:
+end2900:
 	VBROADCASTSD w+72(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+80(FP), $0x00
-	JE           set2639
+	JE           set2901
 	CMPQ         R9, $0x04
-	JL           partial2640
+	JL           partial2902
 	VADDPD       (AX), Y0, Y0
-	JMP          end2641
+	JMP          end2903
 
-partial2640:
+partial2902:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2642
+	JE     skip2904
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2642:
+skip2904:
 	TESTQ          $0x00000002, R10
-	JE             skip2643
+	JE             skip2905
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2643:
+skip2905:
 	VADDPD Y2, Y0, Y0
 
-end2641:
+end2903:
 	CMPQ   R9, $0x04
-	JL     partial2644
+	JL     partial2906
 	VADDPD (CX), Y1, Y1
-	JMP    end2645
+	JMP    end2907
 
-partial2644:
+partial2906:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2646
+	JE     skip2908
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2646:
+skip2908:
 	TESTQ          $0x00000002, R10
-	JE             skip2647
+	JE             skip2909
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2647:
+skip2909:
 	VADDPD Y2, Y1, Y1
 
-end2645:
-set2639:
+end2907:
+set2901:
 	CMPQ    R9, $0x04
-	JL      partial2648
+	JL      partial2910
 	VMOVUPD Y0, (AX)
-	JMP     end2649
+	JMP     end2911
 
-partial2648:
+partial2910:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2650
+	JE           skip2912
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2650:
+skip2912:
 	TESTQ  $0x00000001, R10
-	JE     skip2651
+	JE     skip2913
 	VMOVSD X0, (AX)
 
-skip2651:
-end2649:
+skip2913:
+end2911:
 	CMPQ    R9, $0x04
-	JL      partial2652
+	JL      partial2914
 	VMOVUPD Y1, (CX)
-	JMP     end2653
+	JMP     end2915
 
-partial2652:
+partial2914:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2654
+	JE           skip2916
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2654:
+skip2916:
 	TESTQ  $0x00000001, R10
-	JE     skip2655
+	JE     skip2917
 	VMOVSD X0, (AX)
 
-skip2655:
-end2653:
-next2636:
+skip2917:
+end2915:
+next2898:
 	MOVQ   rows+56(FP), AX
 	MOVQ   stride+24(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last2418
+	JLE    last2680
 	MOVQ   AX, rows+56(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+16(FP)
 	ADDQ   $0x00000200, y+32(FP)
 	MOVB   $0x01, add+80(FP)
-	JMP    block2417
+	JMP    block2679
 
-last2418:
-done2419:
+last2680:
+done2681:
 	VZEROUPPER
 	RET
 
@@ -27100,39 +31063,39 @@ done2419:
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logisticGradAVX2(SB), $576-65
 	CMPQ    rows+40(FP), $0x01
-	JNE     block2656
+	JNE     block2918
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2656
+	JG      block2918
 	CMPQ    AX, $0x04
-	JG      wider2660
+	JG      wider2922
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2661
+	JE      whole2923
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2663
+	JE      skip2925
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X1
 
-skip2663:
+skip2925:
 	TESTQ          $0x00000002, AX
-	JE             skip2664
+	JE             skip2926
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2664:
-	JMP end2662
+skip2926:
+	JMP end2924
 
-whole2661:
+whole2923:
 	VMOVUPD (DX), Y1
 
-end2662:
+end2924:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27178,32 +31141,32 @@ end2662:
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2665
+	JE           whole2927
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2667
+	JE           skip2929
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2667:
+skip2929:
 	TESTQ  $0x00000001, AX
-	JE     skip2668
+	JE     skip2930
 	VMOVSD X0, (CX)
 
-skip2668:
-	JMP end2666
+skip2930:
+	JMP end2928
 
-whole2665:
+whole2927:
 	VMOVUPD Y0, (DX)
 
-end2666:
-	JMP done2658
+end2928:
+	JMP done2920
 
-wider2660:
+wider2922:
 	CMPQ    AX, $0x08
-	JG      wider2669
+	JG      wider2931
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -27213,28 +31176,28 @@ wider2660:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2670
+	JE      whole2932
 	LEAQ    32(DX), DX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip2672
+	JE      skip2934
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X2
 
-skip2672:
+skip2934:
 	TESTQ          $0x00000002, AX
-	JE             skip2673
+	JE             skip2935
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2673:
-	JMP end2671
+skip2935:
+	JMP end2933
 
-whole2670:
+whole2932:
 	VMOVUPD 32(DX), Y2
 
-end2671:
+end2933:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27282,32 +31245,32 @@ end2671:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2674
+	JE           whole2936
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2676
+	JE           skip2938
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2676:
+skip2938:
 	TESTQ  $0x00000001, AX
-	JE     skip2677
+	JE     skip2939
 	VMOVSD X0, (CX)
 
-skip2677:
-	JMP end2675
+skip2939:
+	JMP end2937
 
-whole2674:
+whole2936:
 	VMOVUPD Y0, 32(DX)
 
-end2675:
-	JMP done2658
+end2937:
+	JMP done2920
 
-wider2669:
+wider2931:
 	CMPQ        AX, $0x0c
-	JG          wider2678
+	JG          wider2940
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -27321,28 +31284,28 @@ wider2669:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2679
+	JE          whole2941
 	LEAQ        64(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2681
+	JE          skip2943
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2681:
+skip2943:
 	TESTQ          $0x00000002, AX
-	JE             skip2682
+	JE             skip2944
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2682:
-	JMP end2680
+skip2944:
+	JMP end2942
 
-whole2679:
+whole2941:
 	VMOVUPD 64(DX), Y2
 
-end2680:
+end2942:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27392,32 +31355,32 @@ end2680:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2683
+	JE           whole2945
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2685
+	JE           skip2947
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2685:
+skip2947:
 	TESTQ  $0x00000001, AX
-	JE     skip2686
+	JE     skip2948
 	VMOVSD X0, (CX)
 
-skip2686:
-	JMP end2684
+skip2948:
+	JMP end2946
 
-whole2683:
+whole2945:
 	VMOVUPD Y0, 64(DX)
 
-end2684:
-	JMP done2658
+end2946:
+	JMP done2920
 
-wider2678:
+wider2940:
 	CMPQ        AX, $0x10
-	JG          wider2687
+	JG          wider2949
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -27435,28 +31398,28 @@ wider2678:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2688
+	JE          whole2950
 	LEAQ        96(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2690
+	JE          skip2952
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2690:
+skip2952:
 	TESTQ          $0x00000002, AX
-	JE             skip2691
+	JE             skip2953
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2691:
-	JMP end2689
+skip2953:
+	JMP end2951
 
-whole2688:
+whole2950:
 	VMOVUPD 96(DX), Y2
 
-end2689:
+end2951:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27508,32 +31471,32 @@ end2689:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2692
+	JE           whole2954
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2694
+	JE           skip2956
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2694:
+skip2956:
 	TESTQ  $0x00000001, AX
-	JE     skip2695
+	JE     skip2957
 	VMOVSD X0, (CX)
 
-skip2695:
-	JMP end2693
+skip2957:
+	JMP end2955
 
-whole2692:
+whole2954:
 	VMOVUPD Y0, 96(DX)
 
-end2693:
-	JMP done2658
+end2955:
+	JMP done2920
 
-wider2687:
+wider2949:
 	CMPQ        AX, $0x14
-	JG          wider2696
+	JG          wider2958
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -27555,28 +31518,28 @@ wider2687:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2697
+	JE          whole2959
 	LEAQ        128(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2699
+	JE          skip2961
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2699:
+skip2961:
 	TESTQ          $0x00000002, AX
-	JE             skip2700
+	JE             skip2962
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2700:
-	JMP end2698
+skip2962:
+	JMP end2960
 
-whole2697:
+whole2959:
 	VMOVUPD 128(DX), Y2
 
-end2698:
+end2960:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27630,32 +31593,32 @@ end2698:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2701
+	JE           whole2963
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2703
+	JE           skip2965
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2703:
+skip2965:
 	TESTQ  $0x00000001, AX
-	JE     skip2704
+	JE     skip2966
 	VMOVSD X0, (CX)
 
-skip2704:
-	JMP end2702
+skip2966:
+	JMP end2964
 
-whole2701:
+whole2963:
 	VMOVUPD Y0, 128(DX)
 
-end2702:
-	JMP done2658
+end2964:
+	JMP done2920
 
-wider2696:
+wider2958:
 	CMPQ        AX, $0x18
-	JG          wider2705
+	JG          wider2967
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -27681,28 +31644,28 @@ wider2696:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2706
+	JE          whole2968
 	LEAQ        160(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2708
+	JE          skip2970
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2708:
+skip2970:
 	TESTQ          $0x00000002, AX
-	JE             skip2709
+	JE             skip2971
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2709:
-	JMP end2707
+skip2971:
+	JMP end2969
 
-whole2706:
+whole2968:
 	VMOVUPD 160(DX), Y2
 
-end2707:
+end2969:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27758,32 +31721,32 @@ end2707:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2710
+	JE           whole2972
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2712
+	JE           skip2974
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2712:
+skip2974:
 	TESTQ  $0x00000001, AX
-	JE     skip2713
+	JE     skip2975
 	VMOVSD X0, (CX)
 
-skip2713:
-	JMP end2711
+skip2975:
+	JMP end2973
 
-whole2710:
+whole2972:
 	VMOVUPD Y0, 160(DX)
 
-end2711:
-	JMP done2658
+end2973:
+	JMP done2920
 
-wider2705:
+wider2967:
 	CMPQ        AX, $0x1c
-	JG          wider2714
+	JG          wider2976
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -27813,28 +31776,28 @@ wider2705:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2715
+	JE          whole2977
 	LEAQ        192(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2717
+	JE          skip2979
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2717:
+skip2979:
 	TESTQ          $0x00000002, AX
-	JE             skip2718
+	JE             skip2980
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2718:
-	JMP end2716
+skip2980:
+	JMP end2978
 
-whole2715:
+whole2977:
 	VMOVUPD 192(DX), Y2
 
-end2716:
+end2978:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -27892,30 +31855,30 @@ end2716:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2719
+	JE           whole2981
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2721
+	JE           skip2983
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2721:
+skip2983:
 	TESTQ  $0x00000001, AX
-	JE     skip2722
+	JE     skip2984
 	VMOVSD X0, (CX)
 
-skip2722:
-	JMP end2720
+skip2984:
+	JMP end2982
 
-whole2719:
+whole2981:
 	VMOVUPD Y0, 192(DX)
 
-end2720:
-	JMP done2658
+end2982:
+	JMP done2920
 
-wider2714:
+wider2976:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -27949,28 +31912,28 @@ wider2714:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2724
+	JE          whole2986
 	LEAQ        224(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2726
+	JE          skip2988
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2726:
+skip2988:
 	TESTQ          $0x00000002, AX
-	JE             skip2727
+	JE             skip2989
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2727:
-	JMP end2725
+skip2989:
+	JMP end2987
 
-whole2724:
+whole2986:
 	VMOVUPD 224(DX), Y2
 
-end2725:
+end2987:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -28030,30 +31993,30 @@ end2725:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2728
+	JE           whole2990
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2730
+	JE           skip2992
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2730:
+skip2992:
 	TESTQ  $0x00000001, AX
-	JE     skip2731
+	JE     skip2993
 	VMOVSD X0, (CX)
 
-skip2731:
-	JMP end2729
+skip2993:
+	JMP end2991
 
-whole2728:
+whole2990:
 	VMOVUPD Y0, 224(DX)
 
-end2729:
-	JMP done2658
+end2991:
+	JMP done2920
 
-block2656:
+block2918:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -28074,9 +32037,9 @@ block2656:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2733:
+rows2995:
 	SUBQ   $0x04, BX
-	JL     rest2734
+	JL     rest2996
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -28087,9 +32050,9 @@ rows2733:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2737:
+columns2999:
 	CMPQ        R11, R8
-	JGE         last2738
+	JGE         last3000
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -28098,9 +32061,9 @@ columns2737:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2737
+	JMP         columns2999
 
-last2738:
+last3000:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -28117,13 +32080,13 @@ last2738:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2733
+	JMP         rows2995
 
-rest2734:
+rest2996:
 	ADDQ $0x04, BX
-	JE   end2736
+	JE   end2998
 
-row2735:
+row2997:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -28131,9 +32094,9 @@ row2735:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2740
+	JL     one3002
 
-many2739:
+many3001:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -28144,22 +32107,22 @@ many2739:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2739
+	JGE         many3001
 
-one2740:
+one3002:
 	ADDQ $0x0c, R8
-	JL   rest2742
+	JL   rest3004
 
-top2741:
+top3003:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2741
+	JGE         top3003
 
-rest2742:
+rest3004:
 	ADDQ        $0x04, R8
-	JE          end2743
+	JE          end3005
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -28169,7 +32132,7 @@ rest2742:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2743:
+end3005:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -28181,9 +32144,9 @@ end2743:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2735
+	JNE        row2997
 
-end2736:
+end2998:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -28192,9 +32155,9 @@ end2736:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest2745
+	JL      rest3007
 
-full2744:
+full3006:
 	VMOVUPD      (AX)(BX*8), Y0
 	VMOVUPD      (CX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -28232,11 +32195,11 @@ full2744:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2744
+	JGE          full3006
 
-rest2745:
+rest3007:
 	ADDQ         $0x04, DX
-	JE           end2746
+	JE           end3008
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -28278,7 +32241,7 @@ rest2745:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end2746:
+end3008:
 	MOVQ    dz+0(FP), AX
 	LEAQ    (SP), CX
 	MOVQ    a+8(FP), DX
@@ -28293,9 +32256,9 @@ end2746:
 	ANDQ    $0x03, R8
 	INCQ    R8
 
-tile2747:
+tile3009:
 	CMPQ   DI, $0x14
-	JLE    next2748
+	JLE    next3010
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28305,9 +32268,9 @@ tile2747:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2750
+	JE     end3012
 
-rows2749:
+rows3011:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -28318,9 +32281,9 @@ rows2749:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2749
+	JL           rows3011
 
-end2750:
+end3012:
 	VBROADCASTSD w+56(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -28329,80 +32292,80 @@ end2750:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+64(FP), $0x00
-	JE           set2751
+	JE           set3013
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2752
+	JL           partial3014
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2753
+	JMP          end3015
 
-partial2752:
+partial3014:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2754
+	JE     skip3016
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2754:
+skip3016:
 	TESTQ          $0x00000002, R8
-	JE             skip2755
+	JE             skip3017
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2755:
+skip3017:
 	VADDPD Y6, Y5, Y5
 
-end2753:
-set2751:
+end3015:
+set3013:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2756
+	JL      partial3018
 	VMOVUPD Y5, 160(AX)
-	JMP     end2757
+	JMP     end3019
 
-partial2756:
+partial3018:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2758
+	JE           skip3020
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2758:
+skip3020:
 	TESTQ  $0x00000001, R8
-	JE     skip2759
+	JE     skip3021
 	VMOVSD X0, (R9)
 
-skip2759:
-end2757:
+skip3021:
+end3019:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile2747
+	JMP  tile3009
 
-next2748:
+next3010:
 	CMPQ   DI, $0x08
-	JLE    next2761
+	JLE    next3023
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2763
+	JE     end3025
 
-rows2762:
+rows3024:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -28410,228 +32373,228 @@ rows2762:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2762
+	JL           rows3024
 
-end2763:
+end3025:
 	VBROADCASTSD w+56(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set2764
+	JE           set3026
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2765
+	JL           partial3027
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2766
+	JMP          end3028
 
-partial2765:
+partial3027:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2767
+	JE     skip3029
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2767:
+skip3029:
 	TESTQ          $0x00000002, R8
-	JE             skip2768
+	JE             skip3030
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2768:
+skip3030:
 	VADDPD Y3, Y2, Y2
 
-end2766:
-set2764:
+end3028:
+set3026:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2769
+	JL      partial3031
 	VMOVUPD Y2, 64(AX)
-	JMP     end2770
+	JMP     end3032
 
-partial2769:
+partial3031:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2771
+	JE           skip3033
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2771:
+skip3033:
 	TESTQ  $0x00000001, R8
-	JE     skip2772
+	JE     skip3034
 	VMOVSD X0, (R9)
 
-skip2772:
-end2770:
+skip3034:
+end3032:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2761:
+next3023:
 	CMPQ   DI, $0x04
-	JLE    next2774
+	JLE    next3036
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2776
+	JE     end3038
 
-rows2775:
+rows3037:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2775
+	JL           rows3037
 
-end2776:
+end3038:
 	VBROADCASTSD w+56(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set2777
+	JE           set3039
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2778
+	JL           partial3040
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2779
+	JMP          end3041
 
-partial2778:
+partial3040:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2780
+	JE     skip3042
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2780:
+skip3042:
 	TESTQ          $0x00000002, R8
-	JE             skip2781
+	JE             skip3043
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2781:
+skip3043:
 	VADDPD Y2, Y1, Y1
 
-end2779:
-set2777:
+end3041:
+set3039:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2782
+	JL      partial3044
 	VMOVUPD Y1, 32(AX)
-	JMP     end2783
+	JMP     end3045
 
-partial2782:
+partial3044:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2784
+	JE           skip3046
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2784:
+skip3046:
 	TESTQ  $0x00000001, R8
-	JE     skip2785
+	JE     skip3047
 	VMOVSD X0, (R9)
 
-skip2785:
-end2783:
+skip3047:
+end3045:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2774:
+next3036:
 	CMPQ   DI, $0x00
-	JLE    next2787
+	JLE    next3049
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2789
+	JE     end3051
 
-rows2788:
+rows3050:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2788
+	JL           rows3050
 
-end2789:
+end3051:
 	VBROADCASTSD w+56(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set2790
+	JE           set3052
 	CMPQ         DI, $0x04
-	JL           partial2791
+	JL           partial3053
 	VADDPD       (AX), Y0, Y0
-	JMP          end2792
+	JMP          end3054
 
-partial2791:
+partial3053:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2793
+	JE     skip3055
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2793:
+skip3055:
 	TESTQ          $0x00000002, R8
-	JE             skip2794
+	JE             skip3056
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2794:
+skip3056:
 	VADDPD Y1, Y0, Y0
 
-end2792:
-set2790:
+end3054:
+set3052:
 	CMPQ    DI, $0x04
-	JL      partial2795
+	JL      partial3057
 	VMOVUPD Y0, (AX)
-	JMP     end2796
+	JMP     end3058
 
-partial2795:
+partial3057:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2797
+	JE           skip3059
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2797:
+skip3059:
 	TESTQ  $0x00000001, R8
-	JE     skip2798
+	JE     skip3060
 	VMOVSD X0, (AX)
 
-skip2798:
-end2796:
-next2787:
+skip3060:
+end3058:
+next3049:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last2657
+	JLE    last2919
 	MOVQ   AX, rows+40(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+8(FP)
 	ADDQ   $0x00000200, y+24(FP)
 	MOVB   $0x01, add+64(FP)
-	JMP    block2656
+	JMP    block2918
 
-last2657:
-done2658:
+last2919:
+done2920:
 	VZEROUPPER
 	RET
 
@@ -28641,7 +32604,7 @@ TEXT ·logisticValueGradAVX2(SB), $608-80
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
 
-block2799:
+block3061:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -28662,9 +32625,9 @@ block2799:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2804:
+rows3066:
 	SUBQ   $0x04, BX
-	JL     rest2805
+	JL     rest3067
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -28675,9 +32638,9 @@ rows2804:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2808:
+columns3070:
 	CMPQ        R11, R8
-	JGE         last2809
+	JGE         last3071
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -28686,9 +32649,9 @@ columns2808:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2808
+	JMP         columns3070
 
-last2809:
+last3071:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -28705,13 +32668,13 @@ last2809:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2804
+	JMP         rows3066
 
-rest2805:
+rest3067:
 	ADDQ $0x04, BX
-	JE   end2807
+	JE   end3069
 
-row2806:
+row3068:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -28719,9 +32682,9 @@ row2806:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2811
+	JL     one3073
 
-many2810:
+many3072:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -28732,22 +32695,22 @@ many2810:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2810
+	JGE         many3072
 
-one2811:
+one3073:
 	ADDQ $0x0c, R8
-	JL   rest2813
+	JL   rest3075
 
-top2812:
+top3074:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2812
+	JGE         top3074
 
-rest2813:
+rest3075:
 	ADDQ        $0x04, R8
-	JE          end2814
+	JE          end3076
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -28757,7 +32720,7 @@ rest2813:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2814:
+end3076:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -28769,9 +32732,9 @@ end2814:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2806
+	JNE        row3068
 
-end2807:
+end3069:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
@@ -28781,9 +32744,9 @@ end2807:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest2816
+	JL      rest3078
 
-full2815:
+full3077:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -28852,11 +32815,11 @@ full2815:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2815
+	JGE          full3077
 
-rest2816:
+rest3078:
 	ADDQ         $0x04, DX
-	JE           end2817
+	JE           end3079
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -28930,10 +32893,10 @@ rest2816:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end2817:
+end3079:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip2802
+	JE      skip3064
 	MOVQ    dz+0(FP), AX
 	LEAQ    (SP), CX
 	MOVQ    a+8(FP), DX
@@ -28948,9 +32911,9 @@ end2817:
 	ANDQ    $0x03, R8
 	INCQ    R8
 
-tile2818:
+tile3080:
 	CMPQ   DI, $0x14
-	JLE    next2819
+	JLE    next3081
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28960,9 +32923,9 @@ tile2818:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2821
+	JE     end3083
 
-rows2820:
+rows3082:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -28973,9 +32936,9 @@ rows2820:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2820
+	JL           rows3082
 
-end2821:
+end3083:
 	VBROADCASTSD w+56(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -28984,80 +32947,80 @@ end2821:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+64(FP), $0x00
-	JE           set2822
+	JE           set3084
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2823
+	JL           partial3085
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2824
+	JMP          end3086
 
-partial2823:
+partial3085:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2825
+	JE     skip3087
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2825:
+skip3087:
 	TESTQ          $0x00000002, R8
-	JE             skip2826
+	JE             skip3088
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2826:
+skip3088:
 	VADDPD Y6, Y5, Y5
 
-end2824:
-set2822:
+end3086:
+set3084:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2827
+	JL      partial3089
 	VMOVUPD Y5, 160(AX)
-	JMP     end2828
+	JMP     end3090
 
-partial2827:
+partial3089:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2829
+	JE           skip3091
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2829:
+skip3091:
 	TESTQ  $0x00000001, R8
-	JE     skip2830
+	JE     skip3092
 	VMOVSD X0, (R9)
 
-skip2830:
-end2828:
+skip3092:
+end3090:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile2818
+	JMP  tile3080
 
-next2819:
+next3081:
 	CMPQ   DI, $0x08
-	JLE    next2832
+	JLE    next3094
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2834
+	JE     end3096
 
-rows2833:
+rows3095:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -29065,228 +33028,228 @@ rows2833:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2833
+	JL           rows3095
 
-end2834:
+end3096:
 	VBROADCASTSD w+56(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set2835
+	JE           set3097
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2836
+	JL           partial3098
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2837
+	JMP          end3099
 
-partial2836:
+partial3098:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2838
+	JE     skip3100
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2838:
+skip3100:
 	TESTQ          $0x00000002, R8
-	JE             skip2839
+	JE             skip3101
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2839:
+skip3101:
 	VADDPD Y3, Y2, Y2
 
-end2837:
-set2835:
+end3099:
+set3097:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2840
+	JL      partial3102
 	VMOVUPD Y2, 64(AX)
-	JMP     end2841
+	JMP     end3103
 
-partial2840:
+partial3102:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2842
+	JE           skip3104
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2842:
+skip3104:
 	TESTQ  $0x00000001, R8
-	JE     skip2843
+	JE     skip3105
 	VMOVSD X0, (R9)
 
-skip2843:
-end2841:
+skip3105:
+end3103:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2832:
+next3094:
 	CMPQ   DI, $0x04
-	JLE    next2845
+	JLE    next3107
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2847
+	JE     end3109
 
-rows2846:
+rows3108:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2846
+	JL           rows3108
 
-end2847:
+end3109:
 	VBROADCASTSD w+56(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set2848
+	JE           set3110
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2849
+	JL           partial3111
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2850
+	JMP          end3112
 
-partial2849:
+partial3111:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2851
+	JE     skip3113
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2851:
+skip3113:
 	TESTQ          $0x00000002, R8
-	JE             skip2852
+	JE             skip3114
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2852:
+skip3114:
 	VADDPD Y2, Y1, Y1
 
-end2850:
-set2848:
+end3112:
+set3110:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2853
+	JL      partial3115
 	VMOVUPD Y1, 32(AX)
-	JMP     end2854
+	JMP     end3116
 
-partial2853:
+partial3115:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2855
+	JE           skip3117
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2855:
+skip3117:
 	TESTQ  $0x00000001, R8
-	JE     skip2856
+	JE     skip3118
 	VMOVSD X0, (R9)
 
-skip2856:
-end2854:
+skip3118:
+end3116:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2845:
+next3107:
 	CMPQ   DI, $0x00
-	JLE    next2858
+	JLE    next3120
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2860
+	JE     end3122
 
-rows2859:
+rows3121:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2859
+	JL           rows3121
 
-end2860:
+end3122:
 	VBROADCASTSD w+56(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set2861
+	JE           set3123
 	CMPQ         DI, $0x04
-	JL           partial2862
+	JL           partial3124
 	VADDPD       (AX), Y0, Y0
-	JMP          end2863
+	JMP          end3125
 
-partial2862:
+partial3124:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2864
+	JE     skip3126
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2864:
+skip3126:
 	TESTQ          $0x00000002, R8
-	JE             skip2865
+	JE             skip3127
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2865:
+skip3127:
 	VADDPD Y1, Y0, Y0
 
-end2863:
-set2861:
+end3125:
+set3123:
 	CMPQ    DI, $0x04
-	JL      partial2866
+	JL      partial3128
 	VMOVUPD Y0, (AX)
-	JMP     end2867
+	JMP     end3129
 
-partial2866:
+partial3128:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2868
+	JE           skip3130
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2868:
+skip3130:
 	TESTQ  $0x00000001, R8
-	JE     skip2869
+	JE     skip3131
 	VMOVSD X0, (AX)
 
-skip2869:
-end2867:
-next2858:
-skip2802:
+skip3131:
+end3129:
+next3120:
+skip3064:
 	MOVQ   rows+40(FP), AX
 	MOVQ   stride+16(FP), CX
 	SHLQ   $0x03, CX
 	SUBQ   $0x40, AX
-	JLE    last2800
+	JLE    last3062
 	MOVQ   AX, rows+40(FP)
 	IMUL3Q $0x40, CX, CX
 	ADDQ   CX, a+8(FP)
 	ADDQ   $0x00000200, y+24(FP)
 	MOVB   $0x01, add+64(FP)
-	JMP    block2799
+	JMP    block3061
 
-last2800:
+last3062:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
@@ -29294,6 +33257,2388 @@ last2800:
 	VADDPD     Y1, Y0, Y0
 	VMULSD     w+56(FP), X0, X0
 	MOVSD      X0, ret+72(FP)
+	VZEROUPPER
+	RET
+
+// func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $0-56
+	CMPQ    rows+40(FP), $0x01
+	JNE     more3132
+	MOVQ    d+48(FP), AX
+	CMPQ    AX, $0x20
+	JG      more3132
+	CMPQ    AX, $0x04
+	JG      wider3134
+	LEAQ    (AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+32(FP), CX
+	CMPQ    AX, $0x04
+	JE      whole3135
+	LEAQ    (CX), CX
+	VXORPD  Y1, Y1, Y1
+	TESTQ   $0x00000001, AX
+	JE      skip3137
+	MOVQ    AX, DX
+	ANDQ    $0x02, DX
+	VMOVSD  (CX)(DX*8), X1
+
+skip3137:
+	TESTQ          $0x00000002, AX
+	JE             skip3138
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3138:
+	JMP end3136
+
+whole3135:
+	VMOVUPD (CX), Y1
+
+end3136:
+	VMULPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3134:
+	CMPQ    AX, $0x08
+	JG      wider3139
+	LEAQ    -4(AX), AX
+	MOVQ    a+8(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+32(FP), DX
+	VMOVUPD (DX), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD 32(CX), Y0
+	MOVQ    z+32(FP), CX
+	CMPQ    AX, $0x04
+	JE      whole3140
+	LEAQ    32(CX), CX
+	VXORPD  Y2, Y2, Y2
+	TESTQ   $0x00000001, AX
+	JE      skip3142
+	MOVQ    AX, DX
+	ANDQ    $0x02, DX
+	VMOVSD  (CX)(DX*8), X2
+
+skip3142:
+	TESTQ          $0x00000002, AX
+	JE             skip3143
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3143:
+	JMP end3141
+
+whole3140:
+	VMOVUPD 32(CX), Y2
+
+end3141:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3139:
+	CMPQ        AX, $0x0c
+	JG          wider3144
+	LEAQ        -8(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3145
+	LEAQ        64(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3147
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3147:
+	TESTQ          $0x00000002, AX
+	JE             skip3148
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3148:
+	JMP end3146
+
+whole3145:
+	VMOVUPD 64(CX), Y2
+
+end3146:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3144:
+	CMPQ        AX, $0x10
+	JG          wider3149
+	LEAQ        -12(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3150
+	LEAQ        96(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3152
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3152:
+	TESTQ          $0x00000002, AX
+	JE             skip3153
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3153:
+	JMP end3151
+
+whole3150:
+	VMOVUPD 96(CX), Y2
+
+end3151:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3149:
+	CMPQ        AX, $0x14
+	JG          wider3154
+	LEAQ        -16(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3155
+	LEAQ        128(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3157
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3157:
+	TESTQ          $0x00000002, AX
+	JE             skip3158
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3158:
+	JMP end3156
+
+whole3155:
+	VMOVUPD 128(CX), Y2
+
+end3156:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3154:
+	CMPQ        AX, $0x18
+	JG          wider3159
+	LEAQ        -20(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3160
+	LEAQ        160(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3162
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3162:
+	TESTQ          $0x00000002, AX
+	JE             skip3163
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3163:
+	JMP end3161
+
+whole3160:
+	VMOVUPD 160(CX), Y2
+
+end3161:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3159:
+	CMPQ        AX, $0x1c
+	JG          wider3164
+	LEAQ        -24(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     160(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3165
+	LEAQ        192(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3167
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3167:
+	TESTQ          $0x00000002, AX
+	JE             skip3168
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3168:
+	JMP end3166
+
+whole3165:
+	VMOVUPD 192(CX), Y2
+
+end3166:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+wider3164:
+	LEAQ        -28(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     160(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     192(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     224(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3170
+	LEAQ        224(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3172
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3172:
+	TESTQ          $0x00000002, AX
+	JE             skip3173
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3173:
+	JMP end3171
+
+whole3170:
+	VMOVUPD 224(CX), Y2
+
+end3171:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3133
+
+more3132:
+	MOVQ    cg+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	SHLQ    $0x03, DX
+	MOVQ    rows+40(FP), BX
+	MOVQ    z+32(FP), SI
+	MOVQ    d+48(FP), DI
+	MOVQ    DI, R9
+	LEAQ    -1(DI), R8
+	ANDQ    $-4, R8
+	SUBQ    R8, R9
+	MOVQ    R9, R10
+	LEAQ    tails<>+32(SB), R9
+	SHLQ    $0x03, R10
+	SUBQ    R10, R9
+	VMOVUPD (R9), Y0
+
+rows3175:
+	SUBQ   $0x04, BX
+	JL     rest3176
+	MOVQ   CX, R9
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (CX)(DX*4), CX
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	XORQ   R11, R11
+
+columns3179:
+	CMPQ        R11, R8
+	JGE         last3180
+	VMOVUPD     (SI)(R11*8), Y5
+	VFMADD231PD (R9), Y5, Y1
+	VFMADD231PD (R9)(DX*1), Y5, Y2
+	VFMADD231PD (R9)(DX*2), Y5, Y3
+	VFMADD231PD (R10), Y5, Y4
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
+	ADDQ        $0x04, R11
+	JMP         columns3179
+
+last3180:
+	VMASKMOVPD  (SI)(R11*8), Y0, Y5
+	VFMADD231PD (R9), Y5, Y1
+	VFMADD231PD (R9)(DX*1), Y5, Y2
+	VFMADD231PD (R9)(DX*2), Y5, Y3
+	VFMADD231PD (R10), Y5, Y4
+	VUNPCKLPD   Y2, Y1, Y5
+	VUNPCKHPD   Y2, Y1, Y1
+	VADDPD      Y1, Y5, Y5
+	VUNPCKLPD   Y4, Y3, Y1
+	VUNPCKHPD   Y4, Y3, Y2
+	VADDPD      Y2, Y1, Y1
+	VPERM2F128  $0x20, Y1, Y5, Y2
+	VPERM2F128  $0x31, Y1, Y5, Y1
+	VADDPD      Y1, Y2, Y2
+	VMOVUPD     Y2, (AX)
+	ADDQ        $0x20, AX
+	JMP         rows3175
+
+rest3176:
+	ADDQ $0x04, BX
+	JE   end3178
+
+row3177:
+	MOVQ   DI, R8
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	XORQ   R9, R9
+	SUBQ   $0x10, R8
+	JL     one3182
+
+many3181:
+	VMOVUPD     (CX)(R9*8), Y4
+	VFMADD231PD (SI)(R9*8), Y4, Y0
+	VMOVUPD     32(CX)(R9*8), Y4
+	VFMADD231PD 32(SI)(R9*8), Y4, Y1
+	VMOVUPD     64(CX)(R9*8), Y4
+	VFMADD231PD 64(SI)(R9*8), Y4, Y2
+	VMOVUPD     96(CX)(R9*8), Y4
+	VFMADD231PD 96(SI)(R9*8), Y4, Y3
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R8
+	JGE         many3181
+
+one3182:
+	ADDQ $0x0c, R8
+	JL   rest3184
+
+top3183:
+	VMOVUPD     (CX)(R9*8), Y4
+	VFMADD231PD (SI)(R9*8), Y4, Y0
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R8
+	JGE         top3183
+
+rest3184:
+	ADDQ        $0x04, R8
+	JE          end3185
+	MOVQ        R8, R10
+	LEAQ        tails<>+32(SB), R8
+	SHLQ        $0x03, R10
+	SUBQ        R10, R8
+	VMOVUPD     (R8), Y4
+	VMASKMOVPD  (CX)(R9*8), Y4, Y5
+	VMASKMOVPD  (SI)(R9*8), Y4, Y4
+	VFMADD231PD Y4, Y5, Y1
+
+end3185:
+	VADDPD     Y1, Y0, Y0
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPD  $0x05, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VMOVSD     X0, (AX)
+	ADDQ       $0x08, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        row3177
+
+end3178:
+	MOVQ cg+0(FP), AX
+	MOVQ cg+0(FP), CX
+	MOVQ y+24(FP), DX
+	MOVQ rows+40(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, BX
+	JL   rest3187
+
+full3186:
+	VMOVUPD      (CX)(SI*8), Y0
+	VMOVUPD      (DX)(SI*8), Y1
+	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y0, Y1, Y0
+	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y0, Y2, Y3, Y3
+	VMULPD       Y1, Y3, Y3
+	VMOVUPD      Y3, (AX)(SI*8)
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, BX
+	JGE          full3186
+
+rest3187:
+	ADDQ   $0x04, BX
+	JE     end3188
+	LEAQ   (CX)(SI*8), CX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, BX
+	JE     skip3189
+	MOVQ   BX, DI
+	ANDQ   $0x02, DI
+	VMOVSD (CX)(DI*8), X0
+
+skip3189:
+	TESTQ          $0x00000002, BX
+	JE             skip3190
+	VBROADCASTF128 (CX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3190:
+	LEAQ   (DX)(SI*8), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, BX
+	JE     skip3191
+	MOVQ   BX, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip3191:
+	TESTQ          $0x00000002, BX
+	JE             skip3192
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3192:
+	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y0, Y1, Y0
+	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y0, Y2, Y3, Y3
+	VMULPD       Y1, Y3, Y3
+	LEAQ         (AX)(SI*8), AX
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, BX
+	JE           skip3193
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip3193:
+	TESTQ  $0x00000001, BX
+	JE     skip3194
+	VMOVSD X0, (AX)
+
+skip3194:
+end3188:
+done3133:
+	VZEROUPPER
+	RET
+
+// func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $0-72
+	CMPQ    rows+56(FP), $0x01
+	JNE     more3195
+	MOVQ    d+64(FP), AX
+	CMPQ    AX, $0x20
+	JG      more3195
+	CMPQ    AX, $0x04
+	JG      wider3197
+	LEAQ    (AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+40(FP), CX
+	MOVQ    v+48(FP), DX
+	CMPQ    AX, $0x04
+	JE      whole3198
+	LEAQ    (CX), CX
+	VXORPD  Y1, Y1, Y1
+	TESTQ   $0x00000001, AX
+	JE      skip3200
+	MOVQ    AX, BX
+	ANDQ    $0x02, BX
+	VMOVSD  (CX)(BX*8), X1
+
+skip3200:
+	TESTQ          $0x00000002, AX
+	JE             skip3201
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3201:
+	JMP end3199
+
+whole3198:
+	VMOVUPD (CX), Y1
+
+end3199:
+	VMULPD Y0, Y1, Y1
+	CMPQ   AX, $0x04
+	JE     whole3202
+	LEAQ   (DX), CX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, AX
+	JE     skip3204
+	MOVQ   AX, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X2
+
+skip3204:
+	TESTQ          $0x00000002, AX
+	JE             skip3205
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3205:
+	JMP end3203
+
+whole3202:
+	VMOVUPD (DX), Y2
+
+end3203:
+	VMULPD       Y0, Y2, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3197:
+	CMPQ    AX, $0x08
+	JG      wider3206
+	LEAQ    -4(AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	VMOVUPD (DX), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD (BX), Y2
+	VMULPD  Y0, Y2, Y2
+	VMOVUPD 32(CX), Y0
+	MOVQ    z+40(FP), CX
+	MOVQ    v+48(FP), DX
+	CMPQ    AX, $0x04
+	JE      whole3207
+	LEAQ    32(CX), CX
+	VXORPD  Y3, Y3, Y3
+	TESTQ   $0x00000001, AX
+	JE      skip3209
+	MOVQ    AX, BX
+	ANDQ    $0x02, BX
+	VMOVSD  (CX)(BX*8), X3
+
+skip3209:
+	TESTQ          $0x00000002, AX
+	JE             skip3210
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3210:
+	JMP end3208
+
+whole3207:
+	VMOVUPD 32(CX), Y3
+
+end3208:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3211
+	LEAQ        32(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3213
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3213:
+	TESTQ          $0x00000002, AX
+	JE             skip3214
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3214:
+	JMP end3212
+
+whole3211:
+	VMOVUPD 32(DX), Y3
+
+end3212:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3206:
+	CMPQ        AX, $0x0c
+	JG          wider3215
+	LEAQ        -8(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole3216
+	LEAQ        64(CX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3218
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip3218:
+	TESTQ          $0x00000002, AX
+	JE             skip3219
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3219:
+	JMP end3217
+
+whole3216:
+	VMOVUPD 64(CX), Y3
+
+end3217:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3220
+	LEAQ        64(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3222
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3222:
+	TESTQ          $0x00000002, AX
+	JE             skip3223
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3223:
+	JMP end3221
+
+whole3220:
+	VMOVUPD 64(DX), Y3
+
+end3221:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3215:
+	CMPQ        AX, $0x10
+	JG          wider3224
+	LEAQ        -12(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole3225
+	LEAQ        96(CX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3227
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip3227:
+	TESTQ          $0x00000002, AX
+	JE             skip3228
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3228:
+	JMP end3226
+
+whole3225:
+	VMOVUPD 96(CX), Y3
+
+end3226:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3229
+	LEAQ        96(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3231
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3231:
+	TESTQ          $0x00000002, AX
+	JE             skip3232
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3232:
+	JMP end3230
+
+whole3229:
+	VMOVUPD 96(DX), Y3
+
+end3230:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3224:
+	CMPQ        AX, $0x14
+	JG          wider3233
+	LEAQ        -16(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole3234
+	LEAQ        128(CX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3236
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip3236:
+	TESTQ          $0x00000002, AX
+	JE             skip3237
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3237:
+	JMP end3235
+
+whole3234:
+	VMOVUPD 128(CX), Y3
+
+end3235:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3238
+	LEAQ        128(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3240
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3240:
+	TESTQ          $0x00000002, AX
+	JE             skip3241
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3241:
+	JMP end3239
+
+whole3238:
+	VMOVUPD 128(DX), Y3
+
+end3239:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3233:
+	CMPQ        AX, $0x18
+	JG          wider3242
+	LEAQ        -20(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole3243
+	LEAQ        160(CX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3245
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip3245:
+	TESTQ          $0x00000002, AX
+	JE             skip3246
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3246:
+	JMP end3244
+
+whole3243:
+	VMOVUPD 160(CX), Y3
+
+end3244:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3247
+	LEAQ        160(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3249
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3249:
+	TESTQ          $0x00000002, AX
+	JE             skip3250
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3250:
+	JMP end3248
+
+whole3247:
+	VMOVUPD 160(DX), Y3
+
+end3248:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3242:
+	CMPQ        AX, $0x1c
+	JG          wider3251
+	LEAQ        -24(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     160(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     160(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole3252
+	LEAQ        192(CX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3254
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip3254:
+	TESTQ          $0x00000002, AX
+	JE             skip3255
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3255:
+	JMP end3253
+
+whole3252:
+	VMOVUPD 192(CX), Y3
+
+end3253:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3256
+	LEAQ        192(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3258
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3258:
+	TESTQ          $0x00000002, AX
+	JE             skip3259
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3259:
+	JMP end3257
+
+whole3256:
+	VMOVUPD 192(DX), Y3
+
+end3257:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+wider3251:
+	LEAQ        -28(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     160(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     160(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     192(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     192(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     224(CX), Y0
+	MOVQ        z+40(FP), CX
+	MOVQ        v+48(FP), DX
+	CMPQ        AX, $0x04
+	JE          whole3261
+	LEAQ        224(CX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3263
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (CX)(BX*8), X3
+
+skip3263:
+	TESTQ          $0x00000002, AX
+	JE             skip3264
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3264:
+	JMP end3262
+
+whole3261:
+	VMOVUPD 224(CX), Y3
+
+end3262:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole3265
+	LEAQ        224(DX), CX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip3267
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X3
+
+skip3267:
+	TESTQ          $0x00000002, AX
+	JE             skip3268
+	VBROADCASTF128 (CX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip3268:
+	JMP end3266
+
+whole3265:
+	VMOVUPD 224(DX), Y3
+
+end3266:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	MOVQ         cg+0(FP), AX
+	MOVQ         ch+8(FP), CX
+	VMOVSD       X4, (AX)
+	VMOVSD       X3, (CX)
+	JMP          done3196
+
+more3195:
+	MOVQ    cg+0(FP), AX
+	MOVQ    ch+8(FP), CX
+	MOVQ    a+16(FP), DX
+	MOVQ    stride+24(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+56(FP), SI
+	MOVQ    z+40(FP), DI
+	MOVQ    v+48(FP), R8
+	MOVQ    d+64(FP), R9
+	MOVQ    R9, R11
+	LEAQ    -1(R9), R10
+	ANDQ    $-4, R10
+	SUBQ    R10, R11
+	MOVQ    R11, R12
+	LEAQ    tails<>+32(SB), R11
+	SHLQ    $0x03, R12
+	SUBQ    R12, R11
+	VMOVUPD (R11), Y0
+
+rows3270:
+	SUBQ   $0x04, SI
+	JL     rest3271
+	MOVQ   DX, R11
+	LEAQ   (R11)(BX*2), R12
+	ADDQ   BX, R12
+	LEAQ   (DX)(BX*4), DX
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	XORQ   R13, R13
+
+columns3274:
+	CMPQ        R13, R10
+	JGE         last3275
+	VMOVUPD     (DI)(R13*8), Y9
+	VMOVUPD     (R8)(R13*8), Y10
+	VMOVUPD     (R11), Y11
+	VFMADD231PD Y9, Y11, Y1
+	VFMADD231PD Y10, Y11, Y5
+	VMOVUPD     (R11)(BX*1), Y11
+	VFMADD231PD Y9, Y11, Y2
+	VFMADD231PD Y10, Y11, Y6
+	VMOVUPD     (R11)(BX*2), Y11
+	VFMADD231PD Y9, Y11, Y3
+	VFMADD231PD Y10, Y11, Y7
+	VMOVUPD     (R12), Y11
+	VFMADD231PD Y9, Y11, Y4
+	VFMADD231PD Y10, Y11, Y8
+	ADDQ        $0x20, R11
+	ADDQ        $0x20, R12
+	ADDQ        $0x04, R13
+	JMP         columns3274
+
+last3275:
+	VMASKMOVPD  (DI)(R13*8), Y0, Y9
+	VMASKMOVPD  (R8)(R13*8), Y0, Y10
+	VMOVUPD     (R11), Y11
+	VFMADD231PD Y9, Y11, Y1
+	VFMADD231PD Y10, Y11, Y5
+	VMOVUPD     (R11)(BX*1), Y11
+	VFMADD231PD Y9, Y11, Y2
+	VFMADD231PD Y10, Y11, Y6
+	VMOVUPD     (R11)(BX*2), Y11
+	VFMADD231PD Y9, Y11, Y3
+	VFMADD231PD Y10, Y11, Y7
+	VMOVUPD     (R12), Y11
+	VFMADD231PD Y9, Y11, Y4
+	VFMADD231PD Y10, Y11, Y8
+	VUNPCKLPD   Y2, Y1, Y9
+	VUNPCKHPD   Y2, Y1, Y1
+	VADDPD      Y1, Y9, Y9
+	VUNPCKLPD   Y4, Y3, Y1
+	VUNPCKHPD   Y4, Y3, Y2
+	VADDPD      Y2, Y1, Y1
+	VPERM2F128  $0x20, Y1, Y9, Y2
+	VPERM2F128  $0x31, Y1, Y9, Y1
+	VADDPD      Y1, Y2, Y2
+	VMOVUPD     Y2, (AX)
+	ADDQ        $0x20, AX
+	VUNPCKLPD   Y6, Y5, Y1
+	VUNPCKHPD   Y6, Y5, Y2
+	VADDPD      Y2, Y1, Y1
+	VUNPCKLPD   Y8, Y7, Y2
+	VUNPCKHPD   Y8, Y7, Y3
+	VADDPD      Y3, Y2, Y2
+	VPERM2F128  $0x20, Y2, Y1, Y3
+	VPERM2F128  $0x31, Y2, Y1, Y1
+	VADDPD      Y1, Y3, Y3
+	VMOVUPD     Y3, (CX)
+	ADDQ        $0x20, CX
+	JMP         rows3270
+
+rest3271:
+	ADDQ $0x04, SI
+	JE   end3273
+
+row3272:
+	MOVQ   R9, R10
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	XORQ   R11, R11
+	SUBQ   $0x10, R10
+	JL     one3277
+
+many3276:
+	VMOVUPD     (DX)(R11*8), Y8
+	VMOVUPD     (DI)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y0
+	VMOVUPD     (R8)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y1
+	VMOVUPD     32(DX)(R11*8), Y8
+	VMOVUPD     32(DI)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y2
+	VMOVUPD     32(R8)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y3
+	VMOVUPD     64(DX)(R11*8), Y8
+	VMOVUPD     64(DI)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y4
+	VMOVUPD     64(R8)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y5
+	VMOVUPD     96(DX)(R11*8), Y8
+	VMOVUPD     96(DI)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y6
+	VMOVUPD     96(R8)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y7
+	ADDQ        $0x10, R11
+	SUBQ        $0x10, R10
+	JGE         many3276
+
+one3277:
+	ADDQ $0x0c, R10
+	JL   rest3279
+
+top3278:
+	VMOVUPD     (DX)(R11*8), Y8
+	VMOVUPD     (DI)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y0
+	VMOVUPD     (R8)(R11*8), Y9
+	VFMADD231PD Y9, Y8, Y1
+	ADDQ        $0x04, R11
+	SUBQ        $0x04, R10
+	JGE         top3278
+
+rest3279:
+	ADDQ        $0x04, R10
+	JE          end3280
+	MOVQ        R10, R12
+	LEAQ        tails<>+32(SB), R10
+	SHLQ        $0x03, R12
+	SUBQ        R12, R10
+	VMOVUPD     (R10), Y8
+	VMASKMOVPD  (DX)(R11*8), Y8, Y9
+	VMASKMOVPD  (DI)(R11*8), Y8, Y10
+	VFMADD231PD Y10, Y9, Y2
+	VMASKMOVPD  (R8)(R11*8), Y8, Y8
+	VFMADD231PD Y8, Y9, Y3
+
+end3280:
+	VADDPD     Y2, Y0, Y0
+	VADDPD     Y6, Y4, Y4
+	VADDPD     Y4, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERMILPD  $0x05, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y1, Y1
+	VADDPD     Y7, Y5, Y5
+	VADDPD     Y5, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VPERMILPD  $0x05, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVSD     X0, (AX)
+	ADDQ       $0x08, AX
+	VMOVSD     X1, (CX)
+	ADDQ       $0x08, CX
+	ADDQ       BX, DX
+	DECQ       SI
+	JNE        row3272
+
+end3273:
+	MOVQ cg+0(FP), AX
+	MOVQ ch+8(FP), CX
+	MOVQ cg+0(FP), DX
+	MOVQ ch+8(FP), BX
+	MOVQ y+32(FP), SI
+	MOVQ rows+56(FP), DI
+	XORQ R8, R8
+	SUBQ $0x04, DI
+	JL   rest3282
+
+full3281:
+	VMOVUPD      (BX)(R8*8), Y0
+	VMOVUPD      (DX)(R8*8), Y1
+	VMOVUPD      (SI)(R8*8), Y2
+	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD       Y1, Y2, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VMULPD       Y4, Y7, Y0
+	VBLENDVPD    Y1, Y0, Y4, Y4
+	VMULPD       Y2, Y4, Y4
+	VMOVUPD      Y4, (AX)(R8*8)
+	VMOVUPD      Y3, (CX)(R8*8)
+	ADDQ         $0x04, R8
+	SUBQ         $0x04, DI
+	JGE          full3281
+
+rest3282:
+	ADDQ   $0x04, DI
+	JE     end3283
+	LEAQ   (BX)(R8*8), BX
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DI
+	JE     skip3284
+	MOVQ   DI, R9
+	ANDQ   $0x02, R9
+	VMOVSD (BX)(R9*8), X0
+
+skip3284:
+	TESTQ          $0x00000002, DI
+	JE             skip3285
+	VBROADCASTF128 (BX), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3285:
+	LEAQ   (DX)(R8*8), DX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, DI
+	JE     skip3286
+	MOVQ   DI, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X1
+
+skip3286:
+	TESTQ          $0x00000002, DI
+	JE             skip3287
+	VBROADCASTF128 (DX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3287:
+	LEAQ   (SI)(R8*8), DX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, DI
+	JE     skip3288
+	MOVQ   DI, BX
+	ANDQ   $0x02, BX
+	VMOVSD (DX)(BX*8), X2
+
+skip3288:
+	TESTQ          $0x00000002, DI
+	JE             skip3289
+	VBROADCASTF128 (DX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3289:
+	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
+	VMULPD       Y1, Y2, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	VMULPD       Y4, Y7, Y0
+	VBLENDVPD    Y1, Y0, Y4, Y4
+	VMULPD       Y2, Y4, Y4
+	LEAQ         (AX)(R8*8), AX
+	VMOVAPD      Y4, Y0
+	TESTQ        $0x00000002, DI
+	JE           skip3290
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip3290:
+	TESTQ  $0x00000001, DI
+	JE     skip3291
+	VMOVSD X0, (AX)
+
+skip3291:
+	LEAQ         (CX)(R8*8), AX
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, DI
+	JE           skip3292
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip3292:
+	TESTQ  $0x00000001, DI
+	JE     skip3293
+	VMOVSD X0, (AX)
+
+skip3293:
+end3283:
+done3196:
 	VZEROUPPER
 	RET
 
@@ -29306,9 +35651,9 @@ TEXT ·scoresKAVX2(SB), NOSPLIT, $0-65
 	ANDQ $-4, AX
 	SUBQ AX, CX
 
-classes2870:
+classes3294:
 	CMPQ k+40(FP), $0x03
-	JL   fewer2871
+	JL   fewer3295
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -29319,9 +35664,9 @@ classes2870:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows2872:
+rows3296:
 	SUBQ   $0x04, BX
-	JL     rest2873
+	JL     rest3297
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -29340,9 +35685,9 @@ rows2872:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R12
 
-columns2874:
+columns3298:
 	SUBQ        $0x04, R12
-	JL          last2875
+	JL          last3299
 	VMOVUPD     (R11), Y12
 	VMOVUPD     (R11)(DI*1), Y13
 	VMOVUPD     (R11)(DI*2), Y14
@@ -29365,9 +35710,9 @@ columns2874:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns2874
+	JMP         columns3298
 
-last2875:
+last3299:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -29407,10 +35752,10 @@ last2875:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set2876
+	JE          set3300
 	VADDPD      (R9), Y1, Y1
 
-set2876:
+set3300:
 	VMOVUPD    Y1, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y5, Y4, Y0
@@ -29423,10 +35768,10 @@ set2876:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set2877
+	JE         set3301
 	VADDPD     (R9), Y2, Y2
 
-set2877:
+set3301:
 	VMOVUPD    Y2, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y9, Y8, Y0
@@ -29439,10 +35784,10 @@ set2877:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set2878
+	JE         set3302
 	VADDPD     (R9), Y2, Y2
 
-set2878:
+set3302:
 	VMOVUPD Y2, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -29450,14 +35795,14 @@ set2878:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows2872
+	JMP     rows3296
 
-rest2873:
+rest3297:
 	ADDQ $0x04, BX
 
-rows2879:
+rows3303:
 	SUBQ   $0x01, BX
-	JL     rest2880
+	JL     rest3304
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
@@ -29465,9 +35810,9 @@ rows2879:
 	VXORPD Y2, Y2, Y2
 	MOVQ   AX, R11
 
-columns2881:
+columns3305:
 	SUBQ        $0x04, R11
-	JL          last2882
+	JL          last3306
 	VMOVUPD     (R10), Y3
 	VMOVUPD     (R10)(DI*1), Y4
 	VMOVUPD     (R10)(DI*2), Y5
@@ -29477,9 +35822,9 @@ columns2881:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns2881
+	JMP         columns3305
 
-last2882:
+last3306:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -29502,10 +35847,10 @@ last2882:
 	VPERMILPD   $0x05, Y0, Y3
 	VADDPD      Y3, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set2883
+	JE          set3307
 	VADDSD      (R9), X0, X0
 
-set2883:
+set3307:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y1, Y1, Y0
@@ -29513,10 +35858,10 @@ set2883:
 	VPERMILPD  $0x05, Y1, Y0
 	VADDPD     Y0, Y1, Y1
 	CMPB       add+64(FP), $0x00
-	JE         set2884
+	JE         set3308
 	VADDSD     (R9), X1, X1
 
-set2884:
+set3308:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y2, Y2, Y0
@@ -29524,28 +35869,28 @@ set2884:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set2885
+	JE         set3309
 	VADDSD     (R9), X2, X2
 
-set2885:
+set3309:
 	VMOVSD X2, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows2879
+	JMP    rows3303
 
-rest2880:
+rest3304:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x03, DI, DI
 	ADDQ   DI, z+24(FP)
 	IMUL3Q $0x03, R8, R8
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x03, k+40(FP)
-	JMP    classes2870
+	JMP    classes3294
 
-fewer2871:
+fewer3295:
 	CMPQ k+40(FP), $0x02
-	JL   fewer2887
+	JL   fewer3311
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -29556,9 +35901,9 @@ fewer2871:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows2888:
+rows3312:
 	SUBQ   $0x04, BX
-	JL     rest2889
+	JL     rest3313
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -29573,9 +35918,9 @@ rows2888:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R12
 
-columns2890:
+columns3314:
 	SUBQ        $0x04, R12
-	JL          last2891
+	JL          last3315
 	VMOVUPD     (R11), Y8
 	VMOVUPD     (R11)(DI*1), Y9
 	VMOVUPD     (R9), Y10
@@ -29593,9 +35938,9 @@ columns2890:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns2890
+	JMP         columns3314
 
-last2891:
+last3315:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -29630,10 +35975,10 @@ last2891:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set2892
+	JE          set3316
 	VADDPD      (R9), Y1, Y1
 
-set2892:
+set3316:
 	VMOVUPD    Y1, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y5, Y4, Y0
@@ -29646,10 +35991,10 @@ set2892:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set2893
+	JE         set3317
 	VADDPD     (R9), Y2, Y2
 
-set2893:
+set3317:
 	VMOVUPD Y2, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -29657,23 +36002,23 @@ set2893:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows2888
+	JMP     rows3312
 
-rest2889:
+rest3313:
 	ADDQ $0x04, BX
 
-rows2894:
+rows3318:
 	SUBQ   $0x01, BX
-	JL     rest2895
+	JL     rest3319
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R11
 
-columns2896:
+columns3320:
 	SUBQ        $0x04, R11
-	JL          last2897
+	JL          last3321
 	VMOVUPD     (R10), Y2
 	VMOVUPD     (R10)(DI*1), Y3
 	VMOVUPD     (R9), Y4
@@ -29681,9 +36026,9 @@ columns2896:
 	VFMADD231PD Y3, Y4, Y1
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns2896
+	JMP         columns3320
 
-last2897:
+last3321:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -29704,10 +36049,10 @@ last2897:
 	VPERMILPD   $0x05, Y0, Y2
 	VADDPD      Y2, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set2898
+	JE          set3322
 	VADDSD      (R9), X0, X0
 
-set2898:
+set3322:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y1, Y1, Y0
@@ -29715,17 +36060,17 @@ set2898:
 	VPERMILPD  $0x05, Y1, Y0
 	VADDPD     Y0, Y1, Y1
 	CMPB       add+64(FP), $0x00
-	JE         set2899
+	JE         set3323
 	VADDSD     (R9), X1, X1
 
-set2899:
+set3323:
 	VMOVSD X1, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows2894
+	JMP    rows3318
 
-rest2895:
+rest3319:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x02, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -29733,9 +36078,9 @@ rest2895:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x02, k+40(FP)
 
-fewer2887:
+fewer3311:
 	CMPQ k+40(FP), $0x01
-	JL   fewer2901
+	JL   fewer3325
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -29746,9 +36091,9 @@ fewer2887:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows2902:
+rows3326:
 	SUBQ   $0x04, BX
-	JL     rest2903
+	JL     rest3327
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -29759,9 +36104,9 @@ rows2902:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R12
 
-columns2904:
+columns3328:
 	SUBQ        $0x04, R12
-	JL          last2905
+	JL          last3329
 	VMOVUPD     (R11), Y4
 	VMOVUPD     (R9), Y5
 	VFMADD231PD Y4, Y5, Y0
@@ -29774,9 +36119,9 @@ columns2904:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns2904
+	JMP         columns3328
 
-last2905:
+last3329:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -29806,10 +36151,10 @@ last2905:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set2906
+	JE          set3330
 	VADDPD      (R9), Y1, Y1
 
-set2906:
+set3330:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -29817,30 +36162,30 @@ set2906:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows2902
+	JMP     rows3326
 
-rest2903:
+rest3327:
 	ADDQ $0x04, BX
 
-rows2907:
+rows3331:
 	SUBQ   $0x01, BX
-	JL     rest2908
+	JL     rest3332
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
 	MOVQ   AX, R11
 
-columns2909:
+columns3333:
 	SUBQ        $0x04, R11
-	JL          last2910
+	JL          last3334
 	VMOVUPD     (R10), Y1
 	VMOVUPD     (R9), Y2
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns2909
+	JMP         columns3333
 
-last2910:
+last3334:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -29859,17 +36204,17 @@ last2910:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set2911
+	JE          set3335
 	VADDSD      (R9), X0, X0
 
-set2911:
+set3335:
 	VMOVSD X0, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows2907
+	JMP    rows3331
 
-rest2908:
+rest3332:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x01, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -29877,7 +36222,7 @@ rest2908:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x01, k+40(FP)
 
-fewer2901:
+fewer3325:
 	VZEROUPPER
 	RET
 
@@ -29886,18 +36231,18 @@ fewer2901:
 TEXT ·combineKAVX2(SB), NOSPLIT, $0-65
 	MOVQ d+40(FP), AX
 
-tile2912:
+tile3336:
 	CMPQ AX, $0x08
-	JLE  nextTile2913
+	JLE  nextTile3337
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes2914:
+classes3338:
 	CMPQ   CX, $0x04
-	JL     fewer2915
+	JL     fewer3339
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -29918,9 +36263,9 @@ classes2914:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end2917
+	JE     end3341
 
-rows2916:
+rows3340:
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	VMOVUPD      64(DI), Y14
@@ -29944,9 +36289,9 @@ rows2916:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows2916
+	JNE          rows3340
 
-end2917:
+end3341:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -29957,238 +36302,238 @@ end2917:
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set2918
+	JE           set3342
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial2919
+	JL           partial3343
 	VADDPD       64(BX), Y2, Y2
-	JMP          end2920
+	JMP          end3344
 
-partial2919:
+partial3343:
 	LEAQ   64(BX), DI
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, R8
-	JE     skip2921
+	JE     skip3345
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X13
 
-skip2921:
+skip3345:
 	TESTQ          $0x00000002, R8
-	JE             skip2922
+	JE             skip3346
 	VBROADCASTF128 (DI), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip2922:
+skip3346:
 	VADDPD Y13, Y2, Y2
 
-end2920:
-set2918:
+end3344:
+set3342:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2923
+	JL      partial3347
 	VMOVUPD Y2, 64(BX)
-	JMP     end2924
+	JMP     end3348
 
-partial2923:
+partial3347:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2925
+	JE           skip3349
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2925:
+skip3349:
 	TESTQ  $0x00000001, R8
-	JE     skip2926
+	JE     skip3350
 	VMOVSD X0, (DI)
 
-skip2926:
-end2924:
+skip3350:
+end3348:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set2927
+	JE     set3351
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial2928
+	JL     partial3352
 	VADDPD 64(BX), Y5, Y5
-	JMP    end2929
+	JMP    end3353
 
-partial2928:
+partial3352:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip2930
+	JE     skip3354
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2930:
+skip3354:
 	TESTQ          $0x00000002, R8
-	JE             skip2931
+	JE             skip3355
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2931:
+skip3355:
 	VADDPD Y0, Y5, Y5
 
-end2929:
-set2927:
+end3353:
+set3351:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2932
+	JL      partial3356
 	VMOVUPD Y5, 64(BX)
-	JMP     end2933
+	JMP     end3357
 
-partial2932:
+partial3356:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2934
+	JE           skip3358
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2934:
+skip3358:
 	TESTQ  $0x00000001, R8
-	JE     skip2935
+	JE     skip3359
 	VMOVSD X0, (DI)
 
-skip2935:
-end2933:
+skip3359:
+end3357:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+64(FP), $0x00
-	JE     set2936
+	JE     set3360
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   AX, $0x0c
-	JL     partial2937
+	JL     partial3361
 	VADDPD 64(BX), Y8, Y8
-	JMP    end2938
+	JMP    end3362
 
-partial2937:
+partial3361:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip2939
+	JE     skip3363
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2939:
+skip3363:
 	TESTQ          $0x00000002, R8
-	JE             skip2940
+	JE             skip3364
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2940:
+skip3364:
 	VADDPD Y0, Y8, Y8
 
-end2938:
-set2936:
+end3362:
+set3360:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2941
+	JL      partial3365
 	VMOVUPD Y8, 64(BX)
-	JMP     end2942
+	JMP     end3366
 
-partial2941:
+partial3365:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2943
+	JE           skip3367
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2943:
+skip3367:
 	TESTQ  $0x00000001, R8
-	JE     skip2944
+	JE     skip3368
 	VMOVSD X0, (DI)
 
-skip2944:
-end2942:
+skip3368:
+end3366:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+64(FP), $0x00
-	JE     set2945
+	JE     set3369
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   AX, $0x0c
-	JL     partial2946
+	JL     partial3370
 	VADDPD 64(BX), Y11, Y11
-	JMP    end2947
+	JMP    end3371
 
-partial2946:
+partial3370:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip2948
+	JE     skip3372
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2948:
+skip3372:
 	TESTQ          $0x00000002, R8
-	JE             skip2949
+	JE             skip3373
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2949:
+skip3373:
 	VADDPD Y0, Y11, Y11
 
-end2947:
-set2945:
+end3371:
+set3369:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2950
+	JL      partial3374
 	VMOVUPD Y11, 64(BX)
-	JMP     end2951
+	JMP     end3375
 
-partial2950:
+partial3374:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2952
+	JE           skip3376
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2952:
+skip3376:
 	TESTQ  $0x00000001, R8
-	JE     skip2953
+	JE     skip3377
 	VMOVSD X0, (DI)
 
-skip2953:
-end2951:
+skip3377:
+end3375:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes2914
+	JMP    classes3338
 
-fewer2915:
+fewer3339:
 	CMPQ   CX, $0x03
-	JL     fewer2955
+	JL     fewer3379
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -30204,9 +36549,9 @@ fewer2915:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end2957
+	JE     end3381
 
-rows2956:
+rows3380:
 	VMOVUPD      (DI), Y9
 	VMOVUPD      32(DI), Y10
 	VMOVUPD      64(DI), Y11
@@ -30225,9 +36570,9 @@ rows2956:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows2956
+	JNE          rows3380
 
-end2957:
+end3381:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -30238,180 +36583,180 @@ end2957:
 	VMULPD       Y9, Y1, Y1
 	VMULPD       Y9, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set2958
+	JE           set3382
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial2959
+	JL           partial3383
 	VADDPD       64(BX), Y2, Y2
-	JMP          end2960
+	JMP          end3384
 
-partial2959:
+partial3383:
 	LEAQ   64(BX), DI
 	VXORPD Y10, Y10, Y10
 	TESTQ  $0x00000001, R8
-	JE     skip2961
+	JE     skip3385
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X10
 
-skip2961:
+skip3385:
 	TESTQ          $0x00000002, R8
-	JE             skip2962
+	JE             skip3386
 	VBROADCASTF128 (DI), Y11
 	VINSERTF128    $0x01, X10, Y11, Y10
 
-skip2962:
+skip3386:
 	VADDPD Y10, Y2, Y2
 
-end2960:
-set2958:
+end3384:
+set3382:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2963
+	JL      partial3387
 	VMOVUPD Y2, 64(BX)
-	JMP     end2964
+	JMP     end3388
 
-partial2963:
+partial3387:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2965
+	JE           skip3389
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2965:
+skip3389:
 	TESTQ  $0x00000001, R8
-	JE     skip2966
+	JE     skip3390
 	VMOVSD X0, (DI)
 
-skip2966:
-end2964:
+skip3390:
+end3388:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y9, Y3, Y3
 	VMULPD Y9, Y4, Y4
 	VMULPD Y9, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set2967
+	JE     set3391
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial2968
+	JL     partial3392
 	VADDPD 64(BX), Y5, Y5
-	JMP    end2969
+	JMP    end3393
 
-partial2968:
+partial3392:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip2970
+	JE     skip3394
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2970:
+skip3394:
 	TESTQ          $0x00000002, R8
-	JE             skip2971
+	JE             skip3395
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2971:
+skip3395:
 	VADDPD Y0, Y5, Y5
 
-end2969:
-set2967:
+end3393:
+set3391:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2972
+	JL      partial3396
 	VMOVUPD Y5, 64(BX)
-	JMP     end2973
+	JMP     end3397
 
-partial2972:
+partial3396:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2974
+	JE           skip3398
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2974:
+skip3398:
 	TESTQ  $0x00000001, R8
-	JE     skip2975
+	JE     skip3399
 	VMOVSD X0, (DI)
 
-skip2975:
-end2973:
+skip3399:
+end3397:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y9, Y6, Y6
 	VMULPD Y9, Y7, Y7
 	VMULPD Y9, Y8, Y8
 	CMPB   add+64(FP), $0x00
-	JE     set2976
+	JE     set3400
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   AX, $0x0c
-	JL     partial2977
+	JL     partial3401
 	VADDPD 64(BX), Y8, Y8
-	JMP    end2978
+	JMP    end3402
 
-partial2977:
+partial3401:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip2979
+	JE     skip3403
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2979:
+skip3403:
 	TESTQ          $0x00000002, R8
-	JE             skip2980
+	JE             skip3404
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2980:
+skip3404:
 	VADDPD Y0, Y8, Y8
 
-end2978:
-set2976:
+end3402:
+set3400:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2981
+	JL      partial3405
 	VMOVUPD Y8, 64(BX)
-	JMP     end2982
+	JMP     end3406
 
-partial2981:
+partial3405:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2983
+	JE           skip3407
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2983:
+skip3407:
 	TESTQ  $0x00000001, R8
-	JE     skip2984
+	JE     skip3408
 	VMOVSD X0, (DI)
 
-skip2984:
-end2982:
+skip3408:
+end3406:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer2955:
+fewer3379:
 	CMPQ   CX, $0x02
-	JL     fewer2986
+	JL     fewer3410
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -30424,9 +36769,9 @@ fewer2955:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end2988
+	JE     end3412
 
-rows2987:
+rows3411:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VMOVUPD      64(DI), Y8
@@ -30441,9 +36786,9 @@ rows2987:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows2987
+	JNE          rows3411
 
-end2988:
+end3412:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -30454,123 +36799,123 @@ end2988:
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set2989
+	JE           set3413
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial2990
+	JL           partial3414
 	VADDPD       64(BX), Y2, Y2
-	JMP          end2991
+	JMP          end3415
 
-partial2990:
+partial3414:
 	LEAQ   64(BX), DI
 	VXORPD Y7, Y7, Y7
 	TESTQ  $0x00000001, R8
-	JE     skip2992
+	JE     skip3416
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X7
 
-skip2992:
+skip3416:
 	TESTQ          $0x00000002, R8
-	JE             skip2993
+	JE             skip3417
 	VBROADCASTF128 (DI), Y8
 	VINSERTF128    $0x01, X7, Y8, Y7
 
-skip2993:
+skip3417:
 	VADDPD Y7, Y2, Y2
 
-end2991:
-set2989:
+end3415:
+set3413:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial2994
+	JL      partial3418
 	VMOVUPD Y2, 64(BX)
-	JMP     end2995
+	JMP     end3419
 
-partial2994:
+partial3418:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2996
+	JE           skip3420
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip2996:
+skip3420:
 	TESTQ  $0x00000001, R8
-	JE     skip2997
+	JE     skip3421
 	VMOVSD X0, (DI)
 
-skip2997:
-end2995:
+skip3421:
+end3419:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y6, Y3, Y3
 	VMULPD Y6, Y4, Y4
 	VMULPD Y6, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set2998
+	JE     set3422
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial2999
+	JL     partial3423
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3000
+	JMP    end3424
 
-partial2999:
+partial3423:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3001
+	JE     skip3425
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3001:
+skip3425:
 	TESTQ          $0x00000002, R8
-	JE             skip3002
+	JE             skip3426
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3002:
+skip3426:
 	VADDPD Y0, Y5, Y5
 
-end3000:
-set2998:
+end3424:
+set3422:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3003
+	JL      partial3427
 	VMOVUPD Y5, 64(BX)
-	JMP     end3004
+	JMP     end3428
 
-partial3003:
+partial3427:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3005
+	JE           skip3429
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3005:
+skip3429:
 	TESTQ  $0x00000001, R8
-	JE     skip3006
+	JE     skip3430
 	VMOVSD X0, (DI)
 
-skip3006:
-end3004:
+skip3430:
+end3428:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer2986:
+fewer3410:
 	CMPQ   CX, $0x01
-	JL     fewer3008
+	JL     fewer3432
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -30580,9 +36925,9 @@ fewer2986:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3010
+	JE     end3434
 
-rows3009:
+rows3433:
 	VMOVUPD      (DI), Y3
 	VMOVUPD      32(DI), Y4
 	VMOVUPD      64(DI), Y5
@@ -30593,9 +36938,9 @@ rows3009:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3009
+	JNE          rows3433
 
-end3010:
+end3434:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -30606,81 +36951,81 @@ end3010:
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set3011
+	JE           set3435
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3012
+	JL           partial3436
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3013
+	JMP          end3437
 
-partial3012:
+partial3436:
 	LEAQ   64(BX), DI
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip3014
+	JE     skip3438
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X3
 
-skip3014:
+skip3438:
 	TESTQ          $0x00000002, R8
-	JE             skip3015
+	JE             skip3439
 	VBROADCASTF128 (DI), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3015:
+skip3439:
 	VADDPD Y3, Y2, Y2
 
-end3013:
-set3011:
+end3437:
+set3435:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3016
+	JL      partial3440
 	VMOVUPD Y2, 64(BX)
-	JMP     end3017
+	JMP     end3441
 
-partial3016:
+partial3440:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3018
+	JE           skip3442
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3018:
+skip3442:
 	TESTQ  $0x00000001, R8
-	JE     skip3019
+	JE     skip3443
 	VMOVSD X0, (DI)
 
-skip3019:
-end3017:
+skip3443:
+end3441:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer3008:
+fewer3432:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile2912
+	JMP  tile3336
 
-nextTile2913:
+nextTile3337:
 	CMPQ AX, $0x04
-	JLE  nextTile3021
+	JLE  nextTile3445
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3022:
+classes3446:
 	CMPQ   CX, $0x04
-	JL     fewer3023
+	JL     fewer3447
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -30697,9 +37042,9 @@ classes3022:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3025
+	JE     end3449
 
-rows3024:
+rows3448:
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	VBROADCASTSD (R10), Y10
@@ -30718,9 +37063,9 @@ rows3024:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3024
+	JNE          rows3448
 
-end3025:
+end3449:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -30730,227 +37075,227 @@ end3025:
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3026
+	JE           set3450
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3027
+	JL           partial3451
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3028
+	JMP          end3452
 
-partial3027:
+partial3451:
 	LEAQ   32(BX), DI
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, R8
-	JE     skip3029
+	JE     skip3453
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X9
 
-skip3029:
+skip3453:
 	TESTQ          $0x00000002, R8
-	JE             skip3030
+	JE             skip3454
 	VBROADCASTF128 (DI), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3030:
+skip3454:
 	VADDPD Y9, Y1, Y1
 
-end3028:
-set3026:
+end3452:
+set3450:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3031
+	JL      partial3455
 	VMOVUPD Y1, 32(BX)
-	JMP     end3032
+	JMP     end3456
 
-partial3031:
+partial3455:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3033
+	JE           skip3457
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3033:
+skip3457:
 	TESTQ  $0x00000001, R8
-	JE     skip3034
+	JE     skip3458
 	VMOVSD X0, (DI)
 
-skip3034:
-end3032:
+skip3458:
+end3456:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set3035
+	JE     set3459
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial3036
+	JL     partial3460
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3037
+	JMP    end3461
 
-partial3036:
+partial3460:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3038
+	JE     skip3462
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3038:
+skip3462:
 	TESTQ          $0x00000002, R8
-	JE             skip3039
+	JE             skip3463
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3039:
+skip3463:
 	VADDPD Y0, Y3, Y3
 
-end3037:
-set3035:
+end3461:
+set3459:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3040
+	JL      partial3464
 	VMOVUPD Y3, 32(BX)
-	JMP     end3041
+	JMP     end3465
 
-partial3040:
+partial3464:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3042
+	JE           skip3466
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3042:
+skip3466:
 	TESTQ  $0x00000001, R8
-	JE     skip3043
+	JE     skip3467
 	VMOVSD X0, (DI)
 
-skip3043:
-end3041:
+skip3467:
+end3465:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3044
+	JE     set3468
 	VADDPD (BX), Y4, Y4
 	CMPQ   AX, $0x08
-	JL     partial3045
+	JL     partial3469
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3046
+	JMP    end3470
 
-partial3045:
+partial3469:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3047
+	JE     skip3471
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3047:
+skip3471:
 	TESTQ          $0x00000002, R8
-	JE             skip3048
+	JE             skip3472
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3048:
+skip3472:
 	VADDPD Y0, Y5, Y5
 
-end3046:
-set3044:
+end3470:
+set3468:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3049
+	JL      partial3473
 	VMOVUPD Y5, 32(BX)
-	JMP     end3050
+	JMP     end3474
 
-partial3049:
+partial3473:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3051
+	JE           skip3475
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3051:
+skip3475:
 	TESTQ  $0x00000001, R8
-	JE     skip3052
+	JE     skip3476
 	VMOVSD X0, (DI)
 
-skip3052:
-end3050:
+skip3476:
+end3474:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+64(FP), $0x00
-	JE     set3053
+	JE     set3477
 	VADDPD (BX), Y6, Y6
 	CMPQ   AX, $0x08
-	JL     partial3054
+	JL     partial3478
 	VADDPD 32(BX), Y7, Y7
-	JMP    end3055
+	JMP    end3479
 
-partial3054:
+partial3478:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3056
+	JE     skip3480
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3056:
+skip3480:
 	TESTQ          $0x00000002, R8
-	JE             skip3057
+	JE             skip3481
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3057:
+skip3481:
 	VADDPD Y0, Y7, Y7
 
-end3055:
-set3053:
+end3479:
+set3477:
 	VMOVUPD Y6, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3058
+	JL      partial3482
 	VMOVUPD Y7, 32(BX)
-	JMP     end3059
+	JMP     end3483
 
-partial3058:
+partial3482:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3060
+	JE           skip3484
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3060:
+skip3484:
 	TESTQ  $0x00000001, R8
-	JE     skip3061
+	JE     skip3485
 	VMOVSD X0, (DI)
 
-skip3061:
-end3059:
+skip3485:
+end3483:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3022
+	JMP    classes3446
 
-fewer3023:
+fewer3447:
 	CMPQ   CX, $0x03
-	JL     fewer3063
+	JL     fewer3487
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -30963,9 +37308,9 @@ fewer3023:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3065
+	JE     end3489
 
-rows3064:
+rows3488:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VBROADCASTSD (R10), Y8
@@ -30980,9 +37325,9 @@ rows3064:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3064
+	JNE          rows3488
 
-end3065:
+end3489:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -30992,172 +37337,172 @@ end3065:
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3066
+	JE           set3490
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3067
+	JL           partial3491
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3068
+	JMP          end3492
 
-partial3067:
+partial3491:
 	LEAQ   32(BX), DI
 	VXORPD Y7, Y7, Y7
 	TESTQ  $0x00000001, R8
-	JE     skip3069
+	JE     skip3493
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X7
 
-skip3069:
+skip3493:
 	TESTQ          $0x00000002, R8
-	JE             skip3070
+	JE             skip3494
 	VBROADCASTF128 (DI), Y8
 	VINSERTF128    $0x01, X7, Y8, Y7
 
-skip3070:
+skip3494:
 	VADDPD Y7, Y1, Y1
 
-end3068:
-set3066:
+end3492:
+set3490:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3071
+	JL      partial3495
 	VMOVUPD Y1, 32(BX)
-	JMP     end3072
+	JMP     end3496
 
-partial3071:
+partial3495:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3073
+	JE           skip3497
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3073:
+skip3497:
 	TESTQ  $0x00000001, R8
-	JE     skip3074
+	JE     skip3498
 	VMOVSD X0, (DI)
 
-skip3074:
-end3072:
+skip3498:
+end3496:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y6, Y2, Y2
 	VMULPD Y6, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set3075
+	JE     set3499
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial3076
+	JL     partial3500
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3077
+	JMP    end3501
 
-partial3076:
+partial3500:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3078
+	JE     skip3502
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3078:
+skip3502:
 	TESTQ          $0x00000002, R8
-	JE             skip3079
+	JE             skip3503
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3079:
+skip3503:
 	VADDPD Y0, Y3, Y3
 
-end3077:
-set3075:
+end3501:
+set3499:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3080
+	JL      partial3504
 	VMOVUPD Y3, 32(BX)
-	JMP     end3081
+	JMP     end3505
 
-partial3080:
+partial3504:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3082
+	JE           skip3506
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3082:
+skip3506:
 	TESTQ  $0x00000001, R8
-	JE     skip3083
+	JE     skip3507
 	VMOVSD X0, (DI)
 
-skip3083:
-end3081:
+skip3507:
+end3505:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y6, Y4, Y4
 	VMULPD Y6, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3084
+	JE     set3508
 	VADDPD (BX), Y4, Y4
 	CMPQ   AX, $0x08
-	JL     partial3085
+	JL     partial3509
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3086
+	JMP    end3510
 
-partial3085:
+partial3509:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3087
+	JE     skip3511
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3087:
+skip3511:
 	TESTQ          $0x00000002, R8
-	JE             skip3088
+	JE             skip3512
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3088:
+skip3512:
 	VADDPD Y0, Y5, Y5
 
-end3086:
-set3084:
+end3510:
+set3508:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3089
+	JL      partial3513
 	VMOVUPD Y5, 32(BX)
-	JMP     end3090
+	JMP     end3514
 
-partial3089:
+partial3513:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3091
+	JE           skip3515
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3091:
+skip3515:
 	TESTQ  $0x00000001, R8
-	JE     skip3092
+	JE     skip3516
 	VMOVSD X0, (DI)
 
-skip3092:
-end3090:
+skip3516:
+end3514:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer3063:
+fewer3487:
 	CMPQ   CX, $0x02
-	JL     fewer3094
+	JL     fewer3518
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31168,9 +37513,9 @@ fewer3063:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3096
+	JE     end3520
 
-rows3095:
+rows3519:
 	VMOVUPD      (DI), Y4
 	VMOVUPD      32(DI), Y5
 	VBROADCASTSD (R10), Y6
@@ -31182,9 +37527,9 @@ rows3095:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3095
+	JNE          rows3519
 
-end3096:
+end3520:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -31194,118 +37539,118 @@ end3096:
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3097
+	JE           set3521
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3098
+	JL           partial3522
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3099
+	JMP          end3523
 
-partial3098:
+partial3522:
 	LEAQ   32(BX), DI
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R8
-	JE     skip3100
+	JE     skip3524
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X5
 
-skip3100:
+skip3524:
 	TESTQ          $0x00000002, R8
-	JE             skip3101
+	JE             skip3525
 	VBROADCASTF128 (DI), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3101:
+skip3525:
 	VADDPD Y5, Y1, Y1
 
-end3099:
-set3097:
+end3523:
+set3521:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3102
+	JL      partial3526
 	VMOVUPD Y1, 32(BX)
-	JMP     end3103
+	JMP     end3527
 
-partial3102:
+partial3526:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3104
+	JE           skip3528
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3104:
+skip3528:
 	TESTQ  $0x00000001, R8
-	JE     skip3105
+	JE     skip3529
 	VMOVSD X0, (DI)
 
-skip3105:
-end3103:
+skip3529:
+end3527:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y4, Y2, Y2
 	VMULPD Y4, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set3106
+	JE     set3530
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial3107
+	JL     partial3531
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3108
+	JMP    end3532
 
-partial3107:
+partial3531:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3109
+	JE     skip3533
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3109:
+skip3533:
 	TESTQ          $0x00000002, R8
-	JE             skip3110
+	JE             skip3534
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3110:
+skip3534:
 	VADDPD Y0, Y3, Y3
 
-end3108:
-set3106:
+end3532:
+set3530:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3111
+	JL      partial3535
 	VMOVUPD Y3, 32(BX)
-	JMP     end3112
+	JMP     end3536
 
-partial3111:
+partial3535:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3113
+	JE           skip3537
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3113:
+skip3537:
 	TESTQ  $0x00000001, R8
-	JE     skip3114
+	JE     skip3538
 	VMOVSD X0, (DI)
 
-skip3114:
-end3112:
+skip3538:
+end3536:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer3094:
+fewer3518:
 	CMPQ   CX, $0x01
-	JL     fewer3116
+	JL     fewer3540
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -31314,9 +37659,9 @@ fewer3094:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3118
+	JE     end3542
 
-rows3117:
+rows3541:
 	VMOVUPD      (DI), Y2
 	VMOVUPD      32(DI), Y3
 	VBROADCASTSD (R10), Y4
@@ -31325,9 +37670,9 @@ rows3117:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3117
+	JNE          rows3541
 
-end3118:
+end3542:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -31337,78 +37682,78 @@ end3118:
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3119
+	JE           set3543
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3120
+	JL           partial3544
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3121
+	JMP          end3545
 
-partial3120:
+partial3544:
 	LEAQ   32(BX), DI
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip3122
+	JE     skip3546
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X2
 
-skip3122:
+skip3546:
 	TESTQ          $0x00000002, R8
-	JE             skip3123
+	JE             skip3547
 	VBROADCASTF128 (DI), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3123:
+skip3547:
 	VADDPD Y2, Y1, Y1
 
-end3121:
-set3119:
+end3545:
+set3543:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3124
+	JL      partial3548
 	VMOVUPD Y1, 32(BX)
-	JMP     end3125
+	JMP     end3549
 
-partial3124:
+partial3548:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3126
+	JE           skip3550
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3126:
+skip3550:
 	TESTQ  $0x00000001, R8
-	JE     skip3127
+	JE     skip3551
 	VMOVSD X0, (DI)
 
-skip3127:
-end3125:
+skip3551:
+end3549:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer3116:
+fewer3540:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile3021:
+nextTile3445:
 	CMPQ AX, $0x00
-	JLE  nextTile3129
+	JLE  nextTile3553
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3130:
+classes3554:
 	CMPQ   CX, $0x04
-	JL     fewer3131
+	JL     fewer3555
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31421,9 +37766,9 @@ classes3130:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3133
+	JE     end3557
 
-rows3132:
+rows3556:
 	VMOVUPD      (DI), Y4
 	VBROADCASTSD (R10), Y5
 	VFMADD231PD  Y5, Y4, Y0
@@ -31437,9 +37782,9 @@ rows3132:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3132
+	JNE          rows3556
 
-end3133:
+end3557:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -31448,216 +37793,216 @@ end3133:
 	VBROADCASTSD w+56(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set3134
+	JE           set3558
 	CMPQ         AX, $0x04
-	JL           partial3135
+	JL           partial3559
 	VADDPD       (BX), Y0, Y0
-	JMP          end3136
+	JMP          end3560
 
-partial3135:
+partial3559:
 	LEAQ   (BX), DI
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R8
-	JE     skip3137
+	JE     skip3561
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X5
 
-skip3137:
+skip3561:
 	TESTQ          $0x00000002, R8
-	JE             skip3138
+	JE             skip3562
 	VBROADCASTF128 (DI), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3138:
+skip3562:
 	VADDPD Y5, Y0, Y0
 
-end3136:
-set3134:
+end3560:
+set3558:
 	CMPQ    AX, $0x04
-	JL      partial3139
+	JL      partial3563
 	VMOVUPD Y0, (BX)
-	JMP     end3140
+	JMP     end3564
 
-partial3139:
+partial3563:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3141
+	JE           skip3565
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3141:
+skip3565:
 	TESTQ  $0x00000001, R8
-	JE     skip3142
+	JE     skip3566
 	VMOVSD X0, (DI)
 
-skip3142:
-end3140:
+skip3566:
+end3564:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y4, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set3143
+	JE     set3567
 	CMPQ   AX, $0x04
-	JL     partial3144
+	JL     partial3568
 	VADDPD (BX), Y1, Y1
-	JMP    end3145
+	JMP    end3569
 
-partial3144:
+partial3568:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3146
+	JE     skip3570
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3146:
+skip3570:
 	TESTQ          $0x00000002, R8
-	JE             skip3147
+	JE             skip3571
 	VBROADCASTF128 (DI), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3147:
+skip3571:
 	VADDPD Y0, Y1, Y1
 
-end3145:
-set3143:
+end3569:
+set3567:
 	CMPQ    AX, $0x04
-	JL      partial3148
+	JL      partial3572
 	VMOVUPD Y1, (BX)
-	JMP     end3149
+	JMP     end3573
 
-partial3148:
+partial3572:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3150
+	JE           skip3574
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3150:
+skip3574:
 	TESTQ  $0x00000001, R8
-	JE     skip3151
+	JE     skip3575
 	VMOVSD X0, (DI)
 
-skip3151:
-end3149:
+skip3575:
+end3573:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y4, Y2, Y2
 	CMPB   add+64(FP), $0x00
-	JE     set3152
+	JE     set3576
 	CMPQ   AX, $0x04
-	JL     partial3153
+	JL     partial3577
 	VADDPD (BX), Y2, Y2
-	JMP    end3154
+	JMP    end3578
 
-partial3153:
+partial3577:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3155
+	JE     skip3579
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3155:
+skip3579:
 	TESTQ          $0x00000002, R8
-	JE             skip3156
+	JE             skip3580
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3156:
+skip3580:
 	VADDPD Y0, Y2, Y2
 
-end3154:
-set3152:
+end3578:
+set3576:
 	CMPQ    AX, $0x04
-	JL      partial3157
+	JL      partial3581
 	VMOVUPD Y2, (BX)
-	JMP     end3158
+	JMP     end3582
 
-partial3157:
+partial3581:
 	LEAQ         (BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3159
+	JE           skip3583
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3159:
+skip3583:
 	TESTQ  $0x00000001, R8
-	JE     skip3160
+	JE     skip3584
 	VMOVSD X0, (DI)
 
-skip3160:
-end3158:
+skip3584:
+end3582:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y4, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set3161
+	JE     set3585
 	CMPQ   AX, $0x04
-	JL     partial3162
+	JL     partial3586
 	VADDPD (BX), Y3, Y3
-	JMP    end3163
+	JMP    end3587
 
-partial3162:
+partial3586:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3164
+	JE     skip3588
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3164:
+skip3588:
 	TESTQ          $0x00000002, R8
-	JE             skip3165
+	JE             skip3589
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3165:
+skip3589:
 	VADDPD Y0, Y3, Y3
 
-end3163:
-set3161:
+end3587:
+set3585:
 	CMPQ    AX, $0x04
-	JL      partial3166
+	JL      partial3590
 	VMOVUPD Y3, (BX)
-	JMP     end3167
+	JMP     end3591
 
-partial3166:
+partial3590:
 	LEAQ         (BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3168
+	JE           skip3592
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3168:
+skip3592:
 	TESTQ  $0x00000001, R8
-	JE     skip3169
+	JE     skip3593
 	VMOVSD X0, (DI)
 
-skip3169:
-end3167:
+skip3593:
+end3591:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3130
+	JMP    classes3554
 
-fewer3131:
+fewer3555:
 	CMPQ   CX, $0x03
-	JL     fewer3171
+	JL     fewer3595
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31667,9 +38012,9 @@ fewer3131:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3173
+	JE     end3597
 
-rows3172:
+rows3596:
 	VMOVUPD      (DI), Y3
 	VBROADCASTSD (R10), Y4
 	VFMADD231PD  Y4, Y3, Y0
@@ -31680,9 +38025,9 @@ rows3172:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3172
+	JNE          rows3596
 
-end3173:
+end3597:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -31691,164 +38036,164 @@ end3173:
 	VBROADCASTSD w+56(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set3174
+	JE           set3598
 	CMPQ         AX, $0x04
-	JL           partial3175
+	JL           partial3599
 	VADDPD       (BX), Y0, Y0
-	JMP          end3176
+	JMP          end3600
 
-partial3175:
+partial3599:
 	LEAQ   (BX), DI
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R8
-	JE     skip3177
+	JE     skip3601
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X4
 
-skip3177:
+skip3601:
 	TESTQ          $0x00000002, R8
-	JE             skip3178
+	JE             skip3602
 	VBROADCASTF128 (DI), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3178:
+skip3602:
 	VADDPD Y4, Y0, Y0
 
-end3176:
-set3174:
+end3600:
+set3598:
 	CMPQ    AX, $0x04
-	JL      partial3179
+	JL      partial3603
 	VMOVUPD Y0, (BX)
-	JMP     end3180
+	JMP     end3604
 
-partial3179:
+partial3603:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3181
+	JE           skip3605
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3181:
+skip3605:
 	TESTQ  $0x00000001, R8
-	JE     skip3182
+	JE     skip3606
 	VMOVSD X0, (DI)
 
-skip3182:
-end3180:
+skip3606:
+end3604:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y3, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set3183
+	JE     set3607
 	CMPQ   AX, $0x04
-	JL     partial3184
+	JL     partial3608
 	VADDPD (BX), Y1, Y1
-	JMP    end3185
+	JMP    end3609
 
-partial3184:
+partial3608:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3186
+	JE     skip3610
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3186:
+skip3610:
 	TESTQ          $0x00000002, R8
-	JE             skip3187
+	JE             skip3611
 	VBROADCASTF128 (DI), Y4
 	VINSERTF128    $0x01, X0, Y4, Y0
 
-skip3187:
+skip3611:
 	VADDPD Y0, Y1, Y1
 
-end3185:
-set3183:
+end3609:
+set3607:
 	CMPQ    AX, $0x04
-	JL      partial3188
+	JL      partial3612
 	VMOVUPD Y1, (BX)
-	JMP     end3189
+	JMP     end3613
 
-partial3188:
+partial3612:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3190
+	JE           skip3614
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3190:
+skip3614:
 	TESTQ  $0x00000001, R8
-	JE     skip3191
+	JE     skip3615
 	VMOVSD X0, (DI)
 
-skip3191:
-end3189:
+skip3615:
+end3613:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y3, Y2, Y2
 	CMPB   add+64(FP), $0x00
-	JE     set3192
+	JE     set3616
 	CMPQ   AX, $0x04
-	JL     partial3193
+	JL     partial3617
 	VADDPD (BX), Y2, Y2
-	JMP    end3194
+	JMP    end3618
 
-partial3193:
+partial3617:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3195
+	JE     skip3619
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3195:
+skip3619:
 	TESTQ          $0x00000002, R8
-	JE             skip3196
+	JE             skip3620
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3196:
+skip3620:
 	VADDPD Y0, Y2, Y2
 
-end3194:
-set3192:
+end3618:
+set3616:
 	CMPQ    AX, $0x04
-	JL      partial3197
+	JL      partial3621
 	VMOVUPD Y2, (BX)
-	JMP     end3198
+	JMP     end3622
 
-partial3197:
+partial3621:
 	LEAQ         (BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3199
+	JE           skip3623
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3199:
+skip3623:
 	TESTQ  $0x00000001, R8
-	JE     skip3200
+	JE     skip3624
 	VMOVSD X0, (DI)
 
-skip3200:
-end3198:
+skip3624:
+end3622:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer3171:
+fewer3595:
 	CMPQ   CX, $0x02
-	JL     fewer3202
+	JL     fewer3626
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -31857,9 +38202,9 @@ fewer3171:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3204
+	JE     end3628
 
-rows3203:
+rows3627:
 	VMOVUPD      (DI), Y2
 	VBROADCASTSD (R10), Y3
 	VFMADD231PD  Y3, Y2, Y0
@@ -31868,9 +38213,9 @@ rows3203:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3203
+	JNE          rows3627
 
-end3204:
+end3628:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -31879,113 +38224,113 @@ end3204:
 	VBROADCASTSD w+56(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set3205
+	JE           set3629
 	CMPQ         AX, $0x04
-	JL           partial3206
+	JL           partial3630
 	VADDPD       (BX), Y0, Y0
-	JMP          end3207
+	JMP          end3631
 
-partial3206:
+partial3630:
 	LEAQ   (BX), DI
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip3208
+	JE     skip3632
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X3
 
-skip3208:
+skip3632:
 	TESTQ          $0x00000002, R8
-	JE             skip3209
+	JE             skip3633
 	VBROADCASTF128 (DI), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3209:
+skip3633:
 	VADDPD Y3, Y0, Y0
 
-end3207:
-set3205:
+end3631:
+set3629:
 	CMPQ    AX, $0x04
-	JL      partial3210
+	JL      partial3634
 	VMOVUPD Y0, (BX)
-	JMP     end3211
+	JMP     end3635
 
-partial3210:
+partial3634:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3212
+	JE           skip3636
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3212:
+skip3636:
 	TESTQ  $0x00000001, R8
-	JE     skip3213
+	JE     skip3637
 	VMOVSD X0, (DI)
 
-skip3213:
-end3211:
+skip3637:
+end3635:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y2, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set3214
+	JE     set3638
 	CMPQ   AX, $0x04
-	JL     partial3215
+	JL     partial3639
 	VADDPD (BX), Y1, Y1
-	JMP    end3216
+	JMP    end3640
 
-partial3215:
+partial3639:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3217
+	JE     skip3641
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3217:
+skip3641:
 	TESTQ          $0x00000002, R8
-	JE             skip3218
+	JE             skip3642
 	VBROADCASTF128 (DI), Y2
 	VINSERTF128    $0x01, X0, Y2, Y0
 
-skip3218:
+skip3642:
 	VADDPD Y0, Y1, Y1
 
-end3216:
-set3214:
+end3640:
+set3638:
 	CMPQ    AX, $0x04
-	JL      partial3219
+	JL      partial3643
 	VMOVUPD Y1, (BX)
-	JMP     end3220
+	JMP     end3644
 
-partial3219:
+partial3643:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3221
+	JE           skip3645
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3221:
+skip3645:
 	TESTQ  $0x00000001, R8
-	JE     skip3222
+	JE     skip3646
 	VMOVSD X0, (DI)
 
-skip3222:
-end3220:
+skip3646:
+end3644:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer3202:
+fewer3626:
 	CMPQ   CX, $0x01
-	JL     fewer3224
+	JL     fewer3648
 	VXORPD Y0, Y0, Y0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -31993,18 +38338,18 @@ fewer3202:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3226
+	JE     end3650
 
-rows3225:
+rows3649:
 	VMOVUPD      (DI), Y1
 	VBROADCASTSD (R10), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3225
+	JNE          rows3649
 
-end3226:
+end3650:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -32013,65 +38358,65 @@ end3226:
 	VBROADCASTSD w+56(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set3227
+	JE           set3651
 	CMPQ         AX, $0x04
-	JL           partial3228
+	JL           partial3652
 	VADDPD       (BX), Y0, Y0
-	JMP          end3229
+	JMP          end3653
 
-partial3228:
+partial3652:
 	LEAQ   (BX), DI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip3230
+	JE     skip3654
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X1
 
-skip3230:
+skip3654:
 	TESTQ          $0x00000002, R8
-	JE             skip3231
+	JE             skip3655
 	VBROADCASTF128 (DI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3231:
+skip3655:
 	VADDPD Y1, Y0, Y0
 
-end3229:
-set3227:
+end3653:
+set3651:
 	CMPQ    AX, $0x04
-	JL      partial3232
+	JL      partial3656
 	VMOVUPD Y0, (BX)
-	JMP     end3233
+	JMP     end3657
 
-partial3232:
+partial3656:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3234
+	JE           skip3658
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3234:
+skip3658:
 	TESTQ  $0x00000001, R8
-	JE     skip3235
+	JE     skip3659
 	VMOVSD X0, (DI)
 
-skip3235:
-end3233:
+skip3659:
+end3657:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer3224:
+fewer3648:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile3129:
+nextTile3553:
 	VZEROUPPER
 	RET
 
@@ -32081,15 +38426,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block3236:
+block3660:
 	CMPQ AX, CX
-	JGE  done3237
+	JGE  done3661
 	XORQ DX, DX
 
-tile3238:
+tile3662:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next3239
+	JG     next3663
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32110,9 +38455,9 @@ tile3238:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3241
+	JE     end3665
 
-rows3240:
+rows3664:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -32137,9 +38482,9 @@ rows3240:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3240
+	JNE          rows3664
 
-end3241:
+end3665:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -32154,250 +38499,250 @@ end3241:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3242
+	JGE          stored3666
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set3243
+	JE           set3667
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3244
+	JL           partial3668
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3245
+	JMP          end3669
 
-partial3244:
+partial3668:
 	LEAQ   64(BX), R9
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, SI
-	JE     skip3246
+	JE     skip3670
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X13
 
-skip3246:
+skip3670:
 	TESTQ          $0x00000002, SI
-	JE             skip3247
+	JE             skip3671
 	VBROADCASTF128 (R9), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip3247:
+skip3671:
 	VADDPD Y13, Y2, Y2
 
-end3245:
-set3243:
+end3669:
+set3667:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3248
+	JL      partial3672
 	VMOVUPD Y2, 64(BX)
-	JMP     end3249
+	JMP     end3673
 
-partial3248:
+partial3672:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3250
+	JE           skip3674
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3250:
+skip3674:
 	TESTQ  $0x00000001, SI
-	JE     skip3251
+	JE     skip3675
 	VMOVSD X0, (R9)
 
-skip3251:
-end3249:
+skip3675:
+end3673:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3242
+	JGE    stored3666
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3252
+	JE     set3676
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   R8, $0x0c
-	JL     partial3253
+	JL     partial3677
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3254
+	JMP    end3678
 
-partial3253:
+partial3677:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3255
+	JE     skip3679
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3255:
+skip3679:
 	TESTQ          $0x00000002, SI
-	JE             skip3256
+	JE             skip3680
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3256:
+skip3680:
 	VADDPD Y0, Y5, Y5
 
-end3254:
-set3252:
+end3678:
+set3676:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3257
+	JL      partial3681
 	VMOVUPD Y5, 64(BX)
-	JMP     end3258
+	JMP     end3682
 
-partial3257:
+partial3681:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3259
+	JE           skip3683
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3259:
+skip3683:
 	TESTQ  $0x00000001, SI
-	JE     skip3260
+	JE     skip3684
 	VMOVSD X0, (R9)
 
-skip3260:
-end3258:
+skip3684:
+end3682:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3242
+	JGE    stored3666
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set3261
+	JE     set3685
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   R8, $0x0c
-	JL     partial3262
+	JL     partial3686
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3263
+	JMP    end3687
 
-partial3262:
+partial3686:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3264
+	JE     skip3688
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3264:
+skip3688:
 	TESTQ          $0x00000002, SI
-	JE             skip3265
+	JE             skip3689
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3265:
+skip3689:
 	VADDPD Y0, Y8, Y8
 
-end3263:
-set3261:
+end3687:
+set3685:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3266
+	JL      partial3690
 	VMOVUPD Y8, 64(BX)
-	JMP     end3267
+	JMP     end3691
 
-partial3266:
+partial3690:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3268
+	JE           skip3692
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3268:
+skip3692:
 	TESTQ  $0x00000001, SI
-	JE     skip3269
+	JE     skip3693
 	VMOVSD X0, (R9)
 
-skip3269:
-end3267:
+skip3693:
+end3691:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3242
+	JGE    stored3666
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set3270
+	JE     set3694
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   R8, $0x0c
-	JL     partial3271
+	JL     partial3695
 	VADDPD 64(BX), Y11, Y11
-	JMP    end3272
+	JMP    end3696
 
-partial3271:
+partial3695:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3273
+	JE     skip3697
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3273:
+skip3697:
 	TESTQ          $0x00000002, SI
-	JE             skip3274
+	JE             skip3698
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3274:
+skip3698:
 	VADDPD Y0, Y11, Y11
 
-end3272:
-set3270:
+end3696:
+set3694:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3275
+	JL      partial3699
 	VMOVUPD Y11, 64(BX)
-	JMP     end3276
+	JMP     end3700
 
-partial3275:
+partial3699:
 	LEAQ         64(BX), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3277
+	JE           skip3701
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3277:
+skip3701:
 	TESTQ  $0x00000001, SI
-	JE     skip3278
+	JE     skip3702
 	VMOVSD X0, (R8)
 
-skip3278:
-end3276:
+skip3702:
+end3700:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3242:
+stored3666:
 	ADDQ $0x0c, DX
-	JMP  tile3238
+	JMP  tile3662
 
-next3239:
+next3663:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next3280
+	JG     next3704
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32414,9 +38759,9 @@ next3239:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3282
+	JE     end3706
 
-rows3281:
+rows3705:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -32436,9 +38781,9 @@ rows3281:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3281
+	JNE          rows3705
 
-end3282:
+end3706:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -32453,237 +38798,237 @@ end3282:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3283
+	JGE          stored3707
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set3284
+	JE           set3708
 	VADDPD       (BX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3285
+	JL           partial3709
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3286
+	JMP          end3710
 
-partial3285:
+partial3709:
 	LEAQ   32(BX), R9
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, SI
-	JE     skip3287
+	JE     skip3711
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip3287:
+skip3711:
 	TESTQ          $0x00000002, SI
-	JE             skip3288
+	JE             skip3712
 	VBROADCASTF128 (R9), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3288:
+skip3712:
 	VADDPD Y9, Y1, Y1
 
-end3286:
-set3284:
+end3710:
+set3708:
 	VMOVUPD Y0, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3289
+	JL      partial3713
 	VMOVUPD Y1, 32(BX)
-	JMP     end3290
+	JMP     end3714
 
-partial3289:
+partial3713:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3291
+	JE           skip3715
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3291:
+skip3715:
 	TESTQ  $0x00000001, SI
-	JE     skip3292
+	JE     skip3716
 	VMOVSD X0, (R9)
 
-skip3292:
-end3290:
+skip3716:
+end3714:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3283
+	JGE    stored3707
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3293
+	JE     set3717
 	VADDPD (BX), Y2, Y2
 	CMPQ   R8, $0x08
-	JL     partial3294
+	JL     partial3718
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3295
+	JMP    end3719
 
-partial3294:
+partial3718:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3296
+	JE     skip3720
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3296:
+skip3720:
 	TESTQ          $0x00000002, SI
-	JE             skip3297
+	JE             skip3721
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3297:
+skip3721:
 	VADDPD Y0, Y3, Y3
 
-end3295:
-set3293:
+end3719:
+set3717:
 	VMOVUPD Y2, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3298
+	JL      partial3722
 	VMOVUPD Y3, 32(BX)
-	JMP     end3299
+	JMP     end3723
 
-partial3298:
+partial3722:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3300
+	JE           skip3724
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3300:
+skip3724:
 	TESTQ  $0x00000001, SI
-	JE     skip3301
+	JE     skip3725
 	VMOVSD X0, (R9)
 
-skip3301:
-end3299:
+skip3725:
+end3723:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3283
+	JGE    stored3707
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3302
+	JE     set3726
 	VADDPD (BX), Y4, Y4
 	CMPQ   R8, $0x08
-	JL     partial3303
+	JL     partial3727
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3304
+	JMP    end3728
 
-partial3303:
+partial3727:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3305
+	JE     skip3729
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3305:
+skip3729:
 	TESTQ          $0x00000002, SI
-	JE             skip3306
+	JE             skip3730
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3306:
+skip3730:
 	VADDPD Y0, Y5, Y5
 
-end3304:
-set3302:
+end3728:
+set3726:
 	VMOVUPD Y4, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3307
+	JL      partial3731
 	VMOVUPD Y5, 32(BX)
-	JMP     end3308
+	JMP     end3732
 
-partial3307:
+partial3731:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3309
+	JE           skip3733
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3309:
+skip3733:
 	TESTQ  $0x00000001, SI
-	JE     skip3310
+	JE     skip3734
 	VMOVSD X0, (R9)
 
-skip3310:
-end3308:
+skip3734:
+end3732:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3283
+	JGE    stored3707
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set3311
+	JE     set3735
 	VADDPD (BX), Y6, Y6
 	CMPQ   R8, $0x08
-	JL     partial3312
+	JL     partial3736
 	VADDPD 32(BX), Y7, Y7
-	JMP    end3313
+	JMP    end3737
 
-partial3312:
+partial3736:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3314
+	JE     skip3738
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3314:
+skip3738:
 	TESTQ          $0x00000002, SI
-	JE             skip3315
+	JE             skip3739
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3315:
+skip3739:
 	VADDPD Y0, Y7, Y7
 
-end3313:
-set3311:
+end3737:
+set3735:
 	VMOVUPD Y6, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3316
+	JL      partial3740
 	VMOVUPD Y7, 32(BX)
-	JMP     end3317
+	JMP     end3741
 
-partial3316:
+partial3740:
 	LEAQ         32(BX), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3318
+	JE           skip3742
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3318:
+skip3742:
 	TESTQ  $0x00000001, SI
-	JE     skip3319
+	JE     skip3743
 	VMOVSD X0, (R8)
 
-skip3319:
-end3317:
+skip3743:
+end3741:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3283:
+stored3707:
 	ADDQ $0x08, DX
 
-next3280:
+next3704:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next3321
+	JG     next3745
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32696,9 +39041,9 @@ next3280:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3323
+	JE     end3747
 
-rows3322:
+rows3746:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -32713,9 +39058,9 @@ rows3322:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3322
+	JNE          rows3746
 
-end3323:
+end3747:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -32730,226 +39075,226 @@ end3323:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3324
+	JGE          stored3748
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set3325
+	JE           set3749
 	CMPQ         R8, $0x04
-	JL           partial3326
+	JL           partial3750
 	VADDPD       (BX), Y0, Y0
-	JMP          end3327
+	JMP          end3751
 
-partial3326:
+partial3750:
 	LEAQ   (BX), R9
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, SI
-	JE     skip3328
+	JE     skip3752
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X5
 
-skip3328:
+skip3752:
 	TESTQ          $0x00000002, SI
-	JE             skip3329
+	JE             skip3753
 	VBROADCASTF128 (R9), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3329:
+skip3753:
 	VADDPD Y5, Y0, Y0
 
-end3327:
-set3325:
+end3751:
+set3749:
 	CMPQ    R8, $0x04
-	JL      partial3330
+	JL      partial3754
 	VMOVUPD Y0, (BX)
-	JMP     end3331
+	JMP     end3755
 
-partial3330:
+partial3754:
 	LEAQ         (BX), R9
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3332
+	JE           skip3756
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3332:
+skip3756:
 	TESTQ  $0x00000001, SI
-	JE     skip3333
+	JE     skip3757
 	VMOVSD X0, (R9)
 
-skip3333:
-end3331:
+skip3757:
+end3755:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3324
+	JGE    stored3748
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set3334
+	JE     set3758
 	CMPQ   R8, $0x04
-	JL     partial3335
+	JL     partial3759
 	VADDPD (BX), Y1, Y1
-	JMP    end3336
+	JMP    end3760
 
-partial3335:
+partial3759:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3337
+	JE     skip3761
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3337:
+skip3761:
 	TESTQ          $0x00000002, SI
-	JE             skip3338
+	JE             skip3762
 	VBROADCASTF128 (R9), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3338:
+skip3762:
 	VADDPD Y0, Y1, Y1
 
-end3336:
-set3334:
+end3760:
+set3758:
 	CMPQ    R8, $0x04
-	JL      partial3339
+	JL      partial3763
 	VMOVUPD Y1, (BX)
-	JMP     end3340
+	JMP     end3764
 
-partial3339:
+partial3763:
 	LEAQ         (BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3341
+	JE           skip3765
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3341:
+skip3765:
 	TESTQ  $0x00000001, SI
-	JE     skip3342
+	JE     skip3766
 	VMOVSD X0, (R9)
 
-skip3342:
-end3340:
+skip3766:
+end3764:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3324
+	JGE    stored3748
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set3343
+	JE     set3767
 	CMPQ   R8, $0x04
-	JL     partial3344
+	JL     partial3768
 	VADDPD (BX), Y2, Y2
-	JMP    end3345
+	JMP    end3769
 
-partial3344:
+partial3768:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3346
+	JE     skip3770
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3346:
+skip3770:
 	TESTQ          $0x00000002, SI
-	JE             skip3347
+	JE             skip3771
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3347:
+skip3771:
 	VADDPD Y0, Y2, Y2
 
-end3345:
-set3343:
+end3769:
+set3767:
 	CMPQ    R8, $0x04
-	JL      partial3348
+	JL      partial3772
 	VMOVUPD Y2, (BX)
-	JMP     end3349
+	JMP     end3773
 
-partial3348:
+partial3772:
 	LEAQ         (BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3350
+	JE           skip3774
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3350:
+skip3774:
 	TESTQ  $0x00000001, SI
-	JE     skip3351
+	JE     skip3775
 	VMOVSD X0, (R9)
 
-skip3351:
-end3349:
+skip3775:
+end3773:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3324
+	JGE    stored3748
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3352
+	JE     set3776
 	CMPQ   R8, $0x04
-	JL     partial3353
+	JL     partial3777
 	VADDPD (BX), Y3, Y3
-	JMP    end3354
+	JMP    end3778
 
-partial3353:
+partial3777:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3355
+	JE     skip3779
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3355:
+skip3779:
 	TESTQ          $0x00000002, SI
-	JE             skip3356
+	JE             skip3780
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3356:
+skip3780:
 	VADDPD Y0, Y3, Y3
 
-end3354:
-set3352:
+end3778:
+set3776:
 	CMPQ    R8, $0x04
-	JL      partial3357
+	JL      partial3781
 	VMOVUPD Y3, (BX)
-	JMP     end3358
+	JMP     end3782
 
-partial3357:
+partial3781:
 	LEAQ         (BX), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3359
+	JE           skip3783
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3359:
+skip3783:
 	TESTQ  $0x00000001, SI
-	JE     skip3360
+	JE     skip3784
 	VMOVSD X0, (R8)
 
-skip3360:
-end3358:
+skip3784:
+end3782:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3324:
+stored3748:
 	ADDQ $0x04, DX
 
-next3321:
+next3745:
 	ADDQ $0x04, AX
-	JMP  block3236
+	JMP  block3660
 
-done3237:
+done3661:
 	VZEROUPPER
 	RET
 
@@ -32974,23 +39319,23 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3362:
+tile3786:
 	CMPQ   DI, $0x0c
-	JLE    next3363
+	JLE    next3787
 	CMPQ   DI, $0x10
-	JGE    full3364
+	JGE    full3788
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3367
+	JGE    out3791
 
-row3366:
+row3790:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -33004,41 +39349,41 @@ row3366:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3366
+	JL           row3790
 
-out3367:
+out3791:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
 	LEAQ         96(AX), R9
 	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3368
+	JE           skip3792
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3368:
+skip3792:
 	TESTQ  $0x00000001, R10
-	JE     skip3369
+	JE     skip3793
 	VMOVSD X1, (R9)
 
-skip3369:
-	JMP end3365
+skip3793:
+	JMP end3789
 
-full3364:
+full3788:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3371
+	JGE    out3795
 
-row3370:
+row3794:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -33052,36 +39397,36 @@ row3370:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3370
+	JL           row3794
 
-out3371:
+out3795:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end3365:
+end3789:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile3362
+	JMP  tile3786
 
-next3363:
+next3787:
 	CMPQ   DI, $0x08
-	JLE    next3373
+	JLE    next3797
 	CMPQ   DI, $0x0c
-	JGE    full3374
+	JGE    full3798
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3377
+	JGE    out3801
 
-row3376:
+row3800:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -33093,39 +39438,39 @@ row3376:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3376
+	JL           row3800
 
-out3377:
+out3801:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	LEAQ         64(AX), R9
 	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3378
+	JE           skip3802
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3378:
+skip3802:
 	TESTQ  $0x00000001, R10
-	JE     skip3379
+	JE     skip3803
 	VMOVSD X1, (R9)
 
-skip3379:
-	JMP end3375
+skip3803:
+	JMP end3799
 
-full3374:
+full3798:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3381
+	JGE    out3805
 
-row3380:
+row3804:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -33137,33 +39482,33 @@ row3380:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3380
+	JL           row3804
 
-out3381:
+out3805:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end3375:
+end3799:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3373:
+next3797:
 	CMPQ   DI, $0x04
-	JLE    next3383
+	JLE    next3807
 	CMPQ   DI, $0x08
-	JGE    full3384
+	JGE    full3808
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3387
+	JGE    out3811
 
-row3386:
+row3810:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -33173,37 +39518,37 @@ row3386:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3386
+	JL           row3810
 
-out3387:
+out3811:
 	VMOVUPD      Y1, (AX)
 	LEAQ         32(AX), R9
 	VMOVAPD      Y2, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3388
+	JE           skip3812
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3388:
+skip3812:
 	TESTQ  $0x00000001, R10
-	JE     skip3389
+	JE     skip3813
 	VMOVSD X1, (R9)
 
-skip3389:
-	JMP end3385
+skip3813:
+	JMP end3809
 
-full3384:
+full3808:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3391
+	JGE    out3815
 
-row3390:
+row3814:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -33213,31 +39558,31 @@ row3390:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3390
+	JL           row3814
 
-out3391:
+out3815:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end3385:
+end3809:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3383:
+next3807:
 	CMPQ   DI, $0x00
-	JLE    next3393
+	JLE    next3817
 	CMPQ   DI, $0x04
-	JGE    full3394
+	JGE    full3818
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3397
+	JGE    out3821
 
-row3396:
+row3820:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -33245,35 +39590,35 @@ row3396:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3396
+	JL           row3820
 
-out3397:
+out3821:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip3398
+	JE           skip3822
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3398:
+skip3822:
 	TESTQ  $0x00000001, R10
-	JE     skip3399
+	JE     skip3823
 	VMOVSD X0, (CX)
 
-skip3399:
-	JMP end3395
+skip3823:
+	JMP end3819
 
-full3394:
+full3818:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3401
+	JGE    out3825
 
-row3400:
+row3824:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3361
+	JAE          bad3785
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -33281,23 +39626,23 @@ row3400:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3400
+	JL           row3824
 
-out3401:
+out3825:
 	VMOVUPD Y0, (AX)
 
-end3395:
+end3819:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3393:
+next3817:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3361:
+bad3785:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -33324,23 +39669,23 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3403:
+tile3827:
 	CMPQ       DI, $0x0c
-	JLE        next3404
+	JLE        next3828
 	CMPQ       DI, $0x10
-	JGE        full3405
+	JGE        full3829
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3408
+	JGE        out3832
 
-row3407:
+row3831:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -33358,37 +39703,37 @@ row3407:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip3409
+	JE           skip3833
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip3409:
+skip3833:
 	TESTQ  $0x00000001, R10
-	JE     skip3410
+	JE     skip3834
 	VMOVSD X5, (R11)
 
-skip3410:
+skip3834:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3407
+	JL   row3831
 
-out3408:
-	JMP end3406
+out3832:
+	JMP end3830
 
-full3405:
+full3829:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3412
+	JGE     out3836
 
-row3411:
+row3835:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -33406,31 +39751,31 @@ row3411:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3411
+	JL           row3835
 
-out3412:
-end3406:
+out3836:
+end3830:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile3403
+	JMP  tile3827
 
-next3404:
+next3828:
 	CMPQ       DI, $0x08
-	JLE        next3414
+	JLE        next3838
 	CMPQ       DI, $0x0c
-	JGE        full3415
+	JGE        full3839
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3418
+	JGE        out3842
 
-row3417:
+row3841:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -33445,36 +39790,36 @@ row3417:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip3419
+	JE           skip3843
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip3419:
+skip3843:
 	TESTQ  $0x00000001, R10
-	JE     skip3420
+	JE     skip3844
 	VMOVSD X4, (R11)
 
-skip3420:
+skip3844:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3417
+	JL   row3841
 
-out3418:
-	JMP end3416
+out3842:
+	JMP end3840
 
-full3415:
+full3839:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3422
+	JGE     out3846
 
-row3421:
+row3845:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -33489,29 +39834,29 @@ row3421:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3421
+	JL           row3845
 
-out3422:
-end3416:
+out3846:
+end3840:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3414:
+next3838:
 	CMPQ       DI, $0x04
-	JLE        next3424
+	JLE        next3848
 	CMPQ       DI, $0x08
-	JGE        full3425
+	JGE        full3849
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3428
+	JGE        out3852
 
-row3427:
+row3851:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -33523,35 +39868,35 @@ row3427:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip3429
+	JE           skip3853
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip3429:
+skip3853:
 	TESTQ  $0x00000001, R10
-	JE     skip3430
+	JE     skip3854
 	VMOVSD X3, (R11)
 
-skip3430:
+skip3854:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3427
+	JL   row3851
 
-out3428:
-	JMP end3426
+out3852:
+	JMP end3850
 
-full3425:
+full3849:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3432
+	JGE     out3856
 
-row3431:
+row3855:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -33563,28 +39908,28 @@ row3431:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3431
+	JL           row3855
 
-out3432:
-end3426:
+out3856:
+end3850:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3424:
+next3848:
 	CMPQ       DI, $0x00
-	JLE        next3434
+	JLE        next3858
 	CMPQ       DI, $0x04
-	JGE        full3435
+	JGE        full3859
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3438
+	JGE        out3862
 
-row3437:
+row3861:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -33593,34 +39938,34 @@ row3437:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip3439
+	JE           skip3863
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip3439:
+skip3863:
 	TESTQ  $0x00000001, R10
-	JE     skip3440
+	JE     skip3864
 	VMOVSD X2, (R11)
 
-skip3440:
+skip3864:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3437
+	JL   row3861
 
-out3438:
-	JMP end3436
+out3862:
+	JMP end3860
 
-full3435:
+full3859:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3442
+	JGE     out3866
 
-row3441:
+row3865:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3402
+	JAE          bad3826
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -33629,21 +39974,21 @@ row3441:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3441
+	JL           row3865
 
-out3442:
-end3436:
+out3866:
+end3860:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3434:
+next3858:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3402:
+bad3826:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -33655,9 +40000,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line3443:
+line3867:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line3443
+	JNE        line3867
 	RET

@@ -307,6 +307,16 @@ func TestLogistic(t *testing.T) {
 		want := logisticValueGradPlain(dz2, a, stride, y, z, w, add)
 		s.value("LogisticValueGrad", LogisticValueGrad(dz1, a, stride, y, z, w, add), want)
 		s.value("LogisticValueGrad nil", LogisticValueGrad(nil, a, stride, y, z, w, add), want)
+		cg1, cg2 := s.output("LogisticCoefs cg alone", rows)
+		LogisticCoefs(cg1, nil, a, stride, y, z, nil)
+		scoresPlain(cg2, a, stride, z)
+		logisticLinkPlain(cg2, nil, cg2, nil, y)
+		cg1, cg2 = s.output("LogisticCoefs cg", rows)
+		ch1, ch2 := s.output("LogisticCoefs ch", rows)
+		LogisticCoefs(cg1, ch1, a, stride, y, z, v)
+		scoresPlain(cg2, a, stride, z)
+		scoresPlain(ch2, a, stride, v)
+		logisticLinkPlain(cg2, ch2, cg2, ch2, y)
 	})
 }
 

@@ -90,6 +90,32 @@ func LogisticLink(cg, ch, t, s, y []float64) {
 	}
 }
 
+// LogisticCoefs computes the scores of the rows a_i of a and turns them into
+// the coefficients of LogisticLink, t = <a_i, z> and s = <a_i, v>. len(cg) =
+// len(y) is the number of rows and d = len(z); ch and v may both be nil.
+func LogisticCoefs(cg, ch, a []float64, stride int, y, z, v []float64) {
+	if len(cg) != len(y) || ch != nil && (len(ch) != len(y) || len(v) != len(z)) {
+		panic(badLength)
+	}
+	checkRows(a, stride, len(z), len(y))
+	switch t := vectorTier(len(z)); {
+	case t == AVX512 && ch == nil:
+		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z))
+	case t == AVX512:
+		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z))
+	case t == AVX2 && ch == nil:
+		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z))
+	case t == AVX2:
+		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z))
+	default:
+		scoresPlain(cg, a, stride, z)
+		if ch != nil {
+			scoresPlain(ch, a, stride, v)
+		}
+		logisticLinkPlain(cg, ch, cg, ch, y)
+	}
+}
+
 // LogisticLoss returns Σ_i log(1 + e^{-y_i t_i}). Large margins neither
 // overflow nor lose the value. The lengths are equal.
 func LogisticLoss(t, y []float64) float64 {

@@ -72,6 +72,12 @@ func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *floa
 func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
 
 //go:noescape
+func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
+
+//go:noescape
+func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
+
+//go:noescape
 func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 
 //go:noescape
@@ -154,6 +160,12 @@ func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float6
 
 //go:noescape
 func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
+
+//go:noescape
+func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
+
+//go:noescape
+func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
 
 //go:noescape
 func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)

@@ -70,6 +70,14 @@ func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z 
 	panic("unreachable")
 }
 
+func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int) {
+	panic("unreachable")
+}
+
+func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int) {
+	panic("unreachable")
+}
+
 func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool) {
 	panic("unreachable")
 }
@@ -153,6 +161,14 @@ func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float6
 }
 
 func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64 {
+	panic("unreachable")
+}
+
+func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int) {
+	panic("unreachable")
+}
+
+func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int) {
 	panic("unreachable")
 }
 

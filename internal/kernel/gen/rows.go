@@ -499,7 +499,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 	}
 	block, last, done, skip := label("block"), label("last"), label("done"), label("skip")
 	if !value {
-		s.logisticOne(outs, dirs, block, done)
+		s.logisticOne(dirs, block, done, s.combineOne(outs))
 	}
 	leas := func() []GP {
 		p := make([]GP, len(frames))
@@ -553,9 +553,9 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 }
 
 // logisticOne is the way of a single short row, whose scores stay in
-// registers. It jumps to more if there are more rows or columns, or none, and
-// to done.
-func (s *isa) logisticOne(outs, dirs []string, more, done string) {
+// registers: finish gets the vectors of the row and its coefficients. It jumps
+// to more if there are more rows or columns, or none, and to done.
+func (s *isa) logisticOne(dirs []string, more, done string, finish func(one *isa, l linked, row []V, a, rem GP)) {
 	const columns = 32
 	CMPQ(paramAddr("rows"), Imm(1))
 	JNE(LabelRef(more))
@@ -593,7 +593,15 @@ func (s *isa) logisticOne(outs, dirs []string, more, done string) {
 		score = append(score, nil)
 		y := one.reg()
 		VBROADCASTSD(Mem{Base: param("y")}, y)
-		l := one.link(score[0], score[1], y, true, false)
+		finish(one, one.link(score[0], score[1], y, true, false), row, a, rem)
+		JMP(LabelRef(done))
+		Label(next)
+	}
+}
+
+// combineOne finishes logisticOne with the row times its coefficients.
+func (s *isa) combineOne(outs []string) func(one *isa, l linked, row []V, a, rem GP) {
+	return func(one *isa, l linked, row []V, a, rem GP) {
 		w := one.bcastParam("w")
 		for q, p := range params(outs...) {
 			coef, f := []V{l.cg, l.ch}[q], s.reg()
@@ -606,12 +614,27 @@ func (s *isa) logisticOne(outs, dirs []string, more, done string) {
 				} else { // too few registers for the row
 					VMULPD(Mem{Base: a, Disp: i * s.bytes()}, f, v)
 				}
-				s.store(v, Mem{Base: p, Disp: i * s.bytes()}, only(i == c-1, shortOrFull(rem)))
+				s.store(v, Mem{Base: p, Disp: i * s.bytes()}, only(i == len(row)-1, shortOrFull(rem)))
 			}
 		}
-		JMP(LabelRef(done))
-		Label(next)
 	}
+}
+
+// logisticCoefs writes a kernel that takes rows to coefficients.
+func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
+	s.text(name, signature)
+	more, done := label("more"), label("done")
+	s.logisticOne(dirs, more, done, func(_ *isa, l linked, _ []V, _, _ GP) {
+		for q, p := range params(outs...) {
+			VMOVSD([]V{l.cg, l.ch}[q].AsX(), Mem{Base: p})
+		}
+	})
+	Label(more)
+	s.scores(params(outs...), param("a"), stride(), param("rows"), params(dirs...), param("d"), false)
+	p := params(outs...)
+	s.links(p[:1], p[1:], params(outs[:1]...), params(outs[1:]...), param("y"), param("rows"), nil, false)
+	Label(done)
+	ret()
 }
 
 func (s *isa) logisticKernels() {
@@ -621,4 +644,6 @@ func (s *isa) logisticKernels() {
 		[]string{"dz"}, []string{"z"}, false)
 	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d int, w float64, add bool) float64",
 		[]string{"dz"}, []string{"z"}, true)
+	s.logisticCoefs("logisticCoefs", "(cg, a *float64, stride int, y, z *float64, rows, d int)", []string{"cg"}, []string{"z"})
+	s.logisticCoefs("logisticCoefs2", "(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int)", []string{"cg", "ch"}, []string{"z", "v"})
 }

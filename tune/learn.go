@@ -204,7 +204,7 @@ func (f *fit) start(q *problem, from shared) bilevel.Point {
 
 const (
 	maxSteps   = 500  // of HOAG
-	patience   = 10   // steps over which h has to fall
+	patience   = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
 	negligible = 1e-5 // by this share of itself
 	passes     = 100  // of a stochastic method
 	records    = 12   // of a stochastic method
@@ -318,6 +318,9 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		past = append(past, best)
 		f.at(r.Step, share, best)
 		k := len(past) - 1 - patience
+		if f.o.Param == Linear {
+			k -= 3 * patience
+		}
 		switch {
 		case w != nil && !w(at):
 			end(givenUp)

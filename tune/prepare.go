@@ -38,6 +38,7 @@ type fit struct {
 	testGap, testGapError float64
 	uncompared            error // why kinds could not be compared
 	stage                 stage
+	done                  float64 // as last reported
 }
 
 // split is what strengths are learned on: training and validation rows, or the rows of a cross-validation.

@@ -373,10 +373,7 @@ func (f *fit) words(r *Result) []string {
 			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than the problem. More validation rows or a shared strength would be safer.", change, score)
 		}
 	}
-	for _, m := range f.atBounds(r) {
-		w = append(w, m)
-	}
-	return w
+	return append(w, f.atBounds(r)...)
 }
 
 // atBounds notes a single strength at an end of the box.

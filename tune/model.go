@@ -69,23 +69,23 @@ type Strength struct {
 
 // Obtained says how a model was learned.
 type Obtained struct {
-	Library           string  `json:"library"` // version
-	Method            Method  `json:"method"`
-	Seed              uint64  `json:"seed"`
-	Start             string  `json:"start"`
-	Folds             int     `json:"folds,omitempty"`
-	TrainRows         int     `json:"train_rows"`
-	ValidationRows    int     `json:"validation_rows"`
-	ValidationLoss    float64 `json:"validation_loss"`
-	GradNorm          float64 `json:"grad_norm"`
-	BaselineX         float64 `json:"baseline_x"`
-	BaselineLoss      float64 `json:"baseline_validation_loss"`
-	Steps             int64   `json:"steps"`
-	Seconds           float64 `json:"seconds"`
-	Reason            string  `json:"reason"`
-	Interrupted       bool    `json:"interrupted,omitempty"`
-	TimedOut          bool    `json:"timed_out,omitempty"`
-	BaselineWasBetter bool    `json:"baseline_was_better,omitempty"`
+	Library           string   `json:"library"` // version
+	Method            Method   `json:"method"`
+	Seed              uint64   `json:"seed"`
+	Start             string   `json:"start"`
+	Folds             int      `json:"folds,omitempty"`
+	TrainRows         int      `json:"train_rows"`
+	ValidationRows    int      `json:"validation_rows"`
+	ValidationLoss    float64  `json:"validation_loss"`
+	GradNorm          *float64 `json:"grad_norm"` // nil for unknown
+	BaselineX         float64  `json:"baseline_x"`
+	BaselineLoss      float64  `json:"baseline_validation_loss"`
+	Steps             int64    `json:"steps"`
+	Seconds           float64  `json:"seconds"`
+	Reason            string   `json:"reason"`
+	Interrupted       bool     `json:"interrupted,omitempty"`
+	TimedOut          bool     `json:"timed_out,omitempty"`
+	BaselineWasBetter bool     `json:"baseline_was_better,omitempty"`
 }
 
 // model is the model with coefficients z and strengths x of q.
@@ -143,9 +143,13 @@ func (f *fit) strengthName(kind Reg, class, feature int) string {
 
 // obtained fills in how m was learned.
 func (m *Model) obtained(r *Result, f *fit) {
+	var norm *float64
+	if !math.IsNaN(r.GradNorm) {
+		norm = &r.GradNorm
+	}
 	m.Obtained = Obtained{
 		Library: Version(), Method: f.method(), Seed: f.o.Seed, Start: f.o.Start, Folds: f.main.folds(),
-		TrainRows: r.NTrain, ValidationRows: r.NVal, ValidationLoss: r.Value, GradNorm: r.GradNorm,
+		TrainRows: r.NTrain, ValidationRows: r.NVal, ValidationLoss: r.Value, GradNorm: norm,
 		BaselineX: r.BaselineX, BaselineLoss: r.BaselineValue, Steps: r.Steps, Seconds: r.Seconds, Reason: r.Reason,
 		Interrupted: r.Interrupted, TimedOut: r.TimedOut, BaselineWasBetter: r.BaselineWon,
 	}

@@ -51,11 +51,12 @@ func (f *fit) run() (*Result, error) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
 		_, p := q.Dims()
-		atBase, err := f.exact(q, slices.Repeat([]float64{base.x}, p), base.z, nil)
-		if err != nil {
+		x := slices.Repeat([]float64{base.x}, p)
+		if f.ctx.Err() != nil { // no time for the gradient
+			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
+		} else if l, err = f.exact(q, x, base.z, nil); err != nil {
 			return nil, err
 		}
-		l = atBase
 	}
 	res.Value, res.GradNorm, res.X = l.value*u, l.gradNorm*u, l.x
 
@@ -188,6 +189,9 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 	losses := make([][]float64, len(kinds)) // of all judging rows, one after the other
 	share := .5 / float64(len(parts)*len(kinds))
 	for i, h := range parts {
+		if ctx.Err() != nil {
+			return Shared, nil, nil
+		}
 		lo := .2 + float64(i*len(kinds))*share
 		f.stage = stage{"comparing: grid", lo, lo + share/2}
 		_, start, err := f.grid(h.learn, 3)

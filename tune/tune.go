@@ -241,7 +241,8 @@ type Result struct {
 	Model *Model
 
 	// Value is the validation loss h(x) of the model and GradNorm the norm of the projected ∇h(x), both at
-	// the inner solution to tolerance. With folds, h is the cross-validation loss.
+	// the inner solution to tolerance. With folds, h is the cross-validation loss. GradNorm is NaN where the
+	// baseline was all that there was time for.
 	Value, GradNorm float64
 	// X are the strengths in the parametrisation, in the order of Model.Strengths.
 	X []float64

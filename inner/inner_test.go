@@ -245,6 +245,73 @@ func TestSingularHessian(t *testing.T) {
 	}
 }
 
+// Least squares with more unknowns than rows: the Hessian XᵀX/n is singular, and has a Cholesky factor by
+// rounding at times. Steps must not wander off in its null space: damping by its diagonal D leads from z = 0 to
+// the solution with the smallest zᵀDz. That is the shortest one in the unknowns D^½z, which L-BFGS finds, whose
+// steps are combinations of gradients.
+func TestRankDeficient(t *testing.T) {
+	for seed := range uint64(30) {
+		n := 1 + int(seed%6)
+		d := n + 1 + int(seed%5)
+		rng := rand.New(rand.NewPCG(seed, 4))
+		a, scaled, y := rows.NewDense(n, d), rows.NewDense(n, d), make([]float64, n)
+		root := make([]float64, d) // of D, times √n
+		for i := range n {
+			y[i] = rng.NormFloat64()
+			for j := range d {
+				v := rng.NormFloat64()
+				a.Row(i)[j] = v
+				root[j] = math.Hypot(root[j], v)
+			}
+		}
+		for i := range n {
+			for j := range d {
+				scaled.Row(i)[j] = a.Row(i)[j] / root[j]
+			}
+		}
+		solve := func(a rows.Matrix, s inner.Solver) []float64 {
+			g, err := model.NewSquared(a, y, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := s.Start(g, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			z := make([]float64, d)
+			if res, err := m.Minimize(z, []float64{0}, 1e-9); err != nil || !res.Converged {
+				t.Errorf("%d × %d, %+v: %v", n, d, s, err)
+			}
+			return z
+		}
+		solve(a, inner.Newton{DenseDim: -1})
+		z, want := solve(a, inner.Newton{}), solve(scaled, inner.LBFGS{})
+		for j := range z {
+			z[j] = root[j]*z[j] - want[j]
+		}
+		if norm(z) > 1e-3*norm(want) {
+			t.Errorf("%d × %d: off the shortest solution by %.2g of %.2g", n, d, norm(z), norm(want))
+		}
+	}
+}
+
+func TestWrongLengthPanics(t *testing.T) {
+	for name, s := range allSolvers() {
+		m, err := s.Start(square(1, 2), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if r, ok := recover().(string); !ok || r != "inner: z has the wrong length" {
+					t.Errorf("%s: panic %v", name, r)
+				}
+			}()
+			_, _ = m.Minimize(make([]float64, 1), []float64{0}, 1e-9)
+		}()
+	}
+}
+
 // A tolerance below rounding is not an error, and ends.
 func TestRounding(t *testing.T) {
 	g := logistic(t, 400, 12, 1)

@@ -5,7 +5,9 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 	"github.com/bilevel-go/bilevel/linsolve"
+	"github.com/bilevel-go/bilevel/rows"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -407,8 +409,9 @@ type blockInverse struct {
 	of      bilevel.HessianBlocks
 	size    int
 	known   bool
-	h       []float64 // the blocks; for size 1, the inverse of the diagonal
-	factors []linsolve.Cholesky
+	h       []float64   // the blocks; for size 1, the inverse of the diagonal
+	inverse *rows.Dense // the inverses, one below the other
+	factor  linsolve.Cholesky
 }
 
 // Precondition is described at [linsolve.Preconditioner].
@@ -419,9 +422,9 @@ func (p *blockInverse) Precondition(dst, r []float64) {
 		}
 		return
 	}
-	for i := range p.factors {
-		lo, hi := i*p.size, (i+1)*p.size
-		p.factors[i].Solve(dst[lo:hi], r[lo:hi])
+	for lo := 0; lo < len(dst); lo += p.size {
+		hi := lo + p.size
+		kernel.Scores(dst[lo:hi], p.inverse.Data[lo*p.inverse.Stride:hi*p.inverse.Stride], p.inverse.Stride, r[lo:hi])
 	}
 }
 
@@ -431,7 +434,7 @@ func (p *blockInverse) update(z, x []float64, all bilevel.Batch) {
 	if p.h == nil {
 		p.h = make([]float64, d*p.size)
 		if p.size > 1 {
-			p.factors = make([]linsolve.Cholesky, d/p.size)
+			p.inverse = rows.NewDense(d, p.size)
 		}
 	}
 	p.of.Blocks(p.h, z, x, all)
@@ -453,29 +456,30 @@ func (p *blockInverse) update(z, x []float64, all bilevel.Batch) {
 		}
 		return
 	}
-	for i := range p.factors {
-		p.factorize(i, top)
+	for i := range d / p.size {
+		p.invert(i, top)
 	}
 }
 
-// factorize factors block i, with its diagonal raised as far as that needs; a block that is no use becomes a
+// invert inverts block i, with its diagonal raised as far as that needs; a block that is no use becomes a
 // multiple of the identity.
-func (p *blockInverse) factorize(i int, top float64) {
+func (p *blockInverse) invert(i int, top float64) {
 	s := p.size
 	h := p.h[i*s*s : (i+1)*s*s]
-	for shift := 1e-12; shift <= 1; shift *= 100 {
-		if p.factors[i].Factorize(s, h) == nil && p.factors[i].Pivot() > 4*float64(s)*0x1p-52 {
-			return
-		}
+	ok := false
+	for shift := 1e-12; shift <= 1 && !ok; shift *= 100 {
+		ok = p.factor.Factorize(s, h) == nil && p.factor.Pivot() > 4*float64(s)*0x1p-52
 		for j := range s {
 			h[j*s+j] += shift * top
 		}
 	}
-	clear(h)
-	for j := range s {
-		h[j*s+j] = top
+	inverse := p.inverse.Data[i*s*p.inverse.Stride : (i+1)*s*p.inverse.Stride]
+	if ok {
+		p.factor.Inverse(inverse, p.inverse.Stride)
+		return
 	}
-	if err := p.factors[i].Factorize(s, h); err != nil {
-		panic("inner: a multiple of the identity has no factor: " + err.Error())
+	clear(inverse)
+	for j := range s {
+		inverse[j*p.inverse.Stride+j] = 1 / top
 	}
 }

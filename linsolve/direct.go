@@ -139,6 +139,22 @@ func (c *Cholesky) Pivot() float64 {
 // Order is n, or 0 when there is no factor.
 func (c *Cholesky) Order() int { return c.n }
 
+// Inverse writes A⁻¹, both triangles, to the rows of dst, which are stride numbers apart. The factor is lost.
+func (c *Cholesky) Inverse(dst []float64, stride int) {
+	n := c.n
+	l := blas64.Triangular{Uplo: blas.Lower, Diag: blas.NonUnit, N: n, Data: c.data, Stride: max(n, 1)}
+	if _, ok := lapack64.Potri(l); !ok {
+		panic("linsolve: a factor with a zero on its diagonal")
+	}
+	for i := range n {
+		for j := range i + 1 {
+			v := c.data[i*n+j]
+			dst[i*stride+j], dst[j*stride+i] = v, v
+		}
+	}
+	c.n = 0
+}
+
 // Solve overwrites x with A⁻¹b; x may be b.
 func (c *Cholesky) Solve(x, b []float64) {
 	if len(x) != c.n || len(b) != c.n {

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
@@ -47,8 +48,6 @@ type folds struct {
 	loss   *Loss
 	bounds []int
 	d      int // length of one z_f
-
-	dz, hv []float64
 }
 
 // Dims returns the lengths of the stacked z and of x.
@@ -84,11 +83,27 @@ func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
 	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[f+1]))}
 }
 
-// FoldsInner is the inner loss of [Folds].
+// FoldsInner is the inner loss of [Folds]. Its K models are evaluated on all cores where that pays.
 type FoldsInner struct {
 	folds
-	lin   bilevel.Batch
-	curve []*Loss // linearised views of the loss, two per fold
+	lin  bilevel.Batch
+	fold []fold
+	job  foldsJob
+}
+
+// fold is what the evaluation of one model works with: views of the loss, with the rows and scratch of their
+// own, for the rows before and behind the fold.
+type fold struct {
+	part   [2]Loss
+	dz, hv []float64
+	value  float64
+}
+
+// foldsJob is an evaluation in progress.
+type foldsJob struct {
+	dz, hv, z, x, v []float64
+	b               bilevel.Batch
+	value, apply    bool
 }
 
 // FoldsOuter is the outer loss of [Folds].
@@ -104,16 +119,7 @@ var (
 
 // Value is the loss over b.
 func (o *FoldsInner) Value(z, x []float64, b bilevel.Batch) float64 {
-	sum := 0.0
-	for f := range o.Count() {
-		parts, w := o.outside(f, b)
-		for _, q := range parts {
-			if q.Len() > 0 {
-				sum += w * float64(q.Len()) / float64(b.Len()) * o.loss.Value(o.of(f, z), x, q)
-			}
-		}
-	}
-	return sum
+	return o.pass(nil, nil, z, x, nil, b, true)
 }
 
 // Grad overwrites dz.
@@ -132,78 +138,101 @@ func (o *FoldsInner) Products(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
 }
 
 func (o *FoldsInner) pass(dz, hv, z, x, v []float64, b bilevel.Batch, value bool) float64 {
+	o.job = foldsJob{dz: dz, hv: hv, z: z, x: x, v: v, b: b, value: value}
+	o.run()
+	sum := 0.0
+	for f := range o.fold {
+		sum += o.fold[f].value
+	}
+	return sum
+}
+
+// run does the job for every fold.
+func (o *FoldsInner) run() {
+	o.views()
+	work := o.job.b.Len() * o.d * (o.Count() - 1)
+	if work < parallel || o.fold[0].part[0].procs(work/o.Count()) > 1 { // nothing to share, or shared below
+		for f := range o.fold {
+			o.one(0, f)
+		}
+		return
+	}
+	share(runtime.GOMAXPROCS(0), o.Count(), o.one)
+}
+
+// views makes the folds' views of the loss.
+func (o *FoldsInner) views() {
+	if o.fold != nil {
+		return
+	}
+	o.fold = make([]fold, o.Count())
+	for f := range o.fold {
+		w := &o.fold[f]
+		w.dz, w.hv = make([]float64, o.d), make([]float64, o.d)
+		for i := range w.part {
+			w.part[i] = o.loss.view()
+		}
+	}
+}
+
+// one does the job for fold f.
+func (o *FoldsInner) one(_, f int) {
+	j, w := &o.job, &o.fold[f]
+	w.value = 0
+	dz, hv := o.of(f, j.dz), o.of(f, j.hv)
 	clear(dz)
 	clear(hv)
 	var pz, pv []float64
 	if dz != nil {
-		o.dz = grow(o.dz, o.d)
-		pz = o.dz
+		pz = w.dz
 	}
 	if hv != nil {
-		o.hv = grow(o.hv, o.d)
-		pv = o.hv
+		pv = w.hv
 	}
-	sum := 0.0
-	for f := range o.Count() {
-		parts, w := o.outside(f, b)
-		for _, q := range parts {
-			if q.Len() == 0 {
-				continue
-			}
-			w := w * float64(q.Len()) / float64(b.Len())
-			switch {
-			case value:
-				sum += w * o.loss.ValueGrad(pz, nil, o.of(f, z), x, q)
-			case hv != nil:
-				o.loss.Products(pz, pv, nil, o.of(f, z), x, o.of(f, v), q)
-			default:
-				o.loss.Grad(pz, nil, o.of(f, z), x, q)
-			}
-			if dz != nil {
-				kernel.Axpy(w, pz, o.of(f, dz))
-			}
-			if hv != nil {
-				kernel.Axpy(w, pv, o.of(f, hv))
-			}
+	z, v := o.of(f, j.z), o.of(f, j.v)
+	parts, weight := o.outside(f, j.b)
+	for i, q := range parts {
+		if q.Len() == 0 {
+			continue
+		}
+		loss := &w.part[i]
+		share := weight * float64(q.Len()) / float64(j.b.Len())
+		switch {
+		case j.apply:
+			loss.Apply(pv, nil, v)
+		case j.value:
+			w.value += share * loss.ValueGrad(pz, nil, z, j.x, q)
+		case hv != nil:
+			loss.Products(pz, pv, nil, z, j.x, v, q)
+		default:
+			loss.Grad(pz, nil, z, j.x, q)
+		}
+		if dz != nil {
+			kernel.Axpy(share, pz, dz)
+		}
+		if hv != nil {
+			kernel.Axpy(share, pv, hv)
 		}
 	}
-	return sum
 }
 
 // Linearize keeps what products at z over b need.
 func (o *FoldsInner) Linearize(z, x []float64, b bilevel.Batch) {
 	o.lin = b
-	for len(o.curve) < 2*o.Count() {
-		// A view shares the rows and has its own curvature.
-		view := *o.loss
-		view.workers, view.part, view.vals = nil, nil, nil
-		view.curv, view.st, view.ss = nil, nil, nil
-		view.workers = []scratch{view.newScratch()}
-		o.curve = append(o.curve, &view)
-	}
-	for f := range o.Count() {
+	o.views()
+	for f := range o.fold {
 		parts, _ := o.outside(f, b)
 		for i, q := range parts {
-			o.curve[2*f+i].Linearize(o.of(f, z), x, q)
+			o.fold[f].part[i].Linearize(o.of(f, z), x, q)
 		}
 	}
 }
 
 // Apply overwrites hv.
 func (o *FoldsInner) Apply(hv, _, v []float64) {
-	if hv == nil {
-		return
-	}
-	clear(hv)
-	o.hv = grow(o.hv, o.d)
-	for f := range o.Count() {
-		parts, w := o.outside(f, o.lin)
-		for i, q := range parts {
-			if q.Len() > 0 {
-				o.curve[2*f+i].Apply(o.hv, nil, o.of(f, v))
-				kernel.Axpy(w*float64(q.Len())/float64(o.lin.Len()), o.hv, o.of(f, hv))
-			}
-		}
+	if hv != nil {
+		o.job = foldsJob{hv: hv, v: v, b: o.lin, apply: true}
+		o.run()
 	}
 }
 

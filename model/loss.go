@@ -440,6 +440,13 @@ func (s *scratch) grow(m, k int) {
 	s.tmp = grow(s.tmp, max(2*m, k, len(s.tmp)))
 }
 
+// view is a loss on the same rows with scratch space of its own.
+func (o *Loss) view() Loss {
+	v := Loss{link: o.link, layout: o.layout, n: o.n, p: o.p, dense: o.dense, sparse: o.sparse, y: o.y}
+	v.workers = []scratch{v.newScratch()}
+	return v
+}
+
 // procs is the number of goroutines for so many multiplications.
 func (o *Loss) procs(work int) int {
 	if work < parallel {

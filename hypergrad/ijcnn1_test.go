@@ -115,12 +115,15 @@ func learnIJCNN1(tb testing.TB, p *bilevel.Problem, x []float64) (steps int64, s
 func TestIJCNN1(t *testing.T) {
 	p := ijcnn1(t)
 	starts := ijcnn1Starts()
+	total := int64(0)
 	for _, name := range slices.Sorted(maps.Keys(starts)) {
 		steps, spent := learnIJCNN1(t, p, starts[name])
 		t.Logf("%s: %d steps, %v", name, steps, spent)
-		if steps > 200 {
-			t.Errorf("%s: %d steps", name, steps)
-		}
+		total += steps
+	}
+	// An L-BFGS matrix that starts from a multiple of the identity takes about 120 steps each.
+	if mean := float64(total) / float64(len(starts)); mean > 75 {
+		t.Errorf("%.0f steps on average", mean)
 	}
 }
 

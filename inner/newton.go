@@ -282,7 +282,7 @@ func (n *newtonDense) factorize(damping float64) error {
 	if err := n.factor.Factorize(d, h); err != nil {
 		return err
 	}
-	if n.factor.Pivot() < 4*float64(d)*0x1p-52 {
+	if n.factor.Pivot() < 40*float64(d)*0x1p-52 {
 		return errSingular
 	}
 	return nil

@@ -156,6 +156,14 @@ func (o *Loss) Apply(hv, _, v []float64) {
 	}
 }
 
+// DenseRow is row i of dense data with one score per row, else nil. It shares memory with the data.
+func (o *Loss) DenseRow(i int) []float64 {
+	if o.dense == nil || o.layout.Classes > 1 {
+		return nil
+	}
+	return o.dense.Row(i)
+}
+
 // Coefs overwrites cg and ch with the coefficients of gradient and Hessian-vector product.
 func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
 	if o.y != nil && o.dense != nil && cg != nil {

@@ -29,6 +29,13 @@ type saga struct {
 	next  []float64    // the new row, then its change
 	nextX []float64    // the same for x
 	delta [2][]float64 // the change of the z-quantities
+	rows  rowHolder    // for batches of one sample, where its row is all there is to combine; or nil
+}
+
+// rowHolder is a [bilevel.Linear] objective with one score whose A_i lie in memory as dense rows.
+type rowHolder interface {
+	// DenseRow is A_i, of length d; nil if there is none.
+	DenseRow(i int) []float64
 }
 
 func newSaga(l *level, part Partition, many int, generic bool) *saga {
@@ -46,6 +53,9 @@ func newSaga(l *level, part Partition, many int, generic bool) *saga {
 		m.next = make([]float64, m.width*part.Size())
 		for i := range many {
 			m.delta[i] = make([]float64, d)
+		}
+		if r, ok := l.linear.(rowHolder); ok && part.Size() == 1 && l.linear.Scores() == 1 && !l.sampledX && r.DenseRow(0) != nil {
+			m.rows = r
 		}
 	} else {
 		m.width = many * d
@@ -128,6 +138,10 @@ func (m *saga) swap(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) 
 // estimate adds ∇z g to dz and ∇²zz g·v to dv, or ∇z f to dv, and the x-quantity to dx, and updates memory and
 // averages. A narrow one adds the average only to dx[lo:hi), its own part.
 func (m *saga) estimate(dz, dv, dx []float64, block int, b bilevel.Batch, weight float64, z, x, v []float64, narrow bool) {
+	if m.rows != nil {
+		m.estimateRow(dz, dv, b, weight, z, x, v)
+		return
+	}
 	lo, hi := m.swap(block, b, z, x, v)
 	share := m.share
 	if b.Hi-b.Lo != m.part.size {
@@ -149,6 +163,25 @@ func (m *saga) estimate(dz, dv, dx []float64, block int, b bilevel.Batch, weight
 		kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, share)
 		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
 	}
+}
+
+// estimateRow is estimate for a batch of one sample: the change of a z-quantity is a multiple of its row.
+func (m *saga) estimateRow(dz, dv []float64, b bilevel.Batch, weight float64, z, x, v []float64) {
+	row, mem, next := m.rows.DenseRow(b.Lo), m.mem[b.Lo*m.width:b.Hi*m.width], m.next
+	if m.many == 2 {
+		m.level.linear.Coefs(next[:1], next[1:2], nil, z, x, v, b)
+		c := next[0] - mem[0]
+		mem[0] = next[0]
+		kernel.SagaStep(dz, m.avg[0], row, -1, weight*c, m.share*c)
+		c = next[1] - mem[1]
+		mem[1] = next[1]
+		kernel.SagaStep(dv, m.avg[1], row, -1, weight*c, m.share*c)
+		return
+	}
+	m.level.linear.Coefs(next, nil, nil, z, x, nil, b)
+	c := next[0] - mem[0]
+	mem[0] = next[0]
+	kernel.SagaStep(dv, m.avg[0], row, -1, weight*c, m.share*c)
 }
 
 // fill sets the memory by a full pass at (z, x, v).

@@ -157,6 +157,7 @@ type hoag struct {
 	mem       memory
 	dir       []float64
 	searching bool    // dir and alpha are set
+	refining  bool    // the next evaluation is of the same trial, from where the last one ended
 	alpha     float64 // the step to try next
 	tries     int     // rejected ones
 	tightened bool    // to no effect, since the last accepted step
@@ -227,7 +228,7 @@ func (r *hoag) begin() {
 func (r *hoag) accept() {
 	r.now, r.next = r.next, r.now
 	r.k++
-	r.searching, r.tightened, r.tries = false, false, 0
+	r.searching, r.refining, r.tightened, r.tries = false, false, false, 0
 	r.tolerance()
 }
 
@@ -310,7 +311,10 @@ func (r *hoag) stepQuasiNewton() error {
 	if !(predicted < 0) {
 		return r.failed()
 	}
-	r.begin()
+	if !r.refining {
+		r.begin()
+	}
+	r.refining = false
 	err := r.evaluate(&r.next)
 	if err != nil {
 		if r.tries++; r.tries > 60 {
@@ -328,6 +332,11 @@ func (r *hoag) stepQuasiNewton() error {
 	if change <= 1e-4*predicted || change <= rounding && r.next.norm < .9*r.now.norm {
 		if r.m.Tolerance == AutoTolerance && r.next.correction > .1*math.Abs(after-r.now.value) {
 			r.tighten(.1)
+			// A gain that is mostly the correction is no gain until a tighter solve has confirmed it.
+			if r.next.correction > .5*math.Abs(change) && r.eps > leastTolerance {
+				r.refining = true
+				return nil
+			}
 		}
 		r.lastStep = floats.Distance(next, x, 2)
 		r.mem.follow(floats.Distance(next, x, math.Inf(1)))
@@ -440,6 +449,7 @@ func (r *hoag) State(s *bilevel.State) {
 	}
 	s.Bool(&r.started)
 	s.Bool(&r.searching)
+	s.Bool(&r.refining)
 	s.Bool(&r.tightened)
 	s.Bool(&r.done)
 	s.Bool(&r.warned)

@@ -110,11 +110,13 @@ func (a *aid) At(grad []float64, at bilevel.Point, tol Tolerance) (Report, error
 			return rep, fmt.Errorf("hypergrad: f = %v, ‖∇z f‖ = %v: %w", rep.Value, bnorm, err)
 		}
 		rep.Warning = linearWarning(rep.Linear, bnorm, err)
-	} else if !rep.Linear.Converged && rep.Warning == nil {
+	} else if !rep.Linear.Converged && rep.Warning == nil && !(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*tol.Linear*bnorm) {
 		rep.Warning = linearWarning(rep.Linear, bnorm, nil)
 	}
-	rep.Correction = floats.Dot(at.V, rep.Inner.Grad)
-	rep.Value += rep.Correction
+	if rep.Warning == nil { // without an adjoint there is no correction
+		rep.Correction = floats.Dot(at.V, rep.Inner.Grad)
+		rep.Value += rep.Correction
+	}
 	a.h.cross(a.h.cv, at.V)
 	for j, c := range a.h.cv {
 		grad[j] += c // ∇h = ∇x f + ∇²xz g·v
@@ -124,6 +126,10 @@ func (a *aid) At(grad []float64, at bilevel.Point, tol Tolerance) (Report, error
 	}
 	return rep, nil
 }
+
+// roundingSlack is how far, as a factor, rounding may keep the adjoint system from its tolerance without a
+// warning.
+const roundingSlack = 1e3
 
 // adjoint solves ∇²zz g·v = b.
 func (a *aid) adjoint(at bilevel.Point, tol float64) (linsolve.Result, error) {

@@ -66,7 +66,7 @@ func (r Rule) String() string {
 // A step of the run is one evaluation of h and ∇h. With [Adaptive] it is x⁺ = P(x − ∇h/L) and then, with
 // Δ = ‖x⁺ − x‖ and L₀ = ‖∇h(x₀)‖/√p,
 //
-//	h(x⁺) ≤ h(x) + ε_k/4 + 1.25 ε_{k−1}Δ − LΔ²   L ← 0.95 L,
+//	h(x⁺) ≤ h(x) + ε_k/4 + 1.25 ε_{k−1}Δ − LΔ²   L ← 0.95 L   (ε in units of |h(x₀)|),
 //	h(x⁺) ≥ h(x) + 0.2 |h(x)|                     L ← 2L, x stays, and all tolerances are halved;
 //
 // the second also where h(x⁺) > h(x) + ε_k/4 + 1.25 ε_{k−1}Δ, a rise that the tolerances do not explain: with
@@ -89,7 +89,8 @@ type HOAG struct {
 	AID AID
 	// Tolerance is how the tolerances fall. The default is AutoTolerance.
 	Tolerance Sequence
-	// FirstTolerance is ε₀. The default is 1e-3.
+	// FirstTolerance is ε₀, for the inner problem relative to the larger of ‖∇z g‖ at z = 0 and at the start.
+	// The default is 1e-3.
 	FirstTolerance float64
 	// Step is how x moves. The default is QuasiNewton.
 	Step Rule
@@ -147,12 +148,13 @@ type hoag struct {
 	hyper  Hypergradient
 	counts bilevel.Counts
 
-	now, next position // the current point and a trial
-	started   bool
-	eps       float64 // ε_k
-	shrink    float64 // what backtracking multiplies the sequence by
-	k         int     // accepted steps
-	lipschitz float64 // L of the adaptive rule
+	now, next              position // the current point and a trial
+	started                bool
+	eps                    float64 // ε_k, relative to the next two
+	innerScale, outerScale float64 // sizes of ∇z g and of h at the start
+	shrink                 float64 // what backtracking multiplies the sequence by
+	k                      int     // accepted steps
+	lipschitz              float64 // L of the adaptive rule
 
 	mem       memory
 	dir       []float64
@@ -179,17 +181,29 @@ var (
 // Step evaluates one hypergradient.
 func (r *hoag) Step() error {
 	if !r.started {
+		r.innerScale = r.gradientScale()
 		if err := r.evaluate(&r.now); err != nil {
 			return err
 		}
 		r.started = true
+		if r.outerScale = math.Abs(r.now.value); r.outerScale == 0 {
+			r.outerScale = 1
+		}
 		r.lipschitz = floats.Norm(r.now.grad, 2) / math.Sqrt(float64(len(r.now.grad))) // L₀ = ‖∇h‖/√p
 		r.remember()
 		r.tolerance()
 		return nil
 	}
-	if r.done || r.now.norm == 0 {
+	if r.done {
 		return r.finish()
+	}
+	if r.now.norm == 0 {
+		if r.eps <= leastTolerance {
+			return r.finish()
+		}
+		// A loose inner solution may know nothing of x: look again.
+		r.tighten(1e-4)
+		return r.evaluate(&r.now)
 	}
 	if r.m.Step == Adaptive {
 		return r.stepAdaptive()
@@ -197,9 +211,28 @@ func (r *hoag) Step() error {
 	return r.stepQuasiNewton()
 }
 
+// gradientScale is the size of ∇z g where nothing has been solved.
+func (r *hoag) gradientScale() float64 {
+	g := r.p.Inner
+	all := bilevel.All(g)
+	grad := make([]float64, len(r.now.at.Z))
+	scale := 0.0
+	for _, z := range [][]float64{make([]float64, len(grad)), r.now.at.Z} {
+		g.Grad(grad, nil, z, r.now.at.X, all)
+		r.counts.GradG += int64(all.Len())
+		if n := floats.Norm(grad, 2); !math.IsInf(n, 0) {
+			scale = max(scale, n)
+		}
+	}
+	if !(scale > 0) {
+		return 1
+	}
+	return scale
+}
+
 // evaluate fills in what is known at q, starting from what q holds.
 func (r *hoag) evaluate(q *position) error {
-	rep, err := r.hyper.At(q.grad, q.at, Tolerance{r.eps, min(r.eps, .1)})
+	rep, err := r.hyper.At(q.grad, q.at, Tolerance{r.eps * r.innerScale, min(r.eps, .1)})
 	if err != nil {
 		return err
 	}
@@ -237,7 +270,7 @@ func (r *hoag) tolerance() {
 	k := float64(max(r.k, 1))
 	switch r.m.Tolerance {
 	case AutoTolerance:
-		r.eps = min(r.eps, r.now.norm/100)
+		r.eps = min(r.eps, r.now.norm/r.outerScale/100)
 	case Exponential:
 		r.eps = r.shrink * r.m.FirstTolerance * math.Pow(.9, float64(r.k))
 	case Quadratic:
@@ -270,7 +303,7 @@ func (r *hoag) stepAdaptive() error {
 	r.begin()
 	before, old := r.eps, r.now.value
 	err := r.evaluate(&r.next)
-	slack := r.eps/4 + 1.25*before*delta
+	slack := r.outerScale * (r.eps/4 + 1.25*before*delta)
 	if err != nil || r.next.value-old >= .2*math.Abs(old) || r.next.value-old > slack {
 		if r.tries++; err != nil && r.tries > 60 {
 			return err
@@ -455,7 +488,7 @@ func (r *hoag) State(s *bilevel.State) {
 	s.Bool(&r.warned)
 	s.Int(&r.k)
 	s.Int(&r.tries)
-	for _, f := range []*float64{&r.eps, &r.shrink, &r.lipschitz, &r.alpha, &r.lastStep} {
+	for _, f := range []*float64{&r.eps, &r.innerScale, &r.outerScale, &r.shrink, &r.lipschitz, &r.alpha, &r.lastStep} {
 		s.Float(f)
 	}
 	s.Fixed(r.dir)

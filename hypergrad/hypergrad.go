@@ -42,7 +42,8 @@ type Tolerance struct {
 // Report says what is known about a hypergradient.
 type Report struct {
 	// Value is h(x), as f(z, x) + ⟨v, ∇z g(z, x)⟩: the second term corrects for the rest that the inner
-	// solver left, so that the error is of second order in z − z*(x).
+	// solver left, so that the error is of second order in z − z*(x). It is f(z, x) where a level was not
+	// solved, see Warning.
 	Value float64
 	// Correction is that second term.
 	Correction float64

@@ -17,7 +17,7 @@ import (
 // factored; a factor is kept for further steps (chord steps, one gradient each) while they are expected to
 // reach the tolerance soon. For large d the step is found by conjugate gradients with products, to the
 // accuracy that the progress of the outer iteration deserves, preconditioned by the diagonal blocks of the
-// Hessian at the start of the solve where the objective forms them ([bilevel.HessianBlocks], of order 128 at
+// Hessian at the start of the solve where the objective forms them ([bilevel.HessianBlocks], of order 256 at
 // most). A Hessian that is singular to rounding or not positive definite is damped (Levenberg and Marquardt).
 //
 // Assumes that g(·, x) is smooth; where it is not convex, a stationary point is found.
@@ -402,7 +402,7 @@ type preconditioned struct {
 
 // maxBlock is the order of a block up to which forming and factoring all of them costs less than the
 // products that they save.
-const maxBlock = 128
+const maxBlock = 256
 
 // blockInverse is the inverse of the diagonal blocks of ∇²zz g.
 type blockInverse struct {

@@ -1,6 +1,10 @@
 package linsolve
 
-import "gonum.org/v1/gonum/floats"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+)
 
 // CG is the method of conjugate gradients for a symmetric positive definite A.
 //
@@ -77,7 +81,7 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 	restartResidual := res.Residual
 	exact := true // r is the true residual, not a recursive one
 	restart := true
-	var ry float64
+	var ry, first float64 // r_iᵀy_i; the curvature pᵀAp/pᵀp of the first direction
 	for iter := 0; ; iter++ {
 		if !finite(res.Residual) {
 			return res, ErrNonFinite
@@ -91,7 +95,7 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 			small = res.Residual <= target
 			// A restart that no longer halves the true residual is at rounding level.
 			if iter < limit && !small && res.Residual > restartResidual/2 {
-				res.Converged = c.Steps > 0
+				res.Converged, res.Rounding = c.Steps > 0, true
 				return res, nil
 			}
 			restartResidual = res.Residual
@@ -123,14 +127,23 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 		if !finite(pq) {
 			return res, ErrNonFinite
 		}
+		if first == 0 {
+			pp := norm(p)
+			first = math.Abs(pq) / pp / pp
+		}
 		if pq <= 0 {
 			pp := norm(p)
+			curvature := pq / pp / pp
 			if !exact {
 				residual(r, op, x, b, c.Damping)
 				res.Products++
 				res.Residual = norm(r)
 			}
-			return res, &NotPositiveDefiniteError{Curvature: pq / pp / pp}
+			if -curvature < 1e-13*first { // zero, as far as rounding tells
+				res.Converged, res.Rounding = res.Residual <= target || c.Steps > 0, true
+				return res, nil
+			}
+			return res, &NotPositiveDefiniteError{Curvature: curvature}
 		}
 		alpha := ry / pq
 		floats.AddScaled(x, alpha, p)  // x_{i+1} = x_i + α p_i

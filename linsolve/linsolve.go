@@ -58,6 +58,8 @@ type Result struct {
 	Residual float64
 	// Converged says that Residual ≤ tol·‖b‖₂, or that as many steps were made as were asked for.
 	Converged bool
+	// Rounding says that the residual could not be lowered further because of rounding.
+	Rounding bool
 }
 
 // Workspace holds the vectors of a solver from one call to the next. The zero value is ready.

@@ -339,3 +339,19 @@ func BenchmarkCG(b *testing.B) {
 		})
 	}
 }
+
+// A direction whose curvature is negative by rounding only ends the iteration without an error; one that is
+// really negative is an error.
+func TestCGRoundingCurvature(t *testing.T) {
+	solve := func(second float64) (linsolve.Result, error) {
+		op := linsolve.OperatorFunc(func(dst, v []float64) { dst[0], dst[1] = v[0], second*v[1] })
+		return linsolve.CG{}.Solve(op, make([]float64, 2), []float64{1, 1e-9}, 1e-12, nil)
+	}
+	if res, err := solve(-1e-17); err != nil || res.Converged || !res.Rounding || res.Residual > 2e-9 {
+		t.Errorf("curvature −1e-17 beside 1: %+v, %v", res, err)
+	}
+	var indefinite *linsolve.NotPositiveDefiniteError
+	if _, err := solve(-1e-3); !errors.As(err, &indefinite) {
+		t.Errorf("curvature −1e-3: %v", err)
+	}
+}

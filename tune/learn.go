@@ -13,6 +13,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/stochastic"
 	"gonum.org/v1/gonum/floats"
 )
@@ -213,32 +214,146 @@ const (
 // watch sees the points of a run on their way, and may end it by returning false.
 type watch func(at bilevel.Point) bool
 
-// learn minimises h from the given point, with descend.
+// cheapDescent is the number of multiplications of a hypergradient, about, up to which strengths are learned from
+// several starts.
+const cheapDescent = 2e6
+
+// learn minimises h by descents, see chain, and returns the best. base is the best shared strength. Where the
+// user named no start, many strengths start from there, unless it is so weak that nothing is felt of it; then from
+// where they matter, see middle. h has local minima, and where descents are cheap there are more of them.
+func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w func() watch) (*learned, error) {
+	d, p := q.Dims()
+	mid := f.middle(q)
+	at := func(shift float64) bilevel.Point {
+		x := make([]float64, p)
+		for j := range x {
+			x[j] = min(max(mid[j]+shift, f.o.Box.Lower), f.o.Box.Upper)
+		}
+		return bilevel.Point{X: x}
+	}
+	var starts []bilevel.Point
+	if named {
+		starts = []bilevel.Point{f.start(q, base)}
+	} else {
+		starts = []bilevel.Point{{X: slices.Repeat([]float64{base.x}, p), Z: base.z}}
+	}
+	if f.o.Param == Exp && p > 1 && (!named || f.o.Start == "grid") {
+		blind := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
+		cheap := f.method() == HOAG && f.pass(q.rows)*float64(d) <= cheapDescent
+		switch {
+		case cheap:
+			starts = append(starts, at(0), at(2), at(-3))
+		case blind:
+			starts[0] = at(0)
+		}
+	}
+	var best *learned
+	var failed error
+	for i, from := range starts {
+		if i > 0 && ctx.Err() != nil {
+			break
+		}
+		l, err := f.chain(ctx, q, from, mid, w)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		if best == nil || l.value < best.value-negligible*math.Abs(best.value) {
+			best = l
+		}
+	}
+	if best == nil {
+		return nil, failed
+	}
+	return best, nil
+}
+
+// middle is, for each strength in the exponential parametrisation, an x at which it is felt and does not rule: e^x is
+// an eighth of the curvature of the training loss along its coefficients.
+func (f *fit) middle(q *problem) []float64 {
+	_, p := q.Dims()
+	mid := make([]float64, p)
+	if f.o.Param != Exp {
+		return mid
+	}
+	if f.squares == nil {
+		f.squares = meanSquares(f.main.train.X)
+	}
+	loss := 1.0
+	switch k := float64(f.scores); f.task {
+	case Logistic:
+		loss = .25
+	case Softmax:
+		loss = (k - 1) / (k * k)
+	}
+	curvature, n := make([]float64, p), make([]float64, p)
+	for c := range f.scores {
+		for j := range f.d {
+			i := q.pen.Strength(q.layout.Index(c, j))
+			curvature[i] += loss * f.squares[j]
+			n[i]++
+		}
+	}
+	for j := range mid {
+		mid[j] = min(max(math.Log(max(curvature[j]/max(n[j], 1), 1e-300)/8), f.o.Box.Lower), f.o.Box.Upper)
+	}
+	return mid
+}
+
+// meanSquares are the means of the squares of the columns of m.
+func meanSquares(m rows.Matrix) []float64 {
+	n, d := m.Dims()
+	sum := make([]float64, d)
+	switch m := m.(type) {
+	case *rows.Dense:
+		for i := range n {
+			for j, v := range m.Row(i) {
+				sum[j] += v * v
+			}
+		}
+	case *rows.CSR:
+		for k, j := range m.Idx {
+			sum[j] += m.Val[k] * m.Val[k]
+		}
+	}
+	floats.Scale(1/float64(max(n, 1)), sum)
+	return sum
+}
+
+// chain descends from the given point, and goes on where the descent ended only because it could not see.
 //
-// A step can overshoot to a strength e^x so large that its coefficients vanish, and the gradient with them: it
-// falls as e^{−x}, and a descent ends there although h would fall if the strength were smaller. Such strengths are
-// set to 1 and the descent goes on, as long as this lowers h.
-func (f *fit) learn(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
-	l, err := f.descend(ctx, q, from, w)
+// ∇h says nothing about a strength e^x that is so weak that it is not felt, because it falls as e^x, nor about one so
+// strong that its coefficients vanish, because it falls as e^{−x}: a descent that starts or steps there ends at once.
+// Where h falls with the strength itself, or with its inverse, such strengths are set to the middle and the descent
+// goes on, as long as this lowers h.
+func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned, error) {
+	watched := func() watch {
+		if w == nil {
+			return nil
+		}
+		return w()
+	}
+	l, err := f.descend(ctx, q, from, watched())
 	if err != nil || f.method() != HOAG || f.o.Param != Exp {
 		return l, err
 	}
-	for range 2 {
+	for range 3 {
 		if ctx.Err() != nil || l.reason == givenUp {
 			break
 		}
 		x := slices.Clone(l.x)
-		vanished := false
+		unfelt := false
 		for j, g := range l.grad {
-			// e^x·∂h/∂x = −∂h/∂(e^{−x})
-			if x[j] > 2 && math.Exp(x[j])*g > 1e-8*math.Abs(l.value) {
-				x[j], vanished = max(0, f.o.Box.Lower), true
+			// The change of h, to first order in the strength, on its way from e^x to e^mid, and in its inverse.
+			far := x[j] < mid[j]-2 && -g*(math.Exp(mid[j]-x[j])-1) > 1e-4*math.Abs(l.value)
+			if far || x[j] > mid[j]+4 && math.Exp(x[j]-mid[j])*g > 1e-4*math.Abs(l.value) {
+				x[j], unfelt = mid[j], true
 			}
 		}
-		if !vanished {
+		if !unfelt {
 			break
 		}
-		next, err := f.descend(ctx, q, bilevel.Point{X: x, Z: l.z, V: l.v}, w)
+		next, err := f.descend(ctx, q, bilevel.Point{X: x, Z: l.z, V: l.v}, watched())
 		if err != nil {
 			break // what there is is good
 		}

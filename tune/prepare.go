@@ -34,6 +34,7 @@ type fit struct {
 	d    int // features without intercept
 
 	visited bilevel.Counts
+	squares []float64 // means of the features' squares; nil until needed
 	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
 	testGap, testGapError float64
 	uncompared            error // why kinds could not be compared
@@ -289,6 +290,7 @@ func (f *fit) method() Method {
 // problem is the bilevel problem of a split with one kind of strengths.
 type problem struct {
 	bilevel.Problem
+	rows   split
 	pen    *model.Penalty
 	layout model.Layout
 	copies int
@@ -318,7 +320,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &problem{layout: train.Layout(), copies: max(s.folds(), 1)}
+	q := &problem{rows: s, layout: train.Layout(), copies: max(s.folds(), 1)}
 	q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies})
 	if err != nil {
 		return nil, err

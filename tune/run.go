@@ -39,7 +39,7 @@ func (f *fit) run() (*Result, error) {
 	f.stage = stage{"learning: " + string(kind), learnFrom, .98}
 	var l *learned
 	if f.ctx.Err() == nil {
-		l, err = f.learn(f.ctx, q, f.start(q, base), nil)
+		l, err = f.learn(f.ctx, q, base, true, nil)
 		if err != nil {
 			res.Reason = "stopped by an error: " + err.Error()
 		}
@@ -208,9 +208,7 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 			if err != nil {
 				return "", nil, err
 			}
-			_, p := q.Dims()
-			from := bilevel.Point{X: slices.Repeat([]float64{start[0].x}, p), Z: start[0].z}
-			l, err := f.learn(ctx, q, from, f.giveUp(h, kind, losses[0]))
+			l, err := f.learn(ctx, q, start[0], false, f.giveUp(h, kind, losses[0]))
 			if err != nil {
 				return "", nil, err
 			}
@@ -252,18 +250,20 @@ func mean(s []float64) float64 {
 // chosen: it fits the validation rows only, and the weak strengths that do so make inner problems slow. shared are
 // the losses of one shared strength on these rows. With folds there is no such watch, because the models on the
 // way are not those that are judged.
-func (f *fit) giveUp(h heldOut, kind Reg, shared []float64) watch {
+func (f *fit) giveUp(h heldOut, kind Reg, shared []float64) func() watch {
 	if kind == Shared || h.refit {
 		return nil
 	}
-	step := 0
-	return func(at bilevel.Point) bool {
-		step++
-		if step < 6 {
-			return true
+	return func() watch {
+		step := 0
+		return func(at bilevel.Point) bool {
+			step++
+			if step < 6 {
+				return true
+			}
+			gap, err := pairedGap(f.judge(h.judge, at.Z).losses, shared)
+			return gap < err && (step < 15 || gap < 0)
 		}
-		gap, err := pairedGap(f.judge(h.judge, at.Z).losses, shared)
-		return gap < err && (step < 15 || gap < 0)
 	}
 }
 

@@ -125,6 +125,7 @@ func TestIDX(t *testing.T) {
 		{idx(0x0c, []uint32{1 << 31, 1 << 31}, []byte{}), Options{NoLabel: true}, []string{"more than any file"}},
 		{idx(0x08, []uint32{2}, []byte{1, 2}), Options{}, []string{"holds labels"}},
 		{idx(0x0d, []uint32{2, 2}, []float32{1, 2, 3, float32(math.NaN())}), Options{NoLabel: true}, []string{`x: row 2: column "2"`, "NaN"}},
+		{idx(0x0e, []uint32{2, 2}, []float64{1, 2, -1e51, 4}), Options{NoLabel: true}, []string{`x: row 2: column "1"`, "-1e+51 is beyond", "scale the column"}},
 		{images, Options{NoLabel: true, Like: &Schema{Width: 5}}, []string{"6 features where the model has 5"}},
 		{images, Options{Labels: labels("two", 1, 9), Like: &Schema{Width: 6, Classes: []string{"1", "2"}}}, []string{"two", `label "9"`}},
 	} {
@@ -268,6 +269,9 @@ func TestParquet(t *testing.T) {
 	data[2].Score = v(math.NaN())
 	_, err = ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{})
 	wantError(t, err, `x: row 3: column "score"`, "NaN")
+	data[2].Score = v(1e60)
+	_, err = ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{})
+	wantError(t, err, `x: row 3: column "score"`, "1e+60 is beyond", "scale the column")
 	data[2].Score = v(1)
 	data[2].Name = "c"
 	_, err = ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{Like: s.Schema})

@@ -7,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
+
+const hintUTF8 = "save the file as UTF-8"
 
 // readCSV reads RFC 4180 text with a header: commas for "csv" (semicolons or bars if the header has those
 // and no comma), tabs for "tsv". Empty lines are passed over. A column is numeric if all its cells are
-// finite decimal numbers, and categorical otherwise.
+// finite decimal numbers, and categorical otherwise; see Options.Categorical.
 func readCSV(in *input, format string, o Options) (*Set, error) {
 	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
 		in.Discard(3)
@@ -62,6 +66,9 @@ func readCSV(in *input, format string, o Options) (*Set, error) {
 		}
 		l := line()
 		if len(cells) != len(names) {
+			if slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, "\r") }) {
+				return nil, &Error{File: in.name, Line: l, Err: errLoneCR, Hint: hintLoneCR}
+			}
 			return nil, &Error{File: in.name, Line: l, Hint: "quote cells that hold the delimiter, and fill in cells that are missing",
 				Err: fmt.Errorf("the row has %d cells where the header has %d", len(cells), len(names))}
 		}
@@ -103,12 +110,15 @@ func delimiter(head []byte) rune {
 func header(file string, line int, cells []string) ([]string, error) {
 	names := make([]string, len(cells))
 	at := make(map[string]int)
-	numbers := 0
+	if !slices.ContainsFunc(cells, func(c string) bool { _, ok := parseFloat(c); return !ok }) {
+		return nil, &Error{File: file, Line: line, Hint: "give --no-header, or put a line with column names at the top",
+			Err: errors.New("the first line is not a header: all its cells are numbers")}
+	}
 	for j, c := range cells {
-		names[j] = strings.TrimSpace(c)
-		if _, ok := parseFloat(c); ok {
-			numbers++
+		if !utf8.ValidString(c) {
+			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("the column name %s is not UTF-8 text", quote(c)), Hint: hintUTF8}
 		}
+		names[j] = strings.TrimSpace(c)
 		if names[j] == "" {
 			names[j] = "column" + strconv.Itoa(j+1)
 		}
@@ -117,9 +127,6 @@ func header(file string, line int, cells []string) ([]string, error) {
 				Err: fmt.Errorf("columns %d and %d have the same name", first+1, j+1)}
 		}
 		at[names[j]] = j
-	}
-	if numbers == len(cells) {
-		return nil, &Error{File: file, Line: line, Hint: "put a line with column names at the top", Err: errors.New("the first line is not a header: all its cells are numbers")}
 	}
 	return names, nil
 }

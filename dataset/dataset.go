@@ -17,7 +17,10 @@ package dataset
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -110,6 +113,44 @@ type Options struct {
 	// width, an unseen level and an unseen class are errors.
 	Like         *Schema
 	UnseenLevels Unseen
+	// LikeName says in messages what Like is of; "" is "the model".
+	LikeName string
+
+	// Categorical names columns of CSV, TSV and Parquet whose cells are levels whatever they look like. A
+	// column that is not named is categorical if some of its cells are no numbers; it is an error if these
+	// look like slips (nine in ten cells, and at least ten, are numbers), or if more than half of at least
+	// 20 rows have levels of their own. The columns of Like stay what they are.
+	Categorical []string
+}
+
+// maxNumber is the largest magnitude of a feature or of a numeric target: products of a few values stay
+// within the range of float64, and every float32 is below it.
+const maxNumber = 1e50
+
+// tooLarge says whether v is finite and beyond maxNumber.
+func tooLarge(v float64) bool {
+	return v > maxNumber && v <= math.MaxFloat64 || v < -maxNumber && v >= -math.MaxFloat64
+}
+
+// tooLargeError is the error of such a value; what names it.
+func tooLargeError(what string, v float64) *Error {
+	return &Error{Err: fmt.Errorf("%s %v is beyond ±%v, the largest number that is read", what, v, maxNumber), Hint: "scale the column (choose a larger unit)"}
+}
+
+// likeName is what Options.Like is of.
+func (o *Options) likeName() string {
+	if o.LikeName == "" {
+		return "the model"
+	}
+	return o.LikeName
+}
+
+// likeHint is the remedy where a file has other columns than Options.Like.
+func (o *Options) likeHint() string {
+	if o.LikeName == "" {
+		return "give a file with the columns that the model was trained on"
+	}
+	return "give a file with the columns of " + o.LikeName
 }
 
 // Read reads the file at path. Of an IDX pair it takes the file of images and finds the labels beside it.
@@ -152,10 +193,18 @@ func read(in *input, path string, o Options) (*Set, error) {
 			return nil, err
 		}
 	}
+	if len(o.Categorical) > 0 && o.Like == nil && (format == "libsvm" || format == "npy" || format == "idx") {
+		return nil, fail(in.name, "leave out the names of categorical columns", "columns of the format %s have no names and are numbers", format)
+	}
 	var s *Set
 	var err error
 	switch format {
 	case "libsvm":
+		if head, _ := in.Peek(1 << 15); len(head) > 0 {
+			if err := checkLineEnds(in.name, head); err != nil {
+				return nil, err
+			}
+		}
 		s, err = readLIBSVM(in, o)
 	case "csv", "tsv":
 		s, err = readCSV(in, format, o)
@@ -256,8 +305,21 @@ func checkText(name string, head []byte) error {
 			return fail(name, hint, "holds binary data (a byte 0x%02x) of no known format", c)
 		}
 	}
-	return nil
+	return checkLineEnds(name, head)
 }
+
+// checkLineEnds is an error if head, the start of a file, has lines that end in a carriage return alone.
+func checkLineEnds(name string, head []byte) error {
+	i := bytes.IndexByte(head, '\r')
+	if i < 0 || bytes.IndexByte(head, '\n') >= 0 || len(bytes.TrimSpace(head[i:])) == 0 {
+		return nil
+	}
+	return &Error{File: name, Line: 1, Err: errLoneCR, Hint: hintLoneCR}
+}
+
+var errLoneCR = errors.New("lines end in a carriage return without a line feed")
+
+const hintLoneCR = "save the file with line ends of Unix (LF) or Windows (CRLF)"
 
 // noRows is the error of a file without samples.
 func noRows(file string) error {
@@ -265,7 +327,6 @@ func noRows(file string) error {
 }
 
 // tooWide is the error of a file whose number of features is not the model's.
-func tooWide(file string, d, want int) error {
-	return fail(file, "give a file with the features that the model was trained on",
-		"there are %d features where the model has %d", d, want)
+func (o *Options) tooWide(file string, d int) error {
+	return fail(file, o.likeHint(), "there are %d features where %s has %d", d, o.likeName(), o.Like.Width)
 }

@@ -265,7 +265,7 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 		return nil, fail(file, "give features and labels, in one file or in two", "there is no feature column besides the label")
 	}
 	if like != nil && d != like.Width {
-		return nil, tooWide(file, d, like.Width)
+		return nil, o.tooWide(file, d)
 	}
 
 	if err := x.finite(file, "the value", true); err != nil {
@@ -357,18 +357,22 @@ func (a *array) cells(last bool, f func(i, j int, v float64)) {
 	})
 }
 
-// finite is an error at the first value that is not.
+// finite is an error at the first value that is not, or that is beyond maxNumber.
 func (a *array) finite(file, what string, columns bool) error {
 	var bad *Error
 	a.each(false, func(i, j int, run []float64) {
 		for k, v := range run {
-			if v-v != 0 && bad == nil {
+			if (v-v != 0 || tooLarge(v)) && bad == nil {
 				if a.fortran {
 					i += k
 				} else {
 					j += k
 				}
-				bad = &Error{File: file, Row: i + 1, Err: fmt.Errorf("%s is %v", what, v), Hint: "fill in a number, or leave out the row"}
+				bad = &Error{Err: fmt.Errorf("%s is %v", what, v), Hint: "fill in a number, or leave out the row"}
+				if v-v == 0 {
+					bad = tooLargeError(what, v)
+				}
+				bad.File, bad.Row = file, i+1
 				if columns {
 					bad.Column = strconv.Itoa(j + 1)
 				}

@@ -44,6 +44,8 @@ type svmReader struct {
 	optional bool      // rows may lack their label
 	ignore   bool      // labels are passed over
 	classes  []float64 // labels become indices into these; nil for numbers
+	likeName string    // what like is of
+	likeHint string
 }
 
 // readLIBSVM reads lines of the form
@@ -57,14 +59,15 @@ type svmReader struct {
 // The text is cut into chunks at line ends, which GOMAXPROCS goroutines parse; results are put together in
 // the order of the file.
 func readLIBSVM(in *input, o Options) (*Set, error) {
-	r := &svmReader{name: in.name, base: 1, like: o.Like, optional: o.NoLabel || o.OptionalLabel, ignore: o.NoLabel}
+	r := &svmReader{name: in.name, base: 1, like: o.Like, optional: o.NoLabel || o.OptionalLabel, ignore: o.NoLabel,
+		likeName: o.likeName(), likeHint: o.likeHint()}
 	zeroBased := o.ZeroBased || o.Like != nil && o.Like.ZeroBased
 	if zeroBased {
 		r.base = 0
 	}
 	if o.Like != nil && o.Target != NumericTarget {
 		if r.classes = classValues(o.Like.Classes); r.classes == nil && o.Like.Classes != nil && !o.NoLabel && !o.OptionalLabel {
-			return nil, fail(in.name, "LIBSVM labels are numbers", "the model's classes are %s", listNames(o.Like.Classes))
+			return nil, fail(in.name, "LIBSVM labels are numbers", "%s's classes are %s", o.likeName(), listNames(o.Like.Classes))
 		}
 	}
 	chunks, err := r.readAll(in)
@@ -361,10 +364,14 @@ func (r *svmReader) parse(c *svmChunk) {
 					k++
 				}
 				if k == len(r.classes) {
-					c.fault("", "label it as one of these, or leave the row out", "the label %s is none of the model's classes %s", formatNumber(y), listNames(r.like.Classes))
+					c.fault("", "label it as one of these, or leave the row out", "the label %s is none of %s's classes %s", formatNumber(y), r.likeName, listNames(r.like.Classes))
 					return
 				}
 				y = float64(k)
+			} else if tooLarge(y) && !r.ignore {
+				c.err = tooLargeError("the label", y)
+				c.err.Line = c.lines
+				return
 			}
 			c.y = append(c.y, y)
 		}
@@ -411,13 +418,17 @@ func (r *svmReader) parse(c *svmChunk) {
 				return
 			}
 			if j >= limit {
-				c.fault(strconv.FormatInt(index, 10), "give a file with the features that the model was trained on",
-					"the feature index is beyond the model's %d features", limit)
+				c.fault(strconv.FormatInt(index, 10), r.likeHint, "the feature index is beyond %s's %d features", r.likeName, limit)
 				return
 			}
 			v, next, ok := scanFloat(b, i)
 			if !ok || b[next] > ' ' && b[next] != '#' {
 				c.faultValue(strconv.FormatInt(index, 10), word(b, i))
+				return
+			}
+			if tooLarge(v) {
+				c.err = tooLargeError("the value", v)
+				c.err.Line, c.err.Column = c.lines, strconv.FormatInt(index, 10)
 				return
 			}
 			i = next

@@ -95,6 +95,9 @@ func TestLIBSVMErrors(t *testing.T) {
 	}{
 		{"1 1:2\n1 2:x\n", Options{}, []string{`f:2: column "2"`, `"x"`, "not a finite number"}},
 		{"1 1:2\n\n# c\n1 2:nan\n", Options{}, []string{`f:4: column "2"`, "missing or not finite", "fill in"}},
+		{"1 1:2\n1 1:2 3:-1e60\n", Options{}, []string{`f:2: column "3"`, "-1e+60 is beyond", "scale the column"}},
+		{"1 1:2\n1e60 1:2\n", Options{}, []string{"f:2:", "label 1e+60 is beyond", "scale the column"}},
+		{"1 1:2\r1 1:3\r", Options{Format: "libsvm"}, []string{"f:1:", "carriage return"}},
 		{"1 1:1e999\n", Options{}, []string{`f:1: column "1"`, "finite"}},
 		{"1 1:2 1:3\n", Options{}, []string{`f:1: column "1"`, "twice"}},
 		{"1 3:2 1:3 3:1\n", Options{}, []string{`f:1: column "3"`, "twice"}},
@@ -243,6 +246,8 @@ func TestCSVLabels(t *testing.T) {
 func TestCSVErrors(t *testing.T) {
 	like := &Schema{Format: "csv", Width: 3, Label: "y", Classes: []string{"0", "1"},
 		Columns: []Column{{"age", Numeric, nil}, {"sex", Categorical, []string{"f", "m"}}}}
+	abcd := &Schema{Format: "csv", Width: 4, Label: "y", Classes: []string{"0", "1"},
+		Columns: []Column{{"a", Numeric, nil}, {"b", Numeric, nil}, {"c", Numeric, nil}, {"d", Numeric, nil}}}
 	ridge := &Schema{Format: "csv", Width: 1, Label: "y", Columns: []Column{{"a", Numeric, nil}}}
 	many := func(cell string, n int) string {
 		var b strings.Builder
@@ -275,12 +280,31 @@ func TestCSVErrors(t *testing.T) {
 		{"a,y\n1,\"2\n3,4\n", Options{}, []string{"f.csv:2:", "quote"}},
 		{"a,y\n1,2\n1,b\"2\n", Options{}, []string{"f.csv:3:", "quote"}},
 		{many("u%d", 1001), Options{}, []string{`column "id"`, "more than 1000", "identifier"}},
-		{many("%d", 1500) + "x,2\n", Options{}, []string{`f.csv:1502: column "id"`, "more than 1000", `"x"`}},
+		{many("%d", 1500) + "x,2\n", Options{}, []string{`f.csv:1502: column "id"`, `"x" is not a number, and 1500 cells`, "--categorical"}},
 		{many("%d,5", 1500), Options{}, []string{"f.csv:2:", "3 cells"}},
 		{"height,sex,y\n1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `column 1 is "height" where the model has "age"`}},
-		{"age,y\n1,0\n", Options{Like: like}, []string{"f.csv:1:", `"sex" is absent`}},
-		{"age,y,sex,zip\n1,0,f,2\n", Options{Like: like}, []string{"f.csv:1:", `column 4 is "zip" where the model has no more`}},
-		{"id,age,sex,y\n1,1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `column 1 is "id" where the model has "age"`}},
+		{"age,y\n1,0\n", Options{Like: like}, []string{"f.csv:1:", `the column "sex" is missing, which the model has`}},
+		{"age,y,sex,zip\n1,0,f,2\n", Options{Like: like}, []string{"f.csv:1:", `column 4 is "zip", which the model has not`}},
+		{"id,age,sex,y\n1,1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `column 1 is "id", which the model has not`}},
+		{"b,a,c,y\n1,2,3,0\n", Options{Like: abcd, LikeName: "the training file"}, []string{"f.csv:1:", `the column "d" is missing, which the training file has`, "columns of the training file"}},
+		{"b,a,e,c,y\n1,2,3,4,0\n", Options{Like: abcd}, []string{"f.csv:1:", `the column "d" is missing`}},
+		{"b,d,e,c,a,y\n1,2,3,4,5,0\n", Options{Like: abcd}, []string{"f.csv:1:", `column 3 is "e", which the model has not`}},
+		{"a,b,c,d,y\n1,2,3,4,5\n", Options{Like: abcd, LikeName: "the training file"}, []string{"f.csv:2:", `none of the training file's classes`}},
+		{"1,2,2\n3,4,5\n", Options{}, []string{"f.csv:1:", "not a header", "--no-header"}},
+		{"a,y\r1,2\r3,4\r", Options{}, []string{"f.csv:1:", "carriage return", "LF"}},
+		{"a,y\n1,2\r3,4\r5,6", Options{}, []string{"f.csv:2:", "carriage return", "LF"}},
+		{"a,y\n1,2\ncaf\xe9,4\n", Options{}, []string{`f.csv:3: column "a"`, "not UTF-8", "save the file as UTF-8"}},
+		{"caf\xe9,y\n1,2\n", Options{}, []string{"f.csv:1:", "not UTF-8", "save the file as UTF-8"}},
+		{"a,y\n1,2\n1e300,4\n5,1\n", Options{}, []string{`f.csv:3: column "a"`, "1e+300 is beyond ±1e+50", "scale the column"}},
+		{"a,y\n1,2\n3,-1e200\n5,1\n", Options{}, []string{`f.csv:3: column "y"`, "label -1e+200", "scale the column"}},
+		{"a,y\n1,2\n1e51,4\n", Options{Like: ridge}, []string{`f.csv:3: column "a"`, "1e+51", "scale the column"}},
+		{many("%d", 30) + "0x10,1\n5,1\n1_000,1\n", Options{}, []string{`f.csv:32: column "id"`, `"0x10" is not a number`, "--categorical"}},
+		{many("%d", 30) + "1e400,1\n", Options{}, []string{`f.csv:32: column "id"`, `"1e400" is not a number`}},
+		{many("1,%d.5", 0) + strings.Repeat("1,2\n", 12) + "1,x\n", Options{}, []string{`f.csv:14: column "y"`, `label "x" is not a number`}},
+		{many("u%d", 20), Options{}, []string{`f.csv:2: column "id"`, "20 rows have 20 different values", "identifier", "remove the column"}},
+		{strings.Replace(many("1,u%d", 20), ",1\n", "\n", -1), Options{}, []string{`column "y"`, "20 different labels", "choose another"}},
+		{"a,y\n1,2\n", Options{Categorical: []string{"b"}}, []string{`no categorical column "b"`}},
+		{"1 1:2\n", Options{Categorical: []string{"b"}}, []string{"no names"}},
 		{"age,sex,z\n1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `no label column "y"`}},
 		{"age,sex,y\n1,f,0\n2,x,0\n", Options{Like: like}, []string{`f.csv:3: column "sex"`, `level "x"`, `"f", "m"`, "train with"}},
 		{"age,sex,y\n1,f,0\n2,m,2\n", Options{Like: like}, []string{`f.csv:3: column "y"`, `label "2"`, `"0", "1"`}},
@@ -292,6 +316,54 @@ func TestCSVErrors(t *testing.T) {
 	} {
 		_, err := ReadFrom(strings.NewReader(c.text), "f.csv", c.o)
 		t.Run(c.text[:min(len(c.text), 20)], func(t *testing.T) { wantError(t, err, c.want...) })
+	}
+}
+
+// What looks like a slip or an identifier is taken where that is asked for or not clear.
+func TestCategorical(t *testing.T) {
+	column := func(cells ...string) string { return "a,y\n" + strings.Join(cells, ",0\n") + ",0\n" }
+	var ten, mixed, ids []string
+	for i := range 10 {
+		ten = append(ten, fmt.Sprint(i))
+	}
+	for i := range 20 {
+		mixed = append(mixed, fmt.Sprint(i%8))
+		ids = append(ids, fmt.Sprintf("u%d", i))
+	}
+	for _, c := range []struct {
+		text   string
+		o      Options
+		levels int
+	}{
+		{column(append(ten[1:], "x")...), Options{}, 10},                                          // nine numbers
+		{column(append(mixed, "x", "y", "z")...), Options{}, 11},                                  // three of 23 are words
+		{column(append(ten, "x")...), Options{Categorical: []string{"a"}}, 11},                    // asked for
+		{column(ids...), Options{Categorical: []string{"a"}}, 20},                                 //
+		{column(ids[:19]...), Options{}, 19},                                                      // too few rows
+		{column(append(ids[:10:10], ids[:10]...)...), Options{}, 10},                              // half of the rows
+		{column(append(ten, "1e300")...), Options{Categorical: []string{"a"}}, 11},                // a name, not a number
+		{"a,y\n1,2\n1,3\n", Options{Categorical: []string{"y"}, Target: AutoTarget}, 1},           // labels
+		{"a,y\nna\u00efve,1\nb,2\n", Options{}, 2},                                                // UTF-8
+		{"a,y\n\"x\rz\",1\nb,2\n", Options{}, 2},                                                  // a carriage return in a cell
+		{"a,y\r\n1,1\r\n2,2\r\n", Options{}, 1},                                                   // line ends of Windows
+		{"a,y\n1e50,-1e50\n2,2\n", Options{}, 1},                                                  // just in the range
+		{"a,y\n" + strings.Repeat("1,2\n", 12) + "1,x\n", Options{Categorical: []string{"y"}}, 1}, // labels again
+	} {
+		s, err := ReadFrom(strings.NewReader(c.text), "f.csv", c.o)
+		if err != nil {
+			t.Errorf("%q: %v", c.text, err)
+			continue
+		}
+		if _, d := s.Dims(); d != c.levels {
+			t.Errorf("%q: %d features, want %d", c.text, d, c.levels)
+		}
+		if len(c.o.Categorical) > 0 && c.o.Categorical[0] == "y" && len(s.Classes) != 2 {
+			t.Errorf("%q: classes %q", c.text, s.Classes)
+		}
+		c.o.Like = s.Schema
+		if _, err := ReadFrom(strings.NewReader(c.text), "f.csv", c.o); err != nil {
+			t.Errorf("%q does not fit its own schema: %v", c.text, err)
+		}
 	}
 }
 

@@ -125,19 +125,20 @@ func (s *Schema) clone() *Schema {
 	return &c
 }
 
-// match finds the schema's columns among the names of a file's columns, in any order: of[k] is the place
-// in names of Columns[k]. label is the place of the label column, which is left out, or -1; line is for
-// messages. A column too many or too few is an error that names the first place where the lists differ.
-func (s *Schema) match(file string, line int, names []string, label int) (of []int, err error) {
+// match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
+// names of Columns[k]. label is the place of the label column, which is left out, or -1; line is for messages.
+// A column too many or too few is an error that names the first that is missing, else the first that is extra.
+func (o *Options) match(file string, line int, names []string, label int) (of []int, err error) {
+	columns := o.Like.Columns
 	at := make(map[string]int, len(names))
 	for i, n := range names {
 		if i != label {
 			at[n] = i
 		}
 	}
-	of = make([]int, len(s.Columns))
+	of = make([]int, len(columns))
 	missing := -1
-	for k, c := range s.Columns {
+	for k, c := range columns {
 		i, ok := at[c.Name]
 		if !ok {
 			if missing < 0 {
@@ -148,29 +149,27 @@ func (s *Schema) match(file string, line int, names []string, label int) (of []i
 		of[k] = i
 		delete(at, c.Name)
 	}
-	if missing < 0 && len(at) == 0 {
-		return of, nil
+	fail := func(format string, args ...any) ([]int, error) {
+		return nil, &Error{File: file, Line: line, Hint: o.likeHint(), Err: fmt.Errorf(format, args...)}
 	}
-	// Name the first place where the two lists differ.
 	var have []int // file columns without the label
-	for i := range names {
-		if i != label {
-			have = append(have, i)
+	extra := -1
+	for i, n := range names {
+		if i == label {
+			continue
+		}
+		have = append(have, i)
+		if _, ok := at[n]; ok && extra < 0 {
+			extra = i
 		}
 	}
-	const hint = "give a file with the columns that the model was trained on"
-	for k := range max(len(have), len(s.Columns)) {
-		switch {
-		case k >= len(have):
-			return nil, &Error{File: file, Line: line, Hint: hint, Err: fmt.Errorf("there are %d feature columns where the model has %d: %q is absent",
-				len(have), len(s.Columns), s.Columns[missing].Name)}
-		case k >= len(s.Columns):
-			return nil, &Error{File: file, Line: line, Hint: hint, Err: fmt.Errorf("column %d is %q where the model has no more columns", have[k]+1, names[have[k]])}
-		}
-		_, isExtra := at[names[have[k]]]
-		if name := names[have[k]]; name != s.Columns[k].Name && (isExtra || k == missing) {
-			return nil, &Error{File: file, Line: line, Hint: hint, Err: fmt.Errorf("column %d is %q where the model has %q", have[k]+1, name, s.Columns[k].Name)}
-		}
+	switch {
+	case missing >= 0 && len(have) == len(columns) && len(at) == 1 && extra == have[missing]: // it has another name
+		return fail("column %d is %q where %s has %q", extra+1, names[extra], o.likeName(), columns[missing].Name)
+	case missing >= 0:
+		return fail("the column %q is missing, which %s has", columns[missing].Name, o.likeName())
+	case extra >= 0:
+		return fail("column %d is %q, which %s has not", extra+1, names[extra], o.likeName())
 	}
-	panic("dataset: columns differ and do not differ")
+	return of, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -37,8 +38,12 @@ type tableColumn struct {
 	kind   string // Numeric, Categorical, or "" while not known
 	fixed  bool   // kind is that of Options.Like or of the file, and stays
 	levels map[string]int
-	zero   bool // unseen levels are allowed
-	byRow  bool // places are rows, not lines
+	zero   bool    // unseen levels are allowed
+	asked  bool    // categorical because of Options.Categorical
+	byRow  bool    // places are rows, not lines
+	like   string  // what Options.Like is of
+	huge   float64 // first number beyond maxNumber, and its place
+	hugeAt int
 }
 
 // place sets line or row of e.
@@ -76,9 +81,11 @@ func (c *tableColumn) text(cell string, at int) error {
 	}
 	if c.kind != Categorical {
 		if v, ok := parseFloat(cell); ok {
-			c.add(v)
-			return nil
+			return c.numeric(v, at)
 		}
+	}
+	if !utf8.ValidString(cell) {
+		return c.place(&Error{Err: fmt.Errorf("the cell %s is not UTF-8 text", quote(cell)), Hint: hintUTF8}, at)
 	}
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
@@ -124,8 +131,28 @@ func (c *tableColumn) number(v float64, at int) error {
 	case c.kind == Categorical:
 		return c.level(formatNumber(v), at)
 	}
+	return c.numeric(v, at)
+}
+
+// numeric adds a number to a column that is not categorical so far.
+func (c *tableColumn) numeric(v float64, at int) error {
+	if tooLarge(v) && c.hugeAt == 0 {
+		c.huge, c.hugeAt = v, at
+		if c.fixed {
+			return c.tooLarge()
+		}
+	}
 	c.add(v)
 	return nil
+}
+
+// tooLarge is the error of a number beyond maxNumber.
+func (c *tableColumn) tooLarge() error {
+	what := "the value"
+	if c.label {
+		what = "the label"
+	}
+	return c.place(tooLargeError(what, c.huge), c.hugeAt)
 }
 
 // numberHint is the remedy for a cell that should be a number.
@@ -170,7 +197,7 @@ func (c *tableColumn) categorise(cell string, at int) error {
 			k, ok := c.levels[name]
 			if !ok {
 				if k = len(c.levels); k == maxLevels {
-					return c.tooMany()
+					return c.slipError(c.n) // so many numbers before the first word
 				}
 				c.levels[name] = k
 			}
@@ -182,6 +209,12 @@ func (c *tableColumn) categorise(cell string, at int) error {
 
 // tooMany is the error of a column with more levels than make sense.
 func (c *tableColumn) tooMany() error {
+	if c.asked {
+		return c.place(&Error{Err: fmt.Errorf("more than %d different values", maxLevels), Hint: "it looks like an identifier or free text: leave the column out"}, 0)
+	}
+	if err := c.slip(); err != nil {
+		return err
+	}
 	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s", maxLevels, quote(c.text1)),
 		Hint: "it looks like an identifier or free text: leave the column out, or " + c.numberHint(c.text1)}
 	if c.label {
@@ -210,12 +243,12 @@ func (c *tableColumn) level(cell string, at int) error {
 			}
 			c.levels[strings.Clone(name)] = k
 		case c.label:
-			return c.place(&Error{Err: fmt.Errorf("the label %s is none of the model's classes %s", quote(cell), listNames(c.names())),
+			return c.place(&Error{Err: fmt.Errorf("the label %s is none of %s's classes %s", quote(cell), c.like, listNames(c.names())),
 				Hint: "label it as one of these, or leave the row out"}, at)
 		case c.zero:
 			k = unseen
 		default:
-			return c.place(&Error{Err: fmt.Errorf("the level %s is none of the model's: %s", quote(cell), listNames(c.names())),
+			return c.place(&Error{Err: fmt.Errorf("the level %s is none of %s's: %s", quote(cell), c.like, listNames(c.names())),
 				Hint: "use one of these, leave the row out, or train with rows of this level"}, at)
 		}
 	}
@@ -242,7 +275,13 @@ func (c *tableColumn) finish() error {
 		if c.missing > 0 {
 			return c.missingCell(c.missing1, c.missing)
 		}
+		if c.hugeAt > 0 {
+			return c.tooLarge()
+		}
 		return nil
+	}
+	if err := c.suspect(); err != nil {
+		return err
 	}
 	old := c.names()
 	names := slices.Clone(old)
@@ -256,6 +295,60 @@ func (c *tableColumn) finish() error {
 		}
 	}
 	return nil
+}
+
+// suspect is an error if a column that became categorical by its cells should not be one.
+func (c *tableColumn) suspect() error {
+	if c.asked {
+		return nil
+	}
+	if err := c.slip(); err != nil {
+		return err
+	}
+	if c.n < 20 || 2*len(c.levels) <= c.n {
+		return nil
+	}
+	e := &Error{Err: fmt.Errorf("%d rows have %d different values, such as %s: it looks like an identifier or free text", c.n, len(c.levels), quote(c.text1)),
+		Hint: "remove the column, or give --categorical with its name if its values are levels"}
+	if c.label {
+		e.Err = fmt.Errorf("%d rows have %d different labels, such as %s: these are no classes", c.n, len(c.levels), quote(c.text1))
+		e.Hint = "choose another label column, or give --categorical with its name if its values are classes"
+	}
+	return c.place(e, c.line1)
+}
+
+// slip is an error if nearly all cells are numbers, so that the first other one looks like a slip.
+func (c *tableColumn) slip() error {
+	isNumber := make([]bool, len(c.levels))
+	isWord := make([]bool, len(c.levels))
+	for name, k := range c.levels {
+		_, isNumber[k] = parseFloat(name)
+		isWord[k] = !isNumber[k] && !isMissing(name)
+	}
+	numbers, words := 0, 0
+	for _, b := range c.blocks {
+		for _, v := range b {
+			if isNumber[int(v)] {
+				numbers++
+			} else if isWord[int(v)] {
+				words++
+			}
+		}
+	}
+	if words == 0 || numbers < 10 || numbers < 9*words {
+		return nil
+	}
+	return c.slipError(numbers)
+}
+
+// slipError is the error of the first cell that is no number.
+func (c *tableColumn) slipError(numbers int) error {
+	cell := "the cell"
+	if c.label {
+		cell = "the label"
+	}
+	return c.place(&Error{Err: fmt.Errorf("%s %s is not a number, and %d cells of the column are", cell, quote(c.text1), numbers),
+		Hint: c.numberHint(c.text1) + "; or give --categorical with the column's name if its values are levels"}, c.line1)
 }
 
 // table is a table of columns while it is read.
@@ -275,7 +368,17 @@ var labelNames = []string{"label", "target", "class", "y"}
 func newTable(file string, line int, names []string, format string, o Options) (*table, error) {
 	t := &table{file: file, format: format, label: -1}
 	for _, n := range names {
-		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero})
+		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero, like: o.likeName()})
+	}
+	if o.Like == nil {
+		for _, n := range o.Categorical {
+			j := slices.Index(names, n)
+			if j < 0 {
+				return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no categorical column %q", n), Hint: "columns: " + listNames(names)}
+			}
+			t.columns[j].kind, t.columns[j].asked = Categorical, true
+			t.columns[j].levels = make(map[string]int)
+		}
 	}
 	want := o.Label
 	if want == "" && o.Like != nil {
@@ -325,7 +428,7 @@ func newTable(file string, line int, names []string, format string, o Options) (
 	switch {
 	case o.Like != nil && o.Like.Columns != nil:
 		var err error
-		if t.of, err = o.Like.match(file, line, names, t.label); err != nil {
+		if t.of, err = o.match(file, line, names, t.label); err != nil {
 			return nil, err
 		}
 		for k, j := range t.of {
@@ -346,7 +449,7 @@ func newTable(file string, line int, names []string, format string, o Options) (
 		}
 		if o.Like != nil { // of a format without names: all columns are numbers
 			if len(t.of) != o.Like.Width {
-				return nil, tooWide(file, len(t.of), o.Like.Width)
+				return nil, o.tooWide(file, len(t.of))
 			}
 			for _, j := range t.of {
 				t.columns[j].kind, t.columns[j].fixed = Numeric, true

@@ -1,6 +1,7 @@
 package tune
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,42 +74,73 @@ type shared struct {
 	z        []float64
 }
 
+// fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually is,
+// then between those.
+func fromMiddle(points []float64) []float64 {
+	left := slices.Clone(points)
+	var out []float64
+	take := func(t float64) {
+		i := 0
+		for k, x := range left {
+			if math.Abs(x-t) < math.Abs(left[i]-t) {
+				i = k
+			}
+		}
+		if len(left) > 0 && math.Abs(left[i]-t) <= .5 {
+			out, left = append(out, left[i]), slices.Delete(left, i, i+1)
+		}
+	}
+	for _, t := range []float64{-2, -5, 1, -8, -3, -6, -11, 4, -1, -4, -7, -9, -10, 0} {
+		take(t)
+	}
+	return append(out, left...)
+}
+
 // grid solves the inner problem for one shared strength after another, each from the solution of the one
-// before, and returns the points and the best one for each of the outer objectives.
-func (f *fit) grid(s split, step float64, outers ...bilevel.Objective) ([]GridPoint, []shared, error) {
+// before, and returns the points and the best one for each of the outer objectives. Where ctx has a deadline, it takes
+// a share of the time that is left: then the points come in another order, see fromMiddle, and all says whether
+// all were tried.
+func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint, best []shared, all bool, err error) {
 	q, err := f.problem(s, Shared)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	if len(outers) == 0 {
 		outers = []bilevel.Objective{q.Outer}
 	}
-	min, err := inner.Auto{}.Start(q.Inner, &f.visited)
+	solver, err := inner.Auto{}.Start(q.Inner, &f.visited)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	d, _ := q.Dims()
 	z, x := make([]float64, d), make([]float64, 1)
 	tol, err := f.tolerance(q)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	points := f.gridPoints(step)
-	var grid []GridPoint
-	best := make([]shared, len(outers))
+	begin, budget := time.Now(), time.Duration(math.MaxInt64)
+	if end, limited := ctx.Deadline(); limited {
+		points = fromMiddle(points)
+		budget = time.Duration(share * float64(time.Until(end)))
+		tol *= 1e3 // 1e-6 of the gradient
+	}
+	best = make([]shared, len(outers))
+	var dearest time.Duration
 	for i, t := range points {
-		if i > 0 && f.ctx.Err() != nil {
+		from := time.Now()
+		if i > 0 && (ctx.Err() != nil || from.Sub(begin)+dearest > budget) {
 			break
 		}
 		x[0] = f.param(t)
-		if _, err := min.Minimize(z, x, tol); unlessUnsolved(err) != nil {
-			return nil, nil, err
+		if _, err := solver.Minimize(z, x, tol); unlessUnsolved(err) != nil {
+			return nil, nil, false, err
 		}
 		for k, o := range outers {
 			v := o.Value(z, x, bilevel.All(o))
 			f.visited.ValueF += int64(o.Samples())
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the validation rows of another size than those of the training rows?", v, t)
+				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the validation rows of another size than those of the training rows?", v, t)
 			}
 			if k == 0 {
 				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
@@ -117,9 +149,11 @@ func (f *fit) grid(s split, step float64, outers ...bilevel.Objective) ([]GridPo
 				best[k] = shared{x[0], v, slices.Clone(z)}
 			}
 		}
+		dearest = max(dearest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), best[0].value)
 	}
-	return grid, best, nil
+	slices.SortFunc(grid, func(a, b GridPoint) int { return cmp.Compare(b.X, a.X) })
+	return grid, best, len(grid) == len(points), nil
 }
 
 // tolerance of exact inner solutions, relative to the gradient at z = 0.
@@ -207,8 +241,6 @@ const (
 	maxSteps   = 500  // of HOAG
 	patience   = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
 	negligible = 1e-5 // by this share of itself
-	passes     = 100  // of a stochastic method
-	records    = 12   // of a stochastic method
 )
 
 // watch sees the points of a run on their way, and may end it by returning false.
@@ -395,33 +427,48 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		stop()
 	}
 	var past []float64 // best values so far
-	n := int64(q.Inner.Samples() + q.Outer.Samples())
-	budget := passes * n
+	var sampled *sampledRecords
+	limited := false
 	switch f.method() {
 	case HOAG:
 		method = hypergrad.HOAG{}
 		settings.MaxSteps = maxSteps
 	default:
-		// A step visits a batch of each level.
-		const batch = 64
 		if f.method() == SABA {
 			method = stochastic.SABA{Batch: batch}
 		} else {
 			method = stochastic.SOBA{Batch: batch}
 		}
-		settings.MaxSteps = max(budget/(2*batch), 2000)
-		settings.RecordEvery = max(settings.MaxSteps/records, 1)
-		evaluator, err := hypergrad.NewEvaluator(&q.Problem, hypergrad.AID{})
-		if err != nil {
+		if _, limited = ctx.Deadline(); !limited {
+			settings.MaxTime = mostSeconds * time.Second
+		} else {
+			settings.MaxTime = 1000 * time.Hour // until ctx ends
+		}
+		// A step visits a batch of each level.
+		pass := int64(q.Inner.Samples()+q.Outer.Samples())/(2*batch) + 1
+		settings.RecordEvery = max(pass, 64)
+		var err error
+		if sampled, err = f.sampledRecords(q, max(leastPasses*pass, leastSteps)); err != nil {
 			return nil, err
 		}
-		settings.Evaluator = evaluator
-		defer func() { addCounts(&f.visited, evaluator.Counts()) }()
+		defer func() { addCounts(&f.visited, sampled.counts) }()
 	}
 	settings.Recorder = bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) {
 		share := float64(r.Step) / float64(r.Step+12)
-		if settings.Evaluator != nil {
-			share = float64(r.Step) / float64(settings.MaxSteps)
+		if sampled != nil {
+			known, stop := sampled.add(r, at)
+			if stop {
+				if last := sampled.trace[len(sampled.trace)-1]; last.GradNorm <= small*math.Abs(last.Value) {
+					end("converged: the validation loss does not fall any more")
+				} else if !limited {
+					end("the validation loss does not fall any more, though its gradient is not zero: --method hoag or a time limit may get further")
+				}
+			}
+			if !known {
+				return
+			}
+			r = sampled.trace[len(sampled.trace)-1]
+			share = float64(r.Step) / float64(r.Step+4*sampled.least)
 		}
 		if math.IsNaN(r.Value) {
 			return
@@ -439,7 +486,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		switch {
 		case w != nil && !w(at):
 			end(givenUp)
-		case settings.Evaluator != nil: // a stochastic method has its budget
+		case sampled != nil: // see add
 		case f.o.Param == Exp && r.GradNorm <= negligible*math.Abs(r.Value):
 			end("converged: the gradient is negligible")
 		case k >= 0 && past[k]-best <= negligible*math.Abs(best):
@@ -451,26 +498,131 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		return nil, err
 	}
 	addCounts(&f.visited, res.Counts)
-	if err != nil {
-		// A method that fails on its way has made progress before; without any, there is nothing to keep.
-		if math.IsNaN(res.Value) || len(res.Trace) < 2 {
-			return nil, err
+	if sampled != nil {
+		sampled.finish(res)
+	}
+	if len(res.Trace) == 0 || math.IsNaN(res.Value) {
+		// There is nothing to keep.
+		if err == nil {
+			err = errNothing
 		}
+		return nil, err
 	}
 	l, exactErr := f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
 	if exactErr != nil {
-		return nil, errors.Join(err, exactErr)
+		// What the run itself knows is close.
+		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X))}
 	}
 	l.steps, l.trace = res.Steps, res.Trace
 	switch {
 	case err != nil:
-		l.reason = "stopped by an error: " + err.Error()
+		l.reason = troubled(err)
+	case exactErr != nil:
+		l.reason = troubled(exactErr)
 	case ended != "":
 		l.reason = ended
+	case sampled != nil && res.Reason == bilevel.TimeBudget:
+		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit", mostSeconds)
 	default:
 		l.reason = res.Reason.String()
 	}
 	return l, nil
+}
+
+var errNothing = errors.New("tune: the validation loss was not finite where learning began")
+
+// stoppedEarly begins the reason of a run that an error ended.
+const stoppedEarly = "stopped early by a numerical difficulty"
+
+// troubled is the reason of a run that err ended, for a reader who knows nothing of how it is computed.
+func troubled(err error) string {
+	var unsolved *inner.NotConvergedError
+	var infinite *bilevel.NonFiniteError
+	switch {
+	case errors.As(err, &unsolved):
+		return stoppedEarly + ": at some strengths the model could not be fitted accurately enough"
+	case errors.As(err, &infinite), errors.Is(err, errNothing):
+		return stoppedEarly + ": at some strengths the numbers became too large"
+	}
+	return stoppedEarly + ": at some strengths the gradient could not be computed accurately enough"
+}
+
+const (
+	batch       = 64   // of a stochastic method
+	leastPasses = 5    // before one may end
+	leastSteps  = 2000 // too
+	mostSeconds = 60   // of steps, where the user gives no limit
+	small       = 1e-3 // a gradient, as a share of h, at which it has converged
+	enough      = 1e-4 // the share of itself by which h has to fall while the steps double
+)
+
+// sampledRecords evaluates h on the way of a method that does not know it: at a step, and again after about an eighth
+// more steps, so that the evaluations do not outweigh the steps.
+type sampledRecords struct {
+	f      *fit
+	hyper  hypergrad.Hypergradient
+	q      *problem
+	tol    hypergrad.Tolerance
+	counts bilevel.Counts
+	next   int64
+	least  int64
+	pg     []float64
+
+	trace []bilevel.Record
+	best  bilevel.Point
+	at    int // index of best in trace
+	err   error
+}
+
+func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
+	tol, err := f.tolerance(q)
+	if err != nil {
+		return nil, err
+	}
+	_, p := q.Dims()
+	s := &sampledRecords{f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Tolerance{Inner: tol, Linear: 1e-6}}
+	s.hyper, err = hypergrad.AID{}.Start(&q.Problem, &s.counts)
+	return s, err
+}
+
+// add evaluates h at a record, if it is time to, and says whether it is known there, and whether it falls no more.
+// What cannot be evaluated is left out.
+func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bool) {
+	if r.Step < s.next {
+		return false, false
+	}
+	s.next = r.Step + r.Step/8 + 1
+	rep, err := s.hyper.At(s.pg, at, s.tol)
+	if err != nil {
+		s.err = err
+		return false, false
+	}
+	s.q.ProjectedGrad(s.pg, at.X, s.pg)
+	r.Value, r.GradNorm = rep.Value, floats.Norm(s.pg, 2)
+	s.trace = append(s.trace, r)
+	if len(s.trace) == 1 || r.Value <= s.trace[s.at].Value {
+		s.best, s.at = at, len(s.trace)-1
+	}
+	before := math.NaN() // best until half as many steps
+	for _, t := range s.trace {
+		if 2*t.Step <= r.Step && !(t.Value > before) {
+			before = t.Value
+		}
+	}
+	return true, r.Step >= s.least && before-s.trace[s.at].Value <= enough*math.Abs(before)
+}
+
+// finish evaluates the last point of res and puts what is known into res.
+func (s *sampledRecords) finish(res *bilevel.Result) {
+	if n := len(s.trace); n > 0 && len(res.Trace) > 0 && s.trace[n-1].Step < res.Steps && s.f.ctx.Err() == nil {
+		s.next = 0
+		s.add(res.Trace[len(res.Trace)-1], res.Last)
+	}
+	res.Trace = s.trace
+	res.Value = math.NaN()
+	if len(s.trace) > 0 {
+		res.Point, res.Value, res.GradNorm = s.best, s.trace[s.at].Value, s.trace[s.at].GradNorm
+	}
 }
 
 // tracePoints are the records in the units of the target.

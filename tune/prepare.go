@@ -38,6 +38,9 @@ type fit struct {
 	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
 	testGap, testGapError float64
 	uncompared            error // why kinds could not be compared
+	noTime                bool  // to compare kinds
+	partGrid              bool  // not all of the grid was tried
+	trouble               bool  // an error ended learning
 	stage                 stage
 	done                  float64 // as last reported
 }
@@ -262,7 +265,8 @@ func (f *fit) pass(s split) float64 {
 	return (size(s.train)*float64(max(s.folds(), 1)) + size(s.val)) * float64(f.scores)
 }
 
-// cheapPass is the most multiplications of a pass with which full-batch methods are the default.
+// cheapPass is the most multiplications of a pass with which full-batch methods are the default; less in proportion
+// where there is less than a minute.
 const cheapPass = 5e8
 
 // stochastic says whether a method that samples rows is used.
@@ -271,7 +275,11 @@ func (f *fit) stochastic(s split) bool {
 	case SABA, SOBA:
 		return true
 	case AutoMethod:
-		return f.pass(s) > cheapPass
+		limit := float64(cheapPass)
+		if f.o.MaxTime > 0 {
+			limit *= min(1, f.o.MaxTime.Seconds()/60)
+		}
+		return f.pass(s) > limit
 	}
 	return false
 }

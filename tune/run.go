@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
@@ -15,10 +16,11 @@ import (
 func (f *fit) run() (*Result, error) {
 	kinds := f.kinds()
 	f.stage = stage{"grid", 0, .2}
-	grid, start, err := f.grid(f.main, 1)
+	grid, start, all, err := f.grid(f.ctx, f.main, 1, .25)
 	if err != nil {
 		return nil, err
 	}
+	f.partGrid = !all
 	base := start[0]
 	u := f.unit * f.unit
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
@@ -41,12 +43,13 @@ func (f *fit) run() (*Result, error) {
 	if f.ctx.Err() == nil {
 		l, err = f.learn(f.ctx, q, base, true, nil)
 		if err != nil {
-			res.Reason = "stopped by an error: " + err.Error()
+			res.Reason = troubled(err)
 		}
 	}
 	if l != nil {
 		res.Trace, res.Steps, res.Reason = f.tracePoints(l), l.steps, l.reason
 	}
+	f.trouble = strings.HasPrefix(res.Reason, stoppedEarly)
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
@@ -55,7 +58,7 @@ func (f *fit) run() (*Result, error) {
 		if f.ctx.Err() != nil { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		} else if l, err = f.exact(q, x, base.z, nil); err != nil {
-			return nil, err
+			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		}
 	}
 	res.Value, res.GradNorm, res.X = l.value*u, l.gradNorm*u, l.x
@@ -184,23 +187,27 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 	if parts == nil {
 		return Shared, nil, nil
 	}
-	ctx, cancel := sub(f.ctx, .6)
+	outOfTime := func() (Reg, []Candidate, error) {
+		f.noTime = true
+		return Shared, nil, nil
+	}
+	ctx, cancel := sub(f.ctx, 1./3)
 	defer cancel()
 	losses := make([][]float64, len(kinds)) // of all judging rows, one after the other
 	share := .5 / float64(len(parts)*len(kinds))
 	for i, h := range parts {
 		if ctx.Err() != nil {
-			return Shared, nil, nil
+			return outOfTime()
 		}
 		lo := .2 + float64(i*len(kinds))*share
 		f.stage = stage{"comparing: grid", lo, lo + share/2}
-		_, start, err := f.grid(h.learn, 3)
+		_, start, _, err := f.grid(ctx, h.learn, 3, .3/float64(len(parts)-i))
 		if err != nil {
 			return "", nil, err
 		}
 		for k, kind := range kinds {
 			if ctx.Err() != nil {
-				return Shared, nil, nil
+				return outOfTime()
 			}
 			lo := .2 + float64(i*len(kinds)+k)*share
 			f.stage = stage{"comparing: " + string(kind), lo, lo + share}
@@ -221,7 +228,7 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 			losses[k] = append(losses[k], f.judge(h.judge, z).losses...)
 		}
 		if ctx.Err() != nil { // the last one was cut short
-			return Shared, nil, nil
+			return outOfTime()
 		}
 	}
 	out := make([]Candidate, len(kinds))
@@ -331,8 +338,8 @@ func (f *fit) words(r *Result) []string {
 	case chosen == nil && len(f.kinds()) > 1:
 		why := "there are too few validation rows to compare kinds of strengths"
 		if f.uncompared != nil {
-			why = "the comparison of kinds of strengths failed: " + f.uncompared.Error()
-		} else if r.Interrupted || r.TimedOut {
+			why = "kinds of strengths could not be compared: the models of some could not be fitted accurately enough"
+		} else if f.noTime || r.Interrupted {
 			why = "there was no time to compare kinds of strengths"
 		}
 		say("Strengths: one for all, because %s.", why)
@@ -351,7 +358,10 @@ func (f *fit) words(r *Result) []string {
 			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held, shared.Loss, text)
 		}
 	default:
-		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss)
+		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± %.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
+	}
+	if f.trouble {
+		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower --box may help.", r.Reason)
 	}
 	if r.BaselineWon && !r.Interrupted && !r.TimedOut {
 		say("No strengths were found that do better on the validation rows than the baseline: the model is the baseline.")
@@ -382,8 +392,8 @@ func (f *fit) words(r *Result) []string {
 
 // atBounds notes a single strength at an end of the box.
 func (f *fit) atBounds(r *Result) []string {
-	if len(r.X) != 1 {
-		return nil
+	if len(r.X) != 1 || f.partGrid || r.Interrupted || r.TimedOut {
+		return nil // better points may not have been tried
 	}
 	x, b := r.X[0], f.o.Box
 	switch {

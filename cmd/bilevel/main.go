@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -140,12 +139,15 @@ func markUsage(c *cobra.Command) {
 }
 
 // joinSwitches makes --scale=off of --scale off: a switch alone means on, so that its word would be taken for an
-// argument.
+// argument. Nothing else than a word of the switch can follow one.
 func joinSwitches(args []string) []string {
 	var out []string
 	for i := 0; i < len(args); i++ {
 		a := args[i]
-		if (a == "--scale" || a == "--intercept") && i+1 < len(args) && slices.Contains(switchWords, args[i+1]) {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		if (a == "--scale" || a == "--intercept") && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
 			i++
 			a += "=" + args[i]
 		}
@@ -153,5 +155,3 @@ func joinSwitches(args []string) []string {
 	}
 	return out
 }
-
-var switchWords = []string{"auto", "on", "off", "true", "false", "yes", "no"}

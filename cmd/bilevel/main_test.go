@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -49,6 +50,20 @@ func files(t *testing.T, content map[string]string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// listing is the names of all files below the folder.
+func listing(t *testing.T) string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		names = append(names, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(names, " ")
 }
 
 func exists(path string) bool {
@@ -266,6 +281,9 @@ func TestWrongInput(t *testing.T) {
 		"more.svm":    svm + "1 3:1\n",
 		"nan.svm":     "1 1:nan\n-1 1:2\n",
 		"notes.txt":   "one file",
+		"huge.csv":    "a,b,y\n1,2,no\n1e300,3,yes\n3,4,no\n",
+		"slip.csv":    "a,y\n" + strings.Repeat("1,no\n2,yes\n", 10) + "0x10,no\n",
+		"nohead.csv":  "1,1,0\n1,3,1\n",
 	}
 	for _, c := range []struct {
 		name string
@@ -285,7 +303,7 @@ func TestWrongInput(t *testing.T) {
 		{"one class", "--train one.csv", []string{"one.csv", "only one class", "no"}},
 		{"label absent", "--train good.csv --label target", []string{"good.csv", "target"}},
 		{"unseen class", "--train good.csv --val unseen.csv", []string{"unseen.csv", "maybe"}},
-		{"column too few", "--train good.csv --val missing.csv", []string{"missing.csv", "noise1"}},
+		{"column too few", "--train good.csv --val missing.csv", []string{"missing.csv", `the column "noise1" is missing, which the training file has`}},
 		{"more features", "--train train.svm --val more.svm", []string{"more.svm:7", "3"}},
 		{"no rows after a split", "--train two.csv --val-fraction 0.1", []string{"two.csv", "rows"}},
 		{"classes for ridge", "--train good.csv --model ridge", []string{"good.csv:2", "not a number"}},
@@ -296,7 +314,23 @@ func TestWrongInput(t *testing.T) {
 		{"two ways to validate", "--train good.csv --folds 3 --val good.csv", []string{"give one of them"}},
 		{"val without train", "--val good.csv", []string{"need --train"}},
 		{"set and train", "--train good.csv --set digits", []string{"give one of them"}},
-		{"unknown set", "--set nothing", []string{"nothing"}},
+		{"unknown set", "--set nothing", []string{"nothing", "ijcnn1", "digits", "breast-cancer"}},
+		{"standard input", "--train -", []string{"--train -", "standard input"}},
+		{"standard input for validation", "--train good.csv --val -", []string{"--val -", "standard input"}},
+		{"box without room", "--box 3,3", []string{"--box", "nothing is left to learn"}},
+		{"no time", "--max-time 0s", []string{"--max-time", "above zero"}},
+		{"scale by a space", "--scale foo", []string{"--scale", "foo", "on, off or auto"}},
+		{"intercept by a space", "--intercept foo", []string{"--intercept", "foo", "on, off or auto"}},
+		{"huge", "--train huge.csv", []string{"huge.csv:3", `"a"`, "scale the column"}},
+		{"huge label", "--train huge.csv --label a", []string{"huge.csv:3", `"a"`, "scale the column"}},
+		{"slip", "--train slip.csv", []string{"slip.csv:22", `"a"`, "0x10", "--categorical"}},
+		{"no header", "--train nohead.csv", []string{"nohead.csv:1", "--no-header"}},
+		{"categorical column absent", "--train good.csv --categorical zip", []string{"zip", "size"}},
+		{"categorical without a file", "--categorical zip", []string{"--categorical", "--train"}},
+		{"out below a file", "--out notes.txt/deep", []string{"notes.txt is a file"}},
+		{"out is nowhere", "--out /dev/null/deep", []string{"/dev/null"}},
+		{"model is a folder", "--out blocked --train nowhere.csv", []string{"model.json", "is a folder"}},
+		{"out is the input", "--out used --train used/trace.csv", []string{"trace.csv", "overwritten"}},
 		{"box in the wrong order", "--box 12,-12", []string{"--box", "above"}},
 		{"box of one number", "--box 3", []string{"--box", "lower,upper"}},
 		{"box of words", "--box a,b", []string{"--box", "lower,upper"}},
@@ -316,10 +350,19 @@ func TestWrongInput(t *testing.T) {
 		{"format", "--train good.csv --format xls", []string{"xls"}},
 		{"out is a file", "--out notes.txt", []string{"notes.txt", "folder"}},
 		{"unknown flag", "--lambda 3", []string{"--lambda", "--help"}},
-		{"argument", "good.csv", []string{"good.csv"}},
+		{"argument", "good.csv", []string{"good.csv", "give files with --train"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files(t, content)
+			for _, dir := range []string{"blocked/model.json", "used"} {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.WriteFile("used/trace.csv", []byte(good), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			before := listing(t)
 			o := call(t, append([]string{"tune", "--quiet"}, strings.Fields(c.args)...)...)
 			if o.code != exitUsage {
 				t.Errorf("exit code %d: %s", o.code, o.stderr)
@@ -332,8 +375,8 @@ func TestWrongInput(t *testing.T) {
 			if strings.Count(o.stderr, "\n") != 1 || o.stdout != "" {
 				t.Errorf("not one line: %q, %q", o.stderr, o.stdout)
 			}
-			if exists("bilevel-out") {
-				t.Error("an output folder was made")
+			if after := listing(t); after != before {
+				t.Errorf("files were %s and are %s", before, after)
 			}
 		})
 	}
@@ -347,6 +390,7 @@ func TestWrongInput(t *testing.T) {
 func TestWrongPredict(t *testing.T) {
 	content := map[string]string{
 		"t.csv":       table(80, 2, 7, yesNo),
+		"fewer.csv":   "weight,colour,constant,noise1,noise0\n100,red,7,0,0\n",
 		"renamed.csv": strings.Replace(table(5, 2, 8, yesNo), "weight", "mass", 1),
 		"level.csv":   strings.Replace(table(5, 2, 8, yesNo), "red", "pink", 9),
 		"label.csv":   strings.Replace(table(5, 2, 8, yesNo), ",no\n", ",never\n", 9),
@@ -357,6 +401,9 @@ func TestWrongPredict(t *testing.T) {
 	}
 	files(t, content)
 	mustCall(t, "tune", "--quiet", "--train", "t.csv")
+	if err := os.Link("t.csv", "link.csv"); err != nil {
+		t.Fatal(err)
+	}
 	const m = "bilevel-out/model.json"
 	for _, c := range []struct {
 		args string
@@ -371,13 +418,22 @@ func TestWrongPredict(t *testing.T) {
 		{"--model hollow.json t.csv", "damaged"},
 		{"t.csv", "--model is missing"},
 		{"--model " + m + " nowhere.csv", "nowhere.csv"},
+		{"--model " + m + " t.csv --out nowhere/p.csv", "the folder nowhere does not exist"},
+		{"--model " + m + " t.csv --out bilevel-out", "bilevel-out is a folder"},
+		{"--model " + m + " t.csv --out " + m, "is the input"},
+		{"--model " + m + " t.csv --out ./t.csv", "is the input"},
+		{"--model " + m + " t.csv --out link.csv", "is the input"},
+		{"--model " + m + " fewer.csv", `the column "size" is missing, which the model has`},
 		{"--model " + m + " renamed.csv", `"mass" where the model has "weight"`},
 		{"--model " + m + " level.csv", "pink"},
 		{"--model " + m + " label.csv", "never"},
 	} {
 		o := call(t, append([]string{"predict"}, strings.Fields(c.args)...)...)
-		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || o.stdout != "" {
+		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || o.stdout != "" || strings.Contains(o.stderr, "/.") {
 			t.Errorf("%s: %q is not in %+v", c.args, c.want, o)
+		}
+		if text, err := os.ReadFile("t.csv"); err != nil || string(text) != content["t.csv"] {
+			t.Fatalf("%s: the data are gone", c.args)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,21 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.model == "" {
 		return usagef("--model is missing: give the model.json of bilevel tune")
 	}
+	if f.out != "" {
+		if err := checkFolder(filepath.Dir(f.out)); err != nil || !isFolder(filepath.Dir(f.out)) {
+			if err == nil {
+				err = fmt.Errorf("the folder %s does not exist; make it, or name another file", filepath.Dir(f.out))
+			}
+			return usagef("--out %s: %w", f.out, err)
+		}
+		inputs := []string{f.model}
+		if file != "-" {
+			inputs = append(inputs, file)
+		}
+		if err := checkTarget(f.out, inputs...); err != nil {
+			return usagef("--out: %s %w", f.out, err)
+		}
+	}
 	m, err := tune.Load(f.model)
 	if err != nil {
 		return err
@@ -85,7 +101,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		return err
 	}
 	if f.out != "" {
-		if err := tune.WriteFile(f.out, b.Bytes()); err != nil {
+		if err := writeFiles([]outFile{{f.out, b.Bytes()}}); err != nil {
 			return usagef("--out: %w", err)
 		}
 	} else if _, err := c.OutOrStdout().Write(b.Bytes()); err != nil {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -28,6 +28,7 @@ type tuneFlags struct {
 
 	label, format       string
 	zeroBased, noHeader bool
+	categorical         []string
 	data                string
 
 	model, reg, method, param string
@@ -64,7 +65,12 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
   bilevel tune --train all.csv --label price --folds 5
   bilevel tune --train ijcnn1.trn.bz2 --val ijcnn1.tst.bz2 --reg feature --box -12,12
   bilevel tune --set breast-cancer --json`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%q: give files with --train, --val and --test", args[0])
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
 	}
 	p := c.Flags()
@@ -81,6 +87,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx or parquet (default by content)")
 	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or names")
 
 	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; auto compares on held-out rows")
@@ -121,7 +128,7 @@ func (f *tuneFlags) options() (tune.Options, error) {
 		if !ok || e1 != nil || e2 != nil {
 			return o, usagef("--box %q: write two numbers, lower,upper, such as -12,12", f.box)
 		}
-		if o.Box == (tune.Box{}) {
+		if o.Box.Lower == o.Box.Upper {
 			return o, usagef("--box %q: nothing is left to learn", f.box)
 		}
 	}
@@ -151,8 +158,13 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return usagef("--train and --set: give one of them")
 	case f.train == "" && (f.val != "" || f.test != ""):
 		return usagef("--val and --test need --train")
-	case f.train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader):
-		return usagef("--label, --format, --zero-based and --no-header are about files: give --train")
+	case f.train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader || f.categorical != nil):
+		return usagef("--label, --format, --zero-based, --no-header and --categorical are about files: give --train")
+	}
+	for _, file := range []struct{ flag, path string }{{"train", f.train}, {"val", f.val}, {"test", f.test}} {
+		if file.path == "-" {
+			return usagef("--%s -: tune does not read standard input; save the rows and give the file", file.flag)
+		}
 	}
 	ways := 0
 	for _, name := range []string{"val", "val-fraction", "folds"} {
@@ -167,11 +179,19 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return usagef("--val-fraction %v: choose a share between 0 and 1, such as 0.3", f.valFraction)
 	case given("folds") && f.folds < 2:
 		return usagef("--folds %d: cross-validation needs at least 2 folds", f.folds)
+	case given("max-time") && f.maxTime <= 0:
+		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
 	}
-	if info, err := os.Stat(f.out); err == nil && !info.IsDir() {
-		return usagef("--out %s: this is a file; name a folder", f.out)
+	if err := checkFolder(f.out); err != nil {
+		return usagef("--out %s: %w", f.out, err)
+	}
+	files := f.outputs()
+	for _, path := range []string{files.Model, files.Trace, files.Report} {
+		if err := checkTarget(path, f.train, f.val, f.test); err != nil {
+			return usagef("--out %s: %s %w", f.out, path, err)
+		}
 	}
 	return nil
 }
@@ -221,7 +241,7 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 // read reads or makes all parts of the data. name says what they are.
 func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
 	data = &tune.Data{Folds: f.folds}
-	like := dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader}
+	like := dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader, Categorical: f.categorical}
 	if o.Task == tune.Ridge {
 		like.Target = dataset.NumericTarget
 	}
@@ -246,6 +266,9 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 		}
 	default:
 		name = f.set
+		if _, err := dataset.Lookup(f.set); err != nil {
+			return nil, "", usagef("--set: %w (public), digits and breast-cancer (embedded)", err)
+		}
 		var files *dataset.Files
 		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download}
 		if data.Train, data.Test, files, err = dataset.Load(c.Context(), f.set, get); err != nil {
@@ -262,6 +285,7 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 			return nil, "", err
 		}
 	}
+	like.LikeName = "the training file"
 	like.Like, like.Format, like.Target = data.Train.Schema, "", dataset.AutoTarget
 	for _, part := range []struct {
 		file string
@@ -296,6 +320,11 @@ type outputs struct {
 	Report string `json:"report"`
 }
 
+// outputs are the files in the folder f.out.
+func (f *tuneFlags) outputs() *outputs {
+	return &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"), filepath.Join(f.out, "report.html")}
+}
+
 // write makes all files in memory and then writes them.
 func (f *tuneFlags) write(r *tune.Result, name string) (*outputs, error) {
 	model, err := r.Model.JSON()
@@ -310,20 +339,11 @@ func (f *tuneFlags) write(r *tune.Result, name string) (*outputs, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return nil, usagef("--out: %w", err)
+		return nil, usagef("--out %s: the folder cannot be made: %w", f.out, bare(err))
 	}
-	files := &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"), filepath.Join(f.out, "report.html")}
-	for _, w := range []struct {
-		path string
-		data []byte
-	}{{files.Model, model}, {files.Trace, trace.Bytes()}, {files.Report, html.Bytes()}} {
-		if err := tune.WriteFile(w.path, w.data); err != nil {
-			var path *os.PathError
-			if errors.As(err, &path) && errors.Is(err, os.ErrPermission) {
-				return nil, usagef("--out: %w", err)
-			}
-			return nil, err
-		}
+	files := f.outputs()
+	if err := writeFiles([]outFile{{files.Model, model}, {files.Trace, trace.Bytes()}, {files.Report, html.Bytes()}}); err != nil {
+		return nil, usagef("--out %s: %w", f.out, err)
 	}
 	return files, nil
 }

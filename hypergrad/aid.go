@@ -141,9 +141,7 @@ func (a *aid) adjoint(at bilevel.Point, tol float64) (linsolve.Result, error) {
 		}
 	}
 	if a.preconditioner != nil {
-		if p := a.preconditioner.Preconditioner(at.Z, at.X); p != nil {
-			return a.linear.Solve(preconditioned{&a.h, p}, at.V, a.b, tol, &a.work)
-		}
+		return a.preconditioned(at, tol)
 	}
 	return a.linear.Solve(&a.h, at.V, a.b, tol, &a.work)
 }
@@ -217,6 +215,30 @@ func (h *hessian) Matrix(dst []float64) {
 		unit[j] = 0
 		for i := j; i < d; i++ {
 			dst[i*d+j] = column[i]
+		}
+	}
+}
+
+// preconditioned solves the adjoint system with the inner solver's preconditioner; an expensive one only after
+// as many products as it costs.
+func (a *aid) preconditioned(at bilevel.Point, tol float64) (linsolve.Result, error) {
+	made := 0
+	for products := 32; ; products *= 4 {
+		if p := a.preconditioner.Preconditioner(at.Z, at.X, made); p != nil {
+			res, err := a.linear.Solve(preconditioned{&a.h, p}, at.V, a.b, tol, &a.work)
+			res.Products += made
+			return res, err
+		}
+		cg := linsolve.CG{MaxIter: products}
+		last := made > 10*len(a.b)
+		if last {
+			cg.MaxIter = 0
+		}
+		res, err := cg.Solve(&a.h, at.V, a.b, tol, &a.work)
+		made += res.Products
+		if err != nil || res.Converged || res.Rounding || last {
+			res.Products = made
+			return res, err
 		}
 	}
 }

@@ -40,8 +40,9 @@ type Factorer interface {
 // Preconditioner is a [Minimizer] that has an approximate inverse of the Hessian.
 type Preconditioner interface {
 	// Preconditioner is one of ∇²zz g at the start of the last Minimize, or at (z, x) where none was needed
-	// there; nil if the objective offers none. It is valid until the next Minimize.
-	Preconditioner(z, x []float64) linsolve.Preconditioner
+	// there. It is nil if the objective offers none, and if making it costs more than the given number of
+	// products. It is valid until the next Minimize.
+	Preconditioner(z, x []float64, products int) linsolve.Preconditioner
 }
 
 // Result says what Minimize did.

@@ -520,7 +520,7 @@ func TestBlocks(t *testing.T) {
 		if with*2 > without {
 			t.Errorf("%T: %d products with blocks, %d without", a, with, without)
 		}
-		pre := m.(inner.Preconditioner).Preconditioner(z, x)
+		pre := m.(inner.Preconditioner).Preconditioner(z, x, 1000)
 		r, y := make([]float64, d*k), make([]float64, d*k)
 		for i := range r {
 			r[i] = rng.NormFloat64()

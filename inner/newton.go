@@ -17,8 +17,8 @@ import (
 // factored; a factor is kept for further steps (chord steps, one gradient each) while they are expected to
 // reach the tolerance soon. For large d the step is found by conjugate gradients with products, to the
 // accuracy that the progress of the outer iteration deserves, preconditioned by the diagonal blocks of the
-// Hessian at the start of the solve where the objective forms them ([bilevel.HessianBlocks], of order 256 at
-// most). A Hessian that is singular to rounding or not positive definite is damped (Levenberg and Marquardt).
+// Hessian at the start of the solve where the objective forms them ([bilevel.HessianBlocks], of order 1024 at
+// most) and, for large blocks, once as many products were made as they cost. A Hessian that is singular to rounding or not positive definite is damped (Levenberg and Marquardt).
 //
 // Assumes that g(·, x) is smooth; where it is not convex, a stationary point is found.
 // Cost per iteration: one value with gradient, and one dense Hessian (counted as d products) or none, or
@@ -66,7 +66,7 @@ func (m Newton) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, e
 	}
 	n := &newtonCG{newton: r, b: make([]float64, d)}
 	n.lin, _ = g.(bilevel.Linearizer)
-	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock {
+	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock && d*blocks.BlockSize() <= maxNumbers {
 		n.blocks = &blockInverse{of: blocks, size: blocks.BlockSize()}
 	}
 	return n, nil
@@ -305,8 +305,8 @@ var (
 )
 
 // Preconditioner is described at [Preconditioner].
-func (n *newtonCG) Preconditioner(z, x []float64) linsolve.Preconditioner {
-	if n.blocks == nil {
+func (n *newtonCG) Preconditioner(z, x []float64, products int) linsolve.Preconditioner {
+	if n.blocks == nil || !n.blocks.known && products < n.blocks.price(n.all.Len()) {
 		return nil
 	}
 	n.x = x
@@ -375,11 +375,21 @@ func (n *newtonCG) direction(iter int, damping, tol float64, _ bool) error {
 		clear(n.dir)
 	}
 	var op linsolve.Operator = n
+	limit := cg.MaxIter
 	if n.blocks != nil {
-		n.prepare(n.at.z)
-		op = preconditioned{n, n.blocks}
+		if price := n.blocks.price(n.all.Len()); n.blocks.known || price <= freeProducts {
+			n.prepare(n.at.z)
+			op = preconditioned{n, n.blocks}
+		} else {
+			cg.MaxIter = min(limit, price)
+		}
 	}
-	_, err := cg.Solve(op, n.dir, n.b, eta, &n.work)
+	res, err := cg.Solve(op, n.dir, n.b, eta, &n.work)
+	if err == nil && !res.Converged && cg.MaxIter < limit {
+		n.prepare(n.at.z)
+		cg.MaxIter = limit
+		_, err = cg.Solve(preconditioned{n, n.blocks}, n.dir, n.b, eta, &n.work)
+	}
 	if err == nil {
 		return nil
 	}
@@ -400,9 +410,13 @@ type preconditioned struct {
 	linsolve.Preconditioner
 }
 
-// maxBlock is the order of a block up to which forming and factoring all of them costs less than the
-// products that they save.
-const maxBlock = 256
+const (
+	// maxBlock is the largest order of a block, and maxNumbers how many numbers all blocks may have.
+	maxBlock   = 1024
+	maxNumbers = 1 << 24
+	// freeProducts is the price at which blocks are made without a try to do without them.
+	freeProducts = 32
+)
 
 // blockInverse is the inverse of the diagonal blocks of ∇²zz g.
 type blockInverse struct {
@@ -412,6 +426,12 @@ type blockInverse struct {
 	h       []float64   // the blocks; for size 1, the inverse of the diagonal
 	inverse *rows.Dense // the inverses, one below the other
 	factor  linsolve.Cholesky
+}
+
+// price is about how many products with n terms cost as much as making the inverses: products touch a block's
+// coefficients 4n times, forming it costs n·size each, factoring and inverting it size².
+func (p *blockInverse) price(n int) int {
+	return p.size/4 + p.size*p.size/(4*n)
 }
 
 // Precondition is described at [linsolve.Preconditioner].

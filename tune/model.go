@@ -1,14 +1,15 @@
 package tune
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/model"
@@ -34,9 +35,10 @@ type Model struct {
 	Features     []string        `json:"features,omitempty"` // names; nil for more than 1<<20 without names
 	Coefficients []Coefficients  `json:"coefficients"`
 	HasIntercept bool            `json:"has_intercept"`
-	Scaler       *dataset.Scaler `json:"scaler,omitempty"`
-	// Schema reads other files into the same features: pass it as dataset.Options.Like.
-	Schema *dataset.Schema `json:"schema,omitempty"`
+	Scaler       *dataset.Scaler `json:"scaler"` // nil where features are not scaled
+	// Schema reads other files into the same features: pass it as dataset.Options.Like. It is nil for rows that
+	// have none.
+	Schema *dataset.Schema `json:"schema"`
 
 	Penalty  Penalty  `json:"penalty"`
 	Obtained Obtained `json:"obtained"`
@@ -218,7 +220,7 @@ func Load(path string) (*Model, error) {
 		Version int    `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return fail(hint, "this is no model: %w", err)
+		return fail(hint, "this is no model: %w", jsonError(err))
 	}
 	switch {
 	case head.Format != modelFormat:
@@ -227,14 +229,135 @@ func Load(path string) (*Model, error) {
 		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads version %d", head.Version, modelVersion)
 	}
 	m := &Model{}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(m); err != nil {
-		return fail("fit the model again", "this model is damaged: %w", err)
+	err = json.Unmarshal(data, m)
+	if err != nil {
+		err = jsonError(err)
+	} else if err = checkKeys(data); err == nil {
+		if err = m.Check(); err == nil {
+			err = m.checkStored()
+		}
 	}
-	if err := m.Check(); err != nil {
+	if err != nil {
 		return fail("fit the model again", "this model is damaged: %w", err)
 	}
 	return m, nil
+}
+
+// jsonError says in words of the file what encoding/json says in words of Go.
+func jsonError(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is not JSON, or cut off: byte %d does not fit", syntax.Offset)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Errorf("it holds %s where a JSON object belongs", article(kind.Value))
+	case errors.As(err, &kind):
+		return fmt.Errorf("%q holds %s, which does not belong there", kind.Field, article(kind.Value))
+	}
+	return err
+}
+
+// article is a kind of JSON value with its article.
+func article(kind string) string {
+	if kind == "array" || kind == "object" {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// checkKeys reports a key that every model has and this one lacks, and a null where none belongs: both would
+// count as zero.
+func checkKeys(data []byte) error {
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		return jsonError(err)
+	}
+	for _, key := range []string{"task", "coefficients", "has_intercept", "scaler", "schema", "penalty", "obtained"} {
+		if _, ok := m[key]; !ok {
+			return fmt.Errorf("%q is missing", key)
+		}
+	}
+	coefficients, _ := m["coefficients"].([]any)
+	for i, c := range coefficients {
+		if c, ok := c.(map[string]any); ok {
+			for _, key := range []string{"intercept", "weights"} {
+				if _, ok := c[key]; !ok {
+					return fmt.Errorf("\"coefficients[%d].%s\" is missing", i, key)
+				}
+			}
+		}
+	}
+	if at := findNull(m, ""); at != "" {
+		return fmt.Errorf("%q is null", at)
+	}
+	return nil
+}
+
+// findNull is the place of a null that does not belong there, "" if there is none.
+func findNull(v any, at string) string {
+	switch v := v.(type) {
+	case nil:
+		if at != "scaler" && at != "schema" && at != "obtained.grad_norm" {
+			return at
+		}
+	case []any:
+		for i, e := range v {
+			if e == nil {
+				return fmt.Sprintf("%s[%d]", at, i)
+			}
+			switch e.(type) { // a path for each number would be slow
+			case []any, map[string]any:
+				if p := findNull(e, fmt.Sprintf("%s[%d]", at, i)); p != "" {
+					return p
+				}
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			path := key
+			if at != "" {
+				path = at + "." + key
+			}
+			if p := findNull(v[key], path); p != "" {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// checkStored reports what a saved model always has and a model made otherwise need not have.
+func (m *Model) checkStored() error {
+	for k, c := range m.Coefficients {
+		want := ""
+		switch m.Task {
+		case Softmax:
+			want = m.Classes[k]
+		case Logistic:
+			want = m.Classes[1]
+		}
+		if c.Class != want {
+			return fmt.Errorf("list %d of weights is of the class %q and not %q", k+1, c.Class, want)
+		}
+		if !m.HasIntercept && c.Intercept != 0 {
+			return fmt.Errorf("the intercept is %v in a model without one", c.Intercept)
+		}
+	}
+	s := m.Schema
+	if s == nil {
+		return nil
+	}
+	if tables := []string{"csv", "tsv", "parquet"}; slices.Contains(tables, s.Format) && s.Columns == nil {
+		return errors.New("the columns of the schema are missing")
+	}
+	if s.Classes != nil && !slices.Equal(s.Classes, m.Classes) {
+		return errors.New("the classes of the schema are not those of the model")
+	}
+	if s.Columns != nil && m.Features == nil {
+		return errors.New("the feature names are missing")
+	}
+	return nil
 }
 
 // Check reports the first thing that makes m unusable.

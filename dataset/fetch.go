@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -254,7 +255,13 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		}
 	}
 	if len(failed) > 0 {
-		return "", errors.Join(failed...)
+		if err := ctx.Err(); err != nil {
+			return "", fmt.Errorf("dataset: download of %s stopped; the next one goes on from there: %w", p.Name, err)
+		}
+		if p := (*os.PathError)(nil); errors.As(failed[0], &p) { // of the cache
+			return "", fmt.Errorf("dataset: download of %s: %w", key, failed[0])
+		}
+		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key, oneLine(failed), p.Name)
 	}
 	remove := func() { os.Remove(part); os.Remove(part + ".etag") }
 	wrong, err := f.differs(part)
@@ -360,7 +367,7 @@ func download(ctx context.Context, url, part, name string, o GetOptions) error {
 			return nil
 		}
 		if cause := ctx.Err(); cause != nil {
-			return fmt.Errorf("dataset: download of %s stopped; the next one goes on from there: %w", url, cause)
+			return cause
 		}
 		if err == errAnew && attempt < 5 {
 			continue
@@ -370,13 +377,26 @@ func download(ctx context.Context, url, part, name string, o GetOptions) error {
 			return err
 		}
 		if st, e := os.Stat(part); e != nil || st.Size() == 0 {
-			return fmt.Errorf("dataset: download of %s failed: %w", url, broke.err)
+			return fmt.Errorf("%s failed: %w", url, broke.err)
 		}
 		if got == 0 || attempt == 5 {
-			return fmt.Errorf("dataset: download of %s was interrupted; run it again to go on from there: %w", url, broke.err)
+			return fmt.Errorf("%s was interrupted, and the next download goes on from there: %w", url, broke.err)
 		}
 	}
 }
+
+// oneLine is errors joined by "; ".
+type oneLine []error
+
+func (o oneLine) Error() string {
+	words := make([]string, len(o))
+	for k, err := range o {
+		words[k] = err.Error()
+	}
+	return strings.Join(words, "; ")
+}
+
+func (o oneLine) Unwrap() []error { return o }
 
 // interrupted is a fault of the connection, after which one may go on.
 type interrupted struct{ err error }
@@ -385,19 +405,19 @@ func (i *interrupted) Error() string { return i.err.Error() }
 func (i *interrupted) Unwrap() error { return i.err }
 
 // errAnew says that the part was of another file and is gone.
-var errAnew = errors.New("dataset: the server refuses the range that is missing")
+var errAnew = errors.New("the server refuses the range that is missing")
 
 // downloadOnce makes one request and returns the number of bytes that it brought.
-func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (got int64, err error) {
+func downloadOnce(ctx context.Context, address, part, name string, o GetOptions) (got int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var have int64
 	if st, err := os.Stat(part); err == nil {
 		have = st.Size()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, fmt.Errorf("dataset: %w", err)
+		return 0, err
 	}
 	req.Header.Set("Accept-Encoding", "identity") // or the transport would decompress .gz files
 	if have > 0 {
@@ -412,6 +432,10 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		var named *url.Error // names the address, which the caller does too
+		if errors.As(err, &named) {
+			err = named.Err
+		}
 		return 0, &interrupted{err}
 	}
 	defer resp.Body.Close()
@@ -424,7 +448,7 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 		var from int64
 		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
 			os.Remove(part)
-			return 0, fmt.Errorf("dataset: %s sent the range %q for bytes from %d; run it again to start anew", url, resp.Header.Get("Content-Range"), have)
+			return 0, fmt.Errorf("%s sent the range %q for bytes from %d; run it again to start anew", address, resp.Header.Get("Content-Range"), have)
 		}
 		flags |= os.O_APPEND
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -435,7 +459,7 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 		os.Remove(part)
 		return 0, errAnew
 	default:
-		return 0, fmt.Errorf("dataset: download of %s failed: %s", url, resp.Status)
+		return 0, fmt.Errorf("%s failed: %s", address, resp.Status)
 	}
 	total := resp.ContentLength
 	if total >= 0 {
@@ -448,15 +472,15 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 		tag = resp.Header.Get("Last-Modified")
 	}
 	if err := os.WriteFile(part+".etag", []byte(tag), 0o644); err != nil {
-		return 0, fmt.Errorf("dataset: cache: %w", err)
+		return 0, fmt.Errorf("cache: %w", err)
 	}
 	w, err := os.OpenFile(part, flags, 0o644)
 	if err != nil {
-		return 0, fmt.Errorf("dataset: cache: %w", err)
+		return 0, fmt.Errorf("cache: %w", err)
 	}
 	defer func() {
 		if e := w.Close(); e != nil && err == nil {
-			err = fmt.Errorf("dataset: cache: %w", e)
+			err = fmt.Errorf("cache: %w", e)
 		}
 	}()
 
@@ -474,7 +498,7 @@ func downloadOnce(ctx context.Context, url, part, name string, o GetOptions) (go
 		if n > 0 {
 			stalled.Reset(stallTimeout)
 			if _, err := w.Write(buf[:n]); err != nil {
-				return got, fmt.Errorf("dataset: cache: %w", err)
+				return got, fmt.Errorf("cache: %w", err)
 			}
 			got += int64(n)
 		}

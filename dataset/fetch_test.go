@@ -247,6 +247,15 @@ func TestGetErrors(t *testing.T) {
 	if _, err = Get(t.Context(), "toy", o); err == nil || !strings.Contains(err.Error(), "failed") {
 		t.Errorf("error %v", err)
 	}
+	// Without network: one line that names each address once, the cause and the remedy.
+	p := publics[len(publics)-1]
+	p.Files[0].URLs = []string{s.URL + "/first", s.URL + "/second"}
+	o.BaseURL = ""
+	_, err = Get(t.Context(), "toy", o)
+	if err == nil || strings.Contains(err.Error(), "\n") || strings.Count(err.Error(), s.URL+"/first") != 1 || strings.Count(err.Error(), s.URL+"/second") != 1 ||
+		!strings.Contains(err.Error(), "refused") || !strings.HasSuffix(err.Error(), "; check the network, or put a copy in $BILEVEL_DATA/toy") {
+		t.Errorf("error %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err = Get(ctx, "toy", o); !errors.Is(err, context.Canceled) {

@@ -15,7 +15,7 @@ import (
 
 const checkpointMagic = "bilevel checkpoint 1\n"
 
-// identity tells runs apart: a checkpoint of another method, seed or size of problem is refused.
+// identity tells runs apart: a checkpoint of another method, seed, domain or size of problem is refused.
 func identity(p *Problem, m Method, seed uint64) string {
 	d, q := p.Dims()
 	n := 0
@@ -30,7 +30,14 @@ func identity(p *Problem, m Method, seed uint64) string {
 	if len(config) > 2000 { // a configuration that holds data
 		config = fmt.Sprintf("%T %x", m, sha256.Sum256([]byte(config)))
 	}
-	return fmt.Sprintf("%s d=%d p=%d n=%d m=%d seed=%d", config, d, q, n, p.Outer.Samples(), seed)
+	domain := "all"
+	switch {
+	case p.Project != nil:
+		domain = "projection"
+	case p.Bounded():
+		domain = fmt.Sprintf("box %.8x", sha256.Sum256(fmt.Appendf(nil, "%x %x", p.Lower, p.Upper)))
+	}
+	return fmt.Sprintf("%s d=%d p=%d n=%d m=%d domain=%s seed=%d", config, d, q, n, p.Outer.Samples(), domain, seed)
 }
 
 // describe writes v as fmt's %+v does, except that it follows pointers and leaves out addresses, which differ
@@ -134,7 +141,26 @@ func (d *driver) state(s *State) {
 		s.Float(&r.GradNorm)
 		s.Strings(&r.Notes)
 	}
+	d.evaluatorState(s)
 	d.run.(Stateful).State(s)
+}
+
+// evaluatorState carries the evaluator's variables, where it has any, as one piece: the resumed run may have
+// another evaluator or none.
+func (d *driver) evaluatorState(s *State) {
+	e, ok := d.s.Evaluator.(Stateful)
+	part := &State{}
+	if ok && !s.loading {
+		e.State(part)
+	}
+	s.bytes(&part.buf)
+	if ok && s.loading && s.err == nil && len(part.buf) > 0 {
+		part.loading = true
+		e.State(part)
+	}
+	if part.err != nil {
+		s.Fail(part.err)
+	}
 }
 
 func (d *driver) save() error {

@@ -49,7 +49,7 @@ func (c Counts) Total() int64 {
 }
 
 // Evaluator gives h(x) and its gradient to a tolerance, for records, tests and reports; see
-// hypergrad.Evaluator.
+// hypergrad.Evaluator. One that starts from its last result is [Stateful] too, and part of checkpoints.
 type Evaluator interface {
 	// Evaluate returns h(x) and, where grad (length p) is not nil, overwrites it with ∇h(x).
 	Evaluate(grad, x []float64) (float64, error)

@@ -49,7 +49,7 @@ type Record struct {
 	Step     int64
 	Time     time.Duration // spent in steps
 	Counts   Counts
-	Value    float64 // h(x), NaN if unknown
+	Value    float64 // h(x), to the tolerance of the Evaluator or of the run; NaN if unknown
 	GradNorm float64 // ‖x − P(x − ∇h)‖₂, NaN if unknown
 	Notes    []string
 }

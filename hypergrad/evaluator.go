@@ -22,7 +22,20 @@ type Evaluator struct {
 	grad   []float64
 }
 
-var _ bilevel.Evaluator = (*Evaluator)(nil)
+var (
+	_ bilevel.Evaluator = (*Evaluator)(nil)
+	_ bilevel.Stateful  = (*Evaluator)(nil)
+)
+
+// State lists where the next evaluation starts, so that the records of a resumed run are those of the
+// uninterrupted one.
+func (v *Evaluator) State(s *bilevel.State) {
+	s.Fixed(v.at.Z, v.at.X, v.at.V)
+	c := &v.counts
+	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG} {
+		s.Int64(n)
+	}
+}
 
 // NewEvaluator prepares evaluations of p by e; nil means AID{}.
 func NewEvaluator(p *bilevel.Problem, e Estimator) (*Evaluator, error) {

@@ -123,7 +123,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	if end, limited := ctx.Deadline(); limited {
 		points = fromMiddle(points)
 		budget = time.Duration(share * float64(time.Until(end)))
-		tol *= 1e3 // 1e-6 of the gradient
+		tol *= 1e4 // 1e-5 of the gradient
 	}
 	best = make([]shared, len(outers))
 	var dearest time.Duration
@@ -456,7 +456,12 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	settings.Recorder = bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) {
 		share := float64(r.Step) / float64(r.Step+12)
 		if sampled != nil {
+			closing := sampled.closing()
 			known, stop := sampled.add(r, at)
+			if closing {
+				f.cut = true
+				end("time budget used")
+			}
 			if stop {
 				if last := sampled.trace[len(sampled.trace)-1]; last.GradNorm <= small*math.Abs(last.Value) {
 					end("converged: the validation loss does not fall any more")
@@ -508,8 +513,16 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		}
 		return nil, err
 	}
-	l, exactErr := f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
-	if exactErr != nil {
+	var l *learned
+	var exactErr error
+	cut := sampled != nil && (f.cut || f.ctx.Err() != nil)
+	if !cut {
+		l, exactErr = f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
+	}
+	if cut {
+		// There is no time for more than the record.
+		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
+	} else if exactErr != nil {
 		// What the run itself knows is close.
 		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X))}
 	}
@@ -568,6 +581,10 @@ type sampledRecords struct {
 	least  int64
 	pg     []float64
 
+	deadline time.Time     // zero for none
+	cost     time.Duration // of the last evaluation
+	ended    time.Time     // when it ended
+
 	trace []bilevel.Record
 	best  bilevel.Point
 	at    int // index of best in trace
@@ -579,8 +596,13 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 	if err != nil {
 		return nil, err
 	}
+	linear := 1e-6
+	end, limited := f.ctx.Deadline()
+	if limited { // records choose the best of some points, and are not the result
+		tol, linear = 1e4*tol, 1e-3
+	}
 	_, p := q.Dims()
-	s := &sampledRecords{f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Tolerance{Inner: tol, Linear: 1e-6}}
+	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Tolerance{Inner: tol, Linear: linear}}
 	s.hyper, err = hypergrad.AID{}.Start(&q.Problem, &s.counts)
 	return s, err
 }
@@ -588,9 +610,11 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 // add evaluates h at a record, if it is time to, and says whether it is known there, and whether it falls no more.
 // What cannot be evaluated is left out.
 func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bool) {
-	if r.Step < s.next {
+	if r.Step < s.next && !s.closing() || !s.deadline.IsZero() && time.Since(s.ended) < s.cost && !s.closing() {
 		return false, false
 	}
+	begin := time.Now()
+	defer func() { s.ended = time.Now(); s.cost = s.ended.Sub(begin) }()
 	s.next = r.Step + r.Step/8 + 1
 	rep, err := s.hyper.At(s.pg, at, s.tol)
 	if err != nil {
@@ -612,7 +636,12 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 	return true, r.Step >= s.least && before-s.trace[s.at].Value <= enough*math.Abs(before)
 }
 
-// finish evaluates the last point of res and puts what is known into res.
+// closing says that there is time for one more evaluation.
+func (s *sampledRecords) closing() bool {
+	return !s.deadline.IsZero() && s.cost > 0 && time.Until(s.deadline) < s.cost*5/4
+}
+
+// finish evaluates the last point of res, if there is time, and puts what is known into res.
 func (s *sampledRecords) finish(res *bilevel.Result) {
 	if n := len(s.trace); n > 0 && len(res.Trace) > 0 && s.trace[n-1].Step < res.Steps && s.f.ctx.Err() == nil {
 		s.next = 0
@@ -625,7 +654,7 @@ func (s *sampledRecords) finish(res *bilevel.Result) {
 	}
 }
 
-// tracePoints are the records in the units of the target.
+// tracePoints are the records in the units of the target; the last is the result itself, to tolerance.
 func (f *fit) tracePoints(l *learned) []TracePoint {
 	out := make([]TracePoint, 0, len(l.trace))
 	u := f.unit * f.unit
@@ -634,6 +663,15 @@ func (f *fit) tracePoints(l *learned) []TracePoint {
 			continue
 		}
 		out = append(out, TracePoint{Step: r.Step, Seconds: r.Time.Seconds(), Value: r.Value * u, GradNorm: r.GradNorm * u, SamplesVisited: r.Counts.Total()})
+	}
+	if n := len(out); n > 0 {
+		last := out[n-1]
+		last.Value, last.GradNorm = l.value*u, l.gradNorm*u
+		if out[n-1].Value == last.Value || math.Abs(out[n-1].Value-last.Value) <= 1e-6*math.Abs(last.Value) {
+			out[n-1] = last // the same point, as it is known now
+		} else {
+			out = append(out, last)
+		}
 	}
 	return out
 }

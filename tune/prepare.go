@@ -40,6 +40,8 @@ type fit struct {
 	uncompared            error // why kinds could not be compared
 	noTime                bool  // to compare kinds
 	partGrid              bool  // not all of the grid was tried
+	cut                   bool  // learning ended because there was no time for another evaluation
+	tried                 int   // points of the grid
 	trouble               bool  // an error ended learning
 	stage                 stage
 	done                  float64 // as last reported

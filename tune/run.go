@@ -20,7 +20,7 @@ func (f *fit) run() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.partGrid = !all
+	f.partGrid, f.tried = !all, len(grid)
 	base := start[0]
 	u := f.unit * f.unit
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
@@ -55,7 +55,7 @@ func (f *fit) run() (*Result, error) {
 		res.BaselineWon = true
 		_, p := q.Dims()
 		x := slices.Repeat([]float64{base.x}, p)
-		if f.ctx.Err() != nil { // no time for the gradient
+		if f.ctx.Err() != nil || f.cut { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		} else if l, err = f.exact(q, x, base.z, nil); err != nil {
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
@@ -190,6 +190,9 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 	outOfTime := func() (Reg, []Candidate, error) {
 		f.noTime = true
 		return Shared, nil, nil
+	}
+	if f.partGrid && f.tried < 4 {
+		return outOfTime() // a few models are all that there is time for
 	}
 	ctx, cancel := sub(f.ctx, 1./3)
 	defer cancel()

@@ -81,7 +81,8 @@ type Method string
 
 // The methods. "auto" and "" take HOAG, a quasi-Newton descent whose every step passes over all rows, up to
 // 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at a few rows each, so that
-// h falls from the first seconds on, and its budget is a hundred passes where HOAG can need a thousand.
+// h falls from the first seconds on. SABA and SOBA go on while h falls by more than 1e-4 of itself as their steps
+// double, for at most a minute of steps; with MaxTime, until their gradient is small or the time is used.
 const (
 	AutoMethod Method = "auto"
 	HOAG       Method = "hoag"
@@ -122,13 +123,15 @@ type Options struct {
 	Param  Param
 	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear.
 	Box Box
-	// MaxTime bounds the time of Fit; 0 is no bound. A single inner problem is finished.
+	// MaxTime bounds the time of Fit; 0 is no bound. A single evaluation is finished. At most a quarter of it is
+	// spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
 	Seed    uint64
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
 	Scale, Intercept Switch
-	// Start is where the strengths start: "grid" or "" for the best point of the grid, "random" for
-	// strengths drawn uniformly between 0 and 1, or a number for every x_j.
+	// Start is where the strengths start: "grid" or "" for the best point of the grid, and for many strengths
+	// also from where they are felt, if the grid's best is not or descents are cheap; "random" for
+	// strengths drawn uniformly between 0 and 1; or a number for every x_j.
 	Start string
 	// Progress, if any, is called from the goroutine of Fit, at most about a thousand times.
 	Progress func(Progress)
@@ -263,9 +266,10 @@ type Result struct {
 	Confusion *Confusion
 	Residuals *Residuals
 
-	// Trace is the course of the final learning. Its values are those of Value.
+	// Trace is the course of the final learning, of the best descent where there were several. Its last point
+	// is the result, with Value and GradNorm, unless BaselineWon.
 	Trace []TracePoint
-	Steps int64 // outer steps of the final learning
+	Steps int64 // outer steps of that descent
 	// Seconds is the time of Fit, and SamplesVisited what all oracle calls of Fit looked at.
 	Seconds        float64
 	SamplesVisited int64
@@ -348,7 +352,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		return nil, err
 	}
 	res.Interrupted = user.Err() != nil
-	res.TimedOut = !res.Interrupted && ctx.Err() != nil
+	res.TimedOut = !res.Interrupted && (ctx.Err() != nil || f.cut)
 	switch {
 	case res.Interrupted:
 		res.Reason = "interrupted: the best point so far"

@@ -24,7 +24,7 @@ type comparedValue struct {
 }
 
 // compare returns nil when neither row has a number.
-func compare(baseline, result Row, metric string) *comparison {
+func compare(baseline, result Row, loss, metric string) *comparison {
 	c := &comparison{Rows: []comparedRow{{Name: rowName(baseline, "baseline")}, {Name: rowName(result, "result")}}}
 	add := func(measure string, a, b float64, higherIsBetter, isFraction, directed bool) {
 		values := [2]comparedValue{{Text: number(a, 5)}, {Text: number(b, 5)}}
@@ -47,8 +47,10 @@ func compare(baseline, result Row, metric string) *comparison {
 			c.Rows[i].Values = append(c.Rows[i].Values, values[i])
 		}
 	}
-	add("Validation loss", baseline.Validation, result.Validation, false, false, true)
-	add("Test loss", baseline.Test, result.Test, false, false, true)
+	add(sentence(loss), baseline.Validation, result.Validation, false, false, true)
+	if !math.IsNaN(baseline.Test) || !math.IsNaN(result.Test) {
+		add("Test loss", baseline.Test, result.Test, false, false, true)
+	}
 	if metric = clean(metric); metric != "" {
 		accuracy := strings.HasSuffix(strings.ToLower(metric), "accuracy")
 		rmse := strings.HasSuffix(strings.ToLower(metric), "rmse")

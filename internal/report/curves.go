@@ -44,11 +44,11 @@ func progressAxis(x extent, label string) axis {
 	return axis{label: label, scale: fit(x, false, 0.02), whole: label != timeLabel}
 }
 
-func drawLoss(trace []TracePoint, baseline Row) *figure {
+func drawLoss(trace []TracePoint, baseline Row, loss string) *figure {
 	if len(trace) == 0 {
 		return nil
 	}
-	const title = "Validation loss"
+	title := sentence(loss)
 	at, label := progress(trace)
 	var points []point
 	var x, y extent
@@ -66,7 +66,11 @@ func drawLoss(trace []TracePoint, baseline Row) *figure {
 	}
 	if len(points) == 0 {
 		return &figure{Title: title, Caption: []string{
-			fmt.Sprintf("No finite validation loss in %s.", counted(len(trace), "record"))}}
+			fmt.Sprintf("No finite %s in %s.", loss, counted(len(trace), "record"))}}
+	}
+	// Values on the way are less exact than the last one, the result.
+	if last := len(points) - 1; points[last].y > points[best].y && points[last].y-points[best].y <= 1e-6*math.Abs(points[best].y) {
+		best = last
 	}
 	first, lowest := points[0], points[best]
 	caption := []string{course(trace)}
@@ -81,10 +85,10 @@ func drawLoss(trace []TracePoint, baseline Row) *figure {
 		caption = append(caption, fmt.Sprintf("The drawing is cut above %s to show the baseline and the result apart; the run started at %s.",
 			number(yScale.hi, 4), number(first.y, 4)))
 	}
-	p := newPlot("loss", progressAxis(x, label), axis{label: "validation loss", scale: yScale})
+	p := newPlot("loss", progressAxis(x, label), axis{label: loss, scale: yScale})
 	legends := []legend{{"run", "run"}}
-	desc := fmt.Sprintf("Validation loss against %s: from %s to %s, lowest %s.",
-		label, number(first.y, 5), number(points[len(points)-1].y, 5), number(lowest.y, 5))
+	desc := fmt.Sprintf("%s against %s: from %s to %s, lowest %s.",
+		title, label, number(first.y, 5), number(points[len(points)-1].y, 5), number(lowest.y, 5))
 	if drawable(baseline.Validation) {
 		p.across("reference", baseline.Validation)
 		legends = append(legends, legend{"reference", fmt.Sprintf("%s, %s", rowName(baseline, "baseline"), number(baseline.Validation, 5))})
@@ -141,7 +145,10 @@ func moment(v float64, label string) string {
 	return "at " + label + " " + count(int64(v))
 }
 
-func drawGradNorm(trace []TracePoint) *figure {
+// negligible is the norm of a gradient, as a share of the loss, that an e-fold change of the strengths does not show.
+const negligible = 1e-4
+
+func drawGradNorm(trace []TracePoint, loss string) *figure {
 	if len(trace) == 0 {
 		return nil
 	}
@@ -174,7 +181,10 @@ func drawGradNorm(trace []TracePoint) *figure {
 	first, last := points[0].y, points[len(points)-1].y
 	f := p.figure("Norm of the hypergradient",
 		fmt.Sprintf("Norm of the projected hypergradient against %s, logarithmic: from %s to %s.", label, number(first, 3), number(last, 3)))
-	f.Caption = []string{fmt.Sprintf("From %s to %s. Near zero, no small change of the strengths lowers the validation loss.", number(first, 3), number(last, 3))}
+	f.Caption = []string{fmt.Sprintf("From %s to %s.", number(first, 3), number(last, 3))}
+	if end := trace[len(trace)-1]; end.GradNorm <= negligible*math.Abs(end.Value) {
+		f.Caption[0] += " It is negligible at the end: no small change of the strengths lowers the " + loss + "."
+	}
 	if zeros > 0 {
 		f.Caption = append(f.Caption, fmt.Sprintf("%s with norm 0 not on the logarithmic axis.", counted(zeros, "record")))
 	}
@@ -194,11 +204,11 @@ func bestOf(grid []GridPoint) (best GridPoint, ok bool) {
 	return best, ok
 }
 
-func drawGrid(grid []GridPoint, result Row, kind parametrisation) *figure {
+func drawGrid(grid []GridPoint, result Row, loss string, kind parametrisation) *figure {
 	if len(grid) == 0 {
 		return nil
 	}
-	const title = "Validation loss of one shared strength"
+	title := sentence(loss) + " of one shared strength"
 	var points []point
 	var x, y extent
 	for _, g := range grid {
@@ -210,17 +220,17 @@ func drawGrid(grid []GridPoint, result Row, kind parametrisation) *figure {
 	}
 	if len(points) == 0 {
 		return &figure{Title: title, Caption: []string{
-			fmt.Sprintf("No finite validation loss at %s of the grid.", counted(len(grid), "point"))}}
+			fmt.Sprintf("No finite %s at %s of the grid.", loss, counted(len(grid), "point"))}}
 	}
 	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.x, b.x) })
 	best, _ := bestOf(grid)
 	y.add(result.Validation)
 
 	p := newPlot("grid", axis{label: kind.axisLabel("shared strength"), scale: fit(x, false, 0.03)},
-		axis{label: "validation loss", scale: fit(y, y.manyDecades(), 0.06)})
+		axis{label: loss, scale: fit(y, y.manyDecades(), 0.06)})
 	legends := []legend{{"grid", "shared strength"}}
-	desc := fmt.Sprintf("Validation loss at %s of a grid of shared strengths; lowest %s at x = %s.",
-		counted(len(points), "point"), number(best.Value, 5), number(best.X, 3))
+	desc := fmt.Sprintf("%s at %s of a grid of shared strengths; lowest %s at x = %s.",
+		sentence(loss), counted(len(points), "point"), number(best.Value, 5), number(best.X, 3))
 	if drawable(result.Validation) {
 		p.across("result", result.Validation)
 		legends = append(legends, legend{"result", fmt.Sprintf("%s, %s", rowName(result, "result"), number(result.Validation, 5))})

@@ -25,6 +25,9 @@ type Data struct {
 	// Grid is the search over one shared strength that gave the baseline, in any
 	// order. Its best point is where the bars of the learned strengths start.
 	Grid []GridPoint
+	// Loss names the loss that the trace and the grid show and that is Row.Validation. Empty means "validation
+	// loss", or "cross-validation loss" where predictions are out of fold.
+	Loss string
 	// Baseline and Result are compared value by value.
 	Baseline, Result Row
 	// Metric names Row.Score: "accuracy", a fraction of 1, or "RMSE". It may say
@@ -119,12 +122,13 @@ func Write(w io.Writer, d Data) error {
 		return err
 	}
 	kind := parametrisationOf(d.Strengths)
+	loss := d.lossName()
 	v := view{
 		Style:      template.CSS(style),
 		Title:      clean(d.Title),
 		Subtitle:   clean(d.Subtitle),
-		Comparison: compare(d.Baseline, d.Result, d.Metric),
-		Grid:       drawGrid(d.Grid, d.Result, kind),
+		Comparison: compare(d.Baseline, d.Result, loss, d.Metric),
+		Grid:       drawGrid(d.Grid, d.Result, loss, kind),
 		Strengths:  viewStrengths(d.Strengths, d.Grid, d.StrengthNote, kind),
 		Confusion:  viewConfusion(d.Confusion),
 		Residuals:  drawResiduals(d.Residuals),
@@ -135,10 +139,10 @@ func Write(w io.Writer, d Data) error {
 	for _, f := range d.Facts {
 		v.Facts = append(v.Facts, Fact{clean(f.Name), clean(f.Value)})
 	}
-	if f := drawLoss(d.Trace, d.Baseline); f != nil {
+	if f := drawLoss(d.Trace, d.Baseline, loss); f != nil {
 		v.Convergence = append(v.Convergence, f)
 	}
-	if f := drawGradNorm(d.Trace); f != nil {
+	if f := drawGradNorm(d.Trace, loss); f != nil {
 		v.Convergence = append(v.Convergence, f)
 	}
 	var b bytes.Buffer
@@ -147,6 +151,23 @@ func Write(w io.Writer, d Data) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// lossName is Loss, or what it is when it is empty.
+func (d Data) lossName() string {
+	on := ""
+	switch {
+	case clean(d.Loss) != "":
+		return clean(d.Loss)
+	case d.Confusion != nil:
+		on = d.Confusion.On
+	case d.Residuals != nil:
+		on = d.Residuals.On
+	}
+	if on == "out-of-fold" {
+		return "cross-validation loss"
+	}
+	return "validation loss"
 }
 
 func (d Data) check() error {

@@ -286,15 +286,15 @@ func TestComparisonMarksTheBetter(t *testing.T) {
 	}{
 		{"lower loss, higher accuracy", Row{"", 0.5, 0.7, 0.9}, Row{"", 0.4, 0.8, 0.95}, "test accuracy",
 			[]string{"0.70000", "0.40000", "95.00%"}, []string{"−20.00%", "+14.29%", "+5.00 points"}},
-		{"lower RMSE", Row{"", 0.5, nan, 12}, Row{"", 0.5, nan, 9}, "RMSE", []string{"9.0000"}, []string{"0.00%", "–", "−25.00%"}},
+		{"lower RMSE", Row{"", 0.5, nan, 12}, Row{"", 0.5, nan, 9}, "RMSE", []string{"9.0000"}, []string{"0.00%", "−25.00%"}},
 		{"unknown metric", Row{"", 1, 1, 3}, Row{"", 1, 1, 4}, "F1", nil, []string{"0.00%", "0.00%", "+33.33%"}},
 		{"no metric", Row{"", 2, 1, 3}, Row{"", 1, 1, 4}, "", []string{"1.0000"}, []string{"−50.00%", "0.00%"}},
 		{"alike in print", Row{"", 0.2, 1, 0.5}, Row{"", 0.2 - 1e-9, 1, 0.5}, "accuracy", nil, []string{"0.00%", "0.00%", "0.00 points"}},
-		{"one side unknown", Row{"", nan, nan, nan}, Row{"", 1, nan, nan}, "accuracy", nil, []string{"–", "–", "–"}},
+		{"one side unknown", Row{"", nan, nan, nan}, Row{"", 1, nan, nan}, "accuracy", nil, []string{"–", "–"}},
 		{"from zero", Row{"", 0, 1, 1}, Row{"", 1, 1e9, 1}, "accuracy", []string{"0", "1.0000"}, []string{"–", "+1.00e11%", "0.00 points"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := compare(test.baseline, test.result, test.metric)
+			c := compare(test.baseline, test.result, "validation loss", test.metric)
 			var better []string
 			for _, row := range c.Rows {
 				for _, v := range row.Values {
@@ -312,7 +312,10 @@ func TestComparisonMarksTheBetter(t *testing.T) {
 		})
 	}
 	html := render(t, Data{Baseline: Row{"", 1, nan, nan}, Result: Row{"", 2, nan, nan}})
-	wants(t, html, `<bdi>baseline</bdi>`, `<bdi>result</bdi>`, `<span class="better">1.0000</span>`, `<td class="number">–</td>`)
+	wants(t, html, `<bdi>baseline</bdi>`, `<bdi>result</bdi>`, `<span class="better">1.0000</span>`)
+	if strings.Contains(html, "Test loss") {
+		t.Error("a column for test rows where there are none")
+	}
 }
 
 func TestLossIsCutWhereTheStartHidesTheGain(t *testing.T) {
@@ -533,17 +536,44 @@ func TestReferenceLinesLieOnTheAxis(t *testing.T) {
 	level := Row{"", 2, nan, nan}
 
 	// Down the page is up in the drawing: smaller losses are at larger y.
-	loss := drawLoss(trace, level)
+	loss := drawLoss(trace, level, "validation loss")
 	if reference, best := line(loss, "reference"), circle(loss); best-reference < 50 {
 		t.Errorf("best value 1 at %g, baseline 2 at %g", best, reference)
 	}
-	search := drawGrid(grid, level, exponential)
+	search := drawGrid(grid, level, "validation loss", exponential)
 	if result, best := line(search, "result"), circle(search); result != best {
 		t.Errorf("result 2 at %g, best of the grid 2 at %g", result, best)
 	}
-	for _, f := range []*figure{drawLoss(trace, Row{"", nan, nan, nan}), drawGrid(grid, Row{"", nan, nan, nan}, linear)} {
+	for _, f := range []*figure{drawLoss(trace, Row{"", nan, nan, nan}, "validation loss"), drawGrid(grid, Row{"", nan, nan, nan}, "validation loss", linear)} {
 		if strings.Contains(string(f.Inside), `class="re`) {
 			t.Errorf("%s: line for an unknown value", f.ID)
 		}
+	}
+}
+
+// TestLossInWords checks what the loss is called, and that a gradient is called negligible only where it is.
+func TestLossInWords(t *testing.T) {
+	nan := math.NaN()
+	write := func(on string, norm float64) string {
+		var b strings.Builder
+		err := Write(&b, Data{
+			Title: "t", Trace: []TracePoint{{0, 0, 3, 1}, {1, 1, 1, norm}}, Grid: []GridPoint{{0, 3}, {1, 2}},
+			Baseline: Row{"", 2, nan, nan}, Result: Row{"", 1, nan, nan},
+			Confusion: &Confusion{On: on, Classes: []string{"a"}, Counts: [][]int{{1}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	folds := write("out-of-fold", 1e-6)
+	if strings.Contains(folds, "alidation loss") && !strings.Contains(folds, "ross-validation loss") || strings.Contains(folds, "Test loss") || strings.Contains(folds, ">Validation loss") {
+		t.Error("the loss of folds is not called cross-validation loss, or there is a column for test rows")
+	}
+	if !strings.Contains(folds, "It is negligible at the end") {
+		t.Error("a negligible gradient is not called so")
+	}
+	if other := write("validation", .1); strings.Contains(other, "negligible") || strings.Contains(other, "ross-validation") {
+		t.Error("a gradient of 0.1 is called negligible, or the validation loss one of folds")
 	}
 }

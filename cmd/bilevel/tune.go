@@ -87,7 +87,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx or parquet (default by content)")
 	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
-	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or names")
+	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 
 	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; auto compares on held-out rows")

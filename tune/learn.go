@@ -239,6 +239,9 @@ func (f *fit) start(q *problem, from shared) bilevel.Point {
 
 const (
 	maxSteps   = 500  // of HOAG
+
+	// compareSteps is enough to tell kinds of strengths apart.
+	compareSteps = 60
 	patience   = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
 	negligible = 1e-5 // by this share of itself
 )
@@ -433,6 +436,9 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	case HOAG:
 		method = hypergrad.HOAG{}
 		settings.MaxSteps = maxSteps
+		if f.comparing {
+			settings.MaxSteps = compareSteps
+		}
 	default:
 		if f.method() == SABA {
 			method = stochastic.SABA{Batch: batch}
@@ -494,7 +500,9 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		case sampled != nil: // see add
 		case f.o.Param == Exp && r.GradNorm <= negligible*math.Abs(r.Value):
 			end("converged: the gradient is negligible")
-		case k >= 0 && past[k]-best <= negligible*math.Abs(best):
+		// Where strengths can fit the validation rows altogether, h falls for ever: what is left of a small
+		// part of the loss at the start is not worth the steps.
+		case k >= 0 && past[k]-best <= negligible*max(math.Abs(best), math.Abs(past[0])/10):
 			end("converged: the validation loss does not fall any more")
 		}
 	})

@@ -27,7 +27,8 @@ type fit struct {
 	intercept bool
 	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
 	unit      float64
-	scores    int // per row
+	comparing bool // kinds of strengths are being compared
+	scores    int  // per row
 
 	main split // all rows
 	test *dataset.Set

@@ -196,6 +196,8 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 	}
 	ctx, cancel := sub(f.ctx, 1./3)
 	defer cancel()
+	f.comparing = true
+	defer func() { f.comparing = false }()
 	losses := make([][]float64, len(kinds)) // of all judging rows, one after the other
 	share := .5 / float64(len(parts)*len(kinds))
 	for i, h := range parts {

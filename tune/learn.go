@@ -238,12 +238,12 @@ func (f *fit) start(q *problem, from shared) bilevel.Point {
 }
 
 const (
-	maxSteps   = 500  // of HOAG
+	maxSteps = 500 // of HOAG
 
 	// compareSteps is enough to tell kinds of strengths apart.
 	compareSteps = 60
-	patience   = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
-	negligible = 1e-5 // by this share of itself
+	patience     = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
+	negligible   = 1e-5 // by this share of itself
 )
 
 // watch sees the points of a run on their way, and may end it by returning false.

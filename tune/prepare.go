@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -238,16 +239,20 @@ func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	return &t
 }
 
-// byFold sorts rows by fold. of names the fold of each row; negative folds are left out.
+// byFold sorts rows by fold, in random order within a fold, because stochastic methods take consecutive rows.
+// of names the fold of each row; negative folds are left out.
 func byFold(t *dataset.Set, of []int, k int) split {
 	var order []int
 	bounds := make([]int, 1, k+1)
+	rng := rand.New(rand.NewPCG(uint64(len(of)), uint64(k)))
 	for fold := range k {
 		for i, g := range of {
 			if g == fold {
 				order = append(order, i)
 			}
 		}
+		part := order[bounds[fold]:]
+		rng.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
 		bounds = append(bounds, len(order))
 	}
 	return split{train: t.Subset(order), bounds: bounds}

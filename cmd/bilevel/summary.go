@@ -58,14 +58,19 @@ func kindWords(kind tune.Reg, n int) string {
 	return "one shared strength"
 }
 
+// lossName is what h is called.
+func lossName(r *tune.Result) string {
+	if r.Model.Obtained.Folds > 0 {
+		return "cross-validation loss"
+	}
+	return "validation loss"
+}
+
 // summary is what is printed without --json.
 func summary(r *tune.Result, name string, files *outputs) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data   %s\nmodel  %s\n\n", dataLine(r, name), modelLine(r))
-	validation, metric := "validation loss", "accuracy"
-	if r.Model.Obtained.Folds > 0 {
-		validation = "cross-validation loss"
-	}
+	validation, metric := lossName(r), "accuracy"
 	score := func(m *tune.Metrics) string { return fmt.Sprintf("%.2f%%", 100*m.Accuracy) }
 	if r.Model.Task == tune.Ridge {
 		metric = "RMSE"
@@ -126,6 +131,7 @@ func reportData(r *tune.Result, name string) report.Data {
 	m, ob := r.Model, r.Model.Obtained
 	d := report.Data{
 		Title:    "bilevel tune: " + name,
+		Loss:     lossName(r),
 		Subtitle: modelLine(r),
 		Facts: []report.Fact{
 			{Name: "data", Value: dataLine(r, name)},

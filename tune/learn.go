@@ -429,7 +429,8 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		}
 		stop()
 	}
-	var past []float64 // best values so far
+	var past []float64 // best values so far, after each step that moved x
+	var last []float64 // x of the last of them
 	var sampled *sampledRecords
 	limited := false
 	switch f.method() {
@@ -488,8 +489,12 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		if len(past) > 0 {
 			best = min(best, past[len(past)-1])
 		}
-		past = append(past, best)
 		f.at(r.Step, share, best)
+		if slices.Equal(at.X, last) { // a trial that was rejected is no step
+			return
+		}
+		last = at.X
+		past = append(past, best)
 		k := len(past) - 1 - patience
 		if f.o.Param == Linear {
 			k -= 3 * patience

@@ -16,9 +16,15 @@ import (
 )
 
 func readIjcnn1(t testing.TB) (train, val linearData) {
+	if testing.Short() {
+		t.Skip("a run of half a second on 140,000 rows")
+	}
 	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" || testing.Short() {
-		t.Skip("BILEVEL_DATA does not say where ijcnn1 is")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared", "data")
+		if _, err := os.Stat(filepath.Join(dir, "ijcnn1")); err != nil {
+			t.Skip("ijcnn1 is not there: set BILEVEL_DATA to a folder with ijcnn1/ijcnn1.trn.bz2 and ijcnn1.tst.bz2")
+		}
 	}
 	read := func(name string) linearData {
 		s, err := dataset.Read(filepath.Join(dir, "ijcnn1", name), dataset.Options{Storage: dataset.Dense, Target: dataset.NumericTarget})

@@ -106,6 +106,13 @@ type HessianBlocks interface {
 	Blocks(dst, z, x []float64, b Batch)
 }
 
+// Crosser is an objective that has the forward product with its mixed derivative, the transpose of the cv of
+// [SecondOrder]. Forward-mode differentiation uses it; without it, it takes d products.
+type Crosser interface {
+	// Cross overwrites dz (length d) with ∇²zx g·w over b, w of length p.
+	Cross(dz, z, x, w []float64, b Batch)
+}
+
 // ValueGradienter gives value and gradient in one pass.
 type ValueGradienter interface {
 	// ValueGrad is Value and Grad together.
@@ -131,6 +138,13 @@ type FixedPoint interface {
 	Map(dst, z, x []float64, b Batch)
 	// Pull overwrites uz = ∂zΦᵀu (length d) and ux = ∂xΦᵀu (length p). A nil destination is not computed.
 	Pull(uz, ux, z, x, u []float64, b Batch)
+}
+
+// Pusher is a [FixedPoint] with forward products, which forward-mode differentiation and conjugate gradients on
+// the normal equations need.
+type Pusher interface {
+	// Push overwrites dst (length d) with ∂zΦ·vz + ∂xΦ·vx over b. A nil vz or vx is zero.
+	Push(dst, z, x, vz, vx []float64, b Batch)
 }
 
 // Func makes an objective of closures. InnerDim, OuterDim and Eval are required; a method that needs a

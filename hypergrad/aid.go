@@ -85,7 +85,7 @@ type aid struct {
 }
 
 // At is described at [Hypergradient].
-func (a *aid) At(grad []float64, at bilevel.Point, tol Tolerance) (Report, error) {
+func (a *aid) At(grad []float64, at bilevel.Point, tol Effort) (Report, error) {
 	var rep Report
 	var err error
 	rep.Inner, err = a.min.Minimize(at.Z, at.X, tol.Inner)

@@ -14,7 +14,7 @@ import (
 type Evaluator struct {
 	// Tol is how well each evaluation is solved; asking for less than rounding allows is fine. NewEvaluator
 	// sets 1e-10 for both.
-	Tol Tolerance
+	Tol Effort
 
 	hyper  Hypergradient
 	at     bilevel.Point
@@ -42,7 +42,7 @@ func NewEvaluator(p *bilevel.Problem, e Estimator) (*Evaluator, error) {
 	if e == nil {
 		e = AID{}
 	}
-	v := &Evaluator{Tol: Tolerance{1e-10, 1e-10}}
+	v := &Evaluator{Tol: Effort{Inner: 1e-10, Linear: 1e-10}}
 	var err error
 	if v.hyper, err = e.Start(p, &v.counts); err != nil {
 		return nil, err

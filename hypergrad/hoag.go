@@ -78,15 +78,15 @@ func (r Rule) String() string {
 // tolerances were tightened.
 //
 // Assumes that g(·, x) is smooth and strongly convex. Cost per step: one hypergradient, see [AID]. Memory:
-// 3d + (2·Memory + 6)p numbers and that of AID. Deterministic: the seed is not used.
+// 3d + (2·Memory + 6)p numbers and that of the estimator. Deterministic: the seed is not used.
 //
 // Pedregosa, Hyperparameter optimization with approximate gradient, 2016, algorithm 1 and section 4 (whose
 // code steps x twice; this does not). Projected quasi-Newton directions: Bertsekas, Projected Newton methods
 // for optimization problems with simple constraints, 1982. Spectral projected gradient: Birgin, Martínez,
 // Raydan, Nonmonotone spectral projected gradient methods on convex sets, 2000, algorithm 2.1 (SPG2).
 type HOAG struct {
-	// AID computes hypergradients.
-	AID AID
+	// Estimator computes hypergradients to tolerances. The default is AID{}.
+	Estimator Estimator
 	// Tolerance is how the tolerances fall. The default is AutoTolerance.
 	Tolerance Sequence
 	// FirstTolerance is ε₀, for the inner problem relative to the larger of ‖∇z g‖ at z = 0 and at the start.
@@ -111,9 +111,12 @@ func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.Run
 	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 || m.Step > Adaptive {
 		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance, m.Memory, m.Tolerance, m.Step)
 	}
+	if m.Estimator == nil {
+		m.Estimator = AID{}
+	}
 	r := &hoag{m: m, p: p}
 	var err error
-	if r.hyper, err = m.AID.Start(p, &r.counts); err != nil {
+	if r.hyper, err = m.Estimator.Start(p, &r.counts); err != nil {
 		return nil, err
 	}
 	if r.now.at, err = p.StartPoint(at); err != nil {
@@ -232,7 +235,7 @@ func (r *hoag) gradientScale() float64 {
 
 // evaluate fills in what is known at q, starting from what q holds.
 func (r *hoag) evaluate(q *position) error {
-	rep, err := r.hyper.At(q.grad, q.at, Tolerance{r.eps * r.innerScale, min(r.eps, .1)})
+	rep, err := r.hyper.At(q.grad, q.at, Effort{Inner: r.eps * r.innerScale, Linear: min(r.eps, .1)})
 	if err != nil {
 		return err
 	}

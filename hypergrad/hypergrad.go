@@ -30,13 +30,19 @@ type Hypergradient interface {
 	//
 	// A level that was not solved to its tolerance is no error, see [Report].Warning; an error says that there
 	// is no hypergradient.
-	At(grad []float64, at bilevel.Point, tol Tolerance) (Report, error)
+	At(grad []float64, at bilevel.Point, effort Effort) (Report, error)
 }
 
-// Tolerance says how well the two systems of a hypergradient are solved.
-type Tolerance struct {
-	Inner  float64 // ‖∇z g‖₂, absolute
+// Effort says how well the two systems of a hypergradient are solved: estimators that solve to a tolerance read
+// the tolerances, those that make a fixed number of steps read the numbers.
+type Effort struct {
+	Inner  float64 // ‖∇z g‖₂ or ‖Φ(z, x) − z‖₂, absolute
 	Linear float64 // ‖∇²zz g·v + ∇z f‖₂ relative to ‖∇z f‖₂
+
+	// InnerSteps t, LinearSteps k and Samples J replace the estimator's own numbers where they are positive.
+	InnerSteps, LinearSteps, Samples int
+	// Seed seeds the draws of a stochastic estimator: the same arguments give the same bits.
+	Seed uint64
 }
 
 // Report says what is known about a hypergradient.

@@ -115,7 +115,7 @@ func TestClosedForms(t *testing.T) {
 					}
 					at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
 					grad := make([]float64, p)
-					rep, err := h.At(grad, at, hypergrad.Tolerance{Inner: 1e-13, Linear: 1e-13})
+					rep, err := h.At(grad, at, hypergrad.Effort{Inner: 1e-13, Linear: 1e-13})
 					if err != nil || rep.Inner.GradNorm > 1e-10 {
 						t.Errorf("%s, %s, %s: %+v, %v", c.Name, name, offer, rep, err)
 					}
@@ -147,7 +147,7 @@ func TestCorrection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rep, err := h.At(make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)}, hypergrad.Tolerance{Inner: 1e3, Linear: 1e-12})
+		rep, err := h.At(make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)}, hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
 		if err != nil || rep.Inner.Iterations != 0 {
 			t.Fatal(rep, err)
 		}
@@ -203,7 +203,7 @@ func TestFiniteDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Tol = hypergrad.Tolerance{Inner: 1e-13, Linear: 1e-13}
+	e.Tol = hypergrad.Effort{Inner: 1e-13, Linear: 1e-13}
 	x := []float64{-3, -1, 0, -5, 1}
 	grad := make([]float64, 5)
 	if _, err := e.Evaluate(grad, x); err != nil {
@@ -234,7 +234,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	point := func() bilevel.Point {
 		return bilevel.Point{Z: make([]float64, 6), X: make([]float64, 4), V: make([]float64, 6)}
 	}
-	tol := hypergrad.Tolerance{Inner: 1e-9, Linear: 1e-9}
+	tol := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}
 	m := &matrix{SecondOrder: second}
 	p := *c.Problem
 	p.Inner = m
@@ -262,8 +262,8 @@ func allHOAG() map[string]hypergrad.HOAG {
 			methods[fmt.Sprint(s, ", ", r)] = hypergrad.HOAG{Tolerance: s, Step: r}
 		}
 	}
-	methods["newton-cg"] = hypergrad.HOAG{AID: hypergrad.AID{Inner: inner.Newton{DenseDim: -1}}}
-	methods["lbfgs"] = hypergrad.HOAG{AID: hypergrad.AID{Inner: inner.LBFGS{}}}
+	methods["newton-cg"] = hypergrad.HOAG{Estimator: hypergrad.AID{Inner: inner.Newton{DenseDim: -1}}}
+	methods["lbfgs"] = hypergrad.HOAG{Estimator: hypergrad.AID{Inner: inner.LBFGS{}}}
 	return methods
 }
 
@@ -480,7 +480,7 @@ func TestWarnings(t *testing.T) {
 		"the adjoint system was not solved": {Linear: linsolve.CG{MaxIter: 1}},
 		"the inner problem was not solved":  {Inner: inner.LBFGS{MaxIter: 1}},
 	} {
-		res, err := bilevel.Minimize(context.Background(), p, hypergrad.HOAG{AID: e}, bilevel.Settings{MaxSteps: 5})
+		res, err := bilevel.Minimize(context.Background(), p, hypergrad.HOAG{Estimator: e}, bilevel.Settings{MaxSteps: 5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -524,7 +524,7 @@ func TestIndefinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}
-		rep, err := h.At(make([]float64, 1), at, hypergrad.Tolerance{Inner: 1e-9, Linear: 1e-9})
+		rep, err := h.At(make([]float64, 1), at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
 		var indefinite *linsolve.NotPositiveDefiniteError
 		if err != nil || !errors.As(rep.Warning, &indefinite) {
 			t.Errorf("%+v: warning %v, error %v", e, rep.Warning, err)
@@ -534,7 +534,7 @@ func TestIndefinite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := h.At(make([]float64, 1), bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Tolerance{Inner: 1e-9, Linear: 1e-9})
+	rep, err := h.At(make([]float64, 1), bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
 	if err != nil || rep.Warning != nil {
 		t.Errorf("damped: %v, %v", rep.Warning, err)
 	}

@@ -29,7 +29,16 @@ type CG struct {
 	Damping float64
 }
 
-var _ Solver = CG{}
+var (
+	_ Solver  = CG{}
+	_ Stepper = CG{}
+)
+
+// WithSteps is described at [Stepper].
+func (c CG) WithSteps(k int) Solver {
+	c.Steps = k
+	return c
+}
 
 // rounding is the relative residual at which K requested steps may end early.
 const rounding = 1e-16

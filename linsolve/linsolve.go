@@ -32,6 +32,13 @@ type Preconditioner interface {
 	Precondition(dst, r []float64)
 }
 
+// Transposer is an [Operator] that has products with its transpose, which conjugate gradients on the normal
+// equations need.
+type Transposer interface {
+	// MulTransVec overwrites dst with Aᵀ·v. dst and v do not overlap.
+	MulTransVec(dst, v []float64)
+}
+
 // Matrix is a symmetric [Operator] that can write itself down faster than by n products. [Direct] uses it.
 type Matrix interface {
 	// Matrix overwrites the lower triangle of dst (n×n, row-major) with that of A; what it leaves in the
@@ -47,6 +54,12 @@ type Solver interface {
 	// Not reaching the tolerance is no error, see [Result].Converged. After an error x holds the last
 	// iterate.
 	Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error)
+}
+
+// Stepper is a [Solver] that can be asked for an exact number of steps.
+type Stepper interface {
+	// WithSteps is the same solver making exactly k steps, which is success whatever the residual.
+	WithSteps(k int) Solver
 }
 
 // Result says what a solve did.

@@ -206,7 +206,7 @@ func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 		return nil, err
 	}
 	grad := make([]float64, len(x))
-	rep, err := hyper.At(grad, at, hypergrad.Tolerance{Inner: tol, Linear: 1e-9})
+	rep, err := hyper.At(grad, at, hypergrad.Effort{Inner: tol, Linear: 1e-9})
 	addCounts(&f.visited, counts)
 	if err != nil {
 		return nil, err
@@ -588,7 +588,7 @@ type sampledRecords struct {
 	f      *fit
 	hyper  hypergrad.Hypergradient
 	q      *problem
-	tol    hypergrad.Tolerance
+	tol    hypergrad.Effort
 	counts bilevel.Counts
 	next   int64
 	least  int64
@@ -615,7 +615,7 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 		tol, linear = 1e4*tol, 1e-3
 	}
 	_, p := q.Dims()
-	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Tolerance{Inner: tol, Linear: linear}}
+	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
 	s.hyper, err = hypergrad.AID{}.Start(&q.Problem, &s.counts)
 	return s, err
 }

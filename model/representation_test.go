@@ -1,0 +1,65 @@
+package model_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/bilevel-go/bilevel/bileveltest"
+	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// tasks draws n tasks of different lengths.
+func tasks(n, features, classes int, seed uint64) []model.Task {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	list := make([]model.Task, n)
+	for i := range list {
+		m := 4 + i%3
+		t := model.Task{X: rows.NewDense(m, features)}
+		for j := range m {
+			for c := range t.X.Row(j) {
+				t.X.Row(j)[c] = rng.NormFloat64()
+			}
+			t.Y = append(t.Y, rng.NormFloat64())
+			if classes > 0 {
+				t.Labels = append(t.Labels, rng.IntN(classes))
+			}
+		}
+		list[i] = t
+	}
+	return list
+}
+
+func TestRepresentation(t *testing.T) {
+	for _, o := range []model.RepresentationOptions{
+		{Width: 3, Ridge: .3},
+		{Width: 2, Classes: 3},
+		{Width: 4, Classes: 3, Ridge: .1},
+	} {
+		for _, n := range []int{1, 5, 37} {
+			r := must(model.NewRepresentation(tasks(n, 7, o.Classes, 1), o))(t)
+			bileveltest.Objective(t, r, bileveltest.ObjectiveOptions{})
+		}
+	}
+	for name, bad := range map[string]func() (*model.Representation, error){
+		"no task": func() (*model.Representation, error) {
+			return model.NewRepresentation(nil, model.RepresentationOptions{Width: 1})
+		},
+		"width": func() (*model.Representation, error) {
+			return model.NewRepresentation(tasks(2, 3, 0, 1), model.RepresentationOptions{})
+		},
+		"classes": func() (*model.Representation, error) {
+			return model.NewRepresentation(tasks(2, 3, 4, 1), model.RepresentationOptions{Width: 1, Classes: 2})
+		},
+		"ridge": func() (*model.Representation, error) {
+			return model.NewRepresentation(tasks(2, 3, 0, 1), model.RepresentationOptions{Width: 1, Ridge: -1})
+		},
+		"features": func() (*model.Representation, error) {
+			return model.NewRepresentation(append(tasks(2, 3, 0, 1), tasks(1, 4, 0, 1)...), model.RepresentationOptions{Width: 1})
+		},
+	} {
+		if _, err := bad(); err == nil {
+			t.Errorf("no error for a bad %s", name)
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // Batch is the half-open range [Lo, Hi) of stored sample order. Data are shuffled once when they are
@@ -111,6 +113,24 @@ type HessianBlocks interface {
 type Crosser interface {
 	// Cross overwrites dz (length d) with ∇²zx g·w over b, w of length p.
 	Cross(dz, z, x, w []float64, b Batch)
+}
+
+// Cross overwrites dz = ∇²zx g·w over b and returns how many products over b that took: one where o is a
+// [Crosser], and d transposed ones, and d + p numbers of memory, where it is not.
+func Cross(o SecondOrder, dz, z, x, w []float64, b Batch) (products int) {
+	if c, ok := o.(Crosser); ok {
+		c.Cross(dz, z, x, w, b)
+		return 1
+	}
+	d, p := o.Dims()
+	unit, cv := make([]float64, d), make([]float64, p)
+	for i := range dz {
+		unit[i] = 1
+		o.Products(nil, nil, cv, z, x, unit, b) // row i of ∇²zx g; a Local o leaves the same places at zero
+		unit[i] = 0
+		dz[i] = floats.Dot(cv, w)
+	}
+	return d
 }
 
 // ValueGradienter gives value and gradient in one pass.
@@ -268,7 +288,10 @@ type GradientMap struct {
 	Eta float64 // step size η
 }
 
-var _ FixedPoint = GradientMap{}
+var (
+	_ FixedPoint = GradientMap{}
+	_ Pusher     = GradientMap{}
+)
 
 // Dims returns those of G.
 func (m GradientMap) Dims() (d, p int) { return m.G.Dims() }
@@ -295,5 +318,22 @@ func (m GradientMap) Pull(uz, ux, z, x, u []float64, b Batch) {
 	}
 	for i := range ux {
 		ux[i] *= -m.Eta
+	}
+}
+
+// Push overwrites dst = vz − η(∇²zz g·vz + ∇²zx g·vx), see [Cross].
+func (m GradientMap) Push(dst, z, x, vz, vx []float64, b Batch) {
+	clear(dst)
+	if vz != nil {
+		m.G.Products(nil, dst, nil, z, x, vz, b)
+	}
+	if vx != nil {
+		c := make([]float64, len(dst))
+		Cross(m.G, c, z, x, vx, b)
+		floats.Add(dst, c)
+	}
+	floats.Scale(-m.Eta, dst)
+	if vz != nil {
+		floats.Add(dst, vz)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
 )
@@ -142,6 +143,59 @@ func TestCasesPassObjective(t *testing.T) {
 				t.Run([]string{"inner", "outer"}[i], func(t *testing.T) { Objective(t, o, opts) })
 			}
 			FixedPoint(t, c.FixedPoint(c.Name, 0.1).Problem.Fixed, opts)
+		})
+	}
+}
+
+// An equilibrium's answer satisfies the equations that define it, and its map is not symmetric.
+func TestEquilibrium(t *testing.T) {
+	for _, c := range []Case{Equilibrium(5, 3, 1), Equilibrium(3, 6, 2)} {
+		t.Run(c.Name, func(t *testing.T) {
+			if err := c.Problem.Check(); err != nil {
+				t.Fatal(err)
+			}
+			f, phi := c.Problem.Outer, c.Problem.Fixed
+			d, p := f.Dims()
+			one := bilevel.Batch{Lo: 0, Hi: 1}
+			x := make([]float64, p)
+			for j := range x {
+				x[j] = c.X[j] + 0.1 + 0.05*float64(j)
+			}
+			for _, x := range [][]float64{x, c.X} {
+				s := c.Solve(x)
+				next, fz, uz := make([]float64, d), make([]float64, d), make([]float64, d)
+				phi.Map(next, s.Z, x, one)
+				if !floats.EqualApprox(next, s.Z, 1e-12) {
+					t.Errorf("Φ(z*) = %v, z* = %v", next, s.Z)
+				}
+				f.Grad(fz, nil, s.Z, x, bilevel.All(f))
+				phi.Pull(uz, nil, s.Z, x, s.V, one)
+				floats.Sub(uz, s.V) // ∂zΦᵀv − v = ∇z f
+				if !floats.EqualApprox(uz, fz, 1e-12) {
+					t.Errorf("(∂zΦᵀ − I)v = %v, ∇z f = %v", uz, fz)
+				}
+				for j := range x {
+					const e = 1e-4
+					up, down := append([]float64(nil), x...), append([]float64(nil), x...)
+					up[j] += e
+					down[j] -= e
+					want := (c.Solve(up).Value - c.Solve(down).Value) / (2 * e)
+					if math.Abs(want-s.Grad[j]) > 1e-6*(1+math.Abs(want)) {
+						t.Errorf("∇h[%d] = %v, differences %v", j, s.Grad[j], want)
+					}
+				}
+			}
+			if n := floats.Norm(c.Solve(c.X).Grad, 2); n > 1e-10 {
+				t.Errorf("∇h(x*) has norm %v", n)
+			}
+			m := phi.(*affine).m
+			var skew mat.Dense
+			skew.Sub(m, m.T())
+			if n := mat.Norm(&skew, math.Inf(1)); n < 0.3 {
+				t.Errorf("M is nearly symmetric: ‖M − Mᵀ‖ = %v", n)
+			}
+			FixedPoint(t, phi, ObjectiveOptions{})
+			Objective(t, f, ObjectiveOptions{})
 		})
 	}
 }

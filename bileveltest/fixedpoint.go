@@ -2,6 +2,7 @@ package bileveltest
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"gonum.org/v1/gonum/floats"
@@ -9,9 +10,9 @@ import (
 	"github.com/bilevel-go/bilevel"
 )
 
-// FixedPoint tests the map f as [Objective] tests objectives: Pull against finite differences of Map, in z and
-// in x; batches that add up; nil destinations; overwriting; no writes elsewhere; the same bits when asked again
-// and for every GOMAXPROCS.
+// FixedPoint tests the map f as [Objective] tests objectives: Pull, and Push where f is a [bilevel.Pusher], against
+// finite differences of Map, in z and in x; batches that add up; nil destinations; overwriting; no writes
+// elsewhere; the same bits when asked again and for every GOMAXPROCS.
 func FixedPoint(t *testing.T, f bilevel.FixedPoint, opts ObjectiveOptions) {
 	t.Helper()
 	subtests(t, fixedPointChecks(f, opts))
@@ -52,7 +53,7 @@ func fixedPointChecks(f bilevel.FixedPoint, opts ObjectiveOptions) []check {
 				return 0
 			}},
 	}
-	return []check{
+	checks := []check{
 		{"Pull", func(r *report) { pr.checkPull(r, f) }},
 		{"batches add up", func(r *report) { pr.checkMapBatches(r, f) }},
 		{"memory", pr.checkMemory},
@@ -60,6 +61,53 @@ func fixedPointChecks(f bilevel.FixedPoint, opts ObjectiveOptions) []check {
 		{"empty batch", pr.checkEmpty},
 		{"same bits again", pr.checkRepeat},
 		{"same bits for every GOMAXPROCS", pr.checkProcs},
+	}
+	if m, ok := f.(bilevel.Pusher); ok {
+		checks = append(checks, check{"Push", func(r *report) { pr.checkPush(r, f, m) }})
+		pr.oracles = append(pr.oracles, oracle{"Push", func(bilevel.Batch) []slot { return []slot{{name: "dst", n: pr.d}} },
+			func(at point, _ bilevel.Batch) [][]float64 { return [][]float64{at.z, at.x, at.v, at.y} },
+			func(dst, in [][]float64, b bilevel.Batch) float64 {
+				if dst[0] != nil {
+					m.Push(dst[0], in[0], in[1], in[2], in[3], b)
+				}
+				return 0
+			}})
+	}
+	return checks
+}
+
+// checkPush compares Push, whole and with a nil direction, with its transpose in Pull and with differences of Map.
+func (pr *probe) checkPush(r *report, f bilevel.FixedPoint, m bilevel.Pusher) {
+	rng := pr.rng(8)
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			got, uz, ux := make([]float64, pr.d), make([]float64, pr.d), make([]float64, pr.p)
+			f.Pull(uz, ux, at.z, at.x, at.w, b)
+			compare := func(name string, vz, vx []float64, right float64) {
+				m.Push(got, at.z, at.x, vz, vx, b)
+				left := floats.Dot(got, at.w)
+				if scale := math.Abs(right) + floats.Norm(got, 2)*floats.Norm(at.w, 2); !(math.Abs(left-right) <= pr.opts.Round*scale) {
+					r.errorf("over %v at point %d: ⟨Push(%s), w⟩ = %.10g, Pull gives %.10g", b, i, name, left, right)
+				}
+			}
+			compare("v, y", at.v, at.y, floats.Dot(uz, at.v)+floats.Dot(ux, at.y))
+			compare("v, nil", at.v, nil, floats.Dot(uz, at.v))
+			compare("nil, y", nil, at.y, floats.Dot(ux, at.y))
+			compare("nil, nil", nil, nil, 0)
+			for _, dir := range pr.directions(at.x, true, 0, 0, rng) {
+				m.Push(got, at.z, at.x, at.v, dir.u, b)
+				want, slack := difference(func(s float64) []float64 {
+					dst := make([]float64, pr.d)
+					f.Map(dst, along(at.z, at.v, s), along(at.x, dir.u, s), b)
+					return dst
+				}, dir.h)
+				for k := range got {
+					if pr.far(got[k], want[k], slack[k]) {
+						r.errorf("over %v at point %d: Push[%d] along v and %s is %.10g, finite differences of Map %.10g ± %.1g", b, i, k, dir.name("x"), got[k], want[k], slack[k])
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -232,6 +232,15 @@ func (pr *probe) list() []oracle {
 			return 0
 		}})
 	}
+	if o, ok := pr.o.(bilevel.Crosser); ok {
+		list = append(list, oracle{"Cross", fixed(dz), func(at point, _ bilevel.Batch) [][]float64 { return [][]float64{at.z, at.x, at.y} },
+			func(dst, in [][]float64, b bilevel.Batch) float64 {
+				if dst[0] != nil {
+					o.Cross(dst[0], in[0], in[1], in[2], b)
+				}
+				return 0
+			}})
+	}
 	if o, ok := pr.o.(bilevel.Linear); ok {
 		k := o.Scores()
 		list = append(list,
@@ -316,6 +325,9 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	}
 	if o, ok := o.(bilevel.ValueGradienter); ok {
 		add("ValueGradienter", func(r *report) { pr.checkValueGrad(r, o) })
+	}
+	if o, ok := o.(bilevel.Crosser); ok {
+		add("Crosser", func(r *report) { pr.checkCross(r, o) })
 	}
 	if pr.local != nil {
 		add("Local", pr.checkLocal)
@@ -710,7 +722,7 @@ func (pr *probe) checkRepeat(r *report) {
 			}
 		}
 	}
-	reused := point{z: make([]float64, pr.d), x: make([]float64, pr.p), v: make([]float64, pr.d)}
+	reused := point{z: make([]float64, pr.d), x: make([]float64, pr.p), v: make([]float64, pr.d), y: make([]float64, pr.p)}
 	for _, batch := range batches {
 		for k := len(pr.oracles) - 1; k >= 0; k-- {
 			o := pr.oracles[k]
@@ -719,6 +731,7 @@ func (pr *probe) checkRepeat(r *report) {
 				copy(reused.z, at.z)
 				copy(reused.x, at.x)
 				copy(reused.v, at.v)
+				copy(reused.y, at.y)
 				slots := o.dst(batch)
 				got := answer{dst: make([][]float64, len(slots))}
 				for l, s := range slots {

@@ -23,6 +23,37 @@ func (pr *probe) checkValueGrad(r *report, o bilevel.ValueGradienter) {
 	}
 }
 
+// checkCross compares Cross with its transpose in Products and with differences of gradients.
+func (pr *probe) checkCross(r *report, o bilevel.Crosser) {
+	if pr.second == nil {
+		return // a Func is not a Crosser; other types have Products
+	}
+	rng := pr.rng(8)
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			got := make([]float64, pr.d)
+			o.Cross(got, at.z, at.x, at.y, b)
+			_, _, cv := pr.products(at.z, at.x, at.v, b)
+			left, right := floats.Dot(got, at.v), floats.Dot(cv, at.y)
+			if scale := floats.Norm(got, 2)*floats.Norm(at.v, 2) + floats.Norm(cv, 2)*floats.Norm(at.y, 2); !(math.Abs(left-right) <= pr.opts.Round*scale) {
+				r.errorf("over %v at point %d: ⟨Cross(y), v⟩ = %.10g, ⟨y, cv⟩ of Products %.10g", b, i, left, right)
+			}
+			for _, dir := range pr.directions(at.x, true, 0, 0, rng) {
+				o.Cross(got, at.z, at.x, dir.u, b)
+				want, slack := difference(func(s float64) []float64 {
+					dz, _ := pr.grad(at.z, along(at.x, dir.u, s), b)
+					return dz
+				}, dir.h)
+				for k := range got {
+					if pr.far(got[k], want[k], slack[k]) {
+						r.errorf("over %v at point %d: dz[%d] along %s is %.10g, finite differences of Grad %.10g ± %.1g", b, i, k, dir.name("x"), got[k], want[k], slack[k])
+					}
+				}
+			}
+		}
+	}
+}
+
 // compare reports where pairs of vectors, given as name, got, want, differ.
 func (r *report) compare(with string, b bilevel.Batch, at int, tol float64, triples ...any) {
 	for i := 0; i < len(triples); i += 3 {

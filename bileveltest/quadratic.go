@@ -27,7 +27,10 @@ type quadratic struct {
 	sz, tx   []float64
 }
 
-var _ bilevel.SecondOrder = (*quadratic)(nil)
+var (
+	_ bilevel.SecondOrder = (*quadratic)(nil)
+	_ bilevel.Crosser     = (*quadratic)(nil)
+)
 
 // newQuadratic draws rows a_i ~ N(0, Σ), where Σ has the spectrum logspace(0.1, 1), so that the mean of
 // a_ia_iᵀ is close to Σ, and scales c_i so that ‖mean c_ie_iᵀ‖₂ is cross.
@@ -155,6 +158,13 @@ func (q *quadratic) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 		if cv != nil {
 			axpy(w*dot(q.rowZ(q.e, i), v), q.rowX(q.c, i), cv)
 		}
+	}
+}
+
+func (q *quadratic) Cross(dz, z, x, w []float64, b bilevel.Batch) {
+	clear(dz)
+	for i := b.Lo; i < b.Hi; i++ {
+		axpy(dot(q.rowX(q.c, i), w)/float64(b.Len()), q.rowZ(q.e, i), dz)
 	}
 }
 

@@ -41,7 +41,10 @@ type leastSquares struct {
 	rows, y []float64
 }
 
-var _ bilevel.SecondOrder = (*leastSquares)(nil)
+var (
+	_ bilevel.SecondOrder = (*leastSquares)(nil)
+	_ bilevel.Crosser     = (*leastSquares)(nil)
+)
 
 func (l *leastSquares) Dims() (d, p int) { return l.d, l.p }
 func (l *leastSquares) Samples() int     { return l.n }
@@ -118,6 +121,17 @@ func (l *leastSquares) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) 
 		if cv != nil {
 			cv[l.index(i)] += ds * zi * v[i]
 		}
+	}
+}
+
+func (l *leastSquares) Cross(dz, z, x, w []float64, _ bilevel.Batch) {
+	clear(dz)
+	if !l.penalty {
+		return
+	}
+	for i, zi := range z {
+		_, ds := l.kind.strength(x[l.index(i)])
+		dz[i] = ds * zi * w[l.index(i)]
 	}
 }
 

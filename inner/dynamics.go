@@ -1,7 +1,13 @@
 package inner
 
 import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
 	"github.com/bilevel-go/bilevel"
+	"gonum.org/v1/gonum/floats"
 )
 
 // Dynamics is the configuration of an iterative inner solver that can be differentiated step by step,
@@ -23,7 +29,8 @@ type Process interface {
 	// StateLen is the length of the state, at least d.
 	StateLen() int
 	// Init overwrites s with the state that begins at z, and settles what the iteration derives from the
-	// problem at (z, x), such as an automatic step size. Derivatives take the latter as a constant.
+	// problem at (z, x), such as an automatic step size. Derivatives take the latter as a constant. The rest
+	// of the state is constant too, but for that of an [Overlapper], which is z again.
 	Init(s, z, x []float64) error
 	// Step overwrites dst with Φ_k(s, x). dst may be s.
 	Step(dst, s, x []float64, k int)
@@ -36,10 +43,22 @@ type Process interface {
 }
 
 // Overlapper is a [Process] whose state is z_k followed by z_{k−1}, so that states in reverse order can share
-// memory: Step leaves dst[d:] alone where it is s[:d] already.
+// memory: Step leaves dst[d:] as it is where that is the memory of s[:d].
 type Overlapper interface {
 	// Overlap says that the state is (z_k, z_{k−1}).
 	Overlap() bool
+}
+
+// Iterate makes steps steps of p and replaces z, the start, by z_steps. s is scratch of length StateLen.
+func Iterate(p Process, s, z, x []float64, steps int) error {
+	if err := p.Init(s, z, x); err != nil {
+		return err
+	}
+	for k := 1; k <= steps; k++ {
+		p.Step(s, s, x, k)
+	}
+	copy(z, s)
+	return nil
 }
 
 // Learned names outer variables that set the iteration rather than the objective, which ignores them; see
@@ -48,4 +67,263 @@ type Learned struct {
 	// Step and Momentum are the places in x of the step size and of the momentum of steps 1, 2, …; the last
 	// one serves all later steps. Empty: those of the configuration.
 	Step, Momentum []int
+}
+
+// check reports places outside x.
+func (l Learned) check(p int) error {
+	for _, c := range []struct {
+		name   string
+		places []int
+	}{{"Step", l.Step}, {"Momentum", l.Momentum}} {
+		for _, j := range c.places {
+			if j < 0 || j >= p {
+				return fmt.Errorf("inner: Learned.%s names x[%d], and x has length %d", c.name, j, p)
+			}
+		}
+	}
+	return nil
+}
+
+// place is the one of step k, −1 if there is none.
+func place(places []int, k int) int {
+	if len(places) == 0 {
+		return -1
+	}
+	return places[min(k, len(places))-1]
+}
+
+// learnedOr is the outer variable for step k, or the value of the configuration.
+func learnedOr(places []int, x []float64, k int, value float64) float64 {
+	if j := place(places, k); j >= 0 {
+		return x[j]
+	}
+	return value
+}
+
+// gradientOracle gives the derivatives of g that processes of an inner objective need, over all samples.
+type gradientOracle struct {
+	oracle
+	second bilevel.SecondOrder // nil: g has first derivatives only
+	local  bool
+	d, p   int
+	grad   []float64
+}
+
+// newGradientOracle prepares for an inner objective; second says whether products are needed, by what.
+func newGradientOracle(g bilevel.Objective, counts *bilevel.Counts, need string) (gradientOracle, error) {
+	if err := bilevel.NeedFirstOrder(g); err != nil {
+		return gradientOracle{}, err
+	}
+	second, err := bilevel.NeedSecondOrder(g)
+	if err != nil && need != "" {
+		return gradientOracle{}, fmt.Errorf("inner: %s: %w", need, err)
+	}
+	o := gradientOracle{oracle: newOracle(g, counts), second: second}
+	o.d, o.p = g.Dims()
+	_, o.local = g.(bilevel.Local)
+	o.grad = make([]float64, o.d)
+	return o, nil
+}
+
+// gradient overwrites dz = ∇z g.
+func (o *gradientOracle) gradient(dz, z, x []float64) {
+	o.counts.GradG += int64(o.all.Len())
+	o.g.Grad(dz, nil, z, x, o.all)
+}
+
+// products overwrites dz = ∇z g, hv = ∇²zz g·v and cv = ∇²xz g·v, those that are not nil.
+func (o *gradientOracle) products(dz, hv, cv, z, x, v []float64) {
+	n := int64(o.all.Len())
+	if dz != nil {
+		o.counts.GradG += n
+	}
+	if hv != nil {
+		o.counts.HessG += n
+	}
+	if cv != nil {
+		o.counts.CrossG += n
+		if o.local {
+			clear(cv) // g writes only where x enters
+		}
+	}
+	if dz != nil || hv != nil || cv != nil {
+		o.second.Products(dz, hv, cv, z, x, v, o.all)
+	}
+}
+
+// cross overwrites dz = ∇²zx g·w.
+func (o *gradientOracle) cross(dz, z, x, w []float64) {
+	products := bilevel.Cross(o.second, dz, z, x, w, o.all)
+	o.counts.CrossG += int64(products) * int64(o.all.Len())
+}
+
+// Power iterations for the automatic step: their number, and the factor that makes up for L being approached
+// from below.
+const (
+	powerIterations = 12
+	powerSafety     = 1.1
+)
+
+// autoStep is 1/L, L an estimate of ‖∇²zz g(z, x)‖₂ by power iterations. v is scratch of length d.
+func (o *gradientOracle) autoStep(z, x, v []float64) (float64, error) {
+	rng := rand.New(rand.NewPCG(1, 0x1a9e57))
+	for i := range v {
+		v[i] = rng.NormFloat64()
+	}
+	norm := floats.Norm(v, 2)
+	for range powerIterations {
+		floats.Scale(1/norm, v)
+		o.products(nil, o.grad, nil, z, x, v)
+		norm = floats.Norm(o.grad, 2)
+		if !finite(norm) || norm == 0 {
+			return 0, fmt.Errorf("inner: no automatic step size: ‖∇²zz g‖ = %v at the start of the inner problem: set Step", norm)
+		}
+		copy(v, o.grad)
+	}
+	return 1 / (powerSafety * norm), nil
+}
+
+// gradientProcess is a [Process] whose step k needs one gradient of g, so that a minimiser can look at it first.
+type gradientProcess interface {
+	Process
+	oracles() *gradientOracle
+	// restart is Init with what it settled left as it is.
+	restart(s, z []float64)
+	// point is where step k takes the gradient: s[:d] or scratch.
+	point(s, x []float64, k int) []float64
+	// apply is Step with the gradient given.
+	apply(dst, s, x, grad []float64, k int)
+	// eta is the size of step k.
+	eta(x []float64, k int) float64
+	// halve halves an automatic step size, and says whether there is one.
+	halve() bool
+}
+
+// defaultMaxIter bounds first-order iterations towards a tolerance.
+const defaultMaxIter = 100000
+
+// stepper is the [Minimizer] of a gradientProcess.
+type stepper struct {
+	p              gradientProcess
+	o              *gradientOracle
+	steps, maxIter int
+	s              []float64
+	at, best       iterate
+}
+
+var _ Minimizer = (*stepper)(nil)
+
+func newStepper(p gradientProcess, steps, maxIter int) *stepper {
+	if maxIter <= 0 {
+		maxIter = defaultMaxIter
+	}
+	o := p.oracles()
+	return &stepper{p: p, o: o, steps: steps, maxIter: maxIter, s: make([]float64, p.StateLen()), at: newIterate(o.d), best: newIterate(o.d)}
+}
+
+// checkSteps reports a negative number of steps.
+func checkSteps(steps int) error {
+	if steps < 0 {
+		return fmt.Errorf("inner: Steps = %d is negative", steps)
+	}
+	return nil
+}
+
+// stalled is how many iterations without a smaller gradient it takes to put the rest down to rounding.
+const stalled = 200
+
+// Minimize is described at [Minimizer].
+func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
+	if len(z) != m.o.d {
+		panic("inner: z has the wrong length")
+	}
+	m.o.x = x
+	if m.steps > 0 {
+		return m.exactly(z, x)
+	}
+	if err := m.p.Init(m.s, z, x); err != nil {
+		return Result{}, err
+	}
+	var res Result
+	var reason string
+	var start float64 // g at the start
+	last := 0         // iteration that found best
+	for k := 1; ; k++ {
+		copy(m.at.z, m.p.point(m.s, x, k))
+		m.o.eval(&m.at)
+		if res.Iterations == 0 {
+			if !m.at.finite() {
+				return Result{Value: m.at.value, GradNorm: m.at.norm}, &NonFiniteError{m.at.value, m.at.norm}
+			}
+			start = m.at.value
+			m.best.norm = math.Inf(1)
+		}
+		rises := !m.at.finite() || m.at.value > start+noise(start)
+		if m.at.finite() && m.at.norm < m.best.norm {
+			m.at, m.best = m.best, m.at
+			last = res.Iterations
+		}
+		if m.best.norm <= tol {
+			break
+		}
+		if res.Iterations >= m.maxIter {
+			reason = "the iteration limit"
+			break
+		}
+		res.Iterations++
+		if rises && m.p.halve() {
+			// The automatic step is too long: g has more curvature here than at the start.
+			m.p.restart(m.s, m.best.z)
+			k = 0
+			continue
+		}
+		at := &m.at
+		if last == res.Iterations-1 {
+			at = &m.best
+		}
+		if !at.finite() {
+			reason = "the iteration diverges: lower Step"
+			break
+		}
+		eta := m.p.eta(x, k)
+		if res.Iterations-last > stalled && atRounding(at, eta*at.norm*at.norm/2) {
+			res.Rounding = true
+			break
+		}
+		m.p.apply(m.s, m.s, x, at.grad, k)
+	}
+	copy(z, m.best.z)
+	res.Value, res.GradNorm, res.Grad = m.best.value, m.best.norm, m.best.grad
+	res.Converged = res.GradNorm <= tol
+	if res.Converged || res.Rounding {
+		return res, nil
+	}
+	return res, &NotConvergedError{Iterations: res.Iterations, GradNorm: res.GradNorm, Tol: tol, Reason: reason}
+}
+
+// exactly makes the number of steps that was asked for.
+func (m *stepper) exactly(z, x []float64) (Result, error) {
+	copy(m.at.z, z)
+	if err := Iterate(m.p, m.s, m.at.z, x, m.steps); err != nil {
+		return Result{}, err
+	}
+	m.o.eval(&m.at)
+	res := Result{Iterations: m.steps, Value: m.at.value, GradNorm: m.at.norm, Grad: m.at.grad, Converged: true}
+	if !m.at.finite() {
+		res.Converged = false
+		return res, &NotConvergedError{Iterations: m.steps, GradNorm: m.at.norm, Reason: "the iteration diverges: lower Step"}
+	}
+	copy(z, m.at.z)
+	return res, nil
+}
+
+// needInner returns the inner objective of p.
+func needInner(p *bilevel.Problem, what string) (bilevel.Objective, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if p.Inner == nil {
+		return nil, errors.New("inner: " + what + " needs an inner objective (Problem.Inner), and this problem has a fixed-point map: use Iteration")
+	}
+	return p.Inner, nil
 }

@@ -53,7 +53,7 @@ type Result struct {
 	Value, GradNorm float64
 	// Grad is ∇z g there. It belongs to the minimizer and is valid until its next Minimize.
 	Grad []float64
-	// Converged says that GradNorm ≤ tol.
+	// Converged says that GradNorm ≤ tol, or that as many steps were made as were asked for.
 	Converged bool
 	// Rounding says that the tolerance asked for more than floating point has: neither g nor its gradient
 	// could be lowered any more, while the predicted decrease of g was below its rounding error. It is no
@@ -65,11 +65,17 @@ type Result struct {
 type NotConvergedError struct {
 	Iterations    int
 	GradNorm, Tol float64
+	// Fixed says that GradNorm is ‖Φ(z, x) − z‖₂, of a fixed-point problem.
+	Fixed bool
 	// Reason is in words: the iteration limit, or a search that found no decrease.
 	Reason string
 }
 
 func (e *NotConvergedError) Error() string {
+	if e.Fixed {
+		return fmt.Sprintf("inner: the inner problem was not solved: ‖Φ(z, x) − z‖ = %.3g after %d iterations, the tolerance is %.3g (%s): "+
+			"raise MaxIter or the tolerance, or make Φ(·, x) a stronger contraction", e.GradNorm, e.Iterations, e.Tol, e.Reason)
+	}
 	return fmt.Sprintf("inner: the inner problem was not solved: ‖∇z g‖ = %.3g after %d iterations, the tolerance is %.3g (%s): "+
 		"raise MaxIter or the tolerance, check the gradient of g, or regularise g more strongly", e.GradNorm, e.Iterations, e.Tol, e.Reason)
 }

@@ -77,6 +77,7 @@ type segment struct {
 
 var (
 	_ bilevel.SecondOrder     = (*Penalty)(nil)
+	_ bilevel.Crosser         = (*Penalty)(nil)
 	_ bilevel.ValueGradienter = (*Penalty)(nil)
 )
 
@@ -270,6 +271,23 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		if cv != nil {
 			q.addCross(cv, z, v, s)
 		}
+	}
+}
+
+// Cross overwrites dz = s′ z w, w at the strength of a coefficient.
+func (q *Penalty) Cross(dz, z, x, w []float64, _ bilevel.Batch) {
+	if q.linear {
+		clear(q.strength)
+		kernel.Axpy(q.scale, w, q.strength)
+	} else {
+		q.Strengths(q.strength, x)
+		for j, wj := range w {
+			q.strength[j] *= q.scale * wj
+		}
+	}
+	clear(dz)
+	for _, s := range q.segments {
+		q.addScaled(dz, z, s)
 	}
 }
 

@@ -28,6 +28,7 @@ type Sampled interface {
 
 var (
 	_ bilevel.SecondOrder     = (*Regularized)(nil)
+	_ bilevel.Crosser         = (*Regularized)(nil)
 	_ bilevel.Splitter        = (*Regularized)(nil)
 	_ bilevel.Linearizer      = (*Regularized)(nil)
 	_ bilevel.Prefetcher      = (*Regularized)(nil)
@@ -93,6 +94,9 @@ func (o *Regularized) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	}
 	o.pen.products(dz, hv, cv, z, x, v, true)
 }
+
+// Cross overwrites dz = ∇²zx·w, to which the loss does not contribute.
+func (o *Regularized) Cross(dz, z, x, w []float64, b bilevel.Batch) { o.pen.Cross(dz, z, x, w, b) }
 
 // Linearize keeps what products at (z, x) over b need.
 func (o *Regularized) Linearize(z, x []float64, b bilevel.Batch) {

@@ -40,85 +40,49 @@ func (c CG) WithSteps(k int) Solver {
 	return c
 }
 
-// rounding is the relative residual at which K requested steps may end early.
-const rounding = 1e-16
-
 // Solve is described at [Solver].
 func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
-	checkLengths(x, b)
+	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
+	if over {
+		return s.res, err
+	}
 	if w == nil {
 		w = &Workspace{}
 	}
 	n := len(b)
-	limit := c.MaxIter
-	if limit <= 0 {
-		limit = 10*n + 100
-	}
-	if tol <= 0 {
-		tol = c.Tol
-	}
-	if tol <= 0 {
-		tol = 1e-10
-	}
-	if c.Steps > 0 {
-		limit, tol = c.Steps, rounding
-	}
-	bnorm := norm(b)
-	if !finite(bnorm) {
-		return Result{Residual: bnorm}, ErrNonFinite
-	}
-	if bnorm == 0 {
-		clear(x)
-		return Result{Converged: true}, nil
-	}
-	target := tol * bnorm
-
-	var res Result
 	r, p, q := w.Vector(0, n), w.Vector(1, n), w.Vector(2, n)
 	pre, preconditioned := op.(Preconditioner)
 	y := r // M⁻¹r
 	if preconditioned {
 		y = w.Vector(3, n)
 	}
-	if xnorm := norm(x); xnorm == 0 {
-		copy(r, b)
-	} else {
-		residual(r, op, x, b, c.Damping)
-		res.Products++
-	}
-	res.Residual = norm(r)
-	restartResidual := res.Residual
+	s.first(r)
+	restartResidual := s.res.Residual
 	exact := true // r is the true residual, not a recursive one
 	restart := true
 	var ry, first float64 // r_iᵀy_i; the curvature pᵀAp/pᵀp of the first direction
 	for iter := 0; ; iter++ {
-		if !finite(res.Residual) {
-			return res, ErrNonFinite
+		if !finite(s.res.Residual) {
+			return s.res, ErrNonFinite
 		}
-		small := res.Residual <= target
-		if (small || iter >= limit) && !exact {
-			residual(r, op, x, b, c.Damping)
-			res.Products++
-			res.Residual = norm(r)
+		if (s.small() || iter >= s.limit) && !exact {
+			s.residual(r)
 			exact, restart = true, true
-			small = res.Residual <= target
 			// A restart that no longer halves the true residual is at rounding level.
-			if iter < limit && !small && res.Residual > restartResidual/2 {
-				res.Converged, res.Rounding = c.Steps > 0, true
-				return res, nil
+			if iter < s.limit && !s.small() && s.res.Residual > restartResidual/2 {
+				return s.stuck(), nil
 			}
-			restartResidual = res.Residual
+			restartResidual = s.res.Residual
 		}
-		if small || iter >= limit {
-			res.Converged = small || c.Steps > 0
-			return res, nil
+		if s.small() || iter >= s.limit {
+			return s.end(), nil
 		}
 		if preconditioned {
 			pre.Precondition(y, r)
 		}
 		ryNew := floats.Dot(r, y)
 		if preconditioned && !(ryNew > 0) && finite(ryNew) {
-			return res, &NotPositiveDefiniteError{Curvature: ryNew / (res.Residual * res.Residual)}
+			return s.res, &NotPositiveDefiniteError{Curvature: ryNew / (s.res.Residual * s.res.Residual)}
 		}
 		if restart {
 			copy(p, y) // p_0 = y_0
@@ -127,14 +91,10 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 			floats.AddScaledTo(p, y, ryNew/ry, p) // p_i = y_i + (r_iᵀy_i / r_{i−1}ᵀy_{i−1}) p_{i−1}
 		}
 		ry = ryNew
-		op.MulVec(q, p)
-		res.Products++
-		if c.Damping != 0 {
-			floats.AddScaled(q, c.Damping, p)
-		}
+		s.mul(q, p)
 		pq := floats.Dot(p, q)
 		if !finite(pq) {
-			return res, ErrNonFinite
+			return s.res, ErrNonFinite
 		}
 		if first == 0 {
 			pp := norm(p)
@@ -144,20 +104,17 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 			pp := norm(p)
 			curvature := pq / pp / pp
 			if !exact {
-				residual(r, op, x, b, c.Damping)
-				res.Products++
-				res.Residual = norm(r)
+				s.residual(r)
 			}
 			if -curvature < 1e-13*first { // zero, as far as rounding tells
-				res.Converged, res.Rounding = res.Residual <= target || c.Steps > 0, true
-				return res, nil
+				return s.stuck(), nil
 			}
-			return res, &NotPositiveDefiniteError{Curvature: curvature}
+			return s.res, &NotPositiveDefiniteError{Curvature: curvature}
 		}
 		alpha := ry / pq
 		floats.AddScaled(x, alpha, p)  // x_{i+1} = x_i + α p_i
 		floats.AddScaled(r, -alpha, q) // r_{i+1} = r_i − α A p_i
-		res.Residual = norm(r)
+		s.res.Residual = norm(r)
 		exact = false
 	}
 }

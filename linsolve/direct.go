@@ -24,50 +24,26 @@ type Direct struct {
 var _ Solver = Direct{}
 
 // Solve is described at [Solver]. The default tolerance is 1e-10.
-func (s Direct) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
-	checkLengths(x, b)
+func (c Direct) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+	s, over, err := begin(op, x, b, tol, 0, 0, 0, c.Damping)
+	if over {
+		return s.res, err
+	}
 	if w == nil {
 		w = &Workspace{}
 	}
 	n := len(b)
-	if tol <= 0 {
-		tol = 1e-10
-	}
-	bnorm := norm(b)
-	if !finite(bnorm) {
-		return Result{Residual: bnorm}, ErrNonFinite
-	}
-	if bnorm == 0 {
-		clear(x)
-		return Result{Converged: true}, nil
-	}
 	r, a := w.Vector(0, n), w.Vector(1, n*n)
 	form(a, r, x, op)
 	for j := range n {
-		a[j*n+j] += s.Damping
+		a[j*n+j] += s.damping
 	}
-	res := Result{Products: n, Residual: bnorm}
+	s.res.Products, s.res.Residual = n, norm(b)
 	if err := w.factor.Factorize(n, a); err != nil {
 		clear(x)
-		return res, err
+		return s.res, err
 	}
-	w.factor.Solve(x, b)
-	for refine := 0; ; refine++ {
-		residual(r, op, x, b, s.Damping)
-		res.Products++
-		res.Residual = norm(r)
-		if !finite(res.Residual) {
-			return res, ErrNonFinite
-		}
-		res.Converged = res.Residual <= tol*bnorm
-		if res.Converged || refine == 1 {
-			return res, nil
-		}
-		w.factor.Solve(r, r)
-		for i, c := range r {
-			x[i] += c // x ← x + A⁻¹(b − Ax)
-		}
-	}
+	return s.factored(&w.factor, r)
 }
 
 // form writes the lower triangle of op to a; column and unit are scratch.

@@ -39,11 +39,26 @@ type Transposer interface {
 	MulTransVec(dst, v []float64)
 }
 
-// Matrix is a symmetric [Operator] that can write itself down faster than by n products. [Direct] uses it.
+// Scaler is an [Operator] that knows a step size η for which x ← x + η(b − Ax) converges: 1 for A = I − ∂zΦᵀ with
+// a contraction Φ. [FixedPoint] and [Neumann] take it where they are given none.
+type Scaler interface {
+	// Scale returns η > 0.
+	Scale() float64
+}
+
+// Matrix is a symmetric [Operator] that can write itself down faster than by n products. [Direct] and [LU] use
+// it.
 type Matrix interface {
 	// Matrix overwrites the lower triangle of dst (n×n, row-major) with that of A; what it leaves in the
 	// strict upper triangle does not matter.
 	Matrix(dst []float64)
+}
+
+// GeneralMatrix is an [Operator] without symmetry that can write itself down faster than by n products. [LU] uses
+// it.
+type GeneralMatrix interface {
+	// GeneralMatrix overwrites dst (n×n, row-major) with A.
+	GeneralMatrix(dst []float64)
 }
 
 // Solver solves A x = b.
@@ -64,8 +79,8 @@ type Stepper interface {
 
 // Result says what a solve did.
 type Result struct {
-	// Products with A, the one that recomputes the residual included. A matrix of order n that is written
-	// down by [Matrix] counts as n.
+	// Products with A or its transpose, the one that recomputes the residual included. A matrix of order n that
+	// is written down by [Matrix] or [GeneralMatrix] counts as n.
 	Products int
 	// Residual is the true ‖b − Ax‖₂, recomputed at the end.
 	Residual float64
@@ -79,6 +94,7 @@ type Result struct {
 type Workspace struct {
 	vectors [][]float64
 	factor  Cholesky
+	lu      lu
 }
 
 // Vector is the workspace's i-th vector, of length n and with arbitrary content. It is for those who write
@@ -107,6 +123,39 @@ func (e *NotPositiveDefiniteError) Error() string {
 	}
 	return fmt.Sprintf("linsolve: the matrix is not positive definite, it has curvature %.3g in a direction: %s", e.Curvature, remedy)
 }
+
+// SingularError says that a matrix is singular, to rounding.
+type SingularError struct {
+	// Reciprocal is 1/cond₁(A) where it is known, and 0 elsewhere.
+	Reciprocal float64
+}
+
+func (e *SingularError) Error() string {
+	const remedy = "set Damping, or check that the inner problem has one solution and depends on all of z"
+	if e.Reciprocal > 0 {
+		return fmt.Sprintf("linsolve: the matrix is singular, its condition number is %.2g: %s", 1/e.Reciprocal, remedy)
+	}
+	return "linsolve: the matrix is singular: " + remedy
+}
+
+// DivergedError says that the residual of a stationary iteration grows without end.
+type DivergedError struct {
+	Steps           int
+	Scale           float64 // η
+	First, Residual float64 // the residuals at the start and at the end
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("linsolve: x ← x + η(b − Ax) with η = %.3g diverges, the residual grew from %.3g to %.3g in %d steps: "+
+		"set a lower Scale, or use GMRES", e.Scale, e.First, e.Residual, e.Steps)
+}
+
+// ErrBreakdown says that BiCGSTAB divided by zero and had made no step since its last restart.
+var ErrBreakdown = errors.New("linsolve: BiCGSTAB broke down: use GMRES")
+
+// ErrNoTranspose says that an operator has no products with its transpose.
+var ErrNoTranspose = errors.New("linsolve: conjugate gradients on the normal equations need products with the transpose, " +
+	"and the operator is no linsolve.Transposer: use GMRES or BiCGSTAB")
 
 // ErrNonFinite says that a right-hand side, a start or a product was not finite.
 var ErrNonFinite = errors.New("linsolve: the right-hand side, the start or a product with the matrix is not finite")

@@ -1,7 +1,7 @@
 // Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
 //
 // Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or
-// Zstandard; format and compression are recognised by content. The result is a Set: the features as a
+// Zstandard, and folders of documents; format and compression are recognised by content. The result is a Set: the features as a
 // matrix of package rows, the target, and names. A Schema says how the columns of a training file became
 // features, and reads a validation or test file into the same ones:
 //
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -34,6 +35,7 @@ type Set struct {
 	Y        []float64   // n targets: numbers, or indices into Classes; nil if the file has no label
 	Classes  []string    // class names in order; nil for a numeric target
 	Features []string    // d names; nil for more than 1<<20 features without names, see FeatureName
+	Names    []string    // n names of rows, the paths of documents; nil for other formats
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages
 }
@@ -83,7 +85,8 @@ const (
 
 // Options of Read. The zero value reads a labelled file by its content.
 type Options struct {
-	// Format is "libsvm", "csv", "tsv", "npy", "idx" or "parquet"; "" is by content, then by extension.
+	// Format is "libsvm", "csv", "tsv", "npy", "idx", "parquet" or "text"; "" is by content, then by
+	// extension. A folder, and a tar or zip archive, is "text": see ReadText.
 	Format string
 
 	// Label is the label column of CSV, TSV and Parquet by name or by 1-based number, of NPY by number.
@@ -116,6 +119,10 @@ type Options struct {
 	// LikeName says in messages what Like is of; "" is "the model".
 	LikeName string
 
+	// Text says how documents become rows: its Weight, MinDocs and NoNorm; nil is the zero value. With Like
+	// the rows are those of Like.Text instead.
+	Text *Vectorizer
+
 	// Categorical names columns of CSV, TSV and Parquet whose cells are levels whatever they look like. A
 	// column that is not named is categorical if some of its cells are no numbers; it is an error if these
 	// look like slips (nine in ten cells, and at least ten, are numbers), or if more than half of at least
@@ -145,6 +152,14 @@ func (o *Options) likeName() string {
 	return o.LikeName
 }
 
+// checkLike is an error if Like is not usable.
+func (o *Options) checkLike() error {
+	if o.Like == nil {
+		return nil
+	}
+	return o.Like.Check()
+}
+
 // likeHint is the remedy where a file has other columns than Options.Like.
 func (o *Options) likeHint() string {
 	if o.LikeName == "" {
@@ -156,12 +171,33 @@ func (o *Options) likeHint() string {
 // Read reads the file at path. Of an IDX pair it takes the file of images and finds the labels beside it.
 // Besides the result, memory is bounded by the stored values once more, and less for LIBSVM text.
 // Results do not depend on the number of processors.
+//
+// A folder is read as documents, and so is a tar or zip archive of one; archive.tar.gz/train is the folder train
+// in it.
 func Read(path string, o Options) (*Set, error) {
+	inside := ""
+	if o.Format == "" || o.Format == "text" {
+		st, err := os.Stat(path)
+		if err == nil && st.IsDir() {
+			return ReadText(os.DirFS(path), path, o)
+		}
+		if err != nil {
+			if archive, in, ok := insideArchive(path); ok {
+				path, inside = archive, in
+			}
+		}
+	}
 	in, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
+	if inside != "" {
+		if err := o.checkLike(); err != nil {
+			return nil, err
+		}
+		return readArchive(in, inside, o)
+	}
 	return read(in, path, o)
 }
 
@@ -181,12 +217,13 @@ func read(in *input, path string, o Options) (*Set, error) {
 	if o.NoLabel && (o.OptionalLabel || o.Label != "" || o.Labels != "") {
 		return nil, fail(in.name, "", "no label and a label are asked for at once")
 	}
-	if o.Like != nil {
-		if err := o.Like.Check(); err != nil {
-			return nil, err
-		}
+	if err := o.checkLike(); err != nil {
+		return nil, err
 	}
 	format := o.Format
+	if format == "" && o.Like != nil && o.Like.Text != nil {
+		format = "text"
+	}
 	if format == "" {
 		var err error
 		if format, err = guessFormat(in); err != nil {
@@ -196,9 +233,19 @@ func read(in *input, path string, o Options) (*Set, error) {
 	if len(o.Categorical) > 0 && o.Like == nil && (format == "libsvm" || format == "npy" || format == "idx") {
 		return nil, fail(in.name, "leave out the names of categorical columns", "columns of the format %s have no names and are numbers", format)
 	}
+	if format != "text" && o.Text != nil {
+		return nil, fail(in.name, "leave out how words are weighted", "the format is %s, and not a folder of documents", format)
+	}
+	if format != "text" && o.Like != nil && o.Like.Text != nil {
+		return nil, fail(in.name, "give a folder of documents", "the format is %s, and %s is of documents", format, o.likeName())
+	}
 	var s *Set
 	var err error
 	switch format {
+	case "text":
+		if s, err = readArchive(in, "", o); err == nil {
+			return s, nil
+		}
 	case "libsvm":
 		if head, _ := in.Peek(1 << 15); len(head) > 0 {
 			if err := checkLineEnds(in.name, head); err != nil {
@@ -215,7 +262,7 @@ func read(in *input, path string, o Options) (*Set, error) {
 	case "parquet":
 		s, err = readParquet(in, path, o)
 	default:
-		return nil, fail(in.name, "formats are libsvm, csv, tsv, npy, idx and parquet", "no format is called %q", format)
+		return nil, fail(in.name, "formats are libsvm, csv, tsv, npy, idx, parquet and text", "no format is called %q", format)
 	}
 	if err != nil {
 		// What cannot be read may come of a damaged stream, which is known at its end.
@@ -247,6 +294,8 @@ func guessFormat(in *input) (string, error) {
 		return "npy", nil
 	case isIDX(head):
 		return "idx", nil
+	case isZip(head), isTar(head):
+		return "text", nil
 	}
 	if err := checkText(in.name, head); err != nil {
 		return "", err
@@ -291,9 +340,9 @@ func guessFormat(in *input) (string, error) {
 func checkText(name string, head []byte) error {
 	hint := "formats are LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or zstd"
 	switch {
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+	case isZip(head):
 		return fail(name, "unpack it and name the file with the data", "is a zip archive")
-	case len(head) > 262 && string(head[257:262]) == "ustar":
+	case isTar(head):
 		return fail(name, "unpack it and name the file with the data", "is a tar archive")
 	case bytes.HasPrefix(head, []byte("\x89HDF")):
 		return fail(name, hint, "is an HDF5 file, which is not read")

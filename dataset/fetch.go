@@ -27,6 +27,7 @@ type GetOptions struct {
 	// Progress is told how far the download of a file is, in bytes; total is 0 if the server does not say.
 	// It is called often, from one goroutine.
 	Progress func(file string, done, total int64)
+	Text     *Vectorizer  // how Load makes rows of documents, as Options.Text
 	Client   *http.Client // nil is a client that gives up on a server silent for a minute
 	BaseURL  string       // downloads come from BaseURL/set/file instead of the public addresses
 }
@@ -39,6 +40,8 @@ type Files struct {
 	Copy   bool     // they are a copy in a data folder
 	Sample bool     // the copy holds other rows or features than the public set
 	Notes  []string // what a user should know about the copy, a sentence each
+
+	text *Vectorizer // of GetOptions
 }
 
 // stallTimeout is how long a server may send nothing.
@@ -521,8 +524,8 @@ func downloadOnce(ctx context.Context, address, part, name string, o GetOptions)
 }
 
 // Load gets a public set and reads it, with a target of classes. test is nil if the set is not divided.
-// The declared shape is checked, except that a copy may have fewer rows. Sets of text and of archives of
-// pictures (20newsgroups, omniglot, cifar10) are not read.
+// The declared shape is checked, except that a copy may have fewer rows. Archives of pictures (omniglot,
+// cifar10) are not read.
 func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *Files, err error) {
 	p, err := Lookup(name)
 	if err != nil {
@@ -531,9 +534,13 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 	if p.load == nil {
 		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name, "the set %s is not a table and is not read", p.Name)
 	}
+	if o.Text != nil && p.Features > 0 {
+		return nil, nil, nil, fail("", "leave out how words are weighted", "the set %s is a table, and not a folder of documents", p.Name)
+	}
 	if f, err = Get(ctx, name, o); err != nil {
 		return nil, nil, nil, err
 	}
+	f.text = o.Text
 	if train, test, err = p.load(f); err != nil {
 		return nil, nil, nil, err
 	}
@@ -542,7 +549,7 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 			continue
 		}
 		want := []int{p.Rows, p.TestRows}[k]
-		if n, d := s.Dims(); d != p.Features || len(s.Classes) != p.Classes || n != want && !f.Sample {
+		if n, d := s.Dims(); p.Features > 0 && d != p.Features || len(s.Classes) != p.Classes || n != want && !f.Sample {
 			return nil, nil, nil, fail(s.Source, "remove it, and get the set again", "%d × %d with %d classes, where %s has %d × %d with %d",
 				n, d, len(s.Classes), p.Name, want, p.Features, p.Classes)
 		}

@@ -105,6 +105,7 @@ var publics = []*Public{
 		Files: []PublicFile{{Name: "20news-bydate.tar.gz", URLs: []string{"https://ndownloader.figshare.com/files/5975967"}, Size: 14_464_277,
 			SHA256: "8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610"}},
 		folders: []string{"20news"},
+		load:    loadNewsgroups,
 	},
 	{
 		Name: "covtype", Aliases: []string{"covertype"}, Title: "forest cover types", Page: "https://archive.ics.uci.edu/dataset/31/covertype",
@@ -180,6 +181,15 @@ func loadLIBSVM(f *Files) (train, test *Set, err error) {
 		return nil, nil, err
 	}
 	test, err = Read(f.Paths[1], Options{Format: "libsvm", Like: train.Schema})
+	return train, test, err
+}
+
+// loadNewsgroups reads the two folders of the archive, with the words of the first.
+func loadNewsgroups(f *Files) (train, test *Set, err error) {
+	if train, err = Read(f.Paths[0]+"/20news-bydate-train", Options{Format: "text", Text: f.text}); err != nil {
+		return nil, nil, err
+	}
+	test, err = Read(f.Paths[0]+"/20news-bydate-test", Options{Format: "text", Like: train.Schema})
 	return train, test, err
 }
 

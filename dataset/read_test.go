@@ -382,10 +382,10 @@ func TestInputErrors(t *testing.T) {
 		want []string
 	}{
 		{filepath.Join(dir, "none.csv"), []string{"none.csv", "not exist"}},
-		{dir, []string{"is a directory"}},
+		{dir, []string{"no class folders", "name a file in it"}},
 		{write("empty.csv", nil), []string{"empty.csv", "is empty"}},
 		{write("junk.csv", []byte("a,b\n\x00\x01\x02")), []string{"binary data", "0x00"}},
-		{write("x.zip", []byte("PK\x03\x04....")), []string{"zip archive", "unpack"}},
+		{write("x.zip", []byte("PK\x03\x04....")), []string{"zip archive", "truncated"}},
 		{write("x.csv", []byte("\xff\xfea\x00,\x00")), []string{"UTF-16"}},
 		{write("cut.svm.gz", gz[:len(gz)/2]), []string{"cut.svm.gz", "gzip stream ends early", "again"}},
 		{write("cut2.gz", gz[:5]), []string{"gzip", "ends early"}},

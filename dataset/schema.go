@@ -29,12 +29,17 @@ type Schema struct {
 	Label     string   `json:"label,omitempty"`      // name of the label column, where columns have names
 	Classes   []string `json:"classes,omitempty"`    // classes in order; nil for a numeric target
 	Sparse    bool     `json:"sparse,omitempty"`     // features are stored as CSR
+
+	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }
 
 // Features returns one name per feature: the column's name, "column=level" for a level of a categorical
-// column, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
+// column, the words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
 // 1<<20 features without names; Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
+	if s.Text != nil {
+		return s.Text.Words
+	}
 	if s.Columns == nil && s.Width > maxNames {
 		return nil
 	}
@@ -84,6 +89,14 @@ func width(columns []Column) int {
 func (s *Schema) Check() error {
 	if s.Width < 0 || s.Columns != nil && width(s.Columns) != s.Width {
 		return fmt.Errorf("dataset: a schema of %d features has columns that make %d", s.Width, width(s.Columns))
+	}
+	if s.Text != nil {
+		if len(s.Text.Words) != s.Width {
+			return fmt.Errorf("dataset: a schema of %d features has %d words", s.Width, len(s.Text.Words))
+		}
+		if err := s.Text.checkFitted(); err != nil {
+			return fmt.Errorf("dataset: a schema of documents: %w", err)
+		}
 	}
 	seen := make(map[string]bool)
 	for _, c := range s.Columns {

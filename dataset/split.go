@@ -26,6 +26,12 @@ func (s *Set) Subset(order []int) *Set {
 			t.Y[i] = s.Y[o]
 		}
 	}
+	if s.Names != nil {
+		t.Names = make([]string, len(order))
+		for i, o := range order {
+			t.Names[i] = s.Names[o]
+		}
+	}
 	return &t
 }
 

@@ -113,7 +113,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	}
 	f.schema, f.features = train.Schema, train.Features
 
-	tables := f.schema == nil || f.schema.Format != "libsvm"
+	tables := f.schema == nil || f.schema.Format != "libsvm" && f.schema.Format != "text"
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
 	if o.Scale == On || o.Scale == Auto && tables {
 		f.scaler = dataset.FitScaler(train.X)

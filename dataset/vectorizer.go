@@ -1,0 +1,336 @@
+package dataset
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// Weight is what a document's row holds for a word.
+type Weight string
+
+const (
+	// Count is the number of times t that the word is in the document. "" is Count too.
+	Count Weight = "count"
+	// TFIDF is t·idf with idf = log((1 + n)/(1 + df)) + 1, where df of the n training documents have the word.
+	TFIDF Weight = "tfidf"
+)
+
+// Vectorizer turns documents into sparse rows, one column per word, in the order of the words. The zero value
+// counts words and scales every row to unit length.
+//
+// A word is a run of two or more letters, digits and underscores, in lower case. A document that is valid UTF-8
+// is read as such, and as Latin-1 otherwise. On 20 newsgroups these are the columns and counts of
+// scikit-learn's CountVectorizer, and with TFIDF the rows of its TfidfVectorizer; letters are put in lower case
+// one by one, without its two exceptions for Σ at the end of a word and İ.
+//
+// Documents are divided among GOMAXPROCS goroutines; the result does not depend on their number. Memory
+// beside the result is the vocabulary once for each, and 8 bytes for each word of a document.
+type Vectorizer struct {
+	Weight  Weight `json:"weight,omitempty"`
+	MinDocs int    `json:"min_docs,omitempty"` // a word in fewer documents has no column; 0 is 1
+	NoNorm  bool   `json:"no_norm,omitempty"`  // rows keep the length that they have
+
+	Words []string  `json:"words"`         // of the columns, increasing; set by Fit
+	IDF   []float64 `json:"idf,omitempty"` // with TFIDF, of the columns; set by Fit
+}
+
+// Fit learns the words of docs, and with TFIDF how rare they are, and returns the rows of docs.
+func (v *Vectorizer) Fit(docs [][]byte) *rows.CSR {
+	counts := countWords(docs, nil)
+	v.Words, v.IDF = nil, nil
+	for _, w := range counts.workers {
+		v.Words = append(v.Words, w.words...)
+	}
+	slices.Sort(v.Words)
+	v.Words = slices.Compact(v.Words)
+
+	column := v.columns()
+	df := make([]int, len(v.Words))
+	for _, w := range counts.workers {
+		for k, word := range w.words {
+			df[column[word]] += w.docs[k]
+		}
+	}
+	kept := 0
+	for j, n := range df {
+		if n >= v.MinDocs {
+			v.Words[kept], df[kept] = v.Words[j], n
+			kept++
+		}
+	}
+	if kept < len(df) {
+		v.Words, df = slices.Clone(v.Words[:kept]), df[:kept]
+		column = v.columns()
+	}
+	if v.Weight == TFIDF {
+		v.IDF = make([]float64, kept)
+		for j, n := range df {
+			v.IDF[j] = math.Log(float64(1+len(docs))/float64(1+n)) + 1 // log((1 + n)/(1 + df)) + 1
+		}
+	}
+	for _, w := range counts.workers {
+		w.columns = make([]int32, len(w.words))
+		for k, word := range w.words {
+			j, ok := column[word]
+			if !ok {
+				j = -1
+			}
+			w.columns[k] = j
+		}
+	}
+	return v.rows(counts)
+}
+
+// Transform returns the rows of docs in the words that Fit learned. Other words are passed over.
+func (v *Vectorizer) Transform(docs [][]byte) *rows.CSR { return v.rows(countWords(docs, v.columns())) }
+
+// columns is the place of each word.
+func (v *Vectorizer) columns() map[string]int32 {
+	m := make(map[string]int32, len(v.Words))
+	for j, w := range v.Words {
+		m[w] = int32(j)
+	}
+	return m
+}
+
+// check reports the first setting that makes no sense.
+func (v *Vectorizer) check() error {
+	switch {
+	case v.Weight != "" && v.Weight != Count && v.Weight != TFIDF:
+		return fmt.Errorf("words are weighted by %q, not %q or %q", v.Weight, Count, TFIDF)
+	case v.MinDocs < 0:
+		return fmt.Errorf("words of at least %d documents", v.MinDocs)
+	}
+	return nil
+}
+
+// checkFitted reports the first thing that makes v unusable for Transform.
+func (v *Vectorizer) checkFitted() error {
+	if err := v.check(); err != nil {
+		return err
+	}
+	for j, w := range v.Words {
+		if w == "" || j > 0 && v.Words[j-1] >= w {
+			return fmt.Errorf("word %d is %q and does not follow %q", j+1, w, v.Words[max(j-1, 0)])
+		}
+	}
+	if v.Weight != TFIDF && v.IDF != nil || v.Weight == TFIDF && len(v.IDF) != len(v.Words) {
+		return fmt.Errorf("%d words with %d weights", len(v.Words), len(v.IDF))
+	}
+	for j, w := range v.IDF {
+		if !(w > 0) || math.IsInf(w, 0) {
+			return fmt.Errorf("the weight of the word %q is %v", v.Words[j], w)
+		}
+	}
+	return nil
+}
+
+// wordCounts are the words of documents, each document counted by one of the workers.
+type wordCounts struct {
+	workers []*wordCounter
+	by      []int32 // worker of each document
+	lo, hi  []int   // place of each document in its worker's counts
+}
+
+// wordCounter numbers words in the order in which it meets them, unless columns are known.
+type wordCounter struct {
+	known   map[string]int32 // columns; nil to number words
+	index   map[string]int32
+	words   []string
+	docs    []int   // documents with the word
+	columns []int32 // of the words, -1 for none; nil where numbers are columns
+
+	counts []uint64 // word number and count of the documents, one after the other: number<<32 | count
+	times  []uint32 // of each word in the current document
+	text   []byte
+}
+
+// countWords counts the words of docs; those of known only, if it is not nil.
+func countWords(docs [][]byte, known map[string]int32) *wordCounts {
+	c := &wordCounts{by: make([]int32, len(docs)), lo: make([]int, len(docs)), hi: make([]int, len(docs))}
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(docs)))
+	for range workers {
+		w := &wordCounter{known: known, index: make(map[string]int32)}
+		if known != nil {
+			w.times = make([]uint32, len(known))
+		}
+		c.workers = append(c.workers, w)
+	}
+	inParallel(workers, len(docs), func(worker, i int) {
+		w := c.workers[worker]
+		c.by[i], c.lo[i] = int32(worker), len(w.counts)
+		w.add(docs[i])
+		c.hi[i] = len(w.counts)
+	})
+	return c
+}
+
+// inParallel calls f for every job from 0 to n-1, from so many goroutines.
+func inParallel(workers, n int, f func(worker, job int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(w, i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// add counts the words of one document.
+func (w *wordCounter) add(doc []byte) {
+	w.text = normalise(w.text[:0], doc)
+	from := len(w.counts)
+	for text := w.text; ; {
+		// The next word, up to a zero.
+		i := 0
+		for i < len(text) && text[i] == 0 {
+			i++
+		}
+		if text = text[i:]; len(text) == 0 {
+			break
+		}
+		n := bytes.IndexByte(text, 0) // there is one at the end
+		word := text[:n]
+		text = text[n:]
+		if n < 2 || n <= utf8.UTFMax && utf8.RuneCount(word) < 2 {
+			continue
+		}
+		var k int32
+		var ok bool
+		if w.known != nil {
+			if k, ok = w.known[string(word)]; !ok {
+				continue
+			}
+		} else if k, ok = w.index[string(word)]; !ok {
+			k = int32(len(w.words))
+			s := string(word)
+			w.index[s] = k
+			w.words, w.docs, w.times = append(w.words, s), append(w.docs, 0), append(w.times, 0)
+		}
+		if w.times[k] == 0 {
+			w.counts = append(w.counts, uint64(k)<<32)
+		}
+		w.times[k]++
+	}
+	for e, c := range w.counts[from:] {
+		k := c >> 32
+		w.counts[from+e] = c | uint64(w.times[k])
+		w.times[k] = 0
+		if w.known == nil {
+			w.docs[k]++
+		}
+	}
+}
+
+// wordByte is the lower case of ASCII letters, digits and the underscore, and 0 for the rest.
+var wordByte = func() (t [256]byte) {
+	for c := range utf8.RuneSelf {
+		if r := rune(c); r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r) {
+			t[c] = byte(unicode.ToLower(r))
+		}
+	}
+	return t
+}()
+
+// normalise appends doc to dst as UTF-8 in lower case, with zeros for what is in no word and at the end.
+func normalise(dst, doc []byte) []byte {
+	dst = slices.Grow(dst, len(doc)+1)
+	ascii := dst[len(dst) : len(dst)+len(doc)]
+	all := byte(0)
+	for i, c := range doc {
+		ascii[i] = wordByte[c]
+		all |= c
+	}
+	if all < utf8.RuneSelf {
+		return append(dst[:len(dst)+len(doc)], 0)
+	}
+	add := func(r rune) {
+		if r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r) {
+			dst = utf8.AppendRune(dst, unicode.ToLower(r))
+		} else {
+			dst = append(dst, 0)
+		}
+	}
+	if utf8.Valid(doc) {
+		for _, r := range string(doc) {
+			add(r)
+		}
+	} else {
+		for _, c := range doc {
+			add(rune(c)) // Latin-1
+		}
+	}
+	return append(dst, 0)
+}
+
+// rows makes the rows of counted documents.
+func (v *Vectorizer) rows(c *wordCounts) *rows.CSR {
+	n := len(c.by)
+	m := &rows.CSR{N: n, D: len(v.Words), Ptr: make([]int, n+1)}
+	workers := len(c.workers)
+	inParallel(workers, n, func(_, i int) {
+		w := c.workers[c.by[i]]
+		doc := w.counts[c.lo[i]:c.hi[i]]
+		if w.columns != nil { // words that have no column go
+			kept := doc[:0]
+			for _, e := range doc {
+				if j := w.columns[e>>32]; j >= 0 {
+					kept = append(kept, uint64(j)<<32|e&math.MaxUint32)
+				}
+			}
+			doc = kept
+			c.hi[i] = c.lo[i] + len(doc)
+		}
+		slices.Sort(doc)
+		m.Ptr[i+1] = len(doc)
+	})
+	for i := range n {
+		m.Ptr[i+1] += m.Ptr[i]
+	}
+	m.Idx, m.Val = make([]int32, m.Ptr[n]), make([]float64, m.Ptr[n])
+	inParallel(workers, n, func(_, i int) {
+		idx, val := m.Row(i)
+		sum := 0.0
+		for k, e := range c.workers[c.by[i]].counts[c.lo[i]:c.hi[i]] {
+			j := int32(e >> 32)
+			t := float64(e & math.MaxUint32)
+			if v.Weight == TFIDF {
+				t *= v.IDF[j]
+			}
+			idx[k], val[k] = j, t
+			sum += t * t
+		}
+		if v.NoNorm || sum == 0 {
+			return
+		}
+		norm := math.Sqrt(sum)
+		for k := range val {
+			val[k] /= norm
+		}
+	})
+	return m
+}
+
+// checkDocument is an error if doc is not text.
+func checkDocument(doc []byte) error {
+	switch {
+	case bytes.HasPrefix(doc, []byte("\xff\xfe")), bytes.HasPrefix(doc, []byte("\xfe\xff")):
+		return errors.New("is text in UTF-16")
+	case bytes.IndexByte(doc, 0) >= 0:
+		return errors.New("holds binary data (a zero byte)")
+	}
+	return nil
+}

@@ -78,7 +78,8 @@ func (r Rule) String() string {
 // tolerances were tightened.
 //
 // Assumes that g(·, x) is smooth and strongly convex. Cost per step: one hypergradient, see [AID]. Memory:
-// 3d + (2·Memory + 6)p numbers and that of the estimator. Deterministic: the seed is not used.
+// 3d + (2·Memory + 6)p numbers and that of the estimator. The seed is that of
+// all draws of a stochastic estimator: the run minimises one sample of h.
 //
 // Pedregosa, Hyperparameter optimization with approximate gradient, 2016, algorithm 1 and section 4 (whose
 // code steps x twice; this does not). Projected quasi-Newton directions: Bertsekas, Projected Newton methods
@@ -101,9 +102,9 @@ type HOAG struct {
 var _ bilevel.Method = HOAG{}
 
 // Start is described at [bilevel.Method].
-func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.Run, error) {
+func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
 	if m.FirstTolerance == 0 {
-		m.FirstTolerance = 1e-3
+		m.FirstTolerance = defaultTolerance
 	}
 	if m.Memory == 0 {
 		m.Memory = 10
@@ -111,53 +112,23 @@ func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.Run
 	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 || m.Step > Adaptive {
 		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance, m.Memory, m.Tolerance, m.Step)
 	}
-	if m.Estimator == nil {
-		m.Estimator = AID{}
-	}
-	r := &hoag{m: m, p: p}
-	var err error
-	if r.hyper, err = m.Estimator.Start(p, &r.counts); err != nil {
-		return nil, err
-	}
-	if r.now.at, err = p.StartPoint(at); err != nil {
-		return nil, err
-	}
-	if r.next.at, err = p.StartPoint(r.now.at); err != nil {
+	r := &hoag{m: m, effort: Effort{Seed: seed}}
+	if err := r.init(p, at, m.Estimator, m.Tolerance, m.FirstTolerance); err != nil {
 		return nil, err
 	}
 	n := len(r.now.at.X)
-	r.now.grad, r.next.grad = make([]float64, n), make([]float64, n)
-	r.now.value, r.now.norm = math.NaN(), math.NaN()
 	r.dir = make([]float64, n)
-	r.eps = m.FirstTolerance
-	r.shrink = 1
 	r.lastStep = math.Sqrt(float64(n))
 	r.mem = newMemory(p, n, m.Memory)
 	return r, nil
 }
 
-// position is a point with what is known there.
-type position struct {
-	at         bilevel.Point
-	grad       []float64
-	value      float64
-	norm       float64 // of the projected gradient
-	correction float64 // |⟨v, ∇z g⟩|
-}
-
 type hoag struct {
+	outerRun
 	m      HOAG
-	p      *bilevel.Problem
-	hyper  Hypergradient
-	counts bilevel.Counts
+	effort Effort
 
-	now, next              position // the current point and a trial
-	started                bool
-	eps                    float64 // ε_k, relative to the next two
-	innerScale, outerScale float64 // sizes of ∇z g and of h at the start
-	shrink                 float64 // what backtracking multiplies the sequence by
-	k                      int     // accepted steps
-	lipschitz              float64 // L of the adaptive rule
+	lipschitz float64 // L of the adaptive rule
 
 	mem       memory
 	dir       []float64
@@ -169,9 +140,6 @@ type hoag struct {
 	done      bool
 	lastStep  float64 // length of the last accepted step
 	recent    []float64
-
-	warned bool
-	notes  []string
 }
 
 var (
@@ -184,17 +152,11 @@ var (
 // Step evaluates one hypergradient.
 func (r *hoag) Step() error {
 	if !r.started {
-		r.innerScale = r.gradientScale()
-		if err := r.evaluate(&r.now); err != nil {
+		if err := r.start(r.effort); err != nil {
 			return err
-		}
-		r.started = true
-		if r.outerScale = math.Abs(r.now.value); r.outerScale == 0 {
-			r.outerScale = 1
 		}
 		r.lipschitz = floats.Norm(r.now.grad, 2) / math.Sqrt(float64(len(r.now.grad))) // L₀ = ‖∇h‖/√p
 		r.remember()
-		r.tolerance()
 		return nil
 	}
 	if r.done {
@@ -206,7 +168,7 @@ func (r *hoag) Step() error {
 		}
 		// A loose inner solution may know nothing of x: look again.
 		r.tighten(1e-4)
-		return r.evaluate(&r.now)
+		return r.evaluate(&r.now, r.effort)
 	}
 	if r.m.Step == Adaptive {
 		return r.stepAdaptive()
@@ -214,83 +176,10 @@ func (r *hoag) Step() error {
 	return r.stepQuasiNewton()
 }
 
-// gradientScale is the size of ∇z g where nothing has been solved.
-func (r *hoag) gradientScale() float64 {
-	g := r.p.Inner
-	all := bilevel.All(g)
-	grad := make([]float64, len(r.now.at.Z))
-	scale := 0.0
-	for _, z := range [][]float64{make([]float64, len(grad)), r.now.at.Z} {
-		g.Grad(grad, nil, z, r.now.at.X, all)
-		r.counts.GradG += int64(all.Len())
-		if n := floats.Norm(grad, 2); !math.IsInf(n, 0) {
-			scale = max(scale, n)
-		}
-	}
-	if !(scale > 0) {
-		return 1
-	}
-	return scale
-}
-
-// evaluate fills in what is known at q, starting from what q holds.
-func (r *hoag) evaluate(q *position) error {
-	rep, err := r.hyper.At(q.grad, q.at, Effort{Inner: r.eps * r.innerScale, Linear: min(r.eps, .1)})
-	if err != nil {
-		return err
-	}
-	q.value, q.correction = rep.Value, math.Abs(rep.Correction)
-	q.norm = r.projectedNorm(q)
-	if rep.Warning != nil && !r.warned {
-		r.notes = append(r.notes, rep.Warning.Error())
-	}
-	r.warned = rep.Warning != nil
-	return nil
-}
-
-func (r *hoag) projectedNorm(q *position) float64 {
-	pg := r.mem.scratch
-	r.p.ProjectedGrad(pg, q.at.X, q.grad)
-	return floats.Norm(pg, 2)
-}
-
-// begin sets next's start: x is up to the caller, z and v are those of the current point.
-func (r *hoag) begin() {
-	copy(r.next.at.Z, r.now.at.Z)
-	copy(r.next.at.V, r.now.at.V)
-}
-
 // accept makes the trial the current point.
 func (r *hoag) accept() {
-	r.now, r.next = r.next, r.now
-	r.k++
+	r.outerRun.accept()
 	r.searching, r.refining, r.tightened, r.tries = false, false, false, 0
-	r.tolerance()
-}
-
-// tolerance sets ε_k.
-func (r *hoag) tolerance() {
-	k := float64(max(r.k, 1))
-	switch r.m.Tolerance {
-	case AutoTolerance:
-		r.eps = min(r.eps, r.now.norm/r.outerScale/100)
-	case Exponential:
-		r.eps = r.shrink * r.m.FirstTolerance * math.Pow(.9, float64(r.k))
-	case Quadratic:
-		r.eps = r.shrink * r.m.FirstTolerance / (k * k)
-	case Cubic:
-		r.eps = r.shrink * r.m.FirstTolerance / (k * k * k)
-	}
-	r.eps = max(r.eps, leastTolerance)
-}
-
-// leastTolerance is where tolerances end; the solvers stop at rounding level before it.
-const leastTolerance = 1e-15
-
-// tighten multiplies this and all later tolerances.
-func (r *hoag) tighten(by float64) {
-	r.shrink *= by
-	r.eps = max(r.eps*by, leastTolerance)
 }
 
 // stepAdaptive is the paper's step.
@@ -305,7 +194,7 @@ func (r *hoag) stepAdaptive() error {
 	}
 	r.begin()
 	before, old := r.eps, r.now.value
-	err := r.evaluate(&r.next)
+	err := r.evaluate(&r.next, r.effort)
 	slack := r.outerScale * (r.eps/4 + 1.25*before*delta)
 	if err != nil || r.next.value-old >= .2*math.Abs(old) || r.next.value-old > slack {
 		if r.tries++; err != nil && r.tries > 60 {
@@ -340,10 +229,7 @@ func (r *hoag) stepQuasiNewton() error {
 	if !spectral {
 		r.p.ProjectX(next)
 	}
-	predicted := 0.0 // ∇hᵀ(x⁺ − x)
-	for j := range next {
-		predicted += r.now.grad[j] * (next[j] - x[j])
-	}
+	predicted := r.predicted()
 	if !(predicted < 0) {
 		return r.failed()
 	}
@@ -351,7 +237,7 @@ func (r *hoag) stepQuasiNewton() error {
 		r.begin()
 	}
 	r.refining = false
-	err := r.evaluate(&r.next)
+	err := r.evaluate(&r.next, r.effort)
 	if err != nil {
 		if r.tries++; r.tries > 60 {
 			return err
@@ -366,13 +252,9 @@ func (r *hoag) stepQuasiNewton() error {
 	rounding := r.rounding()
 	change := after - h
 	if change <= 1e-4*predicted || change <= rounding && r.next.norm < .9*r.now.norm {
-		if r.m.Tolerance == AutoTolerance && r.next.correction > .1*math.Abs(after-r.now.value) {
-			r.tighten(.1)
-			// A gain that is mostly the correction is no gain until a tighter solve has confirmed it.
-			if r.next.correction > .5*math.Abs(change) && r.eps > leastTolerance {
-				r.refining = true
-				return nil
-			}
+		if r.doubtful(change) {
+			r.refining = true
+			return nil
 		}
 		r.lastStep = floats.Distance(next, x, 2)
 		r.mem.follow(floats.Distance(next, x, math.Inf(1)))
@@ -403,20 +285,16 @@ func (r *hoag) failed() error {
 	if r.tightened {
 		return r.finish()
 	}
-	value, norm := r.now.value, r.now.norm
-	r.tighten(1e-2)
 	r.mem.reset()
-	if err := r.evaluate(&r.now); err != nil {
+	same, err := r.again(r.effort)
+	if err != nil {
 		return err
 	}
 	r.recent = r.recent[:0] // values of looser tolerances
 	r.remember()
-	r.tightened = r.eps <= leastTolerance || math.Abs(r.now.value-value) <= r.rounding() && math.Abs(r.now.norm-norm) <= norm/10
+	r.tightened = same
 	return nil
 }
-
-// rounding is the rounding error to reckon with in values of h.
-func (r *hoag) rounding() float64 { return 64 * 0x1p-52 * math.Abs(r.now.value) }
 
 func (r *hoag) finish() error {
 	r.done = true
@@ -447,55 +325,20 @@ func (r *hoag) spectralDirection() {
 	floats.Sub(r.dir, r.now.at.X)
 }
 
-// Point is described at [bilevel.Run].
-func (r *hoag) Point() bilevel.Point {
-	clone := func(s []float64) []float64 { return append([]float64(nil), s...) }
-	return bilevel.Point{Z: clone(r.now.at.Z), X: clone(r.now.at.X), V: clone(r.now.at.V)}
-}
-
-// Counts is described at [bilevel.Run].
-func (r *hoag) Counts() bilevel.Counts { return r.counts }
-
-// Progress is described at [bilevel.Progresser]. The value is h plus the size of the correction for the rest of
-// the inner solver, so that the smallest of a run's values is not the error of a loose tolerance.
-func (r *hoag) Progress() (value, gradNorm float64) {
-	return r.now.value + r.now.correction, r.now.norm
-}
-
-// Notes is described at [bilevel.Noter].
-func (r *hoag) Notes() []string {
-	n := r.notes
-	r.notes = nil
-	return n
-}
-
 var errRing = errors.New("hypergrad: the checkpoint's L-BFGS memory does not fit")
 
 // State is described at [bilevel.Stateful].
 func (r *hoag) State(s *bilevel.State) {
-	c := &r.counts
-	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG} {
-		s.Int64(n)
-	}
-	for _, q := range []*position{&r.now, &r.next} {
-		s.Fixed(q.at.Z, q.at.X, q.at.V, q.grad)
-		s.Float(&q.value)
-		s.Float(&q.norm)
-		s.Float(&q.correction)
-	}
-	s.Bool(&r.started)
+	r.state(s)
 	s.Bool(&r.searching)
 	s.Bool(&r.refining)
 	s.Bool(&r.tightened)
 	s.Bool(&r.done)
-	s.Bool(&r.warned)
-	s.Int(&r.k)
 	s.Int(&r.tries)
-	for _, f := range []*float64{&r.eps, &r.innerScale, &r.outerScale, &r.shrink, &r.lipschitz, &r.alpha, &r.lastStep} {
+	for _, f := range []*float64{&r.lipschitz, &r.alpha, &r.lastStep} {
 		s.Float(f)
 	}
 	s.Fixed(r.dir)
 	s.Floats(&r.recent)
-	s.Strings(&r.notes)
 	r.mem.state(s)
 }

@@ -1,0 +1,230 @@
+package hypergrad
+
+import (
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"gonum.org/v1/gonum/floats"
+)
+
+// position is a point with what is known there.
+type position struct {
+	at         bilevel.Point
+	grad       []float64
+	value      float64
+	norm       float64 // of the projected gradient
+	correction float64 // |⟨v, ∇z g⟩|
+}
+
+// outerRun is what the outer loops share: a point with its hypergradient, a trial, and the tolerances.
+type outerRun struct {
+	p        *bilevel.Problem
+	hyper    Hypergradient
+	counts   bilevel.Counts
+	sequence Sequence
+	first    float64 // ε₀
+
+	now, next              position // the current point and a trial
+	started                bool
+	eps                    float64 // ε_k, relative to the next two
+	innerScale, outerScale float64 // sizes of ∇z g and of h at the start
+	shrink                 float64 // what backtracking multiplies the sequence by
+	k                      int     // accepted steps
+
+	scratch []float64
+	warned  bool
+	notes   []string
+}
+
+func (r *outerRun) init(p *bilevel.Problem, at bilevel.Point, e Estimator, sequence Sequence, first float64) error {
+	if e == nil {
+		e = AID{}
+	}
+	var err error
+	if r.hyper, err = e.Start(p, &r.counts); err != nil {
+		return err
+	}
+	if r.now.at, err = p.StartPoint(at); err != nil {
+		return err
+	}
+	if r.next.at, err = p.StartPoint(r.now.at); err != nil {
+		return err
+	}
+	n := len(r.now.at.X)
+	r.now.grad, r.next.grad, r.scratch = make([]float64, n), make([]float64, n), make([]float64, n)
+	r.now.value, r.now.norm = math.NaN(), math.NaN()
+	r.p, r.sequence, r.first = p, sequence, first
+	r.eps, r.shrink = first, 1
+	return nil
+}
+
+// start evaluates the first point.
+func (r *outerRun) start(effort Effort) error {
+	r.innerScale = r.residualScale()
+	if err := r.evaluate(&r.now, effort); err != nil {
+		return err
+	}
+	r.started = true
+	if r.outerScale = math.Abs(r.now.value); r.outerScale == 0 {
+		r.outerScale = 1
+	}
+	r.tolerance()
+	return nil
+}
+
+// residualScale is the size of ∇z g or Φ − z where nothing has been solved.
+func (r *outerRun) residualScale() float64 {
+	res := make([]float64, len(r.now.at.Z))
+	scale := 0.0
+	for _, z := range [][]float64{make([]float64, len(res)), r.now.at.Z} {
+		if phi := r.p.Fixed; phi != nil {
+			phi.Map(res, z, r.now.at.X, bilevel.Batch{Lo: 0, Hi: phi.Samples()})
+			floats.Sub(res, z)
+			r.counts.GradG += int64(phi.Samples())
+		} else {
+			all := bilevel.All(r.p.Inner)
+			r.p.Inner.Grad(res, nil, z, r.now.at.X, all)
+			r.counts.GradG += int64(all.Len())
+		}
+		if n := floats.Norm(res, 2); !math.IsInf(n, 0) {
+			scale = max(scale, n)
+		}
+	}
+	if !(scale > 0) {
+		return 1
+	}
+	return scale
+}
+
+// evaluate fills in what is known at q, starting from what q holds, to the current tolerances.
+func (r *outerRun) evaluate(q *position, effort Effort) error {
+	effort.Inner, effort.Linear = r.eps*r.innerScale, min(r.eps, .1)
+	rep, err := r.hyper.At(q.grad, q.at, effort)
+	if err != nil {
+		return err
+	}
+	q.value, q.correction = rep.Value, math.Abs(rep.Correction)
+	r.p.ProjectedGrad(r.scratch, q.at.X, q.grad)
+	q.norm = floats.Norm(r.scratch, 2)
+	if rep.Warning != nil && !r.warned {
+		r.notes = append(r.notes, rep.Warning.Error())
+	}
+	r.warned = rep.Warning != nil
+	return nil
+}
+
+// begin sets next's start: x is up to the caller, z and v are those of the current point.
+func (r *outerRun) begin() {
+	copy(r.next.at.Z, r.now.at.Z)
+	copy(r.next.at.V, r.now.at.V)
+}
+
+// accept makes the trial the current point.
+func (r *outerRun) accept() {
+	r.now, r.next = r.next, r.now
+	r.k++
+	r.tolerance()
+}
+
+// tolerance sets ε_k.
+func (r *outerRun) tolerance() {
+	k := float64(max(r.k, 1))
+	switch r.sequence {
+	case AutoTolerance:
+		r.eps = min(r.eps, r.now.norm/r.outerScale/100)
+	case Exponential:
+		r.eps = r.shrink * r.first * math.Pow(.9, float64(r.k))
+	case Quadratic:
+		r.eps = r.shrink * r.first / (k * k)
+	case Cubic:
+		r.eps = r.shrink * r.first / (k * k * k)
+	}
+	r.eps = max(r.eps, leastTolerance)
+}
+
+// defaultTolerance is ε₀.
+const defaultTolerance = 1e-3
+
+// leastTolerance is where tolerances end; the solvers stop at rounding level before it.
+const leastTolerance = 1e-15
+
+// tighten multiplies this and all later tolerances.
+func (r *outerRun) tighten(by float64) {
+	r.shrink *= by
+	r.eps = max(r.eps*by, leastTolerance)
+}
+
+// predicted is ∇hᵀ(x⁺ − x) for the trial x⁺.
+func (r *outerRun) predicted() float64 {
+	s := 0.0
+	for j, g := range r.now.grad {
+		s += g * (r.next.at.X[j] - r.now.at.X[j])
+	}
+	return s
+}
+
+// doubtful says whether the trial's gain is mostly the correction: it is no gain until a tighter solve has
+// confirmed it. Tolerances are tightened where the correction matters.
+func (r *outerRun) doubtful(change float64) bool {
+	if r.sequence != AutoTolerance || r.next.correction <= .1*math.Abs(r.next.value-r.now.value) {
+		return false
+	}
+	r.tighten(.1)
+	return r.next.correction > .5*math.Abs(change) && r.eps > leastTolerance
+}
+
+// again evaluates the current point to tighter tolerances. It reports whether they make no difference.
+func (r *outerRun) again(effort Effort) (same bool, err error) {
+	value, norm := r.now.value, r.now.norm
+	r.tighten(1e-2)
+	if err := r.evaluate(&r.now, effort); err != nil {
+		return false, err
+	}
+	return r.eps <= leastTolerance || math.Abs(r.now.value-value) <= r.rounding() && math.Abs(r.now.norm-norm) <= norm/10, nil
+}
+
+// rounding is the rounding error to reckon with in values of h.
+func (r *outerRun) rounding() float64 { return 64 * 0x1p-52 * math.Abs(r.now.value) }
+
+// Point is described at [bilevel.Run].
+func (r *outerRun) Point() bilevel.Point {
+	clone := func(s []float64) []float64 { return append([]float64(nil), s...) }
+	return bilevel.Point{Z: clone(r.now.at.Z), X: clone(r.now.at.X), V: clone(r.now.at.V)}
+}
+
+// Counts is described at [bilevel.Run].
+func (r *outerRun) Counts() bilevel.Counts { return r.counts }
+
+// Progress is described at [bilevel.Progresser]. The value is h plus the size of the correction for the rest of
+// the inner solver, so that the smallest of a run's values is not the error of a loose tolerance.
+func (r *outerRun) Progress() (value, gradNorm float64) {
+	return r.now.value + r.now.correction, r.now.norm
+}
+
+// Notes is described at [bilevel.Noter].
+func (r *outerRun) Notes() []string {
+	n := r.notes
+	r.notes = nil
+	return n
+}
+
+// state is the shared part of a run's State.
+func (r *outerRun) state(s *bilevel.State) {
+	c := &r.counts
+	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG} {
+		s.Int64(n)
+	}
+	for _, q := range []*position{&r.now, &r.next} {
+		s.Fixed(q.at.Z, q.at.X, q.at.V, q.grad)
+		s.Float(&q.value)
+		s.Float(&q.norm)
+		s.Float(&q.correction)
+	}
+	s.Bool(&r.started)
+	for _, f := range []*float64{&r.eps, &r.innerScale, &r.outerScale, &r.shrink} {
+		s.Float(f)
+	}
+	s.Int(&r.k)
+	s.Bool(&r.warned)
+	s.Strings(&r.notes)
+}

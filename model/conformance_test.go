@@ -34,8 +34,12 @@ func TestConformance(t *testing.T) {
 				o := must(model.Regularize(must(c.make(a, pen.P()))(t), pen))(t)
 				check(name+"/"+kind.String(), o)
 			}
+			shifted := opt
+			shifted.First, shifted.Outer = 2, 2+d+1 // other strengths before and behind
+			pen := must(model.NewPenalty(loss.Layout(), model.PerFeature, shifted))(t)
+			check(name+"/shifted", must(model.Regularize(must(c.make(a, shifted.Outer))(t), pen))(t))
 			opt.Linear, opt.Copies = true, 3
-			pen := must(model.NewPenalty(loss.Layout(), model.PerFeature, opt))(t)
+			pen = must(model.NewPenalty(loss.Layout(), model.PerFeature, opt))(t)
 			folds, err = model.NewFolds(must(c.make(a, pen.P()))(t), []int{0, 7, 15, n})
 			if err != nil {
 				t.Fatal(err)

@@ -6,8 +6,9 @@
 //
 //	g(z, x) = mean over rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j s(x_j) z_j²,  s(x) = eˣ or x,
 //
-// and [Folds] stacks the inner problems of K-fold cross-validation. An intercept is a column of ones
-// (rows.Matrix.WithOnes), the last one, which the penalty leaves out.
+// an [L1] norm makes z sparse (package nonsmooth), and [Folds] stacks the inner problems of K-fold
+// cross-validation. An intercept is a column of ones (rows.Matrix.WithOnes), the last one, which the penalty leaves
+// out.
 //
 // # Layout of z
 //

@@ -17,3 +17,11 @@ func (l Layout) Index(class, feature int) int {
 	}
 	return class*l.Features + feature
 }
+
+// place is the inverse of Index.
+func (l Layout) place(i int) (class, feature int) {
+	if l.FeatureMajor {
+		return i % l.Classes, i / l.Classes
+	}
+	return i / l.Features, i % l.Features
+}

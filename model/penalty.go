@@ -52,6 +52,9 @@ type PenaltyOptions struct {
 	Scale float64
 	// Copies is the number of times z is repeated, for Folds; 0 means 1.
 	Copies int
+	// First is the place in x of the first strength, and Outer the length of x, where x holds more than these
+	// strengths: those of an elastic net, say. An Outer of 0 means First and the number of strengths.
+	First, Outer int
 }
 
 // Penalty is ½·Scale·Σ_i s(x_{j(i)}) z_i² with s(x) = eˣ or x, where the strength j(i) of a coefficient is
@@ -60,6 +63,8 @@ type PenaltyOptions struct {
 // The exponent is cut off at 709, so that eˣ is finite for every x. A pass costs O(d + p).
 type Penalty struct {
 	d, p     int
+	first    int // the strengths are x[first : first+p]
+	outer    int // length of x
 	linear   bool
 	scale    float64
 	segments []segment
@@ -128,17 +133,18 @@ func NewPenalty(l Layout, kind Strengths, o PenaltyOptions) (*Penalty, error) {
 	default:
 		return nil, fmt.Errorf("model: unknown kind of strengths %d", int(kind))
 	}
+	q.first, q.outer = o.First, o.Outer
+	if q.outer == 0 {
+		q.outer = q.first + q.p
+	}
+	if q.first < 0 || q.first+q.p > q.outer {
+		return nil, fmt.Errorf("model: %d strengths from place %d on in an x of length %d", q.p, q.first, q.outer)
+	}
 	copies := max(o.Copies, 1)
 	q.d = l.Len() * copies
 	q.strength = make([]float64, q.p)
-	place := func(i int) (class, feature int) { // the inverse of l.Index
-		if l.FeatureMajor {
-			return i % l.Classes, i / l.Classes
-		}
-		return i / l.Features, i % l.Features
-	}
 	for i := range q.d {
-		if class, feature := place(i % l.Len()); feature < features {
+		if class, feature := l.place(i % l.Len()); feature < features {
 			q.append(i, of(class, feature))
 		}
 	}
@@ -168,7 +174,7 @@ func (q *Penalty) identity() bool {
 	return len(q.segments) == 1 && q.segments[0] == segment{0, q.p, 0, q.p > 1}
 }
 
-// P is the number of strengths.
+// P is the number of strengths, the length of x unless [PenaltyOptions].Outer says otherwise.
 func (q *Penalty) P() int { return q.p }
 
 // Groups are the names of the groups, in the order of x, for PerGroup.
@@ -181,13 +187,22 @@ func (q *Penalty) Strength(i int) int {
 		return -1
 	}
 	if s := q.segments[n]; s.ramp {
-		return s.j + i - s.lo
+		return q.first + s.j + i - s.lo
 	}
-	return q.segments[n].j
+	return q.first + q.segments[n].j
 }
 
-// Strengths overwrites dst with s(x), Scale not included.
+// own is the part of x, or of a derivative with respect to x, that belongs to the strengths; nil stays nil.
+func (q *Penalty) own(x []float64) []float64 {
+	if x == nil {
+		return nil
+	}
+	return x[q.first : q.first+q.p]
+}
+
+// Strengths overwrites dst, one number per strength, with s(x), Scale not included.
 func (q *Penalty) Strengths(dst, x []float64) {
+	x = q.own(x)
 	if q.linear {
 		copy(dst, x)
 		return
@@ -201,7 +216,7 @@ func (q *Penalty) Strengths(dst, x []float64) {
 const maxExponent = 709
 
 // Dims returns the lengths of z and x.
-func (q *Penalty) Dims() (d, p int) { return q.d, q.p }
+func (q *Penalty) Dims() (d, p int) { return q.d, q.outer }
 
 // Samples is 1.
 func (q *Penalty) Samples() int { return 1 }
@@ -209,7 +224,7 @@ func (q *Penalty) Samples() int { return 1 }
 // Value is ½ Σ s z².
 func (q *Penalty) Value(z, x []float64, _ bilevel.Batch) float64 {
 	if q.identity() && !q.linear {
-		return kernel.ExpRidgeValue(z[:q.p], x, q.scale)
+		return kernel.ExpRidgeValue(z[:q.p], q.own(x), q.scale)
 	}
 	q.Strengths(q.strength, x)
 	sum := 0.0
@@ -234,7 +249,7 @@ func (q *Penalty) Grad(dz, dx, z, x []float64, _ bilevel.Batch) {
 	}
 	// cv with v = z is s′z², twice dx.
 	q.products(dz, nil, dx, z, x, z, false)
-	kernel.Scale(.5, dx)
+	kernel.Scale(.5, q.own(dx))
 }
 
 // ValueGrad is Value and Grad.
@@ -250,8 +265,11 @@ func (q *Penalty) Products(dz, hv, cv, z, x, v []float64, _ bilevel.Batch) {
 
 // products is Products, which with add adds to dz and hv; cv it overwrites in any case.
 func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
+	if q.p < q.outer {
+		clear(cv)
+	}
 	if q.identity() && !q.linear {
-		q.fused(dz, hv, cv, z, x, v, add)
+		q.fused(dz, hv, q.own(cv), z, q.own(x), v, add)
 		return
 	}
 	q.Strengths(q.strength, x)
@@ -260,6 +278,7 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		clear(dz)
 		clear(hv)
 	}
+	cv = q.own(cv)
 	clear(cv)
 	for _, s := range q.segments {
 		if dz != nil {
@@ -276,6 +295,7 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 
 // Cross overwrites dz = s′ z w, w at the strength of a coefficient.
 func (q *Penalty) Cross(dz, z, x, w []float64, _ bilevel.Batch) {
+	w = q.own(w)
 	if q.linear {
 		clear(q.strength)
 		kernel.Axpy(q.scale, w, q.strength)

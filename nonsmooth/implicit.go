@@ -1,0 +1,271 @@
+package nonsmooth
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/linsolve"
+	"gonum.org/v1/gonum/floats"
+)
+
+// Implicit is implicit differentiation of a [Composite] inner problem: solve it for z, solve ∇²g_SS v_S = −∇z f_S on
+// the support S of z, the coefficients that are not zero or not penalised, and return
+// ∇x f + ∇²xz g·v + Σ_{i∈S} sign(z_i) v_i ∇λ_i.
+//
+// Where S is empty the hypergradient is ∇x f: strengths beyond the largest useful one change nothing. The report's
+// warning says so where z* is near a kink of h, see [KinkError]; the hypergradient is then one of two.
+//
+// The inner tolerance of an effort is for ‖Φ(z, x) − z‖; the subgradient of least norm is made as small as Eta asks.
+// Cost: an inner solve, a value and gradient of f, a gradient of g and, on S alone, one Hessian and a product.
+// Memory: 3d numbers, 2|S|² and what the inner solver needs.
+//
+// Bertrand et al., Implicit differentiation for fast hyperparameter selection in non-smooth convex learning, 2022,
+// theorem 9 and algorithm 3.
+type Implicit struct {
+	// Inner solves the inner problem. The default is ProxNewton{}.
+	Inner Solver
+	// Linear solves the adjoint system on the support. The default is linsolve.Direct{} up to 2,000 coefficients,
+	// and linsolve.CG{} beyond and where that fails.
+	Linear linsolve.Solver
+}
+
+var _ hypergrad.Estimator = Implicit{}
+
+// KinkError warns that a coefficient off the support is about to enter it: |∇_i g| = λ_i to rounding. To one side
+// the gradient of h is another.
+type KinkError struct {
+	Coefficient  int
+	Grad, Weight float64 // |∇_i g| and λ_i
+}
+
+func (e *KinkError) Error() string {
+	return fmt.Sprintf("nonsmooth: near a kink of h: coefficient %d is zero, and its gradient %.9g is its weight %.9g: the hypergradient is that of one side", e.Coefficient, e.Grad, e.Weight)
+}
+
+// kink is the relative distance of |∇_i g| from λ_i that is taken for none.
+const kink = 1e-9
+
+// Start is described at [hypergrad.Estimator].
+func (m Implicit) Start(p *bilevel.Problem, counts *bilevel.Counts) (hypergrad.Hypergradient, error) {
+	c, err := compositeOf(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := bilevel.NeedFirstOrder(p.Outer); err != nil {
+		return nil, fmt.Errorf("nonsmooth: outer objective: %w", err)
+	}
+	if counts == nil {
+		counts = &bilevel.Counts{}
+	}
+	if m.Inner == nil {
+		m.Inner = ProxNewton{}
+	}
+	min, err := m.Inner.Start(c, counts)
+	if err != nil {
+		return nil, err
+	}
+	d, q := p.Dims()
+	return &implicit{m: m, p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d), signed: make([]float64, d), cx: make([]float64, q)}, nil
+}
+
+type implicit struct {
+	m      Implicit
+	p      *bilevel.Problem
+	c      *Composite
+	min    inner.Minimizer
+	counts *bilevel.Counts
+
+	lambda, dz, signed, cx []float64
+	work                   linsolve.Workspace
+}
+
+// At is described at [hypergrad.Hypergradient].
+func (m *implicit) At(grad []float64, at bilevel.Point, tol hypergrad.Effort) (hypergrad.Report, error) {
+	var rep hypergrad.Report
+	var err error
+	rep.Inner, err = m.min.Minimize(at.Z, at.X, tol.Inner/m.c.eta()) // ‖Φ(z, x) − z‖ ≤ η‖s‖, s any subgradient
+	if err != nil {
+		var unsolved *inner.NotConvergedError
+		if !errors.As(err, &unsolved) {
+			return rep, err
+		}
+		rep.Warning = err
+	}
+	m.c.L1.Weights(m.lambda, at.X)
+	clear(grad) // a bilevel.Local objective writes only where x enters
+	all := bilevel.All(m.p.Outer)
+	rep.Value = bilevel.ValueGrad(m.p.Outer, m.dz, grad, at.Z, at.X, all)
+	m.counts.ValueF += int64(all.Len())
+	m.counts.GradF += int64(all.Len())
+
+	var set []int
+	for i, z := range at.Z {
+		if z != 0 || m.lambda[i] == 0 {
+			set = append(set, i)
+		}
+	}
+	if len(set) == 0 {
+		clear(at.V)
+	} else {
+		warning, err := m.adjoint(&rep, grad, at, set, max(tol.Linear, leastLinear))
+		if err != nil {
+			return rep, err
+		}
+		if rep.Warning == nil {
+			rep.Warning = warning
+		}
+	}
+	if rep.Warning == nil { // without an adjoint there is no correction
+		rep.Correction = floats.Dot(at.V, rep.Inner.Grad)
+		rep.Value += rep.Correction
+		rep.Warning = m.kink(at)
+	}
+	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {
+		return rep, fmt.Errorf("nonsmooth: h = %v, ‖∇h‖ = %v", rep.Value, s)
+	}
+	return rep, nil
+}
+
+const (
+	leastLinear = 1e-13 // tolerances of the adjoint system below it are those of rounding
+	mostDirect  = 2000
+)
+
+// adjoint solves for v on set, whose right-hand side is in m.dz, and adds its part of the hypergradient to grad.
+func (m *implicit) adjoint(rep *hypergrad.Report, grad []float64, at bilevel.Point, set []int, tol float64) (warning, err error) {
+	h := newSupport(m.c.G, set, at, m.counts)
+	b, v := make([]float64, len(set)), make([]float64, len(set))
+	for e, i := range set {
+		b[e], v[e] = -m.dz[i], at.V[i]
+	}
+	bnorm := floats.Norm(b, 2)
+	rep.Linear, err = m.solve(h, v, b, tol)
+	switch {
+	case errors.Is(err, linsolve.ErrNonFinite):
+		return nil, fmt.Errorf("nonsmooth: f = %v, ‖∇z f‖ = %v on the support: %w", rep.Value, bnorm, err)
+	case err != nil:
+		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: %w", len(set), err)
+	case !rep.Linear.Converged && !(rep.Linear.Rounding && rep.Linear.Residual <= 1e3*tol*bnorm):
+		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: residual %.3g of %.3g: its columns are nearly dependent; an ℓ2 term helps", len(set), rep.Linear.Residual, bnorm)
+	}
+	clear(at.V)
+	clear(m.signed)
+	for e, i := range set {
+		at.V[i] = v[e]
+		switch {
+		case at.Z[i] > 0:
+			m.signed[i] = v[e]
+		case at.Z[i] < 0:
+			m.signed[i] = -v[e]
+		}
+	}
+	h.cross(m.cx, v)
+	floats.Add(grad, m.cx)
+	m.c.L1.Pull(m.cx, at.X, m.signed)
+	floats.Add(grad, m.cx)
+	return warning, nil
+}
+
+// solve solves the adjoint system.
+func (m *implicit) solve(h *support, v, b []float64, tol float64) (linsolve.Result, error) {
+	if m.m.Linear != nil {
+		return m.m.Linear.Solve(h, v, b, tol, &m.work)
+	}
+	var direct linsolve.Result
+	if len(b) <= mostDirect {
+		res, err := linsolve.Direct{}.Solve(h, v, b, tol, &m.work)
+		if err == nil && res.Converged || errors.Is(err, linsolve.ErrNonFinite) {
+			return res, err
+		}
+		direct = res
+		clear(v)
+	}
+	res, err := linsolve.CG{}.Solve(h, v, b, tol, &m.work)
+	res.Products += direct.Products
+	return res, err
+}
+
+// kink is the warning about strict complementarity.
+func (m *implicit) kink(at bilevel.Point) error {
+	all := bilevel.All(m.c.G)
+	m.c.G.Grad(m.dz, nil, at.Z, at.X, all)
+	m.counts.GradG += int64(all.Len())
+	for i, z := range at.Z {
+		l, g := m.lambda[i], math.Abs(m.dz[i])
+		if z == 0 && l > 0 && math.Abs(g-l) <= kink*l {
+			return &KinkError{i, g, l}
+		}
+	}
+	return nil
+}
+
+// support is ∇²g on a set of coefficients, at a point whose other coefficients are zero.
+type support struct {
+	g      bilevel.SecondOrder
+	places []int // of the set among the coefficients of g
+	counts *bilevel.Counts
+	z, x   []float64
+	v, hv  []float64
+}
+
+var (
+	_ linsolve.Operator = (*support)(nil)
+	_ linsolve.Matrix   = (*support)(nil)
+)
+
+func newSupport(g bilevel.SecondOrder, set []int, at bilevel.Point, counts *bilevel.Counts) *support {
+	sub, in := restrictTo(g, set)
+	h := &support{g: sub, places: make([]int, 0, len(set)), counts: counts, x: at.X}
+	h.z, h.v, h.hv = make([]float64, len(in)), make([]float64, len(in)), make([]float64, len(in))
+	for e, i := range in {
+		h.z[e] = at.Z[i]
+		if k := len(h.places); k < len(set) && set[k] == i {
+			h.places = append(h.places, e)
+		}
+	}
+	return h
+}
+
+func (h *support) spread(v []float64) []float64 {
+	for e, k := range h.places {
+		h.v[k] = v[e]
+	}
+	return h.v
+}
+
+// MulVec is described at [linsolve.Operator].
+func (h *support) MulVec(dst, v []float64) {
+	h.g.Products(nil, h.hv, nil, h.z, h.x, h.spread(v), bilevel.All(h.g))
+	h.counts.HessG += int64(h.g.Samples())
+	for e, k := range h.places {
+		dst[e] = h.hv[k]
+	}
+}
+
+// Matrix is described at [linsolve.Matrix].
+func (h *support) Matrix(dst []float64) {
+	n, s := len(h.z), len(h.places)
+	h.counts.HessG += int64(n) * int64(h.g.Samples())
+	if n == s {
+		hessian(dst, h.g, h.z, h.x)
+		return
+	}
+	all := make([]float64, n*n)
+	hessian(all, h.g, h.z, h.x)
+	for e, k := range h.places {
+		for f, l := range h.places[:e+1] {
+			dst[e*s+f] = all[k*n+l]
+		}
+	}
+}
+
+// cross overwrites cv with ∇²xz g·v.
+func (h *support) cross(cv, v []float64) {
+	clear(cv) // a bilevel.Local objective writes only where x enters
+	h.g.Products(nil, nil, cv, h.z, h.x, h.spread(v), bilevel.All(h.g))
+	h.counts.CrossG += int64(h.g.Samples())
+}

@@ -166,9 +166,10 @@ const (
 
 // autoStep is 1/L, L an estimate of ‖∇²zz g(z, x)‖₂ by power iterations. v is scratch of length d.
 func (o *gradientOracle) autoStep(z, x, v []float64) (float64, error) {
-	rng := rand.New(rand.NewPCG(1, 0x1a9e57))
+	var source rand.PCG
+	source.Seed(1, uint64(len(v)))
 	for i := range v {
-		v[i] = rng.NormFloat64()
+		v[i] = float64(int64(source.Uint64()))
 	}
 	norm := floats.Norm(v, 2)
 	for range powerIterations {
@@ -208,7 +209,7 @@ type stepper struct {
 	o              *gradientOracle
 	steps, maxIter int
 	s              []float64
-	at, best       iterate
+	at, last, best iterate
 }
 
 var _ Minimizer = (*stepper)(nil)
@@ -218,7 +219,7 @@ func newStepper(p gradientProcess, steps, maxIter int) *stepper {
 		maxIter = defaultMaxIter
 	}
 	o := p.oracles()
-	return &stepper{p: p, o: o, steps: steps, maxIter: maxIter, s: make([]float64, p.StateLen()), at: newIterate(o.d), best: newIterate(o.d)}
+	return &stepper{p: p, o: o, steps: steps, maxIter: maxIter, s: make([]float64, p.StateLen()), at: newIterate(o.d), last: newIterate(o.d), best: newIterate(o.d)}
 }
 
 // checkSteps reports a negative number of steps.
@@ -232,6 +233,10 @@ func checkSteps(steps int) error {
 // stalled is how many iterations without a smaller gradient it takes to put the rest down to rounding.
 const stalled = 200
 
+// tooCurved is how large ηL may be with an automatic step η, which aims at one. Nesterov's method is stable up to
+// 4/3 whatever its momentum.
+const tooCurved = 1.25
+
 // Minimize is described at [Minimizer].
 func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
 	if len(z) != m.o.d {
@@ -242,26 +247,28 @@ func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
 		return m.exactly(z, x)
 	}
 	if err := m.p.Init(m.s, z, x); err != nil {
-		return Result{}, err
+		copy(m.at.z, z)
+		if m.o.eval(&m.at); !m.at.finite() {
+			err = &NonFiniteError{m.at.value, m.at.norm}
+		}
+		return Result{Value: m.at.value, GradNorm: m.at.norm}, err
 	}
+	eta := m.p.eta(x, 1) // the length of step to tell rounding by, before it is halved
+	halvings := 0
 	var res Result
 	var reason string
-	var start float64 // g at the start
-	last := 0         // iteration that found best
+	m.best.norm = math.Inf(1)
+	found := 0        // iteration that found best
+	var start float64 // g where the steps began
 	for k := 1; ; k++ {
 		copy(m.at.z, m.p.point(m.s, x, k))
 		m.o.eval(&m.at)
-		if res.Iterations == 0 {
-			if !m.at.finite() {
-				return Result{Value: m.at.value, GradNorm: m.at.norm}, &NonFiniteError{m.at.value, m.at.norm}
-			}
-			start = m.at.value
-			m.best.norm = math.Inf(1)
+		if res.Iterations == 0 && !m.at.finite() {
+			return Result{Value: m.at.value, GradNorm: m.at.norm}, &NonFiniteError{m.at.value, m.at.norm}
 		}
-		rises := !m.at.finite() || m.at.value > start+noise(start)
 		if m.at.finite() && m.at.norm < m.best.norm {
-			m.at, m.best = m.best, m.at
-			last = res.Iterations
+			m.best.copy(&m.at)
+			found = res.Iterations
 		}
 		if m.best.norm <= tol {
 			break
@@ -271,26 +278,30 @@ func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
 			break
 		}
 		res.Iterations++
-		if rises && m.p.halve() {
-			// The automatic step is too long: g has more curvature here than at the start.
+		atRest := atRounding(&m.at, eta*m.at.norm*m.at.norm/2)
+		if atRest && res.Iterations-found > stalled {
+			res.Rounding = true
+			break
+		}
+		if k == 1 {
+			start = m.at.value
+		}
+		tooLong := !m.at.finite() || m.at.value > start+noise(start) || k > 1 && m.p.eta(x, k)*m.curvature() > tooCurved
+		if tooLong && !atRest && m.p.halve() {
+			if halvings++; halvings > 60 {
+				reason = "no step along the gradient lowers g"
+				break
+			}
 			m.p.restart(m.s, m.best.z)
 			k = 0
 			continue
 		}
-		at := &m.at
-		if last == res.Iterations-1 {
-			at = &m.best
-		}
-		if !at.finite() {
+		if !m.at.finite() {
 			reason = "the iteration diverges: lower Step"
 			break
 		}
-		eta := m.p.eta(x, k)
-		if res.Iterations-last > stalled && atRounding(at, eta*at.norm*at.norm/2) {
-			res.Rounding = true
-			break
-		}
-		m.p.apply(m.s, m.s, x, at.grad, k)
+		m.p.apply(m.s, m.s, x, m.at.grad, k)
+		m.at, m.last = m.last, m.at
 	}
 	copy(z, m.best.z)
 	res.Value, res.GradNorm, res.Grad = m.best.value, m.best.norm, m.best.grad
@@ -299,6 +310,11 @@ func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
 		return res, nil
 	}
 	return res, &NotConvergedError{Iterations: res.Iterations, GradNorm: res.GradNorm, Tol: tol, Reason: reason}
+}
+
+// curvature is that of g between the last two gradients, which L bounds.
+func (m *stepper) curvature() float64 {
+	return floats.Distance(m.at.grad, m.last.grad, 2) / floats.Distance(m.at.z, m.last.z, 2)
 }
 
 // exactly makes the number of steps that was asked for.

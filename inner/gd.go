@@ -9,8 +9,8 @@ import "github.com/bilevel-go/bilevel"
 // [bilevel.Crosser], or d products. Memory: 5d numbers.
 type GradientDescent struct {
 	// Step is η. The default is 1/L, with L = ‖∇²zz g‖₂ at the start of the inner problem estimated by 12
-	// products; a Solver with a tolerance halves it and starts again from its best point when g rises above
-	// its value at the start.
+	// products. A Solver with a tolerance halves that, and starts again from its best point, where g rises above
+	// its value at the start or has more curvature along the way.
 	Step float64
 	// Steps, where positive, has a Solver make exactly that many steps, which is success whatever the
 	// gradient. Dynamics are told their number of steps elsewhere.

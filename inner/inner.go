@@ -127,6 +127,12 @@ func newIterate(d int) iterate {
 	return iterate{z: make([]float64, d), grad: make([]float64, d)}
 }
 
+func (at *iterate) copy(from *iterate) {
+	copy(at.z, from.z)
+	copy(at.grad, from.grad)
+	at.value, at.norm = from.value, from.norm
+}
+
 func (o *oracle) eval(at *iterate) {
 	at.value = bilevel.ValueGrad(o.g, at.grad, nil, at.z, o.x, o.all)
 	at.norm = floats.Norm(at.grad, 2)

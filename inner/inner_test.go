@@ -228,7 +228,8 @@ func square(w ...float64) *bilevel.Func {
 }
 
 func allSolvers() map[string]inner.Solver {
-	return map[string]inner.Solver{"dense": inner.Newton{}, "cg": inner.Newton{DenseDim: -1}, "lbfgs": inner.LBFGS{}}
+	return map[string]inner.Solver{"dense": inner.Newton{}, "cg": inner.Newton{DenseDim: -1}, "lbfgs": inner.LBFGS{},
+		"gradient descent": inner.GradientDescent{}, "heavy ball": inner.HeavyBall{}, "nesterov": inner.Nesterov{}}
 }
 
 func TestSingularHessian(t *testing.T) {

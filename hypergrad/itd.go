@@ -13,8 +13,7 @@ import (
 // Mode says how [ITD] differentiates and what it keeps for it.
 type Mode int
 
-// The modes, with the memory they need for t steps with a state of length D; see [inner.Overlapper] for when d
-// takes the place of D in the first.
+// The modes, with the memory they need for t steps with a state of length D.
 const (
 	AllIterates Mode = iota // reverse, all states: O(tD)
 	Checkpoints             // reverse, every ⌈√t⌉-th state, the others are computed twice: O(√t·D)
@@ -48,8 +47,8 @@ func (m Mode) String() string {
 // then of the order of t·q^t.
 // Cost in reverse: t steps, t pulls (for gradient descent one product with ∇²zz g and one with ∇²xz g each), one
 // value and gradient of f; [Checkpoints] make up to t further steps. Cost forward: t steps and t·p pushes.
-// Memory is allocated at the first call and kept: (t+2)d or (t+1)D numbers, (2√t + 3)D with checkpoints, (p+2)D
-// forward, and with Truncate K in place of t.
+// Memory is allocated at the first call and kept: (t+3)D numbers, or (t+6)d where states share memory (see
+// [inner.Overlapper]); (2√t+2)D with checkpoints; (p+2)D forward. Truncate K takes the place of t there.
 //
 // Franceschi, Donini, Frasconi, Pontil, Forward and reverse gradient-based hyperparameter optimization, 2017,
 // algorithms 1 and 2; truncation: Shaban, Cheng, Hatch, Boots, Truncated back-propagation for bilevel

@@ -163,10 +163,8 @@ func (m *descent) Pull(us, ux, s, x, u []float64, k int) {
 	for j := range ux {
 		ux[j] *= -eta // −η∇²xz g·u
 	}
-	if grad != nil {
-		for i, g := range grad {
-			ux[step] -= g * u1[i] // ∂η: −⟨∇g(y), u⟩
-		}
+	for i, g := range grad {
+		ux[step] -= g * u1[i] // ∂η: −⟨∇g(y), u⟩
 	}
 	if ux != nil && momentum >= 0 {
 		for i, ui := range u1 {

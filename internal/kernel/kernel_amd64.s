@@ -2258,9 +2258,9 @@ many121:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows173:
+rows174:
 	SUBQ   $0x08, BX
-	JL     rest174
+	JL     rest175
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -2277,9 +2277,9 @@ rows173:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns177:
+columns176:
 	CMPQ        R12, R8
-	JGE         last178
+	JGE         last177
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -2293,9 +2293,9 @@ columns177:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns177
+	JMP         columns176
 
-last178:
+last177:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -2328,13 +2328,13 @@ last178:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows173
+	JMP         rows174
 
-rest174:
+rest175:
 	ADDQ $0x08, BX
-	JE   end176
+	JE   end173
 
-row175:
+row178:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -2392,9 +2392,9 @@ end183:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row175
+	JNE        row178
 
-end176:
+end173:
 scored120:
 	VZEROUPPER
 	RET
@@ -3927,9 +3927,9 @@ many185:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows269:
+rows270:
 	SUBQ   $0x08, SI
-	JL     rest270
+	JL     rest271
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -3954,9 +3954,9 @@ rows269:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns273:
+columns272:
 	CMPQ        R14, R10
-	JGE         last274
+	JGE         last273
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -3987,9 +3987,9 @@ columns273:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns273
+	JMP         columns272
 
-last274:
+last273:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -4062,13 +4062,13 @@ last274:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows269
+	JMP         rows270
 
-rest270:
+rest271:
 	ADDQ $0x08, SI
-	JE   end272
+	JE   end269
 
-row271:
+row274:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -4158,9 +4158,9 @@ end279:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row271
+	JNE        row274
 
-end272:
+end269:
 scored184:
 	VZEROUPPER
 	RET
@@ -6290,9 +6290,9 @@ end515:
 	VZEROUPPER
 	RET
 
-// func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
-TEXT ·logisticProductsAVX512(SB), $1152-81
+// func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·logisticProductsAVX512(SB), $1152-89
 	CMPQ    rows+56(FP), $0x01
 	JNE     block519
 	MOVQ    d+64(FP), AX
@@ -6416,7 +6416,7 @@ end530:
 	VPMOVQ2M          Y3, K1
 	VMOVAPD           Y1, K1, Y5
 	VMULPD            Y2, Y5, Y5
-	VBROADCASTSD      w+72(FP), Y1
+	VBROADCASTSD      w+80(FP), Y1
 	MOVQ              dz+0(FP), CX
 	MOVQ              hv+8(FP), DX
 	VMULPD            Y1, Y5, Y5
@@ -6611,7 +6611,7 @@ end551:
 	VPMOVQ2M          Y4, K1
 	VMOVAPD           Y1, K1, Y6
 	VMULPD            Y2, Y6, Y6
-	VBROADCASTSD      w+72(FP), Y1
+	VBROADCASTSD      w+80(FP), Y1
 	MOVQ              dz+0(FP), CX
 	MOVQ              hv+8(FP), DX
 	VMULPD            Y1, Y6, Y6
@@ -6817,7 +6817,7 @@ end572:
 	VPMOVQ2M          Y5, K1
 	VMOVAPD           Y1, K1, Y7
 	VMULPD            Y2, Y7, Y7
-	VBROADCASTSD      w+72(FP), Y1
+	VBROADCASTSD      w+80(FP), Y1
 	MOVQ              dz+0(FP), CX
 	MOVQ              hv+8(FP), DX
 	VMULPD            Y1, Y7, Y7
@@ -7032,7 +7032,7 @@ end593:
 	VPMOVQ2M          Y6, K1
 	VMOVAPD           Y1, K1, Y8
 	VMULPD            Y2, Y8, Y8
-	VBROADCASTSD      w+72(FP), Y1
+	VBROADCASTSD      w+80(FP), Y1
 	MOVQ              dz+0(FP), CX
 	MOVQ              hv+8(FP), DX
 	VMULPD            Y1, Y8, Y8
@@ -7120,7 +7120,7 @@ block519:
 	MOVQ    stride+24(FP), BX
 	SHLQ    $0x03, BX
 	MOVQ    rows+56(FP), SI
-	MOVQ    $0x00000040, DI
+	MOVQ    block+72(FP), DI
 	CMPQ    SI, DI
 	CMOVQGT DI, SI
 	MOVQ    z+40(FP), DI
@@ -8486,9 +8486,9 @@ many608:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows668:
+rows669:
 	SUBQ   $0x08, SI
-	JL     rest669
+	JL     rest670
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -8513,9 +8513,9 @@ rows668:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns672:
+columns671:
 	CMPQ        R14, R10
-	JGE         last673
+	JGE         last672
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -8546,9 +8546,9 @@ columns672:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns672
+	JMP         columns671
 
-last673:
+last672:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -8621,13 +8621,13 @@ last673:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows668
+	JMP         rows669
 
-rest669:
+rest670:
 	ADDQ $0x08, SI
-	JE   end671
+	JE   end668
 
-row670:
+row673:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -8717,15 +8717,15 @@ end678:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row670
+	JNE        row673
 
-end671:
+end668:
 scored607:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
 	MOVQ    rows+56(FP), BX
-	MOVQ    $0x00000040, SI
+	MOVQ    block+72(FP), SI
 	CMPQ    BX, SI
 	CMOVQGT SI, BX
 	XORQ    SI, SI
@@ -8821,24 +8821,27 @@ rest680:
 	VMOVUPD           Z3, (CX)(SI*8)
 
 end681:
-	MOVQ    dz+0(FP), AX
-	MOVQ    hv+8(FP), CX
-	LEAQ    (SP), DX
-	LEAQ    576(SP), BX
-	MOVQ    a+16(FP), SI
-	MOVQ    stride+24(FP), DI
-	SHLQ    $0x03, DI
-	MOVQ    rows+56(FP), R8
-	MOVQ    $0x00000040, R9
-	CMPQ    R8, R9
-	CMOVQGT R9, R8
-	MOVQ    d+64(FP), R9
-	LEAQ    -1(R9), R10
-	ANDQ    $0x07, R10
-	INCQ    R10
+	MOVQ    stride+24(FP), AX
+	SHLQ    $0x03, AX
+	IMULQ   block+72(FP), AX
+	MOVQ    dz+0(FP), CX
+	MOVQ    hv+8(FP), DX
+	LEAQ    (SP), BX
+	LEAQ    576(SP), SI
+	MOVQ    a+16(FP), DI
+	MOVQ    stride+24(FP), R8
+	SHLQ    $0x03, R8
+	MOVQ    rows+56(FP), R9
+	MOVQ    block+72(FP), R10
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	MOVQ    d+64(FP), R10
+	LEAQ    -1(R10), R11
+	ANDQ    $0x07, R11
+	INCQ    R11
 
 tile682:
-	CMPQ   R9, $0x38
+	CMPQ   R10, $0x38
 	JLE    next683
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -8856,45 +8859,53 @@ tile682:
 	VXORPD Z13, Z13, Z13
 	VXORPD Z14, Z14, Z14
 	VXORPD Z15, Z15, Z15
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
 	JE     end685
 
 rows684:
-	VBROADCASTSD (DX)(R12*8), Z16
-	VBROADCASTSD (BX)(R12*8), Z17
-	VMOVUPD      (R11), Z18
+	VBROADCASTSD (BX)(R13*8), Z16
+	VBROADCASTSD (SI)(R13*8), Z17
+	VMOVUPD      (R12), Z18
 	VFMADD231PD  Z18, Z16, Z0
 	VFMADD231PD  Z18, Z17, Z8
-	VMOVUPD      64(R11), Z18
+	VMOVUPD      64(R12), Z18
 	VFMADD231PD  Z18, Z16, Z1
 	VFMADD231PD  Z18, Z17, Z9
-	VMOVUPD      128(R11), Z18
+	VMOVUPD      128(R12), Z18
 	VFMADD231PD  Z18, Z16, Z2
 	VFMADD231PD  Z18, Z17, Z10
-	VMOVUPD      192(R11), Z18
+	VMOVUPD      192(R12), Z18
 	VFMADD231PD  Z18, Z16, Z3
 	VFMADD231PD  Z18, Z17, Z11
-	VMOVUPD      256(R11), Z18
+	VMOVUPD      256(R12), Z18
 	VFMADD231PD  Z18, Z16, Z4
 	VFMADD231PD  Z18, Z17, Z12
-	VMOVUPD      320(R11), Z18
+	VMOVUPD      320(R12), Z18
 	VFMADD231PD  Z18, Z16, Z5
 	VFMADD231PD  Z18, Z17, Z13
-	VMOVUPD      384(R11), Z18
+	VMOVUPD      384(R12), Z18
 	VFMADD231PD  Z18, Z16, Z6
 	VFMADD231PD  Z18, Z17, Z14
-	VMOVUPD      448(R11), Z18
+	VMOVUPD      448(R12), Z18
 	VFMADD231PD  Z18, Z16, Z7
 	VFMADD231PD  Z18, Z17, Z15
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
+	PREFETCHT0   256(R12)(AX*1)
+	PREFETCHT0   320(R12)(AX*1)
+	PREFETCHT0   384(R12)(AX*1)
+	PREFETCHT0   448(R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
 	JL           rows684
 
 end685:
-	VBROADCASTSD w+72(FP), Z16
+	VBROADCASTSD w+80(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	VMULPD       Z16, Z2, Z2
@@ -8911,80 +8922,80 @@ end685:
 	VMULPD       Z16, Z13, Z13
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
-	CMPB         add+80(FP), $0x00
+	CMPB         add+88(FP), $0x00
 	JE           set686
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	VADDPD       128(AX), Z2, Z2
-	VADDPD       192(AX), Z3, Z3
-	VADDPD       256(AX), Z4, Z4
-	VADDPD       320(AX), Z5, Z5
-	VADDPD       384(AX), Z6, Z6
-	CMPQ         R9, $0x40
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	VADDPD       192(CX), Z3, Z3
+	VADDPD       256(CX), Z4, Z4
+	VADDPD       320(CX), Z5, Z5
+	VADDPD       384(CX), Z6, Z6
+	CMPQ         R10, $0x40
 	JL           partial687
-	VADDPD       448(AX), Z7, Z7
+	VADDPD       448(CX), Z7, Z7
 	JMP          end688
 
 partial687:
-	LEAQ   448(AX), R11
+	LEAQ   448(CX), R12
 	VXORPD Z16, Z16, Z16
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip689
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X16
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X16
 
 skip689:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip690
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y17
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
 skip690:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip691
-	VBROADCASTF64X4 (R11), Z17
+	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
 skip691:
 	VADDPD Z16, Z7, Z7
 
 end688:
-	VADDPD (CX), Z8, Z8
-	VADDPD 64(CX), Z9, Z9
-	VADDPD 128(CX), Z10, Z10
-	VADDPD 192(CX), Z11, Z11
-	VADDPD 256(CX), Z12, Z12
-	VADDPD 320(CX), Z13, Z13
-	VADDPD 384(CX), Z14, Z14
-	CMPQ   R9, $0x40
+	VADDPD (DX), Z8, Z8
+	VADDPD 64(DX), Z9, Z9
+	VADDPD 128(DX), Z10, Z10
+	VADDPD 192(DX), Z11, Z11
+	VADDPD 256(DX), Z12, Z12
+	VADDPD 320(DX), Z13, Z13
+	VADDPD 384(DX), Z14, Z14
+	CMPQ   R10, $0x40
 	JL     partial692
-	VADDPD 448(CX), Z15, Z15
+	VADDPD 448(DX), Z15, Z15
 	JMP    end693
 
 partial692:
-	LEAQ   448(CX), R11
+	LEAQ   448(DX), R12
 	VXORPD Z16, Z16, Z16
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip694
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X16
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X16
 
 skip694:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip695
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y17
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
 skip695:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip696
-	VBROADCASTF64X4 (R11), Z17
+	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
 skip696:
@@ -8992,84 +9003,84 @@ skip696:
 
 end693:
 set686:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPD Z4, 256(AX)
-	VMOVUPD Z5, 320(AX)
-	VMOVUPD Z6, 384(AX)
-	CMPQ    R9, $0x40
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+	VMOVUPD Z4, 256(CX)
+	VMOVUPD Z5, 320(CX)
+	VMOVUPD Z6, 384(CX)
+	CMPQ    R10, $0x40
 	JL      partial697
-	VMOVUPD Z7, 448(AX)
+	VMOVUPD Z7, 448(CX)
 	JMP     end698
 
 partial697:
-	LEAQ          448(AX), R11
+	LEAQ          448(CX), R12
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip699
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip699:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip700
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip700:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip701
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip701:
 end698:
-	VMOVUPD Z8, (CX)
-	VMOVUPD Z9, 64(CX)
-	VMOVUPD Z10, 128(CX)
-	VMOVUPD Z11, 192(CX)
-	VMOVUPD Z12, 256(CX)
-	VMOVUPD Z13, 320(CX)
-	VMOVUPD Z14, 384(CX)
-	CMPQ    R9, $0x40
+	VMOVUPD Z8, (DX)
+	VMOVUPD Z9, 64(DX)
+	VMOVUPD Z10, 128(DX)
+	VMOVUPD Z11, 192(DX)
+	VMOVUPD Z12, 256(DX)
+	VMOVUPD Z13, 320(DX)
+	VMOVUPD Z14, 384(DX)
+	CMPQ    R10, $0x40
 	JL      partial702
-	VMOVUPD Z15, 448(CX)
+	VMOVUPD Z15, 448(DX)
 	JMP     end703
 
 partial702:
-	LEAQ          448(CX), R11
+	LEAQ          448(DX), R12
 	VMOVAPD       Z15, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip704
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip704:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip705
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip705:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip706
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip706:
 end703:
-	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, CX
-	ADDQ $0x00000200, SI
-	SUBQ $0x40, R9
+	ADDQ $0x00000200, DX
+	ADDQ $0x00000200, DI
+	SUBQ $0x40, R10
 	JMP  tile682
 
 next683:
-	CMPQ   R9, $0x18
+	CMPQ   R10, $0x18
 	JLE    next708
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -9079,33 +9090,37 @@ next683:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
 	JE     end710
 
 rows709:
-	VBROADCASTSD (DX)(R12*8), Z8
-	VBROADCASTSD (BX)(R12*8), Z9
-	VMOVUPD      (R11), Z10
+	VBROADCASTSD (BX)(R13*8), Z8
+	VBROADCASTSD (SI)(R13*8), Z9
+	VMOVUPD      (R12), Z10
 	VFMADD231PD  Z10, Z8, Z0
 	VFMADD231PD  Z10, Z9, Z4
-	VMOVUPD      64(R11), Z10
+	VMOVUPD      64(R12), Z10
 	VFMADD231PD  Z10, Z8, Z1
 	VFMADD231PD  Z10, Z9, Z5
-	VMOVUPD      128(R11), Z10
+	VMOVUPD      128(R12), Z10
 	VFMADD231PD  Z10, Z8, Z2
 	VFMADD231PD  Z10, Z9, Z6
-	VMOVUPD      192(R11), Z10
+	VMOVUPD      192(R12), Z10
 	VFMADD231PD  Z10, Z8, Z3
 	VFMADD231PD  Z10, Z9, Z7
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
 	JL           rows709
 
 end710:
-	VBROADCASTSD w+72(FP), Z8
+	VBROADCASTSD w+80(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	VMULPD       Z8, Z2, Z2
@@ -9114,72 +9129,72 @@ end710:
 	VMULPD       Z8, Z5, Z5
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
-	CMPB         add+80(FP), $0x00
+	CMPB         add+88(FP), $0x00
 	JE           set711
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	VADDPD       128(AX), Z2, Z2
-	CMPQ         R9, $0x20
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	CMPQ         R10, $0x20
 	JL           partial712
-	VADDPD       192(AX), Z3, Z3
+	VADDPD       192(CX), Z3, Z3
 	JMP          end713
 
 partial712:
-	LEAQ   192(AX), R11
+	LEAQ   192(CX), R12
 	VXORPD Z8, Z8, Z8
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip714
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X8
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X8
 
 skip714:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip715
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y9
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
 skip715:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip716
-	VBROADCASTF64X4 (R11), Z9
+	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
 skip716:
 	VADDPD Z8, Z3, Z3
 
 end713:
-	VADDPD (CX), Z4, Z4
-	VADDPD 64(CX), Z5, Z5
-	VADDPD 128(CX), Z6, Z6
-	CMPQ   R9, $0x20
+	VADDPD (DX), Z4, Z4
+	VADDPD 64(DX), Z5, Z5
+	VADDPD 128(DX), Z6, Z6
+	CMPQ   R10, $0x20
 	JL     partial717
-	VADDPD 192(CX), Z7, Z7
+	VADDPD 192(DX), Z7, Z7
 	JMP    end718
 
 partial717:
-	LEAQ   192(CX), R11
+	LEAQ   192(DX), R12
 	VXORPD Z8, Z8, Z8
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip719
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X8
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X8
 
 skip719:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip720
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y9
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
 skip720:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip721
-	VBROADCASTF64X4 (R11), Z9
+	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
 skip721:
@@ -9187,75 +9202,75 @@ skip721:
 
 end718:
 set711:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	CMPQ    R9, $0x20
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	CMPQ    R10, $0x20
 	JL      partial722
-	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z3, 192(CX)
 	JMP     end723
 
 partial722:
-	LEAQ          192(AX), R11
+	LEAQ          192(CX), R12
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip724
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip724:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip725
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip725:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip726
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip726:
 end723:
-	VMOVUPD Z4, (CX)
-	VMOVUPD Z5, 64(CX)
-	VMOVUPD Z6, 128(CX)
-	CMPQ    R9, $0x20
+	VMOVUPD Z4, (DX)
+	VMOVUPD Z5, 64(DX)
+	VMOVUPD Z6, 128(DX)
+	CMPQ    R10, $0x20
 	JL      partial727
-	VMOVUPD Z7, 192(CX)
+	VMOVUPD Z7, 192(DX)
 	JMP     end728
 
 partial727:
-	LEAQ          192(CX), R11
+	LEAQ          192(DX), R12
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip729
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip729:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip730
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip730:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip731
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip731:
 end728:
-	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, CX
-	ADDQ $0x00000100, SI
-	SUBQ $0x20, R9
+	ADDQ $0x00000100, DX
+	ADDQ $0x00000100, DI
+	SUBQ $0x20, R10
 
 next708:
-	CMPQ   R9, $0x10
+	CMPQ   R10, $0x10
 	JLE    next733
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -9263,100 +9278,103 @@ next708:
 	VXORPD Z3, Z3, Z3
 	VXORPD Z4, Z4, Z4
 	VXORPD Z5, Z5, Z5
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
 	JE     end735
 
 rows734:
-	VBROADCASTSD (DX)(R12*8), Z6
-	VBROADCASTSD (BX)(R12*8), Z7
-	VMOVUPD      (R11), Z8
+	VBROADCASTSD (BX)(R13*8), Z6
+	VBROADCASTSD (SI)(R13*8), Z7
+	VMOVUPD      (R12), Z8
 	VFMADD231PD  Z8, Z6, Z0
 	VFMADD231PD  Z8, Z7, Z3
-	VMOVUPD      64(R11), Z8
+	VMOVUPD      64(R12), Z8
 	VFMADD231PD  Z8, Z6, Z1
 	VFMADD231PD  Z8, Z7, Z4
-	VMOVUPD      128(R11), Z8
+	VMOVUPD      128(R12), Z8
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z5
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
 	JL           rows734
 
 end735:
-	VBROADCASTSD w+72(FP), Z6
+	VBROADCASTSD w+80(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
 	VMULPD       Z6, Z2, Z2
 	VMULPD       Z6, Z3, Z3
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
-	CMPB         add+80(FP), $0x00
+	CMPB         add+88(FP), $0x00
 	JE           set736
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	CMPQ         R9, $0x18
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	CMPQ         R10, $0x18
 	JL           partial737
-	VADDPD       128(AX), Z2, Z2
+	VADDPD       128(CX), Z2, Z2
 	JMP          end738
 
 partial737:
-	LEAQ   128(AX), R11
+	LEAQ   128(CX), R12
 	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip739
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X6
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X6
 
 skip739:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip740
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y7
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
 skip740:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip741
-	VBROADCASTF64X4 (R11), Z7
+	VBROADCASTF64X4 (R12), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
 skip741:
 	VADDPD Z6, Z2, Z2
 
 end738:
-	VADDPD (CX), Z3, Z3
-	VADDPD 64(CX), Z4, Z4
-	CMPQ   R9, $0x18
+	VADDPD (DX), Z3, Z3
+	VADDPD 64(DX), Z4, Z4
+	CMPQ   R10, $0x18
 	JL     partial742
-	VADDPD 128(CX), Z5, Z5
+	VADDPD 128(DX), Z5, Z5
 	JMP    end743
 
 partial742:
-	LEAQ   128(CX), R11
+	LEAQ   128(DX), R12
 	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip744
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X6
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X6
 
 skip744:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip745
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y7
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
 skip745:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip746
-	VBROADCASTF64X4 (R11), Z7
+	VBROADCASTF64X4 (R12), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
 skip746:
@@ -9364,165 +9382,167 @@ skip746:
 
 end743:
 set736:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	CMPQ    R9, $0x18
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	CMPQ    R10, $0x18
 	JL      partial747
-	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z2, 128(CX)
 	JMP     end748
 
 partial747:
-	LEAQ          128(AX), R11
+	LEAQ          128(CX), R12
 	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip749
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip749:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip750
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip750:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip751
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip751:
 end748:
-	VMOVUPD Z3, (CX)
-	VMOVUPD Z4, 64(CX)
-	CMPQ    R9, $0x18
+	VMOVUPD Z3, (DX)
+	VMOVUPD Z4, 64(DX)
+	CMPQ    R10, $0x18
 	JL      partial752
-	VMOVUPD Z5, 128(CX)
+	VMOVUPD Z5, 128(DX)
 	JMP     end753
 
 partial752:
-	LEAQ          128(CX), R11
+	LEAQ          128(DX), R12
 	VMOVAPD       Z5, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip754
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip754:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip755
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip755:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip756
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip756:
 end753:
-	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
-	ADDQ $0x000000c0, SI
-	SUBQ $0x18, R9
+	ADDQ $0x000000c0, DX
+	ADDQ $0x000000c0, DI
+	SUBQ $0x18, R10
 
 next733:
-	CMPQ   R9, $0x08
+	CMPQ   R10, $0x08
 	JLE    next758
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
 	JE     end760
 
 rows759:
-	VBROADCASTSD (DX)(R12*8), Z4
-	VBROADCASTSD (BX)(R12*8), Z5
-	VMOVUPD      (R11), Z6
+	VBROADCASTSD (BX)(R13*8), Z4
+	VBROADCASTSD (SI)(R13*8), Z5
+	VMOVUPD      (R12), Z6
 	VFMADD231PD  Z6, Z4, Z0
 	VFMADD231PD  Z6, Z5, Z2
-	VMOVUPD      64(R11), Z6
+	VMOVUPD      64(R12), Z6
 	VFMADD231PD  Z6, Z4, Z1
 	VFMADD231PD  Z6, Z5, Z3
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
 	JL           rows759
 
 end760:
-	VBROADCASTSD w+72(FP), Z4
+	VBROADCASTSD w+80(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
-	CMPB         add+80(FP), $0x00
+	CMPB         add+88(FP), $0x00
 	JE           set761
-	VADDPD       (AX), Z0, Z0
-	CMPQ         R9, $0x10
+	VADDPD       (CX), Z0, Z0
+	CMPQ         R10, $0x10
 	JL           partial762
-	VADDPD       64(AX), Z1, Z1
+	VADDPD       64(CX), Z1, Z1
 	JMP          end763
 
 partial762:
-	LEAQ   64(AX), R11
+	LEAQ   64(CX), R12
 	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip764
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X4
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X4
 
 skip764:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip765
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y5
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
 skip765:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip766
-	VBROADCASTF64X4 (R11), Z5
+	VBROADCASTF64X4 (R12), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
 skip766:
 	VADDPD Z4, Z1, Z1
 
 end763:
-	VADDPD (CX), Z2, Z2
-	CMPQ   R9, $0x10
+	VADDPD (DX), Z2, Z2
+	CMPQ   R10, $0x10
 	JL     partial767
-	VADDPD 64(CX), Z3, Z3
+	VADDPD 64(DX), Z3, Z3
 	JMP    end768
 
 partial767:
-	LEAQ   64(CX), R11
+	LEAQ   64(DX), R12
 	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip769
-	MOVQ   R10, R12
-	ANDQ   $0x06, R12
-	VMOVSD (R11)(R12*8), X4
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X4
 
 skip769:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip770
-	MOVQ            R10, R12
-	ANDQ            $0x04, R12
-	VBROADCASTF64X2 (R11)(R12*8), Y5
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
 skip770:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip771
-	VBROADCASTF64X4 (R11), Z5
+	VBROADCASTF64X4 (R12), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
 skip771:
@@ -9530,153 +9550,154 @@ skip771:
 
 end768:
 set761:
-	VMOVUPD Z0, (AX)
-	CMPQ    R9, $0x10
+	VMOVUPD Z0, (CX)
+	CMPQ    R10, $0x10
 	JL      partial772
-	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z1, 64(CX)
 	JMP     end773
 
 partial772:
-	LEAQ          64(AX), R11
+	LEAQ          64(CX), R12
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip774
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip774:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip775
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip775:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip776
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip776:
 end773:
-	VMOVUPD Z2, (CX)
-	CMPQ    R9, $0x10
+	VMOVUPD Z2, (DX)
+	CMPQ    R10, $0x10
 	JL      partial777
-	VMOVUPD Z3, 64(CX)
+	VMOVUPD Z3, 64(DX)
 	JMP     end778
 
 partial777:
-	LEAQ          64(CX), R11
+	LEAQ          64(DX), R12
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip779
-	VMOVUPD       Y0, (R11)
+	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R11
+	ADDQ          $0x20, R12
 
 skip779:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip780
-	VMOVUPD       X0, (R11)
+	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R11
+	ADDQ          $0x10, R12
 
 skip780:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip781
-	VMOVSD X0, (R11)
+	VMOVSD X0, (R12)
 
 skip781:
 end778:
-	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, CX
-	ADDQ $0x00000080, SI
-	SUBQ $0x10, R9
+	ADDQ $0x00000080, DX
+	ADDQ $0x00000080, DI
+	SUBQ $0x10, R10
 
 next758:
-	CMPQ   R9, $0x00
+	CMPQ   R10, $0x00
 	JLE    next783
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	XORQ   R11, R11
-	TESTQ  R8, R8
+	XORQ   R12, R12
+	TESTQ  R9, R9
 	JE     end785
 
 rows784:
-	VBROADCASTSD (DX)(R11*8), Z2
-	VBROADCASTSD (BX)(R11*8), Z3
-	VMOVUPD      (SI), Z4
+	VBROADCASTSD (BX)(R12*8), Z2
+	VBROADCASTSD (SI)(R12*8), Z3
+	VMOVUPD      (DI), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
-	ADDQ         DI, SI
-	INCQ         R11
-	CMPQ         R11, R8
+	PREFETCHT0   (DI)(AX*1)
+	ADDQ         R8, DI
+	INCQ         R12
+	CMPQ         R12, R9
 	JL           rows784
 
 end785:
-	VBROADCASTSD w+72(FP), Z2
+	VBROADCASTSD w+80(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
-	CMPB         add+80(FP), $0x00
+	CMPB         add+88(FP), $0x00
 	JE           set786
-	CMPQ         R9, $0x08
+	CMPQ         R10, $0x08
 	JL           partial787
-	VADDPD       (AX), Z0, Z0
+	VADDPD       (CX), Z0, Z0
 	JMP          end788
 
 partial787:
-	LEAQ   (AX), DX
+	LEAQ   (CX), AX
 	VXORPD Z2, Z2, Z2
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip789
-	MOVQ   R10, BX
+	MOVQ   R11, BX
 	ANDQ   $0x06, BX
-	VMOVSD (DX)(BX*8), X2
+	VMOVSD (AX)(BX*8), X2
 
 skip789:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip790
-	MOVQ            R10, BX
+	MOVQ            R11, BX
 	ANDQ            $0x04, BX
-	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VBROADCASTF64X2 (AX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
 skip790:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip791
-	VBROADCASTF64X4 (DX), Z3
+	VBROADCASTF64X4 (AX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
 skip791:
 	VADDPD Z2, Z0, Z0
 
 end788:
-	CMPQ   R9, $0x08
+	CMPQ   R10, $0x08
 	JL     partial792
-	VADDPD (CX), Z1, Z1
+	VADDPD (DX), Z1, Z1
 	JMP    end793
 
 partial792:
-	LEAQ   (CX), DX
+	LEAQ   (DX), AX
 	VXORPD Z2, Z2, Z2
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip794
-	MOVQ   R10, BX
+	MOVQ   R11, BX
 	ANDQ   $0x06, BX
-	VMOVSD (DX)(BX*8), X2
+	VMOVSD (AX)(BX*8), X2
 
 skip794:
-	TESTQ           $0x00000002, R10
+	TESTQ           $0x00000002, R11
 	JE              skip795
-	MOVQ            R10, BX
+	MOVQ            R11, BX
 	ANDQ            $0x04, BX
-	VBROADCASTF64X2 (DX)(BX*8), Y3
+	VBROADCASTF64X2 (AX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
 skip795:
-	TESTQ           $0x00000004, R10
+	TESTQ           $0x00000004, R11
 	JE              skip796
-	VBROADCASTF64X4 (DX), Z3
+	VBROADCASTF64X4 (AX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
 skip796:
@@ -9684,83 +9705,85 @@ skip796:
 
 end793:
 set786:
-	CMPQ    R9, $0x08
+	CMPQ    R10, $0x08
 	JL      partial797
-	VMOVUPD Z0, (AX)
+	VMOVUPD Z0, (CX)
 	JMP     end798
 
 partial797:
-	LEAQ          (AX), AX
+	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip799
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
 skip799:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip800
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
 skip800:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip801
 	VMOVSD X0, (AX)
 
 skip801:
 end798:
-	CMPQ    R9, $0x08
+	CMPQ    R10, $0x08
 	JL      partial802
-	VMOVUPD Z1, (CX)
+	VMOVUPD Z1, (DX)
 	JMP     end803
 
 partial802:
-	LEAQ          (CX), AX
+	LEAQ          (DX), AX
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R10
+	TESTQ         $0x00000004, R11
 	JE            skip804
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
 skip804:
-	TESTQ         $0x00000002, R10
+	TESTQ         $0x00000002, R11
 	JE            skip805
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
 skip805:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip806
 	VMOVSD X0, (AX)
 
 skip806:
 end803:
 next783:
-	MOVQ   rows+56(FP), AX
-	MOVQ   stride+24(FP), CX
-	SHLQ   $0x03, CX
-	SUBQ   $0x40, AX
-	JLE    last520
-	MOVQ   AX, rows+56(FP)
-	IMUL3Q $0x40, CX, CX
-	ADDQ   CX, a+16(FP)
-	ADDQ   $0x00000200, y+32(FP)
-	MOVB   $0x01, add+80(FP)
-	JMP    block519
+	MOVQ  rows+56(FP), AX
+	MOVQ  block+72(FP), CX
+	MOVQ  stride+24(FP), DX
+	SHLQ  $0x03, DX
+	SUBQ  CX, AX
+	JLE   last520
+	MOVQ  AX, rows+56(FP)
+	IMULQ CX, DX
+	ADDQ  DX, a+16(FP)
+	SHLQ  $0x03, CX
+	ADDQ  CX, y+32(FP)
+	MOVB  $0x01, add+88(FP)
+	JMP   block519
 
 last520:
 done521:
 	VZEROUPPER
 	RET
 
-// func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
-TEXT ·logisticGradAVX512(SB), $576-65
+// func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·logisticGradAVX512(SB), $576-73
 	CMPQ    rows+40(FP), $0x01
 	JNE     block807
 	MOVQ    d+48(FP), AX
@@ -9842,7 +9865,7 @@ end813:
 	VPMOVQ2M          Y2, K1
 	VMOVAPD           Y3, K1, Y4
 	VMULPD            Y1, Y4, Y4
-	VBROADCASTSD      w+56(FP), Y1
+	VBROADCASTSD      w+64(FP), Y1
 	MOVQ              dz+0(FP), CX
 	VMULPD            Y1, Y4, Y4
 	VBROADCASTSD      X4, Z1
@@ -9959,7 +9982,7 @@ end824:
 	VPMOVQ2M          Y3, K1
 	VMOVAPD           Y4, K1, Y5
 	VMULPD            Y1, Y5, Y5
-	VBROADCASTSD      w+56(FP), Y1
+	VBROADCASTSD      w+64(FP), Y1
 	MOVQ              dz+0(FP), CX
 	VMULPD            Y1, Y5, Y5
 	VBROADCASTSD      X5, Z1
@@ -10082,7 +10105,7 @@ end835:
 	VPMOVQ2M          Y4, K1
 	VMOVAPD           Y5, K1, Y6
 	VMULPD            Y1, Y6, Y6
-	VBROADCASTSD      w+56(FP), Y1
+	VBROADCASTSD      w+64(FP), Y1
 	MOVQ              dz+0(FP), CX
 	VMULPD            Y1, Y6, Y6
 	VBROADCASTSD      X6, Z1
@@ -10209,7 +10232,7 @@ end846:
 	VPMOVQ2M          Y5, K1
 	VMOVAPD           Y6, K1, Y7
 	VMULPD            Y1, Y7, Y7
-	VBROADCASTSD      w+56(FP), Y1
+	VBROADCASTSD      w+64(FP), Y1
 	MOVQ              dz+0(FP), CX
 	VMULPD            Y1, Y7, Y7
 	VBROADCASTSD      X7, Z1
@@ -10257,7 +10280,7 @@ block807:
 	MOVQ    stride+16(FP), DX
 	SHLQ    $0x03, DX
 	MOVQ    rows+40(FP), BX
-	MOVQ    $0x00000040, SI
+	MOVQ    block+56(FP), SI
 	CMPQ    BX, SI
 	CMOVQGT SI, BX
 	MOVQ    z+32(FP), SI
@@ -10986,9 +11009,9 @@ many856:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows896:
+rows897:
 	SUBQ   $0x08, BX
-	JL     rest897
+	JL     rest898
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -11005,9 +11028,9 @@ rows896:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns900:
+columns899:
 	CMPQ        R12, R8
-	JGE         last901
+	JGE         last900
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -11021,9 +11044,9 @@ columns900:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns900
+	JMP         columns899
 
-last901:
+last900:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -11056,13 +11079,13 @@ last901:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows896
+	JMP         rows897
 
-rest897:
+rest898:
 	ADDQ $0x08, BX
-	JE   end899
+	JE   end896
 
-row898:
+row901:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -11120,14 +11143,14 @@ end906:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row898
+	JNE        row901
 
-end899:
+end896:
 scored855:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
-	MOVQ    $0x00000040, BX
+	MOVQ    block+56(FP), BX
 	CMPQ    DX, BX
 	CMOVQGT BX, DX
 	XORQ    BX, BX
@@ -11213,22 +11236,25 @@ rest908:
 	VMOVUPD           Z3, (AX)(BX*8)
 
 end909:
-	MOVQ    dz+0(FP), AX
-	LEAQ    (SP), CX
-	MOVQ    a+8(FP), DX
-	MOVQ    stride+16(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    rows+40(FP), SI
-	MOVQ    $0x00000040, DI
-	CMPQ    SI, DI
-	CMOVQGT DI, SI
-	MOVQ    d+48(FP), DI
-	LEAQ    -1(DI), R8
-	ANDQ    $0x07, R8
-	INCQ    R8
+	MOVQ    stride+16(FP), AX
+	SHLQ    $0x03, AX
+	IMULQ   block+56(FP), AX
+	MOVQ    dz+0(FP), CX
+	LEAQ    (SP), DX
+	MOVQ    a+8(FP), BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x03, SI
+	MOVQ    rows+40(FP), DI
+	MOVQ    block+56(FP), R8
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	MOVQ    d+48(FP), R8
+	LEAQ    -1(R8), R9
+	ANDQ    $0x07, R9
+	INCQ    R9
 
 tile910:
-	CMPQ   DI, $0x38
+	CMPQ   R8, $0x38
 	JLE    next911
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -11238,28 +11264,36 @@ tile910:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end913
 
 rows912:
-	VBROADCASTSD (CX)(R10*8), Z8
-	VFMADD231PD  (R9), Z8, Z0
-	VFMADD231PD  64(R9), Z8, Z1
-	VFMADD231PD  128(R9), Z8, Z2
-	VFMADD231PD  192(R9), Z8, Z3
-	VFMADD231PD  256(R9), Z8, Z4
-	VFMADD231PD  320(R9), Z8, Z5
-	VFMADD231PD  384(R9), Z8, Z6
-	VFMADD231PD  448(R9), Z8, Z7
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z8
+	VFMADD231PD  (R10), Z8, Z0
+	VFMADD231PD  64(R10), Z8, Z1
+	VFMADD231PD  128(R10), Z8, Z2
+	VFMADD231PD  192(R10), Z8, Z3
+	VFMADD231PD  256(R10), Z8, Z4
+	VFMADD231PD  320(R10), Z8, Z5
+	VFMADD231PD  384(R10), Z8, Z6
+	VFMADD231PD  448(R10), Z8, Z7
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	PREFETCHT0   192(R10)(AX*1)
+	PREFETCHT0   256(R10)(AX*1)
+	PREFETCHT0   320(R10)(AX*1)
+	PREFETCHT0   384(R10)(AX*1)
+	PREFETCHT0   448(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows912
 
 end913:
-	VBROADCASTSD w+56(FP), Z8
+	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	VMULPD       Z8, Z2, Z2
@@ -11268,41 +11302,41 @@ end913:
 	VMULPD       Z8, Z5, Z5
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set914
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	VADDPD       128(AX), Z2, Z2
-	VADDPD       192(AX), Z3, Z3
-	VADDPD       256(AX), Z4, Z4
-	VADDPD       320(AX), Z5, Z5
-	VADDPD       384(AX), Z6, Z6
-	CMPQ         DI, $0x40
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	VADDPD       192(CX), Z3, Z3
+	VADDPD       256(CX), Z4, Z4
+	VADDPD       320(CX), Z5, Z5
+	VADDPD       384(CX), Z6, Z6
+	CMPQ         R8, $0x40
 	JL           partial915
-	VADDPD       448(AX), Z7, Z7
+	VADDPD       448(CX), Z7, Z7
 	JMP          end916
 
 partial915:
-	LEAQ   448(AX), R9
+	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip917
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X8
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X8
 
 skip917:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip918
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y9
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
 skip918:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip919
-	VBROADCASTF64X4 (R9), Z9
+	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
 skip919:
@@ -11310,106 +11344,110 @@ skip919:
 
 end916:
 set914:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPD Z4, 256(AX)
-	VMOVUPD Z5, 320(AX)
-	VMOVUPD Z6, 384(AX)
-	CMPQ    DI, $0x40
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+	VMOVUPD Z4, 256(CX)
+	VMOVUPD Z5, 320(CX)
+	VMOVUPD Z6, 384(CX)
+	CMPQ    R8, $0x40
 	JL      partial920
-	VMOVUPD Z7, 448(AX)
+	VMOVUPD Z7, 448(CX)
 	JMP     end921
 
 partial920:
-	LEAQ          448(AX), R9
+	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip922
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip922:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip923
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip923:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip924
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip924:
 end921:
-	ADDQ $0x00000200, AX
-	ADDQ $0x00000200, DX
-	SUBQ $0x40, DI
+	ADDQ $0x00000200, CX
+	ADDQ $0x00000200, BX
+	SUBQ $0x40, R8
 	JMP  tile910
 
 next911:
-	CMPQ   DI, $0x18
+	CMPQ   R8, $0x18
 	JLE    next926
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end928
 
 rows927:
-	VBROADCASTSD (CX)(R10*8), Z4
-	VFMADD231PD  (R9), Z4, Z0
-	VFMADD231PD  64(R9), Z4, Z1
-	VFMADD231PD  128(R9), Z4, Z2
-	VFMADD231PD  192(R9), Z4, Z3
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z4
+	VFMADD231PD  (R10), Z4, Z0
+	VFMADD231PD  64(R10), Z4, Z1
+	VFMADD231PD  128(R10), Z4, Z2
+	VFMADD231PD  192(R10), Z4, Z3
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	PREFETCHT0   192(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows927
 
 end928:
-	VBROADCASTSD w+56(FP), Z4
+	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set929
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	VADDPD       128(AX), Z2, Z2
-	CMPQ         DI, $0x20
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	CMPQ         R8, $0x20
 	JL           partial930
-	VADDPD       192(AX), Z3, Z3
+	VADDPD       192(CX), Z3, Z3
 	JMP          end931
 
 partial930:
-	LEAQ   192(AX), R9
+	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip932
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X4
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X4
 
 skip932:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip933
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y5
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
 skip933:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip934
-	VBROADCASTF64X4 (R9), Z5
+	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
 skip934:
@@ -11417,97 +11455,100 @@ skip934:
 
 end931:
 set929:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	CMPQ    DI, $0x20
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	CMPQ    R8, $0x20
 	JL      partial935
-	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z3, 192(CX)
 	JMP     end936
 
 partial935:
-	LEAQ          192(AX), R9
+	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip937
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip937:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip938
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip938:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip939
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip939:
 end936:
-	ADDQ $0x00000100, AX
-	ADDQ $0x00000100, DX
-	SUBQ $0x20, DI
+	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, BX
+	SUBQ $0x20, R8
 
 next926:
-	CMPQ   DI, $0x10
+	CMPQ   R8, $0x10
 	JLE    next941
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end943
 
 rows942:
-	VBROADCASTSD (CX)(R10*8), Z3
-	VFMADD231PD  (R9), Z3, Z0
-	VFMADD231PD  64(R9), Z3, Z1
-	VFMADD231PD  128(R9), Z3, Z2
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z3
+	VFMADD231PD  (R10), Z3, Z0
+	VFMADD231PD  64(R10), Z3, Z1
+	VFMADD231PD  128(R10), Z3, Z2
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows942
 
 end943:
-	VBROADCASTSD w+56(FP), Z3
+	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set944
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	CMPQ         DI, $0x18
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	CMPQ         R8, $0x18
 	JL           partial945
-	VADDPD       128(AX), Z2, Z2
+	VADDPD       128(CX), Z2, Z2
 	JMP          end946
 
 partial945:
-	LEAQ   128(AX), R9
+	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip947
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X3
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X3
 
 skip947:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip948
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y4
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
 skip948:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip949
-	VBROADCASTF64X4 (R9), Z4
+	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
 skip949:
@@ -11515,92 +11556,94 @@ skip949:
 
 end946:
 set944:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	CMPQ    DI, $0x18
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	CMPQ    R8, $0x18
 	JL      partial950
-	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z2, 128(CX)
 	JMP     end951
 
 partial950:
-	LEAQ          128(AX), R9
+	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip952
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip952:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip953
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip953:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip954
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip954:
 end951:
-	ADDQ $0x000000c0, AX
-	ADDQ $0x000000c0, DX
-	SUBQ $0x18, DI
+	ADDQ $0x000000c0, CX
+	ADDQ $0x000000c0, BX
+	SUBQ $0x18, R8
 
 next941:
-	CMPQ   DI, $0x08
+	CMPQ   R8, $0x08
 	JLE    next956
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end958
 
 rows957:
-	VBROADCASTSD (CX)(R10*8), Z2
-	VFMADD231PD  (R9), Z2, Z0
-	VFMADD231PD  64(R9), Z2, Z1
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z2
+	VFMADD231PD  (R10), Z2, Z0
+	VFMADD231PD  64(R10), Z2, Z1
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows957
 
 end958:
-	VBROADCASTSD w+56(FP), Z2
+	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set959
-	VADDPD       (AX), Z0, Z0
-	CMPQ         DI, $0x10
+	VADDPD       (CX), Z0, Z0
+	CMPQ         R8, $0x10
 	JL           partial960
-	VADDPD       64(AX), Z1, Z1
+	VADDPD       64(CX), Z1, Z1
 	JMP          end961
 
 partial960:
-	LEAQ   64(AX), R9
+	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip962
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X2
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X2
 
 skip962:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip963
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y3
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
 skip963:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip964
-	VBROADCASTF64X4 (R9), Z3
+	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
 skip964:
@@ -11608,86 +11651,87 @@ skip964:
 
 end961:
 set959:
-	VMOVUPD Z0, (AX)
-	CMPQ    DI, $0x10
+	VMOVUPD Z0, (CX)
+	CMPQ    R8, $0x10
 	JL      partial965
-	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z1, 64(CX)
 	JMP     end966
 
 partial965:
-	LEAQ          64(AX), R9
+	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip967
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip967:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip968
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip968:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip969
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip969:
 end966:
-	ADDQ $0x00000080, AX
-	ADDQ $0x00000080, DX
-	SUBQ $0x10, DI
+	ADDQ $0x00000080, CX
+	ADDQ $0x00000080, BX
+	SUBQ $0x10, R8
 
 next956:
-	CMPQ   DI, $0x00
+	CMPQ   R8, $0x00
 	JLE    next971
 	VXORPD Z0, Z0, Z0
-	XORQ   R9, R9
-	TESTQ  SI, SI
+	XORQ   R10, R10
+	TESTQ  DI, DI
 	JE     end973
 
 rows972:
-	VBROADCASTSD (CX)(R9*8), Z1
-	VFMADD231PD  (DX), Z1, Z0
-	ADDQ         BX, DX
-	INCQ         R9
-	CMPQ         R9, SI
+	VBROADCASTSD (DX)(R10*8), Z1
+	VFMADD231PD  (BX), Z1, Z0
+	PREFETCHT0   (BX)(AX*1)
+	ADDQ         SI, BX
+	INCQ         R10
+	CMPQ         R10, DI
 	JL           rows972
 
 end973:
-	VBROADCASTSD w+56(FP), Z1
+	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set974
-	CMPQ         DI, $0x08
+	CMPQ         R8, $0x08
 	JL           partial975
-	VADDPD       (AX), Z0, Z0
+	VADDPD       (CX), Z0, Z0
 	JMP          end976
 
 partial975:
-	LEAQ   (AX), CX
+	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip977
-	MOVQ   R8, DX
+	MOVQ   R9, DX
 	ANDQ   $0x06, DX
-	VMOVSD (CX)(DX*8), X1
+	VMOVSD (AX)(DX*8), X1
 
 skip977:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip978
-	MOVQ            R8, DX
+	MOVQ            R9, DX
 	ANDQ            $0x04, DX
-	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
 skip978:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip979
-	VBROADCASTF64X4 (CX), Z2
+	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
 skip979:
@@ -11695,55 +11739,57 @@ skip979:
 
 end976:
 set974:
-	CMPQ    DI, $0x08
+	CMPQ    R8, $0x08
 	JL      partial980
-	VMOVUPD Z0, (AX)
+	VMOVUPD Z0, (CX)
 	JMP     end981
 
 partial980:
-	LEAQ          (AX), AX
+	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip982
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
 skip982:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip983
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
 skip983:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip984
 	VMOVSD X0, (AX)
 
 skip984:
 end981:
 next971:
-	MOVQ   rows+40(FP), AX
-	MOVQ   stride+16(FP), CX
-	SHLQ   $0x03, CX
-	SUBQ   $0x40, AX
-	JLE    last808
-	MOVQ   AX, rows+40(FP)
-	IMUL3Q $0x40, CX, CX
-	ADDQ   CX, a+8(FP)
-	ADDQ   $0x00000200, y+24(FP)
-	MOVB   $0x01, add+64(FP)
-	JMP    block807
+	MOVQ  rows+40(FP), AX
+	MOVQ  block+56(FP), CX
+	MOVQ  stride+16(FP), DX
+	SHLQ  $0x03, DX
+	SUBQ  CX, AX
+	JLE   last808
+	MOVQ  AX, rows+40(FP)
+	IMULQ CX, DX
+	ADDQ  DX, a+8(FP)
+	SHLQ  $0x03, CX
+	ADDQ  CX, y+24(FP)
+	MOVB  $0x01, add+72(FP)
+	JMP   block807
 
 last808:
 done809:
 	VZEROUPPER
 	RET
 
-// func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, SSE2
-TEXT ·logisticValueGradAVX512(SB), $640-80
+// func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+, SSE2
+TEXT ·logisticValueGradAVX512(SB), $640-88
 	VXORPD  Z0, Z0, Z0
 	VMOVUPD Z0, 576(SP)
 
@@ -11753,7 +11799,7 @@ block985:
 	MOVQ    stride+16(FP), DX
 	SHLQ    $0x03, DX
 	MOVQ    rows+40(FP), BX
-	MOVQ    $0x00000040, SI
+	MOVQ    block+56(FP), SI
 	CMPQ    BX, SI
 	CMOVQGT SI, BX
 	MOVQ    z+32(FP), SI
@@ -12482,9 +12528,9 @@ many990:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1030:
+rows1031:
 	SUBQ   $0x08, BX
-	JL     rest1031
+	JL     rest1032
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -12501,9 +12547,9 @@ rows1030:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1034:
+columns1033:
 	CMPQ        R12, R8
-	JGE         last1035
+	JGE         last1034
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -12517,9 +12563,9 @@ columns1034:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1034
+	JMP         columns1033
 
-last1035:
+last1034:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -12552,13 +12598,13 @@ last1035:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1030
+	JMP         rows1031
 
-rest1031:
+rest1032:
 	ADDQ $0x08, BX
-	JE   end1033
+	JE   end1030
 
-row1032:
+row1035:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -12616,15 +12662,15 @@ end1040:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1032
+	JNE        row1035
 
-end1033:
+end1030:
 scored989:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Z0
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
-	MOVQ    $0x00000040, BX
+	MOVQ    block+56(FP), BX
 	CMPQ    DX, BX
 	CMOVQGT BX, DX
 	XORQ    BX, BX
@@ -12778,22 +12824,25 @@ end1043:
 	VMOVUPD Z0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
 	JE      skip988
-	MOVQ    dz+0(FP), AX
-	LEAQ    (SP), CX
-	MOVQ    a+8(FP), DX
-	MOVQ    stride+16(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    rows+40(FP), SI
-	MOVQ    $0x00000040, DI
-	CMPQ    SI, DI
-	CMOVQGT DI, SI
-	MOVQ    d+48(FP), DI
-	LEAQ    -1(DI), R8
-	ANDQ    $0x07, R8
-	INCQ    R8
+	MOVQ    stride+16(FP), AX
+	SHLQ    $0x03, AX
+	IMULQ   block+56(FP), AX
+	MOVQ    dz+0(FP), CX
+	LEAQ    (SP), DX
+	MOVQ    a+8(FP), BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x03, SI
+	MOVQ    rows+40(FP), DI
+	MOVQ    block+56(FP), R8
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	MOVQ    d+48(FP), R8
+	LEAQ    -1(R8), R9
+	ANDQ    $0x07, R9
+	INCQ    R9
 
 tile1044:
-	CMPQ   DI, $0x38
+	CMPQ   R8, $0x38
 	JLE    next1045
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -12803,28 +12852,36 @@ tile1044:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end1047
 
 rows1046:
-	VBROADCASTSD (CX)(R10*8), Z8
-	VFMADD231PD  (R9), Z8, Z0
-	VFMADD231PD  64(R9), Z8, Z1
-	VFMADD231PD  128(R9), Z8, Z2
-	VFMADD231PD  192(R9), Z8, Z3
-	VFMADD231PD  256(R9), Z8, Z4
-	VFMADD231PD  320(R9), Z8, Z5
-	VFMADD231PD  384(R9), Z8, Z6
-	VFMADD231PD  448(R9), Z8, Z7
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z8
+	VFMADD231PD  (R10), Z8, Z0
+	VFMADD231PD  64(R10), Z8, Z1
+	VFMADD231PD  128(R10), Z8, Z2
+	VFMADD231PD  192(R10), Z8, Z3
+	VFMADD231PD  256(R10), Z8, Z4
+	VFMADD231PD  320(R10), Z8, Z5
+	VFMADD231PD  384(R10), Z8, Z6
+	VFMADD231PD  448(R10), Z8, Z7
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	PREFETCHT0   192(R10)(AX*1)
+	PREFETCHT0   256(R10)(AX*1)
+	PREFETCHT0   320(R10)(AX*1)
+	PREFETCHT0   384(R10)(AX*1)
+	PREFETCHT0   448(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows1046
 
 end1047:
-	VBROADCASTSD w+56(FP), Z8
+	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	VMULPD       Z8, Z2, Z2
@@ -12833,41 +12890,41 @@ end1047:
 	VMULPD       Z8, Z5, Z5
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set1048
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	VADDPD       128(AX), Z2, Z2
-	VADDPD       192(AX), Z3, Z3
-	VADDPD       256(AX), Z4, Z4
-	VADDPD       320(AX), Z5, Z5
-	VADDPD       384(AX), Z6, Z6
-	CMPQ         DI, $0x40
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	VADDPD       192(CX), Z3, Z3
+	VADDPD       256(CX), Z4, Z4
+	VADDPD       320(CX), Z5, Z5
+	VADDPD       384(CX), Z6, Z6
+	CMPQ         R8, $0x40
 	JL           partial1049
-	VADDPD       448(AX), Z7, Z7
+	VADDPD       448(CX), Z7, Z7
 	JMP          end1050
 
 partial1049:
-	LEAQ   448(AX), R9
+	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1051
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X8
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X8
 
 skip1051:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1052
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y9
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
 skip1052:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1053
-	VBROADCASTF64X4 (R9), Z9
+	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
 skip1053:
@@ -12875,106 +12932,110 @@ skip1053:
 
 end1050:
 set1048:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPD Z4, 256(AX)
-	VMOVUPD Z5, 320(AX)
-	VMOVUPD Z6, 384(AX)
-	CMPQ    DI, $0x40
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+	VMOVUPD Z4, 256(CX)
+	VMOVUPD Z5, 320(CX)
+	VMOVUPD Z6, 384(CX)
+	CMPQ    R8, $0x40
 	JL      partial1054
-	VMOVUPD Z7, 448(AX)
+	VMOVUPD Z7, 448(CX)
 	JMP     end1055
 
 partial1054:
-	LEAQ          448(AX), R9
+	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1056
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip1056:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1057
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip1057:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1058
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip1058:
 end1055:
-	ADDQ $0x00000200, AX
-	ADDQ $0x00000200, DX
-	SUBQ $0x40, DI
+	ADDQ $0x00000200, CX
+	ADDQ $0x00000200, BX
+	SUBQ $0x40, R8
 	JMP  tile1044
 
 next1045:
-	CMPQ   DI, $0x18
+	CMPQ   R8, $0x18
 	JLE    next1060
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end1062
 
 rows1061:
-	VBROADCASTSD (CX)(R10*8), Z4
-	VFMADD231PD  (R9), Z4, Z0
-	VFMADD231PD  64(R9), Z4, Z1
-	VFMADD231PD  128(R9), Z4, Z2
-	VFMADD231PD  192(R9), Z4, Z3
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z4
+	VFMADD231PD  (R10), Z4, Z0
+	VFMADD231PD  64(R10), Z4, Z1
+	VFMADD231PD  128(R10), Z4, Z2
+	VFMADD231PD  192(R10), Z4, Z3
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	PREFETCHT0   192(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows1061
 
 end1062:
-	VBROADCASTSD w+56(FP), Z4
+	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set1063
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	VADDPD       128(AX), Z2, Z2
-	CMPQ         DI, $0x20
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	CMPQ         R8, $0x20
 	JL           partial1064
-	VADDPD       192(AX), Z3, Z3
+	VADDPD       192(CX), Z3, Z3
 	JMP          end1065
 
 partial1064:
-	LEAQ   192(AX), R9
+	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1066
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X4
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X4
 
 skip1066:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1067
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y5
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
 skip1067:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1068
-	VBROADCASTF64X4 (R9), Z5
+	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
 skip1068:
@@ -12982,97 +13043,100 @@ skip1068:
 
 end1065:
 set1063:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	CMPQ    DI, $0x20
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	CMPQ    R8, $0x20
 	JL      partial1069
-	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z3, 192(CX)
 	JMP     end1070
 
 partial1069:
-	LEAQ          192(AX), R9
+	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1071
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip1071:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1072
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip1072:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1073
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip1073:
 end1070:
-	ADDQ $0x00000100, AX
-	ADDQ $0x00000100, DX
-	SUBQ $0x20, DI
+	ADDQ $0x00000100, CX
+	ADDQ $0x00000100, BX
+	SUBQ $0x20, R8
 
 next1060:
-	CMPQ   DI, $0x10
+	CMPQ   R8, $0x10
 	JLE    next1075
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end1077
 
 rows1076:
-	VBROADCASTSD (CX)(R10*8), Z3
-	VFMADD231PD  (R9), Z3, Z0
-	VFMADD231PD  64(R9), Z3, Z1
-	VFMADD231PD  128(R9), Z3, Z2
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z3
+	VFMADD231PD  (R10), Z3, Z0
+	VFMADD231PD  64(R10), Z3, Z1
+	VFMADD231PD  128(R10), Z3, Z2
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows1076
 
 end1077:
-	VBROADCASTSD w+56(FP), Z3
+	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set1078
-	VADDPD       (AX), Z0, Z0
-	VADDPD       64(AX), Z1, Z1
-	CMPQ         DI, $0x18
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	CMPQ         R8, $0x18
 	JL           partial1079
-	VADDPD       128(AX), Z2, Z2
+	VADDPD       128(CX), Z2, Z2
 	JMP          end1080
 
 partial1079:
-	LEAQ   128(AX), R9
+	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1081
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X3
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X3
 
 skip1081:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1082
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y4
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
 skip1082:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1083
-	VBROADCASTF64X4 (R9), Z4
+	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
 skip1083:
@@ -13080,92 +13144,94 @@ skip1083:
 
 end1080:
 set1078:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	CMPQ    DI, $0x18
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	CMPQ    R8, $0x18
 	JL      partial1084
-	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z2, 128(CX)
 	JMP     end1085
 
 partial1084:
-	LEAQ          128(AX), R9
+	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1086
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip1086:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1087
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip1087:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1088
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip1088:
 end1085:
-	ADDQ $0x000000c0, AX
-	ADDQ $0x000000c0, DX
-	SUBQ $0x18, DI
+	ADDQ $0x000000c0, CX
+	ADDQ $0x000000c0, BX
+	SUBQ $0x18, R8
 
 next1075:
-	CMPQ   DI, $0x08
+	CMPQ   R8, $0x08
 	JLE    next1090
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
 	JE     end1092
 
 rows1091:
-	VBROADCASTSD (CX)(R10*8), Z2
-	VFMADD231PD  (R9), Z2, Z0
-	VFMADD231PD  64(R9), Z2, Z1
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
+	VBROADCASTSD (DX)(R11*8), Z2
+	VFMADD231PD  (R10), Z2, Z0
+	VFMADD231PD  64(R10), Z2, Z1
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
 	JL           rows1091
 
 end1092:
-	VBROADCASTSD w+56(FP), Z2
+	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set1093
-	VADDPD       (AX), Z0, Z0
-	CMPQ         DI, $0x10
+	VADDPD       (CX), Z0, Z0
+	CMPQ         R8, $0x10
 	JL           partial1094
-	VADDPD       64(AX), Z1, Z1
+	VADDPD       64(CX), Z1, Z1
 	JMP          end1095
 
 partial1094:
-	LEAQ   64(AX), R9
+	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1096
-	MOVQ   R8, R10
-	ANDQ   $0x06, R10
-	VMOVSD (R9)(R10*8), X2
+	MOVQ   R9, R11
+	ANDQ   $0x06, R11
+	VMOVSD (R10)(R11*8), X2
 
 skip1096:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1097
-	MOVQ            R8, R10
-	ANDQ            $0x04, R10
-	VBROADCASTF64X2 (R9)(R10*8), Y3
+	MOVQ            R9, R11
+	ANDQ            $0x04, R11
+	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
 skip1097:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1098
-	VBROADCASTF64X4 (R9), Z3
+	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
 skip1098:
@@ -13173,86 +13239,87 @@ skip1098:
 
 end1095:
 set1093:
-	VMOVUPD Z0, (AX)
-	CMPQ    DI, $0x10
+	VMOVUPD Z0, (CX)
+	CMPQ    R8, $0x10
 	JL      partial1099
-	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z1, 64(CX)
 	JMP     end1100
 
 partial1099:
-	LEAQ          64(AX), R9
+	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1101
-	VMOVUPD       Y0, (R9)
+	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R9
+	ADDQ          $0x20, R10
 
 skip1101:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1102
-	VMOVUPD       X0, (R9)
+	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R9
+	ADDQ          $0x10, R10
 
 skip1102:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1103
-	VMOVSD X0, (R9)
+	VMOVSD X0, (R10)
 
 skip1103:
 end1100:
-	ADDQ $0x00000080, AX
-	ADDQ $0x00000080, DX
-	SUBQ $0x10, DI
+	ADDQ $0x00000080, CX
+	ADDQ $0x00000080, BX
+	SUBQ $0x10, R8
 
 next1090:
-	CMPQ   DI, $0x00
+	CMPQ   R8, $0x00
 	JLE    next1105
 	VXORPD Z0, Z0, Z0
-	XORQ   R9, R9
-	TESTQ  SI, SI
+	XORQ   R10, R10
+	TESTQ  DI, DI
 	JE     end1107
 
 rows1106:
-	VBROADCASTSD (CX)(R9*8), Z1
-	VFMADD231PD  (DX), Z1, Z0
-	ADDQ         BX, DX
-	INCQ         R9
-	CMPQ         R9, SI
+	VBROADCASTSD (DX)(R10*8), Z1
+	VFMADD231PD  (BX), Z1, Z0
+	PREFETCHT0   (BX)(AX*1)
+	ADDQ         SI, BX
+	INCQ         R10
+	CMPQ         R10, DI
 	JL           rows1106
 
 end1107:
-	VBROADCASTSD w+56(FP), Z1
+	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
-	CMPB         add+64(FP), $0x00
+	CMPB         add+72(FP), $0x00
 	JE           set1108
-	CMPQ         DI, $0x08
+	CMPQ         R8, $0x08
 	JL           partial1109
-	VADDPD       (AX), Z0, Z0
+	VADDPD       (CX), Z0, Z0
 	JMP          end1110
 
 partial1109:
-	LEAQ   (AX), CX
+	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1111
-	MOVQ   R8, DX
+	MOVQ   R9, DX
 	ANDQ   $0x06, DX
-	VMOVSD (CX)(DX*8), X1
+	VMOVSD (AX)(DX*8), X1
 
 skip1111:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1112
-	MOVQ            R8, DX
+	MOVQ            R9, DX
 	ANDQ            $0x04, DX
-	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
 skip1112:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1113
-	VBROADCASTF64X4 (CX), Z2
+	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
 skip1113:
@@ -13260,29 +13327,29 @@ skip1113:
 
 end1110:
 set1108:
-	CMPQ    DI, $0x08
+	CMPQ    R8, $0x08
 	JL      partial1114
-	VMOVUPD Z0, (AX)
+	VMOVUPD Z0, (CX)
 	JMP     end1115
 
 partial1114:
-	LEAQ          (AX), AX
+	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1116
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
 skip1116:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1117
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
 skip1117:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1118
 	VMOVSD X0, (AX)
 
@@ -13290,17 +13357,19 @@ skip1118:
 end1115:
 next1105:
 skip988:
-	MOVQ   rows+40(FP), AX
-	MOVQ   stride+16(FP), CX
-	SHLQ   $0x03, CX
-	SUBQ   $0x40, AX
-	JLE    last986
-	MOVQ   AX, rows+40(FP)
-	IMUL3Q $0x40, CX, CX
-	ADDQ   CX, a+8(FP)
-	ADDQ   $0x00000200, y+24(FP)
-	MOVB   $0x01, add+64(FP)
-	JMP    block985
+	MOVQ  rows+40(FP), AX
+	MOVQ  block+56(FP), CX
+	MOVQ  stride+16(FP), DX
+	SHLQ  $0x03, DX
+	SUBQ  CX, AX
+	JLE   last986
+	MOVQ  AX, rows+40(FP)
+	IMULQ CX, DX
+	ADDQ  DX, a+8(FP)
+	SHLQ  $0x03, CX
+	ADDQ  CX, y+24(FP)
+	MOVB  $0x01, add+72(FP)
+	JMP   block985
 
 last986:
 	VMOVUPD    576(SP), Z0
@@ -13310,8 +13379,8 @@ last986:
 	VADDPD     Z1, Z0, Z0
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
-	VMULSD     w+56(FP), X0, X0
-	MOVSD      X0, ret+72(FP)
+	VMULSD     w+64(FP), X0, X0
+	MOVSD      X0, ret+80(FP)
 	VZEROUPPER
 	RET
 
@@ -14476,9 +14545,9 @@ many1146:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1198:
+rows1199:
 	SUBQ   $0x08, BX
-	JL     rest1199
+	JL     rest1200
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -14495,9 +14564,9 @@ rows1198:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1202:
+columns1201:
 	CMPQ        R12, R8
-	JGE         last1203
+	JGE         last1202
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -14511,9 +14580,9 @@ columns1202:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1202
+	JMP         columns1201
 
-last1203:
+last1202:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -14546,13 +14615,13 @@ last1203:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1198
+	JMP         rows1199
 
-rest1199:
+rest1200:
 	ADDQ $0x08, BX
-	JE   end1201
+	JE   end1198
 
-row1200:
+row1203:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -14610,9 +14679,9 @@ end1208:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1200
+	JNE        row1203
 
-end1201:
+end1198:
 scored1145:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
@@ -16838,9 +16907,9 @@ many1268:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows1352:
+rows1353:
 	SUBQ   $0x08, SI
-	JL     rest1353
+	JL     rest1354
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -16865,9 +16934,9 @@ rows1352:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns1356:
+columns1355:
 	CMPQ        R14, R10
-	JGE         last1357
+	JGE         last1356
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -16898,9 +16967,9 @@ columns1356:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns1356
+	JMP         columns1355
 
-last1357:
+last1356:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -16973,13 +17042,13 @@ last1357:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1352
+	JMP         rows1353
 
-rest1353:
+rest1354:
 	ADDQ $0x08, SI
-	JE   end1355
+	JE   end1352
 
-row1354:
+row1357:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -17069,9 +17138,9 @@ end1362:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row1354
+	JNE        row1357
 
-end1355:
+end1352:
 scored1267:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
@@ -26705,9 +26774,83 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2490:
+rows2491:
+	SUBQ   $0x08, BX
+	JL     rest2492
+	MOVQ   CX, R9
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	XORQ   R12, R12
+
+columns2493:
+	CMPQ        R12, R8
+	JGE         last2494
+	VMOVUPD     (SI)(R12*8), Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
+	ADDQ        $0x20, R11
+	ADDQ        $0x04, R12
+	JMP         columns2493
+
+last2494:
+	VMASKMOVPD  (SI)(R12*8), Y0, Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	VUNPCKLPD   Y2, Y1, Y9
+	VUNPCKHPD   Y2, Y1, Y1
+	VADDPD      Y1, Y9, Y9
+	VUNPCKLPD   Y4, Y3, Y1
+	VUNPCKHPD   Y4, Y3, Y2
+	VADDPD      Y2, Y1, Y1
+	VPERM2F128  $0x20, Y1, Y9, Y2
+	VPERM2F128  $0x31, Y1, Y9, Y1
+	VADDPD      Y1, Y2, Y2
+	VMOVUPD     Y2, (AX)
+	VUNPCKLPD   Y6, Y5, Y1
+	VUNPCKHPD   Y6, Y5, Y2
+	VADDPD      Y2, Y1, Y1
+	VUNPCKLPD   Y8, Y7, Y2
+	VUNPCKHPD   Y8, Y7, Y3
+	VADDPD      Y3, Y2, Y2
+	VPERM2F128  $0x20, Y2, Y1, Y3
+	VPERM2F128  $0x31, Y2, Y1, Y1
+	VADDPD      Y1, Y3, Y3
+	VMOVUPD     Y3, 32(AX)
+	ADDQ        $0x40, AX
+	JMP         rows2491
+
+rest2492:
+	ADDQ $0x08, BX
+	JE   end2490
+
+rows2495:
 	SUBQ   $0x04, BX
-	JL     rest2491
+	JL     rest2496
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -26718,9 +26861,9 @@ rows2490:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2494:
+columns2497:
 	CMPQ        R11, R8
-	JGE         last2495
+	JGE         last2498
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -26729,9 +26872,9 @@ columns2494:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2494
+	JMP         columns2497
 
-last2495:
+last2498:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -26748,13 +26891,13 @@ last2495:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2490
+	JMP         rows2495
 
-rest2491:
+rest2496:
 	ADDQ $0x04, BX
-	JE   end2493
+	JE   end2490
 
-row2492:
+row2499:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -26762,9 +26905,9 @@ row2492:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2497
+	JL     one2501
 
-many2496:
+many2500:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -26775,22 +26918,22 @@ many2496:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2496
+	JGE         many2500
 
-one2497:
+one2501:
 	ADDQ $0x0c, R8
-	JL   rest2499
+	JL   rest2503
 
-top2498:
+top2502:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2498
+	JGE         top2502
 
-rest2499:
+rest2503:
 	ADDQ        $0x04, R8
-	JE          end2500
+	JE          end2504
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -26800,7 +26943,7 @@ rest2499:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2500:
+end2504:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -26812,9 +26955,9 @@ end2500:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2492
+	JNE        row2499
 
-end2493:
+end2490:
 	VZEROUPPER
 	RET
 
@@ -26840,9 +26983,9 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2502:
+rows2507:
 	SUBQ   $0x04, SI
-	JL     rest2503
+	JL     rest2508
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -26857,9 +27000,9 @@ rows2502:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2506:
+columns2509:
 	CMPQ        R13, R10
-	JGE         last2507
+	JGE         last2510
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -26877,9 +27020,9 @@ columns2506:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2506
+	JMP         columns2509
 
-last2507:
+last2510:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -26916,13 +27059,13 @@ last2507:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2502
+	JMP         rows2507
 
-rest2503:
+rest2508:
 	ADDQ $0x04, SI
-	JE   end2505
+	JE   end2506
 
-row2504:
+row2511:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -26934,9 +27077,9 @@ row2504:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2509
+	JL     one2513
 
-many2508:
+many2512:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -26959,13 +27102,13 @@ many2508:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2508
+	JGE         many2512
 
-one2509:
+one2513:
 	ADDQ $0x0c, R10
-	JL   rest2511
+	JL   rest2515
 
-top2510:
+top2514:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -26973,11 +27116,11 @@ top2510:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2510
+	JGE         top2514
 
-rest2511:
+rest2515:
 	ADDQ        $0x04, R10
-	JE          end2512
+	JE          end2516
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -26989,7 +27132,7 @@ rest2511:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2512:
+end2516:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -27010,9 +27153,9 @@ end2512:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2504
+	JNE        row2511
 
-end2505:
+end2506:
 	VZEROUPPER
 	RET
 
@@ -27030,9 +27173,137 @@ TEXT ·combineAVX2(SB), NOSPLIT, $0-57
 	ANDQ $0x03, R8
 	INCQ R8
 
-tile2513:
+tile2517:
+	CMPQ   DI, $0x2c
+	JLE    next2518
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	VXORPD Y9, Y9, Y9
+	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
+	MOVQ   DX, R9
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JE     end2520
+
+rows2519:
+	VBROADCASTSD (CX)(R10*8), Y12
+	VFMADD231PD  (R9), Y12, Y0
+	VFMADD231PD  32(R9), Y12, Y1
+	VFMADD231PD  64(R9), Y12, Y2
+	VFMADD231PD  96(R9), Y12, Y3
+	VFMADD231PD  128(R9), Y12, Y4
+	VFMADD231PD  160(R9), Y12, Y5
+	VFMADD231PD  192(R9), Y12, Y6
+	VFMADD231PD  224(R9), Y12, Y7
+	VFMADD231PD  256(R9), Y12, Y8
+	VFMADD231PD  288(R9), Y12, Y9
+	VFMADD231PD  320(R9), Y12, Y10
+	VFMADD231PD  352(R9), Y12, Y11
+	ADDQ         BX, R9
+	INCQ         R10
+	CMPQ         R10, SI
+	JL           rows2519
+
+end2520:
+	VBROADCASTSD w+48(FP), Y12
+	VMULPD       Y12, Y0, Y0
+	VMULPD       Y12, Y1, Y1
+	VMULPD       Y12, Y2, Y2
+	VMULPD       Y12, Y3, Y3
+	VMULPD       Y12, Y4, Y4
+	VMULPD       Y12, Y5, Y5
+	VMULPD       Y12, Y6, Y6
+	VMULPD       Y12, Y7, Y7
+	VMULPD       Y12, Y8, Y8
+	VMULPD       Y12, Y9, Y9
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y12, Y11, Y11
+	CMPB         add+56(FP), $0x00
+	JE           set2521
+	VADDPD       (AX), Y0, Y0
+	VADDPD       32(AX), Y1, Y1
+	VADDPD       64(AX), Y2, Y2
+	VADDPD       96(AX), Y3, Y3
+	VADDPD       128(AX), Y4, Y4
+	VADDPD       160(AX), Y5, Y5
+	VADDPD       192(AX), Y6, Y6
+	VADDPD       224(AX), Y7, Y7
+	VADDPD       256(AX), Y8, Y8
+	VADDPD       288(AX), Y9, Y9
+	VADDPD       320(AX), Y10, Y10
+	CMPQ         DI, $0x30
+	JL           partial2522
+	VADDPD       352(AX), Y11, Y11
+	JMP          end2523
+
+partial2522:
+	LEAQ   352(AX), R9
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R8
+	JE     skip2524
+	MOVQ   R8, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X12
+
+skip2524:
+	TESTQ          $0x00000002, R8
+	JE             skip2525
+	VBROADCASTF128 (R9), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip2525:
+	VADDPD Y12, Y11, Y11
+
+end2523:
+set2521:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
+	VMOVUPD Y5, 160(AX)
+	VMOVUPD Y6, 192(AX)
+	VMOVUPD Y7, 224(AX)
+	VMOVUPD Y8, 256(AX)
+	VMOVUPD Y9, 288(AX)
+	VMOVUPD Y10, 320(AX)
+	CMPQ    DI, $0x30
+	JL      partial2526
+	VMOVUPD Y11, 352(AX)
+	JMP     end2527
+
+partial2526:
+	LEAQ         352(AX), R9
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip2528
+	VMOVUPD      X0, (R9)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R9
+
+skip2528:
+	TESTQ  $0x00000001, R8
+	JE     skip2529
+	VMOVSD X0, (R9)
+
+skip2529:
+end2527:
+	ADDQ $0x00000180, AX
+	ADDQ $0x00000180, DX
+	SUBQ $0x30, DI
+	JMP  tile2517
+
+next2518:
 	CMPQ   DI, $0x14
-	JLE    next2514
+	JLE    next2531
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27042,9 +27313,9 @@ tile2513:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2516
+	JE     end2533
 
-rows2515:
+rows2532:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -27055,9 +27326,9 @@ rows2515:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2515
+	JL           rows2532
 
-end2516:
+end2533:
 	VBROADCASTSD w+48(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -27066,80 +27337,79 @@ end2516:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set2517
+	JE           set2534
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2518
+	JL           partial2535
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2519
+	JMP          end2536
 
-partial2518:
+partial2535:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2520
+	JE     skip2537
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2520:
+skip2537:
 	TESTQ          $0x00000002, R8
-	JE             skip2521
+	JE             skip2538
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2521:
+skip2538:
 	VADDPD Y6, Y5, Y5
 
-end2519:
-set2517:
+end2536:
+set2534:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2522
+	JL      partial2539
 	VMOVUPD Y5, 160(AX)
-	JMP     end2523
+	JMP     end2540
 
-partial2522:
+partial2539:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2524
+	JE           skip2541
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2524:
+skip2541:
 	TESTQ  $0x00000001, R8
-	JE     skip2525
+	JE     skip2542
 	VMOVSD X0, (R9)
 
-skip2525:
-end2523:
+skip2542:
+end2540:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
-	JMP  tile2513
 
-next2514:
+next2531:
 	CMPQ   DI, $0x08
-	JLE    next2527
+	JLE    next2544
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2529
+	JE     end2546
 
-rows2528:
+rows2545:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -27147,214 +27417,214 @@ rows2528:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2528
+	JL           rows2545
 
-end2529:
+end2546:
 	VBROADCASTSD w+48(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set2530
+	JE           set2547
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2531
+	JL           partial2548
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2532
+	JMP          end2549
 
-partial2531:
+partial2548:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2533
+	JE     skip2550
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2533:
+skip2550:
 	TESTQ          $0x00000002, R8
-	JE             skip2534
+	JE             skip2551
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2534:
+skip2551:
 	VADDPD Y3, Y2, Y2
 
-end2532:
-set2530:
+end2549:
+set2547:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2535
+	JL      partial2552
 	VMOVUPD Y2, 64(AX)
-	JMP     end2536
+	JMP     end2553
 
-partial2535:
+partial2552:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2537
+	JE           skip2554
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2537:
+skip2554:
 	TESTQ  $0x00000001, R8
-	JE     skip2538
+	JE     skip2555
 	VMOVSD X0, (R9)
 
-skip2538:
-end2536:
+skip2555:
+end2553:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2527:
+next2544:
 	CMPQ   DI, $0x04
-	JLE    next2540
+	JLE    next2557
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2542
+	JE     end2559
 
-rows2541:
+rows2558:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2541
+	JL           rows2558
 
-end2542:
+end2559:
 	VBROADCASTSD w+48(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set2543
+	JE           set2560
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2544
+	JL           partial2561
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2545
+	JMP          end2562
 
-partial2544:
+partial2561:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2546
+	JE     skip2563
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2546:
+skip2563:
 	TESTQ          $0x00000002, R8
-	JE             skip2547
+	JE             skip2564
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2547:
+skip2564:
 	VADDPD Y2, Y1, Y1
 
-end2545:
-set2543:
+end2562:
+set2560:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2548
+	JL      partial2565
 	VMOVUPD Y1, 32(AX)
-	JMP     end2549
+	JMP     end2566
 
-partial2548:
+partial2565:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2550
+	JE           skip2567
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2550:
+skip2567:
 	TESTQ  $0x00000001, R8
-	JE     skip2551
+	JE     skip2568
 	VMOVSD X0, (R9)
 
-skip2551:
-end2549:
+skip2568:
+end2566:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2540:
+next2557:
 	CMPQ   DI, $0x00
-	JLE    next2553
+	JLE    next2570
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2555
+	JE     end2572
 
-rows2554:
+rows2571:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2554
+	JL           rows2571
 
-end2555:
+end2572:
 	VBROADCASTSD w+48(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set2556
+	JE           set2573
 	CMPQ         DI, $0x04
-	JL           partial2557
+	JL           partial2574
 	VADDPD       (AX), Y0, Y0
-	JMP          end2558
+	JMP          end2575
 
-partial2557:
+partial2574:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2559
+	JE     skip2576
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2559:
+skip2576:
 	TESTQ          $0x00000002, R8
-	JE             skip2560
+	JE             skip2577
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2560:
+skip2577:
 	VADDPD Y1, Y0, Y0
 
-end2558:
-set2556:
+end2575:
+set2573:
 	CMPQ    DI, $0x04
-	JL      partial2561
+	JL      partial2578
 	VMOVUPD Y0, (AX)
-	JMP     end2562
+	JMP     end2579
 
-partial2561:
+partial2578:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2563
+	JE           skip2580
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2563:
+skip2580:
 	TESTQ  $0x00000001, R8
-	JE     skip2564
+	JE     skip2581
 	VMOVSD X0, (AX)
 
-skip2564:
-end2562:
-next2553:
+skip2581:
+end2579:
+next2570:
 	VZEROUPPER
 	RET
 
@@ -27374,9 +27644,9 @@ TEXT ·combine2AVX2(SB), NOSPLIT, $0-73
 	ANDQ $0x03, R10
 	INCQ R10
 
-tile2565:
+tile2582:
 	CMPQ   R9, $0x14
-	JLE    next2566
+	JLE    next2583
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27392,9 +27662,9 @@ tile2565:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2568
+	JE     end2585
 
-rows2567:
+rows2584:
 	VBROADCASTSD (DX)(R12*8), Y12
 	VBROADCASTSD (BX)(R12*8), Y13
 	VMOVUPD      (R11), Y14
@@ -27418,9 +27688,9 @@ rows2567:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2567
+	JL           rows2584
 
-end2568:
+end2585:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -27435,127 +27705,127 @@ end2568:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set2569
+	JE           set2586
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2570
+	JL           partial2587
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2571
+	JMP          end2588
 
-partial2570:
+partial2587:
 	LEAQ   160(AX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2572
+	JE     skip2589
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2572:
+skip2589:
 	TESTQ          $0x00000002, R10
-	JE             skip2573
+	JE             skip2590
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2573:
+skip2590:
 	VADDPD Y12, Y5, Y5
 
-end2571:
+end2588:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2574
+	JL     partial2591
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2575
+	JMP    end2592
 
-partial2574:
+partial2591:
 	LEAQ   160(CX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2576
+	JE     skip2593
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2576:
+skip2593:
 	TESTQ          $0x00000002, R10
-	JE             skip2577
+	JE             skip2594
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2577:
+skip2594:
 	VADDPD Y12, Y11, Y11
 
-end2575:
-set2569:
+end2592:
+set2586:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial2578
+	JL      partial2595
 	VMOVUPD Y5, 160(AX)
-	JMP     end2579
+	JMP     end2596
 
-partial2578:
+partial2595:
 	LEAQ         160(AX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2580
+	JE           skip2597
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2580:
+skip2597:
 	TESTQ  $0x00000001, R10
-	JE     skip2581
+	JE     skip2598
 	VMOVSD X0, (R11)
 
-skip2581:
-end2579:
+skip2598:
+end2596:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial2582
+	JL      partial2599
 	VMOVUPD Y11, 160(CX)
-	JMP     end2583
+	JMP     end2600
 
-partial2582:
+partial2599:
 	LEAQ         160(CX), R11
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2584
+	JE           skip2601
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2584:
+skip2601:
 	TESTQ  $0x00000001, R10
-	JE     skip2585
+	JE     skip2602
 	VMOVSD X0, (R11)
 
-skip2585:
-end2583:
+skip2602:
+end2600:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2565
+	JMP  tile2582
 
-next2566:
+next2583:
 	CMPQ   R9, $0x08
-	JLE    next2587
+	JLE    next2604
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27565,9 +27835,9 @@ next2566:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2589
+	JE     end2606
 
-rows2588:
+rows2605:
 	VBROADCASTSD (DX)(R12*8), Y6
 	VBROADCASTSD (BX)(R12*8), Y7
 	VMOVUPD      (R11), Y8
@@ -27582,9 +27852,9 @@ rows2588:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2588
+	JL           rows2605
 
-end2589:
+end2606:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -27593,205 +27863,93 @@ end2589:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set2590
+	JE           set2607
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial2591
+	JL           partial2608
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2592
+	JMP          end2609
 
-partial2591:
+partial2608:
 	LEAQ   64(AX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2593
+	JE     skip2610
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2593:
+skip2610:
 	TESTQ          $0x00000002, R10
-	JE             skip2594
+	JE             skip2611
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2594:
+skip2611:
 	VADDPD Y6, Y2, Y2
 
-end2592:
+end2609:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial2595
+	JL     partial2612
 	VADDPD 64(CX), Y5, Y5
-	JMP    end2596
-
-partial2595:
-	LEAQ   64(CX), R11
-	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R10
-	JE     skip2597
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X6
-
-skip2597:
-	TESTQ          $0x00000002, R10
-	JE             skip2598
-	VBROADCASTF128 (R11), Y7
-	VINSERTF128    $0x01, X6, Y7, Y6
-
-skip2598:
-	VADDPD Y6, Y5, Y5
-
-end2596:
-set2590:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	CMPQ    R9, $0x0c
-	JL      partial2599
-	VMOVUPD Y2, 64(AX)
-	JMP     end2600
-
-partial2599:
-	LEAQ         64(AX), R11
-	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2601
-	VMOVUPD      X0, (R11)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
-
-skip2601:
-	TESTQ  $0x00000001, R10
-	JE     skip2602
-	VMOVSD X0, (R11)
-
-skip2602:
-end2600:
-	VMOVUPD Y3, (CX)
-	VMOVUPD Y4, 32(CX)
-	CMPQ    R9, $0x0c
-	JL      partial2603
-	VMOVUPD Y5, 64(CX)
-	JMP     end2604
-
-partial2603:
-	LEAQ         64(CX), R11
-	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2605
-	VMOVUPD      X0, (R11)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
-
-skip2605:
-	TESTQ  $0x00000001, R10
-	JE     skip2606
-	VMOVSD X0, (R11)
-
-skip2606:
-end2604:
-	ADDQ $0x60, AX
-	ADDQ $0x60, CX
-	ADDQ $0x60, SI
-	SUBQ $0x0c, R9
-
-next2587:
-	CMPQ   R9, $0x04
-	JLE    next2608
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end2610
-
-rows2609:
-	VBROADCASTSD (DX)(R12*8), Y4
-	VBROADCASTSD (BX)(R12*8), Y5
-	VMOVUPD      (R11), Y6
-	VFMADD231PD  Y6, Y4, Y0
-	VFMADD231PD  Y6, Y5, Y2
-	VMOVUPD      32(R11), Y6
-	VFMADD231PD  Y6, Y4, Y1
-	VFMADD231PD  Y6, Y5, Y3
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
-	JL           rows2609
-
-end2610:
-	VBROADCASTSD w+64(FP), Y4
-	VMULPD       Y4, Y0, Y0
-	VMULPD       Y4, Y1, Y1
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y3, Y3
-	CMPB         add+72(FP), $0x00
-	JE           set2611
-	VADDPD       (AX), Y0, Y0
-	CMPQ         R9, $0x08
-	JL           partial2612
-	VADDPD       32(AX), Y1, Y1
-	JMP          end2613
+	JMP    end2613
 
 partial2612:
-	LEAQ   32(AX), R11
-	VXORPD Y4, Y4, Y4
+	LEAQ   64(CX), R11
+	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
 	JE     skip2614
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X4
+	VMOVSD (R11)(R12*8), X6
 
 skip2614:
 	TESTQ          $0x00000002, R10
 	JE             skip2615
-	VBROADCASTF128 (R11), Y5
-	VINSERTF128    $0x01, X4, Y5, Y4
+	VBROADCASTF128 (R11), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
 
 skip2615:
-	VADDPD Y4, Y1, Y1
+	VADDPD Y6, Y5, Y5
 
 end2613:
-	VADDPD (CX), Y2, Y2
-	CMPQ   R9, $0x08
-	JL     partial2616
-	VADDPD 32(CX), Y3, Y3
-	JMP    end2617
+set2607:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	CMPQ    R9, $0x0c
+	JL      partial2616
+	VMOVUPD Y2, 64(AX)
+	JMP     end2617
 
 partial2616:
-	LEAQ   32(CX), R11
-	VXORPD Y4, Y4, Y4
-	TESTQ  $0x00000001, R10
-	JE     skip2618
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X4
+	LEAQ         64(AX), R11
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2618
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
 
 skip2618:
-	TESTQ          $0x00000002, R10
-	JE             skip2619
-	VBROADCASTF128 (R11), Y5
-	VINSERTF128    $0x01, X4, Y5, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2619
+	VMOVSD X0, (R11)
 
 skip2619:
-	VADDPD Y4, Y3, Y3
-
 end2617:
-set2611:
-	VMOVUPD Y0, (AX)
-	CMPQ    R9, $0x08
+	VMOVUPD Y3, (CX)
+	VMOVUPD Y4, 32(CX)
+	CMPQ    R9, $0x0c
 	JL      partial2620
-	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y5, 64(CX)
 	JMP     end2621
 
 partial2620:
-	LEAQ         32(AX), R11
-	VMOVAPD      Y1, Y0
+	LEAQ         64(CX), R11
+	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
 	JE           skip2622
 	VMOVUPD      X0, (R11)
@@ -27805,43 +27963,155 @@ skip2622:
 
 skip2623:
 end2621:
-	VMOVUPD Y2, (CX)
-	CMPQ    R9, $0x08
-	JL      partial2624
-	VMOVUPD Y3, 32(CX)
-	JMP     end2625
+	ADDQ $0x60, AX
+	ADDQ $0x60, CX
+	ADDQ $0x60, SI
+	SUBQ $0x0c, R9
 
-partial2624:
-	LEAQ         32(CX), R11
-	VMOVAPD      Y3, Y0
+next2604:
+	CMPQ   R9, $0x04
+	JLE    next2625
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   SI, R11
+	XORQ   R12, R12
+	TESTQ  R8, R8
+	JE     end2627
+
+rows2626:
+	VBROADCASTSD (DX)(R12*8), Y4
+	VBROADCASTSD (BX)(R12*8), Y5
+	VMOVUPD      (R11), Y6
+	VFMADD231PD  Y6, Y4, Y0
+	VFMADD231PD  Y6, Y5, Y2
+	VMOVUPD      32(R11), Y6
+	VFMADD231PD  Y6, Y4, Y1
+	VFMADD231PD  Y6, Y5, Y3
+	ADDQ         DI, R11
+	INCQ         R12
+	CMPQ         R12, R8
+	JL           rows2626
+
+end2627:
+	VBROADCASTSD w+64(FP), Y4
+	VMULPD       Y4, Y0, Y0
+	VMULPD       Y4, Y1, Y1
+	VMULPD       Y4, Y2, Y2
+	VMULPD       Y4, Y3, Y3
+	CMPB         add+72(FP), $0x00
+	JE           set2628
+	VADDPD       (AX), Y0, Y0
+	CMPQ         R9, $0x08
+	JL           partial2629
+	VADDPD       32(AX), Y1, Y1
+	JMP          end2630
+
+partial2629:
+	LEAQ   32(AX), R11
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2631
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X4
+
+skip2631:
+	TESTQ          $0x00000002, R10
+	JE             skip2632
+	VBROADCASTF128 (R11), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip2632:
+	VADDPD Y4, Y1, Y1
+
+end2630:
+	VADDPD (CX), Y2, Y2
+	CMPQ   R9, $0x08
+	JL     partial2633
+	VADDPD 32(CX), Y3, Y3
+	JMP    end2634
+
+partial2633:
+	LEAQ   32(CX), R11
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R10
+	JE     skip2635
+	MOVQ   R10, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X4
+
+skip2635:
+	TESTQ          $0x00000002, R10
+	JE             skip2636
+	VBROADCASTF128 (R11), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip2636:
+	VADDPD Y4, Y3, Y3
+
+end2634:
+set2628:
+	VMOVUPD Y0, (AX)
+	CMPQ    R9, $0x08
+	JL      partial2637
+	VMOVUPD Y1, 32(AX)
+	JMP     end2638
+
+partial2637:
+	LEAQ         32(AX), R11
+	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2626
+	JE           skip2639
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2626:
+skip2639:
 	TESTQ  $0x00000001, R10
-	JE     skip2627
+	JE     skip2640
 	VMOVSD X0, (R11)
 
-skip2627:
-end2625:
+skip2640:
+end2638:
+	VMOVUPD Y2, (CX)
+	CMPQ    R9, $0x08
+	JL      partial2641
+	VMOVUPD Y3, 32(CX)
+	JMP     end2642
+
+partial2641:
+	LEAQ         32(CX), R11
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R10
+	JE           skip2643
+	VMOVUPD      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
+
+skip2643:
+	TESTQ  $0x00000001, R10
+	JE     skip2644
+	VMOVSD X0, (R11)
+
+skip2644:
+end2642:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next2608:
+next2625:
 	CMPQ   R9, $0x00
-	JLE    next2629
+	JLE    next2646
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end2631
+	JE     end2648
 
-rows2630:
+rows2647:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VBROADCASTSD (BX)(R11*8), Y3
 	VMOVUPD      (SI), Y4
@@ -27850,106 +28120,106 @@ rows2630:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows2630
+	JL           rows2647
 
-end2631:
+end2648:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set2632
+	JE           set2649
 	CMPQ         R9, $0x04
-	JL           partial2633
+	JL           partial2650
 	VADDPD       (AX), Y0, Y0
-	JMP          end2634
+	JMP          end2651
 
-partial2633:
+partial2650:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2635
+	JE     skip2652
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2635:
+skip2652:
 	TESTQ          $0x00000002, R10
-	JE             skip2636
+	JE             skip2653
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2636:
+skip2653:
 	VADDPD Y2, Y0, Y0
 
-end2634:
+end2651:
 	CMPQ   R9, $0x04
-	JL     partial2637
+	JL     partial2654
 	VADDPD (CX), Y1, Y1
-	JMP    end2638
+	JMP    end2655
 
-partial2637:
+partial2654:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2639
+	JE     skip2656
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2639:
+skip2656:
 	TESTQ          $0x00000002, R10
-	JE             skip2640
+	JE             skip2657
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2640:
+skip2657:
 	VADDPD Y2, Y1, Y1
 
-end2638:
-set2632:
+end2655:
+set2649:
 	CMPQ    R9, $0x04
-	JL      partial2641
+	JL      partial2658
 	VMOVUPD Y0, (AX)
-	JMP     end2642
+	JMP     end2659
 
-partial2641:
+partial2658:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2643
+	JE           skip2660
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2643:
+skip2660:
 	TESTQ  $0x00000001, R10
-	JE     skip2644
+	JE     skip2661
 	VMOVSD X0, (AX)
 
-skip2644:
-end2642:
+skip2661:
+end2659:
 	CMPQ    R9, $0x04
-	JL      partial2645
+	JL      partial2662
 	VMOVUPD Y1, (CX)
-	JMP     end2646
+	JMP     end2663
 
-partial2645:
+partial2662:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2647
+	JE           skip2664
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2647:
+skip2664:
 	TESTQ  $0x00000001, R10
-	JE     skip2648
+	JE     skip2665
 	VMOVSD X0, (AX)
 
-skip2648:
-end2646:
-next2629:
+skip2665:
+end2663:
+next2646:
 	VZEROUPPER
 	RET
 
@@ -27962,9 +28232,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest2650
+	JL   rest2667
 
-full2649:
+full2666:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -28002,41 +28272,41 @@ full2649:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2649
+	JGE          full2666
 
-rest2650:
+rest2667:
 	ADDQ   $0x04, BX
-	JE     end2651
+	JE     end2668
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip2652
+	JE     skip2669
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip2652:
+skip2669:
 	TESTQ          $0x00000002, BX
-	JE             skip2653
+	JE             skip2670
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2653:
+skip2670:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip2654
+	JE     skip2671
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2654:
+skip2671:
 	TESTQ          $0x00000002, BX
-	JE             skip2655
+	JE             skip2672
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2655:
+skip2672:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -28072,18 +28342,18 @@ skip2655:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip2656
+	JE           skip2673
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2656:
+skip2673:
 	TESTQ  $0x00000001, BX
-	JE     skip2657
+	JE     skip2674
 	VMOVSD X0, (AX)
 
-skip2657:
-end2651:
+skip2674:
+end2668:
 	VZEROUPPER
 	RET
 
@@ -28098,9 +28368,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest2659
+	JL   rest2676
 
-full2658:
+full2675:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -28143,56 +28413,56 @@ full2658:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full2658
+	JGE          full2675
 
-rest2659:
+rest2676:
 	ADDQ   $0x04, DI
-	JE     end2660
+	JE     end2677
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip2661
+	JE     skip2678
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip2661:
+skip2678:
 	TESTQ          $0x00000002, DI
-	JE             skip2662
+	JE             skip2679
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2662:
+skip2679:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip2663
+	JE     skip2680
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip2663:
+skip2680:
 	TESTQ          $0x00000002, DI
-	JE             skip2664
+	JE             skip2681
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2664:
+skip2681:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip2665
+	JE     skip2682
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2665:
+skip2682:
 	TESTQ          $0x00000002, DI
-	JE             skip2666
+	JE             skip2683
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2666:
+skip2683:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -28231,32 +28501,32 @@ skip2666:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2667
+	JE           skip2684
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2667:
+skip2684:
 	TESTQ  $0x00000001, DI
-	JE     skip2668
+	JE     skip2685
 	VMOVSD X0, (AX)
 
-skip2668:
+skip2685:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2669
+	JE           skip2686
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2669:
+skip2686:
 	TESTQ  $0x00000001, DI
-	JE     skip2670
+	JE     skip2687
 	VMOVSD X0, (AX)
 
-skip2670:
-end2660:
+skip2687:
+end2677:
 	VZEROUPPER
 	RET
 
@@ -28269,9 +28539,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2672
+	JL     rest2689
 
-full2671:
+full2688:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -28330,11 +28600,11 @@ full2671:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2671
+	JGE          full2688
 
-rest2672:
+rest2689:
 	ADDQ         $0x04, DX
-	JE           end2673
+	JE           end2690
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -28398,7 +28668,7 @@ rest2672:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end2673:
+end2690:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -28417,9 +28687,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest2675
+	JL     rest2692
 
-full2674:
+full2691:
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -28488,11 +28758,11 @@ full2674:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2674
+	JGE          full2691
 
-rest2675:
+rest2692:
 	ADDQ         $0x04, BX
-	JE           end2676
+	JE           end2693
 	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
 	SHLQ         $0x03, R8
@@ -28567,18 +28837,18 @@ rest2675:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y7, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip2677
+	JE           skip2694
 	VMOVUPD      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-skip2677:
+skip2694:
 	TESTQ  $0x00000001, BX
-	JE     skip2678
+	JE     skip2695
 	VMOVSD X1, (AX)
 
-skip2678:
-end2676:
+skip2695:
+end2693:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -28587,68 +28857,68 @@ end2676:
 	VZEROUPPER
 	RET
 
-// func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·logisticProductsAVX2(SB), $1152-81
+// func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·logisticProductsAVX2(SB), $1152-89
 	CMPQ    rows+56(FP), $0x01
-	JNE     block2679
+	JNE     block2696
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2679
+	JG      block2696
 	CMPQ    AX, $0x04
-	JG      wider2683
+	JG      wider2700
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2684
+	JE      whole2701
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2686
+	JE      skip2703
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip2686:
+skip2703:
 	TESTQ          $0x00000002, AX
-	JE             skip2687
+	JE             skip2704
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2687:
-	JMP end2685
+skip2704:
+	JMP end2702
 
-whole2684:
+whole2701:
 	VMOVUPD (DX), Y1
 
-end2685:
+end2702:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole2688
+	JE     whole2705
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip2690
+	JE     skip2707
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2690:
+skip2707:
 	TESTQ          $0x00000002, AX
-	JE             skip2691
+	JE             skip2708
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2691:
-	JMP end2689
+skip2708:
+	JMP end2706
 
-whole2688:
+whole2705:
 	VMOVUPD (BX), Y2
 
-end2689:
+end2706:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -28695,180 +28965,15 @@ end2689:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
 	VBROADCASTSD X4, Y1
 	VMULPD       (CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2692
-	LEAQ         (DX), DX
-	VMOVAPD      Y1, Y1
-	TESTQ        $0x00000002, AX
-	JE           skip2694
-	VMOVUPD      X1, (DX)
-	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, DX
-
-skip2694:
-	TESTQ  $0x00000001, AX
-	JE     skip2695
-	VMOVSD X1, (DX)
-
-skip2695:
-	JMP end2693
-
-whole2692:
-	VMOVUPD Y1, (DX)
-
-end2693:
-	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD X3, Y0
-	VMULPD       (CX), Y0, Y0
-	CMPQ         AX, $0x04
-	JE           whole2696
-	LEAQ         (BX), CX
-	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, AX
-	JE           skip2698
-	VMOVUPD      X0, (CX)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, CX
-
-skip2698:
-	TESTQ  $0x00000001, AX
-	JE     skip2699
-	VMOVSD X0, (CX)
-
-skip2699:
-	JMP end2697
-
-whole2696:
-	VMOVUPD Y0, (BX)
-
-end2697:
-	JMP done2681
-
-wider2683:
-	CMPQ    AX, $0x08
-	JG      wider2700
-	LEAQ    -4(AX), AX
-	MOVQ    a+16(FP), CX
-	VMOVUPD (CX), Y0
-	MOVQ    z+40(FP), DX
-	MOVQ    v+48(FP), BX
-	VMOVUPD (DX), Y1
-	VMULPD  Y0, Y1, Y1
-	VMOVUPD (BX), Y2
-	VMULPD  Y0, Y2, Y2
-	VMOVUPD 32(CX), Y0
-	MOVQ    z+40(FP), DX
-	MOVQ    v+48(FP), BX
-	CMPQ    AX, $0x04
-	JE      whole2701
-	LEAQ    32(DX), DX
-	VXORPD  Y3, Y3, Y3
-	TESTQ   $0x00000001, AX
-	JE      skip2703
-	MOVQ    AX, SI
-	ANDQ    $0x02, SI
-	VMOVSD  (DX)(SI*8), X3
-
-skip2703:
-	TESTQ          $0x00000002, AX
-	JE             skip2704
-	VBROADCASTF128 (DX), Y4
-	VINSERTF128    $0x01, X3, Y4, Y3
-
-skip2704:
-	JMP end2702
-
-whole2701:
-	VMOVUPD 32(DX), Y3
-
-end2702:
-	VFMADD231PD Y3, Y0, Y1
-	CMPQ        AX, $0x04
-	JE          whole2705
-	LEAQ        32(BX), DX
-	VXORPD      Y3, Y3, Y3
-	TESTQ       $0x00000001, AX
-	JE          skip2707
-	MOVQ        AX, BX
-	ANDQ        $0x02, BX
-	VMOVSD      (DX)(BX*8), X3
-
-skip2707:
-	TESTQ          $0x00000002, AX
-	JE             skip2708
-	VBROADCASTF128 (DX), Y4
-	VINSERTF128    $0x01, X3, Y4, Y3
-
-skip2708:
-	JMP end2706
-
-whole2705:
-	VMOVUPD 32(BX), Y3
-
-end2706:
-	VFMADD231PD  Y3, Y0, Y2
-	VPERM2F128   $0x01, Y1, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	VPERMILPD    $0x05, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	VPERM2F128   $0x01, Y2, Y2, Y0
-	VADDPD       Y0, Y2, Y2
-	VPERMILPD    $0x05, Y2, Y0
-	VADDPD       Y0, Y2, Y2
-	MOVQ         y+32(FP), DX
-	VBROADCASTSD (DX), Y0
-	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
-	VMULPD       Y1, Y0, Y1
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
-	VMAXPD       Y3, Y4, Y3
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
-	VMULPD       Y3, Y3, Y4
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
-	VFMADD213PD  Y6, Y3, Y7
-	VFMADD213PD  Y3, Y4, Y7
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
-	VPSLLQ       $0x34, Y5, Y5
-	VMULPD       Y5, Y7, Y7
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y4, Y4
-	VMULPD       Y4, Y7, Y3
-	VMULPD       Y4, Y3, Y3
-	VMULPD       Y2, Y3, Y3
-	VMULPD       Y4, Y7, Y2
-	VBLENDVPD    Y1, Y2, Y4, Y4
-	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
-	MOVQ         dz+0(FP), DX
-	MOVQ         hv+8(FP), BX
-	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD X4, Y1
-	VMULPD       (CX), Y1, Y2
-	VMOVUPD      Y2, (DX)
-	VMULPD       32(CX), Y1, Y1
-	CMPQ         AX, $0x04
 	JE           whole2709
-	LEAQ         32(DX), DX
+	LEAQ         (DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
 	JE           skip2711
@@ -28885,17 +28990,15 @@ skip2712:
 	JMP end2710
 
 whole2709:
-	VMOVUPD Y1, 32(DX)
+	VMOVUPD Y1, (DX)
 
 end2710:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
-	VMULPD       (CX), Y0, Y1
-	VMOVUPD      Y1, (BX)
-	VMULPD       32(CX), Y0, Y0
+	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
 	JE           whole2713
-	LEAQ         32(BX), CX
+	LEAQ         (BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
 	JE           skip2715
@@ -28912,42 +29015,35 @@ skip2716:
 	JMP end2714
 
 whole2713:
-	VMOVUPD Y0, 32(BX)
+	VMOVUPD Y0, (BX)
 
 end2714:
-	JMP done2681
+	JMP done2698
 
 wider2700:
-	CMPQ        AX, $0x0c
-	JG          wider2717
-	LEAQ        -8(AX), AX
-	MOVQ        a+16(FP), CX
-	VMOVUPD     (CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
-	VMOVUPD     (DX), Y1
-	VMULPD      Y0, Y1, Y1
-	VMOVUPD     (BX), Y2
-	VMULPD      Y0, Y2, Y2
-	VMOVUPD     32(CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
-	VMOVUPD     32(DX), Y3
-	VFMADD231PD Y3, Y0, Y1
-	VMOVUPD     32(BX), Y3
-	VFMADD231PD Y3, Y0, Y2
-	VMOVUPD     64(CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
-	CMPQ        AX, $0x04
-	JE          whole2718
-	LEAQ        64(DX), DX
-	VXORPD      Y3, Y3, Y3
-	TESTQ       $0x00000001, AX
-	JE          skip2720
-	MOVQ        AX, SI
-	ANDQ        $0x02, SI
-	VMOVSD      (DX)(SI*8), X3
+	CMPQ    AX, $0x08
+	JG      wider2717
+	LEAQ    -4(AX), AX
+	MOVQ    a+16(FP), CX
+	VMOVUPD (CX), Y0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	VMOVUPD (DX), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD (BX), Y2
+	VMULPD  Y0, Y2, Y2
+	VMOVUPD 32(CX), Y0
+	MOVQ    z+40(FP), DX
+	MOVQ    v+48(FP), BX
+	CMPQ    AX, $0x04
+	JE      whole2718
+	LEAQ    32(DX), DX
+	VXORPD  Y3, Y3, Y3
+	TESTQ   $0x00000001, AX
+	JE      skip2720
+	MOVQ    AX, SI
+	ANDQ    $0x02, SI
+	VMOVSD  (DX)(SI*8), X3
 
 skip2720:
 	TESTQ          $0x00000002, AX
@@ -28959,13 +29055,13 @@ skip2721:
 	JMP end2719
 
 whole2718:
-	VMOVUPD 64(DX), Y3
+	VMOVUPD 32(DX), Y3
 
 end2719:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
 	JE          whole2722
-	LEAQ        64(BX), DX
+	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2724
@@ -28983,7 +29079,7 @@ skip2725:
 	JMP end2723
 
 whole2722:
-	VMOVUPD 64(BX), Y3
+	VMOVUPD 32(BX), Y3
 
 end2723:
 	VFMADD231PD  Y3, Y0, Y2
@@ -29032,19 +29128,17 @@ end2723:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
 	VBROADCASTSD X4, Y1
 	VMULPD       (CX), Y1, Y2
 	VMOVUPD      Y2, (DX)
-	VMULPD       32(CX), Y1, Y2
-	VMOVUPD      Y2, 32(DX)
-	VMULPD       64(CX), Y1, Y1
+	VMULPD       32(CX), Y1, Y1
 	CMPQ         AX, $0x04
 	JE           whole2726
-	LEAQ         64(DX), DX
+	LEAQ         32(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
 	JE           skip2728
@@ -29061,19 +29155,17 @@ skip2729:
 	JMP end2727
 
 whole2726:
-	VMOVUPD Y1, 64(DX)
+	VMOVUPD Y1, 32(DX)
 
 end2727:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
 	VMOVUPD      Y1, (BX)
-	VMULPD       32(CX), Y0, Y1
-	VMOVUPD      Y1, 32(BX)
-	VMULPD       64(CX), Y0, Y0
+	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
 	JE           whole2730
-	LEAQ         64(BX), CX
+	LEAQ         32(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
 	JE           skip2732
@@ -29090,15 +29182,15 @@ skip2733:
 	JMP end2731
 
 whole2730:
-	VMOVUPD Y0, 64(BX)
+	VMOVUPD Y0, 32(BX)
 
 end2731:
-	JMP done2681
+	JMP done2698
 
 wider2717:
-	CMPQ        AX, $0x10
+	CMPQ        AX, $0x0c
 	JG          wider2734
-	LEAQ        -12(AX), AX
+	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
 	MOVQ        z+40(FP), DX
@@ -29117,16 +29209,9 @@ wider2717:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
-	VMOVUPD     64(DX), Y3
-	VFMADD231PD Y3, Y0, Y1
-	VMOVUPD     64(BX), Y3
-	VFMADD231PD Y3, Y0, Y2
-	VMOVUPD     96(CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
 	JE          whole2735
-	LEAQ        96(DX), DX
+	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2737
@@ -29144,13 +29229,13 @@ skip2738:
 	JMP end2736
 
 whole2735:
-	VMOVUPD 96(DX), Y3
+	VMOVUPD 64(DX), Y3
 
 end2736:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
 	JE          whole2739
-	LEAQ        96(BX), DX
+	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2741
@@ -29168,7 +29253,7 @@ skip2742:
 	JMP end2740
 
 whole2739:
-	VMOVUPD 96(BX), Y3
+	VMOVUPD 64(BX), Y3
 
 end2740:
 	VFMADD231PD  Y3, Y0, Y2
@@ -29217,7 +29302,7 @@ end2740:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
@@ -29226,12 +29311,10 @@ end2740:
 	VMOVUPD      Y2, (DX)
 	VMULPD       32(CX), Y1, Y2
 	VMOVUPD      Y2, 32(DX)
-	VMULPD       64(CX), Y1, Y2
-	VMOVUPD      Y2, 64(DX)
-	VMULPD       96(CX), Y1, Y1
+	VMULPD       64(CX), Y1, Y1
 	CMPQ         AX, $0x04
 	JE           whole2743
-	LEAQ         96(DX), DX
+	LEAQ         64(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
 	JE           skip2745
@@ -29248,7 +29331,7 @@ skip2746:
 	JMP end2744
 
 whole2743:
-	VMOVUPD Y1, 96(DX)
+	VMOVUPD Y1, 64(DX)
 
 end2744:
 	VMULPD       Y0, Y3, Y3
@@ -29257,12 +29340,10 @@ end2744:
 	VMOVUPD      Y1, (BX)
 	VMULPD       32(CX), Y0, Y1
 	VMOVUPD      Y1, 32(BX)
-	VMULPD       64(CX), Y0, Y1
-	VMOVUPD      Y1, 64(BX)
-	VMULPD       96(CX), Y0, Y0
+	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
 	JE           whole2747
-	LEAQ         96(BX), CX
+	LEAQ         64(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
 	JE           skip2749
@@ -29279,15 +29360,15 @@ skip2750:
 	JMP end2748
 
 whole2747:
-	VMOVUPD Y0, 96(BX)
+	VMOVUPD Y0, 64(BX)
 
 end2748:
-	JMP done2681
+	JMP done2698
 
 wider2734:
-	CMPQ        AX, $0x14
+	CMPQ        AX, $0x10
 	JG          wider2751
-	LEAQ        -16(AX), AX
+	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
 	MOVQ        z+40(FP), DX
@@ -29313,16 +29394,9 @@ wider2734:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
-	VMOVUPD     96(DX), Y3
-	VFMADD231PD Y3, Y0, Y1
-	VMOVUPD     96(BX), Y3
-	VFMADD231PD Y3, Y0, Y2
-	VMOVUPD     128(CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
 	JE          whole2752
-	LEAQ        128(DX), DX
+	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2754
@@ -29340,13 +29414,13 @@ skip2755:
 	JMP end2753
 
 whole2752:
-	VMOVUPD 128(DX), Y3
+	VMOVUPD 96(DX), Y3
 
 end2753:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
 	JE          whole2756
-	LEAQ        128(BX), DX
+	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2758
@@ -29364,7 +29438,7 @@ skip2759:
 	JMP end2757
 
 whole2756:
-	VMOVUPD 128(BX), Y3
+	VMOVUPD 96(BX), Y3
 
 end2757:
 	VFMADD231PD  Y3, Y0, Y2
@@ -29413,7 +29487,7 @@ end2757:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
@@ -29424,12 +29498,10 @@ end2757:
 	VMOVUPD      Y2, 32(DX)
 	VMULPD       64(CX), Y1, Y2
 	VMOVUPD      Y2, 64(DX)
-	VMULPD       96(CX), Y1, Y2
-	VMOVUPD      Y2, 96(DX)
-	VMULPD       128(CX), Y1, Y1
+	VMULPD       96(CX), Y1, Y1
 	CMPQ         AX, $0x04
 	JE           whole2760
-	LEAQ         128(DX), DX
+	LEAQ         96(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
 	JE           skip2762
@@ -29446,7 +29518,7 @@ skip2763:
 	JMP end2761
 
 whole2760:
-	VMOVUPD Y1, 128(DX)
+	VMOVUPD Y1, 96(DX)
 
 end2761:
 	VMULPD       Y0, Y3, Y3
@@ -29457,12 +29529,10 @@ end2761:
 	VMOVUPD      Y1, 32(BX)
 	VMULPD       64(CX), Y0, Y1
 	VMOVUPD      Y1, 64(BX)
-	VMULPD       96(CX), Y0, Y1
-	VMOVUPD      Y1, 96(BX)
-	VMULPD       128(CX), Y0, Y0
+	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
 	JE           whole2764
-	LEAQ         128(BX), CX
+	LEAQ         96(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
 	JE           skip2766
@@ -29479,15 +29549,15 @@ skip2767:
 	JMP end2765
 
 whole2764:
-	VMOVUPD Y0, 128(BX)
+	VMOVUPD Y0, 96(BX)
 
 end2765:
-	JMP done2681
+	JMP done2698
 
 wider2751:
-	CMPQ        AX, $0x18
+	CMPQ        AX, $0x14
 	JG          wider2768
-	LEAQ        -20(AX), AX
+	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
 	MOVQ        z+40(FP), DX
@@ -29520,16 +29590,9 @@ wider2751:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
-	VMOVUPD     128(DX), Y3
-	VFMADD231PD Y3, Y0, Y1
-	VMOVUPD     128(BX), Y3
-	VFMADD231PD Y3, Y0, Y2
-	VMOVUPD     160(CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
 	JE          whole2769
-	LEAQ        160(DX), DX
+	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2771
@@ -29547,13 +29610,13 @@ skip2772:
 	JMP end2770
 
 whole2769:
-	VMOVUPD 160(DX), Y3
+	VMOVUPD 128(DX), Y3
 
 end2770:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
 	JE          whole2773
-	LEAQ        160(BX), DX
+	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2775
@@ -29571,7 +29634,7 @@ skip2776:
 	JMP end2774
 
 whole2773:
-	VMOVUPD 160(BX), Y3
+	VMOVUPD 128(BX), Y3
 
 end2774:
 	VFMADD231PD  Y3, Y0, Y2
@@ -29620,7 +29683,7 @@ end2774:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
@@ -29633,12 +29696,10 @@ end2774:
 	VMOVUPD      Y2, 64(DX)
 	VMULPD       96(CX), Y1, Y2
 	VMOVUPD      Y2, 96(DX)
-	VMULPD       128(CX), Y1, Y2
-	VMOVUPD      Y2, 128(DX)
-	VMULPD       160(CX), Y1, Y1
+	VMULPD       128(CX), Y1, Y1
 	CMPQ         AX, $0x04
 	JE           whole2777
-	LEAQ         160(DX), DX
+	LEAQ         128(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
 	JE           skip2779
@@ -29655,7 +29716,7 @@ skip2780:
 	JMP end2778
 
 whole2777:
-	VMOVUPD Y1, 160(DX)
+	VMOVUPD Y1, 128(DX)
 
 end2778:
 	VMULPD       Y0, Y3, Y3
@@ -29668,12 +29729,10 @@ end2778:
 	VMOVUPD      Y1, 64(BX)
 	VMULPD       96(CX), Y0, Y1
 	VMOVUPD      Y1, 96(BX)
-	VMULPD       128(CX), Y0, Y1
-	VMOVUPD      Y1, 128(BX)
-	VMULPD       160(CX), Y0, Y0
+	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
 	JE           whole2781
-	LEAQ         160(BX), CX
+	LEAQ         128(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
 	JE           skip2783
@@ -29690,15 +29749,15 @@ skip2784:
 	JMP end2782
 
 whole2781:
-	VMOVUPD Y0, 160(BX)
+	VMOVUPD Y0, 128(BX)
 
 end2782:
-	JMP done2681
+	JMP done2698
 
 wider2768:
-	CMPQ        AX, $0x1c
+	CMPQ        AX, $0x18
 	JG          wider2785
-	LEAQ        -24(AX), AX
+	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
 	MOVQ        z+40(FP), DX
@@ -29738,16 +29797,9 @@ wider2768:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
-	VMOVUPD     160(DX), Y3
-	VFMADD231PD Y3, Y0, Y1
-	VMOVUPD     160(BX), Y3
-	VFMADD231PD Y3, Y0, Y2
-	VMOVUPD     192(CX), Y0
-	MOVQ        z+40(FP), DX
-	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
 	JE          whole2786
-	LEAQ        192(DX), DX
+	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2788
@@ -29765,13 +29817,13 @@ skip2789:
 	JMP end2787
 
 whole2786:
-	VMOVUPD 192(DX), Y3
+	VMOVUPD 160(DX), Y3
 
 end2787:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
 	JE          whole2790
-	LEAQ        192(BX), DX
+	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
 	JE          skip2792
@@ -29789,7 +29841,7 @@ skip2793:
 	JMP end2791
 
 whole2790:
-	VMOVUPD 192(BX), Y3
+	VMOVUPD 160(BX), Y3
 
 end2791:
 	VFMADD231PD  Y3, Y0, Y2
@@ -29838,7 +29890,225 @@ end2791:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
+	MOVQ         dz+0(FP), DX
+	MOVQ         hv+8(FP), BX
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD X4, Y1
+	VMULPD       (CX), Y1, Y2
+	VMOVUPD      Y2, (DX)
+	VMULPD       32(CX), Y1, Y2
+	VMOVUPD      Y2, 32(DX)
+	VMULPD       64(CX), Y1, Y2
+	VMOVUPD      Y2, 64(DX)
+	VMULPD       96(CX), Y1, Y2
+	VMOVUPD      Y2, 96(DX)
+	VMULPD       128(CX), Y1, Y2
+	VMOVUPD      Y2, 128(DX)
+	VMULPD       160(CX), Y1, Y1
+	CMPQ         AX, $0x04
+	JE           whole2794
+	LEAQ         160(DX), DX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, AX
+	JE           skip2796
+	VMOVUPD      X1, (DX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, DX
+
+skip2796:
+	TESTQ  $0x00000001, AX
+	JE     skip2797
+	VMOVSD X1, (DX)
+
+skip2797:
+	JMP end2795
+
+whole2794:
+	VMOVUPD Y1, 160(DX)
+
+end2795:
+	VMULPD       Y0, Y3, Y3
+	VBROADCASTSD X3, Y0
+	VMULPD       (CX), Y0, Y1
+	VMOVUPD      Y1, (BX)
+	VMULPD       32(CX), Y0, Y1
+	VMOVUPD      Y1, 32(BX)
+	VMULPD       64(CX), Y0, Y1
+	VMOVUPD      Y1, 64(BX)
+	VMULPD       96(CX), Y0, Y1
+	VMOVUPD      Y1, 96(BX)
+	VMULPD       128(CX), Y0, Y1
+	VMOVUPD      Y1, 128(BX)
+	VMULPD       160(CX), Y0, Y0
+	CMPQ         AX, $0x04
+	JE           whole2798
+	LEAQ         160(BX), CX
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, AX
+	JE           skip2800
+	VMOVUPD      X0, (CX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, CX
+
+skip2800:
+	TESTQ  $0x00000001, AX
+	JE     skip2801
+	VMOVSD X0, (CX)
+
+skip2801:
+	JMP end2799
+
+whole2798:
+	VMOVUPD Y0, 160(BX)
+
+end2799:
+	JMP done2698
+
+wider2785:
+	CMPQ        AX, $0x1c
+	JG          wider2802
+	LEAQ        -24(AX), AX
+	MOVQ        a+16(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VMULPD      Y0, Y2, Y2
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     32(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     32(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     64(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     64(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     96(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     96(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     128(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     128(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	VMOVUPD     160(DX), Y3
+	VFMADD231PD Y3, Y0, Y1
+	VMOVUPD     160(BX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+40(FP), DX
+	MOVQ        v+48(FP), BX
+	CMPQ        AX, $0x04
+	JE          whole2803
+	LEAQ        192(DX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2805
+	MOVQ        AX, SI
+	ANDQ        $0x02, SI
+	VMOVSD      (DX)(SI*8), X3
+
+skip2805:
+	TESTQ          $0x00000002, AX
+	JE             skip2806
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2806:
+	JMP end2804
+
+whole2803:
+	VMOVUPD 192(DX), Y3
+
+end2804:
+	VFMADD231PD Y3, Y0, Y1
+	CMPQ        AX, $0x04
+	JE          whole2807
+	LEAQ        192(BX), DX
+	VXORPD      Y3, Y3, Y3
+	TESTQ       $0x00000001, AX
+	JE          skip2809
+	MOVQ        AX, BX
+	ANDQ        $0x02, BX
+	VMOVSD      (DX)(BX*8), X3
+
+skip2809:
+	TESTQ          $0x00000002, AX
+	JE             skip2810
+	VBROADCASTF128 (DX), Y4
+	VINSERTF128    $0x01, X3, Y4, Y3
+
+skip2810:
+	JMP end2808
+
+whole2807:
+	VMOVUPD 192(BX), Y3
+
+end2808:
+	VFMADD231PD  Y3, Y0, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERM2F128   $0x01, Y2, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	VPERMILPD    $0x05, Y2, Y0
+	VADDPD       Y0, Y2, Y2
+	MOVQ         y+32(FP), DX
+	VBROADCASTSD (DX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y5
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y3, Y5
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y5, Y4
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y4
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y6
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y4, Y6
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y4, Y6
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y7
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y4, Y7
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y4, Y7
+	VFMADD213PD  Y6, Y3, Y7
+	VFMADD213PD  Y3, Y4, Y7
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y7
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y7, Y7
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y4, Y4
+	VMULPD       Y4, Y7, Y3
+	VMULPD       Y4, Y3, Y3
+	VMULPD       Y2, Y3, Y3
+	VMULPD       Y4, Y7, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VMULPD       Y0, Y4, Y4
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
@@ -29857,27 +30127,27 @@ end2791:
 	VMOVUPD      Y2, 160(DX)
 	VMULPD       192(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2794
+	JE           whole2811
 	LEAQ         192(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2796
+	JE           skip2813
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2796:
+skip2813:
 	TESTQ  $0x00000001, AX
-	JE     skip2797
+	JE     skip2814
 	VMOVSD X1, (DX)
 
-skip2797:
-	JMP end2795
+skip2814:
+	JMP end2812
 
-whole2794:
+whole2811:
 	VMOVUPD Y1, 192(DX)
 
-end2795:
+end2812:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -29894,30 +30164,30 @@ end2795:
 	VMOVUPD      Y1, 160(BX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2798
+	JE           whole2815
 	LEAQ         192(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2800
+	JE           skip2817
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2800:
+skip2817:
 	TESTQ  $0x00000001, AX
-	JE     skip2801
+	JE     skip2818
 	VMOVSD X0, (CX)
 
-skip2801:
-	JMP end2799
+skip2818:
+	JMP end2816
 
-whole2798:
+whole2815:
 	VMOVUPD Y0, 192(BX)
 
-end2799:
-	JMP done2681
+end2816:
+	JMP done2698
 
-wider2785:
+wider2802:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -29973,52 +30243,52 @@ wider2785:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2803
+	JE          whole2820
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2805
+	JE          skip2822
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2805:
+skip2822:
 	TESTQ          $0x00000002, AX
-	JE             skip2806
+	JE             skip2823
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2806:
-	JMP end2804
+skip2823:
+	JMP end2821
 
-whole2803:
+whole2820:
 	VMOVUPD 224(DX), Y3
 
-end2804:
+end2821:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2807
+	JE          whole2824
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2809
+	JE          skip2826
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2809:
+skip2826:
 	TESTQ          $0x00000002, AX
-	JE             skip2810
+	JE             skip2827
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2810:
-	JMP end2808
+skip2827:
+	JMP end2825
 
-whole2807:
+whole2824:
 	VMOVUPD 224(BX), Y3
 
-end2808:
+end2825:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30065,7 +30335,7 @@ end2808:
 	VMULPD       Y4, Y7, Y2
 	VBLENDVPD    Y1, Y2, Y4, Y4
 	VMULPD       Y0, Y4, Y4
-	VBROADCASTSD w+72(FP), Y0
+	VBROADCASTSD w+80(FP), Y0
 	MOVQ         dz+0(FP), DX
 	MOVQ         hv+8(FP), BX
 	VMULPD       Y0, Y4, Y4
@@ -30086,27 +30356,27 @@ end2808:
 	VMOVUPD      Y2, 192(DX)
 	VMULPD       224(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2811
+	JE           whole2828
 	LEAQ         224(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2813
+	JE           skip2830
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2813:
+skip2830:
 	TESTQ  $0x00000001, AX
-	JE     skip2814
+	JE     skip2831
 	VMOVSD X1, (DX)
 
-skip2814:
-	JMP end2812
+skip2831:
+	JMP end2829
 
-whole2811:
+whole2828:
 	VMOVUPD Y1, 224(DX)
 
-end2812:
+end2829:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30125,37 +30395,37 @@ end2812:
 	VMOVUPD      Y1, 192(BX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2815
+	JE           whole2832
 	LEAQ         224(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2817
+	JE           skip2834
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2817:
+skip2834:
 	TESTQ  $0x00000001, AX
-	JE     skip2818
+	JE     skip2835
 	VMOVSD X0, (CX)
 
-skip2818:
-	JMP end2816
+skip2835:
+	JMP end2833
 
-whole2815:
+whole2832:
 	VMOVUPD Y0, 224(BX)
 
-end2816:
-	JMP done2681
+end2833:
+	JMP done2698
 
-block2679:
+block2696:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
 	MOVQ    stride+24(FP), BX
 	SHLQ    $0x03, BX
 	MOVQ    rows+56(FP), SI
-	MOVQ    $0x00000040, DI
+	MOVQ    block+72(FP), DI
 	CMPQ    SI, DI
 	CMOVQGT DI, SI
 	MOVQ    z+40(FP), DI
@@ -30171,9 +30441,9 @@ block2679:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2820:
+rows2838:
 	SUBQ   $0x04, SI
-	JL     rest2821
+	JL     rest2839
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -30188,9 +30458,9 @@ rows2820:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2824:
+columns2840:
 	CMPQ        R13, R10
-	JGE         last2825
+	JGE         last2841
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -30208,9 +30478,9 @@ columns2824:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2824
+	JMP         columns2840
 
-last2825:
+last2841:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -30247,13 +30517,13 @@ last2825:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2820
+	JMP         rows2838
 
-rest2821:
+rest2839:
 	ADDQ $0x04, SI
-	JE   end2823
+	JE   end2837
 
-row2822:
+row2842:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -30265,9 +30535,9 @@ row2822:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2827
+	JL     one2844
 
-many2826:
+many2843:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -30290,13 +30560,13 @@ many2826:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2826
+	JGE         many2843
 
-one2827:
+one2844:
 	ADDQ $0x0c, R10
-	JL   rest2829
+	JL   rest2846
 
-top2828:
+top2845:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -30304,11 +30574,11 @@ top2828:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2828
+	JGE         top2845
 
-rest2829:
+rest2846:
 	ADDQ        $0x04, R10
-	JE          end2830
+	JE          end2847
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -30320,7 +30590,7 @@ rest2829:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2830:
+end2847:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -30341,21 +30611,21 @@ end2830:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2822
+	JNE        row2842
 
-end2823:
+end2837:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
 	MOVQ    rows+56(FP), BX
-	MOVQ    $0x00000040, SI
+	MOVQ    block+72(FP), SI
 	CMPQ    BX, SI
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest2832
+	JL      rest2849
 
-full2831:
+full2848:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (AX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
@@ -30398,11 +30668,11 @@ full2831:
 	VMOVUPD      Y3, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2831
+	JGE          full2848
 
-rest2832:
+rest2849:
 	ADDQ         $0x04, BX
-	JE           end2833
+	JE           end2850
 	MOVQ         BX, DI
 	LEAQ         tails<>+32(SB), BX
 	SHLQ         $0x03, DI
@@ -30449,26 +30719,29 @@ rest2832:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y3, (CX)(SI*8)
 
-end2833:
-	MOVQ    dz+0(FP), AX
-	MOVQ    hv+8(FP), CX
-	LEAQ    (SP), DX
-	LEAQ    576(SP), BX
-	MOVQ    a+16(FP), SI
-	MOVQ    stride+24(FP), DI
-	SHLQ    $0x03, DI
-	MOVQ    rows+56(FP), R8
-	MOVQ    $0x00000040, R9
-	CMPQ    R8, R9
-	CMOVQGT R9, R8
-	MOVQ    d+64(FP), R9
-	LEAQ    -1(R9), R10
-	ANDQ    $0x03, R10
-	INCQ    R10
+end2850:
+	MOVQ    stride+24(FP), AX
+	SHLQ    $0x03, AX
+	IMULQ   block+72(FP), AX
+	MOVQ    dz+0(FP), CX
+	MOVQ    hv+8(FP), DX
+	LEAQ    (SP), BX
+	LEAQ    576(SP), SI
+	MOVQ    a+16(FP), DI
+	MOVQ    stride+24(FP), R8
+	SHLQ    $0x03, R8
+	MOVQ    rows+56(FP), R9
+	MOVQ    block+72(FP), R10
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	MOVQ    d+64(FP), R10
+	LEAQ    -1(R10), R11
+	ANDQ    $0x03, R11
+	INCQ    R11
 
-tile2834:
-	CMPQ   R9, $0x14
-	JLE    next2835
+tile2851:
+	CMPQ   R10, $0x14
+	JLE    next2852
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -30481,39 +30754,42 @@ tile2834:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end2837
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
+	JE     end2854
 
-rows2836:
-	VBROADCASTSD (DX)(R12*8), Y12
-	VBROADCASTSD (BX)(R12*8), Y13
-	VMOVUPD      (R11), Y14
+rows2853:
+	VBROADCASTSD (BX)(R13*8), Y12
+	VBROADCASTSD (SI)(R13*8), Y13
+	VMOVUPD      (R12), Y14
 	VFMADD231PD  Y14, Y12, Y0
 	VFMADD231PD  Y14, Y13, Y6
-	VMOVUPD      32(R11), Y14
+	VMOVUPD      32(R12), Y14
 	VFMADD231PD  Y14, Y12, Y1
 	VFMADD231PD  Y14, Y13, Y7
-	VMOVUPD      64(R11), Y14
+	VMOVUPD      64(R12), Y14
 	VFMADD231PD  Y14, Y12, Y2
 	VFMADD231PD  Y14, Y13, Y8
-	VMOVUPD      96(R11), Y14
+	VMOVUPD      96(R12), Y14
 	VFMADD231PD  Y14, Y12, Y3
 	VFMADD231PD  Y14, Y13, Y9
-	VMOVUPD      128(R11), Y14
+	VMOVUPD      128(R12), Y14
 	VFMADD231PD  Y14, Y12, Y4
 	VFMADD231PD  Y14, Y13, Y10
-	VMOVUPD      160(R11), Y14
+	VMOVUPD      160(R12), Y14
 	VFMADD231PD  Y14, Y12, Y5
 	VFMADD231PD  Y14, Y13, Y11
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
-	JL           rows2836
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
+	JL           rows2853
 
-end2837:
-	VBROADCASTSD w+72(FP), Y12
+end2854:
+	VBROADCASTSD w+80(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -30526,576 +30802,582 @@ end2837:
 	VMULPD       Y12, Y9, Y9
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
-	CMPB         add+80(FP), $0x00
-	JE           set2838
-	VADDPD       (AX), Y0, Y0
-	VADDPD       32(AX), Y1, Y1
-	VADDPD       64(AX), Y2, Y2
-	VADDPD       96(AX), Y3, Y3
-	VADDPD       128(AX), Y4, Y4
-	CMPQ         R9, $0x18
-	JL           partial2839
-	VADDPD       160(AX), Y5, Y5
-	JMP          end2840
+	CMPB         add+88(FP), $0x00
+	JE           set2855
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	CMPQ         R10, $0x18
+	JL           partial2856
+	VADDPD       160(CX), Y5, Y5
+	JMP          end2857
 
-partial2839:
-	LEAQ   160(AX), R11
+partial2856:
+	LEAQ   160(CX), R12
 	VXORPD Y12, Y12, Y12
-	TESTQ  $0x00000001, R10
-	JE     skip2841
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X12
+	TESTQ  $0x00000001, R11
+	JE     skip2858
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X12
 
-skip2841:
-	TESTQ          $0x00000002, R10
-	JE             skip2842
-	VBROADCASTF128 (R11), Y13
+skip2858:
+	TESTQ          $0x00000002, R11
+	JE             skip2859
+	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2842:
+skip2859:
 	VADDPD Y12, Y5, Y5
 
-end2840:
-	VADDPD (CX), Y6, Y6
-	VADDPD 32(CX), Y7, Y7
-	VADDPD 64(CX), Y8, Y8
-	VADDPD 96(CX), Y9, Y9
-	VADDPD 128(CX), Y10, Y10
-	CMPQ   R9, $0x18
-	JL     partial2843
-	VADDPD 160(CX), Y11, Y11
-	JMP    end2844
+end2857:
+	VADDPD (DX), Y6, Y6
+	VADDPD 32(DX), Y7, Y7
+	VADDPD 64(DX), Y8, Y8
+	VADDPD 96(DX), Y9, Y9
+	VADDPD 128(DX), Y10, Y10
+	CMPQ   R10, $0x18
+	JL     partial2860
+	VADDPD 160(DX), Y11, Y11
+	JMP    end2861
 
-partial2843:
-	LEAQ   160(CX), R11
+partial2860:
+	LEAQ   160(DX), R12
 	VXORPD Y12, Y12, Y12
-	TESTQ  $0x00000001, R10
-	JE     skip2845
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X12
+	TESTQ  $0x00000001, R11
+	JE     skip2862
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X12
 
-skip2845:
-	TESTQ          $0x00000002, R10
-	JE             skip2846
-	VBROADCASTF128 (R11), Y13
+skip2862:
+	TESTQ          $0x00000002, R11
+	JE             skip2863
+	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2846:
+skip2863:
 	VADDPD Y12, Y11, Y11
 
-end2844:
-set2838:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	VMOVUPD Y2, 64(AX)
-	VMOVUPD Y3, 96(AX)
-	VMOVUPD Y4, 128(AX)
-	CMPQ    R9, $0x18
-	JL      partial2847
-	VMOVUPD Y5, 160(AX)
-	JMP     end2848
+end2861:
+set2855:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	CMPQ    R10, $0x18
+	JL      partial2864
+	VMOVUPD Y5, 160(CX)
+	JMP     end2865
 
-partial2847:
-	LEAQ         160(AX), R11
+partial2864:
+	LEAQ         160(CX), R12
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2849
-	VMOVUPD      X0, (R11)
+	TESTQ        $0x00000002, R11
+	JE           skip2866
+	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-skip2849:
-	TESTQ  $0x00000001, R10
-	JE     skip2850
-	VMOVSD X0, (R11)
+skip2866:
+	TESTQ  $0x00000001, R11
+	JE     skip2867
+	VMOVSD X0, (R12)
 
-skip2850:
-end2848:
-	VMOVUPD Y6, (CX)
-	VMOVUPD Y7, 32(CX)
-	VMOVUPD Y8, 64(CX)
-	VMOVUPD Y9, 96(CX)
-	VMOVUPD Y10, 128(CX)
-	CMPQ    R9, $0x18
-	JL      partial2851
-	VMOVUPD Y11, 160(CX)
-	JMP     end2852
+skip2867:
+end2865:
+	VMOVUPD Y6, (DX)
+	VMOVUPD Y7, 32(DX)
+	VMOVUPD Y8, 64(DX)
+	VMOVUPD Y9, 96(DX)
+	VMOVUPD Y10, 128(DX)
+	CMPQ    R10, $0x18
+	JL      partial2868
+	VMOVUPD Y11, 160(DX)
+	JMP     end2869
 
-partial2851:
-	LEAQ         160(CX), R11
+partial2868:
+	LEAQ         160(DX), R12
 	VMOVAPD      Y11, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2853
-	VMOVUPD      X0, (R11)
+	TESTQ        $0x00000002, R11
+	JE           skip2870
+	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-skip2853:
-	TESTQ  $0x00000001, R10
-	JE     skip2854
-	VMOVSD X0, (R11)
+skip2870:
+	TESTQ  $0x00000001, R11
+	JE     skip2871
+	VMOVSD X0, (R12)
 
-skip2854:
-end2852:
-	ADDQ $0x000000c0, AX
+skip2871:
+end2869:
 	ADDQ $0x000000c0, CX
-	ADDQ $0x000000c0, SI
-	SUBQ $0x18, R9
-	JMP  tile2834
+	ADDQ $0x000000c0, DX
+	ADDQ $0x000000c0, DI
+	SUBQ $0x18, R10
+	JMP  tile2851
 
-next2835:
-	CMPQ   R9, $0x08
-	JLE    next2856
+next2852:
+	CMPQ   R10, $0x08
+	JLE    next2873
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end2858
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
+	JE     end2875
 
-rows2857:
-	VBROADCASTSD (DX)(R12*8), Y6
-	VBROADCASTSD (BX)(R12*8), Y7
-	VMOVUPD      (R11), Y8
+rows2874:
+	VBROADCASTSD (BX)(R13*8), Y6
+	VBROADCASTSD (SI)(R13*8), Y7
+	VMOVUPD      (R12), Y8
 	VFMADD231PD  Y8, Y6, Y0
 	VFMADD231PD  Y8, Y7, Y3
-	VMOVUPD      32(R11), Y8
+	VMOVUPD      32(R12), Y8
 	VFMADD231PD  Y8, Y6, Y1
 	VFMADD231PD  Y8, Y7, Y4
-	VMOVUPD      64(R11), Y8
+	VMOVUPD      64(R12), Y8
 	VFMADD231PD  Y8, Y6, Y2
 	VFMADD231PD  Y8, Y7, Y5
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
-	JL           rows2857
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
+	JL           rows2874
 
-end2858:
-	VBROADCASTSD w+72(FP), Y6
+end2875:
+	VBROADCASTSD w+80(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	VMULPD       Y6, Y3, Y3
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
-	CMPB         add+80(FP), $0x00
-	JE           set2859
-	VADDPD       (AX), Y0, Y0
-	VADDPD       32(AX), Y1, Y1
-	CMPQ         R9, $0x0c
-	JL           partial2860
-	VADDPD       64(AX), Y2, Y2
-	JMP          end2861
+	CMPB         add+88(FP), $0x00
+	JE           set2876
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	CMPQ         R10, $0x0c
+	JL           partial2877
+	VADDPD       64(CX), Y2, Y2
+	JMP          end2878
 
-partial2860:
-	LEAQ   64(AX), R11
+partial2877:
+	LEAQ   64(CX), R12
 	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R10
-	JE     skip2862
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X6
+	TESTQ  $0x00000001, R11
+	JE     skip2879
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X6
 
-skip2862:
-	TESTQ          $0x00000002, R10
-	JE             skip2863
-	VBROADCASTF128 (R11), Y7
+skip2879:
+	TESTQ          $0x00000002, R11
+	JE             skip2880
+	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2863:
+skip2880:
 	VADDPD Y6, Y2, Y2
 
-end2861:
-	VADDPD (CX), Y3, Y3
-	VADDPD 32(CX), Y4, Y4
-	CMPQ   R9, $0x0c
-	JL     partial2864
-	VADDPD 64(CX), Y5, Y5
-	JMP    end2865
+end2878:
+	VADDPD (DX), Y3, Y3
+	VADDPD 32(DX), Y4, Y4
+	CMPQ   R10, $0x0c
+	JL     partial2881
+	VADDPD 64(DX), Y5, Y5
+	JMP    end2882
 
-partial2864:
-	LEAQ   64(CX), R11
+partial2881:
+	LEAQ   64(DX), R12
 	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R10
-	JE     skip2866
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X6
+	TESTQ  $0x00000001, R11
+	JE     skip2883
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X6
 
-skip2866:
-	TESTQ          $0x00000002, R10
-	JE             skip2867
-	VBROADCASTF128 (R11), Y7
+skip2883:
+	TESTQ          $0x00000002, R11
+	JE             skip2884
+	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2867:
+skip2884:
 	VADDPD Y6, Y5, Y5
 
-end2865:
-set2859:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	CMPQ    R9, $0x0c
-	JL      partial2868
-	VMOVUPD Y2, 64(AX)
-	JMP     end2869
+end2882:
+set2876:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	CMPQ    R10, $0x0c
+	JL      partial2885
+	VMOVUPD Y2, 64(CX)
+	JMP     end2886
 
-partial2868:
-	LEAQ         64(AX), R11
+partial2885:
+	LEAQ         64(CX), R12
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2870
-	VMOVUPD      X0, (R11)
+	TESTQ        $0x00000002, R11
+	JE           skip2887
+	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-skip2870:
-	TESTQ  $0x00000001, R10
-	JE     skip2871
-	VMOVSD X0, (R11)
+skip2887:
+	TESTQ  $0x00000001, R11
+	JE     skip2888
+	VMOVSD X0, (R12)
 
-skip2871:
-end2869:
-	VMOVUPD Y3, (CX)
-	VMOVUPD Y4, 32(CX)
-	CMPQ    R9, $0x0c
-	JL      partial2872
-	VMOVUPD Y5, 64(CX)
-	JMP     end2873
+skip2888:
+end2886:
+	VMOVUPD Y3, (DX)
+	VMOVUPD Y4, 32(DX)
+	CMPQ    R10, $0x0c
+	JL      partial2889
+	VMOVUPD Y5, 64(DX)
+	JMP     end2890
 
-partial2872:
-	LEAQ         64(CX), R11
+partial2889:
+	LEAQ         64(DX), R12
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2874
-	VMOVUPD      X0, (R11)
+	TESTQ        $0x00000002, R11
+	JE           skip2891
+	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-skip2874:
-	TESTQ  $0x00000001, R10
-	JE     skip2875
-	VMOVSD X0, (R11)
+skip2891:
+	TESTQ  $0x00000001, R11
+	JE     skip2892
+	VMOVSD X0, (R12)
 
-skip2875:
-end2873:
-	ADDQ $0x60, AX
+skip2892:
+end2890:
 	ADDQ $0x60, CX
-	ADDQ $0x60, SI
-	SUBQ $0x0c, R9
+	ADDQ $0x60, DX
+	ADDQ $0x60, DI
+	SUBQ $0x0c, R10
 
-next2856:
-	CMPQ   R9, $0x04
-	JLE    next2877
+next2873:
+	CMPQ   R10, $0x04
+	JLE    next2894
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R11
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end2879
+	MOVQ   DI, R12
+	XORQ   R13, R13
+	TESTQ  R9, R9
+	JE     end2896
 
-rows2878:
-	VBROADCASTSD (DX)(R12*8), Y4
-	VBROADCASTSD (BX)(R12*8), Y5
-	VMOVUPD      (R11), Y6
+rows2895:
+	VBROADCASTSD (BX)(R13*8), Y4
+	VBROADCASTSD (SI)(R13*8), Y5
+	VMOVUPD      (R12), Y6
 	VFMADD231PD  Y6, Y4, Y0
 	VFMADD231PD  Y6, Y5, Y2
-	VMOVUPD      32(R11), Y6
+	VMOVUPD      32(R12), Y6
 	VFMADD231PD  Y6, Y4, Y1
 	VFMADD231PD  Y6, Y5, Y3
-	ADDQ         DI, R11
-	INCQ         R12
-	CMPQ         R12, R8
-	JL           rows2878
+	PREFETCHT0   (R12)(AX*1)
+	ADDQ         R8, R12
+	INCQ         R13
+	CMPQ         R13, R9
+	JL           rows2895
 
-end2879:
-	VBROADCASTSD w+72(FP), Y4
+end2896:
+	VBROADCASTSD w+80(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
-	CMPB         add+80(FP), $0x00
-	JE           set2880
-	VADDPD       (AX), Y0, Y0
-	CMPQ         R9, $0x08
-	JL           partial2881
-	VADDPD       32(AX), Y1, Y1
-	JMP          end2882
+	CMPB         add+88(FP), $0x00
+	JE           set2897
+	VADDPD       (CX), Y0, Y0
+	CMPQ         R10, $0x08
+	JL           partial2898
+	VADDPD       32(CX), Y1, Y1
+	JMP          end2899
 
-partial2881:
-	LEAQ   32(AX), R11
+partial2898:
+	LEAQ   32(CX), R12
 	VXORPD Y4, Y4, Y4
-	TESTQ  $0x00000001, R10
-	JE     skip2883
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X4
+	TESTQ  $0x00000001, R11
+	JE     skip2900
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X4
 
-skip2883:
-	TESTQ          $0x00000002, R10
-	JE             skip2884
-	VBROADCASTF128 (R11), Y5
+skip2900:
+	TESTQ          $0x00000002, R11
+	JE             skip2901
+	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2884:
+skip2901:
 	VADDPD Y4, Y1, Y1
 
-end2882:
-	VADDPD (CX), Y2, Y2
-	CMPQ   R9, $0x08
-	JL     partial2885
-	VADDPD 32(CX), Y3, Y3
-	JMP    end2886
-
-partial2885:
-	LEAQ   32(CX), R11
-	VXORPD Y4, Y4, Y4
-	TESTQ  $0x00000001, R10
-	JE     skip2887
-	MOVQ   R10, R12
-	ANDQ   $0x02, R12
-	VMOVSD (R11)(R12*8), X4
-
-skip2887:
-	TESTQ          $0x00000002, R10
-	JE             skip2888
-	VBROADCASTF128 (R11), Y5
-	VINSERTF128    $0x01, X4, Y5, Y4
-
-skip2888:
-	VADDPD Y4, Y3, Y3
-
-end2886:
-set2880:
-	VMOVUPD Y0, (AX)
-	CMPQ    R9, $0x08
-	JL      partial2889
-	VMOVUPD Y1, 32(AX)
-	JMP     end2890
-
-partial2889:
-	LEAQ         32(AX), R11
-	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2891
-	VMOVUPD      X0, (R11)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
-
-skip2891:
-	TESTQ  $0x00000001, R10
-	JE     skip2892
-	VMOVSD X0, (R11)
-
-skip2892:
-end2890:
-	VMOVUPD Y2, (CX)
-	CMPQ    R9, $0x08
-	JL      partial2893
-	VMOVUPD Y3, 32(CX)
-	JMP     end2894
-
-partial2893:
-	LEAQ         32(CX), R11
-	VMOVAPD      Y3, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2895
-	VMOVUPD      X0, (R11)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R11
-
-skip2895:
-	TESTQ  $0x00000001, R10
-	JE     skip2896
-	VMOVSD X0, (R11)
-
-skip2896:
-end2894:
-	ADDQ $0x40, AX
-	ADDQ $0x40, CX
-	ADDQ $0x40, SI
-	SUBQ $0x08, R9
-
-next2877:
-	CMPQ   R9, $0x00
-	JLE    next2898
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	XORQ   R11, R11
-	TESTQ  R8, R8
-	JE     end2900
-
-rows2899:
-	VBROADCASTSD (DX)(R11*8), Y2
-	VBROADCASTSD (BX)(R11*8), Y3
-	VMOVUPD      (SI), Y4
-	VFMADD231PD  Y4, Y2, Y0
-	VFMADD231PD  Y4, Y3, Y1
-	ADDQ         DI, SI
-	INCQ         R11
-	CMPQ         R11, R8
-	JL           rows2899
-
-end2900:
-	VBROADCASTSD w+72(FP), Y2
-	VMULPD       Y2, Y0, Y0
-	VMULPD       Y2, Y1, Y1
-	CMPB         add+80(FP), $0x00
-	JE           set2901
-	CMPQ         R9, $0x04
-	JL           partial2902
-	VADDPD       (AX), Y0, Y0
-	JMP          end2903
+end2899:
+	VADDPD (DX), Y2, Y2
+	CMPQ   R10, $0x08
+	JL     partial2902
+	VADDPD 32(DX), Y3, Y3
+	JMP    end2903
 
 partial2902:
-	LEAQ   (AX), DX
-	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R10
+	LEAQ   32(DX), R12
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R11
 	JE     skip2904
-	MOVQ   R10, BX
-	ANDQ   $0x02, BX
-	VMOVSD (DX)(BX*8), X2
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X4
 
 skip2904:
-	TESTQ          $0x00000002, R10
+	TESTQ          $0x00000002, R11
 	JE             skip2905
-	VBROADCASTF128 (DX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
+	VBROADCASTF128 (R12), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
 
 skip2905:
-	VADDPD Y2, Y0, Y0
+	VADDPD Y4, Y3, Y3
 
 end2903:
-	CMPQ   R9, $0x04
-	JL     partial2906
-	VADDPD (CX), Y1, Y1
-	JMP    end2907
+set2897:
+	VMOVUPD Y0, (CX)
+	CMPQ    R10, $0x08
+	JL      partial2906
+	VMOVUPD Y1, 32(CX)
+	JMP     end2907
 
 partial2906:
-	LEAQ   (CX), DX
-	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R10
-	JE     skip2908
-	MOVQ   R10, BX
-	ANDQ   $0x02, BX
-	VMOVSD (DX)(BX*8), X2
+	LEAQ         32(CX), R12
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R11
+	JE           skip2908
+	VMOVUPD      X0, (R12)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R12
 
 skip2908:
-	TESTQ          $0x00000002, R10
-	JE             skip2909
-	VBROADCASTF128 (DX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
+	TESTQ  $0x00000001, R11
+	JE     skip2909
+	VMOVSD X0, (R12)
 
 skip2909:
-	VADDPD Y2, Y1, Y1
-
 end2907:
-set2901:
-	CMPQ    R9, $0x04
+	VMOVUPD Y2, (DX)
+	CMPQ    R10, $0x08
 	JL      partial2910
-	VMOVUPD Y0, (AX)
+	VMOVUPD Y3, 32(DX)
 	JMP     end2911
 
 partial2910:
-	LEAQ         (AX), AX
-	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R10
+	LEAQ         32(DX), R12
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R11
 	JE           skip2912
-	VMOVUPD      X0, (AX)
+	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, R12
 
 skip2912:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, R11
 	JE     skip2913
-	VMOVSD X0, (AX)
+	VMOVSD X0, (R12)
 
 skip2913:
 end2911:
-	CMPQ    R9, $0x04
-	JL      partial2914
-	VMOVUPD Y1, (CX)
-	JMP     end2915
+	ADDQ $0x40, CX
+	ADDQ $0x40, DX
+	ADDQ $0x40, DI
+	SUBQ $0x08, R10
 
-partial2914:
+next2894:
+	CMPQ   R10, $0x00
+	JLE    next2915
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	XORQ   R12, R12
+	TESTQ  R9, R9
+	JE     end2917
+
+rows2916:
+	VBROADCASTSD (BX)(R12*8), Y2
+	VBROADCASTSD (SI)(R12*8), Y3
+	VMOVUPD      (DI), Y4
+	VFMADD231PD  Y4, Y2, Y0
+	VFMADD231PD  Y4, Y3, Y1
+	PREFETCHT0   (DI)(AX*1)
+	ADDQ         R8, DI
+	INCQ         R12
+	CMPQ         R12, R9
+	JL           rows2916
+
+end2917:
+	VBROADCASTSD w+80(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
+	CMPB         add+88(FP), $0x00
+	JE           set2918
+	CMPQ         R10, $0x04
+	JL           partial2919
+	VADDPD       (CX), Y0, Y0
+	JMP          end2920
+
+partial2919:
+	LEAQ   (CX), AX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R11
+	JE     skip2921
+	MOVQ   R11, BX
+	ANDQ   $0x02, BX
+	VMOVSD (AX)(BX*8), X2
+
+skip2921:
+	TESTQ          $0x00000002, R11
+	JE             skip2922
+	VBROADCASTF128 (AX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2922:
+	VADDPD Y2, Y0, Y0
+
+end2920:
+	CMPQ   R10, $0x04
+	JL     partial2923
+	VADDPD (DX), Y1, Y1
+	JMP    end2924
+
+partial2923:
+	LEAQ   (DX), AX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R11
+	JE     skip2925
+	MOVQ   R11, BX
+	ANDQ   $0x02, BX
+	VMOVSD (AX)(BX*8), X2
+
+skip2925:
+	TESTQ          $0x00000002, R11
+	JE             skip2926
+	VBROADCASTF128 (AX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip2926:
+	VADDPD Y2, Y1, Y1
+
+end2924:
+set2918:
+	CMPQ    R10, $0x04
+	JL      partial2927
+	VMOVUPD Y0, (CX)
+	JMP     end2928
+
+partial2927:
 	LEAQ         (CX), AX
-	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R10
-	JE           skip2916
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R11
+	JE           skip2929
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2916:
-	TESTQ  $0x00000001, R10
-	JE     skip2917
+skip2929:
+	TESTQ  $0x00000001, R11
+	JE     skip2930
 	VMOVSD X0, (AX)
 
-skip2917:
-end2915:
-next2898:
-	MOVQ   rows+56(FP), AX
-	MOVQ   stride+24(FP), CX
-	SHLQ   $0x03, CX
-	SUBQ   $0x40, AX
-	JLE    last2680
-	MOVQ   AX, rows+56(FP)
-	IMUL3Q $0x40, CX, CX
-	ADDQ   CX, a+16(FP)
-	ADDQ   $0x00000200, y+32(FP)
-	MOVB   $0x01, add+80(FP)
-	JMP    block2679
+skip2930:
+end2928:
+	CMPQ    R10, $0x04
+	JL      partial2931
+	VMOVUPD Y1, (DX)
+	JMP     end2932
 
-last2680:
-done2681:
+partial2931:
+	LEAQ         (DX), AX
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R11
+	JE           skip2933
+	VMOVUPD      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+skip2933:
+	TESTQ  $0x00000001, R11
+	JE     skip2934
+	VMOVSD X0, (AX)
+
+skip2934:
+end2932:
+next2915:
+	MOVQ  rows+56(FP), AX
+	MOVQ  block+72(FP), CX
+	MOVQ  stride+24(FP), DX
+	SHLQ  $0x03, DX
+	SUBQ  CX, AX
+	JLE   last2697
+	MOVQ  AX, rows+56(FP)
+	IMULQ CX, DX
+	ADDQ  DX, a+16(FP)
+	SHLQ  $0x03, CX
+	ADDQ  CX, y+32(FP)
+	MOVB  $0x01, add+88(FP)
+	JMP   block2696
+
+last2697:
+done2698:
 	VZEROUPPER
 	RET
 
-// func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool)
-// Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·logisticGradAVX2(SB), $576-65
+// func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·logisticGradAVX2(SB), $576-73
 	CMPQ    rows+40(FP), $0x01
-	JNE     block2918
+	JNE     block2935
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2918
+	JG      block2935
 	CMPQ    AX, $0x04
-	JG      wider2922
+	JG      wider2939
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2923
+	JE      whole2940
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2925
+	JE      skip2942
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X1
 
-skip2925:
+skip2942:
 	TESTQ          $0x00000002, AX
-	JE             skip2926
+	JE             skip2943
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2926:
-	JMP end2924
+skip2943:
+	JMP end2941
 
-whole2923:
+whole2940:
 	VMOVUPD (DX), Y1
 
-end2924:
+end2941:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31135,38 +31417,38 @@ end2924:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2927
+	JE           whole2944
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2929
+	JE           skip2946
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2929:
+skip2946:
 	TESTQ  $0x00000001, AX
-	JE     skip2930
+	JE     skip2947
 	VMOVSD X0, (CX)
 
-skip2930:
-	JMP end2928
+skip2947:
+	JMP end2945
 
-whole2927:
+whole2944:
 	VMOVUPD Y0, (DX)
 
-end2928:
-	JMP done2920
+end2945:
+	JMP done2937
 
-wider2922:
+wider2939:
 	CMPQ    AX, $0x08
-	JG      wider2931
+	JG      wider2948
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -31176,28 +31458,28 @@ wider2922:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2932
+	JE      whole2949
 	LEAQ    32(DX), DX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip2934
+	JE      skip2951
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X2
 
-skip2934:
+skip2951:
 	TESTQ          $0x00000002, AX
-	JE             skip2935
+	JE             skip2952
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2935:
-	JMP end2933
+skip2952:
+	JMP end2950
 
-whole2932:
+whole2949:
 	VMOVUPD 32(DX), Y2
 
-end2933:
+end2950:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31237,7 +31519,7 @@ end2933:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31245,32 +31527,32 @@ end2933:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2936
+	JE           whole2953
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2938
+	JE           skip2955
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2938:
+skip2955:
 	TESTQ  $0x00000001, AX
-	JE     skip2939
+	JE     skip2956
 	VMOVSD X0, (CX)
 
-skip2939:
-	JMP end2937
+skip2956:
+	JMP end2954
 
-whole2936:
+whole2953:
 	VMOVUPD Y0, 32(DX)
 
-end2937:
-	JMP done2920
+end2954:
+	JMP done2937
 
-wider2931:
+wider2948:
 	CMPQ        AX, $0x0c
-	JG          wider2940
+	JG          wider2957
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31284,28 +31566,28 @@ wider2931:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2941
+	JE          whole2958
 	LEAQ        64(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2943
+	JE          skip2960
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2943:
+skip2960:
 	TESTQ          $0x00000002, AX
-	JE             skip2944
+	JE             skip2961
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2944:
-	JMP end2942
+skip2961:
+	JMP end2959
 
-whole2941:
+whole2958:
 	VMOVUPD 64(DX), Y2
 
-end2942:
+end2959:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31345,7 +31627,7 @@ end2942:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31355,32 +31637,32 @@ end2942:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2945
+	JE           whole2962
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2947
+	JE           skip2964
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2947:
+skip2964:
 	TESTQ  $0x00000001, AX
-	JE     skip2948
+	JE     skip2965
 	VMOVSD X0, (CX)
 
-skip2948:
-	JMP end2946
+skip2965:
+	JMP end2963
 
-whole2945:
+whole2962:
 	VMOVUPD Y0, 64(DX)
 
-end2946:
-	JMP done2920
+end2963:
+	JMP done2937
 
-wider2940:
+wider2957:
 	CMPQ        AX, $0x10
-	JG          wider2949
+	JG          wider2966
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31398,28 +31680,28 @@ wider2940:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2950
+	JE          whole2967
 	LEAQ        96(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2952
+	JE          skip2969
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2952:
+skip2969:
 	TESTQ          $0x00000002, AX
-	JE             skip2953
+	JE             skip2970
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2953:
-	JMP end2951
+skip2970:
+	JMP end2968
 
-whole2950:
+whole2967:
 	VMOVUPD 96(DX), Y2
 
-end2951:
+end2968:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31459,7 +31741,7 @@ end2951:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31471,32 +31753,32 @@ end2951:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2954
+	JE           whole2971
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2956
+	JE           skip2973
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2956:
+skip2973:
 	TESTQ  $0x00000001, AX
-	JE     skip2957
+	JE     skip2974
 	VMOVSD X0, (CX)
 
-skip2957:
-	JMP end2955
+skip2974:
+	JMP end2972
 
-whole2954:
+whole2971:
 	VMOVUPD Y0, 96(DX)
 
-end2955:
-	JMP done2920
+end2972:
+	JMP done2937
 
-wider2949:
+wider2966:
 	CMPQ        AX, $0x14
-	JG          wider2958
+	JG          wider2975
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31518,28 +31800,28 @@ wider2949:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2959
+	JE          whole2976
 	LEAQ        128(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2961
+	JE          skip2978
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2961:
+skip2978:
 	TESTQ          $0x00000002, AX
-	JE             skip2962
+	JE             skip2979
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2962:
-	JMP end2960
+skip2979:
+	JMP end2977
 
-whole2959:
+whole2976:
 	VMOVUPD 128(DX), Y2
 
-end2960:
+end2977:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31579,7 +31861,7 @@ end2960:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31593,32 +31875,32 @@ end2960:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2963
+	JE           whole2980
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2965
+	JE           skip2982
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2965:
+skip2982:
 	TESTQ  $0x00000001, AX
-	JE     skip2966
+	JE     skip2983
 	VMOVSD X0, (CX)
 
-skip2966:
-	JMP end2964
+skip2983:
+	JMP end2981
 
-whole2963:
+whole2980:
 	VMOVUPD Y0, 128(DX)
 
-end2964:
-	JMP done2920
+end2981:
+	JMP done2937
 
-wider2958:
+wider2975:
 	CMPQ        AX, $0x18
-	JG          wider2967
+	JG          wider2984
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31644,28 +31926,28 @@ wider2958:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2968
+	JE          whole2985
 	LEAQ        160(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2970
+	JE          skip2987
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2970:
+skip2987:
 	TESTQ          $0x00000002, AX
-	JE             skip2971
+	JE             skip2988
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2971:
-	JMP end2969
+skip2988:
+	JMP end2986
 
-whole2968:
+whole2985:
 	VMOVUPD 160(DX), Y2
 
-end2969:
+end2986:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31705,7 +31987,7 @@ end2969:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31721,32 +32003,32 @@ end2969:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2972
+	JE           whole2989
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2974
+	JE           skip2991
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2974:
+skip2991:
 	TESTQ  $0x00000001, AX
-	JE     skip2975
+	JE     skip2992
 	VMOVSD X0, (CX)
 
-skip2975:
-	JMP end2973
+skip2992:
+	JMP end2990
 
-whole2972:
+whole2989:
 	VMOVUPD Y0, 160(DX)
 
-end2973:
-	JMP done2920
+end2990:
+	JMP done2937
 
-wider2967:
+wider2984:
 	CMPQ        AX, $0x1c
-	JG          wider2976
+	JG          wider2993
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31776,28 +32058,28 @@ wider2967:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2977
+	JE          whole2994
 	LEAQ        192(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2979
+	JE          skip2996
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2979:
+skip2996:
 	TESTQ          $0x00000002, AX
-	JE             skip2980
+	JE             skip2997
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2980:
-	JMP end2978
+skip2997:
+	JMP end2995
 
-whole2977:
+whole2994:
 	VMOVUPD 192(DX), Y2
 
-end2978:
+end2995:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31837,7 +32119,7 @@ end2978:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31855,30 +32137,30 @@ end2978:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2981
+	JE           whole2998
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2983
+	JE           skip3000
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2983:
+skip3000:
 	TESTQ  $0x00000001, AX
-	JE     skip2984
+	JE     skip3001
 	VMOVSD X0, (CX)
 
-skip2984:
-	JMP end2982
+skip3001:
+	JMP end2999
 
-whole2981:
+whole2998:
 	VMOVUPD Y0, 192(DX)
 
-end2982:
-	JMP done2920
+end2999:
+	JMP done2937
 
-wider2976:
+wider2993:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31912,28 +32194,28 @@ wider2976:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2986
+	JE          whole3003
 	LEAQ        224(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2988
+	JE          skip3005
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2988:
+skip3005:
 	TESTQ          $0x00000002, AX
-	JE             skip2989
+	JE             skip3006
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2989:
-	JMP end2987
+skip3006:
+	JMP end3004
 
-whole2986:
+whole3003:
 	VMOVUPD 224(DX), Y2
 
-end2987:
+end3004:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31973,7 +32255,7 @@ end2987:
 	VMULPD       Y3, Y6, Y2
 	VBLENDVPD    Y1, Y2, Y3, Y3
 	VMULPD       Y0, Y3, Y3
-	VBROADCASTSD w+56(FP), Y0
+	VBROADCASTSD w+64(FP), Y0
 	MOVQ         dz+0(FP), DX
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
@@ -31993,36 +32275,36 @@ end2987:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2990
+	JE           whole3007
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2992
+	JE           skip3009
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2992:
+skip3009:
 	TESTQ  $0x00000001, AX
-	JE     skip2993
+	JE     skip3010
 	VMOVSD X0, (CX)
 
-skip2993:
-	JMP end2991
+skip3010:
+	JMP end3008
 
-whole2990:
+whole3007:
 	VMOVUPD Y0, 224(DX)
 
-end2991:
-	JMP done2920
+end3008:
+	JMP done2937
 
-block2918:
+block2935:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
 	SHLQ    $0x03, DX
 	MOVQ    rows+40(FP), BX
-	MOVQ    $0x00000040, SI
+	MOVQ    block+56(FP), SI
 	CMPQ    BX, SI
 	CMOVQGT SI, BX
 	MOVQ    z+32(FP), SI
@@ -32037,9 +32319,83 @@ block2918:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2995:
+rows3013:
+	SUBQ   $0x08, BX
+	JL     rest3014
+	MOVQ   CX, R9
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	XORQ   R12, R12
+
+columns3015:
+	CMPQ        R12, R8
+	JGE         last3016
+	VMOVUPD     (SI)(R12*8), Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
+	ADDQ        $0x20, R11
+	ADDQ        $0x04, R12
+	JMP         columns3015
+
+last3016:
+	VMASKMOVPD  (SI)(R12*8), Y0, Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	VUNPCKLPD   Y2, Y1, Y9
+	VUNPCKHPD   Y2, Y1, Y1
+	VADDPD      Y1, Y9, Y9
+	VUNPCKLPD   Y4, Y3, Y1
+	VUNPCKHPD   Y4, Y3, Y2
+	VADDPD      Y2, Y1, Y1
+	VPERM2F128  $0x20, Y1, Y9, Y2
+	VPERM2F128  $0x31, Y1, Y9, Y1
+	VADDPD      Y1, Y2, Y2
+	VMOVUPD     Y2, (AX)
+	VUNPCKLPD   Y6, Y5, Y1
+	VUNPCKHPD   Y6, Y5, Y2
+	VADDPD      Y2, Y1, Y1
+	VUNPCKLPD   Y8, Y7, Y2
+	VUNPCKHPD   Y8, Y7, Y3
+	VADDPD      Y3, Y2, Y2
+	VPERM2F128  $0x20, Y2, Y1, Y3
+	VPERM2F128  $0x31, Y2, Y1, Y1
+	VADDPD      Y1, Y3, Y3
+	VMOVUPD     Y3, 32(AX)
+	ADDQ        $0x40, AX
+	JMP         rows3013
+
+rest3014:
+	ADDQ $0x08, BX
+	JE   end3012
+
+rows3017:
 	SUBQ   $0x04, BX
-	JL     rest2996
+	JL     rest3018
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -32050,9 +32406,9 @@ rows2995:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2999:
+columns3019:
 	CMPQ        R11, R8
-	JGE         last3000
+	JGE         last3020
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32061,9 +32417,9 @@ columns2999:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2999
+	JMP         columns3019
 
-last3000:
+last3020:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32080,13 +32436,13 @@ last3000:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2995
+	JMP         rows3017
 
-rest2996:
+rest3018:
 	ADDQ $0x04, BX
-	JE   end2998
+	JE   end3012
 
-row2997:
+row3021:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -32094,9 +32450,9 @@ row2997:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3002
+	JL     one3023
 
-many3001:
+many3022:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -32107,22 +32463,22 @@ many3001:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3001
+	JGE         many3022
 
-one3002:
+one3023:
 	ADDQ $0x0c, R8
-	JL   rest3004
+	JL   rest3025
 
-top3003:
+top3024:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3003
+	JGE         top3024
 
-rest3004:
+rest3025:
 	ADDQ        $0x04, R8
-	JE          end3005
+	JE          end3026
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -32132,7 +32488,7 @@ rest3004:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3005:
+end3026:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -32144,20 +32500,20 @@ end3005:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2997
+	JNE        row3021
 
-end2998:
+end3012:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
-	MOVQ    $0x00000040, BX
+	MOVQ    block+56(FP), BX
 	CMPQ    DX, BX
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3007
+	JL      rest3028
 
-full3006:
+full3027:
 	VMOVUPD      (AX)(BX*8), Y0
 	VMOVUPD      (CX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -32195,11 +32551,11 @@ full3006:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3006
+	JGE          full3027
 
-rest3007:
+rest3028:
 	ADDQ         $0x04, DX
-	JE           end3008
+	JE           end3029
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -32241,376 +32597,521 @@ rest3007:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end3008:
-	MOVQ    dz+0(FP), AX
-	LEAQ    (SP), CX
-	MOVQ    a+8(FP), DX
-	MOVQ    stride+16(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    rows+40(FP), SI
-	MOVQ    $0x00000040, DI
-	CMPQ    SI, DI
-	CMOVQGT DI, SI
-	MOVQ    d+48(FP), DI
-	LEAQ    -1(DI), R8
-	ANDQ    $0x03, R8
-	INCQ    R8
+end3029:
+	MOVQ    stride+16(FP), AX
+	SHLQ    $0x03, AX
+	IMULQ   block+56(FP), AX
+	MOVQ    dz+0(FP), CX
+	LEAQ    (SP), DX
+	MOVQ    a+8(FP), BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x03, SI
+	MOVQ    rows+40(FP), DI
+	MOVQ    block+56(FP), R8
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	MOVQ    d+48(FP), R8
+	LEAQ    -1(R8), R9
+	ANDQ    $0x03, R9
+	INCQ    R9
 
-tile3009:
-	CMPQ   DI, $0x14
-	JLE    next3010
+tile3030:
+	CMPQ   R8, $0x2c
+	JLE    next3031
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3012
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	VXORPD Y9, Y9, Y9
+	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3033
 
-rows3011:
-	VBROADCASTSD (CX)(R10*8), Y6
-	VFMADD231PD  (R9), Y6, Y0
-	VFMADD231PD  32(R9), Y6, Y1
-	VFMADD231PD  64(R9), Y6, Y2
-	VFMADD231PD  96(R9), Y6, Y3
-	VFMADD231PD  128(R9), Y6, Y4
-	VFMADD231PD  160(R9), Y6, Y5
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows3011
+rows3032:
+	VBROADCASTSD (DX)(R11*8), Y12
+	VFMADD231PD  (R10), Y12, Y0
+	VFMADD231PD  32(R10), Y12, Y1
+	VFMADD231PD  64(R10), Y12, Y2
+	VFMADD231PD  96(R10), Y12, Y3
+	VFMADD231PD  128(R10), Y12, Y4
+	VFMADD231PD  160(R10), Y12, Y5
+	VFMADD231PD  192(R10), Y12, Y6
+	VFMADD231PD  224(R10), Y12, Y7
+	VFMADD231PD  256(R10), Y12, Y8
+	VFMADD231PD  288(R10), Y12, Y9
+	VFMADD231PD  320(R10), Y12, Y10
+	VFMADD231PD  352(R10), Y12, Y11
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	PREFETCHT0   192(R10)(AX*1)
+	PREFETCHT0   256(R10)(AX*1)
+	PREFETCHT0   320(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3032
 
-end3012:
-	VBROADCASTSD w+56(FP), Y6
+end3033:
+	VBROADCASTSD w+64(FP), Y12
+	VMULPD       Y12, Y0, Y0
+	VMULPD       Y12, Y1, Y1
+	VMULPD       Y12, Y2, Y2
+	VMULPD       Y12, Y3, Y3
+	VMULPD       Y12, Y4, Y4
+	VMULPD       Y12, Y5, Y5
+	VMULPD       Y12, Y6, Y6
+	VMULPD       Y12, Y7, Y7
+	VMULPD       Y12, Y8, Y8
+	VMULPD       Y12, Y9, Y9
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y12, Y11, Y11
+	CMPB         add+72(FP), $0x00
+	JE           set3034
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	VADDPD       160(CX), Y5, Y5
+	VADDPD       192(CX), Y6, Y6
+	VADDPD       224(CX), Y7, Y7
+	VADDPD       256(CX), Y8, Y8
+	VADDPD       288(CX), Y9, Y9
+	VADDPD       320(CX), Y10, Y10
+	CMPQ         R8, $0x30
+	JL           partial3035
+	VADDPD       352(CX), Y11, Y11
+	JMP          end3036
+
+partial3035:
+	LEAQ   352(CX), R10
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R9
+	JE     skip3037
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X12
+
+skip3037:
+	TESTQ          $0x00000002, R9
+	JE             skip3038
+	VBROADCASTF128 (R10), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip3038:
+	VADDPD Y12, Y11, Y11
+
+end3036:
+set3034:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	VMOVUPD Y5, 160(CX)
+	VMOVUPD Y6, 192(CX)
+	VMOVUPD Y7, 224(CX)
+	VMOVUPD Y8, 256(CX)
+	VMOVUPD Y9, 288(CX)
+	VMOVUPD Y10, 320(CX)
+	CMPQ    R8, $0x30
+	JL      partial3039
+	VMOVUPD Y11, 352(CX)
+	JMP     end3040
+
+partial3039:
+	LEAQ         352(CX), R10
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, R9
+	JE           skip3041
+	VMOVUPD      X0, (R10)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R10
+
+skip3041:
+	TESTQ  $0x00000001, R9
+	JE     skip3042
+	VMOVSD X0, (R10)
+
+skip3042:
+end3040:
+	ADDQ $0x00000180, CX
+	ADDQ $0x00000180, BX
+	SUBQ $0x30, R8
+	JMP  tile3030
+
+next3031:
+	CMPQ   R8, $0x14
+	JLE    next3044
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3046
+
+rows3045:
+	VBROADCASTSD (DX)(R11*8), Y6
+	VFMADD231PD  (R10), Y6, Y0
+	VFMADD231PD  32(R10), Y6, Y1
+	VFMADD231PD  64(R10), Y6, Y2
+	VFMADD231PD  96(R10), Y6, Y3
+	VFMADD231PD  128(R10), Y6, Y4
+	VFMADD231PD  160(R10), Y6, Y5
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3045
+
+end3046:
+	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	VMULPD       Y6, Y3, Y3
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
-	CMPB         add+64(FP), $0x00
-	JE           set3013
-	VADDPD       (AX), Y0, Y0
-	VADDPD       32(AX), Y1, Y1
-	VADDPD       64(AX), Y2, Y2
-	VADDPD       96(AX), Y3, Y3
-	VADDPD       128(AX), Y4, Y4
-	CMPQ         DI, $0x18
-	JL           partial3014
-	VADDPD       160(AX), Y5, Y5
-	JMP          end3015
+	CMPB         add+72(FP), $0x00
+	JE           set3047
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	CMPQ         R8, $0x18
+	JL           partial3048
+	VADDPD       160(CX), Y5, Y5
+	JMP          end3049
 
-partial3014:
-	LEAQ   160(AX), R9
+partial3048:
+	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R8
-	JE     skip3016
-	MOVQ   R8, R10
-	ANDQ   $0x02, R10
-	VMOVSD (R9)(R10*8), X6
+	TESTQ  $0x00000001, R9
+	JE     skip3050
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X6
 
-skip3016:
-	TESTQ          $0x00000002, R8
-	JE             skip3017
-	VBROADCASTF128 (R9), Y7
+skip3050:
+	TESTQ          $0x00000002, R9
+	JE             skip3051
+	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3017:
+skip3051:
 	VADDPD Y6, Y5, Y5
 
-end3015:
-set3013:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	VMOVUPD Y2, 64(AX)
-	VMOVUPD Y3, 96(AX)
-	VMOVUPD Y4, 128(AX)
-	CMPQ    DI, $0x18
-	JL      partial3018
-	VMOVUPD Y5, 160(AX)
-	JMP     end3019
+end3049:
+set3047:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	CMPQ    R8, $0x18
+	JL      partial3052
+	VMOVUPD Y5, 160(CX)
+	JMP     end3053
 
-partial3018:
-	LEAQ         160(AX), R9
+partial3052:
+	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3020
-	VMOVUPD      X0, (R9)
+	TESTQ        $0x00000002, R9
+	JE           skip3054
+	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 
-skip3020:
-	TESTQ  $0x00000001, R8
-	JE     skip3021
-	VMOVSD X0, (R9)
+skip3054:
+	TESTQ  $0x00000001, R9
+	JE     skip3055
+	VMOVSD X0, (R10)
 
-skip3021:
-end3019:
-	ADDQ $0x000000c0, AX
-	ADDQ $0x000000c0, DX
-	SUBQ $0x18, DI
-	JMP  tile3009
+skip3055:
+end3053:
+	ADDQ $0x000000c0, CX
+	ADDQ $0x000000c0, BX
+	SUBQ $0x18, R8
 
-next3010:
-	CMPQ   DI, $0x08
-	JLE    next3023
+next3044:
+	CMPQ   R8, $0x08
+	JLE    next3057
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3025
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3059
 
-rows3024:
-	VBROADCASTSD (CX)(R10*8), Y3
-	VFMADD231PD  (R9), Y3, Y0
-	VFMADD231PD  32(R9), Y3, Y1
-	VFMADD231PD  64(R9), Y3, Y2
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows3024
+rows3058:
+	VBROADCASTSD (DX)(R11*8), Y3
+	VFMADD231PD  (R10), Y3, Y0
+	VFMADD231PD  32(R10), Y3, Y1
+	VFMADD231PD  64(R10), Y3, Y2
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3058
 
-end3025:
-	VBROADCASTSD w+56(FP), Y3
+end3059:
+	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
-	CMPB         add+64(FP), $0x00
-	JE           set3026
-	VADDPD       (AX), Y0, Y0
-	VADDPD       32(AX), Y1, Y1
-	CMPQ         DI, $0x0c
-	JL           partial3027
-	VADDPD       64(AX), Y2, Y2
-	JMP          end3028
+	CMPB         add+72(FP), $0x00
+	JE           set3060
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	CMPQ         R8, $0x0c
+	JL           partial3061
+	VADDPD       64(CX), Y2, Y2
+	JMP          end3062
 
-partial3027:
-	LEAQ   64(AX), R9
+partial3061:
+	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
-	TESTQ  $0x00000001, R8
-	JE     skip3029
-	MOVQ   R8, R10
-	ANDQ   $0x02, R10
-	VMOVSD (R9)(R10*8), X3
+	TESTQ  $0x00000001, R9
+	JE     skip3063
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X3
 
-skip3029:
-	TESTQ          $0x00000002, R8
-	JE             skip3030
-	VBROADCASTF128 (R9), Y4
+skip3063:
+	TESTQ          $0x00000002, R9
+	JE             skip3064
+	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3030:
+skip3064:
 	VADDPD Y3, Y2, Y2
 
-end3028:
-set3026:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	CMPQ    DI, $0x0c
-	JL      partial3031
-	VMOVUPD Y2, 64(AX)
-	JMP     end3032
+end3062:
+set3060:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	CMPQ    R8, $0x0c
+	JL      partial3065
+	VMOVUPD Y2, 64(CX)
+	JMP     end3066
 
-partial3031:
-	LEAQ         64(AX), R9
+partial3065:
+	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3033
-	VMOVUPD      X0, (R9)
+	TESTQ        $0x00000002, R9
+	JE           skip3067
+	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 
-skip3033:
-	TESTQ  $0x00000001, R8
-	JE     skip3034
-	VMOVSD X0, (R9)
+skip3067:
+	TESTQ  $0x00000001, R9
+	JE     skip3068
+	VMOVSD X0, (R10)
 
-skip3034:
-end3032:
-	ADDQ $0x60, AX
-	ADDQ $0x60, DX
-	SUBQ $0x0c, DI
+skip3068:
+end3066:
+	ADDQ $0x60, CX
+	ADDQ $0x60, BX
+	SUBQ $0x0c, R8
 
-next3023:
-	CMPQ   DI, $0x04
-	JLE    next3036
+next3057:
+	CMPQ   R8, $0x04
+	JLE    next3070
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3038
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3072
 
-rows3037:
-	VBROADCASTSD (CX)(R10*8), Y2
-	VFMADD231PD  (R9), Y2, Y0
-	VFMADD231PD  32(R9), Y2, Y1
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows3037
+rows3071:
+	VBROADCASTSD (DX)(R11*8), Y2
+	VFMADD231PD  (R10), Y2, Y0
+	VFMADD231PD  32(R10), Y2, Y1
+	PREFETCHT0   (R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3071
 
-end3038:
-	VBROADCASTSD w+56(FP), Y2
+end3072:
+	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3039
-	VADDPD       (AX), Y0, Y0
-	CMPQ         DI, $0x08
-	JL           partial3040
-	VADDPD       32(AX), Y1, Y1
-	JMP          end3041
+	CMPB         add+72(FP), $0x00
+	JE           set3073
+	VADDPD       (CX), Y0, Y0
+	CMPQ         R8, $0x08
+	JL           partial3074
+	VADDPD       32(CX), Y1, Y1
+	JMP          end3075
 
-partial3040:
-	LEAQ   32(AX), R9
+partial3074:
+	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R8
-	JE     skip3042
-	MOVQ   R8, R10
-	ANDQ   $0x02, R10
-	VMOVSD (R9)(R10*8), X2
+	TESTQ  $0x00000001, R9
+	JE     skip3076
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X2
 
-skip3042:
-	TESTQ          $0x00000002, R8
-	JE             skip3043
-	VBROADCASTF128 (R9), Y3
+skip3076:
+	TESTQ          $0x00000002, R9
+	JE             skip3077
+	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3043:
+skip3077:
 	VADDPD Y2, Y1, Y1
 
-end3041:
-set3039:
-	VMOVUPD Y0, (AX)
-	CMPQ    DI, $0x08
-	JL      partial3044
-	VMOVUPD Y1, 32(AX)
-	JMP     end3045
+end3075:
+set3073:
+	VMOVUPD Y0, (CX)
+	CMPQ    R8, $0x08
+	JL      partial3078
+	VMOVUPD Y1, 32(CX)
+	JMP     end3079
 
-partial3044:
-	LEAQ         32(AX), R9
+partial3078:
+	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3046
-	VMOVUPD      X0, (R9)
+	TESTQ        $0x00000002, R9
+	JE           skip3080
+	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 
-skip3046:
-	TESTQ  $0x00000001, R8
-	JE     skip3047
-	VMOVSD X0, (R9)
+skip3080:
+	TESTQ  $0x00000001, R9
+	JE     skip3081
+	VMOVSD X0, (R10)
 
-skip3047:
-end3045:
-	ADDQ $0x40, AX
-	ADDQ $0x40, DX
-	SUBQ $0x08, DI
+skip3081:
+end3079:
+	ADDQ $0x40, CX
+	ADDQ $0x40, BX
+	SUBQ $0x08, R8
 
-next3036:
-	CMPQ   DI, $0x00
-	JLE    next3049
+next3070:
+	CMPQ   R8, $0x00
+	JLE    next3083
 	VXORPD Y0, Y0, Y0
-	XORQ   R9, R9
-	TESTQ  SI, SI
-	JE     end3051
+	XORQ   R10, R10
+	TESTQ  DI, DI
+	JE     end3085
 
-rows3050:
-	VBROADCASTSD (CX)(R9*8), Y1
-	VFMADD231PD  (DX), Y1, Y0
-	ADDQ         BX, DX
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows3050
+rows3084:
+	VBROADCASTSD (DX)(R10*8), Y1
+	VFMADD231PD  (BX), Y1, Y0
+	PREFETCHT0   (BX)(AX*1)
+	ADDQ         SI, BX
+	INCQ         R10
+	CMPQ         R10, DI
+	JL           rows3084
 
-end3051:
-	VBROADCASTSD w+56(FP), Y1
+end3085:
+	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3052
-	CMPQ         DI, $0x04
-	JL           partial3053
-	VADDPD       (AX), Y0, Y0
-	JMP          end3054
+	CMPB         add+72(FP), $0x00
+	JE           set3086
+	CMPQ         R8, $0x04
+	JL           partial3087
+	VADDPD       (CX), Y0, Y0
+	JMP          end3088
 
-partial3053:
-	LEAQ   (AX), CX
+partial3087:
+	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
-	TESTQ  $0x00000001, R8
-	JE     skip3055
-	MOVQ   R8, DX
+	TESTQ  $0x00000001, R9
+	JE     skip3089
+	MOVQ   R9, DX
 	ANDQ   $0x02, DX
-	VMOVSD (CX)(DX*8), X1
+	VMOVSD (AX)(DX*8), X1
 
-skip3055:
-	TESTQ          $0x00000002, R8
-	JE             skip3056
-	VBROADCASTF128 (CX), Y2
+skip3089:
+	TESTQ          $0x00000002, R9
+	JE             skip3090
+	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3056:
+skip3090:
 	VADDPD Y1, Y0, Y0
 
-end3054:
-set3052:
-	CMPQ    DI, $0x04
-	JL      partial3057
-	VMOVUPD Y0, (AX)
-	JMP     end3058
+end3088:
+set3086:
+	CMPQ    R8, $0x04
+	JL      partial3091
+	VMOVUPD Y0, (CX)
+	JMP     end3092
 
-partial3057:
-	LEAQ         (AX), AX
+partial3091:
+	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3059
+	TESTQ        $0x00000002, R9
+	JE           skip3093
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3059:
-	TESTQ  $0x00000001, R8
-	JE     skip3060
+skip3093:
+	TESTQ  $0x00000001, R9
+	JE     skip3094
 	VMOVSD X0, (AX)
 
-skip3060:
-end3058:
-next3049:
-	MOVQ   rows+40(FP), AX
-	MOVQ   stride+16(FP), CX
-	SHLQ   $0x03, CX
-	SUBQ   $0x40, AX
-	JLE    last2919
-	MOVQ   AX, rows+40(FP)
-	IMUL3Q $0x40, CX, CX
-	ADDQ   CX, a+8(FP)
-	ADDQ   $0x00000200, y+24(FP)
-	MOVB   $0x01, add+64(FP)
-	JMP    block2918
+skip3094:
+end3092:
+next3083:
+	MOVQ  rows+40(FP), AX
+	MOVQ  block+56(FP), CX
+	MOVQ  stride+16(FP), DX
+	SHLQ  $0x03, DX
+	SUBQ  CX, AX
+	JLE   last2936
+	MOVQ  AX, rows+40(FP)
+	IMULQ CX, DX
+	ADDQ  DX, a+8(FP)
+	SHLQ  $0x03, CX
+	ADDQ  CX, y+24(FP)
+	MOVB  $0x01, add+72(FP)
+	JMP   block2935
 
-last2919:
-done2920:
+last2936:
+done2937:
 	VZEROUPPER
 	RET
 
-// func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
-// Requires: AVX, AVX2, CMOV, FMA3, SSE2
-TEXT ·logisticValueGradAVX2(SB), $608-80
+// func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+, SSE2
+TEXT ·logisticValueGradAVX2(SB), $608-88
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
 
-block3061:
+block3095:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
 	SHLQ    $0x03, DX
 	MOVQ    rows+40(FP), BX
-	MOVQ    $0x00000040, SI
+	MOVQ    block+56(FP), SI
 	CMPQ    BX, SI
 	CMOVQGT SI, BX
 	MOVQ    z+32(FP), SI
@@ -32625,9 +33126,83 @@ block3061:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3066:
+rows3101:
+	SUBQ   $0x08, BX
+	JL     rest3102
+	MOVQ   CX, R9
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	XORQ   R12, R12
+
+columns3103:
+	CMPQ        R12, R8
+	JGE         last3104
+	VMOVUPD     (SI)(R12*8), Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
+	ADDQ        $0x20, R11
+	ADDQ        $0x04, R12
+	JMP         columns3103
+
+last3104:
+	VMASKMOVPD  (SI)(R12*8), Y0, Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	VUNPCKLPD   Y2, Y1, Y9
+	VUNPCKHPD   Y2, Y1, Y1
+	VADDPD      Y1, Y9, Y9
+	VUNPCKLPD   Y4, Y3, Y1
+	VUNPCKHPD   Y4, Y3, Y2
+	VADDPD      Y2, Y1, Y1
+	VPERM2F128  $0x20, Y1, Y9, Y2
+	VPERM2F128  $0x31, Y1, Y9, Y1
+	VADDPD      Y1, Y2, Y2
+	VMOVUPD     Y2, (AX)
+	VUNPCKLPD   Y6, Y5, Y1
+	VUNPCKHPD   Y6, Y5, Y2
+	VADDPD      Y2, Y1, Y1
+	VUNPCKLPD   Y8, Y7, Y2
+	VUNPCKHPD   Y8, Y7, Y3
+	VADDPD      Y3, Y2, Y2
+	VPERM2F128  $0x20, Y2, Y1, Y3
+	VPERM2F128  $0x31, Y2, Y1, Y1
+	VADDPD      Y1, Y3, Y3
+	VMOVUPD     Y3, 32(AX)
+	ADDQ        $0x40, AX
+	JMP         rows3101
+
+rest3102:
+	ADDQ $0x08, BX
+	JE   end3100
+
+rows3105:
 	SUBQ   $0x04, BX
-	JL     rest3067
+	JL     rest3106
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -32638,9 +33213,9 @@ rows3066:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3070:
+columns3107:
 	CMPQ        R11, R8
-	JGE         last3071
+	JGE         last3108
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32649,9 +33224,9 @@ columns3070:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3070
+	JMP         columns3107
 
-last3071:
+last3108:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32668,13 +33243,13 @@ last3071:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3066
+	JMP         rows3105
 
-rest3067:
+rest3106:
 	ADDQ $0x04, BX
-	JE   end3069
+	JE   end3100
 
-row3068:
+row3109:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -32682,9 +33257,9 @@ row3068:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3073
+	JL     one3111
 
-many3072:
+many3110:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -32695,22 +33270,22 @@ many3072:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3072
+	JGE         many3110
 
-one3073:
+one3111:
 	ADDQ $0x0c, R8
-	JL   rest3075
+	JL   rest3113
 
-top3074:
+top3112:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3074
+	JGE         top3112
 
-rest3075:
+rest3113:
 	ADDQ        $0x04, R8
-	JE          end3076
+	JE          end3114
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -32720,7 +33295,7 @@ rest3075:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3076:
+end3114:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -32732,21 +33307,21 @@ end3076:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3068
+	JNE        row3109
 
-end3069:
+end3100:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
-	MOVQ    $0x00000040, BX
+	MOVQ    block+56(FP), BX
 	CMPQ    DX, BX
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3078
+	JL      rest3116
 
-full3077:
+full3115:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -32815,11 +33390,11 @@ full3077:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3077
+	JGE          full3115
 
-rest3078:
+rest3116:
 	ADDQ         $0x04, DX
-	JE           end3079
+	JE           end3117
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -32893,370 +33468,515 @@ rest3078:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end3079:
+end3117:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip3064
-	MOVQ    dz+0(FP), AX
-	LEAQ    (SP), CX
-	MOVQ    a+8(FP), DX
-	MOVQ    stride+16(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    rows+40(FP), SI
-	MOVQ    $0x00000040, DI
-	CMPQ    SI, DI
-	CMOVQGT DI, SI
-	MOVQ    d+48(FP), DI
-	LEAQ    -1(DI), R8
-	ANDQ    $0x03, R8
-	INCQ    R8
+	JE      skip3098
+	MOVQ    stride+16(FP), AX
+	SHLQ    $0x03, AX
+	IMULQ   block+56(FP), AX
+	MOVQ    dz+0(FP), CX
+	LEAQ    (SP), DX
+	MOVQ    a+8(FP), BX
+	MOVQ    stride+16(FP), SI
+	SHLQ    $0x03, SI
+	MOVQ    rows+40(FP), DI
+	MOVQ    block+56(FP), R8
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	MOVQ    d+48(FP), R8
+	LEAQ    -1(R8), R9
+	ANDQ    $0x03, R9
+	INCQ    R9
 
-tile3080:
-	CMPQ   DI, $0x14
-	JLE    next3081
+tile3118:
+	CMPQ   R8, $0x2c
+	JLE    next3119
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3083
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	VXORPD Y9, Y9, Y9
+	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3121
 
-rows3082:
-	VBROADCASTSD (CX)(R10*8), Y6
-	VFMADD231PD  (R9), Y6, Y0
-	VFMADD231PD  32(R9), Y6, Y1
-	VFMADD231PD  64(R9), Y6, Y2
-	VFMADD231PD  96(R9), Y6, Y3
-	VFMADD231PD  128(R9), Y6, Y4
-	VFMADD231PD  160(R9), Y6, Y5
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows3082
+rows3120:
+	VBROADCASTSD (DX)(R11*8), Y12
+	VFMADD231PD  (R10), Y12, Y0
+	VFMADD231PD  32(R10), Y12, Y1
+	VFMADD231PD  64(R10), Y12, Y2
+	VFMADD231PD  96(R10), Y12, Y3
+	VFMADD231PD  128(R10), Y12, Y4
+	VFMADD231PD  160(R10), Y12, Y5
+	VFMADD231PD  192(R10), Y12, Y6
+	VFMADD231PD  224(R10), Y12, Y7
+	VFMADD231PD  256(R10), Y12, Y8
+	VFMADD231PD  288(R10), Y12, Y9
+	VFMADD231PD  320(R10), Y12, Y10
+	VFMADD231PD  352(R10), Y12, Y11
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	PREFETCHT0   192(R10)(AX*1)
+	PREFETCHT0   256(R10)(AX*1)
+	PREFETCHT0   320(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3120
 
-end3083:
-	VBROADCASTSD w+56(FP), Y6
+end3121:
+	VBROADCASTSD w+64(FP), Y12
+	VMULPD       Y12, Y0, Y0
+	VMULPD       Y12, Y1, Y1
+	VMULPD       Y12, Y2, Y2
+	VMULPD       Y12, Y3, Y3
+	VMULPD       Y12, Y4, Y4
+	VMULPD       Y12, Y5, Y5
+	VMULPD       Y12, Y6, Y6
+	VMULPD       Y12, Y7, Y7
+	VMULPD       Y12, Y8, Y8
+	VMULPD       Y12, Y9, Y9
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y12, Y11, Y11
+	CMPB         add+72(FP), $0x00
+	JE           set3122
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	VADDPD       160(CX), Y5, Y5
+	VADDPD       192(CX), Y6, Y6
+	VADDPD       224(CX), Y7, Y7
+	VADDPD       256(CX), Y8, Y8
+	VADDPD       288(CX), Y9, Y9
+	VADDPD       320(CX), Y10, Y10
+	CMPQ         R8, $0x30
+	JL           partial3123
+	VADDPD       352(CX), Y11, Y11
+	JMP          end3124
+
+partial3123:
+	LEAQ   352(CX), R10
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R9
+	JE     skip3125
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X12
+
+skip3125:
+	TESTQ          $0x00000002, R9
+	JE             skip3126
+	VBROADCASTF128 (R10), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip3126:
+	VADDPD Y12, Y11, Y11
+
+end3124:
+set3122:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	VMOVUPD Y5, 160(CX)
+	VMOVUPD Y6, 192(CX)
+	VMOVUPD Y7, 224(CX)
+	VMOVUPD Y8, 256(CX)
+	VMOVUPD Y9, 288(CX)
+	VMOVUPD Y10, 320(CX)
+	CMPQ    R8, $0x30
+	JL      partial3127
+	VMOVUPD Y11, 352(CX)
+	JMP     end3128
+
+partial3127:
+	LEAQ         352(CX), R10
+	VMOVAPD      Y11, Y0
+	TESTQ        $0x00000002, R9
+	JE           skip3129
+	VMOVUPD      X0, (R10)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, R10
+
+skip3129:
+	TESTQ  $0x00000001, R9
+	JE     skip3130
+	VMOVSD X0, (R10)
+
+skip3130:
+end3128:
+	ADDQ $0x00000180, CX
+	ADDQ $0x00000180, BX
+	SUBQ $0x30, R8
+	JMP  tile3118
+
+next3119:
+	CMPQ   R8, $0x14
+	JLE    next3132
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3134
+
+rows3133:
+	VBROADCASTSD (DX)(R11*8), Y6
+	VFMADD231PD  (R10), Y6, Y0
+	VFMADD231PD  32(R10), Y6, Y1
+	VFMADD231PD  64(R10), Y6, Y2
+	VFMADD231PD  96(R10), Y6, Y3
+	VFMADD231PD  128(R10), Y6, Y4
+	VFMADD231PD  160(R10), Y6, Y5
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	PREFETCHT0   128(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3133
+
+end3134:
+	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	VMULPD       Y6, Y3, Y3
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
-	CMPB         add+64(FP), $0x00
-	JE           set3084
-	VADDPD       (AX), Y0, Y0
-	VADDPD       32(AX), Y1, Y1
-	VADDPD       64(AX), Y2, Y2
-	VADDPD       96(AX), Y3, Y3
-	VADDPD       128(AX), Y4, Y4
-	CMPQ         DI, $0x18
-	JL           partial3085
-	VADDPD       160(AX), Y5, Y5
-	JMP          end3086
+	CMPB         add+72(FP), $0x00
+	JE           set3135
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	CMPQ         R8, $0x18
+	JL           partial3136
+	VADDPD       160(CX), Y5, Y5
+	JMP          end3137
 
-partial3085:
-	LEAQ   160(AX), R9
+partial3136:
+	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R8
-	JE     skip3087
-	MOVQ   R8, R10
-	ANDQ   $0x02, R10
-	VMOVSD (R9)(R10*8), X6
+	TESTQ  $0x00000001, R9
+	JE     skip3138
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X6
 
-skip3087:
-	TESTQ          $0x00000002, R8
-	JE             skip3088
-	VBROADCASTF128 (R9), Y7
+skip3138:
+	TESTQ          $0x00000002, R9
+	JE             skip3139
+	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3088:
+skip3139:
 	VADDPD Y6, Y5, Y5
 
-end3086:
-set3084:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	VMOVUPD Y2, 64(AX)
-	VMOVUPD Y3, 96(AX)
-	VMOVUPD Y4, 128(AX)
-	CMPQ    DI, $0x18
-	JL      partial3089
-	VMOVUPD Y5, 160(AX)
-	JMP     end3090
+end3137:
+set3135:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	CMPQ    R8, $0x18
+	JL      partial3140
+	VMOVUPD Y5, 160(CX)
+	JMP     end3141
 
-partial3089:
-	LEAQ         160(AX), R9
+partial3140:
+	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3091
-	VMOVUPD      X0, (R9)
+	TESTQ        $0x00000002, R9
+	JE           skip3142
+	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 
-skip3091:
-	TESTQ  $0x00000001, R8
-	JE     skip3092
-	VMOVSD X0, (R9)
+skip3142:
+	TESTQ  $0x00000001, R9
+	JE     skip3143
+	VMOVSD X0, (R10)
 
-skip3092:
-end3090:
-	ADDQ $0x000000c0, AX
-	ADDQ $0x000000c0, DX
-	SUBQ $0x18, DI
-	JMP  tile3080
+skip3143:
+end3141:
+	ADDQ $0x000000c0, CX
+	ADDQ $0x000000c0, BX
+	SUBQ $0x18, R8
 
-next3081:
-	CMPQ   DI, $0x08
-	JLE    next3094
+next3132:
+	CMPQ   R8, $0x08
+	JLE    next3145
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3096
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3147
 
-rows3095:
-	VBROADCASTSD (CX)(R10*8), Y3
-	VFMADD231PD  (R9), Y3, Y0
-	VFMADD231PD  32(R9), Y3, Y1
-	VFMADD231PD  64(R9), Y3, Y2
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows3095
+rows3146:
+	VBROADCASTSD (DX)(R11*8), Y3
+	VFMADD231PD  (R10), Y3, Y0
+	VFMADD231PD  32(R10), Y3, Y1
+	VFMADD231PD  64(R10), Y3, Y2
+	PREFETCHT0   (R10)(AX*1)
+	PREFETCHT0   64(R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3146
 
-end3096:
-	VBROADCASTSD w+56(FP), Y3
+end3147:
+	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
-	CMPB         add+64(FP), $0x00
-	JE           set3097
-	VADDPD       (AX), Y0, Y0
-	VADDPD       32(AX), Y1, Y1
-	CMPQ         DI, $0x0c
-	JL           partial3098
-	VADDPD       64(AX), Y2, Y2
-	JMP          end3099
+	CMPB         add+72(FP), $0x00
+	JE           set3148
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	CMPQ         R8, $0x0c
+	JL           partial3149
+	VADDPD       64(CX), Y2, Y2
+	JMP          end3150
 
-partial3098:
-	LEAQ   64(AX), R9
+partial3149:
+	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
-	TESTQ  $0x00000001, R8
-	JE     skip3100
-	MOVQ   R8, R10
-	ANDQ   $0x02, R10
-	VMOVSD (R9)(R10*8), X3
+	TESTQ  $0x00000001, R9
+	JE     skip3151
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X3
 
-skip3100:
-	TESTQ          $0x00000002, R8
-	JE             skip3101
-	VBROADCASTF128 (R9), Y4
+skip3151:
+	TESTQ          $0x00000002, R9
+	JE             skip3152
+	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3101:
+skip3152:
 	VADDPD Y3, Y2, Y2
 
-end3099:
-set3097:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	CMPQ    DI, $0x0c
-	JL      partial3102
-	VMOVUPD Y2, 64(AX)
-	JMP     end3103
+end3150:
+set3148:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	CMPQ    R8, $0x0c
+	JL      partial3153
+	VMOVUPD Y2, 64(CX)
+	JMP     end3154
 
-partial3102:
-	LEAQ         64(AX), R9
+partial3153:
+	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3104
-	VMOVUPD      X0, (R9)
+	TESTQ        $0x00000002, R9
+	JE           skip3155
+	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 
-skip3104:
-	TESTQ  $0x00000001, R8
-	JE     skip3105
-	VMOVSD X0, (R9)
+skip3155:
+	TESTQ  $0x00000001, R9
+	JE     skip3156
+	VMOVSD X0, (R10)
 
-skip3105:
-end3103:
-	ADDQ $0x60, AX
-	ADDQ $0x60, DX
-	SUBQ $0x0c, DI
+skip3156:
+end3154:
+	ADDQ $0x60, CX
+	ADDQ $0x60, BX
+	SUBQ $0x0c, R8
 
-next3094:
-	CMPQ   DI, $0x04
-	JLE    next3107
+next3145:
+	CMPQ   R8, $0x04
+	JLE    next3158
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   DX, R9
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3109
+	MOVQ   BX, R10
+	XORQ   R11, R11
+	TESTQ  DI, DI
+	JE     end3160
 
-rows3108:
-	VBROADCASTSD (CX)(R10*8), Y2
-	VFMADD231PD  (R9), Y2, Y0
-	VFMADD231PD  32(R9), Y2, Y1
-	ADDQ         BX, R9
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows3108
+rows3159:
+	VBROADCASTSD (DX)(R11*8), Y2
+	VFMADD231PD  (R10), Y2, Y0
+	VFMADD231PD  32(R10), Y2, Y1
+	PREFETCHT0   (R10)(AX*1)
+	ADDQ         SI, R10
+	INCQ         R11
+	CMPQ         R11, DI
+	JL           rows3159
 
-end3109:
-	VBROADCASTSD w+56(FP), Y2
+end3160:
+	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3110
-	VADDPD       (AX), Y0, Y0
-	CMPQ         DI, $0x08
-	JL           partial3111
-	VADDPD       32(AX), Y1, Y1
-	JMP          end3112
+	CMPB         add+72(FP), $0x00
+	JE           set3161
+	VADDPD       (CX), Y0, Y0
+	CMPQ         R8, $0x08
+	JL           partial3162
+	VADDPD       32(CX), Y1, Y1
+	JMP          end3163
 
-partial3111:
-	LEAQ   32(AX), R9
+partial3162:
+	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R8
-	JE     skip3113
-	MOVQ   R8, R10
-	ANDQ   $0x02, R10
-	VMOVSD (R9)(R10*8), X2
+	TESTQ  $0x00000001, R9
+	JE     skip3164
+	MOVQ   R9, R11
+	ANDQ   $0x02, R11
+	VMOVSD (R10)(R11*8), X2
 
-skip3113:
-	TESTQ          $0x00000002, R8
-	JE             skip3114
-	VBROADCASTF128 (R9), Y3
+skip3164:
+	TESTQ          $0x00000002, R9
+	JE             skip3165
+	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3114:
+skip3165:
 	VADDPD Y2, Y1, Y1
 
-end3112:
-set3110:
-	VMOVUPD Y0, (AX)
-	CMPQ    DI, $0x08
-	JL      partial3115
-	VMOVUPD Y1, 32(AX)
-	JMP     end3116
+end3163:
+set3161:
+	VMOVUPD Y0, (CX)
+	CMPQ    R8, $0x08
+	JL      partial3166
+	VMOVUPD Y1, 32(CX)
+	JMP     end3167
 
-partial3115:
-	LEAQ         32(AX), R9
+partial3166:
+	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3117
-	VMOVUPD      X0, (R9)
+	TESTQ        $0x00000002, R9
+	JE           skip3168
+	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
 
-skip3117:
-	TESTQ  $0x00000001, R8
-	JE     skip3118
-	VMOVSD X0, (R9)
+skip3168:
+	TESTQ  $0x00000001, R9
+	JE     skip3169
+	VMOVSD X0, (R10)
 
-skip3118:
-end3116:
-	ADDQ $0x40, AX
-	ADDQ $0x40, DX
-	SUBQ $0x08, DI
+skip3169:
+end3167:
+	ADDQ $0x40, CX
+	ADDQ $0x40, BX
+	SUBQ $0x08, R8
 
-next3107:
-	CMPQ   DI, $0x00
-	JLE    next3120
+next3158:
+	CMPQ   R8, $0x00
+	JLE    next3171
 	VXORPD Y0, Y0, Y0
-	XORQ   R9, R9
-	TESTQ  SI, SI
-	JE     end3122
+	XORQ   R10, R10
+	TESTQ  DI, DI
+	JE     end3173
 
-rows3121:
-	VBROADCASTSD (CX)(R9*8), Y1
-	VFMADD231PD  (DX), Y1, Y0
-	ADDQ         BX, DX
-	INCQ         R9
-	CMPQ         R9, SI
-	JL           rows3121
+rows3172:
+	VBROADCASTSD (DX)(R10*8), Y1
+	VFMADD231PD  (BX), Y1, Y0
+	PREFETCHT0   (BX)(AX*1)
+	ADDQ         SI, BX
+	INCQ         R10
+	CMPQ         R10, DI
+	JL           rows3172
 
-end3122:
-	VBROADCASTSD w+56(FP), Y1
+end3173:
+	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3123
-	CMPQ         DI, $0x04
-	JL           partial3124
-	VADDPD       (AX), Y0, Y0
-	JMP          end3125
+	CMPB         add+72(FP), $0x00
+	JE           set3174
+	CMPQ         R8, $0x04
+	JL           partial3175
+	VADDPD       (CX), Y0, Y0
+	JMP          end3176
 
-partial3124:
-	LEAQ   (AX), CX
+partial3175:
+	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
-	TESTQ  $0x00000001, R8
-	JE     skip3126
-	MOVQ   R8, DX
+	TESTQ  $0x00000001, R9
+	JE     skip3177
+	MOVQ   R9, DX
 	ANDQ   $0x02, DX
-	VMOVSD (CX)(DX*8), X1
+	VMOVSD (AX)(DX*8), X1
 
-skip3126:
-	TESTQ          $0x00000002, R8
-	JE             skip3127
-	VBROADCASTF128 (CX), Y2
+skip3177:
+	TESTQ          $0x00000002, R9
+	JE             skip3178
+	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3127:
+skip3178:
 	VADDPD Y1, Y0, Y0
 
-end3125:
-set3123:
-	CMPQ    DI, $0x04
-	JL      partial3128
-	VMOVUPD Y0, (AX)
-	JMP     end3129
+end3176:
+set3174:
+	CMPQ    R8, $0x04
+	JL      partial3179
+	VMOVUPD Y0, (CX)
+	JMP     end3180
 
-partial3128:
-	LEAQ         (AX), AX
+partial3179:
+	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3130
+	TESTQ        $0x00000002, R9
+	JE           skip3181
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3130:
-	TESTQ  $0x00000001, R8
-	JE     skip3131
+skip3181:
+	TESTQ  $0x00000001, R9
+	JE     skip3182
 	VMOVSD X0, (AX)
 
-skip3131:
-end3129:
-next3120:
-skip3064:
-	MOVQ   rows+40(FP), AX
-	MOVQ   stride+16(FP), CX
-	SHLQ   $0x03, CX
-	SUBQ   $0x40, AX
-	JLE    last3062
-	MOVQ   AX, rows+40(FP)
-	IMUL3Q $0x40, CX, CX
-	ADDQ   CX, a+8(FP)
-	ADDQ   $0x00000200, y+24(FP)
-	MOVB   $0x01, add+64(FP)
-	JMP    block3061
+skip3182:
+end3180:
+next3171:
+skip3098:
+	MOVQ  rows+40(FP), AX
+	MOVQ  block+56(FP), CX
+	MOVQ  stride+16(FP), DX
+	SHLQ  $0x03, DX
+	SUBQ  CX, AX
+	JLE   last3096
+	MOVQ  AX, rows+40(FP)
+	IMULQ CX, DX
+	ADDQ  DX, a+8(FP)
+	SHLQ  $0x03, CX
+	ADDQ  CX, y+24(FP)
+	MOVB  $0x01, add+72(FP)
+	JMP   block3095
 
-last3062:
+last3096:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMULSD     w+56(FP), X0, X0
-	MOVSD      X0, ret+72(FP)
+	VMULSD     w+64(FP), X0, X0
+	MOVSD      X0, ret+80(FP)
 	VZEROUPPER
 	RET
 
@@ -33264,39 +33984,39 @@ last3062:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $0-56
 	CMPQ    rows+40(FP), $0x01
-	JNE     more3132
+	JNE     more3183
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3132
+	JG      more3183
 	CMPQ    AX, $0x04
-	JG      wider3134
+	JG      wider3185
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3135
+	JE      whole3186
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3137
+	JE      skip3188
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip3137:
+skip3188:
 	TESTQ          $0x00000002, AX
-	JE             skip3138
+	JE             skip3189
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3138:
-	JMP end3136
+skip3189:
+	JMP end3187
 
-whole3135:
+whole3186:
 	VMOVUPD (CX), Y1
 
-end3136:
+end3187:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33338,11 +34058,11 @@ end3136:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3134:
+wider3185:
 	CMPQ    AX, $0x08
-	JG      wider3139
+	JG      wider3190
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -33352,28 +34072,28 @@ wider3134:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3140
+	JE      whole3191
 	LEAQ    32(CX), CX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3142
+	JE      skip3193
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X2
 
-skip3142:
+skip3193:
 	TESTQ          $0x00000002, AX
-	JE             skip3143
+	JE             skip3194
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3143:
-	JMP end3141
+skip3194:
+	JMP end3192
 
-whole3140:
+whole3191:
 	VMOVUPD 32(CX), Y2
 
-end3141:
+end3192:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33415,11 +34135,11 @@ end3141:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3139:
+wider3190:
 	CMPQ        AX, $0x0c
-	JG          wider3144
+	JG          wider3195
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33433,28 +34153,28 @@ wider3139:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3145
+	JE          whole3196
 	LEAQ        64(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3147
+	JE          skip3198
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3147:
+skip3198:
 	TESTQ          $0x00000002, AX
-	JE             skip3148
+	JE             skip3199
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3148:
-	JMP end3146
+skip3199:
+	JMP end3197
 
-whole3145:
+whole3196:
 	VMOVUPD 64(CX), Y2
 
-end3146:
+end3197:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33496,11 +34216,11 @@ end3146:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3144:
+wider3195:
 	CMPQ        AX, $0x10
-	JG          wider3149
+	JG          wider3200
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33518,28 +34238,28 @@ wider3144:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3150
+	JE          whole3201
 	LEAQ        96(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3152
+	JE          skip3203
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3152:
+skip3203:
 	TESTQ          $0x00000002, AX
-	JE             skip3153
+	JE             skip3204
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3153:
-	JMP end3151
+skip3204:
+	JMP end3202
 
-whole3150:
+whole3201:
 	VMOVUPD 96(CX), Y2
 
-end3151:
+end3202:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33581,11 +34301,11 @@ end3151:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3149:
+wider3200:
 	CMPQ        AX, $0x14
-	JG          wider3154
+	JG          wider3205
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33607,28 +34327,28 @@ wider3149:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3155
+	JE          whole3206
 	LEAQ        128(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3157
+	JE          skip3208
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3157:
+skip3208:
 	TESTQ          $0x00000002, AX
-	JE             skip3158
+	JE             skip3209
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3158:
-	JMP end3156
+skip3209:
+	JMP end3207
 
-whole3155:
+whole3206:
 	VMOVUPD 128(CX), Y2
 
-end3156:
+end3207:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33670,11 +34390,11 @@ end3156:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3154:
+wider3205:
 	CMPQ        AX, $0x18
-	JG          wider3159
+	JG          wider3210
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33700,28 +34420,28 @@ wider3154:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3160
+	JE          whole3211
 	LEAQ        160(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3162
+	JE          skip3213
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3162:
+skip3213:
 	TESTQ          $0x00000002, AX
-	JE             skip3163
+	JE             skip3214
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3163:
-	JMP end3161
+skip3214:
+	JMP end3212
 
-whole3160:
+whole3211:
 	VMOVUPD 160(CX), Y2
 
-end3161:
+end3212:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33763,11 +34483,11 @@ end3161:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3159:
+wider3210:
 	CMPQ        AX, $0x1c
-	JG          wider3164
+	JG          wider3215
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33797,28 +34517,28 @@ wider3159:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3165
+	JE          whole3216
 	LEAQ        192(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3167
+	JE          skip3218
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3167:
+skip3218:
 	TESTQ          $0x00000002, AX
-	JE             skip3168
+	JE             skip3219
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3168:
-	JMP end3166
+skip3219:
+	JMP end3217
 
-whole3165:
+whole3216:
 	VMOVUPD 192(CX), Y2
 
-end3166:
+end3217:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33860,9 +34580,9 @@ end3166:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-wider3164:
+wider3215:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33896,28 +34616,28 @@ wider3164:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3170
+	JE          whole3221
 	LEAQ        224(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3172
+	JE          skip3223
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3172:
+skip3223:
 	TESTQ          $0x00000002, AX
-	JE             skip3173
+	JE             skip3224
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3173:
-	JMP end3171
+skip3224:
+	JMP end3222
 
-whole3170:
+whole3221:
 	VMOVUPD 224(CX), Y2
 
-end3171:
+end3222:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33959,9 +34679,9 @@ end3171:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3133
+	JMP          done3184
 
-more3132:
+more3183:
 	MOVQ    cg+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -33979,9 +34699,83 @@ more3132:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3175:
+rows3227:
+	SUBQ   $0x08, BX
+	JL     rest3228
+	MOVQ   CX, R9
+	LEAQ   (R9)(DX*2), R10
+	ADDQ   DX, R10
+	LEAQ   (R10)(DX*2), R11
+	ADDQ   DX, R11
+	LEAQ   (CX)(DX*8), CX
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	XORQ   R12, R12
+
+columns3229:
+	CMPQ        R12, R8
+	JGE         last3230
+	VMOVUPD     (SI)(R12*8), Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
+	ADDQ        $0x20, R11
+	ADDQ        $0x04, R12
+	JMP         columns3229
+
+last3230:
+	VMASKMOVPD  (SI)(R12*8), Y0, Y9
+	VFMADD231PD (R9), Y9, Y1
+	VFMADD231PD (R9)(DX*1), Y9, Y2
+	VFMADD231PD (R9)(DX*2), Y9, Y3
+	VFMADD231PD (R10), Y9, Y4
+	VFMADD231PD (R10)(DX*1), Y9, Y5
+	VFMADD231PD (R10)(DX*2), Y9, Y6
+	VFMADD231PD (R11), Y9, Y7
+	VFMADD231PD (R11)(DX*1), Y9, Y8
+	VUNPCKLPD   Y2, Y1, Y9
+	VUNPCKHPD   Y2, Y1, Y1
+	VADDPD      Y1, Y9, Y9
+	VUNPCKLPD   Y4, Y3, Y1
+	VUNPCKHPD   Y4, Y3, Y2
+	VADDPD      Y2, Y1, Y1
+	VPERM2F128  $0x20, Y1, Y9, Y2
+	VPERM2F128  $0x31, Y1, Y9, Y1
+	VADDPD      Y1, Y2, Y2
+	VMOVUPD     Y2, (AX)
+	VUNPCKLPD   Y6, Y5, Y1
+	VUNPCKHPD   Y6, Y5, Y2
+	VADDPD      Y2, Y1, Y1
+	VUNPCKLPD   Y8, Y7, Y2
+	VUNPCKHPD   Y8, Y7, Y3
+	VADDPD      Y3, Y2, Y2
+	VPERM2F128  $0x20, Y2, Y1, Y3
+	VPERM2F128  $0x31, Y2, Y1, Y1
+	VADDPD      Y1, Y3, Y3
+	VMOVUPD     Y3, 32(AX)
+	ADDQ        $0x40, AX
+	JMP         rows3227
+
+rest3228:
+	ADDQ $0x08, BX
+	JE   end3226
+
+rows3231:
 	SUBQ   $0x04, BX
-	JL     rest3176
+	JL     rest3232
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33992,9 +34786,9 @@ rows3175:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3179:
+columns3233:
 	CMPQ        R11, R8
-	JGE         last3180
+	JGE         last3234
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -34003,9 +34797,9 @@ columns3179:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3179
+	JMP         columns3233
 
-last3180:
+last3234:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -34022,13 +34816,13 @@ last3180:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3175
+	JMP         rows3231
 
-rest3176:
+rest3232:
 	ADDQ $0x04, BX
-	JE   end3178
+	JE   end3226
 
-row3177:
+row3235:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -34036,9 +34830,9 @@ row3177:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3182
+	JL     one3237
 
-many3181:
+many3236:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -34049,22 +34843,22 @@ many3181:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3181
+	JGE         many3236
 
-one3182:
+one3237:
 	ADDQ $0x0c, R8
-	JL   rest3184
+	JL   rest3239
 
-top3183:
+top3238:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3183
+	JGE         top3238
 
-rest3184:
+rest3239:
 	ADDQ        $0x04, R8
-	JE          end3185
+	JE          end3240
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -34074,7 +34868,7 @@ rest3184:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3185:
+end3240:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -34086,18 +34880,18 @@ end3185:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3177
+	JNE        row3235
 
-end3178:
+end3226:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest3187
+	JL   rest3242
 
-full3186:
+full3241:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -34135,41 +34929,41 @@ full3186:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3186
+	JGE          full3241
 
-rest3187:
+rest3242:
 	ADDQ   $0x04, BX
-	JE     end3188
+	JE     end3243
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip3189
+	JE     skip3244
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip3189:
+skip3244:
 	TESTQ          $0x00000002, BX
-	JE             skip3190
+	JE             skip3245
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3190:
+skip3245:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3191
+	JE     skip3246
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3191:
+skip3246:
 	TESTQ          $0x00000002, BX
-	JE             skip3192
+	JE             skip3247
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3192:
+skip3247:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -34205,19 +34999,19 @@ skip3192:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip3193
+	JE           skip3248
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3193:
+skip3248:
 	TESTQ  $0x00000001, BX
-	JE     skip3194
+	JE     skip3249
 	VMOVSD X0, (AX)
 
-skip3194:
-end3188:
-done3133:
+skip3249:
+end3243:
+done3184:
 	VZEROUPPER
 	RET
 
@@ -34225,64 +35019,64 @@ done3133:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $0-72
 	CMPQ    rows+56(FP), $0x01
-	JNE     more3195
+	JNE     more3250
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3195
+	JG      more3250
 	CMPQ    AX, $0x04
-	JG      wider3197
+	JG      wider3252
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3198
+	JE      whole3253
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3200
+	JE      skip3255
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip3200:
+skip3255:
 	TESTQ          $0x00000002, AX
-	JE             skip3201
+	JE             skip3256
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3201:
-	JMP end3199
+skip3256:
+	JMP end3254
 
-whole3198:
+whole3253:
 	VMOVUPD (CX), Y1
 
-end3199:
+end3254:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3202
+	JE     whole3257
 	LEAQ   (DX), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3204
+	JE     skip3259
 	MOVQ   AX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip3204:
+skip3259:
 	TESTQ          $0x00000002, AX
-	JE             skip3205
+	JE             skip3260
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3205:
-	JMP end3203
+skip3260:
+	JMP end3258
 
-whole3202:
+whole3257:
 	VMOVUPD (DX), Y2
 
-end3203:
+end3258:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34333,11 +35127,11 @@ end3203:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3197:
+wider3252:
 	CMPQ    AX, $0x08
-	JG      wider3206
+	JG      wider3261
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -34351,52 +35145,52 @@ wider3197:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3207
+	JE      whole3262
 	LEAQ    32(CX), CX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3209
+	JE      skip3264
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip3209:
+skip3264:
 	TESTQ          $0x00000002, AX
-	JE             skip3210
+	JE             skip3265
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3210:
-	JMP end3208
+skip3265:
+	JMP end3263
 
-whole3207:
+whole3262:
 	VMOVUPD 32(CX), Y3
 
-end3208:
+end3263:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3211
+	JE          whole3266
 	LEAQ        32(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3213
+	JE          skip3268
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3213:
+skip3268:
 	TESTQ          $0x00000002, AX
-	JE             skip3214
+	JE             skip3269
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3214:
-	JMP end3212
+skip3269:
+	JMP end3267
 
-whole3211:
+whole3266:
 	VMOVUPD 32(DX), Y3
 
-end3212:
+end3267:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34447,11 +35241,11 @@ end3212:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3206:
+wider3261:
 	CMPQ        AX, $0x0c
-	JG          wider3215
+	JG          wider3270
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34472,52 +35266,52 @@ wider3206:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3216
+	JE          whole3271
 	LEAQ        64(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3218
+	JE          skip3273
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3218:
+skip3273:
 	TESTQ          $0x00000002, AX
-	JE             skip3219
+	JE             skip3274
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3219:
-	JMP end3217
+skip3274:
+	JMP end3272
 
-whole3216:
+whole3271:
 	VMOVUPD 64(CX), Y3
 
-end3217:
+end3272:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3220
+	JE          whole3275
 	LEAQ        64(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3222
+	JE          skip3277
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3222:
+skip3277:
 	TESTQ          $0x00000002, AX
-	JE             skip3223
+	JE             skip3278
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3223:
-	JMP end3221
+skip3278:
+	JMP end3276
 
-whole3220:
+whole3275:
 	VMOVUPD 64(DX), Y3
 
-end3221:
+end3276:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34568,11 +35362,11 @@ end3221:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3215:
+wider3270:
 	CMPQ        AX, $0x10
-	JG          wider3224
+	JG          wider3279
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34600,52 +35394,52 @@ wider3215:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3225
+	JE          whole3280
 	LEAQ        96(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3227
+	JE          skip3282
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3227:
+skip3282:
 	TESTQ          $0x00000002, AX
-	JE             skip3228
+	JE             skip3283
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3228:
-	JMP end3226
+skip3283:
+	JMP end3281
 
-whole3225:
+whole3280:
 	VMOVUPD 96(CX), Y3
 
-end3226:
+end3281:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3229
+	JE          whole3284
 	LEAQ        96(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3231
+	JE          skip3286
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3231:
+skip3286:
 	TESTQ          $0x00000002, AX
-	JE             skip3232
+	JE             skip3287
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3232:
-	JMP end3230
+skip3287:
+	JMP end3285
 
-whole3229:
+whole3284:
 	VMOVUPD 96(DX), Y3
 
-end3230:
+end3285:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34696,11 +35490,11 @@ end3230:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3224:
+wider3279:
 	CMPQ        AX, $0x14
-	JG          wider3233
+	JG          wider3288
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34735,52 +35529,52 @@ wider3224:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3234
+	JE          whole3289
 	LEAQ        128(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3236
+	JE          skip3291
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3236:
+skip3291:
 	TESTQ          $0x00000002, AX
-	JE             skip3237
+	JE             skip3292
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3237:
-	JMP end3235
+skip3292:
+	JMP end3290
 
-whole3234:
+whole3289:
 	VMOVUPD 128(CX), Y3
 
-end3235:
+end3290:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3238
+	JE          whole3293
 	LEAQ        128(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3240
+	JE          skip3295
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3240:
+skip3295:
 	TESTQ          $0x00000002, AX
-	JE             skip3241
+	JE             skip3296
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3241:
-	JMP end3239
+skip3296:
+	JMP end3294
 
-whole3238:
+whole3293:
 	VMOVUPD 128(DX), Y3
 
-end3239:
+end3294:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34831,11 +35625,11 @@ end3239:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3233:
+wider3288:
 	CMPQ        AX, $0x18
-	JG          wider3242
+	JG          wider3297
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34877,52 +35671,52 @@ wider3233:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3243
+	JE          whole3298
 	LEAQ        160(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3245
+	JE          skip3300
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3245:
+skip3300:
 	TESTQ          $0x00000002, AX
-	JE             skip3246
+	JE             skip3301
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3246:
-	JMP end3244
+skip3301:
+	JMP end3299
 
-whole3243:
+whole3298:
 	VMOVUPD 160(CX), Y3
 
-end3244:
+end3299:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3247
+	JE          whole3302
 	LEAQ        160(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3249
+	JE          skip3304
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3249:
+skip3304:
 	TESTQ          $0x00000002, AX
-	JE             skip3250
+	JE             skip3305
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3250:
-	JMP end3248
+skip3305:
+	JMP end3303
 
-whole3247:
+whole3302:
 	VMOVUPD 160(DX), Y3
 
-end3248:
+end3303:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34973,11 +35767,11 @@ end3248:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3242:
+wider3297:
 	CMPQ        AX, $0x1c
-	JG          wider3251
+	JG          wider3306
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35026,52 +35820,52 @@ wider3242:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3252
+	JE          whole3307
 	LEAQ        192(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3254
+	JE          skip3309
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3254:
+skip3309:
 	TESTQ          $0x00000002, AX
-	JE             skip3255
+	JE             skip3310
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3255:
-	JMP end3253
+skip3310:
+	JMP end3308
 
-whole3252:
+whole3307:
 	VMOVUPD 192(CX), Y3
 
-end3253:
+end3308:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3256
+	JE          whole3311
 	LEAQ        192(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3258
+	JE          skip3313
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3258:
+skip3313:
 	TESTQ          $0x00000002, AX
-	JE             skip3259
+	JE             skip3314
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3259:
-	JMP end3257
+skip3314:
+	JMP end3312
 
-whole3256:
+whole3311:
 	VMOVUPD 192(DX), Y3
 
-end3257:
+end3312:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35122,9 +35916,9 @@ end3257:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-wider3251:
+wider3306:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35180,52 +35974,52 @@ wider3251:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3261
+	JE          whole3316
 	LEAQ        224(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3263
+	JE          skip3318
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3263:
+skip3318:
 	TESTQ          $0x00000002, AX
-	JE             skip3264
+	JE             skip3319
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3264:
-	JMP end3262
+skip3319:
+	JMP end3317
 
-whole3261:
+whole3316:
 	VMOVUPD 224(CX), Y3
 
-end3262:
+end3317:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3265
+	JE          whole3320
 	LEAQ        224(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3267
+	JE          skip3322
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3267:
+skip3322:
 	TESTQ          $0x00000002, AX
-	JE             skip3268
+	JE             skip3323
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3268:
-	JMP end3266
+skip3323:
+	JMP end3321
 
-whole3265:
+whole3320:
 	VMOVUPD 224(DX), Y3
 
-end3266:
+end3321:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35276,9 +36070,9 @@ end3266:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3196
+	JMP          done3251
 
-more3195:
+more3250:
 	MOVQ    cg+0(FP), AX
 	MOVQ    ch+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -35298,9 +36092,9 @@ more3195:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3270:
+rows3326:
 	SUBQ   $0x04, SI
-	JL     rest3271
+	JL     rest3327
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -35315,9 +36109,9 @@ rows3270:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3274:
+columns3328:
 	CMPQ        R13, R10
-	JGE         last3275
+	JGE         last3329
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -35335,9 +36129,9 @@ columns3274:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3274
+	JMP         columns3328
 
-last3275:
+last3329:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -35374,13 +36168,13 @@ last3275:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3270
+	JMP         rows3326
 
-rest3271:
+rest3327:
 	ADDQ $0x04, SI
-	JE   end3273
+	JE   end3325
 
-row3272:
+row3330:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -35392,9 +36186,9 @@ row3272:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3277
+	JL     one3332
 
-many3276:
+many3331:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -35417,13 +36211,13 @@ many3276:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3276
+	JGE         many3331
 
-one3277:
+one3332:
 	ADDQ $0x0c, R10
-	JL   rest3279
+	JL   rest3334
 
-top3278:
+top3333:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -35431,11 +36225,11 @@ top3278:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3278
+	JGE         top3333
 
-rest3279:
+rest3334:
 	ADDQ        $0x04, R10
-	JE          end3280
+	JE          end3335
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -35447,7 +36241,7 @@ rest3279:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3280:
+end3335:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -35468,9 +36262,9 @@ end3280:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3272
+	JNE        row3330
 
-end3273:
+end3325:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -35479,9 +36273,9 @@ end3273:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest3282
+	JL   rest3337
 
-full3281:
+full3336:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -35524,56 +36318,56 @@ full3281:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full3281
+	JGE          full3336
 
-rest3282:
+rest3337:
 	ADDQ   $0x04, DI
-	JE     end3283
+	JE     end3338
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip3284
+	JE     skip3339
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip3284:
+skip3339:
 	TESTQ          $0x00000002, DI
-	JE             skip3285
+	JE             skip3340
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3285:
+skip3340:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip3286
+	JE     skip3341
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip3286:
+skip3341:
 	TESTQ          $0x00000002, DI
-	JE             skip3287
+	JE             skip3342
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3287:
+skip3342:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip3288
+	JE     skip3343
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3288:
+skip3343:
 	TESTQ          $0x00000002, DI
-	JE             skip3289
+	JE             skip3344
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3289:
+skip3344:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -35612,33 +36406,33 @@ skip3289:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3290
+	JE           skip3345
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3290:
+skip3345:
 	TESTQ  $0x00000001, DI
-	JE     skip3291
+	JE     skip3346
 	VMOVSD X0, (AX)
 
-skip3291:
+skip3346:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3292
+	JE           skip3347
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3292:
+skip3347:
 	TESTQ  $0x00000001, DI
-	JE     skip3293
+	JE     skip3348
 	VMOVSD X0, (AX)
 
-skip3293:
-end3283:
-done3196:
+skip3348:
+end3338:
+done3251:
 	VZEROUPPER
 	RET
 
@@ -35651,9 +36445,9 @@ TEXT ·scoresKAVX2(SB), NOSPLIT, $0-65
 	ANDQ $-4, AX
 	SUBQ AX, CX
 
-classes3294:
+classes3349:
 	CMPQ k+40(FP), $0x03
-	JL   fewer3295
+	JL   fewer3350
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -35664,9 +36458,9 @@ classes3294:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows3296:
+rows3351:
 	SUBQ   $0x04, BX
-	JL     rest3297
+	JL     rest3352
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35685,9 +36479,9 @@ rows3296:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R12
 
-columns3298:
+columns3353:
 	SUBQ        $0x04, R12
-	JL          last3299
+	JL          last3354
 	VMOVUPD     (R11), Y12
 	VMOVUPD     (R11)(DI*1), Y13
 	VMOVUPD     (R11)(DI*2), Y14
@@ -35710,9 +36504,9 @@ columns3298:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns3298
+	JMP         columns3353
 
-last3299:
+last3354:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -35752,10 +36546,10 @@ last3299:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3300
+	JE          set3355
 	VADDPD      (R9), Y1, Y1
 
-set3300:
+set3355:
 	VMOVUPD    Y1, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y5, Y4, Y0
@@ -35768,10 +36562,10 @@ set3300:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3301
+	JE         set3356
 	VADDPD     (R9), Y2, Y2
 
-set3301:
+set3356:
 	VMOVUPD    Y2, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y9, Y8, Y0
@@ -35784,10 +36578,10 @@ set3301:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3302
+	JE         set3357
 	VADDPD     (R9), Y2, Y2
 
-set3302:
+set3357:
 	VMOVUPD Y2, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -35795,14 +36589,14 @@ set3302:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows3296
+	JMP     rows3351
 
-rest3297:
+rest3352:
 	ADDQ $0x04, BX
 
-rows3303:
+rows3358:
 	SUBQ   $0x01, BX
-	JL     rest3304
+	JL     rest3359
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
@@ -35810,9 +36604,9 @@ rows3303:
 	VXORPD Y2, Y2, Y2
 	MOVQ   AX, R11
 
-columns3305:
+columns3360:
 	SUBQ        $0x04, R11
-	JL          last3306
+	JL          last3361
 	VMOVUPD     (R10), Y3
 	VMOVUPD     (R10)(DI*1), Y4
 	VMOVUPD     (R10)(DI*2), Y5
@@ -35822,9 +36616,9 @@ columns3305:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns3305
+	JMP         columns3360
 
-last3306:
+last3361:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -35847,10 +36641,10 @@ last3306:
 	VPERMILPD   $0x05, Y0, Y3
 	VADDPD      Y3, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3307
+	JE          set3362
 	VADDSD      (R9), X0, X0
 
-set3307:
+set3362:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y1, Y1, Y0
@@ -35858,10 +36652,10 @@ set3307:
 	VPERMILPD  $0x05, Y1, Y0
 	VADDPD     Y0, Y1, Y1
 	CMPB       add+64(FP), $0x00
-	JE         set3308
+	JE         set3363
 	VADDSD     (R9), X1, X1
 
-set3308:
+set3363:
 	VMOVSD     X1, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y2, Y2, Y0
@@ -35869,28 +36663,28 @@ set3308:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3309
+	JE         set3364
 	VADDSD     (R9), X2, X2
 
-set3309:
+set3364:
 	VMOVSD X2, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows3303
+	JMP    rows3358
 
-rest3304:
+rest3359:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x03, DI, DI
 	ADDQ   DI, z+24(FP)
 	IMUL3Q $0x03, R8, R8
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x03, k+40(FP)
-	JMP    classes3294
+	JMP    classes3349
 
-fewer3295:
+fewer3350:
 	CMPQ k+40(FP), $0x02
-	JL   fewer3311
+	JL   fewer3366
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -35901,9 +36695,9 @@ fewer3295:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows3312:
+rows3367:
 	SUBQ   $0x04, BX
-	JL     rest3313
+	JL     rest3368
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35918,9 +36712,9 @@ rows3312:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R12
 
-columns3314:
+columns3369:
 	SUBQ        $0x04, R12
-	JL          last3315
+	JL          last3370
 	VMOVUPD     (R11), Y8
 	VMOVUPD     (R11)(DI*1), Y9
 	VMOVUPD     (R9), Y10
@@ -35938,9 +36732,9 @@ columns3314:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns3314
+	JMP         columns3369
 
-last3315:
+last3370:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -35975,10 +36769,10 @@ last3315:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3316
+	JE          set3371
 	VADDPD      (R9), Y1, Y1
 
-set3316:
+set3371:
 	VMOVUPD    Y1, (R9)
 	ADDQ       R8, R9
 	VUNPCKLPD  Y5, Y4, Y0
@@ -35991,10 +36785,10 @@ set3316:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3317
+	JE         set3372
 	VADDPD     (R9), Y2, Y2
 
-set3317:
+set3372:
 	VMOVUPD Y2, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -36002,23 +36796,23 @@ set3317:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows3312
+	JMP     rows3367
 
-rest3313:
+rest3368:
 	ADDQ $0x04, BX
 
-rows3318:
+rows3373:
 	SUBQ   $0x01, BX
-	JL     rest3319
+	JL     rest3374
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R11
 
-columns3320:
+columns3375:
 	SUBQ        $0x04, R11
-	JL          last3321
+	JL          last3376
 	VMOVUPD     (R10), Y2
 	VMOVUPD     (R10)(DI*1), Y3
 	VMOVUPD     (R9), Y4
@@ -36026,9 +36820,9 @@ columns3320:
 	VFMADD231PD Y3, Y4, Y1
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns3320
+	JMP         columns3375
 
-last3321:
+last3376:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -36049,10 +36843,10 @@ last3321:
 	VPERMILPD   $0x05, Y0, Y2
 	VADDPD      Y2, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3322
+	JE          set3377
 	VADDSD      (R9), X0, X0
 
-set3322:
+set3377:
 	VMOVSD     X0, (R9)
 	ADDQ       R8, R9
 	VPERM2F128 $0x01, Y1, Y1, Y0
@@ -36060,17 +36854,17 @@ set3322:
 	VPERMILPD  $0x05, Y1, Y0
 	VADDPD     Y0, Y1, Y1
 	CMPB       add+64(FP), $0x00
-	JE         set3323
+	JE         set3378
 	VADDSD     (R9), X1, X1
 
-set3323:
+set3378:
 	VMOVSD X1, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows3318
+	JMP    rows3373
 
-rest3319:
+rest3374:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x02, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -36078,9 +36872,9 @@ rest3319:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x02, k+40(FP)
 
-fewer3311:
+fewer3366:
 	CMPQ k+40(FP), $0x01
-	JL   fewer3325
+	JL   fewer3380
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
 	SHLQ $0x03, DX
@@ -36091,9 +36885,9 @@ fewer3311:
 	SHLQ $0x03, DI
 	SHLQ $0x03, R8
 
-rows3326:
+rows3381:
 	SUBQ   $0x04, BX
-	JL     rest3327
+	JL     rest3382
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -36104,9 +36898,9 @@ rows3326:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R12
 
-columns3328:
+columns3383:
 	SUBQ        $0x04, R12
-	JL          last3329
+	JL          last3384
 	VMOVUPD     (R11), Y4
 	VMOVUPD     (R9), Y5
 	VFMADD231PD Y4, Y5, Y0
@@ -36119,9 +36913,9 @@ columns3328:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
-	JMP         columns3328
+	JMP         columns3383
 
-last3329:
+last3384:
 	MOVQ        d+48(FP), R12
 	MOVQ        R12, R13
 	LEAQ        -1(R12), R12
@@ -36151,10 +36945,10 @@ last3329:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3330
+	JE          set3385
 	VADDPD      (R9), Y1, Y1
 
-set3330:
+set3385:
 	VMOVUPD Y1, (R9)
 	ADDQ    R8, R9
 	ADDQ    $0x20, SI
@@ -36162,30 +36956,30 @@ set3330:
 	ADDQ    DX, CX
 	ADDQ    DX, CX
 	ADDQ    DX, CX
-	JMP     rows3326
+	JMP     rows3381
 
-rest3327:
+rest3382:
 	ADDQ $0x04, BX
 
-rows3331:
+rows3386:
 	SUBQ   $0x01, BX
-	JL     rest3332
+	JL     rest3387
 	MOVQ   CX, R9
 	MOVQ   z+24(FP), R10
 	VXORPD Y0, Y0, Y0
 	MOVQ   AX, R11
 
-columns3333:
+columns3388:
 	SUBQ        $0x04, R11
-	JL          last3334
+	JL          last3389
 	VMOVUPD     (R10), Y1
 	VMOVUPD     (R9), Y2
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
-	JMP         columns3333
+	JMP         columns3388
 
-last3334:
+last3389:
 	MOVQ        d+48(FP), R11
 	MOVQ        R11, R12
 	LEAQ        -1(R11), R11
@@ -36204,17 +36998,17 @@ last3334:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3335
+	JE          set3390
 	VADDSD      (R9), X0, X0
 
-set3335:
+set3390:
 	VMOVSD X0, (R9)
 	ADDQ   R8, R9
 	ADDQ   $0x08, SI
 	ADDQ   DX, CX
-	JMP    rows3331
+	JMP    rows3386
 
-rest3332:
+rest3387:
 	ADDQ   $0x01, BX
 	IMUL3Q $0x01, DI, DI
 	ADDQ   DI, z+24(FP)
@@ -36222,7 +37016,7 @@ rest3332:
 	ADDQ   R8, t+0(FP)
 	SUBQ   $0x01, k+40(FP)
 
-fewer3325:
+fewer3380:
 	VZEROUPPER
 	RET
 
@@ -36231,18 +37025,18 @@ fewer3325:
 TEXT ·combineKAVX2(SB), NOSPLIT, $0-65
 	MOVQ d+40(FP), AX
 
-tile3336:
+tile3391:
 	CMPQ AX, $0x08
-	JLE  nextTile3337
+	JLE  nextTile3392
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3338:
+classes3393:
 	CMPQ   CX, $0x04
-	JL     fewer3339
+	JL     fewer3394
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -36263,9 +37057,9 @@ classes3338:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3341
+	JE     end3396
 
-rows3340:
+rows3395:
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	VMOVUPD      64(DI), Y14
@@ -36289,9 +37083,9 @@ rows3340:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3340
+	JNE          rows3395
 
-end3341:
+end3396:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -36302,238 +37096,238 @@ end3341:
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set3342
+	JE           set3397
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3343
+	JL           partial3398
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3344
+	JMP          end3399
 
-partial3343:
+partial3398:
 	LEAQ   64(BX), DI
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, R8
-	JE     skip3345
+	JE     skip3400
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X13
 
-skip3345:
+skip3400:
 	TESTQ          $0x00000002, R8
-	JE             skip3346
+	JE             skip3401
 	VBROADCASTF128 (DI), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip3346:
+skip3401:
 	VADDPD Y13, Y2, Y2
 
-end3344:
-set3342:
+end3399:
+set3397:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3347
+	JL      partial3402
 	VMOVUPD Y2, 64(BX)
-	JMP     end3348
+	JMP     end3403
 
-partial3347:
+partial3402:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3349
+	JE           skip3404
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3349:
+skip3404:
 	TESTQ  $0x00000001, R8
-	JE     skip3350
+	JE     skip3405
 	VMOVSD X0, (DI)
 
-skip3350:
-end3348:
+skip3405:
+end3403:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3351
+	JE     set3406
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial3352
+	JL     partial3407
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3353
+	JMP    end3408
 
-partial3352:
+partial3407:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3354
+	JE     skip3409
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3354:
+skip3409:
 	TESTQ          $0x00000002, R8
-	JE             skip3355
+	JE             skip3410
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3355:
+skip3410:
 	VADDPD Y0, Y5, Y5
 
-end3353:
-set3351:
+end3408:
+set3406:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3356
+	JL      partial3411
 	VMOVUPD Y5, 64(BX)
-	JMP     end3357
+	JMP     end3412
 
-partial3356:
+partial3411:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3358
+	JE           skip3413
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3358:
+skip3413:
 	TESTQ  $0x00000001, R8
-	JE     skip3359
+	JE     skip3414
 	VMOVSD X0, (DI)
 
-skip3359:
-end3357:
+skip3414:
+end3412:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+64(FP), $0x00
-	JE     set3360
+	JE     set3415
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   AX, $0x0c
-	JL     partial3361
+	JL     partial3416
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3362
+	JMP    end3417
 
-partial3361:
+partial3416:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3363
+	JE     skip3418
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3363:
+skip3418:
 	TESTQ          $0x00000002, R8
-	JE             skip3364
+	JE             skip3419
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3364:
+skip3419:
 	VADDPD Y0, Y8, Y8
 
-end3362:
-set3360:
+end3417:
+set3415:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3365
+	JL      partial3420
 	VMOVUPD Y8, 64(BX)
-	JMP     end3366
+	JMP     end3421
 
-partial3365:
+partial3420:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3367
+	JE           skip3422
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3367:
+skip3422:
 	TESTQ  $0x00000001, R8
-	JE     skip3368
+	JE     skip3423
 	VMOVSD X0, (DI)
 
-skip3368:
-end3366:
+skip3423:
+end3421:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+64(FP), $0x00
-	JE     set3369
+	JE     set3424
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   AX, $0x0c
-	JL     partial3370
+	JL     partial3425
 	VADDPD 64(BX), Y11, Y11
-	JMP    end3371
+	JMP    end3426
 
-partial3370:
+partial3425:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3372
+	JE     skip3427
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3372:
+skip3427:
 	TESTQ          $0x00000002, R8
-	JE             skip3373
+	JE             skip3428
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3373:
+skip3428:
 	VADDPD Y0, Y11, Y11
 
-end3371:
-set3369:
+end3426:
+set3424:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3374
+	JL      partial3429
 	VMOVUPD Y11, 64(BX)
-	JMP     end3375
+	JMP     end3430
 
-partial3374:
+partial3429:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3376
+	JE           skip3431
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3376:
+skip3431:
 	TESTQ  $0x00000001, R8
-	JE     skip3377
+	JE     skip3432
 	VMOVSD X0, (DI)
 
-skip3377:
-end3375:
+skip3432:
+end3430:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3338
+	JMP    classes3393
 
-fewer3339:
+fewer3394:
 	CMPQ   CX, $0x03
-	JL     fewer3379
+	JL     fewer3434
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -36549,9 +37343,9 @@ fewer3339:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3381
+	JE     end3436
 
-rows3380:
+rows3435:
 	VMOVUPD      (DI), Y9
 	VMOVUPD      32(DI), Y10
 	VMOVUPD      64(DI), Y11
@@ -36570,9 +37364,9 @@ rows3380:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3380
+	JNE          rows3435
 
-end3381:
+end3436:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -36583,180 +37377,180 @@ end3381:
 	VMULPD       Y9, Y1, Y1
 	VMULPD       Y9, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set3382
+	JE           set3437
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3383
+	JL           partial3438
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3384
+	JMP          end3439
 
-partial3383:
+partial3438:
 	LEAQ   64(BX), DI
 	VXORPD Y10, Y10, Y10
 	TESTQ  $0x00000001, R8
-	JE     skip3385
+	JE     skip3440
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X10
 
-skip3385:
+skip3440:
 	TESTQ          $0x00000002, R8
-	JE             skip3386
+	JE             skip3441
 	VBROADCASTF128 (DI), Y11
 	VINSERTF128    $0x01, X10, Y11, Y10
 
-skip3386:
+skip3441:
 	VADDPD Y10, Y2, Y2
 
-end3384:
-set3382:
+end3439:
+set3437:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3387
+	JL      partial3442
 	VMOVUPD Y2, 64(BX)
-	JMP     end3388
+	JMP     end3443
 
-partial3387:
+partial3442:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3389
+	JE           skip3444
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3389:
+skip3444:
 	TESTQ  $0x00000001, R8
-	JE     skip3390
+	JE     skip3445
 	VMOVSD X0, (DI)
 
-skip3390:
-end3388:
+skip3445:
+end3443:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y9, Y3, Y3
 	VMULPD Y9, Y4, Y4
 	VMULPD Y9, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3391
+	JE     set3446
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial3392
+	JL     partial3447
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3393
+	JMP    end3448
 
-partial3392:
+partial3447:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3394
+	JE     skip3449
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3394:
+skip3449:
 	TESTQ          $0x00000002, R8
-	JE             skip3395
+	JE             skip3450
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3395:
+skip3450:
 	VADDPD Y0, Y5, Y5
 
-end3393:
-set3391:
+end3448:
+set3446:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3396
+	JL      partial3451
 	VMOVUPD Y5, 64(BX)
-	JMP     end3397
+	JMP     end3452
 
-partial3396:
+partial3451:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3398
+	JE           skip3453
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3398:
+skip3453:
 	TESTQ  $0x00000001, R8
-	JE     skip3399
+	JE     skip3454
 	VMOVSD X0, (DI)
 
-skip3399:
-end3397:
+skip3454:
+end3452:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y9, Y6, Y6
 	VMULPD Y9, Y7, Y7
 	VMULPD Y9, Y8, Y8
 	CMPB   add+64(FP), $0x00
-	JE     set3400
+	JE     set3455
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   AX, $0x0c
-	JL     partial3401
+	JL     partial3456
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3402
+	JMP    end3457
 
-partial3401:
+partial3456:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3403
+	JE     skip3458
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3403:
+skip3458:
 	TESTQ          $0x00000002, R8
-	JE             skip3404
+	JE             skip3459
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3404:
+skip3459:
 	VADDPD Y0, Y8, Y8
 
-end3402:
-set3400:
+end3457:
+set3455:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3405
+	JL      partial3460
 	VMOVUPD Y8, 64(BX)
-	JMP     end3406
+	JMP     end3461
 
-partial3405:
+partial3460:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3407
+	JE           skip3462
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3407:
+skip3462:
 	TESTQ  $0x00000001, R8
-	JE     skip3408
+	JE     skip3463
 	VMOVSD X0, (DI)
 
-skip3408:
-end3406:
+skip3463:
+end3461:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer3379:
+fewer3434:
 	CMPQ   CX, $0x02
-	JL     fewer3410
+	JL     fewer3465
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -36769,9 +37563,9 @@ fewer3379:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3412
+	JE     end3467
 
-rows3411:
+rows3466:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VMOVUPD      64(DI), Y8
@@ -36786,9 +37580,9 @@ rows3411:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3411
+	JNE          rows3466
 
-end3412:
+end3467:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -36799,123 +37593,123 @@ end3412:
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set3413
+	JE           set3468
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3414
+	JL           partial3469
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3415
+	JMP          end3470
 
-partial3414:
+partial3469:
 	LEAQ   64(BX), DI
 	VXORPD Y7, Y7, Y7
 	TESTQ  $0x00000001, R8
-	JE     skip3416
+	JE     skip3471
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X7
 
-skip3416:
+skip3471:
 	TESTQ          $0x00000002, R8
-	JE             skip3417
+	JE             skip3472
 	VBROADCASTF128 (DI), Y8
 	VINSERTF128    $0x01, X7, Y8, Y7
 
-skip3417:
+skip3472:
 	VADDPD Y7, Y2, Y2
 
-end3415:
-set3413:
+end3470:
+set3468:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3418
+	JL      partial3473
 	VMOVUPD Y2, 64(BX)
-	JMP     end3419
+	JMP     end3474
 
-partial3418:
+partial3473:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3420
+	JE           skip3475
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3420:
+skip3475:
 	TESTQ  $0x00000001, R8
-	JE     skip3421
+	JE     skip3476
 	VMOVSD X0, (DI)
 
-skip3421:
-end3419:
+skip3476:
+end3474:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y6, Y3, Y3
 	VMULPD Y6, Y4, Y4
 	VMULPD Y6, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3422
+	JE     set3477
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   AX, $0x0c
-	JL     partial3423
+	JL     partial3478
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3424
+	JMP    end3479
 
-partial3423:
+partial3478:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3425
+	JE     skip3480
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3425:
+skip3480:
 	TESTQ          $0x00000002, R8
-	JE             skip3426
+	JE             skip3481
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3426:
+skip3481:
 	VADDPD Y0, Y5, Y5
 
-end3424:
-set3422:
+end3479:
+set3477:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3427
+	JL      partial3482
 	VMOVUPD Y5, 64(BX)
-	JMP     end3428
+	JMP     end3483
 
-partial3427:
+partial3482:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3429
+	JE           skip3484
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3429:
+skip3484:
 	TESTQ  $0x00000001, R8
-	JE     skip3430
+	JE     skip3485
 	VMOVSD X0, (DI)
 
-skip3430:
-end3428:
+skip3485:
+end3483:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer3410:
+fewer3465:
 	CMPQ   CX, $0x01
-	JL     fewer3432
+	JL     fewer3487
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -36925,9 +37719,9 @@ fewer3410:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3434
+	JE     end3489
 
-rows3433:
+rows3488:
 	VMOVUPD      (DI), Y3
 	VMOVUPD      32(DI), Y4
 	VMOVUPD      64(DI), Y5
@@ -36938,9 +37732,9 @@ rows3433:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3433
+	JNE          rows3488
 
-end3434:
+end3489:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -36951,81 +37745,81 @@ end3434:
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+64(FP), $0x00
-	JE           set3435
+	JE           set3490
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3436
+	JL           partial3491
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3437
+	JMP          end3492
 
-partial3436:
+partial3491:
 	LEAQ   64(BX), DI
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip3438
+	JE     skip3493
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X3
 
-skip3438:
+skip3493:
 	TESTQ          $0x00000002, R8
-	JE             skip3439
+	JE             skip3494
 	VBROADCASTF128 (DI), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3439:
+skip3494:
 	VADDPD Y3, Y2, Y2
 
-end3437:
-set3435:
+end3492:
+set3490:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3440
+	JL      partial3495
 	VMOVUPD Y2, 64(BX)
-	JMP     end3441
+	JMP     end3496
 
-partial3440:
+partial3495:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3442
+	JE           skip3497
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3442:
+skip3497:
 	TESTQ  $0x00000001, R8
-	JE     skip3443
+	JE     skip3498
 	VMOVSD X0, (DI)
 
-skip3443:
-end3441:
+skip3498:
+end3496:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer3432:
+fewer3487:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile3336
+	JMP  tile3391
 
-nextTile3337:
+nextTile3392:
 	CMPQ AX, $0x04
-	JLE  nextTile3445
+	JLE  nextTile3500
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3446:
+classes3501:
 	CMPQ   CX, $0x04
-	JL     fewer3447
+	JL     fewer3502
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -37042,9 +37836,9 @@ classes3446:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3449
+	JE     end3504
 
-rows3448:
+rows3503:
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	VBROADCASTSD (R10), Y10
@@ -37063,9 +37857,9 @@ rows3448:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3448
+	JNE          rows3503
 
-end3449:
+end3504:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -37075,227 +37869,227 @@ end3449:
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3450
+	JE           set3505
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3451
+	JL           partial3506
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3452
+	JMP          end3507
 
-partial3451:
+partial3506:
 	LEAQ   32(BX), DI
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, R8
-	JE     skip3453
+	JE     skip3508
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X9
 
-skip3453:
+skip3508:
 	TESTQ          $0x00000002, R8
-	JE             skip3454
+	JE             skip3509
 	VBROADCASTF128 (DI), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3454:
+skip3509:
 	VADDPD Y9, Y1, Y1
 
-end3452:
-set3450:
+end3507:
+set3505:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3455
+	JL      partial3510
 	VMOVUPD Y1, 32(BX)
-	JMP     end3456
+	JMP     end3511
 
-partial3455:
+partial3510:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3457
+	JE           skip3512
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3457:
+skip3512:
 	TESTQ  $0x00000001, R8
-	JE     skip3458
+	JE     skip3513
 	VMOVSD X0, (DI)
 
-skip3458:
-end3456:
+skip3513:
+end3511:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set3459
+	JE     set3514
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial3460
+	JL     partial3515
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3461
+	JMP    end3516
 
-partial3460:
+partial3515:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3462
+	JE     skip3517
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3462:
+skip3517:
 	TESTQ          $0x00000002, R8
-	JE             skip3463
+	JE             skip3518
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3463:
+skip3518:
 	VADDPD Y0, Y3, Y3
 
-end3461:
-set3459:
+end3516:
+set3514:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3464
+	JL      partial3519
 	VMOVUPD Y3, 32(BX)
-	JMP     end3465
+	JMP     end3520
 
-partial3464:
+partial3519:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3466
+	JE           skip3521
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3466:
+skip3521:
 	TESTQ  $0x00000001, R8
-	JE     skip3467
+	JE     skip3522
 	VMOVSD X0, (DI)
 
-skip3467:
-end3465:
+skip3522:
+end3520:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3468
+	JE     set3523
 	VADDPD (BX), Y4, Y4
 	CMPQ   AX, $0x08
-	JL     partial3469
+	JL     partial3524
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3470
+	JMP    end3525
 
-partial3469:
+partial3524:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3471
+	JE     skip3526
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3471:
+skip3526:
 	TESTQ          $0x00000002, R8
-	JE             skip3472
+	JE             skip3527
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3472:
+skip3527:
 	VADDPD Y0, Y5, Y5
 
-end3470:
-set3468:
+end3525:
+set3523:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3473
+	JL      partial3528
 	VMOVUPD Y5, 32(BX)
-	JMP     end3474
+	JMP     end3529
 
-partial3473:
+partial3528:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3475
+	JE           skip3530
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3475:
+skip3530:
 	TESTQ  $0x00000001, R8
-	JE     skip3476
+	JE     skip3531
 	VMOVSD X0, (DI)
 
-skip3476:
-end3474:
+skip3531:
+end3529:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+64(FP), $0x00
-	JE     set3477
+	JE     set3532
 	VADDPD (BX), Y6, Y6
 	CMPQ   AX, $0x08
-	JL     partial3478
+	JL     partial3533
 	VADDPD 32(BX), Y7, Y7
-	JMP    end3479
+	JMP    end3534
 
-partial3478:
+partial3533:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3480
+	JE     skip3535
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3480:
+skip3535:
 	TESTQ          $0x00000002, R8
-	JE             skip3481
+	JE             skip3536
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3481:
+skip3536:
 	VADDPD Y0, Y7, Y7
 
-end3479:
-set3477:
+end3534:
+set3532:
 	VMOVUPD Y6, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3482
+	JL      partial3537
 	VMOVUPD Y7, 32(BX)
-	JMP     end3483
+	JMP     end3538
 
-partial3482:
+partial3537:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3484
+	JE           skip3539
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3484:
+skip3539:
 	TESTQ  $0x00000001, R8
-	JE     skip3485
+	JE     skip3540
 	VMOVSD X0, (DI)
 
-skip3485:
-end3483:
+skip3540:
+end3538:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3446
+	JMP    classes3501
 
-fewer3447:
+fewer3502:
 	CMPQ   CX, $0x03
-	JL     fewer3487
+	JL     fewer3542
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -37308,9 +38102,9 @@ fewer3447:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3489
+	JE     end3544
 
-rows3488:
+rows3543:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VBROADCASTSD (R10), Y8
@@ -37325,9 +38119,9 @@ rows3488:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3488
+	JNE          rows3543
 
-end3489:
+end3544:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -37337,172 +38131,172 @@ end3489:
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3490
+	JE           set3545
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3491
+	JL           partial3546
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3492
+	JMP          end3547
 
-partial3491:
+partial3546:
 	LEAQ   32(BX), DI
 	VXORPD Y7, Y7, Y7
 	TESTQ  $0x00000001, R8
-	JE     skip3493
+	JE     skip3548
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X7
 
-skip3493:
+skip3548:
 	TESTQ          $0x00000002, R8
-	JE             skip3494
+	JE             skip3549
 	VBROADCASTF128 (DI), Y8
 	VINSERTF128    $0x01, X7, Y8, Y7
 
-skip3494:
+skip3549:
 	VADDPD Y7, Y1, Y1
 
-end3492:
-set3490:
+end3547:
+set3545:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3495
+	JL      partial3550
 	VMOVUPD Y1, 32(BX)
-	JMP     end3496
+	JMP     end3551
 
-partial3495:
+partial3550:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3497
+	JE           skip3552
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3497:
+skip3552:
 	TESTQ  $0x00000001, R8
-	JE     skip3498
+	JE     skip3553
 	VMOVSD X0, (DI)
 
-skip3498:
-end3496:
+skip3553:
+end3551:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y6, Y2, Y2
 	VMULPD Y6, Y3, Y3
 	CMPB   add+64(FP), $0x00
-	JE     set3499
+	JE     set3554
 	VADDPD (BX), Y2, Y2
 	CMPQ   AX, $0x08
-	JL     partial3500
+	JL     partial3555
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3501
+	JMP    end3556
 
-partial3500:
+partial3555:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3502
+	JE     skip3557
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3502:
+skip3557:
 	TESTQ          $0x00000002, R8
-	JE             skip3503
+	JE             skip3558
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3503:
+skip3558:
 	VADDPD Y0, Y3, Y3
 
-end3501:
-set3499:
+end3556:
+set3554:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3504
+	JL      partial3559
 	VMOVUPD Y3, 32(BX)
-	JMP     end3505
+	JMP     end3560
 
-partial3504:
+partial3559:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3506
+	JE           skip3561
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3506:
+skip3561:
 	TESTQ  $0x00000001, R8
-	JE     skip3507
+	JE     skip3562
 	VMOVSD X0, (DI)
 
-skip3507:
-end3505:
+skip3562:
+end3560:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y6, Y4, Y4
 	VMULPD Y6, Y5, Y5
 	CMPB   add+64(FP), $0x00
-	JE     set3508
+	JE     set3563
 	VADDPD (BX), Y4, Y4
 	CMPQ   AX, $0x08
-	JL     partial3509
+	JL     partial3564
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3510
+	JMP    end3565
 
-partial3509:
+partial3564:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3511
+	JE     skip3566
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3511:
+skip3566:
 	TESTQ          $0x00000002, R8
-	JE             skip3512
+	JE             skip3567
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3512:
+skip3567:
 	VADDPD Y0, Y5, Y5
 
-end3510:
-set3508:
+end3565:
+set3563:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3513
+	JL      partial3568
 	VMOVUPD Y5, 32(BX)
-	JMP     end3514
+	JMP     end3569
 
-partial3513:
+partial3568:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3515
+	JE           skip3570
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3515:
+skip3570:
 	TESTQ  $0x00000001, R8
-	JE     skip3516
+	JE     skip3571
 	VMOVSD X0, (DI)
 
-skip3516:
-end3514:
+skip3571:
+end3569:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer3487:
+fewer3542:
 	CMPQ   CX, $0x02
-	JL     fewer3518
+	JL     fewer3573
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -37513,9 +38307,9 @@ fewer3487:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3520
+	JE     end3575
 
-rows3519:
+rows3574:
 	VMOVUPD      (DI), Y4
 	VMOVUPD      32(DI), Y5
 	VBROADCASTSD (R10), Y6
@@ -37527,9 +38321,9 @@ rows3519:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3519
+	JNE          rows3574
 
-end3520:
+end3575:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -37539,396 +38333,42 @@ end3520:
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	CMPB         add+64(FP), $0x00
-	JE           set3521
+	JE           set3576
 	VADDPD       (BX), Y0, Y0
 	CMPQ         AX, $0x08
-	JL           partial3522
+	JL           partial3577
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3523
-
-partial3522:
-	LEAQ   32(BX), DI
-	VXORPD Y5, Y5, Y5
-	TESTQ  $0x00000001, R8
-	JE     skip3524
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X5
-
-skip3524:
-	TESTQ          $0x00000002, R8
-	JE             skip3525
-	VBROADCASTF128 (DI), Y6
-	VINSERTF128    $0x01, X5, Y6, Y5
-
-skip3525:
-	VADDPD Y5, Y1, Y1
-
-end3523:
-set3521:
-	VMOVUPD Y0, (BX)
-	CMPQ    AX, $0x08
-	JL      partial3526
-	VMOVUPD Y1, 32(BX)
-	JMP     end3527
-
-partial3526:
-	LEAQ         32(BX), DI
-	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3528
-	VMOVUPD      X0, (DI)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
-
-skip3528:
-	TESTQ  $0x00000001, R8
-	JE     skip3529
-	VMOVSD X0, (DI)
-
-skip3529:
-end3527:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y2, Y2
-	VMULPD Y4, Y3, Y3
-	CMPB   add+64(FP), $0x00
-	JE     set3530
-	VADDPD (BX), Y2, Y2
-	CMPQ   AX, $0x08
-	JL     partial3531
-	VADDPD 32(BX), Y3, Y3
-	JMP    end3532
-
-partial3531:
-	LEAQ   32(BX), DI
-	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3533
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
-
-skip3533:
-	TESTQ          $0x00000002, R8
-	JE             skip3534
-	VBROADCASTF128 (DI), Y1
-	VINSERTF128    $0x01, X0, Y1, Y0
-
-skip3534:
-	VADDPD Y0, Y3, Y3
-
-end3532:
-set3530:
-	VMOVUPD Y2, (BX)
-	CMPQ    AX, $0x08
-	JL      partial3535
-	VMOVUPD Y3, 32(BX)
-	JMP     end3536
-
-partial3535:
-	LEAQ         32(BX), DI
-	VMOVAPD      Y3, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3537
-	VMOVUPD      X0, (DI)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
-
-skip3537:
-	TESTQ  $0x00000001, R8
-	JE     skip3538
-	VMOVSD X0, (DI)
-
-skip3538:
-end3536:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-
-fewer3518:
-	CMPQ   CX, $0x01
-	JL     fewer3540
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3542
-
-rows3541:
-	VMOVUPD      (DI), Y2
-	VMOVUPD      32(DI), Y3
-	VBROADCASTSD (R10), Y4
-	VFMADD231PD  Y4, Y2, Y0
-	VFMADD231PD  Y4, Y3, Y1
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3541
-
-end3542:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
-	VBROADCASTSD w+56(FP), Y2
-	VMULPD       Y2, Y0, Y0
-	VMULPD       Y2, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3543
-	VADDPD       (BX), Y0, Y0
-	CMPQ         AX, $0x08
-	JL           partial3544
-	VADDPD       32(BX), Y1, Y1
-	JMP          end3545
-
-partial3544:
-	LEAQ   32(BX), DI
-	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R8
-	JE     skip3546
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X2
-
-skip3546:
-	TESTQ          $0x00000002, R8
-	JE             skip3547
-	VBROADCASTF128 (DI), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
-
-skip3547:
-	VADDPD Y2, Y1, Y1
-
-end3545:
-set3543:
-	VMOVUPD Y0, (BX)
-	CMPQ    AX, $0x08
-	JL      partial3548
-	VMOVUPD Y1, 32(BX)
-	JMP     end3549
-
-partial3548:
-	LEAQ         32(BX), DI
-	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3550
-	VMOVUPD      X0, (DI)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
-
-skip3550:
-	TESTQ  $0x00000001, R8
-	JE     skip3551
-	VMOVSD X0, (DI)
-
-skip3551:
-end3549:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, BX
-	ADDQ   BX, DX
-	SUBQ   $0x01, CX
-
-fewer3540:
-	ADDQ $0x40, a+8(FP)
-	ADDQ $0x40, dz+0(FP)
-	SUBQ $0x08, AX
-
-nextTile3445:
-	CMPQ AX, $0x00
-	JLE  nextTile3553
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
-
-classes3554:
-	CMPQ   CX, $0x04
-	JL     fewer3555
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end3557
-
-rows3556:
-	VMOVUPD      (DI), Y4
-	VBROADCASTSD (R10), Y5
-	VFMADD231PD  Y5, Y4, Y0
-	VBROADCASTSD (R10)(SI*1), Y5
-	VFMADD231PD  Y5, Y4, Y1
-	VBROADCASTSD (R10)(SI*2), Y5
-	VFMADD231PD  Y5, Y4, Y2
-	VBROADCASTSD (R11), Y5
-	VFMADD231PD  Y5, Y4, Y3
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows3556
-
-end3557:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
-	VBROADCASTSD w+56(FP), Y4
-	VMULPD       Y4, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3558
-	CMPQ         AX, $0x04
-	JL           partial3559
-	VADDPD       (BX), Y0, Y0
-	JMP          end3560
-
-partial3559:
-	LEAQ   (BX), DI
-	VXORPD Y5, Y5, Y5
-	TESTQ  $0x00000001, R8
-	JE     skip3561
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X5
-
-skip3561:
-	TESTQ          $0x00000002, R8
-	JE             skip3562
-	VBROADCASTF128 (DI), Y6
-	VINSERTF128    $0x01, X5, Y6, Y5
-
-skip3562:
-	VADDPD Y5, Y0, Y0
-
-end3560:
-set3558:
-	CMPQ    AX, $0x04
-	JL      partial3563
-	VMOVUPD Y0, (BX)
-	JMP     end3564
-
-partial3563:
-	LEAQ         (BX), DI
-	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3565
-	VMOVUPD      X0, (DI)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
-
-skip3565:
-	TESTQ  $0x00000001, R8
-	JE     skip3566
-	VMOVSD X0, (DI)
-
-skip3566:
-end3564:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y1, Y1
-	CMPB   add+64(FP), $0x00
-	JE     set3567
-	CMPQ   AX, $0x04
-	JL     partial3568
-	VADDPD (BX), Y1, Y1
-	JMP    end3569
-
-partial3568:
-	LEAQ   (BX), DI
-	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3570
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
-
-skip3570:
-	TESTQ          $0x00000002, R8
-	JE             skip3571
-	VBROADCASTF128 (DI), Y5
-	VINSERTF128    $0x01, X0, Y5, Y0
-
-skip3571:
-	VADDPD Y0, Y1, Y1
-
-end3569:
-set3567:
-	CMPQ    AX, $0x04
-	JL      partial3572
-	VMOVUPD Y1, (BX)
-	JMP     end3573
-
-partial3572:
-	LEAQ         (BX), DI
-	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3574
-	VMOVUPD      X0, (DI)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
-
-skip3574:
-	TESTQ  $0x00000001, R8
-	JE     skip3575
-	VMOVSD X0, (DI)
-
-skip3575:
-end3573:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y2, Y2
-	CMPB   add+64(FP), $0x00
-	JE     set3576
-	CMPQ   AX, $0x04
-	JL     partial3577
-	VADDPD (BX), Y2, Y2
-	JMP    end3578
+	JMP          end3578
 
 partial3577:
-	LEAQ   (BX), DI
-	VXORPD Y0, Y0, Y0
+	LEAQ   32(BX), DI
+	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R8
 	JE     skip3579
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	VMOVSD (DI)(R9*8), X5
 
 skip3579:
 	TESTQ          $0x00000002, R8
 	JE             skip3580
-	VBROADCASTF128 (DI), Y1
-	VINSERTF128    $0x01, X0, Y1, Y0
+	VBROADCASTF128 (DI), Y6
+	VINSERTF128    $0x01, X5, Y6, Y5
 
 skip3580:
-	VADDPD Y0, Y2, Y2
+	VADDPD Y5, Y1, Y1
 
 end3578:
 set3576:
-	CMPQ    AX, $0x04
+	VMOVUPD Y0, (BX)
+	CMPQ    AX, $0x08
 	JL      partial3581
-	VMOVUPD Y2, (BX)
+	VMOVUPD Y1, 32(BX)
 	JMP     end3582
 
 partial3581:
-	LEAQ         (BX), DI
-	VMOVAPD      Y2, Y0
+	LEAQ         32(BX), DI
+	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
 	JE           skip3583
 	VMOVUPD      X0, (DI)
@@ -37944,16 +38384,18 @@ skip3584:
 end3582:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
+	VMULPD Y4, Y2, Y2
 	VMULPD Y4, Y3, Y3
 	CMPB   add+64(FP), $0x00
 	JE     set3585
-	CMPQ   AX, $0x04
+	VADDPD (BX), Y2, Y2
+	CMPQ   AX, $0x08
 	JL     partial3586
-	VADDPD (BX), Y3, Y3
+	VADDPD 32(BX), Y3, Y3
 	JMP    end3587
 
 partial3586:
-	LEAQ   (BX), DI
+	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
 	JE     skip3588
@@ -37972,13 +38414,14 @@ skip3589:
 
 end3587:
 set3585:
-	CMPQ    AX, $0x04
+	VMOVUPD Y2, (BX)
+	CMPQ    AX, $0x08
 	JL      partial3590
-	VMOVUPD Y3, (BX)
+	VMOVUPD Y3, 32(BX)
 	JMP     end3591
 
 partial3590:
-	LEAQ         (BX), DI
+	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
 	JE           skip3592
@@ -37995,17 +38438,15 @@ skip3593:
 end3591:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
+	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes3554
+	SUBQ   $0x02, CX
 
-fewer3555:
-	CMPQ   CX, $0x03
+fewer3573:
+	CMPQ   CX, $0x01
 	JL     fewer3595
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
 	SHLQ   $0x03, R8
@@ -38015,13 +38456,11 @@ fewer3555:
 	JE     end3597
 
 rows3596:
-	VMOVUPD      (DI), Y3
+	VMOVUPD      (DI), Y2
+	VMOVUPD      32(DI), Y3
 	VBROADCASTSD (R10), Y4
-	VFMADD231PD  Y4, Y3, Y0
-	VBROADCASTSD (R10)(SI*1), Y4
+	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
-	VBROADCASTSD (R10)(SI*2), Y4
-	VFMADD231PD  Y4, Y3, Y2
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
@@ -38033,43 +38472,46 @@ end3597:
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
-	VBROADCASTSD w+56(FP), Y3
-	VMULPD       Y3, Y0, Y0
+	VBROADCASTSD w+56(FP), Y2
+	VMULPD       Y2, Y0, Y0
+	VMULPD       Y2, Y1, Y1
 	CMPB         add+64(FP), $0x00
 	JE           set3598
-	CMPQ         AX, $0x04
-	JL           partial3599
 	VADDPD       (BX), Y0, Y0
+	CMPQ         AX, $0x08
+	JL           partial3599
+	VADDPD       32(BX), Y1, Y1
 	JMP          end3600
 
 partial3599:
-	LEAQ   (BX), DI
-	VXORPD Y4, Y4, Y4
+	LEAQ   32(BX), DI
+	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
 	JE     skip3601
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X4
+	VMOVSD (DI)(R9*8), X2
 
 skip3601:
 	TESTQ          $0x00000002, R8
 	JE             skip3602
-	VBROADCASTF128 (DI), Y5
-	VINSERTF128    $0x01, X4, Y5, Y4
+	VBROADCASTF128 (DI), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
 
 skip3602:
-	VADDPD Y4, Y0, Y0
+	VADDPD Y2, Y1, Y1
 
 end3600:
 set3598:
-	CMPQ    AX, $0x04
-	JL      partial3603
 	VMOVUPD Y0, (BX)
+	CMPQ    AX, $0x08
+	JL      partial3603
+	VMOVUPD Y1, 32(BX)
 	JMP     end3604
 
 partial3603:
-	LEAQ         (BX), DI
-	VMOVAPD      Y0, Y0
+	LEAQ         32(BX), DI
+	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
 	JE           skip3605
 	VMOVUPD      X0, (DI)
@@ -38085,115 +38527,467 @@ skip3606:
 end3604:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
-	VMULPD Y3, Y1, Y1
-	CMPB   add+64(FP), $0x00
-	JE     set3607
-	CMPQ   AX, $0x04
-	JL     partial3608
-	VADDPD (BX), Y1, Y1
-	JMP    end3609
+	IMUL3Q $0x01, SI, BX
+	ADDQ   BX, DX
+	SUBQ   $0x01, CX
 
-partial3608:
-	LEAQ   (BX), DI
+fewer3595:
+	ADDQ $0x40, a+8(FP)
+	ADDQ $0x40, dz+0(FP)
+	SUBQ $0x08, AX
+
+nextTile3500:
+	CMPQ AX, $0x00
+	JLE  nextTile3608
+	MOVQ k+32(FP), CX
+	MOVQ c+24(FP), DX
+	MOVQ dz+0(FP), BX
+	MOVQ rows+48(FP), SI
+	SHLQ $0x03, SI
+
+classes3609:
+	CMPQ   CX, $0x04
+	JL     fewer3610
 	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   a+8(FP), DI
+	MOVQ   stride+16(FP), R8
+	SHLQ   $0x03, R8
+	MOVQ   rows+48(FP), R9
+	MOVQ   DX, R10
+	LEAQ   (R10)(SI*2), R11
+	ADDQ   SI, R11
+	TESTQ  R9, R9
+	JE     end3612
+
+rows3611:
+	VMOVUPD      (DI), Y4
+	VBROADCASTSD (R10), Y5
+	VFMADD231PD  Y5, Y4, Y0
+	VBROADCASTSD (R10)(SI*1), Y5
+	VFMADD231PD  Y5, Y4, Y1
+	VBROADCASTSD (R10)(SI*2), Y5
+	VFMADD231PD  Y5, Y4, Y2
+	VBROADCASTSD (R11), Y5
+	VFMADD231PD  Y5, Y4, Y3
+	ADDQ         R8, DI
+	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
+	DECQ         R9
+	JNE          rows3611
+
+end3612:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-4, DI
+	SUBQ         DI, R8
+	VBROADCASTSD w+56(FP), Y4
+	VMULPD       Y4, Y0, Y0
+	CMPB         add+64(FP), $0x00
+	JE           set3613
+	CMPQ         AX, $0x04
+	JL           partial3614
+	VADDPD       (BX), Y0, Y0
+	JMP          end3615
+
+partial3614:
+	LEAQ   (BX), DI
+	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R8
-	JE     skip3610
+	JE     skip3616
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	VMOVSD (DI)(R9*8), X5
 
-skip3610:
+skip3616:
 	TESTQ          $0x00000002, R8
-	JE             skip3611
-	VBROADCASTF128 (DI), Y4
-	VINSERTF128    $0x01, X0, Y4, Y0
+	JE             skip3617
+	VBROADCASTF128 (DI), Y6
+	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3611:
-	VADDPD Y0, Y1, Y1
+skip3617:
+	VADDPD Y5, Y0, Y0
 
-end3609:
-set3607:
+end3615:
+set3613:
 	CMPQ    AX, $0x04
-	JL      partial3612
-	VMOVUPD Y1, (BX)
-	JMP     end3613
+	JL      partial3618
+	VMOVUPD Y0, (BX)
+	JMP     end3619
 
-partial3612:
+partial3618:
 	LEAQ         (BX), DI
-	VMOVAPD      Y1, Y0
+	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3614
+	JE           skip3620
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3614:
+skip3620:
 	TESTQ  $0x00000001, R8
-	JE     skip3615
+	JE     skip3621
 	VMOVSD X0, (DI)
 
-skip3615:
-end3613:
+skip3621:
+end3619:
+	MOVQ   d+40(FP), DI
+	LEAQ   (BX)(DI*8), BX
+	VMULPD Y4, Y1, Y1
+	CMPB   add+64(FP), $0x00
+	JE     set3622
+	CMPQ   AX, $0x04
+	JL     partial3623
+	VADDPD (BX), Y1, Y1
+	JMP    end3624
+
+partial3623:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3625
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
+
+skip3625:
+	TESTQ          $0x00000002, R8
+	JE             skip3626
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X0, Y5, Y0
+
+skip3626:
+	VADDPD Y0, Y1, Y1
+
+end3624:
+set3622:
+	CMPQ    AX, $0x04
+	JL      partial3627
+	VMOVUPD Y1, (BX)
+	JMP     end3628
+
+partial3627:
+	LEAQ         (BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3629
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
+
+skip3629:
+	TESTQ  $0x00000001, R8
+	JE     skip3630
+	VMOVSD X0, (DI)
+
+skip3630:
+end3628:
+	MOVQ   d+40(FP), DI
+	LEAQ   (BX)(DI*8), BX
+	VMULPD Y4, Y2, Y2
+	CMPB   add+64(FP), $0x00
+	JE     set3631
+	CMPQ   AX, $0x04
+	JL     partial3632
+	VADDPD (BX), Y2, Y2
+	JMP    end3633
+
+partial3632:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3634
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
+
+skip3634:
+	TESTQ          $0x00000002, R8
+	JE             skip3635
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3635:
+	VADDPD Y0, Y2, Y2
+
+end3633:
+set3631:
+	CMPQ    AX, $0x04
+	JL      partial3636
+	VMOVUPD Y2, (BX)
+	JMP     end3637
+
+partial3636:
+	LEAQ         (BX), DI
+	VMOVAPD      Y2, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3638
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
+
+skip3638:
+	TESTQ  $0x00000001, R8
+	JE     skip3639
+	VMOVSD X0, (DI)
+
+skip3639:
+end3637:
+	MOVQ   d+40(FP), DI
+	LEAQ   (BX)(DI*8), BX
+	VMULPD Y4, Y3, Y3
+	CMPB   add+64(FP), $0x00
+	JE     set3640
+	CMPQ   AX, $0x04
+	JL     partial3641
+	VADDPD (BX), Y3, Y3
+	JMP    end3642
+
+partial3641:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3643
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
+
+skip3643:
+	TESTQ          $0x00000002, R8
+	JE             skip3644
+	VBROADCASTF128 (DI), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3644:
+	VADDPD Y0, Y3, Y3
+
+end3642:
+set3640:
+	CMPQ    AX, $0x04
+	JL      partial3645
+	VMOVUPD Y3, (BX)
+	JMP     end3646
+
+partial3645:
+	LEAQ         (BX), DI
+	VMOVAPD      Y3, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3647
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
+
+skip3647:
+	TESTQ  $0x00000001, R8
+	JE     skip3648
+	VMOVSD X0, (DI)
+
+skip3648:
+end3646:
+	MOVQ   d+40(FP), DI
+	LEAQ   (BX)(DI*8), BX
+	IMUL3Q $0x04, SI, DI
+	ADDQ   DI, DX
+	SUBQ   $0x04, CX
+	JMP    classes3609
+
+fewer3610:
+	CMPQ   CX, $0x03
+	JL     fewer3650
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	MOVQ   a+8(FP), DI
+	MOVQ   stride+16(FP), R8
+	SHLQ   $0x03, R8
+	MOVQ   rows+48(FP), R9
+	MOVQ   DX, R10
+	TESTQ  R9, R9
+	JE     end3652
+
+rows3651:
+	VMOVUPD      (DI), Y3
+	VBROADCASTSD (R10), Y4
+	VFMADD231PD  Y4, Y3, Y0
+	VBROADCASTSD (R10)(SI*1), Y4
+	VFMADD231PD  Y4, Y3, Y1
+	VBROADCASTSD (R10)(SI*2), Y4
+	VFMADD231PD  Y4, Y3, Y2
+	ADDQ         R8, DI
+	ADDQ         $0x08, R10
+	DECQ         R9
+	JNE          rows3651
+
+end3652:
+	MOVQ         d+40(FP), DI
+	MOVQ         DI, R8
+	LEAQ         -1(DI), DI
+	ANDQ         $-4, DI
+	SUBQ         DI, R8
+	VBROADCASTSD w+56(FP), Y3
+	VMULPD       Y3, Y0, Y0
+	CMPB         add+64(FP), $0x00
+	JE           set3653
+	CMPQ         AX, $0x04
+	JL           partial3654
+	VADDPD       (BX), Y0, Y0
+	JMP          end3655
+
+partial3654:
+	LEAQ   (BX), DI
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R8
+	JE     skip3656
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X4
+
+skip3656:
+	TESTQ          $0x00000002, R8
+	JE             skip3657
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip3657:
+	VADDPD Y4, Y0, Y0
+
+end3655:
+set3653:
+	CMPQ    AX, $0x04
+	JL      partial3658
+	VMOVUPD Y0, (BX)
+	JMP     end3659
+
+partial3658:
+	LEAQ         (BX), DI
+	VMOVAPD      Y0, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3660
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
+
+skip3660:
+	TESTQ  $0x00000001, R8
+	JE     skip3661
+	VMOVSD X0, (DI)
+
+skip3661:
+end3659:
+	MOVQ   d+40(FP), DI
+	LEAQ   (BX)(DI*8), BX
+	VMULPD Y3, Y1, Y1
+	CMPB   add+64(FP), $0x00
+	JE     set3662
+	CMPQ   AX, $0x04
+	JL     partial3663
+	VADDPD (BX), Y1, Y1
+	JMP    end3664
+
+partial3663:
+	LEAQ   (BX), DI
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, R8
+	JE     skip3665
+	MOVQ   R8, R9
+	ANDQ   $0x02, R9
+	VMOVSD (DI)(R9*8), X0
+
+skip3665:
+	TESTQ          $0x00000002, R8
+	JE             skip3666
+	VBROADCASTF128 (DI), Y4
+	VINSERTF128    $0x01, X0, Y4, Y0
+
+skip3666:
+	VADDPD Y0, Y1, Y1
+
+end3664:
+set3662:
+	CMPQ    AX, $0x04
+	JL      partial3667
+	VMOVUPD Y1, (BX)
+	JMP     end3668
+
+partial3667:
+	LEAQ         (BX), DI
+	VMOVAPD      Y1, Y0
+	TESTQ        $0x00000002, R8
+	JE           skip3669
+	VMOVUPD      X0, (DI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, DI
+
+skip3669:
+	TESTQ  $0x00000001, R8
+	JE     skip3670
+	VMOVSD X0, (DI)
+
+skip3670:
+end3668:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y3, Y2, Y2
 	CMPB   add+64(FP), $0x00
-	JE     set3616
+	JE     set3671
 	CMPQ   AX, $0x04
-	JL     partial3617
+	JL     partial3672
 	VADDPD (BX), Y2, Y2
-	JMP    end3618
+	JMP    end3673
 
-partial3617:
+partial3672:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3619
+	JE     skip3674
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3619:
+skip3674:
 	TESTQ          $0x00000002, R8
-	JE             skip3620
+	JE             skip3675
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3620:
+skip3675:
 	VADDPD Y0, Y2, Y2
 
-end3618:
-set3616:
+end3673:
+set3671:
 	CMPQ    AX, $0x04
-	JL      partial3621
+	JL      partial3676
 	VMOVUPD Y2, (BX)
-	JMP     end3622
+	JMP     end3677
 
-partial3621:
+partial3676:
 	LEAQ         (BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3623
+	JE           skip3678
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3623:
+skip3678:
 	TESTQ  $0x00000001, R8
-	JE     skip3624
+	JE     skip3679
 	VMOVSD X0, (DI)
 
-skip3624:
-end3622:
+skip3679:
+end3677:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
 
-fewer3595:
+fewer3650:
 	CMPQ   CX, $0x02
-	JL     fewer3626
+	JL     fewer3681
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -38202,9 +38996,9 @@ fewer3595:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3628
+	JE     end3683
 
-rows3627:
+rows3682:
 	VMOVUPD      (DI), Y2
 	VBROADCASTSD (R10), Y3
 	VFMADD231PD  Y3, Y2, Y0
@@ -38213,9 +39007,9 @@ rows3627:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3627
+	JNE          rows3682
 
-end3628:
+end3683:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -38224,113 +39018,113 @@ end3628:
 	VBROADCASTSD w+56(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set3629
+	JE           set3684
 	CMPQ         AX, $0x04
-	JL           partial3630
+	JL           partial3685
 	VADDPD       (BX), Y0, Y0
-	JMP          end3631
+	JMP          end3686
 
-partial3630:
+partial3685:
 	LEAQ   (BX), DI
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip3632
+	JE     skip3687
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X3
 
-skip3632:
+skip3687:
 	TESTQ          $0x00000002, R8
-	JE             skip3633
+	JE             skip3688
 	VBROADCASTF128 (DI), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3633:
+skip3688:
 	VADDPD Y3, Y0, Y0
 
-end3631:
-set3629:
+end3686:
+set3684:
 	CMPQ    AX, $0x04
-	JL      partial3634
+	JL      partial3689
 	VMOVUPD Y0, (BX)
-	JMP     end3635
+	JMP     end3690
 
-partial3634:
+partial3689:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3636
+	JE           skip3691
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3636:
+skip3691:
 	TESTQ  $0x00000001, R8
-	JE     skip3637
+	JE     skip3692
 	VMOVSD X0, (DI)
 
-skip3637:
-end3635:
+skip3692:
+end3690:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	VMULPD Y2, Y1, Y1
 	CMPB   add+64(FP), $0x00
-	JE     set3638
+	JE     set3693
 	CMPQ   AX, $0x04
-	JL     partial3639
+	JL     partial3694
 	VADDPD (BX), Y1, Y1
-	JMP    end3640
+	JMP    end3695
 
-partial3639:
+partial3694:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3641
+	JE     skip3696
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3641:
+skip3696:
 	TESTQ          $0x00000002, R8
-	JE             skip3642
+	JE             skip3697
 	VBROADCASTF128 (DI), Y2
 	VINSERTF128    $0x01, X0, Y2, Y0
 
-skip3642:
+skip3697:
 	VADDPD Y0, Y1, Y1
 
-end3640:
-set3638:
+end3695:
+set3693:
 	CMPQ    AX, $0x04
-	JL      partial3643
+	JL      partial3698
 	VMOVUPD Y1, (BX)
-	JMP     end3644
+	JMP     end3699
 
-partial3643:
+partial3698:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3645
+	JE           skip3700
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3645:
+skip3700:
 	TESTQ  $0x00000001, R8
-	JE     skip3646
+	JE     skip3701
 	VMOVSD X0, (DI)
 
-skip3646:
-end3644:
+skip3701:
+end3699:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
 
-fewer3626:
+fewer3681:
 	CMPQ   CX, $0x01
-	JL     fewer3648
+	JL     fewer3703
 	VXORPD Y0, Y0, Y0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -38338,18 +39132,18 @@ fewer3626:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3650
+	JE     end3705
 
-rows3649:
+rows3704:
 	VMOVUPD      (DI), Y1
 	VBROADCASTSD (R10), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3649
+	JNE          rows3704
 
-end3650:
+end3705:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
@@ -38358,65 +39152,65 @@ end3650:
 	VBROADCASTSD w+56(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+64(FP), $0x00
-	JE           set3651
+	JE           set3706
 	CMPQ         AX, $0x04
-	JL           partial3652
+	JL           partial3707
 	VADDPD       (BX), Y0, Y0
-	JMP          end3653
+	JMP          end3708
 
-partial3652:
+partial3707:
 	LEAQ   (BX), DI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip3654
+	JE     skip3709
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X1
 
-skip3654:
+skip3709:
 	TESTQ          $0x00000002, R8
-	JE             skip3655
+	JE             skip3710
 	VBROADCASTF128 (DI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3655:
+skip3710:
 	VADDPD Y1, Y0, Y0
 
-end3653:
-set3651:
+end3708:
+set3706:
 	CMPQ    AX, $0x04
-	JL      partial3656
+	JL      partial3711
 	VMOVUPD Y0, (BX)
-	JMP     end3657
+	JMP     end3712
 
-partial3656:
+partial3711:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3658
+	JE           skip3713
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3658:
+skip3713:
 	TESTQ  $0x00000001, R8
-	JE     skip3659
+	JE     skip3714
 	VMOVSD X0, (DI)
 
-skip3659:
-end3657:
+skip3714:
+end3712:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, BX
 	ADDQ   BX, DX
 	SUBQ   $0x01, CX
 
-fewer3648:
+fewer3703:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile3553:
+nextTile3608:
 	VZEROUPPER
 	RET
 
@@ -38426,15 +39220,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block3660:
+block3715:
 	CMPQ AX, CX
-	JGE  done3661
+	JGE  done3716
 	XORQ DX, DX
 
-tile3662:
+tile3717:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next3663
+	JG     next3718
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38455,9 +39249,9 @@ tile3662:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3665
+	JE     end3720
 
-rows3664:
+rows3719:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -38482,9 +39276,9 @@ rows3664:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3664
+	JNE          rows3719
 
-end3665:
+end3720:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -38499,250 +39293,250 @@ end3665:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3666
+	JGE          stored3721
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set3667
+	JE           set3722
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3668
+	JL           partial3723
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3669
+	JMP          end3724
 
-partial3668:
+partial3723:
 	LEAQ   64(BX), R9
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, SI
-	JE     skip3670
+	JE     skip3725
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X13
 
-skip3670:
+skip3725:
 	TESTQ          $0x00000002, SI
-	JE             skip3671
+	JE             skip3726
 	VBROADCASTF128 (R9), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip3671:
+skip3726:
 	VADDPD Y13, Y2, Y2
 
-end3669:
-set3667:
+end3724:
+set3722:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3672
+	JL      partial3727
 	VMOVUPD Y2, 64(BX)
-	JMP     end3673
+	JMP     end3728
 
-partial3672:
+partial3727:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3674
+	JE           skip3729
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3674:
+skip3729:
 	TESTQ  $0x00000001, SI
-	JE     skip3675
+	JE     skip3730
 	VMOVSD X0, (R9)
 
-skip3675:
-end3673:
+skip3730:
+end3728:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3666
+	JGE    stored3721
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3676
+	JE     set3731
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   R8, $0x0c
-	JL     partial3677
+	JL     partial3732
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3678
+	JMP    end3733
 
-partial3677:
+partial3732:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3679
+	JE     skip3734
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3679:
+skip3734:
 	TESTQ          $0x00000002, SI
-	JE             skip3680
+	JE             skip3735
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3680:
+skip3735:
 	VADDPD Y0, Y5, Y5
 
-end3678:
-set3676:
+end3733:
+set3731:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3681
+	JL      partial3736
 	VMOVUPD Y5, 64(BX)
-	JMP     end3682
+	JMP     end3737
 
-partial3681:
+partial3736:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3683
+	JE           skip3738
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3683:
+skip3738:
 	TESTQ  $0x00000001, SI
-	JE     skip3684
+	JE     skip3739
 	VMOVSD X0, (R9)
 
-skip3684:
-end3682:
+skip3739:
+end3737:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3666
+	JGE    stored3721
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set3685
+	JE     set3740
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   R8, $0x0c
-	JL     partial3686
+	JL     partial3741
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3687
+	JMP    end3742
 
-partial3686:
+partial3741:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3688
+	JE     skip3743
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3688:
+skip3743:
 	TESTQ          $0x00000002, SI
-	JE             skip3689
+	JE             skip3744
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3689:
+skip3744:
 	VADDPD Y0, Y8, Y8
 
-end3687:
-set3685:
+end3742:
+set3740:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3690
+	JL      partial3745
 	VMOVUPD Y8, 64(BX)
-	JMP     end3691
+	JMP     end3746
 
-partial3690:
+partial3745:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3692
+	JE           skip3747
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3692:
+skip3747:
 	TESTQ  $0x00000001, SI
-	JE     skip3693
+	JE     skip3748
 	VMOVSD X0, (R9)
 
-skip3693:
-end3691:
+skip3748:
+end3746:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3666
+	JGE    stored3721
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set3694
+	JE     set3749
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   R8, $0x0c
-	JL     partial3695
+	JL     partial3750
 	VADDPD 64(BX), Y11, Y11
-	JMP    end3696
+	JMP    end3751
 
-partial3695:
+partial3750:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3697
+	JE     skip3752
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3697:
+skip3752:
 	TESTQ          $0x00000002, SI
-	JE             skip3698
+	JE             skip3753
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3698:
+skip3753:
 	VADDPD Y0, Y11, Y11
 
-end3696:
-set3694:
+end3751:
+set3749:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3699
+	JL      partial3754
 	VMOVUPD Y11, 64(BX)
-	JMP     end3700
+	JMP     end3755
 
-partial3699:
+partial3754:
 	LEAQ         64(BX), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3701
+	JE           skip3756
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3701:
+skip3756:
 	TESTQ  $0x00000001, SI
-	JE     skip3702
+	JE     skip3757
 	VMOVSD X0, (R8)
 
-skip3702:
-end3700:
+skip3757:
+end3755:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3666:
+stored3721:
 	ADDQ $0x0c, DX
-	JMP  tile3662
+	JMP  tile3717
 
-next3663:
+next3718:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next3704
+	JG     next3759
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38759,9 +39553,9 @@ next3663:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3706
+	JE     end3761
 
-rows3705:
+rows3760:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -38781,9 +39575,9 @@ rows3705:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3705
+	JNE          rows3760
 
-end3706:
+end3761:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -38798,237 +39592,237 @@ end3706:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3707
+	JGE          stored3762
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set3708
+	JE           set3763
 	VADDPD       (BX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3709
+	JL           partial3764
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3710
+	JMP          end3765
 
-partial3709:
+partial3764:
 	LEAQ   32(BX), R9
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, SI
-	JE     skip3711
+	JE     skip3766
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip3711:
+skip3766:
 	TESTQ          $0x00000002, SI
-	JE             skip3712
+	JE             skip3767
 	VBROADCASTF128 (R9), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3712:
+skip3767:
 	VADDPD Y9, Y1, Y1
 
-end3710:
-set3708:
+end3765:
+set3763:
 	VMOVUPD Y0, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3713
+	JL      partial3768
 	VMOVUPD Y1, 32(BX)
-	JMP     end3714
+	JMP     end3769
 
-partial3713:
+partial3768:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3715
+	JE           skip3770
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3715:
+skip3770:
 	TESTQ  $0x00000001, SI
-	JE     skip3716
+	JE     skip3771
 	VMOVSD X0, (R9)
 
-skip3716:
-end3714:
+skip3771:
+end3769:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3707
+	JGE    stored3762
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3717
+	JE     set3772
 	VADDPD (BX), Y2, Y2
 	CMPQ   R8, $0x08
-	JL     partial3718
+	JL     partial3773
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3719
+	JMP    end3774
 
-partial3718:
+partial3773:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3720
+	JE     skip3775
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3720:
+skip3775:
 	TESTQ          $0x00000002, SI
-	JE             skip3721
+	JE             skip3776
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3721:
+skip3776:
 	VADDPD Y0, Y3, Y3
 
-end3719:
-set3717:
+end3774:
+set3772:
 	VMOVUPD Y2, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3722
+	JL      partial3777
 	VMOVUPD Y3, 32(BX)
-	JMP     end3723
+	JMP     end3778
 
-partial3722:
+partial3777:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3724
+	JE           skip3779
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3724:
+skip3779:
 	TESTQ  $0x00000001, SI
-	JE     skip3725
+	JE     skip3780
 	VMOVSD X0, (R9)
 
-skip3725:
-end3723:
+skip3780:
+end3778:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3707
+	JGE    stored3762
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3726
+	JE     set3781
 	VADDPD (BX), Y4, Y4
 	CMPQ   R8, $0x08
-	JL     partial3727
+	JL     partial3782
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3728
+	JMP    end3783
 
-partial3727:
+partial3782:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3729
+	JE     skip3784
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3729:
+skip3784:
 	TESTQ          $0x00000002, SI
-	JE             skip3730
+	JE             skip3785
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3730:
+skip3785:
 	VADDPD Y0, Y5, Y5
 
-end3728:
-set3726:
+end3783:
+set3781:
 	VMOVUPD Y4, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3731
+	JL      partial3786
 	VMOVUPD Y5, 32(BX)
-	JMP     end3732
+	JMP     end3787
 
-partial3731:
+partial3786:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3733
+	JE           skip3788
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3733:
+skip3788:
 	TESTQ  $0x00000001, SI
-	JE     skip3734
+	JE     skip3789
 	VMOVSD X0, (R9)
 
-skip3734:
-end3732:
+skip3789:
+end3787:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3707
+	JGE    stored3762
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set3735
+	JE     set3790
 	VADDPD (BX), Y6, Y6
 	CMPQ   R8, $0x08
-	JL     partial3736
+	JL     partial3791
 	VADDPD 32(BX), Y7, Y7
-	JMP    end3737
+	JMP    end3792
 
-partial3736:
+partial3791:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3738
+	JE     skip3793
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3738:
+skip3793:
 	TESTQ          $0x00000002, SI
-	JE             skip3739
+	JE             skip3794
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3739:
+skip3794:
 	VADDPD Y0, Y7, Y7
 
-end3737:
-set3735:
+end3792:
+set3790:
 	VMOVUPD Y6, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3740
+	JL      partial3795
 	VMOVUPD Y7, 32(BX)
-	JMP     end3741
+	JMP     end3796
 
-partial3740:
+partial3795:
 	LEAQ         32(BX), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3742
+	JE           skip3797
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3742:
+skip3797:
 	TESTQ  $0x00000001, SI
-	JE     skip3743
+	JE     skip3798
 	VMOVSD X0, (R8)
 
-skip3743:
-end3741:
+skip3798:
+end3796:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3707:
+stored3762:
 	ADDQ $0x08, DX
 
-next3704:
+next3759:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next3745
+	JG     next3800
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39041,9 +39835,9 @@ next3704:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3747
+	JE     end3802
 
-rows3746:
+rows3801:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -39058,9 +39852,9 @@ rows3746:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3746
+	JNE          rows3801
 
-end3747:
+end3802:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -39075,226 +39869,226 @@ end3747:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3748
+	JGE          stored3803
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set3749
+	JE           set3804
 	CMPQ         R8, $0x04
-	JL           partial3750
+	JL           partial3805
 	VADDPD       (BX), Y0, Y0
-	JMP          end3751
+	JMP          end3806
 
-partial3750:
+partial3805:
 	LEAQ   (BX), R9
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, SI
-	JE     skip3752
+	JE     skip3807
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X5
 
-skip3752:
+skip3807:
 	TESTQ          $0x00000002, SI
-	JE             skip3753
+	JE             skip3808
 	VBROADCASTF128 (R9), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3753:
+skip3808:
 	VADDPD Y5, Y0, Y0
 
-end3751:
-set3749:
+end3806:
+set3804:
 	CMPQ    R8, $0x04
-	JL      partial3754
+	JL      partial3809
 	VMOVUPD Y0, (BX)
-	JMP     end3755
+	JMP     end3810
 
-partial3754:
+partial3809:
 	LEAQ         (BX), R9
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3756
+	JE           skip3811
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3756:
+skip3811:
 	TESTQ  $0x00000001, SI
-	JE     skip3757
+	JE     skip3812
 	VMOVSD X0, (R9)
 
-skip3757:
-end3755:
+skip3812:
+end3810:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3748
+	JGE    stored3803
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set3758
+	JE     set3813
 	CMPQ   R8, $0x04
-	JL     partial3759
+	JL     partial3814
 	VADDPD (BX), Y1, Y1
-	JMP    end3760
+	JMP    end3815
 
-partial3759:
+partial3814:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3761
+	JE     skip3816
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3761:
+skip3816:
 	TESTQ          $0x00000002, SI
-	JE             skip3762
+	JE             skip3817
 	VBROADCASTF128 (R9), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3762:
+skip3817:
 	VADDPD Y0, Y1, Y1
 
-end3760:
-set3758:
+end3815:
+set3813:
 	CMPQ    R8, $0x04
-	JL      partial3763
+	JL      partial3818
 	VMOVUPD Y1, (BX)
-	JMP     end3764
+	JMP     end3819
 
-partial3763:
+partial3818:
 	LEAQ         (BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3765
+	JE           skip3820
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3765:
+skip3820:
 	TESTQ  $0x00000001, SI
-	JE     skip3766
+	JE     skip3821
 	VMOVSD X0, (R9)
 
-skip3766:
-end3764:
+skip3821:
+end3819:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3748
+	JGE    stored3803
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set3767
+	JE     set3822
 	CMPQ   R8, $0x04
-	JL     partial3768
+	JL     partial3823
 	VADDPD (BX), Y2, Y2
-	JMP    end3769
+	JMP    end3824
 
-partial3768:
+partial3823:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3770
+	JE     skip3825
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3770:
+skip3825:
 	TESTQ          $0x00000002, SI
-	JE             skip3771
+	JE             skip3826
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3771:
+skip3826:
 	VADDPD Y0, Y2, Y2
 
-end3769:
-set3767:
+end3824:
+set3822:
 	CMPQ    R8, $0x04
-	JL      partial3772
+	JL      partial3827
 	VMOVUPD Y2, (BX)
-	JMP     end3773
+	JMP     end3828
 
-partial3772:
+partial3827:
 	LEAQ         (BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3774
+	JE           skip3829
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3774:
+skip3829:
 	TESTQ  $0x00000001, SI
-	JE     skip3775
+	JE     skip3830
 	VMOVSD X0, (R9)
 
-skip3775:
-end3773:
+skip3830:
+end3828:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3748
+	JGE    stored3803
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3776
+	JE     set3831
 	CMPQ   R8, $0x04
-	JL     partial3777
+	JL     partial3832
 	VADDPD (BX), Y3, Y3
-	JMP    end3778
+	JMP    end3833
 
-partial3777:
+partial3832:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3779
+	JE     skip3834
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3779:
+skip3834:
 	TESTQ          $0x00000002, SI
-	JE             skip3780
+	JE             skip3835
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3780:
+skip3835:
 	VADDPD Y0, Y3, Y3
 
-end3778:
-set3776:
+end3833:
+set3831:
 	CMPQ    R8, $0x04
-	JL      partial3781
+	JL      partial3836
 	VMOVUPD Y3, (BX)
-	JMP     end3782
+	JMP     end3837
 
-partial3781:
+partial3836:
 	LEAQ         (BX), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3783
+	JE           skip3838
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3783:
+skip3838:
 	TESTQ  $0x00000001, SI
-	JE     skip3784
+	JE     skip3839
 	VMOVSD X0, (R8)
 
-skip3784:
-end3782:
+skip3839:
+end3837:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3748:
+stored3803:
 	ADDQ $0x04, DX
 
-next3745:
+next3800:
 	ADDQ $0x04, AX
-	JMP  block3660
+	JMP  block3715
 
-done3661:
+done3716:
 	VZEROUPPER
 	RET
 
@@ -39319,23 +40113,23 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3786:
+tile3841:
 	CMPQ   DI, $0x0c
-	JLE    next3787
+	JLE    next3842
 	CMPQ   DI, $0x10
-	JGE    full3788
+	JGE    full3843
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3791
+	JGE    out3846
 
-row3790:
+row3845:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -39349,41 +40143,41 @@ row3790:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3790
+	JL           row3845
 
-out3791:
+out3846:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
 	LEAQ         96(AX), R9
 	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3792
+	JE           skip3847
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3792:
+skip3847:
 	TESTQ  $0x00000001, R10
-	JE     skip3793
+	JE     skip3848
 	VMOVSD X1, (R9)
 
-skip3793:
-	JMP end3789
+skip3848:
+	JMP end3844
 
-full3788:
+full3843:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3795
+	JGE    out3850
 
-row3794:
+row3849:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -39397,36 +40191,36 @@ row3794:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3794
+	JL           row3849
 
-out3795:
+out3850:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end3789:
+end3844:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile3786
+	JMP  tile3841
 
-next3787:
+next3842:
 	CMPQ   DI, $0x08
-	JLE    next3797
+	JLE    next3852
 	CMPQ   DI, $0x0c
-	JGE    full3798
+	JGE    full3853
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3801
+	JGE    out3856
 
-row3800:
+row3855:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -39438,39 +40232,39 @@ row3800:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3800
+	JL           row3855
 
-out3801:
+out3856:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	LEAQ         64(AX), R9
 	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3802
+	JE           skip3857
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3802:
+skip3857:
 	TESTQ  $0x00000001, R10
-	JE     skip3803
+	JE     skip3858
 	VMOVSD X1, (R9)
 
-skip3803:
-	JMP end3799
+skip3858:
+	JMP end3854
 
-full3798:
+full3853:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3805
+	JGE    out3860
 
-row3804:
+row3859:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -39482,33 +40276,33 @@ row3804:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3804
+	JL           row3859
 
-out3805:
+out3860:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end3799:
+end3854:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3797:
+next3852:
 	CMPQ   DI, $0x04
-	JLE    next3807
+	JLE    next3862
 	CMPQ   DI, $0x08
-	JGE    full3808
+	JGE    full3863
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3811
+	JGE    out3866
 
-row3810:
+row3865:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -39518,37 +40312,37 @@ row3810:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3810
+	JL           row3865
 
-out3811:
+out3866:
 	VMOVUPD      Y1, (AX)
 	LEAQ         32(AX), R9
 	VMOVAPD      Y2, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3812
+	JE           skip3867
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3812:
+skip3867:
 	TESTQ  $0x00000001, R10
-	JE     skip3813
+	JE     skip3868
 	VMOVSD X1, (R9)
 
-skip3813:
-	JMP end3809
+skip3868:
+	JMP end3864
 
-full3808:
+full3863:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3815
+	JGE    out3870
 
-row3814:
+row3869:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -39558,31 +40352,31 @@ row3814:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3814
+	JL           row3869
 
-out3815:
+out3870:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end3809:
+end3864:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3807:
+next3862:
 	CMPQ   DI, $0x00
-	JLE    next3817
+	JLE    next3872
 	CMPQ   DI, $0x04
-	JGE    full3818
+	JGE    full3873
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3821
+	JGE    out3876
 
-row3820:
+row3875:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -39590,35 +40384,35 @@ row3820:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3820
+	JL           row3875
 
-out3821:
+out3876:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip3822
+	JE           skip3877
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3822:
+skip3877:
 	TESTQ  $0x00000001, R10
-	JE     skip3823
+	JE     skip3878
 	VMOVSD X0, (CX)
 
-skip3823:
-	JMP end3819
+skip3878:
+	JMP end3874
 
-full3818:
+full3873:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3825
+	JGE    out3880
 
-row3824:
+row3879:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3785
+	JAE          bad3840
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -39626,23 +40420,23 @@ row3824:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3824
+	JL           row3879
 
-out3825:
+out3880:
 	VMOVUPD Y0, (AX)
 
-end3819:
+end3874:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3817:
+next3872:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3785:
+bad3840:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -39669,23 +40463,23 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3827:
+tile3882:
 	CMPQ       DI, $0x0c
-	JLE        next3828
+	JLE        next3883
 	CMPQ       DI, $0x10
-	JGE        full3829
+	JGE        full3884
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3832
+	JGE        out3887
 
-row3831:
+row3886:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -39703,37 +40497,37 @@ row3831:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip3833
+	JE           skip3888
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip3833:
+skip3888:
 	TESTQ  $0x00000001, R10
-	JE     skip3834
+	JE     skip3889
 	VMOVSD X5, (R11)
 
-skip3834:
+skip3889:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3831
+	JL   row3886
 
-out3832:
-	JMP end3830
+out3887:
+	JMP end3885
 
-full3829:
+full3884:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3836
+	JGE     out3891
 
-row3835:
+row3890:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -39751,31 +40545,31 @@ row3835:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3835
+	JL           row3890
 
-out3836:
-end3830:
+out3891:
+end3885:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile3827
+	JMP  tile3882
 
-next3828:
+next3883:
 	CMPQ       DI, $0x08
-	JLE        next3838
+	JLE        next3893
 	CMPQ       DI, $0x0c
-	JGE        full3839
+	JGE        full3894
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3842
+	JGE        out3897
 
-row3841:
+row3896:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -39790,36 +40584,36 @@ row3841:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip3843
+	JE           skip3898
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip3843:
+skip3898:
 	TESTQ  $0x00000001, R10
-	JE     skip3844
+	JE     skip3899
 	VMOVSD X4, (R11)
 
-skip3844:
+skip3899:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3841
+	JL   row3896
 
-out3842:
-	JMP end3840
+out3897:
+	JMP end3895
 
-full3839:
+full3894:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3846
+	JGE     out3901
 
-row3845:
+row3900:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -39834,29 +40628,29 @@ row3845:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3845
+	JL           row3900
 
-out3846:
-end3840:
+out3901:
+end3895:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3838:
+next3893:
 	CMPQ       DI, $0x04
-	JLE        next3848
+	JLE        next3903
 	CMPQ       DI, $0x08
-	JGE        full3849
+	JGE        full3904
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3852
+	JGE        out3907
 
-row3851:
+row3906:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -39868,35 +40662,35 @@ row3851:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip3853
+	JE           skip3908
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip3853:
+skip3908:
 	TESTQ  $0x00000001, R10
-	JE     skip3854
+	JE     skip3909
 	VMOVSD X3, (R11)
 
-skip3854:
+skip3909:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3851
+	JL   row3906
 
-out3852:
-	JMP end3850
+out3907:
+	JMP end3905
 
-full3849:
+full3904:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3856
+	JGE     out3911
 
-row3855:
+row3910:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -39908,28 +40702,28 @@ row3855:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3855
+	JL           row3910
 
-out3856:
-end3850:
+out3911:
+end3905:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3848:
+next3903:
 	CMPQ       DI, $0x00
-	JLE        next3858
+	JLE        next3913
 	CMPQ       DI, $0x04
-	JGE        full3859
+	JGE        full3914
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3862
+	JGE        out3917
 
-row3861:
+row3916:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -39938,34 +40732,34 @@ row3861:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip3863
+	JE           skip3918
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip3863:
+skip3918:
 	TESTQ  $0x00000001, R10
-	JE     skip3864
+	JE     skip3919
 	VMOVSD X2, (R11)
 
-skip3864:
+skip3919:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3861
+	JL   row3916
 
-out3862:
-	JMP end3860
+out3917:
+	JMP end3915
 
-full3859:
+full3914:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3866
+	JGE     out3921
 
-row3865:
+row3920:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3826
+	JAE          bad3881
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -39974,21 +40768,21 @@ row3865:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3865
+	JL           row3920
 
-out3866:
-end3860:
+out3921:
+end3915:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3858:
+next3913:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3826:
+bad3881:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -40000,9 +40794,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line3867:
+line3922:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line3867
+	JNE        line3922
 	RET

@@ -16,9 +16,9 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), w, false)
+		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false)
 	case AVX2:
-		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), w, false)
+		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false)
 	default:
 		logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
 	}
@@ -36,9 +36,9 @@ func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64) {
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, false)
+		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false)
 	case AVX2:
-		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, false)
+		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false)
 	default:
 		logisticGradPlain(dz, a, stride, y, z, w)
 	}
@@ -58,11 +58,22 @@ func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, a
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, add)
+		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add)
 	case AVX2:
-		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), w, add)
+		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add)
 	}
 	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
+}
+
+// logisticRows is the number of rows that the fused kernels score and then
+// combine while they are in the first-level cache: 64 or, of wide rows, a
+// multiple of 8.
+func logisticRows(stride int) int {
+	const most, numbers = 64, 2048
+	if stride*most <= numbers {
+		return most
+	}
+	return max(8, numbers/stride&^7)
 }
 
 // LogisticLink turns scores into the coefficients of LogisticProducts:

@@ -63,13 +63,13 @@ func logisticLossAVX512(t *float64, y *float64, n int) float64
 func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64
 
 //go:noescape
-func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool)
+func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool)
 
 //go:noescape
-func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool)
+func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool)
 
 //go:noescape
-func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
+func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64
 
 //go:noescape
 func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
@@ -153,13 +153,13 @@ func logisticLossAVX2(t *float64, y *float64, n int) float64
 func logisticLossLinkAVX2(cg *float64, t *float64, y *float64, n int) float64
 
 //go:noescape
-func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool)
+func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool)
 
 //go:noescape
-func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool)
+func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool)
 
 //go:noescape
-func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64
+func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64
 
 //go:noescape
 func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)

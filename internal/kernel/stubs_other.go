@@ -58,15 +58,15 @@ func logisticLossAVX512(t *float64, y *float64, n int) float64 { panic("unreacha
 
 func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64 { panic("unreachable") }
 
-func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool) {
+func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool) {
 	panic("unreachable")
 }
 
-func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) {
+func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) {
 	panic("unreachable")
 }
 
-func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64 {
+func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64 {
 	panic("unreachable")
 }
 
@@ -152,15 +152,15 @@ func logisticLossAVX2(t *float64, y *float64, n int) float64 { panic("unreachabl
 
 func logisticLossLinkAVX2(cg *float64, t *float64, y *float64, n int) float64 { panic("unreachable") }
 
-func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, w float64, add bool) {
+func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool) {
 	panic("unreachable")
 }
 
-func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) {
+func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) {
 	panic("unreachable")
 }
 
-func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, w float64, add bool) float64 {
+func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64 {
 	panic("unreachable")
 }
 

@@ -165,60 +165,71 @@ func (s *isa) storeOne(v V, m Mem, frame bool) {
 	}
 }
 
-// manyScores is scores for any d: w rows at a time, then single rows.
+// manyScores is scores for any d: groups of rows, then single rows. A group of one score takes eight rows, so that
+// there are as many sums as two units with a latency of four cycles keep in flight.
 func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	full, rem := s.chunks(d)
 	t := s.masked(rem)
-	top, rest, one, end := label("rows"), label("rest"), label("row"), label("end")
-	Label(top)
-	SUBQ(imm(s.w), n)
-	JL(LabelRef(rest))
-	p := thirds(a, str, s.w)
-	LEAQ(Mem{Base: a, Index: str, Scale: uint8(s.w)}, a)
-	acc := make([][]V, len(zs))
-	for q := range zs {
-		acc[q] = s.zeros(s.w)
+	end := label("end")
+	groups := []int{s.w}
+	if len(zs) == 1 && s.w == 4 {
+		groups = []int{8, 4}
 	}
-	i := GP64()
-	XORQ(i, i)
-	chunk := func(t *tail) {
-		var z []V
-		for _, p := range zs {
-			z = append(z, s.load(Mem{Base: p, Index: i, Scale: 8}, t))
+	for _, rows := range groups {
+		top, rest := label("rows"), label("rest")
+		Label(top)
+		SUBQ(imm(rows), n)
+		JL(LabelRef(rest))
+		p := thirds(a, str, rows)
+		LEAQ(Mem{Base: a, Index: str, Scale: uint8(rows)}, a)
+		acc := make([][]V, len(zs))
+		for q := range zs {
+			acc[q] = s.zeros(rows)
 		}
-		for r := range s.w {
-			m := spread(p, str, r)
-			if len(zs) == 1 {
-				VFMADD231PD(m, z[0], acc[0][r])
-				continue
+		i := GP64()
+		XORQ(i, i)
+		chunk := func(t *tail) {
+			var z []V
+			for _, p := range zs {
+				z = append(z, s.load(Mem{Base: p, Index: i, Scale: 8}, t))
 			}
-			row := s.load(m, nil)
-			for q := range zs {
-				VFMADD231PD(z[q], row, acc[q][r])
+			for r := range rows {
+				m := spread(p, str, r)
+				if len(zs) == 1 {
+					VFMADD231PD(m, z[0], acc[0][r])
+					continue
+				}
+				row := s.load(m, nil)
+				for q := range zs {
+					VFMADD231PD(z[q], row, acc[q][r])
+				}
 			}
 		}
+		inner, last := label("columns"), label("last")
+		Label(inner)
+		CMPQ(i, full)
+		JGE(LabelRef(last))
+		chunk(nil)
+		for _, p := range p {
+			ADDQ(imm(s.bytes()), p)
+		}
+		ADDQ(imm(s.w), i)
+		JMP(LabelRef(inner))
+		Label(last)
+		chunk(t)
+		for q := range zs {
+			for r := 0; r < rows; r += s.w {
+				s.store(s.sums(acc[q][r:r+s.w]), Mem{Base: out[q], Disp: 8 * r}, nil)
+			}
+			ADDQ(imm(8*rows), out[q])
+		}
+		JMP(LabelRef(top))
+		Label(rest)
+		ADDQ(imm(rows), n)
+		JE(LabelRef(end))
 	}
-	inner, last := label("columns"), label("last")
-	Label(inner)
-	CMPQ(i, full)
-	JGE(LabelRef(last))
-	chunk(nil)
-	for _, p := range p {
-		ADDQ(imm(s.bytes()), p)
-	}
-	ADDQ(imm(s.w), i)
-	JMP(LabelRef(inner))
-	Label(last)
-	chunk(t)
-	for q := range zs {
-		s.store(s.sums(acc[q]), Mem{Base: out[q]}, nil)
-		ADDQ(imm(s.bytes()), out[q])
-	}
-	JMP(LabelRef(top))
 
-	Label(rest)
-	ADDQ(imm(s.w), n)
-	JE(LabelRef(end))
+	one := label("row")
 	Label(one)
 	for q, v := range s.dot(copyOf(d), a, zs...) {
 		s.storeOne(v, Mem{Base: out[q]}, frame)
@@ -231,11 +242,14 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 }
 
 // combine computes dst[q] (+)= w Σ_i cs[q][i] a_i over n rows of d columns, a
-// tile of columns at a time with its sums in registers. It overwrites dst, a,
-// d.
-func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
+// tile of columns at a time with its sums in registers. If ahead is not nil it
+// fetches what lies so many bytes after the rows. It overwrites dst, a, d.
+func (s *isa) combine(dst, cs []GP, a, str, n, d, ahead GP, w, add Mem) {
 	tiles := []int{8, 4, 3, 2, 1}
-	if !s.evex {
+	switch {
+	case !s.evex && len(dst) == 1:
+		tiles = []int{12, 6, 3, 2, 1}
+	case !s.evex:
 		tiles = []int{6, 3, 2, 1}
 	}
 	rem := GP64()
@@ -273,6 +287,11 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, w, add Mem) {
 			row := s.load(m, nil)
 			for q := range cs {
 				VFMADD231PD(row, f[q], acc[q][k])
+			}
+		}
+		if ahead != nil {
+			for k := 0; k < c; k += 64 / s.bytes() {
+				PREFETCHT0(Mem{Base: p, Index: ahead, Scale: 1, Disp: k * s.bytes()})
 			}
 		}
 		ADDQ(str, p)
@@ -471,20 +490,20 @@ func (s *isa) rowKernels() {
 	ret()
 
 	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool)")
-	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), paramAddr("w"), paramAddr("add"))
+	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), nil, paramAddr("w"), paramAddr("add"))
 	ret()
 
 	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool)")
-	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), paramAddr("w"), paramAddr("add"))
+	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), nil, paramAddr("w"), paramAddr("add"))
 	ret()
 }
 
-// logisticBlock is the number of rows whose scores the logistic kernels keep
-// in their frame.
+// logisticBlock is the largest number of rows whose scores the logistic
+// kernels keep in their frame, as in package kernel.
 const logisticBlock = 64
 
 // logistic writes the kernels that take rows from scores to combinations,
-// logisticBlock rows at a time. They overwrite their arguments.
+// block rows at a time. They overwrite their arguments.
 func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) {
 	TEXT(name+s.name, 0, "func"+signature)
 	Pragma("noescape")
@@ -510,8 +529,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		return p
 	}
 	blockSize := func() GP {
-		n, size := param("rows"), GP64()
-		MOVQ(U32(logisticBlock), size)
+		n, size := param("rows"), param("block")
 		CMPQ(n, size)
 		CMOVQGT(size, n)
 		return n
@@ -530,15 +548,18 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		CMPQ(paramAddr("dz"), Imm(0))
 		JE(LabelRef(skip))
 	}
-	s.combine(params(outs...), leas(), param("a"), stride(), blockSize(), param("d"), paramAddr("w"), paramAddr("add"))
+	ahead := stride()
+	IMULQ(paramAddr("block"), ahead)
+	s.combine(params(outs...), leas(), param("a"), stride(), blockSize(), param("d"), ahead, paramAddr("w"), paramAddr("add"))
 	Label(skip)
-	rows, step := param("rows"), stride()
-	SUBQ(imm(logisticBlock), rows)
+	rows, size, step := param("rows"), param("block"), stride()
+	SUBQ(size, rows)
 	JLE(LabelRef(last))
 	MOVQ(rows, paramAddr("rows"))
-	IMUL3Q(imm(logisticBlock), step, step)
+	IMULQ(size, step)
 	ADDQ(step, paramAddr("a"))
-	ADDQ(U32(8*logisticBlock), paramAddr("y"))
+	SHLQ(Imm(3), size)
+	ADDQ(size, paramAddr("y"))
 	MOVB(U8(1), paramAddr("add"))
 	JMP(LabelRef(block))
 	Label(last)
@@ -638,11 +659,11 @@ func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
 }
 
 func (s *isa) logisticKernels() {
-	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d int, w float64, add bool)",
+	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool)",
 		[]string{"dz", "hv"}, []string{"z", "v"}, false)
-	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d int, w float64, add bool)",
+	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool)",
 		[]string{"dz"}, []string{"z"}, false)
-	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d int, w float64, add bool) float64",
+	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool) float64",
 		[]string{"dz"}, []string{"z"}, true)
 	s.logisticCoefs("logisticCoefs", "(cg, a *float64, stride int, y, z *float64, rows, d int)", []string{"cg"}, []string{"z"})
 	s.logisticCoefs("logisticCoefs2", "(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int)", []string{"cg", "ch"}, []string{"z", "v"})

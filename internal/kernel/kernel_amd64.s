@@ -24496,7 +24496,7 @@ done2023:
 	RET
 
 // func sparseScoresAVX512(t *float64, idx *int32, val *float64, n int, z *float64, k int, limit int) bool
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	MOVQ  t+0(FP), AX
 	MOVQ  idx+8(FP), CX
@@ -24528,6 +24528,16 @@ tile2304:
 	JGE    out2309
 
 row2308:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
+	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad2303
@@ -24583,6 +24593,16 @@ full2306:
 	JGE    out2314
 
 row2313:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
+	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad2303
@@ -24626,6 +24646,15 @@ next2305:
 	JGE    out2320
 
 row2319:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad2303
@@ -24677,6 +24706,15 @@ full2317:
 	JGE    out2325
 
 row2324:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad2303
@@ -24872,7 +24910,7 @@ bad2303:
 	RET
 
 // func sparseCombineAVX512(z *float64, idx *int32, val *float64, n int, t *float64, k int, limit int) bool
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	MOVQ  t+32(FP), AX
 	MOVQ  idx+8(FP), CX
@@ -24904,6 +24942,16 @@ tile2349:
 	JGE       out2354
 
 row2353:
+	LEAQ          -1(BX), R12
+	LEAQ          24(R9), R11
+	CMPQ          R11, R12
+	CMOVQGT       R12, R11
+	MOVL          (CX)(R11*4), R11
+	IMULQ         R8, R11
+	PREFETCHT0    (SI)(R11*1)
+	PREFETCHT0    64(SI)(R11*1)
+	PREFETCHT0    128(SI)(R11*1)
+	PREFETCHT0    192(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
 	JAE           bad2348
@@ -24959,6 +25007,16 @@ full2351:
 	JGE     out2359
 
 row2358:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
+	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad2348
@@ -25001,6 +25059,15 @@ next2350:
 	JGE       out2365
 
 row2364:
+	LEAQ          -1(BX), R12
+	LEAQ          24(R9), R11
+	CMPQ          R11, R12
+	CMOVQGT       R12, R11
+	MOVL          (CX)(R11*4), R11
+	IMULQ         R8, R11
+	PREFETCHT0    (SI)(R11*1)
+	PREFETCHT0    64(SI)(R11*1)
+	PREFETCHT0    128(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
 	JAE           bad2348
@@ -25052,6 +25119,15 @@ full2362:
 	JGE     out2370
 
 row2369:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad2348
@@ -40093,7 +40169,7 @@ done3716:
 	RET
 
 // func sparseScoresAVX2(t *float64, idx *int32, val *float64, n int, z *float64, k int, limit int) bool
-// Requires: AVX, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	MOVQ    t+0(FP), AX
 	MOVQ    idx+8(FP), CX
@@ -40114,33 +40190,45 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	VMOVUPD (R9), Y0
 
 tile3841:
-	CMPQ   DI, $0x0c
-	JLE    next3842
 	CMPQ   DI, $0x10
+	JLE    next3842
+	CMPQ   DI, $0x14
 	JGE    full3843
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
 	JGE    out3846
 
 row3845:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad3840
 	IMULQ        R8, R11
 	ADDQ         SI, R11
-	VBROADCASTSD (DX)(R9*8), Y5
-	VMOVUPD      (R11), Y6
-	VFMADD231PD  Y6, Y5, Y1
-	VMOVUPD      32(R11), Y6
-	VFMADD231PD  Y6, Y5, Y2
-	VMOVUPD      64(R11), Y6
-	VFMADD231PD  Y6, Y5, Y3
-	VMASKMOVPD   96(R11), Y0, Y6
-	VFMADD231PD  Y6, Y5, Y4
+	VBROADCASTSD (DX)(R9*8), Y6
+	VMOVUPD      (R11), Y7
+	VFMADD231PD  Y7, Y6, Y1
+	VMOVUPD      32(R11), Y7
+	VFMADD231PD  Y7, Y6, Y2
+	VMOVUPD      64(R11), Y7
+	VFMADD231PD  Y7, Y6, Y3
+	VMOVUPD      96(R11), Y7
+	VFMADD231PD  Y7, Y6, Y4
+	VMASKMOVPD   128(R11), Y0, Y7
+	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
 	JL           row3845
@@ -40149,8 +40237,9 @@ out3846:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
-	LEAQ         96(AX), R9
-	VMOVAPD      Y4, Y1
+	VMOVUPD      Y4, 96(AX)
+	LEAQ         128(AX), R9
+	VMOVAPD      Y5, Y1
 	TESTQ        $0x00000002, R10
 	JE           skip3847
 	VMOVUPD      X1, (R9)
@@ -40170,11 +40259,76 @@ full3843:
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
 	JGE    out3850
 
 row3849:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3840
+	IMULQ        R8, R11
+	ADDQ         SI, R11
+	VBROADCASTSD (DX)(R9*8), Y6
+	VMOVUPD      (R11), Y7
+	VFMADD231PD  Y7, Y6, Y1
+	VMOVUPD      32(R11), Y7
+	VFMADD231PD  Y7, Y6, Y2
+	VMOVUPD      64(R11), Y7
+	VFMADD231PD  Y7, Y6, Y3
+	VMOVUPD      96(R11), Y7
+	VFMADD231PD  Y7, Y6, Y4
+	VMOVUPD      128(R11), Y7
+	VFMADD231PD  Y7, Y6, Y5
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           row3849
+
+out3850:
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VMOVUPD Y3, 64(AX)
+	VMOVUPD Y4, 96(AX)
+	VMOVUPD Y5, 128(AX)
+
+end3844:
+	ADDQ $0x000000a0, AX
+	ADDQ $0x000000a0, SI
+	SUBQ $0x14, DI
+	JMP  tile3841
+
+next3842:
+	CMPQ   DI, $0x0c
+	JLE    next3852
+	CMPQ   DI, $0x10
+	JGE    full3853
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	XORQ   R9, R9
+	CMPQ   R9, BX
+	JGE    out3856
+
+row3855:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad3840
@@ -40187,49 +40341,8 @@ row3849:
 	VFMADD231PD  Y6, Y5, Y2
 	VMOVUPD      64(R11), Y6
 	VFMADD231PD  Y6, Y5, Y3
-	VMOVUPD      96(R11), Y6
+	VMASKMOVPD   96(R11), Y0, Y6
 	VFMADD231PD  Y6, Y5, Y4
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row3849
-
-out3850:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-	VMOVUPD Y4, 96(AX)
-
-end3844:
-	ADDQ $0x00000080, AX
-	ADDQ $0x00000080, SI
-	SUBQ $0x10, DI
-	JMP  tile3841
-
-next3842:
-	CMPQ   DI, $0x08
-	JLE    next3852
-	CMPQ   DI, $0x0c
-	JGE    full3853
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	XORQ   R9, R9
-	CMPQ   R9, BX
-	JGE    out3856
-
-row3855:
-	MOVL         (CX)(R9*4), R11
-	CMPQ         R11, limit+48(FP)
-	JAE          bad3840
-	IMULQ        R8, R11
-	ADDQ         SI, R11
-	VBROADCASTSD (DX)(R9*8), Y4
-	VMOVUPD      (R11), Y5
-	VFMADD231PD  Y5, Y4, Y1
-	VMOVUPD      32(R11), Y5
-	VFMADD231PD  Y5, Y4, Y2
-	VMASKMOVPD   64(R11), Y0, Y5
-	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
 	JL           row3855
@@ -40237,8 +40350,9 @@ row3855:
 out3856:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
-	LEAQ         64(AX), R9
-	VMOVAPD      Y3, Y1
+	VMOVUPD      Y3, 64(AX)
+	LEAQ         96(AX), R9
+	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
 	JE           skip3857
 	VMOVUPD      X1, (R9)
@@ -40257,11 +40371,70 @@ full3853:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
 	JGE    out3860
 
 row3859:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3840
+	IMULQ        R8, R11
+	ADDQ         SI, R11
+	VBROADCASTSD (DX)(R9*8), Y5
+	VMOVUPD      (R11), Y6
+	VFMADD231PD  Y6, Y5, Y1
+	VMOVUPD      32(R11), Y6
+	VFMADD231PD  Y6, Y5, Y2
+	VMOVUPD      64(R11), Y6
+	VFMADD231PD  Y6, Y5, Y3
+	VMOVUPD      96(R11), Y6
+	VFMADD231PD  Y6, Y5, Y4
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           row3859
+
+out3860:
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VMOVUPD Y3, 64(AX)
+	VMOVUPD Y4, 96(AX)
+
+end3854:
+	ADDQ $0x00000080, AX
+	ADDQ $0x00000080, SI
+	SUBQ $0x10, DI
+
+next3852:
+	CMPQ   DI, $0x08
+	JLE    next3862
+	CMPQ   DI, $0x0c
+	JGE    full3863
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	XORQ   R9, R9
+	CMPQ   R9, BX
+	JGE    out3866
+
+row3865:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad3840
@@ -40272,52 +40445,17 @@ row3859:
 	VFMADD231PD  Y5, Y4, Y1
 	VMOVUPD      32(R11), Y5
 	VFMADD231PD  Y5, Y4, Y2
-	VMOVUPD      64(R11), Y5
+	VMASKMOVPD   64(R11), Y0, Y5
 	VFMADD231PD  Y5, Y4, Y3
-	INCQ         R9
-	CMPQ         R9, BX
-	JL           row3859
-
-out3860:
-	VMOVUPD Y1, (AX)
-	VMOVUPD Y2, 32(AX)
-	VMOVUPD Y3, 64(AX)
-
-end3854:
-	ADDQ $0x60, AX
-	ADDQ $0x60, SI
-	SUBQ $0x0c, DI
-
-next3852:
-	CMPQ   DI, $0x04
-	JLE    next3862
-	CMPQ   DI, $0x08
-	JGE    full3863
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	XORQ   R9, R9
-	CMPQ   R9, BX
-	JGE    out3866
-
-row3865:
-	MOVL         (CX)(R9*4), R11
-	CMPQ         R11, limit+48(FP)
-	JAE          bad3840
-	IMULQ        R8, R11
-	ADDQ         SI, R11
-	VBROADCASTSD (DX)(R9*8), Y3
-	VMOVUPD      (R11), Y4
-	VFMADD231PD  Y4, Y3, Y1
-	VMASKMOVPD   32(R11), Y0, Y4
-	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
 	JL           row3865
 
 out3866:
 	VMOVUPD      Y1, (AX)
-	LEAQ         32(AX), R9
-	VMOVAPD      Y2, Y1
+	VMOVUPD      Y2, 32(AX)
+	LEAQ         64(AX), R9
+	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
 	JE           skip3867
 	VMOVUPD      X1, (R9)
@@ -40335,11 +40473,98 @@ skip3868:
 full3863:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
 	JGE    out3870
 
 row3869:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3840
+	IMULQ        R8, R11
+	ADDQ         SI, R11
+	VBROADCASTSD (DX)(R9*8), Y4
+	VMOVUPD      (R11), Y5
+	VFMADD231PD  Y5, Y4, Y1
+	VMOVUPD      32(R11), Y5
+	VFMADD231PD  Y5, Y4, Y2
+	VMOVUPD      64(R11), Y5
+	VFMADD231PD  Y5, Y4, Y3
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           row3869
+
+out3870:
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VMOVUPD Y3, 64(AX)
+
+end3864:
+	ADDQ $0x60, AX
+	ADDQ $0x60, SI
+	SUBQ $0x0c, DI
+
+next3862:
+	CMPQ   DI, $0x04
+	JLE    next3872
+	CMPQ   DI, $0x08
+	JGE    full3873
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	XORQ   R9, R9
+	CMPQ   R9, BX
+	JGE    out3876
+
+row3875:
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3840
+	IMULQ        R8, R11
+	ADDQ         SI, R11
+	VBROADCASTSD (DX)(R9*8), Y3
+	VMOVUPD      (R11), Y4
+	VFMADD231PD  Y4, Y3, Y1
+	VMASKMOVPD   32(R11), Y0, Y4
+	VFMADD231PD  Y4, Y3, Y2
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           row3875
+
+out3876:
+	VMOVUPD      Y1, (AX)
+	LEAQ         32(AX), R9
+	VMOVAPD      Y2, Y1
+	TESTQ        $0x00000002, R10
+	JE           skip3877
+	VMOVUPD      X1, (R9)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, R9
+
+skip3877:
+	TESTQ  $0x00000001, R10
+	JE     skip3878
+	VMOVSD X1, (R9)
+
+skip3878:
+	JMP end3874
+
+full3873:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	XORQ   R9, R9
+	CMPQ   R9, BX
+	JGE    out3880
+
+row3879:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad3840
@@ -40352,28 +40577,28 @@ row3869:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3869
+	JL           row3879
 
-out3870:
+out3880:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end3864:
+end3874:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3862:
+next3872:
 	CMPQ   DI, $0x00
-	JLE    next3872
+	JLE    next3882
 	CMPQ   DI, $0x04
-	JGE    full3873
+	JGE    full3883
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3876
+	JGE    out3886
 
-row3875:
+row3885:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
 	JAE          bad3840
@@ -40384,32 +40609,32 @@ row3875:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3875
+	JL           row3885
 
-out3876:
+out3886:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip3877
+	JE           skip3887
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3877:
+skip3887:
 	TESTQ  $0x00000001, R10
-	JE     skip3878
+	JE     skip3888
 	VMOVSD X0, (CX)
 
-skip3878:
-	JMP end3874
+skip3888:
+	JMP end3884
 
-full3873:
+full3883:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3880
+	JGE    out3890
 
-row3879:
+row3889:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
 	JAE          bad3840
@@ -40420,17 +40645,17 @@ row3879:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3879
+	JL           row3889
 
-out3880:
+out3890:
 	VMOVUPD Y0, (AX)
 
-end3874:
+end3884:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3872:
+next3882:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -40443,7 +40668,7 @@ bad3840:
 	RET
 
 // func sparseCombineAVX2(z *float64, idx *int32, val *float64, n int, t *float64, k int, limit int) bool
-// Requires: AVX, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	MOVQ    t+32(FP), AX
 	MOVQ    idx+8(FP), CX
@@ -40463,23 +40688,148 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3882:
-	CMPQ       DI, $0x0c
-	JLE        next3883
+tile3892:
 	CMPQ       DI, $0x10
-	JGE        full3884
+	JLE        next3893
+	CMPQ       DI, $0x14
+	JGE        full3894
+	VMOVUPD    (AX), Y1
+	VMOVUPD    32(AX), Y2
+	VMOVUPD    64(AX), Y3
+	VMOVUPD    96(AX), Y4
+	VMASKMOVPD 128(AX), Y0, Y5
+	XORQ       R9, R9
+	CMPQ       R9, BX
+	JGE        out3897
+
+row3896:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3891
+	IMULQ        R8, R11
+	ADDQ         SI, R11
+	VBROADCASTSD (DX)(R9*8), Y6
+	VMOVUPD      (R11), Y7
+	VFMADD231PD  Y1, Y6, Y7
+	VMOVUPD      Y7, (R11)
+	VMOVUPD      32(R11), Y7
+	VFMADD231PD  Y2, Y6, Y7
+	VMOVUPD      Y7, 32(R11)
+	VMOVUPD      64(R11), Y7
+	VFMADD231PD  Y3, Y6, Y7
+	VMOVUPD      Y7, 64(R11)
+	VMOVUPD      96(R11), Y7
+	VFMADD231PD  Y4, Y6, Y7
+	VMOVUPD      Y7, 96(R11)
+	VMASKMOVPD   128(R11), Y0, Y7
+	VFMADD231PD  Y5, Y6, Y7
+	LEAQ         128(R11), R11
+	VMOVAPD      Y7, Y6
+	TESTQ        $0x00000002, R10
+	JE           skip3898
+	VMOVUPD      X6, (R11)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R11
+
+skip3898:
+	TESTQ  $0x00000001, R10
+	JE     skip3899
+	VMOVSD X6, (R11)
+
+skip3899:
+	INCQ R9
+	CMPQ R9, BX
+	JL   row3896
+
+out3897:
+	JMP end3895
+
+full3894:
+	VMOVUPD (AX), Y1
+	VMOVUPD 32(AX), Y2
+	VMOVUPD 64(AX), Y3
+	VMOVUPD 96(AX), Y4
+	VMOVUPD 128(AX), Y5
+	XORQ    R9, R9
+	CMPQ    R9, BX
+	JGE     out3901
+
+row3900:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
+	PREFETCHT0   128(SI)(R11*1)
+	MOVL         (CX)(R9*4), R11
+	CMPQ         R11, limit+48(FP)
+	JAE          bad3891
+	IMULQ        R8, R11
+	ADDQ         SI, R11
+	VBROADCASTSD (DX)(R9*8), Y6
+	VMOVUPD      (R11), Y7
+	VFMADD231PD  Y1, Y6, Y7
+	VMOVUPD      Y7, (R11)
+	VMOVUPD      32(R11), Y7
+	VFMADD231PD  Y2, Y6, Y7
+	VMOVUPD      Y7, 32(R11)
+	VMOVUPD      64(R11), Y7
+	VFMADD231PD  Y3, Y6, Y7
+	VMOVUPD      Y7, 64(R11)
+	VMOVUPD      96(R11), Y7
+	VFMADD231PD  Y4, Y6, Y7
+	VMOVUPD      Y7, 96(R11)
+	VMOVUPD      128(R11), Y7
+	VFMADD231PD  Y5, Y6, Y7
+	VMOVUPD      Y7, 128(R11)
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           row3900
+
+out3901:
+end3895:
+	ADDQ $0x000000a0, AX
+	ADDQ $0x000000a0, SI
+	SUBQ $0x14, DI
+	JMP  tile3892
+
+next3893:
+	CMPQ       DI, $0x0c
+	JLE        next3903
+	CMPQ       DI, $0x10
+	JGE        full3904
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3887
+	JGE        out3907
 
-row3886:
+row3906:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -40497,37 +40847,45 @@ row3886:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip3888
+	JE           skip3908
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip3888:
+skip3908:
 	TESTQ  $0x00000001, R10
-	JE     skip3889
+	JE     skip3909
 	VMOVSD X5, (R11)
 
-skip3889:
+skip3909:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3886
+	JL   row3906
 
-out3887:
-	JMP end3885
+out3907:
+	JMP end3905
 
-full3884:
+full3904:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3891
+	JGE     out3911
 
-row3890:
+row3910:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -40545,31 +40903,38 @@ row3890:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3890
+	JL           row3910
 
-out3891:
-end3885:
+out3911:
+end3905:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
-	JMP  tile3882
 
-next3883:
+next3903:
 	CMPQ       DI, $0x08
-	JLE        next3893
+	JLE        next3913
 	CMPQ       DI, $0x0c
-	JGE        full3894
+	JGE        full3914
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3897
+	JGE        out3917
 
-row3896:
+row3916:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -40584,36 +40949,44 @@ row3896:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip3898
+	JE           skip3918
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip3898:
+skip3918:
 	TESTQ  $0x00000001, R10
-	JE     skip3899
+	JE     skip3919
 	VMOVSD X4, (R11)
 
-skip3899:
+skip3919:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3896
+	JL   row3916
 
-out3897:
-	JMP end3895
+out3917:
+	JMP end3915
 
-full3894:
+full3914:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3901
+	JGE     out3921
 
-row3900:
+row3920:
+	LEAQ         -1(BX), R12
+	LEAQ         24(R9), R11
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	MOVL         (CX)(R11*4), R11
+	IMULQ        R8, R11
+	PREFETCHT0   (SI)(R11*1)
+	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -40628,29 +41001,29 @@ row3900:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3900
+	JL           row3920
 
-out3901:
-end3895:
+out3921:
+end3915:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3893:
+next3913:
 	CMPQ       DI, $0x04
-	JLE        next3903
+	JLE        next3923
 	CMPQ       DI, $0x08
-	JGE        full3904
+	JGE        full3924
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3907
+	JGE        out3927
 
-row3906:
+row3926:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -40662,35 +41035,35 @@ row3906:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip3908
+	JE           skip3928
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip3908:
+skip3928:
 	TESTQ  $0x00000001, R10
-	JE     skip3909
+	JE     skip3929
 	VMOVSD X3, (R11)
 
-skip3909:
+skip3929:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3906
+	JL   row3926
 
-out3907:
-	JMP end3905
+out3927:
+	JMP end3925
 
-full3904:
+full3924:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3911
+	JGE     out3931
 
-row3910:
+row3930:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -40702,28 +41075,28 @@ row3910:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3910
+	JL           row3930
 
-out3911:
-end3905:
+out3931:
+end3925:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3903:
+next3923:
 	CMPQ       DI, $0x00
-	JLE        next3913
+	JLE        next3933
 	CMPQ       DI, $0x04
-	JGE        full3914
+	JGE        full3934
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3917
+	JGE        out3937
 
-row3916:
+row3936:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -40732,34 +41105,34 @@ row3916:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip3918
+	JE           skip3938
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip3918:
+skip3938:
 	TESTQ  $0x00000001, R10
-	JE     skip3919
+	JE     skip3939
 	VMOVSD X2, (R11)
 
-skip3919:
+skip3939:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3916
+	JL   row3936
 
-out3917:
-	JMP end3915
+out3937:
+	JMP end3935
 
-full3914:
+full3934:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3921
+	JGE     out3941
 
-row3920:
+row3940:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3881
+	JAE          bad3891
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -40768,21 +41141,21 @@ row3920:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3920
+	JL           row3940
 
-out3921:
-end3915:
+out3941:
+end3935:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3913:
+next3933:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3881:
+bad3891:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -40794,9 +41167,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line3922:
+line3942:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line3922
+	JNE        line3942
 	RET

@@ -367,6 +367,23 @@ func (s *isa) sparse() {
 		return p
 	}
 	tiles := []int{4, 3, 2, 1}
+	if !s.evex {
+		tiles = []int{5, 4, 3, 2, 1} // 20 classes in one
+	}
+	// prefetch asks for the part of z that column idx[min(j+ahead, n-1)] reads.
+	prefetch := func(idx, j, n, base, kb GP, cols int) {
+		const ahead = 24
+		p, q := GP64(), GP64()
+		LEAQ(Mem{Base: n, Disp: -1}, q)
+		LEAQ(Mem{Base: j, Disp: ahead}, p)
+		CMPQ(p, q)
+		CMOVQGT(q, p)
+		MOVL(Mem{Base: idx, Index: p, Scale: 4}, p.As32())
+		IMULQ(kb, p)
+		for disp := 0; disp < cols*s.bytes(); disp += 64 {
+			PREFETCHT0(Mem{Base: base, Index: p, Scale: 1, Disp: disp})
+		}
+	}
 	fail := func(bad string) {
 		yes, no := GP8(), GP8()
 		MOVB(U8(1), yes)
@@ -413,6 +430,9 @@ func (s *isa) sparse() {
 				CMPQ(j, n)
 				JGE(LabelRef(out))
 				Label(top)
+				if cols > 2 {
+					prefetch(idx, j, n, z, kb, cols)
+				}
 				p, v := column(idx, j, z, kb, bad), s.reg()
 				VBROADCASTSD(Mem{Base: val, Index: j, Scale: 8}, v)
 				for i := range acc {

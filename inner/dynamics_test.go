@@ -422,6 +422,33 @@ func TestAutomaticStepIsHalved(t *testing.T) {
 	}
 }
 
+// The automatic step is a little less than 1/L, at the cost of 12 products.
+func TestAutomaticStep(t *testing.T) {
+	spread := make([]float64, 300)
+	for i := range spread {
+		spread[i] = 0.1 + 3*float64(i)/300
+	}
+	for _, w := range [][]float64{{0.5, 1, 4}, {7}, spread} {
+		g := square(w...)
+		var counts bilevel.Counts
+		m, err := inner.GradientDescent{}.Begin(&bilevel.Problem{Outer: g, Inner: g}, &counts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := make([]float64, len(w))
+		if err := m.Init(s, s, []float64{0}); err != nil {
+			t.Fatal(err)
+		}
+		if counts != (bilevel.Counts{HessG: 12}) {
+			t.Errorf("counts %+v", counts)
+		}
+		m.Step(s, s, []float64{0}, 1)
+		if eta, l := s[0]/w[0], w[len(w)-1]; eta*l < 0.9 || eta*l > 1.1 { // ∇g(0) = −w
+			t.Errorf("d = %d: ηL = %v", len(w), eta*l)
+		}
+	}
+}
+
 func TestFirstOrderErrors(t *testing.T) {
 	g := logistic(t, 40, 3, 1)
 	p := &bilevel.Problem{Outer: g, Inner: g}

@@ -26,6 +26,9 @@ type RepresentationOptions struct {
 	Width int
 	// Classes k of a softmax loss; 0 is a squared loss, with one score.
 	Classes int
+	// OneHot makes the loss of Classes ½ Σ_c (t_c − [y = c])², least squares on indicators: the heads of ridge
+	// regression.
+	OneHot bool
 	// Ridge β ≥ 0 adds ½β‖w_t‖² to every task.
 	Ridge float64
 }
@@ -61,9 +64,10 @@ type Representation struct {
 
 // task is the data of a task, and its features for the current representation.
 type task struct {
-	x    *rows.Dense
-	link link
-	u    []float64 // u[j*m+i] is feature j of row i
+	x      *rows.Dense
+	labels []int
+	link   link
+	u      []float64 // u[j*m+i] is feature j of row i
 }
 
 // taskSlot is the scratch space of the tasks that one goroutine works on, in order.
@@ -76,6 +80,7 @@ type taskSlot struct {
 var (
 	_ bilevel.SecondOrder     = (*Representation)(nil)
 	_ bilevel.ValueGradienter = (*Representation)(nil)
+	_ bilevel.HessianBlocks   = (*Representation)(nil)
 )
 
 // NewRepresentation is the mean of the losses of tasks. It keeps their data.
@@ -87,6 +92,8 @@ func NewRepresentation(tasks []Task, o RepresentationOptions) (*Representation, 
 		return nil, fmt.Errorf("model: a representation of width %d", o.Width)
 	case o.Classes < 0 || o.Classes == 1:
 		return nil, fmt.Errorf("model: a softmax loss needs at least 2 classes, not %d", o.Classes)
+	case o.OneHot && o.Classes == 0:
+		return nil, fmt.Errorf("model: OneHot needs Classes")
 	case !(o.Ridge >= 0) || math.IsInf(o.Ridge, 0):
 		return nil, fmt.Errorf("model: a ridge of %v", o.Ridge)
 	}
@@ -111,7 +118,11 @@ func NewRepresentation(tasks []Task, o RepresentationOptions) (*Representation, 
 		} else if t.X.D != r.features {
 			return nil, fmt.Errorf("model: task %d has %d features, task 0 has %d", i, t.X.D, r.features)
 		}
-		r.tasks = append(r.tasks, task{x: t.X, link: l.link, u: make([]float64, o.Width*t.X.N)})
+		head := l.link
+		if o.OneHot {
+			head = oneHot{t.Labels, o.Classes}
+		}
+		r.tasks = append(r.tasks, task{x: t.X, labels: t.Labels, link: head, u: make([]float64, o.Width*t.X.N)})
 		r.maxLen = max(r.maxLen, t.X.N)
 		r.sumRows += t.X.N
 	}
@@ -155,6 +166,96 @@ func (r *Representation) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch
 	r.pass(dz, nil, hv, cv, z, x, v, b, false)
 }
 
+// blockNumbers bounds the numbers in all blocks of ∇²zz.
+var blockNumbers = 1 << 25
+
+// BlockSize is the length of a head, whose tasks are all that ∇²zz consists of; of one class of it where those
+// blocks would be too large, and 1 where these would be, too, or tasks have far fewer rows than features.
+func (r *Representation) BlockSize() int {
+	d := len(r.tasks) * r.k * r.width
+	switch {
+	case r.width > 4*r.maxLen:
+		return 1
+	case d*r.k*r.width <= blockNumbers:
+		return r.k * r.width
+	case d*r.width <= blockNumbers:
+		return r.width
+	}
+	return 1
+}
+
+// Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
+func (r *Representation) Blocks(dst, z, x []float64, b bilevel.Batch) {
+	clear(dst)
+	if b.Len() <= 0 {
+		return
+	}
+	procs := r.represent(x)
+	n, size := len(r.slots), r.BlockSize()
+	head := r.k * r.width
+	w := 1 / float64(b.Len())
+	share(procs, n, func(_, i int) {
+		for j := b.Lo + b.Len()*i/n; j < b.Lo+b.Len()*(i+1)/n; j++ {
+			r.blocks(&r.slots[i], &r.tasks[j], w, dst[j*head*size:(j+1)*head*size], z[j*head:(j+1)*head], size)
+		}
+	})
+}
+
+// blocks is the part of a task in Blocks: Σ_i ∂²ℓ/∂t_c∂t_c' u_i u_iᵀ/m + βI.
+func (r *Representation) blocks(sl *taskSlot, t *task, w float64, dst, z []float64, size int) {
+	m, k, width := t.x.N, r.k, r.width
+	scores, weight, e := sl.t[:k*m], sl.e[:m], sl.s[:m]
+	headScores(scores, z, t.u, k, width, m)
+	t.link.curvature(scores, sl.tmp, 0, m, m, 1)
+	for c := range k {
+		for c2 := range c + 1 {
+			if c2 < c && size < k*width {
+				continue
+			}
+			t.link.weight(weight, scores, c, c2, m, m, 1)
+			for row := range width {
+				for l, v := range t.u[row*m : (row+1)*m] {
+					e[l] = w / float64(m) * weight[l] * v
+				}
+				at := c*width + row // the coefficient, whose block and row in it are
+				block, in := at/size*size*size, at%size
+				for col := range width {
+					at2 := c2*width + col
+					if at2 > at || at2/size != at/size {
+						continue
+					}
+					dst[block+in*size+at2%size] = kernel.Dot(e, t.u[col*m:(col+1)*m])
+				}
+				if c == c2 {
+					dst[block+in*size+in] += w * r.ridge
+				}
+			}
+		}
+	}
+}
+
+// represent makes the tasks hold the features of the representation x, and returns how many goroutines suit a
+// pass.
+func (r *Representation) represent(x []float64) (procs int) {
+	procs = 1
+	if r.sumRows*r.width*r.features >= parallel {
+		procs = runtime.GOMAXPROCS(0)
+	}
+	if r.known && slices.Equal(r.h, x) {
+		return procs
+	}
+	copy(r.h, x)
+	r.known = true
+	n := len(r.slots)
+	share(procs, n, func(_, i int) {
+		for j := len(r.tasks) * i / n; j < len(r.tasks)*(i+1)/n; j++ {
+			t := &r.tasks[j]
+			kernel.ScoresK(t.u, t.x.Data, t.x.Stride, r.h, r.width, r.features, t.x.N)
+		}
+	})
+	return procs
+}
+
 // pass computes what destinations ask for, and the value.
 func (r *Representation) pass(dz, dx, hv, cv, z, x, v []float64, b bilevel.Batch, value bool) float64 {
 	clear(dz) // heads of tasks outside b
@@ -164,25 +265,8 @@ func (r *Representation) pass(dz, dx, hv, cv, z, x, v []float64, b bilevel.Batch
 	if b.Len() <= 0 || !value && dz == nil && dx == nil && hv == nil && cv == nil {
 		return 0
 	}
-	fresh := r.known && slices.Equal(r.h, x)
-	if !fresh {
-		copy(r.h, x)
-		r.known = true
-	}
-	n := len(r.slots)
-	procs := 1
-	if r.sumRows*r.width*r.features >= parallel {
-		procs = runtime.GOMAXPROCS(0)
-	}
+	procs, n := r.represent(x), len(r.slots)
 	w := 1 / float64(b.Len())
-	if !fresh {
-		share(procs, n, func(_, i int) {
-			for j := len(r.tasks) * i / n; j < len(r.tasks)*(i+1)/n; j++ {
-				t := &r.tasks[j]
-				kernel.ScoresK(t.u, t.x.Data, t.x.Stride, r.h, r.width, r.features, t.x.N)
-			}
-		})
-	}
 	share(procs, n, func(_, i int) {
 		sl := &r.slots[i]
 		sl.value = 0
@@ -259,6 +343,46 @@ func (r *Representation) one(sl *taskSlot, t *task, w float64, dz, hv, z, v []fl
 	return sum
 }
 
+// oneHot is ℓ(t, y) = ½ Σ_c (t_c − [y = c])².
+type oneHot struct {
+	y []int
+	k int
+}
+
+func (l oneHot) loss(t, tmp []float64, lo, m, cs, is int) float64 {
+	return l.lossCoefs(t, tmp, lo, m, cs, is)
+}
+
+func (l oneHot) coefs(t, _, _ []float64, lo, m, cs, is int) {
+	for i, y := range l.y[lo : lo+m] {
+		t[y*cs+i*is]-- // ∂ℓ/∂t_c = t_c − [y = c]; ∂²ℓ/∂t² = I leaves s as it is
+	}
+}
+
+func (l oneHot) lossCoefs(t, tmp []float64, lo, m, cs, is int) float64 {
+	l.coefs(t, nil, tmp, lo, m, cs, is)
+	sum := 0.0
+	for c := range l.k {
+		for i := range m {
+			sum += t[c*cs+i*is] * t[c*cs+i*is]
+		}
+	}
+	return sum / 2
+}
+
+func (oneHot) curvature(t, _ []float64, _, m, cs, is int) {}
+
+func (oneHot) apply(_, _, _ []float64, _, _, _ int) {}
+
+func (oneHot) weight(dst, _ []float64, c, c2, m, _, _ int) {
+	for i := range dst[:m] {
+		dst[i] = 0
+		if c == c2 {
+			dst[i] = 1
+		}
+	}
+}
+
 // headScores sets t[c*m+i] = Σ_j w[c*r+j] u[j*m+i].
 func headScores(t, w, u []float64, k, r, m int) {
 	clear(t)
@@ -285,4 +409,27 @@ func headPull(e, t, w []float64, k, r, m int) {
 			kernel.Axpy(w[c*r+j], t[c*m:(c+1)*m], e[j*m:(j+1)*m])
 		}
 	}
+}
+
+// Accuracy is, for every task with classes, the share of rows whose largest score is that of their label.
+func (r *Representation) Accuracy(z, x []float64) []float64 {
+	shares := make([]float64, len(r.tasks))
+	r.represent(x)
+	for j := range r.tasks {
+		t, m := &r.tasks[j], r.tasks[j].x.N
+		scores := r.slots[0].t[:r.k*m]
+		headScores(scores, z[j*r.k*r.width:(j+1)*r.k*r.width], t.u, r.k, r.width, m)
+		for i := range m {
+			best := 0
+			for c := range r.k {
+				if scores[c*m+i] > scores[best*m+i] {
+					best = c
+				}
+			}
+			if best == t.labels[i] {
+				shares[j] += 1 / float64(m)
+			}
+		}
+	}
+	return shares
 }

@@ -35,10 +35,24 @@ func TestRepresentation(t *testing.T) {
 		{Width: 3, Ridge: .3},
 		{Width: 2, Classes: 3},
 		{Width: 4, Classes: 3, Ridge: .1},
+		{Width: 3, Classes: 4, Ridge: .2, OneHot: true},
+		{Width: 25, Classes: 3, Ridge: .2}, // many more features than rows
 	} {
 		for _, n := range []int{1, 5, 37} {
+			if n*o.Width > 150 {
+				continue // the checks form the Hessian
+			}
 			r := must(model.NewRepresentation(tasks(n, 7, o.Classes, 1), o))(t)
 			bileveltest.Objective(t, r, bileveltest.ObjectiveOptions{})
+			d, _ := r.Dims()
+			for _, limit := range []int{d * o.Width, d} { // blocks of a class, and of a coefficient
+				restore := model.SetBlockNumbers(limit)
+				if size := r.BlockSize(); size*d > limit {
+					t.Errorf("blocks of order %d, %d numbers are allowed", size, limit)
+				}
+				bileveltest.Objective(t, r, bileveltest.ObjectiveOptions{})
+				restore()
+			}
 		}
 	}
 	for name, bad := range map[string]func() (*model.Representation, error){
@@ -50,6 +64,9 @@ func TestRepresentation(t *testing.T) {
 		},
 		"classes": func() (*model.Representation, error) {
 			return model.NewRepresentation(tasks(2, 3, 4, 1), model.RepresentationOptions{Width: 1, Classes: 2})
+		},
+		"one-hot": func() (*model.Representation, error) {
+			return model.NewRepresentation(tasks(2, 3, 0, 1), model.RepresentationOptions{Width: 1, OneHot: true})
 		},
 		"ridge": func() (*model.Representation, error) {
 			return model.NewRepresentation(tasks(2, 3, 0, 1), model.RepresentationOptions{Width: 1, Ridge: -1})

@@ -110,7 +110,7 @@ func newRoot() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand())
+	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand(), newFigureCommand())
 	markUsage(c)
 	return c
 }

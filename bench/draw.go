@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// panel is one diagram of a figure.
+type panel struct {
+	title, x, y string
+	logX, logY  bool
+	series      []series
+}
+
+// series is a line, with a band where there is one.
+type series struct {
+	name   string
+	x, y   []float64
+	lo, hi []float64 // or nil
+	dashed bool
+}
+
+// Colours of Okabe and Ito, which can be told apart with most kinds of colour vision.
+var palette = []color.RGBA{
+	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff},
+	{0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff},
+}
+
+// Size of a panel.
+const (
+	panelWidth  = 4.2 * vg.Inch
+	panelHeight = 3.2 * vg.Inch
+)
+
+// Draw draws the table of f as "svg" or "png".
+func (f Figure) Draw(t *Table, format string, w io.Writer) error {
+	panels := f.panels(t)
+	cols := min(2, len(panels))
+	rows := (len(panels) + cols - 1) / cols
+	width, height := vg.Length(cols)*panelWidth, vg.Length(rows)*panelHeight
+	var canvas vg.CanvasWriterTo
+	switch format {
+	case "svg":
+		canvas = vgsvg.New(width, height)
+	case "png":
+		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))}
+	default:
+		return fmt.Errorf("bench: a drawing is svg or png, not %q", format)
+	}
+	tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: vg.Points(14), PadY: vg.Points(14),
+		PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12)}
+	page := draw.New(canvas)
+	for i, p := range panels {
+		d, err := p.plot()
+		if err != nil {
+			return fmt.Errorf("bench: %s: %w", p.title, err)
+		}
+		d.Draw(tiles.At(page, i%cols, i/cols))
+	}
+	_, err := canvas.WriteTo(w)
+	return err
+}
+
+func (p panel) plot() (*plot.Plot, error) {
+	d := plot.New()
+	d.Title.Text = p.title
+	d.X.Label.Text, d.Y.Label.Text = p.x, p.y
+	if p.logX {
+		d.X.Scale, d.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	}
+	if p.logY {
+		d.Y.Scale, d.Y.Tick.Marker = plot.LogScale{}, decades{}
+	}
+	d.Title.TextStyle.Font.Size = vg.Points(12)
+	d.X.Label.TextStyle.Font.Size, d.Y.Label.TextStyle.Font.Size = vg.Points(10), vg.Points(10)
+	d.Legend.TextStyle.Font.Size = vg.Points(10)
+	d.Legend.Top = true
+	d.Add(plotter.NewGrid())
+	for i, s := range p.series {
+		c := palette[i%len(palette)]
+		var line, band plotter.XYs
+		for j, x := range s.x {
+			if !p.drawable(x, s.y[j]) {
+				continue
+			}
+			line = append(line, plotter.XY{X: x, Y: s.y[j]})
+			if s.hi != nil {
+				band = append(band, plotter.XY{X: x, Y: s.hi[j]})
+			}
+		}
+		for j := len(s.x) - 1; j >= 0 && s.lo != nil; j-- {
+			x := s.x[j]
+			if !p.drawable(x, s.y[j]) {
+				continue
+			}
+			band = append(band, plotter.XY{X: x, Y: s.lo[j]})
+		}
+		if len(line) == 0 {
+			continue
+		}
+		if len(band) > 0 {
+			area, err := plotter.NewPolygon(band)
+			if err != nil {
+				return nil, err
+			}
+			area.Color = color.NRGBA{c.R, c.G, c.B, 0x30}
+			area.LineStyle.Width = 0
+			d.Add(area)
+		}
+		l, err := plotter.NewLine(line)
+		if err != nil {
+			return nil, err
+		}
+		l.Color, l.Width = c, vg.Points(1.5)
+		if s.dashed {
+			l.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+		}
+		d.Add(l)
+		d.Legend.Add(s.name, l)
+	}
+	if !p.logX {
+		d.X.Min = 0
+	}
+	return d, nil
+}
+
+// drawable says whether a point has a place on the axes.
+func (p panel) drawable(x, y float64) bool {
+	return !(p.logX && x <= 0) && !(p.logY && y <= 0) && !math.IsNaN(y) && !math.IsInf(y, 0)
+}
+
+// decades are the ticks of a logarithmic axis: powers of ten, at most eight of them named.
+type decades struct{}
+
+func (decades) Ticks(lo, hi float64) []plot.Tick {
+	first, last := int(math.Ceil(math.Log10(lo))), int(math.Floor(math.Log10(hi)))
+	every := max(1, (last-first+7)/8)
+	var list []plot.Tick
+	for e := first; e <= last; e++ {
+		t := plot.Tick{Value: math.Pow(10, float64(e))}
+		if (e-first)%every == 0 {
+			t.Label = fmt.Sprintf("1e%d", e)
+		}
+		list = append(list, t)
+	}
+	return list
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bilevel-go/bilevel/bench"
+	"github.com/bilevel-go/bilevel/dataset"
+)
+
+// figureFlags are the flags of bilevel figure.
+type figureFlags struct {
+	out, data string
+	repeats   int
+	seed      uint64
+	quiet     bool
+}
+
+// newFigureCommand is `bilevel figure`.
+func newFigureCommand() *cobra.Command {
+	var f figureFlags
+	c := &cobra.Command{
+		Use:   "figure NAME",
+		Short: "Compute a figure of a paper afresh",
+		Long: `Compute a figure of a paper afresh.
+
+The folder --out gets NAME.svg, NAME.png and NAME.csv, the numbers: a header, and one row per point. Public data
+sets that a figure needs are looked up as bilevel data says, and downloaded if they are not there.
+
+` + exitCodes,
+		Example: `  bilevel figure list
+  bilevel figure hypergrad-rates --out figures`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("give the name of one figure; bilevel figure list has them")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return runFigure(c, args[0], f) },
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&f.out, "out", "figures", "folder for the files, made if it is not there")
+	p.IntVar(&f.repeats, "repeats", 0, "random draws that a point is a mean of (default: the figure's own number)")
+	p.Uint64Var(&f.seed, "seed", 0, "seed of all randomness")
+	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+	p.BoolVar(&f.quiet, "quiet", false, "no progress")
+	c.AddCommand(&cobra.Command{
+		Use:   "list",
+		Short: "List the figures",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
+	})
+	return c
+}
+
+func listFigures(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tDATA\tWHAT")
+	for _, f := range bench.Figures() {
+		sets := "made up by the seed"
+		if len(f.Sets) > 0 {
+			sets = fmt.Sprint(f.Sets[0])
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n\t\t%s\n", f.Name, sets, f.Title, f.Paper)
+	}
+	return t.Flush()
+}
+
+func runFigure(c *cobra.Command, name string, f figureFlags) error {
+	figure, err := bench.Lookup(name)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	if f.repeats < 0 || c.Flags().Changed("repeats") && f.repeats == 0 {
+		return usagef("--repeats %d: give a number above zero", f.repeats)
+	}
+	if f.out == "" {
+		return usagef("--out \"\": name a folder")
+	}
+	if err := checkFolder(f.out); err != nil {
+		return usagef("--out %s: %w", f.out, err)
+	}
+	path := func(ext string) string { return filepath.Join(f.out, figure.Name+ext) }
+	for _, ext := range []string{".csv", ".svg", ".png"} {
+		if err := checkTarget(path(ext)); err != nil {
+			return usagef("--out %s: %s %w", f.out, path(ext), err)
+		}
+	}
+	stderr := c.ErrOrStderr()
+	ctx := c.Context()
+	get := dataset.GetOptions{DataDir: f.data}
+	if !f.quiet {
+		get.Progress = progressLines(stderr)
+	}
+	for _, set := range figure.Sets {
+		if _, err := dataset.Get(ctx, set, get); err != nil {
+			return err
+		}
+	}
+	o := bench.Options{Repeats: f.repeats, Seed: f.seed, DataDir: f.data}
+	if !f.quiet {
+		last := time.Now()
+		o.Progress = func(done float64) {
+			if time.Since(last) > every {
+				last = time.Now()
+				fmt.Fprintf(stderr, "%s: %.0f%%\n", figure.Name, 100*done)
+			}
+		}
+	}
+	begin := time.Now()
+	table, err := figure.Compute(ctx, o)
+	if err != nil {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			fmt.Fprintln(stderr, "bilevel: interrupted: nothing was written")
+			return errInterrupted
+		}
+		return err
+	}
+	var numbers, svg, png bytes.Buffer
+	if err := table.WriteCSV(&numbers); err != nil {
+		return err
+	}
+	if err := figure.Draw(table, "svg", &svg); err != nil {
+		return err
+	}
+	if err := figure.Draw(table, "png", &png); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return fmt.Errorf("--out %s: %w", f.out, bare(err))
+	}
+	if err := writeFiles([]outFile{{path(".csv"), numbers.Bytes()}, {path(".svg"), svg.Bytes()}, {path(".png"), png.Bytes()}}); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s: %d points in %.1f s\n  %s\n  %s\n  %s\n", figure.Name, len(table.Rows), time.Since(begin).Seconds(), path(".csv"), path(".svg"), path(".png"))
+	return nil
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFigure(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "new", "folder")
+	r := call(t, "figure", "hypergrad-rates", "--out", out, "--repeats", "1", "--quiet")
+	if r.code != exitOK || r.stderr != "" {
+		t.Fatalf("code %d, %s", r.code, r.stderr)
+	}
+	for _, ext := range []string{".csv", ".svg", ".png"} {
+		file := filepath.Join(out, "hypergrad-rates"+ext)
+		if data, err := os.ReadFile(file); err != nil || len(data) < 1000 || !strings.Contains(r.stdout, file) {
+			t.Errorf("%s: %d bytes, %v; the command says %s", file, len(data), err, r.stdout)
+		}
+	}
+	numbers, _ := os.ReadFile(filepath.Join(out, "hypergrad-rates.csv"))
+	if header, _, _ := strings.Cut(string(numbers), "\n"); header != "problem,method,t,error_mean,error_std" {
+		t.Errorf("the header is %s", header)
+	}
+	if r := call(t, "figure", "list"); r.code != exitOK || !strings.Contains(r.stdout, "hypergrad-rates") {
+		t.Errorf("list: code %d, %s", r.code, r.stdout)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{
+		"give the name of one figure":   {"figure"},
+		"no figure is called \"rates\"": {"figure", "rates"},
+		"number above zero":             {"figure", "hypergrad-rates", "--repeats", "0"},
+		"--out":                         {"figure", "hypergrad-rates", "--out", file},
+	} {
+		if r := call(t, args...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
+			t.Errorf("%v: code %d, %s", args, r.code, r.stderr)
+		}
+	}
+}

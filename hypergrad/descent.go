@@ -192,8 +192,9 @@ func (r *descent) rest() error {
 		r.done = true
 		return bilevel.ErrDone
 	}
-	// A loose inner solution may know nothing of x: look again.
+	// A loose inner solution, or one of few steps, may know nothing of x: look again.
 	r.tighten(1e-4)
+	r.k++
 	return r.evaluate(&r.now, r.k)
 }
 
@@ -312,6 +313,7 @@ func (r *descent) failed() error {
 		return bilevel.ErrDone
 	}
 	r.cold(&r.now)
+	r.k++
 	var err error
 	r.tightened, err = r.again(r.effort(r.k))
 	return err

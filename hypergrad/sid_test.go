@@ -285,6 +285,56 @@ func TestSIDSameBits(t *testing.T) {
 	}
 }
 
+// drawn is an objective that notes the batches of each kind of call.
+type drawn struct {
+	bilevel.SecondOrder
+	gradient, product, mixed []int // first samples
+}
+
+func (o *drawn) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	o.gradient = append(o.gradient, b.Lo)
+	o.SecondOrder.Grad(dz, dx, z, x, b)
+}
+
+func (o *drawn) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if hv != nil {
+		o.product = append(o.product, b.Lo)
+	} else {
+		o.mixed = append(o.mixed, b.Lo)
+	}
+	o.SecondOrder.Products(dz, hv, cv, z, x, v, b)
+}
+
+// The four draws are different sequences, and each is uniform over the samples.
+func TestSIDDraws(t *testing.T) {
+	c := bileveltest.Quadratic(3, 2, 102, 102, 3)
+	f, g := &drawn{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &drawn{SecondOrder: c.Problem.Inner.(bilevel.SecondOrder)}
+	const n = 100 // fewer than there are terms
+	m := hypergrad.SID{InnerSteps: n, LinearSteps: n, Samples: n, Batch: 1, Scale: 1e-3}
+	sample(t, &bilevel.Problem{Outer: f, Inner: g}, m, somewhere(c), hypergrad.Effort{Seed: 4})
+	draws := [][]int{g.gradient, f.gradient, g.product, g.mixed}
+	for i, a := range draws {
+		mean := 0.0
+		for _, lo := range a {
+			mean += float64(lo) / n
+		}
+		if len(a) != n || math.Abs(mean-50.5) > 4*29.4/10 {
+			t.Errorf("draw %d: %d batches with the mean %v", i, len(a), mean)
+		}
+		for j, b := range draws[:i] {
+			same := 0
+			for k := range a {
+				if a[k] == b[k] {
+					same++
+				}
+			}
+			if same > 8 { // one is expected
+				t.Errorf("draws %d and %d agree in %d of %d batches", j, i, same, n)
+			}
+		}
+	}
+}
+
 // Samples visited, without an automatic scale and with.
 func TestSIDCounts(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)

@@ -1,0 +1,93 @@
+package hypergrad_test
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/linsolve"
+	"github.com/bilevel-go/bilevel/model"
+)
+
+// notebook is the problem of hypertorch's notebook: logistic regression on 500 rows of 20 features with the
+// penalty ½zᵀdiag(x)z, x ≥ 1e-8, and the loss of 500 further rows outside.
+func notebook(tb testing.TB) *bilevel.Problem {
+	tb.Helper()
+	root := os.Getenv("BILEVEL_DATA")
+	if root == "" {
+		root = "../../shared/data"
+	}
+	dir := filepath.Join(root, "notebook")
+	if _, err := os.Stat(dir); err != nil {
+		tb.Skip("the notebook's data are not there: set BILEVEL_DATA to a folder with notebook/train.csv and notebook/val.csv")
+	}
+	const d = 20
+	var losses [2]*model.Loss
+	for i, name := range []string{"train.csv", "val.csv"} {
+		s, err := dataset.Read(filepath.Join(dir, name), dataset.Options{Label: "y"})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := s.AsClasses(); err != nil {
+			tb.Fatal(err)
+		}
+		y := make([]float64, len(s.Y))
+		for i, c := range s.Y {
+			y[i] = 2*c - 1
+		}
+		if losses[i], err = model.NewLogistic(s.X, y, d); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	pen, err := model.NewPenalty(losses[0].Layout(), model.PerFeature, model.PenaltyOptions{Linear: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	g, err := model.Regularize(losses[0], pen)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &bilevel.Problem{Outer: losses[1], Inner: g, Lower: slices.Repeat([]float64{1e-8}, d)}
+}
+
+// The validation losses that hypertorch's notebook reports, to its digits: 100 gradient steps from zero for z,
+// differentiated through the last ten or with ten steps of conjugate gradients, and descent with momentum.
+func TestNotebook(t *testing.T) {
+	p := notebook(t)
+	steps := inner.GradientDescent{Step: .1, Steps: 100}
+	for _, v := range []struct {
+		name      string
+		estimator hypergrad.Estimator
+		want      map[int]float64
+	}{
+		{"reverse, truncated", hypergrad.ITD{Dynamics: steps, Truncate: 10},
+			map[int]float64{0: .574399, 10: .533768, 20: .361522, 100: .285354, 480: .280810}},
+		{"conjugate gradients", hypergrad.AID{Inner: steps, Linear: linsolve.CG{Steps: 10}},
+			map[int]float64{0: .574399, 10: .472289, 480: .280699}},
+	} {
+		m := hypergrad.Descent{Estimator: v.estimator, Optimizer: hypergrad.Momentum{Mu: .9}, Step: 1, ColdStart: true, ColdAdjoint: true}
+		run, err := m.Start(p, bilevel.Point{X: slices.Repeat([]float64{1}, 20)}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := range 481 { // step s evaluates after s moves of x
+			if err := run.Step(); err != nil {
+				t.Fatal(err)
+			}
+			want, ok := v.want[s]
+			if !ok {
+				continue
+			}
+			at := run.Point()
+			if got := p.Outer.Value(at.Z, at.X, bilevel.All(p.Outer)); !(math.Abs(got-want) <= 1e-6) {
+				t.Errorf("%s: the validation loss before outer step %d is %.6f, want %.6f", v.name, s, got, want)
+			}
+		}
+	}
+}

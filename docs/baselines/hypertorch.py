@@ -1,6 +1,6 @@
 """The yardstick of hypergrad's BenchmarkOuterStep: one outer step of hypertorch's three estimators in PyTorch, float32.
 
-    python3 hypertorch.py [repetitions]
+    python3 hypertorch.py [repetitions [problem [threads]]]
 
 An outer step is T inner steps, a hypergradient and a step on x. Two problems:
 
@@ -14,7 +14,9 @@ steps of conjugate gradients with the gradient-descent map (Grazzi et al. 2020, 
 package hypergrad is used if it can be imported; otherwise the functions below, which make the same calls of autograd.
 
 The penalty of the sparse problem is measured as the authors' example has it, with e^{x_j} formed for every
-coefficient, and with e^{x_j} formed once per feature. Prints minimum and median in milliseconds.
+coefficient, and with e^{x_j} formed once per feature. Without arguments both problems run with one thread and with
+torch's default number. Prints minimum and median of wall and of processor time in milliseconds; on
+a busy machine compare the latter, with one thread.
 """
 import statistics
 import sys
@@ -35,6 +37,7 @@ except (ImportError, AttributeError):
     origin = "rewritten"
 
 REPETITIONS = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+PROBLEMS = sys.argv[2:3] or ["dense", "sparse"]
 K = 10
 
 
@@ -107,12 +110,15 @@ if hg is not None:
 
 def measure(name, step):
     step()
-    times = []
+    clocks = {"wall": time.perf_counter, "processor": time.process_time}
+    times = {c: [] for c in clocks}
     for _ in range(REPETITIONS):
-        began = time.perf_counter()
+        began = {c: now() for c, now in clocks.items()}
         step()
-        times.append(1e3 * (time.perf_counter() - began))
-    print(f"{name}: minimum {min(times):.1f} ms, median {statistics.median(times):.1f} ms", flush=True)
+        for c, now in clocks.items():
+            times[c].append(1e3 * (now() - began[c]))
+    print(f"{name} " + "; ".join(f"{c} minimum {min(t):.1f}, median {statistics.median(t):.1f} ms" for c, t in times.items()),
+          flush=True)
 
 
 def outer_steps(title, start, x0, phi, cg_phi, outer, T):
@@ -175,8 +181,8 @@ def sparse(threads):
     y, y_val = (torch.tensor(rng.integers(0, k, n)) for _ in range(2))
     ones = torch.ones(d, k)
     penalties = {
-        "example's penalty": lambda w, x: 0.5 * ((w ** 2) * torch.exp(x.unsqueeze(1) * ones)).mean(),
         "e^x once": lambda w, x: 0.5 * ((w ** 2) * torch.exp(x).unsqueeze(1)).mean(),
+        "example's penalty": lambda w, x: 0.5 * ((w ** 2) * torch.exp(x.unsqueeze(1) * ones)).mean(),
     }
     for name, penalty in penalties.items():
         def loss(s, x):
@@ -192,7 +198,6 @@ def sparse(threads):
 
 default = torch.get_num_threads()
 print(f"torch {torch.__version__}, float32, estimators: {origin}, default threads {default}, {REPETITIONS} repetitions")
-for threads in sorted({1, default}):
-    dense(threads)
-for threads in sorted({1, default}):
-    sparse(threads)
+for problem in PROBLEMS:
+    for threads in [int(t) for t in sys.argv[3:]] or sorted({1, default}):
+        {"dense": dense, "sparse": sparse}[problem](threads)

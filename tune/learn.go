@@ -42,7 +42,7 @@ func (f *fit) gridPoints(step float64) []float64 {
 	if f.o.Param == Linear {
 		lo, hi = math.Log(lo), math.Log(hi)
 	}
-	a, b := max(lo, -12), min(hi, 12)
+	a, b := max(lo, f.middleOfGrid()-12), min(hi, f.middleOfGrid()+12)
 	if a > b {
 		a, b = lo, hi
 	}
@@ -60,6 +60,15 @@ func (f *fit) gridPoints(step float64) []float64 {
 	}
 }
 
+// middleOfGrid is where the grid is: around e^x = 1 for features of unit size, and lower for documents, where the
+// mean square of a feature is about one over the number of words.
+func (f *fit) middleOfGrid() float64 {
+	if isText(f.schema) {
+		return -12
+	}
+	return 0
+}
+
 // param is an exponent in the parametrisation.
 func (f *fit) param(t float64) float64 {
 	if f.o.Param == Linear {
@@ -75,8 +84,8 @@ type shared struct {
 }
 
 // fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually is,
-// then between those.
-func fromMiddle(points []float64) []float64 {
+// then between those. shift is the middle of the grid.
+func fromMiddle(points []float64, shift float64) []float64 {
 	left := slices.Clone(points)
 	var out []float64
 	take := func(t float64) {
@@ -91,7 +100,7 @@ func fromMiddle(points []float64) []float64 {
 		}
 	}
 	for _, t := range []float64{-2, -5, 1, -8, -3, -6, -11, 4, -1, -4, -7, -9, -10, 0} {
-		take(t)
+		take(t + shift)
 	}
 	return append(out, left...)
 }
@@ -119,11 +128,14 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 		return nil, nil, false, err
 	}
 	points := f.gridPoints(step)
+	loose, dear := 1.0, d > manyCoefficients
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
-		points = fromMiddle(points)
+		points = fromMiddle(points, f.middleOfGrid())
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= 1e4 // 1e-5 of the gradient
+	} else if dear {
+		loose = 1e4
 	}
 	best = make([]shared, len(outers))
 	var dearest time.Duration
@@ -133,7 +145,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			break
 		}
 		x[0] = f.param(t)
-		if _, err := solver.Minimize(z, x, tol); unlessUnsolved(err) != nil {
+		if _, err := solver.Minimize(z, x, loose*tol); unlessUnsolved(err) != nil {
 			return nil, nil, false, err
 		}
 		for k, o := range outers {
@@ -151,9 +163,43 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 		}
 		dearest = max(dearest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), best[0].value)
+		if all = len(grid) == len(points); loose > 1 && len(outers) == 1 && pastBest(grid) {
+			all = true
+			break
+		}
+	}
+	if loose > 1 { // the best points deserve better
+		for k := range best {
+			b := &best[k]
+			if _, err := solver.Minimize(b.z, []float64{b.x}, tol); unlessUnsolved(err) != nil {
+				return nil, nil, false, err
+			}
+			b.value = outers[k].Value(b.z, []float64{b.x}, bilevel.All(outers[k]))
+			f.visited.ValueF += int64(outers[k].Samples())
+		}
 	}
 	slices.SortFunc(grid, func(a, b GridPoint) int { return cmp.Compare(b.X, a.X) })
-	return grid, best, len(grid) == len(points), nil
+	return grid, best, all, nil
+}
+
+// manyCoefficients is the number from which on the points of the grid are solved to 1e-5 of the gradient only, and
+// points weaker than the best are left out once the loss rises: they are the dearest, and the model is not there.
+const manyCoefficients = 1e5
+
+// pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
+func pastBest(grid []GridPoint) bool {
+	n := len(grid)
+	if n < 4 {
+		return false
+	}
+	least := math.Inf(1)
+	for i, g := range grid {
+		if i >= n-3 && !(g.Value > grid[i-1].Value) {
+			return false
+		}
+		least = min(least, g.Value)
+	}
+	return grid[n-1].Value > 1.05*least
 }
 
 // tolerance of exact inner solutions, relative to the gradient at z = 0.

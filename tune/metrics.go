@@ -98,6 +98,17 @@ func judge(task Task, scores, y []float64, k int) *judged {
 	return j
 }
 
+// right is 1 for each row whose class was predicted and 0 for the others.
+func (j *judged) right() []float64 {
+	r := make([]float64, len(j.y))
+	for i, y := range j.y {
+		if j.predicted[i] == y {
+			r[i] = 1
+		}
+	}
+	return r
+}
+
 func (j *judged) metrics(task Task) *Metrics {
 	m := &Metrics{N: len(j.y), Accuracy: math.NaN(), RMSE: math.NaN()}
 	right := 0

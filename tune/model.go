@@ -32,7 +32,7 @@ type Model struct {
 	Task    Task   `json:"task"`
 
 	Classes      []string        `json:"classes,omitempty"`  // in order; nil for ridge
-	Features     []string        `json:"features,omitempty"` // names; nil for more than 1<<20 without names
+	Features     []string        `json:"features,omitempty"` // names; nil for documents, whose words Schema has, and for more than 1<<20 without names
 	Coefficients []Coefficients  `json:"coefficients"`
 	HasIntercept bool            `json:"has_intercept"`
 	Scaler       *dataset.Scaler `json:"scaler"` // nil where features are not scaled
@@ -96,6 +96,9 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 		Format: modelFormat, Version: modelVersion, Task: f.task,
 		Classes: f.classes, Features: f.features, Schema: f.schema, Scaler: f.scaler, HasIntercept: f.intercept,
 		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: f.o.Box, Strengths: make([]Strength, len(x))},
+	}
+	if isText(f.schema) {
+		m.Features = nil
 	}
 	value := make([]float64, len(x))
 	q.pen.Strengths(value, x)
@@ -166,9 +169,13 @@ func (m *Model) Save(path string) error {
 	return WriteFile(path, data)
 }
 
-// JSON is m as Save writes it.
+// JSON is m as Save writes it: with a line for each number, unless there are very many.
 func (m *Model) JSON() ([]byte, error) {
-	data, err := json.MarshalIndent(m, "", " ")
+	write := json.Marshal
+	if m.Dim()*len(m.Coefficients) <= manyCoefficients {
+		write = func(v any) ([]byte, error) { return json.MarshalIndent(v, "", " ") }
+	}
+	data, err := write(m)
 	if err != nil {
 		return nil, fmt.Errorf("tune: writing the model: %w", err)
 	}

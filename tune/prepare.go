@@ -39,14 +39,16 @@ type fit struct {
 	squares []float64 // means of the features' squares; nil until needed
 	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
 	testGap, testGapError float64
-	uncompared            error // why kinds could not be compared
-	noTime                bool  // to compare kinds
-	partGrid              bool  // not all of the grid was tried
-	cut                   bool  // learning ended because there was no time for another evaluation
-	tried                 int   // points of the grid
-	trouble               bool  // an error ended learning
-	stage                 stage
-	done                  float64 // as last reported
+	// the same of the shares of right predictions
+	rightGap, rightGapError float64
+	uncompared              error // why kinds could not be compared
+	noTime                  bool  // to compare kinds
+	partGrid                bool  // not all of the grid was tried
+	cut                     bool  // learning ended because there was no time for another evaluation
+	tried                   int   // points of the grid
+	trouble                 bool  // an error ended learning
+	stage                   stage
+	done                    float64 // as last reported
 }
 
 // split is what strengths are learned on: training and validation rows, or the rows of a cross-validation.
@@ -113,7 +115,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	}
 	f.schema, f.features = train.Schema, train.Features
 
-	tables := f.schema == nil || f.schema.Format != "libsvm" && f.schema.Format != "text"
+	tables := f.schema == nil || f.schema.Format != "libsvm" && !isText(f.schema)
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
 	if o.Scale == On || o.Scale == Auto && tables {
 		f.scaler = dataset.FitScaler(train.X)
@@ -150,6 +152,9 @@ func prepare(data Data, o Options) (*fit, error) {
 	f.main = byFold(t, of, data.Folds)
 	return f, nil
 }
+
+// isText says whether rows are of documents.
+func isText(s *dataset.Schema) bool { return s != nil && s.Text != nil }
 
 // fitting is a set whose features and classes are those of train, or an error.
 func (f *fit) fitting(set *dataset.Set, name string, train *dataset.Set) (*dataset.Set, error) {

@@ -88,6 +88,7 @@ func (f *fit) run() (*Result, error) {
 		test, atBase := f.judge(f.test, modelZ), f.judge(f.test, baseZ)
 		res.Test, res.BaselineTest = test.metrics(f.task), atBase.metrics(f.task)
 		f.testGap, f.testGapError = pairedGap(test.losses, atBase.losses)
+		f.rightGap, f.rightGapError = pairedGap(test.right(), atBase.right())
 		shown, on = test, "test"
 		res.NTest = res.Test.N
 	}
@@ -377,7 +378,7 @@ func (f *fit) words(r *Result) []string {
 		if f.task == Ridge {
 			score = fmt.Sprintf(" (RMSE %.4g, baseline %.4g)", r.Test.RMSE, r.BaselineTest.RMSE)
 		} else {
-			score = fmt.Sprintf(" (accuracy %.2f%%, baseline %.2f%%)", 100*r.Test.Accuracy, 100*r.BaselineTest.Accuracy)
+			score = fmt.Sprintf(" (accuracy %.2f%%, baseline %.2f%%, difference %.2f ± %.2f)", 100*r.Test.Accuracy, 100*r.BaselineTest.Accuracy, 100*f.rightGap, 100*f.rightGapError)
 		}
 		switch {
 		case math.Abs(change) < .05:

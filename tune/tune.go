@@ -28,8 +28,9 @@
 //
 // Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
 // final model is fitted to all of them. This and the intercept, a column of ones without penalty, are on for
-// tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention. The
-// target of a ridge model is centred and scaled inside; losses and coefficients are reported in its own units.
+// tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention, and for
+// documents, whose rows have unit length. The target of a ridge model is centred and scaled inside; losses and
+// coefficients are reported in its own units.
 package tune
 
 import (
@@ -121,7 +122,8 @@ type Options struct {
 	Reg    Reg
 	Method Method
 	Param  Param
-	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear.
+	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear, and for documents, in whose rows of unit
+	// length a word's mean square is small, [−24, 0] and [1e-10, 1].
 	Box Box
 	// MaxTime bounds the time of Fit; 0 is no bound. A single evaluation is finished. At most a quarter of it is
 	// spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
@@ -332,6 +334,11 @@ func Version() string { return version() }
 // data are of type [*dataset.Error], those about options of type [*OptionError].
 func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	begin := time.Now()
+	if options.Box == (Box{}) && data.Train != nil && isText(data.Train.Schema) {
+		if options.Box = (Box{-24, 0}); options.Param == Linear {
+			options.Box = Box{1e-10, 1}
+		}
+	}
 	o, err := options.fill()
 	if err != nil {
 		return nil, err

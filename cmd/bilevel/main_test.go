@@ -292,7 +292,7 @@ func TestWrongInput(t *testing.T) {
 	}{
 		{"missing file", "--train nowhere.csv", []string{"nowhere.csv"}},
 		{"missing validation file", "--train good.csv --val nowhere.csv", []string{"nowhere.csv"}},
-		{"directory", "--train .", []string{"directory"}},
+		{"directory", "--train .", []string{"folder of documents", "class folders"}},
 		{"empty file", "--train empty.csv", []string{"empty.csv"}},
 		{"header alone", "--train header.csv", []string{"header.csv"}},
 		{"binary junk", "--train junk.csv", []string{"junk.csv"}},

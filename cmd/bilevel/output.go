@@ -33,6 +33,14 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+// isWithin says whether path is dir or lies in it.
+func isWithin(path, dir string) bool {
+	p, err1 := filepath.Abs(path)
+	d, err2 := filepath.Abs(dir)
+	rel, err := filepath.Rel(d, p)
+	return err1 == nil && err2 == nil && err == nil && filepath.IsLocal(rel)
+}
+
 // checkFolder is an error if files cannot be written into dir, which need not exist yet. It leaves nothing behind.
 func checkFolder(dir string) error {
 	at := filepath.Clean(dir)

@@ -29,12 +29,14 @@ func newPredictCommand() *cobra.Command {
 		Long: `Apply a model of bilevel tune to rows.
 
 DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
-column may be there, and then accuracy or error goes to standard error. Predictions are CSV with the column
-prediction, and with --proba one column of probabilities per class.
+column may be there, and then accuracy or error goes to standard error. For a model of texts, DATA is a folder
+of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
+texts after the column document, and with --proba one column of probabilities per class.
 
 ` + exitCodes,
 		Example: `  bilevel predict --model bilevel-out/model.json new.csv
-  bilevel predict --model bilevel-out/model.json new.csv --proba --out predictions.csv`,
+  bilevel predict --model bilevel-out/model.json new.csv --proba --out predictions.csv
+  bilevel predict --model bilevel-out/model.json inbox`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return runPredict(c, &f, args[0]) },
 	}
@@ -97,7 +99,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		}
 	}
 	var b bytes.Buffer
-	if err := writePredictions(&b, p, f.proba); err != nil {
+	if err := writePredictions(&b, p, set.Names, f.proba); err != nil {
 		return err
 	}
 	if f.out != "" {
@@ -117,16 +119,25 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	return nil
 }
 
-func writePredictions(w io.Writer, p *tune.Prediction, proba bool) error {
+// writePredictions writes a row for each prediction; names are of the rows, or nil.
+func writePredictions(w io.Writer, p *tune.Prediction, names []string, proba bool) error {
 	out := csv.NewWriter(w)
-	record := []string{"prediction"}
+	var record []string
+	if names != nil {
+		record = append(record, "document")
+	}
+	record = append(record, "prediction")
 	k := len(p.Classes)
 	if proba {
 		record = append(record, p.Classes...)
 	}
 	out.Write(record)
 	for i := range p.Len() {
-		record = append(record[:0], p.Label(i))
+		record = record[:0]
+		if names != nil {
+			record = append(record, names[i])
+		}
+		record = append(record, p.Label(i))
 		if proba {
 			for _, q := range p.Proba[i*k : (i+1)*k] {
 				record = append(record, strconv.FormatFloat(q, 'g', 6, 64))

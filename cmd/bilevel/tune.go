@@ -29,6 +29,8 @@ type tuneFlags struct {
 	label, format       string
 	zeroBased, noHeader bool
 	categorical         []string
+	text                string
+	minDocs             int
 	data                string
 
 	model, reg, method, param string
@@ -52,6 +54,7 @@ func newTuneCommand() *cobra.Command {
 
 Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
 with a header, NPY, IDX or Parquet, plain or compressed; what they are is found out from their content.
+A folder with one folder of text files for each class, or a tar or zip archive of it, becomes counts of words.
 
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
@@ -64,6 +67,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
   bilevel tune --train train.csv --val val.csv --test test.csv
   bilevel tune --train all.csv --label price --folds 5
   bilevel tune --train ijcnn1.trn.bz2 --val ijcnn1.tst.bz2 --reg feature --box -12,12
+  bilevel tune --train mails --text tfidf --val-fraction 0.5 --reg feature
   bilevel tune --set breast-cancer --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -89,14 +93,17 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 
+	p.StringVar(&f.text, "text", "", "weight of a word in a folder of texts: count or tfidf (default count); rows get unit length")
+	p.IntVar(&f.minDocs, "min-docs", 0, "leave out words that fewer training texts have")
+
 	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; auto compares on held-out rows")
 	p.StringVar(&f.method, "method", "auto", "hoag (all rows at each step), saba or soba (a few rows); auto by the size of the data")
 	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")
 	p.StringVar(&f.start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
-	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM text, else on")
-	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM text, else on")
+	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
+	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
 	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
 	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best point after this time, such as 30s (reading is not counted)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of splits and of sampling")
@@ -156,6 +163,12 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 	switch {
 	case f.train != "" && f.set != "":
 		return usagef("--train and --set: give one of them")
+	case f.text != "" && f.text != string(dataset.Count) && f.text != string(dataset.TFIDF):
+		return usagef("--text %q: choose count or tfidf", f.text)
+	case f.minDocs < 0:
+		return usagef("--min-docs %d: give a number of texts", f.minDocs)
+	case f.vectorizer() != nil && f.train == "" && f.set == "":
+		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	case f.train == "" && (f.val != "" || f.test != ""):
 		return usagef("--val and --test need --train")
 	case f.train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader || f.categorical != nil):
@@ -241,7 +254,7 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 // read reads or makes all parts of the data. name says what they are.
 func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
 	data = &tune.Data{Folds: f.folds}
-	like := dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader, Categorical: f.categorical}
+	like := dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader, Categorical: f.categorical, Text: f.vectorizer()}
 	if o.Task == tune.Ridge {
 		like.Target = dataset.NumericTarget
 	}
@@ -270,7 +283,7 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 			return nil, "", usagef("--set: %w (public), digits and breast-cancer (embedded)", err)
 		}
 		var files *dataset.Files
-		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download}
+		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
 		if data.Train, data.Test, files, err = dataset.Load(c.Context(), f.set, get); err != nil {
 			return nil, "", err
 		}
@@ -285,8 +298,13 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 			return nil, "", err
 		}
 	}
+	for _, in := range []string{f.train, f.val, f.test} {
+		if data.Train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
+			return nil, "", usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one", f.out, in)
+		}
+	}
 	like.LikeName = "the training file"
-	like.Like, like.Format, like.Target = data.Train.Schema, "", dataset.AutoTarget
+	like.Like, like.Format, like.Target, like.Text = data.Train.Schema, "", dataset.AutoTarget, nil
 	for _, part := range []struct {
 		file string
 		set  **dataset.Set
@@ -311,6 +329,14 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 		}
 	}
 	return data, name, nil
+}
+
+// vectorizer is how texts become rows, nil where nothing is said about it.
+func (f *tuneFlags) vectorizer() *dataset.Vectorizer {
+	if f.text == "" && f.minDocs == 0 {
+		return nil
+	}
+	return &dataset.Vectorizer{Weight: dataset.Weight(f.text), MinDocs: f.minDocs}
 }
 
 // outputs are the files that were written.

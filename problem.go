@@ -113,8 +113,9 @@ func (p *Problem) ProjectedGrad(dst, x, grad []float64) {
 	}
 }
 
-// Point is the state of an optimisation: inner variable, outer variable, adjoint. As a start, nil means zeros
-// (projected onto the domain); as a result, V is nil for methods that have no adjoint.
+// Point is the state of an optimisation: inner variable, outer variable, adjoint. V is v, or u for a problem with a
+// fixed-point map. As a start, nil means zeros (projected onto the domain); as a result, V is nil for methods that
+// have no adjoint.
 type Point struct{ Z, X, V []float64 }
 
 // StartPoint returns a copy of at with missing parts filled in and X projected onto the domain, or an error

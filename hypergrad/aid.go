@@ -11,25 +11,57 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// AID is approximate implicit differentiation: solve the inner problem for z, the linear system
-// ∇²zz g(z, x)·v = −∇z f(z, x) for v, and return ∇x f(z, x) + ∇²xz g(z, x)·v.
+// AID is approximate implicit differentiation: solve the inner problem for z, a linear system for the adjoint, and
+// combine. Of an inner objective
+//
+//	∇²zz g(z, x)·v = −∇z f(z, x),   ∇h = ∇x f(z, x) + ∇²xz g(z, x)·v,
+//
+// and of a fixed-point problem, where at.V holds u,
+//
+//	(I − ∂zΦ(z, x)ᵀ)u = ∇z f(z, x),   ∇h = ∇x f(z, x) + ∂xΦ(z, x)ᵀu.
 //
 // Both levels start from the given z and v. Where the inner solver has a factor of the Hessian (see
 // [inner.Factorer]) the linear system is solved with it, normally by one product that checks the residual;
-// elsewhere by conjugate gradients, with [bilevel.Linearizer] where the objective offers it.
+// elsewhere by conjugate gradients, with [bilevel.Linearizer] where the objective offers it. Fixed-point systems
+// have no symmetry, and are solved by GMRES.
 //
-// Assumes that g(·, x) is smooth and strongly convex near z*(x).
-// Cost: an inner solve, one value and gradient of f, one product with ∇²zz g for each iteration of the linear
-// solver, one product with ∇²xz g. Memory: 2d + p numbers and what the two solvers need. Error: of the order of
-// ‖z − z*‖ + ‖v − v*‖.
+// Linear = linsolve.Neumann{Terms: 1, Scale: η} is one-step differentiation, v = −η∇z f, which costs no more than a
+// gradient (Luketina, Berglund, Greff, Raiko, Scalable gradient-based tuning of continuous regularization
+// hyperparameters, 2016, section 3).
+//
+// Effort.InnerSteps t asks for exactly t steps of the inner solver, which is then [inner.Dynamics] as well, and
+// Effort.LinearSteps k for exactly k steps of the linear one, a [linsolve.Stepper]; having made them is success, and
+// the report has the residuals. The same numbers may stand in the solvers' own Steps.
+//
+// Assumes that g(·, x) is smooth and strongly convex near z*(x), or that Φ(·, x) is a contraction there. Damping of
+// the linear solver serves a Hessian that is singular.
+// Cost: an inner solve, one value and gradient of f, one product with ∇²zz g (a Pull of Φ) for each iteration of the
+// linear solver, one product with ∇²xz g. Memory: 2d + p numbers and what the two solvers need. Error: of the order
+// of ‖z − z*‖ + ‖v − v*‖.
 //
 // Pedregosa, Hyperparameter optimization with approximate gradient, 2016, algorithm 1; Grazzi, Franceschi,
 // Pontil, Salzo, On the iteration complexity of hypergradient computation, 2020, algorithm 2.
 type AID struct {
-	// Inner solves the inner problem. The default is inner.Auto{}.
+	// Inner solves the inner problem of an inner objective. The default is inner.Auto{}.
 	Inner inner.Solver
+	// Iteration solves a fixed-point problem by iterating Φ.
+	Iteration inner.Iteration
+	// Map makes the adjoint that of another map, whoever found z: (I − ∂sΦᵀ)u = (∇z f, 0), with Φ a step of Map
+	// from s, its state at rest at z, and u as long as that. at.V holds the first d entries of u; the
+	// others start where one product with ∂sΦᵀ takes them. The default is the Hessian system, and Φ itself for
+	// a fixed-point problem.
+	//
+	// At the exact inner solution all maps give the same hypergradient, whoever found it: z may come from
+	// inner.HeavyBall{} and the adjoint from inner.GradientDescent{}. Away from it they err by the order of
+	// ‖z − z*‖, and are not the derivative of what the inner solver did, which is what [ITD] computes.
+	// Gradient descent, heavy ball and Nesterov's method at rest give the hypergradient of the Hessian system at
+	// any z; they differ in how fast linsolve.FixedPoint and Neumann converge, which contract as Map does. Steps and
+	// momenta that are learned enter with their last values, and add derivatives that vanish with ∇z g. inner.Adam is
+	// rejected: its step divides by the root of mean squared gradients, which has no derivative at rest.
+	Map inner.Dynamics
 	// Linear solves the adjoint system. The default is linsolve.CG{}, preconditioned by the factor of the
-	// Hessian where the inner solver has one.
+	// Hessian where the inner solver has one, and linsolve.GMRES{} for a map. linsolve.NormalEquations needs a
+	// [bilevel.Pusher] of a fixed-point problem.
 	Linear linsolve.Solver
 }
 
@@ -40,55 +72,86 @@ func (m AID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if p.Inner == nil {
-		return nil, errors.New("hypergrad: AID needs an inner objective (Problem.Inner), and this problem has a fixed-point map")
-	}
 	if err := bilevel.NeedFirstOrder(p.Outer); err != nil {
 		return nil, fmt.Errorf("hypergrad: outer objective: %w", err)
-	}
-	g, err := bilevel.NeedSecondOrder(p.Inner)
-	if err != nil {
-		return nil, fmt.Errorf("hypergrad: inner objective: %w", err)
 	}
 	if counts == nil {
 		counts = &bilevel.Counts{}
 	}
-	if m.Inner == nil {
-		m.Inner = inner.Auto{}
+	d, q := p.Dims()
+	a := &aid{p: p, counts: counts, fz: make([]float64, d), innerSteps: m.Iteration.Steps}
+	var err error
+	if p.Fixed != nil {
+		if m.Inner != nil {
+			return nil, fmt.Errorf("hypergrad: AID.Inner is %T, a solver of inner objectives, and this problem has a fixed-point map (Problem.Fixed): leave it nil and use AID.Iteration", m.Inner)
+		}
+		if a.min, err = m.Iteration.Start(p.Fixed, counts); err != nil {
+			return nil, err
+		}
+		if m.Map == nil {
+			m.Map = inner.Iteration{}
+		}
+	} else {
+		if m.Iteration != (inner.Iteration{}) {
+			return nil, errors.New("hypergrad: AID.Iteration is for fixed-point maps, and this problem has an inner objective (Problem.Inner): use AID.Inner")
+		}
+		if m.Inner == nil {
+			m.Inner = inner.Auto{}
+		}
+		if a.min, err = m.Inner.Start(p.Inner, counts); err != nil {
+			return nil, err
+		}
 	}
-	min, err := m.Inner.Start(g, counts)
-	if err != nil {
+	if m.Map == nil {
+		g, err := bilevel.NeedSecondOrder(p.Inner)
+		if err != nil {
+			return nil, fmt.Errorf("hypergrad: inner objective: %w", err)
+		}
+		a.adjoint = newHessianAdjoint(g, a.min, counts)
+	} else if a.adjoint, err = newMapAdjoint(p, m.Map, m.Linear, q, counts); err != nil {
 		return nil, err
 	}
-	d, _ := p.Dims()
-	a := &aid{p: p, linear: m.Linear, min: min, b: make([]float64, d)}
-	if m.Linear == nil {
-		a.linear = linsolve.CG{}
-		a.factorer, _ = min.(inner.Factorer)
-		a.preconditioner, _ = min.(inner.Preconditioner)
-	}
-	a.h = hessian{g: g, counts: counts, n: int64(g.Samples()), all: bilevel.All(g)}
-	a.h.lin, _ = p.Inner.(bilevel.Linearizer)
-	a.h.former, _ = p.Inner.(bilevel.HessianMatrix)
+	a.AID = m
 	return a, nil
 }
 
 type aid struct {
-	p              *bilevel.Problem
-	linear         linsolve.Solver
-	min            inner.Minimizer
-	factorer       inner.Factorer       // nil: no factor to use
-	preconditioner inner.Preconditioner // or nil
-	h              hessian
-	work           linsolve.Workspace
-	b              []float64 // −∇z f
+	AID
+	p       *bilevel.Problem
+	counts  *bilevel.Counts
+	min     inner.Minimizer
+	adjoint adjoint
+	fz      []float64 // ∇z f
+
+	// For Effort.InnerSteps and LinearSteps; the two numbers are those that min and stepped were made for.
+	process                 inner.Process
+	state, rest             []float64
+	innerSteps, linearSteps int
+	stepped                 linsolve.Solver
+}
+
+// adjoint is the linear system of a hypergradient.
+type adjoint interface {
+	// at fixes the point; at.V is where solve starts, and what it replaces.
+	at(at bilevel.Point) error
+	// solve solves the system that belongs to fz = ∇z f. A linear solver that is nil is the default.
+	solve(fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error)
+	// cross adds to grad what the solution contributes to the hypergradient.
+	cross(grad []float64)
+	// correction is the product of the solution and of what the inner solver left; rest is its Result.Grad.
+	correction(rest []float64) float64
+	// preferred is the default solver that counts steps.
+	preferred() linsolve.Solver
 }
 
 // At is described at [Hypergradient].
-func (a *aid) At(grad []float64, at bilevel.Point, tol Effort) (Report, error) {
+func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error) {
 	var rep Report
-	var err error
-	rep.Inner, err = a.min.Minimize(at.Z, at.X, tol.Inner)
+	linear, err := a.linear(effort.LinearSteps)
+	if err != nil {
+		return rep, err
+	}
+	rep.Inner, err = a.solveInner(at, effort)
 	if err != nil {
 		var unsolved *inner.NotConvergedError
 		if !errors.As(err, &unsolved) {
@@ -96,164 +159,101 @@ func (a *aid) At(grad []float64, at bilevel.Point, tol Effort) (Report, error) {
 		}
 		rep.Warning = err
 	}
-	counts := a.h.counts
 	all := bilevel.All(a.p.Outer)
 	clear(grad) // a bilevel.Local objective writes only where x enters
-	rep.Value = bilevel.ValueGrad(a.p.Outer, a.b, grad, at.Z, at.X, all)
-	counts.ValueF += int64(all.Len())
-	counts.GradF += int64(all.Len())
-	floats.Scale(-1, a.b)
-	bnorm := floats.Norm(a.b, 2)
+	rep.Value = bilevel.ValueGrad(a.p.Outer, a.fz, grad, at.Z, at.X, all)
+	a.counts.ValueF += int64(all.Len())
+	a.counts.GradF += int64(all.Len())
+	fznorm := floats.Norm(a.fz, 2)
 
-	if rep.Linear, err = a.adjoint(at, tol.Linear); err != nil {
-		if errors.Is(err, linsolve.ErrNonFinite) {
-			return rep, fmt.Errorf("hypergrad: f = %v, ‖∇z f‖ = %v: %w", rep.Value, bnorm, err)
+	if err := a.adjoint.at(at); err != nil {
+		return rep, err
+	}
+	if rep.Linear, err = a.adjoint.solve(a.fz, linear, effort.Linear); err != nil {
+		if errors.Is(err, linsolve.ErrNonFinite) || errors.Is(err, linsolve.ErrNoTranspose) {
+			return rep, fmt.Errorf("hypergrad: f = %v, ‖∇z f‖ = %v: %w", rep.Value, fznorm, err)
 		}
-		rep.Warning = linearWarning(rep.Linear, bnorm, err)
-	} else if !rep.Linear.Converged && rep.Warning == nil && !(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*tol.Linear*bnorm) {
-		rep.Warning = linearWarning(rep.Linear, bnorm, nil)
+		rep.Warning = linearWarning(rep.Linear, fznorm, err)
+	} else if !rep.Linear.Converged && rep.Warning == nil && !(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*effort.Linear*fznorm) {
+		rep.Warning = linearWarning(rep.Linear, fznorm, nil)
 	}
 	if rep.Warning == nil { // without an adjoint there is no correction
-		rep.Correction = floats.Dot(at.V, rep.Inner.Grad)
+		rep.Correction = a.adjoint.correction(rep.Inner.Grad)
 		rep.Value += rep.Correction
 	}
-	a.h.cross(a.h.cv, at.V)
-	for j, c := range a.h.cv {
-		grad[j] += c // ∇h = ∇x f + ∇²xz g·v
-	}
+	a.adjoint.cross(grad)
 	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {
 		return rep, fmt.Errorf("hypergrad: h = %v, ‖∇h‖ = %v", rep.Value, s)
 	}
 	return rep, nil
 }
 
+// linear is the solver that makes k steps, or the configured one if k is zero.
+func (a *aid) linear(k int) (linsolve.Solver, error) {
+	if k <= 0 {
+		return a.Linear, nil
+	}
+	if k != a.linearSteps {
+		s := a.Linear
+		if s == nil {
+			s = a.adjoint.preferred()
+		}
+		counted, ok := s.(linsolve.Stepper)
+		if !ok {
+			return nil, fmt.Errorf("hypergrad: Effort.LinearSteps = %d, and AID.Linear is %T, which makes no steps (it is no linsolve.Stepper): use linsolve.CG, GMRES or FixedPoint", k, s)
+		}
+		a.linearSteps, a.stepped = k, counted.WithSteps(k)
+	}
+	return a.stepped, nil
+}
+
+// solveInner replaces at.Z by the result of the inner solver, or by that of t steps where they are asked for.
+func (a *aid) solveInner(at bilevel.Point, effort Effort) (inner.Result, error) {
+	if a.p.Fixed != nil {
+		m := a.Iteration
+		if effort.InnerSteps > 0 {
+			m.Steps = effort.InnerSteps
+		}
+		if m.Steps != a.innerSteps {
+			var err error
+			if a.min, err = m.Start(a.p.Fixed, a.counts); err != nil {
+				return inner.Result{}, err
+			}
+			a.innerSteps = m.Steps
+		}
+	} else if effort.InnerSteps > 0 {
+		return a.countedSteps(at, effort.InnerSteps)
+	}
+	return a.min.Minimize(at.Z, at.X, effort.Inner)
+}
+
+// countedSteps makes t steps of the inner solver of an inner objective.
+func (a *aid) countedSteps(at bilevel.Point, t int) (inner.Result, error) {
+	if a.process == nil {
+		dyn, ok := a.Inner.(inner.Dynamics)
+		if !ok {
+			return inner.Result{}, fmt.Errorf("hypergrad: Effort.InnerSteps = %d, and AID.Inner is %T, which solves to a tolerance (it is no inner.Dynamics): use inner.GradientDescent, HeavyBall or Nesterov", t, a.Inner)
+		}
+		var err error
+		if a.process, err = dyn.Begin(a.p, a.counts); err != nil {
+			return inner.Result{}, err
+		}
+		a.state, a.rest = make([]float64, a.process.StateLen()), make([]float64, len(at.Z))
+	}
+	if err := inner.Iterate(a.process, a.state, at.Z, at.X, t); err != nil {
+		return inner.Result{}, err
+	}
+	g := a.p.Inner
+	res := inner.Result{Iterations: t, Converged: true, Grad: a.rest}
+	res.Value = bilevel.ValueGrad(g, a.rest, nil, at.Z, at.X, bilevel.All(g))
+	a.counts.ValueG += int64(g.Samples())
+	a.counts.GradG += int64(g.Samples())
+	if res.GradNorm = floats.Norm(a.rest, 2); math.IsNaN(res.GradNorm) || math.IsInf(res.GradNorm, 0) {
+		return res, fmt.Errorf("hypergrad: after %d steps of the inner solver ‖∇z g‖ = %v: lower its step size", t, res.GradNorm)
+	}
+	return res, nil
+}
+
 // roundingSlack is how far, as a factor, rounding may keep the adjoint system from its tolerance without a
 // warning.
 const roundingSlack = 1e3
-
-// adjoint solves ∇²zz g·v = b.
-func (a *aid) adjoint(at bilevel.Point, tol float64) (linsolve.Result, error) {
-	a.h.at(at.Z, at.X)
-	if a.factorer != nil {
-		if f, err := a.factorer.Factor(at.Z, at.X); err == nil {
-			f.Solve(at.V, a.b)
-			return a.linear.Solve(factored{&a.h, f}, at.V, a.b, tol, &a.work)
-		}
-	}
-	if a.preconditioner != nil {
-		return a.preconditioned(at, tol)
-	}
-	return a.linear.Solve(&a.h, at.V, a.b, tol, &a.work)
-}
-
-// hessian is ∇²zz g at a point, as an operator.
-type hessian struct {
-	g      bilevel.SecondOrder
-	lin    bilevel.Linearizer    // or nil
-	former bilevel.HessianMatrix // or nil
-	counts *bilevel.Counts
-	n      int64
-	all    bilevel.Batch
-
-	z, x       []float64
-	products   int
-	linearized bool
-	cv         []float64
-}
-
-var (
-	_ linsolve.Operator       = (*hessian)(nil)
-	_ linsolve.Matrix         = (*hessian)(nil)
-	_ linsolve.Preconditioner = factored{}
-)
-
-func (h *hessian) at(z, x []float64) {
-	if len(h.cv) != len(x) {
-		h.cv = make([]float64, len(x))
-	}
-	h.z, h.x, h.products, h.linearized = z, x, 0, false
-}
-
-// MulVec is described at [linsolve.Operator]. Linearizing pays from the second product on.
-func (h *hessian) MulVec(dst, v []float64) {
-	h.counts.HessG += h.n
-	if h.lin != nil && h.products > 0 {
-		if !h.linearized {
-			h.lin.Linearize(h.z, h.x, h.all)
-			h.linearized = true
-		}
-		h.lin.Apply(dst, nil, v)
-		return
-	}
-	h.products++
-	h.g.Products(nil, dst, nil, h.z, h.x, v, h.all)
-}
-
-// cross sets cv = ∇²xz g·v.
-func (h *hessian) cross(cv, v []float64) {
-	h.counts.CrossG += h.n
-	clear(cv) // a bilevel.Local objective writes only where x enters
-	if h.linearized {
-		h.lin.Apply(nil, cv, v)
-		return
-	}
-	h.g.Products(nil, nil, cv, h.z, h.x, v, h.all)
-}
-
-// Matrix is described at [linsolve.Matrix].
-func (h *hessian) Matrix(dst []float64) {
-	d := len(h.z)
-	if h.former != nil {
-		h.counts.HessG += h.n * int64(d)
-		h.former.Hessian(dst, h.z, h.x, h.all)
-		return
-	}
-	unit, column := make([]float64, d), make([]float64, d)
-	for j := range d {
-		unit[j] = 1
-		h.MulVec(column, unit)
-		unit[j] = 0
-		for i := j; i < d; i++ {
-			dst[i*d+j] = column[i]
-		}
-	}
-}
-
-// preconditioned solves the adjoint system with the inner solver's preconditioner; an expensive one only after
-// as many products as it costs.
-func (a *aid) preconditioned(at bilevel.Point, tol float64) (linsolve.Result, error) {
-	made := 0
-	for products := 32; ; products *= 4 {
-		if p := a.preconditioner.Preconditioner(at.Z, at.X, made); p != nil {
-			res, err := a.linear.Solve(preconditioned{&a.h, p}, at.V, a.b, tol, &a.work)
-			res.Products += made
-			return res, err
-		}
-		cg := linsolve.CG{MaxIter: products}
-		last := made > 10*len(a.b)
-		if last {
-			cg.MaxIter = 0
-		}
-		res, err := cg.Solve(&a.h, at.V, a.b, tol, &a.work)
-		made += res.Products
-		if err != nil || res.Converged || res.Rounding || last {
-			res.Products = made
-			return res, err
-		}
-	}
-}
-
-// preconditioned is a Hessian with a preconditioner of its inner solver.
-type preconditioned struct {
-	*hessian
-	linsolve.Preconditioner
-}
-
-// factored is a Hessian preconditioned by a factor.
-type factored struct {
-	*hessian
-	factor *linsolve.Cholesky
-}
-
-// Precondition is described at [linsolve.Preconditioner].
-func (f factored) Precondition(dst, r []float64) { f.factor.Solve(dst, r) }

@@ -2,7 +2,8 @@
 //
 // An [Estimator] says how a hypergradient is computed: [AID] solves the inner problem and the adjoint system,
 //
-//	∇z g(z, x) = 0,   ∇²zz g · v = −∇z f,   ∇h = ∇x f + ∇²xz g · v.
+//	∇z g(z, x) = 0,   ∇²zz g · v = −∇z f,    ∇h = ∇x f + ∇²xz g · v,
+//	z = Φ(z, x),      (I − ∂zΦᵀ)u = ∇z f,    ∇h = ∇x f + ∂xΦᵀu.
 //
 // [HOAG] is the outer loop around it, a [bilevel.Method], and [Evaluator] gives h and ∇h to a tolerance.
 package hypergrad
@@ -47,13 +48,13 @@ type Effort struct {
 
 // Report says what is known about a hypergradient.
 type Report struct {
-	// Value is h(x), as f(z, x) + ⟨v, ∇z g(z, x)⟩: the second term corrects for the rest that the inner
-	// solver left, so that the error is of second order in z − z*(x). It is f(z, x) where a level was not
-	// solved, see Warning.
+	// Value is h(x), as f(z, x) + ⟨v, ∇z g(z, x)⟩, or f(z, x) + ⟨u, Φ(z, x) − z⟩: the second term corrects for the
+	// rest that the inner solver left, so that the error is of second order in z − z*(x). It is f(z, x) where a
+	// level was not solved, see Warning.
 	Value float64
 	// Correction is that second term.
 	Correction float64
-	// Inner says how the inner problem was solved.
+	// Inner says how the inner problem was solved. For a fixed-point problem its GradNorm is ‖Φ(z, x) − z‖₂.
 	Inner inner.Result
 	// Linear says how the adjoint system was solved; its Residual is absolute.
 	Linear linsolve.Result
@@ -67,5 +68,5 @@ func linearWarning(res linsolve.Result, bnorm float64, err error) error {
 	if err != nil {
 		return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g: %w", res.Residual, bnorm, err)
 	}
-	return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g after %d products: the inner problem is badly conditioned; raise MaxIter, use linsolve.Direct, or set Damping", res.Residual, bnorm, res.Products)
+	return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g after %d products: the inner problem is badly conditioned; raise MaxIter, use linsolve.Direct or LU, or set Damping", res.Residual, bnorm, res.Products)
 }

@@ -549,10 +549,6 @@ func TestStartErrors(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Products") {
 		t.Errorf("without products: %v", err)
 	}
-	fixed := c.FixedPoint("map", .1)
-	if _, err := (hypergrad.HOAG{}).Start(fixed.Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "fixed-point") {
-		t.Errorf("fixed point: %v", err)
-	}
 	for _, m := range []hypergrad.HOAG{{FirstTolerance: -1}, {Memory: -1}, {Step: 9}, {Tolerance: 9}, {FirstTolerance: math.NaN()}} {
 		if _, err := m.Start(c.Problem, bilevel.Point{}, 0); err == nil {
 			t.Errorf("%+v is accepted", m)

@@ -24,7 +24,8 @@ type Restricter interface {
 //
 //	∇g_Wᵀδ + ½δᵀ∇²g_WW δ + Σ_{i∈W} λ_i|z_i + δ_i|,
 //
-// by coordinate descent; once a sweep leaves the signs alone, by the linear system of these signs. For a squared
+// by coordinate descent and, after as much work as that takes, by the linear system of the present signs, as far as
+// it leaves them alone. For a squared
 // loss this is coordinate descent with covariance updates, and one step solves a working set. W holds the support,
 // the coefficients without penalty and those whose optimality is violated most, twice as many as the support at
 // most.
@@ -54,7 +55,7 @@ func (m ProxNewton) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer
 		m.MaxIter = 500
 	}
 	d, _ := c.Dims()
-	return &newton{m: m, c: c, counts: counts, at: newIterate(d), lambda: make([]float64, d)}, nil
+	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d)}, nil
 }
 
 type newton struct {
@@ -62,33 +63,62 @@ type newton struct {
 	c      *Composite
 	counts *bilevel.Counts
 	at     iterate
-	lambda []float64
 	w      workingSet
+
+	weights, lambda []float64 // λ, and that of the problem on the way
 }
 
 // Minimize is described at [inner.Minimizer].
 func (n *newton) Minimize(z, x []float64, tol float64) (inner.Result, error) {
-	n.c.L1.Weights(n.lambda, x)
+	n.c.L1.Weights(n.weights, x)
+	copy(n.lambda, n.weights)
 	copy(n.at.z, z)
 	var res inner.Result
+	n.at.eval(n.c.G, x, n.lambda, n.counts)
+	if !n.at.finite() {
+		return n.at.result(res, tol), &inner.NonFiniteError{Value: n.at.value, GradNorm: n.at.norm}
+	}
+	// Where weights are small beside what they hold back, many signs would change, and slowly: larger weights first.
+	least := math.Inf(1)
+	for _, l := range n.weights {
+		if l > 0 {
+			least = min(least, l)
+		}
+	}
+	if n.at.norm > tol {
+		for c := floats.Norm(n.at.sub, math.Inf(1)) / shrink; c > least; c /= shrink {
+			for i, l := range n.weights {
+				if l > 0 {
+					n.lambda[i] = max(l, c)
+				}
+			}
+			n.solve(x, max(tol, c/10), &res)
+		}
+	}
+	copy(n.lambda, n.weights)
+	stuck := n.solve(x, tol, &res)
+	copy(z, n.at.z)
+	res = n.at.result(res, tol)
+	if res.Rounding = stuck == atRounding; stuck != "" && !res.Rounding {
+		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: stuck}
+	}
+	return res, nil
+}
+
+// shrink is the factor between the weights of one problem on the way and those of the next.
+const shrink = 5
+
+// solve minimises with the weights n.lambda, to a subgradient of tol, and says why it did not get there.
+func (n *newton) solve(x []float64, tol float64, res *inner.Result) (stuck string) {
 	var last []int
-	stuck := "" // why the last working set was not solved to its tolerance
 	for {
 		n.at.eval(n.c.G, x, n.lambda, n.counts)
-		if !n.at.finite() {
-			return n.at.result(res, tol), &inner.NonFiniteError{Value: n.at.value, GradNorm: n.at.norm}
-		}
 		if n.at.norm <= tol {
-			break
+			return ""
 		}
 		set := n.working()
 		if stuck != "" && slices.Equal(set, last) {
-			if stuck == atRounding {
-				res.Rounding = true
-				break
-			}
-			copy(z, n.at.z)
-			return n.at.result(res, tol), &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: stuck}
+			return stuck
 		}
 		last = set
 		n.w.restrict(n.c.G, set)
@@ -101,8 +131,6 @@ func (n *newton) Minimize(z, x []float64, tol float64) (inner.Result, error) {
 		res.Iterations += made
 		n.w.scatter(n.at.z)
 	}
-	copy(z, n.at.z)
-	return n.at.result(res, tol), nil
 }
 
 // working is the next working set.
@@ -302,15 +330,11 @@ func (q *quadratic) minimize(at *iterate, lambda []float64, tol float64) {
 	copy(q.r, at.grad)
 	work := 0 // of coordinate descent since the last linear system
 	for range 10000 {
-		same := true // signs
 		for i, l := range lambda {
 			h, old := q.h[i*n+i], q.u[i]
 			u := soft(old-q.r[i]/h, l/h) // the minimum along coordinate i
 			if u == old {
 				continue
-			}
-			if l > 0 && ((u > 0) != (old > 0) || (u < 0) != (old < 0)) {
-				same = false
 			}
 			q.u[i] = u
 			floats.AddScaled(q.r, u-old, q.h[i*n:(i+1)*n])
@@ -318,9 +342,6 @@ func (q *quadratic) minimize(at *iterate, lambda []float64, tol float64) {
 		}
 		if q.solved(lambda, tol) {
 			return
-		}
-		if !same {
-			continue
 		}
 		s := len(q.active(lambda))
 		if work >= s*s*s/12 {

@@ -110,14 +110,14 @@ func fromMiddle(points []float64, shift float64) []float64 {
 // a share of the time that is left: then the points come in another order, see fromMiddle, and all says whether
 // all were tried.
 func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint, best []shared, all bool, err error) {
-	q, err := f.problem(s, Shared)
+	q, err := f.problem(s, f.base())
 	if err != nil {
 		return nil, nil, false, err
 	}
 	if len(outers) == 0 {
 		outers = []bilevel.Objective{q.Outer}
 	}
-	solver, err := inner.Auto{}.Start(q.Inner, &f.visited)
+	solver, err := f.solver(q)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -127,11 +127,20 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	if err != nil {
 		return nil, nil, false, err
 	}
-	points := f.gridPoints(step)
+	var points []float64
+	if q.l1 == nil {
+		points = f.gridPoints(step)
+	} else if err := f.findTop(q, tol); err != nil {
+		return nil, nil, false, err
+	} else {
+		points = f.sparsePoints(step)
+	}
 	loose, dear := 1.0, d > manyCoefficients
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
-		points = fromMiddle(points, f.middleOfGrid())
+		if q.l1 == nil { // an ℓ1 strength is dearer the weaker it is
+			points = fromMiddle(points, f.middleOfGrid())
+		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= 1e4 // 1e-5 of the gradient
 	} else if dear {
@@ -239,7 +248,7 @@ type learned struct {
 // exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
 func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 	var counts bilevel.Counts
-	hyper, err := hypergrad.AID{}.Start(&q.Problem, &counts)
+	hyper, err := q.estimator.Start(&q.Problem, &counts)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +327,9 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 	} else {
 		starts = []bilevel.Point{{X: slices.Repeat([]float64{base.x}, p), Z: base.z}}
 	}
-	if f.o.Param == Exp && p > 1 && (!named || f.o.Start == "grid") {
+	if q.l1 != nil && f.o.Start == "grid" {
+		starts = f.sparseStarts(q, base, mid)
+	} else if f.o.Param == Exp && p > 1 && (!named || f.o.Start == "grid") {
 		blind := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
 		cheap := f.method() == HOAG && f.pass(q.rows)*float64(d) <= cheapDescent
 		switch {
@@ -353,20 +364,17 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 // an eighth of the curvature of the training loss along its coefficients.
 func (f *fit) middle(q *problem) []float64 {
 	_, p := q.Dims()
+	if f.squares == nil {
+		f.squares = meanSquares(f.main.train.X)
+	}
+	if q.l1 != nil {
+		return f.sparseMiddle(q)
+	}
 	mid := make([]float64, p)
 	if f.o.Param != Exp {
 		return mid
 	}
-	if f.squares == nil {
-		f.squares = meanSquares(f.main.train.X)
-	}
-	loss := 1.0
-	switch k := float64(f.scores); f.task {
-	case Logistic:
-		loss = .25
-	case Softmax:
-		loss = (k - 1) / (k * k)
-	}
+	loss := f.curvature()
 	curvature, n := make([]float64, p), make([]float64, p)
 	for c := range f.scores {
 		for j := range f.d {
@@ -379,6 +387,17 @@ func (f *fit) middle(q *problem) []float64 {
 		mid[j] = min(max(math.Log(max(curvature[j]/max(n[j], 1), 1e-300)/8), f.o.Box.Lower), f.o.Box.Upper)
 	}
 	return mid
+}
+
+// curvature is the largest of the loss of a row, or its mean over the classes where all are as likely.
+func (f *fit) curvature() float64 {
+	switch k := float64(f.scores); f.task {
+	case Logistic:
+		return .25
+	case Softmax:
+		return (k - 1) / (k * k)
+	}
+	return 1
 }
 
 // meanSquares are the means of the squares of the columns of m.
@@ -481,7 +500,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	limited := false
 	switch f.method() {
 	case HOAG:
-		method = hypergrad.HOAG{}
+		method = hypergrad.HOAG{Estimator: q.estimator}
 		settings.MaxSteps = maxSteps
 		if f.comparing {
 			settings.MaxSteps = compareSteps
@@ -662,7 +681,7 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 	}
 	_, p := q.Dims()
 	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
-	s.hyper, err = hypergrad.AID{}.Start(&q.Problem, &s.counts)
+	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
 	return s, err
 }
 

@@ -51,7 +51,8 @@ type Coefficients struct {
 	Weights   []float64 `json:"weights"` // one per feature, of scaled features where there is a scaler
 }
 
-// Penalty is what the coefficients were regularised with: ½ Σ s z², s = e^x or x. The intercept has none. That
+// Penalty is what the coefficients were regularised with: ½ Σ s z², for the kinds with an ℓ1 norm Σ s|z|, and for the
+// elastic net both; s = e^x or x. The intercept has none. That
 // of a ridge model acts on a target of unit variance, so that s does not depend on the target's units.
 type Penalty struct {
 	Kind      Reg        `json:"kind"`
@@ -62,10 +63,11 @@ type Penalty struct {
 
 // Strength is one learned strength.
 type Strength struct {
-	// Name is that of the feature or class, "class: feature" for a strength of both, "all" for a shared one.
+	// Name is that of the feature or class, "class: feature" for a strength of both, "all" for a shared one;
+	// "|z|" and "z²" for the two of an elastic net.
 	Name string  `json:"name"`
 	X    float64 `json:"x"`
-	// Value is what multiplies ½z²: e^X or X.
+	// Value is what multiplies ½z² or |z|: e^X or X.
 	Value float64 `json:"value"`
 }
 
@@ -101,7 +103,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 		m.Features = nil
 	}
 	value := make([]float64, len(x))
-	q.pen.Strengths(value, x)
+	q.strengths(value, x)
 	for c := range f.scores {
 		w := Coefficients{Weights: make([]float64, f.d)}
 		switch f.task {
@@ -113,7 +115,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 		for j := range f.d {
 			i := q.layout.Index(c, j)
 			w.Weights[j] = f.unit * z[i]
-			if s := q.pen.Strength(i); m.Penalty.Strengths[s].Name == "" {
+			if s := q.strength(i); m.Penalty.Strengths[s].Name == "" {
 				m.Penalty.Strengths[s] = Strength{f.strengthName(kind, c, j), x[s], value[s]}
 			}
 		}
@@ -121,6 +123,10 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 			w.Intercept = f.shift + f.unit*z[q.layout.Index(c, f.d)]
 		}
 		m.Coefficients = append(m.Coefficients, w)
+	}
+	if kind == ElasticNet {
+		m.Penalty.Strengths[0] = Strength{"|z|", x[0], value[0]}
+		m.Penalty.Strengths[1] = Strength{"z²", x[1], value[1]}
 	}
 	return m, nil
 }
@@ -133,7 +139,7 @@ func (f *fit) strengthName(kind Reg, class, feature int) string {
 		return fmt.Sprintf("f%d", feature+1)
 	}
 	switch kind {
-	case PerFeature:
+	case PerFeature, L1PerFeature:
 		return name()
 	case PerClass:
 		return f.classes[class]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -37,6 +38,7 @@ type fit struct {
 
 	visited bilevel.Counts
 	squares []float64 // means of the features' squares; nil until needed
+	top     float64   // logarithm of the least ℓ1 strength with which all coefficients are zero
 	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
 	testGap, testGapError float64
 	// the same of the shares of right predictions
@@ -284,6 +286,9 @@ const cheapPass = 5e8
 
 // stochastic says whether a method that samples rows is used.
 func (f *fit) stochastic(s split) bool {
+	if f.o.Reg.Sparse() {
+		return false
+	}
 	switch f.o.Method {
 	case SABA, SOBA:
 		return true
@@ -312,9 +317,12 @@ func (f *fit) method() Method {
 type problem struct {
 	bilevel.Problem
 	rows   split
-	pen    *model.Penalty
+	pen    *model.Penalty // nil: no squares
+	l1     *model.L1      // or nil
 	layout model.Layout
 	copies int
+
+	estimator hypergrad.Estimator
 }
 
 var strengthKind = map[Reg]model.Strengths{
@@ -324,8 +332,10 @@ var strengthKind = map[Reg]model.Strengths{
 // strengths is the number of strengths of a kind.
 func (f *fit) strengths(kind Reg) int {
 	switch kind {
-	case PerFeature:
+	case PerFeature, L1PerFeature:
 		return f.d
+	case ElasticNet:
+		return 2
 	case PerClass:
 		return f.scores
 	case PerFeatureClass:
@@ -341,11 +351,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &problem{rows: s, layout: train.Layout(), copies: max(s.folds(), 1)}
-	q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies})
-	if err != nil {
-		return nil, err
-	}
+	q := &problem{rows: s, layout: train.Layout(), copies: max(s.folds(), 1), estimator: hypergrad.AID{}}
 	var sampled model.Sampled = train
 	q.Outer = train // of a refit, which has none
 	switch {
@@ -360,7 +366,12 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 			return nil, err
 		}
 	}
-	if q.Inner, err = model.Regularize(sampled, q.pen); err != nil {
+	if kind.Sparse() {
+		err = f.addL1(q, sampled, kind)
+	} else if q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies}); err == nil {
+		q.Inner, err = model.Regularize(sampled, q.pen)
+	}
+	if err != nil {
 		return nil, err
 	}
 	q.Lower, q.Upper = slices.Repeat([]float64{f.o.Box.Lower}, p), slices.Repeat([]float64{f.o.Box.Upper}, p)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
-	"github.com/bilevel-go/bilevel/inner"
 )
 
 // run does the job: grid, comparison, learning, final model.
@@ -53,8 +52,7 @@ func (f *fit) run() (*Result, error) {
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
-		_, p := q.Dims()
-		x := slices.Repeat([]float64{base.x}, p)
+		x := f.baseline(kind, base.x)
 		if f.ctx.Err() != nil || f.cut { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		} else if l, err = f.exact(q, x, base.z, nil); err != nil {
@@ -70,7 +68,7 @@ func (f *fit) run() (*Result, error) {
 		if modelZ, err = f.refit(f.main.train, kind, l.x); err != nil {
 			return nil, err
 		}
-		if baseZ, err = f.refit(f.main.train, Shared, []float64{base.x}); err != nil {
+		if baseZ, err = f.refit(f.main.train, f.base(), []float64{base.x}); err != nil {
 			return nil, err
 		}
 	}
@@ -299,7 +297,7 @@ func (f *fit) refit(t *dataset.Set, kind Reg, x []float64) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	min, err := inner.Auto{}.Start(q.Inner, &f.visited)
+	min, err := f.solver(q)
 	if err != nil {
 		return nil, err
 	}
@@ -338,7 +336,7 @@ func (f *fit) words(r *Result) []string {
 	}
 	switch {
 	case f.o.Reg != AutoReg:
-		if kind != Shared && !r.BaselineWon {
+		if kind != f.base() && !r.BaselineWon {
 			say("Strengths: %s, as asked for; without a comparison on held-out rows.", f.describe(kind))
 		}
 	case chosen == nil && len(f.kinds()) > 1:
@@ -387,11 +385,14 @@ func (f *fit) words(r *Result) []string {
 			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change), map[bool]string{true: "below", false: "above"}[change < 0], score)
 		case change < 0:
 			say("On the test rows the loss is %.1f%% below the baseline's%s.", -change, score)
-		case kind == Shared:
+		case kind == f.base():
 			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not quite the best for these.", change, score)
 		default:
 			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than the problem. More validation rows or a shared strength would be safer.", change, score)
 		}
+	}
+	if kind.Sparse() {
+		say("%s", f.zeros(r))
 	}
 	return append(w, f.atBounds(r)...)
 }
@@ -420,6 +421,14 @@ func (f *fit) describe(kind Reg) string {
 		return fmt.Sprintf("one strength per class (%d)", f.scores)
 	case PerFeatureClass:
 		return fmt.Sprintf("one strength per feature and class (%d)", f.d*f.scores)
+	}
+	switch kind {
+	case L1:
+		return "one ℓ1 strength for all"
+	case L1PerFeature:
+		return fmt.Sprintf("one ℓ1 strength per feature (%d)", f.d)
+	case ElasticNet:
+		return "an elastic net, one ℓ1 and one ℓ2 strength"
 	}
 	return "one strength for all"
 }

@@ -10,7 +10,8 @@
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
 //
 // with the logistic loss, the cross entropy or the squared loss for ℓ, and one strength in all, one per feature,
-// per class or per feature and class. It starts from a grid of one shared strength, whose best point is the
+// per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
+// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the
 // baseline that a result is compared with, and follows hypergradients from there.
 //
 // # Which strengths
@@ -175,11 +176,12 @@ func (o Options) fill() (Options, error) {
 	o.Start = or(o.Start, "grid")
 	for _, c := range []error{
 		oneOf("model", o.Task, AutoTask, Logistic, Softmax, Ridge),
-		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass),
+		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass, L1, L1PerFeature, ElasticNet),
 		oneOf("method", o.Method, AutoMethod, HOAG, SABA, SOBA),
 		oneOf("param", o.Param, Exp, Linear),
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),
+		o.checkSparse(),
 	} {
 		if c != nil {
 			return o, c

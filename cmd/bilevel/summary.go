@@ -54,6 +54,12 @@ func kindWords(kind tune.Reg, n int) string {
 		return fmt.Sprintf("%d strengths, one per class", n)
 	case tune.PerFeatureClass:
 		return fmt.Sprintf("%d strengths, one per feature and class", n)
+	case tune.L1:
+		return "one ℓ1 strength"
+	case tune.L1PerFeature:
+		return fmt.Sprintf("%d ℓ1 strengths, one per feature", n)
+	case tune.ElasticNet:
+		return "elastic net, an ℓ1 and an ℓ2 strength"
 	}
 	return "one shared strength"
 }
@@ -168,12 +174,20 @@ func reportData(r *tune.Result, name string) report.Data {
 	}
 	d.Metric = on + " " + d.Metric
 	d.Baseline.Score, d.Result.Score = score(baseline), score(result)
-	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class", tune.PerFeatureClass: "a feature and a class"}[m.Penalty.Kind]
+	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class", tune.PerFeatureClass: "a feature and a class",
+		tune.L1: "all coefficients", tune.L1PerFeature: "a feature", tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
+	term, zero := "½ s z²", "towards zero"
+	switch m.Penalty.Kind {
+	case tune.L1, tune.L1PerFeature:
+		term, zero = "s |z|", "to zero"
+	case tune.ElasticNet:
+		term, zero = "s |z| with the first strength and ½ s z² with the second", "to or towards zero"
+	}
 	x := "s = e^x"
 	if m.Penalty.Param == tune.Linear {
 		x = "s = x"
 	}
-	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term ½ s z² for each coefficient z, %s with x between %g and %g. A large strength takes the coefficient towards zero.", belongs, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper)
+	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, %s with x between %g and %g. A large strength takes the coefficient %s.", belongs, term, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper, zero)
 	if c := r.Confusion; c != nil {
 		d.Confusion = &report.Confusion{On: c.On, Classes: c.Classes, Counts: c.Counts}
 	}

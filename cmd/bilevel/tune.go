@@ -97,7 +97,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.IntVar(&f.minDocs, "min-docs", 0, "leave out words that fewer training texts have")
 
 	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
-	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; auto compares on held-out rows")
+	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; with zero coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
 	p.StringVar(&f.method, "method", "auto", "hoag (all rows at each step), saba or soba (a few rows); auto by the size of the data")
 	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")
@@ -405,6 +405,7 @@ type jsonResult struct {
 	ReadSeconds      float64     `json:"read_seconds"`
 	InnerDim         int         `json:"inner_dim"`
 	OuterDim         int         `json:"outer_dim"`
+	NonZero          int         `json:"nonzero"`
 	NTrain           int         `json:"n_train"`
 	NVal             int         `json:"n_val"`
 	NTest            int         `json:"n_test"`
@@ -434,11 +435,12 @@ func writeJSON(w io.Writer, r *tune.Result, files *outputs, read time.Duration) 
 		return &v
 	}
 	ob := r.Model.Obtained
+	nonzero, _ := r.Model.NonZero()
 	j := jsonResult{
 		Method: ob.Method, Model: r.Model.Task, Reg: r.Model.Penalty.Kind,
 		Value: known(r.Value), GradNorm: known(r.GradNorm), BaselineX: r.BaselineX, BaselineValue: known(r.BaselineValue),
 		BaselineWon: r.BaselineWon, Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
-		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest, Folds: ob.Folds,
+		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NonZero: nonzero, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest, Folds: ob.Folds,
 		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
 		Reason: r.Reason, Words: r.Words, Files: files,

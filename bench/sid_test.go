@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"context"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/bilevel-go/bilevel/dataset"
+)
+
+func TestBiasVariance(t *testing.T) {
+	mse, bias, variance := biasVariance([][]float64{{1, 2}, {3, 2}}, []float64{1, 1})
+	if mse != 3 || bias != 2 || variance != 1 || math.Abs(mse-bias-variance) > 0 {
+		t.Error(mse, bias, variance)
+	}
+}
+
+// On MNIST the mean squared error falls at least like 1/t with decreasing steps, and ends on a plateau with constant ones,
+// whose height the step sets.
+func TestSIDRates(t *testing.T) {
+	dir := os.Getenv("BILEVEL_DATA")
+	if dir == "" {
+		dir = "../../shared/data"
+	}
+	if f, err := dataset.Find("mnist", dataset.GetOptions{DataDir: dir}); err != nil || f == nil {
+		t.Skipf("MNIST is not in BILEVEL_DATA: %v", err)
+	}
+	f, err := Lookup("sid-rates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Repeats: 40, DataDir: dir, Progress: func(float64) {}}
+	p, err := oddEven(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &Table{Labels: f.Labels, Values: f.Values}
+	steps := []int{100, 400, 1600}
+	if err := sidErrors(context.Background(), o, table, p, []float64{0}, steps); err != nil {
+		t.Fatal(err)
+	}
+	mse := table.values("mse", "decreasing")
+	slope := math.Log(mse[2]/mse[1]) / math.Log(4)
+	t.Logf("slope %.2f, %v", slope, table.Rows)
+	if slope > -.8 || slope < -2 {
+		t.Errorf("with decreasing steps the mean squared error falls like t^%.2f", slope)
+	}
+	half, tenth := table.values("mse", "constant 1/2"), table.values("mse", "constant 1/10")
+	if half[2] < half[1]/3 {
+		t.Errorf("no plateau with constant steps: %v", half)
+	}
+	if tenth[2] > half[2]/2 {
+		t.Errorf("a smaller step does not end lower: %v and %v", half, tenth)
+	}
+	for _, r := range table.Rows {
+		if e := math.Abs(r.Values[1] - r.Values[2] - r.Values[3]); e > 1e-12*r.Values[1] {
+			t.Errorf("mse is not bias² + variance: %v", r)
+		}
+	}
+	checkFiles(t, f, table)
+}

@@ -146,4 +146,4 @@ func (t *Table) labels(column int, first ...string) []string {
 	return list
 }
 
-var figures = []Figure{hypergradRates, sidRates}
+var figures = []Figure{hypergradRates, sidRates, warmStart}

@@ -170,9 +170,9 @@ func TestEquilibrium(t *testing.T) {
 				}
 				f.Grad(fz, nil, s.Z, x, bilevel.All(f))
 				phi.Pull(uz, nil, s.Z, x, s.V, one)
-				floats.Sub(uz, s.V) // ∂zΦᵀv − v = ∇z f
+				floats.SubTo(uz, s.V, uz) // u − ∂zΦᵀu = ∇z f
 				if !floats.EqualApprox(uz, fz, 1e-12) {
-					t.Errorf("(∂zΦᵀ − I)v = %v, ∇z f = %v", uz, fz)
+					t.Errorf("(I − ∂zΦᵀ)u = %v, ∇z f = %v", uz, fz)
 				}
 				for j := range x {
 					const e = 1e-4

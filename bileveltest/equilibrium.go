@@ -59,7 +59,7 @@ func (a *affine) Push(dst, _, _, vz, vx []float64, _ bilevel.Batch) {
 
 // Equilibrium is a fixed-point problem that is no minimisation: Φ(z, x) = Mz + Bx + c with M not symmetric and
 // ‖M‖₂ = 0.8, one sample, z of length d and x of length p. The outer objective is that of [Quadratic]. With
-// (I − Mᵀ)u = ∇z f, V of a solution is −u, so that ∇h = ∇x f − Bᵀv.
+// (I − Mᵀ)u = ∇z f, V of a solution is u, so that ∇h = ∇x f + Bᵀu.
 func Equilibrium(d, p int, seed uint64) Case {
 	rng := rand.New(rand.NewPCG(seed, 0xe9))
 	draw := func(r, c int) *mat.Dense {
@@ -99,9 +99,6 @@ func Equilibrium(d, p int, seed uint64) Case {
 			must(lu.SolveVecTo(mat.NewVecDense(d, s.V), true, mat.NewVecDense(d, fz)))
 			phi.Pull(nil, ux, s.Z, x, s.V, bilevel.Batch{Lo: 0, Hi: 1})
 			axpy(1, ux, s.Grad) // ∇h = ∇x f + Bᵀu
-			for i, u := range s.V {
-				s.V[i] = -u
-			}
 			s.Value = f.Value(s.Z, x, bilevel.All(f))
 			return s
 		},

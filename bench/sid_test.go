@@ -11,7 +11,7 @@ import (
 
 func TestBiasVariance(t *testing.T) {
 	mse, bias, variance := biasVariance([][]float64{{1, 2}, {3, 2}}, []float64{1, 1})
-	if mse != 3 || bias != 2 || variance != 1 || math.Abs(mse-bias-variance) > 0 {
+	if math.Abs(mse-3) > 1e-14 || math.Abs(bias-2) > 1e-14 || math.Abs(variance-1) > 1e-14 {
 		t.Error(mse, bias, variance)
 	}
 }

@@ -75,11 +75,8 @@ func TestAdjointSolvers(t *testing.T) {
 		x := near(c)
 		want := c.Solve(x)
 		v := slices.Clone(want.V)
-		for j := range v {
-			switch {
-			case i >= len(symmetric)+3:
-				v[j] = -v[j] // u
-			case i >= len(symmetric):
+		if i >= len(symmetric) && i < len(symmetric)+3 {
+			for j := range v {
 				v[j] /= -eta // u = −v/η
 			}
 		}

@@ -54,6 +54,7 @@ type Representation struct {
 	k        int
 	features int
 	ridge    float64
+	separate bool // classes do not interact
 	sumRows  int
 
 	known  bool
@@ -97,7 +98,7 @@ func NewRepresentation(tasks []Task, o RepresentationOptions) (*Representation, 
 	case !(o.Ridge >= 0) || math.IsInf(o.Ridge, 0):
 		return nil, fmt.Errorf("model: a ridge of %v", o.Ridge)
 	}
-	r := &Representation{width: o.Width, k: max(o.Classes, 1), ridge: o.Ridge}
+	r := &Representation{width: o.Width, k: max(o.Classes, 1), ridge: o.Ridge, separate: o.Classes == 0 || o.OneHot}
 	for i, t := range tasks {
 		if t.X == nil {
 			return nil, fmt.Errorf("model: task %d has no rows", i)
@@ -169,14 +170,15 @@ func (r *Representation) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch
 // blockNumbers bounds the numbers in all blocks of ∇²zz.
 var blockNumbers = 1 << 25
 
-// BlockSize is the length of a head, whose tasks are all that ∇²zz consists of; of one class of it where those
-// blocks would be too large, and 1 where these would be, too, or tasks have far fewer rows than features.
+// BlockSize is the length of a head: ∇²zz consists of these blocks. It is that of one class where the loss does not
+// couple classes or blocks would be too large, and 1 where those would be, too, or tasks have far fewer rows than
+// features.
 func (r *Representation) BlockSize() int {
 	d := len(r.tasks) * r.k * r.width
 	switch {
-	case r.width > 4*r.maxLen:
+	case r.width > 16*r.maxLen:
 		return 1
-	case d*r.k*r.width <= blockNumbers:
+	case !r.separate && d*r.k*r.width <= blockNumbers:
 		return r.k * r.width
 	case d*r.width <= blockNumbers:
 		return r.width

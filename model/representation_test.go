@@ -36,7 +36,7 @@ func TestRepresentation(t *testing.T) {
 		{Width: 2, Classes: 3},
 		{Width: 4, Classes: 3, Ridge: .1},
 		{Width: 3, Classes: 4, Ridge: .2, OneHot: true},
-		{Width: 25, Classes: 3, Ridge: .2}, // many more features than rows
+		{Width: 100, Classes: 2, Ridge: .2}, // many more features than rows
 	} {
 		for _, n := range []int{1, 5, 37} {
 			if n*o.Width > 150 {

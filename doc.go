@@ -1,4 +1,5 @@
-// Package bilevel minimises h(x) = f(z*(x), x) where z*(x) = argmin_z g(z, x): bilevel optimisation.
+// Package bilevel minimises h(x) = f(z*(x), x) where z*(x) = argmin_z g(z, x), or the solution of z = Φ(z, x):
+// bilevel optimisation.
 //
 // f is the outer objective, for example the validation loss of a model, and g the inner one, for example its
 // regularised training loss; x are hyperparameters, as many as a gradient can carry. A [Problem] holds both
@@ -25,8 +26,8 @@
 //
 // An [Objective] has values and gradients, a [SecondOrder] one has products with ∇²zz g and ∇²xz g. Optional
 // interfaces ([Splitter], [Linear], [Local], [Linearizer], [Prefetcher], [HessianMatrix], [HessianBlocks],
-// [ValueGradienter])
-// say more about its structure; methods look for them once, when they start, and are faster where they find
+// [ValueGradienter],
+// [Crosser], and [Pusher] of a [FixedPoint]) say more about its structure; methods look for them once, when they start, and are faster where they find
 // them. Each has a test that the fast and the general path agree.
 //
 // # Reproducibility

@@ -28,6 +28,9 @@ var warmStart = Figure{
 // warmBudget is the number of inner and linear iterations of a run.
 const warmBudget = 20_000
 
+// warmPoints bounds the points of a curve.
+const warmPoints = 100
+
 // warmSchedules are the t_s = k_s of the figure.
 var warmSchedules = []struct {
 	name string
@@ -97,7 +100,11 @@ func computeWarm(ctx context.Context, o Options, t *Table) error {
 	}
 	for i, start := range starts {
 		for j, s := range warmSchedules {
-			for n, draws := range curves[key{i, j}] {
+			curve := curves[key{i, j}]
+			for n, draws := range curve {
+				if n%(1+len(curve)/warmPoints) > 0 && n < len(curve)-1 {
+					continue
+				}
 				slices.Sort(draws)
 				q := func(p float64) float64 { return stat.Quantile(p, stat.LinInterp, draws, nil) }
 				t.add([]string{start, s.name}, iterations[j][n], q(.5), q(.2), q(.8))

@@ -1,11 +1,19 @@
 // Package hypergrad computes hypergradients, the gradients of h(x) = f(z*(x), x), and descends along them.
 //
-// An [Estimator] says how a hypergradient is computed: [AID] solves the inner problem and the adjoint system,
+// An [Estimator] says how a hypergradient is computed. [AID] solves the inner problem and the adjoint system,
 //
 //	∇z g(z, x) = 0,   ∇²zz g · v = −∇z f,    ∇h = ∇x f + ∇²xz g · v,
-//	z = Φ(z, x),      (I − ∂zΦᵀ)u = ∇z f,    ∇h = ∇x f + ∂xΦᵀu.
+//	z = Φ(z, x),      (I − ∂zΦᵀ)u = ∇z f,    ∇h = ∇x f + ∂xΦᵀu,
 //
-// [HOAG] is the outer loop around it, a [bilevel.Method], and [Evaluator] gives h and ∇h to a tolerance.
+// [ITD] differentiates the steps of an inner solver, and [SID] makes stochastic steps at both levels. Package
+// nonsmooth has an estimator for inner problems with an ℓ1 norm.
+//
+// [HOAG] and [Descent] are outer loops around any of them, each a [bilevel.Method], and [Evaluator] gives h and ∇h
+// to a tolerance. Estimators can be exchanged; what sets them apart is cost, memory and error:
+//
+//	AID            error ‖z − z*‖ + ‖v − v*‖          memory O(d)
+//	ITD, t steps   O(t qᵗ), q the contraction         O(td), O(√t·d) with checkpoints, O(Kd) truncated, O(dp) forward
+//	SID            O(1/t + 1/k + 1/J) in mean square  O(d)
 package hypergrad
 
 import (

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -164,7 +165,7 @@ func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 	rep.Value = bilevel.ValueGrad(a.p.Outer, a.fz, grad, at.Z, at.X, all)
 	a.counts.ValueF += int64(all.Len())
 	a.counts.GradF += int64(all.Len())
-	fznorm := floats.Norm(a.fz, 2)
+	fznorm := vector.Norm(a.fz)
 
 	if err := a.adjoint.at(at); err != nil {
 		return rep, err

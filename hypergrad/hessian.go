@@ -3,6 +3,7 @@ package hypergrad
 import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -53,7 +54,7 @@ func (a *hessianAdjoint) solve(fz []float64, linear linsolve.Solver, tol float64
 	return linsolve.CG{}.Solve(&a.h, a.v, a.b, tol, &a.work)
 }
 
-func (a *hessianAdjoint) correction(rest []float64) float64 { return floats.Dot(a.v, rest) } // ⟨v, ∇z g⟩
+func (a *hessianAdjoint) correction(rest []float64) float64 { return vector.Dot(a.v, rest) } // ⟨v, ∇z g⟩
 
 func (a *hessianAdjoint) cross(grad []float64) {
 	a.h.cross(a.h.cv, a.v)

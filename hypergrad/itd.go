@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -317,7 +318,7 @@ func (h *itd) outer(grad []float64, at bilevel.Point, t int, rep *Report) error 
 		h.counts.GradG += int64(h.p.Fixed.Samples())
 		floats.SubTo(h.rest, at.Z, h.rest)
 	}
-	rep.Inner.GradNorm = floats.Norm(h.rest, 2)
+	rep.Inner.GradNorm = vector.Norm(h.rest)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/vector"
 )
 
 // descent is what [GradientDescent], [HeavyBall] and [Nesterov] have in common, the iteration
@@ -125,18 +126,13 @@ func (m *descent) point(s, x []float64, k int) []float64 {
 
 func (m *descent) apply(dst, s, x, grad []float64, k int) {
 	eta, beta := m.eta(x, k), m.momentum(x, k)
+	z := s[:m.d]
 	if !m.memory {
-		for i, g := range grad {
-			dst[i] = s[i] - eta*g // z⁺ = z − η∇g(z)
-		}
+		vector.AddScaledTo(dst[:m.d], z, -eta, grad) // z⁺ = z − η∇g(z)
 		return
 	}
-	w := m.previous(s)
-	for i, g := range grad {
-		zi, wi := s[i], w[i]
-		dst[m.d+i] = zi                    // w⁺ = z
-		dst[i] = zi + beta*(zi-wi) - eta*g // z⁺ = z + β(z − w) − η∇g(y)
-	}
+	// z⁺ = z + β(z − w) − η∇g(y), w⁺ = z
+	vector.Momentum(dst[:m.d], dst[m.d:2*m.d], z, m.previous(s), grad, eta, beta)
 }
 
 // Step is described at [Process].
@@ -177,18 +173,17 @@ func (m *descent) Pull(us, ux, s, x, u []float64, k int) {
 	if us == nil {
 		return
 	}
-	for i, ui := range u1 {
-		hi := -eta * hv[i]
-		switch {
-		case !m.memory:
-			us[i] = ui + hi // (I − ηH)u
-		case m.ahead:
-			us[i] = (1+beta)*(ui+hi) + u[d+i]
-			us[d+i] = -beta * (ui + hi)
-		default:
-			us[i] = (1+beta)*ui + hi + u[d+i]
+	switch {
+	case !m.memory:
+		vector.AddScaledTo(us[:d], u1, -eta, hv) // (I − ηH)u
+	case m.ahead:
+		for i, ui := range u1 {
+			ui -= eta * hv[i]
+			us[i] = (1+beta)*ui + u[d+i]
 			us[d+i] = -beta * ui
 		}
+	default:
+		vector.MomentumPull(us[:d], us[d:2*d], u1, u[d:2*d], hv, eta, beta)
 	}
 }
 

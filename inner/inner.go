@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -135,7 +136,7 @@ func (at *iterate) copy(from *iterate) {
 
 func (o *oracle) eval(at *iterate) {
 	at.value = bilevel.ValueGrad(o.g, at.grad, nil, at.z, o.x, o.all)
-	at.norm = floats.Norm(at.grad, 2)
+	at.norm = vector.Norm(at.grad)
 	o.counts.ValueG += int64(o.all.Len())
 	o.counts.GradG += int64(o.all.Len())
 }

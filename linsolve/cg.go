@@ -3,7 +3,7 @@ package linsolve
 import (
 	"math"
 
-	"gonum.org/v1/gonum/floats"
+	"github.com/bilevel-go/bilevel/internal/vector"
 )
 
 // CG is the method of conjugate gradients for a symmetric positive definite A.
@@ -80,7 +80,7 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 		if preconditioned {
 			pre.Precondition(y, r)
 		}
-		ryNew := floats.Dot(r, y)
+		ryNew := vector.Dot(r, y)
 		if preconditioned && !(ryNew > 0) && finite(ryNew) {
 			return s.res, &NotPositiveDefiniteError{Curvature: ryNew / (s.res.Residual * s.res.Residual)}
 		}
@@ -88,11 +88,11 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 			copy(p, y) // p_0 = y_0
 			restart = false
 		} else {
-			floats.AddScaledTo(p, y, ryNew/ry, p) // p_i = y_i + (r_iᵀy_i / r_{i−1}ᵀy_{i−1}) p_{i−1}
+			vector.AddScaledTo(p, y, ryNew/ry, p) // p_i = y_i + (r_iᵀy_i / r_{i−1}ᵀy_{i−1}) p_{i−1}
 		}
 		ry = ryNew
 		s.mul(q, p)
-		pq := floats.Dot(p, q)
+		pq := vector.Dot(p, q)
 		if !finite(pq) {
 			return s.res, ErrNonFinite
 		}
@@ -112,9 +112,8 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 			return s.res, &NotPositiveDefiniteError{Curvature: curvature}
 		}
 		alpha := ry / pq
-		floats.AddScaled(x, alpha, p)  // x_{i+1} = x_i + α p_i
-		floats.AddScaled(r, -alpha, q) // r_{i+1} = r_i − α A p_i
-		s.res.Residual = norm(r)
+		vector.AddScaled(x, alpha, p)                       // x_{i+1} = x_i + α p_i
+		s.res.Residual = vector.AddScaledNorm(r, -alpha, q) // r_{i+1} = r_i − α A p_i
 		exact = false
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -61,7 +62,7 @@ func (c FixedPoint) Solve(op Operator, x, b []float64, tol float64, w *Workspace
 		w = &Workspace{}
 	}
 	n := len(b)
-	r, best := w.Vector(0, n), w.Vector(1, n)
+	next, best := w.Vector(0, n), w.Vector(1, n)
 	eta := c.Scale
 	if scaler, ok := op.(Scaler); ok && eta <= 0 {
 		eta = scaler.Scale()
@@ -75,28 +76,37 @@ func (c FixedPoint) Solve(op Operator, x, b []float64, tol float64, w *Workspace
 		}
 		eta = 1 / lambda
 	}
-	s.first(r)
+	s.first(next)
+	vector.AddScaledTo(next, x, eta, next) // x_1 = x_0 + η(b − Ax_0)
 	first := max(s.res.Residual, norm(b))
+	_, exponent := math.Frexp(first)
+	exponent = min(max(exponent, -1000), 1000) // residuals in this unit have squares that can be summed
 	least, bestStep := math.Inf(1), 0
+	defer func() {
+		if &s.x[0] != &x[0] {
+			copy(x, s.x)
+		}
+	}()
 	for k := 0; ; k++ {
 		switch {
 		case math.IsNaN(s.res.Residual) || k == 0 && !finite(s.res.Residual):
 			return s.res, ErrNonFinite
 		case s.res.Residual > 1e8*first:
 			e := &DivergedError{Steps: k, Scale: eta, First: first, Residual: s.res.Residual}
-			copy(x, best)
-			s.res.Residual = least
+			s.x, s.res.Residual = best, least
 			return s.res, e
 		case s.small() || k >= s.limit:
 			return s.end(), nil
 		case s.res.Residual < least:
 			least, bestStep = s.res.Residual, k
-			copy(best, x)
-		case !s.exactly && k >= bestStep+10 && s.res.Residual <= 1e-14*(norm(b)+norm(x)/eta):
+			best, s.x = s.x, best
+		case !s.exactly && k >= bestStep+10 && s.res.Residual <= 1e-14*(norm(b)+norm(s.x)/eta):
 			return s.stuck(), nil
 		}
-		floats.AddScaled(x, eta, r) // x_{k+1} = x_k + η(b − Ax_k)
-		s.residual(r)
+		s.x, next = next, s.x
+		s.mul(next, s.x)
+		sum := vector.Richardson(next, s.x, b, eta, math.Ldexp(1, -exponent)) // x_{k+1} = x_k + η(b − Ax_k)
+		s.res.Residual = math.Ldexp(math.Sqrt(sum), exponent)
 	}
 }
 

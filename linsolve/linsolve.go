@@ -10,8 +10,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/bilevel-go/bilevel/internal/kernel"
-	"gonum.org/v1/gonum/floats"
+	"github.com/bilevel-go/bilevel/internal/vector"
 )
 
 // Operator is a square matrix A.
@@ -170,17 +169,10 @@ func checkLengths(x, b []float64) {
 }
 
 // norm is ‖x‖₂, which does not overflow.
-func norm(x []float64) float64 {
-	if s := kernel.Dot(x, x); s > 1e-200 && s < 1e200 {
-		return math.Sqrt(s)
-	}
-	return floats.Norm(x, 2) // scales
-}
+func norm(x []float64) float64 { return vector.Norm(x) }
 
 // residual overwrites r with b − (A + δI)x.
 func residual(r []float64, op Operator, x, b []float64, damping float64) {
 	op.MulVec(r, x)
-	for i, v := range r {
-		r[i] = b[i] - v - damping*x[i]
-	}
+	vector.Residual(r, b, x, damping)
 }

@@ -1,6 +1,9 @@
 package linsolve
 
-import "gonum.org/v1/gonum/floats"
+import (
+	"github.com/bilevel-go/bilevel/internal/vector"
+	"gonum.org/v1/gonum/floats"
+)
 
 // system is (A + δI)x = b on its way to a solution: what the solvers share.
 type system struct {
@@ -50,7 +53,7 @@ func (s *system) mul(dst, v []float64) {
 	s.op.MulVec(dst, v)
 	s.res.Products++
 	if s.damping != 0 {
-		floats.AddScaled(dst, s.damping, v)
+		vector.AddScaled(dst, s.damping, v)
 	}
 }
 

@@ -259,6 +259,9 @@ type pass struct {
 	dz, hv, z, v     []float64
 	value            bool // the sum of losses is wanted
 	linearize, apply bool
+
+	pen *Penalty  // added to dz and hv, on sparse rows; see Penalty.prepare
+	cv  []float64 // that of pen, if it is wanted together with hv
 }
 
 func (o *Loss) run(p pass, b bilevel.Batch) float64 {

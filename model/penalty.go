@@ -67,6 +67,7 @@ type Penalty struct {
 	outer    int // length of x
 	linear   bool
 	scale    float64
+	local    bool // no two features share a strength
 	segments []segment
 	strength []float64
 	groups   []string
@@ -141,6 +142,7 @@ func NewPenalty(l Layout, kind Strengths, o PenaltyOptions) (*Penalty, error) {
 		return nil, fmt.Errorf("model: %d strengths from place %d on in an x of length %d", q.p, q.first, q.outer)
 	}
 	copies := max(o.Copies, 1)
+	q.local = copies == 1 && (kind == PerFeature || kind == PerFeatureClass)
 	q.d = l.Len() * copies
 	q.strength = make([]float64, q.p)
 	for i := range q.d {
@@ -272,8 +274,7 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		q.fused(dz, hv, q.own(cv), z, q.own(x), v, add)
 		return
 	}
-	q.Strengths(q.strength, x)
-	kernel.Scale(q.scale, q.strength)
+	q.prepare(x)
 	if !add {
 		clear(dz)
 		clear(hv)
@@ -287,6 +288,34 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		if hv != nil {
 			q.addScaled(hv, v, s)
 		}
+		if cv != nil {
+			q.addCross(cv, z, v, s)
+		}
+	}
+}
+
+// prepare sets the strengths, Scale included.
+func (q *Penalty) prepare(x []float64) {
+	q.Strengths(q.strength, x)
+	kernel.Scale(q.scale, q.strength)
+}
+
+// add adds s v to dst and, unless it is nil, s′ z v to cv, for the coefficients [lo, hi). The strengths are those
+// of the last prepare.
+func (q *Penalty) add(dst, cv, z, v []float64, lo, hi int) {
+	n := sort.Search(len(q.segments), func(n int) bool { return q.segments[n].hi > lo })
+	for _, s := range q.segments[n:] {
+		if s.lo >= hi {
+			return
+		}
+		if cut := lo - s.lo; cut > 0 {
+			s.lo = lo
+			if s.ramp {
+				s.j += cut
+			}
+		}
+		s.hi = min(s.hi, hi)
+		q.addScaled(dst, v, s)
 		if cv != nil {
 			q.addCross(cv, z, v, s)
 		}
@@ -374,8 +403,7 @@ func (q *Penalty) fused(dz, hv, cv, z, x, v []float64, add bool) {
 
 // addDiagonal adds the penalty's Hessian to the diagonals of row-major blocks of order size.
 func (q *Penalty) addDiagonal(dst, x []float64, size int) {
-	q.Strengths(q.strength, x)
-	kernel.Scale(q.scale, q.strength)
+	q.prepare(x)
 	for _, s := range q.segments {
 		for i := s.lo; i < s.hi; i++ {
 			e := q.strength[s.j]

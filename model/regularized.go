@@ -13,6 +13,7 @@ type Regularized struct {
 	loss Sampled
 	pen  *Penalty
 	z, x []float64 // point of Linearize
+	one  *Loss     // the loss if it adds the penalty in its own passes
 }
 
 // Sampled is what a penalty can be added to: a [Loss] or the inner loss of [Folds].
@@ -43,7 +44,11 @@ func Regularize(loss Sampled, penalty *Penalty) (*Regularized, error) {
 	if dq, pq := penalty.Dims(); d != dq || p != pq {
 		return nil, fmt.Errorf("model: the loss has dimensions d = %d, p = %d and the penalty d = %d, p = %d", d, p, dq, pq)
 	}
-	return &Regularized{loss: loss, pen: penalty}, nil
+	o := &Regularized{loss: loss, pen: penalty}
+	if l, ok := loss.(*Loss); ok && l.sparse != nil && !penalty.identity() {
+		o.one = l
+	}
+	return o, nil
 }
 
 // Dims returns the lengths of z and x.
@@ -65,10 +70,43 @@ func (o *Regularized) Value(z, x []float64, b bilevel.Batch) float64 {
 
 // Grad overwrites dz and dx.
 func (o *Regularized) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	if o.onePass(b) {
+		o.pass(pass{dz: dz, z: z}, dx, x, b)
+		return
+	}
 	if dz != nil {
 		o.loss.Grad(dz, nil, z, x, b)
 	}
 	o.addGrad(dz, dx, z, x)
+}
+
+// onePass says whether a pass over b can add the penalty.
+func (o *Regularized) onePass(b bilevel.Batch) bool { return o.one != nil && b.Len() > 0 }
+
+// pass is a pass of the loss that adds the penalty, and the penalty's dx, where that is not nil.
+func (o *Regularized) pass(p pass, dx, x []float64, b bilevel.Batch) float64 {
+	if dx != nil {
+		o.pen.Grad(nil, dx, p.z, x, bilevel.Batch{})
+	}
+	if p.dz == nil && p.hv == nil {
+		return 0
+	}
+	o.pen.prepare(x)
+	p.pen = o.pen
+	return o.one.run(p, b)
+}
+
+// products is Products of the loss, or Apply, with the penalty.
+func (o *Regularized) products(p pass, cv, x []float64, b bilevel.Batch) {
+	if p.hv != nil && o.pen.local && cv != nil {
+		clear(cv)
+		p.cv = o.pen.own(cv)
+		cv = nil
+	}
+	if cv != nil {
+		o.pen.products(nil, nil, cv, p.z, x, p.v, false)
+	}
+	o.pass(p, nil, x, b)
 }
 
 func (o *Regularized) addGrad(dz, dx, z, x []float64) {
@@ -82,13 +120,21 @@ func (o *Regularized) addGrad(dz, dx, z, x []float64) {
 
 // ValueGrad is Value and Grad in one pass.
 func (o *Regularized) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
-	value := o.loss.ValueGrad(dz, nil, z, x, b) + o.pen.Value(z, x, b)
+	value := o.pen.Value(z, x, b)
+	if dz != nil && o.onePass(b) {
+		return value + o.pass(pass{dz: dz, z: z, value: true}, dx, x, b)
+	}
+	value += o.loss.ValueGrad(dz, nil, z, x, b)
 	o.addGrad(dz, dx, z, x)
 	return value
 }
 
 // Products overwrites dz, hv and cv.
 func (o *Regularized) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if o.onePass(b) {
+		o.products(pass{dz: dz, hv: hv, z: z, v: v}, cv, x, b)
+		return
+	}
 	if dz != nil || hv != nil {
 		o.loss.Products(dz, hv, nil, z, x, v, b)
 	}
@@ -107,6 +153,10 @@ func (o *Regularized) Linearize(z, x []float64, b bilevel.Batch) {
 
 // Apply overwrites hv and cv.
 func (o *Regularized) Apply(hv, cv, v []float64) {
+	if o.one != nil && o.onePass(o.one.lin) {
+		o.products(pass{hv: hv, z: o.z, v: v, apply: true}, cv, o.x, o.one.lin)
+		return
+	}
 	if hv != nil {
 		o.loss.Apply(hv, nil, v)
 	}

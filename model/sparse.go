@@ -23,10 +23,10 @@ func (o *Loss) runSparse() float64 {
 		share(procs, blocks, o.sparseBlock)
 	}
 	if p.dz != nil {
-		o.sparseCombine(p.dz, o.st, procs)
+		o.sparseCombine(p.dz, o.st, p.z, nil, procs)
 	}
 	if p.hv != nil {
-		o.sparseCombine(p.hv, o.ss, procs)
+		o.sparseCombine(p.hv, o.ss, p.v, p.cv, procs)
 	}
 	sum := 0.0
 	if p.value {
@@ -86,14 +86,18 @@ func (o *Loss) sparseScores(t, z []float64, lo, hi int) {
 	}
 }
 
-// sparseCombine overwrites dst with Σ A_iᵀc_i over the batch.
-func (o *Loss) sparseCombine(dst, c []float64, procs int) {
+// sparseCombine overwrites dst with Σ A_iᵀc_i over the batch, plus the penalty's Hessian times v, and adds the
+// penalty's part to cv unless it is nil.
+func (o *Loss) sparseCombine(dst, c, v, cv []float64, procs int) {
 	k, b := o.layout.Classes, o.job.b
 	if b.Len() < o.n {
 		clear(dst)
 		for i := b.Lo; i < b.Hi; i++ {
 			idx, val := o.sparse.Row(i)
 			kernel.SparseCombine(dst, idx, val, c[(i-b.Lo)*k:(i-b.Lo+1)*k], k)
+		}
+		if pen := o.job.pen; pen != nil {
+			pen.add(dst, cv, o.job.z, v, 0, len(dst))
 		}
 		return
 	}
@@ -102,20 +106,27 @@ func (o *Loss) sparseCombine(dst, c []float64, procs int) {
 	}
 	const step = 4096
 	if procs == 1 {
-		o.gather(dst, c, 0, o.csc.N)
+		o.gather(dst, c, v, cv, 0, o.csc.N)
 		return
 	}
 	share(procs, (o.csc.N+step-1)/step, func(_, i int) {
-		o.gather(dst, c, i*step, min((i+1)*step, o.csc.N))
+		o.gather(dst, c, v, cv, i*step, min((i+1)*step, o.csc.N))
 	})
 }
 
-// gather is sparseCombine for the features [lo, hi) over all rows.
-func (o *Loss) gather(dst, c []float64, lo, hi int) {
+// gather is sparseCombine for the features [lo, hi) over all rows. The penalty is added while dst is in cache.
+func (o *Loss) gather(dst, c, v, cv []float64, lo, hi int) {
+	const step = 64
 	k := o.layout.Classes
-	for j := lo; j < hi; j++ {
-		idx, val := o.csc.Row(j)
-		kernel.SparseScores(dst[j*k:(j+1)*k], idx, val, c, k)
+	for ; lo < hi; lo += step {
+		to := min(lo+step, hi)
+		for j := lo; j < to; j++ {
+			idx, val := o.csc.Row(j)
+			kernel.SparseScores(dst[j*k:(j+1)*k], idx, val, c, k)
+		}
+		if pen := o.job.pen; pen != nil {
+			pen.add(dst, cv, o.job.z, v, lo*k, to*k)
+		}
 	}
 }
 

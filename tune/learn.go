@@ -142,9 +142,9 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			points = fromMiddle(points, f.middleOfGrid())
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
-		tol *= 1e4 // 1e-5 of the gradient
+		tol *= looser(d)
 	} else if dear {
-		loose = 1e4
+		loose = 1e3
 	}
 	best = make([]shared, len(outers))
 	var dearest time.Duration
@@ -154,7 +154,12 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			break
 		}
 		x[0] = f.param(t)
-		if _, err := solver.Minimize(z, x, loose*tol); unlessUnsolved(err) != nil {
+		accept := loose * tol
+		if norm := floats.Norm(z, 2); loose > 1 && norm > 0 {
+			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
+			accept = max(tol, min(accept, math.Exp(t)*norm/100))
+		}
+		if _, err := solver.Minimize(z, x, accept); unlessUnsolved(err) != nil {
 			return nil, nil, false, err
 		}
 		for k, o := range outers {
@@ -191,7 +196,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	return grid, best, all, nil
 }
 
-// manyCoefficients is the number from which on the points of the grid are solved to 1e-5 of the gradient only, and
+// manyCoefficients is the number from which on the points of the grid are solved to about a hundredth only, and
 // points weaker than the best are left out once the loss rises: they are the dearest, and the model is not there.
 const manyCoefficients = 1e5
 
@@ -211,6 +216,22 @@ func pastBest(grid []GridPoint) bool {
 	return grid[n-1].Value > 1.05*least
 }
 
+// accuracy of exact solutions of inner problems and adjoint systems of d coefficients.
+func accuracy(d int) float64 {
+	if d > manyCoefficients {
+		return 1e-6
+	}
+	return 1e-9
+}
+
+// looser is the factor from the tolerance of exact solutions to one that will do to choose among points.
+func looser(d int) float64 {
+	if d > manyCoefficients {
+		return 10
+	}
+	return 1e4 // 1e-5 of the gradient
+}
+
 // tolerance of exact inner solutions, relative to the gradient at z = 0.
 func (f *fit) tolerance(q *problem) (float64, error) {
 	d, p := q.Dims()
@@ -222,7 +243,7 @@ func (f *fit) tolerance(q *problem) (float64, error) {
 	if math.IsNaN(g) || math.IsInf(g, 0) {
 		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; standardise them (--scale)")
 	}
-	return 1e-9 * max(g, 1e-300), nil
+	return accuracy(d) * max(g, 1e-300), nil
 }
 
 // unlessUnsolved is err, except that an inner problem that was not solved to tolerance is none: the solution
@@ -261,7 +282,7 @@ func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 		return nil, err
 	}
 	grad := make([]float64, len(x))
-	rep, err := hyper.At(grad, at, hypergrad.Effort{Inner: tol, Linear: 1e-9})
+	rep, err := hyper.At(grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
 	addCounts(&f.visited, counts)
 	if err != nil {
 		return nil, err
@@ -317,7 +338,7 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 	at := func(shift float64) bilevel.Point {
 		x := make([]float64, p)
 		for j := range x {
-			x[j] = min(max(mid[j]+shift, f.o.Box.Lower), f.o.Box.Upper)
+			x[j] = min(max(mid[j]+shift, q.Lower[j]), q.Upper[j])
 		}
 		return bilevel.Point{X: x}
 	}
@@ -384,7 +405,7 @@ func (f *fit) middle(q *problem) []float64 {
 		}
 	}
 	for j := range mid {
-		mid[j] = min(max(math.Log(max(curvature[j]/max(n[j], 1), 1e-300)/8), f.o.Box.Lower), f.o.Box.Upper)
+		mid[j] = min(max(math.Log(max(curvature[j]/max(n[j], 1), 1e-300)/8), q.Lower[j]), q.Upper[j])
 	}
 	return mid
 }
@@ -593,12 +614,12 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	}
 	var l *learned
 	var exactErr error
-	cut := sampled != nil && (f.cut || f.ctx.Err() != nil)
+	cut := f.trying || sampled != nil && (f.cut || f.ctx.Err() != nil)
 	if !cut {
 		l, exactErr = f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
 	}
 	if cut {
-		// There is no time for more than the record.
+		// There is no time, or no need, for more than the record.
 		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
 	} else if exactErr != nil {
 		// What the run itself knows is close.
@@ -675,11 +696,11 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 		return nil, err
 	}
 	linear := 1e-6
+	d, p := q.Dims()
 	end, limited := f.ctx.Deadline()
 	if limited { // records choose the best of some points, and are not the result
-		tol, linear = 1e4*tol, 1e-3
+		tol, linear = looser(d)*tol, 1e-3
 	}
-	_, p := q.Dims()
 	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
 	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
 	return s, err

@@ -97,7 +97,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	m := &Model{
 		Format: modelFormat, Version: modelVersion, Task: f.task,
 		Classes: f.classes, Features: f.features, Schema: f.schema, Scaler: f.scaler, HasIntercept: f.intercept,
-		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: f.o.Box, Strengths: make([]Strength, len(x))},
+		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: Box{q.Lower[0], q.Upper[0]}, Strengths: make([]Strength, len(x))},
 	}
 	if isText(f.schema) {
 		m.Features = nil

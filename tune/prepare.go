@@ -30,11 +30,14 @@ type fit struct {
 	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
 	unit      float64
 	comparing bool // kinds of strengths are being compared
+	trying    bool // a descent is a trial, of which only the losses of held-out rows are wanted
 	scores    int  // per row
 
 	main split // all rows
 	test *dataset.Set
-	d    int // features without intercept
+	d    int          // features without intercept
+	kept []int        // of those that were given; nil for all
+	full *dataset.Set // training rows with all of them; nil if all were kept
 
 	visited bilevel.Counts
 	squares []float64 // means of the features' squares; nil until needed
@@ -43,12 +46,14 @@ type fit struct {
 	testGap, testGapError float64
 	// the same of the shares of right predictions
 	rightGap, rightGapError float64
-	uncompared              error // why kinds could not be compared
-	noTime                  bool  // to compare kinds
-	partGrid                bool  // not all of the grid was tried
-	cut                     bool  // learning ended because there was no time for another evaluation
-	tried                   int   // points of the grid
-	trouble                 bool  // an error ended learning
+	uncompared              error    // why kinds could not be compared
+	noTime                  bool     // to compare kinds
+	judged                  []*trial // kinds and spreads as compared; nil for none
+	chosen                  *trial   // is learned on all rows
+	partGrid                bool     // not all of the grid was tried
+	cut                     bool     // learning ended because there was no time for another evaluation
+	tried                   int      // points of the grid
+	trouble                 bool     // an error ended learning
 	stage                   stage
 	done                    float64 // as last reported
 }
@@ -137,8 +142,8 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 		others[name] = f.transform(s)
 	}
+	t := f.dropUnseen(f.transform(&train), others)
 	f.test = others["test"]
-	t := f.transform(&train)
 	if data.Folds == 0 {
 		f.main = split{train: t, val: others["validation"]}
 		if f.stochastic(f.main) {
@@ -244,6 +249,87 @@ func (f *fit) transform(s *dataset.Set) *dataset.Set {
 		}
 	}
 	return &t
+}
+
+// dropUnseen leaves out the features that are in no training row, from the rows of others too: their coefficients are
+// zero whatever the strengths. It is for many sparse coefficients, where every vector is as long.
+func (f *fit) dropUnseen(t *dataset.Set, others map[string]*dataset.Set) *dataset.Set {
+	m, ok := t.X.(*rows.CSR)
+	if !ok || f.d*f.scores <= manyCoefficients {
+		return t
+	}
+	to := slices.Repeat([]int32{-1}, m.D)
+	for _, j := range m.Idx {
+		to[j] = 0
+	}
+	n := int32(0)
+	for j := range to {
+		if to[j] == 0 {
+			if to[j] = n; j < f.d {
+				f.kept = append(f.kept, j)
+			}
+			n++
+		}
+	}
+	if f.full = t; len(f.kept) == f.d {
+		f.full, f.kept = nil, nil
+		return t
+	}
+	f.d = len(f.kept)
+	narrow := func(s *dataset.Set) *dataset.Set {
+		m, s2 := s.X.(*rows.CSR), *s
+		x := &rows.CSR{N: m.N, D: int(n), Ptr: make([]int, 1, m.N+1)}
+		for i := range m.N {
+			idx, val := m.Row(i)
+			for k, j := range idx {
+				if to[j] >= 0 {
+					x.Idx, x.Val = append(x.Idx, to[j]), append(x.Val, val[k])
+				}
+			}
+			x.Ptr = append(x.Ptr, len(x.Idx))
+		}
+		s2.X = x
+		return &s2
+	}
+	for name, s := range others {
+		if s != nil {
+			others[name] = narrow(s)
+		}
+	}
+	return narrow(t)
+}
+
+// restore gives strengths and coefficients the features that were left out. Their strengths are the shared one, x0.
+func (f *fit) restore(q *problem, kind Reg, x, z []float64, x0 float64) (*problem, []float64, []float64, error) {
+	if f.kept == nil {
+		return q, x, z, nil
+	}
+	f.d += f.full.X.(*rows.CSR).D - q.layout.Features
+	all, err := f.problem(split{train: f.full}, kind)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	all.Lower, all.Upper = q.Lower, q.Upper
+	allX, allZ := f.baseline(kind, x0), make([]float64, all.layout.Len())
+	put := func(c, j, as int) {
+		from, to := q.layout.Index(c, j), all.layout.Index(c, as)
+		allZ[to] = z[from]
+		if s := q.strength(from); s >= 0 {
+			allX[all.strength(to)] = x[s]
+		}
+	}
+	for c := range f.scores {
+		for j, as := range f.kept {
+			put(c, j, as)
+		}
+		if f.intercept {
+			put(c, len(f.kept), f.d)
+		}
+	}
+	if kind == ElasticNet {
+		copy(allX, x)
+	}
+	return all, allX, allZ, nil
 }
 
 // byFold sorts rows by fold, in random order within a fold, because stochastic methods take consecutive rows.

@@ -24,23 +24,27 @@ func (f *fit) run() (*Result, error) {
 	u := f.unit * f.unit
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
 
-	kind := kinds[0]
+	chosen := &trial{kind: kinds[len(kinds)-1], spread: f.spread(kinds[len(kinds)-1])}
 	learnFrom := .2
 	if len(kinds) > 1 {
-		if kind, res.Candidates, err = f.compare(kinds); err != nil {
-			kind, f.uncompared = Shared, err
+		if chosen, res.Candidates, err = f.compare(kinds, base); err != nil {
+			chosen, f.uncompared = f.unjudged(kinds), err
 		}
 		learnFrom = .7
 	}
+	f.chosen = chosen
+	kind := chosen.kind
+	res.Spread = chosen.spread
 
 	q, err := f.problem(f.main, kind)
 	if err != nil {
 		return nil, err
 	}
+	f.keepWithin(q, base.x, chosen.spread)
 	f.stage = stage{"learning: " + string(kind), learnFrom, .98}
 	var l *learned
 	if f.ctx.Err() == nil {
-		l, err = f.learn(f.ctx, q, base, true, nil)
+		l, err = f.learnTrial(q, chosen, base)
 		if err != nil {
 			res.Reason = troubled(err)
 		}
@@ -59,7 +63,7 @@ func (f *fit) run() (*Result, error) {
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		}
 	}
-	res.Value, res.GradNorm, res.X = l.value*u, l.gradNorm*u, l.x
+	res.Value, res.GradNorm = l.value*u, l.gradNorm*u
 
 	// The model: with folds, refitted on all rows.
 	baseZ, modelZ := base.z, l.z
@@ -72,10 +76,6 @@ func (f *fit) run() (*Result, error) {
 			return nil, err
 		}
 	}
-	if res.Model, err = f.model(q, kind, l.x, modelZ); err != nil {
-		return nil, err
-	}
-
 	val, on := f.validation(f.main, l.z), "validation"
 	if f.main.folds() > 0 {
 		on = "out-of-fold"
@@ -97,13 +97,27 @@ func (f *fit) run() (*Result, error) {
 	}
 	res.NTrain, _ = f.main.train.Dims()
 	res.NVal = res.Val.N
-	res.InnerDim, res.OuterDim = q.layout.Len(), len(l.x)
+	if q, res.X, modelZ, err = f.restore(q, kind, l.x, modelZ, base.x); err != nil {
+		return nil, err
+	}
+	for i := range res.Candidates {
+		res.Candidates[i].Strengths = f.strengths(res.Candidates[i].Reg)
+	}
+	if res.Model, err = f.model(q, kind, res.X, modelZ); err != nil {
+		return nil, err
+	}
+	res.InnerDim, res.OuterDim = q.layout.Len(), len(res.X)
 	return res, nil
 }
 
-// kinds are the kinds of strengths to compare, or the one that was asked for.
+// kinds are the kinds of strengths to compare, or the one that was asked for, beside the shared strength where
+// its spread is chosen.
 func (f *fit) kinds() []Reg {
-	if f.o.Reg != AutoReg {
+	switch {
+	case f.o.Reg == AutoReg:
+	case f.choosesSpread(f.o.Reg):
+		return []Reg{Shared, f.o.Reg}
+	default:
 		return []Reg{f.o.Reg}
 	}
 	kinds := []Reg{Shared}
@@ -179,16 +193,25 @@ func (f *fit) heldOuts() []heldOut {
 	return out
 }
 
+// unjudged is what is learned where nothing could be compared.
+func (f *fit) unjudged(kinds []Reg) *trial {
+	if f.o.Reg == AutoReg {
+		return &trial{kind: Shared, spread: whole}
+	}
+	return f.trials(kinds)[1] // the narrowest spread
+}
+
 // compare learns each kind of strengths without the held-out rows and returns the one that does best on them,
-// where more strengths than one have to do better by two standard errors.
-func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
+// where more strengths than one have to do better by two standard errors, and so has each wider spread. The kind that was
+// asked for is returned in any case.
+func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 	parts := f.heldOuts()
 	if parts == nil {
-		return Shared, nil, nil
+		return f.unjudged(kinds), nil, nil
 	}
-	outOfTime := func() (Reg, []Candidate, error) {
+	outOfTime := func() (*trial, []Candidate, error) {
 		f.noTime = true
-		return Shared, nil, nil
+		return f.unjudged(kinds), nil, nil
 	}
 	if f.partGrid && f.tried < 4 {
 		return outOfTime() // a few models are all that there is time for
@@ -197,56 +220,86 @@ func (f *fit) compare(kinds []Reg) (Reg, []Candidate, error) {
 	defer cancel()
 	f.comparing = true
 	defer func() { f.comparing = false }()
-	losses := make([][]float64, len(kinds)) // of all judging rows, one after the other
-	share := .5 / float64(len(parts)*len(kinds))
+	trials := f.trials(kinds)
+	share := .5 / float64(len(parts)*len(trials))
 	for i, h := range parts {
 		if ctx.Err() != nil {
 			return outOfTime()
 		}
-		lo := .2 + float64(i*len(kinds))*share
-		f.stage = stage{"comparing: grid", lo, lo + share/2}
-		_, start, _, err := f.grid(ctx, h.learn, 3, .3/float64(len(parts)-i))
-		if err != nil {
-			return "", nil, err
+		// The training rows are those of the grid: one shared strength for all is known where no more is asked for.
+		known := !h.refit && f.o.Reg != AutoReg
+		start := []shared{base}
+		if !known {
+			lo := .2 + float64(i*len(trials))*share
+			f.stage = stage{"comparing: grid", lo, lo + share/2}
+			var err error
+			if _, start, _, err = f.grid(ctx, h.learn, 3, .3/float64(len(parts)-i)); err != nil {
+				return nil, nil, err
+			}
 		}
-		for k, kind := range kinds {
+		var adjoint []float64
+		for k, t := range trials {
 			if ctx.Err() != nil {
+				if known && bestTrial(trials, f.o.Reg) != nil {
+					break // some spreads were tried
+				}
 				return outOfTime()
 			}
-			lo := .2 + float64(i*len(kinds)+k)*share
-			f.stage = stage{"comparing: " + string(kind), lo, lo + share}
-			q, err := f.problem(h.learn, kind)
-			if err != nil {
-				return "", nil, err
+			if t.dropped = t.dropped || t.chosen && worse(trials[:k], t.kind); t.dropped {
+				t.losses = nil
+				continue
 			}
-			l, err := f.learn(ctx, q, start[0], false, f.giveUp(h, kind, losses[0]))
+			if known && t.kind == Shared {
+				t.losses = f.judge(h.judge, base.z).losses
+				continue
+			}
+			lo := .2 + float64(i*len(trials)+k)*share
+			f.stage = stage{"comparing: " + t.name(), lo, lo + share}
+			q, err := f.problem(h.learn, t.kind)
 			if err != nil {
-				return "", nil, err
+				return nil, nil, err
+			}
+			f.keepWithin(q, start[0].x, t.spread)
+			if t.chosen && !h.refit {
+				if adjoint, err = f.try(ctx, q, t, h, start[0], adjoint); err != nil {
+					return nil, nil, err
+				}
+				continue
+			}
+			l, err := f.learn(ctx, q, start[0], false, f.giveUp(h, t.kind, trials[0].losses))
+			if err != nil {
+				return nil, nil, err
 			}
 			z := l.z
 			if h.refit {
-				if z, err = f.refit(h.learn.train, kind, l.x); err != nil {
-					return "", nil, err
+				if z, err = f.refit(h.learn.train, t.kind, l.x); err != nil {
+					return nil, nil, err
 				}
 			}
-			losses[k] = append(losses[k], f.judge(h.judge, z).losses...)
+			t.losses = append(t.losses, f.judge(h.judge, z).losses...)
 		}
-		if ctx.Err() != nil { // the last one was cut short
+		if ctx.Err() != nil && !(known && bestTrial(trials, f.o.Reg) != nil) { // the last one was cut short
 			return outOfTime()
 		}
 	}
+	f.judged = trials
 	out := make([]Candidate, len(kinds))
+	of := make([]*trial, len(kinds))
 	chosen := 0
 	for k, kind := range kinds {
-		c := Candidate{Reg: kind, Strengths: f.strengths(kind), Loss: mean(losses[k])}
-		c.Gap, c.GapError = pairedGap(losses[k], losses[0])
+		of[k] = bestTrial(trials, kind)
+		c := Candidate{Reg: kind, Loss: mean(of[k].losses)}
+		c.Gap, c.GapError = pairedGap(of[k].losses, trials[0].losses)
 		out[k] = c
 		if c.Gap < -2*c.GapError && c.Loss < out[chosen].Loss {
 			chosen = k
 		}
 	}
+	if f.o.Reg != AutoReg {
+		return of[1], nil, nil
+	}
 	out[chosen].Chosen = true
-	return kinds[chosen], out, nil
+	return of[chosen], out, nil
 }
 
 func mean(s []float64) float64 {
@@ -335,6 +388,8 @@ func (f *fit) words(r *Result) []string {
 		}
 	}
 	switch {
+	case f.o.Reg != AutoReg && f.choosesSpread(kind) && kind != Shared:
+		w = append(w, f.spreadWords(r, held)...)
 	case f.o.Reg != AutoReg:
 		if kind != f.base() && !r.BaselineWon {
 			say("Strengths: %s, as asked for; without a comparison on held-out rows.", f.describe(kind))
@@ -363,11 +418,14 @@ func (f *fit) words(r *Result) []string {
 		}
 	default:
 		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± %.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
+		if f.choosesSpread(kind) {
+			w = append(w, f.spreadWords(r, held)...)
+		}
 	}
 	if f.trouble {
 		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower --box may help.", r.Reason)
 	}
-	if r.BaselineWon && !r.Interrupted && !r.TimedOut {
+	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
 		say("No strengths were found that do better on the validation rows than the baseline: the model is the baseline.")
 	}
 	if r.Test != nil && !r.BaselineWon {

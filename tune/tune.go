@@ -25,6 +25,14 @@
 // outside one fold, refitted on them, and judged on that fold. A result whose validation loss is above the
 // baseline's is never returned: the baseline is.
 //
+// # How far strengths spread
+//
+// Where there are more strengths than validation rows, they can fit those rows altogether. Unless [Options].Spread
+// or Box says how far they may be from the best shared strength, [Fit] tries ½, 1, 2 and all of the box on three quarters of the
+// validation rows, keeps for each the number of evaluations after which the loss on the other quarter was lowest,
+// and takes the narrowest, or a wider one that is better there by two standard errors. Wider ones are not tried after one
+// that is worse by as much. Then it learns that many evaluations on all validation rows.
+//
 // # Data
 //
 // Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
@@ -126,6 +134,12 @@ type Options struct {
 	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear, and for documents, in whose rows of unit
 	// length a word's mean square is small, [−24, 0] and [1e-10, 1].
 	Box Box
+	// Spread is how far many strengths may be from the best shared one: a number above zero, by which x may be
+	// less or more (e^x a factor e^Spread; with Linear, x is), within Box; "off" for all of Box; or "auto",
+	// where held-out rows choose if there are more strengths than validation rows (rows, with folds), and
+	// Box alone bounds them if there are not. "" is "auto", and "off" where Box is set. Kinds with an ℓ1 norm take
+	// a number or all of Box.
+	Spread string
 	// MaxTime bounds the time of Fit; 0 is no bound. A single evaluation is finished. At most a quarter of it is
 	// spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
@@ -182,6 +196,7 @@ func (o Options) fill() (Options, error) {
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),
 		o.checkSparse(),
+		o.checkSpread(),
 	} {
 		if c != nil {
 			return o, c
@@ -190,12 +205,12 @@ func (o Options) fill() (Options, error) {
 	if o.MaxTime < 0 {
 		return o, &OptionError{"max-time", o.MaxTime.String(), "a time is not negative"}
 	}
-	if o.Box == (Box{}) {
-		o.Box = Box{-12, 12}
-		if o.Param == Linear {
-			o.Box = Box{1e-8, 1e8}
-		}
+	if o.Box != (Box{}) {
+		o.Spread = or(o.Spread, "off")
+	} else if o.Box = (Box{-12, 12}); o.Param == Linear {
+		o.Box = Box{1e-8, 1e8}
 	}
+	o.Spread = or(o.Spread, "auto")
 	bad := func(reason string) (Options, error) {
 		return o, &OptionError{"box", fmt.Sprintf("%v,%v", o.Box.Lower, o.Box.Upper), reason}
 	}
@@ -259,6 +274,9 @@ type Result struct {
 	Grid                     []GridPoint
 	// BaselineWon says that nothing better was found, and that the model is the baseline.
 	BaselineWon bool
+
+	// Spread is how far strengths could be from BaselineX, see Options; +Inf where only Box bounds them.
+	Spread float64
 
 	// Candidates are the kinds that were compared on held-out rows; empty if Options.Reg chose one.
 	Candidates []Candidate
@@ -340,6 +358,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		if options.Box = (Box{-24, 0}); options.Param == Linear {
 			options.Box = Box{1e-10, 1}
 		}
+		options.Spread = or(options.Spread, "auto")
 	}
 	o, err := options.fill()
 	if err != nil {

@@ -34,7 +34,7 @@ type tuneFlags struct {
 	data                string
 
 	model, reg, method, param string
-	box, start                string
+	box, spread, start        string
 	scale, intercept          string
 	maxTime                   time.Duration
 	seed                      uint64
@@ -58,7 +58,8 @@ A folder with one folder of text files for each class, or a tar or zip archive o
 
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
-that does best is learned on all validation rows.
+that does best is learned on all validation rows. More strengths than validation rows would fit those rows:
+they stay near the best shared one, as far as held-out rows allow (--spread).
 
 The folder --out gets model.json (for bilevel predict), trace.csv and report.html.
 
@@ -100,6 +101,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; with zero coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
 	p.StringVar(&f.method, "method", "auto", "hoag (all rows at each step), saba or soba (a few rows); auto by the size of the data")
 	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
+	p.StringVar(&f.spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and off with --box)")
 	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")
 	p.StringVar(&f.start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
 	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
@@ -118,7 +120,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 func (f *tuneFlags) options() (tune.Options, error) {
 	o := tune.Options{
 		Task: tune.Task(f.model), Reg: tune.Reg(f.reg), Method: tune.Method(f.method), Param: tune.Param(f.param),
-		Start: f.start, Seed: f.seed, MaxTime: f.maxTime,
+		Spread: f.spread, Start: f.start, Seed: f.seed, MaxTime: f.maxTime,
 	}
 	var err error
 	if o.Scale, err = parseSwitch("scale", f.scale); err != nil {
@@ -400,6 +402,7 @@ type jsonResult struct {
 	BaselineX        float64     `json:"baseline_x"`
 	BaselineValue    *float64    `json:"baseline_value"`
 	BaselineWon      bool        `json:"baseline_won"`
+	Spread           *float64    `json:"spread"`
 	Steps            int64       `json:"steps"`
 	Seconds          float64     `json:"seconds"`
 	ReadSeconds      float64     `json:"read_seconds"`
@@ -439,7 +442,7 @@ func writeJSON(w io.Writer, r *tune.Result, files *outputs, read time.Duration) 
 	j := jsonResult{
 		Method: ob.Method, Model: r.Model.Task, Reg: r.Model.Penalty.Kind,
 		Value: known(r.Value), GradNorm: known(r.GradNorm), BaselineX: r.BaselineX, BaselineValue: known(r.BaselineValue),
-		BaselineWon: r.BaselineWon, Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
+		BaselineWon: r.BaselineWon, Spread: known(r.Spread), Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
 		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NonZero: nonzero, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest, Folds: ob.Folds,
 		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,

@@ -1,0 +1,249 @@
+package tune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+// whole is the spread of strengths that only Options.Box bounds.
+var whole = math.Inf(1)
+
+// autoSpreads are tried in this order.
+var autoSpreads = []float64{.5, 1, 2, whole}
+
+// checkSpread reports a spread that makes no sense.
+func (o Options) checkSpread() error {
+	if o.Spread == "" || o.Spread == "auto" || o.Spread == "off" {
+		return nil
+	}
+	r, err := strconv.ParseFloat(o.Spread, 64)
+	switch {
+	case err != nil || math.IsNaN(r) || math.IsInf(r, 0):
+		return &OptionError{"spread", o.Spread, "write auto, off or a number"}
+	case r <= 0:
+		return &OptionError{"spread", o.Spread, "a distance is above zero"}
+	case o.Reg == Shared || o.Reg == L1 || o.Reg == ElasticNet:
+		return &OptionError{"spread", o.Spread, fmt.Sprintf("with %s no strengths surround a shared one", o.Reg)}
+	}
+	return nil
+}
+
+// spread is how far strengths of a kind may be from the shared one, where that is not left to held-out rows.
+func (f *fit) spread(kind Reg) float64 {
+	if r, err := strconv.ParseFloat(f.o.Spread, 64); err == nil && kind != f.base() && kind != ElasticNet {
+		return r
+	}
+	return whole
+}
+
+// choosesSpread says whether held-out rows choose it: where strengths outnumber the rows that they are learned on.
+func (f *fit) choosesSpread(kind Reg) bool {
+	n, _ := f.main.train.Dims()
+	if f.main.folds() == 0 {
+		n, _ = f.main.val.Dims()
+	}
+	return f.o.Spread == "auto" && !kind.Sparse() && f.strengths(kind) > n
+}
+
+// keepWithin bounds the strengths of q by their distance r from x0, in the logarithm with Linear.
+func (f *fit) keepWithin(q *problem, x0, r float64) {
+	lo, hi := x0-r, x0+r
+	if f.o.Param == Linear {
+		lo, hi = x0*math.Exp(-r), x0*math.Exp(r)
+	}
+	for j := range q.Lower {
+		q.Lower[j], q.Upper[j] = max(q.Lower[j], lo), min(q.Upper[j], hi)
+	}
+}
+
+// trial is a kind of strengths as it is compared on held-out rows.
+type trial struct {
+	kind    Reg
+	spread  float64
+	chosen  bool      // the spread is one of several that are tried
+	dropped bool      // a narrower one was worse than a still narrower one
+	losses  []float64 // on the held-out rows of all parts, one after the other
+	// evaluations of new points after which learning ends, because the held-out loss had been lowest there;
+	// 0 for as long as it takes.
+	evaluations int
+}
+
+// trials are what there is to compare.
+func (f *fit) trials(kinds []Reg) []*trial {
+	var out []*trial
+	for _, kind := range kinds {
+		if !f.choosesSpread(kind) {
+			out = append(out, &trial{kind: kind, spread: f.spread(kind)})
+			continue
+		}
+		for _, r := range autoSpreads {
+			out = append(out, &trial{kind: kind, spread: r, chosen: true})
+		}
+	}
+	return out
+}
+
+// bestTrial is the trial of a kind that did best: the narrowest, unless a wider one is better by two standard errors.
+func bestTrial(trials []*trial, kind Reg) *trial {
+	var best *trial
+	for _, t := range trials {
+		if t.kind != kind || t.losses == nil {
+			continue
+		}
+		if best == nil {
+			best = t
+		} else if gap, err := pairedGap(t.losses, best.losses); gap < -2*err {
+			best = t
+		}
+	}
+	return best
+}
+
+// worse says whether the last of the trials of a kind is worse than the best by two standard errors: still wider ones
+// would be, too.
+func worse(trials []*trial, kind Reg) bool {
+	last := trials[len(trials)-1]
+	best := bestTrial(trials, kind)
+	if best == nil || last.kind != kind || last.losses == nil {
+		return last.kind == kind && last.dropped
+	}
+	gap, err := pairedGap(last.losses, best.losses)
+	return gap > 2*err
+}
+
+// name of t in a stage.
+func (t *trial) name() string {
+	switch {
+	case !t.chosen:
+		return string(t.kind)
+	case t.spread == whole:
+		return string(t.kind) + " in the whole box"
+	}
+	return fmt.Sprintf("%s within %g", t.kind, t.spread)
+}
+
+// heldOutWatch ends a descent that does no better on held-out rows.
+type heldOutWatch struct {
+	f        *fit
+	h        heldOut
+	patience int
+
+	n      int       // points seen
+	v      []float64 // adjoint of the first
+	least  []float64 // the lowest losses
+	at     int       // where they were, from 1
+	mark   []float64 // losses that were lower than the mark before by more than noise
+	marked int
+	ended  bool
+}
+
+// patientMoves are the points without a lower held-out loss after which a trial ends; one where they are dear.
+const patientMoves = 5
+
+func (f *fit) newHeldOutWatch(h heldOut, d int) *heldOutWatch {
+	w := &heldOutWatch{f: f, h: h, patience: patientMoves}
+	if d > manyCoefficients {
+		w.patience = 1
+	}
+	return w
+}
+
+func (w *heldOutWatch) see(at bilevel.Point) bool {
+	losses := w.f.judge(w.h.judge, at.Z).losses
+	if w.n++; w.n == 1 {
+		w.v, w.least, w.at, w.mark, w.marked = at.V, losses, 1, losses, 1
+		return true
+	}
+	if gap, _ := pairedGap(losses, w.least); gap < 0 {
+		w.least, w.at = losses, w.n
+	}
+	if gap, err := pairedGap(losses, w.mark); gap < -err {
+		w.mark, w.marked = losses, w.n
+	}
+	w.ended = w.n-w.marked >= w.patience
+	return !w.ended
+}
+
+// try learns a trial without the held-out rows of h, from the shared solution, and judges it there on its way. v is the
+// adjoint at the start, nil if it is not known, and returned.
+func (f *fit) try(ctx context.Context, q *problem, t *trial, h heldOut, start shared, v []float64) ([]float64, error) {
+	from := f.start(q, start)
+	from.V = v
+	d, _ := q.Dims()
+	w := f.newHeldOutWatch(h, d)
+	f.trying = true
+	_, err := f.descend(ctx, q, from, w.see)
+	f.trying = false
+	if err != nil && w.n == 0 {
+		return v, err
+	}
+	t.losses = w.least
+	if w.ended || w.at < w.n {
+		t.evaluations = w.at
+	}
+	return w.v, nil
+}
+
+// learnTrial learns the strengths of a trial on all rows.
+func (f *fit) learnTrial(q *problem, t *trial, base shared) (*learned, error) {
+	if t.evaluations == 0 {
+		return f.learn(f.ctx, q, base, true, nil)
+	}
+	n := 0
+	l, err := f.descend(f.ctx, q, f.start(q, base), func(bilevel.Point) bool {
+		n++
+		return n < t.evaluations
+	})
+	if l != nil && l.reason == givenUp {
+		l.reason = fmt.Sprintf("ended at evaluation %d, where the loss on the held-out rows had been lowest", t.evaluations)
+	}
+	return l, err
+}
+
+// spreadWords say which spread held-out rows chose, and why.
+func (f *fit) spreadWords(r *Result, held string) []string {
+	t, n := f.chosen, f.strengths(f.chosen.kind)
+	near := "in the whole box"
+	if t.spread < whole {
+		near = fmt.Sprintf("within %g of the best shared one, x = %.4g", t.spread, r.BaselineX)
+		if f.o.Param == Linear {
+			near = fmt.Sprintf("within a factor e^%g of the best shared one, %.4g", t.spread, r.BaselineX)
+		}
+	}
+	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n, map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)
+	if t.losses == nil {
+		why := "there are too few rows to choose how far"
+		if f.uncompared != nil {
+			why = "the models of wider ones could not be fitted accurately enough"
+		} else if f.noTime || r.Interrupted {
+			why = "there was no time to choose how far"
+		}
+		return []string{fmt.Sprintf("%s. They stay %s, because %s.", of, near, why)}
+	}
+	shared := f.judged[0]
+	gap, err := pairedGap(t.losses, shared.losses)
+	if t.evaluations == 1 {
+		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: on %s no step from the best shared strength lowers the loss, %.5g. The model is the baseline; --spread off learns them all the same.", of, held, mean(shared.losses))}
+	}
+	others := ""
+	for _, o := range f.judged {
+		if o.kind == t.kind && o != t && o.losses != nil {
+			if others += fmt.Sprintf(", %.5g within %g", mean(o.losses), o.spread); o.spread == whole {
+				others = others[:strings.LastIndex(others, " within")] + " in the whole box"
+			}
+		}
+	}
+	w := []string{fmt.Sprintf("%s. They stay %s: on %s the loss is %.5g so%s, and %.5g with one for all, a difference of %.2g ± %.2g.", of, near, held, mean(t.losses), others, mean(shared.losses), -gap, err)}
+	if t.evaluations > 0 {
+		w = append(w, fmt.Sprintf("Learning ends at evaluation %d, where that loss was lowest.", t.evaluations))
+	}
+	if gap > -2*err {
+		w = append(w, "This is no more than noise: --reg shared may do as well.")
+	}
+	return w
+}

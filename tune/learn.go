@@ -219,7 +219,7 @@ func pastBest(grid []GridPoint) bool {
 // accuracy of exact solutions of inner problems and adjoint systems of d coefficients.
 func accuracy(d int) float64 {
 	if d > manyCoefficients {
-		return 1e-6
+		return 1e-5
 	}
 	return 1e-9
 }

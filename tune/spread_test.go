@@ -47,6 +47,9 @@ func TestSpread(t *testing.T) {
 	if !(auto.Test.Loss < .8*off.Test.Loss) || !(auto.Test.Loss < auto.BaselineTest.Loss) || auto.Value < off.Value {
 		t.Errorf("test loss %v and validation loss %v, %v and %v in the whole box", auto.Test.Loss, auto.Value, off.Test.Loss, off.Value)
 	}
+	if !strings.Contains(auto.Reason, "evaluation") || auto.Steps > 5 {
+		t.Errorf("ended after %d steps: %s", auto.Steps, auto.Reason)
+	}
 	if !math.IsInf(off.Spread, 1) || off.Model.Penalty.Box != (tune.Box{Lower: -12, Upper: 12}) {
 		t.Errorf("spread %v, box %v", off.Spread, off.Model.Penalty.Box)
 	}

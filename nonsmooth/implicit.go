@@ -28,8 +28,8 @@ import (
 type Implicit struct {
 	// Inner solves the inner problem. The default is ProxNewton{}.
 	Inner Solver
-	// Linear solves the adjoint system on the support. The default is linsolve.Direct{} up to 2,000 coefficients,
-	// and linsolve.CG{} beyond and where that fails.
+	// Linear solves the adjoint system on the support. The default is linsolve.CG{}, up to 2,000 coefficients with a
+	// Cholesky factor as preconditioner, block by block where the Hessian has blocks.
 	Linear linsolve.Solver
 }
 
@@ -175,18 +175,70 @@ func (m *implicit) solve(h *support, v, b []float64, tol float64) (linsolve.Resu
 	if m.m.Linear != nil {
 		return m.m.Linear.Solve(h, v, b, tol, &m.work)
 	}
-	var direct linsolve.Result
-	if len(b) <= mostDirect {
-		res, err := linsolve.Direct{}.Solve(h, v, b, tol, &m.work)
-		if err == nil && res.Converged || errors.Is(err, linsolve.ErrNonFinite) {
-			return res, err
+	if n := len(b); n <= mostDirect {
+		a := make([]float64, n*n)
+		h.Matrix(a)
+		if f, err := newFactors(a, n); err == nil {
+			clear(v)
+			return linsolve.CG{}.Solve(&preconditioned{h, f}, v, b, tol, &m.work)
+		} else if errors.Is(err, linsolve.ErrNonFinite) {
+			return linsolve.Result{Residual: floats.Norm(b, 2)}, err
 		}
-		direct = res
-		clear(v)
 	}
-	res, err := linsolve.CG{}.Solve(h, v, b, tol, &m.work)
-	res.Products += direct.Products
-	return res, err
+	return linsolve.CG{}.Solve(h, v, b, tol, &m.work)
+}
+
+// factors are Cholesky factors of the blocks of a matrix that are not coupled.
+type factors struct {
+	of     [][]int
+	factor []linsolve.Cholesky
+	b      []float64
+}
+
+// newFactors factorises the n×n matrix whose lower triangle a has, with its diagonal raised by rounding.
+func newFactors(a []float64, n int) (*factors, error) {
+	raise(a, n)
+	of := components(a, n)
+	f := &factors{of: of, factor: make([]linsolve.Cholesky, len(of)), b: make([]float64, n)}
+	for k, set := range of {
+		m := len(set)
+		block := a
+		if m < n {
+			block = make([]float64, m*m)
+			for e, i := range set {
+				for g, j := range set[:e+1] {
+					block[e*m+g] = a[i*n+j]
+				}
+			}
+		}
+		if err := f.factor[k].Factorize(m, block); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// preconditioned is the Hessian on the support with its factors: conjugate gradients need one or two products. Where
+// it is singular, as with the intercepts of a softmax, they make up for the raised diagonal.
+type preconditioned struct {
+	*support
+	f *factors
+}
+
+var _ linsolve.Preconditioner = (*preconditioned)(nil)
+
+// Precondition is described at [linsolve.Preconditioner].
+func (p *preconditioned) Precondition(dst, r []float64) {
+	for k, set := range p.f.of {
+		b := p.f.b[:len(set)]
+		for e, i := range set {
+			b[e] = r[i]
+		}
+		p.f.factor[k].Solve(b, b)
+		for e, i := range set {
+			dst[i] = b[e]
+		}
+	}
 }
 
 // kink is the warning about strict complementarity.

@@ -106,7 +106,7 @@ func (n *newton) Minimize(z, x []float64, tol float64) (inner.Result, error) {
 }
 
 // shrink is the factor between the weights of one problem on the way and those of the next.
-const shrink = 5
+const shrink = 30
 
 // solve minimises with the weights n.lambda, to a subgradient of tol, and says why it did not get there.
 func (n *newton) solve(x []float64, tol float64, res *inner.Result) (stuck string) {
@@ -272,37 +272,110 @@ func (w *workingSet) search(x []float64, decrease float64, counts *bilevel.Count
 	return noDecrease
 }
 
-// quadratic is ½(u−z)ᵀH(u−z) + ∇gᵀ(u−z) + Σλ_i|u_i| and its minimiser u.
+// quadratic is ½(u−z)ᵀH(u−z) + ∇gᵀ(u−z) + Σλ_i|u_i| and its minimiser u. It is a sum over blocks, sets of coefficients
+// that H does not couple, such as the folds of a cross-validation.
 type quadratic struct {
-	n       int
-	h       []float64 // n×n, full
-	u, r    []float64 // the point, and the gradient of the smooth terms there
-	support []int
-	part    []float64 // H on the support
-	rhs     []float64
-	factor  linsolve.Cholesky
+	n      int
+	h      []float64 // n×n
+	u      []float64
+	blocks []block
+}
+
+// block is the part of a quadratic that depends on some coefficients alone. Its vectors have their order.
+type block struct {
+	of          []int
+	h           []float64 // full
+	u, r        []float64 // the point, and the gradient of the smooth terms there
+	lambda      []float64
+	support     []int
+	part        []float64 // H on the support
+	sub         []float64 // the subgradient
+	slope, step []float64 // on the support
+	kinks       []kinkAt
+	factor      linsolve.Cholesky
 }
 
 // form sets H to ∇²g at (z, x), with its diagonal raised by rounding so that no curvature vanishes.
 func (q *quadratic) form(g bilevel.SecondOrder, z, x []float64, counts *bilevel.Counts) {
 	n := len(z)
 	if q.n != n {
-		*q = quadratic{n: n, h: make([]float64, n*n), u: make([]float64, n), r: make([]float64, n), rhs: make([]float64, n)}
+		*q = quadratic{n: n, h: make([]float64, n*n), u: make([]float64, n)}
 	}
 	hessian(q.h, g, z, x)
 	counts.HessG += int64(n) * int64(g.Samples())
+	raise(q.h, n)
+	sets := components(q.h, n)
+	if len(q.blocks) != len(sets) {
+		q.blocks = make([]block, len(sets))
+	}
+	for k, of := range sets {
+		q.blocks[k].form(of, q.h, n)
+	}
+}
+
+// raise raises the diagonal of the n×n matrix h by rounding, each element by its own, as columns may differ in scale.
+func raise(h []float64, n int) {
 	top := 0.0
 	for i := range n {
-		for j := range i {
-			q.h[j*n+i] = q.h[i*n+j]
-		}
-		top = max(top, q.h[i*n+i])
+		top = max(top, h[i*n+i])
 	}
 	if top == 0 {
 		top = 1
 	}
 	for i := range n {
-		q.h[i*n+i] += 1e-12 * top
+		if h[i*n+i] > 0 {
+			h[i*n+i] *= 1 + 1e-12
+		} else {
+			h[i*n+i] = 1e-12 * top
+		}
+	}
+}
+
+// components are the finest sets of indices that the symmetric n×n matrix, whose lower triangle h has, does not couple.
+func components(h []float64, n int) [][]int {
+	left := make([]int, n) // not reached yet, in increasing order
+	for i := range left {
+		left[i] = i
+	}
+	var sets [][]int
+	for len(left) > 0 {
+		set := left[:1:1]
+		left = left[1:]
+		for k := 0; k < len(set) && len(left) > 0; k++ {
+			i := set[k]
+			rest := left[:0:0]
+			for at, j := range left {
+				if h[max(i, j)*n+min(i, j)] == 0 {
+					rest = append(rest, j)
+				} else {
+					set = append(set, left[at])
+				}
+			}
+			left = rest
+		}
+		slices.Sort(set)
+		sets = append(sets, set)
+	}
+	return sets
+}
+
+// form makes b the block of the coefficients in of, of the n×n matrix whose lower triangle h has.
+func (b *block) form(of []int, h []float64, n int) {
+	m := len(of)
+	if len(b.of) != m {
+		*b = block{u: make([]float64, m), r: make([]float64, m), lambda: make([]float64, m), sub: make([]float64, m), slope: make([]float64, m), step: make([]float64, m)}
+		if m < n {
+			b.h = make([]float64, m*m)
+		}
+	}
+	if b.of = of; m == n {
+		b.h = h
+	}
+	for e, i := range of {
+		for f, j := range of[:e+1] {
+			b.h[e*m+f] = h[i*n+j]
+			b.h[f*m+e] = h[i*n+j]
+		}
 	}
 }
 
@@ -325,29 +398,41 @@ func hessian(dst []float64, g bilevel.SecondOrder, z, x []float64) {
 // minimize sets u, starting at the point at. It is done when the subgradient is at most tol, or after many sweeps:
 // less than the minimum is good too.
 func (q *quadratic) minimize(at *iterate, lambda []float64, tol float64) {
-	n := q.n
-	copy(q.u, at.z)
-	copy(q.r, at.grad)
+	for k := range q.blocks {
+		b := &q.blocks[k]
+		for e, i := range b.of {
+			b.u[e], b.r[e], b.lambda[e] = at.z[i], at.grad[i], lambda[i]
+		}
+		b.minimize(tol * math.Sqrt(float64(len(b.of))/float64(q.n)))
+		for e, i := range b.of {
+			q.u[i] = b.u[e]
+		}
+	}
+}
+
+// minimize is that of the quadratic.
+func (b *block) minimize(tol float64) {
+	n := len(b.of)
 	work := 0 // of coordinate descent since the last linear system
 	for range 10000 {
-		for i, l := range lambda {
-			h, old := q.h[i*n+i], q.u[i]
-			u := soft(old-q.r[i]/h, l/h) // the minimum along coordinate i
+		for i, l := range b.lambda {
+			h, old := b.h[i*n+i], b.u[i]
+			u := soft(old-b.r[i]/h, l/h) // the minimum along coordinate i
 			if u == old {
 				continue
 			}
-			q.u[i] = u
-			floats.AddScaled(q.r, u-old, q.h[i*n:(i+1)*n])
+			b.u[i] = u
+			floats.AddScaled(b.r, u-old, b.h[i*n:(i+1)*n])
 			work += n
 		}
-		if q.solved(lambda, tol) {
+		if b.solved(tol) {
 			return
 		}
-		s := len(q.active(lambda))
+		s := len(b.active())
 		if work >= s*s*s/12 {
-			q.system(lambda)
+			b.system()
 			work = 0
-			if q.solved(lambda, tol) {
+			if b.solved(tol) {
 				return
 			}
 		}
@@ -355,63 +440,85 @@ func (q *quadratic) minimize(at *iterate, lambda []float64, tol float64) {
 }
 
 // solved says whether the subgradient at u is at most tol.
-func (q *quadratic) solved(lambda []float64, tol float64) bool {
-	subgradient(q.rhs, q.r, q.u, lambda)
-	return floats.Norm(q.rhs, 2) <= tol
+func (b *block) solved(tol float64) bool {
+	subgradient(b.sub, b.r, b.u, b.lambda)
+	return floats.Norm(b.sub, 2) <= tol
 }
 
 // active is the support of u: coefficients that are not zero or not penalised.
-func (q *quadratic) active(lambda []float64) []int {
-	q.support = q.support[:0]
-	for i, u := range q.u {
-		if u != 0 || lambda[i] == 0 {
-			q.support = append(q.support, i)
+func (b *block) active() []int {
+	b.support = b.support[:0]
+	for i, u := range b.u {
+		if u != 0 || b.lambda[i] == 0 {
+			b.support = append(b.support, i)
 		}
 	}
-	return q.support
+	return b.support
 }
 
-// system moves u towards the minimiser for its signs, H_SS δ_S = −(r_S + λ_S sign u_S), as far as these stay.
-func (q *quadratic) system(lambda []float64) {
-	set, n := q.support, q.n
+// system moves u towards the minimiser for its signs, δ with H_SS δ_S = −(r_S + λ_S sign u_S), to the minimum on the
+// line. The quadratic is ½‖·‖² in H along δ with a kink wherever a coefficient vanishes,
+//
+//	φ′(t) = (t − 1)δᵀHδ + 2Σ λ_i|δ_i| over i that changed sign before t.
+func (b *block) system() {
+	set, n := b.support, len(b.of)
 	s := len(set)
 	if s == 0 {
 		return
 	}
-	if cap(q.part) < s*s {
-		q.part = make([]float64, s*s)
+	if cap(b.part) < s*s {
+		b.part = make([]float64, s*s)
 	}
-	part, rhs := q.part[:s*s], q.rhs[:s]
-	for a, i := range set {
-		for b, j := range set[:a+1] {
-			part[a*s+b] = q.h[i*n+j]
+	part, slope, step := b.part[:s*s], b.slope[:s], b.step[:s]
+	for e, i := range set {
+		for f, j := range set[:e+1] {
+			part[e*s+f] = b.h[i*n+j]
 		}
-		rhs[a] = -q.r[i]
-		if q.u[i] > 0 {
-			rhs[a] -= lambda[i]
-		} else if q.u[i] < 0 {
-			rhs[a] += lambda[i]
+		slope[e] = -b.r[i]
+		if b.u[i] > 0 {
+			slope[e] -= b.lambda[i]
+		} else if b.u[i] < 0 {
+			slope[e] += b.lambda[i]
 		}
 	}
-	if q.factor.Factorize(s, part) != nil {
+	if b.factor.Factorize(s, part) != nil {
 		return
 	}
-	q.factor.Solve(rhs, rhs)
-	step, leaves := 1.0, -1
-	for a, i := range set {
-		if lambda[i] == 0 || (q.u[i]+step*rhs[a])*q.u[i] > 0 {
-			continue
+	b.factor.Solve(step, slope)
+	curvature := floats.Dot(step, slope)
+	b.kinks = b.kinks[:0]
+	for e, i := range set {
+		if t := -b.u[i] / step[e]; b.lambda[i] != 0 && t > 0 && t <= 1 {
+			b.kinks = append(b.kinks, kinkAt{t, e})
 		}
-		step, leaves = -q.u[i]/rhs[a], i
 	}
-	for a, i := range set {
-		u := q.u[i] + step*rhs[a]
-		if i == leaves {
+	slices.SortFunc(b.kinks, func(k, l kinkAt) int { return cmp.Or(cmp.Compare(k.t, l.t), cmp.Compare(k.e, l.e)) })
+	t, crossed, zero := 1.0, 0.0, -1
+	for _, k := range b.kinks {
+		if (k.t-1)*curvature+crossed >= 0 {
+			break
+		}
+		crossed += 2 * b.lambda[set[k.e]] * math.Abs(step[k.e])
+		t, zero = 1-crossed/curvature, -1
+		if t <= k.t {
+			t, zero = k.t, k.e
+			break
+		}
+	}
+	for e, i := range set {
+		u := b.u[i] + t*step[e]
+		if e == zero {
 			u = 0
 		}
-		floats.AddScaled(q.r, u-q.u[i], q.h[i*n:(i+1)*n])
-		q.u[i] = u
+		floats.AddScaled(b.r, u-b.u[i], b.h[i*n:(i+1)*n])
+		b.u[i] = u
 	}
+}
+
+// kinkAt is where on the line, in its steps, the e-th coefficient vanishes.
+type kinkAt struct {
+	t float64
+	e int
 }
 
 // part is g as a function of some coefficients, the others being zero, by passes over all.

@@ -24,15 +24,15 @@ type Restricter interface {
 //
 //	∇g_Wᵀδ + ½δᵀ∇²g_WW δ + Σ_{i∈W} λ_i|z_i + δ_i|,
 //
-// by coordinate descent and, after as much work as that takes, by the linear system of the present signs, as far as
-// it leaves them alone. For a squared
-// loss this is coordinate descent with covariance updates, and one step solves a working set. W holds the support,
-// the coefficients without penalty and those whose optimality is violated most, twice as many as the support at
-// most.
+// by coordinate descent and, after as much work as that takes, by the linear system of the present signs, with a line
+// search across the kinks of the model; coefficients that the Hessian does not couple, such as those of two folds, are
+// apart. For a squared loss this is coordinate descent with covariance updates, and one step solves a working set. W
+// holds the support, the coefficients without penalty and those whose optimality is violated most, twice as many as the
+// support at most. Where weights are far below what they hold back, problems with larger ones come first.
 //
 // Assumes that g is convex. Cost per working set: one value and gradient of g and, on W alone, one Hessian (by
 // bilevel.HessianMatrix or |W| products) and a few values and gradients for each step; without [Restricter] these pass
-// over all coefficients. Memory: 8d + 2|W|² numbers and the columns of W.
+// over all coefficients. Memory: 8d + 3|W|² numbers and the columns of W; in folds, W is that of all of them.
 //
 // Friedman, Hastie, Tibshirani, Regularization paths for generalized linear models via coordinate descent, 2010,
 // sections 2.2 and 3; Lee, Sun, Saunders, Proximal Newton-type methods for minimizing composite functions, 2014,

@@ -670,3 +670,83 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// Scaling columns scales coefficients, however far apart the scales are.
+func TestScales(t *testing.T) {
+	k := config{task: "squared", kind: model.PerFeature, n: 60, m: 30, d: 12, intercept: true}
+	a, y := k.data(k.n, 1)
+	solve := func(scale func(j int) float64) []float64 {
+		b := rows.NewDense(k.n, k.d)
+		for i := range k.n {
+			for j := range k.d {
+				b.Row(i)[j] = a.(*rows.Dense).Row(i)[j] * scale(j)
+			}
+		}
+		loss := k.loss(t, b.WithOnes(), y, k.d)
+		c := &nonsmooth.Composite{G: loss, L1: must(model.NewL1(loss.Layout(), k.kind, model.PenaltyOptions{Intercept: true}))(t)}
+		x := make([]float64, k.d)
+		for j := range x {
+			x[j] = -1.5 + math.Log(scale(j)) // the same penalty
+		}
+		z := make([]float64, k.d+1)
+		m := must(nonsmooth.ProxNewton{}.Start(c, nil))(t)
+		if _, err := m.Minimize(z, x, 1e-10); err != nil {
+			t.Fatal(err)
+		}
+		for j := range k.d {
+			z[j] *= scale(j)
+		}
+		return z
+	}
+	want := solve(func(int) float64 { return 1 })
+	got := solve(func(j int) float64 { return math.Pow(10, float64(j%5*3-6)) })
+	if diff := maxDiff(got, want); diff > 1e-8 {
+		t.Errorf("z = %v, scaled %v", want, got)
+	}
+}
+
+// A hypergradient costs the Hessian of the support alone: S columns and a few products.
+func TestImplicitCostsTheSupport(t *testing.T) {
+	k := config{task: "squared", n: 120, m: 30, d: 400, x: -1.5}
+	q, x := k.build(t), k.point()
+	var counts bilevel.Counts
+	hyper := must(nonsmooth.Implicit{}.Start(&q.Problem, &counts))(t)
+	at := bilevel.Point{Z: make([]float64, k.d), X: x, V: make([]float64, k.d)}
+	effort := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}
+	if _, err := hyper.At(make([]float64, 1), at, effort); err != nil {
+		t.Fatal(err)
+	}
+	counts = bilevel.Counts{}
+	if _, err := hyper.At(make([]float64, 1), at, effort); err != nil { // z is solved for
+		t.Fatal(err)
+	}
+	support := 0
+	for _, z := range at.Z {
+		if z != 0 {
+			support++
+		}
+	}
+	n := int64(k.n)
+	if support < 5 || support > 40 {
+		t.Fatalf("%d of %d coefficients are not zero: a poor test", support, k.d)
+	}
+	if most := int64(support+5) * n; counts.HessG > most || counts.HessG == 0 || counts.CrossG != n || counts.GradG > 3*n {
+		t.Errorf("a support of %d and %d rows cost %+v", support, n, counts)
+	}
+}
+
+// From z = 0, weak weights are reached by larger ones: at once, three times as many columns of Hessians are formed
+// here, and the quadratics are far harder.
+func TestLargerWeightsFirst(t *testing.T) {
+	k := config{task: "squared", n: 70, m: 30, d: 800}
+	q := k.build(t)
+	var counts bilevel.Counts
+	m := must(nonsmooth.ProxNewton{}.Start(q.c, &counts))(t)
+	res, err := m.Minimize(make([]float64, k.d), []float64{-8}, 1e-10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if columns := counts.HessG / int64(k.n); columns > 1000 {
+		t.Errorf("%d columns of Hessians in %d steps", columns, res.Iterations)
+	}
+}

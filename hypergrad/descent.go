@@ -21,9 +21,11 @@ import (
 // The search of a [Randomized] estimator compares values of the same samples, from the same z and v: each new
 // point is evaluated once more on new samples before the search goes on from there. After the first rejection α
 // grows by 2% a step, and each time that it shrinks is noted. Such runs do not know h, for which there is
-// [bilevel.Settings.Evaluator]; neither they nor those with α > 0 end by themselves: give them a budget.
+// [bilevel.Settings.Evaluator]; neither they nor those with α > 0 end by themselves, but for a projected ∇h that is
+// zero: give them a budget. Values of an estimator that makes few steps can lie below h, and the record with the
+// smallest one is then not the best: take [bilevel.Result.Last], or an evaluator.
 //
-// Cost per step: one evaluation by the estimator. Memory: 6p + 2d numbers, with a randomized estimator or cold
+// Cost per step: one evaluation by the estimator. Memory: 6p + 4d numbers, with a randomized estimator or cold
 // starts 2d more for each, and those of estimator and optimizer.
 //
 // Grazzi, Franceschi, Pontil, Salzo, On the iteration complexity of hypergradient computation, 2020; Grazzi,

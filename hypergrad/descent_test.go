@@ -12,6 +12,7 @@ import (
 	"github.com/bilevel-go/bilevel/bileveltest"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/linsolve"
 )
 
 // fullBatch is deterministic: all samples in a batch, constant rates.
@@ -334,5 +335,21 @@ func TestDescentErrors(t *testing.T) {
 	_, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Descent{Estimator: hypergrad.SID{Scale: 1e9}, Step: .1}, bilevel.Settings{MaxSteps: 3})
 	if want := "lower the rates"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("steps that diverge: %v", fmt.Errorf("%w, want %q", err, want))
+	}
+}
+
+// With few steps of both levels and warm starts a search goes on until the levels have been solved too.
+func TestFewStepsWarm(t *testing.T) {
+	e := hypergrad.AID{Inner: inner.GradientDescent{Steps: 5}, Linear: linsolve.CG{Steps: 2}}
+	for _, c := range bileveltest.Cases()[:3] {
+		for name, m := range map[string]bilevel.Method{"descent": hypergrad.Descent{Estimator: e}, "hoag": hypergrad.HOAG{Estimator: e}} {
+			res, err := bilevel.Minimize(context.Background(), c.Problem, m, bilevel.Settings{Start: c.Start, MaxSteps: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if gap := c.Solve(res.Last.X).Value - c.Value; gap > 1e-8 || res.Reason != bilevel.Done {
+				t.Errorf("%s, %s: h − h* = %.3g, %v after %d steps", name, c.Name, gap, res.Reason, res.Steps)
+			}
+		}
 	}
 }

@@ -78,7 +78,7 @@ func (r Rule) String() string {
 // tolerances were tightened.
 //
 // Assumes that g(·, x) is smooth and strongly convex. Cost per step: one hypergradient, see [AID]. Memory:
-// 3d + (2·Memory + 6)p numbers and that of the estimator. The seed is that of
+// 4d + (2·Memory + 7)p numbers and that of the estimator. The seed is that of
 // all draws of a stochastic estimator: the run minimises one sample of h.
 //
 // Pedregosa, Hyperparameter optimization with approximate gradient, 2016, algorithm 1 and section 4 (whose

@@ -111,6 +111,11 @@ func (m ITD) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 			m.Dynamics = inner.Iteration{}
 		}
 	}
+	if _, ok := m.Dynamics.(inner.Iteration); ok && m.Mode == Forward && p.Fixed != nil {
+		if _, ok := p.Fixed.(bilevel.Pusher); !ok {
+			return nil, fmt.Errorf("hypergrad: ITD.Mode is Forward, which needs forward products, and %T has no Push method (bilevel.Pusher): use a reverse mode", p.Fixed)
+		}
+	}
 	if counts == nil {
 		counts = &bilevel.Counts{}
 	}

@@ -541,6 +541,7 @@ func TestITDErrors(t *testing.T) {
 		"Z0 names x[2]":        {hypergrad.ITD{Z0: []int{0, 1, 2, 3}}, c.Problem},
 		"Learned.Step names":   {hypergrad.ITD{Dynamics: inner.GradientDescent{Learned: inner.Learned{Step: []int{2}}}}, c.Problem},
 		"Products":             {hypergrad.ITD{}, first},
+		"no Push method":       {hypergrad.ITD{Mode: hypergrad.Forward}, &bilevel.Problem{Outer: c.Problem.Outer, Fixed: noPush{c.FixedPoint("", 0.1).Problem.Fixed}}},
 		"use Iteration":        {hypergrad.ITD{Dynamics: inner.HeavyBall{}}, bileveltest.Equilibrium(3, 2, 1).Problem},
 		"no outer objective":   {hypergrad.ITD{}, &bilevel.Problem{Inner: c.Problem.Inner}},
 		"Func objective lacks": {hypergrad.ITD{}, &bilevel.Problem{Outer: &bilevel.Func{InnerDim: 4, OuterDim: 2}, Inner: c.Problem.Inner}},
@@ -555,14 +556,6 @@ func TestITDErrors(t *testing.T) {
 	}
 	if _, err := h.At(make([]float64, 2), bilevel.Point{Z: make([]float64, 4), X: make([]float64, 2)}, hypergrad.Effort{}); err == nil || !strings.Contains(err.Error(), "lower the step") {
 		t.Errorf("a diverging iteration: %v", err)
-	}
-	noPush := &bilevel.Problem{Outer: c.Problem.Outer, Fixed: struct{ bilevel.FixedPoint }{c.FixedPoint("", 0.1).Problem.Fixed}}
-	h, err = hypergrad.ITD{Mode: hypergrad.Forward}.Start(noPush, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.At(make([]float64, 2), bilevel.Point{Z: make([]float64, 4), X: make([]float64, 2)}, hypergrad.Effort{}); err == nil || !strings.Contains(err.Error(), "Push") {
-		t.Errorf("a map without Push: %v", err)
 	}
 }
 

@@ -180,7 +180,12 @@ func (r *outerRun) again(effort Effort) (same bool, err error) {
 	if err := r.evaluate(&r.now, effort); err != nil {
 		return false, err
 	}
-	return r.eps <= leastTolerance || math.Abs(r.now.value-value) <= r.rounding() && math.Abs(r.now.norm-norm) <= norm/10, nil
+	change := math.Abs(r.now.value - value)
+	if r.eps <= leastTolerance {
+		// An estimator that makes a fixed number of steps comes closer each time, from where it ended.
+		return change <= 1e-12*r.outerScale+1e-9*math.Abs(value), nil
+	}
+	return change <= r.rounding() && math.Abs(r.now.norm-norm) <= norm/10, nil
 }
 
 // rounding is the rounding error to reckon with in values of h.

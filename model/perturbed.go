@@ -30,7 +30,7 @@ type Perturbed struct {
 
 	x      []float64 // that of the rows
 	tc, sc []float64
-	z      []float64 // of Linearize
+	lz, lx []float64 // the point of Linearize
 }
 
 var (
@@ -179,17 +179,18 @@ func (o *Perturbed) outer(dx, cv, z, v []float64, b bilevel.Batch) {
 // Linearize keeps what products at (z, x) over b need.
 func (o *Perturbed) Linearize(z, x []float64, b bilevel.Batch) {
 	o.set(x)
-	o.z = append(o.z[:0], z...)
+	o.lz, o.lx = append(o.lz[:0], z...), append(o.lx[:0], x...)
 	o.loss.Linearize(z, nil, b)
 }
 
 // Apply overwrites hv, and the part of cv that belongs to the batch given to Linearize.
 func (o *Perturbed) Apply(hv, cv, v []float64) {
+	o.set(o.lx)
 	if hv != nil {
 		o.loss.Apply(hv, nil, v)
 		kernel.Axpy(o.ridge, v, hv)
 	}
-	o.outer(nil, cv, o.z, v, o.loss.lin)
+	o.outer(nil, cv, o.lz, v, o.loss.lin)
 }
 
 // Hessian overwrites the lower triangle of dst.
@@ -215,8 +216,8 @@ func (o *Perturbed) Blocks(dst, z, x []float64, b bilevel.Batch) {
 	}
 }
 
-// Negative is −o, an outer objective to be made large. It passes on [bilevel.ValueGradienter] and
-// [bilevel.Local], and nothing else.
+// Negative is −o, an outer objective to be made large. It passes on [bilevel.ValueGradienter],
+// [bilevel.Local] and [bilevel.Failer], and nothing else.
 func Negative(o bilevel.Objective) bilevel.Objective {
 	n := negative{o}
 	if l, ok := o.(bilevel.Local); ok {
@@ -232,7 +233,10 @@ type negativeLocal struct {
 	bilevel.Local
 }
 
-var _ bilevel.ValueGradienter = negative{}
+var (
+	_ bilevel.ValueGradienter = negative{}
+	_ bilevel.Failer          = negative{}
+)
 
 func (n negative) Value(z, x []float64, b bilevel.Batch) float64 { return -n.Objective.Value(z, x, b) }
 
@@ -245,6 +249,14 @@ func (n negative) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 	value := bilevel.ValueGrad(n.Objective, dz, dx, z, x, b)
 	n.flip(dz, dx, b)
 	return -value
+}
+
+// Err is described at [bilevel.Failer].
+func (n negative) Err() error {
+	if f, ok := n.Objective.(bilevel.Failer); ok {
+		return f.Err()
+	}
+	return nil
 }
 
 func (n negative) flip(dz, dx []float64, b bilevel.Batch) {

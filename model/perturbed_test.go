@@ -1,8 +1,11 @@
 package model_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
+
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
@@ -65,4 +68,47 @@ func TestNegative(t *testing.T) {
 		bileveltest.Objective(t, model.Negative(must(model.NewPerturbed(must(c.make(dense, 0))(t), 3, .1))(t)), bileveltest.ObjectiveOptions{})
 	}
 	bileveltest.Objective(t, model.Negative(bileveltest.Quadratic(5, 3, 9, 8, 1).Problem.Outer), bileveltest.ObjectiveOptions{})
+}
+
+// What Linearize has fixed stays fixed while rows are shifted elsewhere in between.
+func TestPerturbedLinearized(t *testing.T) {
+	const n, d, s = 11, 4, 3
+	dense, _ := table(n, d, 8)
+	for _, c := range lossCases(n) {
+		o := must(model.NewPerturbed(must(c.make(dense, 0))(t), s, .2))(t)
+		size, p := o.Dims()
+		x, away, z, v := make([]float64, p), make([]float64, p), make([]float64, size), make([]float64, size)
+		for j := range x {
+			x[j], away[j] = float64(j%5)/4, float64(j%3)
+		}
+		for i := range z {
+			z[i], v[i] = float64(i%5)-2, float64(i%7)-3
+		}
+		all := bilevel.All(o)
+		hv, cv, gotH, gotC := make([]float64, size), make([]float64, p), make([]float64, size), make([]float64, p)
+		o.Products(nil, hv, cv, z, x, v, all)
+		o.Linearize(z, x, all)
+		o.Value(z, away, all)
+		o.Apply(gotH, gotC, v)
+		if !floats.EqualApprox(gotH, hv, 1e-12) || !floats.EqualApprox(gotC, cv, 1e-12) {
+			t.Errorf("%s: products at the fixed point are %v, %v, want %v, %v", c.name, gotH, gotC, hv, cv)
+		}
+	}
+}
+
+// failing is an objective whose evaluations fail.
+type failing struct{ bilevel.Objective }
+
+var errFailing = errors.New("no answer")
+
+func (failing) Err() error { return errFailing }
+
+func TestNegativeFails(t *testing.T) {
+	o := model.Negative(failing{bileveltest.Quadratic(5, 3, 9, 8, 1).Problem.Outer})
+	if f, ok := o.(bilevel.Failer); !ok || f.Err() != errFailing {
+		t.Error("the failure of an objective is lost")
+	}
+	if f, ok := model.Negative(bileveltest.Quadratic(5, 3, 9, 8, 1).Problem.Outer).(bilevel.Failer); ok && f.Err() != nil {
+		t.Error(f.Err())
+	}
 }

@@ -6,3 +6,14 @@ func SetBlockNumbers(n int) (restore func()) {
 	blockNumbers = n
 	return func() { blockNumbers = old }
 }
+
+// Represented counts the tasks that hold features of the last representation.
+func (r *Representation) Represented() int {
+	n := 0
+	for _, t := range r.tasks {
+		if t.version == r.version {
+			n++
+		}
+	}
+	return n
+}

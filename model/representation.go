@@ -42,8 +42,8 @@ type RepresentationOptions struct {
 // row-major. Tasks are the samples. An inner objective of support rows and an outer one of query rows make
 // few-shot meta-learning: find H such that heads learned on few rows do well on others.
 //
-// Features H a_i are kept as long as x stays the same, so that inner iterations cost 2kr multiplications a row
-// and pass instead of D·r. Memory: r + 2k numbers a row, and 16 matrices of the size of H.
+// Features H a_i of the tasks of a batch are kept as long as x stays the same, so that inner iterations cost 2kr
+// multiplications a row and pass instead of D·r. Memory: r + 2k numbers a row, and 16 matrices of the size of H.
 //
 // Franceschi, Frasconi, Salzo, Grazzi, Pontil, Bilevel programming for hyperparameter optimization and
 // meta-learning, 2018, section 3; Grazzi et al., On the iteration complexity of hypergradient computation, 2020,
@@ -57,18 +57,19 @@ type Representation struct {
 	separate bool // classes do not interact
 	sumRows  int
 
-	known  bool
-	h      []float64 // the representation of the features that tasks hold
-	slots  []taskSlot
-	maxLen int
+	h       []float64 // the last representation
+	version int       // counts representations; 0: none yet
+	slots   []taskSlot
+	maxLen  int
 }
 
-// task is the data of a task, and its features for the current representation.
+// task is the data of a task, and its features for a representation.
 type task struct {
-	x      *rows.Dense
-	labels []int
-	link   link
-	u      []float64 // u[j*m+i] is feature j of row i
+	x       *rows.Dense
+	labels  []int
+	link    link
+	u       []float64 // u[j*m+i] is feature j of row i
+	version int       // of the representation
 }
 
 // taskSlot is the scratch space of the tasks that one goroutine works on, in order.
@@ -192,7 +193,7 @@ func (r *Representation) Blocks(dst, z, x []float64, b bilevel.Batch) {
 	if b.Len() <= 0 {
 		return
 	}
-	procs := r.represent(x)
+	procs := r.represent(x, b)
 	n, size := len(r.slots), r.BlockSize()
 	head := r.k * r.width
 	w := 1 / float64(b.Len())
@@ -236,23 +237,27 @@ func (r *Representation) blocks(sl *taskSlot, t *task, w float64, dst, z []float
 	}
 }
 
-// represent makes the tasks hold the features of the representation x, and returns how many goroutines suit a
+// represent makes the tasks of b hold the features of the representation x, and returns how many goroutines suit a
 // pass.
-func (r *Representation) represent(x []float64) (procs int) {
+func (r *Representation) represent(x []float64, b bilevel.Batch) (procs int) {
 	procs = 1
 	if r.sumRows*r.width*r.features >= parallel {
 		procs = runtime.GOMAXPROCS(0)
 	}
-	if r.known && slices.Equal(r.h, x) {
+	if r.version == 0 || !slices.Equal(r.h, x) {
+		copy(r.h, x)
+		r.version++
+	}
+	if !slices.ContainsFunc(r.tasks[b.Lo:b.Hi], func(t task) bool { return t.version != r.version }) {
 		return procs
 	}
-	copy(r.h, x)
-	r.known = true
 	n := len(r.slots)
 	share(procs, n, func(_, i int) {
-		for j := len(r.tasks) * i / n; j < len(r.tasks)*(i+1)/n; j++ {
-			t := &r.tasks[j]
-			kernel.ScoresK(t.u, t.x.Data, t.x.Stride, r.h, r.width, r.features, t.x.N)
+		for j := b.Lo + b.Len()*i/n; j < b.Lo+b.Len()*(i+1)/n; j++ {
+			if t := &r.tasks[j]; t.version != r.version {
+				kernel.ScoresK(t.u, t.x.Data, t.x.Stride, r.h, r.width, r.features, t.x.N)
+				t.version = r.version
+			}
 		}
 	})
 	return procs
@@ -267,7 +272,7 @@ func (r *Representation) pass(dz, dx, hv, cv, z, x, v []float64, b bilevel.Batch
 	if b.Len() <= 0 || !value && dz == nil && dx == nil && hv == nil && cv == nil {
 		return 0
 	}
-	procs, n := r.represent(x), len(r.slots)
+	procs, n := r.represent(x, b), len(r.slots)
 	w := 1 / float64(b.Len())
 	share(procs, n, func(_, i int) {
 		sl := &r.slots[i]
@@ -416,7 +421,7 @@ func headPull(e, t, w []float64, k, r, m int) {
 // Accuracy is, for every task with classes, the share of rows whose largest score is that of their label.
 func (r *Representation) Accuracy(z, x []float64) []float64 {
 	shares := make([]float64, len(r.tasks))
-	r.represent(x)
+	r.represent(x, bilevel.All(r))
 	for j := range r.tasks {
 		t, m := &r.tasks[j], r.tasks[j].x.N
 		scores := r.slots[0].t[:r.k*m]

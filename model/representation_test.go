@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
@@ -78,5 +79,36 @@ func TestRepresentation(t *testing.T) {
 		if _, err := bad(); err == nil {
 			t.Errorf("no error for a bad %s", name)
 		}
+	}
+}
+
+// Batches at other representations in between leave no trace.
+func TestRepresentationBatches(t *testing.T) {
+	o := model.RepresentationOptions{Width: 3, Ridge: .3}
+	r := must(model.NewRepresentation(tasks(5, 7, 0, 1), o))(t)
+	d, p := r.Dims()
+	z, x := make([]float64, d), make([][]float64, 2)
+	for i := range z {
+		z[i] = float64(i%5) - 2
+	}
+	for k := range x {
+		x[k] = make([]float64, p)
+		for j := range x[k] {
+			x[k][j] = float64((j+k)%3) / 4
+		}
+	}
+	for i, k := range []int{0, 1, 1, 0, 0, 1, 0, 1} {
+		for _, b := range []bilevel.Batch{{Lo: i % 4, Hi: i%4 + 2}, {Lo: 0, Hi: 5 - i%3}} {
+			fresh := must(model.NewRepresentation(tasks(5, 7, 0, 1), o))(t)
+			if got, want := r.Value(z, x[k], b), fresh.Value(z, x[k], b); got != want {
+				t.Errorf("pass %d over %v: %v, want %v", i, b, got, want)
+			}
+		}
+	}
+	// A batch of one task costs one task.
+	r.Value(z, x[0], bilevel.All(r))
+	r.Value(z, x[1], bilevel.Batch{Lo: 2, Hi: 3})
+	if n := r.Represented(); n != 1 {
+		t.Errorf("%d tasks are represented anew for a batch of one", n)
 	}
 }

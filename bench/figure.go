@@ -71,6 +71,9 @@ func (f Figure) Compute(ctx context.Context, o Options) (*Table, error) {
 	if err := f.compute(ctx, o, t); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil { // a run that was cut short is no error of bilevel.Minimize
+		return nil, err
+	}
 	return t, nil
 }
 

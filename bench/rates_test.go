@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"image/png"
 	"strings"
@@ -77,6 +78,15 @@ func TestSeeds(t *testing.T) {
 	}
 	if a, b, c := compute(1), compute(1), compute(2); a != b || a == c {
 		t.Error("the same seed does not give the same numbers, or another one does")
+	}
+}
+
+// What bilevel.Minimize returns of a cancelled run must not become a figure.
+func TestCancelledInside(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := Figure{compute: func(context.Context, Options, *Table) error { cancel(); return nil }}
+	if table, err := f.Compute(ctx, Options{}); !errors.Is(err, context.Canceled) || table != nil {
+		t.Errorf("%v, error %v", table, err)
 	}
 }
 

@@ -66,7 +66,7 @@ func sidErrors(ctx context.Context, o Options, t *Table, p *bilevel.Problem, x [
 	d, _ := p.Dims()
 	done, all := 0.0, 0.0
 	for _, n := range steps {
-		all += float64(n * len(sidRules))
+		all += float64(n * len(sidRules) * o.Repeats)
 	}
 	for i, rule := range sidRules {
 		for j, n := range steps {
@@ -86,11 +86,11 @@ func sidErrors(ctx context.Context, o Options, t *Table, p *bilevel.Problem, x [
 					return err
 				}
 				draws = append(draws, g)
+				done += float64(n)
+				o.Progress(done / all)
 			}
 			mse, bias, variance := biasVariance(draws, want)
 			t.add([]string{rule.name}, float64(n), mse, bias, variance)
-			done += float64(n)
-			o.Progress(done / all)
 		}
 	}
 	return nil

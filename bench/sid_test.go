@@ -3,7 +3,9 @@ package bench
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/dataset"
@@ -13,6 +15,23 @@ func TestBiasVariance(t *testing.T) {
 	mse, bias, variance := biasVariance([][]float64{{1, 2}, {3, 2}}, []float64{1, 1})
 	if math.Abs(mse-3) > 1e-14 || math.Abs(bias-2) > 1e-14 || math.Abs(variance-1) > 1e-14 {
 		t.Error(mse, bias, variance)
+	}
+}
+
+func TestSIDProgress(t *testing.T) {
+	p, err := syntheticProblems[0].make(rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, q := p.Dims()
+	var shares []float64
+	o := Options{Repeats: 4, Progress: func(done float64) { shares = append(shares, done) }}
+	table := &Table{Labels: sidRates.Labels, Values: sidRates.Values}
+	if err := sidErrors(context.Background(), o, table, p, make([]float64, q), []int{2, 6}); err != nil {
+		t.Fatal(err)
+	}
+	if len(shares) != 3*2*4 || !slices.IsSorted(shares) || shares[len(shares)-1] != 1 {
+		t.Errorf("not one share for each draw: %v", shares)
 	}
 }
 

@@ -382,7 +382,7 @@ func TestInputErrors(t *testing.T) {
 		want []string
 	}{
 		{filepath.Join(dir, "none.csv"), []string{"none.csv", "not exist"}},
-		{dir, []string{"no class folders", "name a file in it"}},
+		{dir, []string{"no class folders", "name a file in it; a folder of documents has"}},
 		{write("empty.csv", nil), []string{"empty.csv", "is empty"}},
 		{write("junk.csv", []byte("a,b\n\x00\x01\x02")), []string{"binary data", "0x00"}},
 		{write("x.zip", []byte("PK\x03\x04....")), []string{"zip archive", "truncated"}},

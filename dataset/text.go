@@ -47,7 +47,11 @@ func readArchive(in *input, inside string, o Options) (*Set, error) {
 	case isTar(head):
 		entries, err = untar(in, inside)
 	default:
-		return nil, fail(in.name, "give a folder with one folder of documents for each class, or a tar or zip archive of it", "is a file, and neither a folder nor an archive")
+		hint := "give a folder with one folder of documents for each class, or a tar or zip archive of it"
+		if o.OptionalLabel {
+			hint = "give a folder of documents, or a tar or zip archive of it"
+		}
+		return nil, fail(in.name, hint, "is a file, and neither a folder nor an archive")
 	}
 	if err != nil {
 		return nil, err
@@ -355,7 +359,7 @@ func (l *listing) check(o Options) error {
 	case len(l.classes) > 0 && len(l.loose) > 0:
 		return fail(l.join(l.loose[0].path), "put it into one, or remove it", "is a file beside the class folders")
 	case len(l.loose) > 0 && !optional:
-		hint := "name a file in it, or make " + wanted[2:]
+		hint := "name a file in it; " + wanted
 		if l.archive {
 			hint = "unpack it and name the file with the data; " + wanted
 		}

@@ -32,10 +32,10 @@ func TestFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"give the name of one figure":   {"figure"},
-		"no figure is called \"rates\"": {"figure", "rates"},
-		"number above zero":             {"figure", "hypergrad-rates", "--repeats", "0"},
-		"--out":                         {"figure", "hypergrad-rates", "--out", file},
+		"give the name of one figure":            {"figure"},
+		"bilevel: no figure is called \"rates\"": {"figure", "rates"},
+		"number above zero":                      {"figure", "hypergrad-rates", "--repeats", "0"},
+		"--out":                                  {"figure", "hypergrad-rates", "--out", file},
 	} {
 		if r := call(t, args...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
 			t.Errorf("%v: code %d, %s", args, r.code, r.stderr)

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // message is err in one line, without the names of packages.
 func message(err error) string {
 	text := err.Error()
-	for _, p := range []string{"tune: ", "bilevel: ", "dataset: "} {
+	for _, p := range []string{"tune: ", "bilevel: ", "dataset: ", "bench: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return text
@@ -111,8 +111,23 @@ func newRoot() *cobra.Command {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
 	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand(), newFigureCommand())
+	c.InitDefaultHelpCmd()
+	for _, sub := range c.Commands() {
+		if sub.Name() == "help" {
+			sub.Args = knownCommand
+		}
+	}
 	markUsage(c)
 	return c
+}
+
+// knownCommand is an error if args, what help is asked about, are not the name of a command.
+func knownCommand(c *cobra.Command, args []string) error {
+	at, rest, err := c.Root().Find(args)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("unknown command %q for %q", rest[0], at.CommandPath())
+	}
+	return err
 }
 
 // markUsage makes usage errors of what the commands say about their arguments.

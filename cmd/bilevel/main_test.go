@@ -383,9 +383,15 @@ func TestWrongInput(t *testing.T) {
 			}
 		})
 	}
-	for _, args := range [][]string{{"tuen"}, {"data", "lst"}, {"data", "get"}, {"predict"}, {"--lambda"}} {
+	for _, args := range [][]string{{"tuen"}, {"data", "lst"}, {"data", "get"}, {"predict"}, {"predict", ""}, {"predict", "a", "b"}, {"help", "tuen"}, {"help", "data", "lst"}, {"--lambda"}} {
 		if o := call(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, "--help") {
 			t.Errorf("%v: %+v", args, o)
+		}
+	}
+	files(t, nil)
+	for _, flag := range []string{"--train", "--val", "--test", "--set"} { // an unset variable in a script
+		if o := call(t, "tune", "--quiet", "--max-time", "1ms", flag, ""); o.code != exitUsage || !strings.Contains(o.stderr, flag+` "": give a name`) {
+			t.Errorf("%s: %+v", flag, o)
 		}
 	}
 }
@@ -479,7 +485,7 @@ func TestHelp(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"tune --help", "--spread"}, {"predict --help", "--proba"}, {"--version", "bilevel "}, {"data list", "ijcnn1"},
+		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"tune --help", "--spread"}, {"predict --help", "--proba"}, {"help", "bilevel tune"}, {"help data list", "where they are found"}, {"--version", "bilevel "}, {"data list", "ijcnn1"},
 	} {
 		if o := call(t, strings.Fields(c.args)...); o.code != 0 || !strings.Contains(o.stdout, c.want) {
 			t.Errorf("bilevel %s: %+v", c.args, o)

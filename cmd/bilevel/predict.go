@@ -37,7 +37,12 @@ texts after the column document, and with --proba one column of probabilities pe
 		Example: `  bilevel predict --model bilevel-out/model.json new.csv
   bilevel predict --model bilevel-out/model.json new.csv --proba --out predictions.csv
   bilevel predict --model bilevel-out/model.json inbox`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || args[0] == "" {
+				return fmt.Errorf("give one file or folder of rows, or - for standard input")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error { return runPredict(c, &f, args[0]) },
 	}
 	p := c.Flags()
@@ -46,7 +51,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
 	p.StringVar(&f.out, "out", "", "file for the predictions (default standard output)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx or parquet (default by content)")
+	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
 	return c

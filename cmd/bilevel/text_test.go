@@ -89,6 +89,8 @@ func TestTuneText(t *testing.T) {
 		{[]string{"tune", "--train", "train", "--text", "log"}, "count or tfidf"},
 		{[]string{"tune", "--train", "train", "--min-docs", "-1"}, "--min-docs -1"},
 		{[]string{"tune", "--text", "count"}, "--train"},
+		{[]string{"tune", "--set", "digits", "--text", "count"}, "--train"},
+		{[]string{"tune", "--set", "breast-cancer", "--min-docs", "2"}, "--train"},
 		{[]string{"tune", "--set", "ijcnn1", "--text", "count"}, "table"},
 		{[]string{"tune", "--train", "t.csv", "--text", "count"}, "not a folder"},
 		{[]string{"tune", "--train", "train", "--label", "y"}, "no columns"},
@@ -96,7 +98,7 @@ func TestTuneText(t *testing.T) {
 		{[]string{"tune", "--train", "train/cars"}, "no class folders"},
 		{[]string{"tune", "--train", "train", "--val", "t.csv"}, "neither a folder nor an archive"},
 		{[]string{"tune", "--train", "train", "--out", "train/out"}, "folder of texts"},
-		{[]string{"predict", "--model", "bilevel-out/model.json", "t.csv"}, "neither a folder nor an archive"},
+		{[]string{"predict", "--model", "bilevel-out/model.json", "t.csv"}, "neither a folder nor an archive; give a folder of documents,"},
 	} {
 		o := call(t, append(c.args, "--quiet")...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) {

@@ -89,7 +89,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 
 	p.StringVar(&f.label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx or parquet (default by content)")
+	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
 	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")
@@ -162,6 +162,11 @@ func parseSwitch(name, word string) (tune.Switch, error) {
 // checkFlags finds contradictions before anything is read.
 func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 	given := c.Flags().Changed
+	for _, name := range []string{"train", "val", "test", "set"} {
+		if given(name) && c.Flag(name).Value.String() == "" {
+			return usagef("--%s \"\": give a name, or leave the flag out", name)
+		}
+	}
 	switch {
 	case f.train != "" && f.set != "":
 		return usagef("--train and --set: give one of them")
@@ -169,7 +174,7 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return usagef("--text %q: choose count or tfidf", f.text)
 	case f.minDocs < 0:
 		return usagef("--min-docs %d: give a number of texts", f.minDocs)
-	case f.vectorizer() != nil && f.train == "" && f.set == "":
+	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
 		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	case f.train == "" && (f.val != "" || f.test != ""):
 		return usagef("--val and --test need --train")
@@ -266,7 +271,7 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 		if data.Train, err = dataset.Read(f.train, like); err != nil {
 			return nil, "", err
 		}
-	case f.set == "" || f.set == "digits" || f.set == "breast-cancer":
+	case isEmbedded(f.set):
 		set := f.set
 		if set == "" {
 			set = "digits"
@@ -332,6 +337,9 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 	}
 	return data, name, nil
 }
+
+// isEmbedded says whether set is an embedded one; without a name it is.
+func isEmbedded(set string) bool { return set == "" || set == "digits" || set == "breast-cancer" }
 
 // vectorizer is how texts become rows, nil where nothing is said about it.
 func (f *tuneFlags) vectorizer() *dataset.Vectorizer {

@@ -40,8 +40,8 @@ func main() {
 	flag.IntVar(&c.train, "train", c.train, "training rows")
 	flag.IntVar(&c.test, "test", c.test, "test rows")
 	flag.IntVar(&c.units, "units", c.units, "units")
-	flag.IntVar(&c.inner, "inner", c.inner, "steps T = K of the map and of its adjoint")
-	flag.Int64Var(&c.steps, "steps", c.steps, "outer steps")
+	flag.IntVar(&c.inner, "inner", c.inner, "steps T = K of the map and of its adjoint; 0 for a tolerance")
+	flag.Int64Var(&c.steps, "steps", c.steps, "outer steps; 0 for no limit")
 	flag.StringVar(&c.estimator, "estimator", c.estimator, "fixed-point, gmres or itd")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -68,6 +68,7 @@ var standard = config{set: "digits", train: 1000, test: 700, units: 50, inner: 2
 
 type report struct {
 	config
+	reason                  bilevel.Reason
 	before, after           float64 // training loss
 	trainAccuracy, accuracy float64
 	residual                float64 // ‖Φ(z) − z‖ of the training rows at the end
@@ -75,7 +76,7 @@ type report struct {
 }
 
 func (r report) print(w io.Writer) {
-	fmt.Fprintf(w, "%d units, %d training rows, %d outer steps of T = K = %d, %s: %.1f s\n", r.units, r.train, r.steps, r.inner, r.estimator, r.seconds)
+	fmt.Fprintf(w, "%d units, %d training rows, %d outer steps of T = K = %d, %s: %.1f s (%s)\n", r.units, r.train, r.steps, r.inner, r.estimator, r.seconds, r.reason)
 	fmt.Fprintf(w, "training loss %.4f, at the start %.4f; ‖Φ(z) − z‖ = %.1e\n", r.after, r.before, r.residual)
 	fmt.Fprintf(w, "training accuracy %.1f%%, test accuracy %.1f%%\n", 100*r.trainAccuracy, 100*r.accuracy)
 }
@@ -121,7 +122,7 @@ func train(ctx context.Context, c config) (report, error) {
 		return report{}, err
 	}
 	r.seconds = time.Since(begin).Seconds()
-	r.after = res.Value
+	r.after, r.steps, r.reason = res.Value, res.Steps, res.Reason
 	x = res.Point.X
 	if r.trainAccuracy, r.residual, err = accuracy(network, loss, x); err != nil {
 		return report{}, err

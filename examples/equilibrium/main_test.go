@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
+	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 )
 
@@ -44,6 +46,23 @@ func TestMNIST(t *testing.T) {
 	t.Logf("%+v", r)
 	if r.after > .5*r.before || r.accuracy < .7 {
 		t.Errorf("nothing was learned: %+v", r)
+	}
+}
+
+// A run that ends early says so, and after how many steps.
+func TestReport(t *testing.T) {
+	c := standard
+	c.train, c.test, c.units = 50, 50, 5
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r, err := train(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	r.print(&b)
+	if !strings.Contains(b.String(), ", 0 outer steps") || !strings.Contains(b.String(), bilevel.Cancelled.String()) {
+		t.Error(b.String())
 	}
 }
 

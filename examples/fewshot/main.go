@@ -37,7 +37,7 @@ func main() {
 	flag.IntVar(&c.shots, "shots", c.shots, "support rows of a class")
 	flag.IntVar(&c.width, "width", c.width, "features of the representation")
 	flag.IntVar(&c.tasks, "tasks", c.tasks, "tasks to learn from")
-	flag.Int64Var(&c.steps, "steps", c.steps, "outer steps")
+	flag.Int64Var(&c.steps, "steps", c.steps, "outer steps; 0 for no limit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

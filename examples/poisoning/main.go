@@ -40,7 +40,7 @@ func main() {
 	flag.StringVar(&c.norm, "norm", "linf", "ball: linf or l2")
 	flag.Float64Var(&c.radius, "radius", .3, "radius of the ball, for pixels between 0 and 1")
 	flag.Float64Var(&c.ridge, "ridge", .01, "ridge of the classifier")
-	flag.Int64Var(&c.steps, "steps", 60, "hypergradients")
+	flag.Int64Var(&c.steps, "steps", 60, "hypergradients; 0 for no limit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -83,11 +83,17 @@ func (r report) print(w io.Writer) {
 
 // audit poisons rows and fits to them.
 func audit(ctx context.Context, c config) (report, error) {
+	moved := int(math.Round(c.share * float64(c.train)))
+	if !(c.share > 0 && c.share <= 1) || c.train > 0 && moved == 0 {
+		return report{}, fmt.Errorf("-share %v: choose a share of the %d training rows, above 0 and up to 1", c.share, c.train)
+	}
+	if !(c.radius >= 0) {
+		return report{}, fmt.Errorf("-radius %v: a radius is not negative", c.radius)
+	}
 	s, err := load(ctx, c)
 	if err != nil {
 		return report{}, err
 	}
-	moved := int(math.Round(c.share * float64(c.train)))
 	loss, err := model.NewSoftmax(s.train.x, s.train.y, s.classes, 0)
 	if err != nil {
 		return report{}, err

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/dataset"
@@ -47,6 +49,16 @@ func TestMNIST(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	for want, c := range map[string]config{
+		"-share 1e-05":      {set: "digits", train: 10, val: 10, share: 1e-5, norm: "linf", radius: 1, ridge: 1},
+		"-share NaN":        {set: "digits", train: 10, val: 10, share: math.NaN(), norm: "linf", radius: 1, ridge: 1},
+		"-share 2":          {set: "digits", train: 10, val: 10, share: 2, norm: "linf", radius: 1, ridge: 1},
+		"-radius -1: a rad": {set: "digits", train: 10, val: 10, share: .5, norm: "l2", radius: -1, ridge: 1},
+	} {
+		if _, err := audit(context.Background(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
 	for _, c := range []config{
 		{set: "nothing", train: 10, val: 10, share: .5, norm: "linf", radius: 1, ridge: 1},
 		{set: "digits", train: 1797, val: 10, share: .5, norm: "linf", radius: 1, ridge: 1},

@@ -245,7 +245,7 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 				}
 				return outOfTime()
 			}
-			if t.dropped = t.dropped || t.chosen && worse(trials[:k], t.kind); t.dropped {
+			if t.dropped = t.dropped || t.chosen && worse(trials[:k], t.kind, f.d*f.scores > manyCoefficients); t.dropped {
 				t.losses = nil
 				continue
 			}

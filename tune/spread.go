@@ -104,16 +104,16 @@ func bestTrial(trials []*trial, kind Reg) *trial {
 	return best
 }
 
-// worse says whether the last of the trials of a kind is worse than the best by two standard errors: still wider ones
-// would be, too.
-func worse(trials []*trial, kind Reg) bool {
+// worse says whether the last of the trials of a kind is worse than the best, by two standard errors unless trials are
+// dear: still wider ones would be, too.
+func worse(trials []*trial, kind Reg, dear bool) bool {
 	last := trials[len(trials)-1]
 	best := bestTrial(trials, kind)
 	if best == nil || last.kind != kind || last.losses == nil {
 		return last.kind == kind && last.dropped
 	}
 	gap, err := pairedGap(last.losses, best.losses)
-	return gap > 2*err
+	return gap > 2*err || dear && gap > 0
 }
 
 // name of t in a stage.

@@ -31,7 +31,7 @@
 // or Box says how far they may be from the best shared strength, [Fit] tries ½, 1, 2 and all of the box on three quarters of the
 // validation rows, keeps for each the number of evaluations after which the loss on the other quarter was lowest,
 // and takes the narrowest, or a wider one that is better there by two standard errors. Wider ones are not tried after one
-// that is worse by as much. Then it learns that many evaluations on all validation rows.
+// that is worse by as much, or with more than 100,000 coefficients by anything. Then it learns that many evaluations on all validation rows.
 //
 // # Data
 //

@@ -45,6 +45,8 @@ var sidRules = []struct {
 // computeSID computes mean squared errors, and their split into bias and variance:
 //
 //	mse = mean ‖ĝ − ∇h‖² = ‖mean ĝ − ∇h‖² + mean ‖ĝ − mean ĝ‖².
+//
+// The first part is the square of a mean of Repeats draws: it is too large by the variance over Repeats, on average.
 func computeSID(ctx context.Context, o Options, t *Table) error {
 	p, err := oddEven(ctx, o)
 	if err != nil {

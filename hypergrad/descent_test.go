@@ -342,7 +342,8 @@ func TestDescentErrors(t *testing.T) {
 func TestFewStepsWarm(t *testing.T) {
 	e := hypergrad.AID{Inner: inner.GradientDescent{Steps: 5}, Linear: linsolve.CG{Steps: 2}}
 	for _, c := range bileveltest.Cases()[:3] {
-		for name, m := range map[string]bilevel.Method{"descent": hypergrad.Descent{Estimator: e}, "hoag": hypergrad.HOAG{Estimator: e}} {
+		for name, m := range map[string]bilevel.Method{"descent": hypergrad.Descent{Estimator: e}, "hoag": hypergrad.HOAG{Estimator: e},
+			"adaptive": hypergrad.HOAG{Estimator: e, Step: hypergrad.Adaptive}} {
 			res, err := bilevel.Minimize(context.Background(), c.Problem, m, bilevel.Settings{Start: c.Start, MaxSteps: 1000})
 			if err != nil {
 				t.Fatal(err)

@@ -155,7 +155,7 @@ func (r *hoag) Step() error {
 		if err := r.start(r.effort); err != nil {
 			return err
 		}
-		r.lipschitz = floats.Norm(r.now.grad, 2) / math.Sqrt(float64(len(r.now.grad))) // L₀ = ‖∇h‖/√p
+		r.startLipschitz()
 		r.remember()
 		return nil
 	}
@@ -182,6 +182,10 @@ func (r *hoag) accept() {
 	r.searching, r.refining, r.tightened, r.tries = false, false, false, 0
 }
 
+func (r *hoag) startLipschitz() {
+	r.lipschitz = floats.Norm(r.now.grad, 2) / math.Sqrt(float64(len(r.now.grad))) // L₀ = ‖∇h‖/√p
+}
+
 // stepAdaptive is the paper's step.
 func (r *hoag) stepAdaptive() error {
 	for j, x := range r.now.at.X {
@@ -189,7 +193,12 @@ func (r *hoag) stepAdaptive() error {
 	}
 	r.p.ProjectX(r.next.at.X)
 	delta := floats.Distance(r.next.at.X, r.now.at.X, 2)
-	if delta == 0 {
+	if delta == 0 { // no step lowers h
+		same, err := r.again(r.effort)
+		if err != nil || !same {
+			r.startLipschitz()
+			return err
+		}
 		return r.finish()
 	}
 	r.begin()

@@ -15,7 +15,7 @@ import (
 //
 // Grazzi, Pontil, Salzo, Convergence properties of stochastic hypergradients, 2021.
 type Rate struct {
-	Beta  float64 // β > 0; 0 means automatic
+	Beta  float64 // β > 0
 	Gamma float64 // γ ≥ 0; 0 means constant
 }
 

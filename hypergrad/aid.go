@@ -174,7 +174,7 @@ func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 		if errors.Is(err, linsolve.ErrNonFinite) || errors.Is(err, linsolve.ErrNoTranspose) {
 			return rep, fmt.Errorf("hypergrad: f = %v, ‖∇z f‖ = %v: %w", rep.Value, fznorm, err)
 		}
-		rep.Warning = linearWarning(rep.Linear, fznorm, err)
+		rep.Warning = errors.Join(rep.Warning, linearWarning(rep.Linear, fznorm, err))
 	} else if !rep.Linear.Converged && rep.Warning == nil && !(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*effort.Linear*fznorm) {
 		rep.Warning = linearWarning(rep.Linear, fznorm, nil)
 	}
@@ -184,7 +184,7 @@ func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 	}
 	a.adjoint.cross(grad)
 	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {
-		return rep, fmt.Errorf("hypergrad: h = %v, ‖∇h‖ = %v", rep.Value, s)
+		return rep, fmt.Errorf("hypergrad: h = %v, ‖∇h‖ = %v: the outer objective or a product of the inner one is not finite at this x: bound x, or look there", rep.Value, s)
 	}
 	return rep, nil
 }

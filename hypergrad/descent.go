@@ -162,7 +162,7 @@ func mix(seed, s uint64) uint64 {
 func (r *descent) Step() error {
 	switch {
 	case r.done:
-		return bilevel.ErrDone
+		return r.end()
 	case !r.started:
 		r.looked = true
 		return r.start(r.effort(0))
@@ -192,7 +192,7 @@ func (r *descent) evaluate(q *position, s int) error {
 func (r *descent) rest() error {
 	if r.eps <= leastTolerance {
 		r.done = true
-		return bilevel.ErrDone
+		return r.end()
 	}
 	// A loose inner solution, or one of few steps, may know nothing of x: look again.
 	r.tighten(1e-4)
@@ -312,7 +312,7 @@ func (r *descent) failed() error {
 	}
 	if r.tightened {
 		r.done = true
-		return bilevel.ErrDone
+		return r.end()
 	}
 	r.cold(&r.now)
 	r.k++

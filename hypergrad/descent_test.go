@@ -354,3 +354,45 @@ func TestFewStepsWarm(t *testing.T) {
 		}
 	}
 }
+
+// repelling is Φ(z, x) = 2z + x, whose fixed point −x no iteration finds.
+type repelling struct{}
+
+func (repelling) Dims() (d, p int) { return 2, 2 }
+func (repelling) Samples() int     { return 1 }
+
+func (repelling) Map(dst, z, x []float64, _ bilevel.Batch) {
+	for i := range dst {
+		dst[i] = 2*z[i] + x[i]
+	}
+}
+
+func (repelling) Pull(uz, ux, _, _, u []float64, _ bilevel.Batch) {
+	for i := range uz {
+		uz[i] = 2 * u[i]
+	}
+	copy(ux, u)
+}
+
+// A run whose inner problem cannot be solved does not say that it converged.
+func TestUnsolved(t *testing.T) {
+	f := &bilevel.Func{
+		InnerDim: 2, OuterDim: 2,
+		Eval: func(z, x []float64, _ bilevel.Batch) float64 {
+			return ((z[0]-1)*(z[0]-1) + (z[1]+1)*(z[1]+1)) / 2
+		},
+		Gradient: func(dz, dx, z, x []float64, _ bilevel.Batch) {
+			dz[0], dz[1] = z[0]-1, z[1]+1
+			clear(dx)
+		},
+	}
+	for _, m := range []bilevel.Method{
+		hypergrad.Descent{}, hypergrad.HOAG{},
+		hypergrad.Descent{Estimator: hypergrad.ITD{Steps: 30}},
+	} {
+		res, err := bilevel.Minimize(context.Background(), &bilevel.Problem{Outer: f, Fixed: repelling{}}, m, bilevel.Settings{MaxSteps: 3000})
+		if err == nil || res.Reason != bilevel.Failed {
+			t.Errorf("%+v: %v after %d steps, %v", m, res.Reason, res.Steps, err)
+		}
+	}
+}

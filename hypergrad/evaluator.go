@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -54,6 +55,13 @@ func NewEvaluator(p *bilevel.Problem, e Estimator) (*Evaluator, error) {
 	return v, nil
 }
 
+// Kink is a warning of an estimator that both levels were solved, at a point where h has derivatives to either side
+// only: the hypergradient is one of them. An [Evaluator] does not take it for an error.
+type Kink interface {
+	error
+	Kink()
+}
+
 // Evaluate returns h(x) and, where grad (length p) is not nil, overwrites it with ∇h(x). x is taken as it is,
 // not projected. The error says which level was not solved to the tolerance.
 func (v *Evaluator) Evaluate(grad, x []float64) (float64, error) {
@@ -69,6 +77,10 @@ func (v *Evaluator) Evaluate(grad, x []float64) (float64, error) {
 		return rep.Value, err
 	}
 	copy(grad, v.grad)
+	var kink Kink
+	if errors.As(rep.Warning, &kink) {
+		return rep.Value, nil
+	}
 	return rep.Value, rep.Warning
 }
 

@@ -202,9 +202,9 @@ func (r *hoag) stepAdaptive() error {
 		return r.finish()
 	}
 	r.begin()
-	before, old := r.eps, r.now.value
+	old := r.now.value
 	err := r.evaluate(&r.next, r.effort)
-	slack := r.outerScale * (r.eps/4 + 1.25*before*delta)
+	slack := r.outerScale * (r.eps/4 + 1.25*r.now.eps*delta)
 	if err != nil || r.next.value-old >= .2*math.Abs(old) || r.next.value-old > slack {
 		if r.tries++; err != nil && r.tries > 60 {
 			return err
@@ -307,7 +307,7 @@ func (r *hoag) failed() error {
 
 func (r *hoag) finish() error {
 	r.done = true
-	return bilevel.ErrDone
+	return r.end()
 }
 
 // remember keeps the last values for the nonmonotone search of the spectral projected gradient.

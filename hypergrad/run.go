@@ -1,9 +1,12 @@
 package hypergrad
 
 import (
+	"errors"
+	"fmt"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/inner"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -14,6 +17,7 @@ type position struct {
 	value      float64
 	norm       float64 // of the projected gradient
 	correction float64 // |⟨v, ∇z g⟩|
+	eps        float64 // the tolerance it was evaluated to
 }
 
 // outerRun is what the outer loops share: a point with its hypergradient, a trial, and the tolerances.
@@ -30,6 +34,7 @@ type outerRun struct {
 	innerScale, outerScale float64 // sizes of ∇z g and of h at the start
 	shrink                 float64 // what backtracking multiplies the sequence by
 	k                      int     // accepted steps
+	solved, unsolved       int     // evaluations since the last of them, by whether the inner problem was solved
 
 	scratch []float64
 	warned  bool
@@ -106,6 +111,13 @@ func (r *outerRun) evaluate(q *position, effort Effort) error {
 	q.value, q.correction = rep.Value, math.Abs(rep.Correction)
 	r.p.ProjectedGrad(r.scratch, q.at.X, q.grad)
 	q.norm = floats.Norm(r.scratch, 2)
+	q.eps = r.eps
+	var unsolved *inner.NotConvergedError
+	if errors.As(rep.Warning, &unsolved) || rep.Inner.GradNorm > 1e3*r.innerScale {
+		r.unsolved++
+	} else {
+		r.solved++
+	}
 	if rep.Warning != nil && !r.warned {
 		r.notes = append(r.notes, rep.Warning.Error())
 	}
@@ -123,6 +135,7 @@ func (r *outerRun) begin() {
 func (r *outerRun) accept() {
 	r.now, r.next = r.next, r.now
 	r.k++
+	r.solved, r.unsolved = 0, 0
 	r.tolerance()
 }
 
@@ -161,6 +174,15 @@ func (r *outerRun) predicted() float64 {
 		s += g * (r.next.at.X[j] - r.now.at.X[j])
 	}
 	return s
+}
+
+// end is what ends a run: [bilevel.ErrDone], but not where the inner problem was hardly ever solved since the last
+// accepted step, so that values of h mean nothing.
+func (r *outerRun) end() error {
+	if r.unsolved > r.solved {
+		return fmt.Errorf("hypergrad: no step lowers h, but of the last %d inner problems %d were not solved: the inner iteration does not converge, or needs more steps", r.solved+r.unsolved, r.unsolved)
+	}
+	return bilevel.ErrDone
 }
 
 // doubtful says whether the trial's gain is mostly the correction: it is no gain until a tighter solve has
@@ -224,12 +246,15 @@ func (r *outerRun) state(s *bilevel.State) {
 		s.Float(&q.value)
 		s.Float(&q.norm)
 		s.Float(&q.correction)
+		s.Float(&q.eps)
 	}
 	s.Bool(&r.started)
 	for _, f := range []*float64{&r.eps, &r.innerScale, &r.outerScale, &r.shrink} {
 		s.Float(f)
 	}
 	s.Int(&r.k)
+	s.Int(&r.solved)
+	s.Int(&r.unsolved)
 	s.Bool(&r.warned)
 	s.Strings(&r.notes)
 }

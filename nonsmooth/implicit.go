@@ -42,6 +42,9 @@ type KinkError struct {
 	Grad, Weight float64 // |∇_i g| and λ_i
 }
 
+// Kink is described at [hypergrad.Kink].
+func (e *KinkError) Kink() {}
+
 func (e *KinkError) Error() string {
 	return fmt.Sprintf("nonsmooth: near a kink of h: coefficient %d is zero, and its gradient %.9g is its weight %.9g: the hypergradient is that of one side", e.Coefficient, e.Grad, e.Weight)
 }

@@ -1,6 +1,7 @@
 package nonsmooth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -508,6 +509,17 @@ func TestLargestStrength(t *testing.T) {
 			t.Errorf("intercept %v, λ_max: warning %v, error %v", intercept, rep.Warning, err)
 		} else if math.Abs(grad[kink.Coefficient]) < math.Exp(top)*(1-1e-9) {
 			t.Errorf("intercept %v: %v", intercept, kink)
+		}
+		// An evaluation there is one.
+		e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
+		e.Tol = hypergrad.Effort{Inner: 1e-10, Linear: 1e-10}
+		if _, err := e.Evaluate(nil, []float64{top}); err != nil {
+			t.Errorf("intercept %v, λ_max: %v", intercept, err)
+		}
+		res, err := bilevel.Minimize(context.Background(), &q.Problem, hypergrad.HOAG{Estimator: nonsmooth.Implicit{}},
+			bilevel.Settings{Start: bilevel.Point{X: []float64{top}}, MaxSteps: 5, Evaluator: e})
+		if err != nil {
+			t.Errorf("intercept %v, from λ_max: %v, %v", intercept, res.Reason, err)
 		}
 	}
 }

@@ -56,6 +56,12 @@ func (f *fit) run() (*Result, error) {
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
+		if kind == ElasticNet { // the baseline is a lasso, which no ℓ2 strength of the box is
+			kind = f.base()
+			if q, err = f.problem(f.main, kind); err != nil {
+				return nil, err
+			}
+		}
 		x := f.baseline(kind, base.x)
 		if f.ctx.Err() != nil || f.cut { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
@@ -422,7 +428,7 @@ func (f *fit) words(r *Result) []string {
 			w = append(w, f.spreadWords(r, held)...)
 		}
 	}
-	if f.trouble {
+	if f.trouble && !r.Interrupted && !r.TimedOut {
 		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower --box may help.", r.Reason)
 	}
 	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
@@ -459,6 +465,9 @@ func (f *fit) words(r *Result) []string {
 func (f *fit) atBounds(r *Result) []string {
 	if len(r.X) != 1 || f.partGrid || r.Interrupted || r.TimedOut {
 		return nil // better points may not have been tried
+	}
+	if n, _ := r.Model.NonZero(); n == 0 {
+		return nil // nothing is there to regularise
 	}
 	x, b := r.X[0], f.o.Box
 	switch {

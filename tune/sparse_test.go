@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -93,5 +96,38 @@ func TestSparseOptions(t *testing.T) {
 	}
 	if err := (tune.Options{Reg: tune.L1PerFeature, Method: tune.HOAG}).Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where no elastic net does better than the best lasso, the model is that lasso and not an elastic net near it.
+func TestElasticNetBaseline(t *testing.T) {
+	won := false
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		const n, d = 40, 200
+		x, y := rows.NewDense(n, d), make([]float64, n)
+		for i := range n {
+			row := x.Row(i)
+			for j := range row {
+				row[j] = rng.NormFloat64()
+			}
+			y[i] = row[0] - row[1] + .5*row[2] + .1*rng.NormFloat64()
+		}
+		set := &dataset.Set{X: x, Y: y, Schema: &dataset.Schema{Width: d}, Features: slices.Repeat([]string{"x"}, d)}
+		train, val, err := set.Split(.3, seed, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Reg: tune.ElasticNet, Task: tune.Ridge})
+		if err != nil {
+			t.Fatal(err)
+		}
+		won = won || r.BaselineWon
+		if r.BaselineWon && (math.Abs(r.Value-r.BaselineValue) > 1e-6*r.Value || r.Model.Penalty.Kind != tune.L1) || r.Value > r.BaselineValue*(1+1e-6) {
+			t.Errorf("seed %d: baseline %v, value %v, %s", seed, r.BaselineValue, r.Value, r.Model.Penalty.Kind)
+		}
+	}
+	if !won {
+		t.Error("the baseline never won: the test shows nothing")
 	}
 }

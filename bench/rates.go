@@ -214,16 +214,21 @@ func strengths(rng *rand.Rand, n, m, d int, loss func(a *rows.Dense, s []float64
 	if err != nil {
 		return nil, err
 	}
-	pen, err := model.NewPenalty(train.Layout(), model.PerFeature, model.PenaltyOptions{})
-	if err != nil {
-		return nil, err
-	}
-	g, err := model.Regularize(train, pen)
+	g, err := regularized(train, model.PerFeature)
 	if err != nil {
 		return nil, err
 	}
 	f, err := loss(part(a, n, n+m), s[n:], d)
 	return &bilevel.Problem{Outer: f, Inner: g}, err
+}
+
+// regularized adds strengths e^x to a loss.
+func regularized(loss *model.Loss, kind model.Strengths) (*model.Regularized, error) {
+	pen, err := model.NewPenalty(loss.Layout(), kind, model.PenaltyOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return model.Regularize(loss, pen)
 }
 
 // gaussianRows are n rows of d standard normal features, and their scores for a random direction of unit length.

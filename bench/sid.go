@@ -135,11 +135,7 @@ func oddEven(ctx context.Context, o Options) (*bilevel.Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	pen, err := model.NewPenalty(loss.Layout(), model.Shared, model.PenaltyOptions{})
-	if err != nil {
-		return nil, err
-	}
-	g, err := model.Regularize(loss, pen)
+	g, err := regularized(loss, model.Shared)
 	if err != nil {
 		return nil, err
 	}

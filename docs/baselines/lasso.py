@@ -1,7 +1,7 @@
 """The yardstick of BenchmarkLasso: the same lasso and sparse logistic regression in scikit-learn.
 
-    LASSO_DATA=/tmp/lasso.bin go test ./nonsmooth -run '^$' -bench 'Lasso/.*/ProxNewton' -cpu 1 -benchtime 1x -count 30
-    OMP_NUM_THREADS=1 python3 lasso.py /tmp/lasso.bin
+    LASSO_DATA=$PWD/lasso.bin go test ./nonsmooth -run '^$' -bench 'Lasso/.*/ProxNewton' -cpu 1 -benchtime 1x -count 30
+    OMP_NUM_THREADS=1 python3 lasso.py lasso.bin
 
 The benchmark writes its data to the file that LASSO_DATA names: as float64, little-endian, 2,000 rows of 500
 features, the 2,000 labels of the lasso, its coefficients, and those of the logistic regression, whose labels are the

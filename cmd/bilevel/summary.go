@@ -46,18 +46,26 @@ func modelLine(r *tune.Result) string {
 	return strings.Join(parts, ", ")
 }
 
+// count is n things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 func kindWords(kind tune.Reg, n int) string {
 	switch kind {
 	case tune.PerFeature:
-		return fmt.Sprintf("%d strengths, one per feature", n)
+		return count(n, "strength") + ", one per feature"
 	case tune.PerClass:
-		return fmt.Sprintf("%d strengths, one per class", n)
+		return count(n, "strength") + ", one per class"
 	case tune.PerFeatureClass:
-		return fmt.Sprintf("%d strengths, one per feature and class", n)
+		return count(n, "strength") + ", one per feature and class"
 	case tune.L1:
 		return "one ℓ1 strength"
 	case tune.L1PerFeature:
-		return fmt.Sprintf("%d ℓ1 strengths, one per feature", n)
+		return count(n, "ℓ1 strength") + ", one per feature"
 	case tune.ElasticNet:
 		return "elastic net, an ℓ1 and an ℓ2 strength"
 	}
@@ -93,7 +101,7 @@ func summary(r *tune.Result, name string, files *outputs) string {
 	for _, w := range r.Words {
 		fmt.Fprintln(&b, w)
 	}
-	fmt.Fprintf(&b, "Method %s, %d steps in %.2f s: %s.\n", r.Model.Obtained.Method, r.Steps, r.Seconds, r.Reason)
+	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", r.Model.Obtained.Method, count(int(r.Steps), "step"), r.Seconds, r.Reason)
 	fmt.Fprintf(&b, "\nwrote %s\n      %s\n      %s\n", files.Model, files.Trace, files.Report)
 	return b.String()
 }

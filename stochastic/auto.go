@@ -84,7 +84,7 @@ func newAuto(c *core) *auto {
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
-	a.shortest = max(16, c.gi.Blocks(), c.fo.Blocks())
+	a.shortest = max(16, c.gi.Blocks()/c.draws, c.fo.Blocks()/c.draws)
 	a.length = a.shortest
 	if c.inner.Auto() {
 		a.probeDiagonal(c)
@@ -94,7 +94,7 @@ func newAuto(c *core) *auto {
 	for i := range min(32, c.gi.Blocks()) {
 		b := c.gi.Block(a.probe(c))
 		c.g.whole.Grad(a.hv, nil, c.z, c.x, b)
-		c.extra.GradG += int64(b.Len())
+		c.counts.GradG += int64(b.Len())
 		if n := norm(a.hv); i == 0 || n > a.steepZ {
 			a.steepZ = n
 		}
@@ -125,6 +125,15 @@ func (a *auto) move(x, dx []float64, lo int) {
 	}
 }
 
+// moveMany makes k steps along dx on part of x, which starts at coordinate lo.
+func (a *auto) moveMany(x, dx []float64, lo int, k float64) {
+	plan := a.plan[lo : lo+len(x)]
+	for j, g := range a.gamma[lo : lo+len(x)] {
+		most := k * farthest * plan[j]
+		x[j] -= max(-most, min(k*g*dx[j], most))
+	}
+}
+
 // measure raises the curvature to that of some blocks at the current point.
 func (a *auto) measure(c *core, blocks, products int) {
 	a.curv *= 0.98
@@ -144,7 +153,7 @@ func (a *auto) measure(c *core, blocks, products int) {
 				c.g.exactG.Products(nil, a.he, nil, c.z, c.x, a.dir, one)
 				kernel.Axpy(1, a.he, a.hv)
 			}
-			c.extra.HessG += int64(b.Len())
+			c.counts.HessG += int64(b.Len())
 			if l := norm(a.hv); l > a.curv && !math.IsInf(l, 0) {
 				a.curv = l
 			}
@@ -205,17 +214,26 @@ func (a *auto) setRho(c *core) {
 	}
 }
 
-// moveInner steps z and v.
-func (a *auto) moveInner(c *core) {
+// descend makes dst −= ρ d.
+func (a *auto) descend(dst, d []float64) {
 	if !a.diag {
-		kernel.Axpy(-a.rho, c.dz, c.z)
-		kernel.Axpy(-a.rho, c.dv, c.v)
+		kernel.Axpy(-a.rho, d, dst)
 		return
 	}
-	z, v, dz, dv := c.z, c.v, c.dz, c.dv
+	d = d[:len(a.steps)]
+	dst = dst[:len(a.steps)]
 	for i, s := range a.steps {
-		z[i] -= s * dz[i]
-		v[i] -= s * dv[i]
+		dst[i] -= s * d[i]
+	}
+}
+
+// scale overwrites dst with ρ d.
+func (a *auto) scale(dst, d []float64) {
+	for i, s := range a.steps {
+		if !a.diag {
+			s = a.rho
+		}
+		dst[i] = s * d[i]
 	}
 }
 
@@ -332,7 +350,7 @@ func (a *auto) firstSteps(c *core) {
 
 // adapt ends a stretch. It returns ⟨v, ∇z g⟩, about f(z*(x), x) − f(z, x).
 func (a *auto) adapt(c *core) float64 {
-	rho, _ := c.rates()
+	rho := c.rate()
 	fall, scale, still := 0.0, 0.0, true
 	for _, x := range c.x {
 		scale = max(scale, math.Abs(x))
@@ -374,6 +392,7 @@ func (a *auto) adapt(c *core) float64 {
 		}
 		lag -= c.v[i] * (z - a.zs[i]) / step
 	}
+	lag /= float64(c.moves)
 	switch {
 	case still:
 	case math.Abs(lag) > 2*fall && a.length < longest*a.shortest:
@@ -389,10 +408,10 @@ func (a *auto) adapt(c *core) float64 {
 // goodValue estimates h, when enough steps have been made since the last time to pay for it, and keeps the
 // point unless h has grown by half of what it had fallen.
 func (a *auto) goodValue(c *core, lag float64) bool {
-	if a.valued > 0 && c.t-a.valued < 4*int64(c.fo.Blocks()) {
+	if a.valued > 0 && c.t-a.valued < 4*int64(max(c.fo.Blocks()/c.draws, 1)) {
 		return true
 	}
-	c.extra.ValueF += int64(c.fo.Samples())
+	c.counts.ValueF += int64(c.fo.Samples())
 	h := c.f.whole.Value(c.z, c.x, bilevel.All(c.f.whole)) + lag
 	if a.values == 0 {
 		a.first, a.best, a.value = h, h, h

@@ -17,6 +17,10 @@ type config struct {
 	shuffle      bool
 	clip         float64
 	decaying     bool // an automatic inner step decays, because the noise does not
+	moves        int  // of z in a step; 0 means 1
+	draws        int  // batches of g in a step, about; 0 means 1
+	firstOrder   bool // second-order products are not used
+	wide         bool // a step moves all of x
 }
 
 func (c config) check() error {
@@ -32,10 +36,8 @@ func (c config) check() error {
 	return c.outer.check("outer")
 }
 
-// core is a run's point and how it moves: a method fills the directions dz, dv and dx with its estimates at
-// the current point, and advance makes the simultaneous step
-//
-//	z −= ρ D_z,   v −= ρ D_v,   x = P(x − γ D_x).
+// core is a run's point, the estimates that its batches give, and how it moves. A method fills the directions dz,
+// dv and dx, moves along them, and ends the step.
 type core struct {
 	config
 	p       *bilevel.Problem
@@ -45,13 +47,18 @@ type core struct {
 
 	z, x, v    []float64
 	dz, dv, dx []float64
-	ez, ex     []float64 // the exact part of f
 	// A narrow step moves x only where the batch of g has derivatives: nothing else depends on x.
 	narrow bool
 	t      int64
 	gi, fo *Sampler // ξ and ζ
-	extra  bilevel.Counts
-	auto   *auto // nil if both step sizes are given
+	block  int      // the block of ξ drawn last
+	counts bilevel.Counts
+	auto   *auto  // nil if both step sizes are given
+	held   *held  // the direction of x that lasts from step to step; nil if there is none
+	reset  func() // makes estimates that remember earlier points forget them; nil if there are none
+
+	gz, gh, gx []float64 // what the sampled part gives
+	fz, fx     []float64 // the gradient of f; fx is nil if x does not enter
 }
 
 func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*core, error) {
@@ -66,7 +73,7 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	}
 	c := &core{config: cfg, p: p, bounded: p.Bounded()}
 	var err error
-	if c.g, err = newInner(p.Inner); err != nil {
+	if c.g, err = newInner(p.Inner, cfg.firstOrder); err != nil {
 		return nil, fmt.Errorf("inner objective: %w", err)
 	}
 	if c.f, err = newOuter(p.Outer); err != nil {
@@ -77,14 +84,20 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 		return nil, err
 	}
 	c.z, c.x, c.v = start.Z, start.X, start.V
-	c.dz, c.dv, c.dx = make([]float64, len(c.z)), make([]float64, len(c.z)), make([]float64, len(c.x))
-	if c.f.exact != nil {
-		c.ez, c.ex = make([]float64, len(c.z)), make([]float64, len(c.x))
+	vector := func(like []float64, needed bool) []float64 {
+		if !needed {
+			return nil
+		}
+		return make([]float64, len(like))
 	}
-	c.narrow = c.g.local != nil && !c.g.exactX && !c.f.sampledX && !c.f.exactX && p.Project == nil && c.clip == 0
+	c.dz, c.dv, c.dx = vector(c.z, true), vector(c.z, true), vector(c.x, true)
+	c.gz, c.gh, c.fz = vector(c.z, true), vector(c.z, true), vector(c.z, true)
+	c.gx, c.fx = vector(c.x, c.g.sampledX || c.f.sampledX), vector(c.x, c.f.sampledX || c.f.exactX)
+	c.narrow = !cfg.wide && c.g.local != nil && !c.g.exactX && c.fx == nil && p.Project == nil && c.clip == 0
 	if c.batch == 0 {
 		c.batch = defaultBatch
 	}
+	c.moves, c.draws = max(c.moves, 1), max(c.draws, 1)
 	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
 	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
 	if c.inner.Auto() || c.outer.Auto() {
@@ -93,98 +106,208 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	return c, nil
 }
 
-// rates returns ρ and γ of the coming step. Where γ is automatic it is a vector, and the number means nothing.
-func (c *core) rates() (rho, gamma float64) {
-	if c.auto != nil && c.inner.Auto() {
-		rho = c.auto.rho
-	} else {
-		rho = c.inner.At(c.t + 1)
-	}
-	if !c.outer.Auto() {
-		gamma = c.outer.At(c.t + 1)
-	}
-	return rho, gamma
-}
-
-// exact starts the directions with the parts that are not sampled.
-func (c *core) exact() {
-	if !c.narrow && !c.g.exactAll {
-		clear(c.dx)
-	}
-	if c.g.exact == nil {
-		clear(c.dz)
-		clear(c.dv)
-	} else {
-		dx := c.dx
-		if !c.g.exactX {
-			dx = nil
-		}
-		c.g.exactG.Products(c.dz, c.dv, dx, c.z, c.x, c.v, one)
-	}
-	if c.f.exact == nil {
-		return
-	}
-	if !c.f.exactX {
-		c.f.exact.Grad(c.ez, nil, c.z, c.x, one)
-	} else {
-		clear(c.ex)
-		c.f.exact.Grad(c.ez, c.ex, c.z, c.x, one)
-		kernel.Axpy(1, c.ex, c.dx)
-	}
-	kernel.Axpy(1, c.ez, c.dv)
-}
-
-// prefetch asks for the rows of the next batches.
-func (c *core) prefetch() {
+// drawG draws a batch ξ of g and brings x up to date on it.
+func (c *core) drawG() (b bilevel.Batch, weight float64) {
+	c.block, b, weight = c.gi.Next()
 	if c.g.pre != nil {
 		c.g.pre.Prefetch(c.gi.Ahead())
 	}
+	if c.held != nil {
+		c.held.touch(c.block)
+	}
+	return b, weight
+}
+
+// drawF draws a batch ζ of f.
+func (c *core) drawF() (b bilevel.Batch, weight float64) {
+	_, b, weight = c.fo.Next()
 	if c.f.pre != nil {
 		c.f.pre.Prefetch(c.fo.Ahead())
 	}
+	return b, weight
 }
 
-// advance makes the step along the directions. Only x[lo:hi) moves.
-func (c *core) advance(lo, hi int) {
-	rho, gamma := c.rates()
-	if c.clip > 0 {
-		clip(c.dz, c.clip)
-		clip(c.dv, c.clip)
-		clip(c.dx[lo:hi], c.clip)
+// products overwrites dz = ∇z g, hv = ∇²zz g·v and cv = ∇²xz g·v with estimates at (z, x) from batch b, whose
+// weight is w: w times the sampled part and the exact part. A nil destination is not computed. In narrow runs cv
+// is set only in [lo, hi).
+func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float64) (lo, hi int) {
+	n := int64(b.Hi - b.Lo)
+	if dz != nil {
+		c.counts.GradG += n
 	}
-	if c.inner.Auto() {
-		c.auto.moveInner(c)
-		c.stepX(gamma, lo, hi)
+	if hv != nil {
+		c.counts.HessG += n
+	}
+	if cv != nil {
+		c.counts.CrossG += n
+	}
+	if c.g.fused && w == 1 { // where the weight is 1 the whole objective is the estimate
+		c.g.wholeG.Products(dz, hv, cv, z, x, v, b)
+		return 0, len(cv)
+	}
+	lo, hi = 0, len(cv)
+	var from, to int
+	if cv != nil && c.g.sampledX {
+		from, to = c.g.outerRange(b)
+	}
+	c.exactProducts(dz, hv, cv, z, x, v, from, to)
+	if c.narrow {
+		lo, hi = from, to
+	}
+	var gz, gh, gx []float64
+	if dz != nil {
+		gz = c.gz
+	}
+	if hv != nil {
+		gh = c.gh
+	}
+	if cv != nil && c.g.sampledX {
+		gx = c.gx
+	}
+	c.g.sampledG.Products(gz, gh, gx, z, x, v, b)
+	if dz != nil {
+		kernel.Axpy(w, gz, dz)
+	}
+	if hv != nil {
+		kernel.Axpy(w, gh, hv)
+	}
+	if gx != nil {
+		kernel.Axpy(w, gx[from:to], cv[from:to])
+	}
+	return lo, hi
+}
+
+// exactProducts overwrites the destinations with the part of g that is not sampled; cv only in [lo, hi) in narrow
+// runs.
+func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, lo, hi int) {
+	switch {
+	case cv == nil:
+	case c.narrow:
+		clear(cv[lo:hi])
+	case !c.g.exactAll:
+		clear(cv)
+	}
+	if c.g.exact == nil {
+		clear(dz)
+		clear(hv)
 		return
 	}
-	c.step(rho, rho, gamma, lo, hi)
-}
-
-// step moves z, v and x[lo:hi) with a step size each.
-func (c *core) step(rhoZ, rhoV, gamma float64, lo, hi int) {
-	kernel.Axpy(-rhoZ, c.dz, c.z)
-	kernel.Axpy(-rhoV, c.dv, c.v)
-	c.stepX(gamma, lo, hi)
-}
-
-// stepX moves x[lo:hi) and ends the step.
-func (c *core) stepX(gamma float64, lo, hi int) {
-	if hi > lo {
-		x, dx := c.x[lo:hi], c.dx[lo:hi]
-		if c.outer.Auto() {
-			c.auto.move(x, dx, lo)
-		} else {
-			kernel.Axpy(-gamma, dx, x)
-		}
-		switch {
-		case !c.bounded:
-		case hi-lo == len(c.x):
-			c.p.ProjectX(c.x)
-		default:
-			c.clamp(x, lo)
-		}
+	if !c.g.exactX {
+		cv = nil
 	}
-	c.t++
+	c.g.exactG.Products(dz, hv, cv, z, x, v, one)
+}
+
+// gradF overwrites fz = ∇z f and fx = ∇x f with estimates at (z, x) from batch b, whose weight is w. A nil
+// destination is not computed.
+func (c *core) gradF(fz, fx, z, x []float64, b bilevel.Batch, w float64) {
+	if c.fx == nil {
+		fx = nil
+	}
+	if fz == nil && fx == nil {
+		return
+	}
+	c.counts.GradF += int64(b.Hi - b.Lo)
+	if w == 1 && (c.f.fused || fx == nil) {
+		c.f.whole.Grad(fz, fx, z, x, b)
+		return
+	}
+	c.exactGradF(fz, fx, z, x)
+	var gz, gx []float64
+	if fz != nil {
+		gz = c.gz
+	}
+	if fx != nil && c.f.sampledX {
+		gx = c.gx
+	}
+	c.f.sampled.Grad(gz, gx, z, x, b)
+	if fz != nil {
+		kernel.Axpy(w, gz, fz)
+	}
+	if gx != nil {
+		lo, hi := c.f.outerRange(b)
+		kernel.Axpy(w, gx[lo:hi], fx[lo:hi])
+	}
+}
+
+// exactGradF overwrites the destinations with the part of ∇f that is not sampled.
+func (c *core) exactGradF(fz, fx, z, x []float64) {
+	if !c.f.exactAll {
+		clear(fx)
+	}
+	if c.f.exact == nil {
+		clear(fz)
+		return
+	}
+	if !c.f.exactX {
+		fx = nil
+	}
+	c.f.exact.Grad(fz, fx, z, x, one)
+}
+
+// joint overwrites dz, dv and dx with the estimates of D_z, D_v and D_x at (z, x, v) from one batch of g and one
+// of f. In narrow runs dx is set only in [lo, hi).
+func (c *core) joint(dz, dv, dx, z, x, v []float64, bg bilevel.Batch, wg float64, bf bilevel.Batch, wf float64) (lo, hi int) {
+	lo, hi = c.products(dz, dv, dx, z, x, v, bg, wg)
+	c.gradF(c.fz, c.fx, z, x, bf, wf)
+	kernel.Axpy(1, c.fz, dv)
+	if c.fx != nil {
+		kernel.Axpy(1, c.fx, dx)
+	}
+	return lo, hi
+}
+
+// all are the batches of all samples.
+func (c *core) all() (bg, bf bilevel.Batch) {
+	return bilevel.Batch{Lo: 0, Hi: c.gi.Samples()}, bilevel.Batch{Lo: 0, Hi: c.fo.Samples()}
+}
+
+// rate is the step size ρ of the coming step; where it is automatic and differs from coordinate to coordinate, the
+// largest.
+func (c *core) rate() float64 {
+	if c.inner.Auto() {
+		return c.auto.rho
+	}
+	return c.inner.At(c.t + 1)
+}
+
+// descend makes the step dst −= ρ d, for z or v. It clips d.
+func (c *core) descend(dst, d []float64) {
+	if c.clip > 0 {
+		clip(d, c.clip)
+	}
+	if c.inner.Auto() {
+		c.auto.descend(dst, d)
+		return
+	}
+	kernel.Axpy(-c.inner.At(c.t+1), d, dst)
+}
+
+// stepX makes the step x = P(x − γ dx) on x[lo:hi). It clips dx.
+func (c *core) stepX(lo, hi int) {
+	if hi <= lo {
+		return
+	}
+	if c.clip > 0 {
+		clip(c.dx[lo:hi], c.clip)
+	}
+	if c.outer.Auto() {
+		c.auto.move(c.x[lo:hi], c.dx[lo:hi], lo)
+	} else {
+		kernel.Axpy(-c.outer.At(c.t+1), c.dx[lo:hi], c.x[lo:hi])
+	}
+	c.project(lo, hi)
+}
+
+// project projects x, of which x[lo:hi) has moved, onto the domain.
+func (c *core) project(lo, hi int) {
+	switch {
+	case !c.bounded:
+	case hi-lo == len(c.x):
+		c.p.ProjectX(c.x)
+	default:
+		c.clamp(c.x[lo:hi], lo)
+	}
 }
 
 // clamp projects part of x, which starts at coordinate lo, onto the box.
@@ -201,6 +324,27 @@ func (c *core) clamp(x []float64, lo int) {
 	}
 }
 
+// end ends a step: automatic step sizes look at what it did.
+func (c *core) end() {
+	c.t++
+	if c.auto == nil || c.t < c.auto.next {
+		return
+	}
+	if c.held != nil {
+		c.held.settle()
+	}
+	if !c.auto.look(c) {
+		return
+	}
+	c.auto.back(c)
+	if c.held != nil {
+		c.held.restart()
+	}
+	if c.reset != nil {
+		c.reset()
+	}
+}
+
 // clip scales d to norm at most c.
 func clip(d []float64, c float64) {
 	if n := norm(d); n > c {
@@ -211,20 +355,16 @@ func clip(d []float64, c float64) {
 func norm(d []float64) float64 { return math.Sqrt(kernel.Dot(d, d)) }
 
 // Counts says how many samples the oracle calls have visited. Exact parts are not sampled and do not count.
-func (c *core) Counts() bilevel.Counts {
-	n := c.extra
-	g, f := c.gi.Visited(), c.fo.Visited()
-	n.GradG += g
-	n.HessG += g
-	n.CrossG += g
-	n.GradF += f
-	return n
-}
+func (c *core) Counts() bilevel.Counts { return c.counts }
 
-// Point is a copy of the current point.
+// Point is a copy of the current point, with all steps of x made.
 func (c *core) Point() bilevel.Point {
 	clone := func(s []float64) []float64 { return append(make([]float64, 0, len(s)), s...) }
-	return bilevel.Point{Z: clone(c.z), X: clone(c.x), V: clone(c.v)}
+	at := bilevel.Point{Z: clone(c.z), X: clone(c.x), V: clone(c.v)}
+	if c.held != nil {
+		c.held.catchUp(at.X)
+	}
+	return at
 }
 
 // Notes returns what automatic step sizes had to report.
@@ -237,13 +377,17 @@ func (c *core) Notes() []string {
 	return n
 }
 
-func (c *core) state(s *bilevel.State) {
-	s.Fixed(c.z, c.x, c.v)
+// State lists the core's variables, x as it is; runs with more of their own add to it.
+func (c *core) State(s *bilevel.State) {
+	s.Fixed(c.z, c.x, c.v, c.dz, c.dv)
 	s.Int64(&c.t)
 	c.gi.State(s)
 	c.fo.State(s)
-	for _, n := range []*int64{&c.extra.ValueF, &c.extra.GradF, &c.extra.GradG, &c.extra.HessG, &c.extra.CrossG} {
+	for _, n := range []*int64{&c.counts.ValueF, &c.counts.GradF, &c.counts.GradG, &c.counts.HessG, &c.counts.CrossG} {
 		s.Int64(n)
+	}
+	if c.held != nil {
+		c.held.state(s)
 	}
 	if c.auto != nil {
 		c.auto.state(s)

@@ -370,14 +370,13 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 					directions = func() { clear(r.dx); r.directions() }
 				case *sabaRun:
 					c = r.core
-					memG, memF, sum, seen := *r.memG, *r.memF, r.sum, slices.Clone(r.seen)
-					r.catchUp(r.x, true)
-					seen = slices.Clone(r.seen)
+					if r.narrow {
+						r.held.settle()
+					}
+					memG, memF := *r.memG, *r.memF
 					directions = func() {
 						// The memory of before, whatever earlier draws did to it.
 						r.memG, r.memF = memG.clone(), memF.clone()
-						r.sum = sum
-						copy(r.seen, seen)
 						clear(r.dx)
 						r.directions()
 						if r.narrow { // the rest of x takes the average, lazily

@@ -2,6 +2,7 @@ package stochastic
 
 import (
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // SABA is [SOBA] with a SAGA estimate of each of the five quantities ∇z g, ∇²zz g·v, ∇²xz g·v (batch ξ) and
@@ -40,7 +41,7 @@ var _ bilevel.Method = SABA{}
 
 // Start begins a run.
 func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	c, err := newCore(config{m.Batch, m.Inner, m.Outer, m.Shuffle, m.Clip, false}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +49,9 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	r.memG = newSaga(&c.g.level, c.gi.Partition, 2, m.Generic)
 	r.memF = newSaga(&c.f, c.fo.Partition, 1, m.Generic)
 	if c.narrow {
-		r.seen = make([]float64, c.gi.Blocks())
+		c.hold(r.memG.avgX, false)
 	}
+	c.reset = r.fill
 	if m.Warm {
 		r.fill()
 	}
@@ -59,84 +61,51 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 type sabaRun struct {
 	*core
 	memG, memF *saga
-
-	// Narrow runs leave x[lo:hi) of a block where it is until the block is drawn again. In between its
-	// direction is the average, which is constant, so that k missed steps x = P(x − γ avg) are one:
-	// a coordinate that starts inside its bounds and moves one way is clamped once and for all.
-	sum  float64   // Σγ of all steps; their number where γ is automatic
-	seen []float64 // sum at which the block's part of x is up to date
 }
 
 // Step makes one step.
 func (r *sabaRun) Step() error {
 	lo, hi := r.directions()
-	r.advance(lo, hi)
-	if r.auto != nil && r.t >= r.auto.next {
-		r.catchUp(r.x, true)
-		if r.auto.look(r.core) {
-			r.auto.back(r.core)
-			r.fill()
-		}
+	r.descend(r.z, r.dz)
+	r.descend(r.v, r.dv)
+	if r.narrow { // all of x moves along the average, and x[lo:hi) along its own direction instead
+		r.held.move()
+		r.held.made()
 	}
+	r.stepX(lo, hi)
+	r.end()
 	return nil
 }
 
 // directions estimates D_z, D_v and D_x at the current point; D_x only in [lo, hi).
 func (r *sabaRun) directions() (lo, hi int) {
-	ig, bg, wg := r.gi.Next()
-	jf, bf, wf := r.fo.Next()
-	r.prefetch()
+	bg, wg := r.drawG()
 	r.memG.prefetch(&r.gi.ahead)
+	n := int64(bg.Len())
+	r.counts.GradG += n
+	r.counts.HessG += n
+	r.counts.CrossG += n
+	jf, bf, wf := r.fo.Next()
+	if r.f.pre != nil {
+		r.f.pre.Prefetch(r.fo.Ahead())
+	}
 	r.memF.prefetch(&r.fo.ahead)
+	r.counts.GradF += int64(bf.Len())
 	lo, hi = 0, len(r.x)
 	if r.narrow {
 		lo, hi = r.g.outerRange(bg)
-		r.missed(r.x, ig, lo, hi)
-		_, gamma := r.rates()
-		if r.outer.Auto() {
-			gamma = 1
-		}
-		r.sum += gamma
-		r.seen[ig] = r.sum
-		clear(r.dx[lo:hi])
 	}
-	r.exact()
-	r.memG.estimate(r.dz, r.dv, r.dx, ig, bg, wg, r.z, r.x, r.v, r.narrow)
+	r.exactProducts(r.dz, r.dv, r.dx, r.z, r.x, r.v, lo, hi)
+	if r.f.exact != nil {
+		r.exactGradF(r.fz, r.fx, r.z, r.x)
+		kernel.Axpy(1, r.fz, r.dv)
+		if r.fx != nil {
+			kernel.Axpy(1, r.fx, r.dx)
+		}
+	}
+	r.memG.estimate(r.dz, r.dv, r.dx, r.block, bg, wg, r.z, r.x, r.v, r.narrow)
 	r.memF.estimate(nil, r.dv, r.dx, jf, bf, wf, r.z, r.x, r.v, false)
 	return lo, hi
-}
-
-// missed makes the steps that a block's part of x has missed, in dst.
-func (r *sabaRun) missed(dst []float64, block, lo, hi int) {
-	k := r.sum - r.seen[block]
-	if k == 0 {
-		return
-	}
-	x, avg := dst[lo:hi], r.memG.avgX[lo:hi]
-	if r.outer.Auto() {
-		for j, a := range avg {
-			x[j] -= k * r.auto.gamma[lo+j] * a
-		}
-	} else {
-		for j, a := range avg {
-			x[j] -= k * a
-		}
-	}
-	r.clamp(x, lo)
-}
-
-// catchUp brings all of dst, a copy of x or x itself, up to date; settle says that it is x.
-func (r *sabaRun) catchUp(dst []float64, settle bool) {
-	if !r.narrow {
-		return
-	}
-	for i := range r.seen {
-		lo, hi := r.g.outerRange(r.gi.Block(i))
-		r.missed(dst, i, lo, hi)
-		if settle {
-			r.seen[i] = r.sum
-		}
-	}
 }
 
 // fill sets both memories by a full pass at the current point.
@@ -144,24 +113,15 @@ func (r *sabaRun) fill() {
 	r.memG.fill(r.z, r.x, r.v)
 	r.memF.fill(r.z, r.x, r.v)
 	n, m := int64(r.gi.Samples()), int64(r.fo.Samples())
-	r.extra.GradG += n
-	r.extra.HessG += n
-	r.extra.CrossG += n
-	r.extra.GradF += m
-}
-
-// Point is a copy of the current point, with all missed steps made.
-func (r *sabaRun) Point() bilevel.Point {
-	at := r.core.Point()
-	r.catchUp(at.X, false)
-	return at
+	r.counts.GradG += n
+	r.counts.HessG += n
+	r.counts.CrossG += n
+	r.counts.GradF += m
 }
 
 // State lists the run's variables, x as it is.
 func (r *sabaRun) State(s *bilevel.State) {
-	r.state(s)
+	r.core.State(s)
 	r.memG.state(s)
 	r.memF.state(s)
-	s.Float(&r.sum)
-	s.Fixed(r.seen)
 }

@@ -2,7 +2,6 @@ package stochastic
 
 import (
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // SOBA is stochastic gradient descent on all three variables at once: with one batch ξ of g and one batch ζ of
@@ -33,80 +32,28 @@ var _ bilevel.Method = SOBA{}
 
 // Start begins a run.
 func (m SOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	c, err := newCore(config{m.Batch, m.Inner, m.Outer, m.Shuffle, m.Clip, true}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
-	return newSobaRun(c), nil
+	return &sobaRun{c}, nil
 }
 
-type sobaRun struct {
-	*core
-	fused              bool
-	gz, gh, gx, fz, fx []float64 // what the batches give
-}
-
-func newSobaRun(c *core) *sobaRun {
-	d, p := len(c.z), len(c.x)
-	r := &sobaRun{core: c, gz: make([]float64, d), gh: make([]float64, d), gx: make([]float64, p), fz: make([]float64, d), fx: make([]float64, p)}
-	// Where every weight is 1 the whole objective is the estimate, its exact part included.
-	r.fused = c.g.fused && (c.f.fused || !c.f.sampledX && !c.f.exactX) && (!c.shuffle || c.gi.Even() && c.fo.Even())
-	if !c.f.sampledX && (!r.fused || !c.f.exactX) {
-		r.fx = nil
-	}
-	return r
-}
+type sobaRun struct{ *core }
 
 // Step makes one step.
 func (r *sobaRun) Step() error {
 	lo, hi := r.directions()
-	r.advance(lo, hi)
-	if r.auto != nil && r.t >= r.auto.next && r.auto.look(r.core) {
-		r.auto.back(r.core)
-	}
+	r.descend(r.z, r.dz)
+	r.descend(r.v, r.dv)
+	r.stepX(lo, hi)
+	r.end()
 	return nil
 }
 
 // directions estimates D_z, D_v and D_x at the current point; D_x only in [lo, hi).
 func (r *sobaRun) directions() (lo, hi int) {
-	_, bg, wg := r.gi.Next()
-	_, bf, wf := r.fo.Next()
-	r.prefetch()
-	if r.fused {
-		r.g.wholeG.Products(r.dz, r.dv, r.dx, r.z, r.x, r.v, bg)
-		r.f.whole.Grad(r.fz, r.fx, r.z, r.x, bf)
-		kernel.Axpy(1, r.fz, r.dv)
-		if r.fx != nil {
-			kernel.Axpy(1, r.fx, r.dx)
-		}
-		return 0, len(r.x)
-	}
-	r.exact()
-	var gx []float64
-	if r.g.sampledX {
-		gx = r.gx
-		lo, hi = r.g.outerRange(bg)
-	}
-	r.g.sampledG.Products(r.gz, r.gh, gx, r.z, r.x, r.v, bg)
-	r.f.sampled.Grad(r.fz, r.fx, r.z, r.x, bf)
-	kernel.Axpy(wg, r.gz, r.dz)
-	kernel.Axpy(wg, r.gh, r.dv)
-	kernel.Axpy(wf, r.fz, r.dv)
-	if r.narrow {
-		clear(r.dx[lo:hi])
-	}
-	if hi > lo {
-		kernel.Axpy(wg, gx[lo:hi], r.dx[lo:hi])
-	}
-	if r.narrow {
-		return lo, hi
-	}
-	if r.fx != nil {
-		lo, hi = r.f.outerRange(bf)
-		kernel.Axpy(wf, r.fx[lo:hi], r.dx[lo:hi])
-	}
-	return 0, len(r.x)
+	bg, wg := r.drawG()
+	bf, wf := r.drawF()
+	return r.joint(r.dz, r.dv, r.dx, r.z, r.x, r.v, bg, wg, bf, wf)
 }
-
-// State lists the run's variables.
-func (r *sobaRun) State(s *bilevel.State) { r.state(s) }

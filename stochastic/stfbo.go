@@ -1,10 +1,10 @@
 package stochastic
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // STFBO is S-TFBO, single-loop tuning-free bilevel optimisation. All directions are those of all samples, at
@@ -33,24 +33,20 @@ var _ bilevel.Method = STFBO{}
 
 // Start begins a run. It is deterministic: the seed has no effect.
 func (m STFBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	for _, v := range []*float64{&m.Alpha, &m.Beta, &m.Gamma} {
-		if *v == 0 {
-			*v = 1
-		}
-		if !(*v > 0) || math.IsInf(*v, 0) {
-			return nil, fmt.Errorf("stochastic: an initial norm of S-TFBO is %v; it must be positive, or 0 for 1", *v)
-		}
+	n, err := startNorms(m.Alpha, m.Beta, m.Gamma)
+	if err != nil {
+		return nil, err
 	}
 	c, err := newCore(config{batch: math.MaxInt, inner: Constant(1), outer: Constant(1)}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
-	return &stfboRun{newSobaRun(c), m.Alpha * m.Alpha, m.Beta * m.Beta, m.Gamma * m.Gamma}, nil
+	return &stfboRun{&sobaRun{c}, n}, nil
 }
 
 type stfboRun struct {
 	*sobaRun
-	alpha2, beta2, gamma2 float64 // α², β², γ²
+	norms
 }
 
 // Step makes one step.
@@ -60,19 +56,18 @@ func (r *stfboRun) Step() error {
 	r.gamma2 += square(r.dv)
 	r.alpha2 += square(r.dx[lo:hi])
 	beta, phi := math.Sqrt(r.beta2), math.Sqrt(max(r.beta2, r.gamma2))
-	r.step(1/beta, 1/phi, 1/(math.Sqrt(r.alpha2)*phi), lo, hi)
+	kernel.Axpy(-1/beta, r.dz, r.z)
+	kernel.Axpy(-1/phi, r.dv, r.v)
+	kernel.Axpy(-1/(math.Sqrt(r.alpha2)*phi), r.dx[lo:hi], r.x[lo:hi])
+	r.project(lo, hi)
+	r.end()
 	return nil
 }
 
-func square(d []float64) float64 {
-	n := norm(d)
-	return n * n
-}
+func square(d []float64) float64 { return kernel.Dot(d, d) }
 
 // State lists the run's variables.
 func (r *stfboRun) State(s *bilevel.State) {
-	r.sobaRun.State(s)
-	s.Float(&r.alpha2)
-	s.Float(&r.beta2)
-	s.Float(&r.gamma2)
+	r.core.State(s)
+	r.norms.state(s)
 }

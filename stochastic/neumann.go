@@ -1,0 +1,146 @@
+package stochastic
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+)
+
+const (
+	defaultInnerSteps = 10
+	defaultTerms      = 10
+)
+
+// neumann estimates the adjoint v*(x) = −[∇²zz g]⁻¹ ∇z f by a truncated Neumann series with a step size η and a fresh
+// batch ξ for each product. With r = η ∇z f,
+//
+//	SHIA: s = r; P times: r −= η H_ξ r, s += r;  v = −s       (P + 1 terms),
+//	HIA:  p uniform in 0 … P−1; p times: r −= η H_ξ r;  v = −P r  (its mean is exactly the first P terms).
+//
+// η may be a vector: the series is that of the Hessian preconditioned by it. The joint estimate at two points, an
+// earlier and the current one, takes the same batches and the same p for both, so that their difference is small
+// when the points are close.
+type neumann struct {
+	c      *core
+	terms  int
+	step   Rate // η; the inner step size if it is automatic
+	hia    bool
+	rng    rand.PCG // p of HIA
+	hr     []float64
+	points [2]neumannPoint // the current point, and an earlier one
+}
+
+// neumannPoint is where an estimate is made: v from ∇z f, which is in r at the start.
+type neumannPoint struct{ z, x, r, v []float64 }
+
+// newNeumann adds the estimate to c, of whose point v is the result. With joint, there is room for an earlier point.
+func newNeumann(c *core, terms int, step Rate, hia, joint bool, seed uint64) (*neumann, error) {
+	if terms < 0 {
+		return nil, fmt.Errorf("stochastic: a Neumann series with %d terms", terms)
+	}
+	if err := step.check("Neumann"); err != nil {
+		return nil, err
+	}
+	if terms == 0 {
+		terms = defaultTerms
+	}
+	n := &neumann{c: c, terms: terms, step: step, hia: hia}
+	n.rng.Seed(seed, 3)
+	d := len(c.z)
+	n.hr = make([]float64, d)
+	n.points[0] = neumannPoint{c.z, c.x, make([]float64, d), c.v}
+	if joint {
+		n.points[1] = neumannPoint{append([]float64(nil), c.z...), nil, make([]float64, d), make([]float64, d)}
+	}
+	return n, nil
+}
+
+// estimate sets v of the first k points from r, which it overwrites.
+func (n *neumann) estimate(k int) {
+	steps := n.terms
+	if n.hia {
+		steps = int(n.rng.Uint64() % uint64(n.terms))
+	}
+	for i := range n.points[:k] {
+		p := &n.points[i]
+		n.scale(p.r, p.r)
+		if !n.hia {
+			copy(p.v, p.r)
+		}
+	}
+	for range steps {
+		b, w := n.c.drawG()
+		n.multiply(k, b, w)
+	}
+	n.finish(k)
+}
+
+// whole is estimate for the current point with all samples in each batch and P + 1 terms.
+func (n *neumann) whole() {
+	p := &n.points[0]
+	n.scale(p.r, p.r)
+	copy(p.v, p.r)
+	b, _ := n.c.all()
+	for range n.terms {
+		n.multiply(1, b, 1)
+	}
+	n.finish(1)
+}
+
+// multiply makes r −= η H_ξ r at the first k points, and adds the result to the sum.
+func (n *neumann) multiply(k int, b bilevel.Batch, w float64) {
+	for i := range n.points[:k] {
+		p := &n.points[i]
+		n.c.products(nil, n.hr, nil, p.z, p.x, p.r, b, w)
+		n.descend(p.r, n.hr)
+		if !n.hia {
+			kernel.Axpy(1, p.r, p.v)
+		}
+	}
+}
+
+// finish makes v of what the series left at the first k points.
+func (n *neumann) finish(k int) {
+	for i := range n.points[:k] {
+		p := &n.points[i]
+		if n.hia {
+			copy(p.v, p.r)
+			kernel.Scale(-float64(n.terms), p.v)
+		} else {
+			kernel.Scale(-1, p.v)
+		}
+	}
+}
+
+// eta is η, where it is one number.
+func (n *neumann) eta() float64 {
+	if n.step.Auto() {
+		return n.c.inner.At(n.c.t + 1)
+	}
+	return n.step.At(n.c.t + 1)
+}
+
+// scale overwrites dst with η r.
+func (n *neumann) scale(dst, r []float64) {
+	if n.step.Auto() && n.c.inner.Auto() {
+		n.c.auto.scale(dst, r)
+		return
+	}
+	kernel.Scale(n.eta(), dst) // dst is r
+}
+
+// descend makes r −= η h.
+func (n *neumann) descend(r, h []float64) {
+	if n.step.Auto() && n.c.inner.Auto() {
+		n.c.auto.descend(r, h)
+		return
+	}
+	kernel.Axpy(-n.eta(), h, r)
+}
+
+func (n *neumann) state(s *bilevel.State) {
+	s.Binary(&n.rng)
+	s.Fixed(n.points[1].z)
+}

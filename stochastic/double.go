@@ -29,7 +29,7 @@ type double struct {
 func (r *double) Step() error {
 	for range r.moves {
 		b, w := r.drawG()
-		r.products(r.dz, nil, nil, r.z, r.x, nil, b, w)
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
 		r.descend(r.z, r.dz)
 	}
 	b, w := r.drawF()

@@ -76,7 +76,7 @@ type dtfboRun struct {
 func (r *dtfboRun) Step() error {
 	bg, bf := r.all()
 	for range r.n {
-		r.products(r.dz, nil, nil, r.z, r.x, nil, bg, 1)
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, bg, 1)
 		r.beta2 += square(r.dz)
 		kernel.Axpy(-1/math.Sqrt(r.beta2), r.dz, r.z)
 	}

@@ -70,7 +70,7 @@ type fslaRun struct {
 // Step makes one step.
 func (r *fslaRun) Step() error {
 	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, nil, b, w)
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
 	r.descend(r.z, r.dz)
 	b, w = r.drawG()
 	r.products(nil, r.dv, nil, r.z, r.x, r.v, b, w)

@@ -92,12 +92,12 @@ func (r *pzoboRun) Step() error {
 	}
 	for range r.moves {
 		b, w := r.drawG()
-		r.products(r.dz, nil, nil, r.z, r.x, nil, b, w)
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
 		r.descend(r.z, r.dz)
 		for j, u := range r.us {
 			copy(r.xu, r.x)
 			kernel.Axpy(r.mu, u, r.xu)
-			r.products(r.dz, nil, nil, r.zs[j], r.xu, nil, b, w)
+			r.products(r.dz, nil, nil, r.zs[j], r.xu, r.v, b, w)
 			r.descend(r.zs[j], r.dz)
 		}
 	}

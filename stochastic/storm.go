@@ -80,11 +80,11 @@ func (r *stormRun) Step() error {
 		eta = min(1, r.momentum/math.Pow(float64(r.t+1), r.exponent))
 	}
 	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, nil, b, w)
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
 	if r.first {
 		copy(r.d, r.dz)
 	} else {
-		r.products(r.bz, nil, nil, old.z, old.x, nil, b, w)
+		r.products(r.bz, nil, nil, old.z, old.x, r.v, b, w)
 		storm(r.d, r.dz, r.bz, eta)
 	}
 	b, w = r.drawF()

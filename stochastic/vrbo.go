@@ -107,7 +107,7 @@ func (r *vrboRun) Step() error {
 func (r *vrboRun) full() {
 	r.held.settle()
 	bg, bf := r.all()
-	r.products(r.d, nil, nil, r.z, r.x, nil, bg, 1)
+	r.products(r.d, nil, nil, r.z, r.x, r.v, bg, 1)
 	r.gradF(r.fz, r.fx, r.z, r.x, bf, 1)
 	copy(r.adjoint.points[0].r, r.fz)
 	r.adjoint.whole()
@@ -120,8 +120,8 @@ func (r *vrboRun) full() {
 // update adds to both estimates the differences from then to now on one set of batches.
 func (r *vrboRun) update(then *neumannPoint) {
 	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, nil, b, w)
-	r.products(r.bz, nil, nil, then.z, then.x, nil, b, w)
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+	r.products(r.bz, nil, nil, then.z, then.x, r.v, b, w)
 	addDifference(r.d, r.dz, r.bz)
 	b, w = r.drawF()
 	r.gradF(r.adjoint.points[0].r, r.fx, r.z, r.x, b, w)

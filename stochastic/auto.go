@@ -99,6 +99,14 @@ func newAuto(c *core) *auto {
 			a.steepZ = n
 		}
 	}
+	for i := range min(32, c.fo.Blocks()) {
+		b := c.fo.Block(i * c.fo.Blocks() / min(32, c.fo.Blocks()))
+		c.f.whole.Grad(a.hv, nil, c.z, c.x, b)
+		c.counts.GradF += int64(b.Len())
+		if n := norm(a.hv); i == 0 || n > a.steepV {
+			a.steepV = n
+		}
+	}
 	a.save(c)
 	a.begin(c)
 	a.next = 8
@@ -192,7 +200,7 @@ func (a *auto) probeDiagonal(c *core) {
 func (a *auto) setRho(c *core) {
 	l := 3 * a.curv / a.safety
 	if c.decaying {
-		l *= math.Sqrt(1 + float64(c.t)/float64(10*a.shortest))
+		l *= math.Sqrt(1 + float64(c.t)/float64(10*max(16, c.gi.Blocks(), c.fo.Blocks())))
 	}
 	if l == 0 && !a.diag {
 		l = 1
@@ -227,14 +235,37 @@ func (a *auto) descend(dst, d []float64) {
 	}
 }
 
-// scale overwrites dst with ρ d.
-func (a *auto) scale(dst, d []float64) {
-	for i, s := range a.steps {
-		if !a.diag {
-			s = a.rho
-		}
-		dst[i] = s * d[i]
+// A Neumann series needs no averaging of noise: its automatic step is 1/(L + e_i), and does not decay.
+
+// series overwrites dst, which may be d, with η d.
+func (a *auto) series(dst, d []float64) {
+	l := a.seriesCurvature()
+	for i, e := range a.he {
+		dst[i] = d[i] / (l + a.stiffness(e))
 	}
+}
+
+// seriesDescend makes r −= η h.
+func (a *auto) seriesDescend(r, h []float64) {
+	l := a.seriesCurvature()
+	for i, e := range a.he {
+		r[i] -= h[i] / (l + a.stiffness(e))
+	}
+}
+
+func (a *auto) seriesCurvature() float64 {
+	if a.curv == 0 && !a.diag {
+		return 1
+	}
+	return a.curv / a.safety
+}
+
+// stiffness is the curvature of the exact part's entry e, where it is diagonal.
+func (a *auto) stiffness(e float64) float64 {
+	if !a.diag {
+		return 0
+	}
+	return max(e, 0) / a.safety
 }
 
 // save keeps the current point as a good one.
@@ -493,7 +524,7 @@ func (a *auto) state(s *bilevel.State) {
 	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter} {
 		s.Float(f)
 	}
-	s.Fixed(a.steps, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)
+	s.Fixed(a.steps, a.he, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)
 	s.Int(&a.probes)
 	s.Bool(&a.moving)
 	s.Int(&a.length)

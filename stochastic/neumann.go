@@ -25,7 +25,7 @@ const (
 type neumann struct {
 	c      *core
 	terms  int
-	step   Rate // η; the inner step size if it is automatic
+	step   Rate // η; the first inner step size if it is automatic
 	hia    bool
 	rng    rand.PCG // p of HIA
 	hr     []float64
@@ -65,7 +65,7 @@ func (n *neumann) estimate(k int) {
 	}
 	for i := range n.points[:k] {
 		p := &n.points[i]
-		n.scale(p.r, p.r)
+		n.scale(p.r)
 		if !n.hia {
 			copy(p.v, p.r)
 		}
@@ -80,7 +80,7 @@ func (n *neumann) estimate(k int) {
 // whole is estimate for the current point with all samples in each batch and P + 1 terms.
 func (n *neumann) whole() {
 	p := &n.points[0]
-	n.scale(p.r, p.r)
+	n.scale(p.r)
 	copy(p.v, p.r)
 	b, _ := n.c.all()
 	for range n.terms {
@@ -114,27 +114,27 @@ func (n *neumann) finish(k int) {
 	}
 }
 
-// eta is η, where it is one number.
+// eta is η, where it is one number. It does not decay with the inner step size: the series would vanish.
 func (n *neumann) eta() float64 {
 	if n.step.Auto() {
-		return n.c.inner.At(n.c.t + 1)
+		return n.c.inner.Size
 	}
 	return n.step.At(n.c.t + 1)
 }
 
-// scale overwrites dst with η r.
-func (n *neumann) scale(dst, r []float64) {
+// scale makes r = η r.
+func (n *neumann) scale(r []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
-		n.c.auto.scale(dst, r)
+		n.c.auto.series(r, r)
 		return
 	}
-	kernel.Scale(n.eta(), dst) // dst is r
+	kernel.Scale(n.eta(), r)
 }
 
 // descend makes r −= η h.
 func (n *neumann) descend(r, h []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
-		n.c.auto.descend(r, h)
+		n.c.auto.seriesDescend(r, h)
 		return
 	}
 	kernel.Axpy(-n.eta(), h, r)

@@ -27,7 +27,8 @@ type VRBO struct {
 	Inner, Outer Rate
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int
-	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means that of z.
+	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means the first one of z, or with
+	// automatic steps the inverse of the curvature.
 	Terms   int
 	Neumann Rate
 	// Period is the number of steps q from one full pass to the next; 0 means (n + m)/(2·Batch).

@@ -17,9 +17,13 @@ func ScoresK(t, a []float64, stride int, z []float64, k, d, rows int) {
 		scoresKPlain(t, a, stride, z, k, d, rows)
 		return
 	}
-	// Blocks of about equal size.
-	blocks := (d + scoresKColumns - 1) / scoresKColumns
-	size := ((d+blocks-1)/blocks + 7) &^ 7
+	// Blocks of about equal size, none for a row that is read once.
+	size := d
+	if rows >= 4 {
+		most := min(400, max(128, scoresKCache/(k+4)))
+		blocks := (d + most - 1) / most
+		size = ((d+blocks-1)/blocks + 7) &^ 7
+	}
 	for j := 0; j < d; j += size {
 		n := min(size, d-j)
 		if tier == AVX512 {
@@ -49,9 +53,9 @@ func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w float6
 	}
 }
 
-// scoresKColumns bounds the columns ScoresK works on at a time, so that the
-// part of z in use stays in the first-level cache.
-const scoresKColumns = 400
+// scoresKCache is how many numbers of z and of four rows ScoresK works on at a
+// time, so that they stay in the first-level cache.
+const scoresKCache = 2800
 
 func checkK(t, z []float64, k, d, rows int) {
 	if k < 0 || d < 0 || rows < 0 || len(t) != k*rows || len(z) != k*d {

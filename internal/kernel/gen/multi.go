@@ -36,70 +36,116 @@ func (s *isa) sum4(v []V) V {
 	return s.lanes(4).sums(h)
 }
 
+// A group of classes is worked on together if that many are left, or at least
+// from, but not except: groups of less than eight sums wait for additions.
+type group struct{ classes, from, except int }
+
+var (
+	fives  = []group{{classes: 5, from: 5}, {classes: 4}, {classes: 3}, {classes: 2}, {classes: 1}}
+	fours  = []group{{classes: 4, from: 7, except: 9}, {classes: 3, from: 3}, {classes: 2}, {classes: 1}}
+	threes = []group{{classes: 3, from: 5}, {classes: 2, from: 2}, {classes: 1}}
+)
+
+// take jumps to next unless the group fits k classes.
+func (g group) take(k GP, next string) {
+	yes := label("take")
+	CMPQ(k, imm(g.classes))
+	JE(LabelRef(yes))
+	if g.from == 0 {
+		JMP(LabelRef(next))
+	} else {
+		CMPQ(k, imm(g.from))
+		JL(LabelRef(next))
+	}
+	if g.except > 0 {
+		CMPQ(k, imm(g.except))
+		JE(LabelRef(next))
+	}
+	Label(yes)
+}
+
 // scoresK works on tiles of four rows by a few classes; every loaded vector
-// takes part in several products. The classes are the outer loop, so that
-// their part of z stays in cache.
+// takes part in several products. The rows are the outer loop: they are read
+// once, and all of z, of which the caller passes as many columns as fit, stays
+// in cache. Every group of classes fetches one of the rows that come after the
+// tile. Of a single row two vectors at a time make up for the missing rows.
 func (s *isa) scoresK() {
 	s.text("scoresK", "(t, a *float64, stride int, z *float64, zstride, k, d, rows int, add bool)")
-	add := paramAddr("add")
-	classes := []int{5, 4, 3, 2, 1}
-	if !s.evex {
-		classes = []int{3, 2, 1}
-	}
+	add, n := paramAddr("add"), paramAddr("rows")
 	full, rem := s.chunks(param("d"))
 	var tl *tail
 	if s.evex {
 		tl = s.masked(rem)
 	}
-	for ci, kc := range classes {
-		group, next := label("classes"), label("fewer")
-		Label(group)
-		CMPQ(paramAddr("k"), imm(kc))
-		JL(LabelRef(next))
-		a, str, n, t := param("a"), stride(), param("rows"), param("t")
-		zs, ts := param("zstride"), copyOf(n)
-		SHLQ(Imm(3), zs)
-		SHLQ(Imm(3), ts)
-		for _, rows := range []int{4, 1} {
-			top, rest := label("rows"), label("rest")
-			Label(top)
-			SUBQ(imm(rows), n)
-			JL(LabelRef(rest))
-			p := thirds(a, str, rows)
-			z := thirds(param("z"), zs, kc)
+	a, str, t, zs := param("a"), stride(), param("t"), param("zstride")
+	SHLQ(Imm(3), zs)
+	ts := param("rows")
+	SHLQ(Imm(3), ts)
+	for _, rows := range []int{4, 1} {
+		groups, unroll := fives, 1
+		if rows == 1 {
+			unroll = 2
+		} else if !s.evex {
+			groups = threes
+		}
+		top, rest := label("rows"), label("rest")
+		Label(top)
+		SUBQ(imm(rows), n)
+		JL(LabelRef(rest))
+		k, z, out, ahead := param("k"), param("z"), copyOf(t), copyOf(str)
+		SHLQ(Imm(2), ahead)
+		for _, g := range groups {
+			kc, again, next := g.classes, label("classes"), label("fewer")
+			Label(again)
+			g.take(k, next)
+			p, zp := thirds(a, str, rows), thirds(z, zs, kc)
 			acc := make([][]V, kc)
 			for c := range acc {
-				acc[c] = s.zeros(rows)
+				acc[c] = s.zeros(rows * unroll)
 			}
 			i := copyOf(full)
-			chunk := func(tl *tail) {
+			chunk := func(u int, tl *tail) {
+				at := func(p []GP, stride GP, q int) Mem {
+					m := spread(p, stride, q)
+					m.Disp = u * s.bytes()
+					return m
+				}
 				var f []V
 				for c := range acc {
-					f = append(f, s.load(spread(z, zs, c), tl))
+					f = append(f, s.load(at(zp, zs, c), tl))
 				}
 				for r := range rows {
-					row := s.load(spread(p, str, r), nil)
+					row := s.load(at(p, str, r), nil)
 					for c := range acc {
-						VFMADD231PD(f[c], row, acc[c][r])
+						VFMADD231PD(f[c], row, acc[c][r*unroll+u])
 					}
 				}
 			}
-			inner, last := label("columns"), label("last")
-			Label(inner)
-			SUBQ(imm(s.w), i)
-			JL(LabelRef(last))
-			chunk(nil)
-			for _, q := range append(p, z...) {
-				ADDQ(imm(s.bytes()), q)
+			for u := unroll; u > 0; u-- {
+				inner, last := label("columns"), label("last")
+				Label(inner)
+				SUBQ(imm(u*s.w), i)
+				JL(LabelRef(last))
+				if rows > 1 {
+					PREFETCHT0(Mem{Base: p[0], Index: ahead, Scale: 1})
+				}
+				for v := range u {
+					chunk(v, nil)
+				}
+				for _, q := range append(p, zp...) {
+					ADDQ(imm(u*s.bytes()), q)
+				}
+				JMP(LabelRef(inner))
+				Label(last)
+				if u > 1 {
+					ADDQ(imm(u*s.w), i)
+				}
 			}
-			JMP(LabelRef(inner))
-			Label(last)
 			if !s.evex { // the mask has no register before
 				_, rem := s.chunks(param("d"))
 				tl = s.masked(rem)
 			}
-			chunk(tl)
-			out := copyOf(t)
+			chunk(0, tl)
 			for c := range acc {
 				set := label("set")
 				if rows == 4 {
@@ -110,6 +156,7 @@ func (s *isa) scoresK() {
 					Label(set)
 					VMOVUPD(v, Mem{Base: out})
 				} else {
+					VADDPD(acc[c][1], acc[c][0], acc[c][0])
 					s.sum(acc[c][0])
 					v := acc[c][0].AsX()
 					CMPB(add, Imm(0))
@@ -120,23 +167,21 @@ func (s *isa) scoresK() {
 				}
 				ADDQ(ts, out)
 			}
-			ADDQ(imm(8*rows), t)
-			for range rows {
-				ADDQ(str, a)
+			for range kc {
+				ADDQ(zs, z)
 			}
-			JMP(LabelRef(top))
-			Label(rest)
-			ADDQ(imm(rows), n)
+			ADDQ(str, ahead)
+			SUBQ(imm(kc), k)
+			JMP(LabelRef(again))
+			Label(next)
 		}
-		IMUL3Q(imm(kc), zs, zs)
-		ADDQ(zs, paramAddr("z"))
-		IMUL3Q(imm(kc), ts, ts)
-		ADDQ(ts, paramAddr("t"))
-		SUBQ(imm(kc), paramAddr("k"))
-		if ci == 0 {
-			JMP(LabelRef(group))
+		ADDQ(imm(8*rows), t)
+		for range rows {
+			ADDQ(str, a)
 		}
-		Label(next)
+		JMP(LabelRef(top))
+		Label(rest)
+		ADDQ(imm(rows), n)
 	}
 	ret()
 }
@@ -145,9 +190,9 @@ func (s *isa) scoresK() {
 // registers while it runs over the rows.
 func (s *isa) combineK() {
 	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w float64, add bool)")
-	classes, tiles := []int{5, 4, 3, 2, 1}, []int{4, 2, 1}
+	groups, tiles := fives, []int{4, 2, 1}
 	if !s.evex {
-		classes, tiles = []int{4, 3, 2, 1}, []int{3, 2, 1}
+		groups, tiles = fours, []int{3, 2, 1}
 	}
 	d := param("d")
 	left := copyOf(d)
@@ -159,11 +204,10 @@ func (s *isa) combineK() {
 		k, f, dst := param("k"), param("c"), param("dz")
 		rs := param("rows")
 		SHLQ(Imm(3), rs)
-		for ci, kc := range classes {
-			group, next := label("classes"), label("fewer")
-			Label(group)
-			CMPQ(k, imm(kc))
-			JL(LabelRef(next))
+		for _, g := range groups {
+			kc, again, next := g.classes, label("classes"), label("fewer")
+			Label(again)
+			g.take(k, next)
 			acc := make([][]V, kc)
 			for c := range acc {
 				acc[c] = s.zeros(cols)
@@ -226,9 +270,7 @@ func (s *isa) combineK() {
 			IMUL3Q(imm(kc), rs, step)
 			ADDQ(step, f)
 			SUBQ(imm(kc), k)
-			if ci == 0 {
-				JMP(LabelRef(group))
-			}
+			JMP(LabelRef(again))
 			Label(next)
 		}
 		ADDQ(imm(cols*s.bytes()), paramAddr("a"))

@@ -209,7 +209,7 @@ func (q *Equilibrium) share(f func(lo, hi int)) {
 // product sets dst = m·s for a units × k matrix m and k padded rows s.
 func (q *Equilibrium) product(dst, m, s []float64, k int) {
 	q.share(func(lo, hi int) {
-		kernel.CombineK(dst[lo*q.stride:hi*q.stride], s, q.stride, m[lo*k:hi*k], hi-lo, q.stride, k, 1, false)
+		kernel.CombineK(dst[lo*q.stride:hi*q.stride], s, q.stride, m[lo*k:hi*k], hi-lo, q.stride, k, 1, 0)
 	})
 }
 

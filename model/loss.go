@@ -204,11 +204,20 @@ func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
 
 // Combine overwrites dz with the mean of A_iᵀcg_i over b, and hv with that of A_iᵀch_i.
 func (o *Loss) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
+	o.Accumulate(dz, hv, cg, ch, 1, 0, b)
+}
+
+// Accumulate is Combine into vectors that hold something:
+//
+//	dz = keep dz + w·mean of A_iᵀcg_i over b,   hv = keep hv + w·mean of A_iᵀch_i.
+//
+// A step along a gradient is one pass over z this way, with w = −ρ and, under a ridge, keep below 1.
+func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
 	m, k := b.Len(), o.layout.Classes
-	w := 1 / float64(m)
+	w /= float64(m)
 	if o.dense != nil {
 		a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
-		o.combine(dz, hv, a, cg, ch, m, w, false)
+		o.combine(dz, hv, a, cg, ch, m, w, keep)
 		return
 	}
 	row := o.workers[0].tmp[:k]
@@ -216,7 +225,13 @@ func (o *Loss) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
 		if q.dst == nil {
 			continue
 		}
-		clear(q.dst)
+		switch keep {
+		case 0:
+			clear(q.dst)
+		case 1:
+		default:
+			kernel.Scale(keep, q.dst)
+		}
 		for i := range m {
 			for c := range row {
 				row[c] = w * q.c[c*m+i]
@@ -293,10 +308,15 @@ func (o *Loss) scores(t, s, a, z, v []float64, m int) {
 	}
 }
 
-// combine sets dz (+)= w Aᵀt and hv (+)= w Aᵀs, as far as they are not nil.
-func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w float64, add bool) {
+// combine sets dz = keep dz + w Aᵀt and hv = keep hv + w Aᵀs, as far as they are not nil.
+func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
 	if k == 1 {
+		add := keep != 0
+		if add && keep != 1 {
+			kernel.Scale(keep, dz)
+			kernel.Scale(keep, hv)
+		}
 		switch {
 		case dz != nil && hv != nil:
 			kernel.Combine2(dz, hv, a, stride, t[:m], s[:m], w, add)
@@ -308,10 +328,10 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w float64, add bool) {
 		return
 	}
 	if dz != nil {
-		kernel.CombineK(dz, a, stride, t, k, d, m, w, add)
+		kernel.CombineK(dz, a, stride, t, k, d, m, w, keep)
 	}
 	if hv != nil {
-		kernel.CombineK(hv, a, stride, s, k, d, m, w, add)
+		kernel.CombineK(hv, a, stride, s, k, d, m, w, keep)
 	}
 }
 
@@ -395,7 +415,7 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 		}
 	}
 	step := o.block()
-	sum := 0.0
+	sum, keep := 0.0, 0.0
 	for lo := c.Lo; lo < c.Hi; lo += step {
 		m := min(step, c.Hi-lo)
 		a := o.dense.Data[lo*stride : (lo+m)*stride]
@@ -426,7 +446,8 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 			o.scores(t, nil, a, p.z, nil, m)
 			o.link.coefs(t, nil, sc.tmp, lo, m, m, 1)
 		}
-		o.combine(dz, hv, a, t, s, m, w, lo > c.Lo)
+		o.combine(dz, hv, a, t, s, m, w, keep)
+		keep = 1
 	}
 	return sum
 }

@@ -171,6 +171,21 @@ func TestLossByDefinition(t *testing.T) {
 				if e := max(maxDiff(g, dz), maxDiff(h, hv)); e > 1e-12 {
 					t.Errorf("%s: coefficients differ by %g", name, e)
 				}
+				for _, keep := range []float64{0, 1, -.5} {
+					if keep == 0 {
+						g[0], h[0] = math.NaN(), math.NaN()
+					} else {
+						copy(g, z)
+						copy(h, v)
+					}
+					o.Accumulate(g, h, cg, ch, 3, keep, b)
+					for i := range g {
+						if e := max(math.Abs(g[i]-keep*z[i]-3*dz[i]), math.Abs(h[i]-keep*v[i]-3*hv[i])); !(e <= 1e-12) {
+							t.Errorf("%s: accumulated coefficient %d, keeping %v, differs by %g", name, i, keep, e)
+							break
+						}
+					}
+				}
 				hess := make([]float64, d*c.k*d*c.k)
 				o.Hessian(hess, z, nil, b)
 				for i := range d * c.k {

@@ -338,14 +338,14 @@ func (r *Representation) one(sl *taskSlot, t *task, w float64, dz, hv, z, v []fl
 		e := sl.e[:width*m]
 		clear(e)
 		headPull(e, scores, z, k, width, m)
-		kernel.CombineK(sl.dx, t.x.Data, t.x.Stride, e, width, r.features, m, wm, true)
+		kernel.CombineK(sl.dx, t.x.Data, t.x.Stride, e, width, r.features, m, wm, 1)
 	}
 	if cv { // ∇H⟨∇W, V⟩ = (Vᵀ·coefs + Wᵀ·curved)·A/m
 		e := sl.e[:width*m]
 		clear(e)
 		headPull(e, scores, v, k, width, m)
 		headPull(e, curved, z, k, width, m)
-		kernel.CombineK(sl.cv, t.x.Data, t.x.Stride, e, width, r.features, m, wm, true)
+		kernel.CombineK(sl.cv, t.x.Data, t.x.Stride, e, width, r.features, m, wm, 1)
 	}
 	return sum
 }

@@ -140,7 +140,7 @@ func BenchmarkK(b *testing.B) {
 		b.Run(fmt.Sprintf("Combine/%d", rows), func(b *testing.B) {
 			tiers(b, func(b *testing.B) {
 				for b.Loop() {
-					CombineK(z, a, d, t, k, d, rows, 1, false)
+					CombineK(z, a, d, t, k, d, rows, 1, 0)
 				}
 				flops(b, 2*d*k*rows)
 			})

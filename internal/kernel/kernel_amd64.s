@@ -118,6 +118,111 @@ end8:
 	VZEROUPPER
 	RET
 
+// func axpbyAVX512(y *float64, x *float64, n int, a float64, b float64)
+// Requires: AVX, AVX512F, FMA3
+TEXT ·axpbyAVX512(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSD a+24(FP), Z0
+	VBROADCASTSD b+32(FP), Z1
+	CMPQ         b+32(FP), $0x00
+	JE           set12
+	XORQ         BX, BX
+	SUBQ         $0x08, DX
+	JL           rest14
+
+full13:
+	VMOVUPD     (CX)(BX*8), Z2
+	VMOVUPD     (AX)(BX*8), Z3
+	VMULPD      Z0, Z2, Z2
+	VFMADD231PD Z3, Z1, Z2
+	VMOVUPD     Z2, (AX)(BX*8)
+	ADDQ        $0x08, BX
+	SUBQ        $0x08, DX
+	JGE         full13
+
+rest14:
+	ADDQ        $0x08, DX
+	JE          end15
+	TESTQ       $0x00000004, DX
+	JE          skip16
+	VMOVUPD     (CX)(BX*8), Y2
+	VMOVUPD     (AX)(BX*8), Y3
+	VMULPD      Y0, Y2, Y2
+	VFMADD231PD Y3, Y1, Y2
+	VMOVUPD     Y2, (AX)(BX*8)
+	ADDQ        $0x04, BX
+
+skip16:
+	TESTQ       $0x00000002, DX
+	JE          skip17
+	VMOVUPD     (CX)(BX*8), X2
+	VMOVUPD     (AX)(BX*8), X3
+	VMULPD      X0, X2, X2
+	VFMADD231PD X3, X1, X2
+	VMOVUPD     X2, (AX)(BX*8)
+	ADDQ        $0x02, BX
+
+skip17:
+	TESTQ       $0x00000001, DX
+	JE          skip18
+	VMOVSD      (CX)(BX*8), X2
+	VMOVSD      (AX)(BX*8), X3
+	VMULPD      X0, X2, X2
+	VFMADD231PD X3, X1, X2
+	VMOVSD      X2, (AX)(BX*8)
+	ADDQ        $0x01, BX
+
+skip18:
+end15:
+	VZEROUPPER
+	RET
+
+set12:
+	XORQ BX, BX
+	SUBQ $0x08, DX
+	JL   rest20
+
+full19:
+	VMOVUPD (CX)(BX*8), Z1
+	VMULPD  Z0, Z1, Z1
+	VMOVUPD Z1, (AX)(BX*8)
+	ADDQ    $0x08, BX
+	SUBQ    $0x08, DX
+	JGE     full19
+
+rest20:
+	ADDQ    $0x08, DX
+	JE      end21
+	TESTQ   $0x00000004, DX
+	JE      skip22
+	VMOVUPD (CX)(BX*8), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD Y1, (AX)(BX*8)
+	ADDQ    $0x04, BX
+
+skip22:
+	TESTQ   $0x00000002, DX
+	JE      skip23
+	VMOVUPD (CX)(BX*8), X1
+	VMULPD  X0, X1, X1
+	VMOVUPD X1, (AX)(BX*8)
+	ADDQ    $0x02, BX
+
+skip23:
+	TESTQ  $0x00000001, DX
+	JE     skip24
+	VMOVSD (CX)(BX*8), X1
+	VMULPD X0, X1, X1
+	VMOVSD X1, (AX)(BX*8)
+	ADDQ   $0x01, BX
+
+skip24:
+end21:
+	VZEROUPPER
+	RET
+
 // func axpy2AVX512(y *float64, x1 *float64, x2 *float64, n int, a float64)
 // Requires: AVX, AVX512F, FMA3
 TEXT ·axpy2AVX512(SB), NOSPLIT, $0-40
@@ -128,9 +233,9 @@ TEXT ·axpy2AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Z0
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
-	JL           rest13
+	JL           rest26
 
-full12:
+full25:
 	VMOVUPD     (CX)(SI*8), Z1
 	VMOVUPD     (DX)(SI*8), Z2
 	VMOVUPD     (AX)(SI*8), Z3
@@ -139,13 +244,13 @@ full12:
 	VMOVUPD     Z3, (AX)(SI*8)
 	ADDQ        $0x08, SI
 	SUBQ        $0x08, BX
-	JGE         full12
+	JGE         full25
 
-rest13:
+rest26:
 	ADDQ        $0x08, BX
-	JE          end14
+	JE          end27
 	TESTQ       $0x00000004, BX
-	JE          skip15
+	JE          skip28
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -154,9 +259,9 @@ rest13:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 
-skip15:
+skip28:
 	TESTQ       $0x00000002, BX
-	JE          skip16
+	JE          skip29
 	VMOVUPD     (CX)(SI*8), X1
 	VMOVUPD     (DX)(SI*8), X2
 	VMOVUPD     (AX)(SI*8), X3
@@ -165,9 +270,9 @@ skip15:
 	VMOVUPD     X3, (AX)(SI*8)
 	ADDQ        $0x02, SI
 
-skip16:
+skip29:
 	TESTQ       $0x00000001, BX
-	JE          skip17
+	JE          skip30
 	VMOVSD      (CX)(SI*8), X1
 	VMOVSD      (DX)(SI*8), X2
 	VMOVSD      (AX)(SI*8), X3
@@ -176,8 +281,8 @@ skip16:
 	VMOVSD      X3, (AX)(SI*8)
 	ADDQ        $0x01, SI
 
-skip17:
-end14:
+skip30:
+end27:
 	VZEROUPPER
 	RET
 
@@ -189,44 +294,44 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Z0
 	XORQ         DX, DX
 	SUBQ         $0x08, CX
-	JL           rest19
+	JL           rest32
 
-full18:
+full31:
 	VMOVUPD (AX)(DX*8), Z1
 	VMULPD  Z0, Z1, Z1
 	VMOVUPD Z1, (AX)(DX*8)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JGE     full18
+	JGE     full31
 
-rest19:
+rest32:
 	ADDQ    $0x08, CX
-	JE      end20
+	JE      end33
 	TESTQ   $0x00000004, CX
-	JE      skip21
+	JE      skip34
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 
-skip21:
+skip34:
 	TESTQ   $0x00000002, CX
-	JE      skip22
+	JE      skip35
 	VMOVUPD (AX)(DX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(DX*8)
 	ADDQ    $0x02, DX
 
-skip22:
+skip35:
 	TESTQ  $0x00000001, CX
-	JE     skip23
+	JE     skip36
 	VMOVSD (AX)(DX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(DX*8)
 	ADDQ   $0x01, DX
 
-skip23:
-end20:
+skip36:
+end33:
 	VZEROUPPER
 	RET
 
@@ -242,9 +347,9 @@ TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Z2
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
-	JL           rest25
+	JL           rest38
 
-full24:
+full37:
 	VMOVUPD      (DX)(SI*8), Z3
 	VMOVUPD      (CX)(SI*8), Z4
 	VMOVUPD      (AX)(SI*8), Z5
@@ -256,13 +361,13 @@ full24:
 	VMOVUPD      Z5, (AX)(SI*8)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
-	JGE          full24
+	JGE          full37
 
-rest25:
+rest38:
 	ADDQ         $0x08, BX
-	JE           end26
+	JE           end39
 	TESTQ        $0x00000004, BX
-	JE           skip27
+	JE           skip40
 	VMOVUPD      (DX)(SI*8), Y3
 	VMOVUPD      (CX)(SI*8), Y4
 	VMOVUPD      (AX)(SI*8), Y5
@@ -274,9 +379,9 @@ rest25:
 	VMOVUPD      Y5, (AX)(SI*8)
 	ADDQ         $0x04, SI
 
-skip27:
+skip40:
 	TESTQ        $0x00000002, BX
-	JE           skip28
+	JE           skip41
 	VMOVUPD      (DX)(SI*8), X3
 	VMOVUPD      (CX)(SI*8), X4
 	VMOVUPD      (AX)(SI*8), X5
@@ -288,9 +393,9 @@ skip27:
 	VMOVUPD      X5, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
-skip28:
+skip41:
 	TESTQ        $0x00000001, BX
-	JE           skip29
+	JE           skip42
 	VMOVSD       (DX)(SI*8), X3
 	VMOVSD       (CX)(SI*8), X4
 	VMOVSD       (AX)(SI*8), X5
@@ -302,8 +407,8 @@ skip28:
 	VMOVSD       X5, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
-skip29:
-end26:
+skip42:
+end39:
 	VZEROUPPER
 	RET
 
@@ -315,9 +420,9 @@ TEXT ·swapDiffAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest31
+	JL   rest44
 
-full30:
+full43:
 	VMOVUPD (AX)(BX*8), Z0
 	VMOVUPD (CX)(BX*8), Z1
 	VSUBPD  Z0, Z1, Z0
@@ -325,13 +430,13 @@ full30:
 	VMOVUPD Z0, (CX)(BX*8)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JGE     full30
+	JGE     full43
 
-rest31:
+rest44:
 	ADDQ    $0x08, DX
-	JE      end32
+	JE      end45
 	TESTQ   $0x00000004, DX
-	JE      skip33
+	JE      skip46
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -339,9 +444,9 @@ rest31:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 
-skip33:
+skip46:
 	TESTQ   $0x00000002, DX
-	JE      skip34
+	JE      skip47
 	VMOVUPD (AX)(BX*8), X0
 	VMOVUPD (CX)(BX*8), X1
 	VSUBPD  X0, X1, X0
@@ -349,9 +454,9 @@ skip33:
 	VMOVUPD X0, (CX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip34:
+skip47:
 	TESTQ  $0x00000001, DX
-	JE     skip35
+	JE     skip48
 	VMOVSD (AX)(BX*8), X0
 	VMOVSD (CX)(BX*8), X1
 	VSUBPD X0, X1, X0
@@ -359,8 +464,8 @@ skip34:
 	VMOVSD X0, (CX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip35:
-end32:
+skip48:
+end45:
 	VZEROUPPER
 	RET
 
@@ -372,9 +477,9 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest37
+	JL   rest50
 
-full36:
+full49:
 	VMOVUPD           (CX)(BX*8), Z0
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z0, Z1
 	VRNDSCALEPD       $0x08, Z1, Z1
@@ -399,34 +504,34 @@ full36:
 	VMOVUPD           Z4, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full36
+	JGE               full49
 
-rest37:
+rest50:
 	ADDQ   $0x08, DX
-	JE     end38
+	JE     end51
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DX
-	JE     skip39
+	JE     skip52
 	MOVQ   DX, SI
 	ANDQ   $0x06, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip39:
+skip52:
 	TESTQ           $0x00000002, DX
-	JE              skip40
+	JE              skip53
 	MOVQ            DX, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (CX)(SI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip40:
+skip53:
 	TESTQ           $0x00000004, DX
-	JE              skip41
+	JE              skip54
 	VBROADCASTF64X4 (CX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip41:
+skip54:
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z0, Z1
 	VRNDSCALEPD       $0x08, Z1, Z1
 	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z1, Z0
@@ -450,25 +555,25 @@ skip41:
 	LEAQ              (AX)(BX*8), AX
 	VMOVAPD           Z4, Z0
 	TESTQ             $0x00000004, DX
-	JE                skip42
+	JE                skip55
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip42:
+skip55:
 	TESTQ         $0x00000002, DX
-	JE            skip43
+	JE            skip56
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip43:
+skip56:
 	TESTQ  $0x00000001, DX
-	JE     skip44
+	JE     skip57
 	VMOVSD X0, (AX)
 
-skip44:
-end38:
+skip57:
+end51:
 	VZEROUPPER
 	RET
 
@@ -525,9 +630,9 @@ TEXT ·log1pAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest46
+	JL   rest59
 
-full45:
+full58:
 	VMOVUPD           (CX)(BX*8), Z0
 	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z4
 	VADDPD            Z4, Z0, Z1
@@ -578,34 +683,34 @@ full45:
 	VMOVUPD           Z7, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full45
+	JGE               full58
 
-rest46:
+rest59:
 	ADDQ   $0x08, DX
-	JE     end47
+	JE     end60
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DX
-	JE     skip48
+	JE     skip61
 	MOVQ   DX, SI
 	ANDQ   $0x06, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip48:
+skip61:
 	TESTQ           $0x00000002, DX
-	JE              skip49
+	JE              skip62
 	MOVQ            DX, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (CX)(SI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip49:
+skip62:
 	TESTQ           $0x00000004, DX
-	JE              skip50
+	JE              skip63
 	VBROADCASTF64X4 (CX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip50:
+skip63:
 	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z4
 	VADDPD            Z4, Z0, Z1
 	VSUBPD            Z4, Z1, Z3
@@ -655,25 +760,25 @@ skip50:
 	LEAQ              (AX)(BX*8), AX
 	VMOVAPD           Z7, Z0
 	TESTQ             $0x00000004, DX
-	JE                skip51
+	JE                skip64
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip51:
+skip64:
 	TESTQ         $0x00000002, DX
-	JE            skip52
+	JE            skip65
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip52:
+skip65:
 	TESTQ  $0x00000001, DX
-	JE     skip53
+	JE     skip66
 	VMOVSD X0, (AX)
 
-skip53:
-end47:
+skip66:
+end60:
 	VZEROUPPER
 	RET
 
@@ -727,9 +832,9 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest55
+	JL   rest68
 
-full54:
+full67:
 	VMOVUPD           (CX)(BX*8), Z0
 	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z2
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z1
@@ -760,34 +865,34 @@ full54:
 	VMOVUPD           Z2, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full54
+	JGE               full67
 
-rest55:
+rest68:
 	ADDQ   $0x08, DX
-	JE     end56
+	JE     end69
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DX
-	JE     skip57
+	JE     skip70
 	MOVQ   DX, SI
 	ANDQ   $0x06, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip57:
+skip70:
 	TESTQ           $0x00000002, DX
-	JE              skip58
+	JE              skip71
 	MOVQ            DX, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (CX)(SI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip58:
+skip71:
 	TESTQ           $0x00000004, DX
-	JE              skip59
+	JE              skip72
 	VBROADCASTF64X4 (CX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip59:
+skip72:
 	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z2
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z1
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z1, Z3
@@ -817,25 +922,25 @@ skip59:
 	LEAQ              (AX)(BX*8), AX
 	VMOVAPD           Z2, Z0
 	TESTQ             $0x00000004, DX
-	JE                skip60
+	JE                skip73
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip60:
+skip73:
 	TESTQ         $0x00000002, DX
-	JE            skip61
+	JE            skip74
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip61:
+skip74:
 	TESTQ  $0x00000001, DX
-	JE     skip62
+	JE     skip75
 	VMOVSD X0, (AX)
 
-skip62:
-end56:
+skip75:
+end69:
 	VZEROUPPER
 	RET
 
@@ -847,9 +952,9 @@ TEXT ·softplusAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x08, DX
-	JL   rest64
+	JL   rest77
 
-full63:
+full76:
 	VMOVUPD           (CX)(BX*8), Z0
 	VXORPD            Z2, Z2, Z2
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z1
@@ -903,34 +1008,34 @@ full63:
 	VMOVUPD           Z7, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full63
+	JGE               full76
 
-rest64:
+rest77:
 	ADDQ   $0x08, DX
-	JE     end65
+	JE     end78
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DX
-	JE     skip66
+	JE     skip79
 	MOVQ   DX, SI
 	ANDQ   $0x06, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip66:
+skip79:
 	TESTQ           $0x00000002, DX
-	JE              skip67
+	JE              skip80
 	MOVQ            DX, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (CX)(SI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip67:
+skip80:
 	TESTQ           $0x00000004, DX
-	JE              skip68
+	JE              skip81
 	VBROADCASTF64X4 (CX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip68:
+skip81:
 	VXORPD            Z2, Z2, Z2
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z1
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z1, Z3
@@ -983,25 +1088,25 @@ skip68:
 	LEAQ              (AX)(BX*8), AX
 	VMOVAPD           Z7, Z0
 	TESTQ             $0x00000004, DX
-	JE                skip69
+	JE                skip82
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip69:
+skip82:
 	TESTQ         $0x00000002, DX
-	JE            skip70
+	JE            skip83
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip70:
+skip83:
 	TESTQ  $0x00000001, DX
-	JE     skip71
+	JE     skip84
 	VMOVSD X0, (AX)
 
-skip71:
-end65:
+skip84:
+end78:
 	VZEROUPPER
 	RET
 
@@ -1019,9 +1124,9 @@ TEXT ·expRidgeAVX512(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x08, R8
-	JL           rest73
+	JL           rest86
 
-full72:
+full85:
 	VMOVUPD           (SI)(R10*8), Z1
 	VBROADCASTSD      k1x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
@@ -1049,68 +1154,68 @@ full72:
 	VMOVUPD           (BX)(R10*8), Z1
 	VMULPD            Z5, Z1, Z1
 	TESTQ             DI, DI
-	JE                noV75
+	JE                noV88
 	VMOVUPD           (DI)(R10*8), Z2
 	TESTQ             DX, DX
-	JE                noCV76
+	JE                noCV89
 	VMULPD            Z2, Z1, Z3
 	VMOVUPD           Z3, (DX)(R10*8)
 
-noCV76:
+noCV89:
 	TESTQ   CX, CX
-	JE      noHV77
+	JE      noHV90
 	VMULPD  Z5, Z2, Z2
 	TESTB   R9, R9
-	JE      set79
+	JE      set92
 	VMOVUPD (CX)(R10*8), Z3
 	VADDPD  Z3, Z2, Z2
 
-set79:
+set92:
 	VMOVUPD Z2, (CX)(R10*8)
 
-noHV77:
-noV75:
+noHV90:
+noV88:
 	TESTQ   AX, AX
-	JE      noDZ78
+	JE      noDZ91
 	TESTB   R9, R9
-	JE      set80
+	JE      set93
 	VMOVUPD (AX)(R10*8), Z2
 	VADDPD  Z2, Z1, Z1
 
-set80:
+set93:
 	VMOVUPD Z1, (AX)(R10*8)
 
-noDZ78:
+noDZ91:
 	ADDQ $0x08, R10
 	SUBQ $0x08, R8
-	JGE  full72
+	JGE  full85
 
-rest73:
+rest86:
 	ADDQ   $0x08, R8
-	JE     end74
+	JE     end87
 	LEAQ   (SI)(R10*8), SI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R8
-	JE     skip81
+	JE     skip94
 	MOVQ   R8, R11
 	ANDQ   $0x06, R11
 	VMOVSD (SI)(R11*8), X1
 
-skip81:
+skip94:
 	TESTQ           $0x00000002, R8
-	JE              skip82
+	JE              skip95
 	MOVQ            R8, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (SI)(R11*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip82:
+skip95:
 	TESTQ           $0x00000004, R8
-	JE              skip83
+	JE              skip96
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip83:
+skip96:
 	VBROADCASTSD      k1x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z1, Z2
@@ -1137,184 +1242,184 @@ skip83:
 	LEAQ              (BX)(R10*8), BX
 	VXORPD            Z0, Z0, Z0
 	TESTQ             $0x00000001, R8
-	JE                skip84
+	JE                skip97
 	MOVQ              R8, SI
 	ANDQ              $0x06, SI
 	VMOVSD            (BX)(SI*8), X0
 
-skip84:
+skip97:
 	TESTQ           $0x00000002, R8
-	JE              skip85
+	JE              skip98
 	MOVQ            R8, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (BX)(SI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip85:
+skip98:
 	TESTQ           $0x00000004, R8
-	JE              skip86
+	JE              skip99
 	VBROADCASTF64X4 (BX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip86:
+skip99:
 	VMULPD Z5, Z0, Z0
 	TESTQ  DI, DI
-	JE     noV87
+	JE     noV100
 	LEAQ   (DI)(R10*8), BX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R8
-	JE     skip91
+	JE     skip104
 	MOVQ   R8, SI
 	ANDQ   $0x06, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip91:
+skip104:
 	TESTQ           $0x00000002, R8
-	JE              skip92
+	JE              skip105
 	MOVQ            R8, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (BX)(SI*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip92:
+skip105:
 	TESTQ           $0x00000004, R8
-	JE              skip93
+	JE              skip106
 	VBROADCASTF64X4 (BX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip93:
+skip106:
 	TESTQ         DX, DX
-	JE            noCV88
+	JE            noCV101
 	VMULPD        Z1, Z0, Z2
 	LEAQ          (DX)(R10*8), DX
 	VMOVAPD       Z2, Z2
 	TESTQ         $0x00000004, R8
-	JE            skip94
+	JE            skip107
 	VMOVUPD       Y2, (DX)
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	ADDQ          $0x20, DX
 
-skip94:
+skip107:
 	TESTQ         $0x00000002, R8
-	JE            skip95
+	JE            skip108
 	VMOVUPD       X2, (DX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, DX
 
-skip95:
+skip108:
 	TESTQ  $0x00000001, R8
-	JE     skip96
+	JE     skip109
 	VMOVSD X2, (DX)
 
-skip96:
-noCV88:
+skip109:
+noCV101:
 	TESTQ  CX, CX
-	JE     noHV89
+	JE     noHV102
 	VMULPD Z5, Z1, Z1
 	TESTB  R9, R9
-	JE     set97
+	JE     set110
 	LEAQ   (CX)(R10*8), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R8
-	JE     skip98
+	JE     skip111
 	MOVQ   R8, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip98:
+skip111:
 	TESTQ           $0x00000002, R8
-	JE              skip99
+	JE              skip112
 	MOVQ            R8, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip99:
+skip112:
 	TESTQ           $0x00000004, R8
-	JE              skip100
+	JE              skip113
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip100:
+skip113:
 	VADDPD Z2, Z1, Z1
 
-set97:
+set110:
 	LEAQ          (CX)(R10*8), CX
 	VMOVAPD       Z1, Z1
 	TESTQ         $0x00000004, R8
-	JE            skip101
+	JE            skip114
 	VMOVUPD       Y1, (CX)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, CX
 
-skip101:
+skip114:
 	TESTQ         $0x00000002, R8
-	JE            skip102
+	JE            skip115
 	VMOVUPD       X1, (CX)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, CX
 
-skip102:
+skip115:
 	TESTQ  $0x00000001, R8
-	JE     skip103
+	JE     skip116
 	VMOVSD X1, (CX)
 
-skip103:
-noHV89:
-noV87:
+skip116:
+noHV102:
+noV100:
 	TESTQ  AX, AX
-	JE     noDZ90
+	JE     noDZ103
 	TESTB  R9, R9
-	JE     set104
+	JE     set117
 	LEAQ   (AX)(R10*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R8
-	JE     skip105
+	JE     skip118
 	MOVQ   R8, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip105:
+skip118:
 	TESTQ           $0x00000002, R8
-	JE              skip106
+	JE              skip119
 	MOVQ            R8, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip106:
+skip119:
 	TESTQ           $0x00000004, R8
-	JE              skip107
+	JE              skip120
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip107:
+skip120:
 	VADDPD Z1, Z0, Z0
 
-set104:
+set117:
 	LEAQ          (AX)(R10*8), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip108
+	JE            skip121
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip108:
+skip121:
 	TESTQ         $0x00000002, R8
-	JE            skip109
+	JE            skip122
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip109:
+skip122:
 	TESTQ  $0x00000001, R8
-	JE     skip110
+	JE     skip123
 	VMOVSD X0, (AX)
 
-skip110:
-noDZ90:
-end74:
+skip123:
+noDZ103:
+end87:
 	VZEROUPPER
 	RET
 
@@ -1330,9 +1435,9 @@ TEXT ·expRidgeValueAVX512(SB), NOSPLIT, $0-32
 	VXORPD Z0, Z0, Z0
 	XORQ   BX, BX
 	SUBQ   $0x08, DX
-	JL     rest112
+	JL     rest125
 
-full111:
+full124:
 	VMOVUPD           (CX)(BX*8), Z1
 	VBROADCASTSD      k1x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
@@ -1361,34 +1466,34 @@ full111:
 	VFMADD231PD       Z1, Z5, Z0
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full111
+	JGE               full124
 
-rest112:
+rest125:
 	ADDQ   $0x08, DX
-	JE     end113
+	JE     end126
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DX
-	JE     skip114
+	JE     skip127
 	MOVQ   DX, SI
 	ANDQ   $0x06, SI
 	VMOVSD (CX)(SI*8), X1
 
-skip114:
+skip127:
 	TESTQ           $0x00000002, DX
-	JE              skip115
+	JE              skip128
 	MOVQ            DX, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (CX)(SI*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip115:
+skip128:
 	TESTQ           $0x00000004, DX
-	JE              skip116
+	JE              skip129
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip116:
+skip129:
 	VBROADCASTSD      k1x4086280000000000<>+0(SB), Z2
 	VMINPD            Z1, Z2, Z1
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z1, Z2
@@ -1414,30 +1519,30 @@ skip116:
 	LEAQ              (AX)(BX*8), AX
 	VXORPD            Z1, Z1, Z1
 	TESTQ             $0x00000001, DX
-	JE                skip117
+	JE                skip130
 	MOVQ              DX, CX
 	ANDQ              $0x06, CX
 	VMOVSD            (AX)(CX*8), X1
 
-skip117:
+skip130:
 	TESTQ           $0x00000002, DX
-	JE              skip118
+	JE              skip131
 	MOVQ            DX, CX
 	ANDQ            $0x04, CX
 	VBROADCASTF64X2 (AX)(CX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip118:
+skip131:
 	TESTQ           $0x00000004, DX
-	JE              skip119
+	JE              skip132
 	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip119:
+skip132:
 	VMULPD      Z1, Z5, Z5
 	VFMADD231PD Z1, Z5, Z0
 
-end113:
+end126:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -1459,44 +1564,44 @@ TEXT ·scoresAVX512(SB), NOSPLIT, $0-48
 	MOVQ   z+24(FP), SI
 	MOVQ   d+40(FP), DI
 	CMPQ   DI, $0x20
-	JG     many121
+	JG     many134
 	CMPQ   DI, $0x08
-	JG     wider122
+	JG     wider135
 	LEAQ   (DI), DI
 	CMPQ   DI, $0x08
-	JE     whole123
+	JE     whole136
 	LEAQ   (SI), SI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip125
+	JE     skip138
 	MOVQ   DI, R8
 	ANDQ   $0x06, R8
 	VMOVSD (SI)(R8*8), X0
 
-skip125:
+skip138:
 	TESTQ           $0x00000002, DI
-	JE              skip126
+	JE              skip139
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip126:
+skip139:
 	TESTQ           $0x00000004, DI
-	JE              skip127
+	JE              skip140
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip127:
-	JMP end124
+skip140:
+	JMP end137
 
-whole123:
+whole136:
 	VMOVUPD (SI), Z0
 
-end124:
-rows128:
+end137:
+rows141:
 	SUBQ       $0x08, BX
-	JL         rest129
+	JL         rest142
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -1536,13 +1641,13 @@ rows128:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows128
+	JMP        rows141
 
-rest129:
+rest142:
 	ADDQ       $0x08, BX
-	JE         end131
+	JE         end144
 	CMPQ       BX, $0x01
-	JNE        few130
+	JNE        few143
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -1551,9 +1656,9 @@ rest129:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (AX)
-	JMP        end131
+	JMP        end144
 
-few130:
+few143:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z1
@@ -1609,66 +1714,66 @@ few130:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip132
+	JE            skip145
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip132:
+skip145:
 	TESTQ         $0x00000002, BX
-	JE            skip133
+	JE            skip146
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip133:
+skip146:
 	TESTQ  $0x00000001, BX
-	JE     skip134
+	JE     skip147
 	VMOVSD X0, (AX)
 
-skip134:
-end131:
-	JMP scored120
+skip147:
+end144:
+	JMP scored133
 
-wider122:
+wider135:
 	CMPQ    DI, $0x10
-	JG      wider135
+	JG      wider148
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole136
+	JE      whole149
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip138
+	JE      skip151
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip138:
+skip151:
 	TESTQ           $0x00000002, DI
-	JE              skip139
+	JE              skip152
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip139:
+skip152:
 	TESTQ           $0x00000004, DI
-	JE              skip140
+	JE              skip153
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip140:
-	JMP end137
+skip153:
+	JMP end150
 
-whole136:
+whole149:
 	VMOVUPD 64(SI), Z1
 
-end137:
-rows141:
+end150:
+rows154:
 	SUBQ        $0x08, BX
-	JL          rest142
+	JL          rest155
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -1716,13 +1821,13 @@ rows141:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows141
+	JMP         rows154
 
-rest142:
+rest155:
 	ADDQ        $0x08, BX
-	JE          end144
+	JE          end157
 	CMPQ        BX, $0x01
-	JNE         few143
+	JNE         few156
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -1732,9 +1837,9 @@ rest142:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end144
+	JMP         end157
 
-few143:
+few156:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z2
@@ -1798,67 +1903,67 @@ few143:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip145
+	JE            skip158
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip145:
+skip158:
 	TESTQ         $0x00000002, BX
-	JE            skip146
+	JE            skip159
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip146:
+skip159:
 	TESTQ  $0x00000001, BX
-	JE     skip147
+	JE     skip160
 	VMOVSD X0, (AX)
 
-skip147:
-end144:
-	JMP scored120
+skip160:
+end157:
+	JMP scored133
 
-wider135:
+wider148:
 	CMPQ    DI, $0x18
-	JG      wider148
+	JG      wider161
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole149
+	JE      whole162
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip151
+	JE      skip164
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip151:
+skip164:
 	TESTQ           $0x00000002, DI
-	JE              skip152
+	JE              skip165
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip152:
+skip165:
 	TESTQ           $0x00000004, DI
-	JE              skip153
+	JE              skip166
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip153:
-	JMP end150
+skip166:
+	JMP end163
 
-whole149:
+whole162:
 	VMOVUPD 128(SI), Z2
 
-end150:
-rows154:
+end163:
+rows167:
 	SUBQ        $0x08, BX
-	JL          rest155
+	JL          rest168
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -1914,13 +2019,13 @@ rows154:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows154
+	JMP         rows167
 
-rest155:
+rest168:
 	ADDQ        $0x08, BX
-	JE          end157
+	JE          end170
 	CMPQ        BX, $0x01
-	JNE         few156
+	JNE         few169
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -1931,9 +2036,9 @@ rest155:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end157
+	JMP         end170
 
-few156:
+few169:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z3
@@ -2005,66 +2110,66 @@ few156:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip158
+	JE            skip171
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip158:
+skip171:
 	TESTQ         $0x00000002, BX
-	JE            skip159
+	JE            skip172
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip159:
+skip172:
 	TESTQ  $0x00000001, BX
-	JE     skip160
+	JE     skip173
 	VMOVSD X0, (AX)
 
-skip160:
-end157:
-	JMP scored120
+skip173:
+end170:
+	JMP scored133
 
-wider148:
+wider161:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole161
+	JE      whole174
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip163
+	JE      skip176
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip163:
+skip176:
 	TESTQ           $0x00000002, DI
-	JE              skip164
+	JE              skip177
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip164:
+skip177:
 	TESTQ           $0x00000004, DI
-	JE              skip165
+	JE              skip178
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip165:
-	JMP end162
+skip178:
+	JMP end175
 
-whole161:
+whole174:
 	VMOVUPD 192(SI), Z3
 
-end162:
-rows166:
+end175:
+rows179:
 	SUBQ        $0x08, BX
-	JL          rest167
+	JL          rest180
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -2128,13 +2233,13 @@ rows166:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows166
+	JMP         rows179
 
-rest167:
+rest180:
 	ADDQ        $0x08, BX
-	JE          end169
+	JE          end182
 	CMPQ        BX, $0x01
-	JNE         few168
+	JNE         few181
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -2146,9 +2251,9 @@ rest167:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end169
+	JMP         end182
 
-few168:
+few181:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z4
@@ -2228,28 +2333,28 @@ few168:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip170
+	JE            skip183
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip170:
+skip183:
 	TESTQ         $0x00000002, BX
-	JE            skip171
+	JE            skip184
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip171:
+skip184:
 	TESTQ  $0x00000001, BX
-	JE     skip172
+	JE     skip185
 	VMOVSD X0, (AX)
 
-skip172:
-end169:
-	JMP scored120
+skip185:
+end182:
+	JMP scored133
 
-many121:
+many134:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -2258,9 +2363,9 @@ many121:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows174:
+rows187:
 	SUBQ   $0x08, BX
-	JL     rest175
+	JL     rest188
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -2277,9 +2382,9 @@ rows174:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns176:
+columns189:
 	CMPQ        R12, R8
-	JGE         last177
+	JGE         last190
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -2293,9 +2398,9 @@ columns176:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns176
+	JMP         columns189
 
-last177:
+last190:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -2328,13 +2433,13 @@ last177:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows174
+	JMP         rows187
 
-rest175:
+rest188:
 	ADDQ $0x08, BX
-	JE   end173
+	JE   end186
 
-row178:
+row191:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -2342,9 +2447,9 @@ row178:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one180
+	JL     one193
 
-many179:
+many192:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -2355,22 +2460,22 @@ many179:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many179
+	JGE         many192
 
-one180:
+one193:
 	ADDQ $0x18, R8
-	JL   rest182
+	JL   rest195
 
-top181:
+top194:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top181
+	JGE         top194
 
-rest182:
+rest195:
 	ADDQ        $0x08, R8
-	JE          end183
+	JE          end196
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -2378,7 +2483,7 @@ rest182:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end183:
+end196:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -2392,10 +2497,10 @@ end183:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row178
+	JNE        row191
 
-end173:
-scored120:
+end186:
+scored133:
 	VZEROUPPER
 	RET
 
@@ -2412,75 +2517,75 @@ TEXT ·scores2AVX512(SB), NOSPLIT, $0-64
 	MOVQ   v+40(FP), R8
 	MOVQ   d+56(FP), R9
 	CMPQ   R9, $0x20
-	JG     many185
+	JG     many198
 	CMPQ   R9, $0x08
-	JG     wider186
+	JG     wider199
 	LEAQ   (R9), R9
 	CMPQ   R9, $0x08
-	JE     whole187
+	JE     whole200
 	LEAQ   (DI), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip189
+	JE     skip202
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (DI)(R10*8), X0
 
-skip189:
+skip202:
 	TESTQ           $0x00000002, R9
-	JE              skip190
+	JE              skip203
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip190:
+skip203:
 	TESTQ           $0x00000004, R9
-	JE              skip191
+	JE              skip204
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip191:
-	JMP end188
+skip204:
+	JMP end201
 
-whole187:
+whole200:
 	VMOVUPD (DI), Z0
 
-end188:
+end201:
 	CMPQ   R9, $0x08
-	JE     whole192
+	JE     whole205
 	LEAQ   (R8), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip194
+	JE     skip207
 	MOVQ   R9, R8
 	ANDQ   $0x06, R8
 	VMOVSD (DI)(R8*8), X1
 
-skip194:
+skip207:
 	TESTQ           $0x00000002, R9
-	JE              skip195
+	JE              skip208
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip195:
+skip208:
 	TESTQ           $0x00000004, R9
-	JE              skip196
+	JE              skip209
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip196:
-	JMP end193
+skip209:
+	JMP end206
 
-whole192:
+whole205:
 	VMOVUPD (R8), Z1
 
-end193:
-rows197:
+end206:
+rows210:
 	SUBQ       $0x08, SI
-	JL         rest198
+	JL         rest211
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -2560,13 +2665,13 @@ rows197:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows197
+	JMP        rows210
 
-rest198:
+rest211:
 	ADDQ       $0x08, SI
-	JE         end200
+	JE         end213
 	CMPQ       SI, $0x01
-	JNE        few199
+	JNE        few212
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -2583,9 +2688,9 @@ rest198:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (CX)
-	JMP        end200
+	JMP        end213
 
-few199:
+few212:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -2693,119 +2798,119 @@ few199:
 	LEAQ          (AX), AX
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip201
+	JE            skip214
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip201:
+skip214:
 	TESTQ         $0x00000002, SI
-	JE            skip202
+	JE            skip215
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip202:
+skip215:
 	TESTQ  $0x00000001, SI
-	JE     skip203
+	JE     skip216
 	VMOVSD X0, (AX)
 
-skip203:
+skip216:
 	LEAQ          (CX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip204
+	JE            skip217
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip204:
+skip217:
 	TESTQ         $0x00000002, SI
-	JE            skip205
+	JE            skip218
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip205:
+skip218:
 	TESTQ  $0x00000001, SI
-	JE     skip206
+	JE     skip219
 	VMOVSD X0, (AX)
 
-skip206:
-end200:
-	JMP scored184
+skip219:
+end213:
+	JMP scored197
 
-wider186:
+wider199:
 	CMPQ    R9, $0x10
-	JG      wider207
+	JG      wider220
 	LEAQ    -8(R9), R9
 	VMOVUPD (DI), Z0
 	CMPQ    R9, $0x08
-	JE      whole208
+	JE      whole221
 	LEAQ    64(DI), DI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, R9
-	JE      skip210
+	JE      skip223
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X1
 
-skip210:
+skip223:
 	TESTQ           $0x00000002, R9
-	JE              skip211
+	JE              skip224
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip211:
+skip224:
 	TESTQ           $0x00000004, R9
-	JE              skip212
+	JE              skip225
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip212:
-	JMP end209
+skip225:
+	JMP end222
 
-whole208:
+whole221:
 	VMOVUPD 64(DI), Z1
 
-end209:
+end222:
 	VMOVUPD (R8), Z2
 	CMPQ    R9, $0x08
-	JE      whole213
+	JE      whole226
 	LEAQ    64(R8), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip215
+	JE      skip228
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X3
 
-skip215:
+skip228:
 	TESTQ           $0x00000002, R9
-	JE              skip216
+	JE              skip229
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip216:
+skip229:
 	TESTQ           $0x00000004, R9
-	JE              skip217
+	JE              skip230
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip217:
-	JMP end214
+skip230:
+	JMP end227
 
-whole213:
+whole226:
 	VMOVUPD 64(R8), Z3
 
-end214:
-rows218:
+end227:
+rows231:
 	SUBQ        $0x08, SI
-	JL          rest219
+	JL          rest232
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -2901,13 +3006,13 @@ rows218:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows218
+	JMP         rows231
 
-rest219:
+rest232:
 	ADDQ        $0x08, SI
-	JE          end221
+	JE          end234
 	CMPQ        SI, $0x01
-	JNE         few220
+	JNE         few233
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -2926,9 +3031,9 @@ rest219:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end221
+	JMP         end234
 
-few220:
+few233:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -3052,121 +3157,121 @@ few220:
 	LEAQ          (AX), AX
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip222
+	JE            skip235
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip222:
+skip235:
 	TESTQ         $0x00000002, SI
-	JE            skip223
+	JE            skip236
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip223:
+skip236:
 	TESTQ  $0x00000001, SI
-	JE     skip224
+	JE     skip237
 	VMOVSD X0, (AX)
 
-skip224:
+skip237:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip225
+	JE            skip238
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip225:
+skip238:
 	TESTQ         $0x00000002, SI
-	JE            skip226
+	JE            skip239
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip226:
+skip239:
 	TESTQ  $0x00000001, SI
-	JE     skip227
+	JE     skip240
 	VMOVSD X0, (AX)
 
-skip227:
-end221:
-	JMP scored184
+skip240:
+end234:
+	JMP scored197
 
-wider207:
+wider220:
 	CMPQ    R9, $0x18
-	JG      wider228
+	JG      wider241
 	LEAQ    -16(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	CMPQ    R9, $0x08
-	JE      whole229
+	JE      whole242
 	LEAQ    128(DI), DI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, R9
-	JE      skip231
+	JE      skip244
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X2
 
-skip231:
+skip244:
 	TESTQ           $0x00000002, R9
-	JE              skip232
+	JE              skip245
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip232:
+skip245:
 	TESTQ           $0x00000004, R9
-	JE              skip233
+	JE              skip246
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip233:
-	JMP end230
+skip246:
+	JMP end243
 
-whole229:
+whole242:
 	VMOVUPD 128(DI), Z2
 
-end230:
+end243:
 	VMOVUPD (R8), Z3
 	VMOVUPD 64(R8), Z4
 	CMPQ    R9, $0x08
-	JE      whole234
+	JE      whole247
 	LEAQ    128(R8), DI
 	VXORPD  Z5, Z5, Z5
 	TESTQ   $0x00000001, R9
-	JE      skip236
+	JE      skip249
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X5
 
-skip236:
+skip249:
 	TESTQ           $0x00000002, R9
-	JE              skip237
+	JE              skip250
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip237:
+skip250:
 	TESTQ           $0x00000004, R9
-	JE              skip238
+	JE              skip251
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip238:
-	JMP end235
+skip251:
+	JMP end248
 
-whole234:
+whole247:
 	VMOVUPD 128(R8), Z5
 
-end235:
-rows239:
+end248:
+rows252:
 	SUBQ        $0x08, SI
-	JL          rest240
+	JL          rest253
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -3278,13 +3383,13 @@ rows239:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows239
+	JMP         rows252
 
-rest240:
+rest253:
 	ADDQ        $0x08, SI
-	JE          end242
+	JE          end255
 	CMPQ        SI, $0x01
-	JNE         few241
+	JNE         few254
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -3305,9 +3410,9 @@ rest240:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end242
+	JMP         end255
 
-few241:
+few254:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -3447,121 +3552,121 @@ few241:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip243
+	JE            skip256
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip243:
+skip256:
 	TESTQ         $0x00000002, SI
-	JE            skip244
+	JE            skip257
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip244:
+skip257:
 	TESTQ  $0x00000001, SI
-	JE     skip245
+	JE     skip258
 	VMOVSD X0, (AX)
 
-skip245:
+skip258:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip246
+	JE            skip259
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip246:
+skip259:
 	TESTQ         $0x00000002, SI
-	JE            skip247
+	JE            skip260
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip247:
+skip260:
 	TESTQ  $0x00000001, SI
-	JE     skip248
+	JE     skip261
 	VMOVSD X0, (AX)
 
-skip248:
-end242:
-	JMP scored184
+skip261:
+end255:
+	JMP scored197
 
-wider228:
+wider241:
 	LEAQ    -24(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	VMOVUPD 128(DI), Z2
 	CMPQ    R9, $0x08
-	JE      whole249
+	JE      whole262
 	LEAQ    192(DI), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip251
+	JE      skip264
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X3
 
-skip251:
+skip264:
 	TESTQ           $0x00000002, R9
-	JE              skip252
+	JE              skip265
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip252:
+skip265:
 	TESTQ           $0x00000004, R9
-	JE              skip253
+	JE              skip266
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip253:
-	JMP end250
+skip266:
+	JMP end263
 
-whole249:
+whole262:
 	VMOVUPD 192(DI), Z3
 
-end250:
+end263:
 	VMOVUPD (R8), Z4
 	VMOVUPD 64(R8), Z5
 	VMOVUPD 128(R8), Z6
 	CMPQ    R9, $0x08
-	JE      whole254
+	JE      whole267
 	LEAQ    192(R8), DI
 	VXORPD  Z7, Z7, Z7
 	TESTQ   $0x00000001, R9
-	JE      skip256
+	JE      skip269
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X7
 
-skip256:
+skip269:
 	TESTQ           $0x00000002, R9
-	JE              skip257
+	JE              skip270
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip257:
+skip270:
 	TESTQ           $0x00000004, R9
-	JE              skip258
+	JE              skip271
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip258:
-	JMP end255
+skip271:
+	JMP end268
 
-whole254:
+whole267:
 	VMOVUPD 192(R8), Z7
 
-end255:
-rows259:
+end268:
+rows272:
 	SUBQ        $0x08, SI
-	JL          rest260
+	JL          rest273
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -3689,13 +3794,13 @@ rows259:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows259
+	JMP         rows272
 
-rest260:
+rest273:
 	ADDQ        $0x08, SI
-	JE          end262
+	JE          end275
 	CMPQ        SI, $0x01
-	JNE         few261
+	JNE         few274
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -3718,9 +3823,9 @@ rest260:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end262
+	JMP         end275
 
-few261:
+few274:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -3876,49 +3981,49 @@ few261:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip263
+	JE            skip276
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip263:
+skip276:
 	TESTQ         $0x00000002, SI
-	JE            skip264
+	JE            skip277
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip264:
+skip277:
 	TESTQ  $0x00000001, SI
-	JE     skip265
+	JE     skip278
 	VMOVSD X0, (AX)
 
-skip265:
+skip278:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip266
+	JE            skip279
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip266:
+skip279:
 	TESTQ         $0x00000002, SI
-	JE            skip267
+	JE            skip280
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip267:
+skip280:
 	TESTQ  $0x00000001, SI
-	JE     skip268
+	JE     skip281
 	VMOVSD X0, (AX)
 
-skip268:
-end262:
-	JMP scored184
+skip281:
+end275:
+	JMP scored197
 
-many185:
+many198:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -3927,9 +4032,9 @@ many185:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows270:
+rows283:
 	SUBQ   $0x08, SI
-	JL     rest271
+	JL     rest284
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -3954,9 +4059,9 @@ rows270:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns272:
+columns285:
 	CMPQ        R14, R10
-	JGE         last273
+	JGE         last286
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -3987,9 +4092,9 @@ columns272:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns272
+	JMP         columns285
 
-last273:
+last286:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -4062,13 +4167,13 @@ last273:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows270
+	JMP         rows283
 
-rest271:
+rest284:
 	ADDQ $0x08, SI
-	JE   end269
+	JE   end282
 
-row274:
+row287:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -4080,9 +4185,9 @@ row274:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one276
+	JL     one289
 
-many275:
+many288:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -4105,13 +4210,13 @@ many275:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many275
+	JGE         many288
 
-one276:
+one289:
 	ADDQ $0x18, R10
-	JL   rest278
+	JL   rest291
 
-top277:
+top290:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -4119,11 +4224,11 @@ top277:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top277
+	JGE         top290
 
-rest278:
+rest291:
 	ADDQ        $0x08, R10
-	JE          end279
+	JE          end292
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -4133,7 +4238,7 @@ rest278:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end279:
+end292:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -4158,10 +4263,10 @@ end279:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row274
+	JNE        row287
 
-end269:
-scored184:
+end282:
+scored197:
 	VZEROUPPER
 	RET
 
@@ -4179,9 +4284,9 @@ TEXT ·combineAVX512(SB), NOSPLIT, $0-57
 	ANDQ $0x07, R8
 	INCQ R8
 
-tile280:
+tile293:
 	CMPQ   DI, $0x38
-	JLE    next281
+	JLE    next294
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4193,9 +4298,9 @@ tile280:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end283
+	JE     end296
 
-rows282:
+rows295:
 	VBROADCASTSD (CX)(R10*8), Z8
 	VFMADD231PD  (R9), Z8, Z0
 	VFMADD231PD  64(R9), Z8, Z1
@@ -4208,9 +4313,9 @@ rows282:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows282
+	JL           rows295
 
-end283:
+end296:
 	VBROADCASTSD w+48(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -4221,7 +4326,7 @@ end283:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+56(FP), $0x00
-	JE           set284
+	JE           set297
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -4230,38 +4335,38 @@ end283:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         DI, $0x40
-	JL           partial285
+	JL           partial298
 	VADDPD       448(AX), Z7, Z7
-	JMP          end286
+	JMP          end299
 
-partial285:
+partial298:
 	LEAQ   448(AX), R9
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R8
-	JE     skip287
+	JE     skip300
 	MOVQ   R8, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X8
 
-skip287:
+skip300:
 	TESTQ           $0x00000002, R8
-	JE              skip288
+	JE              skip301
 	MOVQ            R8, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip288:
+skip301:
 	TESTQ           $0x00000004, R8
-	JE              skip289
+	JE              skip302
 	VBROADCASTF64X4 (R9), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip289:
+skip302:
 	VADDPD Z8, Z7, Z7
 
-end286:
-set284:
+end299:
+set297:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -4270,41 +4375,41 @@ set284:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    DI, $0x40
-	JL      partial290
+	JL      partial303
 	VMOVUPD Z7, 448(AX)
-	JMP     end291
+	JMP     end304
 
-partial290:
+partial303:
 	LEAQ          448(AX), R9
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip292
+	JE            skip305
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip292:
+skip305:
 	TESTQ         $0x00000002, R8
-	JE            skip293
+	JE            skip306
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip293:
+skip306:
 	TESTQ  $0x00000001, R8
-	JE     skip294
+	JE     skip307
 	VMOVSD X0, (R9)
 
-skip294:
-end291:
+skip307:
+end304:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, DX
 	SUBQ $0x40, DI
-	JMP  tile280
+	JMP  tile293
 
-next281:
+next294:
 	CMPQ   DI, $0x18
-	JLE    next296
+	JLE    next309
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4312,9 +4417,9 @@ next281:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end298
+	JE     end311
 
-rows297:
+rows310:
 	VBROADCASTSD (CX)(R10*8), Z4
 	VFMADD231PD  (R9), Z4, Z0
 	VFMADD231PD  64(R9), Z4, Z1
@@ -4323,99 +4428,99 @@ rows297:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows297
+	JL           rows310
 
-end298:
+end311:
 	VBROADCASTSD w+48(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+56(FP), $0x00
-	JE           set299
+	JE           set312
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         DI, $0x20
-	JL           partial300
+	JL           partial313
 	VADDPD       192(AX), Z3, Z3
-	JMP          end301
+	JMP          end314
 
-partial300:
+partial313:
 	LEAQ   192(AX), R9
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R8
-	JE     skip302
+	JE     skip315
 	MOVQ   R8, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X4
 
-skip302:
+skip315:
 	TESTQ           $0x00000002, R8
-	JE              skip303
+	JE              skip316
 	MOVQ            R8, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip303:
+skip316:
 	TESTQ           $0x00000004, R8
-	JE              skip304
+	JE              skip317
 	VBROADCASTF64X4 (R9), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip304:
+skip317:
 	VADDPD Z4, Z3, Z3
 
-end301:
-set299:
+end314:
+set312:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    DI, $0x20
-	JL      partial305
+	JL      partial318
 	VMOVUPD Z3, 192(AX)
-	JMP     end306
+	JMP     end319
 
-partial305:
+partial318:
 	LEAQ          192(AX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip307
+	JE            skip320
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip307:
+skip320:
 	TESTQ         $0x00000002, R8
-	JE            skip308
+	JE            skip321
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip308:
+skip321:
 	TESTQ  $0x00000001, R8
-	JE     skip309
+	JE     skip322
 	VMOVSD X0, (R9)
 
-skip309:
-end306:
+skip322:
+end319:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, DX
 	SUBQ $0x20, DI
 
-next296:
+next309:
 	CMPQ   DI, $0x10
-	JLE    next311
+	JLE    next324
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end313
+	JE     end326
 
-rows312:
+rows325:
 	VBROADCASTSD (CX)(R10*8), Z3
 	VFMADD231PD  (R9), Z3, Z0
 	VFMADD231PD  64(R9), Z3, Z1
@@ -4423,259 +4528,259 @@ rows312:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows312
+	JL           rows325
 
-end313:
+end326:
 	VBROADCASTSD w+48(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set314
+	JE           set327
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         DI, $0x18
-	JL           partial315
+	JL           partial328
 	VADDPD       128(AX), Z2, Z2
-	JMP          end316
+	JMP          end329
 
-partial315:
+partial328:
 	LEAQ   128(AX), R9
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R8
-	JE     skip317
+	JE     skip330
 	MOVQ   R8, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip317:
+skip330:
 	TESTQ           $0x00000002, R8
-	JE              skip318
+	JE              skip331
 	MOVQ            R8, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip318:
+skip331:
 	TESTQ           $0x00000004, R8
-	JE              skip319
+	JE              skip332
 	VBROADCASTF64X4 (R9), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip319:
+skip332:
 	VADDPD Z3, Z2, Z2
 
-end316:
-set314:
+end329:
+set327:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    DI, $0x18
-	JL      partial320
+	JL      partial333
 	VMOVUPD Z2, 128(AX)
-	JMP     end321
+	JMP     end334
 
-partial320:
+partial333:
 	LEAQ          128(AX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip322
+	JE            skip335
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip322:
+skip335:
 	TESTQ         $0x00000002, R8
-	JE            skip323
+	JE            skip336
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip323:
+skip336:
 	TESTQ  $0x00000001, R8
-	JE     skip324
+	JE     skip337
 	VMOVSD X0, (R9)
 
-skip324:
-end321:
+skip337:
+end334:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next311:
+next324:
 	CMPQ   DI, $0x08
-	JLE    next326
+	JLE    next339
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end328
+	JE     end341
 
-rows327:
+rows340:
 	VBROADCASTSD (CX)(R10*8), Z2
 	VFMADD231PD  (R9), Z2, Z0
 	VFMADD231PD  64(R9), Z2, Z1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows327
+	JL           rows340
 
-end328:
+end341:
 	VBROADCASTSD w+48(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set329
+	JE           set342
 	VADDPD       (AX), Z0, Z0
 	CMPQ         DI, $0x10
-	JL           partial330
+	JL           partial343
 	VADDPD       64(AX), Z1, Z1
-	JMP          end331
+	JMP          end344
 
-partial330:
+partial343:
 	LEAQ   64(AX), R9
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R8
-	JE     skip332
+	JE     skip345
 	MOVQ   R8, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip332:
+skip345:
 	TESTQ           $0x00000002, R8
-	JE              skip333
+	JE              skip346
 	MOVQ            R8, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip333:
+skip346:
 	TESTQ           $0x00000004, R8
-	JE              skip334
+	JE              skip347
 	VBROADCASTF64X4 (R9), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip334:
+skip347:
 	VADDPD Z2, Z1, Z1
 
-end331:
-set329:
+end344:
+set342:
 	VMOVUPD Z0, (AX)
 	CMPQ    DI, $0x10
-	JL      partial335
+	JL      partial348
 	VMOVUPD Z1, 64(AX)
-	JMP     end336
+	JMP     end349
 
-partial335:
+partial348:
 	LEAQ          64(AX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip337
+	JE            skip350
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip337:
+skip350:
 	TESTQ         $0x00000002, R8
-	JE            skip338
+	JE            skip351
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip338:
+skip351:
 	TESTQ  $0x00000001, R8
-	JE     skip339
+	JE     skip352
 	VMOVSD X0, (R9)
 
-skip339:
-end336:
+skip352:
+end349:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, DX
 	SUBQ $0x10, DI
 
-next326:
+next339:
 	CMPQ   DI, $0x00
-	JLE    next341
+	JLE    next354
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end343
+	JE     end356
 
-rows342:
+rows355:
 	VBROADCASTSD (CX)(R9*8), Z1
 	VFMADD231PD  (DX), Z1, Z0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows342
+	JL           rows355
 
-end343:
+end356:
 	VBROADCASTSD w+48(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set344
+	JE           set357
 	CMPQ         DI, $0x08
-	JL           partial345
+	JL           partial358
 	VADDPD       (AX), Z0, Z0
-	JMP          end346
+	JMP          end359
 
-partial345:
+partial358:
 	LEAQ   (AX), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R8
-	JE     skip347
+	JE     skip360
 	MOVQ   R8, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip347:
+skip360:
 	TESTQ           $0x00000002, R8
-	JE              skip348
+	JE              skip361
 	MOVQ            R8, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip348:
+skip361:
 	TESTQ           $0x00000004, R8
-	JE              skip349
+	JE              skip362
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip349:
+skip362:
 	VADDPD Z1, Z0, Z0
 
-end346:
-set344:
+end359:
+set357:
 	CMPQ    DI, $0x08
-	JL      partial350
+	JL      partial363
 	VMOVUPD Z0, (AX)
-	JMP     end351
+	JMP     end364
 
-partial350:
+partial363:
 	LEAQ          (AX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip352
+	JE            skip365
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip352:
+skip365:
 	TESTQ         $0x00000002, R8
-	JE            skip353
+	JE            skip366
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip353:
+skip366:
 	TESTQ  $0x00000001, R8
-	JE     skip354
+	JE     skip367
 	VMOVSD X0, (AX)
 
-skip354:
-end351:
-next341:
+skip367:
+end364:
+next354:
 	VZEROUPPER
 	RET
 
@@ -4695,9 +4800,9 @@ TEXT ·combine2AVX512(SB), NOSPLIT, $0-73
 	ANDQ $0x07, R10
 	INCQ R10
 
-tile355:
+tile368:
 	CMPQ   R9, $0x38
-	JLE    next356
+	JLE    next369
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4717,9 +4822,9 @@ tile355:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end358
+	JE     end371
 
-rows357:
+rows370:
 	VBROADCASTSD (DX)(R12*8), Z16
 	VBROADCASTSD (BX)(R12*8), Z17
 	VMOVUPD      (R11), Z18
@@ -4749,9 +4854,9 @@ rows357:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows357
+	JL           rows370
 
-end358:
+end371:
 	VBROADCASTSD w+64(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
@@ -4770,7 +4875,7 @@ end358:
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
 	CMPB         add+72(FP), $0x00
-	JE           set359
+	JE           set372
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -4779,37 +4884,37 @@ end358:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         R9, $0x40
-	JL           partial360
+	JL           partial373
 	VADDPD       448(AX), Z7, Z7
-	JMP          end361
+	JMP          end374
 
-partial360:
+partial373:
 	LEAQ   448(AX), R11
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R10
-	JE     skip362
+	JE     skip375
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X16
 
-skip362:
+skip375:
 	TESTQ           $0x00000002, R10
-	JE              skip363
+	JE              skip376
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip363:
+skip376:
 	TESTQ           $0x00000004, R10
-	JE              skip364
+	JE              skip377
 	VBROADCASTF64X4 (R11), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip364:
+skip377:
 	VADDPD Z16, Z7, Z7
 
-end361:
+end374:
 	VADDPD (CX), Z8, Z8
 	VADDPD 64(CX), Z9, Z9
 	VADDPD 128(CX), Z10, Z10
@@ -4818,38 +4923,38 @@ end361:
 	VADDPD 320(CX), Z13, Z13
 	VADDPD 384(CX), Z14, Z14
 	CMPQ   R9, $0x40
-	JL     partial365
+	JL     partial378
 	VADDPD 448(CX), Z15, Z15
-	JMP    end366
+	JMP    end379
 
-partial365:
+partial378:
 	LEAQ   448(CX), R11
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R10
-	JE     skip367
+	JE     skip380
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X16
 
-skip367:
+skip380:
 	TESTQ           $0x00000002, R10
-	JE              skip368
+	JE              skip381
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip368:
+skip381:
 	TESTQ           $0x00000004, R10
-	JE              skip369
+	JE              skip382
 	VBROADCASTF64X4 (R11), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip369:
+skip382:
 	VADDPD Z16, Z15, Z15
 
-end366:
-set359:
+end379:
+set372:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -4858,33 +4963,33 @@ set359:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    R9, $0x40
-	JL      partial370
+	JL      partial383
 	VMOVUPD Z7, 448(AX)
-	JMP     end371
+	JMP     end384
 
-partial370:
+partial383:
 	LEAQ          448(AX), R11
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip372
+	JE            skip385
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip372:
+skip385:
 	TESTQ         $0x00000002, R10
-	JE            skip373
+	JE            skip386
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip373:
+skip386:
 	TESTQ  $0x00000001, R10
-	JE     skip374
+	JE     skip387
 	VMOVSD X0, (R11)
 
-skip374:
-end371:
+skip387:
+end384:
 	VMOVUPD Z8, (CX)
 	VMOVUPD Z9, 64(CX)
 	VMOVUPD Z10, 128(CX)
@@ -4893,42 +4998,42 @@ end371:
 	VMOVUPD Z13, 320(CX)
 	VMOVUPD Z14, 384(CX)
 	CMPQ    R9, $0x40
-	JL      partial375
+	JL      partial388
 	VMOVUPD Z15, 448(CX)
-	JMP     end376
+	JMP     end389
 
-partial375:
+partial388:
 	LEAQ          448(CX), R11
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip377
+	JE            skip390
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip377:
+skip390:
 	TESTQ         $0x00000002, R10
-	JE            skip378
+	JE            skip391
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip378:
+skip391:
 	TESTQ  $0x00000001, R10
-	JE     skip379
+	JE     skip392
 	VMOVSD X0, (R11)
 
-skip379:
-end376:
+skip392:
+end389:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, SI
 	SUBQ $0x40, R9
-	JMP  tile355
+	JMP  tile368
 
-next356:
+next369:
 	CMPQ   R9, $0x18
-	JLE    next381
+	JLE    next394
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4940,9 +5045,9 @@ next356:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end383
+	JE     end396
 
-rows382:
+rows395:
 	VBROADCASTSD (DX)(R12*8), Z8
 	VBROADCASTSD (BX)(R12*8), Z9
 	VMOVUPD      (R11), Z10
@@ -4960,9 +5065,9 @@ rows382:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows382
+	JL           rows395
 
-end383:
+end396:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -4973,148 +5078,148 @@ end383:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set384
+	JE           set397
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         R9, $0x20
-	JL           partial385
+	JL           partial398
 	VADDPD       192(AX), Z3, Z3
-	JMP          end386
+	JMP          end399
 
-partial385:
+partial398:
 	LEAQ   192(AX), R11
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R10
-	JE     skip387
+	JE     skip400
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X8
 
-skip387:
+skip400:
 	TESTQ           $0x00000002, R10
-	JE              skip388
+	JE              skip401
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip388:
+skip401:
 	TESTQ           $0x00000004, R10
-	JE              skip389
+	JE              skip402
 	VBROADCASTF64X4 (R11), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip389:
+skip402:
 	VADDPD Z8, Z3, Z3
 
-end386:
+end399:
 	VADDPD (CX), Z4, Z4
 	VADDPD 64(CX), Z5, Z5
 	VADDPD 128(CX), Z6, Z6
 	CMPQ   R9, $0x20
-	JL     partial390
+	JL     partial403
 	VADDPD 192(CX), Z7, Z7
-	JMP    end391
+	JMP    end404
 
-partial390:
+partial403:
 	LEAQ   192(CX), R11
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R10
-	JE     skip392
+	JE     skip405
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X8
 
-skip392:
+skip405:
 	TESTQ           $0x00000002, R10
-	JE              skip393
+	JE              skip406
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip393:
+skip406:
 	TESTQ           $0x00000004, R10
-	JE              skip394
+	JE              skip407
 	VBROADCASTF64X4 (R11), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip394:
+skip407:
 	VADDPD Z8, Z7, Z7
 
-end391:
-set384:
+end404:
+set397:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    R9, $0x20
-	JL      partial395
+	JL      partial408
 	VMOVUPD Z3, 192(AX)
-	JMP     end396
+	JMP     end409
 
-partial395:
+partial408:
 	LEAQ          192(AX), R11
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip397
+	JE            skip410
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip397:
+skip410:
 	TESTQ         $0x00000002, R10
-	JE            skip398
+	JE            skip411
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip398:
+skip411:
 	TESTQ  $0x00000001, R10
-	JE     skip399
+	JE     skip412
 	VMOVSD X0, (R11)
 
-skip399:
-end396:
+skip412:
+end409:
 	VMOVUPD Z4, (CX)
 	VMOVUPD Z5, 64(CX)
 	VMOVUPD Z6, 128(CX)
 	CMPQ    R9, $0x20
-	JL      partial400
+	JL      partial413
 	VMOVUPD Z7, 192(CX)
-	JMP     end401
+	JMP     end414
 
-partial400:
+partial413:
 	LEAQ          192(CX), R11
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip402
+	JE            skip415
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip402:
+skip415:
 	TESTQ         $0x00000002, R10
-	JE            skip403
+	JE            skip416
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip403:
+skip416:
 	TESTQ  $0x00000001, R10
-	JE     skip404
+	JE     skip417
 	VMOVSD X0, (R11)
 
-skip404:
-end401:
+skip417:
+end414:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, R9
 
-next381:
+next394:
 	CMPQ   R9, $0x10
-	JLE    next406
+	JLE    next419
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -5124,9 +5229,9 @@ next381:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end408
+	JE     end421
 
-rows407:
+rows420:
 	VBROADCASTSD (DX)(R12*8), Z6
 	VBROADCASTSD (BX)(R12*8), Z7
 	VMOVUPD      (R11), Z8
@@ -5141,9 +5246,9 @@ rows407:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows407
+	JL           rows420
 
-end408:
+end421:
 	VBROADCASTSD w+64(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
@@ -5152,144 +5257,144 @@ end408:
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
 	CMPB         add+72(FP), $0x00
-	JE           set409
+	JE           set422
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         R9, $0x18
-	JL           partial410
+	JL           partial423
 	VADDPD       128(AX), Z2, Z2
-	JMP          end411
+	JMP          end424
 
-partial410:
+partial423:
 	LEAQ   128(AX), R11
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R10
-	JE     skip412
+	JE     skip425
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip412:
+skip425:
 	TESTQ           $0x00000002, R10
-	JE              skip413
+	JE              skip426
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip413:
+skip426:
 	TESTQ           $0x00000004, R10
-	JE              skip414
+	JE              skip427
 	VBROADCASTF64X4 (R11), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip414:
+skip427:
 	VADDPD Z6, Z2, Z2
 
-end411:
+end424:
 	VADDPD (CX), Z3, Z3
 	VADDPD 64(CX), Z4, Z4
 	CMPQ   R9, $0x18
-	JL     partial415
+	JL     partial428
 	VADDPD 128(CX), Z5, Z5
-	JMP    end416
+	JMP    end429
 
-partial415:
+partial428:
 	LEAQ   128(CX), R11
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R10
-	JE     skip417
+	JE     skip430
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip417:
+skip430:
 	TESTQ           $0x00000002, R10
-	JE              skip418
+	JE              skip431
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip418:
+skip431:
 	TESTQ           $0x00000004, R10
-	JE              skip419
+	JE              skip432
 	VBROADCASTF64X4 (R11), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip419:
+skip432:
 	VADDPD Z6, Z5, Z5
 
-end416:
-set409:
+end429:
+set422:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    R9, $0x18
-	JL      partial420
+	JL      partial433
 	VMOVUPD Z2, 128(AX)
-	JMP     end421
+	JMP     end434
 
-partial420:
+partial433:
 	LEAQ          128(AX), R11
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip422
+	JE            skip435
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip422:
+skip435:
 	TESTQ         $0x00000002, R10
-	JE            skip423
+	JE            skip436
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip423:
+skip436:
 	TESTQ  $0x00000001, R10
-	JE     skip424
+	JE     skip437
 	VMOVSD X0, (R11)
 
-skip424:
-end421:
+skip437:
+end434:
 	VMOVUPD Z3, (CX)
 	VMOVUPD Z4, 64(CX)
 	CMPQ    R9, $0x18
-	JL      partial425
+	JL      partial438
 	VMOVUPD Z5, 128(CX)
-	JMP     end426
+	JMP     end439
 
-partial425:
+partial438:
 	LEAQ          128(CX), R11
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip427
+	JE            skip440
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip427:
+skip440:
 	TESTQ         $0x00000002, R10
-	JE            skip428
+	JE            skip441
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip428:
+skip441:
 	TESTQ  $0x00000001, R10
-	JE     skip429
+	JE     skip442
 	VMOVSD X0, (R11)
 
-skip429:
-end426:
+skip442:
+end439:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
 
-next406:
+next419:
 	CMPQ   R9, $0x08
-	JLE    next431
+	JLE    next444
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -5297,9 +5402,9 @@ next406:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end433
+	JE     end446
 
-rows432:
+rows445:
 	VBROADCASTSD (DX)(R12*8), Z4
 	VBROADCASTSD (BX)(R12*8), Z5
 	VMOVUPD      (R11), Z6
@@ -5311,156 +5416,156 @@ rows432:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows432
+	JL           rows445
 
-end433:
+end446:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set434
+	JE           set447
 	VADDPD       (AX), Z0, Z0
 	CMPQ         R9, $0x10
-	JL           partial435
+	JL           partial448
 	VADDPD       64(AX), Z1, Z1
-	JMP          end436
+	JMP          end449
 
-partial435:
+partial448:
 	LEAQ   64(AX), R11
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R10
-	JE     skip437
+	JE     skip450
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip437:
+skip450:
 	TESTQ           $0x00000002, R10
-	JE              skip438
+	JE              skip451
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip438:
+skip451:
 	TESTQ           $0x00000004, R10
-	JE              skip439
+	JE              skip452
 	VBROADCASTF64X4 (R11), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip439:
+skip452:
 	VADDPD Z4, Z1, Z1
 
-end436:
+end449:
 	VADDPD (CX), Z2, Z2
 	CMPQ   R9, $0x10
-	JL     partial440
+	JL     partial453
 	VADDPD 64(CX), Z3, Z3
-	JMP    end441
+	JMP    end454
 
-partial440:
+partial453:
 	LEAQ   64(CX), R11
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R10
-	JE     skip442
+	JE     skip455
 	MOVQ   R10, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip442:
+skip455:
 	TESTQ           $0x00000002, R10
-	JE              skip443
+	JE              skip456
 	MOVQ            R10, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip443:
+skip456:
 	TESTQ           $0x00000004, R10
-	JE              skip444
+	JE              skip457
 	VBROADCASTF64X4 (R11), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip444:
+skip457:
 	VADDPD Z4, Z3, Z3
 
-end441:
-set434:
+end454:
+set447:
 	VMOVUPD Z0, (AX)
 	CMPQ    R9, $0x10
-	JL      partial445
+	JL      partial458
 	VMOVUPD Z1, 64(AX)
-	JMP     end446
+	JMP     end459
 
-partial445:
+partial458:
 	LEAQ          64(AX), R11
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip447
+	JE            skip460
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip447:
+skip460:
 	TESTQ         $0x00000002, R10
-	JE            skip448
+	JE            skip461
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip448:
+skip461:
 	TESTQ  $0x00000001, R10
-	JE     skip449
+	JE     skip462
 	VMOVSD X0, (R11)
 
-skip449:
-end446:
+skip462:
+end459:
 	VMOVUPD Z2, (CX)
 	CMPQ    R9, $0x10
-	JL      partial450
+	JL      partial463
 	VMOVUPD Z3, 64(CX)
-	JMP     end451
+	JMP     end464
 
-partial450:
+partial463:
 	LEAQ          64(CX), R11
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip452
+	JE            skip465
 	VMOVUPD       Y0, (R11)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R11
 
-skip452:
+skip465:
 	TESTQ         $0x00000002, R10
-	JE            skip453
+	JE            skip466
 	VMOVUPD       X0, (R11)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R11
 
-skip453:
+skip466:
 	TESTQ  $0x00000001, R10
-	JE     skip454
+	JE     skip467
 	VMOVSD X0, (R11)
 
-skip454:
-end451:
+skip467:
+end464:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, R9
 
-next431:
+next444:
 	CMPQ   R9, $0x00
-	JLE    next456
+	JLE    next469
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end458
+	JE     end471
 
-rows457:
+rows470:
 	VBROADCASTSD (DX)(R11*8), Z2
 	VBROADCASTSD (BX)(R11*8), Z3
 	VMOVUPD      (SI), Z4
@@ -5469,136 +5574,136 @@ rows457:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows457
+	JL           rows470
 
-end458:
+end471:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set459
+	JE           set472
 	CMPQ         R9, $0x08
-	JL           partial460
+	JL           partial473
 	VADDPD       (AX), Z0, Z0
-	JMP          end461
+	JMP          end474
 
-partial460:
+partial473:
 	LEAQ   (AX), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R10
-	JE     skip462
+	JE     skip475
 	MOVQ   R10, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip462:
+skip475:
 	TESTQ           $0x00000002, R10
-	JE              skip463
+	JE              skip476
 	MOVQ            R10, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip463:
+skip476:
 	TESTQ           $0x00000004, R10
-	JE              skip464
+	JE              skip477
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip464:
+skip477:
 	VADDPD Z2, Z0, Z0
 
-end461:
+end474:
 	CMPQ   R9, $0x08
-	JL     partial465
+	JL     partial478
 	VADDPD (CX), Z1, Z1
-	JMP    end466
+	JMP    end479
 
-partial465:
+partial478:
 	LEAQ   (CX), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R10
-	JE     skip467
+	JE     skip480
 	MOVQ   R10, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip467:
+skip480:
 	TESTQ           $0x00000002, R10
-	JE              skip468
+	JE              skip481
 	MOVQ            R10, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip468:
+skip481:
 	TESTQ           $0x00000004, R10
-	JE              skip469
+	JE              skip482
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip469:
+skip482:
 	VADDPD Z2, Z1, Z1
 
-end466:
-set459:
+end479:
+set472:
 	CMPQ    R9, $0x08
-	JL      partial470
+	JL      partial483
 	VMOVUPD Z0, (AX)
-	JMP     end471
+	JMP     end484
 
-partial470:
+partial483:
 	LEAQ          (AX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip472
+	JE            skip485
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip472:
+skip485:
 	TESTQ         $0x00000002, R10
-	JE            skip473
+	JE            skip486
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip473:
+skip486:
 	TESTQ  $0x00000001, R10
-	JE     skip474
+	JE     skip487
 	VMOVSD X0, (AX)
 
-skip474:
-end471:
+skip487:
+end484:
 	CMPQ    R9, $0x08
-	JL      partial475
+	JL      partial488
 	VMOVUPD Z1, (CX)
-	JMP     end476
+	JMP     end489
 
-partial475:
+partial488:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip477
+	JE            skip490
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip477:
+skip490:
 	TESTQ         $0x00000002, R10
-	JE            skip478
+	JE            skip491
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip478:
+skip491:
 	TESTQ  $0x00000001, R10
-	JE     skip479
+	JE     skip492
 	VMOVSD X0, (AX)
 
-skip479:
-end476:
-next456:
+skip492:
+end489:
+next469:
 	VZEROUPPER
 	RET
 
@@ -5611,9 +5716,9 @@ TEXT ·logisticLinkAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x08, BX
-	JL   rest481
+	JL   rest494
 
-full480:
+full493:
 	VMOVUPD           (CX)(SI*8), Z0
 	VMOVUPD           (DX)(SI*8), Z1
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
@@ -5649,57 +5754,57 @@ full480:
 	VMOVUPD           Z3, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full480
+	JGE               full493
 
-rest481:
+rest494:
 	ADDQ   $0x08, BX
-	JE     end482
+	JE     end495
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, BX
-	JE     skip483
+	JE     skip496
 	MOVQ   BX, DI
 	ANDQ   $0x06, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip483:
+skip496:
 	TESTQ           $0x00000002, BX
-	JE              skip484
+	JE              skip497
 	MOVQ            BX, DI
 	ANDQ            $0x04, DI
 	VBROADCASTF64X2 (CX)(DI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip484:
+skip497:
 	TESTQ           $0x00000004, BX
-	JE              skip485
+	JE              skip498
 	VBROADCASTF64X4 (CX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip485:
+skip498:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, BX
-	JE     skip486
+	JE     skip499
 	MOVQ   BX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip486:
+skip499:
 	TESTQ           $0x00000002, BX
-	JE              skip487
+	JE              skip500
 	MOVQ            BX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip487:
+skip500:
 	TESTQ           $0x00000004, BX
-	JE              skip488
+	JE              skip501
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip488:
+skip501:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
 	VMULPD            Z0, Z1, Z0
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z2
@@ -5733,25 +5838,25 @@ skip488:
 	LEAQ              (AX)(SI*8), AX
 	VMOVAPD           Z3, Z0
 	TESTQ             $0x00000004, BX
-	JE                skip489
+	JE                skip502
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip489:
+skip502:
 	TESTQ         $0x00000002, BX
-	JE            skip490
+	JE            skip503
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip490:
+skip503:
 	TESTQ  $0x00000001, BX
-	JE     skip491
+	JE     skip504
 	VMOVSD X0, (AX)
 
-skip491:
-end482:
+skip504:
+end495:
 	VZEROUPPER
 	RET
 
@@ -5766,9 +5871,9 @@ TEXT ·logisticLink2AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x08, DI
-	JL   rest493
+	JL   rest506
 
-full492:
+full505:
 	VMOVUPD           (BX)(R8*8), Z0
 	VMOVUPD           (DX)(R8*8), Z1
 	VMOVUPD           (SI)(R8*8), Z2
@@ -5809,80 +5914,80 @@ full492:
 	VMOVUPD           Z3, (CX)(R8*8)
 	ADDQ              $0x08, R8
 	SUBQ              $0x08, DI
-	JGE               full492
+	JGE               full505
 
-rest493:
+rest506:
 	ADDQ   $0x08, DI
-	JE     end494
+	JE     end507
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip495
+	JE     skip508
 	MOVQ   DI, R9
 	ANDQ   $0x06, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip495:
+skip508:
 	TESTQ           $0x00000002, DI
-	JE              skip496
+	JE              skip509
 	MOVQ            DI, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (BX)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip496:
+skip509:
 	TESTQ           $0x00000004, DI
-	JE              skip497
+	JE              skip510
 	VBROADCASTF64X4 (BX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip497:
+skip510:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DI
-	JE     skip498
+	JE     skip511
 	MOVQ   DI, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip498:
+skip511:
 	TESTQ           $0x00000002, DI
-	JE              skip499
+	JE              skip512
 	MOVQ            DI, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip499:
+skip512:
 	TESTQ           $0x00000004, DI
-	JE              skip500
+	JE              skip513
 	VBROADCASTF64X4 (DX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip500:
+skip513:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, DI
-	JE     skip501
+	JE     skip514
 	MOVQ   DI, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip501:
+skip514:
 	TESTQ           $0x00000002, DI
-	JE              skip502
+	JE              skip515
 	MOVQ            DI, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip502:
+skip515:
 	TESTQ           $0x00000004, DI
-	JE              skip503
+	JE              skip516
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip503:
+skip516:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
 	VMULPD            Z1, Z2, Z1
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z1, Z3
@@ -5919,46 +6024,46 @@ skip503:
 	LEAQ              (AX)(R8*8), AX
 	VMOVAPD           Z4, Z0
 	TESTQ             $0x00000004, DI
-	JE                skip504
+	JE                skip517
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip504:
+skip517:
 	TESTQ         $0x00000002, DI
-	JE            skip505
+	JE            skip518
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip505:
+skip518:
 	TESTQ  $0x00000001, DI
-	JE     skip506
+	JE     skip519
 	VMOVSD X0, (AX)
 
-skip506:
+skip519:
 	LEAQ          (CX)(R8*8), AX
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, DI
-	JE            skip507
+	JE            skip520
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip507:
+skip520:
 	TESTQ         $0x00000002, DI
-	JE            skip508
+	JE            skip521
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip508:
+skip521:
 	TESTQ  $0x00000001, DI
-	JE     skip509
+	JE     skip522
 	VMOVSD X0, (AX)
 
-skip509:
-end494:
+skip522:
+end507:
 	VZEROUPPER
 	RET
 
@@ -5971,9 +6076,9 @@ TEXT ·logisticLossAVX512(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x08, DX
-	JL     rest511
+	JL     rest524
 
-full510:
+full523:
 	VMOVUPD           (AX)(BX*8), Z1
 	VMOVUPD           (CX)(BX*8), Z2
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
@@ -6030,11 +6135,11 @@ full510:
 	VADDPD            Z7, Z0, Z0
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full510
+	JGE               full523
 
-rest511:
+rest524:
 	ADDQ              $0x08, DX
-	JE                end512
+	JE                end525
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -6094,7 +6199,7 @@ rest511:
 	VMOVAPD.Z         Z7, K1, Z7
 	VADDPD            Z7, Z0, Z0
 
-end512:
+end525:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -6115,9 +6220,9 @@ TEXT ·logisticLossLinkAVX512(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x08, BX
-	JL     rest514
+	JL     rest527
 
-full513:
+full526:
 	VMOVUPD           (CX)(SI*8), Z1
 	VMOVUPD           (DX)(SI*8), Z2
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
@@ -6185,11 +6290,11 @@ full513:
 	VMOVUPD           Z5, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full513
+	JGE               full526
 
-rest514:
+rest527:
 	ADDQ              $0x08, BX
-	JE                end515
+	JE                end528
 	MOVQ              $-1, DI
 	BZHIQ             BX, DI, DI
 	KMOVW             DI, K1
@@ -6261,25 +6366,25 @@ rest514:
 	LEAQ              (AX)(SI*8), AX
 	VMOVAPD           Z5, Z1
 	TESTQ             $0x00000004, BX
-	JE                skip516
+	JE                skip529
 	VMOVUPD           Y1, (AX)
 	VEXTRACTF64X4     $0x01, Z1, Y1
 	ADDQ              $0x20, AX
 
-skip516:
+skip529:
 	TESTQ         $0x00000002, BX
-	JE            skip517
+	JE            skip530
 	VMOVUPD       X1, (AX)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, AX
 
-skip517:
+skip530:
 	TESTQ  $0x00000001, BX
-	JE     skip518
+	JE     skip531
 	VMOVSD X1, (AX)
 
-skip518:
-end515:
+skip531:
+end528:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -6294,80 +6399,80 @@ end515:
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
 TEXT ·logisticProductsAVX512(SB), $1152-89
 	CMPQ    rows+56(FP), $0x01
-	JNE     block519
+	JNE     block532
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block519
+	JG      block532
 	CMPQ    AX, $0x08
-	JG      wider523
+	JG      wider536
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole524
+	JE      whole537
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip526
+	JE      skip539
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip526:
+skip539:
 	TESTQ           $0x00000002, AX
-	JE              skip527
+	JE              skip540
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip527:
+skip540:
 	TESTQ           $0x00000004, AX
-	JE              skip528
+	JE              skip541
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip528:
-	JMP end525
+skip541:
+	JMP end538
 
-whole524:
+whole537:
 	VMOVUPD (CX), Z1
 
-end525:
+end538:
 	VMULPD Z0, Z1, Z1
 	CMPQ   AX, $0x08
-	JE     whole529
+	JE     whole542
 	LEAQ   (DX), CX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, AX
-	JE     skip531
+	JE     skip544
 	MOVQ   AX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip531:
+skip544:
 	TESTQ           $0x00000002, AX
-	JE              skip532
+	JE              skip545
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip532:
+skip545:
 	TESTQ           $0x00000004, AX
-	JE              skip533
+	JE              skip546
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip533:
-	JMP end530
+skip546:
+	JMP end543
 
-whole529:
+whole542:
 	VMOVUPD (DX), Z2
 
-end530:
+end543:
 	VMULPD            Z0, Z2, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y3
 	VADDPD            Y1, Y3, Y3
@@ -6423,71 +6528,71 @@ end530:
 	VBROADCASTSD      X5, Z2
 	VMULPD            Z2, Z0, Z2
 	CMPQ              AX, $0x08
-	JE                whole534
+	JE                whole547
 	LEAQ              (CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip536
+	JE                skip549
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip536:
+skip549:
 	TESTQ         $0x00000002, AX
-	JE            skip537
+	JE            skip550
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip537:
+skip550:
 	TESTQ  $0x00000001, AX
-	JE     skip538
+	JE     skip551
 	VMOVSD X2, (CX)
 
-skip538:
-	JMP end535
+skip551:
+	JMP end548
 
-whole534:
+whole547:
 	VMOVUPD Z2, (CX)
 
-end535:
+end548:
 	VMULPD        Y1, Y4, Y4
 	VBROADCASTSD  X4, Z1
 	VMULPD        Z1, Z0, Z0
 	CMPQ          AX, $0x08
-	JE            whole539
+	JE            whole552
 	LEAQ          (DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip541
+	JE            skip554
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip541:
+skip554:
 	TESTQ         $0x00000002, AX
-	JE            skip542
+	JE            skip555
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip542:
+skip555:
 	TESTQ  $0x00000001, AX
-	JE     skip543
+	JE     skip556
 	VMOVSD X0, (CX)
 
-skip543:
-	JMP end540
+skip556:
+	JMP end553
 
-whole539:
+whole552:
 	VMOVUPD Z0, (DX)
 
-end540:
-	JMP done521
+end553:
+	JMP done534
 
-wider523:
+wider536:
 	CMPQ    AX, $0x10
-	JG      wider544
+	JG      wider557
 	LEAQ    -8(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
@@ -6501,68 +6606,68 @@ wider523:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole545
+	JE      whole558
 	LEAQ    64(CX), CX
 	VXORPD  Z4, Z4, Z4
 	TESTQ   $0x00000001, AX
-	JE      skip547
+	JE      skip560
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X4
 
-skip547:
+skip560:
 	TESTQ           $0x00000002, AX
-	JE              skip548
+	JE              skip561
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip548:
+skip561:
 	TESTQ           $0x00000004, AX
-	JE              skip549
+	JE              skip562
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip549:
-	JMP end546
+skip562:
+	JMP end559
 
-whole545:
+whole558:
 	VMOVUPD 64(CX), Z4
 
-end546:
+end559:
 	VFMADD231PD Z4, Z3, Z1
 	CMPQ        AX, $0x08
-	JE          whole550
+	JE          whole563
 	LEAQ        64(DX), CX
 	VXORPD      Z4, Z4, Z4
 	TESTQ       $0x00000001, AX
-	JE          skip552
+	JE          skip565
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X4
 
-skip552:
+skip565:
 	TESTQ           $0x00000002, AX
-	JE              skip553
+	JE              skip566
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip553:
+skip566:
 	TESTQ           $0x00000004, AX
-	JE              skip554
+	JE              skip567
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip554:
-	JMP end551
+skip567:
+	JMP end564
 
-whole550:
+whole563:
 	VMOVUPD 64(DX), Z4
 
-end551:
+end564:
 	VFMADD231PD       Z4, Z3, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y4
 	VADDPD            Y1, Y4, Y4
@@ -6620,73 +6725,73 @@ end551:
 	VMOVUPD           Z4, (CX)
 	VMULPD            Z2, Z3, Z2
 	CMPQ              AX, $0x08
-	JE                whole555
+	JE                whole568
 	LEAQ              64(CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip557
+	JE                skip570
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip557:
+skip570:
 	TESTQ         $0x00000002, AX
-	JE            skip558
+	JE            skip571
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip558:
+skip571:
 	TESTQ  $0x00000001, AX
-	JE     skip559
+	JE     skip572
 	VMOVSD X2, (CX)
 
-skip559:
-	JMP end556
+skip572:
+	JMP end569
 
-whole555:
+whole568:
 	VMOVUPD Z2, 64(CX)
 
-end556:
+end569:
 	VMULPD        Y1, Y5, Y5
 	VBROADCASTSD  X5, Z1
 	VMULPD        Z1, Z0, Z0
 	VMOVUPD       Z0, (DX)
 	VMULPD        Z1, Z3, Z0
 	CMPQ          AX, $0x08
-	JE            whole560
+	JE            whole573
 	LEAQ          64(DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip562
+	JE            skip575
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip562:
+skip575:
 	TESTQ         $0x00000002, AX
-	JE            skip563
+	JE            skip576
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip563:
+skip576:
 	TESTQ  $0x00000001, AX
-	JE     skip564
+	JE     skip577
 	VMOVSD X0, (CX)
 
-skip564:
-	JMP end561
+skip577:
+	JMP end574
 
-whole560:
+whole573:
 	VMOVUPD Z0, 64(DX)
 
-end561:
-	JMP done521
+end574:
+	JMP done534
 
-wider544:
+wider557:
 	CMPQ        AX, $0x18
-	JG          wider565
+	JG          wider578
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -6707,68 +6812,68 @@ wider544:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole566
+	JE          whole579
 	LEAQ        128(CX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip568
+	JE          skip581
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X5
 
-skip568:
+skip581:
 	TESTQ           $0x00000002, AX
-	JE              skip569
+	JE              skip582
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip569:
+skip582:
 	TESTQ           $0x00000004, AX
-	JE              skip570
+	JE              skip583
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip570:
-	JMP end567
+skip583:
+	JMP end580
 
-whole566:
+whole579:
 	VMOVUPD 128(CX), Z5
 
-end567:
+end580:
 	VFMADD231PD Z5, Z4, Z1
 	CMPQ        AX, $0x08
-	JE          whole571
+	JE          whole584
 	LEAQ        128(DX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip573
+	JE          skip586
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X5
 
-skip573:
+skip586:
 	TESTQ           $0x00000002, AX
-	JE              skip574
+	JE              skip587
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip574:
+skip587:
 	TESTQ           $0x00000004, AX
-	JE              skip575
+	JE              skip588
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip575:
-	JMP end572
+skip588:
+	JMP end585
 
-whole571:
+whole584:
 	VMOVUPD 128(DX), Z5
 
-end572:
+end585:
 	VFMADD231PD       Z5, Z4, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y5
 	VADDPD            Y1, Y5, Y5
@@ -6828,34 +6933,34 @@ end572:
 	VMOVUPD           Z5, 64(CX)
 	VMULPD            Z2, Z4, Z2
 	CMPQ              AX, $0x08
-	JE                whole576
+	JE                whole589
 	LEAQ              128(CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip578
+	JE                skip591
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip578:
+skip591:
 	TESTQ         $0x00000002, AX
-	JE            skip579
+	JE            skip592
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip579:
+skip592:
 	TESTQ  $0x00000001, AX
-	JE     skip580
+	JE     skip593
 	VMOVSD X2, (CX)
 
-skip580:
-	JMP end577
+skip593:
+	JMP end590
 
-whole576:
+whole589:
 	VMOVUPD Z2, 128(CX)
 
-end577:
+end590:
 	VMULPD        Y1, Y6, Y6
 	VBROADCASTSD  X6, Z1
 	VMULPD        Z1, Z0, Z0
@@ -6864,37 +6969,37 @@ end577:
 	VMOVUPD       Z0, 64(DX)
 	VMULPD        Z1, Z4, Z0
 	CMPQ          AX, $0x08
-	JE            whole581
+	JE            whole594
 	LEAQ          128(DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip583
+	JE            skip596
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip583:
+skip596:
 	TESTQ         $0x00000002, AX
-	JE            skip584
+	JE            skip597
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip584:
+skip597:
 	TESTQ  $0x00000001, AX
-	JE     skip585
+	JE     skip598
 	VMOVSD X0, (CX)
 
-skip585:
-	JMP end582
+skip598:
+	JMP end595
 
-whole581:
+whole594:
 	VMOVUPD Z0, 128(DX)
 
-end582:
-	JMP done521
+end595:
+	JMP done534
 
-wider565:
+wider578:
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -6922,68 +7027,68 @@ wider565:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole587
+	JE          whole600
 	LEAQ        192(CX), CX
 	VXORPD      Z6, Z6, Z6
 	TESTQ       $0x00000001, AX
-	JE          skip589
+	JE          skip602
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X6
 
-skip589:
+skip602:
 	TESTQ           $0x00000002, AX
-	JE              skip590
+	JE              skip603
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip590:
+skip603:
 	TESTQ           $0x00000004, AX
-	JE              skip591
+	JE              skip604
 	VBROADCASTF64X4 (CX), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip591:
-	JMP end588
+skip604:
+	JMP end601
 
-whole587:
+whole600:
 	VMOVUPD 192(CX), Z6
 
-end588:
+end601:
 	VFMADD231PD Z6, Z5, Z1
 	CMPQ        AX, $0x08
-	JE          whole592
+	JE          whole605
 	LEAQ        192(DX), CX
 	VXORPD      Z6, Z6, Z6
 	TESTQ       $0x00000001, AX
-	JE          skip594
+	JE          skip607
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X6
 
-skip594:
+skip607:
 	TESTQ           $0x00000002, AX
-	JE              skip595
+	JE              skip608
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip595:
+skip608:
 	TESTQ           $0x00000004, AX
-	JE              skip596
+	JE              skip609
 	VBROADCASTF64X4 (CX), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip596:
-	JMP end593
+skip609:
+	JMP end606
 
-whole592:
+whole605:
 	VMOVUPD 192(DX), Z6
 
-end593:
+end606:
 	VFMADD231PD       Z6, Z5, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y6
 	VADDPD            Y1, Y6, Y6
@@ -7045,34 +7150,34 @@ end593:
 	VMOVUPD           Z6, 128(CX)
 	VMULPD            Z2, Z5, Z2
 	CMPQ              AX, $0x08
-	JE                whole597
+	JE                whole610
 	LEAQ              192(CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip599
+	JE                skip612
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip599:
+skip612:
 	TESTQ         $0x00000002, AX
-	JE            skip600
+	JE            skip613
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip600:
+skip613:
 	TESTQ  $0x00000001, AX
-	JE     skip601
+	JE     skip614
 	VMOVSD X2, (CX)
 
-skip601:
-	JMP end598
+skip614:
+	JMP end611
 
-whole597:
+whole610:
 	VMOVUPD Z2, 192(CX)
 
-end598:
+end611:
 	VMULPD        Y1, Y7, Y7
 	VBROADCASTSD  X7, Z1
 	VMULPD        Z1, Z0, Z0
@@ -7083,37 +7188,37 @@ end598:
 	VMOVUPD       Z0, 128(DX)
 	VMULPD        Z1, Z5, Z0
 	CMPQ          AX, $0x08
-	JE            whole602
+	JE            whole615
 	LEAQ          192(DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip604
+	JE            skip617
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip604:
+skip617:
 	TESTQ         $0x00000002, AX
-	JE            skip605
+	JE            skip618
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip605:
+skip618:
 	TESTQ  $0x00000001, AX
-	JE     skip606
+	JE     skip619
 	VMOVSD X0, (CX)
 
-skip606:
-	JMP end603
+skip619:
+	JMP end616
 
-whole602:
+whole615:
 	VMOVUPD Z0, 192(DX)
 
-end603:
-	JMP done521
+end616:
+	JMP done534
 
-block519:
+block532:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -7127,75 +7232,75 @@ block519:
 	MOVQ    v+48(FP), R8
 	MOVQ    d+64(FP), R9
 	CMPQ    R9, $0x20
-	JG      many608
+	JG      many621
 	CMPQ    R9, $0x08
-	JG      wider609
+	JG      wider622
 	LEAQ    (R9), R9
 	CMPQ    R9, $0x08
-	JE      whole610
+	JE      whole623
 	LEAQ    (DI), DI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, R9
-	JE      skip612
+	JE      skip625
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X0
 
-skip612:
+skip625:
 	TESTQ           $0x00000002, R9
-	JE              skip613
+	JE              skip626
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip613:
+skip626:
 	TESTQ           $0x00000004, R9
-	JE              skip614
+	JE              skip627
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip614:
-	JMP end611
+skip627:
+	JMP end624
 
-whole610:
+whole623:
 	VMOVUPD (DI), Z0
 
-end611:
+end624:
 	CMPQ   R9, $0x08
-	JE     whole615
+	JE     whole628
 	LEAQ   (R8), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip617
+	JE     skip630
 	MOVQ   R9, R8
 	ANDQ   $0x06, R8
 	VMOVSD (DI)(R8*8), X1
 
-skip617:
+skip630:
 	TESTQ           $0x00000002, R9
-	JE              skip618
+	JE              skip631
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip618:
+skip631:
 	TESTQ           $0x00000004, R9
-	JE              skip619
+	JE              skip632
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip619:
-	JMP end616
+skip632:
+	JMP end629
 
-whole615:
+whole628:
 	VMOVUPD (R8), Z1
 
-end616:
-rows620:
+end629:
+rows633:
 	SUBQ       $0x08, SI
-	JL         rest621
+	JL         rest634
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -7275,13 +7380,13 @@ rows620:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows620
+	JMP        rows633
 
-rest621:
+rest634:
 	ADDQ       $0x08, SI
-	JE         end623
+	JE         end636
 	CMPQ       SI, $0x01
-	JNE        few622
+	JNE        few635
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -7298,9 +7403,9 @@ rest621:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (CX)
-	JMP        end623
+	JMP        end636
 
-few622:
+few635:
 	XORQ       DI, DI
 	MOVQ       DX, R8
 	MOVQ       BX, R9
@@ -7408,80 +7513,80 @@ few622:
 	VMOVUPD    Z3, (AX)
 	VMOVUPD    Z2, (CX)
 
-end623:
-	JMP scored607
+end636:
+	JMP scored620
 
-wider609:
+wider622:
 	CMPQ    R9, $0x10
-	JG      wider624
+	JG      wider637
 	LEAQ    -8(R9), R9
 	VMOVUPD (DI), Z0
 	CMPQ    R9, $0x08
-	JE      whole625
+	JE      whole638
 	LEAQ    64(DI), DI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, R9
-	JE      skip627
+	JE      skip640
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X1
 
-skip627:
+skip640:
 	TESTQ           $0x00000002, R9
-	JE              skip628
+	JE              skip641
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip628:
+skip641:
 	TESTQ           $0x00000004, R9
-	JE              skip629
+	JE              skip642
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip629:
-	JMP end626
+skip642:
+	JMP end639
 
-whole625:
+whole638:
 	VMOVUPD 64(DI), Z1
 
-end626:
+end639:
 	VMOVUPD (R8), Z2
 	CMPQ    R9, $0x08
-	JE      whole630
+	JE      whole643
 	LEAQ    64(R8), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip632
+	JE      skip645
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X3
 
-skip632:
+skip645:
 	TESTQ           $0x00000002, R9
-	JE              skip633
+	JE              skip646
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip633:
+skip646:
 	TESTQ           $0x00000004, R9
-	JE              skip634
+	JE              skip647
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip634:
-	JMP end631
+skip647:
+	JMP end644
 
-whole630:
+whole643:
 	VMOVUPD 64(R8), Z3
 
-end631:
-rows635:
+end644:
+rows648:
 	SUBQ        $0x08, SI
-	JL          rest636
+	JL          rest649
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -7577,13 +7682,13 @@ rows635:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows635
+	JMP         rows648
 
-rest636:
+rest649:
 	ADDQ        $0x08, SI
-	JE          end638
+	JE          end651
 	CMPQ        SI, $0x01
-	JNE         few637
+	JNE         few650
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -7602,9 +7707,9 @@ rest636:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end638
+	JMP         end651
 
-few637:
+few650:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -7728,82 +7833,82 @@ few637:
 	VMOVUPD     Z4, (AX)
 	VMOVUPD     Z1, (CX)
 
-end638:
-	JMP scored607
+end651:
+	JMP scored620
 
-wider624:
+wider637:
 	CMPQ    R9, $0x18
-	JG      wider639
+	JG      wider652
 	LEAQ    -16(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	CMPQ    R9, $0x08
-	JE      whole640
+	JE      whole653
 	LEAQ    128(DI), DI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, R9
-	JE      skip642
+	JE      skip655
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X2
 
-skip642:
+skip655:
 	TESTQ           $0x00000002, R9
-	JE              skip643
+	JE              skip656
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip643:
+skip656:
 	TESTQ           $0x00000004, R9
-	JE              skip644
+	JE              skip657
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip644:
-	JMP end641
+skip657:
+	JMP end654
 
-whole640:
+whole653:
 	VMOVUPD 128(DI), Z2
 
-end641:
+end654:
 	VMOVUPD (R8), Z3
 	VMOVUPD 64(R8), Z4
 	CMPQ    R9, $0x08
-	JE      whole645
+	JE      whole658
 	LEAQ    128(R8), DI
 	VXORPD  Z5, Z5, Z5
 	TESTQ   $0x00000001, R9
-	JE      skip647
+	JE      skip660
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X5
 
-skip647:
+skip660:
 	TESTQ           $0x00000002, R9
-	JE              skip648
+	JE              skip661
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip648:
+skip661:
 	TESTQ           $0x00000004, R9
-	JE              skip649
+	JE              skip662
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip649:
-	JMP end646
+skip662:
+	JMP end659
 
-whole645:
+whole658:
 	VMOVUPD 128(R8), Z5
 
-end646:
-rows650:
+end659:
+rows663:
 	SUBQ        $0x08, SI
-	JL          rest651
+	JL          rest664
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -7915,13 +8020,13 @@ rows650:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows650
+	JMP         rows663
 
-rest651:
+rest664:
 	ADDQ        $0x08, SI
-	JE          end653
+	JE          end666
 	CMPQ        SI, $0x01
-	JNE         few652
+	JNE         few665
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -7942,9 +8047,9 @@ rest651:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end653
+	JMP         end666
 
-few652:
+few665:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -8084,82 +8189,82 @@ few652:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end653:
-	JMP scored607
+end666:
+	JMP scored620
 
-wider639:
+wider652:
 	LEAQ    -24(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	VMOVUPD 128(DI), Z2
 	CMPQ    R9, $0x08
-	JE      whole654
+	JE      whole667
 	LEAQ    192(DI), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip656
+	JE      skip669
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X3
 
-skip656:
+skip669:
 	TESTQ           $0x00000002, R9
-	JE              skip657
+	JE              skip670
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip657:
+skip670:
 	TESTQ           $0x00000004, R9
-	JE              skip658
+	JE              skip671
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip658:
-	JMP end655
+skip671:
+	JMP end668
 
-whole654:
+whole667:
 	VMOVUPD 192(DI), Z3
 
-end655:
+end668:
 	VMOVUPD (R8), Z4
 	VMOVUPD 64(R8), Z5
 	VMOVUPD 128(R8), Z6
 	CMPQ    R9, $0x08
-	JE      whole659
+	JE      whole672
 	LEAQ    192(R8), DI
 	VXORPD  Z7, Z7, Z7
 	TESTQ   $0x00000001, R9
-	JE      skip661
+	JE      skip674
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X7
 
-skip661:
+skip674:
 	TESTQ           $0x00000002, R9
-	JE              skip662
+	JE              skip675
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip662:
+skip675:
 	TESTQ           $0x00000004, R9
-	JE              skip663
+	JE              skip676
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip663:
-	JMP end660
+skip676:
+	JMP end673
 
-whole659:
+whole672:
 	VMOVUPD 192(R8), Z7
 
-end660:
-rows664:
+end673:
+rows677:
 	SUBQ        $0x08, SI
-	JL          rest665
+	JL          rest678
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -8287,13 +8392,13 @@ rows664:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows664
+	JMP         rows677
 
-rest665:
+rest678:
 	ADDQ        $0x08, SI
-	JE          end667
+	JE          end680
 	CMPQ        SI, $0x01
-	JNE         few666
+	JNE         few679
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -8316,9 +8421,9 @@ rest665:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end667
+	JMP         end680
 
-few666:
+few679:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -8474,10 +8579,10 @@ few666:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end667:
-	JMP scored607
+end680:
+	JMP scored620
 
-many608:
+many621:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -8486,9 +8591,9 @@ many608:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows669:
+rows682:
 	SUBQ   $0x08, SI
-	JL     rest670
+	JL     rest683
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -8513,9 +8618,9 @@ rows669:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns671:
+columns684:
 	CMPQ        R14, R10
-	JGE         last672
+	JGE         last685
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -8546,9 +8651,9 @@ columns671:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns671
+	JMP         columns684
 
-last672:
+last685:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -8621,13 +8726,13 @@ last672:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows669
+	JMP         rows682
 
-rest670:
+rest683:
 	ADDQ $0x08, SI
-	JE   end668
+	JE   end681
 
-row673:
+row686:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -8639,9 +8744,9 @@ row673:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one675
+	JL     one688
 
-many674:
+many687:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -8664,13 +8769,13 @@ many674:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many674
+	JGE         many687
 
-one675:
+one688:
 	ADDQ $0x18, R10
-	JL   rest677
+	JL   rest690
 
-top676:
+top689:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -8678,11 +8783,11 @@ top676:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top676
+	JGE         top689
 
-rest677:
+rest690:
 	ADDQ        $0x08, R10
-	JE          end678
+	JE          end691
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -8692,7 +8797,7 @@ rest677:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end678:
+end691:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -8717,10 +8822,10 @@ end678:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row673
+	JNE        row686
 
-end668:
-scored607:
+end681:
+scored620:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -8730,9 +8835,9 @@ scored607:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x08, BX
-	JL      rest680
+	JL      rest693
 
-full679:
+full692:
 	VMOVUPD           (CX)(SI*8), Z0
 	VMOVUPD           (AX)(SI*8), Z1
 	VMOVUPD           (DX)(SI*8), Z2
@@ -8773,11 +8878,11 @@ full679:
 	VMOVUPD           Z3, (CX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full679
+	JGE               full692
 
-rest680:
+rest693:
 	ADDQ              $0x08, BX
-	JE                end681
+	JE                end694
 	MOVQ              $-1, DI
 	BZHIQ             BX, DI, DI
 	KMOVW             DI, K1
@@ -8820,7 +8925,7 @@ rest680:
 	VMOVUPD           Z4, (AX)(SI*8)
 	VMOVUPD           Z3, (CX)(SI*8)
 
-end681:
+end694:
 	MOVQ    stride+24(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+72(FP), AX
@@ -8840,9 +8945,9 @@ end681:
 	ANDQ    $0x07, R11
 	INCQ    R11
 
-tile682:
+tile695:
 	CMPQ   R10, $0x38
-	JLE    next683
+	JLE    next696
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -8862,9 +8967,9 @@ tile682:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end685
+	JE     end698
 
-rows684:
+rows697:
 	VBROADCASTSD (BX)(R13*8), Z16
 	VBROADCASTSD (SI)(R13*8), Z17
 	VMOVUPD      (R12), Z18
@@ -8902,9 +9007,9 @@ rows684:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows684
+	JL           rows697
 
-end685:
+end698:
 	VBROADCASTSD w+80(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
@@ -8923,7 +9028,7 @@ end685:
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
 	CMPB         add+88(FP), $0x00
-	JE           set686
+	JE           set699
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	VADDPD       128(CX), Z2, Z2
@@ -8932,37 +9037,37 @@ end685:
 	VADDPD       320(CX), Z5, Z5
 	VADDPD       384(CX), Z6, Z6
 	CMPQ         R10, $0x40
-	JL           partial687
+	JL           partial700
 	VADDPD       448(CX), Z7, Z7
-	JMP          end688
+	JMP          end701
 
-partial687:
+partial700:
 	LEAQ   448(CX), R12
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R11
-	JE     skip689
+	JE     skip702
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X16
 
-skip689:
+skip702:
 	TESTQ           $0x00000002, R11
-	JE              skip690
+	JE              skip703
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip690:
+skip703:
 	TESTQ           $0x00000004, R11
-	JE              skip691
+	JE              skip704
 	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip691:
+skip704:
 	VADDPD Z16, Z7, Z7
 
-end688:
+end701:
 	VADDPD (DX), Z8, Z8
 	VADDPD 64(DX), Z9, Z9
 	VADDPD 128(DX), Z10, Z10
@@ -8971,38 +9076,38 @@ end688:
 	VADDPD 320(DX), Z13, Z13
 	VADDPD 384(DX), Z14, Z14
 	CMPQ   R10, $0x40
-	JL     partial692
+	JL     partial705
 	VADDPD 448(DX), Z15, Z15
-	JMP    end693
+	JMP    end706
 
-partial692:
+partial705:
 	LEAQ   448(DX), R12
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R11
-	JE     skip694
+	JE     skip707
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X16
 
-skip694:
+skip707:
 	TESTQ           $0x00000002, R11
-	JE              skip695
+	JE              skip708
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip695:
+skip708:
 	TESTQ           $0x00000004, R11
-	JE              skip696
+	JE              skip709
 	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip696:
+skip709:
 	VADDPD Z16, Z15, Z15
 
-end693:
-set686:
+end706:
+set699:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
@@ -9011,33 +9116,33 @@ set686:
 	VMOVUPD Z5, 320(CX)
 	VMOVUPD Z6, 384(CX)
 	CMPQ    R10, $0x40
-	JL      partial697
+	JL      partial710
 	VMOVUPD Z7, 448(CX)
-	JMP     end698
+	JMP     end711
 
-partial697:
+partial710:
 	LEAQ          448(CX), R12
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip699
+	JE            skip712
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip699:
+skip712:
 	TESTQ         $0x00000002, R11
-	JE            skip700
+	JE            skip713
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip700:
+skip713:
 	TESTQ  $0x00000001, R11
-	JE     skip701
+	JE     skip714
 	VMOVSD X0, (R12)
 
-skip701:
-end698:
+skip714:
+end711:
 	VMOVUPD Z8, (DX)
 	VMOVUPD Z9, 64(DX)
 	VMOVUPD Z10, 128(DX)
@@ -9046,42 +9151,42 @@ end698:
 	VMOVUPD Z13, 320(DX)
 	VMOVUPD Z14, 384(DX)
 	CMPQ    R10, $0x40
-	JL      partial702
+	JL      partial715
 	VMOVUPD Z15, 448(DX)
-	JMP     end703
+	JMP     end716
 
-partial702:
+partial715:
 	LEAQ          448(DX), R12
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip704
+	JE            skip717
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip704:
+skip717:
 	TESTQ         $0x00000002, R11
-	JE            skip705
+	JE            skip718
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip705:
+skip718:
 	TESTQ  $0x00000001, R11
-	JE     skip706
+	JE     skip719
 	VMOVSD X0, (R12)
 
-skip706:
-end703:
+skip719:
+end716:
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, DX
 	ADDQ $0x00000200, DI
 	SUBQ $0x40, R10
-	JMP  tile682
+	JMP  tile695
 
-next683:
+next696:
 	CMPQ   R10, $0x18
-	JLE    next708
+	JLE    next721
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -9093,9 +9198,9 @@ next683:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end710
+	JE     end723
 
-rows709:
+rows722:
 	VBROADCASTSD (BX)(R13*8), Z8
 	VBROADCASTSD (SI)(R13*8), Z9
 	VMOVUPD      (R12), Z10
@@ -9117,9 +9222,9 @@ rows709:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows709
+	JL           rows722
 
-end710:
+end723:
 	VBROADCASTSD w+80(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -9130,148 +9235,148 @@ end710:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+88(FP), $0x00
-	JE           set711
+	JE           set724
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	VADDPD       128(CX), Z2, Z2
 	CMPQ         R10, $0x20
-	JL           partial712
+	JL           partial725
 	VADDPD       192(CX), Z3, Z3
-	JMP          end713
+	JMP          end726
 
-partial712:
+partial725:
 	LEAQ   192(CX), R12
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R11
-	JE     skip714
+	JE     skip727
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X8
 
-skip714:
+skip727:
 	TESTQ           $0x00000002, R11
-	JE              skip715
+	JE              skip728
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip715:
+skip728:
 	TESTQ           $0x00000004, R11
-	JE              skip716
+	JE              skip729
 	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip716:
+skip729:
 	VADDPD Z8, Z3, Z3
 
-end713:
+end726:
 	VADDPD (DX), Z4, Z4
 	VADDPD 64(DX), Z5, Z5
 	VADDPD 128(DX), Z6, Z6
 	CMPQ   R10, $0x20
-	JL     partial717
+	JL     partial730
 	VADDPD 192(DX), Z7, Z7
-	JMP    end718
+	JMP    end731
 
-partial717:
+partial730:
 	LEAQ   192(DX), R12
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R11
-	JE     skip719
+	JE     skip732
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X8
 
-skip719:
+skip732:
 	TESTQ           $0x00000002, R11
-	JE              skip720
+	JE              skip733
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip720:
+skip733:
 	TESTQ           $0x00000004, R11
-	JE              skip721
+	JE              skip734
 	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip721:
+skip734:
 	VADDPD Z8, Z7, Z7
 
-end718:
-set711:
+end731:
+set724:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
 	CMPQ    R10, $0x20
-	JL      partial722
+	JL      partial735
 	VMOVUPD Z3, 192(CX)
-	JMP     end723
+	JMP     end736
 
-partial722:
+partial735:
 	LEAQ          192(CX), R12
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip724
+	JE            skip737
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip724:
+skip737:
 	TESTQ         $0x00000002, R11
-	JE            skip725
+	JE            skip738
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip725:
+skip738:
 	TESTQ  $0x00000001, R11
-	JE     skip726
+	JE     skip739
 	VMOVSD X0, (R12)
 
-skip726:
-end723:
+skip739:
+end736:
 	VMOVUPD Z4, (DX)
 	VMOVUPD Z5, 64(DX)
 	VMOVUPD Z6, 128(DX)
 	CMPQ    R10, $0x20
-	JL      partial727
+	JL      partial740
 	VMOVUPD Z7, 192(DX)
-	JMP     end728
+	JMP     end741
 
-partial727:
+partial740:
 	LEAQ          192(DX), R12
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip729
+	JE            skip742
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip729:
+skip742:
 	TESTQ         $0x00000002, R11
-	JE            skip730
+	JE            skip743
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip730:
+skip743:
 	TESTQ  $0x00000001, R11
-	JE     skip731
+	JE     skip744
 	VMOVSD X0, (R12)
 
-skip731:
-end728:
+skip744:
+end741:
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, DX
 	ADDQ $0x00000100, DI
 	SUBQ $0x20, R10
 
-next708:
+next721:
 	CMPQ   R10, $0x10
-	JLE    next733
+	JLE    next746
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -9281,9 +9386,9 @@ next708:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end735
+	JE     end748
 
-rows734:
+rows747:
 	VBROADCASTSD (BX)(R13*8), Z6
 	VBROADCASTSD (SI)(R13*8), Z7
 	VMOVUPD      (R12), Z8
@@ -9301,9 +9406,9 @@ rows734:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows734
+	JL           rows747
 
-end735:
+end748:
 	VBROADCASTSD w+80(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
@@ -9312,144 +9417,144 @@ end735:
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
 	CMPB         add+88(FP), $0x00
-	JE           set736
+	JE           set749
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	CMPQ         R10, $0x18
-	JL           partial737
+	JL           partial750
 	VADDPD       128(CX), Z2, Z2
-	JMP          end738
+	JMP          end751
 
-partial737:
+partial750:
 	LEAQ   128(CX), R12
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R11
-	JE     skip739
+	JE     skip752
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip739:
+skip752:
 	TESTQ           $0x00000002, R11
-	JE              skip740
+	JE              skip753
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip740:
+skip753:
 	TESTQ           $0x00000004, R11
-	JE              skip741
+	JE              skip754
 	VBROADCASTF64X4 (R12), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip741:
+skip754:
 	VADDPD Z6, Z2, Z2
 
-end738:
+end751:
 	VADDPD (DX), Z3, Z3
 	VADDPD 64(DX), Z4, Z4
 	CMPQ   R10, $0x18
-	JL     partial742
+	JL     partial755
 	VADDPD 128(DX), Z5, Z5
-	JMP    end743
+	JMP    end756
 
-partial742:
+partial755:
 	LEAQ   128(DX), R12
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R11
-	JE     skip744
+	JE     skip757
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip744:
+skip757:
 	TESTQ           $0x00000002, R11
-	JE              skip745
+	JE              skip758
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip745:
+skip758:
 	TESTQ           $0x00000004, R11
-	JE              skip746
+	JE              skip759
 	VBROADCASTF64X4 (R12), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip746:
+skip759:
 	VADDPD Z6, Z5, Z5
 
-end743:
-set736:
+end756:
+set749:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	CMPQ    R10, $0x18
-	JL      partial747
+	JL      partial760
 	VMOVUPD Z2, 128(CX)
-	JMP     end748
+	JMP     end761
 
-partial747:
+partial760:
 	LEAQ          128(CX), R12
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip749
+	JE            skip762
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip749:
+skip762:
 	TESTQ         $0x00000002, R11
-	JE            skip750
+	JE            skip763
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip750:
+skip763:
 	TESTQ  $0x00000001, R11
-	JE     skip751
+	JE     skip764
 	VMOVSD X0, (R12)
 
-skip751:
-end748:
+skip764:
+end761:
 	VMOVUPD Z3, (DX)
 	VMOVUPD Z4, 64(DX)
 	CMPQ    R10, $0x18
-	JL      partial752
+	JL      partial765
 	VMOVUPD Z5, 128(DX)
-	JMP     end753
+	JMP     end766
 
-partial752:
+partial765:
 	LEAQ          128(DX), R12
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip754
+	JE            skip767
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip754:
+skip767:
 	TESTQ         $0x00000002, R11
-	JE            skip755
+	JE            skip768
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip755:
+skip768:
 	TESTQ  $0x00000001, R11
-	JE     skip756
+	JE     skip769
 	VMOVSD X0, (R12)
 
-skip756:
-end753:
+skip769:
+end766:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
 	ADDQ $0x000000c0, DI
 	SUBQ $0x18, R10
 
-next733:
+next746:
 	CMPQ   R10, $0x08
-	JLE    next758
+	JLE    next771
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -9457,9 +9562,9 @@ next733:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end760
+	JE     end773
 
-rows759:
+rows772:
 	VBROADCASTSD (BX)(R13*8), Z4
 	VBROADCASTSD (SI)(R13*8), Z5
 	VMOVUPD      (R12), Z6
@@ -9473,156 +9578,156 @@ rows759:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows759
+	JL           rows772
 
-end760:
+end773:
 	VBROADCASTSD w+80(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+88(FP), $0x00
-	JE           set761
+	JE           set774
 	VADDPD       (CX), Z0, Z0
 	CMPQ         R10, $0x10
-	JL           partial762
+	JL           partial775
 	VADDPD       64(CX), Z1, Z1
-	JMP          end763
+	JMP          end776
 
-partial762:
+partial775:
 	LEAQ   64(CX), R12
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R11
-	JE     skip764
+	JE     skip777
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip764:
+skip777:
 	TESTQ           $0x00000002, R11
-	JE              skip765
+	JE              skip778
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip765:
+skip778:
 	TESTQ           $0x00000004, R11
-	JE              skip766
+	JE              skip779
 	VBROADCASTF64X4 (R12), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip766:
+skip779:
 	VADDPD Z4, Z1, Z1
 
-end763:
+end776:
 	VADDPD (DX), Z2, Z2
 	CMPQ   R10, $0x10
-	JL     partial767
+	JL     partial780
 	VADDPD 64(DX), Z3, Z3
-	JMP    end768
+	JMP    end781
 
-partial767:
+partial780:
 	LEAQ   64(DX), R12
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R11
-	JE     skip769
+	JE     skip782
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip769:
+skip782:
 	TESTQ           $0x00000002, R11
-	JE              skip770
+	JE              skip783
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip770:
+skip783:
 	TESTQ           $0x00000004, R11
-	JE              skip771
+	JE              skip784
 	VBROADCASTF64X4 (R12), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip771:
+skip784:
 	VADDPD Z4, Z3, Z3
 
-end768:
-set761:
+end781:
+set774:
 	VMOVUPD Z0, (CX)
 	CMPQ    R10, $0x10
-	JL      partial772
+	JL      partial785
 	VMOVUPD Z1, 64(CX)
-	JMP     end773
+	JMP     end786
 
-partial772:
+partial785:
 	LEAQ          64(CX), R12
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip774
+	JE            skip787
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip774:
+skip787:
 	TESTQ         $0x00000002, R11
-	JE            skip775
+	JE            skip788
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip775:
+skip788:
 	TESTQ  $0x00000001, R11
-	JE     skip776
+	JE     skip789
 	VMOVSD X0, (R12)
 
-skip776:
-end773:
+skip789:
+end786:
 	VMOVUPD Z2, (DX)
 	CMPQ    R10, $0x10
-	JL      partial777
+	JL      partial790
 	VMOVUPD Z3, 64(DX)
-	JMP     end778
+	JMP     end791
 
-partial777:
+partial790:
 	LEAQ          64(DX), R12
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip779
+	JE            skip792
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip779:
+skip792:
 	TESTQ         $0x00000002, R11
-	JE            skip780
+	JE            skip793
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip780:
+skip793:
 	TESTQ  $0x00000001, R11
-	JE     skip781
+	JE     skip794
 	VMOVSD X0, (R12)
 
-skip781:
-end778:
+skip794:
+end791:
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, DX
 	ADDQ $0x00000080, DI
 	SUBQ $0x10, R10
 
-next758:
+next771:
 	CMPQ   R10, $0x00
-	JLE    next783
+	JLE    next796
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R12, R12
 	TESTQ  R9, R9
-	JE     end785
+	JE     end798
 
-rows784:
+rows797:
 	VBROADCASTSD (BX)(R12*8), Z2
 	VBROADCASTSD (SI)(R12*8), Z3
 	VMOVUPD      (DI), Z4
@@ -9632,152 +9737,152 @@ rows784:
 	ADDQ         R8, DI
 	INCQ         R12
 	CMPQ         R12, R9
-	JL           rows784
+	JL           rows797
 
-end785:
+end798:
 	VBROADCASTSD w+80(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+88(FP), $0x00
-	JE           set786
+	JE           set799
 	CMPQ         R10, $0x08
-	JL           partial787
+	JL           partial800
 	VADDPD       (CX), Z0, Z0
-	JMP          end788
+	JMP          end801
 
-partial787:
+partial800:
 	LEAQ   (CX), AX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R11
-	JE     skip789
+	JE     skip802
 	MOVQ   R11, BX
 	ANDQ   $0x06, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip789:
+skip802:
 	TESTQ           $0x00000002, R11
-	JE              skip790
+	JE              skip803
 	MOVQ            R11, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (AX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip790:
+skip803:
 	TESTQ           $0x00000004, R11
-	JE              skip791
+	JE              skip804
 	VBROADCASTF64X4 (AX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip791:
+skip804:
 	VADDPD Z2, Z0, Z0
 
-end788:
+end801:
 	CMPQ   R10, $0x08
-	JL     partial792
+	JL     partial805
 	VADDPD (DX), Z1, Z1
-	JMP    end793
+	JMP    end806
 
-partial792:
+partial805:
 	LEAQ   (DX), AX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R11
-	JE     skip794
+	JE     skip807
 	MOVQ   R11, BX
 	ANDQ   $0x06, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip794:
+skip807:
 	TESTQ           $0x00000002, R11
-	JE              skip795
+	JE              skip808
 	MOVQ            R11, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (AX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip795:
+skip808:
 	TESTQ           $0x00000004, R11
-	JE              skip796
+	JE              skip809
 	VBROADCASTF64X4 (AX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip796:
+skip809:
 	VADDPD Z2, Z1, Z1
 
-end793:
-set786:
+end806:
+set799:
 	CMPQ    R10, $0x08
-	JL      partial797
+	JL      partial810
 	VMOVUPD Z0, (CX)
-	JMP     end798
+	JMP     end811
 
-partial797:
+partial810:
 	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip799
+	JE            skip812
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip799:
+skip812:
 	TESTQ         $0x00000002, R11
-	JE            skip800
+	JE            skip813
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip800:
+skip813:
 	TESTQ  $0x00000001, R11
-	JE     skip801
+	JE     skip814
 	VMOVSD X0, (AX)
 
-skip801:
-end798:
+skip814:
+end811:
 	CMPQ    R10, $0x08
-	JL      partial802
+	JL      partial815
 	VMOVUPD Z1, (DX)
-	JMP     end803
+	JMP     end816
 
-partial802:
+partial815:
 	LEAQ          (DX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip804
+	JE            skip817
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip804:
+skip817:
 	TESTQ         $0x00000002, R11
-	JE            skip805
+	JE            skip818
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip805:
+skip818:
 	TESTQ  $0x00000001, R11
-	JE     skip806
+	JE     skip819
 	VMOVSD X0, (AX)
 
-skip806:
-end803:
-next783:
+skip819:
+end816:
+next796:
 	MOVQ  rows+56(FP), AX
 	MOVQ  block+72(FP), CX
 	MOVQ  stride+24(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last520
+	JLE   last533
 	MOVQ  AX, rows+56(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+16(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+32(FP)
 	MOVB  $0x01, add+88(FP)
-	JMP   block519
+	JMP   block532
 
-last520:
-done521:
+last533:
+done534:
 	VZEROUPPER
 	RET
 
@@ -9785,47 +9890,47 @@ done521:
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
 TEXT ·logisticGradAVX512(SB), $576-73
 	CMPQ    rows+40(FP), $0x01
-	JNE     block807
+	JNE     block820
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block807
+	JG      block820
 	CMPQ    AX, $0x08
-	JG      wider811
+	JG      wider824
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole812
+	JE      whole825
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip814
+	JE      skip827
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip814:
+skip827:
 	TESTQ           $0x00000002, AX
-	JE              skip815
+	JE              skip828
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip815:
+skip828:
 	TESTQ           $0x00000004, AX
-	JE              skip816
+	JE              skip829
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip816:
-	JMP end813
+skip829:
+	JMP end826
 
-whole812:
+whole825:
 	VMOVUPD (CX), Z1
 
-end813:
+end826:
 	VMULPD            Z0, Z1, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y2
 	VADDPD            Y1, Y2, Y2
@@ -9871,39 +9976,39 @@ end813:
 	VBROADCASTSD      X4, Z1
 	VMULPD            Z1, Z0, Z0
 	CMPQ              AX, $0x08
-	JE                whole817
+	JE                whole830
 	LEAQ              (CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip819
+	JE                skip832
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip819:
+skip832:
 	TESTQ         $0x00000002, AX
-	JE            skip820
+	JE            skip833
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip820:
+skip833:
 	TESTQ  $0x00000001, AX
-	JE     skip821
+	JE     skip834
 	VMOVSD X0, (CX)
 
-skip821:
-	JMP end818
+skip834:
+	JMP end831
 
-whole817:
+whole830:
 	VMOVUPD Z0, (CX)
 
-end818:
-	JMP done809
+end831:
+	JMP done822
 
-wider811:
+wider824:
 	CMPQ    AX, $0x10
-	JG      wider822
+	JG      wider835
 	LEAQ    -8(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
@@ -9913,36 +10018,36 @@ wider811:
 	VMOVUPD 64(CX), Z2
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole823
+	JE      whole836
 	LEAQ    64(CX), CX
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, AX
-	JE      skip825
+	JE      skip838
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X3
 
-skip825:
+skip838:
 	TESTQ           $0x00000002, AX
-	JE              skip826
+	JE              skip839
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip826:
+skip839:
 	TESTQ           $0x00000004, AX
-	JE              skip827
+	JE              skip840
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip827:
-	JMP end824
+skip840:
+	JMP end837
 
-whole823:
+whole836:
 	VMOVUPD 64(CX), Z3
 
-end824:
+end837:
 	VFMADD231PD       Z3, Z2, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y3
 	VADDPD            Y1, Y3, Y3
@@ -9990,39 +10095,39 @@ end824:
 	VMOVUPD           Z0, (CX)
 	VMULPD            Z1, Z2, Z0
 	CMPQ              AX, $0x08
-	JE                whole828
+	JE                whole841
 	LEAQ              64(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip830
+	JE                skip843
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip830:
+skip843:
 	TESTQ         $0x00000002, AX
-	JE            skip831
+	JE            skip844
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip831:
+skip844:
 	TESTQ  $0x00000001, AX
-	JE     skip832
+	JE     skip845
 	VMOVSD X0, (CX)
 
-skip832:
-	JMP end829
+skip845:
+	JMP end842
 
-whole828:
+whole841:
 	VMOVUPD Z0, 64(CX)
 
-end829:
-	JMP done809
+end842:
+	JMP done822
 
-wider822:
+wider835:
 	CMPQ        AX, $0x18
-	JG          wider833
+	JG          wider846
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -10036,36 +10141,36 @@ wider822:
 	VMOVUPD     128(CX), Z3
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole834
+	JE          whole847
 	LEAQ        128(CX), CX
 	VXORPD      Z4, Z4, Z4
 	TESTQ       $0x00000001, AX
-	JE          skip836
+	JE          skip849
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X4
 
-skip836:
+skip849:
 	TESTQ           $0x00000002, AX
-	JE              skip837
+	JE              skip850
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip837:
+skip850:
 	TESTQ           $0x00000004, AX
-	JE              skip838
+	JE              skip851
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip838:
-	JMP end835
+skip851:
+	JMP end848
 
-whole834:
+whole847:
 	VMOVUPD 128(CX), Z4
 
-end835:
+end848:
 	VFMADD231PD       Z4, Z3, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y4
 	VADDPD            Y1, Y4, Y4
@@ -10115,37 +10220,37 @@ end835:
 	VMOVUPD           Z0, 64(CX)
 	VMULPD            Z1, Z3, Z0
 	CMPQ              AX, $0x08
-	JE                whole839
+	JE                whole852
 	LEAQ              128(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip841
+	JE                skip854
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip841:
+skip854:
 	TESTQ         $0x00000002, AX
-	JE            skip842
+	JE            skip855
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip842:
+skip855:
 	TESTQ  $0x00000001, AX
-	JE     skip843
+	JE     skip856
 	VMOVSD X0, (CX)
 
-skip843:
-	JMP end840
+skip856:
+	JMP end853
 
-whole839:
+whole852:
 	VMOVUPD Z0, 128(CX)
 
-end840:
-	JMP done809
+end853:
+	JMP done822
 
-wider833:
+wider846:
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -10163,36 +10268,36 @@ wider833:
 	VMOVUPD     192(CX), Z4
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole845
+	JE          whole858
 	LEAQ        192(CX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip847
+	JE          skip860
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X5
 
-skip847:
+skip860:
 	TESTQ           $0x00000002, AX
-	JE              skip848
+	JE              skip861
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip848:
+skip861:
 	TESTQ           $0x00000004, AX
-	JE              skip849
+	JE              skip862
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip849:
-	JMP end846
+skip862:
+	JMP end859
 
-whole845:
+whole858:
 	VMOVUPD 192(CX), Z5
 
-end846:
+end859:
 	VFMADD231PD       Z5, Z4, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y5
 	VADDPD            Y1, Y5, Y5
@@ -10244,37 +10349,37 @@ end846:
 	VMOVUPD           Z0, 128(CX)
 	VMULPD            Z1, Z4, Z0
 	CMPQ              AX, $0x08
-	JE                whole850
+	JE                whole863
 	LEAQ              192(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip852
+	JE                skip865
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip852:
+skip865:
 	TESTQ         $0x00000002, AX
-	JE            skip853
+	JE            skip866
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip853:
+skip866:
 	TESTQ  $0x00000001, AX
-	JE     skip854
+	JE     skip867
 	VMOVSD X0, (CX)
 
-skip854:
-	JMP end851
+skip867:
+	JMP end864
 
-whole850:
+whole863:
 	VMOVUPD Z0, 192(CX)
 
-end851:
-	JMP done809
+end864:
+	JMP done822
 
-block807:
+block820:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -10286,44 +10391,44 @@ block807:
 	MOVQ    z+32(FP), SI
 	MOVQ    d+48(FP), DI
 	CMPQ    DI, $0x20
-	JG      many856
+	JG      many869
 	CMPQ    DI, $0x08
-	JG      wider857
+	JG      wider870
 	LEAQ    (DI), DI
 	CMPQ    DI, $0x08
-	JE      whole858
+	JE      whole871
 	LEAQ    (SI), SI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, DI
-	JE      skip860
+	JE      skip873
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X0
 
-skip860:
+skip873:
 	TESTQ           $0x00000002, DI
-	JE              skip861
+	JE              skip874
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip861:
+skip874:
 	TESTQ           $0x00000004, DI
-	JE              skip862
+	JE              skip875
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip862:
-	JMP end859
+skip875:
+	JMP end872
 
-whole858:
+whole871:
 	VMOVUPD (SI), Z0
 
-end859:
-rows863:
+end872:
+rows876:
 	SUBQ       $0x08, BX
-	JL         rest864
+	JL         rest877
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -10363,13 +10468,13 @@ rows863:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows863
+	JMP        rows876
 
-rest864:
+rest877:
 	ADDQ       $0x08, BX
-	JE         end866
+	JE         end879
 	CMPQ       BX, $0x01
-	JNE        few865
+	JNE        few878
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -10378,9 +10483,9 @@ rest864:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (AX)
-	JMP        end866
+	JMP        end879
 
-few865:
+few878:
 	XORQ       SI, SI
 	MOVQ       DX, DX
 	VMULPD     (CX), Z0, Z1
@@ -10435,48 +10540,48 @@ few865:
 	VADDPD     Z0, Z2, Z2
 	VMOVUPD    Z2, (AX)
 
-end866:
-	JMP scored855
+end879:
+	JMP scored868
 
-wider857:
+wider870:
 	CMPQ    DI, $0x10
-	JG      wider867
+	JG      wider880
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole868
+	JE      whole881
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip870
+	JE      skip883
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip870:
+skip883:
 	TESTQ           $0x00000002, DI
-	JE              skip871
+	JE              skip884
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip871:
+skip884:
 	TESTQ           $0x00000004, DI
-	JE              skip872
+	JE              skip885
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip872:
-	JMP end869
+skip885:
+	JMP end882
 
-whole868:
+whole881:
 	VMOVUPD 64(SI), Z1
 
-end869:
-rows873:
+end882:
+rows886:
 	SUBQ        $0x08, BX
-	JL          rest874
+	JL          rest887
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -10524,13 +10629,13 @@ rows873:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows873
+	JMP         rows886
 
-rest874:
+rest887:
 	ADDQ        $0x08, BX
-	JE          end876
+	JE          end889
 	CMPQ        BX, $0x01
-	JNE         few875
+	JNE         few888
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -10540,9 +10645,9 @@ rest874:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end876
+	JMP         end889
 
-few875:
+few888:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z2
@@ -10605,49 +10710,49 @@ few875:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end876:
-	JMP scored855
+end889:
+	JMP scored868
 
-wider867:
+wider880:
 	CMPQ    DI, $0x18
-	JG      wider877
+	JG      wider890
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole878
+	JE      whole891
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip880
+	JE      skip893
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip880:
+skip893:
 	TESTQ           $0x00000002, DI
-	JE              skip881
+	JE              skip894
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip881:
+skip894:
 	TESTQ           $0x00000004, DI
-	JE              skip882
+	JE              skip895
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip882:
-	JMP end879
+skip895:
+	JMP end892
 
-whole878:
+whole891:
 	VMOVUPD 128(SI), Z2
 
-end879:
-rows883:
+end892:
+rows896:
 	SUBQ        $0x08, BX
-	JL          rest884
+	JL          rest897
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -10703,13 +10808,13 @@ rows883:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows883
+	JMP         rows896
 
-rest884:
+rest897:
 	ADDQ        $0x08, BX
-	JE          end886
+	JE          end899
 	CMPQ        BX, $0x01
-	JNE         few885
+	JNE         few898
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -10720,9 +10825,9 @@ rest884:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end886
+	JMP         end899
 
-few885:
+few898:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z3
@@ -10793,48 +10898,48 @@ few885:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end886:
-	JMP scored855
+end899:
+	JMP scored868
 
-wider877:
+wider890:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole887
+	JE      whole900
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip889
+	JE      skip902
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip889:
+skip902:
 	TESTQ           $0x00000002, DI
-	JE              skip890
+	JE              skip903
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip890:
+skip903:
 	TESTQ           $0x00000004, DI
-	JE              skip891
+	JE              skip904
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip891:
-	JMP end888
+skip904:
+	JMP end901
 
-whole887:
+whole900:
 	VMOVUPD 192(SI), Z3
 
-end888:
-rows892:
+end901:
+rows905:
 	SUBQ        $0x08, BX
-	JL          rest893
+	JL          rest906
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -10898,13 +11003,13 @@ rows892:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows892
+	JMP         rows905
 
-rest893:
+rest906:
 	ADDQ        $0x08, BX
-	JE          end895
+	JE          end908
 	CMPQ        BX, $0x01
-	JNE         few894
+	JNE         few907
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -10916,9 +11021,9 @@ rest893:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end895
+	JMP         end908
 
-few894:
+few907:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z4
@@ -10997,10 +11102,10 @@ few894:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end895:
-	JMP scored855
+end908:
+	JMP scored868
 
-many856:
+many869:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -11009,9 +11114,9 @@ many856:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows897:
+rows910:
 	SUBQ   $0x08, BX
-	JL     rest898
+	JL     rest911
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -11028,9 +11133,9 @@ rows897:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns899:
+columns912:
 	CMPQ        R12, R8
-	JGE         last900
+	JGE         last913
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -11044,9 +11149,9 @@ columns899:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns899
+	JMP         columns912
 
-last900:
+last913:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -11079,13 +11184,13 @@ last900:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows897
+	JMP         rows910
 
-rest898:
+rest911:
 	ADDQ $0x08, BX
-	JE   end896
+	JE   end909
 
-row901:
+row914:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -11093,9 +11198,9 @@ row901:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one903
+	JL     one916
 
-many902:
+many915:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -11106,22 +11211,22 @@ many902:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many902
+	JGE         many915
 
-one903:
+one916:
 	ADDQ $0x18, R8
-	JL   rest905
+	JL   rest918
 
-top904:
+top917:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top904
+	JGE         top917
 
-rest905:
+rest918:
 	ADDQ        $0x08, R8
-	JE          end906
+	JE          end919
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -11129,7 +11234,7 @@ rest905:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end906:
+end919:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -11143,10 +11248,10 @@ end906:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row901
+	JNE        row914
 
-end896:
-scored855:
+end909:
+scored868:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -11155,9 +11260,9 @@ scored855:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest908
+	JL      rest921
 
-full907:
+full920:
 	VMOVUPD           (AX)(BX*8), Z0
 	VMOVUPD           (CX)(BX*8), Z1
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
@@ -11193,11 +11298,11 @@ full907:
 	VMOVUPD           Z3, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full907
+	JGE               full920
 
-rest908:
+rest921:
 	ADDQ              $0x08, DX
-	JE                end909
+	JE                end922
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -11235,7 +11340,7 @@ rest908:
 	VMULPD            Z1, Z3, Z3
 	VMOVUPD           Z3, (AX)(BX*8)
 
-end909:
+end922:
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -11253,9 +11358,9 @@ end909:
 	ANDQ    $0x07, R9
 	INCQ    R9
 
-tile910:
+tile923:
 	CMPQ   R8, $0x38
-	JLE    next911
+	JLE    next924
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11267,9 +11372,9 @@ tile910:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end913
+	JE     end926
 
-rows912:
+rows925:
 	VBROADCASTSD (DX)(R11*8), Z8
 	VFMADD231PD  (R10), Z8, Z0
 	VFMADD231PD  64(R10), Z8, Z1
@@ -11290,9 +11395,9 @@ rows912:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows912
+	JL           rows925
 
-end913:
+end926:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -11303,7 +11408,7 @@ end913:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set914
+	JE           set927
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	VADDPD       128(CX), Z2, Z2
@@ -11312,38 +11417,38 @@ end913:
 	VADDPD       320(CX), Z5, Z5
 	VADDPD       384(CX), Z6, Z6
 	CMPQ         R8, $0x40
-	JL           partial915
+	JL           partial928
 	VADDPD       448(CX), Z7, Z7
-	JMP          end916
+	JMP          end929
 
-partial915:
+partial928:
 	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip917
+	JE     skip930
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X8
 
-skip917:
+skip930:
 	TESTQ           $0x00000002, R9
-	JE              skip918
+	JE              skip931
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip918:
+skip931:
 	TESTQ           $0x00000004, R9
-	JE              skip919
+	JE              skip932
 	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip919:
+skip932:
 	VADDPD Z8, Z7, Z7
 
-end916:
-set914:
+end929:
+set927:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
@@ -11352,41 +11457,41 @@ set914:
 	VMOVUPD Z5, 320(CX)
 	VMOVUPD Z6, 384(CX)
 	CMPQ    R8, $0x40
-	JL      partial920
+	JL      partial933
 	VMOVUPD Z7, 448(CX)
-	JMP     end921
+	JMP     end934
 
-partial920:
+partial933:
 	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip922
+	JE            skip935
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip922:
+skip935:
 	TESTQ         $0x00000002, R9
-	JE            skip923
+	JE            skip936
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip923:
+skip936:
 	TESTQ  $0x00000001, R9
-	JE     skip924
+	JE     skip937
 	VMOVSD X0, (R10)
 
-skip924:
-end921:
+skip937:
+end934:
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, BX
 	SUBQ $0x40, R8
-	JMP  tile910
+	JMP  tile923
 
-next911:
+next924:
 	CMPQ   R8, $0x18
-	JLE    next926
+	JLE    next939
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -11394,9 +11499,9 @@ next911:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end928
+	JE     end941
 
-rows927:
+rows940:
 	VBROADCASTSD (DX)(R11*8), Z4
 	VFMADD231PD  (R10), Z4, Z0
 	VFMADD231PD  64(R10), Z4, Z1
@@ -11409,99 +11514,99 @@ rows927:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows927
+	JL           rows940
 
-end928:
+end941:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set929
+	JE           set942
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	VADDPD       128(CX), Z2, Z2
 	CMPQ         R8, $0x20
-	JL           partial930
+	JL           partial943
 	VADDPD       192(CX), Z3, Z3
-	JMP          end931
+	JMP          end944
 
-partial930:
+partial943:
 	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip932
+	JE     skip945
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X4
 
-skip932:
+skip945:
 	TESTQ           $0x00000002, R9
-	JE              skip933
+	JE              skip946
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip933:
+skip946:
 	TESTQ           $0x00000004, R9
-	JE              skip934
+	JE              skip947
 	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip934:
+skip947:
 	VADDPD Z4, Z3, Z3
 
-end931:
-set929:
+end944:
+set942:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
 	CMPQ    R8, $0x20
-	JL      partial935
+	JL      partial948
 	VMOVUPD Z3, 192(CX)
-	JMP     end936
+	JMP     end949
 
-partial935:
+partial948:
 	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip937
+	JE            skip950
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip937:
+skip950:
 	TESTQ         $0x00000002, R9
-	JE            skip938
+	JE            skip951
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip938:
+skip951:
 	TESTQ  $0x00000001, R9
-	JE     skip939
+	JE     skip952
 	VMOVSD X0, (R10)
 
-skip939:
-end936:
+skip952:
+end949:
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, BX
 	SUBQ $0x20, R8
 
-next926:
+next939:
 	CMPQ   R8, $0x10
-	JLE    next941
+	JLE    next954
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end943
+	JE     end956
 
-rows942:
+rows955:
 	VBROADCASTSD (DX)(R11*8), Z3
 	VFMADD231PD  (R10), Z3, Z0
 	VFMADD231PD  64(R10), Z3, Z1
@@ -11512,95 +11617,95 @@ rows942:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows942
+	JL           rows955
 
-end943:
+end956:
 	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+72(FP), $0x00
-	JE           set944
+	JE           set957
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial945
+	JL           partial958
 	VADDPD       128(CX), Z2, Z2
-	JMP          end946
+	JMP          end959
 
-partial945:
+partial958:
 	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R9
-	JE     skip947
+	JE     skip960
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip947:
+skip960:
 	TESTQ           $0x00000002, R9
-	JE              skip948
+	JE              skip961
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip948:
+skip961:
 	TESTQ           $0x00000004, R9
-	JE              skip949
+	JE              skip962
 	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip949:
+skip962:
 	VADDPD Z3, Z2, Z2
 
-end946:
-set944:
+end959:
+set957:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	CMPQ    R8, $0x18
-	JL      partial950
+	JL      partial963
 	VMOVUPD Z2, 128(CX)
-	JMP     end951
+	JMP     end964
 
-partial950:
+partial963:
 	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip952
+	JE            skip965
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip952:
+skip965:
 	TESTQ         $0x00000002, R9
-	JE            skip953
+	JE            skip966
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip953:
+skip966:
 	TESTQ  $0x00000001, R9
-	JE     skip954
+	JE     skip967
 	VMOVSD X0, (R10)
 
-skip954:
-end951:
+skip967:
+end964:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next941:
+next954:
 	CMPQ   R8, $0x08
-	JLE    next956
+	JLE    next969
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end958
+	JE     end971
 
-rows957:
+rows970:
 	VBROADCASTSD (DX)(R11*8), Z2
 	VFMADD231PD  (R10), Z2, Z0
 	VFMADD231PD  64(R10), Z2, Z1
@@ -11609,181 +11714,181 @@ rows957:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows957
+	JL           rows970
 
-end958:
+end971:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set959
+	JE           set972
 	VADDPD       (CX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial960
+	JL           partial973
 	VADDPD       64(CX), Z1, Z1
-	JMP          end961
+	JMP          end974
 
-partial960:
+partial973:
 	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip962
+	JE     skip975
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip962:
+skip975:
 	TESTQ           $0x00000002, R9
-	JE              skip963
+	JE              skip976
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip963:
+skip976:
 	TESTQ           $0x00000004, R9
-	JE              skip964
+	JE              skip977
 	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip964:
+skip977:
 	VADDPD Z2, Z1, Z1
 
-end961:
-set959:
+end974:
+set972:
 	VMOVUPD Z0, (CX)
 	CMPQ    R8, $0x10
-	JL      partial965
+	JL      partial978
 	VMOVUPD Z1, 64(CX)
-	JMP     end966
+	JMP     end979
 
-partial965:
+partial978:
 	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip967
+	JE            skip980
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip967:
+skip980:
 	TESTQ         $0x00000002, R9
-	JE            skip968
+	JE            skip981
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip968:
+skip981:
 	TESTQ  $0x00000001, R9
-	JE     skip969
+	JE     skip982
 	VMOVSD X0, (R10)
 
-skip969:
-end966:
+skip982:
+end979:
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, BX
 	SUBQ $0x10, R8
 
-next956:
+next969:
 	CMPQ   R8, $0x00
-	JLE    next971
+	JLE    next984
 	VXORPD Z0, Z0, Z0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end973
+	JE     end986
 
-rows972:
+rows985:
 	VBROADCASTSD (DX)(R10*8), Z1
 	VFMADD231PD  (BX), Z1, Z0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows972
+	JL           rows985
 
-end973:
+end986:
 	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+72(FP), $0x00
-	JE           set974
+	JE           set987
 	CMPQ         R8, $0x08
-	JL           partial975
+	JL           partial988
 	VADDPD       (CX), Z0, Z0
-	JMP          end976
+	JMP          end989
 
-partial975:
+partial988:
 	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip977
+	JE     skip990
 	MOVQ   R9, DX
 	ANDQ   $0x06, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip977:
+skip990:
 	TESTQ           $0x00000002, R9
-	JE              skip978
+	JE              skip991
 	MOVQ            R9, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip978:
+skip991:
 	TESTQ           $0x00000004, R9
-	JE              skip979
+	JE              skip992
 	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip979:
+skip992:
 	VADDPD Z1, Z0, Z0
 
-end976:
-set974:
+end989:
+set987:
 	CMPQ    R8, $0x08
-	JL      partial980
+	JL      partial993
 	VMOVUPD Z0, (CX)
-	JMP     end981
+	JMP     end994
 
-partial980:
+partial993:
 	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip982
+	JE            skip995
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip982:
+skip995:
 	TESTQ         $0x00000002, R9
-	JE            skip983
+	JE            skip996
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip983:
+skip996:
 	TESTQ  $0x00000001, R9
-	JE     skip984
+	JE     skip997
 	VMOVSD X0, (AX)
 
-skip984:
-end981:
-next971:
+skip997:
+end994:
+next984:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last808
+	JLE   last821
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block807
+	JMP   block820
 
-last808:
-done809:
+last821:
+done822:
 	VZEROUPPER
 	RET
 
@@ -11793,7 +11898,7 @@ TEXT ·logisticValueGradAVX512(SB), $640-88
 	VXORPD  Z0, Z0, Z0
 	VMOVUPD Z0, 576(SP)
 
-block985:
+block998:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -11805,44 +11910,44 @@ block985:
 	MOVQ    z+32(FP), SI
 	MOVQ    d+48(FP), DI
 	CMPQ    DI, $0x20
-	JG      many990
+	JG      many1003
 	CMPQ    DI, $0x08
-	JG      wider991
+	JG      wider1004
 	LEAQ    (DI), DI
 	CMPQ    DI, $0x08
-	JE      whole992
+	JE      whole1005
 	LEAQ    (SI), SI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, DI
-	JE      skip994
+	JE      skip1007
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X0
 
-skip994:
+skip1007:
 	TESTQ           $0x00000002, DI
-	JE              skip995
+	JE              skip1008
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip995:
+skip1008:
 	TESTQ           $0x00000004, DI
-	JE              skip996
+	JE              skip1009
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip996:
-	JMP end993
+skip1009:
+	JMP end1006
 
-whole992:
+whole1005:
 	VMOVUPD (SI), Z0
 
-end993:
-rows997:
+end1006:
+rows1010:
 	SUBQ       $0x08, BX
-	JL         rest998
+	JL         rest1011
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -11882,13 +11987,13 @@ rows997:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows997
+	JMP        rows1010
 
-rest998:
+rest1011:
 	ADDQ       $0x08, BX
-	JE         end1000
+	JE         end1013
 	CMPQ       BX, $0x01
-	JNE        few999
+	JNE        few1012
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -11897,9 +12002,9 @@ rest998:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (AX)
-	JMP        end1000
+	JMP        end1013
 
-few999:
+few1012:
 	XORQ       SI, SI
 	MOVQ       DX, DX
 	VMULPD     (CX), Z0, Z1
@@ -11954,48 +12059,48 @@ few999:
 	VADDPD     Z0, Z2, Z2
 	VMOVUPD    Z2, (AX)
 
-end1000:
-	JMP scored989
+end1013:
+	JMP scored1002
 
-wider991:
+wider1004:
 	CMPQ    DI, $0x10
-	JG      wider1001
+	JG      wider1014
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole1002
+	JE      whole1015
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip1004
+	JE      skip1017
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip1004:
+skip1017:
 	TESTQ           $0x00000002, DI
-	JE              skip1005
+	JE              skip1018
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1005:
+skip1018:
 	TESTQ           $0x00000004, DI
-	JE              skip1006
+	JE              skip1019
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1006:
-	JMP end1003
+skip1019:
+	JMP end1016
 
-whole1002:
+whole1015:
 	VMOVUPD 64(SI), Z1
 
-end1003:
-rows1007:
+end1016:
+rows1020:
 	SUBQ        $0x08, BX
-	JL          rest1008
+	JL          rest1021
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -12043,13 +12148,13 @@ rows1007:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1007
+	JMP         rows1020
 
-rest1008:
+rest1021:
 	ADDQ        $0x08, BX
-	JE          end1010
+	JE          end1023
 	CMPQ        BX, $0x01
-	JNE         few1009
+	JNE         few1022
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -12059,9 +12164,9 @@ rest1008:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1010
+	JMP         end1023
 
-few1009:
+few1022:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z2
@@ -12124,49 +12229,49 @@ few1009:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1010:
-	JMP scored989
+end1023:
+	JMP scored1002
 
-wider1001:
+wider1014:
 	CMPQ    DI, $0x18
-	JG      wider1011
+	JG      wider1024
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole1012
+	JE      whole1025
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip1014
+	JE      skip1027
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip1014:
+skip1027:
 	TESTQ           $0x00000002, DI
-	JE              skip1015
+	JE              skip1028
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1015:
+skip1028:
 	TESTQ           $0x00000004, DI
-	JE              skip1016
+	JE              skip1029
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1016:
-	JMP end1013
+skip1029:
+	JMP end1026
 
-whole1012:
+whole1025:
 	VMOVUPD 128(SI), Z2
 
-end1013:
-rows1017:
+end1026:
+rows1030:
 	SUBQ        $0x08, BX
-	JL          rest1018
+	JL          rest1031
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -12222,13 +12327,13 @@ rows1017:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1017
+	JMP         rows1030
 
-rest1018:
+rest1031:
 	ADDQ        $0x08, BX
-	JE          end1020
+	JE          end1033
 	CMPQ        BX, $0x01
-	JNE         few1019
+	JNE         few1032
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -12239,9 +12344,9 @@ rest1018:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1020
+	JMP         end1033
 
-few1019:
+few1032:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z3
@@ -12312,48 +12417,48 @@ few1019:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1020:
-	JMP scored989
+end1033:
+	JMP scored1002
 
-wider1011:
+wider1024:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole1021
+	JE      whole1034
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip1023
+	JE      skip1036
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip1023:
+skip1036:
 	TESTQ           $0x00000002, DI
-	JE              skip1024
+	JE              skip1037
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1024:
+skip1037:
 	TESTQ           $0x00000004, DI
-	JE              skip1025
+	JE              skip1038
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1025:
-	JMP end1022
+skip1038:
+	JMP end1035
 
-whole1021:
+whole1034:
 	VMOVUPD 192(SI), Z3
 
-end1022:
-rows1026:
+end1035:
+rows1039:
 	SUBQ        $0x08, BX
-	JL          rest1027
+	JL          rest1040
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -12417,13 +12522,13 @@ rows1026:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1026
+	JMP         rows1039
 
-rest1027:
+rest1040:
 	ADDQ        $0x08, BX
-	JE          end1029
+	JE          end1042
 	CMPQ        BX, $0x01
-	JNE         few1028
+	JNE         few1041
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -12435,9 +12540,9 @@ rest1027:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1029
+	JMP         end1042
 
-few1028:
+few1041:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z4
@@ -12516,10 +12621,10 @@ few1028:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1029:
-	JMP scored989
+end1042:
+	JMP scored1002
 
-many990:
+many1003:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -12528,9 +12633,9 @@ many990:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1031:
+rows1044:
 	SUBQ   $0x08, BX
-	JL     rest1032
+	JL     rest1045
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -12547,9 +12652,9 @@ rows1031:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1033:
+columns1046:
 	CMPQ        R12, R8
-	JGE         last1034
+	JGE         last1047
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -12563,9 +12668,9 @@ columns1033:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1033
+	JMP         columns1046
 
-last1034:
+last1047:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -12598,13 +12703,13 @@ last1034:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1031
+	JMP         rows1044
 
-rest1032:
+rest1045:
 	ADDQ $0x08, BX
-	JE   end1030
+	JE   end1043
 
-row1035:
+row1048:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -12612,9 +12717,9 @@ row1035:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one1037
+	JL     one1050
 
-many1036:
+many1049:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -12625,22 +12730,22 @@ many1036:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many1036
+	JGE         many1049
 
-one1037:
+one1050:
 	ADDQ $0x18, R8
-	JL   rest1039
+	JL   rest1052
 
-top1038:
+top1051:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top1038
+	JGE         top1051
 
-rest1039:
+rest1052:
 	ADDQ        $0x08, R8
-	JE          end1040
+	JE          end1053
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -12648,7 +12753,7 @@ rest1039:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end1040:
+end1053:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -12662,10 +12767,10 @@ end1040:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1035
+	JNE        row1048
 
-end1030:
-scored989:
+end1043:
+scored1002:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Z0
 	MOVQ    y+24(FP), CX
@@ -12675,9 +12780,9 @@ scored989:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest1042
+	JL      rest1055
 
-full1041:
+full1054:
 	VMOVUPD           (AX)(BX*8), Z1
 	VMOVUPD           (CX)(BX*8), Z2
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
@@ -12745,11 +12850,11 @@ full1041:
 	VMOVUPD           Z5, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full1041
+	JGE               full1054
 
-rest1042:
+rest1055:
 	ADDQ              $0x08, DX
-	JE                end1043
+	JE                end1056
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -12820,10 +12925,10 @@ rest1042:
 	VADDPD            Z10, Z0, Z0
 	VMOVUPD           Z5, (AX)(BX*8)
 
-end1043:
+end1056:
 	VMOVUPD Z0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip988
+	JE      skip1001
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -12841,9 +12946,9 @@ end1043:
 	ANDQ    $0x07, R9
 	INCQ    R9
 
-tile1044:
+tile1057:
 	CMPQ   R8, $0x38
-	JLE    next1045
+	JLE    next1058
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12855,9 +12960,9 @@ tile1044:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end1047
+	JE     end1060
 
-rows1046:
+rows1059:
 	VBROADCASTSD (DX)(R11*8), Z8
 	VFMADD231PD  (R10), Z8, Z0
 	VFMADD231PD  64(R10), Z8, Z1
@@ -12878,9 +12983,9 @@ rows1046:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows1046
+	JL           rows1059
 
-end1047:
+end1060:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -12891,7 +12996,7 @@ end1047:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set1048
+	JE           set1061
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	VADDPD       128(CX), Z2, Z2
@@ -12900,38 +13005,38 @@ end1047:
 	VADDPD       320(CX), Z5, Z5
 	VADDPD       384(CX), Z6, Z6
 	CMPQ         R8, $0x40
-	JL           partial1049
+	JL           partial1062
 	VADDPD       448(CX), Z7, Z7
-	JMP          end1050
+	JMP          end1063
 
-partial1049:
+partial1062:
 	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip1051
+	JE     skip1064
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X8
 
-skip1051:
+skip1064:
 	TESTQ           $0x00000002, R9
-	JE              skip1052
+	JE              skip1065
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip1052:
+skip1065:
 	TESTQ           $0x00000004, R9
-	JE              skip1053
+	JE              skip1066
 	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip1053:
+skip1066:
 	VADDPD Z8, Z7, Z7
 
-end1050:
-set1048:
+end1063:
+set1061:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
@@ -12940,41 +13045,41 @@ set1048:
 	VMOVUPD Z5, 320(CX)
 	VMOVUPD Z6, 384(CX)
 	CMPQ    R8, $0x40
-	JL      partial1054
+	JL      partial1067
 	VMOVUPD Z7, 448(CX)
-	JMP     end1055
+	JMP     end1068
 
-partial1054:
+partial1067:
 	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1056
+	JE            skip1069
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1056:
+skip1069:
 	TESTQ         $0x00000002, R9
-	JE            skip1057
+	JE            skip1070
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1057:
+skip1070:
 	TESTQ  $0x00000001, R9
-	JE     skip1058
+	JE     skip1071
 	VMOVSD X0, (R10)
 
-skip1058:
-end1055:
+skip1071:
+end1068:
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, BX
 	SUBQ $0x40, R8
-	JMP  tile1044
+	JMP  tile1057
 
-next1045:
+next1058:
 	CMPQ   R8, $0x18
-	JLE    next1060
+	JLE    next1073
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12982,9 +13087,9 @@ next1045:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end1062
+	JE     end1075
 
-rows1061:
+rows1074:
 	VBROADCASTSD (DX)(R11*8), Z4
 	VFMADD231PD  (R10), Z4, Z0
 	VFMADD231PD  64(R10), Z4, Z1
@@ -12997,99 +13102,99 @@ rows1061:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows1061
+	JL           rows1074
 
-end1062:
+end1075:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set1063
+	JE           set1076
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	VADDPD       128(CX), Z2, Z2
 	CMPQ         R8, $0x20
-	JL           partial1064
+	JL           partial1077
 	VADDPD       192(CX), Z3, Z3
-	JMP          end1065
+	JMP          end1078
 
-partial1064:
+partial1077:
 	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip1066
+	JE     skip1079
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X4
 
-skip1066:
+skip1079:
 	TESTQ           $0x00000002, R9
-	JE              skip1067
+	JE              skip1080
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1067:
+skip1080:
 	TESTQ           $0x00000004, R9
-	JE              skip1068
+	JE              skip1081
 	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1068:
+skip1081:
 	VADDPD Z4, Z3, Z3
 
-end1065:
-set1063:
+end1078:
+set1076:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
 	CMPQ    R8, $0x20
-	JL      partial1069
+	JL      partial1082
 	VMOVUPD Z3, 192(CX)
-	JMP     end1070
+	JMP     end1083
 
-partial1069:
+partial1082:
 	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1071
+	JE            skip1084
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1071:
+skip1084:
 	TESTQ         $0x00000002, R9
-	JE            skip1072
+	JE            skip1085
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1072:
+skip1085:
 	TESTQ  $0x00000001, R9
-	JE     skip1073
+	JE     skip1086
 	VMOVSD X0, (R10)
 
-skip1073:
-end1070:
+skip1086:
+end1083:
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, BX
 	SUBQ $0x20, R8
 
-next1060:
+next1073:
 	CMPQ   R8, $0x10
-	JLE    next1075
+	JLE    next1088
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end1077
+	JE     end1090
 
-rows1076:
+rows1089:
 	VBROADCASTSD (DX)(R11*8), Z3
 	VFMADD231PD  (R10), Z3, Z0
 	VFMADD231PD  64(R10), Z3, Z1
@@ -13100,95 +13205,95 @@ rows1076:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows1076
+	JL           rows1089
 
-end1077:
+end1090:
 	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+72(FP), $0x00
-	JE           set1078
+	JE           set1091
 	VADDPD       (CX), Z0, Z0
 	VADDPD       64(CX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial1079
+	JL           partial1092
 	VADDPD       128(CX), Z2, Z2
-	JMP          end1080
+	JMP          end1093
 
-partial1079:
+partial1092:
 	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R9
-	JE     skip1081
+	JE     skip1094
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip1081:
+skip1094:
 	TESTQ           $0x00000002, R9
-	JE              skip1082
+	JE              skip1095
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1082:
+skip1095:
 	TESTQ           $0x00000004, R9
-	JE              skip1083
+	JE              skip1096
 	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1083:
+skip1096:
 	VADDPD Z3, Z2, Z2
 
-end1080:
-set1078:
+end1093:
+set1091:
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	CMPQ    R8, $0x18
-	JL      partial1084
+	JL      partial1097
 	VMOVUPD Z2, 128(CX)
-	JMP     end1085
+	JMP     end1098
 
-partial1084:
+partial1097:
 	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1086
+	JE            skip1099
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1086:
+skip1099:
 	TESTQ         $0x00000002, R9
-	JE            skip1087
+	JE            skip1100
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1087:
+skip1100:
 	TESTQ  $0x00000001, R9
-	JE     skip1088
+	JE     skip1101
 	VMOVSD X0, (R10)
 
-skip1088:
-end1085:
+skip1101:
+end1098:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next1075:
+next1088:
 	CMPQ   R8, $0x08
-	JLE    next1090
+	JLE    next1103
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end1092
+	JE     end1105
 
-rows1091:
+rows1104:
 	VBROADCASTSD (DX)(R11*8), Z2
 	VFMADD231PD  (R10), Z2, Z0
 	VFMADD231PD  64(R10), Z2, Z1
@@ -13197,181 +13302,181 @@ rows1091:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows1091
+	JL           rows1104
 
-end1092:
+end1105:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set1093
+	JE           set1106
 	VADDPD       (CX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial1094
+	JL           partial1107
 	VADDPD       64(CX), Z1, Z1
-	JMP          end1095
+	JMP          end1108
 
-partial1094:
+partial1107:
 	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip1096
+	JE     skip1109
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip1096:
+skip1109:
 	TESTQ           $0x00000002, R9
-	JE              skip1097
+	JE              skip1110
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1097:
+skip1110:
 	TESTQ           $0x00000004, R9
-	JE              skip1098
+	JE              skip1111
 	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1098:
+skip1111:
 	VADDPD Z2, Z1, Z1
 
-end1095:
-set1093:
+end1108:
+set1106:
 	VMOVUPD Z0, (CX)
 	CMPQ    R8, $0x10
-	JL      partial1099
+	JL      partial1112
 	VMOVUPD Z1, 64(CX)
-	JMP     end1100
+	JMP     end1113
 
-partial1099:
+partial1112:
 	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1101
+	JE            skip1114
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1101:
+skip1114:
 	TESTQ         $0x00000002, R9
-	JE            skip1102
+	JE            skip1115
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1102:
+skip1115:
 	TESTQ  $0x00000001, R9
-	JE     skip1103
+	JE     skip1116
 	VMOVSD X0, (R10)
 
-skip1103:
-end1100:
+skip1116:
+end1113:
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, BX
 	SUBQ $0x10, R8
 
-next1090:
+next1103:
 	CMPQ   R8, $0x00
-	JLE    next1105
+	JLE    next1118
 	VXORPD Z0, Z0, Z0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end1107
+	JE     end1120
 
-rows1106:
+rows1119:
 	VBROADCASTSD (DX)(R10*8), Z1
 	VFMADD231PD  (BX), Z1, Z0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows1106
+	JL           rows1119
 
-end1107:
+end1120:
 	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+72(FP), $0x00
-	JE           set1108
+	JE           set1121
 	CMPQ         R8, $0x08
-	JL           partial1109
+	JL           partial1122
 	VADDPD       (CX), Z0, Z0
-	JMP          end1110
+	JMP          end1123
 
-partial1109:
+partial1122:
 	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip1111
+	JE     skip1124
 	MOVQ   R9, DX
 	ANDQ   $0x06, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip1111:
+skip1124:
 	TESTQ           $0x00000002, R9
-	JE              skip1112
+	JE              skip1125
 	MOVQ            R9, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1112:
+skip1125:
 	TESTQ           $0x00000004, R9
-	JE              skip1113
+	JE              skip1126
 	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1113:
+skip1126:
 	VADDPD Z1, Z0, Z0
 
-end1110:
-set1108:
+end1123:
+set1121:
 	CMPQ    R8, $0x08
-	JL      partial1114
+	JL      partial1127
 	VMOVUPD Z0, (CX)
-	JMP     end1115
+	JMP     end1128
 
-partial1114:
+partial1127:
 	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1116
+	JE            skip1129
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1116:
+skip1129:
 	TESTQ         $0x00000002, R9
-	JE            skip1117
+	JE            skip1130
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1117:
+skip1130:
 	TESTQ  $0x00000001, R9
-	JE     skip1118
+	JE     skip1131
 	VMOVSD X0, (AX)
 
-skip1118:
-end1115:
-next1105:
-skip988:
+skip1131:
+end1128:
+next1118:
+skip1001:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last986
+	JLE   last999
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block985
+	JMP   block998
 
-last986:
+last999:
 	VMOVUPD    576(SP), Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -13388,47 +13493,47 @@ last986:
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
 TEXT ·logisticCoefsAVX512(SB), NOSPLIT, $0-56
 	CMPQ    rows+40(FP), $0x01
-	JNE     more1119
+	JNE     more1132
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more1119
+	JG      more1132
 	CMPQ    AX, $0x08
-	JG      wider1121
+	JG      wider1134
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole1122
+	JE      whole1135
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip1124
+	JE      skip1137
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip1124:
+skip1137:
 	TESTQ           $0x00000002, AX
-	JE              skip1125
+	JE              skip1138
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1125:
+skip1138:
 	TESTQ           $0x00000004, AX
-	JE              skip1126
+	JE              skip1139
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1126:
-	JMP end1123
+skip1139:
+	JMP end1136
 
-whole1122:
+whole1135:
 	VMOVUPD (CX), Z1
 
-end1123:
+end1136:
 	VMULPD            Z0, Z1, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -13470,11 +13575,11 @@ end1123:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1120
+	JMP               done1133
 
-wider1121:
+wider1134:
 	CMPQ    AX, $0x10
-	JG      wider1127
+	JG      wider1140
 	LEAQ    -8(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
@@ -13484,36 +13589,36 @@ wider1121:
 	VMOVUPD 64(CX), Z0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole1128
+	JE      whole1141
 	LEAQ    64(CX), CX
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, AX
-	JE      skip1130
+	JE      skip1143
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X2
 
-skip1130:
+skip1143:
 	TESTQ           $0x00000002, AX
-	JE              skip1131
+	JE              skip1144
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1131:
+skip1144:
 	TESTQ           $0x00000004, AX
-	JE              skip1132
+	JE              skip1145
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1132:
-	JMP end1129
+skip1145:
+	JMP end1142
 
-whole1128:
+whole1141:
 	VMOVUPD 64(CX), Z2
 
-end1129:
+end1142:
 	VFMADD231PD       Z2, Z0, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -13555,11 +13660,11 @@ end1129:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1120
+	JMP               done1133
 
-wider1127:
+wider1140:
 	CMPQ        AX, $0x18
-	JG          wider1133
+	JG          wider1146
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -13573,36 +13678,36 @@ wider1127:
 	VMOVUPD     128(CX), Z0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole1134
+	JE          whole1147
 	LEAQ        128(CX), CX
 	VXORPD      Z2, Z2, Z2
 	TESTQ       $0x00000001, AX
-	JE          skip1136
+	JE          skip1149
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip1136:
+skip1149:
 	TESTQ           $0x00000002, AX
-	JE              skip1137
+	JE              skip1150
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1137:
+skip1150:
 	TESTQ           $0x00000004, AX
-	JE              skip1138
+	JE              skip1151
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1138:
-	JMP end1135
+skip1151:
+	JMP end1148
 
-whole1134:
+whole1147:
 	VMOVUPD 128(CX), Z2
 
-end1135:
+end1148:
 	VFMADD231PD       Z2, Z0, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -13644,9 +13749,9 @@ end1135:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1120
+	JMP               done1133
 
-wider1133:
+wider1146:
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -13664,36 +13769,36 @@ wider1133:
 	VMOVUPD     192(CX), Z0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole1140
+	JE          whole1153
 	LEAQ        192(CX), CX
 	VXORPD      Z2, Z2, Z2
 	TESTQ       $0x00000001, AX
-	JE          skip1142
+	JE          skip1155
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip1142:
+skip1155:
 	TESTQ           $0x00000002, AX
-	JE              skip1143
+	JE              skip1156
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1143:
+skip1156:
 	TESTQ           $0x00000004, AX
-	JE              skip1144
+	JE              skip1157
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1144:
-	JMP end1141
+skip1157:
+	JMP end1154
 
-whole1140:
+whole1153:
 	VMOVUPD 192(CX), Z2
 
-end1141:
+end1154:
 	VFMADD231PD       Z2, Z0, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -13735,9 +13840,9 @@ end1141:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1120
+	JMP               done1133
 
-more1119:
+more1132:
 	MOVQ   cg+0(FP), AX
 	MOVQ   a+8(FP), CX
 	MOVQ   stride+16(FP), DX
@@ -13746,44 +13851,44 @@ more1119:
 	MOVQ   z+32(FP), SI
 	MOVQ   d+48(FP), DI
 	CMPQ   DI, $0x20
-	JG     many1146
+	JG     many1159
 	CMPQ   DI, $0x08
-	JG     wider1147
+	JG     wider1160
 	LEAQ   (DI), DI
 	CMPQ   DI, $0x08
-	JE     whole1148
+	JE     whole1161
 	LEAQ   (SI), SI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip1150
+	JE     skip1163
 	MOVQ   DI, R8
 	ANDQ   $0x06, R8
 	VMOVSD (SI)(R8*8), X0
 
-skip1150:
+skip1163:
 	TESTQ           $0x00000002, DI
-	JE              skip1151
+	JE              skip1164
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1151:
+skip1164:
 	TESTQ           $0x00000004, DI
-	JE              skip1152
+	JE              skip1165
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1152:
-	JMP end1149
+skip1165:
+	JMP end1162
 
-whole1148:
+whole1161:
 	VMOVUPD (SI), Z0
 
-end1149:
-rows1153:
+end1162:
+rows1166:
 	SUBQ       $0x08, BX
-	JL         rest1154
+	JL         rest1167
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -13823,13 +13928,13 @@ rows1153:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows1153
+	JMP        rows1166
 
-rest1154:
+rest1167:
 	ADDQ       $0x08, BX
-	JE         end1156
+	JE         end1169
 	CMPQ       BX, $0x01
-	JNE        few1155
+	JNE        few1168
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -13838,9 +13943,9 @@ rest1154:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (AX)
-	JMP        end1156
+	JMP        end1169
 
-few1155:
+few1168:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z1
@@ -13896,66 +14001,66 @@ few1155:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1157
+	JE            skip1170
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1157:
+skip1170:
 	TESTQ         $0x00000002, BX
-	JE            skip1158
+	JE            skip1171
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1158:
+skip1171:
 	TESTQ  $0x00000001, BX
-	JE     skip1159
+	JE     skip1172
 	VMOVSD X0, (AX)
 
-skip1159:
-end1156:
-	JMP scored1145
+skip1172:
+end1169:
+	JMP scored1158
 
-wider1147:
+wider1160:
 	CMPQ    DI, $0x10
-	JG      wider1160
+	JG      wider1173
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole1161
+	JE      whole1174
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip1163
+	JE      skip1176
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip1163:
+skip1176:
 	TESTQ           $0x00000002, DI
-	JE              skip1164
+	JE              skip1177
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1164:
+skip1177:
 	TESTQ           $0x00000004, DI
-	JE              skip1165
+	JE              skip1178
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1165:
-	JMP end1162
+skip1178:
+	JMP end1175
 
-whole1161:
+whole1174:
 	VMOVUPD 64(SI), Z1
 
-end1162:
-rows1166:
+end1175:
+rows1179:
 	SUBQ        $0x08, BX
-	JL          rest1167
+	JL          rest1180
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -14003,13 +14108,13 @@ rows1166:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1166
+	JMP         rows1179
 
-rest1167:
+rest1180:
 	ADDQ        $0x08, BX
-	JE          end1169
+	JE          end1182
 	CMPQ        BX, $0x01
-	JNE         few1168
+	JNE         few1181
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -14019,9 +14124,9 @@ rest1167:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end1169
+	JMP         end1182
 
-few1168:
+few1181:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z2
@@ -14085,67 +14190,67 @@ few1168:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1170
+	JE            skip1183
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1170:
+skip1183:
 	TESTQ         $0x00000002, BX
-	JE            skip1171
+	JE            skip1184
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1171:
+skip1184:
 	TESTQ  $0x00000001, BX
-	JE     skip1172
+	JE     skip1185
 	VMOVSD X0, (AX)
 
-skip1172:
-end1169:
-	JMP scored1145
+skip1185:
+end1182:
+	JMP scored1158
 
-wider1160:
+wider1173:
 	CMPQ    DI, $0x18
-	JG      wider1173
+	JG      wider1186
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole1174
+	JE      whole1187
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip1176
+	JE      skip1189
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip1176:
+skip1189:
 	TESTQ           $0x00000002, DI
-	JE              skip1177
+	JE              skip1190
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1177:
+skip1190:
 	TESTQ           $0x00000004, DI
-	JE              skip1178
+	JE              skip1191
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1178:
-	JMP end1175
+skip1191:
+	JMP end1188
 
-whole1174:
+whole1187:
 	VMOVUPD 128(SI), Z2
 
-end1175:
-rows1179:
+end1188:
+rows1192:
 	SUBQ        $0x08, BX
-	JL          rest1180
+	JL          rest1193
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -14201,13 +14306,13 @@ rows1179:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1179
+	JMP         rows1192
 
-rest1180:
+rest1193:
 	ADDQ        $0x08, BX
-	JE          end1182
+	JE          end1195
 	CMPQ        BX, $0x01
-	JNE         few1181
+	JNE         few1194
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -14218,9 +14323,9 @@ rest1180:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end1182
+	JMP         end1195
 
-few1181:
+few1194:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z3
@@ -14292,66 +14397,66 @@ few1181:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1183
+	JE            skip1196
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1183:
+skip1196:
 	TESTQ         $0x00000002, BX
-	JE            skip1184
+	JE            skip1197
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1184:
+skip1197:
 	TESTQ  $0x00000001, BX
-	JE     skip1185
+	JE     skip1198
 	VMOVSD X0, (AX)
 
-skip1185:
-end1182:
-	JMP scored1145
+skip1198:
+end1195:
+	JMP scored1158
 
-wider1173:
+wider1186:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole1186
+	JE      whole1199
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip1188
+	JE      skip1201
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip1188:
+skip1201:
 	TESTQ           $0x00000002, DI
-	JE              skip1189
+	JE              skip1202
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1189:
+skip1202:
 	TESTQ           $0x00000004, DI
-	JE              skip1190
+	JE              skip1203
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1190:
-	JMP end1187
+skip1203:
+	JMP end1200
 
-whole1186:
+whole1199:
 	VMOVUPD 192(SI), Z3
 
-end1187:
-rows1191:
+end1200:
+rows1204:
 	SUBQ        $0x08, BX
-	JL          rest1192
+	JL          rest1205
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -14415,13 +14520,13 @@ rows1191:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1191
+	JMP         rows1204
 
-rest1192:
+rest1205:
 	ADDQ        $0x08, BX
-	JE          end1194
+	JE          end1207
 	CMPQ        BX, $0x01
-	JNE         few1193
+	JNE         few1206
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -14433,9 +14538,9 @@ rest1192:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end1194
+	JMP         end1207
 
-few1193:
+few1206:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z4
@@ -14515,28 +14620,28 @@ few1193:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1195
+	JE            skip1208
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1195:
+skip1208:
 	TESTQ         $0x00000002, BX
-	JE            skip1196
+	JE            skip1209
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1196:
+skip1209:
 	TESTQ  $0x00000001, BX
-	JE     skip1197
+	JE     skip1210
 	VMOVSD X0, (AX)
 
-skip1197:
-end1194:
-	JMP scored1145
+skip1210:
+end1207:
+	JMP scored1158
 
-many1146:
+many1159:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -14545,9 +14650,9 @@ many1146:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1199:
+rows1212:
 	SUBQ   $0x08, BX
-	JL     rest1200
+	JL     rest1213
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -14564,9 +14669,9 @@ rows1199:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1201:
+columns1214:
 	CMPQ        R12, R8
-	JGE         last1202
+	JGE         last1215
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -14580,9 +14685,9 @@ columns1201:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1201
+	JMP         columns1214
 
-last1202:
+last1215:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -14615,13 +14720,13 @@ last1202:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1199
+	JMP         rows1212
 
-rest1200:
+rest1213:
 	ADDQ $0x08, BX
-	JE   end1198
+	JE   end1211
 
-row1203:
+row1216:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -14629,9 +14734,9 @@ row1203:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one1205
+	JL     one1218
 
-many1204:
+many1217:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -14642,22 +14747,22 @@ many1204:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many1204
+	JGE         many1217
 
-one1205:
+one1218:
 	ADDQ $0x18, R8
-	JL   rest1207
+	JL   rest1220
 
-top1206:
+top1219:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top1206
+	JGE         top1219
 
-rest1207:
+rest1220:
 	ADDQ        $0x08, R8
-	JE          end1208
+	JE          end1221
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -14665,7 +14770,7 @@ rest1207:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end1208:
+end1221:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -14679,19 +14784,19 @@ end1208:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1203
+	JNE        row1216
 
-end1198:
-scored1145:
+end1211:
+scored1158:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x08, BX
-	JL   rest1210
+	JL   rest1223
 
-full1209:
+full1222:
 	VMOVUPD           (CX)(SI*8), Z0
 	VMOVUPD           (DX)(SI*8), Z1
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
@@ -14727,57 +14832,57 @@ full1209:
 	VMOVUPD           Z3, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full1209
+	JGE               full1222
 
-rest1210:
+rest1223:
 	ADDQ   $0x08, BX
-	JE     end1211
+	JE     end1224
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, BX
-	JE     skip1212
+	JE     skip1225
 	MOVQ   BX, DI
 	ANDQ   $0x06, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip1212:
+skip1225:
 	TESTQ           $0x00000002, BX
-	JE              skip1213
+	JE              skip1226
 	MOVQ            BX, DI
 	ANDQ            $0x04, DI
 	VBROADCASTF64X2 (CX)(DI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1213:
+skip1226:
 	TESTQ           $0x00000004, BX
-	JE              skip1214
+	JE              skip1227
 	VBROADCASTF64X4 (CX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1214:
+skip1227:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, BX
-	JE     skip1215
+	JE     skip1228
 	MOVQ   BX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip1215:
+skip1228:
 	TESTQ           $0x00000002, BX
-	JE              skip1216
+	JE              skip1229
 	MOVQ            BX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1216:
+skip1229:
 	TESTQ           $0x00000004, BX
-	JE              skip1217
+	JE              skip1230
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1217:
+skip1230:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
 	VMULPD            Z0, Z1, Z0
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z0, Z2
@@ -14811,26 +14916,26 @@ skip1217:
 	LEAQ              (AX)(SI*8), AX
 	VMOVAPD           Z3, Z0
 	TESTQ             $0x00000004, BX
-	JE                skip1218
+	JE                skip1231
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip1218:
+skip1231:
 	TESTQ         $0x00000002, BX
-	JE            skip1219
+	JE            skip1232
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1219:
+skip1232:
 	TESTQ  $0x00000001, BX
-	JE     skip1220
+	JE     skip1233
 	VMOVSD X0, (AX)
 
-skip1220:
-end1211:
-done1120:
+skip1233:
+end1224:
+done1133:
 	VZEROUPPER
 	RET
 
@@ -14838,80 +14943,80 @@ done1120:
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
 TEXT ·logisticCoefs2AVX512(SB), NOSPLIT, $0-72
 	CMPQ    rows+56(FP), $0x01
-	JNE     more1221
+	JNE     more1234
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more1221
+	JG      more1234
 	CMPQ    AX, $0x08
-	JG      wider1223
+	JG      wider1236
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole1224
+	JE      whole1237
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip1226
+	JE      skip1239
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip1226:
+skip1239:
 	TESTQ           $0x00000002, AX
-	JE              skip1227
+	JE              skip1240
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1227:
+skip1240:
 	TESTQ           $0x00000004, AX
-	JE              skip1228
+	JE              skip1241
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1228:
-	JMP end1225
+skip1241:
+	JMP end1238
 
-whole1224:
+whole1237:
 	VMOVUPD (CX), Z1
 
-end1225:
+end1238:
 	VMULPD Z0, Z1, Z1
 	CMPQ   AX, $0x08
-	JE     whole1229
+	JE     whole1242
 	LEAQ   (DX), CX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, AX
-	JE     skip1231
+	JE     skip1244
 	MOVQ   AX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip1231:
+skip1244:
 	TESTQ           $0x00000002, AX
-	JE              skip1232
+	JE              skip1245
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1232:
+skip1245:
 	TESTQ           $0x00000004, AX
-	JE              skip1233
+	JE              skip1246
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1233:
-	JMP end1230
+skip1246:
+	JMP end1243
 
-whole1229:
+whole1242:
 	VMOVUPD (DX), Z2
 
-end1230:
+end1243:
 	VMULPD            Z0, Z2, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -14964,11 +15069,11 @@ end1230:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X3, (CX)
-	JMP               done1222
+	JMP               done1235
 
-wider1223:
+wider1236:
 	CMPQ    AX, $0x10
-	JG      wider1234
+	JG      wider1247
 	LEAQ    -8(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
@@ -14982,68 +15087,68 @@ wider1223:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole1235
+	JE      whole1248
 	LEAQ    64(CX), CX
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, AX
-	JE      skip1237
+	JE      skip1250
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip1237:
+skip1250:
 	TESTQ           $0x00000002, AX
-	JE              skip1238
+	JE              skip1251
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1238:
+skip1251:
 	TESTQ           $0x00000004, AX
-	JE              skip1239
+	JE              skip1252
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1239:
-	JMP end1236
+skip1252:
+	JMP end1249
 
-whole1235:
+whole1248:
 	VMOVUPD 64(CX), Z3
 
-end1236:
+end1249:
 	VFMADD231PD Z3, Z0, Z1
 	CMPQ        AX, $0x08
-	JE          whole1240
+	JE          whole1253
 	LEAQ        64(DX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1242
+	JE          skip1255
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip1242:
+skip1255:
 	TESTQ           $0x00000002, AX
-	JE              skip1243
+	JE              skip1256
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1243:
+skip1256:
 	TESTQ           $0x00000004, AX
-	JE              skip1244
+	JE              skip1257
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1244:
-	JMP end1241
+skip1257:
+	JMP end1254
 
-whole1240:
+whole1253:
 	VMOVUPD 64(DX), Z3
 
-end1241:
+end1254:
 	VFMADD231PD       Z3, Z0, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -15096,11 +15201,11 @@ end1241:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X3, (CX)
-	JMP               done1222
+	JMP               done1235
 
-wider1234:
+wider1247:
 	CMPQ        AX, $0x18
-	JG          wider1245
+	JG          wider1258
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -15121,68 +15226,68 @@ wider1234:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole1246
+	JE          whole1259
 	LEAQ        128(CX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1248
+	JE          skip1261
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip1248:
+skip1261:
 	TESTQ           $0x00000002, AX
-	JE              skip1249
+	JE              skip1262
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1249:
+skip1262:
 	TESTQ           $0x00000004, AX
-	JE              skip1250
+	JE              skip1263
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1250:
-	JMP end1247
+skip1263:
+	JMP end1260
 
-whole1246:
+whole1259:
 	VMOVUPD 128(CX), Z3
 
-end1247:
+end1260:
 	VFMADD231PD Z3, Z0, Z1
 	CMPQ        AX, $0x08
-	JE          whole1251
+	JE          whole1264
 	LEAQ        128(DX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1253
+	JE          skip1266
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip1253:
+skip1266:
 	TESTQ           $0x00000002, AX
-	JE              skip1254
+	JE              skip1267
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1254:
+skip1267:
 	TESTQ           $0x00000004, AX
-	JE              skip1255
+	JE              skip1268
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1255:
-	JMP end1252
+skip1268:
+	JMP end1265
 
-whole1251:
+whole1264:
 	VMOVUPD 128(DX), Z3
 
-end1252:
+end1265:
 	VFMADD231PD       Z3, Z0, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -15235,9 +15340,9 @@ end1252:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X3, (CX)
-	JMP               done1222
+	JMP               done1235
 
-wider1245:
+wider1258:
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -15265,68 +15370,68 @@ wider1245:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole1257
+	JE          whole1270
 	LEAQ        192(CX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1259
+	JE          skip1272
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip1259:
+skip1272:
 	TESTQ           $0x00000002, AX
-	JE              skip1260
+	JE              skip1273
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1260:
+skip1273:
 	TESTQ           $0x00000004, AX
-	JE              skip1261
+	JE              skip1274
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1261:
-	JMP end1258
+skip1274:
+	JMP end1271
 
-whole1257:
+whole1270:
 	VMOVUPD 192(CX), Z3
 
-end1258:
+end1271:
 	VFMADD231PD Z3, Z0, Z1
 	CMPQ        AX, $0x08
-	JE          whole1262
+	JE          whole1275
 	LEAQ        192(DX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1264
+	JE          skip1277
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip1264:
+skip1277:
 	TESTQ           $0x00000002, AX
-	JE              skip1265
+	JE              skip1278
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1265:
+skip1278:
 	TESTQ           $0x00000004, AX
-	JE              skip1266
+	JE              skip1279
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1266:
-	JMP end1263
+skip1279:
+	JMP end1276
 
-whole1262:
+whole1275:
 	VMOVUPD 192(DX), Z3
 
-end1263:
+end1276:
 	VFMADD231PD       Z3, Z0, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -15379,9 +15484,9 @@ end1263:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X3, (CX)
-	JMP               done1222
+	JMP               done1235
 
-more1221:
+more1234:
 	MOVQ   cg+0(FP), AX
 	MOVQ   ch+8(FP), CX
 	MOVQ   a+16(FP), DX
@@ -15392,75 +15497,75 @@ more1221:
 	MOVQ   v+48(FP), R8
 	MOVQ   d+64(FP), R9
 	CMPQ   R9, $0x20
-	JG     many1268
+	JG     many1281
 	CMPQ   R9, $0x08
-	JG     wider1269
+	JG     wider1282
 	LEAQ   (R9), R9
 	CMPQ   R9, $0x08
-	JE     whole1270
+	JE     whole1283
 	LEAQ   (DI), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1272
+	JE     skip1285
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (DI)(R10*8), X0
 
-skip1272:
+skip1285:
 	TESTQ           $0x00000002, R9
-	JE              skip1273
+	JE              skip1286
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1273:
+skip1286:
 	TESTQ           $0x00000004, R9
-	JE              skip1274
+	JE              skip1287
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1274:
-	JMP end1271
+skip1287:
+	JMP end1284
 
-whole1270:
+whole1283:
 	VMOVUPD (DI), Z0
 
-end1271:
+end1284:
 	CMPQ   R9, $0x08
-	JE     whole1275
+	JE     whole1288
 	LEAQ   (R8), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip1277
+	JE     skip1290
 	MOVQ   R9, R8
 	ANDQ   $0x06, R8
 	VMOVSD (DI)(R8*8), X1
 
-skip1277:
+skip1290:
 	TESTQ           $0x00000002, R9
-	JE              skip1278
+	JE              skip1291
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1278:
+skip1291:
 	TESTQ           $0x00000004, R9
-	JE              skip1279
+	JE              skip1292
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1279:
-	JMP end1276
+skip1292:
+	JMP end1289
 
-whole1275:
+whole1288:
 	VMOVUPD (R8), Z1
 
-end1276:
-rows1280:
+end1289:
+rows1293:
 	SUBQ       $0x08, SI
-	JL         rest1281
+	JL         rest1294
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -15540,13 +15645,13 @@ rows1280:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows1280
+	JMP        rows1293
 
-rest1281:
+rest1294:
 	ADDQ       $0x08, SI
-	JE         end1283
+	JE         end1296
 	CMPQ       SI, $0x01
-	JNE        few1282
+	JNE        few1295
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -15563,9 +15668,9 @@ rest1281:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (CX)
-	JMP        end1283
+	JMP        end1296
 
-few1282:
+few1295:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -15673,119 +15778,119 @@ few1282:
 	LEAQ          (AX), AX
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1284
+	JE            skip1297
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1284:
+skip1297:
 	TESTQ         $0x00000002, SI
-	JE            skip1285
+	JE            skip1298
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1285:
+skip1298:
 	TESTQ  $0x00000001, SI
-	JE     skip1286
+	JE     skip1299
 	VMOVSD X0, (AX)
 
-skip1286:
+skip1299:
 	LEAQ          (CX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1287
+	JE            skip1300
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1287:
+skip1300:
 	TESTQ         $0x00000002, SI
-	JE            skip1288
+	JE            skip1301
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1288:
+skip1301:
 	TESTQ  $0x00000001, SI
-	JE     skip1289
+	JE     skip1302
 	VMOVSD X0, (AX)
 
-skip1289:
-end1283:
-	JMP scored1267
+skip1302:
+end1296:
+	JMP scored1280
 
-wider1269:
+wider1282:
 	CMPQ    R9, $0x10
-	JG      wider1290
+	JG      wider1303
 	LEAQ    -8(R9), R9
 	VMOVUPD (DI), Z0
 	CMPQ    R9, $0x08
-	JE      whole1291
+	JE      whole1304
 	LEAQ    64(DI), DI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, R9
-	JE      skip1293
+	JE      skip1306
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X1
 
-skip1293:
+skip1306:
 	TESTQ           $0x00000002, R9
-	JE              skip1294
+	JE              skip1307
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1294:
+skip1307:
 	TESTQ           $0x00000004, R9
-	JE              skip1295
+	JE              skip1308
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1295:
-	JMP end1292
+skip1308:
+	JMP end1305
 
-whole1291:
+whole1304:
 	VMOVUPD 64(DI), Z1
 
-end1292:
+end1305:
 	VMOVUPD (R8), Z2
 	CMPQ    R9, $0x08
-	JE      whole1296
+	JE      whole1309
 	LEAQ    64(R8), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip1298
+	JE      skip1311
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X3
 
-skip1298:
+skip1311:
 	TESTQ           $0x00000002, R9
-	JE              skip1299
+	JE              skip1312
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1299:
+skip1312:
 	TESTQ           $0x00000004, R9
-	JE              skip1300
+	JE              skip1313
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1300:
-	JMP end1297
+skip1313:
+	JMP end1310
 
-whole1296:
+whole1309:
 	VMOVUPD 64(R8), Z3
 
-end1297:
-rows1301:
+end1310:
+rows1314:
 	SUBQ        $0x08, SI
-	JL          rest1302
+	JL          rest1315
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -15881,13 +15986,13 @@ rows1301:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1301
+	JMP         rows1314
 
-rest1302:
+rest1315:
 	ADDQ        $0x08, SI
-	JE          end1304
+	JE          end1317
 	CMPQ        SI, $0x01
-	JNE         few1303
+	JNE         few1316
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -15906,9 +16011,9 @@ rest1302:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end1304
+	JMP         end1317
 
-few1303:
+few1316:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -16032,121 +16137,121 @@ few1303:
 	LEAQ          (AX), AX
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1305
+	JE            skip1318
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1305:
+skip1318:
 	TESTQ         $0x00000002, SI
-	JE            skip1306
+	JE            skip1319
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1306:
+skip1319:
 	TESTQ  $0x00000001, SI
-	JE     skip1307
+	JE     skip1320
 	VMOVSD X0, (AX)
 
-skip1307:
+skip1320:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1308
+	JE            skip1321
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1308:
+skip1321:
 	TESTQ         $0x00000002, SI
-	JE            skip1309
+	JE            skip1322
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1309:
+skip1322:
 	TESTQ  $0x00000001, SI
-	JE     skip1310
+	JE     skip1323
 	VMOVSD X0, (AX)
 
-skip1310:
-end1304:
-	JMP scored1267
+skip1323:
+end1317:
+	JMP scored1280
 
-wider1290:
+wider1303:
 	CMPQ    R9, $0x18
-	JG      wider1311
+	JG      wider1324
 	LEAQ    -16(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	CMPQ    R9, $0x08
-	JE      whole1312
+	JE      whole1325
 	LEAQ    128(DI), DI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, R9
-	JE      skip1314
+	JE      skip1327
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X2
 
-skip1314:
+skip1327:
 	TESTQ           $0x00000002, R9
-	JE              skip1315
+	JE              skip1328
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1315:
+skip1328:
 	TESTQ           $0x00000004, R9
-	JE              skip1316
+	JE              skip1329
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1316:
-	JMP end1313
+skip1329:
+	JMP end1326
 
-whole1312:
+whole1325:
 	VMOVUPD 128(DI), Z2
 
-end1313:
+end1326:
 	VMOVUPD (R8), Z3
 	VMOVUPD 64(R8), Z4
 	CMPQ    R9, $0x08
-	JE      whole1317
+	JE      whole1330
 	LEAQ    128(R8), DI
 	VXORPD  Z5, Z5, Z5
 	TESTQ   $0x00000001, R9
-	JE      skip1319
+	JE      skip1332
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X5
 
-skip1319:
+skip1332:
 	TESTQ           $0x00000002, R9
-	JE              skip1320
+	JE              skip1333
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1320:
+skip1333:
 	TESTQ           $0x00000004, R9
-	JE              skip1321
+	JE              skip1334
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1321:
-	JMP end1318
+skip1334:
+	JMP end1331
 
-whole1317:
+whole1330:
 	VMOVUPD 128(R8), Z5
 
-end1318:
-rows1322:
+end1331:
+rows1335:
 	SUBQ        $0x08, SI
-	JL          rest1323
+	JL          rest1336
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -16258,13 +16363,13 @@ rows1322:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1322
+	JMP         rows1335
 
-rest1323:
+rest1336:
 	ADDQ        $0x08, SI
-	JE          end1325
+	JE          end1338
 	CMPQ        SI, $0x01
-	JNE         few1324
+	JNE         few1337
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -16285,9 +16390,9 @@ rest1323:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end1325
+	JMP         end1338
 
-few1324:
+few1337:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -16427,121 +16532,121 @@ few1324:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1326
+	JE            skip1339
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1326:
+skip1339:
 	TESTQ         $0x00000002, SI
-	JE            skip1327
+	JE            skip1340
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1327:
+skip1340:
 	TESTQ  $0x00000001, SI
-	JE     skip1328
+	JE     skip1341
 	VMOVSD X0, (AX)
 
-skip1328:
+skip1341:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1329
+	JE            skip1342
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1329:
+skip1342:
 	TESTQ         $0x00000002, SI
-	JE            skip1330
+	JE            skip1343
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1330:
+skip1343:
 	TESTQ  $0x00000001, SI
-	JE     skip1331
+	JE     skip1344
 	VMOVSD X0, (AX)
 
-skip1331:
-end1325:
-	JMP scored1267
+skip1344:
+end1338:
+	JMP scored1280
 
-wider1311:
+wider1324:
 	LEAQ    -24(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	VMOVUPD 128(DI), Z2
 	CMPQ    R9, $0x08
-	JE      whole1332
+	JE      whole1345
 	LEAQ    192(DI), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip1334
+	JE      skip1347
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X3
 
-skip1334:
+skip1347:
 	TESTQ           $0x00000002, R9
-	JE              skip1335
+	JE              skip1348
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1335:
+skip1348:
 	TESTQ           $0x00000004, R9
-	JE              skip1336
+	JE              skip1349
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1336:
-	JMP end1333
+skip1349:
+	JMP end1346
 
-whole1332:
+whole1345:
 	VMOVUPD 192(DI), Z3
 
-end1333:
+end1346:
 	VMOVUPD (R8), Z4
 	VMOVUPD 64(R8), Z5
 	VMOVUPD 128(R8), Z6
 	CMPQ    R9, $0x08
-	JE      whole1337
+	JE      whole1350
 	LEAQ    192(R8), DI
 	VXORPD  Z7, Z7, Z7
 	TESTQ   $0x00000001, R9
-	JE      skip1339
+	JE      skip1352
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X7
 
-skip1339:
+skip1352:
 	TESTQ           $0x00000002, R9
-	JE              skip1340
+	JE              skip1353
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip1340:
+skip1353:
 	TESTQ           $0x00000004, R9
-	JE              skip1341
+	JE              skip1354
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip1341:
-	JMP end1338
+skip1354:
+	JMP end1351
 
-whole1337:
+whole1350:
 	VMOVUPD 192(R8), Z7
 
-end1338:
-rows1342:
+end1351:
+rows1355:
 	SUBQ        $0x08, SI
-	JL          rest1343
+	JL          rest1356
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -16669,13 +16774,13 @@ rows1342:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1342
+	JMP         rows1355
 
-rest1343:
+rest1356:
 	ADDQ        $0x08, SI
-	JE          end1345
+	JE          end1358
 	CMPQ        SI, $0x01
-	JNE         few1344
+	JNE         few1357
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -16698,9 +16803,9 @@ rest1343:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end1345
+	JMP         end1358
 
-few1344:
+few1357:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -16856,49 +16961,49 @@ few1344:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1346
+	JE            skip1359
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1346:
+skip1359:
 	TESTQ         $0x00000002, SI
-	JE            skip1347
+	JE            skip1360
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1347:
+skip1360:
 	TESTQ  $0x00000001, SI
-	JE     skip1348
+	JE     skip1361
 	VMOVSD X0, (AX)
 
-skip1348:
+skip1361:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1349
+	JE            skip1362
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1349:
+skip1362:
 	TESTQ         $0x00000002, SI
-	JE            skip1350
+	JE            skip1363
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1350:
+skip1363:
 	TESTQ  $0x00000001, SI
-	JE     skip1351
+	JE     skip1364
 	VMOVSD X0, (AX)
 
-skip1351:
-end1345:
-	JMP scored1267
+skip1364:
+end1358:
+	JMP scored1280
 
-many1268:
+many1281:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -16907,9 +17012,9 @@ many1268:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows1353:
+rows1366:
 	SUBQ   $0x08, SI
-	JL     rest1354
+	JL     rest1367
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -16934,9 +17039,9 @@ rows1353:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns1355:
+columns1368:
 	CMPQ        R14, R10
-	JGE         last1356
+	JGE         last1369
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -16967,9 +17072,9 @@ columns1355:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns1355
+	JMP         columns1368
 
-last1356:
+last1369:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -17042,13 +17147,13 @@ last1356:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1353
+	JMP         rows1366
 
-rest1354:
+rest1367:
 	ADDQ $0x08, SI
-	JE   end1352
+	JE   end1365
 
-row1357:
+row1370:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -17060,9 +17165,9 @@ row1357:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one1359
+	JL     one1372
 
-many1358:
+many1371:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -17085,13 +17190,13 @@ many1358:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many1358
+	JGE         many1371
 
-one1359:
+one1372:
 	ADDQ $0x18, R10
-	JL   rest1361
+	JL   rest1374
 
-top1360:
+top1373:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -17099,11 +17204,11 @@ top1360:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top1360
+	JGE         top1373
 
-rest1361:
+rest1374:
 	ADDQ        $0x08, R10
-	JE          end1362
+	JE          end1375
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -17113,7 +17218,7 @@ rest1361:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end1362:
+end1375:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -17138,10 +17243,10 @@ end1362:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row1357
+	JNE        row1370
 
-end1352:
-scored1267:
+end1365:
+scored1280:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -17150,9 +17255,9 @@ scored1267:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x08, DI
-	JL   rest1364
+	JL   rest1377
 
-full1363:
+full1376:
 	VMOVUPD           (BX)(R8*8), Z0
 	VMOVUPD           (DX)(R8*8), Z1
 	VMOVUPD           (SI)(R8*8), Z2
@@ -17193,80 +17298,80 @@ full1363:
 	VMOVUPD           Z3, (CX)(R8*8)
 	ADDQ              $0x08, R8
 	SUBQ              $0x08, DI
-	JGE               full1363
+	JGE               full1376
 
-rest1364:
+rest1377:
 	ADDQ   $0x08, DI
-	JE     end1365
+	JE     end1378
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip1366
+	JE     skip1379
 	MOVQ   DI, R9
 	ANDQ   $0x06, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip1366:
+skip1379:
 	TESTQ           $0x00000002, DI
-	JE              skip1367
+	JE              skip1380
 	MOVQ            DI, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (BX)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1367:
+skip1380:
 	TESTQ           $0x00000004, DI
-	JE              skip1368
+	JE              skip1381
 	VBROADCASTF64X4 (BX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1368:
+skip1381:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DI
-	JE     skip1369
+	JE     skip1382
 	MOVQ   DI, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip1369:
+skip1382:
 	TESTQ           $0x00000002, DI
-	JE              skip1370
+	JE              skip1383
 	MOVQ            DI, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1370:
+skip1383:
 	TESTQ           $0x00000004, DI
-	JE              skip1371
+	JE              skip1384
 	VBROADCASTF64X4 (DX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1371:
+skip1384:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, DI
-	JE     skip1372
+	JE     skip1385
 	MOVQ   DI, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip1372:
+skip1385:
 	TESTQ           $0x00000002, DI
-	JE              skip1373
+	JE              skip1386
 	MOVQ            DI, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1373:
+skip1386:
 	TESTQ           $0x00000004, DI
-	JE              skip1374
+	JE              skip1387
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1374:
+skip1387:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z2, Z2
 	VMULPD            Z1, Z2, Z1
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z1, Z3
@@ -17303,47 +17408,47 @@ skip1374:
 	LEAQ              (AX)(R8*8), AX
 	VMOVAPD           Z4, Z0
 	TESTQ             $0x00000004, DI
-	JE                skip1375
+	JE                skip1388
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip1375:
+skip1388:
 	TESTQ         $0x00000002, DI
-	JE            skip1376
+	JE            skip1389
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1376:
+skip1389:
 	TESTQ  $0x00000001, DI
-	JE     skip1377
+	JE     skip1390
 	VMOVSD X0, (AX)
 
-skip1377:
+skip1390:
 	LEAQ          (CX)(R8*8), AX
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, DI
-	JE            skip1378
+	JE            skip1391
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1378:
+skip1391:
 	TESTQ         $0x00000002, DI
-	JE            skip1379
+	JE            skip1392
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1379:
+skip1392:
 	TESTQ  $0x00000001, DI
-	JE     skip1380
+	JE     skip1393
 	VMOVSD X0, (AX)
 
-skip1380:
-end1365:
-done1222:
+skip1393:
+end1378:
+done1235:
 	VZEROUPPER
 	RET
 
@@ -17367,22 +17472,22 @@ TEXT ·scoresKAVX512(SB), NOSPLIT, $8-65
 	MOVQ  rows+56(FP), DI
 	SHLQ  $0x03, DI
 
-rows1381:
+rows1394:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest1382
+	JL   rest1395
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes1383:
+classes1396:
 	CMPQ R8, $0x05
-	JE   take1385
+	JE   take1398
 	CMPQ R8, $0x05
-	JL   fewer1384
+	JL   fewer1397
 
-take1385:
+take1398:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17411,9 +17516,9 @@ take1385:
 	VXORPD Z19, Z19, Z19
 	MOVQ   AX, BP
 
-columns1386:
+columns1399:
 	SUBQ        $0x08, BP
-	JL          last1387
+	JL          last1400
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z20
 	VMOVUPD     (R14)(SI*1), Z21
@@ -17448,9 +17553,9 @@ columns1386:
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	ADDQ        $0x40, R15
-	JMP         columns1386
+	JMP         columns1399
 
-last1387:
+last1400:
 	VMOVUPD.Z     (R14), K1, Z20
 	VMOVUPD.Z     (R14)(SI*1), K1, Z21
 	VMOVUPD.Z     (R14)(SI*2), K1, Z22
@@ -17498,10 +17603,10 @@ last1387:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1388
+	JE            set1401
 	VADDPD        (R10), Y1, Y1
 
-set1388:
+set1401:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -17522,10 +17627,10 @@ set1388:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1389
+	JE            set1402
 	VADDPD        (R10), Y1, Y1
 
-set1389:
+set1402:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -17546,10 +17651,10 @@ set1389:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1390
+	JE            set1403
 	VADDPD        (R10), Y1, Y1
 
-set1390:
+set1403:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -17570,10 +17675,10 @@ set1390:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1391
+	JE            set1404
 	VADDPD        (R10), Y1, Y1
 
-set1391:
+set1404:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z16, Y0
@@ -17594,10 +17699,10 @@ set1391:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1392
+	JE            set1405
 	VADDPD        (R10), Y1, Y1
 
-set1392:
+set1405:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -17607,15 +17712,15 @@ set1392:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x05, R8
-	JMP     classes1383
+	JMP     classes1396
 
-fewer1384:
-classes1393:
+fewer1397:
+classes1406:
 	CMPQ R8, $0x04
-	JE   take1395
-	JMP  fewer1394
+	JE   take1408
+	JMP  fewer1407
 
-take1395:
+take1408:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17640,9 +17745,9 @@ take1395:
 	VXORPD Z15, Z15, Z15
 	MOVQ   AX, BP
 
-columns1396:
+columns1409:
 	SUBQ        $0x08, BP
-	JL          last1397
+	JL          last1410
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z16
 	VMOVUPD     (R14)(SI*1), Z17
@@ -17672,9 +17777,9 @@ columns1396:
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	ADDQ        $0x40, R15
-	JMP         columns1396
+	JMP         columns1409
 
-last1397:
+last1410:
 	VMOVUPD.Z     (R14), K1, Z16
 	VMOVUPD.Z     (R14)(SI*1), K1, Z17
 	VMOVUPD.Z     (R14)(SI*2), K1, Z18
@@ -17717,10 +17822,10 @@ last1397:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1398
+	JE            set1411
 	VADDPD        (R10), Y1, Y1
 
-set1398:
+set1411:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -17741,10 +17846,10 @@ set1398:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1399
+	JE            set1412
 	VADDPD        (R10), Y1, Y1
 
-set1399:
+set1412:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -17765,10 +17870,10 @@ set1399:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1400
+	JE            set1413
 	VADDPD        (R10), Y1, Y1
 
-set1400:
+set1413:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -17789,10 +17894,10 @@ set1400:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1401
+	JE            set1414
 	VADDPD        (R10), Y1, Y1
 
-set1401:
+set1414:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -17801,15 +17906,15 @@ set1401:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x04, R8
-	JMP     classes1393
+	JMP     classes1406
 
-fewer1394:
-classes1402:
+fewer1407:
+classes1415:
 	CMPQ R8, $0x03
-	JE   take1404
-	JMP  fewer1403
+	JE   take1417
+	JMP  fewer1416
 
-take1404:
+take1417:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17828,9 +17933,9 @@ take1404:
 	VXORPD Z11, Z11, Z11
 	MOVQ   AX, R15
 
-columns1405:
+columns1418:
 	SUBQ        $0x08, R15
-	JL          last1406
+	JL          last1419
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z12
 	VMOVUPD     (R14)(SI*1), Z13
@@ -17854,9 +17959,9 @@ columns1405:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1405
+	JMP         columns1418
 
-last1406:
+last1419:
 	VMOVUPD.Z     (R14), K1, Z12
 	VMOVUPD.Z     (R14)(SI*1), K1, Z13
 	VMOVUPD.Z     (R14)(SI*2), K1, Z14
@@ -17894,10 +17999,10 @@ last1406:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1407
+	JE            set1420
 	VADDPD        (R10), Y1, Y1
 
-set1407:
+set1420:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -17918,10 +18023,10 @@ set1407:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1408
+	JE            set1421
 	VADDPD        (R10), Y1, Y1
 
-set1408:
+set1421:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -17942,10 +18047,10 @@ set1408:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1409
+	JE            set1422
 	VADDPD        (R10), Y1, Y1
 
-set1409:
+set1422:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -17953,15 +18058,15 @@ set1409:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes1402
+	JMP     classes1415
 
-fewer1403:
-classes1410:
+fewer1416:
+classes1423:
 	CMPQ R8, $0x02
-	JE   take1412
-	JMP  fewer1411
+	JE   take1425
+	JMP  fewer1424
 
-take1412:
+take1425:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17976,9 +18081,9 @@ take1412:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R15
 
-columns1413:
+columns1426:
 	SUBQ        $0x08, R15
-	JL          last1414
+	JL          last1427
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z8
 	VMOVUPD     (R14)(SI*1), Z9
@@ -17997,9 +18102,9 @@ columns1413:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1413
+	JMP         columns1426
 
-last1414:
+last1427:
 	VMOVUPD.Z     (R14), K1, Z8
 	VMOVUPD.Z     (R14)(SI*1), K1, Z9
 	VMOVUPD       (R12), Z10
@@ -18032,10 +18137,10 @@ last1414:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1415
+	JE            set1428
 	VADDPD        (R10), Y1, Y1
 
-set1415:
+set1428:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -18056,25 +18161,25 @@ set1415:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1416
+	JE            set1429
 	VADDPD        (R10), Y1, Y1
 
-set1416:
+set1429:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes1410
+	JMP     classes1423
 
-fewer1411:
-classes1417:
+fewer1424:
+classes1430:
 	CMPQ R8, $0x01
-	JE   take1419
-	JMP  fewer1418
+	JE   take1432
+	JMP  fewer1431
 
-take1419:
+take1432:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -18085,9 +18190,9 @@ take1419:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R15
 
-columns1420:
+columns1433:
 	SUBQ        $0x08, R15
-	JL          last1421
+	JL          last1434
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z4
 	VMOVUPD     (R12), Z5
@@ -18101,9 +18206,9 @@ columns1420:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1420
+	JMP         columns1433
 
-last1421:
+last1434:
 	VMOVUPD.Z     (R14), K1, Z4
 	VMOVUPD       (R12), Z5
 	VFMADD231PD   Z4, Z5, Z0
@@ -18131,44 +18236,44 @@ last1421:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1422
+	JE            set1435
 	VADDPD        (R10), Y1, Y1
 
-set1422:
+set1435:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes1417
+	JMP     classes1430
 
-fewer1418:
+fewer1431:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows1381
+	JMP  rows1394
 
-rest1382:
+rest1395:
 	ADDQ $0x04, rows+56(FP)
 
-rows1423:
+rows1436:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest1424
+	JL   rest1437
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes1425:
+classes1438:
 	CMPQ R8, $0x05
-	JE   take1427
+	JE   take1440
 	CMPQ R8, $0x05
-	JL   fewer1426
+	JL   fewer1439
 
-take1427:
+take1440:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -18185,9 +18290,9 @@ take1427:
 	VXORPD Z9, Z9, Z9
 	MOVQ   AX, R15
 
-columns1428:
+columns1441:
 	SUBQ        $0x10, R15
-	JL          last1429
+	JL          last1442
 	VMOVUPD     (R13), Z10
 	VMOVUPD     (R13)(SI*1), Z11
 	VMOVUPD     (R13)(SI*2), Z12
@@ -18213,14 +18318,14 @@ columns1428:
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
 	ADDQ        $0x00000080, R14
-	JMP         columns1428
+	JMP         columns1441
 
-last1429:
+last1442:
 	ADDQ $0x10, R15
 
-columns1430:
+columns1443:
 	SUBQ        $0x08, R15
-	JL          last1431
+	JL          last1444
 	VMOVUPD     (R13), Z10
 	VMOVUPD     (R13)(SI*1), Z11
 	VMOVUPD     (R13)(SI*2), Z12
@@ -18235,9 +18340,9 @@ columns1430:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1430
+	JMP         columns1443
 
-last1431:
+last1444:
 	VMOVUPD.Z   (R13), K1, Z10
 	VMOVUPD.Z   (R13)(SI*1), K1, Z11
 	VMOVUPD.Z   (R13)(SI*2), K1, Z12
@@ -18257,10 +18362,10 @@ last1431:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1432
+	JE          set1445
 	VADDSD      (R10), X0, X0
 
-set1432:
+set1445:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18271,10 +18376,10 @@ set1432:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1433
+	JE         set1446
 	VADDSD     (R10), X2, X2
 
-set1433:
+set1446:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -18285,10 +18390,10 @@ set1433:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1434
+	JE         set1447
 	VADDSD     (R10), X4, X4
 
-set1434:
+set1447:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z7, Z6, Z6
@@ -18299,10 +18404,10 @@ set1434:
 	VPERMILPD  $0x55, Z6, Z0
 	VADDPD     Z0, Z6, Z6
 	CMPB       add+64(FP), $0x00
-	JE         set1435
+	JE         set1448
 	VADDSD     (R10), X6, X6
 
-set1435:
+set1448:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z9, Z8, Z8
@@ -18313,10 +18418,10 @@ set1435:
 	VPERMILPD  $0x55, Z8, Z0
 	VADDPD     Z0, Z8, Z8
 	CMPB       add+64(FP), $0x00
-	JE         set1436
+	JE         set1449
 	VADDSD     (R10), X8, X8
 
-set1436:
+set1449:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -18326,15 +18431,15 @@ set1436:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes1425
+	JMP    classes1438
 
-fewer1426:
-classes1437:
+fewer1439:
+classes1450:
 	CMPQ R8, $0x04
-	JE   take1439
-	JMP  fewer1438
+	JE   take1452
+	JMP  fewer1451
 
-take1439:
+take1452:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -18349,9 +18454,9 @@ take1439:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R15
 
-columns1440:
+columns1453:
 	SUBQ        $0x10, R15
-	JL          last1441
+	JL          last1454
 	VMOVUPD     (R13), Z8
 	VMOVUPD     (R13)(SI*1), Z9
 	VMOVUPD     (R13)(SI*2), Z10
@@ -18373,14 +18478,14 @@ columns1440:
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
 	ADDQ        $0x00000080, R14
-	JMP         columns1440
+	JMP         columns1453
 
-last1441:
+last1454:
 	ADDQ $0x10, R15
 
-columns1442:
+columns1455:
 	SUBQ        $0x08, R15
-	JL          last1443
+	JL          last1456
 	VMOVUPD     (R13), Z8
 	VMOVUPD     (R13)(SI*1), Z9
 	VMOVUPD     (R13)(SI*2), Z10
@@ -18393,9 +18498,9 @@ columns1442:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1442
+	JMP         columns1455
 
-last1443:
+last1456:
 	VMOVUPD.Z   (R13), K1, Z8
 	VMOVUPD.Z   (R13)(SI*1), K1, Z9
 	VMOVUPD.Z   (R13)(SI*2), K1, Z10
@@ -18413,10 +18518,10 @@ last1443:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1444
+	JE          set1457
 	VADDSD      (R10), X0, X0
 
-set1444:
+set1457:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18427,10 +18532,10 @@ set1444:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1445
+	JE         set1458
 	VADDSD     (R10), X2, X2
 
-set1445:
+set1458:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -18441,10 +18546,10 @@ set1445:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1446
+	JE         set1459
 	VADDSD     (R10), X4, X4
 
-set1446:
+set1459:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z7, Z6, Z6
@@ -18455,10 +18560,10 @@ set1446:
 	VPERMILPD  $0x55, Z6, Z0
 	VADDPD     Z0, Z6, Z6
 	CMPB       add+64(FP), $0x00
-	JE         set1447
+	JE         set1460
 	VADDSD     (R10), X6, X6
 
-set1447:
+set1460:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -18467,15 +18572,15 @@ set1447:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes1437
+	JMP    classes1450
 
-fewer1438:
-classes1448:
+fewer1451:
+classes1461:
 	CMPQ R8, $0x03
-	JE   take1450
-	JMP  fewer1449
+	JE   take1463
+	JMP  fewer1462
 
-take1450:
+take1463:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
@@ -18486,9 +18591,9 @@ take1450:
 	VXORPD Z5, Z5, Z5
 	MOVQ   AX, R14
 
-columns1451:
+columns1464:
 	SUBQ        $0x10, R14
-	JL          last1452
+	JL          last1465
 	VMOVUPD     (R13), Z6
 	VMOVUPD     (R13)(SI*1), Z7
 	VMOVUPD     (R13)(SI*2), Z8
@@ -18505,14 +18610,14 @@ columns1451:
 	VFMADD231PD Z8, Z9, Z5
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1451
+	JMP         columns1464
 
-last1452:
+last1465:
 	ADDQ $0x10, R14
 
-columns1453:
+columns1466:
 	SUBQ        $0x08, R14
-	JL          last1454
+	JL          last1467
 	VMOVUPD     (R13), Z6
 	VMOVUPD     (R13)(SI*1), Z7
 	VMOVUPD     (R13)(SI*2), Z8
@@ -18522,9 +18627,9 @@ columns1453:
 	VFMADD231PD Z8, Z9, Z4
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1453
+	JMP         columns1466
 
-last1454:
+last1467:
 	VMOVUPD.Z   (R13), K1, Z6
 	VMOVUPD.Z   (R13)(SI*1), K1, Z7
 	VMOVUPD.Z   (R13)(SI*2), K1, Z8
@@ -18540,10 +18645,10 @@ last1454:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1455
+	JE          set1468
 	VADDSD      (R10), X0, X0
 
-set1455:
+set1468:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18554,10 +18659,10 @@ set1455:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1456
+	JE         set1469
 	VADDSD     (R10), X2, X2
 
-set1456:
+set1469:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -18568,10 +18673,10 @@ set1456:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1457
+	JE         set1470
 	VADDSD     (R10), X4, X4
 
-set1457:
+set1470:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -18579,15 +18684,15 @@ set1457:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes1448
+	JMP    classes1461
 
-fewer1449:
-classes1458:
+fewer1462:
+classes1471:
 	CMPQ R8, $0x02
-	JE   take1460
-	JMP  fewer1459
+	JE   take1473
+	JMP  fewer1472
 
-take1460:
+take1473:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
@@ -18596,9 +18701,9 @@ take1460:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R14
 
-columns1461:
+columns1474:
 	SUBQ        $0x10, R14
-	JL          last1462
+	JL          last1475
 	VMOVUPD     (R13), Z4
 	VMOVUPD     (R13)(SI*1), Z5
 	VMOVUPD     (R12), Z6
@@ -18611,14 +18716,14 @@ columns1461:
 	VFMADD231PD Z5, Z6, Z3
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1461
+	JMP         columns1474
 
-last1462:
+last1475:
 	ADDQ $0x10, R14
 
-columns1463:
+columns1476:
 	SUBQ        $0x08, R14
-	JL          last1464
+	JL          last1477
 	VMOVUPD     (R13), Z4
 	VMOVUPD     (R13)(SI*1), Z5
 	VMOVUPD     (R12), Z6
@@ -18626,9 +18731,9 @@ columns1463:
 	VFMADD231PD Z5, Z6, Z2
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1463
+	JMP         columns1476
 
-last1464:
+last1477:
 	VMOVUPD.Z   (R13), K1, Z4
 	VMOVUPD.Z   (R13)(SI*1), K1, Z5
 	VMOVUPD     (R12), Z6
@@ -18642,10 +18747,10 @@ last1464:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1465
+	JE          set1478
 	VADDSD      (R10), X0, X0
 
-set1465:
+set1478:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18656,34 +18761,34 @@ set1465:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1466
+	JE         set1479
 	VADDSD     (R10), X2, X2
 
-set1466:
+set1479:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes1458
+	JMP    classes1471
 
-fewer1459:
-classes1467:
+fewer1472:
+classes1480:
 	CMPQ R8, $0x01
-	JE   take1469
-	JMP  fewer1468
+	JE   take1482
+	JMP  fewer1481
 
-take1469:
+take1482:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   AX, R14
 
-columns1470:
+columns1483:
 	SUBQ        $0x10, R14
-	JL          last1471
+	JL          last1484
 	VMOVUPD     (R13), Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
@@ -18692,22 +18797,22 @@ columns1470:
 	VFMADD231PD Z2, Z3, Z1
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1470
+	JMP         columns1483
 
-last1471:
+last1484:
 	ADDQ $0x10, R14
 
-columns1472:
+columns1485:
 	SUBQ        $0x08, R14
-	JL          last1473
+	JL          last1486
 	VMOVUPD     (R13), Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1472
+	JMP         columns1485
 
-last1473:
+last1486:
 	VMOVUPD.Z   (R13), K1, Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
@@ -18719,48 +18824,48 @@ last1473:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1474
+	JE          set1487
 	VADDSD      (R10), X0, X0
 
-set1474:
+set1487:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes1467
+	JMP    classes1480
 
-fewer1468:
+fewer1481:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows1423
+	JMP  rows1436
 
-rest1424:
+rest1437:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
 
-// func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool)
+// func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·combineKAVX512(SB), NOSPLIT, $0-65
+TEXT ·combineKAVX512(SB), NOSPLIT, $0-72
 	MOVQ d+40(FP), AX
 
-tile1475:
+tile1488:
 	CMPQ AX, $0x18
-	JLE  nextTile1476
+	JLE  nextTile1489
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1477:
+classes1490:
 	CMPQ CX, $0x05
-	JE   take1479
+	JE   take1492
 	CMPQ CX, $0x05
-	JL   fewer1478
+	JL   fewer1491
 
-take1479:
+take1492:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -18789,9 +18894,9 @@ take1479:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1481
+	JE     end1494
 
-rows1480:
+rows1493:
 	VMOVUPD      (DI), Z20
 	VMOVUPD      64(DI), Z21
 	VMOVUPD      128(DI), Z22
@@ -18825,402 +18930,403 @@ rows1480:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1480
+	JNE          rows1493
 
-end1481:
+end1494:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z20
+	VBROADCASTSD keep+64(FP), Z21
 	VMULPD       Z20, Z0, Z0
 	VMULPD       Z20, Z1, Z1
 	VMULPD       Z20, Z2, Z2
 	VMULPD       Z20, Z3, Z3
-	CMPB         add+64(FP), $0x00
-	JE           set1482
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
+	CMPQ         keep+64(FP), $0x00
+	JE           set1495
+	VFMADD231PD  (BX), Z21, Z0
+	VFMADD231PD  64(BX), Z21, Z1
+	VFMADD231PD  128(BX), Z21, Z2
 	CMPQ         AX, $0x20
-	JL           partial1483
-	VADDPD       192(BX), Z3, Z3
-	JMP          end1484
+	JL           partial1496
+	VFMADD231PD  192(BX), Z21, Z3
+	JMP          end1497
 
-partial1483:
+partial1496:
 	LEAQ   192(BX), DI
-	VXORPD Z21, Z21, Z21
+	VXORPD Z22, Z22, Z22
 	TESTQ  $0x00000001, R8
-	JE     skip1485
+	JE     skip1498
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X21
+	VMOVSD (DI)(R9*8), X22
 
-skip1485:
+skip1498:
 	TESTQ           $0x00000002, R8
-	JE              skip1486
+	JE              skip1499
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y22
-	VINSERTF64X2    $0x01, X21, Y22, Y21
+	VBROADCASTF64X2 (DI)(R9*8), Y23
+	VINSERTF64X2    $0x01, X22, Y23, Y22
 
-skip1486:
+skip1499:
 	TESTQ           $0x00000004, R8
-	JE              skip1487
-	VBROADCASTF64X4 (DI), Z22
-	VINSERTF64X4    $0x01, Y21, Z22, Z21
+	JE              skip1500
+	VBROADCASTF64X4 (DI), Z23
+	VINSERTF64X4    $0x01, Y22, Z23, Z22
 
-skip1487:
-	VADDPD Z21, Z3, Z3
+skip1500:
+	VFMADD231PD Z22, Z21, Z3
 
-end1484:
-set1482:
+end1497:
+set1495:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1488
+	JL      partial1501
 	VMOVUPD Z3, 192(BX)
-	JMP     end1489
+	JMP     end1502
 
-partial1488:
+partial1501:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1490
+	JE            skip1503
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1490:
+skip1503:
 	TESTQ         $0x00000002, R8
-	JE            skip1491
+	JE            skip1504
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1491:
+skip1504:
 	TESTQ  $0x00000001, R8
-	JE     skip1492
+	JE     skip1505
 	VMOVSD X0, (DI)
 
-skip1492:
-end1489:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z20, Z4, Z4
-	VMULPD Z20, Z5, Z5
-	VMULPD Z20, Z6, Z6
-	VMULPD Z20, Z7, Z7
-	CMPB   add+64(FP), $0x00
-	JE     set1493
-	VADDPD (BX), Z4, Z4
-	VADDPD 64(BX), Z5, Z5
-	VADDPD 128(BX), Z6, Z6
-	CMPQ   AX, $0x20
-	JL     partial1494
-	VADDPD 192(BX), Z7, Z7
-	JMP    end1495
+skip1505:
+end1502:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z20, Z4, Z4
+	VMULPD      Z20, Z5, Z5
+	VMULPD      Z20, Z6, Z6
+	VMULPD      Z20, Z7, Z7
+	CMPQ        keep+64(FP), $0x00
+	JE          set1506
+	VFMADD231PD (BX), Z21, Z4
+	VFMADD231PD 64(BX), Z21, Z5
+	VFMADD231PD 128(BX), Z21, Z6
+	CMPQ        AX, $0x20
+	JL          partial1507
+	VFMADD231PD 192(BX), Z21, Z7
+	JMP         end1508
 
-partial1494:
+partial1507:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1496
+	JE     skip1509
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1496:
+skip1509:
 	TESTQ           $0x00000002, R8
-	JE              skip1497
+	JE              skip1510
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1497:
+skip1510:
 	TESTQ           $0x00000004, R8
-	JE              skip1498
+	JE              skip1511
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1498:
-	VADDPD Z0, Z7, Z7
+skip1511:
+	VFMADD231PD Z0, Z21, Z7
 
-end1495:
-set1493:
+end1508:
+set1506:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1499
+	JL      partial1512
 	VMOVUPD Z7, 192(BX)
-	JMP     end1500
+	JMP     end1513
 
-partial1499:
+partial1512:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1501
+	JE            skip1514
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1501:
+skip1514:
 	TESTQ         $0x00000002, R8
-	JE            skip1502
+	JE            skip1515
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1502:
+skip1515:
 	TESTQ  $0x00000001, R8
-	JE     skip1503
+	JE     skip1516
 	VMOVSD X0, (DI)
 
-skip1503:
-end1500:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z20, Z8, Z8
-	VMULPD Z20, Z9, Z9
-	VMULPD Z20, Z10, Z10
-	VMULPD Z20, Z11, Z11
-	CMPB   add+64(FP), $0x00
-	JE     set1504
-	VADDPD (BX), Z8, Z8
-	VADDPD 64(BX), Z9, Z9
-	VADDPD 128(BX), Z10, Z10
-	CMPQ   AX, $0x20
-	JL     partial1505
-	VADDPD 192(BX), Z11, Z11
-	JMP    end1506
+skip1516:
+end1513:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z20, Z8, Z8
+	VMULPD      Z20, Z9, Z9
+	VMULPD      Z20, Z10, Z10
+	VMULPD      Z20, Z11, Z11
+	CMPQ        keep+64(FP), $0x00
+	JE          set1517
+	VFMADD231PD (BX), Z21, Z8
+	VFMADD231PD 64(BX), Z21, Z9
+	VFMADD231PD 128(BX), Z21, Z10
+	CMPQ        AX, $0x20
+	JL          partial1518
+	VFMADD231PD 192(BX), Z21, Z11
+	JMP         end1519
 
-partial1505:
+partial1518:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1507
+	JE     skip1520
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1507:
+skip1520:
 	TESTQ           $0x00000002, R8
-	JE              skip1508
+	JE              skip1521
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1508:
+skip1521:
 	TESTQ           $0x00000004, R8
-	JE              skip1509
+	JE              skip1522
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1509:
-	VADDPD Z0, Z11, Z11
+skip1522:
+	VFMADD231PD Z0, Z21, Z11
 
-end1506:
-set1504:
+end1519:
+set1517:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1510
+	JL      partial1523
 	VMOVUPD Z11, 192(BX)
-	JMP     end1511
+	JMP     end1524
 
-partial1510:
+partial1523:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1512
+	JE            skip1525
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1512:
+skip1525:
 	TESTQ         $0x00000002, R8
-	JE            skip1513
+	JE            skip1526
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1513:
+skip1526:
 	TESTQ  $0x00000001, R8
-	JE     skip1514
+	JE     skip1527
 	VMOVSD X0, (DI)
 
-skip1514:
-end1511:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z20, Z12, Z12
-	VMULPD Z20, Z13, Z13
-	VMULPD Z20, Z14, Z14
-	VMULPD Z20, Z15, Z15
-	CMPB   add+64(FP), $0x00
-	JE     set1515
-	VADDPD (BX), Z12, Z12
-	VADDPD 64(BX), Z13, Z13
-	VADDPD 128(BX), Z14, Z14
-	CMPQ   AX, $0x20
-	JL     partial1516
-	VADDPD 192(BX), Z15, Z15
-	JMP    end1517
+skip1527:
+end1524:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z20, Z12, Z12
+	VMULPD      Z20, Z13, Z13
+	VMULPD      Z20, Z14, Z14
+	VMULPD      Z20, Z15, Z15
+	CMPQ        keep+64(FP), $0x00
+	JE          set1528
+	VFMADD231PD (BX), Z21, Z12
+	VFMADD231PD 64(BX), Z21, Z13
+	VFMADD231PD 128(BX), Z21, Z14
+	CMPQ        AX, $0x20
+	JL          partial1529
+	VFMADD231PD 192(BX), Z21, Z15
+	JMP         end1530
 
-partial1516:
+partial1529:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1518
+	JE     skip1531
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1518:
+skip1531:
 	TESTQ           $0x00000002, R8
-	JE              skip1519
+	JE              skip1532
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1519:
+skip1532:
 	TESTQ           $0x00000004, R8
-	JE              skip1520
+	JE              skip1533
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1520:
-	VADDPD Z0, Z15, Z15
+skip1533:
+	VFMADD231PD Z0, Z21, Z15
 
-end1517:
-set1515:
+end1530:
+set1528:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	VMOVUPD Z14, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1521
+	JL      partial1534
 	VMOVUPD Z15, 192(BX)
-	JMP     end1522
+	JMP     end1535
 
-partial1521:
+partial1534:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1523
+	JE            skip1536
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1523:
+skip1536:
 	TESTQ         $0x00000002, R8
-	JE            skip1524
+	JE            skip1537
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1524:
+skip1537:
 	TESTQ  $0x00000001, R8
-	JE     skip1525
+	JE     skip1538
 	VMOVSD X0, (DI)
 
-skip1525:
-end1522:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z20, Z16, Z16
-	VMULPD Z20, Z17, Z17
-	VMULPD Z20, Z18, Z18
-	VMULPD Z20, Z19, Z19
-	CMPB   add+64(FP), $0x00
-	JE     set1526
-	VADDPD (BX), Z16, Z16
-	VADDPD 64(BX), Z17, Z17
-	VADDPD 128(BX), Z18, Z18
-	CMPQ   AX, $0x20
-	JL     partial1527
-	VADDPD 192(BX), Z19, Z19
-	JMP    end1528
+skip1538:
+end1535:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z20, Z16, Z16
+	VMULPD      Z20, Z17, Z17
+	VMULPD      Z20, Z18, Z18
+	VMULPD      Z20, Z19, Z19
+	CMPQ        keep+64(FP), $0x00
+	JE          set1539
+	VFMADD231PD (BX), Z21, Z16
+	VFMADD231PD 64(BX), Z21, Z17
+	VFMADD231PD 128(BX), Z21, Z18
+	CMPQ        AX, $0x20
+	JL          partial1540
+	VFMADD231PD 192(BX), Z21, Z19
+	JMP         end1541
 
-partial1527:
+partial1540:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1529
+	JE     skip1542
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1529:
+skip1542:
 	TESTQ           $0x00000002, R8
-	JE              skip1530
+	JE              skip1543
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1530:
+skip1543:
 	TESTQ           $0x00000004, R8
-	JE              skip1531
+	JE              skip1544
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1531:
-	VADDPD Z0, Z19, Z19
+skip1544:
+	VFMADD231PD Z0, Z21, Z19
 
-end1528:
-set1526:
+end1541:
+set1539:
 	VMOVUPD Z16, (BX)
 	VMOVUPD Z17, 64(BX)
 	VMOVUPD Z18, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1532
+	JL      partial1545
 	VMOVUPD Z19, 192(BX)
-	JMP     end1533
+	JMP     end1546
 
-partial1532:
+partial1545:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z19, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1534
+	JE            skip1547
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1534:
+skip1547:
 	TESTQ         $0x00000002, R8
-	JE            skip1535
+	JE            skip1548
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1535:
+skip1548:
 	TESTQ  $0x00000001, R8
-	JE     skip1536
+	JE     skip1549
 	VMOVSD X0, (DI)
 
-skip1536:
-end1533:
+skip1549:
+end1546:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes1477
+	JMP    classes1490
 
-fewer1478:
-classes1537:
+fewer1491:
+classes1550:
 	CMPQ CX, $0x04
-	JE   take1539
-	JMP  fewer1538
+	JE   take1552
+	JMP  fewer1551
 
-take1539:
+take1552:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19245,9 +19351,9 @@ take1539:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1541
+	JE     end1554
 
-rows1540:
+rows1553:
 	VMOVUPD      (DI), Z16
 	VMOVUPD      64(DI), Z17
 	VMOVUPD      128(DI), Z18
@@ -19276,327 +19382,328 @@ rows1540:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1540
+	JNE          rows1553
 
-end1541:
+end1554:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z16
+	VBROADCASTSD keep+64(FP), Z17
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	VMULPD       Z16, Z2, Z2
 	VMULPD       Z16, Z3, Z3
-	CMPB         add+64(FP), $0x00
-	JE           set1542
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
+	CMPQ         keep+64(FP), $0x00
+	JE           set1555
+	VFMADD231PD  (BX), Z17, Z0
+	VFMADD231PD  64(BX), Z17, Z1
+	VFMADD231PD  128(BX), Z17, Z2
 	CMPQ         AX, $0x20
-	JL           partial1543
-	VADDPD       192(BX), Z3, Z3
-	JMP          end1544
+	JL           partial1556
+	VFMADD231PD  192(BX), Z17, Z3
+	JMP          end1557
 
-partial1543:
+partial1556:
 	LEAQ   192(BX), DI
-	VXORPD Z17, Z17, Z17
+	VXORPD Z18, Z18, Z18
 	TESTQ  $0x00000001, R8
-	JE     skip1545
+	JE     skip1558
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X17
+	VMOVSD (DI)(R9*8), X18
 
-skip1545:
+skip1558:
 	TESTQ           $0x00000002, R8
-	JE              skip1546
+	JE              skip1559
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y18
-	VINSERTF64X2    $0x01, X17, Y18, Y17
+	VBROADCASTF64X2 (DI)(R9*8), Y19
+	VINSERTF64X2    $0x01, X18, Y19, Y18
 
-skip1546:
+skip1559:
 	TESTQ           $0x00000004, R8
-	JE              skip1547
-	VBROADCASTF64X4 (DI), Z18
-	VINSERTF64X4    $0x01, Y17, Z18, Z17
+	JE              skip1560
+	VBROADCASTF64X4 (DI), Z19
+	VINSERTF64X4    $0x01, Y18, Z19, Z18
 
-skip1547:
-	VADDPD Z17, Z3, Z3
+skip1560:
+	VFMADD231PD Z18, Z17, Z3
 
-end1544:
-set1542:
+end1557:
+set1555:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1548
+	JL      partial1561
 	VMOVUPD Z3, 192(BX)
-	JMP     end1549
+	JMP     end1562
 
-partial1548:
+partial1561:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1550
+	JE            skip1563
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1550:
+skip1563:
 	TESTQ         $0x00000002, R8
-	JE            skip1551
+	JE            skip1564
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1551:
+skip1564:
 	TESTQ  $0x00000001, R8
-	JE     skip1552
+	JE     skip1565
 	VMOVSD X0, (DI)
 
-skip1552:
-end1549:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z16, Z4, Z4
-	VMULPD Z16, Z5, Z5
-	VMULPD Z16, Z6, Z6
-	VMULPD Z16, Z7, Z7
-	CMPB   add+64(FP), $0x00
-	JE     set1553
-	VADDPD (BX), Z4, Z4
-	VADDPD 64(BX), Z5, Z5
-	VADDPD 128(BX), Z6, Z6
-	CMPQ   AX, $0x20
-	JL     partial1554
-	VADDPD 192(BX), Z7, Z7
-	JMP    end1555
+skip1565:
+end1562:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z16, Z4, Z4
+	VMULPD      Z16, Z5, Z5
+	VMULPD      Z16, Z6, Z6
+	VMULPD      Z16, Z7, Z7
+	CMPQ        keep+64(FP), $0x00
+	JE          set1566
+	VFMADD231PD (BX), Z17, Z4
+	VFMADD231PD 64(BX), Z17, Z5
+	VFMADD231PD 128(BX), Z17, Z6
+	CMPQ        AX, $0x20
+	JL          partial1567
+	VFMADD231PD 192(BX), Z17, Z7
+	JMP         end1568
 
-partial1554:
+partial1567:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1556
+	JE     skip1569
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1556:
+skip1569:
 	TESTQ           $0x00000002, R8
-	JE              skip1557
+	JE              skip1570
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1557:
+skip1570:
 	TESTQ           $0x00000004, R8
-	JE              skip1558
+	JE              skip1571
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1558:
-	VADDPD Z0, Z7, Z7
+skip1571:
+	VFMADD231PD Z0, Z17, Z7
 
-end1555:
-set1553:
+end1568:
+set1566:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1559
+	JL      partial1572
 	VMOVUPD Z7, 192(BX)
-	JMP     end1560
+	JMP     end1573
 
-partial1559:
+partial1572:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1561
+	JE            skip1574
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1561:
+skip1574:
 	TESTQ         $0x00000002, R8
-	JE            skip1562
+	JE            skip1575
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1562:
+skip1575:
 	TESTQ  $0x00000001, R8
-	JE     skip1563
+	JE     skip1576
 	VMOVSD X0, (DI)
 
-skip1563:
-end1560:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z16, Z8, Z8
-	VMULPD Z16, Z9, Z9
-	VMULPD Z16, Z10, Z10
-	VMULPD Z16, Z11, Z11
-	CMPB   add+64(FP), $0x00
-	JE     set1564
-	VADDPD (BX), Z8, Z8
-	VADDPD 64(BX), Z9, Z9
-	VADDPD 128(BX), Z10, Z10
-	CMPQ   AX, $0x20
-	JL     partial1565
-	VADDPD 192(BX), Z11, Z11
-	JMP    end1566
+skip1576:
+end1573:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z16, Z8, Z8
+	VMULPD      Z16, Z9, Z9
+	VMULPD      Z16, Z10, Z10
+	VMULPD      Z16, Z11, Z11
+	CMPQ        keep+64(FP), $0x00
+	JE          set1577
+	VFMADD231PD (BX), Z17, Z8
+	VFMADD231PD 64(BX), Z17, Z9
+	VFMADD231PD 128(BX), Z17, Z10
+	CMPQ        AX, $0x20
+	JL          partial1578
+	VFMADD231PD 192(BX), Z17, Z11
+	JMP         end1579
 
-partial1565:
+partial1578:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1567
+	JE     skip1580
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1567:
+skip1580:
 	TESTQ           $0x00000002, R8
-	JE              skip1568
+	JE              skip1581
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1568:
+skip1581:
 	TESTQ           $0x00000004, R8
-	JE              skip1569
+	JE              skip1582
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1569:
-	VADDPD Z0, Z11, Z11
+skip1582:
+	VFMADD231PD Z0, Z17, Z11
 
-end1566:
-set1564:
+end1579:
+set1577:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1570
+	JL      partial1583
 	VMOVUPD Z11, 192(BX)
-	JMP     end1571
+	JMP     end1584
 
-partial1570:
+partial1583:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1572
+	JE            skip1585
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1572:
+skip1585:
 	TESTQ         $0x00000002, R8
-	JE            skip1573
+	JE            skip1586
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1573:
+skip1586:
 	TESTQ  $0x00000001, R8
-	JE     skip1574
+	JE     skip1587
 	VMOVSD X0, (DI)
 
-skip1574:
-end1571:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z16, Z12, Z12
-	VMULPD Z16, Z13, Z13
-	VMULPD Z16, Z14, Z14
-	VMULPD Z16, Z15, Z15
-	CMPB   add+64(FP), $0x00
-	JE     set1575
-	VADDPD (BX), Z12, Z12
-	VADDPD 64(BX), Z13, Z13
-	VADDPD 128(BX), Z14, Z14
-	CMPQ   AX, $0x20
-	JL     partial1576
-	VADDPD 192(BX), Z15, Z15
-	JMP    end1577
+skip1587:
+end1584:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z16, Z12, Z12
+	VMULPD      Z16, Z13, Z13
+	VMULPD      Z16, Z14, Z14
+	VMULPD      Z16, Z15, Z15
+	CMPQ        keep+64(FP), $0x00
+	JE          set1588
+	VFMADD231PD (BX), Z17, Z12
+	VFMADD231PD 64(BX), Z17, Z13
+	VFMADD231PD 128(BX), Z17, Z14
+	CMPQ        AX, $0x20
+	JL          partial1589
+	VFMADD231PD 192(BX), Z17, Z15
+	JMP         end1590
 
-partial1576:
+partial1589:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1578
+	JE     skip1591
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1578:
+skip1591:
 	TESTQ           $0x00000002, R8
-	JE              skip1579
+	JE              skip1592
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1579:
+skip1592:
 	TESTQ           $0x00000004, R8
-	JE              skip1580
+	JE              skip1593
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1580:
-	VADDPD Z0, Z15, Z15
+skip1593:
+	VFMADD231PD Z0, Z17, Z15
 
-end1577:
-set1575:
+end1590:
+set1588:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	VMOVUPD Z14, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1581
+	JL      partial1594
 	VMOVUPD Z15, 192(BX)
-	JMP     end1582
+	JMP     end1595
 
-partial1581:
+partial1594:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1583
+	JE            skip1596
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1583:
+skip1596:
 	TESTQ         $0x00000002, R8
-	JE            skip1584
+	JE            skip1597
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1584:
+skip1597:
 	TESTQ  $0x00000001, R8
-	JE     skip1585
+	JE     skip1598
 	VMOVSD X0, (DI)
 
-skip1585:
-end1582:
+skip1598:
+end1595:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes1537
+	JMP    classes1550
 
-fewer1538:
-classes1586:
+fewer1551:
+classes1599:
 	CMPQ CX, $0x03
-	JE   take1588
-	JMP  fewer1587
+	JE   take1601
+	JMP  fewer1600
 
-take1588:
+take1601:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19615,9 +19722,9 @@ take1588:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1590
+	JE     end1603
 
-rows1589:
+rows1602:
 	VMOVUPD      (DI), Z12
 	VMOVUPD      64(DI), Z13
 	VMOVUPD      128(DI), Z14
@@ -19640,252 +19747,253 @@ rows1589:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1589
+	JNE          rows1602
 
-end1590:
+end1603:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z12
+	VBROADCASTSD keep+64(FP), Z13
 	VMULPD       Z12, Z0, Z0
 	VMULPD       Z12, Z1, Z1
 	VMULPD       Z12, Z2, Z2
 	VMULPD       Z12, Z3, Z3
-	CMPB         add+64(FP), $0x00
-	JE           set1591
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
+	CMPQ         keep+64(FP), $0x00
+	JE           set1604
+	VFMADD231PD  (BX), Z13, Z0
+	VFMADD231PD  64(BX), Z13, Z1
+	VFMADD231PD  128(BX), Z13, Z2
 	CMPQ         AX, $0x20
-	JL           partial1592
-	VADDPD       192(BX), Z3, Z3
-	JMP          end1593
+	JL           partial1605
+	VFMADD231PD  192(BX), Z13, Z3
+	JMP          end1606
 
-partial1592:
+partial1605:
 	LEAQ   192(BX), DI
-	VXORPD Z13, Z13, Z13
+	VXORPD Z14, Z14, Z14
 	TESTQ  $0x00000001, R8
-	JE     skip1594
+	JE     skip1607
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X13
+	VMOVSD (DI)(R9*8), X14
 
-skip1594:
+skip1607:
 	TESTQ           $0x00000002, R8
-	JE              skip1595
+	JE              skip1608
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y14
-	VINSERTF64X2    $0x01, X13, Y14, Y13
+	VBROADCASTF64X2 (DI)(R9*8), Y15
+	VINSERTF64X2    $0x01, X14, Y15, Y14
 
-skip1595:
+skip1608:
 	TESTQ           $0x00000004, R8
-	JE              skip1596
-	VBROADCASTF64X4 (DI), Z14
-	VINSERTF64X4    $0x01, Y13, Z14, Z13
+	JE              skip1609
+	VBROADCASTF64X4 (DI), Z15
+	VINSERTF64X4    $0x01, Y14, Z15, Z14
 
-skip1596:
-	VADDPD Z13, Z3, Z3
+skip1609:
+	VFMADD231PD Z14, Z13, Z3
 
-end1593:
-set1591:
+end1606:
+set1604:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1597
+	JL      partial1610
 	VMOVUPD Z3, 192(BX)
-	JMP     end1598
+	JMP     end1611
 
-partial1597:
+partial1610:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1599
+	JE            skip1612
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1599:
+skip1612:
 	TESTQ         $0x00000002, R8
-	JE            skip1600
+	JE            skip1613
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1600:
+skip1613:
 	TESTQ  $0x00000001, R8
-	JE     skip1601
+	JE     skip1614
 	VMOVSD X0, (DI)
 
-skip1601:
-end1598:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z12, Z4, Z4
-	VMULPD Z12, Z5, Z5
-	VMULPD Z12, Z6, Z6
-	VMULPD Z12, Z7, Z7
-	CMPB   add+64(FP), $0x00
-	JE     set1602
-	VADDPD (BX), Z4, Z4
-	VADDPD 64(BX), Z5, Z5
-	VADDPD 128(BX), Z6, Z6
-	CMPQ   AX, $0x20
-	JL     partial1603
-	VADDPD 192(BX), Z7, Z7
-	JMP    end1604
+skip1614:
+end1611:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z12, Z4, Z4
+	VMULPD      Z12, Z5, Z5
+	VMULPD      Z12, Z6, Z6
+	VMULPD      Z12, Z7, Z7
+	CMPQ        keep+64(FP), $0x00
+	JE          set1615
+	VFMADD231PD (BX), Z13, Z4
+	VFMADD231PD 64(BX), Z13, Z5
+	VFMADD231PD 128(BX), Z13, Z6
+	CMPQ        AX, $0x20
+	JL          partial1616
+	VFMADD231PD 192(BX), Z13, Z7
+	JMP         end1617
 
-partial1603:
+partial1616:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1605
+	JE     skip1618
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1605:
+skip1618:
 	TESTQ           $0x00000002, R8
-	JE              skip1606
+	JE              skip1619
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1606:
+skip1619:
 	TESTQ           $0x00000004, R8
-	JE              skip1607
+	JE              skip1620
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1607:
-	VADDPD Z0, Z7, Z7
+skip1620:
+	VFMADD231PD Z0, Z13, Z7
 
-end1604:
-set1602:
+end1617:
+set1615:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1608
+	JL      partial1621
 	VMOVUPD Z7, 192(BX)
-	JMP     end1609
+	JMP     end1622
 
-partial1608:
+partial1621:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1610
+	JE            skip1623
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1610:
+skip1623:
 	TESTQ         $0x00000002, R8
-	JE            skip1611
+	JE            skip1624
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1611:
+skip1624:
 	TESTQ  $0x00000001, R8
-	JE     skip1612
+	JE     skip1625
 	VMOVSD X0, (DI)
 
-skip1612:
-end1609:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z12, Z8, Z8
-	VMULPD Z12, Z9, Z9
-	VMULPD Z12, Z10, Z10
-	VMULPD Z12, Z11, Z11
-	CMPB   add+64(FP), $0x00
-	JE     set1613
-	VADDPD (BX), Z8, Z8
-	VADDPD 64(BX), Z9, Z9
-	VADDPD 128(BX), Z10, Z10
-	CMPQ   AX, $0x20
-	JL     partial1614
-	VADDPD 192(BX), Z11, Z11
-	JMP    end1615
+skip1625:
+end1622:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z12, Z8, Z8
+	VMULPD      Z12, Z9, Z9
+	VMULPD      Z12, Z10, Z10
+	VMULPD      Z12, Z11, Z11
+	CMPQ        keep+64(FP), $0x00
+	JE          set1626
+	VFMADD231PD (BX), Z13, Z8
+	VFMADD231PD 64(BX), Z13, Z9
+	VFMADD231PD 128(BX), Z13, Z10
+	CMPQ        AX, $0x20
+	JL          partial1627
+	VFMADD231PD 192(BX), Z13, Z11
+	JMP         end1628
 
-partial1614:
+partial1627:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1616
+	JE     skip1629
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1616:
+skip1629:
 	TESTQ           $0x00000002, R8
-	JE              skip1617
+	JE              skip1630
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1617:
+skip1630:
 	TESTQ           $0x00000004, R8
-	JE              skip1618
+	JE              skip1631
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1618:
-	VADDPD Z0, Z11, Z11
+skip1631:
+	VFMADD231PD Z0, Z13, Z11
 
-end1615:
-set1613:
+end1628:
+set1626:
 	VMOVUPD Z8, (BX)
 	VMOVUPD Z9, 64(BX)
 	VMOVUPD Z10, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1619
+	JL      partial1632
 	VMOVUPD Z11, 192(BX)
-	JMP     end1620
+	JMP     end1633
 
-partial1619:
+partial1632:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1621
+	JE            skip1634
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1621:
+skip1634:
 	TESTQ         $0x00000002, R8
-	JE            skip1622
+	JE            skip1635
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1622:
+skip1635:
 	TESTQ  $0x00000001, R8
-	JE     skip1623
+	JE     skip1636
 	VMOVSD X0, (DI)
 
-skip1623:
-end1620:
+skip1636:
+end1633:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
-	JMP    classes1586
+	JMP    classes1599
 
-fewer1587:
-classes1624:
+fewer1600:
+classes1637:
 	CMPQ CX, $0x02
-	JE   take1626
-	JMP  fewer1625
+	JE   take1639
+	JMP  fewer1638
 
-take1626:
+take1639:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19900,9 +20008,9 @@ take1626:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1628
+	JE     end1641
 
-rows1627:
+rows1640:
 	VMOVUPD      (DI), Z8
 	VMOVUPD      64(DI), Z9
 	VMOVUPD      128(DI), Z10
@@ -19920,177 +20028,178 @@ rows1627:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1627
+	JNE          rows1640
 
-end1628:
+end1641:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z8
+	VBROADCASTSD keep+64(FP), Z9
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	VMULPD       Z8, Z2, Z2
 	VMULPD       Z8, Z3, Z3
-	CMPB         add+64(FP), $0x00
-	JE           set1629
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
+	CMPQ         keep+64(FP), $0x00
+	JE           set1642
+	VFMADD231PD  (BX), Z9, Z0
+	VFMADD231PD  64(BX), Z9, Z1
+	VFMADD231PD  128(BX), Z9, Z2
 	CMPQ         AX, $0x20
-	JL           partial1630
-	VADDPD       192(BX), Z3, Z3
-	JMP          end1631
+	JL           partial1643
+	VFMADD231PD  192(BX), Z9, Z3
+	JMP          end1644
 
-partial1630:
+partial1643:
 	LEAQ   192(BX), DI
-	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
 	TESTQ  $0x00000001, R8
-	JE     skip1632
+	JE     skip1645
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X9
+	VMOVSD (DI)(R9*8), X10
 
-skip1632:
+skip1645:
 	TESTQ           $0x00000002, R8
-	JE              skip1633
+	JE              skip1646
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y10
-	VINSERTF64X2    $0x01, X9, Y10, Y9
+	VBROADCASTF64X2 (DI)(R9*8), Y11
+	VINSERTF64X2    $0x01, X10, Y11, Y10
 
-skip1633:
+skip1646:
 	TESTQ           $0x00000004, R8
-	JE              skip1634
-	VBROADCASTF64X4 (DI), Z10
-	VINSERTF64X4    $0x01, Y9, Z10, Z9
+	JE              skip1647
+	VBROADCASTF64X4 (DI), Z11
+	VINSERTF64X4    $0x01, Y10, Z11, Z10
 
-skip1634:
-	VADDPD Z9, Z3, Z3
+skip1647:
+	VFMADD231PD Z10, Z9, Z3
 
-end1631:
-set1629:
+end1644:
+set1642:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1635
+	JL      partial1648
 	VMOVUPD Z3, 192(BX)
-	JMP     end1636
+	JMP     end1649
 
-partial1635:
+partial1648:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1637
+	JE            skip1650
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1637:
+skip1650:
 	TESTQ         $0x00000002, R8
-	JE            skip1638
+	JE            skip1651
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1638:
+skip1651:
 	TESTQ  $0x00000001, R8
-	JE     skip1639
+	JE     skip1652
 	VMOVSD X0, (DI)
 
-skip1639:
-end1636:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z8, Z4, Z4
-	VMULPD Z8, Z5, Z5
-	VMULPD Z8, Z6, Z6
-	VMULPD Z8, Z7, Z7
-	CMPB   add+64(FP), $0x00
-	JE     set1640
-	VADDPD (BX), Z4, Z4
-	VADDPD 64(BX), Z5, Z5
-	VADDPD 128(BX), Z6, Z6
-	CMPQ   AX, $0x20
-	JL     partial1641
-	VADDPD 192(BX), Z7, Z7
-	JMP    end1642
+skip1652:
+end1649:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z8, Z4, Z4
+	VMULPD      Z8, Z5, Z5
+	VMULPD      Z8, Z6, Z6
+	VMULPD      Z8, Z7, Z7
+	CMPQ        keep+64(FP), $0x00
+	JE          set1653
+	VFMADD231PD (BX), Z9, Z4
+	VFMADD231PD 64(BX), Z9, Z5
+	VFMADD231PD 128(BX), Z9, Z6
+	CMPQ        AX, $0x20
+	JL          partial1654
+	VFMADD231PD 192(BX), Z9, Z7
+	JMP         end1655
 
-partial1641:
+partial1654:
 	LEAQ   192(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1643
+	JE     skip1656
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1643:
+skip1656:
 	TESTQ           $0x00000002, R8
-	JE              skip1644
+	JE              skip1657
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1644:
+skip1657:
 	TESTQ           $0x00000004, R8
-	JE              skip1645
+	JE              skip1658
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1645:
-	VADDPD Z0, Z7, Z7
+skip1658:
+	VFMADD231PD Z0, Z9, Z7
 
-end1642:
-set1640:
+end1655:
+set1653:
 	VMOVUPD Z4, (BX)
 	VMOVUPD Z5, 64(BX)
 	VMOVUPD Z6, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1646
+	JL      partial1659
 	VMOVUPD Z7, 192(BX)
-	JMP     end1647
+	JMP     end1660
 
-partial1646:
+partial1659:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1648
+	JE            skip1661
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1648:
+skip1661:
 	TESTQ         $0x00000002, R8
-	JE            skip1649
+	JE            skip1662
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1649:
+skip1662:
 	TESTQ  $0x00000001, R8
-	JE     skip1650
+	JE     skip1663
 	VMOVSD X0, (DI)
 
-skip1650:
-end1647:
+skip1663:
+end1660:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
-	JMP    classes1624
+	JMP    classes1637
 
-fewer1625:
-classes1651:
+fewer1638:
+classes1664:
 	CMPQ CX, $0x01
-	JE   take1653
-	JMP  fewer1652
+	JE   take1666
+	JMP  fewer1665
 
-take1653:
+take1666:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20101,9 +20210,9 @@ take1653:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1655
+	JE     end1668
 
-rows1654:
+rows1667:
 	VMOVUPD      (DI), Z4
 	VMOVUPD      64(DI), Z5
 	VMOVUPD      128(DI), Z6
@@ -20116,117 +20225,118 @@ rows1654:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1654
+	JNE          rows1667
 
-end1655:
+end1668:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z4
+	VBROADCASTSD keep+64(FP), Z5
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
-	CMPB         add+64(FP), $0x00
-	JE           set1656
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
+	CMPQ         keep+64(FP), $0x00
+	JE           set1669
+	VFMADD231PD  (BX), Z5, Z0
+	VFMADD231PD  64(BX), Z5, Z1
+	VFMADD231PD  128(BX), Z5, Z2
 	CMPQ         AX, $0x20
-	JL           partial1657
-	VADDPD       192(BX), Z3, Z3
-	JMP          end1658
+	JL           partial1670
+	VFMADD231PD  192(BX), Z5, Z3
+	JMP          end1671
 
-partial1657:
+partial1670:
 	LEAQ   192(BX), DI
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R8
-	JE     skip1659
+	JE     skip1672
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X4
 
-skip1659:
+skip1672:
 	TESTQ           $0x00000002, R8
-	JE              skip1660
+	JE              skip1673
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y5
-	VINSERTF64X2    $0x01, X4, Y5, Y4
+	VBROADCASTF64X2 (DI)(R9*8), Y6
+	VINSERTF64X2    $0x01, X4, Y6, Y4
 
-skip1660:
+skip1673:
 	TESTQ           $0x00000004, R8
-	JE              skip1661
-	VBROADCASTF64X4 (DI), Z5
-	VINSERTF64X4    $0x01, Y4, Z5, Z4
+	JE              skip1674
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y4, Z6, Z4
 
-skip1661:
-	VADDPD Z4, Z3, Z3
+skip1674:
+	VFMADD231PD Z4, Z5, Z3
 
-end1658:
-set1656:
+end1671:
+set1669:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	VMOVUPD Z2, 128(BX)
 	CMPQ    AX, $0x20
-	JL      partial1662
+	JL      partial1675
 	VMOVUPD Z3, 192(BX)
-	JMP     end1663
+	JMP     end1676
 
-partial1662:
+partial1675:
 	LEAQ          192(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1664
+	JE            skip1677
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1664:
+skip1677:
 	TESTQ         $0x00000002, R8
-	JE            skip1665
+	JE            skip1678
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1665:
+skip1678:
 	TESTQ  $0x00000001, R8
-	JE     skip1666
+	JE     skip1679
 	VMOVSD X0, (DI)
 
-skip1666:
-end1663:
+skip1679:
+end1676:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x01, CX
-	JMP    classes1651
+	JMP    classes1664
 
-fewer1652:
+fewer1665:
 	ADDQ $0x00000100, a+8(FP)
 	ADDQ $0x00000100, dz+0(FP)
 	SUBQ $0x20, AX
-	JMP  tile1475
+	JMP  tile1488
 
-nextTile1476:
+nextTile1489:
 	CMPQ AX, $0x08
-	JLE  nextTile1668
+	JLE  nextTile1681
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1669:
+classes1682:
 	CMPQ CX, $0x05
-	JE   take1671
+	JE   take1684
 	CMPQ CX, $0x05
-	JL   fewer1670
+	JL   fewer1683
 
-take1671:
+take1684:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20245,9 +20355,9 @@ take1671:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1673
+	JE     end1686
 
-rows1672:
+rows1685:
 	VMOVUPD      (DI), Z10
 	VMOVUPD      64(DI), Z11
 	VBROADCASTSD (R10), Z12
@@ -20269,372 +20379,373 @@ rows1672:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1672
+	JNE          rows1685
 
-end1673:
+end1686:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z10
+	VBROADCASTSD keep+64(FP), Z11
 	VMULPD       Z10, Z0, Z0
 	VMULPD       Z10, Z1, Z1
-	CMPB         add+64(FP), $0x00
-	JE           set1674
-	VADDPD       (BX), Z0, Z0
+	CMPQ         keep+64(FP), $0x00
+	JE           set1687
+	VFMADD231PD  (BX), Z11, Z0
 	CMPQ         AX, $0x10
-	JL           partial1675
-	VADDPD       64(BX), Z1, Z1
-	JMP          end1676
+	JL           partial1688
+	VFMADD231PD  64(BX), Z11, Z1
+	JMP          end1689
 
-partial1675:
+partial1688:
 	LEAQ   64(BX), DI
-	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
 	TESTQ  $0x00000001, R8
-	JE     skip1677
+	JE     skip1690
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X11
+	VMOVSD (DI)(R9*8), X12
 
-skip1677:
+skip1690:
 	TESTQ           $0x00000002, R8
-	JE              skip1678
+	JE              skip1691
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y12
-	VINSERTF64X2    $0x01, X11, Y12, Y11
+	VBROADCASTF64X2 (DI)(R9*8), Y13
+	VINSERTF64X2    $0x01, X12, Y13, Y12
 
-skip1678:
+skip1691:
 	TESTQ           $0x00000004, R8
-	JE              skip1679
-	VBROADCASTF64X4 (DI), Z12
-	VINSERTF64X4    $0x01, Y11, Z12, Z11
+	JE              skip1692
+	VBROADCASTF64X4 (DI), Z13
+	VINSERTF64X4    $0x01, Y12, Z13, Z12
 
-skip1679:
-	VADDPD Z11, Z1, Z1
+skip1692:
+	VFMADD231PD Z12, Z11, Z1
 
-end1676:
-set1674:
+end1689:
+set1687:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1680
+	JL      partial1693
 	VMOVUPD Z1, 64(BX)
-	JMP     end1681
+	JMP     end1694
 
-partial1680:
+partial1693:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1682
+	JE            skip1695
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1682:
+skip1695:
 	TESTQ         $0x00000002, R8
-	JE            skip1683
+	JE            skip1696
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1683:
+skip1696:
 	TESTQ  $0x00000001, R8
-	JE     skip1684
+	JE     skip1697
 	VMOVSD X0, (DI)
 
-skip1684:
-end1681:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z10, Z2, Z2
-	VMULPD Z10, Z3, Z3
-	CMPB   add+64(FP), $0x00
-	JE     set1685
-	VADDPD (BX), Z2, Z2
-	CMPQ   AX, $0x10
-	JL     partial1686
-	VADDPD 64(BX), Z3, Z3
-	JMP    end1687
+skip1697:
+end1694:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z10, Z2, Z2
+	VMULPD      Z10, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set1698
+	VFMADD231PD (BX), Z11, Z2
+	CMPQ        AX, $0x10
+	JL          partial1699
+	VFMADD231PD 64(BX), Z11, Z3
+	JMP         end1700
 
-partial1686:
+partial1699:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1688
+	JE     skip1701
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1688:
+skip1701:
 	TESTQ           $0x00000002, R8
-	JE              skip1689
+	JE              skip1702
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1689:
+skip1702:
 	TESTQ           $0x00000004, R8
-	JE              skip1690
+	JE              skip1703
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1690:
-	VADDPD Z0, Z3, Z3
+skip1703:
+	VFMADD231PD Z0, Z11, Z3
 
-end1687:
-set1685:
+end1700:
+set1698:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1691
+	JL      partial1704
 	VMOVUPD Z3, 64(BX)
-	JMP     end1692
+	JMP     end1705
 
-partial1691:
+partial1704:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1693
+	JE            skip1706
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1693:
+skip1706:
 	TESTQ         $0x00000002, R8
-	JE            skip1694
+	JE            skip1707
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1694:
+skip1707:
 	TESTQ  $0x00000001, R8
-	JE     skip1695
+	JE     skip1708
 	VMOVSD X0, (DI)
 
-skip1695:
-end1692:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z10, Z4, Z4
-	VMULPD Z10, Z5, Z5
-	CMPB   add+64(FP), $0x00
-	JE     set1696
-	VADDPD (BX), Z4, Z4
-	CMPQ   AX, $0x10
-	JL     partial1697
-	VADDPD 64(BX), Z5, Z5
-	JMP    end1698
+skip1708:
+end1705:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z10, Z4, Z4
+	VMULPD      Z10, Z5, Z5
+	CMPQ        keep+64(FP), $0x00
+	JE          set1709
+	VFMADD231PD (BX), Z11, Z4
+	CMPQ        AX, $0x10
+	JL          partial1710
+	VFMADD231PD 64(BX), Z11, Z5
+	JMP         end1711
 
-partial1697:
+partial1710:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1699
+	JE     skip1712
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1699:
+skip1712:
 	TESTQ           $0x00000002, R8
-	JE              skip1700
+	JE              skip1713
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1700:
+skip1713:
 	TESTQ           $0x00000004, R8
-	JE              skip1701
+	JE              skip1714
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1701:
-	VADDPD Z0, Z5, Z5
+skip1714:
+	VFMADD231PD Z0, Z11, Z5
 
-end1698:
-set1696:
+end1711:
+set1709:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1702
+	JL      partial1715
 	VMOVUPD Z5, 64(BX)
-	JMP     end1703
+	JMP     end1716
 
-partial1702:
+partial1715:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1704
+	JE            skip1717
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1704:
+skip1717:
 	TESTQ         $0x00000002, R8
-	JE            skip1705
+	JE            skip1718
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1705:
+skip1718:
 	TESTQ  $0x00000001, R8
-	JE     skip1706
+	JE     skip1719
 	VMOVSD X0, (DI)
 
-skip1706:
-end1703:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z10, Z6, Z6
-	VMULPD Z10, Z7, Z7
-	CMPB   add+64(FP), $0x00
-	JE     set1707
-	VADDPD (BX), Z6, Z6
-	CMPQ   AX, $0x10
-	JL     partial1708
-	VADDPD 64(BX), Z7, Z7
-	JMP    end1709
+skip1719:
+end1716:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z10, Z6, Z6
+	VMULPD      Z10, Z7, Z7
+	CMPQ        keep+64(FP), $0x00
+	JE          set1720
+	VFMADD231PD (BX), Z11, Z6
+	CMPQ        AX, $0x10
+	JL          partial1721
+	VFMADD231PD 64(BX), Z11, Z7
+	JMP         end1722
 
-partial1708:
+partial1721:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1710
+	JE     skip1723
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1710:
+skip1723:
 	TESTQ           $0x00000002, R8
-	JE              skip1711
+	JE              skip1724
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1711:
+skip1724:
 	TESTQ           $0x00000004, R8
-	JE              skip1712
+	JE              skip1725
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1712:
-	VADDPD Z0, Z7, Z7
+skip1725:
+	VFMADD231PD Z0, Z11, Z7
 
-end1709:
-set1707:
+end1722:
+set1720:
 	VMOVUPD Z6, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1713
+	JL      partial1726
 	VMOVUPD Z7, 64(BX)
-	JMP     end1714
+	JMP     end1727
 
-partial1713:
+partial1726:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1715
+	JE            skip1728
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1715:
+skip1728:
 	TESTQ         $0x00000002, R8
-	JE            skip1716
+	JE            skip1729
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1716:
+skip1729:
 	TESTQ  $0x00000001, R8
-	JE     skip1717
+	JE     skip1730
 	VMOVSD X0, (DI)
 
-skip1717:
-end1714:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z10, Z8, Z8
-	VMULPD Z10, Z9, Z9
-	CMPB   add+64(FP), $0x00
-	JE     set1718
-	VADDPD (BX), Z8, Z8
-	CMPQ   AX, $0x10
-	JL     partial1719
-	VADDPD 64(BX), Z9, Z9
-	JMP    end1720
+skip1730:
+end1727:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z10, Z8, Z8
+	VMULPD      Z10, Z9, Z9
+	CMPQ        keep+64(FP), $0x00
+	JE          set1731
+	VFMADD231PD (BX), Z11, Z8
+	CMPQ        AX, $0x10
+	JL          partial1732
+	VFMADD231PD 64(BX), Z11, Z9
+	JMP         end1733
 
-partial1719:
+partial1732:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1721
+	JE     skip1734
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1721:
+skip1734:
 	TESTQ           $0x00000002, R8
-	JE              skip1722
+	JE              skip1735
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1722:
+skip1735:
 	TESTQ           $0x00000004, R8
-	JE              skip1723
+	JE              skip1736
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1723:
-	VADDPD Z0, Z9, Z9
+skip1736:
+	VFMADD231PD Z0, Z11, Z9
 
-end1720:
-set1718:
+end1733:
+set1731:
 	VMOVUPD Z8, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1724
+	JL      partial1737
 	VMOVUPD Z9, 64(BX)
-	JMP     end1725
+	JMP     end1738
 
-partial1724:
+partial1737:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1726
+	JE            skip1739
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1726:
+skip1739:
 	TESTQ         $0x00000002, R8
-	JE            skip1727
+	JE            skip1740
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1727:
+skip1740:
 	TESTQ  $0x00000001, R8
-	JE     skip1728
+	JE     skip1741
 	VMOVSD X0, (DI)
 
-skip1728:
-end1725:
+skip1741:
+end1738:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes1669
+	JMP    classes1682
 
-fewer1670:
-classes1729:
+fewer1683:
+classes1742:
 	CMPQ CX, $0x04
-	JE   take1731
-	JMP  fewer1730
+	JE   take1744
+	JMP  fewer1743
 
-take1731:
+take1744:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20651,9 +20762,9 @@ take1731:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1733
+	JE     end1746
 
-rows1732:
+rows1745:
 	VMOVUPD      (DI), Z8
 	VMOVUPD      64(DI), Z9
 	VBROADCASTSD (R10), Z10
@@ -20672,303 +20783,304 @@ rows1732:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1732
+	JNE          rows1745
 
-end1733:
+end1746:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z8
+	VBROADCASTSD keep+64(FP), Z9
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
-	CMPB         add+64(FP), $0x00
-	JE           set1734
-	VADDPD       (BX), Z0, Z0
+	CMPQ         keep+64(FP), $0x00
+	JE           set1747
+	VFMADD231PD  (BX), Z9, Z0
 	CMPQ         AX, $0x10
-	JL           partial1735
-	VADDPD       64(BX), Z1, Z1
-	JMP          end1736
+	JL           partial1748
+	VFMADD231PD  64(BX), Z9, Z1
+	JMP          end1749
 
-partial1735:
+partial1748:
 	LEAQ   64(BX), DI
-	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
 	TESTQ  $0x00000001, R8
-	JE     skip1737
+	JE     skip1750
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X9
+	VMOVSD (DI)(R9*8), X10
 
-skip1737:
+skip1750:
 	TESTQ           $0x00000002, R8
-	JE              skip1738
+	JE              skip1751
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y10
-	VINSERTF64X2    $0x01, X9, Y10, Y9
+	VBROADCASTF64X2 (DI)(R9*8), Y11
+	VINSERTF64X2    $0x01, X10, Y11, Y10
 
-skip1738:
+skip1751:
 	TESTQ           $0x00000004, R8
-	JE              skip1739
-	VBROADCASTF64X4 (DI), Z10
-	VINSERTF64X4    $0x01, Y9, Z10, Z9
+	JE              skip1752
+	VBROADCASTF64X4 (DI), Z11
+	VINSERTF64X4    $0x01, Y10, Z11, Z10
 
-skip1739:
-	VADDPD Z9, Z1, Z1
+skip1752:
+	VFMADD231PD Z10, Z9, Z1
 
-end1736:
-set1734:
+end1749:
+set1747:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1740
+	JL      partial1753
 	VMOVUPD Z1, 64(BX)
-	JMP     end1741
+	JMP     end1754
 
-partial1740:
+partial1753:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1742
+	JE            skip1755
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1742:
+skip1755:
 	TESTQ         $0x00000002, R8
-	JE            skip1743
+	JE            skip1756
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1743:
+skip1756:
 	TESTQ  $0x00000001, R8
-	JE     skip1744
+	JE     skip1757
 	VMOVSD X0, (DI)
 
-skip1744:
-end1741:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z8, Z2, Z2
-	VMULPD Z8, Z3, Z3
-	CMPB   add+64(FP), $0x00
-	JE     set1745
-	VADDPD (BX), Z2, Z2
-	CMPQ   AX, $0x10
-	JL     partial1746
-	VADDPD 64(BX), Z3, Z3
-	JMP    end1747
+skip1757:
+end1754:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z8, Z2, Z2
+	VMULPD      Z8, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set1758
+	VFMADD231PD (BX), Z9, Z2
+	CMPQ        AX, $0x10
+	JL          partial1759
+	VFMADD231PD 64(BX), Z9, Z3
+	JMP         end1760
 
-partial1746:
+partial1759:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1748
+	JE     skip1761
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1748:
+skip1761:
 	TESTQ           $0x00000002, R8
-	JE              skip1749
+	JE              skip1762
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1749:
+skip1762:
 	TESTQ           $0x00000004, R8
-	JE              skip1750
+	JE              skip1763
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1750:
-	VADDPD Z0, Z3, Z3
+skip1763:
+	VFMADD231PD Z0, Z9, Z3
 
-end1747:
-set1745:
+end1760:
+set1758:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1751
+	JL      partial1764
 	VMOVUPD Z3, 64(BX)
-	JMP     end1752
+	JMP     end1765
 
-partial1751:
+partial1764:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1753
+	JE            skip1766
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1753:
+skip1766:
 	TESTQ         $0x00000002, R8
-	JE            skip1754
+	JE            skip1767
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1754:
+skip1767:
 	TESTQ  $0x00000001, R8
-	JE     skip1755
+	JE     skip1768
 	VMOVSD X0, (DI)
 
-skip1755:
-end1752:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z8, Z4, Z4
-	VMULPD Z8, Z5, Z5
-	CMPB   add+64(FP), $0x00
-	JE     set1756
-	VADDPD (BX), Z4, Z4
-	CMPQ   AX, $0x10
-	JL     partial1757
-	VADDPD 64(BX), Z5, Z5
-	JMP    end1758
+skip1768:
+end1765:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z8, Z4, Z4
+	VMULPD      Z8, Z5, Z5
+	CMPQ        keep+64(FP), $0x00
+	JE          set1769
+	VFMADD231PD (BX), Z9, Z4
+	CMPQ        AX, $0x10
+	JL          partial1770
+	VFMADD231PD 64(BX), Z9, Z5
+	JMP         end1771
 
-partial1757:
+partial1770:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1759
+	JE     skip1772
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1759:
+skip1772:
 	TESTQ           $0x00000002, R8
-	JE              skip1760
+	JE              skip1773
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1760:
+skip1773:
 	TESTQ           $0x00000004, R8
-	JE              skip1761
+	JE              skip1774
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1761:
-	VADDPD Z0, Z5, Z5
+skip1774:
+	VFMADD231PD Z0, Z9, Z5
 
-end1758:
-set1756:
+end1771:
+set1769:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1762
+	JL      partial1775
 	VMOVUPD Z5, 64(BX)
-	JMP     end1763
+	JMP     end1776
 
-partial1762:
+partial1775:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1764
+	JE            skip1777
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1764:
+skip1777:
 	TESTQ         $0x00000002, R8
-	JE            skip1765
+	JE            skip1778
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1765:
+skip1778:
 	TESTQ  $0x00000001, R8
-	JE     skip1766
+	JE     skip1779
 	VMOVSD X0, (DI)
 
-skip1766:
-end1763:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z8, Z6, Z6
-	VMULPD Z8, Z7, Z7
-	CMPB   add+64(FP), $0x00
-	JE     set1767
-	VADDPD (BX), Z6, Z6
-	CMPQ   AX, $0x10
-	JL     partial1768
-	VADDPD 64(BX), Z7, Z7
-	JMP    end1769
+skip1779:
+end1776:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z8, Z6, Z6
+	VMULPD      Z8, Z7, Z7
+	CMPQ        keep+64(FP), $0x00
+	JE          set1780
+	VFMADD231PD (BX), Z9, Z6
+	CMPQ        AX, $0x10
+	JL          partial1781
+	VFMADD231PD 64(BX), Z9, Z7
+	JMP         end1782
 
-partial1768:
+partial1781:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1770
+	JE     skip1783
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1770:
+skip1783:
 	TESTQ           $0x00000002, R8
-	JE              skip1771
+	JE              skip1784
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1771:
+skip1784:
 	TESTQ           $0x00000004, R8
-	JE              skip1772
+	JE              skip1785
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1772:
-	VADDPD Z0, Z7, Z7
+skip1785:
+	VFMADD231PD Z0, Z9, Z7
 
-end1769:
-set1767:
+end1782:
+set1780:
 	VMOVUPD Z6, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1773
+	JL      partial1786
 	VMOVUPD Z7, 64(BX)
-	JMP     end1774
+	JMP     end1787
 
-partial1773:
+partial1786:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1775
+	JE            skip1788
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1775:
+skip1788:
 	TESTQ         $0x00000002, R8
-	JE            skip1776
+	JE            skip1789
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1776:
+skip1789:
 	TESTQ  $0x00000001, R8
-	JE     skip1777
+	JE     skip1790
 	VMOVSD X0, (DI)
 
-skip1777:
-end1774:
+skip1790:
+end1787:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes1729
+	JMP    classes1742
 
-fewer1730:
-classes1778:
+fewer1743:
+classes1791:
 	CMPQ CX, $0x03
-	JE   take1780
-	JMP  fewer1779
+	JE   take1793
+	JMP  fewer1792
 
-take1780:
+take1793:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20981,9 +21093,9 @@ take1780:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1782
+	JE     end1795
 
-rows1781:
+rows1794:
 	VMOVUPD      (DI), Z6
 	VMOVUPD      64(DI), Z7
 	VBROADCASTSD (R10), Z8
@@ -20998,234 +21110,235 @@ rows1781:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1781
+	JNE          rows1794
 
-end1782:
+end1795:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z6
+	VBROADCASTSD keep+64(FP), Z7
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
-	CMPB         add+64(FP), $0x00
-	JE           set1783
-	VADDPD       (BX), Z0, Z0
+	CMPQ         keep+64(FP), $0x00
+	JE           set1796
+	VFMADD231PD  (BX), Z7, Z0
 	CMPQ         AX, $0x10
-	JL           partial1784
-	VADDPD       64(BX), Z1, Z1
-	JMP          end1785
+	JL           partial1797
+	VFMADD231PD  64(BX), Z7, Z1
+	JMP          end1798
 
-partial1784:
+partial1797:
 	LEAQ   64(BX), DI
-	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R8
-	JE     skip1786
+	JE     skip1799
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X7
+	VMOVSD (DI)(R9*8), X8
 
-skip1786:
+skip1799:
 	TESTQ           $0x00000002, R8
-	JE              skip1787
+	JE              skip1800
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y8
-	VINSERTF64X2    $0x01, X7, Y8, Y7
+	VBROADCASTF64X2 (DI)(R9*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip1787:
+skip1800:
 	TESTQ           $0x00000004, R8
-	JE              skip1788
-	VBROADCASTF64X4 (DI), Z8
-	VINSERTF64X4    $0x01, Y7, Z8, Z7
+	JE              skip1801
+	VBROADCASTF64X4 (DI), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip1788:
-	VADDPD Z7, Z1, Z1
+skip1801:
+	VFMADD231PD Z8, Z7, Z1
 
-end1785:
-set1783:
+end1798:
+set1796:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1789
+	JL      partial1802
 	VMOVUPD Z1, 64(BX)
-	JMP     end1790
+	JMP     end1803
 
-partial1789:
+partial1802:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1791
+	JE            skip1804
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1791:
+skip1804:
 	TESTQ         $0x00000002, R8
-	JE            skip1792
+	JE            skip1805
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1792:
+skip1805:
 	TESTQ  $0x00000001, R8
-	JE     skip1793
+	JE     skip1806
 	VMOVSD X0, (DI)
 
-skip1793:
-end1790:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z6, Z2, Z2
-	VMULPD Z6, Z3, Z3
-	CMPB   add+64(FP), $0x00
-	JE     set1794
-	VADDPD (BX), Z2, Z2
-	CMPQ   AX, $0x10
-	JL     partial1795
-	VADDPD 64(BX), Z3, Z3
-	JMP    end1796
+skip1806:
+end1803:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z6, Z2, Z2
+	VMULPD      Z6, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set1807
+	VFMADD231PD (BX), Z7, Z2
+	CMPQ        AX, $0x10
+	JL          partial1808
+	VFMADD231PD 64(BX), Z7, Z3
+	JMP         end1809
 
-partial1795:
+partial1808:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1797
+	JE     skip1810
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1797:
+skip1810:
 	TESTQ           $0x00000002, R8
-	JE              skip1798
+	JE              skip1811
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1798:
+skip1811:
 	TESTQ           $0x00000004, R8
-	JE              skip1799
+	JE              skip1812
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1799:
-	VADDPD Z0, Z3, Z3
+skip1812:
+	VFMADD231PD Z0, Z7, Z3
 
-end1796:
-set1794:
+end1809:
+set1807:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1800
+	JL      partial1813
 	VMOVUPD Z3, 64(BX)
-	JMP     end1801
+	JMP     end1814
 
-partial1800:
+partial1813:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1802
+	JE            skip1815
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1802:
+skip1815:
 	TESTQ         $0x00000002, R8
-	JE            skip1803
+	JE            skip1816
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1803:
+skip1816:
 	TESTQ  $0x00000001, R8
-	JE     skip1804
+	JE     skip1817
 	VMOVSD X0, (DI)
 
-skip1804:
-end1801:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z6, Z4, Z4
-	VMULPD Z6, Z5, Z5
-	CMPB   add+64(FP), $0x00
-	JE     set1805
-	VADDPD (BX), Z4, Z4
-	CMPQ   AX, $0x10
-	JL     partial1806
-	VADDPD 64(BX), Z5, Z5
-	JMP    end1807
+skip1817:
+end1814:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z6, Z4, Z4
+	VMULPD      Z6, Z5, Z5
+	CMPQ        keep+64(FP), $0x00
+	JE          set1818
+	VFMADD231PD (BX), Z7, Z4
+	CMPQ        AX, $0x10
+	JL          partial1819
+	VFMADD231PD 64(BX), Z7, Z5
+	JMP         end1820
 
-partial1806:
+partial1819:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1808
+	JE     skip1821
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1808:
+skip1821:
 	TESTQ           $0x00000002, R8
-	JE              skip1809
+	JE              skip1822
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1809:
+skip1822:
 	TESTQ           $0x00000004, R8
-	JE              skip1810
+	JE              skip1823
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1810:
-	VADDPD Z0, Z5, Z5
+skip1823:
+	VFMADD231PD Z0, Z7, Z5
 
-end1807:
-set1805:
+end1820:
+set1818:
 	VMOVUPD Z4, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1811
+	JL      partial1824
 	VMOVUPD Z5, 64(BX)
-	JMP     end1812
+	JMP     end1825
 
-partial1811:
+partial1824:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1813
+	JE            skip1826
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1813:
+skip1826:
 	TESTQ         $0x00000002, R8
-	JE            skip1814
+	JE            skip1827
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1814:
+skip1827:
 	TESTQ  $0x00000001, R8
-	JE     skip1815
+	JE     skip1828
 	VMOVSD X0, (DI)
 
-skip1815:
-end1812:
+skip1828:
+end1825:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
-	JMP    classes1778
+	JMP    classes1791
 
-fewer1779:
-classes1816:
+fewer1792:
+classes1829:
 	CMPQ CX, $0x02
-	JE   take1818
-	JMP  fewer1817
+	JE   take1831
+	JMP  fewer1830
 
-take1818:
+take1831:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -21236,9 +21349,9 @@ take1818:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1820
+	JE     end1833
 
-rows1819:
+rows1832:
 	VMOVUPD      (DI), Z4
 	VMOVUPD      64(DI), Z5
 	VBROADCASTSD (R10), Z6
@@ -21250,165 +21363,166 @@ rows1819:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1819
+	JNE          rows1832
 
-end1820:
+end1833:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z4
+	VBROADCASTSD keep+64(FP), Z5
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
-	CMPB         add+64(FP), $0x00
-	JE           set1821
-	VADDPD       (BX), Z0, Z0
+	CMPQ         keep+64(FP), $0x00
+	JE           set1834
+	VFMADD231PD  (BX), Z5, Z0
 	CMPQ         AX, $0x10
-	JL           partial1822
-	VADDPD       64(BX), Z1, Z1
-	JMP          end1823
+	JL           partial1835
+	VFMADD231PD  64(BX), Z5, Z1
+	JMP          end1836
 
-partial1822:
+partial1835:
 	LEAQ   64(BX), DI
-	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R8
-	JE     skip1824
+	JE     skip1837
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X5
+	VMOVSD (DI)(R9*8), X6
 
-skip1824:
+skip1837:
 	TESTQ           $0x00000002, R8
-	JE              skip1825
+	JE              skip1838
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y6
-	VINSERTF64X2    $0x01, X5, Y6, Y5
+	VBROADCASTF64X2 (DI)(R9*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip1825:
+skip1838:
 	TESTQ           $0x00000004, R8
-	JE              skip1826
-	VBROADCASTF64X4 (DI), Z6
-	VINSERTF64X4    $0x01, Y5, Z6, Z5
+	JE              skip1839
+	VBROADCASTF64X4 (DI), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip1826:
-	VADDPD Z5, Z1, Z1
+skip1839:
+	VFMADD231PD Z6, Z5, Z1
 
-end1823:
-set1821:
+end1836:
+set1834:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1827
+	JL      partial1840
 	VMOVUPD Z1, 64(BX)
-	JMP     end1828
+	JMP     end1841
 
-partial1827:
+partial1840:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1829
+	JE            skip1842
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1829:
+skip1842:
 	TESTQ         $0x00000002, R8
-	JE            skip1830
+	JE            skip1843
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1830:
+skip1843:
 	TESTQ  $0x00000001, R8
-	JE     skip1831
+	JE     skip1844
 	VMOVSD X0, (DI)
 
-skip1831:
-end1828:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z4, Z2, Z2
-	VMULPD Z4, Z3, Z3
-	CMPB   add+64(FP), $0x00
-	JE     set1832
-	VADDPD (BX), Z2, Z2
-	CMPQ   AX, $0x10
-	JL     partial1833
-	VADDPD 64(BX), Z3, Z3
-	JMP    end1834
+skip1844:
+end1841:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z4, Z2, Z2
+	VMULPD      Z4, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set1845
+	VFMADD231PD (BX), Z5, Z2
+	CMPQ        AX, $0x10
+	JL          partial1846
+	VFMADD231PD 64(BX), Z5, Z3
+	JMP         end1847
 
-partial1833:
+partial1846:
 	LEAQ   64(BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1835
+	JE     skip1848
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1835:
+skip1848:
 	TESTQ           $0x00000002, R8
-	JE              skip1836
+	JE              skip1849
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1836:
+skip1849:
 	TESTQ           $0x00000004, R8
-	JE              skip1837
+	JE              skip1850
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1837:
-	VADDPD Z0, Z3, Z3
+skip1850:
+	VFMADD231PD Z0, Z5, Z3
 
-end1834:
-set1832:
+end1847:
+set1845:
 	VMOVUPD Z2, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1838
+	JL      partial1851
 	VMOVUPD Z3, 64(BX)
-	JMP     end1839
+	JMP     end1852
 
-partial1838:
+partial1851:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1840
+	JE            skip1853
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1840:
+skip1853:
 	TESTQ         $0x00000002, R8
-	JE            skip1841
+	JE            skip1854
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1841:
+skip1854:
 	TESTQ  $0x00000001, R8
-	JE     skip1842
+	JE     skip1855
 	VMOVSD X0, (DI)
 
-skip1842:
-end1839:
+skip1855:
+end1852:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
-	JMP    classes1816
+	JMP    classes1829
 
-fewer1817:
-classes1843:
+fewer1830:
+classes1856:
 	CMPQ CX, $0x01
-	JE   take1845
-	JMP  fewer1844
+	JE   take1858
+	JMP  fewer1857
 
-take1845:
+take1858:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), DI
@@ -21417,9 +21531,9 @@ take1845:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1847
+	JE     end1860
 
-rows1846:
+rows1859:
 	VMOVUPD      (DI), Z2
 	VMOVUPD      64(DI), Z3
 	VBROADCASTSD (R10), Z4
@@ -21428,110 +21542,111 @@ rows1846:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1846
+	JNE          rows1859
 
-end1847:
+end1860:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z2
+	VBROADCASTSD keep+64(FP), Z3
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
-	CMPB         add+64(FP), $0x00
-	JE           set1848
-	VADDPD       (BX), Z0, Z0
+	CMPQ         keep+64(FP), $0x00
+	JE           set1861
+	VFMADD231PD  (BX), Z3, Z0
 	CMPQ         AX, $0x10
-	JL           partial1849
-	VADDPD       64(BX), Z1, Z1
-	JMP          end1850
+	JL           partial1862
+	VFMADD231PD  64(BX), Z3, Z1
+	JMP          end1863
 
-partial1849:
+partial1862:
 	LEAQ   64(BX), DI
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R8
-	JE     skip1851
+	JE     skip1864
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X2
 
-skip1851:
+skip1864:
 	TESTQ           $0x00000002, R8
-	JE              skip1852
+	JE              skip1865
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y3
-	VINSERTF64X2    $0x01, X2, Y3, Y2
+	VBROADCASTF64X2 (DI)(R9*8), Y4
+	VINSERTF64X2    $0x01, X2, Y4, Y2
 
-skip1852:
+skip1865:
 	TESTQ           $0x00000004, R8
-	JE              skip1853
-	VBROADCASTF64X4 (DI), Z3
-	VINSERTF64X4    $0x01, Y2, Z3, Z2
+	JE              skip1866
+	VBROADCASTF64X4 (DI), Z4
+	VINSERTF64X4    $0x01, Y2, Z4, Z2
 
-skip1853:
-	VADDPD Z2, Z1, Z1
+skip1866:
+	VFMADD231PD Z2, Z3, Z1
 
-end1850:
-set1848:
+end1863:
+set1861:
 	VMOVUPD Z0, (BX)
 	CMPQ    AX, $0x10
-	JL      partial1854
+	JL      partial1867
 	VMOVUPD Z1, 64(BX)
-	JMP     end1855
+	JMP     end1868
 
-partial1854:
+partial1867:
 	LEAQ          64(BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1856
+	JE            skip1869
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1856:
+skip1869:
 	TESTQ         $0x00000002, R8
-	JE            skip1857
+	JE            skip1870
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1857:
+skip1870:
 	TESTQ  $0x00000001, R8
-	JE     skip1858
+	JE     skip1871
 	VMOVSD X0, (DI)
 
-skip1858:
-end1855:
+skip1871:
+end1868:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x01, CX
-	JMP    classes1843
+	JMP    classes1856
 
-fewer1844:
+fewer1857:
 	ADDQ $0x00000080, a+8(FP)
 	ADDQ $0x00000080, dz+0(FP)
 	SUBQ $0x10, AX
 
-nextTile1668:
+nextTile1681:
 	CMPQ AX, $0x00
-	JLE  nextTile1860
+	JLE  nextTile1873
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes1861:
+classes1874:
 	CMPQ CX, $0x05
-	JE   take1863
+	JE   take1876
 	CMPQ CX, $0x05
-	JL   fewer1862
+	JL   fewer1875
 
-take1863:
+take1876:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -21545,9 +21660,9 @@ take1863:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1865
+	JE     end1878
 
-rows1864:
+rows1877:
 	VMOVUPD      (DI), Z5
 	VBROADCASTSD (R10), Z6
 	VFMADD231PD  Z6, Z5, Z0
@@ -21563,357 +21678,358 @@ rows1864:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1864
+	JNE          rows1877
 
-end1865:
+end1878:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z5
+	VBROADCASTSD keep+64(FP), Z6
 	VMULPD       Z5, Z0, Z0
-	CMPB         add+64(FP), $0x00
-	JE           set1866
+	CMPQ         keep+64(FP), $0x00
+	JE           set1879
 	CMPQ         AX, $0x08
-	JL           partial1867
-	VADDPD       (BX), Z0, Z0
-	JMP          end1868
+	JL           partial1880
+	VFMADD231PD  (BX), Z6, Z0
+	JMP          end1881
 
-partial1867:
+partial1880:
 	LEAQ   (BX), DI
-	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
 	TESTQ  $0x00000001, R8
-	JE     skip1869
+	JE     skip1882
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X6
+	VMOVSD (DI)(R9*8), X7
 
-skip1869:
+skip1882:
 	TESTQ           $0x00000002, R8
-	JE              skip1870
+	JE              skip1883
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y7
-	VINSERTF64X2    $0x01, X6, Y7, Y6
+	VBROADCASTF64X2 (DI)(R9*8), Y8
+	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip1870:
+skip1883:
 	TESTQ           $0x00000004, R8
-	JE              skip1871
-	VBROADCASTF64X4 (DI), Z7
-	VINSERTF64X4    $0x01, Y6, Z7, Z6
+	JE              skip1884
+	VBROADCASTF64X4 (DI), Z8
+	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip1871:
-	VADDPD Z6, Z0, Z0
+skip1884:
+	VFMADD231PD Z7, Z6, Z0
 
-end1868:
-set1866:
+end1881:
+set1879:
 	CMPQ    AX, $0x08
-	JL      partial1872
+	JL      partial1885
 	VMOVUPD Z0, (BX)
-	JMP     end1873
+	JMP     end1886
 
-partial1872:
+partial1885:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1874
+	JE            skip1887
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1874:
+skip1887:
 	TESTQ         $0x00000002, R8
-	JE            skip1875
+	JE            skip1888
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1875:
+skip1888:
 	TESTQ  $0x00000001, R8
-	JE     skip1876
+	JE     skip1889
 	VMOVSD X0, (DI)
 
-skip1876:
-end1873:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z5, Z1, Z1
-	CMPB   add+64(FP), $0x00
-	JE     set1877
-	CMPQ   AX, $0x08
-	JL     partial1878
-	VADDPD (BX), Z1, Z1
-	JMP    end1879
+skip1889:
+end1886:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z5, Z1, Z1
+	CMPQ        keep+64(FP), $0x00
+	JE          set1890
+	CMPQ        AX, $0x08
+	JL          partial1891
+	VFMADD231PD (BX), Z6, Z1
+	JMP         end1892
 
-partial1878:
+partial1891:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1880
+	JE     skip1893
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1880:
+skip1893:
 	TESTQ           $0x00000002, R8
-	JE              skip1881
+	JE              skip1894
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y6
-	VINSERTF64X2    $0x01, X0, Y6, Y0
+	VBROADCASTF64X2 (DI)(R9*8), Y7
+	VINSERTF64X2    $0x01, X0, Y7, Y0
 
-skip1881:
+skip1894:
 	TESTQ           $0x00000004, R8
-	JE              skip1882
-	VBROADCASTF64X4 (DI), Z6
-	VINSERTF64X4    $0x01, Y0, Z6, Z0
+	JE              skip1895
+	VBROADCASTF64X4 (DI), Z7
+	VINSERTF64X4    $0x01, Y0, Z7, Z0
 
-skip1882:
-	VADDPD Z0, Z1, Z1
+skip1895:
+	VFMADD231PD Z0, Z6, Z1
 
-end1879:
-set1877:
+end1892:
+set1890:
 	CMPQ    AX, $0x08
-	JL      partial1883
+	JL      partial1896
 	VMOVUPD Z1, (BX)
-	JMP     end1884
+	JMP     end1897
 
-partial1883:
+partial1896:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1885
+	JE            skip1898
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1885:
+skip1898:
 	TESTQ         $0x00000002, R8
-	JE            skip1886
+	JE            skip1899
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1886:
+skip1899:
 	TESTQ  $0x00000001, R8
-	JE     skip1887
+	JE     skip1900
 	VMOVSD X0, (DI)
 
-skip1887:
-end1884:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z5, Z2, Z2
-	CMPB   add+64(FP), $0x00
-	JE     set1888
-	CMPQ   AX, $0x08
-	JL     partial1889
-	VADDPD (BX), Z2, Z2
-	JMP    end1890
+skip1900:
+end1897:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z5, Z2, Z2
+	CMPQ        keep+64(FP), $0x00
+	JE          set1901
+	CMPQ        AX, $0x08
+	JL          partial1902
+	VFMADD231PD (BX), Z6, Z2
+	JMP         end1903
 
-partial1889:
+partial1902:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1891
+	JE     skip1904
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1891:
+skip1904:
 	TESTQ           $0x00000002, R8
-	JE              skip1892
+	JE              skip1905
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1892:
+skip1905:
 	TESTQ           $0x00000004, R8
-	JE              skip1893
+	JE              skip1906
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1893:
-	VADDPD Z0, Z2, Z2
+skip1906:
+	VFMADD231PD Z0, Z6, Z2
 
-end1890:
-set1888:
+end1903:
+set1901:
 	CMPQ    AX, $0x08
-	JL      partial1894
+	JL      partial1907
 	VMOVUPD Z2, (BX)
-	JMP     end1895
+	JMP     end1908
 
-partial1894:
+partial1907:
 	LEAQ          (BX), DI
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1896
+	JE            skip1909
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1896:
+skip1909:
 	TESTQ         $0x00000002, R8
-	JE            skip1897
+	JE            skip1910
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1897:
+skip1910:
 	TESTQ  $0x00000001, R8
-	JE     skip1898
+	JE     skip1911
 	VMOVSD X0, (DI)
 
-skip1898:
-end1895:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z5, Z3, Z3
-	CMPB   add+64(FP), $0x00
-	JE     set1899
-	CMPQ   AX, $0x08
-	JL     partial1900
-	VADDPD (BX), Z3, Z3
-	JMP    end1901
+skip1911:
+end1908:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z5, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set1912
+	CMPQ        AX, $0x08
+	JL          partial1913
+	VFMADD231PD (BX), Z6, Z3
+	JMP         end1914
 
-partial1900:
+partial1913:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1902
+	JE     skip1915
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1902:
+skip1915:
 	TESTQ           $0x00000002, R8
-	JE              skip1903
+	JE              skip1916
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1903:
+skip1916:
 	TESTQ           $0x00000004, R8
-	JE              skip1904
+	JE              skip1917
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1904:
-	VADDPD Z0, Z3, Z3
+skip1917:
+	VFMADD231PD Z0, Z6, Z3
 
-end1901:
-set1899:
+end1914:
+set1912:
 	CMPQ    AX, $0x08
-	JL      partial1905
+	JL      partial1918
 	VMOVUPD Z3, (BX)
-	JMP     end1906
+	JMP     end1919
 
-partial1905:
+partial1918:
 	LEAQ          (BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1907
+	JE            skip1920
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1907:
+skip1920:
 	TESTQ         $0x00000002, R8
-	JE            skip1908
+	JE            skip1921
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1908:
+skip1921:
 	TESTQ  $0x00000001, R8
-	JE     skip1909
+	JE     skip1922
 	VMOVSD X0, (DI)
 
-skip1909:
-end1906:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z5, Z4, Z4
-	CMPB   add+64(FP), $0x00
-	JE     set1910
-	CMPQ   AX, $0x08
-	JL     partial1911
-	VADDPD (BX), Z4, Z4
-	JMP    end1912
+skip1922:
+end1919:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z5, Z4, Z4
+	CMPQ        keep+64(FP), $0x00
+	JE          set1923
+	CMPQ        AX, $0x08
+	JL          partial1924
+	VFMADD231PD (BX), Z6, Z4
+	JMP         end1925
 
-partial1911:
+partial1924:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1913
+	JE     skip1926
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1913:
+skip1926:
 	TESTQ           $0x00000002, R8
-	JE              skip1914
+	JE              skip1927
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1914:
+skip1927:
 	TESTQ           $0x00000004, R8
-	JE              skip1915
+	JE              skip1928
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1915:
-	VADDPD Z0, Z4, Z4
+skip1928:
+	VFMADD231PD Z0, Z6, Z4
 
-end1912:
-set1910:
+end1925:
+set1923:
 	CMPQ    AX, $0x08
-	JL      partial1916
+	JL      partial1929
 	VMOVUPD Z4, (BX)
-	JMP     end1917
+	JMP     end1930
 
-partial1916:
+partial1929:
 	LEAQ          (BX), DI
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1918
+	JE            skip1931
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1918:
+skip1931:
 	TESTQ         $0x00000002, R8
-	JE            skip1919
+	JE            skip1932
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1919:
+skip1932:
 	TESTQ  $0x00000001, R8
-	JE     skip1920
+	JE     skip1933
 	VMOVSD X0, (DI)
 
-skip1920:
-end1917:
+skip1933:
+end1930:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x05, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x05, CX
-	JMP    classes1861
+	JMP    classes1874
 
-fewer1862:
-classes1921:
+fewer1875:
+classes1934:
 	CMPQ CX, $0x04
-	JE   take1923
-	JMP  fewer1922
+	JE   take1936
+	JMP  fewer1935
 
-take1923:
+take1936:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -21926,9 +22042,9 @@ take1923:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end1925
+	JE     end1938
 
-rows1924:
+rows1937:
 	VMOVUPD      (DI), Z4
 	VBROADCASTSD (R10), Z5
 	VFMADD231PD  Z5, Z4, Z0
@@ -21942,291 +22058,292 @@ rows1924:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows1924
+	JNE          rows1937
 
-end1925:
+end1938:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z4
+	VBROADCASTSD keep+64(FP), Z5
 	VMULPD       Z4, Z0, Z0
-	CMPB         add+64(FP), $0x00
-	JE           set1926
+	CMPQ         keep+64(FP), $0x00
+	JE           set1939
 	CMPQ         AX, $0x08
-	JL           partial1927
-	VADDPD       (BX), Z0, Z0
-	JMP          end1928
+	JL           partial1940
+	VFMADD231PD  (BX), Z5, Z0
+	JMP          end1941
 
-partial1927:
+partial1940:
 	LEAQ   (BX), DI
-	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R8
-	JE     skip1929
+	JE     skip1942
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X5
+	VMOVSD (DI)(R9*8), X6
 
-skip1929:
+skip1942:
 	TESTQ           $0x00000002, R8
-	JE              skip1930
+	JE              skip1943
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y6
-	VINSERTF64X2    $0x01, X5, Y6, Y5
+	VBROADCASTF64X2 (DI)(R9*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip1930:
+skip1943:
 	TESTQ           $0x00000004, R8
-	JE              skip1931
-	VBROADCASTF64X4 (DI), Z6
-	VINSERTF64X4    $0x01, Y5, Z6, Z5
+	JE              skip1944
+	VBROADCASTF64X4 (DI), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip1931:
-	VADDPD Z5, Z0, Z0
+skip1944:
+	VFMADD231PD Z6, Z5, Z0
 
-end1928:
-set1926:
+end1941:
+set1939:
 	CMPQ    AX, $0x08
-	JL      partial1932
+	JL      partial1945
 	VMOVUPD Z0, (BX)
-	JMP     end1933
+	JMP     end1946
 
-partial1932:
+partial1945:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1934
+	JE            skip1947
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1934:
+skip1947:
 	TESTQ         $0x00000002, R8
-	JE            skip1935
+	JE            skip1948
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1935:
+skip1948:
 	TESTQ  $0x00000001, R8
-	JE     skip1936
+	JE     skip1949
 	VMOVSD X0, (DI)
 
-skip1936:
-end1933:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z4, Z1, Z1
-	CMPB   add+64(FP), $0x00
-	JE     set1937
-	CMPQ   AX, $0x08
-	JL     partial1938
-	VADDPD (BX), Z1, Z1
-	JMP    end1939
+skip1949:
+end1946:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z4, Z1, Z1
+	CMPQ        keep+64(FP), $0x00
+	JE          set1950
+	CMPQ        AX, $0x08
+	JL          partial1951
+	VFMADD231PD (BX), Z5, Z1
+	JMP         end1952
 
-partial1938:
+partial1951:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1940
+	JE     skip1953
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1940:
+skip1953:
 	TESTQ           $0x00000002, R8
-	JE              skip1941
+	JE              skip1954
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y5
-	VINSERTF64X2    $0x01, X0, Y5, Y0
+	VBROADCASTF64X2 (DI)(R9*8), Y6
+	VINSERTF64X2    $0x01, X0, Y6, Y0
 
-skip1941:
+skip1954:
 	TESTQ           $0x00000004, R8
-	JE              skip1942
-	VBROADCASTF64X4 (DI), Z5
-	VINSERTF64X4    $0x01, Y0, Z5, Z0
+	JE              skip1955
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y0, Z6, Z0
 
-skip1942:
-	VADDPD Z0, Z1, Z1
+skip1955:
+	VFMADD231PD Z0, Z5, Z1
 
-end1939:
-set1937:
+end1952:
+set1950:
 	CMPQ    AX, $0x08
-	JL      partial1943
+	JL      partial1956
 	VMOVUPD Z1, (BX)
-	JMP     end1944
+	JMP     end1957
 
-partial1943:
+partial1956:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1945
+	JE            skip1958
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1945:
+skip1958:
 	TESTQ         $0x00000002, R8
-	JE            skip1946
+	JE            skip1959
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1946:
+skip1959:
 	TESTQ  $0x00000001, R8
-	JE     skip1947
+	JE     skip1960
 	VMOVSD X0, (DI)
 
-skip1947:
-end1944:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z4, Z2, Z2
-	CMPB   add+64(FP), $0x00
-	JE     set1948
-	CMPQ   AX, $0x08
-	JL     partial1949
-	VADDPD (BX), Z2, Z2
-	JMP    end1950
+skip1960:
+end1957:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z4, Z2, Z2
+	CMPQ        keep+64(FP), $0x00
+	JE          set1961
+	CMPQ        AX, $0x08
+	JL          partial1962
+	VFMADD231PD (BX), Z5, Z2
+	JMP         end1963
 
-partial1949:
+partial1962:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1951
+	JE     skip1964
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1951:
+skip1964:
 	TESTQ           $0x00000002, R8
-	JE              skip1952
+	JE              skip1965
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1952:
+skip1965:
 	TESTQ           $0x00000004, R8
-	JE              skip1953
+	JE              skip1966
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1953:
-	VADDPD Z0, Z2, Z2
+skip1966:
+	VFMADD231PD Z0, Z5, Z2
 
-end1950:
-set1948:
+end1963:
+set1961:
 	CMPQ    AX, $0x08
-	JL      partial1954
+	JL      partial1967
 	VMOVUPD Z2, (BX)
-	JMP     end1955
+	JMP     end1968
 
-partial1954:
+partial1967:
 	LEAQ          (BX), DI
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1956
+	JE            skip1969
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1956:
+skip1969:
 	TESTQ         $0x00000002, R8
-	JE            skip1957
+	JE            skip1970
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1957:
+skip1970:
 	TESTQ  $0x00000001, R8
-	JE     skip1958
+	JE     skip1971
 	VMOVSD X0, (DI)
 
-skip1958:
-end1955:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z4, Z3, Z3
-	CMPB   add+64(FP), $0x00
-	JE     set1959
-	CMPQ   AX, $0x08
-	JL     partial1960
-	VADDPD (BX), Z3, Z3
-	JMP    end1961
+skip1971:
+end1968:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z4, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set1972
+	CMPQ        AX, $0x08
+	JL          partial1973
+	VFMADD231PD (BX), Z5, Z3
+	JMP         end1974
 
-partial1960:
+partial1973:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1962
+	JE     skip1975
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1962:
+skip1975:
 	TESTQ           $0x00000002, R8
-	JE              skip1963
+	JE              skip1976
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1963:
+skip1976:
 	TESTQ           $0x00000004, R8
-	JE              skip1964
+	JE              skip1977
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1964:
-	VADDPD Z0, Z3, Z3
+skip1977:
+	VFMADD231PD Z0, Z5, Z3
 
-end1961:
-set1959:
+end1974:
+set1972:
 	CMPQ    AX, $0x08
-	JL      partial1965
+	JL      partial1978
 	VMOVUPD Z3, (BX)
-	JMP     end1966
+	JMP     end1979
 
-partial1965:
+partial1978:
 	LEAQ          (BX), DI
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1967
+	JE            skip1980
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1967:
+skip1980:
 	TESTQ         $0x00000002, R8
-	JE            skip1968
+	JE            skip1981
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1968:
+skip1981:
 	TESTQ  $0x00000001, R8
-	JE     skip1969
+	JE     skip1982
 	VMOVSD X0, (DI)
 
-skip1969:
-end1966:
+skip1982:
+end1979:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes1921
+	JMP    classes1934
 
-fewer1922:
-classes1970:
+fewer1935:
+classes1983:
 	CMPQ CX, $0x03
-	JE   take1972
-	JMP  fewer1971
+	JE   take1985
+	JMP  fewer1984
 
-take1972:
+take1985:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -22236,9 +22353,9 @@ take1972:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end1974
+	JE     end1987
 
-rows1973:
+rows1986:
 	VMOVUPD      (DI), Z3
 	VBROADCASTSD (R10), Z4
 	VFMADD231PD  Z4, Z3, Z0
@@ -22249,225 +22366,226 @@ rows1973:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows1973
+	JNE          rows1986
 
-end1974:
+end1987:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z3
+	VBROADCASTSD keep+64(FP), Z4
 	VMULPD       Z3, Z0, Z0
-	CMPB         add+64(FP), $0x00
-	JE           set1975
+	CMPQ         keep+64(FP), $0x00
+	JE           set1988
 	CMPQ         AX, $0x08
-	JL           partial1976
-	VADDPD       (BX), Z0, Z0
-	JMP          end1977
+	JL           partial1989
+	VFMADD231PD  (BX), Z4, Z0
+	JMP          end1990
 
-partial1976:
+partial1989:
 	LEAQ   (BX), DI
-	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
 	TESTQ  $0x00000001, R8
-	JE     skip1978
+	JE     skip1991
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X4
+	VMOVSD (DI)(R9*8), X5
 
-skip1978:
+skip1991:
 	TESTQ           $0x00000002, R8
-	JE              skip1979
+	JE              skip1992
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y5
-	VINSERTF64X2    $0x01, X4, Y5, Y4
+	VBROADCASTF64X2 (DI)(R9*8), Y6
+	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1979:
+skip1992:
 	TESTQ           $0x00000004, R8
-	JE              skip1980
-	VBROADCASTF64X4 (DI), Z5
-	VINSERTF64X4    $0x01, Y4, Z5, Z4
+	JE              skip1993
+	VBROADCASTF64X4 (DI), Z6
+	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1980:
-	VADDPD Z4, Z0, Z0
+skip1993:
+	VFMADD231PD Z5, Z4, Z0
 
-end1977:
-set1975:
+end1990:
+set1988:
 	CMPQ    AX, $0x08
-	JL      partial1981
+	JL      partial1994
 	VMOVUPD Z0, (BX)
-	JMP     end1982
+	JMP     end1995
 
-partial1981:
+partial1994:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1983
+	JE            skip1996
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1983:
+skip1996:
 	TESTQ         $0x00000002, R8
-	JE            skip1984
+	JE            skip1997
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1984:
+skip1997:
 	TESTQ  $0x00000001, R8
-	JE     skip1985
+	JE     skip1998
 	VMOVSD X0, (DI)
 
-skip1985:
-end1982:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z3, Z1, Z1
-	CMPB   add+64(FP), $0x00
-	JE     set1986
-	CMPQ   AX, $0x08
-	JL     partial1987
-	VADDPD (BX), Z1, Z1
-	JMP    end1988
+skip1998:
+end1995:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z3, Z1, Z1
+	CMPQ        keep+64(FP), $0x00
+	JE          set1999
+	CMPQ        AX, $0x08
+	JL          partial2000
+	VFMADD231PD (BX), Z4, Z1
+	JMP         end2001
 
-partial1987:
+partial2000:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip1989
+	JE     skip2002
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip1989:
+skip2002:
 	TESTQ           $0x00000002, R8
-	JE              skip1990
+	JE              skip2003
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y4
-	VINSERTF64X2    $0x01, X0, Y4, Y0
+	VBROADCASTF64X2 (DI)(R9*8), Y5
+	VINSERTF64X2    $0x01, X0, Y5, Y0
 
-skip1990:
+skip2003:
 	TESTQ           $0x00000004, R8
-	JE              skip1991
-	VBROADCASTF64X4 (DI), Z4
-	VINSERTF64X4    $0x01, Y0, Z4, Z0
+	JE              skip2004
+	VBROADCASTF64X4 (DI), Z5
+	VINSERTF64X4    $0x01, Y0, Z5, Z0
 
-skip1991:
-	VADDPD Z0, Z1, Z1
+skip2004:
+	VFMADD231PD Z0, Z4, Z1
 
-end1988:
-set1986:
+end2001:
+set1999:
 	CMPQ    AX, $0x08
-	JL      partial1992
+	JL      partial2005
 	VMOVUPD Z1, (BX)
-	JMP     end1993
+	JMP     end2006
 
-partial1992:
+partial2005:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip1994
+	JE            skip2007
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip1994:
+skip2007:
 	TESTQ         $0x00000002, R8
-	JE            skip1995
+	JE            skip2008
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip1995:
+skip2008:
 	TESTQ  $0x00000001, R8
-	JE     skip1996
+	JE     skip2009
 	VMOVSD X0, (DI)
 
-skip1996:
-end1993:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z3, Z2, Z2
-	CMPB   add+64(FP), $0x00
-	JE     set1997
-	CMPQ   AX, $0x08
-	JL     partial1998
-	VADDPD (BX), Z2, Z2
-	JMP    end1999
+skip2009:
+end2006:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z3, Z2, Z2
+	CMPQ        keep+64(FP), $0x00
+	JE          set2010
+	CMPQ        AX, $0x08
+	JL          partial2011
+	VFMADD231PD (BX), Z4, Z2
+	JMP         end2012
 
-partial1998:
+partial2011:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip2000
+	JE     skip2013
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2000:
+skip2013:
 	TESTQ           $0x00000002, R8
-	JE              skip2001
+	JE              skip2014
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2001:
+skip2014:
 	TESTQ           $0x00000004, R8
-	JE              skip2002
+	JE              skip2015
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2002:
-	VADDPD Z0, Z2, Z2
+skip2015:
+	VFMADD231PD Z0, Z4, Z2
 
-end1999:
-set1997:
+end2012:
+set2010:
 	CMPQ    AX, $0x08
-	JL      partial2003
+	JL      partial2016
 	VMOVUPD Z2, (BX)
-	JMP     end2004
+	JMP     end2017
 
-partial2003:
+partial2016:
 	LEAQ          (BX), DI
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip2005
+	JE            skip2018
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip2005:
+skip2018:
 	TESTQ         $0x00000002, R8
-	JE            skip2006
+	JE            skip2019
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip2006:
+skip2019:
 	TESTQ  $0x00000001, R8
-	JE     skip2007
+	JE     skip2020
 	VMOVSD X0, (DI)
 
-skip2007:
-end2004:
+skip2020:
+end2017:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
-	JMP    classes1970
+	JMP    classes1983
 
-fewer1971:
-classes2008:
+fewer1984:
+classes2021:
 	CMPQ CX, $0x02
-	JE   take2010
-	JMP  fewer2009
+	JE   take2023
+	JMP  fewer2022
 
-take2010:
+take2023:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), DI
@@ -22476,9 +22594,9 @@ take2010:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end2012
+	JE     end2025
 
-rows2011:
+rows2024:
 	VMOVUPD      (DI), Z2
 	VBROADCASTSD (R10), Z3
 	VFMADD231PD  Z3, Z2, Z0
@@ -22487,159 +22605,160 @@ rows2011:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows2011
+	JNE          rows2024
 
-end2012:
+end2025:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z2
+	VBROADCASTSD keep+64(FP), Z3
 	VMULPD       Z2, Z0, Z0
-	CMPB         add+64(FP), $0x00
-	JE           set2013
+	CMPQ         keep+64(FP), $0x00
+	JE           set2026
 	CMPQ         AX, $0x08
-	JL           partial2014
-	VADDPD       (BX), Z0, Z0
-	JMP          end2015
+	JL           partial2027
+	VFMADD231PD  (BX), Z3, Z0
+	JMP          end2028
 
-partial2014:
+partial2027:
 	LEAQ   (BX), DI
-	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R8
-	JE     skip2016
+	JE     skip2029
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X3
+	VMOVSD (DI)(R9*8), X4
 
-skip2016:
+skip2029:
 	TESTQ           $0x00000002, R8
-	JE              skip2017
+	JE              skip2030
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y4
-	VINSERTF64X2    $0x01, X3, Y4, Y3
+	VBROADCASTF64X2 (DI)(R9*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip2017:
+skip2030:
 	TESTQ           $0x00000004, R8
-	JE              skip2018
-	VBROADCASTF64X4 (DI), Z4
-	VINSERTF64X4    $0x01, Y3, Z4, Z3
+	JE              skip2031
+	VBROADCASTF64X4 (DI), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip2018:
-	VADDPD Z3, Z0, Z0
+skip2031:
+	VFMADD231PD Z4, Z3, Z0
 
-end2015:
-set2013:
+end2028:
+set2026:
 	CMPQ    AX, $0x08
-	JL      partial2019
+	JL      partial2032
 	VMOVUPD Z0, (BX)
-	JMP     end2020
+	JMP     end2033
 
-partial2019:
+partial2032:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip2021
+	JE            skip2034
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip2021:
+skip2034:
 	TESTQ         $0x00000002, R8
-	JE            skip2022
+	JE            skip2035
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip2022:
+skip2035:
 	TESTQ  $0x00000001, R8
-	JE     skip2023
+	JE     skip2036
 	VMOVSD X0, (DI)
 
-skip2023:
-end2020:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Z2, Z1, Z1
-	CMPB   add+64(FP), $0x00
-	JE     set2024
-	CMPQ   AX, $0x08
-	JL     partial2025
-	VADDPD (BX), Z1, Z1
-	JMP    end2026
+skip2036:
+end2033:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Z2, Z1, Z1
+	CMPQ        keep+64(FP), $0x00
+	JE          set2037
+	CMPQ        AX, $0x08
+	JL          partial2038
+	VFMADD231PD (BX), Z3, Z1
+	JMP         end2039
 
-partial2025:
+partial2038:
 	LEAQ   (BX), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R8
-	JE     skip2027
+	JE     skip2040
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip2027:
+skip2040:
 	TESTQ           $0x00000002, R8
-	JE              skip2028
+	JE              skip2041
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (DI)(R9*8), Y2
 	VINSERTF64X2    $0x01, X0, Y2, Y0
 
-skip2028:
+skip2041:
 	TESTQ           $0x00000004, R8
-	JE              skip2029
+	JE              skip2042
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y0, Z2, Z0
 
-skip2029:
-	VADDPD Z0, Z1, Z1
+skip2042:
+	VFMADD231PD Z0, Z3, Z1
 
-end2026:
-set2024:
+end2039:
+set2037:
 	CMPQ    AX, $0x08
-	JL      partial2030
+	JL      partial2043
 	VMOVUPD Z1, (BX)
-	JMP     end2031
+	JMP     end2044
 
-partial2030:
+partial2043:
 	LEAQ          (BX), DI
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip2032
+	JE            skip2045
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip2032:
+skip2045:
 	TESTQ         $0x00000002, R8
-	JE            skip2033
+	JE            skip2046
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip2033:
+skip2046:
 	TESTQ  $0x00000001, R8
-	JE     skip2034
+	JE     skip2047
 	VMOVSD X0, (DI)
 
-skip2034:
-end2031:
+skip2047:
+end2044:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
-	JMP    classes2008
+	JMP    classes2021
 
-fewer2009:
-classes2035:
+fewer2022:
+classes2048:
 	CMPQ CX, $0x01
-	JE   take2037
-	JMP  fewer2036
+	JE   take2050
+	JMP  fewer2049
 
-take2037:
+take2050:
 	VXORPD Z0, Z0, Z0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -22647,101 +22766,102 @@ take2037:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end2039
+	JE     end2052
 
-rows2038:
+rows2051:
 	VMOVUPD      (DI), Z1
 	VBROADCASTSD (R10), Z2
 	VFMADD231PD  Z2, Z1, Z0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows2038
+	JNE          rows2051
 
-end2039:
+end2052:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-8, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Z1
+	VBROADCASTSD keep+64(FP), Z2
 	VMULPD       Z1, Z0, Z0
-	CMPB         add+64(FP), $0x00
-	JE           set2040
+	CMPQ         keep+64(FP), $0x00
+	JE           set2053
 	CMPQ         AX, $0x08
-	JL           partial2041
-	VADDPD       (BX), Z0, Z0
-	JMP          end2042
+	JL           partial2054
+	VFMADD231PD  (BX), Z2, Z0
+	JMP          end2055
 
-partial2041:
+partial2054:
 	LEAQ   (BX), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R8
-	JE     skip2043
+	JE     skip2056
 	MOVQ   R8, R9
 	ANDQ   $0x06, R9
 	VMOVSD (DI)(R9*8), X1
 
-skip2043:
+skip2056:
 	TESTQ           $0x00000002, R8
-	JE              skip2044
+	JE              skip2057
 	MOVQ            R8, R9
 	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y2
-	VINSERTF64X2    $0x01, X1, Y2, Y1
+	VBROADCASTF64X2 (DI)(R9*8), Y3
+	VINSERTF64X2    $0x01, X1, Y3, Y1
 
-skip2044:
+skip2057:
 	TESTQ           $0x00000004, R8
-	JE              skip2045
-	VBROADCASTF64X4 (DI), Z2
-	VINSERTF64X4    $0x01, Y1, Z2, Z1
+	JE              skip2058
+	VBROADCASTF64X4 (DI), Z3
+	VINSERTF64X4    $0x01, Y1, Z3, Z1
 
-skip2045:
-	VADDPD Z1, Z0, Z0
+skip2058:
+	VFMADD231PD Z1, Z2, Z0
 
-end2042:
-set2040:
+end2055:
+set2053:
 	CMPQ    AX, $0x08
-	JL      partial2046
+	JL      partial2059
 	VMOVUPD Z0, (BX)
-	JMP     end2047
+	JMP     end2060
 
-partial2046:
+partial2059:
 	LEAQ          (BX), DI
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R8
-	JE            skip2048
+	JE            skip2061
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, DI
 
-skip2048:
+skip2061:
 	TESTQ         $0x00000002, R8
-	JE            skip2049
+	JE            skip2062
 	VMOVUPD       X0, (DI)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, DI
 
-skip2049:
+skip2062:
 	TESTQ  $0x00000001, R8
-	JE     skip2050
+	JE     skip2063
 	VMOVSD X0, (DI)
 
-skip2050:
-end2047:
+skip2063:
+end2060:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x01, CX
-	JMP    classes2035
+	JMP    classes2048
 
-fewer2036:
+fewer2049:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile1860:
+nextTile1873:
 	VZEROUPPER
 	RET
 
@@ -22751,15 +22871,15 @@ TEXT ·gramAVX512(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block2051:
+block2064:
 	CMPQ AX, CX
-	JGE  done2052
+	JGE  done2065
 	XORQ DX, DX
 
-tile2053:
+tile2066:
 	LEAQ   16(DX), BX
 	CMPQ   BX, AX
-	JG     next2054
+	JG     next2067
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -22792,9 +22912,9 @@ tile2053:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2056
+	JE     end2069
 
-rows2055:
+rows2068:
 	VBROADCASTSD     (DI), Z24
 	VMULPD           (BX), Z24, Z25
 	VMULPD           64(BX), Z24, Z26
@@ -22827,9 +22947,9 @@ rows2055:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2055
+	JNE              rows2068
 
-end2056:
+end2069:
 	VBROADCASTSD w+48(FP), Z24
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -22844,606 +22964,606 @@ end2056:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2057
+	JGE          stored2070
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set2058
+	JE           set2071
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial2059
+	JL           partial2072
 	VADDPD       128(BX), Z2, Z2
-	JMP          end2060
+	JMP          end2073
 
-partial2059:
+partial2072:
 	LEAQ   128(BX), R9
 	VXORPD Z25, Z25, Z25
 	TESTQ  $0x00000001, SI
-	JE     skip2061
+	JE     skip2074
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X25
 
-skip2061:
+skip2074:
 	TESTQ           $0x00000002, SI
-	JE              skip2062
+	JE              skip2075
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y26
 	VINSERTF64X2    $0x01, X25, Y26, Y25
 
-skip2062:
+skip2075:
 	TESTQ           $0x00000004, SI
-	JE              skip2063
+	JE              skip2076
 	VBROADCASTF64X4 (R9), Z26
 	VINSERTF64X4    $0x01, Y25, Z26, Z25
 
-skip2063:
+skip2076:
 	VADDPD Z25, Z2, Z2
 
-end2060:
-set2058:
+end2073:
+set2071:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2064
+	JL      partial2077
 	VMOVUPD Z2, 128(BX)
-	JMP     end2065
+	JMP     end2078
 
-partial2064:
+partial2077:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2066
+	JE            skip2079
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2066:
+skip2079:
 	TESTQ         $0x00000002, SI
-	JE            skip2067
+	JE            skip2080
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2067:
+skip2080:
 	TESTQ  $0x00000001, SI
-	JE     skip2068
+	JE     skip2081
 	VMOVSD X0, (R9)
 
-skip2068:
-end2065:
+skip2081:
+end2078:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z3, Z3
 	VMULPD Z24, Z4, Z4
 	VMULPD Z24, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2069
+	JE     set2082
 	VADDPD (BX), Z3, Z3
 	VADDPD 64(BX), Z4, Z4
 	CMPQ   R8, $0x18
-	JL     partial2070
+	JL     partial2083
 	VADDPD 128(BX), Z5, Z5
-	JMP    end2071
+	JMP    end2084
 
-partial2070:
+partial2083:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2072
+	JE     skip2085
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2072:
+skip2085:
 	TESTQ           $0x00000002, SI
-	JE              skip2073
+	JE              skip2086
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2073:
+skip2086:
 	TESTQ           $0x00000004, SI
-	JE              skip2074
+	JE              skip2087
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2074:
+skip2087:
 	VADDPD Z0, Z5, Z5
 
-end2071:
-set2069:
+end2084:
+set2082:
 	VMOVUPD Z3, (BX)
 	VMOVUPD Z4, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2075
+	JL      partial2088
 	VMOVUPD Z5, 128(BX)
-	JMP     end2076
+	JMP     end2089
 
-partial2075:
+partial2088:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2077
+	JE            skip2090
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2077:
+skip2090:
 	TESTQ         $0x00000002, SI
-	JE            skip2078
+	JE            skip2091
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2078:
+skip2091:
 	TESTQ  $0x00000001, SI
-	JE     skip2079
+	JE     skip2092
 	VMOVSD X0, (R9)
 
-skip2079:
-end2076:
+skip2092:
+end2089:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z6, Z6
 	VMULPD Z24, Z7, Z7
 	VMULPD Z24, Z8, Z8
 	CMPB   add+56(FP), $0x00
-	JE     set2080
+	JE     set2093
 	VADDPD (BX), Z6, Z6
 	VADDPD 64(BX), Z7, Z7
 	CMPQ   R8, $0x18
-	JL     partial2081
+	JL     partial2094
 	VADDPD 128(BX), Z8, Z8
-	JMP    end2082
+	JMP    end2095
 
-partial2081:
+partial2094:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2083
+	JE     skip2096
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2083:
+skip2096:
 	TESTQ           $0x00000002, SI
-	JE              skip2084
+	JE              skip2097
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2084:
+skip2097:
 	TESTQ           $0x00000004, SI
-	JE              skip2085
+	JE              skip2098
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2085:
+skip2098:
 	VADDPD Z0, Z8, Z8
 
-end2082:
-set2080:
+end2095:
+set2093:
 	VMOVUPD Z6, (BX)
 	VMOVUPD Z7, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2086
+	JL      partial2099
 	VMOVUPD Z8, 128(BX)
-	JMP     end2087
+	JMP     end2100
 
-partial2086:
+partial2099:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z8, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2088
+	JE            skip2101
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2088:
+skip2101:
 	TESTQ         $0x00000002, SI
-	JE            skip2089
+	JE            skip2102
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2089:
+skip2102:
 	TESTQ  $0x00000001, SI
-	JE     skip2090
+	JE     skip2103
 	VMOVSD X0, (R9)
 
-skip2090:
-end2087:
+skip2103:
+end2100:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z9, Z9
 	VMULPD Z24, Z10, Z10
 	VMULPD Z24, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2091
+	JE     set2104
 	VADDPD (BX), Z9, Z9
 	VADDPD 64(BX), Z10, Z10
 	CMPQ   R8, $0x18
-	JL     partial2092
+	JL     partial2105
 	VADDPD 128(BX), Z11, Z11
-	JMP    end2093
+	JMP    end2106
 
-partial2092:
+partial2105:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2094
+	JE     skip2107
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2094:
+skip2107:
 	TESTQ           $0x00000002, SI
-	JE              skip2095
+	JE              skip2108
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2095:
+skip2108:
 	TESTQ           $0x00000004, SI
-	JE              skip2096
+	JE              skip2109
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2096:
+skip2109:
 	VADDPD Z0, Z11, Z11
 
-end2093:
-set2091:
+end2106:
+set2104:
 	VMOVUPD Z9, (BX)
 	VMOVUPD Z10, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2097
+	JL      partial2110
 	VMOVUPD Z11, 128(BX)
-	JMP     end2098
+	JMP     end2111
 
-partial2097:
+partial2110:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2099
+	JE            skip2112
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2099:
+skip2112:
 	TESTQ         $0x00000002, SI
-	JE            skip2100
+	JE            skip2113
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2100:
+skip2113:
 	TESTQ  $0x00000001, SI
-	JE     skip2101
+	JE     skip2114
 	VMOVSD X0, (R9)
 
-skip2101:
-end2098:
+skip2114:
+end2111:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z12, Z12
 	VMULPD Z24, Z13, Z13
 	VMULPD Z24, Z14, Z14
 	CMPB   add+56(FP), $0x00
-	JE     set2102
+	JE     set2115
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	CMPQ   R8, $0x18
-	JL     partial2103
+	JL     partial2116
 	VADDPD 128(BX), Z14, Z14
-	JMP    end2104
+	JMP    end2117
 
-partial2103:
+partial2116:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2105
+	JE     skip2118
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2105:
+skip2118:
 	TESTQ           $0x00000002, SI
-	JE              skip2106
+	JE              skip2119
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2106:
+skip2119:
 	TESTQ           $0x00000004, SI
-	JE              skip2107
+	JE              skip2120
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2107:
+skip2120:
 	VADDPD Z0, Z14, Z14
 
-end2104:
-set2102:
+end2117:
+set2115:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2108
+	JL      partial2121
 	VMOVUPD Z14, 128(BX)
-	JMP     end2109
+	JMP     end2122
 
-partial2108:
+partial2121:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z14, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2110
+	JE            skip2123
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2110:
+skip2123:
 	TESTQ         $0x00000002, SI
-	JE            skip2111
+	JE            skip2124
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2111:
+skip2124:
 	TESTQ  $0x00000001, SI
-	JE     skip2112
+	JE     skip2125
 	VMOVSD X0, (R9)
 
-skip2112:
-end2109:
+skip2125:
+end2122:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z15, Z15
 	VMULPD Z24, Z16, Z16
 	VMULPD Z24, Z17, Z17
 	CMPB   add+56(FP), $0x00
-	JE     set2113
+	JE     set2126
 	VADDPD (BX), Z15, Z15
 	VADDPD 64(BX), Z16, Z16
 	CMPQ   R8, $0x18
-	JL     partial2114
+	JL     partial2127
 	VADDPD 128(BX), Z17, Z17
-	JMP    end2115
+	JMP    end2128
 
-partial2114:
+partial2127:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2116
+	JE     skip2129
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2116:
+skip2129:
 	TESTQ           $0x00000002, SI
-	JE              skip2117
+	JE              skip2130
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2117:
+skip2130:
 	TESTQ           $0x00000004, SI
-	JE              skip2118
+	JE              skip2131
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2118:
+skip2131:
 	VADDPD Z0, Z17, Z17
 
-end2115:
-set2113:
+end2128:
+set2126:
 	VMOVUPD Z15, (BX)
 	VMOVUPD Z16, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2119
+	JL      partial2132
 	VMOVUPD Z17, 128(BX)
-	JMP     end2120
+	JMP     end2133
 
-partial2119:
+partial2132:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z17, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2121
+	JE            skip2134
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2121:
+skip2134:
 	TESTQ         $0x00000002, SI
-	JE            skip2122
+	JE            skip2135
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2122:
+skip2135:
 	TESTQ  $0x00000001, SI
-	JE     skip2123
+	JE     skip2136
 	VMOVSD X0, (R9)
 
-skip2123:
-end2120:
+skip2136:
+end2133:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z18, Z18
 	VMULPD Z24, Z19, Z19
 	VMULPD Z24, Z20, Z20
 	CMPB   add+56(FP), $0x00
-	JE     set2124
+	JE     set2137
 	VADDPD (BX), Z18, Z18
 	VADDPD 64(BX), Z19, Z19
 	CMPQ   R8, $0x18
-	JL     partial2125
+	JL     partial2138
 	VADDPD 128(BX), Z20, Z20
-	JMP    end2126
+	JMP    end2139
 
-partial2125:
+partial2138:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2127
+	JE     skip2140
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2127:
+skip2140:
 	TESTQ           $0x00000002, SI
-	JE              skip2128
+	JE              skip2141
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2128:
+skip2141:
 	TESTQ           $0x00000004, SI
-	JE              skip2129
+	JE              skip2142
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2129:
+skip2142:
 	VADDPD Z0, Z20, Z20
 
-end2126:
-set2124:
+end2139:
+set2137:
 	VMOVUPD Z18, (BX)
 	VMOVUPD Z19, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2130
+	JL      partial2143
 	VMOVUPD Z20, 128(BX)
-	JMP     end2131
+	JMP     end2144
 
-partial2130:
+partial2143:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z20, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2132
+	JE            skip2145
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2132:
+skip2145:
 	TESTQ         $0x00000002, SI
-	JE            skip2133
+	JE            skip2146
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2133:
+skip2146:
 	TESTQ  $0x00000001, SI
-	JE     skip2134
+	JE     skip2147
 	VMOVSD X0, (R9)
 
-skip2134:
-end2131:
+skip2147:
+end2144:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2057
+	JGE    stored2070
 	VMULPD Z24, Z21, Z21
 	VMULPD Z24, Z22, Z22
 	VMULPD Z24, Z23, Z23
 	CMPB   add+56(FP), $0x00
-	JE     set2135
+	JE     set2148
 	VADDPD (BX), Z21, Z21
 	VADDPD 64(BX), Z22, Z22
 	CMPQ   R8, $0x18
-	JL     partial2136
+	JL     partial2149
 	VADDPD 128(BX), Z23, Z23
-	JMP    end2137
+	JMP    end2150
 
-partial2136:
+partial2149:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2138
+	JE     skip2151
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2138:
+skip2151:
 	TESTQ           $0x00000002, SI
-	JE              skip2139
+	JE              skip2152
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2139:
+skip2152:
 	TESTQ           $0x00000004, SI
-	JE              skip2140
+	JE              skip2153
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2140:
+skip2153:
 	VADDPD Z0, Z23, Z23
 
-end2137:
-set2135:
+end2150:
+set2148:
 	VMOVUPD Z21, (BX)
 	VMOVUPD Z22, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2141
+	JL      partial2154
 	VMOVUPD Z23, 128(BX)
-	JMP     end2142
+	JMP     end2155
 
-partial2141:
+partial2154:
 	LEAQ          128(BX), R8
 	VMOVAPD       Z23, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2143
+	JE            skip2156
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2143:
+skip2156:
 	TESTQ         $0x00000002, SI
-	JE            skip2144
+	JE            skip2157
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2144:
+skip2157:
 	TESTQ  $0x00000001, SI
-	JE     skip2145
+	JE     skip2158
 	VMOVSD X0, (R8)
 
-skip2145:
-end2142:
+skip2158:
+end2155:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2057:
+stored2070:
 	ADDQ $0x18, DX
-	JMP  tile2053
+	JMP  tile2066
 
-next2054:
+next2067:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next2147
+	JG     next2160
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23468,9 +23588,9 @@ next2054:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2149
+	JE     end2162
 
-rows2148:
+rows2161:
 	VBROADCASTSD     (DI), Z16
 	VMULPD           (BX), Z16, Z17
 	VMULPD           64(BX), Z16, Z16
@@ -23494,9 +23614,9 @@ rows2148:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2148
+	JNE              rows2161
 
-end2149:
+end2162:
 	VBROADCASTSD w+48(FP), Z16
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -23511,581 +23631,581 @@ end2149:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2150
+	JGE          stored2163
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set2151
+	JE           set2164
 	VADDPD       (BX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial2152
+	JL           partial2165
 	VADDPD       64(BX), Z1, Z1
-	JMP          end2153
+	JMP          end2166
 
-partial2152:
+partial2165:
 	LEAQ   64(BX), R9
 	VXORPD Z17, Z17, Z17
 	TESTQ  $0x00000001, SI
-	JE     skip2154
+	JE     skip2167
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X17
 
-skip2154:
+skip2167:
 	TESTQ           $0x00000002, SI
-	JE              skip2155
+	JE              skip2168
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y18
 	VINSERTF64X2    $0x01, X17, Y18, Y17
 
-skip2155:
+skip2168:
 	TESTQ           $0x00000004, SI
-	JE              skip2156
+	JE              skip2169
 	VBROADCASTF64X4 (R9), Z18
 	VINSERTF64X4    $0x01, Y17, Z18, Z17
 
-skip2156:
+skip2169:
 	VADDPD Z17, Z1, Z1
 
-end2153:
-set2151:
+end2166:
+set2164:
 	VMOVUPD Z0, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2157
+	JL      partial2170
 	VMOVUPD Z1, 64(BX)
-	JMP     end2158
+	JMP     end2171
 
-partial2157:
+partial2170:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2159
+	JE            skip2172
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2159:
+skip2172:
 	TESTQ         $0x00000002, SI
-	JE            skip2160
+	JE            skip2173
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2160:
+skip2173:
 	TESTQ  $0x00000001, SI
-	JE     skip2161
+	JE     skip2174
 	VMOVSD X0, (R9)
 
-skip2161:
-end2158:
+skip2174:
+end2171:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z2, Z2
 	VMULPD Z16, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2162
+	JE     set2175
 	VADDPD (BX), Z2, Z2
 	CMPQ   R8, $0x10
-	JL     partial2163
+	JL     partial2176
 	VADDPD 64(BX), Z3, Z3
-	JMP    end2164
+	JMP    end2177
 
-partial2163:
+partial2176:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2165
+	JE     skip2178
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2165:
+skip2178:
 	TESTQ           $0x00000002, SI
-	JE              skip2166
+	JE              skip2179
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2166:
+skip2179:
 	TESTQ           $0x00000004, SI
-	JE              skip2167
+	JE              skip2180
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2167:
+skip2180:
 	VADDPD Z0, Z3, Z3
 
-end2164:
-set2162:
+end2177:
+set2175:
 	VMOVUPD Z2, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2168
+	JL      partial2181
 	VMOVUPD Z3, 64(BX)
-	JMP     end2169
+	JMP     end2182
 
-partial2168:
+partial2181:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2170
+	JE            skip2183
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2170:
+skip2183:
 	TESTQ         $0x00000002, SI
-	JE            skip2171
+	JE            skip2184
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2171:
+skip2184:
 	TESTQ  $0x00000001, SI
-	JE     skip2172
+	JE     skip2185
 	VMOVSD X0, (R9)
 
-skip2172:
-end2169:
+skip2185:
+end2182:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z4, Z4
 	VMULPD Z16, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2173
+	JE     set2186
 	VADDPD (BX), Z4, Z4
 	CMPQ   R8, $0x10
-	JL     partial2174
+	JL     partial2187
 	VADDPD 64(BX), Z5, Z5
-	JMP    end2175
+	JMP    end2188
 
-partial2174:
+partial2187:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2176
+	JE     skip2189
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2176:
+skip2189:
 	TESTQ           $0x00000002, SI
-	JE              skip2177
+	JE              skip2190
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2177:
+skip2190:
 	TESTQ           $0x00000004, SI
-	JE              skip2178
+	JE              skip2191
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2178:
+skip2191:
 	VADDPD Z0, Z5, Z5
 
-end2175:
-set2173:
+end2188:
+set2186:
 	VMOVUPD Z4, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2179
+	JL      partial2192
 	VMOVUPD Z5, 64(BX)
-	JMP     end2180
+	JMP     end2193
 
-partial2179:
+partial2192:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2181
+	JE            skip2194
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2181:
+skip2194:
 	TESTQ         $0x00000002, SI
-	JE            skip2182
+	JE            skip2195
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2182:
+skip2195:
 	TESTQ  $0x00000001, SI
-	JE     skip2183
+	JE     skip2196
 	VMOVSD X0, (R9)
 
-skip2183:
-end2180:
+skip2196:
+end2193:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2184
+	JE     set2197
 	VADDPD (BX), Z6, Z6
 	CMPQ   R8, $0x10
-	JL     partial2185
+	JL     partial2198
 	VADDPD 64(BX), Z7, Z7
-	JMP    end2186
+	JMP    end2199
 
-partial2185:
+partial2198:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2187
+	JE     skip2200
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2187:
+skip2200:
 	TESTQ           $0x00000002, SI
-	JE              skip2188
+	JE              skip2201
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2188:
+skip2201:
 	TESTQ           $0x00000004, SI
-	JE              skip2189
+	JE              skip2202
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2189:
+skip2202:
 	VADDPD Z0, Z7, Z7
 
-end2186:
-set2184:
+end2199:
+set2197:
 	VMOVUPD Z6, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2190
+	JL      partial2203
 	VMOVUPD Z7, 64(BX)
-	JMP     end2191
+	JMP     end2204
 
-partial2190:
+partial2203:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2192
+	JE            skip2205
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2192:
+skip2205:
 	TESTQ         $0x00000002, SI
-	JE            skip2193
+	JE            skip2206
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2193:
+skip2206:
 	TESTQ  $0x00000001, SI
-	JE     skip2194
+	JE     skip2207
 	VMOVSD X0, (R9)
 
-skip2194:
-end2191:
+skip2207:
+end2204:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z8, Z8
 	VMULPD Z16, Z9, Z9
 	CMPB   add+56(FP), $0x00
-	JE     set2195
+	JE     set2208
 	VADDPD (BX), Z8, Z8
 	CMPQ   R8, $0x10
-	JL     partial2196
+	JL     partial2209
 	VADDPD 64(BX), Z9, Z9
-	JMP    end2197
+	JMP    end2210
 
-partial2196:
+partial2209:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2198
+	JE     skip2211
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2198:
+skip2211:
 	TESTQ           $0x00000002, SI
-	JE              skip2199
+	JE              skip2212
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2199:
+skip2212:
 	TESTQ           $0x00000004, SI
-	JE              skip2200
+	JE              skip2213
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2200:
+skip2213:
 	VADDPD Z0, Z9, Z9
 
-end2197:
-set2195:
+end2210:
+set2208:
 	VMOVUPD Z8, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2201
+	JL      partial2214
 	VMOVUPD Z9, 64(BX)
-	JMP     end2202
+	JMP     end2215
 
-partial2201:
+partial2214:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2203
+	JE            skip2216
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2203:
+skip2216:
 	TESTQ         $0x00000002, SI
-	JE            skip2204
+	JE            skip2217
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2204:
+skip2217:
 	TESTQ  $0x00000001, SI
-	JE     skip2205
+	JE     skip2218
 	VMOVSD X0, (R9)
 
-skip2205:
-end2202:
+skip2218:
+end2215:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2206
+	JE     set2219
 	VADDPD (BX), Z10, Z10
 	CMPQ   R8, $0x10
-	JL     partial2207
+	JL     partial2220
 	VADDPD 64(BX), Z11, Z11
-	JMP    end2208
+	JMP    end2221
 
-partial2207:
+partial2220:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2209
+	JE     skip2222
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2209:
+skip2222:
 	TESTQ           $0x00000002, SI
-	JE              skip2210
+	JE              skip2223
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2210:
+skip2223:
 	TESTQ           $0x00000004, SI
-	JE              skip2211
+	JE              skip2224
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2211:
+skip2224:
 	VADDPD Z0, Z11, Z11
 
-end2208:
-set2206:
+end2221:
+set2219:
 	VMOVUPD Z10, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2212
+	JL      partial2225
 	VMOVUPD Z11, 64(BX)
-	JMP     end2213
+	JMP     end2226
 
-partial2212:
+partial2225:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2214
+	JE            skip2227
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2214:
+skip2227:
 	TESTQ         $0x00000002, SI
-	JE            skip2215
+	JE            skip2228
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2215:
+skip2228:
 	TESTQ  $0x00000001, SI
-	JE     skip2216
+	JE     skip2229
 	VMOVSD X0, (R9)
 
-skip2216:
-end2213:
+skip2229:
+end2226:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z12, Z12
 	VMULPD Z16, Z13, Z13
 	CMPB   add+56(FP), $0x00
-	JE     set2217
+	JE     set2230
 	VADDPD (BX), Z12, Z12
 	CMPQ   R8, $0x10
-	JL     partial2218
+	JL     partial2231
 	VADDPD 64(BX), Z13, Z13
-	JMP    end2219
+	JMP    end2232
 
-partial2218:
+partial2231:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2220
+	JE     skip2233
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2220:
+skip2233:
 	TESTQ           $0x00000002, SI
-	JE              skip2221
+	JE              skip2234
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2221:
+skip2234:
 	TESTQ           $0x00000004, SI
-	JE              skip2222
+	JE              skip2235
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2222:
+skip2235:
 	VADDPD Z0, Z13, Z13
 
-end2219:
-set2217:
+end2232:
+set2230:
 	VMOVUPD Z12, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2223
+	JL      partial2236
 	VMOVUPD Z13, 64(BX)
-	JMP     end2224
+	JMP     end2237
 
-partial2223:
+partial2236:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z13, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2225
+	JE            skip2238
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2225:
+skip2238:
 	TESTQ         $0x00000002, SI
-	JE            skip2226
+	JE            skip2239
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2226:
+skip2239:
 	TESTQ  $0x00000001, SI
-	JE     skip2227
+	JE     skip2240
 	VMOVSD X0, (R9)
 
-skip2227:
-end2224:
+skip2240:
+end2237:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2150
+	JGE    stored2163
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+56(FP), $0x00
-	JE     set2228
+	JE     set2241
 	VADDPD (BX), Z14, Z14
 	CMPQ   R8, $0x10
-	JL     partial2229
+	JL     partial2242
 	VADDPD 64(BX), Z15, Z15
-	JMP    end2230
+	JMP    end2243
 
-partial2229:
+partial2242:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2231
+	JE     skip2244
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2231:
+skip2244:
 	TESTQ           $0x00000002, SI
-	JE              skip2232
+	JE              skip2245
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2232:
+skip2245:
 	TESTQ           $0x00000004, SI
-	JE              skip2233
+	JE              skip2246
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2233:
+skip2246:
 	VADDPD Z0, Z15, Z15
 
-end2230:
-set2228:
+end2243:
+set2241:
 	VMOVUPD Z14, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2234
+	JL      partial2247
 	VMOVUPD Z15, 64(BX)
-	JMP     end2235
+	JMP     end2248
 
-partial2234:
+partial2247:
 	LEAQ          64(BX), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2236
+	JE            skip2249
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2236:
+skip2249:
 	TESTQ         $0x00000002, SI
-	JE            skip2237
+	JE            skip2250
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2237:
+skip2250:
 	TESTQ  $0x00000001, SI
-	JE     skip2238
+	JE     skip2251
 	VMOVSD X0, (R8)
 
-skip2238:
-end2235:
+skip2251:
+end2248:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2150:
+stored2163:
 	ADDQ $0x10, DX
 
-next2147:
+next2160:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next2240
+	JG     next2253
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24102,9 +24222,9 @@ next2147:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2242
+	JE     end2255
 
-rows2241:
+rows2254:
 	VBROADCASTSD     (DI), Z8
 	VMULPD           (BX), Z8, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -24119,9 +24239,9 @@ rows2241:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2241
+	JNE              rows2254
 
-end2242:
+end2255:
 	VBROADCASTSD w+48(FP), Z8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -24136,558 +24256,558 @@ end2242:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2243
+	JGE          stored2256
 	VMULPD       Z8, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set2244
+	JE           set2257
 	CMPQ         R8, $0x08
-	JL           partial2245
+	JL           partial2258
 	VADDPD       (BX), Z0, Z0
-	JMP          end2246
+	JMP          end2259
 
-partial2245:
+partial2258:
 	LEAQ   (BX), R9
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, SI
-	JE     skip2247
+	JE     skip2260
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip2247:
+skip2260:
 	TESTQ           $0x00000002, SI
-	JE              skip2248
+	JE              skip2261
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip2248:
+skip2261:
 	TESTQ           $0x00000004, SI
-	JE              skip2249
+	JE              skip2262
 	VBROADCASTF64X4 (R9), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip2249:
+skip2262:
 	VADDPD Z9, Z0, Z0
 
-end2246:
-set2244:
+end2259:
+set2257:
 	CMPQ    R8, $0x08
-	JL      partial2250
+	JL      partial2263
 	VMOVUPD Z0, (BX)
-	JMP     end2251
+	JMP     end2264
 
-partial2250:
+partial2263:
 	LEAQ          (BX), R9
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2252
+	JE            skip2265
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2252:
+skip2265:
 	TESTQ         $0x00000002, SI
-	JE            skip2253
+	JE            skip2266
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2253:
+skip2266:
 	TESTQ  $0x00000001, SI
-	JE     skip2254
+	JE     skip2267
 	VMOVSD X0, (R9)
 
-skip2254:
-end2251:
+skip2267:
+end2264:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z1, Z1
 	CMPB   add+56(FP), $0x00
-	JE     set2255
+	JE     set2268
 	CMPQ   R8, $0x08
-	JL     partial2256
+	JL     partial2269
 	VADDPD (BX), Z1, Z1
-	JMP    end2257
+	JMP    end2270
 
-partial2256:
+partial2269:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2258
+	JE     skip2271
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2258:
+skip2271:
 	TESTQ           $0x00000002, SI
-	JE              skip2259
+	JE              skip2272
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y9
 	VINSERTF64X2    $0x01, X0, Y9, Y0
 
-skip2259:
+skip2272:
 	TESTQ           $0x00000004, SI
-	JE              skip2260
+	JE              skip2273
 	VBROADCASTF64X4 (R9), Z9
 	VINSERTF64X4    $0x01, Y0, Z9, Z0
 
-skip2260:
+skip2273:
 	VADDPD Z0, Z1, Z1
 
-end2257:
-set2255:
+end2270:
+set2268:
 	CMPQ    R8, $0x08
-	JL      partial2261
+	JL      partial2274
 	VMOVUPD Z1, (BX)
-	JMP     end2262
+	JMP     end2275
 
-partial2261:
+partial2274:
 	LEAQ          (BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2263
+	JE            skip2276
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2263:
+skip2276:
 	TESTQ         $0x00000002, SI
-	JE            skip2264
+	JE            skip2277
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2264:
+skip2277:
 	TESTQ  $0x00000001, SI
-	JE     skip2265
+	JE     skip2278
 	VMOVSD X0, (R9)
 
-skip2265:
-end2262:
+skip2278:
+end2275:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z2, Z2
 	CMPB   add+56(FP), $0x00
-	JE     set2266
+	JE     set2279
 	CMPQ   R8, $0x08
-	JL     partial2267
+	JL     partial2280
 	VADDPD (BX), Z2, Z2
-	JMP    end2268
+	JMP    end2281
 
-partial2267:
+partial2280:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2269
+	JE     skip2282
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2269:
+skip2282:
 	TESTQ           $0x00000002, SI
-	JE              skip2270
+	JE              skip2283
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2270:
+skip2283:
 	TESTQ           $0x00000004, SI
-	JE              skip2271
+	JE              skip2284
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2271:
+skip2284:
 	VADDPD Z0, Z2, Z2
 
-end2268:
-set2266:
+end2281:
+set2279:
 	CMPQ    R8, $0x08
-	JL      partial2272
+	JL      partial2285
 	VMOVUPD Z2, (BX)
-	JMP     end2273
+	JMP     end2286
 
-partial2272:
+partial2285:
 	LEAQ          (BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2274
+	JE            skip2287
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2274:
+skip2287:
 	TESTQ         $0x00000002, SI
-	JE            skip2275
+	JE            skip2288
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2275:
+skip2288:
 	TESTQ  $0x00000001, SI
-	JE     skip2276
+	JE     skip2289
 	VMOVSD X0, (R9)
 
-skip2276:
-end2273:
+skip2289:
+end2286:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2277
+	JE     set2290
 	CMPQ   R8, $0x08
-	JL     partial2278
+	JL     partial2291
 	VADDPD (BX), Z3, Z3
-	JMP    end2279
+	JMP    end2292
 
-partial2278:
+partial2291:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2280
+	JE     skip2293
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2280:
+skip2293:
 	TESTQ           $0x00000002, SI
-	JE              skip2281
+	JE              skip2294
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2281:
+skip2294:
 	TESTQ           $0x00000004, SI
-	JE              skip2282
+	JE              skip2295
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2282:
+skip2295:
 	VADDPD Z0, Z3, Z3
 
-end2279:
-set2277:
+end2292:
+set2290:
 	CMPQ    R8, $0x08
-	JL      partial2283
+	JL      partial2296
 	VMOVUPD Z3, (BX)
-	JMP     end2284
+	JMP     end2297
 
-partial2283:
+partial2296:
 	LEAQ          (BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2285
+	JE            skip2298
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2285:
+skip2298:
 	TESTQ         $0x00000002, SI
-	JE            skip2286
+	JE            skip2299
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2286:
+skip2299:
 	TESTQ  $0x00000001, SI
-	JE     skip2287
+	JE     skip2300
 	VMOVSD X0, (R9)
 
-skip2287:
-end2284:
+skip2300:
+end2297:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z4, Z4
 	CMPB   add+56(FP), $0x00
-	JE     set2288
+	JE     set2301
 	CMPQ   R8, $0x08
-	JL     partial2289
+	JL     partial2302
 	VADDPD (BX), Z4, Z4
-	JMP    end2290
+	JMP    end2303
 
-partial2289:
+partial2302:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2291
+	JE     skip2304
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2291:
+skip2304:
 	TESTQ           $0x00000002, SI
-	JE              skip2292
+	JE              skip2305
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2292:
+skip2305:
 	TESTQ           $0x00000004, SI
-	JE              skip2293
+	JE              skip2306
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2293:
+skip2306:
 	VADDPD Z0, Z4, Z4
 
-end2290:
-set2288:
+end2303:
+set2301:
 	CMPQ    R8, $0x08
-	JL      partial2294
+	JL      partial2307
 	VMOVUPD Z4, (BX)
-	JMP     end2295
+	JMP     end2308
 
-partial2294:
+partial2307:
 	LEAQ          (BX), R9
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2296
+	JE            skip2309
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2296:
+skip2309:
 	TESTQ         $0x00000002, SI
-	JE            skip2297
+	JE            skip2310
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2297:
+skip2310:
 	TESTQ  $0x00000001, SI
-	JE     skip2298
+	JE     skip2311
 	VMOVSD X0, (R9)
 
-skip2298:
-end2295:
+skip2311:
+end2308:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2299
+	JE     set2312
 	CMPQ   R8, $0x08
-	JL     partial2300
+	JL     partial2313
 	VADDPD (BX), Z5, Z5
-	JMP    end2301
+	JMP    end2314
 
-partial2300:
+partial2313:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2302
+	JE     skip2315
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2302:
+skip2315:
 	TESTQ           $0x00000002, SI
-	JE              skip2303
+	JE              skip2316
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2303:
+skip2316:
 	TESTQ           $0x00000004, SI
-	JE              skip2304
+	JE              skip2317
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2304:
+skip2317:
 	VADDPD Z0, Z5, Z5
 
-end2301:
-set2299:
+end2314:
+set2312:
 	CMPQ    R8, $0x08
-	JL      partial2305
+	JL      partial2318
 	VMOVUPD Z5, (BX)
-	JMP     end2306
+	JMP     end2319
 
-partial2305:
+partial2318:
 	LEAQ          (BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2307
+	JE            skip2320
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2307:
+skip2320:
 	TESTQ         $0x00000002, SI
-	JE            skip2308
+	JE            skip2321
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2308:
+skip2321:
 	TESTQ  $0x00000001, SI
-	JE     skip2309
+	JE     skip2322
 	VMOVSD X0, (R9)
 
-skip2309:
-end2306:
+skip2322:
+end2319:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z6, Z6
 	CMPB   add+56(FP), $0x00
-	JE     set2310
+	JE     set2323
 	CMPQ   R8, $0x08
-	JL     partial2311
+	JL     partial2324
 	VADDPD (BX), Z6, Z6
-	JMP    end2312
+	JMP    end2325
 
-partial2311:
+partial2324:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2313
+	JE     skip2326
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2313:
+skip2326:
 	TESTQ           $0x00000002, SI
-	JE              skip2314
+	JE              skip2327
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2314:
+skip2327:
 	TESTQ           $0x00000004, SI
-	JE              skip2315
+	JE              skip2328
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2315:
+skip2328:
 	VADDPD Z0, Z6, Z6
 
-end2312:
-set2310:
+end2325:
+set2323:
 	CMPQ    R8, $0x08
-	JL      partial2316
+	JL      partial2329
 	VMOVUPD Z6, (BX)
-	JMP     end2317
+	JMP     end2330
 
-partial2316:
+partial2329:
 	LEAQ          (BX), R9
 	VMOVAPD       Z6, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2318
+	JE            skip2331
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2318:
+skip2331:
 	TESTQ         $0x00000002, SI
-	JE            skip2319
+	JE            skip2332
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2319:
+skip2332:
 	TESTQ  $0x00000001, SI
-	JE     skip2320
+	JE     skip2333
 	VMOVSD X0, (R9)
 
-skip2320:
-end2317:
+skip2333:
+end2330:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2243
+	JGE    stored2256
 	VMULPD Z8, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2321
+	JE     set2334
 	CMPQ   R8, $0x08
-	JL     partial2322
+	JL     partial2335
 	VADDPD (BX), Z7, Z7
-	JMP    end2323
+	JMP    end2336
 
-partial2322:
+partial2335:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2324
+	JE     skip2337
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2324:
+skip2337:
 	TESTQ           $0x00000002, SI
-	JE              skip2325
+	JE              skip2338
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2325:
+skip2338:
 	TESTQ           $0x00000004, SI
-	JE              skip2326
+	JE              skip2339
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2326:
+skip2339:
 	VADDPD Z0, Z7, Z7
 
-end2323:
-set2321:
+end2336:
+set2334:
 	CMPQ    R8, $0x08
-	JL      partial2327
+	JL      partial2340
 	VMOVUPD Z7, (BX)
-	JMP     end2328
+	JMP     end2341
 
-partial2327:
+partial2340:
 	LEAQ          (BX), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2329
+	JE            skip2342
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2329:
+skip2342:
 	TESTQ         $0x00000002, SI
-	JE            skip2330
+	JE            skip2343
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2330:
+skip2343:
 	TESTQ  $0x00000001, SI
-	JE     skip2331
+	JE     skip2344
 	VMOVSD X0, (R8)
 
-skip2331:
-end2328:
+skip2344:
+end2341:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2243:
+stored2256:
 	ADDQ $0x08, DX
 
-next2240:
+next2253:
 	ADDQ $0x08, AX
-	JMP  block2051
+	JMP  block2064
 
-done2052:
+done2065:
 	VZEROUPPER
 	RET
 
@@ -24710,20 +24830,20 @@ TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2333:
+tile2346:
 	CMPQ   DI, $0x18
-	JLE    next2334
+	JLE    next2347
 	CMPQ   DI, $0x20
-	JGE    full2335
+	JGE    full2348
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2338
+	JGE    out2351
 
-row2337:
+row2350:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24736,7 +24856,7 @@ row2337:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -24750,45 +24870,45 @@ row2337:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2337
+	JL           row2350
 
-out2338:
+out2351:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	VMOVUPD       Z2, 128(AX)
 	LEAQ          192(AX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2339
+	JE            skip2352
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2339:
+skip2352:
 	TESTQ         $0x00000002, R10
-	JE            skip2340
+	JE            skip2353
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2340:
+skip2353:
 	TESTQ  $0x00000001, R10
-	JE     skip2341
+	JE     skip2354
 	VMOVSD X0, (R9)
 
-skip2341:
-	JMP end2336
+skip2354:
+	JMP end2349
 
-full2335:
+full2348:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2343
+	JGE    out2356
 
-row2342:
+row2355:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24801,7 +24921,7 @@ row2342:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -24815,33 +24935,33 @@ row2342:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2342
+	JL           row2355
 
-out2343:
+out2356:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-end2336:
+end2349:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2333
+	JMP  tile2346
 
-next2334:
+next2347:
 	CMPQ   DI, $0x10
-	JLE    next2345
+	JLE    next2358
 	CMPQ   DI, $0x18
-	JGE    full2346
+	JGE    full2359
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2349
+	JGE    out2362
 
-row2348:
+row2361:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24853,7 +24973,7 @@ row2348:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -24865,43 +24985,43 @@ row2348:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2348
+	JL           row2361
 
-out2349:
+out2362:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	LEAQ          128(AX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2350
+	JE            skip2363
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2350:
+skip2363:
 	TESTQ         $0x00000002, R10
-	JE            skip2351
+	JE            skip2364
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2351:
+skip2364:
 	TESTQ  $0x00000001, R10
-	JE     skip2352
+	JE     skip2365
 	VMOVSD X0, (R9)
 
-skip2352:
-	JMP end2347
+skip2365:
+	JMP end2360
 
-full2346:
+full2359:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2354
+	JGE    out2367
 
-row2353:
+row2366:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24913,7 +25033,7 @@ row2353:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -24925,33 +25045,33 @@ row2353:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2353
+	JL           row2366
 
-out2354:
+out2367:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 
-end2347:
+end2360:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2345:
+next2358:
 	CMPQ   DI, $0x08
-	JLE    next2356
+	JLE    next2369
 	CMPQ   DI, $0x10
-	JGE    full2357
+	JGE    full2370
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2360
+	JGE    out2373
 
-row2359:
+row2372:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -24961,44 +25081,44 @@ row2359:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2359
+	JL           row2372
 
-out2360:
+out2373:
 	VMOVUPD       Z0, (AX)
 	LEAQ          64(AX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2361
+	JE            skip2374
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2361:
+skip2374:
 	TESTQ         $0x00000002, R10
-	JE            skip2362
+	JE            skip2375
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2362:
+skip2375:
 	TESTQ  $0x00000001, R10
-	JE     skip2363
+	JE     skip2376
 	VMOVSD X0, (R9)
 
-skip2363:
-	JMP end2358
+skip2376:
+	JMP end2371
 
-full2357:
+full2370:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2365
+	JGE    out2378
 
-row2364:
+row2377:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25008,31 +25128,31 @@ row2364:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2364
+	JL           row2377
 
-out2365:
+out2378:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 
-end2358:
+end2371:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2356:
+next2369:
 	CMPQ   DI, $0x00
-	JLE    next2367
+	JLE    next2380
 	CMPQ   DI, $0x08
-	JGE    full2368
+	JGE    full2381
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2371
+	JGE    out2384
 
-row2370:
+row2383:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25040,42 +25160,42 @@ row2370:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2370
+	JL           row2383
 
-out2371:
+out2384:
 	LEAQ          (AX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2372
+	JE            skip2385
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip2372:
+skip2385:
 	TESTQ         $0x00000002, R10
-	JE            skip2373
+	JE            skip2386
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip2373:
+skip2386:
 	TESTQ  $0x00000001, R10
-	JE     skip2374
+	JE     skip2387
 	VMOVSD X0, (CX)
 
-skip2374:
-	JMP end2369
+skip2387:
+	JMP end2382
 
-full2368:
+full2381:
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2376
+	JGE    out2389
 
-row2375:
+row2388:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2332
+	JAE          bad2345
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25083,23 +25203,23 @@ row2375:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2375
+	JL           row2388
 
-out2376:
+out2389:
 	VMOVUPD Z0, (AX)
 
-end2369:
+end2382:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2367:
+next2380:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2332:
+bad2345:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -25124,20 +25244,20 @@ TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2378:
+tile2391:
 	CMPQ      DI, $0x18
-	JLE       next2379
+	JLE       next2392
 	CMPQ      DI, $0x20
-	JGE       full2380
+	JGE       full2393
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD   128(AX), Z2
 	VMOVUPD.Z 192(AX), K1, Z3
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2383
+	JGE       out2396
 
-row2382:
+row2395:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -25150,7 +25270,7 @@ row2382:
 	PREFETCHT0    192(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2377
+	JAE           bad2390
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z4
@@ -25168,41 +25288,41 @@ row2382:
 	LEAQ          192(R11), R11
 	VMOVAPD       Z5, Z4
 	TESTQ         $0x00000004, R10
-	JE            skip2384
+	JE            skip2397
 	VMOVUPD       Y4, (R11)
 	VEXTRACTF64X4 $0x01, Z4, Y4
 	ADDQ          $0x20, R11
 
-skip2384:
+skip2397:
 	TESTQ         $0x00000002, R10
-	JE            skip2385
+	JE            skip2398
 	VMOVUPD       X4, (R11)
 	VEXTRACTF64X2 $0x01, Y4, X4
 	ADDQ          $0x10, R11
 
-skip2385:
+skip2398:
 	TESTQ  $0x00000001, R10
-	JE     skip2386
+	JE     skip2399
 	VMOVSD X4, (R11)
 
-skip2386:
+skip2399:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2382
+	JL   row2395
 
-out2383:
-	JMP end2381
+out2396:
+	JMP end2394
 
-full2380:
+full2393:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	VMOVUPD 192(AX), Z3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2388
+	JGE     out2401
 
-row2387:
+row2400:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25215,7 +25335,7 @@ row2387:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2377
+	JAE          bad2390
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -25233,28 +25353,28 @@ row2387:
 	VMOVUPD      Z5, 192(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2387
+	JL           row2400
 
-out2388:
-end2381:
+out2401:
+end2394:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2378
+	JMP  tile2391
 
-next2379:
+next2392:
 	CMPQ      DI, $0x10
-	JLE       next2390
+	JLE       next2403
 	CMPQ      DI, $0x18
-	JGE       full2391
+	JGE       full2404
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD.Z 128(AX), K1, Z2
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2394
+	JGE       out2407
 
-row2393:
+row2406:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -25266,7 +25386,7 @@ row2393:
 	PREFETCHT0    128(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2377
+	JAE           bad2390
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z3
@@ -25281,40 +25401,40 @@ row2393:
 	LEAQ          128(R11), R11
 	VMOVAPD       Z4, Z3
 	TESTQ         $0x00000004, R10
-	JE            skip2395
+	JE            skip2408
 	VMOVUPD       Y3, (R11)
 	VEXTRACTF64X4 $0x01, Z3, Y3
 	ADDQ          $0x20, R11
 
-skip2395:
+skip2408:
 	TESTQ         $0x00000002, R10
-	JE            skip2396
+	JE            skip2409
 	VMOVUPD       X3, (R11)
 	VEXTRACTF64X2 $0x01, Y3, X3
 	ADDQ          $0x10, R11
 
-skip2396:
+skip2409:
 	TESTQ  $0x00000001, R10
-	JE     skip2397
+	JE     skip2410
 	VMOVSD X3, (R11)
 
-skip2397:
+skip2410:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2393
+	JL   row2406
 
-out2394:
-	JMP end2392
+out2407:
+	JMP end2405
 
-full2391:
+full2404:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2399
+	JGE     out2412
 
-row2398:
+row2411:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25326,7 +25446,7 @@ row2398:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2377
+	JAE          bad2390
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -25341,29 +25461,29 @@ row2398:
 	VMOVUPD      Z4, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2398
+	JL           row2411
 
-out2399:
-end2392:
+out2412:
+end2405:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2390:
+next2403:
 	CMPQ      DI, $0x08
-	JLE       next2401
+	JLE       next2414
 	CMPQ      DI, $0x10
-	JGE       full2402
+	JGE       full2415
 	VMOVUPD   (AX), Z0
 	VMOVUPD.Z 64(AX), K1, Z1
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2405
+	JGE       out2418
 
-row2404:
+row2417:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2377
+	JAE           bad2390
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z2
@@ -25375,42 +25495,42 @@ row2404:
 	LEAQ          64(R11), R11
 	VMOVAPD       Z3, Z2
 	TESTQ         $0x00000004, R10
-	JE            skip2406
+	JE            skip2419
 	VMOVUPD       Y2, (R11)
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	ADDQ          $0x20, R11
 
-skip2406:
+skip2419:
 	TESTQ         $0x00000002, R10
-	JE            skip2407
+	JE            skip2420
 	VMOVUPD       X2, (R11)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, R11
 
-skip2407:
+skip2420:
 	TESTQ  $0x00000001, R10
-	JE     skip2408
+	JE     skip2421
 	VMOVSD X2, (R11)
 
-skip2408:
+skip2421:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2404
+	JL   row2417
 
-out2405:
-	JMP end2403
+out2418:
+	JMP end2416
 
-full2402:
+full2415:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2410
+	JGE     out2423
 
-row2409:
+row2422:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2377
+	JAE          bad2390
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25422,28 +25542,28 @@ row2409:
 	VMOVUPD      Z3, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2409
+	JL           row2422
 
-out2410:
-end2403:
+out2423:
+end2416:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2401:
+next2414:
 	CMPQ      DI, $0x00
-	JLE       next2412
+	JLE       next2425
 	CMPQ      DI, $0x08
-	JGE       full2413
+	JGE       full2426
 	VMOVUPD.Z (AX), K1, Z0
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2416
+	JGE       out2429
 
-row2415:
+row2428:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2377
+	JAE           bad2390
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z1
@@ -25452,41 +25572,41 @@ row2415:
 	LEAQ          (R11), R11
 	VMOVAPD       Z2, Z1
 	TESTQ         $0x00000004, R10
-	JE            skip2417
+	JE            skip2430
 	VMOVUPD       Y1, (R11)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, R11
 
-skip2417:
+skip2430:
 	TESTQ         $0x00000002, R10
-	JE            skip2418
+	JE            skip2431
 	VMOVUPD       X1, (R11)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, R11
 
-skip2418:
+skip2431:
 	TESTQ  $0x00000001, R10
-	JE     skip2419
+	JE     skip2432
 	VMOVSD X1, (R11)
 
-skip2419:
+skip2432:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2415
+	JL   row2428
 
-out2416:
-	JMP end2414
+out2429:
+	JMP end2427
 
-full2413:
+full2426:
 	VMOVUPD (AX), Z0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2421
+	JGE     out2434
 
-row2420:
+row2433:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2377
+	JAE          bad2390
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25495,21 +25615,21 @@ row2420:
 	VMOVUPD      Z2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2420
+	JL           row2433
 
-out2421:
-end2414:
+out2434:
+end2427:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2412:
+next2425:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2377:
+bad2390:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -25527,9 +25647,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y3, Y3, Y3
 	XORQ   BX, BX
 	SUBQ   $0x10, AX
-	JL     one2423
+	JL     one2436
 
-many2422:
+many2435:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	VMOVUPD     32(CX)(BX*8), Y4
@@ -25540,22 +25660,22 @@ many2422:
 	VFMADD231PD 96(DX)(BX*8), Y4, Y3
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, AX
-	JGE         many2422
+	JGE         many2435
 
-one2423:
+one2436:
 	ADDQ $0x0c, AX
-	JL   rest2425
+	JL   rest2438
 
-top2424:
+top2437:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, AX
-	JGE         top2424
+	JGE         top2437
 
-rest2425:
+rest2438:
 	ADDQ        $0x04, AX
-	JE          end2426
+	JE          end2439
 	MOVQ        AX, SI
 	LEAQ        tails<>+32(SB), AX
 	SHLQ        $0x03, SI
@@ -25565,7 +25685,7 @@ rest2425:
 	VMASKMOVPD  (DX)(BX*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2426:
+end2439:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -25596,39 +25716,126 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+24(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2428
+	JL           rest2441
 
-full2427:
+full2440:
 	VMOVUPD     (CX)(BX*8), Y1
 	VMOVUPD     (AX)(BX*8), Y2
 	VFMADD231PD Y1, Y0, Y2
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2427
+	JGE         full2440
 
-rest2428:
+rest2441:
 	ADDQ        $0x04, DX
-	JE          end2429
+	JE          end2442
 	TESTQ       $0x00000002, DX
-	JE          skip2430
+	JE          skip2443
 	VMOVUPD     (CX)(BX*8), X1
 	VMOVUPD     (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2430:
+skip2443:
 	TESTQ       $0x00000001, DX
-	JE          skip2431
+	JE          skip2444
 	VMOVSD      (CX)(BX*8), X1
 	VMOVSD      (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2431:
-end2429:
+skip2444:
+end2442:
+	VZEROUPPER
+	RET
+
+// func axpbyAVX2(y *float64, x *float64, n int, a float64, b float64)
+// Requires: AVX, FMA3
+TEXT ·axpbyAVX2(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSD a+24(FP), Y0
+	VBROADCASTSD b+32(FP), Y1
+	CMPQ         b+32(FP), $0x00
+	JE           set2445
+	XORQ         BX, BX
+	SUBQ         $0x04, DX
+	JL           rest2447
+
+full2446:
+	VMOVUPD     (CX)(BX*8), Y2
+	VMOVUPD     (AX)(BX*8), Y3
+	VMULPD      Y0, Y2, Y2
+	VFMADD231PD Y3, Y1, Y2
+	VMOVUPD     Y2, (AX)(BX*8)
+	ADDQ        $0x04, BX
+	SUBQ        $0x04, DX
+	JGE         full2446
+
+rest2447:
+	ADDQ        $0x04, DX
+	JE          end2448
+	TESTQ       $0x00000002, DX
+	JE          skip2449
+	VMOVUPD     (CX)(BX*8), X2
+	VMOVUPD     (AX)(BX*8), X3
+	VMULPD      X0, X2, X2
+	VFMADD231PD X3, X1, X2
+	VMOVUPD     X2, (AX)(BX*8)
+	ADDQ        $0x02, BX
+
+skip2449:
+	TESTQ       $0x00000001, DX
+	JE          skip2450
+	VMOVSD      (CX)(BX*8), X2
+	VMOVSD      (AX)(BX*8), X3
+	VMULPD      X0, X2, X2
+	VFMADD231PD X3, X1, X2
+	VMOVSD      X2, (AX)(BX*8)
+	ADDQ        $0x01, BX
+
+skip2450:
+end2448:
+	VZEROUPPER
+	RET
+
+set2445:
+	XORQ BX, BX
+	SUBQ $0x04, DX
+	JL   rest2452
+
+full2451:
+	VMOVUPD (CX)(BX*8), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD Y1, (AX)(BX*8)
+	ADDQ    $0x04, BX
+	SUBQ    $0x04, DX
+	JGE     full2451
+
+rest2452:
+	ADDQ    $0x04, DX
+	JE      end2453
+	TESTQ   $0x00000002, DX
+	JE      skip2454
+	VMOVUPD (CX)(BX*8), X1
+	VMULPD  X0, X1, X1
+	VMOVUPD X1, (AX)(BX*8)
+	ADDQ    $0x02, BX
+
+skip2454:
+	TESTQ  $0x00000001, DX
+	JE     skip2455
+	VMOVSD (CX)(BX*8), X1
+	VMULPD X0, X1, X1
+	VMOVSD X1, (AX)(BX*8)
+	ADDQ   $0x01, BX
+
+skip2455:
+end2453:
 	VZEROUPPER
 	RET
 
@@ -25642,9 +25849,9 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2433
+	JL           rest2457
 
-full2432:
+full2456:
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -25653,13 +25860,13 @@ full2432:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 	SUBQ        $0x04, BX
-	JGE         full2432
+	JGE         full2456
 
-rest2433:
+rest2457:
 	ADDQ        $0x04, BX
-	JE          end2434
+	JE          end2458
 	TESTQ       $0x00000002, BX
-	JE          skip2435
+	JE          skip2459
 	VMOVUPD     (CX)(SI*8), X1
 	VMOVUPD     (DX)(SI*8), X2
 	VMOVUPD     (AX)(SI*8), X3
@@ -25668,9 +25875,9 @@ rest2433:
 	VMOVUPD     X3, (AX)(SI*8)
 	ADDQ        $0x02, SI
 
-skip2435:
+skip2459:
 	TESTQ       $0x00000001, BX
-	JE          skip2436
+	JE          skip2460
 	VMOVSD      (CX)(SI*8), X1
 	VMOVSD      (DX)(SI*8), X2
 	VMOVSD      (AX)(SI*8), X3
@@ -25679,8 +25886,8 @@ skip2435:
 	VMOVSD      X3, (AX)(SI*8)
 	ADDQ        $0x01, SI
 
-skip2436:
-end2434:
+skip2460:
+end2458:
 	VZEROUPPER
 	RET
 
@@ -25692,36 +25899,36 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
-	JL           rest2438
+	JL           rest2462
 
-full2437:
+full2461:
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 	SUBQ    $0x04, CX
-	JGE     full2437
+	JGE     full2461
 
-rest2438:
+rest2462:
 	ADDQ    $0x04, CX
-	JE      end2439
+	JE      end2463
 	TESTQ   $0x00000002, CX
-	JE      skip2440
+	JE      skip2464
 	VMOVUPD (AX)(DX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(DX*8)
 	ADDQ    $0x02, DX
 
-skip2440:
+skip2464:
 	TESTQ  $0x00000001, CX
-	JE     skip2441
+	JE     skip2465
 	VMOVSD (AX)(DX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(DX*8)
 	ADDQ   $0x01, DX
 
-skip2441:
-end2439:
+skip2465:
+end2463:
 	VZEROUPPER
 	RET
 
@@ -25737,9 +25944,9 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Y2
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2443
+	JL           rest2467
 
-full2442:
+full2466:
 	VMOVUPD      (DX)(SI*8), Y3
 	VMOVUPD      (CX)(SI*8), Y4
 	VMOVUPD      (AX)(SI*8), Y5
@@ -25751,13 +25958,13 @@ full2442:
 	VMOVUPD      Y5, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2442
+	JGE          full2466
 
-rest2443:
+rest2467:
 	ADDQ         $0x04, BX
-	JE           end2444
+	JE           end2468
 	TESTQ        $0x00000002, BX
-	JE           skip2445
+	JE           skip2469
 	VMOVUPD      (DX)(SI*8), X3
 	VMOVUPD      (CX)(SI*8), X4
 	VMOVUPD      (AX)(SI*8), X5
@@ -25769,9 +25976,9 @@ rest2443:
 	VMOVUPD      X5, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
-skip2445:
+skip2469:
 	TESTQ        $0x00000001, BX
-	JE           skip2446
+	JE           skip2470
 	VMOVSD       (DX)(SI*8), X3
 	VMOVSD       (CX)(SI*8), X4
 	VMOVSD       (AX)(SI*8), X5
@@ -25783,8 +25990,8 @@ skip2445:
 	VMOVSD       X5, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
-skip2446:
-end2444:
+skip2470:
+end2468:
 	VZEROUPPER
 	RET
 
@@ -25796,9 +26003,9 @@ TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2448
+	JL   rest2472
 
-full2447:
+full2471:
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -25806,13 +26013,13 @@ full2447:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2447
+	JGE     full2471
 
-rest2448:
+rest2472:
 	ADDQ    $0x04, DX
-	JE      end2449
+	JE      end2473
 	TESTQ   $0x00000002, DX
-	JE      skip2450
+	JE      skip2474
 	VMOVUPD (AX)(BX*8), X0
 	VMOVUPD (CX)(BX*8), X1
 	VSUBPD  X0, X1, X0
@@ -25820,9 +26027,9 @@ rest2448:
 	VMOVUPD X0, (CX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2450:
+skip2474:
 	TESTQ  $0x00000001, DX
-	JE     skip2451
+	JE     skip2475
 	VMOVSD (AX)(BX*8), X0
 	VMOVSD (CX)(BX*8), X1
 	VSUBPD X0, X1, X0
@@ -25830,8 +26037,8 @@ skip2450:
 	VMOVSD X0, (CX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2451:
-end2449:
+skip2475:
+end2473:
 	VZEROUPPER
 	RET
 
@@ -25843,9 +26050,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2453
+	JL   rest2477
 
-full2452:
+full2476:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
@@ -25881,26 +26088,26 @@ full2452:
 	VMOVUPD      Y4, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2452
+	JGE          full2476
 
-rest2453:
+rest2477:
 	ADDQ   $0x04, DX
-	JE     end2454
+	JE     end2478
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2455
+	JE     skip2479
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2455:
+skip2479:
 	TESTQ          $0x00000002, DX
-	JE             skip2456
+	JE             skip2480
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2456:
+skip2480:
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
 	VBROADCASTSD k4x4086300000000000<>+0(SB), Y1
@@ -25935,18 +26142,18 @@ skip2456:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2457
+	JE           skip2481
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2457:
+skip2481:
 	TESTQ  $0x00000001, DX
-	JE     skip2458
+	JE     skip2482
 	VMOVSD X0, (AX)
 
-skip2458:
-end2454:
+skip2482:
+end2478:
 	VZEROUPPER
 	RET
 
@@ -26072,9 +26279,9 @@ TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2460
+	JL   rest2484
 
-full2459:
+full2483:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
@@ -26133,26 +26340,26 @@ full2459:
 	VMOVUPD      Y7, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2459
+	JGE          full2483
 
-rest2460:
+rest2484:
 	ADDQ   $0x04, DX
-	JE     end2461
+	JE     end2485
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2462
+	JE     skip2486
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2462:
+skip2486:
 	TESTQ          $0x00000002, DX
-	JE             skip2463
+	JE             skip2487
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2463:
+skip2487:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
 	VSUBPD       Y4, Y1, Y3
@@ -26210,18 +26417,18 @@ skip2463:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2464
+	JE           skip2488
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2464:
+skip2488:
 	TESTQ  $0x00000001, DX
-	JE     skip2465
+	JE     skip2489
 	VMOVSD X0, (AX)
 
-skip2465:
-end2461:
+skip2489:
+end2485:
 	VZEROUPPER
 	RET
 
@@ -26329,9 +26536,9 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2467
+	JL   rest2491
 
-full2466:
+full2490:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -26372,26 +26579,26 @@ full2466:
 	VMOVUPD      Y2, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2466
+	JGE          full2490
 
-rest2467:
+rest2491:
 	ADDQ   $0x04, DX
-	JE     end2468
+	JE     end2492
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2469
+	JE     skip2493
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2469:
+skip2493:
 	TESTQ          $0x00000002, DX
-	JE             skip2470
+	JE             skip2494
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2470:
+skip2494:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -26431,18 +26638,18 @@ skip2470:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2471
+	JE           skip2495
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2471:
+skip2495:
 	TESTQ  $0x00000001, DX
-	JE     skip2472
+	JE     skip2496
 	VMOVSD X0, (AX)
 
-skip2472:
-end2468:
+skip2496:
+end2492:
 	VZEROUPPER
 	RET
 
@@ -26460,9 +26667,9 @@ TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2474
+	JL   rest2498
 
-full2473:
+full2497:
 	VMOVUPD      (CX)(BX*8), Y0
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -26526,26 +26733,26 @@ full2473:
 	VMOVUPD      Y8, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2473
+	JGE          full2497
 
-rest2474:
+rest2498:
 	ADDQ   $0x04, DX
-	JE     end2475
+	JE     end2499
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2476
+	JE     skip2500
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2476:
+skip2500:
 	TESTQ          $0x00000002, DX
-	JE             skip2477
+	JE             skip2501
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2477:
+skip2501:
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -26608,18 +26815,18 @@ skip2477:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2478
+	JE           skip2502
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2478:
+skip2502:
 	TESTQ  $0x00000001, DX
-	JE     skip2479
+	JE     skip2503
 	VMOVSD X0, (AX)
 
-skip2479:
-end2475:
+skip2503:
+end2499:
 	VZEROUPPER
 	RET
 
@@ -26643,9 +26850,9 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
-	JL           rest2481
+	JL           rest2505
 
-full2480:
+full2504:
 	VMOVUPD      (SI)(R10*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -26676,60 +26883,60 @@ full2480:
 	VMOVUPD      (BX)(R10*8), Y1
 	VMULPD       Y5, Y1, Y1
 	TESTQ        DI, DI
-	JE           noV2483
+	JE           noV2507
 	VMOVUPD      (DI)(R10*8), Y2
 	TESTQ        DX, DX
-	JE           noCV2484
+	JE           noCV2508
 	VMULPD       Y2, Y1, Y3
 	VMOVUPD      Y3, (DX)(R10*8)
 
-noCV2484:
+noCV2508:
 	TESTQ   CX, CX
-	JE      noHV2485
+	JE      noHV2509
 	VMULPD  Y5, Y2, Y2
 	TESTB   R9, R9
-	JE      set2487
+	JE      set2511
 	VMOVUPD (CX)(R10*8), Y3
 	VADDPD  Y3, Y2, Y2
 
-set2487:
+set2511:
 	VMOVUPD Y2, (CX)(R10*8)
 
-noHV2485:
-noV2483:
+noHV2509:
+noV2507:
 	TESTQ   AX, AX
-	JE      noDZ2486
+	JE      noDZ2510
 	TESTB   R9, R9
-	JE      set2488
+	JE      set2512
 	VMOVUPD (AX)(R10*8), Y2
 	VADDPD  Y2, Y1, Y1
 
-set2488:
+set2512:
 	VMOVUPD Y1, (AX)(R10*8)
 
-noDZ2486:
+noDZ2510:
 	ADDQ $0x04, R10
 	SUBQ $0x04, R8
-	JGE  full2480
+	JGE  full2504
 
-rest2481:
+rest2505:
 	ADDQ   $0x04, R8
-	JE     end2482
+	JE     end2506
 	LEAQ   (SI)(R10*8), SI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2489
+	JE     skip2513
 	MOVQ   R8, R11
 	ANDQ   $0x02, R11
 	VMOVSD (SI)(R11*8), X1
 
-skip2489:
+skip2513:
 	TESTQ          $0x00000002, R8
-	JE             skip2490
+	JE             skip2514
 	VBROADCASTF128 (SI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2490:
+skip2514:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -26759,131 +26966,131 @@ skip2490:
 	LEAQ         (BX)(R10*8), BX
 	VXORPD       Y0, Y0, Y0
 	TESTQ        $0x00000001, R8
-	JE           skip2491
+	JE           skip2515
 	MOVQ         R8, SI
 	ANDQ         $0x02, SI
 	VMOVSD       (BX)(SI*8), X0
 
-skip2491:
+skip2515:
 	TESTQ          $0x00000002, R8
-	JE             skip2492
+	JE             skip2516
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2492:
+skip2516:
 	VMULPD Y5, Y0, Y0
 	TESTQ  DI, DI
-	JE     noV2493
+	JE     noV2517
 	LEAQ   (DI)(R10*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2497
+	JE     skip2521
 	MOVQ   R8, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip2497:
+skip2521:
 	TESTQ          $0x00000002, R8
-	JE             skip2498
+	JE             skip2522
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2498:
+skip2522:
 	TESTQ        DX, DX
-	JE           noCV2494
+	JE           noCV2518
 	VMULPD       Y1, Y0, Y2
 	LEAQ         (DX)(R10*8), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, R8
-	JE           skip2499
+	JE           skip2523
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip2499:
+skip2523:
 	TESTQ  $0x00000001, R8
-	JE     skip2500
+	JE     skip2524
 	VMOVSD X2, (DX)
 
-skip2500:
-noCV2494:
+skip2524:
+noCV2518:
 	TESTQ  CX, CX
-	JE     noHV2495
+	JE     noHV2519
 	VMULPD Y5, Y1, Y1
 	TESTB  R9, R9
-	JE     set2501
+	JE     set2525
 	LEAQ   (CX)(R10*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2502
+	JE     skip2526
 	MOVQ   R8, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2502:
+skip2526:
 	TESTQ          $0x00000002, R8
-	JE             skip2503
+	JE             skip2527
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2503:
+skip2527:
 	VADDPD Y2, Y1, Y1
 
-set2501:
+set2525:
 	LEAQ         (CX)(R10*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, R8
-	JE           skip2504
+	JE           skip2528
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip2504:
+skip2528:
 	TESTQ  $0x00000001, R8
-	JE     skip2505
+	JE     skip2529
 	VMOVSD X1, (CX)
 
-skip2505:
-noHV2495:
-noV2493:
+skip2529:
+noHV2519:
+noV2517:
 	TESTQ  AX, AX
-	JE     noDZ2496
+	JE     noDZ2520
 	TESTB  R9, R9
-	JE     set2506
+	JE     set2530
 	LEAQ   (AX)(R10*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2507
+	JE     skip2531
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2507:
+skip2531:
 	TESTQ          $0x00000002, R8
-	JE             skip2508
+	JE             skip2532
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2508:
+skip2532:
 	VADDPD Y1, Y0, Y0
 
-set2506:
+set2530:
 	LEAQ         (AX)(R10*8), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2509
+	JE           skip2533
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2509:
+skip2533:
 	TESTQ  $0x00000001, R8
-	JE     skip2510
+	JE     skip2534
 	VMOVSD X0, (AX)
 
-skip2510:
-noDZ2496:
-end2482:
+skip2534:
+noDZ2520:
+end2506:
 	VZEROUPPER
 	RET
 
@@ -26920,9 +27127,9 @@ TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y0, Y0, Y0
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2512
+	JL     rest2536
 
-full2511:
+full2535:
 	VMOVUPD      (CX)(BX*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -26954,26 +27161,26 @@ full2511:
 	VFMADD231PD  Y1, Y5, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2511
+	JGE          full2535
 
-rest2512:
+rest2536:
 	ADDQ   $0x04, DX
-	JE     end2513
+	JE     end2537
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip2514
+	JE     skip2538
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X1
 
-skip2514:
+skip2538:
 	TESTQ          $0x00000002, DX
-	JE             skip2515
+	JE             skip2539
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2515:
+skip2539:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -27002,22 +27209,22 @@ skip2515:
 	LEAQ         (AX)(BX*8), AX
 	VXORPD       Y1, Y1, Y1
 	TESTQ        $0x00000001, DX
-	JE           skip2516
+	JE           skip2540
 	MOVQ         DX, CX
 	ANDQ         $0x02, CX
 	VMOVSD       (AX)(CX*8), X1
 
-skip2516:
+skip2540:
 	TESTQ          $0x00000002, DX
-	JE             skip2517
+	JE             skip2541
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2517:
+skip2541:
 	VMULPD      Y1, Y5, Y5
 	VFMADD231PD Y1, Y5, Y0
 
-end2513:
+end2537:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -27046,9 +27253,9 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2520:
+rows2544:
 	SUBQ   $0x08, BX
-	JL     rest2521
+	JL     rest2545
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -27065,9 +27272,9 @@ rows2520:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns2522:
+columns2546:
 	CMPQ        R12, R8
-	JGE         last2523
+	JGE         last2547
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -27081,9 +27288,9 @@ columns2522:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns2522
+	JMP         columns2546
 
-last2523:
+last2547:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -27114,15 +27321,15 @@ last2523:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows2520
+	JMP         rows2544
 
-rest2521:
+rest2545:
 	ADDQ $0x08, BX
-	JE   end2519
+	JE   end2543
 
-rows2524:
+rows2548:
 	SUBQ   $0x04, BX
-	JL     rest2525
+	JL     rest2549
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -27133,9 +27340,9 @@ rows2524:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2526:
+columns2550:
 	CMPQ        R11, R8
-	JGE         last2527
+	JGE         last2551
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -27144,9 +27351,9 @@ columns2526:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2526
+	JMP         columns2550
 
-last2527:
+last2551:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -27163,13 +27370,13 @@ last2527:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2524
+	JMP         rows2548
 
-rest2525:
+rest2549:
 	ADDQ $0x04, BX
-	JE   end2519
+	JE   end2543
 
-row2528:
+row2552:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -27177,9 +27384,9 @@ row2528:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2530
+	JL     one2554
 
-many2529:
+many2553:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -27190,22 +27397,22 @@ many2529:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2529
+	JGE         many2553
 
-one2530:
+one2554:
 	ADDQ $0x0c, R8
-	JL   rest2532
+	JL   rest2556
 
-top2531:
+top2555:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2531
+	JGE         top2555
 
-rest2532:
+rest2556:
 	ADDQ        $0x04, R8
-	JE          end2533
+	JE          end2557
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -27215,7 +27422,7 @@ rest2532:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2533:
+end2557:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -27227,9 +27434,9 @@ end2533:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2528
+	JNE        row2552
 
-end2519:
+end2543:
 	VZEROUPPER
 	RET
 
@@ -27255,9 +27462,9 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2536:
+rows2560:
 	SUBQ   $0x04, SI
-	JL     rest2537
+	JL     rest2561
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -27272,9 +27479,9 @@ rows2536:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2538:
+columns2562:
 	CMPQ        R13, R10
-	JGE         last2539
+	JGE         last2563
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -27292,9 +27499,9 @@ columns2538:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2538
+	JMP         columns2562
 
-last2539:
+last2563:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -27331,13 +27538,13 @@ last2539:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2536
+	JMP         rows2560
 
-rest2537:
+rest2561:
 	ADDQ $0x04, SI
-	JE   end2535
+	JE   end2559
 
-row2540:
+row2564:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -27349,9 +27556,9 @@ row2540:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2542
+	JL     one2566
 
-many2541:
+many2565:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -27374,13 +27581,13 @@ many2541:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2541
+	JGE         many2565
 
-one2542:
+one2566:
 	ADDQ $0x0c, R10
-	JL   rest2544
+	JL   rest2568
 
-top2543:
+top2567:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -27388,11 +27595,11 @@ top2543:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2543
+	JGE         top2567
 
-rest2544:
+rest2568:
 	ADDQ        $0x04, R10
-	JE          end2545
+	JE          end2569
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -27404,7 +27611,7 @@ rest2544:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2545:
+end2569:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -27425,9 +27632,9 @@ end2545:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2540
+	JNE        row2564
 
-end2535:
+end2559:
 	VZEROUPPER
 	RET
 
@@ -27445,9 +27652,9 @@ TEXT ·combineAVX2(SB), NOSPLIT, $0-57
 	ANDQ $0x03, R8
 	INCQ R8
 
-tile2546:
+tile2570:
 	CMPQ   DI, $0x2c
-	JLE    next2547
+	JLE    next2571
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27463,9 +27670,9 @@ tile2546:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2549
+	JE     end2573
 
-rows2548:
+rows2572:
 	VBROADCASTSD (CX)(R10*8), Y12
 	VFMADD231PD  (R9), Y12, Y0
 	VFMADD231PD  32(R9), Y12, Y1
@@ -27482,9 +27689,9 @@ rows2548:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2548
+	JL           rows2572
 
-end2549:
+end2573:
 	VBROADCASTSD w+48(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -27499,7 +27706,7 @@ end2549:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+56(FP), $0x00
-	JE           set2550
+	JE           set2574
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
@@ -27512,30 +27719,30 @@ end2549:
 	VADDPD       288(AX), Y9, Y9
 	VADDPD       320(AX), Y10, Y10
 	CMPQ         DI, $0x30
-	JL           partial2551
+	JL           partial2575
 	VADDPD       352(AX), Y11, Y11
-	JMP          end2552
+	JMP          end2576
 
-partial2551:
+partial2575:
 	LEAQ   352(AX), R9
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R8
-	JE     skip2553
+	JE     skip2577
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X12
 
-skip2553:
+skip2577:
 	TESTQ          $0x00000002, R8
-	JE             skip2554
+	JE             skip2578
 	VBROADCASTF128 (R9), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2554:
+skip2578:
 	VADDPD Y12, Y11, Y11
 
-end2552:
-set2550:
+end2576:
+set2574:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
@@ -27548,34 +27755,34 @@ set2550:
 	VMOVUPD Y9, 288(AX)
 	VMOVUPD Y10, 320(AX)
 	CMPQ    DI, $0x30
-	JL      partial2555
+	JL      partial2579
 	VMOVUPD Y11, 352(AX)
-	JMP     end2556
+	JMP     end2580
 
-partial2555:
+partial2579:
 	LEAQ         352(AX), R9
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2557
+	JE           skip2581
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2557:
+skip2581:
 	TESTQ  $0x00000001, R8
-	JE     skip2558
+	JE     skip2582
 	VMOVSD X0, (R9)
 
-skip2558:
-end2556:
+skip2582:
+end2580:
 	ADDQ $0x00000180, AX
 	ADDQ $0x00000180, DX
 	SUBQ $0x30, DI
-	JMP  tile2546
+	JMP  tile2570
 
-next2547:
+next2571:
 	CMPQ   DI, $0x14
-	JLE    next2560
+	JLE    next2584
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27585,9 +27792,9 @@ next2547:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2562
+	JE     end2586
 
-rows2561:
+rows2585:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -27598,9 +27805,9 @@ rows2561:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2561
+	JL           rows2585
 
-end2562:
+end2586:
 	VBROADCASTSD w+48(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -27609,79 +27816,79 @@ end2562:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set2563
+	JE           set2587
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2564
+	JL           partial2588
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2565
+	JMP          end2589
 
-partial2564:
+partial2588:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2566
+	JE     skip2590
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2566:
+skip2590:
 	TESTQ          $0x00000002, R8
-	JE             skip2567
+	JE             skip2591
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2567:
+skip2591:
 	VADDPD Y6, Y5, Y5
 
-end2565:
-set2563:
+end2589:
+set2587:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2568
+	JL      partial2592
 	VMOVUPD Y5, 160(AX)
-	JMP     end2569
+	JMP     end2593
 
-partial2568:
+partial2592:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2570
+	JE           skip2594
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2570:
+skip2594:
 	TESTQ  $0x00000001, R8
-	JE     skip2571
+	JE     skip2595
 	VMOVSD X0, (R9)
 
-skip2571:
-end2569:
+skip2595:
+end2593:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next2560:
+next2584:
 	CMPQ   DI, $0x08
-	JLE    next2573
+	JLE    next2597
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2575
+	JE     end2599
 
-rows2574:
+rows2598:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -27689,214 +27896,214 @@ rows2574:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2574
+	JL           rows2598
 
-end2575:
+end2599:
 	VBROADCASTSD w+48(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set2576
+	JE           set2600
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2577
+	JL           partial2601
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2578
+	JMP          end2602
 
-partial2577:
+partial2601:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2579
+	JE     skip2603
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2579:
+skip2603:
 	TESTQ          $0x00000002, R8
-	JE             skip2580
+	JE             skip2604
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2580:
+skip2604:
 	VADDPD Y3, Y2, Y2
 
-end2578:
-set2576:
+end2602:
+set2600:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2581
+	JL      partial2605
 	VMOVUPD Y2, 64(AX)
-	JMP     end2582
+	JMP     end2606
 
-partial2581:
+partial2605:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2583
+	JE           skip2607
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2583:
+skip2607:
 	TESTQ  $0x00000001, R8
-	JE     skip2584
+	JE     skip2608
 	VMOVSD X0, (R9)
 
-skip2584:
-end2582:
+skip2608:
+end2606:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2573:
+next2597:
 	CMPQ   DI, $0x04
-	JLE    next2586
+	JLE    next2610
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2588
+	JE     end2612
 
-rows2587:
+rows2611:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2587
+	JL           rows2611
 
-end2588:
+end2612:
 	VBROADCASTSD w+48(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set2589
+	JE           set2613
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2590
+	JL           partial2614
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2591
+	JMP          end2615
 
-partial2590:
+partial2614:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2592
+	JE     skip2616
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2592:
+skip2616:
 	TESTQ          $0x00000002, R8
-	JE             skip2593
+	JE             skip2617
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2593:
+skip2617:
 	VADDPD Y2, Y1, Y1
 
-end2591:
-set2589:
+end2615:
+set2613:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2594
+	JL      partial2618
 	VMOVUPD Y1, 32(AX)
-	JMP     end2595
+	JMP     end2619
 
-partial2594:
+partial2618:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2596
+	JE           skip2620
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2596:
+skip2620:
 	TESTQ  $0x00000001, R8
-	JE     skip2597
+	JE     skip2621
 	VMOVSD X0, (R9)
 
-skip2597:
-end2595:
+skip2621:
+end2619:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2586:
+next2610:
 	CMPQ   DI, $0x00
-	JLE    next2599
+	JLE    next2623
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2601
+	JE     end2625
 
-rows2600:
+rows2624:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2600
+	JL           rows2624
 
-end2601:
+end2625:
 	VBROADCASTSD w+48(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set2602
+	JE           set2626
 	CMPQ         DI, $0x04
-	JL           partial2603
+	JL           partial2627
 	VADDPD       (AX), Y0, Y0
-	JMP          end2604
+	JMP          end2628
 
-partial2603:
+partial2627:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2605
+	JE     skip2629
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2605:
+skip2629:
 	TESTQ          $0x00000002, R8
-	JE             skip2606
+	JE             skip2630
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2606:
+skip2630:
 	VADDPD Y1, Y0, Y0
 
-end2604:
-set2602:
+end2628:
+set2626:
 	CMPQ    DI, $0x04
-	JL      partial2607
+	JL      partial2631
 	VMOVUPD Y0, (AX)
-	JMP     end2608
+	JMP     end2632
 
-partial2607:
+partial2631:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2609
+	JE           skip2633
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2609:
+skip2633:
 	TESTQ  $0x00000001, R8
-	JE     skip2610
+	JE     skip2634
 	VMOVSD X0, (AX)
 
-skip2610:
-end2608:
-next2599:
+skip2634:
+end2632:
+next2623:
 	VZEROUPPER
 	RET
 
@@ -27916,9 +28123,9 @@ TEXT ·combine2AVX2(SB), NOSPLIT, $0-73
 	ANDQ $0x03, R10
 	INCQ R10
 
-tile2611:
+tile2635:
 	CMPQ   R9, $0x14
-	JLE    next2612
+	JLE    next2636
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27934,9 +28141,9 @@ tile2611:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2614
+	JE     end2638
 
-rows2613:
+rows2637:
 	VBROADCASTSD (DX)(R12*8), Y12
 	VBROADCASTSD (BX)(R12*8), Y13
 	VMOVUPD      (R11), Y14
@@ -27960,9 +28167,9 @@ rows2613:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2613
+	JL           rows2637
 
-end2614:
+end2638:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -27977,127 +28184,127 @@ end2614:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set2615
+	JE           set2639
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2616
+	JL           partial2640
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2617
+	JMP          end2641
 
-partial2616:
+partial2640:
 	LEAQ   160(AX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2618
+	JE     skip2642
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2618:
+skip2642:
 	TESTQ          $0x00000002, R10
-	JE             skip2619
+	JE             skip2643
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2619:
+skip2643:
 	VADDPD Y12, Y5, Y5
 
-end2617:
+end2641:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2620
+	JL     partial2644
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2621
+	JMP    end2645
 
-partial2620:
+partial2644:
 	LEAQ   160(CX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2622
+	JE     skip2646
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2622:
+skip2646:
 	TESTQ          $0x00000002, R10
-	JE             skip2623
+	JE             skip2647
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2623:
+skip2647:
 	VADDPD Y12, Y11, Y11
 
-end2621:
-set2615:
+end2645:
+set2639:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial2624
+	JL      partial2648
 	VMOVUPD Y5, 160(AX)
-	JMP     end2625
+	JMP     end2649
 
-partial2624:
+partial2648:
 	LEAQ         160(AX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2626
+	JE           skip2650
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2626:
+skip2650:
 	TESTQ  $0x00000001, R10
-	JE     skip2627
+	JE     skip2651
 	VMOVSD X0, (R11)
 
-skip2627:
-end2625:
+skip2651:
+end2649:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial2628
+	JL      partial2652
 	VMOVUPD Y11, 160(CX)
-	JMP     end2629
+	JMP     end2653
 
-partial2628:
+partial2652:
 	LEAQ         160(CX), R11
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2630
+	JE           skip2654
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2630:
+skip2654:
 	TESTQ  $0x00000001, R10
-	JE     skip2631
+	JE     skip2655
 	VMOVSD X0, (R11)
 
-skip2631:
-end2629:
+skip2655:
+end2653:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2611
+	JMP  tile2635
 
-next2612:
+next2636:
 	CMPQ   R9, $0x08
-	JLE    next2633
+	JLE    next2657
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28107,9 +28314,9 @@ next2612:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2635
+	JE     end2659
 
-rows2634:
+rows2658:
 	VBROADCASTSD (DX)(R12*8), Y6
 	VBROADCASTSD (BX)(R12*8), Y7
 	VMOVUPD      (R11), Y8
@@ -28124,9 +28331,9 @@ rows2634:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2634
+	JL           rows2658
 
-end2635:
+end2659:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -28135,114 +28342,114 @@ end2635:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set2636
+	JE           set2660
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial2637
+	JL           partial2661
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2638
+	JMP          end2662
 
-partial2637:
+partial2661:
 	LEAQ   64(AX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2639
+	JE     skip2663
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2639:
+skip2663:
 	TESTQ          $0x00000002, R10
-	JE             skip2640
+	JE             skip2664
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2640:
+skip2664:
 	VADDPD Y6, Y2, Y2
 
-end2638:
+end2662:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial2641
+	JL     partial2665
 	VADDPD 64(CX), Y5, Y5
-	JMP    end2642
+	JMP    end2666
 
-partial2641:
+partial2665:
 	LEAQ   64(CX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2643
+	JE     skip2667
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2643:
+skip2667:
 	TESTQ          $0x00000002, R10
-	JE             skip2644
+	JE             skip2668
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2644:
+skip2668:
 	VADDPD Y6, Y5, Y5
 
-end2642:
-set2636:
+end2666:
+set2660:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial2645
+	JL      partial2669
 	VMOVUPD Y2, 64(AX)
-	JMP     end2646
+	JMP     end2670
 
-partial2645:
+partial2669:
 	LEAQ         64(AX), R11
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2647
+	JE           skip2671
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2647:
+skip2671:
 	TESTQ  $0x00000001, R10
-	JE     skip2648
+	JE     skip2672
 	VMOVSD X0, (R11)
 
-skip2648:
-end2646:
+skip2672:
+end2670:
 	VMOVUPD Y3, (CX)
 	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial2649
+	JL      partial2673
 	VMOVUPD Y5, 64(CX)
-	JMP     end2650
+	JMP     end2674
 
-partial2649:
+partial2673:
 	LEAQ         64(CX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2651
+	JE           skip2675
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2651:
+skip2675:
 	TESTQ  $0x00000001, R10
-	JE     skip2652
+	JE     skip2676
 	VMOVSD X0, (R11)
 
-skip2652:
-end2650:
+skip2676:
+end2674:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next2633:
+next2657:
 	CMPQ   R9, $0x04
-	JLE    next2654
+	JLE    next2678
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28250,9 +28457,9 @@ next2633:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2656
+	JE     end2680
 
-rows2655:
+rows2679:
 	VBROADCASTSD (DX)(R12*8), Y4
 	VBROADCASTSD (BX)(R12*8), Y5
 	VMOVUPD      (R11), Y6
@@ -28264,126 +28471,126 @@ rows2655:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2655
+	JL           rows2679
 
-end2656:
+end2680:
 	VBROADCASTSD w+64(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+72(FP), $0x00
-	JE           set2657
+	JE           set2681
 	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial2658
+	JL           partial2682
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2659
+	JMP          end2683
 
-partial2658:
+partial2682:
 	LEAQ   32(AX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2660
+	JE     skip2684
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2660:
+skip2684:
 	TESTQ          $0x00000002, R10
-	JE             skip2661
+	JE             skip2685
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2661:
+skip2685:
 	VADDPD Y4, Y1, Y1
 
-end2659:
+end2683:
 	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial2662
+	JL     partial2686
 	VADDPD 32(CX), Y3, Y3
-	JMP    end2663
+	JMP    end2687
 
-partial2662:
+partial2686:
 	LEAQ   32(CX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2664
+	JE     skip2688
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2664:
+skip2688:
 	TESTQ          $0x00000002, R10
-	JE             skip2665
+	JE             skip2689
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2665:
+skip2689:
 	VADDPD Y4, Y3, Y3
 
-end2663:
-set2657:
+end2687:
+set2681:
 	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial2666
+	JL      partial2690
 	VMOVUPD Y1, 32(AX)
-	JMP     end2667
+	JMP     end2691
 
-partial2666:
+partial2690:
 	LEAQ         32(AX), R11
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2668
+	JE           skip2692
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2668:
+skip2692:
 	TESTQ  $0x00000001, R10
-	JE     skip2669
+	JE     skip2693
 	VMOVSD X0, (R11)
 
-skip2669:
-end2667:
+skip2693:
+end2691:
 	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial2670
+	JL      partial2694
 	VMOVUPD Y3, 32(CX)
-	JMP     end2671
+	JMP     end2695
 
-partial2670:
+partial2694:
 	LEAQ         32(CX), R11
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2672
+	JE           skip2696
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2672:
+skip2696:
 	TESTQ  $0x00000001, R10
-	JE     skip2673
+	JE     skip2697
 	VMOVSD X0, (R11)
 
-skip2673:
-end2671:
+skip2697:
+end2695:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next2654:
+next2678:
 	CMPQ   R9, $0x00
-	JLE    next2675
+	JLE    next2699
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end2677
+	JE     end2701
 
-rows2676:
+rows2700:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VBROADCASTSD (BX)(R11*8), Y3
 	VMOVUPD      (SI), Y4
@@ -28392,106 +28599,106 @@ rows2676:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows2676
+	JL           rows2700
 
-end2677:
+end2701:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set2678
+	JE           set2702
 	CMPQ         R9, $0x04
-	JL           partial2679
+	JL           partial2703
 	VADDPD       (AX), Y0, Y0
-	JMP          end2680
+	JMP          end2704
 
-partial2679:
+partial2703:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2681
+	JE     skip2705
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2681:
+skip2705:
 	TESTQ          $0x00000002, R10
-	JE             skip2682
+	JE             skip2706
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2682:
+skip2706:
 	VADDPD Y2, Y0, Y0
 
-end2680:
+end2704:
 	CMPQ   R9, $0x04
-	JL     partial2683
+	JL     partial2707
 	VADDPD (CX), Y1, Y1
-	JMP    end2684
+	JMP    end2708
 
-partial2683:
+partial2707:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2685
+	JE     skip2709
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2685:
+skip2709:
 	TESTQ          $0x00000002, R10
-	JE             skip2686
+	JE             skip2710
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2686:
+skip2710:
 	VADDPD Y2, Y1, Y1
 
-end2684:
-set2678:
+end2708:
+set2702:
 	CMPQ    R9, $0x04
-	JL      partial2687
+	JL      partial2711
 	VMOVUPD Y0, (AX)
-	JMP     end2688
+	JMP     end2712
 
-partial2687:
+partial2711:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2689
+	JE           skip2713
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2689:
+skip2713:
 	TESTQ  $0x00000001, R10
-	JE     skip2690
+	JE     skip2714
 	VMOVSD X0, (AX)
 
-skip2690:
-end2688:
+skip2714:
+end2712:
 	CMPQ    R9, $0x04
-	JL      partial2691
+	JL      partial2715
 	VMOVUPD Y1, (CX)
-	JMP     end2692
+	JMP     end2716
 
-partial2691:
+partial2715:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2693
+	JE           skip2717
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2693:
+skip2717:
 	TESTQ  $0x00000001, R10
-	JE     skip2694
+	JE     skip2718
 	VMOVSD X0, (AX)
 
-skip2694:
-end2692:
-next2675:
+skip2718:
+end2716:
+next2699:
 	VZEROUPPER
 	RET
 
@@ -28504,9 +28711,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest2696
+	JL   rest2720
 
-full2695:
+full2719:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -28544,41 +28751,41 @@ full2695:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2695
+	JGE          full2719
 
-rest2696:
+rest2720:
 	ADDQ   $0x04, BX
-	JE     end2697
+	JE     end2721
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip2698
+	JE     skip2722
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip2698:
+skip2722:
 	TESTQ          $0x00000002, BX
-	JE             skip2699
+	JE             skip2723
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2699:
+skip2723:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip2700
+	JE     skip2724
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2700:
+skip2724:
 	TESTQ          $0x00000002, BX
-	JE             skip2701
+	JE             skip2725
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2701:
+skip2725:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -28614,18 +28821,18 @@ skip2701:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip2702
+	JE           skip2726
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2702:
+skip2726:
 	TESTQ  $0x00000001, BX
-	JE     skip2703
+	JE     skip2727
 	VMOVSD X0, (AX)
 
-skip2703:
-end2697:
+skip2727:
+end2721:
 	VZEROUPPER
 	RET
 
@@ -28640,9 +28847,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest2705
+	JL   rest2729
 
-full2704:
+full2728:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -28685,56 +28892,56 @@ full2704:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full2704
+	JGE          full2728
 
-rest2705:
+rest2729:
 	ADDQ   $0x04, DI
-	JE     end2706
+	JE     end2730
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip2707
+	JE     skip2731
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip2707:
+skip2731:
 	TESTQ          $0x00000002, DI
-	JE             skip2708
+	JE             skip2732
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2708:
+skip2732:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip2709
+	JE     skip2733
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip2709:
+skip2733:
 	TESTQ          $0x00000002, DI
-	JE             skip2710
+	JE             skip2734
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2710:
+skip2734:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip2711
+	JE     skip2735
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2711:
+skip2735:
 	TESTQ          $0x00000002, DI
-	JE             skip2712
+	JE             skip2736
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2712:
+skip2736:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -28773,32 +28980,32 @@ skip2712:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2713
+	JE           skip2737
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2713:
+skip2737:
 	TESTQ  $0x00000001, DI
-	JE     skip2714
+	JE     skip2738
 	VMOVSD X0, (AX)
 
-skip2714:
+skip2738:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2715
+	JE           skip2739
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2715:
+skip2739:
 	TESTQ  $0x00000001, DI
-	JE     skip2716
+	JE     skip2740
 	VMOVSD X0, (AX)
 
-skip2716:
-end2706:
+skip2740:
+end2730:
 	VZEROUPPER
 	RET
 
@@ -28811,9 +29018,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2718
+	JL     rest2742
 
-full2717:
+full2741:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -28872,11 +29079,11 @@ full2717:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2717
+	JGE          full2741
 
-rest2718:
+rest2742:
 	ADDQ         $0x04, DX
-	JE           end2719
+	JE           end2743
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -28940,7 +29147,7 @@ rest2718:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end2719:
+end2743:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -28959,9 +29166,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest2721
+	JL     rest2745
 
-full2720:
+full2744:
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -29030,11 +29237,11 @@ full2720:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2720
+	JGE          full2744
 
-rest2721:
+rest2745:
 	ADDQ         $0x04, BX
-	JE           end2722
+	JE           end2746
 	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
 	SHLQ         $0x03, R8
@@ -29109,18 +29316,18 @@ rest2721:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y7, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip2723
+	JE           skip2747
 	VMOVUPD      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-skip2723:
+skip2747:
 	TESTQ  $0x00000001, BX
-	JE     skip2724
+	JE     skip2748
 	VMOVSD X1, (AX)
 
-skip2724:
-end2722:
+skip2748:
+end2746:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -29133,64 +29340,64 @@ end2722:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logisticProductsAVX2(SB), $1152-89
 	CMPQ    rows+56(FP), $0x01
-	JNE     block2725
+	JNE     block2749
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2725
+	JG      block2749
 	CMPQ    AX, $0x04
-	JG      wider2729
+	JG      wider2753
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2730
+	JE      whole2754
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2732
+	JE      skip2756
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip2732:
+skip2756:
 	TESTQ          $0x00000002, AX
-	JE             skip2733
+	JE             skip2757
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2733:
-	JMP end2731
+skip2757:
+	JMP end2755
 
-whole2730:
+whole2754:
 	VMOVUPD (DX), Y1
 
-end2731:
+end2755:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole2734
+	JE     whole2758
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip2736
+	JE     skip2760
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2736:
+skip2760:
 	TESTQ          $0x00000002, AX
-	JE             skip2737
+	JE             skip2761
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2737:
-	JMP end2735
+skip2761:
+	JMP end2759
 
-whole2734:
+whole2758:
 	VMOVUPD (BX), Y2
 
-end2735:
+end2759:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29244,57 +29451,57 @@ end2735:
 	VBROADCASTSD X4, Y1
 	VMULPD       (CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2738
+	JE           whole2762
 	LEAQ         (DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2740
+	JE           skip2764
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2740:
+skip2764:
 	TESTQ  $0x00000001, AX
-	JE     skip2741
+	JE     skip2765
 	VMOVSD X1, (DX)
 
-skip2741:
-	JMP end2739
+skip2765:
+	JMP end2763
 
-whole2738:
+whole2762:
 	VMOVUPD Y1, (DX)
 
-end2739:
+end2763:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2742
+	JE           whole2766
 	LEAQ         (BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2744
+	JE           skip2768
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2744:
+skip2768:
 	TESTQ  $0x00000001, AX
-	JE     skip2745
+	JE     skip2769
 	VMOVSD X0, (CX)
 
-skip2745:
-	JMP end2743
+skip2769:
+	JMP end2767
 
-whole2742:
+whole2766:
 	VMOVUPD Y0, (BX)
 
-end2743:
-	JMP done2727
+end2767:
+	JMP done2751
 
-wider2729:
+wider2753:
 	CMPQ    AX, $0x08
-	JG      wider2746
+	JG      wider2770
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -29308,52 +29515,52 @@ wider2729:
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2747
+	JE      whole2771
 	LEAQ    32(DX), DX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip2749
+	JE      skip2773
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X3
 
-skip2749:
+skip2773:
 	TESTQ          $0x00000002, AX
-	JE             skip2750
+	JE             skip2774
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2750:
-	JMP end2748
+skip2774:
+	JMP end2772
 
-whole2747:
+whole2771:
 	VMOVUPD 32(DX), Y3
 
-end2748:
+end2772:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2751
+	JE          whole2775
 	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2753
+	JE          skip2777
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2753:
+skip2777:
 	TESTQ          $0x00000002, AX
-	JE             skip2754
+	JE             skip2778
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2754:
-	JMP end2752
+skip2778:
+	JMP end2776
 
-whole2751:
+whole2775:
 	VMOVUPD 32(BX), Y3
 
-end2752:
+end2776:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29409,59 +29616,59 @@ end2752:
 	VMOVUPD      Y2, (DX)
 	VMULPD       32(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2755
+	JE           whole2779
 	LEAQ         32(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2757
+	JE           skip2781
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2757:
+skip2781:
 	TESTQ  $0x00000001, AX
-	JE     skip2758
+	JE     skip2782
 	VMOVSD X1, (DX)
 
-skip2758:
-	JMP end2756
+skip2782:
+	JMP end2780
 
-whole2755:
+whole2779:
 	VMOVUPD Y1, 32(DX)
 
-end2756:
+end2780:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
 	VMOVUPD      Y1, (BX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2759
+	JE           whole2783
 	LEAQ         32(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2761
+	JE           skip2785
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2761:
+skip2785:
 	TESTQ  $0x00000001, AX
-	JE     skip2762
+	JE     skip2786
 	VMOVSD X0, (CX)
 
-skip2762:
-	JMP end2760
+skip2786:
+	JMP end2784
 
-whole2759:
+whole2783:
 	VMOVUPD Y0, 32(BX)
 
-end2760:
-	JMP done2727
+end2784:
+	JMP done2751
 
-wider2746:
+wider2770:
 	CMPQ        AX, $0x0c
-	JG          wider2763
+	JG          wider2787
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -29482,52 +29689,52 @@ wider2746:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2764
+	JE          whole2788
 	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2766
+	JE          skip2790
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2766:
+skip2790:
 	TESTQ          $0x00000002, AX
-	JE             skip2767
+	JE             skip2791
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2767:
-	JMP end2765
+skip2791:
+	JMP end2789
 
-whole2764:
+whole2788:
 	VMOVUPD 64(DX), Y3
 
-end2765:
+end2789:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2768
+	JE          whole2792
 	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2770
+	JE          skip2794
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2770:
+skip2794:
 	TESTQ          $0x00000002, AX
-	JE             skip2771
+	JE             skip2795
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2771:
-	JMP end2769
+skip2795:
+	JMP end2793
 
-whole2768:
+whole2792:
 	VMOVUPD 64(BX), Y3
 
-end2769:
+end2793:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29585,27 +29792,27 @@ end2769:
 	VMOVUPD      Y2, 32(DX)
 	VMULPD       64(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2772
+	JE           whole2796
 	LEAQ         64(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2774
+	JE           skip2798
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2774:
+skip2798:
 	TESTQ  $0x00000001, AX
-	JE     skip2775
+	JE     skip2799
 	VMOVSD X1, (DX)
 
-skip2775:
-	JMP end2773
+skip2799:
+	JMP end2797
 
-whole2772:
+whole2796:
 	VMOVUPD Y1, 64(DX)
 
-end2773:
+end2797:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -29614,32 +29821,32 @@ end2773:
 	VMOVUPD      Y1, 32(BX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2776
+	JE           whole2800
 	LEAQ         64(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2778
+	JE           skip2802
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2778:
+skip2802:
 	TESTQ  $0x00000001, AX
-	JE     skip2779
+	JE     skip2803
 	VMOVSD X0, (CX)
 
-skip2779:
-	JMP end2777
+skip2803:
+	JMP end2801
 
-whole2776:
+whole2800:
 	VMOVUPD Y0, 64(BX)
 
-end2777:
-	JMP done2727
+end2801:
+	JMP done2751
 
-wider2763:
+wider2787:
 	CMPQ        AX, $0x10
-	JG          wider2780
+	JG          wider2804
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -29667,52 +29874,52 @@ wider2763:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2781
+	JE          whole2805
 	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2783
+	JE          skip2807
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2783:
+skip2807:
 	TESTQ          $0x00000002, AX
-	JE             skip2784
+	JE             skip2808
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2784:
-	JMP end2782
+skip2808:
+	JMP end2806
 
-whole2781:
+whole2805:
 	VMOVUPD 96(DX), Y3
 
-end2782:
+end2806:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2785
+	JE          whole2809
 	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2787
+	JE          skip2811
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2787:
+skip2811:
 	TESTQ          $0x00000002, AX
-	JE             skip2788
+	JE             skip2812
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2788:
-	JMP end2786
+skip2812:
+	JMP end2810
 
-whole2785:
+whole2809:
 	VMOVUPD 96(BX), Y3
 
-end2786:
+end2810:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29772,27 +29979,27 @@ end2786:
 	VMOVUPD      Y2, 64(DX)
 	VMULPD       96(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2789
+	JE           whole2813
 	LEAQ         96(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2791
+	JE           skip2815
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2791:
+skip2815:
 	TESTQ  $0x00000001, AX
-	JE     skip2792
+	JE     skip2816
 	VMOVSD X1, (DX)
 
-skip2792:
-	JMP end2790
+skip2816:
+	JMP end2814
 
-whole2789:
+whole2813:
 	VMOVUPD Y1, 96(DX)
 
-end2790:
+end2814:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -29803,32 +30010,32 @@ end2790:
 	VMOVUPD      Y1, 64(BX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2793
+	JE           whole2817
 	LEAQ         96(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2795
+	JE           skip2819
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2795:
+skip2819:
 	TESTQ  $0x00000001, AX
-	JE     skip2796
+	JE     skip2820
 	VMOVSD X0, (CX)
 
-skip2796:
-	JMP end2794
+skip2820:
+	JMP end2818
 
-whole2793:
+whole2817:
 	VMOVUPD Y0, 96(BX)
 
-end2794:
-	JMP done2727
+end2818:
+	JMP done2751
 
-wider2780:
+wider2804:
 	CMPQ        AX, $0x14
-	JG          wider2797
+	JG          wider2821
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -29863,52 +30070,52 @@ wider2780:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2798
+	JE          whole2822
 	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2800
+	JE          skip2824
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2800:
+skip2824:
 	TESTQ          $0x00000002, AX
-	JE             skip2801
+	JE             skip2825
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2801:
-	JMP end2799
+skip2825:
+	JMP end2823
 
-whole2798:
+whole2822:
 	VMOVUPD 128(DX), Y3
 
-end2799:
+end2823:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2802
+	JE          whole2826
 	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2804
+	JE          skip2828
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2804:
+skip2828:
 	TESTQ          $0x00000002, AX
-	JE             skip2805
+	JE             skip2829
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2805:
-	JMP end2803
+skip2829:
+	JMP end2827
 
-whole2802:
+whole2826:
 	VMOVUPD 128(BX), Y3
 
-end2803:
+end2827:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29970,27 +30177,27 @@ end2803:
 	VMOVUPD      Y2, 96(DX)
 	VMULPD       128(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2806
+	JE           whole2830
 	LEAQ         128(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2808
+	JE           skip2832
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2808:
+skip2832:
 	TESTQ  $0x00000001, AX
-	JE     skip2809
+	JE     skip2833
 	VMOVSD X1, (DX)
 
-skip2809:
-	JMP end2807
+skip2833:
+	JMP end2831
 
-whole2806:
+whole2830:
 	VMOVUPD Y1, 128(DX)
 
-end2807:
+end2831:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30003,32 +30210,32 @@ end2807:
 	VMOVUPD      Y1, 96(BX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2810
+	JE           whole2834
 	LEAQ         128(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2812
+	JE           skip2836
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2812:
+skip2836:
 	TESTQ  $0x00000001, AX
-	JE     skip2813
+	JE     skip2837
 	VMOVSD X0, (CX)
 
-skip2813:
-	JMP end2811
+skip2837:
+	JMP end2835
 
-whole2810:
+whole2834:
 	VMOVUPD Y0, 128(BX)
 
-end2811:
-	JMP done2727
+end2835:
+	JMP done2751
 
-wider2797:
+wider2821:
 	CMPQ        AX, $0x18
-	JG          wider2814
+	JG          wider2838
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30070,52 +30277,52 @@ wider2797:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2815
+	JE          whole2839
 	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2817
+	JE          skip2841
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2817:
+skip2841:
 	TESTQ          $0x00000002, AX
-	JE             skip2818
+	JE             skip2842
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2818:
-	JMP end2816
+skip2842:
+	JMP end2840
 
-whole2815:
+whole2839:
 	VMOVUPD 160(DX), Y3
 
-end2816:
+end2840:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2819
+	JE          whole2843
 	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2821
+	JE          skip2845
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2821:
+skip2845:
 	TESTQ          $0x00000002, AX
-	JE             skip2822
+	JE             skip2846
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2822:
-	JMP end2820
+skip2846:
+	JMP end2844
 
-whole2819:
+whole2843:
 	VMOVUPD 160(BX), Y3
 
-end2820:
+end2844:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30179,27 +30386,27 @@ end2820:
 	VMOVUPD      Y2, 128(DX)
 	VMULPD       160(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2823
+	JE           whole2847
 	LEAQ         160(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2825
+	JE           skip2849
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2825:
+skip2849:
 	TESTQ  $0x00000001, AX
-	JE     skip2826
+	JE     skip2850
 	VMOVSD X1, (DX)
 
-skip2826:
-	JMP end2824
+skip2850:
+	JMP end2848
 
-whole2823:
+whole2847:
 	VMOVUPD Y1, 160(DX)
 
-end2824:
+end2848:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30214,32 +30421,32 @@ end2824:
 	VMOVUPD      Y1, 128(BX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2827
+	JE           whole2851
 	LEAQ         160(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2829
+	JE           skip2853
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2829:
+skip2853:
 	TESTQ  $0x00000001, AX
-	JE     skip2830
+	JE     skip2854
 	VMOVSD X0, (CX)
 
-skip2830:
-	JMP end2828
+skip2854:
+	JMP end2852
 
-whole2827:
+whole2851:
 	VMOVUPD Y0, 160(BX)
 
-end2828:
-	JMP done2727
+end2852:
+	JMP done2751
 
-wider2814:
+wider2838:
 	CMPQ        AX, $0x1c
-	JG          wider2831
+	JG          wider2855
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30288,52 +30495,52 @@ wider2814:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2832
+	JE          whole2856
 	LEAQ        192(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2834
+	JE          skip2858
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2834:
+skip2858:
 	TESTQ          $0x00000002, AX
-	JE             skip2835
+	JE             skip2859
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2835:
-	JMP end2833
+skip2859:
+	JMP end2857
 
-whole2832:
+whole2856:
 	VMOVUPD 192(DX), Y3
 
-end2833:
+end2857:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2836
+	JE          whole2860
 	LEAQ        192(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2838
+	JE          skip2862
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2838:
+skip2862:
 	TESTQ          $0x00000002, AX
-	JE             skip2839
+	JE             skip2863
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2839:
-	JMP end2837
+skip2863:
+	JMP end2861
 
-whole2836:
+whole2860:
 	VMOVUPD 192(BX), Y3
 
-end2837:
+end2861:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30399,27 +30606,27 @@ end2837:
 	VMOVUPD      Y2, 160(DX)
 	VMULPD       192(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2840
+	JE           whole2864
 	LEAQ         192(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2842
+	JE           skip2866
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2842:
+skip2866:
 	TESTQ  $0x00000001, AX
-	JE     skip2843
+	JE     skip2867
 	VMOVSD X1, (DX)
 
-skip2843:
-	JMP end2841
+skip2867:
+	JMP end2865
 
-whole2840:
+whole2864:
 	VMOVUPD Y1, 192(DX)
 
-end2841:
+end2865:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30436,30 +30643,30 @@ end2841:
 	VMOVUPD      Y1, 160(BX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2844
+	JE           whole2868
 	LEAQ         192(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2846
+	JE           skip2870
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2846:
+skip2870:
 	TESTQ  $0x00000001, AX
-	JE     skip2847
+	JE     skip2871
 	VMOVSD X0, (CX)
 
-skip2847:
-	JMP end2845
+skip2871:
+	JMP end2869
 
-whole2844:
+whole2868:
 	VMOVUPD Y0, 192(BX)
 
-end2845:
-	JMP done2727
+end2869:
+	JMP done2751
 
-wider2831:
+wider2855:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30515,52 +30722,52 @@ wider2831:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2849
+	JE          whole2873
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2851
+	JE          skip2875
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2851:
+skip2875:
 	TESTQ          $0x00000002, AX
-	JE             skip2852
+	JE             skip2876
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2852:
-	JMP end2850
+skip2876:
+	JMP end2874
 
-whole2849:
+whole2873:
 	VMOVUPD 224(DX), Y3
 
-end2850:
+end2874:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2853
+	JE          whole2877
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2855
+	JE          skip2879
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2855:
+skip2879:
 	TESTQ          $0x00000002, AX
-	JE             skip2856
+	JE             skip2880
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2856:
-	JMP end2854
+skip2880:
+	JMP end2878
 
-whole2853:
+whole2877:
 	VMOVUPD 224(BX), Y3
 
-end2854:
+end2878:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30628,27 +30835,27 @@ end2854:
 	VMOVUPD      Y2, 192(DX)
 	VMULPD       224(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2857
+	JE           whole2881
 	LEAQ         224(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2859
+	JE           skip2883
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2859:
+skip2883:
 	TESTQ  $0x00000001, AX
-	JE     skip2860
+	JE     skip2884
 	VMOVSD X1, (DX)
 
-skip2860:
-	JMP end2858
+skip2884:
+	JMP end2882
 
-whole2857:
+whole2881:
 	VMOVUPD Y1, 224(DX)
 
-end2858:
+end2882:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30667,30 +30874,30 @@ end2858:
 	VMOVUPD      Y1, 192(BX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2861
+	JE           whole2885
 	LEAQ         224(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2863
+	JE           skip2887
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2863:
+skip2887:
 	TESTQ  $0x00000001, AX
-	JE     skip2864
+	JE     skip2888
 	VMOVSD X0, (CX)
 
-skip2864:
-	JMP end2862
+skip2888:
+	JMP end2886
 
-whole2861:
+whole2885:
 	VMOVUPD Y0, 224(BX)
 
-end2862:
-	JMP done2727
+end2886:
+	JMP done2751
 
-block2725:
+block2749:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -30713,9 +30920,9 @@ block2725:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2867:
+rows2891:
 	SUBQ   $0x04, SI
-	JL     rest2868
+	JL     rest2892
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -30730,9 +30937,9 @@ rows2867:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2869:
+columns2893:
 	CMPQ        R13, R10
-	JGE         last2870
+	JGE         last2894
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -30750,9 +30957,9 @@ columns2869:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2869
+	JMP         columns2893
 
-last2870:
+last2894:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -30789,13 +30996,13 @@ last2870:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2867
+	JMP         rows2891
 
-rest2868:
+rest2892:
 	ADDQ $0x04, SI
-	JE   end2866
+	JE   end2890
 
-row2871:
+row2895:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -30807,9 +31014,9 @@ row2871:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2873
+	JL     one2897
 
-many2872:
+many2896:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -30832,13 +31039,13 @@ many2872:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2872
+	JGE         many2896
 
-one2873:
+one2897:
 	ADDQ $0x0c, R10
-	JL   rest2875
+	JL   rest2899
 
-top2874:
+top2898:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -30846,11 +31053,11 @@ top2874:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2874
+	JGE         top2898
 
-rest2875:
+rest2899:
 	ADDQ        $0x04, R10
-	JE          end2876
+	JE          end2900
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -30862,7 +31069,7 @@ rest2875:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2876:
+end2900:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -30883,9 +31090,9 @@ end2876:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2871
+	JNE        row2895
 
-end2866:
+end2890:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -30895,9 +31102,9 @@ end2866:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest2878
+	JL      rest2902
 
-full2877:
+full2901:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (AX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
@@ -30940,11 +31147,11 @@ full2877:
 	VMOVUPD      Y3, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2877
+	JGE          full2901
 
-rest2878:
+rest2902:
 	ADDQ         $0x04, BX
-	JE           end2879
+	JE           end2903
 	MOVQ         BX, DI
 	LEAQ         tails<>+32(SB), BX
 	SHLQ         $0x03, DI
@@ -30991,7 +31198,7 @@ rest2878:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y3, (CX)(SI*8)
 
-end2879:
+end2903:
 	MOVQ    stride+24(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+72(FP), AX
@@ -31011,9 +31218,9 @@ end2879:
 	ANDQ    $0x03, R11
 	INCQ    R11
 
-tile2880:
+tile2904:
 	CMPQ   R10, $0x14
-	JLE    next2881
+	JLE    next2905
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31029,9 +31236,9 @@ tile2880:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2883
+	JE     end2907
 
-rows2882:
+rows2906:
 	VBROADCASTSD (BX)(R13*8), Y12
 	VBROADCASTSD (SI)(R13*8), Y13
 	VMOVUPD      (R12), Y14
@@ -31058,9 +31265,9 @@ rows2882:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2882
+	JL           rows2906
 
-end2883:
+end2907:
 	VBROADCASTSD w+80(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -31075,127 +31282,127 @@ end2883:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+88(FP), $0x00
-	JE           set2884
+	JE           set2908
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R10, $0x18
-	JL           partial2885
+	JL           partial2909
 	VADDPD       160(CX), Y5, Y5
-	JMP          end2886
+	JMP          end2910
 
-partial2885:
+partial2909:
 	LEAQ   160(CX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2887
+	JE     skip2911
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2887:
+skip2911:
 	TESTQ          $0x00000002, R11
-	JE             skip2888
+	JE             skip2912
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2888:
+skip2912:
 	VADDPD Y12, Y5, Y5
 
-end2886:
+end2910:
 	VADDPD (DX), Y6, Y6
 	VADDPD 32(DX), Y7, Y7
 	VADDPD 64(DX), Y8, Y8
 	VADDPD 96(DX), Y9, Y9
 	VADDPD 128(DX), Y10, Y10
 	CMPQ   R10, $0x18
-	JL     partial2889
+	JL     partial2913
 	VADDPD 160(DX), Y11, Y11
-	JMP    end2890
+	JMP    end2914
 
-partial2889:
+partial2913:
 	LEAQ   160(DX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2891
+	JE     skip2915
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2891:
+skip2915:
 	TESTQ          $0x00000002, R11
-	JE             skip2892
+	JE             skip2916
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2892:
+skip2916:
 	VADDPD Y12, Y11, Y11
 
-end2890:
-set2884:
+end2914:
+set2908:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R10, $0x18
-	JL      partial2893
+	JL      partial2917
 	VMOVUPD Y5, 160(CX)
-	JMP     end2894
+	JMP     end2918
 
-partial2893:
+partial2917:
 	LEAQ         160(CX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2895
+	JE           skip2919
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2895:
+skip2919:
 	TESTQ  $0x00000001, R11
-	JE     skip2896
+	JE     skip2920
 	VMOVSD X0, (R12)
 
-skip2896:
-end2894:
+skip2920:
+end2918:
 	VMOVUPD Y6, (DX)
 	VMOVUPD Y7, 32(DX)
 	VMOVUPD Y8, 64(DX)
 	VMOVUPD Y9, 96(DX)
 	VMOVUPD Y10, 128(DX)
 	CMPQ    R10, $0x18
-	JL      partial2897
+	JL      partial2921
 	VMOVUPD Y11, 160(DX)
-	JMP     end2898
+	JMP     end2922
 
-partial2897:
+partial2921:
 	LEAQ         160(DX), R12
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2899
+	JE           skip2923
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2899:
+skip2923:
 	TESTQ  $0x00000001, R11
-	JE     skip2900
+	JE     skip2924
 	VMOVSD X0, (R12)
 
-skip2900:
-end2898:
+skip2924:
+end2922:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
 	ADDQ $0x000000c0, DI
 	SUBQ $0x18, R10
-	JMP  tile2880
+	JMP  tile2904
 
-next2881:
+next2905:
 	CMPQ   R10, $0x08
-	JLE    next2902
+	JLE    next2926
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31205,9 +31412,9 @@ next2881:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2904
+	JE     end2928
 
-rows2903:
+rows2927:
 	VBROADCASTSD (BX)(R13*8), Y6
 	VBROADCASTSD (SI)(R13*8), Y7
 	VMOVUPD      (R12), Y8
@@ -31224,9 +31431,9 @@ rows2903:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2903
+	JL           rows2927
 
-end2904:
+end2928:
 	VBROADCASTSD w+80(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -31235,114 +31442,114 @@ end2904:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+88(FP), $0x00
-	JE           set2905
+	JE           set2929
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R10, $0x0c
-	JL           partial2906
+	JL           partial2930
 	VADDPD       64(CX), Y2, Y2
-	JMP          end2907
+	JMP          end2931
 
-partial2906:
+partial2930:
 	LEAQ   64(CX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip2908
+	JE     skip2932
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip2908:
+skip2932:
 	TESTQ          $0x00000002, R11
-	JE             skip2909
+	JE             skip2933
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2909:
+skip2933:
 	VADDPD Y6, Y2, Y2
 
-end2907:
+end2931:
 	VADDPD (DX), Y3, Y3
 	VADDPD 32(DX), Y4, Y4
 	CMPQ   R10, $0x0c
-	JL     partial2910
+	JL     partial2934
 	VADDPD 64(DX), Y5, Y5
-	JMP    end2911
+	JMP    end2935
 
-partial2910:
+partial2934:
 	LEAQ   64(DX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip2912
+	JE     skip2936
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip2912:
+skip2936:
 	TESTQ          $0x00000002, R11
-	JE             skip2913
+	JE             skip2937
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2913:
+skip2937:
 	VADDPD Y6, Y5, Y5
 
-end2911:
-set2905:
+end2935:
+set2929:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R10, $0x0c
-	JL      partial2914
+	JL      partial2938
 	VMOVUPD Y2, 64(CX)
-	JMP     end2915
+	JMP     end2939
 
-partial2914:
+partial2938:
 	LEAQ         64(CX), R12
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2916
+	JE           skip2940
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2916:
+skip2940:
 	TESTQ  $0x00000001, R11
-	JE     skip2917
+	JE     skip2941
 	VMOVSD X0, (R12)
 
-skip2917:
-end2915:
+skip2941:
+end2939:
 	VMOVUPD Y3, (DX)
 	VMOVUPD Y4, 32(DX)
 	CMPQ    R10, $0x0c
-	JL      partial2918
+	JL      partial2942
 	VMOVUPD Y5, 64(DX)
-	JMP     end2919
+	JMP     end2943
 
-partial2918:
+partial2942:
 	LEAQ         64(DX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2920
+	JE           skip2944
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2920:
+skip2944:
 	TESTQ  $0x00000001, R11
-	JE     skip2921
+	JE     skip2945
 	VMOVSD X0, (R12)
 
-skip2921:
-end2919:
+skip2945:
+end2943:
 	ADDQ $0x60, CX
 	ADDQ $0x60, DX
 	ADDQ $0x60, DI
 	SUBQ $0x0c, R10
 
-next2902:
+next2926:
 	CMPQ   R10, $0x04
-	JLE    next2923
+	JLE    next2947
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31350,9 +31557,9 @@ next2902:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2925
+	JE     end2949
 
-rows2924:
+rows2948:
 	VBROADCASTSD (BX)(R13*8), Y4
 	VBROADCASTSD (SI)(R13*8), Y5
 	VMOVUPD      (R12), Y6
@@ -31365,126 +31572,126 @@ rows2924:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2924
+	JL           rows2948
 
-end2925:
+end2949:
 	VBROADCASTSD w+80(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+88(FP), $0x00
-	JE           set2926
+	JE           set2950
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R10, $0x08
-	JL           partial2927
+	JL           partial2951
 	VADDPD       32(CX), Y1, Y1
-	JMP          end2928
+	JMP          end2952
 
-partial2927:
+partial2951:
 	LEAQ   32(CX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip2929
+	JE     skip2953
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip2929:
+skip2953:
 	TESTQ          $0x00000002, R11
-	JE             skip2930
+	JE             skip2954
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2930:
+skip2954:
 	VADDPD Y4, Y1, Y1
 
-end2928:
+end2952:
 	VADDPD (DX), Y2, Y2
 	CMPQ   R10, $0x08
-	JL     partial2931
+	JL     partial2955
 	VADDPD 32(DX), Y3, Y3
-	JMP    end2932
+	JMP    end2956
 
-partial2931:
+partial2955:
 	LEAQ   32(DX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip2933
+	JE     skip2957
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip2933:
+skip2957:
 	TESTQ          $0x00000002, R11
-	JE             skip2934
+	JE             skip2958
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2934:
+skip2958:
 	VADDPD Y4, Y3, Y3
 
-end2932:
-set2926:
+end2956:
+set2950:
 	VMOVUPD Y0, (CX)
 	CMPQ    R10, $0x08
-	JL      partial2935
+	JL      partial2959
 	VMOVUPD Y1, 32(CX)
-	JMP     end2936
+	JMP     end2960
 
-partial2935:
+partial2959:
 	LEAQ         32(CX), R12
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2937
+	JE           skip2961
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2937:
+skip2961:
 	TESTQ  $0x00000001, R11
-	JE     skip2938
+	JE     skip2962
 	VMOVSD X0, (R12)
 
-skip2938:
-end2936:
+skip2962:
+end2960:
 	VMOVUPD Y2, (DX)
 	CMPQ    R10, $0x08
-	JL      partial2939
+	JL      partial2963
 	VMOVUPD Y3, 32(DX)
-	JMP     end2940
+	JMP     end2964
 
-partial2939:
+partial2963:
 	LEAQ         32(DX), R12
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2941
+	JE           skip2965
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2941:
+skip2965:
 	TESTQ  $0x00000001, R11
-	JE     skip2942
+	JE     skip2966
 	VMOVSD X0, (R12)
 
-skip2942:
-end2940:
+skip2966:
+end2964:
 	ADDQ $0x40, CX
 	ADDQ $0x40, DX
 	ADDQ $0x40, DI
 	SUBQ $0x08, R10
 
-next2923:
+next2947:
 	CMPQ   R10, $0x00
-	JLE    next2944
+	JLE    next2968
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R12, R12
 	TESTQ  R9, R9
-	JE     end2946
+	JE     end2970
 
-rows2945:
+rows2969:
 	VBROADCASTSD (BX)(R12*8), Y2
 	VBROADCASTSD (SI)(R12*8), Y3
 	VMOVUPD      (DI), Y4
@@ -31494,122 +31701,122 @@ rows2945:
 	ADDQ         R8, DI
 	INCQ         R12
 	CMPQ         R12, R9
-	JL           rows2945
+	JL           rows2969
 
-end2946:
+end2970:
 	VBROADCASTSD w+80(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+88(FP), $0x00
-	JE           set2947
+	JE           set2971
 	CMPQ         R10, $0x04
-	JL           partial2948
+	JL           partial2972
 	VADDPD       (CX), Y0, Y0
-	JMP          end2949
+	JMP          end2973
 
-partial2948:
+partial2972:
 	LEAQ   (CX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip2950
+	JE     skip2974
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip2950:
+skip2974:
 	TESTQ          $0x00000002, R11
-	JE             skip2951
+	JE             skip2975
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2951:
+skip2975:
 	VADDPD Y2, Y0, Y0
 
-end2949:
+end2973:
 	CMPQ   R10, $0x04
-	JL     partial2952
+	JL     partial2976
 	VADDPD (DX), Y1, Y1
-	JMP    end2953
+	JMP    end2977
 
-partial2952:
+partial2976:
 	LEAQ   (DX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip2954
+	JE     skip2978
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip2954:
+skip2978:
 	TESTQ          $0x00000002, R11
-	JE             skip2955
+	JE             skip2979
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2955:
+skip2979:
 	VADDPD Y2, Y1, Y1
 
-end2953:
-set2947:
+end2977:
+set2971:
 	CMPQ    R10, $0x04
-	JL      partial2956
+	JL      partial2980
 	VMOVUPD Y0, (CX)
-	JMP     end2957
+	JMP     end2981
 
-partial2956:
+partial2980:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2958
+	JE           skip2982
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2958:
+skip2982:
 	TESTQ  $0x00000001, R11
-	JE     skip2959
+	JE     skip2983
 	VMOVSD X0, (AX)
 
-skip2959:
-end2957:
+skip2983:
+end2981:
 	CMPQ    R10, $0x04
-	JL      partial2960
+	JL      partial2984
 	VMOVUPD Y1, (DX)
-	JMP     end2961
+	JMP     end2985
 
-partial2960:
+partial2984:
 	LEAQ         (DX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2962
+	JE           skip2986
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2962:
+skip2986:
 	TESTQ  $0x00000001, R11
-	JE     skip2963
+	JE     skip2987
 	VMOVSD X0, (AX)
 
-skip2963:
-end2961:
-next2944:
+skip2987:
+end2985:
+next2968:
 	MOVQ  rows+56(FP), AX
 	MOVQ  block+72(FP), CX
 	MOVQ  stride+24(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last2726
+	JLE   last2750
 	MOVQ  AX, rows+56(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+16(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+32(FP)
 	MOVB  $0x01, add+88(FP)
-	JMP   block2725
+	JMP   block2749
 
-last2726:
-done2727:
+last2750:
+done2751:
 	VZEROUPPER
 	RET
 
@@ -31617,39 +31824,39 @@ done2727:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logisticGradAVX2(SB), $576-73
 	CMPQ    rows+40(FP), $0x01
-	JNE     block2964
+	JNE     block2988
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2964
+	JG      block2988
 	CMPQ    AX, $0x04
-	JG      wider2968
+	JG      wider2992
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2969
+	JE      whole2993
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2971
+	JE      skip2995
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X1
 
-skip2971:
+skip2995:
 	TESTQ          $0x00000002, AX
-	JE             skip2972
+	JE             skip2996
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2972:
-	JMP end2970
+skip2996:
+	JMP end2994
 
-whole2969:
+whole2993:
 	VMOVUPD (DX), Y1
 
-end2970:
+end2994:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31695,32 +31902,32 @@ end2970:
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2973
+	JE           whole2997
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2975
+	JE           skip2999
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2975:
+skip2999:
 	TESTQ  $0x00000001, AX
-	JE     skip2976
+	JE     skip3000
 	VMOVSD X0, (CX)
 
-skip2976:
-	JMP end2974
+skip3000:
+	JMP end2998
 
-whole2973:
+whole2997:
 	VMOVUPD Y0, (DX)
 
-end2974:
-	JMP done2966
+end2998:
+	JMP done2990
 
-wider2968:
+wider2992:
 	CMPQ    AX, $0x08
-	JG      wider2977
+	JG      wider3001
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -31730,28 +31937,28 @@ wider2968:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2978
+	JE      whole3002
 	LEAQ    32(DX), DX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip2980
+	JE      skip3004
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X2
 
-skip2980:
+skip3004:
 	TESTQ          $0x00000002, AX
-	JE             skip2981
+	JE             skip3005
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2981:
-	JMP end2979
+skip3005:
+	JMP end3003
 
-whole2978:
+whole3002:
 	VMOVUPD 32(DX), Y2
 
-end2979:
+end3003:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31799,32 +32006,32 @@ end2979:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2982
+	JE           whole3006
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2984
+	JE           skip3008
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2984:
+skip3008:
 	TESTQ  $0x00000001, AX
-	JE     skip2985
+	JE     skip3009
 	VMOVSD X0, (CX)
 
-skip2985:
-	JMP end2983
+skip3009:
+	JMP end3007
 
-whole2982:
+whole3006:
 	VMOVUPD Y0, 32(DX)
 
-end2983:
-	JMP done2966
+end3007:
+	JMP done2990
 
-wider2977:
+wider3001:
 	CMPQ        AX, $0x0c
-	JG          wider2986
+	JG          wider3010
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31838,28 +32045,28 @@ wider2977:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2987
+	JE          whole3011
 	LEAQ        64(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2989
+	JE          skip3013
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2989:
+skip3013:
 	TESTQ          $0x00000002, AX
-	JE             skip2990
+	JE             skip3014
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2990:
-	JMP end2988
+skip3014:
+	JMP end3012
 
-whole2987:
+whole3011:
 	VMOVUPD 64(DX), Y2
 
-end2988:
+end3012:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31909,32 +32116,32 @@ end2988:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2991
+	JE           whole3015
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2993
+	JE           skip3017
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2993:
+skip3017:
 	TESTQ  $0x00000001, AX
-	JE     skip2994
+	JE     skip3018
 	VMOVSD X0, (CX)
 
-skip2994:
-	JMP end2992
+skip3018:
+	JMP end3016
 
-whole2991:
+whole3015:
 	VMOVUPD Y0, 64(DX)
 
-end2992:
-	JMP done2966
+end3016:
+	JMP done2990
 
-wider2986:
+wider3010:
 	CMPQ        AX, $0x10
-	JG          wider2995
+	JG          wider3019
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31952,28 +32159,28 @@ wider2986:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole2996
+	JE          whole3020
 	LEAQ        96(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip2998
+	JE          skip3022
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip2998:
+skip3022:
 	TESTQ          $0x00000002, AX
-	JE             skip2999
+	JE             skip3023
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2999:
-	JMP end2997
+skip3023:
+	JMP end3021
 
-whole2996:
+whole3020:
 	VMOVUPD 96(DX), Y2
 
-end2997:
+end3021:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32025,32 +32232,32 @@ end2997:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3000
+	JE           whole3024
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3002
+	JE           skip3026
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3002:
+skip3026:
 	TESTQ  $0x00000001, AX
-	JE     skip3003
+	JE     skip3027
 	VMOVSD X0, (CX)
 
-skip3003:
-	JMP end3001
+skip3027:
+	JMP end3025
 
-whole3000:
+whole3024:
 	VMOVUPD Y0, 96(DX)
 
-end3001:
-	JMP done2966
+end3025:
+	JMP done2990
 
-wider2995:
+wider3019:
 	CMPQ        AX, $0x14
-	JG          wider3004
+	JG          wider3028
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32072,28 +32279,28 @@ wider2995:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3005
+	JE          whole3029
 	LEAQ        128(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3007
+	JE          skip3031
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3007:
+skip3031:
 	TESTQ          $0x00000002, AX
-	JE             skip3008
+	JE             skip3032
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3008:
-	JMP end3006
+skip3032:
+	JMP end3030
 
-whole3005:
+whole3029:
 	VMOVUPD 128(DX), Y2
 
-end3006:
+end3030:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32147,32 +32354,32 @@ end3006:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3009
+	JE           whole3033
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3011
+	JE           skip3035
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3011:
+skip3035:
 	TESTQ  $0x00000001, AX
-	JE     skip3012
+	JE     skip3036
 	VMOVSD X0, (CX)
 
-skip3012:
-	JMP end3010
+skip3036:
+	JMP end3034
 
-whole3009:
+whole3033:
 	VMOVUPD Y0, 128(DX)
 
-end3010:
-	JMP done2966
+end3034:
+	JMP done2990
 
-wider3004:
+wider3028:
 	CMPQ        AX, $0x18
-	JG          wider3013
+	JG          wider3037
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32198,28 +32405,28 @@ wider3004:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3014
+	JE          whole3038
 	LEAQ        160(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3016
+	JE          skip3040
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3016:
+skip3040:
 	TESTQ          $0x00000002, AX
-	JE             skip3017
+	JE             skip3041
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3017:
-	JMP end3015
+skip3041:
+	JMP end3039
 
-whole3014:
+whole3038:
 	VMOVUPD 160(DX), Y2
 
-end3015:
+end3039:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32275,32 +32482,32 @@ end3015:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3018
+	JE           whole3042
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3020
+	JE           skip3044
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3020:
+skip3044:
 	TESTQ  $0x00000001, AX
-	JE     skip3021
+	JE     skip3045
 	VMOVSD X0, (CX)
 
-skip3021:
-	JMP end3019
+skip3045:
+	JMP end3043
 
-whole3018:
+whole3042:
 	VMOVUPD Y0, 160(DX)
 
-end3019:
-	JMP done2966
+end3043:
+	JMP done2990
 
-wider3013:
+wider3037:
 	CMPQ        AX, $0x1c
-	JG          wider3022
+	JG          wider3046
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32330,28 +32537,28 @@ wider3013:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3023
+	JE          whole3047
 	LEAQ        192(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3025
+	JE          skip3049
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3025:
+skip3049:
 	TESTQ          $0x00000002, AX
-	JE             skip3026
+	JE             skip3050
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3026:
-	JMP end3024
+skip3050:
+	JMP end3048
 
-whole3023:
+whole3047:
 	VMOVUPD 192(DX), Y2
 
-end3024:
+end3048:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32409,30 +32616,30 @@ end3024:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3027
+	JE           whole3051
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3029
+	JE           skip3053
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3029:
+skip3053:
 	TESTQ  $0x00000001, AX
-	JE     skip3030
+	JE     skip3054
 	VMOVSD X0, (CX)
 
-skip3030:
-	JMP end3028
+skip3054:
+	JMP end3052
 
-whole3027:
+whole3051:
 	VMOVUPD Y0, 192(DX)
 
-end3028:
-	JMP done2966
+end3052:
+	JMP done2990
 
-wider3022:
+wider3046:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32466,28 +32673,28 @@ wider3022:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3032
+	JE          whole3056
 	LEAQ        224(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3034
+	JE          skip3058
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3034:
+skip3058:
 	TESTQ          $0x00000002, AX
-	JE             skip3035
+	JE             skip3059
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3035:
-	JMP end3033
+skip3059:
+	JMP end3057
 
-whole3032:
+whole3056:
 	VMOVUPD 224(DX), Y2
 
-end3033:
+end3057:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32547,30 +32754,30 @@ end3033:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3036
+	JE           whole3060
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3038
+	JE           skip3062
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3038:
+skip3062:
 	TESTQ  $0x00000001, AX
-	JE     skip3039
+	JE     skip3063
 	VMOVSD X0, (CX)
 
-skip3039:
-	JMP end3037
+skip3063:
+	JMP end3061
 
-whole3036:
+whole3060:
 	VMOVUPD Y0, 224(DX)
 
-end3037:
-	JMP done2966
+end3061:
+	JMP done2990
 
-block2964:
+block2988:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -32591,9 +32798,9 @@ block2964:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3042:
+rows3066:
 	SUBQ   $0x08, BX
-	JL     rest3043
+	JL     rest3067
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -32610,9 +32817,9 @@ rows3042:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3044:
+columns3068:
 	CMPQ        R12, R8
-	JGE         last3045
+	JGE         last3069
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -32626,9 +32833,9 @@ columns3044:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3044
+	JMP         columns3068
 
-last3045:
+last3069:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -32659,15 +32866,15 @@ last3045:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3042
+	JMP         rows3066
 
-rest3043:
+rest3067:
 	ADDQ $0x08, BX
-	JE   end3041
+	JE   end3065
 
-rows3046:
+rows3070:
 	SUBQ   $0x04, BX
-	JL     rest3047
+	JL     rest3071
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -32678,9 +32885,9 @@ rows3046:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3048:
+columns3072:
 	CMPQ        R11, R8
-	JGE         last3049
+	JGE         last3073
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32689,9 +32896,9 @@ columns3048:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3048
+	JMP         columns3072
 
-last3049:
+last3073:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32708,13 +32915,13 @@ last3049:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3046
+	JMP         rows3070
 
-rest3047:
+rest3071:
 	ADDQ $0x04, BX
-	JE   end3041
+	JE   end3065
 
-row3050:
+row3074:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -32722,9 +32929,9 @@ row3050:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3052
+	JL     one3076
 
-many3051:
+many3075:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -32735,22 +32942,22 @@ many3051:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3051
+	JGE         many3075
 
-one3052:
+one3076:
 	ADDQ $0x0c, R8
-	JL   rest3054
+	JL   rest3078
 
-top3053:
+top3077:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3053
+	JGE         top3077
 
-rest3054:
+rest3078:
 	ADDQ        $0x04, R8
-	JE          end3055
+	JE          end3079
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -32760,7 +32967,7 @@ rest3054:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3055:
+end3079:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -32772,9 +32979,9 @@ end3055:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3050
+	JNE        row3074
 
-end3041:
+end3065:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -32783,9 +32990,9 @@ end3041:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3057
+	JL      rest3081
 
-full3056:
+full3080:
 	VMOVUPD      (AX)(BX*8), Y0
 	VMOVUPD      (CX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -32823,11 +33030,11 @@ full3056:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3056
+	JGE          full3080
 
-rest3057:
+rest3081:
 	ADDQ         $0x04, DX
-	JE           end3058
+	JE           end3082
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -32869,7 +33076,7 @@ rest3057:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end3058:
+end3082:
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -32887,9 +33094,9 @@ end3058:
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3059:
+tile3083:
 	CMPQ   R8, $0x2c
-	JLE    next3060
+	JLE    next3084
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32905,9 +33112,9 @@ tile3059:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3062
+	JE     end3086
 
-rows3061:
+rows3085:
 	VBROADCASTSD (DX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -32930,9 +33137,9 @@ rows3061:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3061
+	JL           rows3085
 
-end3062:
+end3086:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -32947,7 +33154,7 @@ end3062:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3063
+	JE           set3087
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
@@ -32960,30 +33167,30 @@ end3062:
 	VADDPD       288(CX), Y9, Y9
 	VADDPD       320(CX), Y10, Y10
 	CMPQ         R8, $0x30
-	JL           partial3064
+	JL           partial3088
 	VADDPD       352(CX), Y11, Y11
-	JMP          end3065
+	JMP          end3089
 
-partial3064:
+partial3088:
 	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3066
+	JE     skip3090
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3066:
+skip3090:
 	TESTQ          $0x00000002, R9
-	JE             skip3067
+	JE             skip3091
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3067:
+skip3091:
 	VADDPD Y12, Y11, Y11
 
-end3065:
-set3063:
+end3089:
+set3087:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
@@ -32996,34 +33203,34 @@ set3063:
 	VMOVUPD Y9, 288(CX)
 	VMOVUPD Y10, 320(CX)
 	CMPQ    R8, $0x30
-	JL      partial3068
+	JL      partial3092
 	VMOVUPD Y11, 352(CX)
-	JMP     end3069
+	JMP     end3093
 
-partial3068:
+partial3092:
 	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3070
+	JE           skip3094
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3070:
+skip3094:
 	TESTQ  $0x00000001, R9
-	JE     skip3071
+	JE     skip3095
 	VMOVSD X0, (R10)
 
-skip3071:
-end3069:
+skip3095:
+end3093:
 	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, BX
 	SUBQ $0x30, R8
-	JMP  tile3059
+	JMP  tile3083
 
-next3060:
+next3084:
 	CMPQ   R8, $0x14
-	JLE    next3073
+	JLE    next3097
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33033,9 +33240,9 @@ next3060:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3075
+	JE     end3099
 
-rows3074:
+rows3098:
 	VBROADCASTSD (DX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -33049,9 +33256,9 @@ rows3074:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3074
+	JL           rows3098
 
-end3075:
+end3099:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -33060,79 +33267,79 @@ end3075:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3076
+	JE           set3100
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R8, $0x18
-	JL           partial3077
+	JL           partial3101
 	VADDPD       160(CX), Y5, Y5
-	JMP          end3078
+	JMP          end3102
 
-partial3077:
+partial3101:
 	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3079
+	JE     skip3103
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3079:
+skip3103:
 	TESTQ          $0x00000002, R9
-	JE             skip3080
+	JE             skip3104
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3080:
+skip3104:
 	VADDPD Y6, Y5, Y5
 
-end3078:
-set3076:
+end3102:
+set3100:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R8, $0x18
-	JL      partial3081
+	JL      partial3105
 	VMOVUPD Y5, 160(CX)
-	JMP     end3082
+	JMP     end3106
 
-partial3081:
+partial3105:
 	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3083
+	JE           skip3107
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3083:
+skip3107:
 	TESTQ  $0x00000001, R9
-	JE     skip3084
+	JE     skip3108
 	VMOVSD X0, (R10)
 
-skip3084:
-end3082:
+skip3108:
+end3106:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next3073:
+next3097:
 	CMPQ   R8, $0x08
-	JLE    next3086
+	JLE    next3110
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3088
+	JE     end3112
 
-rows3087:
+rows3111:
 	VBROADCASTSD (DX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
@@ -33142,80 +33349,80 @@ rows3087:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3087
+	JL           rows3111
 
-end3088:
+end3112:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3089
+	JE           set3113
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3090
+	JL           partial3114
 	VADDPD       64(CX), Y2, Y2
-	JMP          end3091
+	JMP          end3115
 
-partial3090:
+partial3114:
 	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3092
+	JE     skip3116
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3092:
+skip3116:
 	TESTQ          $0x00000002, R9
-	JE             skip3093
+	JE             skip3117
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3093:
+skip3117:
 	VADDPD Y3, Y2, Y2
 
-end3091:
-set3089:
+end3115:
+set3113:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R8, $0x0c
-	JL      partial3094
+	JL      partial3118
 	VMOVUPD Y2, 64(CX)
-	JMP     end3095
+	JMP     end3119
 
-partial3094:
+partial3118:
 	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3096
+	JE           skip3120
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3096:
+skip3120:
 	TESTQ  $0x00000001, R9
-	JE     skip3097
+	JE     skip3121
 	VMOVSD X0, (R10)
 
-skip3097:
-end3095:
+skip3121:
+end3119:
 	ADDQ $0x60, CX
 	ADDQ $0x60, BX
 	SUBQ $0x0c, R8
 
-next3086:
+next3110:
 	CMPQ   R8, $0x04
-	JLE    next3099
+	JLE    next3123
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3101
+	JE     end3125
 
-rows3100:
+rows3124:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
@@ -33223,151 +33430,151 @@ rows3100:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3100
+	JL           rows3124
 
-end3101:
+end3125:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3102
+	JE           set3126
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3103
+	JL           partial3127
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3104
+	JMP          end3128
 
-partial3103:
+partial3127:
 	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3105
+	JE     skip3129
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3105:
+skip3129:
 	TESTQ          $0x00000002, R9
-	JE             skip3106
+	JE             skip3130
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3106:
+skip3130:
 	VADDPD Y2, Y1, Y1
 
-end3104:
-set3102:
+end3128:
+set3126:
 	VMOVUPD Y0, (CX)
 	CMPQ    R8, $0x08
-	JL      partial3107
+	JL      partial3131
 	VMOVUPD Y1, 32(CX)
-	JMP     end3108
+	JMP     end3132
 
-partial3107:
+partial3131:
 	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3109
+	JE           skip3133
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3109:
+skip3133:
 	TESTQ  $0x00000001, R9
-	JE     skip3110
+	JE     skip3134
 	VMOVSD X0, (R10)
 
-skip3110:
-end3108:
+skip3134:
+end3132:
 	ADDQ $0x40, CX
 	ADDQ $0x40, BX
 	SUBQ $0x08, R8
 
-next3099:
+next3123:
 	CMPQ   R8, $0x00
-	JLE    next3112
+	JLE    next3136
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end3114
+	JE     end3138
 
-rows3113:
+rows3137:
 	VBROADCASTSD (DX)(R10*8), Y1
 	VFMADD231PD  (BX), Y1, Y0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows3113
+	JL           rows3137
 
-end3114:
+end3138:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3115
+	JE           set3139
 	CMPQ         R8, $0x04
-	JL           partial3116
+	JL           partial3140
 	VADDPD       (CX), Y0, Y0
-	JMP          end3117
+	JMP          end3141
 
-partial3116:
+partial3140:
 	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3118
+	JE     skip3142
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip3118:
+skip3142:
 	TESTQ          $0x00000002, R9
-	JE             skip3119
+	JE             skip3143
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3119:
+skip3143:
 	VADDPD Y1, Y0, Y0
 
-end3117:
-set3115:
+end3141:
+set3139:
 	CMPQ    R8, $0x04
-	JL      partial3120
+	JL      partial3144
 	VMOVUPD Y0, (CX)
-	JMP     end3121
+	JMP     end3145
 
-partial3120:
+partial3144:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3122
+	JE           skip3146
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3122:
+skip3146:
 	TESTQ  $0x00000001, R9
-	JE     skip3123
+	JE     skip3147
 	VMOVSD X0, (AX)
 
-skip3123:
-end3121:
-next3112:
+skip3147:
+end3145:
+next3136:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last2965
+	JLE   last2989
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block2964
+	JMP   block2988
 
-last2965:
-done2966:
+last2989:
+done2990:
 	VZEROUPPER
 	RET
 
@@ -33377,7 +33584,7 @@ TEXT ·logisticValueGradAVX2(SB), $608-88
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
 
-block3124:
+block3148:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -33398,9 +33605,9 @@ block3124:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3130:
+rows3154:
 	SUBQ   $0x08, BX
-	JL     rest3131
+	JL     rest3155
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33417,9 +33624,9 @@ rows3130:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3132:
+columns3156:
 	CMPQ        R12, R8
-	JGE         last3133
+	JGE         last3157
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -33433,9 +33640,9 @@ columns3132:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3132
+	JMP         columns3156
 
-last3133:
+last3157:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -33466,15 +33673,15 @@ last3133:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3130
+	JMP         rows3154
 
-rest3131:
+rest3155:
 	ADDQ $0x08, BX
-	JE   end3129
+	JE   end3153
 
-rows3134:
+rows3158:
 	SUBQ   $0x04, BX
-	JL     rest3135
+	JL     rest3159
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33485,9 +33692,9 @@ rows3134:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3136:
+columns3160:
 	CMPQ        R11, R8
-	JGE         last3137
+	JGE         last3161
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -33496,9 +33703,9 @@ columns3136:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3136
+	JMP         columns3160
 
-last3137:
+last3161:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -33515,13 +33722,13 @@ last3137:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3134
+	JMP         rows3158
 
-rest3135:
+rest3159:
 	ADDQ $0x04, BX
-	JE   end3129
+	JE   end3153
 
-row3138:
+row3162:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -33529,9 +33736,9 @@ row3138:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3140
+	JL     one3164
 
-many3139:
+many3163:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -33542,22 +33749,22 @@ many3139:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3139
+	JGE         many3163
 
-one3140:
+one3164:
 	ADDQ $0x0c, R8
-	JL   rest3142
+	JL   rest3166
 
-top3141:
+top3165:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3141
+	JGE         top3165
 
-rest3142:
+rest3166:
 	ADDQ        $0x04, R8
-	JE          end3143
+	JE          end3167
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -33567,7 +33774,7 @@ rest3142:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3143:
+end3167:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -33579,9 +33786,9 @@ end3143:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3138
+	JNE        row3162
 
-end3129:
+end3153:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
@@ -33591,9 +33798,9 @@ end3129:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3145
+	JL      rest3169
 
-full3144:
+full3168:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -33662,11 +33869,11 @@ full3144:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3144
+	JGE          full3168
 
-rest3145:
+rest3169:
 	ADDQ         $0x04, DX
-	JE           end3146
+	JE           end3170
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -33740,10 +33947,10 @@ rest3145:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end3146:
+end3170:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip3127
+	JE      skip3151
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -33761,9 +33968,9 @@ end3146:
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3147:
+tile3171:
 	CMPQ   R8, $0x2c
-	JLE    next3148
+	JLE    next3172
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33779,9 +33986,9 @@ tile3147:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3150
+	JE     end3174
 
-rows3149:
+rows3173:
 	VBROADCASTSD (DX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -33804,9 +34011,9 @@ rows3149:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3149
+	JL           rows3173
 
-end3150:
+end3174:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -33821,7 +34028,7 @@ end3150:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3151
+	JE           set3175
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
@@ -33834,30 +34041,30 @@ end3150:
 	VADDPD       288(CX), Y9, Y9
 	VADDPD       320(CX), Y10, Y10
 	CMPQ         R8, $0x30
-	JL           partial3152
+	JL           partial3176
 	VADDPD       352(CX), Y11, Y11
-	JMP          end3153
+	JMP          end3177
 
-partial3152:
+partial3176:
 	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3154
+	JE     skip3178
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3154:
+skip3178:
 	TESTQ          $0x00000002, R9
-	JE             skip3155
+	JE             skip3179
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3155:
+skip3179:
 	VADDPD Y12, Y11, Y11
 
-end3153:
-set3151:
+end3177:
+set3175:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
@@ -33870,34 +34077,34 @@ set3151:
 	VMOVUPD Y9, 288(CX)
 	VMOVUPD Y10, 320(CX)
 	CMPQ    R8, $0x30
-	JL      partial3156
+	JL      partial3180
 	VMOVUPD Y11, 352(CX)
-	JMP     end3157
+	JMP     end3181
 
-partial3156:
+partial3180:
 	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3158
+	JE           skip3182
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3158:
+skip3182:
 	TESTQ  $0x00000001, R9
-	JE     skip3159
+	JE     skip3183
 	VMOVSD X0, (R10)
 
-skip3159:
-end3157:
+skip3183:
+end3181:
 	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, BX
 	SUBQ $0x30, R8
-	JMP  tile3147
+	JMP  tile3171
 
-next3148:
+next3172:
 	CMPQ   R8, $0x14
-	JLE    next3161
+	JLE    next3185
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33907,9 +34114,9 @@ next3148:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3163
+	JE     end3187
 
-rows3162:
+rows3186:
 	VBROADCASTSD (DX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -33923,9 +34130,9 @@ rows3162:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3162
+	JL           rows3186
 
-end3163:
+end3187:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -33934,79 +34141,79 @@ end3163:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3164
+	JE           set3188
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R8, $0x18
-	JL           partial3165
+	JL           partial3189
 	VADDPD       160(CX), Y5, Y5
-	JMP          end3166
+	JMP          end3190
 
-partial3165:
+partial3189:
 	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3167
+	JE     skip3191
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3167:
+skip3191:
 	TESTQ          $0x00000002, R9
-	JE             skip3168
+	JE             skip3192
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3168:
+skip3192:
 	VADDPD Y6, Y5, Y5
 
-end3166:
-set3164:
+end3190:
+set3188:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R8, $0x18
-	JL      partial3169
+	JL      partial3193
 	VMOVUPD Y5, 160(CX)
-	JMP     end3170
+	JMP     end3194
 
-partial3169:
+partial3193:
 	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3171
+	JE           skip3195
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3171:
+skip3195:
 	TESTQ  $0x00000001, R9
-	JE     skip3172
+	JE     skip3196
 	VMOVSD X0, (R10)
 
-skip3172:
-end3170:
+skip3196:
+end3194:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next3161:
+next3185:
 	CMPQ   R8, $0x08
-	JLE    next3174
+	JLE    next3198
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3176
+	JE     end3200
 
-rows3175:
+rows3199:
 	VBROADCASTSD (DX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
@@ -34016,80 +34223,80 @@ rows3175:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3175
+	JL           rows3199
 
-end3176:
+end3200:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3177
+	JE           set3201
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3178
+	JL           partial3202
 	VADDPD       64(CX), Y2, Y2
-	JMP          end3179
+	JMP          end3203
 
-partial3178:
+partial3202:
 	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3180
+	JE     skip3204
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3180:
+skip3204:
 	TESTQ          $0x00000002, R9
-	JE             skip3181
+	JE             skip3205
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3181:
+skip3205:
 	VADDPD Y3, Y2, Y2
 
-end3179:
-set3177:
+end3203:
+set3201:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R8, $0x0c
-	JL      partial3182
+	JL      partial3206
 	VMOVUPD Y2, 64(CX)
-	JMP     end3183
+	JMP     end3207
 
-partial3182:
+partial3206:
 	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3184
+	JE           skip3208
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3184:
+skip3208:
 	TESTQ  $0x00000001, R9
-	JE     skip3185
+	JE     skip3209
 	VMOVSD X0, (R10)
 
-skip3185:
-end3183:
+skip3209:
+end3207:
 	ADDQ $0x60, CX
 	ADDQ $0x60, BX
 	SUBQ $0x0c, R8
 
-next3174:
+next3198:
 	CMPQ   R8, $0x04
-	JLE    next3187
+	JLE    next3211
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3189
+	JE     end3213
 
-rows3188:
+rows3212:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
@@ -34097,151 +34304,151 @@ rows3188:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3188
+	JL           rows3212
 
-end3189:
+end3213:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3190
+	JE           set3214
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3191
+	JL           partial3215
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3192
+	JMP          end3216
 
-partial3191:
+partial3215:
 	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3193
+	JE     skip3217
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3193:
+skip3217:
 	TESTQ          $0x00000002, R9
-	JE             skip3194
+	JE             skip3218
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3194:
+skip3218:
 	VADDPD Y2, Y1, Y1
 
-end3192:
-set3190:
+end3216:
+set3214:
 	VMOVUPD Y0, (CX)
 	CMPQ    R8, $0x08
-	JL      partial3195
+	JL      partial3219
 	VMOVUPD Y1, 32(CX)
-	JMP     end3196
+	JMP     end3220
 
-partial3195:
+partial3219:
 	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3197
+	JE           skip3221
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3197:
+skip3221:
 	TESTQ  $0x00000001, R9
-	JE     skip3198
+	JE     skip3222
 	VMOVSD X0, (R10)
 
-skip3198:
-end3196:
+skip3222:
+end3220:
 	ADDQ $0x40, CX
 	ADDQ $0x40, BX
 	SUBQ $0x08, R8
 
-next3187:
+next3211:
 	CMPQ   R8, $0x00
-	JLE    next3200
+	JLE    next3224
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end3202
+	JE     end3226
 
-rows3201:
+rows3225:
 	VBROADCASTSD (DX)(R10*8), Y1
 	VFMADD231PD  (BX), Y1, Y0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows3201
+	JL           rows3225
 
-end3202:
+end3226:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3203
+	JE           set3227
 	CMPQ         R8, $0x04
-	JL           partial3204
+	JL           partial3228
 	VADDPD       (CX), Y0, Y0
-	JMP          end3205
+	JMP          end3229
 
-partial3204:
+partial3228:
 	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3206
+	JE     skip3230
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip3206:
+skip3230:
 	TESTQ          $0x00000002, R9
-	JE             skip3207
+	JE             skip3231
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3207:
+skip3231:
 	VADDPD Y1, Y0, Y0
 
-end3205:
-set3203:
+end3229:
+set3227:
 	CMPQ    R8, $0x04
-	JL      partial3208
+	JL      partial3232
 	VMOVUPD Y0, (CX)
-	JMP     end3209
+	JMP     end3233
 
-partial3208:
+partial3232:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3210
+	JE           skip3234
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3210:
+skip3234:
 	TESTQ  $0x00000001, R9
-	JE     skip3211
+	JE     skip3235
 	VMOVSD X0, (AX)
 
-skip3211:
-end3209:
-next3200:
-skip3127:
+skip3235:
+end3233:
+next3224:
+skip3151:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last3125
+	JLE   last3149
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3124
+	JMP   block3148
 
-last3125:
+last3149:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
@@ -34256,39 +34463,39 @@ last3125:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $0-56
 	CMPQ    rows+40(FP), $0x01
-	JNE     more3212
+	JNE     more3236
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3212
+	JG      more3236
 	CMPQ    AX, $0x04
-	JG      wider3214
+	JG      wider3238
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3215
+	JE      whole3239
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3217
+	JE      skip3241
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip3217:
+skip3241:
 	TESTQ          $0x00000002, AX
-	JE             skip3218
+	JE             skip3242
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3218:
-	JMP end3216
+skip3242:
+	JMP end3240
 
-whole3215:
+whole3239:
 	VMOVUPD (CX), Y1
 
-end3216:
+end3240:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34330,11 +34537,11 @@ end3216:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3214:
+wider3238:
 	CMPQ    AX, $0x08
-	JG      wider3219
+	JG      wider3243
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -34344,28 +34551,28 @@ wider3214:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3220
+	JE      whole3244
 	LEAQ    32(CX), CX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3222
+	JE      skip3246
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X2
 
-skip3222:
+skip3246:
 	TESTQ          $0x00000002, AX
-	JE             skip3223
+	JE             skip3247
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3223:
-	JMP end3221
+skip3247:
+	JMP end3245
 
-whole3220:
+whole3244:
 	VMOVUPD 32(CX), Y2
 
-end3221:
+end3245:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34407,11 +34614,11 @@ end3221:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3219:
+wider3243:
 	CMPQ        AX, $0x0c
-	JG          wider3224
+	JG          wider3248
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34425,28 +34632,28 @@ wider3219:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3225
+	JE          whole3249
 	LEAQ        64(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3227
+	JE          skip3251
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3227:
+skip3251:
 	TESTQ          $0x00000002, AX
-	JE             skip3228
+	JE             skip3252
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3228:
-	JMP end3226
+skip3252:
+	JMP end3250
 
-whole3225:
+whole3249:
 	VMOVUPD 64(CX), Y2
 
-end3226:
+end3250:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34488,11 +34695,11 @@ end3226:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3224:
+wider3248:
 	CMPQ        AX, $0x10
-	JG          wider3229
+	JG          wider3253
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34510,28 +34717,28 @@ wider3224:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3230
+	JE          whole3254
 	LEAQ        96(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3232
+	JE          skip3256
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3232:
+skip3256:
 	TESTQ          $0x00000002, AX
-	JE             skip3233
+	JE             skip3257
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3233:
-	JMP end3231
+skip3257:
+	JMP end3255
 
-whole3230:
+whole3254:
 	VMOVUPD 96(CX), Y2
 
-end3231:
+end3255:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34573,11 +34780,11 @@ end3231:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3229:
+wider3253:
 	CMPQ        AX, $0x14
-	JG          wider3234
+	JG          wider3258
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34599,28 +34806,28 @@ wider3229:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3235
+	JE          whole3259
 	LEAQ        128(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3237
+	JE          skip3261
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3237:
+skip3261:
 	TESTQ          $0x00000002, AX
-	JE             skip3238
+	JE             skip3262
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3238:
-	JMP end3236
+skip3262:
+	JMP end3260
 
-whole3235:
+whole3259:
 	VMOVUPD 128(CX), Y2
 
-end3236:
+end3260:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34662,11 +34869,11 @@ end3236:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3234:
+wider3258:
 	CMPQ        AX, $0x18
-	JG          wider3239
+	JG          wider3263
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34692,28 +34899,28 @@ wider3234:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3240
+	JE          whole3264
 	LEAQ        160(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3242
+	JE          skip3266
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3242:
+skip3266:
 	TESTQ          $0x00000002, AX
-	JE             skip3243
+	JE             skip3267
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3243:
-	JMP end3241
+skip3267:
+	JMP end3265
 
-whole3240:
+whole3264:
 	VMOVUPD 160(CX), Y2
 
-end3241:
+end3265:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34755,11 +34962,11 @@ end3241:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3239:
+wider3263:
 	CMPQ        AX, $0x1c
-	JG          wider3244
+	JG          wider3268
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34789,28 +34996,28 @@ wider3239:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3245
+	JE          whole3269
 	LEAQ        192(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3247
+	JE          skip3271
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3247:
+skip3271:
 	TESTQ          $0x00000002, AX
-	JE             skip3248
+	JE             skip3272
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3248:
-	JMP end3246
+skip3272:
+	JMP end3270
 
-whole3245:
+whole3269:
 	VMOVUPD 192(CX), Y2
 
-end3246:
+end3270:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34852,9 +35059,9 @@ end3246:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-wider3244:
+wider3268:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34888,28 +35095,28 @@ wider3244:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3250
+	JE          whole3274
 	LEAQ        224(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3252
+	JE          skip3276
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3252:
+skip3276:
 	TESTQ          $0x00000002, AX
-	JE             skip3253
+	JE             skip3277
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3253:
-	JMP end3251
+skip3277:
+	JMP end3275
 
-whole3250:
+whole3274:
 	VMOVUPD 224(CX), Y2
 
-end3251:
+end3275:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34951,9 +35158,9 @@ end3251:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3213
+	JMP          done3237
 
-more3212:
+more3236:
 	MOVQ    cg+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -34971,9 +35178,9 @@ more3212:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3256:
+rows3280:
 	SUBQ   $0x08, BX
-	JL     rest3257
+	JL     rest3281
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -34990,9 +35197,9 @@ rows3256:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3258:
+columns3282:
 	CMPQ        R12, R8
-	JGE         last3259
+	JGE         last3283
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -35006,9 +35213,9 @@ columns3258:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3258
+	JMP         columns3282
 
-last3259:
+last3283:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -35039,15 +35246,15 @@ last3259:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3256
+	JMP         rows3280
 
-rest3257:
+rest3281:
 	ADDQ $0x08, BX
-	JE   end3255
+	JE   end3279
 
-rows3260:
+rows3284:
 	SUBQ   $0x04, BX
-	JL     rest3261
+	JL     rest3285
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35058,9 +35265,9 @@ rows3260:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3262:
+columns3286:
 	CMPQ        R11, R8
-	JGE         last3263
+	JGE         last3287
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -35069,9 +35276,9 @@ columns3262:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3262
+	JMP         columns3286
 
-last3263:
+last3287:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -35088,13 +35295,13 @@ last3263:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3260
+	JMP         rows3284
 
-rest3261:
+rest3285:
 	ADDQ $0x04, BX
-	JE   end3255
+	JE   end3279
 
-row3264:
+row3288:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -35102,9 +35309,9 @@ row3264:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3266
+	JL     one3290
 
-many3265:
+many3289:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -35115,22 +35322,22 @@ many3265:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3265
+	JGE         many3289
 
-one3266:
+one3290:
 	ADDQ $0x0c, R8
-	JL   rest3268
+	JL   rest3292
 
-top3267:
+top3291:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3267
+	JGE         top3291
 
-rest3268:
+rest3292:
 	ADDQ        $0x04, R8
-	JE          end3269
+	JE          end3293
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -35140,7 +35347,7 @@ rest3268:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3269:
+end3293:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -35152,18 +35359,18 @@ end3269:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3264
+	JNE        row3288
 
-end3255:
+end3279:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest3271
+	JL   rest3295
 
-full3270:
+full3294:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -35201,41 +35408,41 @@ full3270:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3270
+	JGE          full3294
 
-rest3271:
+rest3295:
 	ADDQ   $0x04, BX
-	JE     end3272
+	JE     end3296
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip3273
+	JE     skip3297
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip3273:
+skip3297:
 	TESTQ          $0x00000002, BX
-	JE             skip3274
+	JE             skip3298
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3274:
+skip3298:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3275
+	JE     skip3299
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3275:
+skip3299:
 	TESTQ          $0x00000002, BX
-	JE             skip3276
+	JE             skip3300
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3276:
+skip3300:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -35271,19 +35478,19 @@ skip3276:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip3277
+	JE           skip3301
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3277:
+skip3301:
 	TESTQ  $0x00000001, BX
-	JE     skip3278
+	JE     skip3302
 	VMOVSD X0, (AX)
 
-skip3278:
-end3272:
-done3213:
+skip3302:
+end3296:
+done3237:
 	VZEROUPPER
 	RET
 
@@ -35291,64 +35498,64 @@ done3213:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $0-72
 	CMPQ    rows+56(FP), $0x01
-	JNE     more3279
+	JNE     more3303
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3279
+	JG      more3303
 	CMPQ    AX, $0x04
-	JG      wider3281
+	JG      wider3305
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3282
+	JE      whole3306
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3284
+	JE      skip3308
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip3284:
+skip3308:
 	TESTQ          $0x00000002, AX
-	JE             skip3285
+	JE             skip3309
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3285:
-	JMP end3283
+skip3309:
+	JMP end3307
 
-whole3282:
+whole3306:
 	VMOVUPD (CX), Y1
 
-end3283:
+end3307:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3286
+	JE     whole3310
 	LEAQ   (DX), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3288
+	JE     skip3312
 	MOVQ   AX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip3288:
+skip3312:
 	TESTQ          $0x00000002, AX
-	JE             skip3289
+	JE             skip3313
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3289:
-	JMP end3287
+skip3313:
+	JMP end3311
 
-whole3286:
+whole3310:
 	VMOVUPD (DX), Y2
 
-end3287:
+end3311:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35399,11 +35606,11 @@ end3287:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3281:
+wider3305:
 	CMPQ    AX, $0x08
-	JG      wider3290
+	JG      wider3314
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -35417,52 +35624,52 @@ wider3281:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3291
+	JE      whole3315
 	LEAQ    32(CX), CX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3293
+	JE      skip3317
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip3293:
+skip3317:
 	TESTQ          $0x00000002, AX
-	JE             skip3294
+	JE             skip3318
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3294:
-	JMP end3292
+skip3318:
+	JMP end3316
 
-whole3291:
+whole3315:
 	VMOVUPD 32(CX), Y3
 
-end3292:
+end3316:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3295
+	JE          whole3319
 	LEAQ        32(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3297
+	JE          skip3321
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3297:
+skip3321:
 	TESTQ          $0x00000002, AX
-	JE             skip3298
+	JE             skip3322
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3298:
-	JMP end3296
+skip3322:
+	JMP end3320
 
-whole3295:
+whole3319:
 	VMOVUPD 32(DX), Y3
 
-end3296:
+end3320:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35513,11 +35720,11 @@ end3296:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3290:
+wider3314:
 	CMPQ        AX, $0x0c
-	JG          wider3299
+	JG          wider3323
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35538,52 +35745,52 @@ wider3290:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3300
+	JE          whole3324
 	LEAQ        64(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3302
+	JE          skip3326
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3302:
+skip3326:
 	TESTQ          $0x00000002, AX
-	JE             skip3303
+	JE             skip3327
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3303:
-	JMP end3301
+skip3327:
+	JMP end3325
 
-whole3300:
+whole3324:
 	VMOVUPD 64(CX), Y3
 
-end3301:
+end3325:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3304
+	JE          whole3328
 	LEAQ        64(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3306
+	JE          skip3330
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3306:
+skip3330:
 	TESTQ          $0x00000002, AX
-	JE             skip3307
+	JE             skip3331
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3307:
-	JMP end3305
+skip3331:
+	JMP end3329
 
-whole3304:
+whole3328:
 	VMOVUPD 64(DX), Y3
 
-end3305:
+end3329:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35634,11 +35841,11 @@ end3305:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3299:
+wider3323:
 	CMPQ        AX, $0x10
-	JG          wider3308
+	JG          wider3332
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35666,52 +35873,52 @@ wider3299:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3309
+	JE          whole3333
 	LEAQ        96(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3311
+	JE          skip3335
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3311:
+skip3335:
 	TESTQ          $0x00000002, AX
-	JE             skip3312
+	JE             skip3336
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3312:
-	JMP end3310
+skip3336:
+	JMP end3334
 
-whole3309:
+whole3333:
 	VMOVUPD 96(CX), Y3
 
-end3310:
+end3334:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3313
+	JE          whole3337
 	LEAQ        96(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3315
+	JE          skip3339
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3315:
+skip3339:
 	TESTQ          $0x00000002, AX
-	JE             skip3316
+	JE             skip3340
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3316:
-	JMP end3314
+skip3340:
+	JMP end3338
 
-whole3313:
+whole3337:
 	VMOVUPD 96(DX), Y3
 
-end3314:
+end3338:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35762,11 +35969,11 @@ end3314:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3308:
+wider3332:
 	CMPQ        AX, $0x14
-	JG          wider3317
+	JG          wider3341
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35801,52 +36008,52 @@ wider3308:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3318
+	JE          whole3342
 	LEAQ        128(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3320
+	JE          skip3344
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3320:
+skip3344:
 	TESTQ          $0x00000002, AX
-	JE             skip3321
+	JE             skip3345
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3321:
-	JMP end3319
+skip3345:
+	JMP end3343
 
-whole3318:
+whole3342:
 	VMOVUPD 128(CX), Y3
 
-end3319:
+end3343:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3322
+	JE          whole3346
 	LEAQ        128(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3324
+	JE          skip3348
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3324:
+skip3348:
 	TESTQ          $0x00000002, AX
-	JE             skip3325
+	JE             skip3349
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3325:
-	JMP end3323
+skip3349:
+	JMP end3347
 
-whole3322:
+whole3346:
 	VMOVUPD 128(DX), Y3
 
-end3323:
+end3347:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35897,11 +36104,11 @@ end3323:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3317:
+wider3341:
 	CMPQ        AX, $0x18
-	JG          wider3326
+	JG          wider3350
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35943,52 +36150,52 @@ wider3317:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3327
+	JE          whole3351
 	LEAQ        160(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3329
+	JE          skip3353
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3329:
+skip3353:
 	TESTQ          $0x00000002, AX
-	JE             skip3330
+	JE             skip3354
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3330:
-	JMP end3328
+skip3354:
+	JMP end3352
 
-whole3327:
+whole3351:
 	VMOVUPD 160(CX), Y3
 
-end3328:
+end3352:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3331
+	JE          whole3355
 	LEAQ        160(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3333
+	JE          skip3357
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3333:
+skip3357:
 	TESTQ          $0x00000002, AX
-	JE             skip3334
+	JE             skip3358
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3334:
-	JMP end3332
+skip3358:
+	JMP end3356
 
-whole3331:
+whole3355:
 	VMOVUPD 160(DX), Y3
 
-end3332:
+end3356:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36039,11 +36246,11 @@ end3332:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3326:
+wider3350:
 	CMPQ        AX, $0x1c
-	JG          wider3335
+	JG          wider3359
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36092,52 +36299,52 @@ wider3326:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3336
+	JE          whole3360
 	LEAQ        192(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3338
+	JE          skip3362
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3338:
+skip3362:
 	TESTQ          $0x00000002, AX
-	JE             skip3339
+	JE             skip3363
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3339:
-	JMP end3337
+skip3363:
+	JMP end3361
 
-whole3336:
+whole3360:
 	VMOVUPD 192(CX), Y3
 
-end3337:
+end3361:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3340
+	JE          whole3364
 	LEAQ        192(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3342
+	JE          skip3366
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3342:
+skip3366:
 	TESTQ          $0x00000002, AX
-	JE             skip3343
+	JE             skip3367
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3343:
-	JMP end3341
+skip3367:
+	JMP end3365
 
-whole3340:
+whole3364:
 	VMOVUPD 192(DX), Y3
 
-end3341:
+end3365:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36188,9 +36395,9 @@ end3341:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-wider3335:
+wider3359:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36246,52 +36453,52 @@ wider3335:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3345
+	JE          whole3369
 	LEAQ        224(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3347
+	JE          skip3371
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3347:
+skip3371:
 	TESTQ          $0x00000002, AX
-	JE             skip3348
+	JE             skip3372
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3348:
-	JMP end3346
+skip3372:
+	JMP end3370
 
-whole3345:
+whole3369:
 	VMOVUPD 224(CX), Y3
 
-end3346:
+end3370:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3349
+	JE          whole3373
 	LEAQ        224(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3351
+	JE          skip3375
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3351:
+skip3375:
 	TESTQ          $0x00000002, AX
-	JE             skip3352
+	JE             skip3376
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3352:
-	JMP end3350
+skip3376:
+	JMP end3374
 
-whole3349:
+whole3373:
 	VMOVUPD 224(DX), Y3
 
-end3350:
+end3374:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36342,9 +36549,9 @@ end3350:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3280
+	JMP          done3304
 
-more3279:
+more3303:
 	MOVQ    cg+0(FP), AX
 	MOVQ    ch+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -36364,9 +36571,9 @@ more3279:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3355:
+rows3379:
 	SUBQ   $0x04, SI
-	JL     rest3356
+	JL     rest3380
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -36381,9 +36588,9 @@ rows3355:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3357:
+columns3381:
 	CMPQ        R13, R10
-	JGE         last3358
+	JGE         last3382
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -36401,9 +36608,9 @@ columns3357:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3357
+	JMP         columns3381
 
-last3358:
+last3382:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -36440,13 +36647,13 @@ last3358:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3355
+	JMP         rows3379
 
-rest3356:
+rest3380:
 	ADDQ $0x04, SI
-	JE   end3354
+	JE   end3378
 
-row3359:
+row3383:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -36458,9 +36665,9 @@ row3359:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3361
+	JL     one3385
 
-many3360:
+many3384:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -36483,13 +36690,13 @@ many3360:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3360
+	JGE         many3384
 
-one3361:
+one3385:
 	ADDQ $0x0c, R10
-	JL   rest3363
+	JL   rest3387
 
-top3362:
+top3386:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -36497,11 +36704,11 @@ top3362:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3362
+	JGE         top3386
 
-rest3363:
+rest3387:
 	ADDQ        $0x04, R10
-	JE          end3364
+	JE          end3388
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -36513,7 +36720,7 @@ rest3363:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3364:
+end3388:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -36534,9 +36741,9 @@ end3364:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3359
+	JNE        row3383
 
-end3354:
+end3378:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -36545,9 +36752,9 @@ end3354:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest3366
+	JL   rest3390
 
-full3365:
+full3389:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -36590,56 +36797,56 @@ full3365:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full3365
+	JGE          full3389
 
-rest3366:
+rest3390:
 	ADDQ   $0x04, DI
-	JE     end3367
+	JE     end3391
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip3368
+	JE     skip3392
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip3368:
+skip3392:
 	TESTQ          $0x00000002, DI
-	JE             skip3369
+	JE             skip3393
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3369:
+skip3393:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip3370
+	JE     skip3394
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip3370:
+skip3394:
 	TESTQ          $0x00000002, DI
-	JE             skip3371
+	JE             skip3395
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3371:
+skip3395:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip3372
+	JE     skip3396
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3372:
+skip3396:
 	TESTQ          $0x00000002, DI
-	JE             skip3373
+	JE             skip3397
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3373:
+skip3397:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -36678,33 +36885,33 @@ skip3373:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3374
+	JE           skip3398
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3374:
+skip3398:
 	TESTQ  $0x00000001, DI
-	JE     skip3375
+	JE     skip3399
 	VMOVSD X0, (AX)
 
-skip3375:
+skip3399:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3376
+	JE           skip3400
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3376:
+skip3400:
 	TESTQ  $0x00000001, DI
-	JE     skip3377
+	JE     skip3401
 	VMOVSD X0, (AX)
 
-skip3377:
-end3367:
-done3280:
+skip3401:
+end3391:
+done3304:
 	VZEROUPPER
 	RET
 
@@ -36725,22 +36932,22 @@ TEXT ·scoresKAVX2(SB), NOSPLIT, $8-65
 	MOVQ rows+56(FP), DI
 	SHLQ $0x03, DI
 
-rows3378:
+rows3402:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest3379
+	JL   rest3403
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes3380:
+classes3404:
 	CMPQ R8, $0x03
-	JE   take3382
+	JE   take3406
 	CMPQ R8, $0x05
-	JL   fewer3381
+	JL   fewer3405
 
-take3382:
+take3406:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -36759,9 +36966,9 @@ take3382:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R15
 
-columns3383:
+columns3407:
 	SUBQ        $0x04, R15
-	JL          last3384
+	JL          last3408
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y12
 	VMOVUPD     (R14)(SI*1), Y13
@@ -36785,9 +36992,9 @@ columns3383:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3383
+	JMP         columns3407
 
-last3384:
+last3408:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -36826,10 +37033,10 @@ last3384:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3385
+	JE          set3409
 	VADDPD      (R10), Y1, Y1
 
-set3385:
+set3409:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -36842,10 +37049,10 @@ set3385:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3386
+	JE         set3410
 	VADDPD     (R10), Y2, Y2
 
-set3386:
+set3410:
 	VMOVUPD    Y2, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y9, Y8, Y0
@@ -36858,10 +37065,10 @@ set3386:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3387
+	JE         set3411
 	VADDPD     (R10), Y2, Y2
 
-set3387:
+set3411:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -36869,16 +37076,16 @@ set3387:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes3380
+	JMP     classes3404
 
-fewer3381:
-classes3388:
+fewer3405:
+classes3412:
 	CMPQ R8, $0x02
-	JE   take3390
+	JE   take3414
 	CMPQ R8, $0x02
-	JL   fewer3389
+	JL   fewer3413
 
-take3390:
+take3414:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -36893,9 +37100,9 @@ take3390:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns3391:
+columns3415:
 	SUBQ        $0x04, R15
-	JL          last3392
+	JL          last3416
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y8
 	VMOVUPD     (R14)(SI*1), Y9
@@ -36914,9 +37121,9 @@ columns3391:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3391
+	JMP         columns3415
 
-last3392:
+last3416:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -36950,10 +37157,10 @@ last3392:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3393
+	JE          set3417
 	VADDPD      (R10), Y1, Y1
 
-set3393:
+set3417:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -36966,25 +37173,25 @@ set3393:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3394
+	JE         set3418
 	VADDPD     (R10), Y2, Y2
 
-set3394:
+set3418:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes3388
+	JMP     classes3412
 
-fewer3389:
-classes3395:
+fewer3413:
+classes3419:
 	CMPQ R8, $0x01
-	JE   take3397
-	JMP  fewer3396
+	JE   take3421
+	JMP  fewer3420
 
-take3397:
+take3421:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -36995,9 +37202,9 @@ take3397:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R15
 
-columns3398:
+columns3422:
 	SUBQ        $0x04, R15
-	JL          last3399
+	JL          last3423
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y4
 	VMOVUPD     (R12), Y5
@@ -37011,9 +37218,9 @@ columns3398:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3398
+	JMP         columns3422
 
-last3399:
+last3423:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37042,44 +37249,44 @@ last3399:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3400
+	JE          set3424
 	VADDPD      (R10), Y1, Y1
 
-set3400:
+set3424:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes3395
+	JMP     classes3419
 
-fewer3396:
+fewer3420:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows3378
+	JMP  rows3402
 
-rest3379:
+rest3403:
 	ADDQ $0x04, rows+56(FP)
 
-rows3401:
+rows3425:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest3402
+	JL   rest3426
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes3403:
+classes3427:
 	CMPQ R8, $0x05
-	JE   take3405
+	JE   take3429
 	CMPQ R8, $0x05
-	JL   fewer3404
+	JL   fewer3428
 
-take3405:
+take3429:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -37096,9 +37303,9 @@ take3405:
 	VXORPD Y9, Y9, Y9
 	MOVQ   AX, R15
 
-columns3406:
+columns3430:
 	SUBQ        $0x08, R15
-	JL          last3407
+	JL          last3431
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -37124,14 +37331,14 @@ columns3406:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns3406
+	JMP         columns3430
 
-last3407:
+last3431:
 	ADDQ $0x08, R15
 
-columns3408:
+columns3432:
 	SUBQ        $0x04, R15
-	JL          last3409
+	JL          last3433
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -37146,9 +37353,9 @@ columns3408:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3408
+	JMP         columns3432
 
-last3409:
+last3433:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37175,10 +37382,10 @@ last3409:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3410
+	JE          set3434
 	VADDSD      (R10), X0, X0
 
-set3410:
+set3434:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37187,10 +37394,10 @@ set3410:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3411
+	JE         set3435
 	VADDSD     (R10), X2, X2
 
-set3411:
+set3435:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -37199,10 +37406,10 @@ set3411:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3412
+	JE         set3436
 	VADDSD     (R10), X4, X4
 
-set3412:
+set3436:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -37211,10 +37418,10 @@ set3412:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set3413
+	JE         set3437
 	VADDSD     (R10), X6, X6
 
-set3413:
+set3437:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y9, Y8, Y8
@@ -37223,10 +37430,10 @@ set3413:
 	VPERMILPD  $0x05, Y8, Y0
 	VADDPD     Y0, Y8, Y8
 	CMPB       add+64(FP), $0x00
-	JE         set3414
+	JE         set3438
 	VADDSD     (R10), X8, X8
 
-set3414:
+set3438:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -37236,15 +37443,15 @@ set3414:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes3403
+	JMP    classes3427
 
-fewer3404:
-classes3415:
+fewer3428:
+classes3439:
 	CMPQ R8, $0x04
-	JE   take3417
-	JMP  fewer3416
+	JE   take3441
+	JMP  fewer3440
 
-take3417:
+take3441:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -37259,9 +37466,9 @@ take3417:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns3418:
+columns3442:
 	SUBQ        $0x08, R15
-	JL          last3419
+	JL          last3443
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -37283,14 +37490,14 @@ columns3418:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns3418
+	JMP         columns3442
 
-last3419:
+last3443:
 	ADDQ $0x08, R15
 
-columns3420:
+columns3444:
 	SUBQ        $0x04, R15
-	JL          last3421
+	JL          last3445
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -37303,9 +37510,9 @@ columns3420:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3420
+	JMP         columns3444
 
-last3421:
+last3445:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37330,10 +37537,10 @@ last3421:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3422
+	JE          set3446
 	VADDSD      (R10), X0, X0
 
-set3422:
+set3446:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37342,10 +37549,10 @@ set3422:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3423
+	JE         set3447
 	VADDSD     (R10), X2, X2
 
-set3423:
+set3447:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -37354,10 +37561,10 @@ set3423:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3424
+	JE         set3448
 	VADDSD     (R10), X4, X4
 
-set3424:
+set3448:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -37366,10 +37573,10 @@ set3424:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set3425
+	JE         set3449
 	VADDSD     (R10), X6, X6
 
-set3425:
+set3449:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -37378,15 +37585,15 @@ set3425:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes3415
+	JMP    classes3439
 
-fewer3416:
-classes3426:
+fewer3440:
+classes3450:
 	CMPQ R8, $0x03
-	JE   take3428
-	JMP  fewer3427
+	JE   take3452
+	JMP  fewer3451
 
-take3428:
+take3452:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -37397,9 +37604,9 @@ take3428:
 	VXORPD Y5, Y5, Y5
 	MOVQ   AX, R14
 
-columns3429:
+columns3453:
 	SUBQ        $0x08, R14
-	JL          last3430
+	JL          last3454
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -37416,14 +37623,14 @@ columns3429:
 	VFMADD231PD Y8, Y9, Y5
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3429
+	JMP         columns3453
 
-last3430:
+last3454:
 	ADDQ $0x08, R14
 
-columns3431:
+columns3455:
 	SUBQ        $0x04, R14
-	JL          last3432
+	JL          last3456
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -37433,9 +37640,9 @@ columns3431:
 	VFMADD231PD Y8, Y9, Y4
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3431
+	JMP         columns3455
 
-last3432:
+last3456:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -37458,10 +37665,10 @@ last3432:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3433
+	JE          set3457
 	VADDSD      (R10), X0, X0
 
-set3433:
+set3457:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37470,10 +37677,10 @@ set3433:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3434
+	JE         set3458
 	VADDSD     (R10), X2, X2
 
-set3434:
+set3458:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -37482,10 +37689,10 @@ set3434:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3435
+	JE         set3459
 	VADDSD     (R10), X4, X4
 
-set3435:
+set3459:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -37493,15 +37700,15 @@ set3435:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes3426
+	JMP    classes3450
 
-fewer3427:
-classes3436:
+fewer3451:
+classes3460:
 	CMPQ R8, $0x02
-	JE   take3438
-	JMP  fewer3437
+	JE   take3462
+	JMP  fewer3461
 
-take3438:
+take3462:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -37510,9 +37717,9 @@ take3438:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R14
 
-columns3439:
+columns3463:
 	SUBQ        $0x08, R14
-	JL          last3440
+	JL          last3464
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -37525,14 +37732,14 @@ columns3439:
 	VFMADD231PD Y5, Y6, Y3
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3439
+	JMP         columns3463
 
-last3440:
+last3464:
 	ADDQ $0x08, R14
 
-columns3441:
+columns3465:
 	SUBQ        $0x04, R14
-	JL          last3442
+	JL          last3466
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -37540,9 +37747,9 @@ columns3441:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3441
+	JMP         columns3465
 
-last3442:
+last3466:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -37563,10 +37770,10 @@ last3442:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3443
+	JE          set3467
 	VADDSD      (R10), X0, X0
 
-set3443:
+set3467:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37575,34 +37782,34 @@ set3443:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3444
+	JE         set3468
 	VADDSD     (R10), X2, X2
 
-set3444:
+set3468:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes3436
+	JMP    classes3460
 
-fewer3437:
-classes3445:
+fewer3461:
+classes3469:
 	CMPQ R8, $0x01
-	JE   take3447
-	JMP  fewer3446
+	JE   take3471
+	JMP  fewer3470
 
-take3447:
+take3471:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R14
 
-columns3448:
+columns3472:
 	SUBQ        $0x08, R14
-	JL          last3449
+	JL          last3473
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
@@ -37611,22 +37818,22 @@ columns3448:
 	VFMADD231PD Y2, Y3, Y1
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3448
+	JMP         columns3472
 
-last3449:
+last3473:
 	ADDQ $0x08, R14
 
-columns3450:
+columns3474:
 	SUBQ        $0x04, R14
-	JL          last3451
+	JL          last3475
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3450
+	JMP         columns3474
 
-last3451:
+last3475:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -37645,50 +37852,50 @@ last3451:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3452
+	JE          set3476
 	VADDSD      (R10), X0, X0
 
-set3452:
+set3476:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes3445
+	JMP    classes3469
 
-fewer3446:
+fewer3470:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows3401
+	JMP  rows3425
 
-rest3402:
+rest3426:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
 
-// func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool)
+// func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
 // Requires: AVX, FMA3
-TEXT ·combineKAVX2(SB), NOSPLIT, $0-65
+TEXT ·combineKAVX2(SB), NOSPLIT, $0-72
 	MOVQ d+40(FP), AX
 
-tile3453:
+tile3477:
 	CMPQ AX, $0x08
-	JLE  nextTile3454
+	JLE  nextTile3478
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3455:
+classes3479:
 	CMPQ CX, $0x04
-	JE   take3457
+	JE   take3481
 	CMPQ CX, $0x07
-	JL   fewer3456
+	JL   fewer3480
 	CMPQ CX, $0x09
-	JE   fewer3456
+	JE   fewer3480
 
-take3457:
+take3481:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -37709,9 +37916,9 @@ take3457:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3459
+	JE     end3483
 
-rows3458:
+rows3482:
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	VMOVUPD      64(DI), Y14
@@ -37735,256 +37942,257 @@ rows3458:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3458
+	JNE          rows3482
 
-end3459:
+end3483:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y12
+	VBROADCASTSD keep+64(FP), Y13
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
-	CMPB         add+64(FP), $0x00
-	JE           set3460
-	VADDPD       (BX), Y0, Y0
-	VADDPD       32(BX), Y1, Y1
+	CMPQ         keep+64(FP), $0x00
+	JE           set3484
+	VFMADD231PD  (BX), Y13, Y0
+	VFMADD231PD  32(BX), Y13, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3461
-	VADDPD       64(BX), Y2, Y2
-	JMP          end3462
+	JL           partial3485
+	VFMADD231PD  64(BX), Y13, Y2
+	JMP          end3486
 
-partial3461:
+partial3485:
 	LEAQ   64(BX), DI
-	VXORPD Y13, Y13, Y13
+	VXORPD Y14, Y14, Y14
 	TESTQ  $0x00000001, R8
-	JE     skip3463
+	JE     skip3487
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X13
+	VMOVSD (DI)(R9*8), X14
 
-skip3463:
+skip3487:
 	TESTQ          $0x00000002, R8
-	JE             skip3464
-	VBROADCASTF128 (DI), Y14
-	VINSERTF128    $0x01, X13, Y14, Y13
+	JE             skip3488
+	VBROADCASTF128 (DI), Y15
+	VINSERTF128    $0x01, X14, Y15, Y14
 
-skip3464:
-	VADDPD Y13, Y2, Y2
+skip3488:
+	VFMADD231PD Y14, Y13, Y2
 
-end3462:
-set3460:
+end3486:
+set3484:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3465
+	JL      partial3489
 	VMOVUPD Y2, 64(BX)
-	JMP     end3466
+	JMP     end3490
 
-partial3465:
+partial3489:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3467
+	JE           skip3491
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3467:
+skip3491:
 	TESTQ  $0x00000001, R8
-	JE     skip3468
+	JE     skip3492
 	VMOVSD X0, (DI)
 
-skip3468:
-end3466:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y12, Y3, Y3
-	VMULPD Y12, Y4, Y4
-	VMULPD Y12, Y5, Y5
-	CMPB   add+64(FP), $0x00
-	JE     set3469
-	VADDPD (BX), Y3, Y3
-	VADDPD 32(BX), Y4, Y4
-	CMPQ   AX, $0x0c
-	JL     partial3470
-	VADDPD 64(BX), Y5, Y5
-	JMP    end3471
+skip3492:
+end3490:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y12, Y3, Y3
+	VMULPD      Y12, Y4, Y4
+	VMULPD      Y12, Y5, Y5
+	CMPQ        keep+64(FP), $0x00
+	JE          set3493
+	VFMADD231PD (BX), Y13, Y3
+	VFMADD231PD 32(BX), Y13, Y4
+	CMPQ        AX, $0x0c
+	JL          partial3494
+	VFMADD231PD 64(BX), Y13, Y5
+	JMP         end3495
 
-partial3470:
+partial3494:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3472
+	JE     skip3496
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3472:
+skip3496:
 	TESTQ          $0x00000002, R8
-	JE             skip3473
+	JE             skip3497
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3473:
-	VADDPD Y0, Y5, Y5
+skip3497:
+	VFMADD231PD Y0, Y13, Y5
 
-end3471:
-set3469:
+end3495:
+set3493:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3474
+	JL      partial3498
 	VMOVUPD Y5, 64(BX)
-	JMP     end3475
+	JMP     end3499
 
-partial3474:
+partial3498:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3476
+	JE           skip3500
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3476:
+skip3500:
 	TESTQ  $0x00000001, R8
-	JE     skip3477
+	JE     skip3501
 	VMOVSD X0, (DI)
 
-skip3477:
-end3475:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y12, Y6, Y6
-	VMULPD Y12, Y7, Y7
-	VMULPD Y12, Y8, Y8
-	CMPB   add+64(FP), $0x00
-	JE     set3478
-	VADDPD (BX), Y6, Y6
-	VADDPD 32(BX), Y7, Y7
-	CMPQ   AX, $0x0c
-	JL     partial3479
-	VADDPD 64(BX), Y8, Y8
-	JMP    end3480
+skip3501:
+end3499:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y12, Y6, Y6
+	VMULPD      Y12, Y7, Y7
+	VMULPD      Y12, Y8, Y8
+	CMPQ        keep+64(FP), $0x00
+	JE          set3502
+	VFMADD231PD (BX), Y13, Y6
+	VFMADD231PD 32(BX), Y13, Y7
+	CMPQ        AX, $0x0c
+	JL          partial3503
+	VFMADD231PD 64(BX), Y13, Y8
+	JMP         end3504
 
-partial3479:
+partial3503:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3481
+	JE     skip3505
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3481:
+skip3505:
 	TESTQ          $0x00000002, R8
-	JE             skip3482
+	JE             skip3506
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3482:
-	VADDPD Y0, Y8, Y8
+skip3506:
+	VFMADD231PD Y0, Y13, Y8
 
-end3480:
-set3478:
+end3504:
+set3502:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3483
+	JL      partial3507
 	VMOVUPD Y8, 64(BX)
-	JMP     end3484
+	JMP     end3508
 
-partial3483:
+partial3507:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3485
+	JE           skip3509
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3485:
+skip3509:
 	TESTQ  $0x00000001, R8
-	JE     skip3486
+	JE     skip3510
 	VMOVSD X0, (DI)
 
-skip3486:
-end3484:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y12, Y9, Y9
-	VMULPD Y12, Y10, Y10
-	VMULPD Y12, Y11, Y11
-	CMPB   add+64(FP), $0x00
-	JE     set3487
-	VADDPD (BX), Y9, Y9
-	VADDPD 32(BX), Y10, Y10
-	CMPQ   AX, $0x0c
-	JL     partial3488
-	VADDPD 64(BX), Y11, Y11
-	JMP    end3489
+skip3510:
+end3508:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y12, Y9, Y9
+	VMULPD      Y12, Y10, Y10
+	VMULPD      Y12, Y11, Y11
+	CMPQ        keep+64(FP), $0x00
+	JE          set3511
+	VFMADD231PD (BX), Y13, Y9
+	VFMADD231PD 32(BX), Y13, Y10
+	CMPQ        AX, $0x0c
+	JL          partial3512
+	VFMADD231PD 64(BX), Y13, Y11
+	JMP         end3513
 
-partial3488:
+partial3512:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3490
+	JE     skip3514
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3490:
+skip3514:
 	TESTQ          $0x00000002, R8
-	JE             skip3491
+	JE             skip3515
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3491:
-	VADDPD Y0, Y11, Y11
+skip3515:
+	VFMADD231PD Y0, Y13, Y11
 
-end3489:
-set3487:
+end3513:
+set3511:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3492
+	JL      partial3516
 	VMOVUPD Y11, 64(BX)
-	JMP     end3493
+	JMP     end3517
 
-partial3492:
+partial3516:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3494
+	JE           skip3518
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3494:
+skip3518:
 	TESTQ  $0x00000001, R8
-	JE     skip3495
+	JE     skip3519
 	VMOVSD X0, (DI)
 
-skip3495:
-end3493:
+skip3519:
+end3517:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3455
+	JMP    classes3479
 
-fewer3456:
-classes3496:
+fewer3480:
+classes3520:
 	CMPQ CX, $0x03
-	JE   take3498
+	JE   take3522
 	CMPQ CX, $0x03
-	JL   fewer3497
+	JL   fewer3521
 
-take3498:
+take3522:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38000,9 +38208,9 @@ take3498:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3500
+	JE     end3524
 
-rows3499:
+rows3523:
 	VMOVUPD      (DI), Y9
 	VMOVUPD      32(DI), Y10
 	VMOVUPD      64(DI), Y11
@@ -38021,198 +38229,199 @@ rows3499:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3499
+	JNE          rows3523
 
-end3500:
+end3524:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y9
+	VBROADCASTSD keep+64(FP), Y10
 	VMULPD       Y9, Y0, Y0
 	VMULPD       Y9, Y1, Y1
 	VMULPD       Y9, Y2, Y2
-	CMPB         add+64(FP), $0x00
-	JE           set3501
-	VADDPD       (BX), Y0, Y0
-	VADDPD       32(BX), Y1, Y1
+	CMPQ         keep+64(FP), $0x00
+	JE           set3525
+	VFMADD231PD  (BX), Y10, Y0
+	VFMADD231PD  32(BX), Y10, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3502
-	VADDPD       64(BX), Y2, Y2
-	JMP          end3503
+	JL           partial3526
+	VFMADD231PD  64(BX), Y10, Y2
+	JMP          end3527
 
-partial3502:
+partial3526:
 	LEAQ   64(BX), DI
-	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
 	TESTQ  $0x00000001, R8
-	JE     skip3504
+	JE     skip3528
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X10
+	VMOVSD (DI)(R9*8), X11
 
-skip3504:
+skip3528:
 	TESTQ          $0x00000002, R8
-	JE             skip3505
-	VBROADCASTF128 (DI), Y11
-	VINSERTF128    $0x01, X10, Y11, Y10
+	JE             skip3529
+	VBROADCASTF128 (DI), Y12
+	VINSERTF128    $0x01, X11, Y12, Y11
 
-skip3505:
-	VADDPD Y10, Y2, Y2
+skip3529:
+	VFMADD231PD Y11, Y10, Y2
 
-end3503:
-set3501:
+end3527:
+set3525:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3506
+	JL      partial3530
 	VMOVUPD Y2, 64(BX)
-	JMP     end3507
+	JMP     end3531
 
-partial3506:
+partial3530:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3508
+	JE           skip3532
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3508:
+skip3532:
 	TESTQ  $0x00000001, R8
-	JE     skip3509
+	JE     skip3533
 	VMOVSD X0, (DI)
 
-skip3509:
-end3507:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y9, Y3, Y3
-	VMULPD Y9, Y4, Y4
-	VMULPD Y9, Y5, Y5
-	CMPB   add+64(FP), $0x00
-	JE     set3510
-	VADDPD (BX), Y3, Y3
-	VADDPD 32(BX), Y4, Y4
-	CMPQ   AX, $0x0c
-	JL     partial3511
-	VADDPD 64(BX), Y5, Y5
-	JMP    end3512
+skip3533:
+end3531:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y9, Y3, Y3
+	VMULPD      Y9, Y4, Y4
+	VMULPD      Y9, Y5, Y5
+	CMPQ        keep+64(FP), $0x00
+	JE          set3534
+	VFMADD231PD (BX), Y10, Y3
+	VFMADD231PD 32(BX), Y10, Y4
+	CMPQ        AX, $0x0c
+	JL          partial3535
+	VFMADD231PD 64(BX), Y10, Y5
+	JMP         end3536
 
-partial3511:
+partial3535:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3513
+	JE     skip3537
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3513:
+skip3537:
 	TESTQ          $0x00000002, R8
-	JE             skip3514
+	JE             skip3538
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3514:
-	VADDPD Y0, Y5, Y5
+skip3538:
+	VFMADD231PD Y0, Y10, Y5
 
-end3512:
-set3510:
+end3536:
+set3534:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3515
+	JL      partial3539
 	VMOVUPD Y5, 64(BX)
-	JMP     end3516
+	JMP     end3540
 
-partial3515:
+partial3539:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3517
+	JE           skip3541
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3517:
+skip3541:
 	TESTQ  $0x00000001, R8
-	JE     skip3518
+	JE     skip3542
 	VMOVSD X0, (DI)
 
-skip3518:
-end3516:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y9, Y6, Y6
-	VMULPD Y9, Y7, Y7
-	VMULPD Y9, Y8, Y8
-	CMPB   add+64(FP), $0x00
-	JE     set3519
-	VADDPD (BX), Y6, Y6
-	VADDPD 32(BX), Y7, Y7
-	CMPQ   AX, $0x0c
-	JL     partial3520
-	VADDPD 64(BX), Y8, Y8
-	JMP    end3521
+skip3542:
+end3540:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y9, Y6, Y6
+	VMULPD      Y9, Y7, Y7
+	VMULPD      Y9, Y8, Y8
+	CMPQ        keep+64(FP), $0x00
+	JE          set3543
+	VFMADD231PD (BX), Y10, Y6
+	VFMADD231PD 32(BX), Y10, Y7
+	CMPQ        AX, $0x0c
+	JL          partial3544
+	VFMADD231PD 64(BX), Y10, Y8
+	JMP         end3545
 
-partial3520:
+partial3544:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3522
+	JE     skip3546
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3522:
+skip3546:
 	TESTQ          $0x00000002, R8
-	JE             skip3523
+	JE             skip3547
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3523:
-	VADDPD Y0, Y8, Y8
+skip3547:
+	VFMADD231PD Y0, Y10, Y8
 
-end3521:
-set3519:
+end3545:
+set3543:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3524
+	JL      partial3548
 	VMOVUPD Y8, 64(BX)
-	JMP     end3525
+	JMP     end3549
 
-partial3524:
+partial3548:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3526
+	JE           skip3550
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3526:
+skip3550:
 	TESTQ  $0x00000001, R8
-	JE     skip3527
+	JE     skip3551
 	VMOVSD X0, (DI)
 
-skip3527:
-end3525:
+skip3551:
+end3549:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
-	JMP    classes3496
+	JMP    classes3520
 
-fewer3497:
-classes3528:
+fewer3521:
+classes3552:
 	CMPQ CX, $0x02
-	JE   take3530
-	JMP  fewer3529
+	JE   take3554
+	JMP  fewer3553
 
-take3530:
+take3554:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38225,9 +38434,9 @@ take3530:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3532
+	JE     end3556
 
-rows3531:
+rows3555:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VMOVUPD      64(DI), Y8
@@ -38242,141 +38451,142 @@ rows3531:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3531
+	JNE          rows3555
 
-end3532:
+end3556:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y6
+	VBROADCASTSD keep+64(FP), Y7
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
-	CMPB         add+64(FP), $0x00
-	JE           set3533
-	VADDPD       (BX), Y0, Y0
-	VADDPD       32(BX), Y1, Y1
+	CMPQ         keep+64(FP), $0x00
+	JE           set3557
+	VFMADD231PD  (BX), Y7, Y0
+	VFMADD231PD  32(BX), Y7, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3534
-	VADDPD       64(BX), Y2, Y2
-	JMP          end3535
+	JL           partial3558
+	VFMADD231PD  64(BX), Y7, Y2
+	JMP          end3559
 
-partial3534:
+partial3558:
 	LEAQ   64(BX), DI
-	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
 	TESTQ  $0x00000001, R8
-	JE     skip3536
+	JE     skip3560
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X7
+	VMOVSD (DI)(R9*8), X8
 
-skip3536:
+skip3560:
 	TESTQ          $0x00000002, R8
-	JE             skip3537
-	VBROADCASTF128 (DI), Y8
-	VINSERTF128    $0x01, X7, Y8, Y7
+	JE             skip3561
+	VBROADCASTF128 (DI), Y9
+	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip3537:
-	VADDPD Y7, Y2, Y2
+skip3561:
+	VFMADD231PD Y8, Y7, Y2
 
-end3535:
-set3533:
+end3559:
+set3557:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3538
+	JL      partial3562
 	VMOVUPD Y2, 64(BX)
-	JMP     end3539
+	JMP     end3563
 
-partial3538:
+partial3562:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3540
+	JE           skip3564
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3540:
+skip3564:
 	TESTQ  $0x00000001, R8
-	JE     skip3541
+	JE     skip3565
 	VMOVSD X0, (DI)
 
-skip3541:
-end3539:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y6, Y3, Y3
-	VMULPD Y6, Y4, Y4
-	VMULPD Y6, Y5, Y5
-	CMPB   add+64(FP), $0x00
-	JE     set3542
-	VADDPD (BX), Y3, Y3
-	VADDPD 32(BX), Y4, Y4
-	CMPQ   AX, $0x0c
-	JL     partial3543
-	VADDPD 64(BX), Y5, Y5
-	JMP    end3544
+skip3565:
+end3563:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y6, Y3, Y3
+	VMULPD      Y6, Y4, Y4
+	VMULPD      Y6, Y5, Y5
+	CMPQ        keep+64(FP), $0x00
+	JE          set3566
+	VFMADD231PD (BX), Y7, Y3
+	VFMADD231PD 32(BX), Y7, Y4
+	CMPQ        AX, $0x0c
+	JL          partial3567
+	VFMADD231PD 64(BX), Y7, Y5
+	JMP         end3568
 
-partial3543:
+partial3567:
 	LEAQ   64(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3545
+	JE     skip3569
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3545:
+skip3569:
 	TESTQ          $0x00000002, R8
-	JE             skip3546
+	JE             skip3570
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3546:
-	VADDPD Y0, Y5, Y5
+skip3570:
+	VFMADD231PD Y0, Y7, Y5
 
-end3544:
-set3542:
+end3568:
+set3566:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3547
+	JL      partial3571
 	VMOVUPD Y5, 64(BX)
-	JMP     end3548
+	JMP     end3572
 
-partial3547:
+partial3571:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3549
+	JE           skip3573
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3549:
+skip3573:
 	TESTQ  $0x00000001, R8
-	JE     skip3550
+	JE     skip3574
 	VMOVSD X0, (DI)
 
-skip3550:
-end3548:
+skip3574:
+end3572:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
-	JMP    classes3528
+	JMP    classes3552
 
-fewer3529:
-classes3551:
+fewer3553:
+classes3575:
 	CMPQ CX, $0x01
-	JE   take3553
-	JMP  fewer3552
+	JE   take3577
+	JMP  fewer3576
 
-take3553:
+take3577:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38386,9 +38596,9 @@ take3553:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3555
+	JE     end3579
 
-rows3554:
+rows3578:
 	VMOVUPD      (DI), Y3
 	VMOVUPD      32(DI), Y4
 	VMOVUPD      64(DI), Y5
@@ -38399,101 +38609,102 @@ rows3554:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3554
+	JNE          rows3578
 
-end3555:
+end3579:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y3
+	VBROADCASTSD keep+64(FP), Y4
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
-	CMPB         add+64(FP), $0x00
-	JE           set3556
-	VADDPD       (BX), Y0, Y0
-	VADDPD       32(BX), Y1, Y1
+	CMPQ         keep+64(FP), $0x00
+	JE           set3580
+	VFMADD231PD  (BX), Y4, Y0
+	VFMADD231PD  32(BX), Y4, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3557
-	VADDPD       64(BX), Y2, Y2
-	JMP          end3558
+	JL           partial3581
+	VFMADD231PD  64(BX), Y4, Y2
+	JMP          end3582
 
-partial3557:
+partial3581:
 	LEAQ   64(BX), DI
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip3559
+	JE     skip3583
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X3
 
-skip3559:
+skip3583:
 	TESTQ          $0x00000002, R8
-	JE             skip3560
-	VBROADCASTF128 (DI), Y4
-	VINSERTF128    $0x01, X3, Y4, Y3
+	JE             skip3584
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X3, Y5, Y3
 
-skip3560:
-	VADDPD Y3, Y2, Y2
+skip3584:
+	VFMADD231PD Y3, Y4, Y2
 
-end3558:
-set3556:
+end3582:
+set3580:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    AX, $0x0c
-	JL      partial3561
+	JL      partial3585
 	VMOVUPD Y2, 64(BX)
-	JMP     end3562
+	JMP     end3586
 
-partial3561:
+partial3585:
 	LEAQ         64(BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3563
+	JE           skip3587
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3563:
+skip3587:
 	TESTQ  $0x00000001, R8
-	JE     skip3564
+	JE     skip3588
 	VMOVSD X0, (DI)
 
-skip3564:
-end3562:
+skip3588:
+end3586:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x01, CX
-	JMP    classes3551
+	JMP    classes3575
 
-fewer3552:
+fewer3576:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile3453
+	JMP  tile3477
 
-nextTile3454:
+nextTile3478:
 	CMPQ AX, $0x04
-	JLE  nextTile3566
+	JLE  nextTile3590
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3567:
+classes3591:
 	CMPQ CX, $0x04
-	JE   take3569
+	JE   take3593
 	CMPQ CX, $0x07
-	JL   fewer3568
+	JL   fewer3592
 	CMPQ CX, $0x09
-	JE   fewer3568
+	JE   fewer3592
 
-take3569:
+take3593:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38510,9 +38721,9 @@ take3569:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3571
+	JE     end3595
 
-rows3570:
+rows3594:
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	VBROADCASTSD (R10), Y10
@@ -38531,244 +38742,245 @@ rows3570:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3570
+	JNE          rows3594
 
-end3571:
+end3595:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y8
+	VBROADCASTSD keep+64(FP), Y9
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3572
-	VADDPD       (BX), Y0, Y0
+	CMPQ         keep+64(FP), $0x00
+	JE           set3596
+	VFMADD231PD  (BX), Y9, Y0
 	CMPQ         AX, $0x08
-	JL           partial3573
-	VADDPD       32(BX), Y1, Y1
-	JMP          end3574
+	JL           partial3597
+	VFMADD231PD  32(BX), Y9, Y1
+	JMP          end3598
 
-partial3573:
+partial3597:
 	LEAQ   32(BX), DI
-	VXORPD Y9, Y9, Y9
+	VXORPD Y10, Y10, Y10
 	TESTQ  $0x00000001, R8
-	JE     skip3575
+	JE     skip3599
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X9
+	VMOVSD (DI)(R9*8), X10
 
-skip3575:
+skip3599:
 	TESTQ          $0x00000002, R8
-	JE             skip3576
-	VBROADCASTF128 (DI), Y10
-	VINSERTF128    $0x01, X9, Y10, Y9
+	JE             skip3600
+	VBROADCASTF128 (DI), Y11
+	VINSERTF128    $0x01, X10, Y11, Y10
 
-skip3576:
-	VADDPD Y9, Y1, Y1
+skip3600:
+	VFMADD231PD Y10, Y9, Y1
 
-end3574:
-set3572:
+end3598:
+set3596:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3577
+	JL      partial3601
 	VMOVUPD Y1, 32(BX)
-	JMP     end3578
+	JMP     end3602
 
-partial3577:
+partial3601:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3579
+	JE           skip3603
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3579:
+skip3603:
 	TESTQ  $0x00000001, R8
-	JE     skip3580
+	JE     skip3604
 	VMOVSD X0, (DI)
 
-skip3580:
-end3578:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y8, Y2, Y2
-	VMULPD Y8, Y3, Y3
-	CMPB   add+64(FP), $0x00
-	JE     set3581
-	VADDPD (BX), Y2, Y2
-	CMPQ   AX, $0x08
-	JL     partial3582
-	VADDPD 32(BX), Y3, Y3
-	JMP    end3583
+skip3604:
+end3602:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y8, Y2, Y2
+	VMULPD      Y8, Y3, Y3
+	CMPQ        keep+64(FP), $0x00
+	JE          set3605
+	VFMADD231PD (BX), Y9, Y2
+	CMPQ        AX, $0x08
+	JL          partial3606
+	VFMADD231PD 32(BX), Y9, Y3
+	JMP         end3607
 
-partial3582:
+partial3606:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3584
+	JE     skip3608
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3584:
+skip3608:
 	TESTQ          $0x00000002, R8
-	JE             skip3585
+	JE             skip3609
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3585:
-	VADDPD Y0, Y3, Y3
+skip3609:
+	VFMADD231PD Y0, Y9, Y3
 
-end3583:
-set3581:
+end3607:
+set3605:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3586
+	JL      partial3610
 	VMOVUPD Y3, 32(BX)
-	JMP     end3587
+	JMP     end3611
 
-partial3586:
+partial3610:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3588
+	JE           skip3612
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3588:
+skip3612:
 	TESTQ  $0x00000001, R8
-	JE     skip3589
+	JE     skip3613
 	VMOVSD X0, (DI)
 
-skip3589:
-end3587:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y8, Y4, Y4
-	VMULPD Y8, Y5, Y5
-	CMPB   add+64(FP), $0x00
-	JE     set3590
-	VADDPD (BX), Y4, Y4
-	CMPQ   AX, $0x08
-	JL     partial3591
-	VADDPD 32(BX), Y5, Y5
-	JMP    end3592
+skip3613:
+end3611:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y8, Y4, Y4
+	VMULPD      Y8, Y5, Y5
+	CMPQ        keep+64(FP), $0x00
+	JE          set3614
+	VFMADD231PD (BX), Y9, Y4
+	CMPQ        AX, $0x08
+	JL          partial3615
+	VFMADD231PD 32(BX), Y9, Y5
+	JMP         end3616
 
-partial3591:
+partial3615:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3593
+	JE     skip3617
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3593:
+skip3617:
 	TESTQ          $0x00000002, R8
-	JE             skip3594
+	JE             skip3618
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3594:
-	VADDPD Y0, Y5, Y5
+skip3618:
+	VFMADD231PD Y0, Y9, Y5
 
-end3592:
-set3590:
+end3616:
+set3614:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3595
+	JL      partial3619
 	VMOVUPD Y5, 32(BX)
-	JMP     end3596
+	JMP     end3620
 
-partial3595:
+partial3619:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3597
+	JE           skip3621
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3597:
+skip3621:
 	TESTQ  $0x00000001, R8
-	JE     skip3598
+	JE     skip3622
 	VMOVSD X0, (DI)
 
-skip3598:
-end3596:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y8, Y6, Y6
-	VMULPD Y8, Y7, Y7
-	CMPB   add+64(FP), $0x00
-	JE     set3599
-	VADDPD (BX), Y6, Y6
-	CMPQ   AX, $0x08
-	JL     partial3600
-	VADDPD 32(BX), Y7, Y7
-	JMP    end3601
+skip3622:
+end3620:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y8, Y6, Y6
+	VMULPD      Y8, Y7, Y7
+	CMPQ        keep+64(FP), $0x00
+	JE          set3623
+	VFMADD231PD (BX), Y9, Y6
+	CMPQ        AX, $0x08
+	JL          partial3624
+	VFMADD231PD 32(BX), Y9, Y7
+	JMP         end3625
 
-partial3600:
+partial3624:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3602
+	JE     skip3626
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3602:
+skip3626:
 	TESTQ          $0x00000002, R8
-	JE             skip3603
+	JE             skip3627
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3603:
-	VADDPD Y0, Y7, Y7
+skip3627:
+	VFMADD231PD Y0, Y9, Y7
 
-end3601:
-set3599:
+end3625:
+set3623:
 	VMOVUPD Y6, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3604
+	JL      partial3628
 	VMOVUPD Y7, 32(BX)
-	JMP     end3605
+	JMP     end3629
 
-partial3604:
+partial3628:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3606
+	JE           skip3630
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3606:
+skip3630:
 	TESTQ  $0x00000001, R8
-	JE     skip3607
+	JE     skip3631
 	VMOVSD X0, (DI)
 
-skip3607:
-end3605:
+skip3631:
+end3629:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3567
+	JMP    classes3591
 
-fewer3568:
-classes3608:
+fewer3592:
+classes3632:
 	CMPQ CX, $0x03
-	JE   take3610
+	JE   take3634
 	CMPQ CX, $0x03
-	JL   fewer3609
+	JL   fewer3633
 
-take3610:
+take3634:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38781,9 +38993,9 @@ take3610:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3612
+	JE     end3636
 
-rows3611:
+rows3635:
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	VBROADCASTSD (R10), Y8
@@ -38798,189 +39010,190 @@ rows3611:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3611
+	JNE          rows3635
 
-end3612:
+end3636:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y6
+	VBROADCASTSD keep+64(FP), Y7
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3613
-	VADDPD       (BX), Y0, Y0
+	CMPQ         keep+64(FP), $0x00
+	JE           set3637
+	VFMADD231PD  (BX), Y7, Y0
 	CMPQ         AX, $0x08
-	JL           partial3614
-	VADDPD       32(BX), Y1, Y1
-	JMP          end3615
+	JL           partial3638
+	VFMADD231PD  32(BX), Y7, Y1
+	JMP          end3639
 
-partial3614:
+partial3638:
 	LEAQ   32(BX), DI
-	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
 	TESTQ  $0x00000001, R8
-	JE     skip3616
+	JE     skip3640
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X7
+	VMOVSD (DI)(R9*8), X8
 
-skip3616:
+skip3640:
 	TESTQ          $0x00000002, R8
-	JE             skip3617
-	VBROADCASTF128 (DI), Y8
-	VINSERTF128    $0x01, X7, Y8, Y7
+	JE             skip3641
+	VBROADCASTF128 (DI), Y9
+	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip3617:
-	VADDPD Y7, Y1, Y1
+skip3641:
+	VFMADD231PD Y8, Y7, Y1
 
-end3615:
-set3613:
+end3639:
+set3637:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3618
+	JL      partial3642
 	VMOVUPD Y1, 32(BX)
-	JMP     end3619
+	JMP     end3643
 
-partial3618:
+partial3642:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3620
+	JE           skip3644
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3620:
+skip3644:
 	TESTQ  $0x00000001, R8
-	JE     skip3621
+	JE     skip3645
 	VMOVSD X0, (DI)
 
-skip3621:
-end3619:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y6, Y2, Y2
-	VMULPD Y6, Y3, Y3
-	CMPB   add+64(FP), $0x00
-	JE     set3622
-	VADDPD (BX), Y2, Y2
-	CMPQ   AX, $0x08
-	JL     partial3623
-	VADDPD 32(BX), Y3, Y3
-	JMP    end3624
+skip3645:
+end3643:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y6, Y2, Y2
+	VMULPD      Y6, Y3, Y3
+	CMPQ        keep+64(FP), $0x00
+	JE          set3646
+	VFMADD231PD (BX), Y7, Y2
+	CMPQ        AX, $0x08
+	JL          partial3647
+	VFMADD231PD 32(BX), Y7, Y3
+	JMP         end3648
 
-partial3623:
+partial3647:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3625
+	JE     skip3649
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3625:
+skip3649:
 	TESTQ          $0x00000002, R8
-	JE             skip3626
+	JE             skip3650
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3626:
-	VADDPD Y0, Y3, Y3
+skip3650:
+	VFMADD231PD Y0, Y7, Y3
 
-end3624:
-set3622:
+end3648:
+set3646:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3627
+	JL      partial3651
 	VMOVUPD Y3, 32(BX)
-	JMP     end3628
+	JMP     end3652
 
-partial3627:
+partial3651:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3629
+	JE           skip3653
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3629:
+skip3653:
 	TESTQ  $0x00000001, R8
-	JE     skip3630
+	JE     skip3654
 	VMOVSD X0, (DI)
 
-skip3630:
-end3628:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y6, Y4, Y4
-	VMULPD Y6, Y5, Y5
-	CMPB   add+64(FP), $0x00
-	JE     set3631
-	VADDPD (BX), Y4, Y4
-	CMPQ   AX, $0x08
-	JL     partial3632
-	VADDPD 32(BX), Y5, Y5
-	JMP    end3633
+skip3654:
+end3652:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y6, Y4, Y4
+	VMULPD      Y6, Y5, Y5
+	CMPQ        keep+64(FP), $0x00
+	JE          set3655
+	VFMADD231PD (BX), Y7, Y4
+	CMPQ        AX, $0x08
+	JL          partial3656
+	VFMADD231PD 32(BX), Y7, Y5
+	JMP         end3657
 
-partial3632:
+partial3656:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3634
+	JE     skip3658
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3634:
+skip3658:
 	TESTQ          $0x00000002, R8
-	JE             skip3635
+	JE             skip3659
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3635:
-	VADDPD Y0, Y5, Y5
+skip3659:
+	VFMADD231PD Y0, Y7, Y5
 
-end3633:
-set3631:
+end3657:
+set3655:
 	VMOVUPD Y4, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3636
+	JL      partial3660
 	VMOVUPD Y5, 32(BX)
-	JMP     end3637
+	JMP     end3661
 
-partial3636:
+partial3660:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3638
+	JE           skip3662
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3638:
+skip3662:
 	TESTQ  $0x00000001, R8
-	JE     skip3639
+	JE     skip3663
 	VMOVSD X0, (DI)
 
-skip3639:
-end3637:
+skip3663:
+end3661:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
-	JMP    classes3608
+	JMP    classes3632
 
-fewer3609:
-classes3640:
+fewer3633:
+classes3664:
 	CMPQ CX, $0x02
-	JE   take3642
-	JMP  fewer3641
+	JE   take3666
+	JMP  fewer3665
 
-take3642:
+take3666:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38991,9 +39204,9 @@ take3642:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3644
+	JE     end3668
 
-rows3643:
+rows3667:
 	VMOVUPD      (DI), Y4
 	VMOVUPD      32(DI), Y5
 	VBROADCASTSD (R10), Y6
@@ -39005,135 +39218,136 @@ rows3643:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3643
+	JNE          rows3667
 
-end3644:
+end3668:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y4
+	VBROADCASTSD keep+64(FP), Y5
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3645
-	VADDPD       (BX), Y0, Y0
+	CMPQ         keep+64(FP), $0x00
+	JE           set3669
+	VFMADD231PD  (BX), Y5, Y0
 	CMPQ         AX, $0x08
-	JL           partial3646
-	VADDPD       32(BX), Y1, Y1
-	JMP          end3647
+	JL           partial3670
+	VFMADD231PD  32(BX), Y5, Y1
+	JMP          end3671
 
-partial3646:
+partial3670:
 	LEAQ   32(BX), DI
-	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip3648
+	JE     skip3672
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X5
+	VMOVSD (DI)(R9*8), X6
 
-skip3648:
+skip3672:
 	TESTQ          $0x00000002, R8
-	JE             skip3649
-	VBROADCASTF128 (DI), Y6
-	VINSERTF128    $0x01, X5, Y6, Y5
+	JE             skip3673
+	VBROADCASTF128 (DI), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3649:
-	VADDPD Y5, Y1, Y1
+skip3673:
+	VFMADD231PD Y6, Y5, Y1
 
-end3647:
-set3645:
+end3671:
+set3669:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3650
+	JL      partial3674
 	VMOVUPD Y1, 32(BX)
-	JMP     end3651
+	JMP     end3675
 
-partial3650:
+partial3674:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3652
+	JE           skip3676
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3652:
+skip3676:
 	TESTQ  $0x00000001, R8
-	JE     skip3653
+	JE     skip3677
 	VMOVSD X0, (DI)
 
-skip3653:
-end3651:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y2, Y2
-	VMULPD Y4, Y3, Y3
-	CMPB   add+64(FP), $0x00
-	JE     set3654
-	VADDPD (BX), Y2, Y2
-	CMPQ   AX, $0x08
-	JL     partial3655
-	VADDPD 32(BX), Y3, Y3
-	JMP    end3656
+skip3677:
+end3675:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y4, Y2, Y2
+	VMULPD      Y4, Y3, Y3
+	CMPQ        keep+64(FP), $0x00
+	JE          set3678
+	VFMADD231PD (BX), Y5, Y2
+	CMPQ        AX, $0x08
+	JL          partial3679
+	VFMADD231PD 32(BX), Y5, Y3
+	JMP         end3680
 
-partial3655:
+partial3679:
 	LEAQ   32(BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3657
+	JE     skip3681
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3657:
+skip3681:
 	TESTQ          $0x00000002, R8
-	JE             skip3658
+	JE             skip3682
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3658:
-	VADDPD Y0, Y3, Y3
+skip3682:
+	VFMADD231PD Y0, Y5, Y3
 
-end3656:
-set3654:
+end3680:
+set3678:
 	VMOVUPD Y2, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3659
+	JL      partial3683
 	VMOVUPD Y3, 32(BX)
-	JMP     end3660
+	JMP     end3684
 
-partial3659:
+partial3683:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3661
+	JE           skip3685
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3661:
+skip3685:
 	TESTQ  $0x00000001, R8
-	JE     skip3662
+	JE     skip3686
 	VMOVSD X0, (DI)
 
-skip3662:
-end3660:
+skip3686:
+end3684:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
-	JMP    classes3640
+	JMP    classes3664
 
-fewer3641:
-classes3663:
+fewer3665:
+classes3687:
 	CMPQ CX, $0x01
-	JE   take3665
-	JMP  fewer3664
+	JE   take3689
+	JMP  fewer3688
 
-take3665:
+take3689:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -39142,9 +39356,9 @@ take3665:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3667
+	JE     end3691
 
-rows3666:
+rows3690:
 	VMOVUPD      (DI), Y2
 	VMOVUPD      32(DI), Y3
 	VBROADCASTSD (R10), Y4
@@ -39153,97 +39367,98 @@ rows3666:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3666
+	JNE          rows3690
 
-end3667:
+end3691:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y2
+	VBROADCASTSD keep+64(FP), Y3
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
-	CMPB         add+64(FP), $0x00
-	JE           set3668
-	VADDPD       (BX), Y0, Y0
+	CMPQ         keep+64(FP), $0x00
+	JE           set3692
+	VFMADD231PD  (BX), Y3, Y0
 	CMPQ         AX, $0x08
-	JL           partial3669
-	VADDPD       32(BX), Y1, Y1
-	JMP          end3670
+	JL           partial3693
+	VFMADD231PD  32(BX), Y3, Y1
+	JMP          end3694
 
-partial3669:
+partial3693:
 	LEAQ   32(BX), DI
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip3671
+	JE     skip3695
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X2
 
-skip3671:
+skip3695:
 	TESTQ          $0x00000002, R8
-	JE             skip3672
-	VBROADCASTF128 (DI), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
+	JE             skip3696
+	VBROADCASTF128 (DI), Y4
+	VINSERTF128    $0x01, X2, Y4, Y2
 
-skip3672:
-	VADDPD Y2, Y1, Y1
+skip3696:
+	VFMADD231PD Y2, Y3, Y1
 
-end3670:
-set3668:
+end3694:
+set3692:
 	VMOVUPD Y0, (BX)
 	CMPQ    AX, $0x08
-	JL      partial3673
+	JL      partial3697
 	VMOVUPD Y1, 32(BX)
-	JMP     end3674
+	JMP     end3698
 
-partial3673:
+partial3697:
 	LEAQ         32(BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3675
+	JE           skip3699
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3675:
+skip3699:
 	TESTQ  $0x00000001, R8
-	JE     skip3676
+	JE     skip3700
 	VMOVSD X0, (DI)
 
-skip3676:
-end3674:
+skip3700:
+end3698:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x01, CX
-	JMP    classes3663
+	JMP    classes3687
 
-fewer3664:
+fewer3688:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile3566:
+nextTile3590:
 	CMPQ AX, $0x00
-	JLE  nextTile3678
+	JLE  nextTile3702
 	MOVQ k+32(FP), CX
 	MOVQ c+24(FP), DX
 	MOVQ dz+0(FP), BX
 	MOVQ rows+48(FP), SI
 	SHLQ $0x03, SI
 
-classes3679:
+classes3703:
 	CMPQ CX, $0x04
-	JE   take3681
+	JE   take3705
 	CMPQ CX, $0x07
-	JL   fewer3680
+	JL   fewer3704
 	CMPQ CX, $0x09
-	JE   fewer3680
+	JE   fewer3704
 
-take3681:
+take3705:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39256,9 +39471,9 @@ take3681:
 	LEAQ   (R10)(SI*2), R11
 	ADDQ   SI, R11
 	TESTQ  R9, R9
-	JE     end3683
+	JE     end3707
 
-rows3682:
+rows3706:
 	VMOVUPD      (DI), Y4
 	VBROADCASTSD (R10), Y5
 	VFMADD231PD  Y5, Y4, Y0
@@ -39272,232 +39487,233 @@ rows3682:
 	ADDQ         $0x08, R10
 	ADDQ         $0x08, R11
 	DECQ         R9
-	JNE          rows3682
+	JNE          rows3706
 
-end3683:
+end3707:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y4
+	VBROADCASTSD keep+64(FP), Y5
 	VMULPD       Y4, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3684
+	CMPQ         keep+64(FP), $0x00
+	JE           set3708
 	CMPQ         AX, $0x04
-	JL           partial3685
-	VADDPD       (BX), Y0, Y0
-	JMP          end3686
+	JL           partial3709
+	VFMADD231PD  (BX), Y5, Y0
+	JMP          end3710
 
-partial3685:
+partial3709:
 	LEAQ   (BX), DI
-	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip3687
+	JE     skip3711
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X5
+	VMOVSD (DI)(R9*8), X6
 
-skip3687:
+skip3711:
 	TESTQ          $0x00000002, R8
-	JE             skip3688
-	VBROADCASTF128 (DI), Y6
-	VINSERTF128    $0x01, X5, Y6, Y5
+	JE             skip3712
+	VBROADCASTF128 (DI), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3688:
-	VADDPD Y5, Y0, Y0
+skip3712:
+	VFMADD231PD Y6, Y5, Y0
 
-end3686:
-set3684:
+end3710:
+set3708:
 	CMPQ    AX, $0x04
-	JL      partial3689
+	JL      partial3713
 	VMOVUPD Y0, (BX)
-	JMP     end3690
+	JMP     end3714
 
-partial3689:
+partial3713:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3691
+	JE           skip3715
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3691:
+skip3715:
 	TESTQ  $0x00000001, R8
-	JE     skip3692
+	JE     skip3716
 	VMOVSD X0, (DI)
 
-skip3692:
-end3690:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y1, Y1
-	CMPB   add+64(FP), $0x00
-	JE     set3693
-	CMPQ   AX, $0x04
-	JL     partial3694
-	VADDPD (BX), Y1, Y1
-	JMP    end3695
+skip3716:
+end3714:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y4, Y1, Y1
+	CMPQ        keep+64(FP), $0x00
+	JE          set3717
+	CMPQ        AX, $0x04
+	JL          partial3718
+	VFMADD231PD (BX), Y5, Y1
+	JMP         end3719
 
-partial3694:
+partial3718:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3696
+	JE     skip3720
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3696:
+skip3720:
 	TESTQ          $0x00000002, R8
-	JE             skip3697
-	VBROADCASTF128 (DI), Y5
-	VINSERTF128    $0x01, X0, Y5, Y0
+	JE             skip3721
+	VBROADCASTF128 (DI), Y6
+	VINSERTF128    $0x01, X0, Y6, Y0
 
-skip3697:
-	VADDPD Y0, Y1, Y1
+skip3721:
+	VFMADD231PD Y0, Y5, Y1
 
-end3695:
-set3693:
+end3719:
+set3717:
 	CMPQ    AX, $0x04
-	JL      partial3698
+	JL      partial3722
 	VMOVUPD Y1, (BX)
-	JMP     end3699
+	JMP     end3723
 
-partial3698:
+partial3722:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3700
+	JE           skip3724
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3700:
+skip3724:
 	TESTQ  $0x00000001, R8
-	JE     skip3701
+	JE     skip3725
 	VMOVSD X0, (DI)
 
-skip3701:
-end3699:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y2, Y2
-	CMPB   add+64(FP), $0x00
-	JE     set3702
-	CMPQ   AX, $0x04
-	JL     partial3703
-	VADDPD (BX), Y2, Y2
-	JMP    end3704
+skip3725:
+end3723:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y4, Y2, Y2
+	CMPQ        keep+64(FP), $0x00
+	JE          set3726
+	CMPQ        AX, $0x04
+	JL          partial3727
+	VFMADD231PD (BX), Y5, Y2
+	JMP         end3728
 
-partial3703:
+partial3727:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3705
+	JE     skip3729
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3705:
+skip3729:
 	TESTQ          $0x00000002, R8
-	JE             skip3706
+	JE             skip3730
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3706:
-	VADDPD Y0, Y2, Y2
+skip3730:
+	VFMADD231PD Y0, Y5, Y2
 
-end3704:
-set3702:
+end3728:
+set3726:
 	CMPQ    AX, $0x04
-	JL      partial3707
+	JL      partial3731
 	VMOVUPD Y2, (BX)
-	JMP     end3708
+	JMP     end3732
 
-partial3707:
+partial3731:
 	LEAQ         (BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3709
+	JE           skip3733
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3709:
+skip3733:
 	TESTQ  $0x00000001, R8
-	JE     skip3710
+	JE     skip3734
 	VMOVSD X0, (DI)
 
-skip3710:
-end3708:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y4, Y3, Y3
-	CMPB   add+64(FP), $0x00
-	JE     set3711
-	CMPQ   AX, $0x04
-	JL     partial3712
-	VADDPD (BX), Y3, Y3
-	JMP    end3713
+skip3734:
+end3732:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y4, Y3, Y3
+	CMPQ        keep+64(FP), $0x00
+	JE          set3735
+	CMPQ        AX, $0x04
+	JL          partial3736
+	VFMADD231PD (BX), Y5, Y3
+	JMP         end3737
 
-partial3712:
+partial3736:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3714
+	JE     skip3738
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3714:
+skip3738:
 	TESTQ          $0x00000002, R8
-	JE             skip3715
+	JE             skip3739
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3715:
-	VADDPD Y0, Y3, Y3
+skip3739:
+	VFMADD231PD Y0, Y5, Y3
 
-end3713:
-set3711:
+end3737:
+set3735:
 	CMPQ    AX, $0x04
-	JL      partial3716
+	JL      partial3740
 	VMOVUPD Y3, (BX)
-	JMP     end3717
+	JMP     end3741
 
-partial3716:
+partial3740:
 	LEAQ         (BX), DI
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3718
+	JE           skip3742
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3718:
+skip3742:
 	TESTQ  $0x00000001, R8
-	JE     skip3719
+	JE     skip3743
 	VMOVSD X0, (DI)
 
-skip3719:
-end3717:
+skip3743:
+end3741:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x04, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x04, CX
-	JMP    classes3679
+	JMP    classes3703
 
-fewer3680:
-classes3720:
+fewer3704:
+classes3744:
 	CMPQ CX, $0x03
-	JE   take3722
+	JE   take3746
 	CMPQ CX, $0x03
-	JL   fewer3721
+	JL   fewer3745
 
-take3722:
+take3746:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39507,9 +39723,9 @@ take3722:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3724
+	JE     end3748
 
-rows3723:
+rows3747:
 	VMOVUPD      (DI), Y3
 	VBROADCASTSD (R10), Y4
 	VFMADD231PD  Y4, Y3, Y0
@@ -39520,180 +39736,181 @@ rows3723:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3723
+	JNE          rows3747
 
-end3724:
+end3748:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y3
+	VBROADCASTSD keep+64(FP), Y4
 	VMULPD       Y3, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3725
+	CMPQ         keep+64(FP), $0x00
+	JE           set3749
 	CMPQ         AX, $0x04
-	JL           partial3726
-	VADDPD       (BX), Y0, Y0
-	JMP          end3727
+	JL           partial3750
+	VFMADD231PD  (BX), Y4, Y0
+	JMP          end3751
 
-partial3726:
+partial3750:
 	LEAQ   (BX), DI
-	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R8
-	JE     skip3728
+	JE     skip3752
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X4
+	VMOVSD (DI)(R9*8), X5
 
-skip3728:
+skip3752:
 	TESTQ          $0x00000002, R8
-	JE             skip3729
-	VBROADCASTF128 (DI), Y5
-	VINSERTF128    $0x01, X4, Y5, Y4
+	JE             skip3753
+	VBROADCASTF128 (DI), Y6
+	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3729:
-	VADDPD Y4, Y0, Y0
+skip3753:
+	VFMADD231PD Y5, Y4, Y0
 
-end3727:
-set3725:
+end3751:
+set3749:
 	CMPQ    AX, $0x04
-	JL      partial3730
+	JL      partial3754
 	VMOVUPD Y0, (BX)
-	JMP     end3731
+	JMP     end3755
 
-partial3730:
+partial3754:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3732
+	JE           skip3756
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3732:
+skip3756:
 	TESTQ  $0x00000001, R8
-	JE     skip3733
+	JE     skip3757
 	VMOVSD X0, (DI)
 
-skip3733:
-end3731:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y3, Y1, Y1
-	CMPB   add+64(FP), $0x00
-	JE     set3734
-	CMPQ   AX, $0x04
-	JL     partial3735
-	VADDPD (BX), Y1, Y1
-	JMP    end3736
+skip3757:
+end3755:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y3, Y1, Y1
+	CMPQ        keep+64(FP), $0x00
+	JE          set3758
+	CMPQ        AX, $0x04
+	JL          partial3759
+	VFMADD231PD (BX), Y4, Y1
+	JMP         end3760
 
-partial3735:
+partial3759:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3737
+	JE     skip3761
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3737:
+skip3761:
 	TESTQ          $0x00000002, R8
-	JE             skip3738
-	VBROADCASTF128 (DI), Y4
-	VINSERTF128    $0x01, X0, Y4, Y0
+	JE             skip3762
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3738:
-	VADDPD Y0, Y1, Y1
+skip3762:
+	VFMADD231PD Y0, Y4, Y1
 
-end3736:
-set3734:
+end3760:
+set3758:
 	CMPQ    AX, $0x04
-	JL      partial3739
+	JL      partial3763
 	VMOVUPD Y1, (BX)
-	JMP     end3740
+	JMP     end3764
 
-partial3739:
+partial3763:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3741
+	JE           skip3765
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3741:
+skip3765:
 	TESTQ  $0x00000001, R8
-	JE     skip3742
+	JE     skip3766
 	VMOVSD X0, (DI)
 
-skip3742:
-end3740:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y3, Y2, Y2
-	CMPB   add+64(FP), $0x00
-	JE     set3743
-	CMPQ   AX, $0x04
-	JL     partial3744
-	VADDPD (BX), Y2, Y2
-	JMP    end3745
+skip3766:
+end3764:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y3, Y2, Y2
+	CMPQ        keep+64(FP), $0x00
+	JE          set3767
+	CMPQ        AX, $0x04
+	JL          partial3768
+	VFMADD231PD (BX), Y4, Y2
+	JMP         end3769
 
-partial3744:
+partial3768:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3746
+	JE     skip3770
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3746:
+skip3770:
 	TESTQ          $0x00000002, R8
-	JE             skip3747
+	JE             skip3771
 	VBROADCASTF128 (DI), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3747:
-	VADDPD Y0, Y2, Y2
+skip3771:
+	VFMADD231PD Y0, Y4, Y2
 
-end3745:
-set3743:
+end3769:
+set3767:
 	CMPQ    AX, $0x04
-	JL      partial3748
+	JL      partial3772
 	VMOVUPD Y2, (BX)
-	JMP     end3749
+	JMP     end3773
 
-partial3748:
+partial3772:
 	LEAQ         (BX), DI
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3750
+	JE           skip3774
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3750:
+skip3774:
 	TESTQ  $0x00000001, R8
-	JE     skip3751
+	JE     skip3775
 	VMOVSD X0, (DI)
 
-skip3751:
-end3749:
+skip3775:
+end3773:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x03, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x03, CX
-	JMP    classes3720
+	JMP    classes3744
 
-fewer3721:
-classes3752:
+fewer3745:
+classes3776:
 	CMPQ CX, $0x02
-	JE   take3754
-	JMP  fewer3753
+	JE   take3778
+	JMP  fewer3777
 
-take3754:
+take3778:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), DI
@@ -39702,9 +39919,9 @@ take3754:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3756
+	JE     end3780
 
-rows3755:
+rows3779:
 	VMOVUPD      (DI), Y2
 	VBROADCASTSD (R10), Y3
 	VFMADD231PD  Y3, Y2, Y0
@@ -39713,129 +39930,130 @@ rows3755:
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3755
+	JNE          rows3779
 
-end3756:
+end3780:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y2
+	VBROADCASTSD keep+64(FP), Y3
 	VMULPD       Y2, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3757
+	CMPQ         keep+64(FP), $0x00
+	JE           set3781
 	CMPQ         AX, $0x04
-	JL           partial3758
-	VADDPD       (BX), Y0, Y0
-	JMP          end3759
+	JL           partial3782
+	VFMADD231PD  (BX), Y3, Y0
+	JMP          end3783
 
-partial3758:
+partial3782:
 	LEAQ   (BX), DI
-	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R8
-	JE     skip3760
+	JE     skip3784
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X3
+	VMOVSD (DI)(R9*8), X4
 
-skip3760:
+skip3784:
 	TESTQ          $0x00000002, R8
-	JE             skip3761
-	VBROADCASTF128 (DI), Y4
-	VINSERTF128    $0x01, X3, Y4, Y3
+	JE             skip3785
+	VBROADCASTF128 (DI), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3761:
-	VADDPD Y3, Y0, Y0
+skip3785:
+	VFMADD231PD Y4, Y3, Y0
 
-end3759:
-set3757:
+end3783:
+set3781:
 	CMPQ    AX, $0x04
-	JL      partial3762
+	JL      partial3786
 	VMOVUPD Y0, (BX)
-	JMP     end3763
+	JMP     end3787
 
-partial3762:
+partial3786:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3764
+	JE           skip3788
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3764:
+skip3788:
 	TESTQ  $0x00000001, R8
-	JE     skip3765
+	JE     skip3789
 	VMOVSD X0, (DI)
 
-skip3765:
-end3763:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	VMULPD Y2, Y1, Y1
-	CMPB   add+64(FP), $0x00
-	JE     set3766
-	CMPQ   AX, $0x04
-	JL     partial3767
-	VADDPD (BX), Y1, Y1
-	JMP    end3768
+skip3789:
+end3787:
+	MOVQ        d+40(FP), DI
+	LEAQ        (BX)(DI*8), BX
+	VMULPD      Y2, Y1, Y1
+	CMPQ        keep+64(FP), $0x00
+	JE          set3790
+	CMPQ        AX, $0x04
+	JL          partial3791
+	VFMADD231PD (BX), Y3, Y1
+	JMP         end3792
 
-partial3767:
+partial3791:
 	LEAQ   (BX), DI
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R8
-	JE     skip3769
+	JE     skip3793
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X0
 
-skip3769:
+skip3793:
 	TESTQ          $0x00000002, R8
-	JE             skip3770
+	JE             skip3794
 	VBROADCASTF128 (DI), Y2
 	VINSERTF128    $0x01, X0, Y2, Y0
 
-skip3770:
-	VADDPD Y0, Y1, Y1
+skip3794:
+	VFMADD231PD Y0, Y3, Y1
 
-end3768:
-set3766:
+end3792:
+set3790:
 	CMPQ    AX, $0x04
-	JL      partial3771
+	JL      partial3795
 	VMOVUPD Y1, (BX)
-	JMP     end3772
+	JMP     end3796
 
-partial3771:
+partial3795:
 	LEAQ         (BX), DI
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3773
+	JE           skip3797
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3773:
+skip3797:
 	TESTQ  $0x00000001, R8
-	JE     skip3774
+	JE     skip3798
 	VMOVSD X0, (DI)
 
-skip3774:
-end3772:
+skip3798:
+end3796:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x02, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x02, CX
-	JMP    classes3752
+	JMP    classes3776
 
-fewer3753:
-classes3775:
+fewer3777:
+classes3799:
 	CMPQ CX, $0x01
-	JE   take3777
-	JMP  fewer3776
+	JE   take3801
+	JMP  fewer3800
 
-take3777:
+take3801:
 	VXORPD Y0, Y0, Y0
 	MOVQ   a+8(FP), DI
 	MOVQ   stride+16(FP), R8
@@ -39843,86 +40061,87 @@ take3777:
 	MOVQ   rows+48(FP), R9
 	MOVQ   DX, R10
 	TESTQ  R9, R9
-	JE     end3779
+	JE     end3803
 
-rows3778:
+rows3802:
 	VMOVUPD      (DI), Y1
 	VBROADCASTSD (R10), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	ADDQ         R8, DI
 	ADDQ         $0x08, R10
 	DECQ         R9
-	JNE          rows3778
+	JNE          rows3802
 
-end3779:
+end3803:
 	MOVQ         d+40(FP), DI
 	MOVQ         DI, R8
 	LEAQ         -1(DI), DI
 	ANDQ         $-4, DI
 	SUBQ         DI, R8
 	VBROADCASTSD w+56(FP), Y1
+	VBROADCASTSD keep+64(FP), Y2
 	VMULPD       Y1, Y0, Y0
-	CMPB         add+64(FP), $0x00
-	JE           set3780
+	CMPQ         keep+64(FP), $0x00
+	JE           set3804
 	CMPQ         AX, $0x04
-	JL           partial3781
-	VADDPD       (BX), Y0, Y0
-	JMP          end3782
+	JL           partial3805
+	VFMADD231PD  (BX), Y2, Y0
+	JMP          end3806
 
-partial3781:
+partial3805:
 	LEAQ   (BX), DI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip3783
+	JE     skip3807
 	MOVQ   R8, R9
 	ANDQ   $0x02, R9
 	VMOVSD (DI)(R9*8), X1
 
-skip3783:
+skip3807:
 	TESTQ          $0x00000002, R8
-	JE             skip3784
-	VBROADCASTF128 (DI), Y2
-	VINSERTF128    $0x01, X1, Y2, Y1
+	JE             skip3808
+	VBROADCASTF128 (DI), Y3
+	VINSERTF128    $0x01, X1, Y3, Y1
 
-skip3784:
-	VADDPD Y1, Y0, Y0
+skip3808:
+	VFMADD231PD Y1, Y2, Y0
 
-end3782:
-set3780:
+end3806:
+set3804:
 	CMPQ    AX, $0x04
-	JL      partial3785
+	JL      partial3809
 	VMOVUPD Y0, (BX)
-	JMP     end3786
+	JMP     end3810
 
-partial3785:
+partial3809:
 	LEAQ         (BX), DI
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip3787
+	JE           skip3811
 	VMOVUPD      X0, (DI)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, DI
 
-skip3787:
+skip3811:
 	TESTQ  $0x00000001, R8
-	JE     skip3788
+	JE     skip3812
 	VMOVSD X0, (DI)
 
-skip3788:
-end3786:
+skip3812:
+end3810:
 	MOVQ   d+40(FP), DI
 	LEAQ   (BX)(DI*8), BX
 	IMUL3Q $0x01, SI, DI
 	ADDQ   DI, DX
 	SUBQ   $0x01, CX
-	JMP    classes3775
+	JMP    classes3799
 
-fewer3776:
+fewer3800:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile3678:
+nextTile3702:
 	VZEROUPPER
 	RET
 
@@ -39932,15 +40151,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block3789:
+block3813:
 	CMPQ AX, CX
-	JGE  done3790
+	JGE  done3814
 	XORQ DX, DX
 
-tile3791:
+tile3815:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next3792
+	JG     next3816
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39961,9 +40180,9 @@ tile3791:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3794
+	JE     end3818
 
-rows3793:
+rows3817:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -39988,9 +40207,9 @@ rows3793:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3793
+	JNE          rows3817
 
-end3794:
+end3818:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -40005,250 +40224,250 @@ end3794:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3795
+	JGE          stored3819
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set3796
+	JE           set3820
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3797
+	JL           partial3821
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3798
+	JMP          end3822
 
-partial3797:
+partial3821:
 	LEAQ   64(BX), R9
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, SI
-	JE     skip3799
+	JE     skip3823
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X13
 
-skip3799:
+skip3823:
 	TESTQ          $0x00000002, SI
-	JE             skip3800
+	JE             skip3824
 	VBROADCASTF128 (R9), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip3800:
+skip3824:
 	VADDPD Y13, Y2, Y2
 
-end3798:
-set3796:
+end3822:
+set3820:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3801
+	JL      partial3825
 	VMOVUPD Y2, 64(BX)
-	JMP     end3802
+	JMP     end3826
 
-partial3801:
+partial3825:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3803
+	JE           skip3827
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3803:
+skip3827:
 	TESTQ  $0x00000001, SI
-	JE     skip3804
+	JE     skip3828
 	VMOVSD X0, (R9)
 
-skip3804:
-end3802:
+skip3828:
+end3826:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3795
+	JGE    stored3819
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3805
+	JE     set3829
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   R8, $0x0c
-	JL     partial3806
+	JL     partial3830
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3807
+	JMP    end3831
 
-partial3806:
+partial3830:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3808
+	JE     skip3832
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3808:
+skip3832:
 	TESTQ          $0x00000002, SI
-	JE             skip3809
+	JE             skip3833
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3809:
+skip3833:
 	VADDPD Y0, Y5, Y5
 
-end3807:
-set3805:
+end3831:
+set3829:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3810
+	JL      partial3834
 	VMOVUPD Y5, 64(BX)
-	JMP     end3811
+	JMP     end3835
 
-partial3810:
+partial3834:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3812
+	JE           skip3836
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3812:
+skip3836:
 	TESTQ  $0x00000001, SI
-	JE     skip3813
+	JE     skip3837
 	VMOVSD X0, (R9)
 
-skip3813:
-end3811:
+skip3837:
+end3835:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3795
+	JGE    stored3819
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set3814
+	JE     set3838
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   R8, $0x0c
-	JL     partial3815
+	JL     partial3839
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3816
+	JMP    end3840
 
-partial3815:
+partial3839:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3817
+	JE     skip3841
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3817:
+skip3841:
 	TESTQ          $0x00000002, SI
-	JE             skip3818
+	JE             skip3842
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3818:
+skip3842:
 	VADDPD Y0, Y8, Y8
 
-end3816:
-set3814:
+end3840:
+set3838:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3819
+	JL      partial3843
 	VMOVUPD Y8, 64(BX)
-	JMP     end3820
+	JMP     end3844
 
-partial3819:
+partial3843:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3821
+	JE           skip3845
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3821:
+skip3845:
 	TESTQ  $0x00000001, SI
-	JE     skip3822
+	JE     skip3846
 	VMOVSD X0, (R9)
 
-skip3822:
-end3820:
+skip3846:
+end3844:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3795
+	JGE    stored3819
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set3823
+	JE     set3847
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   R8, $0x0c
-	JL     partial3824
+	JL     partial3848
 	VADDPD 64(BX), Y11, Y11
-	JMP    end3825
+	JMP    end3849
 
-partial3824:
+partial3848:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3826
+	JE     skip3850
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3826:
+skip3850:
 	TESTQ          $0x00000002, SI
-	JE             skip3827
+	JE             skip3851
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3827:
+skip3851:
 	VADDPD Y0, Y11, Y11
 
-end3825:
-set3823:
+end3849:
+set3847:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3828
+	JL      partial3852
 	VMOVUPD Y11, 64(BX)
-	JMP     end3829
+	JMP     end3853
 
-partial3828:
+partial3852:
 	LEAQ         64(BX), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3830
+	JE           skip3854
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3830:
+skip3854:
 	TESTQ  $0x00000001, SI
-	JE     skip3831
+	JE     skip3855
 	VMOVSD X0, (R8)
 
-skip3831:
-end3829:
+skip3855:
+end3853:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3795:
+stored3819:
 	ADDQ $0x0c, DX
-	JMP  tile3791
+	JMP  tile3815
 
-next3792:
+next3816:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next3833
+	JG     next3857
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40265,9 +40484,9 @@ next3792:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3835
+	JE     end3859
 
-rows3834:
+rows3858:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -40287,9 +40506,9 @@ rows3834:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3834
+	JNE          rows3858
 
-end3835:
+end3859:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -40304,237 +40523,237 @@ end3835:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3836
+	JGE          stored3860
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set3837
+	JE           set3861
 	VADDPD       (BX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3838
+	JL           partial3862
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3839
+	JMP          end3863
 
-partial3838:
+partial3862:
 	LEAQ   32(BX), R9
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, SI
-	JE     skip3840
+	JE     skip3864
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip3840:
+skip3864:
 	TESTQ          $0x00000002, SI
-	JE             skip3841
+	JE             skip3865
 	VBROADCASTF128 (R9), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3841:
+skip3865:
 	VADDPD Y9, Y1, Y1
 
-end3839:
-set3837:
+end3863:
+set3861:
 	VMOVUPD Y0, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3842
+	JL      partial3866
 	VMOVUPD Y1, 32(BX)
-	JMP     end3843
+	JMP     end3867
 
-partial3842:
+partial3866:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3844
+	JE           skip3868
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3844:
+skip3868:
 	TESTQ  $0x00000001, SI
-	JE     skip3845
+	JE     skip3869
 	VMOVSD X0, (R9)
 
-skip3845:
-end3843:
+skip3869:
+end3867:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3836
+	JGE    stored3860
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3846
+	JE     set3870
 	VADDPD (BX), Y2, Y2
 	CMPQ   R8, $0x08
-	JL     partial3847
+	JL     partial3871
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3848
+	JMP    end3872
 
-partial3847:
+partial3871:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3849
+	JE     skip3873
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3849:
+skip3873:
 	TESTQ          $0x00000002, SI
-	JE             skip3850
+	JE             skip3874
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3850:
+skip3874:
 	VADDPD Y0, Y3, Y3
 
-end3848:
-set3846:
+end3872:
+set3870:
 	VMOVUPD Y2, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3851
+	JL      partial3875
 	VMOVUPD Y3, 32(BX)
-	JMP     end3852
+	JMP     end3876
 
-partial3851:
+partial3875:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3853
+	JE           skip3877
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3853:
+skip3877:
 	TESTQ  $0x00000001, SI
-	JE     skip3854
+	JE     skip3878
 	VMOVSD X0, (R9)
 
-skip3854:
-end3852:
+skip3878:
+end3876:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3836
+	JGE    stored3860
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3855
+	JE     set3879
 	VADDPD (BX), Y4, Y4
 	CMPQ   R8, $0x08
-	JL     partial3856
+	JL     partial3880
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3857
+	JMP    end3881
 
-partial3856:
+partial3880:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3858
+	JE     skip3882
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3858:
+skip3882:
 	TESTQ          $0x00000002, SI
-	JE             skip3859
+	JE             skip3883
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3859:
+skip3883:
 	VADDPD Y0, Y5, Y5
 
-end3857:
-set3855:
+end3881:
+set3879:
 	VMOVUPD Y4, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3860
+	JL      partial3884
 	VMOVUPD Y5, 32(BX)
-	JMP     end3861
+	JMP     end3885
 
-partial3860:
+partial3884:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3862
+	JE           skip3886
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3862:
+skip3886:
 	TESTQ  $0x00000001, SI
-	JE     skip3863
+	JE     skip3887
 	VMOVSD X0, (R9)
 
-skip3863:
-end3861:
+skip3887:
+end3885:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3836
+	JGE    stored3860
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set3864
+	JE     set3888
 	VADDPD (BX), Y6, Y6
 	CMPQ   R8, $0x08
-	JL     partial3865
+	JL     partial3889
 	VADDPD 32(BX), Y7, Y7
-	JMP    end3866
+	JMP    end3890
 
-partial3865:
+partial3889:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3867
+	JE     skip3891
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3867:
+skip3891:
 	TESTQ          $0x00000002, SI
-	JE             skip3868
+	JE             skip3892
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3868:
+skip3892:
 	VADDPD Y0, Y7, Y7
 
-end3866:
-set3864:
+end3890:
+set3888:
 	VMOVUPD Y6, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3869
+	JL      partial3893
 	VMOVUPD Y7, 32(BX)
-	JMP     end3870
+	JMP     end3894
 
-partial3869:
+partial3893:
 	LEAQ         32(BX), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3871
+	JE           skip3895
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3871:
+skip3895:
 	TESTQ  $0x00000001, SI
-	JE     skip3872
+	JE     skip3896
 	VMOVSD X0, (R8)
 
-skip3872:
-end3870:
+skip3896:
+end3894:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3836:
+stored3860:
 	ADDQ $0x08, DX
 
-next3833:
+next3857:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next3874
+	JG     next3898
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40547,9 +40766,9 @@ next3833:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3876
+	JE     end3900
 
-rows3875:
+rows3899:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -40564,9 +40783,9 @@ rows3875:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3875
+	JNE          rows3899
 
-end3876:
+end3900:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -40581,226 +40800,226 @@ end3876:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3877
+	JGE          stored3901
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set3878
+	JE           set3902
 	CMPQ         R8, $0x04
-	JL           partial3879
+	JL           partial3903
 	VADDPD       (BX), Y0, Y0
-	JMP          end3880
+	JMP          end3904
 
-partial3879:
+partial3903:
 	LEAQ   (BX), R9
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, SI
-	JE     skip3881
+	JE     skip3905
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X5
 
-skip3881:
+skip3905:
 	TESTQ          $0x00000002, SI
-	JE             skip3882
+	JE             skip3906
 	VBROADCASTF128 (R9), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3882:
+skip3906:
 	VADDPD Y5, Y0, Y0
 
-end3880:
-set3878:
+end3904:
+set3902:
 	CMPQ    R8, $0x04
-	JL      partial3883
+	JL      partial3907
 	VMOVUPD Y0, (BX)
-	JMP     end3884
+	JMP     end3908
 
-partial3883:
+partial3907:
 	LEAQ         (BX), R9
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3885
+	JE           skip3909
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3885:
+skip3909:
 	TESTQ  $0x00000001, SI
-	JE     skip3886
+	JE     skip3910
 	VMOVSD X0, (R9)
 
-skip3886:
-end3884:
+skip3910:
+end3908:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3877
+	JGE    stored3901
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set3887
+	JE     set3911
 	CMPQ   R8, $0x04
-	JL     partial3888
+	JL     partial3912
 	VADDPD (BX), Y1, Y1
-	JMP    end3889
+	JMP    end3913
 
-partial3888:
+partial3912:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3890
+	JE     skip3914
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3890:
+skip3914:
 	TESTQ          $0x00000002, SI
-	JE             skip3891
+	JE             skip3915
 	VBROADCASTF128 (R9), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3891:
+skip3915:
 	VADDPD Y0, Y1, Y1
 
-end3889:
-set3887:
+end3913:
+set3911:
 	CMPQ    R8, $0x04
-	JL      partial3892
+	JL      partial3916
 	VMOVUPD Y1, (BX)
-	JMP     end3893
+	JMP     end3917
 
-partial3892:
+partial3916:
 	LEAQ         (BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3894
+	JE           skip3918
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3894:
+skip3918:
 	TESTQ  $0x00000001, SI
-	JE     skip3895
+	JE     skip3919
 	VMOVSD X0, (R9)
 
-skip3895:
-end3893:
+skip3919:
+end3917:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3877
+	JGE    stored3901
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set3896
+	JE     set3920
 	CMPQ   R8, $0x04
-	JL     partial3897
+	JL     partial3921
 	VADDPD (BX), Y2, Y2
-	JMP    end3898
+	JMP    end3922
 
-partial3897:
+partial3921:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3899
+	JE     skip3923
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3899:
+skip3923:
 	TESTQ          $0x00000002, SI
-	JE             skip3900
+	JE             skip3924
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3900:
+skip3924:
 	VADDPD Y0, Y2, Y2
 
-end3898:
-set3896:
+end3922:
+set3920:
 	CMPQ    R8, $0x04
-	JL      partial3901
+	JL      partial3925
 	VMOVUPD Y2, (BX)
-	JMP     end3902
+	JMP     end3926
 
-partial3901:
+partial3925:
 	LEAQ         (BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3903
+	JE           skip3927
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3903:
+skip3927:
 	TESTQ  $0x00000001, SI
-	JE     skip3904
+	JE     skip3928
 	VMOVSD X0, (R9)
 
-skip3904:
-end3902:
+skip3928:
+end3926:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3877
+	JGE    stored3901
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3905
+	JE     set3929
 	CMPQ   R8, $0x04
-	JL     partial3906
+	JL     partial3930
 	VADDPD (BX), Y3, Y3
-	JMP    end3907
+	JMP    end3931
 
-partial3906:
+partial3930:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3908
+	JE     skip3932
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3908:
+skip3932:
 	TESTQ          $0x00000002, SI
-	JE             skip3909
+	JE             skip3933
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3909:
+skip3933:
 	VADDPD Y0, Y3, Y3
 
-end3907:
-set3905:
+end3931:
+set3929:
 	CMPQ    R8, $0x04
-	JL      partial3910
+	JL      partial3934
 	VMOVUPD Y3, (BX)
-	JMP     end3911
+	JMP     end3935
 
-partial3910:
+partial3934:
 	LEAQ         (BX), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3912
+	JE           skip3936
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3912:
+skip3936:
 	TESTQ  $0x00000001, SI
-	JE     skip3913
+	JE     skip3937
 	VMOVSD X0, (R8)
 
-skip3913:
-end3911:
+skip3937:
+end3935:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3877:
+stored3901:
 	ADDQ $0x04, DX
 
-next3874:
+next3898:
 	ADDQ $0x04, AX
-	JMP  block3789
+	JMP  block3813
 
-done3790:
+done3814:
 	VZEROUPPER
 	RET
 
@@ -40825,11 +41044,11 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3915:
+tile3939:
 	CMPQ   DI, $0x10
-	JLE    next3916
+	JLE    next3940
 	CMPQ   DI, $0x14
-	JGE    full3917
+	JGE    full3941
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -40837,9 +41056,9 @@ tile3915:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3920
+	JGE    out3944
 
-row3919:
+row3943:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -40851,7 +41070,7 @@ row3919:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -40867,9 +41086,9 @@ row3919:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3919
+	JL           row3943
 
-out3920:
+out3944:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
@@ -40877,20 +41096,20 @@ out3920:
 	LEAQ         128(AX), R9
 	VMOVAPD      Y5, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3921
+	JE           skip3945
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3921:
+skip3945:
 	TESTQ  $0x00000001, R10
-	JE     skip3922
+	JE     skip3946
 	VMOVSD X1, (R9)
 
-skip3922:
-	JMP end3918
+skip3946:
+	JMP end3942
 
-full3917:
+full3941:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -40898,9 +41117,9 @@ full3917:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3924
+	JGE    out3948
 
-row3923:
+row3947:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -40912,7 +41131,7 @@ row3923:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -40928,35 +41147,35 @@ row3923:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3923
+	JL           row3947
 
-out3924:
+out3948:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 	VMOVUPD Y5, 128(AX)
 
-end3918:
+end3942:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile3915
+	JMP  tile3939
 
-next3916:
+next3940:
 	CMPQ   DI, $0x0c
-	JLE    next3926
+	JLE    next3950
 	CMPQ   DI, $0x10
-	JGE    full3927
+	JGE    full3951
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3930
+	JGE    out3954
 
-row3929:
+row3953:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -40967,7 +41186,7 @@ row3929:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -40981,38 +41200,38 @@ row3929:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3929
+	JL           row3953
 
-out3930:
+out3954:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
 	LEAQ         96(AX), R9
 	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3931
+	JE           skip3955
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3931:
+skip3955:
 	TESTQ  $0x00000001, R10
-	JE     skip3932
+	JE     skip3956
 	VMOVSD X1, (R9)
 
-skip3932:
-	JMP end3928
+skip3956:
+	JMP end3952
 
-full3927:
+full3951:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3934
+	JGE    out3958
 
-row3933:
+row3957:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41023,7 +41242,7 @@ row3933:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41037,32 +41256,32 @@ row3933:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3933
+	JL           row3957
 
-out3934:
+out3958:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end3928:
+end3952:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next3926:
+next3950:
 	CMPQ   DI, $0x08
-	JLE    next3936
+	JLE    next3960
 	CMPQ   DI, $0x0c
-	JGE    full3937
+	JGE    full3961
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3940
+	JGE    out3964
 
-row3939:
+row3963:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41073,7 +41292,7 @@ row3939:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41085,36 +41304,36 @@ row3939:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3939
+	JL           row3963
 
-out3940:
+out3964:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	LEAQ         64(AX), R9
 	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3941
+	JE           skip3965
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3941:
+skip3965:
 	TESTQ  $0x00000001, R10
-	JE     skip3942
+	JE     skip3966
 	VMOVSD X1, (R9)
 
-skip3942:
-	JMP end3938
+skip3966:
+	JMP end3962
 
-full3937:
+full3961:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3944
+	JGE    out3968
 
-row3943:
+row3967:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41125,7 +41344,7 @@ row3943:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41137,33 +41356,33 @@ row3943:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3943
+	JL           row3967
 
-out3944:
+out3968:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end3938:
+end3962:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3936:
+next3960:
 	CMPQ   DI, $0x04
-	JLE    next3946
+	JLE    next3970
 	CMPQ   DI, $0x08
-	JGE    full3947
+	JGE    full3971
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3950
+	JGE    out3974
 
-row3949:
+row3973:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41173,37 +41392,37 @@ row3949:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3949
+	JL           row3973
 
-out3950:
+out3974:
 	VMOVUPD      Y1, (AX)
 	LEAQ         32(AX), R9
 	VMOVAPD      Y2, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3951
+	JE           skip3975
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3951:
+skip3975:
 	TESTQ  $0x00000001, R10
-	JE     skip3952
+	JE     skip3976
 	VMOVSD X1, (R9)
 
-skip3952:
-	JMP end3948
+skip3976:
+	JMP end3972
 
-full3947:
+full3971:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3954
+	JGE    out3978
 
-row3953:
+row3977:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41213,31 +41432,31 @@ row3953:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3953
+	JL           row3977
 
-out3954:
+out3978:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end3948:
+end3972:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3946:
+next3970:
 	CMPQ   DI, $0x00
-	JLE    next3956
+	JLE    next3980
 	CMPQ   DI, $0x04
-	JGE    full3957
+	JGE    full3981
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3960
+	JGE    out3984
 
-row3959:
+row3983:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -41245,35 +41464,35 @@ row3959:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3959
+	JL           row3983
 
-out3960:
+out3984:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip3961
+	JE           skip3985
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3961:
+skip3985:
 	TESTQ  $0x00000001, R10
-	JE     skip3962
+	JE     skip3986
 	VMOVSD X0, (CX)
 
-skip3962:
-	JMP end3958
+skip3986:
+	JMP end3982
 
-full3957:
+full3981:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3964
+	JGE    out3988
 
-row3963:
+row3987:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3914
+	JAE          bad3938
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -41281,23 +41500,23 @@ row3963:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3963
+	JL           row3987
 
-out3964:
+out3988:
 	VMOVUPD Y0, (AX)
 
-end3958:
+end3982:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3956:
+next3980:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3914:
+bad3938:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -41324,11 +41543,11 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3966:
+tile3990:
 	CMPQ       DI, $0x10
-	JLE        next3967
+	JLE        next3991
 	CMPQ       DI, $0x14
-	JGE        full3968
+	JGE        full3992
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
@@ -41336,9 +41555,9 @@ tile3966:
 	VMASKMOVPD 128(AX), Y0, Y5
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3971
+	JGE        out3995
 
-row3970:
+row3994:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41350,7 +41569,7 @@ row3970:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -41371,25 +41590,25 @@ row3970:
 	LEAQ         128(R11), R11
 	VMOVAPD      Y7, Y6
 	TESTQ        $0x00000002, R10
-	JE           skip3972
+	JE           skip3996
 	VMOVUPD      X6, (R11)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R11
 
-skip3972:
+skip3996:
 	TESTQ  $0x00000001, R10
-	JE     skip3973
+	JE     skip3997
 	VMOVSD X6, (R11)
 
-skip3973:
+skip3997:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3970
+	JL   row3994
 
-out3971:
-	JMP end3969
+out3995:
+	JMP end3993
 
-full3968:
+full3992:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
@@ -41397,9 +41616,9 @@ full3968:
 	VMOVUPD 128(AX), Y5
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3975
+	JGE     out3999
 
-row3974:
+row3998:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41411,7 +41630,7 @@ row3974:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -41432,29 +41651,29 @@ row3974:
 	VMOVUPD      Y7, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3974
+	JL           row3998
 
-out3975:
-end3969:
+out3999:
+end3993:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile3966
+	JMP  tile3990
 
-next3967:
+next3991:
 	CMPQ       DI, $0x0c
-	JLE        next3977
+	JLE        next4001
 	CMPQ       DI, $0x10
-	JGE        full3978
+	JGE        full4002
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3981
+	JGE        out4005
 
-row3980:
+row4004:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41465,7 +41684,7 @@ row3980:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41483,34 +41702,34 @@ row3980:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip3982
+	JE           skip4006
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip3982:
+skip4006:
 	TESTQ  $0x00000001, R10
-	JE     skip3983
+	JE     skip4007
 	VMOVSD X5, (R11)
 
-skip3983:
+skip4007:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3980
+	JL   row4004
 
-out3981:
-	JMP end3979
+out4005:
+	JMP end4003
 
-full3978:
+full4002:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3985
+	JGE     out4009
 
-row3984:
+row4008:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41521,7 +41740,7 @@ row3984:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41539,27 +41758,27 @@ row3984:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3984
+	JL           row4008
 
-out3985:
-end3979:
+out4009:
+end4003:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next3977:
+next4001:
 	CMPQ       DI, $0x08
-	JLE        next3987
+	JLE        next4011
 	CMPQ       DI, $0x0c
-	JGE        full3988
+	JGE        full4012
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3991
+	JGE        out4015
 
-row3990:
+row4014:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41570,7 +41789,7 @@ row3990:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41585,33 +41804,33 @@ row3990:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip3992
+	JE           skip4016
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip3992:
+skip4016:
 	TESTQ  $0x00000001, R10
-	JE     skip3993
+	JE     skip4017
 	VMOVSD X4, (R11)
 
-skip3993:
+skip4017:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3990
+	JL   row4014
 
-out3991:
-	JMP end3989
+out4015:
+	JMP end4013
 
-full3988:
+full4012:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3995
+	JGE     out4019
 
-row3994:
+row4018:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41622,7 +41841,7 @@ row3994:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41637,29 +41856,29 @@ row3994:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3994
+	JL           row4018
 
-out3995:
-end3989:
+out4019:
+end4013:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3987:
+next4011:
 	CMPQ       DI, $0x04
-	JLE        next3997
+	JLE        next4021
 	CMPQ       DI, $0x08
-	JGE        full3998
+	JGE        full4022
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4001
+	JGE        out4025
 
-row4000:
+row4024:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41671,35 +41890,35 @@ row4000:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip4002
+	JE           skip4026
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip4002:
+skip4026:
 	TESTQ  $0x00000001, R10
-	JE     skip4003
+	JE     skip4027
 	VMOVSD X3, (R11)
 
-skip4003:
+skip4027:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4000
+	JL   row4024
 
-out4001:
-	JMP end3999
+out4025:
+	JMP end4023
 
-full3998:
+full4022:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4005
+	JGE     out4029
 
-row4004:
+row4028:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41711,28 +41930,28 @@ row4004:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4004
+	JL           row4028
 
-out4005:
-end3999:
+out4029:
+end4023:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3997:
+next4021:
 	CMPQ       DI, $0x00
-	JLE        next4007
+	JLE        next4031
 	CMPQ       DI, $0x04
-	JGE        full4008
+	JGE        full4032
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4011
+	JGE        out4035
 
-row4010:
+row4034:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -41741,34 +41960,34 @@ row4010:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip4012
+	JE           skip4036
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip4012:
+skip4036:
 	TESTQ  $0x00000001, R10
-	JE     skip4013
+	JE     skip4037
 	VMOVSD X2, (R11)
 
-skip4013:
+skip4037:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4010
+	JL   row4034
 
-out4011:
-	JMP end4009
+out4035:
+	JMP end4033
 
-full4008:
+full4032:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4015
+	JGE     out4039
 
-row4014:
+row4038:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3965
+	JAE          bad3989
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -41777,21 +41996,21 @@ row4014:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4014
+	JL           row4038
 
-out4015:
-end4009:
+out4039:
+end4033:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next4007:
+next4031:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3965:
+bad3989:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -41803,9 +42022,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line4016:
+line4040:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line4016
+	JNE        line4040
 	RET

@@ -102,6 +102,17 @@ func (s *source) output(name string, n int) (got, want []float64) {
 	return o.value, o.want
 }
 
+// forget fills outputs of which nothing is kept with NaN.
+func (s *source) forget(keep float64, out ...[]float64) {
+	for _, o := range out {
+		for i := range o {
+			if keep == 0 {
+				o[i] = math.NaN()
+			}
+		}
+	}
+}
+
 // check compares the outputs with their twins and the sentinels with
 // themselves. Elements in skip are not compared.
 func (s *source) check(skip func(i int) bool) {
@@ -181,6 +192,15 @@ func TestVectors(t *testing.T) {
 						Axpy(-1.5, x, got)
 						axpyPlain(-1.5, x, want)
 					})
+					for _, b := range []float64{0, 1, -.5} {
+						run(func(s *source, vec func() []float64) {
+							x := vec()
+							got, want := s.output("Axpby", n)
+							s.forget(b, got, want)
+							Axpby(-1.5, x, b, got)
+							axpbyPlain(-1.5, x, b, want)
+						})
+					}
 					run(func(s *source, vec func() []float64) {
 						x1, x2 := vec(), vec()
 						got, want := s.output("Axpy2", n)
@@ -220,6 +240,7 @@ func TestAlias(t *testing.T) {
 			for name, f := range map[string]func(dst, x []float64){
 				"Exp": Exp, "Sigmoid": Sigmoid, "Softplus": Softplus,
 				"Axpy":  func(dst, x []float64) { copy(dst, x); Axpy(2, dst, dst) },
+				"Axpby": func(dst, x []float64) { copy(dst, x); Axpby(2, dst, -.5, dst) },
 				"Axpy2": func(dst, x []float64) { copy(dst, x); Axpy2(2, dst, dst, dst) },
 			} {
 				got, want := s.output(name, n)
@@ -369,18 +390,19 @@ func TestK(t *testing.T) {
 	eachTier(t, func(t *testing.T) {
 		for _, d := range append([]int{0}, widths...) {
 			for _, rows := range []int{0, 1, 3, 4, 5, 8, 13} {
-				for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 10, 11} {
+				for _, k := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13} {
 					s := newSource(t, 100*d+10*rows+k)
 					a, stride := s.rows(rows, d)
-					z, c, w, add := s.vec(k*d), s.vec(k*rows), 1+s.rng.Float64(), s.rng.IntN(2) == 0
+					z, c, w, keep := s.vec(k*d), s.vec(k*rows), 1+s.rng.Float64(), []float64{0, 1, -.5}[s.rng.IntN(3)]
 					t1, t2 := s.output("ScoresK", k*rows)
 					ScoresK(t1, a, stride, z, k, d, rows)
 					scoresKPlain(t2, a, stride, z, k, d, rows)
 					dz1, dz2 := s.output("CombineK", k*d)
-					CombineK(dz1, a, stride, c, k, d, rows, w, add)
-					combineKPlain(dz2, a, stride, c, k, d, rows, w, add)
+					s.forget(keep, dz1, dz2)
+					CombineK(dz1, a, stride, c, k, d, rows, w, keep)
+					combineKPlain(dz2, a, stride, c, k, d, rows, w, keep)
 					if s.check(nil); t.Failed() {
-						t.Fatalf("rows %d, d %d, k %d, add %v", rows, d, k, add)
+						t.Fatalf("rows %d, d %d, k %d, keep %v", rows, d, k, keep)
 					}
 				}
 			}
@@ -497,6 +519,7 @@ func TestPanics(t *testing.T) {
 		for name, f := range map[string]func(){
 			"Dot":              func() { Dot(x, y) },
 			"Axpy":             func() { Axpy(1, x, y) },
+			"Axpby":            func() { Axpby(1, y, 1, x) },
 			"Axpy2":            func() { Axpy2(1, y, x, y) },
 			"SagaStep":         func() { SagaStep(y, y, x, 1, 1, 1) },
 			"SwapDiff":         func() { SwapDiff(x, y) },

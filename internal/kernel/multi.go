@@ -36,20 +36,24 @@ func ScoresK(t, a []float64, stride int, z []float64, k, d, rows int) {
 
 // CombineK computes k combinations of the rows a_i of a:
 //
-//	dz_c = w Σ_i c[c*rows+i] a_i,    or with add    dz_c += w Σ_i c[c*rows+i] a_i
+//	dz_c = keep dz_c + w Σ_i c[c*rows+i] a_i
 //
 // dz is class-major, dz_c = dz[c*d:(c+1)*d]; len(dz) = k d and
-// len(c) = k rows.
-func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w float64, add bool) {
+// len(c) = k rows. With keep = 0 what dz held does not matter, not even NaN.
+func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep float64) {
 	checkK(c, dz, k, d, rows)
 	checkRows(a, stride, d, rows)
-	switch tier {
-	case AVX512:
-		combineKAVX512(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, add)
-	case AVX2:
-		combineKAVX2(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, add)
+	switch {
+	case tier == Plain:
+		combineKPlain(dz, a, stride, c, k, d, rows, w, keep)
+	case rows == 1: // bound by dz, which is best passed over in order
+		for m, f := range c {
+			Axpby(w*f, a[:d], keep, dz[m*d:(m+1)*d])
+		}
+	case tier == AVX512:
+		combineKAVX512(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep)
 	default:
-		combineKPlain(dz, a, stride, c, k, d, rows, w, add)
+		combineKAVX2(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep)
 	}
 }
 

@@ -18,6 +18,18 @@ func axpyPlain(a float64, x, y []float64) {
 	}
 }
 
+func axpbyPlain(a float64, x []float64, b float64, y []float64) {
+	if b == 0 {
+		for i, v := range x {
+			y[i] = a * v
+		}
+		return
+	}
+	for i, v := range x {
+		y[i] = a*v + b*y[i]
+	}
+}
+
 func axpy2Plain(a float64, x1, x2, y []float64) {
 	for i := range y {
 		y[i] += a * (x1[i] + x2[i])
@@ -231,9 +243,11 @@ func scoresKPlain(t, a []float64, stride int, z []float64, k, d, rows int) {
 	}
 }
 
-func combineKPlain(dz, a []float64, stride int, c []float64, k, d, rows int, w float64, add bool) {
-	if !add {
-		clear(dz[:k*d])
+func combineKPlain(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep float64) {
+	if keep == 0 {
+		clear(dz)
+	} else {
+		scalePlain(keep, dz)
 	}
 	for i := range rows {
 		row := a[i*stride:][:d]

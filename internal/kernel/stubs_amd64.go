@@ -9,6 +9,9 @@ func dotAVX512(x *float64, y *float64, n int) float64
 func axpyAVX512(y *float64, x *float64, n int, a float64)
 
 //go:noescape
+func axpbyAVX512(y *float64, x *float64, n int, a float64, b float64)
+
+//go:noescape
 func axpy2AVX512(y *float64, x1 *float64, x2 *float64, n int, a float64)
 
 //go:noescape
@@ -81,7 +84,7 @@ func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *f
 func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 
 //go:noescape
-func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool)
+func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
 
 //go:noescape
 func gramAVX512(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)
@@ -97,6 +100,9 @@ func dotAVX2(x *float64, y *float64, n int) float64
 
 //go:noescape
 func axpyAVX2(y *float64, x *float64, n int, a float64)
+
+//go:noescape
+func axpbyAVX2(y *float64, x *float64, n int, a float64, b float64)
 
 //go:noescape
 func axpy2AVX2(y *float64, x1 *float64, x2 *float64, n int, a float64)
@@ -171,7 +177,7 @@ func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *flo
 func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 
 //go:noescape
-func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool)
+func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
 
 //go:noescape
 func gramAVX2(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)

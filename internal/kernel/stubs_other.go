@@ -8,6 +8,8 @@ func dotAVX512(x *float64, y *float64, n int) float64 { panic("unreachable") }
 
 func axpyAVX512(y *float64, x *float64, n int, a float64) { panic("unreachable") }
 
+func axpbyAVX512(y *float64, x *float64, n int, a float64, b float64) { panic("unreachable") }
+
 func axpy2AVX512(y *float64, x1 *float64, x2 *float64, n int, a float64) { panic("unreachable") }
 
 func scaleAVX512(x *float64, n int, a float64) { panic("unreachable") }
@@ -82,7 +84,7 @@ func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, 
 	panic("unreachable")
 }
 
-func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool) {
+func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64) {
 	panic("unreachable")
 }
 
@@ -101,6 +103,8 @@ func sparseCombineAVX512(z *float64, idx *int32, val *float64, n int, t *float64
 func dotAVX2(x *float64, y *float64, n int) float64 { panic("unreachable") }
 
 func axpyAVX2(y *float64, x *float64, n int, a float64) { panic("unreachable") }
+
+func axpbyAVX2(y *float64, x *float64, n int, a float64, b float64) { panic("unreachable") }
 
 func axpy2AVX2(y *float64, x1 *float64, x2 *float64, n int, a float64) { panic("unreachable") }
 
@@ -176,7 +180,7 @@ func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k 
 	panic("unreachable")
 }
 
-func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, add bool) {
+func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64) {
 	panic("unreachable")
 }
 

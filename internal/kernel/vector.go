@@ -35,6 +35,26 @@ func Axpy(a float64, x, y []float64) {
 	}
 }
 
+// Axpby sets y to a combination of x and itself:
+//
+//	y = a x + b y
+//
+// The lengths are equal; y may be x. With b = 0 what y held does not matter,
+// not even NaN.
+func Axpby(a float64, x []float64, b float64, y []float64) {
+	if len(x) != len(y) {
+		panic(badLength)
+	}
+	switch tier {
+	case AVX512:
+		axpbyAVX512(ptr(y), ptr(x), len(y), a, b)
+	case AVX2:
+		axpbyAVX2(ptr(y), ptr(x), len(y), a, b)
+	default:
+		axpbyPlain(a, x, b, y)
+	}
+}
+
 // Axpy2 adds a multiple of a sum of two vectors to y:
 //
 //	y += a (x1 + x2)

@@ -28,6 +28,7 @@ func main() {
 	for _, s := range []*isa{avx512, avx2} {
 		s.dotProduct()
 		s.axpy()
+		s.axpby()
 		s.axpy2()
 		s.scale()
 		s.sagaStep()

@@ -189,7 +189,7 @@ func (s *isa) scoresK() {
 // combineK holds tiles of a few classes by a few vectors of columns in
 // registers while it runs over the rows.
 func (s *isa) combineK() {
-	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w float64, add bool)")
+	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w, keep float64)")
 	groups, tiles := fives, []int{4, 2, 1}
 	if !s.evex {
 		groups, tiles = fours, []int{3, 2, 1}
@@ -238,20 +238,20 @@ func (s *isa) combineK() {
 			Label(end)
 			_, rem := s.chunks(param("d"))
 			tl := short(rem)
-			w := s.bcastParam("w")
+			w, keep := s.bcastParam("w"), s.bcastParam("keep")
 			for c := range acc {
 				for j := range row {
 					VMULPD(w, acc[c][j], acc[c][j])
 				}
 				set := label("set")
-				CMPB(paramAddr("add"), Imm(0))
+				CMPQ(paramAddr("keep"), Imm(0))
 				JE(LabelRef(set))
 				for j := range row {
 					m := Mem{Base: dst, Disp: j * s.bytes()}
 					if j < cols-1 {
-						VADDPD(m, acc[c][j], acc[c][j])
+						VFMADD231PD(m, keep, acc[c][j])
 					} else {
-						s.addLast(m, acc[c][j], left, cols, tl)
+						s.keepLast(m, acc[c][j], keep, left, cols, tl)
 					}
 				}
 				Label(set)

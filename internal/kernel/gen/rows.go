@@ -360,6 +360,11 @@ func (s *isa) addLast(m Mem, v V, d GP, c int, t *tail) {
 	s.ifFull(d, c, func() { VADDPD(m, v, v) }, func() { VADDPD(s.load(m, t), v, v) })
 }
 
+// keepLast adds keep times what m holds to v.
+func (s *isa) keepLast(m Mem, v, keep V, d GP, c int, t *tail) {
+	s.ifFull(d, c, func() { VFMADD231PD(m, keep, v) }, func() { VFMADD231PD(s.load(m, t), keep, v) })
+}
+
 func (s *isa) storeLast(v V, m Mem, d GP, c int, t *tail) {
 	s.ifFull(d, c, func() { s.store(v, m, nil) }, func() { s.store(v, m, t) })
 }

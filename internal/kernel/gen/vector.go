@@ -16,6 +16,28 @@ func (s *isa) axpy() {
 	ret()
 }
 
+func (s *isa) axpby() {
+	s.text("axpby", "(y, x *float64, n int, a, b float64)")
+	y, x, n, a, b := param("y"), param("x"), param("n"), s.bcastParam("a"), s.bcastParam("b")
+	set := label("set")
+	CMPQ(paramAddr("b"), Imm(0))
+	JE(LabelRef(set))
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		v, u := s.load(at(x), nil), s.load(at(y), nil)
+		VMULPD(s.as(a), v, v)
+		VFMADD231PD(u, s.as(b), v)
+		s.store(v, at(y), nil)
+	})
+	ret()
+	Label(set)
+	s.narrow(n, func(s *isa, at func(GP) Mem) {
+		v := s.load(at(x), nil)
+		VMULPD(s.as(a), v, v)
+		s.store(v, at(y), nil)
+	})
+	ret()
+}
+
 func (s *isa) axpy2() {
 	s.text("axpy2", "(y, x1, x2 *float64, n int, a float64)")
 	y, x1, x2, n, a := param("y"), param("x1"), param("x2"), param("n"), s.bcastParam("a")

@@ -53,6 +53,7 @@ func NewDense(n, d int) *Dense {
 // aligned allocates n zeros that start at a multiple of 64 bytes.
 func aligned(n int) []float64 {
 	s := make([]float64, n+8)
+	hugePages(s)
 	skip := 0
 	if r := uintptr(unsafe.Pointer(&s[0])) & 63; r != 0 {
 		skip = int(64-r) / 8

@@ -34,6 +34,8 @@ type MethodOptions struct {
 	Allocates bool
 	// NoCheckpoint allows runs that are not Stateful.
 	NoCheckpoint bool
+	// NeedsBox allows Start to refuse a domain of x that is not a bounded box. The cases must have such boxes.
+	NeedsBox bool
 }
 
 func (o MethodOptions) withDefaults() MethodOptions {
@@ -482,7 +484,7 @@ func (t trial) checkDomain(r *report) {
 			name   string
 			p      *bilevel.Problem
 			refuse bool // Start may refuse such a domain
-		}{{"its own domain", c.Problem, false}, {"a narrow box", &narrow, false}, {"a lower bound", &half, false},
+		}{{"its own domain", c.Problem, false}, {"a narrow box", &narrow, false}, {"a lower bound", &half, t.opts.NeedsBox},
 			{"a box that excludes the start", &shifted, false}, {"a ball", &ball, true}} {
 			if v.refuse {
 				if _, err := t.m.Start(v.p, c.Start, t.opts.Seed); err != nil {

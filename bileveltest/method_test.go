@@ -381,6 +381,25 @@ func TestMethodPasses(t *testing.T) {
 	})
 }
 
+// boxes is a method that needs a bounded box.
+type boxes struct{ soba }
+
+func (m boxes) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+	if p.Lower == nil || p.Upper == nil {
+		return nil, errors.New("no box")
+	}
+	return m.soba.Start(p, at, seed)
+}
+
+func TestMethodThatNeedsABox(t *testing.T) {
+	o := MethodOptions{Cases: []Case{Scalar().Box("scalar in a box", []float64{-3}, []float64{4})}, Steps: 20000, Tol: 5e-2}
+	found(t, CheckMethod(boxes{stochastic}, o), "domain of x")
+	o.NeedsBox = true
+	if err := CheckMethod(boxes{stochastic}, o); err != nil {
+		t.Error(err)
+	}
+}
+
 // Each bug is found by the check that is there for it.
 func TestMethodFindsBugs(t *testing.T) {
 	for _, c := range []struct{ bug, check string }{

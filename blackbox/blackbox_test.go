@@ -355,14 +355,35 @@ func TestFailedCandidatesAreSkippedAndReported(t *testing.T) {
 			notes := 0
 			for _, r := range res.Trace {
 				for _, n := range r.Notes {
-					if strings.Contains(n, "not finite") {
+					if strings.Contains(n, "left out") {
 						notes++
 					}
 				}
 			}
 			if notes != 1 {
-				t.Errorf("%s, %T: %d notes about values that are not finite, want one", level, m, notes)
+				t.Errorf("%s, %T: %d notes about candidates that are left out, want one", level, m, notes)
 			}
+		}
+	}
+}
+
+func TestNoFiniteValueIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		m    bilevel.Method
+		want string
+	}{
+		{Grid{Points: 60}, "g = NaN"},
+		{Grid{Points: 5}, "none of the grid's 5 candidates"},
+		{Random{}, "none of 50 candidates"},
+		{TPE{}, "none of 50 candidates"},
+	} {
+		p := flat([]float64{-1, -1}, []float64{1, 1})
+		p.Inner.(*bilevel.Func).Eval = func(z, x []float64, _ bilevel.Batch) float64 { return math.NaN() }
+		res, err := bilevel.Minimize(context.Background(), p, c.m, bilevel.Settings{MaxSteps: 1000, Start: bilevel.Point{Z: []float64{2}}})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want one about %q", c.m, err, c.want)
+		} else if res.Point.Z[0] != 2 {
+			t.Errorf("%+v: the point is %v, want the start", c.m, res.Point)
 		}
 	}
 }

@@ -11,6 +11,7 @@
 // each further one starts at the solution of the one before.
 //
 // A run knows h of its best point ([bilevel.Progresser]), and its Point is that point; V is nil. A candidate
-// where h is not finite is worse than all others, and an inner problem that is not solved to its tolerance
-// counts with the z that was reached: both are reported in the notes.
+// without a finite h is worse than all others, and an inner problem that is not solved to its tolerance counts
+// with the z that was reached: the notes report both. A run of which the first 50 candidates, or all of a smaller
+// grid, fail ends with an error.
 package blackbox

@@ -70,16 +70,19 @@ func (r *gridRun) Step() error {
 			r.set(j, r.points-1-r.next)
 		}
 		r.next++
-		r.evaluate()
-		return nil
+		_, err := r.evaluate()
+		return err
 	}
 	for r.next-r.points < r.product {
 		diagonal := r.place(r.next - r.points)
 		r.next++
 		if !diagonal {
-			r.evaluate()
-			return nil
+			_, err := r.evaluate()
+			return err
 		}
+	}
+	if r.failed == r.t {
+		return fmt.Errorf("blackbox: none of the grid's %d candidates has a finite h: the first note says why", r.t)
 	}
 	return bilevel.ErrDone
 }

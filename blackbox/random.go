@@ -40,8 +40,8 @@ type randomRun struct {
 // Step evaluates one point.
 func (r *randomRun) Step() error {
 	r.uniform(rand.New(&r.pcg))
-	r.evaluate()
-	return nil
+	_, err := r.evaluate()
+	return err
 }
 
 // uniform draws the candidate from the box.

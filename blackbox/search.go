@@ -103,29 +103,38 @@ func needBox(p *bilevel.Problem) error {
 	return nil
 }
 
-// evaluate computes h at the candidate r.x, +Inf where it is not finite, and keeps the best.
-func (r *search) evaluate() float64 {
+// evaluate computes h at the candidate r.x, +Inf where there is none, and keeps the best. It is an error that no
+// candidate had a finite h.
+func (r *search) evaluate() (float64, error) {
 	r.t++
-	h := r.at()
-	if math.IsNaN(h) || math.IsInf(h, 0) {
-		h = math.Inf(1)
-		r.failed++
-		if r.failed == 1 {
-			r.notes = append(r.notes, fmt.Sprintf("h is not finite at candidate %d, x = %.4g: it is skipped, and so are further ones", r.t, r.x))
+	h, err := r.at()
+	if err == nil && !math.IsNaN(h) && !math.IsInf(h, 0) {
+		if !(h >= r.value) {
+			copy(r.best.Z, r.z)
+			copy(r.best.X, r.x)
+			r.value = h
 		}
-		copy(r.z, r.best.Z) // do not start from what failed
-		return h
+		return h, nil
 	}
-	if !(h >= r.value) {
-		copy(r.best.Z, r.z)
-		copy(r.best.X, r.x)
-		r.value = h
+	if err == nil {
+		err = fmt.Errorf("blackbox: f = %v at the solution of the inner problem", h)
 	}
-	return h
+	r.failed++
+	if r.failed == 1 {
+		r.notes = append(r.notes, fmt.Sprintf("candidate %d is left out, and so are others like it: %v", r.t, err))
+	}
+	copy(r.z, r.best.Z) // do not start from what failed
+	if r.failed == r.t && r.t >= patience {
+		return 0, fmt.Errorf("blackbox: none of %d candidates has a finite h, the last one, x = %.4g, for this reason: %w", r.t, r.x, err)
+	}
+	return math.Inf(1), nil
 }
 
-// at is f(z, x) with z the solution of the inner problem at x, or NaN.
-func (r *search) at() float64 {
+// patience is how many candidates may fail before one has not.
+const patience = 50
+
+// at is f(z, x) with z the solution of the inner problem at x.
+func (r *search) at() (float64, error) {
 	_, err := r.min.Minimize(r.z, r.x, r.tol*r.scale())
 	var unsolved *inner.NotConvergedError
 	if err != nil && !errors.As(err, &unsolved) {
@@ -140,13 +149,13 @@ func (r *search) at() float64 {
 		}
 		r.warned = true
 	case err != nil:
-		return math.NaN()
+		return 0, err
 	default:
 		r.warned = false
 	}
 	all := bilevel.All(r.p.Outer)
 	r.counts.ValueF += int64(all.Len())
-	return r.p.Outer.Value(r.z, r.x, all)
+	return r.p.Outer.Value(r.z, r.x, all), nil
 }
 
 // scale is the size of ∇z g or Φ − z at the candidate where nothing has been solved.

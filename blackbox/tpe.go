@@ -83,10 +83,10 @@ func (r *tpeRun) Step() error {
 	} else {
 		r.suggest(rng)
 	}
-	h := r.evaluate()
+	h, err := r.evaluate()
 	r.points = append(r.points, r.x...)
 	r.values = append(r.values, h)
-	return nil
+	return err
 }
 
 // suggest sets the candidate to where l/g is large.

@@ -1,5 +1,6 @@
 // Package model has ready objectives: squared, logistic and softmax losses of linear models on dense and
-// sparse rows, quadratic penalties whose strengths are the outer variables, and cross-validation folds.
+// sparse rows, quadratic penalties whose strengths are the outer variables, cross-validation folds, and rows whose
+// weights are the outer variables.
 //
 // A loss is a [Loss], made by [NewSquared], [NewLogistic] or [NewSoftmax]; alone it is an outer objective in
 // which x does not enter. With a [Penalty] it becomes a [Regularized] inner objective,
@@ -7,8 +8,8 @@
 //	g(z, x) = mean over rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j s(x_j) z_j²,  s(x) = eˣ or x,
 //
 // an [L1] norm makes z sparse (package nonsmooth), and [Folds] stacks the inner problems of K-fold
-// cross-validation. An intercept is a column of ones (rows.Matrix.WithOnes), the last one, which the penalty leaves
-// out.
+// cross-validation; [Cleaning] weighs the rows of a loss by the outer variable. An intercept is a column of ones
+// (rows.Matrix.WithOnes), the last one, which a penalty leaves out.
 //
 // # Layout of z
 //

@@ -54,7 +54,7 @@ func (o *Loss) grams(dst, z []float64, b bilevel.Batch, pairs [][2]int) {
 				o.scores(t, nil, a, z, nil, m)
 				o.link.curvature(t, sc.tmp, lo, m, m, 1)
 				for i, p := range pairs {
-					o.link.weight(sc.tmp[:m], t, p[0], p[1], m, m, 1)
+					o.link.weight(sc.tmp[:m], t, p[0], p[1], lo, m, m, 1)
 					kernel.Gram(part[i*d*d:(i+1)*d*d], a, stride, d, sc.tmp[:m], w, lo > start)
 				}
 			}
@@ -85,14 +85,14 @@ func (o *Loss) Blocks(dst, z, _ []float64, b bilevel.Batch) {
 		return
 	}
 	clear(dst)
-	t, tmp := make([]float64, k), make([]float64, max(2, k))
+	t, tmp := make([]float64, k), make([]float64, 3+k)
 	weight := make([]float64, 1)
 	for i := b.Lo; i < b.Hi; i++ {
 		idx, val := o.sparse.Row(i)
 		kernel.SparseScores(t, idx, val, z, k)
 		o.link.curvature(t, tmp, i, 1, 1, k)
 		for c := range k {
-			o.link.weight(weight, t, c, c, 1, 1, k)
+			o.link.weight(weight, t, c, c, i, 1, 1, k)
 			w := weight[0] / float64(b.Len())
 			for e, j := range idx {
 				dst[o.layout.Index(c, int(j))] += w * val[e] * val[e]
@@ -105,7 +105,7 @@ func (o *Loss) sparseHessian(dst, z []float64, b bilevel.Batch) {
 	k := o.layout.Classes
 	dim := o.layout.Len()
 	clear(dst)
-	t, tmp := make([]float64, k), make([]float64, max(2, k))
+	t, tmp := make([]float64, k), make([]float64, 3+k)
 	weight := make([]float64, 1)
 	for i := b.Lo; i < b.Hi; i++ {
 		idx, val := o.sparse.Row(i)
@@ -113,7 +113,7 @@ func (o *Loss) sparseHessian(dst, z []float64, b bilevel.Batch) {
 		o.link.curvature(t, tmp, i, 1, 1, k)
 		for c := range k {
 			for c2 := range k {
-				o.link.weight(weight, t, c, c2, 1, 1, k)
+				o.link.weight(weight, t, c, c2, i, 1, 1, k)
 				for e, j := range idx {
 					r := o.layout.Index(c, int(j))
 					for f, j2 := range idx {

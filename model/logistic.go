@@ -39,6 +39,15 @@ func (l logistic) lossCoefs(t, _ []float64, lo, m, _, _ int) float64 {
 	return kernel.LogisticLossLink(t[:m], t[:m], l.y[lo:lo+m])
 }
 
+func (l logistic) losses(dst, t, _ []float64, lo, m, _, _ int) {
+	y := l.y[lo : lo+m]
+	for i, v := range y {
+		dst[i] = -v * t[i]
+	}
+	kernel.Softplus(dst[:m], dst[:m])
+	kernel.LogisticLink(t[:m], nil, t[:m], nil, y)
+}
+
 func (l logistic) curvature(t, tmp []float64, lo, m, _, _ int) {
 	one := tmp[:m]
 	for i := range one {
@@ -48,11 +57,11 @@ func (l logistic) curvature(t, tmp []float64, lo, m, _, _ int) {
 	copy(t, one)
 }
 
-func (logistic) apply(s, w, _ []float64, m, _, _ int) {
+func (logistic) apply(s, w, _ []float64, _, m, _, _ int) {
 	s = s[:m]
 	for i, wi := range w[:m] {
 		s[i] *= wi
 	}
 }
 
-func (logistic) weight(dst, w []float64, _, _, m, _, _ int) { copy(dst[:m], w) }
+func (logistic) weight(dst, w []float64, _, _, _, m, _, _ int) { copy(dst[:m], w) }

@@ -273,6 +273,7 @@ type job struct {
 type pass struct {
 	dz, hv, z, v     []float64
 	value            bool // the sum of losses is wanted
+	cross            bool // the scores of v are wanted though hv may be nil
 	linearize, apply bool
 
 	pen *Penalty  // added to dz and hv, on sparse rows; see Penalty.prepare
@@ -431,8 +432,8 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 			continue
 		case p.apply:
 			o.scores(s, nil, a, p.v, nil, m)
-			o.link.apply(s, curv, sc.tmp, m, m, 1)
-		case hv != nil:
+			o.link.apply(s, curv, sc.tmp, lo, m, m, 1)
+		case hv != nil || p.cross:
 			o.scores(t, s, a, p.z, p.v, m)
 			o.link.coefs(t, s, sc.tmp, lo, m, m, 1)
 		case dz == nil:
@@ -469,7 +470,7 @@ func (o *Loss) newScratch() scratch {
 // grow makes room for m rows; scratch never shrinks.
 func (s *scratch) grow(m, k int) {
 	s.t, s.s = grow(s.t, max(m*k, len(s.t))), grow(s.s, max(m*k, len(s.s)))
-	s.tmp = grow(s.tmp, max(2*m, k, len(s.tmp)))
+	s.tmp = grow(s.tmp, max((3+k)*m, k, len(s.tmp)))
 }
 
 // view is a loss on the same rows with scratch space of its own.

@@ -215,7 +215,7 @@ func (r *Representation) blocks(sl *taskSlot, t *task, w float64, dst, z []float
 			if c2 < c && size < k*width {
 				continue
 			}
-			t.link.weight(weight, scores, c, c2, m, m, 1)
+			t.link.weight(weight, scores, c, c2, 0, m, m, 1)
 			for row := range width {
 				for l, v := range t.u[row*m : (row+1)*m] {
 					e[l] = w / float64(m) * weight[l] * v
@@ -379,9 +379,9 @@ func (l oneHot) lossCoefs(t, tmp []float64, lo, m, cs, is int) float64 {
 
 func (oneHot) curvature(t, _ []float64, _, m, cs, is int) {}
 
-func (oneHot) apply(_, _, _ []float64, _, _, _ int) {}
+func (oneHot) apply(_, _, _ []float64, _, _, _, _ int) {}
 
-func (oneHot) weight(dst, _ []float64, c, c2, m, _, _ int) {
+func (oneHot) weight(dst, _ []float64, c, c2, _, m, _, _ int) {
 	for i := range dst[:m] {
 		dst[i] = 0
 		if c == c2 {

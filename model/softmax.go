@@ -93,7 +93,7 @@ func (l *softmax) normalise(t, tmp []float64, m, cs, is int) {
 func (l *softmax) coefs(t, s, tmp []float64, lo, m, cs, is int) {
 	l.probabilities(t, tmp, m, cs, is)
 	if s != nil {
-		l.apply(s, t, tmp, m, cs, is)
+		l.apply(s, t, tmp, lo, m, cs, is)
 	}
 	for i, c := range l.y[lo : lo+m] {
 		t[c*cs+i*is]--
@@ -116,11 +116,25 @@ func (l *softmax) lossCoefs(t, tmp []float64, lo, m, cs, is int) float64 {
 	return total
 }
 
+func (l *softmax) losses(dst, t, tmp []float64, lo, m, cs, is int) {
+	l.shift(t, tmp, m, cs, is)
+	for i, c := range l.y[lo : lo+m] {
+		dst[i] = -t[c*cs+i*is]
+	}
+	l.normalise(t, tmp, m, cs, is)
+	for i, s := range tmp[:m] {
+		dst[i] += math.Log(s)
+	}
+	for i, c := range l.y[lo : lo+m] {
+		t[c*cs+i*is]--
+	}
+}
+
 func (l *softmax) curvature(t, tmp []float64, _, m, cs, is int) {
 	l.probabilities(t, tmp, m, cs, is)
 }
 
-func (l *softmax) apply(s, w, tmp []float64, m, cs, is int) {
+func (l *softmax) apply(s, w, tmp []float64, _, m, cs, is int) {
 	mean := tmp[:m]
 	clear(mean)
 	for c := range l.k {
@@ -135,7 +149,7 @@ func (l *softmax) apply(s, w, tmp []float64, m, cs, is int) {
 	}
 }
 
-func (l *softmax) weight(dst, w []float64, c, c2, m, cs, is int) {
+func (l *softmax) weight(dst, w []float64, c, c2, _, m, cs, is int) {
 	for i := range dst[:m] {
 		dst[i] = -w[c*cs+i*is] * w[c2*cs+i*is]
 		if c == c2 {

@@ -52,15 +52,15 @@ func (o *Loss) sparseBlock(worker, i int) {
 	if !p.apply {
 		o.sparseScores(t, p.z, lo, hi)
 	}
-	if p.hv != nil {
+	if p.hv != nil || p.cross {
 		o.sparseScores(s, p.v, lo, hi)
 	}
 	switch {
 	case p.linearize:
 		o.link.curvature(t, tmp, lo, hi-lo, 1, k)
 	case p.apply:
-		o.link.apply(s, o.curv[at:to], tmp, hi-lo, 1, k)
-	case p.hv != nil:
+		o.link.apply(s, o.curv[at:to], tmp, lo, hi-lo, 1, k)
+	case p.hv != nil || p.cross:
 		o.link.coefs(t, s, tmp, lo, hi-lo, 1, k)
 	case p.dz == nil:
 		o.vals[i] = o.link.loss(t, tmp, lo, hi-lo, 1, k)

@@ -46,15 +46,22 @@ func (l squared) lossCoefs(t, _ []float64, lo, m, _, _ int) float64 {
 	return sum / 2
 }
 
+func (l squared) losses(dst, t, _ []float64, lo, m, _, _ int) {
+	for i, y := range l.y[lo : lo+m] {
+		r := t[i] - y
+		t[i], dst[i] = r, r*r/2
+	}
+}
+
 func (squared) curvature(t, _ []float64, _, m, _, _ int) {
 	for i := range t[:m] {
 		t[i] = 1
 	}
 }
 
-func (squared) apply(_, _, _ []float64, _, _, _ int) {}
+func (squared) apply(_, _, _ []float64, _, _, _, _ int) {}
 
-func (squared) weight(dst, _ []float64, _, _, m, _, _ int) {
+func (squared) weight(dst, _ []float64, _, _, _, m, _, _ int) {
 	for i := range dst[:m] {
 		dst[i] = 1
 	}

@@ -1,0 +1,392 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+)
+
+// Weights says how the outer variable of [Cleaning] weighs rows.
+type Weights int
+
+// The weights w_i of n rows.
+const (
+	// SigmoidWeights are w_i = σ(x_i), between 0 and 1 for every x.
+	SigmoidWeights Weights = iota
+	// LinearWeights are w_i = x_i, for problems whose box is [0, 1]: bilevel.Problem.Lower and Upper clip. A weight
+	// can become exactly zero, and move again.
+	LinearWeights
+	// SoftmaxWeights are w_i = n e^{x_i}/Σ_j e^{x_j}, whose mean is 1. They couple all rows: derivatives with respect
+	// to x over a batch have n entries, and every call costs n exponentials.
+	SoftmaxWeights
+)
+
+func (w Weights) String() string {
+	switch w {
+	case SigmoidWeights:
+		return "sigmoid"
+	case LinearWeights:
+		return "linear"
+	case SoftmaxWeights:
+		return "softmax"
+	}
+	return fmt.Sprintf("Weights(%d)", int(w))
+}
+
+// CleaningOptions are the settings of [NewCleaning]. The zero value works.
+type CleaningOptions struct {
+	Weights Weights
+	// Ridge is C of the ridge C‖z‖², above zero; 0 means 0.2.
+	Ridge float64
+}
+
+// Cleaning is the inner objective of data cleaning, where the outer variable has one entry per row and says how much
+// the row counts:
+//
+//	g(z, x) = mean over rows of w(x_i) ℓ(A_i z, y_i) + C‖z‖²,
+//
+// p = n, the number of rows. With a loss on trusted rows as the outer objective, rows with wrong labels lose their
+// weight. [Cleaning.Split] gives the weighted loss, which is [bilevel.Linear] and, unless weights are
+// [SoftmaxWeights], [bilevel.Local] with the x of the batch's own rows, and the ridge. Methods that sample rows use
+// it: a step over a batch touches nothing else of x. The sum itself is not Local: it overwrites all of dx and cv.
+//
+// A pass costs what that of the loss costs, and a few operations for each score: derivatives with respect to x need no
+// products with rows beyond A_i z and A_i v.
+//
+// Shu et al., Meta-Weight-Net, 2019, and Franceschi et al., Forward and reverse gradient-based hyperparameter
+// optimization, 2017, section 5.1; with σ(x_i), C = 0.2 as in Dagréou et al., A framework for bilevel optimization,
+// 2022, section 4.
+type Cleaning struct {
+	rows  *reweighted
+	ridge *ridge
+}
+
+var (
+	_ bilevel.SecondOrder     = (*Cleaning)(nil)
+	_ bilevel.Splitter        = (*Cleaning)(nil)
+	_ bilevel.Linearizer      = (*Cleaning)(nil)
+	_ bilevel.Prefetcher      = (*Cleaning)(nil)
+	_ bilevel.HessianMatrix   = (*Cleaning)(nil)
+	_ bilevel.HessianBlocks   = (*Cleaning)(nil)
+	_ bilevel.ValueGradienter = (*Cleaning)(nil)
+	_ bilevel.Crosser         = (*Cleaning)(nil)
+)
+
+// NewCleaning weighs the rows of a loss, whose data it shares, and adds a ridge. The number of outer variables that
+// the loss was made with does not matter; that of the outer objective is the number of rows here.
+func NewCleaning(loss *Loss, o CleaningOptions) (*Cleaning, error) {
+	l, ok := loss.link.(rowLink)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("model: the rows of this loss cannot be weighed")
+	case o.Weights < SigmoidWeights || o.Weights > SoftmaxWeights:
+		return nil, fmt.Errorf("model: there are no weights %v", o.Weights)
+	case !(o.Ridge >= 0) || math.IsInf(o.Ridge, 0):
+		return nil, fmt.Errorf("model: a ridge of %v", o.Ridge)
+	}
+	if o.Ridge == 0 {
+		o.Ridge = .2
+	}
+	w := &weighted{rowLink: l, kind: o.Weights, k: loss.layout.Classes, n: loss.n}
+	v := loss.view()
+	v.link, v.p, v.y = w, loss.n, nil // the kernels that y stands for know no weights
+	return &Cleaning{&reweighted{&v, w}, &ridge{loss.layout.Len(), loss.n, o.Ridge}}, nil
+}
+
+// Layout says how z is laid out.
+func (o *Cleaning) Layout() Layout { return o.rows.loss.layout }
+
+// Dims returns the length of z and the number of rows.
+func (o *Cleaning) Dims() (d, p int) { return o.ridge.d, o.ridge.p }
+
+// Samples is the number of rows.
+func (o *Cleaning) Samples() int { return o.rows.loss.n }
+
+// Weights overwrites dst with the weights of all rows at x.
+func (o *Cleaning) Weights(dst, x []float64) {
+	o.rows.w.set(x, len(x))
+	o.rows.w.weights(dst, 0)
+}
+
+// Split returns the weighted loss, which is sampled, and the ridge, which is exact.
+func (o *Cleaning) Split() (sampled, exact bilevel.Objective) {
+	if o.rows.w.kind == SoftmaxWeights {
+		return o.rows, o.ridge
+	}
+	return reweightedLocal{o.rows}, o.ridge
+}
+
+// others clears what the loss leaves of dx or cv, which belongs to rows outside b.
+func (o *Cleaning) others(dx []float64, b bilevel.Batch) {
+	if dx != nil && o.rows.w.kind != SoftmaxWeights {
+		clear(dx[:b.Lo])
+		clear(dx[b.Hi:])
+	}
+}
+
+// Value is the weighted mean loss over b plus the ridge.
+func (o *Cleaning) Value(z, x []float64, b bilevel.Batch) float64 {
+	return o.rows.Value(z, x, b) + o.ridge.Value(z, nil, b)
+}
+
+// Grad overwrites dz and dx.
+func (o *Cleaning) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	o.rows.Grad(dz, dx, z, x, b)
+	o.others(dx, b)
+	o.ridge.add(dz, z)
+}
+
+// ValueGrad is Value and Grad in one pass.
+func (o *Cleaning) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	value := o.rows.ValueGrad(dz, dx, z, x, b)
+	o.others(dx, b)
+	o.ridge.add(dz, z)
+	return value + o.ridge.Value(z, nil, b)
+}
+
+// Products overwrites dz, hv and cv.
+func (o *Cleaning) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	o.rows.Products(dz, hv, cv, z, x, v, b)
+	o.others(cv, b)
+	o.ridge.add(dz, z)
+	o.ridge.add(hv, v)
+}
+
+// Cross overwrites dz = ∇²zx·u.
+func (o *Cleaning) Cross(dz, z, x, u []float64, b bilevel.Batch) { o.rows.Cross(dz, z, x, u, b) }
+
+// Linearize keeps what products at (z, x) over b need.
+func (o *Cleaning) Linearize(z, x []float64, b bilevel.Batch) { o.rows.Linearize(z, x, b) }
+
+// Apply overwrites hv and cv.
+func (o *Cleaning) Apply(hv, cv, v []float64) {
+	o.rows.Apply(hv, cv, v)
+	o.others(cv, o.rows.loss.lin)
+	o.ridge.add(hv, v)
+}
+
+// Prefetch asks for the rows of b.
+func (o *Cleaning) Prefetch(b bilevel.Batch) { o.rows.Prefetch(b) }
+
+// Hessian overwrites the lower triangle of dst.
+func (o *Cleaning) Hessian(dst, z, x []float64, b bilevel.Batch) {
+	o.rows.Hessian(dst, z, x, b)
+	o.ridge.addDiagonal(dst, o.ridge.d)
+}
+
+// BlockSize is that of the loss.
+func (o *Cleaning) BlockSize() int { return o.rows.BlockSize() }
+
+// Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
+func (o *Cleaning) Blocks(dst, z, x []float64, b bilevel.Batch) {
+	o.rows.Blocks(dst, z, x, b)
+	o.ridge.addDiagonal(dst, o.BlockSize())
+}
+
+// reweighted is the mean of weighted losses, the sampled part of [Cleaning]. Of dx and cv it writes the part of its
+// batch, and all for softmax weights.
+type reweighted struct {
+	loss *Loss // with w as its link
+	w    *weighted
+}
+
+var (
+	_ bilevel.SecondOrder     = (*reweighted)(nil)
+	_ bilevel.Linear          = (*reweighted)(nil)
+	_ bilevel.Linearizer      = (*reweighted)(nil)
+	_ bilevel.Prefetcher      = (*reweighted)(nil)
+	_ bilevel.HessianMatrix   = (*reweighted)(nil)
+	_ bilevel.HessianBlocks   = (*reweighted)(nil)
+	_ bilevel.ValueGradienter = (*reweighted)(nil)
+	_ bilevel.Crosser         = (*reweighted)(nil)
+	_ bilevel.Local           = reweightedLocal{}
+)
+
+// reweightedLocal is reweighted with weights that depend on their own x only.
+type reweightedLocal struct{ *reweighted }
+
+// OuterRange is the x of b's rows.
+func (o reweightedLocal) OuterRange(b bilevel.Batch) (lo, hi int) { return b.Lo, b.Hi }
+
+// Dims returns the length of z and the number of rows.
+func (o *reweighted) Dims() (d, p int) { return o.loss.Dims() }
+
+// Samples is the number of rows.
+func (o *reweighted) Samples() int { return o.loss.n }
+
+// Value is the weighted mean loss over b.
+func (o *reweighted) Value(z, x []float64, b bilevel.Batch) float64 {
+	o.w.set(x, b.Len())
+	return o.loss.Value(z, nil, b)
+}
+
+// Grad overwrites dz and dx.
+func (o *reweighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	if dx != nil {
+		o.ValueGrad(dz, dx, z, x, b)
+		return
+	}
+	o.w.set(x, b.Len())
+	o.loss.Grad(dz, nil, z, nil, b)
+}
+
+// ValueGrad is Value and Grad in one pass.
+func (o *reweighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	o.w.set(x, b.Len())
+	o.w.dx = dx
+	value := o.loss.ValueGrad(dz, nil, z, nil, b)
+	o.couple(dx, b)
+	return value
+}
+
+// Products overwrites dz, hv and cv.
+func (o *reweighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if dz == nil && hv == nil && cv == nil {
+		return
+	}
+	o.w.set(x, b.Len())
+	o.w.cv = cv
+	o.loss.run(pass{dz: dz, hv: hv, z: z, v: v, cross: cv != nil}, b)
+	o.couple(cv, b)
+}
+
+// couple subtracts from derivatives with respect to x what the sum of softmax weights, being fixed, takes back: with
+// q = softmax(x), that is q_j times the sum of the entries of b.
+func (o *reweighted) couple(dx []float64, b bilevel.Batch) {
+	if dx == nil || o.w.kind != SoftmaxWeights {
+		return
+	}
+	sum := 0.0
+	for _, v := range dx[b.Lo:b.Hi] {
+		sum += v
+	}
+	clear(dx[:b.Lo])
+	clear(dx[b.Hi:])
+	kernel.Axpy(-sum, o.w.q, dx)
+}
+
+// Cross overwrites dz = ∇²zx·u: rows count by the derivative of their weights along u.
+func (o *reweighted) Cross(dz, z, x, u []float64, b bilevel.Batch) {
+	o.w.set(x, b.Len())
+	o.w.along(u)
+	o.loss.Grad(dz, nil, z, nil, b)
+}
+
+// Linearize keeps what products at (z, x) over b need.
+func (o *reweighted) Linearize(z, x []float64, b bilevel.Batch) {
+	w := o.w
+	w.kept = append(w.kept[:0], x...)
+	w.set(w.kept, b.Len())
+	w.keep, w.from, w.held = grow(w.keep, b.Len()*w.k), b.Lo, true
+	o.loss.Linearize(z, nil, b)
+	w.held = false
+}
+
+// Apply overwrites hv and cv.
+func (o *reweighted) Apply(hv, cv, v []float64) {
+	if hv == nil && cv == nil {
+		return
+	}
+	b := o.loss.lin
+	o.w.set(o.w.kept, b.Len())
+	o.w.cv = cv
+	o.loss.run(pass{hv: hv, v: v, apply: true, cross: cv != nil}, b)
+	o.couple(cv, b)
+}
+
+// Scores is that of the loss.
+func (o *reweighted) Scores() int { return o.loss.Scores() }
+
+// Coefs overwrites cg, ch and cv.
+func (o *reweighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
+	o.w.set(x, b.Len())
+	if cv != nil {
+		o.w.cv = cv
+		m, sc := b.Len()*o.w.k, &o.loss.workers[0]
+		sc.grow(b.Len(), o.w.k)
+		if cg == nil {
+			cg = sc.t[:m]
+		}
+		if ch == nil {
+			ch = sc.s[:m]
+		}
+	}
+	o.loss.Coefs(cg, ch, nil, z, nil, v, b)
+	o.couple(cv, b)
+}
+
+// Combine overwrites dz and hv.
+func (o *reweighted) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
+	o.loss.Combine(dz, hv, cg, ch, b)
+}
+
+// Prefetch asks for the rows of b.
+func (o *reweighted) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
+
+// Hessian overwrites the lower triangle of dst.
+func (o *reweighted) Hessian(dst, z, x []float64, b bilevel.Batch) {
+	o.w.set(x, b.Len())
+	o.loss.Hessian(dst, z, nil, b)
+}
+
+// BlockSize is that of the loss.
+func (o *reweighted) BlockSize() int { return o.loss.BlockSize() }
+
+// Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
+func (o *reweighted) Blocks(dst, z, x []float64, b bilevel.Batch) {
+	o.w.set(x, b.Len())
+	o.loss.Blocks(dst, z, nil, b)
+}
+
+// ridge is c‖z‖². x does not enter.
+type ridge struct {
+	d, p int
+	c    float64
+}
+
+var (
+	_ bilevel.SecondOrder = (*ridge)(nil)
+	_ bilevel.Local       = (*ridge)(nil)
+)
+
+// Dims returns the lengths of z and x.
+func (o *ridge) Dims() (d, p int) { return o.d, o.p }
+
+// Samples is 1.
+func (o *ridge) Samples() int { return 1 }
+
+// OuterRange is empty.
+func (o *ridge) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
+
+// Value is c‖z‖².
+func (o *ridge) Value(z, _ []float64, _ bilevel.Batch) float64 { return o.c * kernel.Dot(z, z) }
+
+// Grad overwrites dz = 2cz.
+func (o *ridge) Grad(dz, _, z, _ []float64, _ bilevel.Batch) {
+	clear(dz)
+	o.add(dz, z)
+}
+
+// Products overwrites dz = 2cz and hv = 2cv.
+func (o *ridge) Products(dz, hv, _, z, _, v []float64, _ bilevel.Batch) {
+	clear(dz)
+	clear(hv)
+	o.add(dz, z)
+	o.add(hv, v)
+}
+
+// add adds 2cz to dz, unless that is nil.
+func (o *ridge) add(dz, z []float64) {
+	if dz != nil {
+		kernel.Axpy(2*o.c, z, dz)
+	}
+}
+
+// addDiagonal adds 2c to the diagonal of blocks of order s, one after the other.
+func (o *ridge) addDiagonal(dst []float64, s int) {
+	for i := range o.d {
+		dst[i*s+i%s] += 2 * o.c
+	}
+}

@@ -32,6 +32,9 @@ type Settings struct {
 	// RecordEvery is the number of steps between records. The default is 1 for methods that know their own
 	// value, and otherwise steps 0, 1, 2, 4, 8 and so on. The last step is always recorded.
 	RecordEvery int64
+	// RecordsPerDecade, in place of RecordEvery, records so many steps of each factor of ten, at equal ratios: steps
+	// 0, 1, 2, 3, 4, 6, 10, 16, 25 and so on for five of them.
+	RecordsPerDecade int
 	// Recorder, if any, sees every record.
 	Recorder Recorder
 	// Evaluator, if any, computes h and ∇h at every record.
@@ -134,8 +137,11 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 	if method == nil {
 		return nil, errors.New("bilevel: the method is nil")
 	}
-	if s.MaxSteps < 0 || s.MaxTime < 0 || s.MaxSamples < 0 || s.RecordEvery < 0 || s.CheckpointEvery < 0 || !(s.GradTol >= 0) {
+	if s.MaxSteps < 0 || s.MaxTime < 0 || s.MaxSamples < 0 || s.RecordEvery < 0 || s.RecordsPerDecade < 0 || s.CheckpointEvery < 0 || !(s.GradTol >= 0) {
 		return nil, errors.New("bilevel: a negative budget, target or interval")
+	}
+	if s.RecordEvery > 0 && s.RecordsPerDecade > 0 {
+		return nil, errors.New("bilevel: RecordEvery and RecordsPerDecade are both set")
 	}
 	run, err := method.Start(p, s.Start, s.Seed)
 	if err != nil {
@@ -292,6 +298,9 @@ func (d *driver) steps(n int64) (int64, error) {
 
 // nextRecord is the first step after the current one that is recorded.
 func (d *driver) nextRecord() int64 {
+	if n := d.s.RecordsPerDecade; n > 0 {
+		return nextGeometric(d.step, n)
+	}
 	every := d.s.RecordEvery
 	if every == 0 && d.progress != nil {
 		every = 1
@@ -304,6 +313,16 @@ func (d *driver) nextRecord() int64 {
 		n *= 2
 	}
 	return n
+}
+
+// nextGeometric is the first of the numbers 10^(k/n), rounded, that is above step.
+func nextGeometric(step int64, n int) int64 {
+	k := math.Floor(float64(n) * math.Log10(float64(max(step, 1))))
+	for ; ; k++ {
+		if next := int64(math.Round(math.Pow(10, k/float64(n)))); next > step {
+			return next
+		}
+	}
 }
 
 // finish records the last step and ends with reason, or with a better one found on the way.

@@ -47,14 +47,9 @@ func (f Figure) Draw(t *Table, format string, w io.Writer) error {
 	cols := min(2, len(panels))
 	rows := (len(panels) + cols - 1) / cols
 	width, height := vg.Length(cols)*panelWidth, vg.Length(rows)*panelHeight
-	var canvas vg.CanvasWriterTo
-	switch format {
-	case "svg":
-		canvas = vgsvg.New(width, height)
-	case "png":
-		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))}
-	default:
-		return fmt.Errorf("bench: a drawing is svg or png, not %q", format)
+	canvas, err := newCanvas(format, width, height)
+	if err != nil {
+		return err
 	}
 	tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: vg.Points(14), PadY: vg.Points(14),
 		PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12)}
@@ -66,8 +61,18 @@ func (f Figure) Draw(t *Table, format string, w io.Writer) error {
 		}
 		d.Draw(tiles.At(page, i%cols, i/cols))
 	}
-	_, err := canvas.WriteTo(w)
+	_, err = canvas.WriteTo(w)
 	return err
+}
+
+func newCanvas(format string, width, height vg.Length) (vg.CanvasWriterTo, error) {
+	switch format {
+	case "svg":
+		return vgsvg.New(width, height), nil
+	case "png":
+		return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))}, nil
+	}
+	return nil, fmt.Errorf("bench: a drawing is svg or png, not %q", format)
 }
 
 func (p panel) plot() (*plot.Plot, error) {
@@ -121,7 +126,7 @@ func (p panel) plot() (*plot.Plot, error) {
 			return nil, err
 		}
 		l.Color, l.Width = c, vg.Points(1.5)
-		if s.dashed {
+		if s.dashed || i/len(palette)%2 == 1 { // colours come again, dashed
 			l.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 		}
 		d.Add(l)

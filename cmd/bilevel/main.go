@@ -82,7 +82,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &data), errors.As(err, &option):
+	case errors.As(err, &usage), errors.As(err, &data), errors.As(err, &option), isBenchUsage(err):
 		return exitUsage
 	}
 	return exitFailure
@@ -110,7 +110,7 @@ func newRoot() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand(), newFigureCommand())
+	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand(), newFigureCommand(), newBenchCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {
 		if sub.Name() == "help" {

@@ -1,0 +1,508 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/bilevel-go/bilevel/bench"
+	"github.com/bilevel-go/bilevel/dataset"
+)
+
+// newBenchCommand is `bilevel bench`.
+func newBenchCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Compare methods on problems, over seeds",
+		Long: `Compare methods on problems, over seeds.
+
+A bench file names problems, methods with their parameters, seeds and a budget; bench run makes all the runs, and the
+other commands read the folder of traces that it leaves.
+
+` + exitCodes,
+		Example: `  bilevel bench list
+  bilevel bench run smoke --out smoke
+  bilevel bench show smoke
+  bilevel bench plot smoke`,
+	}
+	c.AddCommand(newBenchRunCommand(), newBenchShowCommand(), newBenchPlotCommand(), newBenchExportCommand(), newBenchListCommand(), newBenchWorkCommand())
+	return c
+}
+
+// benchRunFlags are the flags of bilevel bench run.
+type benchRunFlags struct {
+	out, data    string
+	jobs         int
+	index, count int
+	retry, quiet bool
+	jobsSet      bool
+}
+
+func newBenchRunCommand() *cobra.Command {
+	var f benchRunFlags
+	c := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Make the runs of a bench file that have not ended yet",
+		Long: `Make the runs of a bench file that have not ended yet.
+
+FILE is a bench file, see docs/bench.md, or the name of a ready one, see bilevel bench list. Every run has one thread;
+--jobs of them are made at once, each in a process of its own. The folder --out gets a trace of each run when it ends:
+after an interruption the same command goes on from there. Runs that diverge or fail are results too.
+
+With --task-index I --task-count N this is one of N shares that together are all runs, for the jobs of an array.
+
+` + exitCodes,
+		Example: `  bilevel bench run ijcnn1 --out ijcnn1 --jobs 8
+  bilevel bench run my.yaml --task-index 3 --task-count 10`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("give one bench file, or the name of a ready one; bilevel bench list has them")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			f.jobsSet = c.Flags().Changed("jobs")
+			return runBench(c, args[0], f)
+		},
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&f.out, "out", "", "folder for the traces, made if it is not there (default bench-NAME, by the file's name)")
+	p.IntVar(&f.jobs, "jobs", 0, "runs at once (default: one for each core)")
+	p.IntVar(&f.index, "task-index", 0, "make share I of the runs, from 0")
+	p.IntVar(&f.count, "task-count", 1, "number of shares")
+	p.BoolVar(&f.retry, "retry", false, "run again what has failed")
+	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+	p.BoolVar(&f.quiet, "quiet", false, "no progress")
+	return c
+}
+
+func runBench(c *cobra.Command, file string, f benchRunFlags) error {
+	if f.jobsSet && f.jobs < 1 {
+		return usagef("--jobs %d: give a number above zero", f.jobs)
+	}
+	if f.count < 1 || f.index < 0 || f.index >= f.count {
+		return usagef("--task-index %d --task-count %d: shares are numbered from 0 to their number less one", f.index, f.count)
+	}
+	config, err := bench.ReadConfig(file)
+	if err != nil {
+		return err
+	}
+	if f.out == "" {
+		f.out = "bench-" + config.Name
+	}
+	if err := checkFolder(f.out); err != nil {
+		return usagef("--out %s: %w", f.out, err)
+	}
+	stderr, ctx := c.ErrOrStderr(), c.Context()
+	get := dataset.GetOptions{DataDir: f.data}
+	if !f.quiet {
+		get.Progress = progressLines(stderr)
+	}
+	for _, set := range config.Sets {
+		files, err := dataset.Get(ctx, set, get)
+		if err != nil {
+			return err
+		}
+		for _, note := range files.Notes {
+			if !f.quiet {
+				fmt.Fprintln(stderr, "note:", note)
+			}
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("bench: the program does not find itself: %w", err)
+	}
+	tasks := bench.Share(config.Tasks, f.index, f.count)
+	bars := newBenchProgress(stderr, f.quiet)
+	begin := time.Now()
+	end, err := bench.Execute(ctx, tasks, bench.ExecuteOptions{
+		Dir: f.out, DataDir: f.data, Retry: f.retry, Jobs: f.jobs, Progress: bars.update,
+		Worker: func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, self, "bench", "work") },
+	})
+	bars.finish()
+	if err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintf(stderr, "bilevel: interrupted: %d of %d runs have ended and are kept in %s; the same command goes on from there\n", end.Ended, end.All, f.out)
+			return errInterrupted
+		}
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s: %s in %.1f s\n  see bilevel bench show %s\n", config.Name, benchStatus(end), time.Since(begin).Seconds(), f.out)
+	return nil
+}
+
+// benchStatus is in a line how far a bench is.
+func benchStatus(p bench.Progress) string {
+	text := fmt.Sprintf("%d of %d runs", p.Ended, p.All)
+	for _, s := range []struct {
+		n    int
+		what string
+	}{{p.Diverged, "diverged"}, {p.Failed, "failed"}} {
+		if s.n > 0 {
+			text += fmt.Sprintf(", %d %s", s.n, s.what)
+		}
+	}
+	return text
+}
+
+// benchProgress shows how far a bench is: a bar on a terminal, few lines elsewhere.
+type benchProgress struct {
+	w        io.Writer
+	quiet    bool
+	terminal bool
+	bars     *mpb.Progress
+	bar      *mpb.Bar
+	last     time.Time
+}
+
+func newBenchProgress(w io.Writer, quiet bool) *benchProgress {
+	p := &benchProgress{w: w, quiet: quiet}
+	if f, ok := w.(*os.File); ok {
+		p.terminal = term.IsTerminal(int(f.Fd()))
+	}
+	return p
+}
+
+// update is called for one run at a time.
+func (p *benchProgress) update(now bench.Progress) {
+	if p.quiet {
+		return
+	}
+	if t := now.Last; t != nil && t.Status == bench.Failed && !p.terminal {
+		fmt.Fprintf(p.w, "%s, %s, seed %d failed: %s\n", t.Problem, t.Method, t.Seed, t.Message)
+	}
+	if p.terminal {
+		if p.bar == nil {
+			p.bars = mpb.New(mpb.WithOutput(p.w), mpb.WithWidth(30))
+			p.bar = p.bars.AddBar(int64(now.All),
+				mpb.BarRemoveOnComplete(),
+				mpb.PrependDecorators(decor.CountersNoUnit("%d / %d")),
+				mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+			p.bar.SetRefill(int64(now.Ended))
+		}
+		p.bar.SetCurrent(int64(now.Ended))
+		return
+	}
+	if now.Last == nil && now.Ended == 0 || now.Last != nil && now.Ended < now.All && time.Since(p.last) < every {
+		return
+	}
+	p.last = time.Now()
+	fmt.Fprintf(p.w, "%3.0f%%  %s\n", 100*float64(now.Ended)/float64(max(now.All, 1)), benchStatus(now))
+}
+
+// finish leaves the terminal in order.
+func (p *benchProgress) finish() {
+	if p.bar != nil {
+		p.bar.Abort(true)
+		p.bars.Wait()
+	}
+}
+
+// newBenchWorkCommand is what bench run starts for each job.
+func newBenchWorkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "work",
+		Short:  "Make runs that standard input asks for",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			// An interruption is for the process that started this one, which ends it.
+			signal.Ignore(os.Interrupt, syscall.SIGTERM)
+			return bench.Work(c.InOrStdin(), c.OutOrStdout())
+		},
+	}
+}
+
+// oneFolder is an error if args are not the folder of a bench.
+func oneFolder(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("give one folder, the one that bilevel bench run wrote to")
+	}
+	return nil
+}
+
+func readResults(dir string) (*bench.Results, error) {
+	traces, err := bench.ReadTraces(dir)
+	if err != nil {
+		return nil, err
+	}
+	return bench.NewResults(traces), nil
+}
+
+// parseTargets reads levels of h − h*.
+func parseTargets(text string) ([]float64, error) {
+	if text == "" {
+		return bench.DefaultTargets, nil
+	}
+	var list []float64
+	for word := range strings.SplitSeq(text, ",") {
+		v, err := strconv.ParseFloat(strings.TrimSpace(word), 64)
+		if err != nil || !(v > 0) || v > 1e300 {
+			return nil, usagef("--targets %s: %q is no number above zero; give levels of h − h* such as 1e-2,1e-4", text, word)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// choose keeps the best parameters of each method.
+func choose(r *bench.Results, targets []float64) *bench.Results {
+	var best bench.Results
+	for _, p := range r.Problems {
+		best.Problems = append(best.Problems, p.Choose(targets))
+	}
+	return &best
+}
+
+func newBenchShowCommand() *cobra.Command {
+	var targets string
+	var best, yaml bool
+	c := &cobra.Command{
+		Use:   "show DIR",
+		Short: "Print what methods took to reach levels of h − h*",
+		Long: `Print what methods took to reach levels of h − h*: seconds in the method and samples visited, the median over seeds and
+the 20% and 80% quantiles. h* is the smallest h of all runs, or the known one of the problem, less 1e-10. The
+resolution is that of the records.
+
+` + exitCodes,
+		Example: `  bilevel bench show ijcnn1 --targets 1e-3,1e-5
+  bilevel bench show ijcnn1-grid --best --yaml`,
+		Args: oneFolder,
+		RunE: func(c *cobra.Command, args []string) error {
+			levels, err := parseTargets(targets)
+			if err != nil {
+				return err
+			}
+			r, err := readResults(args[0])
+			if err != nil {
+				return err
+			}
+			if best || yaml {
+				r = choose(r, levels)
+			}
+			if yaml {
+				return r.WriteYAML(c.OutOrStdout())
+			}
+			return r.WriteTable(c.OutOrStdout(), levels)
+		},
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&targets, "targets", "", "levels of h − h*, separated by commas (default 0.01,0.001,0.0001,0.00001)")
+	p.BoolVar(&best, "best", false, "of each method, only the parameters that reach the smallest level first, or else end lowest")
+	p.BoolVar(&yaml, "yaml", false, "print those parameters as a bench file has them")
+	return c
+}
+
+func newBenchPlotCommand() *cobra.Command {
+	var out, y, targets string
+	var all bool
+	c := &cobra.Command{
+		Use:   "plot DIR",
+		Short: "Draw runs against time and samples",
+		Long: `Draw runs against time and samples, as SVG and PNG, a file of each for a problem: medians over seeds, and bands between the
+20% and 80% quantiles. Of each method the best parameters are drawn, see bilevel bench show --best.
+
+` + exitCodes,
+		Example: `  bilevel bench plot ijcnn1
+  bilevel bench plot ijcnn1 --y gradnorm2 --out figures`,
+		Args: oneFolder,
+		RunE: func(c *cobra.Command, args []string) error {
+			levels, err := parseTargets(targets)
+			if err != nil {
+				return err
+			}
+			return plotBench(c, args[0], out, y, levels, all)
+		},
+	}
+	var names []string
+	for _, q := range bench.Quantities {
+		names = append(names, q.Name)
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&out, "out", "", "folder for the figures, made if it is not there (default DIR)")
+	p.StringVar(&y, "y", names[0], "what to draw: "+strings.Join(names, ", "))
+	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default 0.01,0.001,0.0001,0.00001)")
+	p.BoolVar(&all, "all", false, "draw all parameters of each method")
+	return c
+}
+
+func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool) error {
+	var quantity *bench.Quantity
+	var names []string
+	for i, q := range bench.Quantities {
+		names = append(names, q.Name)
+		if q.Name == y {
+			quantity = &bench.Quantities[i]
+		}
+	}
+	if quantity == nil {
+		return usagef("--y %s: give one of %s", y, strings.Join(names, ", "))
+	}
+	r, err := readResults(dir)
+	if err != nil {
+		return err
+	}
+	if !all {
+		r = choose(r, levels)
+	}
+	if out == "" {
+		out = dir
+	}
+	if err := checkFolder(out); err != nil {
+		return usagef("--out %s: %w", out, err)
+	}
+	var list []outFile
+	for _, p := range r.Problems {
+		for _, format := range []string{"svg", "png"} {
+			var b bytes.Buffer
+			if err := p.Chart(&b, format, *quantity); err != nil {
+				return err
+			}
+			path := filepath.Join(out, fileName(p.Problem)+"-"+quantity.Name+"."+format)
+			if err := checkTarget(path); err != nil {
+				return usagef("--out %s: %s %w", out, path, err)
+			}
+			list = append(list, outFile{path, b.Bytes()})
+		}
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fmt.Errorf("--out %s: %w", out, bare(err))
+	}
+	if err := writeFiles(list); err != nil {
+		return err
+	}
+	for _, f := range list {
+		fmt.Fprintln(c.OutOrStdout(), f.path)
+	}
+	return nil
+}
+
+// fileName is a title as part of a file's name.
+func fileName(title string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '-'
+	}, title)
+}
+
+func newBenchExportCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "export DIR",
+		Short: "Write all records as one table",
+		Long: `Write all records as one table, Parquet or CSV by the ending of --out. A run without a record is a row of step −1.
+
+` + exitCodes,
+		Example: `  bilevel bench export ijcnn1 --out runs.parquet`,
+		Args:    oneFolder,
+		RunE: func(c *cobra.Command, args []string) error {
+			write := map[string]func(*bench.Results, io.Writer) error{
+				".parquet": (*bench.Results).WriteParquet, ".csv": (*bench.Results).WriteCSV,
+			}[filepath.Ext(out)]
+			if write == nil {
+				return usagef("--out %q: name a file that ends in .parquet or .csv", out)
+			}
+			r, err := readResults(args[0])
+			if err != nil {
+				return err
+			}
+			if err := checkTarget(out); err != nil {
+				return usagef("--out %s %w", out, err)
+			}
+			var b bytes.Buffer
+			if err := write(r, &b); err != nil {
+				return err
+			}
+			return writeFiles([]outFile{{out, b.Bytes()}})
+		},
+	}
+	c.Flags().StringVar(&out, "out", "", "the file, .parquet or .csv")
+	return c
+}
+
+func newBenchListCommand() *cobra.Command {
+	var show string
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List ready bench files, problems and methods with their parameters",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			w := c.OutOrStdout()
+			if show != "" {
+				text, err := bench.ReadyFile(show)
+				if err != nil {
+					return usagef("%w", err)
+				}
+				_, err = w.Write(text)
+				return err
+			}
+			return listBench(w)
+		},
+	}
+	c.Flags().StringVar(&show, "file", "", "print this ready file instead")
+	return c
+}
+
+func listBench(w io.Writer) error {
+	fmt.Fprintln(w, "Ready files, for bilevel bench run:")
+	for _, name := range bench.Ready() {
+		fmt.Fprintln(w, " ", name)
+	}
+	for _, part := range []struct {
+		title string
+		list  []bench.Entry
+	}{{"Problems and their options:", bench.Problems()}, {"Methods and their parameters:", bench.Methods()}} {
+		fmt.Fprintf(w, "\n%s\n", part.title)
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, e := range part.list {
+			var params []string
+			for _, p := range e.Parameters {
+				text := p.Name
+				if p.Default != "" {
+					text += "=" + p.Default
+				}
+				params = append(params, text)
+			}
+			text := strings.Join(params, " ")
+			if e.About != "" {
+				if text != "" {
+					text = "; " + text
+				}
+				text = e.About + text
+			}
+			fmt.Fprintf(t, "  %s\t%s\n", e.Name, text)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isBenchUsage says whether err is about a bench file or folder.
+func isBenchUsage(err error) bool {
+	var config *bench.ConfigError
+	return errors.As(err, &config)
+}

@@ -139,7 +139,7 @@ func drawWithLegend(w io.Writer, format string, panels []panel) error {
 		plots = append(plots, d)
 	}
 	legend := plots[0].Legend
-	legend.Left, legend.Top = true, true
+	legend.Left, legend.Top, legend.Padding = true, true, vg.Points(3)
 	height := max(panelHeight, legend.Rectangle(draw.Canvas{}).Size().Y+2*pad)
 	canvas, err := newCanvas(format, vg.Length(len(panels))*panelWidth+legendWidth, height)
 	if err != nil {

@@ -110,6 +110,7 @@ func decodeStruct(dst reflect.Value, v value, what string) error {
 		names = append(names, "ratio")
 	}
 	var ratio *entry
+	var like []entry // rates that are the inner one's size, without its decay
 	for i, e := range list {
 		if withRatio && e.key == "ratio" {
 			ratio = &list[i]
@@ -123,7 +124,9 @@ next:
 		for _, p := range params {
 			if p.name == e.key {
 				field := dst.FieldByIndex(p.index)
-				if p.typ == rateType {
+				if p.typ == rateType && withRatio && e.key != "inner" && e.value.v == "inner" {
+					like = append(like, e)
+				} else if p.typ == rateType {
 					err = decodeRate(field, e.value, e.key, ratio != nil && e.key == "outer")
 				} else {
 					err = decode(field, e.value, e.key)
@@ -135,6 +138,17 @@ next:
 			}
 		}
 		return e.unknown(what, names)
+	}
+	for _, e := range like {
+		from := dst.FieldByName("Inner").Interface().(stochastic.Rate)
+		if from.Auto() {
+			return e.errorf("%s needs an inner step size: set inner to a number", e.key)
+		}
+		for _, p := range params {
+			if p.name == e.key {
+				dst.FieldByIndex(p.index).Set(reflect.ValueOf(stochastic.Constant(from.Size)))
+			}
+		}
 	}
 	if ratio == nil {
 		return nil
@@ -167,7 +181,7 @@ func hasKey(list []entry, key string) bool {
 	return false
 }
 
-// decodeRate takes a number, auto, or {size, decay}; the size may be absent where ratio gives it.
+// decodeRate takes a number, auto, or {size, decay}; decodeStruct takes inner too. The size may be absent where ratio gives it.
 func decodeRate(dst reflect.Value, v value, what string, sized bool) error {
 	const form = "a number above zero, auto, or {size: 0.1, decay: 0.5}"
 	var r stochastic.Rate

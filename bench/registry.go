@@ -16,11 +16,23 @@ import (
 // methods are what a bench file can name as a method, with their defaults. Every exported field of a plain type is
 // a parameter.
 var methods = map[string]bilevel.Method{
+	"amigo":   stochastic.AmIGO{},
+	"bsa":     stochastic.BSA{},
 	"descent": hypergrad.Descent{},
+	"dtfbo":   stochastic.DTFBO{},
+	"fsla":    stochastic.FSLA{},
 	"hoag":    hypergrad.HOAG{},
+	"masoba":  stochastic.MASOBA{},
+	"mrbo":    stochastic.MRBO{},
+	"pzobo":   stochastic.PZOBO{},
 	"saba":    stochastic.SABA{},
 	"soba":    stochastic.SOBA{},
+	"srba":    stochastic.SRBA{},
 	"stfbo":   stochastic.STFBO{},
+	"stocbio": stochastic.StocBiO{},
+	"sustain": stochastic.SUSTAIN{},
+	"ttsa":    stochastic.TTSA{},
+	"vrbo":    stochastic.VRBO{},
 }
 
 // problems are what a bench file can name as a problem, with their defaults. The exported fields are options.

@@ -322,6 +322,11 @@ func (o *reweighted) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
 	o.loss.Combine(dz, hv, cg, ch, b)
 }
 
+// Accumulate is Combine into vectors that hold something, see [Loss.Accumulate].
+func (o *reweighted) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
+	o.loss.Accumulate(dz, hv, cg, ch, w, keep, b)
+}
+
 // Prefetch asks for the rows of b.
 func (o *reweighted) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 

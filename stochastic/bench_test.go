@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"testing"
 
@@ -228,6 +229,42 @@ func BenchmarkStep(b *testing.B) {
 		}
 	}
 	runtime.KeepAlive(p)
+}
+
+// BenchmarkOther is the cost of one step of the other methods at ijcnn1's size and batch 64, full passes included, with
+// 10 inner steps and 10 terms where there are any.
+func BenchmarkOther(b *testing.B) {
+	train, val := randomData(ijcnnTrain, ijcnnDim, 1), randomData(ijcnnVal, ijcnnDim, 2)
+	p := logisticProblem(train, val)
+	in, out := Constant(benchRho), Constant(benchGamma)
+	for _, m := range []bilevel.Method{SRBA{Inner: in, Outer: out}, MASOBA{Inner: in, Outer: out}, FSLA{Inner: in, Outer: out}, StocBiO{Inner: in, Outer: out},
+		AmIGO{Inner: in, Outer: out}, MRBO{Inner: in, Outer: out}, SUSTAIN{Inner: in, Outer: out}, BSA{Inner: in, Outer: out}, TTSA{Inner: in, Outer: out},
+		VRBO{Inner: in, Outer: out}, PZOBO{Inner: in, Outer: out}} {
+		benchmarkSteps(b, reflect.TypeOf(m).Name()+"/ijcnn1/batch=64", m, p)
+	}
+}
+
+// BenchmarkCleaning is the cost of one step on data cleaning with MNIST's sizes.
+func BenchmarkCleaning(b *testing.B) {
+	p := cleaningProblem(20000, 5000, 784, 10)
+	in, out := Constant(benchRho), Constant(benchGamma)
+	for _, batch := range []int{64, 1} {
+		for _, m := range []bilevel.Method{SOBA{Batch: batch, Inner: in, Outer: out}, SABA{Batch: batch, Inner: in, Outer: out},
+			SRBA{Batch: batch, Inner: in, Outer: out}, StocBiO{Batch: batch, Inner: in, Outer: out}, AmIGO{Batch: batch, Inner: in, Outer: out}} {
+			benchmarkSteps(b, fmt.Sprintf("%s/cleaning/batch=%d", reflect.TypeOf(m).Name(), batch), m, p)
+		}
+	}
+}
+
+func benchmarkSteps(b *testing.B, name string, m bilevel.Method, p *bilevel.Problem) {
+	b.Run(name, func(b *testing.B) {
+		run, err := m.Start(p, bilevel.Point{}, 1)
+		must(err)
+		b.ReportAllocs()
+		for b.Loop() {
+			must(run.Step())
+		}
+	})
 }
 
 // heap is the number of bytes in live objects.

@@ -8,7 +8,10 @@ import (
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
-const defaultBatch = 64
+const (
+	defaultBatch = 64
+	chunk        = 1024 // the largest batch whose coefficients are kept: a longer pass uses more than one core
+)
 
 // config is what the methods of this package have in common.
 type config struct {
@@ -58,6 +61,7 @@ type core struct {
 	reset  func() // makes estimates that remember earlier points forget them; nil if there are none
 
 	gz, gh, gx []float64 // what the sampled part gives
+	cg, ch, cf []float64 // coefficients of a batch of g and of f, where the sampled part is an accumulator
 	fz, fx     []float64 // the gradient of f; fx is nil if x does not enter
 }
 
@@ -98,6 +102,13 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 		c.batch = defaultBatch
 	}
 	c.moves, c.draws = max(c.moves, 1), max(c.draws, 1)
+	if c.g.add != nil && c.batch <= chunk {
+		c.cg = make([]float64, c.g.linear.Scores()*c.batch)
+		c.ch = make([]float64, len(c.cg))
+	}
+	if c.f.add != nil && c.batch <= chunk && c.f.exact == nil && c.fx == nil {
+		c.cf = make([]float64, c.f.linear.Scores()*c.batch)
+	}
 	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
 	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
 	if c.inner.Auto() || c.outer.Auto() {
@@ -154,15 +165,31 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 	if c.narrow {
 		lo, hi = from, to
 	}
-	var gz, gh, gx []float64
+	var gx []float64
+	if cv != nil && c.g.sampledX {
+		gx = c.gx
+	}
+	if k := c.coefficients(c.g.linear, c.cg, b); k > 0 {
+		var cg, ch []float64
+		if dz != nil {
+			cg = c.cg[:k]
+		}
+		if hv != nil || gx != nil {
+			ch = c.ch[:k]
+		}
+		c.g.linear.Coefs(cg, ch, gx, z, x, v, b)
+		c.g.add.Accumulate(dz, hv, cg, ch, w, 1, b)
+		if gx != nil {
+			kernel.Axpy(w, gx[from:to], cv[from:to])
+		}
+		return lo, hi
+	}
+	var gz, gh []float64
 	if dz != nil {
 		gz = c.gz
 	}
 	if hv != nil {
 		gh = c.gh
-	}
-	if cv != nil && c.g.sampledX {
-		gx = c.gx
 	}
 	c.g.sampledG.Products(gz, gh, gx, z, x, v, b)
 	if dz != nil {
@@ -175,6 +202,14 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 		kernel.Axpy(w, gx[from:to], cv[from:to])
 	}
 	return lo, hi
+}
+
+// coefficients is how many coefficients batch b of l has, 0 if they have no room in c.
+func (c *core) coefficients(l bilevel.Linear, room []float64, b bilevel.Batch) int {
+	if room == nil || b.Hi-b.Lo > c.batch {
+		return 0
+	}
+	return l.Scores() * (b.Hi - b.Lo)
 }
 
 // exactProducts overwrites the destinations with the part of g that is not sampled; cv only in [lo, hi) in narrow
@@ -249,6 +284,12 @@ func (c *core) exactGradF(fz, fx, z, x []float64) {
 // of f. In narrow runs dx is set only in [lo, hi).
 func (c *core) joint(dz, dv, dx, z, x, v []float64, bg bilevel.Batch, wg float64, bf bilevel.Batch, wf float64) (lo, hi int) {
 	lo, hi = c.products(dz, dv, dx, z, x, v, bg, wg)
+	if k := c.coefficients(c.f.linear, c.cf, bf); k > 0 {
+		c.counts.GradF += int64(bf.Hi - bf.Lo)
+		c.f.linear.Coefs(c.cf[:k], nil, nil, z, x, nil, bf)
+		c.f.add.Accumulate(dv, nil, c.cf[:k], nil, wf, 1, bf)
+		return lo, hi
+	}
 	c.gradF(c.fz, c.fx, z, x, bf, wf)
 	kernel.Axpy(1, c.fz, dv)
 	if c.fx != nil {

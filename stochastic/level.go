@@ -10,11 +10,23 @@ import (
 // one is the batch of an exact part.
 var one = bilevel.Batch{Lo: 0, Hi: 1}
 
+// accumulator is a [bilevel.Linear] objective whose combinations can be added to vectors that hold something. With z
+// longer than the first cache that spares a pass over each.
+type accumulator interface {
+	// Accumulate sets dz = keep·dz + w·mean of A_iᵀcg_i and hv likewise. A nil destination is not computed.
+	Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch)
+}
+
+// accumulateFrom is the length of z from which accumulators are used: where z is short one pass from rows to
+// products is faster.
+const accumulateFrom = 1024
+
 // level is one objective, taken apart: whole = mean of sampled's terms + exact.
 type level struct {
 	whole, sampled, exact bilevel.Objective // exact is nil if there is none
 	pre                   bilevel.Prefetcher
 	linear                bilevel.Linear // sampled, if it is
+	add                   accumulator    // sampled, if it is linear and adds to long vectors
 	local                 bilevel.Local  // sampled, if it is and x enters it
 	sampledX, exactX      bool           // x enters the sampled part, the exact part
 	exactAll              bool           // exact writes all x-derivatives
@@ -36,6 +48,9 @@ func newLevel(o bilevel.Objective) (level, error) {
 	}
 	l.sampledX = entersX(l.sampled)
 	l.linear, _ = l.sampled.(bilevel.Linear)
+	if d, _ := o.Dims(); l.linear != nil && d >= accumulateFrom {
+		l.add, _ = l.sampled.(accumulator)
+	}
 	if l.sampledX {
 		l.local, _ = l.sampled.(bilevel.Local)
 	}

@@ -37,6 +37,7 @@ var methods = map[string]bilevel.Method{
 
 // problems are what a bench file can name as a problem, with their defaults. The exported fields are options.
 var problems = map[string]problem{
+	"covtype":   covtype{},
 	"ijcnn1":    ijcnn1{},
 	"quadratic": quadratic{Inner: 100, Outer: 10, Terms: 1024, Validation: 1024},
 }

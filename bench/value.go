@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -97,6 +98,9 @@ func at(t *token.Token) value {
 	return value{line: t.Position.Line, column: t.Position.Column}
 }
 
+// exponential is a number of YAML's core schema with an exponent.
+var exponential = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$`)
+
 // convert makes a value of a node.
 func convert(n ast.Node) (value, error) {
 	v := at(n.GetToken())
@@ -106,6 +110,13 @@ func convert(n ast.Node) (value, error) {
 		v.v = n.Value
 	case *ast.StringNode:
 		v.v = n.Value
+		if n.Token.Type == token.StringType && exponential.MatchString(n.Value) { // the parser knows 1.0e-3 only
+			f, err := strconv.ParseFloat(n.Value, 64)
+			if err != nil {
+				return v, v.errorf("%s is too large a number", n.Value)
+			}
+			v.v = f
+		}
 	case *ast.LiteralNode:
 		v.v = n.Value.Value
 	case *ast.IntegerNode:

@@ -1,0 +1,250 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+func TestQuantile(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range []struct {
+		values        []float64
+		low, mid, top float64
+	}{
+		{[]float64{3}, 3, 3, 3},
+		{[]float64{2, 1}, 1.2, 1.5, 1.8},
+		{[]float64{5, 1, 4, 2, 3}, 1.8, 3, 4.2},
+		{[]float64{1, inf, 2}, 1.4, 2, inf},
+		{[]float64{1, inf}, inf, inf, inf},
+		{[]float64{inf, inf}, inf, inf, inf},
+		{[]float64{inf, 4, 1, 2, 3, 5}, 2, 3.5, 5},
+	} {
+		s := spread(slices.Clone(c.values))
+		for i, pair := range [][2]float64{{s.Low, c.low}, {s.Median, c.mid}, {s.High, c.top}} {
+			if got, want := pair[0], pair[1]; !(got == want || math.Abs(got-want) < 1e-12) {
+				t.Errorf("%v: quantile %d is %v, want %v", c.values, i, got, want)
+			}
+		}
+	}
+	if s := spread(nil); !math.IsNaN(s.Median) {
+		t.Errorf("the median of nothing is %v", s.Median)
+	}
+}
+
+// made is a run whose values fall from 1 by a factor of ten a step of `pace` seconds, for n records.
+func made(method, params string, seed uint64, pace float64, n int, status string) *Trace {
+	t := &Trace{Task: Task{Problem: "made", Kind: "quadratic", Options: json.RawMessage("{}"), Method: method, Algorithm: "saba",
+		Params: json.RawMessage(params), Seed: seed}, Known: 2, Status: status, Message: "so it is"}
+	for k := range n {
+		t.Points = append(t.Points, Point{Step: int64(k), Seconds: float64(k) * pace, Counts: bilevel.Counts{GradF: int64(100 * k), HessG: int64(k)},
+			Value: number(2 + math.Pow(10, -float64(k))), GradNorm2: number(math.Pow(100, -float64(k))), TestError: number(math.NaN())})
+	}
+	t.Seconds, t.Steps = float64(n-1)*pace, int64(n-1)
+	return t
+}
+
+func madeResults() *Results {
+	var list []*Trace
+	for seed := range uint64(3) {
+		list = append(list, made("A", `{"batch":1}`, seed, float64(1+seed), 5, Done))
+	}
+	for seed := range uint64(3) {
+		list = append(list, made("A", `{"batch":2}`, seed, .5, 3+int(seed), Done))
+	}
+	list = append(list, made("B", `{"batch":1,"inner":{"size":0.5}}`, 0, 1, 8, Diverged), made("B", `{"batch":1,"inner":{"size":0.5}}`, 1, 1, 0, Failed))
+	return NewResults(list)
+}
+
+func TestTimeToTarget(t *testing.T) {
+	r := madeResults()
+	if len(r.Problems) != 1 || len(r.Problems[0].Groups) != 3 {
+		t.Fatalf("%+v", r)
+	}
+	p := r.Problems[0]
+	if p.Best != 2-1e-10 {
+		t.Errorf("h* = %v", p.Best)
+	}
+	// 10^-2 is reached at the third record, which is at 2, 4 and 6 seconds.
+	to := p.Groups[0].To(p.Best, .011)
+	if to.Reached != 3 || to.Runs != 3 || to.Seconds != (Spread{2.8, 4, 5.2}) || to.Samples.Median != 202 {
+		t.Errorf("%+v", to)
+	}
+	// 10^-3 by the second and third seed only, whatever the others took.
+	to = p.Groups[1].To(p.Best, .0011)
+	if to.Reached != 2 || to.Seconds.Median != 1.5 || !math.IsInf(to.Seconds.High, 1) {
+		t.Errorf("%+v", to)
+	}
+	if to = p.Groups[0].To(p.Best, 1e-9); to.Reached != 0 || !math.IsInf(to.Seconds.Low, 1) {
+		t.Errorf("%+v", to)
+	}
+	// A run that diverged later has reached what it reached, but ends nowhere.
+	if to = p.Groups[2].To(p.Best, 1e-3*1.1); to.Reached != 1 || !math.IsInf(p.Groups[2].LastMedian(), 1) {
+		t.Errorf("%+v", to)
+	}
+	if got := p.Groups[0].LastMedian(); got != 2+1e-4 {
+		t.Errorf("the last value is %v", got)
+	}
+}
+
+// The parameters that reach the smallest target first are chosen; where none do, those of the next one.
+func TestChoose(t *testing.T) {
+	p := madeResults().Problems[0]
+	for targets, want := range map[string]string{"1.1e-4": "batch=1", "1.1e-2": "batch=2", "1.1e-2,1e-12": "batch=2", "1e-12": "batch=1"} {
+		var list []float64
+		for word := range strings.SplitSeq(targets, ",") {
+			f, err := strconv.ParseFloat(word, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, f)
+		}
+		best := p.Choose(list)
+		if len(best.Groups) != 2 || best.Groups[0].Params != want || best.Groups[1].Method != "B" {
+			t.Errorf("targets %s: %+v", targets, best.Groups)
+		}
+	}
+	var b bytes.Buffer
+	best := &Results{Problems: []ProblemResults{p.Choose([]float64{.011})}}
+	if err := best.WriteYAML(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := "# made\nmethods:\n  - {name: \"A\", method: saba, params: {batch: 2}}\n  - {name: \"B\", method: saba, params: {batch: 1, inner: {size: 0.5}}}\n"
+	if b.String() != want {
+		t.Errorf("%s\nwant\n%s", b.String(), want)
+	}
+	if _, err := ParseConfig("f", append(b.Bytes(), "name: x\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]"...)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTable(t *testing.T) {
+	var b bytes.Buffer
+	if err := madeResults().WriteTable(&b, []float64{1e-2 * 1.1, 1e-9}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"made, h* = 2", "batch=1 inner={size=0.5}", "3/3", "4 [2.8, 5.2]", "0/3", "0.0001", "too few to compare", "2 runs did not end well",
+		"made, B batch=1 inner={size=0.5}, seed 0: diverged, so it is"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, b.String())
+		}
+	}
+	var list []*Trace
+	for seed := range uint64(10) {
+		list = append(list, made("A", "{}", seed, 1, 5, Done))
+	}
+	b.Reset()
+	if err := NewResults(list).WriteTable(&b, DefaultTargets); err != nil || strings.Contains(b.String(), "too few") || strings.Contains(b.String(), "did not end well") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// A curve is a step function: a run is where its last record put it, and one that diverged is nowhere.
+func TestCurve(t *testing.T) {
+	p := madeResults().Problems[0]
+	seconds := func(at Point) float64 { return at.Seconds }
+	value := func(at Point) float64 { return float64(at.Value) - 2 }
+	x, y := p.Groups[0].curve(value, seconds) // of paces 1, 2 and 3
+	if x[0] != 1 || math.Abs(x[len(x)-1]-12) > 1e-9 {
+		t.Errorf("from %v to %v", x[0], x[len(x)-1])
+	}
+	for i, at := range x {
+		steps := math.Min(math.Floor(at/2*(1+1e-12)), 4)
+		if want := math.Pow(10, -steps); math.Abs(y[i].Median-want) > 1e-12 {
+			t.Errorf("at %v the median is %v, want %v", at, y[i].Median, want)
+		}
+	}
+	if last := y[len(y)-1]; last.Median != last.Low { // all have ended at 10^-4
+		t.Errorf("at the end: %+v", last)
+	}
+	_, y = p.Groups[2].curve(value, seconds)
+	if !math.IsInf(y[0].Median, 1) {
+		t.Errorf("%+v", y[0])
+	}
+}
+
+func TestChart(t *testing.T) {
+	p := madeResults().Problems[0]
+	for i, q := range Quantities {
+		var svg, image bytes.Buffer
+		err := p.Chart(&svg, "svg", q)
+		if i == 2 { // nothing has a test error
+			if err == nil || !strings.Contains(err.Error(), "no run on made knows its test-error") {
+				t.Error(err)
+			}
+			continue
+		}
+		if err != nil || !strings.Contains(svg.String(), "A batch=2") || !strings.Contains(svg.String(), "samples visited") {
+			t.Errorf("%s: %v", q.Name, err)
+		}
+		if err := p.Chart(&image, "png", q); err != nil {
+			t.Error(err)
+		}
+		if _, err := png.Decode(&image); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.Chart(&bytes.Buffer{}, "gif", Quantities[0]); err == nil {
+		t.Error("no error for a gif")
+	}
+}
+
+// Both formats hold the same numbers, those of the traces.
+func TestExport(t *testing.T) {
+	r := madeResults()
+	var text, table bytes.Buffer
+	if err := r.WriteCSV(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteParquet(&table); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := parquet.Read[RecordRow](bytes.NewReader(table.Bytes()), int64(table.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 3*5 + 3 + 4 + 5 + 8 + 1; len(rows) != want {
+		t.Fatalf("%d rows, want %d", len(rows), want)
+	}
+	lines, err := csv.NewReader(&text).ReadAll()
+	if err != nil || len(lines) != 1+len(rows) {
+		t.Fatalf("%d lines, %v", len(lines), err)
+	}
+	column := map[string]int{}
+	for i, name := range lines[0] {
+		column[name] = i
+	}
+	for i, row := range rows {
+		line := lines[1+i]
+		for name, want := range map[string]string{"method": row.Method, "params": row.Params, "seed": fmt.Sprint(row.Seed), "status": row.Status, "step": fmt.Sprint(row.Step),
+			"samples": fmt.Sprint(row.Samples), "grad_calls": fmt.Sprint(row.GradCalls), "hess_g": fmt.Sprint(row.HessG), "test_error": ""} {
+			if got := line[column[name]]; got != want {
+				t.Errorf("row %d: %s is %s in one file and %s in the other", i, name, got, want)
+			}
+		}
+		for name, want := range map[string]*float64{"value": row.Value, "suboptimality": row.Subopt, "gradnorm2": row.GradNorm2, "known_minimum": row.Known} {
+			got, err := strconv.ParseFloat(line[column[name]], 64)
+			if (want == nil) != (err != nil) || want != nil && got != *want {
+				t.Errorf("row %d: %s is %v and %v", i, name, line[column[name]], want)
+			}
+		}
+	}
+	row := rows[2]
+	if row.Method != "A" || row.Step != 2 || row.Seconds != 2 || row.Samples != 202 || row.GradCalls != 200 || *row.Value != 2.01 || *row.GradNorm2 != 1e-4 || row.TestError != nil || row.RunSteps != 4 {
+		t.Errorf("%+v", row)
+	}
+	if last := rows[len(rows)-1]; last.Step != -1 || last.Status != Failed || last.Value != nil {
+		t.Errorf("%+v", last)
+	}
+}

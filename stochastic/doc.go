@@ -1,13 +1,16 @@
-// Package stochastic minimises bilevel problems with single-loop methods that look at a few samples a step.
+// Package stochastic minimises bilevel problems with methods that look at a few samples a step.
 //
-// All of them move three variables towards the solution of three coupled problems, with estimates of
+// They move three variables towards the solution of three coupled problems, with estimates of
 //
 //	D_z = ∇z g(z, x)                 z towards z*(x)
 //	D_v = ∇²zz g(z, x)·v + ∇z f(z, x)    v towards the adjoint v*(x)
 //	D_x = ∇²xz g(z, x)·v + ∇x f(z, x)    x along the hypergradient
 //
-// and they differ in the estimates: [SOBA] takes one batch of each level, [SABA] corrects it by a memory of
-// past batches, [STFBO] takes all samples. Samples are drawn in blocks of consecutive ones by a [Sampler].
+// and they differ in the estimates. Single-loop methods move all three at each step: [SOBA] takes one batch of each
+// level, [MASOBA] averages its directions of x, [SABA] corrects it by a memory of past batches, [SRBA] by full passes
+// now and then, [FSLA] by STORM. [StocBiO], [AmIGO], [BSA], [TTSA], [MRBO], [SUSTAIN] and [VRBO] have inner loops for z,
+// and for v one or a Neumann series; [PZOBO] needs no second derivatives; [STFBO] and [DTFBO] take all samples.
+// Samples are drawn in blocks of consecutive ones by a [Sampler].
 //
 // A regulariser that is the same in every term (bilevel.Splitter) is never sampled: it enters D_z, D_v and D_x
 // as it is. Other structure that methods look for, once, when they start: bilevel.Linear (memories of a few

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"gonum.org/v1/gonum/floats"
+
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
@@ -81,9 +83,7 @@ func (c covtype) load(ctx context.Context, dir string) (*instance, error) {
 		problem: p,
 		start: func(uint64) bilevel.Point {
 			at := bilevel.Point{X: make([]float64, k)}
-			for c := range at.X {
-				at.X[c] = -2
-			}
+			floats.AddConst(-2, at.X)
 			return at
 		},
 		evaluator: evaluateWith(p, hypergrad.AID{}),

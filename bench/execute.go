@@ -173,7 +173,8 @@ func serve(ctx context.Context, queue <-chan Task, o ExecuteOptions, report func
 		case ctx.Err() != nil:
 			return nil
 		case err != nil: // it was killed, by the system when memory was short, say
-			trace := &Trace{Task: t, Known: number(unknown), Status: Failed, Message: "the process of the run ended: " + w.close()}
+			trace := newTrace(t, unknown)
+			trace.Status, trace.Message = Failed, "the process of the run ended: "+w.close()
 			w = nil
 			if err := trace.write(o.Dir); err != nil {
 				return err

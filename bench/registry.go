@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/blackbox"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
@@ -21,22 +22,26 @@ var methods = map[string]bilevel.Method{
 	"descent": hypergrad.Descent{},
 	"dtfbo":   stochastic.DTFBO{},
 	"fsla":    stochastic.FSLA{},
+	"grid":    blackbox.Grid{},
 	"hoag":    hypergrad.HOAG{},
 	"masoba":  stochastic.MASOBA{},
 	"mrbo":    stochastic.MRBO{},
 	"pzobo":   stochastic.PZOBO{},
+	"random":  blackbox.Random{},
 	"saba":    stochastic.SABA{},
 	"soba":    stochastic.SOBA{},
 	"srba":    stochastic.SRBA{},
 	"stfbo":   stochastic.STFBO{},
 	"stocbio": stochastic.StocBiO{},
 	"sustain": stochastic.SUSTAIN{},
+	"tpe":     blackbox.TPE{},
 	"ttsa":    stochastic.TTSA{},
 	"vrbo":    stochastic.VRBO{},
 }
 
 // problems are what a bench file can name as a problem, with their defaults. The exported fields are options.
 var problems = map[string]problem{
+	"cleaning":  cleaning{Noise: .5, Train: 20_000, Validation: 5_000},
 	"covtype":   covtype{},
 	"ijcnn1":    ijcnn1{},
 	"quadratic": quadratic{Inner: 100, Outer: 10, Terms: 1024, Validation: 1024},

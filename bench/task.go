@@ -145,7 +145,7 @@ func (l *loader) run(ctx context.Context, t Task) (*Trace, error) {
 		return nil, err
 	}
 	runtime.GC() // what the run before left
-	trace := &Trace{Task: t, Known: number(in.best)}
+	trace := newTrace(t, in.best)
 	minimize(ctx, in, made.(bilevel.Method), trace)
 	if trace.Status == "" {
 		return nil, ctx.Err()

@@ -35,6 +35,8 @@ type Trace struct {
 	Seconds         float64 // in steps
 	Counts          bilevel.Counts
 	Notes           []string
+	// Go is the version and architecture that the run was made with, Kernels the tier of the vector kernels.
+	Go, Kernels string
 }
 
 // Point is a record of a run. What is not known is NaN.
@@ -72,6 +74,11 @@ func (n *number) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// newTrace is the trace of a run of t that is made here.
+func newTrace(t Task, known float64) *Trace {
+	return &Trace{Task: t, Known: number(known), Go: runtime.Version() + " " + runtime.GOARCH, Kernels: kernel.Active().String()}
+}
+
 // traceFormat is the first line's version of a trace file, which has a line for each point and ends with traceEnd.
 const traceFormat = 1
 
@@ -100,7 +107,7 @@ func (t *Trace) write(dir string) error {
 	var b bytes.Buffer
 	lines := json.NewEncoder(&b)
 	lines.SetEscapeHTML(false)
-	all := []any{traceHead{traceFormat, t.Task, t.Known, runtime.Version() + " " + runtime.GOARCH, kernel.Active().String()}}
+	all := []any{traceHead{traceFormat, t.Task, t.Known, t.Go, t.Kernels}}
 	for _, p := range t.Points {
 		all = append(all, p)
 	}
@@ -168,7 +175,7 @@ func readTrace(path string) (*Trace, error) {
 		return nil, err
 	}
 	t := &Trace{Task: head.Task, Known: head.Known, Status: end.Status, Message: end.Message, Steps: end.Steps,
-		Seconds: end.Seconds, Counts: end.Counts, Notes: end.Notes}
+		Seconds: end.Seconds, Counts: end.Counts, Notes: end.Notes, Go: head.Go, Kernels: head.Kernels}
 	t.Points = make([]Point, len(lines)-2)
 	for i := range t.Points {
 		if err := strict(i+1, &t.Points[i]); err != nil {

@@ -39,9 +39,10 @@ other commands read the folder of traces that it leaves.
 		Example: `  bilevel bench list
   bilevel bench run smoke --out smoke
   bilevel bench show smoke
-  bilevel bench plot smoke`,
+  bilevel bench plot smoke
+  bilevel bench report smoke`,
 	}
-	c.AddCommand(newBenchRunCommand(), newBenchShowCommand(), newBenchPlotCommand(), newBenchExportCommand(), newBenchListCommand(), newBenchWorkCommand())
+	c.AddCommand(newBenchRunCommand(), newBenchShowCommand(), newBenchPlotCommand(), newBenchReportCommand(), newBenchExportCommand(), newBenchListCommand(), newBenchWorkCommand())
 	return c
 }
 
@@ -395,6 +396,60 @@ func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool)
 		fmt.Fprintln(c.OutOrStdout(), f.path)
 	}
 	return nil
+}
+
+func newBenchReportCommand() *cobra.Command {
+	var out, title, targets string
+	var best bool
+	c := &cobra.Command{
+		Use:   "report DIR",
+		Short: "Write all runs as one interactive HTML page",
+		Long: `Write all runs as one HTML page that needs nothing else: figures against time, samples and steps, and a table of what
+methods took to reach a level of h − h*.
+
+` + exitCodes,
+		Example: `  bilevel bench report ijcnn1 --out ijcnn1.html
+  bilevel bench report ijcnn1-grid --best`,
+		Args: oneFolder,
+		RunE: func(c *cobra.Command, args []string) error {
+			levels, err := parseTargets(targets)
+			if err != nil {
+				return err
+			}
+			r, err := readResults(args[0])
+			if err != nil {
+				return err
+			}
+			if best {
+				r = choose(r, levels)
+			}
+			if out == "" {
+				out = filepath.Join(args[0], "report.html")
+			}
+			if err := checkTarget(out); err != nil {
+				return usagef("--out %s %w", out, err)
+			}
+			if title == "" {
+				title = filepath.Base(filepath.Clean(args[0]))
+			}
+			var b bytes.Buffer
+			if err := r.WriteReport(&b, title); err != nil {
+				return err
+			}
+			if err := writeFiles([]outFile{{out, b.Bytes()}}); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), out)
+			return nil
+		},
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&out, "out", "", "the file (default report.html in DIR)")
+	p.StringVar(&title, "title", "", "what the page is called (default: as the folder)")
+	p.BoolVar(&best, "best", false, "only the best parameters of each method, see bilevel bench show")
+	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default 0.01,0.001,0.0001,0.00001)")
+	return c
 }
 
 // fileName is a title as part of a file's name.

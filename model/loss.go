@@ -26,6 +26,7 @@ type Loss struct {
 	y      []float64 // labels of a logistic loss, for the fused kernels
 
 	workers []scratch
+	ahead   []float64 // rows of the next batch that have not been asked for yet
 	part    []float64
 	vals    []float64
 	job     job
@@ -242,11 +243,14 @@ func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.B
 	}
 }
 
-// Prefetch asks for the rows of b, as far as a small cache holds them.
+// Prefetch asks for the rows of b: at once as far as a small cache holds them, and for the rest, where a row has
+// several scores, while the next batches are combined.
 func (o *Loss) Prefetch(b bilevel.Batch) {
 	if o.dense != nil {
-		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
-		kernel.Prefetch(o.dense.Data[lo:min(hi, lo+blockSize/8)])
+		a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
+		first := min(len(a), blockSize/8)
+		kernel.Prefetch(a[:first])
+		o.ahead = a[first:]
 		if o.y != nil {
 			kernel.Prefetch(o.y[b.Lo:b.Hi])
 		}
@@ -328,11 +332,14 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 		}
 		return
 	}
-	if dz != nil {
-		kernel.CombineK(dz, a, stride, t, k, d, m, w, keep)
-	}
-	if hv != nil {
-		kernel.CombineK(hv, a, stride, s, k, d, m, w, keep)
+	for _, q := range [2]struct{ dst, c []float64 }{{dz, t}, {hv, s}} {
+		switch {
+		case q.dst == nil:
+		case len(o.ahead) > 0:
+			o.ahead = kernel.CombineKAhead(q.dst, a, stride, q.c, k, d, m, w, keep, o.ahead)
+		default:
+			kernel.CombineK(q.dst, a, stride, q.c, k, d, m, w, keep)
+		}
 	}
 }
 
@@ -341,7 +348,9 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 func (o *Loss) runDense() float64 {
 	p, b := &o.job.pass, o.job.b
 	w := 1 / float64(b.Len())
-	if b.Len() <= chunkRows {
+	if b.Len() > chunkRows {
+		o.ahead = nil // not for several workers
+	} else {
 		return w * o.chunk(&o.workers[0], p.dz, p.hv, b)
 	}
 	ldz, width := len(p.dz), len(p.dz)+len(p.hv)

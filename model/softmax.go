@@ -72,6 +72,10 @@ func (l *softmax) loss(t, tmp []float64, lo, m, cs, is int) float64 {
 
 // probabilities replaces scores by p = exp(t)/Σexp(t).
 func (l *softmax) probabilities(t, tmp []float64, m, cs, is int) {
+	if cs == m && is == 1 {
+		kernel.Softmax(t[:l.k*m], l.k, m)
+		return
+	}
 	l.shift(t, tmp, m, cs, is)
 	l.normalise(t, tmp, m, cs, is)
 }
@@ -135,6 +139,10 @@ func (l *softmax) curvature(t, tmp []float64, _, m, cs, is int) {
 }
 
 func (l *softmax) apply(s, w, tmp []float64, _, m, cs, is int) {
+	if cs == m && is == 1 {
+		kernel.SoftmaxProduct(s[:l.k*m], w[:l.k*m], l.k, m)
+		return
+	}
 	mean := tmp[:m]
 	clear(mean)
 	for c := range l.k {

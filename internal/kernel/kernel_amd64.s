@@ -17452,6 +17452,455 @@ done1235:
 	VZEROUPPER
 	RET
 
+// func softmaxAVX512(t *float64, k int, m int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
+TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
+	MOVQ t+0(FP), AX
+	MOVQ k+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	SUBQ $0x08, DX
+	JL   rest1395
+
+full1394:
+	MOVQ    AX, DI
+	VMOVUPD (DI)(SI*8), Z0
+	MOVQ    CX, R8
+
+class1397:
+	VMOVUPD (DI)(SI*8), Z1
+	VMAXPD  Z1, Z0, Z0
+	ADDQ    BX, DI
+	DECQ    R8
+	JNE     class1397
+	MOVQ    AX, DI
+	VXORPD  Z1, Z1, Z1
+	MOVQ    CX, R8
+
+class1398:
+	VMOVUPD           (DI)(SI*8), Z2
+	VSUBPD            Z0, Z2, Z2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z2, Z3
+	VRNDSCALEPD       $0x08, Z3, Z3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z3, Z2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Z3, Z2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Z2, Z2
+	VMULPD            Z2, Z2, Z4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Z5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Z4, Z5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Z6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Z4, Z6
+	VFMADD213PD       Z5, Z2, Z6
+	VFMADD213PD       Z2, Z4, Z6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z6, Z6
+	VSCALEFPD         Z3, Z6, Z6
+	VADDPD            Z6, Z1, Z1
+	VMOVUPD           Z6, (DI)(SI*8)
+	ADDQ              BX, DI
+	DECQ              R8
+	JNE               class1398
+	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z0
+	VDIVPD            Z1, Z0, Z0
+	MOVQ              AX, DI
+	MOVQ              CX, R8
+
+class1399:
+	VMOVUPD (DI)(SI*8), Z1
+	VMULPD  Z0, Z1, Z1
+	VMOVUPD Z1, (DI)(SI*8)
+	ADDQ    BX, DI
+	DECQ    R8
+	JNE     class1399
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, DX
+	JGE     full1394
+
+rest1395:
+	ADDQ   $0x08, DX
+	JE     end1396
+	MOVQ   AX, DI
+	LEAQ   (DI)(SI*8), R8
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, DX
+	JE     skip1400
+	MOVQ   DX, R9
+	ANDQ   $0x06, R9
+	VMOVSD (R8)(R9*8), X0
+
+skip1400:
+	TESTQ           $0x00000002, DX
+	JE              skip1401
+	MOVQ            DX, R9
+	ANDQ            $0x04, R9
+	VBROADCASTF64X2 (R8)(R9*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1401:
+	TESTQ           $0x00000004, DX
+	JE              skip1402
+	VBROADCASTF64X4 (R8), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1402:
+	MOVQ CX, R8
+
+class1403:
+	LEAQ   (DI)(SI*8), R9
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, DX
+	JE     skip1404
+	MOVQ   DX, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X1
+
+skip1404:
+	TESTQ           $0x00000002, DX
+	JE              skip1405
+	MOVQ            DX, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1405:
+	TESTQ           $0x00000004, DX
+	JE              skip1406
+	VBROADCASTF64X4 (R9), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1406:
+	VMAXPD Z1, Z0, Z0
+	ADDQ   BX, DI
+	DECQ   R8
+	JNE    class1403
+	MOVQ   AX, DI
+	VXORPD Z1, Z1, Z1
+	MOVQ   CX, R8
+
+class1407:
+	LEAQ   (DI)(SI*8), R9
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, DX
+	JE     skip1408
+	MOVQ   DX, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R9)(R10*8), X2
+
+skip1408:
+	TESTQ           $0x00000002, DX
+	JE              skip1409
+	MOVQ            DX, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R9)(R10*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1409:
+	TESTQ           $0x00000004, DX
+	JE              skip1410
+	VBROADCASTF64X4 (R9), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1410:
+	VSUBPD            Z0, Z2, Z2
+	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z2, Z3
+	VRNDSCALEPD       $0x08, Z3, Z3
+	VFNMADD231PD.BCST k1x3fe62e42fee00000<>+0(SB), Z3, Z2
+	VFNMADD231PD.BCST k1x3dea39ef35793c76<>+0(SB), Z3, Z2
+	VRANGEPD.BCST     $0x02, k1x3fe0000000000000<>+0(SB), Z2, Z2
+	VMULPD            Z2, Z2, Z4
+	VBROADCASTSD      k1x3e92891834686c7e<>+0(SB), Z5
+	VFMADD213PD.BCST  k1x3efa019b90eefe8e<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3f56c16c1788b646<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fa5555555553d64<>+0(SB), Z4, Z5
+	VFMADD213PD.BCST  k1x3fe0000000000001<>+0(SB), Z4, Z5
+	VBROADCASTSD      k1x3e5af38a71a18cb9<>+0(SB), Z6
+	VFMADD213PD.BCST  k1x3ec71de0daf7a6cc<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f2a01a01a7c3d59<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3f811111111109b4<>+0(SB), Z4, Z6
+	VFMADD213PD.BCST  k1x3fc5555555555556<>+0(SB), Z4, Z6
+	VFMADD213PD       Z5, Z2, Z6
+	VFMADD213PD       Z2, Z4, Z6
+	VADDPD.BCST       k1x3ff0000000000000<>+0(SB), Z6, Z6
+	VSCALEFPD         Z3, Z6, Z6
+	VADDPD            Z6, Z1, Z1
+	LEAQ              (DI)(SI*8), R9
+	VMOVAPD           Z6, Z2
+	TESTQ             $0x00000004, DX
+	JE                skip1411
+	VMOVUPD           Y2, (R9)
+	VEXTRACTF64X4     $0x01, Z2, Y2
+	ADDQ              $0x20, R9
+
+skip1411:
+	TESTQ         $0x00000002, DX
+	JE            skip1412
+	VMOVUPD       X2, (R9)
+	VEXTRACTF64X2 $0x01, Y2, X2
+	ADDQ          $0x10, R9
+
+skip1412:
+	TESTQ  $0x00000001, DX
+	JE     skip1413
+	VMOVSD X2, (R9)
+
+skip1413:
+	ADDQ         BX, DI
+	DECQ         R8
+	JNE          class1407
+	VBROADCASTSD k1x3ff0000000000000<>+0(SB), Z0
+	VDIVPD       Z1, Z0, Z0
+	MOVQ         AX, DI
+	MOVQ         CX, AX
+
+class1414:
+	LEAQ   (DI)(SI*8), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, DX
+	JE     skip1415
+	MOVQ   DX, R8
+	ANDQ   $0x06, R8
+	VMOVSD (CX)(R8*8), X1
+
+skip1415:
+	TESTQ           $0x00000002, DX
+	JE              skip1416
+	MOVQ            DX, R8
+	ANDQ            $0x04, R8
+	VBROADCASTF64X2 (CX)(R8*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1416:
+	TESTQ           $0x00000004, DX
+	JE              skip1417
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1417:
+	VMULPD        Z0, Z1, Z1
+	LEAQ          (DI)(SI*8), CX
+	VMOVAPD       Z1, Z1
+	TESTQ         $0x00000004, DX
+	JE            skip1418
+	VMOVUPD       Y1, (CX)
+	VEXTRACTF64X4 $0x01, Z1, Y1
+	ADDQ          $0x20, CX
+
+skip1418:
+	TESTQ         $0x00000002, DX
+	JE            skip1419
+	VMOVUPD       X1, (CX)
+	VEXTRACTF64X2 $0x01, Y1, X1
+	ADDQ          $0x10, CX
+
+skip1419:
+	TESTQ  $0x00000001, DX
+	JE     skip1420
+	VMOVSD X1, (CX)
+
+skip1420:
+	ADDQ BX, DI
+	DECQ AX
+	JNE  class1414
+
+end1396:
+	VZEROUPPER
+	RET
+
+// func softmaxProductAVX512(s *float64, p *float64, k int, m int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
+TEXT ·softmaxProductAVX512(SB), NOSPLIT, $0-32
+	MOVQ s+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x03, SI
+	XORQ DI, DI
+	SUBQ $0x08, BX
+	JL   rest1422
+
+full1421:
+	MOVQ   AX, R8
+	MOVQ   CX, R9
+	VXORPD Z0, Z0, Z0
+	MOVQ   DX, R10
+
+class1424:
+	VMOVUPD     (R8)(DI*8), Z1
+	VMOVUPD     (R9)(DI*8), Z2
+	VFMADD231PD Z1, Z2, Z0
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        R10
+	JNE         class1424
+	MOVQ        AX, R8
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+
+class1425:
+	VMOVUPD (R8)(DI*8), Z1
+	VSUBPD  Z0, Z1, Z1
+	VMOVUPD (R9)(DI*8), Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, (R8)(DI*8)
+	ADDQ    SI, R8
+	ADDQ    SI, R9
+	DECQ    R10
+	JNE     class1425
+	ADDQ    $0x08, DI
+	SUBQ    $0x08, BX
+	JGE     full1421
+
+rest1422:
+	ADDQ   $0x08, BX
+	JE     end1423
+	MOVQ   AX, R8
+	MOVQ   CX, R9
+	VXORPD Z0, Z0, Z0
+	MOVQ   DX, R10
+
+class1426:
+	LEAQ   (R8)(DI*8), R11
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, BX
+	JE     skip1427
+	MOVQ   BX, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X1
+
+skip1427:
+	TESTQ           $0x00000002, BX
+	JE              skip1428
+	MOVQ            BX, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1428:
+	TESTQ           $0x00000004, BX
+	JE              skip1429
+	VBROADCASTF64X4 (R11), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1429:
+	LEAQ   (R9)(DI*8), R11
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, BX
+	JE     skip1430
+	MOVQ   BX, R12
+	ANDQ   $0x06, R12
+	VMOVSD (R11)(R12*8), X2
+
+skip1430:
+	TESTQ           $0x00000002, BX
+	JE              skip1431
+	MOVQ            BX, R12
+	ANDQ            $0x04, R12
+	VBROADCASTF64X2 (R11)(R12*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1431:
+	TESTQ           $0x00000004, BX
+	JE              skip1432
+	VBROADCASTF64X4 (R11), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1432:
+	VFMADD231PD Z1, Z2, Z0
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        R10
+	JNE         class1426
+	MOVQ        AX, R8
+	MOVQ        CX, R9
+	MOVQ        DX, AX
+
+class1433:
+	LEAQ   (R8)(DI*8), CX
+	VXORPD Z1, Z1, Z1
+	TESTQ  $0x00000001, BX
+	JE     skip1434
+	MOVQ   BX, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip1434:
+	TESTQ           $0x00000002, BX
+	JE              skip1435
+	MOVQ            BX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y2
+	VINSERTF64X2    $0x01, X1, Y2, Y1
+
+skip1435:
+	TESTQ           $0x00000004, BX
+	JE              skip1436
+	VBROADCASTF64X4 (CX), Z2
+	VINSERTF64X4    $0x01, Y1, Z2, Z1
+
+skip1436:
+	VSUBPD Z0, Z1, Z1
+	LEAQ   (R9)(DI*8), CX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, BX
+	JE     skip1437
+	MOVQ   BX, DX
+	ANDQ   $0x06, DX
+	VMOVSD (CX)(DX*8), X2
+
+skip1437:
+	TESTQ           $0x00000002, BX
+	JE              skip1438
+	MOVQ            BX, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (CX)(DX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip1438:
+	TESTQ           $0x00000004, BX
+	JE              skip1439
+	VBROADCASTF64X4 (CX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip1439:
+	VMULPD        Z2, Z1, Z1
+	LEAQ          (R8)(DI*8), CX
+	VMOVAPD       Z1, Z1
+	TESTQ         $0x00000004, BX
+	JE            skip1440
+	VMOVUPD       Y1, (CX)
+	VEXTRACTF64X4 $0x01, Z1, Y1
+	ADDQ          $0x20, CX
+
+skip1440:
+	TESTQ         $0x00000002, BX
+	JE            skip1441
+	VMOVUPD       X1, (CX)
+	VEXTRACTF64X2 $0x01, Y1, X1
+	ADDQ          $0x10, CX
+
+skip1441:
+	TESTQ  $0x00000001, BX
+	JE     skip1442
+	VMOVSD X1, (CX)
+
+skip1442:
+	ADDQ SI, R8
+	ADDQ SI, R9
+	DECQ AX
+	JNE  class1433
+
+end1423:
+	VZEROUPPER
+	RET
+
 // func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·scoresKAVX512(SB), NOSPLIT, $8-65
@@ -17472,22 +17921,22 @@ TEXT ·scoresKAVX512(SB), NOSPLIT, $8-65
 	MOVQ  rows+56(FP), DI
 	SHLQ  $0x03, DI
 
-rows1394:
+rows1443:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest1395
+	JL   rest1444
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes1396:
+classes1445:
 	CMPQ R8, $0x05
-	JE   take1398
+	JE   take1447
 	CMPQ R8, $0x05
-	JL   fewer1397
+	JL   fewer1446
 
-take1398:
+take1447:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17516,9 +17965,9 @@ take1398:
 	VXORPD Z19, Z19, Z19
 	MOVQ   AX, BP
 
-columns1399:
+columns1448:
 	SUBQ        $0x08, BP
-	JL          last1400
+	JL          last1449
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z20
 	VMOVUPD     (R14)(SI*1), Z21
@@ -17553,9 +18002,9 @@ columns1399:
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	ADDQ        $0x40, R15
-	JMP         columns1399
+	JMP         columns1448
 
-last1400:
+last1449:
 	VMOVUPD.Z     (R14), K1, Z20
 	VMOVUPD.Z     (R14)(SI*1), K1, Z21
 	VMOVUPD.Z     (R14)(SI*2), K1, Z22
@@ -17603,10 +18052,10 @@ last1400:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1401
+	JE            set1450
 	VADDPD        (R10), Y1, Y1
 
-set1401:
+set1450:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -17627,10 +18076,10 @@ set1401:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1402
+	JE            set1451
 	VADDPD        (R10), Y1, Y1
 
-set1402:
+set1451:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -17651,10 +18100,10 @@ set1402:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1403
+	JE            set1452
 	VADDPD        (R10), Y1, Y1
 
-set1403:
+set1452:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -17675,10 +18124,10 @@ set1403:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1404
+	JE            set1453
 	VADDPD        (R10), Y1, Y1
 
-set1404:
+set1453:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z16, Y0
@@ -17699,10 +18148,10 @@ set1404:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1405
+	JE            set1454
 	VADDPD        (R10), Y1, Y1
 
-set1405:
+set1454:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -17712,15 +18161,15 @@ set1405:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x05, R8
-	JMP     classes1396
+	JMP     classes1445
 
-fewer1397:
-classes1406:
+fewer1446:
+classes1455:
 	CMPQ R8, $0x04
-	JE   take1408
-	JMP  fewer1407
+	JE   take1457
+	JMP  fewer1456
 
-take1408:
+take1457:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17745,9 +18194,9 @@ take1408:
 	VXORPD Z15, Z15, Z15
 	MOVQ   AX, BP
 
-columns1409:
+columns1458:
 	SUBQ        $0x08, BP
-	JL          last1410
+	JL          last1459
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z16
 	VMOVUPD     (R14)(SI*1), Z17
@@ -17777,9 +18226,9 @@ columns1409:
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	ADDQ        $0x40, R15
-	JMP         columns1409
+	JMP         columns1458
 
-last1410:
+last1459:
 	VMOVUPD.Z     (R14), K1, Z16
 	VMOVUPD.Z     (R14)(SI*1), K1, Z17
 	VMOVUPD.Z     (R14)(SI*2), K1, Z18
@@ -17822,10 +18271,10 @@ last1410:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1411
+	JE            set1460
 	VADDPD        (R10), Y1, Y1
 
-set1411:
+set1460:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -17846,10 +18295,10 @@ set1411:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1412
+	JE            set1461
 	VADDPD        (R10), Y1, Y1
 
-set1412:
+set1461:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -17870,10 +18319,10 @@ set1412:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1413
+	JE            set1462
 	VADDPD        (R10), Y1, Y1
 
-set1413:
+set1462:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -17894,10 +18343,10 @@ set1413:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1414
+	JE            set1463
 	VADDPD        (R10), Y1, Y1
 
-set1414:
+set1463:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -17906,15 +18355,15 @@ set1414:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x04, R8
-	JMP     classes1406
+	JMP     classes1455
 
-fewer1407:
-classes1415:
+fewer1456:
+classes1464:
 	CMPQ R8, $0x03
-	JE   take1417
-	JMP  fewer1416
+	JE   take1466
+	JMP  fewer1465
 
-take1417:
+take1466:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -17933,9 +18382,9 @@ take1417:
 	VXORPD Z11, Z11, Z11
 	MOVQ   AX, R15
 
-columns1418:
+columns1467:
 	SUBQ        $0x08, R15
-	JL          last1419
+	JL          last1468
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z12
 	VMOVUPD     (R14)(SI*1), Z13
@@ -17959,9 +18408,9 @@ columns1418:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1418
+	JMP         columns1467
 
-last1419:
+last1468:
 	VMOVUPD.Z     (R14), K1, Z12
 	VMOVUPD.Z     (R14)(SI*1), K1, Z13
 	VMOVUPD.Z     (R14)(SI*2), K1, Z14
@@ -17999,10 +18448,10 @@ last1419:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1420
+	JE            set1469
 	VADDPD        (R10), Y1, Y1
 
-set1420:
+set1469:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -18023,10 +18472,10 @@ set1420:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1421
+	JE            set1470
 	VADDPD        (R10), Y1, Y1
 
-set1421:
+set1470:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -18047,10 +18496,10 @@ set1421:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1422
+	JE            set1471
 	VADDPD        (R10), Y1, Y1
 
-set1422:
+set1471:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -18058,15 +18507,15 @@ set1422:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes1415
+	JMP     classes1464
 
-fewer1416:
-classes1423:
+fewer1465:
+classes1472:
 	CMPQ R8, $0x02
-	JE   take1425
-	JMP  fewer1424
+	JE   take1474
+	JMP  fewer1473
 
-take1425:
+take1474:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -18081,9 +18530,9 @@ take1425:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R15
 
-columns1426:
+columns1475:
 	SUBQ        $0x08, R15
-	JL          last1427
+	JL          last1476
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z8
 	VMOVUPD     (R14)(SI*1), Z9
@@ -18102,9 +18551,9 @@ columns1426:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1426
+	JMP         columns1475
 
-last1427:
+last1476:
 	VMOVUPD.Z     (R14), K1, Z8
 	VMOVUPD.Z     (R14)(SI*1), K1, Z9
 	VMOVUPD       (R12), Z10
@@ -18137,10 +18586,10 @@ last1427:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1428
+	JE            set1477
 	VADDPD        (R10), Y1, Y1
 
-set1428:
+set1477:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -18161,25 +18610,25 @@ set1428:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1429
+	JE            set1478
 	VADDPD        (R10), Y1, Y1
 
-set1429:
+set1478:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes1423
+	JMP     classes1472
 
-fewer1424:
-classes1430:
+fewer1473:
+classes1479:
 	CMPQ R8, $0x01
-	JE   take1432
-	JMP  fewer1431
+	JE   take1481
+	JMP  fewer1480
 
-take1432:
+take1481:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -18190,9 +18639,9 @@ take1432:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R15
 
-columns1433:
+columns1482:
 	SUBQ        $0x08, R15
-	JL          last1434
+	JL          last1483
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z4
 	VMOVUPD     (R12), Z5
@@ -18206,9 +18655,9 @@ columns1433:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1433
+	JMP         columns1482
 
-last1434:
+last1483:
 	VMOVUPD.Z     (R14), K1, Z4
 	VMOVUPD       (R12), Z5
 	VFMADD231PD   Z4, Z5, Z0
@@ -18236,44 +18685,44 @@ last1434:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1435
+	JE            set1484
 	VADDPD        (R10), Y1, Y1
 
-set1435:
+set1484:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes1430
+	JMP     classes1479
 
-fewer1431:
+fewer1480:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows1394
+	JMP  rows1443
 
-rest1395:
+rest1444:
 	ADDQ $0x04, rows+56(FP)
 
-rows1436:
+rows1485:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest1437
+	JL   rest1486
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes1438:
+classes1487:
 	CMPQ R8, $0x05
-	JE   take1440
+	JE   take1489
 	CMPQ R8, $0x05
-	JL   fewer1439
+	JL   fewer1488
 
-take1440:
+take1489:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -18290,9 +18739,9 @@ take1440:
 	VXORPD Z9, Z9, Z9
 	MOVQ   AX, R15
 
-columns1441:
+columns1490:
 	SUBQ        $0x10, R15
-	JL          last1442
+	JL          last1491
 	VMOVUPD     (R13), Z10
 	VMOVUPD     (R13)(SI*1), Z11
 	VMOVUPD     (R13)(SI*2), Z12
@@ -18318,14 +18767,14 @@ columns1441:
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
 	ADDQ        $0x00000080, R14
-	JMP         columns1441
+	JMP         columns1490
 
-last1442:
+last1491:
 	ADDQ $0x10, R15
 
-columns1443:
+columns1492:
 	SUBQ        $0x08, R15
-	JL          last1444
+	JL          last1493
 	VMOVUPD     (R13), Z10
 	VMOVUPD     (R13)(SI*1), Z11
 	VMOVUPD     (R13)(SI*2), Z12
@@ -18340,9 +18789,9 @@ columns1443:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1443
+	JMP         columns1492
 
-last1444:
+last1493:
 	VMOVUPD.Z   (R13), K1, Z10
 	VMOVUPD.Z   (R13)(SI*1), K1, Z11
 	VMOVUPD.Z   (R13)(SI*2), K1, Z12
@@ -18362,10 +18811,10 @@ last1444:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1445
+	JE          set1494
 	VADDSD      (R10), X0, X0
 
-set1445:
+set1494:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18376,10 +18825,10 @@ set1445:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1446
+	JE         set1495
 	VADDSD     (R10), X2, X2
 
-set1446:
+set1495:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -18390,10 +18839,10 @@ set1446:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1447
+	JE         set1496
 	VADDSD     (R10), X4, X4
 
-set1447:
+set1496:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z7, Z6, Z6
@@ -18404,10 +18853,10 @@ set1447:
 	VPERMILPD  $0x55, Z6, Z0
 	VADDPD     Z0, Z6, Z6
 	CMPB       add+64(FP), $0x00
-	JE         set1448
+	JE         set1497
 	VADDSD     (R10), X6, X6
 
-set1448:
+set1497:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z9, Z8, Z8
@@ -18418,10 +18867,10 @@ set1448:
 	VPERMILPD  $0x55, Z8, Z0
 	VADDPD     Z0, Z8, Z8
 	CMPB       add+64(FP), $0x00
-	JE         set1449
+	JE         set1498
 	VADDSD     (R10), X8, X8
 
-set1449:
+set1498:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -18431,15 +18880,15 @@ set1449:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes1438
+	JMP    classes1487
 
-fewer1439:
-classes1450:
+fewer1488:
+classes1499:
 	CMPQ R8, $0x04
-	JE   take1452
-	JMP  fewer1451
+	JE   take1501
+	JMP  fewer1500
 
-take1452:
+take1501:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -18454,9 +18903,9 @@ take1452:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R15
 
-columns1453:
+columns1502:
 	SUBQ        $0x10, R15
-	JL          last1454
+	JL          last1503
 	VMOVUPD     (R13), Z8
 	VMOVUPD     (R13)(SI*1), Z9
 	VMOVUPD     (R13)(SI*2), Z10
@@ -18478,14 +18927,14 @@ columns1453:
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
 	ADDQ        $0x00000080, R14
-	JMP         columns1453
+	JMP         columns1502
 
-last1454:
+last1503:
 	ADDQ $0x10, R15
 
-columns1455:
+columns1504:
 	SUBQ        $0x08, R15
-	JL          last1456
+	JL          last1505
 	VMOVUPD     (R13), Z8
 	VMOVUPD     (R13)(SI*1), Z9
 	VMOVUPD     (R13)(SI*2), Z10
@@ -18498,9 +18947,9 @@ columns1455:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1455
+	JMP         columns1504
 
-last1456:
+last1505:
 	VMOVUPD.Z   (R13), K1, Z8
 	VMOVUPD.Z   (R13)(SI*1), K1, Z9
 	VMOVUPD.Z   (R13)(SI*2), K1, Z10
@@ -18518,10 +18967,10 @@ last1456:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1457
+	JE          set1506
 	VADDSD      (R10), X0, X0
 
-set1457:
+set1506:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18532,10 +18981,10 @@ set1457:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1458
+	JE         set1507
 	VADDSD     (R10), X2, X2
 
-set1458:
+set1507:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -18546,10 +18995,10 @@ set1458:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1459
+	JE         set1508
 	VADDSD     (R10), X4, X4
 
-set1459:
+set1508:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z7, Z6, Z6
@@ -18560,10 +19009,10 @@ set1459:
 	VPERMILPD  $0x55, Z6, Z0
 	VADDPD     Z0, Z6, Z6
 	CMPB       add+64(FP), $0x00
-	JE         set1460
+	JE         set1509
 	VADDSD     (R10), X6, X6
 
-set1460:
+set1509:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -18572,15 +19021,15 @@ set1460:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes1450
+	JMP    classes1499
 
-fewer1451:
-classes1461:
+fewer1500:
+classes1510:
 	CMPQ R8, $0x03
-	JE   take1463
-	JMP  fewer1462
+	JE   take1512
+	JMP  fewer1511
 
-take1463:
+take1512:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
@@ -18591,9 +19040,9 @@ take1463:
 	VXORPD Z5, Z5, Z5
 	MOVQ   AX, R14
 
-columns1464:
+columns1513:
 	SUBQ        $0x10, R14
-	JL          last1465
+	JL          last1514
 	VMOVUPD     (R13), Z6
 	VMOVUPD     (R13)(SI*1), Z7
 	VMOVUPD     (R13)(SI*2), Z8
@@ -18610,14 +19059,14 @@ columns1464:
 	VFMADD231PD Z8, Z9, Z5
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1464
+	JMP         columns1513
 
-last1465:
+last1514:
 	ADDQ $0x10, R14
 
-columns1466:
+columns1515:
 	SUBQ        $0x08, R14
-	JL          last1467
+	JL          last1516
 	VMOVUPD     (R13), Z6
 	VMOVUPD     (R13)(SI*1), Z7
 	VMOVUPD     (R13)(SI*2), Z8
@@ -18627,9 +19076,9 @@ columns1466:
 	VFMADD231PD Z8, Z9, Z4
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1466
+	JMP         columns1515
 
-last1467:
+last1516:
 	VMOVUPD.Z   (R13), K1, Z6
 	VMOVUPD.Z   (R13)(SI*1), K1, Z7
 	VMOVUPD.Z   (R13)(SI*2), K1, Z8
@@ -18645,10 +19094,10 @@ last1467:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1468
+	JE          set1517
 	VADDSD      (R10), X0, X0
 
-set1468:
+set1517:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18659,10 +19108,10 @@ set1468:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1469
+	JE         set1518
 	VADDSD     (R10), X2, X2
 
-set1469:
+set1518:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -18673,10 +19122,10 @@ set1469:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1470
+	JE         set1519
 	VADDSD     (R10), X4, X4
 
-set1470:
+set1519:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -18684,15 +19133,15 @@ set1470:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes1461
+	JMP    classes1510
 
-fewer1462:
-classes1471:
+fewer1511:
+classes1520:
 	CMPQ R8, $0x02
-	JE   take1473
-	JMP  fewer1472
+	JE   take1522
+	JMP  fewer1521
 
-take1473:
+take1522:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
@@ -18701,9 +19150,9 @@ take1473:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R14
 
-columns1474:
+columns1523:
 	SUBQ        $0x10, R14
-	JL          last1475
+	JL          last1524
 	VMOVUPD     (R13), Z4
 	VMOVUPD     (R13)(SI*1), Z5
 	VMOVUPD     (R12), Z6
@@ -18716,14 +19165,14 @@ columns1474:
 	VFMADD231PD Z5, Z6, Z3
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1474
+	JMP         columns1523
 
-last1475:
+last1524:
 	ADDQ $0x10, R14
 
-columns1476:
+columns1525:
 	SUBQ        $0x08, R14
-	JL          last1477
+	JL          last1526
 	VMOVUPD     (R13), Z4
 	VMOVUPD     (R13)(SI*1), Z5
 	VMOVUPD     (R12), Z6
@@ -18731,9 +19180,9 @@ columns1476:
 	VFMADD231PD Z5, Z6, Z2
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1476
+	JMP         columns1525
 
-last1477:
+last1526:
 	VMOVUPD.Z   (R13), K1, Z4
 	VMOVUPD.Z   (R13)(SI*1), K1, Z5
 	VMOVUPD     (R12), Z6
@@ -18747,10 +19196,10 @@ last1477:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1478
+	JE          set1527
 	VADDSD      (R10), X0, X0
 
-set1478:
+set1527:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -18761,34 +19210,34 @@ set1478:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1479
+	JE         set1528
 	VADDSD     (R10), X2, X2
 
-set1479:
+set1528:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes1471
+	JMP    classes1520
 
-fewer1472:
-classes1480:
+fewer1521:
+classes1529:
 	CMPQ R8, $0x01
-	JE   take1482
-	JMP  fewer1481
+	JE   take1531
+	JMP  fewer1530
 
-take1482:
+take1531:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   AX, R14
 
-columns1483:
+columns1532:
 	SUBQ        $0x10, R14
-	JL          last1484
+	JL          last1533
 	VMOVUPD     (R13), Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
@@ -18797,22 +19246,22 @@ columns1483:
 	VFMADD231PD Z2, Z3, Z1
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1483
+	JMP         columns1532
 
-last1484:
+last1533:
 	ADDQ $0x10, R14
 
-columns1485:
+columns1534:
 	SUBQ        $0x08, R14
-	JL          last1486
+	JL          last1535
 	VMOVUPD     (R13), Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1485
+	JMP         columns1534
 
-last1486:
+last1535:
 	VMOVUPD.Z   (R13), K1, Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
@@ -18824,48 +19273,50 @@ last1486:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1487
+	JE          set1536
 	VADDSD      (R10), X0, X0
 
-set1487:
+set1536:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes1480
+	JMP    classes1529
 
-fewer1481:
+fewer1530:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows1436
+	JMP  rows1485
 
-rest1437:
+rest1486:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
 
-// func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
-TEXT ·combineKAVX512(SB), NOSPLIT, $0-72
+// func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+
+TEXT ·combineKAVX512(SB), NOSPLIT, $0-96
 	MOVQ d+40(FP), AX
+	MOVQ ahead+72(FP), CX
+	ADDQ CX, bytes+80(FP)
 
-tile1488:
+tile1537:
 	CMPQ AX, $0x18
-	JLE  nextTile1489
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
+	JLE  nextTile1538
+	MOVQ k+32(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ dz+0(FP), SI
+	MOVQ rows+48(FP), DI
+	SHLQ $0x03, DI
 
-classes1490:
-	CMPQ CX, $0x05
-	JE   take1492
-	CMPQ CX, $0x05
-	JL   fewer1491
+classes1539:
+	CMPQ DX, $0x05
+	JE   take1541
+	CMPQ DX, $0x05
+	JL   fewer1540
 
-take1492:
+take1541:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -18886,58 +19337,65 @@ take1492:
 	VXORPD Z17, Z17, Z17
 	VXORPD Z18, Z18, Z18
 	VXORPD Z19, Z19, Z19
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end1494
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed1543
 
-rows1493:
-	VMOVUPD      (DI), Z20
-	VMOVUPD      64(DI), Z21
-	VMOVUPD      128(DI), Z22
-	VMOVUPD      192(DI), Z23
-	VBROADCASTSD (R10), Z24
+rows1542:
+	VMOVUPD      (R8), Z20
+	VMOVUPD      64(R8), Z21
+	VMOVUPD      128(R8), Z22
+	VMOVUPD      192(R8), Z23
+	VBROADCASTSD (R11), Z24
 	VFMADD231PD  Z24, Z20, Z0
 	VFMADD231PD  Z24, Z21, Z1
 	VFMADD231PD  Z24, Z22, Z2
 	VFMADD231PD  Z24, Z23, Z3
-	VBROADCASTSD (R10)(SI*1), Z24
+	VBROADCASTSD (R11)(DI*1), Z24
 	VFMADD231PD  Z24, Z20, Z4
 	VFMADD231PD  Z24, Z21, Z5
 	VFMADD231PD  Z24, Z22, Z6
 	VFMADD231PD  Z24, Z23, Z7
-	VBROADCASTSD (R10)(SI*2), Z24
+	VBROADCASTSD (R11)(DI*2), Z24
 	VFMADD231PD  Z24, Z20, Z8
 	VFMADD231PD  Z24, Z21, Z9
 	VFMADD231PD  Z24, Z22, Z10
 	VFMADD231PD  Z24, Z23, Z11
-	VBROADCASTSD (R11), Z24
+	VBROADCASTSD (R12), Z24
 	VFMADD231PD  Z24, Z20, Z12
 	VFMADD231PD  Z24, Z21, Z13
 	VFMADD231PD  Z24, Z22, Z14
 	VFMADD231PD  Z24, Z23, Z15
-	VBROADCASTSD (R11)(SI*1), Z24
+	VBROADCASTSD (R12)(DI*1), Z24
 	VFMADD231PD  Z24, Z20, Z16
 	VFMADD231PD  Z24, Z21, Z17
 	VFMADD231PD  Z24, Z22, Z18
 	VFMADD231PD  Z24, Z23, Z19
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows1493
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1544
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1494:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1544:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows1542
+
+summed1543:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z20
 	VBROADCASTSD keep+64(FP), Z21
 	VMULPD       Z20, Z0, Z0
@@ -18945,388 +19403,388 @@ end1494:
 	VMULPD       Z20, Z2, Z2
 	VMULPD       Z20, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1495
-	VFMADD231PD  (BX), Z21, Z0
-	VFMADD231PD  64(BX), Z21, Z1
-	VFMADD231PD  128(BX), Z21, Z2
+	JE           set1545
+	VFMADD231PD  (SI), Z21, Z0
+	VFMADD231PD  64(SI), Z21, Z1
+	VFMADD231PD  128(SI), Z21, Z2
 	CMPQ         AX, $0x20
-	JL           partial1496
-	VFMADD231PD  192(BX), Z21, Z3
-	JMP          end1497
+	JL           partial1546
+	VFMADD231PD  192(SI), Z21, Z3
+	JMP          end1547
 
-partial1496:
-	LEAQ   192(BX), DI
+partial1546:
+	LEAQ   192(SI), R8
 	VXORPD Z22, Z22, Z22
-	TESTQ  $0x00000001, R8
-	JE     skip1498
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X22
+	TESTQ  $0x00000001, R9
+	JE     skip1548
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X22
 
-skip1498:
-	TESTQ           $0x00000002, R8
-	JE              skip1499
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y23
+skip1548:
+	TESTQ           $0x00000002, R9
+	JE              skip1549
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y23
 	VINSERTF64X2    $0x01, X22, Y23, Y22
 
-skip1499:
-	TESTQ           $0x00000004, R8
-	JE              skip1500
-	VBROADCASTF64X4 (DI), Z23
+skip1549:
+	TESTQ           $0x00000004, R9
+	JE              skip1550
+	VBROADCASTF64X4 (R8), Z23
 	VINSERTF64X4    $0x01, Y22, Z23, Z22
 
-skip1500:
+skip1550:
 	VFMADD231PD Z22, Z21, Z3
 
-end1497:
-set1495:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
+end1547:
+set1545:
+	VMOVUPD Z0, (SI)
+	VMOVUPD Z1, 64(SI)
+	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1501
-	VMOVUPD Z3, 192(BX)
-	JMP     end1502
+	JL      partial1551
+	VMOVUPD Z3, 192(SI)
+	JMP     end1552
 
-partial1501:
-	LEAQ          192(BX), DI
+partial1551:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1503
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1553
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1503:
-	TESTQ         $0x00000002, R8
-	JE            skip1504
-	VMOVUPD       X0, (DI)
+skip1553:
+	TESTQ         $0x00000002, R9
+	JE            skip1554
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1504:
-	TESTQ  $0x00000001, R8
-	JE     skip1505
-	VMOVSD X0, (DI)
+skip1554:
+	TESTQ  $0x00000001, R9
+	JE     skip1555
+	VMOVSD X0, (R8)
 
-skip1505:
-end1502:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1555:
+end1552:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z4, Z4
 	VMULPD      Z20, Z5, Z5
 	VMULPD      Z20, Z6, Z6
 	VMULPD      Z20, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1506
-	VFMADD231PD (BX), Z21, Z4
-	VFMADD231PD 64(BX), Z21, Z5
-	VFMADD231PD 128(BX), Z21, Z6
+	JE          set1556
+	VFMADD231PD (SI), Z21, Z4
+	VFMADD231PD 64(SI), Z21, Z5
+	VFMADD231PD 128(SI), Z21, Z6
 	CMPQ        AX, $0x20
-	JL          partial1507
-	VFMADD231PD 192(BX), Z21, Z7
-	JMP         end1508
+	JL          partial1557
+	VFMADD231PD 192(SI), Z21, Z7
+	JMP         end1558
 
-partial1507:
-	LEAQ   192(BX), DI
+partial1557:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1509
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1559
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1509:
-	TESTQ           $0x00000002, R8
-	JE              skip1510
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1559:
+	TESTQ           $0x00000002, R9
+	JE              skip1560
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1510:
-	TESTQ           $0x00000004, R8
-	JE              skip1511
-	VBROADCASTF64X4 (DI), Z1
+skip1560:
+	TESTQ           $0x00000004, R9
+	JE              skip1561
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1511:
+skip1561:
 	VFMADD231PD Z0, Z21, Z7
 
-end1508:
-set1506:
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, 64(BX)
-	VMOVUPD Z6, 128(BX)
+end1558:
+set1556:
+	VMOVUPD Z4, (SI)
+	VMOVUPD Z5, 64(SI)
+	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1512
-	VMOVUPD Z7, 192(BX)
-	JMP     end1513
+	JL      partial1562
+	VMOVUPD Z7, 192(SI)
+	JMP     end1563
 
-partial1512:
-	LEAQ          192(BX), DI
+partial1562:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1514
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1564
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1514:
-	TESTQ         $0x00000002, R8
-	JE            skip1515
-	VMOVUPD       X0, (DI)
+skip1564:
+	TESTQ         $0x00000002, R9
+	JE            skip1565
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1515:
-	TESTQ  $0x00000001, R8
-	JE     skip1516
-	VMOVSD X0, (DI)
+skip1565:
+	TESTQ  $0x00000001, R9
+	JE     skip1566
+	VMOVSD X0, (R8)
 
-skip1516:
-end1513:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1566:
+end1563:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z8, Z8
 	VMULPD      Z20, Z9, Z9
 	VMULPD      Z20, Z10, Z10
 	VMULPD      Z20, Z11, Z11
 	CMPQ        keep+64(FP), $0x00
-	JE          set1517
-	VFMADD231PD (BX), Z21, Z8
-	VFMADD231PD 64(BX), Z21, Z9
-	VFMADD231PD 128(BX), Z21, Z10
+	JE          set1567
+	VFMADD231PD (SI), Z21, Z8
+	VFMADD231PD 64(SI), Z21, Z9
+	VFMADD231PD 128(SI), Z21, Z10
 	CMPQ        AX, $0x20
-	JL          partial1518
-	VFMADD231PD 192(BX), Z21, Z11
-	JMP         end1519
+	JL          partial1568
+	VFMADD231PD 192(SI), Z21, Z11
+	JMP         end1569
 
-partial1518:
-	LEAQ   192(BX), DI
+partial1568:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1520
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1570
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1520:
-	TESTQ           $0x00000002, R8
-	JE              skip1521
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1570:
+	TESTQ           $0x00000002, R9
+	JE              skip1571
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1521:
-	TESTQ           $0x00000004, R8
-	JE              skip1522
-	VBROADCASTF64X4 (DI), Z1
+skip1571:
+	TESTQ           $0x00000004, R9
+	JE              skip1572
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1522:
+skip1572:
 	VFMADD231PD Z0, Z21, Z11
 
-end1519:
-set1517:
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, 64(BX)
-	VMOVUPD Z10, 128(BX)
+end1569:
+set1567:
+	VMOVUPD Z8, (SI)
+	VMOVUPD Z9, 64(SI)
+	VMOVUPD Z10, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1523
-	VMOVUPD Z11, 192(BX)
-	JMP     end1524
+	JL      partial1573
+	VMOVUPD Z11, 192(SI)
+	JMP     end1574
 
-partial1523:
-	LEAQ          192(BX), DI
+partial1573:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z11, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1525
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1575
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1525:
-	TESTQ         $0x00000002, R8
-	JE            skip1526
-	VMOVUPD       X0, (DI)
+skip1575:
+	TESTQ         $0x00000002, R9
+	JE            skip1576
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1526:
-	TESTQ  $0x00000001, R8
-	JE     skip1527
-	VMOVSD X0, (DI)
+skip1576:
+	TESTQ  $0x00000001, R9
+	JE     skip1577
+	VMOVSD X0, (R8)
 
-skip1527:
-end1524:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1577:
+end1574:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z12, Z12
 	VMULPD      Z20, Z13, Z13
 	VMULPD      Z20, Z14, Z14
 	VMULPD      Z20, Z15, Z15
 	CMPQ        keep+64(FP), $0x00
-	JE          set1528
-	VFMADD231PD (BX), Z21, Z12
-	VFMADD231PD 64(BX), Z21, Z13
-	VFMADD231PD 128(BX), Z21, Z14
+	JE          set1578
+	VFMADD231PD (SI), Z21, Z12
+	VFMADD231PD 64(SI), Z21, Z13
+	VFMADD231PD 128(SI), Z21, Z14
 	CMPQ        AX, $0x20
-	JL          partial1529
-	VFMADD231PD 192(BX), Z21, Z15
-	JMP         end1530
+	JL          partial1579
+	VFMADD231PD 192(SI), Z21, Z15
+	JMP         end1580
 
-partial1529:
-	LEAQ   192(BX), DI
+partial1579:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1531
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1581
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1531:
-	TESTQ           $0x00000002, R8
-	JE              skip1532
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1581:
+	TESTQ           $0x00000002, R9
+	JE              skip1582
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1532:
-	TESTQ           $0x00000004, R8
-	JE              skip1533
-	VBROADCASTF64X4 (DI), Z1
+skip1582:
+	TESTQ           $0x00000004, R9
+	JE              skip1583
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1533:
+skip1583:
 	VFMADD231PD Z0, Z21, Z15
 
-end1530:
-set1528:
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, 64(BX)
-	VMOVUPD Z14, 128(BX)
+end1580:
+set1578:
+	VMOVUPD Z12, (SI)
+	VMOVUPD Z13, 64(SI)
+	VMOVUPD Z14, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1534
-	VMOVUPD Z15, 192(BX)
-	JMP     end1535
+	JL      partial1584
+	VMOVUPD Z15, 192(SI)
+	JMP     end1585
 
-partial1534:
-	LEAQ          192(BX), DI
+partial1584:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z15, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1536
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1586
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1536:
-	TESTQ         $0x00000002, R8
-	JE            skip1537
-	VMOVUPD       X0, (DI)
+skip1586:
+	TESTQ         $0x00000002, R9
+	JE            skip1587
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1537:
-	TESTQ  $0x00000001, R8
-	JE     skip1538
-	VMOVSD X0, (DI)
+skip1587:
+	TESTQ  $0x00000001, R9
+	JE     skip1588
+	VMOVSD X0, (R8)
 
-skip1538:
-end1535:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1588:
+end1585:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z16, Z16
 	VMULPD      Z20, Z17, Z17
 	VMULPD      Z20, Z18, Z18
 	VMULPD      Z20, Z19, Z19
 	CMPQ        keep+64(FP), $0x00
-	JE          set1539
-	VFMADD231PD (BX), Z21, Z16
-	VFMADD231PD 64(BX), Z21, Z17
-	VFMADD231PD 128(BX), Z21, Z18
+	JE          set1589
+	VFMADD231PD (SI), Z21, Z16
+	VFMADD231PD 64(SI), Z21, Z17
+	VFMADD231PD 128(SI), Z21, Z18
 	CMPQ        AX, $0x20
-	JL          partial1540
-	VFMADD231PD 192(BX), Z21, Z19
-	JMP         end1541
+	JL          partial1590
+	VFMADD231PD 192(SI), Z21, Z19
+	JMP         end1591
 
-partial1540:
-	LEAQ   192(BX), DI
+partial1590:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1542
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1592
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1542:
-	TESTQ           $0x00000002, R8
-	JE              skip1543
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1592:
+	TESTQ           $0x00000002, R9
+	JE              skip1593
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1543:
-	TESTQ           $0x00000004, R8
-	JE              skip1544
-	VBROADCASTF64X4 (DI), Z1
+skip1593:
+	TESTQ           $0x00000004, R9
+	JE              skip1594
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1544:
+skip1594:
 	VFMADD231PD Z0, Z21, Z19
 
-end1541:
-set1539:
-	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, 64(BX)
-	VMOVUPD Z18, 128(BX)
+end1591:
+set1589:
+	VMOVUPD Z16, (SI)
+	VMOVUPD Z17, 64(SI)
+	VMOVUPD Z18, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1545
-	VMOVUPD Z19, 192(BX)
-	JMP     end1546
+	JL      partial1595
+	VMOVUPD Z19, 192(SI)
+	JMP     end1596
 
-partial1545:
-	LEAQ          192(BX), DI
+partial1595:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z19, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1547
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1597
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1547:
-	TESTQ         $0x00000002, R8
-	JE            skip1548
-	VMOVUPD       X0, (DI)
+skip1597:
+	TESTQ         $0x00000002, R9
+	JE            skip1598
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1548:
-	TESTQ  $0x00000001, R8
-	JE     skip1549
-	VMOVSD X0, (DI)
+skip1598:
+	TESTQ  $0x00000001, R9
+	JE     skip1599
+	VMOVSD X0, (R8)
 
-skip1549:
-end1546:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x05, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x05, CX
-	JMP    classes1490
+skip1599:
+end1596:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x05, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x05, DX
+	JMP    classes1539
 
-fewer1491:
-classes1550:
-	CMPQ CX, $0x04
-	JE   take1552
-	JMP  fewer1551
+fewer1540:
+classes1600:
+	CMPQ DX, $0x04
+	JE   take1602
+	JMP  fewer1601
 
-take1552:
+take1602:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19343,53 +19801,60 @@ take1552:
 	VXORPD Z13, Z13, Z13
 	VXORPD Z14, Z14, Z14
 	VXORPD Z15, Z15, Z15
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end1554
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed1604
 
-rows1553:
-	VMOVUPD      (DI), Z16
-	VMOVUPD      64(DI), Z17
-	VMOVUPD      128(DI), Z18
-	VMOVUPD      192(DI), Z19
-	VBROADCASTSD (R10), Z20
+rows1603:
+	VMOVUPD      (R8), Z16
+	VMOVUPD      64(R8), Z17
+	VMOVUPD      128(R8), Z18
+	VMOVUPD      192(R8), Z19
+	VBROADCASTSD (R11), Z20
 	VFMADD231PD  Z20, Z16, Z0
 	VFMADD231PD  Z20, Z17, Z1
 	VFMADD231PD  Z20, Z18, Z2
 	VFMADD231PD  Z20, Z19, Z3
-	VBROADCASTSD (R10)(SI*1), Z20
+	VBROADCASTSD (R11)(DI*1), Z20
 	VFMADD231PD  Z20, Z16, Z4
 	VFMADD231PD  Z20, Z17, Z5
 	VFMADD231PD  Z20, Z18, Z6
 	VFMADD231PD  Z20, Z19, Z7
-	VBROADCASTSD (R10)(SI*2), Z20
+	VBROADCASTSD (R11)(DI*2), Z20
 	VFMADD231PD  Z20, Z16, Z8
 	VFMADD231PD  Z20, Z17, Z9
 	VFMADD231PD  Z20, Z18, Z10
 	VFMADD231PD  Z20, Z19, Z11
-	VBROADCASTSD (R11), Z20
+	VBROADCASTSD (R12), Z20
 	VFMADD231PD  Z20, Z16, Z12
 	VFMADD231PD  Z20, Z17, Z13
 	VFMADD231PD  Z20, Z18, Z14
 	VFMADD231PD  Z20, Z19, Z15
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows1553
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1605
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1554:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1605:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows1603
+
+summed1604:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z16
 	VBROADCASTSD keep+64(FP), Z17
 	VMULPD       Z16, Z0, Z0
@@ -19397,313 +19862,313 @@ end1554:
 	VMULPD       Z16, Z2, Z2
 	VMULPD       Z16, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1555
-	VFMADD231PD  (BX), Z17, Z0
-	VFMADD231PD  64(BX), Z17, Z1
-	VFMADD231PD  128(BX), Z17, Z2
+	JE           set1606
+	VFMADD231PD  (SI), Z17, Z0
+	VFMADD231PD  64(SI), Z17, Z1
+	VFMADD231PD  128(SI), Z17, Z2
 	CMPQ         AX, $0x20
-	JL           partial1556
-	VFMADD231PD  192(BX), Z17, Z3
-	JMP          end1557
+	JL           partial1607
+	VFMADD231PD  192(SI), Z17, Z3
+	JMP          end1608
 
-partial1556:
-	LEAQ   192(BX), DI
+partial1607:
+	LEAQ   192(SI), R8
 	VXORPD Z18, Z18, Z18
-	TESTQ  $0x00000001, R8
-	JE     skip1558
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X18
+	TESTQ  $0x00000001, R9
+	JE     skip1609
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X18
 
-skip1558:
-	TESTQ           $0x00000002, R8
-	JE              skip1559
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y19
+skip1609:
+	TESTQ           $0x00000002, R9
+	JE              skip1610
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y19
 	VINSERTF64X2    $0x01, X18, Y19, Y18
 
-skip1559:
-	TESTQ           $0x00000004, R8
-	JE              skip1560
-	VBROADCASTF64X4 (DI), Z19
+skip1610:
+	TESTQ           $0x00000004, R9
+	JE              skip1611
+	VBROADCASTF64X4 (R8), Z19
 	VINSERTF64X4    $0x01, Y18, Z19, Z18
 
-skip1560:
+skip1611:
 	VFMADD231PD Z18, Z17, Z3
 
-end1557:
-set1555:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
+end1608:
+set1606:
+	VMOVUPD Z0, (SI)
+	VMOVUPD Z1, 64(SI)
+	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1561
-	VMOVUPD Z3, 192(BX)
-	JMP     end1562
+	JL      partial1612
+	VMOVUPD Z3, 192(SI)
+	JMP     end1613
 
-partial1561:
-	LEAQ          192(BX), DI
+partial1612:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1563
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1614
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1563:
-	TESTQ         $0x00000002, R8
-	JE            skip1564
-	VMOVUPD       X0, (DI)
+skip1614:
+	TESTQ         $0x00000002, R9
+	JE            skip1615
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1564:
-	TESTQ  $0x00000001, R8
-	JE     skip1565
-	VMOVSD X0, (DI)
+skip1615:
+	TESTQ  $0x00000001, R9
+	JE     skip1616
+	VMOVSD X0, (R8)
 
-skip1565:
-end1562:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1616:
+end1613:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z16, Z4, Z4
 	VMULPD      Z16, Z5, Z5
 	VMULPD      Z16, Z6, Z6
 	VMULPD      Z16, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1566
-	VFMADD231PD (BX), Z17, Z4
-	VFMADD231PD 64(BX), Z17, Z5
-	VFMADD231PD 128(BX), Z17, Z6
+	JE          set1617
+	VFMADD231PD (SI), Z17, Z4
+	VFMADD231PD 64(SI), Z17, Z5
+	VFMADD231PD 128(SI), Z17, Z6
 	CMPQ        AX, $0x20
-	JL          partial1567
-	VFMADD231PD 192(BX), Z17, Z7
-	JMP         end1568
+	JL          partial1618
+	VFMADD231PD 192(SI), Z17, Z7
+	JMP         end1619
 
-partial1567:
-	LEAQ   192(BX), DI
+partial1618:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1569
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1620
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1569:
-	TESTQ           $0x00000002, R8
-	JE              skip1570
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1620:
+	TESTQ           $0x00000002, R9
+	JE              skip1621
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1570:
-	TESTQ           $0x00000004, R8
-	JE              skip1571
-	VBROADCASTF64X4 (DI), Z1
+skip1621:
+	TESTQ           $0x00000004, R9
+	JE              skip1622
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1571:
+skip1622:
 	VFMADD231PD Z0, Z17, Z7
 
-end1568:
-set1566:
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, 64(BX)
-	VMOVUPD Z6, 128(BX)
+end1619:
+set1617:
+	VMOVUPD Z4, (SI)
+	VMOVUPD Z5, 64(SI)
+	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1572
-	VMOVUPD Z7, 192(BX)
-	JMP     end1573
+	JL      partial1623
+	VMOVUPD Z7, 192(SI)
+	JMP     end1624
 
-partial1572:
-	LEAQ          192(BX), DI
+partial1623:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1574
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1625
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1574:
-	TESTQ         $0x00000002, R8
-	JE            skip1575
-	VMOVUPD       X0, (DI)
+skip1625:
+	TESTQ         $0x00000002, R9
+	JE            skip1626
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1575:
-	TESTQ  $0x00000001, R8
-	JE     skip1576
-	VMOVSD X0, (DI)
+skip1626:
+	TESTQ  $0x00000001, R9
+	JE     skip1627
+	VMOVSD X0, (R8)
 
-skip1576:
-end1573:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1627:
+end1624:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z16, Z8, Z8
 	VMULPD      Z16, Z9, Z9
 	VMULPD      Z16, Z10, Z10
 	VMULPD      Z16, Z11, Z11
 	CMPQ        keep+64(FP), $0x00
-	JE          set1577
-	VFMADD231PD (BX), Z17, Z8
-	VFMADD231PD 64(BX), Z17, Z9
-	VFMADD231PD 128(BX), Z17, Z10
+	JE          set1628
+	VFMADD231PD (SI), Z17, Z8
+	VFMADD231PD 64(SI), Z17, Z9
+	VFMADD231PD 128(SI), Z17, Z10
 	CMPQ        AX, $0x20
-	JL          partial1578
-	VFMADD231PD 192(BX), Z17, Z11
-	JMP         end1579
+	JL          partial1629
+	VFMADD231PD 192(SI), Z17, Z11
+	JMP         end1630
 
-partial1578:
-	LEAQ   192(BX), DI
+partial1629:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1580
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1631
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1580:
-	TESTQ           $0x00000002, R8
-	JE              skip1581
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1631:
+	TESTQ           $0x00000002, R9
+	JE              skip1632
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1581:
-	TESTQ           $0x00000004, R8
-	JE              skip1582
-	VBROADCASTF64X4 (DI), Z1
+skip1632:
+	TESTQ           $0x00000004, R9
+	JE              skip1633
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1582:
+skip1633:
 	VFMADD231PD Z0, Z17, Z11
 
-end1579:
-set1577:
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, 64(BX)
-	VMOVUPD Z10, 128(BX)
+end1630:
+set1628:
+	VMOVUPD Z8, (SI)
+	VMOVUPD Z9, 64(SI)
+	VMOVUPD Z10, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1583
-	VMOVUPD Z11, 192(BX)
-	JMP     end1584
+	JL      partial1634
+	VMOVUPD Z11, 192(SI)
+	JMP     end1635
 
-partial1583:
-	LEAQ          192(BX), DI
+partial1634:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z11, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1585
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1636
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1585:
-	TESTQ         $0x00000002, R8
-	JE            skip1586
-	VMOVUPD       X0, (DI)
+skip1636:
+	TESTQ         $0x00000002, R9
+	JE            skip1637
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1586:
-	TESTQ  $0x00000001, R8
-	JE     skip1587
-	VMOVSD X0, (DI)
+skip1637:
+	TESTQ  $0x00000001, R9
+	JE     skip1638
+	VMOVSD X0, (R8)
 
-skip1587:
-end1584:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1638:
+end1635:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z16, Z12, Z12
 	VMULPD      Z16, Z13, Z13
 	VMULPD      Z16, Z14, Z14
 	VMULPD      Z16, Z15, Z15
 	CMPQ        keep+64(FP), $0x00
-	JE          set1588
-	VFMADD231PD (BX), Z17, Z12
-	VFMADD231PD 64(BX), Z17, Z13
-	VFMADD231PD 128(BX), Z17, Z14
+	JE          set1639
+	VFMADD231PD (SI), Z17, Z12
+	VFMADD231PD 64(SI), Z17, Z13
+	VFMADD231PD 128(SI), Z17, Z14
 	CMPQ        AX, $0x20
-	JL          partial1589
-	VFMADD231PD 192(BX), Z17, Z15
-	JMP         end1590
+	JL          partial1640
+	VFMADD231PD 192(SI), Z17, Z15
+	JMP         end1641
 
-partial1589:
-	LEAQ   192(BX), DI
+partial1640:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1591
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1642
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1591:
-	TESTQ           $0x00000002, R8
-	JE              skip1592
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1642:
+	TESTQ           $0x00000002, R9
+	JE              skip1643
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1592:
-	TESTQ           $0x00000004, R8
-	JE              skip1593
-	VBROADCASTF64X4 (DI), Z1
+skip1643:
+	TESTQ           $0x00000004, R9
+	JE              skip1644
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1593:
+skip1644:
 	VFMADD231PD Z0, Z17, Z15
 
-end1590:
-set1588:
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, 64(BX)
-	VMOVUPD Z14, 128(BX)
+end1641:
+set1639:
+	VMOVUPD Z12, (SI)
+	VMOVUPD Z13, 64(SI)
+	VMOVUPD Z14, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1594
-	VMOVUPD Z15, 192(BX)
-	JMP     end1595
+	JL      partial1645
+	VMOVUPD Z15, 192(SI)
+	JMP     end1646
 
-partial1594:
-	LEAQ          192(BX), DI
+partial1645:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z15, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1596
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1647
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1596:
-	TESTQ         $0x00000002, R8
-	JE            skip1597
-	VMOVUPD       X0, (DI)
+skip1647:
+	TESTQ         $0x00000002, R9
+	JE            skip1648
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1597:
-	TESTQ  $0x00000001, R8
-	JE     skip1598
-	VMOVSD X0, (DI)
+skip1648:
+	TESTQ  $0x00000001, R9
+	JE     skip1649
+	VMOVSD X0, (R8)
 
-skip1598:
-end1595:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes1550
+skip1649:
+end1646:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x04, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x04, DX
+	JMP    classes1600
 
-fewer1551:
-classes1599:
-	CMPQ CX, $0x03
-	JE   take1601
-	JMP  fewer1600
+fewer1601:
+classes1650:
+	CMPQ DX, $0x03
+	JE   take1652
+	JMP  fewer1651
 
-take1601:
+take1652:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -19716,45 +20181,52 @@ take1601:
 	VXORPD Z9, Z9, Z9
 	VXORPD Z10, Z10, Z10
 	VXORPD Z11, Z11, Z11
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1603
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed1654
 
-rows1602:
-	VMOVUPD      (DI), Z12
-	VMOVUPD      64(DI), Z13
-	VMOVUPD      128(DI), Z14
-	VMOVUPD      192(DI), Z15
-	VBROADCASTSD (R10), Z16
+rows1653:
+	VMOVUPD      (R8), Z12
+	VMOVUPD      64(R8), Z13
+	VMOVUPD      128(R8), Z14
+	VMOVUPD      192(R8), Z15
+	VBROADCASTSD (R11), Z16
 	VFMADD231PD  Z16, Z12, Z0
 	VFMADD231PD  Z16, Z13, Z1
 	VFMADD231PD  Z16, Z14, Z2
 	VFMADD231PD  Z16, Z15, Z3
-	VBROADCASTSD (R10)(SI*1), Z16
+	VBROADCASTSD (R11)(DI*1), Z16
 	VFMADD231PD  Z16, Z12, Z4
 	VFMADD231PD  Z16, Z13, Z5
 	VFMADD231PD  Z16, Z14, Z6
 	VFMADD231PD  Z16, Z15, Z7
-	VBROADCASTSD (R10)(SI*2), Z16
+	VBROADCASTSD (R11)(DI*2), Z16
 	VFMADD231PD  Z16, Z12, Z8
 	VFMADD231PD  Z16, Z13, Z9
 	VFMADD231PD  Z16, Z14, Z10
 	VFMADD231PD  Z16, Z15, Z11
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1602
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1655
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1603:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1655:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows1653
+
+summed1654:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z12
 	VBROADCASTSD keep+64(FP), Z13
 	VMULPD       Z12, Z0, Z0
@@ -19762,238 +20234,238 @@ end1603:
 	VMULPD       Z12, Z2, Z2
 	VMULPD       Z12, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1604
-	VFMADD231PD  (BX), Z13, Z0
-	VFMADD231PD  64(BX), Z13, Z1
-	VFMADD231PD  128(BX), Z13, Z2
+	JE           set1656
+	VFMADD231PD  (SI), Z13, Z0
+	VFMADD231PD  64(SI), Z13, Z1
+	VFMADD231PD  128(SI), Z13, Z2
 	CMPQ         AX, $0x20
-	JL           partial1605
-	VFMADD231PD  192(BX), Z13, Z3
-	JMP          end1606
+	JL           partial1657
+	VFMADD231PD  192(SI), Z13, Z3
+	JMP          end1658
 
-partial1605:
-	LEAQ   192(BX), DI
+partial1657:
+	LEAQ   192(SI), R8
 	VXORPD Z14, Z14, Z14
-	TESTQ  $0x00000001, R8
-	JE     skip1607
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X14
+	TESTQ  $0x00000001, R9
+	JE     skip1659
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X14
 
-skip1607:
-	TESTQ           $0x00000002, R8
-	JE              skip1608
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y15
+skip1659:
+	TESTQ           $0x00000002, R9
+	JE              skip1660
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y15
 	VINSERTF64X2    $0x01, X14, Y15, Y14
 
-skip1608:
-	TESTQ           $0x00000004, R8
-	JE              skip1609
-	VBROADCASTF64X4 (DI), Z15
+skip1660:
+	TESTQ           $0x00000004, R9
+	JE              skip1661
+	VBROADCASTF64X4 (R8), Z15
 	VINSERTF64X4    $0x01, Y14, Z15, Z14
 
-skip1609:
+skip1661:
 	VFMADD231PD Z14, Z13, Z3
 
-end1606:
-set1604:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
+end1658:
+set1656:
+	VMOVUPD Z0, (SI)
+	VMOVUPD Z1, 64(SI)
+	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1610
-	VMOVUPD Z3, 192(BX)
-	JMP     end1611
+	JL      partial1662
+	VMOVUPD Z3, 192(SI)
+	JMP     end1663
 
-partial1610:
-	LEAQ          192(BX), DI
+partial1662:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1612
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1664
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1612:
-	TESTQ         $0x00000002, R8
-	JE            skip1613
-	VMOVUPD       X0, (DI)
+skip1664:
+	TESTQ         $0x00000002, R9
+	JE            skip1665
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1613:
-	TESTQ  $0x00000001, R8
-	JE     skip1614
-	VMOVSD X0, (DI)
+skip1665:
+	TESTQ  $0x00000001, R9
+	JE     skip1666
+	VMOVSD X0, (R8)
 
-skip1614:
-end1611:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1666:
+end1663:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z12, Z4, Z4
 	VMULPD      Z12, Z5, Z5
 	VMULPD      Z12, Z6, Z6
 	VMULPD      Z12, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1615
-	VFMADD231PD (BX), Z13, Z4
-	VFMADD231PD 64(BX), Z13, Z5
-	VFMADD231PD 128(BX), Z13, Z6
+	JE          set1667
+	VFMADD231PD (SI), Z13, Z4
+	VFMADD231PD 64(SI), Z13, Z5
+	VFMADD231PD 128(SI), Z13, Z6
 	CMPQ        AX, $0x20
-	JL          partial1616
-	VFMADD231PD 192(BX), Z13, Z7
-	JMP         end1617
+	JL          partial1668
+	VFMADD231PD 192(SI), Z13, Z7
+	JMP         end1669
 
-partial1616:
-	LEAQ   192(BX), DI
+partial1668:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1618
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1670
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1618:
-	TESTQ           $0x00000002, R8
-	JE              skip1619
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1670:
+	TESTQ           $0x00000002, R9
+	JE              skip1671
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1619:
-	TESTQ           $0x00000004, R8
-	JE              skip1620
-	VBROADCASTF64X4 (DI), Z1
+skip1671:
+	TESTQ           $0x00000004, R9
+	JE              skip1672
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1620:
+skip1672:
 	VFMADD231PD Z0, Z13, Z7
 
-end1617:
-set1615:
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, 64(BX)
-	VMOVUPD Z6, 128(BX)
+end1669:
+set1667:
+	VMOVUPD Z4, (SI)
+	VMOVUPD Z5, 64(SI)
+	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1621
-	VMOVUPD Z7, 192(BX)
-	JMP     end1622
+	JL      partial1673
+	VMOVUPD Z7, 192(SI)
+	JMP     end1674
 
-partial1621:
-	LEAQ          192(BX), DI
+partial1673:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1623
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1675
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1623:
-	TESTQ         $0x00000002, R8
-	JE            skip1624
-	VMOVUPD       X0, (DI)
+skip1675:
+	TESTQ         $0x00000002, R9
+	JE            skip1676
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1624:
-	TESTQ  $0x00000001, R8
-	JE     skip1625
-	VMOVSD X0, (DI)
+skip1676:
+	TESTQ  $0x00000001, R9
+	JE     skip1677
+	VMOVSD X0, (R8)
 
-skip1625:
-end1622:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1677:
+end1674:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z12, Z8, Z8
 	VMULPD      Z12, Z9, Z9
 	VMULPD      Z12, Z10, Z10
 	VMULPD      Z12, Z11, Z11
 	CMPQ        keep+64(FP), $0x00
-	JE          set1626
-	VFMADD231PD (BX), Z13, Z8
-	VFMADD231PD 64(BX), Z13, Z9
-	VFMADD231PD 128(BX), Z13, Z10
+	JE          set1678
+	VFMADD231PD (SI), Z13, Z8
+	VFMADD231PD 64(SI), Z13, Z9
+	VFMADD231PD 128(SI), Z13, Z10
 	CMPQ        AX, $0x20
-	JL          partial1627
-	VFMADD231PD 192(BX), Z13, Z11
-	JMP         end1628
+	JL          partial1679
+	VFMADD231PD 192(SI), Z13, Z11
+	JMP         end1680
 
-partial1627:
-	LEAQ   192(BX), DI
+partial1679:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1629
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1681
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1629:
-	TESTQ           $0x00000002, R8
-	JE              skip1630
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1681:
+	TESTQ           $0x00000002, R9
+	JE              skip1682
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1630:
-	TESTQ           $0x00000004, R8
-	JE              skip1631
-	VBROADCASTF64X4 (DI), Z1
+skip1682:
+	TESTQ           $0x00000004, R9
+	JE              skip1683
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1631:
+skip1683:
 	VFMADD231PD Z0, Z13, Z11
 
-end1628:
-set1626:
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, 64(BX)
-	VMOVUPD Z10, 128(BX)
+end1680:
+set1678:
+	VMOVUPD Z8, (SI)
+	VMOVUPD Z9, 64(SI)
+	VMOVUPD Z10, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1632
-	VMOVUPD Z11, 192(BX)
-	JMP     end1633
+	JL      partial1684
+	VMOVUPD Z11, 192(SI)
+	JMP     end1685
 
-partial1632:
-	LEAQ          192(BX), DI
+partial1684:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z11, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1634
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1686
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1634:
-	TESTQ         $0x00000002, R8
-	JE            skip1635
-	VMOVUPD       X0, (DI)
+skip1686:
+	TESTQ         $0x00000002, R9
+	JE            skip1687
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1635:
-	TESTQ  $0x00000001, R8
-	JE     skip1636
-	VMOVSD X0, (DI)
+skip1687:
+	TESTQ  $0x00000001, R9
+	JE     skip1688
+	VMOVSD X0, (R8)
 
-skip1636:
-end1633:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x03, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x03, CX
-	JMP    classes1599
+skip1688:
+end1685:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x03, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x03, DX
+	JMP    classes1650
 
-fewer1600:
-classes1637:
-	CMPQ CX, $0x02
-	JE   take1639
-	JMP  fewer1638
+fewer1651:
+classes1689:
+	CMPQ DX, $0x02
+	JE   take1691
+	JMP  fewer1690
 
-take1639:
+take1691:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20002,40 +20474,47 @@ take1639:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1641
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed1693
 
-rows1640:
-	VMOVUPD      (DI), Z8
-	VMOVUPD      64(DI), Z9
-	VMOVUPD      128(DI), Z10
-	VMOVUPD      192(DI), Z11
-	VBROADCASTSD (R10), Z12
+rows1692:
+	VMOVUPD      (R8), Z8
+	VMOVUPD      64(R8), Z9
+	VMOVUPD      128(R8), Z10
+	VMOVUPD      192(R8), Z11
+	VBROADCASTSD (R11), Z12
 	VFMADD231PD  Z12, Z8, Z0
 	VFMADD231PD  Z12, Z9, Z1
 	VFMADD231PD  Z12, Z10, Z2
 	VFMADD231PD  Z12, Z11, Z3
-	VBROADCASTSD (R10)(SI*1), Z12
+	VBROADCASTSD (R11)(DI*1), Z12
 	VFMADD231PD  Z12, Z8, Z4
 	VFMADD231PD  Z12, Z9, Z5
 	VFMADD231PD  Z12, Z10, Z6
 	VFMADD231PD  Z12, Z11, Z7
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1640
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1694
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1641:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1694:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows1692
+
+summed1693:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z8
 	VBROADCASTSD keep+64(FP), Z9
 	VMULPD       Z8, Z0, Z0
@@ -20043,196 +20522,203 @@ end1641:
 	VMULPD       Z8, Z2, Z2
 	VMULPD       Z8, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1642
-	VFMADD231PD  (BX), Z9, Z0
-	VFMADD231PD  64(BX), Z9, Z1
-	VFMADD231PD  128(BX), Z9, Z2
+	JE           set1695
+	VFMADD231PD  (SI), Z9, Z0
+	VFMADD231PD  64(SI), Z9, Z1
+	VFMADD231PD  128(SI), Z9, Z2
 	CMPQ         AX, $0x20
-	JL           partial1643
-	VFMADD231PD  192(BX), Z9, Z3
-	JMP          end1644
+	JL           partial1696
+	VFMADD231PD  192(SI), Z9, Z3
+	JMP          end1697
 
-partial1643:
-	LEAQ   192(BX), DI
+partial1696:
+	LEAQ   192(SI), R8
 	VXORPD Z10, Z10, Z10
-	TESTQ  $0x00000001, R8
-	JE     skip1645
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X10
+	TESTQ  $0x00000001, R9
+	JE     skip1698
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X10
 
-skip1645:
-	TESTQ           $0x00000002, R8
-	JE              skip1646
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y11
+skip1698:
+	TESTQ           $0x00000002, R9
+	JE              skip1699
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y11
 	VINSERTF64X2    $0x01, X10, Y11, Y10
 
-skip1646:
-	TESTQ           $0x00000004, R8
-	JE              skip1647
-	VBROADCASTF64X4 (DI), Z11
+skip1699:
+	TESTQ           $0x00000004, R9
+	JE              skip1700
+	VBROADCASTF64X4 (R8), Z11
 	VINSERTF64X4    $0x01, Y10, Z11, Z10
 
-skip1647:
+skip1700:
 	VFMADD231PD Z10, Z9, Z3
 
-end1644:
-set1642:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
+end1697:
+set1695:
+	VMOVUPD Z0, (SI)
+	VMOVUPD Z1, 64(SI)
+	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1648
-	VMOVUPD Z3, 192(BX)
-	JMP     end1649
+	JL      partial1701
+	VMOVUPD Z3, 192(SI)
+	JMP     end1702
 
-partial1648:
-	LEAQ          192(BX), DI
+partial1701:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1650
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1703
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1650:
-	TESTQ         $0x00000002, R8
-	JE            skip1651
-	VMOVUPD       X0, (DI)
+skip1703:
+	TESTQ         $0x00000002, R9
+	JE            skip1704
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1651:
-	TESTQ  $0x00000001, R8
-	JE     skip1652
-	VMOVSD X0, (DI)
+skip1704:
+	TESTQ  $0x00000001, R9
+	JE     skip1705
+	VMOVSD X0, (R8)
 
-skip1652:
-end1649:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1705:
+end1702:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z4, Z4
 	VMULPD      Z8, Z5, Z5
 	VMULPD      Z8, Z6, Z6
 	VMULPD      Z8, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1653
-	VFMADD231PD (BX), Z9, Z4
-	VFMADD231PD 64(BX), Z9, Z5
-	VFMADD231PD 128(BX), Z9, Z6
+	JE          set1706
+	VFMADD231PD (SI), Z9, Z4
+	VFMADD231PD 64(SI), Z9, Z5
+	VFMADD231PD 128(SI), Z9, Z6
 	CMPQ        AX, $0x20
-	JL          partial1654
-	VFMADD231PD 192(BX), Z9, Z7
-	JMP         end1655
+	JL          partial1707
+	VFMADD231PD 192(SI), Z9, Z7
+	JMP         end1708
 
-partial1654:
-	LEAQ   192(BX), DI
+partial1707:
+	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1656
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1709
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1656:
-	TESTQ           $0x00000002, R8
-	JE              skip1657
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1709:
+	TESTQ           $0x00000002, R9
+	JE              skip1710
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1657:
-	TESTQ           $0x00000004, R8
-	JE              skip1658
-	VBROADCASTF64X4 (DI), Z1
+skip1710:
+	TESTQ           $0x00000004, R9
+	JE              skip1711
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1658:
+skip1711:
 	VFMADD231PD Z0, Z9, Z7
 
-end1655:
-set1653:
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, 64(BX)
-	VMOVUPD Z6, 128(BX)
+end1708:
+set1706:
+	VMOVUPD Z4, (SI)
+	VMOVUPD Z5, 64(SI)
+	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1659
-	VMOVUPD Z7, 192(BX)
-	JMP     end1660
+	JL      partial1712
+	VMOVUPD Z7, 192(SI)
+	JMP     end1713
 
-partial1659:
-	LEAQ          192(BX), DI
+partial1712:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1661
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1714
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1661:
-	TESTQ         $0x00000002, R8
-	JE            skip1662
-	VMOVUPD       X0, (DI)
+skip1714:
+	TESTQ         $0x00000002, R9
+	JE            skip1715
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1662:
-	TESTQ  $0x00000001, R8
-	JE     skip1663
-	VMOVSD X0, (DI)
+skip1715:
+	TESTQ  $0x00000001, R9
+	JE     skip1716
+	VMOVSD X0, (R8)
 
-skip1663:
-end1660:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-	JMP    classes1637
+skip1716:
+end1713:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x02, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x02, DX
+	JMP    classes1689
 
-fewer1638:
-classes1664:
-	CMPQ CX, $0x01
-	JE   take1666
-	JMP  fewer1665
+fewer1690:
+classes1717:
+	CMPQ DX, $0x01
+	JE   take1719
+	JMP  fewer1718
 
-take1666:
+take1719:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1668
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed1721
 
-rows1667:
-	VMOVUPD      (DI), Z4
-	VMOVUPD      64(DI), Z5
-	VMOVUPD      128(DI), Z6
-	VMOVUPD      192(DI), Z7
-	VBROADCASTSD (R10), Z8
+rows1720:
+	VMOVUPD      (R8), Z4
+	VMOVUPD      64(R8), Z5
+	VMOVUPD      128(R8), Z6
+	VMOVUPD      192(R8), Z7
+	VBROADCASTSD (R11), Z8
 	VFMADD231PD  Z8, Z4, Z0
 	VFMADD231PD  Z8, Z5, Z1
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z3
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1667
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1722
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1668:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1722:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows1720
+
+summed1721:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z4
 	VBROADCASTSD keep+64(FP), Z5
 	VMULPD       Z4, Z0, Z0
@@ -20240,103 +20726,103 @@ end1668:
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1669
-	VFMADD231PD  (BX), Z5, Z0
-	VFMADD231PD  64(BX), Z5, Z1
-	VFMADD231PD  128(BX), Z5, Z2
+	JE           set1723
+	VFMADD231PD  (SI), Z5, Z0
+	VFMADD231PD  64(SI), Z5, Z1
+	VFMADD231PD  128(SI), Z5, Z2
 	CMPQ         AX, $0x20
-	JL           partial1670
-	VFMADD231PD  192(BX), Z5, Z3
-	JMP          end1671
+	JL           partial1724
+	VFMADD231PD  192(SI), Z5, Z3
+	JMP          end1725
 
-partial1670:
-	LEAQ   192(BX), DI
+partial1724:
+	LEAQ   192(SI), R8
 	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R8
-	JE     skip1672
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X4
+	TESTQ  $0x00000001, R9
+	JE     skip1726
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X4
 
-skip1672:
-	TESTQ           $0x00000002, R8
-	JE              skip1673
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y6
+skip1726:
+	TESTQ           $0x00000002, R9
+	JE              skip1727
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y6
 	VINSERTF64X2    $0x01, X4, Y6, Y4
 
-skip1673:
-	TESTQ           $0x00000004, R8
-	JE              skip1674
-	VBROADCASTF64X4 (DI), Z6
+skip1727:
+	TESTQ           $0x00000004, R9
+	JE              skip1728
+	VBROADCASTF64X4 (R8), Z6
 	VINSERTF64X4    $0x01, Y4, Z6, Z4
 
-skip1674:
+skip1728:
 	VFMADD231PD Z4, Z5, Z3
 
-end1671:
-set1669:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
+end1725:
+set1723:
+	VMOVUPD Z0, (SI)
+	VMOVUPD Z1, 64(SI)
+	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1675
-	VMOVUPD Z3, 192(BX)
-	JMP     end1676
+	JL      partial1729
+	VMOVUPD Z3, 192(SI)
+	JMP     end1730
 
-partial1675:
-	LEAQ          192(BX), DI
+partial1729:
+	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1677
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1731
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1677:
-	TESTQ         $0x00000002, R8
-	JE            skip1678
-	VMOVUPD       X0, (DI)
+skip1731:
+	TESTQ         $0x00000002, R9
+	JE            skip1732
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1678:
-	TESTQ  $0x00000001, R8
-	JE     skip1679
-	VMOVSD X0, (DI)
+skip1732:
+	TESTQ  $0x00000001, R9
+	JE     skip1733
+	VMOVSD X0, (R8)
 
-skip1679:
-end1676:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x01, CX
-	JMP    classes1664
+skip1733:
+end1730:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x01, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x01, DX
+	JMP    classes1717
 
-fewer1665:
+fewer1718:
 	ADDQ $0x00000100, a+8(FP)
 	ADDQ $0x00000100, dz+0(FP)
 	SUBQ $0x20, AX
-	JMP  tile1488
+	JMP  tile1537
 
-nextTile1489:
+nextTile1538:
 	CMPQ AX, $0x08
-	JLE  nextTile1681
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
+	JLE  nextTile1735
+	MOVQ k+32(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ dz+0(FP), SI
+	MOVQ rows+48(FP), DI
+	SHLQ $0x03, DI
 
-classes1682:
-	CMPQ CX, $0x05
-	JE   take1684
-	CMPQ CX, $0x05
-	JL   fewer1683
+classes1736:
+	CMPQ DX, $0x05
+	JE   take1738
+	CMPQ DX, $0x05
+	JL   fewer1737
 
-take1684:
+take1738:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20347,405 +20833,412 @@ take1684:
 	VXORPD Z7, Z7, Z7
 	VXORPD Z8, Z8, Z8
 	VXORPD Z9, Z9, Z9
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end1686
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed1740
 
-rows1685:
-	VMOVUPD      (DI), Z10
-	VMOVUPD      64(DI), Z11
-	VBROADCASTSD (R10), Z12
+rows1739:
+	VMOVUPD      (R8), Z10
+	VMOVUPD      64(R8), Z11
+	VBROADCASTSD (R11), Z12
 	VFMADD231PD  Z12, Z10, Z0
 	VFMADD231PD  Z12, Z11, Z1
-	VBROADCASTSD (R10)(SI*1), Z12
+	VBROADCASTSD (R11)(DI*1), Z12
 	VFMADD231PD  Z12, Z10, Z2
 	VFMADD231PD  Z12, Z11, Z3
-	VBROADCASTSD (R10)(SI*2), Z12
+	VBROADCASTSD (R11)(DI*2), Z12
 	VFMADD231PD  Z12, Z10, Z4
 	VFMADD231PD  Z12, Z11, Z5
-	VBROADCASTSD (R11), Z12
+	VBROADCASTSD (R12), Z12
 	VFMADD231PD  Z12, Z10, Z6
 	VFMADD231PD  Z12, Z11, Z7
-	VBROADCASTSD (R11)(SI*1), Z12
+	VBROADCASTSD (R12)(DI*1), Z12
 	VFMADD231PD  Z12, Z10, Z8
 	VFMADD231PD  Z12, Z11, Z9
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows1685
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1741
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1686:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1741:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows1739
+
+summed1740:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z10
 	VBROADCASTSD keep+64(FP), Z11
 	VMULPD       Z10, Z0, Z0
 	VMULPD       Z10, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set1687
-	VFMADD231PD  (BX), Z11, Z0
+	JE           set1742
+	VFMADD231PD  (SI), Z11, Z0
 	CMPQ         AX, $0x10
-	JL           partial1688
-	VFMADD231PD  64(BX), Z11, Z1
-	JMP          end1689
+	JL           partial1743
+	VFMADD231PD  64(SI), Z11, Z1
+	JMP          end1744
 
-partial1688:
-	LEAQ   64(BX), DI
+partial1743:
+	LEAQ   64(SI), R8
 	VXORPD Z12, Z12, Z12
-	TESTQ  $0x00000001, R8
-	JE     skip1690
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X12
+	TESTQ  $0x00000001, R9
+	JE     skip1745
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X12
 
-skip1690:
-	TESTQ           $0x00000002, R8
-	JE              skip1691
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y13
+skip1745:
+	TESTQ           $0x00000002, R9
+	JE              skip1746
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y13
 	VINSERTF64X2    $0x01, X12, Y13, Y12
 
-skip1691:
-	TESTQ           $0x00000004, R8
-	JE              skip1692
-	VBROADCASTF64X4 (DI), Z13
+skip1746:
+	TESTQ           $0x00000004, R9
+	JE              skip1747
+	VBROADCASTF64X4 (R8), Z13
 	VINSERTF64X4    $0x01, Y12, Z13, Z12
 
-skip1692:
+skip1747:
 	VFMADD231PD Z12, Z11, Z1
 
-end1689:
-set1687:
-	VMOVUPD Z0, (BX)
+end1744:
+set1742:
+	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1693
-	VMOVUPD Z1, 64(BX)
-	JMP     end1694
+	JL      partial1748
+	VMOVUPD Z1, 64(SI)
+	JMP     end1749
 
-partial1693:
-	LEAQ          64(BX), DI
+partial1748:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1695
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1750
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1695:
-	TESTQ         $0x00000002, R8
-	JE            skip1696
-	VMOVUPD       X0, (DI)
+skip1750:
+	TESTQ         $0x00000002, R9
+	JE            skip1751
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1696:
-	TESTQ  $0x00000001, R8
-	JE     skip1697
-	VMOVSD X0, (DI)
+skip1751:
+	TESTQ  $0x00000001, R9
+	JE     skip1752
+	VMOVSD X0, (R8)
 
-skip1697:
-end1694:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1752:
+end1749:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z2, Z2
 	VMULPD      Z10, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set1698
-	VFMADD231PD (BX), Z11, Z2
+	JE          set1753
+	VFMADD231PD (SI), Z11, Z2
 	CMPQ        AX, $0x10
-	JL          partial1699
-	VFMADD231PD 64(BX), Z11, Z3
-	JMP         end1700
+	JL          partial1754
+	VFMADD231PD 64(SI), Z11, Z3
+	JMP         end1755
 
-partial1699:
-	LEAQ   64(BX), DI
+partial1754:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1701
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1756
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1701:
-	TESTQ           $0x00000002, R8
-	JE              skip1702
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1756:
+	TESTQ           $0x00000002, R9
+	JE              skip1757
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1702:
-	TESTQ           $0x00000004, R8
-	JE              skip1703
-	VBROADCASTF64X4 (DI), Z1
+skip1757:
+	TESTQ           $0x00000004, R9
+	JE              skip1758
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1703:
+skip1758:
 	VFMADD231PD Z0, Z11, Z3
 
-end1700:
-set1698:
-	VMOVUPD Z2, (BX)
+end1755:
+set1753:
+	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1704
-	VMOVUPD Z3, 64(BX)
-	JMP     end1705
+	JL      partial1759
+	VMOVUPD Z3, 64(SI)
+	JMP     end1760
 
-partial1704:
-	LEAQ          64(BX), DI
+partial1759:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1706
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1761
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1706:
-	TESTQ         $0x00000002, R8
-	JE            skip1707
-	VMOVUPD       X0, (DI)
+skip1761:
+	TESTQ         $0x00000002, R9
+	JE            skip1762
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1707:
-	TESTQ  $0x00000001, R8
-	JE     skip1708
-	VMOVSD X0, (DI)
+skip1762:
+	TESTQ  $0x00000001, R9
+	JE     skip1763
+	VMOVSD X0, (R8)
 
-skip1708:
-end1705:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1763:
+end1760:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z4, Z4
 	VMULPD      Z10, Z5, Z5
 	CMPQ        keep+64(FP), $0x00
-	JE          set1709
-	VFMADD231PD (BX), Z11, Z4
+	JE          set1764
+	VFMADD231PD (SI), Z11, Z4
 	CMPQ        AX, $0x10
-	JL          partial1710
-	VFMADD231PD 64(BX), Z11, Z5
-	JMP         end1711
+	JL          partial1765
+	VFMADD231PD 64(SI), Z11, Z5
+	JMP         end1766
 
-partial1710:
-	LEAQ   64(BX), DI
+partial1765:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1712
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1767
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1712:
-	TESTQ           $0x00000002, R8
-	JE              skip1713
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1767:
+	TESTQ           $0x00000002, R9
+	JE              skip1768
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1713:
-	TESTQ           $0x00000004, R8
-	JE              skip1714
-	VBROADCASTF64X4 (DI), Z1
+skip1768:
+	TESTQ           $0x00000004, R9
+	JE              skip1769
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1714:
+skip1769:
 	VFMADD231PD Z0, Z11, Z5
 
-end1711:
-set1709:
-	VMOVUPD Z4, (BX)
+end1766:
+set1764:
+	VMOVUPD Z4, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1715
-	VMOVUPD Z5, 64(BX)
-	JMP     end1716
+	JL      partial1770
+	VMOVUPD Z5, 64(SI)
+	JMP     end1771
 
-partial1715:
-	LEAQ          64(BX), DI
+partial1770:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z5, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1717
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1772
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1717:
-	TESTQ         $0x00000002, R8
-	JE            skip1718
-	VMOVUPD       X0, (DI)
+skip1772:
+	TESTQ         $0x00000002, R9
+	JE            skip1773
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1718:
-	TESTQ  $0x00000001, R8
-	JE     skip1719
-	VMOVSD X0, (DI)
+skip1773:
+	TESTQ  $0x00000001, R9
+	JE     skip1774
+	VMOVSD X0, (R8)
 
-skip1719:
-end1716:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1774:
+end1771:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z6, Z6
 	VMULPD      Z10, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1720
-	VFMADD231PD (BX), Z11, Z6
+	JE          set1775
+	VFMADD231PD (SI), Z11, Z6
 	CMPQ        AX, $0x10
-	JL          partial1721
-	VFMADD231PD 64(BX), Z11, Z7
-	JMP         end1722
+	JL          partial1776
+	VFMADD231PD 64(SI), Z11, Z7
+	JMP         end1777
 
-partial1721:
-	LEAQ   64(BX), DI
+partial1776:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1723
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1778
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1723:
-	TESTQ           $0x00000002, R8
-	JE              skip1724
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1778:
+	TESTQ           $0x00000002, R9
+	JE              skip1779
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1724:
-	TESTQ           $0x00000004, R8
-	JE              skip1725
-	VBROADCASTF64X4 (DI), Z1
+skip1779:
+	TESTQ           $0x00000004, R9
+	JE              skip1780
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1725:
+skip1780:
 	VFMADD231PD Z0, Z11, Z7
 
-end1722:
-set1720:
-	VMOVUPD Z6, (BX)
+end1777:
+set1775:
+	VMOVUPD Z6, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1726
-	VMOVUPD Z7, 64(BX)
-	JMP     end1727
+	JL      partial1781
+	VMOVUPD Z7, 64(SI)
+	JMP     end1782
 
-partial1726:
-	LEAQ          64(BX), DI
+partial1781:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1728
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1783
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1728:
-	TESTQ         $0x00000002, R8
-	JE            skip1729
-	VMOVUPD       X0, (DI)
+skip1783:
+	TESTQ         $0x00000002, R9
+	JE            skip1784
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1729:
-	TESTQ  $0x00000001, R8
-	JE     skip1730
-	VMOVSD X0, (DI)
+skip1784:
+	TESTQ  $0x00000001, R9
+	JE     skip1785
+	VMOVSD X0, (R8)
 
-skip1730:
-end1727:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1785:
+end1782:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z8, Z8
 	VMULPD      Z10, Z9, Z9
 	CMPQ        keep+64(FP), $0x00
-	JE          set1731
-	VFMADD231PD (BX), Z11, Z8
+	JE          set1786
+	VFMADD231PD (SI), Z11, Z8
 	CMPQ        AX, $0x10
-	JL          partial1732
-	VFMADD231PD 64(BX), Z11, Z9
-	JMP         end1733
+	JL          partial1787
+	VFMADD231PD 64(SI), Z11, Z9
+	JMP         end1788
 
-partial1732:
-	LEAQ   64(BX), DI
+partial1787:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1734
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1789
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1734:
-	TESTQ           $0x00000002, R8
-	JE              skip1735
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1789:
+	TESTQ           $0x00000002, R9
+	JE              skip1790
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1735:
-	TESTQ           $0x00000004, R8
-	JE              skip1736
-	VBROADCASTF64X4 (DI), Z1
+skip1790:
+	TESTQ           $0x00000004, R9
+	JE              skip1791
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1736:
+skip1791:
 	VFMADD231PD Z0, Z11, Z9
 
-end1733:
-set1731:
-	VMOVUPD Z8, (BX)
+end1788:
+set1786:
+	VMOVUPD Z8, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1737
-	VMOVUPD Z9, 64(BX)
-	JMP     end1738
+	JL      partial1792
+	VMOVUPD Z9, 64(SI)
+	JMP     end1793
 
-partial1737:
-	LEAQ          64(BX), DI
+partial1792:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z9, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1739
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1794
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1739:
-	TESTQ         $0x00000002, R8
-	JE            skip1740
-	VMOVUPD       X0, (DI)
+skip1794:
+	TESTQ         $0x00000002, R9
+	JE            skip1795
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1740:
-	TESTQ  $0x00000001, R8
-	JE     skip1741
-	VMOVSD X0, (DI)
+skip1795:
+	TESTQ  $0x00000001, R9
+	JE     skip1796
+	VMOVSD X0, (R8)
 
-skip1741:
-end1738:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x05, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x05, CX
-	JMP    classes1682
+skip1796:
+end1793:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x05, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x05, DX
+	JMP    classes1736
 
-fewer1683:
-classes1742:
-	CMPQ CX, $0x04
-	JE   take1744
-	JMP  fewer1743
+fewer1737:
+classes1797:
+	CMPQ DX, $0x04
+	JE   take1799
+	JMP  fewer1798
 
-take1744:
+take1799:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -20754,2114 +21247,2179 @@ take1744:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end1746
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed1801
 
-rows1745:
-	VMOVUPD      (DI), Z8
-	VMOVUPD      64(DI), Z9
-	VBROADCASTSD (R10), Z10
+rows1800:
+	VMOVUPD      (R8), Z8
+	VMOVUPD      64(R8), Z9
+	VBROADCASTSD (R11), Z10
 	VFMADD231PD  Z10, Z8, Z0
 	VFMADD231PD  Z10, Z9, Z1
-	VBROADCASTSD (R10)(SI*1), Z10
+	VBROADCASTSD (R11)(DI*1), Z10
 	VFMADD231PD  Z10, Z8, Z2
 	VFMADD231PD  Z10, Z9, Z3
-	VBROADCASTSD (R10)(SI*2), Z10
+	VBROADCASTSD (R11)(DI*2), Z10
 	VFMADD231PD  Z10, Z8, Z4
 	VFMADD231PD  Z10, Z9, Z5
-	VBROADCASTSD (R11), Z10
+	VBROADCASTSD (R12), Z10
 	VFMADD231PD  Z10, Z8, Z6
 	VFMADD231PD  Z10, Z9, Z7
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows1745
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1802
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1746:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1802:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows1800
+
+summed1801:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z8
 	VBROADCASTSD keep+64(FP), Z9
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set1747
-	VFMADD231PD  (BX), Z9, Z0
+	JE           set1803
+	VFMADD231PD  (SI), Z9, Z0
 	CMPQ         AX, $0x10
-	JL           partial1748
-	VFMADD231PD  64(BX), Z9, Z1
-	JMP          end1749
+	JL           partial1804
+	VFMADD231PD  64(SI), Z9, Z1
+	JMP          end1805
 
-partial1748:
-	LEAQ   64(BX), DI
+partial1804:
+	LEAQ   64(SI), R8
 	VXORPD Z10, Z10, Z10
-	TESTQ  $0x00000001, R8
-	JE     skip1750
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X10
+	TESTQ  $0x00000001, R9
+	JE     skip1806
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X10
 
-skip1750:
-	TESTQ           $0x00000002, R8
-	JE              skip1751
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y11
+skip1806:
+	TESTQ           $0x00000002, R9
+	JE              skip1807
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y11
 	VINSERTF64X2    $0x01, X10, Y11, Y10
 
-skip1751:
-	TESTQ           $0x00000004, R8
-	JE              skip1752
-	VBROADCASTF64X4 (DI), Z11
+skip1807:
+	TESTQ           $0x00000004, R9
+	JE              skip1808
+	VBROADCASTF64X4 (R8), Z11
 	VINSERTF64X4    $0x01, Y10, Z11, Z10
 
-skip1752:
+skip1808:
 	VFMADD231PD Z10, Z9, Z1
 
-end1749:
-set1747:
-	VMOVUPD Z0, (BX)
+end1805:
+set1803:
+	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1753
-	VMOVUPD Z1, 64(BX)
-	JMP     end1754
+	JL      partial1809
+	VMOVUPD Z1, 64(SI)
+	JMP     end1810
 
-partial1753:
-	LEAQ          64(BX), DI
+partial1809:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1755
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1811
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1755:
-	TESTQ         $0x00000002, R8
-	JE            skip1756
-	VMOVUPD       X0, (DI)
+skip1811:
+	TESTQ         $0x00000002, R9
+	JE            skip1812
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1756:
-	TESTQ  $0x00000001, R8
-	JE     skip1757
-	VMOVSD X0, (DI)
+skip1812:
+	TESTQ  $0x00000001, R9
+	JE     skip1813
+	VMOVSD X0, (R8)
 
-skip1757:
-end1754:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1813:
+end1810:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z2, Z2
 	VMULPD      Z8, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set1758
-	VFMADD231PD (BX), Z9, Z2
+	JE          set1814
+	VFMADD231PD (SI), Z9, Z2
 	CMPQ        AX, $0x10
-	JL          partial1759
-	VFMADD231PD 64(BX), Z9, Z3
-	JMP         end1760
+	JL          partial1815
+	VFMADD231PD 64(SI), Z9, Z3
+	JMP         end1816
 
-partial1759:
-	LEAQ   64(BX), DI
+partial1815:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1761
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1817
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1761:
-	TESTQ           $0x00000002, R8
-	JE              skip1762
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1817:
+	TESTQ           $0x00000002, R9
+	JE              skip1818
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1762:
-	TESTQ           $0x00000004, R8
-	JE              skip1763
-	VBROADCASTF64X4 (DI), Z1
+skip1818:
+	TESTQ           $0x00000004, R9
+	JE              skip1819
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1763:
+skip1819:
 	VFMADD231PD Z0, Z9, Z3
 
-end1760:
-set1758:
-	VMOVUPD Z2, (BX)
+end1816:
+set1814:
+	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1764
-	VMOVUPD Z3, 64(BX)
-	JMP     end1765
+	JL      partial1820
+	VMOVUPD Z3, 64(SI)
+	JMP     end1821
 
-partial1764:
-	LEAQ          64(BX), DI
+partial1820:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1766
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1822
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1766:
-	TESTQ         $0x00000002, R8
-	JE            skip1767
-	VMOVUPD       X0, (DI)
+skip1822:
+	TESTQ         $0x00000002, R9
+	JE            skip1823
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1767:
-	TESTQ  $0x00000001, R8
-	JE     skip1768
-	VMOVSD X0, (DI)
+skip1823:
+	TESTQ  $0x00000001, R9
+	JE     skip1824
+	VMOVSD X0, (R8)
 
-skip1768:
-end1765:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1824:
+end1821:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z4, Z4
 	VMULPD      Z8, Z5, Z5
 	CMPQ        keep+64(FP), $0x00
-	JE          set1769
-	VFMADD231PD (BX), Z9, Z4
+	JE          set1825
+	VFMADD231PD (SI), Z9, Z4
 	CMPQ        AX, $0x10
-	JL          partial1770
-	VFMADD231PD 64(BX), Z9, Z5
-	JMP         end1771
+	JL          partial1826
+	VFMADD231PD 64(SI), Z9, Z5
+	JMP         end1827
 
-partial1770:
-	LEAQ   64(BX), DI
+partial1826:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1772
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1828
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1772:
-	TESTQ           $0x00000002, R8
-	JE              skip1773
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1828:
+	TESTQ           $0x00000002, R9
+	JE              skip1829
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1773:
-	TESTQ           $0x00000004, R8
-	JE              skip1774
-	VBROADCASTF64X4 (DI), Z1
+skip1829:
+	TESTQ           $0x00000004, R9
+	JE              skip1830
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1774:
+skip1830:
 	VFMADD231PD Z0, Z9, Z5
 
-end1771:
-set1769:
-	VMOVUPD Z4, (BX)
+end1827:
+set1825:
+	VMOVUPD Z4, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1775
-	VMOVUPD Z5, 64(BX)
-	JMP     end1776
+	JL      partial1831
+	VMOVUPD Z5, 64(SI)
+	JMP     end1832
 
-partial1775:
-	LEAQ          64(BX), DI
+partial1831:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z5, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1777
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1833
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1777:
-	TESTQ         $0x00000002, R8
-	JE            skip1778
-	VMOVUPD       X0, (DI)
+skip1833:
+	TESTQ         $0x00000002, R9
+	JE            skip1834
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1778:
-	TESTQ  $0x00000001, R8
-	JE     skip1779
-	VMOVSD X0, (DI)
+skip1834:
+	TESTQ  $0x00000001, R9
+	JE     skip1835
+	VMOVSD X0, (R8)
 
-skip1779:
-end1776:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1835:
+end1832:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z6, Z6
 	VMULPD      Z8, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1780
-	VFMADD231PD (BX), Z9, Z6
+	JE          set1836
+	VFMADD231PD (SI), Z9, Z6
 	CMPQ        AX, $0x10
-	JL          partial1781
-	VFMADD231PD 64(BX), Z9, Z7
-	JMP         end1782
+	JL          partial1837
+	VFMADD231PD 64(SI), Z9, Z7
+	JMP         end1838
 
-partial1781:
-	LEAQ   64(BX), DI
+partial1837:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1783
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1839
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1783:
-	TESTQ           $0x00000002, R8
-	JE              skip1784
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1839:
+	TESTQ           $0x00000002, R9
+	JE              skip1840
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1784:
-	TESTQ           $0x00000004, R8
-	JE              skip1785
-	VBROADCASTF64X4 (DI), Z1
+skip1840:
+	TESTQ           $0x00000004, R9
+	JE              skip1841
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1785:
+skip1841:
 	VFMADD231PD Z0, Z9, Z7
 
-end1782:
-set1780:
-	VMOVUPD Z6, (BX)
+end1838:
+set1836:
+	VMOVUPD Z6, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1786
-	VMOVUPD Z7, 64(BX)
-	JMP     end1787
+	JL      partial1842
+	VMOVUPD Z7, 64(SI)
+	JMP     end1843
 
-partial1786:
-	LEAQ          64(BX), DI
+partial1842:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z7, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1788
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1844
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1788:
-	TESTQ         $0x00000002, R8
-	JE            skip1789
-	VMOVUPD       X0, (DI)
+skip1844:
+	TESTQ         $0x00000002, R9
+	JE            skip1845
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1789:
-	TESTQ  $0x00000001, R8
-	JE     skip1790
-	VMOVSD X0, (DI)
+skip1845:
+	TESTQ  $0x00000001, R9
+	JE     skip1846
+	VMOVSD X0, (R8)
 
-skip1790:
-end1787:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes1742
+skip1846:
+end1843:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x04, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x04, DX
+	JMP    classes1797
 
-fewer1743:
-classes1791:
-	CMPQ CX, $0x03
-	JE   take1793
-	JMP  fewer1792
+fewer1798:
+classes1847:
+	CMPQ DX, $0x03
+	JE   take1849
+	JMP  fewer1848
 
-take1793:
+take1849:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	VXORPD Z4, Z4, Z4
 	VXORPD Z5, Z5, Z5
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1795
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed1851
 
-rows1794:
-	VMOVUPD      (DI), Z6
-	VMOVUPD      64(DI), Z7
-	VBROADCASTSD (R10), Z8
+rows1850:
+	VMOVUPD      (R8), Z6
+	VMOVUPD      64(R8), Z7
+	VBROADCASTSD (R11), Z8
 	VFMADD231PD  Z8, Z6, Z0
 	VFMADD231PD  Z8, Z7, Z1
-	VBROADCASTSD (R10)(SI*1), Z8
+	VBROADCASTSD (R11)(DI*1), Z8
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z3
-	VBROADCASTSD (R10)(SI*2), Z8
+	VBROADCASTSD (R11)(DI*2), Z8
 	VFMADD231PD  Z8, Z6, Z4
 	VFMADD231PD  Z8, Z7, Z5
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1794
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1852
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1795:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1852:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows1850
+
+summed1851:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z6
 	VBROADCASTSD keep+64(FP), Z7
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set1796
-	VFMADD231PD  (BX), Z7, Z0
+	JE           set1853
+	VFMADD231PD  (SI), Z7, Z0
 	CMPQ         AX, $0x10
-	JL           partial1797
-	VFMADD231PD  64(BX), Z7, Z1
-	JMP          end1798
+	JL           partial1854
+	VFMADD231PD  64(SI), Z7, Z1
+	JMP          end1855
 
-partial1797:
-	LEAQ   64(BX), DI
+partial1854:
+	LEAQ   64(SI), R8
 	VXORPD Z8, Z8, Z8
-	TESTQ  $0x00000001, R8
-	JE     skip1799
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X8
+	TESTQ  $0x00000001, R9
+	JE     skip1856
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X8
 
-skip1799:
-	TESTQ           $0x00000002, R8
-	JE              skip1800
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y9
+skip1856:
+	TESTQ           $0x00000002, R9
+	JE              skip1857
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip1800:
-	TESTQ           $0x00000004, R8
-	JE              skip1801
-	VBROADCASTF64X4 (DI), Z9
+skip1857:
+	TESTQ           $0x00000004, R9
+	JE              skip1858
+	VBROADCASTF64X4 (R8), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip1801:
+skip1858:
 	VFMADD231PD Z8, Z7, Z1
 
-end1798:
-set1796:
-	VMOVUPD Z0, (BX)
+end1855:
+set1853:
+	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1802
-	VMOVUPD Z1, 64(BX)
-	JMP     end1803
+	JL      partial1859
+	VMOVUPD Z1, 64(SI)
+	JMP     end1860
 
-partial1802:
-	LEAQ          64(BX), DI
+partial1859:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1804
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1861
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1804:
-	TESTQ         $0x00000002, R8
-	JE            skip1805
-	VMOVUPD       X0, (DI)
+skip1861:
+	TESTQ         $0x00000002, R9
+	JE            skip1862
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1805:
-	TESTQ  $0x00000001, R8
-	JE     skip1806
-	VMOVSD X0, (DI)
+skip1862:
+	TESTQ  $0x00000001, R9
+	JE     skip1863
+	VMOVSD X0, (R8)
 
-skip1806:
-end1803:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1863:
+end1860:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z6, Z2, Z2
 	VMULPD      Z6, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set1807
-	VFMADD231PD (BX), Z7, Z2
+	JE          set1864
+	VFMADD231PD (SI), Z7, Z2
 	CMPQ        AX, $0x10
-	JL          partial1808
-	VFMADD231PD 64(BX), Z7, Z3
-	JMP         end1809
+	JL          partial1865
+	VFMADD231PD 64(SI), Z7, Z3
+	JMP         end1866
 
-partial1808:
-	LEAQ   64(BX), DI
+partial1865:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1810
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1867
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1810:
-	TESTQ           $0x00000002, R8
-	JE              skip1811
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1867:
+	TESTQ           $0x00000002, R9
+	JE              skip1868
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1811:
-	TESTQ           $0x00000004, R8
-	JE              skip1812
-	VBROADCASTF64X4 (DI), Z1
+skip1868:
+	TESTQ           $0x00000004, R9
+	JE              skip1869
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1812:
+skip1869:
 	VFMADD231PD Z0, Z7, Z3
 
-end1809:
-set1807:
-	VMOVUPD Z2, (BX)
+end1866:
+set1864:
+	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1813
-	VMOVUPD Z3, 64(BX)
-	JMP     end1814
+	JL      partial1870
+	VMOVUPD Z3, 64(SI)
+	JMP     end1871
 
-partial1813:
-	LEAQ          64(BX), DI
+partial1870:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1815
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1872
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1815:
-	TESTQ         $0x00000002, R8
-	JE            skip1816
-	VMOVUPD       X0, (DI)
+skip1872:
+	TESTQ         $0x00000002, R9
+	JE            skip1873
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1816:
-	TESTQ  $0x00000001, R8
-	JE     skip1817
-	VMOVSD X0, (DI)
+skip1873:
+	TESTQ  $0x00000001, R9
+	JE     skip1874
+	VMOVSD X0, (R8)
 
-skip1817:
-end1814:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1874:
+end1871:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z6, Z4, Z4
 	VMULPD      Z6, Z5, Z5
 	CMPQ        keep+64(FP), $0x00
-	JE          set1818
-	VFMADD231PD (BX), Z7, Z4
+	JE          set1875
+	VFMADD231PD (SI), Z7, Z4
 	CMPQ        AX, $0x10
-	JL          partial1819
-	VFMADD231PD 64(BX), Z7, Z5
-	JMP         end1820
+	JL          partial1876
+	VFMADD231PD 64(SI), Z7, Z5
+	JMP         end1877
 
-partial1819:
-	LEAQ   64(BX), DI
+partial1876:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1821
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1878
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1821:
-	TESTQ           $0x00000002, R8
-	JE              skip1822
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1878:
+	TESTQ           $0x00000002, R9
+	JE              skip1879
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1822:
-	TESTQ           $0x00000004, R8
-	JE              skip1823
-	VBROADCASTF64X4 (DI), Z1
+skip1879:
+	TESTQ           $0x00000004, R9
+	JE              skip1880
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1823:
+skip1880:
 	VFMADD231PD Z0, Z7, Z5
 
-end1820:
-set1818:
-	VMOVUPD Z4, (BX)
+end1877:
+set1875:
+	VMOVUPD Z4, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1824
-	VMOVUPD Z5, 64(BX)
-	JMP     end1825
+	JL      partial1881
+	VMOVUPD Z5, 64(SI)
+	JMP     end1882
 
-partial1824:
-	LEAQ          64(BX), DI
+partial1881:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z5, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1826
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1883
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1826:
-	TESTQ         $0x00000002, R8
-	JE            skip1827
-	VMOVUPD       X0, (DI)
+skip1883:
+	TESTQ         $0x00000002, R9
+	JE            skip1884
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1827:
-	TESTQ  $0x00000001, R8
-	JE     skip1828
-	VMOVSD X0, (DI)
+skip1884:
+	TESTQ  $0x00000001, R9
+	JE     skip1885
+	VMOVSD X0, (R8)
 
-skip1828:
-end1825:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x03, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x03, CX
-	JMP    classes1791
+skip1885:
+end1882:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x03, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x03, DX
+	JMP    classes1847
 
-fewer1792:
-classes1829:
-	CMPQ CX, $0x02
-	JE   take1831
-	JMP  fewer1830
+fewer1848:
+classes1886:
+	CMPQ DX, $0x02
+	JE   take1888
+	JMP  fewer1887
 
-take1831:
+take1888:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1833
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed1890
 
-rows1832:
-	VMOVUPD      (DI), Z4
-	VMOVUPD      64(DI), Z5
-	VBROADCASTSD (R10), Z6
+rows1889:
+	VMOVUPD      (R8), Z4
+	VMOVUPD      64(R8), Z5
+	VBROADCASTSD (R11), Z6
 	VFMADD231PD  Z6, Z4, Z0
 	VFMADD231PD  Z6, Z5, Z1
-	VBROADCASTSD (R10)(SI*1), Z6
+	VBROADCASTSD (R11)(DI*1), Z6
 	VFMADD231PD  Z6, Z4, Z2
 	VFMADD231PD  Z6, Z5, Z3
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1832
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1891
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1833:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1891:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows1889
+
+summed1890:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z4
 	VBROADCASTSD keep+64(FP), Z5
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set1834
-	VFMADD231PD  (BX), Z5, Z0
+	JE           set1892
+	VFMADD231PD  (SI), Z5, Z0
 	CMPQ         AX, $0x10
-	JL           partial1835
-	VFMADD231PD  64(BX), Z5, Z1
-	JMP          end1836
+	JL           partial1893
+	VFMADD231PD  64(SI), Z5, Z1
+	JMP          end1894
 
-partial1835:
-	LEAQ   64(BX), DI
+partial1893:
+	LEAQ   64(SI), R8
 	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R8
-	JE     skip1837
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X6
+	TESTQ  $0x00000001, R9
+	JE     skip1895
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X6
 
-skip1837:
-	TESTQ           $0x00000002, R8
-	JE              skip1838
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y7
+skip1895:
+	TESTQ           $0x00000002, R9
+	JE              skip1896
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip1838:
-	TESTQ           $0x00000004, R8
-	JE              skip1839
-	VBROADCASTF64X4 (DI), Z7
+skip1896:
+	TESTQ           $0x00000004, R9
+	JE              skip1897
+	VBROADCASTF64X4 (R8), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip1839:
+skip1897:
 	VFMADD231PD Z6, Z5, Z1
 
-end1836:
-set1834:
-	VMOVUPD Z0, (BX)
+end1894:
+set1892:
+	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1840
-	VMOVUPD Z1, 64(BX)
-	JMP     end1841
+	JL      partial1898
+	VMOVUPD Z1, 64(SI)
+	JMP     end1899
 
-partial1840:
-	LEAQ          64(BX), DI
+partial1898:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1842
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1900
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1842:
-	TESTQ         $0x00000002, R8
-	JE            skip1843
-	VMOVUPD       X0, (DI)
+skip1900:
+	TESTQ         $0x00000002, R9
+	JE            skip1901
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1843:
-	TESTQ  $0x00000001, R8
-	JE     skip1844
-	VMOVSD X0, (DI)
+skip1901:
+	TESTQ  $0x00000001, R9
+	JE     skip1902
+	VMOVSD X0, (R8)
 
-skip1844:
-end1841:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip1902:
+end1899:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z4, Z2, Z2
 	VMULPD      Z4, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set1845
-	VFMADD231PD (BX), Z5, Z2
+	JE          set1903
+	VFMADD231PD (SI), Z5, Z2
 	CMPQ        AX, $0x10
-	JL          partial1846
-	VFMADD231PD 64(BX), Z5, Z3
-	JMP         end1847
+	JL          partial1904
+	VFMADD231PD 64(SI), Z5, Z3
+	JMP         end1905
 
-partial1846:
-	LEAQ   64(BX), DI
+partial1904:
+	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1848
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip1906
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip1848:
-	TESTQ           $0x00000002, R8
-	JE              skip1849
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip1906:
+	TESTQ           $0x00000002, R9
+	JE              skip1907
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1849:
-	TESTQ           $0x00000004, R8
-	JE              skip1850
-	VBROADCASTF64X4 (DI), Z1
+skip1907:
+	TESTQ           $0x00000004, R9
+	JE              skip1908
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1850:
+skip1908:
 	VFMADD231PD Z0, Z5, Z3
 
-end1847:
-set1845:
-	VMOVUPD Z2, (BX)
+end1905:
+set1903:
+	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1851
-	VMOVUPD Z3, 64(BX)
-	JMP     end1852
+	JL      partial1909
+	VMOVUPD Z3, 64(SI)
+	JMP     end1910
 
-partial1851:
-	LEAQ          64(BX), DI
+partial1909:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1853
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1911
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1853:
-	TESTQ         $0x00000002, R8
-	JE            skip1854
-	VMOVUPD       X0, (DI)
+skip1911:
+	TESTQ         $0x00000002, R9
+	JE            skip1912
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1854:
-	TESTQ  $0x00000001, R8
-	JE     skip1855
-	VMOVSD X0, (DI)
+skip1912:
+	TESTQ  $0x00000001, R9
+	JE     skip1913
+	VMOVSD X0, (R8)
 
-skip1855:
-end1852:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-	JMP    classes1829
+skip1913:
+end1910:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x02, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x02, DX
+	JMP    classes1886
 
-fewer1830:
-classes1856:
-	CMPQ CX, $0x01
-	JE   take1858
-	JMP  fewer1857
+fewer1887:
+classes1914:
+	CMPQ DX, $0x01
+	JE   take1916
+	JMP  fewer1915
 
-take1858:
+take1916:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1860
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed1918
 
-rows1859:
-	VMOVUPD      (DI), Z2
-	VMOVUPD      64(DI), Z3
-	VBROADCASTSD (R10), Z4
+rows1917:
+	VMOVUPD      (R8), Z2
+	VMOVUPD      64(R8), Z3
+	VBROADCASTSD (R11), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1859
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1919
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1860:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1919:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows1917
+
+summed1918:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z2
 	VBROADCASTSD keep+64(FP), Z3
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set1861
-	VFMADD231PD  (BX), Z3, Z0
+	JE           set1920
+	VFMADD231PD  (SI), Z3, Z0
 	CMPQ         AX, $0x10
-	JL           partial1862
-	VFMADD231PD  64(BX), Z3, Z1
-	JMP          end1863
+	JL           partial1921
+	VFMADD231PD  64(SI), Z3, Z1
+	JMP          end1922
 
-partial1862:
-	LEAQ   64(BX), DI
+partial1921:
+	LEAQ   64(SI), R8
 	VXORPD Z2, Z2, Z2
-	TESTQ  $0x00000001, R8
-	JE     skip1864
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X2
+	TESTQ  $0x00000001, R9
+	JE     skip1923
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X2
 
-skip1864:
-	TESTQ           $0x00000002, R8
-	JE              skip1865
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y4
+skip1923:
+	TESTQ           $0x00000002, R9
+	JE              skip1924
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y4
 	VINSERTF64X2    $0x01, X2, Y4, Y2
 
-skip1865:
-	TESTQ           $0x00000004, R8
-	JE              skip1866
-	VBROADCASTF64X4 (DI), Z4
+skip1924:
+	TESTQ           $0x00000004, R9
+	JE              skip1925
+	VBROADCASTF64X4 (R8), Z4
 	VINSERTF64X4    $0x01, Y2, Z4, Z2
 
-skip1866:
+skip1925:
 	VFMADD231PD Z2, Z3, Z1
 
-end1863:
-set1861:
-	VMOVUPD Z0, (BX)
+end1922:
+set1920:
+	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial1867
-	VMOVUPD Z1, 64(BX)
-	JMP     end1868
+	JL      partial1926
+	VMOVUPD Z1, 64(SI)
+	JMP     end1927
 
-partial1867:
-	LEAQ          64(BX), DI
+partial1926:
+	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1869
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip1928
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1869:
-	TESTQ         $0x00000002, R8
-	JE            skip1870
-	VMOVUPD       X0, (DI)
+skip1928:
+	TESTQ         $0x00000002, R9
+	JE            skip1929
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1870:
-	TESTQ  $0x00000001, R8
-	JE     skip1871
-	VMOVSD X0, (DI)
+skip1929:
+	TESTQ  $0x00000001, R9
+	JE     skip1930
+	VMOVSD X0, (R8)
 
-skip1871:
-end1868:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x01, CX
-	JMP    classes1856
+skip1930:
+end1927:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x01, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x01, DX
+	JMP    classes1914
 
-fewer1857:
+fewer1915:
 	ADDQ $0x00000080, a+8(FP)
 	ADDQ $0x00000080, dz+0(FP)
 	SUBQ $0x10, AX
 
-nextTile1681:
+nextTile1735:
 	CMPQ AX, $0x00
-	JLE  nextTile1873
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
+	JLE  nextTile1932
+	MOVQ k+32(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ dz+0(FP), SI
+	MOVQ rows+48(FP), DI
+	SHLQ $0x03, DI
 
-classes1874:
-	CMPQ CX, $0x05
-	JE   take1876
-	CMPQ CX, $0x05
-	JL   fewer1875
+classes1933:
+	CMPQ DX, $0x05
+	JE   take1935
+	CMPQ DX, $0x05
+	JL   fewer1934
 
-take1876:
+take1935:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	VXORPD Z4, Z4, Z4
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end1878
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed1937
 
-rows1877:
-	VMOVUPD      (DI), Z5
-	VBROADCASTSD (R10), Z6
-	VFMADD231PD  Z6, Z5, Z0
-	VBROADCASTSD (R10)(SI*1), Z6
-	VFMADD231PD  Z6, Z5, Z1
-	VBROADCASTSD (R10)(SI*2), Z6
-	VFMADD231PD  Z6, Z5, Z2
+rows1936:
+	VMOVUPD      (R8), Z5
 	VBROADCASTSD (R11), Z6
+	VFMADD231PD  Z6, Z5, Z0
+	VBROADCASTSD (R11)(DI*1), Z6
+	VFMADD231PD  Z6, Z5, Z1
+	VBROADCASTSD (R11)(DI*2), Z6
+	VFMADD231PD  Z6, Z5, Z2
+	VBROADCASTSD (R12), Z6
 	VFMADD231PD  Z6, Z5, Z3
-	VBROADCASTSD (R11)(SI*1), Z6
+	VBROADCASTSD (R12)(DI*1), Z6
 	VFMADD231PD  Z6, Z5, Z4
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows1877
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1938
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1878:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched1938:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows1936
+
+summed1937:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z5
 	VBROADCASTSD keep+64(FP), Z6
 	VMULPD       Z5, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set1879
-	CMPQ         AX, $0x08
-	JL           partial1880
-	VFMADD231PD  (BX), Z6, Z0
-	JMP          end1881
-
-partial1880:
-	LEAQ   (BX), DI
-	VXORPD Z7, Z7, Z7
-	TESTQ  $0x00000001, R8
-	JE     skip1882
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X7
-
-skip1882:
-	TESTQ           $0x00000002, R8
-	JE              skip1883
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y8
-	VINSERTF64X2    $0x01, X7, Y8, Y7
-
-skip1883:
-	TESTQ           $0x00000004, R8
-	JE              skip1884
-	VBROADCASTF64X4 (DI), Z8
-	VINSERTF64X4    $0x01, Y7, Z8, Z7
-
-skip1884:
-	VFMADD231PD Z7, Z6, Z0
-
-end1881:
-set1879:
-	CMPQ    AX, $0x08
-	JL      partial1885
-	VMOVUPD Z0, (BX)
-	JMP     end1886
-
-partial1885:
-	LEAQ          (BX), DI
-	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1887
-	VMOVUPD       Y0, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
-
-skip1887:
-	TESTQ         $0x00000002, R8
-	JE            skip1888
-	VMOVUPD       X0, (DI)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
-
-skip1888:
-	TESTQ  $0x00000001, R8
-	JE     skip1889
-	VMOVSD X0, (DI)
-
-skip1889:
-end1886:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z5, Z1, Z1
-	CMPQ        keep+64(FP), $0x00
-	JE          set1890
-	CMPQ        AX, $0x08
-	JL          partial1891
-	VFMADD231PD (BX), Z6, Z1
-	JMP         end1892
-
-partial1891:
-	LEAQ   (BX), DI
-	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1893
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
-
-skip1893:
-	TESTQ           $0x00000002, R8
-	JE              skip1894
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y7
-	VINSERTF64X2    $0x01, X0, Y7, Y0
-
-skip1894:
-	TESTQ           $0x00000004, R8
-	JE              skip1895
-	VBROADCASTF64X4 (DI), Z7
-	VINSERTF64X4    $0x01, Y0, Z7, Z0
-
-skip1895:
-	VFMADD231PD Z0, Z6, Z1
-
-end1892:
-set1890:
-	CMPQ    AX, $0x08
-	JL      partial1896
-	VMOVUPD Z1, (BX)
-	JMP     end1897
-
-partial1896:
-	LEAQ          (BX), DI
-	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1898
-	VMOVUPD       Y0, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
-
-skip1898:
-	TESTQ         $0x00000002, R8
-	JE            skip1899
-	VMOVUPD       X0, (DI)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
-
-skip1899:
-	TESTQ  $0x00000001, R8
-	JE     skip1900
-	VMOVSD X0, (DI)
-
-skip1900:
-end1897:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z5, Z2, Z2
-	CMPQ        keep+64(FP), $0x00
-	JE          set1901
-	CMPQ        AX, $0x08
-	JL          partial1902
-	VFMADD231PD (BX), Z6, Z2
-	JMP         end1903
-
-partial1902:
-	LEAQ   (BX), DI
-	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1904
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
-
-skip1904:
-	TESTQ           $0x00000002, R8
-	JE              skip1905
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
-	VINSERTF64X2    $0x01, X0, Y1, Y0
-
-skip1905:
-	TESTQ           $0x00000004, R8
-	JE              skip1906
-	VBROADCASTF64X4 (DI), Z1
-	VINSERTF64X4    $0x01, Y0, Z1, Z0
-
-skip1906:
-	VFMADD231PD Z0, Z6, Z2
-
-end1903:
-set1901:
-	CMPQ    AX, $0x08
-	JL      partial1907
-	VMOVUPD Z2, (BX)
-	JMP     end1908
-
-partial1907:
-	LEAQ          (BX), DI
-	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1909
-	VMOVUPD       Y0, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
-
-skip1909:
-	TESTQ         $0x00000002, R8
-	JE            skip1910
-	VMOVUPD       X0, (DI)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
-
-skip1910:
-	TESTQ  $0x00000001, R8
-	JE     skip1911
-	VMOVSD X0, (DI)
-
-skip1911:
-end1908:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z5, Z3, Z3
-	CMPQ        keep+64(FP), $0x00
-	JE          set1912
-	CMPQ        AX, $0x08
-	JL          partial1913
-	VFMADD231PD (BX), Z6, Z3
-	JMP         end1914
-
-partial1913:
-	LEAQ   (BX), DI
-	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1915
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
-
-skip1915:
-	TESTQ           $0x00000002, R8
-	JE              skip1916
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
-	VINSERTF64X2    $0x01, X0, Y1, Y0
-
-skip1916:
-	TESTQ           $0x00000004, R8
-	JE              skip1917
-	VBROADCASTF64X4 (DI), Z1
-	VINSERTF64X4    $0x01, Y0, Z1, Z0
-
-skip1917:
-	VFMADD231PD Z0, Z6, Z3
-
-end1914:
-set1912:
-	CMPQ    AX, $0x08
-	JL      partial1918
-	VMOVUPD Z3, (BX)
-	JMP     end1919
-
-partial1918:
-	LEAQ          (BX), DI
-	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1920
-	VMOVUPD       Y0, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
-
-skip1920:
-	TESTQ         $0x00000002, R8
-	JE            skip1921
-	VMOVUPD       X0, (DI)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
-
-skip1921:
-	TESTQ  $0x00000001, R8
-	JE     skip1922
-	VMOVSD X0, (DI)
-
-skip1922:
-end1919:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z5, Z4, Z4
-	CMPQ        keep+64(FP), $0x00
-	JE          set1923
-	CMPQ        AX, $0x08
-	JL          partial1924
-	VFMADD231PD (BX), Z6, Z4
-	JMP         end1925
-
-partial1924:
-	LEAQ   (BX), DI
-	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip1926
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
-
-skip1926:
-	TESTQ           $0x00000002, R8
-	JE              skip1927
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
-	VINSERTF64X2    $0x01, X0, Y1, Y0
-
-skip1927:
-	TESTQ           $0x00000004, R8
-	JE              skip1928
-	VBROADCASTF64X4 (DI), Z1
-	VINSERTF64X4    $0x01, Y0, Z1, Z0
-
-skip1928:
-	VFMADD231PD Z0, Z6, Z4
-
-end1925:
-set1923:
-	CMPQ    AX, $0x08
-	JL      partial1929
-	VMOVUPD Z4, (BX)
-	JMP     end1930
-
-partial1929:
-	LEAQ          (BX), DI
-	VMOVAPD       Z4, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1931
-	VMOVUPD       Y0, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
-
-skip1931:
-	TESTQ         $0x00000002, R8
-	JE            skip1932
-	VMOVUPD       X0, (DI)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
-
-skip1932:
-	TESTQ  $0x00000001, R8
-	JE     skip1933
-	VMOVSD X0, (DI)
-
-skip1933:
-end1930:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x05, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x05, CX
-	JMP    classes1874
-
-fewer1875:
-classes1934:
-	CMPQ CX, $0x04
-	JE   take1936
-	JMP  fewer1935
-
-take1936:
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end1938
-
-rows1937:
-	VMOVUPD      (DI), Z4
-	VBROADCASTSD (R10), Z5
-	VFMADD231PD  Z5, Z4, Z0
-	VBROADCASTSD (R10)(SI*1), Z5
-	VFMADD231PD  Z5, Z4, Z1
-	VBROADCASTSD (R10)(SI*2), Z5
-	VFMADD231PD  Z5, Z4, Z2
-	VBROADCASTSD (R11), Z5
-	VFMADD231PD  Z5, Z4, Z3
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows1937
-
-end1938:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
-	VBROADCASTSD w+56(FP), Z4
-	VBROADCASTSD keep+64(FP), Z5
-	VMULPD       Z4, Z0, Z0
-	CMPQ         keep+64(FP), $0x00
 	JE           set1939
 	CMPQ         AX, $0x08
 	JL           partial1940
-	VFMADD231PD  (BX), Z5, Z0
+	VFMADD231PD  (SI), Z6, Z0
 	JMP          end1941
 
 partial1940:
-	LEAQ   (BX), DI
-	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R8
+	LEAQ   (SI), R8
+	VXORPD Z7, Z7, Z7
+	TESTQ  $0x00000001, R9
 	JE     skip1942
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X6
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X7
 
 skip1942:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1943
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y7
-	VINSERTF64X2    $0x01, X6, Y7, Y6
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y8
+	VINSERTF64X2    $0x01, X7, Y8, Y7
 
 skip1943:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1944
-	VBROADCASTF64X4 (DI), Z7
-	VINSERTF64X4    $0x01, Y6, Z7, Z6
+	VBROADCASTF64X4 (R8), Z8
+	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
 skip1944:
-	VFMADD231PD Z6, Z5, Z0
+	VFMADD231PD Z7, Z6, Z0
 
 end1941:
 set1939:
 	CMPQ    AX, $0x08
 	JL      partial1945
-	VMOVUPD Z0, (BX)
+	VMOVUPD Z0, (SI)
 	JMP     end1946
 
 partial1945:
-	LEAQ          (BX), DI
+	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1947
-	VMOVUPD       Y0, (DI)
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
 skip1947:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1948
-	VMOVUPD       X0, (DI)
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
 skip1948:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1949
-	VMOVSD X0, (DI)
+	VMOVSD X0, (R8)
 
 skip1949:
 end1946:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z4, Z1, Z1
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z5, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
 	JE          set1950
 	CMPQ        AX, $0x08
 	JL          partial1951
-	VFMADD231PD (BX), Z5, Z1
+	VFMADD231PD (SI), Z6, Z1
 	JMP         end1952
 
 partial1951:
-	LEAQ   (BX), DI
+	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1953
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
 skip1953:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1954
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y6
-	VINSERTF64X2    $0x01, X0, Y6, Y0
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y7
+	VINSERTF64X2    $0x01, X0, Y7, Y0
 
 skip1954:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1955
-	VBROADCASTF64X4 (DI), Z6
-	VINSERTF64X4    $0x01, Y0, Z6, Z0
+	VBROADCASTF64X4 (R8), Z7
+	VINSERTF64X4    $0x01, Y0, Z7, Z0
 
 skip1955:
-	VFMADD231PD Z0, Z5, Z1
+	VFMADD231PD Z0, Z6, Z1
 
 end1952:
 set1950:
 	CMPQ    AX, $0x08
 	JL      partial1956
-	VMOVUPD Z1, (BX)
+	VMOVUPD Z1, (SI)
 	JMP     end1957
 
 partial1956:
-	LEAQ          (BX), DI
+	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1958
-	VMOVUPD       Y0, (DI)
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
 skip1958:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1959
-	VMOVUPD       X0, (DI)
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
 skip1959:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1960
-	VMOVSD X0, (DI)
+	VMOVSD X0, (R8)
 
 skip1960:
 end1957:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z4, Z2, Z2
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z5, Z2, Z2
 	CMPQ        keep+64(FP), $0x00
 	JE          set1961
 	CMPQ        AX, $0x08
 	JL          partial1962
-	VFMADD231PD (BX), Z5, Z2
+	VFMADD231PD (SI), Z6, Z2
 	JMP         end1963
 
 partial1962:
-	LEAQ   (BX), DI
+	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1964
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
 skip1964:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1965
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
 skip1965:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1966
-	VBROADCASTF64X4 (DI), Z1
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
 skip1966:
-	VFMADD231PD Z0, Z5, Z2
+	VFMADD231PD Z0, Z6, Z2
 
 end1963:
 set1961:
 	CMPQ    AX, $0x08
 	JL      partial1967
-	VMOVUPD Z2, (BX)
+	VMOVUPD Z2, (SI)
 	JMP     end1968
 
 partial1967:
-	LEAQ          (BX), DI
+	LEAQ          (SI), R8
 	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1969
-	VMOVUPD       Y0, (DI)
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
 skip1969:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1970
-	VMOVUPD       X0, (DI)
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
 skip1970:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1971
-	VMOVSD X0, (DI)
+	VMOVSD X0, (R8)
 
 skip1971:
 end1968:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
-	VMULPD      Z4, Z3, Z3
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z5, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
 	JE          set1972
 	CMPQ        AX, $0x08
 	JL          partial1973
-	VFMADD231PD (BX), Z5, Z3
+	VFMADD231PD (SI), Z6, Z3
 	JMP         end1974
 
 partial1973:
-	LEAQ   (BX), DI
+	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1975
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
 skip1975:
-	TESTQ           $0x00000002, R8
+	TESTQ           $0x00000002, R9
 	JE              skip1976
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
 skip1976:
-	TESTQ           $0x00000004, R8
+	TESTQ           $0x00000004, R9
 	JE              skip1977
-	VBROADCASTF64X4 (DI), Z1
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
 skip1977:
-	VFMADD231PD Z0, Z5, Z3
+	VFMADD231PD Z0, Z6, Z3
 
 end1974:
 set1972:
 	CMPQ    AX, $0x08
 	JL      partial1978
-	VMOVUPD Z3, (BX)
+	VMOVUPD Z3, (SI)
 	JMP     end1979
 
 partial1978:
-	LEAQ          (BX), DI
+	LEAQ          (SI), R8
 	VMOVAPD       Z3, Z0
-	TESTQ         $0x00000004, R8
+	TESTQ         $0x00000004, R9
 	JE            skip1980
-	VMOVUPD       Y0, (DI)
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
 skip1980:
-	TESTQ         $0x00000002, R8
+	TESTQ         $0x00000002, R9
 	JE            skip1981
-	VMOVUPD       X0, (DI)
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
 skip1981:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R9
 	JE     skip1982
-	VMOVSD X0, (DI)
+	VMOVSD X0, (R8)
 
 skip1982:
 end1979:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes1934
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z5, Z4, Z4
+	CMPQ        keep+64(FP), $0x00
+	JE          set1983
+	CMPQ        AX, $0x08
+	JL          partial1984
+	VFMADD231PD (SI), Z6, Z4
+	JMP         end1985
 
-fewer1935:
-classes1983:
-	CMPQ CX, $0x03
-	JE   take1985
-	JMP  fewer1984
+partial1984:
+	LEAQ   (SI), R8
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R9
+	JE     skip1986
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-take1985:
+skip1986:
+	TESTQ           $0x00000002, R9
+	JE              skip1987
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip1987:
+	TESTQ           $0x00000004, R9
+	JE              skip1988
+	VBROADCASTF64X4 (R8), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip1988:
+	VFMADD231PD Z0, Z6, Z4
+
+end1985:
+set1983:
+	CMPQ    AX, $0x08
+	JL      partial1989
+	VMOVUPD Z4, (SI)
+	JMP     end1990
+
+partial1989:
+	LEAQ          (SI), R8
+	VMOVAPD       Z4, Z0
+	TESTQ         $0x00000004, R9
+	JE            skip1991
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
+
+skip1991:
+	TESTQ         $0x00000002, R9
+	JE            skip1992
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip1992:
+	TESTQ  $0x00000001, R9
+	JE     skip1993
+	VMOVSD X0, (R8)
+
+skip1993:
+end1990:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x05, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x05, DX
+	JMP    classes1933
+
+fewer1934:
+classes1994:
+	CMPQ DX, $0x04
+	JE   take1996
+	JMP  fewer1995
+
+take1996:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end1987
+	VXORPD Z3, Z3, Z3
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed1998
 
-rows1986:
-	VMOVUPD      (DI), Z3
-	VBROADCASTSD (R10), Z4
+rows1997:
+	VMOVUPD      (R8), Z4
+	VBROADCASTSD (R11), Z5
+	VFMADD231PD  Z5, Z4, Z0
+	VBROADCASTSD (R11)(DI*1), Z5
+	VFMADD231PD  Z5, Z4, Z1
+	VBROADCASTSD (R11)(DI*2), Z5
+	VFMADD231PD  Z5, Z4, Z2
+	VBROADCASTSD (R12), Z5
+	VFMADD231PD  Z5, Z4, Z3
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched1999
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
+
+fetched1999:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows1997
+
+summed1998:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
+	VBROADCASTSD w+56(FP), Z4
+	VBROADCASTSD keep+64(FP), Z5
+	VMULPD       Z4, Z0, Z0
+	CMPQ         keep+64(FP), $0x00
+	JE           set2000
+	CMPQ         AX, $0x08
+	JL           partial2001
+	VFMADD231PD  (SI), Z5, Z0
+	JMP          end2002
+
+partial2001:
+	LEAQ   (SI), R8
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R9
+	JE     skip2003
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X6
+
+skip2003:
+	TESTQ           $0x00000002, R9
+	JE              skip2004
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip2004:
+	TESTQ           $0x00000004, R9
+	JE              skip2005
+	VBROADCASTF64X4 (R8), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip2005:
+	VFMADD231PD Z6, Z5, Z0
+
+end2002:
+set2000:
+	CMPQ    AX, $0x08
+	JL      partial2006
+	VMOVUPD Z0, (SI)
+	JMP     end2007
+
+partial2006:
+	LEAQ          (SI), R8
+	VMOVAPD       Z0, Z0
+	TESTQ         $0x00000004, R9
+	JE            skip2008
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
+
+skip2008:
+	TESTQ         $0x00000002, R9
+	JE            skip2009
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip2009:
+	TESTQ  $0x00000001, R9
+	JE     skip2010
+	VMOVSD X0, (R8)
+
+skip2010:
+end2007:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z4, Z1, Z1
+	CMPQ        keep+64(FP), $0x00
+	JE          set2011
+	CMPQ        AX, $0x08
+	JL          partial2012
+	VFMADD231PD (SI), Z5, Z1
+	JMP         end2013
+
+partial2012:
+	LEAQ   (SI), R8
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R9
+	JE     skip2014
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
+
+skip2014:
+	TESTQ           $0x00000002, R9
+	JE              skip2015
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y6
+	VINSERTF64X2    $0x01, X0, Y6, Y0
+
+skip2015:
+	TESTQ           $0x00000004, R9
+	JE              skip2016
+	VBROADCASTF64X4 (R8), Z6
+	VINSERTF64X4    $0x01, Y0, Z6, Z0
+
+skip2016:
+	VFMADD231PD Z0, Z5, Z1
+
+end2013:
+set2011:
+	CMPQ    AX, $0x08
+	JL      partial2017
+	VMOVUPD Z1, (SI)
+	JMP     end2018
+
+partial2017:
+	LEAQ          (SI), R8
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R9
+	JE            skip2019
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
+
+skip2019:
+	TESTQ         $0x00000002, R9
+	JE            skip2020
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip2020:
+	TESTQ  $0x00000001, R9
+	JE     skip2021
+	VMOVSD X0, (R8)
+
+skip2021:
+end2018:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z4, Z2, Z2
+	CMPQ        keep+64(FP), $0x00
+	JE          set2022
+	CMPQ        AX, $0x08
+	JL          partial2023
+	VFMADD231PD (SI), Z5, Z2
+	JMP         end2024
+
+partial2023:
+	LEAQ   (SI), R8
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R9
+	JE     skip2025
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
+
+skip2025:
+	TESTQ           $0x00000002, R9
+	JE              skip2026
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip2026:
+	TESTQ           $0x00000004, R9
+	JE              skip2027
+	VBROADCASTF64X4 (R8), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip2027:
+	VFMADD231PD Z0, Z5, Z2
+
+end2024:
+set2022:
+	CMPQ    AX, $0x08
+	JL      partial2028
+	VMOVUPD Z2, (SI)
+	JMP     end2029
+
+partial2028:
+	LEAQ          (SI), R8
+	VMOVAPD       Z2, Z0
+	TESTQ         $0x00000004, R9
+	JE            skip2030
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
+
+skip2030:
+	TESTQ         $0x00000002, R9
+	JE            skip2031
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip2031:
+	TESTQ  $0x00000001, R9
+	JE     skip2032
+	VMOVSD X0, (R8)
+
+skip2032:
+end2029:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
+	VMULPD      Z4, Z3, Z3
+	CMPQ        keep+64(FP), $0x00
+	JE          set2033
+	CMPQ        AX, $0x08
+	JL          partial2034
+	VFMADD231PD (SI), Z5, Z3
+	JMP         end2035
+
+partial2034:
+	LEAQ   (SI), R8
+	VXORPD Z0, Z0, Z0
+	TESTQ  $0x00000001, R9
+	JE     skip2036
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
+
+skip2036:
+	TESTQ           $0x00000002, R9
+	JE              skip2037
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
+	VINSERTF64X2    $0x01, X0, Y1, Y0
+
+skip2037:
+	TESTQ           $0x00000004, R9
+	JE              skip2038
+	VBROADCASTF64X4 (R8), Z1
+	VINSERTF64X4    $0x01, Y0, Z1, Z0
+
+skip2038:
+	VFMADD231PD Z0, Z5, Z3
+
+end2035:
+set2033:
+	CMPQ    AX, $0x08
+	JL      partial2039
+	VMOVUPD Z3, (SI)
+	JMP     end2040
+
+partial2039:
+	LEAQ          (SI), R8
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R9
+	JE            skip2041
+	VMOVUPD       Y0, (R8)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R8
+
+skip2041:
+	TESTQ         $0x00000002, R9
+	JE            skip2042
+	VMOVUPD       X0, (R8)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R8
+
+skip2042:
+	TESTQ  $0x00000001, R9
+	JE     skip2043
+	VMOVSD X0, (R8)
+
+skip2043:
+end2040:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x04, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x04, DX
+	JMP    classes1994
+
+fewer1995:
+classes2044:
+	CMPQ DX, $0x03
+	JE   take2046
+	JMP  fewer2045
+
+take2046:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed2048
+
+rows2047:
+	VMOVUPD      (R8), Z3
+	VBROADCASTSD (R11), Z4
 	VFMADD231PD  Z4, Z3, Z0
-	VBROADCASTSD (R10)(SI*1), Z4
+	VBROADCASTSD (R11)(DI*1), Z4
 	VFMADD231PD  Z4, Z3, Z1
-	VBROADCASTSD (R10)(SI*2), Z4
+	VBROADCASTSD (R11)(DI*2), Z4
 	VFMADD231PD  Z4, Z3, Z2
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows1986
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched2049
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end1987:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched2049:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows2047
+
+summed2048:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z3
 	VBROADCASTSD keep+64(FP), Z4
 	VMULPD       Z3, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set1988
+	JE           set2050
 	CMPQ         AX, $0x08
-	JL           partial1989
-	VFMADD231PD  (BX), Z4, Z0
-	JMP          end1990
+	JL           partial2051
+	VFMADD231PD  (SI), Z4, Z0
+	JMP          end2052
 
-partial1989:
-	LEAQ   (BX), DI
+partial2051:
+	LEAQ   (SI), R8
 	VXORPD Z5, Z5, Z5
-	TESTQ  $0x00000001, R8
-	JE     skip1991
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X5
+	TESTQ  $0x00000001, R9
+	JE     skip2053
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X5
 
-skip1991:
-	TESTQ           $0x00000002, R8
-	JE              skip1992
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y6
+skip2053:
+	TESTQ           $0x00000002, R9
+	JE              skip2054
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1992:
-	TESTQ           $0x00000004, R8
-	JE              skip1993
-	VBROADCASTF64X4 (DI), Z6
+skip2054:
+	TESTQ           $0x00000004, R9
+	JE              skip2055
+	VBROADCASTF64X4 (R8), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1993:
+skip2055:
 	VFMADD231PD Z5, Z4, Z0
 
-end1990:
-set1988:
+end2052:
+set2050:
 	CMPQ    AX, $0x08
-	JL      partial1994
-	VMOVUPD Z0, (BX)
-	JMP     end1995
+	JL      partial2056
+	VMOVUPD Z0, (SI)
+	JMP     end2057
 
-partial1994:
-	LEAQ          (BX), DI
+partial2056:
+	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip1996
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip2058
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip1996:
-	TESTQ         $0x00000002, R8
-	JE            skip1997
-	VMOVUPD       X0, (DI)
+skip2058:
+	TESTQ         $0x00000002, R9
+	JE            skip2059
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip1997:
-	TESTQ  $0x00000001, R8
-	JE     skip1998
-	VMOVSD X0, (DI)
+skip2059:
+	TESTQ  $0x00000001, R9
+	JE     skip2060
+	VMOVSD X0, (R8)
 
-skip1998:
-end1995:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip2060:
+end2057:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z3, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
-	JE          set1999
+	JE          set2061
 	CMPQ        AX, $0x08
-	JL          partial2000
-	VFMADD231PD (BX), Z4, Z1
-	JMP         end2001
+	JL          partial2062
+	VFMADD231PD (SI), Z4, Z1
+	JMP         end2063
 
-partial2000:
-	LEAQ   (BX), DI
+partial2062:
+	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip2002
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip2064
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip2002:
-	TESTQ           $0x00000002, R8
-	JE              skip2003
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y5
+skip2064:
+	TESTQ           $0x00000002, R9
+	JE              skip2065
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y5
 	VINSERTF64X2    $0x01, X0, Y5, Y0
 
-skip2003:
-	TESTQ           $0x00000004, R8
-	JE              skip2004
-	VBROADCASTF64X4 (DI), Z5
+skip2065:
+	TESTQ           $0x00000004, R9
+	JE              skip2066
+	VBROADCASTF64X4 (R8), Z5
 	VINSERTF64X4    $0x01, Y0, Z5, Z0
 
-skip2004:
+skip2066:
 	VFMADD231PD Z0, Z4, Z1
 
-end2001:
-set1999:
+end2063:
+set2061:
 	CMPQ    AX, $0x08
-	JL      partial2005
-	VMOVUPD Z1, (BX)
-	JMP     end2006
+	JL      partial2067
+	VMOVUPD Z1, (SI)
+	JMP     end2068
 
-partial2005:
-	LEAQ          (BX), DI
+partial2067:
+	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip2007
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip2069
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip2007:
-	TESTQ         $0x00000002, R8
-	JE            skip2008
-	VMOVUPD       X0, (DI)
+skip2069:
+	TESTQ         $0x00000002, R9
+	JE            skip2070
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip2008:
-	TESTQ  $0x00000001, R8
-	JE     skip2009
-	VMOVSD X0, (DI)
+skip2070:
+	TESTQ  $0x00000001, R9
+	JE     skip2071
+	VMOVSD X0, (R8)
 
-skip2009:
-end2006:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip2071:
+end2068:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z3, Z2, Z2
 	CMPQ        keep+64(FP), $0x00
-	JE          set2010
+	JE          set2072
 	CMPQ        AX, $0x08
-	JL          partial2011
-	VFMADD231PD (BX), Z4, Z2
-	JMP         end2012
+	JL          partial2073
+	VFMADD231PD (SI), Z4, Z2
+	JMP         end2074
 
-partial2011:
-	LEAQ   (BX), DI
+partial2073:
+	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip2013
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip2075
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip2013:
-	TESTQ           $0x00000002, R8
-	JE              skip2014
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y1
+skip2075:
+	TESTQ           $0x00000002, R9
+	JE              skip2076
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2014:
-	TESTQ           $0x00000004, R8
-	JE              skip2015
-	VBROADCASTF64X4 (DI), Z1
+skip2076:
+	TESTQ           $0x00000004, R9
+	JE              skip2077
+	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2015:
+skip2077:
 	VFMADD231PD Z0, Z4, Z2
 
-end2012:
-set2010:
+end2074:
+set2072:
 	CMPQ    AX, $0x08
-	JL      partial2016
-	VMOVUPD Z2, (BX)
-	JMP     end2017
+	JL      partial2078
+	VMOVUPD Z2, (SI)
+	JMP     end2079
 
-partial2016:
-	LEAQ          (BX), DI
+partial2078:
+	LEAQ          (SI), R8
 	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip2018
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip2080
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip2018:
-	TESTQ         $0x00000002, R8
-	JE            skip2019
-	VMOVUPD       X0, (DI)
+skip2080:
+	TESTQ         $0x00000002, R9
+	JE            skip2081
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip2019:
-	TESTQ  $0x00000001, R8
-	JE     skip2020
-	VMOVSD X0, (DI)
+skip2081:
+	TESTQ  $0x00000001, R9
+	JE     skip2082
+	VMOVSD X0, (R8)
 
-skip2020:
-end2017:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x03, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x03, CX
-	JMP    classes1983
+skip2082:
+end2079:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x03, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x03, DX
+	JMP    classes2044
 
-fewer1984:
-classes2021:
-	CMPQ CX, $0x02
-	JE   take2023
-	JMP  fewer2022
+fewer2045:
+classes2083:
+	CMPQ DX, $0x02
+	JE   take2085
+	JMP  fewer2084
 
-take2023:
+take2085:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end2025
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed2087
 
-rows2024:
-	VMOVUPD      (DI), Z2
-	VBROADCASTSD (R10), Z3
+rows2086:
+	VMOVUPD      (R8), Z2
+	VBROADCASTSD (R11), Z3
 	VFMADD231PD  Z3, Z2, Z0
-	VBROADCASTSD (R10)(SI*1), Z3
+	VBROADCASTSD (R11)(DI*1), Z3
 	VFMADD231PD  Z3, Z2, Z1
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows2024
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched2088
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end2025:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched2088:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows2086
+
+summed2087:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z2
 	VBROADCASTSD keep+64(FP), Z3
 	VMULPD       Z2, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2026
+	JE           set2089
 	CMPQ         AX, $0x08
-	JL           partial2027
-	VFMADD231PD  (BX), Z3, Z0
-	JMP          end2028
+	JL           partial2090
+	VFMADD231PD  (SI), Z3, Z0
+	JMP          end2091
 
-partial2027:
-	LEAQ   (BX), DI
+partial2090:
+	LEAQ   (SI), R8
 	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R8
-	JE     skip2029
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X4
+	TESTQ  $0x00000001, R9
+	JE     skip2092
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X4
 
-skip2029:
-	TESTQ           $0x00000002, R8
-	JE              skip2030
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y5
+skip2092:
+	TESTQ           $0x00000002, R9
+	JE              skip2093
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip2030:
-	TESTQ           $0x00000004, R8
-	JE              skip2031
-	VBROADCASTF64X4 (DI), Z5
+skip2093:
+	TESTQ           $0x00000004, R9
+	JE              skip2094
+	VBROADCASTF64X4 (R8), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip2031:
+skip2094:
 	VFMADD231PD Z4, Z3, Z0
 
-end2028:
-set2026:
+end2091:
+set2089:
 	CMPQ    AX, $0x08
-	JL      partial2032
-	VMOVUPD Z0, (BX)
-	JMP     end2033
+	JL      partial2095
+	VMOVUPD Z0, (SI)
+	JMP     end2096
 
-partial2032:
-	LEAQ          (BX), DI
+partial2095:
+	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip2034
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip2097
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip2034:
-	TESTQ         $0x00000002, R8
-	JE            skip2035
-	VMOVUPD       X0, (DI)
+skip2097:
+	TESTQ         $0x00000002, R9
+	JE            skip2098
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip2035:
-	TESTQ  $0x00000001, R8
-	JE     skip2036
-	VMOVSD X0, (DI)
+skip2098:
+	TESTQ  $0x00000001, R9
+	JE     skip2099
+	VMOVSD X0, (R8)
 
-skip2036:
-end2033:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip2099:
+end2096:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z2, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
-	JE          set2037
+	JE          set2100
 	CMPQ        AX, $0x08
-	JL          partial2038
-	VFMADD231PD (BX), Z3, Z1
-	JMP         end2039
+	JL          partial2101
+	VFMADD231PD (SI), Z3, Z1
+	JMP         end2102
 
-partial2038:
-	LEAQ   (BX), DI
+partial2101:
+	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
-	TESTQ  $0x00000001, R8
-	JE     skip2040
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip2103
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip2040:
-	TESTQ           $0x00000002, R8
-	JE              skip2041
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y2
+skip2103:
+	TESTQ           $0x00000002, R9
+	JE              skip2104
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y2
 	VINSERTF64X2    $0x01, X0, Y2, Y0
 
-skip2041:
-	TESTQ           $0x00000004, R8
-	JE              skip2042
-	VBROADCASTF64X4 (DI), Z2
+skip2104:
+	TESTQ           $0x00000004, R9
+	JE              skip2105
+	VBROADCASTF64X4 (R8), Z2
 	VINSERTF64X4    $0x01, Y0, Z2, Z0
 
-skip2042:
+skip2105:
 	VFMADD231PD Z0, Z3, Z1
 
-end2039:
-set2037:
+end2102:
+set2100:
 	CMPQ    AX, $0x08
-	JL      partial2043
-	VMOVUPD Z1, (BX)
-	JMP     end2044
+	JL      partial2106
+	VMOVUPD Z1, (SI)
+	JMP     end2107
 
-partial2043:
-	LEAQ          (BX), DI
+partial2106:
+	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip2045
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip2108
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip2045:
-	TESTQ         $0x00000002, R8
-	JE            skip2046
-	VMOVUPD       X0, (DI)
+skip2108:
+	TESTQ         $0x00000002, R9
+	JE            skip2109
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip2046:
-	TESTQ  $0x00000001, R8
-	JE     skip2047
-	VMOVSD X0, (DI)
+skip2109:
+	TESTQ  $0x00000001, R9
+	JE     skip2110
+	VMOVSD X0, (R8)
 
-skip2047:
-end2044:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-	JMP    classes2021
+skip2110:
+end2107:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x02, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x02, DX
+	JMP    classes2083
 
-fewer2022:
-classes2048:
-	CMPQ CX, $0x01
-	JE   take2050
-	JMP  fewer2049
+fewer2084:
+classes2111:
+	CMPQ DX, $0x01
+	JE   take2113
+	JMP  fewer2112
 
-take2050:
+take2113:
 	VXORPD Z0, Z0, Z0
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end2052
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed2115
 
-rows2051:
-	VMOVUPD      (DI), Z1
-	VBROADCASTSD (R10), Z2
+rows2114:
+	VMOVUPD      (R8), Z1
+	VBROADCASTSD (R11), Z2
 	VFMADD231PD  Z2, Z1, Z0
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows2051
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched2116
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         $0x00000080, CX
 
-end2052:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-8, DI
-	SUBQ         DI, R8
+fetched2116:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows2114
+
+summed2115:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-8, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Z1
 	VBROADCASTSD keep+64(FP), Z2
 	VMULPD       Z1, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2053
+	JE           set2117
 	CMPQ         AX, $0x08
-	JL           partial2054
-	VFMADD231PD  (BX), Z2, Z0
-	JMP          end2055
+	JL           partial2118
+	VFMADD231PD  (SI), Z2, Z0
+	JMP          end2119
 
-partial2054:
-	LEAQ   (BX), DI
+partial2118:
+	LEAQ   (SI), R8
 	VXORPD Z1, Z1, Z1
-	TESTQ  $0x00000001, R8
-	JE     skip2056
-	MOVQ   R8, R9
-	ANDQ   $0x06, R9
-	VMOVSD (DI)(R9*8), X1
+	TESTQ  $0x00000001, R9
+	JE     skip2120
+	MOVQ   R9, R10
+	ANDQ   $0x06, R10
+	VMOVSD (R8)(R10*8), X1
 
-skip2056:
-	TESTQ           $0x00000002, R8
-	JE              skip2057
-	MOVQ            R8, R9
-	ANDQ            $0x04, R9
-	VBROADCASTF64X2 (DI)(R9*8), Y3
+skip2120:
+	TESTQ           $0x00000002, R9
+	JE              skip2121
+	MOVQ            R9, R10
+	ANDQ            $0x04, R10
+	VBROADCASTF64X2 (R8)(R10*8), Y3
 	VINSERTF64X2    $0x01, X1, Y3, Y1
 
-skip2057:
-	TESTQ           $0x00000004, R8
-	JE              skip2058
-	VBROADCASTF64X4 (DI), Z3
+skip2121:
+	TESTQ           $0x00000004, R9
+	JE              skip2122
+	VBROADCASTF64X4 (R8), Z3
 	VINSERTF64X4    $0x01, Y1, Z3, Z1
 
-skip2058:
+skip2122:
 	VFMADD231PD Z1, Z2, Z0
 
-end2055:
-set2053:
+end2119:
+set2117:
 	CMPQ    AX, $0x08
-	JL      partial2059
-	VMOVUPD Z0, (BX)
-	JMP     end2060
+	JL      partial2123
+	VMOVUPD Z0, (SI)
+	JMP     end2124
 
-partial2059:
-	LEAQ          (BX), DI
+partial2123:
+	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
-	TESTQ         $0x00000004, R8
-	JE            skip2061
-	VMOVUPD       Y0, (DI)
+	TESTQ         $0x00000004, R9
+	JE            skip2125
+	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, DI
+	ADDQ          $0x20, R8
 
-skip2061:
-	TESTQ         $0x00000002, R8
-	JE            skip2062
-	VMOVUPD       X0, (DI)
+skip2125:
+	TESTQ         $0x00000002, R9
+	JE            skip2126
+	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, DI
+	ADDQ          $0x10, R8
 
-skip2062:
-	TESTQ  $0x00000001, R8
-	JE     skip2063
-	VMOVSD X0, (DI)
+skip2126:
+	TESTQ  $0x00000001, R9
+	JE     skip2127
+	VMOVSD X0, (R8)
 
-skip2063:
-end2060:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x01, CX
-	JMP    classes2048
+skip2127:
+end2124:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x01, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x01, DX
+	JMP    classes2111
 
-fewer2049:
+fewer2112:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile1873:
+nextTile1932:
+	SUBQ ahead+72(FP), CX
+	MOVQ CX, ret+88(FP)
 	VZEROUPPER
 	RET
 
@@ -22871,15 +23429,15 @@ TEXT ·gramAVX512(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block2064:
+block2128:
 	CMPQ AX, CX
-	JGE  done2065
+	JGE  done2129
 	XORQ DX, DX
 
-tile2066:
+tile2130:
 	LEAQ   16(DX), BX
 	CMPQ   BX, AX
-	JG     next2067
+	JG     next2131
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -22912,9 +23470,9 @@ tile2066:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2069
+	JE     end2133
 
-rows2068:
+rows2132:
 	VBROADCASTSD     (DI), Z24
 	VMULPD           (BX), Z24, Z25
 	VMULPD           64(BX), Z24, Z26
@@ -22947,9 +23505,9 @@ rows2068:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2068
+	JNE              rows2132
 
-end2069:
+end2133:
 	VBROADCASTSD w+48(FP), Z24
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -22964,606 +23522,606 @@ end2069:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2070
+	JGE          stored2134
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set2071
+	JE           set2135
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial2072
+	JL           partial2136
 	VADDPD       128(BX), Z2, Z2
-	JMP          end2073
+	JMP          end2137
 
-partial2072:
+partial2136:
 	LEAQ   128(BX), R9
 	VXORPD Z25, Z25, Z25
 	TESTQ  $0x00000001, SI
-	JE     skip2074
+	JE     skip2138
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X25
 
-skip2074:
+skip2138:
 	TESTQ           $0x00000002, SI
-	JE              skip2075
+	JE              skip2139
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y26
 	VINSERTF64X2    $0x01, X25, Y26, Y25
 
-skip2075:
+skip2139:
 	TESTQ           $0x00000004, SI
-	JE              skip2076
+	JE              skip2140
 	VBROADCASTF64X4 (R9), Z26
 	VINSERTF64X4    $0x01, Y25, Z26, Z25
 
-skip2076:
+skip2140:
 	VADDPD Z25, Z2, Z2
 
-end2073:
-set2071:
+end2137:
+set2135:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2077
+	JL      partial2141
 	VMOVUPD Z2, 128(BX)
-	JMP     end2078
+	JMP     end2142
 
-partial2077:
+partial2141:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2079
+	JE            skip2143
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2079:
+skip2143:
 	TESTQ         $0x00000002, SI
-	JE            skip2080
+	JE            skip2144
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2080:
+skip2144:
 	TESTQ  $0x00000001, SI
-	JE     skip2081
+	JE     skip2145
 	VMOVSD X0, (R9)
 
-skip2081:
-end2078:
+skip2145:
+end2142:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z3, Z3
 	VMULPD Z24, Z4, Z4
 	VMULPD Z24, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2082
+	JE     set2146
 	VADDPD (BX), Z3, Z3
 	VADDPD 64(BX), Z4, Z4
 	CMPQ   R8, $0x18
-	JL     partial2083
+	JL     partial2147
 	VADDPD 128(BX), Z5, Z5
-	JMP    end2084
+	JMP    end2148
 
-partial2083:
+partial2147:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2085
+	JE     skip2149
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2085:
+skip2149:
 	TESTQ           $0x00000002, SI
-	JE              skip2086
+	JE              skip2150
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2086:
+skip2150:
 	TESTQ           $0x00000004, SI
-	JE              skip2087
+	JE              skip2151
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2087:
+skip2151:
 	VADDPD Z0, Z5, Z5
 
-end2084:
-set2082:
+end2148:
+set2146:
 	VMOVUPD Z3, (BX)
 	VMOVUPD Z4, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2088
+	JL      partial2152
 	VMOVUPD Z5, 128(BX)
-	JMP     end2089
+	JMP     end2153
 
-partial2088:
+partial2152:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2090
+	JE            skip2154
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2090:
+skip2154:
 	TESTQ         $0x00000002, SI
-	JE            skip2091
+	JE            skip2155
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2091:
+skip2155:
 	TESTQ  $0x00000001, SI
-	JE     skip2092
+	JE     skip2156
 	VMOVSD X0, (R9)
 
-skip2092:
-end2089:
+skip2156:
+end2153:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z6, Z6
 	VMULPD Z24, Z7, Z7
 	VMULPD Z24, Z8, Z8
 	CMPB   add+56(FP), $0x00
-	JE     set2093
+	JE     set2157
 	VADDPD (BX), Z6, Z6
 	VADDPD 64(BX), Z7, Z7
 	CMPQ   R8, $0x18
-	JL     partial2094
+	JL     partial2158
 	VADDPD 128(BX), Z8, Z8
-	JMP    end2095
+	JMP    end2159
 
-partial2094:
+partial2158:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2096
+	JE     skip2160
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2096:
+skip2160:
 	TESTQ           $0x00000002, SI
-	JE              skip2097
+	JE              skip2161
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2097:
+skip2161:
 	TESTQ           $0x00000004, SI
-	JE              skip2098
+	JE              skip2162
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2098:
+skip2162:
 	VADDPD Z0, Z8, Z8
 
-end2095:
-set2093:
+end2159:
+set2157:
 	VMOVUPD Z6, (BX)
 	VMOVUPD Z7, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2099
+	JL      partial2163
 	VMOVUPD Z8, 128(BX)
-	JMP     end2100
+	JMP     end2164
 
-partial2099:
+partial2163:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z8, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2101
+	JE            skip2165
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2101:
+skip2165:
 	TESTQ         $0x00000002, SI
-	JE            skip2102
+	JE            skip2166
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2102:
+skip2166:
 	TESTQ  $0x00000001, SI
-	JE     skip2103
+	JE     skip2167
 	VMOVSD X0, (R9)
 
-skip2103:
-end2100:
+skip2167:
+end2164:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z9, Z9
 	VMULPD Z24, Z10, Z10
 	VMULPD Z24, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2104
+	JE     set2168
 	VADDPD (BX), Z9, Z9
 	VADDPD 64(BX), Z10, Z10
 	CMPQ   R8, $0x18
-	JL     partial2105
+	JL     partial2169
 	VADDPD 128(BX), Z11, Z11
-	JMP    end2106
+	JMP    end2170
 
-partial2105:
+partial2169:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2107
+	JE     skip2171
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2107:
+skip2171:
 	TESTQ           $0x00000002, SI
-	JE              skip2108
+	JE              skip2172
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2108:
+skip2172:
 	TESTQ           $0x00000004, SI
-	JE              skip2109
+	JE              skip2173
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2109:
+skip2173:
 	VADDPD Z0, Z11, Z11
 
-end2106:
-set2104:
+end2170:
+set2168:
 	VMOVUPD Z9, (BX)
 	VMOVUPD Z10, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2110
+	JL      partial2174
 	VMOVUPD Z11, 128(BX)
-	JMP     end2111
+	JMP     end2175
 
-partial2110:
+partial2174:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2112
+	JE            skip2176
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2112:
+skip2176:
 	TESTQ         $0x00000002, SI
-	JE            skip2113
+	JE            skip2177
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2113:
+skip2177:
 	TESTQ  $0x00000001, SI
-	JE     skip2114
+	JE     skip2178
 	VMOVSD X0, (R9)
 
-skip2114:
-end2111:
+skip2178:
+end2175:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z12, Z12
 	VMULPD Z24, Z13, Z13
 	VMULPD Z24, Z14, Z14
 	CMPB   add+56(FP), $0x00
-	JE     set2115
+	JE     set2179
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	CMPQ   R8, $0x18
-	JL     partial2116
+	JL     partial2180
 	VADDPD 128(BX), Z14, Z14
-	JMP    end2117
+	JMP    end2181
 
-partial2116:
+partial2180:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2118
+	JE     skip2182
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2118:
+skip2182:
 	TESTQ           $0x00000002, SI
-	JE              skip2119
+	JE              skip2183
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2119:
+skip2183:
 	TESTQ           $0x00000004, SI
-	JE              skip2120
+	JE              skip2184
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2120:
+skip2184:
 	VADDPD Z0, Z14, Z14
 
-end2117:
-set2115:
+end2181:
+set2179:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2121
+	JL      partial2185
 	VMOVUPD Z14, 128(BX)
-	JMP     end2122
+	JMP     end2186
 
-partial2121:
+partial2185:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z14, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2123
+	JE            skip2187
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2123:
+skip2187:
 	TESTQ         $0x00000002, SI
-	JE            skip2124
+	JE            skip2188
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2124:
+skip2188:
 	TESTQ  $0x00000001, SI
-	JE     skip2125
+	JE     skip2189
 	VMOVSD X0, (R9)
 
-skip2125:
-end2122:
+skip2189:
+end2186:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z15, Z15
 	VMULPD Z24, Z16, Z16
 	VMULPD Z24, Z17, Z17
 	CMPB   add+56(FP), $0x00
-	JE     set2126
+	JE     set2190
 	VADDPD (BX), Z15, Z15
 	VADDPD 64(BX), Z16, Z16
 	CMPQ   R8, $0x18
-	JL     partial2127
+	JL     partial2191
 	VADDPD 128(BX), Z17, Z17
-	JMP    end2128
+	JMP    end2192
 
-partial2127:
+partial2191:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2129
+	JE     skip2193
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2129:
+skip2193:
 	TESTQ           $0x00000002, SI
-	JE              skip2130
+	JE              skip2194
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2130:
+skip2194:
 	TESTQ           $0x00000004, SI
-	JE              skip2131
+	JE              skip2195
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2131:
+skip2195:
 	VADDPD Z0, Z17, Z17
 
-end2128:
-set2126:
+end2192:
+set2190:
 	VMOVUPD Z15, (BX)
 	VMOVUPD Z16, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2132
+	JL      partial2196
 	VMOVUPD Z17, 128(BX)
-	JMP     end2133
+	JMP     end2197
 
-partial2132:
+partial2196:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z17, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2134
+	JE            skip2198
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2134:
+skip2198:
 	TESTQ         $0x00000002, SI
-	JE            skip2135
+	JE            skip2199
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2135:
+skip2199:
 	TESTQ  $0x00000001, SI
-	JE     skip2136
+	JE     skip2200
 	VMOVSD X0, (R9)
 
-skip2136:
-end2133:
+skip2200:
+end2197:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z18, Z18
 	VMULPD Z24, Z19, Z19
 	VMULPD Z24, Z20, Z20
 	CMPB   add+56(FP), $0x00
-	JE     set2137
+	JE     set2201
 	VADDPD (BX), Z18, Z18
 	VADDPD 64(BX), Z19, Z19
 	CMPQ   R8, $0x18
-	JL     partial2138
+	JL     partial2202
 	VADDPD 128(BX), Z20, Z20
-	JMP    end2139
+	JMP    end2203
 
-partial2138:
+partial2202:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2140
+	JE     skip2204
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2140:
+skip2204:
 	TESTQ           $0x00000002, SI
-	JE              skip2141
+	JE              skip2205
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2141:
+skip2205:
 	TESTQ           $0x00000004, SI
-	JE              skip2142
+	JE              skip2206
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2142:
+skip2206:
 	VADDPD Z0, Z20, Z20
 
-end2139:
-set2137:
+end2203:
+set2201:
 	VMOVUPD Z18, (BX)
 	VMOVUPD Z19, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2143
+	JL      partial2207
 	VMOVUPD Z20, 128(BX)
-	JMP     end2144
+	JMP     end2208
 
-partial2143:
+partial2207:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z20, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2145
+	JE            skip2209
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2145:
+skip2209:
 	TESTQ         $0x00000002, SI
-	JE            skip2146
+	JE            skip2210
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2146:
+skip2210:
 	TESTQ  $0x00000001, SI
-	JE     skip2147
+	JE     skip2211
 	VMOVSD X0, (R9)
 
-skip2147:
-end2144:
+skip2211:
+end2208:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2070
+	JGE    stored2134
 	VMULPD Z24, Z21, Z21
 	VMULPD Z24, Z22, Z22
 	VMULPD Z24, Z23, Z23
 	CMPB   add+56(FP), $0x00
-	JE     set2148
+	JE     set2212
 	VADDPD (BX), Z21, Z21
 	VADDPD 64(BX), Z22, Z22
 	CMPQ   R8, $0x18
-	JL     partial2149
+	JL     partial2213
 	VADDPD 128(BX), Z23, Z23
-	JMP    end2150
+	JMP    end2214
 
-partial2149:
+partial2213:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2151
+	JE     skip2215
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2151:
+skip2215:
 	TESTQ           $0x00000002, SI
-	JE              skip2152
+	JE              skip2216
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2152:
+skip2216:
 	TESTQ           $0x00000004, SI
-	JE              skip2153
+	JE              skip2217
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2153:
+skip2217:
 	VADDPD Z0, Z23, Z23
 
-end2150:
-set2148:
+end2214:
+set2212:
 	VMOVUPD Z21, (BX)
 	VMOVUPD Z22, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2154
+	JL      partial2218
 	VMOVUPD Z23, 128(BX)
-	JMP     end2155
+	JMP     end2219
 
-partial2154:
+partial2218:
 	LEAQ          128(BX), R8
 	VMOVAPD       Z23, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2156
+	JE            skip2220
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2156:
+skip2220:
 	TESTQ         $0x00000002, SI
-	JE            skip2157
+	JE            skip2221
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2157:
+skip2221:
 	TESTQ  $0x00000001, SI
-	JE     skip2158
+	JE     skip2222
 	VMOVSD X0, (R8)
 
-skip2158:
-end2155:
+skip2222:
+end2219:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2070:
+stored2134:
 	ADDQ $0x18, DX
-	JMP  tile2066
+	JMP  tile2130
 
-next2067:
+next2131:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next2160
+	JG     next2224
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23588,9 +24146,9 @@ next2067:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2162
+	JE     end2226
 
-rows2161:
+rows2225:
 	VBROADCASTSD     (DI), Z16
 	VMULPD           (BX), Z16, Z17
 	VMULPD           64(BX), Z16, Z16
@@ -23614,9 +24172,9 @@ rows2161:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2161
+	JNE              rows2225
 
-end2162:
+end2226:
 	VBROADCASTSD w+48(FP), Z16
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -23631,581 +24189,581 @@ end2162:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2163
+	JGE          stored2227
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set2164
+	JE           set2228
 	VADDPD       (BX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial2165
+	JL           partial2229
 	VADDPD       64(BX), Z1, Z1
-	JMP          end2166
+	JMP          end2230
 
-partial2165:
+partial2229:
 	LEAQ   64(BX), R9
 	VXORPD Z17, Z17, Z17
 	TESTQ  $0x00000001, SI
-	JE     skip2167
+	JE     skip2231
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X17
 
-skip2167:
+skip2231:
 	TESTQ           $0x00000002, SI
-	JE              skip2168
+	JE              skip2232
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y18
 	VINSERTF64X2    $0x01, X17, Y18, Y17
 
-skip2168:
+skip2232:
 	TESTQ           $0x00000004, SI
-	JE              skip2169
+	JE              skip2233
 	VBROADCASTF64X4 (R9), Z18
 	VINSERTF64X4    $0x01, Y17, Z18, Z17
 
-skip2169:
+skip2233:
 	VADDPD Z17, Z1, Z1
 
-end2166:
-set2164:
+end2230:
+set2228:
 	VMOVUPD Z0, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2170
+	JL      partial2234
 	VMOVUPD Z1, 64(BX)
-	JMP     end2171
+	JMP     end2235
 
-partial2170:
+partial2234:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2172
+	JE            skip2236
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2172:
+skip2236:
 	TESTQ         $0x00000002, SI
-	JE            skip2173
+	JE            skip2237
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2173:
+skip2237:
 	TESTQ  $0x00000001, SI
-	JE     skip2174
+	JE     skip2238
 	VMOVSD X0, (R9)
 
-skip2174:
-end2171:
+skip2238:
+end2235:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z2, Z2
 	VMULPD Z16, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2175
+	JE     set2239
 	VADDPD (BX), Z2, Z2
 	CMPQ   R8, $0x10
-	JL     partial2176
+	JL     partial2240
 	VADDPD 64(BX), Z3, Z3
-	JMP    end2177
+	JMP    end2241
 
-partial2176:
+partial2240:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2178
+	JE     skip2242
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2178:
+skip2242:
 	TESTQ           $0x00000002, SI
-	JE              skip2179
+	JE              skip2243
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2179:
+skip2243:
 	TESTQ           $0x00000004, SI
-	JE              skip2180
+	JE              skip2244
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2180:
+skip2244:
 	VADDPD Z0, Z3, Z3
 
-end2177:
-set2175:
+end2241:
+set2239:
 	VMOVUPD Z2, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2181
+	JL      partial2245
 	VMOVUPD Z3, 64(BX)
-	JMP     end2182
+	JMP     end2246
 
-partial2181:
+partial2245:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2183
+	JE            skip2247
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2183:
+skip2247:
 	TESTQ         $0x00000002, SI
-	JE            skip2184
+	JE            skip2248
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2184:
+skip2248:
 	TESTQ  $0x00000001, SI
-	JE     skip2185
+	JE     skip2249
 	VMOVSD X0, (R9)
 
-skip2185:
-end2182:
+skip2249:
+end2246:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z4, Z4
 	VMULPD Z16, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2186
+	JE     set2250
 	VADDPD (BX), Z4, Z4
 	CMPQ   R8, $0x10
-	JL     partial2187
+	JL     partial2251
 	VADDPD 64(BX), Z5, Z5
-	JMP    end2188
+	JMP    end2252
 
-partial2187:
+partial2251:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2189
+	JE     skip2253
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2189:
+skip2253:
 	TESTQ           $0x00000002, SI
-	JE              skip2190
+	JE              skip2254
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2190:
+skip2254:
 	TESTQ           $0x00000004, SI
-	JE              skip2191
+	JE              skip2255
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2191:
+skip2255:
 	VADDPD Z0, Z5, Z5
 
-end2188:
-set2186:
+end2252:
+set2250:
 	VMOVUPD Z4, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2192
+	JL      partial2256
 	VMOVUPD Z5, 64(BX)
-	JMP     end2193
+	JMP     end2257
 
-partial2192:
+partial2256:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2194
+	JE            skip2258
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2194:
+skip2258:
 	TESTQ         $0x00000002, SI
-	JE            skip2195
+	JE            skip2259
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2195:
+skip2259:
 	TESTQ  $0x00000001, SI
-	JE     skip2196
+	JE     skip2260
 	VMOVSD X0, (R9)
 
-skip2196:
-end2193:
+skip2260:
+end2257:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2197
+	JE     set2261
 	VADDPD (BX), Z6, Z6
 	CMPQ   R8, $0x10
-	JL     partial2198
+	JL     partial2262
 	VADDPD 64(BX), Z7, Z7
-	JMP    end2199
+	JMP    end2263
 
-partial2198:
+partial2262:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2200
+	JE     skip2264
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2200:
+skip2264:
 	TESTQ           $0x00000002, SI
-	JE              skip2201
+	JE              skip2265
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2201:
+skip2265:
 	TESTQ           $0x00000004, SI
-	JE              skip2202
+	JE              skip2266
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2202:
+skip2266:
 	VADDPD Z0, Z7, Z7
 
-end2199:
-set2197:
+end2263:
+set2261:
 	VMOVUPD Z6, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2203
+	JL      partial2267
 	VMOVUPD Z7, 64(BX)
-	JMP     end2204
+	JMP     end2268
 
-partial2203:
+partial2267:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2205
+	JE            skip2269
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2205:
+skip2269:
 	TESTQ         $0x00000002, SI
-	JE            skip2206
+	JE            skip2270
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2206:
+skip2270:
 	TESTQ  $0x00000001, SI
-	JE     skip2207
+	JE     skip2271
 	VMOVSD X0, (R9)
 
-skip2207:
-end2204:
+skip2271:
+end2268:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z8, Z8
 	VMULPD Z16, Z9, Z9
 	CMPB   add+56(FP), $0x00
-	JE     set2208
+	JE     set2272
 	VADDPD (BX), Z8, Z8
 	CMPQ   R8, $0x10
-	JL     partial2209
+	JL     partial2273
 	VADDPD 64(BX), Z9, Z9
-	JMP    end2210
+	JMP    end2274
 
-partial2209:
+partial2273:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2211
+	JE     skip2275
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2211:
+skip2275:
 	TESTQ           $0x00000002, SI
-	JE              skip2212
+	JE              skip2276
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2212:
+skip2276:
 	TESTQ           $0x00000004, SI
-	JE              skip2213
+	JE              skip2277
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2213:
+skip2277:
 	VADDPD Z0, Z9, Z9
 
-end2210:
-set2208:
+end2274:
+set2272:
 	VMOVUPD Z8, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2214
+	JL      partial2278
 	VMOVUPD Z9, 64(BX)
-	JMP     end2215
+	JMP     end2279
 
-partial2214:
+partial2278:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2216
+	JE            skip2280
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2216:
+skip2280:
 	TESTQ         $0x00000002, SI
-	JE            skip2217
+	JE            skip2281
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2217:
+skip2281:
 	TESTQ  $0x00000001, SI
-	JE     skip2218
+	JE     skip2282
 	VMOVSD X0, (R9)
 
-skip2218:
-end2215:
+skip2282:
+end2279:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2219
+	JE     set2283
 	VADDPD (BX), Z10, Z10
 	CMPQ   R8, $0x10
-	JL     partial2220
+	JL     partial2284
 	VADDPD 64(BX), Z11, Z11
-	JMP    end2221
+	JMP    end2285
 
-partial2220:
+partial2284:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2222
+	JE     skip2286
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2222:
+skip2286:
 	TESTQ           $0x00000002, SI
-	JE              skip2223
+	JE              skip2287
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2223:
+skip2287:
 	TESTQ           $0x00000004, SI
-	JE              skip2224
+	JE              skip2288
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2224:
+skip2288:
 	VADDPD Z0, Z11, Z11
 
-end2221:
-set2219:
+end2285:
+set2283:
 	VMOVUPD Z10, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2225
+	JL      partial2289
 	VMOVUPD Z11, 64(BX)
-	JMP     end2226
+	JMP     end2290
 
-partial2225:
+partial2289:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2227
+	JE            skip2291
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2227:
+skip2291:
 	TESTQ         $0x00000002, SI
-	JE            skip2228
+	JE            skip2292
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2228:
+skip2292:
 	TESTQ  $0x00000001, SI
-	JE     skip2229
+	JE     skip2293
 	VMOVSD X0, (R9)
 
-skip2229:
-end2226:
+skip2293:
+end2290:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z12, Z12
 	VMULPD Z16, Z13, Z13
 	CMPB   add+56(FP), $0x00
-	JE     set2230
+	JE     set2294
 	VADDPD (BX), Z12, Z12
 	CMPQ   R8, $0x10
-	JL     partial2231
+	JL     partial2295
 	VADDPD 64(BX), Z13, Z13
-	JMP    end2232
+	JMP    end2296
 
-partial2231:
+partial2295:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2233
+	JE     skip2297
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2233:
+skip2297:
 	TESTQ           $0x00000002, SI
-	JE              skip2234
+	JE              skip2298
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2234:
+skip2298:
 	TESTQ           $0x00000004, SI
-	JE              skip2235
+	JE              skip2299
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2235:
+skip2299:
 	VADDPD Z0, Z13, Z13
 
-end2232:
-set2230:
+end2296:
+set2294:
 	VMOVUPD Z12, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2236
+	JL      partial2300
 	VMOVUPD Z13, 64(BX)
-	JMP     end2237
+	JMP     end2301
 
-partial2236:
+partial2300:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z13, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2238
+	JE            skip2302
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2238:
+skip2302:
 	TESTQ         $0x00000002, SI
-	JE            skip2239
+	JE            skip2303
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2239:
+skip2303:
 	TESTQ  $0x00000001, SI
-	JE     skip2240
+	JE     skip2304
 	VMOVSD X0, (R9)
 
-skip2240:
-end2237:
+skip2304:
+end2301:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2163
+	JGE    stored2227
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+56(FP), $0x00
-	JE     set2241
+	JE     set2305
 	VADDPD (BX), Z14, Z14
 	CMPQ   R8, $0x10
-	JL     partial2242
+	JL     partial2306
 	VADDPD 64(BX), Z15, Z15
-	JMP    end2243
+	JMP    end2307
 
-partial2242:
+partial2306:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2244
+	JE     skip2308
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2244:
+skip2308:
 	TESTQ           $0x00000002, SI
-	JE              skip2245
+	JE              skip2309
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2245:
+skip2309:
 	TESTQ           $0x00000004, SI
-	JE              skip2246
+	JE              skip2310
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2246:
+skip2310:
 	VADDPD Z0, Z15, Z15
 
-end2243:
-set2241:
+end2307:
+set2305:
 	VMOVUPD Z14, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2247
+	JL      partial2311
 	VMOVUPD Z15, 64(BX)
-	JMP     end2248
+	JMP     end2312
 
-partial2247:
+partial2311:
 	LEAQ          64(BX), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2249
+	JE            skip2313
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2249:
+skip2313:
 	TESTQ         $0x00000002, SI
-	JE            skip2250
+	JE            skip2314
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2250:
+skip2314:
 	TESTQ  $0x00000001, SI
-	JE     skip2251
+	JE     skip2315
 	VMOVSD X0, (R8)
 
-skip2251:
-end2248:
+skip2315:
+end2312:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2163:
+stored2227:
 	ADDQ $0x10, DX
 
-next2160:
+next2224:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next2253
+	JG     next2317
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24222,9 +24780,9 @@ next2160:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2255
+	JE     end2319
 
-rows2254:
+rows2318:
 	VBROADCASTSD     (DI), Z8
 	VMULPD           (BX), Z8, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -24239,9 +24797,9 @@ rows2254:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2254
+	JNE              rows2318
 
-end2255:
+end2319:
 	VBROADCASTSD w+48(FP), Z8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -24256,558 +24814,558 @@ end2255:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2256
+	JGE          stored2320
 	VMULPD       Z8, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set2257
+	JE           set2321
 	CMPQ         R8, $0x08
-	JL           partial2258
+	JL           partial2322
 	VADDPD       (BX), Z0, Z0
-	JMP          end2259
+	JMP          end2323
 
-partial2258:
+partial2322:
 	LEAQ   (BX), R9
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, SI
-	JE     skip2260
+	JE     skip2324
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip2260:
+skip2324:
 	TESTQ           $0x00000002, SI
-	JE              skip2261
+	JE              skip2325
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip2261:
+skip2325:
 	TESTQ           $0x00000004, SI
-	JE              skip2262
+	JE              skip2326
 	VBROADCASTF64X4 (R9), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip2262:
+skip2326:
 	VADDPD Z9, Z0, Z0
 
-end2259:
-set2257:
+end2323:
+set2321:
 	CMPQ    R8, $0x08
-	JL      partial2263
+	JL      partial2327
 	VMOVUPD Z0, (BX)
-	JMP     end2264
+	JMP     end2328
 
-partial2263:
+partial2327:
 	LEAQ          (BX), R9
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2265
+	JE            skip2329
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2265:
+skip2329:
 	TESTQ         $0x00000002, SI
-	JE            skip2266
+	JE            skip2330
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2266:
+skip2330:
 	TESTQ  $0x00000001, SI
-	JE     skip2267
+	JE     skip2331
 	VMOVSD X0, (R9)
 
-skip2267:
-end2264:
+skip2331:
+end2328:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z1, Z1
 	CMPB   add+56(FP), $0x00
-	JE     set2268
+	JE     set2332
 	CMPQ   R8, $0x08
-	JL     partial2269
+	JL     partial2333
 	VADDPD (BX), Z1, Z1
-	JMP    end2270
+	JMP    end2334
 
-partial2269:
+partial2333:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2271
+	JE     skip2335
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2271:
+skip2335:
 	TESTQ           $0x00000002, SI
-	JE              skip2272
+	JE              skip2336
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y9
 	VINSERTF64X2    $0x01, X0, Y9, Y0
 
-skip2272:
+skip2336:
 	TESTQ           $0x00000004, SI
-	JE              skip2273
+	JE              skip2337
 	VBROADCASTF64X4 (R9), Z9
 	VINSERTF64X4    $0x01, Y0, Z9, Z0
 
-skip2273:
+skip2337:
 	VADDPD Z0, Z1, Z1
 
-end2270:
-set2268:
+end2334:
+set2332:
 	CMPQ    R8, $0x08
-	JL      partial2274
+	JL      partial2338
 	VMOVUPD Z1, (BX)
-	JMP     end2275
+	JMP     end2339
 
-partial2274:
+partial2338:
 	LEAQ          (BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2276
+	JE            skip2340
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2276:
+skip2340:
 	TESTQ         $0x00000002, SI
-	JE            skip2277
+	JE            skip2341
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2277:
+skip2341:
 	TESTQ  $0x00000001, SI
-	JE     skip2278
+	JE     skip2342
 	VMOVSD X0, (R9)
 
-skip2278:
-end2275:
+skip2342:
+end2339:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z2, Z2
 	CMPB   add+56(FP), $0x00
-	JE     set2279
+	JE     set2343
 	CMPQ   R8, $0x08
-	JL     partial2280
+	JL     partial2344
 	VADDPD (BX), Z2, Z2
-	JMP    end2281
+	JMP    end2345
 
-partial2280:
+partial2344:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2282
+	JE     skip2346
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2282:
+skip2346:
 	TESTQ           $0x00000002, SI
-	JE              skip2283
+	JE              skip2347
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2283:
+skip2347:
 	TESTQ           $0x00000004, SI
-	JE              skip2284
+	JE              skip2348
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2284:
+skip2348:
 	VADDPD Z0, Z2, Z2
 
-end2281:
-set2279:
+end2345:
+set2343:
 	CMPQ    R8, $0x08
-	JL      partial2285
+	JL      partial2349
 	VMOVUPD Z2, (BX)
-	JMP     end2286
+	JMP     end2350
 
-partial2285:
+partial2349:
 	LEAQ          (BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2287
+	JE            skip2351
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2287:
+skip2351:
 	TESTQ         $0x00000002, SI
-	JE            skip2288
+	JE            skip2352
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2288:
+skip2352:
 	TESTQ  $0x00000001, SI
-	JE     skip2289
+	JE     skip2353
 	VMOVSD X0, (R9)
 
-skip2289:
-end2286:
+skip2353:
+end2350:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2290
+	JE     set2354
 	CMPQ   R8, $0x08
-	JL     partial2291
+	JL     partial2355
 	VADDPD (BX), Z3, Z3
-	JMP    end2292
+	JMP    end2356
 
-partial2291:
+partial2355:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2293
+	JE     skip2357
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2293:
+skip2357:
 	TESTQ           $0x00000002, SI
-	JE              skip2294
+	JE              skip2358
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2294:
+skip2358:
 	TESTQ           $0x00000004, SI
-	JE              skip2295
+	JE              skip2359
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2295:
+skip2359:
 	VADDPD Z0, Z3, Z3
 
-end2292:
-set2290:
+end2356:
+set2354:
 	CMPQ    R8, $0x08
-	JL      partial2296
+	JL      partial2360
 	VMOVUPD Z3, (BX)
-	JMP     end2297
+	JMP     end2361
 
-partial2296:
+partial2360:
 	LEAQ          (BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2298
+	JE            skip2362
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2298:
+skip2362:
 	TESTQ         $0x00000002, SI
-	JE            skip2299
+	JE            skip2363
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2299:
+skip2363:
 	TESTQ  $0x00000001, SI
-	JE     skip2300
+	JE     skip2364
 	VMOVSD X0, (R9)
 
-skip2300:
-end2297:
+skip2364:
+end2361:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z4, Z4
 	CMPB   add+56(FP), $0x00
-	JE     set2301
+	JE     set2365
 	CMPQ   R8, $0x08
-	JL     partial2302
+	JL     partial2366
 	VADDPD (BX), Z4, Z4
-	JMP    end2303
+	JMP    end2367
 
-partial2302:
+partial2366:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2304
+	JE     skip2368
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2304:
+skip2368:
 	TESTQ           $0x00000002, SI
-	JE              skip2305
+	JE              skip2369
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2305:
+skip2369:
 	TESTQ           $0x00000004, SI
-	JE              skip2306
+	JE              skip2370
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2306:
+skip2370:
 	VADDPD Z0, Z4, Z4
 
-end2303:
-set2301:
+end2367:
+set2365:
 	CMPQ    R8, $0x08
-	JL      partial2307
+	JL      partial2371
 	VMOVUPD Z4, (BX)
-	JMP     end2308
+	JMP     end2372
 
-partial2307:
+partial2371:
 	LEAQ          (BX), R9
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2309
+	JE            skip2373
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2309:
+skip2373:
 	TESTQ         $0x00000002, SI
-	JE            skip2310
+	JE            skip2374
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2310:
+skip2374:
 	TESTQ  $0x00000001, SI
-	JE     skip2311
+	JE     skip2375
 	VMOVSD X0, (R9)
 
-skip2311:
-end2308:
+skip2375:
+end2372:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2312
+	JE     set2376
 	CMPQ   R8, $0x08
-	JL     partial2313
+	JL     partial2377
 	VADDPD (BX), Z5, Z5
-	JMP    end2314
+	JMP    end2378
 
-partial2313:
+partial2377:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2315
+	JE     skip2379
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2315:
+skip2379:
 	TESTQ           $0x00000002, SI
-	JE              skip2316
+	JE              skip2380
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2316:
+skip2380:
 	TESTQ           $0x00000004, SI
-	JE              skip2317
+	JE              skip2381
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2317:
+skip2381:
 	VADDPD Z0, Z5, Z5
 
-end2314:
-set2312:
+end2378:
+set2376:
 	CMPQ    R8, $0x08
-	JL      partial2318
+	JL      partial2382
 	VMOVUPD Z5, (BX)
-	JMP     end2319
+	JMP     end2383
 
-partial2318:
+partial2382:
 	LEAQ          (BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2320
+	JE            skip2384
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2320:
+skip2384:
 	TESTQ         $0x00000002, SI
-	JE            skip2321
+	JE            skip2385
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2321:
+skip2385:
 	TESTQ  $0x00000001, SI
-	JE     skip2322
+	JE     skip2386
 	VMOVSD X0, (R9)
 
-skip2322:
-end2319:
+skip2386:
+end2383:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z6, Z6
 	CMPB   add+56(FP), $0x00
-	JE     set2323
+	JE     set2387
 	CMPQ   R8, $0x08
-	JL     partial2324
+	JL     partial2388
 	VADDPD (BX), Z6, Z6
-	JMP    end2325
+	JMP    end2389
 
-partial2324:
+partial2388:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2326
+	JE     skip2390
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2326:
+skip2390:
 	TESTQ           $0x00000002, SI
-	JE              skip2327
+	JE              skip2391
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2327:
+skip2391:
 	TESTQ           $0x00000004, SI
-	JE              skip2328
+	JE              skip2392
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2328:
+skip2392:
 	VADDPD Z0, Z6, Z6
 
-end2325:
-set2323:
+end2389:
+set2387:
 	CMPQ    R8, $0x08
-	JL      partial2329
+	JL      partial2393
 	VMOVUPD Z6, (BX)
-	JMP     end2330
+	JMP     end2394
 
-partial2329:
+partial2393:
 	LEAQ          (BX), R9
 	VMOVAPD       Z6, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2331
+	JE            skip2395
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2331:
+skip2395:
 	TESTQ         $0x00000002, SI
-	JE            skip2332
+	JE            skip2396
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2332:
+skip2396:
 	TESTQ  $0x00000001, SI
-	JE     skip2333
+	JE     skip2397
 	VMOVSD X0, (R9)
 
-skip2333:
-end2330:
+skip2397:
+end2394:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2256
+	JGE    stored2320
 	VMULPD Z8, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2334
+	JE     set2398
 	CMPQ   R8, $0x08
-	JL     partial2335
+	JL     partial2399
 	VADDPD (BX), Z7, Z7
-	JMP    end2336
+	JMP    end2400
 
-partial2335:
+partial2399:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2337
+	JE     skip2401
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2337:
+skip2401:
 	TESTQ           $0x00000002, SI
-	JE              skip2338
+	JE              skip2402
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2338:
+skip2402:
 	TESTQ           $0x00000004, SI
-	JE              skip2339
+	JE              skip2403
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2339:
+skip2403:
 	VADDPD Z0, Z7, Z7
 
-end2336:
-set2334:
+end2400:
+set2398:
 	CMPQ    R8, $0x08
-	JL      partial2340
+	JL      partial2404
 	VMOVUPD Z7, (BX)
-	JMP     end2341
+	JMP     end2405
 
-partial2340:
+partial2404:
 	LEAQ          (BX), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2342
+	JE            skip2406
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2342:
+skip2406:
 	TESTQ         $0x00000002, SI
-	JE            skip2343
+	JE            skip2407
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2343:
+skip2407:
 	TESTQ  $0x00000001, SI
-	JE     skip2344
+	JE     skip2408
 	VMOVSD X0, (R8)
 
-skip2344:
-end2341:
+skip2408:
+end2405:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2256:
+stored2320:
 	ADDQ $0x08, DX
 
-next2253:
+next2317:
 	ADDQ $0x08, AX
-	JMP  block2064
+	JMP  block2128
 
-done2065:
+done2129:
 	VZEROUPPER
 	RET
 
@@ -24830,20 +25388,20 @@ TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2346:
+tile2410:
 	CMPQ   DI, $0x18
-	JLE    next2347
+	JLE    next2411
 	CMPQ   DI, $0x20
-	JGE    full2348
+	JGE    full2412
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2351
+	JGE    out2415
 
-row2350:
+row2414:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24856,7 +25414,7 @@ row2350:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -24870,45 +25428,45 @@ row2350:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2350
+	JL           row2414
 
-out2351:
+out2415:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	VMOVUPD       Z2, 128(AX)
 	LEAQ          192(AX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2352
+	JE            skip2416
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2352:
+skip2416:
 	TESTQ         $0x00000002, R10
-	JE            skip2353
+	JE            skip2417
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2353:
+skip2417:
 	TESTQ  $0x00000001, R10
-	JE     skip2354
+	JE     skip2418
 	VMOVSD X0, (R9)
 
-skip2354:
-	JMP end2349
+skip2418:
+	JMP end2413
 
-full2348:
+full2412:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2356
+	JGE    out2420
 
-row2355:
+row2419:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24921,7 +25479,7 @@ row2355:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -24935,33 +25493,33 @@ row2355:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2355
+	JL           row2419
 
-out2356:
+out2420:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-end2349:
+end2413:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2346
+	JMP  tile2410
 
-next2347:
+next2411:
 	CMPQ   DI, $0x10
-	JLE    next2358
+	JLE    next2422
 	CMPQ   DI, $0x18
-	JGE    full2359
+	JGE    full2423
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2362
+	JGE    out2426
 
-row2361:
+row2425:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -24973,7 +25531,7 @@ row2361:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -24985,43 +25543,43 @@ row2361:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2361
+	JL           row2425
 
-out2362:
+out2426:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	LEAQ          128(AX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2363
+	JE            skip2427
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2363:
+skip2427:
 	TESTQ         $0x00000002, R10
-	JE            skip2364
+	JE            skip2428
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2364:
+skip2428:
 	TESTQ  $0x00000001, R10
-	JE     skip2365
+	JE     skip2429
 	VMOVSD X0, (R9)
 
-skip2365:
-	JMP end2360
+skip2429:
+	JMP end2424
 
-full2359:
+full2423:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2367
+	JGE    out2431
 
-row2366:
+row2430:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25033,7 +25591,7 @@ row2366:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -25045,33 +25603,33 @@ row2366:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2366
+	JL           row2430
 
-out2367:
+out2431:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 
-end2360:
+end2424:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2358:
+next2422:
 	CMPQ   DI, $0x08
-	JLE    next2369
+	JLE    next2433
 	CMPQ   DI, $0x10
-	JGE    full2370
+	JGE    full2434
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2373
+	JGE    out2437
 
-row2372:
+row2436:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25081,44 +25639,44 @@ row2372:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2372
+	JL           row2436
 
-out2373:
+out2437:
 	VMOVUPD       Z0, (AX)
 	LEAQ          64(AX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2374
+	JE            skip2438
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2374:
+skip2438:
 	TESTQ         $0x00000002, R10
-	JE            skip2375
+	JE            skip2439
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2375:
+skip2439:
 	TESTQ  $0x00000001, R10
-	JE     skip2376
+	JE     skip2440
 	VMOVSD X0, (R9)
 
-skip2376:
-	JMP end2371
+skip2440:
+	JMP end2435
 
-full2370:
+full2434:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2378
+	JGE    out2442
 
-row2377:
+row2441:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25128,31 +25686,31 @@ row2377:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2377
+	JL           row2441
 
-out2378:
+out2442:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 
-end2371:
+end2435:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2369:
+next2433:
 	CMPQ   DI, $0x00
-	JLE    next2380
+	JLE    next2444
 	CMPQ   DI, $0x08
-	JGE    full2381
+	JGE    full2445
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2384
+	JGE    out2448
 
-row2383:
+row2447:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25160,42 +25718,42 @@ row2383:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2383
+	JL           row2447
 
-out2384:
+out2448:
 	LEAQ          (AX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2385
+	JE            skip2449
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip2385:
+skip2449:
 	TESTQ         $0x00000002, R10
-	JE            skip2386
+	JE            skip2450
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip2386:
+skip2450:
 	TESTQ  $0x00000001, R10
-	JE     skip2387
+	JE     skip2451
 	VMOVSD X0, (CX)
 
-skip2387:
-	JMP end2382
+skip2451:
+	JMP end2446
 
-full2381:
+full2445:
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2389
+	JGE    out2453
 
-row2388:
+row2452:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2345
+	JAE          bad2409
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25203,23 +25761,23 @@ row2388:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2388
+	JL           row2452
 
-out2389:
+out2453:
 	VMOVUPD Z0, (AX)
 
-end2382:
+end2446:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2380:
+next2444:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2345:
+bad2409:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -25244,20 +25802,20 @@ TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2391:
+tile2455:
 	CMPQ      DI, $0x18
-	JLE       next2392
+	JLE       next2456
 	CMPQ      DI, $0x20
-	JGE       full2393
+	JGE       full2457
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD   128(AX), Z2
 	VMOVUPD.Z 192(AX), K1, Z3
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2396
+	JGE       out2460
 
-row2395:
+row2459:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -25270,7 +25828,7 @@ row2395:
 	PREFETCHT0    192(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2390
+	JAE           bad2454
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z4
@@ -25288,41 +25846,41 @@ row2395:
 	LEAQ          192(R11), R11
 	VMOVAPD       Z5, Z4
 	TESTQ         $0x00000004, R10
-	JE            skip2397
+	JE            skip2461
 	VMOVUPD       Y4, (R11)
 	VEXTRACTF64X4 $0x01, Z4, Y4
 	ADDQ          $0x20, R11
 
-skip2397:
+skip2461:
 	TESTQ         $0x00000002, R10
-	JE            skip2398
+	JE            skip2462
 	VMOVUPD       X4, (R11)
 	VEXTRACTF64X2 $0x01, Y4, X4
 	ADDQ          $0x10, R11
 
-skip2398:
+skip2462:
 	TESTQ  $0x00000001, R10
-	JE     skip2399
+	JE     skip2463
 	VMOVSD X4, (R11)
 
-skip2399:
+skip2463:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2395
+	JL   row2459
 
-out2396:
-	JMP end2394
+out2460:
+	JMP end2458
 
-full2393:
+full2457:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	VMOVUPD 192(AX), Z3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2401
+	JGE     out2465
 
-row2400:
+row2464:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25335,7 +25893,7 @@ row2400:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2390
+	JAE          bad2454
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -25353,28 +25911,28 @@ row2400:
 	VMOVUPD      Z5, 192(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2400
+	JL           row2464
 
-out2401:
-end2394:
+out2465:
+end2458:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2391
+	JMP  tile2455
 
-next2392:
+next2456:
 	CMPQ      DI, $0x10
-	JLE       next2403
+	JLE       next2467
 	CMPQ      DI, $0x18
-	JGE       full2404
+	JGE       full2468
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD.Z 128(AX), K1, Z2
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2407
+	JGE       out2471
 
-row2406:
+row2470:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -25386,7 +25944,7 @@ row2406:
 	PREFETCHT0    128(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2390
+	JAE           bad2454
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z3
@@ -25401,40 +25959,40 @@ row2406:
 	LEAQ          128(R11), R11
 	VMOVAPD       Z4, Z3
 	TESTQ         $0x00000004, R10
-	JE            skip2408
+	JE            skip2472
 	VMOVUPD       Y3, (R11)
 	VEXTRACTF64X4 $0x01, Z3, Y3
 	ADDQ          $0x20, R11
 
-skip2408:
+skip2472:
 	TESTQ         $0x00000002, R10
-	JE            skip2409
+	JE            skip2473
 	VMOVUPD       X3, (R11)
 	VEXTRACTF64X2 $0x01, Y3, X3
 	ADDQ          $0x10, R11
 
-skip2409:
+skip2473:
 	TESTQ  $0x00000001, R10
-	JE     skip2410
+	JE     skip2474
 	VMOVSD X3, (R11)
 
-skip2410:
+skip2474:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2406
+	JL   row2470
 
-out2407:
-	JMP end2405
+out2471:
+	JMP end2469
 
-full2404:
+full2468:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2412
+	JGE     out2476
 
-row2411:
+row2475:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25446,7 +26004,7 @@ row2411:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2390
+	JAE          bad2454
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -25461,29 +26019,29 @@ row2411:
 	VMOVUPD      Z4, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2411
+	JL           row2475
 
-out2412:
-end2405:
+out2476:
+end2469:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2403:
+next2467:
 	CMPQ      DI, $0x08
-	JLE       next2414
+	JLE       next2478
 	CMPQ      DI, $0x10
-	JGE       full2415
+	JGE       full2479
 	VMOVUPD   (AX), Z0
 	VMOVUPD.Z 64(AX), K1, Z1
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2418
+	JGE       out2482
 
-row2417:
+row2481:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2390
+	JAE           bad2454
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z2
@@ -25495,42 +26053,42 @@ row2417:
 	LEAQ          64(R11), R11
 	VMOVAPD       Z3, Z2
 	TESTQ         $0x00000004, R10
-	JE            skip2419
+	JE            skip2483
 	VMOVUPD       Y2, (R11)
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	ADDQ          $0x20, R11
 
-skip2419:
+skip2483:
 	TESTQ         $0x00000002, R10
-	JE            skip2420
+	JE            skip2484
 	VMOVUPD       X2, (R11)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, R11
 
-skip2420:
+skip2484:
 	TESTQ  $0x00000001, R10
-	JE     skip2421
+	JE     skip2485
 	VMOVSD X2, (R11)
 
-skip2421:
+skip2485:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2417
+	JL   row2481
 
-out2418:
-	JMP end2416
+out2482:
+	JMP end2480
 
-full2415:
+full2479:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2423
+	JGE     out2487
 
-row2422:
+row2486:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2390
+	JAE          bad2454
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25542,28 +26100,28 @@ row2422:
 	VMOVUPD      Z3, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2422
+	JL           row2486
 
-out2423:
-end2416:
+out2487:
+end2480:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2414:
+next2478:
 	CMPQ      DI, $0x00
-	JLE       next2425
+	JLE       next2489
 	CMPQ      DI, $0x08
-	JGE       full2426
+	JGE       full2490
 	VMOVUPD.Z (AX), K1, Z0
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2429
+	JGE       out2493
 
-row2428:
+row2492:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2390
+	JAE           bad2454
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z1
@@ -25572,41 +26130,41 @@ row2428:
 	LEAQ          (R11), R11
 	VMOVAPD       Z2, Z1
 	TESTQ         $0x00000004, R10
-	JE            skip2430
+	JE            skip2494
 	VMOVUPD       Y1, (R11)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, R11
 
-skip2430:
+skip2494:
 	TESTQ         $0x00000002, R10
-	JE            skip2431
+	JE            skip2495
 	VMOVUPD       X1, (R11)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, R11
 
-skip2431:
+skip2495:
 	TESTQ  $0x00000001, R10
-	JE     skip2432
+	JE     skip2496
 	VMOVSD X1, (R11)
 
-skip2432:
+skip2496:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2428
+	JL   row2492
 
-out2429:
-	JMP end2427
+out2493:
+	JMP end2491
 
-full2426:
+full2490:
 	VMOVUPD (AX), Z0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2434
+	JGE     out2498
 
-row2433:
+row2497:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2390
+	JAE          bad2454
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25615,21 +26173,21 @@ row2433:
 	VMOVUPD      Z2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2433
+	JL           row2497
 
-out2434:
-end2427:
+out2498:
+end2491:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2425:
+next2489:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2390:
+bad2454:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -25647,9 +26205,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y3, Y3, Y3
 	XORQ   BX, BX
 	SUBQ   $0x10, AX
-	JL     one2436
+	JL     one2500
 
-many2435:
+many2499:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	VMOVUPD     32(CX)(BX*8), Y4
@@ -25660,22 +26218,22 @@ many2435:
 	VFMADD231PD 96(DX)(BX*8), Y4, Y3
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, AX
-	JGE         many2435
+	JGE         many2499
 
-one2436:
+one2500:
 	ADDQ $0x0c, AX
-	JL   rest2438
+	JL   rest2502
 
-top2437:
+top2501:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, AX
-	JGE         top2437
+	JGE         top2501
 
-rest2438:
+rest2502:
 	ADDQ        $0x04, AX
-	JE          end2439
+	JE          end2503
 	MOVQ        AX, SI
 	LEAQ        tails<>+32(SB), AX
 	SHLQ        $0x03, SI
@@ -25685,7 +26243,7 @@ rest2438:
 	VMASKMOVPD  (DX)(BX*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2439:
+end2503:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -25716,39 +26274,39 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+24(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2441
+	JL           rest2505
 
-full2440:
+full2504:
 	VMOVUPD     (CX)(BX*8), Y1
 	VMOVUPD     (AX)(BX*8), Y2
 	VFMADD231PD Y1, Y0, Y2
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2440
+	JGE         full2504
 
-rest2441:
+rest2505:
 	ADDQ        $0x04, DX
-	JE          end2442
+	JE          end2506
 	TESTQ       $0x00000002, DX
-	JE          skip2443
+	JE          skip2507
 	VMOVUPD     (CX)(BX*8), X1
 	VMOVUPD     (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2443:
+skip2507:
 	TESTQ       $0x00000001, DX
-	JE          skip2444
+	JE          skip2508
 	VMOVSD      (CX)(BX*8), X1
 	VMOVSD      (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2444:
-end2442:
+skip2508:
+end2506:
 	VZEROUPPER
 	RET
 
@@ -25761,12 +26319,12 @@ TEXT ·axpbyAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+24(FP), Y0
 	VBROADCASTSD b+32(FP), Y1
 	CMPQ         b+32(FP), $0x00
-	JE           set2445
+	JE           set2509
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2447
+	JL           rest2511
 
-full2446:
+full2510:
 	VMOVUPD     (CX)(BX*8), Y2
 	VMOVUPD     (AX)(BX*8), Y3
 	VMULPD      Y0, Y2, Y2
@@ -25774,13 +26332,13 @@ full2446:
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2446
+	JGE         full2510
 
-rest2447:
+rest2511:
 	ADDQ        $0x04, DX
-	JE          end2448
+	JE          end2512
 	TESTQ       $0x00000002, DX
-	JE          skip2449
+	JE          skip2513
 	VMOVUPD     (CX)(BX*8), X2
 	VMOVUPD     (AX)(BX*8), X3
 	VMULPD      X0, X2, X2
@@ -25788,9 +26346,9 @@ rest2447:
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2449:
+skip2513:
 	TESTQ       $0x00000001, DX
-	JE          skip2450
+	JE          skip2514
 	VMOVSD      (CX)(BX*8), X2
 	VMOVSD      (AX)(BX*8), X3
 	VMULPD      X0, X2, X2
@@ -25798,44 +26356,44 @@ skip2449:
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2450:
-end2448:
+skip2514:
+end2512:
 	VZEROUPPER
 	RET
 
-set2445:
+set2509:
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2452
+	JL   rest2516
 
-full2451:
+full2515:
 	VMOVUPD (CX)(BX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2451
+	JGE     full2515
 
-rest2452:
+rest2516:
 	ADDQ    $0x04, DX
-	JE      end2453
+	JE      end2517
 	TESTQ   $0x00000002, DX
-	JE      skip2454
+	JE      skip2518
 	VMOVUPD (CX)(BX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2454:
+skip2518:
 	TESTQ  $0x00000001, DX
-	JE     skip2455
+	JE     skip2519
 	VMOVSD (CX)(BX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2455:
-end2453:
+skip2519:
+end2517:
 	VZEROUPPER
 	RET
 
@@ -25849,9 +26407,9 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2457
+	JL           rest2521
 
-full2456:
+full2520:
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -25860,13 +26418,13 @@ full2456:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 	SUBQ        $0x04, BX
-	JGE         full2456
+	JGE         full2520
 
-rest2457:
+rest2521:
 	ADDQ        $0x04, BX
-	JE          end2458
+	JE          end2522
 	TESTQ       $0x00000002, BX
-	JE          skip2459
+	JE          skip2523
 	VMOVUPD     (CX)(SI*8), X1
 	VMOVUPD     (DX)(SI*8), X2
 	VMOVUPD     (AX)(SI*8), X3
@@ -25875,9 +26433,9 @@ rest2457:
 	VMOVUPD     X3, (AX)(SI*8)
 	ADDQ        $0x02, SI
 
-skip2459:
+skip2523:
 	TESTQ       $0x00000001, BX
-	JE          skip2460
+	JE          skip2524
 	VMOVSD      (CX)(SI*8), X1
 	VMOVSD      (DX)(SI*8), X2
 	VMOVSD      (AX)(SI*8), X3
@@ -25886,8 +26444,8 @@ skip2459:
 	VMOVSD      X3, (AX)(SI*8)
 	ADDQ        $0x01, SI
 
-skip2460:
-end2458:
+skip2524:
+end2522:
 	VZEROUPPER
 	RET
 
@@ -25899,36 +26457,36 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
-	JL           rest2462
+	JL           rest2526
 
-full2461:
+full2525:
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 	SUBQ    $0x04, CX
-	JGE     full2461
+	JGE     full2525
 
-rest2462:
+rest2526:
 	ADDQ    $0x04, CX
-	JE      end2463
+	JE      end2527
 	TESTQ   $0x00000002, CX
-	JE      skip2464
+	JE      skip2528
 	VMOVUPD (AX)(DX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(DX*8)
 	ADDQ    $0x02, DX
 
-skip2464:
+skip2528:
 	TESTQ  $0x00000001, CX
-	JE     skip2465
+	JE     skip2529
 	VMOVSD (AX)(DX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(DX*8)
 	ADDQ   $0x01, DX
 
-skip2465:
-end2463:
+skip2529:
+end2527:
 	VZEROUPPER
 	RET
 
@@ -25944,9 +26502,9 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Y2
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2467
+	JL           rest2531
 
-full2466:
+full2530:
 	VMOVUPD      (DX)(SI*8), Y3
 	VMOVUPD      (CX)(SI*8), Y4
 	VMOVUPD      (AX)(SI*8), Y5
@@ -25958,13 +26516,13 @@ full2466:
 	VMOVUPD      Y5, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2466
+	JGE          full2530
 
-rest2467:
+rest2531:
 	ADDQ         $0x04, BX
-	JE           end2468
+	JE           end2532
 	TESTQ        $0x00000002, BX
-	JE           skip2469
+	JE           skip2533
 	VMOVUPD      (DX)(SI*8), X3
 	VMOVUPD      (CX)(SI*8), X4
 	VMOVUPD      (AX)(SI*8), X5
@@ -25976,9 +26534,9 @@ rest2467:
 	VMOVUPD      X5, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
-skip2469:
+skip2533:
 	TESTQ        $0x00000001, BX
-	JE           skip2470
+	JE           skip2534
 	VMOVSD       (DX)(SI*8), X3
 	VMOVSD       (CX)(SI*8), X4
 	VMOVSD       (AX)(SI*8), X5
@@ -25990,8 +26548,8 @@ skip2469:
 	VMOVSD       X5, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
-skip2470:
-end2468:
+skip2534:
+end2532:
 	VZEROUPPER
 	RET
 
@@ -26003,9 +26561,9 @@ TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2472
+	JL   rest2536
 
-full2471:
+full2535:
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -26013,13 +26571,13 @@ full2471:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2471
+	JGE     full2535
 
-rest2472:
+rest2536:
 	ADDQ    $0x04, DX
-	JE      end2473
+	JE      end2537
 	TESTQ   $0x00000002, DX
-	JE      skip2474
+	JE      skip2538
 	VMOVUPD (AX)(BX*8), X0
 	VMOVUPD (CX)(BX*8), X1
 	VSUBPD  X0, X1, X0
@@ -26027,9 +26585,9 @@ rest2472:
 	VMOVUPD X0, (CX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2474:
+skip2538:
 	TESTQ  $0x00000001, DX
-	JE     skip2475
+	JE     skip2539
 	VMOVSD (AX)(BX*8), X0
 	VMOVSD (CX)(BX*8), X1
 	VSUBPD X0, X1, X0
@@ -26037,8 +26595,8 @@ skip2474:
 	VMOVSD X0, (CX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2475:
-end2473:
+skip2539:
+end2537:
 	VZEROUPPER
 	RET
 
@@ -26050,9 +26608,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2477
+	JL   rest2541
 
-full2476:
+full2540:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
@@ -26088,26 +26646,26 @@ full2476:
 	VMOVUPD      Y4, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2476
+	JGE          full2540
 
-rest2477:
+rest2541:
 	ADDQ   $0x04, DX
-	JE     end2478
+	JE     end2542
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2479
+	JE     skip2543
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2479:
+skip2543:
 	TESTQ          $0x00000002, DX
-	JE             skip2480
+	JE             skip2544
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2480:
+skip2544:
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
 	VBROADCASTSD k4x4086300000000000<>+0(SB), Y1
@@ -26142,18 +26700,18 @@ skip2480:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2481
+	JE           skip2545
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2481:
+skip2545:
 	TESTQ  $0x00000001, DX
-	JE     skip2482
+	JE     skip2546
 	VMOVSD X0, (AX)
 
-skip2482:
-end2478:
+skip2546:
+end2542:
 	VZEROUPPER
 	RET
 
@@ -26279,9 +26837,9 @@ TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2484
+	JL   rest2548
 
-full2483:
+full2547:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
@@ -26340,26 +26898,26 @@ full2483:
 	VMOVUPD      Y7, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2483
+	JGE          full2547
 
-rest2484:
+rest2548:
 	ADDQ   $0x04, DX
-	JE     end2485
+	JE     end2549
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2486
+	JE     skip2550
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2486:
+skip2550:
 	TESTQ          $0x00000002, DX
-	JE             skip2487
+	JE             skip2551
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2487:
+skip2551:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
 	VSUBPD       Y4, Y1, Y3
@@ -26417,18 +26975,18 @@ skip2487:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2488
+	JE           skip2552
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2488:
+skip2552:
 	TESTQ  $0x00000001, DX
-	JE     skip2489
+	JE     skip2553
 	VMOVSD X0, (AX)
 
-skip2489:
-end2485:
+skip2553:
+end2549:
 	VZEROUPPER
 	RET
 
@@ -26536,9 +27094,9 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2491
+	JL   rest2555
 
-full2490:
+full2554:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -26579,26 +27137,26 @@ full2490:
 	VMOVUPD      Y2, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2490
+	JGE          full2554
 
-rest2491:
+rest2555:
 	ADDQ   $0x04, DX
-	JE     end2492
+	JE     end2556
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2493
+	JE     skip2557
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2493:
+skip2557:
 	TESTQ          $0x00000002, DX
-	JE             skip2494
+	JE             skip2558
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2494:
+skip2558:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -26638,18 +27196,18 @@ skip2494:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2495
+	JE           skip2559
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2495:
+skip2559:
 	TESTQ  $0x00000001, DX
-	JE     skip2496
+	JE     skip2560
 	VMOVSD X0, (AX)
 
-skip2496:
-end2492:
+skip2560:
+end2556:
 	VZEROUPPER
 	RET
 
@@ -26667,9 +27225,9 @@ TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2498
+	JL   rest2562
 
-full2497:
+full2561:
 	VMOVUPD      (CX)(BX*8), Y0
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -26733,26 +27291,26 @@ full2497:
 	VMOVUPD      Y8, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2497
+	JGE          full2561
 
-rest2498:
+rest2562:
 	ADDQ   $0x04, DX
-	JE     end2499
+	JE     end2563
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2500
+	JE     skip2564
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2500:
+skip2564:
 	TESTQ          $0x00000002, DX
-	JE             skip2501
+	JE             skip2565
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2501:
+skip2565:
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -26815,18 +27373,18 @@ skip2501:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2502
+	JE           skip2566
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2502:
+skip2566:
 	TESTQ  $0x00000001, DX
-	JE     skip2503
+	JE     skip2567
 	VMOVSD X0, (AX)
 
-skip2503:
-end2499:
+skip2567:
+end2563:
 	VZEROUPPER
 	RET
 
@@ -26850,9 +27408,9 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
-	JL           rest2505
+	JL           rest2569
 
-full2504:
+full2568:
 	VMOVUPD      (SI)(R10*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -26883,60 +27441,60 @@ full2504:
 	VMOVUPD      (BX)(R10*8), Y1
 	VMULPD       Y5, Y1, Y1
 	TESTQ        DI, DI
-	JE           noV2507
+	JE           noV2571
 	VMOVUPD      (DI)(R10*8), Y2
 	TESTQ        DX, DX
-	JE           noCV2508
+	JE           noCV2572
 	VMULPD       Y2, Y1, Y3
 	VMOVUPD      Y3, (DX)(R10*8)
 
-noCV2508:
+noCV2572:
 	TESTQ   CX, CX
-	JE      noHV2509
+	JE      noHV2573
 	VMULPD  Y5, Y2, Y2
 	TESTB   R9, R9
-	JE      set2511
+	JE      set2575
 	VMOVUPD (CX)(R10*8), Y3
 	VADDPD  Y3, Y2, Y2
 
-set2511:
+set2575:
 	VMOVUPD Y2, (CX)(R10*8)
 
-noHV2509:
-noV2507:
+noHV2573:
+noV2571:
 	TESTQ   AX, AX
-	JE      noDZ2510
+	JE      noDZ2574
 	TESTB   R9, R9
-	JE      set2512
+	JE      set2576
 	VMOVUPD (AX)(R10*8), Y2
 	VADDPD  Y2, Y1, Y1
 
-set2512:
+set2576:
 	VMOVUPD Y1, (AX)(R10*8)
 
-noDZ2510:
+noDZ2574:
 	ADDQ $0x04, R10
 	SUBQ $0x04, R8
-	JGE  full2504
+	JGE  full2568
 
-rest2505:
+rest2569:
 	ADDQ   $0x04, R8
-	JE     end2506
+	JE     end2570
 	LEAQ   (SI)(R10*8), SI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2513
+	JE     skip2577
 	MOVQ   R8, R11
 	ANDQ   $0x02, R11
 	VMOVSD (SI)(R11*8), X1
 
-skip2513:
+skip2577:
 	TESTQ          $0x00000002, R8
-	JE             skip2514
+	JE             skip2578
 	VBROADCASTF128 (SI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2514:
+skip2578:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -26966,131 +27524,131 @@ skip2514:
 	LEAQ         (BX)(R10*8), BX
 	VXORPD       Y0, Y0, Y0
 	TESTQ        $0x00000001, R8
-	JE           skip2515
+	JE           skip2579
 	MOVQ         R8, SI
 	ANDQ         $0x02, SI
 	VMOVSD       (BX)(SI*8), X0
 
-skip2515:
+skip2579:
 	TESTQ          $0x00000002, R8
-	JE             skip2516
+	JE             skip2580
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2516:
+skip2580:
 	VMULPD Y5, Y0, Y0
 	TESTQ  DI, DI
-	JE     noV2517
+	JE     noV2581
 	LEAQ   (DI)(R10*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2521
+	JE     skip2585
 	MOVQ   R8, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip2521:
+skip2585:
 	TESTQ          $0x00000002, R8
-	JE             skip2522
+	JE             skip2586
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2522:
+skip2586:
 	TESTQ        DX, DX
-	JE           noCV2518
+	JE           noCV2582
 	VMULPD       Y1, Y0, Y2
 	LEAQ         (DX)(R10*8), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, R8
-	JE           skip2523
+	JE           skip2587
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip2523:
+skip2587:
 	TESTQ  $0x00000001, R8
-	JE     skip2524
+	JE     skip2588
 	VMOVSD X2, (DX)
 
-skip2524:
-noCV2518:
+skip2588:
+noCV2582:
 	TESTQ  CX, CX
-	JE     noHV2519
+	JE     noHV2583
 	VMULPD Y5, Y1, Y1
 	TESTB  R9, R9
-	JE     set2525
+	JE     set2589
 	LEAQ   (CX)(R10*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2526
+	JE     skip2590
 	MOVQ   R8, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2526:
+skip2590:
 	TESTQ          $0x00000002, R8
-	JE             skip2527
+	JE             skip2591
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2527:
+skip2591:
 	VADDPD Y2, Y1, Y1
 
-set2525:
+set2589:
 	LEAQ         (CX)(R10*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, R8
-	JE           skip2528
+	JE           skip2592
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip2528:
+skip2592:
 	TESTQ  $0x00000001, R8
-	JE     skip2529
+	JE     skip2593
 	VMOVSD X1, (CX)
 
-skip2529:
-noHV2519:
-noV2517:
+skip2593:
+noHV2583:
+noV2581:
 	TESTQ  AX, AX
-	JE     noDZ2520
+	JE     noDZ2584
 	TESTB  R9, R9
-	JE     set2530
+	JE     set2594
 	LEAQ   (AX)(R10*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2531
+	JE     skip2595
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2531:
+skip2595:
 	TESTQ          $0x00000002, R8
-	JE             skip2532
+	JE             skip2596
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2532:
+skip2596:
 	VADDPD Y1, Y0, Y0
 
-set2530:
+set2594:
 	LEAQ         (AX)(R10*8), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2533
+	JE           skip2597
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2533:
+skip2597:
 	TESTQ  $0x00000001, R8
-	JE     skip2534
+	JE     skip2598
 	VMOVSD X0, (AX)
 
-skip2534:
-noDZ2520:
-end2506:
+skip2598:
+noDZ2584:
+end2570:
 	VZEROUPPER
 	RET
 
@@ -27127,9 +27685,9 @@ TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y0, Y0, Y0
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2536
+	JL     rest2600
 
-full2535:
+full2599:
 	VMOVUPD      (CX)(BX*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -27161,26 +27719,26 @@ full2535:
 	VFMADD231PD  Y1, Y5, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2535
+	JGE          full2599
 
-rest2536:
+rest2600:
 	ADDQ   $0x04, DX
-	JE     end2537
+	JE     end2601
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip2538
+	JE     skip2602
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X1
 
-skip2538:
+skip2602:
 	TESTQ          $0x00000002, DX
-	JE             skip2539
+	JE             skip2603
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2539:
+skip2603:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -27209,22 +27767,22 @@ skip2539:
 	LEAQ         (AX)(BX*8), AX
 	VXORPD       Y1, Y1, Y1
 	TESTQ        $0x00000001, DX
-	JE           skip2540
+	JE           skip2604
 	MOVQ         DX, CX
 	ANDQ         $0x02, CX
 	VMOVSD       (AX)(CX*8), X1
 
-skip2540:
+skip2604:
 	TESTQ          $0x00000002, DX
-	JE             skip2541
+	JE             skip2605
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2541:
+skip2605:
 	VMULPD      Y1, Y5, Y5
 	VFMADD231PD Y1, Y5, Y0
 
-end2537:
+end2601:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -27253,9 +27811,9 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2544:
+rows2608:
 	SUBQ   $0x08, BX
-	JL     rest2545
+	JL     rest2609
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -27272,9 +27830,9 @@ rows2544:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns2546:
+columns2610:
 	CMPQ        R12, R8
-	JGE         last2547
+	JGE         last2611
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -27288,9 +27846,9 @@ columns2546:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns2546
+	JMP         columns2610
 
-last2547:
+last2611:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -27321,15 +27879,15 @@ last2547:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows2544
+	JMP         rows2608
 
-rest2545:
+rest2609:
 	ADDQ $0x08, BX
-	JE   end2543
+	JE   end2607
 
-rows2548:
+rows2612:
 	SUBQ   $0x04, BX
-	JL     rest2549
+	JL     rest2613
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -27340,9 +27898,9 @@ rows2548:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2550:
+columns2614:
 	CMPQ        R11, R8
-	JGE         last2551
+	JGE         last2615
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -27351,9 +27909,9 @@ columns2550:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2550
+	JMP         columns2614
 
-last2551:
+last2615:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -27370,13 +27928,13 @@ last2551:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2548
+	JMP         rows2612
 
-rest2549:
+rest2613:
 	ADDQ $0x04, BX
-	JE   end2543
+	JE   end2607
 
-row2552:
+row2616:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -27384,9 +27942,9 @@ row2552:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2554
+	JL     one2618
 
-many2553:
+many2617:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -27397,22 +27955,22 @@ many2553:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2553
+	JGE         many2617
 
-one2554:
+one2618:
 	ADDQ $0x0c, R8
-	JL   rest2556
+	JL   rest2620
 
-top2555:
+top2619:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2555
+	JGE         top2619
 
-rest2556:
+rest2620:
 	ADDQ        $0x04, R8
-	JE          end2557
+	JE          end2621
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -27422,7 +27980,7 @@ rest2556:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2557:
+end2621:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -27434,9 +27992,9 @@ end2557:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2552
+	JNE        row2616
 
-end2543:
+end2607:
 	VZEROUPPER
 	RET
 
@@ -27462,9 +28020,9 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2560:
+rows2624:
 	SUBQ   $0x04, SI
-	JL     rest2561
+	JL     rest2625
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -27479,9 +28037,9 @@ rows2560:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2562:
+columns2626:
 	CMPQ        R13, R10
-	JGE         last2563
+	JGE         last2627
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -27499,9 +28057,9 @@ columns2562:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2562
+	JMP         columns2626
 
-last2563:
+last2627:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -27538,13 +28096,13 @@ last2563:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2560
+	JMP         rows2624
 
-rest2561:
+rest2625:
 	ADDQ $0x04, SI
-	JE   end2559
+	JE   end2623
 
-row2564:
+row2628:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -27556,9 +28114,9 @@ row2564:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2566
+	JL     one2630
 
-many2565:
+many2629:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -27581,13 +28139,13 @@ many2565:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2565
+	JGE         many2629
 
-one2566:
+one2630:
 	ADDQ $0x0c, R10
-	JL   rest2568
+	JL   rest2632
 
-top2567:
+top2631:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -27595,11 +28153,11 @@ top2567:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2567
+	JGE         top2631
 
-rest2568:
+rest2632:
 	ADDQ        $0x04, R10
-	JE          end2569
+	JE          end2633
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -27611,7 +28169,7 @@ rest2568:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2569:
+end2633:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -27632,9 +28190,9 @@ end2569:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2564
+	JNE        row2628
 
-end2559:
+end2623:
 	VZEROUPPER
 	RET
 
@@ -27652,9 +28210,9 @@ TEXT ·combineAVX2(SB), NOSPLIT, $0-57
 	ANDQ $0x03, R8
 	INCQ R8
 
-tile2570:
+tile2634:
 	CMPQ   DI, $0x2c
-	JLE    next2571
+	JLE    next2635
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27670,9 +28228,9 @@ tile2570:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2573
+	JE     end2637
 
-rows2572:
+rows2636:
 	VBROADCASTSD (CX)(R10*8), Y12
 	VFMADD231PD  (R9), Y12, Y0
 	VFMADD231PD  32(R9), Y12, Y1
@@ -27689,9 +28247,9 @@ rows2572:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2572
+	JL           rows2636
 
-end2573:
+end2637:
 	VBROADCASTSD w+48(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -27706,7 +28264,7 @@ end2573:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+56(FP), $0x00
-	JE           set2574
+	JE           set2638
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
@@ -27719,30 +28277,30 @@ end2573:
 	VADDPD       288(AX), Y9, Y9
 	VADDPD       320(AX), Y10, Y10
 	CMPQ         DI, $0x30
-	JL           partial2575
+	JL           partial2639
 	VADDPD       352(AX), Y11, Y11
-	JMP          end2576
+	JMP          end2640
 
-partial2575:
+partial2639:
 	LEAQ   352(AX), R9
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R8
-	JE     skip2577
+	JE     skip2641
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X12
 
-skip2577:
+skip2641:
 	TESTQ          $0x00000002, R8
-	JE             skip2578
+	JE             skip2642
 	VBROADCASTF128 (R9), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2578:
+skip2642:
 	VADDPD Y12, Y11, Y11
 
-end2576:
-set2574:
+end2640:
+set2638:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
@@ -27755,34 +28313,34 @@ set2574:
 	VMOVUPD Y9, 288(AX)
 	VMOVUPD Y10, 320(AX)
 	CMPQ    DI, $0x30
-	JL      partial2579
+	JL      partial2643
 	VMOVUPD Y11, 352(AX)
-	JMP     end2580
+	JMP     end2644
 
-partial2579:
+partial2643:
 	LEAQ         352(AX), R9
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2581
+	JE           skip2645
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2581:
+skip2645:
 	TESTQ  $0x00000001, R8
-	JE     skip2582
+	JE     skip2646
 	VMOVSD X0, (R9)
 
-skip2582:
-end2580:
+skip2646:
+end2644:
 	ADDQ $0x00000180, AX
 	ADDQ $0x00000180, DX
 	SUBQ $0x30, DI
-	JMP  tile2570
+	JMP  tile2634
 
-next2571:
+next2635:
 	CMPQ   DI, $0x14
-	JLE    next2584
+	JLE    next2648
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -27792,9 +28350,9 @@ next2571:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2586
+	JE     end2650
 
-rows2585:
+rows2649:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -27805,9 +28363,9 @@ rows2585:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2585
+	JL           rows2649
 
-end2586:
+end2650:
 	VBROADCASTSD w+48(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -27816,79 +28374,79 @@ end2586:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set2587
+	JE           set2651
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2588
+	JL           partial2652
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2589
+	JMP          end2653
 
-partial2588:
+partial2652:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2590
+	JE     skip2654
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2590:
+skip2654:
 	TESTQ          $0x00000002, R8
-	JE             skip2591
+	JE             skip2655
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2591:
+skip2655:
 	VADDPD Y6, Y5, Y5
 
-end2589:
-set2587:
+end2653:
+set2651:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2592
+	JL      partial2656
 	VMOVUPD Y5, 160(AX)
-	JMP     end2593
+	JMP     end2657
 
-partial2592:
+partial2656:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2594
+	JE           skip2658
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2594:
+skip2658:
 	TESTQ  $0x00000001, R8
-	JE     skip2595
+	JE     skip2659
 	VMOVSD X0, (R9)
 
-skip2595:
-end2593:
+skip2659:
+end2657:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next2584:
+next2648:
 	CMPQ   DI, $0x08
-	JLE    next2597
+	JLE    next2661
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2599
+	JE     end2663
 
-rows2598:
+rows2662:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -27896,214 +28454,214 @@ rows2598:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2598
+	JL           rows2662
 
-end2599:
+end2663:
 	VBROADCASTSD w+48(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set2600
+	JE           set2664
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2601
+	JL           partial2665
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2602
+	JMP          end2666
 
-partial2601:
+partial2665:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2603
+	JE     skip2667
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2603:
+skip2667:
 	TESTQ          $0x00000002, R8
-	JE             skip2604
+	JE             skip2668
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2604:
+skip2668:
 	VADDPD Y3, Y2, Y2
 
-end2602:
-set2600:
+end2666:
+set2664:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2605
+	JL      partial2669
 	VMOVUPD Y2, 64(AX)
-	JMP     end2606
+	JMP     end2670
 
-partial2605:
+partial2669:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2607
+	JE           skip2671
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2607:
+skip2671:
 	TESTQ  $0x00000001, R8
-	JE     skip2608
+	JE     skip2672
 	VMOVSD X0, (R9)
 
-skip2608:
-end2606:
+skip2672:
+end2670:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2597:
+next2661:
 	CMPQ   DI, $0x04
-	JLE    next2610
+	JLE    next2674
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2612
+	JE     end2676
 
-rows2611:
+rows2675:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2611
+	JL           rows2675
 
-end2612:
+end2676:
 	VBROADCASTSD w+48(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set2613
+	JE           set2677
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2614
+	JL           partial2678
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2615
+	JMP          end2679
 
-partial2614:
+partial2678:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2616
+	JE     skip2680
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2616:
+skip2680:
 	TESTQ          $0x00000002, R8
-	JE             skip2617
+	JE             skip2681
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2617:
+skip2681:
 	VADDPD Y2, Y1, Y1
 
-end2615:
-set2613:
+end2679:
+set2677:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2618
+	JL      partial2682
 	VMOVUPD Y1, 32(AX)
-	JMP     end2619
+	JMP     end2683
 
-partial2618:
+partial2682:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2620
+	JE           skip2684
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2620:
+skip2684:
 	TESTQ  $0x00000001, R8
-	JE     skip2621
+	JE     skip2685
 	VMOVSD X0, (R9)
 
-skip2621:
-end2619:
+skip2685:
+end2683:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2610:
+next2674:
 	CMPQ   DI, $0x00
-	JLE    next2623
+	JLE    next2687
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2625
+	JE     end2689
 
-rows2624:
+rows2688:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2624
+	JL           rows2688
 
-end2625:
+end2689:
 	VBROADCASTSD w+48(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set2626
+	JE           set2690
 	CMPQ         DI, $0x04
-	JL           partial2627
+	JL           partial2691
 	VADDPD       (AX), Y0, Y0
-	JMP          end2628
+	JMP          end2692
 
-partial2627:
+partial2691:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2629
+	JE     skip2693
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2629:
+skip2693:
 	TESTQ          $0x00000002, R8
-	JE             skip2630
+	JE             skip2694
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2630:
+skip2694:
 	VADDPD Y1, Y0, Y0
 
-end2628:
-set2626:
+end2692:
+set2690:
 	CMPQ    DI, $0x04
-	JL      partial2631
+	JL      partial2695
 	VMOVUPD Y0, (AX)
-	JMP     end2632
+	JMP     end2696
 
-partial2631:
+partial2695:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2633
+	JE           skip2697
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2633:
+skip2697:
 	TESTQ  $0x00000001, R8
-	JE     skip2634
+	JE     skip2698
 	VMOVSD X0, (AX)
 
-skip2634:
-end2632:
-next2623:
+skip2698:
+end2696:
+next2687:
 	VZEROUPPER
 	RET
 
@@ -28123,9 +28681,9 @@ TEXT ·combine2AVX2(SB), NOSPLIT, $0-73
 	ANDQ $0x03, R10
 	INCQ R10
 
-tile2635:
+tile2699:
 	CMPQ   R9, $0x14
-	JLE    next2636
+	JLE    next2700
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28141,9 +28699,9 @@ tile2635:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2638
+	JE     end2702
 
-rows2637:
+rows2701:
 	VBROADCASTSD (DX)(R12*8), Y12
 	VBROADCASTSD (BX)(R12*8), Y13
 	VMOVUPD      (R11), Y14
@@ -28167,9 +28725,9 @@ rows2637:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2637
+	JL           rows2701
 
-end2638:
+end2702:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -28184,127 +28742,127 @@ end2638:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set2639
+	JE           set2703
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2640
+	JL           partial2704
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2641
+	JMP          end2705
 
-partial2640:
+partial2704:
 	LEAQ   160(AX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2642
+	JE     skip2706
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2642:
+skip2706:
 	TESTQ          $0x00000002, R10
-	JE             skip2643
+	JE             skip2707
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2643:
+skip2707:
 	VADDPD Y12, Y5, Y5
 
-end2641:
+end2705:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2644
+	JL     partial2708
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2645
+	JMP    end2709
 
-partial2644:
+partial2708:
 	LEAQ   160(CX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2646
+	JE     skip2710
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2646:
+skip2710:
 	TESTQ          $0x00000002, R10
-	JE             skip2647
+	JE             skip2711
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2647:
+skip2711:
 	VADDPD Y12, Y11, Y11
 
-end2645:
-set2639:
+end2709:
+set2703:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial2648
+	JL      partial2712
 	VMOVUPD Y5, 160(AX)
-	JMP     end2649
+	JMP     end2713
 
-partial2648:
+partial2712:
 	LEAQ         160(AX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2650
+	JE           skip2714
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2650:
+skip2714:
 	TESTQ  $0x00000001, R10
-	JE     skip2651
+	JE     skip2715
 	VMOVSD X0, (R11)
 
-skip2651:
-end2649:
+skip2715:
+end2713:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial2652
+	JL      partial2716
 	VMOVUPD Y11, 160(CX)
-	JMP     end2653
+	JMP     end2717
 
-partial2652:
+partial2716:
 	LEAQ         160(CX), R11
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2654
+	JE           skip2718
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2654:
+skip2718:
 	TESTQ  $0x00000001, R10
-	JE     skip2655
+	JE     skip2719
 	VMOVSD X0, (R11)
 
-skip2655:
-end2653:
+skip2719:
+end2717:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2635
+	JMP  tile2699
 
-next2636:
+next2700:
 	CMPQ   R9, $0x08
-	JLE    next2657
+	JLE    next2721
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28314,9 +28872,9 @@ next2636:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2659
+	JE     end2723
 
-rows2658:
+rows2722:
 	VBROADCASTSD (DX)(R12*8), Y6
 	VBROADCASTSD (BX)(R12*8), Y7
 	VMOVUPD      (R11), Y8
@@ -28331,9 +28889,9 @@ rows2658:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2658
+	JL           rows2722
 
-end2659:
+end2723:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -28342,114 +28900,114 @@ end2659:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set2660
+	JE           set2724
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial2661
+	JL           partial2725
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2662
+	JMP          end2726
 
-partial2661:
+partial2725:
 	LEAQ   64(AX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2663
+	JE     skip2727
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2663:
+skip2727:
 	TESTQ          $0x00000002, R10
-	JE             skip2664
+	JE             skip2728
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2664:
+skip2728:
 	VADDPD Y6, Y2, Y2
 
-end2662:
+end2726:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial2665
+	JL     partial2729
 	VADDPD 64(CX), Y5, Y5
-	JMP    end2666
+	JMP    end2730
 
-partial2665:
+partial2729:
 	LEAQ   64(CX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2667
+	JE     skip2731
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2667:
+skip2731:
 	TESTQ          $0x00000002, R10
-	JE             skip2668
+	JE             skip2732
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2668:
+skip2732:
 	VADDPD Y6, Y5, Y5
 
-end2666:
-set2660:
+end2730:
+set2724:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial2669
+	JL      partial2733
 	VMOVUPD Y2, 64(AX)
-	JMP     end2670
+	JMP     end2734
 
-partial2669:
+partial2733:
 	LEAQ         64(AX), R11
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2671
+	JE           skip2735
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2671:
+skip2735:
 	TESTQ  $0x00000001, R10
-	JE     skip2672
+	JE     skip2736
 	VMOVSD X0, (R11)
 
-skip2672:
-end2670:
+skip2736:
+end2734:
 	VMOVUPD Y3, (CX)
 	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial2673
+	JL      partial2737
 	VMOVUPD Y5, 64(CX)
-	JMP     end2674
+	JMP     end2738
 
-partial2673:
+partial2737:
 	LEAQ         64(CX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2675
+	JE           skip2739
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2675:
+skip2739:
 	TESTQ  $0x00000001, R10
-	JE     skip2676
+	JE     skip2740
 	VMOVSD X0, (R11)
 
-skip2676:
-end2674:
+skip2740:
+end2738:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next2657:
+next2721:
 	CMPQ   R9, $0x04
-	JLE    next2678
+	JLE    next2742
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28457,9 +29015,9 @@ next2657:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2680
+	JE     end2744
 
-rows2679:
+rows2743:
 	VBROADCASTSD (DX)(R12*8), Y4
 	VBROADCASTSD (BX)(R12*8), Y5
 	VMOVUPD      (R11), Y6
@@ -28471,126 +29029,126 @@ rows2679:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2679
+	JL           rows2743
 
-end2680:
+end2744:
 	VBROADCASTSD w+64(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+72(FP), $0x00
-	JE           set2681
+	JE           set2745
 	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial2682
+	JL           partial2746
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2683
+	JMP          end2747
 
-partial2682:
+partial2746:
 	LEAQ   32(AX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2684
+	JE     skip2748
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2684:
+skip2748:
 	TESTQ          $0x00000002, R10
-	JE             skip2685
+	JE             skip2749
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2685:
+skip2749:
 	VADDPD Y4, Y1, Y1
 
-end2683:
+end2747:
 	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial2686
+	JL     partial2750
 	VADDPD 32(CX), Y3, Y3
-	JMP    end2687
+	JMP    end2751
 
-partial2686:
+partial2750:
 	LEAQ   32(CX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2688
+	JE     skip2752
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2688:
+skip2752:
 	TESTQ          $0x00000002, R10
-	JE             skip2689
+	JE             skip2753
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2689:
+skip2753:
 	VADDPD Y4, Y3, Y3
 
-end2687:
-set2681:
+end2751:
+set2745:
 	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial2690
+	JL      partial2754
 	VMOVUPD Y1, 32(AX)
-	JMP     end2691
+	JMP     end2755
 
-partial2690:
+partial2754:
 	LEAQ         32(AX), R11
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2692
+	JE           skip2756
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2692:
+skip2756:
 	TESTQ  $0x00000001, R10
-	JE     skip2693
+	JE     skip2757
 	VMOVSD X0, (R11)
 
-skip2693:
-end2691:
+skip2757:
+end2755:
 	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial2694
+	JL      partial2758
 	VMOVUPD Y3, 32(CX)
-	JMP     end2695
+	JMP     end2759
 
-partial2694:
+partial2758:
 	LEAQ         32(CX), R11
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2696
+	JE           skip2760
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2696:
+skip2760:
 	TESTQ  $0x00000001, R10
-	JE     skip2697
+	JE     skip2761
 	VMOVSD X0, (R11)
 
-skip2697:
-end2695:
+skip2761:
+end2759:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next2678:
+next2742:
 	CMPQ   R9, $0x00
-	JLE    next2699
+	JLE    next2763
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end2701
+	JE     end2765
 
-rows2700:
+rows2764:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VBROADCASTSD (BX)(R11*8), Y3
 	VMOVUPD      (SI), Y4
@@ -28599,106 +29157,106 @@ rows2700:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows2700
+	JL           rows2764
 
-end2701:
+end2765:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set2702
+	JE           set2766
 	CMPQ         R9, $0x04
-	JL           partial2703
+	JL           partial2767
 	VADDPD       (AX), Y0, Y0
-	JMP          end2704
+	JMP          end2768
 
-partial2703:
+partial2767:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2705
+	JE     skip2769
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2705:
+skip2769:
 	TESTQ          $0x00000002, R10
-	JE             skip2706
+	JE             skip2770
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2706:
+skip2770:
 	VADDPD Y2, Y0, Y0
 
-end2704:
+end2768:
 	CMPQ   R9, $0x04
-	JL     partial2707
+	JL     partial2771
 	VADDPD (CX), Y1, Y1
-	JMP    end2708
+	JMP    end2772
 
-partial2707:
+partial2771:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2709
+	JE     skip2773
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2709:
+skip2773:
 	TESTQ          $0x00000002, R10
-	JE             skip2710
+	JE             skip2774
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2710:
+skip2774:
 	VADDPD Y2, Y1, Y1
 
-end2708:
-set2702:
+end2772:
+set2766:
 	CMPQ    R9, $0x04
-	JL      partial2711
+	JL      partial2775
 	VMOVUPD Y0, (AX)
-	JMP     end2712
+	JMP     end2776
 
-partial2711:
+partial2775:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2713
+	JE           skip2777
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2713:
+skip2777:
 	TESTQ  $0x00000001, R10
-	JE     skip2714
+	JE     skip2778
 	VMOVSD X0, (AX)
 
-skip2714:
-end2712:
+skip2778:
+end2776:
 	CMPQ    R9, $0x04
-	JL      partial2715
+	JL      partial2779
 	VMOVUPD Y1, (CX)
-	JMP     end2716
+	JMP     end2780
 
-partial2715:
+partial2779:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2717
+	JE           skip2781
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2717:
+skip2781:
 	TESTQ  $0x00000001, R10
-	JE     skip2718
+	JE     skip2782
 	VMOVSD X0, (AX)
 
-skip2718:
-end2716:
-next2699:
+skip2782:
+end2780:
+next2763:
 	VZEROUPPER
 	RET
 
@@ -28711,9 +29269,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest2720
+	JL   rest2784
 
-full2719:
+full2783:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -28751,41 +29309,41 @@ full2719:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2719
+	JGE          full2783
 
-rest2720:
+rest2784:
 	ADDQ   $0x04, BX
-	JE     end2721
+	JE     end2785
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip2722
+	JE     skip2786
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip2722:
+skip2786:
 	TESTQ          $0x00000002, BX
-	JE             skip2723
+	JE             skip2787
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2723:
+skip2787:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip2724
+	JE     skip2788
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2724:
+skip2788:
 	TESTQ          $0x00000002, BX
-	JE             skip2725
+	JE             skip2789
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2725:
+skip2789:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -28821,18 +29379,18 @@ skip2725:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip2726
+	JE           skip2790
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2726:
+skip2790:
 	TESTQ  $0x00000001, BX
-	JE     skip2727
+	JE     skip2791
 	VMOVSD X0, (AX)
 
-skip2727:
-end2721:
+skip2791:
+end2785:
 	VZEROUPPER
 	RET
 
@@ -28847,9 +29405,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest2729
+	JL   rest2793
 
-full2728:
+full2792:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -28892,56 +29450,56 @@ full2728:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full2728
+	JGE          full2792
 
-rest2729:
+rest2793:
 	ADDQ   $0x04, DI
-	JE     end2730
+	JE     end2794
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip2731
+	JE     skip2795
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip2731:
+skip2795:
 	TESTQ          $0x00000002, DI
-	JE             skip2732
+	JE             skip2796
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2732:
+skip2796:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip2733
+	JE     skip2797
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip2733:
+skip2797:
 	TESTQ          $0x00000002, DI
-	JE             skip2734
+	JE             skip2798
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2734:
+skip2798:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip2735
+	JE     skip2799
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2735:
+skip2799:
 	TESTQ          $0x00000002, DI
-	JE             skip2736
+	JE             skip2800
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2736:
+skip2800:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -28980,32 +29538,32 @@ skip2736:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2737
+	JE           skip2801
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2737:
+skip2801:
 	TESTQ  $0x00000001, DI
-	JE     skip2738
+	JE     skip2802
 	VMOVSD X0, (AX)
 
-skip2738:
+skip2802:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2739
+	JE           skip2803
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2739:
+skip2803:
 	TESTQ  $0x00000001, DI
-	JE     skip2740
+	JE     skip2804
 	VMOVSD X0, (AX)
 
-skip2740:
-end2730:
+skip2804:
+end2794:
 	VZEROUPPER
 	RET
 
@@ -29018,9 +29576,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2742
+	JL     rest2806
 
-full2741:
+full2805:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -29079,11 +29637,11 @@ full2741:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2741
+	JGE          full2805
 
-rest2742:
+rest2806:
 	ADDQ         $0x04, DX
-	JE           end2743
+	JE           end2807
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -29147,7 +29705,7 @@ rest2742:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end2743:
+end2807:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -29166,9 +29724,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest2745
+	JL     rest2809
 
-full2744:
+full2808:
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -29237,11 +29795,11 @@ full2744:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2744
+	JGE          full2808
 
-rest2745:
+rest2809:
 	ADDQ         $0x04, BX
-	JE           end2746
+	JE           end2810
 	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
 	SHLQ         $0x03, R8
@@ -29316,18 +29874,18 @@ rest2745:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y7, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip2747
+	JE           skip2811
 	VMOVUPD      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-skip2747:
+skip2811:
 	TESTQ  $0x00000001, BX
-	JE     skip2748
+	JE     skip2812
 	VMOVSD X1, (AX)
 
-skip2748:
-end2746:
+skip2812:
+end2810:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -29340,64 +29898,64 @@ end2746:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logisticProductsAVX2(SB), $1152-89
 	CMPQ    rows+56(FP), $0x01
-	JNE     block2749
+	JNE     block2813
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2749
+	JG      block2813
 	CMPQ    AX, $0x04
-	JG      wider2753
+	JG      wider2817
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2754
+	JE      whole2818
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2756
+	JE      skip2820
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip2756:
+skip2820:
 	TESTQ          $0x00000002, AX
-	JE             skip2757
+	JE             skip2821
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2757:
-	JMP end2755
+skip2821:
+	JMP end2819
 
-whole2754:
+whole2818:
 	VMOVUPD (DX), Y1
 
-end2755:
+end2819:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole2758
+	JE     whole2822
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip2760
+	JE     skip2824
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2760:
+skip2824:
 	TESTQ          $0x00000002, AX
-	JE             skip2761
+	JE             skip2825
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2761:
-	JMP end2759
+skip2825:
+	JMP end2823
 
-whole2758:
+whole2822:
 	VMOVUPD (BX), Y2
 
-end2759:
+end2823:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29451,57 +30009,57 @@ end2759:
 	VBROADCASTSD X4, Y1
 	VMULPD       (CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2762
+	JE           whole2826
 	LEAQ         (DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2764
+	JE           skip2828
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2764:
+skip2828:
 	TESTQ  $0x00000001, AX
-	JE     skip2765
+	JE     skip2829
 	VMOVSD X1, (DX)
 
-skip2765:
-	JMP end2763
+skip2829:
+	JMP end2827
 
-whole2762:
+whole2826:
 	VMOVUPD Y1, (DX)
 
-end2763:
+end2827:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2766
+	JE           whole2830
 	LEAQ         (BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2768
+	JE           skip2832
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2768:
+skip2832:
 	TESTQ  $0x00000001, AX
-	JE     skip2769
+	JE     skip2833
 	VMOVSD X0, (CX)
 
-skip2769:
-	JMP end2767
+skip2833:
+	JMP end2831
 
-whole2766:
+whole2830:
 	VMOVUPD Y0, (BX)
 
-end2767:
-	JMP done2751
+end2831:
+	JMP done2815
 
-wider2753:
+wider2817:
 	CMPQ    AX, $0x08
-	JG      wider2770
+	JG      wider2834
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -29515,52 +30073,52 @@ wider2753:
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2771
+	JE      whole2835
 	LEAQ    32(DX), DX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip2773
+	JE      skip2837
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X3
 
-skip2773:
+skip2837:
 	TESTQ          $0x00000002, AX
-	JE             skip2774
+	JE             skip2838
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2774:
-	JMP end2772
+skip2838:
+	JMP end2836
 
-whole2771:
+whole2835:
 	VMOVUPD 32(DX), Y3
 
-end2772:
+end2836:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2775
+	JE          whole2839
 	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2777
+	JE          skip2841
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2777:
+skip2841:
 	TESTQ          $0x00000002, AX
-	JE             skip2778
+	JE             skip2842
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2778:
-	JMP end2776
+skip2842:
+	JMP end2840
 
-whole2775:
+whole2839:
 	VMOVUPD 32(BX), Y3
 
-end2776:
+end2840:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29616,59 +30174,59 @@ end2776:
 	VMOVUPD      Y2, (DX)
 	VMULPD       32(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2779
+	JE           whole2843
 	LEAQ         32(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2781
+	JE           skip2845
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2781:
+skip2845:
 	TESTQ  $0x00000001, AX
-	JE     skip2782
+	JE     skip2846
 	VMOVSD X1, (DX)
 
-skip2782:
-	JMP end2780
+skip2846:
+	JMP end2844
 
-whole2779:
+whole2843:
 	VMOVUPD Y1, 32(DX)
 
-end2780:
+end2844:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
 	VMOVUPD      Y1, (BX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2783
+	JE           whole2847
 	LEAQ         32(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2785
+	JE           skip2849
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2785:
+skip2849:
 	TESTQ  $0x00000001, AX
-	JE     skip2786
+	JE     skip2850
 	VMOVSD X0, (CX)
 
-skip2786:
-	JMP end2784
+skip2850:
+	JMP end2848
 
-whole2783:
+whole2847:
 	VMOVUPD Y0, 32(BX)
 
-end2784:
-	JMP done2751
+end2848:
+	JMP done2815
 
-wider2770:
+wider2834:
 	CMPQ        AX, $0x0c
-	JG          wider2787
+	JG          wider2851
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -29689,52 +30247,52 @@ wider2770:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2788
+	JE          whole2852
 	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2790
+	JE          skip2854
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2790:
+skip2854:
 	TESTQ          $0x00000002, AX
-	JE             skip2791
+	JE             skip2855
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2791:
-	JMP end2789
+skip2855:
+	JMP end2853
 
-whole2788:
+whole2852:
 	VMOVUPD 64(DX), Y3
 
-end2789:
+end2853:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2792
+	JE          whole2856
 	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2794
+	JE          skip2858
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2794:
+skip2858:
 	TESTQ          $0x00000002, AX
-	JE             skip2795
+	JE             skip2859
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2795:
-	JMP end2793
+skip2859:
+	JMP end2857
 
-whole2792:
+whole2856:
 	VMOVUPD 64(BX), Y3
 
-end2793:
+end2857:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29792,27 +30350,27 @@ end2793:
 	VMOVUPD      Y2, 32(DX)
 	VMULPD       64(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2796
+	JE           whole2860
 	LEAQ         64(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2798
+	JE           skip2862
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2798:
+skip2862:
 	TESTQ  $0x00000001, AX
-	JE     skip2799
+	JE     skip2863
 	VMOVSD X1, (DX)
 
-skip2799:
-	JMP end2797
+skip2863:
+	JMP end2861
 
-whole2796:
+whole2860:
 	VMOVUPD Y1, 64(DX)
 
-end2797:
+end2861:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -29821,32 +30379,32 @@ end2797:
 	VMOVUPD      Y1, 32(BX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2800
+	JE           whole2864
 	LEAQ         64(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2802
+	JE           skip2866
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2802:
+skip2866:
 	TESTQ  $0x00000001, AX
-	JE     skip2803
+	JE     skip2867
 	VMOVSD X0, (CX)
 
-skip2803:
-	JMP end2801
+skip2867:
+	JMP end2865
 
-whole2800:
+whole2864:
 	VMOVUPD Y0, 64(BX)
 
-end2801:
-	JMP done2751
+end2865:
+	JMP done2815
 
-wider2787:
+wider2851:
 	CMPQ        AX, $0x10
-	JG          wider2804
+	JG          wider2868
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -29874,52 +30432,52 @@ wider2787:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2805
+	JE          whole2869
 	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2807
+	JE          skip2871
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2807:
+skip2871:
 	TESTQ          $0x00000002, AX
-	JE             skip2808
+	JE             skip2872
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2808:
-	JMP end2806
+skip2872:
+	JMP end2870
 
-whole2805:
+whole2869:
 	VMOVUPD 96(DX), Y3
 
-end2806:
+end2870:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2809
+	JE          whole2873
 	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2811
+	JE          skip2875
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2811:
+skip2875:
 	TESTQ          $0x00000002, AX
-	JE             skip2812
+	JE             skip2876
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2812:
-	JMP end2810
+skip2876:
+	JMP end2874
 
-whole2809:
+whole2873:
 	VMOVUPD 96(BX), Y3
 
-end2810:
+end2874:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -29979,27 +30537,27 @@ end2810:
 	VMOVUPD      Y2, 64(DX)
 	VMULPD       96(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2813
+	JE           whole2877
 	LEAQ         96(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2815
+	JE           skip2879
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2815:
+skip2879:
 	TESTQ  $0x00000001, AX
-	JE     skip2816
+	JE     skip2880
 	VMOVSD X1, (DX)
 
-skip2816:
-	JMP end2814
+skip2880:
+	JMP end2878
 
-whole2813:
+whole2877:
 	VMOVUPD Y1, 96(DX)
 
-end2814:
+end2878:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30010,32 +30568,32 @@ end2814:
 	VMOVUPD      Y1, 64(BX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2817
+	JE           whole2881
 	LEAQ         96(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2819
+	JE           skip2883
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2819:
+skip2883:
 	TESTQ  $0x00000001, AX
-	JE     skip2820
+	JE     skip2884
 	VMOVSD X0, (CX)
 
-skip2820:
-	JMP end2818
+skip2884:
+	JMP end2882
 
-whole2817:
+whole2881:
 	VMOVUPD Y0, 96(BX)
 
-end2818:
-	JMP done2751
+end2882:
+	JMP done2815
 
-wider2804:
+wider2868:
 	CMPQ        AX, $0x14
-	JG          wider2821
+	JG          wider2885
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30070,52 +30628,52 @@ wider2804:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2822
+	JE          whole2886
 	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2824
+	JE          skip2888
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2824:
+skip2888:
 	TESTQ          $0x00000002, AX
-	JE             skip2825
+	JE             skip2889
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2825:
-	JMP end2823
+skip2889:
+	JMP end2887
 
-whole2822:
+whole2886:
 	VMOVUPD 128(DX), Y3
 
-end2823:
+end2887:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2826
+	JE          whole2890
 	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2828
+	JE          skip2892
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2828:
+skip2892:
 	TESTQ          $0x00000002, AX
-	JE             skip2829
+	JE             skip2893
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2829:
-	JMP end2827
+skip2893:
+	JMP end2891
 
-whole2826:
+whole2890:
 	VMOVUPD 128(BX), Y3
 
-end2827:
+end2891:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30177,27 +30735,27 @@ end2827:
 	VMOVUPD      Y2, 96(DX)
 	VMULPD       128(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2830
+	JE           whole2894
 	LEAQ         128(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2832
+	JE           skip2896
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2832:
+skip2896:
 	TESTQ  $0x00000001, AX
-	JE     skip2833
+	JE     skip2897
 	VMOVSD X1, (DX)
 
-skip2833:
-	JMP end2831
+skip2897:
+	JMP end2895
 
-whole2830:
+whole2894:
 	VMOVUPD Y1, 128(DX)
 
-end2831:
+end2895:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30210,32 +30768,32 @@ end2831:
 	VMOVUPD      Y1, 96(BX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2834
+	JE           whole2898
 	LEAQ         128(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2836
+	JE           skip2900
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2836:
+skip2900:
 	TESTQ  $0x00000001, AX
-	JE     skip2837
+	JE     skip2901
 	VMOVSD X0, (CX)
 
-skip2837:
-	JMP end2835
+skip2901:
+	JMP end2899
 
-whole2834:
+whole2898:
 	VMOVUPD Y0, 128(BX)
 
-end2835:
-	JMP done2751
+end2899:
+	JMP done2815
 
-wider2821:
+wider2885:
 	CMPQ        AX, $0x18
-	JG          wider2838
+	JG          wider2902
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30277,52 +30835,52 @@ wider2821:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2839
+	JE          whole2903
 	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2841
+	JE          skip2905
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2841:
+skip2905:
 	TESTQ          $0x00000002, AX
-	JE             skip2842
+	JE             skip2906
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2842:
-	JMP end2840
+skip2906:
+	JMP end2904
 
-whole2839:
+whole2903:
 	VMOVUPD 160(DX), Y3
 
-end2840:
+end2904:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2843
+	JE          whole2907
 	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2845
+	JE          skip2909
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2845:
+skip2909:
 	TESTQ          $0x00000002, AX
-	JE             skip2846
+	JE             skip2910
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2846:
-	JMP end2844
+skip2910:
+	JMP end2908
 
-whole2843:
+whole2907:
 	VMOVUPD 160(BX), Y3
 
-end2844:
+end2908:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30386,27 +30944,27 @@ end2844:
 	VMOVUPD      Y2, 128(DX)
 	VMULPD       160(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2847
+	JE           whole2911
 	LEAQ         160(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2849
+	JE           skip2913
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2849:
+skip2913:
 	TESTQ  $0x00000001, AX
-	JE     skip2850
+	JE     skip2914
 	VMOVSD X1, (DX)
 
-skip2850:
-	JMP end2848
+skip2914:
+	JMP end2912
 
-whole2847:
+whole2911:
 	VMOVUPD Y1, 160(DX)
 
-end2848:
+end2912:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30421,32 +30979,32 @@ end2848:
 	VMOVUPD      Y1, 128(BX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2851
+	JE           whole2915
 	LEAQ         160(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2853
+	JE           skip2917
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2853:
+skip2917:
 	TESTQ  $0x00000001, AX
-	JE     skip2854
+	JE     skip2918
 	VMOVSD X0, (CX)
 
-skip2854:
-	JMP end2852
+skip2918:
+	JMP end2916
 
-whole2851:
+whole2915:
 	VMOVUPD Y0, 160(BX)
 
-end2852:
-	JMP done2751
+end2916:
+	JMP done2815
 
-wider2838:
+wider2902:
 	CMPQ        AX, $0x1c
-	JG          wider2855
+	JG          wider2919
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30495,52 +31053,52 @@ wider2838:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2856
+	JE          whole2920
 	LEAQ        192(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2858
+	JE          skip2922
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2858:
+skip2922:
 	TESTQ          $0x00000002, AX
-	JE             skip2859
+	JE             skip2923
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2859:
-	JMP end2857
+skip2923:
+	JMP end2921
 
-whole2856:
+whole2920:
 	VMOVUPD 192(DX), Y3
 
-end2857:
+end2921:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2860
+	JE          whole2924
 	LEAQ        192(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2862
+	JE          skip2926
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2862:
+skip2926:
 	TESTQ          $0x00000002, AX
-	JE             skip2863
+	JE             skip2927
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2863:
-	JMP end2861
+skip2927:
+	JMP end2925
 
-whole2860:
+whole2924:
 	VMOVUPD 192(BX), Y3
 
-end2861:
+end2925:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30606,27 +31164,27 @@ end2861:
 	VMOVUPD      Y2, 160(DX)
 	VMULPD       192(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2864
+	JE           whole2928
 	LEAQ         192(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2866
+	JE           skip2930
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2866:
+skip2930:
 	TESTQ  $0x00000001, AX
-	JE     skip2867
+	JE     skip2931
 	VMOVSD X1, (DX)
 
-skip2867:
-	JMP end2865
+skip2931:
+	JMP end2929
 
-whole2864:
+whole2928:
 	VMOVUPD Y1, 192(DX)
 
-end2865:
+end2929:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30643,30 +31201,30 @@ end2865:
 	VMOVUPD      Y1, 160(BX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2868
+	JE           whole2932
 	LEAQ         192(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2870
+	JE           skip2934
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2870:
+skip2934:
 	TESTQ  $0x00000001, AX
-	JE     skip2871
+	JE     skip2935
 	VMOVSD X0, (CX)
 
-skip2871:
-	JMP end2869
+skip2935:
+	JMP end2933
 
-whole2868:
+whole2932:
 	VMOVUPD Y0, 192(BX)
 
-end2869:
-	JMP done2751
+end2933:
+	JMP done2815
 
-wider2855:
+wider2919:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30722,52 +31280,52 @@ wider2855:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2873
+	JE          whole2937
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2875
+	JE          skip2939
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2875:
+skip2939:
 	TESTQ          $0x00000002, AX
-	JE             skip2876
+	JE             skip2940
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2876:
-	JMP end2874
+skip2940:
+	JMP end2938
 
-whole2873:
+whole2937:
 	VMOVUPD 224(DX), Y3
 
-end2874:
+end2938:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2877
+	JE          whole2941
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2879
+	JE          skip2943
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2879:
+skip2943:
 	TESTQ          $0x00000002, AX
-	JE             skip2880
+	JE             skip2944
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2880:
-	JMP end2878
+skip2944:
+	JMP end2942
 
-whole2877:
+whole2941:
 	VMOVUPD 224(BX), Y3
 
-end2878:
+end2942:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30835,27 +31393,27 @@ end2878:
 	VMOVUPD      Y2, 192(DX)
 	VMULPD       224(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2881
+	JE           whole2945
 	LEAQ         224(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2883
+	JE           skip2947
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2883:
+skip2947:
 	TESTQ  $0x00000001, AX
-	JE     skip2884
+	JE     skip2948
 	VMOVSD X1, (DX)
 
-skip2884:
-	JMP end2882
+skip2948:
+	JMP end2946
 
-whole2881:
+whole2945:
 	VMOVUPD Y1, 224(DX)
 
-end2882:
+end2946:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30874,30 +31432,30 @@ end2882:
 	VMOVUPD      Y1, 192(BX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2885
+	JE           whole2949
 	LEAQ         224(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2887
+	JE           skip2951
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2887:
+skip2951:
 	TESTQ  $0x00000001, AX
-	JE     skip2888
+	JE     skip2952
 	VMOVSD X0, (CX)
 
-skip2888:
-	JMP end2886
+skip2952:
+	JMP end2950
 
-whole2885:
+whole2949:
 	VMOVUPD Y0, 224(BX)
 
-end2886:
-	JMP done2751
+end2950:
+	JMP done2815
 
-block2749:
+block2813:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -30920,9 +31478,9 @@ block2749:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2891:
+rows2955:
 	SUBQ   $0x04, SI
-	JL     rest2892
+	JL     rest2956
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -30937,9 +31495,9 @@ rows2891:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2893:
+columns2957:
 	CMPQ        R13, R10
-	JGE         last2894
+	JGE         last2958
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -30957,9 +31515,9 @@ columns2893:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2893
+	JMP         columns2957
 
-last2894:
+last2958:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -30996,13 +31554,13 @@ last2894:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2891
+	JMP         rows2955
 
-rest2892:
+rest2956:
 	ADDQ $0x04, SI
-	JE   end2890
+	JE   end2954
 
-row2895:
+row2959:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -31014,9 +31572,9 @@ row2895:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2897
+	JL     one2961
 
-many2896:
+many2960:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -31039,13 +31597,13 @@ many2896:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2896
+	JGE         many2960
 
-one2897:
+one2961:
 	ADDQ $0x0c, R10
-	JL   rest2899
+	JL   rest2963
 
-top2898:
+top2962:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -31053,11 +31611,11 @@ top2898:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2898
+	JGE         top2962
 
-rest2899:
+rest2963:
 	ADDQ        $0x04, R10
-	JE          end2900
+	JE          end2964
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -31069,7 +31627,7 @@ rest2899:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2900:
+end2964:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -31090,9 +31648,9 @@ end2900:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2895
+	JNE        row2959
 
-end2890:
+end2954:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -31102,9 +31660,9 @@ end2890:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest2902
+	JL      rest2966
 
-full2901:
+full2965:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (AX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
@@ -31147,11 +31705,11 @@ full2901:
 	VMOVUPD      Y3, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2901
+	JGE          full2965
 
-rest2902:
+rest2966:
 	ADDQ         $0x04, BX
-	JE           end2903
+	JE           end2967
 	MOVQ         BX, DI
 	LEAQ         tails<>+32(SB), BX
 	SHLQ         $0x03, DI
@@ -31198,7 +31756,7 @@ rest2902:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y3, (CX)(SI*8)
 
-end2903:
+end2967:
 	MOVQ    stride+24(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+72(FP), AX
@@ -31218,9 +31776,9 @@ end2903:
 	ANDQ    $0x03, R11
 	INCQ    R11
 
-tile2904:
+tile2968:
 	CMPQ   R10, $0x14
-	JLE    next2905
+	JLE    next2969
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31236,9 +31794,9 @@ tile2904:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2907
+	JE     end2971
 
-rows2906:
+rows2970:
 	VBROADCASTSD (BX)(R13*8), Y12
 	VBROADCASTSD (SI)(R13*8), Y13
 	VMOVUPD      (R12), Y14
@@ -31265,9 +31823,9 @@ rows2906:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2906
+	JL           rows2970
 
-end2907:
+end2971:
 	VBROADCASTSD w+80(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -31282,127 +31840,127 @@ end2907:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+88(FP), $0x00
-	JE           set2908
+	JE           set2972
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R10, $0x18
-	JL           partial2909
+	JL           partial2973
 	VADDPD       160(CX), Y5, Y5
-	JMP          end2910
+	JMP          end2974
 
-partial2909:
+partial2973:
 	LEAQ   160(CX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2911
+	JE     skip2975
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2911:
+skip2975:
 	TESTQ          $0x00000002, R11
-	JE             skip2912
+	JE             skip2976
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2912:
+skip2976:
 	VADDPD Y12, Y5, Y5
 
-end2910:
+end2974:
 	VADDPD (DX), Y6, Y6
 	VADDPD 32(DX), Y7, Y7
 	VADDPD 64(DX), Y8, Y8
 	VADDPD 96(DX), Y9, Y9
 	VADDPD 128(DX), Y10, Y10
 	CMPQ   R10, $0x18
-	JL     partial2913
+	JL     partial2977
 	VADDPD 160(DX), Y11, Y11
-	JMP    end2914
+	JMP    end2978
 
-partial2913:
+partial2977:
 	LEAQ   160(DX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2915
+	JE     skip2979
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2915:
+skip2979:
 	TESTQ          $0x00000002, R11
-	JE             skip2916
+	JE             skip2980
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2916:
+skip2980:
 	VADDPD Y12, Y11, Y11
 
-end2914:
-set2908:
+end2978:
+set2972:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R10, $0x18
-	JL      partial2917
+	JL      partial2981
 	VMOVUPD Y5, 160(CX)
-	JMP     end2918
+	JMP     end2982
 
-partial2917:
+partial2981:
 	LEAQ         160(CX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2919
+	JE           skip2983
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2919:
+skip2983:
 	TESTQ  $0x00000001, R11
-	JE     skip2920
+	JE     skip2984
 	VMOVSD X0, (R12)
 
-skip2920:
-end2918:
+skip2984:
+end2982:
 	VMOVUPD Y6, (DX)
 	VMOVUPD Y7, 32(DX)
 	VMOVUPD Y8, 64(DX)
 	VMOVUPD Y9, 96(DX)
 	VMOVUPD Y10, 128(DX)
 	CMPQ    R10, $0x18
-	JL      partial2921
+	JL      partial2985
 	VMOVUPD Y11, 160(DX)
-	JMP     end2922
+	JMP     end2986
 
-partial2921:
+partial2985:
 	LEAQ         160(DX), R12
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2923
+	JE           skip2987
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2923:
+skip2987:
 	TESTQ  $0x00000001, R11
-	JE     skip2924
+	JE     skip2988
 	VMOVSD X0, (R12)
 
-skip2924:
-end2922:
+skip2988:
+end2986:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
 	ADDQ $0x000000c0, DI
 	SUBQ $0x18, R10
-	JMP  tile2904
+	JMP  tile2968
 
-next2905:
+next2969:
 	CMPQ   R10, $0x08
-	JLE    next2926
+	JLE    next2990
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31412,9 +31970,9 @@ next2905:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2928
+	JE     end2992
 
-rows2927:
+rows2991:
 	VBROADCASTSD (BX)(R13*8), Y6
 	VBROADCASTSD (SI)(R13*8), Y7
 	VMOVUPD      (R12), Y8
@@ -31431,9 +31989,9 @@ rows2927:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2927
+	JL           rows2991
 
-end2928:
+end2992:
 	VBROADCASTSD w+80(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -31442,114 +32000,114 @@ end2928:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+88(FP), $0x00
-	JE           set2929
+	JE           set2993
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R10, $0x0c
-	JL           partial2930
+	JL           partial2994
 	VADDPD       64(CX), Y2, Y2
-	JMP          end2931
+	JMP          end2995
 
-partial2930:
+partial2994:
 	LEAQ   64(CX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip2932
+	JE     skip2996
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip2932:
+skip2996:
 	TESTQ          $0x00000002, R11
-	JE             skip2933
+	JE             skip2997
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2933:
+skip2997:
 	VADDPD Y6, Y2, Y2
 
-end2931:
+end2995:
 	VADDPD (DX), Y3, Y3
 	VADDPD 32(DX), Y4, Y4
 	CMPQ   R10, $0x0c
-	JL     partial2934
+	JL     partial2998
 	VADDPD 64(DX), Y5, Y5
-	JMP    end2935
+	JMP    end2999
 
-partial2934:
+partial2998:
 	LEAQ   64(DX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip2936
+	JE     skip3000
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip2936:
+skip3000:
 	TESTQ          $0x00000002, R11
-	JE             skip2937
+	JE             skip3001
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2937:
+skip3001:
 	VADDPD Y6, Y5, Y5
 
-end2935:
-set2929:
+end2999:
+set2993:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R10, $0x0c
-	JL      partial2938
+	JL      partial3002
 	VMOVUPD Y2, 64(CX)
-	JMP     end2939
+	JMP     end3003
 
-partial2938:
+partial3002:
 	LEAQ         64(CX), R12
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2940
+	JE           skip3004
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2940:
+skip3004:
 	TESTQ  $0x00000001, R11
-	JE     skip2941
+	JE     skip3005
 	VMOVSD X0, (R12)
 
-skip2941:
-end2939:
+skip3005:
+end3003:
 	VMOVUPD Y3, (DX)
 	VMOVUPD Y4, 32(DX)
 	CMPQ    R10, $0x0c
-	JL      partial2942
+	JL      partial3006
 	VMOVUPD Y5, 64(DX)
-	JMP     end2943
+	JMP     end3007
 
-partial2942:
+partial3006:
 	LEAQ         64(DX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2944
+	JE           skip3008
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2944:
+skip3008:
 	TESTQ  $0x00000001, R11
-	JE     skip2945
+	JE     skip3009
 	VMOVSD X0, (R12)
 
-skip2945:
-end2943:
+skip3009:
+end3007:
 	ADDQ $0x60, CX
 	ADDQ $0x60, DX
 	ADDQ $0x60, DI
 	SUBQ $0x0c, R10
 
-next2926:
+next2990:
 	CMPQ   R10, $0x04
-	JLE    next2947
+	JLE    next3011
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31557,9 +32115,9 @@ next2926:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2949
+	JE     end3013
 
-rows2948:
+rows3012:
 	VBROADCASTSD (BX)(R13*8), Y4
 	VBROADCASTSD (SI)(R13*8), Y5
 	VMOVUPD      (R12), Y6
@@ -31572,126 +32130,126 @@ rows2948:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2948
+	JL           rows3012
 
-end2949:
+end3013:
 	VBROADCASTSD w+80(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+88(FP), $0x00
-	JE           set2950
+	JE           set3014
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R10, $0x08
-	JL           partial2951
+	JL           partial3015
 	VADDPD       32(CX), Y1, Y1
-	JMP          end2952
+	JMP          end3016
 
-partial2951:
+partial3015:
 	LEAQ   32(CX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip2953
+	JE     skip3017
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip2953:
+skip3017:
 	TESTQ          $0x00000002, R11
-	JE             skip2954
+	JE             skip3018
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2954:
+skip3018:
 	VADDPD Y4, Y1, Y1
 
-end2952:
+end3016:
 	VADDPD (DX), Y2, Y2
 	CMPQ   R10, $0x08
-	JL     partial2955
+	JL     partial3019
 	VADDPD 32(DX), Y3, Y3
-	JMP    end2956
+	JMP    end3020
 
-partial2955:
+partial3019:
 	LEAQ   32(DX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip2957
+	JE     skip3021
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip2957:
+skip3021:
 	TESTQ          $0x00000002, R11
-	JE             skip2958
+	JE             skip3022
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2958:
+skip3022:
 	VADDPD Y4, Y3, Y3
 
-end2956:
-set2950:
+end3020:
+set3014:
 	VMOVUPD Y0, (CX)
 	CMPQ    R10, $0x08
-	JL      partial2959
+	JL      partial3023
 	VMOVUPD Y1, 32(CX)
-	JMP     end2960
+	JMP     end3024
 
-partial2959:
+partial3023:
 	LEAQ         32(CX), R12
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2961
+	JE           skip3025
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2961:
+skip3025:
 	TESTQ  $0x00000001, R11
-	JE     skip2962
+	JE     skip3026
 	VMOVSD X0, (R12)
 
-skip2962:
-end2960:
+skip3026:
+end3024:
 	VMOVUPD Y2, (DX)
 	CMPQ    R10, $0x08
-	JL      partial2963
+	JL      partial3027
 	VMOVUPD Y3, 32(DX)
-	JMP     end2964
+	JMP     end3028
 
-partial2963:
+partial3027:
 	LEAQ         32(DX), R12
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2965
+	JE           skip3029
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2965:
+skip3029:
 	TESTQ  $0x00000001, R11
-	JE     skip2966
+	JE     skip3030
 	VMOVSD X0, (R12)
 
-skip2966:
-end2964:
+skip3030:
+end3028:
 	ADDQ $0x40, CX
 	ADDQ $0x40, DX
 	ADDQ $0x40, DI
 	SUBQ $0x08, R10
 
-next2947:
+next3011:
 	CMPQ   R10, $0x00
-	JLE    next2968
+	JLE    next3032
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R12, R12
 	TESTQ  R9, R9
-	JE     end2970
+	JE     end3034
 
-rows2969:
+rows3033:
 	VBROADCASTSD (BX)(R12*8), Y2
 	VBROADCASTSD (SI)(R12*8), Y3
 	VMOVUPD      (DI), Y4
@@ -31701,122 +32259,122 @@ rows2969:
 	ADDQ         R8, DI
 	INCQ         R12
 	CMPQ         R12, R9
-	JL           rows2969
+	JL           rows3033
 
-end2970:
+end3034:
 	VBROADCASTSD w+80(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+88(FP), $0x00
-	JE           set2971
+	JE           set3035
 	CMPQ         R10, $0x04
-	JL           partial2972
+	JL           partial3036
 	VADDPD       (CX), Y0, Y0
-	JMP          end2973
+	JMP          end3037
 
-partial2972:
+partial3036:
 	LEAQ   (CX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip2974
+	JE     skip3038
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip2974:
+skip3038:
 	TESTQ          $0x00000002, R11
-	JE             skip2975
+	JE             skip3039
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2975:
+skip3039:
 	VADDPD Y2, Y0, Y0
 
-end2973:
+end3037:
 	CMPQ   R10, $0x04
-	JL     partial2976
+	JL     partial3040
 	VADDPD (DX), Y1, Y1
-	JMP    end2977
+	JMP    end3041
 
-partial2976:
+partial3040:
 	LEAQ   (DX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip2978
+	JE     skip3042
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip2978:
+skip3042:
 	TESTQ          $0x00000002, R11
-	JE             skip2979
+	JE             skip3043
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2979:
+skip3043:
 	VADDPD Y2, Y1, Y1
 
-end2977:
-set2971:
+end3041:
+set3035:
 	CMPQ    R10, $0x04
-	JL      partial2980
+	JL      partial3044
 	VMOVUPD Y0, (CX)
-	JMP     end2981
+	JMP     end3045
 
-partial2980:
+partial3044:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2982
+	JE           skip3046
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2982:
+skip3046:
 	TESTQ  $0x00000001, R11
-	JE     skip2983
+	JE     skip3047
 	VMOVSD X0, (AX)
 
-skip2983:
-end2981:
+skip3047:
+end3045:
 	CMPQ    R10, $0x04
-	JL      partial2984
+	JL      partial3048
 	VMOVUPD Y1, (DX)
-	JMP     end2985
+	JMP     end3049
 
-partial2984:
+partial3048:
 	LEAQ         (DX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2986
+	JE           skip3050
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2986:
+skip3050:
 	TESTQ  $0x00000001, R11
-	JE     skip2987
+	JE     skip3051
 	VMOVSD X0, (AX)
 
-skip2987:
-end2985:
-next2968:
+skip3051:
+end3049:
+next3032:
 	MOVQ  rows+56(FP), AX
 	MOVQ  block+72(FP), CX
 	MOVQ  stride+24(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last2750
+	JLE   last2814
 	MOVQ  AX, rows+56(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+16(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+32(FP)
 	MOVB  $0x01, add+88(FP)
-	JMP   block2749
+	JMP   block2813
 
-last2750:
-done2751:
+last2814:
+done2815:
 	VZEROUPPER
 	RET
 
@@ -31824,39 +32382,39 @@ done2751:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logisticGradAVX2(SB), $576-73
 	CMPQ    rows+40(FP), $0x01
-	JNE     block2988
+	JNE     block3052
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2988
+	JG      block3052
 	CMPQ    AX, $0x04
-	JG      wider2992
+	JG      wider3056
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole2993
+	JE      whole3057
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2995
+	JE      skip3059
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X1
 
-skip2995:
+skip3059:
 	TESTQ          $0x00000002, AX
-	JE             skip2996
+	JE             skip3060
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2996:
-	JMP end2994
+skip3060:
+	JMP end3058
 
-whole2993:
+whole3057:
 	VMOVUPD (DX), Y1
 
-end2994:
+end3058:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31902,32 +32460,32 @@ end2994:
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2997
+	JE           whole3061
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2999
+	JE           skip3063
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2999:
+skip3063:
 	TESTQ  $0x00000001, AX
-	JE     skip3000
+	JE     skip3064
 	VMOVSD X0, (CX)
 
-skip3000:
-	JMP end2998
+skip3064:
+	JMP end3062
 
-whole2997:
+whole3061:
 	VMOVUPD Y0, (DX)
 
-end2998:
-	JMP done2990
+end3062:
+	JMP done3054
 
-wider2992:
+wider3056:
 	CMPQ    AX, $0x08
-	JG      wider3001
+	JG      wider3065
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -31937,28 +32495,28 @@ wider2992:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3002
+	JE      whole3066
 	LEAQ    32(DX), DX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3004
+	JE      skip3068
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X2
 
-skip3004:
+skip3068:
 	TESTQ          $0x00000002, AX
-	JE             skip3005
+	JE             skip3069
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3005:
-	JMP end3003
+skip3069:
+	JMP end3067
 
-whole3002:
+whole3066:
 	VMOVUPD 32(DX), Y2
 
-end3003:
+end3067:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32006,32 +32564,32 @@ end3003:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3006
+	JE           whole3070
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3008
+	JE           skip3072
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3008:
+skip3072:
 	TESTQ  $0x00000001, AX
-	JE     skip3009
+	JE     skip3073
 	VMOVSD X0, (CX)
 
-skip3009:
-	JMP end3007
+skip3073:
+	JMP end3071
 
-whole3006:
+whole3070:
 	VMOVUPD Y0, 32(DX)
 
-end3007:
-	JMP done2990
+end3071:
+	JMP done3054
 
-wider3001:
+wider3065:
 	CMPQ        AX, $0x0c
-	JG          wider3010
+	JG          wider3074
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32045,28 +32603,28 @@ wider3001:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3011
+	JE          whole3075
 	LEAQ        64(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3013
+	JE          skip3077
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3013:
+skip3077:
 	TESTQ          $0x00000002, AX
-	JE             skip3014
+	JE             skip3078
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3014:
-	JMP end3012
+skip3078:
+	JMP end3076
 
-whole3011:
+whole3075:
 	VMOVUPD 64(DX), Y2
 
-end3012:
+end3076:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32116,32 +32674,32 @@ end3012:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3015
+	JE           whole3079
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3017
+	JE           skip3081
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3017:
+skip3081:
 	TESTQ  $0x00000001, AX
-	JE     skip3018
+	JE     skip3082
 	VMOVSD X0, (CX)
 
-skip3018:
-	JMP end3016
+skip3082:
+	JMP end3080
 
-whole3015:
+whole3079:
 	VMOVUPD Y0, 64(DX)
 
-end3016:
-	JMP done2990
+end3080:
+	JMP done3054
 
-wider3010:
+wider3074:
 	CMPQ        AX, $0x10
-	JG          wider3019
+	JG          wider3083
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32159,28 +32717,28 @@ wider3010:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3020
+	JE          whole3084
 	LEAQ        96(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3022
+	JE          skip3086
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3022:
+skip3086:
 	TESTQ          $0x00000002, AX
-	JE             skip3023
+	JE             skip3087
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3023:
-	JMP end3021
+skip3087:
+	JMP end3085
 
-whole3020:
+whole3084:
 	VMOVUPD 96(DX), Y2
 
-end3021:
+end3085:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32232,32 +32790,32 @@ end3021:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3024
+	JE           whole3088
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3026
+	JE           skip3090
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3026:
+skip3090:
 	TESTQ  $0x00000001, AX
-	JE     skip3027
+	JE     skip3091
 	VMOVSD X0, (CX)
 
-skip3027:
-	JMP end3025
+skip3091:
+	JMP end3089
 
-whole3024:
+whole3088:
 	VMOVUPD Y0, 96(DX)
 
-end3025:
-	JMP done2990
+end3089:
+	JMP done3054
 
-wider3019:
+wider3083:
 	CMPQ        AX, $0x14
-	JG          wider3028
+	JG          wider3092
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32279,28 +32837,28 @@ wider3019:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3029
+	JE          whole3093
 	LEAQ        128(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3031
+	JE          skip3095
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3031:
+skip3095:
 	TESTQ          $0x00000002, AX
-	JE             skip3032
+	JE             skip3096
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3032:
-	JMP end3030
+skip3096:
+	JMP end3094
 
-whole3029:
+whole3093:
 	VMOVUPD 128(DX), Y2
 
-end3030:
+end3094:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32354,32 +32912,32 @@ end3030:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3033
+	JE           whole3097
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3035
+	JE           skip3099
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3035:
+skip3099:
 	TESTQ  $0x00000001, AX
-	JE     skip3036
+	JE     skip3100
 	VMOVSD X0, (CX)
 
-skip3036:
-	JMP end3034
+skip3100:
+	JMP end3098
 
-whole3033:
+whole3097:
 	VMOVUPD Y0, 128(DX)
 
-end3034:
-	JMP done2990
+end3098:
+	JMP done3054
 
-wider3028:
+wider3092:
 	CMPQ        AX, $0x18
-	JG          wider3037
+	JG          wider3101
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32405,28 +32963,28 @@ wider3028:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3038
+	JE          whole3102
 	LEAQ        160(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3040
+	JE          skip3104
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3040:
+skip3104:
 	TESTQ          $0x00000002, AX
-	JE             skip3041
+	JE             skip3105
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3041:
-	JMP end3039
+skip3105:
+	JMP end3103
 
-whole3038:
+whole3102:
 	VMOVUPD 160(DX), Y2
 
-end3039:
+end3103:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32482,32 +33040,32 @@ end3039:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3042
+	JE           whole3106
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3044
+	JE           skip3108
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3044:
+skip3108:
 	TESTQ  $0x00000001, AX
-	JE     skip3045
+	JE     skip3109
 	VMOVSD X0, (CX)
 
-skip3045:
-	JMP end3043
+skip3109:
+	JMP end3107
 
-whole3042:
+whole3106:
 	VMOVUPD Y0, 160(DX)
 
-end3043:
-	JMP done2990
+end3107:
+	JMP done3054
 
-wider3037:
+wider3101:
 	CMPQ        AX, $0x1c
-	JG          wider3046
+	JG          wider3110
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32537,28 +33095,28 @@ wider3037:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3047
+	JE          whole3111
 	LEAQ        192(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3049
+	JE          skip3113
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3049:
+skip3113:
 	TESTQ          $0x00000002, AX
-	JE             skip3050
+	JE             skip3114
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3050:
-	JMP end3048
+skip3114:
+	JMP end3112
 
-whole3047:
+whole3111:
 	VMOVUPD 192(DX), Y2
 
-end3048:
+end3112:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32616,30 +33174,30 @@ end3048:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3051
+	JE           whole3115
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3053
+	JE           skip3117
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3053:
+skip3117:
 	TESTQ  $0x00000001, AX
-	JE     skip3054
+	JE     skip3118
 	VMOVSD X0, (CX)
 
-skip3054:
-	JMP end3052
+skip3118:
+	JMP end3116
 
-whole3051:
+whole3115:
 	VMOVUPD Y0, 192(DX)
 
-end3052:
-	JMP done2990
+end3116:
+	JMP done3054
 
-wider3046:
+wider3110:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32673,28 +33231,28 @@ wider3046:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3056
+	JE          whole3120
 	LEAQ        224(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3058
+	JE          skip3122
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3058:
+skip3122:
 	TESTQ          $0x00000002, AX
-	JE             skip3059
+	JE             skip3123
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3059:
-	JMP end3057
+skip3123:
+	JMP end3121
 
-whole3056:
+whole3120:
 	VMOVUPD 224(DX), Y2
 
-end3057:
+end3121:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32754,30 +33312,30 @@ end3057:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3060
+	JE           whole3124
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3062
+	JE           skip3126
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3062:
+skip3126:
 	TESTQ  $0x00000001, AX
-	JE     skip3063
+	JE     skip3127
 	VMOVSD X0, (CX)
 
-skip3063:
-	JMP end3061
+skip3127:
+	JMP end3125
 
-whole3060:
+whole3124:
 	VMOVUPD Y0, 224(DX)
 
-end3061:
-	JMP done2990
+end3125:
+	JMP done3054
 
-block2988:
+block3052:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -32798,9 +33356,9 @@ block2988:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3066:
+rows3130:
 	SUBQ   $0x08, BX
-	JL     rest3067
+	JL     rest3131
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -32817,9 +33375,9 @@ rows3066:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3068:
+columns3132:
 	CMPQ        R12, R8
-	JGE         last3069
+	JGE         last3133
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -32833,9 +33391,9 @@ columns3068:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3068
+	JMP         columns3132
 
-last3069:
+last3133:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -32866,15 +33424,15 @@ last3069:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3066
+	JMP         rows3130
 
-rest3067:
+rest3131:
 	ADDQ $0x08, BX
-	JE   end3065
+	JE   end3129
 
-rows3070:
+rows3134:
 	SUBQ   $0x04, BX
-	JL     rest3071
+	JL     rest3135
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -32885,9 +33443,9 @@ rows3070:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3072:
+columns3136:
 	CMPQ        R11, R8
-	JGE         last3073
+	JGE         last3137
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32896,9 +33454,9 @@ columns3072:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3072
+	JMP         columns3136
 
-last3073:
+last3137:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -32915,13 +33473,13 @@ last3073:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3070
+	JMP         rows3134
 
-rest3071:
+rest3135:
 	ADDQ $0x04, BX
-	JE   end3065
+	JE   end3129
 
-row3074:
+row3138:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -32929,9 +33487,9 @@ row3074:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3076
+	JL     one3140
 
-many3075:
+many3139:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -32942,22 +33500,22 @@ many3075:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3075
+	JGE         many3139
 
-one3076:
+one3140:
 	ADDQ $0x0c, R8
-	JL   rest3078
+	JL   rest3142
 
-top3077:
+top3141:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3077
+	JGE         top3141
 
-rest3078:
+rest3142:
 	ADDQ        $0x04, R8
-	JE          end3079
+	JE          end3143
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -32967,7 +33525,7 @@ rest3078:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3079:
+end3143:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -32979,9 +33537,9 @@ end3079:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3074
+	JNE        row3138
 
-end3065:
+end3129:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -32990,9 +33548,9 @@ end3065:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3081
+	JL      rest3145
 
-full3080:
+full3144:
 	VMOVUPD      (AX)(BX*8), Y0
 	VMOVUPD      (CX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -33030,11 +33588,11 @@ full3080:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3080
+	JGE          full3144
 
-rest3081:
+rest3145:
 	ADDQ         $0x04, DX
-	JE           end3082
+	JE           end3146
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -33076,7 +33634,7 @@ rest3081:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end3082:
+end3146:
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -33094,9 +33652,9 @@ end3082:
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3083:
+tile3147:
 	CMPQ   R8, $0x2c
-	JLE    next3084
+	JLE    next3148
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33112,9 +33670,9 @@ tile3083:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3086
+	JE     end3150
 
-rows3085:
+rows3149:
 	VBROADCASTSD (DX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -33137,9 +33695,9 @@ rows3085:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3085
+	JL           rows3149
 
-end3086:
+end3150:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -33154,7 +33712,7 @@ end3086:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3087
+	JE           set3151
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
@@ -33167,30 +33725,30 @@ end3086:
 	VADDPD       288(CX), Y9, Y9
 	VADDPD       320(CX), Y10, Y10
 	CMPQ         R8, $0x30
-	JL           partial3088
+	JL           partial3152
 	VADDPD       352(CX), Y11, Y11
-	JMP          end3089
+	JMP          end3153
 
-partial3088:
+partial3152:
 	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3090
+	JE     skip3154
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3090:
+skip3154:
 	TESTQ          $0x00000002, R9
-	JE             skip3091
+	JE             skip3155
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3091:
+skip3155:
 	VADDPD Y12, Y11, Y11
 
-end3089:
-set3087:
+end3153:
+set3151:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
@@ -33203,34 +33761,34 @@ set3087:
 	VMOVUPD Y9, 288(CX)
 	VMOVUPD Y10, 320(CX)
 	CMPQ    R8, $0x30
-	JL      partial3092
+	JL      partial3156
 	VMOVUPD Y11, 352(CX)
-	JMP     end3093
+	JMP     end3157
 
-partial3092:
+partial3156:
 	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3094
+	JE           skip3158
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3094:
+skip3158:
 	TESTQ  $0x00000001, R9
-	JE     skip3095
+	JE     skip3159
 	VMOVSD X0, (R10)
 
-skip3095:
-end3093:
+skip3159:
+end3157:
 	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, BX
 	SUBQ $0x30, R8
-	JMP  tile3083
+	JMP  tile3147
 
-next3084:
+next3148:
 	CMPQ   R8, $0x14
-	JLE    next3097
+	JLE    next3161
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33240,9 +33798,9 @@ next3084:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3099
+	JE     end3163
 
-rows3098:
+rows3162:
 	VBROADCASTSD (DX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -33256,9 +33814,9 @@ rows3098:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3098
+	JL           rows3162
 
-end3099:
+end3163:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -33267,79 +33825,79 @@ end3099:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3100
+	JE           set3164
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R8, $0x18
-	JL           partial3101
+	JL           partial3165
 	VADDPD       160(CX), Y5, Y5
-	JMP          end3102
+	JMP          end3166
 
-partial3101:
+partial3165:
 	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3103
+	JE     skip3167
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3103:
+skip3167:
 	TESTQ          $0x00000002, R9
-	JE             skip3104
+	JE             skip3168
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3104:
+skip3168:
 	VADDPD Y6, Y5, Y5
 
-end3102:
-set3100:
+end3166:
+set3164:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R8, $0x18
-	JL      partial3105
+	JL      partial3169
 	VMOVUPD Y5, 160(CX)
-	JMP     end3106
+	JMP     end3170
 
-partial3105:
+partial3169:
 	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3107
+	JE           skip3171
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3107:
+skip3171:
 	TESTQ  $0x00000001, R9
-	JE     skip3108
+	JE     skip3172
 	VMOVSD X0, (R10)
 
-skip3108:
-end3106:
+skip3172:
+end3170:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next3097:
+next3161:
 	CMPQ   R8, $0x08
-	JLE    next3110
+	JLE    next3174
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3112
+	JE     end3176
 
-rows3111:
+rows3175:
 	VBROADCASTSD (DX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
@@ -33349,80 +33907,80 @@ rows3111:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3111
+	JL           rows3175
 
-end3112:
+end3176:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3113
+	JE           set3177
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3114
+	JL           partial3178
 	VADDPD       64(CX), Y2, Y2
-	JMP          end3115
+	JMP          end3179
 
-partial3114:
+partial3178:
 	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3116
+	JE     skip3180
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3116:
+skip3180:
 	TESTQ          $0x00000002, R9
-	JE             skip3117
+	JE             skip3181
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3117:
+skip3181:
 	VADDPD Y3, Y2, Y2
 
-end3115:
-set3113:
+end3179:
+set3177:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R8, $0x0c
-	JL      partial3118
+	JL      partial3182
 	VMOVUPD Y2, 64(CX)
-	JMP     end3119
+	JMP     end3183
 
-partial3118:
+partial3182:
 	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3120
+	JE           skip3184
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3120:
+skip3184:
 	TESTQ  $0x00000001, R9
-	JE     skip3121
+	JE     skip3185
 	VMOVSD X0, (R10)
 
-skip3121:
-end3119:
+skip3185:
+end3183:
 	ADDQ $0x60, CX
 	ADDQ $0x60, BX
 	SUBQ $0x0c, R8
 
-next3110:
+next3174:
 	CMPQ   R8, $0x04
-	JLE    next3123
+	JLE    next3187
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3125
+	JE     end3189
 
-rows3124:
+rows3188:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
@@ -33430,151 +33988,151 @@ rows3124:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3124
+	JL           rows3188
 
-end3125:
+end3189:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3126
+	JE           set3190
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3127
+	JL           partial3191
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3128
+	JMP          end3192
 
-partial3127:
+partial3191:
 	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3129
+	JE     skip3193
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3129:
+skip3193:
 	TESTQ          $0x00000002, R9
-	JE             skip3130
+	JE             skip3194
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3130:
+skip3194:
 	VADDPD Y2, Y1, Y1
 
-end3128:
-set3126:
+end3192:
+set3190:
 	VMOVUPD Y0, (CX)
 	CMPQ    R8, $0x08
-	JL      partial3131
+	JL      partial3195
 	VMOVUPD Y1, 32(CX)
-	JMP     end3132
+	JMP     end3196
 
-partial3131:
+partial3195:
 	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3133
+	JE           skip3197
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3133:
+skip3197:
 	TESTQ  $0x00000001, R9
-	JE     skip3134
+	JE     skip3198
 	VMOVSD X0, (R10)
 
-skip3134:
-end3132:
+skip3198:
+end3196:
 	ADDQ $0x40, CX
 	ADDQ $0x40, BX
 	SUBQ $0x08, R8
 
-next3123:
+next3187:
 	CMPQ   R8, $0x00
-	JLE    next3136
+	JLE    next3200
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end3138
+	JE     end3202
 
-rows3137:
+rows3201:
 	VBROADCASTSD (DX)(R10*8), Y1
 	VFMADD231PD  (BX), Y1, Y0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows3137
+	JL           rows3201
 
-end3138:
+end3202:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3139
+	JE           set3203
 	CMPQ         R8, $0x04
-	JL           partial3140
+	JL           partial3204
 	VADDPD       (CX), Y0, Y0
-	JMP          end3141
+	JMP          end3205
 
-partial3140:
+partial3204:
 	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3142
+	JE     skip3206
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip3142:
+skip3206:
 	TESTQ          $0x00000002, R9
-	JE             skip3143
+	JE             skip3207
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3143:
+skip3207:
 	VADDPD Y1, Y0, Y0
 
-end3141:
-set3139:
+end3205:
+set3203:
 	CMPQ    R8, $0x04
-	JL      partial3144
+	JL      partial3208
 	VMOVUPD Y0, (CX)
-	JMP     end3145
+	JMP     end3209
 
-partial3144:
+partial3208:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3146
+	JE           skip3210
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3146:
+skip3210:
 	TESTQ  $0x00000001, R9
-	JE     skip3147
+	JE     skip3211
 	VMOVSD X0, (AX)
 
-skip3147:
-end3145:
-next3136:
+skip3211:
+end3209:
+next3200:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last2989
+	JLE   last3053
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block2988
+	JMP   block3052
 
-last2989:
-done2990:
+last3053:
+done3054:
 	VZEROUPPER
 	RET
 
@@ -33584,7 +34142,7 @@ TEXT ·logisticValueGradAVX2(SB), $608-88
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
 
-block3148:
+block3212:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -33605,9 +34163,9 @@ block3148:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3154:
+rows3218:
 	SUBQ   $0x08, BX
-	JL     rest3155
+	JL     rest3219
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33624,9 +34182,9 @@ rows3154:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3156:
+columns3220:
 	CMPQ        R12, R8
-	JGE         last3157
+	JGE         last3221
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -33640,9 +34198,9 @@ columns3156:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3156
+	JMP         columns3220
 
-last3157:
+last3221:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -33673,15 +34231,15 @@ last3157:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3154
+	JMP         rows3218
 
-rest3155:
+rest3219:
 	ADDQ $0x08, BX
-	JE   end3153
+	JE   end3217
 
-rows3158:
+rows3222:
 	SUBQ   $0x04, BX
-	JL     rest3159
+	JL     rest3223
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33692,9 +34250,9 @@ rows3158:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3160:
+columns3224:
 	CMPQ        R11, R8
-	JGE         last3161
+	JGE         last3225
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -33703,9 +34261,9 @@ columns3160:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3160
+	JMP         columns3224
 
-last3161:
+last3225:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -33722,13 +34280,13 @@ last3161:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3158
+	JMP         rows3222
 
-rest3159:
+rest3223:
 	ADDQ $0x04, BX
-	JE   end3153
+	JE   end3217
 
-row3162:
+row3226:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -33736,9 +34294,9 @@ row3162:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3164
+	JL     one3228
 
-many3163:
+many3227:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -33749,22 +34307,22 @@ many3163:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3163
+	JGE         many3227
 
-one3164:
+one3228:
 	ADDQ $0x0c, R8
-	JL   rest3166
+	JL   rest3230
 
-top3165:
+top3229:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3165
+	JGE         top3229
 
-rest3166:
+rest3230:
 	ADDQ        $0x04, R8
-	JE          end3167
+	JE          end3231
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -33774,7 +34332,7 @@ rest3166:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3167:
+end3231:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -33786,9 +34344,9 @@ end3167:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3162
+	JNE        row3226
 
-end3153:
+end3217:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
@@ -33798,9 +34356,9 @@ end3153:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3169
+	JL      rest3233
 
-full3168:
+full3232:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -33869,11 +34427,11 @@ full3168:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3168
+	JGE          full3232
 
-rest3169:
+rest3233:
 	ADDQ         $0x04, DX
-	JE           end3170
+	JE           end3234
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -33947,10 +34505,10 @@ rest3169:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end3170:
+end3234:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip3151
+	JE      skip3215
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -33968,9 +34526,9 @@ end3170:
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3171:
+tile3235:
 	CMPQ   R8, $0x2c
-	JLE    next3172
+	JLE    next3236
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33986,9 +34544,9 @@ tile3171:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3174
+	JE     end3238
 
-rows3173:
+rows3237:
 	VBROADCASTSD (DX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -34011,9 +34569,9 @@ rows3173:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3173
+	JL           rows3237
 
-end3174:
+end3238:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -34028,7 +34586,7 @@ end3174:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3175
+	JE           set3239
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
@@ -34041,30 +34599,30 @@ end3174:
 	VADDPD       288(CX), Y9, Y9
 	VADDPD       320(CX), Y10, Y10
 	CMPQ         R8, $0x30
-	JL           partial3176
+	JL           partial3240
 	VADDPD       352(CX), Y11, Y11
-	JMP          end3177
+	JMP          end3241
 
-partial3176:
+partial3240:
 	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3178
+	JE     skip3242
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3178:
+skip3242:
 	TESTQ          $0x00000002, R9
-	JE             skip3179
+	JE             skip3243
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3179:
+skip3243:
 	VADDPD Y12, Y11, Y11
 
-end3177:
-set3175:
+end3241:
+set3239:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
@@ -34077,34 +34635,34 @@ set3175:
 	VMOVUPD Y9, 288(CX)
 	VMOVUPD Y10, 320(CX)
 	CMPQ    R8, $0x30
-	JL      partial3180
+	JL      partial3244
 	VMOVUPD Y11, 352(CX)
-	JMP     end3181
+	JMP     end3245
 
-partial3180:
+partial3244:
 	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3182
+	JE           skip3246
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3182:
+skip3246:
 	TESTQ  $0x00000001, R9
-	JE     skip3183
+	JE     skip3247
 	VMOVSD X0, (R10)
 
-skip3183:
-end3181:
+skip3247:
+end3245:
 	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, BX
 	SUBQ $0x30, R8
-	JMP  tile3171
+	JMP  tile3235
 
-next3172:
+next3236:
 	CMPQ   R8, $0x14
-	JLE    next3185
+	JLE    next3249
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -34114,9 +34672,9 @@ next3172:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3187
+	JE     end3251
 
-rows3186:
+rows3250:
 	VBROADCASTSD (DX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -34130,9 +34688,9 @@ rows3186:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3186
+	JL           rows3250
 
-end3187:
+end3251:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -34141,79 +34699,79 @@ end3187:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3188
+	JE           set3252
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R8, $0x18
-	JL           partial3189
+	JL           partial3253
 	VADDPD       160(CX), Y5, Y5
-	JMP          end3190
+	JMP          end3254
 
-partial3189:
+partial3253:
 	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3191
+	JE     skip3255
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3191:
+skip3255:
 	TESTQ          $0x00000002, R9
-	JE             skip3192
+	JE             skip3256
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3192:
+skip3256:
 	VADDPD Y6, Y5, Y5
 
-end3190:
-set3188:
+end3254:
+set3252:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R8, $0x18
-	JL      partial3193
+	JL      partial3257
 	VMOVUPD Y5, 160(CX)
-	JMP     end3194
+	JMP     end3258
 
-partial3193:
+partial3257:
 	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3195
+	JE           skip3259
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3195:
+skip3259:
 	TESTQ  $0x00000001, R9
-	JE     skip3196
+	JE     skip3260
 	VMOVSD X0, (R10)
 
-skip3196:
-end3194:
+skip3260:
+end3258:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next3185:
+next3249:
 	CMPQ   R8, $0x08
-	JLE    next3198
+	JLE    next3262
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3200
+	JE     end3264
 
-rows3199:
+rows3263:
 	VBROADCASTSD (DX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
@@ -34223,80 +34781,80 @@ rows3199:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3199
+	JL           rows3263
 
-end3200:
+end3264:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3201
+	JE           set3265
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3202
+	JL           partial3266
 	VADDPD       64(CX), Y2, Y2
-	JMP          end3203
+	JMP          end3267
 
-partial3202:
+partial3266:
 	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3204
+	JE     skip3268
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3204:
+skip3268:
 	TESTQ          $0x00000002, R9
-	JE             skip3205
+	JE             skip3269
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3205:
+skip3269:
 	VADDPD Y3, Y2, Y2
 
-end3203:
-set3201:
+end3267:
+set3265:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R8, $0x0c
-	JL      partial3206
+	JL      partial3270
 	VMOVUPD Y2, 64(CX)
-	JMP     end3207
+	JMP     end3271
 
-partial3206:
+partial3270:
 	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3208
+	JE           skip3272
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3208:
+skip3272:
 	TESTQ  $0x00000001, R9
-	JE     skip3209
+	JE     skip3273
 	VMOVSD X0, (R10)
 
-skip3209:
-end3207:
+skip3273:
+end3271:
 	ADDQ $0x60, CX
 	ADDQ $0x60, BX
 	SUBQ $0x0c, R8
 
-next3198:
+next3262:
 	CMPQ   R8, $0x04
-	JLE    next3211
+	JLE    next3275
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3213
+	JE     end3277
 
-rows3212:
+rows3276:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
@@ -34304,151 +34862,151 @@ rows3212:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3212
+	JL           rows3276
 
-end3213:
+end3277:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3214
+	JE           set3278
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3215
+	JL           partial3279
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3216
+	JMP          end3280
 
-partial3215:
+partial3279:
 	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3217
+	JE     skip3281
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3217:
+skip3281:
 	TESTQ          $0x00000002, R9
-	JE             skip3218
+	JE             skip3282
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3218:
+skip3282:
 	VADDPD Y2, Y1, Y1
 
-end3216:
-set3214:
+end3280:
+set3278:
 	VMOVUPD Y0, (CX)
 	CMPQ    R8, $0x08
-	JL      partial3219
+	JL      partial3283
 	VMOVUPD Y1, 32(CX)
-	JMP     end3220
+	JMP     end3284
 
-partial3219:
+partial3283:
 	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3221
+	JE           skip3285
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3221:
+skip3285:
 	TESTQ  $0x00000001, R9
-	JE     skip3222
+	JE     skip3286
 	VMOVSD X0, (R10)
 
-skip3222:
-end3220:
+skip3286:
+end3284:
 	ADDQ $0x40, CX
 	ADDQ $0x40, BX
 	SUBQ $0x08, R8
 
-next3211:
+next3275:
 	CMPQ   R8, $0x00
-	JLE    next3224
+	JLE    next3288
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end3226
+	JE     end3290
 
-rows3225:
+rows3289:
 	VBROADCASTSD (DX)(R10*8), Y1
 	VFMADD231PD  (BX), Y1, Y0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows3225
+	JL           rows3289
 
-end3226:
+end3290:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3227
+	JE           set3291
 	CMPQ         R8, $0x04
-	JL           partial3228
+	JL           partial3292
 	VADDPD       (CX), Y0, Y0
-	JMP          end3229
+	JMP          end3293
 
-partial3228:
+partial3292:
 	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3230
+	JE     skip3294
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip3230:
+skip3294:
 	TESTQ          $0x00000002, R9
-	JE             skip3231
+	JE             skip3295
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3231:
+skip3295:
 	VADDPD Y1, Y0, Y0
 
-end3229:
-set3227:
+end3293:
+set3291:
 	CMPQ    R8, $0x04
-	JL      partial3232
+	JL      partial3296
 	VMOVUPD Y0, (CX)
-	JMP     end3233
+	JMP     end3297
 
-partial3232:
+partial3296:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3234
+	JE           skip3298
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3234:
+skip3298:
 	TESTQ  $0x00000001, R9
-	JE     skip3235
+	JE     skip3299
 	VMOVSD X0, (AX)
 
-skip3235:
-end3233:
-next3224:
-skip3151:
+skip3299:
+end3297:
+next3288:
+skip3215:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last3149
+	JLE   last3213
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3148
+	JMP   block3212
 
-last3149:
+last3213:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
@@ -34463,39 +35021,39 @@ last3149:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $0-56
 	CMPQ    rows+40(FP), $0x01
-	JNE     more3236
+	JNE     more3300
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3236
+	JG      more3300
 	CMPQ    AX, $0x04
-	JG      wider3238
+	JG      wider3302
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3239
+	JE      whole3303
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3241
+	JE      skip3305
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip3241:
+skip3305:
 	TESTQ          $0x00000002, AX
-	JE             skip3242
+	JE             skip3306
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3242:
-	JMP end3240
+skip3306:
+	JMP end3304
 
-whole3239:
+whole3303:
 	VMOVUPD (CX), Y1
 
-end3240:
+end3304:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34537,11 +35095,11 @@ end3240:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3238:
+wider3302:
 	CMPQ    AX, $0x08
-	JG      wider3243
+	JG      wider3307
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -34551,28 +35109,28 @@ wider3238:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3244
+	JE      whole3308
 	LEAQ    32(CX), CX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3246
+	JE      skip3310
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X2
 
-skip3246:
+skip3310:
 	TESTQ          $0x00000002, AX
-	JE             skip3247
+	JE             skip3311
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3247:
-	JMP end3245
+skip3311:
+	JMP end3309
 
-whole3244:
+whole3308:
 	VMOVUPD 32(CX), Y2
 
-end3245:
+end3309:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34614,11 +35172,11 @@ end3245:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3243:
+wider3307:
 	CMPQ        AX, $0x0c
-	JG          wider3248
+	JG          wider3312
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34632,28 +35190,28 @@ wider3243:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3249
+	JE          whole3313
 	LEAQ        64(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3251
+	JE          skip3315
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3251:
+skip3315:
 	TESTQ          $0x00000002, AX
-	JE             skip3252
+	JE             skip3316
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3252:
-	JMP end3250
+skip3316:
+	JMP end3314
 
-whole3249:
+whole3313:
 	VMOVUPD 64(CX), Y2
 
-end3250:
+end3314:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34695,11 +35253,11 @@ end3250:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3248:
+wider3312:
 	CMPQ        AX, $0x10
-	JG          wider3253
+	JG          wider3317
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34717,28 +35275,28 @@ wider3248:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3254
+	JE          whole3318
 	LEAQ        96(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3256
+	JE          skip3320
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3256:
+skip3320:
 	TESTQ          $0x00000002, AX
-	JE             skip3257
+	JE             skip3321
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3257:
-	JMP end3255
+skip3321:
+	JMP end3319
 
-whole3254:
+whole3318:
 	VMOVUPD 96(CX), Y2
 
-end3255:
+end3319:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34780,11 +35338,11 @@ end3255:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3253:
+wider3317:
 	CMPQ        AX, $0x14
-	JG          wider3258
+	JG          wider3322
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34806,28 +35364,28 @@ wider3253:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3259
+	JE          whole3323
 	LEAQ        128(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3261
+	JE          skip3325
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3261:
+skip3325:
 	TESTQ          $0x00000002, AX
-	JE             skip3262
+	JE             skip3326
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3262:
-	JMP end3260
+skip3326:
+	JMP end3324
 
-whole3259:
+whole3323:
 	VMOVUPD 128(CX), Y2
 
-end3260:
+end3324:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34869,11 +35427,11 @@ end3260:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3258:
+wider3322:
 	CMPQ        AX, $0x18
-	JG          wider3263
+	JG          wider3327
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34899,28 +35457,28 @@ wider3258:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3264
+	JE          whole3328
 	LEAQ        160(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3266
+	JE          skip3330
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3266:
+skip3330:
 	TESTQ          $0x00000002, AX
-	JE             skip3267
+	JE             skip3331
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3267:
-	JMP end3265
+skip3331:
+	JMP end3329
 
-whole3264:
+whole3328:
 	VMOVUPD 160(CX), Y2
 
-end3265:
+end3329:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34962,11 +35520,11 @@ end3265:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3263:
+wider3327:
 	CMPQ        AX, $0x1c
-	JG          wider3268
+	JG          wider3332
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34996,28 +35554,28 @@ wider3263:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3269
+	JE          whole3333
 	LEAQ        192(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3271
+	JE          skip3335
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3271:
+skip3335:
 	TESTQ          $0x00000002, AX
-	JE             skip3272
+	JE             skip3336
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3272:
-	JMP end3270
+skip3336:
+	JMP end3334
 
-whole3269:
+whole3333:
 	VMOVUPD 192(CX), Y2
 
-end3270:
+end3334:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35059,9 +35617,9 @@ end3270:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-wider3268:
+wider3332:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35095,28 +35653,28 @@ wider3268:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3274
+	JE          whole3338
 	LEAQ        224(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3276
+	JE          skip3340
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3276:
+skip3340:
 	TESTQ          $0x00000002, AX
-	JE             skip3277
+	JE             skip3341
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3277:
-	JMP end3275
+skip3341:
+	JMP end3339
 
-whole3274:
+whole3338:
 	VMOVUPD 224(CX), Y2
 
-end3275:
+end3339:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35158,9 +35716,9 @@ end3275:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3237
+	JMP          done3301
 
-more3236:
+more3300:
 	MOVQ    cg+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -35178,9 +35736,9 @@ more3236:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3280:
+rows3344:
 	SUBQ   $0x08, BX
-	JL     rest3281
+	JL     rest3345
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35197,9 +35755,9 @@ rows3280:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3282:
+columns3346:
 	CMPQ        R12, R8
-	JGE         last3283
+	JGE         last3347
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -35213,9 +35771,9 @@ columns3282:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3282
+	JMP         columns3346
 
-last3283:
+last3347:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -35246,15 +35804,15 @@ last3283:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3280
+	JMP         rows3344
 
-rest3281:
+rest3345:
 	ADDQ $0x08, BX
-	JE   end3279
+	JE   end3343
 
-rows3284:
+rows3348:
 	SUBQ   $0x04, BX
-	JL     rest3285
+	JL     rest3349
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35265,9 +35823,9 @@ rows3284:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3286:
+columns3350:
 	CMPQ        R11, R8
-	JGE         last3287
+	JGE         last3351
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -35276,9 +35834,9 @@ columns3286:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3286
+	JMP         columns3350
 
-last3287:
+last3351:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -35295,13 +35853,13 @@ last3287:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3284
+	JMP         rows3348
 
-rest3285:
+rest3349:
 	ADDQ $0x04, BX
-	JE   end3279
+	JE   end3343
 
-row3288:
+row3352:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -35309,9 +35867,9 @@ row3288:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3290
+	JL     one3354
 
-many3289:
+many3353:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -35322,22 +35880,22 @@ many3289:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3289
+	JGE         many3353
 
-one3290:
+one3354:
 	ADDQ $0x0c, R8
-	JL   rest3292
+	JL   rest3356
 
-top3291:
+top3355:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3291
+	JGE         top3355
 
-rest3292:
+rest3356:
 	ADDQ        $0x04, R8
-	JE          end3293
+	JE          end3357
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -35347,7 +35905,7 @@ rest3292:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3293:
+end3357:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -35359,18 +35917,18 @@ end3293:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3288
+	JNE        row3352
 
-end3279:
+end3343:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest3295
+	JL   rest3359
 
-full3294:
+full3358:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -35408,41 +35966,41 @@ full3294:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3294
+	JGE          full3358
 
-rest3295:
+rest3359:
 	ADDQ   $0x04, BX
-	JE     end3296
+	JE     end3360
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip3297
+	JE     skip3361
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip3297:
+skip3361:
 	TESTQ          $0x00000002, BX
-	JE             skip3298
+	JE             skip3362
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3298:
+skip3362:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3299
+	JE     skip3363
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3299:
+skip3363:
 	TESTQ          $0x00000002, BX
-	JE             skip3300
+	JE             skip3364
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3300:
+skip3364:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -35478,19 +36036,19 @@ skip3300:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip3301
+	JE           skip3365
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3301:
+skip3365:
 	TESTQ  $0x00000001, BX
-	JE     skip3302
+	JE     skip3366
 	VMOVSD X0, (AX)
 
-skip3302:
-end3296:
-done3237:
+skip3366:
+end3360:
+done3301:
 	VZEROUPPER
 	RET
 
@@ -35498,64 +36056,64 @@ done3237:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $0-72
 	CMPQ    rows+56(FP), $0x01
-	JNE     more3303
+	JNE     more3367
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3303
+	JG      more3367
 	CMPQ    AX, $0x04
-	JG      wider3305
+	JG      wider3369
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3306
+	JE      whole3370
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3308
+	JE      skip3372
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip3308:
+skip3372:
 	TESTQ          $0x00000002, AX
-	JE             skip3309
+	JE             skip3373
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3309:
-	JMP end3307
+skip3373:
+	JMP end3371
 
-whole3306:
+whole3370:
 	VMOVUPD (CX), Y1
 
-end3307:
+end3371:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3310
+	JE     whole3374
 	LEAQ   (DX), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3312
+	JE     skip3376
 	MOVQ   AX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip3312:
+skip3376:
 	TESTQ          $0x00000002, AX
-	JE             skip3313
+	JE             skip3377
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3313:
-	JMP end3311
+skip3377:
+	JMP end3375
 
-whole3310:
+whole3374:
 	VMOVUPD (DX), Y2
 
-end3311:
+end3375:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35606,11 +36164,11 @@ end3311:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3305:
+wider3369:
 	CMPQ    AX, $0x08
-	JG      wider3314
+	JG      wider3378
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -35624,52 +36182,52 @@ wider3305:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3315
+	JE      whole3379
 	LEAQ    32(CX), CX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3317
+	JE      skip3381
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip3317:
+skip3381:
 	TESTQ          $0x00000002, AX
-	JE             skip3318
+	JE             skip3382
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3318:
-	JMP end3316
+skip3382:
+	JMP end3380
 
-whole3315:
+whole3379:
 	VMOVUPD 32(CX), Y3
 
-end3316:
+end3380:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3319
+	JE          whole3383
 	LEAQ        32(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3321
+	JE          skip3385
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3321:
+skip3385:
 	TESTQ          $0x00000002, AX
-	JE             skip3322
+	JE             skip3386
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3322:
-	JMP end3320
+skip3386:
+	JMP end3384
 
-whole3319:
+whole3383:
 	VMOVUPD 32(DX), Y3
 
-end3320:
+end3384:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35720,11 +36278,11 @@ end3320:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3314:
+wider3378:
 	CMPQ        AX, $0x0c
-	JG          wider3323
+	JG          wider3387
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35745,52 +36303,52 @@ wider3314:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3324
+	JE          whole3388
 	LEAQ        64(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3326
+	JE          skip3390
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3326:
+skip3390:
 	TESTQ          $0x00000002, AX
-	JE             skip3327
+	JE             skip3391
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3327:
-	JMP end3325
+skip3391:
+	JMP end3389
 
-whole3324:
+whole3388:
 	VMOVUPD 64(CX), Y3
 
-end3325:
+end3389:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3328
+	JE          whole3392
 	LEAQ        64(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3330
+	JE          skip3394
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3330:
+skip3394:
 	TESTQ          $0x00000002, AX
-	JE             skip3331
+	JE             skip3395
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3331:
-	JMP end3329
+skip3395:
+	JMP end3393
 
-whole3328:
+whole3392:
 	VMOVUPD 64(DX), Y3
 
-end3329:
+end3393:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35841,11 +36399,11 @@ end3329:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3323:
+wider3387:
 	CMPQ        AX, $0x10
-	JG          wider3332
+	JG          wider3396
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -35873,52 +36431,52 @@ wider3323:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3333
+	JE          whole3397
 	LEAQ        96(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3335
+	JE          skip3399
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3335:
+skip3399:
 	TESTQ          $0x00000002, AX
-	JE             skip3336
+	JE             skip3400
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3336:
-	JMP end3334
+skip3400:
+	JMP end3398
 
-whole3333:
+whole3397:
 	VMOVUPD 96(CX), Y3
 
-end3334:
+end3398:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3337
+	JE          whole3401
 	LEAQ        96(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3339
+	JE          skip3403
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3339:
+skip3403:
 	TESTQ          $0x00000002, AX
-	JE             skip3340
+	JE             skip3404
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3340:
-	JMP end3338
+skip3404:
+	JMP end3402
 
-whole3337:
+whole3401:
 	VMOVUPD 96(DX), Y3
 
-end3338:
+end3402:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35969,11 +36527,11 @@ end3338:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3332:
+wider3396:
 	CMPQ        AX, $0x14
-	JG          wider3341
+	JG          wider3405
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36008,52 +36566,52 @@ wider3332:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3342
+	JE          whole3406
 	LEAQ        128(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3344
+	JE          skip3408
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3344:
+skip3408:
 	TESTQ          $0x00000002, AX
-	JE             skip3345
+	JE             skip3409
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3345:
-	JMP end3343
+skip3409:
+	JMP end3407
 
-whole3342:
+whole3406:
 	VMOVUPD 128(CX), Y3
 
-end3343:
+end3407:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3346
+	JE          whole3410
 	LEAQ        128(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3348
+	JE          skip3412
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3348:
+skip3412:
 	TESTQ          $0x00000002, AX
-	JE             skip3349
+	JE             skip3413
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3349:
-	JMP end3347
+skip3413:
+	JMP end3411
 
-whole3346:
+whole3410:
 	VMOVUPD 128(DX), Y3
 
-end3347:
+end3411:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36104,11 +36662,11 @@ end3347:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3341:
+wider3405:
 	CMPQ        AX, $0x18
-	JG          wider3350
+	JG          wider3414
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36150,52 +36708,52 @@ wider3341:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3351
+	JE          whole3415
 	LEAQ        160(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3353
+	JE          skip3417
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3353:
+skip3417:
 	TESTQ          $0x00000002, AX
-	JE             skip3354
+	JE             skip3418
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3354:
-	JMP end3352
+skip3418:
+	JMP end3416
 
-whole3351:
+whole3415:
 	VMOVUPD 160(CX), Y3
 
-end3352:
+end3416:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3355
+	JE          whole3419
 	LEAQ        160(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3357
+	JE          skip3421
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3357:
+skip3421:
 	TESTQ          $0x00000002, AX
-	JE             skip3358
+	JE             skip3422
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3358:
-	JMP end3356
+skip3422:
+	JMP end3420
 
-whole3355:
+whole3419:
 	VMOVUPD 160(DX), Y3
 
-end3356:
+end3420:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36246,11 +36804,11 @@ end3356:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3350:
+wider3414:
 	CMPQ        AX, $0x1c
-	JG          wider3359
+	JG          wider3423
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36299,52 +36857,52 @@ wider3350:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3360
+	JE          whole3424
 	LEAQ        192(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3362
+	JE          skip3426
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3362:
+skip3426:
 	TESTQ          $0x00000002, AX
-	JE             skip3363
+	JE             skip3427
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3363:
-	JMP end3361
+skip3427:
+	JMP end3425
 
-whole3360:
+whole3424:
 	VMOVUPD 192(CX), Y3
 
-end3361:
+end3425:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3364
+	JE          whole3428
 	LEAQ        192(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3366
+	JE          skip3430
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3366:
+skip3430:
 	TESTQ          $0x00000002, AX
-	JE             skip3367
+	JE             skip3431
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3367:
-	JMP end3365
+skip3431:
+	JMP end3429
 
-whole3364:
+whole3428:
 	VMOVUPD 192(DX), Y3
 
-end3365:
+end3429:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36395,9 +36953,9 @@ end3365:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-wider3359:
+wider3423:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36453,52 +37011,52 @@ wider3359:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3369
+	JE          whole3433
 	LEAQ        224(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3371
+	JE          skip3435
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3371:
+skip3435:
 	TESTQ          $0x00000002, AX
-	JE             skip3372
+	JE             skip3436
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3372:
-	JMP end3370
+skip3436:
+	JMP end3434
 
-whole3369:
+whole3433:
 	VMOVUPD 224(CX), Y3
 
-end3370:
+end3434:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3373
+	JE          whole3437
 	LEAQ        224(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3375
+	JE          skip3439
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3375:
+skip3439:
 	TESTQ          $0x00000002, AX
-	JE             skip3376
+	JE             skip3440
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3376:
-	JMP end3374
+skip3440:
+	JMP end3438
 
-whole3373:
+whole3437:
 	VMOVUPD 224(DX), Y3
 
-end3374:
+end3438:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36549,9 +37107,9 @@ end3374:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3304
+	JMP          done3368
 
-more3303:
+more3367:
 	MOVQ    cg+0(FP), AX
 	MOVQ    ch+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -36571,9 +37129,9 @@ more3303:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3379:
+rows3443:
 	SUBQ   $0x04, SI
-	JL     rest3380
+	JL     rest3444
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -36588,9 +37146,9 @@ rows3379:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3381:
+columns3445:
 	CMPQ        R13, R10
-	JGE         last3382
+	JGE         last3446
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -36608,9 +37166,9 @@ columns3381:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3381
+	JMP         columns3445
 
-last3382:
+last3446:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -36647,13 +37205,13 @@ last3382:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3379
+	JMP         rows3443
 
-rest3380:
+rest3444:
 	ADDQ $0x04, SI
-	JE   end3378
+	JE   end3442
 
-row3383:
+row3447:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -36665,9 +37223,9 @@ row3383:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3385
+	JL     one3449
 
-many3384:
+many3448:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -36690,13 +37248,13 @@ many3384:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3384
+	JGE         many3448
 
-one3385:
+one3449:
 	ADDQ $0x0c, R10
-	JL   rest3387
+	JL   rest3451
 
-top3386:
+top3450:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -36704,11 +37262,11 @@ top3386:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3386
+	JGE         top3450
 
-rest3387:
+rest3451:
 	ADDQ        $0x04, R10
-	JE          end3388
+	JE          end3452
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -36720,7 +37278,7 @@ rest3387:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3388:
+end3452:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -36741,9 +37299,9 @@ end3388:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3383
+	JNE        row3447
 
-end3378:
+end3442:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -36752,9 +37310,9 @@ end3378:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest3390
+	JL   rest3454
 
-full3389:
+full3453:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -36797,56 +37355,56 @@ full3389:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full3389
+	JGE          full3453
 
-rest3390:
+rest3454:
 	ADDQ   $0x04, DI
-	JE     end3391
+	JE     end3455
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip3392
+	JE     skip3456
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip3392:
+skip3456:
 	TESTQ          $0x00000002, DI
-	JE             skip3393
+	JE             skip3457
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3393:
+skip3457:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip3394
+	JE     skip3458
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip3394:
+skip3458:
 	TESTQ          $0x00000002, DI
-	JE             skip3395
+	JE             skip3459
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3395:
+skip3459:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip3396
+	JE     skip3460
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3396:
+skip3460:
 	TESTQ          $0x00000002, DI
-	JE             skip3397
+	JE             skip3461
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3397:
+skip3461:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -36885,33 +37443,403 @@ skip3397:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3398
+	JE           skip3462
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3398:
+skip3462:
 	TESTQ  $0x00000001, DI
-	JE     skip3399
+	JE     skip3463
 	VMOVSD X0, (AX)
 
-skip3399:
+skip3463:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3400
+	JE           skip3464
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3400:
+skip3464:
 	TESTQ  $0x00000001, DI
-	JE     skip3401
+	JE     skip3465
 	VMOVSD X0, (AX)
 
-skip3401:
-end3391:
-done3304:
+skip3465:
+end3455:
+done3368:
+	VZEROUPPER
+	RET
+
+// func softmaxAVX2(t *float64, k int, m int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxAVX2(SB), NOSPLIT, $0-24
+	MOVQ t+0(FP), AX
+	MOVQ k+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	SUBQ $0x04, DX
+	JL   rest3467
+
+full3466:
+	MOVQ    AX, DI
+	VMOVUPD (DI)(SI*8), Y0
+	MOVQ    CX, R8
+
+class3469:
+	VMOVUPD (DI)(SI*8), Y1
+	VMAXPD  Y1, Y0, Y0
+	ADDQ    BX, DI
+	DECQ    R8
+	JNE     class3469
+	MOVQ    AX, DI
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, R8
+
+class3470:
+	VMOVUPD      (DI)(SI*8), Y2
+	VSUBPD       Y0, Y2, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VADDPD       Y6, Y1, Y1
+	VMOVUPD      Y6, (DI)(SI*8)
+	ADDQ         BX, DI
+	DECQ         R8
+	JNE          class3470
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y1, Y0, Y0
+	MOVQ         AX, DI
+	MOVQ         CX, R8
+
+class3471:
+	VMOVUPD (DI)(SI*8), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD Y1, (DI)(SI*8)
+	ADDQ    BX, DI
+	DECQ    R8
+	JNE     class3471
+	ADDQ    $0x04, SI
+	SUBQ    $0x04, DX
+	JGE     full3466
+
+rest3467:
+	ADDQ   $0x04, DX
+	JE     end3468
+	MOVQ   AX, DI
+	LEAQ   (DI)(SI*8), R8
+	VXORPD Y0, Y0, Y0
+	TESTQ  $0x00000001, DX
+	JE     skip3472
+	MOVQ   DX, R9
+	ANDQ   $0x02, R9
+	VMOVSD (R8)(R9*8), X0
+
+skip3472:
+	TESTQ          $0x00000002, DX
+	JE             skip3473
+	VBROADCASTF128 (R8), Y1
+	VINSERTF128    $0x01, X0, Y1, Y0
+
+skip3473:
+	MOVQ CX, R8
+
+class3474:
+	LEAQ   (DI)(SI*8), R9
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, DX
+	JE     skip3475
+	MOVQ   DX, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X1
+
+skip3475:
+	TESTQ          $0x00000002, DX
+	JE             skip3476
+	VBROADCASTF128 (R9), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3476:
+	VMAXPD Y1, Y0, Y0
+	ADDQ   BX, DI
+	DECQ   R8
+	JNE    class3474
+	MOVQ   AX, DI
+	VXORPD Y1, Y1, Y1
+	MOVQ   CX, R8
+
+class3477:
+	LEAQ   (DI)(SI*8), R9
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, DX
+	JE     skip3478
+	MOVQ   DX, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R9)(R10*8), X2
+
+skip3478:
+	TESTQ          $0x00000002, DX
+	JE             skip3479
+	VBROADCASTF128 (R9), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3479:
+	VSUBPD       Y0, Y2, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VADDPD       Y6, Y1, Y1
+	LEAQ         (DI)(SI*8), R9
+	VMOVAPD      Y6, Y2
+	TESTQ        $0x00000002, DX
+	JE           skip3480
+	VMOVUPD      X2, (R9)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R9
+
+skip3480:
+	TESTQ  $0x00000001, DX
+	JE     skip3481
+	VMOVSD X2, (R9)
+
+skip3481:
+	ADDQ         BX, DI
+	DECQ         R8
+	JNE          class3477
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y1, Y0, Y0
+	MOVQ         AX, DI
+	MOVQ         CX, AX
+
+class3482:
+	LEAQ   (DI)(SI*8), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, DX
+	JE     skip3483
+	MOVQ   DX, R8
+	ANDQ   $0x02, R8
+	VMOVSD (CX)(R8*8), X1
+
+skip3483:
+	TESTQ          $0x00000002, DX
+	JE             skip3484
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3484:
+	VMULPD       Y0, Y1, Y1
+	LEAQ         (DI)(SI*8), CX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, DX
+	JE           skip3485
+	VMOVUPD      X1, (CX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, CX
+
+skip3485:
+	TESTQ  $0x00000001, DX
+	JE     skip3486
+	VMOVSD X1, (CX)
+
+skip3486:
+	ADDQ BX, DI
+	DECQ AX
+	JNE  class3482
+
+end3468:
+	VZEROUPPER
+	RET
+
+// func softmaxProductAVX2(s *float64, p *float64, k int, m int)
+// Requires: AVX, FMA3
+TEXT ·softmaxProductAVX2(SB), NOSPLIT, $0-32
+	MOVQ s+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x03, SI
+	XORQ DI, DI
+	SUBQ $0x04, BX
+	JL   rest3488
+
+full3487:
+	MOVQ   AX, R8
+	MOVQ   CX, R9
+	VXORPD Y0, Y0, Y0
+	MOVQ   DX, R10
+
+class3490:
+	VMOVUPD     (R8)(DI*8), Y1
+	VMOVUPD     (R9)(DI*8), Y2
+	VFMADD231PD Y1, Y2, Y0
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        R10
+	JNE         class3490
+	MOVQ        AX, R8
+	MOVQ        CX, R9
+	MOVQ        DX, R10
+
+class3491:
+	VMOVUPD (R8)(DI*8), Y1
+	VSUBPD  Y0, Y1, Y1
+	VMOVUPD (R9)(DI*8), Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, (R8)(DI*8)
+	ADDQ    SI, R8
+	ADDQ    SI, R9
+	DECQ    R10
+	JNE     class3491
+	ADDQ    $0x04, DI
+	SUBQ    $0x04, BX
+	JGE     full3487
+
+rest3488:
+	ADDQ   $0x04, BX
+	JE     end3489
+	MOVQ   AX, R8
+	MOVQ   CX, R9
+	VXORPD Y0, Y0, Y0
+	MOVQ   DX, R10
+
+class3492:
+	LEAQ   (R8)(DI*8), R11
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, BX
+	JE     skip3493
+	MOVQ   BX, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X1
+
+skip3493:
+	TESTQ          $0x00000002, BX
+	JE             skip3494
+	VBROADCASTF128 (R11), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3494:
+	LEAQ   (R9)(DI*8), R11
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, BX
+	JE     skip3495
+	MOVQ   BX, R12
+	ANDQ   $0x02, R12
+	VMOVSD (R11)(R12*8), X2
+
+skip3495:
+	TESTQ          $0x00000002, BX
+	JE             skip3496
+	VBROADCASTF128 (R11), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3496:
+	VFMADD231PD Y1, Y2, Y0
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        R10
+	JNE         class3492
+	MOVQ        AX, R8
+	MOVQ        CX, R9
+	MOVQ        DX, AX
+
+class3497:
+	LEAQ   (R8)(DI*8), CX
+	VXORPD Y1, Y1, Y1
+	TESTQ  $0x00000001, BX
+	JE     skip3498
+	MOVQ   BX, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X1
+
+skip3498:
+	TESTQ          $0x00000002, BX
+	JE             skip3499
+	VBROADCASTF128 (CX), Y2
+	VINSERTF128    $0x01, X1, Y2, Y1
+
+skip3499:
+	VSUBPD Y0, Y1, Y1
+	LEAQ   (R9)(DI*8), CX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, BX
+	JE     skip3500
+	MOVQ   BX, DX
+	ANDQ   $0x02, DX
+	VMOVSD (CX)(DX*8), X2
+
+skip3500:
+	TESTQ          $0x00000002, BX
+	JE             skip3501
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3501:
+	VMULPD       Y2, Y1, Y1
+	LEAQ         (R8)(DI*8), CX
+	VMOVAPD      Y1, Y1
+	TESTQ        $0x00000002, BX
+	JE           skip3502
+	VMOVUPD      X1, (CX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, CX
+
+skip3502:
+	TESTQ  $0x00000001, BX
+	JE     skip3503
+	VMOVSD X1, (CX)
+
+skip3503:
+	ADDQ SI, R8
+	ADDQ SI, R9
+	DECQ AX
+	JNE  class3497
+
+end3489:
 	VZEROUPPER
 	RET
 
@@ -36932,22 +37860,22 @@ TEXT ·scoresKAVX2(SB), NOSPLIT, $8-65
 	MOVQ rows+56(FP), DI
 	SHLQ $0x03, DI
 
-rows3402:
+rows3504:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest3403
+	JL   rest3505
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes3404:
+classes3506:
 	CMPQ R8, $0x03
-	JE   take3406
+	JE   take3508
 	CMPQ R8, $0x05
-	JL   fewer3405
+	JL   fewer3507
 
-take3406:
+take3508:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -36966,9 +37894,9 @@ take3406:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R15
 
-columns3407:
+columns3509:
 	SUBQ        $0x04, R15
-	JL          last3408
+	JL          last3510
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y12
 	VMOVUPD     (R14)(SI*1), Y13
@@ -36992,9 +37920,9 @@ columns3407:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3407
+	JMP         columns3509
 
-last3408:
+last3510:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37033,10 +37961,10 @@ last3408:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3409
+	JE          set3511
 	VADDPD      (R10), Y1, Y1
 
-set3409:
+set3511:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -37049,10 +37977,10 @@ set3409:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3410
+	JE         set3512
 	VADDPD     (R10), Y2, Y2
 
-set3410:
+set3512:
 	VMOVUPD    Y2, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y9, Y8, Y0
@@ -37065,10 +37993,10 @@ set3410:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3411
+	JE         set3513
 	VADDPD     (R10), Y2, Y2
 
-set3411:
+set3513:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -37076,16 +38004,16 @@ set3411:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes3404
+	JMP     classes3506
 
-fewer3405:
-classes3412:
+fewer3507:
+classes3514:
 	CMPQ R8, $0x02
-	JE   take3414
+	JE   take3516
 	CMPQ R8, $0x02
-	JL   fewer3413
+	JL   fewer3515
 
-take3414:
+take3516:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -37100,9 +38028,9 @@ take3414:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns3415:
+columns3517:
 	SUBQ        $0x04, R15
-	JL          last3416
+	JL          last3518
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y8
 	VMOVUPD     (R14)(SI*1), Y9
@@ -37121,9 +38049,9 @@ columns3415:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3415
+	JMP         columns3517
 
-last3416:
+last3518:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37157,10 +38085,10 @@ last3416:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3417
+	JE          set3519
 	VADDPD      (R10), Y1, Y1
 
-set3417:
+set3519:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -37173,25 +38101,25 @@ set3417:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3418
+	JE         set3520
 	VADDPD     (R10), Y2, Y2
 
-set3418:
+set3520:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes3412
+	JMP     classes3514
 
-fewer3413:
-classes3419:
+fewer3515:
+classes3521:
 	CMPQ R8, $0x01
-	JE   take3421
-	JMP  fewer3420
+	JE   take3523
+	JMP  fewer3522
 
-take3421:
+take3523:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -37202,9 +38130,9 @@ take3421:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R15
 
-columns3422:
+columns3524:
 	SUBQ        $0x04, R15
-	JL          last3423
+	JL          last3525
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y4
 	VMOVUPD     (R12), Y5
@@ -37218,9 +38146,9 @@ columns3422:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3422
+	JMP         columns3524
 
-last3423:
+last3525:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37249,44 +38177,44 @@ last3423:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3424
+	JE          set3526
 	VADDPD      (R10), Y1, Y1
 
-set3424:
+set3526:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes3419
+	JMP     classes3521
 
-fewer3420:
+fewer3522:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows3402
+	JMP  rows3504
 
-rest3403:
+rest3505:
 	ADDQ $0x04, rows+56(FP)
 
-rows3425:
+rows3527:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest3426
+	JL   rest3528
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes3427:
+classes3529:
 	CMPQ R8, $0x05
-	JE   take3429
+	JE   take3531
 	CMPQ R8, $0x05
-	JL   fewer3428
+	JL   fewer3530
 
-take3429:
+take3531:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -37303,9 +38231,9 @@ take3429:
 	VXORPD Y9, Y9, Y9
 	MOVQ   AX, R15
 
-columns3430:
+columns3532:
 	SUBQ        $0x08, R15
-	JL          last3431
+	JL          last3533
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -37331,14 +38259,14 @@ columns3430:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns3430
+	JMP         columns3532
 
-last3431:
+last3533:
 	ADDQ $0x08, R15
 
-columns3432:
+columns3534:
 	SUBQ        $0x04, R15
-	JL          last3433
+	JL          last3535
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -37353,9 +38281,9 @@ columns3432:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3432
+	JMP         columns3534
 
-last3433:
+last3535:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37382,10 +38310,10 @@ last3433:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3434
+	JE          set3536
 	VADDSD      (R10), X0, X0
 
-set3434:
+set3536:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37394,10 +38322,10 @@ set3434:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3435
+	JE         set3537
 	VADDSD     (R10), X2, X2
 
-set3435:
+set3537:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -37406,10 +38334,10 @@ set3435:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3436
+	JE         set3538
 	VADDSD     (R10), X4, X4
 
-set3436:
+set3538:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -37418,10 +38346,10 @@ set3436:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set3437
+	JE         set3539
 	VADDSD     (R10), X6, X6
 
-set3437:
+set3539:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y9, Y8, Y8
@@ -37430,10 +38358,10 @@ set3437:
 	VPERMILPD  $0x05, Y8, Y0
 	VADDPD     Y0, Y8, Y8
 	CMPB       add+64(FP), $0x00
-	JE         set3438
+	JE         set3540
 	VADDSD     (R10), X8, X8
 
-set3438:
+set3540:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -37443,15 +38371,15 @@ set3438:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes3427
+	JMP    classes3529
 
-fewer3428:
-classes3439:
+fewer3530:
+classes3541:
 	CMPQ R8, $0x04
-	JE   take3441
-	JMP  fewer3440
+	JE   take3543
+	JMP  fewer3542
 
-take3441:
+take3543:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -37466,9 +38394,9 @@ take3441:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns3442:
+columns3544:
 	SUBQ        $0x08, R15
-	JL          last3443
+	JL          last3545
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -37490,14 +38418,14 @@ columns3442:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns3442
+	JMP         columns3544
 
-last3443:
+last3545:
 	ADDQ $0x08, R15
 
-columns3444:
+columns3546:
 	SUBQ        $0x04, R15
-	JL          last3445
+	JL          last3547
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -37510,9 +38438,9 @@ columns3444:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3444
+	JMP         columns3546
 
-last3445:
+last3547:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37537,10 +38465,10 @@ last3445:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3446
+	JE          set3548
 	VADDSD      (R10), X0, X0
 
-set3446:
+set3548:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37549,10 +38477,10 @@ set3446:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3447
+	JE         set3549
 	VADDSD     (R10), X2, X2
 
-set3447:
+set3549:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -37561,10 +38489,10 @@ set3447:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3448
+	JE         set3550
 	VADDSD     (R10), X4, X4
 
-set3448:
+set3550:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -37573,10 +38501,10 @@ set3448:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set3449
+	JE         set3551
 	VADDSD     (R10), X6, X6
 
-set3449:
+set3551:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -37585,15 +38513,15 @@ set3449:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes3439
+	JMP    classes3541
 
-fewer3440:
-classes3450:
+fewer3542:
+classes3552:
 	CMPQ R8, $0x03
-	JE   take3452
-	JMP  fewer3451
+	JE   take3554
+	JMP  fewer3553
 
-take3452:
+take3554:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -37604,9 +38532,9 @@ take3452:
 	VXORPD Y5, Y5, Y5
 	MOVQ   AX, R14
 
-columns3453:
+columns3555:
 	SUBQ        $0x08, R14
-	JL          last3454
+	JL          last3556
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -37623,14 +38551,14 @@ columns3453:
 	VFMADD231PD Y8, Y9, Y5
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3453
+	JMP         columns3555
 
-last3454:
+last3556:
 	ADDQ $0x08, R14
 
-columns3455:
+columns3557:
 	SUBQ        $0x04, R14
-	JL          last3456
+	JL          last3558
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -37640,9 +38568,9 @@ columns3455:
 	VFMADD231PD Y8, Y9, Y4
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3455
+	JMP         columns3557
 
-last3456:
+last3558:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -37665,10 +38593,10 @@ last3456:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3457
+	JE          set3559
 	VADDSD      (R10), X0, X0
 
-set3457:
+set3559:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37677,10 +38605,10 @@ set3457:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3458
+	JE         set3560
 	VADDSD     (R10), X2, X2
 
-set3458:
+set3560:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -37689,10 +38617,10 @@ set3458:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3459
+	JE         set3561
 	VADDSD     (R10), X4, X4
 
-set3459:
+set3561:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -37700,15 +38628,15 @@ set3459:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes3450
+	JMP    classes3552
 
-fewer3451:
-classes3460:
+fewer3553:
+classes3562:
 	CMPQ R8, $0x02
-	JE   take3462
-	JMP  fewer3461
+	JE   take3564
+	JMP  fewer3563
 
-take3462:
+take3564:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -37717,9 +38645,9 @@ take3462:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R14
 
-columns3463:
+columns3565:
 	SUBQ        $0x08, R14
-	JL          last3464
+	JL          last3566
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -37732,14 +38660,14 @@ columns3463:
 	VFMADD231PD Y5, Y6, Y3
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3463
+	JMP         columns3565
 
-last3464:
+last3566:
 	ADDQ $0x08, R14
 
-columns3465:
+columns3567:
 	SUBQ        $0x04, R14
-	JL          last3466
+	JL          last3568
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -37747,9 +38675,9 @@ columns3465:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3465
+	JMP         columns3567
 
-last3466:
+last3568:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -37770,10 +38698,10 @@ last3466:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3467
+	JE          set3569
 	VADDSD      (R10), X0, X0
 
-set3467:
+set3569:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -37782,34 +38710,34 @@ set3467:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3468
+	JE         set3570
 	VADDSD     (R10), X2, X2
 
-set3468:
+set3570:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes3460
+	JMP    classes3562
 
-fewer3461:
-classes3469:
+fewer3563:
+classes3571:
 	CMPQ R8, $0x01
-	JE   take3471
-	JMP  fewer3470
+	JE   take3573
+	JMP  fewer3572
 
-take3471:
+take3573:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R14
 
-columns3472:
+columns3574:
 	SUBQ        $0x08, R14
-	JL          last3473
+	JL          last3575
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
@@ -37818,22 +38746,22 @@ columns3472:
 	VFMADD231PD Y2, Y3, Y1
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3472
+	JMP         columns3574
 
-last3473:
+last3575:
 	ADDQ $0x08, R14
 
-columns3474:
+columns3576:
 	SUBQ        $0x04, R14
-	JL          last3475
+	JL          last3577
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3474
+	JMP         columns3576
 
-last3475:
+last3577:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -37852,50 +38780,52 @@ last3475:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3476
+	JE          set3578
 	VADDSD      (R10), X0, X0
 
-set3476:
+set3578:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes3469
+	JMP    classes3571
 
-fewer3470:
+fewer3572:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows3425
+	JMP  rows3527
 
-rest3426:
+rest3528:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
 
-// func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
-// Requires: AVX, FMA3
-TEXT ·combineKAVX2(SB), NOSPLIT, $0-72
+// func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int
+// Requires: AVX, FMA3, MMX+
+TEXT ·combineKAVX2(SB), NOSPLIT, $0-96
 	MOVQ d+40(FP), AX
+	MOVQ ahead+72(FP), CX
+	ADDQ CX, bytes+80(FP)
 
-tile3477:
+tile3579:
 	CMPQ AX, $0x08
-	JLE  nextTile3478
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
+	JLE  nextTile3580
+	MOVQ k+32(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ dz+0(FP), SI
+	MOVQ rows+48(FP), DI
+	SHLQ $0x03, DI
 
-classes3479:
-	CMPQ CX, $0x04
-	JE   take3481
-	CMPQ CX, $0x07
-	JL   fewer3480
-	CMPQ CX, $0x09
-	JE   fewer3480
+classes3581:
+	CMPQ DX, $0x04
+	JE   take3583
+	CMPQ DX, $0x07
+	JL   fewer3582
+	CMPQ DX, $0x09
+	JE   fewer3582
 
-take3481:
+take3583:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -37908,291 +38838,297 @@ take3481:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end3483
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed3585
 
-rows3482:
-	VMOVUPD      (DI), Y12
-	VMOVUPD      32(DI), Y13
-	VMOVUPD      64(DI), Y14
-	VBROADCASTSD (R10), Y15
+rows3584:
+	VMOVUPD      (R8), Y12
+	VMOVUPD      32(R8), Y13
+	VMOVUPD      64(R8), Y14
+	VBROADCASTSD (R11), Y15
 	VFMADD231PD  Y15, Y12, Y0
 	VFMADD231PD  Y15, Y13, Y1
 	VFMADD231PD  Y15, Y14, Y2
-	VBROADCASTSD (R10)(SI*1), Y15
+	VBROADCASTSD (R11)(DI*1), Y15
 	VFMADD231PD  Y15, Y12, Y3
 	VFMADD231PD  Y15, Y13, Y4
 	VFMADD231PD  Y15, Y14, Y5
-	VBROADCASTSD (R10)(SI*2), Y15
+	VBROADCASTSD (R11)(DI*2), Y15
 	VFMADD231PD  Y15, Y12, Y6
 	VFMADD231PD  Y15, Y13, Y7
 	VFMADD231PD  Y15, Y14, Y8
-	VBROADCASTSD (R11), Y15
+	VBROADCASTSD (R12), Y15
 	VFMADD231PD  Y15, Y12, Y9
 	VFMADD231PD  Y15, Y13, Y10
 	VFMADD231PD  Y15, Y14, Y11
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows3482
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3586
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3483:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3586:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows3584
+
+summed3585:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y12
 	VBROADCASTSD keep+64(FP), Y13
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3484
-	VFMADD231PD  (BX), Y13, Y0
-	VFMADD231PD  32(BX), Y13, Y1
+	JE           set3587
+	VFMADD231PD  (SI), Y13, Y0
+	VFMADD231PD  32(SI), Y13, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3485
-	VFMADD231PD  64(BX), Y13, Y2
-	JMP          end3486
+	JL           partial3588
+	VFMADD231PD  64(SI), Y13, Y2
+	JMP          end3589
 
-partial3485:
-	LEAQ   64(BX), DI
+partial3588:
+	LEAQ   64(SI), R8
 	VXORPD Y14, Y14, Y14
-	TESTQ  $0x00000001, R8
-	JE     skip3487
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X14
+	TESTQ  $0x00000001, R9
+	JE     skip3590
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X14
 
-skip3487:
-	TESTQ          $0x00000002, R8
-	JE             skip3488
-	VBROADCASTF128 (DI), Y15
+skip3590:
+	TESTQ          $0x00000002, R9
+	JE             skip3591
+	VBROADCASTF128 (R8), Y15
 	VINSERTF128    $0x01, X14, Y15, Y14
 
-skip3488:
+skip3591:
 	VFMADD231PD Y14, Y13, Y2
 
-end3486:
-set3484:
-	VMOVUPD Y0, (BX)
-	VMOVUPD Y1, 32(BX)
+end3589:
+set3587:
+	VMOVUPD Y0, (SI)
+	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3489
-	VMOVUPD Y2, 64(BX)
-	JMP     end3490
+	JL      partial3592
+	VMOVUPD Y2, 64(SI)
+	JMP     end3593
 
-partial3489:
-	LEAQ         64(BX), DI
+partial3592:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3491
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3594
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3491:
-	TESTQ  $0x00000001, R8
-	JE     skip3492
-	VMOVSD X0, (DI)
+skip3594:
+	TESTQ  $0x00000001, R9
+	JE     skip3595
+	VMOVSD X0, (R8)
 
-skip3492:
-end3490:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3595:
+end3593:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y3, Y3
 	VMULPD      Y12, Y4, Y4
 	VMULPD      Y12, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3493
-	VFMADD231PD (BX), Y13, Y3
-	VFMADD231PD 32(BX), Y13, Y4
+	JE          set3596
+	VFMADD231PD (SI), Y13, Y3
+	VFMADD231PD 32(SI), Y13, Y4
 	CMPQ        AX, $0x0c
-	JL          partial3494
-	VFMADD231PD 64(BX), Y13, Y5
-	JMP         end3495
+	JL          partial3597
+	VFMADD231PD 64(SI), Y13, Y5
+	JMP         end3598
 
-partial3494:
-	LEAQ   64(BX), DI
+partial3597:
+	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3496
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3599
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3496:
-	TESTQ          $0x00000002, R8
-	JE             skip3497
-	VBROADCASTF128 (DI), Y1
+skip3599:
+	TESTQ          $0x00000002, R9
+	JE             skip3600
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3497:
+skip3600:
 	VFMADD231PD Y0, Y13, Y5
 
-end3495:
-set3493:
-	VMOVUPD Y3, (BX)
-	VMOVUPD Y4, 32(BX)
+end3598:
+set3596:
+	VMOVUPD Y3, (SI)
+	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3498
-	VMOVUPD Y5, 64(BX)
-	JMP     end3499
+	JL      partial3601
+	VMOVUPD Y5, 64(SI)
+	JMP     end3602
 
-partial3498:
-	LEAQ         64(BX), DI
+partial3601:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3500
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3603
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3500:
-	TESTQ  $0x00000001, R8
-	JE     skip3501
-	VMOVSD X0, (DI)
+skip3603:
+	TESTQ  $0x00000001, R9
+	JE     skip3604
+	VMOVSD X0, (R8)
 
-skip3501:
-end3499:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3604:
+end3602:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y6, Y6
 	VMULPD      Y12, Y7, Y7
 	VMULPD      Y12, Y8, Y8
 	CMPQ        keep+64(FP), $0x00
-	JE          set3502
-	VFMADD231PD (BX), Y13, Y6
-	VFMADD231PD 32(BX), Y13, Y7
+	JE          set3605
+	VFMADD231PD (SI), Y13, Y6
+	VFMADD231PD 32(SI), Y13, Y7
 	CMPQ        AX, $0x0c
-	JL          partial3503
-	VFMADD231PD 64(BX), Y13, Y8
-	JMP         end3504
+	JL          partial3606
+	VFMADD231PD 64(SI), Y13, Y8
+	JMP         end3607
 
-partial3503:
-	LEAQ   64(BX), DI
+partial3606:
+	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3505
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3608
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3505:
-	TESTQ          $0x00000002, R8
-	JE             skip3506
-	VBROADCASTF128 (DI), Y1
+skip3608:
+	TESTQ          $0x00000002, R9
+	JE             skip3609
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3506:
+skip3609:
 	VFMADD231PD Y0, Y13, Y8
 
-end3504:
-set3502:
-	VMOVUPD Y6, (BX)
-	VMOVUPD Y7, 32(BX)
+end3607:
+set3605:
+	VMOVUPD Y6, (SI)
+	VMOVUPD Y7, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3507
-	VMOVUPD Y8, 64(BX)
-	JMP     end3508
+	JL      partial3610
+	VMOVUPD Y8, 64(SI)
+	JMP     end3611
 
-partial3507:
-	LEAQ         64(BX), DI
+partial3610:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y8, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3509
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3612
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3509:
-	TESTQ  $0x00000001, R8
-	JE     skip3510
-	VMOVSD X0, (DI)
+skip3612:
+	TESTQ  $0x00000001, R9
+	JE     skip3613
+	VMOVSD X0, (R8)
 
-skip3510:
-end3508:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3613:
+end3611:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y9, Y9
 	VMULPD      Y12, Y10, Y10
 	VMULPD      Y12, Y11, Y11
 	CMPQ        keep+64(FP), $0x00
-	JE          set3511
-	VFMADD231PD (BX), Y13, Y9
-	VFMADD231PD 32(BX), Y13, Y10
+	JE          set3614
+	VFMADD231PD (SI), Y13, Y9
+	VFMADD231PD 32(SI), Y13, Y10
 	CMPQ        AX, $0x0c
-	JL          partial3512
-	VFMADD231PD 64(BX), Y13, Y11
-	JMP         end3513
+	JL          partial3615
+	VFMADD231PD 64(SI), Y13, Y11
+	JMP         end3616
 
-partial3512:
-	LEAQ   64(BX), DI
+partial3615:
+	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3514
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3617
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3514:
-	TESTQ          $0x00000002, R8
-	JE             skip3515
-	VBROADCASTF128 (DI), Y1
+skip3617:
+	TESTQ          $0x00000002, R9
+	JE             skip3618
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3515:
+skip3618:
 	VFMADD231PD Y0, Y13, Y11
 
-end3513:
-set3511:
-	VMOVUPD Y9, (BX)
-	VMOVUPD Y10, 32(BX)
+end3616:
+set3614:
+	VMOVUPD Y9, (SI)
+	VMOVUPD Y10, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3516
-	VMOVUPD Y11, 64(BX)
-	JMP     end3517
+	JL      partial3619
+	VMOVUPD Y11, 64(SI)
+	JMP     end3620
 
-partial3516:
-	LEAQ         64(BX), DI
+partial3619:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y11, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3518
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3621
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3518:
-	TESTQ  $0x00000001, R8
-	JE     skip3519
-	VMOVSD X0, (DI)
+skip3621:
+	TESTQ  $0x00000001, R9
+	JE     skip3622
+	VMOVSD X0, (R8)
 
-skip3519:
-end3517:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes3479
+skip3622:
+end3620:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x04, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x04, DX
+	JMP    classes3581
 
-fewer3480:
-classes3520:
-	CMPQ CX, $0x03
-	JE   take3522
-	CMPQ CX, $0x03
-	JL   fewer3521
+fewer3582:
+classes3623:
+	CMPQ DX, $0x03
+	JE   take3625
+	CMPQ DX, $0x03
+	JL   fewer3624
 
-take3522:
+take3625:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38202,509 +39138,527 @@ take3522:
 	VXORPD Y6, Y6, Y6
 	VXORPD Y7, Y7, Y7
 	VXORPD Y8, Y8, Y8
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3524
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3627
 
-rows3523:
-	VMOVUPD      (DI), Y9
-	VMOVUPD      32(DI), Y10
-	VMOVUPD      64(DI), Y11
-	VBROADCASTSD (R10), Y12
+rows3626:
+	VMOVUPD      (R8), Y9
+	VMOVUPD      32(R8), Y10
+	VMOVUPD      64(R8), Y11
+	VBROADCASTSD (R11), Y12
 	VFMADD231PD  Y12, Y9, Y0
 	VFMADD231PD  Y12, Y10, Y1
 	VFMADD231PD  Y12, Y11, Y2
-	VBROADCASTSD (R10)(SI*1), Y12
+	VBROADCASTSD (R11)(DI*1), Y12
 	VFMADD231PD  Y12, Y9, Y3
 	VFMADD231PD  Y12, Y10, Y4
 	VFMADD231PD  Y12, Y11, Y5
-	VBROADCASTSD (R10)(SI*2), Y12
+	VBROADCASTSD (R11)(DI*2), Y12
 	VFMADD231PD  Y12, Y9, Y6
 	VFMADD231PD  Y12, Y10, Y7
 	VFMADD231PD  Y12, Y11, Y8
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3523
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3628
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3524:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3628:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3626
+
+summed3627:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y9
 	VBROADCASTSD keep+64(FP), Y10
 	VMULPD       Y9, Y0, Y0
 	VMULPD       Y9, Y1, Y1
 	VMULPD       Y9, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3525
-	VFMADD231PD  (BX), Y10, Y0
-	VFMADD231PD  32(BX), Y10, Y1
+	JE           set3629
+	VFMADD231PD  (SI), Y10, Y0
+	VFMADD231PD  32(SI), Y10, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3526
-	VFMADD231PD  64(BX), Y10, Y2
-	JMP          end3527
+	JL           partial3630
+	VFMADD231PD  64(SI), Y10, Y2
+	JMP          end3631
 
-partial3526:
-	LEAQ   64(BX), DI
+partial3630:
+	LEAQ   64(SI), R8
 	VXORPD Y11, Y11, Y11
-	TESTQ  $0x00000001, R8
-	JE     skip3528
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X11
+	TESTQ  $0x00000001, R9
+	JE     skip3632
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X11
 
-skip3528:
-	TESTQ          $0x00000002, R8
-	JE             skip3529
-	VBROADCASTF128 (DI), Y12
+skip3632:
+	TESTQ          $0x00000002, R9
+	JE             skip3633
+	VBROADCASTF128 (R8), Y12
 	VINSERTF128    $0x01, X11, Y12, Y11
 
-skip3529:
+skip3633:
 	VFMADD231PD Y11, Y10, Y2
 
-end3527:
-set3525:
-	VMOVUPD Y0, (BX)
-	VMOVUPD Y1, 32(BX)
+end3631:
+set3629:
+	VMOVUPD Y0, (SI)
+	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3530
-	VMOVUPD Y2, 64(BX)
-	JMP     end3531
+	JL      partial3634
+	VMOVUPD Y2, 64(SI)
+	JMP     end3635
 
-partial3530:
-	LEAQ         64(BX), DI
+partial3634:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3532
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3636
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3532:
-	TESTQ  $0x00000001, R8
-	JE     skip3533
-	VMOVSD X0, (DI)
+skip3636:
+	TESTQ  $0x00000001, R9
+	JE     skip3637
+	VMOVSD X0, (R8)
 
-skip3533:
-end3531:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3637:
+end3635:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y9, Y3, Y3
 	VMULPD      Y9, Y4, Y4
 	VMULPD      Y9, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3534
-	VFMADD231PD (BX), Y10, Y3
-	VFMADD231PD 32(BX), Y10, Y4
+	JE          set3638
+	VFMADD231PD (SI), Y10, Y3
+	VFMADD231PD 32(SI), Y10, Y4
 	CMPQ        AX, $0x0c
-	JL          partial3535
-	VFMADD231PD 64(BX), Y10, Y5
-	JMP         end3536
+	JL          partial3639
+	VFMADD231PD 64(SI), Y10, Y5
+	JMP         end3640
 
-partial3535:
-	LEAQ   64(BX), DI
+partial3639:
+	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3537
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3641
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3537:
-	TESTQ          $0x00000002, R8
-	JE             skip3538
-	VBROADCASTF128 (DI), Y1
+skip3641:
+	TESTQ          $0x00000002, R9
+	JE             skip3642
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3538:
+skip3642:
 	VFMADD231PD Y0, Y10, Y5
 
-end3536:
-set3534:
-	VMOVUPD Y3, (BX)
-	VMOVUPD Y4, 32(BX)
+end3640:
+set3638:
+	VMOVUPD Y3, (SI)
+	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3539
-	VMOVUPD Y5, 64(BX)
-	JMP     end3540
+	JL      partial3643
+	VMOVUPD Y5, 64(SI)
+	JMP     end3644
 
-partial3539:
-	LEAQ         64(BX), DI
+partial3643:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3541
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3645
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3541:
-	TESTQ  $0x00000001, R8
-	JE     skip3542
-	VMOVSD X0, (DI)
+skip3645:
+	TESTQ  $0x00000001, R9
+	JE     skip3646
+	VMOVSD X0, (R8)
 
-skip3542:
-end3540:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3646:
+end3644:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y9, Y6, Y6
 	VMULPD      Y9, Y7, Y7
 	VMULPD      Y9, Y8, Y8
 	CMPQ        keep+64(FP), $0x00
-	JE          set3543
-	VFMADD231PD (BX), Y10, Y6
-	VFMADD231PD 32(BX), Y10, Y7
+	JE          set3647
+	VFMADD231PD (SI), Y10, Y6
+	VFMADD231PD 32(SI), Y10, Y7
 	CMPQ        AX, $0x0c
-	JL          partial3544
-	VFMADD231PD 64(BX), Y10, Y8
-	JMP         end3545
+	JL          partial3648
+	VFMADD231PD 64(SI), Y10, Y8
+	JMP         end3649
 
-partial3544:
-	LEAQ   64(BX), DI
+partial3648:
+	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3546
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3650
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3546:
-	TESTQ          $0x00000002, R8
-	JE             skip3547
-	VBROADCASTF128 (DI), Y1
+skip3650:
+	TESTQ          $0x00000002, R9
+	JE             skip3651
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3547:
+skip3651:
 	VFMADD231PD Y0, Y10, Y8
 
-end3545:
-set3543:
-	VMOVUPD Y6, (BX)
-	VMOVUPD Y7, 32(BX)
+end3649:
+set3647:
+	VMOVUPD Y6, (SI)
+	VMOVUPD Y7, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3548
-	VMOVUPD Y8, 64(BX)
-	JMP     end3549
+	JL      partial3652
+	VMOVUPD Y8, 64(SI)
+	JMP     end3653
 
-partial3548:
-	LEAQ         64(BX), DI
+partial3652:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y8, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3550
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3654
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3550:
-	TESTQ  $0x00000001, R8
-	JE     skip3551
-	VMOVSD X0, (DI)
+skip3654:
+	TESTQ  $0x00000001, R9
+	JE     skip3655
+	VMOVSD X0, (R8)
 
-skip3551:
-end3549:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x03, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x03, CX
-	JMP    classes3520
+skip3655:
+end3653:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x03, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x03, DX
+	JMP    classes3623
 
-fewer3521:
-classes3552:
-	CMPQ CX, $0x02
-	JE   take3554
-	JMP  fewer3553
+fewer3624:
+classes3656:
+	CMPQ DX, $0x02
+	JE   take3658
+	JMP  fewer3657
 
-take3554:
+take3658:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3556
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3660
 
-rows3555:
-	VMOVUPD      (DI), Y6
-	VMOVUPD      32(DI), Y7
-	VMOVUPD      64(DI), Y8
-	VBROADCASTSD (R10), Y9
+rows3659:
+	VMOVUPD      (R8), Y6
+	VMOVUPD      32(R8), Y7
+	VMOVUPD      64(R8), Y8
+	VBROADCASTSD (R11), Y9
 	VFMADD231PD  Y9, Y6, Y0
 	VFMADD231PD  Y9, Y7, Y1
 	VFMADD231PD  Y9, Y8, Y2
-	VBROADCASTSD (R10)(SI*1), Y9
+	VBROADCASTSD (R11)(DI*1), Y9
 	VFMADD231PD  Y9, Y6, Y3
 	VFMADD231PD  Y9, Y7, Y4
 	VFMADD231PD  Y9, Y8, Y5
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3555
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3661
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3556:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3661:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3659
+
+summed3660:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y6
 	VBROADCASTSD keep+64(FP), Y7
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3557
-	VFMADD231PD  (BX), Y7, Y0
-	VFMADD231PD  32(BX), Y7, Y1
+	JE           set3662
+	VFMADD231PD  (SI), Y7, Y0
+	VFMADD231PD  32(SI), Y7, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3558
-	VFMADD231PD  64(BX), Y7, Y2
-	JMP          end3559
+	JL           partial3663
+	VFMADD231PD  64(SI), Y7, Y2
+	JMP          end3664
 
-partial3558:
-	LEAQ   64(BX), DI
+partial3663:
+	LEAQ   64(SI), R8
 	VXORPD Y8, Y8, Y8
-	TESTQ  $0x00000001, R8
-	JE     skip3560
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X8
+	TESTQ  $0x00000001, R9
+	JE     skip3665
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X8
 
-skip3560:
-	TESTQ          $0x00000002, R8
-	JE             skip3561
-	VBROADCASTF128 (DI), Y9
+skip3665:
+	TESTQ          $0x00000002, R9
+	JE             skip3666
+	VBROADCASTF128 (R8), Y9
 	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip3561:
+skip3666:
 	VFMADD231PD Y8, Y7, Y2
 
-end3559:
-set3557:
-	VMOVUPD Y0, (BX)
-	VMOVUPD Y1, 32(BX)
+end3664:
+set3662:
+	VMOVUPD Y0, (SI)
+	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3562
-	VMOVUPD Y2, 64(BX)
-	JMP     end3563
+	JL      partial3667
+	VMOVUPD Y2, 64(SI)
+	JMP     end3668
 
-partial3562:
-	LEAQ         64(BX), DI
+partial3667:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3564
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3669
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3564:
-	TESTQ  $0x00000001, R8
-	JE     skip3565
-	VMOVSD X0, (DI)
+skip3669:
+	TESTQ  $0x00000001, R9
+	JE     skip3670
+	VMOVSD X0, (R8)
 
-skip3565:
-end3563:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3670:
+end3668:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y3, Y3
 	VMULPD      Y6, Y4, Y4
 	VMULPD      Y6, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3566
-	VFMADD231PD (BX), Y7, Y3
-	VFMADD231PD 32(BX), Y7, Y4
+	JE          set3671
+	VFMADD231PD (SI), Y7, Y3
+	VFMADD231PD 32(SI), Y7, Y4
 	CMPQ        AX, $0x0c
-	JL          partial3567
-	VFMADD231PD 64(BX), Y7, Y5
-	JMP         end3568
+	JL          partial3672
+	VFMADD231PD 64(SI), Y7, Y5
+	JMP         end3673
 
-partial3567:
-	LEAQ   64(BX), DI
+partial3672:
+	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3569
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3674
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3569:
-	TESTQ          $0x00000002, R8
-	JE             skip3570
-	VBROADCASTF128 (DI), Y1
+skip3674:
+	TESTQ          $0x00000002, R9
+	JE             skip3675
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3570:
+skip3675:
 	VFMADD231PD Y0, Y7, Y5
 
-end3568:
-set3566:
-	VMOVUPD Y3, (BX)
-	VMOVUPD Y4, 32(BX)
+end3673:
+set3671:
+	VMOVUPD Y3, (SI)
+	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3571
-	VMOVUPD Y5, 64(BX)
-	JMP     end3572
+	JL      partial3676
+	VMOVUPD Y5, 64(SI)
+	JMP     end3677
 
-partial3571:
-	LEAQ         64(BX), DI
+partial3676:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3573
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3678
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3573:
-	TESTQ  $0x00000001, R8
-	JE     skip3574
-	VMOVSD X0, (DI)
+skip3678:
+	TESTQ  $0x00000001, R9
+	JE     skip3679
+	VMOVSD X0, (R8)
 
-skip3574:
-end3572:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-	JMP    classes3552
+skip3679:
+end3677:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x02, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x02, DX
+	JMP    classes3656
 
-fewer3553:
-classes3575:
-	CMPQ CX, $0x01
-	JE   take3577
-	JMP  fewer3576
+fewer3657:
+classes3680:
+	CMPQ DX, $0x01
+	JE   take3682
+	JMP  fewer3681
 
-take3577:
+take3682:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3579
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3684
 
-rows3578:
-	VMOVUPD      (DI), Y3
-	VMOVUPD      32(DI), Y4
-	VMOVUPD      64(DI), Y5
-	VBROADCASTSD (R10), Y6
+rows3683:
+	VMOVUPD      (R8), Y3
+	VMOVUPD      32(R8), Y4
+	VMOVUPD      64(R8), Y5
+	VBROADCASTSD (R11), Y6
 	VFMADD231PD  Y6, Y3, Y0
 	VFMADD231PD  Y6, Y4, Y1
 	VFMADD231PD  Y6, Y5, Y2
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3578
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3685
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3579:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3685:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3683
+
+summed3684:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y3
 	VBROADCASTSD keep+64(FP), Y4
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3580
-	VFMADD231PD  (BX), Y4, Y0
-	VFMADD231PD  32(BX), Y4, Y1
+	JE           set3686
+	VFMADD231PD  (SI), Y4, Y0
+	VFMADD231PD  32(SI), Y4, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3581
-	VFMADD231PD  64(BX), Y4, Y2
-	JMP          end3582
+	JL           partial3687
+	VFMADD231PD  64(SI), Y4, Y2
+	JMP          end3688
 
-partial3581:
-	LEAQ   64(BX), DI
+partial3687:
+	LEAQ   64(SI), R8
 	VXORPD Y3, Y3, Y3
-	TESTQ  $0x00000001, R8
-	JE     skip3583
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X3
+	TESTQ  $0x00000001, R9
+	JE     skip3689
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X3
 
-skip3583:
-	TESTQ          $0x00000002, R8
-	JE             skip3584
-	VBROADCASTF128 (DI), Y5
+skip3689:
+	TESTQ          $0x00000002, R9
+	JE             skip3690
+	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X3, Y5, Y3
 
-skip3584:
+skip3690:
 	VFMADD231PD Y3, Y4, Y2
 
-end3582:
-set3580:
-	VMOVUPD Y0, (BX)
-	VMOVUPD Y1, 32(BX)
+end3688:
+set3686:
+	VMOVUPD Y0, (SI)
+	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3585
-	VMOVUPD Y2, 64(BX)
-	JMP     end3586
+	JL      partial3691
+	VMOVUPD Y2, 64(SI)
+	JMP     end3692
 
-partial3585:
-	LEAQ         64(BX), DI
+partial3691:
+	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3587
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3693
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3587:
-	TESTQ  $0x00000001, R8
-	JE     skip3588
-	VMOVSD X0, (DI)
+skip3693:
+	TESTQ  $0x00000001, R9
+	JE     skip3694
+	VMOVSD X0, (R8)
 
-skip3588:
-end3586:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x01, CX
-	JMP    classes3575
+skip3694:
+end3692:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x01, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x01, DX
+	JMP    classes3680
 
-fewer3576:
+fewer3681:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile3477
+	JMP  tile3579
 
-nextTile3478:
+nextTile3580:
 	CMPQ AX, $0x04
-	JLE  nextTile3590
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
+	JLE  nextTile3696
+	MOVQ k+32(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ dz+0(FP), SI
+	MOVQ rows+48(FP), DI
+	SHLQ $0x03, DI
 
-classes3591:
-	CMPQ CX, $0x04
-	JE   take3593
-	CMPQ CX, $0x07
-	JL   fewer3592
-	CMPQ CX, $0x09
-	JE   fewer3592
+classes3697:
+	CMPQ DX, $0x04
+	JE   take3699
+	CMPQ DX, $0x07
+	JL   fewer3698
+	CMPQ DX, $0x09
+	JE   fewer3698
 
-take3593:
+take3699:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38713,1435 +39667,1485 @@ take3593:
 	VXORPD Y5, Y5, Y5
 	VXORPD Y6, Y6, Y6
 	VXORPD Y7, Y7, Y7
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end3595
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed3701
 
-rows3594:
-	VMOVUPD      (DI), Y8
-	VMOVUPD      32(DI), Y9
-	VBROADCASTSD (R10), Y10
+rows3700:
+	VMOVUPD      (R8), Y8
+	VMOVUPD      32(R8), Y9
+	VBROADCASTSD (R11), Y10
 	VFMADD231PD  Y10, Y8, Y0
 	VFMADD231PD  Y10, Y9, Y1
-	VBROADCASTSD (R10)(SI*1), Y10
+	VBROADCASTSD (R11)(DI*1), Y10
 	VFMADD231PD  Y10, Y8, Y2
 	VFMADD231PD  Y10, Y9, Y3
-	VBROADCASTSD (R10)(SI*2), Y10
+	VBROADCASTSD (R11)(DI*2), Y10
 	VFMADD231PD  Y10, Y8, Y4
 	VFMADD231PD  Y10, Y9, Y5
-	VBROADCASTSD (R11), Y10
+	VBROADCASTSD (R12), Y10
 	VFMADD231PD  Y10, Y8, Y6
 	VFMADD231PD  Y10, Y9, Y7
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows3594
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3702
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3595:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3702:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows3700
+
+summed3701:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y8
 	VBROADCASTSD keep+64(FP), Y9
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3596
-	VFMADD231PD  (BX), Y9, Y0
+	JE           set3703
+	VFMADD231PD  (SI), Y9, Y0
 	CMPQ         AX, $0x08
-	JL           partial3597
-	VFMADD231PD  32(BX), Y9, Y1
-	JMP          end3598
+	JL           partial3704
+	VFMADD231PD  32(SI), Y9, Y1
+	JMP          end3705
 
-partial3597:
-	LEAQ   32(BX), DI
+partial3704:
+	LEAQ   32(SI), R8
 	VXORPD Y10, Y10, Y10
-	TESTQ  $0x00000001, R8
-	JE     skip3599
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X10
+	TESTQ  $0x00000001, R9
+	JE     skip3706
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X10
 
-skip3599:
-	TESTQ          $0x00000002, R8
-	JE             skip3600
-	VBROADCASTF128 (DI), Y11
+skip3706:
+	TESTQ          $0x00000002, R9
+	JE             skip3707
+	VBROADCASTF128 (R8), Y11
 	VINSERTF128    $0x01, X10, Y11, Y10
 
-skip3600:
+skip3707:
 	VFMADD231PD Y10, Y9, Y1
 
-end3598:
-set3596:
-	VMOVUPD Y0, (BX)
+end3705:
+set3703:
+	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3601
-	VMOVUPD Y1, 32(BX)
-	JMP     end3602
+	JL      partial3708
+	VMOVUPD Y1, 32(SI)
+	JMP     end3709
 
-partial3601:
-	LEAQ         32(BX), DI
+partial3708:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3603
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3710
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3603:
-	TESTQ  $0x00000001, R8
-	JE     skip3604
-	VMOVSD X0, (DI)
+skip3710:
+	TESTQ  $0x00000001, R9
+	JE     skip3711
+	VMOVSD X0, (R8)
 
-skip3604:
-end3602:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3711:
+end3709:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y2, Y2
 	VMULPD      Y8, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3605
-	VFMADD231PD (BX), Y9, Y2
+	JE          set3712
+	VFMADD231PD (SI), Y9, Y2
 	CMPQ        AX, $0x08
-	JL          partial3606
-	VFMADD231PD 32(BX), Y9, Y3
-	JMP         end3607
+	JL          partial3713
+	VFMADD231PD 32(SI), Y9, Y3
+	JMP         end3714
 
-partial3606:
-	LEAQ   32(BX), DI
+partial3713:
+	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3608
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3715
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3608:
-	TESTQ          $0x00000002, R8
-	JE             skip3609
-	VBROADCASTF128 (DI), Y1
+skip3715:
+	TESTQ          $0x00000002, R9
+	JE             skip3716
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3609:
+skip3716:
 	VFMADD231PD Y0, Y9, Y3
 
-end3607:
-set3605:
-	VMOVUPD Y2, (BX)
+end3714:
+set3712:
+	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3610
-	VMOVUPD Y3, 32(BX)
-	JMP     end3611
+	JL      partial3717
+	VMOVUPD Y3, 32(SI)
+	JMP     end3718
 
-partial3610:
-	LEAQ         32(BX), DI
+partial3717:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3612
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3719
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3612:
-	TESTQ  $0x00000001, R8
-	JE     skip3613
-	VMOVSD X0, (DI)
+skip3719:
+	TESTQ  $0x00000001, R9
+	JE     skip3720
+	VMOVSD X0, (R8)
 
-skip3613:
-end3611:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3720:
+end3718:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y4, Y4
 	VMULPD      Y8, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3614
-	VFMADD231PD (BX), Y9, Y4
+	JE          set3721
+	VFMADD231PD (SI), Y9, Y4
 	CMPQ        AX, $0x08
-	JL          partial3615
-	VFMADD231PD 32(BX), Y9, Y5
-	JMP         end3616
+	JL          partial3722
+	VFMADD231PD 32(SI), Y9, Y5
+	JMP         end3723
 
-partial3615:
-	LEAQ   32(BX), DI
+partial3722:
+	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3617
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3724
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3617:
-	TESTQ          $0x00000002, R8
-	JE             skip3618
-	VBROADCASTF128 (DI), Y1
+skip3724:
+	TESTQ          $0x00000002, R9
+	JE             skip3725
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3618:
+skip3725:
 	VFMADD231PD Y0, Y9, Y5
 
-end3616:
-set3614:
-	VMOVUPD Y4, (BX)
+end3723:
+set3721:
+	VMOVUPD Y4, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3619
-	VMOVUPD Y5, 32(BX)
-	JMP     end3620
+	JL      partial3726
+	VMOVUPD Y5, 32(SI)
+	JMP     end3727
 
-partial3619:
-	LEAQ         32(BX), DI
+partial3726:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3621
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3728
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3621:
-	TESTQ  $0x00000001, R8
-	JE     skip3622
-	VMOVSD X0, (DI)
+skip3728:
+	TESTQ  $0x00000001, R9
+	JE     skip3729
+	VMOVSD X0, (R8)
 
-skip3622:
-end3620:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3729:
+end3727:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y6, Y6
 	VMULPD      Y8, Y7, Y7
 	CMPQ        keep+64(FP), $0x00
-	JE          set3623
-	VFMADD231PD (BX), Y9, Y6
+	JE          set3730
+	VFMADD231PD (SI), Y9, Y6
 	CMPQ        AX, $0x08
-	JL          partial3624
-	VFMADD231PD 32(BX), Y9, Y7
-	JMP         end3625
+	JL          partial3731
+	VFMADD231PD 32(SI), Y9, Y7
+	JMP         end3732
 
-partial3624:
-	LEAQ   32(BX), DI
+partial3731:
+	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3626
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3733
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3626:
-	TESTQ          $0x00000002, R8
-	JE             skip3627
-	VBROADCASTF128 (DI), Y1
+skip3733:
+	TESTQ          $0x00000002, R9
+	JE             skip3734
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3627:
+skip3734:
 	VFMADD231PD Y0, Y9, Y7
 
-end3625:
-set3623:
-	VMOVUPD Y6, (BX)
+end3732:
+set3730:
+	VMOVUPD Y6, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3628
-	VMOVUPD Y7, 32(BX)
-	JMP     end3629
+	JL      partial3735
+	VMOVUPD Y7, 32(SI)
+	JMP     end3736
 
-partial3628:
-	LEAQ         32(BX), DI
+partial3735:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y7, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3630
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3737
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3630:
-	TESTQ  $0x00000001, R8
-	JE     skip3631
-	VMOVSD X0, (DI)
+skip3737:
+	TESTQ  $0x00000001, R9
+	JE     skip3738
+	VMOVSD X0, (R8)
 
-skip3631:
-end3629:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes3591
+skip3738:
+end3736:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x04, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x04, DX
+	JMP    classes3697
 
-fewer3592:
-classes3632:
-	CMPQ CX, $0x03
-	JE   take3634
-	CMPQ CX, $0x03
-	JL   fewer3633
+fewer3698:
+classes3739:
+	CMPQ DX, $0x03
+	JE   take3741
+	CMPQ DX, $0x03
+	JL   fewer3740
 
-take3634:
+take3741:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3636
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3743
 
-rows3635:
-	VMOVUPD      (DI), Y6
-	VMOVUPD      32(DI), Y7
-	VBROADCASTSD (R10), Y8
+rows3742:
+	VMOVUPD      (R8), Y6
+	VMOVUPD      32(R8), Y7
+	VBROADCASTSD (R11), Y8
 	VFMADD231PD  Y8, Y6, Y0
 	VFMADD231PD  Y8, Y7, Y1
-	VBROADCASTSD (R10)(SI*1), Y8
+	VBROADCASTSD (R11)(DI*1), Y8
 	VFMADD231PD  Y8, Y6, Y2
 	VFMADD231PD  Y8, Y7, Y3
-	VBROADCASTSD (R10)(SI*2), Y8
+	VBROADCASTSD (R11)(DI*2), Y8
 	VFMADD231PD  Y8, Y6, Y4
 	VFMADD231PD  Y8, Y7, Y5
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3635
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3744
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3636:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3744:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3742
+
+summed3743:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y6
 	VBROADCASTSD keep+64(FP), Y7
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3637
-	VFMADD231PD  (BX), Y7, Y0
+	JE           set3745
+	VFMADD231PD  (SI), Y7, Y0
 	CMPQ         AX, $0x08
-	JL           partial3638
-	VFMADD231PD  32(BX), Y7, Y1
-	JMP          end3639
+	JL           partial3746
+	VFMADD231PD  32(SI), Y7, Y1
+	JMP          end3747
 
-partial3638:
-	LEAQ   32(BX), DI
+partial3746:
+	LEAQ   32(SI), R8
 	VXORPD Y8, Y8, Y8
-	TESTQ  $0x00000001, R8
-	JE     skip3640
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X8
+	TESTQ  $0x00000001, R9
+	JE     skip3748
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X8
 
-skip3640:
-	TESTQ          $0x00000002, R8
-	JE             skip3641
-	VBROADCASTF128 (DI), Y9
+skip3748:
+	TESTQ          $0x00000002, R9
+	JE             skip3749
+	VBROADCASTF128 (R8), Y9
 	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip3641:
+skip3749:
 	VFMADD231PD Y8, Y7, Y1
 
-end3639:
-set3637:
-	VMOVUPD Y0, (BX)
+end3747:
+set3745:
+	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3642
-	VMOVUPD Y1, 32(BX)
-	JMP     end3643
+	JL      partial3750
+	VMOVUPD Y1, 32(SI)
+	JMP     end3751
 
-partial3642:
-	LEAQ         32(BX), DI
+partial3750:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3644
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3752
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3644:
-	TESTQ  $0x00000001, R8
-	JE     skip3645
-	VMOVSD X0, (DI)
+skip3752:
+	TESTQ  $0x00000001, R9
+	JE     skip3753
+	VMOVSD X0, (R8)
 
-skip3645:
-end3643:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3753:
+end3751:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y2, Y2
 	VMULPD      Y6, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3646
-	VFMADD231PD (BX), Y7, Y2
+	JE          set3754
+	VFMADD231PD (SI), Y7, Y2
 	CMPQ        AX, $0x08
-	JL          partial3647
-	VFMADD231PD 32(BX), Y7, Y3
-	JMP         end3648
+	JL          partial3755
+	VFMADD231PD 32(SI), Y7, Y3
+	JMP         end3756
 
-partial3647:
-	LEAQ   32(BX), DI
+partial3755:
+	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3649
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3757
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3649:
-	TESTQ          $0x00000002, R8
-	JE             skip3650
-	VBROADCASTF128 (DI), Y1
+skip3757:
+	TESTQ          $0x00000002, R9
+	JE             skip3758
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3650:
+skip3758:
 	VFMADD231PD Y0, Y7, Y3
 
-end3648:
-set3646:
-	VMOVUPD Y2, (BX)
+end3756:
+set3754:
+	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3651
-	VMOVUPD Y3, 32(BX)
-	JMP     end3652
+	JL      partial3759
+	VMOVUPD Y3, 32(SI)
+	JMP     end3760
 
-partial3651:
-	LEAQ         32(BX), DI
+partial3759:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3653
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3761
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3653:
-	TESTQ  $0x00000001, R8
-	JE     skip3654
-	VMOVSD X0, (DI)
+skip3761:
+	TESTQ  $0x00000001, R9
+	JE     skip3762
+	VMOVSD X0, (R8)
 
-skip3654:
-end3652:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3762:
+end3760:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y4, Y4
 	VMULPD      Y6, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3655
-	VFMADD231PD (BX), Y7, Y4
+	JE          set3763
+	VFMADD231PD (SI), Y7, Y4
 	CMPQ        AX, $0x08
-	JL          partial3656
-	VFMADD231PD 32(BX), Y7, Y5
-	JMP         end3657
+	JL          partial3764
+	VFMADD231PD 32(SI), Y7, Y5
+	JMP         end3765
 
-partial3656:
-	LEAQ   32(BX), DI
+partial3764:
+	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3658
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3766
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3658:
-	TESTQ          $0x00000002, R8
-	JE             skip3659
-	VBROADCASTF128 (DI), Y1
+skip3766:
+	TESTQ          $0x00000002, R9
+	JE             skip3767
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3659:
+skip3767:
 	VFMADD231PD Y0, Y7, Y5
 
-end3657:
-set3655:
-	VMOVUPD Y4, (BX)
+end3765:
+set3763:
+	VMOVUPD Y4, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3660
-	VMOVUPD Y5, 32(BX)
-	JMP     end3661
+	JL      partial3768
+	VMOVUPD Y5, 32(SI)
+	JMP     end3769
 
-partial3660:
-	LEAQ         32(BX), DI
+partial3768:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y5, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3662
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3770
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3662:
-	TESTQ  $0x00000001, R8
-	JE     skip3663
-	VMOVSD X0, (DI)
+skip3770:
+	TESTQ  $0x00000001, R9
+	JE     skip3771
+	VMOVSD X0, (R8)
 
-skip3663:
-end3661:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x03, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x03, CX
-	JMP    classes3632
+skip3771:
+end3769:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x03, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x03, DX
+	JMP    classes3739
 
-fewer3633:
-classes3664:
-	CMPQ CX, $0x02
-	JE   take3666
-	JMP  fewer3665
+fewer3740:
+classes3772:
+	CMPQ DX, $0x02
+	JE   take3774
+	JMP  fewer3773
 
-take3666:
+take3774:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3668
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3776
 
-rows3667:
-	VMOVUPD      (DI), Y4
-	VMOVUPD      32(DI), Y5
-	VBROADCASTSD (R10), Y6
+rows3775:
+	VMOVUPD      (R8), Y4
+	VMOVUPD      32(R8), Y5
+	VBROADCASTSD (R11), Y6
 	VFMADD231PD  Y6, Y4, Y0
 	VFMADD231PD  Y6, Y5, Y1
-	VBROADCASTSD (R10)(SI*1), Y6
+	VBROADCASTSD (R11)(DI*1), Y6
 	VFMADD231PD  Y6, Y4, Y2
 	VFMADD231PD  Y6, Y5, Y3
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3667
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3777
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3668:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3777:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3775
+
+summed3776:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y4
 	VBROADCASTSD keep+64(FP), Y5
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3669
-	VFMADD231PD  (BX), Y5, Y0
+	JE           set3778
+	VFMADD231PD  (SI), Y5, Y0
 	CMPQ         AX, $0x08
-	JL           partial3670
-	VFMADD231PD  32(BX), Y5, Y1
-	JMP          end3671
+	JL           partial3779
+	VFMADD231PD  32(SI), Y5, Y1
+	JMP          end3780
 
-partial3670:
-	LEAQ   32(BX), DI
+partial3779:
+	LEAQ   32(SI), R8
 	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R8
-	JE     skip3672
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X6
+	TESTQ  $0x00000001, R9
+	JE     skip3781
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X6
 
-skip3672:
-	TESTQ          $0x00000002, R8
-	JE             skip3673
-	VBROADCASTF128 (DI), Y7
+skip3781:
+	TESTQ          $0x00000002, R9
+	JE             skip3782
+	VBROADCASTF128 (R8), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3673:
+skip3782:
 	VFMADD231PD Y6, Y5, Y1
 
-end3671:
-set3669:
-	VMOVUPD Y0, (BX)
+end3780:
+set3778:
+	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3674
-	VMOVUPD Y1, 32(BX)
-	JMP     end3675
+	JL      partial3783
+	VMOVUPD Y1, 32(SI)
+	JMP     end3784
 
-partial3674:
-	LEAQ         32(BX), DI
+partial3783:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3676
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3785
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3676:
-	TESTQ  $0x00000001, R8
-	JE     skip3677
-	VMOVSD X0, (DI)
+skip3785:
+	TESTQ  $0x00000001, R9
+	JE     skip3786
+	VMOVSD X0, (R8)
 
-skip3677:
-end3675:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3786:
+end3784:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y2, Y2
 	VMULPD      Y4, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3678
-	VFMADD231PD (BX), Y5, Y2
+	JE          set3787
+	VFMADD231PD (SI), Y5, Y2
 	CMPQ        AX, $0x08
-	JL          partial3679
-	VFMADD231PD 32(BX), Y5, Y3
-	JMP         end3680
+	JL          partial3788
+	VFMADD231PD 32(SI), Y5, Y3
+	JMP         end3789
 
-partial3679:
-	LEAQ   32(BX), DI
+partial3788:
+	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3681
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3790
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3681:
-	TESTQ          $0x00000002, R8
-	JE             skip3682
-	VBROADCASTF128 (DI), Y1
+skip3790:
+	TESTQ          $0x00000002, R9
+	JE             skip3791
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3682:
+skip3791:
 	VFMADD231PD Y0, Y5, Y3
 
-end3680:
-set3678:
-	VMOVUPD Y2, (BX)
+end3789:
+set3787:
+	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3683
-	VMOVUPD Y3, 32(BX)
-	JMP     end3684
+	JL      partial3792
+	VMOVUPD Y3, 32(SI)
+	JMP     end3793
 
-partial3683:
-	LEAQ         32(BX), DI
+partial3792:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3685
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3794
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3685:
-	TESTQ  $0x00000001, R8
-	JE     skip3686
-	VMOVSD X0, (DI)
+skip3794:
+	TESTQ  $0x00000001, R9
+	JE     skip3795
+	VMOVSD X0, (R8)
 
-skip3686:
-end3684:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-	JMP    classes3664
+skip3795:
+end3793:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x02, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x02, DX
+	JMP    classes3772
 
-fewer3665:
-classes3687:
-	CMPQ CX, $0x01
-	JE   take3689
-	JMP  fewer3688
+fewer3773:
+classes3796:
+	CMPQ DX, $0x01
+	JE   take3798
+	JMP  fewer3797
 
-take3689:
+take3798:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3691
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3800
 
-rows3690:
-	VMOVUPD      (DI), Y2
-	VMOVUPD      32(DI), Y3
-	VBROADCASTSD (R10), Y4
+rows3799:
+	VMOVUPD      (R8), Y2
+	VMOVUPD      32(R8), Y3
+	VBROADCASTSD (R11), Y4
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3690
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3801
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3691:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3801:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3799
+
+summed3800:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y2
 	VBROADCASTSD keep+64(FP), Y3
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3692
-	VFMADD231PD  (BX), Y3, Y0
+	JE           set3802
+	VFMADD231PD  (SI), Y3, Y0
 	CMPQ         AX, $0x08
-	JL           partial3693
-	VFMADD231PD  32(BX), Y3, Y1
-	JMP          end3694
+	JL           partial3803
+	VFMADD231PD  32(SI), Y3, Y1
+	JMP          end3804
 
-partial3693:
-	LEAQ   32(BX), DI
+partial3803:
+	LEAQ   32(SI), R8
 	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R8
-	JE     skip3695
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X2
+	TESTQ  $0x00000001, R9
+	JE     skip3805
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X2
 
-skip3695:
-	TESTQ          $0x00000002, R8
-	JE             skip3696
-	VBROADCASTF128 (DI), Y4
+skip3805:
+	TESTQ          $0x00000002, R9
+	JE             skip3806
+	VBROADCASTF128 (R8), Y4
 	VINSERTF128    $0x01, X2, Y4, Y2
 
-skip3696:
+skip3806:
 	VFMADD231PD Y2, Y3, Y1
 
-end3694:
-set3692:
-	VMOVUPD Y0, (BX)
+end3804:
+set3802:
+	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3697
-	VMOVUPD Y1, 32(BX)
-	JMP     end3698
+	JL      partial3807
+	VMOVUPD Y1, 32(SI)
+	JMP     end3808
 
-partial3697:
-	LEAQ         32(BX), DI
+partial3807:
+	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3699
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3809
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3699:
-	TESTQ  $0x00000001, R8
-	JE     skip3700
-	VMOVSD X0, (DI)
+skip3809:
+	TESTQ  $0x00000001, R9
+	JE     skip3810
+	VMOVSD X0, (R8)
 
-skip3700:
-end3698:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x01, CX
-	JMP    classes3687
+skip3810:
+end3808:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x01, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x01, DX
+	JMP    classes3796
 
-fewer3688:
+fewer3797:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile3590:
+nextTile3696:
 	CMPQ AX, $0x00
-	JLE  nextTile3702
-	MOVQ k+32(FP), CX
-	MOVQ c+24(FP), DX
-	MOVQ dz+0(FP), BX
-	MOVQ rows+48(FP), SI
-	SHLQ $0x03, SI
+	JLE  nextTile3812
+	MOVQ k+32(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ dz+0(FP), SI
+	MOVQ rows+48(FP), DI
+	SHLQ $0x03, DI
 
-classes3703:
-	CMPQ CX, $0x04
-	JE   take3705
-	CMPQ CX, $0x07
-	JL   fewer3704
-	CMPQ CX, $0x09
-	JE   fewer3704
+classes3813:
+	CMPQ DX, $0x04
+	JE   take3815
+	CMPQ DX, $0x07
+	JL   fewer3814
+	CMPQ DX, $0x09
+	JE   fewer3814
 
-take3705:
+take3815:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(SI*2), R11
-	ADDQ   SI, R11
-	TESTQ  R9, R9
-	JE     end3707
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	LEAQ   (R11)(DI*2), R12
+	ADDQ   DI, R12
+	TESTQ  R10, R10
+	JE     summed3817
 
-rows3706:
-	VMOVUPD      (DI), Y4
-	VBROADCASTSD (R10), Y5
-	VFMADD231PD  Y5, Y4, Y0
-	VBROADCASTSD (R10)(SI*1), Y5
-	VFMADD231PD  Y5, Y4, Y1
-	VBROADCASTSD (R10)(SI*2), Y5
-	VFMADD231PD  Y5, Y4, Y2
+rows3816:
+	VMOVUPD      (R8), Y4
 	VBROADCASTSD (R11), Y5
+	VFMADD231PD  Y5, Y4, Y0
+	VBROADCASTSD (R11)(DI*1), Y5
+	VFMADD231PD  Y5, Y4, Y1
+	VBROADCASTSD (R11)(DI*2), Y5
+	VFMADD231PD  Y5, Y4, Y2
+	VBROADCASTSD (R12), Y5
 	VFMADD231PD  Y5, Y4, Y3
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	ADDQ         $0x08, R11
-	DECQ         R9
-	JNE          rows3706
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3818
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3707:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3818:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	ADDQ $0x08, R12
+	DECQ R10
+	JNE  rows3816
+
+summed3817:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y4
 	VBROADCASTSD keep+64(FP), Y5
 	VMULPD       Y4, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3708
+	JE           set3819
 	CMPQ         AX, $0x04
-	JL           partial3709
-	VFMADD231PD  (BX), Y5, Y0
-	JMP          end3710
+	JL           partial3820
+	VFMADD231PD  (SI), Y5, Y0
+	JMP          end3821
 
-partial3709:
-	LEAQ   (BX), DI
+partial3820:
+	LEAQ   (SI), R8
 	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R8
-	JE     skip3711
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X6
+	TESTQ  $0x00000001, R9
+	JE     skip3822
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X6
 
-skip3711:
-	TESTQ          $0x00000002, R8
-	JE             skip3712
-	VBROADCASTF128 (DI), Y7
+skip3822:
+	TESTQ          $0x00000002, R9
+	JE             skip3823
+	VBROADCASTF128 (R8), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3712:
+skip3823:
 	VFMADD231PD Y6, Y5, Y0
 
-end3710:
-set3708:
+end3821:
+set3819:
 	CMPQ    AX, $0x04
-	JL      partial3713
-	VMOVUPD Y0, (BX)
-	JMP     end3714
+	JL      partial3824
+	VMOVUPD Y0, (SI)
+	JMP     end3825
 
-partial3713:
-	LEAQ         (BX), DI
+partial3824:
+	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3715
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3826
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3715:
-	TESTQ  $0x00000001, R8
-	JE     skip3716
-	VMOVSD X0, (DI)
+skip3826:
+	TESTQ  $0x00000001, R9
+	JE     skip3827
+	VMOVSD X0, (R8)
 
-skip3716:
-end3714:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3827:
+end3825:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set3717
+	JE          set3828
 	CMPQ        AX, $0x04
-	JL          partial3718
-	VFMADD231PD (BX), Y5, Y1
-	JMP         end3719
+	JL          partial3829
+	VFMADD231PD (SI), Y5, Y1
+	JMP         end3830
 
-partial3718:
-	LEAQ   (BX), DI
+partial3829:
+	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3720
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3831
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3720:
-	TESTQ          $0x00000002, R8
-	JE             skip3721
-	VBROADCASTF128 (DI), Y6
+skip3831:
+	TESTQ          $0x00000002, R9
+	JE             skip3832
+	VBROADCASTF128 (R8), Y6
 	VINSERTF128    $0x01, X0, Y6, Y0
 
-skip3721:
+skip3832:
 	VFMADD231PD Y0, Y5, Y1
 
-end3719:
-set3717:
+end3830:
+set3828:
 	CMPQ    AX, $0x04
-	JL      partial3722
-	VMOVUPD Y1, (BX)
-	JMP     end3723
+	JL      partial3833
+	VMOVUPD Y1, (SI)
+	JMP     end3834
 
-partial3722:
-	LEAQ         (BX), DI
+partial3833:
+	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3724
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3835
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3724:
-	TESTQ  $0x00000001, R8
-	JE     skip3725
-	VMOVSD X0, (DI)
+skip3835:
+	TESTQ  $0x00000001, R9
+	JE     skip3836
+	VMOVSD X0, (R8)
 
-skip3725:
-end3723:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3836:
+end3834:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y2, Y2
 	CMPQ        keep+64(FP), $0x00
-	JE          set3726
+	JE          set3837
 	CMPQ        AX, $0x04
-	JL          partial3727
-	VFMADD231PD (BX), Y5, Y2
-	JMP         end3728
+	JL          partial3838
+	VFMADD231PD (SI), Y5, Y2
+	JMP         end3839
 
-partial3727:
-	LEAQ   (BX), DI
+partial3838:
+	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3729
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3840
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3729:
-	TESTQ          $0x00000002, R8
-	JE             skip3730
-	VBROADCASTF128 (DI), Y1
+skip3840:
+	TESTQ          $0x00000002, R9
+	JE             skip3841
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3730:
+skip3841:
 	VFMADD231PD Y0, Y5, Y2
 
-end3728:
-set3726:
+end3839:
+set3837:
 	CMPQ    AX, $0x04
-	JL      partial3731
-	VMOVUPD Y2, (BX)
-	JMP     end3732
+	JL      partial3842
+	VMOVUPD Y2, (SI)
+	JMP     end3843
 
-partial3731:
-	LEAQ         (BX), DI
+partial3842:
+	LEAQ         (SI), R8
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3733
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3844
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3733:
-	TESTQ  $0x00000001, R8
-	JE     skip3734
-	VMOVSD X0, (DI)
+skip3844:
+	TESTQ  $0x00000001, R9
+	JE     skip3845
+	VMOVSD X0, (R8)
 
-skip3734:
-end3732:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3845:
+end3843:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3735
+	JE          set3846
 	CMPQ        AX, $0x04
-	JL          partial3736
-	VFMADD231PD (BX), Y5, Y3
-	JMP         end3737
+	JL          partial3847
+	VFMADD231PD (SI), Y5, Y3
+	JMP         end3848
 
-partial3736:
-	LEAQ   (BX), DI
+partial3847:
+	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3738
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3849
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3738:
-	TESTQ          $0x00000002, R8
-	JE             skip3739
-	VBROADCASTF128 (DI), Y1
+skip3849:
+	TESTQ          $0x00000002, R9
+	JE             skip3850
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3739:
+skip3850:
 	VFMADD231PD Y0, Y5, Y3
 
-end3737:
-set3735:
+end3848:
+set3846:
 	CMPQ    AX, $0x04
-	JL      partial3740
-	VMOVUPD Y3, (BX)
-	JMP     end3741
+	JL      partial3851
+	VMOVUPD Y3, (SI)
+	JMP     end3852
 
-partial3740:
-	LEAQ         (BX), DI
+partial3851:
+	LEAQ         (SI), R8
 	VMOVAPD      Y3, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3742
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3853
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3742:
-	TESTQ  $0x00000001, R8
-	JE     skip3743
-	VMOVSD X0, (DI)
+skip3853:
+	TESTQ  $0x00000001, R9
+	JE     skip3854
+	VMOVSD X0, (R8)
 
-skip3743:
-end3741:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x04, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x04, CX
-	JMP    classes3703
+skip3854:
+end3852:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x04, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x04, DX
+	JMP    classes3813
 
-fewer3704:
-classes3744:
-	CMPQ CX, $0x03
-	JE   take3746
-	CMPQ CX, $0x03
-	JL   fewer3745
+fewer3814:
+classes3855:
+	CMPQ DX, $0x03
+	JE   take3857
+	CMPQ DX, $0x03
+	JL   fewer3856
 
-take3746:
+take3857:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3748
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3859
 
-rows3747:
-	VMOVUPD      (DI), Y3
-	VBROADCASTSD (R10), Y4
+rows3858:
+	VMOVUPD      (R8), Y3
+	VBROADCASTSD (R11), Y4
 	VFMADD231PD  Y4, Y3, Y0
-	VBROADCASTSD (R10)(SI*1), Y4
+	VBROADCASTSD (R11)(DI*1), Y4
 	VFMADD231PD  Y4, Y3, Y1
-	VBROADCASTSD (R10)(SI*2), Y4
+	VBROADCASTSD (R11)(DI*2), Y4
 	VFMADD231PD  Y4, Y3, Y2
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3747
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3860
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3748:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3860:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3858
+
+summed3859:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y3
 	VBROADCASTSD keep+64(FP), Y4
 	VMULPD       Y3, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3749
+	JE           set3861
 	CMPQ         AX, $0x04
-	JL           partial3750
-	VFMADD231PD  (BX), Y4, Y0
-	JMP          end3751
+	JL           partial3862
+	VFMADD231PD  (SI), Y4, Y0
+	JMP          end3863
 
-partial3750:
-	LEAQ   (BX), DI
+partial3862:
+	LEAQ   (SI), R8
 	VXORPD Y5, Y5, Y5
-	TESTQ  $0x00000001, R8
-	JE     skip3752
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X5
+	TESTQ  $0x00000001, R9
+	JE     skip3864
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X5
 
-skip3752:
-	TESTQ          $0x00000002, R8
-	JE             skip3753
-	VBROADCASTF128 (DI), Y6
+skip3864:
+	TESTQ          $0x00000002, R9
+	JE             skip3865
+	VBROADCASTF128 (R8), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3753:
+skip3865:
 	VFMADD231PD Y5, Y4, Y0
 
-end3751:
-set3749:
+end3863:
+set3861:
 	CMPQ    AX, $0x04
-	JL      partial3754
-	VMOVUPD Y0, (BX)
-	JMP     end3755
+	JL      partial3866
+	VMOVUPD Y0, (SI)
+	JMP     end3867
 
-partial3754:
-	LEAQ         (BX), DI
+partial3866:
+	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3756
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3868
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3756:
-	TESTQ  $0x00000001, R8
-	JE     skip3757
-	VMOVSD X0, (DI)
+skip3868:
+	TESTQ  $0x00000001, R9
+	JE     skip3869
+	VMOVSD X0, (R8)
 
-skip3757:
-end3755:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3869:
+end3867:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y3, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set3758
+	JE          set3870
 	CMPQ        AX, $0x04
-	JL          partial3759
-	VFMADD231PD (BX), Y4, Y1
-	JMP         end3760
+	JL          partial3871
+	VFMADD231PD (SI), Y4, Y1
+	JMP         end3872
 
-partial3759:
-	LEAQ   (BX), DI
+partial3871:
+	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3761
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3873
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3761:
-	TESTQ          $0x00000002, R8
-	JE             skip3762
-	VBROADCASTF128 (DI), Y5
+skip3873:
+	TESTQ          $0x00000002, R9
+	JE             skip3874
+	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3762:
+skip3874:
 	VFMADD231PD Y0, Y4, Y1
 
-end3760:
-set3758:
+end3872:
+set3870:
 	CMPQ    AX, $0x04
-	JL      partial3763
-	VMOVUPD Y1, (BX)
-	JMP     end3764
+	JL      partial3875
+	VMOVUPD Y1, (SI)
+	JMP     end3876
 
-partial3763:
-	LEAQ         (BX), DI
+partial3875:
+	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3765
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3877
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3765:
-	TESTQ  $0x00000001, R8
-	JE     skip3766
-	VMOVSD X0, (DI)
+skip3877:
+	TESTQ  $0x00000001, R9
+	JE     skip3878
+	VMOVSD X0, (R8)
 
-skip3766:
-end3764:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3878:
+end3876:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y3, Y2, Y2
 	CMPQ        keep+64(FP), $0x00
-	JE          set3767
+	JE          set3879
 	CMPQ        AX, $0x04
-	JL          partial3768
-	VFMADD231PD (BX), Y4, Y2
-	JMP         end3769
+	JL          partial3880
+	VFMADD231PD (SI), Y4, Y2
+	JMP         end3881
 
-partial3768:
-	LEAQ   (BX), DI
+partial3880:
+	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3770
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3882
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3770:
-	TESTQ          $0x00000002, R8
-	JE             skip3771
-	VBROADCASTF128 (DI), Y1
+skip3882:
+	TESTQ          $0x00000002, R9
+	JE             skip3883
+	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3771:
+skip3883:
 	VFMADD231PD Y0, Y4, Y2
 
-end3769:
-set3767:
+end3881:
+set3879:
 	CMPQ    AX, $0x04
-	JL      partial3772
-	VMOVUPD Y2, (BX)
-	JMP     end3773
+	JL      partial3884
+	VMOVUPD Y2, (SI)
+	JMP     end3885
 
-partial3772:
-	LEAQ         (BX), DI
+partial3884:
+	LEAQ         (SI), R8
 	VMOVAPD      Y2, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3774
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3886
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3774:
-	TESTQ  $0x00000001, R8
-	JE     skip3775
-	VMOVSD X0, (DI)
+skip3886:
+	TESTQ  $0x00000001, R9
+	JE     skip3887
+	VMOVSD X0, (R8)
 
-skip3775:
-end3773:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x03, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x03, CX
-	JMP    classes3744
+skip3887:
+end3885:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x03, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x03, DX
+	JMP    classes3855
 
-fewer3745:
-classes3776:
-	CMPQ CX, $0x02
-	JE   take3778
-	JMP  fewer3777
+fewer3856:
+classes3888:
+	CMPQ DX, $0x02
+	JE   take3890
+	JMP  fewer3889
 
-take3778:
+take3890:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3780
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3892
 
-rows3779:
-	VMOVUPD      (DI), Y2
-	VBROADCASTSD (R10), Y3
+rows3891:
+	VMOVUPD      (R8), Y2
+	VBROADCASTSD (R11), Y3
 	VFMADD231PD  Y3, Y2, Y0
-	VBROADCASTSD (R10)(SI*1), Y3
+	VBROADCASTSD (R11)(DI*1), Y3
 	VFMADD231PD  Y3, Y2, Y1
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3779
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3893
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3780:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3893:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3891
+
+summed3892:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y2
 	VBROADCASTSD keep+64(FP), Y3
 	VMULPD       Y2, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3781
+	JE           set3894
 	CMPQ         AX, $0x04
-	JL           partial3782
-	VFMADD231PD  (BX), Y3, Y0
-	JMP          end3783
+	JL           partial3895
+	VFMADD231PD  (SI), Y3, Y0
+	JMP          end3896
 
-partial3782:
-	LEAQ   (BX), DI
+partial3895:
+	LEAQ   (SI), R8
 	VXORPD Y4, Y4, Y4
-	TESTQ  $0x00000001, R8
-	JE     skip3784
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X4
+	TESTQ  $0x00000001, R9
+	JE     skip3897
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X4
 
-skip3784:
-	TESTQ          $0x00000002, R8
-	JE             skip3785
-	VBROADCASTF128 (DI), Y5
+skip3897:
+	TESTQ          $0x00000002, R9
+	JE             skip3898
+	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3785:
+skip3898:
 	VFMADD231PD Y4, Y3, Y0
 
-end3783:
-set3781:
+end3896:
+set3894:
 	CMPQ    AX, $0x04
-	JL      partial3786
-	VMOVUPD Y0, (BX)
-	JMP     end3787
+	JL      partial3899
+	VMOVUPD Y0, (SI)
+	JMP     end3900
 
-partial3786:
-	LEAQ         (BX), DI
+partial3899:
+	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3788
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3901
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3788:
-	TESTQ  $0x00000001, R8
-	JE     skip3789
-	VMOVSD X0, (DI)
+skip3901:
+	TESTQ  $0x00000001, R9
+	JE     skip3902
+	VMOVSD X0, (R8)
 
-skip3789:
-end3787:
-	MOVQ        d+40(FP), DI
-	LEAQ        (BX)(DI*8), BX
+skip3902:
+end3900:
+	MOVQ        d+40(FP), R8
+	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y2, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set3790
+	JE          set3903
 	CMPQ        AX, $0x04
-	JL          partial3791
-	VFMADD231PD (BX), Y3, Y1
-	JMP         end3792
+	JL          partial3904
+	VFMADD231PD (SI), Y3, Y1
+	JMP         end3905
 
-partial3791:
-	LEAQ   (BX), DI
+partial3904:
+	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
-	TESTQ  $0x00000001, R8
-	JE     skip3793
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X0
+	TESTQ  $0x00000001, R9
+	JE     skip3906
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X0
 
-skip3793:
-	TESTQ          $0x00000002, R8
-	JE             skip3794
-	VBROADCASTF128 (DI), Y2
+skip3906:
+	TESTQ          $0x00000002, R9
+	JE             skip3907
+	VBROADCASTF128 (R8), Y2
 	VINSERTF128    $0x01, X0, Y2, Y0
 
-skip3794:
+skip3907:
 	VFMADD231PD Y0, Y3, Y1
 
-end3792:
-set3790:
+end3905:
+set3903:
 	CMPQ    AX, $0x04
-	JL      partial3795
-	VMOVUPD Y1, (BX)
-	JMP     end3796
+	JL      partial3908
+	VMOVUPD Y1, (SI)
+	JMP     end3909
 
-partial3795:
-	LEAQ         (BX), DI
+partial3908:
+	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3797
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3910
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3797:
-	TESTQ  $0x00000001, R8
-	JE     skip3798
-	VMOVSD X0, (DI)
+skip3910:
+	TESTQ  $0x00000001, R9
+	JE     skip3911
+	VMOVSD X0, (R8)
 
-skip3798:
-end3796:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x02, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x02, CX
-	JMP    classes3776
+skip3911:
+end3909:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x02, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x02, DX
+	JMP    classes3888
 
-fewer3777:
-classes3799:
-	CMPQ CX, $0x01
-	JE   take3801
-	JMP  fewer3800
+fewer3889:
+classes3912:
+	CMPQ DX, $0x01
+	JE   take3914
+	JMP  fewer3913
 
-take3801:
+take3914:
 	VXORPD Y0, Y0, Y0
-	MOVQ   a+8(FP), DI
-	MOVQ   stride+16(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   rows+48(FP), R9
-	MOVQ   DX, R10
-	TESTQ  R9, R9
-	JE     end3803
+	MOVQ   a+8(FP), R8
+	MOVQ   stride+16(FP), R9
+	SHLQ   $0x03, R9
+	MOVQ   rows+48(FP), R10
+	MOVQ   BX, R11
+	TESTQ  R10, R10
+	JE     summed3916
 
-rows3802:
-	VMOVUPD      (DI), Y1
-	VBROADCASTSD (R10), Y2
+rows3915:
+	VMOVUPD      (R8), Y1
+	VBROADCASTSD (R11), Y2
 	VFMADD231PD  Y2, Y1, Y0
-	ADDQ         R8, DI
-	ADDQ         $0x08, R10
-	DECQ         R9
-	JNE          rows3802
+	CMPQ         CX, bytes+80(FP)
+	JAE          fetched3917
+	PREFETCHT1   (CX)
+	ADDQ         $0x20, CX
 
-end3803:
-	MOVQ         d+40(FP), DI
-	MOVQ         DI, R8
-	LEAQ         -1(DI), DI
-	ANDQ         $-4, DI
-	SUBQ         DI, R8
+fetched3917:
+	ADDQ R9, R8
+	ADDQ $0x08, R11
+	DECQ R10
+	JNE  rows3915
+
+summed3916:
+	MOVQ         d+40(FP), R8
+	MOVQ         R8, R9
+	LEAQ         -1(R8), R8
+	ANDQ         $-4, R8
+	SUBQ         R8, R9
 	VBROADCASTSD w+56(FP), Y1
 	VBROADCASTSD keep+64(FP), Y2
 	VMULPD       Y1, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3804
+	JE           set3918
 	CMPQ         AX, $0x04
-	JL           partial3805
-	VFMADD231PD  (BX), Y2, Y0
-	JMP          end3806
+	JL           partial3919
+	VFMADD231PD  (SI), Y2, Y0
+	JMP          end3920
 
-partial3805:
-	LEAQ   (BX), DI
+partial3919:
+	LEAQ   (SI), R8
 	VXORPD Y1, Y1, Y1
-	TESTQ  $0x00000001, R8
-	JE     skip3807
-	MOVQ   R8, R9
-	ANDQ   $0x02, R9
-	VMOVSD (DI)(R9*8), X1
+	TESTQ  $0x00000001, R9
+	JE     skip3921
+	MOVQ   R9, R10
+	ANDQ   $0x02, R10
+	VMOVSD (R8)(R10*8), X1
 
-skip3807:
-	TESTQ          $0x00000002, R8
-	JE             skip3808
-	VBROADCASTF128 (DI), Y3
+skip3921:
+	TESTQ          $0x00000002, R9
+	JE             skip3922
+	VBROADCASTF128 (R8), Y3
 	VINSERTF128    $0x01, X1, Y3, Y1
 
-skip3808:
+skip3922:
 	VFMADD231PD Y1, Y2, Y0
 
-end3806:
-set3804:
+end3920:
+set3918:
 	CMPQ    AX, $0x04
-	JL      partial3809
-	VMOVUPD Y0, (BX)
-	JMP     end3810
+	JL      partial3923
+	VMOVUPD Y0, (SI)
+	JMP     end3924
 
-partial3809:
-	LEAQ         (BX), DI
+partial3923:
+	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
-	TESTQ        $0x00000002, R8
-	JE           skip3811
-	VMOVUPD      X0, (DI)
+	TESTQ        $0x00000002, R9
+	JE           skip3925
+	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
 
-skip3811:
-	TESTQ  $0x00000001, R8
-	JE     skip3812
-	VMOVSD X0, (DI)
+skip3925:
+	TESTQ  $0x00000001, R9
+	JE     skip3926
+	VMOVSD X0, (R8)
 
-skip3812:
-end3810:
-	MOVQ   d+40(FP), DI
-	LEAQ   (BX)(DI*8), BX
-	IMUL3Q $0x01, SI, DI
-	ADDQ   DI, DX
-	SUBQ   $0x01, CX
-	JMP    classes3799
+skip3926:
+end3924:
+	MOVQ   d+40(FP), R8
+	LEAQ   (SI)(R8*8), SI
+	IMUL3Q $0x01, DI, R8
+	ADDQ   R8, BX
+	SUBQ   $0x01, DX
+	JMP    classes3912
 
-fewer3800:
+fewer3913:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile3702:
+nextTile3812:
+	SUBQ ahead+72(FP), CX
+	MOVQ CX, ret+88(FP)
 	VZEROUPPER
 	RET
 
@@ -40151,15 +41155,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block3813:
+block3927:
 	CMPQ AX, CX
-	JGE  done3814
+	JGE  done3928
 	XORQ DX, DX
 
-tile3815:
+tile3929:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next3816
+	JG     next3930
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40180,9 +41184,9 @@ tile3815:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3818
+	JE     end3932
 
-rows3817:
+rows3931:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -40207,9 +41211,9 @@ rows3817:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3817
+	JNE          rows3931
 
-end3818:
+end3932:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -40224,250 +41228,250 @@ end3818:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3819
+	JGE          stored3933
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set3820
+	JE           set3934
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3821
+	JL           partial3935
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3822
+	JMP          end3936
 
-partial3821:
+partial3935:
 	LEAQ   64(BX), R9
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, SI
-	JE     skip3823
+	JE     skip3937
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X13
 
-skip3823:
+skip3937:
 	TESTQ          $0x00000002, SI
-	JE             skip3824
+	JE             skip3938
 	VBROADCASTF128 (R9), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip3824:
+skip3938:
 	VADDPD Y13, Y2, Y2
 
-end3822:
-set3820:
+end3936:
+set3934:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3825
+	JL      partial3939
 	VMOVUPD Y2, 64(BX)
-	JMP     end3826
+	JMP     end3940
 
-partial3825:
+partial3939:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3827
+	JE           skip3941
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3827:
+skip3941:
 	TESTQ  $0x00000001, SI
-	JE     skip3828
+	JE     skip3942
 	VMOVSD X0, (R9)
 
-skip3828:
-end3826:
+skip3942:
+end3940:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3819
+	JGE    stored3933
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3829
+	JE     set3943
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   R8, $0x0c
-	JL     partial3830
+	JL     partial3944
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3831
+	JMP    end3945
 
-partial3830:
+partial3944:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3832
+	JE     skip3946
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3832:
+skip3946:
 	TESTQ          $0x00000002, SI
-	JE             skip3833
+	JE             skip3947
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3833:
+skip3947:
 	VADDPD Y0, Y5, Y5
 
-end3831:
-set3829:
+end3945:
+set3943:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3834
+	JL      partial3948
 	VMOVUPD Y5, 64(BX)
-	JMP     end3835
+	JMP     end3949
 
-partial3834:
+partial3948:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3836
+	JE           skip3950
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3836:
+skip3950:
 	TESTQ  $0x00000001, SI
-	JE     skip3837
+	JE     skip3951
 	VMOVSD X0, (R9)
 
-skip3837:
-end3835:
+skip3951:
+end3949:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3819
+	JGE    stored3933
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set3838
+	JE     set3952
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   R8, $0x0c
-	JL     partial3839
+	JL     partial3953
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3840
+	JMP    end3954
 
-partial3839:
+partial3953:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3841
+	JE     skip3955
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3841:
+skip3955:
 	TESTQ          $0x00000002, SI
-	JE             skip3842
+	JE             skip3956
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3842:
+skip3956:
 	VADDPD Y0, Y8, Y8
 
-end3840:
-set3838:
+end3954:
+set3952:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3843
+	JL      partial3957
 	VMOVUPD Y8, 64(BX)
-	JMP     end3844
+	JMP     end3958
 
-partial3843:
+partial3957:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3845
+	JE           skip3959
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3845:
+skip3959:
 	TESTQ  $0x00000001, SI
-	JE     skip3846
+	JE     skip3960
 	VMOVSD X0, (R9)
 
-skip3846:
-end3844:
+skip3960:
+end3958:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3819
+	JGE    stored3933
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set3847
+	JE     set3961
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   R8, $0x0c
-	JL     partial3848
+	JL     partial3962
 	VADDPD 64(BX), Y11, Y11
-	JMP    end3849
+	JMP    end3963
 
-partial3848:
+partial3962:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3850
+	JE     skip3964
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3850:
+skip3964:
 	TESTQ          $0x00000002, SI
-	JE             skip3851
+	JE             skip3965
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3851:
+skip3965:
 	VADDPD Y0, Y11, Y11
 
-end3849:
-set3847:
+end3963:
+set3961:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3852
+	JL      partial3966
 	VMOVUPD Y11, 64(BX)
-	JMP     end3853
+	JMP     end3967
 
-partial3852:
+partial3966:
 	LEAQ         64(BX), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3854
+	JE           skip3968
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3854:
+skip3968:
 	TESTQ  $0x00000001, SI
-	JE     skip3855
+	JE     skip3969
 	VMOVSD X0, (R8)
 
-skip3855:
-end3853:
+skip3969:
+end3967:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3819:
+stored3933:
 	ADDQ $0x0c, DX
-	JMP  tile3815
+	JMP  tile3929
 
-next3816:
+next3930:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next3857
+	JG     next3971
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40484,9 +41488,9 @@ next3816:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3859
+	JE     end3973
 
-rows3858:
+rows3972:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -40506,9 +41510,9 @@ rows3858:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3858
+	JNE          rows3972
 
-end3859:
+end3973:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -40523,237 +41527,237 @@ end3859:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3860
+	JGE          stored3974
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set3861
+	JE           set3975
 	VADDPD       (BX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3862
+	JL           partial3976
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3863
+	JMP          end3977
 
-partial3862:
+partial3976:
 	LEAQ   32(BX), R9
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, SI
-	JE     skip3864
+	JE     skip3978
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip3864:
+skip3978:
 	TESTQ          $0x00000002, SI
-	JE             skip3865
+	JE             skip3979
 	VBROADCASTF128 (R9), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3865:
+skip3979:
 	VADDPD Y9, Y1, Y1
 
-end3863:
-set3861:
+end3977:
+set3975:
 	VMOVUPD Y0, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3866
+	JL      partial3980
 	VMOVUPD Y1, 32(BX)
-	JMP     end3867
+	JMP     end3981
 
-partial3866:
+partial3980:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3868
+	JE           skip3982
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3868:
+skip3982:
 	TESTQ  $0x00000001, SI
-	JE     skip3869
+	JE     skip3983
 	VMOVSD X0, (R9)
 
-skip3869:
-end3867:
+skip3983:
+end3981:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3860
+	JGE    stored3974
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3870
+	JE     set3984
 	VADDPD (BX), Y2, Y2
 	CMPQ   R8, $0x08
-	JL     partial3871
+	JL     partial3985
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3872
+	JMP    end3986
 
-partial3871:
+partial3985:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3873
+	JE     skip3987
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3873:
+skip3987:
 	TESTQ          $0x00000002, SI
-	JE             skip3874
+	JE             skip3988
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3874:
+skip3988:
 	VADDPD Y0, Y3, Y3
 
-end3872:
-set3870:
+end3986:
+set3984:
 	VMOVUPD Y2, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3875
+	JL      partial3989
 	VMOVUPD Y3, 32(BX)
-	JMP     end3876
+	JMP     end3990
 
-partial3875:
+partial3989:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3877
+	JE           skip3991
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3877:
+skip3991:
 	TESTQ  $0x00000001, SI
-	JE     skip3878
+	JE     skip3992
 	VMOVSD X0, (R9)
 
-skip3878:
-end3876:
+skip3992:
+end3990:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3860
+	JGE    stored3974
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3879
+	JE     set3993
 	VADDPD (BX), Y4, Y4
 	CMPQ   R8, $0x08
-	JL     partial3880
+	JL     partial3994
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3881
+	JMP    end3995
 
-partial3880:
+partial3994:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3882
+	JE     skip3996
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3882:
+skip3996:
 	TESTQ          $0x00000002, SI
-	JE             skip3883
+	JE             skip3997
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3883:
+skip3997:
 	VADDPD Y0, Y5, Y5
 
-end3881:
-set3879:
+end3995:
+set3993:
 	VMOVUPD Y4, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3884
+	JL      partial3998
 	VMOVUPD Y5, 32(BX)
-	JMP     end3885
+	JMP     end3999
 
-partial3884:
+partial3998:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3886
+	JE           skip4000
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3886:
+skip4000:
 	TESTQ  $0x00000001, SI
-	JE     skip3887
+	JE     skip4001
 	VMOVSD X0, (R9)
 
-skip3887:
-end3885:
+skip4001:
+end3999:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3860
+	JGE    stored3974
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set3888
+	JE     set4002
 	VADDPD (BX), Y6, Y6
 	CMPQ   R8, $0x08
-	JL     partial3889
+	JL     partial4003
 	VADDPD 32(BX), Y7, Y7
-	JMP    end3890
+	JMP    end4004
 
-partial3889:
+partial4003:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3891
+	JE     skip4005
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3891:
+skip4005:
 	TESTQ          $0x00000002, SI
-	JE             skip3892
+	JE             skip4006
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3892:
+skip4006:
 	VADDPD Y0, Y7, Y7
 
-end3890:
-set3888:
+end4004:
+set4002:
 	VMOVUPD Y6, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3893
+	JL      partial4007
 	VMOVUPD Y7, 32(BX)
-	JMP     end3894
+	JMP     end4008
 
-partial3893:
+partial4007:
 	LEAQ         32(BX), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3895
+	JE           skip4009
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3895:
+skip4009:
 	TESTQ  $0x00000001, SI
-	JE     skip3896
+	JE     skip4010
 	VMOVSD X0, (R8)
 
-skip3896:
-end3894:
+skip4010:
+end4008:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3860:
+stored3974:
 	ADDQ $0x08, DX
 
-next3857:
+next3971:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next3898
+	JG     next4012
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40766,9 +41770,9 @@ next3857:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3900
+	JE     end4014
 
-rows3899:
+rows4013:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -40783,9 +41787,9 @@ rows3899:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3899
+	JNE          rows4013
 
-end3900:
+end4014:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -40800,226 +41804,226 @@ end3900:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3901
+	JGE          stored4015
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set3902
+	JE           set4016
 	CMPQ         R8, $0x04
-	JL           partial3903
+	JL           partial4017
 	VADDPD       (BX), Y0, Y0
-	JMP          end3904
+	JMP          end4018
 
-partial3903:
+partial4017:
 	LEAQ   (BX), R9
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, SI
-	JE     skip3905
+	JE     skip4019
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X5
 
-skip3905:
+skip4019:
 	TESTQ          $0x00000002, SI
-	JE             skip3906
+	JE             skip4020
 	VBROADCASTF128 (R9), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3906:
+skip4020:
 	VADDPD Y5, Y0, Y0
 
-end3904:
-set3902:
+end4018:
+set4016:
 	CMPQ    R8, $0x04
-	JL      partial3907
+	JL      partial4021
 	VMOVUPD Y0, (BX)
-	JMP     end3908
+	JMP     end4022
 
-partial3907:
+partial4021:
 	LEAQ         (BX), R9
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3909
+	JE           skip4023
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3909:
+skip4023:
 	TESTQ  $0x00000001, SI
-	JE     skip3910
+	JE     skip4024
 	VMOVSD X0, (R9)
 
-skip3910:
-end3908:
+skip4024:
+end4022:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3901
+	JGE    stored4015
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set3911
+	JE     set4025
 	CMPQ   R8, $0x04
-	JL     partial3912
+	JL     partial4026
 	VADDPD (BX), Y1, Y1
-	JMP    end3913
+	JMP    end4027
 
-partial3912:
+partial4026:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3914
+	JE     skip4028
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3914:
+skip4028:
 	TESTQ          $0x00000002, SI
-	JE             skip3915
+	JE             skip4029
 	VBROADCASTF128 (R9), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3915:
+skip4029:
 	VADDPD Y0, Y1, Y1
 
-end3913:
-set3911:
+end4027:
+set4025:
 	CMPQ    R8, $0x04
-	JL      partial3916
+	JL      partial4030
 	VMOVUPD Y1, (BX)
-	JMP     end3917
+	JMP     end4031
 
-partial3916:
+partial4030:
 	LEAQ         (BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3918
+	JE           skip4032
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3918:
+skip4032:
 	TESTQ  $0x00000001, SI
-	JE     skip3919
+	JE     skip4033
 	VMOVSD X0, (R9)
 
-skip3919:
-end3917:
+skip4033:
+end4031:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3901
+	JGE    stored4015
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set3920
+	JE     set4034
 	CMPQ   R8, $0x04
-	JL     partial3921
+	JL     partial4035
 	VADDPD (BX), Y2, Y2
-	JMP    end3922
+	JMP    end4036
 
-partial3921:
+partial4035:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3923
+	JE     skip4037
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3923:
+skip4037:
 	TESTQ          $0x00000002, SI
-	JE             skip3924
+	JE             skip4038
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3924:
+skip4038:
 	VADDPD Y0, Y2, Y2
 
-end3922:
-set3920:
+end4036:
+set4034:
 	CMPQ    R8, $0x04
-	JL      partial3925
+	JL      partial4039
 	VMOVUPD Y2, (BX)
-	JMP     end3926
+	JMP     end4040
 
-partial3925:
+partial4039:
 	LEAQ         (BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3927
+	JE           skip4041
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3927:
+skip4041:
 	TESTQ  $0x00000001, SI
-	JE     skip3928
+	JE     skip4042
 	VMOVSD X0, (R9)
 
-skip3928:
-end3926:
+skip4042:
+end4040:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3901
+	JGE    stored4015
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3929
+	JE     set4043
 	CMPQ   R8, $0x04
-	JL     partial3930
+	JL     partial4044
 	VADDPD (BX), Y3, Y3
-	JMP    end3931
+	JMP    end4045
 
-partial3930:
+partial4044:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3932
+	JE     skip4046
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3932:
+skip4046:
 	TESTQ          $0x00000002, SI
-	JE             skip3933
+	JE             skip4047
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3933:
+skip4047:
 	VADDPD Y0, Y3, Y3
 
-end3931:
-set3929:
+end4045:
+set4043:
 	CMPQ    R8, $0x04
-	JL      partial3934
+	JL      partial4048
 	VMOVUPD Y3, (BX)
-	JMP     end3935
+	JMP     end4049
 
-partial3934:
+partial4048:
 	LEAQ         (BX), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3936
+	JE           skip4050
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3936:
+skip4050:
 	TESTQ  $0x00000001, SI
-	JE     skip3937
+	JE     skip4051
 	VMOVSD X0, (R8)
 
-skip3937:
-end3935:
+skip4051:
+end4049:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3901:
+stored4015:
 	ADDQ $0x04, DX
 
-next3898:
+next4012:
 	ADDQ $0x04, AX
-	JMP  block3813
+	JMP  block3927
 
-done3814:
+done3928:
 	VZEROUPPER
 	RET
 
@@ -41044,11 +42048,11 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3939:
+tile4053:
 	CMPQ   DI, $0x10
-	JLE    next3940
+	JLE    next4054
 	CMPQ   DI, $0x14
-	JGE    full3941
+	JGE    full4055
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -41056,9 +42060,9 @@ tile3939:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3944
+	JGE    out4058
 
-row3943:
+row4057:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41070,7 +42074,7 @@ row3943:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -41086,9 +42090,9 @@ row3943:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3943
+	JL           row4057
 
-out3944:
+out4058:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
@@ -41096,20 +42100,20 @@ out3944:
 	LEAQ         128(AX), R9
 	VMOVAPD      Y5, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3945
+	JE           skip4059
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3945:
+skip4059:
 	TESTQ  $0x00000001, R10
-	JE     skip3946
+	JE     skip4060
 	VMOVSD X1, (R9)
 
-skip3946:
-	JMP end3942
+skip4060:
+	JMP end4056
 
-full3941:
+full4055:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -41117,9 +42121,9 @@ full3941:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3948
+	JGE    out4062
 
-row3947:
+row4061:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41131,7 +42135,7 @@ row3947:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -41147,35 +42151,35 @@ row3947:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3947
+	JL           row4061
 
-out3948:
+out4062:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 	VMOVUPD Y5, 128(AX)
 
-end3942:
+end4056:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile3939
+	JMP  tile4053
 
-next3940:
+next4054:
 	CMPQ   DI, $0x0c
-	JLE    next3950
+	JLE    next4064
 	CMPQ   DI, $0x10
-	JGE    full3951
+	JGE    full4065
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3954
+	JGE    out4068
 
-row3953:
+row4067:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41186,7 +42190,7 @@ row3953:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41200,38 +42204,38 @@ row3953:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3953
+	JL           row4067
 
-out3954:
+out4068:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
 	LEAQ         96(AX), R9
 	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3955
+	JE           skip4069
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3955:
+skip4069:
 	TESTQ  $0x00000001, R10
-	JE     skip3956
+	JE     skip4070
 	VMOVSD X1, (R9)
 
-skip3956:
-	JMP end3952
+skip4070:
+	JMP end4066
 
-full3951:
+full4065:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3958
+	JGE    out4072
 
-row3957:
+row4071:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41242,7 +42246,7 @@ row3957:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41256,32 +42260,32 @@ row3957:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3957
+	JL           row4071
 
-out3958:
+out4072:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end3952:
+end4066:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next3950:
+next4064:
 	CMPQ   DI, $0x08
-	JLE    next3960
+	JLE    next4074
 	CMPQ   DI, $0x0c
-	JGE    full3961
+	JGE    full4075
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3964
+	JGE    out4078
 
-row3963:
+row4077:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41292,7 +42296,7 @@ row3963:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41304,36 +42308,36 @@ row3963:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3963
+	JL           row4077
 
-out3964:
+out4078:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	LEAQ         64(AX), R9
 	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3965
+	JE           skip4079
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3965:
+skip4079:
 	TESTQ  $0x00000001, R10
-	JE     skip3966
+	JE     skip4080
 	VMOVSD X1, (R9)
 
-skip3966:
-	JMP end3962
+skip4080:
+	JMP end4076
 
-full3961:
+full4075:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3968
+	JGE    out4082
 
-row3967:
+row4081:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41344,7 +42348,7 @@ row3967:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41356,33 +42360,33 @@ row3967:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3967
+	JL           row4081
 
-out3968:
+out4082:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end3962:
+end4076:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next3960:
+next4074:
 	CMPQ   DI, $0x04
-	JLE    next3970
+	JLE    next4084
 	CMPQ   DI, $0x08
-	JGE    full3971
+	JGE    full4085
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3974
+	JGE    out4088
 
-row3973:
+row4087:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41392,37 +42396,37 @@ row3973:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3973
+	JL           row4087
 
-out3974:
+out4088:
 	VMOVUPD      Y1, (AX)
 	LEAQ         32(AX), R9
 	VMOVAPD      Y2, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip3975
+	JE           skip4089
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip3975:
+skip4089:
 	TESTQ  $0x00000001, R10
-	JE     skip3976
+	JE     skip4090
 	VMOVSD X1, (R9)
 
-skip3976:
-	JMP end3972
+skip4090:
+	JMP end4086
 
-full3971:
+full4085:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3978
+	JGE    out4092
 
-row3977:
+row4091:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41432,31 +42436,31 @@ row3977:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3977
+	JL           row4091
 
-out3978:
+out4092:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end3972:
+end4086:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next3970:
+next4084:
 	CMPQ   DI, $0x00
-	JLE    next3980
+	JLE    next4094
 	CMPQ   DI, $0x04
-	JGE    full3981
+	JGE    full4095
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3984
+	JGE    out4098
 
-row3983:
+row4097:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -41464,35 +42468,35 @@ row3983:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3983
+	JL           row4097
 
-out3984:
+out4098:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip3985
+	JE           skip4099
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3985:
+skip4099:
 	TESTQ  $0x00000001, R10
-	JE     skip3986
+	JE     skip4100
 	VMOVSD X0, (CX)
 
-skip3986:
-	JMP end3982
+skip4100:
+	JMP end4096
 
-full3981:
+full4095:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out3988
+	JGE    out4102
 
-row3987:
+row4101:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3938
+	JAE          bad4052
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -41500,23 +42504,23 @@ row3987:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3987
+	JL           row4101
 
-out3988:
+out4102:
 	VMOVUPD Y0, (AX)
 
-end3982:
+end4096:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next3980:
+next4094:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3938:
+bad4052:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -41543,11 +42547,11 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile3990:
+tile4104:
 	CMPQ       DI, $0x10
-	JLE        next3991
+	JLE        next4105
 	CMPQ       DI, $0x14
-	JGE        full3992
+	JGE        full4106
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
@@ -41555,9 +42559,9 @@ tile3990:
 	VMASKMOVPD 128(AX), Y0, Y5
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out3995
+	JGE        out4109
 
-row3994:
+row4108:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41569,7 +42573,7 @@ row3994:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -41590,25 +42594,25 @@ row3994:
 	LEAQ         128(R11), R11
 	VMOVAPD      Y7, Y6
 	TESTQ        $0x00000002, R10
-	JE           skip3996
+	JE           skip4110
 	VMOVUPD      X6, (R11)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R11
 
-skip3996:
+skip4110:
 	TESTQ  $0x00000001, R10
-	JE     skip3997
+	JE     skip4111
 	VMOVSD X6, (R11)
 
-skip3997:
+skip4111:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row3994
+	JL   row4108
 
-out3995:
-	JMP end3993
+out4109:
+	JMP end4107
 
-full3992:
+full4106:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
@@ -41616,9 +42620,9 @@ full3992:
 	VMOVUPD 128(AX), Y5
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out3999
+	JGE     out4113
 
-row3998:
+row4112:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41630,7 +42634,7 @@ row3998:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -41651,29 +42655,29 @@ row3998:
 	VMOVUPD      Y7, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row3998
+	JL           row4112
 
-out3999:
-end3993:
+out4113:
+end4107:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile3990
+	JMP  tile4104
 
-next3991:
+next4105:
 	CMPQ       DI, $0x0c
-	JLE        next4001
+	JLE        next4115
 	CMPQ       DI, $0x10
-	JGE        full4002
+	JGE        full4116
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4005
+	JGE        out4119
 
-row4004:
+row4118:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41684,7 +42688,7 @@ row4004:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41702,34 +42706,34 @@ row4004:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip4006
+	JE           skip4120
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip4006:
+skip4120:
 	TESTQ  $0x00000001, R10
-	JE     skip4007
+	JE     skip4121
 	VMOVSD X5, (R11)
 
-skip4007:
+skip4121:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4004
+	JL   row4118
 
-out4005:
-	JMP end4003
+out4119:
+	JMP end4117
 
-full4002:
+full4116:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4009
+	JGE     out4123
 
-row4008:
+row4122:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41740,7 +42744,7 @@ row4008:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -41758,27 +42762,27 @@ row4008:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4008
+	JL           row4122
 
-out4009:
-end4003:
+out4123:
+end4117:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next4001:
+next4115:
 	CMPQ       DI, $0x08
-	JLE        next4011
+	JLE        next4125
 	CMPQ       DI, $0x0c
-	JGE        full4012
+	JGE        full4126
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4015
+	JGE        out4129
 
-row4014:
+row4128:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41789,7 +42793,7 @@ row4014:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41804,33 +42808,33 @@ row4014:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip4016
+	JE           skip4130
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip4016:
+skip4130:
 	TESTQ  $0x00000001, R10
-	JE     skip4017
+	JE     skip4131
 	VMOVSD X4, (R11)
 
-skip4017:
+skip4131:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4014
+	JL   row4128
 
-out4015:
-	JMP end4013
+out4129:
+	JMP end4127
 
-full4012:
+full4126:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4019
+	JGE     out4133
 
-row4018:
+row4132:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -41841,7 +42845,7 @@ row4018:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -41856,29 +42860,29 @@ row4018:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4018
+	JL           row4132
 
-out4019:
-end4013:
+out4133:
+end4127:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next4011:
+next4125:
 	CMPQ       DI, $0x04
-	JLE        next4021
+	JLE        next4135
 	CMPQ       DI, $0x08
-	JGE        full4022
+	JGE        full4136
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4025
+	JGE        out4139
 
-row4024:
+row4138:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41890,35 +42894,35 @@ row4024:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip4026
+	JE           skip4140
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip4026:
+skip4140:
 	TESTQ  $0x00000001, R10
-	JE     skip4027
+	JE     skip4141
 	VMOVSD X3, (R11)
 
-skip4027:
+skip4141:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4024
+	JL   row4138
 
-out4025:
-	JMP end4023
+out4139:
+	JMP end4137
 
-full4022:
+full4136:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4029
+	JGE     out4143
 
-row4028:
+row4142:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -41930,28 +42934,28 @@ row4028:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4028
+	JL           row4142
 
-out4029:
-end4023:
+out4143:
+end4137:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next4021:
+next4135:
 	CMPQ       DI, $0x00
-	JLE        next4031
+	JLE        next4145
 	CMPQ       DI, $0x04
-	JGE        full4032
+	JGE        full4146
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4035
+	JGE        out4149
 
-row4034:
+row4148:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -41960,34 +42964,34 @@ row4034:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip4036
+	JE           skip4150
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip4036:
+skip4150:
 	TESTQ  $0x00000001, R10
-	JE     skip4037
+	JE     skip4151
 	VMOVSD X2, (R11)
 
-skip4037:
+skip4151:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4034
+	JL   row4148
 
-out4035:
-	JMP end4033
+out4149:
+	JMP end4147
 
-full4032:
+full4146:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4039
+	JGE     out4153
 
-row4038:
+row4152:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad3989
+	JAE          bad4103
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -41996,21 +43000,21 @@ row4038:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4038
+	JL           row4152
 
-out4039:
-end4033:
+out4153:
+end4147:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next4031:
+next4145:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad3989:
+bad4103:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -42022,9 +43026,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line4040:
+line4154:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line4040
+	JNE        line4154
 	RET

@@ -410,6 +410,39 @@ func TestK(t *testing.T) {
 	})
 }
 
+func TestSoftmax(t *testing.T) {
+	eachTier(t, func(t *testing.T) {
+		for _, m := range vectorLengths[:len(vectorLengths)-1] {
+			for _, k := range []int{0, 1, 2, 3, 10} {
+				for _, spoil := range []bool{false, true} {
+					s := newSource(t, 10*m+k)
+					got, want := s.output("Softmax", k*m)
+					dir, dirWant := s.output("SoftmaxProduct", k*m)
+					if spoil {
+						s.spoil(got, special...)
+						s.spoil(got, special...)
+						s.spoil(dir, special...)
+						if m > 0 {
+							for c := range k {
+								got[c*m+m/2] = math.Inf(-1)
+							}
+						}
+						copy(want, got)
+						copy(dirWant, dir)
+					}
+					Softmax(got, k, m)
+					softmaxPlain(want, k, m)
+					SoftmaxProduct(dir, want, k, m)
+					softmaxProductPlain(dirWant, want, k, m)
+					if s.check(nil); t.Failed() {
+						t.Fatalf("m %d, k %d, special values %v", m, k, spoil)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestGram(t *testing.T) {
 	eachBatch(t, func(s *source, a []float64, stride, rows, d int, add bool) {
 		if d > 100 {
@@ -531,6 +564,8 @@ func TestPanics(t *testing.T) {
 			"LogisticProducts": func() { LogisticProducts(y, x, a, 8, x, y, y, 1) },
 			"LogisticLink":     func() { LogisticLink(y, y, y, nil, y) },
 			"ScoresK":          func() { ScoresK(x, a, 8, y, 2, 2, 2) },
+			"Softmax":          func() { Softmax(x, 1, 2) },
+			"SoftmaxProduct":   func() { SoftmaxProduct(x, y, 1, len(x)) },
 			"Gram":             func() { Gram(x, a, 8, 2, y, 1, false) },
 			"column":           func() { SparseScores(x[:2], idx[:3], x, y, 2) },
 			"negative column":  func() { SparseScores(x[:2], idx[3:], x[:1], y, 2) },

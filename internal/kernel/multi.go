@@ -41,8 +41,15 @@ func ScoresK(t, a []float64, stride int, z []float64, k, d, rows int) {
 // dz is class-major, dz_c = dz[c*d:(c+1)*d]; len(dz) = k d and
 // len(c) = k rows. With keep = 0 what dz held does not matter, not even NaN.
 func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep float64) {
+	CombineKAhead(dz, a, stride, c, k, d, rows, w, keep, nil)
+}
+
+// CombineKAhead is [CombineK] and meanwhile asks for the cache lines of ahead,
+// at the pace that memory delivers. It returns the part that it did not reach.
+func CombineKAhead(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep float64, ahead []float64) (rest []float64) {
 	checkK(c, dz, k, d, rows)
 	checkRows(a, stride, d, rows)
+	bytes := 0
 	switch {
 	case tier == Plain:
 		combineKPlain(dz, a, stride, c, k, d, rows, w, keep)
@@ -51,10 +58,11 @@ func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep 
 			Axpby(w*f, a[:d], keep, dz[m*d:(m+1)*d])
 		}
 	case tier == AVX512:
-		combineKAVX512(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep)
+		bytes = combineKAVX512(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep, ptr(ahead), 8*len(ahead))
 	default:
-		combineKAVX2(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep)
+		bytes = combineKAVX2(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep, ptr(ahead), 8*len(ahead))
 	}
+	return ahead[min(bytes/8, len(ahead)):]
 }
 
 // scoresKCache is how many numbers of z and of four rows ScoresK works on at a

@@ -234,6 +234,36 @@ func logisticLossLinkPlain(cg, t, y []float64) (loss float64) {
 	return loss
 }
 
+func softmaxPlain(t []float64, k, m int) {
+	for i := range m {
+		top, sum := math.Inf(-1), 0.0
+		for c := range k {
+			top = max(top, t[c*m+i])
+		}
+		for c := range k {
+			e := math.Exp(t[c*m+i] - top)
+			t[c*m+i] = e
+			sum += e
+		}
+		inv := 1 / sum
+		for c := range k {
+			t[c*m+i] *= inv
+		}
+	}
+}
+
+func softmaxProductPlain(s, p []float64, k, m int) {
+	for i := range m {
+		mean := 0.0
+		for c := range k {
+			mean += p[c*m+i] * s[c*m+i]
+		}
+		for c := range k {
+			s[c*m+i] = p[c*m+i] * (s[c*m+i] - mean)
+		}
+	}
+}
+
 func scoresKPlain(t, a []float64, stride int, z []float64, k, d, rows int) {
 	for i := range rows {
 		row := a[i*stride:][:d]

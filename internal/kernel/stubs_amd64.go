@@ -81,10 +81,16 @@ func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *flo
 func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
 
 //go:noescape
+func softmaxAVX512(t *float64, k int, m int)
+
+//go:noescape
+func softmaxProductAVX512(s *float64, p *float64, k int, m int)
+
+//go:noescape
 func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 
 //go:noescape
-func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
+func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int
 
 //go:noescape
 func gramAVX512(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)
@@ -174,10 +180,16 @@ func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float
 func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
 
 //go:noescape
+func softmaxAVX2(t *float64, k int, m int)
+
+//go:noescape
+func softmaxProductAVX2(s *float64, p *float64, k int, m int)
+
+//go:noescape
 func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool)
 
 //go:noescape
-func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64)
+func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int
 
 //go:noescape
 func gramAVX2(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)

@@ -80,11 +80,15 @@ func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *f
 	panic("unreachable")
 }
 
+func softmaxAVX512(t *float64, k int, m int) { panic("unreachable") }
+
+func softmaxProductAVX512(s *float64, p *float64, k int, m int) { panic("unreachable") }
+
 func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool) {
 	panic("unreachable")
 }
 
-func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64) {
+func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int {
 	panic("unreachable")
 }
 
@@ -176,11 +180,15 @@ func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *flo
 	panic("unreachable")
 }
 
+func softmaxAVX2(t *float64, k int, m int) { panic("unreachable") }
+
+func softmaxProductAVX2(s *float64, p *float64, k int, m int) { panic("unreachable") }
+
 func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k int, d int, rows int, add bool) {
 	panic("unreachable")
 }
 
-func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64) {
+func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int {
 	panic("unreachable")
 }
 

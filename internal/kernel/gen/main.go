@@ -39,6 +39,8 @@ func main() {
 		s.rowKernels()
 		s.linkKernels()
 		s.logisticKernels()
+		s.softmax()
+		s.softmaxProduct()
 		s.scoresK()
 		s.combineK()
 		s.gram()

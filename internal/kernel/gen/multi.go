@@ -187,15 +187,18 @@ func (s *isa) scoresK() {
 }
 
 // combineK holds tiles of a few classes by a few vectors of columns in
-// registers while it runs over the rows.
+// registers while it runs over the rows. With every row of a tile it fetches a
+// little of the bytes from ahead on, and returns of how many it is done: at the
+// pace that memory delivers, or else everything waits.
 func (s *isa) combineK() {
-	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w, keep float64)")
+	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w, keep float64, ahead *float64, bytes int) int")
 	groups, tiles := fives, []int{4, 2, 1}
 	if !s.evex {
 		groups, tiles = fours, []int{3, 2, 1}
 	}
-	d := param("d")
-	left := copyOf(d)
+	left, ahead := param("d"), param("ahead")
+	end := paramAddr("bytes")
+	ADDQ(ahead, end)
 	for ti, cols := range tiles {
 		tile, nextTile := label("tile"), label("nextTile")
 		Label(tile)
@@ -214,9 +217,9 @@ func (s *isa) combineK() {
 			}
 			p, str, n := param("a"), stride(), param("rows")
 			fp := thirds(f, rs, kc)
-			top, end := label("rows"), label("end")
+			top, summed := label("rows"), label("summed")
 			TESTQ(n, n)
-			JE(LabelRef(end))
+			JE(LabelRef(summed))
 			Label(top)
 			row := make([]V, cols)
 			for j := range row {
@@ -229,13 +232,24 @@ func (s *isa) combineK() {
 					VFMADD231PD(v, row[j], acc[c][j])
 				}
 			}
+			fetched := label("fetched")
+			CMPQ(ahead, end)
+			JAE(LabelRef(fetched))
+			PREFETCHT1(Mem{Base: ahead})
+			if s.evex {
+				PREFETCHT1(Mem{Base: ahead, Disp: 64})
+				ADDQ(imm(128), ahead)
+			} else {
+				ADDQ(imm(32), ahead)
+			}
+			Label(fetched)
 			ADDQ(str, p)
 			for _, q := range fp {
 				ADDQ(Imm(8), q)
 			}
 			DECQ(n)
 			JNE(LabelRef(top))
-			Label(end)
+			Label(summed)
 			_, rem := s.chunks(param("d"))
 			tl := short(rem)
 			w, keep := s.bcastParam("w"), s.bcastParam("keep")
@@ -281,6 +295,8 @@ func (s *isa) combineK() {
 		}
 		Label(nextTile)
 	}
+	SUBQ(paramAddr("ahead"), ahead)
+	Store(ahead, ReturnIndex(0))
 	ret()
 }
 

@@ -35,6 +35,8 @@ type Loss struct {
 	lin  bilevel.Batch
 	curv []float64
 
+	spare []float64 // a gradient that nobody asked for
+
 	csc    *rows.CSR // transposed copy, made by the first full pass on sparse rows
 	st, ss []float64 // scores of all rows, row-major
 }
@@ -128,7 +130,11 @@ func (o *Loss) ValueGrad(dz, _, z, _ []float64, b bilevel.Batch) float64 {
 
 // Products overwrites dz with the gradient and hv with the Hessian-vector product over b.
 func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
-	if dz != nil && hv != nil && o.fused(b) {
+	if hv != nil && o.fused(b) {
+		if dz == nil { // the fused kernel gives both in one pass, faster than others one
+			o.spare = grow(o.spare, len(hv))
+			dz = o.spare
+		}
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
 		kernel.LogisticProducts(dz, hv, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v, 1/float64(b.Len()))
 		return

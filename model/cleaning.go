@@ -370,16 +370,15 @@ func (o *ridge) Value(z, _ []float64, _ bilevel.Batch) float64 { return o.c * ke
 
 // Grad overwrites dz = 2cz.
 func (o *ridge) Grad(dz, _, z, _ []float64, _ bilevel.Batch) {
-	clear(dz)
-	o.add(dz, z)
+	if dz != nil {
+		kernel.Axpby(2*o.c, z, 0, dz)
+	}
 }
 
 // Products overwrites dz = 2cz and hv = 2cv.
-func (o *ridge) Products(dz, hv, _, z, _, v []float64, _ bilevel.Batch) {
-	clear(dz)
-	clear(hv)
-	o.add(dz, z)
-	o.add(hv, v)
+func (o *ridge) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
+	o.Grad(dz, nil, z, nil, b)
+	o.Grad(hv, nil, v, nil, b)
 }
 
 // add adds 2cz to dz, unless that is nil.

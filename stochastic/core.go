@@ -33,10 +33,10 @@ func (c config) check() error {
 	if !(c.clip >= 0) {
 		return fmt.Errorf("stochastic: clipping at norm %v; it must be positive, or 0 for none", c.clip)
 	}
-	if err := c.inner.check("inner"); err != nil {
+	if err := c.inner.Check("inner"); err != nil {
 		return err
 	}
-	return c.outer.check("outer")
+	return c.outer.Check("outer")
 }
 
 // core is a run's point, the estimates that its batches give, and how it moves. A method fills the directions dz,

@@ -31,7 +31,8 @@ func (r Rate) At(t int64) float64 {
 	return r.Size / math.Pow(float64(t), r.Decay)
 }
 
-func (r Rate) check(name string) error {
+// Check reports what makes r no step size; name is what it is for.
+func (r Rate) Check(name string) error {
 	switch {
 	case !(r.Size >= 0) || math.IsInf(r.Size, 0):
 		return fmt.Errorf("stochastic: the %s step size is %v; it must be positive, or 0 for an automatic one", name, r.Size)

@@ -48,8 +48,8 @@ func newSearch(s Solve, p *bilevel.Problem, at bilevel.Point) (*search, error) {
 	if err := needBox(p); err != nil {
 		return nil, err
 	}
-	if err := bilevel.NeedFirstOrder(p.Outer); err != nil {
-		return nil, fmt.Errorf("blackbox: outer objective: %w", err)
+	if f, ok := p.Outer.(*bilevel.Func); ok && f.Eval == nil {
+		return nil, errors.New("blackbox: outer objective: the Func lacks Eval, the only thing that is needed of it")
 	}
 	if !(s.Tol >= 0) || math.IsInf(s.Tol, 0) {
 		return nil, fmt.Errorf("blackbox: the tolerance of inner problems is %v; it must be positive, or 0 for %g", s.Tol, defaultTol)

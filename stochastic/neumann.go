@@ -40,7 +40,7 @@ func newNeumann(c *core, terms int, step Rate, hia, joint bool, seed uint64) (*n
 	if terms < 0 {
 		return nil, fmt.Errorf("stochastic: a Neumann series with %d terms", terms)
 	}
-	if err := step.check("Neumann"); err != nil {
+	if err := step.Check("Neumann"); err != nil {
 		return nil, err
 	}
 	if terms == 0 {

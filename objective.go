@@ -71,6 +71,29 @@ type Linear interface {
 	Combine(dz, hv, cg, ch []float64, b Batch)
 }
 
+// Sparse is a [Linear] objective whose samples see few columns of z, as the rows of a sparse matrix have few
+// features. Column j is the k = Scores() consecutive coefficients z[j*k : j*k+k]. It is an interface of its own
+// because the coefficients and combinations of Linear have vectors of length d: with columns numbered afresh in
+// each block, a method that draws blocks can do all its work on the block's columns.
+type Sparse interface {
+	Linear
+	// Relabel takes disjoint blocks of samples. columns[i], in increasing order, are those that blocks[i] sees,
+	// and local is the same objective with these columns only: over blocks[i] or a batch in it, z, v, dz and hv
+	// have length k·len(columns[i]) and hold them in that order, while x, dx and cv keep length p. Both results
+	// are nil where samples see all columns. It costs one pass over the samples.
+	Relabel(blocks []Batch) (local Linear, columns [][]int32)
+}
+
+// Separable is an exact part (see [Splitter]) that is a sum of functions of one coefficient of z and of x each,
+// such as ½ Σ e^{x_j} z_j²: ∇²zz is diagonal.
+type Separable interface {
+	SecondOrder
+	// Part is the sum of the functions of some coefficients of z, a function of z[places[0]], z[places[1]], …
+	// and of x[outer[0]], x[outer[1]], …, the part of x that they depend on. Neither list has repetitions. The
+	// part may share scratch space with the whole.
+	Part(places []int32) (part SecondOrder, outer []int32)
+}
+
 // Local is an objective whose derivatives with respect to x over a batch vanish outside x[lo:hi). Only that
 // range of dx and cv, which keep length p, is written. An empty range says that x does not enter.
 // Disjoint batches have disjoint ranges or empty ones.

@@ -347,6 +347,12 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	if o, ok := o.(bilevel.Linear); ok {
 		add("Linear", func(r *report) { pr.checkLinear(r, o) })
 	}
+	if o, ok := o.(bilevel.Sparse); ok {
+		add("Sparse", func(r *report) { pr.checkSparse(r, o) })
+	}
+	if o, ok := o.(bilevel.Separable); ok {
+		add("Separable", func(r *report) { pr.checkSeparable(r, o) })
+	}
 	if s, ok := o.(bilevel.Splitter); ok {
 		add("Splitter", func(r *report) { pr.checkSplit(r, s) })
 		if depth == 0 {

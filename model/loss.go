@@ -44,6 +44,7 @@ type Loss struct {
 var (
 	_ bilevel.SecondOrder     = (*Loss)(nil)
 	_ bilevel.Linear          = (*Loss)(nil)
+	_ bilevel.Sparse          = (*Loss)(nil)
 	_ bilevel.Local           = (*Loss)(nil)
 	_ bilevel.Linearizer      = (*Loss)(nil)
 	_ bilevel.Prefetcher      = (*Loss)(nil)

@@ -71,6 +71,7 @@ type Penalty struct {
 	segments []segment
 	strength []float64
 	groups   []string
+	number   []int32 // scratch of Part, one per strength
 }
 
 // segment is a range [lo, hi) of z whose coefficients share strength j or, in a ramp, have strengths j, j+1, ….
@@ -84,6 +85,7 @@ type segment struct {
 var (
 	_ bilevel.SecondOrder     = (*Penalty)(nil)
 	_ bilevel.Crosser         = (*Penalty)(nil)
+	_ bilevel.Separable       = (*Penalty)(nil)
 	_ bilevel.ValueGradienter = (*Penalty)(nil)
 )
 

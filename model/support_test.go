@@ -18,7 +18,9 @@ func TestSupportIsHidden(t *testing.T) {
 	loss := must(model.NewLogistic(csr, y, pen.P()))(t)
 	folds := must(model.NewFolds(loss, []int{0, 7, 15, n}))(t)
 	sum := must(model.Regularize(loss, pen))(t)
-	for _, o := range []bilevel.Objective{sum, folds.Inner, folds.Outer, model.Negative(sum)} {
+	cleaning := must(model.NewCleaning(must(model.NewLogistic(csr, y, n))(t), model.CleaningOptions{}))(t)
+	rowsOf, ridge := cleaning.Split()
+	for _, o := range []bilevel.Objective{sum, folds.Inner, folds.Outer, model.Negative(sum), cleaning, rowsOf, ridge} {
 		if _, ok := o.(bilevel.Sparse); ok {
 			t.Errorf("%T is Sparse", o)
 		}

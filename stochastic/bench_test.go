@@ -2,10 +2,12 @@ package stochastic
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
@@ -265,6 +267,65 @@ func benchmarkSteps(b *testing.B, name string, m bilevel.Method, p *bilevel.Prob
 			must(run.Step())
 		}
 	})
+}
+
+// newsgroups is the shape of 20 newsgroups' training half: 5,657 rows of 150 non-zeros among 130,107 features.
+func newsgroups(classes int) *bilevel.Problem {
+	const n, d, nnz = 5657, 130107, 150
+	var losses [2]*model.Loss
+	for half := range losses {
+		rng := rand.New(rand.NewPCG(1, uint64(half)))
+		a := &rows.CSR{N: n, D: d, Ptr: make([]int, 1, n+1)}
+		class, sign := make([]int, n), make([]float64, n)
+		for i := range n {
+			// Word frequencies fall off like Zipf's law, as they do in text.
+			seen := map[int32]bool{}
+			for len(seen) < nnz {
+				seen[int32(math.Pow(d, rng.Float64()))] = true
+			}
+			for _, j := range slices.Sorted(maps.Keys(seen)) {
+				a.Idx, a.Val = append(a.Idx, j), append(a.Val, 1/math.Sqrt(nnz))
+			}
+			a.Ptr = append(a.Ptr, len(a.Idx))
+			class[i], sign[i] = rng.IntN(max(classes, 2)), float64(1-2*rng.IntN(2))
+		}
+		var err error
+		if classes > 1 {
+			losses[half], err = model.NewSoftmax(a, class, classes, d)
+		} else {
+			losses[half], err = model.NewLogistic(a, sign, d)
+		}
+		must(err)
+	}
+	pen, err := model.NewPenalty(losses[0].Layout(), model.PerFeature, model.PenaltyOptions{Scale: 1. / float64(d*classes)})
+	must(err)
+	g, err := model.Regularize(losses[0], pen)
+	must(err)
+	return &bilevel.Problem{Inner: g, Outer: losses[1]}
+}
+
+// BenchmarkSupport is a step at the shape of 20 newsgroups, batch 64, with and without support reweighting.
+func BenchmarkSupport(b *testing.B) {
+	for _, classes := range []int{1, 20} {
+		p := newsgroups(classes)
+		d, q := p.Dims()
+		at := bilevel.Point{Z: fill(d, .01), X: fill(q, 0), V: fill(d, -.01)}
+		for _, support := range []bool{false, true} {
+			for _, m := range []namedMethod{
+				{"SOBA", SOBA{Inner: Constant(benchRho), Outer: Constant(benchGamma), Support: support}},
+				{"SABA", SABA{Inner: Constant(benchRho), Outer: Constant(benchGamma), Support: support}},
+			} {
+				b.Run(fmt.Sprintf("%s/classes=%d/support=%v", m.name, classes, support), func(b *testing.B) {
+					run, err := m.m.Start(p, at, 1)
+					must(err)
+					b.ReportAllocs()
+					for b.Loop() {
+						must(run.Step())
+					}
+				})
+			}
+		}
+	}
 }
 
 // heap is the number of bytes in live objects.

@@ -17,6 +17,12 @@
 // numbers per sample), bilevel.Local (x-derivatives that live on the batch's own part of x, applied lazily) and
 // bilevel.Prefetcher.
 //
+// # Sparse features
+//
+// On sparse rows a batch sees few features, but the penalty and the averages of past batches reach all of them in
+// every step. The option Support of [SOBA] and [SABA] applies them to the batch's features only, stronger the rarer
+// a feature is, so that a step costs the non-zeros of its rows: another estimate with the same mean.
+//
 // # Step sizes
 //
 // A [Rate] is c/t^a. Its zero value is automatic: the inner step follows the smoothness of g, estimated by

@@ -26,13 +26,25 @@ type SOBA struct {
 	Shuffle bool
 	// Clip bounds the norm of each of the three directions; 0 means no bound.
 	Clip float64
+	// Support makes a step on sparse rows cost the non-zeros of its rows instead of d: it moves only the features
+	// that its blocks see, in z, v and x. The penalty acts on these features only, times r, one over
+	// the probability that a draw sees the feature: another estimate with the same mean and a larger variance.
+	// Both objectives need sparse rows ([bilevel.Sparse]), the inner one a penalty ([bilevel.Separable]); Clip and
+	// Problem.Project are errors. Explicit steps must satisfy ρ r s < 2 for strengths s; automatic ones do,
+	// but choosing them takes passes over all of z now and then. Leblond, Pedregosa, Lacoste-Julien, "ASAGA:
+	// asynchronous parallel SAGA", AISTATS 2017 (sparse SAGA, section 2).
+	Support bool
 }
 
 var _ bilevel.Method = SOBA{}
 
 // Start begins a run.
 func (m SOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}, p, at, seed)
+	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}
+	if m.Support {
+		return newSupport(cfg, false, false, p, at, seed)
+	}
+	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
 		return nil, err
 	}

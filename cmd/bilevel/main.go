@@ -1,5 +1,5 @@
-// Command bilevel tunes the regularisation of linear models by bilevel optimisation, applies the models, and
-// fetches public data sets. See bilevel help.
+// Command bilevel tunes the regularisation of linear models by bilevel optimisation, applies the models, finds
+// wrong labels, and fetches public data sets. See bilevel help.
 package main
 
 import (
@@ -30,7 +30,7 @@ const exitCodes = `Exit codes:
   0    done
   1    an internal or numerical failure
   2    wrong usage or wrong data: the message names file, line and remedy
-  130  interrupted (Ctrl-C); tune has written the best point so far. A second Ctrl-C ends at once.`
+  130  interrupted (Ctrl-C); tune and clean have written the best point so far. A second Ctrl-C ends at once.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // message is err in one line, without the names of packages.
 func message(err error) string {
 	text := err.Error()
-	for _, p := range []string{"tune: ", "bilevel: ", "dataset: ", "bench: "} {
+	for _, p := range []string{"tune: ", "clean: ", "bilevel: ", "dataset: ", "bench: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return text
@@ -97,6 +97,7 @@ func newRoot() *cobra.Command {
   bilevel tune                                  try it on an embedded set
   bilevel tune --train t.csv --val v.csv        learn a model and its regularisation
   bilevel predict --model bilevel-out/model.json new.csv
+  bilevel clean --train t.csv --trusted v.csv   find wrong labels
 
 ` + exitCodes,
 		Version:       tune.Version(),
@@ -110,7 +111,7 @@ func newRoot() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	c.AddCommand(newTuneCommand(), newPredictCommand(), newDataCommand(), newFigureCommand(), newBenchCommand())
+	c.AddCommand(newTuneCommand(), newCleanCommand(), newPredictCommand(), newDataCommand(), newFigureCommand(), newBenchCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {
 		if sub.Name() == "help" {

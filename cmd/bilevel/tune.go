@@ -14,11 +14,72 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/report"
 	"github.com/bilevel-go/bilevel/tune"
 )
+
+// formatFlags are the flags that say how files are read.
+type formatFlags struct {
+	label, format       string
+	zeroBased, noHeader bool
+	categorical         []string
+	text                string
+	minDocs             int
+	data                string
+}
+
+func (f *formatFlags) register(p *pflag.FlagSet) {
+	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+
+	p.StringVar(&f.label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
+	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
+	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
+	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")
+
+	p.StringVar(&f.text, "text", "", "weight of a word in a folder of texts: count or tfidf (default count); rows get unit length")
+	p.IntVar(&f.minDocs, "min-docs", 0, "leave out words that fewer training texts have")
+}
+
+// options are how the training file is read.
+func (f *formatFlags) options() dataset.Options {
+	return dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader, Categorical: f.categorical, Text: f.vectorizer()}
+}
+
+// check finds contradictions; train is the training file, "" for none, and set the set that is read instead.
+func (f *formatFlags) check(train, set string) error {
+	switch {
+	case f.text != "" && f.text != string(dataset.Count) && f.text != string(dataset.TFIDF):
+		return usagef("--text %q: choose count or tfidf", f.text)
+	case f.minDocs < 0:
+		return usagef("--min-docs %d: give a number of texts", f.minDocs)
+	case f.vectorizer() != nil && train == "" && isEmbedded(set):
+		return usagef("--text and --min-docs are about texts: give a folder with --train")
+	case train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader || f.categorical != nil):
+		return usagef("--label, --format, --zero-based, --no-header and --categorical are about files: give --train")
+	}
+	return nil
+}
+
+// likeTraining are how a file with the columns of the training set is read.
+func likeTraining(o dataset.Options, train *dataset.Set) dataset.Options {
+	o.LikeName = "the training file"
+	o.Like, o.Format, o.Target, o.Text = train.Schema, "", dataset.AutoTarget, nil
+	return o
+}
+
+// checkOutside is an error if out is in one of the folders of texts that were read.
+func checkOutside(train *dataset.Set, out string, inputs ...string) error {
+	for _, in := range inputs {
+		if train.Schema.Text != nil && isFolder(in) && isWithin(out, in) {
+			return usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one", out, in)
+		}
+	}
+	return nil
+}
 
 // tuneFlags are the flags of bilevel tune.
 type tuneFlags struct {
@@ -26,12 +87,7 @@ type tuneFlags struct {
 	valFraction           float64
 	folds                 int
 
-	label, format       string
-	zeroBased, noHeader bool
-	categorical         []string
-	text                string
-	minDocs             int
-	data                string
+	formatFlags
 
 	model, reg, method, param string
 	box, spread, start        string
@@ -86,16 +142,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.Float64Var(&f.valFraction, "val-fraction", 0, "validate on this share of the training rows (default 0.3 without --val and --folds)")
 	p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
 	p.StringVar(&f.set, "set", "", "an embedded set (digits, breast-cancer) or a public one (see bilevel data list)")
-	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
-
-	p.StringVar(&f.label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
-	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
-	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
-	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")
-
-	p.StringVar(&f.text, "text", "", "weight of a word in a folder of texts: count or tfidf (default count); rows get unit length")
-	p.IntVar(&f.minDocs, "min-docs", 0, "leave out words that fewer training texts have")
+	f.register(p)
 
 	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; with zero coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
@@ -170,16 +217,11 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 	switch {
 	case f.train != "" && f.set != "":
 		return usagef("--train and --set: give one of them")
-	case f.text != "" && f.text != string(dataset.Count) && f.text != string(dataset.TFIDF):
-		return usagef("--text %q: choose count or tfidf", f.text)
-	case f.minDocs < 0:
-		return usagef("--min-docs %d: give a number of texts", f.minDocs)
-	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
-		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	case f.train == "" && (f.val != "" || f.test != ""):
 		return usagef("--val and --test need --train")
-	case f.train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader || f.categorical != nil):
-		return usagef("--label, --format, --zero-based, --no-header and --categorical are about files: give --train")
+	}
+	if err := f.formatFlags.check(f.train, f.set); err != nil {
+		return err
 	}
 	for _, file := range []struct{ flag, path string }{{"train", f.train}, {"val", f.val}, {"test", f.test}} {
 		if file.path == "-" {
@@ -261,7 +303,7 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 // read reads or makes all parts of the data. name says what they are.
 func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
 	data = &tune.Data{Folds: f.folds}
-	like := dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader, Categorical: f.categorical, Text: f.vectorizer()}
+	like := f.formatFlags.options()
 	if o.Task == tune.Ridge {
 		like.Target = dataset.NumericTarget
 	}
@@ -305,13 +347,10 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 			return nil, "", err
 		}
 	}
-	for _, in := range []string{f.train, f.val, f.test} {
-		if data.Train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
-			return nil, "", usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one", f.out, in)
-		}
+	if err := checkOutside(data.Train, f.out, f.train, f.val, f.test); err != nil {
+		return nil, "", err
 	}
-	like.LikeName = "the training file"
-	like.Like, like.Format, like.Target, like.Text = data.Train.Schema, "", dataset.AutoTarget, nil
+	like = likeTraining(like, data.Train)
 	for _, part := range []struct {
 		file string
 		set  **dataset.Set
@@ -342,7 +381,7 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 func isEmbedded(set string) bool { return set == "" || set == "digits" || set == "breast-cancer" }
 
 // vectorizer is how texts become rows, nil where nothing is said about it.
-func (f *tuneFlags) vectorizer() *dataset.Vectorizer {
+func (f *formatFlags) vectorizer() *dataset.Vectorizer {
 	if f.text == "" && f.minDocs == 0 {
 		return nil
 	}

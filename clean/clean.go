@@ -1,0 +1,260 @@
+// Package clean finds wrong labels: the job of `bilevel clean`, as a library.
+//
+//	result, err := clean.Fit(ctx, clean.Data{Train: train, Trusted: trusted, Test: test}, clean.Options{})
+//	...
+//	for _, i := range result.Suspects()[:20] {
+//		fmt.Println(i, result.Rows[i].Weight)
+//	}
+//
+// [Fit] learns one weight σ(x_i) per training row by minimising the loss of trusted rows
+//
+//	h(x) = mean over trusted rows of ℓ(A_i z*(x), y_i),
+//	z*(x) = argmin_z  mean over training rows of σ(x_i) ℓ(A_i z, y_i) + C‖z‖²,
+//
+// with the cross entropy for ℓ, see [model.Cleaning]. All x_i start at 0, where σ is one half: a row whose weight grows
+// helps to predict the trusted labels, and one whose weight falls harms.
+//
+// # What is done
+//
+// Features are standardised and get an intercept, as package tune does it. A quarter of the trusted rows is held out.
+// C is the best of a grid for the held-out rows, with all training rows and equal weights; the model of this C is the
+// baseline, "before". Then weights are learned on the other trusted rows, in stretches of a pass over the training
+// rows and at least 300 steps, until the loss of the held-out rows has not fallen for some stretches; the weights of
+// the best stretch are the result.
+//
+// Kept are the rows with a weight of at least one half, where every weight started. The final model is fitted to these
+// and the trusted rows, with a C chosen for the held-out ones among fits without them, and says what label it would
+// have given each row.
+package clean
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+// Data are the rows. All have the features and classes of Train; read the others with dataset.Options.Like.
+type Data struct {
+	Train   *dataset.Set // some labels are wrong
+	Trusted *dataset.Set // labels are right
+	Test    *dataset.Set // nil for none; used for nothing but the figures of the result
+}
+
+// Options of [Fit]. The zero value works.
+type Options struct {
+	// Method is how weights are learned, one of [Methods]; "" and "auto" are "saba".
+	Method string
+	// Scale standardises features, Intercept adds one: off by default for LIBSVM text and documents, and on for
+	// tables.
+	Scale, Intercept tune.Switch
+	// MaxTime bounds the time of the learning; 0 is no bound. The final model is fitted after it.
+	MaxTime time.Duration
+	// Seed is that of the sampling and of the held-out rows.
+	Seed uint64
+	// Progress, if any, is called from the goroutine of Fit.
+	Progress func(tune.Progress)
+}
+
+// methods are the ways to learn weights. Outer steps of stochastic ones are chosen by the data, see fit.learn.
+var methods = map[string]func(outer stochastic.Rate) bilevel.Method{
+	"saba":    func(outer stochastic.Rate) bilevel.Method { return stochastic.SABA{Outer: outer} },
+	"soba":    func(outer stochastic.Rate) bilevel.Method { return stochastic.SOBA{Outer: outer} },
+	"srba":    func(outer stochastic.Rate) bilevel.Method { return stochastic.SRBA{Outer: outer} },
+	"hoag":    func(stochastic.Rate) bilevel.Method { return hypergrad.HOAG{} },
+	"descent": func(stochastic.Rate) bilevel.Method { return hypergrad.Descent{Optimizer: hypergrad.Adam{}, Step: 1} },
+}
+
+// defaultMethod has the smallest variance of those whose steps do not grow with the number of rows.
+const defaultMethod = "saba"
+
+// Methods are the names of the methods, in order.
+func Methods() []string { return slices.Sorted(maps.Keys(methods)) }
+
+// sampled says whether a method looks at a few rows a step.
+func sampled(method string) bool { return method != "hoag" && method != "descent" }
+
+// fill replaces what is empty by the default.
+func (o Options) fill() (Options, error) {
+	if o.Method == "" || o.Method == "auto" {
+		o.Method = defaultMethod
+	}
+	switch {
+	case methods[o.Method] == nil:
+		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " + strings.Join(Methods(), ", ")}
+	case o.MaxTime < 0:
+		return o, &tune.OptionError{Option: "max-time", Value: o.MaxTime.String(), Reason: "a time is not negative"}
+	}
+	for _, s := range []struct {
+		name  string
+		value tune.Switch
+	}{{"scale", o.Scale}, {"intercept", o.Intercept}} {
+		switch s.value {
+		case "", tune.Auto, tune.On, tune.Off:
+		default:
+			return o, &tune.OptionError{Option: s.name, Value: string(s.value), Reason: "choose on, off or auto"}
+		}
+	}
+	return o, nil
+}
+
+// Check reports the first setting that makes no sense, as a [*tune.OptionError].
+func (o Options) Check() error {
+	_, err := o.fill()
+	return err
+}
+
+// Row is what was learned of one training row.
+type Row struct {
+	Label     int     // as given, an index into Result.Classes
+	Weight    float64 // between 0 and 1
+	Kept      bool    // the weight is at least one half
+	Predicted int     // the label that the final model gives the row
+	// Rank is 1 for the most suspicious row and n for the least: the rows that are not kept come first, and among
+	// these and among the others those to whose label the final model gives the smallest probability.
+	Rank int
+}
+
+// Figures are those of a model on the test rows.
+type Figures struct{ Accuracy, Loss float64 }
+
+// Result is the outcome of [Fit].
+type Result struct {
+	Rows    []Row
+	Classes []string
+	Kept    int // rows with a weight of at least one half
+
+	// Before is the model of all training rows, Trusted that of the trusted rows alone, After the final one; nil
+	// without test rows, and Trusted where the run was interrupted.
+	Before, After *Figures
+
+	// Value is the loss of the held-out trusted rows at the weights, and Start that with equal weights.
+	Value, Start float64
+	Trace        []Stretch
+	Best         int     // the index in Trace of the weights that were taken
+	Ridge        float64 // C of the learning
+	FinalRidge   float64 // C of the final model
+	Method       string
+	Steps        int64
+	Seconds      float64 // of Fit
+	Reason       string  // why learning ended
+
+	NTrain, NTrusted, NTest, NHeld, Features int
+
+	// Interrupted says that the context was cancelled, TimedOut that MaxTime was used: the result is that of the
+	// best weights until then.
+	Interrupted, TimedOut bool
+}
+
+// Stretch is a record of the learning.
+type Stretch struct {
+	Step    int64
+	Seconds float64 // since the start of the learning
+	Held    float64 // loss of the held-out trusted rows
+	Kept    int
+}
+
+// Suspects are the indices of all training rows, the most suspicious one first.
+func (r *Result) Suspects() []int {
+	order := make([]int, len(r.Rows))
+	for i, row := range r.Rows {
+		order[row.Rank-1] = i
+	}
+	return order
+}
+
+// Truth compares what was kept with which labels are right.
+type Truth struct {
+	Corrupted             int // labels that are wrong
+	Precision, Recall, F1 float64
+}
+
+// Compare says how well the kept rows agree with those where right holds, one entry per row: Precision is the share of
+// right labels among the kept rows, Recall the share of right labels that were kept, F1 their harmonic mean.
+func (r *Result) Compare(right []bool) Truth {
+	if len(right) != len(r.Rows) {
+		panic(fmt.Sprintf("clean: %d truths for %d rows", len(right), len(r.Rows)))
+	}
+	both, rights := 0, 0
+	for i, ok := range right {
+		if ok {
+			rights++
+			if r.Rows[i].Kept {
+				both++
+			}
+		}
+	}
+	share := func(a, b int) float64 { return float64(a) / float64(max(b, 1)) }
+	return Truth{Corrupted: len(right) - rights, Precision: share(both, r.Kept), Recall: share(both, rights), F1: share(2*both, r.Kept+rights)}
+}
+
+// Corrupt returns s with each label replaced, with probability p, by a class drawn uniformly from all of them, the old
+// one included, and says of each row whether its label is still the old one. s has a target of classes.
+func Corrupt(s *dataset.Set, p float64, seed uint64) (noisy *dataset.Set, right []bool) {
+	t := *s
+	t.Y = slices.Clone(s.Y)
+	right = make([]bool, len(t.Y))
+	r := rand.New(rand.NewPCG(seed, 0x636f7272757074))
+	for i, y := range s.Y {
+		if r.Float64() < p {
+			t.Y[i] = float64(r.IntN(len(s.Classes)))
+		}
+		right[i] = t.Y[i] == y
+	}
+	return &t, right
+}
+
+// Fit learns the weights. Cancelling ctx is no error, see [Result].Interrupted. Errors about data are of type
+// [*dataset.Error], those about options of type [*tune.OptionError].
+//
+// A step of a stochastic method costs a batch of 64 rows at each level; memory is one standardised copy of all rows
+// and one of those of the final model.
+func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
+	begin := time.Now()
+	o, err := options.fill()
+	if err != nil {
+		return nil, err
+	}
+	f, err := prepare(data, o)
+	if err != nil {
+		return nil, err
+	}
+	f.ctx = ctx
+	r, err := f.run()
+	if err != nil {
+		return nil, err
+	}
+	r.Seconds = time.Since(begin).Seconds()
+	f.report("done", 1, r.Value)
+	return r, nil
+}
+
+// rank sets the ranks of rows, to whose labels the final model gives the log probabilities logp.
+func rank(rows []Row, logp []float64) {
+	order := make([]int, len(rows))
+	for i := range order {
+		order[i] = i
+	}
+	kept := func(i int) int {
+		if rows[i].Kept {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Or(cmp.Compare(kept(i), kept(j)), cmp.Compare(logp[i], logp[j]))
+	})
+	for k, i := range order {
+		rows[i].Rank = k + 1
+	}
+}

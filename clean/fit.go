@@ -1,0 +1,374 @@
+package clean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+const (
+	heldShare  = .25
+	batch      = 64   // rows of a stochastic step, at each level
+	stretch    = 4    // passes
+	leastSteps = 1000 // of a stretch
+	// travel bounds how far x_i goes in a stretch, in units of w'(x_i)⟨∂ℓ_i, A_i v⟩: the change of the row's loss along
+	// the adjoint, a number that depends neither on the number of rows nor on the unit of a feature.
+	travel = 12.
+	// Learning ends when the held-out loss has fallen by less than a hundredth of itself in each of this many stretches.
+	patience  = 2
+	enough    = .01
+	stretches = 50 // at most
+	// An inner tolerance, relative to the gradient at zero. Held-out rows cannot tell smaller ones apart.
+	fitTol = 3e-3
+)
+
+// ridges are C, from strong to weak, in units of the mean square of a feature.
+var ridges = []float64{2, .2, .02, .002, .0002}
+
+// fit is one job.
+type fit struct {
+	ctx                          context.Context
+	o                            Options
+	train, trusted, learn, judge *dataset.Set
+	test                         *dataset.Set // or nil
+	classes                      []string
+	unit                         float64 // mean square of a feature
+}
+
+// prepare checks the data, scales them and holds out trusted rows.
+func prepare(data Data, o Options) (*fit, error) {
+	f := &fit{o: o}
+	fail := func(s *dataset.Set, hint, format string, args ...any) error {
+		e := &dataset.Error{Err: fmt.Errorf(format, args...), Hint: hint}
+		if s != nil {
+			e.File = s.Source
+		}
+		return e
+	}
+	switch {
+	case data.Train == nil:
+		return nil, fail(nil, "", "there are no training rows")
+	case data.Trusted == nil:
+		return nil, fail(nil, "give rows whose labels are right", "there are no trusted rows")
+	}
+	train := *data.Train
+	n, d := train.Dims()
+	switch {
+	case n == 0 || d == 0:
+		return nil, fail(&train, "", "%d training rows of %d features: nothing to learn from", n, d)
+	case train.Y == nil:
+		return nil, fail(&train, "name the label column", "the training rows have no label")
+	}
+	if err := train.AsClasses(); err != nil {
+		return nil, err
+	}
+	f.classes = train.Classes
+	fitting := func(set *dataset.Set, name string) (*dataset.Set, error) {
+		s := *set
+		m, e := s.Dims()
+		switch {
+		case m == 0:
+			return nil, fail(&s, "", "there are no %s rows", name)
+		case e != d:
+			return nil, fail(&s, "give a file with the columns of the training rows", "the %s rows have %d features and the training rows %d", name, e, d)
+		case s.Y == nil:
+			return nil, fail(&s, "name the label column", "the %s rows have no label", name)
+		case fmt.Sprintf("%T", s.X) != fmt.Sprintf("%T", train.X):
+			return nil, fail(&s, "read it with Options.Like = the training set's schema", "the %s rows are stored as %T and the training rows as %T", name, s.X, train.X)
+		}
+		if !slices.Equal(s.Classes, f.classes) {
+			if err := s.MapClasses(f.classes); err != nil {
+				return nil, err
+			}
+		}
+		return &s, nil
+	}
+	trusted, err := fitting(data.Trusted, "trusted")
+	if err != nil {
+		return nil, err
+	}
+	if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
+		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q", f.classes[int(trusted.Y[0])])
+	}
+	tables := train.Schema == nil || train.Schema.Format != "libsvm" && train.Schema.Text == nil
+	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }
+	transform := func(s *dataset.Set) *dataset.Set { return s }
+	if on(o.Scale) || on(o.Intercept) {
+		var scaler *dataset.Scaler
+		if on(o.Scale) {
+			scaler = dataset.FitScaler(train.X)
+		}
+		transform = func(s *dataset.Set) *dataset.Set {
+			t := *s
+			if scaler != nil {
+				t.X = scaler.Apply(t.X)
+			}
+			if on(o.Intercept) {
+				t.X = t.X.WithOnes()
+			}
+			return &t
+		}
+	}
+	if data.Test != nil {
+		test, err := fitting(data.Test, "test")
+		if err != nil {
+			return nil, err
+		}
+		f.test = transform(test)
+	}
+	f.train, f.trusted = transform(&train), transform(trusted)
+	f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, true)
+	if err != nil { // a class with a single row
+		f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, false)
+	}
+	if err != nil {
+		f.learn, f.judge = f.trusted, f.trusted
+	}
+	f.unit = meanSquare(f.train.X)
+	return f, nil
+}
+
+func (f *fit) report(stage string, done, value float64) {
+	if f.o.Progress != nil {
+		f.o.Progress(tune.Progress{Stage: stage, Done: done, Value: value})
+	}
+}
+
+// loss is the loss of the rows of s, with p outer variables.
+func (f *fit) loss(s *dataset.Set, p int) (*model.Loss, error) {
+	y := make([]int, len(s.Y))
+	for i, v := range s.Y {
+		y[i] = int(v)
+	}
+	return model.NewSoftmax(s.X, y, len(f.classes), p)
+}
+
+// cleaning is the inner objective of the rows of s.
+func (f *fit) cleaning(s *dataset.Set, weights model.Weights, ridge float64) (*model.Cleaning, error) {
+	l, err := f.loss(s, len(s.Y))
+	if err != nil {
+		return nil, err
+	}
+	return model.NewCleaning(l, model.CleaningOptions{Weights: weights, Ridge: ridge})
+}
+
+// fitted overwrites z by the model of the rows of s, all with weight 1.
+func (f *fit) fitted(z []float64, s *dataset.Set, ridge float64) error {
+	g, err := f.cleaning(s, model.LinearWeights, ridge)
+	if err != nil {
+		return err
+	}
+	m, err := inner.LBFGS{}.Start(g, nil)
+	if err != nil {
+		return err
+	}
+	w := slices.Repeat([]float64{1}, len(s.Y))
+	_, err = m.Minimize(z, w, fitTol*f.steepness(g, w))
+	if unsolved := (*inner.NotConvergedError)(nil); errors.As(err, &unsolved) {
+		err = nil // the best model found
+	}
+	return err
+}
+
+// steepness is the norm of ∇z g at z = 0.
+func (f *fit) steepness(g bilevel.Objective, x []float64) float64 {
+	d, _ := g.Dims()
+	dz := make([]float64, d)
+	g.Grad(dz, nil, make([]float64, d), x, bilevel.All(g))
+	sum := 0.0
+	for _, v := range dz {
+		sum += v * v
+	}
+	return math.Sqrt(sum)
+}
+
+// best is the model of the rows of s with the ridge that is best for the held-out rows. Where time is up, fewer
+// are tried.
+func (f *fit) best(s *dataset.Set) (z []float64, ridge, held float64, err error) {
+	_, d := s.Dims()
+	at := make([]float64, d*len(f.classes))
+	held = math.Inf(1)
+	for _, c := range ridges {
+		if err := f.fitted(at, s, c*f.unit); err != nil {
+			return nil, 0, 0, err
+		}
+		v := f.figures(f.judge, at).Loss
+		if v >= held {
+			break
+		}
+		z, ridge, held = slices.Clone(at), c*f.unit, v
+		if f.ctx.Err() != nil {
+			break
+		}
+	}
+	if z == nil {
+		return nil, 0, 0, fmt.Errorf("clean: a model of %s has no finite loss on the held-out rows", s.Source)
+	}
+	return z, ridge, held, nil
+}
+
+// run does the job.
+func (f *fit) run() (*Result, error) {
+	user := f.ctx
+	if f.o.MaxTime > 0 {
+		var cancel context.CancelFunc
+		f.ctx, cancel = context.WithTimeout(user, f.o.MaxTime)
+		defer cancel()
+	}
+	r := &Result{Classes: f.classes, Method: f.o.Method, NTrusted: len(f.trusted.Y), NHeld: len(f.judge.Y)}
+	r.NTrain, r.Features = f.train.Dims()
+	if f.test != nil {
+		r.NTest = len(f.test.Y)
+	}
+	f.report("all rows", 0, math.NaN())
+	before, _, _, err := f.best(f.train)
+	if err != nil {
+		return nil, err
+	}
+	f.report("trusted rows", .25, math.NaN())
+	// Right labels say how weak the ridge may be; wrong ones would ask for a strong one, which blurs the weights.
+	z, ridge, _, err := f.best(f.learn)
+	if err != nil {
+		return nil, err
+	}
+	r.Ridge = ridge
+	weights, err := f.weigh(r, z)
+	if err != nil {
+		return nil, err
+	}
+	r.Interrupted = user.Err() != nil
+	r.TimedOut = !r.Interrupted && f.ctx.Err() != nil
+	switch {
+	case r.Interrupted:
+		r.Reason = "interrupted: the best weights so far"
+	case r.TimedOut:
+		r.Reason = "time budget used: the best weights so far"
+	}
+
+	f.report("final model", .75, r.Value)
+	var kept []int
+	r.Rows = make([]Row, r.NTrain)
+	for i, w := range weights {
+		r.Rows[i] = Row{Label: int(f.train.Y[i]), Weight: w, Kept: w >= .5}
+		if w >= .5 {
+			kept = append(kept, i)
+		}
+	}
+	r.Kept = len(kept)
+	all := stack(f.train, f.learn, kept)
+	if z, r.FinalRidge, _, err = f.best(all); err != nil {
+		return nil, err
+	}
+	if f.ctx.Err() == nil && f.learn != f.trusted {
+		// On all trusted rows.
+		if err := f.fitted(z, stack(f.train, f.trusted, kept), r.FinalRidge); err != nil {
+			return nil, err
+		}
+	}
+	scores := f.scores(f.train, z)
+	logp := make([]float64, r.NTrain)
+	k := len(f.classes)
+	for i := range r.Rows {
+		t := scores[i*k : (i+1)*k]
+		r.Rows[i].Predicted = largest(t)
+		logp[i] = t[r.Rows[i].Label] - logSum(t)
+	}
+	rank(r.Rows, logp)
+	if f.test != nil {
+		r.Before, r.After = f.figures(f.test, before), f.figures(f.test, z)
+	}
+	return r, nil
+}
+
+// weigh learns the weights, from the model z.
+func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
+	n := r.NTrain
+	train := f.train
+	var order []int
+	if sampled(f.o.Method) { // batches are consecutive rows
+		order = generator(f.o.Seed).Perm(n)
+		train = train.Subset(order)
+	}
+	learn := f.learn.Shuffle(f.o.Seed)
+	g, err := f.cleaning(train, model.SigmoidWeights, r.Ridge)
+	if err != nil {
+		return nil, err
+	}
+	outer, err := f.loss(learn, n)
+	if err != nil {
+		return nil, err
+	}
+	every := int64(1)
+	rate := stochastic.Rate{}
+	if sampled(f.o.Method) {
+		every = max(int64(stretch*n/batch), leastSteps)
+		rate = stochastic.Constant(travel * float64(n) / float64(every))
+	}
+	best := make([]float64, n)
+	r.Value, r.Start = math.Inf(1), math.NaN()
+	last, slow := math.Inf(1), 0
+	ctx, stop := context.WithCancel(f.ctx)
+	defer stop()
+	weights := make([]float64, n)
+	s := bilevel.Settings{Start: bilevel.Point{Z: slices.Clone(z)}, Seed: f.o.Seed, MaxSteps: stretches * every, RecordEvery: every}
+	s.Recorder = bilevel.RecorderFunc(func(rec bilevel.Record, at bilevel.Point) {
+		if rec.Step > 0 && rec.Step%every != 0 {
+			return // less than a stretch
+		}
+		g.Weights(weights, at.X)
+		held := f.figures(f.judge, at.Z).Loss
+		if rec.Step == 0 {
+			copy(best, weights)
+			return // z is the model of the trusted rows
+		}
+		kept := 0
+		for _, w := range weights {
+			if w >= .5 {
+				kept++
+			}
+		}
+		r.Trace = append(r.Trace, Stretch{rec.Step, rec.Time.Seconds(), held, kept})
+		if held < r.Value {
+			r.Value, r.Best = held, len(r.Trace)-1
+			copy(best, weights)
+		}
+		if slow++; held < (1-enough)*last {
+			slow = 0
+		}
+		last = min(last, held)
+		if slow >= patience {
+			stop()
+		}
+		f.report("learning weights", .3+.45*float64(len(r.Trace))/stretches, held)
+	})
+	res, err := bilevel.Minimize(ctx, &bilevel.Problem{Outer: outer, Inner: g}, methods[f.o.Method](rate), s)
+	if err != nil && res == nil {
+		return nil, err
+	}
+	r.Steps = res.Steps
+	switch {
+	case err != nil:
+		r.Reason = "stopped early: " + err.Error()
+	case slow >= patience:
+		r.Reason = "the loss of held-out trusted rows falls no more"
+	default:
+		r.Reason = res.Reason.String()
+	}
+	if order == nil {
+		return best, nil
+	}
+	out := make([]float64, n)
+	for i, j := range order {
+		out[j] = best[i]
+	}
+	return out, nil
+}

@@ -1,0 +1,427 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bilevel-go/bilevel/clean"
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/tune"
+)
+
+// cleanFlags are the flags of bilevel clean.
+type cleanFlags struct {
+	train, trusted, test, set string
+	trustedFraction           float64
+	formatFlags
+
+	corrupt          float64
+	method           string
+	scale, intercept string
+	maxTime          time.Duration
+	seed             uint64
+
+	out         string
+	json, quiet bool
+}
+
+// The standard setting of --set mnist, and the share of trusted rows elsewhere.
+const (
+	mnistTrain, mnistTrusted = 20000, 5000
+	defaultTrusted           = .2
+	defaultCorrupt           = .5 // of the embedded set without --corrupt
+)
+
+func newCleanCommand() *cobra.Command {
+	var f cleanFlags
+	c := &cobra.Command{
+		Use:   "clean",
+		Short: "Find wrong labels with the help of a small trusted set",
+		Long: `Find wrong labels with the help of a small trusted set.
+
+A linear model is trained with one weight per row, and the weights are learned by gradient so that the model
+predicts the trusted rows well. Rows that keep less than half of their weight are suspicious.
+
+Without --train or --set it runs on an embedded set of handwritten digits, half of whose training labels it
+replaces by random ones. Files are read as tune reads them.
+
+The folder --out gets weights.csv (a weight per row, the label that the cleaned model predicts, and the order in
+which to look at rows) and report.html, which shows the most suspicious rows.
+
+` + strings.Replace(exitCodes, "tune and clean have", "clean has", 1),
+		Example: `  bilevel clean
+  bilevel clean --train noisy.csv --trusted clean.csv --test test.csv
+  bilevel clean --train noisy.csv --trusted clean.csv --label species --json
+  bilevel clean --set mnist --corrupt 0.5 --seed 1`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%q: give files with --train, --trusted and --test", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return runClean(c, &f) },
+	}
+	p := c.Flags()
+	p.SortFlags = false
+	p.StringVar(&f.train, "train", "", "file of training rows, some of whose labels are wrong")
+	p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
+	p.StringVar(&f.test, "test", "", "file of test rows, used for nothing but the figures")
+	p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set (default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
+	p.StringVar(&f.set, "set", "", "an embedded set (digits, breast-cancer) or a public one (see bilevel data list)")
+	f.register(p)
+
+	p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and say how many were found (default 0.5 for the embedded digits without --set)")
+	p.StringVar(&f.method, "method", "auto", strings.Join(clean.Methods(), ", ")+"; auto is saba")
+	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
+	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
+	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
+	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best weights after this time, such as 30s (reading and the final model are not counted)")
+	p.Uint64Var(&f.seed, "seed", 0, "seed of splits, of sampling and of --corrupt")
+
+	p.StringVar(&f.out, "out", "bilevel-clean-out", "folder for weights.csv and report.html")
+	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
+	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
+	return c
+}
+
+// options are the settings of clean.Fit, checked.
+func (f *cleanFlags) options() (clean.Options, error) {
+	o := clean.Options{Method: f.method, Seed: f.seed, MaxTime: f.maxTime}
+	var err error
+	if o.Scale, err = parseSwitch("scale", f.scale); err != nil {
+		return o, err
+	}
+	if o.Intercept, err = parseSwitch("intercept", f.intercept); err != nil {
+		return o, err
+	}
+	if err := o.Check(); err != nil {
+		return o, usagef("--%w", err)
+	}
+	return o, nil
+}
+
+// checkFlags finds contradictions before anything is read.
+func (f *cleanFlags) checkFlags(c *cobra.Command) error {
+	given := c.Flags().Changed
+	for _, name := range []string{"train", "trusted", "test", "set"} {
+		if given(name) && c.Flag(name).Value.String() == "" {
+			return usagef("--%s \"\": give a name, or leave the flag out", name)
+		}
+	}
+	for _, file := range []struct{ flag, path string }{{"train", f.train}, {"trusted", f.trusted}, {"test", f.test}} {
+		if file.path == "-" {
+			return usagef("--%s -: clean does not read standard input; save the rows and give the file", file.flag)
+		}
+	}
+	switch {
+	case f.train != "" && f.set != "":
+		return usagef("--train and --set: give one of them")
+	case f.train == "" && (f.trusted != "" || f.test != ""):
+		return usagef("--trusted and --test need --train")
+	case f.train != "" && f.trusted == "":
+		return usagef("--train %s: give rows whose labels are right with --trusted", f.train)
+	case given("trusted-fraction") && f.train != "":
+		return usagef("--trusted-fraction: is for --set; the rows of --train are not trusted")
+	case given("trusted-fraction") && !(f.trustedFraction > 0 && f.trustedFraction < 1):
+		return usagef("--trusted-fraction %v: choose a share between 0 and 1, such as 0.2", f.trustedFraction)
+	case !(f.corrupt >= 0 && f.corrupt <= 1):
+		return usagef("--corrupt %v: choose a probability, such as 0.5", f.corrupt)
+	case given("max-time") && f.maxTime <= 0:
+		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
+	case f.out == "":
+		return usagef("--out \"\": name a folder")
+	}
+	if err := f.formatFlags.check(f.train, f.set); err != nil {
+		return err
+	}
+	if err := checkFolder(f.out); err != nil {
+		return usagef("--out %s: %w", f.out, err)
+	}
+	files := f.outputs()
+	for _, path := range []string{files.Weights, files.Report} {
+		if err := checkTarget(path, f.train, f.trusted, f.test); err != nil {
+			return usagef("--out %s: %s %w", f.out, path, err)
+		}
+	}
+	return nil
+}
+
+// cleaned is what was done, for the reports.
+type cleaned struct {
+	*clean.Result
+	name    string
+	train   *dataset.Set
+	truth   *clean.Truth // nil unless labels were corrupted
+	corrupt float64
+	seed    uint64
+	read    time.Duration
+	files   *cleanOutputs
+}
+
+// cleanOutputs are the files that were written.
+type cleanOutputs struct {
+	Weights string `json:"weights"`
+	Report  string `json:"report"`
+}
+
+func (f *cleanFlags) outputs() *cleanOutputs {
+	return &cleanOutputs{filepath.Join(f.out, "weights.csv"), filepath.Join(f.out, "report.html")}
+}
+
+func runClean(c *cobra.Command, f *cleanFlags) error {
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	if err := f.checkFlags(c); err != nil {
+		return err
+	}
+	if f.train == "" && f.set == "" && !c.Flags().Changed("corrupt") {
+		f.corrupt = defaultCorrupt
+	}
+	stdout, stderr := c.OutOrStdout(), c.ErrOrStderr()
+	if f.quiet {
+		stderr = io.Discard
+	}
+	begin := time.Now()
+	bar := newProgress(stderr)
+	defer bar.finish()
+	bar.say("reading the data")
+	data, name, err := f.read(c, bar)
+	if err != nil {
+		return err
+	}
+	var right []bool
+	if f.corrupt > 0 {
+		data.Train, right = clean.Corrupt(data.Train, f.corrupt, f.seed)
+	}
+	read := time.Since(begin)
+	o.Progress = bar.update
+	r, err := clean.Fit(c.Context(), *data, o)
+	bar.finish()
+	if err != nil {
+		return err
+	}
+	d := &cleaned{Result: r, name: name, train: data.Train, corrupt: f.corrupt, seed: f.seed, read: read, files: f.outputs()}
+	if right != nil {
+		t := r.Compare(right)
+		d.truth = &t
+	}
+	if err := f.write(d); err != nil {
+		return err
+	}
+	if f.json {
+		err = d.writeJSON(stdout)
+	} else {
+		_, err = io.WriteString(stdout, d.summary())
+	}
+	if err == nil && r.Interrupted {
+		err = errInterrupted
+	}
+	return err
+}
+
+// read reads or makes all parts of the data. name says what they are.
+func (f *cleanFlags) read(c *cobra.Command, bar *progress) (data *clean.Data, name string, err error) {
+	data = &clean.Data{}
+	if f.train != "" {
+		like := f.formatFlags.options()
+		if data.Train, err = dataset.Read(f.train, like); err != nil {
+			return nil, "", err
+		}
+		if data.Train.GuessTask() == string(tune.Ridge) {
+			return nil, "", &dataset.Error{File: f.train, Err: fmt.Errorf("the label is a number, and clean finds wrong classes"), Hint: "choose the label column with --label"}
+		}
+		if err = data.Train.AsClasses(); err != nil {
+			return nil, "", err
+		}
+		if err = checkOutside(data.Train, f.out, f.train, f.trusted, f.test); err != nil {
+			return nil, "", err
+		}
+		like = likeTraining(like, data.Train)
+		if data.Trusted, err = dataset.Read(f.trusted, like); err != nil {
+			return nil, "", err
+		}
+		if f.test != "" {
+			data.Test, err = dataset.Read(f.test, like)
+		}
+		return data, filepath.Base(f.train), err
+	}
+	var rest *dataset.Set
+	switch {
+	case isEmbedded(f.set):
+		set := f.set
+		if set == "" {
+			set = "digits"
+		}
+		name = set + " (embedded)"
+		if rest, err = dataset.Embedded(set); err != nil {
+			return nil, "", err
+		}
+		if rest, data.Test, err = rest.Split(.25, f.seed, true); err != nil {
+			return nil, "", err
+		}
+	default:
+		name = f.set
+		if _, err := dataset.Lookup(f.set); err != nil {
+			return nil, "", usagef("--set: %w (public), digits and breast-cancer (embedded)", err)
+		}
+		var files *dataset.Files
+		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
+		if rest, data.Test, files, err = dataset.Load(c.Context(), f.set, get); err != nil {
+			return nil, "", err
+		}
+		for _, note := range files.Notes {
+			bar.say("note: " + note)
+		}
+	}
+	if err := rest.AsClasses(); err != nil {
+		return nil, "", err
+	}
+	share := f.trustedFraction
+	if n, _ := rest.Dims(); (f.set == "mnist" || f.set == "fashion-mnist") && n > mnistTrain+mnistTrusted {
+		if _, rest, err = rest.Split(float64(mnistTrain+mnistTrusted)/float64(n), f.seed, true); err != nil {
+			return nil, "", err
+		}
+	}
+	if share == 0 {
+		share = defaultTrusted
+	}
+	data.Train, data.Trusted, err = rest.Split(share, f.seed+1, true)
+	return data, name, err
+}
+
+// write makes all files in memory and then writes them.
+func (f *cleanFlags) write(d *cleaned) error {
+	var weights, html bytes.Buffer
+	if err := d.writeWeights(&weights); err != nil {
+		return err
+	}
+	if err := d.writeReport(&html); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return usagef("--out %s: the folder cannot be made: %w", f.out, bare(err))
+	}
+	if err := writeFiles([]outFile{{d.files.Weights, weights.Bytes()}, {d.files.Report, html.Bytes()}}); err != nil {
+		return usagef("--out %s: %w", f.out, err)
+	}
+	return nil
+}
+
+// writeWeights writes a line for each training row, in the order of the file.
+func (d *cleaned) writeWeights(w io.Writer) error {
+	t := csv.NewWriter(w)
+	t.Write([]string{"row", "label", "weight", "kept", "predicted", "rank"})
+	for i, r := range d.Rows {
+		t.Write([]string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64), strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)})
+	}
+	t.Flush()
+	return t.Error()
+}
+
+// wrongShare is the estimated share of wrong labels.
+func (d *cleaned) wrongShare() float64 { return 1 - float64(d.Kept)/float64(d.NTrain) }
+
+// dataLine is the data in one line.
+func (d *cleaned) dataLine() string {
+	line := fmt.Sprintf("%s: %d training and %d trusted rows", d.name, d.NTrain, d.NTrusted)
+	if d.NTest > 0 {
+		line += fmt.Sprintf(", %d test rows", d.NTest)
+	}
+	return fmt.Sprintf("%s, %d classes", line, len(d.Classes))
+}
+
+// words are the sentences of summary and report.
+func (d *cleaned) words() []string {
+	w := []string{fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.", d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare())}
+	if t := d.truth; t != nil {
+		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
+			t.Corrupted, 100*float64(t.Corrupted)/float64(d.NTrain), d.corrupt, 100*t.Precision, 100*t.Recall, t.F1))
+	}
+	if d.After != nil {
+		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of a model of the kept and the trusted rows.", 100*d.Before.Accuracy, 100*d.After.Accuracy))
+	}
+	switch {
+	case d.Interrupted:
+		w = append(w, "Interrupted: these are the best weights found until then.")
+	case d.TimedOut:
+		w = append(w, "The time budget was used: these are the best weights found until then.")
+	}
+	return w
+}
+
+// summary is what is printed without --json.
+func (d *cleaned) summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "data   %s\n\n", d.dataLine())
+	for _, w := range d.words() {
+		fmt.Fprintln(&b, w)
+	}
+	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", d.Method, count(int(d.Steps), "step"), d.Seconds, d.Reason)
+	fmt.Fprintf(&b, "\nwrote %s\n      %s\n", d.files.Weights, d.files.Report)
+	return b.String()
+}
+
+// cleanJSON is what --json prints. Unknown numbers are null.
+type cleanJSON struct {
+	Method             string        `json:"method"`
+	F1                 *float64      `json:"f1"`
+	Precision          *float64      `json:"precision"`
+	Recall             *float64      `json:"recall"`
+	Kept               int           `json:"kept"`
+	WrongShare         float64       `json:"wrong_share"`
+	TestAccuracy       *float64      `json:"test_accuracy"`
+	TestAccuracyBefore *float64      `json:"test_accuracy_before"`
+	TestLoss           *float64      `json:"test_loss"`
+	TestLossBefore     *float64      `json:"test_loss_before"`
+	HeldOutLoss        *float64      `json:"held_out_loss"`
+	Seconds            float64       `json:"seconds"`
+	ReadSeconds        float64       `json:"read_seconds"`
+	Steps              int64         `json:"steps"`
+	NTrain             int           `json:"n_train"`
+	NTrusted           int           `json:"n_trusted"`
+	NTest              int           `json:"n_test"`
+	Corrupt            float64       `json:"corrupt"`
+	Corrupted          *int          `json:"corrupted"`
+	Ridge              float64       `json:"ridge"`
+	FinalRidge         float64       `json:"final_ridge"`
+	Seed               uint64        `json:"seed"`
+	Interrupted        bool          `json:"interrupted"`
+	TimedOut           bool          `json:"timed_out"`
+	Reason             string        `json:"reason"`
+	Words              []string      `json:"words"`
+	Files              *cleanOutputs `json:"files"`
+}
+
+func (d *cleaned) writeJSON(w io.Writer) error {
+	j := cleanJSON{
+		Method: d.Method, Kept: d.Kept, WrongShare: d.wrongShare(), Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
+		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge, Seed: d.seed,
+		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
+	}
+	if !math.IsInf(d.Value, 0) && !math.IsNaN(d.Value) {
+		j.HeldOutLoss = &d.Value
+	}
+	if t := d.truth; t != nil {
+		j.F1, j.Precision, j.Recall, j.Corrupted = &t.F1, &t.Precision, &t.Recall, &t.Corrupted
+	}
+	if d.After != nil {
+		j.TestAccuracy, j.TestAccuracyBefore, j.TestLoss, j.TestLossBefore = &d.After.Accuracy, &d.Before.Accuracy, &d.After.Loss, &d.Before.Loss
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(j)
+}

@@ -15,8 +15,9 @@ Problems, with random rows:
   ijcnn1    49,990 and 91,701 rows × 22, logistic loss, ½ Σ e^{x_j} z_j², one x_j per feature
   cleaning  20,000 and 5,000 rows × 784, 10 classes, softmax, mean of σ(x_i) ℓ_i plus 0.2 ‖z‖², one x_i per row
 
-Of cleaning's x only the rows of a batch have derivatives. SOBA is measured twice: moving all of x by a vector that is
-zero elsewhere, as general oracles have it, and moving x of the batch alone ("own x").
+Of cleaning's x only the rows of a batch have derivatives, and none of f. SOBA is measured twice: with C v and ∇x f as
+vectors as long as x, zeros and all, as the oracles of a method for any problem have them, and moving x of the batch
+alone ("own x").
 SABA remembers one row of derivatives per batch, for x one number per row, and moves all of x along its average.
 SABA at batch 1 of cleaning needs 3 GB.
 
@@ -291,9 +292,10 @@ def soba(oracles, own_x=False):
             if own_x or len(cv) == len(x):
                 scatter(x, -GAMMA, first, cv)
             else:
-                dx = np.zeros(len(x))
+                dx, fx = np.zeros(len(x)), np.zeros(len(x))
                 dx[first : first + len(cv)] = cv
-                move(x, -GAMMA, dx)
+                for j in range(len(x)):
+                    x[j] -= GAMMA * (dx[j] + fx[j])
 
     return run
 

@@ -250,17 +250,20 @@ func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.B
 	}
 }
 
-// Prefetch asks for the rows of b: at once as far as a small cache holds them, and for the rest, where a row has
-// several scores, while the next batches are combined.
+// Prefetch asks for the rows of b as far as a small cache holds them: at once, or, where a row has several scores,
+// all of them while the next batch is combined.
 func (o *Loss) Prefetch(b bilevel.Batch) {
-	if o.dense != nil {
-		a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
-		first := min(len(a), blockSize/8)
-		kernel.Prefetch(a[:first])
-		o.ahead = a[first:]
-		if o.y != nil {
-			kernel.Prefetch(o.y[b.Lo:b.Hi])
-		}
+	if o.dense == nil {
+		return
+	}
+	a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
+	if o.layout.Classes > 1 {
+		o.ahead = a
+		return
+	}
+	kernel.Prefetch(a[:min(len(a), blockSize/8)])
+	if o.y != nil {
+		kernel.Prefetch(o.y[b.Lo:b.Hi])
 	}
 }
 

@@ -23423,21 +23423,226 @@ nextTile1932:
 	VZEROUPPER
 	RET
 
+// func combineRowAVX512(dz *float64, a *float64, c *float64, k int, d int, w float64, keep float64, ahead *float64, bytes int) int
+// Requires: AVX, AVX512F, FMA3, MMX+
+TEXT ·combineRowAVX512(SB), NOSPLIT, $0-80
+	MOVQ         dz+0(FP), AX
+	MOVQ         c+16(FP), CX
+	MOVQ         k+24(FP), DX
+	MOVQ         ahead+56(FP), BX
+	ADDQ         BX, bytes+64(FP)
+	VBROADCASTSD keep+48(FP), Z0
+
+class2128:
+	SUBQ         $0x01, DX
+	JL           done2129
+	VBROADCASTSD w+40(FP), Z1
+	VBROADCASTSD (CX), Z2
+	VMULPD       Z2, Z1, Z1
+	CMPQ         keep+48(FP), $0x00
+	JE           other2130
+	MOVQ         a+8(FP), SI
+	MOVQ         d+32(FP), DI
+
+columns2131:
+	SUBQ       $0x20, DI
+	JL         rest2132
+	CMPQ       BX, bytes+64(FP)
+	JAE        fetched2133
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+
+fetched2133:
+	VMOVUPD     (SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     (AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, (AX)
+	VMOVUPD     64(SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     64(AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, 64(AX)
+	VMOVUPD     128(SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     128(AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, 128(AX)
+	VMOVUPD     192(SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     192(AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, 192(AX)
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, AX
+	JMP         columns2131
+
+rest2132:
+	TESTQ       $0x00000010, DI
+	JE          skip2134
+	VMOVUPD     (SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     (AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, (AX)
+	VMOVUPD     64(SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     64(AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, 64(AX)
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, AX
+
+skip2134:
+	TESTQ       $0x00000008, DI
+	JE          skip2135
+	VMOVUPD     (SI), Z2
+	VMULPD      Z1, Z2, Z2
+	VMOVUPD     (AX), Z3
+	VFMADD231PD Z3, Z0, Z2
+	VMOVUPD     Z2, (AX)
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, AX
+
+skip2135:
+	TESTQ       $0x00000004, DI
+	JE          skip2136
+	VMOVUPD     (SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     (AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, (AX)
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, AX
+
+skip2136:
+	TESTQ       $0x00000002, DI
+	JE          skip2137
+	VMOVUPD     (SI), X2
+	VMULPD      X1, X2, X2
+	VMOVUPD     (AX), X3
+	VFMADD231PD X3, X0, X2
+	VMOVUPD     X2, (AX)
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, AX
+
+skip2137:
+	TESTQ       $0x00000001, DI
+	JE          skip2138
+	VMOVSD      (SI), X2
+	VMULPD      X1, X2, X2
+	VMOVSD      (AX), X1
+	VFMADD231PD X1, X0, X2
+	VMOVSD      X2, (AX)
+	ADDQ        $0x08, SI
+	ADDQ        $0x08, AX
+
+skip2138:
+	ADDQ $0x08, CX
+	JMP  class2128
+
+other2130:
+	MOVQ a+8(FP), SI
+	MOVQ d+32(FP), DI
+
+columns2140:
+	SUBQ       $0x20, DI
+	JL         rest2141
+	CMPQ       BX, bytes+64(FP)
+	JAE        fetched2142
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+
+fetched2142:
+	VMOVUPD (SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, (AX)
+	VMOVUPD 64(SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, 64(AX)
+	VMOVUPD 128(SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD 192(SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, 192(AX)
+	ADDQ    $0x00000100, SI
+	ADDQ    $0x00000100, AX
+	JMP     columns2140
+
+rest2141:
+	TESTQ   $0x00000010, DI
+	JE      skip2143
+	VMOVUPD (SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, (AX)
+	VMOVUPD 64(SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, 64(AX)
+	ADDQ    $0x00000080, SI
+	ADDQ    $0x00000080, AX
+
+skip2143:
+	TESTQ   $0x00000008, DI
+	JE      skip2144
+	VMOVUPD (SI), Z2
+	VMULPD  Z1, Z2, Z2
+	VMOVUPD Z2, (AX)
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, AX
+
+skip2144:
+	TESTQ   $0x00000004, DI
+	JE      skip2145
+	VMOVUPD (SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, (AX)
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, AX
+
+skip2145:
+	TESTQ   $0x00000002, DI
+	JE      skip2146
+	VMOVUPD (SI), X2
+	VMULPD  X1, X2, X2
+	VMOVUPD X2, (AX)
+	ADDQ    $0x10, SI
+	ADDQ    $0x10, AX
+
+skip2146:
+	TESTQ  $0x00000001, DI
+	JE     skip2147
+	VMOVSD (SI), X2
+	VMULPD X1, X2, X2
+	VMOVSD X2, (AX)
+	ADDQ   $0x08, SI
+	ADDQ   $0x08, AX
+
+skip2147:
+	ADDQ $0x08, CX
+	JMP  class2128
+
+done2129:
+	SUBQ ahead+56(FP), BX
+	MOVQ BX, ret+72(FP)
+	VZEROUPPER
+	RET
+
 // func gramAVX512(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·gramAVX512(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block2128:
+block2148:
 	CMPQ AX, CX
-	JGE  done2129
+	JGE  done2149
 	XORQ DX, DX
 
-tile2130:
+tile2150:
 	LEAQ   16(DX), BX
 	CMPQ   BX, AX
-	JG     next2131
+	JG     next2151
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23470,9 +23675,9 @@ tile2130:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2133
+	JE     end2153
 
-rows2132:
+rows2152:
 	VBROADCASTSD     (DI), Z24
 	VMULPD           (BX), Z24, Z25
 	VMULPD           64(BX), Z24, Z26
@@ -23505,9 +23710,9 @@ rows2132:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2132
+	JNE              rows2152
 
-end2133:
+end2153:
 	VBROADCASTSD w+48(FP), Z24
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -23522,606 +23727,606 @@ end2133:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2134
+	JGE          stored2154
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set2135
+	JE           set2155
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial2136
+	JL           partial2156
 	VADDPD       128(BX), Z2, Z2
-	JMP          end2137
+	JMP          end2157
 
-partial2136:
+partial2156:
 	LEAQ   128(BX), R9
 	VXORPD Z25, Z25, Z25
 	TESTQ  $0x00000001, SI
-	JE     skip2138
+	JE     skip2158
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X25
 
-skip2138:
+skip2158:
 	TESTQ           $0x00000002, SI
-	JE              skip2139
+	JE              skip2159
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y26
 	VINSERTF64X2    $0x01, X25, Y26, Y25
 
-skip2139:
+skip2159:
 	TESTQ           $0x00000004, SI
-	JE              skip2140
+	JE              skip2160
 	VBROADCASTF64X4 (R9), Z26
 	VINSERTF64X4    $0x01, Y25, Z26, Z25
 
-skip2140:
+skip2160:
 	VADDPD Z25, Z2, Z2
 
-end2137:
-set2135:
+end2157:
+set2155:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2141
+	JL      partial2161
 	VMOVUPD Z2, 128(BX)
-	JMP     end2142
+	JMP     end2162
 
-partial2141:
+partial2161:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2143
+	JE            skip2163
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2143:
+skip2163:
 	TESTQ         $0x00000002, SI
-	JE            skip2144
+	JE            skip2164
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2144:
+skip2164:
 	TESTQ  $0x00000001, SI
-	JE     skip2145
+	JE     skip2165
 	VMOVSD X0, (R9)
 
-skip2145:
-end2142:
+skip2165:
+end2162:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z3, Z3
 	VMULPD Z24, Z4, Z4
 	VMULPD Z24, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2146
+	JE     set2166
 	VADDPD (BX), Z3, Z3
 	VADDPD 64(BX), Z4, Z4
 	CMPQ   R8, $0x18
-	JL     partial2147
+	JL     partial2167
 	VADDPD 128(BX), Z5, Z5
-	JMP    end2148
+	JMP    end2168
 
-partial2147:
+partial2167:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2149
+	JE     skip2169
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2149:
+skip2169:
 	TESTQ           $0x00000002, SI
-	JE              skip2150
+	JE              skip2170
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2150:
+skip2170:
 	TESTQ           $0x00000004, SI
-	JE              skip2151
+	JE              skip2171
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2151:
+skip2171:
 	VADDPD Z0, Z5, Z5
 
-end2148:
-set2146:
+end2168:
+set2166:
 	VMOVUPD Z3, (BX)
 	VMOVUPD Z4, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2152
+	JL      partial2172
 	VMOVUPD Z5, 128(BX)
-	JMP     end2153
+	JMP     end2173
 
-partial2152:
+partial2172:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2154
+	JE            skip2174
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2154:
+skip2174:
 	TESTQ         $0x00000002, SI
-	JE            skip2155
+	JE            skip2175
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2155:
+skip2175:
 	TESTQ  $0x00000001, SI
-	JE     skip2156
+	JE     skip2176
 	VMOVSD X0, (R9)
 
-skip2156:
-end2153:
+skip2176:
+end2173:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z6, Z6
 	VMULPD Z24, Z7, Z7
 	VMULPD Z24, Z8, Z8
 	CMPB   add+56(FP), $0x00
-	JE     set2157
+	JE     set2177
 	VADDPD (BX), Z6, Z6
 	VADDPD 64(BX), Z7, Z7
 	CMPQ   R8, $0x18
-	JL     partial2158
+	JL     partial2178
 	VADDPD 128(BX), Z8, Z8
-	JMP    end2159
+	JMP    end2179
 
-partial2158:
+partial2178:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2160
+	JE     skip2180
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2160:
+skip2180:
 	TESTQ           $0x00000002, SI
-	JE              skip2161
+	JE              skip2181
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2161:
+skip2181:
 	TESTQ           $0x00000004, SI
-	JE              skip2162
+	JE              skip2182
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2162:
+skip2182:
 	VADDPD Z0, Z8, Z8
 
-end2159:
-set2157:
+end2179:
+set2177:
 	VMOVUPD Z6, (BX)
 	VMOVUPD Z7, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2163
+	JL      partial2183
 	VMOVUPD Z8, 128(BX)
-	JMP     end2164
+	JMP     end2184
 
-partial2163:
+partial2183:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z8, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2165
+	JE            skip2185
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2165:
+skip2185:
 	TESTQ         $0x00000002, SI
-	JE            skip2166
+	JE            skip2186
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2166:
+skip2186:
 	TESTQ  $0x00000001, SI
-	JE     skip2167
+	JE     skip2187
 	VMOVSD X0, (R9)
 
-skip2167:
-end2164:
+skip2187:
+end2184:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z9, Z9
 	VMULPD Z24, Z10, Z10
 	VMULPD Z24, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2168
+	JE     set2188
 	VADDPD (BX), Z9, Z9
 	VADDPD 64(BX), Z10, Z10
 	CMPQ   R8, $0x18
-	JL     partial2169
+	JL     partial2189
 	VADDPD 128(BX), Z11, Z11
-	JMP    end2170
+	JMP    end2190
 
-partial2169:
+partial2189:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2171
+	JE     skip2191
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2171:
+skip2191:
 	TESTQ           $0x00000002, SI
-	JE              skip2172
+	JE              skip2192
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2172:
+skip2192:
 	TESTQ           $0x00000004, SI
-	JE              skip2173
+	JE              skip2193
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2173:
+skip2193:
 	VADDPD Z0, Z11, Z11
 
-end2170:
-set2168:
+end2190:
+set2188:
 	VMOVUPD Z9, (BX)
 	VMOVUPD Z10, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2174
+	JL      partial2194
 	VMOVUPD Z11, 128(BX)
-	JMP     end2175
+	JMP     end2195
 
-partial2174:
+partial2194:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2176
+	JE            skip2196
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2176:
+skip2196:
 	TESTQ         $0x00000002, SI
-	JE            skip2177
+	JE            skip2197
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2177:
+skip2197:
 	TESTQ  $0x00000001, SI
-	JE     skip2178
+	JE     skip2198
 	VMOVSD X0, (R9)
 
-skip2178:
-end2175:
+skip2198:
+end2195:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z12, Z12
 	VMULPD Z24, Z13, Z13
 	VMULPD Z24, Z14, Z14
 	CMPB   add+56(FP), $0x00
-	JE     set2179
+	JE     set2199
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	CMPQ   R8, $0x18
-	JL     partial2180
+	JL     partial2200
 	VADDPD 128(BX), Z14, Z14
-	JMP    end2181
+	JMP    end2201
 
-partial2180:
+partial2200:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2182
+	JE     skip2202
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2182:
+skip2202:
 	TESTQ           $0x00000002, SI
-	JE              skip2183
+	JE              skip2203
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2183:
+skip2203:
 	TESTQ           $0x00000004, SI
-	JE              skip2184
+	JE              skip2204
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2184:
+skip2204:
 	VADDPD Z0, Z14, Z14
 
-end2181:
-set2179:
+end2201:
+set2199:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2185
+	JL      partial2205
 	VMOVUPD Z14, 128(BX)
-	JMP     end2186
+	JMP     end2206
 
-partial2185:
+partial2205:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z14, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2187
+	JE            skip2207
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2187:
+skip2207:
 	TESTQ         $0x00000002, SI
-	JE            skip2188
+	JE            skip2208
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2188:
+skip2208:
 	TESTQ  $0x00000001, SI
-	JE     skip2189
+	JE     skip2209
 	VMOVSD X0, (R9)
 
-skip2189:
-end2186:
+skip2209:
+end2206:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z15, Z15
 	VMULPD Z24, Z16, Z16
 	VMULPD Z24, Z17, Z17
 	CMPB   add+56(FP), $0x00
-	JE     set2190
+	JE     set2210
 	VADDPD (BX), Z15, Z15
 	VADDPD 64(BX), Z16, Z16
 	CMPQ   R8, $0x18
-	JL     partial2191
+	JL     partial2211
 	VADDPD 128(BX), Z17, Z17
-	JMP    end2192
+	JMP    end2212
 
-partial2191:
+partial2211:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2193
+	JE     skip2213
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2193:
+skip2213:
 	TESTQ           $0x00000002, SI
-	JE              skip2194
+	JE              skip2214
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2194:
+skip2214:
 	TESTQ           $0x00000004, SI
-	JE              skip2195
+	JE              skip2215
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2195:
+skip2215:
 	VADDPD Z0, Z17, Z17
 
-end2192:
-set2190:
+end2212:
+set2210:
 	VMOVUPD Z15, (BX)
 	VMOVUPD Z16, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2196
+	JL      partial2216
 	VMOVUPD Z17, 128(BX)
-	JMP     end2197
+	JMP     end2217
 
-partial2196:
+partial2216:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z17, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2198
+	JE            skip2218
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2198:
+skip2218:
 	TESTQ         $0x00000002, SI
-	JE            skip2199
+	JE            skip2219
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2199:
+skip2219:
 	TESTQ  $0x00000001, SI
-	JE     skip2200
+	JE     skip2220
 	VMOVSD X0, (R9)
 
-skip2200:
-end2197:
+skip2220:
+end2217:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z18, Z18
 	VMULPD Z24, Z19, Z19
 	VMULPD Z24, Z20, Z20
 	CMPB   add+56(FP), $0x00
-	JE     set2201
+	JE     set2221
 	VADDPD (BX), Z18, Z18
 	VADDPD 64(BX), Z19, Z19
 	CMPQ   R8, $0x18
-	JL     partial2202
+	JL     partial2222
 	VADDPD 128(BX), Z20, Z20
-	JMP    end2203
+	JMP    end2223
 
-partial2202:
+partial2222:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2204
+	JE     skip2224
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2204:
+skip2224:
 	TESTQ           $0x00000002, SI
-	JE              skip2205
+	JE              skip2225
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2205:
+skip2225:
 	TESTQ           $0x00000004, SI
-	JE              skip2206
+	JE              skip2226
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2206:
+skip2226:
 	VADDPD Z0, Z20, Z20
 
-end2203:
-set2201:
+end2223:
+set2221:
 	VMOVUPD Z18, (BX)
 	VMOVUPD Z19, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2207
+	JL      partial2227
 	VMOVUPD Z20, 128(BX)
-	JMP     end2208
+	JMP     end2228
 
-partial2207:
+partial2227:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z20, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2209
+	JE            skip2229
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2209:
+skip2229:
 	TESTQ         $0x00000002, SI
-	JE            skip2210
+	JE            skip2230
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2210:
+skip2230:
 	TESTQ  $0x00000001, SI
-	JE     skip2211
+	JE     skip2231
 	VMOVSD X0, (R9)
 
-skip2211:
-end2208:
+skip2231:
+end2228:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2134
+	JGE    stored2154
 	VMULPD Z24, Z21, Z21
 	VMULPD Z24, Z22, Z22
 	VMULPD Z24, Z23, Z23
 	CMPB   add+56(FP), $0x00
-	JE     set2212
+	JE     set2232
 	VADDPD (BX), Z21, Z21
 	VADDPD 64(BX), Z22, Z22
 	CMPQ   R8, $0x18
-	JL     partial2213
+	JL     partial2233
 	VADDPD 128(BX), Z23, Z23
-	JMP    end2214
+	JMP    end2234
 
-partial2213:
+partial2233:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2215
+	JE     skip2235
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2215:
+skip2235:
 	TESTQ           $0x00000002, SI
-	JE              skip2216
+	JE              skip2236
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2216:
+skip2236:
 	TESTQ           $0x00000004, SI
-	JE              skip2217
+	JE              skip2237
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2217:
+skip2237:
 	VADDPD Z0, Z23, Z23
 
-end2214:
-set2212:
+end2234:
+set2232:
 	VMOVUPD Z21, (BX)
 	VMOVUPD Z22, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2218
+	JL      partial2238
 	VMOVUPD Z23, 128(BX)
-	JMP     end2219
+	JMP     end2239
 
-partial2218:
+partial2238:
 	LEAQ          128(BX), R8
 	VMOVAPD       Z23, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2220
+	JE            skip2240
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2220:
+skip2240:
 	TESTQ         $0x00000002, SI
-	JE            skip2221
+	JE            skip2241
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2221:
+skip2241:
 	TESTQ  $0x00000001, SI
-	JE     skip2222
+	JE     skip2242
 	VMOVSD X0, (R8)
 
-skip2222:
-end2219:
+skip2242:
+end2239:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2134:
+stored2154:
 	ADDQ $0x18, DX
-	JMP  tile2130
+	JMP  tile2150
 
-next2131:
+next2151:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next2224
+	JG     next2244
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24146,9 +24351,9 @@ next2131:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2226
+	JE     end2246
 
-rows2225:
+rows2245:
 	VBROADCASTSD     (DI), Z16
 	VMULPD           (BX), Z16, Z17
 	VMULPD           64(BX), Z16, Z16
@@ -24172,9 +24377,9 @@ rows2225:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2225
+	JNE              rows2245
 
-end2226:
+end2246:
 	VBROADCASTSD w+48(FP), Z16
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -24189,581 +24394,581 @@ end2226:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2227
+	JGE          stored2247
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set2228
+	JE           set2248
 	VADDPD       (BX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial2229
+	JL           partial2249
 	VADDPD       64(BX), Z1, Z1
-	JMP          end2230
+	JMP          end2250
 
-partial2229:
+partial2249:
 	LEAQ   64(BX), R9
 	VXORPD Z17, Z17, Z17
 	TESTQ  $0x00000001, SI
-	JE     skip2231
+	JE     skip2251
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X17
 
-skip2231:
+skip2251:
 	TESTQ           $0x00000002, SI
-	JE              skip2232
+	JE              skip2252
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y18
 	VINSERTF64X2    $0x01, X17, Y18, Y17
 
-skip2232:
+skip2252:
 	TESTQ           $0x00000004, SI
-	JE              skip2233
+	JE              skip2253
 	VBROADCASTF64X4 (R9), Z18
 	VINSERTF64X4    $0x01, Y17, Z18, Z17
 
-skip2233:
+skip2253:
 	VADDPD Z17, Z1, Z1
 
-end2230:
-set2228:
+end2250:
+set2248:
 	VMOVUPD Z0, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2234
+	JL      partial2254
 	VMOVUPD Z1, 64(BX)
-	JMP     end2235
+	JMP     end2255
 
-partial2234:
+partial2254:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2236
+	JE            skip2256
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2236:
+skip2256:
 	TESTQ         $0x00000002, SI
-	JE            skip2237
+	JE            skip2257
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2237:
+skip2257:
 	TESTQ  $0x00000001, SI
-	JE     skip2238
+	JE     skip2258
 	VMOVSD X0, (R9)
 
-skip2238:
-end2235:
+skip2258:
+end2255:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z2, Z2
 	VMULPD Z16, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2239
+	JE     set2259
 	VADDPD (BX), Z2, Z2
 	CMPQ   R8, $0x10
-	JL     partial2240
+	JL     partial2260
 	VADDPD 64(BX), Z3, Z3
-	JMP    end2241
+	JMP    end2261
 
-partial2240:
+partial2260:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2242
+	JE     skip2262
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2242:
+skip2262:
 	TESTQ           $0x00000002, SI
-	JE              skip2243
+	JE              skip2263
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2243:
+skip2263:
 	TESTQ           $0x00000004, SI
-	JE              skip2244
+	JE              skip2264
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2244:
+skip2264:
 	VADDPD Z0, Z3, Z3
 
-end2241:
-set2239:
+end2261:
+set2259:
 	VMOVUPD Z2, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2245
+	JL      partial2265
 	VMOVUPD Z3, 64(BX)
-	JMP     end2246
+	JMP     end2266
 
-partial2245:
+partial2265:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2247
+	JE            skip2267
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2247:
+skip2267:
 	TESTQ         $0x00000002, SI
-	JE            skip2248
+	JE            skip2268
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2248:
+skip2268:
 	TESTQ  $0x00000001, SI
-	JE     skip2249
+	JE     skip2269
 	VMOVSD X0, (R9)
 
-skip2249:
-end2246:
+skip2269:
+end2266:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z4, Z4
 	VMULPD Z16, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2250
+	JE     set2270
 	VADDPD (BX), Z4, Z4
 	CMPQ   R8, $0x10
-	JL     partial2251
+	JL     partial2271
 	VADDPD 64(BX), Z5, Z5
-	JMP    end2252
+	JMP    end2272
 
-partial2251:
+partial2271:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2253
+	JE     skip2273
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2253:
+skip2273:
 	TESTQ           $0x00000002, SI
-	JE              skip2254
+	JE              skip2274
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2254:
+skip2274:
 	TESTQ           $0x00000004, SI
-	JE              skip2255
+	JE              skip2275
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2255:
+skip2275:
 	VADDPD Z0, Z5, Z5
 
-end2252:
-set2250:
+end2272:
+set2270:
 	VMOVUPD Z4, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2256
+	JL      partial2276
 	VMOVUPD Z5, 64(BX)
-	JMP     end2257
+	JMP     end2277
 
-partial2256:
+partial2276:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2258
+	JE            skip2278
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2258:
+skip2278:
 	TESTQ         $0x00000002, SI
-	JE            skip2259
+	JE            skip2279
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2259:
+skip2279:
 	TESTQ  $0x00000001, SI
-	JE     skip2260
+	JE     skip2280
 	VMOVSD X0, (R9)
 
-skip2260:
-end2257:
+skip2280:
+end2277:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2261
+	JE     set2281
 	VADDPD (BX), Z6, Z6
 	CMPQ   R8, $0x10
-	JL     partial2262
+	JL     partial2282
 	VADDPD 64(BX), Z7, Z7
-	JMP    end2263
+	JMP    end2283
 
-partial2262:
+partial2282:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2264
+	JE     skip2284
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2264:
+skip2284:
 	TESTQ           $0x00000002, SI
-	JE              skip2265
+	JE              skip2285
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2265:
+skip2285:
 	TESTQ           $0x00000004, SI
-	JE              skip2266
+	JE              skip2286
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2266:
+skip2286:
 	VADDPD Z0, Z7, Z7
 
-end2263:
-set2261:
+end2283:
+set2281:
 	VMOVUPD Z6, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2267
+	JL      partial2287
 	VMOVUPD Z7, 64(BX)
-	JMP     end2268
+	JMP     end2288
 
-partial2267:
+partial2287:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2269
+	JE            skip2289
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2269:
+skip2289:
 	TESTQ         $0x00000002, SI
-	JE            skip2270
+	JE            skip2290
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2270:
+skip2290:
 	TESTQ  $0x00000001, SI
-	JE     skip2271
+	JE     skip2291
 	VMOVSD X0, (R9)
 
-skip2271:
-end2268:
+skip2291:
+end2288:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z8, Z8
 	VMULPD Z16, Z9, Z9
 	CMPB   add+56(FP), $0x00
-	JE     set2272
+	JE     set2292
 	VADDPD (BX), Z8, Z8
 	CMPQ   R8, $0x10
-	JL     partial2273
+	JL     partial2293
 	VADDPD 64(BX), Z9, Z9
-	JMP    end2274
+	JMP    end2294
 
-partial2273:
+partial2293:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2275
+	JE     skip2295
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2275:
+skip2295:
 	TESTQ           $0x00000002, SI
-	JE              skip2276
+	JE              skip2296
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2276:
+skip2296:
 	TESTQ           $0x00000004, SI
-	JE              skip2277
+	JE              skip2297
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2277:
+skip2297:
 	VADDPD Z0, Z9, Z9
 
-end2274:
-set2272:
+end2294:
+set2292:
 	VMOVUPD Z8, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2278
+	JL      partial2298
 	VMOVUPD Z9, 64(BX)
-	JMP     end2279
+	JMP     end2299
 
-partial2278:
+partial2298:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2280
+	JE            skip2300
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2280:
+skip2300:
 	TESTQ         $0x00000002, SI
-	JE            skip2281
+	JE            skip2301
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2281:
+skip2301:
 	TESTQ  $0x00000001, SI
-	JE     skip2282
+	JE     skip2302
 	VMOVSD X0, (R9)
 
-skip2282:
-end2279:
+skip2302:
+end2299:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2283
+	JE     set2303
 	VADDPD (BX), Z10, Z10
 	CMPQ   R8, $0x10
-	JL     partial2284
+	JL     partial2304
 	VADDPD 64(BX), Z11, Z11
-	JMP    end2285
+	JMP    end2305
 
-partial2284:
+partial2304:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2286
+	JE     skip2306
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2286:
+skip2306:
 	TESTQ           $0x00000002, SI
-	JE              skip2287
+	JE              skip2307
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2287:
+skip2307:
 	TESTQ           $0x00000004, SI
-	JE              skip2288
+	JE              skip2308
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2288:
+skip2308:
 	VADDPD Z0, Z11, Z11
 
-end2285:
-set2283:
+end2305:
+set2303:
 	VMOVUPD Z10, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2289
+	JL      partial2309
 	VMOVUPD Z11, 64(BX)
-	JMP     end2290
+	JMP     end2310
 
-partial2289:
+partial2309:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2291
+	JE            skip2311
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2291:
+skip2311:
 	TESTQ         $0x00000002, SI
-	JE            skip2292
+	JE            skip2312
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2292:
+skip2312:
 	TESTQ  $0x00000001, SI
-	JE     skip2293
+	JE     skip2313
 	VMOVSD X0, (R9)
 
-skip2293:
-end2290:
+skip2313:
+end2310:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z12, Z12
 	VMULPD Z16, Z13, Z13
 	CMPB   add+56(FP), $0x00
-	JE     set2294
+	JE     set2314
 	VADDPD (BX), Z12, Z12
 	CMPQ   R8, $0x10
-	JL     partial2295
+	JL     partial2315
 	VADDPD 64(BX), Z13, Z13
-	JMP    end2296
+	JMP    end2316
 
-partial2295:
+partial2315:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2297
+	JE     skip2317
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2297:
+skip2317:
 	TESTQ           $0x00000002, SI
-	JE              skip2298
+	JE              skip2318
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2298:
+skip2318:
 	TESTQ           $0x00000004, SI
-	JE              skip2299
+	JE              skip2319
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2299:
+skip2319:
 	VADDPD Z0, Z13, Z13
 
-end2296:
-set2294:
+end2316:
+set2314:
 	VMOVUPD Z12, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2300
+	JL      partial2320
 	VMOVUPD Z13, 64(BX)
-	JMP     end2301
+	JMP     end2321
 
-partial2300:
+partial2320:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z13, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2302
+	JE            skip2322
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2302:
+skip2322:
 	TESTQ         $0x00000002, SI
-	JE            skip2303
+	JE            skip2323
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2303:
+skip2323:
 	TESTQ  $0x00000001, SI
-	JE     skip2304
+	JE     skip2324
 	VMOVSD X0, (R9)
 
-skip2304:
-end2301:
+skip2324:
+end2321:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2227
+	JGE    stored2247
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+56(FP), $0x00
-	JE     set2305
+	JE     set2325
 	VADDPD (BX), Z14, Z14
 	CMPQ   R8, $0x10
-	JL     partial2306
+	JL     partial2326
 	VADDPD 64(BX), Z15, Z15
-	JMP    end2307
+	JMP    end2327
 
-partial2306:
+partial2326:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2308
+	JE     skip2328
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2308:
+skip2328:
 	TESTQ           $0x00000002, SI
-	JE              skip2309
+	JE              skip2329
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2309:
+skip2329:
 	TESTQ           $0x00000004, SI
-	JE              skip2310
+	JE              skip2330
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2310:
+skip2330:
 	VADDPD Z0, Z15, Z15
 
-end2307:
-set2305:
+end2327:
+set2325:
 	VMOVUPD Z14, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2311
+	JL      partial2331
 	VMOVUPD Z15, 64(BX)
-	JMP     end2312
+	JMP     end2332
 
-partial2311:
+partial2331:
 	LEAQ          64(BX), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2313
+	JE            skip2333
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2313:
+skip2333:
 	TESTQ         $0x00000002, SI
-	JE            skip2314
+	JE            skip2334
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2314:
+skip2334:
 	TESTQ  $0x00000001, SI
-	JE     skip2315
+	JE     skip2335
 	VMOVSD X0, (R8)
 
-skip2315:
-end2312:
+skip2335:
+end2332:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2227:
+stored2247:
 	ADDQ $0x10, DX
 
-next2224:
+next2244:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next2317
+	JG     next2337
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24780,9 +24985,9 @@ next2224:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2319
+	JE     end2339
 
-rows2318:
+rows2338:
 	VBROADCASTSD     (DI), Z8
 	VMULPD           (BX), Z8, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -24797,9 +25002,9 @@ rows2318:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2318
+	JNE              rows2338
 
-end2319:
+end2339:
 	VBROADCASTSD w+48(FP), Z8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -24814,558 +25019,558 @@ end2319:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2320
+	JGE          stored2340
 	VMULPD       Z8, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set2321
+	JE           set2341
 	CMPQ         R8, $0x08
-	JL           partial2322
+	JL           partial2342
 	VADDPD       (BX), Z0, Z0
-	JMP          end2323
+	JMP          end2343
 
-partial2322:
+partial2342:
 	LEAQ   (BX), R9
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, SI
-	JE     skip2324
+	JE     skip2344
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip2324:
+skip2344:
 	TESTQ           $0x00000002, SI
-	JE              skip2325
+	JE              skip2345
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip2325:
+skip2345:
 	TESTQ           $0x00000004, SI
-	JE              skip2326
+	JE              skip2346
 	VBROADCASTF64X4 (R9), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip2326:
+skip2346:
 	VADDPD Z9, Z0, Z0
 
-end2323:
-set2321:
+end2343:
+set2341:
 	CMPQ    R8, $0x08
-	JL      partial2327
+	JL      partial2347
 	VMOVUPD Z0, (BX)
-	JMP     end2328
+	JMP     end2348
 
-partial2327:
+partial2347:
 	LEAQ          (BX), R9
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2329
+	JE            skip2349
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2329:
+skip2349:
 	TESTQ         $0x00000002, SI
-	JE            skip2330
+	JE            skip2350
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2330:
+skip2350:
 	TESTQ  $0x00000001, SI
-	JE     skip2331
+	JE     skip2351
 	VMOVSD X0, (R9)
 
-skip2331:
-end2328:
+skip2351:
+end2348:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z1, Z1
 	CMPB   add+56(FP), $0x00
-	JE     set2332
+	JE     set2352
 	CMPQ   R8, $0x08
-	JL     partial2333
+	JL     partial2353
 	VADDPD (BX), Z1, Z1
-	JMP    end2334
+	JMP    end2354
 
-partial2333:
+partial2353:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2335
+	JE     skip2355
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2335:
+skip2355:
 	TESTQ           $0x00000002, SI
-	JE              skip2336
+	JE              skip2356
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y9
 	VINSERTF64X2    $0x01, X0, Y9, Y0
 
-skip2336:
+skip2356:
 	TESTQ           $0x00000004, SI
-	JE              skip2337
+	JE              skip2357
 	VBROADCASTF64X4 (R9), Z9
 	VINSERTF64X4    $0x01, Y0, Z9, Z0
 
-skip2337:
+skip2357:
 	VADDPD Z0, Z1, Z1
 
-end2334:
-set2332:
+end2354:
+set2352:
 	CMPQ    R8, $0x08
-	JL      partial2338
+	JL      partial2358
 	VMOVUPD Z1, (BX)
-	JMP     end2339
+	JMP     end2359
 
-partial2338:
+partial2358:
 	LEAQ          (BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2340
+	JE            skip2360
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2340:
+skip2360:
 	TESTQ         $0x00000002, SI
-	JE            skip2341
+	JE            skip2361
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2341:
+skip2361:
 	TESTQ  $0x00000001, SI
-	JE     skip2342
+	JE     skip2362
 	VMOVSD X0, (R9)
 
-skip2342:
-end2339:
+skip2362:
+end2359:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z2, Z2
 	CMPB   add+56(FP), $0x00
-	JE     set2343
+	JE     set2363
 	CMPQ   R8, $0x08
-	JL     partial2344
+	JL     partial2364
 	VADDPD (BX), Z2, Z2
-	JMP    end2345
+	JMP    end2365
 
-partial2344:
+partial2364:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2346
+	JE     skip2366
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2346:
+skip2366:
 	TESTQ           $0x00000002, SI
-	JE              skip2347
+	JE              skip2367
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2347:
+skip2367:
 	TESTQ           $0x00000004, SI
-	JE              skip2348
+	JE              skip2368
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2348:
+skip2368:
 	VADDPD Z0, Z2, Z2
 
-end2345:
-set2343:
+end2365:
+set2363:
 	CMPQ    R8, $0x08
-	JL      partial2349
+	JL      partial2369
 	VMOVUPD Z2, (BX)
-	JMP     end2350
+	JMP     end2370
 
-partial2349:
+partial2369:
 	LEAQ          (BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2351
+	JE            skip2371
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2351:
+skip2371:
 	TESTQ         $0x00000002, SI
-	JE            skip2352
+	JE            skip2372
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2352:
+skip2372:
 	TESTQ  $0x00000001, SI
-	JE     skip2353
+	JE     skip2373
 	VMOVSD X0, (R9)
 
-skip2353:
-end2350:
+skip2373:
+end2370:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2354
+	JE     set2374
 	CMPQ   R8, $0x08
-	JL     partial2355
+	JL     partial2375
 	VADDPD (BX), Z3, Z3
-	JMP    end2356
+	JMP    end2376
 
-partial2355:
+partial2375:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2357
+	JE     skip2377
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2357:
+skip2377:
 	TESTQ           $0x00000002, SI
-	JE              skip2358
+	JE              skip2378
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2358:
+skip2378:
 	TESTQ           $0x00000004, SI
-	JE              skip2359
+	JE              skip2379
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2359:
+skip2379:
 	VADDPD Z0, Z3, Z3
 
-end2356:
-set2354:
+end2376:
+set2374:
 	CMPQ    R8, $0x08
-	JL      partial2360
+	JL      partial2380
 	VMOVUPD Z3, (BX)
-	JMP     end2361
+	JMP     end2381
 
-partial2360:
+partial2380:
 	LEAQ          (BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2362
+	JE            skip2382
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2362:
+skip2382:
 	TESTQ         $0x00000002, SI
-	JE            skip2363
+	JE            skip2383
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2363:
+skip2383:
 	TESTQ  $0x00000001, SI
-	JE     skip2364
+	JE     skip2384
 	VMOVSD X0, (R9)
 
-skip2364:
-end2361:
+skip2384:
+end2381:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z4, Z4
 	CMPB   add+56(FP), $0x00
-	JE     set2365
+	JE     set2385
 	CMPQ   R8, $0x08
-	JL     partial2366
+	JL     partial2386
 	VADDPD (BX), Z4, Z4
-	JMP    end2367
+	JMP    end2387
 
-partial2366:
+partial2386:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2368
+	JE     skip2388
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2368:
+skip2388:
 	TESTQ           $0x00000002, SI
-	JE              skip2369
+	JE              skip2389
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2369:
+skip2389:
 	TESTQ           $0x00000004, SI
-	JE              skip2370
+	JE              skip2390
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2370:
+skip2390:
 	VADDPD Z0, Z4, Z4
 
-end2367:
-set2365:
+end2387:
+set2385:
 	CMPQ    R8, $0x08
-	JL      partial2371
+	JL      partial2391
 	VMOVUPD Z4, (BX)
-	JMP     end2372
+	JMP     end2392
 
-partial2371:
+partial2391:
 	LEAQ          (BX), R9
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2373
+	JE            skip2393
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2373:
+skip2393:
 	TESTQ         $0x00000002, SI
-	JE            skip2374
+	JE            skip2394
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2374:
+skip2394:
 	TESTQ  $0x00000001, SI
-	JE     skip2375
+	JE     skip2395
 	VMOVSD X0, (R9)
 
-skip2375:
-end2372:
+skip2395:
+end2392:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2376
+	JE     set2396
 	CMPQ   R8, $0x08
-	JL     partial2377
+	JL     partial2397
 	VADDPD (BX), Z5, Z5
-	JMP    end2378
+	JMP    end2398
 
-partial2377:
+partial2397:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2379
+	JE     skip2399
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2379:
+skip2399:
 	TESTQ           $0x00000002, SI
-	JE              skip2380
+	JE              skip2400
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2380:
+skip2400:
 	TESTQ           $0x00000004, SI
-	JE              skip2381
+	JE              skip2401
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2381:
+skip2401:
 	VADDPD Z0, Z5, Z5
 
-end2378:
-set2376:
+end2398:
+set2396:
 	CMPQ    R8, $0x08
-	JL      partial2382
+	JL      partial2402
 	VMOVUPD Z5, (BX)
-	JMP     end2383
+	JMP     end2403
 
-partial2382:
+partial2402:
 	LEAQ          (BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2384
+	JE            skip2404
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2384:
+skip2404:
 	TESTQ         $0x00000002, SI
-	JE            skip2385
+	JE            skip2405
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2385:
+skip2405:
 	TESTQ  $0x00000001, SI
-	JE     skip2386
+	JE     skip2406
 	VMOVSD X0, (R9)
 
-skip2386:
-end2383:
+skip2406:
+end2403:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z6, Z6
 	CMPB   add+56(FP), $0x00
-	JE     set2387
+	JE     set2407
 	CMPQ   R8, $0x08
-	JL     partial2388
+	JL     partial2408
 	VADDPD (BX), Z6, Z6
-	JMP    end2389
+	JMP    end2409
 
-partial2388:
+partial2408:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2390
+	JE     skip2410
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2390:
+skip2410:
 	TESTQ           $0x00000002, SI
-	JE              skip2391
+	JE              skip2411
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2391:
+skip2411:
 	TESTQ           $0x00000004, SI
-	JE              skip2392
+	JE              skip2412
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2392:
+skip2412:
 	VADDPD Z0, Z6, Z6
 
-end2389:
-set2387:
+end2409:
+set2407:
 	CMPQ    R8, $0x08
-	JL      partial2393
+	JL      partial2413
 	VMOVUPD Z6, (BX)
-	JMP     end2394
+	JMP     end2414
 
-partial2393:
+partial2413:
 	LEAQ          (BX), R9
 	VMOVAPD       Z6, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2395
+	JE            skip2415
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2395:
+skip2415:
 	TESTQ         $0x00000002, SI
-	JE            skip2396
+	JE            skip2416
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2396:
+skip2416:
 	TESTQ  $0x00000001, SI
-	JE     skip2397
+	JE     skip2417
 	VMOVSD X0, (R9)
 
-skip2397:
-end2394:
+skip2417:
+end2414:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2320
+	JGE    stored2340
 	VMULPD Z8, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2398
+	JE     set2418
 	CMPQ   R8, $0x08
-	JL     partial2399
+	JL     partial2419
 	VADDPD (BX), Z7, Z7
-	JMP    end2400
+	JMP    end2420
 
-partial2399:
+partial2419:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2401
+	JE     skip2421
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2401:
+skip2421:
 	TESTQ           $0x00000002, SI
-	JE              skip2402
+	JE              skip2422
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2402:
+skip2422:
 	TESTQ           $0x00000004, SI
-	JE              skip2403
+	JE              skip2423
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2403:
+skip2423:
 	VADDPD Z0, Z7, Z7
 
-end2400:
-set2398:
+end2420:
+set2418:
 	CMPQ    R8, $0x08
-	JL      partial2404
+	JL      partial2424
 	VMOVUPD Z7, (BX)
-	JMP     end2405
+	JMP     end2425
 
-partial2404:
+partial2424:
 	LEAQ          (BX), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2406
+	JE            skip2426
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2406:
+skip2426:
 	TESTQ         $0x00000002, SI
-	JE            skip2407
+	JE            skip2427
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2407:
+skip2427:
 	TESTQ  $0x00000001, SI
-	JE     skip2408
+	JE     skip2428
 	VMOVSD X0, (R8)
 
-skip2408:
-end2405:
+skip2428:
+end2425:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2320:
+stored2340:
 	ADDQ $0x08, DX
 
-next2317:
+next2337:
 	ADDQ $0x08, AX
-	JMP  block2128
+	JMP  block2148
 
-done2129:
+done2149:
 	VZEROUPPER
 	RET
 
@@ -25388,20 +25593,20 @@ TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2410:
+tile2430:
 	CMPQ   DI, $0x18
-	JLE    next2411
+	JLE    next2431
 	CMPQ   DI, $0x20
-	JGE    full2412
+	JGE    full2432
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2415
+	JGE    out2435
 
-row2414:
+row2434:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25414,7 +25619,7 @@ row2414:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -25428,45 +25633,45 @@ row2414:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2414
+	JL           row2434
 
-out2415:
+out2435:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	VMOVUPD       Z2, 128(AX)
 	LEAQ          192(AX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2416
+	JE            skip2436
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2416:
+skip2436:
 	TESTQ         $0x00000002, R10
-	JE            skip2417
+	JE            skip2437
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2417:
+skip2437:
 	TESTQ  $0x00000001, R10
-	JE     skip2418
+	JE     skip2438
 	VMOVSD X0, (R9)
 
-skip2418:
-	JMP end2413
+skip2438:
+	JMP end2433
 
-full2412:
+full2432:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2420
+	JGE    out2440
 
-row2419:
+row2439:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25479,7 +25684,7 @@ row2419:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -25493,33 +25698,33 @@ row2419:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2419
+	JL           row2439
 
-out2420:
+out2440:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-end2413:
+end2433:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2410
+	JMP  tile2430
 
-next2411:
+next2431:
 	CMPQ   DI, $0x10
-	JLE    next2422
+	JLE    next2442
 	CMPQ   DI, $0x18
-	JGE    full2423
+	JGE    full2443
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2426
+	JGE    out2446
 
-row2425:
+row2445:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25531,7 +25736,7 @@ row2425:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -25543,43 +25748,43 @@ row2425:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2425
+	JL           row2445
 
-out2426:
+out2446:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	LEAQ          128(AX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2427
+	JE            skip2447
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2427:
+skip2447:
 	TESTQ         $0x00000002, R10
-	JE            skip2428
+	JE            skip2448
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2428:
+skip2448:
 	TESTQ  $0x00000001, R10
-	JE     skip2429
+	JE     skip2449
 	VMOVSD X0, (R9)
 
-skip2429:
-	JMP end2424
+skip2449:
+	JMP end2444
 
-full2423:
+full2443:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2431
+	JGE    out2451
 
-row2430:
+row2450:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25591,7 +25796,7 @@ row2430:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -25603,33 +25808,33 @@ row2430:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2430
+	JL           row2450
 
-out2431:
+out2451:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 
-end2424:
+end2444:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2422:
+next2442:
 	CMPQ   DI, $0x08
-	JLE    next2433
+	JLE    next2453
 	CMPQ   DI, $0x10
-	JGE    full2434
+	JGE    full2454
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2437
+	JGE    out2457
 
-row2436:
+row2456:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25639,44 +25844,44 @@ row2436:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2436
+	JL           row2456
 
-out2437:
+out2457:
 	VMOVUPD       Z0, (AX)
 	LEAQ          64(AX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2438
+	JE            skip2458
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2438:
+skip2458:
 	TESTQ         $0x00000002, R10
-	JE            skip2439
+	JE            skip2459
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2439:
+skip2459:
 	TESTQ  $0x00000001, R10
-	JE     skip2440
+	JE     skip2460
 	VMOVSD X0, (R9)
 
-skip2440:
-	JMP end2435
+skip2460:
+	JMP end2455
 
-full2434:
+full2454:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2442
+	JGE    out2462
 
-row2441:
+row2461:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -25686,31 +25891,31 @@ row2441:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2441
+	JL           row2461
 
-out2442:
+out2462:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 
-end2435:
+end2455:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2433:
+next2453:
 	CMPQ   DI, $0x00
-	JLE    next2444
+	JLE    next2464
 	CMPQ   DI, $0x08
-	JGE    full2445
+	JGE    full2465
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2448
+	JGE    out2468
 
-row2447:
+row2467:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25718,42 +25923,42 @@ row2447:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2447
+	JL           row2467
 
-out2448:
+out2468:
 	LEAQ          (AX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2449
+	JE            skip2469
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip2449:
+skip2469:
 	TESTQ         $0x00000002, R10
-	JE            skip2450
+	JE            skip2470
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip2450:
+skip2470:
 	TESTQ  $0x00000001, R10
-	JE     skip2451
+	JE     skip2471
 	VMOVSD X0, (CX)
 
-skip2451:
-	JMP end2446
+skip2471:
+	JMP end2466
 
-full2445:
+full2465:
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2453
+	JGE    out2473
 
-row2452:
+row2472:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2409
+	JAE          bad2429
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -25761,23 +25966,23 @@ row2452:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2452
+	JL           row2472
 
-out2453:
+out2473:
 	VMOVUPD Z0, (AX)
 
-end2446:
+end2466:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2444:
+next2464:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2409:
+bad2429:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -25802,20 +26007,20 @@ TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2455:
+tile2475:
 	CMPQ      DI, $0x18
-	JLE       next2456
+	JLE       next2476
 	CMPQ      DI, $0x20
-	JGE       full2457
+	JGE       full2477
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD   128(AX), Z2
 	VMOVUPD.Z 192(AX), K1, Z3
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2460
+	JGE       out2480
 
-row2459:
+row2479:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -25828,7 +26033,7 @@ row2459:
 	PREFETCHT0    192(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2454
+	JAE           bad2474
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z4
@@ -25846,41 +26051,41 @@ row2459:
 	LEAQ          192(R11), R11
 	VMOVAPD       Z5, Z4
 	TESTQ         $0x00000004, R10
-	JE            skip2461
+	JE            skip2481
 	VMOVUPD       Y4, (R11)
 	VEXTRACTF64X4 $0x01, Z4, Y4
 	ADDQ          $0x20, R11
 
-skip2461:
+skip2481:
 	TESTQ         $0x00000002, R10
-	JE            skip2462
+	JE            skip2482
 	VMOVUPD       X4, (R11)
 	VEXTRACTF64X2 $0x01, Y4, X4
 	ADDQ          $0x10, R11
 
-skip2462:
+skip2482:
 	TESTQ  $0x00000001, R10
-	JE     skip2463
+	JE     skip2483
 	VMOVSD X4, (R11)
 
-skip2463:
+skip2483:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2459
+	JL   row2479
 
-out2460:
-	JMP end2458
+out2480:
+	JMP end2478
 
-full2457:
+full2477:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	VMOVUPD 192(AX), Z3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2465
+	JGE     out2485
 
-row2464:
+row2484:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -25893,7 +26098,7 @@ row2464:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2454
+	JAE          bad2474
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -25911,28 +26116,28 @@ row2464:
 	VMOVUPD      Z5, 192(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2464
+	JL           row2484
 
-out2465:
-end2458:
+out2485:
+end2478:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2455
+	JMP  tile2475
 
-next2456:
+next2476:
 	CMPQ      DI, $0x10
-	JLE       next2467
+	JLE       next2487
 	CMPQ      DI, $0x18
-	JGE       full2468
+	JGE       full2488
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD.Z 128(AX), K1, Z2
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2471
+	JGE       out2491
 
-row2470:
+row2490:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -25944,7 +26149,7 @@ row2470:
 	PREFETCHT0    128(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2454
+	JAE           bad2474
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z3
@@ -25959,40 +26164,40 @@ row2470:
 	LEAQ          128(R11), R11
 	VMOVAPD       Z4, Z3
 	TESTQ         $0x00000004, R10
-	JE            skip2472
+	JE            skip2492
 	VMOVUPD       Y3, (R11)
 	VEXTRACTF64X4 $0x01, Z3, Y3
 	ADDQ          $0x20, R11
 
-skip2472:
+skip2492:
 	TESTQ         $0x00000002, R10
-	JE            skip2473
+	JE            skip2493
 	VMOVUPD       X3, (R11)
 	VEXTRACTF64X2 $0x01, Y3, X3
 	ADDQ          $0x10, R11
 
-skip2473:
+skip2493:
 	TESTQ  $0x00000001, R10
-	JE     skip2474
+	JE     skip2494
 	VMOVSD X3, (R11)
 
-skip2474:
+skip2494:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2470
+	JL   row2490
 
-out2471:
-	JMP end2469
+out2491:
+	JMP end2489
 
-full2468:
+full2488:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2476
+	JGE     out2496
 
-row2475:
+row2495:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -26004,7 +26209,7 @@ row2475:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2454
+	JAE          bad2474
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -26019,29 +26224,29 @@ row2475:
 	VMOVUPD      Z4, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2475
+	JL           row2495
 
-out2476:
-end2469:
+out2496:
+end2489:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2467:
+next2487:
 	CMPQ      DI, $0x08
-	JLE       next2478
+	JLE       next2498
 	CMPQ      DI, $0x10
-	JGE       full2479
+	JGE       full2499
 	VMOVUPD   (AX), Z0
 	VMOVUPD.Z 64(AX), K1, Z1
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2482
+	JGE       out2502
 
-row2481:
+row2501:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2454
+	JAE           bad2474
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z2
@@ -26053,42 +26258,42 @@ row2481:
 	LEAQ          64(R11), R11
 	VMOVAPD       Z3, Z2
 	TESTQ         $0x00000004, R10
-	JE            skip2483
+	JE            skip2503
 	VMOVUPD       Y2, (R11)
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	ADDQ          $0x20, R11
 
-skip2483:
+skip2503:
 	TESTQ         $0x00000002, R10
-	JE            skip2484
+	JE            skip2504
 	VMOVUPD       X2, (R11)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, R11
 
-skip2484:
+skip2504:
 	TESTQ  $0x00000001, R10
-	JE     skip2485
+	JE     skip2505
 	VMOVSD X2, (R11)
 
-skip2485:
+skip2505:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2481
+	JL   row2501
 
-out2482:
-	JMP end2480
+out2502:
+	JMP end2500
 
-full2479:
+full2499:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2487
+	JGE     out2507
 
-row2486:
+row2506:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2454
+	JAE          bad2474
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -26100,28 +26305,28 @@ row2486:
 	VMOVUPD      Z3, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2486
+	JL           row2506
 
-out2487:
-end2480:
+out2507:
+end2500:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2478:
+next2498:
 	CMPQ      DI, $0x00
-	JLE       next2489
+	JLE       next2509
 	CMPQ      DI, $0x08
-	JGE       full2490
+	JGE       full2510
 	VMOVUPD.Z (AX), K1, Z0
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2493
+	JGE       out2513
 
-row2492:
+row2512:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2454
+	JAE           bad2474
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z1
@@ -26130,41 +26335,41 @@ row2492:
 	LEAQ          (R11), R11
 	VMOVAPD       Z2, Z1
 	TESTQ         $0x00000004, R10
-	JE            skip2494
+	JE            skip2514
 	VMOVUPD       Y1, (R11)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, R11
 
-skip2494:
+skip2514:
 	TESTQ         $0x00000002, R10
-	JE            skip2495
+	JE            skip2515
 	VMOVUPD       X1, (R11)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, R11
 
-skip2495:
+skip2515:
 	TESTQ  $0x00000001, R10
-	JE     skip2496
+	JE     skip2516
 	VMOVSD X1, (R11)
 
-skip2496:
+skip2516:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2492
+	JL   row2512
 
-out2493:
-	JMP end2491
+out2513:
+	JMP end2511
 
-full2490:
+full2510:
 	VMOVUPD (AX), Z0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2498
+	JGE     out2518
 
-row2497:
+row2517:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2454
+	JAE          bad2474
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -26173,21 +26378,21 @@ row2497:
 	VMOVUPD      Z2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2497
+	JL           row2517
 
-out2498:
-end2491:
+out2518:
+end2511:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2489:
+next2509:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2454:
+bad2474:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -26205,9 +26410,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y3, Y3, Y3
 	XORQ   BX, BX
 	SUBQ   $0x10, AX
-	JL     one2500
+	JL     one2520
 
-many2499:
+many2519:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	VMOVUPD     32(CX)(BX*8), Y4
@@ -26218,22 +26423,22 @@ many2499:
 	VFMADD231PD 96(DX)(BX*8), Y4, Y3
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, AX
-	JGE         many2499
+	JGE         many2519
 
-one2500:
+one2520:
 	ADDQ $0x0c, AX
-	JL   rest2502
+	JL   rest2522
 
-top2501:
+top2521:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, AX
-	JGE         top2501
+	JGE         top2521
 
-rest2502:
+rest2522:
 	ADDQ        $0x04, AX
-	JE          end2503
+	JE          end2523
 	MOVQ        AX, SI
 	LEAQ        tails<>+32(SB), AX
 	SHLQ        $0x03, SI
@@ -26243,7 +26448,7 @@ rest2502:
 	VMASKMOVPD  (DX)(BX*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2503:
+end2523:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -26274,39 +26479,39 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+24(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2505
+	JL           rest2525
 
-full2504:
+full2524:
 	VMOVUPD     (CX)(BX*8), Y1
 	VMOVUPD     (AX)(BX*8), Y2
 	VFMADD231PD Y1, Y0, Y2
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2504
+	JGE         full2524
 
-rest2505:
+rest2525:
 	ADDQ        $0x04, DX
-	JE          end2506
+	JE          end2526
 	TESTQ       $0x00000002, DX
-	JE          skip2507
+	JE          skip2527
 	VMOVUPD     (CX)(BX*8), X1
 	VMOVUPD     (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2507:
+skip2527:
 	TESTQ       $0x00000001, DX
-	JE          skip2508
+	JE          skip2528
 	VMOVSD      (CX)(BX*8), X1
 	VMOVSD      (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2508:
-end2506:
+skip2528:
+end2526:
 	VZEROUPPER
 	RET
 
@@ -26319,12 +26524,12 @@ TEXT ·axpbyAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+24(FP), Y0
 	VBROADCASTSD b+32(FP), Y1
 	CMPQ         b+32(FP), $0x00
-	JE           set2509
+	JE           set2529
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2511
+	JL           rest2531
 
-full2510:
+full2530:
 	VMOVUPD     (CX)(BX*8), Y2
 	VMOVUPD     (AX)(BX*8), Y3
 	VMULPD      Y0, Y2, Y2
@@ -26332,13 +26537,13 @@ full2510:
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2510
+	JGE         full2530
 
-rest2511:
+rest2531:
 	ADDQ        $0x04, DX
-	JE          end2512
+	JE          end2532
 	TESTQ       $0x00000002, DX
-	JE          skip2513
+	JE          skip2533
 	VMOVUPD     (CX)(BX*8), X2
 	VMOVUPD     (AX)(BX*8), X3
 	VMULPD      X0, X2, X2
@@ -26346,9 +26551,9 @@ rest2511:
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2513:
+skip2533:
 	TESTQ       $0x00000001, DX
-	JE          skip2514
+	JE          skip2534
 	VMOVSD      (CX)(BX*8), X2
 	VMOVSD      (AX)(BX*8), X3
 	VMULPD      X0, X2, X2
@@ -26356,44 +26561,44 @@ skip2513:
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2514:
-end2512:
+skip2534:
+end2532:
 	VZEROUPPER
 	RET
 
-set2509:
+set2529:
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2516
+	JL   rest2536
 
-full2515:
+full2535:
 	VMOVUPD (CX)(BX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2515
+	JGE     full2535
 
-rest2516:
+rest2536:
 	ADDQ    $0x04, DX
-	JE      end2517
+	JE      end2537
 	TESTQ   $0x00000002, DX
-	JE      skip2518
+	JE      skip2538
 	VMOVUPD (CX)(BX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2518:
+skip2538:
 	TESTQ  $0x00000001, DX
-	JE     skip2519
+	JE     skip2539
 	VMOVSD (CX)(BX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2519:
-end2517:
+skip2539:
+end2537:
 	VZEROUPPER
 	RET
 
@@ -26407,9 +26612,9 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2521
+	JL           rest2541
 
-full2520:
+full2540:
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -26418,13 +26623,13 @@ full2520:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 	SUBQ        $0x04, BX
-	JGE         full2520
+	JGE         full2540
 
-rest2521:
+rest2541:
 	ADDQ        $0x04, BX
-	JE          end2522
+	JE          end2542
 	TESTQ       $0x00000002, BX
-	JE          skip2523
+	JE          skip2543
 	VMOVUPD     (CX)(SI*8), X1
 	VMOVUPD     (DX)(SI*8), X2
 	VMOVUPD     (AX)(SI*8), X3
@@ -26433,9 +26638,9 @@ rest2521:
 	VMOVUPD     X3, (AX)(SI*8)
 	ADDQ        $0x02, SI
 
-skip2523:
+skip2543:
 	TESTQ       $0x00000001, BX
-	JE          skip2524
+	JE          skip2544
 	VMOVSD      (CX)(SI*8), X1
 	VMOVSD      (DX)(SI*8), X2
 	VMOVSD      (AX)(SI*8), X3
@@ -26444,8 +26649,8 @@ skip2523:
 	VMOVSD      X3, (AX)(SI*8)
 	ADDQ        $0x01, SI
 
-skip2524:
-end2522:
+skip2544:
+end2542:
 	VZEROUPPER
 	RET
 
@@ -26457,36 +26662,36 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
-	JL           rest2526
+	JL           rest2546
 
-full2525:
+full2545:
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 	SUBQ    $0x04, CX
-	JGE     full2525
+	JGE     full2545
 
-rest2526:
+rest2546:
 	ADDQ    $0x04, CX
-	JE      end2527
+	JE      end2547
 	TESTQ   $0x00000002, CX
-	JE      skip2528
+	JE      skip2548
 	VMOVUPD (AX)(DX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(DX*8)
 	ADDQ    $0x02, DX
 
-skip2528:
+skip2548:
 	TESTQ  $0x00000001, CX
-	JE     skip2529
+	JE     skip2549
 	VMOVSD (AX)(DX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(DX*8)
 	ADDQ   $0x01, DX
 
-skip2529:
-end2527:
+skip2549:
+end2547:
 	VZEROUPPER
 	RET
 
@@ -26502,9 +26707,9 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSD w+48(FP), Y2
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2531
+	JL           rest2551
 
-full2530:
+full2550:
 	VMOVUPD      (DX)(SI*8), Y3
 	VMOVUPD      (CX)(SI*8), Y4
 	VMOVUPD      (AX)(SI*8), Y5
@@ -26516,13 +26721,13 @@ full2530:
 	VMOVUPD      Y5, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2530
+	JGE          full2550
 
-rest2531:
+rest2551:
 	ADDQ         $0x04, BX
-	JE           end2532
+	JE           end2552
 	TESTQ        $0x00000002, BX
-	JE           skip2533
+	JE           skip2553
 	VMOVUPD      (DX)(SI*8), X3
 	VMOVUPD      (CX)(SI*8), X4
 	VMOVUPD      (AX)(SI*8), X5
@@ -26534,9 +26739,9 @@ rest2531:
 	VMOVUPD      X5, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
-skip2533:
+skip2553:
 	TESTQ        $0x00000001, BX
-	JE           skip2534
+	JE           skip2554
 	VMOVSD       (DX)(SI*8), X3
 	VMOVSD       (CX)(SI*8), X4
 	VMOVSD       (AX)(SI*8), X5
@@ -26548,8 +26753,8 @@ skip2533:
 	VMOVSD       X5, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
-skip2534:
-end2532:
+skip2554:
+end2552:
 	VZEROUPPER
 	RET
 
@@ -26561,9 +26766,9 @@ TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2536
+	JL   rest2556
 
-full2535:
+full2555:
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -26571,13 +26776,13 @@ full2535:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2535
+	JGE     full2555
 
-rest2536:
+rest2556:
 	ADDQ    $0x04, DX
-	JE      end2537
+	JE      end2557
 	TESTQ   $0x00000002, DX
-	JE      skip2538
+	JE      skip2558
 	VMOVUPD (AX)(BX*8), X0
 	VMOVUPD (CX)(BX*8), X1
 	VSUBPD  X0, X1, X0
@@ -26585,9 +26790,9 @@ rest2536:
 	VMOVUPD X0, (CX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2538:
+skip2558:
 	TESTQ  $0x00000001, DX
-	JE     skip2539
+	JE     skip2559
 	VMOVSD (AX)(BX*8), X0
 	VMOVSD (CX)(BX*8), X1
 	VSUBPD X0, X1, X0
@@ -26595,8 +26800,8 @@ skip2538:
 	VMOVSD X0, (CX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2539:
-end2537:
+skip2559:
+end2557:
 	VZEROUPPER
 	RET
 
@@ -26608,9 +26813,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2541
+	JL   rest2561
 
-full2540:
+full2560:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
@@ -26646,26 +26851,26 @@ full2540:
 	VMOVUPD      Y4, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2540
+	JGE          full2560
 
-rest2541:
+rest2561:
 	ADDQ   $0x04, DX
-	JE     end2542
+	JE     end2562
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2543
+	JE     skip2563
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2543:
+skip2563:
 	TESTQ          $0x00000002, DX
-	JE             skip2544
+	JE             skip2564
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2544:
+skip2564:
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
 	VBROADCASTSD k4x4086300000000000<>+0(SB), Y1
@@ -26700,18 +26905,18 @@ skip2544:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2545
+	JE           skip2565
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2545:
+skip2565:
 	TESTQ  $0x00000001, DX
-	JE     skip2546
+	JE     skip2566
 	VMOVSD X0, (AX)
 
-skip2546:
-end2542:
+skip2566:
+end2562:
 	VZEROUPPER
 	RET
 
@@ -26837,9 +27042,9 @@ TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2548
+	JL   rest2568
 
-full2547:
+full2567:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
@@ -26898,26 +27103,26 @@ full2547:
 	VMOVUPD      Y7, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2547
+	JGE          full2567
 
-rest2548:
+rest2568:
 	ADDQ   $0x04, DX
-	JE     end2549
+	JE     end2569
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2550
+	JE     skip2570
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2550:
+skip2570:
 	TESTQ          $0x00000002, DX
-	JE             skip2551
+	JE             skip2571
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2551:
+skip2571:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
 	VSUBPD       Y4, Y1, Y3
@@ -26975,18 +27180,18 @@ skip2551:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2552
+	JE           skip2572
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2552:
+skip2572:
 	TESTQ  $0x00000001, DX
-	JE     skip2553
+	JE     skip2573
 	VMOVSD X0, (AX)
 
-skip2553:
-end2549:
+skip2573:
+end2569:
 	VZEROUPPER
 	RET
 
@@ -27094,9 +27299,9 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2555
+	JL   rest2575
 
-full2554:
+full2574:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -27137,26 +27342,26 @@ full2554:
 	VMOVUPD      Y2, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2554
+	JGE          full2574
 
-rest2555:
+rest2575:
 	ADDQ   $0x04, DX
-	JE     end2556
+	JE     end2576
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2557
+	JE     skip2577
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2557:
+skip2577:
 	TESTQ          $0x00000002, DX
-	JE             skip2558
+	JE             skip2578
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2558:
+skip2578:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -27196,18 +27401,18 @@ skip2558:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2559
+	JE           skip2579
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2559:
+skip2579:
 	TESTQ  $0x00000001, DX
-	JE     skip2560
+	JE     skip2580
 	VMOVSD X0, (AX)
 
-skip2560:
-end2556:
+skip2580:
+end2576:
 	VZEROUPPER
 	RET
 
@@ -27225,9 +27430,9 @@ TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2562
+	JL   rest2582
 
-full2561:
+full2581:
 	VMOVUPD      (CX)(BX*8), Y0
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -27291,26 +27496,26 @@ full2561:
 	VMOVUPD      Y8, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2561
+	JGE          full2581
 
-rest2562:
+rest2582:
 	ADDQ   $0x04, DX
-	JE     end2563
+	JE     end2583
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2564
+	JE     skip2584
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2564:
+skip2584:
 	TESTQ          $0x00000002, DX
-	JE             skip2565
+	JE             skip2585
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2565:
+skip2585:
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -27373,18 +27578,18 @@ skip2565:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2566
+	JE           skip2586
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2566:
+skip2586:
 	TESTQ  $0x00000001, DX
-	JE     skip2567
+	JE     skip2587
 	VMOVSD X0, (AX)
 
-skip2567:
-end2563:
+skip2587:
+end2583:
 	VZEROUPPER
 	RET
 
@@ -27408,9 +27613,9 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
-	JL           rest2569
+	JL           rest2589
 
-full2568:
+full2588:
 	VMOVUPD      (SI)(R10*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -27441,60 +27646,60 @@ full2568:
 	VMOVUPD      (BX)(R10*8), Y1
 	VMULPD       Y5, Y1, Y1
 	TESTQ        DI, DI
-	JE           noV2571
+	JE           noV2591
 	VMOVUPD      (DI)(R10*8), Y2
 	TESTQ        DX, DX
-	JE           noCV2572
+	JE           noCV2592
 	VMULPD       Y2, Y1, Y3
 	VMOVUPD      Y3, (DX)(R10*8)
 
-noCV2572:
+noCV2592:
 	TESTQ   CX, CX
-	JE      noHV2573
+	JE      noHV2593
 	VMULPD  Y5, Y2, Y2
 	TESTB   R9, R9
-	JE      set2575
+	JE      set2595
 	VMOVUPD (CX)(R10*8), Y3
 	VADDPD  Y3, Y2, Y2
 
-set2575:
+set2595:
 	VMOVUPD Y2, (CX)(R10*8)
 
-noHV2573:
-noV2571:
+noHV2593:
+noV2591:
 	TESTQ   AX, AX
-	JE      noDZ2574
+	JE      noDZ2594
 	TESTB   R9, R9
-	JE      set2576
+	JE      set2596
 	VMOVUPD (AX)(R10*8), Y2
 	VADDPD  Y2, Y1, Y1
 
-set2576:
+set2596:
 	VMOVUPD Y1, (AX)(R10*8)
 
-noDZ2574:
+noDZ2594:
 	ADDQ $0x04, R10
 	SUBQ $0x04, R8
-	JGE  full2568
+	JGE  full2588
 
-rest2569:
+rest2589:
 	ADDQ   $0x04, R8
-	JE     end2570
+	JE     end2590
 	LEAQ   (SI)(R10*8), SI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2577
+	JE     skip2597
 	MOVQ   R8, R11
 	ANDQ   $0x02, R11
 	VMOVSD (SI)(R11*8), X1
 
-skip2577:
+skip2597:
 	TESTQ          $0x00000002, R8
-	JE             skip2578
+	JE             skip2598
 	VBROADCASTF128 (SI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2578:
+skip2598:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -27524,131 +27729,131 @@ skip2578:
 	LEAQ         (BX)(R10*8), BX
 	VXORPD       Y0, Y0, Y0
 	TESTQ        $0x00000001, R8
-	JE           skip2579
+	JE           skip2599
 	MOVQ         R8, SI
 	ANDQ         $0x02, SI
 	VMOVSD       (BX)(SI*8), X0
 
-skip2579:
+skip2599:
 	TESTQ          $0x00000002, R8
-	JE             skip2580
+	JE             skip2600
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2580:
+skip2600:
 	VMULPD Y5, Y0, Y0
 	TESTQ  DI, DI
-	JE     noV2581
+	JE     noV2601
 	LEAQ   (DI)(R10*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2585
+	JE     skip2605
 	MOVQ   R8, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip2585:
+skip2605:
 	TESTQ          $0x00000002, R8
-	JE             skip2586
+	JE             skip2606
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2586:
+skip2606:
 	TESTQ        DX, DX
-	JE           noCV2582
+	JE           noCV2602
 	VMULPD       Y1, Y0, Y2
 	LEAQ         (DX)(R10*8), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, R8
-	JE           skip2587
+	JE           skip2607
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip2587:
+skip2607:
 	TESTQ  $0x00000001, R8
-	JE     skip2588
+	JE     skip2608
 	VMOVSD X2, (DX)
 
-skip2588:
-noCV2582:
+skip2608:
+noCV2602:
 	TESTQ  CX, CX
-	JE     noHV2583
+	JE     noHV2603
 	VMULPD Y5, Y1, Y1
 	TESTB  R9, R9
-	JE     set2589
+	JE     set2609
 	LEAQ   (CX)(R10*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2590
+	JE     skip2610
 	MOVQ   R8, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2590:
+skip2610:
 	TESTQ          $0x00000002, R8
-	JE             skip2591
+	JE             skip2611
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2591:
+skip2611:
 	VADDPD Y2, Y1, Y1
 
-set2589:
+set2609:
 	LEAQ         (CX)(R10*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, R8
-	JE           skip2592
+	JE           skip2612
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip2592:
+skip2612:
 	TESTQ  $0x00000001, R8
-	JE     skip2593
+	JE     skip2613
 	VMOVSD X1, (CX)
 
-skip2593:
-noHV2583:
-noV2581:
+skip2613:
+noHV2603:
+noV2601:
 	TESTQ  AX, AX
-	JE     noDZ2584
+	JE     noDZ2604
 	TESTB  R9, R9
-	JE     set2594
+	JE     set2614
 	LEAQ   (AX)(R10*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2595
+	JE     skip2615
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2595:
+skip2615:
 	TESTQ          $0x00000002, R8
-	JE             skip2596
+	JE             skip2616
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2596:
+skip2616:
 	VADDPD Y1, Y0, Y0
 
-set2594:
+set2614:
 	LEAQ         (AX)(R10*8), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2597
+	JE           skip2617
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2597:
+skip2617:
 	TESTQ  $0x00000001, R8
-	JE     skip2598
+	JE     skip2618
 	VMOVSD X0, (AX)
 
-skip2598:
-noDZ2584:
-end2570:
+skip2618:
+noDZ2604:
+end2590:
 	VZEROUPPER
 	RET
 
@@ -27685,9 +27890,9 @@ TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y0, Y0, Y0
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2600
+	JL     rest2620
 
-full2599:
+full2619:
 	VMOVUPD      (CX)(BX*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -27719,26 +27924,26 @@ full2599:
 	VFMADD231PD  Y1, Y5, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2599
+	JGE          full2619
 
-rest2600:
+rest2620:
 	ADDQ   $0x04, DX
-	JE     end2601
+	JE     end2621
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip2602
+	JE     skip2622
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X1
 
-skip2602:
+skip2622:
 	TESTQ          $0x00000002, DX
-	JE             skip2603
+	JE             skip2623
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2603:
+skip2623:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -27767,22 +27972,22 @@ skip2603:
 	LEAQ         (AX)(BX*8), AX
 	VXORPD       Y1, Y1, Y1
 	TESTQ        $0x00000001, DX
-	JE           skip2604
+	JE           skip2624
 	MOVQ         DX, CX
 	ANDQ         $0x02, CX
 	VMOVSD       (AX)(CX*8), X1
 
-skip2604:
+skip2624:
 	TESTQ          $0x00000002, DX
-	JE             skip2605
+	JE             skip2625
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2605:
+skip2625:
 	VMULPD      Y1, Y5, Y5
 	VFMADD231PD Y1, Y5, Y0
 
-end2601:
+end2621:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -27811,9 +28016,9 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2608:
+rows2628:
 	SUBQ   $0x08, BX
-	JL     rest2609
+	JL     rest2629
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -27830,9 +28035,9 @@ rows2608:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns2610:
+columns2630:
 	CMPQ        R12, R8
-	JGE         last2611
+	JGE         last2631
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -27846,9 +28051,9 @@ columns2610:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns2610
+	JMP         columns2630
 
-last2611:
+last2631:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -27879,15 +28084,15 @@ last2611:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows2608
+	JMP         rows2628
 
-rest2609:
+rest2629:
 	ADDQ $0x08, BX
-	JE   end2607
+	JE   end2627
 
-rows2612:
+rows2632:
 	SUBQ   $0x04, BX
-	JL     rest2613
+	JL     rest2633
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -27898,9 +28103,9 @@ rows2612:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2614:
+columns2634:
 	CMPQ        R11, R8
-	JGE         last2615
+	JGE         last2635
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -27909,9 +28114,9 @@ columns2614:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2614
+	JMP         columns2634
 
-last2615:
+last2635:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -27928,13 +28133,13 @@ last2615:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2612
+	JMP         rows2632
 
-rest2613:
+rest2633:
 	ADDQ $0x04, BX
-	JE   end2607
+	JE   end2627
 
-row2616:
+row2636:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -27942,9 +28147,9 @@ row2616:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2618
+	JL     one2638
 
-many2617:
+many2637:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -27955,22 +28160,22 @@ many2617:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2617
+	JGE         many2637
 
-one2618:
+one2638:
 	ADDQ $0x0c, R8
-	JL   rest2620
+	JL   rest2640
 
-top2619:
+top2639:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2619
+	JGE         top2639
 
-rest2620:
+rest2640:
 	ADDQ        $0x04, R8
-	JE          end2621
+	JE          end2641
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -27980,7 +28185,7 @@ rest2620:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2621:
+end2641:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -27992,9 +28197,9 @@ end2621:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2616
+	JNE        row2636
 
-end2607:
+end2627:
 	VZEROUPPER
 	RET
 
@@ -28020,9 +28225,9 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2624:
+rows2644:
 	SUBQ   $0x04, SI
-	JL     rest2625
+	JL     rest2645
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -28037,9 +28242,9 @@ rows2624:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2626:
+columns2646:
 	CMPQ        R13, R10
-	JGE         last2627
+	JGE         last2647
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -28057,9 +28262,9 @@ columns2626:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2626
+	JMP         columns2646
 
-last2627:
+last2647:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -28096,13 +28301,13 @@ last2627:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2624
+	JMP         rows2644
 
-rest2625:
+rest2645:
 	ADDQ $0x04, SI
-	JE   end2623
+	JE   end2643
 
-row2628:
+row2648:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -28114,9 +28319,9 @@ row2628:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2630
+	JL     one2650
 
-many2629:
+many2649:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -28139,13 +28344,13 @@ many2629:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2629
+	JGE         many2649
 
-one2630:
+one2650:
 	ADDQ $0x0c, R10
-	JL   rest2632
+	JL   rest2652
 
-top2631:
+top2651:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -28153,11 +28358,11 @@ top2631:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2631
+	JGE         top2651
 
-rest2632:
+rest2652:
 	ADDQ        $0x04, R10
-	JE          end2633
+	JE          end2653
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -28169,7 +28374,7 @@ rest2632:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2633:
+end2653:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -28190,9 +28395,9 @@ end2633:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2628
+	JNE        row2648
 
-end2623:
+end2643:
 	VZEROUPPER
 	RET
 
@@ -28210,9 +28415,9 @@ TEXT ·combineAVX2(SB), NOSPLIT, $0-57
 	ANDQ $0x03, R8
 	INCQ R8
 
-tile2634:
+tile2654:
 	CMPQ   DI, $0x2c
-	JLE    next2635
+	JLE    next2655
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28228,9 +28433,9 @@ tile2634:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2637
+	JE     end2657
 
-rows2636:
+rows2656:
 	VBROADCASTSD (CX)(R10*8), Y12
 	VFMADD231PD  (R9), Y12, Y0
 	VFMADD231PD  32(R9), Y12, Y1
@@ -28247,9 +28452,9 @@ rows2636:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2636
+	JL           rows2656
 
-end2637:
+end2657:
 	VBROADCASTSD w+48(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -28264,7 +28469,7 @@ end2637:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+56(FP), $0x00
-	JE           set2638
+	JE           set2658
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
@@ -28277,30 +28482,30 @@ end2637:
 	VADDPD       288(AX), Y9, Y9
 	VADDPD       320(AX), Y10, Y10
 	CMPQ         DI, $0x30
-	JL           partial2639
+	JL           partial2659
 	VADDPD       352(AX), Y11, Y11
-	JMP          end2640
+	JMP          end2660
 
-partial2639:
+partial2659:
 	LEAQ   352(AX), R9
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R8
-	JE     skip2641
+	JE     skip2661
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X12
 
-skip2641:
+skip2661:
 	TESTQ          $0x00000002, R8
-	JE             skip2642
+	JE             skip2662
 	VBROADCASTF128 (R9), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2642:
+skip2662:
 	VADDPD Y12, Y11, Y11
 
-end2640:
-set2638:
+end2660:
+set2658:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
@@ -28313,34 +28518,34 @@ set2638:
 	VMOVUPD Y9, 288(AX)
 	VMOVUPD Y10, 320(AX)
 	CMPQ    DI, $0x30
-	JL      partial2643
+	JL      partial2663
 	VMOVUPD Y11, 352(AX)
-	JMP     end2644
+	JMP     end2664
 
-partial2643:
+partial2663:
 	LEAQ         352(AX), R9
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2645
+	JE           skip2665
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2645:
+skip2665:
 	TESTQ  $0x00000001, R8
-	JE     skip2646
+	JE     skip2666
 	VMOVSD X0, (R9)
 
-skip2646:
-end2644:
+skip2666:
+end2664:
 	ADDQ $0x00000180, AX
 	ADDQ $0x00000180, DX
 	SUBQ $0x30, DI
-	JMP  tile2634
+	JMP  tile2654
 
-next2635:
+next2655:
 	CMPQ   DI, $0x14
-	JLE    next2648
+	JLE    next2668
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28350,9 +28555,9 @@ next2635:
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2650
+	JE     end2670
 
-rows2649:
+rows2669:
 	VBROADCASTSD (CX)(R10*8), Y6
 	VFMADD231PD  (R9), Y6, Y0
 	VFMADD231PD  32(R9), Y6, Y1
@@ -28363,9 +28568,9 @@ rows2649:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2649
+	JL           rows2669
 
-end2650:
+end2670:
 	VBROADCASTSD w+48(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -28374,79 +28579,79 @@ end2650:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set2651
+	JE           set2671
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2652
+	JL           partial2672
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2653
+	JMP          end2673
 
-partial2652:
+partial2672:
 	LEAQ   160(AX), R9
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R8
-	JE     skip2654
+	JE     skip2674
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X6
 
-skip2654:
+skip2674:
 	TESTQ          $0x00000002, R8
-	JE             skip2655
+	JE             skip2675
 	VBROADCASTF128 (R9), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2655:
+skip2675:
 	VADDPD Y6, Y5, Y5
 
-end2653:
-set2651:
+end2673:
+set2671:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2656
+	JL      partial2676
 	VMOVUPD Y5, 160(AX)
-	JMP     end2657
+	JMP     end2677
 
-partial2656:
+partial2676:
 	LEAQ         160(AX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2658
+	JE           skip2678
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2658:
+skip2678:
 	TESTQ  $0x00000001, R8
-	JE     skip2659
+	JE     skip2679
 	VMOVSD X0, (R9)
 
-skip2659:
-end2657:
+skip2679:
+end2677:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next2648:
+next2668:
 	CMPQ   DI, $0x08
-	JLE    next2661
+	JLE    next2681
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2663
+	JE     end2683
 
-rows2662:
+rows2682:
 	VBROADCASTSD (CX)(R10*8), Y3
 	VFMADD231PD  (R9), Y3, Y0
 	VFMADD231PD  32(R9), Y3, Y1
@@ -28454,214 +28659,214 @@ rows2662:
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2662
+	JL           rows2682
 
-end2663:
+end2683:
 	VBROADCASTSD w+48(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set2664
+	JE           set2684
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2665
+	JL           partial2685
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2666
+	JMP          end2686
 
-partial2665:
+partial2685:
 	LEAQ   64(AX), R9
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R8
-	JE     skip2667
+	JE     skip2687
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X3
 
-skip2667:
+skip2687:
 	TESTQ          $0x00000002, R8
-	JE             skip2668
+	JE             skip2688
 	VBROADCASTF128 (R9), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2668:
+skip2688:
 	VADDPD Y3, Y2, Y2
 
-end2666:
-set2664:
+end2686:
+set2684:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2669
+	JL      partial2689
 	VMOVUPD Y2, 64(AX)
-	JMP     end2670
+	JMP     end2690
 
-partial2669:
+partial2689:
 	LEAQ         64(AX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2671
+	JE           skip2691
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2671:
+skip2691:
 	TESTQ  $0x00000001, R8
-	JE     skip2672
+	JE     skip2692
 	VMOVSD X0, (R9)
 
-skip2672:
-end2670:
+skip2692:
+end2690:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2661:
+next2681:
 	CMPQ   DI, $0x04
-	JLE    next2674
+	JLE    next2694
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R9
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2676
+	JE     end2696
 
-rows2675:
+rows2695:
 	VBROADCASTSD (CX)(R10*8), Y2
 	VFMADD231PD  (R9), Y2, Y0
 	VFMADD231PD  32(R9), Y2, Y1
 	ADDQ         BX, R9
 	INCQ         R10
 	CMPQ         R10, SI
-	JL           rows2675
+	JL           rows2695
 
-end2676:
+end2696:
 	VBROADCASTSD w+48(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set2677
+	JE           set2697
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2678
+	JL           partial2698
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2679
+	JMP          end2699
 
-partial2678:
+partial2698:
 	LEAQ   32(AX), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2680
+	JE     skip2700
 	MOVQ   R8, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip2680:
+skip2700:
 	TESTQ          $0x00000002, R8
-	JE             skip2681
+	JE             skip2701
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2681:
+skip2701:
 	VADDPD Y2, Y1, Y1
 
-end2679:
-set2677:
+end2699:
+set2697:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2682
+	JL      partial2702
 	VMOVUPD Y1, 32(AX)
-	JMP     end2683
+	JMP     end2703
 
-partial2682:
+partial2702:
 	LEAQ         32(AX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2684
+	JE           skip2704
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip2684:
+skip2704:
 	TESTQ  $0x00000001, R8
-	JE     skip2685
+	JE     skip2705
 	VMOVSD X0, (R9)
 
-skip2685:
-end2683:
+skip2705:
+end2703:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2674:
+next2694:
 	CMPQ   DI, $0x00
-	JLE    next2687
+	JLE    next2707
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	TESTQ  SI, SI
-	JE     end2689
+	JE     end2709
 
-rows2688:
+rows2708:
 	VBROADCASTSD (CX)(R9*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
 	ADDQ         BX, DX
 	INCQ         R9
 	CMPQ         R9, SI
-	JL           rows2688
+	JL           rows2708
 
-end2689:
+end2709:
 	VBROADCASTSD w+48(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set2690
+	JE           set2710
 	CMPQ         DI, $0x04
-	JL           partial2691
+	JL           partial2711
 	VADDPD       (AX), Y0, Y0
-	JMP          end2692
+	JMP          end2712
 
-partial2691:
+partial2711:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2693
+	JE     skip2713
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2693:
+skip2713:
 	TESTQ          $0x00000002, R8
-	JE             skip2694
+	JE             skip2714
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2694:
+skip2714:
 	VADDPD Y1, Y0, Y0
 
-end2692:
-set2690:
+end2712:
+set2710:
 	CMPQ    DI, $0x04
-	JL      partial2695
+	JL      partial2715
 	VMOVUPD Y0, (AX)
-	JMP     end2696
+	JMP     end2716
 
-partial2695:
+partial2715:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2697
+	JE           skip2717
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2697:
+skip2717:
 	TESTQ  $0x00000001, R8
-	JE     skip2698
+	JE     skip2718
 	VMOVSD X0, (AX)
 
-skip2698:
-end2696:
-next2687:
+skip2718:
+end2716:
+next2707:
 	VZEROUPPER
 	RET
 
@@ -28681,9 +28886,9 @@ TEXT ·combine2AVX2(SB), NOSPLIT, $0-73
 	ANDQ $0x03, R10
 	INCQ R10
 
-tile2699:
+tile2719:
 	CMPQ   R9, $0x14
-	JLE    next2700
+	JLE    next2720
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28699,9 +28904,9 @@ tile2699:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2702
+	JE     end2722
 
-rows2701:
+rows2721:
 	VBROADCASTSD (DX)(R12*8), Y12
 	VBROADCASTSD (BX)(R12*8), Y13
 	VMOVUPD      (R11), Y14
@@ -28725,9 +28930,9 @@ rows2701:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2701
+	JL           rows2721
 
-end2702:
+end2722:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -28742,127 +28947,127 @@ end2702:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set2703
+	JE           set2723
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2704
+	JL           partial2724
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2705
+	JMP          end2725
 
-partial2704:
+partial2724:
 	LEAQ   160(AX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2706
+	JE     skip2726
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2706:
+skip2726:
 	TESTQ          $0x00000002, R10
-	JE             skip2707
+	JE             skip2727
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2707:
+skip2727:
 	VADDPD Y12, Y5, Y5
 
-end2705:
+end2725:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2708
+	JL     partial2728
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2709
+	JMP    end2729
 
-partial2708:
+partial2728:
 	LEAQ   160(CX), R11
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R10
-	JE     skip2710
+	JE     skip2730
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X12
 
-skip2710:
+skip2730:
 	TESTQ          $0x00000002, R10
-	JE             skip2711
+	JE             skip2731
 	VBROADCASTF128 (R11), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2711:
+skip2731:
 	VADDPD Y12, Y11, Y11
 
-end2709:
-set2703:
+end2729:
+set2723:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial2712
+	JL      partial2732
 	VMOVUPD Y5, 160(AX)
-	JMP     end2713
+	JMP     end2733
 
-partial2712:
+partial2732:
 	LEAQ         160(AX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2714
+	JE           skip2734
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2714:
+skip2734:
 	TESTQ  $0x00000001, R10
-	JE     skip2715
+	JE     skip2735
 	VMOVSD X0, (R11)
 
-skip2715:
-end2713:
+skip2735:
+end2733:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial2716
+	JL      partial2736
 	VMOVUPD Y11, 160(CX)
-	JMP     end2717
+	JMP     end2737
 
-partial2716:
+partial2736:
 	LEAQ         160(CX), R11
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2718
+	JE           skip2738
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2718:
+skip2738:
 	TESTQ  $0x00000001, R10
-	JE     skip2719
+	JE     skip2739
 	VMOVSD X0, (R11)
 
-skip2719:
-end2717:
+skip2739:
+end2737:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2699
+	JMP  tile2719
 
-next2700:
+next2720:
 	CMPQ   R9, $0x08
-	JLE    next2721
+	JLE    next2741
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -28872,9 +29077,9 @@ next2700:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2723
+	JE     end2743
 
-rows2722:
+rows2742:
 	VBROADCASTSD (DX)(R12*8), Y6
 	VBROADCASTSD (BX)(R12*8), Y7
 	VMOVUPD      (R11), Y8
@@ -28889,9 +29094,9 @@ rows2722:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2722
+	JL           rows2742
 
-end2723:
+end2743:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -28900,114 +29105,114 @@ end2723:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set2724
+	JE           set2744
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial2725
+	JL           partial2745
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2726
+	JMP          end2746
 
-partial2725:
+partial2745:
 	LEAQ   64(AX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2727
+	JE     skip2747
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2727:
+skip2747:
 	TESTQ          $0x00000002, R10
-	JE             skip2728
+	JE             skip2748
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2728:
+skip2748:
 	VADDPD Y6, Y2, Y2
 
-end2726:
+end2746:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial2729
+	JL     partial2749
 	VADDPD 64(CX), Y5, Y5
-	JMP    end2730
+	JMP    end2750
 
-partial2729:
+partial2749:
 	LEAQ   64(CX), R11
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R10
-	JE     skip2731
+	JE     skip2751
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X6
 
-skip2731:
+skip2751:
 	TESTQ          $0x00000002, R10
-	JE             skip2732
+	JE             skip2752
 	VBROADCASTF128 (R11), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2732:
+skip2752:
 	VADDPD Y6, Y5, Y5
 
-end2730:
-set2724:
+end2750:
+set2744:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial2733
+	JL      partial2753
 	VMOVUPD Y2, 64(AX)
-	JMP     end2734
+	JMP     end2754
 
-partial2733:
+partial2753:
 	LEAQ         64(AX), R11
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2735
+	JE           skip2755
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2735:
+skip2755:
 	TESTQ  $0x00000001, R10
-	JE     skip2736
+	JE     skip2756
 	VMOVSD X0, (R11)
 
-skip2736:
-end2734:
+skip2756:
+end2754:
 	VMOVUPD Y3, (CX)
 	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial2737
+	JL      partial2757
 	VMOVUPD Y5, 64(CX)
-	JMP     end2738
+	JMP     end2758
 
-partial2737:
+partial2757:
 	LEAQ         64(CX), R11
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2739
+	JE           skip2759
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2739:
+skip2759:
 	TESTQ  $0x00000001, R10
-	JE     skip2740
+	JE     skip2760
 	VMOVSD X0, (R11)
 
-skip2740:
-end2738:
+skip2760:
+end2758:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next2721:
+next2741:
 	CMPQ   R9, $0x04
-	JLE    next2742
+	JLE    next2762
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -29015,9 +29220,9 @@ next2721:
 	MOVQ   SI, R11
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end2744
+	JE     end2764
 
-rows2743:
+rows2763:
 	VBROADCASTSD (DX)(R12*8), Y4
 	VBROADCASTSD (BX)(R12*8), Y5
 	VMOVUPD      (R11), Y6
@@ -29029,126 +29234,126 @@ rows2743:
 	ADDQ         DI, R11
 	INCQ         R12
 	CMPQ         R12, R8
-	JL           rows2743
+	JL           rows2763
 
-end2744:
+end2764:
 	VBROADCASTSD w+64(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+72(FP), $0x00
-	JE           set2745
+	JE           set2765
 	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial2746
+	JL           partial2766
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2747
+	JMP          end2767
 
-partial2746:
+partial2766:
 	LEAQ   32(AX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2748
+	JE     skip2768
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2748:
+skip2768:
 	TESTQ          $0x00000002, R10
-	JE             skip2749
+	JE             skip2769
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2749:
+skip2769:
 	VADDPD Y4, Y1, Y1
 
-end2747:
+end2767:
 	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial2750
+	JL     partial2770
 	VADDPD 32(CX), Y3, Y3
-	JMP    end2751
+	JMP    end2771
 
-partial2750:
+partial2770:
 	LEAQ   32(CX), R11
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R10
-	JE     skip2752
+	JE     skip2772
 	MOVQ   R10, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X4
 
-skip2752:
+skip2772:
 	TESTQ          $0x00000002, R10
-	JE             skip2753
+	JE             skip2773
 	VBROADCASTF128 (R11), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip2753:
+skip2773:
 	VADDPD Y4, Y3, Y3
 
-end2751:
-set2745:
+end2771:
+set2765:
 	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial2754
+	JL      partial2774
 	VMOVUPD Y1, 32(AX)
-	JMP     end2755
+	JMP     end2775
 
-partial2754:
+partial2774:
 	LEAQ         32(AX), R11
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2756
+	JE           skip2776
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2756:
+skip2776:
 	TESTQ  $0x00000001, R10
-	JE     skip2757
+	JE     skip2777
 	VMOVSD X0, (R11)
 
-skip2757:
-end2755:
+skip2777:
+end2775:
 	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial2758
+	JL      partial2778
 	VMOVUPD Y3, 32(CX)
-	JMP     end2759
+	JMP     end2779
 
-partial2758:
+partial2778:
 	LEAQ         32(CX), R11
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2760
+	JE           skip2780
 	VMOVUPD      X0, (R11)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R11
 
-skip2760:
+skip2780:
 	TESTQ  $0x00000001, R10
-	JE     skip2761
+	JE     skip2781
 	VMOVSD X0, (R11)
 
-skip2761:
-end2759:
+skip2781:
+end2779:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next2742:
+next2762:
 	CMPQ   R9, $0x00
-	JLE    next2763
+	JLE    next2783
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R11, R11
 	TESTQ  R8, R8
-	JE     end2765
+	JE     end2785
 
-rows2764:
+rows2784:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VBROADCASTSD (BX)(R11*8), Y3
 	VMOVUPD      (SI), Y4
@@ -29157,106 +29362,106 @@ rows2764:
 	ADDQ         DI, SI
 	INCQ         R11
 	CMPQ         R11, R8
-	JL           rows2764
+	JL           rows2784
 
-end2765:
+end2785:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set2766
+	JE           set2786
 	CMPQ         R9, $0x04
-	JL           partial2767
+	JL           partial2787
 	VADDPD       (AX), Y0, Y0
-	JMP          end2768
+	JMP          end2788
 
-partial2767:
+partial2787:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2769
+	JE     skip2789
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2769:
+skip2789:
 	TESTQ          $0x00000002, R10
-	JE             skip2770
+	JE             skip2790
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2770:
+skip2790:
 	VADDPD Y2, Y0, Y0
 
-end2768:
+end2788:
 	CMPQ   R9, $0x04
-	JL     partial2771
+	JL     partial2791
 	VADDPD (CX), Y1, Y1
-	JMP    end2772
+	JMP    end2792
 
-partial2771:
+partial2791:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R10
-	JE     skip2773
+	JE     skip2793
 	MOVQ   R10, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2773:
+skip2793:
 	TESTQ          $0x00000002, R10
-	JE             skip2774
+	JE             skip2794
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2774:
+skip2794:
 	VADDPD Y2, Y1, Y1
 
-end2772:
-set2766:
+end2792:
+set2786:
 	CMPQ    R9, $0x04
-	JL      partial2775
+	JL      partial2795
 	VMOVUPD Y0, (AX)
-	JMP     end2776
+	JMP     end2796
 
-partial2775:
+partial2795:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2777
+	JE           skip2797
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2777:
+skip2797:
 	TESTQ  $0x00000001, R10
-	JE     skip2778
+	JE     skip2798
 	VMOVSD X0, (AX)
 
-skip2778:
-end2776:
+skip2798:
+end2796:
 	CMPQ    R9, $0x04
-	JL      partial2779
+	JL      partial2799
 	VMOVUPD Y1, (CX)
-	JMP     end2780
+	JMP     end2800
 
-partial2779:
+partial2799:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip2781
+	JE           skip2801
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2781:
+skip2801:
 	TESTQ  $0x00000001, R10
-	JE     skip2782
+	JE     skip2802
 	VMOVSD X0, (AX)
 
-skip2782:
-end2780:
-next2763:
+skip2802:
+end2800:
+next2783:
 	VZEROUPPER
 	RET
 
@@ -29269,9 +29474,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest2784
+	JL   rest2804
 
-full2783:
+full2803:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -29309,41 +29514,41 @@ full2783:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2783
+	JGE          full2803
 
-rest2784:
+rest2804:
 	ADDQ   $0x04, BX
-	JE     end2785
+	JE     end2805
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip2786
+	JE     skip2806
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip2786:
+skip2806:
 	TESTQ          $0x00000002, BX
-	JE             skip2787
+	JE             skip2807
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2787:
+skip2807:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip2788
+	JE     skip2808
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2788:
+skip2808:
 	TESTQ          $0x00000002, BX
-	JE             skip2789
+	JE             skip2809
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2789:
+skip2809:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -29379,18 +29584,18 @@ skip2789:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip2790
+	JE           skip2810
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2790:
+skip2810:
 	TESTQ  $0x00000001, BX
-	JE     skip2791
+	JE     skip2811
 	VMOVSD X0, (AX)
 
-skip2791:
-end2785:
+skip2811:
+end2805:
 	VZEROUPPER
 	RET
 
@@ -29405,9 +29610,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest2793
+	JL   rest2813
 
-full2792:
+full2812:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -29450,56 +29655,56 @@ full2792:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full2792
+	JGE          full2812
 
-rest2793:
+rest2813:
 	ADDQ   $0x04, DI
-	JE     end2794
+	JE     end2814
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip2795
+	JE     skip2815
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip2795:
+skip2815:
 	TESTQ          $0x00000002, DI
-	JE             skip2796
+	JE             skip2816
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2796:
+skip2816:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip2797
+	JE     skip2817
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip2797:
+skip2817:
 	TESTQ          $0x00000002, DI
-	JE             skip2798
+	JE             skip2818
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2798:
+skip2818:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip2799
+	JE     skip2819
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2799:
+skip2819:
 	TESTQ          $0x00000002, DI
-	JE             skip2800
+	JE             skip2820
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2800:
+skip2820:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -29538,32 +29743,32 @@ skip2800:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2801
+	JE           skip2821
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2801:
+skip2821:
 	TESTQ  $0x00000001, DI
-	JE     skip2802
+	JE     skip2822
 	VMOVSD X0, (AX)
 
-skip2802:
+skip2822:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip2803
+	JE           skip2823
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2803:
+skip2823:
 	TESTQ  $0x00000001, DI
-	JE     skip2804
+	JE     skip2824
 	VMOVSD X0, (AX)
 
-skip2804:
-end2794:
+skip2824:
+end2814:
 	VZEROUPPER
 	RET
 
@@ -29576,9 +29781,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2806
+	JL     rest2826
 
-full2805:
+full2825:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -29637,11 +29842,11 @@ full2805:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2805
+	JGE          full2825
 
-rest2806:
+rest2826:
 	ADDQ         $0x04, DX
-	JE           end2807
+	JE           end2827
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -29705,7 +29910,7 @@ rest2806:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end2807:
+end2827:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -29724,9 +29929,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest2809
+	JL     rest2829
 
-full2808:
+full2828:
 	VMOVUPD      (CX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -29795,11 +30000,11 @@ full2808:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2808
+	JGE          full2828
 
-rest2809:
+rest2829:
 	ADDQ         $0x04, BX
-	JE           end2810
+	JE           end2830
 	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
 	SHLQ         $0x03, R8
@@ -29874,18 +30079,18 @@ rest2809:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y7, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip2811
+	JE           skip2831
 	VMOVUPD      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-skip2811:
+skip2831:
 	TESTQ  $0x00000001, BX
-	JE     skip2812
+	JE     skip2832
 	VMOVSD X1, (AX)
 
-skip2812:
-end2810:
+skip2832:
+end2830:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -29898,64 +30103,64 @@ end2810:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logisticProductsAVX2(SB), $1152-89
 	CMPQ    rows+56(FP), $0x01
-	JNE     block2813
+	JNE     block2833
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block2813
+	JG      block2833
 	CMPQ    AX, $0x04
-	JG      wider2817
+	JG      wider2837
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2818
+	JE      whole2838
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip2820
+	JE      skip2840
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip2820:
+skip2840:
 	TESTQ          $0x00000002, AX
-	JE             skip2821
+	JE             skip2841
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2821:
-	JMP end2819
+skip2841:
+	JMP end2839
 
-whole2818:
+whole2838:
 	VMOVUPD (DX), Y1
 
-end2819:
+end2839:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole2822
+	JE     whole2842
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip2824
+	JE     skip2844
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2824:
+skip2844:
 	TESTQ          $0x00000002, AX
-	JE             skip2825
+	JE             skip2845
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2825:
-	JMP end2823
+skip2845:
+	JMP end2843
 
-whole2822:
+whole2842:
 	VMOVUPD (BX), Y2
 
-end2823:
+end2843:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30009,57 +30214,57 @@ end2823:
 	VBROADCASTSD X4, Y1
 	VMULPD       (CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2826
+	JE           whole2846
 	LEAQ         (DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2828
+	JE           skip2848
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2828:
+skip2848:
 	TESTQ  $0x00000001, AX
-	JE     skip2829
+	JE     skip2849
 	VMOVSD X1, (DX)
 
-skip2829:
-	JMP end2827
+skip2849:
+	JMP end2847
 
-whole2826:
+whole2846:
 	VMOVUPD Y1, (DX)
 
-end2827:
+end2847:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2830
+	JE           whole2850
 	LEAQ         (BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2832
+	JE           skip2852
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2832:
+skip2852:
 	TESTQ  $0x00000001, AX
-	JE     skip2833
+	JE     skip2853
 	VMOVSD X0, (CX)
 
-skip2833:
-	JMP end2831
+skip2853:
+	JMP end2851
 
-whole2830:
+whole2850:
 	VMOVUPD Y0, (BX)
 
-end2831:
-	JMP done2815
+end2851:
+	JMP done2835
 
-wider2817:
+wider2837:
 	CMPQ    AX, $0x08
-	JG      wider2834
+	JG      wider2854
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -30073,52 +30278,52 @@ wider2817:
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole2835
+	JE      whole2855
 	LEAQ    32(DX), DX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip2837
+	JE      skip2857
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X3
 
-skip2837:
+skip2857:
 	TESTQ          $0x00000002, AX
-	JE             skip2838
+	JE             skip2858
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2838:
-	JMP end2836
+skip2858:
+	JMP end2856
 
-whole2835:
+whole2855:
 	VMOVUPD 32(DX), Y3
 
-end2836:
+end2856:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2839
+	JE          whole2859
 	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2841
+	JE          skip2861
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2841:
+skip2861:
 	TESTQ          $0x00000002, AX
-	JE             skip2842
+	JE             skip2862
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2842:
-	JMP end2840
+skip2862:
+	JMP end2860
 
-whole2839:
+whole2859:
 	VMOVUPD 32(BX), Y3
 
-end2840:
+end2860:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30174,59 +30379,59 @@ end2840:
 	VMOVUPD      Y2, (DX)
 	VMULPD       32(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2843
+	JE           whole2863
 	LEAQ         32(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2845
+	JE           skip2865
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2845:
+skip2865:
 	TESTQ  $0x00000001, AX
-	JE     skip2846
+	JE     skip2866
 	VMOVSD X1, (DX)
 
-skip2846:
-	JMP end2844
+skip2866:
+	JMP end2864
 
-whole2843:
+whole2863:
 	VMOVUPD Y1, 32(DX)
 
-end2844:
+end2864:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
 	VMOVUPD      Y1, (BX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2847
+	JE           whole2867
 	LEAQ         32(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2849
+	JE           skip2869
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2849:
+skip2869:
 	TESTQ  $0x00000001, AX
-	JE     skip2850
+	JE     skip2870
 	VMOVSD X0, (CX)
 
-skip2850:
-	JMP end2848
+skip2870:
+	JMP end2868
 
-whole2847:
+whole2867:
 	VMOVUPD Y0, 32(BX)
 
-end2848:
-	JMP done2815
+end2868:
+	JMP done2835
 
-wider2834:
+wider2854:
 	CMPQ        AX, $0x0c
-	JG          wider2851
+	JG          wider2871
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30247,52 +30452,52 @@ wider2834:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2852
+	JE          whole2872
 	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2854
+	JE          skip2874
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2854:
+skip2874:
 	TESTQ          $0x00000002, AX
-	JE             skip2855
+	JE             skip2875
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2855:
-	JMP end2853
+skip2875:
+	JMP end2873
 
-whole2852:
+whole2872:
 	VMOVUPD 64(DX), Y3
 
-end2853:
+end2873:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2856
+	JE          whole2876
 	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2858
+	JE          skip2878
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2858:
+skip2878:
 	TESTQ          $0x00000002, AX
-	JE             skip2859
+	JE             skip2879
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2859:
-	JMP end2857
+skip2879:
+	JMP end2877
 
-whole2856:
+whole2876:
 	VMOVUPD 64(BX), Y3
 
-end2857:
+end2877:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30350,27 +30555,27 @@ end2857:
 	VMOVUPD      Y2, 32(DX)
 	VMULPD       64(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2860
+	JE           whole2880
 	LEAQ         64(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2862
+	JE           skip2882
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2862:
+skip2882:
 	TESTQ  $0x00000001, AX
-	JE     skip2863
+	JE     skip2883
 	VMOVSD X1, (DX)
 
-skip2863:
-	JMP end2861
+skip2883:
+	JMP end2881
 
-whole2860:
+whole2880:
 	VMOVUPD Y1, 64(DX)
 
-end2861:
+end2881:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30379,32 +30584,32 @@ end2861:
 	VMOVUPD      Y1, 32(BX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2864
+	JE           whole2884
 	LEAQ         64(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2866
+	JE           skip2886
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2866:
+skip2886:
 	TESTQ  $0x00000001, AX
-	JE     skip2867
+	JE     skip2887
 	VMOVSD X0, (CX)
 
-skip2867:
-	JMP end2865
+skip2887:
+	JMP end2885
 
-whole2864:
+whole2884:
 	VMOVUPD Y0, 64(BX)
 
-end2865:
-	JMP done2815
+end2885:
+	JMP done2835
 
-wider2851:
+wider2871:
 	CMPQ        AX, $0x10
-	JG          wider2868
+	JG          wider2888
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30432,52 +30637,52 @@ wider2851:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2869
+	JE          whole2889
 	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2871
+	JE          skip2891
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2871:
+skip2891:
 	TESTQ          $0x00000002, AX
-	JE             skip2872
+	JE             skip2892
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2872:
-	JMP end2870
+skip2892:
+	JMP end2890
 
-whole2869:
+whole2889:
 	VMOVUPD 96(DX), Y3
 
-end2870:
+end2890:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2873
+	JE          whole2893
 	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2875
+	JE          skip2895
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2875:
+skip2895:
 	TESTQ          $0x00000002, AX
-	JE             skip2876
+	JE             skip2896
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2876:
-	JMP end2874
+skip2896:
+	JMP end2894
 
-whole2873:
+whole2893:
 	VMOVUPD 96(BX), Y3
 
-end2874:
+end2894:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30537,27 +30742,27 @@ end2874:
 	VMOVUPD      Y2, 64(DX)
 	VMULPD       96(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2877
+	JE           whole2897
 	LEAQ         96(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2879
+	JE           skip2899
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2879:
+skip2899:
 	TESTQ  $0x00000001, AX
-	JE     skip2880
+	JE     skip2900
 	VMOVSD X1, (DX)
 
-skip2880:
-	JMP end2878
+skip2900:
+	JMP end2898
 
-whole2877:
+whole2897:
 	VMOVUPD Y1, 96(DX)
 
-end2878:
+end2898:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30568,32 +30773,32 @@ end2878:
 	VMOVUPD      Y1, 64(BX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2881
+	JE           whole2901
 	LEAQ         96(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2883
+	JE           skip2903
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2883:
+skip2903:
 	TESTQ  $0x00000001, AX
-	JE     skip2884
+	JE     skip2904
 	VMOVSD X0, (CX)
 
-skip2884:
-	JMP end2882
+skip2904:
+	JMP end2902
 
-whole2881:
+whole2901:
 	VMOVUPD Y0, 96(BX)
 
-end2882:
-	JMP done2815
+end2902:
+	JMP done2835
 
-wider2868:
+wider2888:
 	CMPQ        AX, $0x14
-	JG          wider2885
+	JG          wider2905
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30628,52 +30833,52 @@ wider2868:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2886
+	JE          whole2906
 	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2888
+	JE          skip2908
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2888:
+skip2908:
 	TESTQ          $0x00000002, AX
-	JE             skip2889
+	JE             skip2909
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2889:
-	JMP end2887
+skip2909:
+	JMP end2907
 
-whole2886:
+whole2906:
 	VMOVUPD 128(DX), Y3
 
-end2887:
+end2907:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2890
+	JE          whole2910
 	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2892
+	JE          skip2912
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2892:
+skip2912:
 	TESTQ          $0x00000002, AX
-	JE             skip2893
+	JE             skip2913
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2893:
-	JMP end2891
+skip2913:
+	JMP end2911
 
-whole2890:
+whole2910:
 	VMOVUPD 128(BX), Y3
 
-end2891:
+end2911:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30735,27 +30940,27 @@ end2891:
 	VMOVUPD      Y2, 96(DX)
 	VMULPD       128(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2894
+	JE           whole2914
 	LEAQ         128(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2896
+	JE           skip2916
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2896:
+skip2916:
 	TESTQ  $0x00000001, AX
-	JE     skip2897
+	JE     skip2917
 	VMOVSD X1, (DX)
 
-skip2897:
-	JMP end2895
+skip2917:
+	JMP end2915
 
-whole2894:
+whole2914:
 	VMOVUPD Y1, 128(DX)
 
-end2895:
+end2915:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30768,32 +30973,32 @@ end2895:
 	VMOVUPD      Y1, 96(BX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2898
+	JE           whole2918
 	LEAQ         128(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2900
+	JE           skip2920
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2900:
+skip2920:
 	TESTQ  $0x00000001, AX
-	JE     skip2901
+	JE     skip2921
 	VMOVSD X0, (CX)
 
-skip2901:
-	JMP end2899
+skip2921:
+	JMP end2919
 
-whole2898:
+whole2918:
 	VMOVUPD Y0, 128(BX)
 
-end2899:
-	JMP done2815
+end2919:
+	JMP done2835
 
-wider2885:
+wider2905:
 	CMPQ        AX, $0x18
-	JG          wider2902
+	JG          wider2922
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -30835,52 +31040,52 @@ wider2885:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2903
+	JE          whole2923
 	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2905
+	JE          skip2925
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2905:
+skip2925:
 	TESTQ          $0x00000002, AX
-	JE             skip2906
+	JE             skip2926
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2906:
-	JMP end2904
+skip2926:
+	JMP end2924
 
-whole2903:
+whole2923:
 	VMOVUPD 160(DX), Y3
 
-end2904:
+end2924:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2907
+	JE          whole2927
 	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2909
+	JE          skip2929
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2909:
+skip2929:
 	TESTQ          $0x00000002, AX
-	JE             skip2910
+	JE             skip2930
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2910:
-	JMP end2908
+skip2930:
+	JMP end2928
 
-whole2907:
+whole2927:
 	VMOVUPD 160(BX), Y3
 
-end2908:
+end2928:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -30944,27 +31149,27 @@ end2908:
 	VMOVUPD      Y2, 128(DX)
 	VMULPD       160(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2911
+	JE           whole2931
 	LEAQ         160(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2913
+	JE           skip2933
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2913:
+skip2933:
 	TESTQ  $0x00000001, AX
-	JE     skip2914
+	JE     skip2934
 	VMOVSD X1, (DX)
 
-skip2914:
-	JMP end2912
+skip2934:
+	JMP end2932
 
-whole2911:
+whole2931:
 	VMOVUPD Y1, 160(DX)
 
-end2912:
+end2932:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -30979,32 +31184,32 @@ end2912:
 	VMOVUPD      Y1, 128(BX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2915
+	JE           whole2935
 	LEAQ         160(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2917
+	JE           skip2937
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2917:
+skip2937:
 	TESTQ  $0x00000001, AX
-	JE     skip2918
+	JE     skip2938
 	VMOVSD X0, (CX)
 
-skip2918:
-	JMP end2916
+skip2938:
+	JMP end2936
 
-whole2915:
+whole2935:
 	VMOVUPD Y0, 160(BX)
 
-end2916:
-	JMP done2815
+end2936:
+	JMP done2835
 
-wider2902:
+wider2922:
 	CMPQ        AX, $0x1c
-	JG          wider2919
+	JG          wider2939
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31053,52 +31258,52 @@ wider2902:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2920
+	JE          whole2940
 	LEAQ        192(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2922
+	JE          skip2942
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2922:
+skip2942:
 	TESTQ          $0x00000002, AX
-	JE             skip2923
+	JE             skip2943
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2923:
-	JMP end2921
+skip2943:
+	JMP end2941
 
-whole2920:
+whole2940:
 	VMOVUPD 192(DX), Y3
 
-end2921:
+end2941:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2924
+	JE          whole2944
 	LEAQ        192(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2926
+	JE          skip2946
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2926:
+skip2946:
 	TESTQ          $0x00000002, AX
-	JE             skip2927
+	JE             skip2947
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2927:
-	JMP end2925
+skip2947:
+	JMP end2945
 
-whole2924:
+whole2944:
 	VMOVUPD 192(BX), Y3
 
-end2925:
+end2945:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31164,27 +31369,27 @@ end2925:
 	VMOVUPD      Y2, 160(DX)
 	VMULPD       192(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2928
+	JE           whole2948
 	LEAQ         192(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2930
+	JE           skip2950
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2930:
+skip2950:
 	TESTQ  $0x00000001, AX
-	JE     skip2931
+	JE     skip2951
 	VMOVSD X1, (DX)
 
-skip2931:
-	JMP end2929
+skip2951:
+	JMP end2949
 
-whole2928:
+whole2948:
 	VMOVUPD Y1, 192(DX)
 
-end2929:
+end2949:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -31201,30 +31406,30 @@ end2929:
 	VMOVUPD      Y1, 160(BX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2932
+	JE           whole2952
 	LEAQ         192(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2934
+	JE           skip2954
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2934:
+skip2954:
 	TESTQ  $0x00000001, AX
-	JE     skip2935
+	JE     skip2955
 	VMOVSD X0, (CX)
 
-skip2935:
-	JMP end2933
+skip2955:
+	JMP end2953
 
-whole2932:
+whole2952:
 	VMOVUPD Y0, 192(BX)
 
-end2933:
-	JMP done2815
+end2953:
+	JMP done2835
 
-wider2919:
+wider2939:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -31280,52 +31485,52 @@ wider2919:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole2937
+	JE          whole2957
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2939
+	JE          skip2959
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip2939:
+skip2959:
 	TESTQ          $0x00000002, AX
-	JE             skip2940
+	JE             skip2960
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2940:
-	JMP end2938
+skip2960:
+	JMP end2958
 
-whole2937:
+whole2957:
 	VMOVUPD 224(DX), Y3
 
-end2938:
+end2958:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole2941
+	JE          whole2961
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip2943
+	JE          skip2963
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip2943:
+skip2963:
 	TESTQ          $0x00000002, AX
-	JE             skip2944
+	JE             skip2964
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2944:
-	JMP end2942
+skip2964:
+	JMP end2962
 
-whole2941:
+whole2961:
 	VMOVUPD 224(BX), Y3
 
-end2942:
+end2962:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -31393,27 +31598,27 @@ end2942:
 	VMOVUPD      Y2, 192(DX)
 	VMULPD       224(CX), Y1, Y1
 	CMPQ         AX, $0x04
-	JE           whole2945
+	JE           whole2965
 	LEAQ         224(DX), DX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, AX
-	JE           skip2947
+	JE           skip2967
 	VMOVUPD      X1, (DX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, DX
 
-skip2947:
+skip2967:
 	TESTQ  $0x00000001, AX
-	JE     skip2948
+	JE     skip2968
 	VMOVSD X1, (DX)
 
-skip2948:
-	JMP end2946
+skip2968:
+	JMP end2966
 
-whole2945:
+whole2965:
 	VMOVUPD Y1, 224(DX)
 
-end2946:
+end2966:
 	VMULPD       Y0, Y3, Y3
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y1
@@ -31432,30 +31637,30 @@ end2946:
 	VMOVUPD      Y1, 192(BX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole2949
+	JE           whole2969
 	LEAQ         224(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip2951
+	JE           skip2971
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip2951:
+skip2971:
 	TESTQ  $0x00000001, AX
-	JE     skip2952
+	JE     skip2972
 	VMOVSD X0, (CX)
 
-skip2952:
-	JMP end2950
+skip2972:
+	JMP end2970
 
-whole2949:
+whole2969:
 	VMOVUPD Y0, 224(BX)
 
-end2950:
-	JMP done2815
+end2970:
+	JMP done2835
 
-block2813:
+block2833:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -31478,9 +31683,9 @@ block2813:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2955:
+rows2975:
 	SUBQ   $0x04, SI
-	JL     rest2956
+	JL     rest2976
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -31495,9 +31700,9 @@ rows2955:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2957:
+columns2977:
 	CMPQ        R13, R10
-	JGE         last2958
+	JGE         last2978
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -31515,9 +31720,9 @@ columns2957:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2957
+	JMP         columns2977
 
-last2958:
+last2978:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -31554,13 +31759,13 @@ last2958:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2955
+	JMP         rows2975
 
-rest2956:
+rest2976:
 	ADDQ $0x04, SI
-	JE   end2954
+	JE   end2974
 
-row2959:
+row2979:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -31572,9 +31777,9 @@ row2959:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2961
+	JL     one2981
 
-many2960:
+many2980:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -31597,13 +31802,13 @@ many2960:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2960
+	JGE         many2980
 
-one2961:
+one2981:
 	ADDQ $0x0c, R10
-	JL   rest2963
+	JL   rest2983
 
-top2962:
+top2982:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -31611,11 +31816,11 @@ top2962:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2962
+	JGE         top2982
 
-rest2963:
+rest2983:
 	ADDQ        $0x04, R10
-	JE          end2964
+	JE          end2984
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -31627,7 +31832,7 @@ rest2963:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2964:
+end2984:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -31648,9 +31853,9 @@ end2964:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2959
+	JNE        row2979
 
-end2954:
+end2974:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -31660,9 +31865,9 @@ end2954:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest2966
+	JL      rest2986
 
-full2965:
+full2985:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (AX)(SI*8), Y1
 	VMOVUPD      (DX)(SI*8), Y2
@@ -31705,11 +31910,11 @@ full2965:
 	VMOVUPD      Y3, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2965
+	JGE          full2985
 
-rest2966:
+rest2986:
 	ADDQ         $0x04, BX
-	JE           end2967
+	JE           end2987
 	MOVQ         BX, DI
 	LEAQ         tails<>+32(SB), BX
 	SHLQ         $0x03, DI
@@ -31756,7 +31961,7 @@ rest2966:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y3, (CX)(SI*8)
 
-end2967:
+end2987:
 	MOVQ    stride+24(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+72(FP), AX
@@ -31776,9 +31981,9 @@ end2967:
 	ANDQ    $0x03, R11
 	INCQ    R11
 
-tile2968:
+tile2988:
 	CMPQ   R10, $0x14
-	JLE    next2969
+	JLE    next2989
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31794,9 +31999,9 @@ tile2968:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2971
+	JE     end2991
 
-rows2970:
+rows2990:
 	VBROADCASTSD (BX)(R13*8), Y12
 	VBROADCASTSD (SI)(R13*8), Y13
 	VMOVUPD      (R12), Y14
@@ -31823,9 +32028,9 @@ rows2970:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2970
+	JL           rows2990
 
-end2971:
+end2991:
 	VBROADCASTSD w+80(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -31840,127 +32045,127 @@ end2971:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+88(FP), $0x00
-	JE           set2972
+	JE           set2992
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R10, $0x18
-	JL           partial2973
+	JL           partial2993
 	VADDPD       160(CX), Y5, Y5
-	JMP          end2974
+	JMP          end2994
 
-partial2973:
+partial2993:
 	LEAQ   160(CX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2975
+	JE     skip2995
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2975:
+skip2995:
 	TESTQ          $0x00000002, R11
-	JE             skip2976
+	JE             skip2996
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2976:
+skip2996:
 	VADDPD Y12, Y5, Y5
 
-end2974:
+end2994:
 	VADDPD (DX), Y6, Y6
 	VADDPD 32(DX), Y7, Y7
 	VADDPD 64(DX), Y8, Y8
 	VADDPD 96(DX), Y9, Y9
 	VADDPD 128(DX), Y10, Y10
 	CMPQ   R10, $0x18
-	JL     partial2977
+	JL     partial2997
 	VADDPD 160(DX), Y11, Y11
-	JMP    end2978
+	JMP    end2998
 
-partial2977:
+partial2997:
 	LEAQ   160(DX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2979
+	JE     skip2999
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2979:
+skip2999:
 	TESTQ          $0x00000002, R11
-	JE             skip2980
+	JE             skip3000
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2980:
+skip3000:
 	VADDPD Y12, Y11, Y11
 
-end2978:
-set2972:
+end2998:
+set2992:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R10, $0x18
-	JL      partial2981
+	JL      partial3001
 	VMOVUPD Y5, 160(CX)
-	JMP     end2982
+	JMP     end3002
 
-partial2981:
+partial3001:
 	LEAQ         160(CX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2983
+	JE           skip3003
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2983:
+skip3003:
 	TESTQ  $0x00000001, R11
-	JE     skip2984
+	JE     skip3004
 	VMOVSD X0, (R12)
 
-skip2984:
-end2982:
+skip3004:
+end3002:
 	VMOVUPD Y6, (DX)
 	VMOVUPD Y7, 32(DX)
 	VMOVUPD Y8, 64(DX)
 	VMOVUPD Y9, 96(DX)
 	VMOVUPD Y10, 128(DX)
 	CMPQ    R10, $0x18
-	JL      partial2985
+	JL      partial3005
 	VMOVUPD Y11, 160(DX)
-	JMP     end2986
+	JMP     end3006
 
-partial2985:
+partial3005:
 	LEAQ         160(DX), R12
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip2987
+	JE           skip3007
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip2987:
+skip3007:
 	TESTQ  $0x00000001, R11
-	JE     skip2988
+	JE     skip3008
 	VMOVSD X0, (R12)
 
-skip2988:
-end2986:
+skip3008:
+end3006:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
 	ADDQ $0x000000c0, DI
 	SUBQ $0x18, R10
-	JMP  tile2968
+	JMP  tile2988
 
-next2969:
+next2989:
 	CMPQ   R10, $0x08
-	JLE    next2990
+	JLE    next3010
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31970,9 +32175,9 @@ next2969:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end2992
+	JE     end3012
 
-rows2991:
+rows3011:
 	VBROADCASTSD (BX)(R13*8), Y6
 	VBROADCASTSD (SI)(R13*8), Y7
 	VMOVUPD      (R12), Y8
@@ -31989,9 +32194,9 @@ rows2991:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows2991
+	JL           rows3011
 
-end2992:
+end3012:
 	VBROADCASTSD w+80(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -32000,114 +32205,114 @@ end2992:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+88(FP), $0x00
-	JE           set2993
+	JE           set3013
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R10, $0x0c
-	JL           partial2994
+	JL           partial3014
 	VADDPD       64(CX), Y2, Y2
-	JMP          end2995
+	JMP          end3015
 
-partial2994:
+partial3014:
 	LEAQ   64(CX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip2996
+	JE     skip3016
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip2996:
+skip3016:
 	TESTQ          $0x00000002, R11
-	JE             skip2997
+	JE             skip3017
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2997:
+skip3017:
 	VADDPD Y6, Y2, Y2
 
-end2995:
+end3015:
 	VADDPD (DX), Y3, Y3
 	VADDPD 32(DX), Y4, Y4
 	CMPQ   R10, $0x0c
-	JL     partial2998
+	JL     partial3018
 	VADDPD 64(DX), Y5, Y5
-	JMP    end2999
+	JMP    end3019
 
-partial2998:
+partial3018:
 	LEAQ   64(DX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip3000
+	JE     skip3020
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip3000:
+skip3020:
 	TESTQ          $0x00000002, R11
-	JE             skip3001
+	JE             skip3021
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3001:
+skip3021:
 	VADDPD Y6, Y5, Y5
 
-end2999:
-set2993:
+end3019:
+set3013:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R10, $0x0c
-	JL      partial3002
+	JL      partial3022
 	VMOVUPD Y2, 64(CX)
-	JMP     end3003
+	JMP     end3023
 
-partial3002:
+partial3022:
 	LEAQ         64(CX), R12
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3004
+	JE           skip3024
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3004:
+skip3024:
 	TESTQ  $0x00000001, R11
-	JE     skip3005
+	JE     skip3025
 	VMOVSD X0, (R12)
 
-skip3005:
-end3003:
+skip3025:
+end3023:
 	VMOVUPD Y3, (DX)
 	VMOVUPD Y4, 32(DX)
 	CMPQ    R10, $0x0c
-	JL      partial3006
+	JL      partial3026
 	VMOVUPD Y5, 64(DX)
-	JMP     end3007
+	JMP     end3027
 
-partial3006:
+partial3026:
 	LEAQ         64(DX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3008
+	JE           skip3028
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3008:
+skip3028:
 	TESTQ  $0x00000001, R11
-	JE     skip3009
+	JE     skip3029
 	VMOVSD X0, (R12)
 
-skip3009:
-end3007:
+skip3029:
+end3027:
 	ADDQ $0x60, CX
 	ADDQ $0x60, DX
 	ADDQ $0x60, DI
 	SUBQ $0x0c, R10
 
-next2990:
+next3010:
 	CMPQ   R10, $0x04
-	JLE    next3011
+	JLE    next3031
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32115,9 +32320,9 @@ next2990:
 	MOVQ   DI, R12
 	XORQ   R13, R13
 	TESTQ  R9, R9
-	JE     end3013
+	JE     end3033
 
-rows3012:
+rows3032:
 	VBROADCASTSD (BX)(R13*8), Y4
 	VBROADCASTSD (SI)(R13*8), Y5
 	VMOVUPD      (R12), Y6
@@ -32130,126 +32335,126 @@ rows3012:
 	ADDQ         R8, R12
 	INCQ         R13
 	CMPQ         R13, R9
-	JL           rows3012
+	JL           rows3032
 
-end3013:
+end3033:
 	VBROADCASTSD w+80(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+88(FP), $0x00
-	JE           set3014
+	JE           set3034
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R10, $0x08
-	JL           partial3015
+	JL           partial3035
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3016
+	JMP          end3036
 
-partial3015:
+partial3035:
 	LEAQ   32(CX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip3017
+	JE     skip3037
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip3017:
+skip3037:
 	TESTQ          $0x00000002, R11
-	JE             skip3018
+	JE             skip3038
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3018:
+skip3038:
 	VADDPD Y4, Y1, Y1
 
-end3016:
+end3036:
 	VADDPD (DX), Y2, Y2
 	CMPQ   R10, $0x08
-	JL     partial3019
+	JL     partial3039
 	VADDPD 32(DX), Y3, Y3
-	JMP    end3020
+	JMP    end3040
 
-partial3019:
+partial3039:
 	LEAQ   32(DX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip3021
+	JE     skip3041
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip3021:
+skip3041:
 	TESTQ          $0x00000002, R11
-	JE             skip3022
+	JE             skip3042
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3022:
+skip3042:
 	VADDPD Y4, Y3, Y3
 
-end3020:
-set3014:
+end3040:
+set3034:
 	VMOVUPD Y0, (CX)
 	CMPQ    R10, $0x08
-	JL      partial3023
+	JL      partial3043
 	VMOVUPD Y1, 32(CX)
-	JMP     end3024
+	JMP     end3044
 
-partial3023:
+partial3043:
 	LEAQ         32(CX), R12
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3025
+	JE           skip3045
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3025:
+skip3045:
 	TESTQ  $0x00000001, R11
-	JE     skip3026
+	JE     skip3046
 	VMOVSD X0, (R12)
 
-skip3026:
-end3024:
+skip3046:
+end3044:
 	VMOVUPD Y2, (DX)
 	CMPQ    R10, $0x08
-	JL      partial3027
+	JL      partial3047
 	VMOVUPD Y3, 32(DX)
-	JMP     end3028
+	JMP     end3048
 
-partial3027:
+partial3047:
 	LEAQ         32(DX), R12
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3029
+	JE           skip3049
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3029:
+skip3049:
 	TESTQ  $0x00000001, R11
-	JE     skip3030
+	JE     skip3050
 	VMOVSD X0, (R12)
 
-skip3030:
-end3028:
+skip3050:
+end3048:
 	ADDQ $0x40, CX
 	ADDQ $0x40, DX
 	ADDQ $0x40, DI
 	SUBQ $0x08, R10
 
-next3011:
+next3031:
 	CMPQ   R10, $0x00
-	JLE    next3032
+	JLE    next3052
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R12, R12
 	TESTQ  R9, R9
-	JE     end3034
+	JE     end3054
 
-rows3033:
+rows3053:
 	VBROADCASTSD (BX)(R12*8), Y2
 	VBROADCASTSD (SI)(R12*8), Y3
 	VMOVUPD      (DI), Y4
@@ -32259,122 +32464,122 @@ rows3033:
 	ADDQ         R8, DI
 	INCQ         R12
 	CMPQ         R12, R9
-	JL           rows3033
+	JL           rows3053
 
-end3034:
+end3054:
 	VBROADCASTSD w+80(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+88(FP), $0x00
-	JE           set3035
+	JE           set3055
 	CMPQ         R10, $0x04
-	JL           partial3036
+	JL           partial3056
 	VADDPD       (CX), Y0, Y0
-	JMP          end3037
+	JMP          end3057
 
-partial3036:
+partial3056:
 	LEAQ   (CX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip3038
+	JE     skip3058
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip3038:
+skip3058:
 	TESTQ          $0x00000002, R11
-	JE             skip3039
+	JE             skip3059
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3039:
+skip3059:
 	VADDPD Y2, Y0, Y0
 
-end3037:
+end3057:
 	CMPQ   R10, $0x04
-	JL     partial3040
+	JL     partial3060
 	VADDPD (DX), Y1, Y1
-	JMP    end3041
+	JMP    end3061
 
-partial3040:
+partial3060:
 	LEAQ   (DX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip3042
+	JE     skip3062
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (AX)(BX*8), X2
 
-skip3042:
+skip3062:
 	TESTQ          $0x00000002, R11
-	JE             skip3043
+	JE             skip3063
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3043:
+skip3063:
 	VADDPD Y2, Y1, Y1
 
-end3041:
-set3035:
+end3061:
+set3055:
 	CMPQ    R10, $0x04
-	JL      partial3044
+	JL      partial3064
 	VMOVUPD Y0, (CX)
-	JMP     end3045
+	JMP     end3065
 
-partial3044:
+partial3064:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3046
+	JE           skip3066
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3046:
+skip3066:
 	TESTQ  $0x00000001, R11
-	JE     skip3047
+	JE     skip3067
 	VMOVSD X0, (AX)
 
-skip3047:
-end3045:
+skip3067:
+end3065:
 	CMPQ    R10, $0x04
-	JL      partial3048
+	JL      partial3068
 	VMOVUPD Y1, (DX)
-	JMP     end3049
+	JMP     end3069
 
-partial3048:
+partial3068:
 	LEAQ         (DX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3050
+	JE           skip3070
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3050:
+skip3070:
 	TESTQ  $0x00000001, R11
-	JE     skip3051
+	JE     skip3071
 	VMOVSD X0, (AX)
 
-skip3051:
-end3049:
-next3032:
+skip3071:
+end3069:
+next3052:
 	MOVQ  rows+56(FP), AX
 	MOVQ  block+72(FP), CX
 	MOVQ  stride+24(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last2814
+	JLE   last2834
 	MOVQ  AX, rows+56(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+16(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+32(FP)
 	MOVB  $0x01, add+88(FP)
-	JMP   block2813
+	JMP   block2833
 
-last2814:
-done2815:
+last2834:
+done2835:
 	VZEROUPPER
 	RET
 
@@ -32382,39 +32587,39 @@ done2815:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logisticGradAVX2(SB), $576-73
 	CMPQ    rows+40(FP), $0x01
-	JNE     block3052
+	JNE     block3072
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block3052
+	JG      block3072
 	CMPQ    AX, $0x04
-	JG      wider3056
+	JG      wider3076
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3057
+	JE      whole3077
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3059
+	JE      skip3079
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X1
 
-skip3059:
+skip3079:
 	TESTQ          $0x00000002, AX
-	JE             skip3060
+	JE             skip3080
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3060:
-	JMP end3058
+skip3080:
+	JMP end3078
 
-whole3057:
+whole3077:
 	VMOVUPD (DX), Y1
 
-end3058:
+end3078:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32460,32 +32665,32 @@ end3058:
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3061
+	JE           whole3081
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3063
+	JE           skip3083
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3063:
+skip3083:
 	TESTQ  $0x00000001, AX
-	JE     skip3064
+	JE     skip3084
 	VMOVSD X0, (CX)
 
-skip3064:
-	JMP end3062
+skip3084:
+	JMP end3082
 
-whole3061:
+whole3081:
 	VMOVUPD Y0, (DX)
 
-end3062:
-	JMP done3054
+end3082:
+	JMP done3074
 
-wider3056:
+wider3076:
 	CMPQ    AX, $0x08
-	JG      wider3065
+	JG      wider3085
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -32495,28 +32700,28 @@ wider3056:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3066
+	JE      whole3086
 	LEAQ    32(DX), DX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3068
+	JE      skip3088
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X2
 
-skip3068:
+skip3088:
 	TESTQ          $0x00000002, AX
-	JE             skip3069
+	JE             skip3089
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3069:
-	JMP end3067
+skip3089:
+	JMP end3087
 
-whole3066:
+whole3086:
 	VMOVUPD 32(DX), Y2
 
-end3067:
+end3087:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32564,32 +32769,32 @@ end3067:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3070
+	JE           whole3090
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3072
+	JE           skip3092
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3072:
+skip3092:
 	TESTQ  $0x00000001, AX
-	JE     skip3073
+	JE     skip3093
 	VMOVSD X0, (CX)
 
-skip3073:
-	JMP end3071
+skip3093:
+	JMP end3091
 
-whole3070:
+whole3090:
 	VMOVUPD Y0, 32(DX)
 
-end3071:
-	JMP done3054
+end3091:
+	JMP done3074
 
-wider3065:
+wider3085:
 	CMPQ        AX, $0x0c
-	JG          wider3074
+	JG          wider3094
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32603,28 +32808,28 @@ wider3065:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3075
+	JE          whole3095
 	LEAQ        64(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3077
+	JE          skip3097
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3077:
+skip3097:
 	TESTQ          $0x00000002, AX
-	JE             skip3078
+	JE             skip3098
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3078:
-	JMP end3076
+skip3098:
+	JMP end3096
 
-whole3075:
+whole3095:
 	VMOVUPD 64(DX), Y2
 
-end3076:
+end3096:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32674,32 +32879,32 @@ end3076:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3079
+	JE           whole3099
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3081
+	JE           skip3101
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3081:
+skip3101:
 	TESTQ  $0x00000001, AX
-	JE     skip3082
+	JE     skip3102
 	VMOVSD X0, (CX)
 
-skip3082:
-	JMP end3080
+skip3102:
+	JMP end3100
 
-whole3079:
+whole3099:
 	VMOVUPD Y0, 64(DX)
 
-end3080:
-	JMP done3054
+end3100:
+	JMP done3074
 
-wider3074:
+wider3094:
 	CMPQ        AX, $0x10
-	JG          wider3083
+	JG          wider3103
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32717,28 +32922,28 @@ wider3074:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3084
+	JE          whole3104
 	LEAQ        96(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3086
+	JE          skip3106
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3086:
+skip3106:
 	TESTQ          $0x00000002, AX
-	JE             skip3087
+	JE             skip3107
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3087:
-	JMP end3085
+skip3107:
+	JMP end3105
 
-whole3084:
+whole3104:
 	VMOVUPD 96(DX), Y2
 
-end3085:
+end3105:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32790,32 +32995,32 @@ end3085:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3088
+	JE           whole3108
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3090
+	JE           skip3110
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3090:
+skip3110:
 	TESTQ  $0x00000001, AX
-	JE     skip3091
+	JE     skip3111
 	VMOVSD X0, (CX)
 
-skip3091:
-	JMP end3089
+skip3111:
+	JMP end3109
 
-whole3088:
+whole3108:
 	VMOVUPD Y0, 96(DX)
 
-end3089:
-	JMP done3054
+end3109:
+	JMP done3074
 
-wider3083:
+wider3103:
 	CMPQ        AX, $0x14
-	JG          wider3092
+	JG          wider3112
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32837,28 +33042,28 @@ wider3083:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3093
+	JE          whole3113
 	LEAQ        128(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3095
+	JE          skip3115
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3095:
+skip3115:
 	TESTQ          $0x00000002, AX
-	JE             skip3096
+	JE             skip3116
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3096:
-	JMP end3094
+skip3116:
+	JMP end3114
 
-whole3093:
+whole3113:
 	VMOVUPD 128(DX), Y2
 
-end3094:
+end3114:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -32912,32 +33117,32 @@ end3094:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3097
+	JE           whole3117
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3099
+	JE           skip3119
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3099:
+skip3119:
 	TESTQ  $0x00000001, AX
-	JE     skip3100
+	JE     skip3120
 	VMOVSD X0, (CX)
 
-skip3100:
-	JMP end3098
+skip3120:
+	JMP end3118
 
-whole3097:
+whole3117:
 	VMOVUPD Y0, 128(DX)
 
-end3098:
-	JMP done3054
+end3118:
+	JMP done3074
 
-wider3092:
+wider3112:
 	CMPQ        AX, $0x18
-	JG          wider3101
+	JG          wider3121
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -32963,28 +33168,28 @@ wider3092:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3102
+	JE          whole3122
 	LEAQ        160(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3104
+	JE          skip3124
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3104:
+skip3124:
 	TESTQ          $0x00000002, AX
-	JE             skip3105
+	JE             skip3125
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3105:
-	JMP end3103
+skip3125:
+	JMP end3123
 
-whole3102:
+whole3122:
 	VMOVUPD 160(DX), Y2
 
-end3103:
+end3123:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33040,32 +33245,32 @@ end3103:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3106
+	JE           whole3126
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3108
+	JE           skip3128
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3108:
+skip3128:
 	TESTQ  $0x00000001, AX
-	JE     skip3109
+	JE     skip3129
 	VMOVSD X0, (CX)
 
-skip3109:
-	JMP end3107
+skip3129:
+	JMP end3127
 
-whole3106:
+whole3126:
 	VMOVUPD Y0, 160(DX)
 
-end3107:
-	JMP done3054
+end3127:
+	JMP done3074
 
-wider3101:
+wider3121:
 	CMPQ        AX, $0x1c
-	JG          wider3110
+	JG          wider3130
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33095,28 +33300,28 @@ wider3101:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3111
+	JE          whole3131
 	LEAQ        192(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3113
+	JE          skip3133
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3113:
+skip3133:
 	TESTQ          $0x00000002, AX
-	JE             skip3114
+	JE             skip3134
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3114:
-	JMP end3112
+skip3134:
+	JMP end3132
 
-whole3111:
+whole3131:
 	VMOVUPD 192(DX), Y2
 
-end3112:
+end3132:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33174,30 +33379,30 @@ end3112:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3115
+	JE           whole3135
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3117
+	JE           skip3137
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3117:
+skip3137:
 	TESTQ  $0x00000001, AX
-	JE     skip3118
+	JE     skip3138
 	VMOVSD X0, (CX)
 
-skip3118:
-	JMP end3116
+skip3138:
+	JMP end3136
 
-whole3115:
+whole3135:
 	VMOVUPD Y0, 192(DX)
 
-end3116:
-	JMP done3054
+end3136:
+	JMP done3074
 
-wider3110:
+wider3130:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33231,28 +33436,28 @@ wider3110:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3120
+	JE          whole3140
 	LEAQ        224(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3122
+	JE          skip3142
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3122:
+skip3142:
 	TESTQ          $0x00000002, AX
-	JE             skip3123
+	JE             skip3143
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3123:
-	JMP end3121
+skip3143:
+	JMP end3141
 
-whole3120:
+whole3140:
 	VMOVUPD 224(DX), Y2
 
-end3121:
+end3141:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33312,30 +33517,30 @@ end3121:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3124
+	JE           whole3144
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3126
+	JE           skip3146
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3126:
+skip3146:
 	TESTQ  $0x00000001, AX
-	JE     skip3127
+	JE     skip3147
 	VMOVSD X0, (CX)
 
-skip3127:
-	JMP end3125
+skip3147:
+	JMP end3145
 
-whole3124:
+whole3144:
 	VMOVUPD Y0, 224(DX)
 
-end3125:
-	JMP done3054
+end3145:
+	JMP done3074
 
-block3052:
+block3072:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -33356,9 +33561,9 @@ block3052:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3130:
+rows3150:
 	SUBQ   $0x08, BX
-	JL     rest3131
+	JL     rest3151
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33375,9 +33580,9 @@ rows3130:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3132:
+columns3152:
 	CMPQ        R12, R8
-	JGE         last3133
+	JGE         last3153
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -33391,9 +33596,9 @@ columns3132:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3132
+	JMP         columns3152
 
-last3133:
+last3153:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -33424,15 +33629,15 @@ last3133:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3130
+	JMP         rows3150
 
-rest3131:
+rest3151:
 	ADDQ $0x08, BX
-	JE   end3129
+	JE   end3149
 
-rows3134:
+rows3154:
 	SUBQ   $0x04, BX
-	JL     rest3135
+	JL     rest3155
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -33443,9 +33648,9 @@ rows3134:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3136:
+columns3156:
 	CMPQ        R11, R8
-	JGE         last3137
+	JGE         last3157
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -33454,9 +33659,9 @@ columns3136:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3136
+	JMP         columns3156
 
-last3137:
+last3157:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -33473,13 +33678,13 @@ last3137:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3134
+	JMP         rows3154
 
-rest3135:
+rest3155:
 	ADDQ $0x04, BX
-	JE   end3129
+	JE   end3149
 
-row3138:
+row3158:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -33487,9 +33692,9 @@ row3138:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3140
+	JL     one3160
 
-many3139:
+many3159:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -33500,22 +33705,22 @@ many3139:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3139
+	JGE         many3159
 
-one3140:
+one3160:
 	ADDQ $0x0c, R8
-	JL   rest3142
+	JL   rest3162
 
-top3141:
+top3161:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3141
+	JGE         top3161
 
-rest3142:
+rest3162:
 	ADDQ        $0x04, R8
-	JE          end3143
+	JE          end3163
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -33525,7 +33730,7 @@ rest3142:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3143:
+end3163:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -33537,9 +33742,9 @@ end3143:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3138
+	JNE        row3158
 
-end3129:
+end3149:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -33548,9 +33753,9 @@ end3129:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3145
+	JL      rest3165
 
-full3144:
+full3164:
 	VMOVUPD      (AX)(BX*8), Y0
 	VMOVUPD      (CX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -33588,11 +33793,11 @@ full3144:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3144
+	JGE          full3164
 
-rest3145:
+rest3165:
 	ADDQ         $0x04, DX
-	JE           end3146
+	JE           end3166
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -33634,7 +33839,7 @@ rest3145:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end3146:
+end3166:
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -33652,9 +33857,9 @@ end3146:
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3147:
+tile3167:
 	CMPQ   R8, $0x2c
-	JLE    next3148
+	JLE    next3168
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33670,9 +33875,9 @@ tile3147:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3150
+	JE     end3170
 
-rows3149:
+rows3169:
 	VBROADCASTSD (DX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -33695,9 +33900,9 @@ rows3149:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3149
+	JL           rows3169
 
-end3150:
+end3170:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -33712,7 +33917,7 @@ end3150:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3151
+	JE           set3171
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
@@ -33725,30 +33930,30 @@ end3150:
 	VADDPD       288(CX), Y9, Y9
 	VADDPD       320(CX), Y10, Y10
 	CMPQ         R8, $0x30
-	JL           partial3152
+	JL           partial3172
 	VADDPD       352(CX), Y11, Y11
-	JMP          end3153
+	JMP          end3173
 
-partial3152:
+partial3172:
 	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3154
+	JE     skip3174
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3154:
+skip3174:
 	TESTQ          $0x00000002, R9
-	JE             skip3155
+	JE             skip3175
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3155:
+skip3175:
 	VADDPD Y12, Y11, Y11
 
-end3153:
-set3151:
+end3173:
+set3171:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
@@ -33761,34 +33966,34 @@ set3151:
 	VMOVUPD Y9, 288(CX)
 	VMOVUPD Y10, 320(CX)
 	CMPQ    R8, $0x30
-	JL      partial3156
+	JL      partial3176
 	VMOVUPD Y11, 352(CX)
-	JMP     end3157
+	JMP     end3177
 
-partial3156:
+partial3176:
 	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3158
+	JE           skip3178
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3158:
+skip3178:
 	TESTQ  $0x00000001, R9
-	JE     skip3159
+	JE     skip3179
 	VMOVSD X0, (R10)
 
-skip3159:
-end3157:
+skip3179:
+end3177:
 	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, BX
 	SUBQ $0x30, R8
-	JMP  tile3147
+	JMP  tile3167
 
-next3148:
+next3168:
 	CMPQ   R8, $0x14
-	JLE    next3161
+	JLE    next3181
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -33798,9 +34003,9 @@ next3148:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3163
+	JE     end3183
 
-rows3162:
+rows3182:
 	VBROADCASTSD (DX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -33814,9 +34019,9 @@ rows3162:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3162
+	JL           rows3182
 
-end3163:
+end3183:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -33825,79 +34030,79 @@ end3163:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3164
+	JE           set3184
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R8, $0x18
-	JL           partial3165
+	JL           partial3185
 	VADDPD       160(CX), Y5, Y5
-	JMP          end3166
+	JMP          end3186
 
-partial3165:
+partial3185:
 	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3167
+	JE     skip3187
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3167:
+skip3187:
 	TESTQ          $0x00000002, R9
-	JE             skip3168
+	JE             skip3188
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3168:
+skip3188:
 	VADDPD Y6, Y5, Y5
 
-end3166:
-set3164:
+end3186:
+set3184:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R8, $0x18
-	JL      partial3169
+	JL      partial3189
 	VMOVUPD Y5, 160(CX)
-	JMP     end3170
+	JMP     end3190
 
-partial3169:
+partial3189:
 	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3171
+	JE           skip3191
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3171:
+skip3191:
 	TESTQ  $0x00000001, R9
-	JE     skip3172
+	JE     skip3192
 	VMOVSD X0, (R10)
 
-skip3172:
-end3170:
+skip3192:
+end3190:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next3161:
+next3181:
 	CMPQ   R8, $0x08
-	JLE    next3174
+	JLE    next3194
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3176
+	JE     end3196
 
-rows3175:
+rows3195:
 	VBROADCASTSD (DX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
@@ -33907,80 +34112,80 @@ rows3175:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3175
+	JL           rows3195
 
-end3176:
+end3196:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3177
+	JE           set3197
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3178
+	JL           partial3198
 	VADDPD       64(CX), Y2, Y2
-	JMP          end3179
+	JMP          end3199
 
-partial3178:
+partial3198:
 	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3180
+	JE     skip3200
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3180:
+skip3200:
 	TESTQ          $0x00000002, R9
-	JE             skip3181
+	JE             skip3201
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3181:
+skip3201:
 	VADDPD Y3, Y2, Y2
 
-end3179:
-set3177:
+end3199:
+set3197:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R8, $0x0c
-	JL      partial3182
+	JL      partial3202
 	VMOVUPD Y2, 64(CX)
-	JMP     end3183
+	JMP     end3203
 
-partial3182:
+partial3202:
 	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3184
+	JE           skip3204
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3184:
+skip3204:
 	TESTQ  $0x00000001, R9
-	JE     skip3185
+	JE     skip3205
 	VMOVSD X0, (R10)
 
-skip3185:
-end3183:
+skip3205:
+end3203:
 	ADDQ $0x60, CX
 	ADDQ $0x60, BX
 	SUBQ $0x0c, R8
 
-next3174:
+next3194:
 	CMPQ   R8, $0x04
-	JLE    next3187
+	JLE    next3207
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3189
+	JE     end3209
 
-rows3188:
+rows3208:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
@@ -33988,151 +34193,151 @@ rows3188:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3188
+	JL           rows3208
 
-end3189:
+end3209:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3190
+	JE           set3210
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3191
+	JL           partial3211
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3192
+	JMP          end3212
 
-partial3191:
+partial3211:
 	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3193
+	JE     skip3213
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3193:
+skip3213:
 	TESTQ          $0x00000002, R9
-	JE             skip3194
+	JE             skip3214
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3194:
+skip3214:
 	VADDPD Y2, Y1, Y1
 
-end3192:
-set3190:
+end3212:
+set3210:
 	VMOVUPD Y0, (CX)
 	CMPQ    R8, $0x08
-	JL      partial3195
+	JL      partial3215
 	VMOVUPD Y1, 32(CX)
-	JMP     end3196
+	JMP     end3216
 
-partial3195:
+partial3215:
 	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3197
+	JE           skip3217
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3197:
+skip3217:
 	TESTQ  $0x00000001, R9
-	JE     skip3198
+	JE     skip3218
 	VMOVSD X0, (R10)
 
-skip3198:
-end3196:
+skip3218:
+end3216:
 	ADDQ $0x40, CX
 	ADDQ $0x40, BX
 	SUBQ $0x08, R8
 
-next3187:
+next3207:
 	CMPQ   R8, $0x00
-	JLE    next3200
+	JLE    next3220
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end3202
+	JE     end3222
 
-rows3201:
+rows3221:
 	VBROADCASTSD (DX)(R10*8), Y1
 	VFMADD231PD  (BX), Y1, Y0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows3201
+	JL           rows3221
 
-end3202:
+end3222:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3203
+	JE           set3223
 	CMPQ         R8, $0x04
-	JL           partial3204
+	JL           partial3224
 	VADDPD       (CX), Y0, Y0
-	JMP          end3205
+	JMP          end3225
 
-partial3204:
+partial3224:
 	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3206
+	JE     skip3226
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip3206:
+skip3226:
 	TESTQ          $0x00000002, R9
-	JE             skip3207
+	JE             skip3227
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3207:
+skip3227:
 	VADDPD Y1, Y0, Y0
 
-end3205:
-set3203:
+end3225:
+set3223:
 	CMPQ    R8, $0x04
-	JL      partial3208
+	JL      partial3228
 	VMOVUPD Y0, (CX)
-	JMP     end3209
+	JMP     end3229
 
-partial3208:
+partial3228:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3210
+	JE           skip3230
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3210:
+skip3230:
 	TESTQ  $0x00000001, R9
-	JE     skip3211
+	JE     skip3231
 	VMOVSD X0, (AX)
 
-skip3211:
-end3209:
-next3200:
+skip3231:
+end3229:
+next3220:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last3053
+	JLE   last3073
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3052
+	JMP   block3072
 
-last3053:
-done3054:
+last3073:
+done3074:
 	VZEROUPPER
 	RET
 
@@ -34142,7 +34347,7 @@ TEXT ·logisticValueGradAVX2(SB), $608-88
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
 
-block3212:
+block3232:
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -34163,9 +34368,9 @@ block3212:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3218:
+rows3238:
 	SUBQ   $0x08, BX
-	JL     rest3219
+	JL     rest3239
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -34182,9 +34387,9 @@ rows3218:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3220:
+columns3240:
 	CMPQ        R12, R8
-	JGE         last3221
+	JGE         last3241
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -34198,9 +34403,9 @@ columns3220:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3220
+	JMP         columns3240
 
-last3221:
+last3241:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -34231,15 +34436,15 @@ last3221:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3218
+	JMP         rows3238
 
-rest3219:
+rest3239:
 	ADDQ $0x08, BX
-	JE   end3217
+	JE   end3237
 
-rows3222:
+rows3242:
 	SUBQ   $0x04, BX
-	JL     rest3223
+	JL     rest3243
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -34250,9 +34455,9 @@ rows3222:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3224:
+columns3244:
 	CMPQ        R11, R8
-	JGE         last3225
+	JGE         last3245
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -34261,9 +34466,9 @@ columns3224:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3224
+	JMP         columns3244
 
-last3225:
+last3245:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -34280,13 +34485,13 @@ last3225:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3222
+	JMP         rows3242
 
-rest3223:
+rest3243:
 	ADDQ $0x04, BX
-	JE   end3217
+	JE   end3237
 
-row3226:
+row3246:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -34294,9 +34499,9 @@ row3226:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3228
+	JL     one3248
 
-many3227:
+many3247:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -34307,22 +34512,22 @@ many3227:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3227
+	JGE         many3247
 
-one3228:
+one3248:
 	ADDQ $0x0c, R8
-	JL   rest3230
+	JL   rest3250
 
-top3229:
+top3249:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3229
+	JGE         top3249
 
-rest3230:
+rest3250:
 	ADDQ        $0x04, R8
-	JE          end3231
+	JE          end3251
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -34332,7 +34537,7 @@ rest3230:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3231:
+end3251:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -34344,9 +34549,9 @@ end3231:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3226
+	JNE        row3246
 
-end3217:
+end3237:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
@@ -34356,9 +34561,9 @@ end3217:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3233
+	JL      rest3253
 
-full3232:
+full3252:
 	VMOVUPD      (AX)(BX*8), Y1
 	VMOVUPD      (CX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
@@ -34427,11 +34632,11 @@ full3232:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3232
+	JGE          full3252
 
-rest3233:
+rest3253:
 	ADDQ         $0x04, DX
-	JE           end3234
+	JE           end3254
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -34505,10 +34710,10 @@ rest3233:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end3234:
+end3254:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip3215
+	JE      skip3235
 	MOVQ    stride+16(FP), AX
 	SHLQ    $0x03, AX
 	IMULQ   block+56(FP), AX
@@ -34526,9 +34731,9 @@ end3234:
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3235:
+tile3255:
 	CMPQ   R8, $0x2c
-	JLE    next3236
+	JLE    next3256
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -34544,9 +34749,9 @@ tile3235:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3238
+	JE     end3258
 
-rows3237:
+rows3257:
 	VBROADCASTSD (DX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -34569,9 +34774,9 @@ rows3237:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3237
+	JL           rows3257
 
-end3238:
+end3258:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -34586,7 +34791,7 @@ end3238:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3239
+	JE           set3259
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
@@ -34599,30 +34804,30 @@ end3238:
 	VADDPD       288(CX), Y9, Y9
 	VADDPD       320(CX), Y10, Y10
 	CMPQ         R8, $0x30
-	JL           partial3240
+	JL           partial3260
 	VADDPD       352(CX), Y11, Y11
-	JMP          end3241
+	JMP          end3261
 
-partial3240:
+partial3260:
 	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3242
+	JE     skip3262
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3242:
+skip3262:
 	TESTQ          $0x00000002, R9
-	JE             skip3243
+	JE             skip3263
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3243:
+skip3263:
 	VADDPD Y12, Y11, Y11
 
-end3241:
-set3239:
+end3261:
+set3259:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
@@ -34635,34 +34840,34 @@ set3239:
 	VMOVUPD Y9, 288(CX)
 	VMOVUPD Y10, 320(CX)
 	CMPQ    R8, $0x30
-	JL      partial3244
+	JL      partial3264
 	VMOVUPD Y11, 352(CX)
-	JMP     end3245
+	JMP     end3265
 
-partial3244:
+partial3264:
 	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3246
+	JE           skip3266
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3246:
+skip3266:
 	TESTQ  $0x00000001, R9
-	JE     skip3247
+	JE     skip3267
 	VMOVSD X0, (R10)
 
-skip3247:
-end3245:
+skip3267:
+end3265:
 	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, BX
 	SUBQ $0x30, R8
-	JMP  tile3235
+	JMP  tile3255
 
-next3236:
+next3256:
 	CMPQ   R8, $0x14
-	JLE    next3249
+	JLE    next3269
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -34672,9 +34877,9 @@ next3236:
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3251
+	JE     end3271
 
-rows3250:
+rows3270:
 	VBROADCASTSD (DX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -34688,9 +34893,9 @@ rows3250:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3250
+	JL           rows3270
 
-end3251:
+end3271:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -34699,79 +34904,79 @@ end3251:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3252
+	JE           set3272
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	VADDPD       64(CX), Y2, Y2
 	VADDPD       96(CX), Y3, Y3
 	VADDPD       128(CX), Y4, Y4
 	CMPQ         R8, $0x18
-	JL           partial3253
+	JL           partial3273
 	VADDPD       160(CX), Y5, Y5
-	JMP          end3254
+	JMP          end3274
 
-partial3253:
+partial3273:
 	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3255
+	JE     skip3275
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3255:
+skip3275:
 	TESTQ          $0x00000002, R9
-	JE             skip3256
+	JE             skip3276
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3256:
+skip3276:
 	VADDPD Y6, Y5, Y5
 
-end3254:
-set3252:
+end3274:
+set3272:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	VMOVUPD Y2, 64(CX)
 	VMOVUPD Y3, 96(CX)
 	VMOVUPD Y4, 128(CX)
 	CMPQ    R8, $0x18
-	JL      partial3257
+	JL      partial3277
 	VMOVUPD Y5, 160(CX)
-	JMP     end3258
+	JMP     end3278
 
-partial3257:
+partial3277:
 	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3259
+	JE           skip3279
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3259:
+skip3279:
 	TESTQ  $0x00000001, R9
-	JE     skip3260
+	JE     skip3280
 	VMOVSD X0, (R10)
 
-skip3260:
-end3258:
+skip3280:
+end3278:
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, BX
 	SUBQ $0x18, R8
 
-next3249:
+next3269:
 	CMPQ   R8, $0x08
-	JLE    next3262
+	JLE    next3282
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3264
+	JE     end3284
 
-rows3263:
+rows3283:
 	VBROADCASTSD (DX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
@@ -34781,80 +34986,80 @@ rows3263:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3263
+	JL           rows3283
 
-end3264:
+end3284:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3265
+	JE           set3285
 	VADDPD       (CX), Y0, Y0
 	VADDPD       32(CX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3266
+	JL           partial3286
 	VADDPD       64(CX), Y2, Y2
-	JMP          end3267
+	JMP          end3287
 
-partial3266:
+partial3286:
 	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3268
+	JE     skip3288
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3268:
+skip3288:
 	TESTQ          $0x00000002, R9
-	JE             skip3269
+	JE             skip3289
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3269:
+skip3289:
 	VADDPD Y3, Y2, Y2
 
-end3267:
-set3265:
+end3287:
+set3285:
 	VMOVUPD Y0, (CX)
 	VMOVUPD Y1, 32(CX)
 	CMPQ    R8, $0x0c
-	JL      partial3270
+	JL      partial3290
 	VMOVUPD Y2, 64(CX)
-	JMP     end3271
+	JMP     end3291
 
-partial3270:
+partial3290:
 	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3272
+	JE           skip3292
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3272:
+skip3292:
 	TESTQ  $0x00000001, R9
-	JE     skip3273
+	JE     skip3293
 	VMOVSD X0, (R10)
 
-skip3273:
-end3271:
+skip3293:
+end3291:
 	ADDQ $0x60, CX
 	ADDQ $0x60, BX
 	SUBQ $0x0c, R8
 
-next3262:
+next3282:
 	CMPQ   R8, $0x04
-	JLE    next3275
+	JLE    next3295
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   BX, R10
 	XORQ   R11, R11
 	TESTQ  DI, DI
-	JE     end3277
+	JE     end3297
 
-rows3276:
+rows3296:
 	VBROADCASTSD (DX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
@@ -34862,151 +35067,151 @@ rows3276:
 	ADDQ         SI, R10
 	INCQ         R11
 	CMPQ         R11, DI
-	JL           rows3276
+	JL           rows3296
 
-end3277:
+end3297:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3278
+	JE           set3298
 	VADDPD       (CX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3279
+	JL           partial3299
 	VADDPD       32(CX), Y1, Y1
-	JMP          end3280
+	JMP          end3300
 
-partial3279:
+partial3299:
 	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3281
+	JE     skip3301
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3281:
+skip3301:
 	TESTQ          $0x00000002, R9
-	JE             skip3282
+	JE             skip3302
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3282:
+skip3302:
 	VADDPD Y2, Y1, Y1
 
-end3280:
-set3278:
+end3300:
+set3298:
 	VMOVUPD Y0, (CX)
 	CMPQ    R8, $0x08
-	JL      partial3283
+	JL      partial3303
 	VMOVUPD Y1, 32(CX)
-	JMP     end3284
+	JMP     end3304
 
-partial3283:
+partial3303:
 	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3285
+	JE           skip3305
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3285:
+skip3305:
 	TESTQ  $0x00000001, R9
-	JE     skip3286
+	JE     skip3306
 	VMOVSD X0, (R10)
 
-skip3286:
-end3284:
+skip3306:
+end3304:
 	ADDQ $0x40, CX
 	ADDQ $0x40, BX
 	SUBQ $0x08, R8
 
-next3275:
+next3295:
 	CMPQ   R8, $0x00
-	JLE    next3288
+	JLE    next3308
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  DI, DI
-	JE     end3290
+	JE     end3310
 
-rows3289:
+rows3309:
 	VBROADCASTSD (DX)(R10*8), Y1
 	VFMADD231PD  (BX), Y1, Y0
 	PREFETCHT0   (BX)(AX*1)
 	ADDQ         SI, BX
 	INCQ         R10
 	CMPQ         R10, DI
-	JL           rows3289
+	JL           rows3309
 
-end3290:
+end3310:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3291
+	JE           set3311
 	CMPQ         R8, $0x04
-	JL           partial3292
+	JL           partial3312
 	VADDPD       (CX), Y0, Y0
-	JMP          end3293
+	JMP          end3313
 
-partial3292:
+partial3312:
 	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3294
+	JE     skip3314
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (AX)(DX*8), X1
 
-skip3294:
+skip3314:
 	TESTQ          $0x00000002, R9
-	JE             skip3295
+	JE             skip3315
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3295:
+skip3315:
 	VADDPD Y1, Y0, Y0
 
-end3293:
-set3291:
+end3313:
+set3311:
 	CMPQ    R8, $0x04
-	JL      partial3296
+	JL      partial3316
 	VMOVUPD Y0, (CX)
-	JMP     end3297
+	JMP     end3317
 
-partial3296:
+partial3316:
 	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3298
+	JE           skip3318
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3298:
+skip3318:
 	TESTQ  $0x00000001, R9
-	JE     skip3299
+	JE     skip3319
 	VMOVSD X0, (AX)
 
-skip3299:
-end3297:
-next3288:
-skip3215:
+skip3319:
+end3317:
+next3308:
+skip3235:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   last3213
+	JLE   last3233
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3212
+	JMP   block3232
 
-last3213:
+last3233:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
@@ -35021,39 +35226,39 @@ last3213:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $0-56
 	CMPQ    rows+40(FP), $0x01
-	JNE     more3300
+	JNE     more3320
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3300
+	JG      more3320
 	CMPQ    AX, $0x04
-	JG      wider3302
+	JG      wider3322
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3303
+	JE      whole3323
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3305
+	JE      skip3325
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip3305:
+skip3325:
 	TESTQ          $0x00000002, AX
-	JE             skip3306
+	JE             skip3326
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3306:
-	JMP end3304
+skip3326:
+	JMP end3324
 
-whole3303:
+whole3323:
 	VMOVUPD (CX), Y1
 
-end3304:
+end3324:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35095,11 +35300,11 @@ end3304:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3301
+	JMP          done3321
 
-wider3302:
+wider3322:
 	CMPQ    AX, $0x08
-	JG      wider3307
+	JG      wider3327
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -35109,362 +35314,14 @@ wider3302:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3308
+	JE      whole3328
 	LEAQ    32(CX), CX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3310
+	JE      skip3330
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X2
-
-skip3310:
-	TESTQ          $0x00000002, AX
-	JE             skip3311
-	VBROADCASTF128 (CX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
-
-skip3311:
-	JMP end3309
-
-whole3308:
-	VMOVUPD 32(CX), Y2
-
-end3309:
-	VFMADD231PD  Y2, Y0, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	VPERMILPD    $0x05, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	MOVQ         y+24(FP), AX
-	VBROADCASTSD (AX), Y0
-	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
-	VMULPD       Y1, Y0, Y1
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
-	VMAXPD       Y2, Y3, Y2
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
-	VMULPD       Y2, Y2, Y3
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
-	VFMADD213PD  Y5, Y2, Y6
-	VFMADD213PD  Y2, Y3, Y6
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
-	VDIVPD       Y2, Y3, Y3
-	VMULPD       Y3, Y6, Y2
-	VBLENDVPD    Y1, Y2, Y3, Y3
-	VMULPD       Y0, Y3, Y3
-	MOVQ         cg+0(FP), AX
-	VMOVSD       X3, (AX)
-	JMP          done3301
-
-wider3307:
-	CMPQ        AX, $0x0c
-	JG          wider3312
-	LEAQ        -8(AX), AX
-	MOVQ        a+8(FP), CX
-	VMOVUPD     (CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     (DX), Y1
-	VMULPD      Y0, Y1, Y1
-	VMOVUPD     32(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     32(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     64(CX), Y0
-	MOVQ        z+32(FP), CX
-	CMPQ        AX, $0x04
-	JE          whole3313
-	LEAQ        64(CX), CX
-	VXORPD      Y2, Y2, Y2
-	TESTQ       $0x00000001, AX
-	JE          skip3315
-	MOVQ        AX, DX
-	ANDQ        $0x02, DX
-	VMOVSD      (CX)(DX*8), X2
-
-skip3315:
-	TESTQ          $0x00000002, AX
-	JE             skip3316
-	VBROADCASTF128 (CX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
-
-skip3316:
-	JMP end3314
-
-whole3313:
-	VMOVUPD 64(CX), Y2
-
-end3314:
-	VFMADD231PD  Y2, Y0, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	VPERMILPD    $0x05, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	MOVQ         y+24(FP), AX
-	VBROADCASTSD (AX), Y0
-	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
-	VMULPD       Y1, Y0, Y1
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
-	VMAXPD       Y2, Y3, Y2
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
-	VMULPD       Y2, Y2, Y3
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
-	VFMADD213PD  Y5, Y2, Y6
-	VFMADD213PD  Y2, Y3, Y6
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
-	VDIVPD       Y2, Y3, Y3
-	VMULPD       Y3, Y6, Y2
-	VBLENDVPD    Y1, Y2, Y3, Y3
-	VMULPD       Y0, Y3, Y3
-	MOVQ         cg+0(FP), AX
-	VMOVSD       X3, (AX)
-	JMP          done3301
-
-wider3312:
-	CMPQ        AX, $0x10
-	JG          wider3317
-	LEAQ        -12(AX), AX
-	MOVQ        a+8(FP), CX
-	VMOVUPD     (CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     (DX), Y1
-	VMULPD      Y0, Y1, Y1
-	VMOVUPD     32(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     32(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     64(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     64(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     96(CX), Y0
-	MOVQ        z+32(FP), CX
-	CMPQ        AX, $0x04
-	JE          whole3318
-	LEAQ        96(CX), CX
-	VXORPD      Y2, Y2, Y2
-	TESTQ       $0x00000001, AX
-	JE          skip3320
-	MOVQ        AX, DX
-	ANDQ        $0x02, DX
-	VMOVSD      (CX)(DX*8), X2
-
-skip3320:
-	TESTQ          $0x00000002, AX
-	JE             skip3321
-	VBROADCASTF128 (CX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
-
-skip3321:
-	JMP end3319
-
-whole3318:
-	VMOVUPD 96(CX), Y2
-
-end3319:
-	VFMADD231PD  Y2, Y0, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	VPERMILPD    $0x05, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	MOVQ         y+24(FP), AX
-	VBROADCASTSD (AX), Y0
-	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
-	VMULPD       Y1, Y0, Y1
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
-	VMAXPD       Y2, Y3, Y2
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
-	VMULPD       Y2, Y2, Y3
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
-	VFMADD213PD  Y5, Y2, Y6
-	VFMADD213PD  Y2, Y3, Y6
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
-	VDIVPD       Y2, Y3, Y3
-	VMULPD       Y3, Y6, Y2
-	VBLENDVPD    Y1, Y2, Y3, Y3
-	VMULPD       Y0, Y3, Y3
-	MOVQ         cg+0(FP), AX
-	VMOVSD       X3, (AX)
-	JMP          done3301
-
-wider3317:
-	CMPQ        AX, $0x14
-	JG          wider3322
-	LEAQ        -16(AX), AX
-	MOVQ        a+8(FP), CX
-	VMOVUPD     (CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     (DX), Y1
-	VMULPD      Y0, Y1, Y1
-	VMOVUPD     32(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     32(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     64(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     64(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     96(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     96(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     128(CX), Y0
-	MOVQ        z+32(FP), CX
-	CMPQ        AX, $0x04
-	JE          whole3323
-	LEAQ        128(CX), CX
-	VXORPD      Y2, Y2, Y2
-	TESTQ       $0x00000001, AX
-	JE          skip3325
-	MOVQ        AX, DX
-	ANDQ        $0x02, DX
-	VMOVSD      (CX)(DX*8), X2
-
-skip3325:
-	TESTQ          $0x00000002, AX
-	JE             skip3326
-	VBROADCASTF128 (CX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
-
-skip3326:
-	JMP end3324
-
-whole3323:
-	VMOVUPD 128(CX), Y2
-
-end3324:
-	VFMADD231PD  Y2, Y0, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	VPERMILPD    $0x05, Y1, Y0
-	VADDPD       Y0, Y1, Y1
-	MOVQ         y+24(FP), AX
-	VBROADCASTSD (AX), Y0
-	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
-	VMULPD       Y1, Y0, Y1
-	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
-	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
-	VMAXPD       Y2, Y3, Y2
-	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
-	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
-	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
-	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
-	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
-	VMULPD       Y2, Y2, Y3
-	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
-	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
-	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
-	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
-	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
-	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
-	VFMADD213PD  Y5, Y2, Y6
-	VFMADD213PD  Y2, Y3, Y6
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
-	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y6, Y6
-	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
-	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
-	VDIVPD       Y2, Y3, Y3
-	VMULPD       Y3, Y6, Y2
-	VBLENDVPD    Y1, Y2, Y3, Y3
-	VMULPD       Y0, Y3, Y3
-	MOVQ         cg+0(FP), AX
-	VMOVSD       X3, (AX)
-	JMP          done3301
-
-wider3322:
-	CMPQ        AX, $0x18
-	JG          wider3327
-	LEAQ        -20(AX), AX
-	MOVQ        a+8(FP), CX
-	VMOVUPD     (CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     (DX), Y1
-	VMULPD      Y0, Y1, Y1
-	VMOVUPD     32(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     32(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     64(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     64(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     96(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     96(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     128(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     128(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     160(CX), Y0
-	MOVQ        z+32(FP), CX
-	CMPQ        AX, $0x04
-	JE          whole3328
-	LEAQ        160(CX), CX
-	VXORPD      Y2, Y2, Y2
-	TESTQ       $0x00000001, AX
-	JE          skip3330
-	MOVQ        AX, DX
-	ANDQ        $0x02, DX
-	VMOVSD      (CX)(DX*8), X2
 
 skip3330:
 	TESTQ          $0x00000002, AX
@@ -35476,7 +35333,7 @@ skip3331:
 	JMP end3329
 
 whole3328:
-	VMOVUPD 160(CX), Y2
+	VMOVUPD 32(CX), Y2
 
 end3329:
 	VFMADD231PD  Y2, Y0, Y1
@@ -35520,12 +35377,12 @@ end3329:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3301
+	JMP          done3321
 
 wider3327:
-	CMPQ        AX, $0x1c
+	CMPQ        AX, $0x0c
 	JG          wider3332
-	LEAQ        -24(AX), AX
+	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
 	MOVQ        z+32(FP), DX
@@ -35536,26 +35393,10 @@ wider3327:
 	VMOVUPD     32(DX), Y2
 	VFMADD231PD Y2, Y0, Y1
 	VMOVUPD     64(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     64(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     96(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     96(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     128(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     128(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     160(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     160(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
 	JE          whole3333
-	LEAQ        192(CX), CX
+	LEAQ        64(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
 	JE          skip3335
@@ -35573,7 +35414,7 @@ skip3336:
 	JMP end3334
 
 whole3333:
-	VMOVUPD 192(CX), Y2
+	VMOVUPD 64(CX), Y2
 
 end3334:
 	VFMADD231PD  Y2, Y0, Y1
@@ -35617,10 +35458,12 @@ end3334:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3301
+	JMP          done3321
 
 wider3332:
-	LEAQ        -28(AX), AX
+	CMPQ        AX, $0x10
+	JG          wider3337
+	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
 	MOVQ        z+32(FP), DX
@@ -35635,26 +35478,10 @@ wider3332:
 	VMOVUPD     64(DX), Y2
 	VFMADD231PD Y2, Y0, Y1
 	VMOVUPD     96(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     96(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     128(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     128(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     160(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     160(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     192(CX), Y0
-	MOVQ        z+32(FP), DX
-	VMOVUPD     192(DX), Y2
-	VFMADD231PD Y2, Y0, Y1
-	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
 	JE          whole3338
-	LEAQ        224(CX), CX
+	LEAQ        96(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
 	JE          skip3340
@@ -35672,7 +35499,7 @@ skip3341:
 	JMP end3339
 
 whole3338:
-	VMOVUPD 224(CX), Y2
+	VMOVUPD 96(CX), Y2
 
 end3339:
 	VFMADD231PD  Y2, Y0, Y1
@@ -35716,9 +35543,387 @@ end3339:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3301
+	JMP          done3321
 
-more3300:
+wider3337:
+	CMPQ        AX, $0x14
+	JG          wider3342
+	LEAQ        -16(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3343
+	LEAQ        128(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3345
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3345:
+	TESTQ          $0x00000002, AX
+	JE             skip3346
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3346:
+	JMP end3344
+
+whole3343:
+	VMOVUPD 128(CX), Y2
+
+end3344:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3321
+
+wider3342:
+	CMPQ        AX, $0x18
+	JG          wider3347
+	LEAQ        -20(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3348
+	LEAQ        160(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3350
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3350:
+	TESTQ          $0x00000002, AX
+	JE             skip3351
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3351:
+	JMP end3349
+
+whole3348:
+	VMOVUPD 160(CX), Y2
+
+end3349:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3321
+
+wider3347:
+	CMPQ        AX, $0x1c
+	JG          wider3352
+	LEAQ        -24(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     160(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3353
+	LEAQ        192(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3355
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3355:
+	TESTQ          $0x00000002, AX
+	JE             skip3356
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3356:
+	JMP end3354
+
+whole3353:
+	VMOVUPD 192(CX), Y2
+
+end3354:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3321
+
+wider3352:
+	LEAQ        -28(AX), AX
+	MOVQ        a+8(FP), CX
+	VMOVUPD     (CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     (DX), Y1
+	VMULPD      Y0, Y1, Y1
+	VMOVUPD     32(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     64(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     64(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     96(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     96(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     128(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     128(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     160(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     160(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     192(CX), Y0
+	MOVQ        z+32(FP), DX
+	VMOVUPD     192(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     224(CX), Y0
+	MOVQ        z+32(FP), CX
+	CMPQ        AX, $0x04
+	JE          whole3358
+	LEAQ        224(CX), CX
+	VXORPD      Y2, Y2, Y2
+	TESTQ       $0x00000001, AX
+	JE          skip3360
+	MOVQ        AX, DX
+	ANDQ        $0x02, DX
+	VMOVSD      (CX)(DX*8), X2
+
+skip3360:
+	TESTQ          $0x00000002, AX
+	JE             skip3361
+	VBROADCASTF128 (CX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3361:
+	JMP end3359
+
+whole3358:
+	VMOVUPD 224(CX), Y2
+
+end3359:
+	VFMADD231PD  Y2, Y0, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	VPERMILPD    $0x05, Y1, Y0
+	VADDPD       Y0, Y1, Y1
+	MOVQ         y+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y1, Y0, Y1
+	VORPD        k4x8000000000000000<>+0(SB), Y1, Y2
+	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VBROADCASTSD k4x43380000000003ff<>+0(SB), Y4
+	VFMADD231PD  k4x3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD       k4xc3380000000003ff<>+0(SB), Y4, Y3
+	VFNMADD231PD k4x3fe62e42fee00000<>+0(SB), Y3, Y2
+	VFNMADD231PD k4x3dea39ef35793c76<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y3
+	VBROADCASTSD k4x3e92891834686c7e<>+0(SB), Y5
+	VFMADD213PD  k4x3efa019b90eefe8e<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3f56c16c1788b646<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fa5555555553d64<>+0(SB), Y3, Y5
+	VFMADD213PD  k4x3fe0000000000001<>+0(SB), Y3, Y5
+	VBROADCASTSD k4x3e5af38a71a18cb9<>+0(SB), Y6
+	VFMADD213PD  k4x3ec71de0daf7a6cc<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f2a01a01a7c3d59<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3f811111111109b4<>+0(SB), Y3, Y6
+	VFMADD213PD  k4x3fc5555555555556<>+0(SB), Y3, Y6
+	VFMADD213PD  Y5, Y2, Y6
+	VFMADD213PD  Y2, Y3, Y6
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y6
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y6, Y6
+	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y3
+	VADDPD       k4x3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y3, Y3
+	VMULPD       Y3, Y6, Y2
+	VBLENDVPD    Y1, Y2, Y3, Y3
+	VMULPD       Y0, Y3, Y3
+	MOVQ         cg+0(FP), AX
+	VMOVSD       X3, (AX)
+	JMP          done3321
+
+more3320:
 	MOVQ    cg+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -35736,9 +35941,9 @@ more3300:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3344:
+rows3364:
 	SUBQ   $0x08, BX
-	JL     rest3345
+	JL     rest3365
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35755,9 +35960,9 @@ rows3344:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3346:
+columns3366:
 	CMPQ        R12, R8
-	JGE         last3347
+	JGE         last3367
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -35771,9 +35976,9 @@ columns3346:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3346
+	JMP         columns3366
 
-last3347:
+last3367:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -35804,15 +36009,15 @@ last3347:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3344
+	JMP         rows3364
 
-rest3345:
+rest3365:
 	ADDQ $0x08, BX
-	JE   end3343
+	JE   end3363
 
-rows3348:
+rows3368:
 	SUBQ   $0x04, BX
-	JL     rest3349
+	JL     rest3369
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -35823,9 +36028,9 @@ rows3348:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3350:
+columns3370:
 	CMPQ        R11, R8
-	JGE         last3351
+	JGE         last3371
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -35834,9 +36039,9 @@ columns3350:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3350
+	JMP         columns3370
 
-last3351:
+last3371:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -35853,13 +36058,13 @@ last3351:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3348
+	JMP         rows3368
 
-rest3349:
+rest3369:
 	ADDQ $0x04, BX
-	JE   end3343
+	JE   end3363
 
-row3352:
+row3372:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -35867,9 +36072,9 @@ row3352:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3354
+	JL     one3374
 
-many3353:
+many3373:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -35880,22 +36085,22 @@ many3353:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3353
+	JGE         many3373
 
-one3354:
+one3374:
 	ADDQ $0x0c, R8
-	JL   rest3356
+	JL   rest3376
 
-top3355:
+top3375:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3355
+	JGE         top3375
 
-rest3356:
+rest3376:
 	ADDQ        $0x04, R8
-	JE          end3357
+	JE          end3377
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -35905,7 +36110,7 @@ rest3356:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3357:
+end3377:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -35917,18 +36122,18 @@ end3357:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3352
+	JNE        row3372
 
-end3343:
+end3363:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest3359
+	JL   rest3379
 
-full3358:
+full3378:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -35966,41 +36171,41 @@ full3358:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3358
+	JGE          full3378
 
-rest3359:
+rest3379:
 	ADDQ   $0x04, BX
-	JE     end3360
+	JE     end3380
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip3361
+	JE     skip3381
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (CX)(DI*8), X0
 
-skip3361:
+skip3381:
 	TESTQ          $0x00000002, BX
-	JE             skip3362
+	JE             skip3382
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3362:
+skip3382:
 	LEAQ   (DX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3363
+	JE     skip3383
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3363:
+skip3383:
 	TESTQ          $0x00000002, BX
-	JE             skip3364
+	JE             skip3384
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3364:
+skip3384:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y0, Y1, Y0
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y2
@@ -36036,19 +36241,19 @@ skip3364:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip3365
+	JE           skip3385
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3365:
+skip3385:
 	TESTQ  $0x00000001, BX
-	JE     skip3366
+	JE     skip3386
 	VMOVSD X0, (AX)
 
-skip3366:
-end3360:
-done3301:
+skip3386:
+end3380:
+done3321:
 	VZEROUPPER
 	RET
 
@@ -36056,64 +36261,64 @@ done3301:
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $0-72
 	CMPQ    rows+56(FP), $0x01
-	JNE     more3367
+	JNE     more3387
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3367
+	JG      more3387
 	CMPQ    AX, $0x04
-	JG      wider3369
+	JG      wider3389
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3370
+	JE      whole3390
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3372
+	JE      skip3392
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip3372:
+skip3392:
 	TESTQ          $0x00000002, AX
-	JE             skip3373
+	JE             skip3393
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3373:
-	JMP end3371
+skip3393:
+	JMP end3391
 
-whole3370:
+whole3390:
 	VMOVUPD (CX), Y1
 
-end3371:
+end3391:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3374
+	JE     whole3394
 	LEAQ   (DX), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3376
+	JE     skip3396
 	MOVQ   AX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip3376:
+skip3396:
 	TESTQ          $0x00000002, AX
-	JE             skip3377
+	JE             skip3397
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3377:
-	JMP end3375
+skip3397:
+	JMP end3395
 
-whole3374:
+whole3394:
 	VMOVUPD (DX), Y2
 
-end3375:
+end3395:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36164,11 +36369,11 @@ end3375:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3369:
+wider3389:
 	CMPQ    AX, $0x08
-	JG      wider3378
+	JG      wider3398
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -36182,52 +36387,52 @@ wider3369:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3379
+	JE      whole3399
 	LEAQ    32(CX), CX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3381
+	JE      skip3401
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip3381:
+skip3401:
 	TESTQ          $0x00000002, AX
-	JE             skip3382
+	JE             skip3402
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3382:
-	JMP end3380
+skip3402:
+	JMP end3400
 
-whole3379:
+whole3399:
 	VMOVUPD 32(CX), Y3
 
-end3380:
+end3400:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3383
+	JE          whole3403
 	LEAQ        32(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3385
+	JE          skip3405
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3385:
+skip3405:
 	TESTQ          $0x00000002, AX
-	JE             skip3386
+	JE             skip3406
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3386:
-	JMP end3384
+skip3406:
+	JMP end3404
 
-whole3383:
+whole3403:
 	VMOVUPD 32(DX), Y3
 
-end3384:
+end3404:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36278,11 +36483,11 @@ end3384:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3378:
+wider3398:
 	CMPQ        AX, $0x0c
-	JG          wider3387
+	JG          wider3407
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36303,52 +36508,52 @@ wider3378:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3388
+	JE          whole3408
 	LEAQ        64(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3390
+	JE          skip3410
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3390:
+skip3410:
 	TESTQ          $0x00000002, AX
-	JE             skip3391
+	JE             skip3411
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3391:
-	JMP end3389
+skip3411:
+	JMP end3409
 
-whole3388:
+whole3408:
 	VMOVUPD 64(CX), Y3
 
-end3389:
+end3409:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3392
+	JE          whole3412
 	LEAQ        64(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3394
+	JE          skip3414
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3394:
+skip3414:
 	TESTQ          $0x00000002, AX
-	JE             skip3395
+	JE             skip3415
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3395:
-	JMP end3393
+skip3415:
+	JMP end3413
 
-whole3392:
+whole3412:
 	VMOVUPD 64(DX), Y3
 
-end3393:
+end3413:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36399,11 +36604,11 @@ end3393:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3387:
+wider3407:
 	CMPQ        AX, $0x10
-	JG          wider3396
+	JG          wider3416
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36431,52 +36636,52 @@ wider3387:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3397
+	JE          whole3417
 	LEAQ        96(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3399
+	JE          skip3419
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3399:
+skip3419:
 	TESTQ          $0x00000002, AX
-	JE             skip3400
+	JE             skip3420
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3400:
-	JMP end3398
+skip3420:
+	JMP end3418
 
-whole3397:
+whole3417:
 	VMOVUPD 96(CX), Y3
 
-end3398:
+end3418:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3401
+	JE          whole3421
 	LEAQ        96(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3403
+	JE          skip3423
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3403:
+skip3423:
 	TESTQ          $0x00000002, AX
-	JE             skip3404
+	JE             skip3424
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3404:
-	JMP end3402
+skip3424:
+	JMP end3422
 
-whole3401:
+whole3421:
 	VMOVUPD 96(DX), Y3
 
-end3402:
+end3422:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36527,11 +36732,11 @@ end3402:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3396:
+wider3416:
 	CMPQ        AX, $0x14
-	JG          wider3405
+	JG          wider3425
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36566,52 +36771,52 @@ wider3396:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3406
+	JE          whole3426
 	LEAQ        128(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3408
+	JE          skip3428
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3408:
+skip3428:
 	TESTQ          $0x00000002, AX
-	JE             skip3409
+	JE             skip3429
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3409:
-	JMP end3407
+skip3429:
+	JMP end3427
 
-whole3406:
+whole3426:
 	VMOVUPD 128(CX), Y3
 
-end3407:
+end3427:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3410
+	JE          whole3430
 	LEAQ        128(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3412
+	JE          skip3432
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3412:
+skip3432:
 	TESTQ          $0x00000002, AX
-	JE             skip3413
+	JE             skip3433
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3413:
-	JMP end3411
+skip3433:
+	JMP end3431
 
-whole3410:
+whole3430:
 	VMOVUPD 128(DX), Y3
 
-end3411:
+end3431:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36662,11 +36867,11 @@ end3411:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3405:
+wider3425:
 	CMPQ        AX, $0x18
-	JG          wider3414
+	JG          wider3434
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36708,52 +36913,52 @@ wider3405:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3415
+	JE          whole3435
 	LEAQ        160(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3417
+	JE          skip3437
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3417:
+skip3437:
 	TESTQ          $0x00000002, AX
-	JE             skip3418
+	JE             skip3438
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3418:
-	JMP end3416
+skip3438:
+	JMP end3436
 
-whole3415:
+whole3435:
 	VMOVUPD 160(CX), Y3
 
-end3416:
+end3436:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3419
+	JE          whole3439
 	LEAQ        160(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3421
+	JE          skip3441
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3421:
+skip3441:
 	TESTQ          $0x00000002, AX
-	JE             skip3422
+	JE             skip3442
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3422:
-	JMP end3420
+skip3442:
+	JMP end3440
 
-whole3419:
+whole3439:
 	VMOVUPD 160(DX), Y3
 
-end3420:
+end3440:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36804,11 +37009,11 @@ end3420:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3414:
+wider3434:
 	CMPQ        AX, $0x1c
-	JG          wider3423
+	JG          wider3443
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36857,52 +37062,52 @@ wider3414:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3424
+	JE          whole3444
 	LEAQ        192(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3426
+	JE          skip3446
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3426:
+skip3446:
 	TESTQ          $0x00000002, AX
-	JE             skip3427
+	JE             skip3447
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3427:
-	JMP end3425
+skip3447:
+	JMP end3445
 
-whole3424:
+whole3444:
 	VMOVUPD 192(CX), Y3
 
-end3425:
+end3445:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3428
+	JE          whole3448
 	LEAQ        192(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3430
+	JE          skip3450
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3430:
+skip3450:
 	TESTQ          $0x00000002, AX
-	JE             skip3431
+	JE             skip3451
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3431:
-	JMP end3429
+skip3451:
+	JMP end3449
 
-whole3428:
+whole3448:
 	VMOVUPD 192(DX), Y3
 
-end3429:
+end3449:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36953,9 +37158,9 @@ end3429:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-wider3423:
+wider3443:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -37011,52 +37216,52 @@ wider3423:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3433
+	JE          whole3453
 	LEAQ        224(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3435
+	JE          skip3455
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3435:
+skip3455:
 	TESTQ          $0x00000002, AX
-	JE             skip3436
+	JE             skip3456
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3436:
-	JMP end3434
+skip3456:
+	JMP end3454
 
-whole3433:
+whole3453:
 	VMOVUPD 224(CX), Y3
 
-end3434:
+end3454:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3437
+	JE          whole3457
 	LEAQ        224(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3439
+	JE          skip3459
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3439:
+skip3459:
 	TESTQ          $0x00000002, AX
-	JE             skip3440
+	JE             skip3460
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3440:
-	JMP end3438
+skip3460:
+	JMP end3458
 
-whole3437:
+whole3457:
 	VMOVUPD 224(DX), Y3
 
-end3438:
+end3458:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -37107,9 +37312,9 @@ end3438:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X3, (CX)
-	JMP          done3368
+	JMP          done3388
 
-more3367:
+more3387:
 	MOVQ    cg+0(FP), AX
 	MOVQ    ch+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -37129,9 +37334,9 @@ more3367:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3443:
+rows3463:
 	SUBQ   $0x04, SI
-	JL     rest3444
+	JL     rest3464
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -37146,9 +37351,9 @@ rows3443:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3445:
+columns3465:
 	CMPQ        R13, R10
-	JGE         last3446
+	JGE         last3466
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -37166,9 +37371,9 @@ columns3445:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3445
+	JMP         columns3465
 
-last3446:
+last3466:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -37205,13 +37410,13 @@ last3446:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3443
+	JMP         rows3463
 
-rest3444:
+rest3464:
 	ADDQ $0x04, SI
-	JE   end3442
+	JE   end3462
 
-row3447:
+row3467:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -37223,9 +37428,9 @@ row3447:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3449
+	JL     one3469
 
-many3448:
+many3468:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -37248,13 +37453,13 @@ many3448:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3448
+	JGE         many3468
 
-one3449:
+one3469:
 	ADDQ $0x0c, R10
-	JL   rest3451
+	JL   rest3471
 
-top3450:
+top3470:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -37262,11 +37467,11 @@ top3450:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3450
+	JGE         top3470
 
-rest3451:
+rest3471:
 	ADDQ        $0x04, R10
-	JE          end3452
+	JE          end3472
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -37278,7 +37483,7 @@ rest3451:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3452:
+end3472:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -37299,9 +37504,9 @@ end3452:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3447
+	JNE        row3467
 
-end3442:
+end3462:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -37310,9 +37515,9 @@ end3442:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest3454
+	JL   rest3474
 
-full3453:
+full3473:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (DX)(R8*8), Y1
 	VMOVUPD      (SI)(R8*8), Y2
@@ -37355,56 +37560,56 @@ full3453:
 	VMOVUPD      Y3, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full3453
+	JGE          full3473
 
-rest3454:
+rest3474:
 	ADDQ   $0x04, DI
-	JE     end3455
+	JE     end3475
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip3456
+	JE     skip3476
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip3456:
+skip3476:
 	TESTQ          $0x00000002, DI
-	JE             skip3457
+	JE             skip3477
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3457:
+skip3477:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip3458
+	JE     skip3478
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X1
 
-skip3458:
+skip3478:
 	TESTQ          $0x00000002, DI
-	JE             skip3459
+	JE             skip3479
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3459:
+skip3479:
 	LEAQ   (SI)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip3460
+	JE     skip3480
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3460:
+skip3480:
 	TESTQ          $0x00000002, DI
-	JE             skip3461
+	JE             skip3481
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3461:
+skip3481:
 	VXORPD       k4x8000000000000000<>+0(SB), Y2, Y2
 	VMULPD       Y1, Y2, Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y3
@@ -37443,33 +37648,33 @@ skip3461:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3462
+	JE           skip3482
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3462:
+skip3482:
 	TESTQ  $0x00000001, DI
-	JE     skip3463
+	JE     skip3483
 	VMOVSD X0, (AX)
 
-skip3463:
+skip3483:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3464
+	JE           skip3484
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3464:
+skip3484:
 	TESTQ  $0x00000001, DI
-	JE     skip3465
+	JE     skip3485
 	VMOVSD X0, (AX)
 
-skip3465:
-end3455:
-done3368:
+skip3485:
+end3475:
+done3388:
 	VZEROUPPER
 	RET
 
@@ -37483,24 +37688,24 @@ TEXT ·softmaxAVX2(SB), NOSPLIT, $0-24
 	SHLQ $0x03, BX
 	XORQ SI, SI
 	SUBQ $0x04, DX
-	JL   rest3467
+	JL   rest3487
 
-full3466:
+full3486:
 	MOVQ    AX, DI
 	VMOVUPD (DI)(SI*8), Y0
 	MOVQ    CX, R8
 
-class3469:
+class3489:
 	VMOVUPD (DI)(SI*8), Y1
 	VMAXPD  Y1, Y0, Y0
 	ADDQ    BX, DI
 	DECQ    R8
-	JNE     class3469
+	JNE     class3489
 	MOVQ    AX, DI
 	VXORPD  Y1, Y1, Y1
 	MOVQ    CX, R8
 
-class3470:
+class3490:
 	VMOVUPD      (DI)(SI*8), Y2
 	VSUBPD       Y0, Y2, Y2
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
@@ -37530,84 +37735,84 @@ class3470:
 	VMOVUPD      Y6, (DI)(SI*8)
 	ADDQ         BX, DI
 	DECQ         R8
-	JNE          class3470
+	JNE          class3490
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y1, Y0, Y0
 	MOVQ         AX, DI
 	MOVQ         CX, R8
 
-class3471:
+class3491:
 	VMOVUPD (DI)(SI*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (DI)(SI*8)
 	ADDQ    BX, DI
 	DECQ    R8
-	JNE     class3471
+	JNE     class3491
 	ADDQ    $0x04, SI
 	SUBQ    $0x04, DX
-	JGE     full3466
+	JGE     full3486
 
-rest3467:
+rest3487:
 	ADDQ   $0x04, DX
-	JE     end3468
+	JE     end3488
 	MOVQ   AX, DI
 	LEAQ   (DI)(SI*8), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip3472
+	JE     skip3492
 	MOVQ   DX, R9
 	ANDQ   $0x02, R9
 	VMOVSD (R8)(R9*8), X0
 
-skip3472:
+skip3492:
 	TESTQ          $0x00000002, DX
-	JE             skip3473
+	JE             skip3493
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3473:
+skip3493:
 	MOVQ CX, R8
 
-class3474:
+class3494:
 	LEAQ   (DI)(SI*8), R9
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip3475
+	JE     skip3495
 	MOVQ   DX, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X1
 
-skip3475:
+skip3495:
 	TESTQ          $0x00000002, DX
-	JE             skip3476
+	JE             skip3496
 	VBROADCASTF128 (R9), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3476:
+skip3496:
 	VMAXPD Y1, Y0, Y0
 	ADDQ   BX, DI
 	DECQ   R8
-	JNE    class3474
+	JNE    class3494
 	MOVQ   AX, DI
 	VXORPD Y1, Y1, Y1
 	MOVQ   CX, R8
 
-class3477:
+class3497:
 	LEAQ   (DI)(SI*8), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DX
-	JE     skip3478
+	JE     skip3498
 	MOVQ   DX, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip3478:
+skip3498:
 	TESTQ          $0x00000002, DX
-	JE             skip3479
+	JE             skip3499
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3479:
+skip3499:
 	VSUBPD       Y0, Y2, Y2
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
 	VMAXPD       Y2, Y3, Y2
@@ -37636,61 +37841,61 @@ skip3479:
 	LEAQ         (DI)(SI*8), R9
 	VMOVAPD      Y6, Y2
 	TESTQ        $0x00000002, DX
-	JE           skip3480
+	JE           skip3500
 	VMOVUPD      X2, (R9)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R9
 
-skip3480:
+skip3500:
 	TESTQ  $0x00000001, DX
-	JE     skip3481
+	JE     skip3501
 	VMOVSD X2, (R9)
 
-skip3481:
+skip3501:
 	ADDQ         BX, DI
 	DECQ         R8
-	JNE          class3477
+	JNE          class3497
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y1, Y0, Y0
 	MOVQ         AX, DI
 	MOVQ         CX, AX
 
-class3482:
+class3502:
 	LEAQ   (DI)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip3483
+	JE     skip3503
 	MOVQ   DX, R8
 	ANDQ   $0x02, R8
 	VMOVSD (CX)(R8*8), X1
 
-skip3483:
+skip3503:
 	TESTQ          $0x00000002, DX
-	JE             skip3484
+	JE             skip3504
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3484:
+skip3504:
 	VMULPD       Y0, Y1, Y1
 	LEAQ         (DI)(SI*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, DX
-	JE           skip3485
+	JE           skip3505
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip3485:
+skip3505:
 	TESTQ  $0x00000001, DX
-	JE     skip3486
+	JE     skip3506
 	VMOVSD X1, (CX)
 
-skip3486:
+skip3506:
 	ADDQ BX, DI
 	DECQ AX
-	JNE  class3482
+	JNE  class3502
 
-end3468:
+end3488:
 	VZEROUPPER
 	RET
 
@@ -37705,27 +37910,27 @@ TEXT ·softmaxProductAVX2(SB), NOSPLIT, $0-32
 	SHLQ $0x03, SI
 	XORQ DI, DI
 	SUBQ $0x04, BX
-	JL   rest3488
+	JL   rest3508
 
-full3487:
+full3507:
 	MOVQ   AX, R8
 	MOVQ   CX, R9
 	VXORPD Y0, Y0, Y0
 	MOVQ   DX, R10
 
-class3490:
+class3510:
 	VMOVUPD     (R8)(DI*8), Y1
 	VMOVUPD     (R9)(DI*8), Y2
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        SI, R8
 	ADDQ        SI, R9
 	DECQ        R10
-	JNE         class3490
+	JNE         class3510
 	MOVQ        AX, R8
 	MOVQ        CX, R9
 	MOVQ        DX, R10
 
-class3491:
+class3511:
 	VMOVUPD (R8)(DI*8), Y1
 	VSUBPD  Y0, Y1, Y1
 	VMOVUPD (R9)(DI*8), Y2
@@ -37734,112 +37939,112 @@ class3491:
 	ADDQ    SI, R8
 	ADDQ    SI, R9
 	DECQ    R10
-	JNE     class3491
+	JNE     class3511
 	ADDQ    $0x04, DI
 	SUBQ    $0x04, BX
-	JGE     full3487
+	JGE     full3507
 
-rest3488:
+rest3508:
 	ADDQ   $0x04, BX
-	JE     end3489
+	JE     end3509
 	MOVQ   AX, R8
 	MOVQ   CX, R9
 	VXORPD Y0, Y0, Y0
 	MOVQ   DX, R10
 
-class3492:
+class3512:
 	LEAQ   (R8)(DI*8), R11
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3493
+	JE     skip3513
 	MOVQ   BX, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X1
 
-skip3493:
+skip3513:
 	TESTQ          $0x00000002, BX
-	JE             skip3494
+	JE             skip3514
 	VBROADCASTF128 (R11), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3494:
+skip3514:
 	LEAQ   (R9)(DI*8), R11
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, BX
-	JE     skip3495
+	JE     skip3515
 	MOVQ   BX, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X2
 
-skip3495:
+skip3515:
 	TESTQ          $0x00000002, BX
-	JE             skip3496
+	JE             skip3516
 	VBROADCASTF128 (R11), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3496:
+skip3516:
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        SI, R8
 	ADDQ        SI, R9
 	DECQ        R10
-	JNE         class3492
+	JNE         class3512
 	MOVQ        AX, R8
 	MOVQ        CX, R9
 	MOVQ        DX, AX
 
-class3497:
+class3517:
 	LEAQ   (R8)(DI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3498
+	JE     skip3518
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3498:
+skip3518:
 	TESTQ          $0x00000002, BX
-	JE             skip3499
+	JE             skip3519
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3499:
+skip3519:
 	VSUBPD Y0, Y1, Y1
 	LEAQ   (R9)(DI*8), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, BX
-	JE     skip3500
+	JE     skip3520
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip3500:
+skip3520:
 	TESTQ          $0x00000002, BX
-	JE             skip3501
+	JE             skip3521
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3501:
+skip3521:
 	VMULPD       Y2, Y1, Y1
 	LEAQ         (R8)(DI*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip3502
+	JE           skip3522
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip3502:
+skip3522:
 	TESTQ  $0x00000001, BX
-	JE     skip3503
+	JE     skip3523
 	VMOVSD X1, (CX)
 
-skip3503:
+skip3523:
 	ADDQ SI, R8
 	ADDQ SI, R9
 	DECQ AX
-	JNE  class3497
+	JNE  class3517
 
-end3489:
+end3509:
 	VZEROUPPER
 	RET
 
@@ -37860,22 +38065,22 @@ TEXT ·scoresKAVX2(SB), NOSPLIT, $8-65
 	MOVQ rows+56(FP), DI
 	SHLQ $0x03, DI
 
-rows3504:
+rows3524:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest3505
+	JL   rest3525
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes3506:
+classes3526:
 	CMPQ R8, $0x03
-	JE   take3508
+	JE   take3528
 	CMPQ R8, $0x05
-	JL   fewer3507
+	JL   fewer3527
 
-take3508:
+take3528:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -37894,9 +38099,9 @@ take3508:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R15
 
-columns3509:
+columns3529:
 	SUBQ        $0x04, R15
-	JL          last3510
+	JL          last3530
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y12
 	VMOVUPD     (R14)(SI*1), Y13
@@ -37920,9 +38125,9 @@ columns3509:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3509
+	JMP         columns3529
 
-last3510:
+last3530:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -37961,10 +38166,10 @@ last3510:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3511
+	JE          set3531
 	VADDPD      (R10), Y1, Y1
 
-set3511:
+set3531:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -37977,10 +38182,10 @@ set3511:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3512
+	JE         set3532
 	VADDPD     (R10), Y2, Y2
 
-set3512:
+set3532:
 	VMOVUPD    Y2, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y9, Y8, Y0
@@ -37993,10 +38198,10 @@ set3512:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3513
+	JE         set3533
 	VADDPD     (R10), Y2, Y2
 
-set3513:
+set3533:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -38004,16 +38209,16 @@ set3513:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes3506
+	JMP     classes3526
 
-fewer3507:
-classes3514:
+fewer3527:
+classes3534:
 	CMPQ R8, $0x02
-	JE   take3516
+	JE   take3536
 	CMPQ R8, $0x02
-	JL   fewer3515
+	JL   fewer3535
 
-take3516:
+take3536:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -38028,9 +38233,9 @@ take3516:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns3517:
+columns3537:
 	SUBQ        $0x04, R15
-	JL          last3518
+	JL          last3538
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y8
 	VMOVUPD     (R14)(SI*1), Y9
@@ -38049,9 +38254,9 @@ columns3517:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3517
+	JMP         columns3537
 
-last3518:
+last3538:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -38085,10 +38290,10 @@ last3518:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3519
+	JE          set3539
 	VADDPD      (R10), Y1, Y1
 
-set3519:
+set3539:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -38101,25 +38306,25 @@ set3519:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3520
+	JE         set3540
 	VADDPD     (R10), Y2, Y2
 
-set3520:
+set3540:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes3514
+	JMP     classes3534
 
-fewer3515:
-classes3521:
+fewer3535:
+classes3541:
 	CMPQ R8, $0x01
-	JE   take3523
-	JMP  fewer3522
+	JE   take3543
+	JMP  fewer3542
 
-take3523:
+take3543:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -38130,9 +38335,9 @@ take3523:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R15
 
-columns3524:
+columns3544:
 	SUBQ        $0x04, R15
-	JL          last3525
+	JL          last3545
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y4
 	VMOVUPD     (R12), Y5
@@ -38146,9 +38351,9 @@ columns3524:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3524
+	JMP         columns3544
 
-last3525:
+last3545:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -38177,44 +38382,44 @@ last3525:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set3526
+	JE          set3546
 	VADDPD      (R10), Y1, Y1
 
-set3526:
+set3546:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes3521
+	JMP     classes3541
 
-fewer3522:
+fewer3542:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows3504
+	JMP  rows3524
 
-rest3505:
+rest3525:
 	ADDQ $0x04, rows+56(FP)
 
-rows3527:
+rows3547:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest3528
+	JL   rest3548
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes3529:
+classes3549:
 	CMPQ R8, $0x05
-	JE   take3531
+	JE   take3551
 	CMPQ R8, $0x05
-	JL   fewer3530
+	JL   fewer3550
 
-take3531:
+take3551:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -38231,9 +38436,9 @@ take3531:
 	VXORPD Y9, Y9, Y9
 	MOVQ   AX, R15
 
-columns3532:
+columns3552:
 	SUBQ        $0x08, R15
-	JL          last3533
+	JL          last3553
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -38259,14 +38464,14 @@ columns3532:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns3532
+	JMP         columns3552
 
-last3533:
+last3553:
 	ADDQ $0x08, R15
 
-columns3534:
+columns3554:
 	SUBQ        $0x04, R15
-	JL          last3535
+	JL          last3555
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -38281,9 +38486,9 @@ columns3534:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3534
+	JMP         columns3554
 
-last3535:
+last3555:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -38310,10 +38515,10 @@ last3535:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3536
+	JE          set3556
 	VADDSD      (R10), X0, X0
 
-set3536:
+set3556:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -38322,10 +38527,10 @@ set3536:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3537
+	JE         set3557
 	VADDSD     (R10), X2, X2
 
-set3537:
+set3557:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -38334,10 +38539,10 @@ set3537:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3538
+	JE         set3558
 	VADDSD     (R10), X4, X4
 
-set3538:
+set3558:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -38346,10 +38551,10 @@ set3538:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set3539
+	JE         set3559
 	VADDSD     (R10), X6, X6
 
-set3539:
+set3559:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y9, Y8, Y8
@@ -38358,10 +38563,10 @@ set3539:
 	VPERMILPD  $0x05, Y8, Y0
 	VADDPD     Y0, Y8, Y8
 	CMPB       add+64(FP), $0x00
-	JE         set3540
+	JE         set3560
 	VADDSD     (R10), X8, X8
 
-set3540:
+set3560:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -38371,15 +38576,15 @@ set3540:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes3529
+	JMP    classes3549
 
-fewer3530:
-classes3541:
+fewer3550:
+classes3561:
 	CMPQ R8, $0x04
-	JE   take3543
-	JMP  fewer3542
+	JE   take3563
+	JMP  fewer3562
 
-take3543:
+take3563:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -38394,9 +38599,9 @@ take3543:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns3544:
+columns3564:
 	SUBQ        $0x08, R15
-	JL          last3545
+	JL          last3565
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -38418,14 +38623,14 @@ columns3544:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns3544
+	JMP         columns3564
 
-last3545:
+last3565:
 	ADDQ $0x08, R15
 
-columns3546:
+columns3566:
 	SUBQ        $0x04, R15
-	JL          last3547
+	JL          last3567
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -38438,9 +38643,9 @@ columns3546:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns3546
+	JMP         columns3566
 
-last3547:
+last3567:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -38465,10 +38670,10 @@ last3547:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3548
+	JE          set3568
 	VADDSD      (R10), X0, X0
 
-set3548:
+set3568:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -38477,10 +38682,10 @@ set3548:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3549
+	JE         set3569
 	VADDSD     (R10), X2, X2
 
-set3549:
+set3569:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -38489,10 +38694,10 @@ set3549:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3550
+	JE         set3570
 	VADDSD     (R10), X4, X4
 
-set3550:
+set3570:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -38501,10 +38706,10 @@ set3550:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set3551
+	JE         set3571
 	VADDSD     (R10), X6, X6
 
-set3551:
+set3571:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -38513,15 +38718,15 @@ set3551:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes3541
+	JMP    classes3561
 
-fewer3542:
-classes3552:
+fewer3562:
+classes3572:
 	CMPQ R8, $0x03
-	JE   take3554
-	JMP  fewer3553
+	JE   take3574
+	JMP  fewer3573
 
-take3554:
+take3574:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -38532,9 +38737,9 @@ take3554:
 	VXORPD Y5, Y5, Y5
 	MOVQ   AX, R14
 
-columns3555:
+columns3575:
 	SUBQ        $0x08, R14
-	JL          last3556
+	JL          last3576
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -38551,14 +38756,14 @@ columns3555:
 	VFMADD231PD Y8, Y9, Y5
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3555
+	JMP         columns3575
 
-last3556:
+last3576:
 	ADDQ $0x08, R14
 
-columns3557:
+columns3577:
 	SUBQ        $0x04, R14
-	JL          last3558
+	JL          last3578
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -38568,9 +38773,9 @@ columns3557:
 	VFMADD231PD Y8, Y9, Y4
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3557
+	JMP         columns3577
 
-last3558:
+last3578:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -38593,10 +38798,10 @@ last3558:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3559
+	JE          set3579
 	VADDSD      (R10), X0, X0
 
-set3559:
+set3579:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -38605,10 +38810,10 @@ set3559:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3560
+	JE         set3580
 	VADDSD     (R10), X2, X2
 
-set3560:
+set3580:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -38617,10 +38822,10 @@ set3560:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set3561
+	JE         set3581
 	VADDSD     (R10), X4, X4
 
-set3561:
+set3581:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -38628,15 +38833,15 @@ set3561:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes3552
+	JMP    classes3572
 
-fewer3553:
-classes3562:
+fewer3573:
+classes3582:
 	CMPQ R8, $0x02
-	JE   take3564
-	JMP  fewer3563
+	JE   take3584
+	JMP  fewer3583
 
-take3564:
+take3584:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -38645,9 +38850,9 @@ take3564:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R14
 
-columns3565:
+columns3585:
 	SUBQ        $0x08, R14
-	JL          last3566
+	JL          last3586
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -38660,14 +38865,14 @@ columns3565:
 	VFMADD231PD Y5, Y6, Y3
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3565
+	JMP         columns3585
 
-last3566:
+last3586:
 	ADDQ $0x08, R14
 
-columns3567:
+columns3587:
 	SUBQ        $0x04, R14
-	JL          last3568
+	JL          last3588
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -38675,9 +38880,9 @@ columns3567:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3567
+	JMP         columns3587
 
-last3568:
+last3588:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -38698,10 +38903,10 @@ last3568:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3569
+	JE          set3589
 	VADDSD      (R10), X0, X0
 
-set3569:
+set3589:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -38710,34 +38915,34 @@ set3569:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set3570
+	JE         set3590
 	VADDSD     (R10), X2, X2
 
-set3570:
+set3590:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes3562
+	JMP    classes3582
 
-fewer3563:
-classes3571:
+fewer3583:
+classes3591:
 	CMPQ R8, $0x01
-	JE   take3573
-	JMP  fewer3572
+	JE   take3593
+	JMP  fewer3592
 
-take3573:
+take3593:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R14
 
-columns3574:
+columns3594:
 	SUBQ        $0x08, R14
-	JL          last3575
+	JL          last3595
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
@@ -38746,22 +38951,22 @@ columns3574:
 	VFMADD231PD Y2, Y3, Y1
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns3574
+	JMP         columns3594
 
-last3575:
+last3595:
 	ADDQ $0x08, R14
 
-columns3576:
+columns3596:
 	SUBQ        $0x04, R14
-	JL          last3577
+	JL          last3597
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns3576
+	JMP         columns3596
 
-last3577:
+last3597:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -38780,23 +38985,23 @@ last3577:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set3578
+	JE          set3598
 	VADDSD      (R10), X0, X0
 
-set3578:
+set3598:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes3571
+	JMP    classes3591
 
-fewer3572:
+fewer3592:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows3527
+	JMP  rows3547
 
-rest3528:
+rest3548:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
@@ -38808,24 +39013,24 @@ TEXT ·combineKAVX2(SB), NOSPLIT, $0-96
 	MOVQ ahead+72(FP), CX
 	ADDQ CX, bytes+80(FP)
 
-tile3579:
+tile3599:
 	CMPQ AX, $0x08
-	JLE  nextTile3580
+	JLE  nextTile3600
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes3581:
+classes3601:
 	CMPQ DX, $0x04
-	JE   take3583
+	JE   take3603
 	CMPQ DX, $0x07
-	JL   fewer3582
+	JL   fewer3602
 	CMPQ DX, $0x09
-	JE   fewer3582
+	JE   fewer3602
 
-take3583:
+take3603:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -38846,9 +39051,9 @@ take3583:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed3585
+	JE     summed3605
 
-rows3584:
+rows3604:
 	VMOVUPD      (R8), Y12
 	VMOVUPD      32(R8), Y13
 	VMOVUPD      64(R8), Y14
@@ -38869,18 +39074,18 @@ rows3584:
 	VFMADD231PD  Y15, Y13, Y10
 	VFMADD231PD  Y15, Y14, Y11
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3586
+	JAE          fetched3606
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3586:
+fetched3606:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows3584
+	JNE  rows3604
 
-summed3585:
+summed3605:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -38892,243 +39097,243 @@ summed3585:
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3587
+	JE           set3607
 	VFMADD231PD  (SI), Y13, Y0
 	VFMADD231PD  32(SI), Y13, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3588
+	JL           partial3608
 	VFMADD231PD  64(SI), Y13, Y2
-	JMP          end3589
+	JMP          end3609
 
-partial3588:
+partial3608:
 	LEAQ   64(SI), R8
 	VXORPD Y14, Y14, Y14
 	TESTQ  $0x00000001, R9
-	JE     skip3590
+	JE     skip3610
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X14
 
-skip3590:
+skip3610:
 	TESTQ          $0x00000002, R9
-	JE             skip3591
+	JE             skip3611
 	VBROADCASTF128 (R8), Y15
 	VINSERTF128    $0x01, X14, Y15, Y14
 
-skip3591:
+skip3611:
 	VFMADD231PD Y14, Y13, Y2
 
-end3589:
-set3587:
+end3609:
+set3607:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3592
+	JL      partial3612
 	VMOVUPD Y2, 64(SI)
-	JMP     end3593
+	JMP     end3613
 
-partial3592:
+partial3612:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3594
+	JE           skip3614
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3594:
+skip3614:
 	TESTQ  $0x00000001, R9
-	JE     skip3595
+	JE     skip3615
 	VMOVSD X0, (R8)
 
-skip3595:
-end3593:
+skip3615:
+end3613:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y3, Y3
 	VMULPD      Y12, Y4, Y4
 	VMULPD      Y12, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3596
+	JE          set3616
 	VFMADD231PD (SI), Y13, Y3
 	VFMADD231PD 32(SI), Y13, Y4
 	CMPQ        AX, $0x0c
-	JL          partial3597
+	JL          partial3617
 	VFMADD231PD 64(SI), Y13, Y5
-	JMP         end3598
+	JMP         end3618
 
-partial3597:
+partial3617:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3599
+	JE     skip3619
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3599:
+skip3619:
 	TESTQ          $0x00000002, R9
-	JE             skip3600
+	JE             skip3620
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3600:
+skip3620:
 	VFMADD231PD Y0, Y13, Y5
 
-end3598:
-set3596:
+end3618:
+set3616:
 	VMOVUPD Y3, (SI)
 	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3601
+	JL      partial3621
 	VMOVUPD Y5, 64(SI)
-	JMP     end3602
+	JMP     end3622
 
-partial3601:
+partial3621:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3603
+	JE           skip3623
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3603:
+skip3623:
 	TESTQ  $0x00000001, R9
-	JE     skip3604
+	JE     skip3624
 	VMOVSD X0, (R8)
 
-skip3604:
-end3602:
+skip3624:
+end3622:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y6, Y6
 	VMULPD      Y12, Y7, Y7
 	VMULPD      Y12, Y8, Y8
 	CMPQ        keep+64(FP), $0x00
-	JE          set3605
+	JE          set3625
 	VFMADD231PD (SI), Y13, Y6
 	VFMADD231PD 32(SI), Y13, Y7
 	CMPQ        AX, $0x0c
-	JL          partial3606
+	JL          partial3626
 	VFMADD231PD 64(SI), Y13, Y8
-	JMP         end3607
+	JMP         end3627
 
-partial3606:
+partial3626:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3608
+	JE     skip3628
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3608:
+skip3628:
 	TESTQ          $0x00000002, R9
-	JE             skip3609
+	JE             skip3629
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3609:
+skip3629:
 	VFMADD231PD Y0, Y13, Y8
 
-end3607:
-set3605:
+end3627:
+set3625:
 	VMOVUPD Y6, (SI)
 	VMOVUPD Y7, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3610
+	JL      partial3630
 	VMOVUPD Y8, 64(SI)
-	JMP     end3611
+	JMP     end3631
 
-partial3610:
+partial3630:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3612
+	JE           skip3632
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3612:
+skip3632:
 	TESTQ  $0x00000001, R9
-	JE     skip3613
+	JE     skip3633
 	VMOVSD X0, (R8)
 
-skip3613:
-end3611:
+skip3633:
+end3631:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y9, Y9
 	VMULPD      Y12, Y10, Y10
 	VMULPD      Y12, Y11, Y11
 	CMPQ        keep+64(FP), $0x00
-	JE          set3614
+	JE          set3634
 	VFMADD231PD (SI), Y13, Y9
 	VFMADD231PD 32(SI), Y13, Y10
 	CMPQ        AX, $0x0c
-	JL          partial3615
+	JL          partial3635
 	VFMADD231PD 64(SI), Y13, Y11
-	JMP         end3616
+	JMP         end3636
 
-partial3615:
+partial3635:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3617
+	JE     skip3637
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3617:
+skip3637:
 	TESTQ          $0x00000002, R9
-	JE             skip3618
+	JE             skip3638
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3618:
+skip3638:
 	VFMADD231PD Y0, Y13, Y11
 
-end3616:
-set3614:
+end3636:
+set3634:
 	VMOVUPD Y9, (SI)
 	VMOVUPD Y10, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3619
+	JL      partial3639
 	VMOVUPD Y11, 64(SI)
-	JMP     end3620
+	JMP     end3640
 
-partial3619:
+partial3639:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3621
+	JE           skip3641
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3621:
+skip3641:
 	TESTQ  $0x00000001, R9
-	JE     skip3622
+	JE     skip3642
 	VMOVSD X0, (R8)
 
-skip3622:
-end3620:
+skip3642:
+end3640:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes3581
+	JMP    classes3601
 
-fewer3582:
-classes3623:
+fewer3602:
+classes3643:
 	CMPQ DX, $0x03
-	JE   take3625
+	JE   take3645
 	CMPQ DX, $0x03
-	JL   fewer3624
+	JL   fewer3644
 
-take3625:
+take3645:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39144,9 +39349,9 @@ take3625:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3627
+	JE     summed3647
 
-rows3626:
+rows3646:
 	VMOVUPD      (R8), Y9
 	VMOVUPD      32(R8), Y10
 	VMOVUPD      64(R8), Y11
@@ -39163,17 +39368,17 @@ rows3626:
 	VFMADD231PD  Y12, Y10, Y7
 	VFMADD231PD  Y12, Y11, Y8
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3628
+	JAE          fetched3648
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3628:
+fetched3648:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3626
+	JNE  rows3646
 
-summed3627:
+summed3647:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -39185,185 +39390,185 @@ summed3627:
 	VMULPD       Y9, Y1, Y1
 	VMULPD       Y9, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3629
+	JE           set3649
 	VFMADD231PD  (SI), Y10, Y0
 	VFMADD231PD  32(SI), Y10, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3630
+	JL           partial3650
 	VFMADD231PD  64(SI), Y10, Y2
-	JMP          end3631
+	JMP          end3651
 
-partial3630:
+partial3650:
 	LEAQ   64(SI), R8
 	VXORPD Y11, Y11, Y11
 	TESTQ  $0x00000001, R9
-	JE     skip3632
+	JE     skip3652
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X11
 
-skip3632:
+skip3652:
 	TESTQ          $0x00000002, R9
-	JE             skip3633
+	JE             skip3653
 	VBROADCASTF128 (R8), Y12
 	VINSERTF128    $0x01, X11, Y12, Y11
 
-skip3633:
+skip3653:
 	VFMADD231PD Y11, Y10, Y2
 
-end3631:
-set3629:
+end3651:
+set3649:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3634
+	JL      partial3654
 	VMOVUPD Y2, 64(SI)
-	JMP     end3635
+	JMP     end3655
 
-partial3634:
+partial3654:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3636
+	JE           skip3656
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3636:
+skip3656:
 	TESTQ  $0x00000001, R9
-	JE     skip3637
+	JE     skip3657
 	VMOVSD X0, (R8)
 
-skip3637:
-end3635:
+skip3657:
+end3655:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y9, Y3, Y3
 	VMULPD      Y9, Y4, Y4
 	VMULPD      Y9, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3638
+	JE          set3658
 	VFMADD231PD (SI), Y10, Y3
 	VFMADD231PD 32(SI), Y10, Y4
 	CMPQ        AX, $0x0c
-	JL          partial3639
+	JL          partial3659
 	VFMADD231PD 64(SI), Y10, Y5
-	JMP         end3640
+	JMP         end3660
 
-partial3639:
+partial3659:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3641
+	JE     skip3661
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3641:
+skip3661:
 	TESTQ          $0x00000002, R9
-	JE             skip3642
+	JE             skip3662
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3642:
+skip3662:
 	VFMADD231PD Y0, Y10, Y5
 
-end3640:
-set3638:
+end3660:
+set3658:
 	VMOVUPD Y3, (SI)
 	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3643
+	JL      partial3663
 	VMOVUPD Y5, 64(SI)
-	JMP     end3644
+	JMP     end3664
 
-partial3643:
+partial3663:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3645
+	JE           skip3665
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3645:
+skip3665:
 	TESTQ  $0x00000001, R9
-	JE     skip3646
+	JE     skip3666
 	VMOVSD X0, (R8)
 
-skip3646:
-end3644:
+skip3666:
+end3664:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y9, Y6, Y6
 	VMULPD      Y9, Y7, Y7
 	VMULPD      Y9, Y8, Y8
 	CMPQ        keep+64(FP), $0x00
-	JE          set3647
+	JE          set3667
 	VFMADD231PD (SI), Y10, Y6
 	VFMADD231PD 32(SI), Y10, Y7
 	CMPQ        AX, $0x0c
-	JL          partial3648
+	JL          partial3668
 	VFMADD231PD 64(SI), Y10, Y8
-	JMP         end3649
+	JMP         end3669
 
-partial3648:
+partial3668:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3650
+	JE     skip3670
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3650:
+skip3670:
 	TESTQ          $0x00000002, R9
-	JE             skip3651
+	JE             skip3671
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3651:
+skip3671:
 	VFMADD231PD Y0, Y10, Y8
 
-end3649:
-set3647:
+end3669:
+set3667:
 	VMOVUPD Y6, (SI)
 	VMOVUPD Y7, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3652
+	JL      partial3672
 	VMOVUPD Y8, 64(SI)
-	JMP     end3653
+	JMP     end3673
 
-partial3652:
+partial3672:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3654
+	JE           skip3674
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3654:
+skip3674:
 	TESTQ  $0x00000001, R9
-	JE     skip3655
+	JE     skip3675
 	VMOVSD X0, (R8)
 
-skip3655:
-end3653:
+skip3675:
+end3673:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes3623
+	JMP    classes3643
 
-fewer3624:
-classes3656:
+fewer3644:
+classes3676:
 	CMPQ DX, $0x02
-	JE   take3658
-	JMP  fewer3657
+	JE   take3678
+	JMP  fewer3677
 
-take3658:
+take3678:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39376,9 +39581,9 @@ take3658:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3660
+	JE     summed3680
 
-rows3659:
+rows3679:
 	VMOVUPD      (R8), Y6
 	VMOVUPD      32(R8), Y7
 	VMOVUPD      64(R8), Y8
@@ -39391,17 +39596,17 @@ rows3659:
 	VFMADD231PD  Y9, Y7, Y4
 	VFMADD231PD  Y9, Y8, Y5
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3661
+	JAE          fetched3681
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3661:
+fetched3681:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3659
+	JNE  rows3679
 
-summed3660:
+summed3680:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -39413,128 +39618,128 @@ summed3660:
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3662
+	JE           set3682
 	VFMADD231PD  (SI), Y7, Y0
 	VFMADD231PD  32(SI), Y7, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3663
+	JL           partial3683
 	VFMADD231PD  64(SI), Y7, Y2
-	JMP          end3664
+	JMP          end3684
 
-partial3663:
+partial3683:
 	LEAQ   64(SI), R8
 	VXORPD Y8, Y8, Y8
 	TESTQ  $0x00000001, R9
-	JE     skip3665
+	JE     skip3685
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X8
 
-skip3665:
+skip3685:
 	TESTQ          $0x00000002, R9
-	JE             skip3666
+	JE             skip3686
 	VBROADCASTF128 (R8), Y9
 	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip3666:
+skip3686:
 	VFMADD231PD Y8, Y7, Y2
 
-end3664:
-set3662:
+end3684:
+set3682:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3667
+	JL      partial3687
 	VMOVUPD Y2, 64(SI)
-	JMP     end3668
+	JMP     end3688
 
-partial3667:
+partial3687:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3669
+	JE           skip3689
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3669:
+skip3689:
 	TESTQ  $0x00000001, R9
-	JE     skip3670
+	JE     skip3690
 	VMOVSD X0, (R8)
 
-skip3670:
-end3668:
+skip3690:
+end3688:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y3, Y3
 	VMULPD      Y6, Y4, Y4
 	VMULPD      Y6, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3671
+	JE          set3691
 	VFMADD231PD (SI), Y7, Y3
 	VFMADD231PD 32(SI), Y7, Y4
 	CMPQ        AX, $0x0c
-	JL          partial3672
+	JL          partial3692
 	VFMADD231PD 64(SI), Y7, Y5
-	JMP         end3673
+	JMP         end3693
 
-partial3672:
+partial3692:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3674
+	JE     skip3694
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3674:
+skip3694:
 	TESTQ          $0x00000002, R9
-	JE             skip3675
+	JE             skip3695
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3675:
+skip3695:
 	VFMADD231PD Y0, Y7, Y5
 
-end3673:
-set3671:
+end3693:
+set3691:
 	VMOVUPD Y3, (SI)
 	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3676
+	JL      partial3696
 	VMOVUPD Y5, 64(SI)
-	JMP     end3677
+	JMP     end3697
 
-partial3676:
+partial3696:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3678
+	JE           skip3698
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3678:
+skip3698:
 	TESTQ  $0x00000001, R9
-	JE     skip3679
+	JE     skip3699
 	VMOVSD X0, (R8)
 
-skip3679:
-end3677:
+skip3699:
+end3697:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes3656
+	JMP    classes3676
 
-fewer3657:
-classes3680:
+fewer3677:
+classes3700:
 	CMPQ DX, $0x01
-	JE   take3682
-	JMP  fewer3681
+	JE   take3702
+	JMP  fewer3701
 
-take3682:
+take3702:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39544,9 +39749,9 @@ take3682:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3684
+	JE     summed3704
 
-rows3683:
+rows3703:
 	VMOVUPD      (R8), Y3
 	VMOVUPD      32(R8), Y4
 	VMOVUPD      64(R8), Y5
@@ -39555,17 +39760,17 @@ rows3683:
 	VFMADD231PD  Y6, Y4, Y1
 	VFMADD231PD  Y6, Y5, Y2
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3685
+	JAE          fetched3705
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3685:
+fetched3705:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3683
+	JNE  rows3703
 
-summed3684:
+summed3704:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -39577,88 +39782,88 @@ summed3684:
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set3686
+	JE           set3706
 	VFMADD231PD  (SI), Y4, Y0
 	VFMADD231PD  32(SI), Y4, Y1
 	CMPQ         AX, $0x0c
-	JL           partial3687
+	JL           partial3707
 	VFMADD231PD  64(SI), Y4, Y2
-	JMP          end3688
+	JMP          end3708
 
-partial3687:
+partial3707:
 	LEAQ   64(SI), R8
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3689
+	JE     skip3709
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X3
 
-skip3689:
+skip3709:
 	TESTQ          $0x00000002, R9
-	JE             skip3690
+	JE             skip3710
 	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X3, Y5, Y3
 
-skip3690:
+skip3710:
 	VFMADD231PD Y3, Y4, Y2
 
-end3688:
-set3686:
+end3708:
+set3706:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial3691
+	JL      partial3711
 	VMOVUPD Y2, 64(SI)
-	JMP     end3692
+	JMP     end3712
 
-partial3691:
+partial3711:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3693
+	JE           skip3713
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3693:
+skip3713:
 	TESTQ  $0x00000001, R9
-	JE     skip3694
+	JE     skip3714
 	VMOVSD X0, (R8)
 
-skip3694:
-end3692:
+skip3714:
+end3712:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes3680
+	JMP    classes3700
 
-fewer3681:
+fewer3701:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile3579
+	JMP  tile3599
 
-nextTile3580:
+nextTile3600:
 	CMPQ AX, $0x04
-	JLE  nextTile3696
+	JLE  nextTile3716
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes3697:
+classes3717:
 	CMPQ DX, $0x04
-	JE   take3699
+	JE   take3719
 	CMPQ DX, $0x07
-	JL   fewer3698
+	JL   fewer3718
 	CMPQ DX, $0x09
-	JE   fewer3698
+	JE   fewer3718
 
-take3699:
+take3719:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39675,9 +39880,9 @@ take3699:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed3701
+	JE     summed3721
 
-rows3700:
+rows3720:
 	VMOVUPD      (R8), Y8
 	VMOVUPD      32(R8), Y9
 	VBROADCASTSD (R11), Y10
@@ -39693,18 +39898,18 @@ rows3700:
 	VFMADD231PD  Y10, Y8, Y6
 	VFMADD231PD  Y10, Y9, Y7
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3702
+	JAE          fetched3722
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3702:
+fetched3722:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows3700
+	JNE  rows3720
 
-summed3701:
+summed3721:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -39715,232 +39920,232 @@ summed3701:
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3703
+	JE           set3723
 	VFMADD231PD  (SI), Y9, Y0
 	CMPQ         AX, $0x08
-	JL           partial3704
+	JL           partial3724
 	VFMADD231PD  32(SI), Y9, Y1
-	JMP          end3705
+	JMP          end3725
 
-partial3704:
+partial3724:
 	LEAQ   32(SI), R8
 	VXORPD Y10, Y10, Y10
 	TESTQ  $0x00000001, R9
-	JE     skip3706
+	JE     skip3726
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X10
 
-skip3706:
+skip3726:
 	TESTQ          $0x00000002, R9
-	JE             skip3707
+	JE             skip3727
 	VBROADCASTF128 (R8), Y11
 	VINSERTF128    $0x01, X10, Y11, Y10
 
-skip3707:
+skip3727:
 	VFMADD231PD Y10, Y9, Y1
 
-end3705:
-set3703:
+end3725:
+set3723:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3708
+	JL      partial3728
 	VMOVUPD Y1, 32(SI)
-	JMP     end3709
+	JMP     end3729
 
-partial3708:
+partial3728:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3710
+	JE           skip3730
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3710:
+skip3730:
 	TESTQ  $0x00000001, R9
-	JE     skip3711
+	JE     skip3731
 	VMOVSD X0, (R8)
 
-skip3711:
-end3709:
+skip3731:
+end3729:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y2, Y2
 	VMULPD      Y8, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3712
+	JE          set3732
 	VFMADD231PD (SI), Y9, Y2
 	CMPQ        AX, $0x08
-	JL          partial3713
+	JL          partial3733
 	VFMADD231PD 32(SI), Y9, Y3
-	JMP         end3714
+	JMP         end3734
 
-partial3713:
+partial3733:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3715
+	JE     skip3735
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3715:
+skip3735:
 	TESTQ          $0x00000002, R9
-	JE             skip3716
+	JE             skip3736
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3716:
+skip3736:
 	VFMADD231PD Y0, Y9, Y3
 
-end3714:
-set3712:
+end3734:
+set3732:
 	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3717
+	JL      partial3737
 	VMOVUPD Y3, 32(SI)
-	JMP     end3718
+	JMP     end3738
 
-partial3717:
+partial3737:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3719
+	JE           skip3739
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3719:
+skip3739:
 	TESTQ  $0x00000001, R9
-	JE     skip3720
+	JE     skip3740
 	VMOVSD X0, (R8)
 
-skip3720:
-end3718:
+skip3740:
+end3738:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y4, Y4
 	VMULPD      Y8, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3721
+	JE          set3741
 	VFMADD231PD (SI), Y9, Y4
 	CMPQ        AX, $0x08
-	JL          partial3722
+	JL          partial3742
 	VFMADD231PD 32(SI), Y9, Y5
-	JMP         end3723
+	JMP         end3743
 
-partial3722:
+partial3742:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3724
+	JE     skip3744
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3724:
+skip3744:
 	TESTQ          $0x00000002, R9
-	JE             skip3725
+	JE             skip3745
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3725:
+skip3745:
 	VFMADD231PD Y0, Y9, Y5
 
-end3723:
-set3721:
+end3743:
+set3741:
 	VMOVUPD Y4, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3726
+	JL      partial3746
 	VMOVUPD Y5, 32(SI)
-	JMP     end3727
+	JMP     end3747
 
-partial3726:
+partial3746:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3728
+	JE           skip3748
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3728:
+skip3748:
 	TESTQ  $0x00000001, R9
-	JE     skip3729
+	JE     skip3749
 	VMOVSD X0, (R8)
 
-skip3729:
-end3727:
+skip3749:
+end3747:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y6, Y6
 	VMULPD      Y8, Y7, Y7
 	CMPQ        keep+64(FP), $0x00
-	JE          set3730
+	JE          set3750
 	VFMADD231PD (SI), Y9, Y6
 	CMPQ        AX, $0x08
-	JL          partial3731
+	JL          partial3751
 	VFMADD231PD 32(SI), Y9, Y7
-	JMP         end3732
+	JMP         end3752
 
-partial3731:
+partial3751:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3733
+	JE     skip3753
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3733:
+skip3753:
 	TESTQ          $0x00000002, R9
-	JE             skip3734
+	JE             skip3754
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3734:
+skip3754:
 	VFMADD231PD Y0, Y9, Y7
 
-end3732:
-set3730:
+end3752:
+set3750:
 	VMOVUPD Y6, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3735
+	JL      partial3755
 	VMOVUPD Y7, 32(SI)
-	JMP     end3736
+	JMP     end3756
 
-partial3735:
+partial3755:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3737
+	JE           skip3757
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3737:
+skip3757:
 	TESTQ  $0x00000001, R9
-	JE     skip3738
+	JE     skip3758
 	VMOVSD X0, (R8)
 
-skip3738:
-end3736:
+skip3758:
+end3756:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes3697
+	JMP    classes3717
 
-fewer3698:
-classes3739:
+fewer3718:
+classes3759:
 	CMPQ DX, $0x03
-	JE   take3741
+	JE   take3761
 	CMPQ DX, $0x03
-	JL   fewer3740
+	JL   fewer3760
 
-take3741:
+take3761:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39953,9 +40158,9 @@ take3741:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3743
+	JE     summed3763
 
-rows3742:
+rows3762:
 	VMOVUPD      (R8), Y6
 	VMOVUPD      32(R8), Y7
 	VBROADCASTSD (R11), Y8
@@ -39968,17 +40173,17 @@ rows3742:
 	VFMADD231PD  Y8, Y6, Y4
 	VFMADD231PD  Y8, Y7, Y5
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3744
+	JAE          fetched3764
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3744:
+fetched3764:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3742
+	JNE  rows3762
 
-summed3743:
+summed3763:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -39989,177 +40194,177 @@ summed3743:
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3745
+	JE           set3765
 	VFMADD231PD  (SI), Y7, Y0
 	CMPQ         AX, $0x08
-	JL           partial3746
+	JL           partial3766
 	VFMADD231PD  32(SI), Y7, Y1
-	JMP          end3747
+	JMP          end3767
 
-partial3746:
+partial3766:
 	LEAQ   32(SI), R8
 	VXORPD Y8, Y8, Y8
 	TESTQ  $0x00000001, R9
-	JE     skip3748
+	JE     skip3768
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X8
 
-skip3748:
+skip3768:
 	TESTQ          $0x00000002, R9
-	JE             skip3749
+	JE             skip3769
 	VBROADCASTF128 (R8), Y9
 	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip3749:
+skip3769:
 	VFMADD231PD Y8, Y7, Y1
 
-end3747:
-set3745:
+end3767:
+set3765:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3750
+	JL      partial3770
 	VMOVUPD Y1, 32(SI)
-	JMP     end3751
+	JMP     end3771
 
-partial3750:
+partial3770:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3752
+	JE           skip3772
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3752:
+skip3772:
 	TESTQ  $0x00000001, R9
-	JE     skip3753
+	JE     skip3773
 	VMOVSD X0, (R8)
 
-skip3753:
-end3751:
+skip3773:
+end3771:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y2, Y2
 	VMULPD      Y6, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3754
+	JE          set3774
 	VFMADD231PD (SI), Y7, Y2
 	CMPQ        AX, $0x08
-	JL          partial3755
+	JL          partial3775
 	VFMADD231PD 32(SI), Y7, Y3
-	JMP         end3756
+	JMP         end3776
 
-partial3755:
+partial3775:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3757
+	JE     skip3777
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3757:
+skip3777:
 	TESTQ          $0x00000002, R9
-	JE             skip3758
+	JE             skip3778
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3758:
+skip3778:
 	VFMADD231PD Y0, Y7, Y3
 
-end3756:
-set3754:
+end3776:
+set3774:
 	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3759
+	JL      partial3779
 	VMOVUPD Y3, 32(SI)
-	JMP     end3760
+	JMP     end3780
 
-partial3759:
+partial3779:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3761
+	JE           skip3781
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3761:
+skip3781:
 	TESTQ  $0x00000001, R9
-	JE     skip3762
+	JE     skip3782
 	VMOVSD X0, (R8)
 
-skip3762:
-end3760:
+skip3782:
+end3780:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y4, Y4
 	VMULPD      Y6, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set3763
+	JE          set3783
 	VFMADD231PD (SI), Y7, Y4
 	CMPQ        AX, $0x08
-	JL          partial3764
+	JL          partial3784
 	VFMADD231PD 32(SI), Y7, Y5
-	JMP         end3765
+	JMP         end3785
 
-partial3764:
+partial3784:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3766
+	JE     skip3786
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3766:
+skip3786:
 	TESTQ          $0x00000002, R9
-	JE             skip3767
+	JE             skip3787
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3767:
+skip3787:
 	VFMADD231PD Y0, Y7, Y5
 
-end3765:
-set3763:
+end3785:
+set3783:
 	VMOVUPD Y4, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3768
+	JL      partial3788
 	VMOVUPD Y5, 32(SI)
-	JMP     end3769
+	JMP     end3789
 
-partial3768:
+partial3788:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3770
+	JE           skip3790
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3770:
+skip3790:
 	TESTQ  $0x00000001, R9
-	JE     skip3771
+	JE     skip3791
 	VMOVSD X0, (R8)
 
-skip3771:
-end3769:
+skip3791:
+end3789:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes3739
+	JMP    classes3759
 
-fewer3740:
-classes3772:
+fewer3760:
+classes3792:
 	CMPQ DX, $0x02
-	JE   take3774
-	JMP  fewer3773
+	JE   take3794
+	JMP  fewer3793
 
-take3774:
+take3794:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40170,9 +40375,9 @@ take3774:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3776
+	JE     summed3796
 
-rows3775:
+rows3795:
 	VMOVUPD      (R8), Y4
 	VMOVUPD      32(R8), Y5
 	VBROADCASTSD (R11), Y6
@@ -40182,17 +40387,17 @@ rows3775:
 	VFMADD231PD  Y6, Y4, Y2
 	VFMADD231PD  Y6, Y5, Y3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3777
+	JAE          fetched3797
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3777:
+fetched3797:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3775
+	JNE  rows3795
 
-summed3776:
+summed3796:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -40203,123 +40408,123 @@ summed3776:
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3778
+	JE           set3798
 	VFMADD231PD  (SI), Y5, Y0
 	CMPQ         AX, $0x08
-	JL           partial3779
+	JL           partial3799
 	VFMADD231PD  32(SI), Y5, Y1
-	JMP          end3780
+	JMP          end3800
 
-partial3779:
+partial3799:
 	LEAQ   32(SI), R8
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3781
+	JE     skip3801
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X6
 
-skip3781:
+skip3801:
 	TESTQ          $0x00000002, R9
-	JE             skip3782
+	JE             skip3802
 	VBROADCASTF128 (R8), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3782:
+skip3802:
 	VFMADD231PD Y6, Y5, Y1
 
-end3780:
-set3778:
+end3800:
+set3798:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3783
+	JL      partial3803
 	VMOVUPD Y1, 32(SI)
-	JMP     end3784
+	JMP     end3804
 
-partial3783:
+partial3803:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3785
+	JE           skip3805
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3785:
+skip3805:
 	TESTQ  $0x00000001, R9
-	JE     skip3786
+	JE     skip3806
 	VMOVSD X0, (R8)
 
-skip3786:
-end3784:
+skip3806:
+end3804:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y2, Y2
 	VMULPD      Y4, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3787
+	JE          set3807
 	VFMADD231PD (SI), Y5, Y2
 	CMPQ        AX, $0x08
-	JL          partial3788
+	JL          partial3808
 	VFMADD231PD 32(SI), Y5, Y3
-	JMP         end3789
+	JMP         end3809
 
-partial3788:
+partial3808:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3790
+	JE     skip3810
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3790:
+skip3810:
 	TESTQ          $0x00000002, R9
-	JE             skip3791
+	JE             skip3811
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3791:
+skip3811:
 	VFMADD231PD Y0, Y5, Y3
 
-end3789:
-set3787:
+end3809:
+set3807:
 	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3792
+	JL      partial3812
 	VMOVUPD Y3, 32(SI)
-	JMP     end3793
+	JMP     end3813
 
-partial3792:
+partial3812:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3794
+	JE           skip3814
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3794:
+skip3814:
 	TESTQ  $0x00000001, R9
-	JE     skip3795
+	JE     skip3815
 	VMOVSD X0, (R8)
 
-skip3795:
-end3793:
+skip3815:
+end3813:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes3772
+	JMP    classes3792
 
-fewer3773:
-classes3796:
+fewer3793:
+classes3816:
 	CMPQ DX, $0x01
-	JE   take3798
-	JMP  fewer3797
+	JE   take3818
+	JMP  fewer3817
 
-take3798:
+take3818:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), R8
@@ -40328,26 +40533,26 @@ take3798:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3800
+	JE     summed3820
 
-rows3799:
+rows3819:
 	VMOVUPD      (R8), Y2
 	VMOVUPD      32(R8), Y3
 	VBROADCASTSD (R11), Y4
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3801
+	JAE          fetched3821
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3801:
+fetched3821:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3799
+	JNE  rows3819
 
-summed3800:
+summed3820:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -40358,85 +40563,85 @@ summed3800:
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set3802
+	JE           set3822
 	VFMADD231PD  (SI), Y3, Y0
 	CMPQ         AX, $0x08
-	JL           partial3803
+	JL           partial3823
 	VFMADD231PD  32(SI), Y3, Y1
-	JMP          end3804
+	JMP          end3824
 
-partial3803:
+partial3823:
 	LEAQ   32(SI), R8
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3805
+	JE     skip3825
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X2
 
-skip3805:
+skip3825:
 	TESTQ          $0x00000002, R9
-	JE             skip3806
+	JE             skip3826
 	VBROADCASTF128 (R8), Y4
 	VINSERTF128    $0x01, X2, Y4, Y2
 
-skip3806:
+skip3826:
 	VFMADD231PD Y2, Y3, Y1
 
-end3804:
-set3802:
+end3824:
+set3822:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial3807
+	JL      partial3827
 	VMOVUPD Y1, 32(SI)
-	JMP     end3808
+	JMP     end3828
 
-partial3807:
+partial3827:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3809
+	JE           skip3829
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3809:
+skip3829:
 	TESTQ  $0x00000001, R9
-	JE     skip3810
+	JE     skip3830
 	VMOVSD X0, (R8)
 
-skip3810:
-end3808:
+skip3830:
+end3828:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes3796
+	JMP    classes3816
 
-fewer3797:
+fewer3817:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile3696:
+nextTile3716:
 	CMPQ AX, $0x00
-	JLE  nextTile3812
+	JLE  nextTile3832
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes3813:
+classes3833:
 	CMPQ DX, $0x04
-	JE   take3815
+	JE   take3835
 	CMPQ DX, $0x07
-	JL   fewer3814
+	JL   fewer3834
 	CMPQ DX, $0x09
-	JE   fewer3814
+	JE   fewer3834
 
-take3815:
+take3835:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40449,9 +40654,9 @@ take3815:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed3817
+	JE     summed3837
 
-rows3816:
+rows3836:
 	VMOVUPD      (R8), Y4
 	VBROADCASTSD (R11), Y5
 	VFMADD231PD  Y5, Y4, Y0
@@ -40462,18 +40667,18 @@ rows3816:
 	VBROADCASTSD (R12), Y5
 	VFMADD231PD  Y5, Y4, Y3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3818
+	JAE          fetched3838
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3818:
+fetched3838:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows3816
+	JNE  rows3836
 
-summed3817:
+summed3837:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -40483,221 +40688,221 @@ summed3817:
 	VBROADCASTSD keep+64(FP), Y5
 	VMULPD       Y4, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3819
+	JE           set3839
 	CMPQ         AX, $0x04
-	JL           partial3820
+	JL           partial3840
 	VFMADD231PD  (SI), Y5, Y0
-	JMP          end3821
+	JMP          end3841
 
-partial3820:
+partial3840:
 	LEAQ   (SI), R8
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3822
+	JE     skip3842
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X6
 
-skip3822:
+skip3842:
 	TESTQ          $0x00000002, R9
-	JE             skip3823
+	JE             skip3843
 	VBROADCASTF128 (R8), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3823:
+skip3843:
 	VFMADD231PD Y6, Y5, Y0
 
-end3821:
-set3819:
+end3841:
+set3839:
 	CMPQ    AX, $0x04
-	JL      partial3824
+	JL      partial3844
 	VMOVUPD Y0, (SI)
-	JMP     end3825
+	JMP     end3845
 
-partial3824:
+partial3844:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3826
+	JE           skip3846
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3826:
+skip3846:
 	TESTQ  $0x00000001, R9
-	JE     skip3827
+	JE     skip3847
 	VMOVSD X0, (R8)
 
-skip3827:
-end3825:
+skip3847:
+end3845:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set3828
+	JE          set3848
 	CMPQ        AX, $0x04
-	JL          partial3829
+	JL          partial3849
 	VFMADD231PD (SI), Y5, Y1
-	JMP         end3830
+	JMP         end3850
 
-partial3829:
+partial3849:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3831
+	JE     skip3851
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3831:
+skip3851:
 	TESTQ          $0x00000002, R9
-	JE             skip3832
+	JE             skip3852
 	VBROADCASTF128 (R8), Y6
 	VINSERTF128    $0x01, X0, Y6, Y0
 
-skip3832:
+skip3852:
 	VFMADD231PD Y0, Y5, Y1
 
-end3830:
-set3828:
+end3850:
+set3848:
 	CMPQ    AX, $0x04
-	JL      partial3833
+	JL      partial3853
 	VMOVUPD Y1, (SI)
-	JMP     end3834
+	JMP     end3854
 
-partial3833:
+partial3853:
 	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3835
+	JE           skip3855
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3835:
+skip3855:
 	TESTQ  $0x00000001, R9
-	JE     skip3836
+	JE     skip3856
 	VMOVSD X0, (R8)
 
-skip3836:
-end3834:
+skip3856:
+end3854:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y2, Y2
 	CMPQ        keep+64(FP), $0x00
-	JE          set3837
+	JE          set3857
 	CMPQ        AX, $0x04
-	JL          partial3838
+	JL          partial3858
 	VFMADD231PD (SI), Y5, Y2
-	JMP         end3839
+	JMP         end3859
 
-partial3838:
+partial3858:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3840
+	JE     skip3860
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3840:
+skip3860:
 	TESTQ          $0x00000002, R9
-	JE             skip3841
+	JE             skip3861
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3841:
+skip3861:
 	VFMADD231PD Y0, Y5, Y2
 
-end3839:
-set3837:
+end3859:
+set3857:
 	CMPQ    AX, $0x04
-	JL      partial3842
+	JL      partial3862
 	VMOVUPD Y2, (SI)
-	JMP     end3843
+	JMP     end3863
 
-partial3842:
+partial3862:
 	LEAQ         (SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3844
+	JE           skip3864
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3844:
+skip3864:
 	TESTQ  $0x00000001, R9
-	JE     skip3845
+	JE     skip3865
 	VMOVSD X0, (R8)
 
-skip3845:
-end3843:
+skip3865:
+end3863:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set3846
+	JE          set3866
 	CMPQ        AX, $0x04
-	JL          partial3847
+	JL          partial3867
 	VFMADD231PD (SI), Y5, Y3
-	JMP         end3848
+	JMP         end3868
 
-partial3847:
+partial3867:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3849
+	JE     skip3869
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3849:
+skip3869:
 	TESTQ          $0x00000002, R9
-	JE             skip3850
+	JE             skip3870
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3850:
+skip3870:
 	VFMADD231PD Y0, Y5, Y3
 
-end3848:
-set3846:
+end3868:
+set3866:
 	CMPQ    AX, $0x04
-	JL      partial3851
+	JL      partial3871
 	VMOVUPD Y3, (SI)
-	JMP     end3852
+	JMP     end3872
 
-partial3851:
+partial3871:
 	LEAQ         (SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3853
+	JE           skip3873
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3853:
+skip3873:
 	TESTQ  $0x00000001, R9
-	JE     skip3854
+	JE     skip3874
 	VMOVSD X0, (R8)
 
-skip3854:
-end3852:
+skip3874:
+end3872:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes3813
+	JMP    classes3833
 
-fewer3814:
-classes3855:
+fewer3834:
+classes3875:
 	CMPQ DX, $0x03
-	JE   take3857
+	JE   take3877
 	CMPQ DX, $0x03
-	JL   fewer3856
+	JL   fewer3876
 
-take3857:
+take3877:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40707,9 +40912,9 @@ take3857:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3859
+	JE     summed3879
 
-rows3858:
+rows3878:
 	VMOVUPD      (R8), Y3
 	VBROADCASTSD (R11), Y4
 	VFMADD231PD  Y4, Y3, Y0
@@ -40718,17 +40923,17 @@ rows3858:
 	VBROADCASTSD (R11)(DI*2), Y4
 	VFMADD231PD  Y4, Y3, Y2
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3860
+	JAE          fetched3880
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3860:
+fetched3880:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3858
+	JNE  rows3878
 
-summed3859:
+summed3879:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -40738,169 +40943,169 @@ summed3859:
 	VBROADCASTSD keep+64(FP), Y4
 	VMULPD       Y3, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3861
+	JE           set3881
 	CMPQ         AX, $0x04
-	JL           partial3862
+	JL           partial3882
 	VFMADD231PD  (SI), Y4, Y0
-	JMP          end3863
+	JMP          end3883
 
-partial3862:
+partial3882:
 	LEAQ   (SI), R8
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R9
-	JE     skip3864
+	JE     skip3884
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X5
 
-skip3864:
+skip3884:
 	TESTQ          $0x00000002, R9
-	JE             skip3865
+	JE             skip3885
 	VBROADCASTF128 (R8), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip3865:
+skip3885:
 	VFMADD231PD Y5, Y4, Y0
 
-end3863:
-set3861:
+end3883:
+set3881:
 	CMPQ    AX, $0x04
-	JL      partial3866
+	JL      partial3886
 	VMOVUPD Y0, (SI)
-	JMP     end3867
+	JMP     end3887
 
-partial3866:
+partial3886:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3868
+	JE           skip3888
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3868:
+skip3888:
 	TESTQ  $0x00000001, R9
-	JE     skip3869
+	JE     skip3889
 	VMOVSD X0, (R8)
 
-skip3869:
-end3867:
+skip3889:
+end3887:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y3, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set3870
+	JE          set3890
 	CMPQ        AX, $0x04
-	JL          partial3871
+	JL          partial3891
 	VFMADD231PD (SI), Y4, Y1
-	JMP         end3872
+	JMP         end3892
 
-partial3871:
+partial3891:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3873
+	JE     skip3893
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3873:
+skip3893:
 	TESTQ          $0x00000002, R9
-	JE             skip3874
+	JE             skip3894
 	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip3874:
+skip3894:
 	VFMADD231PD Y0, Y4, Y1
 
-end3872:
-set3870:
+end3892:
+set3890:
 	CMPQ    AX, $0x04
-	JL      partial3875
+	JL      partial3895
 	VMOVUPD Y1, (SI)
-	JMP     end3876
+	JMP     end3896
 
-partial3875:
+partial3895:
 	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3877
+	JE           skip3897
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3877:
+skip3897:
 	TESTQ  $0x00000001, R9
-	JE     skip3878
+	JE     skip3898
 	VMOVSD X0, (R8)
 
-skip3878:
-end3876:
+skip3898:
+end3896:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y3, Y2, Y2
 	CMPQ        keep+64(FP), $0x00
-	JE          set3879
+	JE          set3899
 	CMPQ        AX, $0x04
-	JL          partial3880
+	JL          partial3900
 	VFMADD231PD (SI), Y4, Y2
-	JMP         end3881
+	JMP         end3901
 
-partial3880:
+partial3900:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3882
+	JE     skip3902
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3882:
+skip3902:
 	TESTQ          $0x00000002, R9
-	JE             skip3883
+	JE             skip3903
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3883:
+skip3903:
 	VFMADD231PD Y0, Y4, Y2
 
-end3881:
-set3879:
+end3901:
+set3899:
 	CMPQ    AX, $0x04
-	JL      partial3884
+	JL      partial3904
 	VMOVUPD Y2, (SI)
-	JMP     end3885
+	JMP     end3905
 
-partial3884:
+partial3904:
 	LEAQ         (SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3886
+	JE           skip3906
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3886:
+skip3906:
 	TESTQ  $0x00000001, R9
-	JE     skip3887
+	JE     skip3907
 	VMOVSD X0, (R8)
 
-skip3887:
-end3885:
+skip3907:
+end3905:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes3855
+	JMP    classes3875
 
-fewer3856:
-classes3888:
+fewer3876:
+classes3908:
 	CMPQ DX, $0x02
-	JE   take3890
-	JMP  fewer3889
+	JE   take3910
+	JMP  fewer3909
 
-take3890:
+take3910:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), R8
@@ -40909,26 +41114,26 @@ take3890:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3892
+	JE     summed3912
 
-rows3891:
+rows3911:
 	VMOVUPD      (R8), Y2
 	VBROADCASTSD (R11), Y3
 	VFMADD231PD  Y3, Y2, Y0
 	VBROADCASTSD (R11)(DI*1), Y3
 	VFMADD231PD  Y3, Y2, Y1
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3893
+	JAE          fetched3913
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3893:
+fetched3913:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3891
+	JNE  rows3911
 
-summed3892:
+summed3912:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -40938,118 +41143,118 @@ summed3892:
 	VBROADCASTSD keep+64(FP), Y3
 	VMULPD       Y2, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3894
+	JE           set3914
 	CMPQ         AX, $0x04
-	JL           partial3895
+	JL           partial3915
 	VFMADD231PD  (SI), Y3, Y0
-	JMP          end3896
+	JMP          end3916
 
-partial3895:
+partial3915:
 	LEAQ   (SI), R8
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R9
-	JE     skip3897
+	JE     skip3917
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X4
 
-skip3897:
+skip3917:
 	TESTQ          $0x00000002, R9
-	JE             skip3898
+	JE             skip3918
 	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3898:
+skip3918:
 	VFMADD231PD Y4, Y3, Y0
 
-end3896:
-set3894:
+end3916:
+set3914:
 	CMPQ    AX, $0x04
-	JL      partial3899
+	JL      partial3919
 	VMOVUPD Y0, (SI)
-	JMP     end3900
+	JMP     end3920
 
-partial3899:
+partial3919:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3901
+	JE           skip3921
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3901:
+skip3921:
 	TESTQ  $0x00000001, R9
-	JE     skip3902
+	JE     skip3922
 	VMOVSD X0, (R8)
 
-skip3902:
-end3900:
+skip3922:
+end3920:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y2, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set3903
+	JE          set3923
 	CMPQ        AX, $0x04
-	JL          partial3904
+	JL          partial3924
 	VFMADD231PD (SI), Y3, Y1
-	JMP         end3905
+	JMP         end3925
 
-partial3904:
+partial3924:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip3906
+	JE     skip3926
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip3906:
+skip3926:
 	TESTQ          $0x00000002, R9
-	JE             skip3907
+	JE             skip3927
 	VBROADCASTF128 (R8), Y2
 	VINSERTF128    $0x01, X0, Y2, Y0
 
-skip3907:
+skip3927:
 	VFMADD231PD Y0, Y3, Y1
 
-end3905:
-set3903:
+end3925:
+set3923:
 	CMPQ    AX, $0x04
-	JL      partial3908
+	JL      partial3928
 	VMOVUPD Y1, (SI)
-	JMP     end3909
+	JMP     end3929
 
-partial3908:
+partial3928:
 	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3910
+	JE           skip3930
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3910:
+skip3930:
 	TESTQ  $0x00000001, R9
-	JE     skip3911
+	JE     skip3931
 	VMOVSD X0, (R8)
 
-skip3911:
-end3909:
+skip3931:
+end3929:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes3888
+	JMP    classes3908
 
-fewer3889:
-classes3912:
+fewer3909:
+classes3932:
 	CMPQ DX, $0x01
-	JE   take3914
-	JMP  fewer3913
+	JE   take3934
+	JMP  fewer3933
 
-take3914:
+take3934:
 	VXORPD Y0, Y0, Y0
 	MOVQ   a+8(FP), R8
 	MOVQ   stride+16(FP), R9
@@ -41057,24 +41262,24 @@ take3914:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed3916
+	JE     summed3936
 
-rows3915:
+rows3935:
 	VMOVUPD      (R8), Y1
 	VBROADCASTSD (R11), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched3917
+	JAE          fetched3937
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched3917:
+fetched3937:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows3915
+	JNE  rows3935
 
-summed3916:
+summed3936:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -41084,68 +41289,253 @@ summed3916:
 	VBROADCASTSD keep+64(FP), Y2
 	VMULPD       Y1, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set3918
+	JE           set3938
 	CMPQ         AX, $0x04
-	JL           partial3919
+	JL           partial3939
 	VFMADD231PD  (SI), Y2, Y0
-	JMP          end3920
+	JMP          end3940
 
-partial3919:
+partial3939:
 	LEAQ   (SI), R8
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3921
+	JE     skip3941
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X1
 
-skip3921:
+skip3941:
 	TESTQ          $0x00000002, R9
-	JE             skip3922
+	JE             skip3942
 	VBROADCASTF128 (R8), Y3
 	VINSERTF128    $0x01, X1, Y3, Y1
 
-skip3922:
+skip3942:
 	VFMADD231PD Y1, Y2, Y0
 
-end3920:
-set3918:
+end3940:
+set3938:
 	CMPQ    AX, $0x04
-	JL      partial3923
+	JL      partial3943
 	VMOVUPD Y0, (SI)
-	JMP     end3924
+	JMP     end3944
 
-partial3923:
+partial3943:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3925
+	JE           skip3945
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3925:
+skip3945:
 	TESTQ  $0x00000001, R9
-	JE     skip3926
+	JE     skip3946
 	VMOVSD X0, (R8)
 
-skip3926:
-end3924:
+skip3946:
+end3944:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes3912
+	JMP    classes3932
 
-fewer3913:
+fewer3933:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile3812:
+nextTile3832:
 	SUBQ ahead+72(FP), CX
 	MOVQ CX, ret+88(FP)
+	VZEROUPPER
+	RET
+
+// func combineRowAVX2(dz *float64, a *float64, c *float64, k int, d int, w float64, keep float64, ahead *float64, bytes int) int
+// Requires: AVX, FMA3, MMX+
+TEXT ·combineRowAVX2(SB), NOSPLIT, $0-80
+	MOVQ         dz+0(FP), AX
+	MOVQ         c+16(FP), CX
+	MOVQ         k+24(FP), DX
+	MOVQ         ahead+56(FP), BX
+	ADDQ         BX, bytes+64(FP)
+	VBROADCASTSD keep+48(FP), Y0
+
+class3947:
+	SUBQ         $0x01, DX
+	JL           done3948
+	VBROADCASTSD w+40(FP), Y1
+	VBROADCASTSD (CX), Y2
+	VMULPD       Y2, Y1, Y1
+	CMPQ         keep+48(FP), $0x00
+	JE           other3949
+	MOVQ         a+8(FP), SI
+	MOVQ         d+32(FP), DI
+
+columns3950:
+	SUBQ       $0x10, DI
+	JL         rest3951
+	CMPQ       BX, bytes+64(FP)
+	JAE        fetched3952
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+
+fetched3952:
+	VMOVUPD     (SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     (AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, (AX)
+	VMOVUPD     32(SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     32(AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, 32(AX)
+	VMOVUPD     64(SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     64(AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, 64(AX)
+	VMOVUPD     96(SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     96(AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, 96(AX)
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, AX
+	JMP         columns3950
+
+rest3951:
+	TESTQ       $0x00000008, DI
+	JE          skip3953
+	VMOVUPD     (SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     (AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, (AX)
+	VMOVUPD     32(SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     32(AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, 32(AX)
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, AX
+
+skip3953:
+	TESTQ       $0x00000004, DI
+	JE          skip3954
+	VMOVUPD     (SI), Y2
+	VMULPD      Y1, Y2, Y2
+	VMOVUPD     (AX), Y3
+	VFMADD231PD Y3, Y0, Y2
+	VMOVUPD     Y2, (AX)
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, AX
+
+skip3954:
+	TESTQ       $0x00000002, DI
+	JE          skip3955
+	VMOVUPD     (SI), X2
+	VMULPD      X1, X2, X2
+	VMOVUPD     (AX), X3
+	VFMADD231PD X3, X0, X2
+	VMOVUPD     X2, (AX)
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, AX
+
+skip3955:
+	TESTQ       $0x00000001, DI
+	JE          skip3956
+	VMOVSD      (SI), X2
+	VMULPD      X1, X2, X2
+	VMOVSD      (AX), X1
+	VFMADD231PD X1, X0, X2
+	VMOVSD      X2, (AX)
+	ADDQ        $0x08, SI
+	ADDQ        $0x08, AX
+
+skip3956:
+	ADDQ $0x08, CX
+	JMP  class3947
+
+other3949:
+	MOVQ a+8(FP), SI
+	MOVQ d+32(FP), DI
+
+columns3958:
+	SUBQ       $0x10, DI
+	JL         rest3959
+	CMPQ       BX, bytes+64(FP)
+	JAE        fetched3960
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+
+fetched3960:
+	VMOVUPD (SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, (AX)
+	VMOVUPD 32(SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, 32(AX)
+	VMOVUPD 64(SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD 96(SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, 96(AX)
+	ADDQ    $0x00000080, SI
+	ADDQ    $0x00000080, AX
+	JMP     columns3958
+
+rest3959:
+	TESTQ   $0x00000008, DI
+	JE      skip3961
+	VMOVUPD (SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, (AX)
+	VMOVUPD 32(SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, 32(AX)
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, AX
+
+skip3961:
+	TESTQ   $0x00000004, DI
+	JE      skip3962
+	VMOVUPD (SI), Y2
+	VMULPD  Y1, Y2, Y2
+	VMOVUPD Y2, (AX)
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, AX
+
+skip3962:
+	TESTQ   $0x00000002, DI
+	JE      skip3963
+	VMOVUPD (SI), X2
+	VMULPD  X1, X2, X2
+	VMOVUPD X2, (AX)
+	ADDQ    $0x10, SI
+	ADDQ    $0x10, AX
+
+skip3963:
+	TESTQ  $0x00000001, DI
+	JE     skip3964
+	VMOVSD (SI), X2
+	VMULPD X1, X2, X2
+	VMOVSD X2, (AX)
+	ADDQ   $0x08, SI
+	ADDQ   $0x08, AX
+
+skip3964:
+	ADDQ $0x08, CX
+	JMP  class3947
+
+done3948:
+	SUBQ ahead+56(FP), BX
+	MOVQ BX, ret+72(FP)
 	VZEROUPPER
 	RET
 
@@ -41155,15 +41545,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block3927:
+block3965:
 	CMPQ AX, CX
-	JGE  done3928
+	JGE  done3966
 	XORQ DX, DX
 
-tile3929:
+tile3967:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next3930
+	JG     next3968
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -41184,9 +41574,9 @@ tile3929:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3932
+	JE     end3970
 
-rows3931:
+rows3969:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -41211,9 +41601,9 @@ rows3931:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3931
+	JNE          rows3969
 
-end3932:
+end3970:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -41228,250 +41618,250 @@ end3932:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3933
+	JGE          stored3971
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set3934
+	JE           set3972
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial3935
+	JL           partial3973
 	VADDPD       64(BX), Y2, Y2
-	JMP          end3936
+	JMP          end3974
 
-partial3935:
+partial3973:
 	LEAQ   64(BX), R9
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, SI
-	JE     skip3937
+	JE     skip3975
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X13
 
-skip3937:
+skip3975:
 	TESTQ          $0x00000002, SI
-	JE             skip3938
+	JE             skip3976
 	VBROADCASTF128 (R9), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip3938:
+skip3976:
 	VADDPD Y13, Y2, Y2
 
-end3936:
-set3934:
+end3974:
+set3972:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3939
+	JL      partial3977
 	VMOVUPD Y2, 64(BX)
-	JMP     end3940
+	JMP     end3978
 
-partial3939:
+partial3977:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3941
+	JE           skip3979
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3941:
+skip3979:
 	TESTQ  $0x00000001, SI
-	JE     skip3942
+	JE     skip3980
 	VMOVSD X0, (R9)
 
-skip3942:
-end3940:
+skip3980:
+end3978:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3933
+	JGE    stored3971
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3943
+	JE     set3981
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   R8, $0x0c
-	JL     partial3944
+	JL     partial3982
 	VADDPD 64(BX), Y5, Y5
-	JMP    end3945
+	JMP    end3983
 
-partial3944:
+partial3982:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3946
+	JE     skip3984
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3946:
+skip3984:
 	TESTQ          $0x00000002, SI
-	JE             skip3947
+	JE             skip3985
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3947:
+skip3985:
 	VADDPD Y0, Y5, Y5
 
-end3945:
-set3943:
+end3983:
+set3981:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3948
+	JL      partial3986
 	VMOVUPD Y5, 64(BX)
-	JMP     end3949
+	JMP     end3987
 
-partial3948:
+partial3986:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3950
+	JE           skip3988
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3950:
+skip3988:
 	TESTQ  $0x00000001, SI
-	JE     skip3951
+	JE     skip3989
 	VMOVSD X0, (R9)
 
-skip3951:
-end3949:
+skip3989:
+end3987:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3933
+	JGE    stored3971
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set3952
+	JE     set3990
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   R8, $0x0c
-	JL     partial3953
+	JL     partial3991
 	VADDPD 64(BX), Y8, Y8
-	JMP    end3954
+	JMP    end3992
 
-partial3953:
+partial3991:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3955
+	JE     skip3993
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3955:
+skip3993:
 	TESTQ          $0x00000002, SI
-	JE             skip3956
+	JE             skip3994
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3956:
+skip3994:
 	VADDPD Y0, Y8, Y8
 
-end3954:
-set3952:
+end3992:
+set3990:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3957
+	JL      partial3995
 	VMOVUPD Y8, 64(BX)
-	JMP     end3958
+	JMP     end3996
 
-partial3957:
+partial3995:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3959
+	JE           skip3997
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3959:
+skip3997:
 	TESTQ  $0x00000001, SI
-	JE     skip3960
+	JE     skip3998
 	VMOVSD X0, (R9)
 
-skip3960:
-end3958:
+skip3998:
+end3996:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3933
+	JGE    stored3971
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set3961
+	JE     set3999
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   R8, $0x0c
-	JL     partial3962
+	JL     partial4000
 	VADDPD 64(BX), Y11, Y11
-	JMP    end3963
+	JMP    end4001
 
-partial3962:
+partial4000:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3964
+	JE     skip4002
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3964:
+skip4002:
 	TESTQ          $0x00000002, SI
-	JE             skip3965
+	JE             skip4003
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3965:
+skip4003:
 	VADDPD Y0, Y11, Y11
 
-end3963:
-set3961:
+end4001:
+set3999:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial3966
+	JL      partial4004
 	VMOVUPD Y11, 64(BX)
-	JMP     end3967
+	JMP     end4005
 
-partial3966:
+partial4004:
 	LEAQ         64(BX), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3968
+	JE           skip4006
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip3968:
+skip4006:
 	TESTQ  $0x00000001, SI
-	JE     skip3969
+	JE     skip4007
 	VMOVSD X0, (R8)
 
-skip3969:
-end3967:
+skip4007:
+end4005:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3933:
+stored3971:
 	ADDQ $0x0c, DX
-	JMP  tile3929
+	JMP  tile3967
 
-next3930:
+next3968:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next3971
+	JG     next4009
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -41488,9 +41878,9 @@ next3930:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end3973
+	JE     end4011
 
-rows3972:
+rows4010:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -41510,9 +41900,9 @@ rows3972:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows3972
+	JNE          rows4010
 
-end3973:
+end4011:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -41527,237 +41917,237 @@ end3973:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored3974
+	JGE          stored4012
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set3975
+	JE           set4013
 	VADDPD       (BX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial3976
+	JL           partial4014
 	VADDPD       32(BX), Y1, Y1
-	JMP          end3977
+	JMP          end4015
 
-partial3976:
+partial4014:
 	LEAQ   32(BX), R9
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, SI
-	JE     skip3978
+	JE     skip4016
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip3978:
+skip4016:
 	TESTQ          $0x00000002, SI
-	JE             skip3979
+	JE             skip4017
 	VBROADCASTF128 (R9), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip3979:
+skip4017:
 	VADDPD Y9, Y1, Y1
 
-end3977:
-set3975:
+end4015:
+set4013:
 	VMOVUPD Y0, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3980
+	JL      partial4018
 	VMOVUPD Y1, 32(BX)
-	JMP     end3981
+	JMP     end4019
 
-partial3980:
+partial4018:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3982
+	JE           skip4020
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3982:
+skip4020:
 	TESTQ  $0x00000001, SI
-	JE     skip3983
+	JE     skip4021
 	VMOVSD X0, (R9)
 
-skip3983:
-end3981:
+skip4021:
+end4019:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3974
+	JGE    stored4012
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set3984
+	JE     set4022
 	VADDPD (BX), Y2, Y2
 	CMPQ   R8, $0x08
-	JL     partial3985
+	JL     partial4023
 	VADDPD 32(BX), Y3, Y3
-	JMP    end3986
+	JMP    end4024
 
-partial3985:
+partial4023:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3987
+	JE     skip4025
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3987:
+skip4025:
 	TESTQ          $0x00000002, SI
-	JE             skip3988
+	JE             skip4026
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3988:
+skip4026:
 	VADDPD Y0, Y3, Y3
 
-end3986:
-set3984:
+end4024:
+set4022:
 	VMOVUPD Y2, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3989
+	JL      partial4027
 	VMOVUPD Y3, 32(BX)
-	JMP     end3990
+	JMP     end4028
 
-partial3989:
+partial4027:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip3991
+	JE           skip4029
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip3991:
+skip4029:
 	TESTQ  $0x00000001, SI
-	JE     skip3992
+	JE     skip4030
 	VMOVSD X0, (R9)
 
-skip3992:
-end3990:
+skip4030:
+end4028:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3974
+	JGE    stored4012
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set3993
+	JE     set4031
 	VADDPD (BX), Y4, Y4
 	CMPQ   R8, $0x08
-	JL     partial3994
+	JL     partial4032
 	VADDPD 32(BX), Y5, Y5
-	JMP    end3995
+	JMP    end4033
 
-partial3994:
+partial4032:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip3996
+	JE     skip4034
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip3996:
+skip4034:
 	TESTQ          $0x00000002, SI
-	JE             skip3997
+	JE             skip4035
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3997:
+skip4035:
 	VADDPD Y0, Y5, Y5
 
-end3995:
-set3993:
+end4033:
+set4031:
 	VMOVUPD Y4, (BX)
 	CMPQ    R8, $0x08
-	JL      partial3998
+	JL      partial4036
 	VMOVUPD Y5, 32(BX)
-	JMP     end3999
+	JMP     end4037
 
-partial3998:
+partial4036:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4000
+	JE           skip4038
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4000:
+skip4038:
 	TESTQ  $0x00000001, SI
-	JE     skip4001
+	JE     skip4039
 	VMOVSD X0, (R9)
 
-skip4001:
-end3999:
+skip4039:
+end4037:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored3974
+	JGE    stored4012
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set4002
+	JE     set4040
 	VADDPD (BX), Y6, Y6
 	CMPQ   R8, $0x08
-	JL     partial4003
+	JL     partial4041
 	VADDPD 32(BX), Y7, Y7
-	JMP    end4004
+	JMP    end4042
 
-partial4003:
+partial4041:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4005
+	JE     skip4043
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4005:
+skip4043:
 	TESTQ          $0x00000002, SI
-	JE             skip4006
+	JE             skip4044
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4006:
+skip4044:
 	VADDPD Y0, Y7, Y7
 
-end4004:
-set4002:
+end4042:
+set4040:
 	VMOVUPD Y6, (BX)
 	CMPQ    R8, $0x08
-	JL      partial4007
+	JL      partial4045
 	VMOVUPD Y7, 32(BX)
-	JMP     end4008
+	JMP     end4046
 
-partial4007:
+partial4045:
 	LEAQ         32(BX), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4009
+	JE           skip4047
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4009:
+skip4047:
 	TESTQ  $0x00000001, SI
-	JE     skip4010
+	JE     skip4048
 	VMOVSD X0, (R8)
 
-skip4010:
-end4008:
+skip4048:
+end4046:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored3974:
+stored4012:
 	ADDQ $0x08, DX
 
-next3971:
+next4009:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next4012
+	JG     next4050
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -41770,9 +42160,9 @@ next3971:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end4014
+	JE     end4052
 
-rows4013:
+rows4051:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -41787,9 +42177,9 @@ rows4013:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows4013
+	JNE          rows4051
 
-end4014:
+end4052:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -41804,226 +42194,226 @@ end4014:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored4015
+	JGE          stored4053
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set4016
+	JE           set4054
 	CMPQ         R8, $0x04
-	JL           partial4017
+	JL           partial4055
 	VADDPD       (BX), Y0, Y0
-	JMP          end4018
+	JMP          end4056
 
-partial4017:
+partial4055:
 	LEAQ   (BX), R9
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, SI
-	JE     skip4019
+	JE     skip4057
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X5
 
-skip4019:
+skip4057:
 	TESTQ          $0x00000002, SI
-	JE             skip4020
+	JE             skip4058
 	VBROADCASTF128 (R9), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip4020:
+skip4058:
 	VADDPD Y5, Y0, Y0
 
-end4018:
-set4016:
+end4056:
+set4054:
 	CMPQ    R8, $0x04
-	JL      partial4021
+	JL      partial4059
 	VMOVUPD Y0, (BX)
-	JMP     end4022
+	JMP     end4060
 
-partial4021:
+partial4059:
 	LEAQ         (BX), R9
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4023
+	JE           skip4061
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4023:
+skip4061:
 	TESTQ  $0x00000001, SI
-	JE     skip4024
+	JE     skip4062
 	VMOVSD X0, (R9)
 
-skip4024:
-end4022:
+skip4062:
+end4060:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4015
+	JGE    stored4053
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set4025
+	JE     set4063
 	CMPQ   R8, $0x04
-	JL     partial4026
+	JL     partial4064
 	VADDPD (BX), Y1, Y1
-	JMP    end4027
+	JMP    end4065
 
-partial4026:
+partial4064:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4028
+	JE     skip4066
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4028:
+skip4066:
 	TESTQ          $0x00000002, SI
-	JE             skip4029
+	JE             skip4067
 	VBROADCASTF128 (R9), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip4029:
+skip4067:
 	VADDPD Y0, Y1, Y1
 
-end4027:
-set4025:
+end4065:
+set4063:
 	CMPQ    R8, $0x04
-	JL      partial4030
+	JL      partial4068
 	VMOVUPD Y1, (BX)
-	JMP     end4031
+	JMP     end4069
 
-partial4030:
+partial4068:
 	LEAQ         (BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4032
+	JE           skip4070
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4032:
+skip4070:
 	TESTQ  $0x00000001, SI
-	JE     skip4033
+	JE     skip4071
 	VMOVSD X0, (R9)
 
-skip4033:
-end4031:
+skip4071:
+end4069:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4015
+	JGE    stored4053
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set4034
+	JE     set4072
 	CMPQ   R8, $0x04
-	JL     partial4035
+	JL     partial4073
 	VADDPD (BX), Y2, Y2
-	JMP    end4036
+	JMP    end4074
 
-partial4035:
+partial4073:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4037
+	JE     skip4075
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4037:
+skip4075:
 	TESTQ          $0x00000002, SI
-	JE             skip4038
+	JE             skip4076
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4038:
+skip4076:
 	VADDPD Y0, Y2, Y2
 
-end4036:
-set4034:
+end4074:
+set4072:
 	CMPQ    R8, $0x04
-	JL      partial4039
+	JL      partial4077
 	VMOVUPD Y2, (BX)
-	JMP     end4040
+	JMP     end4078
 
-partial4039:
+partial4077:
 	LEAQ         (BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4041
+	JE           skip4079
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4041:
+skip4079:
 	TESTQ  $0x00000001, SI
-	JE     skip4042
+	JE     skip4080
 	VMOVSD X0, (R9)
 
-skip4042:
-end4040:
+skip4080:
+end4078:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4015
+	JGE    stored4053
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set4043
+	JE     set4081
 	CMPQ   R8, $0x04
-	JL     partial4044
+	JL     partial4082
 	VADDPD (BX), Y3, Y3
-	JMP    end4045
+	JMP    end4083
 
-partial4044:
+partial4082:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4046
+	JE     skip4084
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4046:
+skip4084:
 	TESTQ          $0x00000002, SI
-	JE             skip4047
+	JE             skip4085
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4047:
+skip4085:
 	VADDPD Y0, Y3, Y3
 
-end4045:
-set4043:
+end4083:
+set4081:
 	CMPQ    R8, $0x04
-	JL      partial4048
+	JL      partial4086
 	VMOVUPD Y3, (BX)
-	JMP     end4049
+	JMP     end4087
 
-partial4048:
+partial4086:
 	LEAQ         (BX), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4050
+	JE           skip4088
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4050:
+skip4088:
 	TESTQ  $0x00000001, SI
-	JE     skip4051
+	JE     skip4089
 	VMOVSD X0, (R8)
 
-skip4051:
-end4049:
+skip4089:
+end4087:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored4015:
+stored4053:
 	ADDQ $0x04, DX
 
-next4012:
+next4050:
 	ADDQ $0x04, AX
-	JMP  block3927
+	JMP  block3965
 
-done3928:
+done3966:
 	VZEROUPPER
 	RET
 
@@ -42048,11 +42438,11 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile4053:
+tile4091:
 	CMPQ   DI, $0x10
-	JLE    next4054
+	JLE    next4092
 	CMPQ   DI, $0x14
-	JGE    full4055
+	JGE    full4093
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -42060,9 +42450,9 @@ tile4053:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4058
+	JGE    out4096
 
-row4057:
+row4095:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42074,7 +42464,7 @@ row4057:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -42090,9 +42480,9 @@ row4057:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4057
+	JL           row4095
 
-out4058:
+out4096:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
@@ -42100,20 +42490,20 @@ out4058:
 	LEAQ         128(AX), R9
 	VMOVAPD      Y5, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4059
+	JE           skip4097
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4059:
+skip4097:
 	TESTQ  $0x00000001, R10
-	JE     skip4060
+	JE     skip4098
 	VMOVSD X1, (R9)
 
-skip4060:
-	JMP end4056
+skip4098:
+	JMP end4094
 
-full4055:
+full4093:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -42121,9 +42511,9 @@ full4055:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4062
+	JGE    out4100
 
-row4061:
+row4099:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42135,7 +42525,7 @@ row4061:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -42151,35 +42541,35 @@ row4061:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4061
+	JL           row4099
 
-out4062:
+out4100:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 	VMOVUPD Y5, 128(AX)
 
-end4056:
+end4094:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile4053
+	JMP  tile4091
 
-next4054:
+next4092:
 	CMPQ   DI, $0x0c
-	JLE    next4064
+	JLE    next4102
 	CMPQ   DI, $0x10
-	JGE    full4065
+	JGE    full4103
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4068
+	JGE    out4106
 
-row4067:
+row4105:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42190,7 +42580,7 @@ row4067:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -42204,38 +42594,38 @@ row4067:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4067
+	JL           row4105
 
-out4068:
+out4106:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
 	LEAQ         96(AX), R9
 	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4069
+	JE           skip4107
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4069:
+skip4107:
 	TESTQ  $0x00000001, R10
-	JE     skip4070
+	JE     skip4108
 	VMOVSD X1, (R9)
 
-skip4070:
-	JMP end4066
+skip4108:
+	JMP end4104
 
-full4065:
+full4103:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4072
+	JGE    out4110
 
-row4071:
+row4109:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42246,7 +42636,7 @@ row4071:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -42260,32 +42650,32 @@ row4071:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4071
+	JL           row4109
 
-out4072:
+out4110:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end4066:
+end4104:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next4064:
+next4102:
 	CMPQ   DI, $0x08
-	JLE    next4074
+	JLE    next4112
 	CMPQ   DI, $0x0c
-	JGE    full4075
+	JGE    full4113
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4078
+	JGE    out4116
 
-row4077:
+row4115:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42296,7 +42686,7 @@ row4077:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -42308,36 +42698,36 @@ row4077:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4077
+	JL           row4115
 
-out4078:
+out4116:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	LEAQ         64(AX), R9
 	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4079
+	JE           skip4117
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4079:
+skip4117:
 	TESTQ  $0x00000001, R10
-	JE     skip4080
+	JE     skip4118
 	VMOVSD X1, (R9)
 
-skip4080:
-	JMP end4076
+skip4118:
+	JMP end4114
 
-full4075:
+full4113:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4082
+	JGE    out4120
 
-row4081:
+row4119:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42348,7 +42738,7 @@ row4081:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -42360,33 +42750,33 @@ row4081:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4081
+	JL           row4119
 
-out4082:
+out4120:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end4076:
+end4114:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next4074:
+next4112:
 	CMPQ   DI, $0x04
-	JLE    next4084
+	JLE    next4122
 	CMPQ   DI, $0x08
-	JGE    full4085
+	JGE    full4123
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4088
+	JGE    out4126
 
-row4087:
+row4125:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -42396,37 +42786,37 @@ row4087:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4087
+	JL           row4125
 
-out4088:
+out4126:
 	VMOVUPD      Y1, (AX)
 	LEAQ         32(AX), R9
 	VMOVAPD      Y2, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4089
+	JE           skip4127
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4089:
+skip4127:
 	TESTQ  $0x00000001, R10
-	JE     skip4090
+	JE     skip4128
 	VMOVSD X1, (R9)
 
-skip4090:
-	JMP end4086
+skip4128:
+	JMP end4124
 
-full4085:
+full4123:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4092
+	JGE    out4130
 
-row4091:
+row4129:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -42436,31 +42826,31 @@ row4091:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4091
+	JL           row4129
 
-out4092:
+out4130:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end4086:
+end4124:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next4084:
+next4122:
 	CMPQ   DI, $0x00
-	JLE    next4094
+	JLE    next4132
 	CMPQ   DI, $0x04
-	JGE    full4095
+	JGE    full4133
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4098
+	JGE    out4136
 
-row4097:
+row4135:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -42468,35 +42858,35 @@ row4097:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4097
+	JL           row4135
 
-out4098:
+out4136:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip4099
+	JE           skip4137
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip4099:
+skip4137:
 	TESTQ  $0x00000001, R10
-	JE     skip4100
+	JE     skip4138
 	VMOVSD X0, (CX)
 
-skip4100:
-	JMP end4096
+skip4138:
+	JMP end4134
 
-full4095:
+full4133:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4102
+	JGE    out4140
 
-row4101:
+row4139:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad4052
+	JAE          bad4090
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -42504,23 +42894,23 @@ row4101:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4101
+	JL           row4139
 
-out4102:
+out4140:
 	VMOVUPD Y0, (AX)
 
-end4096:
+end4134:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next4094:
+next4132:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad4052:
+bad4090:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -42547,11 +42937,11 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile4104:
+tile4142:
 	CMPQ       DI, $0x10
-	JLE        next4105
+	JLE        next4143
 	CMPQ       DI, $0x14
-	JGE        full4106
+	JGE        full4144
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
@@ -42559,9 +42949,9 @@ tile4104:
 	VMASKMOVPD 128(AX), Y0, Y5
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4109
+	JGE        out4147
 
-row4108:
+row4146:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42573,7 +42963,7 @@ row4108:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -42594,25 +42984,25 @@ row4108:
 	LEAQ         128(R11), R11
 	VMOVAPD      Y7, Y6
 	TESTQ        $0x00000002, R10
-	JE           skip4110
+	JE           skip4148
 	VMOVUPD      X6, (R11)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R11
 
-skip4110:
+skip4148:
 	TESTQ  $0x00000001, R10
-	JE     skip4111
+	JE     skip4149
 	VMOVSD X6, (R11)
 
-skip4111:
+skip4149:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4108
+	JL   row4146
 
-out4109:
-	JMP end4107
+out4147:
+	JMP end4145
 
-full4106:
+full4144:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
@@ -42620,9 +43010,9 @@ full4106:
 	VMOVUPD 128(AX), Y5
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4113
+	JGE     out4151
 
-row4112:
+row4150:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42634,7 +43024,7 @@ row4112:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -42655,29 +43045,29 @@ row4112:
 	VMOVUPD      Y7, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4112
+	JL           row4150
 
-out4113:
-end4107:
+out4151:
+end4145:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile4104
+	JMP  tile4142
 
-next4105:
+next4143:
 	CMPQ       DI, $0x0c
-	JLE        next4115
+	JLE        next4153
 	CMPQ       DI, $0x10
-	JGE        full4116
+	JGE        full4154
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4119
+	JGE        out4157
 
-row4118:
+row4156:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42688,7 +43078,7 @@ row4118:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -42706,34 +43096,34 @@ row4118:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip4120
+	JE           skip4158
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip4120:
+skip4158:
 	TESTQ  $0x00000001, R10
-	JE     skip4121
+	JE     skip4159
 	VMOVSD X5, (R11)
 
-skip4121:
+skip4159:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4118
+	JL   row4156
 
-out4119:
-	JMP end4117
+out4157:
+	JMP end4155
 
-full4116:
+full4154:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4123
+	JGE     out4161
 
-row4122:
+row4160:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42744,7 +43134,7 @@ row4122:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -42762,27 +43152,27 @@ row4122:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4122
+	JL           row4160
 
-out4123:
-end4117:
+out4161:
+end4155:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next4115:
+next4153:
 	CMPQ       DI, $0x08
-	JLE        next4125
+	JLE        next4163
 	CMPQ       DI, $0x0c
-	JGE        full4126
+	JGE        full4164
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4129
+	JGE        out4167
 
-row4128:
+row4166:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42793,7 +43183,7 @@ row4128:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -42808,33 +43198,33 @@ row4128:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip4130
+	JE           skip4168
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip4130:
+skip4168:
 	TESTQ  $0x00000001, R10
-	JE     skip4131
+	JE     skip4169
 	VMOVSD X4, (R11)
 
-skip4131:
+skip4169:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4128
+	JL   row4166
 
-out4129:
-	JMP end4127
+out4167:
+	JMP end4165
 
-full4126:
+full4164:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4133
+	JGE     out4171
 
-row4132:
+row4170:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -42845,7 +43235,7 @@ row4132:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -42860,29 +43250,29 @@ row4132:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4132
+	JL           row4170
 
-out4133:
-end4127:
+out4171:
+end4165:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next4125:
+next4163:
 	CMPQ       DI, $0x04
-	JLE        next4135
+	JLE        next4173
 	CMPQ       DI, $0x08
-	JGE        full4136
+	JGE        full4174
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4139
+	JGE        out4177
 
-row4138:
+row4176:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -42894,35 +43284,35 @@ row4138:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip4140
+	JE           skip4178
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip4140:
+skip4178:
 	TESTQ  $0x00000001, R10
-	JE     skip4141
+	JE     skip4179
 	VMOVSD X3, (R11)
 
-skip4141:
+skip4179:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4138
+	JL   row4176
 
-out4139:
-	JMP end4137
+out4177:
+	JMP end4175
 
-full4136:
+full4174:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4143
+	JGE     out4181
 
-row4142:
+row4180:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -42934,28 +43324,28 @@ row4142:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4142
+	JL           row4180
 
-out4143:
-end4137:
+out4181:
+end4175:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next4135:
+next4173:
 	CMPQ       DI, $0x00
-	JLE        next4145
+	JLE        next4183
 	CMPQ       DI, $0x04
-	JGE        full4146
+	JGE        full4184
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4149
+	JGE        out4187
 
-row4148:
+row4186:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -42964,34 +43354,34 @@ row4148:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip4150
+	JE           skip4188
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip4150:
+skip4188:
 	TESTQ  $0x00000001, R10
-	JE     skip4151
+	JE     skip4189
 	VMOVSD X2, (R11)
 
-skip4151:
+skip4189:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4148
+	JL   row4186
 
-out4149:
-	JMP end4147
+out4187:
+	JMP end4185
 
-full4146:
+full4184:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4153
+	JGE     out4191
 
-row4152:
+row4190:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad4103
+	JAE          bad4141
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -43000,21 +43390,21 @@ row4152:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4152
+	JL           row4190
 
-out4153:
-end4147:
+out4191:
+end4185:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next4145:
+next4183:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad4103:
+bad4141:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -43026,9 +43416,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line4154:
+line4192:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line4154
+	JNE        line4192
 	RET

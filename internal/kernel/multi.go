@@ -53,10 +53,10 @@ func CombineKAhead(dz, a []float64, stride int, c []float64, k, d, rows int, w, 
 	switch {
 	case tier == Plain:
 		combineKPlain(dz, a, stride, c, k, d, rows, w, keep)
-	case rows == 1: // bound by dz, which is best passed over in order
-		for m, f := range c {
-			Axpby(w*f, a[:d], keep, dz[m*d:(m+1)*d])
-		}
+	case rows == 1 && tier == AVX512:
+		bytes = combineRowAVX512(ptr(dz), ptr(a), ptr(c), k, d, w, keep, ptr(ahead), 8*len(ahead))
+	case rows == 1:
+		bytes = combineRowAVX2(ptr(dz), ptr(a), ptr(c), k, d, w, keep, ptr(ahead), 8*len(ahead))
 	case tier == AVX512:
 		bytes = combineKAVX512(ptr(dz), ptr(a), stride, ptr(c), k, d, rows, w, keep, ptr(ahead), 8*len(ahead))
 	default:

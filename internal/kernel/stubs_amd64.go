@@ -93,6 +93,9 @@ func scoresKAVX512(t *float64, a *float64, stride int, z *float64, zstride int, 
 func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int
 
 //go:noescape
+func combineRowAVX512(dz *float64, a *float64, c *float64, k int, d int, w float64, keep float64, ahead *float64, bytes int) int
+
+//go:noescape
 func gramAVX512(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)
 
 //go:noescape
@@ -190,6 +193,9 @@ func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k 
 
 //go:noescape
 func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int
+
+//go:noescape
+func combineRowAVX2(dz *float64, a *float64, c *float64, k int, d int, w float64, keep float64, ahead *float64, bytes int) int
 
 //go:noescape
 func gramAVX2(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool)

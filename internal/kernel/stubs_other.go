@@ -92,6 +92,10 @@ func combineKAVX512(dz *float64, a *float64, stride int, c *float64, k int, d in
 	panic("unreachable")
 }
 
+func combineRowAVX512(dz *float64, a *float64, c *float64, k int, d int, w float64, keep float64, ahead *float64, bytes int) int {
+	panic("unreachable")
+}
+
 func gramAVX512(h *float64, a *float64, stride int, d int, c *float64, rows int, w float64, add bool) {
 	panic("unreachable")
 }
@@ -189,6 +193,10 @@ func scoresKAVX2(t *float64, a *float64, stride int, z *float64, zstride int, k 
 }
 
 func combineKAVX2(dz *float64, a *float64, stride int, c *float64, k int, d int, rows int, w float64, keep float64, ahead *float64, bytes int) int {
+	panic("unreachable")
+}
+
+func combineRowAVX2(dz *float64, a *float64, c *float64, k int, d int, w float64, keep float64, ahead *float64, bytes int) int {
 	panic("unreachable")
 }
 

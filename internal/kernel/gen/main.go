@@ -43,6 +43,7 @@ func main() {
 		s.softmaxProduct()
 		s.scoresK()
 		s.combineK()
+		s.combineRow()
 		s.gram()
 		s.sparse()
 	}

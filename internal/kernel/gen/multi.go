@@ -300,6 +300,79 @@ func (s *isa) combineK() {
 	ret()
 }
 
+// combineRow is combineK for a single row: bound by dz, which it passes over in
+// order.
+func (s *isa) combineRow() {
+	s.text("combineRow", "(dz, a, c *float64, k, d int, w, keep float64, ahead *float64, bytes int) int")
+	const unroll = 4
+	dz, f, k, ahead := param("dz"), param("c"), param("k"), param("ahead")
+	end := paramAddr("bytes")
+	ADDQ(ahead, end)
+	keep := s.bcastParam("keep")
+	class, done := label("class"), label("done")
+	Label(class)
+	SUBQ(Imm(1), k)
+	JL(LabelRef(done))
+	w := s.bcastParam("w")
+	v := s.reg()
+	VBROADCASTSD(Mem{Base: f}, v)
+	VMULPD(v, w, w)
+	for _, kept := range []bool{true, false} {
+		other := label("other")
+		if kept {
+			CMPQ(paramAddr("keep"), Imm(0))
+			JE(LabelRef(other))
+		}
+		put := func(s *isa, p, q Mem) {
+			v := s.load(p, nil)
+			VMULPD(s.as(w), v, v)
+			if kept {
+				VFMADD231PD(s.load(q, nil), s.as(keep), v)
+			}
+			s.store(v, q, nil)
+		}
+		p, n := param("a"), param("d")
+		top, rest := label("columns"), label("rest")
+		Label(top)
+		SUBQ(imm(unroll*s.w), n)
+		JL(LabelRef(rest))
+		fetched := label("fetched")
+		CMPQ(ahead, end)
+		JAE(LabelRef(fetched))
+		PREFETCHT1(Mem{Base: ahead})
+		ADDQ(imm(64), ahead)
+		Label(fetched)
+		for u := range unroll {
+			put(s, Mem{Base: p, Disp: u * s.bytes()}, Mem{Base: dz, Disp: u * s.bytes()})
+		}
+		ADDQ(imm(unroll*s.bytes()), p)
+		ADDQ(imm(unroll*s.bytes()), dz)
+		JMP(LabelRef(top))
+		Label(rest)
+		for v := unroll * s.w / 2; v > 0; v /= 2 {
+			skip := label("skip")
+			TESTQ(U32(uint32(v)), n)
+			JE(LabelRef(skip))
+			part := s.lanes(min(v, s.w))
+			for u := range v / part.w {
+				put(part, Mem{Base: p, Disp: u * part.bytes()}, Mem{Base: dz, Disp: u * part.bytes()})
+			}
+			ADDQ(imm(8*v), p)
+			ADDQ(imm(8*v), dz)
+			Label(skip)
+		}
+		ADDQ(Imm(8), f)
+		JMP(LabelRef(class))
+		if kept {
+			Label(other)
+		}
+	}
+	Label(done)
+	SUBQ(paramAddr("ahead"), ahead)
+	Store(ahead, ReturnIndex(0))
+	ret()
+}
+
 // gram computes w rows of the lower triangle at a time, up to three vectors of
 // columns of them in registers.
 func (s *isa) gram() {

@@ -6,10 +6,10 @@ import (
 	"math/rand/v2"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/bileveltest"
+	quadratics "github.com/bilevel-go/bilevel/internal/quadratic"
 )
 
-// quadratic is a random pair of quadratics whose solution is known, see bileveltest.Quadratic: the `simulated`
+// quadratic is a random pair of quadratics whose solution is known, see internal/quadratic: the `simulated`
 // problem of benchmark_bilevel (Dagréou et al. 2022). Runs start at z and x drawn from N(0, 1).
 type quadratic struct {
 	// Inner and Outer are the lengths of z and x, Terms and Validation the numbers of terms of g and f.
@@ -30,16 +30,31 @@ func (q quadratic) load(context.Context, string) (*instance, error) {
 		return nil, fmt.Errorf("bench: a quadratic of inner %d, outer %d, terms %d, validation %d: lengths must be positive, and terms and validation at least 2(inner + outer)",
 			q.Inner, q.Outer, q.Terms, q.Validation)
 	}
-	c := bileveltest.Quadratic(q.Inner, q.Outer, q.Terms, q.Validation, q.Seed)
+	pair, err := quadratics.NewPair(q.Inner, q.Outer, q.Terms, q.Validation, q.Seed)
+	if err != nil {
+		return nil, err
+	}
 	return &instance{
-		problem: c.Problem,
+		problem: &bilevel.Problem{Outer: pair.F, Inner: pair.G},
 		start: func(seed uint64) bilevel.Point {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			return bilevel.Point{Z: gaussians(rng, q.Inner), X: gaussians(rng, q.Outer)}
 		},
-		evaluator: func() (bilevel.Evaluator, error) { return c, nil },
-		best:      c.Value,
+		evaluator: func() (bilevel.Evaluator, error) { return exactly{pair}, nil },
+		best:      pair.Value,
 	}, nil
+}
+
+// exactly evaluates h in closed form.
+type exactly struct{ *quadratics.Pair }
+
+// Evaluate returns h(x) and, where grad is not nil, overwrites it with ∇h(x).
+func (e exactly) Evaluate(grad, x []float64) (float64, error) {
+	s := e.Solve(x)
+	if grad != nil {
+		copy(grad, s.Grad)
+	}
+	return s.Value, nil
 }
 
 // gaussians are n draws of N(0, 1).

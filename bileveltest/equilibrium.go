@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/quadratic"
 )
 
 // equilibriumNorm is ‖M‖₂ of [Equilibrium].
@@ -77,7 +78,7 @@ func Equilibrium(d, p int, seed uint64) Case {
 		panic("bileveltest: singular values of M")
 	}
 	phi.m.Scale(equilibriumNorm/svd.Values(nil)[0], phi.m)
-	f := newQuadratic(d, p, 20*(d+p), 0.2, rng)
+	f := quadratic.New(d, p, 20*(d+p), 0.2, rng)
 
 	eye := mat.NewDense(d, d, nil)
 	for i := range d {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/quadratic"
 )
 
 // weighted is the mean of σ(x_i)·ℓ_i(⟨a_i,z₁⟩, ⟨a_i,z₂⟩), z = (z₁, z₂), with
@@ -519,13 +520,13 @@ func (s swapped) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 }
 
 // transposed multiplies with the transposed cross matrix, which d = p allows.
-type transposed struct{ *quadratic }
+type transposed struct{ *quadratic.Objective }
 
 func (s transposed) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	s.quadratic.Products(dz, hv, nil, z, x, v, b)
+	s.Objective.Products(dz, hv, nil, z, x, v, b)
 	clear(cv)
 	for i := b.Lo; i < b.Hi && cv != nil; i++ {
-		axpy(dot(s.rowX(s.c, i), v)/float64(b.Len()), s.rowZ(s.e, i), cv)
+		axpy(dot(s.RowX(s.C, i), v)/float64(b.Len()), s.RowZ(s.E, i), cv)
 	}
 }
 
@@ -607,7 +608,7 @@ func TestObjectiveFindsBugs(t *testing.T) {
 			found(t, CheckObjective(newRidged(c.bug), ObjectiveOptions{}), c.check)
 		})
 	}
-	square := Quadratic(4, 4, 40, 40, 1).Problem.Inner.(*quadratic)
+	square := Quadratic(4, 4, 40, 40, 1).Problem.Inner.(*quadratic.Objective)
 	found(t, CheckObjective(square, ObjectiveOptions{Step: 100, Points: []bilevel.Point{{Z: fill(3, 0), X: fill(4, 0)}}}), "start")
 	found(t, CheckObjective(square, ObjectiveOptions{Lower: fill(3, 0)}), "start")
 	found(t, CheckObjective(swapped{square}, ObjectiveOptions{}), "products")

@@ -1,0 +1,530 @@
+package valuefn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/stochastic"
+)
+
+// auto chooses multiplier and step sizes from gradients while a run goes on.
+//
+// Smoothness. L_g is the largest ‖∇²zz g_ξ‖ of blocks and L_f that of f, by power iterations on differences of
+// gradients at the current point. λ₀ is a multiple of L_f/L_g, fixed at the start; the inner step is
+// 1/(2(L_g + L_f/λ)), which is stable for z and, divided by 2λ, for y. An exact part of g whose Hessian is diagonal,
+// such as ½ Σ e^{x_j} z_j², may be stiff in some coordinates: there L_g is that of the sampled part, and
+// coordinate i has L_g + e_i in its place, e_i the entry of the diagonal. Where batches leave noise the step
+// decays from then on as (1 + t/T₀)^(−4/7).
+//
+// The outer step is one number γ_j per coordinate. Time is divided into stretches of K steps. Where the
+// displacement of x_j over a stretch keeps its sign γ_j grows, where it turns, or where x_j goes back and forth from
+// step to step, γ_j shrinks (Jacobs 1988, "delta-bar-delta"); K doubles when many coordinates turn, so that noise
+// averages out, and halves after four stretches in which hardly any did. In the first stretches x is held until y
+// and z have come to rest.
+type auto struct {
+	// Inner step.
+	curvG, curvF float64   // L_g, L_f
+	diag         bool      // the Hessian of g's exact part is diagonal
+	stiff        []float64 // e
+	steps        []float64 // of each coordinate of z, before decay
+	decay        float64   // T₀, 0 for no decay
+	safety       float64   // halved by every divergence of y and z
+	dir          []float64
+	at, d0, d1   []float64 // scratch
+	probesG      int
+	probesF      int
+
+	// Outer step.
+	gamma    []float64 // per coordinate
+	plan     []float64 // displacement expected of a stretch, at most
+	last     []float64 // displacement over the last stretch
+	turned   []float64 // 1 once the coordinate has turned
+	flips    []float64 // turns within this stretch
+	before   []float64 // direction of the last step
+	sum      []float64 // of the directions over this stretch
+	level    []float64 // largest mean direction of a stretch
+	moving   bool
+	length   int // K
+	steady   int // stretches in a row where hardly any coordinate has turned
+	shortest int
+	from, to int64     // this stretch
+	xs, ys   []float64 // x and λ(y − z) at its start
+	slope    float64   // norm of the mean direction of the stretch before, while x is held
+
+	// Last good point, and the estimates of h that make it one.
+	goodY, goodZ, goodX []float64
+	good                int64 // its step
+	steep               float64
+	paid                int64 // samples visited by the last estimate
+	values              int
+	first, best         float64
+	jitter, value       float64
+	restarts            int
+
+	next  int64 // look at step next
+	notes []string
+}
+
+const (
+	exactMultiple   = 30  // λ₀L_g/L_f without noise
+	sampledMultiple = 5   // and with it
+	fastGrowth      = 1.6 // of γ_j until coordinate j first turns
+	growth          = 1.25
+	shrink          = 0.5
+	firstMove       = 0.01    // displacement of the first stretch, relative to 1 + |x|
+	largestMove     = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
+	largestStep     = 100     // γ_j times the largest mean direction, relative to 1 + |x_j|
+	farthest        = 1. / 16 // of the planned displacement, in one step
+	patience        = 8       // K while x is held, at most, relative to the shortest
+	longest         = 256     // K, relative to the shortest
+	looks           = 8       // looks at smoothness in a stretch, at least
+	lookEvery       = 128     // steps between looks, at most
+	decayAfter      = 10      // T₀, relative to the shortest K
+	maxRestarts     = 60
+)
+
+func newAuto(r *f2saRun) *auto {
+	d, p := len(r.z), len(r.x)
+	v := func(n int) []float64 { return make([]float64, n) }
+	a := &auto{safety: 1, stiff: v(d), steps: v(d), dir: v(d), at: v(d), d0: v(d), d1: v(d),
+		gamma: v(p), plan: v(p), last: v(p), turned: v(p), flips: v(p), before: v(p), sum: v(p), level: v(p),
+		xs: v(p), ys: v(d), goodY: v(d), goodZ: v(d), goodX: v(p)}
+	for i := range a.dir {
+		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
+	}
+	a.shortest = max(16, r.xi.Blocks()/r.InnerSteps, r.zeta.Blocks()/r.InnerSteps)
+	a.length = a.shortest
+	if r.xi.Blocks() > 1 || r.zeta.Blocks() > 1 {
+		a.decay = float64(decayAfter * a.shortest)
+	}
+	a.probeDiagonal(r)
+	a.measure(r, 32, 4)
+	if r.Lambda.Size == 0 {
+		r.Lambda = Multiplier{a.multiplier(r), defaultGrowth}
+	}
+	a.setSteps(r)
+	a.steep = a.norm(r)
+	a.save(r)
+	a.begin(r)
+	a.next = 4
+	return a
+}
+
+// multiplier is λ₀. Where f is not curved in z its slope takes the place of curvature.
+func (a *auto) multiplier(r *f2saRun) float64 {
+	l := a.curvF
+	if l == 0 {
+		b := r.zeta.Block(0)
+		r.f.grad(a.d0, nil, r.z, r.x, b, 1)
+		r.extra.GradF += int64(b.Len())
+		l = norm(a.d0) / (1 + norm(r.z))
+	}
+	multiple := float64(exactMultiple)
+	if a.decay > 0 {
+		multiple = sampledMultiple
+	}
+	if m := multiple * l / a.largest(); m > 0 && !math.IsInf(m, 0) {
+		return m
+	}
+	return multiple
+}
+
+// largest is L_g with the stiffest coordinate's.
+func (a *auto) largest() float64 {
+	e := 0.0
+	for _, s := range a.stiff {
+		e = max(e, s)
+	}
+	return a.curvG + e
+}
+
+// norm is the largest ‖∇z g‖ of some blocks.
+func (a *auto) norm(r *f2saRun) float64 {
+	top := 0.0
+	for i := range min(8, r.xi.Blocks()) {
+		b := r.xi.Block(i * r.xi.Blocks() / min(8, r.xi.Blocks()))
+		r.g.grad(a.d0, nil, r.z, r.x, b, 1)
+		r.extra.GradG += int64(b.Len())
+		top = max(top, norm(a.d0))
+	}
+	return top
+}
+
+// probe chooses a block to look at, spread evenly in the long run.
+func probe(count *int, s *stochastic.Sampler) bilevel.Batch {
+	i := int(uint64(*count) * 0x9E3779B97F4A7C15 >> 32 % uint64(s.Blocks()))
+	*count++
+	return s.Block(i)
+}
+
+// difference is the length over which gradients are compared: the root of the rounding error.
+func difference(z []float64) float64 { return 0x1p-26 * (1 + norm(z)) }
+
+// power raises curv to the curvature of o over b at z, by power iterations along dir.
+func (a *auto) power(curv *float64, o bilevel.Objective, z, x []float64, b bilevel.Batch, products int) (visited int64) {
+	o.Grad(a.d0, nil, z, x, b)
+	h := difference(z)
+	for range products {
+		l := norm(a.dir)
+		if l == 0 || math.IsNaN(l) || math.IsInf(l, 0) {
+			for i := range a.dir {
+				a.dir[i] = 1 + 0.5*math.Sin(float64(i+a.probesG+a.probesF))
+			}
+			l = norm(a.dir)
+		}
+		copy(a.at, z)
+		kernel.Axpy(h/l, a.dir, a.at)
+		o.Grad(a.d1, nil, a.at, x, b)
+		kernel.Axpy(-1, a.d0, a.d1)
+		// Less than this is rounding.
+		if l := norm(a.d1); l > 16*0x1p-52*norm(a.d0) && !math.IsInf(l, 0) {
+			*curv = max(*curv, l/h)
+			a.dir, a.d1 = a.d1, a.dir
+		}
+	}
+	return int64(products+1) * int64(b.Len())
+}
+
+// measure raises L_g and L_f to those of some blocks at the current point.
+func (a *auto) measure(r *f2saRun, blocks, products int) {
+	a.curvG *= 0.98
+	a.curvF *= 0.98
+	g := r.g.sampled
+	if r.g.exact != nil && !a.diag {
+		g = r.g.whole
+	}
+	for range min(blocks, r.xi.Blocks()) {
+		r.extra.GradG += a.power(&a.curvG, g, r.z, r.x, probe(&a.probesG, r.xi), products)
+	}
+	for range min(blocks, r.zeta.Blocks()) {
+		r.extra.GradF += a.power(&a.curvF, r.f.whole, r.y, r.x, probe(&a.probesF, r.zeta), products)
+	}
+	if !a.diag {
+		return
+	}
+	for i := range a.stiff {
+		a.at[i] = 1
+	}
+	a.exactDifference(r, a.stiff, a.at)
+	for i, e := range a.stiff {
+		a.stiff[i] = max(e, 0)
+	}
+}
+
+// exactDifference sets dst to the product of the exact part's Hessian and v; v may be a.at.
+func (a *auto) exactDifference(r *f2saRun, dst, v []float64) {
+	h := difference(r.z)
+	r.g.exact.Grad(a.d0, nil, r.z, r.x, one)
+	for i, z := range r.z {
+		a.at[i] = z + h*v[i]
+	}
+	r.g.exact.Grad(dst, nil, a.at, r.x, one)
+	for i, d := range a.d0 {
+		dst[i] = (dst[i] - d) / h
+	}
+}
+
+// probeDiagonal finds out whether the exact part's Hessian is diagonal: then, and as good as only then, its
+// products with vectors of different signs are its diagonal with these signs.
+func (a *auto) probeDiagonal(r *f2saRun) {
+	if r.g.exact == nil {
+		return
+	}
+	a.diag = true
+	signs, want := make([]float64, len(r.z)), make([]float64, len(r.z))
+	for i := range signs {
+		signs[i] = 1
+	}
+	a.exactDifference(r, want, signs)
+	top := 0.0
+	for _, e := range want {
+		top = max(top, math.Abs(e))
+	}
+	for round := range uint64(3) {
+		for i := range signs {
+			signs[i] = 1
+			if (uint64(i)+1)*(0x9E3779B97F4A7C15+round<<33)>>63 == 1 {
+				signs[i] = -1
+			}
+		}
+		a.exactDifference(r, a.d1, signs)
+		for i, e := range a.d1 {
+			if !(math.Abs(signs[i]*e-want[i]) <= 1e-6*math.Abs(want[i])+1e-9*top) {
+				a.diag = false
+			}
+		}
+	}
+}
+
+// setSteps sets the inner steps from the smoothness.
+func (a *auto) setSteps(r *f2saRun) {
+	base := a.curvG + a.curvF/r.Lambda.At(r.t+1)
+	for i, e := range a.stiff {
+		a.steps[i] = a.safety / (2 * (base + e))
+		if base+e == 0 {
+			a.steps[i] = a.safety
+		}
+	}
+}
+
+// slowness is how much the inner step has decayed.
+func (a *auto) slowness(t int64) float64 {
+	if a.decay == 0 {
+		return 1
+	}
+	return math.Pow(1+float64(t)/a.decay, 4./7)
+}
+
+// moveInner steps y and z.
+func (a *auto) moveInner(r *f2saRun, lambda float64) {
+	beta := 1 / a.slowness(r.t)
+	alpha := beta / (2 * lambda)
+	y, z, dy, dz := r.y, r.z, r.dy, r.dz
+	for i, s := range a.steps {
+		y[i] -= alpha * s * dy[i]
+		z[i] -= beta * s * dz[i]
+	}
+}
+
+// move steps x and adds up its directions.
+func (a *auto) move(r *f2saRun) {
+	kernel.Axpy(1, r.dx, a.sum)
+	if !a.moving {
+		return
+	}
+	for j, d := range r.dx {
+		if d*a.before[j] < 0 {
+			a.flips[j]++
+		}
+		most := farthest * a.plan[j]
+		r.x[j] -= max(-most, min(a.gamma[j]*d, most))
+	}
+	copy(a.before, r.dx)
+}
+
+// save keeps the current point as a good one.
+func (a *auto) save(r *f2saRun) {
+	copy(a.goodY, r.y)
+	copy(a.goodZ, r.z)
+	copy(a.goodX, r.x)
+	a.good = r.t
+}
+
+// begin starts a stretch at the current point.
+func (a *auto) begin(r *f2saRun) {
+	copy(a.xs, r.x)
+	a.adjoint(a.ys, r)
+	clear(a.sum)
+	clear(a.flips)
+	a.from, a.to = r.t, r.t+int64(a.length)
+}
+
+// adjoint sets dst = λ(y − z), about v*(x).
+func (a *auto) adjoint(dst []float64, r *f2saRun) {
+	lambda := r.Lambda.At(r.t + 1)
+	for i, y := range r.y {
+		dst[i] = lambda * (y - r.z[i])
+	}
+}
+
+// look adapts the step sizes, and goes back to the last good point after a divergence.
+func (a *auto) look(r *f2saRun) {
+	dz := norm(r.dz)
+	if s := dz + norm(r.dy) + norm(r.dx) + norm(r.y) + norm(r.z) + norm(r.x); math.IsNaN(s) || math.IsInf(s, 0) || a.steep > 0 && dz > 100*a.steep {
+		a.retreat(r, "the inner variables diverged", true)
+		a.lookLater(r)
+		return
+	}
+	a.steep = max(a.steep, min(dz, 2*a.steep)) // a divergence must not pass for a scale
+	a.measure(r, 1, 3)
+	a.setSteps(r)
+	if r.t >= a.to {
+		switch {
+		case !r.Outer.Auto():
+			a.save(r)
+		case !a.moving:
+			if a.atRest(r) {
+				a.firstSteps(r)
+			}
+			a.save(r)
+		default:
+			a.adapt(r)
+			if !a.goodValue(r) {
+				a.retreat(r, "the estimate of h grew", false)
+			}
+		}
+		a.begin(r)
+	}
+	a.lookLater(r)
+}
+
+func (a *auto) lookLater(r *f2saRun) {
+	a.next = min(a.to, r.t+min(max((a.to-a.from)/looks, 1), lookEvery))
+}
+
+// atRest says whether y and z have come to rest at the x that is held: λ(y − z) and the direction of x have.
+// If not, the next stretch is twice as long.
+func (a *auto) atRest(r *f2saRun) bool {
+	a.adjoint(a.at, r)
+	size := norm(a.at)
+	kernel.Axpy(-1, a.ys, a.at)
+	slope := norm(a.sum) / float64(r.t-a.from)
+	rest := slope > 0 && norm(a.at) <= size/5 && slope <= 2*a.slope && slope >= a.slope/2
+	a.slope = slope
+	if !rest && a.length < patience*a.shortest {
+		a.length *= 2
+		return false
+	}
+	return slope > 0
+}
+
+// width is the length of coordinate j's interval.
+func (r *f2saRun) width(j int) float64 {
+	if r.p.Lower == nil || r.p.Upper == nil {
+		return math.Inf(1)
+	}
+	return r.p.Upper[j] - r.p.Lower[j]
+}
+
+// firstSteps lets x go.
+func (a *auto) firstSteps(r *f2saRun) {
+	steps := float64(r.t - a.from)
+	top, scale := 0.0, 1.0
+	for j, x := range r.x {
+		top = max(top, math.Abs(a.sum[j])/steps)
+		scale = max(scale, math.Abs(x))
+	}
+	for j, s := range a.sum {
+		a.plan[j] = min(firstMove*scale, r.width(j)/20)
+		a.level[j] = max(math.Abs(s)/steps, top/1000)
+		a.gamma[j] = a.plan[j] / (float64(a.length) * a.level[j])
+	}
+	a.moving = true
+}
+
+// adapt ends a stretch.
+func (a *auto) adapt(r *f2saRun) {
+	scale := 0.0
+	for _, x := range r.x {
+		scale = max(scale, math.Abs(x))
+	}
+	kept, turns, steps := 0, 0, float64(r.t-a.from)
+	for j, x := range r.x {
+		d := x - a.xs[j]
+		flipping := a.flips[j] > 0.75*steps
+		if math.Abs(d) <= 1e-13*scale && !flipping {
+			a.last[j] = 0 // at a bound, or where rounding errors decide
+			continue
+		}
+		factor := 1.0
+		switch s := d * a.last[j]; {
+		case flipping:
+			factor = shrink
+			a.turned[j] = 1
+		case s > 0 && a.turned[j] == 0:
+			factor = fastGrowth
+			kept++
+		case s > 0:
+			factor = growth
+			kept++
+		case s < 0:
+			factor = shrink
+			a.turned[j] = 1
+			turns++
+		}
+		most := min(largestMove*(1+math.Abs(x)), r.width(j)/4)
+		if m := math.Abs(d); m*factor > most {
+			factor = most / m
+		}
+		a.level[j] = max(a.level[j], math.Abs(a.sum[j])/steps)
+		a.gamma[j] = min(a.gamma[j]*factor, largestStep*(1+math.Abs(x))/a.level[j])
+		a.last[j] = d
+		a.plan[j] = min(most, max(2*factor*math.Abs(d), a.plan[j]/2, 1e-6*(1+math.Abs(x))))
+	}
+	switch {
+	case 2*turns > kept:
+		a.length = min(2*a.length, longest*a.shortest)
+		a.steady = 0
+	case kept > 3*turns:
+		if a.steady++; a.steady == 4 {
+			a.length = max(a.length/2, a.shortest)
+			a.steady = 0
+		}
+	default:
+		a.steady = 0
+	}
+}
+
+// goodValue estimates h by the penalised objective, when enough samples have been visited since the last time to
+// pay for it, and keeps the point unless h has grown by half of what it had fallen.
+func (a *auto) goodValue(r *f2saRun) bool {
+	n, m := int64(r.xi.Samples()), int64(r.zeta.Samples())
+	total := r.Counts().Total()
+	if a.values > 0 && total-a.paid < 8*(2*n+m) {
+		return true
+	}
+	a.paid = total
+	all := bilevel.All(r.g.whole)
+	r.extra.ValueF += m
+	r.extra.ValueG += 2 * n
+	gap := r.Lambda.At(r.t+1) * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
+	h := r.f.whole.Value(r.y, r.x, bilevel.All(r.f.whole)) + gap
+	if a.values == 0 {
+		a.first, a.best, a.value = h, h, h
+	}
+	a.values++
+	change := math.Abs(h - a.value)
+	a.value = h
+	if math.IsNaN(h) || a.values > 3 && h > a.best+0.5*(a.first-a.best)+4*a.jitter+3*math.Abs(gap)+1e-3*math.Abs(a.best) {
+		return false
+	}
+	a.jitter = max(0.7*a.jitter, change)
+	a.safety = min(1, 1.1*a.safety)
+	a.best = min(a.best, h)
+	a.first = max(a.first, h)
+	a.save(r)
+	return true
+}
+
+// retreat goes back to the last good point with halved steps, and says so.
+func (a *auto) retreat(r *f2saRun, why string, inner bool) {
+	if a.restarts == maxRestarts {
+		a.begin(r)
+		return
+	}
+	a.restarts++
+	what := "outer"
+	if inner && r.Inner.Auto() {
+		a.safety /= 2
+		what = "inner and outer"
+		if !r.Outer.Auto() {
+			what = "inner"
+		}
+	}
+	kernel.Scale(0.5, a.gamma)
+	clear(a.last)
+	a.notes = append(a.notes, fmt.Sprintf("%s by step %d: back to the point of step %d with halved automatic %s step sizes", why, r.t, a.good, what))
+	copy(r.y, a.goodY)
+	copy(r.z, a.goodZ)
+	copy(r.x, a.goodX)
+	a.measure(r, 32, 4)
+	a.setSteps(r)
+	a.begin(r)
+}
+
+func (a *auto) state(s *bilevel.State) {
+	for _, f := range []*float64{&a.curvG, &a.curvF, &a.safety, &a.slope, &a.steep, &a.first, &a.best, &a.value, &a.jitter} {
+		s.Float(f)
+	}
+	s.Fixed(a.stiff, a.steps, a.dir, a.gamma, a.plan, a.last, a.turned, a.flips, a.before, a.sum, a.level, a.xs, a.ys, a.goodY, a.goodZ, a.goodX)
+	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values, &a.restarts} {
+		s.Int(n)
+	}
+	for _, n := range []*int64{&a.from, &a.to, &a.good, &a.paid, &a.next} {
+		s.Int64(n)
+	}
+	s.Bool(&a.moving)
+	s.Strings(&a.notes)
+}

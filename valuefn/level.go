@@ -1,0 +1,94 @@
+package valuefn
+
+import (
+	"fmt"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/stochastic"
+)
+
+// one is the batch of an exact part.
+var one = bilevel.Batch{Lo: 0, Hi: 1}
+
+// level is one objective with first derivatives, whole = mean of sampled's terms + exact. Nothing else of it is
+// ever looked at.
+type level struct {
+	whole, sampled, exact bilevel.Objective // exact is nil if there is none
+	pre                   bilevel.Prefetcher
+	wholeLocal            bool // whole writes a part of x-derivatives only
+	sampledLocal          bool
+	exactLocal            bool
+	ez, ex                []float64 // what the exact part gives
+}
+
+func newLevel(o bilevel.Objective) (level, error) {
+	l := level{whole: o, sampled: o}
+	if err := bilevel.NeedFirstOrder(o); err != nil {
+		return l, err
+	}
+	if s, ok := o.(bilevel.Splitter); ok {
+		l.sampled, l.exact = s.Split()
+		if l.sampled == nil || l.sampled.Samples() != o.Samples() || l.exact != nil && l.exact.Samples() != 1 {
+			return l, fmt.Errorf("valuefn: %T.Split must return a part with all %d samples and one with a single sample", o, o.Samples())
+		}
+		if err := bilevel.NeedFirstOrder(l.sampled); err != nil {
+			return l, err
+		}
+		if l.exact != nil {
+			if err := bilevel.NeedFirstOrder(l.exact); err != nil {
+				return l, err
+			}
+			d, p := o.Dims()
+			l.ez, l.ex = make([]float64, d), make([]float64, p)
+			_, l.exactLocal = l.exact.(bilevel.Local)
+		}
+	}
+	_, l.wholeLocal = l.whole.(bilevel.Local)
+	_, l.sampledLocal = l.sampled.(bilevel.Local)
+	l.pre, _ = l.sampled.(bilevel.Prefetcher)
+	return l, nil
+}
+
+// next draws a batch and its weight.
+func (l *level) next(s *stochastic.Sampler) (bilevel.Batch, float64) {
+	_, b, w := s.Next()
+	if l.pre != nil {
+		l.pre.Prefetch(s.Ahead())
+	}
+	return b, w
+}
+
+// grad overwrites dz and dx, either of which may be nil, with w times the gradient of the sampled part over b
+// plus that of the exact part.
+func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
+	if w == 1 {
+		if l.wholeLocal {
+			clear(dx)
+		}
+		l.whole.Grad(dz, dx, z, x, b) // one pass for both parts
+		return
+	}
+	if l.sampledLocal {
+		clear(dx)
+	}
+	l.sampled.Grad(dz, dx, z, x, b)
+	kernel.Scale(w, dz)
+	kernel.Scale(w, dx)
+	if l.exact == nil {
+		return
+	}
+	ez, ex := l.ez, l.ex
+	if dz == nil {
+		ez = nil
+	}
+	if dx == nil {
+		ex = nil
+	}
+	if l.exactLocal {
+		clear(ex)
+	}
+	l.exact.Grad(ez, ex, z, x, one)
+	kernel.Axpy(1, ez, dz)
+	kernel.Axpy(1, ex, dx)
+}

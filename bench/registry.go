@@ -12,6 +12,7 @@ import (
 	"github.com/bilevel-go/bilevel/blackbox"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/valuefn"
 )
 
 // methods are what a bench file can name as a method, with their defaults. Every exported field of a plain type is
@@ -21,6 +22,7 @@ var methods = map[string]bilevel.Method{
 	"bsa":     stochastic.BSA{},
 	"descent": hypergrad.Descent{},
 	"dtfbo":   stochastic.DTFBO{},
+	"f2sa":    valuefn.F2SA{},
 	"fsla":    stochastic.FSLA{},
 	"grid":    blackbox.Grid{},
 	"hoag":    hypergrad.HOAG{},

@@ -22,9 +22,13 @@
 // rows and at least 300 steps, until the loss of the held-out rows has not fallen for some stretches; the weights of
 // the best stretch are the result.
 //
-// Kept are the rows with a weight of at least one half, where every weight started. The final model is fitted to these
-// and the trusted rows, with a C chosen for the held-out ones among fits without them, and says what label it would
-// have given each row.
+// A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give each
+// row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have; all
+// others are kept. The second condition is for rows that the model fits without effort: they hardly change it, their
+// weights stay near one half, and to which side of it is chance.
+//
+// The final model is fitted to the kept and the trusted rows, with a C chosen for the held-out ones. Where a model of
+// all training rows predicts these better, as it does if all labels are right, it is fitted to all rows.
 package clean
 
 import (
@@ -118,7 +122,7 @@ func (o Options) Check() error {
 type Row struct {
 	Label     int     // as given, an index into Result.Classes
 	Weight    float64 // between 0 and 1
-	Kept      bool    // the weight is at least one half
+	Kept      bool    // the weight is at least one half, or a model of the rows where it is gives the row its label
 	Predicted int     // the label that the final model gives the row
 	// Rank is 1 for the most suspicious row and n for the least: the rows that are not kept come first, and among
 	// these and among the others those to whose label the final model gives the smallest probability.
@@ -132,10 +136,12 @@ type Figures struct{ Accuracy, Loss float64 }
 type Result struct {
 	Rows    []Row
 	Classes []string
-	Kept    int // rows with a weight of at least one half
+	Kept    int // rows that are not suspicious
+	// AllBetter says that the held-out trusted rows are predicted better by a model of all training rows than by one
+	// without the suspicious ones, and that the final model is of all.
+	AllBetter bool
 
-	// Before is the model of all training rows, Trusted that of the trusted rows alone, After the final one; nil
-	// without test rows, and Trusted where the run was interrupted.
+	// Before is the model of all training rows, After the final one; nil without test rows.
 	Before, After *Figures
 
 	// Value is the loss of the held-out trusted rows at the weights, and Start that with equal weights.

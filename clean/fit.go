@@ -230,7 +230,7 @@ func (f *fit) run() (*Result, error) {
 		r.NTest = len(f.test.Y)
 	}
 	f.report("all rows", 0, math.NaN())
-	before, _, _, err := f.best(f.train)
+	before, allRidge, allHeld, err := f.best(f.train)
 	if err != nil {
 		return nil, err
 	}
@@ -255,38 +255,62 @@ func (f *fit) run() (*Result, error) {
 	}
 
 	f.report("final model", .75, r.Value)
-	var kept []int
 	r.Rows = make([]Row, r.NTrain)
 	for i, w := range weights {
 		r.Rows[i] = Row{Label: int(f.train.Y[i]), Weight: w, Kept: w >= .5}
-		if w >= .5 {
+	}
+	var held float64
+	if z, ridge, held, err = f.best(stack(f.train, f.learn, r.keptRows())); err != nil {
+		return nil, err
+	}
+	f.predict(r, z)
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		row.Kept = row.Kept || row.Predicted == row.Label
+	}
+	kept := r.keptRows()
+	r.Kept, r.FinalRidge = len(kept), ridge
+	if r.AllBetter = allHeld <= held; r.AllBetter {
+		z, r.FinalRidge = slices.Clone(before), allRidge
+		kept = kept[:0]
+		for i := range r.Rows {
 			kept = append(kept, i)
 		}
 	}
-	r.Kept = len(kept)
-	all := stack(f.train, f.learn, kept)
-	if z, r.FinalRidge, _, err = f.best(all); err != nil {
-		return nil, err
-	}
-	if f.ctx.Err() == nil && f.learn != f.trusted {
-		// On all trusted rows.
+	if f.ctx.Err() == nil {
 		if err := f.fitted(z, stack(f.train, f.trusted, kept), r.FinalRidge); err != nil {
 			return nil, err
 		}
 	}
-	scores := f.scores(f.train, z)
-	logp := make([]float64, r.NTrain)
-	k := len(f.classes)
-	for i := range r.Rows {
-		t := scores[i*k : (i+1)*k]
-		r.Rows[i].Predicted = largest(t)
-		logp[i] = t[r.Rows[i].Label] - logSum(t)
-	}
-	rank(r.Rows, logp)
+	rank(r.Rows, f.predict(r, z))
 	if f.test != nil {
 		r.Before, r.After = f.figures(f.test, before), f.figures(f.test, z)
 	}
 	return r, nil
+}
+
+// predict sets the labels that the model z gives the training rows, and returns the logarithms of the probabilities
+// that it gives the labels they have.
+func (f *fit) predict(r *Result, z []float64) (logp []float64) {
+	k, scores := len(f.classes), f.scores(f.train, z)
+	logp = make([]float64, len(r.Rows))
+	for i := range r.Rows {
+		row, t := &r.Rows[i], scores[i*k:(i+1)*k]
+		row.Predicted = largest(t)
+		logp[i] = t[row.Label] - logSum(t)
+	}
+	return logp
+}
+
+// keptRows are the indices of the kept rows.
+func (r *Result) keptRows() []int {
+	var kept []int
+	for i, row := range r.Rows {
+		if row.Kept {
+			kept = append(kept, i)
+		}
+	}
+	return kept
 }
 
 // weigh learns the weights, from the model z.

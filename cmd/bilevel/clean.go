@@ -51,7 +51,7 @@ func newCleanCommand() *cobra.Command {
 		Long: `Find wrong labels with the help of a small trusted set.
 
 A linear model is trained with one weight per row, and the weights are learned by gradient so that the model
-predicts the trusted rows well. Rows that keep less than half of their weight are suspicious.
+predicts the trusted rows well. Rows whose weight falls below one half, and to which the cleaned model gives another label, are suspicious.
 
 Without --train or --set it runs on an embedded set of handwritten digits, half of whose training labels it
 replaces by random ones. Files are read as tune reads them.
@@ -350,8 +350,13 @@ func (d *cleaned) words() []string {
 		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
 			t.Corrupted, 100*float64(t.Corrupted)/float64(d.NTrain), d.corrupt, 100*t.Precision, 100*t.Recall, t.F1))
 	}
+	final := "a model of the kept and the trusted rows"
+	if d.AllBetter {
+		final = "a model of all training and trusted rows"
+		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong, and the final model is of all rows.")
+	}
 	if d.After != nil {
-		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of a model of the kept and the trusted rows.", 100*d.Before.Accuracy, 100*d.After.Accuracy))
+		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of %s.", 100*d.Before.Accuracy, 100*d.After.Accuracy, final))
 	}
 	switch {
 	case d.Interrupted:
@@ -382,6 +387,7 @@ type cleanJSON struct {
 	Recall             *float64      `json:"recall"`
 	Kept               int           `json:"kept"`
 	WrongShare         float64       `json:"wrong_share"`
+	AllBetter          bool          `json:"all_better"`
 	TestAccuracy       *float64      `json:"test_accuracy"`
 	TestAccuracyBefore *float64      `json:"test_accuracy_before"`
 	TestLoss           *float64      `json:"test_loss"`
@@ -407,7 +413,7 @@ type cleanJSON struct {
 
 func (d *cleaned) writeJSON(w io.Writer) error {
 	j := cleanJSON{
-		Method: d.Method, Kept: d.Kept, WrongShare: d.wrongShare(), Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
+		Method: d.Method, Kept: d.Kept, WrongShare: d.wrongShare(), AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
 		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge, Seed: d.seed,
 		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
 	}

@@ -57,6 +57,9 @@ func TestMethods(t *testing.T) {
 		if len(r.Trace) == 0 || r.Trace[r.Best].Held != r.Value || r.Reason == "" {
 			t.Errorf("%s: trace %v, value %v, %q", method, r.Trace, r.Value, r.Reason)
 		}
+		if len(r.Trace) == stretches {
+			t.Errorf("%s: the end was not seen in %d stretches", method, stretches)
+		}
 		kept := 0
 		for i, row := range r.Rows {
 			if !row.Kept && row.Weight >= .5 || !(row.Weight >= 0 && row.Weight <= 1) || row.Label != int(data.Train.Y[i]) {

@@ -25,12 +25,12 @@ func TestConformance(t *testing.T) {
 		{"AmIGO", AmIGO{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"StocBiO", StocBiO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 8000, Tol: 0.1, Horizon: 100}},
 		{"MRBO", MRBO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 5000, Tol: 0.1, Horizon: 100}},
-		{"VRBO", VRBO{Batch: 4, Terms: 100, InnerSteps: 3}, bileveltest.MethodOptions{Stochastic: true, Steps: 2000, Tol: 1e-2, Horizon: 100}},
+		{"VRBO", VRBO{Batch: 4, Terms: 80, InnerSteps: 2}, bileveltest.MethodOptions{Stochastic: true, Steps: 2000, Tol: 1e-2, Horizon: 100}},
 		// Estimates whose variance does not come from batches alone.
 		{"BSA", BSA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.05, .5), Neumann: Constant(.2), Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"TTSA", TTSA{Batch: 4, Inner: Decaying(.5, .4), Outer: Decaying(.1, .6), Neumann: Constant(.2), Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"SUSTAIN", SUSTAIN{Batch: 4, Inner: Decaying(.3, 1./3), Outer: Decaying(.03, 1./3), Neumann: Constant(.2), Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 0.1, Horizon: 100}},
-		{"PZOBO", PZOBO{Batch: 4, Inner: Constant(.3), Outer: Decaying(.1, .5), Directions: 3, InnerSteps: 60}, bileveltest.MethodOptions{Stochastic: true, Steps: 6000, Tol: 0.1, Horizon: 40}},
+		{"PZOBO", PZOBO{Batch: 4, Inner: Constant(.3), Outer: Decaying(.1, .5), Directions: 2, InnerSteps: 40}, bileveltest.MethodOptions{Stochastic: true, Steps: 6000, Tol: 0.1, Horizon: 20}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
 	}

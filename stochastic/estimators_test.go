@@ -90,14 +90,14 @@ func TestFixedPointsWithAllSamples(t *testing.T) {
 	s := newQuadratic(37, 23, 1, 1)
 	at := solutionOf(s)
 	end := func(m bilevel.Method) float64 {
-		return distance(minimize(t, m, s.problem(), bilevel.Settings{MaxSteps: 2000, Start: at}).Last.X, s.xs)
+		return distance(minimize(t, m, s.problem(), bilevel.Settings{MaxSteps: 500, Start: at}).Last.X, s.xs)
 	}
 	in, out := Constant(.3), Constant(.1)
 	for _, m := range []bilevel.Method{
 		SOBA{Batch: 1000, Inner: in, Outer: out}, AmIGO{Batch: 1000, Inner: in, Outer: out},
 		MASOBA{Batch: 1000, Inner: in, Outer: out}, FSLA{Batch: 1000, Inner: in, Outer: out}, DTFBO{Beta: 9, Gamma: 9},
-		StocBiO{Batch: 1000, Inner: in, Outer: out, Terms: 400}, MRBO{Batch: 1000, Inner: in, Outer: out, Terms: 400},
-		VRBO{Batch: 1000, Inner: in, Outer: out, Terms: 400, InnerSteps: 3},
+		StocBiO{Batch: 1000, Inner: in, Outer: out, Terms: 200}, MRBO{Batch: 1000, Inner: in, Outer: out, Terms: 200},
+		VRBO{Batch: 1000, Inner: in, Outer: out, Terms: 200, InnerSteps: 3},
 	} {
 		if e := end(m); !(e < 1e-9) {
 			t.Errorf("%T%+v leaves the solution by %.3g", m, m, e)

@@ -3,7 +3,7 @@
 //
 // f is the outer objective, for example the validation loss of a model, and g the inner one, for example its
 // regularised training loss; x are hyperparameters, as many as a gradient can carry. A [Problem] holds both
-// objectives and the domain of x, a [Method] is configuration (packages hypergrad, stochastic), and
+// objectives and the domain of x, a [Method] is configuration (packages hypergrad, stochastic, valuefn, blackbox), and
 // [Minimize] runs one on the other under the budgets of [Settings].
 //
 // # Notation

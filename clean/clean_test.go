@@ -3,6 +3,7 @@ package clean
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -272,8 +273,8 @@ func TestWrongData(t *testing.T) {
 // label is right sets the mark.
 func TestMNIST(t *testing.T) {
 	dir := os.Getenv("BILEVEL_DATA")
-	if _, err := os.Stat(filepath.Join(dir, "mnist")); dir == "" || err != nil {
-		t.Skip("MNIST is not there: set BILEVEL_DATA")
+	if _, err := os.Stat(filepath.Join(dir, "mnist")); dir == "" || errors.Is(err, fs.ErrNotExist) {
+		t.Skip("MNIST is not there: set BILEVEL_DATA to a folder with mnist/")
 	}
 	if testing.Short() {
 		t.Skip("takes half a minute")

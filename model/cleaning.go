@@ -327,6 +327,9 @@ func (o *reweighted) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bil
 	o.loss.Accumulate(dz, hv, cg, ch, w, keep, b)
 }
 
+// DenseRow is that of the loss.
+func (o *reweighted) DenseRow(i int) []float64 { return o.loss.DenseRow(i) }
+
 // Prefetch asks for the rows of b.
 func (o *reweighted) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 
@@ -387,6 +390,9 @@ func (o *ridge) add(dz, z []float64) {
 		kernel.Axpy(2*o.c, z, dz)
 	}
 }
+
+// Shrink is 2c: the gradient is that times z.
+func (o *ridge) Shrink() float64 { return 2 * o.c }
 
 // addDiagonal adds 2c to the diagonal of blocks of order s, one after the other.
 func (o *ridge) addDiagonal(dst []float64, s int) {

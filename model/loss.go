@@ -164,9 +164,9 @@ func (o *Loss) Apply(hv, _, v []float64) {
 	}
 }
 
-// DenseRow is row i of dense data with one score per row, else nil. It shares memory with the data.
+// DenseRow is row i of dense data, else nil. It shares memory with the data.
 func (o *Loss) DenseRow(i int) []float64 {
-	if o.dense == nil || o.layout.Classes > 1 {
+	if o.dense == nil {
 		return nil
 	}
 	return o.dense.Row(i)

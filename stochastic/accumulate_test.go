@@ -30,21 +30,24 @@ func cleaningProblem(n, m, features, classes int) *bilevel.Problem {
 	return &bilevel.Problem{Inner: g, Outer: loss(m, n)}
 }
 
-// plainParts hides that the parts of an objective can add to vectors.
+// plainParts hides that the sampled part of an objective can add to vectors, and that the other one shrinks z.
 type plainParts struct{ *model.Cleaning }
 
 func (o plainParts) Split() (sampled, exact bilevel.Objective) {
 	s, e := o.Cleaning.Split()
-	return struct {
+	type plain struct {
 		bilevel.SecondOrder
 		bilevel.Local
-	}{s.(bilevel.SecondOrder), s.(bilevel.Local)}, e
+	}
+	return plain{s.(bilevel.SecondOrder), s.(bilevel.Local)}, plain{e.(bilevel.SecondOrder), e.(bilevel.Local)}
 }
 
-// Combinations added to the directions against sampled parts that are formed and added.
+// Combinations added to the directions, or to z and v, against sampled parts that are formed and added.
 func TestAccumulatedDirectionsAreTheGenericOnes(t *testing.T) {
-	in, out := Constant(.02), Constant(.5)
+	small, in, out := Constant(.002), Constant(.02), Constant(.5)
 	for _, m := range []bilevel.Method{SOBA{Batch: 8, Inner: in, Outer: out}, SRBA{Batch: 8, Inner: in, Outer: out, Shuffle: true},
+		SOBA{Batch: 1, Inner: small, Outer: out}, SOBA{Batch: 8, Inner: in}, SABA{Batch: 8, Inner: in, Outer: out}, SABA{Batch: 1, Inner: small, Outer: out},
+		SABA{Batch: 8}, SABA{Batch: 8, Shuffle: true, Inner: Rate{.02, .5}, Outer: out},
 		StocBiO{Batch: 8, Inner: in, Outer: out, InnerSteps: 3, Terms: 3}, FSLA{Batch: 8, Inner: in, Outer: out}, AmIGO{Batch: 1, Inner: in, Outer: out}} {
 		p := cleaningProblem(45, 31, 128, 10)
 		fast, slow := *p, *p
@@ -53,7 +56,7 @@ func TestAccumulatedDirectionsAreTheGenericOnes(t *testing.T) {
 			bilevel.Objective
 			bilevel.Local
 		}{p.Outer, p.Outer.(bilevel.Local)}
-		s := bilevel.Settings{MaxSteps: 100, Seed: 3}
-		close(t, fmt.Sprintf("%T", m), minimize(t, m, &slow, s).Last, minimize(t, m, &fast, s).Last, 1e-12)
+		s := bilevel.Settings{MaxSteps: 1000, Seed: 3}
+		close(t, fmt.Sprintf("%T%+v", m, m), minimize(t, m, &slow, s).Last, minimize(t, m, &fast, s).Last, 1e-12)
 	}
 }

@@ -63,6 +63,8 @@ type core struct {
 	gz, gh, gx []float64 // what the sampled part gives
 	cg, ch, cf []float64 // coefficients of a batch of g and of f, where the sampled part is an accumulator
 	fz, fx     []float64 // the gradient of f; fx is nil if x does not enter
+	shrinks    bool      // the exact part of g is ½·shrink‖z‖², or nothing
+	shrink     float64
 }
 
 func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*core, error) {
@@ -111,6 +113,10 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	}
 	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
 	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
+	if s, ok := c.g.exact.(shrinker); ok {
+		c.shrink = s.Shrink()
+	}
+	c.shrinks = c.g.exact == nil || c.shrink > 0
 	if c.inner.Auto() || c.outer.Auto() {
 		c.auto = newAuto(c)
 	}
@@ -210,6 +216,41 @@ func (c *core) coefficients(l bilevel.Linear, room []float64, b bilevel.Batch) i
 		return 0
 	}
 	return l.Scores() * (b.Hi - b.Lo)
+}
+
+// inPlace says whether the coming step may move z and v without forming their directions, and the step size ρ of
+// both. With directions along which z and v only shrink the exact part needs none, and a step reads and writes half
+// as much.
+func (c *core) inPlace() (rho float64, ok bool) {
+	switch {
+	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.next: // a look wants to see the directions
+		return 0, false
+	case !c.inner.Auto():
+		return c.inner.At(c.t + 1), true
+	case c.auto.diag:
+		return c.auto.steps[0], true // all are the same
+	}
+	return c.auto.rho, true
+}
+
+// descendInPlace moves z and v by ρ along the directions of joint at the current point, without forming them. dx is
+// set in [lo, hi).
+func (c *core) descendInPlace(rho float64, bg bilevel.Batch, wg float64, bf bilevel.Batch, wf float64) (lo, hi int) {
+	n := int64(bg.Len())
+	c.counts.GradG += n
+	c.counts.HessG += n
+	c.counts.CrossG += n
+	c.counts.GradF += int64(bf.Len())
+	k, l := c.coefficients(c.g.linear, c.cg, bg), c.coefficients(c.f.linear, c.cf, bf)
+	lo, hi = c.g.outerRange(bg)
+	c.g.linear.Coefs(c.cg[:k], c.ch[:k], c.dx, c.z, c.x, c.v, bg)
+	if wg != 1 {
+		kernel.Scale(wg, c.dx[lo:hi])
+	}
+	c.f.linear.Coefs(c.cf[:l], nil, nil, c.z, c.x, nil, bf)
+	c.g.add.Accumulate(c.z, c.v, c.cg[:k], c.ch[:k], -rho*wg, 1-rho*c.shrink, bg)
+	c.f.add.Accumulate(c.v, nil, c.cf[:l], nil, -rho*wf, 1, bf)
+	return lo, hi
 }
 
 // exactProducts overwrites the destinations with the part of g that is not sampled; cv only in [lo, hi) in narrow

@@ -17,6 +17,12 @@ type accumulator interface {
 	Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch)
 }
 
+// shrinker is an exact part ½s‖z‖², which x does not enter: a step along its gradient shrinks z.
+type shrinker interface {
+	// Shrink is s.
+	Shrink() float64
+}
+
 // accumulateFrom is the length of z from which accumulators are used: where z is short one pass from rows to
 // products is faster.
 const accumulateFrom = 1024

@@ -83,9 +83,14 @@ type sabaRun struct {
 
 // Step makes one step.
 func (r *sabaRun) Step() error {
-	lo, hi := r.directions()
-	r.descend(r.z, r.dz)
-	r.descend(r.v, r.dv)
+	var lo, hi int
+	if rho, ok := r.inPlace(); ok && r.f.exact == nil {
+		lo, hi = r.estimate(r.z, r.v, rho, 1-rho*r.shrink, true)
+	} else {
+		lo, hi = r.directions()
+		r.descend(r.z, r.dz)
+		r.descend(r.v, r.dv)
+	}
 	if r.narrow { // all of x moves along the average, and x[lo:hi) along its own direction instead
 		r.held.move()
 		r.held.made()
@@ -97,6 +102,12 @@ func (r *sabaRun) Step() error {
 
 // directions estimates D_z, D_v and D_x at the current point; D_x only in [lo, hi).
 func (r *sabaRun) directions() (lo, hi int) {
+	return r.estimate(r.dz, r.dv, -1, 1, false)
+}
+
+// estimate makes dz = keep dz − ρ D_z and dv likewise, and estimates D_x, all at the current point; D_x only in
+// [lo, hi). In place dz and dv are z and v, and keep stands for the exact part; otherwise that is added.
+func (r *sabaRun) estimate(dz, dv []float64, rho, keep float64, inPlace bool) (lo, hi int) {
 	bg, wg := r.drawG()
 	r.memG.prefetch(&r.gi.ahead)
 	n := int64(bg.Len())
@@ -113,7 +124,13 @@ func (r *sabaRun) directions() (lo, hi int) {
 	if r.narrow {
 		lo, hi = r.g.outerRange(bg)
 	}
-	r.exactProducts(r.dz, r.dv, r.dx, r.z, r.x, r.v, lo, hi)
+	gLo, gHi := r.memG.change(r.block, bg, r.z, r.x, r.v)
+	fLo, fHi := r.memF.change(jf, bf, r.z, r.x, r.v)
+	if inPlace {
+		r.exactProducts(nil, nil, r.dx, r.z, r.x, r.v, lo, hi)
+	} else {
+		r.exactProducts(dz, dv, r.dx, r.z, r.x, r.v, lo, hi)
+	}
 	if r.f.exact != nil {
 		r.exactGradF(r.fz, r.fx, r.z, r.x)
 		kernel.Axpy(1, r.fz, r.dv)
@@ -121,8 +138,10 @@ func (r *sabaRun) directions() (lo, hi int) {
 			kernel.Axpy(1, r.fx, r.dx)
 		}
 	}
-	r.memG.estimate(r.dz, r.dv, r.dx, r.block, bg, wg, r.z, r.x, r.v, r.narrow)
-	r.memF.estimate(nil, r.dv, r.dx, jf, bf, wf, r.z, r.x, r.v, false)
+	r.memG.step([2][]float64{dz, dv}, bg, wg, rho, keep)
+	r.memF.step([2][]float64{dv}, bf, wf, rho, 1)
+	r.memG.stepX(r.dx, bg, gLo, gHi, wg, r.narrow)
+	r.memF.stepX(r.dx, bf, fLo, fHi, wf, false)
 	return lo, hi
 }
 

@@ -32,9 +32,10 @@ type saga struct {
 	rows  rowHolder    // for batches of one sample, where its row is all there is to combine; or nil
 }
 
-// rowHolder is a [bilevel.Linear] objective with one score whose A_i lie in memory as dense rows.
+// rowHolder is a [bilevel.Linear] objective with dense rows, each of which makes all scores of its sample: score c
+// is the product of the row with the part c of z.
 type rowHolder interface {
-	// DenseRow is A_i, of length d; nil if there is none.
+	// DenseRow is the row of sample i; nil if there is none.
 	DenseRow(i int) []float64
 }
 
@@ -54,7 +55,7 @@ func newSaga(l *level, part Partition, many int, generic bool) *saga {
 		for i := range many {
 			m.delta[i] = make([]float64, d)
 		}
-		if r, ok := l.linear.(rowHolder); ok && part.Size() == 1 && l.linear.Scores() == 1 && !l.sampledX && r.DenseRow(0) != nil {
+		if r, ok := l.linear.(rowHolder); ok && part.Size() == 1 && r.DenseRow(0) != nil {
 			m.rows = r
 		}
 	} else {
@@ -98,8 +99,9 @@ func (m *saga) prefetch(next *draw) {
 	kernel.Prefetch(row[:min(len(row), 512)])
 }
 
-// swap evaluates a block at (z, x, v), remembers the result and leaves the change in delta and nextX[lo:hi).
-func (m *saga) swap(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) {
+// change evaluates a block at (z, x, v), remembers the result and leaves the change of the row in next and that of
+// the x-quantity in nextX[lo:hi).
+func (m *saga) change(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) {
 	var nextX []float64
 	if m.level.sampledX {
 		lo, hi = m.level.outerRange(b)
@@ -107,81 +109,82 @@ func (m *saga) swap(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) 
 	}
 	row, d := m.row(block, b), m.d
 	next := m.next[:len(row)]
-	if l := m.level.linear; l != nil {
-		if m.many == 2 {
-			k := len(next) / 2
-			l.Coefs(next[:k], next[k:], nextX, z, x, v, b)
-			kernel.SwapDiff(row, next)
-			l.Combine(m.delta[0], m.delta[1], next[:k], next[k:], b)
-		} else {
-			l.Coefs(next, nil, nil, z, x, nil, b)
-			kernel.SwapDiff(row, next)
-			l.Combine(m.delta[0], nil, next, nil, b)
-			if nextX != nil {
-				m.level.sampled.Grad(nil, nextX, z, x, b)
-			}
+	switch l := m.level.linear; {
+	case l != nil && m.many == 2:
+		k := len(next) / 2
+		l.Coefs(next[:k], next[k:], nextX, z, x, v, b)
+	case l != nil:
+		l.Coefs(next, nil, nil, z, x, nil, b)
+		if nextX != nil {
+			m.level.sampled.Grad(nil, nextX, z, x, b)
 		}
-	} else {
-		if m.many == 2 {
-			m.level.sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
-		} else {
-			m.level.sampled.Grad(next, nextX, z, x, b)
-		}
-		kernel.SwapDiff(row, next)
+	case m.many == 2:
+		m.level.sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
+	default:
+		m.level.sampled.Grad(next, nextX, z, x, b)
 	}
+	kernel.SwapDiff(row, next)
 	if hi > lo {
 		kernel.SwapDiff(m.rowX(block, lo, hi), nextX[lo:hi])
 	}
 	return lo, hi
 }
 
-// estimate adds ∇z g to dz and ∇²zz g·v to dv, or ∇z f to dv, and the x-quantity to dx, and updates memory and
-// averages. A narrow one adds the average only to dx[lo:hi), its own part.
-func (m *saga) estimate(dz, dv, dx []float64, block int, b bilevel.Batch, weight float64, z, x, v []float64, narrow bool) {
-	if m.rows != nil {
-		m.estimateRow(dz, dv, b, weight, z, x, v)
+// combine sets delta to the change of the z-quantities of b, which change has left.
+func (m *saga) combine(b bilevel.Batch) {
+	l := m.level.linear
+	if l == nil {
 		return
 	}
-	lo, hi := m.swap(block, b, z, x, v)
-	share := m.share
-	if b.Hi-b.Lo != m.part.size {
-		share = m.part.Share(b)
-	}
-	// SagaStep subtracts rho times the estimate: rho = −1 adds it.
+	next := m.next[:m.width*b.Len()]
 	if m.many == 2 {
-		kernel.SagaStep(dz, m.avg[0], m.delta[0], -1, weight, share)
-		kernel.SagaStep(dv, m.avg[1], m.delta[1], -1, weight, share)
+		k := len(next) / 2
+		l.Combine(m.delta[0], m.delta[1], next[:k], next[k:], b)
 	} else {
-		kernel.SagaStep(dv, m.avg[0], m.delta[0], -1, weight, share)
-	}
-	switch {
-	case !m.level.sampledX:
-	case narrow || hi-lo == m.p:
-		kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, share)
-	default:
-		kernel.Axpy(1, m.avgX[:lo], dx[:lo])
-		kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, share)
-		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
+		l.Combine(m.delta[0], nil, next, nil, b)
 	}
 }
 
-// estimateRow is estimate for a batch of one sample: the change of a z-quantity is a multiple of its row.
-func (m *saga) estimateRow(dz, dv []float64, b bilevel.Batch, weight float64, z, x, v []float64) {
-	row, mem, next := m.rows.DenseRow(b.Lo), m.mem[b.Lo*m.width:b.Hi*m.width], m.next
-	if m.many == 2 {
-		m.level.linear.Coefs(next[:1], next[1:2], nil, z, x, v, b)
-		c := next[0] - mem[0]
-		mem[0] = next[0]
-		kernel.SagaStep(dz, m.avg[0], row, -1, weight*c, m.share*c)
-		c = next[1] - mem[1]
-		mem[1] = next[1]
-		kernel.SagaStep(dv, m.avg[1], row, -1, weight*c, m.share*c)
+// step makes steps along the estimates that change has prepared, and updates the averages: for each z-quantity
+// dst = keep dst − ρ estimate.
+func (m *saga) step(dst [2][]float64, b bilevel.Batch, weight, rho, keep float64) {
+	share := m.shareOf(b)
+	if m.rows != nil {
+		row, next := m.rows.DenseRow(b.Lo), m.next
+		for q := range m.many {
+			for c := 0; c < m.d; c += len(row) { // the part of each score
+				n := next[0]
+				next = next[1:]
+				kernel.SagaStep(dst[q][c:c+len(row)], m.avg[q][c:c+len(row)], row, rho, weight*n, share*n, keep)
+			}
+		}
 		return
 	}
-	m.level.linear.Coefs(next, nil, nil, z, x, nil, b)
-	c := next[0] - mem[0]
-	mem[0] = next[0]
-	kernel.SagaStep(dv, m.avg[0], row, -1, weight*c, m.share*c)
+	m.combine(b)
+	for q := range m.many {
+		kernel.SagaStep(dst[q], m.avg[q], m.delta[q], rho, weight, share, keep)
+	}
+}
+
+// stepX adds the estimate of the x-quantity to dx and updates its average. A narrow one adds the average only to
+// dx[lo:hi), its own part.
+func (m *saga) stepX(dx []float64, b bilevel.Batch, lo, hi int, weight float64, narrow bool) {
+	if !m.level.sampledX {
+		return
+	}
+	if !narrow {
+		kernel.Axpy(1, m.avgX[:lo], dx[:lo])
+		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
+	}
+	kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, m.shareOf(b), 1)
+}
+
+// shareOf is the share of b, one of the blocks.
+func (m *saga) shareOf(b bilevel.Batch) float64 {
+	if b.Hi-b.Lo != m.part.size {
+		return m.part.Share(b)
+	}
+	return m.share
 }
 
 // fill sets the memory by a full pass at (z, x, v).
@@ -193,7 +196,8 @@ func (m *saga) fill(z, x, v []float64) {
 	clear(m.avgX)
 	for i := range m.part.Blocks() {
 		b := m.part.Block(i)
-		lo, hi := m.swap(i, b, z, x, v)
+		lo, hi := m.change(i, b, z, x, v)
+		m.combine(b)
 		share := m.part.Share(b)
 		for q := range m.many {
 			kernel.Axpy(share, m.delta[q], m.avg[q])

@@ -55,9 +55,16 @@ type sobaRun struct{ *core }
 
 // Step makes one step.
 func (r *sobaRun) Step() error {
-	lo, hi := r.directions()
-	r.descend(r.z, r.dz)
-	r.descend(r.v, r.dv)
+	var lo, hi int
+	if rho, ok := r.inPlace(); ok && r.narrow && r.cg != nil && r.cf != nil {
+		bg, wg := r.drawG()
+		bf, wf := r.drawF()
+		lo, hi = r.descendInPlace(rho, bg, wg, bf, wf)
+	} else {
+		lo, hi = r.directions()
+		r.descend(r.z, r.dz)
+		r.descend(r.v, r.dv)
+	}
 	r.stepX(lo, hi)
 	r.end()
 	return nil

@@ -198,7 +198,7 @@ func BenchmarkVectors(b *testing.B) {
 		}{
 			{"Dot", func() { Dot(x, y) }},
 			{"Axpy", func() { Axpy(0, x, y) }},
-			{"SagaStep", func() { SagaStep(x, y, v, 0, 0, 0) }},
+			{"SagaStep", func() { SagaStep(x, y, v, 0, 0, 0, 1) }},
 			{"Exp", func() { Exp(y, x) }},
 			{"Log1p", func() { Log1p(y, v) }},
 			{"Sigmoid", func() { Sigmoid(y, x) }},

@@ -335,9 +335,9 @@ end33:
 	VZEROUPPER
 	RET
 
-// func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64)
+// func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64, keep float64)
 // Requires: AVX, AVX512F, FMA3
-TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-56
+TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-64
 	MOVQ         y+0(FP), AX
 	MOVQ         avg+8(FP), CX
 	MOVQ         delta+16(FP), DX
@@ -345,20 +345,22 @@ TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSD rho+32(FP), Z0
 	VBROADCASTSD c+40(FP), Z1
 	VBROADCASTSD w+48(FP), Z2
+	VBROADCASTSD keep+56(FP), Z3
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
 	JL           rest38
 
 full37:
-	VMOVUPD      (DX)(SI*8), Z3
-	VMOVUPD      (CX)(SI*8), Z4
-	VMOVUPD      (AX)(SI*8), Z5
-	VMOVAPD      Z4, Z6
-	VFMADD231PD  Z3, Z1, Z6
-	VFMADD231PD  Z3, Z2, Z4
-	VFNMADD231PD Z6, Z0, Z5
-	VMOVUPD      Z4, (CX)(SI*8)
-	VMOVUPD      Z5, (AX)(SI*8)
+	VMOVUPD      (DX)(SI*8), Z4
+	VMOVUPD      (CX)(SI*8), Z5
+	VMOVUPD      (AX)(SI*8), Z6
+	VMOVAPD      Z5, Z7
+	VFMADD231PD  Z4, Z1, Z7
+	VFMADD231PD  Z4, Z2, Z5
+	VMULPD       Z3, Z6, Z6
+	VFNMADD231PD Z7, Z0, Z6
+	VMOVUPD      Z5, (CX)(SI*8)
+	VMOVUPD      Z6, (AX)(SI*8)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
 	JGE          full37
@@ -368,43 +370,46 @@ rest38:
 	JE           end39
 	TESTQ        $0x00000004, BX
 	JE           skip40
-	VMOVUPD      (DX)(SI*8), Y3
-	VMOVUPD      (CX)(SI*8), Y4
-	VMOVUPD      (AX)(SI*8), Y5
-	VMOVAPD      Y4, Y6
-	VFMADD231PD  Y3, Y1, Y6
-	VFMADD231PD  Y3, Y2, Y4
-	VFNMADD231PD Y6, Y0, Y5
-	VMOVUPD      Y4, (CX)(SI*8)
-	VMOVUPD      Y5, (AX)(SI*8)
+	VMOVUPD      (DX)(SI*8), Y4
+	VMOVUPD      (CX)(SI*8), Y5
+	VMOVUPD      (AX)(SI*8), Y6
+	VMOVAPD      Y5, Y7
+	VFMADD231PD  Y4, Y1, Y7
+	VFMADD231PD  Y4, Y2, Y5
+	VMULPD       Y3, Y6, Y6
+	VFNMADD231PD Y7, Y0, Y6
+	VMOVUPD      Y5, (CX)(SI*8)
+	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 
 skip40:
 	TESTQ        $0x00000002, BX
 	JE           skip41
-	VMOVUPD      (DX)(SI*8), X3
-	VMOVUPD      (CX)(SI*8), X4
-	VMOVUPD      (AX)(SI*8), X5
-	VMOVAPD      X4, X6
-	VFMADD231PD  X3, X1, X6
-	VFMADD231PD  X3, X2, X4
-	VFNMADD231PD X6, X0, X5
-	VMOVUPD      X4, (CX)(SI*8)
-	VMOVUPD      X5, (AX)(SI*8)
+	VMOVUPD      (DX)(SI*8), X4
+	VMOVUPD      (CX)(SI*8), X5
+	VMOVUPD      (AX)(SI*8), X6
+	VMOVAPD      X5, X7
+	VFMADD231PD  X4, X1, X7
+	VFMADD231PD  X4, X2, X5
+	VMULPD       X3, X6, X6
+	VFNMADD231PD X7, X0, X6
+	VMOVUPD      X5, (CX)(SI*8)
+	VMOVUPD      X6, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
 skip41:
 	TESTQ        $0x00000001, BX
 	JE           skip42
-	VMOVSD       (DX)(SI*8), X3
-	VMOVSD       (CX)(SI*8), X4
-	VMOVSD       (AX)(SI*8), X5
-	VMOVAPD      X4, X6
-	VFMADD231PD  X3, X1, X6
-	VFMADD231PD  X3, X2, X4
-	VFNMADD231PD X6, X0, X5
-	VMOVSD       X4, (CX)(SI*8)
-	VMOVSD       X5, (AX)(SI*8)
+	VMOVSD       (DX)(SI*8), X4
+	VMOVSD       (CX)(SI*8), X5
+	VMOVSD       (AX)(SI*8), X6
+	VMOVAPD      X5, X7
+	VFMADD231PD  X4, X1, X7
+	VFMADD231PD  X4, X2, X5
+	VMULPD       X3, X6, X6
+	VFNMADD231PD X7, X0, X6
+	VMOVSD       X5, (CX)(SI*8)
+	VMOVSD       X6, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
 skip42:
@@ -26695,9 +26700,9 @@ end2547:
 	VZEROUPPER
 	RET
 
-// func sagaStepAVX2(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64)
+// func sagaStepAVX2(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64, keep float64)
 // Requires: AVX, FMA3
-TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
+TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-64
 	MOVQ         y+0(FP), AX
 	MOVQ         avg+8(FP), CX
 	MOVQ         delta+16(FP), DX
@@ -26705,20 +26710,22 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSD rho+32(FP), Y0
 	VBROADCASTSD c+40(FP), Y1
 	VBROADCASTSD w+48(FP), Y2
+	VBROADCASTSD keep+56(FP), Y3
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
 	JL           rest2551
 
 full2550:
-	VMOVUPD      (DX)(SI*8), Y3
-	VMOVUPD      (CX)(SI*8), Y4
-	VMOVUPD      (AX)(SI*8), Y5
-	VMOVAPD      Y4, Y6
-	VFMADD231PD  Y3, Y1, Y6
-	VFMADD231PD  Y3, Y2, Y4
-	VFNMADD231PD Y6, Y0, Y5
-	VMOVUPD      Y4, (CX)(SI*8)
-	VMOVUPD      Y5, (AX)(SI*8)
+	VMOVUPD      (DX)(SI*8), Y4
+	VMOVUPD      (CX)(SI*8), Y5
+	VMOVUPD      (AX)(SI*8), Y6
+	VMOVAPD      Y5, Y7
+	VFMADD231PD  Y4, Y1, Y7
+	VFMADD231PD  Y4, Y2, Y5
+	VMULPD       Y3, Y6, Y6
+	VFNMADD231PD Y7, Y0, Y6
+	VMOVUPD      Y5, (CX)(SI*8)
+	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
 	JGE          full2550
@@ -26728,29 +26735,31 @@ rest2551:
 	JE           end2552
 	TESTQ        $0x00000002, BX
 	JE           skip2553
-	VMOVUPD      (DX)(SI*8), X3
-	VMOVUPD      (CX)(SI*8), X4
-	VMOVUPD      (AX)(SI*8), X5
-	VMOVAPD      X4, X6
-	VFMADD231PD  X3, X1, X6
-	VFMADD231PD  X3, X2, X4
-	VFNMADD231PD X6, X0, X5
-	VMOVUPD      X4, (CX)(SI*8)
-	VMOVUPD      X5, (AX)(SI*8)
+	VMOVUPD      (DX)(SI*8), X4
+	VMOVUPD      (CX)(SI*8), X5
+	VMOVUPD      (AX)(SI*8), X6
+	VMOVAPD      X5, X7
+	VFMADD231PD  X4, X1, X7
+	VFMADD231PD  X4, X2, X5
+	VMULPD       X3, X6, X6
+	VFNMADD231PD X7, X0, X6
+	VMOVUPD      X5, (CX)(SI*8)
+	VMOVUPD      X6, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
 skip2553:
 	TESTQ        $0x00000001, BX
 	JE           skip2554
-	VMOVSD       (DX)(SI*8), X3
-	VMOVSD       (CX)(SI*8), X4
-	VMOVSD       (AX)(SI*8), X5
-	VMOVAPD      X4, X6
-	VFMADD231PD  X3, X1, X6
-	VFMADD231PD  X3, X2, X4
-	VFNMADD231PD X6, X0, X5
-	VMOVSD       X4, (CX)(SI*8)
-	VMOVSD       X5, (AX)(SI*8)
+	VMOVSD       (DX)(SI*8), X4
+	VMOVSD       (CX)(SI*8), X5
+	VMOVSD       (AX)(SI*8), X6
+	VMOVAPD      X5, X7
+	VFMADD231PD  X4, X1, X7
+	VFMADD231PD  X4, X2, X5
+	VMULPD       X3, X6, X6
+	VFNMADD231PD X7, X0, X6
+	VMOVSD       X5, (CX)(SI*8)
+	VMOVSD       X6, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
 skip2554:

@@ -216,8 +216,8 @@ func TestVectors(t *testing.T) {
 						delta := vec()
 						y, yw := s.output("SagaStep y", n)
 						avg, avgw := s.output("SagaStep avg", n)
-						SagaStep(y, avg, delta, 0.5, -2, 0.25)
-						sagaStepPlain(yw, avgw, delta, 0.5, -2, 0.25)
+						SagaStep(y, avg, delta, 0.5, -2, 0.25, 0.75)
+						sagaStepPlain(yw, avgw, delta, 0.5, -2, 0.25, 0.75)
 					})
 					run(func(s *source, _ func() []float64) {
 						mem, memw := s.output("SwapDiff mem", n)
@@ -554,7 +554,7 @@ func TestPanics(t *testing.T) {
 			"Axpy":             func() { Axpy(1, x, y) },
 			"Axpby":            func() { Axpby(1, y, 1, x) },
 			"Axpy2":            func() { Axpy2(1, y, x, y) },
-			"SagaStep":         func() { SagaStep(y, y, x, 1, 1, 1) },
+			"SagaStep":         func() { SagaStep(y, y, x, 1, 1, 1, 1) },
 			"SwapDiff":         func() { SwapDiff(x, y) },
 			"Exp":              func() { Exp(x, y) },
 			"stride":           func() { Scores(x, a, 9, y) },

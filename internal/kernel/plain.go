@@ -42,10 +42,10 @@ func scalePlain(a float64, x []float64) {
 	}
 }
 
-func sagaStepPlain(y, avg, delta []float64, rho, c, w float64) {
+func sagaStepPlain(y, avg, delta []float64, rho, c, w, keep float64) {
 	for i, v := range delta {
 		g := avg[i]
-		y[i] -= rho * (c*v + g)
+		y[i] = keep*y[i] - rho*(c*v+g)
 		avg[i] = g + w*v
 	}
 }

@@ -18,7 +18,7 @@ func axpy2AVX512(y *float64, x1 *float64, x2 *float64, n int, a float64)
 func scaleAVX512(x *float64, n int, a float64)
 
 //go:noescape
-func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64)
+func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64, keep float64)
 
 //go:noescape
 func swapDiffAVX512(mem *float64, next *float64, n int)
@@ -120,7 +120,7 @@ func axpy2AVX2(y *float64, x1 *float64, x2 *float64, n int, a float64)
 func scaleAVX2(x *float64, n int, a float64)
 
 //go:noescape
-func sagaStepAVX2(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64)
+func sagaStepAVX2(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64, keep float64)
 
 //go:noescape
 func swapDiffAVX2(mem *float64, next *float64, n int)

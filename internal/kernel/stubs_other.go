@@ -14,7 +14,7 @@ func axpy2AVX512(y *float64, x1 *float64, x2 *float64, n int, a float64) { panic
 
 func scaleAVX512(x *float64, n int, a float64) { panic("unreachable") }
 
-func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64) {
+func sagaStepAVX512(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64, keep float64) {
 	panic("unreachable")
 }
 
@@ -118,7 +118,7 @@ func axpy2AVX2(y *float64, x1 *float64, x2 *float64, n int, a float64) { panic("
 
 func scaleAVX2(x *float64, n int, a float64) { panic("unreachable") }
 
-func sagaStepAVX2(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64) {
+func sagaStepAVX2(y *float64, avg *float64, delta *float64, n int, rho float64, c float64, w float64, keep float64) {
 	panic("unreachable")
 }
 

@@ -89,22 +89,22 @@ func Scale(a float64, x []float64) {
 // SagaStep moves y along a variance-reduced direction and then updates the
 // average of the stored gradients, of which delta is the change of one:
 //
-//	y   -= rho (c delta + avg)
+//	y    = keep y - rho (c delta + avg)
 //	avg += w delta
 //
 // The lengths are equal and the vectors do not overlap. One pass instead of
 // three: five loads and stores an element.
-func SagaStep(y, avg, delta []float64, rho, c, w float64) {
+func SagaStep(y, avg, delta []float64, rho, c, w, keep float64) {
 	if len(avg) != len(y) || len(delta) != len(y) {
 		panic(badLength)
 	}
 	switch tier {
 	case AVX512:
-		sagaStepAVX512(ptr(y), ptr(avg), ptr(delta), len(y), rho, c, w)
+		sagaStepAVX512(ptr(y), ptr(avg), ptr(delta), len(y), rho, c, w, keep)
 	case AVX2:
-		sagaStepAVX2(ptr(y), ptr(avg), ptr(delta), len(y), rho, c, w)
+		sagaStepAVX2(ptr(y), ptr(avg), ptr(delta), len(y), rho, c, w, keep)
 	default:
-		sagaStepPlain(y, avg, delta, rho, c, w)
+		sagaStepPlain(y, avg, delta, rho, c, w, keep)
 	}
 }
 

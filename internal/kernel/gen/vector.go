@@ -62,15 +62,16 @@ func (s *isa) scale() {
 }
 
 func (s *isa) sagaStep() {
-	s.text("sagaStep", "(y, avg, delta *float64, n int, rho, c, w float64)")
+	s.text("sagaStep", "(y, avg, delta *float64, n int, rho, c, w, keep float64)")
 	y, avg, delta, n := param("y"), param("avg"), param("delta"), param("n")
-	rho, c, w := s.bcastParam("rho"), s.bcastParam("c"), s.bcastParam("w")
+	rho, c, w, keep := s.bcastParam("rho"), s.bcastParam("c"), s.bcastParam("w"), s.bcastParam("keep")
 	s.narrow(n, func(s *isa, at func(GP) Mem) {
 		v, g, u := s.load(at(delta), nil), s.load(at(avg), nil), s.load(at(y), nil)
 		h := s.reg()
 		VMOVAPD(g, h)
 		VFMADD231PD(v, s.as(c), h)
 		VFMADD231PD(v, s.as(w), g)
+		VMULPD(s.as(keep), u, u)
 		VFNMADD231PD(h, s.as(rho), u)
 		s.store(g, at(avg), nil)
 		s.store(u, at(y), nil)

@@ -35,6 +35,14 @@ var palette = []color.RGBA{
 	{0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff},
 }
 
+// Solid lines first, then dashes and gaps in points.
+var dashes = [][]vg.Length{nil, {4, 3}, {1.5, 2}, {6, 2, 1.5, 2}, {8, 2, 1.5, 2, 1.5, 2}}
+
+// style is the look of line i: colours come again, dashed.
+func style(i int) (color.RGBA, []vg.Length) {
+	return palette[i%len(palette)], dashes[i/len(palette)%len(dashes)]
+}
+
 // Size of a panel.
 const (
 	panelWidth  = 4.2 * vg.Inch
@@ -91,7 +99,10 @@ func (p panel) plot() (*plot.Plot, error) {
 	d.Legend.Top = true
 	d.Add(plotter.NewGrid())
 	for i, s := range p.series {
-		c := palette[i%len(palette)]
+		c, dash := style(i)
+		if s.dashed {
+			dash = dashes[1]
+		}
 		var line, band plotter.XYs
 		for j, x := range s.x {
 			if !p.drawable(x, s.y[j]) {
@@ -126,9 +137,7 @@ func (p panel) plot() (*plot.Plot, error) {
 			return nil, err
 		}
 		l.Color, l.Width = c, vg.Points(1.5)
-		if s.dashed || i/len(palette)%2 == 1 { // colours come again, dashed
-			l.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
-		}
+		l.Dashes = dash
 		d.Add(l)
 		d.Legend.Add(s.name, l)
 	}

@@ -248,3 +248,25 @@ func TestExport(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+func TestParametersAreOrderedByNumber(t *testing.T) {
+	want := []string{`{"batch":1}`, `{"batch":8,"inner":1e-3}`, `{"batch":8,"inner":0.02}`, `{"batch":8,"inner":0.1,"ratio":1}`, `{"batch":8,"inner":0.1,"ratio":1.5}`, `{"batch":64}`, `{"shuffle":true}`}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, compareParams)
+	if !slices.Equal(got, want) {
+		t.Errorf("ordered as %v", got)
+	}
+}
+
+func TestLinesLookDifferent(t *testing.T) {
+	seen := map[string]int{}
+	for i := range len(methods) + 6 {
+		c, d := style(i)
+		look := fmt.Sprint(c, d)
+		if j, ok := seen[look]; ok {
+			t.Errorf("lines %d and %d look the same", j, i)
+		}
+		seen[look] = i
+	}
+}

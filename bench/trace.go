@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bilevel-go/bilevel"
@@ -216,7 +219,7 @@ func ReadTraces(dir string) ([]*Trace, error) {
 	}
 	slices.SortFunc(list, func(a, b *Trace) int {
 		for _, c := range []int{
-			strings.Compare(a.Problem, b.Problem), strings.Compare(a.Method, b.Method), strings.Compare(string(a.Params), string(b.Params)),
+			strings.Compare(a.Problem, b.Problem), strings.Compare(a.Method, b.Method), compareParams(string(a.Params), string(b.Params)),
 		} {
 			if c != 0 {
 				return c
@@ -230,4 +233,22 @@ func ReadTraces(dir string) ([]*Trace, error) {
 // globEscape keeps what stands in a name from being taken for a pattern.
 func globEscape(name string) string {
 	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(name)
+}
+
+var decimal = regexp.MustCompile(`[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?`)
+
+// compareParams orders texts of parameters, numbers in them by their values.
+func compareParams(a, b string) int {
+	for {
+		i, j := decimal.FindStringIndex(a), decimal.FindStringIndex(b)
+		if i == nil || j == nil || a[:i[0]] != b[:j[0]] {
+			return strings.Compare(a, b)
+		}
+		x, _ := strconv.ParseFloat(a[i[0]:i[1]], 64)
+		y, _ := strconv.ParseFloat(b[j[0]:j[1]], 64)
+		if c := cmp.Compare(x, y); c != 0 {
+			return c
+		}
+		a, b = a[i[1]:], b[j[1]:]
+	}
 }

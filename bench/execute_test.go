@@ -20,6 +20,7 @@ import (
 type odd struct {
 	Panic, Vanish, Refuse bool
 	LeaveAt, FailAt       int64
+	GrowAt                int64 // far away, but not out of the numbers
 }
 
 type oddRun struct {
@@ -48,6 +49,8 @@ func (r *oddRun) Step() error {
 		return errors.New("odd: no way on")
 	case r.t == r.LeaveAt:
 		r.at.Z[0] = math.NaN()
+	case r.t == r.GrowAt:
+		r.at.X[0] = 1e30
 	}
 	return nil
 }
@@ -212,19 +215,19 @@ func TestResume(t *testing.T) {
 // What goes wrong in a run is its result.
 func TestFailures(t *testing.T) {
 	tasks := config(t, `[{method: odd, params: {panic: true}}, {method: odd, params: {refuse: true}}, {method: odd, params: {leave-at: 7}},
-  {method: odd, params: {fail-at: 9}}, {method: odd, params: {vanish: true}}, {method: odd}]`, "1")
+  {method: odd, params: {fail-at: 9}}, {method: odd, params: {grow-at: 8}}, {method: odd, params: {vanish: true}}, {method: odd}]`, "1")
 	dir := t.TempDir()
-	if p := execute(t, tasks, ExecuteOptions{Dir: dir, Worker: worker(t), Jobs: 1}); p.Ended != 6 || p.Failed != 4 || p.Diverged != 1 {
+	if p := execute(t, tasks, ExecuteOptions{Dir: dir, Worker: worker(t), Jobs: 1}); p.Ended != 7 || p.Failed != 4 || p.Diverged != 2 {
 		t.Errorf("%+v", p)
 	}
 	list := read(t, dir)
-	if len(list) != 6 {
+	if len(list) != 7 {
 		t.Fatalf("%d traces", len(list))
 	}
 	for _, trace := range list {
 		want := map[string]string{
 			`{"panic":true}`: "failed: panic: odd: lost", `{"refuse":true}`: "failed: odd: not this problem",
-			`{"leave-at":7}`: "diverged: after step 10, z[0] = NaN", `{"fail-at":9}`: "failed: bilevel: step 9: odd: no way on",
+			`{"leave-at":7}`: "diverged: after step 10, z[0] = NaN", `{"grow-at":8}`: "diverged: after step 10, h = 3.98e+59", `{"fail-at":9}`: "failed: bilevel: step 9: odd: no way on",
 			`{"vanish":true}`: "failed: the process of the run ended: exit status 3: odd: out of memory", `{}`: "done: step budget used",
 		}[string(trace.Params)]
 		if got := trace.Status + ": " + trace.Message; got != want {
@@ -235,7 +238,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	r := NewResults(list)
-	if n := len(r.Failures()); n != 5 {
+	if n := len(r.Failures()); n != 6 {
 		t.Errorf("%d failures", n)
 	}
 

@@ -190,7 +190,10 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 		trace.Steps, trace.Seconds, trace.Counts = res.Steps, res.Time.Seconds(), res.Counts
 	}
 	var left *bilevel.NonFiniteError
+	var far *farError
 	switch {
+	case errors.As(err, &far) && res != nil:
+		trace.Status, trace.Message = Diverged, fmt.Sprintf("after step %d, %v", res.Steps, far)
 	case errors.As(err, &left):
 		trace.Status, trace.Message = Diverged, fmt.Sprintf("after step %d, %s", left.Step, left.Quantity)
 	case err != nil:
@@ -200,19 +203,34 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 	}
 }
 
+// farther than this from zero, relative to where it began, a run has diverged, finite or not.
+const farther = 1e10
+
+// farError is the end of a run that is that far.
+type farError struct{ value float64 }
+
+func (e *farError) Error() string { return fmt.Sprintf("h = %.3g", e.value) }
+
 // evaluator takes values that are not solved to the tolerance and counts them; they would end a run.
 type evaluator struct {
 	bilevel.Evaluator
+	far   float64 // the largest |h|; 0 before the first value
 	loose int
 	last  error
 }
 
-// Evaluate returns an error only if there is no gradient.
+// Evaluate returns an error only if there is no gradient, or h is far away.
 func (e *evaluator) Evaluate(grad, x []float64) (float64, error) {
 	for j := range grad {
 		grad[j] = math.NaN()
 	}
 	h, err := e.Evaluator.Evaluate(grad, x)
+	if e.far == 0 {
+		e.far = farther * max(1, math.Abs(h))
+	}
+	if math.Abs(h) > e.far && !math.IsInf(h, 0) {
+		return h, &farError{h}
+	}
 	if err == nil || len(grad) == 0 || math.IsNaN(grad[0]) {
 		return h, err
 	}

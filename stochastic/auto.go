@@ -17,10 +17,15 @@ import (
 //
 // The outer step is one number γ_j per coordinate. Time is divided into stretches of K steps, and the
 // displacement δ of x over a stretch is −γ K times its mean hypergradient. Where δ_j keeps its sign from one
-// stretch to the next γ_j grows, where it turns γ_j is halved (Jacobs 1988, "delta-bar-delta"). A stretch must
-// be long enough for z and v to follow x: while x moves, z lags behind z*(x) by so much that f is off by about
-// ⟨v, ∇z g⟩ = −⟨v, δz⟩/(ρK), and a stretch in which h falls by Σ δ_j²/(γ_j K) is as long as the lag when the
-// two are equal; K doubles while the lag is longer.
+// stretch to the next γ_j grows; where it turns γ_j falls, and is halved if the swing grows (Jacobs 1988,
+// "delta-bar-delta"). A stretch must be long enough for z and v to follow x: while x moves, z lags behind z*(x) by
+// so much that f is off by about ⟨v, ∇z g⟩ = −⟨v, δz⟩/(ρK), and a stretch in which h falls by Σ δ_j²/(γ_j K) is as
+// long as the lag when the two are equal; K doubles while the lag is longer.
+//
+// Noise has no lasting sign. A stretch consists of parts, between one look and the next, with displacements d_k. The
+// order Σ_j (Σ_k d_kj)²/γ_j / Σ_jk d_kj²/γ_j is the number of parts where x goes straight on, about one where it walks
+// at random, and less where it walks around a minimum. A random walk takes longer stretches and steps that decrease as
+// 1/√t; walking around halves the steps (Pflug 1990).
 type auto struct {
 	// Inner step.
 	rho    float64   // current value, if automatic, where the diagonal is zero
@@ -42,7 +47,11 @@ type auto struct {
 	moving   bool
 	length   int // K
 	shortest int
+	spread   int       // of [config]
 	from     int64     // first step of this stretch
+	xl       []float64 // x at the last look
+	parts    float64   // Σ_jk d_kj²/γ_j of this stretch so far
+	order    float64   // of the last stretches; few coordinates say little of one alone
 	xs, zs   []float64 // the point at its start
 	peak     float64   // distance covered by z and v while measuring
 	vs       []float64
@@ -67,6 +76,8 @@ const (
 	fastGrowth  = 1.6 // of γ_j until coordinate j first turns
 	growth      = 1.25
 	shrink      = 0.5
+	randomOrder = 2.      // x walks at random below this order
+	restOrder   = 0.6     // and around a minimum below this one
 	firstMove   = 0.01    // displacement of the first stretch, relative to 1 + |x|
 	largestMove = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
 	farthest    = 1. / 16 // of the planned displacement, in one step
@@ -79,13 +90,13 @@ const (
 func newAuto(c *core) *auto {
 	d, p := len(c.z), len(c.x)
 	v := func(n int) []float64 { return make([]float64, n) }
-	a := &auto{safety: 1, steps: v(d), ones: v(d), dir: v(d), hv: v(d), he: v(d), gamma: v(p), plan: v(p), last: v(p), turned: v(p), sum: v(p),
+	a := &auto{safety: 1, steps: v(d), ones: v(d), dir: v(d), hv: v(d), he: v(d), gamma: v(p), plan: v(p), last: v(p), turned: v(p), sum: v(p), xl: v(p),
 		xs: v(p), zs: v(d), vs: v(d), gz: v(d), gx: v(p), gv: v(d)}
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
-	a.shortest = max(16, c.gi.Blocks()/c.draws, c.fo.Blocks()/c.draws)
-	a.length = a.shortest
+	a.shortest = max(16, 4*c.spread, c.gi.Blocks()/c.draws, c.fo.Blocks()/c.draws)
+	a.length, a.spread = a.shortest, c.spread
 	if c.inner.Auto() {
 		a.probeDiagonal(c)
 		a.measure(c, 32, 4)
@@ -126,18 +137,18 @@ func (a *auto) move(x, dx []float64, lo int) {
 		kernel.Axpy(1, dx, a.sum[lo:lo+len(x)])
 		return
 	}
-	plan := a.plan[lo : lo+len(x)]
+	plan, part := a.plan[lo:lo+len(x)], farthest*float64(a.spread)
 	for j, g := range a.gamma[lo : lo+len(x)] {
-		most := farthest * plan[j]
+		most := part * plan[j]
 		x[j] -= max(-most, min(g*dx[j], most))
 	}
 }
 
 // moveMany makes k steps along dx on part of x, which starts at coordinate lo.
 func (a *auto) moveMany(x, dx []float64, lo int, k float64) {
-	plan := a.plan[lo : lo+len(x)]
+	plan, part := a.plan[lo:lo+len(x)], k*farthest*float64(a.spread)
 	for j, g := range a.gamma[lo : lo+len(x)] {
-		most := k * farthest * plan[j]
+		most := part * plan[j]
 		x[j] -= max(-most, min(k*g*dx[j], most))
 	}
 }
@@ -284,7 +295,19 @@ func (a *auto) begin(c *core) {
 	copy(a.vs, c.v)
 	copy(a.xs, c.x)
 	copy(a.zs, c.z)
+	copy(a.xl, c.x)
+	a.parts = 0
 	a.from = c.t
+}
+
+// part ends a part of this stretch.
+func (a *auto) part(c *core) {
+	for j, x := range c.x {
+		if d := x - a.xl[j]; d != 0 {
+			a.parts += d * d / a.gamma[j]
+			a.xl[j] = x
+		}
+	}
 }
 
 // ratchet is the larger of level and now, but at most twice level: a divergence must not pass for a scale.
@@ -309,6 +332,9 @@ func (a *auto) look(c *core) (diverged bool) {
 	done := c.t-a.from >= int64(a.length)
 	if done || a.steepV == 0 {
 		a.steepZ, a.steepV = ratchet(a.steepZ, dz), ratchet(a.steepV, dv)
+	}
+	if c.outer.Auto() && a.moving {
+		a.part(c)
 	}
 	switch {
 	case c.outer.Auto() && a.moving && a.tooFar(c):
@@ -387,6 +413,27 @@ func (a *auto) adapt(c *core) float64 {
 		scale = max(scale, math.Abs(x))
 	}
 	for j, x := range c.x {
+		if d := x - a.xs[j]; d != 0 {
+			fall += d * d / a.gamma[j]
+		}
+	}
+	if a.parts > 0 {
+		if r := fall / a.parts; a.order == 0 {
+			a.order = r
+		} else {
+			a.order += (r - a.order) / (1 + 2/float64(len(c.x)))
+		}
+	}
+	noisy, resting := a.order < randomOrder, a.order < restOrder
+	slow := 1.0
+	switch {
+	case resting:
+		slow = shrink
+	case noisy && !(c.decaying && c.inner.Auto()): // they decrease with the inner step
+		slow = max(shrink, math.Sqrt(float64(a.from+1)/float64(c.t+1)))
+	}
+	fall = 0
+	for j, x := range c.x {
 		d := x - a.xs[j]
 		if math.Abs(d) <= 1e-13*scale {
 			a.last[j] = 0 // at a bound, or where rounding errors decide
@@ -396,10 +443,19 @@ func (a *auto) adapt(c *core) float64 {
 		fall += d * d / a.gamma[j]
 		factor := 1.0
 		switch s := d * a.last[j]; {
+		case noisy && s > 0:
+			factor = slow * growth
+		case noisy && s < 0:
+			factor = slow / growth
+		case noisy:
+			factor = slow
 		case s > 0 && a.turned[j] == 0:
 			factor = fastGrowth
 		case s > 0:
 			factor = growth
+		case s < 0 && math.Abs(d) < math.Abs(a.last[j]):
+			factor = 1 / growth
+			a.turned[j] = 1
 		case s < 0:
 			factor = shrink
 			a.turned[j] = 1
@@ -426,10 +482,15 @@ func (a *auto) adapt(c *core) float64 {
 	lag /= float64(c.moves)
 	switch {
 	case still:
+	case resting:
+	case noisy:
+		if int64(a.length) < c.t/8 {
+			a.length *= 2
+		}
 	case math.Abs(lag) > 2*fall && a.length < longest*a.shortest:
 		a.length *= 2
 		kernel.Scale(0.5, a.gamma)
-	case math.Abs(lag) < 0.2*fall && a.length > a.shortest:
+	case math.Abs(lag) < 0.2*fall && a.length > a.shortest && a.order > 2*randomOrder:
 		a.length /= 2
 		kernel.Scale(2, a.gamma)
 	}
@@ -521,10 +582,10 @@ func distanceOf(a, b []float64) float64 {
 }
 
 func (a *auto) state(s *bilevel.State) {
-	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter} {
+	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter, &a.parts, &a.order} {
 		s.Float(f)
 	}
-	s.Fixed(a.steps, a.he, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)
+	s.Fixed(a.steps, a.he, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xl, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)
 	s.Int(&a.probes)
 	s.Bool(&a.moving)
 	s.Int(&a.length)

@@ -21,15 +21,15 @@ func TestConformance(t *testing.T) {
 		{"D-TFBO", DTFBO{}, bileveltest.MethodOptions{Steps: 5000, Tol: 1e-3}},
 		{"SRBA", SRBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 12000, Tol: 1e-4, Horizon: 300}},
 		{"MA-SOBA", MASOBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: 0.1, Horizon: 300}},
-		{"FSLA", FSLA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.3, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 300}},
+		{"FSLA", FSLA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 150000, Tol: 0.1, Horizon: 300}},
 		{"AmIGO", AmIGO{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
-		{"StocBiO", StocBiO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 8000, Tol: 0.1, Horizon: 100}},
+		{"StocBiO", StocBiO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 24000, Tol: 0.1, Horizon: 100}},
 		{"MRBO", MRBO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 5000, Tol: 0.1, Horizon: 100}},
 		{"VRBO", VRBO{Batch: 4, Terms: 80, InnerSteps: 2}, bileveltest.MethodOptions{Stochastic: true, Steps: 2000, Tol: 1e-2, Horizon: 100}},
 		// Estimates whose variance does not come from batches alone.
-		{"BSA", BSA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.05, .5), Neumann: Constant(.2), Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
-		{"TTSA", TTSA{Batch: 4, Inner: Decaying(.5, .4), Outer: Decaying(.1, .6), Neumann: Constant(.2), Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
-		{"SUSTAIN", SUSTAIN{Batch: 4, Inner: Decaying(.3, 1./3), Outer: Decaying(.03, 1./3), Neumann: Constant(.2), Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 0.1, Horizon: 100}},
+		{"BSA", BSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
+		{"TTSA", TTSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
+		{"SUSTAIN", SUSTAIN{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 0.1, Horizon: 100}},
 		{"PZOBO", PZOBO{Batch: 4, Inner: Constant(.3), Outer: Decaying(.1, .5), Directions: 2, InnerSteps: 40}, bileveltest.MethodOptions{Stochastic: true, Steps: 6000, Tol: 0.1, Horizon: 20}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })

@@ -23,6 +23,7 @@ type config struct {
 	moves        int  // of z in a step; 0 means 1
 	draws        int  // batches of g in a step, about; 0 means 1
 	firstOrder   bool // second-order products are not used
+	spread       int  // one of so many steps has nearly all of the direction of x; 0 means 1
 	wide         bool // a step moves all of x
 }
 
@@ -103,7 +104,7 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	if c.batch == 0 {
 		c.batch = defaultBatch
 	}
-	c.moves, c.draws = max(c.moves, 1), max(c.draws, 1)
+	c.moves, c.draws, c.spread = max(c.moves, 1), max(c.draws, 1), max(c.spread, 1)
 	if c.g.add != nil && c.batch <= chunk {
 		c.cg = make([]float64, c.g.linear.Scores()*c.batch)
 		c.ch = make([]float64, len(c.cg))

@@ -69,11 +69,11 @@ func startDouble(cfg config, n, terms int, step Rate, hia bool, p *bilevel.Probl
 	if cfg.moves, err = innerSteps(n); err != nil {
 		return nil, err
 	}
-	cfg.draws = cfg.moves + max(terms, 1) + 1
-	if terms == 0 {
-		cfg.draws += defaultTerms
-	}
+	cfg.draws = cfg.moves + termsOf(terms) + 1
 	cfg.decaying = true
+	if hia {
+		cfg.spread = termsOf(terms)
+	}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,14 @@ type neumann struct {
 // neumannPoint is where an estimate is made: v from ∇z f, which is in r at the start.
 type neumannPoint struct{ z, x, r, v []float64 }
 
+// termsOf is the number of terms, if terms is the setting.
+func termsOf(terms int) int {
+	if terms == 0 {
+		return defaultTerms
+	}
+	return terms
+}
+
 // newNeumann adds the estimate to c, of whose point v is the result. With joint, there is room for an earlier point.
 func newNeumann(c *core, terms int, step Rate, hia, joint bool, seed uint64) (*neumann, error) {
 	if terms < 0 {
@@ -43,9 +51,7 @@ func newNeumann(c *core, terms int, step Rate, hia, joint bool, seed uint64) (*n
 	if err := step.Check("Neumann"); err != nil {
 		return nil, err
 	}
-	if terms == 0 {
-		terms = defaultTerms
-	}
+	terms = termsOf(terms)
 	n := &neumann{c: c, terms: terms, step: step, hia: hia}
 	n.rng.Seed(seed, 3)
 	d := len(c.z)

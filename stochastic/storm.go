@@ -46,6 +46,9 @@ type stormRun struct {
 func startStorm(cfg config, momentum float64, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
 	cfg.decaying = true
 	cfg.draws = 2
+	if hia {
+		cfg.spread = termsOf(terms)
+	}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ const (
 	maxRestarts     = 60
 )
 
-func newAuto(r *f2saRun) *auto {
+func newAuto(r *core) *auto {
 	d, p := len(r.z), len(r.x)
 	v := func(n int) []float64 { return make([]float64, n) }
 	a := &auto{safety: 1, stiff: v(d), steps: v(d), dir: v(d), at: v(d), d0: v(d), d1: v(d),
@@ -94,26 +94,27 @@ func newAuto(r *f2saRun) *auto {
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
-	a.shortest = max(16, r.xi.Blocks()/r.InnerSteps, r.zeta.Blocks()/r.InnerSteps)
+	a.shortest = max(16, r.xi.Blocks()/r.draws, r.zeta.Blocks()/r.draws)
 	a.length = a.shortest
 	if r.xi.Blocks() > 1 || r.zeta.Blocks() > 1 {
 		a.decay = float64(decayAfter * a.shortest)
 	}
 	a.probeDiagonal(r)
 	a.measure(r, 32, 4)
-	if r.Lambda.Size == 0 {
-		r.Lambda = Multiplier{a.multiplier(r), defaultGrowth}
-	}
+	return a
+}
+
+// start begins to choose step sizes, the multiplier being known.
+func (a *auto) start(r *core) {
 	a.setSteps(r)
 	a.steep = a.norm(r)
 	a.save(r)
 	a.begin(r)
 	a.next = 4
-	return a
 }
 
 // multiplier is λ₀. Where f is not curved in z its slope takes the place of curvature.
-func (a *auto) multiplier(r *f2saRun) float64 {
+func (a *auto) multiplier(r *core) float64 {
 	l := a.curvF
 	if l == 0 {
 		b := r.zeta.Block(0)
@@ -141,7 +142,7 @@ func (a *auto) largest() float64 {
 }
 
 // norm is the largest ‖∇z g‖ of some blocks.
-func (a *auto) norm(r *f2saRun) float64 {
+func (a *auto) norm(r *core) float64 {
 	top := 0.0
 	for i := range min(8, r.xi.Blocks()) {
 		b := r.xi.Block(i * r.xi.Blocks() / min(8, r.xi.Blocks()))
@@ -188,7 +189,7 @@ func (a *auto) power(curv *float64, o bilevel.Objective, z, x []float64, b bilev
 }
 
 // measure raises L_g and L_f to those of some blocks at the current point.
-func (a *auto) measure(r *f2saRun, blocks, products int) {
+func (a *auto) measure(r *core, blocks, products int) {
 	a.curvG *= 0.98
 	a.curvF *= 0.98
 	g := r.g.sampled
@@ -214,7 +215,7 @@ func (a *auto) measure(r *f2saRun, blocks, products int) {
 }
 
 // exactDifference sets dst to the product of the exact part's Hessian and v; v may be a.at.
-func (a *auto) exactDifference(r *f2saRun, dst, v []float64) {
+func (a *auto) exactDifference(r *core, dst, v []float64) {
 	h := difference(r.z)
 	r.g.exact.Grad(a.d0, nil, r.z, r.x, one)
 	for i, z := range r.z {
@@ -228,7 +229,7 @@ func (a *auto) exactDifference(r *f2saRun, dst, v []float64) {
 
 // probeDiagonal finds out whether the exact part's Hessian is diagonal: then, and as good as only then, its
 // products with vectors of different signs are its diagonal with these signs.
-func (a *auto) probeDiagonal(r *f2saRun) {
+func (a *auto) probeDiagonal(r *core) {
 	if r.g.exact == nil {
 		return
 	}
@@ -259,8 +260,8 @@ func (a *auto) probeDiagonal(r *f2saRun) {
 }
 
 // setSteps sets the inner steps from the smoothness.
-func (a *auto) setSteps(r *f2saRun) {
-	base := a.curvG + a.curvF/r.Lambda.At(r.t+1)
+func (a *auto) setSteps(r *core) {
+	base := a.curvG + a.curvF/r.lambda
 	for i, e := range a.stiff {
 		a.steps[i] = a.safety / (2 * (base + e))
 		if base+e == 0 {
@@ -277,19 +278,8 @@ func (a *auto) slowness(t int64) float64 {
 	return math.Pow(1+float64(t)/a.decay, 4./7)
 }
 
-// moveInner steps y and z.
-func (a *auto) moveInner(r *f2saRun, lambda float64) {
-	beta := 1 / a.slowness(r.t)
-	alpha := beta / (2 * lambda)
-	y, z, dy, dz := r.y, r.z, r.dy, r.dz
-	for i, s := range a.steps {
-		y[i] -= alpha * s * dy[i]
-		z[i] -= beta * s * dz[i]
-	}
-}
-
 // move steps x and adds up its directions.
-func (a *auto) move(r *f2saRun) {
+func (a *auto) move(r *core) {
 	kernel.Axpy(1, r.dx, a.sum)
 	if !a.moving {
 		return
@@ -305,7 +295,7 @@ func (a *auto) move(r *f2saRun) {
 }
 
 // save keeps the current point as a good one.
-func (a *auto) save(r *f2saRun) {
+func (a *auto) save(r *core) {
 	copy(a.goodY, r.y)
 	copy(a.goodZ, r.z)
 	copy(a.goodX, r.x)
@@ -313,7 +303,7 @@ func (a *auto) save(r *f2saRun) {
 }
 
 // begin starts a stretch at the current point.
-func (a *auto) begin(r *f2saRun) {
+func (a *auto) begin(r *core) {
 	copy(a.xs, r.x)
 	a.adjoint(a.ys, r)
 	clear(a.sum)
@@ -322,15 +312,15 @@ func (a *auto) begin(r *f2saRun) {
 }
 
 // adjoint sets dst = λ(y − z), about v*(x).
-func (a *auto) adjoint(dst []float64, r *f2saRun) {
-	lambda := r.Lambda.At(r.t + 1)
+func (a *auto) adjoint(dst []float64, r *core) {
+	lambda := r.lambda
 	for i, y := range r.y {
 		dst[i] = lambda * (y - r.z[i])
 	}
 }
 
 // look adapts the step sizes, and goes back to the last good point after a divergence.
-func (a *auto) look(r *f2saRun) {
+func (a *auto) look(r *core) {
 	dz := norm(r.dz)
 	if s := dz + norm(r.dy) + norm(r.dx) + norm(r.y) + norm(r.z) + norm(r.x); math.IsNaN(s) || math.IsInf(s, 0) || a.steep > 0 && dz > 100*a.steep {
 		a.retreat(r, "the inner variables diverged", true)
@@ -342,7 +332,7 @@ func (a *auto) look(r *f2saRun) {
 	a.setSteps(r)
 	if r.t >= a.to {
 		switch {
-		case !r.Outer.Auto():
+		case !r.autoOuter:
 			a.save(r)
 		case !a.moving:
 			if a.atRest(r) {
@@ -360,13 +350,13 @@ func (a *auto) look(r *f2saRun) {
 	a.lookLater(r)
 }
 
-func (a *auto) lookLater(r *f2saRun) {
+func (a *auto) lookLater(r *core) {
 	a.next = min(a.to, r.t+min(max((a.to-a.from)/looks, 1), lookEvery))
 }
 
 // atRest says whether y and z have come to rest at the x that is held: λ(y − z) and the direction of x have.
 // If not, the next stretch is twice as long.
-func (a *auto) atRest(r *f2saRun) bool {
+func (a *auto) atRest(r *core) bool {
 	a.adjoint(a.at, r)
 	size := norm(a.at)
 	kernel.Axpy(-1, a.ys, a.at)
@@ -381,7 +371,7 @@ func (a *auto) atRest(r *f2saRun) bool {
 }
 
 // width is the length of coordinate j's interval.
-func (r *f2saRun) width(j int) float64 {
+func (r *core) width(j int) float64 {
 	if r.p.Lower == nil || r.p.Upper == nil {
 		return math.Inf(1)
 	}
@@ -389,7 +379,7 @@ func (r *f2saRun) width(j int) float64 {
 }
 
 // firstSteps lets x go.
-func (a *auto) firstSteps(r *f2saRun) {
+func (a *auto) firstSteps(r *core) {
 	steps := float64(r.t - a.from)
 	top, scale := 0.0, 1.0
 	for j, x := range r.x {
@@ -405,7 +395,7 @@ func (a *auto) firstSteps(r *f2saRun) {
 }
 
 // adapt ends a stretch.
-func (a *auto) adapt(r *f2saRun) {
+func (a *auto) adapt(r *core) {
 	scale := 0.0
 	for _, x := range r.x {
 		scale = max(scale, math.Abs(x))
@@ -459,7 +449,7 @@ func (a *auto) adapt(r *f2saRun) {
 
 // goodValue estimates h by the penalised objective, when enough samples have been visited since the last time to
 // pay for it, and keeps the point unless h has grown by half of what it had fallen.
-func (a *auto) goodValue(r *f2saRun) bool {
+func (a *auto) goodValue(r *core) bool {
 	n, m := int64(r.xi.Samples()), int64(r.zeta.Samples())
 	total := r.Counts().Total()
 	if a.values > 0 && total-a.paid < 8*(2*n+m) {
@@ -469,7 +459,7 @@ func (a *auto) goodValue(r *f2saRun) bool {
 	all := bilevel.All(r.g.whole)
 	r.extra.ValueF += m
 	r.extra.ValueG += 2 * n
-	gap := r.Lambda.At(r.t+1) * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
+	gap := r.lambda * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
 	h := r.f.whole.Value(r.y, r.x, bilevel.All(r.f.whole)) + gap
 	if a.values == 0 {
 		a.first, a.best, a.value = h, h, h
@@ -489,17 +479,17 @@ func (a *auto) goodValue(r *f2saRun) bool {
 }
 
 // retreat goes back to the last good point with halved steps, and says so.
-func (a *auto) retreat(r *f2saRun, why string, inner bool) {
+func (a *auto) retreat(r *core, why string, inner bool) {
 	if a.restarts == maxRestarts {
 		a.begin(r)
 		return
 	}
 	a.restarts++
 	what := "outer"
-	if inner && r.Inner.Auto() {
+	if inner && r.autoInner {
 		a.safety /= 2
 		what = "inner and outer"
-		if !r.Outer.Auto() {
+		if !r.autoOuter {
 			what = "inner"
 		}
 	}

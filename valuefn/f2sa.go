@@ -107,41 +107,29 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	if p.Inner == nil {
-		return nil, errors.New("valuefn: this method needs the inner problem as an objective, not as a fixed point")
-	}
 	if m.Batch == 0 {
 		m.Batch = defaultBatch
 	}
 	if m.InnerSteps == 0 {
 		m.InnerSteps = defaultInnerSteps
 	}
-	r := &f2saRun{F2SA: m, p: p, bounded: p.Bounded()}
-	var err error
-	if r.g, err = newLevel(p.Inner); err != nil {
-		return nil, fmt.Errorf("valuefn: inner objective: %w", err)
-	}
-	if r.f, err = newLevel(p.Outer); err != nil {
-		return nil, fmt.Errorf("valuefn: outer objective: %w", err)
-	}
-	start, err := p.StartPoint(at)
+	r := &f2saRun{F2SA: m}
+	c, err := newCore(p, at, seed, m.Batch, m.Shuffle)
 	if err != nil {
 		return nil, err
 	}
-	r.z, r.x = start.Z, start.X
-	r.y = append([]float64(nil), r.z...)
+	r.core = c
+	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	d, q := len(r.z), len(r.x)
-	r.dy, r.dz, r.df = make([]float64, d), make([]float64, d), make([]float64, d)
-	r.dx, r.gy, r.gz = make([]float64, q), make([]float64, q), make([]float64, q)
-	inner, outer := stochastic.NewPartition(p.Inner.Samples(), m.Batch), stochastic.NewPartition(p.Outer.Samples(), m.Batch)
-	r.xi = stochastic.NewSampler(inner, seed, 1, m.Shuffle)
-	r.zeta = stochastic.NewSampler(outer, seed, 2, m.Shuffle)
-	r.other = stochastic.NewSampler(inner, seed, 3, m.Shuffle)
+	r.df, r.gy, r.gz = make([]float64, d), make([]float64, q), make([]float64, q)
+	r.other = stochastic.NewSampler(r.xi.Partition, seed, 3, m.Shuffle)
 	if m.Lambda.Size == 0 || m.Inner.Auto() || m.Outer.Auto() {
-		a := newAuto(r)
+		a := newAuto(r.core)
+		if m.Lambda.Size == 0 {
+			r.Lambda = Multiplier{a.multiplier(r.core), defaultGrowth}
+		}
+		r.lambda = r.Lambda.At(1)
+		a.start(r.core)
 		if m.Inner.Auto() || m.Outer.Auto() {
 			r.auto = a
 		}
@@ -151,19 +139,9 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 
 type f2saRun struct {
 	F2SA
-	p       *bilevel.Problem
-	g, f    level
-	bounded bool
-
-	y, z, x    []float64
-	dy, dz, df []float64
-	dx, gy, gz []float64
-	t          int64
-
-	xi, zeta, other *stochastic.Sampler // ξ, ζ and ξ'
-	extra           bilevel.Counts      // beside those of the batches of steps
-	twice           int64               // samples of ξ that a step of x has visited a second time
-	auto            *auto               // nil if both step sizes are given
+	*core
+	df, gy, gz []float64
+	other      *stochastic.Sampler // ξ'
 }
 
 // Step makes one step.
@@ -182,7 +160,7 @@ func (r *f2saRun) Step() error {
 		r.clip(r.dy)
 		r.clip(r.dz)
 		if r.Inner.Auto() {
-			r.auto.moveInner(r, lambda)
+			r.moveInner(lambda)
 		} else {
 			beta := r.Inner.At(t)
 			kernel.Axpy(-beta/(2*lambda), r.dy, r.y) // α_t = β_t/(2λ_t)
@@ -194,12 +172,12 @@ func (r *f2saRun) Step() error {
 	b, w = r.g.next(r.xi)
 	r.g.grad(nil, r.gy, r.y, r.x, b, w)
 	r.g.grad(nil, r.gz, r.z, r.x, b, w)
-	r.twice += int64(b.Len())
+	r.extra.GradG += int64(b.Len()) // a second time
 	kernel.Axpy(lambda, r.gy, r.dx)
 	kernel.Axpy(-lambda, r.gz, r.dx)
 	r.clip(r.dx)
 	if r.Outer.Auto() {
-		r.auto.move(r)
+		r.auto.move(r.core)
 	} else {
 		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
 	}
@@ -208,9 +186,21 @@ func (r *f2saRun) Step() error {
 	}
 	r.t = t
 	if r.auto != nil && t >= r.auto.next {
-		r.auto.look(r)
+		r.lambda = r.Lambda.At(t + 1)
+		r.auto.look(r.core)
 	}
 	return nil
+}
+
+// moveInner steps y and z by automatic steps.
+func (r *f2saRun) moveInner(lambda float64) {
+	beta := 1 / r.auto.slowness(r.t)
+	alpha := beta / (2 * lambda)
+	y, z, dy, dz := r.y, r.z, r.dy, r.dz
+	for i, s := range r.auto.steps {
+		y[i] -= alpha * s * dy[i]
+		z[i] -= beta * s * dz[i]
+	}
 }
 
 // clip scales d to norm at most Clip.
@@ -223,44 +213,20 @@ func (r *f2saRun) clip(d []float64) {
 	}
 }
 
-func norm(d []float64) float64 { return math.Sqrt(kernel.Dot(d, d)) }
-
 // Counts says how many samples the oracle calls have visited. Exact parts are not sampled and do not count.
 func (r *f2saRun) Counts() bilevel.Counts {
-	n := r.extra
-	n.GradG += r.xi.Visited() + r.other.Visited() + r.twice
-	n.GradF += r.zeta.Visited()
+	n := r.core.Counts()
+	n.GradG += r.other.Visited()
 	return n
 }
 
 // Point is a copy of the current point.
-func (r *f2saRun) Point() bilevel.Point {
-	return bilevel.Point{Z: append([]float64(nil), r.z...), X: append([]float64(nil), r.x...)}
-}
-
-// Notes returns what automatic step sizes had to report.
-func (r *f2saRun) Notes() []string {
-	if r.auto == nil {
-		return nil
-	}
-	n := r.auto.notes
-	r.auto.notes = nil
-	return n
-}
+func (r *f2saRun) Point() bilevel.Point { return r.point(r.z) }
 
 // State lists the run's variables.
 func (r *f2saRun) State(s *bilevel.State) {
-	s.Fixed(r.y, r.z, r.x)
-	s.Int64(&r.t)
-	for _, sampler := range []*stochastic.Sampler{r.xi, r.zeta, r.other} {
-		sampler.State(s)
-	}
-	for _, n := range []*int64{&r.extra.ValueF, &r.extra.ValueG, &r.extra.GradF, &r.extra.GradG, &r.twice} {
-		s.Int64(n)
-	}
+	r.core.state(s)
+	r.other.State(s)
 	s.Float(&r.Lambda.Size)
 	s.Float(&r.Lambda.Growth)
-	if r.auto != nil {
-		r.auto.state(s)
-	}
 }

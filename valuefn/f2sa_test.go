@@ -303,7 +303,7 @@ func (s spied) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err == nil {
 		r := run.(*f2saRun)
 		r.auto.safety = 100
-		r.auto.setSteps(r)
+		r.auto.setSteps(r.core)
 		s.show(r)
 	}
 	return run, err
@@ -522,7 +522,7 @@ func TestAutoRecovers(t *testing.T) {
 		}
 		r := run.(*f2saRun)
 		r.auto.safety = 100
-		r.auto.setSteps(r)
+		r.auto.setSteps(r.core)
 		for range 5000 {
 			if err := run.Step(); err != nil {
 				t.Fatal(err)

@@ -1,0 +1,190 @@
+package hypergrad_test
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/diff/fd"
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/bileveltest"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/toy"
+)
+
+func TestPenaltyConformance(t *testing.T) {
+	// What is left is the bias of finite γ.
+	bileveltest.Method(t, hypergrad.Penalty{}, bileveltest.MethodOptions{Steps: 1000, Tol: 1e-3})
+	bileveltest.Method(t, hypergrad.Penalty{InnerSteps: 3, Inner: .05, Outer: .1, Epsilon: 1, Lambda: 1e-3},
+		bileveltest.MethodOptions{Steps: 1000, Tol: .05, Cases: bileveltest.Cases()[:3]})
+}
+
+// The numbers that BOME's authors report of the method, with their parameters.
+func TestPenaltyOnToys(t *testing.T) {
+	final := func(p *bilevel.Problem, m hypergrad.Penalty, s bilevel.Settings) float64 {
+		res, err := bilevel.Minimize(context.Background(), p, m, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Outer.Value(res.Last.Z, res.Last.X, bilevel.All(p.Outer))
+	}
+	coreset := hypergrad.Penalty{Inner: .05, Outer: .05, Lambda: .1, Gamma: .01, Epsilon: .01, Scale: .5}
+	for _, at := range toy.CoresetStarts() {
+		if f := final(toy.Coreset(), coreset, bilevel.Settings{MaxSteps: 5000, Start: at}); !(math.Abs(f-.255) <= 5e-4) {
+			t.Errorf("coreset from %v: f = %.6g, want 0.255", at.Z, f)
+		}
+	}
+	lls := hypergrad.Penalty{InnerSteps: 1, Inner: .5, Outer: .5, Lambda: .1, Gamma: .01, Epsilon: .1, Scale: .5}
+	if f := final(toy.NoSingleton(), lls, bilevel.Settings{MaxSteps: 2000}); !(math.Abs(f-3.0e-7) <= .05e-7) {
+		t.Errorf("no singleton: f = %.4g, want 3.0e-7", f)
+	}
+}
+
+// Steps move along differences of Ψ, and tighten it by the published factors.
+func TestPenaltyStepIsTheFormula(t *testing.T) {
+	for _, c := range []bileveltest.Case{bileveltest.Quadratic(6, 3, 40, 30, 6), bileveltest.Ridge(bileveltest.ExpDiagonal, 30, 20, 4, 1)} {
+		m := hypergrad.Penalty{InnerSteps: 2, Inner: .1, Outer: .2, Lambda: .3, Gamma: .7, Epsilon: 100, Multiplier: .4, Scale: .25}
+		start, err := c.Problem.StartPoint(c.Start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, x := start.Z, start.X
+		for i := range z {
+			z[i] = float64(i) / 3
+		}
+		run, err := m.Start(c.Problem, bilevel.Point{Z: z, X: x}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nu := slices.Repeat([]float64{m.Multiplier}, len(z))
+		g, f := c.Problem.Inner, c.Problem.Outer
+		residual := func(z, x []float64) []float64 {
+			dz := make([]float64, len(z))
+			g.Grad(dz, nil, z, x, bilevel.All(g))
+			return dz
+		}
+		psi := func(z, x []float64, lambda float64) float64 {
+			dz := residual(z, x)
+			return f.Value(z, x, bilevel.All(f)) + m.Scale*floats.Dot(nu, dz) + lambda*g.Value(z, x, bilevel.All(g)) + m.Gamma/2*floats.Dot(dz, dz)
+		}
+		central := &fd.Settings{Formula: fd.Central}
+		for k := range 3 {
+			for range m.InnerSteps {
+				floats.AddScaled(z, -m.Inner, fd.Gradient(nil, func(v []float64) float64 { return psi(v, x, m.Lambda) }, z, central))
+			}
+			at := residual(z, x)
+			floats.AddScaled(x, -m.Outer, fd.Gradient(nil, func(v []float64) float64 { return psi(z, v, 0) }, x, central))
+			c.Problem.ProjectX(x)
+			m.Gamma *= 1.1
+			m.Lambda *= .9
+			m.Inner *= .9
+			m.Outer *= .9
+			floats.AddScaled(nu, m.Gamma, at)
+			if err := run.Step(); err != nil {
+				t.Fatal(err)
+			}
+			if got := run.Point(); floats.Distance(got.Z, z, 2) > 1e-7 || floats.Distance(got.X, x, 2) > 1e-7 {
+				t.Fatalf("%s, step %d: z = %v, x = %v, want %v, %v", c.Name, k+1, got.Z, got.X, z, x)
+			}
+		}
+	}
+}
+
+func TestPenaltyCounts(t *testing.T) {
+	c := bileveltest.Quadratic(6, 3, 40, 30, 6)
+	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{InnerSteps: 4, Inner: .1, Outer: .1}, bilevel.Settings{MaxSteps: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (bilevel.Counts{GradF: 5 * 5 * 30, GradG: 5 * 5 * 40, HessG: 5 * 4 * 40, CrossG: 5 * 40}); res.Counts != want {
+		t.Errorf("counts %+v, want %+v", res.Counts, want)
+	}
+}
+
+func TestPenaltyKnobs(t *testing.T) {
+	c := bileveltest.Quadratic(6, 3, 40, 30, 6)
+	last := func(m hypergrad.Penalty) []float64 {
+		res, err := bilevel.Minimize(context.Background(), c.Problem, m, bilevel.Settings{MaxSteps: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(res.Last.X, res.Last.Z...)
+	}
+	base := hypergrad.Penalty{Inner: .02, Outer: .02}
+	for knob, change := range map[string]func(m *hypergrad.Penalty){
+		"InnerSteps": func(m *hypergrad.Penalty) { m.InnerSteps = 9 },
+		"Inner":      func(m *hypergrad.Penalty) { m.Inner = 0 },
+		"Outer":      func(m *hypergrad.Penalty) { m.Outer = 0 },
+		"Lambda":     func(m *hypergrad.Penalty) { m.Lambda = .2 },
+		"Gamma":      func(m *hypergrad.Penalty) { m.Gamma = 9 },
+		"Epsilon":    func(m *hypergrad.Penalty) { m.Epsilon = 3 },
+		"Multiplier": func(m *hypergrad.Penalty) { m.Multiplier = 1 },
+	} {
+		m := base
+		change(&m)
+		if slices.Equal(last(m), last(base)) {
+			t.Errorf("%s changes nothing", knob)
+		}
+	}
+	scaled := base
+	scaled.Scale = .5
+	if slices.Equal(last(scaled), last(base)) {
+		t.Error("Scale changes nothing")
+	}
+	for _, m := range []hypergrad.Penalty{{InnerSteps: -1}, {Inner: -1}, {Outer: math.NaN()}, {Lambda: -1}, {Gamma: math.Inf(1)}, {Epsilon: -1}, {Multiplier: -1}, {Scale: -1}} {
+		if _, err := m.Start(c.Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "Penalty with") {
+			t.Errorf("%+v: error %v", m, err)
+		}
+	}
+	if _, err := (hypergrad.Penalty{}).Start(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "fixed point") {
+		t.Errorf("on a fixed-point problem: %v", err)
+	}
+}
+
+// A run that goes on from a checkpoint has the multipliers and penalties of the one that was saved.
+func TestPenaltyResumes(t *testing.T) {
+	c := bileveltest.Quadratic(6, 3, 40, 30, 6)
+	whole, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{}, bilevel.Settings{MaxSteps: 600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true}
+	var parts *bilevel.Result
+	for s.MaxSteps = 100; s.MaxSteps <= 600; s.MaxSteps += 100 {
+		if parts, err = bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{}, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(parts.Last.X, whole.Last.X) || !slices.Equal(parts.Last.Z, whole.Last.Z) || parts.Counts != whole.Counts {
+		t.Errorf("x = %v after being resumed, %v without", parts.Last.X, whole.Last.X)
+	}
+}
+
+// absent is an objective that x does not enter, and that says so instead of writing zeros.
+type absent struct{ bilevel.Objective }
+
+func (absent) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
+
+func (o absent) Grad(dz, _, z, x []float64, b bilevel.Batch) { o.Objective.Grad(dz, nil, z, x, b) }
+
+func TestPenaltyOfLocalObjectives(t *testing.T) {
+	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 30, 20, 4, 1)
+	want, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{}, bilevel.Settings{MaxSteps: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := *c.Problem
+	p.Outer = absent{p.Outer}
+	got, err := bilevel.Minimize(context.Background(), &p, hypergrad.Penalty{}, bilevel.Settings{MaxSteps: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Last.X, want.Last.X) {
+		t.Errorf("x = %v, and %v where zeros are written", got.Last.X, want.Last.X)
+	}
+}

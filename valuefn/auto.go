@@ -29,6 +29,7 @@ type auto struct {
 	diag         bool      // the Hessian of g's exact part is diagonal
 	stiff        []float64 // e
 	steps        []float64 // of each coordinate of z, before decay
+	full         []float64 // 1/(L_g + e)
 	decay        float64   // T₀, 0 for no decay
 	safety       float64   // halved by every divergence of y and z
 	dir          []float64
@@ -88,7 +89,7 @@ const (
 func newAuto(r *core) *auto {
 	d, p := len(r.z), len(r.x)
 	v := func(n int) []float64 { return make([]float64, n) }
-	a := &auto{safety: 1, stiff: v(d), steps: v(d), dir: v(d), at: v(d), d0: v(d), d1: v(d),
+	a := &auto{safety: 1, stiff: v(d), steps: v(d), full: v(d), dir: v(d), at: v(d), d0: v(d), d1: v(d),
 		gamma: v(p), plan: v(p), last: v(p), turned: v(p), flips: v(p), before: v(p), sum: v(p), level: v(p),
 		xs: v(p), ys: v(d), goodY: v(d), goodZ: v(d), goodX: v(p)}
 	for i := range a.dir {
@@ -263,10 +264,21 @@ func (a *auto) probeDiagonal(r *core) {
 func (a *auto) setSteps(r *core) {
 	base := a.curvG + a.curvF/r.lambda
 	for i, e := range a.stiff {
+		a.full[i] = a.safety / (a.curvG + e)
+		if a.curvG+e == 0 {
+			a.full[i] = a.safety
+		}
 		a.steps[i] = a.safety / (2 * (base + e))
 		if base+e == 0 {
 			a.steps[i] = a.safety
 		}
+	}
+}
+
+// approach moves z along −d, with a share of the step 1/(L_g + e_i).
+func (a *auto) approach(z, d []float64, share float64) {
+	for i, s := range a.full {
+		z[i] -= share * s * d[i]
 	}
 }
 
@@ -508,7 +520,7 @@ func (a *auto) state(s *bilevel.State) {
 	for _, f := range []*float64{&a.curvG, &a.curvF, &a.safety, &a.slope, &a.steep, &a.first, &a.best, &a.value, &a.jitter} {
 		s.Float(f)
 	}
-	s.Fixed(a.stiff, a.steps, a.dir, a.gamma, a.plan, a.last, a.turned, a.flips, a.before, a.sum, a.level, a.xs, a.ys, a.goodY, a.goodZ, a.goodX)
+	s.Fixed(a.stiff, a.steps, a.full, a.dir, a.gamma, a.plan, a.last, a.turned, a.flips, a.before, a.sum, a.level, a.xs, a.ys, a.goodY, a.goodZ, a.goodX)
 	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values, &a.restarts} {
 		s.Int(n)
 	}

@@ -22,7 +22,7 @@ import (
 // It assumes an inner objective that is strongly convex in z, and asks for nothing but gradients. Vectors have
 // length d (y, z) and p (x). Both y and z start at the start point's z; the z of the run's points is the one that
 // minimises g, and their v is nil. A step visits InnerSteps·(|ξ| + |ξ'|) + 2|ξ| samples of g and (InnerSteps + 1)·|ζ|
-// of f, all for gradients. Memory beside the point is 4d + 3p numbers, with automatic steps 9d + 10p more, and d + p
+// of f, all for gradients. Memory beside the point is 4d + 3p numbers, with automatic steps 10d + 10p more, and d + p
 // for each level with a part that is not sampled.
 //
 // With λ_t of order t^(1/7), β_t of order t^(−4/7) and γ_t of order t^(−5/7), which is γ_t = ξα_t for a constant ξ,

@@ -92,3 +92,15 @@ func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
 	kernel.Axpy(1, ez, dz)
 	kernel.Axpy(1, ex, dx)
 }
+
+// value is w times the value of the sampled part over b plus that of the exact part.
+func (l *level) value(z, x []float64, b bilevel.Batch, w float64) float64 {
+	if w == 1 {
+		return l.whole.Value(z, x, b)
+	}
+	v := w * l.sampled.Value(z, x, b)
+	if l.exact != nil {
+		v += l.exact.Value(z, x, one)
+	}
+	return v
+}

@@ -1,0 +1,325 @@
+package valuefn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/stochastic"
+)
+
+// BOME is bilevel optimization made easy: a step lowers f as far as it can while the inner optimality gap does not
+// grow. From the current z, T = InnerSteps gradient steps of size α on g(·, x) lead to z^T, which is then held fixed,
+//
+//	q̂(z, x) = g(z, x) − g(z^T, x),   ∇q̂ = (∇z g(z, x), ∇x g(z, x) − ∇x g(z^T, x)),
+//
+// and z and x move at once, with δ = ∇f + λ∇q̂ and a multiplier that makes ⟨∇q̂, δ⟩ at least φ,
+//
+//	λ = max(0, (φ − ⟨∇f, ∇q̂⟩)/(‖∇q̂‖² + ε)),   z −= ξ_z δ_z,   x = P(x − ξ_x δ_x),
+//
+// where φ is η‖∇q̂‖² or η q̂. With the first the quotient is taken as η − ⟨∇f, ∇q̂⟩/(‖∇q̂‖² + ε), as the authors' code
+// has it.
+//
+// It asks for nothing but gradients, and of g that its gradient in z vanishes at minimisers only, convex or not, and
+// however many minimisers there are. Vectors have length d (z) and p (x). The z of the run's points is the current
+// one, where g is not quite minimal, and their v is nil.
+//
+// There are two kinds of bias. Steps of size ξ keep z away from z*(x) by O(ξ), for λ grows as the gap shrinks, until
+// ξλ∇²zz g is about 2. And z^T is not z*(x): along an eigenvector of ∇²zz g with eigenvalue μ the share (1 − αμ)^T of
+// the way is left, and ∇x q̂ lacks that share of ∇x q, whatever ξ is. T must be several times 1/(αμ).
+//
+// A step visits (T + 2)|ξ| samples of g and |ζ| of f by gradients, and 2|ξ| of g by values where φ = η q̂. Memory
+// beside the point is 4d + 4p numbers, with momentum d + p more and with automatic steps 6d + 10p more. The default
+// batch is all samples, as in the paper: λ is a ratio of gradients at a point where that of g almost vanishes, and
+// batches bias it by their noise.
+//
+// Automatic steps: α_i = 1/(L_g + e_i), where L_g is the curvature of g and e_i what a stiff regulariser adds to
+// coordinate i; ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
+// times with batches); ξ_x is one number per coordinate, adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is
+// taken to be slow beside z, and the products in λ run over z alone, weighted by ξ_z: plain ones of all coordinates
+// would depend on the units of z and x. Then ε is 0.01‖∇z f‖²/κ² by default,
+// which bounds λ by about 5κ, and η is L_f/(2L_g), times 1/κ for
+// φ = η q̂.
+//
+// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022,
+// Algorithm 1 with equations (5) to (7); the projection of x, momentum, batches and automatic steps are added.
+type BOME struct {
+	// Batch is the number of samples per batch; 0 means all.
+	Batch int
+	// InnerSteps is T; 0 means 10.
+	InnerSteps int
+	// Alpha is the step size α of the T steps, Inner that of z, ξ_z, and Outer that of x, ξ_x; zero means automatic.
+	Alpha, Inner, Outer stochastic.Rate
+	// Eta is η; 0 means 0.5, or an automatic one where ξ_z or ξ_x is.
+	Eta float64
+	// Control is the choice of φ.
+	Control Control
+	// Epsilon is ε; 0 means 1e-8, or an automatic one where ξ_z or ξ_x is.
+	Epsilon float64
+	// Momentum is the share of the last direction in the next one, for z and x; 0 means none.
+	Momentum float64
+	// Shuffle draws batches in shuffled passes instead of independently.
+	Shuffle bool
+}
+
+var _ bilevel.Method = BOME{}
+
+// Control is the control barrier φ of [BOME].
+type Control int
+
+// The control barriers.
+const (
+	GradientControl Control = iota // φ = η‖∇q̂‖²
+	GapControl                     // φ = η q̂
+)
+
+const (
+	defaultEta     = 0.5
+	defaultEpsilon = 1e-8
+	scaleGrowth    = 1.05 // of κ, in one step, at most
+	rareMultiplier = 0.01 // ε κ²/‖∇z f‖², automatic: λ is at most about 5κ
+)
+
+// positive reports that a number which must be positive, or 0 for a default, is not.
+func positive(what string, v float64) error {
+	if !(v >= 0) || math.IsInf(v, 0) {
+		return fmt.Errorf("valuefn: %s is %v; it must be positive, or 0 for the default", what, v)
+	}
+	return nil
+}
+
+// namedRate is a step size and what it is for.
+type namedRate struct {
+	name string
+	rate stochastic.Rate
+}
+
+func checkRates(rates ...namedRate) error {
+	for _, r := range rates {
+		if err := r.rate.Check(r.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSizes checks numbers of steps and samples.
+func checkSizes(batch, innerSteps int) error {
+	if batch < 0 {
+		return fmt.Errorf("valuefn: a batch of %d samples", batch)
+	}
+	if innerSteps < 0 {
+		return fmt.Errorf("valuefn: %d inner steps", innerSteps)
+	}
+	return nil
+}
+
+func (m BOME) check() error {
+	if err := checkSizes(m.Batch, m.InnerSteps); err != nil {
+		return err
+	}
+	if err := checkRates(namedRate{"approach", m.Alpha}, namedRate{"inner", m.Inner}, namedRate{"outer", m.Outer}); err != nil {
+		return err
+	}
+	if err := positive("η", m.Eta); err != nil {
+		return err
+	}
+	if err := positive("ε", m.Epsilon); err != nil {
+		return err
+	}
+	if m.Control != GradientControl && m.Control != GapControl {
+		return fmt.Errorf("valuefn: there is no control barrier %d", m.Control)
+	}
+	if !(m.Momentum >= 0 && m.Momentum < 1) {
+		return fmt.Errorf("valuefn: momentum %v is not in [0, 1)", m.Momentum)
+	}
+	return nil
+}
+
+// Start begins a run.
+func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if m.Batch == 0 {
+		m.Batch = math.MaxInt
+	}
+	if m.InnerSteps == 0 {
+		m.InnerSteps = defaultInnerSteps
+	}
+	automatic := m.Inner.Auto() || m.Outer.Auto()
+	if m.Epsilon == 0 && !automatic {
+		m.Epsilon = defaultEpsilon
+	}
+	c, err := newCore(p, at, seed, m.Batch, m.Shuffle)
+	if err != nil {
+		return nil, err
+	}
+	r := &bomeRun{BOME: m, core: c}
+	r.draws, r.autoInner, r.autoOuter = m.InnerSteps+1, m.Inner.Auto(), m.Outer.Auto()
+	d, q := len(r.z), len(r.x)
+	r.df, r.fx, r.gx = make([]float64, d), make([]float64, q), make([]float64, q)
+	if m.Momentum > 0 {
+		r.bz, r.bx = make([]float64, d), make([]float64, q)
+	}
+	if m.Alpha.Auto() || automatic {
+		a := newAuto(r.core)
+		r.most = a.multiplier(r.core)
+		r.lambda = r.most / exactMultiple
+		if a.decay > 0 {
+			r.lambda = r.most / sampledMultiple
+		}
+		if r.Eta == 0 && automatic {
+			r.Eta, r.free = defaultEta*r.lambda, true
+		}
+		a.start(r.core)
+		r.auto = a
+	}
+	if r.Eta == 0 {
+		r.Eta = defaultEta
+	}
+	return r, nil
+}
+
+// bomeRun is a run: z of the algorithm is y here, z^T is z, and κ is lambda.
+type bomeRun struct {
+	BOME
+	*core
+	df, fx, gx []float64
+	bz, bx     []float64 // momentum, nil for none
+	most       float64   // κ at most, at t = 1
+	free       bool      // η is automatic
+}
+
+// Step makes one step.
+func (r *bomeRun) Step() error {
+	t := r.t + 1
+	copy(r.z, r.y)
+	for range r.InnerSteps {
+		b, w := r.g.next(r.xi)
+		r.g.grad(r.dz, nil, r.z, r.x, b, w)
+		if r.Alpha.Auto() {
+			r.auto.approach(r.z, r.dz, 1)
+		} else {
+			kernel.Axpy(-r.Alpha.At(t), r.dz, r.z)
+		}
+	}
+	b, w := r.g.next(r.xi)
+	r.g.grad(r.dy, r.gx, r.y, r.x, b, w)
+	r.g.grad(nil, r.dx, r.z, r.x, b, w)
+	r.extra.GradG += int64(b.Len()) // a second time
+	for j, v := range r.gx {
+		r.gx[j] = v - r.dx[j] // ∇x q̂
+	}
+	gap := 0.0
+	if r.Control == GapControl {
+		gap = r.g.value(r.y, r.x, b, w) - r.g.value(r.z, r.x, b, w)
+		r.extra.ValueG += 2 * int64(b.Len())
+	}
+	b, w = r.f.next(r.zeta)
+	r.f.grad(r.df, r.fx, r.y, r.x, b, w)
+
+	lambda := r.multiplier(gap)
+	copy(r.dx, r.fx)
+	kernel.Axpy(lambda, r.gx, r.dx)
+	kernel.Axpy(lambda, r.dy, r.df) // δ_z
+	if r.bz != nil {
+		blend(r.Momentum, r.bz, r.df)
+		blend(r.Momentum, r.bx, r.dx)
+	}
+	if r.Inner.Auto() {
+		beta := r.rate()
+		for i, s := range r.auto.steps {
+			r.y[i] -= beta * s * r.df[i]
+		}
+	} else {
+		kernel.Axpy(-r.Inner.At(t), r.df, r.y)
+	}
+	if r.Outer.Auto() {
+		r.auto.move(r.core)
+	} else {
+		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
+	}
+	if r.bounded {
+		r.p.ProjectX(r.x)
+	}
+	r.t = t
+	if r.auto == nil {
+		return nil
+	}
+	if most := r.most * math.Pow(float64(t), defaultGrowth); lambda > r.lambda && r.lambda < most {
+		r.lambda = min(lambda, scaleGrowth*r.lambda, most)
+		r.auto.setSteps(r.core)
+	}
+	if t >= r.auto.next {
+		restarts := r.auto.restarts
+		r.auto.look(r.core)
+		if r.auto.restarts > restarts {
+			clear(r.bz)
+			clear(r.bx)
+		}
+	}
+	return nil
+}
+
+// multiplier is λ.
+func (r *bomeRun) multiplier(gap float64) float64 {
+	dot, square, epsilon := r.products()
+	if square+epsilon == 0 {
+		return r.Eta
+	}
+	if r.Control == GapControl {
+		if r.free {
+			gap /= r.lambda
+		}
+		return max(0, (r.Eta*gap-dot)/(square+epsilon))
+	}
+	return max(0, r.Eta-dot/(square+epsilon))
+}
+
+// products are ⟨∇f, ∇q̂⟩, ‖∇q̂‖² and ε: of z alone, weighted by ξ_z, if steps are automatic.
+func (r *bomeRun) products() (dot, square, epsilon float64) {
+	if !r.Inner.Auto() && !r.Outer.Auto() {
+		return kernel.Dot(r.df, r.dy) + kernel.Dot(r.fx, r.gx), kernel.Dot(r.dy, r.dy) + kernel.Dot(r.gx, r.gx), r.Epsilon
+	}
+	outer := 0.0 // ‖∇z f‖²
+	if r.Inner.Auto() {
+		beta := r.rate()
+		for i, s := range r.auto.steps {
+			f, g := r.df[i], r.dy[i]
+			dot += beta * s * f * g
+			square += beta * s * g * g
+			outer += beta * s * f * f
+		}
+	} else {
+		s := r.Inner.At(r.t + 1)
+		dot, square, outer = s*kernel.Dot(r.df, r.dy), s*kernel.Dot(r.dy, r.dy), s*kernel.Dot(r.df, r.df)
+	}
+	if r.Epsilon == 0 {
+		return dot, square, rareMultiplier * outer / (r.lambda * r.lambda)
+	}
+	return dot, square, r.Epsilon
+}
+
+// rate is what automatic steps of z are multiplied by.
+func (r *bomeRun) rate() float64 { return 1 / (r.auto.slowness(r.t) * r.lambda) }
+
+// blend makes b = momentum·b + d, and d that.
+func blend(momentum float64, b, d []float64) {
+	for i, v := range d {
+		b[i] = momentum*b[i] + v
+	}
+	copy(d, b)
+}
+
+// Point is a copy of the current point.
+func (r *bomeRun) Point() bilevel.Point { return r.point(r.y) }
+
+// State lists the run's variables.
+func (r *bomeRun) State(s *bilevel.State) {
+	r.core.state(s)
+	s.Fixed(r.bz, r.bx)
+	s.Float(&r.Eta)
+	s.Float(&r.most)
+}

@@ -1,0 +1,212 @@
+package valuefn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/stochastic"
+)
+
+// BVFSM is the bi-level value-function-based sequential minimization method, an interior-point method, as the
+// experiments of BOME's paper have it. A step moves y by InnerSteps gradient steps on
+//
+//	g(y, x) + μr‖y‖²,
+//
+// then z by as many on f plus a regulariser and a barrier that keeps g(z, x) below that,
+//
+//	f(z, x) + θr‖z‖² − σr log(g̲(z, x) + g(y, x) + μr‖y‖² + 10⁻⁴ − g(z, x)),
+//
+// where g̲(z, x) stands for the value of g(z, x) held fixed, so that the barrier always has the argument b = g(y, x) +
+// μr‖y‖² + 10⁻⁴ and pulls with the force σr/b, and then x by one step on the same,
+//
+//	x = P(x − γ (∇x f(z, x) + σr/b (∇x g(z, x) − ∇x g(y, x)))).
+//
+// r = 1/log(1.1(S + 1)) decays slowly with the number of steps: S is Horizon, or where that is 0 the number t of the
+// step, as in the method's own paper. b must be positive: g is taken less LowerBound, which should be a lower bound of
+// it, and a step where b is not positive is an error. Pressed by a constant force σr/b, z stays away from z*(x) by
+// about b/(σr)‖∇z f‖, so that the bias does not vanish; the method is here for comparisons.
+//
+// Vectors have length d (y, z) and p (x); points have no v. A step visits (2 InnerSteps + 2)|ξ| samples of g and
+// (InnerSteps + 1)|ζ| of f by gradients, and (InnerSteps + 1)|ξ| of g by values. Memory beside the point is 5d + 3p
+// numbers, with automatic steps 6d + 10p more. Automatic steps are 1/(L_g + e_i + 2μr) for y,
+// 1/(2(L_f + 2θr + σr/b (L_g + e_i))) for z, and those of [F2SA] for x.
+//
+// Liu, Liu, Yuan, Zeng, Zhang, "A value-function-based interior-point method for non-convex bi-level optimization",
+// ICML 2021, Algorithm 1.
+type BVFSM struct {
+	// Batch is the number of samples per batch; 0 means all.
+	Batch int
+	// InnerSteps is the number of steps of y and of z for each one of x; 0 means 10.
+	InnerSteps int
+	// Value is the step size of y, Inner that of z, Outer the step size γ of x; zero means automatic.
+	Value, Inner, Outer stochastic.Rate
+	// Mu, Theta and Sigma are μ, θ and σ; 0 means 0.1.
+	Mu, Theta, Sigma float64
+	// Horizon is S, for a constant r; 0 means that r decays.
+	Horizon int64
+	// LowerBound is subtracted from g.
+	LowerBound float64
+	// Shuffle draws batches in shuffled passes instead of independently.
+	Shuffle bool
+}
+
+var _ bilevel.Method = BVFSM{}
+
+const (
+	defaultWeight = 0.1  // μ, θ and σ
+	barrierOffset = 1e-4 // in b
+)
+
+func (m BVFSM) check() error {
+	if err := checkSizes(m.Batch, m.InnerSteps); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name string
+		v    float64
+	}{{"μ", m.Mu}, {"θ", m.Theta}, {"σ", m.Sigma}} {
+		if err := positive(c.name, c.v); err != nil {
+			return err
+		}
+	}
+	if err := checkRates(namedRate{"value", m.Value}, namedRate{"inner", m.Inner}, namedRate{"outer", m.Outer}); err != nil {
+		return err
+	}
+	if m.Horizon < 0 {
+		return fmt.Errorf("valuefn: a horizon of %d steps", m.Horizon)
+	}
+	if math.IsNaN(m.LowerBound) || math.IsInf(m.LowerBound, 0) {
+		return fmt.Errorf("valuefn: the lower bound of g is %v", m.LowerBound)
+	}
+	return nil
+}
+
+// Start begins a run.
+func (m BVFSM) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if m.Batch == 0 {
+		m.Batch = math.MaxInt
+	}
+	if m.InnerSteps == 0 {
+		m.InnerSteps = defaultInnerSteps
+	}
+	for _, w := range []*float64{&m.Mu, &m.Theta, &m.Sigma} {
+		if *w == 0 {
+			*w = defaultWeight
+		}
+	}
+	c, err := newCore(p, at, seed, m.Batch, m.Shuffle)
+	if err != nil {
+		return nil, err
+	}
+	r := &bvfsmRun{BVFSM: m, core: c, df: make([]float64, len(c.z)), gx: make([]float64, len(c.x))}
+	r.draws, r.autoInner, r.autoOuter = 2*m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
+	if m.Value.Auto() || r.autoInner || r.autoOuter {
+		a := newAuto(r.core)
+		r.lambda = a.multiplier(r.core)
+		a.start(r.core)
+		r.auto = a
+	}
+	return r, nil
+}
+
+// bvfsmRun is a run: y of the algorithm, which minimises g, is z here, z is y, and lambda is σr/b.
+type bvfsmRun struct {
+	BVFSM
+	*core
+	df, gx []float64
+}
+
+// decay is r at step t.
+func (r *bvfsmRun) decay(t int64) float64 {
+	if r.Horizon > 0 {
+		t = r.Horizon
+	}
+	return 1 / math.Log(1.1*(float64(t)+1))
+}
+
+// force is σr/b, b over a batch.
+func (r *bvfsmRun) force(decay float64, b bilevel.Batch, w float64) (float64, error) {
+	value := r.g.value(r.z, r.x, b, w)
+	r.extra.ValueG += int64(b.Len())
+	room := value - r.LowerBound + r.Mu*decay*kernel.Dot(r.z, r.z) + barrierOffset
+	if !(room > 0) {
+		return 0, fmt.Errorf("valuefn: g is %v and the barrier has no room: give a LowerBound of g below it", value)
+	}
+	return r.Sigma * decay / room, nil
+}
+
+// Step makes one step.
+func (r *bvfsmRun) Step() error {
+	t := r.t + 1
+	decay := r.decay(t)
+	for range r.InnerSteps {
+		b, w := r.g.next(r.xi)
+		r.g.grad(r.dz, nil, r.z, r.x, b, w)
+		kernel.Axpy(2*r.Mu*decay, r.z, r.dz)
+		if r.Value.Auto() {
+			for i, s := range r.auto.full {
+				r.z[i] -= s / (1 + 2*r.Mu*decay*s) * r.dz[i]
+			}
+		} else {
+			kernel.Axpy(-r.Value.At(t), r.dz, r.z)
+		}
+	}
+	for range r.InnerSteps {
+		b, w := r.g.next(r.xi)
+		force, err := r.force(decay, b, w)
+		if err != nil {
+			return err
+		}
+		r.g.grad(r.dy, nil, r.y, r.x, b, w)
+		b, w = r.f.next(r.zeta)
+		r.f.grad(r.df, nil, r.y, r.x, b, w)
+		kernel.Axpy(force, r.dy, r.df)
+		kernel.Axpy(2*r.Theta*decay, r.y, r.df)
+		if r.Inner.Auto() {
+			flat := (r.auto.curvF + 2*r.Theta*decay) / r.auto.safety
+			for i, s := range r.auto.full {
+				r.y[i] -= r.df[i] / (2 * (flat + force/s))
+			}
+		} else {
+			kernel.Axpy(-r.Inner.At(t), r.df, r.y)
+		}
+	}
+	b, w := r.g.next(r.xi)
+	force, err := r.force(decay, b, w)
+	if err != nil {
+		return err
+	}
+	r.g.grad(nil, r.gx, r.y, r.x, b, w)
+	zb, zw := b, w
+	b, w = r.f.next(r.zeta)
+	r.f.grad(nil, r.dx, r.y, r.x, b, w)
+	kernel.Axpy(force, r.gx, r.dx)
+	r.g.grad(nil, r.gx, r.z, r.x, zb, zw)
+	r.extra.GradG += int64(zb.Len()) // a second time
+	kernel.Axpy(-force, r.gx, r.dx)
+	if r.Outer.Auto() {
+		r.auto.move(r.core)
+	} else {
+		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
+	}
+	if r.bounded {
+		r.p.ProjectX(r.x)
+	}
+	r.t = t
+	if r.auto != nil && t >= r.auto.next {
+		r.lambda = force
+		r.auto.look(r.core)
+	}
+	return nil
+}
+
+// Point is a copy of the current point.
+func (r *bvfsmRun) Point() bilevel.Point { return r.point(r.y) }
+
+// State lists the run's variables.
+func (r *bvfsmRun) State(s *bilevel.State) { r.core.state(s) }

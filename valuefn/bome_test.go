@@ -275,7 +275,8 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 	for _, m := range []bilevel.Method{BOME{Momentum: .3}, BOME{Batch: 16}, BSG1{}, BVFSM{}} {
 		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true, Start: bilevel.Point{X: fill(6, -2)}, MaxSteps: 501}
 		var kept [2]bilevel.Run
-		for i := range kept { // no steps are left for the second
+		for i := range kept { // no steps are left for the second, which starts elsewhere
+			s.Start.X = fill(6, -2+float64(i))
 			minimize(t, shown{m, func(r bilevel.Run) { kept[i] = r }}, p, s)
 		}
 		for _, run := range kept {

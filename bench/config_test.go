@@ -123,7 +123,7 @@ func TestConfigErrors(t *testing.T) {
 		"name: a\nname: b\n":                 "f.yaml:2:1: ",
 		"name: [a\n":                         "f.yaml:1:7: ",
 		head + "method: saba\nseed: 3":       `f.yaml:7:1: unknown key "seed": a bench file has budget, methods, name, problems, records, seeds`,
-		head + "method: sabba":               `f.yaml:6:13: no method is called "sabba": there are amigo, bsa,`,
+		head + "method: sabba":               `f.yaml:6:13: no method is called "sabba": there are amigo, bome, bsa,`,
 		head + "methode: saba":               "f.yaml:6:5: an item of methods needs the key method",
 		head + "method: saba\n    param: 1":  `f.yaml:7:5: unknown key "param": an item of methods has method, name, params`,
 		head + "method: saba\n    params: 1": "f.yaml:7:13: params must be keys and values, not 1",

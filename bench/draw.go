@@ -18,6 +18,7 @@ import (
 type panel struct {
 	title, x, y string
 	logX, logY  bool
+	falling     bool // its lines leave the lower left free for the legend
 	series      []series
 }
 
@@ -96,7 +97,7 @@ func (p panel) plot() (*plot.Plot, error) {
 	d.Title.TextStyle.Font.Size = vg.Points(12)
 	d.X.Label.TextStyle.Font.Size, d.Y.Label.TextStyle.Font.Size = vg.Points(10), vg.Points(10)
 	d.Legend.TextStyle.Font.Size = vg.Points(10)
-	d.Legend.Top = true
+	d.Legend.Top, d.Legend.Left = !p.falling, p.falling
 	d.Add(plotter.NewGrid())
 	for i, s := range p.series {
 		c, dash := style(i)
@@ -142,7 +143,7 @@ func (p panel) plot() (*plot.Plot, error) {
 		d.Legend.Add(s.name, l)
 	}
 	if !p.logX {
-		d.X.Min = 0
+		d.X.Min = min(0, d.X.Min)
 	}
 	return d, nil
 }

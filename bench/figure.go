@@ -149,4 +149,4 @@ func (t *Table) labels(column int, first ...string) []string {
 	return list
 }
 
-var figures = []Figure{hypergradRates, sidRates, warmStart}
+var figures = []Figure{hypergradRates, sidRates, warmStart, bomeCoreset, bomeNoSingleton, bomeAdversarial, bomeKKT}

@@ -19,7 +19,10 @@ import (
 // a parameter.
 var methods = map[string]bilevel.Method{
 	"amigo":   stochastic.AmIGO{},
+	"bome":    valuefn.BOME{},
 	"bsa":     stochastic.BSA{},
+	"bsg1":    valuefn.BSG1{},
+	"bvfsm":   valuefn.BVFSM{},
 	"descent": hypergrad.Descent{},
 	"dtfbo":   stochastic.DTFBO{},
 	"f2sa":    valuefn.F2SA{},
@@ -28,6 +31,7 @@ var methods = map[string]bilevel.Method{
 	"hoag":    hypergrad.HOAG{},
 	"masoba":  stochastic.MASOBA{},
 	"mrbo":    stochastic.MRBO{},
+	"penalty": hypergrad.Penalty{},
 	"pzobo":   stochastic.PZOBO{},
 	"random":  blackbox.Random{},
 	"saba":    stochastic.SABA{},

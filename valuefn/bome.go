@@ -74,6 +74,17 @@ const (
 	GapControl                     // φ = η q̂
 )
 
+// String names the barrier as configuration files do.
+func (c Control) String() string {
+	switch c {
+	case GradientControl:
+		return "gradient"
+	case GapControl:
+		return "gap"
+	}
+	return fmt.Sprintf("control %d", int(c))
+}
+
 const (
 	defaultEta     = 0.5
 	defaultEpsilon = 1e-8
@@ -129,7 +140,7 @@ func (m BOME) check() error {
 		return err
 	}
 	if m.Control != GradientControl && m.Control != GapControl {
-		return fmt.Errorf("valuefn: there is no control barrier %d", m.Control)
+		return fmt.Errorf("valuefn: there is no control barrier %d", int(m.Control))
 	}
 	if !(m.Momentum >= 0 && m.Momentum < 1) {
 		return fmt.Errorf("valuefn: momentum %v is not in [0, 1)", m.Momentum)

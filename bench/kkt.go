@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/toy"
+	"github.com/bilevel-go/bilevel/valuefn"
+)
+
+var bomeKKT = Figure{
+	Name:    "bome-kkt",
+	Title:   "BOME's KKT loss, the smallest of K steps of size 1/√K, against K, for a convex and a non-convex inner problem",
+	Paper:   bomePaper + "theorems 1 and 2",
+	Labels:  []string{"series"},
+	Values:  []string{"step", "f", "gap", "kkt"},
+	Repeats: 1,
+	compute: computeKKT,
+	panels:  kktPanels,
+}
+
+// kktBudgets are the K of the figure.
+var kktBudgets = []int{10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000}
+
+// kktProblems are the problems of the figure. ξ is scale/√K and α is given.
+var kktProblems = []struct {
+	name         string
+	p            *bilevel.Problem
+	at           bilevel.Point
+	scale, alpha float64
+	rate         float64 // exponent of K in the bound
+}{
+	{"convex", toy.Coreset(), toy.CoresetStarts()[0], .5, .05, -1. / 3},
+	{"non-convex", toy.Waves(), bilevel.Point{Z: []float64{2, -2}}, .2, .05, -1. / 4},
+}
+
+var kktInnerSteps = []int{1, 10, 100}
+
+// computeKKT runs BOME for each K with its own step size. A row is the point of the run where the loss is smallest.
+func computeKKT(ctx context.Context, o Options, t *Table) error {
+	done, all := 0, 0
+	for _, k := range kktBudgets {
+		all += k * len(kktProblems) * len(kktInnerSteps)
+	}
+	for _, c := range kktProblems {
+		for _, innerSteps := range kktInnerSteps {
+			for _, budget := range kktBudgets {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				s := bomeSeries(c.at, int64(budget), innerSteps, .5, c.alpha, c.scale/math.Sqrt(float64(budget)), 0)
+				f, best, err := smallestKKT(c.p, s, o.Seed)
+				if err != nil {
+					return fmt.Errorf("%s, %s, K = %d: %w", c.name, s.name, budget, err)
+				}
+				t.add([]string{c.name + " " + s.name}, float64(budget), f, best.Gap, best.Loss)
+				done += budget
+				o.Progress(float64(done) / float64(all))
+			}
+		}
+	}
+	return nil
+}
+
+// smallestKKT is the smallest KKT loss of a run, and f there.
+func smallestKKT(p *bilevel.Problem, s toySeries, seed uint64) (f float64, best valuefn.KKT, err error) {
+	run, err := s.m.Start(p, s.at, seed)
+	if err != nil {
+		return 0, best, err
+	}
+	best.Loss = math.Inf(1)
+	for range s.steps {
+		if err := run.Step(); err != nil {
+			return 0, best, err
+		}
+		at := run.Point()
+		k, err := valuefn.KKTAt(p, at, 0)
+		if err != nil {
+			return 0, best, err
+		}
+		if k.Loss < best.Loss {
+			f, best = p.Outer.Value(at.Z, at.X, bilevel.All(p.Outer)), k
+		}
+	}
+	return f, best, nil
+}
+
+// kktPanels is a panel for each problem, with the rate of its theorem.
+func kktPanels(t *Table) []panel {
+	var list []panel
+	for _, c := range kktProblems {
+		p := panel{title: c.name + " inner problem", x: "K", y: "smallest KKT loss", logX: true, logY: true, falling: true}
+		for _, innerSteps := range kktInnerSteps {
+			name := fmt.Sprintf("T=%d eta=0.5", innerSteps)
+			p.series = append(p.series, series{name: name, x: t.values("step", c.name+" "+name), y: t.values("kkt", c.name+" "+name)})
+		}
+		rate := series{name: fmt.Sprintf("K^(%.2f)", c.rate), x: p.series[0].x, dashed: true}
+		for _, k := range rate.x {
+			rate.y = append(rate.y, p.series[0].y[0]*math.Pow(k/rate.x[0], c.rate))
+		}
+		p.series = append(p.series, rate)
+		list = append(list, p)
+	}
+	return list
+}

@@ -1,0 +1,229 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/toy"
+	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/valuefn"
+)
+
+const bomePaper = "Liu, Ye, Wright, Stone, Liu, BOME! Bilevel optimization made easy, 2022, "
+
+var bomeCoreset = Figure{
+	Name:    "bome-coreset",
+	Title:   "BOME on the coreset toy: trajectories of z from three starts, and f and the inner gap for several T and η",
+	Paper:   bomePaper + "section 6.1, coreset",
+	Labels:  []string{"series"},
+	Values:  []string{"step", "f", "gap", "z1", "z2"},
+	Repeats: 1,
+	compute: computeCoreset,
+	panels:  coresetPanels,
+}
+
+var bomeNoSingleton = Figure{
+	Name:    "bome-nosingleton",
+	Title:   "BOME where the inner problem has many solutions: f and the inner gap for several T and η",
+	Paper:   bomePaper + "section 6.1, lower-level singleton",
+	Labels:  []string{"series"},
+	Values:  []string{"step", "f", "gap"},
+	Repeats: 1,
+	compute: computeNoSingleton,
+	panels:  func(t *Table) []panel { return toyPanels(t, "f", func(f float64) float64 { return f }) },
+}
+
+var bomeAdversarial = Figure{
+	Name:    "bome-adversarial",
+	Title:   "BOME where the levels are adversaries, f = xz and g = −xz: |f| and the inner gap for several T and η",
+	Paper:   bomePaper + "section 6.1, mini-max",
+	Labels:  []string{"series"},
+	Values:  []string{"step", "f", "gap"},
+	Repeats: 1,
+	compute: computeAdversarial,
+	panels:  func(t *Table) []panel { return toyPanels(t, "|f|", math.Abs) },
+}
+
+// toySeries is a run of a toy figure.
+type toySeries struct {
+	name  string
+	m     bilevel.Method
+	at    bilevel.Point
+	steps int64
+	// The gap is what innerSteps gradient steps of size alpha on g gain.
+	innerSteps int
+	alpha      float64
+}
+
+// bomeSeries is a run of BOME with one step size for z and x, named after its parameters.
+func bomeSeries(at bilevel.Point, steps int64, innerSteps int, eta, alpha, step, epsilon float64) toySeries {
+	return toySeries{fmt.Sprintf("T=%d eta=%g", innerSteps, eta), valuefn.BOME{InnerSteps: innerSteps, Eta: eta, Epsilon: epsilon,
+		Alpha: stochastic.Constant(alpha), Inner: stochastic.Constant(step), Outer: stochastic.Constant(step)}, at, steps, innerSteps, alpha}
+}
+
+// bomeParameters are the T and η of the figures.
+var bomeParameters = []struct {
+	innerSteps int
+	eta        float64
+}{{1, .5}, {10, .5}, {100, .5}, {10, .1}, {10, .9}}
+
+// toySteps are the steps up to last that are recorded: all at first, then some of each decade, with 1, 2 and 5 times
+// each power of ten.
+func toySteps(last int64) []int64 {
+	list := []int64{0, last}
+	for v := 1.0; v < float64(last); v = max(v+1, v*1.06) {
+		list = append(list, int64(v))
+	}
+	for v := int64(1); v < last; v *= 10 {
+		list = append(list, v, min(2*v, last), min(5*v, last))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// toyCurves adds the rows of runs on p, with z where the table has columns for it.
+func toyCurves(ctx context.Context, o Options, t *Table, p *bilevel.Problem, runs []toySeries) error {
+	d, _ := p.Dims()
+	all, dz := bilevel.Batch{Hi: 1}, make([]float64, d)
+	for i, s := range runs {
+		run, err := s.m.Start(p, s.at, o.Seed)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		made := int64(0)
+		for _, step := range toySteps(s.steps) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			for ; made < step; made++ {
+				if err := run.Step(); err != nil {
+					return fmt.Errorf("%s, step %d: %w", s.name, made+1, err)
+				}
+			}
+			at := run.Point()
+			gap := p.Inner.Value(at.Z, at.X, all)
+			end := slices.Clone(at.Z)
+			for range s.innerSteps {
+				p.Inner.Grad(dz, nil, end, at.X, all)
+				for i, g := range dz {
+					end[i] -= s.alpha * g
+				}
+			}
+			gap -= p.Inner.Value(end, at.X, all)
+			row := []float64{float64(step), p.Outer.Value(at.Z, at.X, all), gap, at.Z[0], at.Z[d-1]}
+			t.add([]string{s.name}, row[:len(t.Values)]...)
+		}
+		o.Progress(float64(i+1) / float64(len(runs)))
+	}
+	return nil
+}
+
+// coresetStart names a run from another start than the first.
+func coresetStart(i int) string { return fmt.Sprintf("T=10 eta=0.5 start %d", i+1) }
+
+func computeCoreset(ctx context.Context, o Options, t *Table) error {
+	const steps, step, epsilon = 5000, .05, 1e-4
+	p, starts := toy.Coreset(), toy.CoresetStarts()
+	var runs []toySeries
+	for _, v := range bomeParameters {
+		alpha := step
+		if v.innerSteps == 1 {
+			alpha = .1
+		}
+		runs = append(runs, bomeSeries(starts[0], steps, v.innerSteps, v.eta, alpha, step, epsilon))
+	}
+	for i, at := range starts[1:] {
+		s := bomeSeries(at, steps, 10, .5, step, step, epsilon)
+		s.name = coresetStart(i + 1)
+		runs = append(runs, s)
+	}
+	rate := stochastic.Constant(step)
+	runs = append(runs,
+		toySeries{"BSG-1", valuefn.BSG1{Inner: rate, Outer: rate}, starts[0], steps, 10, step},
+		toySeries{"BVFSM", valuefn.BVFSM{Value: rate, Inner: rate, Outer: rate, Horizon: steps}, starts[0], steps, 10, step},
+		toySeries{"penalty", hypergrad.Penalty{Inner: step, Outer: step, Gamma: .01, Epsilon: .01, Scale: .5}, starts[0], steps, 10, step})
+	if err := toyCurves(ctx, o, t, p, runs); err != nil {
+		return err
+	}
+	// The hull's vertices, in order and closed: g = 0 there with weights on one vertex.
+	for i, k := range []int{0, 1, 3, 2, 0} {
+		v := toy.Vertices[k]
+		t.add([]string{"hull"}, float64(i), p.Outer.Value(v[:], make([]float64, 4), bilevel.Batch{Hi: 1}), 0, v[0], v[1])
+	}
+	return nil
+}
+
+func computeNoSingleton(ctx context.Context, o Options, t *Table) error {
+	const steps, step = 1000, .5
+	var runs []toySeries
+	for _, v := range bomeParameters {
+		runs = append(runs, bomeSeries(bilevel.Point{}, steps, v.innerSteps, v.eta, step, step, 0))
+	}
+	rate := stochastic.Constant(step)
+	runs = append(runs,
+		toySeries{"BSG-1", valuefn.BSG1{InnerSteps: 1, Inner: rate, Outer: rate, Epsilon: 1e-8}, bilevel.Point{}, steps, 1, step},
+		toySeries{"penalty", hypergrad.Penalty{InnerSteps: 1, Inner: step, Outer: step, Gamma: .01, Epsilon: .1, Scale: .5}, bilevel.Point{}, 2 * steps, 1, step})
+	return toyCurves(ctx, o, t, toy.NoSingleton(), runs)
+}
+
+func computeAdversarial(ctx context.Context, o Options, t *Table) error {
+	const steps, step = 500, .05
+	var runs []toySeries
+	for _, v := range bomeParameters {
+		n := int64(steps)
+		if v.innerSteps == 1 {
+			n *= 4
+		}
+		runs = append(runs, bomeSeries(toy.AdversarialStart(), n, v.innerSteps, v.eta, step, step, 0))
+	}
+	return toyCurves(ctx, o, t, toy.Adversarial(), runs)
+}
+
+// toyCurve is a column of a series against steps.
+func toyCurve(t *Table, name, column string, of func(float64) float64) series {
+	s := series{name: name, x: t.values("step", name)}
+	for _, v := range t.values(column, name) {
+		s.y = append(s.y, of(v))
+	}
+	return s
+}
+
+// toyPanels are f and the gap of all series.
+func toyPanels(t *Table, label string, of func(float64) float64) []panel {
+	f := panel{title: "outer objective", x: "steps", y: label, logX: true, logY: true, falling: true}
+	gap := panel{title: "inner gap, by T steps", x: "steps", y: "q̂", logX: true, logY: true, falling: true}
+	for _, name := range t.labels(0) {
+		f.series = append(f.series, toyCurve(t, name, "f", of))
+		gap.series = append(gap.series, toyCurve(t, name, "gap", func(v float64) float64 { return v }))
+	}
+	return []panel{f, gap}
+}
+
+// coresetPanels are the plane, and f and the gap of some series.
+func coresetPanels(t *Table) []panel {
+	plane := panel{title: "z from three starts", x: "z₁", y: "z₂"}
+	for i, name := range []string{"T=10 eta=0.5", coresetStart(1), coresetStart(2), "hull"} {
+		label := name
+		if name != "hull" {
+			label = fmt.Sprintf("start %d", i+1)
+		}
+		plane.series = append(plane.series, series{name: label, x: t.values("z1", name), y: t.values("z2", name), dashed: name == "hull"})
+	}
+	f := panel{title: "outer objective: 0.72 at the answer", x: "steps", y: "f", logX: true}
+	gap := panel{title: "inner gap, by T steps", x: "steps", y: "q̂", logX: true, logY: true}
+	others := panel{title: "other methods", x: "steps", y: "f", logX: true}
+	same := func(v float64) float64 { return v }
+	for _, v := range bomeParameters {
+		name := fmt.Sprintf("T=%d eta=%g", v.innerSteps, v.eta)
+		f.series = append(f.series, toyCurve(t, name, "f", same))
+		gap.series = append(gap.series, toyCurve(t, name, "gap", same))
+	}
+	for _, name := range []string{"T=10 eta=0.5", "BSG-1", "BVFSM", "penalty"} {
+		others.series = append(others.series, toyCurve(t, name, "f", same))
+	}
+	return []panel{plane, f, gap, others}
+}

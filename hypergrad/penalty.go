@@ -25,9 +25,9 @@ import (
 // It needs second-order products of g, and so it is in this package rather than with other penalty methods in valuefn.
 // Vectors have length d (z, ν, w) and p (x); points have no v. With n samples of g and m of f a step visits
 // (InnerSteps + 1)n of g by gradients, as many by products with ∇²zz g less n, n by products with ∇²xz g, and
-// (InnerSteps + 1)m of f. Memory beside the point is 5d + p numbers, with automatic steps 3d + 3p more. Automatic steps
-// are inverses of the curvature of Ψ in z and in x, found by power iterations on differences of its gradients, one a
-// step of z and of x each.
+// (InnerSteps + 1)m of f. Memory beside the point is 5d + p numbers, with automatic steps 3d + 3p more, and with an
+// automatic γ d + p more. Automatic steps are inverses of the curvature of Ψ in z and in x, found by power iterations
+// on differences of its gradients, one a step of z and of x each.
 //
 // Mehra, Hamm, "Penalty method for inversion-free deep bilevel optimization", ACML 2021, Algorithm 1; the projection
 // of x and automatic steps are added, and the factors are those of the experiments in BOME's paper.
@@ -36,8 +36,9 @@ type Penalty struct {
 	InnerSteps int
 	// Inner and Outer are the first α and β; 0 means automatic.
 	Inner, Outer float64
-	// Lambda, Gamma and Epsilon are the first λ, γ and ε; 0 means λ = 0.1, γ = 10 and a tenth of the norm of the first
-	// step's gradients for ε. Ψ need not have a minimum if γ is small.
+	// Lambda, Gamma and Epsilon are the first λ, γ and ε; 0 means λ = 0.1, a tenth of the norm of the first step's
+	// gradients for ε, and an automatic γ: Ψ need not have a minimum if γ is small, so that a run starts with 10 and,
+	// where gradients come to be a thousand times as large as the first ones, starts again with ten times as much.
 	Lambda, Gamma, Epsilon float64
 	// Multiplier is the first value of all components of ν; 0 means 1e-4. Scale is s; 0 means 1, and the experiments in
 	// BOME's paper have 1/d.
@@ -51,6 +52,10 @@ const (
 	penaltyGrowth  = 1.1
 	penaltyDecay   = 0.9
 	curvatureDecay = 0.98 // of estimates, in a step
+	firstGamma     = 10
+	divergence     = 1000 // growth of gradients
+	gammaSearch    = 10
+	maxSearches    = 100
 )
 
 // Start is described at [bilevel.Method].
@@ -62,7 +67,7 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 		name  string
 		value *float64
 		or    float64
-	}{{"Inner", &m.Inner, 0}, {"Outer", &m.Outer, 0}, {"Lambda", &m.Lambda, .1}, {"Gamma", &m.Gamma, 10}, {"Epsilon", &m.Epsilon, 0},
+	}{{"Inner", &m.Inner, 0}, {"Outer", &m.Outer, 0}, {"Lambda", &m.Lambda, .1}, {"Gamma", &m.Gamma, 0}, {"Epsilon", &m.Epsilon, 0},
 		{"Multiplier", &m.Multiplier, 1e-4}, {"Scale", &m.Scale, 1}} {
 		if !(*v.value >= 0) || math.IsInf(*v.value, 0) {
 			return nil, fmt.Errorf("hypergrad: Penalty with %s = %v: it must be positive, or 0 for the default", v.name, *v.value)
@@ -94,6 +99,10 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 	d, q := p.Dims()
 	v := func(n int) []float64 { return make([]float64, n) }
 	r := &penaltyRun{m: m, p: p, g: g, z: start.Z, x: start.X, nu: v(d), w: v(d), dz: v(d), fz: v(d), hv: v(d), dx: v(q), cv: v(q)}
+	if m.Gamma == 0 {
+		r.m.Gamma = firstGamma
+		r.startZ, r.startX = append([]float64(nil), start.Z...), append([]float64(nil), start.X...)
+	}
 	_, r.localF = p.Outer.(bilevel.Local)
 	_, r.localG = p.Inner.(bilevel.Local)
 	for i := range r.nu {
@@ -121,6 +130,12 @@ type penaltyRun struct {
 	dx, cv        []float64
 	inner, outer  curvature
 	counts        bilevel.Counts
+
+	// Of an automatic γ.
+	startZ, startX []float64 // nil if γ is given
+	first          float64   // norm of the first gradients
+	searches       int
+	notes          []string
 }
 
 // gradZ overwrites dst with ∇z of Ψ at z.
@@ -185,6 +200,15 @@ func (r *penaltyRun) Step() error {
 	floats.AddScaled(r.x, -step, r.dx)
 	r.p.ProjectX(r.x)
 	m := &r.m
+	if size := math.Hypot(normZ, normX); r.startZ != nil {
+		if r.first == 0 {
+			r.first = size
+		}
+		if !(size <= divergence*r.first) && r.searches < maxSearches {
+			r.again()
+			return nil
+		}
+	}
 	if m.Epsilon == 0 {
 		m.Epsilon = math.Hypot(normZ, normX) / 10
 	}
@@ -197,6 +221,27 @@ func (r *penaltyRun) Step() error {
 		r.outer.fixed *= penaltyDecay
 	}
 	return nil
+}
+
+// again starts again with a larger γ.
+func (r *penaltyRun) again() {
+	r.searches++
+	r.m.Gamma *= gammaSearch
+	copy(r.z, r.startZ)
+	copy(r.x, r.startX)
+	for i := range r.nu {
+		r.nu[i] = r.m.Multiplier
+	}
+	r.inner.top, r.outer.top = 0, 0
+	r.first = 0
+	r.notes = append(r.notes, fmt.Sprintf("gradients grew a thousandfold: started again with γ = %.3g", r.m.Gamma))
+}
+
+// Notes returns what the search for γ had to report.
+func (r *penaltyRun) Notes() []string {
+	n := r.notes
+	r.notes = nil
+	return n
 }
 
 // curvature chooses the step of one block of variables.
@@ -264,6 +309,9 @@ func (r *penaltyRun) State(s *bilevel.State) {
 	for _, f := range []*float64{&r.m.Gamma, &r.m.Epsilon, &r.m.Lambda} {
 		s.Float(f)
 	}
+	s.Float(&r.first)
+	s.Int(&r.searches)
+	s.Strings(&r.notes)
 	r.inner.state(s)
 	r.outer.state(s)
 	for _, n := range []*int64{&r.counts.GradF, &r.counts.GradG, &r.counts.HessG, &r.counts.CrossG} {

@@ -2,6 +2,7 @@ package hypergrad_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
@@ -186,5 +187,46 @@ func TestPenaltyOfLocalObjectives(t *testing.T) {
 	}
 	if !slices.Equal(got.Last.X, want.Last.X) {
 		t.Errorf("x = %v, and %v where zeros are written", got.Last.X, want.Last.X)
+	}
+}
+
+// tilted is o − c‖z‖²/2, for which small γ leave Ψ without a minimum.
+type tilted struct {
+	bilevel.Objective
+	c float64
+}
+
+func (o tilted) Value(z, x []float64, b bilevel.Batch) float64 {
+	return o.Objective.Value(z, x, b) - o.c*floats.Dot(z, z)/2
+}
+
+func (o tilted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	o.Objective.Grad(dz, dx, z, x, b)
+	if dz != nil {
+		floats.AddScaled(dz, -o.c, z)
+	}
+}
+
+// z*(x) = (x + 1)/2, and h decreases with x in the box.
+func TestPenaltySearchesGamma(t *testing.T) {
+	c := bileveltest.Scalar()
+	p := *c.Problem
+	p.Outer = tilted{p.Outer, 1000}
+	p.Lower, p.Upper = []float64{-1}, []float64{3}
+	res, err := bilevel.Minimize(context.Background(), &p, hypergrad.Penalty{}, bilevel.Settings{MaxSteps: 3000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := 0
+	for _, r := range res.Trace {
+		notes += len(r.Notes)
+	}
+	if notes == 0 || math.Abs(res.Last.X[0]-3) > 1e-6 || math.Abs(res.Last.Z[0]-2) > .1 {
+		t.Errorf("x = %v, z = %v after %d notes, want 3 and about 2", res.Last.X, res.Last.Z, notes)
+	}
+	_, err = bilevel.Minimize(context.Background(), &p, hypergrad.Penalty{Gamma: 10}, bilevel.Settings{MaxSteps: 3000})
+	var e *bilevel.NonFiniteError
+	if !errors.As(err, &e) {
+		t.Errorf("with γ = 10: error %v, want a NonFiniteError", err)
 	}
 }

@@ -18,7 +18,7 @@ const bomePaper = "Liu, Ye, Wright, Stone, Liu, BOME! Bilevel optimization made 
 var bomeCoreset = Figure{
 	Name:    "bome-coreset",
 	Title:   "BOME on the coreset toy: trajectories of z from three starts, and f and the inner gap for several T and η",
-	Paper:   bomePaper + "section 6.1, coreset",
+	Paper:   bomePaper + "coreset",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap", "z1", "z2"},
 	Repeats: 1,
@@ -29,7 +29,7 @@ var bomeCoreset = Figure{
 var bomeNoSingleton = Figure{
 	Name:    "bome-nosingleton",
 	Title:   "BOME where the inner problem has many solutions: f and the inner gap for several T and η",
-	Paper:   bomePaper + "section 6.1, lower-level singleton",
+	Paper:   bomePaper + "no lower-level singleton",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap"},
 	Repeats: 1,
@@ -40,7 +40,7 @@ var bomeNoSingleton = Figure{
 var bomeAdversarial = Figure{
 	Name:    "bome-adversarial",
 	Title:   "BOME where the levels are adversaries, f = xz and g = −xz: |f| and the inner gap for several T and η",
-	Paper:   bomePaper + "section 6.1, mini-max",
+	Paper:   bomePaper + "adversaries",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap"},
 	Repeats: 1,

@@ -24,10 +24,10 @@ import (
 //
 // It needs second-order products of g, and so it is in this package rather than with other penalty methods in valuefn.
 // Vectors have length d (z, ν, w) and p (x); points have no v. With n samples of g and m of f a step visits
-// (InnerSteps + 1)n of g by gradients, as many by products with ∇²zz g less n, n by products with ∇²xz g, and
-// (InnerSteps + 1)m of f. Memory beside the point is 5d + p numbers, with automatic steps 3d + 3p more, and with an
-// automatic γ d + p more. Automatic steps are inverses of the curvature of Ψ in z and in x, found by power iterations
-// on differences of its gradients, one a step of z and of x each.
+// (InnerSteps + 1)n of g by gradients, n InnerSteps by products with ∇²zz g and n by products with ∇²xz g, and
+// (InnerSteps + 1)m of f, with automatic steps about twice as many. Memory beside the point is 5d + 2p numbers, with
+// automatic steps 3d + 3p more, and with an automatic γ d + p more. Automatic steps are inverses of the curvature of Ψ
+// in z and in x, found by power iterations on differences of its gradients, one a step of z and of x each.
 //
 // Mehra, Hamm, "Penalty method for inversion-free deep bilevel optimization", ACML 2021, Algorithm 1; the projection
 // of x and automatic steps are added, and the factors are those of the experiments in BOME's paper.

@@ -18,8 +18,8 @@ import (
 //
 //	λ = max(0, (φ − ⟨∇f, ∇q̂⟩)/(‖∇q̂‖² + ε)),   z −= ξ_z δ_z,   x = P(x − ξ_x δ_x),
 //
-// where φ is η‖∇q̂‖² or η q̂. With the first the quotient is taken as η − ⟨∇f, ∇q̂⟩/(‖∇q̂‖² + ε), as the authors' code
-// has it.
+// where φ is η‖∇q̂‖² or η q̂. With the first the quotient is taken as η − ⟨∇f, ∇q̂⟩/(‖∇q̂‖² + ε), as in the authors'
+// code.
 //
 // It asks for nothing but gradients, and of g that its gradient in z vanishes at minimisers only, convex or not, and
 // however many minimisers there are. Vectors have length d (z) and p (x). The z of the run's points is the current
@@ -30,20 +30,19 @@ import (
 // the way is left, and ∇x q̂ lacks that share of ∇x q, whatever ξ is. T must be several times 1/(αμ).
 //
 // A step visits (T + 2)|ξ| samples of g and |ζ| of f by gradients, and 2|ξ| of g by values where φ = η q̂. Memory
-// beside the point is 4d + 4p numbers, with momentum d + p more and with automatic steps 6d + 10p more. The default
-// batch is all samples, as in the paper: λ is a ratio of gradients at a point where that of g almost vanishes, and
-// batches bias it by their noise.
+// beside the point is 4d + 3p numbers, with momentum d + p more, with automatic steps 10d + 10p more, and d + p for
+// each level with a part that is not sampled. The default batch is all samples, as in the paper: λ is a ratio of
+// gradients at a point where that of g almost vanishes, and batches bias it by their noise.
 //
 // Automatic steps: α_i = 1/(L_g + e_i), where L_g is the curvature of g and e_i what a stiff regulariser adds to
 // coordinate i; ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
 // times with batches); ξ_x is one number per coordinate, adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is
 // taken to be slow beside z, and the products in λ run over z alone, weighted by ξ_z: plain ones of all coordinates
-// would depend on the units of z and x. Then ε is 0.01‖∇z f‖²/κ² by default,
-// which bounds λ by about 5κ, and η is L_f/(2L_g), times 1/κ for
-// φ = η q̂.
+// would depend on the units of z and x. Then ε is 0.01‖∇z f‖²/κ² by default, which bounds λ by about 5κ, and η is
+// L_f/(2L_g), times 1/κ for φ = η q̂.
 //
-// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022,
-// Algorithm 1 with equations (5) to (7); the projection of x, momentum, batches and automatic steps are added.
+// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022
+// (arXiv 2209.08709), Algorithm 1; the projection of x, momentum, batches and automatic steps are added.
 type BOME struct {
 	// Batch is the number of samples per batch; 0 means all.
 	Batch int

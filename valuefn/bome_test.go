@@ -11,6 +11,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
+	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -354,6 +355,23 @@ func TestBOMEOnScalesAndStarts(t *testing.T) {
 			res := minimize(t, BOME{InnerSteps: 30}, p, bilevel.Settings{MaxSteps: 2500, Start: at})
 			if left := (c.Solve(res.Last.X).Value - c.Value) / before; !(left <= .01) {
 				t.Errorf("f·%g, g·%g, start %g: %.3g of h − h* is left", s.f, s.g, far, left)
+			}
+		}
+	}
+}
+
+// A strength per feature, in a box whose upper end makes coordinates of g stiffer than others by e¹².
+func TestBOMEOnStiffRegularisers(t *testing.T) {
+	p := logistic()
+	e := must(hypergrad.NewEvaluator(p, nil))
+	best := minimize(t, hypergrad.HOAG{}, p, bilevel.Settings{MaxSteps: 300, Start: bilevel.Point{X: fill(6, -3)}}).Value
+	for _, from := range []float64{-3, 2, 11} {
+		at := bilevel.Point{X: fill(6, from)}
+		before := must(e.Evaluate(nil, at.X))
+		for _, m := range []BOME{{}, {Batch: 64}} {
+			res := minimize(t, m, p, bilevel.Settings{MaxSteps: 4000, Seed: 1, Start: at})
+			if left := (must(e.Evaluate(nil, res.Last.X)) - best) / (before - best); !(left < .05) {
+				t.Errorf("from %g, batch %d: %.3g of h − h* is left", from, m.Batch, left)
 			}
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // and the method is here for comparisons.
 //
 // Vectors have length d (z) and p (x); points have no v. A step visits (InnerSteps + 1)|ξ| samples of g and |ζ| of f by
-// gradients. Memory beside the point is 3d + 3p numbers, with automatic steps 6d + 10p more. Automatic steps are
+// gradients. Memory beside the point is 2d + 2p numbers, with automatic steps 10d + 10p more. Automatic steps are
 // half of those of [BOME]'s α for z, lest ∇z g vanish, and those of [F2SA] for x.
 //
 // Giovannelli, Kent, Vicente, "Inexact bilevel stochastic gradient methods for constrained and unconstrained

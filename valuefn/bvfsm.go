@@ -24,17 +24,17 @@ import (
 //	x = P(x − γ (∇x f(z, x) + σr/b (∇x g(z, x) − ∇x g(y, x)))).
 //
 // r = 1/log(1.1(S + 1)) decays slowly with the number of steps: S is Horizon, or where that is 0 the number t of the
-// step, as in the method's own paper. b must be positive: g is taken less LowerBound, which should be a lower bound of
+// step. b must be positive: g is taken less LowerBound, which should be a lower bound of
 // it, and a step where b is not positive is an error. Pressed by a constant force σr/b, z stays away from z*(x) by
 // about b/(σr)‖∇z f‖, so that the bias does not vanish; the method is here for comparisons.
 //
 // Vectors have length d (y, z) and p (x); points have no v. A step visits (2 InnerSteps + 2)|ξ| samples of g and
-// (InnerSteps + 1)|ζ| of f by gradients, and (InnerSteps + 1)|ξ| of g by values. Memory beside the point is 5d + 3p
-// numbers, with automatic steps 6d + 10p more. Automatic steps are 1/(L_g + e_i + 2μr) for y,
+// (InnerSteps + 1)|ζ| of f by gradients, and (InnerSteps + 1)|ξ| of g by values. Memory beside the point is 4d + 2p
+// numbers, with automatic steps 10d + 10p more. Automatic steps are 1/(L_g + e_i + 2μr) for y,
 // 1/(2(L_f + 2θr + σr/b (L_g + e_i))) for z, and those of [F2SA] for x.
 //
-// Liu, Liu, Yuan, Zeng, Zhang, "A value-function-based interior-point method for non-convex bi-level optimization",
-// ICML 2021, Algorithm 1.
+// Liu, Liu, Zeng, Zhang, Zhang, "Value-function-based sequential minimization for bi-level optimization", arXiv
+// 2110.04974, 2021; the value held fixed in the barrier is that of the code of BOME's authors.
 type BVFSM struct {
 	// Batch is the number of samples per batch; 0 means all.
 	Batch int

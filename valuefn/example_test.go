@@ -9,13 +9,14 @@ import (
 	"github.com/bilevel-go/bilevel/valuefn"
 )
 
-// The mean 3 of the training samples, shrunk by a strength eˣ, should predict the mean 2 of the validation samples:
+// shrinkage has the mean 3 of the training samples, shrunk by a strength eˣ, predict the mean 2 of the validation
+// samples:
 //
 //	g = ½(z − 3)² + ½eˣz²,   f = ½(z − 2)²,
 //
 // so that z*(x) = 3/(1 + eˣ) and the best strength is eˣ = 1/2. No second derivative is given.
-func ExampleF2SA() {
-	p := &bilevel.Problem{
+func shrinkage() *bilevel.Problem {
+	return &bilevel.Problem{
 		Inner: &bilevel.Func{InnerDim: 1, OuterDim: 1,
 			Eval: func(z, x []float64, _ bilevel.Batch) float64 {
 				return (z[0]-3)*(z[0]-3)/2 + math.Exp(x[0])*z[0]*z[0]/2
@@ -29,6 +30,10 @@ func ExampleF2SA() {
 			Gradient: func(dz, dx, z, x []float64, _ bilevel.Batch) { dz[0], dx[0] = z[0]-2, 0 },
 		},
 	}
+}
+
+func ExampleF2SA() {
+	p := shrinkage()
 	res, err := bilevel.Minimize(context.Background(), p, valuefn.F2SA{}, bilevel.Settings{MaxSteps: 2000})
 	if err != nil {
 		fmt.Println(err)
@@ -36,4 +41,20 @@ func ExampleF2SA() {
 	}
 	fmt.Printf("strength %.2f, z %.2f\n", math.Exp(res.Last.X[0]), res.Last.Z[0])
 	// Output: strength 0.50, z 2.00
+}
+
+func ExampleBOME() {
+	p := shrinkage()
+	res, err := bilevel.Minimize(context.Background(), p, valuefn.BOME{}, bilevel.Settings{MaxSteps: 2000})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	k, err := valuefn.KKTAt(p, res.Last, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("strength %.2f, z %.2f, KKT loss below 1e-3: %t\n", math.Exp(res.Last.X[0]), res.Last.Z[0], k.Loss < 1e-3)
+	// Output: strength 0.50, z 2.00, KKT loss below 1e-3: true
 }

@@ -21,8 +21,8 @@ import (
 // gradient descent on g from z comes to in the end: the minimiser that attracts z, should there be several. All samples
 // of both levels are used. The domain of x is not taken into account.
 //
-// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022,
-// equations (8) and (10).
+// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022
+// (arXiv 2209.08709), Theorem 2.
 type KKT struct {
 	// Loss is K. It is the sum of Slope and Gap.
 	Loss float64
@@ -41,7 +41,7 @@ const defaultApproach = 10_000
 // or 10,000 for 0, whose size is searched for: each is the largest that was found to decrease g by half of what the
 // gradient promises. It stops early where g cannot be told from smaller values any more, or the gap could grow by 1e-24 of itself only.
 //
-// Each step visits all samples of g by a gradient and by one or more values; memory is 4d + 3p numbers.
+// Each step visits all samples of g by a gradient and by one or more values; memory is 4d + 4p numbers.
 func KKTAt(p *bilevel.Problem, at bilevel.Point, steps int) (KKT, error) {
 	if steps < 0 {
 		return KKT{}, fmt.Errorf("valuefn: a KKT loss with %d inner steps", steps)

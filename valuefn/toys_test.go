@@ -119,6 +119,10 @@ func TestBOMEZeroValueOnToys(t *testing.T) {
 	if f > 5e-3 {
 		t.Errorf("no singleton: f = %.3g at z = %v, x = %v", f, last.Z, last.X)
 	}
+	f, last = outer(t, toy.Adversarial(), BOME{}, toy.AdversarialStart(), 3000)
+	if math.Abs(f) > 1e-6 || math.Abs(last.X[0]) > 1e-3 {
+		t.Errorf("adversarial: f = %.3g at z = %v, x = %v", f, last.Z, last.X)
+	}
 }
 
 func TestBaselinesOnToys(t *testing.T) {

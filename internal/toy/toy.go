@@ -1,5 +1,5 @@
 // Package toy has small bilevel problems with known answers, on which the paper of BOME compares first-order methods:
-// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy", NeurIPS 2022, section 6.1.
+// Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy", NeurIPS 2022. [Waves] is added.
 package toy
 
 import (

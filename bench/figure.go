@@ -22,7 +22,7 @@ type Figure struct {
 	Sets []string
 	// Labels and Values are the columns of its table.
 	Labels, Values []string
-	// Repeats is the default of Options.Repeats.
+	// Repeats is the default of Options.Repeats, 0 where nothing is random.
 	Repeats int
 
 	compute func(ctx context.Context, o Options, t *Table) error

@@ -12,11 +12,10 @@ import (
 
 var bomeKKT = Figure{
 	Name:    "bome-kkt",
-	Title:   "BOME's KKT loss, the smallest of K steps of size 1/√K, against K, for a convex and a non-convex inner problem",
+	Title:   "BOME's KKT loss, the smallest of K steps of a size proportional to 1/√K, for a convex and a non-convex inner problem",
 	Paper:   bomePaper + "theorem 2 and its convex counterpart",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap", "kkt"},
-	Repeats: 1,
 	compute: computeKKT,
 	panels:  kktPanels,
 }

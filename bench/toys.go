@@ -21,7 +21,6 @@ var bomeCoreset = Figure{
 	Paper:   bomePaper + "coreset",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap", "z1", "z2"},
-	Repeats: 1,
 	compute: computeCoreset,
 	panels:  coresetPanels,
 }
@@ -32,7 +31,6 @@ var bomeNoSingleton = Figure{
 	Paper:   bomePaper + "no lower-level singleton",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap"},
-	Repeats: 1,
 	compute: computeNoSingleton,
 	panels:  func(t *Table) []panel { return toyPanels(t, "f", func(f float64) float64 { return f }) },
 }
@@ -43,7 +41,6 @@ var bomeAdversarial = Figure{
 	Paper:   bomePaper + "adversaries",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap"},
-	Repeats: 1,
 	compute: computeAdversarial,
 	panels:  func(t *Table) []panel { return toyPanels(t, "|f|", math.Abs) },
 }

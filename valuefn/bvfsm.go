@@ -24,9 +24,9 @@ import (
 //	x = P(x − γ (∇x f(z, x) + σr/b (∇x g(z, x) − ∇x g(y, x)))).
 //
 // r = 1/log(1.1(S + 1)) decays slowly with the number of steps: S is Horizon, or where that is 0 the number t of the
-// step. b must be positive: g is taken less LowerBound, which should be a lower bound of
-// it, and a step where b is not positive is an error. Pressed by a constant force σr/b, z stays away from z*(x) by
-// about b/(σr)‖∇z f‖, so that the bias does not vanish; the method is here for comparisons.
+// step. b must be positive: g is taken less LowerBound, which should be a lower bound of it, and a step where b is not
+// positive is an error. σr/b acts as a multiplier of g that does not grow, and z stays away from z*(x) by about
+// b/(σr)[∇²zz g]⁻¹∇z f: the bias does not vanish, and the method is here for comparisons.
 //
 // Vectors have length d (y, z) and p (x); points have no v. A step visits (2 InnerSteps + 2)|ξ| samples of g and
 // (InnerSteps + 1)|ζ| of f by gradients, and (InnerSteps + 1)|ξ| of g by values. Memory beside the point is 4d + 2p

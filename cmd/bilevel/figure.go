@@ -68,8 +68,11 @@ func listFigures(w io.Writer) error {
 	fmt.Fprintln(t, "NAME\tDATA\tWHAT")
 	for _, f := range bench.Figures() {
 		sets := "made up by the seed"
-		if len(f.Sets) > 0 {
+		switch {
+		case len(f.Sets) > 0:
 			sets = fmt.Sprint(f.Sets[0])
+		case f.Repeats == 0:
+			sets = "none"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n\t\t%s\n", f.Name, sets, f.Title, f.Paper)
 	}

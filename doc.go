@@ -26,9 +26,9 @@
 //
 // An [Objective] has values and gradients, a [SecondOrder] one has products with ∇²zz g and ∇²xz g. Optional
 // interfaces ([Splitter], [Linear], [Sparse], [Separable], [Local], [Linearizer], [Prefetcher], [HessianMatrix],
-// [HessianBlocks], [ValueGradienter], [Crosser], and [Pusher] of a [FixedPoint]) say more about its structure;
-// methods look for them once, when they start, and are faster where they find them. Each has a test that the fast
-// and the general path agree.
+// [HessianBlocks], [ValueGradienter], [PairGradienter], [PairDescender], [Crosser], and [Pusher] of a [FixedPoint])
+// say more about its structure; methods look for them once, when they start, and are faster where they find them. Each
+// has a test that the fast and the general path agree.
 //
 // # Reproducibility
 //

@@ -171,6 +171,25 @@ func ValueGrad(o Objective, dz, dx, z, x []float64, b Batch) float64 {
 	return o.Value(z, x, b)
 }
 
+// PairGradienter gives first derivatives at two inner points in one pass, for methods that compare an inner point with
+// the minimiser of g at the same x: both see the same rows, and the terms of ∇x that they share cancel.
+type PairGradienter interface {
+	// PairGrad overwrites dy = ∇z g(y, x), dz = ∇z g(z, x) and dx = ∇x g(y, x) − ∇x g(z, x) over b.
+	PairGrad(dy, dz, dx, y, z, x []float64, b Batch)
+}
+
+// PairDescender is a [PairGradienter] that can step both points while their gradients are in cache, which saves passes
+// over vectors of length d where rows are sparse and d is large.
+type PairDescender interface {
+	PairGradienter
+	// PairDescend overwrites dx as PairGrad does, and replaces
+	//
+	//	y ← y − a·∇z g(y, x) − c·e,   z ← z − a·∇z g(z, x),
+	//
+	// all derivatives over b and at the points that y and z hold at the call. e has length d.
+	PairDescend(dx, y, z, x, e []float64, a, c float64, b Batch)
+}
+
 // FixedPoint is the other kind of inner problem, z = Φ(z, x), the mean of Samples() maps.
 type FixedPoint interface {
 	// Dims returns the length d of z and the length p of x.

@@ -326,6 +326,9 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	if o, ok := o.(bilevel.ValueGradienter); ok {
 		add("ValueGradienter", func(r *report) { pr.checkValueGrad(r, o) })
 	}
+	if o, ok := o.(bilevel.PairGradienter); ok {
+		add("PairGradienter", func(r *report) { pr.checkPair(r, o) })
+	}
 	if o, ok := o.(bilevel.Crosser); ok {
 		add("Crosser", func(r *report) { pr.checkCross(r, o) })
 	}

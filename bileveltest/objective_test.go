@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/floats"
+
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/quadratic"
 )
@@ -51,6 +53,7 @@ var (
 	_ bilevel.HessianMatrix   = (*weighted)(nil)
 	_ bilevel.HessianBlocks   = (*weighted)(nil)
 	_ bilevel.ValueGradienter = (*weighted)(nil)
+	_ bilevel.PairDescender   = (*weighted)(nil)
 	_ bilevel.Failer          = (*weighted)(nil)
 )
 
@@ -106,6 +109,34 @@ func (w *weighted) mean(b bilevel.Batch) float64 {
 		return 1
 	}
 	return 1 / float64(b.Len())
+}
+
+func (w *weighted) PairGrad(dy, dz, dx, y, z, x []float64, b bilevel.Batch) {
+	w.Grad(dy, dx, y, x, b)
+	other := make([]float64, w.n)
+	w.Grad(dz, other, z, x, b)
+	switch w.bug {
+	case "PairGrad swaps":
+		for i := range dy {
+			dy[i], dz[i] = dz[i], dy[i]
+		}
+	case "PairGrad adds in x":
+		floats.Scale(-1, other)
+	}
+	floats.Sub(dx[b.Lo:b.Hi], other[b.Lo:b.Hi])
+}
+
+func (w *weighted) PairDescend(dx, y, z, x, e []float64, a, c float64, b bilevel.Batch) {
+	dy, dz := make([]float64, len(y)), make([]float64, len(z))
+	w.PairGrad(dy, dz, dx, y, z, x, b)
+	floats.AddScaled(z, -a, dz)
+	if w.bug == "PairDescend moves z first" {
+		w.PairGrad(dy, dz, dx, y, z, x, b)
+	}
+	floats.AddScaled(y, -a, dy)
+	if w.bug != "PairDescend forgets e" {
+		floats.AddScaled(y, -c, e)
+	}
 }
 
 func (w *weighted) Value(z, x []float64, b bilevel.Batch) float64 {
@@ -589,6 +620,10 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		{"blocks past the end", "HessianBlocks"},
 		{"prefetch changes", "Prefetcher"},
 		{"ValueGrad off", "ValueGradienter"},
+		{"PairGrad swaps", "PairGradienter"},
+		{"PairGrad adds in x", "PairGradienter"},
+		{"PairDescend moves z first", "PairGradienter"},
+		{"PairDescend forgets e", "PairGradienter"},
 		{"always fails", "Failer"},
 	} {
 		t.Run(c.bug, func(t *testing.T) {

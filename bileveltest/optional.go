@@ -23,6 +23,47 @@ func (pr *probe) checkValueGrad(r *report, o bilevel.ValueGradienter) {
 	}
 }
 
+// checkPair compares PairGrad, and PairDescend where there is one, with Grad at two points.
+func (pr *probe) checkPair(r *report, o bilevel.PairGradienter) {
+	for i, at := range pr.points {
+		for _, b := range pr.memoryBatches() {
+			y, z := at.z, at.w
+			wantY, wantX := pr.grad(y, at.x, b)
+			wantZ, otherX := pr.grad(z, at.x, b)
+			// Terms that cancel in dx leave rounding errors of their own size.
+			slack := pr.opts.Round * (1 + floats.Norm(wantX, math.Inf(1)) + floats.Norm(otherX, math.Inf(1)))
+			floats.Sub(wantX, otherX)
+			sameX := func(method string, dx []float64) {
+				for j, want := range wantX {
+					if !(math.Abs(dx[j]-want) <= slack) {
+						r.errorf("over %v at point %d: %s gives dx[%d] = %.10g, the difference of Grad is %.10g", b, i, method, j, dx[j], want)
+						return
+					}
+				}
+			}
+			dy, dz, dx := make([]float64, pr.d), make([]float64, pr.d), make([]float64, pr.p)
+			o.PairGrad(dy, dz, dx, y, z, at.x, b)
+			r.compare("Grad", b, i, pr.opts.Round, "dy", dy, wantY, "dz", dz, wantZ)
+			sameX("PairGrad", dx)
+			if s, ok := o.(bilevel.PairDescender); ok {
+				const a, c = 0.3, 0.7
+				dx := make([]float64, pr.p)
+				y, z := append([]float64(nil), y...), append([]float64(nil), z...)
+				s.PairDescend(dx, y, z, at.x, at.v, a, c, b)
+				sameX("PairDescend", dx)
+				floats.AddScaled(wantY, c/a, at.v)
+				wantY, wantZ = floats.AddScaledTo(wantY, at.z, -a, wantY), floats.AddScaledTo(wantZ, at.w, -a, wantZ)
+				r.compare("a step along Grad", b, i, pr.opts.Round, "y", y, wantY, "z", z, wantZ)
+			}
+			if pr.opts.NoAllocations {
+				if n := testing.AllocsPerRun(20, func() { o.PairGrad(dy, dz, dx, y, z, at.x, b) }); n > 0 {
+					r.errorf("PairGrad allocates %v times a call", n)
+				}
+			}
+		}
+	}
+}
+
 // checkCross compares Cross with its transpose in Products and with differences of gradients.
 func (pr *probe) checkCross(r *report, o bilevel.Crosser) {
 	if pr.second == nil {

@@ -51,6 +51,7 @@ var (
 	_ bilevel.HessianMatrix   = (*Loss)(nil)
 	_ bilevel.HessianBlocks   = (*Loss)(nil)
 	_ bilevel.ValueGradienter = (*Loss)(nil)
+	_ bilevel.PairGradienter  = (*Loss)(nil)
 )
 
 const (
@@ -127,6 +128,11 @@ func (o *Loss) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
 // ValueGrad is Value and Grad in one pass.
 func (o *Loss) ValueGrad(dz, _, z, _ []float64, b bilevel.Batch) float64 {
 	return o.run(pass{dz: dz, z: z, value: true}, b)
+}
+
+// PairGrad overwrites dy and dz with the gradients over b at y and at z. It leaves dx alone, see OuterRange.
+func (o *Loss) PairGrad(dy, dz, _, y, z, _ []float64, b bilevel.Batch) {
+	o.run(pass{dz: dy, hv: dz, z: y, v: z, pair: true}, b)
 }
 
 // Products overwrites dz with the gradient and hv with the Hessian-vector product over b.
@@ -289,9 +295,12 @@ type pass struct {
 	value            bool // the sum of losses is wanted
 	cross            bool // the scores of v are wanted though hv may be nil
 	linearize, apply bool
+	pair             bool // hv is the gradient at v
 
 	pen *Penalty  // added to dz and hv, on sparse rows; see Penalty.prepare
 	cv  []float64 // that of pen, if it is wanted together with hv
+
+	descend *descent // z and v are stepped, and dz and hv not wanted
 }
 
 func (o *Loss) run(p pass, b bilevel.Batch) float64 {
@@ -421,7 +430,7 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 	p, b := &o.job.pass, o.job.b
 	w := 1 / float64(b.Len())
 	k, stride := o.layout.Classes, o.dense.Stride
-	if o.y != nil && !p.linearize && !p.apply {
+	if o.y != nil && !p.linearize && !p.apply && !p.pair {
 		a, y := o.dense.Data[c.Lo*stride:c.Hi*stride], o.y[c.Lo:c.Hi]
 		switch {
 		case p.value: // the kernel's value is weighted, the sum of losses is not
@@ -452,6 +461,10 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 		case p.apply:
 			o.scores(s, nil, a, p.v, nil, m)
 			o.link.apply(s, curv, sc.tmp, lo, m, m, 1)
+		case p.pair:
+			o.scores(t, s, a, p.z, p.v, m)
+			o.link.coefs(t, nil, sc.tmp, lo, m, m, 1)
+			o.link.coefs(s, nil, sc.tmp, lo, m, m, 1)
 		case hv != nil || p.cross:
 			o.scores(t, s, a, p.z, p.v, m)
 			o.link.coefs(t, s, sc.tmp, lo, m, m, 1)

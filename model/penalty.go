@@ -324,6 +324,61 @@ func (q *Penalty) add(dst, cv, z, v []float64, lo, hi int) {
 	}
 }
 
+// addPair adds s y to dy and s z to dz and, unless it is nil, ½ s′(y² − z²) to dx, the strengths' own part, for the
+// coefficients from lo on that the four vectors hold. The strengths are those of the last prepare.
+func (q *Penalty) addPair(dy, dz, dx, y, z []float64, lo int) {
+	hi := lo + len(y)
+	n := sort.Search(len(q.segments), func(n int) bool { return q.segments[n].hi > lo })
+	for _, s := range q.segments[n:] {
+		if s.lo >= hi {
+			return
+		}
+		if cut := lo - s.lo; cut > 0 {
+			s.lo = lo
+			if s.ramp {
+				s.j += cut
+			}
+		}
+		from, to := s.lo-lo, min(s.hi, hi)-lo
+		ys, zs := y[from:to], z[from:to]
+		zs = zs[:len(ys)]
+		switch {
+		case s.ramp && dx != nil:
+			e, d, dys, dzs := q.strength[s.j:s.j+len(ys)], dx[s.j:s.j+len(ys)], dy[from:to], dz[from:to]
+			for i, u := range ys {
+				w, s1 := zs[i], e[i]
+				dys[i] += s1 * u
+				dzs[i] += s1 * w
+				if q.linear {
+					s1 = q.scale
+				}
+				d[i] += s1 * (u - w) * (u + w) / 2
+			}
+		case s.ramp:
+			e, dys, dzs := q.strength[s.j:s.j+len(ys)], dy[from:to], dz[from:to]
+			for i, u := range ys {
+				dys[i] += e[i] * u
+				dzs[i] += e[i] * zs[i]
+			}
+		default:
+			e := q.strength[s.j]
+			kernel.Axpy(e, ys, dy[from:to])
+			kernel.Axpy(e, zs, dz[from:to])
+			if dx == nil {
+				continue
+			}
+			if q.linear {
+				e = q.scale
+			}
+			sum := 0.0
+			for i, u := range ys {
+				sum += (u - zs[i]) * (u + zs[i])
+			}
+			dx[s.j] += e * sum / 2
+		}
+	}
+}
+
 // Cross overwrites dz = s′ z w, w at the strength of a coefficient.
 func (q *Penalty) Cross(dz, z, x, w []float64, _ bilevel.Batch) {
 	w = q.own(w)

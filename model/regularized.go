@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // Regularized is a loss plus a penalty, an inner objective. The penalty is part of every term: no batch
@@ -14,6 +15,10 @@ type Regularized struct {
 	pen  *Penalty
 	z, x []float64 // point of Linearize
 	one  *Loss     // the loss if it adds the penalty in its own passes
+
+	pairs  bilevel.PairGradienter // the loss, or nil
+	dy, dz []float64              // gradients of PairDescend where they are not stepped at once
+	step   descent
 }
 
 // Sampled is what a penalty can be added to: a [Loss] or the inner loss of [Folds].
@@ -36,6 +41,7 @@ var (
 	_ bilevel.HessianMatrix   = (*Regularized)(nil)
 	_ bilevel.HessianBlocks   = (*Regularized)(nil)
 	_ bilevel.ValueGradienter = (*Regularized)(nil)
+	_ bilevel.PairDescender   = (*Regularized)(nil)
 )
 
 // Regularize is loss + penalty.
@@ -45,6 +51,7 @@ func Regularize(loss Sampled, penalty *Penalty) (*Regularized, error) {
 		return nil, fmt.Errorf("model: the loss has dimensions d = %d, p = %d and the penalty d = %d, p = %d", d, p, dq, pq)
 	}
 	o := &Regularized{loss: loss, pen: penalty}
+	o.pairs, _ = loss.(bilevel.PairGradienter)
 	if l, ok := loss.(*Loss); ok && l.sparse != nil && !penalty.identity() {
 		o.one = l
 	}
@@ -127,6 +134,36 @@ func (o *Regularized) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64
 	value += o.loss.ValueGrad(dz, nil, z, x, b)
 	o.addGrad(dz, dx, z, x)
 	return value
+}
+
+// PairGrad overwrites dy, dz and dx, in one pass over the rows where the loss is a [Loss].
+func (o *Regularized) PairGrad(dy, dz, dx, y, z, x []float64, b bilevel.Batch) {
+	if o.pairs != nil {
+		o.pairs.PairGrad(dy, dz, nil, y, z, x, b)
+	} else {
+		o.loss.Grad(dy, nil, y, x, b)
+		o.loss.Grad(dz, nil, z, x, b)
+	}
+	clear(dx)
+	o.pen.prepare(x)
+	o.pen.addPair(dy, dz, o.pen.own(dx), y, z, 0)
+}
+
+// PairDescend steps y and z, feature by feature where the rows are sparse, b is all of them and no two features share a
+// strength.
+func (o *Regularized) PairDescend(dx, y, z, x, e []float64, a, c float64, b bilevel.Batch) {
+	if o.one == nil || !o.pen.local || b != bilevel.All(o) {
+		o.dy, o.dz = grow(o.dy, len(y)), grow(o.dz, len(z))
+		o.PairGrad(o.dy, o.dz, dx, y, z, x, b)
+		kernel.Axpy(-a, o.dy, y)
+		kernel.Axpy(-c, e, y)
+		kernel.Axpy(-a, o.dz, z)
+		return
+	}
+	clear(dx)
+	o.pen.prepare(x)
+	o.step.dx, o.step.e, o.step.a, o.step.c = o.pen.own(dx), e, a, c
+	o.one.run(pass{z: y, v: z, pair: true, pen: o.pen, descend: &o.step}, b)
 }
 
 // Products overwrites dz, hv and cv.

@@ -22,6 +22,9 @@ func (o *Loss) runSparse() float64 {
 	} else {
 		share(procs, blocks, o.sparseBlock)
 	}
+	if p.descend != nil {
+		o.sparseDescend(procs)
+	}
 	if p.dz != nil {
 		o.sparseCombine(p.dz, o.st, p.z, nil, procs)
 	}
@@ -52,7 +55,7 @@ func (o *Loss) sparseBlock(worker, i int) {
 	if !p.apply {
 		o.sparseScores(t, p.z, lo, hi)
 	}
-	if p.hv != nil || p.cross {
+	if p.hv != nil || p.cross || p.pair {
 		o.sparseScores(s, p.v, lo, hi)
 	}
 	switch {
@@ -60,6 +63,9 @@ func (o *Loss) sparseBlock(worker, i int) {
 		o.link.curvature(t, tmp, lo, hi-lo, 1, k)
 	case p.apply:
 		o.link.apply(s, o.curv[at:to], tmp, lo, hi-lo, 1, k)
+	case p.pair:
+		o.link.coefs(t, nil, tmp, lo, hi-lo, 1, k)
+		o.link.coefs(s, nil, tmp, lo, hi-lo, 1, k)
 	case p.hv != nil || p.cross:
 		o.link.coefs(t, s, tmp, lo, hi-lo, 1, k)
 	case p.dz == nil:
@@ -70,10 +76,10 @@ func (o *Loss) sparseBlock(worker, i int) {
 		o.link.coefs(t, nil, tmp, lo, hi-lo, 1, k)
 	}
 	w := 1 / float64(b.Len())
-	if p.dz != nil {
+	if p.dz != nil || p.descend != nil {
 		kernel.Scale(w, t)
 	}
-	if p.hv != nil {
+	if p.hv != nil || p.descend != nil {
 		kernel.Scale(w, s)
 	}
 }
@@ -127,6 +133,62 @@ func (o *Loss) gather(dst, c, v, cv []float64, lo, hi int) {
 		if pen := o.job.pen; pen != nil {
 			pen.add(dst, cv, o.job.z, v, lo*k, to*k)
 		}
+	}
+}
+
+// descent is what a pass that steps its two points does with their gradients: z −= a∇z − ce and v −= a∇v, and dx, unless
+// nil, gets the difference of the penalty's derivatives.
+type descent struct {
+	dx, e  []float64
+	a, c   float64
+	gz, gv [][]float64 // of some features, for each worker
+}
+
+// sparseDescend steps both points of a pass over all rows, feature by feature.
+func (o *Loss) sparseDescend(procs int) {
+	if o.csc == nil {
+		o.csc = transpose(o.sparse)
+	}
+	const step = 4096
+	q, n := o.job.descend, descentFeatures*o.layout.Classes
+	for len(q.gz) < procs {
+		q.gz, q.gv = append(q.gz, make([]float64, n)), append(q.gv, make([]float64, n))
+	}
+	if procs == 1 {
+		o.descendFeatures(0, 0, o.csc.N)
+		return
+	}
+	share(procs, (o.csc.N+step-1)/step, func(worker, i int) {
+		o.descendFeatures(worker, i*step, min((i+1)*step, o.csc.N))
+	})
+}
+
+// descentFeatures are stepped while their gradients are in cache.
+const descentFeatures = 32
+
+func (o *Loss) descendFeatures(worker, lo, hi int) {
+	k, p := o.layout.Classes, &o.job.pass
+	q := p.descend
+	for ; lo < hi; lo += descentFeatures {
+		to := min(lo+descentFeatures, hi)
+		n := (to - lo) * k
+		gz, gv := q.gz[worker][:n], q.gv[worker][:n]
+		for j := lo; j < to; j++ {
+			idx, val := o.csc.Row(j)
+			at := (j - lo) * k
+			if len(idx) == 0 {
+				clear(gz[at : at+k])
+				clear(gv[at : at+k])
+				continue
+			}
+			kernel.SparseScores(gz[at:at+k], idx, val, o.st, k)
+			kernel.SparseScores(gv[at:at+k], idx, val, o.ss, k)
+		}
+		z, v := p.z[lo*k:to*k], p.v[lo*k:to*k]
+		p.pen.addPair(gz, gv, q.dx, z, v, lo*k)
+		kernel.Axpy(-q.a, gz, z)
+		kernel.Axpy(-q.c, q.e[lo*k:to*k], z)
+		kernel.Axpy(-q.a, gv, v)
 	}
 }
 

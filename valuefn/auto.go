@@ -82,7 +82,7 @@ const (
 	longest         = 256     // K, relative to the shortest
 	looks           = 8       // looks at smoothness in a stretch, at least
 	lookEvery       = 128     // steps between looks, at most
-	decayAfter      = 10      // T₀, relative to the shortest K
+	decayAfter      = 10      // T₀, relative to the shortest K and to 160 steps of y and z
 	maxRestarts     = 60
 )
 
@@ -95,10 +95,10 @@ func newAuto(r *core) *auto {
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
-	a.shortest = max(16, r.xi.Blocks()/r.draws, r.zeta.Blocks()/r.draws)
+	a.shortest = max(16, 40/r.draws, r.xi.Blocks()/r.draws, r.zeta.Blocks()/r.draws)
 	a.length = a.shortest
 	if r.xi.Blocks() > 1 || r.zeta.Blocks() > 1 {
-		a.decay = float64(decayAfter * a.shortest)
+		a.decay = float64(decayAfter * max(a.shortest, 160/r.draws))
 	}
 	a.probeDiagonal(r)
 	a.measure(r, 32, 4)

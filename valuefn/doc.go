@@ -13,10 +13,12 @@
 //
 // is the hypergradient up to O(1/λ), and so is the x that these methods find.
 //
-// [F2SA] lets λ grow by a schedule. [BOME] keeps one inner variable y, takes z from a few gradient steps on g that
-// start at it, and λ from the condition that the gap g(y, x) − g(z, x) shrinks; [KKTAt] computes the loss that its
-// theory bounds. [BSG1] and [BVFSM] are what it was compared with; their answers are right in special cases only.
+// [F2SA] lets λ grow by a schedule and [MinimaxOPT] in stages; [VPBGD] solves for z to a tolerance while λ grows.
+// [BOME] keeps one inner variable y, takes z from a few gradient steps on g that start at it, and λ from the condition
+// that the gap g(y, x) − g(z, x) shrinks; [KKTAt] computes the loss that its theory bounds. [BSG1] and [BVFSM] are what
+// it was compared with; their answers are right in special cases only.
 //
 // Both levels can be sampled, in blocks drawn by stochastic.Sampler; a regulariser that is the same in every term
-// ([bilevel.Splitter]) is never sampled. By default F2SA draws batches of 64 and the others use all samples.
+// ([bilevel.Splitter]) is never sampled. By default F2SA and MinimaxOPT draw batches of
+// 64 and the others use all samples.
 package valuefn

@@ -58,3 +58,14 @@ func ExampleBOME() {
 	fmt.Printf("strength %.2f, z %.2f, KKT loss below 1e-3: %t\n", math.Exp(res.Last.X[0]), res.Last.Z[0], k.Loss < 1e-3)
 	// Output: strength 0.50, z 2.00, KKT loss below 1e-3: true
 }
+
+func ExampleMinimaxOPT() {
+	m := valuefn.MinimaxOPT{Alpha: 2, Growth: 2, StageSteps: 200, Stages: 4, Inner: .1, Outer: .1}
+	res, err := bilevel.Minimize(context.Background(), shrinkage(), m, bilevel.Settings{MaxSteps: 2000})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("strength %.3f, z %.3f\n", math.Exp(res.Last.X[0]), res.Last.Z[0])
+	// Output: strength 0.500, z 2.000
+}

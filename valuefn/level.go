@@ -19,7 +19,10 @@ type level struct {
 	wholeLocal            bool // whole writes a part of x-derivatives only
 	sampledLocal          bool
 	exactLocal            bool
-	ez, ex                []float64 // what the exact part gives
+	ez, ex                []float64              // what the exact part gives
+	pairs                 bilevel.PairGradienter // whole, or nil
+	steps                 bilevel.PairDescender  // whole, or nil
+	second                []float64              // gradient in x at the second point
 }
 
 func newLevel(o bilevel.Objective) (level, error) {
@@ -47,6 +50,8 @@ func newLevel(o bilevel.Objective) (level, error) {
 	_, l.wholeLocal = l.whole.(bilevel.Local)
 	_, l.sampledLocal = l.sampled.(bilevel.Local)
 	l.pre, _ = l.sampled.(bilevel.Prefetcher)
+	l.pairs, _ = o.(bilevel.PairGradienter)
+	l.steps, _ = o.(bilevel.PairDescender)
 	return l, nil
 }
 
@@ -103,4 +108,37 @@ func (l *level) value(z, x []float64, b bilevel.Batch, w float64) float64 {
 		v += l.exact.Value(z, x, one)
 	}
 	return v
+}
+
+// descend steps y −= a∇z g(y, x) + c·e and z −= a∇z g(z, x) and overwrites dx as pair does; dy and dz are scratch.
+func (l *level) descend(dy, dz, dx, y, z, x, e []float64, a, c float64, b bilevel.Batch, w float64) {
+	if w == 1 && l.steps != nil {
+		if l.wholeLocal {
+			clear(dx)
+		}
+		l.steps.PairDescend(dx, y, z, x, e, a, c, b)
+		return
+	}
+	l.pair(dy, dz, dx, y, z, x, b, w)
+	kernel.Axpy(-a, dy, y)
+	kernel.Axpy(-c, e, y)
+	kernel.Axpy(-a, dz, z)
+}
+
+// pair overwrites dy and dz with the gradients at (y, x) and (z, x), and dx with the difference of those in x, over
+// one batch as in grad.
+func (l *level) pair(dy, dz, dx, y, z, x []float64, b bilevel.Batch, w float64) {
+	if w == 1 && l.pairs != nil {
+		if l.wholeLocal {
+			clear(dx)
+		}
+		l.pairs.PairGrad(dy, dz, dx, y, z, x, b)
+		return
+	}
+	if l.second == nil {
+		l.second = make([]float64, len(dx))
+	}
+	l.grad(dy, dx, y, x, b, w)
+	l.grad(dz, l.second, z, x, b, w)
+	kernel.Axpy(-1, l.second, dx)
 }

@@ -28,6 +28,8 @@ type cleaning struct {
 	Noise float64
 	// Train and Validation are the numbers of rows.
 	Train, Validation int
+	// Ridge is C of the ridge C‖z‖²; 0 means 0.2.
+	Ridge float64
 	// Seed is that of the labels, which all runs share.
 	Seed uint64
 }
@@ -62,7 +64,7 @@ func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := model.NewCleaning(loss, model.CleaningOptions{})
+	g, err := model.NewCleaning(loss, model.CleaningOptions{Ridge: c.Ridge})
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ type series struct {
 // Colours of Okabe and Ito, which can be told apart with most kinds of colour vision.
 var palette = []color.RGBA{
 	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff},
-	{0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff},
+	{0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff}, {0x40, 0x40, 0x40, 0xff},
 }
 
 // Solid lines first, then dashes and gaps in points.
@@ -142,8 +142,11 @@ func (p panel) plot() (*plot.Plot, error) {
 		d.Add(l)
 		d.Legend.Add(s.name, l)
 	}
-	if !p.logX {
+	switch {
+	case !p.logX:
 		d.X.Min = min(0, d.X.Min)
+	case d.X.Min == d.X.Max: // the ticks of a logarithmic axis without length would never end
+		d.X.Min, d.X.Max = d.X.Min/2, d.X.Max*2
 	}
 	return d, nil
 }

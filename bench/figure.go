@@ -149,4 +149,8 @@ func (t *Table) labels(column int, first ...string) []string {
 	return list
 }
 
-var figures = []Figure{hypergradRates, sidRates, warmStart, bomeCoreset, bomeNoSingleton, bomeAdversarial, bomeKKT}
+var figures = []Figure{
+	hypergradRates, sidRates, warmStart,
+	bomeCoreset, bomeNoSingleton, bomeAdversarial, bomeKKT,
+	minimaxLogistic, minimaxNews, minimaxCleaning,
+}

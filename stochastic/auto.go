@@ -47,13 +47,15 @@ type auto struct {
 	moving   bool
 	length   int // K
 	shortest int
-	spread   int       // of [config]
+	most     float64   // of the planned displacement, in one step
+	fast     float64   // growth of γ_j until coordinate j first turns
 	from     int64     // first step of this stretch
 	xl       []float64 // x at the last look
 	parts    float64   // Σ_jk d_kj²/γ_j of this stretch so far
 	order    float64   // of the last stretches; few coordinates say little of one alone
 	xs, zs   []float64 // the point at its start
 	peak     float64   // distance covered by z and v while measuring
+	moved    float64   // in the last stretch
 	vs       []float64
 
 	// Last good point, and the estimates of h that make it one.
@@ -80,7 +82,7 @@ const (
 	restOrder   = 0.6     // and around a minimum below this one
 	firstMove   = 0.01    // displacement of the first stretch, relative to 1 + |x|
 	largestMove = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
-	farthest    = 1. / 16 // of the planned displacement, in one step
+	farthest    = 1. / 16 // of the planned displacement, in one step that knows all of the direction
 	looks       = 8       // looks at curvature and displacement in a stretch, at least
 	lookEvery   = 128     // steps between looks, at most
 	longest     = 256     // K, relative to the shortest
@@ -96,7 +98,13 @@ func newAuto(c *core) *auto {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
 	a.shortest = max(16, 4*c.spread, c.gi.Blocks()/c.draws, c.fo.Blocks()/c.draws)
-	a.length, a.spread = a.shortest, c.spread
+	a.most, a.fast = farthest*float64(c.spread), fastGrowth
+	if c.parted() {
+		a.shortest = max(a.shortest, c.gi.Blocks())
+		a.most = 1
+		a.fast = 2 // a stretch is a pass over all rows, at least
+	}
+	a.length = a.shortest
 	if c.inner.Auto() {
 		a.probeDiagonal(c)
 		a.measure(c, 32, 4)
@@ -124,6 +132,9 @@ func newAuto(c *core) *auto {
 	return a
 }
 
+// parted says that a batch knows only its part of the direction of x.
+func (c *core) parted() bool { return c.g.local != nil && c.fx == nil }
+
 // probe chooses a block to look at, spread evenly in the long run.
 func (a *auto) probe(c *core) int {
 	i := int(uint64(a.probes) * 0x9E3779B97F4A7C15 >> 32 % uint64(c.gi.Blocks()))
@@ -137,7 +148,7 @@ func (a *auto) move(x, dx []float64, lo int) {
 		kernel.Axpy(1, dx, a.sum[lo:lo+len(x)])
 		return
 	}
-	plan, part := a.plan[lo:lo+len(x)], farthest*float64(a.spread)
+	plan, part := a.plan[lo:lo+len(x)], a.most
 	for j, g := range a.gamma[lo : lo+len(x)] {
 		most := part * plan[j]
 		x[j] -= max(-most, min(g*dx[j], most))
@@ -146,7 +157,7 @@ func (a *auto) move(x, dx []float64, lo int) {
 
 // moveMany makes k steps along dx on part of x, which starts at coordinate lo.
 func (a *auto) moveMany(x, dx []float64, lo int, k float64) {
-	plan, part := a.plan[lo:lo+len(x)], k*farthest*float64(a.spread)
+	plan, part := a.plan[lo:lo+len(x)], k*a.most
 	for j, g := range a.gamma[lo : lo+len(x)] {
 		most := part * plan[j]
 		x[j] -= max(-most, min(k*g*dx[j], most))
@@ -246,13 +257,14 @@ func (a *auto) descend(dst, d []float64) {
 	}
 }
 
-// A Neumann series needs no averaging of noise: its automatic step is 1/(L + e_i), and does not decay.
+// A Neumann series needs no averaging of noise: its automatic step is 1.5/(L + e_i), and does not decay. Up to
+// 2/(L + e_i) no product lengthens r.
 
 // series overwrites dst, which may be d, with η d.
 func (a *auto) series(dst, d []float64) {
 	l := a.seriesCurvature()
 	for i, e := range a.he {
-		dst[i] = d[i] / (l + a.stiffness(e))
+		dst[i] = 1.5 * d[i] / (l + a.stiffness(e))
 	}
 }
 
@@ -260,7 +272,7 @@ func (a *auto) series(dst, d []float64) {
 func (a *auto) seriesDescend(r, h []float64) {
 	l := a.seriesCurvature()
 	for i, e := range a.he {
-		r[i] -= h[i] / (l + a.stiffness(e))
+		r[i] -= 1.5 * h[i] / (l + a.stiffness(e))
 	}
 }
 
@@ -359,18 +371,25 @@ func (a *auto) look(c *core) (diverged bool) {
 	return false
 }
 
-// tooFar damps coordinates that have left their plan.
+// tooFar damps coordinates that have left their plan, and reports that they are most of what moves.
 func (a *auto) tooFar(c *core) bool {
-	far := false
+	far, all := 0.0, 0.0
 	for j, x := range c.x {
-		if m := math.Abs(x - a.xs[j]); m > 3*a.plan[j] {
+		m := math.Abs(x - a.xs[j])
+		if m == 0 {
+			continue
+		}
+		part := m * m / a.gamma[j]
+		all += part
+		if m > 3*a.plan[j] {
+			far += part
 			a.gamma[j] *= max(0.1, a.plan[j]/m)
 			a.last[j] = x - a.xs[j]
 			a.plan[j] *= 2
-			far = true
+			a.xs[j] = x // its stretch begins again
 		}
 	}
-	return far
+	return far > all/2
 }
 
 // firstSteps ends the time of measuring, once z has come to rest.
@@ -382,7 +401,9 @@ func (a *auto) firstSteps(c *core) {
 	for _, s := range a.sum {
 		top = max(top, math.Abs(s)/steps)
 	}
-	if moved > a.peak/5 && a.length < longest/8*a.shortest {
+	settled := a.moved > 0 && moved < 1.4*a.moved // in a stretch of twice the length: what is left is mostly noise
+	a.moved = moved
+	if moved > a.peak/5 && !settled && a.length < longest/8*a.shortest {
 		a.length *= 2
 		clear(a.sum)
 		return
@@ -425,6 +446,13 @@ func (a *auto) adapt(c *core) float64 {
 		}
 	}
 	noisy, resting := a.order < randomOrder, a.order < restOrder
+	straight := 2 * randomOrder
+	if c.parted() {
+		times := float64(a.length) / float64(c.gi.Blocks()) // that a coordinate has moved, the most that order can be
+		if straight = min(straight, times/2); times < 2*randomOrder {
+			noisy, resting = false, false
+		}
+	}
 	slow := 1.0
 	switch {
 	case resting:
@@ -436,7 +464,9 @@ func (a *auto) adapt(c *core) float64 {
 	for j, x := range c.x {
 		d := x - a.xs[j]
 		if math.Abs(d) <= 1e-13*scale {
-			a.last[j] = 0 // at a bound, or where rounding errors decide
+			if d != 0 || !c.parted() { // else no batch has moved it
+				a.last[j] = 0 // at a bound, or where rounding errors decide
+			}
 			continue
 		}
 		still = false
@@ -450,7 +480,7 @@ func (a *auto) adapt(c *core) float64 {
 		case noisy:
 			factor = slow
 		case s > 0 && a.turned[j] == 0:
-			factor = fastGrowth
+			factor = a.fast
 		case s > 0:
 			factor = growth
 		case s < 0 && math.Abs(d) < math.Abs(a.last[j]):
@@ -490,7 +520,7 @@ func (a *auto) adapt(c *core) float64 {
 	case math.Abs(lag) > 2*fall && a.length < longest*a.shortest:
 		a.length *= 2
 		kernel.Scale(0.5, a.gamma)
-	case math.Abs(lag) < 0.2*fall && a.length > a.shortest && a.order > 2*randomOrder:
+	case math.Abs(lag) < 0.2*fall && a.length > a.shortest && a.order > straight:
 		a.length /= 2
 		kernel.Scale(2, a.gamma)
 	}
@@ -582,7 +612,7 @@ func distanceOf(a, b []float64) float64 {
 }
 
 func (a *auto) state(s *bilevel.State) {
-	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter, &a.parts, &a.order} {
+	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.moved, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter, &a.parts, &a.order} {
 		s.Float(f)
 	}
 	s.Fixed(a.steps, a.he, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xl, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)

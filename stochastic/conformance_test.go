@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 		{"D-TFBO", DTFBO{}, bileveltest.MethodOptions{Steps: 5000, Tol: 1e-3}},
 		{"SRBA", SRBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 12000, Tol: 1e-4, Horizon: 300}},
 		{"MA-SOBA", MASOBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: 0.1, Horizon: 300}},
-		{"FSLA", FSLA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 150000, Tol: 0.1, Horizon: 300}},
+		{"FSLA", FSLA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.3, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 300}},
 		{"AmIGO", AmIGO{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"StocBiO", StocBiO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 24000, Tol: 0.1, Horizon: 100}},
 		{"MRBO", MRBO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 5000, Tol: 0.1, Horizon: 100}},

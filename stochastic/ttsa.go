@@ -21,7 +21,7 @@ type TTSA struct {
 	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic.
 	Inner, Outer Rate
 	// Terms is P; 0 means 10. Neumann is the step size η of the series; zero means the first one of z, or with
-	// automatic steps the inverse of the curvature.
+	// automatic steps 1.5 over the curvature.
 	Terms   int
 	Neumann Rate
 	// Shuffle draws batches in shuffled passes instead of independently.

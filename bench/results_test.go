@@ -270,3 +270,21 @@ func TestLinesLookDifferent(t *testing.T) {
 		seen[look] = i
 	}
 }
+
+// Steps with which half of the runs leave the numbers are not chosen, however early they came close.
+func TestChooseRunsThatEndWell(t *testing.T) {
+	run := func(batch int, seed uint64, status string, values ...number) *Trace {
+		trace := &Trace{Task: Task{Problem: "made", Method: "A", Algorithm: "saba", Params: json.RawMessage(fmt.Sprintf(`{"batch":%d}`, batch)), Seed: seed}, Known: 0, Status: status}
+		for i, v := range values {
+			trace.Points = append(trace.Points, Point{Step: int64(i), Seconds: float64(i), Value: v})
+		}
+		return trace
+	}
+	p := NewResults([]*Trace{
+		run(1, 0, Done, 1, .001), run(1, 1, Diverged, 1, .001), run(1, 2, Diverged, 1, .001),
+		run(2, 0, Done, 1, 1, .5), run(2, 1, Done, 1, .5, .5), run(2, 2, Diverged, 1),
+	}).Problems[0]
+	if best := p.Choose([]float64{.1}); len(best.Groups) != 1 || best.Groups[0].Params != "batch=2" {
+		t.Errorf("%+v", best.Groups)
+	}
+}

@@ -142,7 +142,7 @@ func quantile(sorted []float64, p float64) float64 {
 
 // Choose returns p with the best parameters of each method only: those whose median run reaches the smallest of the
 // targets first; where no parameters of the method do, those that reach the next one; and where they reach none,
-// those with the smallest median of the last h. Parameters with which half of the runs do not end well come last.
+// those with the smallest median of the last h. Parameters with which a run does not end well come last.
 func (p ProblemResults) Choose(targets []float64) ProblemResults {
 	order := slices.Clone(targets)
 	slices.Sort(order)
@@ -161,9 +161,8 @@ func (p ProblemResults) Choose(targets []float64) ProblemResults {
 }
 
 func (g Group) better(other Group, best float64, targets []float64) bool {
-	a, b := g.LastMedian(), other.LastMedian()
-	if ends, otherEnds := !math.IsInf(a, 1), !math.IsInf(b, 1); ends != otherEnds {
-		return ends
+	if well, otherWell := g.endsWell(), other.endsWell(); well != otherWell {
+		return well
 	}
 	for _, target := range targets {
 		a, b := g.To(best, target).Seconds.Median, other.To(best, target).Seconds.Median
@@ -171,7 +170,12 @@ func (g Group) better(other Group, best float64, targets []float64) bool {
 			return a < b
 		}
 	}
-	return a < b
+	return g.LastMedian() < other.LastMedian()
+}
+
+// endsWell says that no run of g diverged or failed.
+func (g Group) endsWell() bool {
+	return !slices.ContainsFunc(g.Traces, func(t *Trace) bool { return t.Status != Done })
 }
 
 // Failures are the runs that did not end well.

@@ -271,7 +271,7 @@ func TestLinesLookDifferent(t *testing.T) {
 	}
 }
 
-// Steps with which half of the runs leave the numbers are not chosen, however early they came close.
+// Steps with which a run leaves the numbers are not chosen, however early the others came close.
 func TestChooseRunsThatEndWell(t *testing.T) {
 	run := func(batch int, seed uint64, status string, values ...number) *Trace {
 		trace := &Trace{Task: Task{Problem: "made", Method: "A", Algorithm: "saba", Params: json.RawMessage(fmt.Sprintf(`{"batch":%d}`, batch)), Seed: seed}, Known: 0, Status: status}
@@ -281,8 +281,8 @@ func TestChooseRunsThatEndWell(t *testing.T) {
 		return trace
 	}
 	p := NewResults([]*Trace{
-		run(1, 0, Done, 1, .001), run(1, 1, Diverged, 1, .001), run(1, 2, Diverged, 1, .001),
-		run(2, 0, Done, 1, 1, .5), run(2, 1, Done, 1, .5, .5), run(2, 2, Diverged, 1),
+		run(1, 0, Done, 1, .001), run(1, 1, Done, 1, .001), run(1, 2, Diverged, 1, .001),
+		run(2, 0, Done, 1, 1, .5), run(2, 1, Done, 1, .5, .5), run(2, 2, Done, 1, 1, .6),
 	}).Problems[0]
 	if best := p.Choose([]float64{.1}); len(best.Groups) != 1 || best.Groups[0].Params != "batch=2" {
 		t.Errorf("%+v", best.Groups)

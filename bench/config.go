@@ -332,9 +332,9 @@ func decodeMethods(v value) ([]choice, error) {
 		if err != nil {
 			return nil, err
 		}
-		prototype, ok := methods[kind]
+		prototype, ok := prototypes[kind]
 		if !ok {
-			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind, strings.Join(sortedKeys(methods), ", "))
+			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind, strings.Join(sortedKeys(prototypes), ", "))
 		}
 		name := kind
 		if e, ok := at["name"]; ok {

@@ -106,7 +106,7 @@ func TestParameters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := configure(methods[c.Tasks[0].Algorithm], v, "it")
+		got, err := configure(prototypes[c.Tasks[0].Algorithm], v, "it")
 		if err != nil || fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
 			t.Errorf("%s is\n%#v, %v, want\n%#v", text, got, err, want)
 		}

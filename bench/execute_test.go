@@ -62,7 +62,7 @@ func (r *oddRun) Counts() bilevel.Counts { return bilevel.Counts{GradF: 3 * r.t}
 
 // TestMain makes a worker of the test program where a test asks for one.
 func TestMain(m *testing.M) {
-	methods["odd"] = odd{}
+	prototypes["odd"] = odd{}
 	if os.Getenv("BENCH_TEST_WORKER") != "" {
 		if err := Work(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)

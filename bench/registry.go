@@ -9,43 +9,19 @@ import (
 	"slices"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/blackbox"
 	"github.com/bilevel-go/bilevel/hypergrad"
-	"github.com/bilevel-go/bilevel/stochastic"
-	"github.com/bilevel-go/bilevel/valuefn"
+	"github.com/bilevel-go/bilevel/methods"
 )
 
-// methods are what a bench file can name as a method, with their defaults. Every exported field of a plain type is
+// prototypes are what a bench file can name as a method, with their defaults. Every exported field of a plain type is
 // a parameter.
-var methods = map[string]bilevel.Method{
-	"amigo":      stochastic.AmIGO{},
-	"bome":       valuefn.BOME{},
-	"bsa":        stochastic.BSA{},
-	"bsg1":       valuefn.BSG1{},
-	"bvfsm":      valuefn.BVFSM{},
-	"descent":    hypergrad.Descent{},
-	"dtfbo":      stochastic.DTFBO{},
-	"f2sa":       valuefn.F2SA{},
-	"fsla":       stochastic.FSLA{},
-	"grid":       blackbox.Grid{},
-	"hoag":       hypergrad.HOAG{},
-	"masoba":     stochastic.MASOBA{},
-	"minimaxopt": valuefn.MinimaxOPT{},
-	"mrbo":       stochastic.MRBO{},
-	"penalty":    hypergrad.Penalty{},
-	"pzobo":      stochastic.PZOBO{},
-	"random":     blackbox.Random{},
-	"saba":       stochastic.SABA{},
-	"soba":       stochastic.SOBA{},
-	"srba":       stochastic.SRBA{},
-	"stfbo":      stochastic.STFBO{},
-	"stocbio":    stochastic.StocBiO{},
-	"sustain":    stochastic.SUSTAIN{},
-	"tpe":        blackbox.TPE{},
-	"ttsa":       stochastic.TTSA{},
-	"vpbgd":      valuefn.VPBGD{},
-	"vrbo":       stochastic.VRBO{},
-}
+var prototypes = func() map[string]bilevel.Method {
+	all := make(map[string]bilevel.Method)
+	for _, m := range methods.All() {
+		all[m.Name] = m.Method
+	}
+	return all
+}()
 
 // problems are what a bench file can name as a problem, with their defaults. The exported fields are options.
 var problems = map[string]problem{
@@ -92,9 +68,9 @@ type Parameter struct{ Name, Default string }
 // Methods lists what can be named as a method.
 func Methods() []Entry {
 	var list []Entry
-	for _, name := range sortedKeys(methods) {
-		e := Entry{Name: name, Parameters: describe(methods[name])}
-		if hasRatio(reflect.TypeOf(methods[name])) {
+	for _, name := range sortedKeys(prototypes) {
+		e := Entry{Name: name, Parameters: describe(prototypes[name])}
+		if hasRatio(reflect.TypeOf(prototypes[name])) {
 			e.Parameters = append(e.Parameters, Parameter{Name: "ratio"})
 		}
 		list = append(list, e)

@@ -261,7 +261,7 @@ func TestParametersAreOrderedByNumber(t *testing.T) {
 
 func TestLinesLookDifferent(t *testing.T) {
 	seen := map[string]int{}
-	for i := range len(methods) + 6 {
+	for i := range len(prototypes) + 6 {
 		c, d := style(i)
 		look := fmt.Sprint(c, d)
 		if j, ok := seen[look]; ok {

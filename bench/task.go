@@ -136,7 +136,7 @@ func (l *loader) run(ctx context.Context, t Task) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	prototype, ok := methods[t.Algorithm]
+	prototype, ok := prototypes[t.Algorithm]
 	if !ok {
 		return nil, fmt.Errorf("bench: no method is called %q", t.Algorithm)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/rows"
-	"github.com/bilevel-go/bilevel/stochastic"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -314,7 +313,7 @@ func (f *fit) start(q *problem, from shared) bilevel.Point {
 }
 
 const (
-	maxSteps = 500 // of HOAG
+	maxSteps = 500 // of a method that knows h
 
 	// compareSteps is enough to tell kinds of strengths apart.
 	compareSteps = 60
@@ -504,8 +503,8 @@ const givenUp = "given up"
 // strengths would not change it (‖∇h‖ ≤ negligible·h), when w, which may be nil, says so, or when the context is
 // cancelled.
 func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
-	settings := bilevel.Settings{Start: from, Seed: f.o.Seed}
-	var method bilevel.Method
+	course := f.course(q)
+	settings := bilevel.Settings{Start: from, Seed: f.o.Seed, MaxSteps: course.steps}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := ""
@@ -519,29 +518,15 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	var last []float64 // x of the last of them
 	var sampled *sampledRecords
 	limited := false
-	switch f.method() {
-	case HOAG:
-		method = hypergrad.HOAG{Estimator: q.estimator}
-		settings.MaxSteps = maxSteps
-		if f.comparing {
-			settings.MaxSteps = compareSteps
-		}
-	default:
-		if f.method() == SABA {
-			method = stochastic.SABA{Batch: batch}
-		} else {
-			method = stochastic.SOBA{Batch: batch}
-		}
+	if course.every > 0 {
 		if _, limited = ctx.Deadline(); !limited {
 			settings.MaxTime = mostSeconds * time.Second
 		} else {
 			settings.MaxTime = 1000 * time.Hour // until ctx ends
 		}
-		// A step visits a batch of each level.
-		pass := int64(q.Inner.Samples()+q.Outer.Samples())/(2*batch) + 1
-		settings.RecordEvery = max(pass, 64)
+		settings.RecordEvery = course.every
 		var err error
-		if sampled, err = f.sampledRecords(q, max(leastPasses*pass, leastSteps)); err != nil {
+		if sampled, err = f.sampledRecords(q, course.least); err != nil {
 			return nil, err
 		}
 		defer func() { addCounts(&f.visited, sampled.counts) }()
@@ -597,7 +582,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 			end("converged: the validation loss does not fall any more")
 		}
 	})
-	res, err := bilevel.Minimize(ctx, &q.Problem, method, settings)
+	res, err := bilevel.Minimize(ctx, &q.Problem, course.method, settings)
 	if res == nil {
 		return nil, err
 	}
@@ -635,6 +620,8 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		l.reason = ended
 	case sampled != nil && res.Reason == bilevel.TimeBudget:
 		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit", mostSeconds)
+	case course.ended != "" && (res.Reason == bilevel.StepBudget || res.Reason == bilevel.Done):
+		l.reason = course.ended
 	default:
 		l.reason = res.Reason.String()
 	}
@@ -660,12 +647,13 @@ func troubled(err error) string {
 }
 
 const (
-	batch       = 64   // of a stochastic method
-	leastPasses = 5    // before one may end
-	leastSteps  = 2000 // too
-	mostSeconds = 60   // of steps, where the user gives no limit
-	small       = 1e-3 // a gradient, as a share of h, at which it has converged
-	enough      = 1e-4 // the share of itself by which h has to fall while the steps double
+	batch          = 64   // of a stochastic method
+	leastPasses    = 5    // before one may end
+	leastSteps     = 2000 // too
+	leastFullSteps = 2000 // of a method that passes over all rows
+	mostSeconds    = 60   // of steps, where the user gives no limit
+	small          = 1e-3 // a gradient, as a share of h, at which it has converged
+	enough         = 1e-4 // the share of itself by which h has to fall while the steps double
 )
 
 // sampledRecords evaluates h on the way of a method that does not know it: at a step, and again after about an eighth
@@ -679,6 +667,7 @@ type sampledRecords struct {
 	next   int64
 	least  int64
 	pg     []float64
+	v      []float64 // the last adjoint, where the method has none
 
 	deadline time.Time     // zero for none
 	cost     time.Duration // of the last evaluation
@@ -715,6 +704,11 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 	begin := time.Now()
 	defer func() { s.ended = time.Now(); s.cost = s.ended.Sub(begin) }()
 	s.next = r.Step + r.Step/8 + 1
+	if at.V == nil { // of a method without an adjoint
+		at.V = make([]float64, len(at.Z))
+		copy(at.V, s.v)
+		s.v = at.V
+	}
 	rep, err := s.hyper.At(s.pg, at, s.tol)
 	if err != nil {
 		s.err = err

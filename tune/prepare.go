@@ -11,6 +11,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -375,17 +376,14 @@ func (f *fit) stochastic(s split) bool {
 	if f.o.Reg.Sparse() {
 		return false
 	}
-	switch f.o.Method {
-	case SABA, SOBA:
-		return true
-	case AutoMethod:
-		limit := float64(cheapPass)
-		if f.o.MaxTime > 0 {
-			limit *= min(1, f.o.MaxTime.Seconds()/60)
-		}
-		return f.pass(s) > limit
+	if m, ok := f.o.Method.entry(); ok {
+		return m.Kind == methods.Sampled
 	}
-	return false
+	limit := float64(cheapPass)
+	if f.o.MaxTime > 0 {
+		limit *= min(1, f.o.MaxTime.Seconds()/60)
+	}
+	return f.pass(s) > limit
 }
 
 // method is the method that is used.

@@ -13,6 +13,9 @@ import (
 
 // run does the job: grid, comparison, learning, final model.
 func (f *fit) run() (*Result, error) {
+	if err := f.checkLength(); err != nil {
+		return nil, err
+	}
 	kinds := f.kinds()
 	f.stage = stage{"grid", 0, .2}
 	grid, start, all, err := f.grid(f.ctx, f.main, 1, .25)
@@ -133,7 +136,7 @@ func (f *fit) kinds() []Reg {
 	if f.d > 1 {
 		kinds = append(kinds, PerFeature)
 	}
-	return kinds
+	return f.fittingKinds(kinds)
 }
 
 // heldOut is one comparison: where a kind learns, and the rows that judge it.
@@ -392,6 +395,9 @@ func (f *fit) words(r *Result) []string {
 		if c.Chosen {
 			chosen = &r.Candidates[i]
 		}
+	}
+	if m, ok := f.o.Method.entry(); ok && f.o.Reg == AutoReg && f.d > 1 && !m.Fits(f.d) {
+		say("One strength per feature was not tried: %s searches for at most %d.", m.Name, m.Longest)
 	}
 	switch {
 	case f.o.Reg != AutoReg && f.choosesSpread(kind) && kind != Shared:

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/nonsmooth"
 	"gonum.org/v1/gonum/floats"
@@ -39,8 +41,8 @@ func (m *Model) NonZero() (n, of int) {
 
 // checkSparse reports what does not go with the ℓ1 norm.
 func (o Options) checkSparse() error {
-	if o.Reg.Sparse() && o.Method != AutoMethod && o.Method != HOAG {
-		return &OptionError{"method", string(o.Method), fmt.Sprintf("with %s choose hoag: stochastic methods need a smooth training loss", o.Reg)}
+	if m, ok := o.Method.entry(); ok && o.Reg.Sparse() && m.Kind != methods.Exact {
+		return &OptionError{"method", string(o.Method), fmt.Sprintf("with %s choose %s: all others need a smooth training loss", o.Reg, strings.Join(methods.Names(methods.Exact), " or "))}
 	}
 	return nil
 }

@@ -86,12 +86,13 @@ const (
 	PerFeatureClass Reg = "feature-class"
 )
 
-// Method is how strengths are learned.
+// Method is how strengths are learned: a name of package methods, see [methods.Names].
 type Method string
 
-// The methods. "auto" and "" take HOAG, a quasi-Newton descent whose every step passes over all rows, up to
-// 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at a few rows each, so that
-// h falls from the first seconds on. SABA and SOBA go on while h falls by more than 1e-4 of itself as their steps
+// The methods that [AutoMethod] chooses from, and SOBA. "auto" and "" take HOAG, a quasi-Newton descent whose every step
+// passes over all rows, up to 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at
+// a few rows each, so that h falls from the first seconds on. All methods choose their own step sizes. Those that do not
+// know h, which are all but the exact ones and searches, go on while h falls by more than 1e-4 of itself as their steps
 // double, for at most a minute of steps; with MaxTime, until their gradient is small or the time is used.
 const (
 	AutoMethod Method = "auto"
@@ -191,7 +192,7 @@ func (o Options) fill() (Options, error) {
 	for _, c := range []error{
 		oneOf("model", o.Task, AutoTask, Logistic, Softmax, Ridge),
 		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass, L1, L1PerFeature, ElasticNet),
-		oneOf("method", o.Method, AutoMethod, HOAG, SABA, SOBA),
+		o.checkMethod(),
 		oneOf("param", o.Param, Exp, Linear),
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/report"
+	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -117,6 +118,8 @@ with --reg auto, one in all, one per class and one per feature are compared on h
 that does best is learned on all validation rows. More strengths than validation rows would fit those rows:
 they stay near the best shared one, as far as held-out rows allow (--spread).
 
+Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are dear:
+` + methods.Describe("  ", methods.Exact, methods.Sampled, methods.FullBatch, methods.Search) + `
 The folder --out gets model.json (for bilevel predict), trace.csv and report.html.
 
 ` + exitCodes,
@@ -146,7 +149,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 
 	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; with zero coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
-	p.StringVar(&f.method, "method", "auto", "hoag (all rows at each step), saba or soba (a few rows); auto by the size of the data")
+	p.StringVar(&f.method, "method", "auto", "how strengths are learned: auto, by the size of the data, or one of the names above")
 	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 	p.StringVar(&f.spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and off with --box)")
 	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")

@@ -35,16 +35,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
-	"github.com/bilevel-go/bilevel/hypergrad"
-	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -70,31 +67,25 @@ type Options struct {
 	Progress func(tune.Progress)
 }
 
-// methods are the ways to learn weights. Outer steps of stochastic ones are chosen by the data, see fit.learn.
-var methods = map[string]func(outer stochastic.Rate) bilevel.Method{
-	"saba":    func(outer stochastic.Rate) bilevel.Method { return stochastic.SABA{Outer: outer} },
-	"soba":    func(outer stochastic.Rate) bilevel.Method { return stochastic.SOBA{Outer: outer} },
-	"srba":    func(outer stochastic.Rate) bilevel.Method { return stochastic.SRBA{Outer: outer} },
-	"hoag":    func(stochastic.Rate) bilevel.Method { return hypergrad.HOAG{} },
-	"descent": func(stochastic.Rate) bilevel.Method { return hypergrad.Descent{Optimizer: hypergrad.Adam{}, Step: 1} },
-}
-
 // defaultMethod has the smallest variance of those whose steps do not grow with the number of rows.
 const defaultMethod = "saba"
 
-// Methods are the names of the methods, in order.
-func Methods() []string { return slices.Sorted(maps.Keys(methods)) }
+// Kinds are those of the methods that can learn a weight for every row: searches cannot.
+var Kinds = []methods.Kind{methods.Sampled, methods.Exact, methods.FullBatch}
 
-// sampled says whether a method looks at a few rows a step.
-func sampled(method string) bool { return method != "hoag" && method != "descent" }
+// Methods are the names of the methods, in order.
+func Methods() []string { return methods.Names(Kinds...) }
 
 // fill replaces what is empty by the default.
 func (o Options) fill() (Options, error) {
 	if o.Method == "" || o.Method == "auto" {
 		o.Method = defaultMethod
 	}
+	m, ok := methods.Lookup(o.Method)
 	switch {
-	case methods[o.Method] == nil:
+	case ok && m.Kind == methods.Search:
+		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a weight for every row: choose auto or another method that follows gradients, such as saba"}
+	case !ok:
 		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " + strings.Join(Methods(), ", ")}
 	case o.MaxTime < 0:
 		return o, &tune.OptionError{Option: "max-time", Value: o.MaxTime.String(), Reason: "a time is not negative"}
@@ -144,7 +135,8 @@ type Result struct {
 	// Before is the model of all training rows, After the final one; nil without test rows.
 	Before, After *Figures
 
-	// Value is the loss of the held-out trusted rows at the weights, and Start that with equal weights.
+	// Value is the loss of the held-out trusted rows at the weights, and Start that of a model of all training rows with
+	// the best C for it.
 	Value, Start float64
 	Trace        []Stretch
 	Best         int     // the index in Trace of the weights that were taken

@@ -11,22 +11,25 @@ import (
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/model"
-	"github.com/bilevel-go/bilevel/stochastic"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
 const (
-	heldShare  = .25
-	batch      = 64   // rows of a stochastic step, at each level
-	stretch    = 4    // passes
-	leastSteps = 1000 // of a stretch
+	heldShare      = .25
+	batch          = 64   // rows of a stochastic step, at each level
+	stretch        = 4    // passes
+	leastSteps     = 1000 // of a stretch
+	leastFullSteps = 50   // of one with steps that pass over all rows
 	// travel bounds how far x_i goes in a stretch, in units of w'(x_i)⟨∂ℓ_i, A_i v⟩: the change of the row's loss along
 	// the adjoint, a number that depends neither on the number of rows nor on the unit of a feature.
 	travel = 12.
 	// Learning ends when the held-out loss has fallen by less than a hundredth of itself in each of this many stretches.
-	patience  = 2
-	enough    = .01
-	stretches = 50 // at most
+	patience = 2
+	// That does not count before some weight is so far from one half, or this many stretches are over: automatic steps
+	// begin small.
+	begun, grace = .2, 30
+	enough       = .01
+	stretches    = 50 // at most
 	// An inner tolerance, relative to the gradient at zero. Held-out rows cannot tell smaller ones apart.
 	fitTol = 3e-3
 )
@@ -172,9 +175,13 @@ func (f *fit) fitted(z []float64, s *dataset.Set, ridge float64) error {
 		return err
 	}
 	w := slices.Repeat([]float64{1}, len(s.Y))
-	_, err = m.Minimize(z, w, fitTol*f.steepness(g, w))
+	return unlessUnsolved(m.Minimize(z, w, fitTol*f.steepness(g, w)))
+}
+
+// unlessUnsolved is the error of a fit, but nil where it ended with the best model that it found.
+func unlessUnsolved(_ inner.Result, err error) error {
 	if unsolved := (*inner.NotConvergedError)(nil); errors.As(err, &unsolved) {
-		err = nil // the best model found
+		return nil
 	}
 	return err
 }
@@ -234,6 +241,7 @@ func (f *fit) run() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Start = allHeld
 	f.report("trusted rows", .25, math.NaN())
 	// Right labels say how weak the ridge may be; wrong ones would ask for a strong one, which blurs the weights.
 	z, ridge, _, err := f.best(f.learn)
@@ -318,7 +326,8 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 	n := r.NTrain
 	train := f.train
 	var order []int
-	if sampled(f.o.Method) { // batches are consecutive rows
+	course := f.course(n)
+	if course.batches {
 		order = generator(f.o.Seed).Perm(n)
 		train = train.Subset(order)
 	}
@@ -331,15 +340,16 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	every := int64(1)
-	rate := stochastic.Rate{}
-	if sampled(f.o.Method) {
-		every = max(int64(stretch*n/batch), leastSteps)
-		rate = stochastic.Constant(travel * float64(n) / float64(every))
+	every := course.every
+	solver, err := inner.LBFGS{}.Start(g, nil)
+	if err != nil {
+		return nil, err
 	}
+	solved := slices.Clone(z)
+	var failed error
 	best := make([]float64, n)
-	r.Value, r.Start = math.Inf(1), math.NaN()
-	last, slow := math.Inf(1), 0
+	r.Value = math.Inf(1)
+	last, slow, moved := math.Inf(1), 0, false
 	ctx, stop := context.WithCancel(f.ctx)
 	defer stop()
 	weights := make([]float64, n)
@@ -349,6 +359,13 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 			return // less than a stretch
 		}
 		g.Weights(weights, at.X)
+		if course.biased {
+			if failed = unlessUnsolved(solver.Minimize(solved, at.X, fitTol*f.steepness(g, at.X))); failed != nil {
+				stop()
+				return
+			}
+			at.Z = solved
+		}
 		held := f.figures(f.judge, at.Z).Loss
 		if rec.Step == 0 {
 			copy(best, weights)
@@ -359,13 +376,14 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 			if w >= .5 {
 				kept++
 			}
+			moved = moved || math.Abs(w-.5) >= begun
 		}
 		r.Trace = append(r.Trace, Stretch{rec.Step, rec.Time.Seconds(), held, kept})
 		if held < r.Value {
 			r.Value, r.Best = held, len(r.Trace)-1
 			copy(best, weights)
 		}
-		if slow++; held < (1-enough)*last {
+		if slow++; held < (1-enough)*last || !moved && len(r.Trace) < grace {
 			slow = 0
 		}
 		last = min(last, held)
@@ -374,11 +392,14 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 		}
 		f.report("learning weights", .3+.45*float64(len(r.Trace))/stretches, held)
 	})
-	res, err := bilevel.Minimize(ctx, &bilevel.Problem{Outer: outer, Inner: g}, methods[f.o.Method](rate), s)
+	res, err := bilevel.Minimize(ctx, &bilevel.Problem{Outer: outer, Inner: g}, course.method, s)
 	if err != nil && res == nil {
 		return nil, err
 	}
 	r.Steps = res.Steps
+	if err == nil {
+		err = failed
+	}
 	switch {
 	case err != nil:
 		r.Reason = "stopped early: " + err.Error()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bilevel-go/bilevel/clean"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -56,6 +57,8 @@ predicts the trusted rows well. Rows whose weight falls below one half, and to w
 Without --train or --set it runs on an embedded set of handwritten digits, half of whose training labels it
 replaces by random ones. Files are read as tune reads them.
 
+Methods (--method); auto is saba:
+` + methods.Describe("  ", clean.Kinds...) + `
 The folder --out gets weights.csv (a weight per row, the label that the cleaned model predicts, and the order in
 which to look at rows) and report.html, which shows the most suspicious rows.
 
@@ -82,7 +85,7 @@ which to look at rows) and report.html, which shows the most suspicious rows.
 	f.register(p)
 
 	p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and say how many were found (default 0.5 for the embedded digits without --set)")
-	p.StringVar(&f.method, "method", "auto", strings.Join(clean.Methods(), ", ")+"; auto is saba")
+	p.StringVar(&f.method, "method", "auto", "how weights are learned: auto or one of the names above")
 	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
 	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
 	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
@@ -393,6 +396,7 @@ type cleanJSON struct {
 	TestLoss           *float64      `json:"test_loss"`
 	TestLossBefore     *float64      `json:"test_loss_before"`
 	HeldOutLoss        *float64      `json:"held_out_loss"`
+	HeldOutLossBefore  float64       `json:"held_out_loss_before"`
 	Seconds            float64       `json:"seconds"`
 	ReadSeconds        float64       `json:"read_seconds"`
 	Steps              int64         `json:"steps"`
@@ -413,7 +417,7 @@ type cleanJSON struct {
 
 func (d *cleaned) writeJSON(w io.Writer) error {
 	j := cleanJSON{
-		Method: d.Method, Kept: d.Kept, WrongShare: d.wrongShare(), AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
+		Method: d.Method, HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrongShare(), AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
 		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge, Seed: d.seed,
 		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
 	}

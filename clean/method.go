@@ -1,0 +1,41 @@
+package clean
+
+import (
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/methods"
+	"github.com/bilevel-go/bilevel/stochastic"
+)
+
+// course is how a method learns weights.
+type course struct {
+	method  bilevel.Method
+	batches bool  // consecutive rows are drawn
+	every   int64 // steps of a stretch
+	biased  bool  // z is not quite the model of the weighted rows: the trusted ones pull at it
+}
+
+// course is that of the method on n rows. It must exist.
+func (f *fit) course(n int) course {
+	m, _ := methods.Lookup(f.o.Method)
+	c := course{method: m.Method, every: 1}
+	switch m.Kind {
+	case methods.Sampled:
+		c.batches, c.every = true, max(int64(stretch*n/batch), leastSteps)
+	case methods.FullBatch:
+		c.every, c.biased = leastFullSteps, true
+	}
+	// All weights together can travel so far in a stretch, and automatic steps would have to find that out.
+	outer := stochastic.Constant(travel * float64(n) / float64(c.every))
+	switch m.Method.(type) {
+	case stochastic.SABA:
+		c.method = stochastic.SABA{Outer: outer}
+	case stochastic.SOBA:
+		c.method = stochastic.SOBA{Outer: outer}
+	case stochastic.SRBA:
+		c.method = stochastic.SRBA{Outer: outer}
+	case hypergrad.Descent:
+		c.method = hypergrad.Descent{Optimizer: hypergrad.Adam{}, Step: 1}
+	}
+	return c
+}

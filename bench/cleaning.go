@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/floats"
 
@@ -16,7 +17,8 @@ import (
 
 // cleaning is data cleaning on MNIST: g the mean of σ(x_i) times the cross entropy of 20,000 training rows, whose labels
 // are replaced with probability Noise by uniform ones, plus 0.2‖z‖²; f the cross entropy of 5,000 clean rows. Pixels
-// are standardised on the training rows. Runs start at z = 0 and x = −2.
+// are standardised on the training rows. Runs start at z = 0 and x = −2. With Weights "clip" the weight of a row is x_i
+// itself, which is clipped to [0, 1], and runs start at x = 0.5, as in the experiments of BOME's paper.
 //
 // h has no closed form and z has 7,840 coefficients, so that records have h to about six digits and ∇h to three, and
 // the error of the run's own z on the 10,000 test rows.
@@ -30,6 +32,8 @@ type cleaning struct {
 	Train, Validation int
 	// Ridge is C of the ridge C‖z‖²; 0 means 0.2.
 	Ridge float64
+	// Weights are "sigmoid", which "" means, or "clip".
+	Weights string
 	// Seed is that of the labels, which all runs share.
 	Seed uint64
 }
@@ -41,6 +45,9 @@ func (cleaning) about() string {
 func (cleaning) sets() []string { return []string{"mnist"} }
 
 func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
+	if c.Weights != "" && c.Weights != "sigmoid" && c.Weights != "clip" {
+		return nil, fmt.Errorf("bench: cleaning with weights %q: choose sigmoid or clip", c.Weights)
+	}
 	all, test, _, err := dataset.Load(ctx, "mnist", dataset.GetOptions{DataDir: dir})
 	if err != nil {
 		return nil, err
@@ -64,7 +71,11 @@ func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := model.NewCleaning(loss, model.CleaningOptions{Ridge: c.Ridge})
+	weights, first := model.SigmoidWeights, -2.
+	if c.Weights == "clip" {
+		weights, first = model.LinearWeights, .5
+	}
+	g, err := model.NewCleaning(loss, model.CleaningOptions{Weights: weights, Ridge: c.Ridge})
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +89,14 @@ func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
 	}
 	testY := labels(test.Y)
 	p := &bilevel.Problem{Outer: f, Inner: g}
+	if c.Weights == "clip" {
+		p.Lower, p.Upper = make([]float64, c.Train), slices.Repeat([]float64{1}, c.Train)
+	}
 	return &instance{
 		problem: p,
 		start: func(uint64) bilevel.Point {
 			at := bilevel.Point{X: make([]float64, c.Train)}
-			floats.AddConst(-2, at.X)
+			floats.AddConst(first, at.X)
 			return at
 		},
 		evaluator: func() (bilevel.Evaluator, error) {

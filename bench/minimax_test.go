@@ -80,10 +80,12 @@ func TestNewsProblem(t *testing.T) {
 	if dir == "" || testing.Short() {
 		t.Skip("needs 20 newsgroups in BILEVEL_DATA")
 	}
-	p, accuracy, err := newsProblem(context.Background(), Options{DataDir: dir})
+	in, err := news{Box: newsBox}.load(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := in.problem
+	accuracy := func(z []float64) float64 { return 1 - in.testError(bilevel.Point{Z: z}) }
 	if d, q := p.Dims(); d != 20*130107 || q != 130107 || p.Inner.Samples() != 5657 || p.Outer.Samples() != 5657 {
 		t.Errorf("d = %d, p = %d, %d and %d texts", d, q, p.Inner.Samples(), p.Outer.Samples())
 	}

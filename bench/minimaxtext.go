@@ -5,11 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
-	"github.com/bilevel-go/bilevel/internal/kernel"
-	"github.com/bilevel-go/bilevel/model"
-	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
 
@@ -25,9 +21,6 @@ var minimaxNews = Figure{
 	panels:  minimaxNewsPanels,
 }
 
-// newsBox bounds |x_j|: strengths that grow without bound make every constant inner step diverge.
-const newsBox = 5
-
 // newsCalls are the gradient calls of a run.
 const newsCalls = 300
 
@@ -36,11 +29,12 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 	if o.Repeats > 1 {
 		return fmt.Errorf("bench: minimax-20news shows single runs, not means of %d", o.Repeats)
 	}
-	p, accuracy, err := newsProblem(ctx, o)
+	in, err := news{Box: newsBox, Seed: o.Seed}.load(ctx, o.DataDir)
 	if err != nil {
 		return err
 	}
-	gd := valuefn.MinimaxOPT{Batch: p.Inner.Samples(), Alpha: 10, Growth: 1.5, StageSteps: 40, Stages: 4, Inner: 10, Outer: 1e7}
+	accuracy := func(z []float64) float64 { return 1 - in.testError(bilevel.Point{Z: z}) }
+	gd := valuefn.MinimaxOPT{Batch: in.problem.Inner.Samples(), Alpha: 10, Growth: 1.5, StageSteps: 40, Stages: 4, Inner: 10, Outer: 1e7}
 	momentum := gd
 	momentum.InnerOptimizer = hypergrad.Momentum{}
 	list := append([]contender{{"MinimaxOPT, momentum", momentum, 4}, {"MinimaxOPT", gd, 4}}, doubleLoops(20, 100, .9, 1e7)...)
@@ -48,7 +42,7 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		course, _, err := c.race(ctx, p, bilevel.Point{}, o.Seed, newsCalls, accuracy)
+		course, _, err := c.race(ctx, in.problem, bilevel.Point{}, o.Seed, newsCalls, accuracy)
 		if err != nil {
 			return err
 		}
@@ -58,62 +52,6 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 		o.Progress(float64(i+1) / float64(len(list)))
 	}
 	return nil
-}
-
-// newsProblem is softmax regression on word counts of unit length, half of the training texts at each level, with the
-// penalty ½ mean over words and classes of e^{x_j} z².
-func newsProblem(ctx context.Context, o Options) (*bilevel.Problem, func(z []float64) float64, error) {
-	all, test, _, err := dataset.Load(ctx, "20newsgroups", dataset.GetOptions{DataDir: o.DataDir})
-	if err != nil {
-		return nil, nil, err
-	}
-	train, val, err := all.Split(.5, o.Seed, true)
-	if err != nil {
-		return nil, nil, err
-	}
-	_, d := train.X.Dims()
-	k := len(all.Classes)
-	loss, err := model.NewSoftmax(train.X, labels(train.Y), k, d)
-	if err != nil {
-		return nil, nil, err
-	}
-	pen, err := model.NewPenalty(loss.Layout(), model.PerFeature, model.PenaltyOptions{Scale: 1 / float64(d*k)})
-	if err != nil {
-		return nil, nil, err
-	}
-	g, err := model.Regularize(loss, pen)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := model.NewSoftmax(val.X, labels(val.Y), k, d)
-	if err != nil {
-		return nil, nil, err
-	}
-	a, ok := test.X.(*rows.CSR)
-	if !ok {
-		return nil, nil, fmt.Errorf("bench: the rows of %s are %T", test.Source, test.X)
-	}
-	y := labels(test.Y)
-	accuracy := func(z []float64) float64 {
-		right, score := 0, make([]float64, k)
-		for i := range y {
-			idx, val := a.Row(i)
-			kernel.SparseScores(score, idx, val, z, k)
-			top := 0
-			for c, s := range score {
-				if s > score[top] {
-					top = c
-				}
-			}
-			if top == y[i] {
-				right++
-			}
-		}
-		return float64(right) / float64(len(y))
-	}
-	p := &bilevel.Problem{Outer: f, Inner: g}
-	p.Lower, p.Upper = bounds(d, newsBox)
-	return p, accuracy, nil
 }
 
 // minimaxNewsPanels are loss and accuracy, against calls and time.

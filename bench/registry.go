@@ -25,6 +25,7 @@ var prototypes = func() map[string]bilevel.Method {
 
 // problems are what a bench file can name as a problem, with their defaults. The exported fields are options.
 var problems = map[string]problem{
+	"20news":    news{Box: newsBox},
 	"cleaning":  cleaning{Noise: .5, Train: 20_000, Validation: 5_000},
 	"covtype":   covtype{},
 	"ijcnn1":    ijcnn1{},

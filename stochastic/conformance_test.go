@@ -14,11 +14,11 @@ func TestConformance(t *testing.T) {
 		o    bileveltest.MethodOptions
 	}{
 		{"SABA", SABA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 12000, Tol: 1e-4, Horizon: 300}},
-		{"SABA, full batch", SABA{Batch: 1000}, bileveltest.MethodOptions{Steps: 8000, Tol: 1e-4, Horizon: 300}},
+		{"SABA, full batch", SABA{Batch: 1000}, bileveltest.MethodOptions{Steps: 4000, Tol: 1e-4, Horizon: 300}},
 		{"SABA, explicit", SABA{Batch: 4, Inner: Constant(.05), Outer: Constant(.01)}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 1e-3, Horizon: 100}},
 		{"SOBA", SOBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: 0.1, Horizon: 300}},
-		{"S-TFBO", STFBO{}, bileveltest.MethodOptions{Steps: 30000, Tol: 1e-3}},
-		{"D-TFBO", DTFBO{}, bileveltest.MethodOptions{Steps: 5000, Tol: 1e-3}},
+		{"S-TFBO", STFBO{}, bileveltest.MethodOptions{Steps: 15000, Tol: 1e-3}},
+		{"D-TFBO", DTFBO{}, bileveltest.MethodOptions{Steps: 2500, Tol: 1e-3}},
 		{"SRBA", SRBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 12000, Tol: 1e-4, Horizon: 300}},
 		{"MA-SOBA", MASOBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: 0.1, Horizon: 300}},
 		{"FSLA", FSLA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.3, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 300}},
@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 		{"MRBO", MRBO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 5000, Tol: 0.1, Horizon: 100}},
 		{"VRBO", VRBO{Batch: 4, Terms: 80, InnerSteps: 2}, bileveltest.MethodOptions{Stochastic: true, Steps: 2000, Tol: 1e-2, Horizon: 100}},
 		// Estimates whose variance does not come from batches alone.
-		{"BSA", BSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
+		{"BSA", BSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 40000, Tol: 0.1, Horizon: 100}},
 		{"TTSA", TTSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"SUSTAIN", SUSTAIN{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 0.1, Horizon: 100}},
 		{"PZOBO", PZOBO{Batch: 4, Inner: Constant(.3), Outer: Decaying(.1, .5), Directions: 2, InnerSteps: 40}, bileveltest.MethodOptions{Stochastic: true, Steps: 6000, Tol: 0.1, Horizon: 20}},

@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 		o    bileveltest.MethodOptions
 	}{
 		// Tolerances are those of the bias O(1/λ), which is squared in h − h*, or of the noise.
-		{"full batch", F2SA{Batch: 1000}, bileveltest.MethodOptions{Steps: 2000, Tol: 5e-4, Horizon: 50}},
+		{"full batch", F2SA{Batch: 1000}, bileveltest.MethodOptions{Steps: 1500, Tol: 5e-4, Horizon: 50}},
 		{"larger λ", F2SA{Batch: 1000, Lambda: Multiplier{Size: 300}}, bileveltest.MethodOptions{Steps: 3000, Tol: 5e-5, Cases: cases[1:3]}},
 		{"zero value", F2SA{}, bileveltest.MethodOptions{Stochastic: true, Steps: 4000, Tol: .1, Horizon: 150}},
 		{"explicit", F2SA{Batch: 4, InnerSteps: 5, Lambda: Multiplier{5, 1. / 7}, Inner: decaying(.2, .4), Outer: decaying(.1, .5)},

@@ -426,6 +426,50 @@ func (a *auto) firstSteps(c *core) {
 	a.moving = true
 }
 
+// walk says how x went in this stretch: at random, or even around a minimum, or above what order K may halve.
+func (a *auto) walk(c *core) (noisy, resting bool, straight float64) {
+	total := 0.0
+	for j, x := range c.x {
+		if d := x - a.xs[j]; d != 0 {
+			total += d * d / a.gamma[j]
+		}
+	}
+	if a.parts > 0 {
+		if r := total / a.parts; a.order == 0 {
+			a.order = r
+		} else {
+			a.order += (r - a.order) / (1 + 2/float64(len(c.x)))
+		}
+	}
+	noisy, resting, straight = a.order < randomOrder, a.order < restOrder, 2*randomOrder
+	if c.parted() {
+		times := float64(a.length) / float64(c.gi.Blocks()) // that a coordinate has moved, the most that order can be
+		if straight = min(straight, times/2); times < 2*randomOrder {
+			noisy, resting = false, false
+		}
+	}
+	return noisy, resting, straight
+}
+
+// factor is what γ_j changes by after a displacement d of coordinate j. In noise a turn says as little as none.
+func (a *auto) factor(j int, d float64, noisy bool) float64 {
+	s := d * a.last[j]
+	if s < 0 && !noisy {
+		a.turned[j] = 1
+	}
+	switch {
+	case s == 0:
+		return 1
+	case s > 0 && !noisy && a.turned[j] == 0:
+		return a.fast
+	case s > 0:
+		return growth
+	case noisy || math.Abs(d) < math.Abs(a.last[j]):
+		return 1 / growth
+	}
+	return shrink
+}
+
 // adapt ends a stretch. It returns ⟨v, ∇z g⟩, about f(z*(x), x) − f(z, x).
 func (a *auto) adapt(c *core) float64 {
 	rho := c.rate()
@@ -433,26 +477,7 @@ func (a *auto) adapt(c *core) float64 {
 	for _, x := range c.x {
 		scale = max(scale, math.Abs(x))
 	}
-	for j, x := range c.x {
-		if d := x - a.xs[j]; d != 0 {
-			fall += d * d / a.gamma[j]
-		}
-	}
-	if a.parts > 0 {
-		if r := fall / a.parts; a.order == 0 {
-			a.order = r
-		} else {
-			a.order += (r - a.order) / (1 + 2/float64(len(c.x)))
-		}
-	}
-	noisy, resting := a.order < randomOrder, a.order < restOrder
-	straight := 2 * randomOrder
-	if c.parted() {
-		times := float64(a.length) / float64(c.gi.Blocks()) // that a coordinate has moved, the most that order can be
-		if straight = min(straight, times/2); times < 2*randomOrder {
-			noisy, resting = false, false
-		}
-	}
+	noisy, resting, straight := a.walk(c)
 	slow := 1.0
 	switch {
 	case resting:
@@ -460,7 +485,6 @@ func (a *auto) adapt(c *core) float64 {
 	case noisy && !(c.decaying && c.inner.Auto()): // they decrease with the inner step
 		slow = max(shrink, math.Sqrt(float64(a.from+1)/float64(c.t+1)))
 	}
-	fall = 0
 	for j, x := range c.x {
 		d := x - a.xs[j]
 		if math.Abs(d) <= 1e-13*scale {
@@ -471,25 +495,7 @@ func (a *auto) adapt(c *core) float64 {
 		}
 		still = false
 		fall += d * d / a.gamma[j]
-		factor := 1.0
-		switch s := d * a.last[j]; {
-		case noisy && s > 0:
-			factor = slow * growth
-		case noisy && s < 0:
-			factor = slow / growth
-		case noisy:
-			factor = slow
-		case s > 0 && a.turned[j] == 0:
-			factor = a.fast
-		case s > 0:
-			factor = growth
-		case s < 0 && math.Abs(d) < math.Abs(a.last[j]):
-			factor = 1 / growth
-			a.turned[j] = 1
-		case s < 0:
-			factor = shrink
-			a.turned[j] = 1
-		}
+		factor := slow * a.factor(j, d, noisy)
 		most := largestMove * (1 + math.Abs(x))
 		if w := c.width(j); most > w/4 {
 			most = w / 4

@@ -7,11 +7,13 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // Objective is the mean over i of
@@ -124,9 +126,9 @@ func (q *Objective) Samples() int     { return q.n }
 func (q *Objective) Value(z, x []float64, b bilevel.Batch) float64 {
 	sum := 0.0
 	for i := b.Lo; i < b.Hi; i++ {
-		az, bx := dot(q.RowZ(q.a, i), z), dot(q.RowX(q.b, i), x)
-		sum += az*az/2 + bx*bx/2 + dot(q.RowX(q.C, i), x)*dot(q.RowZ(q.E, i), z) +
-			dot(q.RowZ(q.s, i), z) + dot(q.RowX(q.t, i), x)
+		az, bx := kernel.Dot(q.RowZ(q.a, i), z), kernel.Dot(q.RowX(q.b, i), x)
+		sum += az*az/2 + bx*bx/2 + kernel.Dot(q.RowX(q.C, i), x)*kernel.Dot(q.RowZ(q.E, i), z) +
+			kernel.Dot(q.RowZ(q.s, i), z) + kernel.Dot(q.RowX(q.t, i), x)
 	}
 	return sum / float64(max(b.Len(), 1))
 }
@@ -134,20 +136,40 @@ func (q *Objective) Value(z, x []float64, b bilevel.Batch) float64 {
 func (q *Objective) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	clear(dz)
 	clear(dx)
+	if b.Len() == q.n {
+		q.meanGrad(dz, dx, z, x)
+		return
+	}
 	w := 1 / float64(b.Len())
 	for i := b.Lo; i < b.Hi; i++ {
 		if dz != nil {
-			axpy(w*dot(q.RowZ(q.a, i), z), q.RowZ(q.a, i), dz)
-			axpy(w*dot(q.RowX(q.C, i), x), q.RowZ(q.E, i), dz)
-			axpy(w, q.RowZ(q.s, i), dz)
+			kernel.Axpy(w*kernel.Dot(q.RowZ(q.a, i), z), q.RowZ(q.a, i), dz)
+			kernel.Axpy(w*kernel.Dot(q.RowX(q.C, i), x), q.RowZ(q.E, i), dz)
+			kernel.Axpy(w, q.RowZ(q.s, i), dz)
 		}
 		if dx != nil {
-			axpy(w*dot(q.RowX(q.b, i), x), q.RowX(q.b, i), dx)
-			axpy(w*dot(q.RowZ(q.E, i), z), q.RowX(q.C, i), dx)
-			axpy(w, q.RowX(q.t, i), dx)
+			kernel.Axpy(w*kernel.Dot(q.RowX(q.b, i), x), q.RowX(q.b, i), dx)
+			kernel.Axpy(w*kernel.Dot(q.RowZ(q.E, i), z), q.RowX(q.C, i), dx)
+			kernel.Axpy(w, q.RowX(q.t, i), dx)
 		}
 	}
 }
+
+// meanGrad adds the gradient over all terms, by their means.
+func (q *Objective) meanGrad(dz, dx, z, x []float64) {
+	if dz != nil {
+		blas64.Symv(1, q.azz.RawSymmetric(), vector(z), 1, vector(dz))
+		blas64.Gemv(blas.Trans, 1, q.cxz.RawMatrix(), vector(x), 1, vector(dz))
+		kernel.Axpy(1, q.sz, dz)
+	}
+	if dx != nil {
+		blas64.Symv(1, q.bxx.RawSymmetric(), vector(x), 1, vector(dx))
+		blas64.Gemv(blas.NoTrans, 1, q.cxz.RawMatrix(), vector(z), 1, vector(dx))
+		kernel.Axpy(1, q.tx, dx)
+	}
+}
+
+func vector(x []float64) blas64.Vector { return blas64.Vector{N: len(x), Data: x, Inc: 1} }
 
 func (q *Objective) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	if dz != nil {
@@ -155,13 +177,22 @@ func (q *Objective) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	}
 	clear(hv)
 	clear(cv)
+	if b.Len() == q.n {
+		if hv != nil {
+			blas64.Symv(1, q.azz.RawSymmetric(), vector(v), 1, vector(hv))
+		}
+		if cv != nil {
+			blas64.Gemv(blas.NoTrans, 1, q.cxz.RawMatrix(), vector(v), 1, vector(cv))
+		}
+		return
+	}
 	w := 1 / float64(b.Len())
 	for i := b.Lo; i < b.Hi; i++ {
 		if hv != nil {
-			axpy(w*dot(q.RowZ(q.a, i), v), q.RowZ(q.a, i), hv)
+			kernel.Axpy(w*kernel.Dot(q.RowZ(q.a, i), v), q.RowZ(q.a, i), hv)
 		}
 		if cv != nil {
-			axpy(w*dot(q.RowZ(q.E, i), v), q.RowX(q.C, i), cv)
+			kernel.Axpy(w*kernel.Dot(q.RowZ(q.E, i), v), q.RowX(q.C, i), cv)
 		}
 	}
 }
@@ -169,16 +200,8 @@ func (q *Objective) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 func (q *Objective) Cross(dz, z, x, w []float64, b bilevel.Batch) {
 	clear(dz)
 	for i := b.Lo; i < b.Hi; i++ {
-		axpy(dot(q.RowX(q.C, i), w)/float64(b.Len()), q.RowZ(q.E, i), dz)
+		kernel.Axpy(kernel.Dot(q.RowX(q.C, i), w)/float64(b.Len()), q.RowZ(q.E, i), dz)
 	}
-}
-
-func dot(x, y []float64) float64 {
-	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
-}
-
-func axpy(alpha float64, x, y []float64) {
-	blas64.Axpy(alpha, blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
 }
 
 // Pair is a problem with g and f, ∇²h positive definite, and the answer.

@@ -3,11 +3,11 @@ package bench
 import (
 	"context"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 // MinimaxOPT is ahead of the double loops at every number of calls, and none of them is a straw man.
@@ -76,10 +76,10 @@ func TestMinimaxFiguresOfSets(t *testing.T) {
 }
 
 func TestNewsProblem(t *testing.T) {
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" || testing.Short() {
-		t.Skip("needs 20 newsgroups in BILEVEL_DATA")
+	if testing.Short() {
+		t.Skip("reads 11,314 texts")
 	}
+	dir := realdata.Folder(t, "20news")
 	in, err := news{Box: newsBox}.load(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)

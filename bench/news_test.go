@@ -2,19 +2,19 @@ package bench
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 // TestClippedCleaning: the domain of the weights is [0, 1], the start one half, and a weight counts as it is.
 func TestClippedCleaning(t *testing.T) {
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" || testing.Short() {
-		t.Skip("needs MNIST in BILEVEL_DATA")
+	if testing.Short() {
+		t.Skip("reads 70,000 pictures")
 	}
+	dir := realdata.Folder(t, "mnist")
 	const n = 60
 	in, err := cleaning{Noise: .5, Train: n, Validation: 40, Weights: "clip"}.load(context.Background(), dir)
 	if err != nil {

@@ -2,14 +2,12 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 func TestBiasVariance(t *testing.T) {
@@ -39,13 +37,7 @@ func TestSIDProgress(t *testing.T) {
 // On MNIST the mean squared error falls at least like 1/t with decreasing steps, and ends on a plateau with constant ones,
 // whose height the step sets.
 func TestSIDRates(t *testing.T) {
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = "../../shared/data"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "mnist")); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("MNIST is not there: set BILEVEL_DATA to a folder with mnist/train-images-idx3-ubyte.gz and its companions")
-	}
+	dir := realdata.Folder(t, "mnist")
 	f, err := Lookup("sid-rates")
 	if err != nil {
 		t.Fatal(err)

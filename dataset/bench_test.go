@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 // svmText is LIBSVM text of about size bytes that looks like ijcnn1: 13 pairs a row, six decimals.
@@ -48,7 +50,7 @@ func BenchmarkLIBSVM(b *testing.B) {
 			}
 		}
 	})
-	path := realData(b, "ijcnn1", "ijcnn1.tst.bz2")
+	path := realdata.File(b, "ijcnn1", "ijcnn1.tst.bz2")
 	b.Run("bz2", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := Read(path, Options{}); err != nil {

@@ -7,12 +7,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
 // dataFolder is the folder of real data, known to hold the given file.
 func dataFolder(t *testing.T, elem ...string) string {
-	dir := realData(t, elem...)
+	dir := realdata.File(t, elem...)
 	for range elem {
 		dir = filepath.Dir(dir)
 	}
@@ -106,7 +107,7 @@ func TestLoadMNIST(t *testing.T) {
 
 func TestFindCopies(t *testing.T) {
 	for name, file := range map[string][]string{"20newsgroups": {"20news", "20news-bydate.tar.gz"}, "omniglot": {"omniglot", "omniglot28.tar.gz"}} {
-		path := realData(t, file...)
+		path := realdata.File(t, file...)
 		f, err := Find(name, GetOptions{Dir: t.TempDir(), DataDir: filepath.Dir(filepath.Dir(path))})
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +120,7 @@ func TestFindCopies(t *testing.T) {
 
 func TestNotebook(t *testing.T) {
 	for _, name := range []string{"train.csv", "val.csv"} {
-		s := readFile(t, realData(t, "notebook", name), Options{})
+		s := readFile(t, realdata.File(t, "notebook", name), Options{})
 		if n, d := s.Dims(); n != 500 || d != 20 || s.Features[19] != "x20" || s.Schema.Label != "y" || s.GuessTask() != "logistic" {
 			t.Errorf("%s: %d × %d, label %q, %s", name, n, d, s.Schema.Label, s.GuessTask())
 		}

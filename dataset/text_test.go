@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -351,7 +352,7 @@ func TestNewsgroups(t *testing.T) {
 			t.Errorf("sums %v and %v, want %v and %v", gotSum, gotHash, sum, hash)
 		}
 	}
-	path := realData(t, "20news", "20news-bydate.tar.gz")
+	path := realdata.File(t, "20news", "20news-bydate.tar.gz")
 	s, err := Read(path+"/20news-bydate-train", Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +399,7 @@ func ExampleReadText() {
 
 // BenchmarkNewsgroups/fit is what scikit-learn's CountVectorizer.fit_transform does.
 func BenchmarkNewsgroups(b *testing.B) {
-	path := realData(b, "20news", "20news-bydate.tar.gz")
+	path := realdata.File(b, "20news", "20news-bydate.tar.gz")
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := Read(path+"/20news-bydate-train", Options{}); err != nil {

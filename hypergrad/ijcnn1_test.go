@@ -2,12 +2,10 @@ package hypergrad_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -18,34 +16,29 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/model"
 )
 
-var ijcnn1Data = sync.OnceValues(func() (sets [2]*dataset.Set, err error) {
-	root := os.Getenv("BILEVEL_DATA")
-	if root == "" {
-		root = "../../shared/data"
-		if _, err := os.Stat(filepath.Join(root, "ijcnn1")); err != nil {
-			return sets, errNoData
-		}
-	}
-	for i, name := range []string{"ijcnn1.trn.bz2", "ijcnn1.tst.bz2"} {
-		if sets[i], err = dataset.Read(filepath.Join(root, "ijcnn1", name), dataset.Options{}); err != nil {
-			return sets, err
-		}
-	}
-	return sets, nil
-})
-
-var errNoData = errors.New("ijcnn1 is not there: set BILEVEL_DATA to a folder with ijcnn1/ijcnn1.trn.bz2 and ijcnn1.tst.bz2")
+// ijcnn1Read are the sets of ijcnn1, read once.
+var ijcnn1Read struct {
+	sync.Once
+	sets [2]*dataset.Set
+	err  error
+}
 
 // ijcnn1 is logistic regression with one strength e^{x_j} per feature, on the real data.
 func ijcnn1(tb testing.TB) *bilevel.Problem {
 	tb.Helper()
-	sets, err := ijcnn1Data()
-	if errors.Is(err, errNoData) {
-		tb.Skip(err)
-	}
+	dir := realdata.Folder(tb, "ijcnn1")
+	ijcnn1Read.Do(func() {
+		for i, name := range []string{"ijcnn1.trn.bz2", "ijcnn1.tst.bz2"} {
+			if ijcnn1Read.err == nil {
+				ijcnn1Read.sets[i], ijcnn1Read.err = dataset.Read(filepath.Join(dir, "ijcnn1", name), dataset.Options{})
+			}
+		}
+	})
+	sets, err := ijcnn1Read.sets, ijcnn1Read.err
 	if err != nil {
 		tb.Fatal(err) // data that cannot be read are no reason to skip
 	}

@@ -2,7 +2,6 @@ package hypergrad_test
 
 import (
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/model"
 )
@@ -19,14 +19,7 @@ import (
 // penalty ½zᵀdiag(x)z, x ≥ 1e-8, and the loss of 500 further rows outside.
 func notebook(tb testing.TB) *bilevel.Problem {
 	tb.Helper()
-	root := os.Getenv("BILEVEL_DATA")
-	if root == "" {
-		root = "../../shared/data"
-	}
-	dir := filepath.Join(root, "notebook")
-	if _, err := os.Stat(dir); err != nil {
-		tb.Skip("the notebook's data are not there: set BILEVEL_DATA to a folder with notebook/train.csv and notebook/val.csv")
-	}
+	dir := realdata.File(tb, "notebook")
 	const d = 20
 	var losses [2]*model.Loss
 	for i, name := range []string{"train.csv", "val.csv"} {

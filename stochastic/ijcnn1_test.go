@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -19,13 +19,7 @@ func readIjcnn1(t testing.TB) (train, val linearData) {
 	if testing.Short() {
 		t.Skip("a run of half a second on 140,000 rows")
 	}
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "data")
-		if _, err := os.Stat(filepath.Join(dir, "ijcnn1")); err != nil {
-			t.Skip("ijcnn1 is not there: set BILEVEL_DATA to a folder with ijcnn1/ijcnn1.trn.bz2 and ijcnn1.tst.bz2")
-		}
-	}
+	dir := realdata.Folder(t, "ijcnn1")
 	read := func(name string) linearData {
 		s, err := dataset.Read(filepath.Join(dir, "ijcnn1", name), dataset.Options{Storage: dataset.Dense, Target: dataset.NumericTarget})
 		if err != nil {

@@ -4,31 +4,22 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
 // newsgroups are the texts of some groups of 20 newsgroups, or skips the test.
 func newsgroups(t *testing.T, part string, groups ...string) fstest.MapFS {
 	t.Helper()
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(dir, "20news", "20news-bydate.tar.gz"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("needs real data: %v; set BILEVEL_DATA to the folder that holds 20news/20news-bydate.tar.gz", err)
-	}
+	f, err := os.Open(realdata.File(t, "20news", "20news-bydate.tar.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}

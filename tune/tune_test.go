@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -408,15 +408,8 @@ func fitted(t *testing.T, train, val *dataset.Set) *tune.Model {
 // ijcnn1 finds the copies of ijcnn1's files.
 func ijcnn1(t *testing.T) (train, val *dataset.Set) {
 	t.Helper()
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "data")
-	}
-	file := filepath.Join(dir, "ijcnn1", "ijcnn1.trn.bz2")
-	if _, err := os.Stat(file); err != nil {
-		t.Skip("ijcnn1 is not there: set BILEVEL_DATA to a folder with ijcnn1/ijcnn1.trn.bz2 and ijcnn1.tst.bz2")
-	}
-	train, err := dataset.Read(file, dataset.Options{})
+	dir := realdata.Folder(t, "ijcnn1")
+	train, err := dataset.Read(filepath.Join(dir, "ijcnn1", "ijcnn1.trn.bz2"), dataset.Options{})
 	if err == nil {
 		err = train.AsClasses()
 	}

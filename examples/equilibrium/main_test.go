@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 // Three estimators train the same network alike.
@@ -32,13 +29,7 @@ func Example() {
 }
 
 func TestMNIST(t *testing.T) {
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = "../../../shared/data"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "mnist")); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("MNIST is not there: set BILEVEL_DATA to a folder with mnist/train-images-idx3-ubyte.gz and its companions")
-	}
+	dir := realdata.Folder(t, "mnist")
 	c := standard
 	c.set, c.dataDir, c.train, c.test, c.units, c.steps = "mnist", dir, 500, 500, 40, 30
 	r, err := train(context.Background(), c)

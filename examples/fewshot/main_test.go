@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 // On made-up tasks a learned map beats the raw features, and those a random map.
@@ -30,14 +30,7 @@ func Example() {
 }
 
 func TestOmniglot(t *testing.T) {
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = "../../../shared/data"
-	}
-	file := filepath.Join(dir, "omniglot", "omniglot28.tar.gz")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("Omniglot is not there: set BILEVEL_DATA to a folder with omniglot/omniglot28.tar.gz")
-	}
+	file := realdata.File(t, "omniglot", "omniglot28.tar.gz")
 	for _, c := range []config{{head: "ridge", tasks: 100, steps: 15}, {head: "softmax", tasks: 20, steps: 6}} {
 		c.omniglot, c.ways, c.shots, c.query, c.width, c.testTasks, c.ridge = file, 5, 5, 10, 16, 30, .05
 		r, err := learn(context.Background(), c)

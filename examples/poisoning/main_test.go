@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
 // Poisoned rows cost more accuracy than rows moved as far at random.
@@ -29,13 +27,7 @@ func Example() {
 }
 
 func TestMNIST(t *testing.T) {
-	dir := os.Getenv("BILEVEL_DATA")
-	if dir == "" {
-		dir = "../../../shared/data"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "mnist")); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("MNIST is not there: set BILEVEL_DATA to a folder with mnist/train-images-idx3-ubyte.gz and its companions")
-	}
+	dir := realdata.Folder(t, "mnist")
 	for _, c := range []config{{norm: "linf", radius: .3}, {norm: "l2", radius: 3}} {
 		c.set, c.dataDir, c.train, c.val, c.share, c.ridge, c.steps = "mnist", dir, 500, 300, .1, .02, 8
 		r, err := audit(context.Background(), c)

@@ -1,0 +1,44 @@
+// Package realdata finds the public data sets that tests read.
+package realdata
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// find is the folder of data sets, BILEVEL_DATA or else shared/data beside the repository, and whether it has elem.
+func find(elem ...string) (dir string, ok bool) {
+	dir = os.Getenv("BILEVEL_DATA")
+	if dir == "" {
+		root, err := os.Getwd()
+		for err == nil {
+			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+				break
+			}
+			if root == filepath.Dir(root) {
+				return "", false
+			}
+			root = filepath.Dir(root)
+		}
+		dir = filepath.Join(root, "..", "shared", "data")
+	}
+	_, err := os.Stat(filepath.Join(append([]string{dir}, elem...)...))
+	return dir, err == nil
+}
+
+// Folder is the folder of data sets. The test is skipped where that has no elem, a file or the folder of a set.
+func Folder(t testing.TB, elem ...string) string {
+	t.Helper()
+	dir, ok := find(elem...)
+	if !ok {
+		t.Skipf("%[1]s is not there: set BILEVEL_DATA to a folder that holds %[1]s", filepath.Join(elem...))
+	}
+	return dir
+}
+
+// File is the path of elem, as in [Folder].
+func File(t testing.TB, elem ...string) string {
+	t.Helper()
+	return filepath.Join(append([]string{Folder(t, elem...)}, elem...)...)
+}

@@ -27,11 +27,11 @@ type cleanFlags struct {
 	trustedFraction           float64
 	formatFlags
 
-	corrupt          float64
-	method           string
-	scale, intercept string
-	maxTime          time.Duration
-	seed             uint64
+	corrupt float64
+	method  string
+	switchFlags
+	maxTime time.Duration
+	seed    uint64
 
 	out         string
 	json, quiet bool
@@ -86,9 +86,7 @@ which to look at rows) and report.html, which shows the most suspicious rows.
 
 	p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and say how many were found (default 0.5 for the embedded digits without --set)")
 	p.StringVar(&f.method, "method", "auto", "how weights are learned: auto or one of the names above")
-	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
+	f.registerSwitches(p)
 	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best weights after this time, such as 30s (reading and the final model are not counted)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of splits, of sampling and of --corrupt")
 
@@ -102,10 +100,7 @@ which to look at rows) and report.html, which shows the most suspicious rows.
 func (f *cleanFlags) options() (clean.Options, error) {
 	o := clean.Options{Method: f.method, Seed: f.seed, MaxTime: f.maxTime}
 	var err error
-	if o.Scale, err = parseSwitch("scale", f.scale); err != nil {
-		return o, err
-	}
-	if o.Intercept, err = parseSwitch("intercept", f.intercept); err != nil {
+	if o.Scale, o.Intercept, err = f.switches(); err != nil {
 		return o, err
 	}
 	if err := o.Check(); err != nil {

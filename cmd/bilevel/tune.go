@@ -92,9 +92,9 @@ type tuneFlags struct {
 
 	model, reg, method, param string
 	box, spread, start        string
-	scale, intercept          string
-	maxTime                   time.Duration
-	seed                      uint64
+	switchFlags
+	maxTime time.Duration
+	seed    uint64
 
 	out         string
 	json, quiet bool
@@ -154,9 +154,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.StringVar(&f.spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and off with --box)")
 	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")
 	p.StringVar(&f.start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
-	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
+	f.registerSwitches(p)
 	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best point after this time, such as 30s (reading is not counted)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of splits and of sampling")
 
@@ -173,10 +171,7 @@ func (f *tuneFlags) options() (tune.Options, error) {
 		Spread: f.spread, Start: f.start, Seed: f.seed, MaxTime: f.maxTime,
 	}
 	var err error
-	if o.Scale, err = parseSwitch("scale", f.scale); err != nil {
-		return o, err
-	}
-	if o.Intercept, err = parseSwitch("intercept", f.intercept); err != nil {
+	if o.Scale, o.Intercept, err = f.switches(); err != nil {
 		return o, err
 	}
 	if f.box != "" {
@@ -195,6 +190,22 @@ func (f *tuneFlags) options() (tune.Options, error) {
 		return o, usagef("--%w", err)
 	}
 	return o, nil
+}
+
+// switchFlags are the flags that say what is done to columns.
+type switchFlags struct{ scale, intercept string }
+
+func (f *switchFlags) registerSwitches(p *pflag.FlagSet) {
+	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
+	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
+	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
+}
+
+func (f *switchFlags) switches() (scale, intercept tune.Switch, err error) {
+	if scale, err = parseSwitch("scale", f.scale); err == nil {
+		intercept, err = parseSwitch("intercept", f.intercept)
+	}
+	return scale, intercept, err
 }
 
 func parseSwitch(name, word string) (tune.Switch, error) {

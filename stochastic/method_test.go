@@ -212,20 +212,26 @@ func TestRecordingChangesNothing(t *testing.T) {
 
 func TestNoAllocation(t *testing.T) {
 	everyMethod(t, func(t *testing.T, m bilevel.Method, p namedProblem) {
-		run, err := m.Start(p.make(), p.at, 1)
-		if err != nil {
+		noAllocation(t, m, p.make(), p.at)
+	})
+}
+
+// noAllocation tests that steps after the first allocate nothing.
+func noAllocation(t *testing.T, m bilevel.Method, p *bilevel.Problem, at bilevel.Point) {
+	t.Helper()
+	run, err := m.Start(p, at, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func() {
+		if err := run.Step(); err != nil {
 			t.Fatal(err)
 		}
-		step := func() {
-			if err := run.Step(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		step()
-		if n := testing.AllocsPerRun(300, step); n != 0 {
-			t.Errorf("%v allocations per step", n)
-		}
-	})
+	}
+	step()
+	if n := testing.AllocsPerRun(300, step); n != 0 {
+		t.Errorf("%v allocations per step", n)
+	}
 }
 
 func TestCounts(t *testing.T) {

@@ -314,19 +314,7 @@ func TestSupportRuns(t *testing.T) {
 					t.Error("recording every step changes the run")
 				}
 
-				run, err := m.m.Start(problem, p.at, 1)
-				if err != nil {
-					t.Fatal(err)
-				}
-				step := func() {
-					if err := run.Step(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				step()
-				if n := testing.AllocsPerRun(300, step); n != 0 {
-					t.Errorf("%v allocations per step", n)
-				}
+				noAllocation(t, m.m, problem, p.at)
 			})
 		}
 	}

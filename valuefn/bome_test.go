@@ -377,26 +377,9 @@ func TestBOMEOnStiffRegularisers(t *testing.T) {
 	}
 }
 
-// A run whose automatic inner steps are a hundred times too large recovers and says so.
 func TestBOMERecovers(t *testing.T) {
-	c := bileveltest.Quadratic(6, 3, 60, 50, 6)
 	for _, m := range []BOME{{InnerSteps: 20}, {InnerSteps: 20, Outer: constant(.05)}} {
-		run := must(m.Start(c.Problem, bilevel.Point{X: fill(3, 5)}, 1))
-		r := run.(*bomeRun)
-		r.auto.safety = 100
-		r.auto.setSteps(r.core)
-		for range 4000 {
-			if err := run.Step(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		start := c.Solve(fill(3, 5)).Value - c.Value
-		if left := (c.Solve(run.Point().X).Value - c.Value) / start; !(left < .05) {
-			t.Errorf("%+v: %.3g of h − h* is left", m, left)
-		}
-		if notes := run.(bilevel.Noter).Notes(); len(notes) < 3 || !strings.Contains(notes[0], "halved") {
-			t.Errorf("%+v: notes %q", m, notes)
-		}
+		recovers(t, m, 4000)
 	}
 }
 

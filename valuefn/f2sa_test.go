@@ -512,33 +512,41 @@ func TestExplicitDivergenceIsAnError(t *testing.T) {
 	}
 }
 
-// A run whose automatic inner steps are a hundred times too large recovers and says so.
-func TestAutoRecovers(t *testing.T) {
+// recovers tests that a run whose automatic inner steps are a hundred times too large comes back and says so.
+func recovers(t *testing.T, m bilevel.Method, steps int) {
+	t.Helper()
 	c := bileveltest.Quadratic(6, 3, 60, 50, 6)
-	for _, m := range []F2SA{{Batch: 1000}, {Batch: 16}, {Batch: 16, Outer: constant(.002)}} {
-		run, err := m.Start(c.Problem, bilevel.Point{X: fill(3, 5)}, 1)
-		if err != nil {
+	run := must(m.Start(c.Problem, bilevel.Point{X: fill(3, 5)}, 1))
+	var r *core
+	switch run := run.(type) {
+	case *f2saRun:
+		r = run.core
+	case *bomeRun:
+		r = run.core
+	}
+	r.auto.safety = 100
+	r.auto.setSteps(r)
+	for range steps {
+		if err := run.Step(); err != nil {
 			t.Fatal(err)
 		}
-		r := run.(*f2saRun)
-		r.auto.safety = 100
-		r.auto.setSteps(r.core)
-		for range 5000 {
-			if err := run.Step(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		start := c.Solve(fill(3, 5)).Value - c.Value
-		if left := (c.Solve(run.Point().X).Value - c.Value) / start; !(left < .05) {
-			t.Errorf("%+v: %.3g of h − h* is left", m, left)
-		}
-		notes := run.(bilevel.Noter).Notes()
-		if len(notes) < 3 || !strings.Contains(notes[0], "halved") {
-			t.Errorf("%+v: notes %q", m, notes)
-		}
-		if n := run.(bilevel.Noter).Notes(); n != nil {
-			t.Errorf("notes are told twice: %q", n)
-		}
+	}
+	start := c.Solve(fill(3, 5)).Value - c.Value
+	if left := (c.Solve(run.Point().X).Value - c.Value) / start; !(left < .05) {
+		t.Errorf("%+v: %.3g of h − h* is left", m, left)
+	}
+	notes := run.(bilevel.Noter).Notes()
+	if len(notes) < 3 || !strings.Contains(notes[0], "halved") {
+		t.Errorf("%+v: notes %q", m, notes)
+	}
+	if n := run.(bilevel.Noter).Notes(); n != nil {
+		t.Errorf("notes are told twice: %q", n)
+	}
+}
+
+func TestAutoRecovers(t *testing.T) {
+	for _, m := range []F2SA{{Batch: 1000}, {Batch: 16}, {Batch: 16, Outer: constant(.002)}} {
+		recovers(t, m, 5000)
 	}
 }
 

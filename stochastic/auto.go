@@ -26,6 +26,10 @@ import (
 // order Σ_j (Σ_k d_kj)²/γ_j / Σ_jk d_kj²/γ_j is the number of parts where x goes straight on, about one where it walks
 // at random, and less where it walks around a minimum. A random walk takes longer stretches and steps that decrease as
 // 1/√t; walking around halves the steps (Pflug 1990).
+//
+// Where a batch knows only its part of the direction of x, as with a weight per row, a coordinate moves about once a
+// stretch: its sign says little, and many small parts of x are alike. There all γ_j are one number, which grows while
+// the angle between the displacements of two stretches is clearly acute and is halved where it is obtuse.
 type auto struct {
 	// Inner step.
 	rho    float64   // current value, if automatic, where the diagonal is zero
@@ -82,6 +86,8 @@ const (
 	restOrder   = 0.6     // and around a minimum below this one
 	firstMove   = 0.01    // displacement of the first stretch, relative to 1 + |x|
 	largestMove = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
+	partedMove  = 2.      // the same where a batch moves its part of x alone
+	fewDegrees  = 0.1     // cosine beyond which two displacements point the same way
 	farthest    = 1. / 16 // of the planned displacement, in one step that knows all of the direction
 	looks       = 8       // looks at curvature and displacement in a stretch, at least
 	lookEvery   = 128     // steps between looks, at most
@@ -349,7 +355,7 @@ func (a *auto) look(c *core) (diverged bool) {
 		a.part(c)
 	}
 	switch {
-	case c.outer.Auto() && a.moving && a.tooFar(c):
+	case c.outer.Auto() && a.moving && !c.parted() && a.tooFar(c):
 		a.begin(c)
 	case done && !c.outer.Auto():
 		a.save(c)
@@ -416,6 +422,15 @@ func (a *auto) firstSteps(c *core) {
 	for _, x := range c.x {
 		scale = max(scale, math.Abs(x))
 	}
+	if c.parted() {
+		rms := norm(a.sum) / steps / math.Sqrt(float64(len(a.sum)))
+		for j, x := range c.x {
+			a.gamma[j] = firstMove * scale / (float64(a.length) * rms)
+			a.plan[j] = a.largest(c, j, x)
+		}
+		a.moving = true
+		return
+	}
 	for j, s := range a.sum {
 		a.plan[j] = firstMove * scale
 		if w := c.width(j); a.plan[j] > w/20 {
@@ -470,6 +485,45 @@ func (a *auto) factor(j int, d float64, noisy bool) float64 {
 	return shrink
 }
 
+// together is what all γ change by where a batch moves its part of x alone.
+func (a *auto) together(c *core) float64 {
+	dot, now, was, limited := 0.0, 0.0, 0.0, 0.0
+	for j, x := range c.x {
+		d := x - a.xs[j]
+		dot += d * a.last[j]
+		now += d * d
+		was += a.last[j] * a.last[j]
+		if math.Abs(d) > 0.9*a.plan[j] {
+			limited += d * d
+		}
+	}
+	cosine := 1.0 // nothing to compare with
+	if was > 0 && now > 0 {
+		cosine = dot / math.Sqrt(was*now)
+	}
+	switch {
+	case limited > now/2: // larger γ would hardly move x farther
+		return 1
+	case cosine < -fewDegrees:
+		a.turned[0] = 1
+		return shrink
+	case cosine < fewDegrees:
+		return 1
+	case a.turned[0] == 0:
+		return a.fast
+	}
+	return growth
+}
+
+// largest is the largest displacement of coordinate j in a stretch.
+func (a *auto) largest(c *core, j int, x float64) float64 {
+	most := largestMove
+	if c.parted() {
+		most = partedMove
+	}
+	return min(most*(1+math.Abs(x)), c.width(j)/4)
+}
+
 // adapt ends a stretch. It returns ⟨v, ∇z g⟩, about f(z*(x), x) − f(z, x).
 func (a *auto) adapt(c *core) float64 {
 	rho := c.rate()
@@ -485,27 +539,36 @@ func (a *auto) adapt(c *core) float64 {
 	case noisy && !(c.decaying && c.inner.Auto()): // they decrease with the inner step
 		slow = max(shrink, math.Sqrt(float64(a.from+1)/float64(c.t+1)))
 	}
+	together := 1.0
+	if c.parted() {
+		together = slow * a.together(c)
+	}
 	for j, x := range c.x {
 		d := x - a.xs[j]
 		if math.Abs(d) <= 1e-13*scale {
 			if d != 0 || !c.parted() { // else no batch has moved it
 				a.last[j] = 0 // at a bound, or where rounding errors decide
 			}
+			a.gamma[j] *= together
 			continue
 		}
 		still = false
 		fall += d * d / a.gamma[j]
-		factor := slow * a.factor(j, d, noisy)
-		most := largestMove * (1 + math.Abs(x))
-		if w := c.width(j); most > w/4 {
-			most = w / 4
-		}
-		if m := math.Abs(d); m*factor > most {
-			factor = most / m
+		most := a.largest(c, j, x)
+		factor := together
+		if !c.parted() {
+			factor = slow * a.factor(j, d, noisy)
+			if m := math.Abs(d); m*factor > most {
+				factor = most / m
+			}
 		}
 		a.gamma[j] *= factor
 		a.last[j] = d
-		a.plan[j] = min(most, max(2*factor*math.Abs(d), a.plan[j]/2, 1e-6*(1+math.Abs(x))))
+		if c.parted() {
+			a.plan[j] = most
+		} else {
+			a.plan[j] = min(most, max(2*factor*math.Abs(d), a.plan[j]/2, 1e-6*(1+math.Abs(x))))
+		}
 	}
 	lag := 0.0
 	for i, z := range c.z {

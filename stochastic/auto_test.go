@@ -80,3 +80,42 @@ func TestFactorOfSteps(t *testing.T) {
 		}
 	}
 }
+
+// Where batches know only their part of x, all steps grow while displacements point the same way, are halved where they
+// turn, and stay where the angle says nothing or most of x has gone as far as it may.
+func TestPartedStepsChangeTogether(t *testing.T) {
+	const p = 100
+	rng := rand.New(rand.NewPCG(9, 9))
+	last, now := make([]float64, p), make([]float64, p)
+	for _, c := range []struct {
+		name   string
+		along  float64 // part of the last displacement in this one
+		noise  float64
+		plan   float64
+		turned float64
+		want   float64
+	}{
+		{"straight", 1, 0, 10, 0, 2}, {"straight after a turn", 1, 0, 10, 1, growth}, {"mostly noise", .5, 1, 10, 0, 2}, {"noise", 0, 1, 100, 0, 1},
+		{"back", -1, .5, 10, 0, shrink}, {"limited", 1, 0, 1, 0, 1},
+	} {
+		// Orthogonal vectors of unit entries, so that the angle is what it is said to be.
+		for j := range p {
+			last[j] = 1
+			now[j] = c.along + c.noise*float64(1-j%2*2)
+		}
+		x, xs := make([]float64, p), make([]float64, p)
+		plan := make([]float64, p)
+		for j := range p {
+			xs[j] = rng.NormFloat64()
+			x[j] = xs[j] + now[j]
+			plan[j] = c.plan
+		}
+		a := &auto{last: last, xs: xs, plan: plan, turned: []float64{c.turned}, fast: 2}
+		if got := a.together(&core{x: x}); got != c.want {
+			t.Errorf("%s: %g, want %g", c.name, got, c.want)
+		}
+		if c.want == shrink && a.turned[0] != 1 {
+			t.Errorf("%s: the turn is forgotten", c.name)
+		}
+	}
+}

@@ -29,7 +29,8 @@ import (
 //
 // Where a batch knows only its part of the direction of x, as with a weight per row, a coordinate moves about once a
 // stretch: its sign says little, and many small parts of x are alike. There all γ_j are one number, which grows while
-// the angle between the displacements of two stretches is clearly acute and is halved where it is obtuse.
+// the angle between the displacements of two stretches is clearly acute and is halved where it is obtuse. The same holds
+// where the direction of x is random by itself, as that of PZOBO.
 type auto struct {
 	// Inner step.
 	rho    float64   // current value, if automatic, where the diagonal is zero
@@ -140,6 +141,9 @@ func newAuto(c *core) *auto {
 
 // parted says that a batch knows only its part of the direction of x.
 func (c *core) parted() bool { return c.g.local != nil && c.fx == nil }
+
+// shared says that all coordinates of x have the same automatic step.
+func (c *core) shared() bool { return c.parted() || c.random }
 
 // probe chooses a block to look at, spread evenly in the long run.
 func (a *auto) probe(c *core) int {
@@ -355,7 +359,7 @@ func (a *auto) look(c *core) (diverged bool) {
 		a.part(c)
 	}
 	switch {
-	case c.outer.Auto() && a.moving && !c.parted() && a.tooFar(c):
+	case c.outer.Auto() && a.moving && !c.shared() && a.tooFar(c):
 		a.begin(c)
 	case done && !c.outer.Auto():
 		a.save(c)
@@ -422,7 +426,7 @@ func (a *auto) firstSteps(c *core) {
 	for _, x := range c.x {
 		scale = max(scale, math.Abs(x))
 	}
-	if c.parted() {
+	if c.shared() {
 		rms := norm(a.sum) / steps / math.Sqrt(float64(len(a.sum)))
 		for j, x := range c.x {
 			a.gamma[j] = firstMove * scale / (float64(a.length) * rms)
@@ -540,7 +544,7 @@ func (a *auto) adapt(c *core) float64 {
 		slow = max(shrink, math.Sqrt(float64(a.from+1)/float64(c.t+1)))
 	}
 	together := 1.0
-	if c.parted() {
+	if c.shared() {
 		together = slow * a.together(c)
 	}
 	for j, x := range c.x {
@@ -556,7 +560,7 @@ func (a *auto) adapt(c *core) float64 {
 		fall += d * d / a.gamma[j]
 		most := a.largest(c, j, x)
 		factor := together
-		if !c.parted() {
+		if !c.shared() {
 			factor = slow * a.factor(j, d, noisy)
 			if m := math.Abs(d); m*factor > most {
 				factor = most / m
@@ -564,7 +568,7 @@ func (a *auto) adapt(c *core) float64 {
 		}
 		a.gamma[j] *= factor
 		a.last[j] = d
-		if c.parted() {
+		if c.shared() {
 			a.plan[j] = most
 		} else {
 			a.plan[j] = min(most, max(2*factor*math.Abs(d), a.plan[j]/2, 1e-6*(1+math.Abs(x))))
@@ -611,7 +615,7 @@ func (a *auto) goodValue(c *core, lag float64) bool {
 	a.valued = c.t
 	change := math.Abs(h - a.value)
 	noise := 0.0
-	if c.decaying {
+	if c.decaying || c.random {
 		noise = 4 * a.jitter
 	}
 	a.value = h

@@ -21,7 +21,8 @@ func TestConformance(t *testing.T) {
 		{"D-TFBO", DTFBO{}, bileveltest.MethodOptions{Steps: 2500, Tol: 1e-3}},
 		{"SRBA", SRBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 12000, Tol: 1e-4, Horizon: 300}},
 		{"MA-SOBA", MASOBA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: 0.1, Horizon: 300}},
-		{"FSLA", FSLA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.3, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 300}},
+		{"FSLA", FSLA{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 0.1, Horizon: 300}},
+		{"FSLA, explicit", FSLA{Batch: 4, Inner: Decaying(.5, .5), Outer: Decaying(.3, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 300}},
 		{"AmIGO", AmIGO{Batch: 4}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"StocBiO", StocBiO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 24000, Tol: 0.1, Horizon: 100}},
 		{"MRBO", MRBO{Batch: 4, Terms: 150}, bileveltest.MethodOptions{Stochastic: true, Steps: 5000, Tol: 0.1, Horizon: 100}},
@@ -30,7 +31,8 @@ func TestConformance(t *testing.T) {
 		{"BSA", BSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 40000, Tol: 0.1, Horizon: 100}},
 		{"TTSA", TTSA{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 60000, Tol: 0.1, Horizon: 100}},
 		{"SUSTAIN", SUSTAIN{Batch: 4, Terms: 50}, bileveltest.MethodOptions{Stochastic: true, Steps: 30000, Tol: 0.1, Horizon: 100}},
-		{"PZOBO", PZOBO{Batch: 4, Inner: Constant(.3), Outer: Decaying(.1, .5), Directions: 2, InnerSteps: 40}, bileveltest.MethodOptions{Stochastic: true, Steps: 6000, Tol: 0.1, Horizon: 20}},
+		{"PZOBO", PZOBO{Batch: 4, Directions: 2, InnerSteps: 100}, bileveltest.MethodOptions{Stochastic: true, Steps: 3000, Tol: 0.1, Horizon: 20}},
+		{"PZOBO, explicit", PZOBO{Batch: 4, Inner: Constant(.3), Outer: Decaying(.1, .5), Directions: 2, InnerSteps: 40}, bileveltest.MethodOptions{Stochastic: true, Steps: 6000, Tol: 0.1, Horizon: 20}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
 	}

@@ -25,6 +25,7 @@ type config struct {
 	firstOrder   bool // second-order products are not used
 	spread       int  // one of so many steps has nearly all of the direction of x; 0 means 1
 	wide         bool // a step moves all of x
+	random       bool // the direction of x is random even where batches are all samples
 }
 
 func (c config) check() error {

@@ -29,7 +29,7 @@ type FSLA struct {
 	Batch int
 	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
 	Inner, Outer Rate
-	// Momentum is η; 0 means the inner step size of the first step, at most 1, or 0.5 where that is automatic.
+	// Momentum is η; 0 means the inner step size of the first step, at most 1, or 1 where that is automatic.
 	Momentum float64
 	// Shuffle draws batches in shuffled passes instead of independently.
 	Shuffle bool
@@ -53,7 +53,7 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		r.momentum = min(1, m.Inner.Size)
 	}
 	if r.momentum == 0 {
-		r.momentum = 0.5
+		r.momentum = 1
 	}
 	vector := func(like []float64) []float64 { return make([]float64, len(like)) }
 	r.oz, r.ov, r.nx, r.ox = vector(c.z), vector(c.v), vector(c.x), vector(c.x)

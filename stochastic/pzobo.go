@@ -55,8 +55,8 @@ func (m PZOBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if m.Smoothing == 0 {
 		m.Smoothing = 0.01
 	}
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true,
-		moves: n, draws: n * (1 + m.Directions), firstOrder: true, wide: true}
+	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+		moves: n, draws: n * (1 + m.Directions), firstOrder: true, wide: true, random: true}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
 		return nil, err

@@ -18,11 +18,12 @@ type Quantity struct {
 	of    func(p Point, best float64) float64
 }
 
-// Quantities are h − h*, the squared norm of the projected gradient, and the error on test rows.
+// Quantities are h − h*, the squared norm of the projected gradient, the error on test rows, and the KKT loss of BOME.
 var Quantities = []Quantity{
 	{"suboptimality", "h − h*", func(p Point, best float64) float64 { return float64(p.Value) - best }},
 	{"gradnorm2", "‖∇h‖²", func(p Point, _ float64) float64 { return float64(p.GradNorm2) }},
 	{"test-error", "test error", func(p Point, _ float64) float64 { return float64(p.TestError) }},
+	{"kkt", "KKT loss", func(p Point, _ float64) float64 { return float64(p.KKT) }},
 }
 
 // curvePoints is the number of places at which seeds are compared.

@@ -116,9 +116,9 @@ func decodeConfig(v value) (*Config, error) {
 			return nil, err
 		}
 	}
-	perDecade := defaultPerDecade
+	perDecade, kkt := defaultPerDecade, 0
 	if e, ok := at["records"]; ok {
-		if perDecade, err = decodeRecords(e.value); err != nil {
+		if perDecade, kkt, err = decodeRecords(e.value); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +141,7 @@ func decodeConfig(v value) (*Config, error) {
 			for _, seed := range seeds {
 				t := p.task
 				t.Method, t.Algorithm, t.Params = m.task.Method, m.task.Algorithm, m.task.Params
-				t.Seed, t.PerDecade = seed, perDecade
+				t.Seed, t.PerDecade, t.KKT = seed, perDecade, kkt
 				if key := t.key(); !taken[key] {
 					taken[key] = true
 				} else {
@@ -218,24 +218,33 @@ func decodeBudget(v value) (Budget, error) {
 	return b, nil
 }
 
-func decodeRecords(v value) (int, error) {
+func decodeRecords(v value) (perDecade, kkt int, err error) {
 	list, err := v.entries("records")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	n := int64(defaultPerDecade)
+	perDecade = defaultPerDecade
 	for _, e := range list {
-		if e.key != "per-decade" {
-			return 0, e.unknown("records", []string{"per-decade"})
+		var to *int
+		var most int64
+		switch e.key {
+		case "per-decade":
+			to, most = &perDecade, 1000
+		case "kkt":
+			to, most = &kkt, 1_000_000
+		default:
+			return 0, 0, e.unknown("records", []string{"per-decade", "kkt"})
 		}
-		if n, err = e.value.whole("per-decade", 1); err != nil {
-			return 0, err
+		n, err := e.value.whole(e.key, 1)
+		if err != nil {
+			return 0, 0, err
 		}
-		if n > 1000 {
-			return 0, e.value.errorf("per-decade is %d; it must be at most 1000", n)
+		if n > most {
+			return 0, 0, e.value.errorf("%s is %d; it must be at most %d", e.key, n, most)
 		}
+		*to = int(n)
 	}
-	return int(n), nil
+	return perDecade, kkt, nil
 }
 
 // named takes the entries of an item apart: what own lists, and the rest.

@@ -24,7 +24,7 @@ methods:
   - {name: best, method: hoag}
 seeds: [3, 7]
 budget: {time: 1500ms, steps: 10}
-records: {per-decade: 3}
+records: {per-decade: 3, kkt: 7}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ records: {per-decade: 3}
 		t.Errorf("the runs are\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 	first, last := c.Tasks[0], c.Tasks[len(c.Tasks)-1]
-	if first.Budget != (Budget{Seconds: 1.5, Steps: 10}) || last.Budget != (Budget{Samples: 100}) || last.Problem != "quadratic" || first.PerDecade != 3 {
+	if first.Budget != (Budget{Seconds: 1.5, Steps: 10}) || last.Budget != (Budget{Samples: 100}) || last.Problem != "quadratic" || first.PerDecade != 3 || first.KKT != 7 {
 		t.Errorf("%+v, %+v", first, last)
 	}
 	keys := map[string]bool{}
@@ -154,6 +154,8 @@ func TestConfigErrors(t *testing.T) {
 		"name: a\nseeds: 0\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":                  `f.yaml:2:8: seeds, a list of seeds or their number, is 0; it must be at least 1`,
 		"name: a\nseeds: [-1]\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":               `f.yaml:2:9: a seed is -1`,
 		"name: a\nrecords: {per-decade: 0}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":  `f.yaml:2:23: per-decade is 0`,
+		"name: a\nrecords: {kkt: 2000000}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":   `f.yaml:2:16: kkt is 2000000; it must be at most 1000000`,
+		"name: a\nrecords: {lkt: 2}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":         `f.yaml:2:11: unknown key "lkt": records has kkt, per-decade`,
 		"name: a\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [&x {method: saba}]":                         `a bench file has no anchor`,
 		"name: 3\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":                            `f.yaml:1:7: name is a text, not 3`,
 		"name: a\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]\n---\nname: b":              `a second document`,

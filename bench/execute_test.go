@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/valuefn"
 )
 
 // Methods that behave in ways that a bench must survive.
@@ -130,6 +132,46 @@ func values(list []*Trace) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// A record has the KKT loss of its point where the bench asks for it, and a trace without the quantity is still read.
+func TestRecordsOfTheKKTLoss(t *testing.T) {
+	c, err := ParseConfig("test.yaml", []byte(`
+name: test
+problems: [{problem: quadratic, inner: 4, outer: 2, terms: 32, validation: 32}]
+budget: {steps: 1000}
+records: {per-decade: 2, kkt: 50}
+methods: [{method: bome}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	execute(t, c.Tasks, ExecuteOptions{Dir: dir})
+	points := read(t, dir)[0].Points
+	in, err := (&loader{}).get(t.Context(), c.Tasks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := valuefn.KKTAt(in.problem, in.start(0), 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := float64(points[0].KKT), float64(points[len(points)-1].KKT)
+	if first != want.Loss || !(last < 0.5*first) {
+		t.Errorf("the loss falls from %g to %g, and the start's is %g", first, last, want.Loss)
+	}
+	file := filepath.Join(dir, runsFolder, c.Tasks[0].file())
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`,"kkt":[-+.e0-9]+}\n`).ReplaceAll(text, []byte("}\n"))
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p := read(t, dir)[0].Points[1]; p.KKT.finite() || !p.Value.finite() {
+		t.Errorf("a record without the loss is read as %+v", p)
+	}
 }
 
 // The numbers do not depend on where runs are made, how many at once, and in how many shares.

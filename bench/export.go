@@ -37,6 +37,7 @@ type RecordRow struct {
 	Subopt    *float64 `parquet:"suboptimality,optional"` // h − h*
 	GradNorm2 *float64 `parquet:"gradnorm2,optional"`     // ‖x − P(x − ∇h)‖²
 	TestError *float64 `parquet:"test_error,optional"`    //
+	KKT       *float64 `parquet:"kkt,optional"`           // loss of BOME's theory
 	Known     *float64 `parquet:"known_minimum,optional"` // of the problem
 	RunTime   float64  `parquet:"run_seconds"`            // of the whole run
 	RunSteps  int64    `parquet:"run_steps"`              // of the whole run
@@ -58,7 +59,7 @@ func (r *Results) Rows() []RecordRow {
 					row.Step, row.Seconds, row.Samples, row.GradCalls = at.Step, at.Seconds, c.Total(), c.GradF+c.GradG
 					row.GradF, row.GradG, row.HessG, row.CrossG, row.ValueF, row.ValueG = c.GradF, c.GradG, c.HessG, c.CrossG, c.ValueF, c.ValueG
 					row.Value, row.Subopt = at.Value.pointer(), number(float64(at.Value)-p.Best).pointer()
-					row.GradNorm2, row.TestError = at.GradNorm2.pointer(), at.TestError.pointer()
+					row.GradNorm2, row.TestError, row.KKT = at.GradNorm2.pointer(), at.TestError.pointer(), at.KKT.pointer()
 					list = append(list, row)
 				}
 			}

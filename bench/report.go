@@ -27,7 +27,7 @@ func (r *Results) WriteReport(w io.Writer, title string) error {
 				}
 				for _, at := range t.Points {
 					run.Points = append(run.Points, report.BenchPoint{Step: at.Step, Seconds: at.Seconds, Samples: at.Counts.Total(),
-						GradCalls: at.Counts.GradF + at.Counts.GradG, Value: float64(at.Value), GradNorm2: float64(at.GradNorm2), TestError: float64(at.TestError)})
+						GradCalls: at.Counts.GradF + at.Counts.GradG, Value: float64(at.Value), GradNorm2: float64(at.GradNorm2), TestError: float64(at.TestError), KKT: float64(at.KKT)})
 				}
 				d.Runs = append(d.Runs, run)
 			}

@@ -49,7 +49,7 @@ func made(method, params string, seed uint64, pace float64, n int, status string
 		Params: json.RawMessage(params), Seed: seed}, Known: 2, Status: status, Message: "so it is"}
 	for k := range n {
 		t.Points = append(t.Points, Point{Step: int64(k), Seconds: float64(k) * pace, Counts: bilevel.Counts{GradF: int64(100 * k), GradG: int64(10 * k), HessG: int64(k)},
-			Value: number(2 + math.Pow(10, -float64(k))), GradNorm2: number(math.Pow(100, -float64(k))), TestError: number(math.NaN())})
+			Value: number(2 + math.Pow(10, -float64(k))), GradNorm2: number(math.Pow(100, -float64(k))), TestError: number(math.NaN()), KKT: number(math.Pow(50, -float64(k)))})
 	}
 	t.Seconds, t.Steps = float64(n-1)*pace, int64(n-1)
 	return t
@@ -176,10 +176,10 @@ func TestCurve(t *testing.T) {
 
 func TestChart(t *testing.T) {
 	p := madeResults().Problems[0]
-	for i, q := range Quantities {
+	for _, q := range Quantities {
 		var svg, image bytes.Buffer
 		err := p.Chart(&svg, "svg", q)
-		if i == 2 { // nothing has a test error
+		if q.Name == "test-error" { // which nothing has
 			if err == nil || !strings.Contains(err.Error(), "no run on made knows its test-error") {
 				t.Error(err)
 			}
@@ -233,7 +233,7 @@ func TestExport(t *testing.T) {
 				t.Errorf("row %d: %s is %s in one file and %s in the other", i, name, got, want)
 			}
 		}
-		for name, want := range map[string]*float64{"value": row.Value, "suboptimality": row.Subopt, "gradnorm2": row.GradNorm2, "known_minimum": row.Known} {
+		for name, want := range map[string]*float64{"value": row.Value, "suboptimality": row.Subopt, "gradnorm2": row.GradNorm2, "kkt": row.KKT, "known_minimum": row.Known} {
 			got, err := strconv.ParseFloat(line[column[name]], 64)
 			if (want == nil) != (err != nil) || want != nil && got != *want {
 				t.Errorf("row %d: %s is %v and %v", i, name, line[column[name]], want)
@@ -241,7 +241,7 @@ func TestExport(t *testing.T) {
 		}
 	}
 	row := rows[2]
-	if row.Method != "A" || row.Step != 2 || row.Seconds != 2 || row.Samples != 222 || row.GradCalls != 220 || *row.Value != 2.01 || *row.GradNorm2 != 1e-4 || row.TestError != nil || row.RunSteps != 4 {
+	if row.Method != "A" || row.Step != 2 || row.Seconds != 2 || row.Samples != 222 || row.GradCalls != 220 || *row.Value != 2.01 || *row.GradNorm2 != 1e-4 || *row.KKT != 1./2500 || row.TestError != nil || row.RunSteps != 4 {
 		t.Errorf("%+v", row)
 	}
 	if last := rows[len(rows)-1]; last.Step != -1 || last.Status != Failed || last.Value != nil {

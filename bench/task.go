@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/valuefn"
 )
 
 // Budget ends a run; at least one of its parts is set. Seconds are those of the method: records do not count.
@@ -38,7 +39,8 @@ type Task struct {
 
 	Seed      uint64 `json:"seed"`
 	Budget    Budget `json:"budget"`
-	PerDecade int    `json:"per_decade"` // records in each factor of ten of the steps
+	PerDecade int    `json:"per_decade"`    // records in each factor of ten of the steps
+	KKT       int    `json:"kkt,omitempty"` // inner steps of each record's KKT loss; 0 means that it has none
 }
 
 // key tells tasks apart: everything but what they are called.
@@ -174,10 +176,17 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 		MaxSteps: t.Budget.Steps, MaxSamples: t.Budget.Samples, MaxTime: time.Duration(t.Budget.Seconds * float64(time.Second)),
 		RecordsPerDecade: t.PerDecade, Evaluator: e,
 		Recorder: bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) {
-			p := Point{Step: r.Step, Seconds: r.Time.Seconds(), Counts: r.Counts,
-				Value: number(r.Value), GradNorm2: number(r.GradNorm * r.GradNorm), TestError: number(math.NaN())}
+			p := newPoint()
+			p.Step, p.Seconds, p.Counts, p.Value, p.GradNorm2 = r.Step, r.Time.Seconds(), r.Counts, number(r.Value), number(r.GradNorm*r.GradNorm)
 			if in.testError != nil {
 				p.TestError = number(in.testError(at))
+			}
+			if t.KKT > 0 {
+				if k, err := valuefn.KKTAt(in.problem, at, t.KKT); err == nil {
+					p.KKT = number(k.Loss)
+				} else {
+					trace.Notes = append(trace.Notes, fmt.Sprintf("step %d has no KKT loss: %v", r.Step, err))
+				}
 			}
 			trace.Points = append(trace.Points, p)
 			trace.Notes = append(trace.Notes, r.Notes...)

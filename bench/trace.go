@@ -50,6 +50,13 @@ type Point struct {
 	Value     number         `json:"value"`     // h
 	GradNorm2 number         `json:"gradnorm2"` // ‖x − P(x − ∇h)‖²
 	TestError number         `json:"test_error"`
+	KKT       number         `json:"kkt"` // the loss of BOME's theory, where the bench asks for it
+}
+
+// newPoint is a record of which nothing is known.
+func newPoint() Point {
+	nan := number(math.NaN())
+	return Point{Value: nan, GradNorm2: nan, TestError: nan, KKT: nan}
 }
 
 // number is a float64 that JSON has as null where it is not finite.
@@ -181,6 +188,7 @@ func readTrace(path string) (*Trace, error) {
 		Seconds: end.Seconds, Counts: end.Counts, Notes: end.Notes, Go: head.Go, Kernels: head.Kernels}
 	t.Points = make([]Point, len(lines)-2)
 	for i := range t.Points {
+		t.Points[i] = newPoint() // older traces have fewer quantities
 		if err := strict(i+1, &t.Points[i]); err != nil {
 			return nil, err
 		}

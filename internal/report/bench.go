@@ -52,6 +52,7 @@ type BenchPoint struct {
 	Value     float64 // h(x)
 	GradNorm2 float64 // ‖∇h(x)‖²
 	TestError float64
+	KKT       float64
 }
 
 const (
@@ -403,5 +404,6 @@ func (e *encoder) run(r *BenchRun, best float64) {
 		known("suboptimality", func(p BenchPoint) float64 { return p.Value - best })
 		known("gradnorm", func(p BenchPoint) float64 { return p.GradNorm2 })
 		known("error", func(p BenchPoint) float64 { return p.TestError })
+		known("kkt", func(p BenchPoint) float64 { return p.KKT })
 	})
 }

@@ -15,6 +15,7 @@
     suboptimality: { label: "suboptimality h − h*", log: true },
     gradnorm: { label: "‖∇h‖²", log: true },
     error: { label: "test error", log: false },
+    kkt: { label: "KKT loss", log: true },
   };
   const colours = 7, dashes = 5;
   const gridPoints = 160;

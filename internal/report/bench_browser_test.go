@@ -268,6 +268,7 @@ var (
 	alongSteps     = axisOf{"steps", func(p BenchPoint) float64 { return float64(p.Step) }, true}
 	upGradNorm     = axisOf{"gradnorm", func(p BenchPoint) float64 { return p.GradNorm2 }, true}
 	upError        = axisOf{"error", func(p BenchPoint) float64 { return p.TestError }, false}
+	upKKT          = axisOf{"kkt", func(p BenchPoint) float64 { return p.KKT }, true}
 )
 
 func upValue(best float64) axisOf {
@@ -544,6 +545,8 @@ func browseCurves(t *testing.T, b *browser) {
 		}
 	}
 	b.compareDrawing(d, "ridge & slope", alongTime, upValue(lowest-1e-10))
+	b.choose("y", "kkt")
+	b.compareDrawing(d, "ridge & slope", alongTime, upKKT)
 	b.choose("y", "error")
 	b.compareDrawing(d, "ridge & slope", alongTime, upError)
 	b.click("#ylog")
@@ -730,9 +733,9 @@ func browseGrid(t *testing.T, b *browser) {
 	for m := range 4 {
 		for k := range 6 {
 			d.Runs = append(d.Runs, BenchRun{Problem: "p", Method: fmt.Sprint("m", m), Params: fmt.Sprint("step=", k), Status: "done", Points: []BenchPoint{
-				{Value: 1, GradNorm2: nan, TestError: nan},
-				{Step: 10, Seconds: 1, Samples: 10, GradCalls: 10, Value: 0.1 + math.Abs(float64(k-m)), GradNorm2: nan, TestError: nan},
-				{Step: 20, Seconds: 2, Samples: 20, GradCalls: 20, Value: 0.01 + math.Abs(float64(k-m)), GradNorm2: nan, TestError: nan},
+				{Value: 1, GradNorm2: nan, TestError: nan, KKT: nan},
+				{Step: 10, Seconds: 1, Samples: 10, GradCalls: 10, Value: 0.1 + math.Abs(float64(k-m)), GradNorm2: nan, TestError: nan, KKT: nan},
+				{Step: 20, Seconds: 2, Samples: 20, GradCalls: 20, Value: 0.01 + math.Abs(float64(k-m)), GradNorm2: nan, TestError: nan, KKT: nan},
 			}})
 		}
 	}

@@ -38,10 +38,11 @@ func synthetic(methods, seeds, records int) BenchData {
 					sub := start/math.Pow(1+float64(step)/10, rate)*(0.8+0.4*rng.Float64()) + noise
 					p := BenchPoint{
 						Step: step, Seconds: 2e-5 * speed * float64(step), Samples: 64 * step, GradCalls: 3 * step,
-						Value: 0.25 + sub, GradNorm2: sub * (0.5 + rng.Float64()), TestError: nan,
+						Value: 0.25 + sub, GradNorm2: sub * (0.5 + rng.Float64()), TestError: nan, KKT: nan,
 					}
 					if problem != "valley" && i%2 == 0 {
 						p.TestError = 0.05 + sub
+						p.KKT = 3 * sub
 					}
 					r.Points = append(r.Points, p)
 				}
@@ -173,11 +174,11 @@ func TestBenchUnknownValues(t *testing.T) {
 	inf := math.Inf(1)
 	d := BenchData{Title: "t", Best: map[string]float64{"p": nan, "absent": 3}, Runs: []BenchRun{
 		{Problem: "p", Method: "m", Status: "diverged", Points: []BenchPoint{
-			{Value: 2, GradNorm2: nan, TestError: nan},
-			{Step: 1, Seconds: 1, Value: nan, GradNorm2: nan, TestError: nan},
-			{Step: 2, Seconds: 2, Value: inf, GradNorm2: -inf, TestError: nan},
+			{Value: 2, GradNorm2: nan, TestError: nan, KKT: nan},
+			{Step: 1, Seconds: 1, Value: nan, GradNorm2: nan, TestError: nan, KKT: nan},
+			{Step: 2, Seconds: 2, Value: inf, GradNorm2: -inf, TestError: nan, KKT: nan},
 		}},
-		{Problem: "q", Method: "m", Status: "done", Points: []BenchPoint{{Value: nan, GradNorm2: nan, TestError: 0.5}}},
+		{Problem: "q", Method: "m", Status: "done", Points: []BenchPoint{{Value: nan, GradNorm2: nan, TestError: 0.5, KKT: nan}}},
 	}}
 	problems := decodeBench(t, renderBench(t, d))
 	if p := problems[0]; p.Given || p.Best == nil || *p.Best != 2-1e-10 {
@@ -188,7 +189,7 @@ func TestBenchUnknownValues(t *testing.T) {
 	}
 	run := problems[0].Curves[0].Runs[0]
 	for column, want := range map[string]string{
-		"suboptimality": "[1e-10,null,1e999]", "gradnorm": "[null,null,-1e999]", "error": "", "time": "[0,1,2]", "done": "false", "steps": "[0,1,2]",
+		"suboptimality": "[1e-10,null,1e999]", "gradnorm": "[null,null,-1e999]", "error": "", "kkt": "", "time": "[0,1,2]", "done": "false", "steps": "[0,1,2]",
 	} {
 		if got := string(run[column]); got != want {
 			t.Errorf("column %s is %s, want %s", column, got, want)

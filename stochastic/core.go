@@ -137,6 +137,15 @@ func (c *core) drawG() (b bilevel.Batch, weight float64) {
 	return b, weight
 }
 
+// drawCross is drawG for products with ∇²xz g alone. Where x enters the exact part only they look at no row, and none is
+// drawn: the batch is the last one, which stands for its number of samples.
+func (c *core) drawCross() (b bilevel.Batch, weight float64) {
+	if c.g.sampledX {
+		return c.drawG()
+	}
+	return c.gi.Block(c.block), 1
+}
+
 // drawF draws a batch ζ of f.
 func (c *core) drawF() (b bilevel.Batch, weight float64) {
 	_, b, weight = c.fo.Next()

@@ -45,7 +45,7 @@ func (r *double) Step() error {
 			r.descend(r.v, r.dv)
 		}
 	}
-	b, w = r.drawG()
+	b, w = r.drawCross()
 	lo, hi := r.products(nil, nil, r.dx, r.z, r.x, r.v, b, w)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.dx)

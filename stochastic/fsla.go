@@ -82,7 +82,7 @@ func (r *fslaRun) Step() error {
 	kernel.Axpy(1, r.fz, r.dv)
 	r.descend(r.v, r.dv)
 
-	b, w = r.drawG()
+	b, w = r.drawCross()
 	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
 	eta := 1.0
 	if r.first {

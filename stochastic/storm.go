@@ -96,7 +96,7 @@ func (r *stormRun) Step() error {
 		r.gradF(old.r, r.ofx, old.z, old.x, b, w)
 	}
 	r.adjoint.estimate(k)
-	b, w = r.drawG()
+	b, w = r.drawCross()
 	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
 	if !r.first {
 		r.products(nil, nil, r.ox, old.z, old.x, old.v, b, w)

@@ -128,7 +128,7 @@ func (r *vrboRun) update(then *neumannPoint) {
 	r.gradF(r.adjoint.points[0].r, r.fx, r.z, r.x, b, w)
 	r.gradF(then.r, r.ofx, then.z, then.x, b, w)
 	r.adjoint.estimate(2)
-	b, w = r.drawG()
+	b, w = r.drawCross()
 	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
 	r.products(nil, nil, r.ox, then.z, then.x, then.v, b, w)
 	addDifference(r.held.d[lo:hi], r.nx[lo:hi], r.ox[lo:hi])

@@ -21,15 +21,18 @@ var minimaxNews = Figure{
 	panels:  minimaxNewsPanels,
 }
 
-// newsCalls are the gradient calls of a run.
-const newsCalls = 300
+// newsCalls are the gradient calls of a run; all |x_j| are at most textBox.
+const (
+	newsCalls = 300
+	textBox   = 5
+)
 
 // computeMinimaxNews runs all methods on the one problem, which only the split makes random.
 func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 	if o.Repeats > 1 {
 		return fmt.Errorf("bench: minimax-20news shows single runs, not means of %d", o.Repeats)
 	}
-	in, err := news{Box: newsBox, Seed: o.Seed}.load(ctx, o.DataDir)
+	in, err := news{Box: textBox, Seed: o.Seed}.load(ctx, o.DataDir)
 	if err != nil {
 		return err
 	}

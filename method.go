@@ -40,7 +40,7 @@ type Stateful interface {
 type Counts struct {
 	ValueF, ValueG int64 // values of f and g
 	GradF, GradG   int64 // gradients of f and g
-	HessG, CrossG  int64 // products with ∇²zz g and with ∇²xz g
+	HessG, CrossG  int64 // products with ∇²zz g and with ∇²xz g, the latter even where x enters no sampled term
 }
 
 // Total is the sum of all counts: the samples visited.

@@ -18,7 +18,8 @@ type Quantity struct {
 	of    func(p Point, best float64) float64
 }
 
-// Quantities are h − h*, the squared norm of the projected gradient, the error on test rows, and the KKT loss of BOME.
+// Quantities are h − h*, the squared norm of the projected gradient, the error on test rows, and the KKT loss of BOME,
+// which tells of points whose z leans beyond z*(x) and is ‖∇f‖² for all others.
 var Quantities = []Quantity{
 	{"suboptimality", "h − h*", func(p Point, best float64) float64 { return float64(p.Value) - best }},
 	{"gradnorm2", "‖∇h‖²", func(p Point, _ float64) float64 { return float64(p.GradNorm2) }},

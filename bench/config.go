@@ -231,7 +231,7 @@ func decodeRecords(v value) (perDecade, kkt int, err error) {
 		case "per-decade":
 			to, most = &perDecade, 1000
 		case "kkt":
-			to, most = &kkt, 1_000_000
+			to, most = &kkt, 10_000
 		default:
 			return 0, 0, e.unknown("records", []string{"per-decade", "kkt"})
 		}

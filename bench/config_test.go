@@ -154,7 +154,7 @@ func TestConfigErrors(t *testing.T) {
 		"name: a\nseeds: 0\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":                  `f.yaml:2:8: seeds, a list of seeds or their number, is 0; it must be at least 1`,
 		"name: a\nseeds: [-1]\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":               `f.yaml:2:9: a seed is -1`,
 		"name: a\nrecords: {per-decade: 0}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":  `f.yaml:2:23: per-decade is 0`,
-		"name: a\nrecords: {kkt: 2000000}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":   `f.yaml:2:16: kkt is 2000000; it must be at most 1000000`,
+		"name: a\nrecords: {kkt: 20000}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":     `f.yaml:2:16: kkt is 20000; it must be at most 10000`,
 		"name: a\nrecords: {lkt: 2}\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":         `f.yaml:2:11: unknown key "lkt": records has kkt, per-decade`,
 		"name: a\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [&x {method: saba}]":                         `a bench file has no anchor`,
 		"name: 3\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]\nmethods: [{method: saba}]":                            `f.yaml:1:7: name is a text, not 3`,

@@ -9,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/stochastic"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
 
@@ -160,19 +160,47 @@ methods: [{method: bome}]`))
 	if first != want.Loss || !(last < 0.5*first) {
 		t.Errorf("the loss falls from %g to %g, and the start's is %g", first, last, want.Loss)
 	}
-	file := filepath.Join(dir, runsFolder, c.Tasks[0].file())
-	text, err := os.ReadFile(file)
+	plain := c.Tasks[0]
+	plain.KKT = 0
+	if plain.key() == c.Tasks[0].key() {
+		t.Error("the loss does not make another task")
+	}
+	execute(t, []Task{plain}, ExecuteOptions{Dir: dir})
+	text, err := os.ReadFile(filepath.Join(dir, runsFolder, plain.file()))
+	if err != nil || strings.Contains(string(text), "kkt") {
+		t.Errorf("a trace without the loss has it, or error %v", err)
+	}
+	for _, tr := range read(t, dir) {
+		if p := tr.Points[1]; p.KKT.finite() != (tr.KKT > 0) || !p.Value.finite() {
+			t.Errorf("kkt %d: %+v", tr.KKT, p)
+		}
+	}
+}
+
+// A run whose records have no KKT loss says so once.
+func TestNoKKTLoss(t *testing.T) {
+	in, err := (&loader{}).get(t.Context(), config(t, "[{method: saba}]", "1")[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = regexp.MustCompile(`,"kkt":[-+.e0-9]+}\n`).ReplaceAll(text, []byte("}\n"))
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		t.Fatal(err)
+	p := *in.problem
+	p.Inner = struct{ bilevel.SecondOrder }{steep{p.Inner.(bilevel.SecondOrder)}}
+	made := *in
+	made.problem = &p
+	trace := newTrace(Task{Budget: Budget{Steps: 30}, PerDecade: 4, KKT: 5}, unknown)
+	minimize(t.Context(), &made, stochastic.SOBA{Inner: stochastic.Constant(1e-3), Outer: stochastic.Constant(1e-3)}, trace)
+	if len(trace.Points) < 5 || trace.Points[2].KKT.finite() {
+		t.Errorf("%+v", trace.Points)
 	}
-	if p := read(t, dir)[0].Points[1]; p.KKT.finite() || !p.Value.finite() {
-		t.Errorf("a record without the loss is read as %+v", p)
+	if n := slices.DeleteFunc(trace.Notes, func(s string) bool { return !strings.Contains(s, "KKT loss") }); len(n) != 2 || !strings.Contains(n[1], fmt.Sprint(len(trace.Points), " records in all")) {
+		t.Errorf("notes %q", n)
 	}
 }
+
+// steep has no finite values.
+type steep struct{ bilevel.SecondOrder }
+
+func (steep) Value(z, x []float64, b bilevel.Batch) float64 { return math.NaN() }
 
 // The numbers do not depend on where runs are made, how many at once, and in how many shares.
 func TestExecute(t *testing.T) {

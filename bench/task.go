@@ -171,6 +171,7 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 		return
 	}
 	e := &evaluator{Evaluator: inner}
+	without := 0 // records without a KKT loss
 	res, err := bilevel.Minimize(ctx, in.problem, m, bilevel.Settings{
 		Start: in.start(t.Seed), Seed: t.Seed,
 		MaxSteps: t.Budget.Steps, MaxSamples: t.Budget.Samples, MaxTime: time.Duration(t.Budget.Seconds * float64(time.Second)),
@@ -184,7 +185,7 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 			if t.KKT > 0 {
 				if k, err := valuefn.KKTAt(in.problem, at, t.KKT); err == nil {
 					p.KKT = number(k.Loss)
-				} else {
+				} else if without++; without == 1 {
 					trace.Notes = append(trace.Notes, fmt.Sprintf("step %d has no KKT loss: %v", r.Step, err))
 				}
 			}
@@ -194,6 +195,9 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 	})
 	if e.loose > 0 {
 		trace.Notes = append(trace.Notes, fmt.Sprintf("%d of %d evaluations of h were not solved to the tolerance: %v", e.loose, len(trace.Points), e.last))
+	}
+	if without > 1 {
+		trace.Notes = append(trace.Notes, fmt.Sprintf("%d records in all have no KKT loss", without))
 	}
 	if res != nil {
 		trace.Steps, trace.Seconds, trace.Counts = res.Steps, res.Time.Seconds(), res.Counts

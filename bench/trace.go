@@ -50,7 +50,7 @@ type Point struct {
 	Value     number         `json:"value"`     // h
 	GradNorm2 number         `json:"gradnorm2"` // ‖x − P(x − ∇h)‖²
 	TestError number         `json:"test_error"`
-	KKT       number         `json:"kkt"` // the loss of BOME's theory, where the bench asks for it
+	KKT       number         `json:"kkt,omitzero"` // the loss of BOME's theory, where the bench asks for it
 }
 
 // newPoint is a record of which nothing is known.
@@ -63,6 +63,9 @@ func newPoint() Point {
 type number float64
 
 func (n number) finite() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
+
+// IsZero says that n is not known, for fields that are left out then.
+func (n number) IsZero() bool { return !n.finite() }
 
 // MarshalJSON writes a number or null.
 func (n number) MarshalJSON() ([]byte, error) {
@@ -188,7 +191,7 @@ func readTrace(path string) (*Trace, error) {
 		Seconds: end.Seconds, Counts: end.Counts, Notes: end.Notes, Go: head.Go, Kernels: head.Kernels}
 	t.Points = make([]Point, len(lines)-2)
 	for i := range t.Points {
-		t.Points[i] = newPoint() // older traces have fewer quantities
+		t.Points[i] = newPoint() // what is left out is unknown
 		if err := strict(i+1, &t.Points[i]); err != nil {
 			return nil, err
 		}

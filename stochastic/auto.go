@@ -27,10 +27,11 @@ import (
 // at random, and less where it walks around a minimum. A random walk takes longer stretches and steps that decrease as
 // 1/√t; walking around halves the steps (Pflug 1990).
 //
-// Where a batch knows only its part of the direction of x, as with a weight per row, a coordinate moves about once a
-// stretch: its sign says little, and many small parts of x are alike. There all γ_j are one number, which grows while
-// the angle between the displacements of two stretches is clearly acute and is halved where it is obtuse. The same holds
-// where the direction of x is random by itself, as that of PZOBO.
+// Where a batch knows only its part of the direction of x, as with a weight per row, a coordinate's direction is known
+// about once a stretch: its sign says little, and many small parts of x are alike. There all γ_j are one number, which
+// grows while the angle between the displacements of two stretches is clearly acute and is halved where it is clearly
+// obtuse; no coordinate goes farther in a stretch than planned. The same number for all, without that bound, is for
+// directions that are random by themselves, as that of PZOBO.
 type auto struct {
 	// Inner step.
 	rho    float64   // current value, if automatic, where the diagonal is zero
@@ -44,10 +45,11 @@ type auto struct {
 	probes int
 
 	// Outer step.
-	gamma    []float64 // per coordinate; zero while measuring
+	gamma    []float64 // per coordinate, all alike if shared; zero while measuring
 	plan     []float64 // displacement expected of a stretch, at most
 	last     []float64 // δ of the last stretch
-	turned   []float64 // 1 once the coordinate has turned
+	turned   []float64 // 1 once the coordinate has turned; if shared, the first is for all
+	bounded  bool      // x stays within plan of xs
 	sum      []float64 // ΣD_x, while measuring
 	moving   bool
 	length   int // K
@@ -87,8 +89,8 @@ const (
 	restOrder   = 0.6     // and around a minimum below this one
 	firstMove   = 0.01    // displacement of the first stretch, relative to 1 + |x|
 	largestMove = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
-	partedMove  = 2.      // the same where a batch moves its part of x alone
-	fewDegrees  = 0.1     // cosine beyond which two displacements point the same way
+	partedMove  = 2.      // the same where only a batch of its own moves a coordinate
+	clearCosine = 0.1     // of the angle between two displacements, beyond which it is clearly acute or obtuse
 	farthest    = 1. / 16 // of the planned displacement, in one step that knows all of the direction
 	looks       = 8       // looks at curvature and displacement in a stretch, at least
 	lookEvery   = 128     // steps between looks, at most
@@ -109,6 +111,7 @@ func newAuto(c *core) *auto {
 	if c.parted() {
 		a.shortest = max(a.shortest, c.gi.Blocks())
 		a.most = 1
+		a.bounded = true
 		a.fast = 2 // a stretch is a pass over all rows, at least
 	}
 	a.length = a.shortest
@@ -140,7 +143,7 @@ func newAuto(c *core) *auto {
 }
 
 // parted says that a batch knows only its part of the direction of x.
-func (c *core) parted() bool { return c.g.local != nil && c.fx == nil }
+func (c *core) parted() bool { return c.g.local != nil && c.fx == nil && !c.wide }
 
 // shared says that all coordinates of x have the same automatic step.
 func (c *core) shared() bool { return c.parted() || c.random }
@@ -163,6 +166,18 @@ func (a *auto) move(x, dx []float64, lo int) {
 		most := part * plan[j]
 		x[j] -= max(-most, min(g*dx[j], most))
 	}
+	a.bound(x, lo)
+}
+
+// bound keeps part of x, which starts at coordinate lo, within the plan of this stretch.
+func (a *auto) bound(x []float64, lo int) {
+	if !a.bounded {
+		return
+	}
+	xs := a.xs[lo : lo+len(x)]
+	for j, most := range a.plan[lo : lo+len(x)] {
+		x[j] = max(xs[j]-most, min(x[j], xs[j]+most))
+	}
 }
 
 // moveMany makes k steps along dx on part of x, which starts at coordinate lo.
@@ -172,6 +187,7 @@ func (a *auto) moveMany(x, dx []float64, lo int, k float64) {
 		most := part * plan[j]
 		x[j] -= max(-most, min(k*g*dx[j], most))
 	}
+	a.bound(x, lo)
 }
 
 // measure raises the curvature to that of some blocks at the current point.
@@ -427,9 +443,15 @@ func (a *auto) firstSteps(c *core) {
 		scale = max(scale, math.Abs(x))
 	}
 	if c.shared() {
-		rms := norm(a.sum) / steps / math.Sqrt(float64(len(a.sum)))
+		square, first := 0.0, firstMove*scale
+		for j, s := range a.sum {
+			r := s / steps / top // its square is a number where that of s may be none
+			square += r * r
+			first = min(first, c.width(j)/20)
+		}
+		gamma := first / (float64(a.length) * top * math.Sqrt(square/float64(len(a.sum))))
 		for j, x := range c.x {
-			a.gamma[j] = firstMove * scale / (float64(a.length) * rms)
+			a.gamma[j] = gamma
 			a.plan[j] = a.largest(c, j, x)
 		}
 		a.moving = true
@@ -489,8 +511,8 @@ func (a *auto) factor(j int, d float64, noisy bool) float64 {
 	return shrink
 }
 
-// together is what all γ change by where a batch moves its part of x alone.
-func (a *auto) together(c *core) float64 {
+// common is what all γ change by, where they are one number. In noise a turn says little, as for factor.
+func (a *auto) common(c *core, noisy bool) float64 {
 	dot, now, was, limited := 0.0, 0.0, 0.0, 0.0
 	for j, x := range c.x {
 		d := x - a.xs[j]
@@ -501,19 +523,19 @@ func (a *auto) together(c *core) float64 {
 			limited += d * d
 		}
 	}
-	cosine := 1.0 // nothing to compare with
+	cosine := 0.0 // where there is nothing to compare with
 	if was > 0 && now > 0 {
-		cosine = dot / math.Sqrt(was*now)
+		cosine = dot / (math.Sqrt(was) * math.Sqrt(now))
 	}
 	switch {
-	case limited > now/2: // larger γ would hardly move x farther
-		return 1
-	case cosine < -fewDegrees:
+	case cosine < -clearCosine && noisy:
+		return 1 / growth
+	case cosine < -clearCosine:
 		a.turned[0] = 1
 		return shrink
-	case cosine < fewDegrees:
+	case cosine < clearCosine, limited > now/2: // larger γ would hardly move x farther
 		return 1
-	case a.turned[0] == 0:
+	case a.turned[0] == 0 && !noisy:
 		return a.fast
 	}
 	return growth
@@ -522,7 +544,7 @@ func (a *auto) together(c *core) float64 {
 // largest is the largest displacement of coordinate j in a stretch.
 func (a *auto) largest(c *core, j int, x float64) float64 {
 	most := largestMove
-	if c.parted() {
+	if c.parted() && c.held == nil {
 		most = partedMove
 	}
 	return min(most*(1+math.Abs(x)), c.width(j)/4)
@@ -543,9 +565,9 @@ func (a *auto) adapt(c *core) float64 {
 	case noisy && !(c.decaying && c.inner.Auto()): // they decrease with the inner step
 		slow = max(shrink, math.Sqrt(float64(a.from+1)/float64(c.t+1)))
 	}
-	together := 1.0
+	common := 1.0
 	if c.shared() {
-		together = slow * a.together(c)
+		common = slow * a.common(c, noisy)
 	}
 	for j, x := range c.x {
 		d := x - a.xs[j]
@@ -553,13 +575,13 @@ func (a *auto) adapt(c *core) float64 {
 			if d != 0 || !c.parted() { // else no batch has moved it
 				a.last[j] = 0 // at a bound, or where rounding errors decide
 			}
-			a.gamma[j] *= together
+			a.gamma[j] *= common
 			continue
 		}
 		still = false
 		fall += d * d / a.gamma[j]
 		most := a.largest(c, j, x)
-		factor := together
+		factor := common
 		if !c.shared() {
 			factor = slow * a.factor(j, d, noisy)
 			if m := math.Abs(d); m*factor > most {
@@ -645,6 +667,9 @@ func (a *auto) retreat(c *core, why string, inner bool) bool {
 		}
 	}
 	kernel.Scale(0.5, a.gamma)
+	if c.shared() && len(a.turned) > 0 {
+		a.turned[0] = 1 // or they would be doubled at once
+	}
 	a.notes = append(a.notes, fmt.Sprintf("%s by step %d: back to the point of step %d with halved automatic %s step sizes", why, c.t, a.good, what))
 	return true
 }

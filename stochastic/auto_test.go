@@ -3,6 +3,7 @@ package stochastic
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
@@ -83,7 +84,7 @@ func TestFactorOfSteps(t *testing.T) {
 
 // Where batches know only their part of x, all steps grow while displacements point the same way, are halved where they
 // turn, and stay where the angle says nothing or most of x has gone as far as it may.
-func TestPartedStepsChangeTogether(t *testing.T) {
+func TestCommonSteps(t *testing.T) {
 	const p = 100
 	rng := rand.New(rand.NewPCG(9, 9))
 	last, now := make([]float64, p), make([]float64, p)
@@ -93,10 +94,13 @@ func TestPartedStepsChangeTogether(t *testing.T) {
 		noise  float64
 		plan   float64
 		turned float64
+		noisy  bool
 		want   float64
 	}{
-		{"straight", 1, 0, 10, 0, 2}, {"straight after a turn", 1, 0, 10, 1, growth}, {"mostly noise", .5, 1, 10, 0, 2}, {"noise", 0, 1, 100, 0, 1},
-		{"back", -1, .5, 10, 0, shrink}, {"limited", 1, 0, 1, 0, 1},
+		{"straight", 1, 0, 10, 0, false, 2}, {"straight after a turn", 1, 0, 10, 1, false, growth}, {"straight, noisy", 1, 0, 10, 0, true, growth},
+		{"hardly straight", .11, 1, 100, 0, false, 2}, {"too little so", .09, 1, 100, 0, false, 1}, {"noise", 0, 1, 100, 0, false, 1},
+		{"hardly back", -.11, 1, 100, 0, false, shrink}, {"too little so", -.09, 1, 100, 0, false, 1}, {"back, noisy", -1, .5, 100, 0, true, 1 / growth},
+		{"limited", 1, 0, 1, 0, false, 1}, {"limited, back", -1, 0, 1, 0, false, shrink}, {"at rest", 0, 0, 1, 0, false, 1},
 	} {
 		// Orthogonal vectors of unit entries, so that the angle is what it is said to be.
 		for j := range p {
@@ -111,11 +115,126 @@ func TestPartedStepsChangeTogether(t *testing.T) {
 			plan[j] = c.plan
 		}
 		a := &auto{last: last, xs: xs, plan: plan, turned: []float64{c.turned}, fast: 2}
-		if got := a.together(&core{x: x}); got != c.want {
+		if got := a.common(&core{x: x}, c.noisy); got != c.want {
 			t.Errorf("%s: %g, want %g", c.name, got, c.want)
 		}
 		if c.want == shrink && a.turned[0] != 1 {
 			t.Errorf("%s: the turn is forgotten", c.name)
 		}
 	}
+}
+
+// With a weight per row all steps are one number, no weight goes farther in a stretch than planned, held directions or
+// not, and steps do not grow where x stands still at its bounds, nor at once after a retreat.
+func TestStepsOfWeights(t *testing.T) {
+	for _, m := range []bilevel.Method{SOBA{Batch: 8}, SABA{Batch: 8}, MRBO{Batch: 8, Terms: 2}, FSLA{Batch: 8}} {
+		p := cleaningProblem(256, 64, 8, 3)
+		run, err := m.Start(p, bilevel.Point{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := coreOf(run)
+		a := c.auto
+		var xs, plan []float64
+		from := int64(-1)
+		for range 6000 {
+			if a.moving && a.from != from {
+				from, xs, plan = a.from, append(xs[:0], a.xs...), append(plan[:0], a.plan...)
+			}
+			if err := run.Step(); err != nil {
+				t.Fatal(err)
+			}
+			if from < 0 || a.from != from {
+				continue
+			}
+			for j, x := range c.x {
+				if d := math.Abs(x - xs[j]); d > plan[j]*(1+1e-12) || a.gamma[j] != a.gamma[0] {
+					t.Fatalf("%T, step %d: x[%d] is %g from where it began, planned %g; γ is %g and %g", m, c.t, j, d, plan[j], a.gamma[j], a.gamma[0])
+				}
+			}
+		}
+		if !a.moving || xs == nil {
+			t.Errorf("%T: x has not moved", m)
+		}
+		before := a.gamma[0]
+		a.turned[0] = 0
+		if !a.retreat(c, "so it is", false) {
+			t.Fatal("no retreat")
+		}
+		a.back(c)
+		for range 2 {
+			for last := a.from; a.from == last; {
+				if err := run.Step(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if a.gamma[0] > .75*before {
+			t.Errorf("%T: γ was %g before a retreat and is %g two stretches later", m, before, a.gamma[0])
+		}
+
+		p.Lower, p.Upper = make([]float64, 256), make([]float64, 256)
+		for j := range p.Upper {
+			p.Lower[j], p.Upper[j] = -1e-3, 1e-3
+		}
+		if run, err = m.Start(p, bilevel.Point{}, 1); err != nil {
+			t.Fatal(err)
+		}
+		c = coreOf(run)
+		most := 0.0
+		for i := range 20_000 {
+			if err := run.Step(); err != nil {
+				t.Fatal(err)
+			}
+			if i == 10_000 {
+				most = c.auto.gamma[0]
+			}
+		}
+		if c.auto.gamma[0] > 4*most {
+			t.Errorf("%T: at the bounds γ grows from %g to %g", m, most, c.auto.gamma[0])
+		}
+	}
+}
+
+// Weights that only their own batch moves may go far at once, held ones and others not, and none farther than a quarter
+// of its interval.
+func TestLargestMoves(t *testing.T) {
+	p := cleaningProblem(256, 64, 8, 3)
+	for _, c := range []struct {
+		m     bilevel.Method
+		upper float64
+		want  float64
+	}{{SOBA{}, 0, 6}, {SABA{}, 0, .75}, {PZOBO{}, 0, .75}, {SOBA{}, 1, .25}} {
+		p.Lower, p.Upper = nil, nil
+		if c.upper > 0 {
+			p.Lower, p.Upper = make([]float64, 256), slices.Repeat([]float64{c.upper}, 256)
+		}
+		run, err := c.m.Start(p, bilevel.Point{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := coreOf(run)
+		if got := r.auto.largest(r, 0, -2); got != c.want {
+			t.Errorf("%T, bounds %v: %g at x = -2, want %g", c.m, p.Upper != nil, got, c.want)
+		}
+	}
+}
+
+// coreOf is the core of a run of any method but S-TFBO and D-TFBO.
+func coreOf(run bilevel.Run) *core {
+	switch r := run.(type) {
+	case *sobaRun:
+		return r.core
+	case *sabaRun:
+		return r.core
+	case *stormRun:
+		return r.core
+	case *fslaRun:
+		return r.core
+	case *double:
+		return r.core
+	case *pzoboRun:
+		return r.core
+	}
+	panic("unknown run")
 }

@@ -138,7 +138,8 @@ func (c *core) drawG() (b bilevel.Batch, weight float64) {
 }
 
 // drawCross is drawG for products with ∇²xz g alone. Where x enters the exact part only they look at no row, and none is
-// drawn: the batch is the last one, which stands for its number of samples.
+// drawn: the batch is the last one, and the product counts as if it visited that, for what a method counts does not depend
+// on where x enters.
 func (c *core) drawCross() (b bilevel.Batch, weight float64) {
 	if c.g.sampledX {
 		return c.drawG()

@@ -384,3 +384,41 @@ func TestWrongConfigurationOfOtherMethods(t *testing.T) {
 	}
 	minimize(t, PZOBO{Batch: 8}, p, set)
 }
+
+// Where x enters the exact part only, a product with ∇²xz g is exact and draws no batch; else it draws one.
+func TestCrossBatches(t *testing.T) {
+	for _, shuffle := range []bool{false, true} {
+		for _, c := range []struct {
+			name  string
+			p     *bilevel.Problem
+			drawn int64 // batches of FSLA's step
+		}{{"penalty", smallLogistic(), 2}, {"weights", cleaningProblem(131, 31, 16, 3), 3}} {
+			run, err := FSLA{Batch: 8, Inner: Constant(.02), Outer: Constant(.02), Shuffle: shuffle}.Start(c.p, bilevel.Point{}, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := run.(*fslaRun)
+			const steps = 170
+			for range steps {
+				if err := r.Step(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// 17 blocks have 131 samples.
+			if got, want := float64(r.gi.Visited()), float64(steps*c.drawn*131)/17; math.Abs(got-want) > .1*want {
+				t.Errorf("%s, shuffled %t: %g samples drawn, want %g", c.name, shuffle, got, want)
+			}
+			if c.drawn == 3 {
+				continue
+			}
+			_, q := c.p.Dims()
+			got, want := make([]float64, q), make([]float64, q)
+			b, w := r.drawCross()
+			r.products(nil, nil, got, r.z, r.x, r.v, b, w)
+			c.p.Inner.(bilevel.SecondOrder).Products(nil, nil, want, r.z, r.x, r.v, bilevel.All(c.p.Inner))
+			if e := relative(got, want); !(e < 1e-14) {
+				t.Errorf("shuffled %t: the product differs from that of all rows by %g", shuffle, e)
+			}
+		}
+	}
+}

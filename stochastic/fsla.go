@@ -29,7 +29,8 @@ type FSLA struct {
 	Batch int
 	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
 	Inner, Outer Rate
-	// Momentum is η; 0 means the inner step size of the first step, at most 1, or 1 where that is automatic.
+	// Momentum is η; 0 means the inner step size of the first step, at most 1, or 1 where that is automatic: automatic
+	// outer steps judge where D_x leads to, and D_x must not be older than a stretch.
 	Momentum float64
 	// Shuffle draws batches in shuffled passes instead of independently.
 	Shuffle bool

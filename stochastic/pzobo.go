@@ -25,7 +25,8 @@ import (
 type PZOBO struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic.
+	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic. The automatic ρ does not decay, for
+	// N steps must lead far enough for the difference to be a derivative: noise of z remains in x.
 	Inner, Outer Rate
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int

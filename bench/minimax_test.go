@@ -76,9 +76,7 @@ func TestMinimaxFiguresOfSets(t *testing.T) {
 }
 
 func TestNewsProblem(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads 11,314 texts")
-	}
+	realdata.Long(t, "reads 11,314 texts")
 	dir := realdata.Folder(t, "20news")
 	in, err := news{Box: newsBox}.load(context.Background(), dir)
 	if err != nil {

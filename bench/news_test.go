@@ -11,9 +11,7 @@ import (
 
 // TestClippedCleaning: the domain of the weights is [0, 1], the start one half, and a weight counts as it is.
 func TestClippedCleaning(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads 70,000 pictures")
-	}
+	realdata.Long(t, "reads 70,000 pictures")
 	dir := realdata.Folder(t, "mnist")
 	const n = 60
 	in, err := cleaning{Noise: .5, Train: n, Validation: 40, Weights: "clip"}.load(context.Background(), dir)

@@ -270,9 +270,7 @@ func TestWrongData(t *testing.T) {
 // TestMNIST is the standard setting: half of 20,000 labels replaced, 5,000 trusted ones. The model of the rows whose
 // label is right sets the mark.
 func TestMNIST(t *testing.T) {
-	if testing.Short() {
-		t.Skip("learns 20,000 weights: 15 seconds")
-	}
+	realdata.Long(t, "learns 20,000 weights")
 	dir := realdata.Folder(t, "mnist")
 	all, test, _, err := dataset.Load(context.Background(), "mnist", dataset.GetOptions{DataDir: dir})
 	if err != nil {

@@ -85,9 +85,7 @@ func TestLoadCovtypePublished(t *testing.T) {
 }
 
 func TestLoadMNIST(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads 70,000 pictures")
-	}
+	realdata.Long(t, "reads 70,000 pictures")
 	o := GetOptions{Dir: t.TempDir(), DataDir: dataFolder(t, "mnist", "train-images-idx3-ubyte.gz")}
 	train, test, f, err := Load(t.Context(), "mnist", o)
 	if err != nil {

@@ -331,9 +331,7 @@ func (f failingFS) Open(name string) (fs.File, error) {
 // The archive of 20 newsgroups: figures of scikit-learn 1.9 (CountVectorizer, TfidfVectorizer) on the text
 // decoded as Latin-1, which is what fetch_20newsgroups does.
 func TestNewsgroups(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads 30,000 documents")
-	}
+	realdata.Long(t, "reads 30,000 documents")
 	check := func(s *Set, rowsAndStored [2]int, sum, hash float64) {
 		t.Helper()
 		x := s.X.(*rows.CSR)

@@ -143,7 +143,7 @@ func newAuto(c *core) *auto {
 }
 
 // parted says that a batch knows only its part of the direction of x.
-func (c *core) parted() bool { return c.g.local != nil && c.fx == nil && !c.wide }
+func (c *core) parted() bool { return c.g.local != nil && c.fx == nil && !c.random }
 
 // shared says that all coordinates of x have the same automatic step.
 func (c *core) shared() bool { return c.parted() || c.random }
@@ -581,20 +581,18 @@ func (a *auto) adapt(c *core) float64 {
 		still = false
 		fall += d * d / a.gamma[j]
 		most := a.largest(c, j, x)
-		factor := common
-		if !c.shared() {
-			factor = slow * a.factor(j, d, noisy)
+		if c.shared() {
+			a.gamma[j] *= common
+			a.plan[j] = most
+		} else {
+			factor := slow * a.factor(j, d, noisy)
 			if m := math.Abs(d); m*factor > most {
 				factor = most / m
 			}
-		}
-		a.gamma[j] *= factor
-		a.last[j] = d
-		if c.shared() {
-			a.plan[j] = most
-		} else {
+			a.gamma[j] *= factor
 			a.plan[j] = min(most, max(2*factor*math.Abs(d), a.plan[j]/2, 1e-6*(1+math.Abs(x))))
 		}
+		a.last[j] = d
 	}
 	lag := 0.0
 	for i, z := range c.z {

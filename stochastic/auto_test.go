@@ -220,21 +220,7 @@ func TestLargestMoves(t *testing.T) {
 	}
 }
 
-// coreOf is the core of a run of any method but S-TFBO and D-TFBO.
-func coreOf(run bilevel.Run) *core {
-	switch r := run.(type) {
-	case *sobaRun:
-		return r.core
-	case *sabaRun:
-		return r.core
-	case *stormRun:
-		return r.core
-	case *fslaRun:
-		return r.core
-	case *double:
-		return r.core
-	case *pzoboRun:
-		return r.core
-	}
-	panic("unknown run")
-}
+// self makes the core of a run that has one known.
+func (c *core) self() *core { return c }
+
+func coreOf(run bilevel.Run) *core { return run.(interface{ self() *core }).self() }

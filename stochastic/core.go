@@ -24,8 +24,7 @@ type config struct {
 	draws        int  // batches of g in a step, about; 0 means 1
 	firstOrder   bool // second-order products are not used
 	spread       int  // one of so many steps has nearly all of the direction of x; 0 means 1
-	wide         bool // a step moves all of x
-	random       bool // the direction of x is random even where batches are all samples
+	random       bool // the direction of x is random, even where batches are all samples, and moves all of x
 }
 
 func (c config) check() error {
@@ -101,7 +100,7 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	c.dz, c.dv, c.dx = vector(c.z, true), vector(c.z, true), vector(c.x, true)
 	c.gz, c.gh, c.fz = vector(c.z, true), vector(c.z, true), vector(c.z, true)
 	c.gx, c.fx = vector(c.x, c.g.sampledX || c.f.sampledX), vector(c.x, c.f.sampledX || c.f.exactX)
-	c.narrow = !cfg.wide && c.g.local != nil && !c.g.exactX && c.fx == nil && p.Project == nil && c.clip == 0
+	c.narrow = !cfg.random && c.g.local != nil && !c.g.exactX && c.fx == nil && p.Project == nil && c.clip == 0
 	if c.batch == 0 {
 		c.batch = defaultBatch
 	}

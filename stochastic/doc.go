@@ -27,6 +27,6 @@
 //
 // A [Rate] is c/t^a. Its zero value is automatic: the inner step follows the smoothness of g, estimated by
 // power iterations on blocks at the current point; the outer step is one number per coordinate of x, or one
-// for all weights of rows and for [PZOBO], raised while x keeps its direction and lowered when it turns; a run that diverges goes back to its last good point
-// with halved steps and says so in its notes. Explicit values are used as they are.
+// for all weights of rows and for [PZOBO], raised while x keeps its direction and lowered when it turns; a run that
+// diverges goes back to its last good point with halved steps and says so in its notes. Explicit values are used as they are.
 package stochastic

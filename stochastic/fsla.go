@@ -9,7 +9,7 @@ import (
 )
 
 // FSLA, a fully single-loop algorithm, moves z, then v at the new z, then x with a STORM estimate of its direction.
-// Each of the three has batches of its own:
+// Each of the three has batches of its own, the last one of g only where x enters a sampled term:
 //
 //	z −= ρ ∇z g_ξ;   v −= ρ (∇²zz g_ξ·v + ∇z f_ζ) at the new z
 //	G = ∇²xz g_ξ·v + ∇x f_ζ at the new z and v;   D_x = G + (1 − η_t)(D_x − G_old),   η_t = η/√t;   x = P(x − γ D_x),

@@ -16,9 +16,7 @@ import (
 )
 
 func readIjcnn1(t testing.TB) (train, val linearData) {
-	if testing.Short() {
-		t.Skip("a run of half a second on 140,000 rows")
-	}
+	realdata.Long(t, "runs on 140,000 rows")
 	dir := realdata.Folder(t, "ijcnn1")
 	read := func(name string) linearData {
 		s, err := dataset.Read(filepath.Join(dir, "ijcnn1", name), dataset.Options{Storage: dataset.Dense, Target: dataset.NumericTarget})

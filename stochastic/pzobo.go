@@ -57,7 +57,7 @@ func (m PZOBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 		m.Smoothing = 0.01
 	}
 	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
-		moves: n, draws: n * (1 + m.Directions), firstOrder: true, wide: true, random: true}
+		moves: n, draws: n * (1 + m.Directions), firstOrder: true, random: true}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
 		return nil, err

@@ -53,9 +53,7 @@ func newsgroups(t *testing.T, part string, groups ...string) fstest.MapFS {
 // Two groups, with a strength for all, and one for each word within a narrow box, which keeps thousands of them
 // from fitting the validation rows.
 func TestFitText(t *testing.T) {
-	if testing.Short() {
-		t.Skip("learns on 2,000 documents")
-	}
+	realdata.Long(t, "learns on 2,000 documents")
 	groups := []string{"sci.med", "sci.space"}
 	all, err := dataset.ReadText(newsgroups(t, "train", groups...), "train", dataset.Options{Text: &dataset.Vectorizer{MinDocs: 5}})
 	if err != nil {

@@ -42,3 +42,11 @@ func File(t testing.TB, elem ...string) string {
 	t.Helper()
 	return filepath.Join(append([]string{Folder(t, elem...)}, elem...)...)
 }
+
+// Long skips a test that takes seconds on real data where the tests run with -short. It says what the test does.
+func Long(t testing.TB, does string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("-short leaves this out: it %s", does)
+	}
+}

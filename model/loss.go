@@ -35,8 +35,6 @@ type Loss struct {
 	lin  bilevel.Batch
 	curv []float64
 
-	spare []float64 // a gradient that nobody asked for
-
 	csc    *rows.CSR // transposed copy, made by the first full pass on sparse rows
 	st, ss []float64 // scores of all rows, row-major
 }
@@ -56,6 +54,7 @@ var (
 
 const (
 	chunkRows = 1024    // rows whose sum is one term of a full pass
+	someRows  = 8       // rows from which on those of the next batch are fetched while these are combined
 	slots     = 16      // chunks in flight
 	blockSize = 1 << 15 // numbers in a block of rows that are scored and combined while in cache
 	parallel  = 1 << 20 // multiplications from which on a pass uses all cores
@@ -119,7 +118,7 @@ func (o *Loss) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
 	}
 	if o.fused(b) {
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
-		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()))
+		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()), o.next())
 		return
 	}
 	o.run(pass{dz: dz, z: z}, b)
@@ -138,16 +137,19 @@ func (o *Loss) PairGrad(dy, dz, _, y, z, _ []float64, b bilevel.Batch) {
 // Products overwrites dz with the gradient and hv with the Hessian-vector product over b.
 func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
 	if hv != nil && o.fused(b) {
-		if dz == nil { // the fused kernel gives both in one pass, faster than others one
-			o.spare = grow(o.spare, len(hv))
-			dz = o.spare
+		a, stride, w := o.dense.Data[b.Lo*o.dense.Stride:b.Hi*o.dense.Stride], o.dense.Stride, 1/float64(b.Len())
+		if dz == nil {
+			kernel.LogisticHess(hv, a, stride, b.Len(), z, v, w, o.next())
+		} else {
+			kernel.LogisticProducts(dz, hv, a, stride, o.y[b.Lo:b.Hi], z, v, w, o.next())
 		}
-		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
-		kernel.LogisticProducts(dz, hv, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v, 1/float64(b.Len()))
 		return
 	}
-	if dz != nil || hv != nil {
+	switch {
+	case hv != nil:
 		o.run(pass{dz: dz, hv: hv, z: z, v: v}, b)
+	case dz != nil:
+		o.Grad(dz, nil, z, nil, b)
 	}
 }
 
@@ -256,18 +258,17 @@ func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.B
 	}
 }
 
-// Prefetch asks for the rows of b as far as a small cache holds them: at once, or, where a row has several scores,
-// all of them while the next batch is combined.
+// Prefetch asks for the rows of b while the next rows are combined, or at once, if they are few.
 func (o *Loss) Prefetch(b bilevel.Batch) {
 	if o.dense == nil {
 		return
 	}
 	a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
-	if o.layout.Classes > 1 {
+	if o.layout.Classes > 1 || b.Len() >= someRows {
 		o.ahead = a
-		return
+	} else {
+		kernel.Prefetch(a[:min(len(a), blockSize/8)])
 	}
-	kernel.Prefetch(a[:min(len(a), blockSize/8)])
 	if o.y != nil {
 		kernel.Prefetch(o.y[b.Lo:b.Hi])
 	}
@@ -332,6 +333,15 @@ func (o *Loss) scores(t, s, a, z, v []float64, m int) {
 	}
 }
 
+// next takes the rows to fetch.
+func (o *Loss) next() []float64 {
+	a := o.ahead
+	if a != nil { // several workers find nil
+		o.ahead = nil
+	}
+	return a
+}
+
 // combine sets dz = keep dz + w Aᵀt and hv = keep hv + w Aᵀs, as far as they are not nil.
 func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
@@ -343,11 +353,11 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 		}
 		switch {
 		case dz != nil && hv != nil:
-			kernel.Combine2(dz, hv, a, stride, t[:m], s[:m], w, add)
+			kernel.Combine2(dz, hv, a, stride, t[:m], s[:m], w, add, o.next())
 		case dz != nil:
-			kernel.Combine(dz, a, stride, t[:m], w, add)
+			kernel.Combine(dz, a, stride, t[:m], w, add, o.next())
 		case hv != nil:
-			kernel.Combine(hv, a, stride, s[:m], w, add)
+			kernel.Combine(hv, a, stride, s[:m], w, add, o.next())
 		}
 		return
 	}
@@ -436,10 +446,10 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 		case p.value: // the kernel's value is weighted, the sum of losses is not
 			return kernel.LogisticValueGrad(dz, a, stride, y, p.z, w, false) / w
 		case dz != nil && hv != nil:
-			kernel.LogisticProducts(dz, hv, a, stride, y, p.z, p.v, w)
+			kernel.LogisticProducts(dz, hv, a, stride, y, p.z, p.v, w, nil)
 			return 0
 		case dz != nil:
-			kernel.LogisticGrad(dz, a, stride, y, p.z, w)
+			kernel.LogisticGrad(dz, a, stride, y, p.z, w, nil)
 			return 0
 		}
 	}

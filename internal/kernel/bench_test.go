@@ -68,9 +68,9 @@ func BenchmarkSOBAStep(b *testing.B) {
 				for b.Loop() {
 					nextInner, nextInnerLabels := draw()
 					nextOuter, nextOuterLabels := draw()
-					LogisticProducts(dz, hv, innerRows, rowStride, innerLabels, z, v, w)
+					LogisticProducts(dz, hv, innerRows, rowStride, innerLabels, z, v, w, nextInner)
 					ExpRidge(dz, hv, cv, z, x, v, 1, true)
-					LogisticGrad(g, outerRows, rowStride, outerLabels, z, w)
+					LogisticGrad(g, outerRows, rowStride, outerLabels, z, w, nextOuter)
 					Axpy(-1e-6, dz, z)
 					Axpy2(-1e-6, hv, g, v)
 					Axpy(1e-6, cv, x)
@@ -107,8 +107,8 @@ func BenchmarkRows(b *testing.B) {
 		}{
 			{"Scores", func() { Scores(t, a, stride, z) }},
 			{"Scores2", func() { Scores2(t, s, a, stride, z, v) }},
-			{"Combine", func() { Combine(z, a, stride, t, 0, false) }},
-			{"Combine2", func() { Combine2(z, v, a, stride, t, s, 0, false) }},
+			{"Combine", func() { Combine(z, a, stride, t, 0, false, nil) }},
+			{"Combine2", func() { Combine2(z, v, a, stride, t, s, 0, false, nil) }},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", k.name, d), func(b *testing.B) {
 				tiers(b, func(b *testing.B) {

@@ -300,11 +300,11 @@ func TestRows(t *testing.T) {
 		scores2Plain(t2, s2, a, stride, z, v)
 		cg, ch := s.vec(rows), s.vec(rows)
 		dz1, dz2 := s.output("Combine", d)
-		Combine(dz1, a, stride, cg, w, add)
+		Combine(dz1, a, stride, cg, w, add, a)
 		combinePlain(dz2, a, stride, cg, w, add)
 		dz1, dz2 = s.output("Combine2 dz", d)
 		hv1, hv2 := s.output("Combine2 hv", d)
-		Combine2(dz1, hv1, a, stride, cg, ch, w, add)
+		Combine2(dz1, hv1, a, stride, cg, ch, w, add, a)
 		combine2Plain(dz2, hv2, a, stride, cg, ch, w, add)
 	})
 }
@@ -319,15 +319,21 @@ func TestLogistic(t *testing.T) {
 		}
 		dz1, dz2 := s.output("LogisticProducts dz", d)
 		hv1, hv2 := s.output("LogisticProducts hv", d)
-		LogisticProducts(dz1, hv1, a, stride, y, z, v, w)
+		LogisticProducts(dz1, hv1, a, stride, y, z, v, w, nil)
 		logisticProductsPlain(dz2, hv2, a, stride, y, z, v, w)
+		hess, want := s.output("LogisticHess", d)
+		LogisticHess(hess, a, stride, rows, z, v, w, a)
+		if !slices.EqualFunc(hess, hv1, func(x, y float64) bool { return x == y || x != x && y != y }) {
+			s.t.Fatalf("%d×%d: LogisticHess gives other numbers than LogisticProducts", rows, d)
+		}
+		logisticHessPlain(want, a, stride, rows, z, v, w)
 		dz1, dz2 = s.output("LogisticGrad", d)
-		LogisticGrad(dz1, a, stride, y, z, w)
+		LogisticGrad(dz1, a, stride, y, z, w, a)
 		logisticGradPlain(dz2, a, stride, y, z, w)
 		dz1, dz2 = s.output("LogisticValueGrad dz", d)
-		want := logisticValueGradPlain(dz2, a, stride, y, z, w, add)
-		s.value("LogisticValueGrad", LogisticValueGrad(dz1, a, stride, y, z, w, add), want)
-		s.value("LogisticValueGrad nil", LogisticValueGrad(nil, a, stride, y, z, w, add), want)
+		loss := logisticValueGradPlain(dz2, a, stride, y, z, w, add)
+		s.value("LogisticValueGrad", LogisticValueGrad(dz1, a, stride, y, z, w, add), loss)
+		s.value("LogisticValueGrad nil", LogisticValueGrad(nil, a, stride, y, z, w, add), loss)
 		cg1, cg2 := s.output("LogisticCoefs cg alone", rows)
 		LogisticCoefs(cg1, nil, a, stride, y, z, nil)
 		scoresPlain(cg2, a, stride, z)
@@ -534,11 +540,11 @@ func TestFusedAgreeWithParts(t *testing.T) {
 			scores, dir := make([]float64, rows), make([]float64, rows)
 			dz1, dz2 := s.output("dz", d)
 			hv1, hv2 := s.output("hv", d)
-			LogisticProducts(dz1, hv1, a, stride, y, z, v, 0.5)
+			LogisticProducts(dz1, hv1, a, stride, y, z, v, 0.5, nil)
 			Scores2(scores, dir, a, stride, z, v)
 			loss := LogisticLoss(scores, y)
 			LogisticLink(scores, dir, scores, dir, y)
-			Combine2(dz2, hv2, a, stride, scores, dir, 0.5, false)
+			Combine2(dz2, hv2, a, stride, scores, dir, 0.5, false, nil)
 			s.value("loss", LogisticValueGrad(nil, a, stride, y, z, 0.5, false), 0.5*loss)
 			s.check(nil)
 		})
@@ -560,8 +566,9 @@ func TestPanics(t *testing.T) {
 			"stride":           func() { Scores(x, a, 9, y) },
 			"narrow stride":    func() { Scores(x, a, 8, make([]float64, 9)) },
 			"short rows":       func() { Scores(make([]float64, 5), a, 8, y) },
-			"Combine2":         func() { Combine2(y, x, a, 8, y, y, 1, false) },
-			"LogisticProducts": func() { LogisticProducts(y, x, a, 8, x, y, y, 1) },
+			"Combine2":         func() { Combine2(y, x, a, 8, y, y, 1, false, nil) },
+			"LogisticProducts": func() { LogisticProducts(y, x, a, 8, x, y, y, 1, nil) },
+			"LogisticHess":     func() { LogisticHess(y, a, 8, 4, y, x, 1, nil) },
 			"LogisticLink":     func() { LogisticLink(y, y, y, nil, y) },
 			"ScoresK":          func() { ScoresK(x, a, 8, y, 2, 2, 2) },
 			"Softmax":          func() { Softmax(x, 1, 2) },
@@ -605,7 +612,7 @@ func TestNoAllocations(t *testing.T) {
 	a, stride := s.rows(100, 22)
 	y, z, v, dz, hv := s.labels(100), s.vec(22), s.vec(22), s.vec(22), s.vec(22)
 	if n := testing.AllocsPerRun(10, func() {
-		LogisticProducts(dz, hv, a, stride, y, z, v, 1)
+		LogisticProducts(dz, hv, a, stride, y, z, v, 1, nil)
 		LogisticValueGrad(dz, a, stride, y, z, 1, false)
 		ExpRidge(dz, hv, nil, z, v, v, 1, true)
 		Axpy(1, dz, hv)

@@ -8,17 +8,18 @@ package kernel
 //	hv  =  w Σ_i σ(y_i t_i) σ(-y_i t_i) s_i a_i
 //
 // len(y) is the number of rows and d = len(dz) = len(hv) = len(z) = len(v).
-// dz and hv are overwritten. The rows are read from memory once.
-func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w float64) {
+// dz and hv are overwritten. The rows are read from memory once. Rows of next,
+// which may be nil, are fetched meanwhile, as for [Combine].
+func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w float64, next []float64) {
 	if len(dz) != len(z) || len(hv) != len(z) || len(v) != len(z) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false)
+		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next))
 	case AVX2:
-		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false)
+		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next))
 	default:
 		logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
 	}
@@ -29,18 +30,39 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 //	dz = -w Σ_i y_i σ(-y_i <a_i, z>) a_i
 //
 // len(y) is the number of rows and d = len(dz) = len(z). dz is overwritten.
-func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64) {
+func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64, next []float64) {
 	if len(dz) != len(z) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false)
+		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next))
 	case AVX2:
-		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false)
+		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next))
 	default:
 		logisticGradPlain(dz, a, stride, y, z, w)
+	}
+}
+
+// LogisticHess computes the Hessian-vector product of LogisticProducts alone:
+//
+//	hv = w Σ_i σ(t_i) σ(-t_i) <a_i, v> a_i
+//
+// for n rows, the same numbers as there. d = len(hv) = len(z) = len(v). hv is
+// overwritten.
+func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, next []float64) {
+	if len(hv) != len(z) || len(v) != len(z) {
+		panic(badLength)
+	}
+	checkRows(a, stride, len(z), n)
+	switch vectorTier(len(z)) {
+	case AVX512:
+		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next))
+	case AVX2:
+		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next))
+	default:
+		logisticHessPlain(hv, a, stride, n, z, v, w)
 	}
 }
 
@@ -58,9 +80,9 @@ func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, a
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add)
+		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, nil)
 	case AVX2:
-		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add)
+		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, nil)
 	}
 	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
 }

@@ -180,6 +180,20 @@ func logisticProductsPlain(dz, hv, a []float64, stride int, y, z, v []float64, w
 	}
 }
 
+func logisticHessPlain(hv, a []float64, stride, n int, z, v []float64, w float64) {
+	clear(hv)
+	for i := range n {
+		row := a[i*stride:][:len(z)]
+		var t, s float64
+		for j, f := range row {
+			t += f * z[j]
+			s += f * v[j]
+		}
+		_, pq := logistic(t)
+		axpyPlain(w*pq*s, row, hv)
+	}
+}
+
 func logisticGradPlain(dz, a []float64, stride int, y, z []float64, w float64) {
 	clear(dz)
 	for i, label := range y {

@@ -35,14 +35,15 @@ func Scores2(t, s, a []float64, stride int, z, v []float64) {
 //
 //	dz = w Σ_i c_i a_i,    or with add    dz += w Σ_i c_i a_i
 //
-// d = len(dz).
-func Combine(dz, a []float64, stride int, c []float64, w float64, add bool) {
+// d = len(dz). Meanwhile rows of next, the batch that comes next, are fetched
+// into the second cache, as many as a has; next may be nil.
+func Combine(dz, a []float64, stride int, c []float64, w float64, add bool, next []float64) {
 	checkRows(a, stride, len(dz), len(c))
 	switch tier {
 	case AVX512:
-		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add)
+		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next))
 	case AVX2:
-		combineAVX2(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add)
+		combineAVX2(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next))
 	default:
 		combinePlain(dz, a, stride, c, w, add)
 	}
@@ -54,16 +55,16 @@ func Combine(dz, a []float64, stride int, c []float64, w float64, add bool) {
 //
 // or with add adds them to dz and hv. d = len(dz) = len(hv), and
 // len(cg) = len(ch) is the number of rows.
-func Combine2(dz, hv, a []float64, stride int, cg, ch []float64, w float64, add bool) {
+func Combine2(dz, hv, a []float64, stride int, cg, ch []float64, w float64, add bool, next []float64) {
 	if len(hv) != len(dz) || len(ch) != len(cg) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(dz), len(cg))
 	switch tier {
 	case AVX512:
-		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add)
+		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next))
 	case AVX2:
-		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add)
+		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next))
 	default:
 		combine2Plain(dz, hv, a, stride, cg, ch, w, add)
 	}

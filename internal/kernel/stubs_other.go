@@ -42,11 +42,11 @@ func scores2AVX512(t *float64, s *float64, a *float64, stride int, z *float64, v
 	panic("unreachable")
 }
 
-func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool) {
+func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
-func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool) {
+func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
@@ -60,15 +60,19 @@ func logisticLossAVX512(t *float64, y *float64, n int) float64 { panic("unreacha
 
 func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64 { panic("unreachable") }
 
-func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool) {
+func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
-func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) {
+func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
-func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64 {
+func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+	panic("unreachable")
+}
+
+func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64 {
 	panic("unreachable")
 }
 
@@ -146,11 +150,11 @@ func scores2AVX2(t *float64, s *float64, a *float64, stride int, z *float64, v *
 	panic("unreachable")
 }
 
-func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool) {
+func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
-func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool) {
+func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
@@ -164,15 +168,19 @@ func logisticLossAVX2(t *float64, y *float64, n int) float64 { panic("unreachabl
 
 func logisticLossLinkAVX2(cg *float64, t *float64, y *float64, n int) float64 { panic("unreachable") }
 
-func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool) {
+func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
-func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) {
+func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
 	panic("unreachable")
 }
 
-func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool) float64 {
+func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+	panic("unreachable")
+}
+
+func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64 {
 	panic("unreachable")
 }
 

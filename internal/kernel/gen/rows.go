@@ -241,10 +241,47 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	Label(end)
 }
 
-// combine computes dst[q] (+)= w Σ_i cs[q][i] a_i over n rows of d columns, a
-// tile of columns at a time with its sums in registers. If ahead is not nil it
-// fetches what lies so many bytes after the rows. It overwrites dst, a, d.
-func (s *isa) combine(dst, cs []GP, a, str, n, d, ahead GP, w, add Mem) {
+// A fetch is what combine asks for: what lies ahead bytes after each row, into
+// the first cache or, if far is not zero, the second.
+type fetch struct {
+	ahead GP
+	far   Op
+}
+
+// from turns ahead, an address or 0 for nothing, into its distance to a.
+func (f fetch) from(a Op) fetch {
+	none := label("none")
+	TESTQ(f.ahead, f.ahead)
+	JE(LabelRef(none))
+	SUBQ(a, f.ahead)
+	Label(none)
+	return f
+}
+
+// lines asks for c vectors of the row at p.
+func (f fetch) lines(s *isa, p GP, c int) {
+	each := func(prefetch func(Op)) {
+		for k := 0; k < c; k += 64 / s.bytes() {
+			prefetch(Mem{Base: p, Index: f.ahead, Scale: 1, Disp: k * s.bytes()})
+		}
+	}
+	if f.far == Imm(1) {
+		each(PREFETCHT1)
+		return
+	}
+	far, end := label("far"), label("asked")
+	CMPQ(f.far, Imm(0))
+	JNE(LabelRef(far))
+	each(PREFETCHT0)
+	JMP(LabelRef(end))
+	Label(far)
+	each(PREFETCHT1)
+	Label(end)
+}
+
+// combine sets dst[q] (+)= w Σ_i cs[q][i] a_i over n rows of d columns, a
+// tile of columns at a time with its sums in registers. It overwrites dst, a, d.
+func (s *isa) combine(dst, cs []GP, a, str, n, d GP, ahead fetch, w, add Mem) {
 	tiles := []int{8, 4, 3, 2, 1}
 	switch {
 	case !s.evex && len(dst) == 1:
@@ -289,11 +326,7 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d, ahead GP, w, add Mem) {
 				VFMADD231PD(row, f[q], acc[q][k])
 			}
 		}
-		if ahead != nil {
-			for k := 0; k < c; k += 64 / s.bytes() {
-				PREFETCHT0(Mem{Base: p, Index: ahead, Scale: 1, Disp: k * s.bytes()})
-			}
-		}
+		ahead.lines(s, p, c)
 		ADDQ(str, p)
 		INCQ(i)
 		CMPQ(i, n)
@@ -373,16 +406,27 @@ func (s *isa) storeLast(v V, m Mem, d GP, c int, t *tail) {
 // is set.
 type linked struct{ cg, ch, loss V }
 
+// coefs are those of cg and ch that are set.
+func (l linked) coefs() []V {
+	if l.cg == nil {
+		return []V{l.ch}
+	}
+	return []V{l.cg, l.ch}
+}
+
 // link computes from scores t (and s of the direction, if not nil) and labels
-// y, with m = -y t and e = e^-|m|:
+// y, of which ch alone needs none, with m = -y t and e = e^-|m|:
 //
 //	cg = -y σ(m)    ch = σ(m) σ(-m) s    loss = log(1+e^m)
 //
 // σ(m) is e/(1+e) or 1/(1+e), by the sign of m: accurate in both tails.
 func (s *isa) link(t, dir, y V, grad, loss bool) (l linked) {
-	ny, m, e := s.reg(), s.reg(), s.reg()
-	s.xorSign(y, ny)
-	VMULPD(t, ny, m)
+	ny, m, e := s.reg(), t, s.reg()
+	if y != nil {
+		m = s.reg()
+		s.xorSign(y, ny)
+		VMULPD(t, ny, m)
+	}
 	s.orSign(m, e)
 	e = s.exp(e, negative)
 	switch {
@@ -402,7 +446,7 @@ func (s *isa) link(t, dir, y V, grad, loss bool) (l linked) {
 		l.loss = s.logTail(f, d, k)
 		l.cg = s.linkGrad(e, q, m)
 		VMULPD(ny, l.cg, l.cg)
-	case grad:
+	case grad || dir != nil:
 		d, q := s.reg(), s.set(1, s.reg())
 		s.addC(1, e, d)
 		VDIVPD(d, q, q)
@@ -412,8 +456,10 @@ func (s *isa) link(t, dir, y V, grad, loss bool) (l linked) {
 			VMULPD(q, l.ch, l.ch)
 			VMULPD(dir, l.ch, l.ch)
 		}
-		l.cg = s.linkGrad(e, q, m)
-		VMULPD(ny, l.cg, l.cg)
+		if grad {
+			l.cg = s.linkGrad(e, q, m)
+			VMULPD(ny, l.cg, l.cg)
+		}
 	default:
 		l.loss = s.log1p01(e)
 	}
@@ -444,7 +490,11 @@ func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool) {
 		if len(dir) > 0 {
 			d = s.load(at(dir[0]), inner)
 		}
-		l := s.link(s.load(at(t[0]), inner), d, s.load(at(y), tl), len(cg) > 0, acc != nil)
+		var label V
+		if y != nil {
+			label = s.load(at(y), tl)
+		}
+		l := s.link(s.load(at(t[0]), inner), d, label, len(cg) > 0, acc != nil)
 		if acc != nil {
 			if tl != nil {
 				s.keep(l.loss, tl.mask)
@@ -485,6 +535,9 @@ func (s *isa) linkKernels() {
 	}
 }
 
+// next is the fetch of a kernel's argument next.
+func next() fetch { return fetch{param("next"), Imm(1)}.from(paramAddr("a")) }
+
 func (s *isa) rowKernels() {
 	s.text("scores", "(t, a *float64, stride int, z *float64, rows, d int)")
 	s.scores(params("t"), param("a"), stride(), param("rows"), params("z"), param("d"), false)
@@ -494,12 +547,12 @@ func (s *isa) rowKernels() {
 	s.scores(params("t", "s"), param("a"), stride(), param("rows"), params("z", "v"), param("d"), false)
 	ret()
 
-	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool)")
-	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), nil, paramAddr("w"), paramAddr("add"))
+	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool, next *float64)")
+	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"), paramAddr("add"))
 	ret()
 
-	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool)")
-	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), nil, paramAddr("w"), paramAddr("add"))
+	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool, next *float64)")
+	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"), paramAddr("add"))
 	ret()
 }
 
@@ -508,8 +561,10 @@ func (s *isa) rowKernels() {
 const logisticBlock = 64
 
 // logistic writes the kernels that take rows from scores to combinations,
-// block rows at a time. They overwrite their arguments.
+// block rows at a time. With fewer outs than dirs the gradient is not among
+// them. They overwrite their arguments.
 func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) {
+	signed := len(outs) == len(dirs) // the curvature does not depend on the sign
 	TEXT(name+s.name, 0, "func"+signature)
 	Pragma("noescape")
 	frames := make([]Mem, len(dirs))
@@ -521,9 +576,10 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		acc = AllocLocal(s.bytes())
 		s.store(s.zeros(1)[0], acc, nil)
 	}
-	block, last, done, skip := label("block"), label("last"), label("done"), label("skip")
+	far := AllocLocal(8)
+	block, end, done, skip := label("block"), label("end"), label("done"), label("skip")
 	if !value {
-		s.logisticOne(dirs, block, done, s.combineOne(outs))
+		s.logisticOne(outs, dirs, signed, block, done, s.combineOne(outs))
 	}
 	leas := func() []GP {
 		p := make([]GP, len(frames))
@@ -547,27 +603,43 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 	if value {
 		sum = s.load(acc, nil)
 	}
-	s.links(p[:1], p[1:], p[:1], p[1:], param("y"), blockSize(), sum, true)
+	var cg []GP
+	var y GP
+	if signed {
+		cg, y = p[:1], param("y")
+	}
+	s.links(cg, p[1:], p[:1], p[1:], y, blockSize(), sum, true)
 	if value {
 		s.store(sum, acc, nil)
 		CMPQ(paramAddr("dz"), Imm(0))
 		JE(LabelRef(skip))
 	}
-	ahead := stride()
-	IMULQ(paramAddr("block"), ahead)
-	s.combine(params(outs...), leas(), param("a"), stride(), blockSize(), param("d"), ahead, paramAddr("w"), paramAddr("add"))
+	// The next block is fetched while one is combined, the next batch while the last one is.
+	ahead, last := next(), label("last")
+	ahead.far = far
+	MOVQ(I32(1), far)
+	CMPQ(blockSize(), paramAddr("rows"))
+	JE(LabelRef(last))
+	MOVQ(I32(0), far)
+	MOVQ(stride(), ahead.ahead)
+	IMULQ(paramAddr("block"), ahead.ahead)
+	Label(last)
+	coefs := leas()[len(dirs)-len(outs):]
+	s.combine(params(outs...), coefs, param("a"), stride(), blockSize(), param("d"), ahead, paramAddr("w"), paramAddr("add"))
 	Label(skip)
 	rows, size, step := param("rows"), param("block"), stride()
 	SUBQ(size, rows)
-	JLE(LabelRef(last))
+	JLE(LabelRef(end))
 	MOVQ(rows, paramAddr("rows"))
 	IMULQ(size, step)
 	ADDQ(step, paramAddr("a"))
-	SHLQ(Imm(3), size)
-	ADDQ(size, paramAddr("y"))
+	if signed {
+		SHLQ(Imm(3), size)
+		ADDQ(size, paramAddr("y"))
+	}
 	MOVB(U8(1), paramAddr("add"))
 	JMP(LabelRef(block))
-	Label(last)
+	Label(end)
 	if value {
 		sum := s.load(acc, nil)
 		s.sum(sum)
@@ -581,7 +653,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 // logisticOne is the way of a single short row, whose scores stay in
 // registers: finish gets the vectors of the row and its coefficients. It jumps
 // to more if there are more rows or columns, or none, and to done.
-func (s *isa) logisticOne(dirs []string, more, done string, finish func(one *isa, l linked, row []V, a, rem GP)) {
+func (s *isa) logisticOne(outs, dirs []string, signed bool, more, done string, finish func(one *isa, l linked, row []V, a, rem GP)) {
 	const columns = 32
 	CMPQ(paramAddr("rows"), Imm(1))
 	JNE(LabelRef(more))
@@ -617,9 +689,12 @@ func (s *isa) logisticOne(dirs []string, more, done string, finish func(one *isa
 			one.sum(score[q])
 		}
 		score = append(score, nil)
-		y := one.reg()
-		VBROADCASTSD(Mem{Base: param("y")}, y)
-		finish(one, one.link(score[0], score[1], y, true, false), row, a, rem)
+		var y V
+		if signed {
+			y = one.reg()
+			VBROADCASTSD(Mem{Base: param("y")}, y)
+		}
+		finish(one, one.link(score[0], score[1], y, signed, false), row, a, rem)
 		JMP(LabelRef(done))
 		Label(next)
 	}
@@ -630,7 +705,7 @@ func (s *isa) combineOne(outs []string) func(one *isa, l linked, row []V, a, rem
 	return func(one *isa, l linked, row []V, a, rem GP) {
 		w := one.bcastParam("w")
 		for q, p := range params(outs...) {
-			coef, f := []V{l.cg, l.ch}[q], s.reg()
+			coef, f := l.coefs()[q], s.reg()
 			VMULPD(w, coef, coef)
 			VBROADCASTSD(coef.AsX(), f)
 			for i := range row {
@@ -650,9 +725,9 @@ func (s *isa) combineOne(outs []string) func(one *isa, l linked, row []V, a, rem
 func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
 	s.text(name, signature)
 	more, done := label("more"), label("done")
-	s.logisticOne(dirs, more, done, func(_ *isa, l linked, _ []V, _, _ GP) {
+	s.logisticOne(outs, dirs, true, more, done, func(_ *isa, l linked, _ []V, _, _ GP) {
 		for q, p := range params(outs...) {
-			VMOVSD([]V{l.cg, l.ch}[q].AsX(), Mem{Base: p})
+			VMOVSD(l.coefs()[q].AsX(), Mem{Base: p})
 		}
 	})
 	Label(more)
@@ -664,11 +739,13 @@ func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
 }
 
 func (s *isa) logisticKernels() {
-	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool)",
+	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool, next *float64)",
 		[]string{"dz", "hv"}, []string{"z", "v"}, false)
-	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool)",
+	s.logistic("logisticHess", "(hv, a *float64, stride int, z, v *float64, rows, d, block int, w float64, add bool, next *float64)",
+		[]string{"hv"}, []string{"z", "v"}, false)
+	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64)",
 		[]string{"dz"}, []string{"z"}, false)
-	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool) float64",
+	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64) float64",
 		[]string{"dz"}, []string{"z"}, true)
 	s.logisticCoefs("logisticCoefs", "(cg, a *float64, stride int, y, z *float64, rows, d int)", []string{"cg"}, []string{"z"})
 	s.logisticCoefs("logisticCoefs2", "(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int)", []string{"cg", "ch"}, []string{"z", "v"})

@@ -184,7 +184,10 @@ func (o *Loss) DenseRow(i int) []float64 {
 func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
 	if o.y != nil && o.dense != nil && cg != nil {
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
-		kernel.LogisticCoefs(cg, ch, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v)
+		n := len(o.ahead) / 3 * 2
+		next := o.ahead[:n]
+		o.ahead = o.ahead[n:]
+		kernel.LogisticCoefs(cg, ch, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v, next)
 		return
 	}
 	m, k := b.Len(), o.layout.Classes
@@ -288,6 +291,7 @@ type job struct {
 	pass
 	b     bilevel.Batch
 	first int
+	procs int
 }
 
 // pass is one traversal of rows and what it computes.
@@ -387,6 +391,7 @@ func (o *Loss) runDense() float64 {
 	o.vals = grow(o.vals, slots)
 	chunks := (b.Len() + chunkRows - 1) / chunkRows
 	procs := o.procs(b.Len() * o.dense.Stride * o.layout.Classes)
+	o.job.procs = procs
 	total := 0.0
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
@@ -442,14 +447,19 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 	k, stride := o.layout.Classes, o.dense.Stride
 	if o.y != nil && !p.linearize && !p.apply && !p.pair {
 		a, y := o.dense.Data[c.Lo*stride:c.Hi*stride], o.y[c.Lo:c.Hi]
+		var next []float64 // rows of the chunk after this one, if the second cache holds both
+		if stride*chunkRows <= 2*blockSize {
+			lo := min(c.Lo+max(o.job.procs, 1)*chunkRows, b.Hi)
+			next = o.dense.Data[lo*stride : min(lo+chunkRows, b.Hi)*stride]
+		}
 		switch {
 		case p.value: // the kernel's value is weighted, the sum of losses is not
-			return kernel.LogisticValueGrad(dz, a, stride, y, p.z, w, false) / w
+			return kernel.LogisticValueGrad(dz, a, stride, y, p.z, w, false, next) / w
 		case dz != nil && hv != nil:
-			kernel.LogisticProducts(dz, hv, a, stride, y, p.z, p.v, w, nil)
+			kernel.LogisticProducts(dz, hv, a, stride, y, p.z, p.v, w, next)
 			return 0
 		case dz != nil:
-			kernel.LogisticGrad(dz, a, stride, y, p.z, w, nil)
+			kernel.LogisticGrad(dz, a, stride, y, p.z, w, next)
 			return 0
 		}
 	}

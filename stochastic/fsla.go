@@ -58,6 +58,7 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	}
 	vector := func(like []float64) []float64 { return make([]float64, len(like)) }
 	r.oz, r.ov, r.nx, r.ox = vector(c.z), vector(c.v), vector(c.x), vector(c.x)
+	r.same = !c.g.sampledX && c.fx == nil
 	c.hold(vector(c.x), true)
 	c.reset = func() { r.first = true }
 	return r, nil
@@ -69,6 +70,7 @@ type fslaRun struct {
 	first    bool
 	oz, ov   []float64 // where G was taken last
 	nx, ox   []float64 // G and G_old
+	same     bool      // no batch enters G, so that G_old is the G of the step before
 }
 
 // Step makes one step.
@@ -83,6 +85,7 @@ func (r *fslaRun) Step() error {
 	kernel.Axpy(1, r.fz, r.dv)
 	r.descend(r.v, r.dv)
 
+	r.nx, r.ox = r.ox, r.nx
 	b, w = r.drawCross()
 	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
 	eta := 1.0
@@ -90,7 +93,11 @@ func (r *fslaRun) Step() error {
 		clear(r.ox)
 	} else {
 		eta = min(1, r.momentum/math.Sqrt(float64(r.t+1)))
-		r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, b, w)
+		if r.same {
+			r.counts.CrossG += int64(b.Len())
+		} else {
+			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, b, w)
+		}
 	}
 	if r.fx != nil {
 		b, w = r.drawF()
@@ -115,5 +122,5 @@ func (r *fslaRun) State(s *bilevel.State) {
 	r.core.State(s)
 	s.Float(&r.momentum)
 	s.Bool(&r.first)
-	s.Fixed(r.oz, r.ov)
+	s.Fixed(r.oz, r.ov, r.nx)
 }

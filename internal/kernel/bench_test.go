@@ -89,7 +89,7 @@ func BenchmarkLogisticValueGrad(b *testing.B) {
 			tiers(b, func(b *testing.B) {
 				z, dz := normal(features), normal(features)
 				for b.Loop() {
-					LogisticValueGrad(dz, a[:rows*rowStride], rowStride, y[:rows], z, 1, false)
+					LogisticValueGrad(dz, a[:rows*rowStride], rowStride, y[:rows], z, 1, false, nil)
 				}
 			})
 		})

@@ -4275,29 +4275,32 @@ scored197:
 	VZEROUPPER
 	RET
 
-// func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64)
+// func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+
-TEXT ·combineAVX512(SB), NOSPLIT, $0-72
-	MOVQ  dz+0(FP), AX
-	MOVQ  c+24(FP), CX
-	MOVQ  a+8(FP), DX
-	MOVQ  stride+16(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  rows+32(FP), SI
-	MOVQ  d+40(FP), DI
-	MOVQ  next+64(FP), R8
-	TESTQ R8, R8
-	JE    none293
-	SUBQ  a+8(FP), R8
-
-none293:
+TEXT ·combineAVX512(SB), NOSPLIT, $32-88
+	MOVQ dz+0(FP), AX
+	MOVQ c+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ stride+16(FP), BX
+	SHLQ $0x03, BX
+	MOVQ rows+32(FP), SI
+	MOVQ d+40(FP), DI
+	MOVQ next+64(FP), R8
+	MOVQ bytes+72(FP), R9
+	MOVQ lines+80(FP), R10
+	MOVQ R8, (SP)
+	ADDQ R8, R9
+	MOVQ R9, 8(SP)
+	MOVQ R10, 16(SP)
+	MOVQ $+0, 24(SP)
+	MOVQ 24(SP), R8
 	LEAQ -1(DI), R9
 	ANDQ $0x07, R9
 	INCQ R9
 
-tile294:
+tile293:
 	CMPQ   DI, $0x38
-	JLE    next295
+	JLE    next294
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4309,9 +4312,9 @@ tile294:
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end297
+	JE     end296
 
-rows296:
+rows295:
 	VBROADCASTSD (CX)(R11*8), Z8
 	VFMADD231PD  (R10), Z8, Z0
 	VFMADD231PD  64(R10), Z8, Z1
@@ -4321,20 +4324,43 @@ rows296:
 	VFMADD231PD  320(R10), Z8, Z5
 	VFMADD231PD  384(R10), Z8, Z6
 	VFMADD231PD  448(R10), Z8, Z7
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	PREFETCHT1   128(R10)(R8*1)
-	PREFETCHT1   192(R10)(R8*1)
-	PREFETCHT1   256(R10)(R8*1)
-	PREFETCHT1   320(R10)(R8*1)
-	PREFETCHT1   384(R10)(R8*1)
-	PREFETCHT1   448(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows296
+	TESTQ        R8, R8
+	JE           none297
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
+	PREFETCHT0   384(R10)(R8*1)
+	PREFETCHT0   448(R10)(R8*1)
 
-end297:
+none297:
+	TESTQ $0x00000003, R11
+	JNE   asked298
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked300
+	MOVQ  16(SP), R13
+
+ask299:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask299
+	MOVQ       R12, (SP)
+
+asked300:
+asked298:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows295
+
+end296:
 	VBROADCASTSD w+48(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -4345,7 +4371,7 @@ end297:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+56(FP), $0x00
-	JE           set298
+	JE           set301
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -4354,38 +4380,38 @@ end297:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         DI, $0x40
-	JL           partial299
+	JL           partial302
 	VADDPD       448(AX), Z7, Z7
-	JMP          end300
+	JMP          end303
 
-partial299:
+partial302:
 	LEAQ   448(AX), R10
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip301
+	JE     skip304
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X8
 
-skip301:
+skip304:
 	TESTQ           $0x00000002, R9
-	JE              skip302
+	JE              skip305
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip302:
+skip305:
 	TESTQ           $0x00000004, R9
-	JE              skip303
+	JE              skip306
 	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip303:
+skip306:
 	VADDPD Z8, Z7, Z7
 
-end300:
-set298:
+end303:
+set301:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -4394,41 +4420,41 @@ set298:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    DI, $0x40
-	JL      partial304
+	JL      partial307
 	VMOVUPD Z7, 448(AX)
-	JMP     end305
+	JMP     end308
 
-partial304:
+partial307:
 	LEAQ          448(AX), R10
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip306
+	JE            skip309
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip306:
+skip309:
 	TESTQ         $0x00000002, R9
-	JE            skip307
+	JE            skip310
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip307:
+skip310:
 	TESTQ  $0x00000001, R9
-	JE     skip308
+	JE     skip311
 	VMOVSD X0, (R10)
 
-skip308:
-end305:
+skip311:
+end308:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, DX
 	SUBQ $0x40, DI
-	JMP  tile294
+	JMP  tile293
 
-next295:
+next294:
 	CMPQ   DI, $0x18
-	JLE    next310
+	JLE    next313
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4436,408 +4462,503 @@ next295:
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end312
+	JE     end315
 
-rows311:
+rows314:
 	VBROADCASTSD (CX)(R11*8), Z4
 	VFMADD231PD  (R10), Z4, Z0
 	VFMADD231PD  64(R10), Z4, Z1
 	VFMADD231PD  128(R10), Z4, Z2
 	VFMADD231PD  192(R10), Z4, Z3
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	PREFETCHT1   128(R10)(R8*1)
-	PREFETCHT1   192(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows311
+	TESTQ        R8, R8
+	JE           none316
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
 
-end312:
+none316:
+	TESTQ $0x00000003, R11
+	JNE   asked317
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked319
+	MOVQ  16(SP), R13
+
+ask318:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask318
+	MOVQ       R12, (SP)
+
+asked319:
+asked317:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows314
+
+end315:
 	VBROADCASTSD w+48(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+56(FP), $0x00
-	JE           set313
+	JE           set320
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         DI, $0x20
-	JL           partial314
+	JL           partial321
 	VADDPD       192(AX), Z3, Z3
-	JMP          end315
+	JMP          end322
 
-partial314:
+partial321:
 	LEAQ   192(AX), R10
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip316
+	JE     skip323
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X4
 
-skip316:
+skip323:
 	TESTQ           $0x00000002, R9
-	JE              skip317
+	JE              skip324
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip317:
+skip324:
 	TESTQ           $0x00000004, R9
-	JE              skip318
+	JE              skip325
 	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip318:
+skip325:
 	VADDPD Z4, Z3, Z3
 
-end315:
-set313:
+end322:
+set320:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    DI, $0x20
-	JL      partial319
+	JL      partial326
 	VMOVUPD Z3, 192(AX)
-	JMP     end320
+	JMP     end327
 
-partial319:
+partial326:
 	LEAQ          192(AX), R10
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip321
+	JE            skip328
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip321:
+skip328:
 	TESTQ         $0x00000002, R9
-	JE            skip322
+	JE            skip329
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip322:
+skip329:
 	TESTQ  $0x00000001, R9
-	JE     skip323
+	JE     skip330
 	VMOVSD X0, (R10)
 
-skip323:
-end320:
+skip330:
+end327:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, DX
 	SUBQ $0x20, DI
 
-next310:
+next313:
 	CMPQ   DI, $0x10
-	JLE    next325
+	JLE    next332
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end327
+	JE     end334
 
-rows326:
+rows333:
 	VBROADCASTSD (CX)(R11*8), Z3
 	VFMADD231PD  (R10), Z3, Z0
 	VFMADD231PD  64(R10), Z3, Z1
 	VFMADD231PD  128(R10), Z3, Z2
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	PREFETCHT1   128(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows326
+	TESTQ        R8, R8
+	JE           none335
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-end327:
+none335:
+	TESTQ $0x00000003, R11
+	JNE   asked336
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked338
+	MOVQ  16(SP), R13
+
+ask337:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask337
+	MOVQ       R12, (SP)
+
+asked338:
+asked336:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows333
+
+end334:
 	VBROADCASTSD w+48(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set328
+	JE           set339
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         DI, $0x18
-	JL           partial329
+	JL           partial340
 	VADDPD       128(AX), Z2, Z2
-	JMP          end330
+	JMP          end341
 
-partial329:
+partial340:
 	LEAQ   128(AX), R10
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R9
-	JE     skip331
+	JE     skip342
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip331:
+skip342:
 	TESTQ           $0x00000002, R9
-	JE              skip332
+	JE              skip343
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip332:
+skip343:
 	TESTQ           $0x00000004, R9
-	JE              skip333
+	JE              skip344
 	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip333:
+skip344:
 	VADDPD Z3, Z2, Z2
 
-end330:
-set328:
+end341:
+set339:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	CMPQ    DI, $0x18
-	JL      partial334
+	JL      partial345
 	VMOVUPD Z2, 128(AX)
-	JMP     end335
+	JMP     end346
 
-partial334:
+partial345:
 	LEAQ          128(AX), R10
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip336
+	JE            skip347
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip336:
+skip347:
 	TESTQ         $0x00000002, R9
-	JE            skip337
+	JE            skip348
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip337:
+skip348:
 	TESTQ  $0x00000001, R9
-	JE     skip338
+	JE     skip349
 	VMOVSD X0, (R10)
 
-skip338:
-end335:
+skip349:
+end346:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next325:
+next332:
 	CMPQ   DI, $0x08
-	JLE    next340
+	JLE    next351
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end342
+	JE     end353
 
-rows341:
+rows352:
 	VBROADCASTSD (CX)(R11*8), Z2
 	VFMADD231PD  (R10), Z2, Z0
 	VFMADD231PD  64(R10), Z2, Z1
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows341
+	TESTQ        R8, R8
+	JE           none354
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-end342:
+none354:
+	TESTQ $0x00000003, R11
+	JNE   asked355
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked357
+	MOVQ  16(SP), R13
+
+ask356:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask356
+	MOVQ       R12, (SP)
+
+asked357:
+asked355:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows352
+
+end353:
 	VBROADCASTSD w+48(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set343
+	JE           set358
 	VADDPD       (AX), Z0, Z0
 	CMPQ         DI, $0x10
-	JL           partial344
+	JL           partial359
 	VADDPD       64(AX), Z1, Z1
-	JMP          end345
+	JMP          end360
 
-partial344:
+partial359:
 	LEAQ   64(AX), R10
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip346
+	JE     skip361
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip346:
+skip361:
 	TESTQ           $0x00000002, R9
-	JE              skip347
+	JE              skip362
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip347:
+skip362:
 	TESTQ           $0x00000004, R9
-	JE              skip348
+	JE              skip363
 	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip348:
+skip363:
 	VADDPD Z2, Z1, Z1
 
-end345:
-set343:
+end360:
+set358:
 	VMOVUPD Z0, (AX)
 	CMPQ    DI, $0x10
-	JL      partial349
+	JL      partial364
 	VMOVUPD Z1, 64(AX)
-	JMP     end350
+	JMP     end365
 
-partial349:
+partial364:
 	LEAQ          64(AX), R10
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip351
+	JE            skip366
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip351:
+skip366:
 	TESTQ         $0x00000002, R9
-	JE            skip352
+	JE            skip367
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip352:
+skip367:
 	TESTQ  $0x00000001, R9
-	JE     skip353
+	JE     skip368
 	VMOVSD X0, (R10)
 
-skip353:
-end350:
+skip368:
+end365:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, DX
 	SUBQ $0x10, DI
 
-next340:
+next351:
 	CMPQ   DI, $0x00
-	JLE    next355
+	JLE    next370
 	VXORPD Z0, Z0, Z0
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end357
+	JE     end372
 
-rows356:
+rows371:
 	VBROADCASTSD (CX)(R10*8), Z1
 	VFMADD231PD  (DX), Z1, Z0
-	PREFETCHT1   (DX)(R8*1)
-	ADDQ         BX, DX
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows356
+	TESTQ        R8, R8
+	JE           none373
+	PREFETCHT0   (DX)(R8*1)
 
-end357:
+none373:
+	TESTQ $0x00000003, R10
+	JNE   asked374
+	MOVQ  (SP), R11
+	CMPQ  R11, 8(SP)
+	JAE   asked376
+	MOVQ  16(SP), R12
+
+ask375:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask375
+	MOVQ       R11, (SP)
+
+asked376:
+asked374:
+	ADDQ BX, DX
+	INCQ R10
+	CMPQ R10, SI
+	JL   rows371
+
+end372:
 	VBROADCASTSD w+48(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set358
+	JE           set377
 	CMPQ         DI, $0x08
-	JL           partial359
+	JL           partial378
 	VADDPD       (AX), Z0, Z0
-	JMP          end360
+	JMP          end379
 
-partial359:
+partial378:
 	LEAQ   (AX), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip361
+	JE     skip380
 	MOVQ   R9, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip361:
+skip380:
 	TESTQ           $0x00000002, R9
-	JE              skip362
+	JE              skip381
 	MOVQ            R9, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip362:
+skip381:
 	TESTQ           $0x00000004, R9
-	JE              skip363
+	JE              skip382
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip363:
+skip382:
 	VADDPD Z1, Z0, Z0
 
-end360:
-set358:
+end379:
+set377:
 	CMPQ    DI, $0x08
-	JL      partial364
+	JL      partial383
 	VMOVUPD Z0, (AX)
-	JMP     end365
+	JMP     end384
 
-partial364:
+partial383:
 	LEAQ          (AX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip366
+	JE            skip385
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip366:
+skip385:
 	TESTQ         $0x00000002, R9
-	JE            skip367
+	JE            skip386
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip367:
+skip386:
 	TESTQ  $0x00000001, R9
-	JE     skip368
+	JE     skip387
 	VMOVSD X0, (AX)
 
-skip368:
-end365:
-next355:
+skip387:
+end384:
+next370:
 	VZEROUPPER
 	RET
 
-// func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64)
+// func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+
-TEXT ·combine2AVX512(SB), NOSPLIT, $0-88
-	MOVQ  dz+0(FP), AX
-	MOVQ  hv+8(FP), CX
-	MOVQ  cg+32(FP), DX
-	MOVQ  ch+40(FP), BX
-	MOVQ  a+16(FP), SI
-	MOVQ  stride+24(FP), DI
-	SHLQ  $0x03, DI
-	MOVQ  rows+48(FP), R8
-	MOVQ  d+56(FP), R9
-	MOVQ  next+80(FP), R10
-	TESTQ R10, R10
-	JE    none369
-	SUBQ  a+16(FP), R10
-
-none369:
+TEXT ·combine2AVX512(SB), NOSPLIT, $32-104
+	MOVQ dz+0(FP), AX
+	MOVQ hv+8(FP), CX
+	MOVQ cg+32(FP), DX
+	MOVQ ch+40(FP), BX
+	MOVQ a+16(FP), SI
+	MOVQ stride+24(FP), DI
+	SHLQ $0x03, DI
+	MOVQ rows+48(FP), R8
+	MOVQ d+56(FP), R9
+	MOVQ next+80(FP), R10
+	MOVQ bytes+88(FP), R11
+	MOVQ lines+96(FP), R12
+	MOVQ R10, (SP)
+	ADDQ R10, R11
+	MOVQ R11, 8(SP)
+	MOVQ R12, 16(SP)
+	MOVQ $+0, 24(SP)
+	MOVQ 24(SP), R10
 	LEAQ -1(R9), R11
 	ANDQ $0x07, R11
 	INCQ R11
 
-tile370:
+tile388:
 	CMPQ   R9, $0x38
-	JLE    next371
+	JLE    next389
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4857,9 +4978,9 @@ tile370:
 	MOVQ   SI, R12
 	XORQ   R13, R13
 	TESTQ  R8, R8
-	JE     end373
+	JE     end391
 
-rows372:
+rows390:
 	VBROADCASTSD (DX)(R13*8), Z16
 	VBROADCASTSD (BX)(R13*8), Z17
 	VMOVUPD      (R12), Z18
@@ -4886,20 +5007,43 @@ rows372:
 	VMOVUPD      448(R12), Z18
 	VFMADD231PD  Z18, Z16, Z7
 	VFMADD231PD  Z18, Z17, Z15
-	PREFETCHT1   (R12)(R10*1)
-	PREFETCHT1   64(R12)(R10*1)
-	PREFETCHT1   128(R12)(R10*1)
-	PREFETCHT1   192(R12)(R10*1)
-	PREFETCHT1   256(R12)(R10*1)
-	PREFETCHT1   320(R12)(R10*1)
-	PREFETCHT1   384(R12)(R10*1)
-	PREFETCHT1   448(R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows372
+	TESTQ        R10, R10
+	JE           none392
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
+	PREFETCHT0   192(R12)(R10*1)
+	PREFETCHT0   256(R12)(R10*1)
+	PREFETCHT0   320(R12)(R10*1)
+	PREFETCHT0   384(R12)(R10*1)
+	PREFETCHT0   448(R12)(R10*1)
 
-end373:
+none392:
+	TESTQ $0x00000003, R13
+	JNE   asked393
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked395
+	MOVQ  16(SP), R15
+
+ask394:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask394
+	MOVQ       R14, (SP)
+
+asked395:
+asked393:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows390
+
+end391:
 	VBROADCASTSD w+64(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
@@ -4918,7 +5062,7 @@ end373:
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
 	CMPB         add+72(FP), $0x00
-	JE           set374
+	JE           set396
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
@@ -4927,37 +5071,37 @@ end373:
 	VADDPD       320(AX), Z5, Z5
 	VADDPD       384(AX), Z6, Z6
 	CMPQ         R9, $0x40
-	JL           partial375
+	JL           partial397
 	VADDPD       448(AX), Z7, Z7
-	JMP          end376
+	JMP          end398
 
-partial375:
+partial397:
 	LEAQ   448(AX), R12
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R11
-	JE     skip377
+	JE     skip399
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X16
 
-skip377:
+skip399:
 	TESTQ           $0x00000002, R11
-	JE              skip378
+	JE              skip400
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip378:
+skip400:
 	TESTQ           $0x00000004, R11
-	JE              skip379
+	JE              skip401
 	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip379:
+skip401:
 	VADDPD Z16, Z7, Z7
 
-end376:
+end398:
 	VADDPD (CX), Z8, Z8
 	VADDPD 64(CX), Z9, Z9
 	VADDPD 128(CX), Z10, Z10
@@ -4966,38 +5110,38 @@ end376:
 	VADDPD 320(CX), Z13, Z13
 	VADDPD 384(CX), Z14, Z14
 	CMPQ   R9, $0x40
-	JL     partial380
+	JL     partial402
 	VADDPD 448(CX), Z15, Z15
-	JMP    end381
+	JMP    end403
 
-partial380:
+partial402:
 	LEAQ   448(CX), R12
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R11
-	JE     skip382
+	JE     skip404
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X16
 
-skip382:
+skip404:
 	TESTQ           $0x00000002, R11
-	JE              skip383
+	JE              skip405
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip383:
+skip405:
 	TESTQ           $0x00000004, R11
-	JE              skip384
+	JE              skip406
 	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip384:
+skip406:
 	VADDPD Z16, Z15, Z15
 
-end381:
-set374:
+end403:
+set396:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
@@ -5006,33 +5150,33 @@ set374:
 	VMOVUPD Z5, 320(AX)
 	VMOVUPD Z6, 384(AX)
 	CMPQ    R9, $0x40
-	JL      partial385
+	JL      partial407
 	VMOVUPD Z7, 448(AX)
-	JMP     end386
+	JMP     end408
 
-partial385:
+partial407:
 	LEAQ          448(AX), R12
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip387
+	JE            skip409
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip387:
+skip409:
 	TESTQ         $0x00000002, R11
-	JE            skip388
+	JE            skip410
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip388:
+skip410:
 	TESTQ  $0x00000001, R11
-	JE     skip389
+	JE     skip411
 	VMOVSD X0, (R12)
 
-skip389:
-end386:
+skip411:
+end408:
 	VMOVUPD Z8, (CX)
 	VMOVUPD Z9, 64(CX)
 	VMOVUPD Z10, 128(CX)
@@ -5041,42 +5185,42 @@ end386:
 	VMOVUPD Z13, 320(CX)
 	VMOVUPD Z14, 384(CX)
 	CMPQ    R9, $0x40
-	JL      partial390
+	JL      partial412
 	VMOVUPD Z15, 448(CX)
-	JMP     end391
+	JMP     end413
 
-partial390:
+partial412:
 	LEAQ          448(CX), R12
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip392
+	JE            skip414
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip392:
+skip414:
 	TESTQ         $0x00000002, R11
-	JE            skip393
+	JE            skip415
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip393:
+skip415:
 	TESTQ  $0x00000001, R11
-	JE     skip394
+	JE     skip416
 	VMOVSD X0, (R12)
 
-skip394:
-end391:
+skip416:
+end413:
 	ADDQ $0x00000200, AX
 	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, SI
 	SUBQ $0x40, R9
-	JMP  tile370
+	JMP  tile388
 
-next371:
+next389:
 	CMPQ   R9, $0x18
-	JLE    next396
+	JLE    next418
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -5088,9 +5232,9 @@ next371:
 	MOVQ   SI, R12
 	XORQ   R13, R13
 	TESTQ  R8, R8
-	JE     end398
+	JE     end420
 
-rows397:
+rows419:
 	VBROADCASTSD (DX)(R13*8), Z8
 	VBROADCASTSD (BX)(R13*8), Z9
 	VMOVUPD      (R12), Z10
@@ -5105,16 +5249,39 @@ rows397:
 	VMOVUPD      192(R12), Z10
 	VFMADD231PD  Z10, Z8, Z3
 	VFMADD231PD  Z10, Z9, Z7
-	PREFETCHT1   (R12)(R10*1)
-	PREFETCHT1   64(R12)(R10*1)
-	PREFETCHT1   128(R12)(R10*1)
-	PREFETCHT1   192(R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows397
+	TESTQ        R10, R10
+	JE           none421
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
+	PREFETCHT0   192(R12)(R10*1)
 
-end398:
+none421:
+	TESTQ $0x00000003, R13
+	JNE   asked422
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked424
+	MOVQ  16(SP), R15
+
+ask423:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask423
+	MOVQ       R14, (SP)
+
+asked424:
+asked422:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows419
+
+end420:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -5125,148 +5292,148 @@ end398:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set399
+	JE           set425
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	VADDPD       128(AX), Z2, Z2
 	CMPQ         R9, $0x20
-	JL           partial400
+	JL           partial426
 	VADDPD       192(AX), Z3, Z3
-	JMP          end401
+	JMP          end427
 
-partial400:
+partial426:
 	LEAQ   192(AX), R12
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R11
-	JE     skip402
+	JE     skip428
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X8
 
-skip402:
+skip428:
 	TESTQ           $0x00000002, R11
-	JE              skip403
+	JE              skip429
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip403:
+skip429:
 	TESTQ           $0x00000004, R11
-	JE              skip404
+	JE              skip430
 	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip404:
+skip430:
 	VADDPD Z8, Z3, Z3
 
-end401:
+end427:
 	VADDPD (CX), Z4, Z4
 	VADDPD 64(CX), Z5, Z5
 	VADDPD 128(CX), Z6, Z6
 	CMPQ   R9, $0x20
-	JL     partial405
+	JL     partial431
 	VADDPD 192(CX), Z7, Z7
-	JMP    end406
+	JMP    end432
 
-partial405:
+partial431:
 	LEAQ   192(CX), R12
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R11
-	JE     skip407
+	JE     skip433
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X8
 
-skip407:
+skip433:
 	TESTQ           $0x00000002, R11
-	JE              skip408
+	JE              skip434
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip408:
+skip434:
 	TESTQ           $0x00000004, R11
-	JE              skip409
+	JE              skip435
 	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip409:
+skip435:
 	VADDPD Z8, Z7, Z7
 
-end406:
-set399:
+end432:
+set425:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	CMPQ    R9, $0x20
-	JL      partial410
+	JL      partial436
 	VMOVUPD Z3, 192(AX)
-	JMP     end411
+	JMP     end437
 
-partial410:
+partial436:
 	LEAQ          192(AX), R12
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip412
+	JE            skip438
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip412:
+skip438:
 	TESTQ         $0x00000002, R11
-	JE            skip413
+	JE            skip439
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip413:
+skip439:
 	TESTQ  $0x00000001, R11
-	JE     skip414
+	JE     skip440
 	VMOVSD X0, (R12)
 
-skip414:
-end411:
+skip440:
+end437:
 	VMOVUPD Z4, (CX)
 	VMOVUPD Z5, 64(CX)
 	VMOVUPD Z6, 128(CX)
 	CMPQ    R9, $0x20
-	JL      partial415
+	JL      partial441
 	VMOVUPD Z7, 192(CX)
-	JMP     end416
+	JMP     end442
 
-partial415:
+partial441:
 	LEAQ          192(CX), R12
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip417
+	JE            skip443
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip417:
+skip443:
 	TESTQ         $0x00000002, R11
-	JE            skip418
+	JE            skip444
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip418:
+skip444:
 	TESTQ  $0x00000001, R11
-	JE     skip419
+	JE     skip445
 	VMOVSD X0, (R12)
 
-skip419:
-end416:
+skip445:
+end442:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, R9
 
-next396:
+next418:
 	CMPQ   R9, $0x10
-	JLE    next421
+	JLE    next447
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -5276,9 +5443,9 @@ next396:
 	MOVQ   SI, R12
 	XORQ   R13, R13
 	TESTQ  R8, R8
-	JE     end423
+	JE     end449
 
-rows422:
+rows448:
 	VBROADCASTSD (DX)(R13*8), Z6
 	VBROADCASTSD (BX)(R13*8), Z7
 	VMOVUPD      (R12), Z8
@@ -5290,15 +5457,38 @@ rows422:
 	VMOVUPD      128(R12), Z8
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z5
-	PREFETCHT1   (R12)(R10*1)
-	PREFETCHT1   64(R12)(R10*1)
-	PREFETCHT1   128(R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows422
+	TESTQ        R10, R10
+	JE           none450
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
 
-end423:
+none450:
+	TESTQ $0x00000003, R13
+	JNE   asked451
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked453
+	MOVQ  16(SP), R15
+
+ask452:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask452
+	MOVQ       R14, (SP)
+
+asked453:
+asked451:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows448
+
+end449:
 	VBROADCASTSD w+64(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
@@ -5307,282 +5497,86 @@ end423:
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
 	CMPB         add+72(FP), $0x00
-	JE           set424
+	JE           set454
 	VADDPD       (AX), Z0, Z0
 	VADDPD       64(AX), Z1, Z1
 	CMPQ         R9, $0x18
-	JL           partial425
+	JL           partial455
 	VADDPD       128(AX), Z2, Z2
-	JMP          end426
-
-partial425:
-	LEAQ   128(AX), R12
-	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R11
-	JE     skip427
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X6
-
-skip427:
-	TESTQ           $0x00000002, R11
-	JE              skip428
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y7
-	VINSERTF64X2    $0x01, X6, Y7, Y6
-
-skip428:
-	TESTQ           $0x00000004, R11
-	JE              skip429
-	VBROADCASTF64X4 (R12), Z7
-	VINSERTF64X4    $0x01, Y6, Z7, Z6
-
-skip429:
-	VADDPD Z6, Z2, Z2
-
-end426:
-	VADDPD (CX), Z3, Z3
-	VADDPD 64(CX), Z4, Z4
-	CMPQ   R9, $0x18
-	JL     partial430
-	VADDPD 128(CX), Z5, Z5
-	JMP    end431
-
-partial430:
-	LEAQ   128(CX), R12
-	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R11
-	JE     skip432
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X6
-
-skip432:
-	TESTQ           $0x00000002, R11
-	JE              skip433
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y7
-	VINSERTF64X2    $0x01, X6, Y7, Y6
-
-skip433:
-	TESTQ           $0x00000004, R11
-	JE              skip434
-	VBROADCASTF64X4 (R12), Z7
-	VINSERTF64X4    $0x01, Y6, Z7, Z6
-
-skip434:
-	VADDPD Z6, Z5, Z5
-
-end431:
-set424:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	CMPQ    R9, $0x18
-	JL      partial435
-	VMOVUPD Z2, 128(AX)
-	JMP     end436
-
-partial435:
-	LEAQ          128(AX), R12
-	VMOVAPD       Z2, Z0
-	TESTQ         $0x00000004, R11
-	JE            skip437
-	VMOVUPD       Y0, (R12)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R12
-
-skip437:
-	TESTQ         $0x00000002, R11
-	JE            skip438
-	VMOVUPD       X0, (R12)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R12
-
-skip438:
-	TESTQ  $0x00000001, R11
-	JE     skip439
-	VMOVSD X0, (R12)
-
-skip439:
-end436:
-	VMOVUPD Z3, (CX)
-	VMOVUPD Z4, 64(CX)
-	CMPQ    R9, $0x18
-	JL      partial440
-	VMOVUPD Z5, 128(CX)
-	JMP     end441
-
-partial440:
-	LEAQ          128(CX), R12
-	VMOVAPD       Z5, Z0
-	TESTQ         $0x00000004, R11
-	JE            skip442
-	VMOVUPD       Y0, (R12)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R12
-
-skip442:
-	TESTQ         $0x00000002, R11
-	JE            skip443
-	VMOVUPD       X0, (R12)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R12
-
-skip443:
-	TESTQ  $0x00000001, R11
-	JE     skip444
-	VMOVSD X0, (R12)
-
-skip444:
-end441:
-	ADDQ $0x000000c0, AX
-	ADDQ $0x000000c0, CX
-	ADDQ $0x000000c0, SI
-	SUBQ $0x18, R9
-
-next421:
-	CMPQ   R9, $0x08
-	JLE    next446
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end448
-
-rows447:
-	VBROADCASTSD (DX)(R13*8), Z4
-	VBROADCASTSD (BX)(R13*8), Z5
-	VMOVUPD      (R12), Z6
-	VFMADD231PD  Z6, Z4, Z0
-	VFMADD231PD  Z6, Z5, Z2
-	VMOVUPD      64(R12), Z6
-	VFMADD231PD  Z6, Z4, Z1
-	VFMADD231PD  Z6, Z5, Z3
-	PREFETCHT1   (R12)(R10*1)
-	PREFETCHT1   64(R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows447
-
-end448:
-	VBROADCASTSD w+64(FP), Z4
-	VMULPD       Z4, Z0, Z0
-	VMULPD       Z4, Z1, Z1
-	VMULPD       Z4, Z2, Z2
-	VMULPD       Z4, Z3, Z3
-	CMPB         add+72(FP), $0x00
-	JE           set449
-	VADDPD       (AX), Z0, Z0
-	CMPQ         R9, $0x10
-	JL           partial450
-	VADDPD       64(AX), Z1, Z1
-	JMP          end451
-
-partial450:
-	LEAQ   64(AX), R12
-	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R11
-	JE     skip452
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X4
-
-skip452:
-	TESTQ           $0x00000002, R11
-	JE              skip453
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y5
-	VINSERTF64X2    $0x01, X4, Y5, Y4
-
-skip453:
-	TESTQ           $0x00000004, R11
-	JE              skip454
-	VBROADCASTF64X4 (R12), Z5
-	VINSERTF64X4    $0x01, Y4, Z5, Z4
-
-skip454:
-	VADDPD Z4, Z1, Z1
-
-end451:
-	VADDPD (CX), Z2, Z2
-	CMPQ   R9, $0x10
-	JL     partial455
-	VADDPD 64(CX), Z3, Z3
-	JMP    end456
+	JMP          end456
 
 partial455:
-	LEAQ   64(CX), R12
-	VXORPD Z4, Z4, Z4
+	LEAQ   128(AX), R12
+	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R11
 	JE     skip457
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X4
+	VMOVSD (R12)(R13*8), X6
 
 skip457:
 	TESTQ           $0x00000002, R11
 	JE              skip458
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y5
-	VINSERTF64X2    $0x01, X4, Y5, Y4
+	VBROADCASTF64X2 (R12)(R13*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
 
 skip458:
 	TESTQ           $0x00000004, R11
 	JE              skip459
-	VBROADCASTF64X4 (R12), Z5
-	VINSERTF64X4    $0x01, Y4, Z5, Z4
+	VBROADCASTF64X4 (R12), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
 skip459:
-	VADDPD Z4, Z3, Z3
+	VADDPD Z6, Z2, Z2
 
 end456:
-set449:
-	VMOVUPD Z0, (AX)
-	CMPQ    R9, $0x10
-	JL      partial460
-	VMOVUPD Z1, 64(AX)
-	JMP     end461
+	VADDPD (CX), Z3, Z3
+	VADDPD 64(CX), Z4, Z4
+	CMPQ   R9, $0x18
+	JL     partial460
+	VADDPD 128(CX), Z5, Z5
+	JMP    end461
 
 partial460:
-	LEAQ          64(AX), R12
-	VMOVAPD       Z1, Z0
-	TESTQ         $0x00000004, R11
-	JE            skip462
-	VMOVUPD       Y0, (R12)
-	VEXTRACTF64X4 $0x01, Z0, Y0
-	ADDQ          $0x20, R12
+	LEAQ   128(CX), R12
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R11
+	JE     skip462
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X6
 
 skip462:
-	TESTQ         $0x00000002, R11
-	JE            skip463
-	VMOVUPD       X0, (R12)
-	VEXTRACTF64X2 $0x01, Y0, X0
-	ADDQ          $0x10, R12
+	TESTQ           $0x00000002, R11
+	JE              skip463
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
 
 skip463:
-	TESTQ  $0x00000001, R11
-	JE     skip464
-	VMOVSD X0, (R12)
+	TESTQ           $0x00000004, R11
+	JE              skip464
+	VBROADCASTF64X4 (R12), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
 skip464:
+	VADDPD Z6, Z5, Z5
+
 end461:
-	VMOVUPD Z2, (CX)
-	CMPQ    R9, $0x10
+set454:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	CMPQ    R9, $0x18
 	JL      partial465
-	VMOVUPD Z3, 64(CX)
+	VMOVUPD Z2, 128(AX)
 	JMP     end466
 
 partial465:
-	LEAQ          64(CX), R12
-	VMOVAPD       Z3, Z0
+	LEAQ          128(AX), R12
+	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R11
 	JE            skip467
 	VMOVUPD       Y0, (R12)
@@ -5603,160 +5597,402 @@ skip468:
 
 skip469:
 end466:
+	VMOVUPD Z3, (CX)
+	VMOVUPD Z4, 64(CX)
+	CMPQ    R9, $0x18
+	JL      partial470
+	VMOVUPD Z5, 128(CX)
+	JMP     end471
+
+partial470:
+	LEAQ          128(CX), R12
+	VMOVAPD       Z5, Z0
+	TESTQ         $0x00000004, R11
+	JE            skip472
+	VMOVUPD       Y0, (R12)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R12
+
+skip472:
+	TESTQ         $0x00000002, R11
+	JE            skip473
+	VMOVUPD       X0, (R12)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R12
+
+skip473:
+	TESTQ  $0x00000001, R11
+	JE     skip474
+	VMOVSD X0, (R12)
+
+skip474:
+end471:
+	ADDQ $0x000000c0, AX
+	ADDQ $0x000000c0, CX
+	ADDQ $0x000000c0, SI
+	SUBQ $0x18, R9
+
+next447:
+	CMPQ   R9, $0x08
+	JLE    next476
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	MOVQ   SI, R12
+	XORQ   R13, R13
+	TESTQ  R8, R8
+	JE     end478
+
+rows477:
+	VBROADCASTSD (DX)(R13*8), Z4
+	VBROADCASTSD (BX)(R13*8), Z5
+	VMOVUPD      (R12), Z6
+	VFMADD231PD  Z6, Z4, Z0
+	VFMADD231PD  Z6, Z5, Z2
+	VMOVUPD      64(R12), Z6
+	VFMADD231PD  Z6, Z4, Z1
+	VFMADD231PD  Z6, Z5, Z3
+	TESTQ        R10, R10
+	JE           none479
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+
+none479:
+	TESTQ $0x00000003, R13
+	JNE   asked480
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked482
+	MOVQ  16(SP), R15
+
+ask481:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask481
+	MOVQ       R14, (SP)
+
+asked482:
+asked480:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows477
+
+end478:
+	VBROADCASTSD w+64(FP), Z4
+	VMULPD       Z4, Z0, Z0
+	VMULPD       Z4, Z1, Z1
+	VMULPD       Z4, Z2, Z2
+	VMULPD       Z4, Z3, Z3
+	CMPB         add+72(FP), $0x00
+	JE           set483
+	VADDPD       (AX), Z0, Z0
+	CMPQ         R9, $0x10
+	JL           partial484
+	VADDPD       64(AX), Z1, Z1
+	JMP          end485
+
+partial484:
+	LEAQ   64(AX), R12
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R11
+	JE     skip486
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X4
+
+skip486:
+	TESTQ           $0x00000002, R11
+	JE              skip487
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip487:
+	TESTQ           $0x00000004, R11
+	JE              skip488
+	VBROADCASTF64X4 (R12), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip488:
+	VADDPD Z4, Z1, Z1
+
+end485:
+	VADDPD (CX), Z2, Z2
+	CMPQ   R9, $0x10
+	JL     partial489
+	VADDPD 64(CX), Z3, Z3
+	JMP    end490
+
+partial489:
+	LEAQ   64(CX), R12
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R11
+	JE     skip491
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X4
+
+skip491:
+	TESTQ           $0x00000002, R11
+	JE              skip492
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip492:
+	TESTQ           $0x00000004, R11
+	JE              skip493
+	VBROADCASTF64X4 (R12), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip493:
+	VADDPD Z4, Z3, Z3
+
+end490:
+set483:
+	VMOVUPD Z0, (AX)
+	CMPQ    R9, $0x10
+	JL      partial494
+	VMOVUPD Z1, 64(AX)
+	JMP     end495
+
+partial494:
+	LEAQ          64(AX), R12
+	VMOVAPD       Z1, Z0
+	TESTQ         $0x00000004, R11
+	JE            skip496
+	VMOVUPD       Y0, (R12)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R12
+
+skip496:
+	TESTQ         $0x00000002, R11
+	JE            skip497
+	VMOVUPD       X0, (R12)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R12
+
+skip497:
+	TESTQ  $0x00000001, R11
+	JE     skip498
+	VMOVSD X0, (R12)
+
+skip498:
+end495:
+	VMOVUPD Z2, (CX)
+	CMPQ    R9, $0x10
+	JL      partial499
+	VMOVUPD Z3, 64(CX)
+	JMP     end500
+
+partial499:
+	LEAQ          64(CX), R12
+	VMOVAPD       Z3, Z0
+	TESTQ         $0x00000004, R11
+	JE            skip501
+	VMOVUPD       Y0, (R12)
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	ADDQ          $0x20, R12
+
+skip501:
+	TESTQ         $0x00000002, R11
+	JE            skip502
+	VMOVUPD       X0, (R12)
+	VEXTRACTF64X2 $0x01, Y0, X0
+	ADDQ          $0x10, R12
+
+skip502:
+	TESTQ  $0x00000001, R11
+	JE     skip503
+	VMOVSD X0, (R12)
+
+skip503:
+end500:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, R9
 
-next446:
+next476:
 	CMPQ   R9, $0x00
-	JLE    next471
+	JLE    next505
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end473
+	JE     end507
 
-rows472:
+rows506:
 	VBROADCASTSD (DX)(R12*8), Z2
 	VBROADCASTSD (BX)(R12*8), Z3
 	VMOVUPD      (SI), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
-	PREFETCHT1   (SI)(R10*1)
-	ADDQ         DI, SI
-	INCQ         R12
-	CMPQ         R12, R8
-	JL           rows472
+	TESTQ        R10, R10
+	JE           none508
+	PREFETCHT0   (SI)(R10*1)
 
-end473:
+none508:
+	TESTQ $0x00000003, R12
+	JNE   asked509
+	MOVQ  (SP), R13
+	CMPQ  R13, 8(SP)
+	JAE   asked511
+	MOVQ  16(SP), R14
+
+ask510:
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	ADDQ       $0x00000100, R13
+	SUBQ       $0x04, R14
+	JG         ask510
+	MOVQ       R13, (SP)
+
+asked511:
+asked509:
+	ADDQ DI, SI
+	INCQ R12
+	CMPQ R12, R8
+	JL   rows506
+
+end507:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set474
+	JE           set512
 	CMPQ         R9, $0x08
-	JL           partial475
+	JL           partial513
 	VADDPD       (AX), Z0, Z0
-	JMP          end476
+	JMP          end514
 
-partial475:
+partial513:
 	LEAQ   (AX), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R11
-	JE     skip477
+	JE     skip515
 	MOVQ   R11, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip477:
+skip515:
 	TESTQ           $0x00000002, R11
-	JE              skip478
+	JE              skip516
 	MOVQ            R11, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip478:
+skip516:
 	TESTQ           $0x00000004, R11
-	JE              skip479
+	JE              skip517
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip479:
+skip517:
 	VADDPD Z2, Z0, Z0
 
-end476:
+end514:
 	CMPQ   R9, $0x08
-	JL     partial480
+	JL     partial518
 	VADDPD (CX), Z1, Z1
-	JMP    end481
+	JMP    end519
 
-partial480:
+partial518:
 	LEAQ   (CX), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R11
-	JE     skip482
+	JE     skip520
 	MOVQ   R11, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip482:
+skip520:
 	TESTQ           $0x00000002, R11
-	JE              skip483
+	JE              skip521
 	MOVQ            R11, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip483:
+skip521:
 	TESTQ           $0x00000004, R11
-	JE              skip484
+	JE              skip522
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip484:
+skip522:
 	VADDPD Z2, Z1, Z1
 
-end481:
-set474:
+end519:
+set512:
 	CMPQ    R9, $0x08
-	JL      partial485
+	JL      partial523
 	VMOVUPD Z0, (AX)
-	JMP     end486
+	JMP     end524
 
-partial485:
+partial523:
 	LEAQ          (AX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip487
+	JE            skip525
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip487:
+skip525:
 	TESTQ         $0x00000002, R11
-	JE            skip488
+	JE            skip526
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip488:
+skip526:
 	TESTQ  $0x00000001, R11
-	JE     skip489
+	JE     skip527
 	VMOVSD X0, (AX)
 
-skip489:
-end486:
+skip527:
+end524:
 	CMPQ    R9, $0x08
-	JL      partial490
+	JL      partial528
 	VMOVUPD Z1, (CX)
-	JMP     end491
+	JMP     end529
 
-partial490:
+partial528:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip492
+	JE            skip530
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip492:
+skip530:
 	TESTQ         $0x00000002, R11
-	JE            skip493
+	JE            skip531
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip493:
+skip531:
 	TESTQ  $0x00000001, R11
-	JE     skip494
+	JE     skip532
 	VMOVSD X0, (AX)
 
-skip494:
-end491:
-next471:
+skip532:
+end529:
+next505:
 	VZEROUPPER
 	RET
 
@@ -5769,9 +6005,9 @@ TEXT ·logisticLinkAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x08, BX
-	JL   rest496
+	JL   rest534
 
-full495:
+full533:
 	VMOVUPD           (DX)(SI*8), Z0
 	VMOVUPD           (CX)(SI*8), Z1
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z0, Z0
@@ -5807,57 +6043,57 @@ full495:
 	VMOVUPD           Z3, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full495
+	JGE               full533
 
-rest496:
+rest534:
 	ADDQ   $0x08, BX
-	JE     end497
+	JE     end535
 	LEAQ   (DX)(SI*8), DX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, BX
-	JE     skip498
+	JE     skip536
 	MOVQ   BX, DI
 	ANDQ   $0x06, DI
 	VMOVSD (DX)(DI*8), X0
 
-skip498:
+skip536:
 	TESTQ           $0x00000002, BX
-	JE              skip499
+	JE              skip537
 	MOVQ            BX, DI
 	ANDQ            $0x04, DI
 	VBROADCASTF64X2 (DX)(DI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip499:
+skip537:
 	TESTQ           $0x00000004, BX
-	JE              skip500
+	JE              skip538
 	VBROADCASTF64X4 (DX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip500:
+skip538:
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, BX
-	JE     skip501
+	JE     skip539
 	MOVQ   BX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip501:
+skip539:
 	TESTQ           $0x00000002, BX
-	JE              skip502
+	JE              skip540
 	MOVQ            BX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip502:
+skip540:
 	TESTQ           $0x00000004, BX
-	JE              skip503
+	JE              skip541
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip503:
+skip541:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z0, Z0
 	VMULPD            Z1, Z0, Z2
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z2, Z1
@@ -5891,25 +6127,25 @@ skip503:
 	LEAQ              (AX)(SI*8), AX
 	VMOVAPD           Z3, Z0
 	TESTQ             $0x00000004, BX
-	JE                skip504
+	JE                skip542
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip504:
+skip542:
 	TESTQ         $0x00000002, BX
-	JE            skip505
+	JE            skip543
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip505:
+skip543:
 	TESTQ  $0x00000001, BX
-	JE     skip506
+	JE     skip544
 	VMOVSD X0, (AX)
 
-skip506:
-end497:
+skip544:
+end535:
 	VZEROUPPER
 	RET
 
@@ -5924,9 +6160,9 @@ TEXT ·logisticLink2AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x08, DI
-	JL   rest508
+	JL   rest546
 
-full507:
+full545:
 	VMOVUPD           (BX)(R8*8), Z0
 	VMOVUPD           (SI)(R8*8), Z1
 	VMOVUPD           (DX)(R8*8), Z2
@@ -5967,80 +6203,80 @@ full507:
 	VMOVUPD           Z2, (CX)(R8*8)
 	ADDQ              $0x08, R8
 	SUBQ              $0x08, DI
-	JGE               full507
+	JGE               full545
 
-rest508:
+rest546:
 	ADDQ   $0x08, DI
-	JE     end509
+	JE     end547
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip510
+	JE     skip548
 	MOVQ   DI, R9
 	ANDQ   $0x06, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip510:
+skip548:
 	TESTQ           $0x00000002, DI
-	JE              skip511
+	JE              skip549
 	MOVQ            DI, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (BX)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip511:
+skip549:
 	TESTQ           $0x00000004, DI
-	JE              skip512
+	JE              skip550
 	VBROADCASTF64X4 (BX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip512:
+skip550:
 	LEAQ   (SI)(R8*8), BX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DI
-	JE     skip513
+	JE     skip551
 	MOVQ   DI, SI
 	ANDQ   $0x06, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip513:
+skip551:
 	TESTQ           $0x00000002, DI
-	JE              skip514
+	JE              skip552
 	MOVQ            DI, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (BX)(SI*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip514:
+skip552:
 	TESTQ           $0x00000004, DI
-	JE              skip515
+	JE              skip553
 	VBROADCASTF64X4 (BX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip515:
+skip553:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, DI
-	JE     skip516
+	JE     skip554
 	MOVQ   DI, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip516:
+skip554:
 	TESTQ           $0x00000002, DI
-	JE              skip517
+	JE              skip555
 	MOVQ            DI, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip517:
+skip555:
 	TESTQ           $0x00000004, DI
-	JE              skip518
+	JE              skip556
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip518:
+skip556:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
 	VMULPD            Z2, Z1, Z3
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z3, Z2
@@ -6077,46 +6313,46 @@ skip518:
 	LEAQ              (AX)(R8*8), AX
 	VMOVAPD           Z4, Z0
 	TESTQ             $0x00000004, DI
-	JE                skip519
+	JE                skip557
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip519:
+skip557:
 	TESTQ         $0x00000002, DI
-	JE            skip520
+	JE            skip558
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip520:
+skip558:
 	TESTQ  $0x00000001, DI
-	JE     skip521
+	JE     skip559
 	VMOVSD X0, (AX)
 
-skip521:
+skip559:
 	LEAQ          (CX)(R8*8), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, DI
-	JE            skip522
+	JE            skip560
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip522:
+skip560:
 	TESTQ         $0x00000002, DI
-	JE            skip523
+	JE            skip561
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip523:
+skip561:
 	TESTQ  $0x00000001, DI
-	JE     skip524
+	JE     skip562
 	VMOVSD X0, (AX)
 
-skip524:
-end509:
+skip562:
+end547:
 	VZEROUPPER
 	RET
 
@@ -6129,9 +6365,9 @@ TEXT ·logisticLossAVX512(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x08, DX
-	JL     rest526
+	JL     rest564
 
-full525:
+full563:
 	VMOVUPD           (CX)(BX*8), Z1
 	VMOVUPD           (AX)(BX*8), Z2
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
@@ -6188,11 +6424,11 @@ full525:
 	VADDPD            Z7, Z0, Z0
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full525
+	JGE               full563
 
-rest526:
+rest564:
 	ADDQ              $0x08, DX
-	JE                end527
+	JE                end565
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -6252,7 +6488,7 @@ rest526:
 	VMOVAPD.Z         Z7, K1, Z7
 	VADDPD            Z7, Z0, Z0
 
-end527:
+end565:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -6273,9 +6509,9 @@ TEXT ·logisticLossLinkAVX512(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x08, BX
-	JL     rest529
+	JL     rest567
 
-full528:
+full566:
 	VMOVUPD           (DX)(SI*8), Z1
 	VMOVUPD           (CX)(SI*8), Z2
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
@@ -6343,11 +6579,11 @@ full528:
 	VMOVUPD           Z5, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full528
+	JGE               full566
 
-rest529:
+rest567:
 	ADDQ              $0x08, BX
-	JE                end530
+	JE                end568
 	MOVQ              $-1, DI
 	BZHIQ             BX, DI, DI
 	KMOVW             DI, K1
@@ -6419,25 +6655,25 @@ rest529:
 	LEAQ              (AX)(SI*8), AX
 	VMOVAPD           Z5, Z1
 	TESTQ             $0x00000004, BX
-	JE                skip531
+	JE                skip569
 	VMOVUPD           Y1, (AX)
 	VEXTRACTF64X4     $0x01, Z1, Y1
 	ADDQ              $0x20, AX
 
-skip531:
+skip569:
 	TESTQ         $0x00000002, BX
-	JE            skip532
+	JE            skip570
 	VMOVUPD       X1, (AX)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, AX
 
-skip532:
+skip570:
 	TESTQ  $0x00000001, BX
-	JE     skip533
+	JE     skip571
 	VMOVSD X1, (AX)
 
-skip533:
-end530:
+skip571:
+end568:
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VSHUFF64X2 $0xb1, Z0, Z0, Z1
@@ -6448,84 +6684,92 @@ end530:
 	VZEROUPPER
 	RET
 
-// func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+// func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·logisticProductsAVX512(SB), $1160-104
+TEXT ·logisticProductsAVX512(SB), $1184-120
+	MOVQ    next+96(FP), AX
+	MOVQ    bytes+104(FP), CX
+	MOVQ    lines+112(FP), DX
+	MOVQ    AX, 1152(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 1160(SP)
+	MOVQ    DX, 1168(SP)
+	MOVQ    $+0, 1176(SP)
 	CMPQ    rows+56(FP), $0x01
-	JNE     block534
+	JNE     block572
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block534
+	JG      block572
 	CMPQ    AX, $0x08
-	JG      wider538
+	JG      wider576
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole539
+	JE      whole577
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip541
+	JE      skip579
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip541:
+skip579:
 	TESTQ           $0x00000002, AX
-	JE              skip542
+	JE              skip580
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip542:
+skip580:
 	TESTQ           $0x00000004, AX
-	JE              skip543
+	JE              skip581
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip543:
-	JMP end540
+skip581:
+	JMP end578
 
-whole539:
+whole577:
 	VMOVUPD (CX), Z1
 
-end540:
+end578:
 	VMULPD Z0, Z1, Z1
 	CMPQ   AX, $0x08
-	JE     whole544
+	JE     whole582
 	LEAQ   (DX), CX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, AX
-	JE     skip546
+	JE     skip584
 	MOVQ   AX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip546:
+skip584:
 	TESTQ           $0x00000002, AX
-	JE              skip547
+	JE              skip585
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip547:
+skip585:
 	TESTQ           $0x00000004, AX
-	JE              skip548
+	JE              skip586
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip548:
-	JMP end545
+skip586:
+	JMP end583
 
-whole544:
+whole582:
 	VMOVUPD (DX), Z2
 
-end545:
+end583:
 	VMULPD            Z0, Z2, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y3
 	VADDPD            Y1, Y3, Y3
@@ -6581,71 +6825,71 @@ end545:
 	VBROADCASTSD      X5, Z2
 	VMULPD            Z2, Z0, Z2
 	CMPQ              AX, $0x08
-	JE                whole549
+	JE                whole587
 	LEAQ              (CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip551
+	JE                skip589
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip551:
+skip589:
 	TESTQ         $0x00000002, AX
-	JE            skip552
+	JE            skip590
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip552:
+skip590:
 	TESTQ  $0x00000001, AX
-	JE     skip553
+	JE     skip591
 	VMOVSD X2, (CX)
 
-skip553:
-	JMP end550
+skip591:
+	JMP end588
 
-whole549:
+whole587:
 	VMOVUPD Z2, (CX)
 
-end550:
+end588:
 	VMULPD        Y1, Y3, Y3
 	VBROADCASTSD  X3, Z1
 	VMULPD        Z1, Z0, Z0
 	CMPQ          AX, $0x08
-	JE            whole554
+	JE            whole592
 	LEAQ          (DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip556
+	JE            skip594
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip556:
+skip594:
 	TESTQ         $0x00000002, AX
-	JE            skip557
+	JE            skip595
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip557:
+skip595:
 	TESTQ  $0x00000001, AX
-	JE     skip558
+	JE     skip596
 	VMOVSD X0, (CX)
 
-skip558:
-	JMP end555
+skip596:
+	JMP end593
 
-whole554:
+whole592:
 	VMOVUPD Z0, (DX)
 
-end555:
-	JMP done536
+end593:
+	JMP done574
 
-wider538:
+wider576:
 	CMPQ    AX, $0x10
-	JG      wider559
+	JG      wider597
 	LEAQ    -8(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
@@ -6659,68 +6903,68 @@ wider538:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole560
+	JE      whole598
 	LEAQ    64(CX), CX
 	VXORPD  Z4, Z4, Z4
 	TESTQ   $0x00000001, AX
-	JE      skip562
+	JE      skip600
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X4
 
-skip562:
+skip600:
 	TESTQ           $0x00000002, AX
-	JE              skip563
+	JE              skip601
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip563:
+skip601:
 	TESTQ           $0x00000004, AX
-	JE              skip564
+	JE              skip602
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip564:
-	JMP end561
+skip602:
+	JMP end599
 
-whole560:
+whole598:
 	VMOVUPD 64(CX), Z4
 
-end561:
+end599:
 	VFMADD231PD Z4, Z3, Z1
 	CMPQ        AX, $0x08
-	JE          whole565
+	JE          whole603
 	LEAQ        64(DX), CX
 	VXORPD      Z4, Z4, Z4
 	TESTQ       $0x00000001, AX
-	JE          skip567
+	JE          skip605
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X4
 
-skip567:
+skip605:
 	TESTQ           $0x00000002, AX
-	JE              skip568
+	JE              skip606
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip568:
+skip606:
 	TESTQ           $0x00000004, AX
-	JE              skip569
+	JE              skip607
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip569:
-	JMP end566
+skip607:
+	JMP end604
 
-whole565:
+whole603:
 	VMOVUPD 64(DX), Z4
 
-end566:
+end604:
 	VFMADD231PD       Z4, Z3, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y4
 	VADDPD            Y1, Y4, Y4
@@ -6778,73 +7022,73 @@ end566:
 	VMOVUPD           Z5, (CX)
 	VMULPD            Z2, Z3, Z2
 	CMPQ              AX, $0x08
-	JE                whole570
+	JE                whole608
 	LEAQ              64(CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip572
+	JE                skip610
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip572:
+skip610:
 	TESTQ         $0x00000002, AX
-	JE            skip573
+	JE            skip611
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip573:
+skip611:
 	TESTQ  $0x00000001, AX
-	JE     skip574
+	JE     skip612
 	VMOVSD X2, (CX)
 
-skip574:
-	JMP end571
+skip612:
+	JMP end609
 
-whole570:
+whole608:
 	VMOVUPD Z2, 64(CX)
 
-end571:
+end609:
 	VMULPD        Y1, Y4, Y4
 	VBROADCASTSD  X4, Z1
 	VMULPD        Z1, Z0, Z0
 	VMOVUPD       Z0, (DX)
 	VMULPD        Z1, Z3, Z0
 	CMPQ          AX, $0x08
-	JE            whole575
+	JE            whole613
 	LEAQ          64(DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip577
+	JE            skip615
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip577:
+skip615:
 	TESTQ         $0x00000002, AX
-	JE            skip578
+	JE            skip616
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip578:
+skip616:
 	TESTQ  $0x00000001, AX
-	JE     skip579
+	JE     skip617
 	VMOVSD X0, (CX)
 
-skip579:
-	JMP end576
+skip617:
+	JMP end614
 
-whole575:
+whole613:
 	VMOVUPD Z0, 64(DX)
 
-end576:
-	JMP done536
+end614:
+	JMP done574
 
-wider559:
+wider597:
 	CMPQ        AX, $0x18
-	JG          wider580
+	JG          wider618
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -6865,68 +7109,68 @@ wider559:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole581
+	JE          whole619
 	LEAQ        128(CX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip583
+	JE          skip621
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X5
 
-skip583:
+skip621:
 	TESTQ           $0x00000002, AX
-	JE              skip584
+	JE              skip622
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip584:
+skip622:
 	TESTQ           $0x00000004, AX
-	JE              skip585
+	JE              skip623
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip585:
-	JMP end582
+skip623:
+	JMP end620
 
-whole581:
+whole619:
 	VMOVUPD 128(CX), Z5
 
-end582:
+end620:
 	VFMADD231PD Z5, Z4, Z1
 	CMPQ        AX, $0x08
-	JE          whole586
+	JE          whole624
 	LEAQ        128(DX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip588
+	JE          skip626
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X5
 
-skip588:
+skip626:
 	TESTQ           $0x00000002, AX
-	JE              skip589
+	JE              skip627
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip589:
+skip627:
 	TESTQ           $0x00000004, AX
-	JE              skip590
+	JE              skip628
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip590:
-	JMP end587
+skip628:
+	JMP end625
 
-whole586:
+whole624:
 	VMOVUPD 128(DX), Z5
 
-end587:
+end625:
 	VFMADD231PD       Z5, Z4, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y5
 	VADDPD            Y1, Y5, Y5
@@ -6986,34 +7230,34 @@ end587:
 	VMOVUPD           Z6, 64(CX)
 	VMULPD            Z2, Z4, Z2
 	CMPQ              AX, $0x08
-	JE                whole591
+	JE                whole629
 	LEAQ              128(CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip593
+	JE                skip631
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip593:
+skip631:
 	TESTQ         $0x00000002, AX
-	JE            skip594
+	JE            skip632
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip594:
+skip632:
 	TESTQ  $0x00000001, AX
-	JE     skip595
+	JE     skip633
 	VMOVSD X2, (CX)
 
-skip595:
-	JMP end592
+skip633:
+	JMP end630
 
-whole591:
+whole629:
 	VMOVUPD Z2, 128(CX)
 
-end592:
+end630:
 	VMULPD        Y1, Y5, Y5
 	VBROADCASTSD  X5, Z1
 	VMULPD        Z1, Z0, Z0
@@ -7022,37 +7266,37 @@ end592:
 	VMOVUPD       Z0, 64(DX)
 	VMULPD        Z1, Z4, Z0
 	CMPQ          AX, $0x08
-	JE            whole596
+	JE            whole634
 	LEAQ          128(DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip598
+	JE            skip636
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip598:
+skip636:
 	TESTQ         $0x00000002, AX
-	JE            skip599
+	JE            skip637
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip599:
+skip637:
 	TESTQ  $0x00000001, AX
-	JE     skip600
+	JE     skip638
 	VMOVSD X0, (CX)
 
-skip600:
-	JMP end597
+skip638:
+	JMP end635
 
-whole596:
+whole634:
 	VMOVUPD Z0, 128(DX)
 
-end597:
-	JMP done536
+end635:
+	JMP done574
 
-wider580:
+wider618:
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -7080,68 +7324,68 @@ wider580:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole602
+	JE          whole640
 	LEAQ        192(CX), CX
 	VXORPD      Z6, Z6, Z6
 	TESTQ       $0x00000001, AX
-	JE          skip604
+	JE          skip642
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X6
 
-skip604:
+skip642:
 	TESTQ           $0x00000002, AX
-	JE              skip605
+	JE              skip643
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip605:
+skip643:
 	TESTQ           $0x00000004, AX
-	JE              skip606
+	JE              skip644
 	VBROADCASTF64X4 (CX), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip606:
-	JMP end603
+skip644:
+	JMP end641
 
-whole602:
+whole640:
 	VMOVUPD 192(CX), Z6
 
-end603:
+end641:
 	VFMADD231PD Z6, Z5, Z1
 	CMPQ        AX, $0x08
-	JE          whole607
+	JE          whole645
 	LEAQ        192(DX), CX
 	VXORPD      Z6, Z6, Z6
 	TESTQ       $0x00000001, AX
-	JE          skip609
+	JE          skip647
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X6
 
-skip609:
+skip647:
 	TESTQ           $0x00000002, AX
-	JE              skip610
+	JE              skip648
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip610:
+skip648:
 	TESTQ           $0x00000004, AX
-	JE              skip611
+	JE              skip649
 	VBROADCASTF64X4 (CX), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip611:
-	JMP end608
+skip649:
+	JMP end646
 
-whole607:
+whole645:
 	VMOVUPD 192(DX), Z6
 
-end608:
+end646:
 	VFMADD231PD       Z6, Z5, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y6
 	VADDPD            Y1, Y6, Y6
@@ -7203,34 +7447,34 @@ end608:
 	VMOVUPD           Z7, 128(CX)
 	VMULPD            Z2, Z5, Z2
 	CMPQ              AX, $0x08
-	JE                whole612
+	JE                whole650
 	LEAQ              192(CX), CX
 	VMOVAPD           Z2, Z2
 	TESTQ             $0x00000004, AX
-	JE                skip614
+	JE                skip652
 	VMOVUPD           Y2, (CX)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, CX
 
-skip614:
+skip652:
 	TESTQ         $0x00000002, AX
-	JE            skip615
+	JE            skip653
 	VMOVUPD       X2, (CX)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, CX
 
-skip615:
+skip653:
 	TESTQ  $0x00000001, AX
-	JE     skip616
+	JE     skip654
 	VMOVSD X2, (CX)
 
-skip616:
-	JMP end613
+skip654:
+	JMP end651
 
-whole612:
+whole650:
 	VMOVUPD Z2, 192(CX)
 
-end613:
+end651:
 	VMULPD        Y1, Y6, Y6
 	VBROADCASTSD  X6, Z1
 	VMULPD        Z1, Z0, Z0
@@ -7241,37 +7485,48 @@ end613:
 	VMOVUPD       Z0, 128(DX)
 	VMULPD        Z1, Z5, Z0
 	CMPQ          AX, $0x08
-	JE            whole617
+	JE            whole655
 	LEAQ          192(DX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, AX
-	JE            skip619
+	JE            skip657
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip619:
+skip657:
 	TESTQ         $0x00000002, AX
-	JE            skip620
+	JE            skip658
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip620:
+skip658:
 	TESTQ  $0x00000001, AX
-	JE     skip621
+	JE     skip659
 	VMOVSD X0, (CX)
 
-skip621:
-	JMP end618
+skip659:
+	JMP end656
 
-whole617:
+whole655:
 	VMOVUPD Z0, 192(DX)
 
-end618:
-	JMP done536
+end656:
+	JMP done574
 
-block534:
+block572:
+	MOVQ  block+72(FP), AX
+	MOVQ  stride+24(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+56(FP)
+	JLE   whole660
+	XORQ  CX, CX
+
+whole660:
+	MOVQ    CX, 1176(SP)
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -7285,75 +7540,75 @@ block534:
 	MOVQ    v+48(FP), R8
 	MOVQ    d+64(FP), R9
 	CMPQ    R9, $0x20
-	JG      many623
+	JG      many662
 	CMPQ    R9, $0x08
-	JG      wider624
+	JG      wider663
 	LEAQ    (R9), R9
 	CMPQ    R9, $0x08
-	JE      whole625
+	JE      whole664
 	LEAQ    (DI), DI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, R9
-	JE      skip627
+	JE      skip666
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X0
 
-skip627:
+skip666:
 	TESTQ           $0x00000002, R9
-	JE              skip628
+	JE              skip667
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip628:
+skip667:
 	TESTQ           $0x00000004, R9
-	JE              skip629
+	JE              skip668
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip629:
-	JMP end626
+skip668:
+	JMP end665
 
-whole625:
+whole664:
 	VMOVUPD (DI), Z0
 
-end626:
+end665:
 	CMPQ   R9, $0x08
-	JE     whole630
+	JE     whole669
 	LEAQ   (R8), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip632
+	JE     skip671
 	MOVQ   R9, R8
 	ANDQ   $0x06, R8
 	VMOVSD (DI)(R8*8), X1
 
-skip632:
+skip671:
 	TESTQ           $0x00000002, R9
-	JE              skip633
+	JE              skip672
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip633:
+skip672:
 	TESTQ           $0x00000004, R9
-	JE              skip634
+	JE              skip673
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip634:
-	JMP end631
+skip673:
+	JMP end670
 
-whole630:
+whole669:
 	VMOVUPD (R8), Z1
 
-end631:
-rows635:
+end670:
+rows674:
 	SUBQ       $0x08, SI
-	JL         rest636
+	JL         rest675
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -7433,13 +7688,30 @@ rows635:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows635
+	MOVQ       1152(SP), DI
+	CMPQ       DI, 1160(SP)
+	JAE        asked679
+	MOVQ       1168(SP), R8
+	ADDQ       R8, R8
 
-rest636:
+ask678:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask678
+	MOVQ       DI, 1152(SP)
+
+asked679:
+	JMP rows674
+
+rest675:
 	ADDQ       $0x08, SI
-	JE         end638
+	JE         end677
 	CMPQ       SI, $0x01
-	JNE        few637
+	JNE        few676
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -7456,9 +7728,9 @@ rest636:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (CX)
-	JMP        end638
+	JMP        end677
 
-few637:
+few676:
 	XORQ       DI, DI
 	MOVQ       DX, R8
 	MOVQ       BX, R9
@@ -7566,80 +7838,80 @@ few637:
 	VMOVUPD    Z3, (AX)
 	VMOVUPD    Z2, (CX)
 
-end638:
-	JMP scored622
+end677:
+	JMP scored661
 
-wider624:
+wider663:
 	CMPQ    R9, $0x10
-	JG      wider639
+	JG      wider680
 	LEAQ    -8(R9), R9
 	VMOVUPD (DI), Z0
 	CMPQ    R9, $0x08
-	JE      whole640
+	JE      whole681
 	LEAQ    64(DI), DI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, R9
-	JE      skip642
+	JE      skip683
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X1
 
-skip642:
+skip683:
 	TESTQ           $0x00000002, R9
-	JE              skip643
+	JE              skip684
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip643:
+skip684:
 	TESTQ           $0x00000004, R9
-	JE              skip644
+	JE              skip685
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip644:
-	JMP end641
+skip685:
+	JMP end682
 
-whole640:
+whole681:
 	VMOVUPD 64(DI), Z1
 
-end641:
+end682:
 	VMOVUPD (R8), Z2
 	CMPQ    R9, $0x08
-	JE      whole645
+	JE      whole686
 	LEAQ    64(R8), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip647
+	JE      skip688
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X3
 
-skip647:
+skip688:
 	TESTQ           $0x00000002, R9
-	JE              skip648
+	JE              skip689
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip648:
+skip689:
 	TESTQ           $0x00000004, R9
-	JE              skip649
+	JE              skip690
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip649:
-	JMP end646
+skip690:
+	JMP end687
 
-whole645:
+whole686:
 	VMOVUPD 64(R8), Z3
 
-end646:
-rows650:
+end687:
+rows691:
 	SUBQ        $0x08, SI
-	JL          rest651
+	JL          rest692
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -7735,13 +8007,30 @@ rows650:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows650
+	MOVQ        1152(SP), DI
+	CMPQ        DI, 1160(SP)
+	JAE         asked696
+	MOVQ        1168(SP), R8
+	ADDQ        R8, R8
 
-rest651:
+ask695:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask695
+	MOVQ       DI, 1152(SP)
+
+asked696:
+	JMP rows691
+
+rest692:
 	ADDQ        $0x08, SI
-	JE          end653
+	JE          end694
 	CMPQ        SI, $0x01
-	JNE         few652
+	JNE         few693
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -7760,9 +8049,9 @@ rest651:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end653
+	JMP         end694
 
-few652:
+few693:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -7886,82 +8175,82 @@ few652:
 	VMOVUPD     Z4, (AX)
 	VMOVUPD     Z1, (CX)
 
-end653:
-	JMP scored622
+end694:
+	JMP scored661
 
-wider639:
+wider680:
 	CMPQ    R9, $0x18
-	JG      wider654
+	JG      wider697
 	LEAQ    -16(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	CMPQ    R9, $0x08
-	JE      whole655
+	JE      whole698
 	LEAQ    128(DI), DI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, R9
-	JE      skip657
+	JE      skip700
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X2
 
-skip657:
+skip700:
 	TESTQ           $0x00000002, R9
-	JE              skip658
+	JE              skip701
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip658:
+skip701:
 	TESTQ           $0x00000004, R9
-	JE              skip659
+	JE              skip702
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip659:
-	JMP end656
+skip702:
+	JMP end699
 
-whole655:
+whole698:
 	VMOVUPD 128(DI), Z2
 
-end656:
+end699:
 	VMOVUPD (R8), Z3
 	VMOVUPD 64(R8), Z4
 	CMPQ    R9, $0x08
-	JE      whole660
+	JE      whole703
 	LEAQ    128(R8), DI
 	VXORPD  Z5, Z5, Z5
 	TESTQ   $0x00000001, R9
-	JE      skip662
+	JE      skip705
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X5
 
-skip662:
+skip705:
 	TESTQ           $0x00000002, R9
-	JE              skip663
+	JE              skip706
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip663:
+skip706:
 	TESTQ           $0x00000004, R9
-	JE              skip664
+	JE              skip707
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip664:
-	JMP end661
+skip707:
+	JMP end704
 
-whole660:
+whole703:
 	VMOVUPD 128(R8), Z5
 
-end661:
-rows665:
+end704:
+rows708:
 	SUBQ        $0x08, SI
-	JL          rest666
+	JL          rest709
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -8073,13 +8362,30 @@ rows665:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows665
+	MOVQ        1152(SP), DI
+	CMPQ        DI, 1160(SP)
+	JAE         asked713
+	MOVQ        1168(SP), R8
+	ADDQ        R8, R8
 
-rest666:
+ask712:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask712
+	MOVQ       DI, 1152(SP)
+
+asked713:
+	JMP rows708
+
+rest709:
 	ADDQ        $0x08, SI
-	JE          end668
+	JE          end711
 	CMPQ        SI, $0x01
-	JNE         few667
+	JNE         few710
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -8100,9 +8406,9 @@ rest666:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end668
+	JMP         end711
 
-few667:
+few710:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -8242,82 +8548,82 @@ few667:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end668:
-	JMP scored622
+end711:
+	JMP scored661
 
-wider654:
+wider697:
 	LEAQ    -24(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	VMOVUPD 128(DI), Z2
 	CMPQ    R9, $0x08
-	JE      whole669
+	JE      whole714
 	LEAQ    192(DI), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip671
+	JE      skip716
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X3
 
-skip671:
+skip716:
 	TESTQ           $0x00000002, R9
-	JE              skip672
+	JE              skip717
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip672:
+skip717:
 	TESTQ           $0x00000004, R9
-	JE              skip673
+	JE              skip718
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip673:
-	JMP end670
+skip718:
+	JMP end715
 
-whole669:
+whole714:
 	VMOVUPD 192(DI), Z3
 
-end670:
+end715:
 	VMOVUPD (R8), Z4
 	VMOVUPD 64(R8), Z5
 	VMOVUPD 128(R8), Z6
 	CMPQ    R9, $0x08
-	JE      whole674
+	JE      whole719
 	LEAQ    192(R8), DI
 	VXORPD  Z7, Z7, Z7
 	TESTQ   $0x00000001, R9
-	JE      skip676
+	JE      skip721
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X7
 
-skip676:
+skip721:
 	TESTQ           $0x00000002, R9
-	JE              skip677
+	JE              skip722
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip677:
+skip722:
 	TESTQ           $0x00000004, R9
-	JE              skip678
+	JE              skip723
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip678:
-	JMP end675
+skip723:
+	JMP end720
 
-whole674:
+whole719:
 	VMOVUPD 192(R8), Z7
 
-end675:
-rows679:
+end720:
+rows724:
 	SUBQ        $0x08, SI
-	JL          rest680
+	JL          rest725
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -8445,13 +8751,30 @@ rows679:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows679
+	MOVQ        1152(SP), DI
+	CMPQ        DI, 1160(SP)
+	JAE         asked729
+	MOVQ        1168(SP), R8
+	ADDQ        R8, R8
 
-rest680:
+ask728:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask728
+	MOVQ       DI, 1152(SP)
+
+asked729:
+	JMP rows724
+
+rest725:
 	ADDQ        $0x08, SI
-	JE          end682
+	JE          end727
 	CMPQ        SI, $0x01
-	JNE         few681
+	JNE         few726
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -8474,9 +8797,9 @@ rest680:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end682
+	JMP         end727
 
-few681:
+few726:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -8632,10 +8955,10 @@ few681:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end682:
-	JMP scored622
+end727:
+	JMP scored661
 
-many623:
+many662:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -8644,9 +8967,9 @@ many623:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows684:
+rows731:
 	SUBQ   $0x08, SI
-	JL     rest685
+	JL     rest732
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -8671,9 +8994,9 @@ rows684:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns686:
+columns733:
 	CMPQ        R14, R10
-	JGE         last687
+	JGE         last734
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -8704,9 +9027,9 @@ columns686:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns686
+	JMP         columns733
 
-last687:
+last734:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -8779,13 +9102,30 @@ last687:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows684
+	MOVQ        1152(SP), R11
+	CMPQ        R11, 1160(SP)
+	JAE         asked736
+	MOVQ        1168(SP), R12
+	ADDQ        R12, R12
 
-rest685:
+ask735:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask735
+	MOVQ       R11, 1152(SP)
+
+asked736:
+	JMP rows731
+
+rest732:
 	ADDQ $0x08, SI
-	JE   end683
+	JE   end730
 
-row688:
+row737:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -8797,9 +9137,9 @@ row688:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one690
+	JL     one739
 
-many689:
+many738:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -8822,13 +9162,13 @@ many689:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many689
+	JGE         many738
 
-one690:
+one739:
 	ADDQ $0x18, R10
-	JL   rest692
+	JL   rest741
 
-top691:
+top740:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -8836,11 +9176,11 @@ top691:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top691
+	JGE         top740
 
-rest692:
+rest741:
 	ADDQ        $0x08, R10
-	JE          end693
+	JE          end742
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -8850,7 +9190,7 @@ rest692:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end693:
+end742:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -8875,10 +9215,10 @@ end693:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row688
+	JNE        row737
 
-end683:
-scored622:
+end730:
+scored661:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -8888,9 +9228,26 @@ scored622:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x08, BX
-	JL      rest695
+	JL      rest744
 
-full694:
+full743:
+	MOVQ 1152(SP), DI
+	CMPQ DI, 1160(SP)
+	JAE  asked747
+	MOVQ 1168(SP), R8
+	ADDQ R8, R8
+
+ask746:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask746
+	MOVQ       DI, 1152(SP)
+
+asked747:
 	VMOVUPD           (CX)(SI*8), Z0
 	VMOVUPD           (DX)(SI*8), Z1
 	VMOVUPD           (AX)(SI*8), Z2
@@ -8931,11 +9288,11 @@ full694:
 	VMOVUPD           Z2, (CX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full694
+	JGE               full743
 
-rest695:
+rest744:
 	ADDQ              $0x08, BX
-	JE                end696
+	JE                end745
 	MOVQ              $-1, DI
 	BZHIQ             BX, DI, DI
 	KMOVW             DI, K1
@@ -8978,45 +9335,27 @@ rest695:
 	VMOVUPD           Z4, (AX)(SI*8)
 	VMOVUPD           Z2, (CX)(SI*8)
 
-end696:
-	MOVQ  next+96(FP), AX
-	TESTQ AX, AX
-	JE    none697
-	SUBQ  a+16(FP), AX
-
-none697:
-	MOVQ    $+1, 1152(SP)
-	MOVQ    rows+56(FP), CX
-	MOVQ    block+72(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+56(FP)
-	JE      last698
-	MOVQ    $+0, 1152(SP)
-	MOVQ    stride+24(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+72(FP), AX
-
-last698:
-	LEAQ    (SP), CX
-	LEAQ    576(SP), DX
-	MOVQ    dz+0(FP), BX
-	MOVQ    hv+8(FP), SI
-	MOVQ    a+16(FP), DI
-	MOVQ    stride+24(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    rows+56(FP), R9
-	MOVQ    block+72(FP), R10
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	MOVQ    d+64(FP), R10
-	LEAQ    -1(R10), R11
+end745:
+	LEAQ    (SP), AX
+	LEAQ    576(SP), CX
+	MOVQ    dz+0(FP), DX
+	MOVQ    hv+8(FP), BX
+	MOVQ    a+16(FP), SI
+	MOVQ    stride+24(FP), DI
+	SHLQ    $0x03, DI
+	MOVQ    rows+56(FP), R8
+	MOVQ    block+72(FP), R9
+	CMPQ    R8, R9
+	CMOVQGT R9, R8
+	MOVQ    d+64(FP), R9
+	MOVQ    1176(SP), R10
+	LEAQ    -1(R9), R11
 	ANDQ    $0x07, R11
 	INCQ    R11
 
-tile699:
-	CMPQ   R10, $0x38
-	JLE    next700
+tile748:
+	CMPQ   R9, $0x38
+	JLE    next749
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -9033,14 +9372,14 @@ tile699:
 	VXORPD Z13, Z13, Z13
 	VXORPD Z14, Z14, Z14
 	VXORPD Z15, Z15, Z15
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end702
+	TESTQ  R8, R8
+	JE     end751
 
-rows701:
-	VBROADCASTSD (CX)(R13*8), Z16
-	VBROADCASTSD (DX)(R13*8), Z17
+rows750:
+	VBROADCASTSD (AX)(R13*8), Z16
+	VBROADCASTSD (CX)(R13*8), Z17
 	VMOVUPD      (R12), Z18
 	VFMADD231PD  Z18, Z16, Z0
 	VFMADD231PD  Z18, Z17, Z8
@@ -9065,35 +9404,43 @@ rows701:
 	VMOVUPD      448(R12), Z18
 	VFMADD231PD  Z18, Z16, Z7
 	VFMADD231PD  Z18, Z17, Z15
-	CMPQ         1152(SP), $0x00
-	JNE          far703
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
-	PREFETCHT0   256(R12)(AX*1)
-	PREFETCHT0   320(R12)(AX*1)
-	PREFETCHT0   384(R12)(AX*1)
-	PREFETCHT0   448(R12)(AX*1)
-	JMP          asked704
+	TESTQ        R10, R10
+	JE           none752
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
+	PREFETCHT0   192(R12)(R10*1)
+	PREFETCHT0   256(R12)(R10*1)
+	PREFETCHT0   320(R12)(R10*1)
+	PREFETCHT0   384(R12)(R10*1)
+	PREFETCHT0   448(R12)(R10*1)
 
-far703:
-	PREFETCHT1 (R12)(AX*1)
-	PREFETCHT1 64(R12)(AX*1)
-	PREFETCHT1 128(R12)(AX*1)
-	PREFETCHT1 192(R12)(AX*1)
-	PREFETCHT1 256(R12)(AX*1)
-	PREFETCHT1 320(R12)(AX*1)
-	PREFETCHT1 384(R12)(AX*1)
-	PREFETCHT1 448(R12)(AX*1)
+none752:
+	TESTQ $0x00000003, R13
+	JNE   asked753
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked755
+	MOVQ  1168(SP), R15
 
-asked704:
-	ADDQ R8, R12
+ask754:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask754
+	MOVQ       R14, 1152(SP)
+
+asked755:
+asked753:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows701
+	CMPQ R13, R8
+	JL   rows750
 
-end702:
+end751:
 	VBROADCASTSD w+80(FP), Z16
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
@@ -9112,165 +9459,165 @@ end702:
 	VMULPD       Z16, Z14, Z14
 	VMULPD       Z16, Z15, Z15
 	CMPB         add+88(FP), $0x00
-	JE           set705
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
-	VADDPD       192(BX), Z3, Z3
-	VADDPD       256(BX), Z4, Z4
-	VADDPD       320(BX), Z5, Z5
-	VADDPD       384(BX), Z6, Z6
-	CMPQ         R10, $0x40
-	JL           partial706
-	VADDPD       448(BX), Z7, Z7
-	JMP          end707
+	JE           set756
+	VADDPD       (DX), Z0, Z0
+	VADDPD       64(DX), Z1, Z1
+	VADDPD       128(DX), Z2, Z2
+	VADDPD       192(DX), Z3, Z3
+	VADDPD       256(DX), Z4, Z4
+	VADDPD       320(DX), Z5, Z5
+	VADDPD       384(DX), Z6, Z6
+	CMPQ         R9, $0x40
+	JL           partial757
+	VADDPD       448(DX), Z7, Z7
+	JMP          end758
 
-partial706:
+partial757:
+	LEAQ   448(DX), R12
+	VXORPD Z16, Z16, Z16
+	TESTQ  $0x00000001, R11
+	JE     skip759
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X16
+
+skip759:
+	TESTQ           $0x00000002, R11
+	JE              skip760
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y17
+	VINSERTF64X2    $0x01, X16, Y17, Y16
+
+skip760:
+	TESTQ           $0x00000004, R11
+	JE              skip761
+	VBROADCASTF64X4 (R12), Z17
+	VINSERTF64X4    $0x01, Y16, Z17, Z16
+
+skip761:
+	VADDPD Z16, Z7, Z7
+
+end758:
+	VADDPD (BX), Z8, Z8
+	VADDPD 64(BX), Z9, Z9
+	VADDPD 128(BX), Z10, Z10
+	VADDPD 192(BX), Z11, Z11
+	VADDPD 256(BX), Z12, Z12
+	VADDPD 320(BX), Z13, Z13
+	VADDPD 384(BX), Z14, Z14
+	CMPQ   R9, $0x40
+	JL     partial762
+	VADDPD 448(BX), Z15, Z15
+	JMP    end763
+
+partial762:
 	LEAQ   448(BX), R12
 	VXORPD Z16, Z16, Z16
 	TESTQ  $0x00000001, R11
-	JE     skip708
+	JE     skip764
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X16
 
-skip708:
+skip764:
 	TESTQ           $0x00000002, R11
-	JE              skip709
+	JE              skip765
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y17
 	VINSERTF64X2    $0x01, X16, Y17, Y16
 
-skip709:
+skip765:
 	TESTQ           $0x00000004, R11
-	JE              skip710
+	JE              skip766
 	VBROADCASTF64X4 (R12), Z17
 	VINSERTF64X4    $0x01, Y16, Z17, Z16
 
-skip710:
-	VADDPD Z16, Z7, Z7
-
-end707:
-	VADDPD (SI), Z8, Z8
-	VADDPD 64(SI), Z9, Z9
-	VADDPD 128(SI), Z10, Z10
-	VADDPD 192(SI), Z11, Z11
-	VADDPD 256(SI), Z12, Z12
-	VADDPD 320(SI), Z13, Z13
-	VADDPD 384(SI), Z14, Z14
-	CMPQ   R10, $0x40
-	JL     partial711
-	VADDPD 448(SI), Z15, Z15
-	JMP    end712
-
-partial711:
-	LEAQ   448(SI), R12
-	VXORPD Z16, Z16, Z16
-	TESTQ  $0x00000001, R11
-	JE     skip713
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X16
-
-skip713:
-	TESTQ           $0x00000002, R11
-	JE              skip714
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y17
-	VINSERTF64X2    $0x01, X16, Y17, Y16
-
-skip714:
-	TESTQ           $0x00000004, R11
-	JE              skip715
-	VBROADCASTF64X4 (R12), Z17
-	VINSERTF64X4    $0x01, Y16, Z17, Z16
-
-skip715:
+skip766:
 	VADDPD Z16, Z15, Z15
 
-end712:
-set705:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
-	VMOVUPD Z3, 192(BX)
-	VMOVUPD Z4, 256(BX)
-	VMOVUPD Z5, 320(BX)
-	VMOVUPD Z6, 384(BX)
-	CMPQ    R10, $0x40
-	JL      partial716
-	VMOVUPD Z7, 448(BX)
-	JMP     end717
+end763:
+set756:
+	VMOVUPD Z0, (DX)
+	VMOVUPD Z1, 64(DX)
+	VMOVUPD Z2, 128(DX)
+	VMOVUPD Z3, 192(DX)
+	VMOVUPD Z4, 256(DX)
+	VMOVUPD Z5, 320(DX)
+	VMOVUPD Z6, 384(DX)
+	CMPQ    R9, $0x40
+	JL      partial767
+	VMOVUPD Z7, 448(DX)
+	JMP     end768
 
-partial716:
-	LEAQ          448(BX), R12
+partial767:
+	LEAQ          448(DX), R12
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip718
+	JE            skip769
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip718:
+skip769:
 	TESTQ         $0x00000002, R11
-	JE            skip719
+	JE            skip770
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip719:
+skip770:
 	TESTQ  $0x00000001, R11
-	JE     skip720
+	JE     skip771
 	VMOVSD X0, (R12)
 
-skip720:
-end717:
-	VMOVUPD Z8, (SI)
-	VMOVUPD Z9, 64(SI)
-	VMOVUPD Z10, 128(SI)
-	VMOVUPD Z11, 192(SI)
-	VMOVUPD Z12, 256(SI)
-	VMOVUPD Z13, 320(SI)
-	VMOVUPD Z14, 384(SI)
-	CMPQ    R10, $0x40
-	JL      partial721
-	VMOVUPD Z15, 448(SI)
-	JMP     end722
+skip771:
+end768:
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, 64(BX)
+	VMOVUPD Z10, 128(BX)
+	VMOVUPD Z11, 192(BX)
+	VMOVUPD Z12, 256(BX)
+	VMOVUPD Z13, 320(BX)
+	VMOVUPD Z14, 384(BX)
+	CMPQ    R9, $0x40
+	JL      partial772
+	VMOVUPD Z15, 448(BX)
+	JMP     end773
 
-partial721:
-	LEAQ          448(SI), R12
+partial772:
+	LEAQ          448(BX), R12
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip723
+	JE            skip774
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip723:
+skip774:
 	TESTQ         $0x00000002, R11
-	JE            skip724
+	JE            skip775
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip724:
+skip775:
 	TESTQ  $0x00000001, R11
-	JE     skip725
+	JE     skip776
 	VMOVSD X0, (R12)
 
-skip725:
-end722:
+skip776:
+end773:
+	ADDQ $0x00000200, DX
 	ADDQ $0x00000200, BX
 	ADDQ $0x00000200, SI
-	ADDQ $0x00000200, DI
-	SUBQ $0x40, R10
-	JMP  tile699
+	SUBQ $0x40, R9
+	JMP  tile748
 
-next700:
-	CMPQ   R10, $0x18
-	JLE    next727
+next749:
+	CMPQ   R9, $0x18
+	JLE    next778
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -9279,14 +9626,14 @@ next700:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end729
+	TESTQ  R8, R8
+	JE     end780
 
-rows728:
-	VBROADCASTSD (CX)(R13*8), Z8
-	VBROADCASTSD (DX)(R13*8), Z9
+rows779:
+	VBROADCASTSD (AX)(R13*8), Z8
+	VBROADCASTSD (CX)(R13*8), Z9
 	VMOVUPD      (R12), Z10
 	VFMADD231PD  Z10, Z8, Z0
 	VFMADD231PD  Z10, Z9, Z4
@@ -9299,27 +9646,39 @@ rows728:
 	VMOVUPD      192(R12), Z10
 	VFMADD231PD  Z10, Z8, Z3
 	VFMADD231PD  Z10, Z9, Z7
-	CMPQ         1152(SP), $0x00
-	JNE          far730
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
-	JMP          asked731
+	TESTQ        R10, R10
+	JE           none781
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
+	PREFETCHT0   192(R12)(R10*1)
 
-far730:
-	PREFETCHT1 (R12)(AX*1)
-	PREFETCHT1 64(R12)(AX*1)
-	PREFETCHT1 128(R12)(AX*1)
-	PREFETCHT1 192(R12)(AX*1)
+none781:
+	TESTQ $0x00000003, R13
+	JNE   asked782
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked784
+	MOVQ  1168(SP), R15
 
-asked731:
-	ADDQ R8, R12
+ask783:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask783
+	MOVQ       R14, 1152(SP)
+
+asked784:
+asked782:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows728
+	CMPQ R13, R8
+	JL   rows779
 
-end729:
+end780:
 	VBROADCASTSD w+80(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -9330,162 +9689,162 @@ end729:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+88(FP), $0x00
-	JE           set732
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	VADDPD       128(BX), Z2, Z2
-	CMPQ         R10, $0x20
-	JL           partial733
-	VADDPD       192(BX), Z3, Z3
-	JMP          end734
+	JE           set785
+	VADDPD       (DX), Z0, Z0
+	VADDPD       64(DX), Z1, Z1
+	VADDPD       128(DX), Z2, Z2
+	CMPQ         R9, $0x20
+	JL           partial786
+	VADDPD       192(DX), Z3, Z3
+	JMP          end787
 
-partial733:
+partial786:
+	LEAQ   192(DX), R12
+	VXORPD Z8, Z8, Z8
+	TESTQ  $0x00000001, R11
+	JE     skip788
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X8
+
+skip788:
+	TESTQ           $0x00000002, R11
+	JE              skip789
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y9
+	VINSERTF64X2    $0x01, X8, Y9, Y8
+
+skip789:
+	TESTQ           $0x00000004, R11
+	JE              skip790
+	VBROADCASTF64X4 (R12), Z9
+	VINSERTF64X4    $0x01, Y8, Z9, Z8
+
+skip790:
+	VADDPD Z8, Z3, Z3
+
+end787:
+	VADDPD (BX), Z4, Z4
+	VADDPD 64(BX), Z5, Z5
+	VADDPD 128(BX), Z6, Z6
+	CMPQ   R9, $0x20
+	JL     partial791
+	VADDPD 192(BX), Z7, Z7
+	JMP    end792
+
+partial791:
 	LEAQ   192(BX), R12
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R11
-	JE     skip735
+	JE     skip793
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X8
 
-skip735:
+skip793:
 	TESTQ           $0x00000002, R11
-	JE              skip736
+	JE              skip794
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip736:
+skip794:
 	TESTQ           $0x00000004, R11
-	JE              skip737
+	JE              skip795
 	VBROADCASTF64X4 (R12), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip737:
-	VADDPD Z8, Z3, Z3
-
-end734:
-	VADDPD (SI), Z4, Z4
-	VADDPD 64(SI), Z5, Z5
-	VADDPD 128(SI), Z6, Z6
-	CMPQ   R10, $0x20
-	JL     partial738
-	VADDPD 192(SI), Z7, Z7
-	JMP    end739
-
-partial738:
-	LEAQ   192(SI), R12
-	VXORPD Z8, Z8, Z8
-	TESTQ  $0x00000001, R11
-	JE     skip740
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X8
-
-skip740:
-	TESTQ           $0x00000002, R11
-	JE              skip741
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y9
-	VINSERTF64X2    $0x01, X8, Y9, Y8
-
-skip741:
-	TESTQ           $0x00000004, R11
-	JE              skip742
-	VBROADCASTF64X4 (R12), Z9
-	VINSERTF64X4    $0x01, Y8, Z9, Z8
-
-skip742:
+skip795:
 	VADDPD Z8, Z7, Z7
 
-end739:
-set732:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
-	CMPQ    R10, $0x20
-	JL      partial743
-	VMOVUPD Z3, 192(BX)
-	JMP     end744
+end792:
+set785:
+	VMOVUPD Z0, (DX)
+	VMOVUPD Z1, 64(DX)
+	VMOVUPD Z2, 128(DX)
+	CMPQ    R9, $0x20
+	JL      partial796
+	VMOVUPD Z3, 192(DX)
+	JMP     end797
 
-partial743:
-	LEAQ          192(BX), R12
+partial796:
+	LEAQ          192(DX), R12
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip745
+	JE            skip798
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip745:
+skip798:
 	TESTQ         $0x00000002, R11
-	JE            skip746
+	JE            skip799
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip746:
+skip799:
 	TESTQ  $0x00000001, R11
-	JE     skip747
+	JE     skip800
 	VMOVSD X0, (R12)
 
-skip747:
-end744:
-	VMOVUPD Z4, (SI)
-	VMOVUPD Z5, 64(SI)
-	VMOVUPD Z6, 128(SI)
-	CMPQ    R10, $0x20
-	JL      partial748
-	VMOVUPD Z7, 192(SI)
-	JMP     end749
+skip800:
+end797:
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, 64(BX)
+	VMOVUPD Z6, 128(BX)
+	CMPQ    R9, $0x20
+	JL      partial801
+	VMOVUPD Z7, 192(BX)
+	JMP     end802
 
-partial748:
-	LEAQ          192(SI), R12
+partial801:
+	LEAQ          192(BX), R12
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip750
+	JE            skip803
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip750:
+skip803:
 	TESTQ         $0x00000002, R11
-	JE            skip751
+	JE            skip804
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip751:
+skip804:
 	TESTQ  $0x00000001, R11
-	JE     skip752
+	JE     skip805
 	VMOVSD X0, (R12)
 
-skip752:
-end749:
+skip805:
+end802:
+	ADDQ $0x00000100, DX
 	ADDQ $0x00000100, BX
 	ADDQ $0x00000100, SI
-	ADDQ $0x00000100, DI
-	SUBQ $0x20, R10
+	SUBQ $0x20, R9
 
-next727:
-	CMPQ   R10, $0x10
-	JLE    next754
+next778:
+	CMPQ   R9, $0x10
+	JLE    next807
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	VXORPD Z4, Z4, Z4
 	VXORPD Z5, Z5, Z5
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end756
+	TESTQ  R8, R8
+	JE     end809
 
-rows755:
-	VBROADCASTSD (CX)(R13*8), Z6
-	VBROADCASTSD (DX)(R13*8), Z7
+rows808:
+	VBROADCASTSD (AX)(R13*8), Z6
+	VBROADCASTSD (CX)(R13*8), Z7
 	VMOVUPD      (R12), Z8
 	VFMADD231PD  Z8, Z6, Z0
 	VFMADD231PD  Z8, Z7, Z3
@@ -9495,25 +9854,38 @@ rows755:
 	VMOVUPD      128(R12), Z8
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z5
-	CMPQ         1152(SP), $0x00
-	JNE          far757
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	JMP          asked758
+	TESTQ        R10, R10
+	JE           none810
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
 
-far757:
-	PREFETCHT1 (R12)(AX*1)
-	PREFETCHT1 64(R12)(AX*1)
-	PREFETCHT1 128(R12)(AX*1)
+none810:
+	TESTQ $0x00000003, R13
+	JNE   asked811
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked813
+	MOVQ  1168(SP), R15
 
-asked758:
-	ADDQ R8, R12
+ask812:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask812
+	MOVQ       R14, 1152(SP)
+
+asked813:
+asked811:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows755
+	CMPQ R13, R8
+	JL   rows808
 
-end756:
+end809:
 	VBROADCASTSD w+80(FP), Z6
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
@@ -9522,570 +9894,607 @@ end756:
 	VMULPD       Z6, Z4, Z4
 	VMULPD       Z6, Z5, Z5
 	CMPB         add+88(FP), $0x00
-	JE           set759
-	VADDPD       (BX), Z0, Z0
-	VADDPD       64(BX), Z1, Z1
-	CMPQ         R10, $0x18
-	JL           partial760
-	VADDPD       128(BX), Z2, Z2
-	JMP          end761
+	JE           set814
+	VADDPD       (DX), Z0, Z0
+	VADDPD       64(DX), Z1, Z1
+	CMPQ         R9, $0x18
+	JL           partial815
+	VADDPD       128(DX), Z2, Z2
+	JMP          end816
 
-partial760:
+partial815:
+	LEAQ   128(DX), R12
+	VXORPD Z6, Z6, Z6
+	TESTQ  $0x00000001, R11
+	JE     skip817
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X6
+
+skip817:
+	TESTQ           $0x00000002, R11
+	JE              skip818
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y7
+	VINSERTF64X2    $0x01, X6, Y7, Y6
+
+skip818:
+	TESTQ           $0x00000004, R11
+	JE              skip819
+	VBROADCASTF64X4 (R12), Z7
+	VINSERTF64X4    $0x01, Y6, Z7, Z6
+
+skip819:
+	VADDPD Z6, Z2, Z2
+
+end816:
+	VADDPD (BX), Z3, Z3
+	VADDPD 64(BX), Z4, Z4
+	CMPQ   R9, $0x18
+	JL     partial820
+	VADDPD 128(BX), Z5, Z5
+	JMP    end821
+
+partial820:
 	LEAQ   128(BX), R12
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R11
-	JE     skip762
+	JE     skip822
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip762:
+skip822:
 	TESTQ           $0x00000002, R11
-	JE              skip763
+	JE              skip823
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip763:
+skip823:
 	TESTQ           $0x00000004, R11
-	JE              skip764
+	JE              skip824
 	VBROADCASTF64X4 (R12), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip764:
-	VADDPD Z6, Z2, Z2
-
-end761:
-	VADDPD (SI), Z3, Z3
-	VADDPD 64(SI), Z4, Z4
-	CMPQ   R10, $0x18
-	JL     partial765
-	VADDPD 128(SI), Z5, Z5
-	JMP    end766
-
-partial765:
-	LEAQ   128(SI), R12
-	VXORPD Z6, Z6, Z6
-	TESTQ  $0x00000001, R11
-	JE     skip767
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X6
-
-skip767:
-	TESTQ           $0x00000002, R11
-	JE              skip768
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y7
-	VINSERTF64X2    $0x01, X6, Y7, Y6
-
-skip768:
-	TESTQ           $0x00000004, R11
-	JE              skip769
-	VBROADCASTF64X4 (R12), Z7
-	VINSERTF64X4    $0x01, Y6, Z7, Z6
-
-skip769:
+skip824:
 	VADDPD Z6, Z5, Z5
 
-end766:
-set759:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, 64(BX)
-	CMPQ    R10, $0x18
-	JL      partial770
-	VMOVUPD Z2, 128(BX)
-	JMP     end771
+end821:
+set814:
+	VMOVUPD Z0, (DX)
+	VMOVUPD Z1, 64(DX)
+	CMPQ    R9, $0x18
+	JL      partial825
+	VMOVUPD Z2, 128(DX)
+	JMP     end826
 
-partial770:
-	LEAQ          128(BX), R12
+partial825:
+	LEAQ          128(DX), R12
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip772
+	JE            skip827
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip772:
+skip827:
 	TESTQ         $0x00000002, R11
-	JE            skip773
+	JE            skip828
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip773:
+skip828:
 	TESTQ  $0x00000001, R11
-	JE     skip774
+	JE     skip829
 	VMOVSD X0, (R12)
 
-skip774:
-end771:
-	VMOVUPD Z3, (SI)
-	VMOVUPD Z4, 64(SI)
-	CMPQ    R10, $0x18
-	JL      partial775
-	VMOVUPD Z5, 128(SI)
-	JMP     end776
+skip829:
+end826:
+	VMOVUPD Z3, (BX)
+	VMOVUPD Z4, 64(BX)
+	CMPQ    R9, $0x18
+	JL      partial830
+	VMOVUPD Z5, 128(BX)
+	JMP     end831
 
-partial775:
-	LEAQ          128(SI), R12
+partial830:
+	LEAQ          128(BX), R12
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip777
+	JE            skip832
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip777:
+skip832:
 	TESTQ         $0x00000002, R11
-	JE            skip778
+	JE            skip833
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip778:
+skip833:
 	TESTQ  $0x00000001, R11
-	JE     skip779
+	JE     skip834
 	VMOVSD X0, (R12)
 
-skip779:
-end776:
+skip834:
+end831:
+	ADDQ $0x000000c0, DX
 	ADDQ $0x000000c0, BX
 	ADDQ $0x000000c0, SI
-	ADDQ $0x000000c0, DI
-	SUBQ $0x18, R10
+	SUBQ $0x18, R9
 
-next754:
-	CMPQ   R10, $0x08
-	JLE    next781
+next807:
+	CMPQ   R9, $0x08
+	JLE    next836
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end783
+	TESTQ  R8, R8
+	JE     end838
 
-rows782:
-	VBROADCASTSD (CX)(R13*8), Z4
-	VBROADCASTSD (DX)(R13*8), Z5
+rows837:
+	VBROADCASTSD (AX)(R13*8), Z4
+	VBROADCASTSD (CX)(R13*8), Z5
 	VMOVUPD      (R12), Z6
 	VFMADD231PD  Z6, Z4, Z0
 	VFMADD231PD  Z6, Z5, Z2
 	VMOVUPD      64(R12), Z6
 	VFMADD231PD  Z6, Z4, Z1
 	VFMADD231PD  Z6, Z5, Z3
-	CMPQ         1152(SP), $0x00
-	JNE          far784
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	JMP          asked785
+	TESTQ        R10, R10
+	JE           none839
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
 
-far784:
-	PREFETCHT1 (R12)(AX*1)
-	PREFETCHT1 64(R12)(AX*1)
+none839:
+	TESTQ $0x00000003, R13
+	JNE   asked840
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked842
+	MOVQ  1168(SP), R15
 
-asked785:
-	ADDQ R8, R12
+ask841:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask841
+	MOVQ       R14, 1152(SP)
+
+asked842:
+asked840:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows782
+	CMPQ R13, R8
+	JL   rows837
 
-end783:
+end838:
 	VBROADCASTSD w+80(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+88(FP), $0x00
-	JE           set786
-	VADDPD       (BX), Z0, Z0
-	CMPQ         R10, $0x10
-	JL           partial787
-	VADDPD       64(BX), Z1, Z1
-	JMP          end788
+	JE           set843
+	VADDPD       (DX), Z0, Z0
+	CMPQ         R9, $0x10
+	JL           partial844
+	VADDPD       64(DX), Z1, Z1
+	JMP          end845
 
-partial787:
+partial844:
+	LEAQ   64(DX), R12
+	VXORPD Z4, Z4, Z4
+	TESTQ  $0x00000001, R11
+	JE     skip846
+	MOVQ   R11, R13
+	ANDQ   $0x06, R13
+	VMOVSD (R12)(R13*8), X4
+
+skip846:
+	TESTQ           $0x00000002, R11
+	JE              skip847
+	MOVQ            R11, R13
+	ANDQ            $0x04, R13
+	VBROADCASTF64X2 (R12)(R13*8), Y5
+	VINSERTF64X2    $0x01, X4, Y5, Y4
+
+skip847:
+	TESTQ           $0x00000004, R11
+	JE              skip848
+	VBROADCASTF64X4 (R12), Z5
+	VINSERTF64X4    $0x01, Y4, Z5, Z4
+
+skip848:
+	VADDPD Z4, Z1, Z1
+
+end845:
+	VADDPD (BX), Z2, Z2
+	CMPQ   R9, $0x10
+	JL     partial849
+	VADDPD 64(BX), Z3, Z3
+	JMP    end850
+
+partial849:
 	LEAQ   64(BX), R12
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R11
-	JE     skip789
+	JE     skip851
 	MOVQ   R11, R13
 	ANDQ   $0x06, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip789:
+skip851:
 	TESTQ           $0x00000002, R11
-	JE              skip790
+	JE              skip852
 	MOVQ            R11, R13
 	ANDQ            $0x04, R13
 	VBROADCASTF64X2 (R12)(R13*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip790:
+skip852:
 	TESTQ           $0x00000004, R11
-	JE              skip791
+	JE              skip853
 	VBROADCASTF64X4 (R12), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip791:
-	VADDPD Z4, Z1, Z1
-
-end788:
-	VADDPD (SI), Z2, Z2
-	CMPQ   R10, $0x10
-	JL     partial792
-	VADDPD 64(SI), Z3, Z3
-	JMP    end793
-
-partial792:
-	LEAQ   64(SI), R12
-	VXORPD Z4, Z4, Z4
-	TESTQ  $0x00000001, R11
-	JE     skip794
-	MOVQ   R11, R13
-	ANDQ   $0x06, R13
-	VMOVSD (R12)(R13*8), X4
-
-skip794:
-	TESTQ           $0x00000002, R11
-	JE              skip795
-	MOVQ            R11, R13
-	ANDQ            $0x04, R13
-	VBROADCASTF64X2 (R12)(R13*8), Y5
-	VINSERTF64X2    $0x01, X4, Y5, Y4
-
-skip795:
-	TESTQ           $0x00000004, R11
-	JE              skip796
-	VBROADCASTF64X4 (R12), Z5
-	VINSERTF64X4    $0x01, Y4, Z5, Z4
-
-skip796:
+skip853:
 	VADDPD Z4, Z3, Z3
 
-end793:
-set786:
-	VMOVUPD Z0, (BX)
-	CMPQ    R10, $0x10
-	JL      partial797
-	VMOVUPD Z1, 64(BX)
-	JMP     end798
+end850:
+set843:
+	VMOVUPD Z0, (DX)
+	CMPQ    R9, $0x10
+	JL      partial854
+	VMOVUPD Z1, 64(DX)
+	JMP     end855
 
-partial797:
-	LEAQ          64(BX), R12
+partial854:
+	LEAQ          64(DX), R12
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip799
+	JE            skip856
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip799:
+skip856:
 	TESTQ         $0x00000002, R11
-	JE            skip800
+	JE            skip857
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip800:
+skip857:
 	TESTQ  $0x00000001, R11
-	JE     skip801
+	JE     skip858
 	VMOVSD X0, (R12)
 
-skip801:
-end798:
-	VMOVUPD Z2, (SI)
-	CMPQ    R10, $0x10
-	JL      partial802
-	VMOVUPD Z3, 64(SI)
-	JMP     end803
+skip858:
+end855:
+	VMOVUPD Z2, (BX)
+	CMPQ    R9, $0x10
+	JL      partial859
+	VMOVUPD Z3, 64(BX)
+	JMP     end860
 
-partial802:
-	LEAQ          64(SI), R12
+partial859:
+	LEAQ          64(BX), R12
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip804
+	JE            skip861
 	VMOVUPD       Y0, (R12)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R12
 
-skip804:
+skip861:
 	TESTQ         $0x00000002, R11
-	JE            skip805
+	JE            skip862
 	VMOVUPD       X0, (R12)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R12
 
-skip805:
+skip862:
 	TESTQ  $0x00000001, R11
-	JE     skip806
+	JE     skip863
 	VMOVSD X0, (R12)
 
-skip806:
-end803:
+skip863:
+end860:
+	ADDQ $0x00000080, DX
 	ADDQ $0x00000080, BX
 	ADDQ $0x00000080, SI
-	ADDQ $0x00000080, DI
-	SUBQ $0x10, R10
+	SUBQ $0x10, R9
 
-next781:
-	CMPQ   R10, $0x00
-	JLE    next808
+next836:
+	CMPQ   R9, $0x00
+	JLE    next865
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R12, R12
-	TESTQ  R9, R9
-	JE     end810
+	TESTQ  R8, R8
+	JE     end867
 
-rows809:
-	VBROADCASTSD (CX)(R12*8), Z2
-	VBROADCASTSD (DX)(R12*8), Z3
-	VMOVUPD      (DI), Z4
+rows866:
+	VBROADCASTSD (AX)(R12*8), Z2
+	VBROADCASTSD (CX)(R12*8), Z3
+	VMOVUPD      (SI), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
-	CMPQ         1152(SP), $0x00
-	JNE          far811
-	PREFETCHT0   (DI)(AX*1)
-	JMP          asked812
+	TESTQ        R10, R10
+	JE           none868
+	PREFETCHT0   (SI)(R10*1)
 
-far811:
-	PREFETCHT1 (DI)(AX*1)
+none868:
+	TESTQ $0x00000003, R12
+	JNE   asked869
+	MOVQ  1152(SP), R13
+	CMPQ  R13, 1160(SP)
+	JAE   asked871
+	MOVQ  1168(SP), R14
 
-asked812:
-	ADDQ R8, DI
+ask870:
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	ADDQ       $0x00000100, R13
+	SUBQ       $0x04, R14
+	JG         ask870
+	MOVQ       R13, 1152(SP)
+
+asked871:
+asked869:
+	ADDQ DI, SI
 	INCQ R12
-	CMPQ R12, R9
-	JL   rows809
+	CMPQ R12, R8
+	JL   rows866
 
-end810:
+end867:
 	VBROADCASTSD w+80(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+88(FP), $0x00
-	JE           set813
-	CMPQ         R10, $0x08
-	JL           partial814
-	VADDPD       (BX), Z0, Z0
-	JMP          end815
+	JE           set872
+	CMPQ         R9, $0x08
+	JL           partial873
+	VADDPD       (DX), Z0, Z0
+	JMP          end874
 
-partial814:
+partial873:
+	LEAQ   (DX), AX
+	VXORPD Z2, Z2, Z2
+	TESTQ  $0x00000001, R11
+	JE     skip875
+	MOVQ   R11, CX
+	ANDQ   $0x06, CX
+	VMOVSD (AX)(CX*8), X2
+
+skip875:
+	TESTQ           $0x00000002, R11
+	JE              skip876
+	MOVQ            R11, CX
+	ANDQ            $0x04, CX
+	VBROADCASTF64X2 (AX)(CX*8), Y3
+	VINSERTF64X2    $0x01, X2, Y3, Y2
+
+skip876:
+	TESTQ           $0x00000004, R11
+	JE              skip877
+	VBROADCASTF64X4 (AX), Z3
+	VINSERTF64X4    $0x01, Y2, Z3, Z2
+
+skip877:
+	VADDPD Z2, Z0, Z0
+
+end874:
+	CMPQ   R9, $0x08
+	JL     partial878
+	VADDPD (BX), Z1, Z1
+	JMP    end879
+
+partial878:
 	LEAQ   (BX), AX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R11
-	JE     skip816
+	JE     skip880
 	MOVQ   R11, CX
 	ANDQ   $0x06, CX
 	VMOVSD (AX)(CX*8), X2
 
-skip816:
+skip880:
 	TESTQ           $0x00000002, R11
-	JE              skip817
+	JE              skip881
 	MOVQ            R11, CX
 	ANDQ            $0x04, CX
 	VBROADCASTF64X2 (AX)(CX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip817:
+skip881:
 	TESTQ           $0x00000004, R11
-	JE              skip818
+	JE              skip882
 	VBROADCASTF64X4 (AX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip818:
-	VADDPD Z2, Z0, Z0
-
-end815:
-	CMPQ   R10, $0x08
-	JL     partial819
-	VADDPD (SI), Z1, Z1
-	JMP    end820
-
-partial819:
-	LEAQ   (SI), AX
-	VXORPD Z2, Z2, Z2
-	TESTQ  $0x00000001, R11
-	JE     skip821
-	MOVQ   R11, CX
-	ANDQ   $0x06, CX
-	VMOVSD (AX)(CX*8), X2
-
-skip821:
-	TESTQ           $0x00000002, R11
-	JE              skip822
-	MOVQ            R11, CX
-	ANDQ            $0x04, CX
-	VBROADCASTF64X2 (AX)(CX*8), Y3
-	VINSERTF64X2    $0x01, X2, Y3, Y2
-
-skip822:
-	TESTQ           $0x00000004, R11
-	JE              skip823
-	VBROADCASTF64X4 (AX), Z3
-	VINSERTF64X4    $0x01, Y2, Z3, Z2
-
-skip823:
+skip882:
 	VADDPD Z2, Z1, Z1
 
-end820:
-set813:
-	CMPQ    R10, $0x08
-	JL      partial824
-	VMOVUPD Z0, (BX)
-	JMP     end825
+end879:
+set872:
+	CMPQ    R9, $0x08
+	JL      partial883
+	VMOVUPD Z0, (DX)
+	JMP     end884
 
-partial824:
-	LEAQ          (BX), AX
+partial883:
+	LEAQ          (DX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip826
+	JE            skip885
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip826:
+skip885:
 	TESTQ         $0x00000002, R11
-	JE            skip827
+	JE            skip886
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip827:
+skip886:
 	TESTQ  $0x00000001, R11
-	JE     skip828
+	JE     skip887
 	VMOVSD X0, (AX)
 
-skip828:
-end825:
-	CMPQ    R10, $0x08
-	JL      partial829
-	VMOVUPD Z1, (SI)
-	JMP     end830
+skip887:
+end884:
+	CMPQ    R9, $0x08
+	JL      partial888
+	VMOVUPD Z1, (BX)
+	JMP     end889
 
-partial829:
-	LEAQ          (SI), AX
+partial888:
+	LEAQ          (BX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R11
-	JE            skip831
+	JE            skip890
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip831:
+skip890:
 	TESTQ         $0x00000002, R11
-	JE            skip832
+	JE            skip891
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip832:
+skip891:
 	TESTQ  $0x00000001, R11
-	JE     skip833
+	JE     skip892
 	VMOVSD X0, (AX)
 
-skip833:
-end830:
-next808:
+skip892:
+end889:
+next865:
 	MOVQ  rows+56(FP), AX
 	MOVQ  block+72(FP), CX
 	MOVQ  stride+24(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end535
+	JLE   end573
 	MOVQ  AX, rows+56(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+16(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+32(FP)
 	MOVB  $0x01, add+88(FP)
-	JMP   block534
+	JMP   block572
 
-end535:
-done536:
+end573:
+done574:
 	VZEROUPPER
 	RET
 
-// func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+// func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·logisticHessAVX512(SB), $1160-88
+TEXT ·logisticHessAVX512(SB), $1184-104
+	MOVQ    next+80(FP), AX
+	MOVQ    bytes+88(FP), CX
+	MOVQ    lines+96(FP), DX
+	MOVQ    AX, 1152(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 1160(SP)
+	MOVQ    DX, 1168(SP)
+	MOVQ    $+0, 1176(SP)
 	CMPQ    rows+40(FP), $0x01
-	JNE     block834
+	JNE     block893
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block834
+	JG      block893
 	CMPQ    AX, $0x08
-	JG      wider838
+	JG      wider897
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+24(FP), CX
 	MOVQ    v+32(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole839
+	JE      whole898
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip841
+	JE      skip900
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip841:
+skip900:
 	TESTQ           $0x00000002, AX
-	JE              skip842
+	JE              skip901
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip842:
+skip901:
 	TESTQ           $0x00000004, AX
-	JE              skip843
+	JE              skip902
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip843:
-	JMP end840
+skip902:
+	JMP end899
 
-whole839:
+whole898:
 	VMOVUPD (CX), Z1
 
-end840:
+end899:
 	VMULPD Z0, Z1, Z1
 	CMPQ   AX, $0x08
-	JE     whole844
+	JE     whole903
 	LEAQ   (DX), CX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, AX
-	JE     skip846
+	JE     skip905
 	MOVQ   AX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip846:
+skip905:
 	TESTQ           $0x00000002, AX
-	JE              skip847
+	JE              skip906
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip847:
+skip906:
 	TESTQ           $0x00000004, AX
-	JE              skip848
+	JE              skip907
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip848:
-	JMP end845
+skip907:
+	JMP end904
 
-whole844:
+whole903:
 	VMOVUPD (DX), Z2
 
-end845:
+end904:
 	VMULPD            Z0, Z2, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y3
 	VADDPD            Y1, Y3, Y3
@@ -10132,39 +10541,39 @@ end845:
 	VBROADCASTSD      X2, Z1
 	VMULPD            Z1, Z0, Z0
 	CMPQ              AX, $0x08
-	JE                whole849
+	JE                whole908
 	LEAQ              (CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip851
+	JE                skip910
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip851:
+skip910:
 	TESTQ         $0x00000002, AX
-	JE            skip852
+	JE            skip911
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip852:
+skip911:
 	TESTQ  $0x00000001, AX
-	JE     skip853
+	JE     skip912
 	VMOVSD X0, (CX)
 
-skip853:
-	JMP end850
+skip912:
+	JMP end909
 
-whole849:
+whole908:
 	VMOVUPD Z0, (CX)
 
-end850:
-	JMP done836
+end909:
+	JMP done895
 
-wider838:
+wider897:
 	CMPQ    AX, $0x10
-	JG      wider854
+	JG      wider913
 	LEAQ    -8(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
@@ -10178,68 +10587,68 @@ wider838:
 	MOVQ    z+24(FP), CX
 	MOVQ    v+32(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole855
+	JE      whole914
 	LEAQ    64(CX), CX
 	VXORPD  Z4, Z4, Z4
 	TESTQ   $0x00000001, AX
-	JE      skip857
+	JE      skip916
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X4
 
-skip857:
+skip916:
 	TESTQ           $0x00000002, AX
-	JE              skip858
+	JE              skip917
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip858:
+skip917:
 	TESTQ           $0x00000004, AX
-	JE              skip859
+	JE              skip918
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip859:
-	JMP end856
+skip918:
+	JMP end915
 
-whole855:
+whole914:
 	VMOVUPD 64(CX), Z4
 
-end856:
+end915:
 	VFMADD231PD Z4, Z3, Z1
 	CMPQ        AX, $0x08
-	JE          whole860
+	JE          whole919
 	LEAQ        64(DX), CX
 	VXORPD      Z4, Z4, Z4
 	TESTQ       $0x00000001, AX
-	JE          skip862
+	JE          skip921
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X4
 
-skip862:
+skip921:
 	TESTQ           $0x00000002, AX
-	JE              skip863
+	JE              skip922
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip863:
+skip922:
 	TESTQ           $0x00000004, AX
-	JE              skip864
+	JE              skip923
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip864:
-	JMP end861
+skip923:
+	JMP end920
 
-whole860:
+whole919:
 	VMOVUPD 64(DX), Z4
 
-end861:
+end920:
 	VFMADD231PD       Z4, Z3, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y4
 	VADDPD            Y1, Y4, Y4
@@ -10288,39 +10697,39 @@ end861:
 	VMOVUPD           Z0, (CX)
 	VMULPD            Z1, Z3, Z0
 	CMPQ              AX, $0x08
-	JE                whole865
+	JE                whole924
 	LEAQ              64(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip867
+	JE                skip926
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip867:
+skip926:
 	TESTQ         $0x00000002, AX
-	JE            skip868
+	JE            skip927
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip868:
+skip927:
 	TESTQ  $0x00000001, AX
-	JE     skip869
+	JE     skip928
 	VMOVSD X0, (CX)
 
-skip869:
-	JMP end866
+skip928:
+	JMP end925
 
-whole865:
+whole924:
 	VMOVUPD Z0, 64(CX)
 
-end866:
-	JMP done836
+end925:
+	JMP done895
 
-wider854:
+wider913:
 	CMPQ        AX, $0x18
-	JG          wider870
+	JG          wider929
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -10341,68 +10750,68 @@ wider854:
 	MOVQ        z+24(FP), CX
 	MOVQ        v+32(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole871
+	JE          whole930
 	LEAQ        128(CX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip873
+	JE          skip932
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X5
 
-skip873:
+skip932:
 	TESTQ           $0x00000002, AX
-	JE              skip874
+	JE              skip933
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip874:
+skip933:
 	TESTQ           $0x00000004, AX
-	JE              skip875
+	JE              skip934
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip875:
-	JMP end872
+skip934:
+	JMP end931
 
-whole871:
+whole930:
 	VMOVUPD 128(CX), Z5
 
-end872:
+end931:
 	VFMADD231PD Z5, Z4, Z1
 	CMPQ        AX, $0x08
-	JE          whole876
+	JE          whole935
 	LEAQ        128(DX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip878
+	JE          skip937
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X5
 
-skip878:
+skip937:
 	TESTQ           $0x00000002, AX
-	JE              skip879
+	JE              skip938
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip879:
+skip938:
 	TESTQ           $0x00000004, AX
-	JE              skip880
+	JE              skip939
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip880:
-	JMP end877
+skip939:
+	JMP end936
 
-whole876:
+whole935:
 	VMOVUPD 128(DX), Z5
 
-end877:
+end936:
 	VFMADD231PD       Z5, Z4, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y5
 	VADDPD            Y1, Y5, Y5
@@ -10453,37 +10862,37 @@ end877:
 	VMOVUPD           Z0, 64(CX)
 	VMULPD            Z1, Z4, Z0
 	CMPQ              AX, $0x08
-	JE                whole881
+	JE                whole940
 	LEAQ              128(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip883
+	JE                skip942
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip883:
+skip942:
 	TESTQ         $0x00000002, AX
-	JE            skip884
+	JE            skip943
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip884:
+skip943:
 	TESTQ  $0x00000001, AX
-	JE     skip885
+	JE     skip944
 	VMOVSD X0, (CX)
 
-skip885:
-	JMP end882
+skip944:
+	JMP end941
 
-whole881:
+whole940:
 	VMOVUPD Z0, 128(CX)
 
-end882:
-	JMP done836
+end941:
+	JMP done895
 
-wider870:
+wider929:
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -10511,68 +10920,68 @@ wider870:
 	MOVQ        z+24(FP), CX
 	MOVQ        v+32(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole887
+	JE          whole946
 	LEAQ        192(CX), CX
 	VXORPD      Z6, Z6, Z6
 	TESTQ       $0x00000001, AX
-	JE          skip889
+	JE          skip948
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X6
 
-skip889:
+skip948:
 	TESTQ           $0x00000002, AX
-	JE              skip890
+	JE              skip949
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip890:
+skip949:
 	TESTQ           $0x00000004, AX
-	JE              skip891
+	JE              skip950
 	VBROADCASTF64X4 (CX), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip891:
-	JMP end888
+skip950:
+	JMP end947
 
-whole887:
+whole946:
 	VMOVUPD 192(CX), Z6
 
-end888:
+end947:
 	VFMADD231PD Z6, Z5, Z1
 	CMPQ        AX, $0x08
-	JE          whole892
+	JE          whole951
 	LEAQ        192(DX), CX
 	VXORPD      Z6, Z6, Z6
 	TESTQ       $0x00000001, AX
-	JE          skip894
+	JE          skip953
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X6
 
-skip894:
+skip953:
 	TESTQ           $0x00000002, AX
-	JE              skip895
+	JE              skip954
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip895:
+skip954:
 	TESTQ           $0x00000004, AX
-	JE              skip896
+	JE              skip955
 	VBROADCASTF64X4 (CX), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip896:
-	JMP end893
+skip955:
+	JMP end952
 
-whole892:
+whole951:
 	VMOVUPD 192(DX), Z6
 
-end893:
+end952:
 	VFMADD231PD       Z6, Z5, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y6
 	VADDPD            Y1, Y6, Y6
@@ -10625,37 +11034,48 @@ end893:
 	VMOVUPD           Z0, 128(CX)
 	VMULPD            Z1, Z5, Z0
 	CMPQ              AX, $0x08
-	JE                whole897
+	JE                whole956
 	LEAQ              192(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip899
+	JE                skip958
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip899:
+skip958:
 	TESTQ         $0x00000002, AX
-	JE            skip900
+	JE            skip959
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip900:
+skip959:
 	TESTQ  $0x00000001, AX
-	JE     skip901
+	JE     skip960
 	VMOVSD X0, (CX)
 
-skip901:
-	JMP end898
+skip960:
+	JMP end957
 
-whole897:
+whole956:
 	VMOVUPD Z0, 192(CX)
 
-end898:
-	JMP done836
+end957:
+	JMP done895
 
-block834:
+block893:
+	MOVQ  block+56(FP), AX
+	MOVQ  stride+16(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+40(FP)
+	JLE   whole961
+	XORQ  CX, CX
+
+whole961:
+	MOVQ    CX, 1176(SP)
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+8(FP), DX
@@ -10669,75 +11089,75 @@ block834:
 	MOVQ    v+32(FP), R8
 	MOVQ    d+48(FP), R9
 	CMPQ    R9, $0x20
-	JG      many903
+	JG      many963
 	CMPQ    R9, $0x08
-	JG      wider904
+	JG      wider964
 	LEAQ    (R9), R9
 	CMPQ    R9, $0x08
-	JE      whole905
+	JE      whole965
 	LEAQ    (DI), DI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, R9
-	JE      skip907
+	JE      skip967
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X0
 
-skip907:
+skip967:
 	TESTQ           $0x00000002, R9
-	JE              skip908
+	JE              skip968
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip908:
+skip968:
 	TESTQ           $0x00000004, R9
-	JE              skip909
+	JE              skip969
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip909:
-	JMP end906
+skip969:
+	JMP end966
 
-whole905:
+whole965:
 	VMOVUPD (DI), Z0
 
-end906:
+end966:
 	CMPQ   R9, $0x08
-	JE     whole910
+	JE     whole970
 	LEAQ   (R8), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip912
+	JE     skip972
 	MOVQ   R9, R8
 	ANDQ   $0x06, R8
 	VMOVSD (DI)(R8*8), X1
 
-skip912:
+skip972:
 	TESTQ           $0x00000002, R9
-	JE              skip913
+	JE              skip973
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip913:
+skip973:
 	TESTQ           $0x00000004, R9
-	JE              skip914
+	JE              skip974
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip914:
-	JMP end911
+skip974:
+	JMP end971
 
-whole910:
+whole970:
 	VMOVUPD (R8), Z1
 
-end911:
-rows915:
+end971:
+rows975:
 	SUBQ       $0x08, SI
-	JL         rest916
+	JL         rest976
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -10817,13 +11237,30 @@ rows915:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows915
+	MOVQ       1152(SP), DI
+	CMPQ       DI, 1160(SP)
+	JAE        asked980
+	MOVQ       1168(SP), R8
+	ADDQ       R8, R8
 
-rest916:
+ask979:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask979
+	MOVQ       DI, 1152(SP)
+
+asked980:
+	JMP rows975
+
+rest976:
 	ADDQ       $0x08, SI
-	JE         end918
+	JE         end978
 	CMPQ       SI, $0x01
-	JNE        few917
+	JNE        few977
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -10840,9 +11277,9 @@ rest916:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (CX)
-	JMP        end918
+	JMP        end978
 
-few917:
+few977:
 	XORQ       DI, DI
 	MOVQ       DX, R8
 	MOVQ       BX, R9
@@ -10950,80 +11387,80 @@ few917:
 	VMOVUPD    Z3, (AX)
 	VMOVUPD    Z2, (CX)
 
-end918:
-	JMP scored902
+end978:
+	JMP scored962
 
-wider904:
+wider964:
 	CMPQ    R9, $0x10
-	JG      wider919
+	JG      wider981
 	LEAQ    -8(R9), R9
 	VMOVUPD (DI), Z0
 	CMPQ    R9, $0x08
-	JE      whole920
+	JE      whole982
 	LEAQ    64(DI), DI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, R9
-	JE      skip922
+	JE      skip984
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X1
 
-skip922:
+skip984:
 	TESTQ           $0x00000002, R9
-	JE              skip923
+	JE              skip985
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip923:
+skip985:
 	TESTQ           $0x00000004, R9
-	JE              skip924
+	JE              skip986
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip924:
-	JMP end921
+skip986:
+	JMP end983
 
-whole920:
+whole982:
 	VMOVUPD 64(DI), Z1
 
-end921:
+end983:
 	VMOVUPD (R8), Z2
 	CMPQ    R9, $0x08
-	JE      whole925
+	JE      whole987
 	LEAQ    64(R8), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip927
+	JE      skip989
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X3
 
-skip927:
+skip989:
 	TESTQ           $0x00000002, R9
-	JE              skip928
+	JE              skip990
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip928:
+skip990:
 	TESTQ           $0x00000004, R9
-	JE              skip929
+	JE              skip991
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip929:
-	JMP end926
+skip991:
+	JMP end988
 
-whole925:
+whole987:
 	VMOVUPD 64(R8), Z3
 
-end926:
-rows930:
+end988:
+rows992:
 	SUBQ        $0x08, SI
-	JL          rest931
+	JL          rest993
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -11119,13 +11556,30 @@ rows930:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows930
+	MOVQ        1152(SP), DI
+	CMPQ        DI, 1160(SP)
+	JAE         asked997
+	MOVQ        1168(SP), R8
+	ADDQ        R8, R8
 
-rest931:
+ask996:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask996
+	MOVQ       DI, 1152(SP)
+
+asked997:
+	JMP rows992
+
+rest993:
 	ADDQ        $0x08, SI
-	JE          end933
+	JE          end995
 	CMPQ        SI, $0x01
-	JNE         few932
+	JNE         few994
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -11144,9 +11598,9 @@ rest931:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end933
+	JMP         end995
 
-few932:
+few994:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -11270,82 +11724,82 @@ few932:
 	VMOVUPD     Z4, (AX)
 	VMOVUPD     Z1, (CX)
 
-end933:
-	JMP scored902
+end995:
+	JMP scored962
 
-wider919:
+wider981:
 	CMPQ    R9, $0x18
-	JG      wider934
+	JG      wider998
 	LEAQ    -16(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	CMPQ    R9, $0x08
-	JE      whole935
+	JE      whole999
 	LEAQ    128(DI), DI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, R9
-	JE      skip937
+	JE      skip1001
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X2
 
-skip937:
+skip1001:
 	TESTQ           $0x00000002, R9
-	JE              skip938
+	JE              skip1002
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip938:
+skip1002:
 	TESTQ           $0x00000004, R9
-	JE              skip939
+	JE              skip1003
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip939:
-	JMP end936
+skip1003:
+	JMP end1000
 
-whole935:
+whole999:
 	VMOVUPD 128(DI), Z2
 
-end936:
+end1000:
 	VMOVUPD (R8), Z3
 	VMOVUPD 64(R8), Z4
 	CMPQ    R9, $0x08
-	JE      whole940
+	JE      whole1004
 	LEAQ    128(R8), DI
 	VXORPD  Z5, Z5, Z5
 	TESTQ   $0x00000001, R9
-	JE      skip942
+	JE      skip1006
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X5
 
-skip942:
+skip1006:
 	TESTQ           $0x00000002, R9
-	JE              skip943
+	JE              skip1007
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip943:
+skip1007:
 	TESTQ           $0x00000004, R9
-	JE              skip944
+	JE              skip1008
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip944:
-	JMP end941
+skip1008:
+	JMP end1005
 
-whole940:
+whole1004:
 	VMOVUPD 128(R8), Z5
 
-end941:
-rows945:
+end1005:
+rows1009:
 	SUBQ        $0x08, SI
-	JL          rest946
+	JL          rest1010
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -11457,13 +11911,30 @@ rows945:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows945
+	MOVQ        1152(SP), DI
+	CMPQ        DI, 1160(SP)
+	JAE         asked1014
+	MOVQ        1168(SP), R8
+	ADDQ        R8, R8
 
-rest946:
+ask1013:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1013
+	MOVQ       DI, 1152(SP)
+
+asked1014:
+	JMP rows1009
+
+rest1010:
 	ADDQ        $0x08, SI
-	JE          end948
+	JE          end1012
 	CMPQ        SI, $0x01
-	JNE         few947
+	JNE         few1011
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -11484,9 +11955,9 @@ rest946:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end948
+	JMP         end1012
 
-few947:
+few1011:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -11626,82 +12097,82 @@ few947:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end948:
-	JMP scored902
+end1012:
+	JMP scored962
 
-wider934:
+wider998:
 	LEAQ    -24(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	VMOVUPD 128(DI), Z2
 	CMPQ    R9, $0x08
-	JE      whole949
+	JE      whole1015
 	LEAQ    192(DI), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip951
+	JE      skip1017
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X3
 
-skip951:
+skip1017:
 	TESTQ           $0x00000002, R9
-	JE              skip952
+	JE              skip1018
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip952:
+skip1018:
 	TESTQ           $0x00000004, R9
-	JE              skip953
+	JE              skip1019
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip953:
-	JMP end950
+skip1019:
+	JMP end1016
 
-whole949:
+whole1015:
 	VMOVUPD 192(DI), Z3
 
-end950:
+end1016:
 	VMOVUPD (R8), Z4
 	VMOVUPD 64(R8), Z5
 	VMOVUPD 128(R8), Z6
 	CMPQ    R9, $0x08
-	JE      whole954
+	JE      whole1020
 	LEAQ    192(R8), DI
 	VXORPD  Z7, Z7, Z7
 	TESTQ   $0x00000001, R9
-	JE      skip956
+	JE      skip1022
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X7
 
-skip956:
+skip1022:
 	TESTQ           $0x00000002, R9
-	JE              skip957
+	JE              skip1023
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip957:
+skip1023:
 	TESTQ           $0x00000004, R9
-	JE              skip958
+	JE              skip1024
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip958:
-	JMP end955
+skip1024:
+	JMP end1021
 
-whole954:
+whole1020:
 	VMOVUPD 192(R8), Z7
 
-end955:
-rows959:
+end1021:
+rows1025:
 	SUBQ        $0x08, SI
-	JL          rest960
+	JL          rest1026
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -11829,13 +12300,30 @@ rows959:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows959
+	MOVQ        1152(SP), DI
+	CMPQ        DI, 1160(SP)
+	JAE         asked1030
+	MOVQ        1168(SP), R8
+	ADDQ        R8, R8
 
-rest960:
+ask1029:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1029
+	MOVQ       DI, 1152(SP)
+
+asked1030:
+	JMP rows1025
+
+rest1026:
 	ADDQ        $0x08, SI
-	JE          end962
+	JE          end1028
 	CMPQ        SI, $0x01
-	JNE         few961
+	JNE         few1027
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -11858,9 +12346,9 @@ rest960:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (CX)
-	JMP         end962
+	JMP         end1028
 
-few961:
+few1027:
 	XORQ        DI, DI
 	MOVQ        DX, R8
 	MOVQ        BX, R9
@@ -12016,10 +12504,10 @@ few961:
 	VMOVUPD     Z2, (AX)
 	VMOVUPD     Z1, (CX)
 
-end962:
-	JMP scored902
+end1028:
+	JMP scored962
 
-many903:
+many963:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -12028,9 +12516,9 @@ many903:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows964:
+rows1032:
 	SUBQ   $0x08, SI
-	JL     rest965
+	JL     rest1033
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -12055,9 +12543,9 @@ rows964:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns966:
+columns1034:
 	CMPQ        R14, R10
-	JGE         last967
+	JGE         last1035
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -12088,9 +12576,9 @@ columns966:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns966
+	JMP         columns1034
 
-last967:
+last1035:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -12163,13 +12651,30 @@ last967:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows964
+	MOVQ        1152(SP), R11
+	CMPQ        R11, 1160(SP)
+	JAE         asked1037
+	MOVQ        1168(SP), R12
+	ADDQ        R12, R12
 
-rest965:
+ask1036:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask1036
+	MOVQ       R11, 1152(SP)
+
+asked1037:
+	JMP rows1032
+
+rest1033:
 	ADDQ $0x08, SI
-	JE   end963
+	JE   end1031
 
-row968:
+row1038:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -12181,9 +12686,9 @@ row968:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one970
+	JL     one1040
 
-many969:
+many1039:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -12206,13 +12711,13 @@ many969:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many969
+	JGE         many1039
 
-one970:
+one1040:
 	ADDQ $0x18, R10
-	JL   rest972
+	JL   rest1042
 
-top971:
+top1041:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -12220,11 +12725,11 @@ top971:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top971
+	JGE         top1041
 
-rest972:
+rest1042:
 	ADDQ        $0x08, R10
-	JE          end973
+	JE          end1043
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -12234,7 +12739,7 @@ rest972:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end973:
+end1043:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -12259,10 +12764,10 @@ end973:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row968
+	JNE        row1038
 
-end963:
-scored902:
+end1031:
+scored962:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    rows+40(FP), DX
@@ -12271,9 +12776,26 @@ scored902:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest975
+	JL      rest1045
 
-full974:
+full1044:
+	MOVQ 1152(SP), SI
+	CMPQ SI, 1160(SP)
+	JAE  asked1048
+	MOVQ 1168(SP), DI
+	ADDQ DI, DI
+
+ask1047:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1047
+	MOVQ       SI, 1152(SP)
+
+asked1048:
 	VMOVUPD           (CX)(BX*8), Z0
 	VMOVUPD           (AX)(BX*8), Z1
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z1, Z1
@@ -12306,11 +12828,11 @@ full974:
 	VMOVUPD           Z1, (CX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full974
+	JGE               full1044
 
-rest975:
+rest1045:
 	ADDQ              $0x08, DX
-	JE                end976
+	JE                end1046
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -12345,44 +12867,26 @@ rest975:
 	VMULPD            Z0, Z1, Z1
 	VMOVUPD           Z1, (CX)(BX*8)
 
-end976:
-	MOVQ  next+80(FP), AX
-	TESTQ AX, AX
-	JE    none977
-	SUBQ  a+8(FP), AX
-
-none977:
-	MOVQ    $+1, 1152(SP)
-	MOVQ    rows+40(FP), CX
-	MOVQ    block+56(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+40(FP)
-	JE      last978
-	MOVQ    $+0, 1152(SP)
-	MOVQ    stride+16(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+56(FP), AX
-
-last978:
-	LEAQ    (SP), CX
-	LEAQ    576(SP), CX
-	MOVQ    hv+0(FP), DX
-	MOVQ    a+8(FP), BX
-	MOVQ    stride+16(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    rows+40(FP), DI
-	MOVQ    block+56(FP), R8
-	CMPQ    DI, R8
-	CMOVQGT R8, DI
-	MOVQ    d+48(FP), R8
-	LEAQ    -1(R8), R9
+end1046:
+	LEAQ    (SP), AX
+	LEAQ    576(SP), AX
+	MOVQ    hv+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    stride+16(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+40(FP), SI
+	MOVQ    block+56(FP), DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    d+48(FP), DI
+	MOVQ    1176(SP), R8
+	LEAQ    -1(DI), R9
 	ANDQ    $0x07, R9
 	INCQ    R9
 
-tile979:
-	CMPQ   R8, $0x38
-	JLE    next980
+tile1049:
+	CMPQ   DI, $0x38
+	JLE    next1050
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -12391,13 +12895,13 @@ tile979:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end982
+	TESTQ  SI, SI
+	JE     end1052
 
-rows981:
-	VBROADCASTSD (CX)(R11*8), Z8
+rows1051:
+	VBROADCASTSD (AX)(R11*8), Z8
 	VFMADD231PD  (R10), Z8, Z0
 	VFMADD231PD  64(R10), Z8, Z1
 	VFMADD231PD  128(R10), Z8, Z2
@@ -12406,35 +12910,43 @@ rows981:
 	VFMADD231PD  320(R10), Z8, Z5
 	VFMADD231PD  384(R10), Z8, Z6
 	VFMADD231PD  448(R10), Z8, Z7
-	CMPQ         1152(SP), $0x00
-	JNE          far983
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	PREFETCHT0   256(R10)(AX*1)
-	PREFETCHT0   320(R10)(AX*1)
-	PREFETCHT0   384(R10)(AX*1)
-	PREFETCHT0   448(R10)(AX*1)
-	JMP          asked984
+	TESTQ        R8, R8
+	JE           none1053
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
+	PREFETCHT0   384(R10)(R8*1)
+	PREFETCHT0   448(R10)(R8*1)
 
-far983:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
-	PREFETCHT1 256(R10)(AX*1)
-	PREFETCHT1 320(R10)(AX*1)
-	PREFETCHT1 384(R10)(AX*1)
-	PREFETCHT1 448(R10)(AX*1)
+none1053:
+	TESTQ $0x00000003, R11
+	JNE   asked1054
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked1056
+	MOVQ  1168(SP), R13
 
-asked984:
-	ADDQ SI, R10
+ask1055:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1055
+	MOVQ       R12, 1152(SP)
+
+asked1056:
+asked1054:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows981
+	CMPQ R11, SI
+	JL   rows1051
 
-end982:
+end1052:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -12445,571 +12957,633 @@ end982:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set985
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	VADDPD       128(DX), Z2, Z2
-	VADDPD       192(DX), Z3, Z3
-	VADDPD       256(DX), Z4, Z4
-	VADDPD       320(DX), Z5, Z5
-	VADDPD       384(DX), Z6, Z6
-	CMPQ         R8, $0x40
-	JL           partial986
-	VADDPD       448(DX), Z7, Z7
-	JMP          end987
+	JE           set1057
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	VADDPD       192(CX), Z3, Z3
+	VADDPD       256(CX), Z4, Z4
+	VADDPD       320(CX), Z5, Z5
+	VADDPD       384(CX), Z6, Z6
+	CMPQ         DI, $0x40
+	JL           partial1058
+	VADDPD       448(CX), Z7, Z7
+	JMP          end1059
 
-partial986:
-	LEAQ   448(DX), R10
+partial1058:
+	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip988
+	JE     skip1060
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X8
 
-skip988:
+skip1060:
 	TESTQ           $0x00000002, R9
-	JE              skip989
+	JE              skip1061
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip989:
+skip1061:
 	TESTQ           $0x00000004, R9
-	JE              skip990
+	JE              skip1062
 	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip990:
+skip1062:
 	VADDPD Z8, Z7, Z7
 
-end987:
-set985:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	VMOVUPD Z2, 128(DX)
-	VMOVUPD Z3, 192(DX)
-	VMOVUPD Z4, 256(DX)
-	VMOVUPD Z5, 320(DX)
-	VMOVUPD Z6, 384(DX)
-	CMPQ    R8, $0x40
-	JL      partial991
-	VMOVUPD Z7, 448(DX)
-	JMP     end992
+end1059:
+set1057:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+	VMOVUPD Z4, 256(CX)
+	VMOVUPD Z5, 320(CX)
+	VMOVUPD Z6, 384(CX)
+	CMPQ    DI, $0x40
+	JL      partial1063
+	VMOVUPD Z7, 448(CX)
+	JMP     end1064
 
-partial991:
-	LEAQ          448(DX), R10
+partial1063:
+	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip993
+	JE            skip1065
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip993:
+skip1065:
 	TESTQ         $0x00000002, R9
-	JE            skip994
+	JE            skip1066
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip994:
+skip1066:
 	TESTQ  $0x00000001, R9
-	JE     skip995
+	JE     skip1067
 	VMOVSD X0, (R10)
 
-skip995:
-end992:
+skip1067:
+end1064:
+	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, DX
-	ADDQ $0x00000200, BX
-	SUBQ $0x40, R8
-	JMP  tile979
+	SUBQ $0x40, DI
+	JMP  tile1049
 
-next980:
-	CMPQ   R8, $0x18
-	JLE    next997
+next1050:
+	CMPQ   DI, $0x18
+	JLE    next1069
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end999
+	TESTQ  SI, SI
+	JE     end1071
 
-rows998:
-	VBROADCASTSD (CX)(R11*8), Z4
+rows1070:
+	VBROADCASTSD (AX)(R11*8), Z4
 	VFMADD231PD  (R10), Z4, Z0
 	VFMADD231PD  64(R10), Z4, Z1
 	VFMADD231PD  128(R10), Z4, Z2
 	VFMADD231PD  192(R10), Z4, Z3
-	CMPQ         1152(SP), $0x00
-	JNE          far1000
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	JMP          asked1001
+	TESTQ        R8, R8
+	JE           none1072
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
 
-far1000:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
+none1072:
+	TESTQ $0x00000003, R11
+	JNE   asked1073
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked1075
+	MOVQ  1168(SP), R13
 
-asked1001:
-	ADDQ SI, R10
+ask1074:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1074
+	MOVQ       R12, 1152(SP)
+
+asked1075:
+asked1073:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows998
+	CMPQ R11, SI
+	JL   rows1070
 
-end999:
+end1071:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set1002
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	VADDPD       128(DX), Z2, Z2
-	CMPQ         R8, $0x20
-	JL           partial1003
-	VADDPD       192(DX), Z3, Z3
-	JMP          end1004
+	JE           set1076
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	CMPQ         DI, $0x20
+	JL           partial1077
+	VADDPD       192(CX), Z3, Z3
+	JMP          end1078
 
-partial1003:
-	LEAQ   192(DX), R10
+partial1077:
+	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip1005
+	JE     skip1079
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X4
 
-skip1005:
+skip1079:
 	TESTQ           $0x00000002, R9
-	JE              skip1006
+	JE              skip1080
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1006:
+skip1080:
 	TESTQ           $0x00000004, R9
-	JE              skip1007
+	JE              skip1081
 	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1007:
+skip1081:
 	VADDPD Z4, Z3, Z3
 
-end1004:
-set1002:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	VMOVUPD Z2, 128(DX)
-	CMPQ    R8, $0x20
-	JL      partial1008
-	VMOVUPD Z3, 192(DX)
-	JMP     end1009
+end1078:
+set1076:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	CMPQ    DI, $0x20
+	JL      partial1082
+	VMOVUPD Z3, 192(CX)
+	JMP     end1083
 
-partial1008:
-	LEAQ          192(DX), R10
+partial1082:
+	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1010
+	JE            skip1084
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1010:
+skip1084:
 	TESTQ         $0x00000002, R9
-	JE            skip1011
+	JE            skip1085
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1011:
+skip1085:
 	TESTQ  $0x00000001, R9
-	JE     skip1012
+	JE     skip1086
 	VMOVSD X0, (R10)
 
-skip1012:
-end1009:
+skip1086:
+end1083:
+	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, DX
-	ADDQ $0x00000100, BX
-	SUBQ $0x20, R8
+	SUBQ $0x20, DI
 
-next997:
-	CMPQ   R8, $0x10
-	JLE    next1014
+next1069:
+	CMPQ   DI, $0x10
+	JLE    next1088
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1016
+	TESTQ  SI, SI
+	JE     end1090
 
-rows1015:
-	VBROADCASTSD (CX)(R11*8), Z3
+rows1089:
+	VBROADCASTSD (AX)(R11*8), Z3
 	VFMADD231PD  (R10), Z3, Z0
 	VFMADD231PD  64(R10), Z3, Z1
 	VFMADD231PD  128(R10), Z3, Z2
-	CMPQ         1152(SP), $0x00
-	JNE          far1017
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	JMP          asked1018
+	TESTQ        R8, R8
+	JE           none1091
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-far1017:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
+none1091:
+	TESTQ $0x00000003, R11
+	JNE   asked1092
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked1094
+	MOVQ  1168(SP), R13
 
-asked1018:
-	ADDQ SI, R10
+ask1093:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1093
+	MOVQ       R12, 1152(SP)
+
+asked1094:
+asked1092:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1015
+	CMPQ R11, SI
+	JL   rows1089
 
-end1016:
+end1090:
 	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+72(FP), $0x00
-	JE           set1019
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	CMPQ         R8, $0x18
-	JL           partial1020
-	VADDPD       128(DX), Z2, Z2
-	JMP          end1021
+	JE           set1095
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	CMPQ         DI, $0x18
+	JL           partial1096
+	VADDPD       128(CX), Z2, Z2
+	JMP          end1097
 
-partial1020:
-	LEAQ   128(DX), R10
+partial1096:
+	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R9
-	JE     skip1022
+	JE     skip1098
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip1022:
+skip1098:
 	TESTQ           $0x00000002, R9
-	JE              skip1023
+	JE              skip1099
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1023:
+skip1099:
 	TESTQ           $0x00000004, R9
-	JE              skip1024
+	JE              skip1100
 	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1024:
+skip1100:
 	VADDPD Z3, Z2, Z2
 
-end1021:
-set1019:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	CMPQ    R8, $0x18
-	JL      partial1025
-	VMOVUPD Z2, 128(DX)
-	JMP     end1026
+end1097:
+set1095:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	CMPQ    DI, $0x18
+	JL      partial1101
+	VMOVUPD Z2, 128(CX)
+	JMP     end1102
 
-partial1025:
-	LEAQ          128(DX), R10
+partial1101:
+	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1027
+	JE            skip1103
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1027:
+skip1103:
 	TESTQ         $0x00000002, R9
-	JE            skip1028
+	JE            skip1104
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1028:
+skip1104:
 	TESTQ  $0x00000001, R9
-	JE     skip1029
+	JE     skip1105
 	VMOVSD X0, (R10)
 
-skip1029:
-end1026:
+skip1105:
+end1102:
+	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
-	ADDQ $0x000000c0, BX
-	SUBQ $0x18, R8
+	SUBQ $0x18, DI
 
-next1014:
-	CMPQ   R8, $0x08
-	JLE    next1031
+next1088:
+	CMPQ   DI, $0x08
+	JLE    next1107
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1033
+	TESTQ  SI, SI
+	JE     end1109
 
-rows1032:
-	VBROADCASTSD (CX)(R11*8), Z2
+rows1108:
+	VBROADCASTSD (AX)(R11*8), Z2
 	VFMADD231PD  (R10), Z2, Z0
 	VFMADD231PD  64(R10), Z2, Z1
-	CMPQ         1152(SP), $0x00
-	JNE          far1034
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	JMP          asked1035
+	TESTQ        R8, R8
+	JE           none1110
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-far1034:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
+none1110:
+	TESTQ $0x00000003, R11
+	JNE   asked1111
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked1113
+	MOVQ  1168(SP), R13
 
-asked1035:
-	ADDQ SI, R10
+ask1112:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1112
+	MOVQ       R12, 1152(SP)
+
+asked1113:
+asked1111:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1032
+	CMPQ R11, SI
+	JL   rows1108
 
-end1033:
+end1109:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set1036
-	VADDPD       (DX), Z0, Z0
-	CMPQ         R8, $0x10
-	JL           partial1037
-	VADDPD       64(DX), Z1, Z1
-	JMP          end1038
+	JE           set1114
+	VADDPD       (CX), Z0, Z0
+	CMPQ         DI, $0x10
+	JL           partial1115
+	VADDPD       64(CX), Z1, Z1
+	JMP          end1116
 
-partial1037:
-	LEAQ   64(DX), R10
+partial1115:
+	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip1039
+	JE     skip1117
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip1039:
+skip1117:
 	TESTQ           $0x00000002, R9
-	JE              skip1040
+	JE              skip1118
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1040:
+skip1118:
 	TESTQ           $0x00000004, R9
-	JE              skip1041
+	JE              skip1119
 	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1041:
+skip1119:
 	VADDPD Z2, Z1, Z1
 
-end1038:
-set1036:
-	VMOVUPD Z0, (DX)
-	CMPQ    R8, $0x10
-	JL      partial1042
-	VMOVUPD Z1, 64(DX)
-	JMP     end1043
+end1116:
+set1114:
+	VMOVUPD Z0, (CX)
+	CMPQ    DI, $0x10
+	JL      partial1120
+	VMOVUPD Z1, 64(CX)
+	JMP     end1121
 
-partial1042:
-	LEAQ          64(DX), R10
+partial1120:
+	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1044
+	JE            skip1122
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1044:
+skip1122:
 	TESTQ         $0x00000002, R9
-	JE            skip1045
+	JE            skip1123
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1045:
+skip1123:
 	TESTQ  $0x00000001, R9
-	JE     skip1046
+	JE     skip1124
 	VMOVSD X0, (R10)
 
-skip1046:
-end1043:
+skip1124:
+end1121:
+	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, DX
-	ADDQ $0x00000080, BX
-	SUBQ $0x10, R8
+	SUBQ $0x10, DI
 
-next1031:
-	CMPQ   R8, $0x00
-	JLE    next1048
+next1107:
+	CMPQ   DI, $0x00
+	JLE    next1126
 	VXORPD Z0, Z0, Z0
 	XORQ   R10, R10
-	TESTQ  DI, DI
-	JE     end1050
+	TESTQ  SI, SI
+	JE     end1128
 
-rows1049:
-	VBROADCASTSD (CX)(R10*8), Z1
-	VFMADD231PD  (BX), Z1, Z0
-	CMPQ         1152(SP), $0x00
-	JNE          far1051
-	PREFETCHT0   (BX)(AX*1)
-	JMP          asked1052
+rows1127:
+	VBROADCASTSD (AX)(R10*8), Z1
+	VFMADD231PD  (DX), Z1, Z0
+	TESTQ        R8, R8
+	JE           none1129
+	PREFETCHT0   (DX)(R8*1)
 
-far1051:
-	PREFETCHT1 (BX)(AX*1)
+none1129:
+	TESTQ $0x00000003, R10
+	JNE   asked1130
+	MOVQ  1152(SP), R11
+	CMPQ  R11, 1160(SP)
+	JAE   asked1132
+	MOVQ  1168(SP), R12
 
-asked1052:
-	ADDQ SI, BX
+ask1131:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask1131
+	MOVQ       R11, 1152(SP)
+
+asked1132:
+asked1130:
+	ADDQ BX, DX
 	INCQ R10
-	CMPQ R10, DI
-	JL   rows1049
+	CMPQ R10, SI
+	JL   rows1127
 
-end1050:
+end1128:
 	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+72(FP), $0x00
-	JE           set1053
-	CMPQ         R8, $0x08
-	JL           partial1054
-	VADDPD       (DX), Z0, Z0
-	JMP          end1055
+	JE           set1133
+	CMPQ         DI, $0x08
+	JL           partial1134
+	VADDPD       (CX), Z0, Z0
+	JMP          end1135
 
-partial1054:
-	LEAQ   (DX), AX
+partial1134:
+	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip1056
-	MOVQ   R9, CX
-	ANDQ   $0x06, CX
-	VMOVSD (AX)(CX*8), X1
+	JE     skip1136
+	MOVQ   R9, DX
+	ANDQ   $0x06, DX
+	VMOVSD (AX)(DX*8), X1
 
-skip1056:
+skip1136:
 	TESTQ           $0x00000002, R9
-	JE              skip1057
-	MOVQ            R9, CX
-	ANDQ            $0x04, CX
-	VBROADCASTF64X2 (AX)(CX*8), Y2
+	JE              skip1137
+	MOVQ            R9, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1057:
+skip1137:
 	TESTQ           $0x00000004, R9
-	JE              skip1058
+	JE              skip1138
 	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1058:
+skip1138:
 	VADDPD Z1, Z0, Z0
 
-end1055:
-set1053:
-	CMPQ    R8, $0x08
-	JL      partial1059
-	VMOVUPD Z0, (DX)
-	JMP     end1060
+end1135:
+set1133:
+	CMPQ    DI, $0x08
+	JL      partial1139
+	VMOVUPD Z0, (CX)
+	JMP     end1140
 
-partial1059:
-	LEAQ          (DX), AX
+partial1139:
+	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1061
+	JE            skip1141
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1061:
+skip1141:
 	TESTQ         $0x00000002, R9
-	JE            skip1062
+	JE            skip1142
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1062:
+skip1142:
 	TESTQ  $0x00000001, R9
-	JE     skip1063
+	JE     skip1143
 	VMOVSD X0, (AX)
 
-skip1063:
-end1060:
-next1048:
+skip1143:
+end1140:
+next1126:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end835
+	JLE   end894
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block834
+	JMP   block893
 
-end835:
-done836:
+end894:
+done895:
 	VZEROUPPER
 	RET
 
-// func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64)
+// func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·logisticGradAVX512(SB), $584-88
+TEXT ·logisticGradAVX512(SB), $608-104
+	MOVQ    next+80(FP), AX
+	MOVQ    bytes+88(FP), CX
+	MOVQ    lines+96(FP), DX
+	MOVQ    AX, 576(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 584(SP)
+	MOVQ    DX, 592(SP)
+	MOVQ    $+0, 600(SP)
 	CMPQ    rows+40(FP), $0x01
-	JNE     block1064
+	JNE     block1144
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block1064
+	JG      block1144
 	CMPQ    AX, $0x08
-	JG      wider1068
+	JG      wider1148
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole1069
+	JE      whole1149
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip1071
+	JE      skip1151
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip1071:
+skip1151:
 	TESTQ           $0x00000002, AX
-	JE              skip1072
+	JE              skip1152
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1072:
+skip1152:
 	TESTQ           $0x00000004, AX
-	JE              skip1073
+	JE              skip1153
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1073:
-	JMP end1070
+skip1153:
+	JMP end1150
 
-whole1069:
+whole1149:
 	VMOVUPD (CX), Z1
 
-end1070:
+end1150:
 	VMULPD            Z0, Z1, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y2
 	VADDPD            Y1, Y2, Y2
@@ -13055,39 +13629,39 @@ end1070:
 	VBROADCASTSD      X4, Z1
 	VMULPD            Z1, Z0, Z0
 	CMPQ              AX, $0x08
-	JE                whole1074
+	JE                whole1154
 	LEAQ              (CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip1076
+	JE                skip1156
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip1076:
+skip1156:
 	TESTQ         $0x00000002, AX
-	JE            skip1077
+	JE            skip1157
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip1077:
+skip1157:
 	TESTQ  $0x00000001, AX
-	JE     skip1078
+	JE     skip1158
 	VMOVSD X0, (CX)
 
-skip1078:
-	JMP end1075
+skip1158:
+	JMP end1155
 
-whole1074:
+whole1154:
 	VMOVUPD Z0, (CX)
 
-end1075:
-	JMP done1066
+end1155:
+	JMP done1146
 
-wider1068:
+wider1148:
 	CMPQ    AX, $0x10
-	JG      wider1079
+	JG      wider1159
 	LEAQ    -8(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
@@ -13097,36 +13671,36 @@ wider1068:
 	VMOVUPD 64(CX), Z2
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole1080
+	JE      whole1160
 	LEAQ    64(CX), CX
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, AX
-	JE      skip1082
+	JE      skip1162
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X3
 
-skip1082:
+skip1162:
 	TESTQ           $0x00000002, AX
-	JE              skip1083
+	JE              skip1163
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1083:
+skip1163:
 	TESTQ           $0x00000004, AX
-	JE              skip1084
+	JE              skip1164
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1084:
-	JMP end1081
+skip1164:
+	JMP end1161
 
-whole1080:
+whole1160:
 	VMOVUPD 64(CX), Z3
 
-end1081:
+end1161:
 	VFMADD231PD       Z3, Z2, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y3
 	VADDPD            Y1, Y3, Y3
@@ -13174,39 +13748,39 @@ end1081:
 	VMOVUPD           Z0, (CX)
 	VMULPD            Z1, Z2, Z0
 	CMPQ              AX, $0x08
-	JE                whole1085
+	JE                whole1165
 	LEAQ              64(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip1087
+	JE                skip1167
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip1087:
+skip1167:
 	TESTQ         $0x00000002, AX
-	JE            skip1088
+	JE            skip1168
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip1088:
+skip1168:
 	TESTQ  $0x00000001, AX
-	JE     skip1089
+	JE     skip1169
 	VMOVSD X0, (CX)
 
-skip1089:
-	JMP end1086
+skip1169:
+	JMP end1166
 
-whole1085:
+whole1165:
 	VMOVUPD Z0, 64(CX)
 
-end1086:
-	JMP done1066
+end1166:
+	JMP done1146
 
-wider1079:
+wider1159:
 	CMPQ        AX, $0x18
-	JG          wider1090
+	JG          wider1170
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -13220,36 +13794,36 @@ wider1079:
 	VMOVUPD     128(CX), Z3
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole1091
+	JE          whole1171
 	LEAQ        128(CX), CX
 	VXORPD      Z4, Z4, Z4
 	TESTQ       $0x00000001, AX
-	JE          skip1093
+	JE          skip1173
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X4
 
-skip1093:
+skip1173:
 	TESTQ           $0x00000002, AX
-	JE              skip1094
+	JE              skip1174
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1094:
+skip1174:
 	TESTQ           $0x00000004, AX
-	JE              skip1095
+	JE              skip1175
 	VBROADCASTF64X4 (CX), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1095:
-	JMP end1092
+skip1175:
+	JMP end1172
 
-whole1091:
+whole1171:
 	VMOVUPD 128(CX), Z4
 
-end1092:
+end1172:
 	VFMADD231PD       Z4, Z3, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y4
 	VADDPD            Y1, Y4, Y4
@@ -13299,37 +13873,37 @@ end1092:
 	VMOVUPD           Z0, 64(CX)
 	VMULPD            Z1, Z3, Z0
 	CMPQ              AX, $0x08
-	JE                whole1096
+	JE                whole1176
 	LEAQ              128(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip1098
+	JE                skip1178
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip1098:
+skip1178:
 	TESTQ         $0x00000002, AX
-	JE            skip1099
+	JE            skip1179
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip1099:
+skip1179:
 	TESTQ  $0x00000001, AX
-	JE     skip1100
+	JE     skip1180
 	VMOVSD X0, (CX)
 
-skip1100:
-	JMP end1097
+skip1180:
+	JMP end1177
 
-whole1096:
+whole1176:
 	VMOVUPD Z0, 128(CX)
 
-end1097:
-	JMP done1066
+end1177:
+	JMP done1146
 
-wider1090:
+wider1170:
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -13347,36 +13921,36 @@ wider1090:
 	VMOVUPD     192(CX), Z4
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole1102
+	JE          whole1182
 	LEAQ        192(CX), CX
 	VXORPD      Z5, Z5, Z5
 	TESTQ       $0x00000001, AX
-	JE          skip1104
+	JE          skip1184
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X5
 
-skip1104:
+skip1184:
 	TESTQ           $0x00000002, AX
-	JE              skip1105
+	JE              skip1185
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1105:
+skip1185:
 	TESTQ           $0x00000004, AX
-	JE              skip1106
+	JE              skip1186
 	VBROADCASTF64X4 (CX), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1106:
-	JMP end1103
+skip1186:
+	JMP end1183
 
-whole1102:
+whole1182:
 	VMOVUPD 192(CX), Z5
 
-end1103:
+end1183:
 	VFMADD231PD       Z5, Z4, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y5
 	VADDPD            Y1, Y5, Y5
@@ -13428,37 +14002,48 @@ end1103:
 	VMOVUPD           Z0, 128(CX)
 	VMULPD            Z1, Z4, Z0
 	CMPQ              AX, $0x08
-	JE                whole1107
+	JE                whole1187
 	LEAQ              192(CX), CX
 	VMOVAPD           Z0, Z0
 	TESTQ             $0x00000004, AX
-	JE                skip1109
+	JE                skip1189
 	VMOVUPD           Y0, (CX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, CX
 
-skip1109:
+skip1189:
 	TESTQ         $0x00000002, AX
-	JE            skip1110
+	JE            skip1190
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip1110:
+skip1190:
 	TESTQ  $0x00000001, AX
-	JE     skip1111
+	JE     skip1191
 	VMOVSD X0, (CX)
 
-skip1111:
-	JMP end1108
+skip1191:
+	JMP end1188
 
-whole1107:
+whole1187:
 	VMOVUPD Z0, 192(CX)
 
-end1108:
-	JMP done1066
+end1188:
+	JMP done1146
 
-block1064:
+block1144:
+	MOVQ  block+56(FP), AX
+	MOVQ  stride+16(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+40(FP)
+	JLE   whole1192
+	XORQ  CX, CX
+
+whole1192:
+	MOVQ    CX, 600(SP)
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -13470,44 +14055,44 @@ block1064:
 	MOVQ    z+32(FP), SI
 	MOVQ    d+48(FP), DI
 	CMPQ    DI, $0x20
-	JG      many1113
+	JG      many1194
 	CMPQ    DI, $0x08
-	JG      wider1114
+	JG      wider1195
 	LEAQ    (DI), DI
 	CMPQ    DI, $0x08
-	JE      whole1115
+	JE      whole1196
 	LEAQ    (SI), SI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, DI
-	JE      skip1117
+	JE      skip1198
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X0
 
-skip1117:
+skip1198:
 	TESTQ           $0x00000002, DI
-	JE              skip1118
+	JE              skip1199
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1118:
+skip1199:
 	TESTQ           $0x00000004, DI
-	JE              skip1119
+	JE              skip1200
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1119:
-	JMP end1116
+skip1200:
+	JMP end1197
 
-whole1115:
+whole1196:
 	VMOVUPD (SI), Z0
 
-end1116:
-rows1120:
+end1197:
+rows1201:
 	SUBQ       $0x08, BX
-	JL         rest1121
+	JL         rest1202
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -13547,13 +14132,30 @@ rows1120:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows1120
+	MOVQ       576(SP), SI
+	CMPQ       SI, 584(SP)
+	JAE        asked1206
+	MOVQ       592(SP), DI
+	ADDQ       DI, DI
 
-rest1121:
+ask1205:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1205
+	MOVQ       SI, 576(SP)
+
+asked1206:
+	JMP rows1201
+
+rest1202:
 	ADDQ       $0x08, BX
-	JE         end1123
+	JE         end1204
 	CMPQ       BX, $0x01
-	JNE        few1122
+	JNE        few1203
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -13562,9 +14164,9 @@ rest1121:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (AX)
-	JMP        end1123
+	JMP        end1204
 
-few1122:
+few1203:
 	XORQ       SI, SI
 	MOVQ       DX, DX
 	VMULPD     (CX), Z0, Z1
@@ -13619,48 +14221,48 @@ few1122:
 	VADDPD     Z0, Z2, Z2
 	VMOVUPD    Z2, (AX)
 
-end1123:
-	JMP scored1112
+end1204:
+	JMP scored1193
 
-wider1114:
+wider1195:
 	CMPQ    DI, $0x10
-	JG      wider1124
+	JG      wider1207
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole1125
+	JE      whole1208
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip1127
+	JE      skip1210
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip1127:
+skip1210:
 	TESTQ           $0x00000002, DI
-	JE              skip1128
+	JE              skip1211
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1128:
+skip1211:
 	TESTQ           $0x00000004, DI
-	JE              skip1129
+	JE              skip1212
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1129:
-	JMP end1126
+skip1212:
+	JMP end1209
 
-whole1125:
+whole1208:
 	VMOVUPD 64(SI), Z1
 
-end1126:
-rows1130:
+end1209:
+rows1213:
 	SUBQ        $0x08, BX
-	JL          rest1131
+	JL          rest1214
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -13708,13 +14310,30 @@ rows1130:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1130
+	MOVQ        576(SP), SI
+	CMPQ        SI, 584(SP)
+	JAE         asked1218
+	MOVQ        592(SP), DI
+	ADDQ        DI, DI
 
-rest1131:
+ask1217:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1217
+	MOVQ       SI, 576(SP)
+
+asked1218:
+	JMP rows1213
+
+rest1214:
 	ADDQ        $0x08, BX
-	JE          end1133
+	JE          end1216
 	CMPQ        BX, $0x01
-	JNE         few1132
+	JNE         few1215
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -13724,9 +14343,9 @@ rest1131:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1133
+	JMP         end1216
 
-few1132:
+few1215:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z2
@@ -13789,49 +14408,49 @@ few1132:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1133:
-	JMP scored1112
+end1216:
+	JMP scored1193
 
-wider1124:
+wider1207:
 	CMPQ    DI, $0x18
-	JG      wider1134
+	JG      wider1219
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole1135
+	JE      whole1220
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip1137
+	JE      skip1222
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip1137:
+skip1222:
 	TESTQ           $0x00000002, DI
-	JE              skip1138
+	JE              skip1223
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1138:
+skip1223:
 	TESTQ           $0x00000004, DI
-	JE              skip1139
+	JE              skip1224
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1139:
-	JMP end1136
+skip1224:
+	JMP end1221
 
-whole1135:
+whole1220:
 	VMOVUPD 128(SI), Z2
 
-end1136:
-rows1140:
+end1221:
+rows1225:
 	SUBQ        $0x08, BX
-	JL          rest1141
+	JL          rest1226
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -13887,13 +14506,30 @@ rows1140:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1140
+	MOVQ        576(SP), SI
+	CMPQ        SI, 584(SP)
+	JAE         asked1230
+	MOVQ        592(SP), DI
+	ADDQ        DI, DI
 
-rest1141:
+ask1229:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1229
+	MOVQ       SI, 576(SP)
+
+asked1230:
+	JMP rows1225
+
+rest1226:
 	ADDQ        $0x08, BX
-	JE          end1143
+	JE          end1228
 	CMPQ        BX, $0x01
-	JNE         few1142
+	JNE         few1227
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -13904,9 +14540,9 @@ rest1141:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1143
+	JMP         end1228
 
-few1142:
+few1227:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z3
@@ -13977,48 +14613,48 @@ few1142:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1143:
-	JMP scored1112
+end1228:
+	JMP scored1193
 
-wider1134:
+wider1219:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole1144
+	JE      whole1231
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip1146
+	JE      skip1233
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip1146:
+skip1233:
 	TESTQ           $0x00000002, DI
-	JE              skip1147
+	JE              skip1234
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1147:
+skip1234:
 	TESTQ           $0x00000004, DI
-	JE              skip1148
+	JE              skip1235
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1148:
-	JMP end1145
+skip1235:
+	JMP end1232
 
-whole1144:
+whole1231:
 	VMOVUPD 192(SI), Z3
 
-end1145:
-rows1149:
+end1232:
+rows1236:
 	SUBQ        $0x08, BX
-	JL          rest1150
+	JL          rest1237
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -14082,13 +14718,30 @@ rows1149:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1149
+	MOVQ        576(SP), SI
+	CMPQ        SI, 584(SP)
+	JAE         asked1241
+	MOVQ        592(SP), DI
+	ADDQ        DI, DI
 
-rest1150:
+ask1240:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1240
+	MOVQ       SI, 576(SP)
+
+asked1241:
+	JMP rows1236
+
+rest1237:
 	ADDQ        $0x08, BX
-	JE          end1152
+	JE          end1239
 	CMPQ        BX, $0x01
-	JNE         few1151
+	JNE         few1238
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -14100,9 +14753,9 @@ rest1150:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1152
+	JMP         end1239
 
-few1151:
+few1238:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z4
@@ -14181,10 +14834,10 @@ few1151:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1152:
-	JMP scored1112
+end1239:
+	JMP scored1193
 
-many1113:
+many1194:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -14193,9 +14846,9 @@ many1113:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1154:
+rows1243:
 	SUBQ   $0x08, BX
-	JL     rest1155
+	JL     rest1244
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -14212,9 +14865,9 @@ rows1154:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1156:
+columns1245:
 	CMPQ        R12, R8
-	JGE         last1157
+	JGE         last1246
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -14228,9 +14881,9 @@ columns1156:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1156
+	JMP         columns1245
 
-last1157:
+last1246:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -14263,13 +14916,30 @@ last1157:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1154
+	MOVQ        576(SP), R9
+	CMPQ        R9, 584(SP)
+	JAE         asked1248
+	MOVQ        592(SP), R10
+	ADDQ        R10, R10
 
-rest1155:
+ask1247:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask1247
+	MOVQ       R9, 576(SP)
+
+asked1248:
+	JMP rows1243
+
+rest1244:
 	ADDQ $0x08, BX
-	JE   end1153
+	JE   end1242
 
-row1158:
+row1249:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -14277,9 +14947,9 @@ row1158:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one1160
+	JL     one1251
 
-many1159:
+many1250:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -14290,22 +14960,22 @@ many1159:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many1159
+	JGE         many1250
 
-one1160:
+one1251:
 	ADDQ $0x18, R8
-	JL   rest1162
+	JL   rest1253
 
-top1161:
+top1252:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top1161
+	JGE         top1252
 
-rest1162:
+rest1253:
 	ADDQ        $0x08, R8
-	JE          end1163
+	JE          end1254
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -14313,7 +14983,7 @@ rest1162:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end1163:
+end1254:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -14327,10 +14997,10 @@ end1163:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1158
+	JNE        row1249
 
-end1153:
-scored1112:
+end1242:
+scored1193:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -14339,9 +15009,26 @@ scored1112:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest1165
+	JL      rest1256
 
-full1164:
+full1255:
+	MOVQ 576(SP), SI
+	CMPQ SI, 584(SP)
+	JAE  asked1259
+	MOVQ 592(SP), DI
+	ADDQ DI, DI
+
+ask1258:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1258
+	MOVQ       SI, 576(SP)
+
+asked1259:
 	VMOVUPD           (CX)(BX*8), Z0
 	VMOVUPD           (AX)(BX*8), Z1
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z0, Z0
@@ -14377,11 +15064,11 @@ full1164:
 	VMOVUPD           Z3, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full1164
+	JGE               full1255
 
-rest1165:
+rest1256:
 	ADDQ              $0x08, DX
-	JE                end1166
+	JE                end1257
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -14419,43 +15106,25 @@ rest1165:
 	VMULPD            Z0, Z3, Z3
 	VMOVUPD           Z3, (AX)(BX*8)
 
-end1166:
-	MOVQ  next+80(FP), AX
-	TESTQ AX, AX
-	JE    none1167
-	SUBQ  a+8(FP), AX
-
-none1167:
-	MOVQ    $+1, 576(SP)
-	MOVQ    rows+40(FP), CX
-	MOVQ    block+56(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+40(FP)
-	JE      last1168
-	MOVQ    $+0, 576(SP)
-	MOVQ    stride+16(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+56(FP), AX
-
-last1168:
-	LEAQ    (SP), CX
-	MOVQ    dz+0(FP), DX
-	MOVQ    a+8(FP), BX
-	MOVQ    stride+16(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    rows+40(FP), DI
-	MOVQ    block+56(FP), R8
-	CMPQ    DI, R8
-	CMOVQGT R8, DI
-	MOVQ    d+48(FP), R8
-	LEAQ    -1(R8), R9
+end1257:
+	LEAQ    (SP), AX
+	MOVQ    dz+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    stride+16(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+40(FP), SI
+	MOVQ    block+56(FP), DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    d+48(FP), DI
+	MOVQ    600(SP), R8
+	LEAQ    -1(DI), R9
 	ANDQ    $0x07, R9
 	INCQ    R9
 
-tile1169:
-	CMPQ   R8, $0x38
-	JLE    next1170
+tile1260:
+	CMPQ   DI, $0x38
+	JLE    next1261
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -14464,13 +15133,13 @@ tile1169:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1172
+	TESTQ  SI, SI
+	JE     end1263
 
-rows1171:
-	VBROADCASTSD (CX)(R11*8), Z8
+rows1262:
+	VBROADCASTSD (AX)(R11*8), Z8
 	VFMADD231PD  (R10), Z8, Z0
 	VFMADD231PD  64(R10), Z8, Z1
 	VFMADD231PD  128(R10), Z8, Z2
@@ -14479,35 +15148,43 @@ rows1171:
 	VFMADD231PD  320(R10), Z8, Z5
 	VFMADD231PD  384(R10), Z8, Z6
 	VFMADD231PD  448(R10), Z8, Z7
-	CMPQ         576(SP), $0x00
-	JNE          far1173
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	PREFETCHT0   256(R10)(AX*1)
-	PREFETCHT0   320(R10)(AX*1)
-	PREFETCHT0   384(R10)(AX*1)
-	PREFETCHT0   448(R10)(AX*1)
-	JMP          asked1174
+	TESTQ        R8, R8
+	JE           none1264
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
+	PREFETCHT0   384(R10)(R8*1)
+	PREFETCHT0   448(R10)(R8*1)
 
-far1173:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
-	PREFETCHT1 256(R10)(AX*1)
-	PREFETCHT1 320(R10)(AX*1)
-	PREFETCHT1 384(R10)(AX*1)
-	PREFETCHT1 448(R10)(AX*1)
+none1264:
+	TESTQ $0x00000003, R11
+	JNE   asked1265
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked1267
+	MOVQ  592(SP), R13
 
-asked1174:
-	ADDQ SI, R10
+ask1266:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1266
+	MOVQ       R12, 576(SP)
+
+asked1267:
+asked1265:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1171
+	CMPQ R11, SI
+	JL   rows1262
 
-end1172:
+end1263:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -14518,535 +15195,608 @@ end1172:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set1175
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	VADDPD       128(DX), Z2, Z2
-	VADDPD       192(DX), Z3, Z3
-	VADDPD       256(DX), Z4, Z4
-	VADDPD       320(DX), Z5, Z5
-	VADDPD       384(DX), Z6, Z6
-	CMPQ         R8, $0x40
-	JL           partial1176
-	VADDPD       448(DX), Z7, Z7
-	JMP          end1177
+	JE           set1268
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	VADDPD       192(CX), Z3, Z3
+	VADDPD       256(CX), Z4, Z4
+	VADDPD       320(CX), Z5, Z5
+	VADDPD       384(CX), Z6, Z6
+	CMPQ         DI, $0x40
+	JL           partial1269
+	VADDPD       448(CX), Z7, Z7
+	JMP          end1270
 
-partial1176:
-	LEAQ   448(DX), R10
+partial1269:
+	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip1178
+	JE     skip1271
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X8
 
-skip1178:
+skip1271:
 	TESTQ           $0x00000002, R9
-	JE              skip1179
+	JE              skip1272
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip1179:
+skip1272:
 	TESTQ           $0x00000004, R9
-	JE              skip1180
+	JE              skip1273
 	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip1180:
+skip1273:
 	VADDPD Z8, Z7, Z7
 
-end1177:
-set1175:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	VMOVUPD Z2, 128(DX)
-	VMOVUPD Z3, 192(DX)
-	VMOVUPD Z4, 256(DX)
-	VMOVUPD Z5, 320(DX)
-	VMOVUPD Z6, 384(DX)
-	CMPQ    R8, $0x40
-	JL      partial1181
-	VMOVUPD Z7, 448(DX)
-	JMP     end1182
+end1270:
+set1268:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+	VMOVUPD Z4, 256(CX)
+	VMOVUPD Z5, 320(CX)
+	VMOVUPD Z6, 384(CX)
+	CMPQ    DI, $0x40
+	JL      partial1274
+	VMOVUPD Z7, 448(CX)
+	JMP     end1275
 
-partial1181:
-	LEAQ          448(DX), R10
+partial1274:
+	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1183
+	JE            skip1276
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1183:
+skip1276:
 	TESTQ         $0x00000002, R9
-	JE            skip1184
+	JE            skip1277
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1184:
+skip1277:
 	TESTQ  $0x00000001, R9
-	JE     skip1185
+	JE     skip1278
 	VMOVSD X0, (R10)
 
-skip1185:
-end1182:
+skip1278:
+end1275:
+	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, DX
-	ADDQ $0x00000200, BX
-	SUBQ $0x40, R8
-	JMP  tile1169
+	SUBQ $0x40, DI
+	JMP  tile1260
 
-next1170:
-	CMPQ   R8, $0x18
-	JLE    next1187
+next1261:
+	CMPQ   DI, $0x18
+	JLE    next1280
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1189
+	TESTQ  SI, SI
+	JE     end1282
 
-rows1188:
-	VBROADCASTSD (CX)(R11*8), Z4
+rows1281:
+	VBROADCASTSD (AX)(R11*8), Z4
 	VFMADD231PD  (R10), Z4, Z0
 	VFMADD231PD  64(R10), Z4, Z1
 	VFMADD231PD  128(R10), Z4, Z2
 	VFMADD231PD  192(R10), Z4, Z3
-	CMPQ         576(SP), $0x00
-	JNE          far1190
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	JMP          asked1191
+	TESTQ        R8, R8
+	JE           none1283
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
 
-far1190:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
+none1283:
+	TESTQ $0x00000003, R11
+	JNE   asked1284
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked1286
+	MOVQ  592(SP), R13
 
-asked1191:
-	ADDQ SI, R10
+ask1285:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1285
+	MOVQ       R12, 576(SP)
+
+asked1286:
+asked1284:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1188
+	CMPQ R11, SI
+	JL   rows1281
 
-end1189:
+end1282:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set1192
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	VADDPD       128(DX), Z2, Z2
-	CMPQ         R8, $0x20
-	JL           partial1193
-	VADDPD       192(DX), Z3, Z3
-	JMP          end1194
+	JE           set1287
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	CMPQ         DI, $0x20
+	JL           partial1288
+	VADDPD       192(CX), Z3, Z3
+	JMP          end1289
 
-partial1193:
-	LEAQ   192(DX), R10
+partial1288:
+	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip1195
+	JE     skip1290
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X4
 
-skip1195:
+skip1290:
 	TESTQ           $0x00000002, R9
-	JE              skip1196
+	JE              skip1291
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1196:
+skip1291:
 	TESTQ           $0x00000004, R9
-	JE              skip1197
+	JE              skip1292
 	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1197:
+skip1292:
 	VADDPD Z4, Z3, Z3
 
-end1194:
-set1192:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	VMOVUPD Z2, 128(DX)
-	CMPQ    R8, $0x20
-	JL      partial1198
-	VMOVUPD Z3, 192(DX)
-	JMP     end1199
+end1289:
+set1287:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	CMPQ    DI, $0x20
+	JL      partial1293
+	VMOVUPD Z3, 192(CX)
+	JMP     end1294
 
-partial1198:
-	LEAQ          192(DX), R10
+partial1293:
+	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1200
+	JE            skip1295
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1200:
+skip1295:
 	TESTQ         $0x00000002, R9
-	JE            skip1201
+	JE            skip1296
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1201:
+skip1296:
 	TESTQ  $0x00000001, R9
-	JE     skip1202
+	JE     skip1297
 	VMOVSD X0, (R10)
 
-skip1202:
-end1199:
+skip1297:
+end1294:
+	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, DX
-	ADDQ $0x00000100, BX
-	SUBQ $0x20, R8
+	SUBQ $0x20, DI
 
-next1187:
-	CMPQ   R8, $0x10
-	JLE    next1204
+next1280:
+	CMPQ   DI, $0x10
+	JLE    next1299
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1206
+	TESTQ  SI, SI
+	JE     end1301
 
-rows1205:
-	VBROADCASTSD (CX)(R11*8), Z3
+rows1300:
+	VBROADCASTSD (AX)(R11*8), Z3
 	VFMADD231PD  (R10), Z3, Z0
 	VFMADD231PD  64(R10), Z3, Z1
 	VFMADD231PD  128(R10), Z3, Z2
-	CMPQ         576(SP), $0x00
-	JNE          far1207
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	JMP          asked1208
+	TESTQ        R8, R8
+	JE           none1302
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-far1207:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
+none1302:
+	TESTQ $0x00000003, R11
+	JNE   asked1303
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked1305
+	MOVQ  592(SP), R13
 
-asked1208:
-	ADDQ SI, R10
+ask1304:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1304
+	MOVQ       R12, 576(SP)
+
+asked1305:
+asked1303:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1205
+	CMPQ R11, SI
+	JL   rows1300
 
-end1206:
+end1301:
 	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+72(FP), $0x00
-	JE           set1209
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	CMPQ         R8, $0x18
-	JL           partial1210
-	VADDPD       128(DX), Z2, Z2
-	JMP          end1211
+	JE           set1306
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	CMPQ         DI, $0x18
+	JL           partial1307
+	VADDPD       128(CX), Z2, Z2
+	JMP          end1308
 
-partial1210:
-	LEAQ   128(DX), R10
+partial1307:
+	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R9
-	JE     skip1212
+	JE     skip1309
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip1212:
+skip1309:
 	TESTQ           $0x00000002, R9
-	JE              skip1213
+	JE              skip1310
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1213:
+skip1310:
 	TESTQ           $0x00000004, R9
-	JE              skip1214
+	JE              skip1311
 	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1214:
+skip1311:
 	VADDPD Z3, Z2, Z2
 
-end1211:
-set1209:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	CMPQ    R8, $0x18
-	JL      partial1215
-	VMOVUPD Z2, 128(DX)
-	JMP     end1216
+end1308:
+set1306:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	CMPQ    DI, $0x18
+	JL      partial1312
+	VMOVUPD Z2, 128(CX)
+	JMP     end1313
 
-partial1215:
-	LEAQ          128(DX), R10
+partial1312:
+	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1217
+	JE            skip1314
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1217:
+skip1314:
 	TESTQ         $0x00000002, R9
-	JE            skip1218
+	JE            skip1315
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1218:
+skip1315:
 	TESTQ  $0x00000001, R9
-	JE     skip1219
+	JE     skip1316
 	VMOVSD X0, (R10)
 
-skip1219:
-end1216:
+skip1316:
+end1313:
+	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
-	ADDQ $0x000000c0, BX
-	SUBQ $0x18, R8
+	SUBQ $0x18, DI
 
-next1204:
-	CMPQ   R8, $0x08
-	JLE    next1221
+next1299:
+	CMPQ   DI, $0x08
+	JLE    next1318
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1223
+	TESTQ  SI, SI
+	JE     end1320
 
-rows1222:
-	VBROADCASTSD (CX)(R11*8), Z2
+rows1319:
+	VBROADCASTSD (AX)(R11*8), Z2
 	VFMADD231PD  (R10), Z2, Z0
 	VFMADD231PD  64(R10), Z2, Z1
-	CMPQ         576(SP), $0x00
-	JNE          far1224
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	JMP          asked1225
+	TESTQ        R8, R8
+	JE           none1321
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-far1224:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
+none1321:
+	TESTQ $0x00000003, R11
+	JNE   asked1322
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked1324
+	MOVQ  592(SP), R13
 
-asked1225:
-	ADDQ SI, R10
+ask1323:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1323
+	MOVQ       R12, 576(SP)
+
+asked1324:
+asked1322:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1222
+	CMPQ R11, SI
+	JL   rows1319
 
-end1223:
+end1320:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set1226
-	VADDPD       (DX), Z0, Z0
-	CMPQ         R8, $0x10
-	JL           partial1227
-	VADDPD       64(DX), Z1, Z1
-	JMP          end1228
+	JE           set1325
+	VADDPD       (CX), Z0, Z0
+	CMPQ         DI, $0x10
+	JL           partial1326
+	VADDPD       64(CX), Z1, Z1
+	JMP          end1327
 
-partial1227:
-	LEAQ   64(DX), R10
+partial1326:
+	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip1229
+	JE     skip1328
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip1229:
+skip1328:
 	TESTQ           $0x00000002, R9
-	JE              skip1230
+	JE              skip1329
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1230:
+skip1329:
 	TESTQ           $0x00000004, R9
-	JE              skip1231
+	JE              skip1330
 	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1231:
+skip1330:
 	VADDPD Z2, Z1, Z1
 
-end1228:
-set1226:
-	VMOVUPD Z0, (DX)
-	CMPQ    R8, $0x10
-	JL      partial1232
-	VMOVUPD Z1, 64(DX)
-	JMP     end1233
+end1327:
+set1325:
+	VMOVUPD Z0, (CX)
+	CMPQ    DI, $0x10
+	JL      partial1331
+	VMOVUPD Z1, 64(CX)
+	JMP     end1332
 
-partial1232:
-	LEAQ          64(DX), R10
+partial1331:
+	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1234
+	JE            skip1333
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1234:
+skip1333:
 	TESTQ         $0x00000002, R9
-	JE            skip1235
+	JE            skip1334
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1235:
+skip1334:
 	TESTQ  $0x00000001, R9
-	JE     skip1236
+	JE     skip1335
 	VMOVSD X0, (R10)
 
-skip1236:
-end1233:
+skip1335:
+end1332:
+	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, DX
-	ADDQ $0x00000080, BX
-	SUBQ $0x10, R8
+	SUBQ $0x10, DI
 
-next1221:
-	CMPQ   R8, $0x00
-	JLE    next1238
+next1318:
+	CMPQ   DI, $0x00
+	JLE    next1337
 	VXORPD Z0, Z0, Z0
 	XORQ   R10, R10
-	TESTQ  DI, DI
-	JE     end1240
+	TESTQ  SI, SI
+	JE     end1339
 
-rows1239:
-	VBROADCASTSD (CX)(R10*8), Z1
-	VFMADD231PD  (BX), Z1, Z0
-	CMPQ         576(SP), $0x00
-	JNE          far1241
-	PREFETCHT0   (BX)(AX*1)
-	JMP          asked1242
+rows1338:
+	VBROADCASTSD (AX)(R10*8), Z1
+	VFMADD231PD  (DX), Z1, Z0
+	TESTQ        R8, R8
+	JE           none1340
+	PREFETCHT0   (DX)(R8*1)
 
-far1241:
-	PREFETCHT1 (BX)(AX*1)
+none1340:
+	TESTQ $0x00000003, R10
+	JNE   asked1341
+	MOVQ  576(SP), R11
+	CMPQ  R11, 584(SP)
+	JAE   asked1343
+	MOVQ  592(SP), R12
 
-asked1242:
-	ADDQ SI, BX
+ask1342:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask1342
+	MOVQ       R11, 576(SP)
+
+asked1343:
+asked1341:
+	ADDQ BX, DX
 	INCQ R10
-	CMPQ R10, DI
-	JL   rows1239
+	CMPQ R10, SI
+	JL   rows1338
 
-end1240:
+end1339:
 	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+72(FP), $0x00
-	JE           set1243
-	CMPQ         R8, $0x08
-	JL           partial1244
-	VADDPD       (DX), Z0, Z0
-	JMP          end1245
+	JE           set1344
+	CMPQ         DI, $0x08
+	JL           partial1345
+	VADDPD       (CX), Z0, Z0
+	JMP          end1346
 
-partial1244:
-	LEAQ   (DX), AX
+partial1345:
+	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip1246
-	MOVQ   R9, CX
-	ANDQ   $0x06, CX
-	VMOVSD (AX)(CX*8), X1
+	JE     skip1347
+	MOVQ   R9, DX
+	ANDQ   $0x06, DX
+	VMOVSD (AX)(DX*8), X1
 
-skip1246:
+skip1347:
 	TESTQ           $0x00000002, R9
-	JE              skip1247
-	MOVQ            R9, CX
-	ANDQ            $0x04, CX
-	VBROADCASTF64X2 (AX)(CX*8), Y2
+	JE              skip1348
+	MOVQ            R9, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1247:
+skip1348:
 	TESTQ           $0x00000004, R9
-	JE              skip1248
+	JE              skip1349
 	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1248:
+skip1349:
 	VADDPD Z1, Z0, Z0
 
-end1245:
-set1243:
-	CMPQ    R8, $0x08
-	JL      partial1249
-	VMOVUPD Z0, (DX)
-	JMP     end1250
+end1346:
+set1344:
+	CMPQ    DI, $0x08
+	JL      partial1350
+	VMOVUPD Z0, (CX)
+	JMP     end1351
 
-partial1249:
-	LEAQ          (DX), AX
+partial1350:
+	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1251
+	JE            skip1352
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1251:
+skip1352:
 	TESTQ         $0x00000002, R9
-	JE            skip1252
+	JE            skip1353
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1252:
+skip1353:
 	TESTQ  $0x00000001, R9
-	JE     skip1253
+	JE     skip1354
 	VMOVSD X0, (AX)
 
-skip1253:
-end1250:
-next1238:
+skip1354:
+end1351:
+next1337:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end1065
+	JLE   end1145
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block1064
+	JMP   block1144
 
-end1065:
-done1066:
+end1145:
+done1146:
 	VZEROUPPER
 	RET
 
-// func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64
+// func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) float64
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+, SSE2
-TEXT ·logisticValueGradAVX512(SB), $648-96
+TEXT ·logisticValueGradAVX512(SB), $672-112
 	VXORPD  Z0, Z0, Z0
 	VMOVUPD Z0, 576(SP)
+	MOVQ    next+80(FP), AX
+	MOVQ    bytes+88(FP), CX
+	MOVQ    lines+96(FP), DX
+	MOVQ    AX, 640(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 648(SP)
+	MOVQ    DX, 656(SP)
+	MOVQ    $+0, 664(SP)
 
-block1254:
+block1355:
+	MOVQ  block+56(FP), AX
+	MOVQ  stride+16(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+40(FP)
+	JLE   whole1359
+	XORQ  CX, CX
+
+whole1359:
+	MOVQ    CX, 664(SP)
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -15058,44 +15808,44 @@ block1254:
 	MOVQ    z+32(FP), SI
 	MOVQ    d+48(FP), DI
 	CMPQ    DI, $0x20
-	JG      many1259
+	JG      many1361
 	CMPQ    DI, $0x08
-	JG      wider1260
+	JG      wider1362
 	LEAQ    (DI), DI
 	CMPQ    DI, $0x08
-	JE      whole1261
+	JE      whole1363
 	LEAQ    (SI), SI
 	VXORPD  Z0, Z0, Z0
 	TESTQ   $0x00000001, DI
-	JE      skip1263
+	JE      skip1365
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X0
 
-skip1263:
+skip1365:
 	TESTQ           $0x00000002, DI
-	JE              skip1264
+	JE              skip1366
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1264:
+skip1366:
 	TESTQ           $0x00000004, DI
-	JE              skip1265
+	JE              skip1367
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1265:
-	JMP end1262
+skip1367:
+	JMP end1364
 
-whole1261:
+whole1363:
 	VMOVUPD (SI), Z0
 
-end1262:
-rows1266:
+end1364:
+rows1368:
 	SUBQ       $0x08, BX
-	JL         rest1267
+	JL         rest1369
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -15135,13 +15885,30 @@ rows1266:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows1266
+	MOVQ       640(SP), SI
+	CMPQ       SI, 648(SP)
+	JAE        asked1373
+	MOVQ       656(SP), DI
+	ADDQ       DI, DI
 
-rest1267:
+ask1372:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1372
+	MOVQ       SI, 640(SP)
+
+asked1373:
+	JMP rows1368
+
+rest1369:
 	ADDQ       $0x08, BX
-	JE         end1269
+	JE         end1371
 	CMPQ       BX, $0x01
-	JNE        few1268
+	JNE        few1370
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -15150,9 +15917,9 @@ rest1267:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVUPD    Z0, (AX)
-	JMP        end1269
+	JMP        end1371
 
-few1268:
+few1370:
 	XORQ       SI, SI
 	MOVQ       DX, DX
 	VMULPD     (CX), Z0, Z1
@@ -15207,48 +15974,48 @@ few1268:
 	VADDPD     Z0, Z2, Z2
 	VMOVUPD    Z2, (AX)
 
-end1269:
-	JMP scored1258
+end1371:
+	JMP scored1360
 
-wider1260:
+wider1362:
 	CMPQ    DI, $0x10
-	JG      wider1270
+	JG      wider1374
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole1271
+	JE      whole1375
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip1273
+	JE      skip1377
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip1273:
+skip1377:
 	TESTQ           $0x00000002, DI
-	JE              skip1274
+	JE              skip1378
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1274:
+skip1378:
 	TESTQ           $0x00000004, DI
-	JE              skip1275
+	JE              skip1379
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1275:
-	JMP end1272
+skip1379:
+	JMP end1376
 
-whole1271:
+whole1375:
 	VMOVUPD 64(SI), Z1
 
-end1272:
-rows1276:
+end1376:
+rows1380:
 	SUBQ        $0x08, BX
-	JL          rest1277
+	JL          rest1381
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -15296,13 +16063,30 @@ rows1276:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1276
+	MOVQ        640(SP), SI
+	CMPQ        SI, 648(SP)
+	JAE         asked1385
+	MOVQ        656(SP), DI
+	ADDQ        DI, DI
 
-rest1277:
+ask1384:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1384
+	MOVQ       SI, 640(SP)
+
+asked1385:
+	JMP rows1380
+
+rest1381:
 	ADDQ        $0x08, BX
-	JE          end1279
+	JE          end1383
 	CMPQ        BX, $0x01
-	JNE         few1278
+	JNE         few1382
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -15312,9 +16096,9 @@ rest1277:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1279
+	JMP         end1383
 
-few1278:
+few1382:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z2
@@ -15377,49 +16161,49 @@ few1278:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1279:
-	JMP scored1258
+end1383:
+	JMP scored1360
 
-wider1270:
+wider1374:
 	CMPQ    DI, $0x18
-	JG      wider1280
+	JG      wider1386
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole1281
+	JE      whole1387
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip1283
+	JE      skip1389
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip1283:
+skip1389:
 	TESTQ           $0x00000002, DI
-	JE              skip1284
+	JE              skip1390
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1284:
+skip1390:
 	TESTQ           $0x00000004, DI
-	JE              skip1285
+	JE              skip1391
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1285:
-	JMP end1282
+skip1391:
+	JMP end1388
 
-whole1281:
+whole1387:
 	VMOVUPD 128(SI), Z2
 
-end1282:
-rows1286:
+end1388:
+rows1392:
 	SUBQ        $0x08, BX
-	JL          rest1287
+	JL          rest1393
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -15475,13 +16259,30 @@ rows1286:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1286
+	MOVQ        640(SP), SI
+	CMPQ        SI, 648(SP)
+	JAE         asked1397
+	MOVQ        656(SP), DI
+	ADDQ        DI, DI
 
-rest1287:
+ask1396:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1396
+	MOVQ       SI, 640(SP)
+
+asked1397:
+	JMP rows1392
+
+rest1393:
 	ADDQ        $0x08, BX
-	JE          end1289
+	JE          end1395
 	CMPQ        BX, $0x01
-	JNE         few1288
+	JNE         few1394
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -15492,9 +16293,9 @@ rest1287:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1289
+	JMP         end1395
 
-few1288:
+few1394:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z3
@@ -15565,48 +16366,48 @@ few1288:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1289:
-	JMP scored1258
+end1395:
+	JMP scored1360
 
-wider1280:
+wider1386:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole1290
+	JE      whole1398
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip1292
+	JE      skip1400
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip1292:
+skip1400:
 	TESTQ           $0x00000002, DI
-	JE              skip1293
+	JE              skip1401
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1293:
+skip1401:
 	TESTQ           $0x00000004, DI
-	JE              skip1294
+	JE              skip1402
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1294:
-	JMP end1291
+skip1402:
+	JMP end1399
 
-whole1290:
+whole1398:
 	VMOVUPD 192(SI), Z3
 
-end1291:
-rows1295:
+end1399:
+rows1403:
 	SUBQ        $0x08, BX
-	JL          rest1296
+	JL          rest1404
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -15670,13 +16471,30 @@ rows1295:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1295
+	MOVQ        640(SP), SI
+	CMPQ        SI, 648(SP)
+	JAE         asked1408
+	MOVQ        656(SP), DI
+	ADDQ        DI, DI
 
-rest1296:
+ask1407:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1407
+	MOVQ       SI, 640(SP)
+
+asked1408:
+	JMP rows1403
+
+rest1404:
 	ADDQ        $0x08, BX
-	JE          end1298
+	JE          end1406
 	CMPQ        BX, $0x01
-	JNE         few1297
+	JNE         few1405
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -15688,9 +16506,9 @@ rest1296:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVUPD     Z0, (AX)
-	JMP         end1298
+	JMP         end1406
 
-few1297:
+few1405:
 	XORQ        SI, SI
 	MOVQ        DX, DX
 	VMULPD      (CX), Z0, Z4
@@ -15769,10 +16587,10 @@ few1297:
 	VADDPD      Z0, Z2, Z2
 	VMOVUPD     Z2, (AX)
 
-end1298:
-	JMP scored1258
+end1406:
+	JMP scored1360
 
-many1259:
+many1361:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -15781,9 +16599,9 @@ many1259:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1300:
+rows1410:
 	SUBQ   $0x08, BX
-	JL     rest1301
+	JL     rest1411
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -15800,9 +16618,9 @@ rows1300:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1302:
+columns1412:
 	CMPQ        R12, R8
-	JGE         last1303
+	JGE         last1413
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -15816,9 +16634,9 @@ columns1302:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1302
+	JMP         columns1412
 
-last1303:
+last1413:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -15851,13 +16669,30 @@ last1303:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1300
+	MOVQ        640(SP), R9
+	CMPQ        R9, 648(SP)
+	JAE         asked1415
+	MOVQ        656(SP), R10
+	ADDQ        R10, R10
 
-rest1301:
+ask1414:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask1414
+	MOVQ       R9, 640(SP)
+
+asked1415:
+	JMP rows1410
+
+rest1411:
 	ADDQ $0x08, BX
-	JE   end1299
+	JE   end1409
 
-row1304:
+row1416:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -15865,9 +16700,9 @@ row1304:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one1306
+	JL     one1418
 
-many1305:
+many1417:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -15878,22 +16713,22 @@ many1305:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many1305
+	JGE         many1417
 
-one1306:
+one1418:
 	ADDQ $0x18, R8
-	JL   rest1308
+	JL   rest1420
 
-top1307:
+top1419:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top1307
+	JGE         top1419
 
-rest1308:
+rest1420:
 	ADDQ        $0x08, R8
-	JE          end1309
+	JE          end1421
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -15901,7 +16736,7 @@ rest1308:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end1309:
+end1421:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -15915,10 +16750,10 @@ end1309:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1304
+	JNE        row1416
 
-end1299:
-scored1258:
+end1409:
+scored1360:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Z0
 	MOVQ    y+24(FP), CX
@@ -15928,9 +16763,26 @@ scored1258:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
-	JL      rest1311
+	JL      rest1423
 
-full1310:
+full1422:
+	MOVQ 640(SP), SI
+	CMPQ SI, 648(SP)
+	JAE  asked1426
+	MOVQ 656(SP), DI
+	ADDQ DI, DI
+
+ask1425:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1425
+	MOVQ       SI, 640(SP)
+
+asked1426:
 	VMOVUPD           (CX)(BX*8), Z1
 	VMOVUPD           (AX)(BX*8), Z2
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
@@ -15998,11 +16850,11 @@ full1310:
 	VMOVUPD           Z5, (AX)(BX*8)
 	ADDQ              $0x08, BX
 	SUBQ              $0x08, DX
-	JGE               full1310
+	JGE               full1422
 
-rest1311:
+rest1423:
 	ADDQ              $0x08, DX
-	JE                end1312
+	JE                end1424
 	MOVQ              $-1, SI
 	BZHIQ             DX, SI, SI
 	KMOVW             SI, K1
@@ -16073,46 +16925,28 @@ rest1311:
 	VADDPD            Z10, Z0, Z0
 	VMOVUPD           Z5, (AX)(BX*8)
 
-end1312:
+end1424:
 	VMOVUPD Z0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip1257
-	MOVQ    next+80(FP), AX
-	TESTQ   AX, AX
-	JE      none1313
-	SUBQ    a+8(FP), AX
-
-none1313:
-	MOVQ    $+1, 640(SP)
-	MOVQ    rows+40(FP), CX
-	MOVQ    block+56(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+40(FP)
-	JE      last1314
-	MOVQ    $+0, 640(SP)
-	MOVQ    stride+16(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+56(FP), AX
-
-last1314:
-	LEAQ    (SP), CX
-	MOVQ    dz+0(FP), DX
-	MOVQ    a+8(FP), BX
-	MOVQ    stride+16(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    rows+40(FP), DI
-	MOVQ    block+56(FP), R8
-	CMPQ    DI, R8
-	CMOVQGT R8, DI
-	MOVQ    d+48(FP), R8
-	LEAQ    -1(R8), R9
+	JE      skip1358
+	LEAQ    (SP), AX
+	MOVQ    dz+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    stride+16(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+40(FP), SI
+	MOVQ    block+56(FP), DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    d+48(FP), DI
+	MOVQ    664(SP), R8
+	LEAQ    -1(DI), R9
 	ANDQ    $0x07, R9
 	INCQ    R9
 
-tile1315:
-	CMPQ   R8, $0x38
-	JLE    next1316
+tile1427:
+	CMPQ   DI, $0x38
+	JLE    next1428
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -16121,13 +16955,13 @@ tile1315:
 	VXORPD Z5, Z5, Z5
 	VXORPD Z6, Z6, Z6
 	VXORPD Z7, Z7, Z7
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1318
+	TESTQ  SI, SI
+	JE     end1430
 
-rows1317:
-	VBROADCASTSD (CX)(R11*8), Z8
+rows1429:
+	VBROADCASTSD (AX)(R11*8), Z8
 	VFMADD231PD  (R10), Z8, Z0
 	VFMADD231PD  64(R10), Z8, Z1
 	VFMADD231PD  128(R10), Z8, Z2
@@ -16136,35 +16970,43 @@ rows1317:
 	VFMADD231PD  320(R10), Z8, Z5
 	VFMADD231PD  384(R10), Z8, Z6
 	VFMADD231PD  448(R10), Z8, Z7
-	CMPQ         640(SP), $0x00
-	JNE          far1319
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	PREFETCHT0   256(R10)(AX*1)
-	PREFETCHT0   320(R10)(AX*1)
-	PREFETCHT0   384(R10)(AX*1)
-	PREFETCHT0   448(R10)(AX*1)
-	JMP          asked1320
+	TESTQ        R8, R8
+	JE           none1431
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
+	PREFETCHT0   384(R10)(R8*1)
+	PREFETCHT0   448(R10)(R8*1)
 
-far1319:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
-	PREFETCHT1 256(R10)(AX*1)
-	PREFETCHT1 320(R10)(AX*1)
-	PREFETCHT1 384(R10)(AX*1)
-	PREFETCHT1 448(R10)(AX*1)
+none1431:
+	TESTQ $0x00000003, R11
+	JNE   asked1432
+	MOVQ  640(SP), R12
+	CMPQ  R12, 648(SP)
+	JAE   asked1434
+	MOVQ  656(SP), R13
 
-asked1320:
-	ADDQ SI, R10
+ask1433:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1433
+	MOVQ       R12, 640(SP)
+
+asked1434:
+asked1432:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1317
+	CMPQ R11, SI
+	JL   rows1429
 
-end1318:
+end1430:
 	VBROADCASTSD w+64(FP), Z8
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
@@ -16175,525 +17017,579 @@ end1318:
 	VMULPD       Z8, Z6, Z6
 	VMULPD       Z8, Z7, Z7
 	CMPB         add+72(FP), $0x00
-	JE           set1321
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	VADDPD       128(DX), Z2, Z2
-	VADDPD       192(DX), Z3, Z3
-	VADDPD       256(DX), Z4, Z4
-	VADDPD       320(DX), Z5, Z5
-	VADDPD       384(DX), Z6, Z6
-	CMPQ         R8, $0x40
-	JL           partial1322
-	VADDPD       448(DX), Z7, Z7
-	JMP          end1323
+	JE           set1435
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	VADDPD       192(CX), Z3, Z3
+	VADDPD       256(CX), Z4, Z4
+	VADDPD       320(CX), Z5, Z5
+	VADDPD       384(CX), Z6, Z6
+	CMPQ         DI, $0x40
+	JL           partial1436
+	VADDPD       448(CX), Z7, Z7
+	JMP          end1437
 
-partial1322:
-	LEAQ   448(DX), R10
+partial1436:
+	LEAQ   448(CX), R10
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip1324
+	JE     skip1438
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X8
 
-skip1324:
+skip1438:
 	TESTQ           $0x00000002, R9
-	JE              skip1325
+	JE              skip1439
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip1325:
+skip1439:
 	TESTQ           $0x00000004, R9
-	JE              skip1326
+	JE              skip1440
 	VBROADCASTF64X4 (R10), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip1326:
+skip1440:
 	VADDPD Z8, Z7, Z7
 
-end1323:
-set1321:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	VMOVUPD Z2, 128(DX)
-	VMOVUPD Z3, 192(DX)
-	VMOVUPD Z4, 256(DX)
-	VMOVUPD Z5, 320(DX)
-	VMOVUPD Z6, 384(DX)
-	CMPQ    R8, $0x40
-	JL      partial1327
-	VMOVUPD Z7, 448(DX)
-	JMP     end1328
+end1437:
+set1435:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+	VMOVUPD Z4, 256(CX)
+	VMOVUPD Z5, 320(CX)
+	VMOVUPD Z6, 384(CX)
+	CMPQ    DI, $0x40
+	JL      partial1441
+	VMOVUPD Z7, 448(CX)
+	JMP     end1442
 
-partial1327:
-	LEAQ          448(DX), R10
+partial1441:
+	LEAQ          448(CX), R10
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1329
+	JE            skip1443
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1329:
+skip1443:
 	TESTQ         $0x00000002, R9
-	JE            skip1330
+	JE            skip1444
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1330:
+skip1444:
 	TESTQ  $0x00000001, R9
-	JE     skip1331
+	JE     skip1445
 	VMOVSD X0, (R10)
 
-skip1331:
-end1328:
+skip1445:
+end1442:
+	ADDQ $0x00000200, CX
 	ADDQ $0x00000200, DX
-	ADDQ $0x00000200, BX
-	SUBQ $0x40, R8
-	JMP  tile1315
+	SUBQ $0x40, DI
+	JMP  tile1427
 
-next1316:
-	CMPQ   R8, $0x18
-	JLE    next1333
+next1428:
+	CMPQ   DI, $0x18
+	JLE    next1447
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1335
+	TESTQ  SI, SI
+	JE     end1449
 
-rows1334:
-	VBROADCASTSD (CX)(R11*8), Z4
+rows1448:
+	VBROADCASTSD (AX)(R11*8), Z4
 	VFMADD231PD  (R10), Z4, Z0
 	VFMADD231PD  64(R10), Z4, Z1
 	VFMADD231PD  128(R10), Z4, Z2
 	VFMADD231PD  192(R10), Z4, Z3
-	CMPQ         640(SP), $0x00
-	JNE          far1336
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	JMP          asked1337
+	TESTQ        R8, R8
+	JE           none1450
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
 
-far1336:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
+none1450:
+	TESTQ $0x00000003, R11
+	JNE   asked1451
+	MOVQ  640(SP), R12
+	CMPQ  R12, 648(SP)
+	JAE   asked1453
+	MOVQ  656(SP), R13
 
-asked1337:
-	ADDQ SI, R10
+ask1452:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1452
+	MOVQ       R12, 640(SP)
+
+asked1453:
+asked1451:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1334
+	CMPQ R11, SI
+	JL   rows1448
 
-end1335:
+end1449:
 	VBROADCASTSD w+64(FP), Z4
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPB         add+72(FP), $0x00
-	JE           set1338
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	VADDPD       128(DX), Z2, Z2
-	CMPQ         R8, $0x20
-	JL           partial1339
-	VADDPD       192(DX), Z3, Z3
-	JMP          end1340
+	JE           set1454
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	VADDPD       128(CX), Z2, Z2
+	CMPQ         DI, $0x20
+	JL           partial1455
+	VADDPD       192(CX), Z3, Z3
+	JMP          end1456
 
-partial1339:
-	LEAQ   192(DX), R10
+partial1455:
+	LEAQ   192(CX), R10
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip1341
+	JE     skip1457
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X4
 
-skip1341:
+skip1457:
 	TESTQ           $0x00000002, R9
-	JE              skip1342
+	JE              skip1458
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip1342:
+skip1458:
 	TESTQ           $0x00000004, R9
-	JE              skip1343
+	JE              skip1459
 	VBROADCASTF64X4 (R10), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip1343:
+skip1459:
 	VADDPD Z4, Z3, Z3
 
-end1340:
-set1338:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	VMOVUPD Z2, 128(DX)
-	CMPQ    R8, $0x20
-	JL      partial1344
-	VMOVUPD Z3, 192(DX)
-	JMP     end1345
+end1456:
+set1454:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	CMPQ    DI, $0x20
+	JL      partial1460
+	VMOVUPD Z3, 192(CX)
+	JMP     end1461
 
-partial1344:
-	LEAQ          192(DX), R10
+partial1460:
+	LEAQ          192(CX), R10
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1346
+	JE            skip1462
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1346:
+skip1462:
 	TESTQ         $0x00000002, R9
-	JE            skip1347
+	JE            skip1463
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1347:
+skip1463:
 	TESTQ  $0x00000001, R9
-	JE     skip1348
+	JE     skip1464
 	VMOVSD X0, (R10)
 
-skip1348:
-end1345:
+skip1464:
+end1461:
+	ADDQ $0x00000100, CX
 	ADDQ $0x00000100, DX
-	ADDQ $0x00000100, BX
-	SUBQ $0x20, R8
+	SUBQ $0x20, DI
 
-next1333:
-	CMPQ   R8, $0x10
-	JLE    next1350
+next1447:
+	CMPQ   DI, $0x10
+	JLE    next1466
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1352
+	TESTQ  SI, SI
+	JE     end1468
 
-rows1351:
-	VBROADCASTSD (CX)(R11*8), Z3
+rows1467:
+	VBROADCASTSD (AX)(R11*8), Z3
 	VFMADD231PD  (R10), Z3, Z0
 	VFMADD231PD  64(R10), Z3, Z1
 	VFMADD231PD  128(R10), Z3, Z2
-	CMPQ         640(SP), $0x00
-	JNE          far1353
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	JMP          asked1354
+	TESTQ        R8, R8
+	JE           none1469
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-far1353:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
+none1469:
+	TESTQ $0x00000003, R11
+	JNE   asked1470
+	MOVQ  640(SP), R12
+	CMPQ  R12, 648(SP)
+	JAE   asked1472
+	MOVQ  656(SP), R13
 
-asked1354:
-	ADDQ SI, R10
+ask1471:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1471
+	MOVQ       R12, 640(SP)
+
+asked1472:
+asked1470:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1351
+	CMPQ R11, SI
+	JL   rows1467
 
-end1352:
+end1468:
 	VBROADCASTSD w+64(FP), Z3
 	VMULPD       Z3, Z0, Z0
 	VMULPD       Z3, Z1, Z1
 	VMULPD       Z3, Z2, Z2
 	CMPB         add+72(FP), $0x00
-	JE           set1355
-	VADDPD       (DX), Z0, Z0
-	VADDPD       64(DX), Z1, Z1
-	CMPQ         R8, $0x18
-	JL           partial1356
-	VADDPD       128(DX), Z2, Z2
-	JMP          end1357
+	JE           set1473
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	CMPQ         DI, $0x18
+	JL           partial1474
+	VADDPD       128(CX), Z2, Z2
+	JMP          end1475
 
-partial1356:
-	LEAQ   128(DX), R10
+partial1474:
+	LEAQ   128(CX), R10
 	VXORPD Z3, Z3, Z3
 	TESTQ  $0x00000001, R9
-	JE     skip1358
+	JE     skip1476
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip1358:
+skip1476:
 	TESTQ           $0x00000002, R9
-	JE              skip1359
+	JE              skip1477
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1359:
+skip1477:
 	TESTQ           $0x00000004, R9
-	JE              skip1360
+	JE              skip1478
 	VBROADCASTF64X4 (R10), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1360:
+skip1478:
 	VADDPD Z3, Z2, Z2
 
-end1357:
-set1355:
-	VMOVUPD Z0, (DX)
-	VMOVUPD Z1, 64(DX)
-	CMPQ    R8, $0x18
-	JL      partial1361
-	VMOVUPD Z2, 128(DX)
-	JMP     end1362
+end1475:
+set1473:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	CMPQ    DI, $0x18
+	JL      partial1479
+	VMOVUPD Z2, 128(CX)
+	JMP     end1480
 
-partial1361:
-	LEAQ          128(DX), R10
+partial1479:
+	LEAQ          128(CX), R10
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1363
+	JE            skip1481
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1363:
+skip1481:
 	TESTQ         $0x00000002, R9
-	JE            skip1364
+	JE            skip1482
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1364:
+skip1482:
 	TESTQ  $0x00000001, R9
-	JE     skip1365
+	JE     skip1483
 	VMOVSD X0, (R10)
 
-skip1365:
-end1362:
+skip1483:
+end1480:
+	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
-	ADDQ $0x000000c0, BX
-	SUBQ $0x18, R8
+	SUBQ $0x18, DI
 
-next1350:
-	CMPQ   R8, $0x08
-	JLE    next1367
+next1466:
+	CMPQ   DI, $0x08
+	JLE    next1485
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end1369
+	TESTQ  SI, SI
+	JE     end1487
 
-rows1368:
-	VBROADCASTSD (CX)(R11*8), Z2
+rows1486:
+	VBROADCASTSD (AX)(R11*8), Z2
 	VFMADD231PD  (R10), Z2, Z0
 	VFMADD231PD  64(R10), Z2, Z1
-	CMPQ         640(SP), $0x00
-	JNE          far1370
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	JMP          asked1371
+	TESTQ        R8, R8
+	JE           none1488
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-far1370:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
+none1488:
+	TESTQ $0x00000003, R11
+	JNE   asked1489
+	MOVQ  640(SP), R12
+	CMPQ  R12, 648(SP)
+	JAE   asked1491
+	MOVQ  656(SP), R13
 
-asked1371:
-	ADDQ SI, R10
+ask1490:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask1490
+	MOVQ       R12, 640(SP)
+
+asked1491:
+asked1489:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows1368
+	CMPQ R11, SI
+	JL   rows1486
 
-end1369:
+end1487:
 	VBROADCASTSD w+64(FP), Z2
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPB         add+72(FP), $0x00
-	JE           set1372
-	VADDPD       (DX), Z0, Z0
-	CMPQ         R8, $0x10
-	JL           partial1373
-	VADDPD       64(DX), Z1, Z1
-	JMP          end1374
+	JE           set1492
+	VADDPD       (CX), Z0, Z0
+	CMPQ         DI, $0x10
+	JL           partial1493
+	VADDPD       64(CX), Z1, Z1
+	JMP          end1494
 
-partial1373:
-	LEAQ   64(DX), R10
+partial1493:
+	LEAQ   64(CX), R10
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip1375
+	JE     skip1495
 	MOVQ   R9, R11
 	ANDQ   $0x06, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip1375:
+skip1495:
 	TESTQ           $0x00000002, R9
-	JE              skip1376
+	JE              skip1496
 	MOVQ            R9, R11
 	ANDQ            $0x04, R11
 	VBROADCASTF64X2 (R10)(R11*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1376:
+skip1496:
 	TESTQ           $0x00000004, R9
-	JE              skip1377
+	JE              skip1497
 	VBROADCASTF64X4 (R10), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1377:
+skip1497:
 	VADDPD Z2, Z1, Z1
 
-end1374:
-set1372:
-	VMOVUPD Z0, (DX)
-	CMPQ    R8, $0x10
-	JL      partial1378
-	VMOVUPD Z1, 64(DX)
-	JMP     end1379
+end1494:
+set1492:
+	VMOVUPD Z0, (CX)
+	CMPQ    DI, $0x10
+	JL      partial1498
+	VMOVUPD Z1, 64(CX)
+	JMP     end1499
 
-partial1378:
-	LEAQ          64(DX), R10
+partial1498:
+	LEAQ          64(CX), R10
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1380
+	JE            skip1500
 	VMOVUPD       Y0, (R10)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R10
 
-skip1380:
+skip1500:
 	TESTQ         $0x00000002, R9
-	JE            skip1381
+	JE            skip1501
 	VMOVUPD       X0, (R10)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R10
 
-skip1381:
+skip1501:
 	TESTQ  $0x00000001, R9
-	JE     skip1382
+	JE     skip1502
 	VMOVSD X0, (R10)
 
-skip1382:
-end1379:
+skip1502:
+end1499:
+	ADDQ $0x00000080, CX
 	ADDQ $0x00000080, DX
-	ADDQ $0x00000080, BX
-	SUBQ $0x10, R8
+	SUBQ $0x10, DI
 
-next1367:
-	CMPQ   R8, $0x00
-	JLE    next1384
+next1485:
+	CMPQ   DI, $0x00
+	JLE    next1504
 	VXORPD Z0, Z0, Z0
 	XORQ   R10, R10
-	TESTQ  DI, DI
-	JE     end1386
+	TESTQ  SI, SI
+	JE     end1506
 
-rows1385:
-	VBROADCASTSD (CX)(R10*8), Z1
-	VFMADD231PD  (BX), Z1, Z0
-	CMPQ         640(SP), $0x00
-	JNE          far1387
-	PREFETCHT0   (BX)(AX*1)
-	JMP          asked1388
+rows1505:
+	VBROADCASTSD (AX)(R10*8), Z1
+	VFMADD231PD  (DX), Z1, Z0
+	TESTQ        R8, R8
+	JE           none1507
+	PREFETCHT0   (DX)(R8*1)
 
-far1387:
-	PREFETCHT1 (BX)(AX*1)
+none1507:
+	TESTQ $0x00000003, R10
+	JNE   asked1508
+	MOVQ  640(SP), R11
+	CMPQ  R11, 648(SP)
+	JAE   asked1510
+	MOVQ  656(SP), R12
 
-asked1388:
-	ADDQ SI, BX
+ask1509:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask1509
+	MOVQ       R11, 640(SP)
+
+asked1510:
+asked1508:
+	ADDQ BX, DX
 	INCQ R10
-	CMPQ R10, DI
-	JL   rows1385
+	CMPQ R10, SI
+	JL   rows1505
 
-end1386:
+end1506:
 	VBROADCASTSD w+64(FP), Z1
 	VMULPD       Z1, Z0, Z0
 	CMPB         add+72(FP), $0x00
-	JE           set1389
-	CMPQ         R8, $0x08
-	JL           partial1390
-	VADDPD       (DX), Z0, Z0
-	JMP          end1391
+	JE           set1511
+	CMPQ         DI, $0x08
+	JL           partial1512
+	VADDPD       (CX), Z0, Z0
+	JMP          end1513
 
-partial1390:
-	LEAQ   (DX), AX
+partial1512:
+	LEAQ   (CX), AX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip1392
-	MOVQ   R9, CX
-	ANDQ   $0x06, CX
-	VMOVSD (AX)(CX*8), X1
+	JE     skip1514
+	MOVQ   R9, DX
+	ANDQ   $0x06, DX
+	VMOVSD (AX)(DX*8), X1
 
-skip1392:
+skip1514:
 	TESTQ           $0x00000002, R9
-	JE              skip1393
-	MOVQ            R9, CX
-	ANDQ            $0x04, CX
-	VBROADCASTF64X2 (AX)(CX*8), Y2
+	JE              skip1515
+	MOVQ            R9, DX
+	ANDQ            $0x04, DX
+	VBROADCASTF64X2 (AX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1393:
+skip1515:
 	TESTQ           $0x00000004, R9
-	JE              skip1394
+	JE              skip1516
 	VBROADCASTF64X4 (AX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1394:
+skip1516:
 	VADDPD Z1, Z0, Z0
 
-end1391:
-set1389:
-	CMPQ    R8, $0x08
-	JL      partial1395
-	VMOVUPD Z0, (DX)
-	JMP     end1396
+end1513:
+set1511:
+	CMPQ    DI, $0x08
+	JL      partial1517
+	VMOVUPD Z0, (CX)
+	JMP     end1518
 
-partial1395:
-	LEAQ          (DX), AX
+partial1517:
+	LEAQ          (CX), AX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1397
+	JE            skip1519
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1397:
+skip1519:
 	TESTQ         $0x00000002, R9
-	JE            skip1398
+	JE            skip1520
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1398:
+skip1520:
 	TESTQ  $0x00000001, R9
-	JE     skip1399
+	JE     skip1521
 	VMOVSD X0, (AX)
 
-skip1399:
-end1396:
-next1384:
-skip1257:
+skip1521:
+end1518:
+next1504:
+skip1358:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end1255
+	JLE   end1356
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block1254
+	JMP   block1355
 
-end1255:
+end1356:
 	VMOVUPD    576(SP), Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -16702,55 +17598,55 @@ end1255:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMULSD     w+64(FP), X0, X0
-	MOVSD      X0, ret+88(FP)
+	MOVSD      X0, ret+104(FP)
 	VZEROUPPER
 	RET
 
-// func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
-TEXT ·logisticCoefsAVX512(SB), NOSPLIT, $0-56
+// func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, next *float64, bytes int, lines int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·logisticCoefsAVX512(SB), NOSPLIT, $32-80
 	CMPQ    rows+40(FP), $0x01
-	JNE     more1400
+	JNE     more1522
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more1400
+	JG      more1522
 	CMPQ    AX, $0x08
-	JG      wider1402
+	JG      wider1524
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole1403
+	JE      whole1525
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip1405
+	JE      skip1527
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip1405:
+skip1527:
 	TESTQ           $0x00000002, AX
-	JE              skip1406
+	JE              skip1528
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1406:
+skip1528:
 	TESTQ           $0x00000004, AX
-	JE              skip1407
+	JE              skip1529
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1407:
-	JMP end1404
+skip1529:
+	JMP end1526
 
-whole1403:
+whole1525:
 	VMOVUPD (CX), Z1
 
-end1404:
+end1526:
 	VMULPD            Z0, Z1, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -16792,11 +17688,11 @@ end1404:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1401
+	JMP               done1523
 
-wider1402:
+wider1524:
 	CMPQ    AX, $0x10
-	JG      wider1408
+	JG      wider1530
 	LEAQ    -8(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Z0
@@ -16806,36 +17702,36 @@ wider1402:
 	VMOVUPD 64(CX), Z0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x08
-	JE      whole1409
+	JE      whole1531
 	LEAQ    64(CX), CX
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, AX
-	JE      skip1411
+	JE      skip1533
 	MOVQ    AX, DX
 	ANDQ    $0x06, DX
 	VMOVSD  (CX)(DX*8), X2
 
-skip1411:
+skip1533:
 	TESTQ           $0x00000002, AX
-	JE              skip1412
+	JE              skip1534
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1412:
+skip1534:
 	TESTQ           $0x00000004, AX
-	JE              skip1413
+	JE              skip1535
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1413:
-	JMP end1410
+skip1535:
+	JMP end1532
 
-whole1409:
+whole1531:
 	VMOVUPD 64(CX), Z2
 
-end1410:
+end1532:
 	VFMADD231PD       Z2, Z0, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -16877,11 +17773,11 @@ end1410:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1401
+	JMP               done1523
 
-wider1408:
+wider1530:
 	CMPQ        AX, $0x18
-	JG          wider1414
+	JG          wider1536
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -16895,36 +17791,36 @@ wider1408:
 	VMOVUPD     128(CX), Z0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole1415
+	JE          whole1537
 	LEAQ        128(CX), CX
 	VXORPD      Z2, Z2, Z2
 	TESTQ       $0x00000001, AX
-	JE          skip1417
+	JE          skip1539
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip1417:
+skip1539:
 	TESTQ           $0x00000002, AX
-	JE              skip1418
+	JE              skip1540
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1418:
+skip1540:
 	TESTQ           $0x00000004, AX
-	JE              skip1419
+	JE              skip1541
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1419:
-	JMP end1416
+skip1541:
+	JMP end1538
 
-whole1415:
+whole1537:
 	VMOVUPD 128(CX), Z2
 
-end1416:
+end1538:
 	VFMADD231PD       Z2, Z0, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -16966,9 +17862,9 @@ end1416:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1401
+	JMP               done1523
 
-wider1414:
+wider1536:
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Z0
@@ -16986,36 +17882,36 @@ wider1414:
 	VMOVUPD     192(CX), Z0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x08
-	JE          whole1421
+	JE          whole1543
 	LEAQ        192(CX), CX
 	VXORPD      Z2, Z2, Z2
 	TESTQ       $0x00000001, AX
-	JE          skip1423
+	JE          skip1545
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip1423:
+skip1545:
 	TESTQ           $0x00000002, AX
-	JE              skip1424
+	JE              skip1546
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1424:
+skip1546:
 	TESTQ           $0x00000004, AX
-	JE              skip1425
+	JE              skip1547
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1425:
-	JMP end1422
+skip1547:
+	JMP end1544
 
-whole1421:
+whole1543:
 	VMOVUPD 192(CX), Z2
 
-end1422:
+end1544:
 	VFMADD231PD       Z2, Z0, Z1
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -17057,9 +17953,17 @@ end1422:
 	VMULPD            Y1, Y3, Y3
 	MOVQ              cg+0(FP), AX
 	VMOVSD            X3, (AX)
-	JMP               done1401
+	JMP               done1523
 
-more1400:
+more1522:
+	MOVQ   next+56(FP), AX
+	MOVQ   bytes+64(FP), CX
+	MOVQ   lines+72(FP), DX
+	MOVQ   AX, (SP)
+	ADDQ   AX, CX
+	MOVQ   CX, 8(SP)
+	MOVQ   DX, 16(SP)
+	MOVQ   $+0, 24(SP)
 	MOVQ   cg+0(FP), AX
 	MOVQ   a+8(FP), CX
 	MOVQ   stride+16(FP), DX
@@ -17068,44 +17972,44 @@ more1400:
 	MOVQ   z+32(FP), SI
 	MOVQ   d+48(FP), DI
 	CMPQ   DI, $0x20
-	JG     many1427
+	JG     many1549
 	CMPQ   DI, $0x08
-	JG     wider1428
+	JG     wider1550
 	LEAQ   (DI), DI
 	CMPQ   DI, $0x08
-	JE     whole1429
+	JE     whole1551
 	LEAQ   (SI), SI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip1431
+	JE     skip1553
 	MOVQ   DI, R8
 	ANDQ   $0x06, R8
 	VMOVSD (SI)(R8*8), X0
 
-skip1431:
+skip1553:
 	TESTQ           $0x00000002, DI
-	JE              skip1432
+	JE              skip1554
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1432:
+skip1554:
 	TESTQ           $0x00000004, DI
-	JE              skip1433
+	JE              skip1555
 	VBROADCASTF64X4 (SI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1433:
-	JMP end1430
+skip1555:
+	JMP end1552
 
-whole1429:
+whole1551:
 	VMOVUPD (SI), Z0
 
-end1430:
-rows1434:
+end1552:
+rows1556:
 	SUBQ       $0x08, BX
-	JL         rest1435
+	JL         rest1557
 	VMULPD     (CX), Z0, Z1
 	ADDQ       DX, CX
 	VMULPD     (CX), Z0, Z2
@@ -17145,13 +18049,30 @@ rows1434:
 	VADDPD     Z1, Z2, Z2
 	VMOVUPD    Z2, (AX)
 	ADDQ       $0x40, AX
-	JMP        rows1434
+	MOVQ       (SP), SI
+	CMPQ       SI, 8(SP)
+	JAE        asked1561
+	MOVQ       16(SP), DI
+	ADDQ       DI, DI
 
-rest1435:
+ask1560:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1560
+	MOVQ       SI, (SP)
+
+asked1561:
+	JMP rows1556
+
+rest1557:
 	ADDQ       $0x08, BX
-	JE         end1437
+	JE         end1559
 	CMPQ       BX, $0x01
-	JNE        few1436
+	JNE        few1558
 	VMULPD     (CX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z1
 	VADDPD     Z1, Z0, Z0
@@ -17160,9 +18081,9 @@ rest1435:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (AX)
-	JMP        end1437
+	JMP        end1559
 
-few1436:
+few1558:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z1
@@ -17218,66 +18139,66 @@ few1436:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1438
+	JE            skip1562
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1438:
+skip1562:
 	TESTQ         $0x00000002, BX
-	JE            skip1439
+	JE            skip1563
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1439:
+skip1563:
 	TESTQ  $0x00000001, BX
-	JE     skip1440
+	JE     skip1564
 	VMOVSD X0, (AX)
 
-skip1440:
-end1437:
-	JMP scored1426
+skip1564:
+end1559:
+	JMP scored1548
 
-wider1428:
+wider1550:
 	CMPQ    DI, $0x10
-	JG      wider1441
+	JG      wider1565
 	LEAQ    -8(DI), DI
 	VMOVUPD (SI), Z0
 	CMPQ    DI, $0x08
-	JE      whole1442
+	JE      whole1566
 	LEAQ    64(SI), SI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, DI
-	JE      skip1444
+	JE      skip1568
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X1
 
-skip1444:
+skip1568:
 	TESTQ           $0x00000002, DI
-	JE              skip1445
+	JE              skip1569
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1445:
+skip1569:
 	TESTQ           $0x00000004, DI
-	JE              skip1446
+	JE              skip1570
 	VBROADCASTF64X4 (SI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1446:
-	JMP end1443
+skip1570:
+	JMP end1567
 
-whole1442:
+whole1566:
 	VMOVUPD 64(SI), Z1
 
-end1443:
-rows1447:
+end1567:
+rows1571:
 	SUBQ        $0x08, BX
-	JL          rest1448
+	JL          rest1572
 	VMULPD      (CX), Z0, Z2
 	VFMADD231PD 64(CX), Z1, Z2
 	ADDQ        DX, CX
@@ -17325,13 +18246,30 @@ rows1447:
 	VADDPD      Z2, Z3, Z3
 	VMOVUPD     Z3, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1447
+	MOVQ        (SP), SI
+	CMPQ        SI, 8(SP)
+	JAE         asked1576
+	MOVQ        16(SP), DI
+	ADDQ        DI, DI
 
-rest1448:
+ask1575:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1575
+	MOVQ       SI, (SP)
+
+asked1576:
+	JMP rows1571
+
+rest1572:
 	ADDQ        $0x08, BX
-	JE          end1450
+	JE          end1574
 	CMPQ        BX, $0x01
-	JNE         few1449
+	JNE         few1573
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -17341,9 +18279,9 @@ rest1448:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end1450
+	JMP         end1574
 
-few1449:
+few1573:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z2
@@ -17407,67 +18345,67 @@ few1449:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1451
+	JE            skip1577
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1451:
+skip1577:
 	TESTQ         $0x00000002, BX
-	JE            skip1452
+	JE            skip1578
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1452:
+skip1578:
 	TESTQ  $0x00000001, BX
-	JE     skip1453
+	JE     skip1579
 	VMOVSD X0, (AX)
 
-skip1453:
-end1450:
-	JMP scored1426
+skip1579:
+end1574:
+	JMP scored1548
 
-wider1441:
+wider1565:
 	CMPQ    DI, $0x18
-	JG      wider1454
+	JG      wider1580
 	LEAQ    -16(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	CMPQ    DI, $0x08
-	JE      whole1455
+	JE      whole1581
 	LEAQ    128(SI), SI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, DI
-	JE      skip1457
+	JE      skip1583
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X2
 
-skip1457:
+skip1583:
 	TESTQ           $0x00000002, DI
-	JE              skip1458
+	JE              skip1584
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1458:
+skip1584:
 	TESTQ           $0x00000004, DI
-	JE              skip1459
+	JE              skip1585
 	VBROADCASTF64X4 (SI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1459:
-	JMP end1456
+skip1585:
+	JMP end1582
 
-whole1455:
+whole1581:
 	VMOVUPD 128(SI), Z2
 
-end1456:
-rows1460:
+end1582:
+rows1586:
 	SUBQ        $0x08, BX
-	JL          rest1461
+	JL          rest1587
 	VMULPD      (CX), Z0, Z3
 	VFMADD231PD 64(CX), Z1, Z3
 	VFMADD231PD 128(CX), Z2, Z3
@@ -17523,13 +18461,30 @@ rows1460:
 	VADDPD      Z3, Z4, Z4
 	VMOVUPD     Z4, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1460
+	MOVQ        (SP), SI
+	CMPQ        SI, 8(SP)
+	JAE         asked1591
+	MOVQ        16(SP), DI
+	ADDQ        DI, DI
 
-rest1461:
+ask1590:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1590
+	MOVQ       SI, (SP)
+
+asked1591:
+	JMP rows1586
+
+rest1587:
 	ADDQ        $0x08, BX
-	JE          end1463
+	JE          end1589
 	CMPQ        BX, $0x01
-	JNE         few1462
+	JNE         few1588
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -17540,9 +18495,9 @@ rest1461:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end1463
+	JMP         end1589
 
-few1462:
+few1588:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z3
@@ -17614,66 +18569,66 @@ few1462:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1464
+	JE            skip1592
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1464:
+skip1592:
 	TESTQ         $0x00000002, BX
-	JE            skip1465
+	JE            skip1593
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1465:
+skip1593:
 	TESTQ  $0x00000001, BX
-	JE     skip1466
+	JE     skip1594
 	VMOVSD X0, (AX)
 
-skip1466:
-end1463:
-	JMP scored1426
+skip1594:
+end1589:
+	JMP scored1548
 
-wider1454:
+wider1580:
 	LEAQ    -24(DI), DI
 	VMOVUPD (SI), Z0
 	VMOVUPD 64(SI), Z1
 	VMOVUPD 128(SI), Z2
 	CMPQ    DI, $0x08
-	JE      whole1467
+	JE      whole1595
 	LEAQ    192(SI), SI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, DI
-	JE      skip1469
+	JE      skip1597
 	MOVQ    DI, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (SI)(R8*8), X3
 
-skip1469:
+skip1597:
 	TESTQ           $0x00000002, DI
-	JE              skip1470
+	JE              skip1598
 	MOVQ            DI, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (SI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1470:
+skip1598:
 	TESTQ           $0x00000004, DI
-	JE              skip1471
+	JE              skip1599
 	VBROADCASTF64X4 (SI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1471:
-	JMP end1468
+skip1599:
+	JMP end1596
 
-whole1467:
+whole1595:
 	VMOVUPD 192(SI), Z3
 
-end1468:
-rows1472:
+end1596:
+rows1600:
 	SUBQ        $0x08, BX
-	JL          rest1473
+	JL          rest1601
 	VMULPD      (CX), Z0, Z4
 	VFMADD231PD 64(CX), Z1, Z4
 	VFMADD231PD 128(CX), Z2, Z4
@@ -17737,13 +18692,30 @@ rows1472:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1472
+	MOVQ        (SP), SI
+	CMPQ        SI, 8(SP)
+	JAE         asked1605
+	MOVQ        16(SP), DI
+	ADDQ        DI, DI
 
-rest1473:
+ask1604:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask1604
+	MOVQ       SI, (SP)
+
+asked1605:
+	JMP rows1600
+
+rest1601:
 	ADDQ        $0x08, BX
-	JE          end1475
+	JE          end1603
 	CMPQ        BX, $0x01
-	JNE         few1474
+	JNE         few1602
 	VMULPD      (CX), Z0, Z0
 	VFMADD231PD 64(CX), Z1, Z0
 	VFMADD231PD 128(CX), Z2, Z0
@@ -17755,9 +18727,9 @@ rest1473:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (AX)
-	JMP         end1475
+	JMP         end1603
 
-few1474:
+few1602:
 	XORQ          SI, SI
 	MOVQ          DX, DX
 	VMULPD        (CX), Z0, Z4
@@ -17837,28 +18809,28 @@ few1474:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, BX
-	JE            skip1476
+	JE            skip1606
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1476:
+skip1606:
 	TESTQ         $0x00000002, BX
-	JE            skip1477
+	JE            skip1607
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1477:
+skip1607:
 	TESTQ  $0x00000001, BX
-	JE     skip1478
+	JE     skip1608
 	VMOVSD X0, (AX)
 
-skip1478:
-end1475:
-	JMP scored1426
+skip1608:
+end1603:
+	JMP scored1548
 
-many1427:
+many1549:
 	MOVQ  DI, R9
 	LEAQ  -1(DI), R8
 	ANDQ  $-8, R8
@@ -17867,9 +18839,9 @@ many1427:
 	BZHIQ R9, R10, R10
 	KMOVW R10, K1
 
-rows1480:
+rows1610:
 	SUBQ   $0x08, BX
-	JL     rest1481
+	JL     rest1611
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -17886,9 +18858,9 @@ rows1480:
 	VXORPD Z7, Z7, Z7
 	XORQ   R12, R12
 
-columns1482:
+columns1612:
 	CMPQ        R12, R8
-	JGE         last1483
+	JGE         last1613
 	VMOVUPD     (SI)(R12*8), Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -17902,9 +18874,9 @@ columns1482:
 	ADDQ        $0x40, R10
 	ADDQ        $0x40, R11
 	ADDQ        $0x08, R12
-	JMP         columns1482
+	JMP         columns1612
 
-last1483:
+last1613:
 	VMOVUPD.Z   (SI)(R12*8), K1, Z8
 	VFMADD231PD (R9), Z8, Z0
 	VFMADD231PD (R9)(DX*1), Z8, Z1
@@ -17937,13 +18909,30 @@ last1483:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (AX)
 	ADDQ        $0x40, AX
-	JMP         rows1480
+	MOVQ        (SP), R9
+	CMPQ        R9, 8(SP)
+	JAE         asked1615
+	MOVQ        16(SP), R10
+	ADDQ        R10, R10
 
-rest1481:
+ask1614:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask1614
+	MOVQ       R9, (SP)
+
+asked1615:
+	JMP rows1610
+
+rest1611:
 	ADDQ $0x08, BX
-	JE   end1479
+	JE   end1609
 
-row1484:
+row1616:
 	MOVQ   DI, R8
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -17951,9 +18940,9 @@ row1484:
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	SUBQ   $0x20, R8
-	JL     one1486
+	JL     one1618
 
-many1485:
+many1617:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	VMOVUPD     64(CX)(R9*8), Z4
@@ -17964,22 +18953,22 @@ many1485:
 	VFMADD231PD 192(SI)(R9*8), Z4, Z3
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R8
-	JGE         many1485
+	JGE         many1617
 
-one1486:
+one1618:
 	ADDQ $0x18, R8
-	JL   rest1488
+	JL   rest1620
 
-top1487:
+top1619:
 	VMOVUPD     (CX)(R9*8), Z4
 	VFMADD231PD (SI)(R9*8), Z4, Z0
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R8
-	JGE         top1487
+	JGE         top1619
 
-rest1488:
+rest1620:
 	ADDQ        $0x08, R8
-	JE          end1489
+	JE          end1621
 	MOVQ        $-1, R10
 	BZHIQ       R8, R10, R10
 	KMOVW       R10, K1
@@ -17987,7 +18976,7 @@ rest1488:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z5
 	VFMADD231PD Z5, Z4, Z1
 
-end1489:
+end1621:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -18001,19 +18990,36 @@ end1489:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row1484
+	JNE        row1616
 
-end1479:
-scored1426:
+end1609:
+scored1548:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x08, BX
-	JL   rest1491
+	JL   rest1623
 
-full1490:
+full1622:
+	MOVQ (SP), DI
+	CMPQ DI, 8(SP)
+	JAE  asked1626
+	MOVQ 16(SP), R8
+	ADDQ R8, R8
+
+ask1625:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1625
+	MOVQ       DI, (SP)
+
+asked1626:
 	VMOVUPD           (DX)(SI*8), Z0
 	VMOVUPD           (CX)(SI*8), Z1
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z0, Z0
@@ -18049,57 +19055,57 @@ full1490:
 	VMOVUPD           Z3, (AX)(SI*8)
 	ADDQ              $0x08, SI
 	SUBQ              $0x08, BX
-	JGE               full1490
+	JGE               full1622
 
-rest1491:
+rest1623:
 	ADDQ   $0x08, BX
-	JE     end1492
+	JE     end1624
 	LEAQ   (DX)(SI*8), DX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, BX
-	JE     skip1493
+	JE     skip1627
 	MOVQ   BX, DI
 	ANDQ   $0x06, DI
 	VMOVSD (DX)(DI*8), X0
 
-skip1493:
+skip1627:
 	TESTQ           $0x00000002, BX
-	JE              skip1494
+	JE              skip1628
 	MOVQ            BX, DI
 	ANDQ            $0x04, DI
 	VBROADCASTF64X2 (DX)(DI*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1494:
+skip1628:
 	TESTQ           $0x00000004, BX
-	JE              skip1495
+	JE              skip1629
 	VBROADCASTF64X4 (DX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1495:
+skip1629:
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, BX
-	JE     skip1496
+	JE     skip1630
 	MOVQ   BX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip1496:
+skip1630:
 	TESTQ           $0x00000002, BX
-	JE              skip1497
+	JE              skip1631
 	MOVQ            BX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1497:
+skip1631:
 	TESTQ           $0x00000004, BX
-	JE              skip1498
+	JE              skip1632
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1498:
+skip1632:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z0, Z0
 	VMULPD            Z1, Z0, Z2
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z2, Z1
@@ -18133,107 +19139,107 @@ skip1498:
 	LEAQ              (AX)(SI*8), AX
 	VMOVAPD           Z3, Z0
 	TESTQ             $0x00000004, BX
-	JE                skip1499
+	JE                skip1633
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip1499:
+skip1633:
 	TESTQ         $0x00000002, BX
-	JE            skip1500
+	JE            skip1634
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1500:
+skip1634:
 	TESTQ  $0x00000001, BX
-	JE     skip1501
+	JE     skip1635
 	VMOVSD X0, (AX)
 
-skip1501:
-end1492:
-done1401:
+skip1635:
+end1624:
+done1523:
 	VZEROUPPER
 	RET
 
-// func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3
-TEXT ·logisticCoefs2AVX512(SB), NOSPLIT, $0-72
+// func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, next *float64, bytes int, lines int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·logisticCoefs2AVX512(SB), NOSPLIT, $32-96
 	CMPQ    rows+56(FP), $0x01
-	JNE     more1502
+	JNE     more1636
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more1502
+	JG      more1636
 	CMPQ    AX, $0x08
-	JG      wider1504
+	JG      wider1638
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole1505
+	JE      whole1639
 	LEAQ    (CX), CX
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, AX
-	JE      skip1507
+	JE      skip1641
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip1507:
+skip1641:
 	TESTQ           $0x00000002, AX
-	JE              skip1508
+	JE              skip1642
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1508:
+skip1642:
 	TESTQ           $0x00000004, AX
-	JE              skip1509
+	JE              skip1643
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1509:
-	JMP end1506
+skip1643:
+	JMP end1640
 
-whole1505:
+whole1639:
 	VMOVUPD (CX), Z1
 
-end1506:
+end1640:
 	VMULPD Z0, Z1, Z1
 	CMPQ   AX, $0x08
-	JE     whole1510
+	JE     whole1644
 	LEAQ   (DX), CX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, AX
-	JE     skip1512
+	JE     skip1646
 	MOVQ   AX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip1512:
+skip1646:
 	TESTQ           $0x00000002, AX
-	JE              skip1513
+	JE              skip1647
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1513:
+skip1647:
 	TESTQ           $0x00000004, AX
-	JE              skip1514
+	JE              skip1648
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1514:
-	JMP end1511
+skip1648:
+	JMP end1645
 
-whole1510:
+whole1644:
 	VMOVUPD (DX), Z2
 
-end1511:
+end1645:
 	VMULPD            Z0, Z2, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -18286,11 +19292,11 @@ end1511:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X0, (CX)
-	JMP               done1503
+	JMP               done1637
 
-wider1504:
+wider1638:
 	CMPQ    AX, $0x10
-	JG      wider1515
+	JG      wider1649
 	LEAQ    -8(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Z0
@@ -18304,68 +19310,68 @@ wider1504:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x08
-	JE      whole1516
+	JE      whole1650
 	LEAQ    64(CX), CX
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, AX
-	JE      skip1518
+	JE      skip1652
 	MOVQ    AX, BX
 	ANDQ    $0x06, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip1518:
+skip1652:
 	TESTQ           $0x00000002, AX
-	JE              skip1519
+	JE              skip1653
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1519:
+skip1653:
 	TESTQ           $0x00000004, AX
-	JE              skip1520
+	JE              skip1654
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1520:
-	JMP end1517
+skip1654:
+	JMP end1651
 
-whole1516:
+whole1650:
 	VMOVUPD 64(CX), Z3
 
-end1517:
+end1651:
 	VFMADD231PD Z3, Z0, Z1
 	CMPQ        AX, $0x08
-	JE          whole1521
+	JE          whole1655
 	LEAQ        64(DX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1523
+	JE          skip1657
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip1523:
+skip1657:
 	TESTQ           $0x00000002, AX
-	JE              skip1524
+	JE              skip1658
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1524:
+skip1658:
 	TESTQ           $0x00000004, AX
-	JE              skip1525
+	JE              skip1659
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1525:
-	JMP end1522
+skip1659:
+	JMP end1656
 
-whole1521:
+whole1655:
 	VMOVUPD 64(DX), Z3
 
-end1522:
+end1656:
 	VFMADD231PD       Z3, Z0, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -18418,11 +19424,11 @@ end1522:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X0, (CX)
-	JMP               done1503
+	JMP               done1637
 
-wider1515:
+wider1649:
 	CMPQ        AX, $0x18
-	JG          wider1526
+	JG          wider1660
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -18443,68 +19449,68 @@ wider1515:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole1527
+	JE          whole1661
 	LEAQ        128(CX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1529
+	JE          skip1663
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip1529:
+skip1663:
 	TESTQ           $0x00000002, AX
-	JE              skip1530
+	JE              skip1664
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1530:
+skip1664:
 	TESTQ           $0x00000004, AX
-	JE              skip1531
+	JE              skip1665
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1531:
-	JMP end1528
+skip1665:
+	JMP end1662
 
-whole1527:
+whole1661:
 	VMOVUPD 128(CX), Z3
 
-end1528:
+end1662:
 	VFMADD231PD Z3, Z0, Z1
 	CMPQ        AX, $0x08
-	JE          whole1532
+	JE          whole1666
 	LEAQ        128(DX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1534
+	JE          skip1668
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip1534:
+skip1668:
 	TESTQ           $0x00000002, AX
-	JE              skip1535
+	JE              skip1669
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1535:
+skip1669:
 	TESTQ           $0x00000004, AX
-	JE              skip1536
+	JE              skip1670
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1536:
-	JMP end1533
+skip1670:
+	JMP end1667
 
-whole1532:
+whole1666:
 	VMOVUPD 128(DX), Z3
 
-end1533:
+end1667:
 	VFMADD231PD       Z3, Z0, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -18557,9 +19563,9 @@ end1533:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X0, (CX)
-	JMP               done1503
+	JMP               done1637
 
-wider1526:
+wider1660:
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Z0
@@ -18587,68 +19593,68 @@ wider1526:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x08
-	JE          whole1538
+	JE          whole1672
 	LEAQ        192(CX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1540
+	JE          skip1674
 	MOVQ        AX, BX
 	ANDQ        $0x06, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip1540:
+skip1674:
 	TESTQ           $0x00000002, AX
-	JE              skip1541
+	JE              skip1675
 	MOVQ            AX, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (CX)(BX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1541:
+skip1675:
 	TESTQ           $0x00000004, AX
-	JE              skip1542
+	JE              skip1676
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1542:
-	JMP end1539
+skip1676:
+	JMP end1673
 
-whole1538:
+whole1672:
 	VMOVUPD 192(CX), Z3
 
-end1539:
+end1673:
 	VFMADD231PD Z3, Z0, Z1
 	CMPQ        AX, $0x08
-	JE          whole1543
+	JE          whole1677
 	LEAQ        192(DX), CX
 	VXORPD      Z3, Z3, Z3
 	TESTQ       $0x00000001, AX
-	JE          skip1545
+	JE          skip1679
 	MOVQ        AX, DX
 	ANDQ        $0x06, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip1545:
+skip1679:
 	TESTQ           $0x00000002, AX
-	JE              skip1546
+	JE              skip1680
 	MOVQ            AX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1546:
+skip1680:
 	TESTQ           $0x00000004, AX
-	JE              skip1547
+	JE              skip1681
 	VBROADCASTF64X4 (CX), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1547:
-	JMP end1544
+skip1681:
+	JMP end1678
 
-whole1543:
+whole1677:
 	VMOVUPD 192(DX), Z3
 
-end1544:
+end1678:
 	VFMADD231PD       Z3, Z0, Z2
 	VEXTRACTF64X4     $0x01, Z1, Y0
 	VADDPD            Y1, Y0, Y0
@@ -18701,9 +19707,17 @@ end1544:
 	MOVQ              ch+8(FP), CX
 	VMOVSD            X4, (AX)
 	VMOVSD            X0, (CX)
-	JMP               done1503
+	JMP               done1637
 
-more1502:
+more1636:
+	MOVQ   next+72(FP), AX
+	MOVQ   bytes+80(FP), CX
+	MOVQ   lines+88(FP), DX
+	MOVQ   AX, (SP)
+	ADDQ   AX, CX
+	MOVQ   CX, 8(SP)
+	MOVQ   DX, 16(SP)
+	MOVQ   $+0, 24(SP)
 	MOVQ   cg+0(FP), AX
 	MOVQ   ch+8(FP), CX
 	MOVQ   a+16(FP), DX
@@ -18714,75 +19728,75 @@ more1502:
 	MOVQ   v+48(FP), R8
 	MOVQ   d+64(FP), R9
 	CMPQ   R9, $0x20
-	JG     many1549
+	JG     many1683
 	CMPQ   R9, $0x08
-	JG     wider1550
+	JG     wider1684
 	LEAQ   (R9), R9
 	CMPQ   R9, $0x08
-	JE     whole1551
+	JE     whole1685
 	LEAQ   (DI), DI
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1553
+	JE     skip1687
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (DI)(R10*8), X0
 
-skip1553:
+skip1687:
 	TESTQ           $0x00000002, R9
-	JE              skip1554
+	JE              skip1688
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1554:
+skip1688:
 	TESTQ           $0x00000004, R9
-	JE              skip1555
+	JE              skip1689
 	VBROADCASTF64X4 (DI), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1555:
-	JMP end1552
+skip1689:
+	JMP end1686
 
-whole1551:
+whole1685:
 	VMOVUPD (DI), Z0
 
-end1552:
+end1686:
 	CMPQ   R9, $0x08
-	JE     whole1556
+	JE     whole1690
 	LEAQ   (R8), DI
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip1558
+	JE     skip1692
 	MOVQ   R9, R8
 	ANDQ   $0x06, R8
 	VMOVSD (DI)(R8*8), X1
 
-skip1558:
+skip1692:
 	TESTQ           $0x00000002, R9
-	JE              skip1559
+	JE              skip1693
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1559:
+skip1693:
 	TESTQ           $0x00000004, R9
-	JE              skip1560
+	JE              skip1694
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1560:
-	JMP end1557
+skip1694:
+	JMP end1691
 
-whole1556:
+whole1690:
 	VMOVUPD (R8), Z1
 
-end1557:
-rows1561:
+end1691:
+rows1695:
 	SUBQ       $0x08, SI
-	JL         rest1562
+	JL         rest1696
 	MOVQ       DX, DI
 	VMULPD     (DI), Z0, Z2
 	ADDQ       BX, DI
@@ -18862,13 +19876,30 @@ rows1561:
 	VADDPD     Z2, Z3, Z3
 	VMOVUPD    Z3, (CX)
 	ADDQ       $0x40, CX
-	JMP        rows1561
+	MOVQ       (SP), DI
+	CMPQ       DI, 8(SP)
+	JAE        asked1700
+	MOVQ       16(SP), R8
+	ADDQ       R8, R8
 
-rest1562:
+ask1699:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1699
+	MOVQ       DI, (SP)
+
+asked1700:
+	JMP rows1695
+
+rest1696:
 	ADDQ       $0x08, SI
-	JE         end1564
+	JE         end1698
 	CMPQ       SI, $0x01
-	JNE        few1563
+	JNE        few1697
 	VMULPD     (DX), Z0, Z0
 	VSHUFF64X2 $0x4e, Z0, Z0, Z2
 	VADDPD     Z2, Z0, Z0
@@ -18885,9 +19916,9 @@ rest1562:
 	VPERMILPD  $0x55, Z0, Z1
 	VADDPD     Z1, Z0, Z0
 	VMOVSD     X0, (CX)
-	JMP        end1564
+	JMP        end1698
 
-few1563:
+few1697:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -18995,119 +20026,119 @@ few1563:
 	LEAQ          (AX), AX
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1565
+	JE            skip1701
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1565:
+skip1701:
 	TESTQ         $0x00000002, SI
-	JE            skip1566
+	JE            skip1702
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1566:
+skip1702:
 	TESTQ  $0x00000001, SI
-	JE     skip1567
+	JE     skip1703
 	VMOVSD X0, (AX)
 
-skip1567:
+skip1703:
 	LEAQ          (CX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1568
+	JE            skip1704
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1568:
+skip1704:
 	TESTQ         $0x00000002, SI
-	JE            skip1569
+	JE            skip1705
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1569:
+skip1705:
 	TESTQ  $0x00000001, SI
-	JE     skip1570
+	JE     skip1706
 	VMOVSD X0, (AX)
 
-skip1570:
-end1564:
-	JMP scored1548
+skip1706:
+end1698:
+	JMP scored1682
 
-wider1550:
+wider1684:
 	CMPQ    R9, $0x10
-	JG      wider1571
+	JG      wider1707
 	LEAQ    -8(R9), R9
 	VMOVUPD (DI), Z0
 	CMPQ    R9, $0x08
-	JE      whole1572
+	JE      whole1708
 	LEAQ    64(DI), DI
 	VXORPD  Z1, Z1, Z1
 	TESTQ   $0x00000001, R9
-	JE      skip1574
+	JE      skip1710
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X1
 
-skip1574:
+skip1710:
 	TESTQ           $0x00000002, R9
-	JE              skip1575
+	JE              skip1711
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1575:
+skip1711:
 	TESTQ           $0x00000004, R9
-	JE              skip1576
+	JE              skip1712
 	VBROADCASTF64X4 (DI), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1576:
-	JMP end1573
+skip1712:
+	JMP end1709
 
-whole1572:
+whole1708:
 	VMOVUPD 64(DI), Z1
 
-end1573:
+end1709:
 	VMOVUPD (R8), Z2
 	CMPQ    R9, $0x08
-	JE      whole1577
+	JE      whole1713
 	LEAQ    64(R8), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip1579
+	JE      skip1715
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X3
 
-skip1579:
+skip1715:
 	TESTQ           $0x00000002, R9
-	JE              skip1580
+	JE              skip1716
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1580:
+skip1716:
 	TESTQ           $0x00000004, R9
-	JE              skip1581
+	JE              skip1717
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1581:
-	JMP end1578
+skip1717:
+	JMP end1714
 
-whole1577:
+whole1713:
 	VMOVUPD 64(R8), Z3
 
-end1578:
-rows1582:
+end1714:
+rows1718:
 	SUBQ        $0x08, SI
-	JL          rest1583
+	JL          rest1719
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z4
 	VFMADD231PD 64(DI), Z1, Z4
@@ -19203,13 +20234,30 @@ rows1582:
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1582
+	MOVQ        (SP), DI
+	CMPQ        DI, 8(SP)
+	JAE         asked1723
+	MOVQ        16(SP), R8
+	ADDQ        R8, R8
 
-rest1583:
+ask1722:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1722
+	MOVQ       DI, (SP)
+
+asked1723:
+	JMP rows1718
+
+rest1719:
 	ADDQ        $0x08, SI
-	JE          end1585
+	JE          end1721
 	CMPQ        SI, $0x01
-	JNE         few1584
+	JNE         few1720
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VSHUFF64X2  $0x4e, Z0, Z0, Z1
@@ -19228,9 +20276,9 @@ rest1583:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end1585
+	JMP         end1721
 
-few1584:
+few1720:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -19354,121 +20402,121 @@ few1584:
 	LEAQ          (AX), AX
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1586
+	JE            skip1724
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1586:
+skip1724:
 	TESTQ         $0x00000002, SI
-	JE            skip1587
+	JE            skip1725
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1587:
+skip1725:
 	TESTQ  $0x00000001, SI
-	JE     skip1588
+	JE     skip1726
 	VMOVSD X0, (AX)
 
-skip1588:
+skip1726:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1589
+	JE            skip1727
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1589:
+skip1727:
 	TESTQ         $0x00000002, SI
-	JE            skip1590
+	JE            skip1728
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1590:
+skip1728:
 	TESTQ  $0x00000001, SI
-	JE     skip1591
+	JE     skip1729
 	VMOVSD X0, (AX)
 
-skip1591:
-end1585:
-	JMP scored1548
+skip1729:
+end1721:
+	JMP scored1682
 
-wider1571:
+wider1707:
 	CMPQ    R9, $0x18
-	JG      wider1592
+	JG      wider1730
 	LEAQ    -16(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	CMPQ    R9, $0x08
-	JE      whole1593
+	JE      whole1731
 	LEAQ    128(DI), DI
 	VXORPD  Z2, Z2, Z2
 	TESTQ   $0x00000001, R9
-	JE      skip1595
+	JE      skip1733
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X2
 
-skip1595:
+skip1733:
 	TESTQ           $0x00000002, R9
-	JE              skip1596
+	JE              skip1734
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1596:
+skip1734:
 	TESTQ           $0x00000004, R9
-	JE              skip1597
+	JE              skip1735
 	VBROADCASTF64X4 (DI), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1597:
-	JMP end1594
+skip1735:
+	JMP end1732
 
-whole1593:
+whole1731:
 	VMOVUPD 128(DI), Z2
 
-end1594:
+end1732:
 	VMOVUPD (R8), Z3
 	VMOVUPD 64(R8), Z4
 	CMPQ    R9, $0x08
-	JE      whole1598
+	JE      whole1736
 	LEAQ    128(R8), DI
 	VXORPD  Z5, Z5, Z5
 	TESTQ   $0x00000001, R9
-	JE      skip1600
+	JE      skip1738
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X5
 
-skip1600:
+skip1738:
 	TESTQ           $0x00000002, R9
-	JE              skip1601
+	JE              skip1739
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip1601:
+skip1739:
 	TESTQ           $0x00000004, R9
-	JE              skip1602
+	JE              skip1740
 	VBROADCASTF64X4 (DI), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip1602:
-	JMP end1599
+skip1740:
+	JMP end1737
 
-whole1598:
+whole1736:
 	VMOVUPD 128(R8), Z5
 
-end1599:
-rows1603:
+end1737:
+rows1741:
 	SUBQ        $0x08, SI
-	JL          rest1604
+	JL          rest1742
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z6
 	VFMADD231PD 64(DI), Z1, Z6
@@ -19580,13 +20628,30 @@ rows1603:
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1603
+	MOVQ        (SP), DI
+	CMPQ        DI, 8(SP)
+	JAE         asked1746
+	MOVQ        16(SP), R8
+	ADDQ        R8, R8
 
-rest1604:
+ask1745:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1745
+	MOVQ       DI, (SP)
+
+asked1746:
+	JMP rows1741
+
+rest1742:
 	ADDQ        $0x08, SI
-	JE          end1606
+	JE          end1744
 	CMPQ        SI, $0x01
-	JNE         few1605
+	JNE         few1743
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -19607,9 +20672,9 @@ rest1604:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end1606
+	JMP         end1744
 
-few1605:
+few1743:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -19749,121 +20814,121 @@ few1605:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1607
+	JE            skip1747
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1607:
+skip1747:
 	TESTQ         $0x00000002, SI
-	JE            skip1608
+	JE            skip1748
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1608:
+skip1748:
 	TESTQ  $0x00000001, SI
-	JE     skip1609
+	JE     skip1749
 	VMOVSD X0, (AX)
 
-skip1609:
+skip1749:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1610
+	JE            skip1750
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1610:
+skip1750:
 	TESTQ         $0x00000002, SI
-	JE            skip1611
+	JE            skip1751
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1611:
+skip1751:
 	TESTQ  $0x00000001, SI
-	JE     skip1612
+	JE     skip1752
 	VMOVSD X0, (AX)
 
-skip1612:
-end1606:
-	JMP scored1548
+skip1752:
+end1744:
+	JMP scored1682
 
-wider1592:
+wider1730:
 	LEAQ    -24(R9), R9
 	VMOVUPD (DI), Z0
 	VMOVUPD 64(DI), Z1
 	VMOVUPD 128(DI), Z2
 	CMPQ    R9, $0x08
-	JE      whole1613
+	JE      whole1753
 	LEAQ    192(DI), DI
 	VXORPD  Z3, Z3, Z3
 	TESTQ   $0x00000001, R9
-	JE      skip1615
+	JE      skip1755
 	MOVQ    R9, R10
 	ANDQ    $0x06, R10
 	VMOVSD  (DI)(R10*8), X3
 
-skip1615:
+skip1755:
 	TESTQ           $0x00000002, R9
-	JE              skip1616
+	JE              skip1756
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (DI)(R10*8), Y4
 	VINSERTF64X2    $0x01, X3, Y4, Y3
 
-skip1616:
+skip1756:
 	TESTQ           $0x00000004, R9
-	JE              skip1617
+	JE              skip1757
 	VBROADCASTF64X4 (DI), Z4
 	VINSERTF64X4    $0x01, Y3, Z4, Z3
 
-skip1617:
-	JMP end1614
+skip1757:
+	JMP end1754
 
-whole1613:
+whole1753:
 	VMOVUPD 192(DI), Z3
 
-end1614:
+end1754:
 	VMOVUPD (R8), Z4
 	VMOVUPD 64(R8), Z5
 	VMOVUPD 128(R8), Z6
 	CMPQ    R9, $0x08
-	JE      whole1618
+	JE      whole1758
 	LEAQ    192(R8), DI
 	VXORPD  Z7, Z7, Z7
 	TESTQ   $0x00000001, R9
-	JE      skip1620
+	JE      skip1760
 	MOVQ    R9, R8
 	ANDQ    $0x06, R8
 	VMOVSD  (DI)(R8*8), X7
 
-skip1620:
+skip1760:
 	TESTQ           $0x00000002, R9
-	JE              skip1621
+	JE              skip1761
 	MOVQ            R9, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (DI)(R8*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip1621:
+skip1761:
 	TESTQ           $0x00000004, R9
-	JE              skip1622
+	JE              skip1762
 	VBROADCASTF64X4 (DI), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip1622:
-	JMP end1619
+skip1762:
+	JMP end1759
 
-whole1618:
+whole1758:
 	VMOVUPD 192(R8), Z7
 
-end1619:
-rows1623:
+end1759:
+rows1763:
 	SUBQ        $0x08, SI
-	JL          rest1624
+	JL          rest1764
 	MOVQ        DX, DI
 	VMULPD      (DI), Z0, Z8
 	VFMADD231PD 64(DI), Z1, Z8
@@ -19991,13 +21056,30 @@ rows1623:
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1623
+	MOVQ        (SP), DI
+	CMPQ        DI, 8(SP)
+	JAE         asked1768
+	MOVQ        16(SP), R8
+	ADDQ        R8, R8
 
-rest1624:
+ask1767:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask1767
+	MOVQ       DI, (SP)
+
+asked1768:
+	JMP rows1763
+
+rest1764:
 	ADDQ        $0x08, SI
-	JE          end1626
+	JE          end1766
 	CMPQ        SI, $0x01
-	JNE         few1625
+	JNE         few1765
 	VMULPD      (DX), Z0, Z0
 	VFMADD231PD 64(DX), Z1, Z0
 	VFMADD231PD 128(DX), Z2, Z0
@@ -20020,9 +21102,9 @@ rest1624:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	VMOVSD      X0, (CX)
-	JMP         end1626
+	JMP         end1766
 
-few1625:
+few1765:
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	MOVQ          BX, R9
@@ -20178,49 +21260,49 @@ few1625:
 	LEAQ          (AX), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1627
+	JE            skip1769
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1627:
+skip1769:
 	TESTQ         $0x00000002, SI
-	JE            skip1628
+	JE            skip1770
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1628:
+skip1770:
 	TESTQ  $0x00000001, SI
-	JE     skip1629
+	JE     skip1771
 	VMOVSD X0, (AX)
 
-skip1629:
+skip1771:
 	LEAQ          (CX), AX
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip1630
+	JE            skip1772
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1630:
+skip1772:
 	TESTQ         $0x00000002, SI
-	JE            skip1631
+	JE            skip1773
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1631:
+skip1773:
 	TESTQ  $0x00000001, SI
-	JE     skip1632
+	JE     skip1774
 	VMOVSD X0, (AX)
 
-skip1632:
-end1626:
-	JMP scored1548
+skip1774:
+end1766:
+	JMP scored1682
 
-many1549:
+many1683:
 	MOVQ  R9, R11
 	LEAQ  -1(R9), R10
 	ANDQ  $-8, R10
@@ -20229,9 +21311,9 @@ many1549:
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
 
-rows1634:
+rows1776:
 	SUBQ   $0x08, SI
-	JL     rest1635
+	JL     rest1777
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -20256,9 +21338,9 @@ rows1634:
 	VXORPD Z15, Z15, Z15
 	XORQ   R14, R14
 
-columns1636:
+columns1778:
 	CMPQ        R14, R10
-	JGE         last1637
+	JGE         last1779
 	VMOVUPD     (DI)(R14*8), Z16
 	VMOVUPD     (R8)(R14*8), Z17
 	VMOVUPD     (R11), Z18
@@ -20289,9 +21371,9 @@ columns1636:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x08, R14
-	JMP         columns1636
+	JMP         columns1778
 
-last1637:
+last1779:
 	VMOVUPD.Z   (DI)(R14*8), K1, Z16
 	VMOVUPD.Z   (R8)(R14*8), K1, Z17
 	VMOVUPD     (R11), Z18
@@ -20364,13 +21446,30 @@ last1637:
 	VADDPD      Z0, Z1, Z1
 	VMOVUPD     Z1, (CX)
 	ADDQ        $0x40, CX
-	JMP         rows1634
+	MOVQ        (SP), R11
+	CMPQ        R11, 8(SP)
+	JAE         asked1781
+	MOVQ        16(SP), R12
+	ADDQ        R12, R12
 
-rest1635:
+ask1780:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask1780
+	MOVQ       R11, (SP)
+
+asked1781:
+	JMP rows1776
+
+rest1777:
 	ADDQ $0x08, SI
-	JE   end1633
+	JE   end1775
 
-row1638:
+row1782:
 	MOVQ   R9, R10
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
@@ -20382,9 +21481,9 @@ row1638:
 	VXORPD Z7, Z7, Z7
 	XORQ   R11, R11
 	SUBQ   $0x20, R10
-	JL     one1640
+	JL     one1784
 
-many1639:
+many1783:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -20407,13 +21506,13 @@ many1639:
 	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, R11
 	SUBQ        $0x20, R10
-	JGE         many1639
+	JGE         many1783
 
-one1640:
+one1784:
 	ADDQ $0x18, R10
-	JL   rest1642
+	JL   rest1786
 
-top1641:
+top1785:
 	VMOVUPD     (DX)(R11*8), Z8
 	VMOVUPD     (DI)(R11*8), Z9
 	VFMADD231PD Z9, Z8, Z0
@@ -20421,11 +21520,11 @@ top1641:
 	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, R11
 	SUBQ        $0x08, R10
-	JGE         top1641
+	JGE         top1785
 
-rest1642:
+rest1786:
 	ADDQ        $0x08, R10
-	JE          end1643
+	JE          end1787
 	MOVQ        $-1, R12
 	BZHIQ       R10, R12, R12
 	KMOVW       R12, K1
@@ -20435,7 +21534,7 @@ rest1642:
 	VMOVUPD.Z   (R8)(R11*8), K1, Z9
 	VFMADD231PD Z9, Z8, Z3
 
-end1643:
+end1787:
 	VADDPD     Z2, Z0, Z0
 	VADDPD     Z6, Z4, Z4
 	VADDPD     Z4, Z0, Z0
@@ -20460,10 +21559,10 @@ end1643:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row1638
+	JNE        row1782
 
-end1633:
-scored1548:
+end1775:
+scored1682:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -20472,9 +21571,26 @@ scored1548:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x08, DI
-	JL   rest1645
+	JL   rest1789
 
-full1644:
+full1788:
+	MOVQ (SP), R9
+	CMPQ R9, 8(SP)
+	JAE  asked1792
+	MOVQ 16(SP), R10
+	ADDQ R10, R10
+
+ask1791:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask1791
+	MOVQ       R9, (SP)
+
+asked1792:
 	VMOVUPD           (BX)(R8*8), Z0
 	VMOVUPD           (SI)(R8*8), Z1
 	VMOVUPD           (DX)(R8*8), Z2
@@ -20515,80 +21631,80 @@ full1644:
 	VMOVUPD           Z2, (CX)(R8*8)
 	ADDQ              $0x08, R8
 	SUBQ              $0x08, DI
-	JGE               full1644
+	JGE               full1788
 
-rest1645:
+rest1789:
 	ADDQ   $0x08, DI
-	JE     end1646
+	JE     end1790
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DI
-	JE     skip1647
+	JE     skip1793
 	MOVQ   DI, R9
 	ANDQ   $0x06, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip1647:
+skip1793:
 	TESTQ           $0x00000002, DI
-	JE              skip1648
+	JE              skip1794
 	MOVQ            DI, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (BX)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1648:
+skip1794:
 	TESTQ           $0x00000004, DI
-	JE              skip1649
+	JE              skip1795
 	VBROADCASTF64X4 (BX), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1649:
+skip1795:
 	LEAQ   (SI)(R8*8), BX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DI
-	JE     skip1650
+	JE     skip1796
 	MOVQ   DI, SI
 	ANDQ   $0x06, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip1650:
+skip1796:
 	TESTQ           $0x00000002, DI
-	JE              skip1651
+	JE              skip1797
 	MOVQ            DI, SI
 	ANDQ            $0x04, SI
 	VBROADCASTF64X2 (BX)(SI*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1651:
+skip1797:
 	TESTQ           $0x00000004, DI
-	JE              skip1652
+	JE              skip1798
 	VBROADCASTF64X4 (BX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1652:
+skip1798:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, DI
-	JE     skip1653
+	JE     skip1799
 	MOVQ   DI, BX
 	ANDQ   $0x06, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip1653:
+skip1799:
 	TESTQ           $0x00000002, DI
-	JE              skip1654
+	JE              skip1800
 	MOVQ            DI, BX
 	ANDQ            $0x04, BX
 	VBROADCASTF64X2 (DX)(BX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1654:
+skip1800:
 	TESTQ           $0x00000004, DI
-	JE              skip1655
+	JE              skip1801
 	VBROADCASTF64X4 (DX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1655:
+skip1801:
 	VXORPD.BCST       k1x8000000000000000<>+0(SB), Z1, Z1
 	VMULPD            Z2, Z1, Z3
 	VORPD.BCST        k1x8000000000000000<>+0(SB), Z3, Z2
@@ -20625,47 +21741,47 @@ skip1655:
 	LEAQ              (AX)(R8*8), AX
 	VMOVAPD           Z4, Z0
 	TESTQ             $0x00000004, DI
-	JE                skip1656
+	JE                skip1802
 	VMOVUPD           Y0, (AX)
 	VEXTRACTF64X4     $0x01, Z0, Y0
 	ADDQ              $0x20, AX
 
-skip1656:
+skip1802:
 	TESTQ         $0x00000002, DI
-	JE            skip1657
+	JE            skip1803
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1657:
+skip1803:
 	TESTQ  $0x00000001, DI
-	JE     skip1658
+	JE     skip1804
 	VMOVSD X0, (AX)
 
-skip1658:
+skip1804:
 	LEAQ          (CX)(R8*8), AX
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, DI
-	JE            skip1659
+	JE            skip1805
 	VMOVUPD       Y0, (AX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, AX
 
-skip1659:
+skip1805:
 	TESTQ         $0x00000002, DI
-	JE            skip1660
+	JE            skip1806
 	VMOVUPD       X0, (AX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, AX
 
-skip1660:
+skip1806:
 	TESTQ  $0x00000001, DI
-	JE     skip1661
+	JE     skip1807
 	VMOVSD X0, (AX)
 
-skip1661:
-end1646:
-done1503:
+skip1807:
+end1790:
+done1637:
 	VZEROUPPER
 	RET
 
@@ -20679,24 +21795,24 @@ TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
 	SHLQ $0x03, BX
 	XORQ SI, SI
 	SUBQ $0x08, DX
-	JL   rest1663
+	JL   rest1809
 
-full1662:
+full1808:
 	MOVQ    AX, DI
 	VMOVUPD (DI)(SI*8), Z0
 	MOVQ    CX, R8
 
-class1665:
+class1811:
 	VMOVUPD (DI)(SI*8), Z1
 	VMAXPD  Z1, Z0, Z0
 	ADDQ    BX, DI
 	DECQ    R8
-	JNE     class1665
+	JNE     class1811
 	MOVQ    AX, DI
 	VXORPD  Z1, Z1, Z1
 	MOVQ    CX, R8
 
-class1666:
+class1812:
 	VMOVUPD           (DI)(SI*8), Z2
 	VSUBPD            Z0, Z2, Z2
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z2, Z3
@@ -20723,108 +21839,108 @@ class1666:
 	VMOVUPD           Z6, (DI)(SI*8)
 	ADDQ              BX, DI
 	DECQ              R8
-	JNE               class1666
+	JNE               class1812
 	VBROADCASTSD      k1x3ff0000000000000<>+0(SB), Z0
 	VDIVPD            Z1, Z0, Z0
 	MOVQ              AX, DI
 	MOVQ              CX, R8
 
-class1667:
+class1813:
 	VMOVUPD (DI)(SI*8), Z1
 	VMULPD  Z0, Z1, Z1
 	VMOVUPD Z1, (DI)(SI*8)
 	ADDQ    BX, DI
 	DECQ    R8
-	JNE     class1667
+	JNE     class1813
 	ADDQ    $0x08, SI
 	SUBQ    $0x08, DX
-	JGE     full1662
+	JGE     full1808
 
-rest1663:
+rest1809:
 	ADDQ   $0x08, DX
-	JE     end1664
+	JE     end1810
 	MOVQ   AX, DI
 	LEAQ   (DI)(SI*8), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, DX
-	JE     skip1668
+	JE     skip1814
 	MOVQ   DX, R9
 	ANDQ   $0x06, R9
 	VMOVSD (R8)(R9*8), X0
 
-skip1668:
+skip1814:
 	TESTQ           $0x00000002, DX
-	JE              skip1669
+	JE              skip1815
 	MOVQ            DX, R9
 	ANDQ            $0x04, R9
 	VBROADCASTF64X2 (R8)(R9*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1669:
+skip1815:
 	TESTQ           $0x00000004, DX
-	JE              skip1670
+	JE              skip1816
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1670:
+skip1816:
 	MOVQ CX, R8
 
-class1671:
+class1817:
 	LEAQ   (DI)(SI*8), R9
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DX
-	JE     skip1672
+	JE     skip1818
 	MOVQ   DX, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X1
 
-skip1672:
+skip1818:
 	TESTQ           $0x00000002, DX
-	JE              skip1673
+	JE              skip1819
 	MOVQ            DX, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1673:
+skip1819:
 	TESTQ           $0x00000004, DX
-	JE              skip1674
+	JE              skip1820
 	VBROADCASTF64X4 (R9), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1674:
+skip1820:
 	VMAXPD Z1, Z0, Z0
 	ADDQ   BX, DI
 	DECQ   R8
-	JNE    class1671
+	JNE    class1817
 	MOVQ   AX, DI
 	VXORPD Z1, Z1, Z1
 	MOVQ   CX, R8
 
-class1675:
+class1821:
 	LEAQ   (DI)(SI*8), R9
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, DX
-	JE     skip1676
+	JE     skip1822
 	MOVQ   DX, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip1676:
+skip1822:
 	TESTQ           $0x00000002, DX
-	JE              skip1677
+	JE              skip1823
 	MOVQ            DX, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1677:
+skip1823:
 	TESTQ           $0x00000004, DX
-	JE              skip1678
+	JE              skip1824
 	VBROADCASTF64X4 (R9), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1678:
+skip1824:
 	VSUBPD            Z0, Z2, Z2
 	VMULPD.BCST       k1x3ff71547652b82fe<>+0(SB), Z2, Z3
 	VRNDSCALEPD       $0x08, Z3, Z3
@@ -20850,83 +21966,83 @@ skip1678:
 	LEAQ              (DI)(SI*8), R9
 	VMOVAPD           Z6, Z2
 	TESTQ             $0x00000004, DX
-	JE                skip1679
+	JE                skip1825
 	VMOVUPD           Y2, (R9)
 	VEXTRACTF64X4     $0x01, Z2, Y2
 	ADDQ              $0x20, R9
 
-skip1679:
+skip1825:
 	TESTQ         $0x00000002, DX
-	JE            skip1680
+	JE            skip1826
 	VMOVUPD       X2, (R9)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, R9
 
-skip1680:
+skip1826:
 	TESTQ  $0x00000001, DX
-	JE     skip1681
+	JE     skip1827
 	VMOVSD X2, (R9)
 
-skip1681:
+skip1827:
 	ADDQ         BX, DI
 	DECQ         R8
-	JNE          class1675
+	JNE          class1821
 	VBROADCASTSD k1x3ff0000000000000<>+0(SB), Z0
 	VDIVPD       Z1, Z0, Z0
 	MOVQ         AX, DI
 	MOVQ         CX, AX
 
-class1682:
+class1828:
 	LEAQ   (DI)(SI*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, DX
-	JE     skip1683
+	JE     skip1829
 	MOVQ   DX, R8
 	ANDQ   $0x06, R8
 	VMOVSD (CX)(R8*8), X1
 
-skip1683:
+skip1829:
 	TESTQ           $0x00000002, DX
-	JE              skip1684
+	JE              skip1830
 	MOVQ            DX, R8
 	ANDQ            $0x04, R8
 	VBROADCASTF64X2 (CX)(R8*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1684:
+skip1830:
 	TESTQ           $0x00000004, DX
-	JE              skip1685
+	JE              skip1831
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1685:
+skip1831:
 	VMULPD        Z0, Z1, Z1
 	LEAQ          (DI)(SI*8), CX
 	VMOVAPD       Z1, Z1
 	TESTQ         $0x00000004, DX
-	JE            skip1686
+	JE            skip1832
 	VMOVUPD       Y1, (CX)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, CX
 
-skip1686:
+skip1832:
 	TESTQ         $0x00000002, DX
-	JE            skip1687
+	JE            skip1833
 	VMOVUPD       X1, (CX)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, CX
 
-skip1687:
+skip1833:
 	TESTQ  $0x00000001, DX
-	JE     skip1688
+	JE     skip1834
 	VMOVSD X1, (CX)
 
-skip1688:
+skip1834:
 	ADDQ BX, DI
 	DECQ AX
-	JNE  class1682
+	JNE  class1828
 
-end1664:
+end1810:
 	VZEROUPPER
 	RET
 
@@ -20941,27 +22057,27 @@ TEXT ·softmaxProductAVX512(SB), NOSPLIT, $0-32
 	SHLQ $0x03, SI
 	XORQ DI, DI
 	SUBQ $0x08, BX
-	JL   rest1690
+	JL   rest1836
 
-full1689:
+full1835:
 	MOVQ   AX, R8
 	MOVQ   CX, R9
 	VXORPD Z0, Z0, Z0
 	MOVQ   DX, R10
 
-class1692:
+class1838:
 	VMOVUPD     (R8)(DI*8), Z1
 	VMOVUPD     (R9)(DI*8), Z2
 	VFMADD231PD Z1, Z2, Z0
 	ADDQ        SI, R8
 	ADDQ        SI, R9
 	DECQ        R10
-	JNE         class1692
+	JNE         class1838
 	MOVQ        AX, R8
 	MOVQ        CX, R9
 	MOVQ        DX, R10
 
-class1693:
+class1839:
 	VMOVUPD (R8)(DI*8), Z1
 	VSUBPD  Z0, Z1, Z1
 	VMOVUPD (R9)(DI*8), Z2
@@ -20970,151 +22086,151 @@ class1693:
 	ADDQ    SI, R8
 	ADDQ    SI, R9
 	DECQ    R10
-	JNE     class1693
+	JNE     class1839
 	ADDQ    $0x08, DI
 	SUBQ    $0x08, BX
-	JGE     full1689
+	JGE     full1835
 
-rest1690:
+rest1836:
 	ADDQ   $0x08, BX
-	JE     end1691
+	JE     end1837
 	MOVQ   AX, R8
 	MOVQ   CX, R9
 	VXORPD Z0, Z0, Z0
 	MOVQ   DX, R10
 
-class1694:
+class1840:
 	LEAQ   (R8)(DI*8), R11
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, BX
-	JE     skip1695
+	JE     skip1841
 	MOVQ   BX, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X1
 
-skip1695:
+skip1841:
 	TESTQ           $0x00000002, BX
-	JE              skip1696
+	JE              skip1842
 	MOVQ            BX, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1696:
+skip1842:
 	TESTQ           $0x00000004, BX
-	JE              skip1697
+	JE              skip1843
 	VBROADCASTF64X4 (R11), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1697:
+skip1843:
 	LEAQ   (R9)(DI*8), R11
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, BX
-	JE     skip1698
+	JE     skip1844
 	MOVQ   BX, R12
 	ANDQ   $0x06, R12
 	VMOVSD (R11)(R12*8), X2
 
-skip1698:
+skip1844:
 	TESTQ           $0x00000002, BX
-	JE              skip1699
+	JE              skip1845
 	MOVQ            BX, R12
 	ANDQ            $0x04, R12
 	VBROADCASTF64X2 (R11)(R12*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1699:
+skip1845:
 	TESTQ           $0x00000004, BX
-	JE              skip1700
+	JE              skip1846
 	VBROADCASTF64X4 (R11), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1700:
+skip1846:
 	VFMADD231PD Z1, Z2, Z0
 	ADDQ        SI, R8
 	ADDQ        SI, R9
 	DECQ        R10
-	JNE         class1694
+	JNE         class1840
 	MOVQ        AX, R8
 	MOVQ        CX, R9
 	MOVQ        DX, AX
 
-class1701:
+class1847:
 	LEAQ   (R8)(DI*8), CX
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, BX
-	JE     skip1702
+	JE     skip1848
 	MOVQ   BX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip1702:
+skip1848:
 	TESTQ           $0x00000002, BX
-	JE              skip1703
+	JE              skip1849
 	MOVQ            BX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y2
 	VINSERTF64X2    $0x01, X1, Y2, Y1
 
-skip1703:
+skip1849:
 	TESTQ           $0x00000004, BX
-	JE              skip1704
+	JE              skip1850
 	VBROADCASTF64X4 (CX), Z2
 	VINSERTF64X4    $0x01, Y1, Z2, Z1
 
-skip1704:
+skip1850:
 	VSUBPD Z0, Z1, Z1
 	LEAQ   (R9)(DI*8), CX
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, BX
-	JE     skip1705
+	JE     skip1851
 	MOVQ   BX, DX
 	ANDQ   $0x06, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip1705:
+skip1851:
 	TESTQ           $0x00000002, BX
-	JE              skip1706
+	JE              skip1852
 	MOVQ            BX, DX
 	ANDQ            $0x04, DX
 	VBROADCASTF64X2 (CX)(DX*8), Y3
 	VINSERTF64X2    $0x01, X2, Y3, Y2
 
-skip1706:
+skip1852:
 	TESTQ           $0x00000004, BX
-	JE              skip1707
+	JE              skip1853
 	VBROADCASTF64X4 (CX), Z3
 	VINSERTF64X4    $0x01, Y2, Z3, Z2
 
-skip1707:
+skip1853:
 	VMULPD        Z2, Z1, Z1
 	LEAQ          (R8)(DI*8), CX
 	VMOVAPD       Z1, Z1
 	TESTQ         $0x00000004, BX
-	JE            skip1708
+	JE            skip1854
 	VMOVUPD       Y1, (CX)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, CX
 
-skip1708:
+skip1854:
 	TESTQ         $0x00000002, BX
-	JE            skip1709
+	JE            skip1855
 	VMOVUPD       X1, (CX)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, CX
 
-skip1709:
+skip1855:
 	TESTQ  $0x00000001, BX
-	JE     skip1710
+	JE     skip1856
 	VMOVSD X1, (CX)
 
-skip1710:
+skip1856:
 	ADDQ SI, R8
 	ADDQ SI, R9
 	DECQ AX
-	JNE  class1701
+	JNE  class1847
 
-end1691:
+end1837:
 	VZEROUPPER
 	RET
 
@@ -21138,22 +22254,22 @@ TEXT ·scoresKAVX512(SB), NOSPLIT, $8-65
 	MOVQ  rows+56(FP), DI
 	SHLQ  $0x03, DI
 
-rows1711:
+rows1857:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest1712
+	JL   rest1858
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes1713:
+classes1859:
 	CMPQ R8, $0x05
-	JE   take1715
+	JE   take1861
 	CMPQ R8, $0x05
-	JL   fewer1714
+	JL   fewer1860
 
-take1715:
+take1861:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -21182,9 +22298,9 @@ take1715:
 	VXORPD Z19, Z19, Z19
 	MOVQ   AX, BP
 
-columns1716:
+columns1862:
 	SUBQ        $0x08, BP
-	JL          last1717
+	JL          last1863
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z20
 	VMOVUPD     (R14)(SI*1), Z21
@@ -21219,9 +22335,9 @@ columns1716:
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	ADDQ        $0x40, R15
-	JMP         columns1716
+	JMP         columns1862
 
-last1717:
+last1863:
 	VMOVUPD.Z     (R14), K1, Z20
 	VMOVUPD.Z     (R14)(SI*1), K1, Z21
 	VMOVUPD.Z     (R14)(SI*2), K1, Z22
@@ -21269,10 +22385,10 @@ last1717:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1718
+	JE            set1864
 	VADDPD        (R10), Y1, Y1
 
-set1718:
+set1864:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -21293,10 +22409,10 @@ set1718:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1719
+	JE            set1865
 	VADDPD        (R10), Y1, Y1
 
-set1719:
+set1865:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -21317,10 +22433,10 @@ set1719:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1720
+	JE            set1866
 	VADDPD        (R10), Y1, Y1
 
-set1720:
+set1866:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -21341,10 +22457,10 @@ set1720:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1721
+	JE            set1867
 	VADDPD        (R10), Y1, Y1
 
-set1721:
+set1867:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z16, Y0
@@ -21365,10 +22481,10 @@ set1721:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1722
+	JE            set1868
 	VADDPD        (R10), Y1, Y1
 
-set1722:
+set1868:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -21378,15 +22494,15 @@ set1722:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x05, R8
-	JMP     classes1713
+	JMP     classes1859
 
-fewer1714:
-classes1723:
+fewer1860:
+classes1869:
 	CMPQ R8, $0x04
-	JE   take1725
-	JMP  fewer1724
+	JE   take1871
+	JMP  fewer1870
 
-take1725:
+take1871:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -21411,9 +22527,9 @@ take1725:
 	VXORPD Z15, Z15, Z15
 	MOVQ   AX, BP
 
-columns1726:
+columns1872:
 	SUBQ        $0x08, BP
-	JL          last1727
+	JL          last1873
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z16
 	VMOVUPD     (R14)(SI*1), Z17
@@ -21443,9 +22559,9 @@ columns1726:
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	ADDQ        $0x40, R15
-	JMP         columns1726
+	JMP         columns1872
 
-last1727:
+last1873:
 	VMOVUPD.Z     (R14), K1, Z16
 	VMOVUPD.Z     (R14)(SI*1), K1, Z17
 	VMOVUPD.Z     (R14)(SI*2), K1, Z18
@@ -21488,10 +22604,10 @@ last1727:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1728
+	JE            set1874
 	VADDPD        (R10), Y1, Y1
 
-set1728:
+set1874:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -21512,10 +22628,10 @@ set1728:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1729
+	JE            set1875
 	VADDPD        (R10), Y1, Y1
 
-set1729:
+set1875:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -21536,10 +22652,10 @@ set1729:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1730
+	JE            set1876
 	VADDPD        (R10), Y1, Y1
 
-set1730:
+set1876:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z12, Y0
@@ -21560,10 +22676,10 @@ set1730:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1731
+	JE            set1877
 	VADDPD        (R10), Y1, Y1
 
-set1731:
+set1877:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -21572,15 +22688,15 @@ set1731:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x04, R8
-	JMP     classes1723
+	JMP     classes1869
 
-fewer1724:
-classes1732:
+fewer1870:
+classes1878:
 	CMPQ R8, $0x03
-	JE   take1734
-	JMP  fewer1733
+	JE   take1880
+	JMP  fewer1879
 
-take1734:
+take1880:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -21599,9 +22715,9 @@ take1734:
 	VXORPD Z11, Z11, Z11
 	MOVQ   AX, R15
 
-columns1735:
+columns1881:
 	SUBQ        $0x08, R15
-	JL          last1736
+	JL          last1882
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z12
 	VMOVUPD     (R14)(SI*1), Z13
@@ -21625,9 +22741,9 @@ columns1735:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1735
+	JMP         columns1881
 
-last1736:
+last1882:
 	VMOVUPD.Z     (R14), K1, Z12
 	VMOVUPD.Z     (R14)(SI*1), K1, Z13
 	VMOVUPD.Z     (R14)(SI*2), K1, Z14
@@ -21665,10 +22781,10 @@ last1736:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1737
+	JE            set1883
 	VADDPD        (R10), Y1, Y1
 
-set1737:
+set1883:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -21689,10 +22805,10 @@ set1737:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1738
+	JE            set1884
 	VADDPD        (R10), Y1, Y1
 
-set1738:
+set1884:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z8, Y0
@@ -21713,10 +22829,10 @@ set1738:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1739
+	JE            set1885
 	VADDPD        (R10), Y1, Y1
 
-set1739:
+set1885:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -21724,15 +22840,15 @@ set1739:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes1732
+	JMP     classes1878
 
-fewer1733:
-classes1740:
+fewer1879:
+classes1886:
 	CMPQ R8, $0x02
-	JE   take1742
-	JMP  fewer1741
+	JE   take1888
+	JMP  fewer1887
 
-take1742:
+take1888:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -21747,9 +22863,9 @@ take1742:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R15
 
-columns1743:
+columns1889:
 	SUBQ        $0x08, R15
-	JL          last1744
+	JL          last1890
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z8
 	VMOVUPD     (R14)(SI*1), Z9
@@ -21768,9 +22884,9 @@ columns1743:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1743
+	JMP         columns1889
 
-last1744:
+last1890:
 	VMOVUPD.Z     (R14), K1, Z8
 	VMOVUPD.Z     (R14)(SI*1), K1, Z9
 	VMOVUPD       (R12), Z10
@@ -21803,10 +22919,10 @@ last1744:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1745
+	JE            set1891
 	VADDPD        (R10), Y1, Y1
 
-set1745:
+set1891:
 	VMOVUPD       Y1, (R10)
 	ADDQ          DI, R10
 	VEXTRACTF64X4 $0x01, Z4, Y0
@@ -21827,25 +22943,25 @@ set1745:
 	VSHUFF64X2    $0x03, Y0, Y4, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1746
+	JE            set1892
 	VADDPD        (R10), Y1, Y1
 
-set1746:
+set1892:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes1740
+	JMP     classes1886
 
-fewer1741:
-classes1747:
+fewer1887:
+classes1893:
 	CMPQ R8, $0x01
-	JE   take1749
-	JMP  fewer1748
+	JE   take1895
+	JMP  fewer1894
 
-take1749:
+take1895:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -21856,9 +22972,9 @@ take1749:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R15
 
-columns1750:
+columns1896:
 	SUBQ        $0x08, R15
-	JL          last1751
+	JL          last1897
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Z4
 	VMOVUPD     (R12), Z5
@@ -21872,9 +22988,9 @@ columns1750:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1750
+	JMP         columns1896
 
-last1751:
+last1897:
 	VMOVUPD.Z     (R14), K1, Z4
 	VMOVUPD       (R12), Z5
 	VFMADD231PD   Z4, Z5, Z0
@@ -21902,44 +23018,44 @@ last1751:
 	VSHUFF64X2    $0x03, Y0, Y3, Y0
 	VADDPD        Y0, Y1, Y1
 	CMPB          add+64(FP), $0x00
-	JE            set1752
+	JE            set1898
 	VADDPD        (R10), Y1, Y1
 
-set1752:
+set1898:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes1747
+	JMP     classes1893
 
-fewer1748:
+fewer1894:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows1711
+	JMP  rows1857
 
-rest1712:
+rest1858:
 	ADDQ $0x04, rows+56(FP)
 
-rows1753:
+rows1899:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest1754
+	JL   rest1900
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes1755:
+classes1901:
 	CMPQ R8, $0x05
-	JE   take1757
+	JE   take1903
 	CMPQ R8, $0x05
-	JL   fewer1756
+	JL   fewer1902
 
-take1757:
+take1903:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -21956,9 +23072,9 @@ take1757:
 	VXORPD Z9, Z9, Z9
 	MOVQ   AX, R15
 
-columns1758:
+columns1904:
 	SUBQ        $0x10, R15
-	JL          last1759
+	JL          last1905
 	VMOVUPD     (R13), Z10
 	VMOVUPD     (R13)(SI*1), Z11
 	VMOVUPD     (R13)(SI*2), Z12
@@ -21984,14 +23100,14 @@ columns1758:
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
 	ADDQ        $0x00000080, R14
-	JMP         columns1758
+	JMP         columns1904
 
-last1759:
+last1905:
 	ADDQ $0x10, R15
 
-columns1760:
+columns1906:
 	SUBQ        $0x08, R15
-	JL          last1761
+	JL          last1907
 	VMOVUPD     (R13), Z10
 	VMOVUPD     (R13)(SI*1), Z11
 	VMOVUPD     (R13)(SI*2), Z12
@@ -22006,9 +23122,9 @@ columns1760:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1760
+	JMP         columns1906
 
-last1761:
+last1907:
 	VMOVUPD.Z   (R13), K1, Z10
 	VMOVUPD.Z   (R13)(SI*1), K1, Z11
 	VMOVUPD.Z   (R13)(SI*2), K1, Z12
@@ -22028,10 +23144,10 @@ last1761:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1762
+	JE          set1908
 	VADDSD      (R10), X0, X0
 
-set1762:
+set1908:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -22042,10 +23158,10 @@ set1762:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1763
+	JE         set1909
 	VADDSD     (R10), X2, X2
 
-set1763:
+set1909:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -22056,10 +23172,10 @@ set1763:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1764
+	JE         set1910
 	VADDSD     (R10), X4, X4
 
-set1764:
+set1910:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z7, Z6, Z6
@@ -22070,10 +23186,10 @@ set1764:
 	VPERMILPD  $0x55, Z6, Z0
 	VADDPD     Z0, Z6, Z6
 	CMPB       add+64(FP), $0x00
-	JE         set1765
+	JE         set1911
 	VADDSD     (R10), X6, X6
 
-set1765:
+set1911:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z9, Z8, Z8
@@ -22084,10 +23200,10 @@ set1765:
 	VPERMILPD  $0x55, Z8, Z0
 	VADDPD     Z0, Z8, Z8
 	CMPB       add+64(FP), $0x00
-	JE         set1766
+	JE         set1912
 	VADDSD     (R10), X8, X8
 
-set1766:
+set1912:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -22097,15 +23213,15 @@ set1766:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes1755
+	JMP    classes1901
 
-fewer1756:
-classes1767:
+fewer1902:
+classes1913:
 	CMPQ R8, $0x04
-	JE   take1769
-	JMP  fewer1768
+	JE   take1915
+	JMP  fewer1914
 
-take1769:
+take1915:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -22120,9 +23236,9 @@ take1769:
 	VXORPD Z7, Z7, Z7
 	MOVQ   AX, R15
 
-columns1770:
+columns1916:
 	SUBQ        $0x10, R15
-	JL          last1771
+	JL          last1917
 	VMOVUPD     (R13), Z8
 	VMOVUPD     (R13)(SI*1), Z9
 	VMOVUPD     (R13)(SI*2), Z10
@@ -22144,14 +23260,14 @@ columns1770:
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
 	ADDQ        $0x00000080, R14
-	JMP         columns1770
+	JMP         columns1916
 
-last1771:
+last1917:
 	ADDQ $0x10, R15
 
-columns1772:
+columns1918:
 	SUBQ        $0x08, R15
-	JL          last1773
+	JL          last1919
 	VMOVUPD     (R13), Z8
 	VMOVUPD     (R13)(SI*1), Z9
 	VMOVUPD     (R13)(SI*2), Z10
@@ -22164,9 +23280,9 @@ columns1772:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns1772
+	JMP         columns1918
 
-last1773:
+last1919:
 	VMOVUPD.Z   (R13), K1, Z8
 	VMOVUPD.Z   (R13)(SI*1), K1, Z9
 	VMOVUPD.Z   (R13)(SI*2), K1, Z10
@@ -22184,10 +23300,10 @@ last1773:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1774
+	JE          set1920
 	VADDSD      (R10), X0, X0
 
-set1774:
+set1920:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -22198,10 +23314,10 @@ set1774:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1775
+	JE         set1921
 	VADDSD     (R10), X2, X2
 
-set1775:
+set1921:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -22212,10 +23328,10 @@ set1775:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1776
+	JE         set1922
 	VADDSD     (R10), X4, X4
 
-set1776:
+set1922:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z7, Z6, Z6
@@ -22226,10 +23342,10 @@ set1776:
 	VPERMILPD  $0x55, Z6, Z0
 	VADDPD     Z0, Z6, Z6
 	CMPB       add+64(FP), $0x00
-	JE         set1777
+	JE         set1923
 	VADDSD     (R10), X6, X6
 
-set1777:
+set1923:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -22238,15 +23354,15 @@ set1777:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes1767
+	JMP    classes1913
 
-fewer1768:
-classes1778:
+fewer1914:
+classes1924:
 	CMPQ R8, $0x03
-	JE   take1780
-	JMP  fewer1779
+	JE   take1926
+	JMP  fewer1925
 
-take1780:
+take1926:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
@@ -22257,9 +23373,9 @@ take1780:
 	VXORPD Z5, Z5, Z5
 	MOVQ   AX, R14
 
-columns1781:
+columns1927:
 	SUBQ        $0x10, R14
-	JL          last1782
+	JL          last1928
 	VMOVUPD     (R13), Z6
 	VMOVUPD     (R13)(SI*1), Z7
 	VMOVUPD     (R13)(SI*2), Z8
@@ -22276,14 +23392,14 @@ columns1781:
 	VFMADD231PD Z8, Z9, Z5
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1781
+	JMP         columns1927
 
-last1782:
+last1928:
 	ADDQ $0x10, R14
 
-columns1783:
+columns1929:
 	SUBQ        $0x08, R14
-	JL          last1784
+	JL          last1930
 	VMOVUPD     (R13), Z6
 	VMOVUPD     (R13)(SI*1), Z7
 	VMOVUPD     (R13)(SI*2), Z8
@@ -22293,9 +23409,9 @@ columns1783:
 	VFMADD231PD Z8, Z9, Z4
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1783
+	JMP         columns1929
 
-last1784:
+last1930:
 	VMOVUPD.Z   (R13), K1, Z6
 	VMOVUPD.Z   (R13)(SI*1), K1, Z7
 	VMOVUPD.Z   (R13)(SI*2), K1, Z8
@@ -22311,10 +23427,10 @@ last1784:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1785
+	JE          set1931
 	VADDSD      (R10), X0, X0
 
-set1785:
+set1931:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -22325,10 +23441,10 @@ set1785:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1786
+	JE         set1932
 	VADDSD     (R10), X2, X2
 
-set1786:
+set1932:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z5, Z4, Z4
@@ -22339,10 +23455,10 @@ set1786:
 	VPERMILPD  $0x55, Z4, Z0
 	VADDPD     Z0, Z4, Z4
 	CMPB       add+64(FP), $0x00
-	JE         set1787
+	JE         set1933
 	VADDSD     (R10), X4, X4
 
-set1787:
+set1933:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -22350,15 +23466,15 @@ set1787:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes1778
+	JMP    classes1924
 
-fewer1779:
-classes1788:
+fewer1925:
+classes1934:
 	CMPQ R8, $0x02
-	JE   take1790
-	JMP  fewer1789
+	JE   take1936
+	JMP  fewer1935
 
-take1790:
+take1936:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
@@ -22367,9 +23483,9 @@ take1790:
 	VXORPD Z3, Z3, Z3
 	MOVQ   AX, R14
 
-columns1791:
+columns1937:
 	SUBQ        $0x10, R14
-	JL          last1792
+	JL          last1938
 	VMOVUPD     (R13), Z4
 	VMOVUPD     (R13)(SI*1), Z5
 	VMOVUPD     (R12), Z6
@@ -22382,14 +23498,14 @@ columns1791:
 	VFMADD231PD Z5, Z6, Z3
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1791
+	JMP         columns1937
 
-last1792:
+last1938:
 	ADDQ $0x10, R14
 
-columns1793:
+columns1939:
 	SUBQ        $0x08, R14
-	JL          last1794
+	JL          last1940
 	VMOVUPD     (R13), Z4
 	VMOVUPD     (R13)(SI*1), Z5
 	VMOVUPD     (R12), Z6
@@ -22397,9 +23513,9 @@ columns1793:
 	VFMADD231PD Z5, Z6, Z2
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1793
+	JMP         columns1939
 
-last1794:
+last1940:
 	VMOVUPD.Z   (R13), K1, Z4
 	VMOVUPD.Z   (R13)(SI*1), K1, Z5
 	VMOVUPD     (R12), Z6
@@ -22413,10 +23529,10 @@ last1794:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1795
+	JE          set1941
 	VADDSD      (R10), X0, X0
 
-set1795:
+set1941:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Z3, Z2, Z2
@@ -22427,34 +23543,34 @@ set1795:
 	VPERMILPD  $0x55, Z2, Z0
 	VADDPD     Z0, Z2, Z2
 	CMPB       add+64(FP), $0x00
-	JE         set1796
+	JE         set1942
 	VADDSD     (R10), X2, X2
 
-set1796:
+set1942:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes1788
+	JMP    classes1934
 
-fewer1789:
-classes1797:
+fewer1935:
+classes1943:
 	CMPQ R8, $0x01
-	JE   take1799
-	JMP  fewer1798
+	JE   take1945
+	JMP  fewer1944
 
-take1799:
+take1945:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   AX, R14
 
-columns1800:
+columns1946:
 	SUBQ        $0x10, R14
-	JL          last1801
+	JL          last1947
 	VMOVUPD     (R13), Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
@@ -22463,22 +23579,22 @@ columns1800:
 	VFMADD231PD Z2, Z3, Z1
 	ADDQ        $0x00000080, R12
 	ADDQ        $0x00000080, R13
-	JMP         columns1800
+	JMP         columns1946
 
-last1801:
+last1947:
 	ADDQ $0x10, R14
 
-columns1802:
+columns1948:
 	SUBQ        $0x08, R14
-	JL          last1803
+	JL          last1949
 	VMOVUPD     (R13), Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns1802
+	JMP         columns1948
 
-last1803:
+last1949:
 	VMOVUPD.Z   (R13), K1, Z2
 	VMOVUPD     (R12), Z3
 	VFMADD231PD Z2, Z3, Z0
@@ -22490,23 +23606,23 @@ last1803:
 	VPERMILPD   $0x55, Z0, Z1
 	VADDPD      Z1, Z0, Z0
 	CMPB        add+64(FP), $0x00
-	JE          set1804
+	JE          set1950
 	VADDSD      (R10), X0, X0
 
-set1804:
+set1950:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes1797
+	JMP    classes1943
 
-fewer1798:
+fewer1944:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows1753
+	JMP  rows1899
 
-rest1754:
+rest1900:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
@@ -22518,22 +23634,22 @@ TEXT ·combineKAVX512(SB), NOSPLIT, $0-96
 	MOVQ ahead+72(FP), CX
 	ADDQ CX, bytes+80(FP)
 
-tile1805:
+tile1951:
 	CMPQ AX, $0x18
-	JLE  nextTile1806
+	JLE  nextTile1952
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes1807:
+classes1953:
 	CMPQ DX, $0x05
-	JE   take1809
+	JE   take1955
 	CMPQ DX, $0x05
-	JL   fewer1808
+	JL   fewer1954
 
-take1809:
+take1955:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -22562,9 +23678,9 @@ take1809:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed1811
+	JE     summed1957
 
-rows1810:
+rows1956:
 	VMOVUPD      (R8), Z20
 	VMOVUPD      64(R8), Z21
 	VMOVUPD      128(R8), Z22
@@ -22595,19 +23711,19 @@ rows1810:
 	VFMADD231PD  Z24, Z22, Z18
 	VFMADD231PD  Z24, Z23, Z19
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched1812
+	JAE          fetched1958
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched1812:
+fetched1958:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows1810
+	JNE  rows1956
 
-summed1811:
+summed1957:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -22620,74 +23736,74 @@ summed1811:
 	VMULPD       Z20, Z2, Z2
 	VMULPD       Z20, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1813
+	JE           set1959
 	VFMADD231PD  (SI), Z21, Z0
 	VFMADD231PD  64(SI), Z21, Z1
 	VFMADD231PD  128(SI), Z21, Z2
 	CMPQ         AX, $0x20
-	JL           partial1814
+	JL           partial1960
 	VFMADD231PD  192(SI), Z21, Z3
-	JMP          end1815
+	JMP          end1961
 
-partial1814:
+partial1960:
 	LEAQ   192(SI), R8
 	VXORPD Z22, Z22, Z22
 	TESTQ  $0x00000001, R9
-	JE     skip1816
+	JE     skip1962
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X22
 
-skip1816:
+skip1962:
 	TESTQ           $0x00000002, R9
-	JE              skip1817
+	JE              skip1963
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y23
 	VINSERTF64X2    $0x01, X22, Y23, Y22
 
-skip1817:
+skip1963:
 	TESTQ           $0x00000004, R9
-	JE              skip1818
+	JE              skip1964
 	VBROADCASTF64X4 (R8), Z23
 	VINSERTF64X4    $0x01, Y22, Z23, Z22
 
-skip1818:
+skip1964:
 	VFMADD231PD Z22, Z21, Z3
 
-end1815:
-set1813:
+end1961:
+set1959:
 	VMOVUPD Z0, (SI)
 	VMOVUPD Z1, 64(SI)
 	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1819
+	JL      partial1965
 	VMOVUPD Z3, 192(SI)
-	JMP     end1820
+	JMP     end1966
 
-partial1819:
+partial1965:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1821
+	JE            skip1967
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1821:
+skip1967:
 	TESTQ         $0x00000002, R9
-	JE            skip1822
+	JE            skip1968
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1822:
+skip1968:
 	TESTQ  $0x00000001, R9
-	JE     skip1823
+	JE     skip1969
 	VMOVSD X0, (R8)
 
-skip1823:
-end1820:
+skip1969:
+end1966:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z4, Z4
@@ -22695,74 +23811,74 @@ end1820:
 	VMULPD      Z20, Z6, Z6
 	VMULPD      Z20, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1824
+	JE          set1970
 	VFMADD231PD (SI), Z21, Z4
 	VFMADD231PD 64(SI), Z21, Z5
 	VFMADD231PD 128(SI), Z21, Z6
 	CMPQ        AX, $0x20
-	JL          partial1825
+	JL          partial1971
 	VFMADD231PD 192(SI), Z21, Z7
-	JMP         end1826
+	JMP         end1972
 
-partial1825:
+partial1971:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1827
+	JE     skip1973
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1827:
+skip1973:
 	TESTQ           $0x00000002, R9
-	JE              skip1828
+	JE              skip1974
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1828:
+skip1974:
 	TESTQ           $0x00000004, R9
-	JE              skip1829
+	JE              skip1975
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1829:
+skip1975:
 	VFMADD231PD Z0, Z21, Z7
 
-end1826:
-set1824:
+end1972:
+set1970:
 	VMOVUPD Z4, (SI)
 	VMOVUPD Z5, 64(SI)
 	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1830
+	JL      partial1976
 	VMOVUPD Z7, 192(SI)
-	JMP     end1831
+	JMP     end1977
 
-partial1830:
+partial1976:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1832
+	JE            skip1978
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1832:
+skip1978:
 	TESTQ         $0x00000002, R9
-	JE            skip1833
+	JE            skip1979
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1833:
+skip1979:
 	TESTQ  $0x00000001, R9
-	JE     skip1834
+	JE     skip1980
 	VMOVSD X0, (R8)
 
-skip1834:
-end1831:
+skip1980:
+end1977:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z8, Z8
@@ -22770,74 +23886,74 @@ end1831:
 	VMULPD      Z20, Z10, Z10
 	VMULPD      Z20, Z11, Z11
 	CMPQ        keep+64(FP), $0x00
-	JE          set1835
+	JE          set1981
 	VFMADD231PD (SI), Z21, Z8
 	VFMADD231PD 64(SI), Z21, Z9
 	VFMADD231PD 128(SI), Z21, Z10
 	CMPQ        AX, $0x20
-	JL          partial1836
+	JL          partial1982
 	VFMADD231PD 192(SI), Z21, Z11
-	JMP         end1837
+	JMP         end1983
 
-partial1836:
+partial1982:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1838
+	JE     skip1984
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1838:
+skip1984:
 	TESTQ           $0x00000002, R9
-	JE              skip1839
+	JE              skip1985
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1839:
+skip1985:
 	TESTQ           $0x00000004, R9
-	JE              skip1840
+	JE              skip1986
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1840:
+skip1986:
 	VFMADD231PD Z0, Z21, Z11
 
-end1837:
-set1835:
+end1983:
+set1981:
 	VMOVUPD Z8, (SI)
 	VMOVUPD Z9, 64(SI)
 	VMOVUPD Z10, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1841
+	JL      partial1987
 	VMOVUPD Z11, 192(SI)
-	JMP     end1842
+	JMP     end1988
 
-partial1841:
+partial1987:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1843
+	JE            skip1989
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1843:
+skip1989:
 	TESTQ         $0x00000002, R9
-	JE            skip1844
+	JE            skip1990
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1844:
+skip1990:
 	TESTQ  $0x00000001, R9
-	JE     skip1845
+	JE     skip1991
 	VMOVSD X0, (R8)
 
-skip1845:
-end1842:
+skip1991:
+end1988:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z12, Z12
@@ -22845,74 +23961,74 @@ end1842:
 	VMULPD      Z20, Z14, Z14
 	VMULPD      Z20, Z15, Z15
 	CMPQ        keep+64(FP), $0x00
-	JE          set1846
+	JE          set1992
 	VFMADD231PD (SI), Z21, Z12
 	VFMADD231PD 64(SI), Z21, Z13
 	VFMADD231PD 128(SI), Z21, Z14
 	CMPQ        AX, $0x20
-	JL          partial1847
+	JL          partial1993
 	VFMADD231PD 192(SI), Z21, Z15
-	JMP         end1848
+	JMP         end1994
 
-partial1847:
+partial1993:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1849
+	JE     skip1995
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1849:
+skip1995:
 	TESTQ           $0x00000002, R9
-	JE              skip1850
+	JE              skip1996
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1850:
+skip1996:
 	TESTQ           $0x00000004, R9
-	JE              skip1851
+	JE              skip1997
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1851:
+skip1997:
 	VFMADD231PD Z0, Z21, Z15
 
-end1848:
-set1846:
+end1994:
+set1992:
 	VMOVUPD Z12, (SI)
 	VMOVUPD Z13, 64(SI)
 	VMOVUPD Z14, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1852
+	JL      partial1998
 	VMOVUPD Z15, 192(SI)
-	JMP     end1853
+	JMP     end1999
 
-partial1852:
+partial1998:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1854
+	JE            skip2000
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1854:
+skip2000:
 	TESTQ         $0x00000002, R9
-	JE            skip1855
+	JE            skip2001
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1855:
+skip2001:
 	TESTQ  $0x00000001, R9
-	JE     skip1856
+	JE     skip2002
 	VMOVSD X0, (R8)
 
-skip1856:
-end1853:
+skip2002:
+end1999:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z20, Z16, Z16
@@ -22920,88 +24036,88 @@ end1853:
 	VMULPD      Z20, Z18, Z18
 	VMULPD      Z20, Z19, Z19
 	CMPQ        keep+64(FP), $0x00
-	JE          set1857
+	JE          set2003
 	VFMADD231PD (SI), Z21, Z16
 	VFMADD231PD 64(SI), Z21, Z17
 	VFMADD231PD 128(SI), Z21, Z18
 	CMPQ        AX, $0x20
-	JL          partial1858
+	JL          partial2004
 	VFMADD231PD 192(SI), Z21, Z19
-	JMP         end1859
+	JMP         end2005
 
-partial1858:
+partial2004:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1860
+	JE     skip2006
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1860:
+skip2006:
 	TESTQ           $0x00000002, R9
-	JE              skip1861
+	JE              skip2007
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1861:
+skip2007:
 	TESTQ           $0x00000004, R9
-	JE              skip1862
+	JE              skip2008
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1862:
+skip2008:
 	VFMADD231PD Z0, Z21, Z19
 
-end1859:
-set1857:
+end2005:
+set2003:
 	VMOVUPD Z16, (SI)
 	VMOVUPD Z17, 64(SI)
 	VMOVUPD Z18, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1863
+	JL      partial2009
 	VMOVUPD Z19, 192(SI)
-	JMP     end1864
+	JMP     end2010
 
-partial1863:
+partial2009:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z19, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1865
+	JE            skip2011
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1865:
+skip2011:
 	TESTQ         $0x00000002, R9
-	JE            skip1866
+	JE            skip2012
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1866:
+skip2012:
 	TESTQ  $0x00000001, R9
-	JE     skip1867
+	JE     skip2013
 	VMOVSD X0, (R8)
 
-skip1867:
-end1864:
+skip2013:
+end2010:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x05, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x05, DX
-	JMP    classes1807
+	JMP    classes1953
 
-fewer1808:
-classes1868:
+fewer1954:
+classes2014:
 	CMPQ DX, $0x04
-	JE   take1870
-	JMP  fewer1869
+	JE   take2016
+	JMP  fewer2015
 
-take1870:
+take2016:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23026,9 +24142,9 @@ take1870:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed1872
+	JE     summed2018
 
-rows1871:
+rows2017:
 	VMOVUPD      (R8), Z16
 	VMOVUPD      64(R8), Z17
 	VMOVUPD      128(R8), Z18
@@ -23054,19 +24170,19 @@ rows1871:
 	VFMADD231PD  Z20, Z18, Z14
 	VFMADD231PD  Z20, Z19, Z15
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched1873
+	JAE          fetched2019
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched1873:
+fetched2019:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows1871
+	JNE  rows2017
 
-summed1872:
+summed2018:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -23079,74 +24195,74 @@ summed1872:
 	VMULPD       Z16, Z2, Z2
 	VMULPD       Z16, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1874
+	JE           set2020
 	VFMADD231PD  (SI), Z17, Z0
 	VFMADD231PD  64(SI), Z17, Z1
 	VFMADD231PD  128(SI), Z17, Z2
 	CMPQ         AX, $0x20
-	JL           partial1875
+	JL           partial2021
 	VFMADD231PD  192(SI), Z17, Z3
-	JMP          end1876
+	JMP          end2022
 
-partial1875:
+partial2021:
 	LEAQ   192(SI), R8
 	VXORPD Z18, Z18, Z18
 	TESTQ  $0x00000001, R9
-	JE     skip1877
+	JE     skip2023
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X18
 
-skip1877:
+skip2023:
 	TESTQ           $0x00000002, R9
-	JE              skip1878
+	JE              skip2024
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y19
 	VINSERTF64X2    $0x01, X18, Y19, Y18
 
-skip1878:
+skip2024:
 	TESTQ           $0x00000004, R9
-	JE              skip1879
+	JE              skip2025
 	VBROADCASTF64X4 (R8), Z19
 	VINSERTF64X4    $0x01, Y18, Z19, Z18
 
-skip1879:
+skip2025:
 	VFMADD231PD Z18, Z17, Z3
 
-end1876:
-set1874:
+end2022:
+set2020:
 	VMOVUPD Z0, (SI)
 	VMOVUPD Z1, 64(SI)
 	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1880
+	JL      partial2026
 	VMOVUPD Z3, 192(SI)
-	JMP     end1881
+	JMP     end2027
 
-partial1880:
+partial2026:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1882
+	JE            skip2028
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1882:
+skip2028:
 	TESTQ         $0x00000002, R9
-	JE            skip1883
+	JE            skip2029
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1883:
+skip2029:
 	TESTQ  $0x00000001, R9
-	JE     skip1884
+	JE     skip2030
 	VMOVSD X0, (R8)
 
-skip1884:
-end1881:
+skip2030:
+end2027:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z16, Z4, Z4
@@ -23154,74 +24270,74 @@ end1881:
 	VMULPD      Z16, Z6, Z6
 	VMULPD      Z16, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1885
+	JE          set2031
 	VFMADD231PD (SI), Z17, Z4
 	VFMADD231PD 64(SI), Z17, Z5
 	VFMADD231PD 128(SI), Z17, Z6
 	CMPQ        AX, $0x20
-	JL          partial1886
+	JL          partial2032
 	VFMADD231PD 192(SI), Z17, Z7
-	JMP         end1887
+	JMP         end2033
 
-partial1886:
+partial2032:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1888
+	JE     skip2034
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1888:
+skip2034:
 	TESTQ           $0x00000002, R9
-	JE              skip1889
+	JE              skip2035
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1889:
+skip2035:
 	TESTQ           $0x00000004, R9
-	JE              skip1890
+	JE              skip2036
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1890:
+skip2036:
 	VFMADD231PD Z0, Z17, Z7
 
-end1887:
-set1885:
+end2033:
+set2031:
 	VMOVUPD Z4, (SI)
 	VMOVUPD Z5, 64(SI)
 	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1891
+	JL      partial2037
 	VMOVUPD Z7, 192(SI)
-	JMP     end1892
+	JMP     end2038
 
-partial1891:
+partial2037:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1893
+	JE            skip2039
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1893:
+skip2039:
 	TESTQ         $0x00000002, R9
-	JE            skip1894
+	JE            skip2040
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1894:
+skip2040:
 	TESTQ  $0x00000001, R9
-	JE     skip1895
+	JE     skip2041
 	VMOVSD X0, (R8)
 
-skip1895:
-end1892:
+skip2041:
+end2038:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z16, Z8, Z8
@@ -23229,74 +24345,74 @@ end1892:
 	VMULPD      Z16, Z10, Z10
 	VMULPD      Z16, Z11, Z11
 	CMPQ        keep+64(FP), $0x00
-	JE          set1896
+	JE          set2042
 	VFMADD231PD (SI), Z17, Z8
 	VFMADD231PD 64(SI), Z17, Z9
 	VFMADD231PD 128(SI), Z17, Z10
 	CMPQ        AX, $0x20
-	JL          partial1897
+	JL          partial2043
 	VFMADD231PD 192(SI), Z17, Z11
-	JMP         end1898
+	JMP         end2044
 
-partial1897:
+partial2043:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1899
+	JE     skip2045
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1899:
+skip2045:
 	TESTQ           $0x00000002, R9
-	JE              skip1900
+	JE              skip2046
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1900:
+skip2046:
 	TESTQ           $0x00000004, R9
-	JE              skip1901
+	JE              skip2047
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1901:
+skip2047:
 	VFMADD231PD Z0, Z17, Z11
 
-end1898:
-set1896:
+end2044:
+set2042:
 	VMOVUPD Z8, (SI)
 	VMOVUPD Z9, 64(SI)
 	VMOVUPD Z10, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1902
+	JL      partial2048
 	VMOVUPD Z11, 192(SI)
-	JMP     end1903
+	JMP     end2049
 
-partial1902:
+partial2048:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1904
+	JE            skip2050
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1904:
+skip2050:
 	TESTQ         $0x00000002, R9
-	JE            skip1905
+	JE            skip2051
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1905:
+skip2051:
 	TESTQ  $0x00000001, R9
-	JE     skip1906
+	JE     skip2052
 	VMOVSD X0, (R8)
 
-skip1906:
-end1903:
+skip2052:
+end2049:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z16, Z12, Z12
@@ -23304,88 +24420,88 @@ end1903:
 	VMULPD      Z16, Z14, Z14
 	VMULPD      Z16, Z15, Z15
 	CMPQ        keep+64(FP), $0x00
-	JE          set1907
+	JE          set2053
 	VFMADD231PD (SI), Z17, Z12
 	VFMADD231PD 64(SI), Z17, Z13
 	VFMADD231PD 128(SI), Z17, Z14
 	CMPQ        AX, $0x20
-	JL          partial1908
+	JL          partial2054
 	VFMADD231PD 192(SI), Z17, Z15
-	JMP         end1909
+	JMP         end2055
 
-partial1908:
+partial2054:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1910
+	JE     skip2056
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1910:
+skip2056:
 	TESTQ           $0x00000002, R9
-	JE              skip1911
+	JE              skip2057
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1911:
+skip2057:
 	TESTQ           $0x00000004, R9
-	JE              skip1912
+	JE              skip2058
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1912:
+skip2058:
 	VFMADD231PD Z0, Z17, Z15
 
-end1909:
-set1907:
+end2055:
+set2053:
 	VMOVUPD Z12, (SI)
 	VMOVUPD Z13, 64(SI)
 	VMOVUPD Z14, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1913
+	JL      partial2059
 	VMOVUPD Z15, 192(SI)
-	JMP     end1914
+	JMP     end2060
 
-partial1913:
+partial2059:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1915
+	JE            skip2061
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1915:
+skip2061:
 	TESTQ         $0x00000002, R9
-	JE            skip1916
+	JE            skip2062
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1916:
+skip2062:
 	TESTQ  $0x00000001, R9
-	JE     skip1917
+	JE     skip2063
 	VMOVSD X0, (R8)
 
-skip1917:
-end1914:
+skip2063:
+end2060:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes1868
+	JMP    classes2014
 
-fewer1869:
-classes1918:
+fewer2015:
+classes2064:
 	CMPQ DX, $0x03
-	JE   take1920
-	JMP  fewer1919
+	JE   take2066
+	JMP  fewer2065
 
-take1920:
+take2066:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23404,9 +24520,9 @@ take1920:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed1922
+	JE     summed2068
 
-rows1921:
+rows2067:
 	VMOVUPD      (R8), Z12
 	VMOVUPD      64(R8), Z13
 	VMOVUPD      128(R8), Z14
@@ -23427,18 +24543,18 @@ rows1921:
 	VFMADD231PD  Z16, Z14, Z10
 	VFMADD231PD  Z16, Z15, Z11
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched1923
+	JAE          fetched2069
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched1923:
+fetched2069:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows1921
+	JNE  rows2067
 
-summed1922:
+summed2068:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -23451,74 +24567,74 @@ summed1922:
 	VMULPD       Z12, Z2, Z2
 	VMULPD       Z12, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1924
+	JE           set2070
 	VFMADD231PD  (SI), Z13, Z0
 	VFMADD231PD  64(SI), Z13, Z1
 	VFMADD231PD  128(SI), Z13, Z2
 	CMPQ         AX, $0x20
-	JL           partial1925
+	JL           partial2071
 	VFMADD231PD  192(SI), Z13, Z3
-	JMP          end1926
+	JMP          end2072
 
-partial1925:
+partial2071:
 	LEAQ   192(SI), R8
 	VXORPD Z14, Z14, Z14
 	TESTQ  $0x00000001, R9
-	JE     skip1927
+	JE     skip2073
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X14
 
-skip1927:
+skip2073:
 	TESTQ           $0x00000002, R9
-	JE              skip1928
+	JE              skip2074
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y15
 	VINSERTF64X2    $0x01, X14, Y15, Y14
 
-skip1928:
+skip2074:
 	TESTQ           $0x00000004, R9
-	JE              skip1929
+	JE              skip2075
 	VBROADCASTF64X4 (R8), Z15
 	VINSERTF64X4    $0x01, Y14, Z15, Z14
 
-skip1929:
+skip2075:
 	VFMADD231PD Z14, Z13, Z3
 
-end1926:
-set1924:
+end2072:
+set2070:
 	VMOVUPD Z0, (SI)
 	VMOVUPD Z1, 64(SI)
 	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1930
+	JL      partial2076
 	VMOVUPD Z3, 192(SI)
-	JMP     end1931
+	JMP     end2077
 
-partial1930:
+partial2076:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1932
+	JE            skip2078
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1932:
+skip2078:
 	TESTQ         $0x00000002, R9
-	JE            skip1933
+	JE            skip2079
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1933:
+skip2079:
 	TESTQ  $0x00000001, R9
-	JE     skip1934
+	JE     skip2080
 	VMOVSD X0, (R8)
 
-skip1934:
-end1931:
+skip2080:
+end2077:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z12, Z4, Z4
@@ -23526,74 +24642,74 @@ end1931:
 	VMULPD      Z12, Z6, Z6
 	VMULPD      Z12, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1935
+	JE          set2081
 	VFMADD231PD (SI), Z13, Z4
 	VFMADD231PD 64(SI), Z13, Z5
 	VFMADD231PD 128(SI), Z13, Z6
 	CMPQ        AX, $0x20
-	JL          partial1936
+	JL          partial2082
 	VFMADD231PD 192(SI), Z13, Z7
-	JMP         end1937
+	JMP         end2083
 
-partial1936:
+partial2082:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1938
+	JE     skip2084
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1938:
+skip2084:
 	TESTQ           $0x00000002, R9
-	JE              skip1939
+	JE              skip2085
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1939:
+skip2085:
 	TESTQ           $0x00000004, R9
-	JE              skip1940
+	JE              skip2086
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1940:
+skip2086:
 	VFMADD231PD Z0, Z13, Z7
 
-end1937:
-set1935:
+end2083:
+set2081:
 	VMOVUPD Z4, (SI)
 	VMOVUPD Z5, 64(SI)
 	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1941
+	JL      partial2087
 	VMOVUPD Z7, 192(SI)
-	JMP     end1942
+	JMP     end2088
 
-partial1941:
+partial2087:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1943
+	JE            skip2089
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1943:
+skip2089:
 	TESTQ         $0x00000002, R9
-	JE            skip1944
+	JE            skip2090
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1944:
+skip2090:
 	TESTQ  $0x00000001, R9
-	JE     skip1945
+	JE     skip2091
 	VMOVSD X0, (R8)
 
-skip1945:
-end1942:
+skip2091:
+end2088:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z12, Z8, Z8
@@ -23601,88 +24717,88 @@ end1942:
 	VMULPD      Z12, Z10, Z10
 	VMULPD      Z12, Z11, Z11
 	CMPQ        keep+64(FP), $0x00
-	JE          set1946
+	JE          set2092
 	VFMADD231PD (SI), Z13, Z8
 	VFMADD231PD 64(SI), Z13, Z9
 	VFMADD231PD 128(SI), Z13, Z10
 	CMPQ        AX, $0x20
-	JL          partial1947
+	JL          partial2093
 	VFMADD231PD 192(SI), Z13, Z11
-	JMP         end1948
+	JMP         end2094
 
-partial1947:
+partial2093:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1949
+	JE     skip2095
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1949:
+skip2095:
 	TESTQ           $0x00000002, R9
-	JE              skip1950
+	JE              skip2096
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1950:
+skip2096:
 	TESTQ           $0x00000004, R9
-	JE              skip1951
+	JE              skip2097
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1951:
+skip2097:
 	VFMADD231PD Z0, Z13, Z11
 
-end1948:
-set1946:
+end2094:
+set2092:
 	VMOVUPD Z8, (SI)
 	VMOVUPD Z9, 64(SI)
 	VMOVUPD Z10, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1952
+	JL      partial2098
 	VMOVUPD Z11, 192(SI)
-	JMP     end1953
+	JMP     end2099
 
-partial1952:
+partial2098:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1954
+	JE            skip2100
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1954:
+skip2100:
 	TESTQ         $0x00000002, R9
-	JE            skip1955
+	JE            skip2101
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1955:
+skip2101:
 	TESTQ  $0x00000001, R9
-	JE     skip1956
+	JE     skip2102
 	VMOVSD X0, (R8)
 
-skip1956:
-end1953:
+skip2102:
+end2099:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes1918
+	JMP    classes2064
 
-fewer1919:
-classes1957:
+fewer2065:
+classes2103:
 	CMPQ DX, $0x02
-	JE   take1959
-	JMP  fewer1958
+	JE   take2105
+	JMP  fewer2104
 
-take1959:
+take2105:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23697,9 +24813,9 @@ take1959:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed1961
+	JE     summed2107
 
-rows1960:
+rows2106:
 	VMOVUPD      (R8), Z8
 	VMOVUPD      64(R8), Z9
 	VMOVUPD      128(R8), Z10
@@ -23715,18 +24831,18 @@ rows1960:
 	VFMADD231PD  Z12, Z10, Z6
 	VFMADD231PD  Z12, Z11, Z7
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched1962
+	JAE          fetched2108
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched1962:
+fetched2108:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows1960
+	JNE  rows2106
 
-summed1961:
+summed2107:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -23739,74 +24855,74 @@ summed1961:
 	VMULPD       Z8, Z2, Z2
 	VMULPD       Z8, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1963
+	JE           set2109
 	VFMADD231PD  (SI), Z9, Z0
 	VFMADD231PD  64(SI), Z9, Z1
 	VFMADD231PD  128(SI), Z9, Z2
 	CMPQ         AX, $0x20
-	JL           partial1964
+	JL           partial2110
 	VFMADD231PD  192(SI), Z9, Z3
-	JMP          end1965
+	JMP          end2111
 
-partial1964:
+partial2110:
 	LEAQ   192(SI), R8
 	VXORPD Z10, Z10, Z10
 	TESTQ  $0x00000001, R9
-	JE     skip1966
+	JE     skip2112
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X10
 
-skip1966:
+skip2112:
 	TESTQ           $0x00000002, R9
-	JE              skip1967
+	JE              skip2113
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y11
 	VINSERTF64X2    $0x01, X10, Y11, Y10
 
-skip1967:
+skip2113:
 	TESTQ           $0x00000004, R9
-	JE              skip1968
+	JE              skip2114
 	VBROADCASTF64X4 (R8), Z11
 	VINSERTF64X4    $0x01, Y10, Z11, Z10
 
-skip1968:
+skip2114:
 	VFMADD231PD Z10, Z9, Z3
 
-end1965:
-set1963:
+end2111:
+set2109:
 	VMOVUPD Z0, (SI)
 	VMOVUPD Z1, 64(SI)
 	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1969
+	JL      partial2115
 	VMOVUPD Z3, 192(SI)
-	JMP     end1970
+	JMP     end2116
 
-partial1969:
+partial2115:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1971
+	JE            skip2117
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1971:
+skip2117:
 	TESTQ         $0x00000002, R9
-	JE            skip1972
+	JE            skip2118
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1972:
+skip2118:
 	TESTQ  $0x00000001, R9
-	JE     skip1973
+	JE     skip2119
 	VMOVSD X0, (R8)
 
-skip1973:
-end1970:
+skip2119:
+end2116:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z4, Z4
@@ -23814,88 +24930,88 @@ end1970:
 	VMULPD      Z8, Z6, Z6
 	VMULPD      Z8, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set1974
+	JE          set2120
 	VFMADD231PD (SI), Z9, Z4
 	VFMADD231PD 64(SI), Z9, Z5
 	VFMADD231PD 128(SI), Z9, Z6
 	CMPQ        AX, $0x20
-	JL          partial1975
+	JL          partial2121
 	VFMADD231PD 192(SI), Z9, Z7
-	JMP         end1976
+	JMP         end2122
 
-partial1975:
+partial2121:
 	LEAQ   192(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip1977
+	JE     skip2123
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip1977:
+skip2123:
 	TESTQ           $0x00000002, R9
-	JE              skip1978
+	JE              skip2124
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip1978:
+skip2124:
 	TESTQ           $0x00000004, R9
-	JE              skip1979
+	JE              skip2125
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip1979:
+skip2125:
 	VFMADD231PD Z0, Z9, Z7
 
-end1976:
-set1974:
+end2122:
+set2120:
 	VMOVUPD Z4, (SI)
 	VMOVUPD Z5, 64(SI)
 	VMOVUPD Z6, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1980
+	JL      partial2126
 	VMOVUPD Z7, 192(SI)
-	JMP     end1981
+	JMP     end2127
 
-partial1980:
+partial2126:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1982
+	JE            skip2128
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1982:
+skip2128:
 	TESTQ         $0x00000002, R9
-	JE            skip1983
+	JE            skip2129
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip1983:
+skip2129:
 	TESTQ  $0x00000001, R9
-	JE     skip1984
+	JE     skip2130
 	VMOVSD X0, (R8)
 
-skip1984:
-end1981:
+skip2130:
+end2127:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes1957
+	JMP    classes2103
 
-fewer1958:
-classes1985:
+fewer2104:
+classes2131:
 	CMPQ DX, $0x01
-	JE   take1987
-	JMP  fewer1986
+	JE   take2133
+	JMP  fewer2132
 
-take1987:
+take2133:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -23906,9 +25022,9 @@ take1987:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed1989
+	JE     summed2135
 
-rows1988:
+rows2134:
 	VMOVUPD      (R8), Z4
 	VMOVUPD      64(R8), Z5
 	VMOVUPD      128(R8), Z6
@@ -23919,18 +25035,18 @@ rows1988:
 	VFMADD231PD  Z8, Z6, Z2
 	VFMADD231PD  Z8, Z7, Z3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched1990
+	JAE          fetched2136
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched1990:
+fetched2136:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows1988
+	JNE  rows2134
 
-summed1989:
+summed2135:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -23943,103 +25059,103 @@ summed1989:
 	VMULPD       Z4, Z2, Z2
 	VMULPD       Z4, Z3, Z3
 	CMPQ         keep+64(FP), $0x00
-	JE           set1991
+	JE           set2137
 	VFMADD231PD  (SI), Z5, Z0
 	VFMADD231PD  64(SI), Z5, Z1
 	VFMADD231PD  128(SI), Z5, Z2
 	CMPQ         AX, $0x20
-	JL           partial1992
+	JL           partial2138
 	VFMADD231PD  192(SI), Z5, Z3
-	JMP          end1993
+	JMP          end2139
 
-partial1992:
+partial2138:
 	LEAQ   192(SI), R8
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip1994
+	JE     skip2140
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X4
 
-skip1994:
+skip2140:
 	TESTQ           $0x00000002, R9
-	JE              skip1995
+	JE              skip2141
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y6
 	VINSERTF64X2    $0x01, X4, Y6, Y4
 
-skip1995:
+skip2141:
 	TESTQ           $0x00000004, R9
-	JE              skip1996
+	JE              skip2142
 	VBROADCASTF64X4 (R8), Z6
 	VINSERTF64X4    $0x01, Y4, Z6, Z4
 
-skip1996:
+skip2142:
 	VFMADD231PD Z4, Z5, Z3
 
-end1993:
-set1991:
+end2139:
+set2137:
 	VMOVUPD Z0, (SI)
 	VMOVUPD Z1, 64(SI)
 	VMOVUPD Z2, 128(SI)
 	CMPQ    AX, $0x20
-	JL      partial1997
+	JL      partial2143
 	VMOVUPD Z3, 192(SI)
-	JMP     end1998
+	JMP     end2144
 
-partial1997:
+partial2143:
 	LEAQ          192(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip1999
+	JE            skip2145
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip1999:
+skip2145:
 	TESTQ         $0x00000002, R9
-	JE            skip2000
+	JE            skip2146
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2000:
+skip2146:
 	TESTQ  $0x00000001, R9
-	JE     skip2001
+	JE     skip2147
 	VMOVSD X0, (R8)
 
-skip2001:
-end1998:
+skip2147:
+end2144:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes1985
+	JMP    classes2131
 
-fewer1986:
+fewer2132:
 	ADDQ $0x00000100, a+8(FP)
 	ADDQ $0x00000100, dz+0(FP)
 	SUBQ $0x20, AX
-	JMP  tile1805
+	JMP  tile1951
 
-nextTile1806:
+nextTile1952:
 	CMPQ AX, $0x08
-	JLE  nextTile2003
+	JLE  nextTile2149
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes2004:
+classes2150:
 	CMPQ DX, $0x05
-	JE   take2006
+	JE   take2152
 	CMPQ DX, $0x05
-	JL   fewer2005
+	JL   fewer2151
 
-take2006:
+take2152:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24058,9 +25174,9 @@ take2006:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed2008
+	JE     summed2154
 
-rows2007:
+rows2153:
 	VMOVUPD      (R8), Z10
 	VMOVUPD      64(R8), Z11
 	VBROADCASTSD (R11), Z12
@@ -24079,19 +25195,19 @@ rows2007:
 	VFMADD231PD  Z12, Z10, Z8
 	VFMADD231PD  Z12, Z11, Z9
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2009
+	JAE          fetched2155
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2009:
+fetched2155:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows2007
+	JNE  rows2153
 
-summed2008:
+summed2154:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -24102,360 +25218,360 @@ summed2008:
 	VMULPD       Z10, Z0, Z0
 	VMULPD       Z10, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set2010
+	JE           set2156
 	VFMADD231PD  (SI), Z11, Z0
 	CMPQ         AX, $0x10
-	JL           partial2011
+	JL           partial2157
 	VFMADD231PD  64(SI), Z11, Z1
-	JMP          end2012
+	JMP          end2158
 
-partial2011:
+partial2157:
 	LEAQ   64(SI), R8
 	VXORPD Z12, Z12, Z12
 	TESTQ  $0x00000001, R9
-	JE     skip2013
+	JE     skip2159
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X12
 
-skip2013:
+skip2159:
 	TESTQ           $0x00000002, R9
-	JE              skip2014
+	JE              skip2160
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y13
 	VINSERTF64X2    $0x01, X12, Y13, Y12
 
-skip2014:
+skip2160:
 	TESTQ           $0x00000004, R9
-	JE              skip2015
+	JE              skip2161
 	VBROADCASTF64X4 (R8), Z13
 	VINSERTF64X4    $0x01, Y12, Z13, Z12
 
-skip2015:
+skip2161:
 	VFMADD231PD Z12, Z11, Z1
 
-end2012:
-set2010:
+end2158:
+set2156:
 	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2016
+	JL      partial2162
 	VMOVUPD Z1, 64(SI)
-	JMP     end2017
+	JMP     end2163
 
-partial2016:
+partial2162:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2018
+	JE            skip2164
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2018:
+skip2164:
 	TESTQ         $0x00000002, R9
-	JE            skip2019
+	JE            skip2165
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2019:
+skip2165:
 	TESTQ  $0x00000001, R9
-	JE     skip2020
+	JE     skip2166
 	VMOVSD X0, (R8)
 
-skip2020:
-end2017:
+skip2166:
+end2163:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z2, Z2
 	VMULPD      Z10, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set2021
+	JE          set2167
 	VFMADD231PD (SI), Z11, Z2
 	CMPQ        AX, $0x10
-	JL          partial2022
+	JL          partial2168
 	VFMADD231PD 64(SI), Z11, Z3
-	JMP         end2023
+	JMP         end2169
 
-partial2022:
+partial2168:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2024
+	JE     skip2170
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2024:
+skip2170:
 	TESTQ           $0x00000002, R9
-	JE              skip2025
+	JE              skip2171
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2025:
+skip2171:
 	TESTQ           $0x00000004, R9
-	JE              skip2026
+	JE              skip2172
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2026:
+skip2172:
 	VFMADD231PD Z0, Z11, Z3
 
-end2023:
-set2021:
+end2169:
+set2167:
 	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2027
+	JL      partial2173
 	VMOVUPD Z3, 64(SI)
-	JMP     end2028
+	JMP     end2174
 
-partial2027:
+partial2173:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2029
+	JE            skip2175
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2029:
+skip2175:
 	TESTQ         $0x00000002, R9
-	JE            skip2030
+	JE            skip2176
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2030:
+skip2176:
 	TESTQ  $0x00000001, R9
-	JE     skip2031
+	JE     skip2177
 	VMOVSD X0, (R8)
 
-skip2031:
-end2028:
+skip2177:
+end2174:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z4, Z4
 	VMULPD      Z10, Z5, Z5
 	CMPQ        keep+64(FP), $0x00
-	JE          set2032
+	JE          set2178
 	VFMADD231PD (SI), Z11, Z4
 	CMPQ        AX, $0x10
-	JL          partial2033
+	JL          partial2179
 	VFMADD231PD 64(SI), Z11, Z5
-	JMP         end2034
+	JMP         end2180
 
-partial2033:
+partial2179:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2035
+	JE     skip2181
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2035:
+skip2181:
 	TESTQ           $0x00000002, R9
-	JE              skip2036
+	JE              skip2182
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2036:
+skip2182:
 	TESTQ           $0x00000004, R9
-	JE              skip2037
+	JE              skip2183
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2037:
+skip2183:
 	VFMADD231PD Z0, Z11, Z5
 
-end2034:
-set2032:
+end2180:
+set2178:
 	VMOVUPD Z4, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2038
+	JL      partial2184
 	VMOVUPD Z5, 64(SI)
-	JMP     end2039
+	JMP     end2185
 
-partial2038:
+partial2184:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2040
+	JE            skip2186
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2040:
+skip2186:
 	TESTQ         $0x00000002, R9
-	JE            skip2041
+	JE            skip2187
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2041:
+skip2187:
 	TESTQ  $0x00000001, R9
-	JE     skip2042
+	JE     skip2188
 	VMOVSD X0, (R8)
 
-skip2042:
-end2039:
+skip2188:
+end2185:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z6, Z6
 	VMULPD      Z10, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set2043
+	JE          set2189
 	VFMADD231PD (SI), Z11, Z6
 	CMPQ        AX, $0x10
-	JL          partial2044
+	JL          partial2190
 	VFMADD231PD 64(SI), Z11, Z7
-	JMP         end2045
+	JMP         end2191
 
-partial2044:
+partial2190:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2046
+	JE     skip2192
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2046:
+skip2192:
 	TESTQ           $0x00000002, R9
-	JE              skip2047
+	JE              skip2193
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2047:
+skip2193:
 	TESTQ           $0x00000004, R9
-	JE              skip2048
+	JE              skip2194
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2048:
+skip2194:
 	VFMADD231PD Z0, Z11, Z7
 
-end2045:
-set2043:
+end2191:
+set2189:
 	VMOVUPD Z6, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2049
+	JL      partial2195
 	VMOVUPD Z7, 64(SI)
-	JMP     end2050
+	JMP     end2196
 
-partial2049:
+partial2195:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2051
+	JE            skip2197
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2051:
+skip2197:
 	TESTQ         $0x00000002, R9
-	JE            skip2052
+	JE            skip2198
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2052:
+skip2198:
 	TESTQ  $0x00000001, R9
-	JE     skip2053
+	JE     skip2199
 	VMOVSD X0, (R8)
 
-skip2053:
-end2050:
+skip2199:
+end2196:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z10, Z8, Z8
 	VMULPD      Z10, Z9, Z9
 	CMPQ        keep+64(FP), $0x00
-	JE          set2054
+	JE          set2200
 	VFMADD231PD (SI), Z11, Z8
 	CMPQ        AX, $0x10
-	JL          partial2055
+	JL          partial2201
 	VFMADD231PD 64(SI), Z11, Z9
-	JMP         end2056
+	JMP         end2202
 
-partial2055:
+partial2201:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2057
+	JE     skip2203
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2057:
+skip2203:
 	TESTQ           $0x00000002, R9
-	JE              skip2058
+	JE              skip2204
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2058:
+skip2204:
 	TESTQ           $0x00000004, R9
-	JE              skip2059
+	JE              skip2205
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2059:
+skip2205:
 	VFMADD231PD Z0, Z11, Z9
 
-end2056:
-set2054:
+end2202:
+set2200:
 	VMOVUPD Z8, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2060
+	JL      partial2206
 	VMOVUPD Z9, 64(SI)
-	JMP     end2061
+	JMP     end2207
 
-partial2060:
+partial2206:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2062
+	JE            skip2208
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2062:
+skip2208:
 	TESTQ         $0x00000002, R9
-	JE            skip2063
+	JE            skip2209
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2063:
+skip2209:
 	TESTQ  $0x00000001, R9
-	JE     skip2064
+	JE     skip2210
 	VMOVSD X0, (R8)
 
-skip2064:
-end2061:
+skip2210:
+end2207:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x05, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x05, DX
-	JMP    classes2004
+	JMP    classes2150
 
-fewer2005:
-classes2065:
+fewer2151:
+classes2211:
 	CMPQ DX, $0x04
-	JE   take2067
-	JMP  fewer2066
+	JE   take2213
+	JMP  fewer2212
 
-take2067:
+take2213:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24472,9 +25588,9 @@ take2067:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed2069
+	JE     summed2215
 
-rows2068:
+rows2214:
 	VMOVUPD      (R8), Z8
 	VMOVUPD      64(R8), Z9
 	VBROADCASTSD (R11), Z10
@@ -24490,19 +25606,19 @@ rows2068:
 	VFMADD231PD  Z10, Z8, Z6
 	VFMADD231PD  Z10, Z9, Z7
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2070
+	JAE          fetched2216
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2070:
+fetched2216:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows2068
+	JNE  rows2214
 
-summed2069:
+summed2215:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -24513,291 +25629,291 @@ summed2069:
 	VMULPD       Z8, Z0, Z0
 	VMULPD       Z8, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set2071
+	JE           set2217
 	VFMADD231PD  (SI), Z9, Z0
 	CMPQ         AX, $0x10
-	JL           partial2072
+	JL           partial2218
 	VFMADD231PD  64(SI), Z9, Z1
-	JMP          end2073
+	JMP          end2219
 
-partial2072:
+partial2218:
 	LEAQ   64(SI), R8
 	VXORPD Z10, Z10, Z10
 	TESTQ  $0x00000001, R9
-	JE     skip2074
+	JE     skip2220
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X10
 
-skip2074:
+skip2220:
 	TESTQ           $0x00000002, R9
-	JE              skip2075
+	JE              skip2221
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y11
 	VINSERTF64X2    $0x01, X10, Y11, Y10
 
-skip2075:
+skip2221:
 	TESTQ           $0x00000004, R9
-	JE              skip2076
+	JE              skip2222
 	VBROADCASTF64X4 (R8), Z11
 	VINSERTF64X4    $0x01, Y10, Z11, Z10
 
-skip2076:
+skip2222:
 	VFMADD231PD Z10, Z9, Z1
 
-end2073:
-set2071:
+end2219:
+set2217:
 	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2077
+	JL      partial2223
 	VMOVUPD Z1, 64(SI)
-	JMP     end2078
+	JMP     end2224
 
-partial2077:
+partial2223:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2079
+	JE            skip2225
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2079:
+skip2225:
 	TESTQ         $0x00000002, R9
-	JE            skip2080
+	JE            skip2226
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2080:
+skip2226:
 	TESTQ  $0x00000001, R9
-	JE     skip2081
+	JE     skip2227
 	VMOVSD X0, (R8)
 
-skip2081:
-end2078:
+skip2227:
+end2224:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z2, Z2
 	VMULPD      Z8, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set2082
+	JE          set2228
 	VFMADD231PD (SI), Z9, Z2
 	CMPQ        AX, $0x10
-	JL          partial2083
+	JL          partial2229
 	VFMADD231PD 64(SI), Z9, Z3
-	JMP         end2084
+	JMP         end2230
 
-partial2083:
+partial2229:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2085
+	JE     skip2231
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2085:
+skip2231:
 	TESTQ           $0x00000002, R9
-	JE              skip2086
+	JE              skip2232
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2086:
+skip2232:
 	TESTQ           $0x00000004, R9
-	JE              skip2087
+	JE              skip2233
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2087:
+skip2233:
 	VFMADD231PD Z0, Z9, Z3
 
-end2084:
-set2082:
+end2230:
+set2228:
 	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2088
+	JL      partial2234
 	VMOVUPD Z3, 64(SI)
-	JMP     end2089
+	JMP     end2235
 
-partial2088:
+partial2234:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2090
+	JE            skip2236
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2090:
+skip2236:
 	TESTQ         $0x00000002, R9
-	JE            skip2091
+	JE            skip2237
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2091:
+skip2237:
 	TESTQ  $0x00000001, R9
-	JE     skip2092
+	JE     skip2238
 	VMOVSD X0, (R8)
 
-skip2092:
-end2089:
+skip2238:
+end2235:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z4, Z4
 	VMULPD      Z8, Z5, Z5
 	CMPQ        keep+64(FP), $0x00
-	JE          set2093
+	JE          set2239
 	VFMADD231PD (SI), Z9, Z4
 	CMPQ        AX, $0x10
-	JL          partial2094
+	JL          partial2240
 	VFMADD231PD 64(SI), Z9, Z5
-	JMP         end2095
+	JMP         end2241
 
-partial2094:
+partial2240:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2096
+	JE     skip2242
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2096:
+skip2242:
 	TESTQ           $0x00000002, R9
-	JE              skip2097
+	JE              skip2243
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2097:
+skip2243:
 	TESTQ           $0x00000004, R9
-	JE              skip2098
+	JE              skip2244
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2098:
+skip2244:
 	VFMADD231PD Z0, Z9, Z5
 
-end2095:
-set2093:
+end2241:
+set2239:
 	VMOVUPD Z4, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2099
+	JL      partial2245
 	VMOVUPD Z5, 64(SI)
-	JMP     end2100
+	JMP     end2246
 
-partial2099:
+partial2245:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2101
+	JE            skip2247
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2101:
+skip2247:
 	TESTQ         $0x00000002, R9
-	JE            skip2102
+	JE            skip2248
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2102:
+skip2248:
 	TESTQ  $0x00000001, R9
-	JE     skip2103
+	JE     skip2249
 	VMOVSD X0, (R8)
 
-skip2103:
-end2100:
+skip2249:
+end2246:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z8, Z6, Z6
 	VMULPD      Z8, Z7, Z7
 	CMPQ        keep+64(FP), $0x00
-	JE          set2104
+	JE          set2250
 	VFMADD231PD (SI), Z9, Z6
 	CMPQ        AX, $0x10
-	JL          partial2105
+	JL          partial2251
 	VFMADD231PD 64(SI), Z9, Z7
-	JMP         end2106
+	JMP         end2252
 
-partial2105:
+partial2251:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2107
+	JE     skip2253
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2107:
+skip2253:
 	TESTQ           $0x00000002, R9
-	JE              skip2108
+	JE              skip2254
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2108:
+skip2254:
 	TESTQ           $0x00000004, R9
-	JE              skip2109
+	JE              skip2255
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2109:
+skip2255:
 	VFMADD231PD Z0, Z9, Z7
 
-end2106:
-set2104:
+end2252:
+set2250:
 	VMOVUPD Z6, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2110
+	JL      partial2256
 	VMOVUPD Z7, 64(SI)
-	JMP     end2111
+	JMP     end2257
 
-partial2110:
+partial2256:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2112
+	JE            skip2258
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2112:
+skip2258:
 	TESTQ         $0x00000002, R9
-	JE            skip2113
+	JE            skip2259
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2113:
+skip2259:
 	TESTQ  $0x00000001, R9
-	JE     skip2114
+	JE     skip2260
 	VMOVSD X0, (R8)
 
-skip2114:
-end2111:
+skip2260:
+end2257:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes2065
+	JMP    classes2211
 
-fewer2066:
-classes2115:
+fewer2212:
+classes2261:
 	CMPQ DX, $0x03
-	JE   take2117
-	JMP  fewer2116
+	JE   take2263
+	JMP  fewer2262
 
-take2117:
+take2263:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -24810,9 +25926,9 @@ take2117:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed2119
+	JE     summed2265
 
-rows2118:
+rows2264:
 	VMOVUPD      (R8), Z6
 	VMOVUPD      64(R8), Z7
 	VBROADCASTSD (R11), Z8
@@ -24825,18 +25941,18 @@ rows2118:
 	VFMADD231PD  Z8, Z6, Z4
 	VFMADD231PD  Z8, Z7, Z5
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2120
+	JAE          fetched2266
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2120:
+fetched2266:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows2118
+	JNE  rows2264
 
-summed2119:
+summed2265:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -24847,222 +25963,222 @@ summed2119:
 	VMULPD       Z6, Z0, Z0
 	VMULPD       Z6, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set2121
+	JE           set2267
 	VFMADD231PD  (SI), Z7, Z0
 	CMPQ         AX, $0x10
-	JL           partial2122
+	JL           partial2268
 	VFMADD231PD  64(SI), Z7, Z1
-	JMP          end2123
+	JMP          end2269
 
-partial2122:
+partial2268:
 	LEAQ   64(SI), R8
 	VXORPD Z8, Z8, Z8
 	TESTQ  $0x00000001, R9
-	JE     skip2124
+	JE     skip2270
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X8
 
-skip2124:
+skip2270:
 	TESTQ           $0x00000002, R9
-	JE              skip2125
+	JE              skip2271
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y9
 	VINSERTF64X2    $0x01, X8, Y9, Y8
 
-skip2125:
+skip2271:
 	TESTQ           $0x00000004, R9
-	JE              skip2126
+	JE              skip2272
 	VBROADCASTF64X4 (R8), Z9
 	VINSERTF64X4    $0x01, Y8, Z9, Z8
 
-skip2126:
+skip2272:
 	VFMADD231PD Z8, Z7, Z1
 
-end2123:
-set2121:
+end2269:
+set2267:
 	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2127
+	JL      partial2273
 	VMOVUPD Z1, 64(SI)
-	JMP     end2128
+	JMP     end2274
 
-partial2127:
+partial2273:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2129
+	JE            skip2275
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2129:
+skip2275:
 	TESTQ         $0x00000002, R9
-	JE            skip2130
+	JE            skip2276
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2130:
+skip2276:
 	TESTQ  $0x00000001, R9
-	JE     skip2131
+	JE     skip2277
 	VMOVSD X0, (R8)
 
-skip2131:
-end2128:
+skip2277:
+end2274:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z6, Z2, Z2
 	VMULPD      Z6, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set2132
+	JE          set2278
 	VFMADD231PD (SI), Z7, Z2
 	CMPQ        AX, $0x10
-	JL          partial2133
+	JL          partial2279
 	VFMADD231PD 64(SI), Z7, Z3
-	JMP         end2134
+	JMP         end2280
 
-partial2133:
+partial2279:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2135
+	JE     skip2281
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2135:
+skip2281:
 	TESTQ           $0x00000002, R9
-	JE              skip2136
+	JE              skip2282
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2136:
+skip2282:
 	TESTQ           $0x00000004, R9
-	JE              skip2137
+	JE              skip2283
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2137:
+skip2283:
 	VFMADD231PD Z0, Z7, Z3
 
-end2134:
-set2132:
+end2280:
+set2278:
 	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2138
+	JL      partial2284
 	VMOVUPD Z3, 64(SI)
-	JMP     end2139
+	JMP     end2285
 
-partial2138:
+partial2284:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2140
+	JE            skip2286
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2140:
+skip2286:
 	TESTQ         $0x00000002, R9
-	JE            skip2141
+	JE            skip2287
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2141:
+skip2287:
 	TESTQ  $0x00000001, R9
-	JE     skip2142
+	JE     skip2288
 	VMOVSD X0, (R8)
 
-skip2142:
-end2139:
+skip2288:
+end2285:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z6, Z4, Z4
 	VMULPD      Z6, Z5, Z5
 	CMPQ        keep+64(FP), $0x00
-	JE          set2143
+	JE          set2289
 	VFMADD231PD (SI), Z7, Z4
 	CMPQ        AX, $0x10
-	JL          partial2144
+	JL          partial2290
 	VFMADD231PD 64(SI), Z7, Z5
-	JMP         end2145
+	JMP         end2291
 
-partial2144:
+partial2290:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2146
+	JE     skip2292
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2146:
+skip2292:
 	TESTQ           $0x00000002, R9
-	JE              skip2147
+	JE              skip2293
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2147:
+skip2293:
 	TESTQ           $0x00000004, R9
-	JE              skip2148
+	JE              skip2294
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2148:
+skip2294:
 	VFMADD231PD Z0, Z7, Z5
 
-end2145:
-set2143:
+end2291:
+set2289:
 	VMOVUPD Z4, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2149
+	JL      partial2295
 	VMOVUPD Z5, 64(SI)
-	JMP     end2150
+	JMP     end2296
 
-partial2149:
+partial2295:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2151
+	JE            skip2297
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2151:
+skip2297:
 	TESTQ         $0x00000002, R9
-	JE            skip2152
+	JE            skip2298
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2152:
+skip2298:
 	TESTQ  $0x00000001, R9
-	JE     skip2153
+	JE     skip2299
 	VMOVSD X0, (R8)
 
-skip2153:
-end2150:
+skip2299:
+end2296:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes2115
+	JMP    classes2261
 
-fewer2116:
-classes2154:
+fewer2262:
+classes2300:
 	CMPQ DX, $0x02
-	JE   take2156
-	JMP  fewer2155
+	JE   take2302
+	JMP  fewer2301
 
-take2156:
+take2302:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -25073,9 +26189,9 @@ take2156:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed2158
+	JE     summed2304
 
-rows2157:
+rows2303:
 	VMOVUPD      (R8), Z4
 	VMOVUPD      64(R8), Z5
 	VBROADCASTSD (R11), Z6
@@ -25085,18 +26201,18 @@ rows2157:
 	VFMADD231PD  Z6, Z4, Z2
 	VFMADD231PD  Z6, Z5, Z3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2159
+	JAE          fetched2305
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2159:
+fetched2305:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows2157
+	JNE  rows2303
 
-summed2158:
+summed2304:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -25107,153 +26223,153 @@ summed2158:
 	VMULPD       Z4, Z0, Z0
 	VMULPD       Z4, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set2160
+	JE           set2306
 	VFMADD231PD  (SI), Z5, Z0
 	CMPQ         AX, $0x10
-	JL           partial2161
+	JL           partial2307
 	VFMADD231PD  64(SI), Z5, Z1
-	JMP          end2162
+	JMP          end2308
 
-partial2161:
+partial2307:
 	LEAQ   64(SI), R8
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R9
-	JE     skip2163
+	JE     skip2309
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X6
 
-skip2163:
+skip2309:
 	TESTQ           $0x00000002, R9
-	JE              skip2164
+	JE              skip2310
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip2164:
+skip2310:
 	TESTQ           $0x00000004, R9
-	JE              skip2165
+	JE              skip2311
 	VBROADCASTF64X4 (R8), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip2165:
+skip2311:
 	VFMADD231PD Z6, Z5, Z1
 
-end2162:
-set2160:
+end2308:
+set2306:
 	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2166
+	JL      partial2312
 	VMOVUPD Z1, 64(SI)
-	JMP     end2167
+	JMP     end2313
 
-partial2166:
+partial2312:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2168
+	JE            skip2314
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2168:
+skip2314:
 	TESTQ         $0x00000002, R9
-	JE            skip2169
+	JE            skip2315
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2169:
+skip2315:
 	TESTQ  $0x00000001, R9
-	JE     skip2170
+	JE     skip2316
 	VMOVSD X0, (R8)
 
-skip2170:
-end2167:
+skip2316:
+end2313:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z4, Z2, Z2
 	VMULPD      Z4, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set2171
+	JE          set2317
 	VFMADD231PD (SI), Z5, Z2
 	CMPQ        AX, $0x10
-	JL          partial2172
+	JL          partial2318
 	VFMADD231PD 64(SI), Z5, Z3
-	JMP         end2173
+	JMP         end2319
 
-partial2172:
+partial2318:
 	LEAQ   64(SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2174
+	JE     skip2320
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2174:
+skip2320:
 	TESTQ           $0x00000002, R9
-	JE              skip2175
+	JE              skip2321
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2175:
+skip2321:
 	TESTQ           $0x00000004, R9
-	JE              skip2176
+	JE              skip2322
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2176:
+skip2322:
 	VFMADD231PD Z0, Z5, Z3
 
-end2173:
-set2171:
+end2319:
+set2317:
 	VMOVUPD Z2, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2177
+	JL      partial2323
 	VMOVUPD Z3, 64(SI)
-	JMP     end2178
+	JMP     end2324
 
-partial2177:
+partial2323:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2179
+	JE            skip2325
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2179:
+skip2325:
 	TESTQ         $0x00000002, R9
-	JE            skip2180
+	JE            skip2326
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2180:
+skip2326:
 	TESTQ  $0x00000001, R9
-	JE     skip2181
+	JE     skip2327
 	VMOVSD X0, (R8)
 
-skip2181:
-end2178:
+skip2327:
+end2324:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes2154
+	JMP    classes2300
 
-fewer2155:
-classes2182:
+fewer2301:
+classes2328:
 	CMPQ DX, $0x01
-	JE   take2184
-	JMP  fewer2183
+	JE   take2330
+	JMP  fewer2329
 
-take2184:
+take2330:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), R8
@@ -25262,27 +26378,27 @@ take2184:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed2186
+	JE     summed2332
 
-rows2185:
+rows2331:
 	VMOVUPD      (R8), Z2
 	VMOVUPD      64(R8), Z3
 	VBROADCASTSD (R11), Z4
 	VFMADD231PD  Z4, Z2, Z0
 	VFMADD231PD  Z4, Z3, Z1
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2187
+	JAE          fetched2333
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2187:
+fetched2333:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows2185
+	JNE  rows2331
 
-summed2186:
+summed2332:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -25293,98 +26409,98 @@ summed2186:
 	VMULPD       Z2, Z0, Z0
 	VMULPD       Z2, Z1, Z1
 	CMPQ         keep+64(FP), $0x00
-	JE           set2188
+	JE           set2334
 	VFMADD231PD  (SI), Z3, Z0
 	CMPQ         AX, $0x10
-	JL           partial2189
+	JL           partial2335
 	VFMADD231PD  64(SI), Z3, Z1
-	JMP          end2190
+	JMP          end2336
 
-partial2189:
+partial2335:
 	LEAQ   64(SI), R8
 	VXORPD Z2, Z2, Z2
 	TESTQ  $0x00000001, R9
-	JE     skip2191
+	JE     skip2337
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X2
 
-skip2191:
+skip2337:
 	TESTQ           $0x00000002, R9
-	JE              skip2192
+	JE              skip2338
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y4
 	VINSERTF64X2    $0x01, X2, Y4, Y2
 
-skip2192:
+skip2338:
 	TESTQ           $0x00000004, R9
-	JE              skip2193
+	JE              skip2339
 	VBROADCASTF64X4 (R8), Z4
 	VINSERTF64X4    $0x01, Y2, Z4, Z2
 
-skip2193:
+skip2339:
 	VFMADD231PD Z2, Z3, Z1
 
-end2190:
-set2188:
+end2336:
+set2334:
 	VMOVUPD Z0, (SI)
 	CMPQ    AX, $0x10
-	JL      partial2194
+	JL      partial2340
 	VMOVUPD Z1, 64(SI)
-	JMP     end2195
+	JMP     end2341
 
-partial2194:
+partial2340:
 	LEAQ          64(SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2196
+	JE            skip2342
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2196:
+skip2342:
 	TESTQ         $0x00000002, R9
-	JE            skip2197
+	JE            skip2343
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2197:
+skip2343:
 	TESTQ  $0x00000001, R9
-	JE     skip2198
+	JE     skip2344
 	VMOVSD X0, (R8)
 
-skip2198:
-end2195:
+skip2344:
+end2341:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes2182
+	JMP    classes2328
 
-fewer2183:
+fewer2329:
 	ADDQ $0x00000080, a+8(FP)
 	ADDQ $0x00000080, dz+0(FP)
 	SUBQ $0x10, AX
 
-nextTile2003:
+nextTile2149:
 	CMPQ AX, $0x00
-	JLE  nextTile2200
+	JLE  nextTile2346
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes2201:
+classes2347:
 	CMPQ DX, $0x05
-	JE   take2203
+	JE   take2349
 	CMPQ DX, $0x05
-	JL   fewer2202
+	JL   fewer2348
 
-take2203:
+take2349:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -25398,9 +26514,9 @@ take2203:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed2205
+	JE     summed2351
 
-rows2204:
+rows2350:
 	VMOVUPD      (R8), Z5
 	VBROADCASTSD (R11), Z6
 	VFMADD231PD  Z6, Z5, Z0
@@ -25413,19 +26529,19 @@ rows2204:
 	VBROADCASTSD (R12)(DI*1), Z6
 	VFMADD231PD  Z6, Z5, Z4
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2206
+	JAE          fetched2352
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2206:
+fetched2352:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows2204
+	JNE  rows2350
 
-summed2205:
+summed2351:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -25435,346 +26551,346 @@ summed2205:
 	VBROADCASTSD keep+64(FP), Z6
 	VMULPD       Z5, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2207
+	JE           set2353
 	CMPQ         AX, $0x08
-	JL           partial2208
+	JL           partial2354
 	VFMADD231PD  (SI), Z6, Z0
-	JMP          end2209
+	JMP          end2355
 
-partial2208:
+partial2354:
 	LEAQ   (SI), R8
 	VXORPD Z7, Z7, Z7
 	TESTQ  $0x00000001, R9
-	JE     skip2210
+	JE     skip2356
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X7
 
-skip2210:
+skip2356:
 	TESTQ           $0x00000002, R9
-	JE              skip2211
+	JE              skip2357
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y8
 	VINSERTF64X2    $0x01, X7, Y8, Y7
 
-skip2211:
+skip2357:
 	TESTQ           $0x00000004, R9
-	JE              skip2212
+	JE              skip2358
 	VBROADCASTF64X4 (R8), Z8
 	VINSERTF64X4    $0x01, Y7, Z8, Z7
 
-skip2212:
+skip2358:
 	VFMADD231PD Z7, Z6, Z0
 
-end2209:
-set2207:
+end2355:
+set2353:
 	CMPQ    AX, $0x08
-	JL      partial2213
+	JL      partial2359
 	VMOVUPD Z0, (SI)
-	JMP     end2214
+	JMP     end2360
 
-partial2213:
+partial2359:
 	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2215
+	JE            skip2361
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2215:
+skip2361:
 	TESTQ         $0x00000002, R9
-	JE            skip2216
+	JE            skip2362
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2216:
+skip2362:
 	TESTQ  $0x00000001, R9
-	JE     skip2217
+	JE     skip2363
 	VMOVSD X0, (R8)
 
-skip2217:
-end2214:
+skip2363:
+end2360:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z5, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
-	JE          set2218
+	JE          set2364
 	CMPQ        AX, $0x08
-	JL          partial2219
+	JL          partial2365
 	VFMADD231PD (SI), Z6, Z1
-	JMP         end2220
+	JMP         end2366
 
-partial2219:
+partial2365:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2221
+	JE     skip2367
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2221:
+skip2367:
 	TESTQ           $0x00000002, R9
-	JE              skip2222
+	JE              skip2368
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y7
 	VINSERTF64X2    $0x01, X0, Y7, Y0
 
-skip2222:
+skip2368:
 	TESTQ           $0x00000004, R9
-	JE              skip2223
+	JE              skip2369
 	VBROADCASTF64X4 (R8), Z7
 	VINSERTF64X4    $0x01, Y0, Z7, Z0
 
-skip2223:
+skip2369:
 	VFMADD231PD Z0, Z6, Z1
 
-end2220:
-set2218:
+end2366:
+set2364:
 	CMPQ    AX, $0x08
-	JL      partial2224
+	JL      partial2370
 	VMOVUPD Z1, (SI)
-	JMP     end2225
+	JMP     end2371
 
-partial2224:
+partial2370:
 	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2226
+	JE            skip2372
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2226:
+skip2372:
 	TESTQ         $0x00000002, R9
-	JE            skip2227
+	JE            skip2373
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2227:
+skip2373:
 	TESTQ  $0x00000001, R9
-	JE     skip2228
+	JE     skip2374
 	VMOVSD X0, (R8)
 
-skip2228:
-end2225:
+skip2374:
+end2371:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z5, Z2, Z2
 	CMPQ        keep+64(FP), $0x00
-	JE          set2229
+	JE          set2375
 	CMPQ        AX, $0x08
-	JL          partial2230
+	JL          partial2376
 	VFMADD231PD (SI), Z6, Z2
-	JMP         end2231
+	JMP         end2377
 
-partial2230:
+partial2376:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2232
+	JE     skip2378
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2232:
+skip2378:
 	TESTQ           $0x00000002, R9
-	JE              skip2233
+	JE              skip2379
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2233:
+skip2379:
 	TESTQ           $0x00000004, R9
-	JE              skip2234
+	JE              skip2380
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2234:
+skip2380:
 	VFMADD231PD Z0, Z6, Z2
 
-end2231:
-set2229:
+end2377:
+set2375:
 	CMPQ    AX, $0x08
-	JL      partial2235
+	JL      partial2381
 	VMOVUPD Z2, (SI)
-	JMP     end2236
+	JMP     end2382
 
-partial2235:
+partial2381:
 	LEAQ          (SI), R8
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2237
+	JE            skip2383
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2237:
+skip2383:
 	TESTQ         $0x00000002, R9
-	JE            skip2238
+	JE            skip2384
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2238:
+skip2384:
 	TESTQ  $0x00000001, R9
-	JE     skip2239
+	JE     skip2385
 	VMOVSD X0, (R8)
 
-skip2239:
-end2236:
+skip2385:
+end2382:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z5, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set2240
+	JE          set2386
 	CMPQ        AX, $0x08
-	JL          partial2241
+	JL          partial2387
 	VFMADD231PD (SI), Z6, Z3
-	JMP         end2242
+	JMP         end2388
 
-partial2241:
+partial2387:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2243
+	JE     skip2389
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2243:
+skip2389:
 	TESTQ           $0x00000002, R9
-	JE              skip2244
+	JE              skip2390
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2244:
+skip2390:
 	TESTQ           $0x00000004, R9
-	JE              skip2245
+	JE              skip2391
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2245:
+skip2391:
 	VFMADD231PD Z0, Z6, Z3
 
-end2242:
-set2240:
+end2388:
+set2386:
 	CMPQ    AX, $0x08
-	JL      partial2246
+	JL      partial2392
 	VMOVUPD Z3, (SI)
-	JMP     end2247
+	JMP     end2393
 
-partial2246:
+partial2392:
 	LEAQ          (SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2248
+	JE            skip2394
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2248:
+skip2394:
 	TESTQ         $0x00000002, R9
-	JE            skip2249
+	JE            skip2395
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2249:
+skip2395:
 	TESTQ  $0x00000001, R9
-	JE     skip2250
+	JE     skip2396
 	VMOVSD X0, (R8)
 
-skip2250:
-end2247:
+skip2396:
+end2393:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z5, Z4, Z4
 	CMPQ        keep+64(FP), $0x00
-	JE          set2251
+	JE          set2397
 	CMPQ        AX, $0x08
-	JL          partial2252
+	JL          partial2398
 	VFMADD231PD (SI), Z6, Z4
-	JMP         end2253
+	JMP         end2399
 
-partial2252:
+partial2398:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2254
+	JE     skip2400
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2254:
+skip2400:
 	TESTQ           $0x00000002, R9
-	JE              skip2255
+	JE              skip2401
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2255:
+skip2401:
 	TESTQ           $0x00000004, R9
-	JE              skip2256
+	JE              skip2402
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2256:
+skip2402:
 	VFMADD231PD Z0, Z6, Z4
 
-end2253:
-set2251:
+end2399:
+set2397:
 	CMPQ    AX, $0x08
-	JL      partial2257
+	JL      partial2403
 	VMOVUPD Z4, (SI)
-	JMP     end2258
+	JMP     end2404
 
-partial2257:
+partial2403:
 	LEAQ          (SI), R8
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2259
+	JE            skip2405
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2259:
+skip2405:
 	TESTQ         $0x00000002, R9
-	JE            skip2260
+	JE            skip2406
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2260:
+skip2406:
 	TESTQ  $0x00000001, R9
-	JE     skip2261
+	JE     skip2407
 	VMOVSD X0, (R8)
 
-skip2261:
-end2258:
+skip2407:
+end2404:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x05, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x05, DX
-	JMP    classes2201
+	JMP    classes2347
 
-fewer2202:
-classes2262:
+fewer2348:
+classes2408:
 	CMPQ DX, $0x04
-	JE   take2264
-	JMP  fewer2263
+	JE   take2410
+	JMP  fewer2409
 
-take2264:
+take2410:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -25787,9 +26903,9 @@ take2264:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed2266
+	JE     summed2412
 
-rows2265:
+rows2411:
 	VMOVUPD      (R8), Z4
 	VBROADCASTSD (R11), Z5
 	VFMADD231PD  Z5, Z4, Z0
@@ -25800,19 +26916,19 @@ rows2265:
 	VBROADCASTSD (R12), Z5
 	VFMADD231PD  Z5, Z4, Z3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2267
+	JAE          fetched2413
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2267:
+fetched2413:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows2265
+	JNE  rows2411
 
-summed2266:
+summed2412:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -25822,280 +26938,280 @@ summed2266:
 	VBROADCASTSD keep+64(FP), Z5
 	VMULPD       Z4, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2268
+	JE           set2414
 	CMPQ         AX, $0x08
-	JL           partial2269
+	JL           partial2415
 	VFMADD231PD  (SI), Z5, Z0
-	JMP          end2270
+	JMP          end2416
 
-partial2269:
+partial2415:
 	LEAQ   (SI), R8
 	VXORPD Z6, Z6, Z6
 	TESTQ  $0x00000001, R9
-	JE     skip2271
+	JE     skip2417
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X6
 
-skip2271:
+skip2417:
 	TESTQ           $0x00000002, R9
-	JE              skip2272
+	JE              skip2418
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y7
 	VINSERTF64X2    $0x01, X6, Y7, Y6
 
-skip2272:
+skip2418:
 	TESTQ           $0x00000004, R9
-	JE              skip2273
+	JE              skip2419
 	VBROADCASTF64X4 (R8), Z7
 	VINSERTF64X4    $0x01, Y6, Z7, Z6
 
-skip2273:
+skip2419:
 	VFMADD231PD Z6, Z5, Z0
 
-end2270:
-set2268:
+end2416:
+set2414:
 	CMPQ    AX, $0x08
-	JL      partial2274
+	JL      partial2420
 	VMOVUPD Z0, (SI)
-	JMP     end2275
+	JMP     end2421
 
-partial2274:
+partial2420:
 	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2276
+	JE            skip2422
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2276:
+skip2422:
 	TESTQ         $0x00000002, R9
-	JE            skip2277
+	JE            skip2423
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2277:
+skip2423:
 	TESTQ  $0x00000001, R9
-	JE     skip2278
+	JE     skip2424
 	VMOVSD X0, (R8)
 
-skip2278:
-end2275:
+skip2424:
+end2421:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z4, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
-	JE          set2279
+	JE          set2425
 	CMPQ        AX, $0x08
-	JL          partial2280
+	JL          partial2426
 	VFMADD231PD (SI), Z5, Z1
-	JMP         end2281
+	JMP         end2427
 
-partial2280:
+partial2426:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2282
+	JE     skip2428
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2282:
+skip2428:
 	TESTQ           $0x00000002, R9
-	JE              skip2283
+	JE              skip2429
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y6
 	VINSERTF64X2    $0x01, X0, Y6, Y0
 
-skip2283:
+skip2429:
 	TESTQ           $0x00000004, R9
-	JE              skip2284
+	JE              skip2430
 	VBROADCASTF64X4 (R8), Z6
 	VINSERTF64X4    $0x01, Y0, Z6, Z0
 
-skip2284:
+skip2430:
 	VFMADD231PD Z0, Z5, Z1
 
-end2281:
-set2279:
+end2427:
+set2425:
 	CMPQ    AX, $0x08
-	JL      partial2285
+	JL      partial2431
 	VMOVUPD Z1, (SI)
-	JMP     end2286
+	JMP     end2432
 
-partial2285:
+partial2431:
 	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2287
+	JE            skip2433
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2287:
+skip2433:
 	TESTQ         $0x00000002, R9
-	JE            skip2288
+	JE            skip2434
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2288:
+skip2434:
 	TESTQ  $0x00000001, R9
-	JE     skip2289
+	JE     skip2435
 	VMOVSD X0, (R8)
 
-skip2289:
-end2286:
+skip2435:
+end2432:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z4, Z2, Z2
 	CMPQ        keep+64(FP), $0x00
-	JE          set2290
+	JE          set2436
 	CMPQ        AX, $0x08
-	JL          partial2291
+	JL          partial2437
 	VFMADD231PD (SI), Z5, Z2
-	JMP         end2292
+	JMP         end2438
 
-partial2291:
+partial2437:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2293
+	JE     skip2439
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2293:
+skip2439:
 	TESTQ           $0x00000002, R9
-	JE              skip2294
+	JE              skip2440
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2294:
+skip2440:
 	TESTQ           $0x00000004, R9
-	JE              skip2295
+	JE              skip2441
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2295:
+skip2441:
 	VFMADD231PD Z0, Z5, Z2
 
-end2292:
-set2290:
+end2438:
+set2436:
 	CMPQ    AX, $0x08
-	JL      partial2296
+	JL      partial2442
 	VMOVUPD Z2, (SI)
-	JMP     end2297
+	JMP     end2443
 
-partial2296:
+partial2442:
 	LEAQ          (SI), R8
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2298
+	JE            skip2444
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2298:
+skip2444:
 	TESTQ         $0x00000002, R9
-	JE            skip2299
+	JE            skip2445
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2299:
+skip2445:
 	TESTQ  $0x00000001, R9
-	JE     skip2300
+	JE     skip2446
 	VMOVSD X0, (R8)
 
-skip2300:
-end2297:
+skip2446:
+end2443:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z4, Z3, Z3
 	CMPQ        keep+64(FP), $0x00
-	JE          set2301
+	JE          set2447
 	CMPQ        AX, $0x08
-	JL          partial2302
+	JL          partial2448
 	VFMADD231PD (SI), Z5, Z3
-	JMP         end2303
+	JMP         end2449
 
-partial2302:
+partial2448:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2304
+	JE     skip2450
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2304:
+skip2450:
 	TESTQ           $0x00000002, R9
-	JE              skip2305
+	JE              skip2451
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2305:
+skip2451:
 	TESTQ           $0x00000004, R9
-	JE              skip2306
+	JE              skip2452
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2306:
+skip2452:
 	VFMADD231PD Z0, Z5, Z3
 
-end2303:
-set2301:
+end2449:
+set2447:
 	CMPQ    AX, $0x08
-	JL      partial2307
+	JL      partial2453
 	VMOVUPD Z3, (SI)
-	JMP     end2308
+	JMP     end2454
 
-partial2307:
+partial2453:
 	LEAQ          (SI), R8
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2309
+	JE            skip2455
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2309:
+skip2455:
 	TESTQ         $0x00000002, R9
-	JE            skip2310
+	JE            skip2456
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2310:
+skip2456:
 	TESTQ  $0x00000001, R9
-	JE     skip2311
+	JE     skip2457
 	VMOVSD X0, (R8)
 
-skip2311:
-end2308:
+skip2457:
+end2454:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes2262
+	JMP    classes2408
 
-fewer2263:
-classes2312:
+fewer2409:
+classes2458:
 	CMPQ DX, $0x03
-	JE   take2314
-	JMP  fewer2313
+	JE   take2460
+	JMP  fewer2459
 
-take2314:
+take2460:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -26105,9 +27221,9 @@ take2314:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed2316
+	JE     summed2462
 
-rows2315:
+rows2461:
 	VMOVUPD      (R8), Z3
 	VBROADCASTSD (R11), Z4
 	VFMADD231PD  Z4, Z3, Z0
@@ -26116,18 +27232,18 @@ rows2315:
 	VBROADCASTSD (R11)(DI*2), Z4
 	VFMADD231PD  Z4, Z3, Z2
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2317
+	JAE          fetched2463
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2317:
+fetched2463:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows2315
+	JNE  rows2461
 
-summed2316:
+summed2462:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -26137,214 +27253,214 @@ summed2316:
 	VBROADCASTSD keep+64(FP), Z4
 	VMULPD       Z3, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2318
+	JE           set2464
 	CMPQ         AX, $0x08
-	JL           partial2319
+	JL           partial2465
 	VFMADD231PD  (SI), Z4, Z0
-	JMP          end2320
+	JMP          end2466
 
-partial2319:
+partial2465:
 	LEAQ   (SI), R8
 	VXORPD Z5, Z5, Z5
 	TESTQ  $0x00000001, R9
-	JE     skip2321
+	JE     skip2467
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X5
 
-skip2321:
+skip2467:
 	TESTQ           $0x00000002, R9
-	JE              skip2322
+	JE              skip2468
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y6
 	VINSERTF64X2    $0x01, X5, Y6, Y5
 
-skip2322:
+skip2468:
 	TESTQ           $0x00000004, R9
-	JE              skip2323
+	JE              skip2469
 	VBROADCASTF64X4 (R8), Z6
 	VINSERTF64X4    $0x01, Y5, Z6, Z5
 
-skip2323:
+skip2469:
 	VFMADD231PD Z5, Z4, Z0
 
-end2320:
-set2318:
+end2466:
+set2464:
 	CMPQ    AX, $0x08
-	JL      partial2324
+	JL      partial2470
 	VMOVUPD Z0, (SI)
-	JMP     end2325
+	JMP     end2471
 
-partial2324:
+partial2470:
 	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2326
+	JE            skip2472
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2326:
+skip2472:
 	TESTQ         $0x00000002, R9
-	JE            skip2327
+	JE            skip2473
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2327:
+skip2473:
 	TESTQ  $0x00000001, R9
-	JE     skip2328
+	JE     skip2474
 	VMOVSD X0, (R8)
 
-skip2328:
-end2325:
+skip2474:
+end2471:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z3, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
-	JE          set2329
+	JE          set2475
 	CMPQ        AX, $0x08
-	JL          partial2330
+	JL          partial2476
 	VFMADD231PD (SI), Z4, Z1
-	JMP         end2331
+	JMP         end2477
 
-partial2330:
+partial2476:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2332
+	JE     skip2478
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2332:
+skip2478:
 	TESTQ           $0x00000002, R9
-	JE              skip2333
+	JE              skip2479
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y5
 	VINSERTF64X2    $0x01, X0, Y5, Y0
 
-skip2333:
+skip2479:
 	TESTQ           $0x00000004, R9
-	JE              skip2334
+	JE              skip2480
 	VBROADCASTF64X4 (R8), Z5
 	VINSERTF64X4    $0x01, Y0, Z5, Z0
 
-skip2334:
+skip2480:
 	VFMADD231PD Z0, Z4, Z1
 
-end2331:
-set2329:
+end2477:
+set2475:
 	CMPQ    AX, $0x08
-	JL      partial2335
+	JL      partial2481
 	VMOVUPD Z1, (SI)
-	JMP     end2336
+	JMP     end2482
 
-partial2335:
+partial2481:
 	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2337
+	JE            skip2483
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2337:
+skip2483:
 	TESTQ         $0x00000002, R9
-	JE            skip2338
+	JE            skip2484
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2338:
+skip2484:
 	TESTQ  $0x00000001, R9
-	JE     skip2339
+	JE     skip2485
 	VMOVSD X0, (R8)
 
-skip2339:
-end2336:
+skip2485:
+end2482:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z3, Z2, Z2
 	CMPQ        keep+64(FP), $0x00
-	JE          set2340
+	JE          set2486
 	CMPQ        AX, $0x08
-	JL          partial2341
+	JL          partial2487
 	VFMADD231PD (SI), Z4, Z2
-	JMP         end2342
+	JMP         end2488
 
-partial2341:
+partial2487:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2343
+	JE     skip2489
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2343:
+skip2489:
 	TESTQ           $0x00000002, R9
-	JE              skip2344
+	JE              skip2490
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2344:
+skip2490:
 	TESTQ           $0x00000004, R9
-	JE              skip2345
+	JE              skip2491
 	VBROADCASTF64X4 (R8), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2345:
+skip2491:
 	VFMADD231PD Z0, Z4, Z2
 
-end2342:
-set2340:
+end2488:
+set2486:
 	CMPQ    AX, $0x08
-	JL      partial2346
+	JL      partial2492
 	VMOVUPD Z2, (SI)
-	JMP     end2347
+	JMP     end2493
 
-partial2346:
+partial2492:
 	LEAQ          (SI), R8
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2348
+	JE            skip2494
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2348:
+skip2494:
 	TESTQ         $0x00000002, R9
-	JE            skip2349
+	JE            skip2495
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2349:
+skip2495:
 	TESTQ  $0x00000001, R9
-	JE     skip2350
+	JE     skip2496
 	VMOVSD X0, (R8)
 
-skip2350:
-end2347:
+skip2496:
+end2493:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes2312
+	JMP    classes2458
 
-fewer2313:
-classes2351:
+fewer2459:
+classes2497:
 	CMPQ DX, $0x02
-	JE   take2353
-	JMP  fewer2352
+	JE   take2499
+	JMP  fewer2498
 
-take2353:
+take2499:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	MOVQ   a+8(FP), R8
@@ -26353,27 +27469,27 @@ take2353:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed2355
+	JE     summed2501
 
-rows2354:
+rows2500:
 	VMOVUPD      (R8), Z2
 	VBROADCASTSD (R11), Z3
 	VFMADD231PD  Z3, Z2, Z0
 	VBROADCASTSD (R11)(DI*1), Z3
 	VFMADD231PD  Z3, Z2, Z1
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2356
+	JAE          fetched2502
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2356:
+fetched2502:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows2354
+	JNE  rows2500
 
-summed2355:
+summed2501:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -26383,148 +27499,148 @@ summed2355:
 	VBROADCASTSD keep+64(FP), Z3
 	VMULPD       Z2, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2357
+	JE           set2503
 	CMPQ         AX, $0x08
-	JL           partial2358
+	JL           partial2504
 	VFMADD231PD  (SI), Z3, Z0
-	JMP          end2359
+	JMP          end2505
 
-partial2358:
+partial2504:
 	LEAQ   (SI), R8
 	VXORPD Z4, Z4, Z4
 	TESTQ  $0x00000001, R9
-	JE     skip2360
+	JE     skip2506
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X4
 
-skip2360:
+skip2506:
 	TESTQ           $0x00000002, R9
-	JE              skip2361
+	JE              skip2507
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y5
 	VINSERTF64X2    $0x01, X4, Y5, Y4
 
-skip2361:
+skip2507:
 	TESTQ           $0x00000004, R9
-	JE              skip2362
+	JE              skip2508
 	VBROADCASTF64X4 (R8), Z5
 	VINSERTF64X4    $0x01, Y4, Z5, Z4
 
-skip2362:
+skip2508:
 	VFMADD231PD Z4, Z3, Z0
 
-end2359:
-set2357:
+end2505:
+set2503:
 	CMPQ    AX, $0x08
-	JL      partial2363
+	JL      partial2509
 	VMOVUPD Z0, (SI)
-	JMP     end2364
+	JMP     end2510
 
-partial2363:
+partial2509:
 	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2365
+	JE            skip2511
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2365:
+skip2511:
 	TESTQ         $0x00000002, R9
-	JE            skip2366
+	JE            skip2512
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2366:
+skip2512:
 	TESTQ  $0x00000001, R9
-	JE     skip2367
+	JE     skip2513
 	VMOVSD X0, (R8)
 
-skip2367:
-end2364:
+skip2513:
+end2510:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Z2, Z1, Z1
 	CMPQ        keep+64(FP), $0x00
-	JE          set2368
+	JE          set2514
 	CMPQ        AX, $0x08
-	JL          partial2369
+	JL          partial2515
 	VFMADD231PD (SI), Z3, Z1
-	JMP         end2370
+	JMP         end2516
 
-partial2369:
+partial2515:
 	LEAQ   (SI), R8
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, R9
-	JE     skip2371
+	JE     skip2517
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip2371:
+skip2517:
 	TESTQ           $0x00000002, R9
-	JE              skip2372
+	JE              skip2518
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y2
 	VINSERTF64X2    $0x01, X0, Y2, Y0
 
-skip2372:
+skip2518:
 	TESTQ           $0x00000004, R9
-	JE              skip2373
+	JE              skip2519
 	VBROADCASTF64X4 (R8), Z2
 	VINSERTF64X4    $0x01, Y0, Z2, Z0
 
-skip2373:
+skip2519:
 	VFMADD231PD Z0, Z3, Z1
 
-end2370:
-set2368:
+end2516:
+set2514:
 	CMPQ    AX, $0x08
-	JL      partial2374
+	JL      partial2520
 	VMOVUPD Z1, (SI)
-	JMP     end2375
+	JMP     end2521
 
-partial2374:
+partial2520:
 	LEAQ          (SI), R8
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2376
+	JE            skip2522
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2376:
+skip2522:
 	TESTQ         $0x00000002, R9
-	JE            skip2377
+	JE            skip2523
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2377:
+skip2523:
 	TESTQ  $0x00000001, R9
-	JE     skip2378
+	JE     skip2524
 	VMOVSD X0, (R8)
 
-skip2378:
-end2375:
+skip2524:
+end2521:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes2351
+	JMP    classes2497
 
-fewer2352:
-classes2379:
+fewer2498:
+classes2525:
 	CMPQ DX, $0x01
-	JE   take2381
-	JMP  fewer2380
+	JE   take2527
+	JMP  fewer2526
 
-take2381:
+take2527:
 	VXORPD Z0, Z0, Z0
 	MOVQ   a+8(FP), R8
 	MOVQ   stride+16(FP), R9
@@ -26532,25 +27648,25 @@ take2381:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed2383
+	JE     summed2529
 
-rows2382:
+rows2528:
 	VMOVUPD      (R8), Z1
 	VBROADCASTSD (R11), Z2
 	VFMADD231PD  Z2, Z1, Z0
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched2384
+	JAE          fetched2530
 	PREFETCHT1   (CX)
 	PREFETCHT1   64(CX)
 	ADDQ         $0x00000080, CX
 
-fetched2384:
+fetched2530:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows2382
+	JNE  rows2528
 
-summed2383:
+summed2529:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -26560,81 +27676,81 @@ summed2383:
 	VBROADCASTSD keep+64(FP), Z2
 	VMULPD       Z1, Z0, Z0
 	CMPQ         keep+64(FP), $0x00
-	JE           set2385
+	JE           set2531
 	CMPQ         AX, $0x08
-	JL           partial2386
+	JL           partial2532
 	VFMADD231PD  (SI), Z2, Z0
-	JMP          end2387
+	JMP          end2533
 
-partial2386:
+partial2532:
 	LEAQ   (SI), R8
 	VXORPD Z1, Z1, Z1
 	TESTQ  $0x00000001, R9
-	JE     skip2388
+	JE     skip2534
 	MOVQ   R9, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R8)(R10*8), X1
 
-skip2388:
+skip2534:
 	TESTQ           $0x00000002, R9
-	JE              skip2389
+	JE              skip2535
 	MOVQ            R9, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R8)(R10*8), Y3
 	VINSERTF64X2    $0x01, X1, Y3, Y1
 
-skip2389:
+skip2535:
 	TESTQ           $0x00000004, R9
-	JE              skip2390
+	JE              skip2536
 	VBROADCASTF64X4 (R8), Z3
 	VINSERTF64X4    $0x01, Y1, Z3, Z1
 
-skip2390:
+skip2536:
 	VFMADD231PD Z1, Z2, Z0
 
-end2387:
-set2385:
+end2533:
+set2531:
 	CMPQ    AX, $0x08
-	JL      partial2391
+	JL      partial2537
 	VMOVUPD Z0, (SI)
-	JMP     end2392
+	JMP     end2538
 
-partial2391:
+partial2537:
 	LEAQ          (SI), R8
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R9
-	JE            skip2393
+	JE            skip2539
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2393:
+skip2539:
 	TESTQ         $0x00000002, R9
-	JE            skip2394
+	JE            skip2540
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2394:
+skip2540:
 	TESTQ  $0x00000001, R9
-	JE     skip2395
+	JE     skip2541
 	VMOVSD X0, (R8)
 
-skip2395:
-end2392:
+skip2541:
+end2538:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes2379
+	JMP    classes2525
 
-fewer2380:
+fewer2526:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile2200:
+nextTile2346:
 	SUBQ ahead+72(FP), CX
 	MOVQ CX, ret+88(FP)
 	VZEROUPPER
@@ -26650,26 +27766,26 @@ TEXT ·combineRowAVX512(SB), NOSPLIT, $0-80
 	ADDQ         BX, bytes+64(FP)
 	VBROADCASTSD keep+48(FP), Z0
 
-class2396:
+class2542:
 	SUBQ         $0x01, DX
-	JL           done2397
+	JL           done2543
 	VBROADCASTSD w+40(FP), Z1
 	VBROADCASTSD (CX), Z2
 	VMULPD       Z2, Z1, Z1
 	CMPQ         keep+48(FP), $0x00
-	JE           other2398
+	JE           other2544
 	MOVQ         a+8(FP), SI
 	MOVQ         d+32(FP), DI
 
-columns2399:
+columns2545:
 	SUBQ       $0x20, DI
-	JL         rest2400
+	JL         rest2546
 	CMPQ       BX, bytes+64(FP)
-	JAE        fetched2401
+	JAE        fetched2547
 	PREFETCHT1 (BX)
 	ADDQ       $0x40, BX
 
-fetched2401:
+fetched2547:
 	VMOVUPD     (SI), Z2
 	VMULPD      Z1, Z2, Z2
 	VMOVUPD     (AX), Z3
@@ -26692,11 +27808,11 @@ fetched2401:
 	VMOVUPD     Z2, 192(AX)
 	ADDQ        $0x00000100, SI
 	ADDQ        $0x00000100, AX
-	JMP         columns2399
+	JMP         columns2545
 
-rest2400:
+rest2546:
 	TESTQ       $0x00000010, DI
-	JE          skip2402
+	JE          skip2548
 	VMOVUPD     (SI), Z2
 	VMULPD      Z1, Z2, Z2
 	VMOVUPD     (AX), Z3
@@ -26710,9 +27826,9 @@ rest2400:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, AX
 
-skip2402:
+skip2548:
 	TESTQ       $0x00000008, DI
-	JE          skip2403
+	JE          skip2549
 	VMOVUPD     (SI), Z2
 	VMULPD      Z1, Z2, Z2
 	VMOVUPD     (AX), Z3
@@ -26721,9 +27837,9 @@ skip2402:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, AX
 
-skip2403:
+skip2549:
 	TESTQ       $0x00000004, DI
-	JE          skip2404
+	JE          skip2550
 	VMOVUPD     (SI), Y2
 	VMULPD      Y1, Y2, Y2
 	VMOVUPD     (AX), Y3
@@ -26732,9 +27848,9 @@ skip2403:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, AX
 
-skip2404:
+skip2550:
 	TESTQ       $0x00000002, DI
-	JE          skip2405
+	JE          skip2551
 	VMOVUPD     (SI), X2
 	VMULPD      X1, X2, X2
 	VMOVUPD     (AX), X3
@@ -26743,9 +27859,9 @@ skip2404:
 	ADDQ        $0x10, SI
 	ADDQ        $0x10, AX
 
-skip2405:
+skip2551:
 	TESTQ       $0x00000001, DI
-	JE          skip2406
+	JE          skip2552
 	VMOVSD      (SI), X2
 	VMULPD      X1, X2, X2
 	VMOVSD      (AX), X1
@@ -26754,23 +27870,23 @@ skip2405:
 	ADDQ        $0x08, SI
 	ADDQ        $0x08, AX
 
-skip2406:
+skip2552:
 	ADDQ $0x08, CX
-	JMP  class2396
+	JMP  class2542
 
-other2398:
+other2544:
 	MOVQ a+8(FP), SI
 	MOVQ d+32(FP), DI
 
-columns2408:
+columns2554:
 	SUBQ       $0x20, DI
-	JL         rest2409
+	JL         rest2555
 	CMPQ       BX, bytes+64(FP)
-	JAE        fetched2410
+	JAE        fetched2556
 	PREFETCHT1 (BX)
 	ADDQ       $0x40, BX
 
-fetched2410:
+fetched2556:
 	VMOVUPD (SI), Z2
 	VMULPD  Z1, Z2, Z2
 	VMOVUPD Z2, (AX)
@@ -26785,11 +27901,11 @@ fetched2410:
 	VMOVUPD Z2, 192(AX)
 	ADDQ    $0x00000100, SI
 	ADDQ    $0x00000100, AX
-	JMP     columns2408
+	JMP     columns2554
 
-rest2409:
+rest2555:
 	TESTQ   $0x00000010, DI
-	JE      skip2411
+	JE      skip2557
 	VMOVUPD (SI), Z2
 	VMULPD  Z1, Z2, Z2
 	VMOVUPD Z2, (AX)
@@ -26799,47 +27915,47 @@ rest2409:
 	ADDQ    $0x00000080, SI
 	ADDQ    $0x00000080, AX
 
-skip2411:
+skip2557:
 	TESTQ   $0x00000008, DI
-	JE      skip2412
+	JE      skip2558
 	VMOVUPD (SI), Z2
 	VMULPD  Z1, Z2, Z2
 	VMOVUPD Z2, (AX)
 	ADDQ    $0x40, SI
 	ADDQ    $0x40, AX
 
-skip2412:
+skip2558:
 	TESTQ   $0x00000004, DI
-	JE      skip2413
+	JE      skip2559
 	VMOVUPD (SI), Y2
 	VMULPD  Y1, Y2, Y2
 	VMOVUPD Y2, (AX)
 	ADDQ    $0x20, SI
 	ADDQ    $0x20, AX
 
-skip2413:
+skip2559:
 	TESTQ   $0x00000002, DI
-	JE      skip2414
+	JE      skip2560
 	VMOVUPD (SI), X2
 	VMULPD  X1, X2, X2
 	VMOVUPD X2, (AX)
 	ADDQ    $0x10, SI
 	ADDQ    $0x10, AX
 
-skip2414:
+skip2560:
 	TESTQ  $0x00000001, DI
-	JE     skip2415
+	JE     skip2561
 	VMOVSD (SI), X2
 	VMULPD X1, X2, X2
 	VMOVSD X2, (AX)
 	ADDQ   $0x08, SI
 	ADDQ   $0x08, AX
 
-skip2415:
+skip2561:
 	ADDQ $0x08, CX
-	JMP  class2396
+	JMP  class2542
 
-done2397:
+done2543:
 	SUBQ ahead+56(FP), BX
 	MOVQ BX, ret+72(FP)
 	VZEROUPPER
@@ -26851,15 +27967,15 @@ TEXT ·gramAVX512(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block2416:
+block2562:
 	CMPQ AX, CX
-	JGE  done2417
+	JGE  done2563
 	XORQ DX, DX
 
-tile2418:
+tile2564:
 	LEAQ   16(DX), BX
 	CMPQ   BX, AX
-	JG     next2419
+	JG     next2565
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -26892,9 +28008,9 @@ tile2418:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2421
+	JE     end2567
 
-rows2420:
+rows2566:
 	VBROADCASTSD     (DI), Z24
 	VMULPD           (BX), Z24, Z25
 	VMULPD           64(BX), Z24, Z26
@@ -26927,9 +28043,9 @@ rows2420:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2420
+	JNE              rows2566
 
-end2421:
+end2567:
 	VBROADCASTSD w+48(FP), Z24
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -26944,606 +28060,606 @@ end2421:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2422
+	JGE          stored2568
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	CMPB         add+56(FP), $0x00
-	JE           set2423
+	JE           set2569
 	VADDPD       (BX), Z0, Z0
 	VADDPD       64(BX), Z1, Z1
 	CMPQ         R8, $0x18
-	JL           partial2424
+	JL           partial2570
 	VADDPD       128(BX), Z2, Z2
-	JMP          end2425
+	JMP          end2571
 
-partial2424:
+partial2570:
 	LEAQ   128(BX), R9
 	VXORPD Z25, Z25, Z25
 	TESTQ  $0x00000001, SI
-	JE     skip2426
+	JE     skip2572
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X25
 
-skip2426:
+skip2572:
 	TESTQ           $0x00000002, SI
-	JE              skip2427
+	JE              skip2573
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y26
 	VINSERTF64X2    $0x01, X25, Y26, Y25
 
-skip2427:
+skip2573:
 	TESTQ           $0x00000004, SI
-	JE              skip2428
+	JE              skip2574
 	VBROADCASTF64X4 (R9), Z26
 	VINSERTF64X4    $0x01, Y25, Z26, Z25
 
-skip2428:
+skip2574:
 	VADDPD Z25, Z2, Z2
 
-end2425:
-set2423:
+end2571:
+set2569:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2429
+	JL      partial2575
 	VMOVUPD Z2, 128(BX)
-	JMP     end2430
+	JMP     end2576
 
-partial2429:
+partial2575:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2431
+	JE            skip2577
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2431:
+skip2577:
 	TESTQ         $0x00000002, SI
-	JE            skip2432
+	JE            skip2578
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2432:
+skip2578:
 	TESTQ  $0x00000001, SI
-	JE     skip2433
+	JE     skip2579
 	VMOVSD X0, (R9)
 
-skip2433:
-end2430:
+skip2579:
+end2576:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z3, Z3
 	VMULPD Z24, Z4, Z4
 	VMULPD Z24, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2434
+	JE     set2580
 	VADDPD (BX), Z3, Z3
 	VADDPD 64(BX), Z4, Z4
 	CMPQ   R8, $0x18
-	JL     partial2435
+	JL     partial2581
 	VADDPD 128(BX), Z5, Z5
-	JMP    end2436
+	JMP    end2582
 
-partial2435:
+partial2581:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2437
+	JE     skip2583
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2437:
+skip2583:
 	TESTQ           $0x00000002, SI
-	JE              skip2438
+	JE              skip2584
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2438:
+skip2584:
 	TESTQ           $0x00000004, SI
-	JE              skip2439
+	JE              skip2585
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2439:
+skip2585:
 	VADDPD Z0, Z5, Z5
 
-end2436:
-set2434:
+end2582:
+set2580:
 	VMOVUPD Z3, (BX)
 	VMOVUPD Z4, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2440
+	JL      partial2586
 	VMOVUPD Z5, 128(BX)
-	JMP     end2441
+	JMP     end2587
 
-partial2440:
+partial2586:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2442
+	JE            skip2588
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2442:
+skip2588:
 	TESTQ         $0x00000002, SI
-	JE            skip2443
+	JE            skip2589
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2443:
+skip2589:
 	TESTQ  $0x00000001, SI
-	JE     skip2444
+	JE     skip2590
 	VMOVSD X0, (R9)
 
-skip2444:
-end2441:
+skip2590:
+end2587:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z6, Z6
 	VMULPD Z24, Z7, Z7
 	VMULPD Z24, Z8, Z8
 	CMPB   add+56(FP), $0x00
-	JE     set2445
+	JE     set2591
 	VADDPD (BX), Z6, Z6
 	VADDPD 64(BX), Z7, Z7
 	CMPQ   R8, $0x18
-	JL     partial2446
+	JL     partial2592
 	VADDPD 128(BX), Z8, Z8
-	JMP    end2447
+	JMP    end2593
 
-partial2446:
+partial2592:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2448
+	JE     skip2594
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2448:
+skip2594:
 	TESTQ           $0x00000002, SI
-	JE              skip2449
+	JE              skip2595
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2449:
+skip2595:
 	TESTQ           $0x00000004, SI
-	JE              skip2450
+	JE              skip2596
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2450:
+skip2596:
 	VADDPD Z0, Z8, Z8
 
-end2447:
-set2445:
+end2593:
+set2591:
 	VMOVUPD Z6, (BX)
 	VMOVUPD Z7, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2451
+	JL      partial2597
 	VMOVUPD Z8, 128(BX)
-	JMP     end2452
+	JMP     end2598
 
-partial2451:
+partial2597:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z8, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2453
+	JE            skip2599
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2453:
+skip2599:
 	TESTQ         $0x00000002, SI
-	JE            skip2454
+	JE            skip2600
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2454:
+skip2600:
 	TESTQ  $0x00000001, SI
-	JE     skip2455
+	JE     skip2601
 	VMOVSD X0, (R9)
 
-skip2455:
-end2452:
+skip2601:
+end2598:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z9, Z9
 	VMULPD Z24, Z10, Z10
 	VMULPD Z24, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2456
+	JE     set2602
 	VADDPD (BX), Z9, Z9
 	VADDPD 64(BX), Z10, Z10
 	CMPQ   R8, $0x18
-	JL     partial2457
+	JL     partial2603
 	VADDPD 128(BX), Z11, Z11
-	JMP    end2458
+	JMP    end2604
 
-partial2457:
+partial2603:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2459
+	JE     skip2605
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2459:
+skip2605:
 	TESTQ           $0x00000002, SI
-	JE              skip2460
+	JE              skip2606
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2460:
+skip2606:
 	TESTQ           $0x00000004, SI
-	JE              skip2461
+	JE              skip2607
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2461:
+skip2607:
 	VADDPD Z0, Z11, Z11
 
-end2458:
-set2456:
+end2604:
+set2602:
 	VMOVUPD Z9, (BX)
 	VMOVUPD Z10, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2462
+	JL      partial2608
 	VMOVUPD Z11, 128(BX)
-	JMP     end2463
+	JMP     end2609
 
-partial2462:
+partial2608:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2464
+	JE            skip2610
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2464:
+skip2610:
 	TESTQ         $0x00000002, SI
-	JE            skip2465
+	JE            skip2611
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2465:
+skip2611:
 	TESTQ  $0x00000001, SI
-	JE     skip2466
+	JE     skip2612
 	VMOVSD X0, (R9)
 
-skip2466:
-end2463:
+skip2612:
+end2609:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z12, Z12
 	VMULPD Z24, Z13, Z13
 	VMULPD Z24, Z14, Z14
 	CMPB   add+56(FP), $0x00
-	JE     set2467
+	JE     set2613
 	VADDPD (BX), Z12, Z12
 	VADDPD 64(BX), Z13, Z13
 	CMPQ   R8, $0x18
-	JL     partial2468
+	JL     partial2614
 	VADDPD 128(BX), Z14, Z14
-	JMP    end2469
+	JMP    end2615
 
-partial2468:
+partial2614:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2470
+	JE     skip2616
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2470:
+skip2616:
 	TESTQ           $0x00000002, SI
-	JE              skip2471
+	JE              skip2617
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2471:
+skip2617:
 	TESTQ           $0x00000004, SI
-	JE              skip2472
+	JE              skip2618
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2472:
+skip2618:
 	VADDPD Z0, Z14, Z14
 
-end2469:
-set2467:
+end2615:
+set2613:
 	VMOVUPD Z12, (BX)
 	VMOVUPD Z13, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2473
+	JL      partial2619
 	VMOVUPD Z14, 128(BX)
-	JMP     end2474
+	JMP     end2620
 
-partial2473:
+partial2619:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z14, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2475
+	JE            skip2621
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2475:
+skip2621:
 	TESTQ         $0x00000002, SI
-	JE            skip2476
+	JE            skip2622
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2476:
+skip2622:
 	TESTQ  $0x00000001, SI
-	JE     skip2477
+	JE     skip2623
 	VMOVSD X0, (R9)
 
-skip2477:
-end2474:
+skip2623:
+end2620:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z15, Z15
 	VMULPD Z24, Z16, Z16
 	VMULPD Z24, Z17, Z17
 	CMPB   add+56(FP), $0x00
-	JE     set2478
+	JE     set2624
 	VADDPD (BX), Z15, Z15
 	VADDPD 64(BX), Z16, Z16
 	CMPQ   R8, $0x18
-	JL     partial2479
+	JL     partial2625
 	VADDPD 128(BX), Z17, Z17
-	JMP    end2480
+	JMP    end2626
 
-partial2479:
+partial2625:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2481
+	JE     skip2627
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2481:
+skip2627:
 	TESTQ           $0x00000002, SI
-	JE              skip2482
+	JE              skip2628
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2482:
+skip2628:
 	TESTQ           $0x00000004, SI
-	JE              skip2483
+	JE              skip2629
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2483:
+skip2629:
 	VADDPD Z0, Z17, Z17
 
-end2480:
-set2478:
+end2626:
+set2624:
 	VMOVUPD Z15, (BX)
 	VMOVUPD Z16, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2484
+	JL      partial2630
 	VMOVUPD Z17, 128(BX)
-	JMP     end2485
+	JMP     end2631
 
-partial2484:
+partial2630:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z17, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2486
+	JE            skip2632
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2486:
+skip2632:
 	TESTQ         $0x00000002, SI
-	JE            skip2487
+	JE            skip2633
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2487:
+skip2633:
 	TESTQ  $0x00000001, SI
-	JE     skip2488
+	JE     skip2634
 	VMOVSD X0, (R9)
 
-skip2488:
-end2485:
+skip2634:
+end2631:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z18, Z18
 	VMULPD Z24, Z19, Z19
 	VMULPD Z24, Z20, Z20
 	CMPB   add+56(FP), $0x00
-	JE     set2489
+	JE     set2635
 	VADDPD (BX), Z18, Z18
 	VADDPD 64(BX), Z19, Z19
 	CMPQ   R8, $0x18
-	JL     partial2490
+	JL     partial2636
 	VADDPD 128(BX), Z20, Z20
-	JMP    end2491
+	JMP    end2637
 
-partial2490:
+partial2636:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2492
+	JE     skip2638
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2492:
+skip2638:
 	TESTQ           $0x00000002, SI
-	JE              skip2493
+	JE              skip2639
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2493:
+skip2639:
 	TESTQ           $0x00000004, SI
-	JE              skip2494
+	JE              skip2640
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2494:
+skip2640:
 	VADDPD Z0, Z20, Z20
 
-end2491:
-set2489:
+end2637:
+set2635:
 	VMOVUPD Z18, (BX)
 	VMOVUPD Z19, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2495
+	JL      partial2641
 	VMOVUPD Z20, 128(BX)
-	JMP     end2496
+	JMP     end2642
 
-partial2495:
+partial2641:
 	LEAQ          128(BX), R9
 	VMOVAPD       Z20, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2497
+	JE            skip2643
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2497:
+skip2643:
 	TESTQ         $0x00000002, SI
-	JE            skip2498
+	JE            skip2644
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2498:
+skip2644:
 	TESTQ  $0x00000001, SI
-	JE     skip2499
+	JE     skip2645
 	VMOVSD X0, (R9)
 
-skip2499:
-end2496:
+skip2645:
+end2642:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2422
+	JGE    stored2568
 	VMULPD Z24, Z21, Z21
 	VMULPD Z24, Z22, Z22
 	VMULPD Z24, Z23, Z23
 	CMPB   add+56(FP), $0x00
-	JE     set2500
+	JE     set2646
 	VADDPD (BX), Z21, Z21
 	VADDPD 64(BX), Z22, Z22
 	CMPQ   R8, $0x18
-	JL     partial2501
+	JL     partial2647
 	VADDPD 128(BX), Z23, Z23
-	JMP    end2502
+	JMP    end2648
 
-partial2501:
+partial2647:
 	LEAQ   128(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2503
+	JE     skip2649
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2503:
+skip2649:
 	TESTQ           $0x00000002, SI
-	JE              skip2504
+	JE              skip2650
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2504:
+skip2650:
 	TESTQ           $0x00000004, SI
-	JE              skip2505
+	JE              skip2651
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2505:
+skip2651:
 	VADDPD Z0, Z23, Z23
 
-end2502:
-set2500:
+end2648:
+set2646:
 	VMOVUPD Z21, (BX)
 	VMOVUPD Z22, 64(BX)
 	CMPQ    R8, $0x18
-	JL      partial2506
+	JL      partial2652
 	VMOVUPD Z23, 128(BX)
-	JMP     end2507
+	JMP     end2653
 
-partial2506:
+partial2652:
 	LEAQ          128(BX), R8
 	VMOVAPD       Z23, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2508
+	JE            skip2654
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2508:
+skip2654:
 	TESTQ         $0x00000002, SI
-	JE            skip2509
+	JE            skip2655
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2509:
+skip2655:
 	TESTQ  $0x00000001, SI
-	JE     skip2510
+	JE     skip2656
 	VMOVSD X0, (R8)
 
-skip2510:
-end2507:
+skip2656:
+end2653:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2422:
+stored2568:
 	ADDQ $0x18, DX
-	JMP  tile2418
+	JMP  tile2564
 
-next2419:
+next2565:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next2512
+	JG     next2658
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -27568,9 +28684,9 @@ next2419:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2514
+	JE     end2660
 
-rows2513:
+rows2659:
 	VBROADCASTSD     (DI), Z16
 	VMULPD           (BX), Z16, Z17
 	VMULPD           64(BX), Z16, Z16
@@ -27594,9 +28710,9 @@ rows2513:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2513
+	JNE              rows2659
 
-end2514:
+end2660:
 	VBROADCASTSD w+48(FP), Z16
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -27611,581 +28727,581 @@ end2514:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2515
+	JGE          stored2661
 	VMULPD       Z16, Z0, Z0
 	VMULPD       Z16, Z1, Z1
 	CMPB         add+56(FP), $0x00
-	JE           set2516
+	JE           set2662
 	VADDPD       (BX), Z0, Z0
 	CMPQ         R8, $0x10
-	JL           partial2517
+	JL           partial2663
 	VADDPD       64(BX), Z1, Z1
-	JMP          end2518
+	JMP          end2664
 
-partial2517:
+partial2663:
 	LEAQ   64(BX), R9
 	VXORPD Z17, Z17, Z17
 	TESTQ  $0x00000001, SI
-	JE     skip2519
+	JE     skip2665
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X17
 
-skip2519:
+skip2665:
 	TESTQ           $0x00000002, SI
-	JE              skip2520
+	JE              skip2666
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y18
 	VINSERTF64X2    $0x01, X17, Y18, Y17
 
-skip2520:
+skip2666:
 	TESTQ           $0x00000004, SI
-	JE              skip2521
+	JE              skip2667
 	VBROADCASTF64X4 (R9), Z18
 	VINSERTF64X4    $0x01, Y17, Z18, Z17
 
-skip2521:
+skip2667:
 	VADDPD Z17, Z1, Z1
 
-end2518:
-set2516:
+end2664:
+set2662:
 	VMOVUPD Z0, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2522
+	JL      partial2668
 	VMOVUPD Z1, 64(BX)
-	JMP     end2523
+	JMP     end2669
 
-partial2522:
+partial2668:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2524
+	JE            skip2670
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2524:
+skip2670:
 	TESTQ         $0x00000002, SI
-	JE            skip2525
+	JE            skip2671
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2525:
+skip2671:
 	TESTQ  $0x00000001, SI
-	JE     skip2526
+	JE     skip2672
 	VMOVSD X0, (R9)
 
-skip2526:
-end2523:
+skip2672:
+end2669:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z2, Z2
 	VMULPD Z16, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2527
+	JE     set2673
 	VADDPD (BX), Z2, Z2
 	CMPQ   R8, $0x10
-	JL     partial2528
+	JL     partial2674
 	VADDPD 64(BX), Z3, Z3
-	JMP    end2529
+	JMP    end2675
 
-partial2528:
+partial2674:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2530
+	JE     skip2676
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2530:
+skip2676:
 	TESTQ           $0x00000002, SI
-	JE              skip2531
+	JE              skip2677
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2531:
+skip2677:
 	TESTQ           $0x00000004, SI
-	JE              skip2532
+	JE              skip2678
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2532:
+skip2678:
 	VADDPD Z0, Z3, Z3
 
-end2529:
-set2527:
+end2675:
+set2673:
 	VMOVUPD Z2, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2533
+	JL      partial2679
 	VMOVUPD Z3, 64(BX)
-	JMP     end2534
+	JMP     end2680
 
-partial2533:
+partial2679:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2535
+	JE            skip2681
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2535:
+skip2681:
 	TESTQ         $0x00000002, SI
-	JE            skip2536
+	JE            skip2682
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2536:
+skip2682:
 	TESTQ  $0x00000001, SI
-	JE     skip2537
+	JE     skip2683
 	VMOVSD X0, (R9)
 
-skip2537:
-end2534:
+skip2683:
+end2680:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z4, Z4
 	VMULPD Z16, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2538
+	JE     set2684
 	VADDPD (BX), Z4, Z4
 	CMPQ   R8, $0x10
-	JL     partial2539
+	JL     partial2685
 	VADDPD 64(BX), Z5, Z5
-	JMP    end2540
+	JMP    end2686
 
-partial2539:
+partial2685:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2541
+	JE     skip2687
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2541:
+skip2687:
 	TESTQ           $0x00000002, SI
-	JE              skip2542
+	JE              skip2688
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2542:
+skip2688:
 	TESTQ           $0x00000004, SI
-	JE              skip2543
+	JE              skip2689
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2543:
+skip2689:
 	VADDPD Z0, Z5, Z5
 
-end2540:
-set2538:
+end2686:
+set2684:
 	VMOVUPD Z4, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2544
+	JL      partial2690
 	VMOVUPD Z5, 64(BX)
-	JMP     end2545
+	JMP     end2691
 
-partial2544:
+partial2690:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2546
+	JE            skip2692
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2546:
+skip2692:
 	TESTQ         $0x00000002, SI
-	JE            skip2547
+	JE            skip2693
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2547:
+skip2693:
 	TESTQ  $0x00000001, SI
-	JE     skip2548
+	JE     skip2694
 	VMOVSD X0, (R9)
 
-skip2548:
-end2545:
+skip2694:
+end2691:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z6, Z6
 	VMULPD Z16, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2549
+	JE     set2695
 	VADDPD (BX), Z6, Z6
 	CMPQ   R8, $0x10
-	JL     partial2550
+	JL     partial2696
 	VADDPD 64(BX), Z7, Z7
-	JMP    end2551
+	JMP    end2697
 
-partial2550:
+partial2696:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2552
+	JE     skip2698
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2552:
+skip2698:
 	TESTQ           $0x00000002, SI
-	JE              skip2553
+	JE              skip2699
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2553:
+skip2699:
 	TESTQ           $0x00000004, SI
-	JE              skip2554
+	JE              skip2700
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2554:
+skip2700:
 	VADDPD Z0, Z7, Z7
 
-end2551:
-set2549:
+end2697:
+set2695:
 	VMOVUPD Z6, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2555
+	JL      partial2701
 	VMOVUPD Z7, 64(BX)
-	JMP     end2556
+	JMP     end2702
 
-partial2555:
+partial2701:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2557
+	JE            skip2703
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2557:
+skip2703:
 	TESTQ         $0x00000002, SI
-	JE            skip2558
+	JE            skip2704
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2558:
+skip2704:
 	TESTQ  $0x00000001, SI
-	JE     skip2559
+	JE     skip2705
 	VMOVSD X0, (R9)
 
-skip2559:
-end2556:
+skip2705:
+end2702:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z8, Z8
 	VMULPD Z16, Z9, Z9
 	CMPB   add+56(FP), $0x00
-	JE     set2560
+	JE     set2706
 	VADDPD (BX), Z8, Z8
 	CMPQ   R8, $0x10
-	JL     partial2561
+	JL     partial2707
 	VADDPD 64(BX), Z9, Z9
-	JMP    end2562
+	JMP    end2708
 
-partial2561:
+partial2707:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2563
+	JE     skip2709
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2563:
+skip2709:
 	TESTQ           $0x00000002, SI
-	JE              skip2564
+	JE              skip2710
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2564:
+skip2710:
 	TESTQ           $0x00000004, SI
-	JE              skip2565
+	JE              skip2711
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2565:
+skip2711:
 	VADDPD Z0, Z9, Z9
 
-end2562:
-set2560:
+end2708:
+set2706:
 	VMOVUPD Z8, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2566
+	JL      partial2712
 	VMOVUPD Z9, 64(BX)
-	JMP     end2567
+	JMP     end2713
 
-partial2566:
+partial2712:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z9, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2568
+	JE            skip2714
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2568:
+skip2714:
 	TESTQ         $0x00000002, SI
-	JE            skip2569
+	JE            skip2715
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2569:
+skip2715:
 	TESTQ  $0x00000001, SI
-	JE     skip2570
+	JE     skip2716
 	VMOVSD X0, (R9)
 
-skip2570:
-end2567:
+skip2716:
+end2713:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z10, Z10
 	VMULPD Z16, Z11, Z11
 	CMPB   add+56(FP), $0x00
-	JE     set2571
+	JE     set2717
 	VADDPD (BX), Z10, Z10
 	CMPQ   R8, $0x10
-	JL     partial2572
+	JL     partial2718
 	VADDPD 64(BX), Z11, Z11
-	JMP    end2573
+	JMP    end2719
 
-partial2572:
+partial2718:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2574
+	JE     skip2720
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2574:
+skip2720:
 	TESTQ           $0x00000002, SI
-	JE              skip2575
+	JE              skip2721
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2575:
+skip2721:
 	TESTQ           $0x00000004, SI
-	JE              skip2576
+	JE              skip2722
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2576:
+skip2722:
 	VADDPD Z0, Z11, Z11
 
-end2573:
-set2571:
+end2719:
+set2717:
 	VMOVUPD Z10, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2577
+	JL      partial2723
 	VMOVUPD Z11, 64(BX)
-	JMP     end2578
+	JMP     end2724
 
-partial2577:
+partial2723:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z11, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2579
+	JE            skip2725
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2579:
+skip2725:
 	TESTQ         $0x00000002, SI
-	JE            skip2580
+	JE            skip2726
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2580:
+skip2726:
 	TESTQ  $0x00000001, SI
-	JE     skip2581
+	JE     skip2727
 	VMOVSD X0, (R9)
 
-skip2581:
-end2578:
+skip2727:
+end2724:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z12, Z12
 	VMULPD Z16, Z13, Z13
 	CMPB   add+56(FP), $0x00
-	JE     set2582
+	JE     set2728
 	VADDPD (BX), Z12, Z12
 	CMPQ   R8, $0x10
-	JL     partial2583
+	JL     partial2729
 	VADDPD 64(BX), Z13, Z13
-	JMP    end2584
+	JMP    end2730
 
-partial2583:
+partial2729:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2585
+	JE     skip2731
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2585:
+skip2731:
 	TESTQ           $0x00000002, SI
-	JE              skip2586
+	JE              skip2732
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2586:
+skip2732:
 	TESTQ           $0x00000004, SI
-	JE              skip2587
+	JE              skip2733
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2587:
+skip2733:
 	VADDPD Z0, Z13, Z13
 
-end2584:
-set2582:
+end2730:
+set2728:
 	VMOVUPD Z12, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2588
+	JL      partial2734
 	VMOVUPD Z13, 64(BX)
-	JMP     end2589
+	JMP     end2735
 
-partial2588:
+partial2734:
 	LEAQ          64(BX), R9
 	VMOVAPD       Z13, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2590
+	JE            skip2736
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2590:
+skip2736:
 	TESTQ         $0x00000002, SI
-	JE            skip2591
+	JE            skip2737
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2591:
+skip2737:
 	TESTQ  $0x00000001, SI
-	JE     skip2592
+	JE     skip2738
 	VMOVSD X0, (R9)
 
-skip2592:
-end2589:
+skip2738:
+end2735:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2515
+	JGE    stored2661
 	VMULPD Z16, Z14, Z14
 	VMULPD Z16, Z15, Z15
 	CMPB   add+56(FP), $0x00
-	JE     set2593
+	JE     set2739
 	VADDPD (BX), Z14, Z14
 	CMPQ   R8, $0x10
-	JL     partial2594
+	JL     partial2740
 	VADDPD 64(BX), Z15, Z15
-	JMP    end2595
+	JMP    end2741
 
-partial2594:
+partial2740:
 	LEAQ   64(BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2596
+	JE     skip2742
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2596:
+skip2742:
 	TESTQ           $0x00000002, SI
-	JE              skip2597
+	JE              skip2743
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2597:
+skip2743:
 	TESTQ           $0x00000004, SI
-	JE              skip2598
+	JE              skip2744
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2598:
+skip2744:
 	VADDPD Z0, Z15, Z15
 
-end2595:
-set2593:
+end2741:
+set2739:
 	VMOVUPD Z14, (BX)
 	CMPQ    R8, $0x10
-	JL      partial2599
+	JL      partial2745
 	VMOVUPD Z15, 64(BX)
-	JMP     end2600
+	JMP     end2746
 
-partial2599:
+partial2745:
 	LEAQ          64(BX), R8
 	VMOVAPD       Z15, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2601
+	JE            skip2747
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2601:
+skip2747:
 	TESTQ         $0x00000002, SI
-	JE            skip2602
+	JE            skip2748
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2602:
+skip2748:
 	TESTQ  $0x00000001, SI
-	JE     skip2603
+	JE     skip2749
 	VMOVSD X0, (R8)
 
-skip2603:
-end2600:
+skip2749:
+end2746:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2515:
+stored2661:
 	ADDQ $0x10, DX
 
-next2512:
+next2658:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next2605
+	JG     next2751
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -28202,9 +29318,9 @@ next2512:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end2607
+	JE     end2753
 
-rows2606:
+rows2752:
 	VBROADCASTSD     (DI), Z8
 	VMULPD           (BX), Z8, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -28219,9 +29335,9 @@ rows2606:
 	ADDQ             R8, SI
 	ADDQ             $0x08, DI
 	DECQ             R9
-	JNE              rows2606
+	JNE              rows2752
 
-end2607:
+end2753:
 	VBROADCASTSD w+48(FP), Z8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -28236,558 +29352,558 @@ end2607:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored2608
+	JGE          stored2754
 	VMULPD       Z8, Z0, Z0
 	CMPB         add+56(FP), $0x00
-	JE           set2609
+	JE           set2755
 	CMPQ         R8, $0x08
-	JL           partial2610
+	JL           partial2756
 	VADDPD       (BX), Z0, Z0
-	JMP          end2611
+	JMP          end2757
 
-partial2610:
+partial2756:
 	LEAQ   (BX), R9
 	VXORPD Z9, Z9, Z9
 	TESTQ  $0x00000001, SI
-	JE     skip2612
+	JE     skip2758
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip2612:
+skip2758:
 	TESTQ           $0x00000002, SI
-	JE              skip2613
+	JE              skip2759
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y10
 	VINSERTF64X2    $0x01, X9, Y10, Y9
 
-skip2613:
+skip2759:
 	TESTQ           $0x00000004, SI
-	JE              skip2614
+	JE              skip2760
 	VBROADCASTF64X4 (R9), Z10
 	VINSERTF64X4    $0x01, Y9, Z10, Z9
 
-skip2614:
+skip2760:
 	VADDPD Z9, Z0, Z0
 
-end2611:
-set2609:
+end2757:
+set2755:
 	CMPQ    R8, $0x08
-	JL      partial2615
+	JL      partial2761
 	VMOVUPD Z0, (BX)
-	JMP     end2616
+	JMP     end2762
 
-partial2615:
+partial2761:
 	LEAQ          (BX), R9
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2617
+	JE            skip2763
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2617:
+skip2763:
 	TESTQ         $0x00000002, SI
-	JE            skip2618
+	JE            skip2764
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2618:
+skip2764:
 	TESTQ  $0x00000001, SI
-	JE     skip2619
+	JE     skip2765
 	VMOVSD X0, (R9)
 
-skip2619:
-end2616:
+skip2765:
+end2762:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z1, Z1
 	CMPB   add+56(FP), $0x00
-	JE     set2620
+	JE     set2766
 	CMPQ   R8, $0x08
-	JL     partial2621
+	JL     partial2767
 	VADDPD (BX), Z1, Z1
-	JMP    end2622
+	JMP    end2768
 
-partial2621:
+partial2767:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2623
+	JE     skip2769
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2623:
+skip2769:
 	TESTQ           $0x00000002, SI
-	JE              skip2624
+	JE              skip2770
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y9
 	VINSERTF64X2    $0x01, X0, Y9, Y0
 
-skip2624:
+skip2770:
 	TESTQ           $0x00000004, SI
-	JE              skip2625
+	JE              skip2771
 	VBROADCASTF64X4 (R9), Z9
 	VINSERTF64X4    $0x01, Y0, Z9, Z0
 
-skip2625:
+skip2771:
 	VADDPD Z0, Z1, Z1
 
-end2622:
-set2620:
+end2768:
+set2766:
 	CMPQ    R8, $0x08
-	JL      partial2626
+	JL      partial2772
 	VMOVUPD Z1, (BX)
-	JMP     end2627
+	JMP     end2773
 
-partial2626:
+partial2772:
 	LEAQ          (BX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2628
+	JE            skip2774
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2628:
+skip2774:
 	TESTQ         $0x00000002, SI
-	JE            skip2629
+	JE            skip2775
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2629:
+skip2775:
 	TESTQ  $0x00000001, SI
-	JE     skip2630
+	JE     skip2776
 	VMOVSD X0, (R9)
 
-skip2630:
-end2627:
+skip2776:
+end2773:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z2, Z2
 	CMPB   add+56(FP), $0x00
-	JE     set2631
+	JE     set2777
 	CMPQ   R8, $0x08
-	JL     partial2632
+	JL     partial2778
 	VADDPD (BX), Z2, Z2
-	JMP    end2633
+	JMP    end2779
 
-partial2632:
+partial2778:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2634
+	JE     skip2780
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2634:
+skip2780:
 	TESTQ           $0x00000002, SI
-	JE              skip2635
+	JE              skip2781
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2635:
+skip2781:
 	TESTQ           $0x00000004, SI
-	JE              skip2636
+	JE              skip2782
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2636:
+skip2782:
 	VADDPD Z0, Z2, Z2
 
-end2633:
-set2631:
+end2779:
+set2777:
 	CMPQ    R8, $0x08
-	JL      partial2637
+	JL      partial2783
 	VMOVUPD Z2, (BX)
-	JMP     end2638
+	JMP     end2784
 
-partial2637:
+partial2783:
 	LEAQ          (BX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2639
+	JE            skip2785
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2639:
+skip2785:
 	TESTQ         $0x00000002, SI
-	JE            skip2640
+	JE            skip2786
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2640:
+skip2786:
 	TESTQ  $0x00000001, SI
-	JE     skip2641
+	JE     skip2787
 	VMOVSD X0, (R9)
 
-skip2641:
-end2638:
+skip2787:
+end2784:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z3, Z3
 	CMPB   add+56(FP), $0x00
-	JE     set2642
+	JE     set2788
 	CMPQ   R8, $0x08
-	JL     partial2643
+	JL     partial2789
 	VADDPD (BX), Z3, Z3
-	JMP    end2644
+	JMP    end2790
 
-partial2643:
+partial2789:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2645
+	JE     skip2791
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2645:
+skip2791:
 	TESTQ           $0x00000002, SI
-	JE              skip2646
+	JE              skip2792
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2646:
+skip2792:
 	TESTQ           $0x00000004, SI
-	JE              skip2647
+	JE              skip2793
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2647:
+skip2793:
 	VADDPD Z0, Z3, Z3
 
-end2644:
-set2642:
+end2790:
+set2788:
 	CMPQ    R8, $0x08
-	JL      partial2648
+	JL      partial2794
 	VMOVUPD Z3, (BX)
-	JMP     end2649
+	JMP     end2795
 
-partial2648:
+partial2794:
 	LEAQ          (BX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2650
+	JE            skip2796
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2650:
+skip2796:
 	TESTQ         $0x00000002, SI
-	JE            skip2651
+	JE            skip2797
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2651:
+skip2797:
 	TESTQ  $0x00000001, SI
-	JE     skip2652
+	JE     skip2798
 	VMOVSD X0, (R9)
 
-skip2652:
-end2649:
+skip2798:
+end2795:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z4, Z4
 	CMPB   add+56(FP), $0x00
-	JE     set2653
+	JE     set2799
 	CMPQ   R8, $0x08
-	JL     partial2654
+	JL     partial2800
 	VADDPD (BX), Z4, Z4
-	JMP    end2655
+	JMP    end2801
 
-partial2654:
+partial2800:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2656
+	JE     skip2802
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2656:
+skip2802:
 	TESTQ           $0x00000002, SI
-	JE              skip2657
+	JE              skip2803
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2657:
+skip2803:
 	TESTQ           $0x00000004, SI
-	JE              skip2658
+	JE              skip2804
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2658:
+skip2804:
 	VADDPD Z0, Z4, Z4
 
-end2655:
-set2653:
+end2801:
+set2799:
 	CMPQ    R8, $0x08
-	JL      partial2659
+	JL      partial2805
 	VMOVUPD Z4, (BX)
-	JMP     end2660
+	JMP     end2806
 
-partial2659:
+partial2805:
 	LEAQ          (BX), R9
 	VMOVAPD       Z4, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2661
+	JE            skip2807
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2661:
+skip2807:
 	TESTQ         $0x00000002, SI
-	JE            skip2662
+	JE            skip2808
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2662:
+skip2808:
 	TESTQ  $0x00000001, SI
-	JE     skip2663
+	JE     skip2809
 	VMOVSD X0, (R9)
 
-skip2663:
-end2660:
+skip2809:
+end2806:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z5, Z5
 	CMPB   add+56(FP), $0x00
-	JE     set2664
+	JE     set2810
 	CMPQ   R8, $0x08
-	JL     partial2665
+	JL     partial2811
 	VADDPD (BX), Z5, Z5
-	JMP    end2666
+	JMP    end2812
 
-partial2665:
+partial2811:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2667
+	JE     skip2813
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2667:
+skip2813:
 	TESTQ           $0x00000002, SI
-	JE              skip2668
+	JE              skip2814
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2668:
+skip2814:
 	TESTQ           $0x00000004, SI
-	JE              skip2669
+	JE              skip2815
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2669:
+skip2815:
 	VADDPD Z0, Z5, Z5
 
-end2666:
-set2664:
+end2812:
+set2810:
 	CMPQ    R8, $0x08
-	JL      partial2670
+	JL      partial2816
 	VMOVUPD Z5, (BX)
-	JMP     end2671
+	JMP     end2817
 
-partial2670:
+partial2816:
 	LEAQ          (BX), R9
 	VMOVAPD       Z5, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2672
+	JE            skip2818
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2672:
+skip2818:
 	TESTQ         $0x00000002, SI
-	JE            skip2673
+	JE            skip2819
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2673:
+skip2819:
 	TESTQ  $0x00000001, SI
-	JE     skip2674
+	JE     skip2820
 	VMOVSD X0, (R9)
 
-skip2674:
-end2671:
+skip2820:
+end2817:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z6, Z6
 	CMPB   add+56(FP), $0x00
-	JE     set2675
+	JE     set2821
 	CMPQ   R8, $0x08
-	JL     partial2676
+	JL     partial2822
 	VADDPD (BX), Z6, Z6
-	JMP    end2677
+	JMP    end2823
 
-partial2676:
+partial2822:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2678
+	JE     skip2824
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2678:
+skip2824:
 	TESTQ           $0x00000002, SI
-	JE              skip2679
+	JE              skip2825
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2679:
+skip2825:
 	TESTQ           $0x00000004, SI
-	JE              skip2680
+	JE              skip2826
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2680:
+skip2826:
 	VADDPD Z0, Z6, Z6
 
-end2677:
-set2675:
+end2823:
+set2821:
 	CMPQ    R8, $0x08
-	JL      partial2681
+	JL      partial2827
 	VMOVUPD Z6, (BX)
-	JMP     end2682
+	JMP     end2828
 
-partial2681:
+partial2827:
 	LEAQ          (BX), R9
 	VMOVAPD       Z6, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2683
+	JE            skip2829
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2683:
+skip2829:
 	TESTQ         $0x00000002, SI
-	JE            skip2684
+	JE            skip2830
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2684:
+skip2830:
 	TESTQ  $0x00000001, SI
-	JE     skip2685
+	JE     skip2831
 	VMOVSD X0, (R9)
 
-skip2685:
-end2682:
+skip2831:
+end2828:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored2608
+	JGE    stored2754
 	VMULPD Z8, Z7, Z7
 	CMPB   add+56(FP), $0x00
-	JE     set2686
+	JE     set2832
 	CMPQ   R8, $0x08
-	JL     partial2687
+	JL     partial2833
 	VADDPD (BX), Z7, Z7
-	JMP    end2688
+	JMP    end2834
 
-partial2687:
+partial2833:
 	LEAQ   (BX), R9
 	VXORPD Z0, Z0, Z0
 	TESTQ  $0x00000001, SI
-	JE     skip2689
+	JE     skip2835
 	MOVQ   SI, R10
 	ANDQ   $0x06, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip2689:
+skip2835:
 	TESTQ           $0x00000002, SI
-	JE              skip2690
+	JE              skip2836
 	MOVQ            SI, R10
 	ANDQ            $0x04, R10
 	VBROADCASTF64X2 (R9)(R10*8), Y1
 	VINSERTF64X2    $0x01, X0, Y1, Y0
 
-skip2690:
+skip2836:
 	TESTQ           $0x00000004, SI
-	JE              skip2691
+	JE              skip2837
 	VBROADCASTF64X4 (R9), Z1
 	VINSERTF64X4    $0x01, Y0, Z1, Z0
 
-skip2691:
+skip2837:
 	VADDPD Z0, Z7, Z7
 
-end2688:
-set2686:
+end2834:
+set2832:
 	CMPQ    R8, $0x08
-	JL      partial2692
+	JL      partial2838
 	VMOVUPD Z7, (BX)
-	JMP     end2693
+	JMP     end2839
 
-partial2692:
+partial2838:
 	LEAQ          (BX), R8
 	VMOVAPD       Z7, Z0
 	TESTQ         $0x00000004, SI
-	JE            skip2694
+	JE            skip2840
 	VMOVUPD       Y0, (R8)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R8
 
-skip2694:
+skip2840:
 	TESTQ         $0x00000002, SI
-	JE            skip2695
+	JE            skip2841
 	VMOVUPD       X0, (R8)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R8
 
-skip2695:
+skip2841:
 	TESTQ  $0x00000001, SI
-	JE     skip2696
+	JE     skip2842
 	VMOVSD X0, (R8)
 
-skip2696:
-end2693:
+skip2842:
+end2839:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored2608:
+stored2754:
 	ADDQ $0x08, DX
 
-next2605:
+next2751:
 	ADDQ $0x08, AX
-	JMP  block2416
+	JMP  block2562
 
-done2417:
+done2563:
 	VZEROUPPER
 	RET
 
@@ -28810,20 +29926,20 @@ TEXT ·sparseScoresAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2698:
+tile2844:
 	CMPQ   DI, $0x18
-	JLE    next2699
+	JLE    next2845
 	CMPQ   DI, $0x20
-	JGE    full2700
+	JGE    full2846
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2703
+	JGE    out2849
 
-row2702:
+row2848:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -28836,7 +29952,7 @@ row2702:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -28850,45 +29966,45 @@ row2702:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2702
+	JL           row2848
 
-out2703:
+out2849:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	VMOVUPD       Z2, 128(AX)
 	LEAQ          192(AX), R9
 	VMOVAPD       Z3, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2704
+	JE            skip2850
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2704:
+skip2850:
 	TESTQ         $0x00000002, R10
-	JE            skip2705
+	JE            skip2851
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2705:
+skip2851:
 	TESTQ  $0x00000001, R10
-	JE     skip2706
+	JE     skip2852
 	VMOVSD X0, (R9)
 
-skip2706:
-	JMP end2701
+skip2852:
+	JMP end2847
 
-full2700:
+full2846:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	VXORPD Z3, Z3, Z3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2708
+	JGE    out2854
 
-row2707:
+row2853:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -28901,7 +30017,7 @@ row2707:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -28915,33 +30031,33 @@ row2707:
 	VFMADD231PD  Z5, Z4, Z3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2707
+	JL           row2853
 
-out2708:
+out2854:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-end2701:
+end2847:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2698
+	JMP  tile2844
 
-next2699:
+next2845:
 	CMPQ   DI, $0x10
-	JLE    next2710
+	JLE    next2856
 	CMPQ   DI, $0x18
-	JGE    full2711
+	JGE    full2857
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2714
+	JGE    out2860
 
-row2713:
+row2859:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -28953,7 +30069,7 @@ row2713:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -28965,43 +30081,43 @@ row2713:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2713
+	JL           row2859
 
-out2714:
+out2860:
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 64(AX)
 	LEAQ          128(AX), R9
 	VMOVAPD       Z2, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2715
+	JE            skip2861
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2715:
+skip2861:
 	TESTQ         $0x00000002, R10
-	JE            skip2716
+	JE            skip2862
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2716:
+skip2862:
 	TESTQ  $0x00000001, R10
-	JE     skip2717
+	JE     skip2863
 	VMOVSD X0, (R9)
 
-skip2717:
-	JMP end2712
+skip2863:
+	JMP end2858
 
-full2711:
+full2857:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2719
+	JGE    out2865
 
-row2718:
+row2864:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -29013,7 +30129,7 @@ row2718:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -29025,33 +30141,33 @@ row2718:
 	VFMADD231PD  Z4, Z3, Z2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2718
+	JL           row2864
 
-out2719:
+out2865:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 
-end2712:
+end2858:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2710:
+next2856:
 	CMPQ   DI, $0x08
-	JLE    next2721
+	JLE    next2867
 	CMPQ   DI, $0x10
-	JGE    full2722
+	JGE    full2868
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2725
+	JGE    out2871
 
-row2724:
+row2870:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -29061,44 +30177,44 @@ row2724:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2724
+	JL           row2870
 
-out2725:
+out2871:
 	VMOVUPD       Z0, (AX)
 	LEAQ          64(AX), R9
 	VMOVAPD       Z1, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2726
+	JE            skip2872
 	VMOVUPD       Y0, (R9)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, R9
 
-skip2726:
+skip2872:
 	TESTQ         $0x00000002, R10
-	JE            skip2727
+	JE            skip2873
 	VMOVUPD       X0, (R9)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, R9
 
-skip2727:
+skip2873:
 	TESTQ  $0x00000001, R10
-	JE     skip2728
+	JE     skip2874
 	VMOVSD X0, (R9)
 
-skip2728:
-	JMP end2723
+skip2874:
+	JMP end2869
 
-full2722:
+full2868:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2730
+	JGE    out2876
 
-row2729:
+row2875:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -29108,31 +30224,31 @@ row2729:
 	VFMADD231PD  Z3, Z2, Z1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2729
+	JL           row2875
 
-out2730:
+out2876:
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 
-end2723:
+end2869:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2721:
+next2867:
 	CMPQ   DI, $0x00
-	JLE    next2732
+	JLE    next2878
 	CMPQ   DI, $0x08
-	JGE    full2733
+	JGE    full2879
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2736
+	JGE    out2882
 
-row2735:
+row2881:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -29140,42 +30256,42 @@ row2735:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2735
+	JL           row2881
 
-out2736:
+out2882:
 	LEAQ          (AX), CX
 	VMOVAPD       Z0, Z0
 	TESTQ         $0x00000004, R10
-	JE            skip2737
+	JE            skip2883
 	VMOVUPD       Y0, (CX)
 	VEXTRACTF64X4 $0x01, Z0, Y0
 	ADDQ          $0x20, CX
 
-skip2737:
+skip2883:
 	TESTQ         $0x00000002, R10
-	JE            skip2738
+	JE            skip2884
 	VMOVUPD       X0, (CX)
 	VEXTRACTF64X2 $0x01, Y0, X0
 	ADDQ          $0x10, CX
 
-skip2738:
+skip2884:
 	TESTQ  $0x00000001, R10
-	JE     skip2739
+	JE     skip2885
 	VMOVSD X0, (CX)
 
-skip2739:
-	JMP end2734
+skip2885:
+	JMP end2880
 
-full2733:
+full2879:
 	VXORPD Z0, Z0, Z0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out2741
+	JGE    out2887
 
-row2740:
+row2886:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2697
+	JAE          bad2843
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -29183,23 +30299,23 @@ row2740:
 	VFMADD231PD  Z2, Z1, Z0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2740
+	JL           row2886
 
-out2741:
+out2887:
 	VMOVUPD Z0, (AX)
 
-end2734:
+end2880:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2732:
+next2878:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2697:
+bad2843:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -29224,20 +30340,20 @@ TEXT ·sparseCombineAVX512(SB), NOSPLIT, $0-57
 	BZHIQ R10, R9, R9
 	KMOVW R9, K1
 
-tile2743:
+tile2889:
 	CMPQ      DI, $0x18
-	JLE       next2744
+	JLE       next2890
 	CMPQ      DI, $0x20
-	JGE       full2745
+	JGE       full2891
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD   128(AX), Z2
 	VMOVUPD.Z 192(AX), K1, Z3
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2748
+	JGE       out2894
 
-row2747:
+row2893:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -29250,7 +30366,7 @@ row2747:
 	PREFETCHT0    192(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2742
+	JAE           bad2888
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z4
@@ -29268,41 +30384,41 @@ row2747:
 	LEAQ          192(R11), R11
 	VMOVAPD       Z5, Z4
 	TESTQ         $0x00000004, R10
-	JE            skip2749
+	JE            skip2895
 	VMOVUPD       Y4, (R11)
 	VEXTRACTF64X4 $0x01, Z4, Y4
 	ADDQ          $0x20, R11
 
-skip2749:
+skip2895:
 	TESTQ         $0x00000002, R10
-	JE            skip2750
+	JE            skip2896
 	VMOVUPD       X4, (R11)
 	VEXTRACTF64X2 $0x01, Y4, X4
 	ADDQ          $0x10, R11
 
-skip2750:
+skip2896:
 	TESTQ  $0x00000001, R10
-	JE     skip2751
+	JE     skip2897
 	VMOVSD X4, (R11)
 
-skip2751:
+skip2897:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2747
+	JL   row2893
 
-out2748:
-	JMP end2746
+out2894:
+	JMP end2892
 
-full2745:
+full2891:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	VMOVUPD 192(AX), Z3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2753
+	JGE     out2899
 
-row2752:
+row2898:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -29315,7 +30431,7 @@ row2752:
 	PREFETCHT0   192(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2742
+	JAE          bad2888
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z4
@@ -29333,28 +30449,28 @@ row2752:
 	VMOVUPD      Z5, 192(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2752
+	JL           row2898
 
-out2753:
-end2746:
+out2899:
+end2892:
 	ADDQ $0x00000100, AX
 	ADDQ $0x00000100, SI
 	SUBQ $0x20, DI
-	JMP  tile2743
+	JMP  tile2889
 
-next2744:
+next2890:
 	CMPQ      DI, $0x10
-	JLE       next2755
+	JLE       next2901
 	CMPQ      DI, $0x18
-	JGE       full2756
+	JGE       full2902
 	VMOVUPD   (AX), Z0
 	VMOVUPD   64(AX), Z1
 	VMOVUPD.Z 128(AX), K1, Z2
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2759
+	JGE       out2905
 
-row2758:
+row2904:
 	LEAQ          -1(BX), R12
 	LEAQ          24(R9), R11
 	CMPQ          R11, R12
@@ -29366,7 +30482,7 @@ row2758:
 	PREFETCHT0    128(SI)(R11*1)
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2742
+	JAE           bad2888
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z3
@@ -29381,40 +30497,40 @@ row2758:
 	LEAQ          128(R11), R11
 	VMOVAPD       Z4, Z3
 	TESTQ         $0x00000004, R10
-	JE            skip2760
+	JE            skip2906
 	VMOVUPD       Y3, (R11)
 	VEXTRACTF64X4 $0x01, Z3, Y3
 	ADDQ          $0x20, R11
 
-skip2760:
+skip2906:
 	TESTQ         $0x00000002, R10
-	JE            skip2761
+	JE            skip2907
 	VMOVUPD       X3, (R11)
 	VEXTRACTF64X2 $0x01, Y3, X3
 	ADDQ          $0x10, R11
 
-skip2761:
+skip2907:
 	TESTQ  $0x00000001, R10
-	JE     skip2762
+	JE     skip2908
 	VMOVSD X3, (R11)
 
-skip2762:
+skip2908:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2758
+	JL   row2904
 
-out2759:
-	JMP end2757
+out2905:
+	JMP end2903
 
-full2756:
+full2902:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	VMOVUPD 128(AX), Z2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2764
+	JGE     out2910
 
-row2763:
+row2909:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -29426,7 +30542,7 @@ row2763:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2742
+	JAE          bad2888
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z3
@@ -29441,29 +30557,29 @@ row2763:
 	VMOVUPD      Z4, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2763
+	JL           row2909
 
-out2764:
-end2757:
+out2910:
+end2903:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, DI
 
-next2755:
+next2901:
 	CMPQ      DI, $0x08
-	JLE       next2766
+	JLE       next2912
 	CMPQ      DI, $0x10
-	JGE       full2767
+	JGE       full2913
 	VMOVUPD   (AX), Z0
 	VMOVUPD.Z 64(AX), K1, Z1
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2770
+	JGE       out2916
 
-row2769:
+row2915:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2742
+	JAE           bad2888
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z2
@@ -29475,42 +30591,42 @@ row2769:
 	LEAQ          64(R11), R11
 	VMOVAPD       Z3, Z2
 	TESTQ         $0x00000004, R10
-	JE            skip2771
+	JE            skip2917
 	VMOVUPD       Y2, (R11)
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	ADDQ          $0x20, R11
 
-skip2771:
+skip2917:
 	TESTQ         $0x00000002, R10
-	JE            skip2772
+	JE            skip2918
 	VMOVUPD       X2, (R11)
 	VEXTRACTF64X2 $0x01, Y2, X2
 	ADDQ          $0x10, R11
 
-skip2772:
+skip2918:
 	TESTQ  $0x00000001, R10
-	JE     skip2773
+	JE     skip2919
 	VMOVSD X2, (R11)
 
-skip2773:
+skip2919:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2769
+	JL   row2915
 
-out2770:
-	JMP end2768
+out2916:
+	JMP end2914
 
-full2767:
+full2913:
 	VMOVUPD (AX), Z0
 	VMOVUPD 64(AX), Z1
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2775
+	JGE     out2921
 
-row2774:
+row2920:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad2742
+	JAE          bad2888
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Z2
@@ -29522,28 +30638,28 @@ row2774:
 	VMOVUPD      Z3, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2774
+	JL           row2920
 
-out2775:
-end2768:
+out2921:
+end2914:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next2766:
+next2912:
 	CMPQ      DI, $0x00
-	JLE       next2777
+	JLE       next2923
 	CMPQ      DI, $0x08
-	JGE       full2778
+	JGE       full2924
 	VMOVUPD.Z (AX), K1, Z0
 	XORQ      R9, R9
 	CMPQ      R9, BX
-	JGE       out2781
+	JGE       out2927
 
-row2780:
+row2926:
 	MOVL          (CX)(R9*4), R11
 	CMPQ          R11, limit+48(FP)
-	JAE           bad2742
+	JAE           bad2888
 	IMULQ         R8, R11
 	ADDQ          SI, R11
 	VBROADCASTSD  (DX)(R9*8), Z1
@@ -29552,41 +30668,41 @@ row2780:
 	LEAQ          (R11), R11
 	VMOVAPD       Z2, Z1
 	TESTQ         $0x00000004, R10
-	JE            skip2782
+	JE            skip2928
 	VMOVUPD       Y1, (R11)
 	VEXTRACTF64X4 $0x01, Z1, Y1
 	ADDQ          $0x20, R11
 
-skip2782:
+skip2928:
 	TESTQ         $0x00000002, R10
-	JE            skip2783
+	JE            skip2929
 	VMOVUPD       X1, (R11)
 	VEXTRACTF64X2 $0x01, Y1, X1
 	ADDQ          $0x10, R11
 
-skip2783:
+skip2929:
 	TESTQ  $0x00000001, R10
-	JE     skip2784
+	JE     skip2930
 	VMOVSD X1, (R11)
 
-skip2784:
+skip2930:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row2780
+	JL   row2926
 
-out2781:
-	JMP end2779
+out2927:
+	JMP end2925
 
-full2778:
+full2924:
 	VMOVUPD (AX), Z0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out2786
+	JGE     out2932
 
-row2785:
+row2931:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad2742
+	JAE          bad2888
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Z1
@@ -29595,21 +30711,21 @@ row2785:
 	VMOVUPD      Z2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row2785
+	JL           row2931
 
-out2786:
-end2779:
+out2932:
+end2925:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next2777:
+next2923:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad2742:
+bad2888:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -29627,9 +30743,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y3, Y3, Y3
 	XORQ   BX, BX
 	SUBQ   $0x10, AX
-	JL     one2788
+	JL     one2934
 
-many2787:
+many2933:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	VMOVUPD     32(CX)(BX*8), Y4
@@ -29640,22 +30756,22 @@ many2787:
 	VFMADD231PD 96(DX)(BX*8), Y4, Y3
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, AX
-	JGE         many2787
+	JGE         many2933
 
-one2788:
+one2934:
 	ADDQ $0x0c, AX
-	JL   rest2790
+	JL   rest2936
 
-top2789:
+top2935:
 	VMOVUPD     (CX)(BX*8), Y4
 	VFMADD231PD (DX)(BX*8), Y4, Y0
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, AX
-	JGE         top2789
+	JGE         top2935
 
-rest2790:
+rest2936:
 	ADDQ        $0x04, AX
-	JE          end2791
+	JE          end2937
 	MOVQ        AX, SI
 	LEAQ        tails<>+32(SB), AX
 	SHLQ        $0x03, SI
@@ -29665,7 +30781,7 @@ rest2790:
 	VMASKMOVPD  (DX)(BX*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2791:
+end2937:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -29696,39 +30812,39 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+24(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2793
+	JL           rest2939
 
-full2792:
+full2938:
 	VMOVUPD     (CX)(BX*8), Y1
 	VMOVUPD     (AX)(BX*8), Y2
 	VFMADD231PD Y1, Y0, Y2
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2792
+	JGE         full2938
 
-rest2793:
+rest2939:
 	ADDQ        $0x04, DX
-	JE          end2794
+	JE          end2940
 	TESTQ       $0x00000002, DX
-	JE          skip2795
+	JE          skip2941
 	VMOVUPD     (CX)(BX*8), X1
 	VMOVUPD     (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2795:
+skip2941:
 	TESTQ       $0x00000001, DX
-	JE          skip2796
+	JE          skip2942
 	VMOVSD      (CX)(BX*8), X1
 	VMOVSD      (AX)(BX*8), X2
 	VFMADD231PD X1, X0, X2
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2796:
-end2794:
+skip2942:
+end2940:
 	VZEROUPPER
 	RET
 
@@ -29741,12 +30857,12 @@ TEXT ·axpbyAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+24(FP), Y0
 	VBROADCASTSD b+32(FP), Y1
 	CMPQ         b+32(FP), $0x00
-	JE           set2797
+	JE           set2943
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
-	JL           rest2799
+	JL           rest2945
 
-full2798:
+full2944:
 	VMOVUPD     (CX)(BX*8), Y2
 	VMOVUPD     (AX)(BX*8), Y3
 	VMULPD      Y0, Y2, Y2
@@ -29754,13 +30870,13 @@ full2798:
 	VMOVUPD     Y2, (AX)(BX*8)
 	ADDQ        $0x04, BX
 	SUBQ        $0x04, DX
-	JGE         full2798
+	JGE         full2944
 
-rest2799:
+rest2945:
 	ADDQ        $0x04, DX
-	JE          end2800
+	JE          end2946
 	TESTQ       $0x00000002, DX
-	JE          skip2801
+	JE          skip2947
 	VMOVUPD     (CX)(BX*8), X2
 	VMOVUPD     (AX)(BX*8), X3
 	VMULPD      X0, X2, X2
@@ -29768,9 +30884,9 @@ rest2799:
 	VMOVUPD     X2, (AX)(BX*8)
 	ADDQ        $0x02, BX
 
-skip2801:
+skip2947:
 	TESTQ       $0x00000001, DX
-	JE          skip2802
+	JE          skip2948
 	VMOVSD      (CX)(BX*8), X2
 	VMOVSD      (AX)(BX*8), X3
 	VMULPD      X0, X2, X2
@@ -29778,44 +30894,44 @@ skip2801:
 	VMOVSD      X2, (AX)(BX*8)
 	ADDQ        $0x01, BX
 
-skip2802:
-end2800:
+skip2948:
+end2946:
 	VZEROUPPER
 	RET
 
-set2797:
+set2943:
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2804
+	JL   rest2950
 
-full2803:
+full2949:
 	VMOVUPD (CX)(BX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2803
+	JGE     full2949
 
-rest2804:
+rest2950:
 	ADDQ    $0x04, DX
-	JE      end2805
+	JE      end2951
 	TESTQ   $0x00000002, DX
-	JE      skip2806
+	JE      skip2952
 	VMOVUPD (CX)(BX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2806:
+skip2952:
 	TESTQ  $0x00000001, DX
-	JE     skip2807
+	JE     skip2953
 	VMOVSD (CX)(BX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2807:
-end2805:
+skip2953:
+end2951:
 	VZEROUPPER
 	RET
 
@@ -29829,9 +30945,9 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSD a+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2809
+	JL           rest2955
 
-full2808:
+full2954:
 	VMOVUPD     (CX)(SI*8), Y1
 	VMOVUPD     (DX)(SI*8), Y2
 	VMOVUPD     (AX)(SI*8), Y3
@@ -29840,13 +30956,13 @@ full2808:
 	VMOVUPD     Y3, (AX)(SI*8)
 	ADDQ        $0x04, SI
 	SUBQ        $0x04, BX
-	JGE         full2808
+	JGE         full2954
 
-rest2809:
+rest2955:
 	ADDQ        $0x04, BX
-	JE          end2810
+	JE          end2956
 	TESTQ       $0x00000002, BX
-	JE          skip2811
+	JE          skip2957
 	VMOVUPD     (CX)(SI*8), X1
 	VMOVUPD     (DX)(SI*8), X2
 	VMOVUPD     (AX)(SI*8), X3
@@ -29855,9 +30971,9 @@ rest2809:
 	VMOVUPD     X3, (AX)(SI*8)
 	ADDQ        $0x02, SI
 
-skip2811:
+skip2957:
 	TESTQ       $0x00000001, BX
-	JE          skip2812
+	JE          skip2958
 	VMOVSD      (CX)(SI*8), X1
 	VMOVSD      (DX)(SI*8), X2
 	VMOVSD      (AX)(SI*8), X3
@@ -29866,8 +30982,8 @@ skip2811:
 	VMOVSD      X3, (AX)(SI*8)
 	ADDQ        $0x01, SI
 
-skip2812:
-end2810:
+skip2958:
+end2956:
 	VZEROUPPER
 	RET
 
@@ -29879,36 +30995,36 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
-	JL           rest2814
+	JL           rest2960
 
-full2813:
+full2959:
 	VMOVUPD (AX)(DX*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)(DX*8)
 	ADDQ    $0x04, DX
 	SUBQ    $0x04, CX
-	JGE     full2813
+	JGE     full2959
 
-rest2814:
+rest2960:
 	ADDQ    $0x04, CX
-	JE      end2815
+	JE      end2961
 	TESTQ   $0x00000002, CX
-	JE      skip2816
+	JE      skip2962
 	VMOVUPD (AX)(DX*8), X1
 	VMULPD  X0, X1, X1
 	VMOVUPD X1, (AX)(DX*8)
 	ADDQ    $0x02, DX
 
-skip2816:
+skip2962:
 	TESTQ  $0x00000001, CX
-	JE     skip2817
+	JE     skip2963
 	VMOVSD (AX)(DX*8), X1
 	VMULPD X0, X1, X1
 	VMOVSD X1, (AX)(DX*8)
 	ADDQ   $0x01, DX
 
-skip2817:
-end2815:
+skip2963:
+end2961:
 	VZEROUPPER
 	RET
 
@@ -29925,9 +31041,9 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-64
 	VBROADCASTSD keep+56(FP), Y3
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
-	JL           rest2819
+	JL           rest2965
 
-full2818:
+full2964:
 	VMOVUPD      (DX)(SI*8), Y4
 	VMOVUPD      (CX)(SI*8), Y5
 	VMOVUPD      (AX)(SI*8), Y6
@@ -29940,13 +31056,13 @@ full2818:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full2818
+	JGE          full2964
 
-rest2819:
+rest2965:
 	ADDQ         $0x04, BX
-	JE           end2820
+	JE           end2966
 	TESTQ        $0x00000002, BX
-	JE           skip2821
+	JE           skip2967
 	VMOVUPD      (DX)(SI*8), X4
 	VMOVUPD      (CX)(SI*8), X5
 	VMOVUPD      (AX)(SI*8), X6
@@ -29959,9 +31075,9 @@ rest2819:
 	VMOVUPD      X6, (AX)(SI*8)
 	ADDQ         $0x02, SI
 
-skip2821:
+skip2967:
 	TESTQ        $0x00000001, BX
-	JE           skip2822
+	JE           skip2968
 	VMOVSD       (DX)(SI*8), X4
 	VMOVSD       (CX)(SI*8), X5
 	VMOVSD       (AX)(SI*8), X6
@@ -29974,8 +31090,8 @@ skip2821:
 	VMOVSD       X6, (AX)(SI*8)
 	ADDQ         $0x01, SI
 
-skip2822:
-end2820:
+skip2968:
+end2966:
 	VZEROUPPER
 	RET
 
@@ -29987,9 +31103,9 @@ TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2824
+	JL   rest2970
 
-full2823:
+full2969:
 	VMOVUPD (AX)(BX*8), Y0
 	VMOVUPD (CX)(BX*8), Y1
 	VSUBPD  Y0, Y1, Y0
@@ -29997,13 +31113,13 @@ full2823:
 	VMOVUPD Y0, (CX)(BX*8)
 	ADDQ    $0x04, BX
 	SUBQ    $0x04, DX
-	JGE     full2823
+	JGE     full2969
 
-rest2824:
+rest2970:
 	ADDQ    $0x04, DX
-	JE      end2825
+	JE      end2971
 	TESTQ   $0x00000002, DX
-	JE      skip2826
+	JE      skip2972
 	VMOVUPD (AX)(BX*8), X0
 	VMOVUPD (CX)(BX*8), X1
 	VSUBPD  X0, X1, X0
@@ -30011,9 +31127,9 @@ rest2824:
 	VMOVUPD X0, (CX)(BX*8)
 	ADDQ    $0x02, BX
 
-skip2826:
+skip2972:
 	TESTQ  $0x00000001, DX
-	JE     skip2827
+	JE     skip2973
 	VMOVSD (AX)(BX*8), X0
 	VMOVSD (CX)(BX*8), X1
 	VSUBPD X0, X1, X0
@@ -30021,8 +31137,8 @@ skip2826:
 	VMOVSD X0, (CX)(BX*8)
 	ADDQ   $0x01, BX
 
-skip2827:
-end2825:
+skip2973:
+end2971:
 	VZEROUPPER
 	RET
 
@@ -30034,9 +31150,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2829
+	JL   rest2975
 
-full2828:
+full2974:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
@@ -30072,26 +31188,26 @@ full2828:
 	VMOVUPD      Y4, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2828
+	JGE          full2974
 
-rest2829:
+rest2975:
 	ADDQ   $0x04, DX
-	JE     end2830
+	JE     end2976
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2831
+	JE     skip2977
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2831:
+skip2977:
 	TESTQ          $0x00000002, DX
-	JE             skip2832
+	JE             skip2978
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2832:
+skip2978:
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y1
 	VMAXPD       Y0, Y1, Y0
 	VBROADCASTSD k4x4086300000000000<>+0(SB), Y1
@@ -30126,18 +31242,18 @@ skip2832:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2833
+	JE           skip2979
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2833:
+skip2979:
 	TESTQ  $0x00000001, DX
-	JE     skip2834
+	JE     skip2980
 	VMOVSD X0, (AX)
 
-skip2834:
-end2830:
+skip2980:
+end2976:
 	VZEROUPPER
 	RET
 
@@ -30263,9 +31379,9 @@ TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2836
+	JL   rest2982
 
-full2835:
+full2981:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
@@ -30324,26 +31440,26 @@ full2835:
 	VMOVUPD      Y7, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2835
+	JGE          full2981
 
-rest2836:
+rest2982:
 	ADDQ   $0x04, DX
-	JE     end2837
+	JE     end2983
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2838
+	JE     skip2984
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2838:
+skip2984:
 	TESTQ          $0x00000002, DX
-	JE             skip2839
+	JE             skip2985
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2839:
+skip2985:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y4
 	VADDPD       Y4, Y0, Y1
 	VSUBPD       Y4, Y1, Y3
@@ -30401,18 +31517,18 @@ skip2839:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2840
+	JE           skip2986
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2840:
+skip2986:
 	TESTQ  $0x00000001, DX
-	JE     skip2841
+	JE     skip2987
 	VMOVSD X0, (AX)
 
-skip2841:
-end2837:
+skip2987:
+end2983:
 	VZEROUPPER
 	RET
 
@@ -30520,9 +31636,9 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2843
+	JL   rest2989
 
-full2842:
+full2988:
 	VMOVUPD      (CX)(BX*8), Y0
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -30563,26 +31679,26 @@ full2842:
 	VMOVUPD      Y2, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2842
+	JGE          full2988
 
-rest2843:
+rest2989:
 	ADDQ   $0x04, DX
-	JE     end2844
+	JE     end2990
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2845
+	JE     skip2991
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2845:
+skip2991:
 	TESTQ          $0x00000002, DX
-	JE             skip2846
+	JE             skip2992
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2846:
+skip2992:
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -30622,18 +31738,18 @@ skip2846:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2847
+	JE           skip2993
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2847:
+skip2993:
 	TESTQ  $0x00000001, DX
-	JE     skip2848
+	JE     skip2994
 	VMOVSD X0, (AX)
 
-skip2848:
-end2844:
+skip2994:
+end2990:
 	VZEROUPPER
 	RET
 
@@ -30651,9 +31767,9 @@ TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $0x04, DX
-	JL   rest2850
+	JL   rest2996
 
-full2849:
+full2995:
 	VMOVUPD      (CX)(BX*8), Y0
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
@@ -30717,26 +31833,26 @@ full2849:
 	VMOVUPD      Y8, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2849
+	JGE          full2995
 
-rest2850:
+rest2996:
 	ADDQ   $0x04, DX
-	JE     end2851
+	JE     end2997
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip2852
+	JE     skip2998
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X0
 
-skip2852:
+skip2998:
 	TESTQ          $0x00000002, DX
-	JE             skip2853
+	JE             skip2999
 	VBROADCASTF128 (CX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2853:
+skip2999:
 	VXORPD       Y2, Y2, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y0, Y1
 	VBROADCASTSD k4xc087500000000000<>+0(SB), Y3
@@ -30799,18 +31915,18 @@ skip2853:
 	LEAQ         (AX)(BX*8), AX
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, DX
-	JE           skip2854
+	JE           skip3000
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2854:
+skip3000:
 	TESTQ  $0x00000001, DX
-	JE     skip2855
+	JE     skip3001
 	VMOVSD X0, (AX)
 
-skip2855:
-end2851:
+skip3001:
+end2997:
 	VZEROUPPER
 	RET
 
@@ -30834,9 +31950,9 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	MOVB         add+64(FP), R9
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
-	JL           rest2857
+	JL           rest3003
 
-full2856:
+full3002:
 	VMOVUPD      (SI)(R10*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -30867,60 +31983,60 @@ full2856:
 	VMOVUPD      (BX)(R10*8), Y1
 	VMULPD       Y5, Y1, Y1
 	TESTQ        DI, DI
-	JE           noV2859
+	JE           noV3005
 	VMOVUPD      (DI)(R10*8), Y2
 	TESTQ        DX, DX
-	JE           noCV2860
+	JE           noCV3006
 	VMULPD       Y2, Y1, Y3
 	VMOVUPD      Y3, (DX)(R10*8)
 
-noCV2860:
+noCV3006:
 	TESTQ   CX, CX
-	JE      noHV2861
+	JE      noHV3007
 	VMULPD  Y5, Y2, Y2
 	TESTB   R9, R9
-	JE      set2863
+	JE      set3009
 	VMOVUPD (CX)(R10*8), Y3
 	VADDPD  Y3, Y2, Y2
 
-set2863:
+set3009:
 	VMOVUPD Y2, (CX)(R10*8)
 
-noHV2861:
-noV2859:
+noHV3007:
+noV3005:
 	TESTQ   AX, AX
-	JE      noDZ2862
+	JE      noDZ3008
 	TESTB   R9, R9
-	JE      set2864
+	JE      set3010
 	VMOVUPD (AX)(R10*8), Y2
 	VADDPD  Y2, Y1, Y1
 
-set2864:
+set3010:
 	VMOVUPD Y1, (AX)(R10*8)
 
-noDZ2862:
+noDZ3008:
 	ADDQ $0x04, R10
 	SUBQ $0x04, R8
-	JGE  full2856
+	JGE  full3002
 
-rest2857:
+rest3003:
 	ADDQ   $0x04, R8
-	JE     end2858
+	JE     end3004
 	LEAQ   (SI)(R10*8), SI
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2865
+	JE     skip3011
 	MOVQ   R8, R11
 	ANDQ   $0x02, R11
 	VMOVSD (SI)(R11*8), X1
 
-skip2865:
+skip3011:
 	TESTQ          $0x00000002, R8
-	JE             skip2866
+	JE             skip3012
 	VBROADCASTF128 (SI), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2866:
+skip3012:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -30950,131 +32066,131 @@ skip2866:
 	LEAQ         (BX)(R10*8), BX
 	VXORPD       Y0, Y0, Y0
 	TESTQ        $0x00000001, R8
-	JE           skip2867
+	JE           skip3013
 	MOVQ         R8, SI
 	ANDQ         $0x02, SI
 	VMOVSD       (BX)(SI*8), X0
 
-skip2867:
+skip3013:
 	TESTQ          $0x00000002, R8
-	JE             skip2868
+	JE             skip3014
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip2868:
+skip3014:
 	VMULPD Y5, Y0, Y0
 	TESTQ  DI, DI
-	JE     noV2869
+	JE     noV3015
 	LEAQ   (DI)(R10*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2873
+	JE     skip3019
 	MOVQ   R8, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip2873:
+skip3019:
 	TESTQ          $0x00000002, R8
-	JE             skip2874
+	JE             skip3020
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2874:
+skip3020:
 	TESTQ        DX, DX
-	JE           noCV2870
+	JE           noCV3016
 	VMULPD       Y1, Y0, Y2
 	LEAQ         (DX)(R10*8), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, R8
-	JE           skip2875
+	JE           skip3021
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip2875:
+skip3021:
 	TESTQ  $0x00000001, R8
-	JE     skip2876
+	JE     skip3022
 	VMOVSD X2, (DX)
 
-skip2876:
-noCV2870:
+skip3022:
+noCV3016:
 	TESTQ  CX, CX
-	JE     noHV2871
+	JE     noHV3017
 	VMULPD Y5, Y1, Y1
 	TESTB  R9, R9
-	JE     set2877
+	JE     set3023
 	LEAQ   (CX)(R10*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R8
-	JE     skip2878
+	JE     skip3024
 	MOVQ   R8, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip2878:
+skip3024:
 	TESTQ          $0x00000002, R8
-	JE             skip2879
+	JE             skip3025
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2879:
+skip3025:
 	VADDPD Y2, Y1, Y1
 
-set2877:
+set3023:
 	LEAQ         (CX)(R10*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, R8
-	JE           skip2880
+	JE           skip3026
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip2880:
+skip3026:
 	TESTQ  $0x00000001, R8
-	JE     skip2881
+	JE     skip3027
 	VMOVSD X1, (CX)
 
-skip2881:
-noHV2871:
-noV2869:
+skip3027:
+noHV3017:
+noV3015:
 	TESTQ  AX, AX
-	JE     noDZ2872
+	JE     noDZ3018
 	TESTB  R9, R9
-	JE     set2882
+	JE     set3028
 	LEAQ   (AX)(R10*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R8
-	JE     skip2883
+	JE     skip3029
 	MOVQ   R8, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2883:
+skip3029:
 	TESTQ          $0x00000002, R8
-	JE             skip2884
+	JE             skip3030
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2884:
+skip3030:
 	VADDPD Y1, Y0, Y0
 
-set2882:
+set3028:
 	LEAQ         (AX)(R10*8), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R8
-	JE           skip2885
+	JE           skip3031
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2885:
+skip3031:
 	TESTQ  $0x00000001, R8
-	JE     skip2886
+	JE     skip3032
 	VMOVSD X0, (AX)
 
-skip2886:
-noDZ2872:
-end2858:
+skip3032:
+noDZ3018:
+end3004:
 	VZEROUPPER
 	RET
 
@@ -31111,9 +32227,9 @@ TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
 	VXORPD Y0, Y0, Y0
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest2888
+	JL     rest3034
 
-full2887:
+full3033:
 	VMOVUPD      (CX)(BX*8), Y1
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
@@ -31145,26 +32261,26 @@ full2887:
 	VFMADD231PD  Y1, Y5, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full2887
+	JGE          full3033
 
-rest2888:
+rest3034:
 	ADDQ   $0x04, DX
-	JE     end2889
+	JE     end3035
 	LEAQ   (CX)(BX*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip2890
+	JE     skip3036
 	MOVQ   DX, SI
 	ANDQ   $0x02, SI
 	VMOVSD (CX)(SI*8), X1
 
-skip2890:
+skip3036:
 	TESTQ          $0x00000002, DX
-	JE             skip2891
+	JE             skip3037
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2891:
+skip3037:
 	VBROADCASTSD k4x4086280000000000<>+0(SB), Y2
 	VMINPD       Y1, Y2, Y1
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y2
@@ -31193,22 +32309,22 @@ skip2891:
 	LEAQ         (AX)(BX*8), AX
 	VXORPD       Y1, Y1, Y1
 	TESTQ        $0x00000001, DX
-	JE           skip2892
+	JE           skip3038
 	MOVQ         DX, CX
 	ANDQ         $0x02, CX
 	VMOVSD       (AX)(CX*8), X1
 
-skip2892:
+skip3038:
 	TESTQ          $0x00000002, DX
-	JE             skip2893
+	JE             skip3039
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2893:
+skip3039:
 	VMULPD      Y1, Y5, Y5
 	VFMADD231PD Y1, Y5, Y0
 
-end2889:
+end3035:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -31237,9 +32353,9 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows2896:
+rows3042:
 	SUBQ   $0x08, BX
-	JL     rest2897
+	JL     rest3043
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -31256,9 +32372,9 @@ rows2896:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns2898:
+columns3044:
 	CMPQ        R12, R8
-	JGE         last2899
+	JGE         last3045
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -31272,9 +32388,9 @@ columns2898:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns2898
+	JMP         columns3044
 
-last2899:
+last3045:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -31305,15 +32421,15 @@ last2899:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows2896
+	JMP         rows3042
 
-rest2897:
+rest3043:
 	ADDQ $0x08, BX
-	JE   end2895
+	JE   end3041
 
-rows2900:
+rows3046:
 	SUBQ   $0x04, BX
-	JL     rest2901
+	JL     rest3047
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -31324,9 +32440,9 @@ rows2900:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns2902:
+columns3048:
 	CMPQ        R11, R8
-	JGE         last2903
+	JGE         last3049
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -31335,9 +32451,9 @@ columns2902:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns2902
+	JMP         columns3048
 
-last2903:
+last3049:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -31354,13 +32470,13 @@ last2903:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows2900
+	JMP         rows3046
 
-rest2901:
+rest3047:
 	ADDQ $0x04, BX
-	JE   end2895
+	JE   end3041
 
-row2904:
+row3050:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -31368,9 +32484,9 @@ row2904:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one2906
+	JL     one3052
 
-many2905:
+many3051:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -31381,22 +32497,22 @@ many2905:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many2905
+	JGE         many3051
 
-one2906:
+one3052:
 	ADDQ $0x0c, R8
-	JL   rest2908
+	JL   rest3054
 
-top2907:
+top3053:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top2907
+	JGE         top3053
 
-rest2908:
+rest3054:
 	ADDQ        $0x04, R8
-	JE          end2909
+	JE          end3055
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -31406,7 +32522,7 @@ rest2908:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end2909:
+end3055:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -31418,9 +32534,9 @@ end2909:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row2904
+	JNE        row3050
 
-end2895:
+end3041:
 	VZEROUPPER
 	RET
 
@@ -31446,9 +32562,9 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows2912:
+rows3058:
 	SUBQ   $0x04, SI
-	JL     rest2913
+	JL     rest3059
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -31463,9 +32579,9 @@ rows2912:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns2914:
+columns3060:
 	CMPQ        R13, R10
-	JGE         last2915
+	JGE         last3061
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -31483,9 +32599,9 @@ columns2914:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns2914
+	JMP         columns3060
 
-last2915:
+last3061:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -31522,13 +32638,13 @@ last2915:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows2912
+	JMP         rows3058
 
-rest2913:
+rest3059:
 	ADDQ $0x04, SI
-	JE   end2911
+	JE   end3057
 
-row2916:
+row3062:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -31540,9 +32656,9 @@ row2916:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one2918
+	JL     one3064
 
-many2917:
+many3063:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -31565,13 +32681,13 @@ many2917:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many2917
+	JGE         many3063
 
-one2918:
+one3064:
 	ADDQ $0x0c, R10
-	JL   rest2920
+	JL   rest3066
 
-top2919:
+top3065:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -31579,11 +32695,11 @@ top2919:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top2919
+	JGE         top3065
 
-rest2920:
+rest3066:
 	ADDQ        $0x04, R10
-	JE          end2921
+	JE          end3067
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -31595,7 +32711,7 @@ rest2920:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end2921:
+end3067:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -31616,35 +32732,38 @@ end2921:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row2916
+	JNE        row3062
 
-end2911:
+end3057:
 	VZEROUPPER
 	RET
 
-// func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64)
+// func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·combineAVX2(SB), NOSPLIT, $0-72
-	MOVQ  dz+0(FP), AX
-	MOVQ  c+24(FP), CX
-	MOVQ  a+8(FP), DX
-	MOVQ  stride+16(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  rows+32(FP), SI
-	MOVQ  d+40(FP), DI
-	MOVQ  next+64(FP), R8
-	TESTQ R8, R8
-	JE    none2922
-	SUBQ  a+8(FP), R8
-
-none2922:
+TEXT ·combineAVX2(SB), NOSPLIT, $32-88
+	MOVQ dz+0(FP), AX
+	MOVQ c+24(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ stride+16(FP), BX
+	SHLQ $0x03, BX
+	MOVQ rows+32(FP), SI
+	MOVQ d+40(FP), DI
+	MOVQ next+64(FP), R8
+	MOVQ bytes+72(FP), R9
+	MOVQ lines+80(FP), R10
+	MOVQ R8, (SP)
+	ADDQ R8, R9
+	MOVQ R9, 8(SP)
+	MOVQ R10, 16(SP)
+	MOVQ $+0, 24(SP)
+	MOVQ 24(SP), R8
 	LEAQ -1(DI), R9
 	ANDQ $0x03, R9
 	INCQ R9
 
-tile2923:
+tile3068:
 	CMPQ   DI, $0x2c
-	JLE    next2924
+	JLE    next3069
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31660,9 +32779,9 @@ tile2923:
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end2926
+	JE     end3071
 
-rows2925:
+rows3070:
 	VBROADCASTSD (CX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
@@ -31676,18 +32795,41 @@ rows2925:
 	VFMADD231PD  288(R10), Y12, Y9
 	VFMADD231PD  320(R10), Y12, Y10
 	VFMADD231PD  352(R10), Y12, Y11
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	PREFETCHT1   128(R10)(R8*1)
-	PREFETCHT1   192(R10)(R8*1)
-	PREFETCHT1   256(R10)(R8*1)
-	PREFETCHT1   320(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows2925
+	TESTQ        R8, R8
+	JE           none3072
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
 
-end2926:
+none3072:
+	TESTQ $0x00000003, R11
+	JNE   asked3073
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked3075
+	MOVQ  16(SP), R13
+
+ask3074:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3074
+	MOVQ       R12, (SP)
+
+asked3075:
+asked3073:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows3070
+
+end3071:
 	VBROADCASTSD w+48(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -31702,7 +32844,7 @@ end2926:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+56(FP), $0x00
-	JE           set2927
+	JE           set3076
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
@@ -31715,30 +32857,30 @@ end2926:
 	VADDPD       288(AX), Y9, Y9
 	VADDPD       320(AX), Y10, Y10
 	CMPQ         DI, $0x30
-	JL           partial2928
+	JL           partial3077
 	VADDPD       352(AX), Y11, Y11
-	JMP          end2929
+	JMP          end3078
 
-partial2928:
+partial3077:
 	LEAQ   352(AX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip2930
+	JE     skip3079
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip2930:
+skip3079:
 	TESTQ          $0x00000002, R9
-	JE             skip2931
+	JE             skip3080
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2931:
+skip3080:
 	VADDPD Y12, Y11, Y11
 
-end2929:
-set2927:
+end3078:
+set3076:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
@@ -31751,34 +32893,34 @@ set2927:
 	VMOVUPD Y9, 288(AX)
 	VMOVUPD Y10, 320(AX)
 	CMPQ    DI, $0x30
-	JL      partial2932
+	JL      partial3081
 	VMOVUPD Y11, 352(AX)
-	JMP     end2933
+	JMP     end3082
 
-partial2932:
+partial3081:
 	LEAQ         352(AX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip2934
+	JE           skip3083
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip2934:
+skip3083:
 	TESTQ  $0x00000001, R9
-	JE     skip2935
+	JE     skip3084
 	VMOVSD X0, (R10)
 
-skip2935:
-end2933:
+skip3084:
+end3082:
 	ADDQ $0x00000180, AX
 	ADDQ $0x00000180, DX
 	SUBQ $0x30, DI
-	JMP  tile2923
+	JMP  tile3068
 
-next2924:
+next3069:
 	CMPQ   DI, $0x14
-	JLE    next2937
+	JLE    next3086
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -31788,9 +32930,9 @@ next2924:
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end2939
+	JE     end3088
 
-rows2938:
+rows3087:
 	VBROADCASTSD (CX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
@@ -31798,15 +32940,38 @@ rows2938:
 	VFMADD231PD  96(R10), Y6, Y3
 	VFMADD231PD  128(R10), Y6, Y4
 	VFMADD231PD  160(R10), Y6, Y5
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	PREFETCHT1   128(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows2938
+	TESTQ        R8, R8
+	JE           none3089
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-end2939:
+none3089:
+	TESTQ $0x00000003, R11
+	JNE   asked3090
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked3092
+	MOVQ  16(SP), R13
+
+ask3091:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3091
+	MOVQ       R12, (SP)
+
+asked3092:
+asked3090:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows3087
+
+end3088:
 	VBROADCASTSD w+48(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -31815,326 +32980,398 @@ end2939:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+56(FP), $0x00
-	JE           set2940
+	JE           set3093
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         DI, $0x18
-	JL           partial2941
+	JL           partial3094
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2942
+	JMP          end3095
 
-partial2941:
+partial3094:
 	LEAQ   160(AX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip2943
+	JE     skip3096
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip2943:
+skip3096:
 	TESTQ          $0x00000002, R9
-	JE             skip2944
+	JE             skip3097
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip2944:
+skip3097:
 	VADDPD Y6, Y5, Y5
 
-end2942:
-set2940:
+end3095:
+set3093:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    DI, $0x18
-	JL      partial2945
+	JL      partial3098
 	VMOVUPD Y5, 160(AX)
-	JMP     end2946
+	JMP     end3099
 
-partial2945:
+partial3098:
 	LEAQ         160(AX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip2947
+	JE           skip3100
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip2947:
+skip3100:
 	TESTQ  $0x00000001, R9
-	JE     skip2948
+	JE     skip3101
 	VMOVSD X0, (R10)
 
-skip2948:
-end2946:
+skip3101:
+end3099:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, DX
 	SUBQ $0x18, DI
 
-next2937:
+next3086:
 	CMPQ   DI, $0x08
-	JLE    next2950
+	JLE    next3103
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end2952
+	JE     end3105
 
-rows2951:
+rows3104:
 	VBROADCASTSD (CX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
 	VFMADD231PD  64(R10), Y3, Y2
-	PREFETCHT1   (R10)(R8*1)
-	PREFETCHT1   64(R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows2951
+	TESTQ        R8, R8
+	JE           none3106
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-end2952:
+none3106:
+	TESTQ $0x00000003, R11
+	JNE   asked3107
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked3109
+	MOVQ  16(SP), R13
+
+ask3108:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3108
+	MOVQ       R12, (SP)
+
+asked3109:
+asked3107:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows3104
+
+end3105:
 	VBROADCASTSD w+48(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set2953
+	JE           set3110
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         DI, $0x0c
-	JL           partial2954
+	JL           partial3111
 	VADDPD       64(AX), Y2, Y2
-	JMP          end2955
+	JMP          end3112
 
-partial2954:
+partial3111:
 	LEAQ   64(AX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip2956
+	JE     skip3113
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip2956:
+skip3113:
 	TESTQ          $0x00000002, R9
-	JE             skip2957
+	JE             skip3114
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip2957:
+skip3114:
 	VADDPD Y3, Y2, Y2
 
-end2955:
-set2953:
+end3112:
+set3110:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    DI, $0x0c
-	JL      partial2958
+	JL      partial3115
 	VMOVUPD Y2, 64(AX)
-	JMP     end2959
+	JMP     end3116
 
-partial2958:
+partial3115:
 	LEAQ         64(AX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip2960
+	JE           skip3117
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip2960:
+skip3117:
 	TESTQ  $0x00000001, R9
-	JE     skip2961
+	JE     skip3118
 	VMOVSD X0, (R10)
 
-skip2961:
-end2959:
+skip3118:
+end3116:
 	ADDQ $0x60, AX
 	ADDQ $0x60, DX
 	SUBQ $0x0c, DI
 
-next2950:
+next3103:
 	CMPQ   DI, $0x04
-	JLE    next2963
+	JLE    next3120
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R10
 	XORQ   R11, R11
 	TESTQ  SI, SI
-	JE     end2965
+	JE     end3122
 
-rows2964:
+rows3121:
 	VBROADCASTSD (CX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
-	PREFETCHT1   (R10)(R8*1)
-	ADDQ         BX, R10
-	INCQ         R11
-	CMPQ         R11, SI
-	JL           rows2964
+	TESTQ        R8, R8
+	JE           none3123
+	PREFETCHT0   (R10)(R8*1)
 
-end2965:
+none3123:
+	TESTQ $0x00000003, R11
+	JNE   asked3124
+	MOVQ  (SP), R12
+	CMPQ  R12, 8(SP)
+	JAE   asked3126
+	MOVQ  16(SP), R13
+
+ask3125:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3125
+	MOVQ       R12, (SP)
+
+asked3126:
+asked3124:
+	ADDQ BX, R10
+	INCQ R11
+	CMPQ R11, SI
+	JL   rows3121
+
+end3122:
 	VBROADCASTSD w+48(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set2966
+	JE           set3127
 	VADDPD       (AX), Y0, Y0
 	CMPQ         DI, $0x08
-	JL           partial2967
+	JL           partial3128
 	VADDPD       32(AX), Y1, Y1
-	JMP          end2968
+	JMP          end3129
 
-partial2967:
+partial3128:
 	LEAQ   32(AX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip2969
+	JE     skip3130
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip2969:
+skip3130:
 	TESTQ          $0x00000002, R9
-	JE             skip2970
+	JE             skip3131
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip2970:
+skip3131:
 	VADDPD Y2, Y1, Y1
 
-end2968:
-set2966:
+end3129:
+set3127:
 	VMOVUPD Y0, (AX)
 	CMPQ    DI, $0x08
-	JL      partial2971
+	JL      partial3132
 	VMOVUPD Y1, 32(AX)
-	JMP     end2972
+	JMP     end3133
 
-partial2971:
+partial3132:
 	LEAQ         32(AX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip2973
+	JE           skip3134
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip2973:
+skip3134:
 	TESTQ  $0x00000001, R9
-	JE     skip2974
+	JE     skip3135
 	VMOVSD X0, (R10)
 
-skip2974:
-end2972:
+skip3135:
+end3133:
 	ADDQ $0x40, AX
 	ADDQ $0x40, DX
 	SUBQ $0x08, DI
 
-next2963:
+next3120:
 	CMPQ   DI, $0x00
-	JLE    next2976
+	JLE    next3137
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
 	TESTQ  SI, SI
-	JE     end2978
+	JE     end3139
 
-rows2977:
+rows3138:
 	VBROADCASTSD (CX)(R10*8), Y1
 	VFMADD231PD  (DX), Y1, Y0
-	PREFETCHT1   (DX)(R8*1)
-	ADDQ         BX, DX
-	INCQ         R10
-	CMPQ         R10, SI
-	JL           rows2977
+	TESTQ        R8, R8
+	JE           none3140
+	PREFETCHT0   (DX)(R8*1)
 
-end2978:
+none3140:
+	TESTQ $0x00000003, R10
+	JNE   asked3141
+	MOVQ  (SP), R11
+	CMPQ  R11, 8(SP)
+	JAE   asked3143
+	MOVQ  16(SP), R12
+
+ask3142:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask3142
+	MOVQ       R11, (SP)
+
+asked3143:
+asked3141:
+	ADDQ BX, DX
+	INCQ R10
+	CMPQ R10, SI
+	JL   rows3138
+
+end3139:
 	VBROADCASTSD w+48(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set2979
+	JE           set3144
 	CMPQ         DI, $0x04
-	JL           partial2980
+	JL           partial3145
 	VADDPD       (AX), Y0, Y0
-	JMP          end2981
+	JMP          end3146
 
-partial2980:
+partial3145:
 	LEAQ   (AX), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip2982
+	JE     skip3147
 	MOVQ   R9, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip2982:
+skip3147:
 	TESTQ          $0x00000002, R9
-	JE             skip2983
+	JE             skip3148
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip2983:
+skip3148:
 	VADDPD Y1, Y0, Y0
 
-end2981:
-set2979:
+end3146:
+set3144:
 	CMPQ    DI, $0x04
-	JL      partial2984
+	JL      partial3149
 	VMOVUPD Y0, (AX)
-	JMP     end2985
+	JMP     end3150
 
-partial2984:
+partial3149:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip2986
+	JE           skip3151
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip2986:
+skip3151:
 	TESTQ  $0x00000001, R9
-	JE     skip2987
+	JE     skip3152
 	VMOVSD X0, (AX)
 
-skip2987:
-end2985:
-next2976:
+skip3152:
+end3150:
+next3137:
 	VZEROUPPER
 	RET
 
-// func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64)
+// func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·combine2AVX2(SB), NOSPLIT, $0-88
-	MOVQ  dz+0(FP), AX
-	MOVQ  hv+8(FP), CX
-	MOVQ  cg+32(FP), DX
-	MOVQ  ch+40(FP), BX
-	MOVQ  a+16(FP), SI
-	MOVQ  stride+24(FP), DI
-	SHLQ  $0x03, DI
-	MOVQ  rows+48(FP), R8
-	MOVQ  d+56(FP), R9
-	MOVQ  next+80(FP), R10
-	TESTQ R10, R10
-	JE    none2988
-	SUBQ  a+16(FP), R10
-
-none2988:
+TEXT ·combine2AVX2(SB), NOSPLIT, $32-104
+	MOVQ dz+0(FP), AX
+	MOVQ hv+8(FP), CX
+	MOVQ cg+32(FP), DX
+	MOVQ ch+40(FP), BX
+	MOVQ a+16(FP), SI
+	MOVQ stride+24(FP), DI
+	SHLQ $0x03, DI
+	MOVQ rows+48(FP), R8
+	MOVQ d+56(FP), R9
+	MOVQ next+80(FP), R10
+	MOVQ bytes+88(FP), R11
+	MOVQ lines+96(FP), R12
+	MOVQ R10, (SP)
+	ADDQ R10, R11
+	MOVQ R11, 8(SP)
+	MOVQ R12, 16(SP)
+	MOVQ $+0, 24(SP)
+	MOVQ 24(SP), R10
 	LEAQ -1(R9), R11
 	ANDQ $0x03, R11
 	INCQ R11
 
-tile2989:
+tile3153:
 	CMPQ   R9, $0x14
-	JLE    next2990
+	JLE    next3154
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32150,9 +33387,9 @@ tile2989:
 	MOVQ   SI, R12
 	XORQ   R13, R13
 	TESTQ  R8, R8
-	JE     end2992
+	JE     end3156
 
-rows2991:
+rows3155:
 	VBROADCASTSD (DX)(R13*8), Y12
 	VBROADCASTSD (BX)(R13*8), Y13
 	VMOVUPD      (R12), Y14
@@ -32173,15 +33410,38 @@ rows2991:
 	VMOVUPD      160(R12), Y14
 	VFMADD231PD  Y14, Y12, Y5
 	VFMADD231PD  Y14, Y13, Y11
-	PREFETCHT1   (R12)(R10*1)
-	PREFETCHT1   64(R12)(R10*1)
-	PREFETCHT1   128(R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows2991
+	TESTQ        R10, R10
+	JE           none3157
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
 
-end2992:
+none3157:
+	TESTQ $0x00000003, R13
+	JNE   asked3158
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked3160
+	MOVQ  16(SP), R15
+
+ask3159:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask3159
+	MOVQ       R14, (SP)
+
+asked3160:
+asked3158:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows3155
+
+end3156:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -32196,127 +33456,127 @@ end2992:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set2993
+	JE           set3161
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	VADDPD       64(AX), Y2, Y2
 	VADDPD       96(AX), Y3, Y3
 	VADDPD       128(AX), Y4, Y4
 	CMPQ         R9, $0x18
-	JL           partial2994
+	JL           partial3162
 	VADDPD       160(AX), Y5, Y5
-	JMP          end2995
+	JMP          end3163
 
-partial2994:
+partial3162:
 	LEAQ   160(AX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip2996
+	JE     skip3164
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip2996:
+skip3164:
 	TESTQ          $0x00000002, R11
-	JE             skip2997
+	JE             skip3165
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip2997:
+skip3165:
 	VADDPD Y12, Y5, Y5
 
-end2995:
+end3163:
 	VADDPD (CX), Y6, Y6
 	VADDPD 32(CX), Y7, Y7
 	VADDPD 64(CX), Y8, Y8
 	VADDPD 96(CX), Y9, Y9
 	VADDPD 128(CX), Y10, Y10
 	CMPQ   R9, $0x18
-	JL     partial2998
+	JL     partial3166
 	VADDPD 160(CX), Y11, Y11
-	JMP    end2999
+	JMP    end3167
 
-partial2998:
+partial3166:
 	LEAQ   160(CX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip3000
+	JE     skip3168
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip3000:
+skip3168:
 	TESTQ          $0x00000002, R11
-	JE             skip3001
+	JE             skip3169
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3001:
+skip3169:
 	VADDPD Y12, Y11, Y11
 
-end2999:
-set2993:
+end3167:
+set3161:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 	VMOVUPD Y4, 128(AX)
 	CMPQ    R9, $0x18
-	JL      partial3002
+	JL      partial3170
 	VMOVUPD Y5, 160(AX)
-	JMP     end3003
+	JMP     end3171
 
-partial3002:
+partial3170:
 	LEAQ         160(AX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3004
+	JE           skip3172
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3004:
+skip3172:
 	TESTQ  $0x00000001, R11
-	JE     skip3005
+	JE     skip3173
 	VMOVSD X0, (R12)
 
-skip3005:
-end3003:
+skip3173:
+end3171:
 	VMOVUPD Y6, (CX)
 	VMOVUPD Y7, 32(CX)
 	VMOVUPD Y8, 64(CX)
 	VMOVUPD Y9, 96(CX)
 	VMOVUPD Y10, 128(CX)
 	CMPQ    R9, $0x18
-	JL      partial3006
+	JL      partial3174
 	VMOVUPD Y11, 160(CX)
-	JMP     end3007
+	JMP     end3175
 
-partial3006:
+partial3174:
 	LEAQ         160(CX), R12
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3008
+	JE           skip3176
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3008:
+skip3176:
 	TESTQ  $0x00000001, R11
-	JE     skip3009
+	JE     skip3177
 	VMOVSD X0, (R12)
 
-skip3009:
-end3007:
+skip3177:
+end3175:
 	ADDQ $0x000000c0, AX
 	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, SI
 	SUBQ $0x18, R9
-	JMP  tile2989
+	JMP  tile3153
 
-next2990:
+next3154:
 	CMPQ   R9, $0x08
-	JLE    next3011
+	JLE    next3179
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32326,9 +33586,9 @@ next2990:
 	MOVQ   SI, R12
 	XORQ   R13, R13
 	TESTQ  R8, R8
-	JE     end3013
+	JE     end3181
 
-rows3012:
+rows3180:
 	VBROADCASTSD (DX)(R13*8), Y6
 	VBROADCASTSD (BX)(R13*8), Y7
 	VMOVUPD      (R12), Y8
@@ -32340,14 +33600,37 @@ rows3012:
 	VMOVUPD      64(R12), Y8
 	VFMADD231PD  Y8, Y6, Y2
 	VFMADD231PD  Y8, Y7, Y5
-	PREFETCHT1   (R12)(R10*1)
-	PREFETCHT1   64(R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows3012
+	TESTQ        R10, R10
+	JE           none3182
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
 
-end3013:
+none3182:
+	TESTQ $0x00000003, R13
+	JNE   asked3183
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked3185
+	MOVQ  16(SP), R15
+
+ask3184:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask3184
+	MOVQ       R14, (SP)
+
+asked3185:
+asked3183:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows3180
+
+end3181:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -32356,114 +33639,114 @@ end3013:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3014
+	JE           set3186
 	VADDPD       (AX), Y0, Y0
 	VADDPD       32(AX), Y1, Y1
 	CMPQ         R9, $0x0c
-	JL           partial3015
+	JL           partial3187
 	VADDPD       64(AX), Y2, Y2
-	JMP          end3016
+	JMP          end3188
 
-partial3015:
+partial3187:
 	LEAQ   64(AX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip3017
+	JE     skip3189
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip3017:
+skip3189:
 	TESTQ          $0x00000002, R11
-	JE             skip3018
+	JE             skip3190
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3018:
+skip3190:
 	VADDPD Y6, Y2, Y2
 
-end3016:
+end3188:
 	VADDPD (CX), Y3, Y3
 	VADDPD 32(CX), Y4, Y4
 	CMPQ   R9, $0x0c
-	JL     partial3019
+	JL     partial3191
 	VADDPD 64(CX), Y5, Y5
-	JMP    end3020
+	JMP    end3192
 
-partial3019:
+partial3191:
 	LEAQ   64(CX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip3021
+	JE     skip3193
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip3021:
+skip3193:
 	TESTQ          $0x00000002, R11
-	JE             skip3022
+	JE             skip3194
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3022:
+skip3194:
 	VADDPD Y6, Y5, Y5
 
-end3020:
-set3014:
+end3192:
+set3186:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	CMPQ    R9, $0x0c
-	JL      partial3023
+	JL      partial3195
 	VMOVUPD Y2, 64(AX)
-	JMP     end3024
+	JMP     end3196
 
-partial3023:
+partial3195:
 	LEAQ         64(AX), R12
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3025
+	JE           skip3197
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3025:
+skip3197:
 	TESTQ  $0x00000001, R11
-	JE     skip3026
+	JE     skip3198
 	VMOVSD X0, (R12)
 
-skip3026:
-end3024:
+skip3198:
+end3196:
 	VMOVUPD Y3, (CX)
 	VMOVUPD Y4, 32(CX)
 	CMPQ    R9, $0x0c
-	JL      partial3027
+	JL      partial3199
 	VMOVUPD Y5, 64(CX)
-	JMP     end3028
+	JMP     end3200
 
-partial3027:
+partial3199:
 	LEAQ         64(CX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3029
+	JE           skip3201
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3029:
+skip3201:
 	TESTQ  $0x00000001, R11
-	JE     skip3030
+	JE     skip3202
 	VMOVSD X0, (R12)
 
-skip3030:
-end3028:
+skip3202:
+end3200:
 	ADDQ $0x60, AX
 	ADDQ $0x60, CX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, R9
 
-next3011:
+next3179:
 	CMPQ   R9, $0x04
-	JLE    next3032
+	JLE    next3204
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -32471,9 +33754,9 @@ next3011:
 	MOVQ   SI, R12
 	XORQ   R13, R13
 	TESTQ  R8, R8
-	JE     end3034
+	JE     end3206
 
-rows3033:
+rows3205:
 	VBROADCASTSD (DX)(R13*8), Y4
 	VBROADCASTSD (BX)(R13*8), Y5
 	VMOVUPD      (R12), Y6
@@ -32482,239 +33765,285 @@ rows3033:
 	VMOVUPD      32(R12), Y6
 	VFMADD231PD  Y6, Y4, Y1
 	VFMADD231PD  Y6, Y5, Y3
-	PREFETCHT1   (R12)(R10*1)
-	ADDQ         DI, R12
-	INCQ         R13
-	CMPQ         R13, R8
-	JL           rows3033
+	TESTQ        R10, R10
+	JE           none3207
+	PREFETCHT0   (R12)(R10*1)
 
-end3034:
+none3207:
+	TESTQ $0x00000003, R13
+	JNE   asked3208
+	MOVQ  (SP), R14
+	CMPQ  R14, 8(SP)
+	JAE   asked3210
+	MOVQ  16(SP), R15
+
+ask3209:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask3209
+	MOVQ       R14, (SP)
+
+asked3210:
+asked3208:
+	ADDQ DI, R12
+	INCQ R13
+	CMPQ R13, R8
+	JL   rows3205
+
+end3206:
 	VBROADCASTSD w+64(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+72(FP), $0x00
-	JE           set3035
+	JE           set3211
 	VADDPD       (AX), Y0, Y0
 	CMPQ         R9, $0x08
-	JL           partial3036
+	JL           partial3212
 	VADDPD       32(AX), Y1, Y1
-	JMP          end3037
+	JMP          end3213
 
-partial3036:
+partial3212:
 	LEAQ   32(AX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip3038
+	JE     skip3214
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip3038:
+skip3214:
 	TESTQ          $0x00000002, R11
-	JE             skip3039
+	JE             skip3215
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3039:
+skip3215:
 	VADDPD Y4, Y1, Y1
 
-end3037:
+end3213:
 	VADDPD (CX), Y2, Y2
 	CMPQ   R9, $0x08
-	JL     partial3040
+	JL     partial3216
 	VADDPD 32(CX), Y3, Y3
-	JMP    end3041
+	JMP    end3217
 
-partial3040:
+partial3216:
 	LEAQ   32(CX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip3042
+	JE     skip3218
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip3042:
+skip3218:
 	TESTQ          $0x00000002, R11
-	JE             skip3043
+	JE             skip3219
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3043:
+skip3219:
 	VADDPD Y4, Y3, Y3
 
-end3041:
-set3035:
+end3217:
+set3211:
 	VMOVUPD Y0, (AX)
 	CMPQ    R9, $0x08
-	JL      partial3044
+	JL      partial3220
 	VMOVUPD Y1, 32(AX)
-	JMP     end3045
+	JMP     end3221
 
-partial3044:
+partial3220:
 	LEAQ         32(AX), R12
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3046
+	JE           skip3222
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3046:
+skip3222:
 	TESTQ  $0x00000001, R11
-	JE     skip3047
+	JE     skip3223
 	VMOVSD X0, (R12)
 
-skip3047:
-end3045:
+skip3223:
+end3221:
 	VMOVUPD Y2, (CX)
 	CMPQ    R9, $0x08
-	JL      partial3048
+	JL      partial3224
 	VMOVUPD Y3, 32(CX)
-	JMP     end3049
+	JMP     end3225
 
-partial3048:
+partial3224:
 	LEAQ         32(CX), R12
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3050
+	JE           skip3226
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3050:
+skip3226:
 	TESTQ  $0x00000001, R11
-	JE     skip3051
+	JE     skip3227
 	VMOVSD X0, (R12)
 
-skip3051:
-end3049:
+skip3227:
+end3225:
 	ADDQ $0x40, AX
 	ADDQ $0x40, CX
 	ADDQ $0x40, SI
 	SUBQ $0x08, R9
 
-next3032:
+next3204:
 	CMPQ   R9, $0x00
-	JLE    next3053
+	JLE    next3229
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R12, R12
 	TESTQ  R8, R8
-	JE     end3055
+	JE     end3231
 
-rows3054:
+rows3230:
 	VBROADCASTSD (DX)(R12*8), Y2
 	VBROADCASTSD (BX)(R12*8), Y3
 	VMOVUPD      (SI), Y4
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
-	PREFETCHT1   (SI)(R10*1)
-	ADDQ         DI, SI
-	INCQ         R12
-	CMPQ         R12, R8
-	JL           rows3054
+	TESTQ        R10, R10
+	JE           none3232
+	PREFETCHT0   (SI)(R10*1)
 
-end3055:
+none3232:
+	TESTQ $0x00000003, R12
+	JNE   asked3233
+	MOVQ  (SP), R13
+	CMPQ  R13, 8(SP)
+	JAE   asked3235
+	MOVQ  16(SP), R14
+
+ask3234:
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	ADDQ       $0x00000100, R13
+	SUBQ       $0x04, R14
+	JG         ask3234
+	MOVQ       R13, (SP)
+
+asked3235:
+asked3233:
+	ADDQ DI, SI
+	INCQ R12
+	CMPQ R12, R8
+	JL   rows3230
+
+end3231:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3056
+	JE           set3236
 	CMPQ         R9, $0x04
-	JL           partial3057
+	JL           partial3237
 	VADDPD       (AX), Y0, Y0
-	JMP          end3058
+	JMP          end3238
 
-partial3057:
+partial3237:
 	LEAQ   (AX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip3059
+	JE     skip3239
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3059:
+skip3239:
 	TESTQ          $0x00000002, R11
-	JE             skip3060
+	JE             skip3240
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3060:
+skip3240:
 	VADDPD Y2, Y0, Y0
 
-end3058:
+end3238:
 	CMPQ   R9, $0x04
-	JL     partial3061
+	JL     partial3241
 	VADDPD (CX), Y1, Y1
-	JMP    end3062
+	JMP    end3242
 
-partial3061:
+partial3241:
 	LEAQ   (CX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip3063
+	JE     skip3243
 	MOVQ   R11, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3063:
+skip3243:
 	TESTQ          $0x00000002, R11
-	JE             skip3064
+	JE             skip3244
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3064:
+skip3244:
 	VADDPD Y2, Y1, Y1
 
-end3062:
-set3056:
+end3242:
+set3236:
 	CMPQ    R9, $0x04
-	JL      partial3065
+	JL      partial3245
 	VMOVUPD Y0, (AX)
-	JMP     end3066
+	JMP     end3246
 
-partial3065:
+partial3245:
 	LEAQ         (AX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3067
+	JE           skip3247
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3067:
+skip3247:
 	TESTQ  $0x00000001, R11
-	JE     skip3068
+	JE     skip3248
 	VMOVSD X0, (AX)
 
-skip3068:
-end3066:
+skip3248:
+end3246:
 	CMPQ    R9, $0x04
-	JL      partial3069
+	JL      partial3249
 	VMOVUPD Y1, (CX)
-	JMP     end3070
+	JMP     end3250
 
-partial3069:
+partial3249:
 	LEAQ         (CX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3071
+	JE           skip3251
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3071:
+skip3251:
 	TESTQ  $0x00000001, R11
-	JE     skip3072
+	JE     skip3252
 	VMOVSD X0, (AX)
 
-skip3072:
-end3070:
-next3053:
+skip3252:
+end3250:
+next3229:
 	VZEROUPPER
 	RET
 
@@ -32727,9 +34056,9 @@ TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest3074
+	JL   rest3254
 
-full3073:
+full3253:
 	VMOVUPD      (DX)(SI*8), Y0
 	VMOVUPD      (CX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
@@ -32767,41 +34096,41 @@ full3073:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3073
+	JGE          full3253
 
-rest3074:
+rest3254:
 	ADDQ   $0x04, BX
-	JE     end3075
+	JE     end3255
 	LEAQ   (DX)(SI*8), DX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip3076
+	JE     skip3256
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (DX)(DI*8), X0
 
-skip3076:
+skip3256:
 	TESTQ          $0x00000002, BX
-	JE             skip3077
+	JE             skip3257
 	VBROADCASTF128 (DX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3077:
+skip3257:
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3078
+	JE     skip3258
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3078:
+skip3258:
 	TESTQ          $0x00000002, BX
-	JE             skip3079
+	JE             skip3259
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3079:
+skip3259:
 	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
 	VMULPD       Y1, Y0, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y2, Y1
@@ -32837,18 +34166,18 @@ skip3079:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip3080
+	JE           skip3260
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3080:
+skip3260:
 	TESTQ  $0x00000001, BX
-	JE     skip3081
+	JE     skip3261
 	VMOVSD X0, (AX)
 
-skip3081:
-end3075:
+skip3261:
+end3255:
 	VZEROUPPER
 	RET
 
@@ -32863,9 +34192,9 @@ TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest3083
+	JL   rest3263
 
-full3082:
+full3262:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (SI)(R8*8), Y1
 	VMOVUPD      (DX)(R8*8), Y2
@@ -32908,56 +34237,56 @@ full3082:
 	VMOVUPD      Y2, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full3082
+	JGE          full3262
 
-rest3083:
+rest3263:
 	ADDQ   $0x04, DI
-	JE     end3084
+	JE     end3264
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip3085
+	JE     skip3265
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip3085:
+skip3265:
 	TESTQ          $0x00000002, DI
-	JE             skip3086
+	JE             skip3266
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3086:
+skip3266:
 	LEAQ   (SI)(R8*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip3087
+	JE     skip3267
 	MOVQ   DI, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip3087:
+skip3267:
 	TESTQ          $0x00000002, DI
-	JE             skip3088
+	JE             skip3268
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3088:
+skip3268:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip3089
+	JE     skip3269
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3089:
+skip3269:
 	TESTQ          $0x00000002, DI
-	JE             skip3090
+	JE             skip3270
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3090:
+skip3270:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y2, Y1, Y3
 	VORPD        k4x8000000000000000<>+0(SB), Y3, Y2
@@ -32996,32 +34325,32 @@ skip3090:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3091
+	JE           skip3271
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3091:
+skip3271:
 	TESTQ  $0x00000001, DI
-	JE     skip3092
+	JE     skip3272
 	VMOVSD X0, (AX)
 
-skip3092:
+skip3272:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3093
+	JE           skip3273
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3093:
+skip3273:
 	TESTQ  $0x00000001, DI
-	JE     skip3094
+	JE     skip3274
 	VMOVSD X0, (AX)
 
-skip3094:
-end3084:
+skip3274:
+end3264:
 	VZEROUPPER
 	RET
 
@@ -33034,9 +34363,9 @@ TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
 	MOVQ   n+16(FP), DX
 	XORQ   BX, BX
 	SUBQ   $0x04, DX
-	JL     rest3096
+	JL     rest3276
 
-full3095:
+full3275:
 	VMOVUPD      (CX)(BX*8), Y1
 	VMOVUPD      (AX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -33095,11 +34424,11 @@ full3095:
 	VADDPD       Y8, Y0, Y0
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3095
+	JGE          full3275
 
-rest3096:
+rest3276:
 	ADDQ         $0x04, DX
-	JE           end3097
+	JE           end3277
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -33163,7 +34492,7 @@ rest3096:
 	VANDPD       Y1, Y9, Y9
 	VADDPD       Y9, Y0, Y0
 
-end3097:
+end3277:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -33182,9 +34511,9 @@ TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+24(FP), BX
 	XORQ   SI, SI
 	SUBQ   $0x04, BX
-	JL     rest3099
+	JL     rest3279
 
-full3098:
+full3278:
 	VMOVUPD      (DX)(SI*8), Y1
 	VMOVUPD      (CX)(SI*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -33253,11 +34582,11 @@ full3098:
 	VMOVUPD      Y6, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3098
+	JGE          full3278
 
-rest3099:
+rest3279:
 	ADDQ         $0x04, BX
-	JE           end3100
+	JE           end3280
 	MOVQ         BX, R8
 	LEAQ         tails<>+32(SB), DI
 	SHLQ         $0x03, R8
@@ -33332,18 +34661,18 @@ rest3099:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y7, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip3101
+	JE           skip3281
 	VMOVUPD      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-skip3101:
+skip3281:
 	TESTQ  $0x00000001, BX
-	JE     skip3102
+	JE     skip3282
 	VMOVSD X1, (AX)
 
-skip3102:
-end3100:
+skip3282:
+end3280:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
@@ -33352,68 +34681,76 @@ end3100:
 	VZEROUPPER
 	RET
 
-// func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+// func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·logisticProductsAVX2(SB), $1160-104
+TEXT ·logisticProductsAVX2(SB), $1184-120
+	MOVQ    next+96(FP), AX
+	MOVQ    bytes+104(FP), CX
+	MOVQ    lines+112(FP), DX
+	MOVQ    AX, 1152(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 1160(SP)
+	MOVQ    DX, 1168(SP)
+	MOVQ    $+0, 1176(SP)
 	CMPQ    rows+56(FP), $0x01
-	JNE     block3103
+	JNE     block3283
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      block3103
+	JG      block3283
 	CMPQ    AX, $0x04
-	JG      wider3107
+	JG      wider3287
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole3108
+	JE      whole3288
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3110
+	JE      skip3290
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip3110:
+skip3290:
 	TESTQ          $0x00000002, AX
-	JE             skip3111
+	JE             skip3291
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3111:
-	JMP end3109
+skip3291:
+	JMP end3289
 
-whole3108:
+whole3288:
 	VMOVUPD (DX), Y1
 
-end3109:
+end3289:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3112
+	JE     whole3292
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3114
+	JE     skip3294
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3114:
+skip3294:
 	TESTQ          $0x00000002, AX
-	JE             skip3115
+	JE             skip3295
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3115:
-	JMP end3113
+skip3295:
+	JMP end3293
 
-whole3112:
+whole3292:
 	VMOVUPD (BX), Y2
 
-end3113:
+end3293:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33467,57 +34804,57 @@ end3113:
 	VBROADCASTSD X4, Y2
 	VMULPD       (CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3116
+	JE           whole3296
 	LEAQ         (DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3118
+	JE           skip3298
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3118:
+skip3298:
 	TESTQ  $0x00000001, AX
-	JE     skip3119
+	JE     skip3299
 	VMOVSD X2, (DX)
 
-skip3119:
-	JMP end3117
+skip3299:
+	JMP end3297
 
-whole3116:
+whole3296:
 	VMOVUPD Y2, (DX)
 
-end3117:
+end3297:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3120
+	JE           whole3300
 	LEAQ         (BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3122
+	JE           skip3302
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3122:
+skip3302:
 	TESTQ  $0x00000001, AX
-	JE     skip3123
+	JE     skip3303
 	VMOVSD X0, (CX)
 
-skip3123:
-	JMP end3121
+skip3303:
+	JMP end3301
 
-whole3120:
+whole3300:
 	VMOVUPD Y0, (BX)
 
-end3121:
-	JMP done3105
+end3301:
+	JMP done3285
 
-wider3107:
+wider3287:
 	CMPQ    AX, $0x08
-	JG      wider3124
+	JG      wider3304
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -33531,52 +34868,52 @@ wider3107:
 	MOVQ    z+40(FP), DX
 	MOVQ    v+48(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole3125
+	JE      whole3305
 	LEAQ    32(DX), DX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3127
+	JE      skip3307
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X3
 
-skip3127:
+skip3307:
 	TESTQ          $0x00000002, AX
-	JE             skip3128
+	JE             skip3308
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3128:
-	JMP end3126
+skip3308:
+	JMP end3306
 
-whole3125:
+whole3305:
 	VMOVUPD 32(DX), Y3
 
-end3126:
+end3306:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3129
+	JE          whole3309
 	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3131
+	JE          skip3311
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3131:
+skip3311:
 	TESTQ          $0x00000002, AX
-	JE             skip3132
+	JE             skip3312
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3132:
-	JMP end3130
+skip3312:
+	JMP end3310
 
-whole3129:
+whole3309:
 	VMOVUPD 32(BX), Y3
 
-end3130:
+end3310:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33632,59 +34969,59 @@ end3130:
 	VMOVUPD      Y3, (DX)
 	VMULPD       32(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3133
+	JE           whole3313
 	LEAQ         32(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3135
+	JE           skip3315
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3135:
+skip3315:
 	TESTQ  $0x00000001, AX
-	JE     skip3136
+	JE     skip3316
 	VMOVSD X2, (DX)
 
-skip3136:
-	JMP end3134
+skip3316:
+	JMP end3314
 
-whole3133:
+whole3313:
 	VMOVUPD Y2, 32(DX)
 
-end3134:
+end3314:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
 	VMOVUPD      Y1, (BX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3137
+	JE           whole3317
 	LEAQ         32(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3139
+	JE           skip3319
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3139:
+skip3319:
 	TESTQ  $0x00000001, AX
-	JE     skip3140
+	JE     skip3320
 	VMOVSD X0, (CX)
 
-skip3140:
-	JMP end3138
+skip3320:
+	JMP end3318
 
-whole3137:
+whole3317:
 	VMOVUPD Y0, 32(BX)
 
-end3138:
-	JMP done3105
+end3318:
+	JMP done3285
 
-wider3124:
+wider3304:
 	CMPQ        AX, $0x0c
-	JG          wider3141
+	JG          wider3321
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33705,52 +35042,52 @@ wider3124:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3142
+	JE          whole3322
 	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3144
+	JE          skip3324
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3144:
+skip3324:
 	TESTQ          $0x00000002, AX
-	JE             skip3145
+	JE             skip3325
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3145:
-	JMP end3143
+skip3325:
+	JMP end3323
 
-whole3142:
+whole3322:
 	VMOVUPD 64(DX), Y3
 
-end3143:
+end3323:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3146
+	JE          whole3326
 	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3148
+	JE          skip3328
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3148:
+skip3328:
 	TESTQ          $0x00000002, AX
-	JE             skip3149
+	JE             skip3329
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3149:
-	JMP end3147
+skip3329:
+	JMP end3327
 
-whole3146:
+whole3326:
 	VMOVUPD 64(BX), Y3
 
-end3147:
+end3327:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33808,27 +35145,27 @@ end3147:
 	VMOVUPD      Y3, 32(DX)
 	VMULPD       64(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3150
+	JE           whole3330
 	LEAQ         64(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3152
+	JE           skip3332
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3152:
+skip3332:
 	TESTQ  $0x00000001, AX
-	JE     skip3153
+	JE     skip3333
 	VMOVSD X2, (DX)
 
-skip3153:
-	JMP end3151
+skip3333:
+	JMP end3331
 
-whole3150:
+whole3330:
 	VMOVUPD Y2, 64(DX)
 
-end3151:
+end3331:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
@@ -33837,32 +35174,32 @@ end3151:
 	VMOVUPD      Y1, 32(BX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3154
+	JE           whole3334
 	LEAQ         64(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3156
+	JE           skip3336
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3156:
+skip3336:
 	TESTQ  $0x00000001, AX
-	JE     skip3157
+	JE     skip3337
 	VMOVSD X0, (CX)
 
-skip3157:
-	JMP end3155
+skip3337:
+	JMP end3335
 
-whole3154:
+whole3334:
 	VMOVUPD Y0, 64(BX)
 
-end3155:
-	JMP done3105
+end3335:
+	JMP done3285
 
-wider3141:
+wider3321:
 	CMPQ        AX, $0x10
-	JG          wider3158
+	JG          wider3338
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -33890,52 +35227,52 @@ wider3141:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3159
+	JE          whole3339
 	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3161
+	JE          skip3341
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3161:
+skip3341:
 	TESTQ          $0x00000002, AX
-	JE             skip3162
+	JE             skip3342
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3162:
-	JMP end3160
+skip3342:
+	JMP end3340
 
-whole3159:
+whole3339:
 	VMOVUPD 96(DX), Y3
 
-end3160:
+end3340:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3163
+	JE          whole3343
 	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3165
+	JE          skip3345
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3165:
+skip3345:
 	TESTQ          $0x00000002, AX
-	JE             skip3166
+	JE             skip3346
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3166:
-	JMP end3164
+skip3346:
+	JMP end3344
 
-whole3163:
+whole3343:
 	VMOVUPD 96(BX), Y3
 
-end3164:
+end3344:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -33995,27 +35332,27 @@ end3164:
 	VMOVUPD      Y3, 64(DX)
 	VMULPD       96(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3167
+	JE           whole3347
 	LEAQ         96(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3169
+	JE           skip3349
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3169:
+skip3349:
 	TESTQ  $0x00000001, AX
-	JE     skip3170
+	JE     skip3350
 	VMOVSD X2, (DX)
 
-skip3170:
-	JMP end3168
+skip3350:
+	JMP end3348
 
-whole3167:
+whole3347:
 	VMOVUPD Y2, 96(DX)
 
-end3168:
+end3348:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
@@ -34026,32 +35363,32 @@ end3168:
 	VMOVUPD      Y1, 64(BX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3171
+	JE           whole3351
 	LEAQ         96(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3173
+	JE           skip3353
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3173:
+skip3353:
 	TESTQ  $0x00000001, AX
-	JE     skip3174
+	JE     skip3354
 	VMOVSD X0, (CX)
 
-skip3174:
-	JMP end3172
+skip3354:
+	JMP end3352
 
-whole3171:
+whole3351:
 	VMOVUPD Y0, 96(BX)
 
-end3172:
-	JMP done3105
+end3352:
+	JMP done3285
 
-wider3158:
+wider3338:
 	CMPQ        AX, $0x14
-	JG          wider3175
+	JG          wider3355
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34086,52 +35423,52 @@ wider3158:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3176
+	JE          whole3356
 	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3178
+	JE          skip3358
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3178:
+skip3358:
 	TESTQ          $0x00000002, AX
-	JE             skip3179
+	JE             skip3359
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3179:
-	JMP end3177
+skip3359:
+	JMP end3357
 
-whole3176:
+whole3356:
 	VMOVUPD 128(DX), Y3
 
-end3177:
+end3357:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3180
+	JE          whole3360
 	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3182
+	JE          skip3362
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3182:
+skip3362:
 	TESTQ          $0x00000002, AX
-	JE             skip3183
+	JE             skip3363
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3183:
-	JMP end3181
+skip3363:
+	JMP end3361
 
-whole3180:
+whole3360:
 	VMOVUPD 128(BX), Y3
 
-end3181:
+end3361:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34193,27 +35530,27 @@ end3181:
 	VMOVUPD      Y3, 96(DX)
 	VMULPD       128(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3184
+	JE           whole3364
 	LEAQ         128(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3186
+	JE           skip3366
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3186:
+skip3366:
 	TESTQ  $0x00000001, AX
-	JE     skip3187
+	JE     skip3367
 	VMOVSD X2, (DX)
 
-skip3187:
-	JMP end3185
+skip3367:
+	JMP end3365
 
-whole3184:
+whole3364:
 	VMOVUPD Y2, 128(DX)
 
-end3185:
+end3365:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
@@ -34226,32 +35563,32 @@ end3185:
 	VMOVUPD      Y1, 96(BX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3188
+	JE           whole3368
 	LEAQ         128(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3190
+	JE           skip3370
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3190:
+skip3370:
 	TESTQ  $0x00000001, AX
-	JE     skip3191
+	JE     skip3371
 	VMOVSD X0, (CX)
 
-skip3191:
-	JMP end3189
+skip3371:
+	JMP end3369
 
-whole3188:
+whole3368:
 	VMOVUPD Y0, 128(BX)
 
-end3189:
-	JMP done3105
+end3369:
+	JMP done3285
 
-wider3175:
+wider3355:
 	CMPQ        AX, $0x18
-	JG          wider3192
+	JG          wider3372
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34293,52 +35630,52 @@ wider3175:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3193
+	JE          whole3373
 	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3195
+	JE          skip3375
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3195:
+skip3375:
 	TESTQ          $0x00000002, AX
-	JE             skip3196
+	JE             skip3376
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3196:
-	JMP end3194
+skip3376:
+	JMP end3374
 
-whole3193:
+whole3373:
 	VMOVUPD 160(DX), Y3
 
-end3194:
+end3374:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3197
+	JE          whole3377
 	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3199
+	JE          skip3379
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3199:
+skip3379:
 	TESTQ          $0x00000002, AX
-	JE             skip3200
+	JE             skip3380
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3200:
-	JMP end3198
+skip3380:
+	JMP end3378
 
-whole3197:
+whole3377:
 	VMOVUPD 160(BX), Y3
 
-end3198:
+end3378:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34402,27 +35739,27 @@ end3198:
 	VMOVUPD      Y3, 128(DX)
 	VMULPD       160(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3201
+	JE           whole3381
 	LEAQ         160(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3203
+	JE           skip3383
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3203:
+skip3383:
 	TESTQ  $0x00000001, AX
-	JE     skip3204
+	JE     skip3384
 	VMOVSD X2, (DX)
 
-skip3204:
-	JMP end3202
+skip3384:
+	JMP end3382
 
-whole3201:
+whole3381:
 	VMOVUPD Y2, 160(DX)
 
-end3202:
+end3382:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
@@ -34437,32 +35774,32 @@ end3202:
 	VMOVUPD      Y1, 128(BX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3205
+	JE           whole3385
 	LEAQ         160(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3207
+	JE           skip3387
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3207:
+skip3387:
 	TESTQ  $0x00000001, AX
-	JE     skip3208
+	JE     skip3388
 	VMOVSD X0, (CX)
 
-skip3208:
-	JMP end3206
+skip3388:
+	JMP end3386
 
-whole3205:
+whole3385:
 	VMOVUPD Y0, 160(BX)
 
-end3206:
-	JMP done3105
+end3386:
+	JMP done3285
 
-wider3192:
+wider3372:
 	CMPQ        AX, $0x1c
-	JG          wider3209
+	JG          wider3389
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34511,52 +35848,52 @@ wider3192:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3210
+	JE          whole3390
 	LEAQ        192(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3212
+	JE          skip3392
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3212:
+skip3392:
 	TESTQ          $0x00000002, AX
-	JE             skip3213
+	JE             skip3393
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3213:
-	JMP end3211
+skip3393:
+	JMP end3391
 
-whole3210:
+whole3390:
 	VMOVUPD 192(DX), Y3
 
-end3211:
+end3391:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3214
+	JE          whole3394
 	LEAQ        192(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3216
+	JE          skip3396
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3216:
+skip3396:
 	TESTQ          $0x00000002, AX
-	JE             skip3217
+	JE             skip3397
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3217:
-	JMP end3215
+skip3397:
+	JMP end3395
 
-whole3214:
+whole3394:
 	VMOVUPD 192(BX), Y3
 
-end3215:
+end3395:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34622,27 +35959,27 @@ end3215:
 	VMOVUPD      Y3, 160(DX)
 	VMULPD       192(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3218
+	JE           whole3398
 	LEAQ         192(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3220
+	JE           skip3400
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3220:
+skip3400:
 	TESTQ  $0x00000001, AX
-	JE     skip3221
+	JE     skip3401
 	VMOVSD X2, (DX)
 
-skip3221:
-	JMP end3219
+skip3401:
+	JMP end3399
 
-whole3218:
+whole3398:
 	VMOVUPD Y2, 192(DX)
 
-end3219:
+end3399:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
@@ -34659,30 +35996,30 @@ end3219:
 	VMOVUPD      Y1, 160(BX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3222
+	JE           whole3402
 	LEAQ         192(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3224
+	JE           skip3404
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3224:
+skip3404:
 	TESTQ  $0x00000001, AX
-	JE     skip3225
+	JE     skip3405
 	VMOVSD X0, (CX)
 
-skip3225:
-	JMP end3223
+skip3405:
+	JMP end3403
 
-whole3222:
+whole3402:
 	VMOVUPD Y0, 192(BX)
 
-end3223:
-	JMP done3105
+end3403:
+	JMP done3285
 
-wider3209:
+wider3389:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -34738,52 +36075,52 @@ wider3209:
 	MOVQ        z+40(FP), DX
 	MOVQ        v+48(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3227
+	JE          whole3407
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3229
+	JE          skip3409
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3229:
+skip3409:
 	TESTQ          $0x00000002, AX
-	JE             skip3230
+	JE             skip3410
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3230:
-	JMP end3228
+skip3410:
+	JMP end3408
 
-whole3227:
+whole3407:
 	VMOVUPD 224(DX), Y3
 
-end3228:
+end3408:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3231
+	JE          whole3411
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3233
+	JE          skip3413
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3233:
+skip3413:
 	TESTQ          $0x00000002, AX
-	JE             skip3234
+	JE             skip3414
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3234:
-	JMP end3232
+skip3414:
+	JMP end3412
 
-whole3231:
+whole3411:
 	VMOVUPD 224(BX), Y3
 
-end3232:
+end3412:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -34851,27 +36188,27 @@ end3232:
 	VMOVUPD      Y3, 192(DX)
 	VMULPD       224(CX), Y2, Y2
 	CMPQ         AX, $0x04
-	JE           whole3235
+	JE           whole3415
 	LEAQ         224(DX), DX
 	VMOVAPD      Y2, Y2
 	TESTQ        $0x00000002, AX
-	JE           skip3237
+	JE           skip3417
 	VMOVUPD      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-skip3237:
+skip3417:
 	TESTQ  $0x00000001, AX
-	JE     skip3238
+	JE     skip3418
 	VMOVSD X2, (DX)
 
-skip3238:
-	JMP end3236
+skip3418:
+	JMP end3416
 
-whole3235:
+whole3415:
 	VMOVUPD Y2, 224(DX)
 
-end3236:
+end3416:
 	VMULPD       Y0, Y1, Y1
 	VBROADCASTSD X1, Y0
 	VMULPD       (CX), Y0, Y1
@@ -34890,30 +36227,41 @@ end3236:
 	VMOVUPD      Y1, 192(BX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3239
+	JE           whole3419
 	LEAQ         224(BX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3241
+	JE           skip3421
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3241:
+skip3421:
 	TESTQ  $0x00000001, AX
-	JE     skip3242
+	JE     skip3422
 	VMOVSD X0, (CX)
 
-skip3242:
-	JMP end3240
+skip3422:
+	JMP end3420
 
-whole3239:
+whole3419:
 	VMOVUPD Y0, 224(BX)
 
-end3240:
-	JMP done3105
+end3420:
+	JMP done3285
 
-block3103:
+block3283:
+	MOVQ  block+72(FP), AX
+	MOVQ  stride+24(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+56(FP)
+	JLE   whole3423
+	XORQ  CX, CX
+
+whole3423:
+	MOVQ    CX, 1176(SP)
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+16(FP), DX
@@ -34936,9 +36284,9 @@ block3103:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3245:
+rows3426:
 	SUBQ   $0x04, SI
-	JL     rest3246
+	JL     rest3427
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -34953,9 +36301,9 @@ rows3245:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3247:
+columns3428:
 	CMPQ        R13, R10
-	JGE         last3248
+	JGE         last3429
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -34973,9 +36321,9 @@ columns3247:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3247
+	JMP         columns3428
 
-last3248:
+last3429:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -35012,13 +36360,29 @@ last3248:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3245
+	MOVQ        1152(SP), R11
+	CMPQ        R11, 1160(SP)
+	JAE         asked3431
+	MOVQ        1168(SP), R12
 
-rest3246:
+ask3430:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask3430
+	MOVQ       R11, 1152(SP)
+
+asked3431:
+	JMP rows3426
+
+rest3427:
 	ADDQ $0x04, SI
-	JE   end3244
+	JE   end3425
 
-row3249:
+row3432:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -35030,9 +36394,9 @@ row3249:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3251
+	JL     one3434
 
-many3250:
+many3433:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -35055,13 +36419,13 @@ many3250:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3250
+	JGE         many3433
 
-one3251:
+one3434:
 	ADDQ $0x0c, R10
-	JL   rest3253
+	JL   rest3436
 
-top3252:
+top3435:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -35069,11 +36433,11 @@ top3252:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3252
+	JGE         top3435
 
-rest3253:
+rest3436:
 	ADDQ        $0x04, R10
-	JE          end3254
+	JE          end3437
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -35085,7 +36449,7 @@ rest3253:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3254:
+end3437:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -35106,9 +36470,9 @@ end3254:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3249
+	JNE        row3432
 
-end3244:
+end3425:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    y+32(FP), DX
@@ -35118,9 +36482,25 @@ end3244:
 	CMOVQGT SI, BX
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
-	JL      rest3256
+	JL      rest3439
 
-full3255:
+full3438:
+	MOVQ 1152(SP), DI
+	CMPQ DI, 1160(SP)
+	JAE  asked3442
+	MOVQ 1168(SP), R8
+
+ask3441:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask3441
+	MOVQ       DI, 1152(SP)
+
+asked3442:
 	VMOVUPD      (CX)(SI*8), Y0
 	VMOVUPD      (DX)(SI*8), Y1
 	VMOVUPD      (AX)(SI*8), Y2
@@ -35163,11 +36543,11 @@ full3255:
 	VMOVUPD      Y2, (CX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3255
+	JGE          full3438
 
-rest3256:
+rest3439:
 	ADDQ         $0x04, BX
-	JE           end3257
+	JE           end3440
 	MOVQ         BX, DI
 	LEAQ         tails<>+32(SB), BX
 	SHLQ         $0x03, DI
@@ -35214,45 +36594,27 @@ rest3256:
 	VMOVUPD      Y4, (AX)(SI*8)
 	VMOVUPD      Y2, (CX)(SI*8)
 
-end3257:
-	MOVQ  next+96(FP), AX
-	TESTQ AX, AX
-	JE    none3258
-	SUBQ  a+16(FP), AX
-
-none3258:
-	MOVQ    $+1, 1152(SP)
-	MOVQ    rows+56(FP), CX
-	MOVQ    block+72(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+56(FP)
-	JE      last3259
-	MOVQ    $+0, 1152(SP)
-	MOVQ    stride+24(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+72(FP), AX
-
-last3259:
-	LEAQ    (SP), CX
-	LEAQ    576(SP), DX
-	MOVQ    dz+0(FP), BX
-	MOVQ    hv+8(FP), SI
-	MOVQ    a+16(FP), DI
-	MOVQ    stride+24(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    rows+56(FP), R9
-	MOVQ    block+72(FP), R10
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	MOVQ    d+64(FP), R10
-	LEAQ    -1(R10), R11
+end3440:
+	LEAQ    (SP), AX
+	LEAQ    576(SP), CX
+	MOVQ    dz+0(FP), DX
+	MOVQ    hv+8(FP), BX
+	MOVQ    a+16(FP), SI
+	MOVQ    stride+24(FP), DI
+	SHLQ    $0x03, DI
+	MOVQ    rows+56(FP), R8
+	MOVQ    block+72(FP), R9
+	CMPQ    R8, R9
+	CMOVQGT R9, R8
+	MOVQ    d+64(FP), R9
+	MOVQ    1176(SP), R10
+	LEAQ    -1(R9), R11
 	ANDQ    $0x03, R11
 	INCQ    R11
 
-tile3260:
-	CMPQ   R10, $0x14
-	JLE    next3261
+tile3443:
+	CMPQ   R9, $0x14
+	JLE    next3444
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -35265,14 +36627,14 @@ tile3260:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end3263
+	TESTQ  R8, R8
+	JE     end3446
 
-rows3262:
-	VBROADCASTSD (CX)(R13*8), Y12
-	VBROADCASTSD (DX)(R13*8), Y13
+rows3445:
+	VBROADCASTSD (AX)(R13*8), Y12
+	VBROADCASTSD (CX)(R13*8), Y13
 	VMOVUPD      (R12), Y14
 	VFMADD231PD  Y14, Y12, Y0
 	VFMADD231PD  Y14, Y13, Y6
@@ -35291,25 +36653,38 @@ rows3262:
 	VMOVUPD      160(R12), Y14
 	VFMADD231PD  Y14, Y12, Y5
 	VFMADD231PD  Y14, Y13, Y11
-	CMPQ         1152(SP), $0x00
-	JNE          far3264
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	JMP          asked3265
+	TESTQ        R10, R10
+	JE           none3447
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
+	PREFETCHT0   128(R12)(R10*1)
 
-far3264:
-	PREFETCHT1 (R12)(AX*1)
-	PREFETCHT1 64(R12)(AX*1)
-	PREFETCHT1 128(R12)(AX*1)
+none3447:
+	TESTQ $0x00000003, R13
+	JNE   asked3448
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked3450
+	MOVQ  1168(SP), R15
 
-asked3265:
-	ADDQ R8, R12
+ask3449:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask3449
+	MOVQ       R14, 1152(SP)
+
+asked3450:
+asked3448:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows3262
+	CMPQ R13, R8
+	JL   rows3445
 
-end3263:
+end3446:
 	VBROADCASTSD w+80(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -35324,141 +36699,141 @@ end3263:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+88(FP), $0x00
-	JE           set3266
-	VADDPD       (BX), Y0, Y0
-	VADDPD       32(BX), Y1, Y1
-	VADDPD       64(BX), Y2, Y2
-	VADDPD       96(BX), Y3, Y3
-	VADDPD       128(BX), Y4, Y4
-	CMPQ         R10, $0x18
-	JL           partial3267
-	VADDPD       160(BX), Y5, Y5
-	JMP          end3268
+	JE           set3451
+	VADDPD       (DX), Y0, Y0
+	VADDPD       32(DX), Y1, Y1
+	VADDPD       64(DX), Y2, Y2
+	VADDPD       96(DX), Y3, Y3
+	VADDPD       128(DX), Y4, Y4
+	CMPQ         R9, $0x18
+	JL           partial3452
+	VADDPD       160(DX), Y5, Y5
+	JMP          end3453
 
-partial3267:
+partial3452:
+	LEAQ   160(DX), R12
+	VXORPD Y12, Y12, Y12
+	TESTQ  $0x00000001, R11
+	JE     skip3454
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X12
+
+skip3454:
+	TESTQ          $0x00000002, R11
+	JE             skip3455
+	VBROADCASTF128 (R12), Y13
+	VINSERTF128    $0x01, X12, Y13, Y12
+
+skip3455:
+	VADDPD Y12, Y5, Y5
+
+end3453:
+	VADDPD (BX), Y6, Y6
+	VADDPD 32(BX), Y7, Y7
+	VADDPD 64(BX), Y8, Y8
+	VADDPD 96(BX), Y9, Y9
+	VADDPD 128(BX), Y10, Y10
+	CMPQ   R9, $0x18
+	JL     partial3456
+	VADDPD 160(BX), Y11, Y11
+	JMP    end3457
+
+partial3456:
 	LEAQ   160(BX), R12
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R11
-	JE     skip3269
+	JE     skip3458
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X12
 
-skip3269:
+skip3458:
 	TESTQ          $0x00000002, R11
-	JE             skip3270
+	JE             skip3459
 	VBROADCASTF128 (R12), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3270:
-	VADDPD Y12, Y5, Y5
-
-end3268:
-	VADDPD (SI), Y6, Y6
-	VADDPD 32(SI), Y7, Y7
-	VADDPD 64(SI), Y8, Y8
-	VADDPD 96(SI), Y9, Y9
-	VADDPD 128(SI), Y10, Y10
-	CMPQ   R10, $0x18
-	JL     partial3271
-	VADDPD 160(SI), Y11, Y11
-	JMP    end3272
-
-partial3271:
-	LEAQ   160(SI), R12
-	VXORPD Y12, Y12, Y12
-	TESTQ  $0x00000001, R11
-	JE     skip3273
-	MOVQ   R11, R13
-	ANDQ   $0x02, R13
-	VMOVSD (R12)(R13*8), X12
-
-skip3273:
-	TESTQ          $0x00000002, R11
-	JE             skip3274
-	VBROADCASTF128 (R12), Y13
-	VINSERTF128    $0x01, X12, Y13, Y12
-
-skip3274:
+skip3459:
 	VADDPD Y12, Y11, Y11
 
-end3272:
-set3266:
-	VMOVUPD Y0, (BX)
-	VMOVUPD Y1, 32(BX)
-	VMOVUPD Y2, 64(BX)
-	VMOVUPD Y3, 96(BX)
-	VMOVUPD Y4, 128(BX)
-	CMPQ    R10, $0x18
-	JL      partial3275
-	VMOVUPD Y5, 160(BX)
-	JMP     end3276
+end3457:
+set3451:
+	VMOVUPD Y0, (DX)
+	VMOVUPD Y1, 32(DX)
+	VMOVUPD Y2, 64(DX)
+	VMOVUPD Y3, 96(DX)
+	VMOVUPD Y4, 128(DX)
+	CMPQ    R9, $0x18
+	JL      partial3460
+	VMOVUPD Y5, 160(DX)
+	JMP     end3461
 
-partial3275:
-	LEAQ         160(BX), R12
+partial3460:
+	LEAQ         160(DX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3277
+	JE           skip3462
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3277:
+skip3462:
 	TESTQ  $0x00000001, R11
-	JE     skip3278
+	JE     skip3463
 	VMOVSD X0, (R12)
 
-skip3278:
-end3276:
-	VMOVUPD Y6, (SI)
-	VMOVUPD Y7, 32(SI)
-	VMOVUPD Y8, 64(SI)
-	VMOVUPD Y9, 96(SI)
-	VMOVUPD Y10, 128(SI)
-	CMPQ    R10, $0x18
-	JL      partial3279
-	VMOVUPD Y11, 160(SI)
-	JMP     end3280
+skip3463:
+end3461:
+	VMOVUPD Y6, (BX)
+	VMOVUPD Y7, 32(BX)
+	VMOVUPD Y8, 64(BX)
+	VMOVUPD Y9, 96(BX)
+	VMOVUPD Y10, 128(BX)
+	CMPQ    R9, $0x18
+	JL      partial3464
+	VMOVUPD Y11, 160(BX)
+	JMP     end3465
 
-partial3279:
-	LEAQ         160(SI), R12
+partial3464:
+	LEAQ         160(BX), R12
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3281
+	JE           skip3466
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3281:
+skip3466:
 	TESTQ  $0x00000001, R11
-	JE     skip3282
+	JE     skip3467
 	VMOVSD X0, (R12)
 
-skip3282:
-end3280:
+skip3467:
+end3465:
+	ADDQ $0x000000c0, DX
 	ADDQ $0x000000c0, BX
 	ADDQ $0x000000c0, SI
-	ADDQ $0x000000c0, DI
-	SUBQ $0x18, R10
-	JMP  tile3260
+	SUBQ $0x18, R9
+	JMP  tile3443
 
-next3261:
-	CMPQ   R10, $0x08
-	JLE    next3284
+next3444:
+	CMPQ   R9, $0x08
+	JLE    next3469
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end3286
+	TESTQ  R8, R8
+	JE     end3471
 
-rows3285:
-	VBROADCASTSD (CX)(R13*8), Y6
-	VBROADCASTSD (DX)(R13*8), Y7
+rows3470:
+	VBROADCASTSD (AX)(R13*8), Y6
+	VBROADCASTSD (CX)(R13*8), Y7
 	VMOVUPD      (R12), Y8
 	VFMADD231PD  Y8, Y6, Y0
 	VFMADD231PD  Y8, Y7, Y3
@@ -35468,23 +36843,37 @@ rows3285:
 	VMOVUPD      64(R12), Y8
 	VFMADD231PD  Y8, Y6, Y2
 	VFMADD231PD  Y8, Y7, Y5
-	CMPQ         1152(SP), $0x00
-	JNE          far3287
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	JMP          asked3288
+	TESTQ        R10, R10
+	JE           none3472
+	PREFETCHT0   (R12)(R10*1)
+	PREFETCHT0   64(R12)(R10*1)
 
-far3287:
-	PREFETCHT1 (R12)(AX*1)
-	PREFETCHT1 64(R12)(AX*1)
+none3472:
+	TESTQ $0x00000003, R13
+	JNE   asked3473
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked3475
+	MOVQ  1168(SP), R15
 
-asked3288:
-	ADDQ R8, R12
+ask3474:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask3474
+	MOVQ       R14, 1152(SP)
+
+asked3475:
+asked3473:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows3285
+	CMPQ R13, R8
+	JL   rows3470
 
-end3286:
+end3471:
 	VBROADCASTSD w+80(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -35493,462 +36882,500 @@ end3286:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+88(FP), $0x00
-	JE           set3289
-	VADDPD       (BX), Y0, Y0
-	VADDPD       32(BX), Y1, Y1
-	CMPQ         R10, $0x0c
-	JL           partial3290
-	VADDPD       64(BX), Y2, Y2
-	JMP          end3291
+	JE           set3476
+	VADDPD       (DX), Y0, Y0
+	VADDPD       32(DX), Y1, Y1
+	CMPQ         R9, $0x0c
+	JL           partial3477
+	VADDPD       64(DX), Y2, Y2
+	JMP          end3478
 
-partial3290:
+partial3477:
+	LEAQ   64(DX), R12
+	VXORPD Y6, Y6, Y6
+	TESTQ  $0x00000001, R11
+	JE     skip3479
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X6
+
+skip3479:
+	TESTQ          $0x00000002, R11
+	JE             skip3480
+	VBROADCASTF128 (R12), Y7
+	VINSERTF128    $0x01, X6, Y7, Y6
+
+skip3480:
+	VADDPD Y6, Y2, Y2
+
+end3478:
+	VADDPD (BX), Y3, Y3
+	VADDPD 32(BX), Y4, Y4
+	CMPQ   R9, $0x0c
+	JL     partial3481
+	VADDPD 64(BX), Y5, Y5
+	JMP    end3482
+
+partial3481:
 	LEAQ   64(BX), R12
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R11
-	JE     skip3292
+	JE     skip3483
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X6
 
-skip3292:
+skip3483:
 	TESTQ          $0x00000002, R11
-	JE             skip3293
+	JE             skip3484
 	VBROADCASTF128 (R12), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3293:
-	VADDPD Y6, Y2, Y2
-
-end3291:
-	VADDPD (SI), Y3, Y3
-	VADDPD 32(SI), Y4, Y4
-	CMPQ   R10, $0x0c
-	JL     partial3294
-	VADDPD 64(SI), Y5, Y5
-	JMP    end3295
-
-partial3294:
-	LEAQ   64(SI), R12
-	VXORPD Y6, Y6, Y6
-	TESTQ  $0x00000001, R11
-	JE     skip3296
-	MOVQ   R11, R13
-	ANDQ   $0x02, R13
-	VMOVSD (R12)(R13*8), X6
-
-skip3296:
-	TESTQ          $0x00000002, R11
-	JE             skip3297
-	VBROADCASTF128 (R12), Y7
-	VINSERTF128    $0x01, X6, Y7, Y6
-
-skip3297:
+skip3484:
 	VADDPD Y6, Y5, Y5
 
-end3295:
-set3289:
-	VMOVUPD Y0, (BX)
-	VMOVUPD Y1, 32(BX)
-	CMPQ    R10, $0x0c
-	JL      partial3298
-	VMOVUPD Y2, 64(BX)
-	JMP     end3299
+end3482:
+set3476:
+	VMOVUPD Y0, (DX)
+	VMOVUPD Y1, 32(DX)
+	CMPQ    R9, $0x0c
+	JL      partial3485
+	VMOVUPD Y2, 64(DX)
+	JMP     end3486
 
-partial3298:
-	LEAQ         64(BX), R12
+partial3485:
+	LEAQ         64(DX), R12
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3300
+	JE           skip3487
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3300:
+skip3487:
 	TESTQ  $0x00000001, R11
-	JE     skip3301
+	JE     skip3488
 	VMOVSD X0, (R12)
 
-skip3301:
-end3299:
-	VMOVUPD Y3, (SI)
-	VMOVUPD Y4, 32(SI)
-	CMPQ    R10, $0x0c
-	JL      partial3302
-	VMOVUPD Y5, 64(SI)
-	JMP     end3303
+skip3488:
+end3486:
+	VMOVUPD Y3, (BX)
+	VMOVUPD Y4, 32(BX)
+	CMPQ    R9, $0x0c
+	JL      partial3489
+	VMOVUPD Y5, 64(BX)
+	JMP     end3490
 
-partial3302:
-	LEAQ         64(SI), R12
+partial3489:
+	LEAQ         64(BX), R12
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3304
+	JE           skip3491
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3304:
+skip3491:
 	TESTQ  $0x00000001, R11
-	JE     skip3305
+	JE     skip3492
 	VMOVSD X0, (R12)
 
-skip3305:
-end3303:
+skip3492:
+end3490:
+	ADDQ $0x60, DX
 	ADDQ $0x60, BX
 	ADDQ $0x60, SI
-	ADDQ $0x60, DI
-	SUBQ $0x0c, R10
+	SUBQ $0x0c, R9
 
-next3284:
-	CMPQ   R10, $0x04
-	JLE    next3307
+next3469:
+	CMPQ   R9, $0x04
+	JLE    next3494
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	MOVQ   DI, R12
+	MOVQ   SI, R12
 	XORQ   R13, R13
-	TESTQ  R9, R9
-	JE     end3309
+	TESTQ  R8, R8
+	JE     end3496
 
-rows3308:
-	VBROADCASTSD (CX)(R13*8), Y4
-	VBROADCASTSD (DX)(R13*8), Y5
+rows3495:
+	VBROADCASTSD (AX)(R13*8), Y4
+	VBROADCASTSD (CX)(R13*8), Y5
 	VMOVUPD      (R12), Y6
 	VFMADD231PD  Y6, Y4, Y0
 	VFMADD231PD  Y6, Y5, Y2
 	VMOVUPD      32(R12), Y6
 	VFMADD231PD  Y6, Y4, Y1
 	VFMADD231PD  Y6, Y5, Y3
-	CMPQ         1152(SP), $0x00
-	JNE          far3310
-	PREFETCHT0   (R12)(AX*1)
-	JMP          asked3311
+	TESTQ        R10, R10
+	JE           none3497
+	PREFETCHT0   (R12)(R10*1)
 
-far3310:
-	PREFETCHT1 (R12)(AX*1)
+none3497:
+	TESTQ $0x00000003, R13
+	JNE   asked3498
+	MOVQ  1152(SP), R14
+	CMPQ  R14, 1160(SP)
+	JAE   asked3500
+	MOVQ  1168(SP), R15
 
-asked3311:
-	ADDQ R8, R12
+ask3499:
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 192(R14)
+	ADDQ       $0x00000100, R14
+	SUBQ       $0x04, R15
+	JG         ask3499
+	MOVQ       R14, 1152(SP)
+
+asked3500:
+asked3498:
+	ADDQ DI, R12
 	INCQ R13
-	CMPQ R13, R9
-	JL   rows3308
+	CMPQ R13, R8
+	JL   rows3495
 
-end3309:
+end3496:
 	VBROADCASTSD w+80(FP), Y4
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	VMULPD       Y4, Y2, Y2
 	VMULPD       Y4, Y3, Y3
 	CMPB         add+88(FP), $0x00
-	JE           set3312
-	VADDPD       (BX), Y0, Y0
-	CMPQ         R10, $0x08
-	JL           partial3313
-	VADDPD       32(BX), Y1, Y1
-	JMP          end3314
+	JE           set3501
+	VADDPD       (DX), Y0, Y0
+	CMPQ         R9, $0x08
+	JL           partial3502
+	VADDPD       32(DX), Y1, Y1
+	JMP          end3503
 
-partial3313:
+partial3502:
+	LEAQ   32(DX), R12
+	VXORPD Y4, Y4, Y4
+	TESTQ  $0x00000001, R11
+	JE     skip3504
+	MOVQ   R11, R13
+	ANDQ   $0x02, R13
+	VMOVSD (R12)(R13*8), X4
+
+skip3504:
+	TESTQ          $0x00000002, R11
+	JE             skip3505
+	VBROADCASTF128 (R12), Y5
+	VINSERTF128    $0x01, X4, Y5, Y4
+
+skip3505:
+	VADDPD Y4, Y1, Y1
+
+end3503:
+	VADDPD (BX), Y2, Y2
+	CMPQ   R9, $0x08
+	JL     partial3506
+	VADDPD 32(BX), Y3, Y3
+	JMP    end3507
+
+partial3506:
 	LEAQ   32(BX), R12
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R11
-	JE     skip3315
+	JE     skip3508
 	MOVQ   R11, R13
 	ANDQ   $0x02, R13
 	VMOVSD (R12)(R13*8), X4
 
-skip3315:
+skip3508:
 	TESTQ          $0x00000002, R11
-	JE             skip3316
+	JE             skip3509
 	VBROADCASTF128 (R12), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip3316:
-	VADDPD Y4, Y1, Y1
-
-end3314:
-	VADDPD (SI), Y2, Y2
-	CMPQ   R10, $0x08
-	JL     partial3317
-	VADDPD 32(SI), Y3, Y3
-	JMP    end3318
-
-partial3317:
-	LEAQ   32(SI), R12
-	VXORPD Y4, Y4, Y4
-	TESTQ  $0x00000001, R11
-	JE     skip3319
-	MOVQ   R11, R13
-	ANDQ   $0x02, R13
-	VMOVSD (R12)(R13*8), X4
-
-skip3319:
-	TESTQ          $0x00000002, R11
-	JE             skip3320
-	VBROADCASTF128 (R12), Y5
-	VINSERTF128    $0x01, X4, Y5, Y4
-
-skip3320:
+skip3509:
 	VADDPD Y4, Y3, Y3
 
-end3318:
-set3312:
-	VMOVUPD Y0, (BX)
-	CMPQ    R10, $0x08
-	JL      partial3321
-	VMOVUPD Y1, 32(BX)
-	JMP     end3322
+end3507:
+set3501:
+	VMOVUPD Y0, (DX)
+	CMPQ    R9, $0x08
+	JL      partial3510
+	VMOVUPD Y1, 32(DX)
+	JMP     end3511
 
-partial3321:
-	LEAQ         32(BX), R12
+partial3510:
+	LEAQ         32(DX), R12
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3323
+	JE           skip3512
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3323:
+skip3512:
 	TESTQ  $0x00000001, R11
-	JE     skip3324
+	JE     skip3513
 	VMOVSD X0, (R12)
 
-skip3324:
-end3322:
-	VMOVUPD Y2, (SI)
-	CMPQ    R10, $0x08
-	JL      partial3325
-	VMOVUPD Y3, 32(SI)
-	JMP     end3326
+skip3513:
+end3511:
+	VMOVUPD Y2, (BX)
+	CMPQ    R9, $0x08
+	JL      partial3514
+	VMOVUPD Y3, 32(BX)
+	JMP     end3515
 
-partial3325:
-	LEAQ         32(SI), R12
+partial3514:
+	LEAQ         32(BX), R12
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3327
+	JE           skip3516
 	VMOVUPD      X0, (R12)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R12
 
-skip3327:
+skip3516:
 	TESTQ  $0x00000001, R11
-	JE     skip3328
+	JE     skip3517
 	VMOVSD X0, (R12)
 
-skip3328:
-end3326:
+skip3517:
+end3515:
+	ADDQ $0x40, DX
 	ADDQ $0x40, BX
 	ADDQ $0x40, SI
-	ADDQ $0x40, DI
-	SUBQ $0x08, R10
+	SUBQ $0x08, R9
 
-next3307:
-	CMPQ   R10, $0x00
-	JLE    next3330
+next3494:
+	CMPQ   R9, $0x00
+	JLE    next3519
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	XORQ   R12, R12
-	TESTQ  R9, R9
-	JE     end3332
+	TESTQ  R8, R8
+	JE     end3521
 
-rows3331:
-	VBROADCASTSD (CX)(R12*8), Y2
-	VBROADCASTSD (DX)(R12*8), Y3
-	VMOVUPD      (DI), Y4
+rows3520:
+	VBROADCASTSD (AX)(R12*8), Y2
+	VBROADCASTSD (CX)(R12*8), Y3
+	VMOVUPD      (SI), Y4
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
-	CMPQ         1152(SP), $0x00
-	JNE          far3333
-	PREFETCHT0   (DI)(AX*1)
-	JMP          asked3334
+	TESTQ        R10, R10
+	JE           none3522
+	PREFETCHT0   (SI)(R10*1)
 
-far3333:
-	PREFETCHT1 (DI)(AX*1)
+none3522:
+	TESTQ $0x00000003, R12
+	JNE   asked3523
+	MOVQ  1152(SP), R13
+	CMPQ  R13, 1160(SP)
+	JAE   asked3525
+	MOVQ  1168(SP), R14
 
-asked3334:
-	ADDQ R8, DI
+ask3524:
+	PREFETCHT1 (R13)
+	PREFETCHT1 64(R13)
+	PREFETCHT1 128(R13)
+	PREFETCHT1 192(R13)
+	ADDQ       $0x00000100, R13
+	SUBQ       $0x04, R14
+	JG         ask3524
+	MOVQ       R13, 1152(SP)
+
+asked3525:
+asked3523:
+	ADDQ DI, SI
 	INCQ R12
-	CMPQ R12, R9
-	JL   rows3331
+	CMPQ R12, R8
+	JL   rows3520
 
-end3332:
+end3521:
 	VBROADCASTSD w+80(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+88(FP), $0x00
-	JE           set3335
-	CMPQ         R10, $0x04
-	JL           partial3336
-	VADDPD       (BX), Y0, Y0
-	JMP          end3337
+	JE           set3526
+	CMPQ         R9, $0x04
+	JL           partial3527
+	VADDPD       (DX), Y0, Y0
+	JMP          end3528
 
-partial3336:
+partial3527:
+	LEAQ   (DX), AX
+	VXORPD Y2, Y2, Y2
+	TESTQ  $0x00000001, R11
+	JE     skip3529
+	MOVQ   R11, CX
+	ANDQ   $0x02, CX
+	VMOVSD (AX)(CX*8), X2
+
+skip3529:
+	TESTQ          $0x00000002, R11
+	JE             skip3530
+	VBROADCASTF128 (AX), Y3
+	VINSERTF128    $0x01, X2, Y3, Y2
+
+skip3530:
+	VADDPD Y2, Y0, Y0
+
+end3528:
+	CMPQ   R9, $0x04
+	JL     partial3531
+	VADDPD (BX), Y1, Y1
+	JMP    end3532
+
+partial3531:
 	LEAQ   (BX), AX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R11
-	JE     skip3338
+	JE     skip3533
 	MOVQ   R11, CX
 	ANDQ   $0x02, CX
 	VMOVSD (AX)(CX*8), X2
 
-skip3338:
+skip3533:
 	TESTQ          $0x00000002, R11
-	JE             skip3339
+	JE             skip3534
 	VBROADCASTF128 (AX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3339:
-	VADDPD Y2, Y0, Y0
-
-end3337:
-	CMPQ   R10, $0x04
-	JL     partial3340
-	VADDPD (SI), Y1, Y1
-	JMP    end3341
-
-partial3340:
-	LEAQ   (SI), AX
-	VXORPD Y2, Y2, Y2
-	TESTQ  $0x00000001, R11
-	JE     skip3342
-	MOVQ   R11, CX
-	ANDQ   $0x02, CX
-	VMOVSD (AX)(CX*8), X2
-
-skip3342:
-	TESTQ          $0x00000002, R11
-	JE             skip3343
-	VBROADCASTF128 (AX), Y3
-	VINSERTF128    $0x01, X2, Y3, Y2
-
-skip3343:
+skip3534:
 	VADDPD Y2, Y1, Y1
 
-end3341:
-set3335:
-	CMPQ    R10, $0x04
-	JL      partial3344
-	VMOVUPD Y0, (BX)
-	JMP     end3345
+end3532:
+set3526:
+	CMPQ    R9, $0x04
+	JL      partial3535
+	VMOVUPD Y0, (DX)
+	JMP     end3536
 
-partial3344:
-	LEAQ         (BX), AX
+partial3535:
+	LEAQ         (DX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3346
+	JE           skip3537
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3346:
+skip3537:
 	TESTQ  $0x00000001, R11
-	JE     skip3347
+	JE     skip3538
 	VMOVSD X0, (AX)
 
-skip3347:
-end3345:
-	CMPQ    R10, $0x04
-	JL      partial3348
-	VMOVUPD Y1, (SI)
-	JMP     end3349
+skip3538:
+end3536:
+	CMPQ    R9, $0x04
+	JL      partial3539
+	VMOVUPD Y1, (BX)
+	JMP     end3540
 
-partial3348:
-	LEAQ         (SI), AX
+partial3539:
+	LEAQ         (BX), AX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R11
-	JE           skip3350
+	JE           skip3541
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3350:
+skip3541:
 	TESTQ  $0x00000001, R11
-	JE     skip3351
+	JE     skip3542
 	VMOVSD X0, (AX)
 
-skip3351:
-end3349:
-next3330:
+skip3542:
+end3540:
+next3519:
 	MOVQ  rows+56(FP), AX
 	MOVQ  block+72(FP), CX
 	MOVQ  stride+24(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end3104
+	JLE   end3284
 	MOVQ  AX, rows+56(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+16(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+32(FP)
 	MOVB  $0x01, add+88(FP)
-	JMP   block3103
+	JMP   block3283
 
-end3104:
-done3105:
+end3284:
+done3285:
 	VZEROUPPER
 	RET
 
-// func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+// func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·logisticHessAVX2(SB), $1160-88
+TEXT ·logisticHessAVX2(SB), $1184-104
+	MOVQ    next+80(FP), AX
+	MOVQ    bytes+88(FP), CX
+	MOVQ    lines+96(FP), DX
+	MOVQ    AX, 1152(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 1160(SP)
+	MOVQ    DX, 1168(SP)
+	MOVQ    $+0, 1176(SP)
 	CMPQ    rows+40(FP), $0x01
-	JNE     block3352
+	JNE     block3543
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block3352
+	JG      block3543
 	CMPQ    AX, $0x04
-	JG      wider3356
+	JG      wider3547
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+24(FP), DX
 	MOVQ    v+32(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole3357
+	JE      whole3548
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3359
+	JE      skip3550
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X1
 
-skip3359:
+skip3550:
 	TESTQ          $0x00000002, AX
-	JE             skip3360
+	JE             skip3551
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3360:
-	JMP end3358
+skip3551:
+	JMP end3549
 
-whole3357:
+whole3548:
 	VMOVUPD (DX), Y1
 
-end3358:
+end3549:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3361
+	JE     whole3552
 	LEAQ   (BX), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3363
+	JE     skip3554
 	MOVQ   AX, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3363:
+skip3554:
 	TESTQ          $0x00000002, AX
-	JE             skip3364
+	JE             skip3555
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3364:
-	JMP end3362
+skip3555:
+	JMP end3553
 
-whole3361:
+whole3552:
 	VMOVUPD (BX), Y2
 
-end3362:
+end3553:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -35994,32 +37421,32 @@ end3362:
 	VBROADCASTSD X0, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3365
+	JE           whole3556
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3367
+	JE           skip3558
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3367:
+skip3558:
 	TESTQ  $0x00000001, AX
-	JE     skip3368
+	JE     skip3559
 	VMOVSD X0, (CX)
 
-skip3368:
-	JMP end3366
+skip3559:
+	JMP end3557
 
-whole3365:
+whole3556:
 	VMOVUPD Y0, (DX)
 
-end3366:
-	JMP done3354
+end3557:
+	JMP done3545
 
-wider3356:
+wider3547:
 	CMPQ    AX, $0x08
-	JG      wider3369
+	JG      wider3560
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -36033,52 +37460,52 @@ wider3356:
 	MOVQ    z+24(FP), DX
 	MOVQ    v+32(FP), BX
 	CMPQ    AX, $0x04
-	JE      whole3370
+	JE      whole3561
 	LEAQ    32(DX), DX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3372
+	JE      skip3563
 	MOVQ    AX, SI
 	ANDQ    $0x02, SI
 	VMOVSD  (DX)(SI*8), X3
 
-skip3372:
+skip3563:
 	TESTQ          $0x00000002, AX
-	JE             skip3373
+	JE             skip3564
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3373:
-	JMP end3371
+skip3564:
+	JMP end3562
 
-whole3370:
+whole3561:
 	VMOVUPD 32(DX), Y3
 
-end3371:
+end3562:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3374
+	JE          whole3565
 	LEAQ        32(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3376
+	JE          skip3567
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3376:
+skip3567:
 	TESTQ          $0x00000002, AX
-	JE             skip3377
+	JE             skip3568
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3377:
-	JMP end3375
+skip3568:
+	JMP end3566
 
-whole3374:
+whole3565:
 	VMOVUPD 32(BX), Y3
 
-end3375:
+end3566:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36126,32 +37553,32 @@ end3375:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3378
+	JE           whole3569
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3380
+	JE           skip3571
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3380:
+skip3571:
 	TESTQ  $0x00000001, AX
-	JE     skip3381
+	JE     skip3572
 	VMOVSD X0, (CX)
 
-skip3381:
-	JMP end3379
+skip3572:
+	JMP end3570
 
-whole3378:
+whole3569:
 	VMOVUPD Y0, 32(DX)
 
-end3379:
-	JMP done3354
+end3570:
+	JMP done3545
 
-wider3369:
+wider3560:
 	CMPQ        AX, $0x0c
-	JG          wider3382
+	JG          wider3573
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36172,52 +37599,52 @@ wider3369:
 	MOVQ        z+24(FP), DX
 	MOVQ        v+32(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3383
+	JE          whole3574
 	LEAQ        64(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3385
+	JE          skip3576
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3385:
+skip3576:
 	TESTQ          $0x00000002, AX
-	JE             skip3386
+	JE             skip3577
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3386:
-	JMP end3384
+skip3577:
+	JMP end3575
 
-whole3383:
+whole3574:
 	VMOVUPD 64(DX), Y3
 
-end3384:
+end3575:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3387
+	JE          whole3578
 	LEAQ        64(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3389
+	JE          skip3580
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3389:
+skip3580:
 	TESTQ          $0x00000002, AX
-	JE             skip3390
+	JE             skip3581
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3390:
-	JMP end3388
+skip3581:
+	JMP end3579
 
-whole3387:
+whole3578:
 	VMOVUPD 64(BX), Y3
 
-end3388:
+end3579:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36267,32 +37694,32 @@ end3388:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3391
+	JE           whole3582
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3393
+	JE           skip3584
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3393:
+skip3584:
 	TESTQ  $0x00000001, AX
-	JE     skip3394
+	JE     skip3585
 	VMOVSD X0, (CX)
 
-skip3394:
-	JMP end3392
+skip3585:
+	JMP end3583
 
-whole3391:
+whole3582:
 	VMOVUPD Y0, 64(DX)
 
-end3392:
-	JMP done3354
+end3583:
+	JMP done3545
 
-wider3382:
+wider3573:
 	CMPQ        AX, $0x10
-	JG          wider3395
+	JG          wider3586
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36320,52 +37747,52 @@ wider3382:
 	MOVQ        z+24(FP), DX
 	MOVQ        v+32(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3396
+	JE          whole3587
 	LEAQ        96(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3398
+	JE          skip3589
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3398:
+skip3589:
 	TESTQ          $0x00000002, AX
-	JE             skip3399
+	JE             skip3590
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3399:
-	JMP end3397
+skip3590:
+	JMP end3588
 
-whole3396:
+whole3587:
 	VMOVUPD 96(DX), Y3
 
-end3397:
+end3588:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3400
+	JE          whole3591
 	LEAQ        96(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3402
+	JE          skip3593
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3402:
+skip3593:
 	TESTQ          $0x00000002, AX
-	JE             skip3403
+	JE             skip3594
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3403:
-	JMP end3401
+skip3594:
+	JMP end3592
 
-whole3400:
+whole3591:
 	VMOVUPD 96(BX), Y3
 
-end3401:
+end3592:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36417,32 +37844,32 @@ end3401:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3404
+	JE           whole3595
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3406
+	JE           skip3597
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3406:
+skip3597:
 	TESTQ  $0x00000001, AX
-	JE     skip3407
+	JE     skip3598
 	VMOVSD X0, (CX)
 
-skip3407:
-	JMP end3405
+skip3598:
+	JMP end3596
 
-whole3404:
+whole3595:
 	VMOVUPD Y0, 96(DX)
 
-end3405:
-	JMP done3354
+end3596:
+	JMP done3545
 
-wider3395:
+wider3586:
 	CMPQ        AX, $0x14
-	JG          wider3408
+	JG          wider3599
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36477,52 +37904,52 @@ wider3395:
 	MOVQ        z+24(FP), DX
 	MOVQ        v+32(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3409
+	JE          whole3600
 	LEAQ        128(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3411
+	JE          skip3602
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3411:
+skip3602:
 	TESTQ          $0x00000002, AX
-	JE             skip3412
+	JE             skip3603
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3412:
-	JMP end3410
+skip3603:
+	JMP end3601
 
-whole3409:
+whole3600:
 	VMOVUPD 128(DX), Y3
 
-end3410:
+end3601:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3413
+	JE          whole3604
 	LEAQ        128(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3415
+	JE          skip3606
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3415:
+skip3606:
 	TESTQ          $0x00000002, AX
-	JE             skip3416
+	JE             skip3607
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3416:
-	JMP end3414
+skip3607:
+	JMP end3605
 
-whole3413:
+whole3604:
 	VMOVUPD 128(BX), Y3
 
-end3414:
+end3605:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36576,32 +38003,32 @@ end3414:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3417
+	JE           whole3608
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3419
+	JE           skip3610
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3419:
+skip3610:
 	TESTQ  $0x00000001, AX
-	JE     skip3420
+	JE     skip3611
 	VMOVSD X0, (CX)
 
-skip3420:
-	JMP end3418
+skip3611:
+	JMP end3609
 
-whole3417:
+whole3608:
 	VMOVUPD Y0, 128(DX)
 
-end3418:
-	JMP done3354
+end3609:
+	JMP done3545
 
-wider3408:
+wider3599:
 	CMPQ        AX, $0x18
-	JG          wider3421
+	JG          wider3612
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36643,52 +38070,52 @@ wider3408:
 	MOVQ        z+24(FP), DX
 	MOVQ        v+32(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3422
+	JE          whole3613
 	LEAQ        160(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3424
+	JE          skip3615
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3424:
+skip3615:
 	TESTQ          $0x00000002, AX
-	JE             skip3425
+	JE             skip3616
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3425:
-	JMP end3423
+skip3616:
+	JMP end3614
 
-whole3422:
+whole3613:
 	VMOVUPD 160(DX), Y3
 
-end3423:
+end3614:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3426
+	JE          whole3617
 	LEAQ        160(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3428
+	JE          skip3619
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3428:
+skip3619:
 	TESTQ          $0x00000002, AX
-	JE             skip3429
+	JE             skip3620
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3429:
-	JMP end3427
+skip3620:
+	JMP end3618
 
-whole3426:
+whole3617:
 	VMOVUPD 160(BX), Y3
 
-end3427:
+end3618:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36744,32 +38171,32 @@ end3427:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3430
+	JE           whole3621
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3432
+	JE           skip3623
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3432:
+skip3623:
 	TESTQ  $0x00000001, AX
-	JE     skip3433
+	JE     skip3624
 	VMOVSD X0, (CX)
 
-skip3433:
-	JMP end3431
+skip3624:
+	JMP end3622
 
-whole3430:
+whole3621:
 	VMOVUPD Y0, 160(DX)
 
-end3431:
-	JMP done3354
+end3622:
+	JMP done3545
 
-wider3421:
+wider3612:
 	CMPQ        AX, $0x1c
-	JG          wider3434
+	JG          wider3625
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -36818,52 +38245,52 @@ wider3421:
 	MOVQ        z+24(FP), DX
 	MOVQ        v+32(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3435
+	JE          whole3626
 	LEAQ        192(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3437
+	JE          skip3628
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3437:
+skip3628:
 	TESTQ          $0x00000002, AX
-	JE             skip3438
+	JE             skip3629
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3438:
-	JMP end3436
+skip3629:
+	JMP end3627
 
-whole3435:
+whole3626:
 	VMOVUPD 192(DX), Y3
 
-end3436:
+end3627:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3439
+	JE          whole3630
 	LEAQ        192(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3441
+	JE          skip3632
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3441:
+skip3632:
 	TESTQ          $0x00000002, AX
-	JE             skip3442
+	JE             skip3633
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3442:
-	JMP end3440
+skip3633:
+	JMP end3631
 
-whole3439:
+whole3630:
 	VMOVUPD 192(BX), Y3
 
-end3440:
+end3631:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -36921,30 +38348,30 @@ end3440:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3443
+	JE           whole3634
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3445
+	JE           skip3636
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3445:
+skip3636:
 	TESTQ  $0x00000001, AX
-	JE     skip3446
+	JE     skip3637
 	VMOVSD X0, (CX)
 
-skip3446:
-	JMP end3444
+skip3637:
+	JMP end3635
 
-whole3443:
+whole3634:
 	VMOVUPD Y0, 192(DX)
 
-end3444:
-	JMP done3354
+end3635:
+	JMP done3545
 
-wider3434:
+wider3625:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -37000,52 +38427,52 @@ wider3434:
 	MOVQ        z+24(FP), DX
 	MOVQ        v+32(FP), BX
 	CMPQ        AX, $0x04
-	JE          whole3448
+	JE          whole3639
 	LEAQ        224(DX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3450
+	JE          skip3641
 	MOVQ        AX, SI
 	ANDQ        $0x02, SI
 	VMOVSD      (DX)(SI*8), X3
 
-skip3450:
+skip3641:
 	TESTQ          $0x00000002, AX
-	JE             skip3451
+	JE             skip3642
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3451:
-	JMP end3449
+skip3642:
+	JMP end3640
 
-whole3448:
+whole3639:
 	VMOVUPD 224(DX), Y3
 
-end3449:
+end3640:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3452
+	JE          whole3643
 	LEAQ        224(BX), DX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3454
+	JE          skip3645
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X3
 
-skip3454:
+skip3645:
 	TESTQ          $0x00000002, AX
-	JE             skip3455
+	JE             skip3646
 	VBROADCASTF128 (DX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3455:
-	JMP end3453
+skip3646:
+	JMP end3644
 
-whole3452:
+whole3643:
 	VMOVUPD 224(BX), Y3
 
-end3453:
+end3644:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -37105,30 +38532,41 @@ end3453:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3456
+	JE           whole3647
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3458
+	JE           skip3649
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3458:
+skip3649:
 	TESTQ  $0x00000001, AX
-	JE     skip3459
+	JE     skip3650
 	VMOVSD X0, (CX)
 
-skip3459:
-	JMP end3457
+skip3650:
+	JMP end3648
 
-whole3456:
+whole3647:
 	VMOVUPD Y0, 224(DX)
 
-end3457:
-	JMP done3354
+end3648:
+	JMP done3545
 
-block3352:
+block3543:
+	MOVQ  block+56(FP), AX
+	MOVQ  stride+16(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+40(FP)
+	JLE   whole3651
+	XORQ  CX, CX
+
+whole3651:
+	MOVQ    CX, 1176(SP)
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    a+8(FP), DX
@@ -37151,9 +38589,9 @@ block3352:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3462:
+rows3654:
 	SUBQ   $0x04, SI
-	JL     rest3463
+	JL     rest3655
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -37168,9 +38606,9 @@ rows3462:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3464:
+columns3656:
 	CMPQ        R13, R10
-	JGE         last3465
+	JGE         last3657
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -37188,9 +38626,9 @@ columns3464:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3464
+	JMP         columns3656
 
-last3465:
+last3657:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -37227,13 +38665,29 @@ last3465:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3462
+	MOVQ        1152(SP), R11
+	CMPQ        R11, 1160(SP)
+	JAE         asked3659
+	MOVQ        1168(SP), R12
 
-rest3463:
+ask3658:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask3658
+	MOVQ       R11, 1152(SP)
+
+asked3659:
+	JMP rows3654
+
+rest3655:
 	ADDQ $0x04, SI
-	JE   end3461
+	JE   end3653
 
-row3466:
+row3660:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -37245,9 +38699,9 @@ row3466:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3468
+	JL     one3662
 
-many3467:
+many3661:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -37270,13 +38724,13 @@ many3467:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3467
+	JGE         many3661
 
-one3468:
+one3662:
 	ADDQ $0x0c, R10
-	JL   rest3470
+	JL   rest3664
 
-top3469:
+top3663:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -37284,11 +38738,11 @@ top3469:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3469
+	JGE         top3663
 
-rest3470:
+rest3664:
 	ADDQ        $0x04, R10
-	JE          end3471
+	JE          end3665
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -37300,7 +38754,7 @@ rest3470:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3471:
+end3665:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -37321,9 +38775,9 @@ end3471:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3466
+	JNE        row3660
 
-end3461:
+end3653:
 	LEAQ    (SP), AX
 	LEAQ    576(SP), CX
 	MOVQ    rows+40(FP), DX
@@ -37332,9 +38786,25 @@ end3461:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3473
+	JL      rest3667
 
-full3472:
+full3666:
+	MOVQ 1152(SP), SI
+	CMPQ SI, 1160(SP)
+	JAE  asked3670
+	MOVQ 1168(SP), DI
+
+ask3669:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask3669
+	MOVQ       SI, 1152(SP)
+
+asked3670:
 	VMOVUPD      (CX)(BX*8), Y0
 	VMOVUPD      (AX)(BX*8), Y1
 	VORPD        k4x8000000000000000<>+0(SB), Y1, Y1
@@ -37370,11 +38840,11 @@ full3472:
 	VMOVUPD      Y1, (CX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3472
+	JGE          full3666
 
-rest3473:
+rest3667:
 	ADDQ         $0x04, DX
-	JE           end3474
+	JE           end3668
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -37414,44 +38884,26 @@ rest3473:
 	VMULPD       Y0, Y1, Y1
 	VMOVUPD      Y1, (CX)(BX*8)
 
-end3474:
-	MOVQ  next+80(FP), AX
-	TESTQ AX, AX
-	JE    none3475
-	SUBQ  a+8(FP), AX
-
-none3475:
-	MOVQ    $+1, 1152(SP)
-	MOVQ    rows+40(FP), CX
-	MOVQ    block+56(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+40(FP)
-	JE      last3476
-	MOVQ    $+0, 1152(SP)
-	MOVQ    stride+16(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+56(FP), AX
-
-last3476:
-	LEAQ    (SP), CX
-	LEAQ    576(SP), CX
-	MOVQ    hv+0(FP), DX
-	MOVQ    a+8(FP), BX
-	MOVQ    stride+16(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    rows+40(FP), DI
-	MOVQ    block+56(FP), R8
-	CMPQ    DI, R8
-	CMOVQGT R8, DI
-	MOVQ    d+48(FP), R8
-	LEAQ    -1(R8), R9
+end3668:
+	LEAQ    (SP), AX
+	LEAQ    576(SP), AX
+	MOVQ    hv+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    stride+16(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+40(FP), SI
+	MOVQ    block+56(FP), DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    d+48(FP), DI
+	MOVQ    1176(SP), R8
+	LEAQ    -1(DI), R9
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3477:
-	CMPQ   R8, $0x2c
-	JLE    next3478
+tile3671:
+	CMPQ   DI, $0x2c
+	JLE    next3672
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -37464,13 +38916,13 @@ tile3477:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3480
+	TESTQ  SI, SI
+	JE     end3674
 
-rows3479:
-	VBROADCASTSD (CX)(R11*8), Y12
+rows3673:
+	VBROADCASTSD (AX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
 	VFMADD231PD  64(R10), Y12, Y2
@@ -37483,31 +38935,41 @@ rows3479:
 	VFMADD231PD  288(R10), Y12, Y9
 	VFMADD231PD  320(R10), Y12, Y10
 	VFMADD231PD  352(R10), Y12, Y11
-	CMPQ         1152(SP), $0x00
-	JNE          far3481
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	PREFETCHT0   256(R10)(AX*1)
-	PREFETCHT0   320(R10)(AX*1)
-	JMP          asked3482
+	TESTQ        R8, R8
+	JE           none3675
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
 
-far3481:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
-	PREFETCHT1 256(R10)(AX*1)
-	PREFETCHT1 320(R10)(AX*1)
+none3675:
+	TESTQ $0x00000003, R11
+	JNE   asked3676
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked3678
+	MOVQ  1168(SP), R13
 
-asked3482:
-	ADDQ SI, R10
+ask3677:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3677
+	MOVQ       R12, 1152(SP)
+
+asked3678:
+asked3676:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3479
+	CMPQ R11, SI
+	JL   rows3673
 
-end3480:
+end3674:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -37522,121 +38984,134 @@ end3480:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3483
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	VADDPD       64(DX), Y2, Y2
-	VADDPD       96(DX), Y3, Y3
-	VADDPD       128(DX), Y4, Y4
-	VADDPD       160(DX), Y5, Y5
-	VADDPD       192(DX), Y6, Y6
-	VADDPD       224(DX), Y7, Y7
-	VADDPD       256(DX), Y8, Y8
-	VADDPD       288(DX), Y9, Y9
-	VADDPD       320(DX), Y10, Y10
-	CMPQ         R8, $0x30
-	JL           partial3484
-	VADDPD       352(DX), Y11, Y11
-	JMP          end3485
+	JE           set3679
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	VADDPD       160(CX), Y5, Y5
+	VADDPD       192(CX), Y6, Y6
+	VADDPD       224(CX), Y7, Y7
+	VADDPD       256(CX), Y8, Y8
+	VADDPD       288(CX), Y9, Y9
+	VADDPD       320(CX), Y10, Y10
+	CMPQ         DI, $0x30
+	JL           partial3680
+	VADDPD       352(CX), Y11, Y11
+	JMP          end3681
 
-partial3484:
-	LEAQ   352(DX), R10
+partial3680:
+	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3486
+	JE     skip3682
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3486:
+skip3682:
 	TESTQ          $0x00000002, R9
-	JE             skip3487
+	JE             skip3683
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3487:
+skip3683:
 	VADDPD Y12, Y11, Y11
 
-end3485:
-set3483:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD Y3, 96(DX)
-	VMOVUPD Y4, 128(DX)
-	VMOVUPD Y5, 160(DX)
-	VMOVUPD Y6, 192(DX)
-	VMOVUPD Y7, 224(DX)
-	VMOVUPD Y8, 256(DX)
-	VMOVUPD Y9, 288(DX)
-	VMOVUPD Y10, 320(DX)
-	CMPQ    R8, $0x30
-	JL      partial3488
-	VMOVUPD Y11, 352(DX)
-	JMP     end3489
+end3681:
+set3679:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	VMOVUPD Y5, 160(CX)
+	VMOVUPD Y6, 192(CX)
+	VMOVUPD Y7, 224(CX)
+	VMOVUPD Y8, 256(CX)
+	VMOVUPD Y9, 288(CX)
+	VMOVUPD Y10, 320(CX)
+	CMPQ    DI, $0x30
+	JL      partial3684
+	VMOVUPD Y11, 352(CX)
+	JMP     end3685
 
-partial3488:
-	LEAQ         352(DX), R10
+partial3684:
+	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3490
+	JE           skip3686
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3490:
+skip3686:
 	TESTQ  $0x00000001, R9
-	JE     skip3491
+	JE     skip3687
 	VMOVSD X0, (R10)
 
-skip3491:
-end3489:
+skip3687:
+end3685:
+	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, DX
-	ADDQ $0x00000180, BX
-	SUBQ $0x30, R8
-	JMP  tile3477
+	SUBQ $0x30, DI
+	JMP  tile3671
 
-next3478:
-	CMPQ   R8, $0x14
-	JLE    next3493
+next3672:
+	CMPQ   DI, $0x14
+	JLE    next3689
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3495
+	TESTQ  SI, SI
+	JE     end3691
 
-rows3494:
-	VBROADCASTSD (CX)(R11*8), Y6
+rows3690:
+	VBROADCASTSD (AX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
 	VFMADD231PD  64(R10), Y6, Y2
 	VFMADD231PD  96(R10), Y6, Y3
 	VFMADD231PD  128(R10), Y6, Y4
 	VFMADD231PD  160(R10), Y6, Y5
-	CMPQ         1152(SP), $0x00
-	JNE          far3496
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	JMP          asked3497
+	TESTQ        R8, R8
+	JE           none3692
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-far3496:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
+none3692:
+	TESTQ $0x00000003, R11
+	JNE   asked3693
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked3695
+	MOVQ  1168(SP), R13
 
-asked3497:
-	ADDQ SI, R10
+ask3694:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3694
+	MOVQ       R12, 1152(SP)
+
+asked3695:
+asked3693:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3494
+	CMPQ R11, SI
+	JL   rows3690
 
-end3495:
+end3691:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -37645,377 +39120,429 @@ end3495:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3498
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	VADDPD       64(DX), Y2, Y2
-	VADDPD       96(DX), Y3, Y3
-	VADDPD       128(DX), Y4, Y4
-	CMPQ         R8, $0x18
-	JL           partial3499
-	VADDPD       160(DX), Y5, Y5
-	JMP          end3500
+	JE           set3696
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	CMPQ         DI, $0x18
+	JL           partial3697
+	VADDPD       160(CX), Y5, Y5
+	JMP          end3698
 
-partial3499:
-	LEAQ   160(DX), R10
+partial3697:
+	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3501
+	JE     skip3699
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3501:
+skip3699:
 	TESTQ          $0x00000002, R9
-	JE             skip3502
+	JE             skip3700
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3502:
+skip3700:
 	VADDPD Y6, Y5, Y5
 
-end3500:
-set3498:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD Y3, 96(DX)
-	VMOVUPD Y4, 128(DX)
-	CMPQ    R8, $0x18
-	JL      partial3503
-	VMOVUPD Y5, 160(DX)
-	JMP     end3504
+end3698:
+set3696:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	CMPQ    DI, $0x18
+	JL      partial3701
+	VMOVUPD Y5, 160(CX)
+	JMP     end3702
 
-partial3503:
-	LEAQ         160(DX), R10
+partial3701:
+	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3505
+	JE           skip3703
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3505:
+skip3703:
 	TESTQ  $0x00000001, R9
-	JE     skip3506
+	JE     skip3704
 	VMOVSD X0, (R10)
 
-skip3506:
-end3504:
+skip3704:
+end3702:
+	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
-	ADDQ $0x000000c0, BX
-	SUBQ $0x18, R8
+	SUBQ $0x18, DI
 
-next3493:
-	CMPQ   R8, $0x08
-	JLE    next3508
+next3689:
+	CMPQ   DI, $0x08
+	JLE    next3706
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3510
+	TESTQ  SI, SI
+	JE     end3708
 
-rows3509:
-	VBROADCASTSD (CX)(R11*8), Y3
+rows3707:
+	VBROADCASTSD (AX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
 	VFMADD231PD  64(R10), Y3, Y2
-	CMPQ         1152(SP), $0x00
-	JNE          far3511
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	JMP          asked3512
+	TESTQ        R8, R8
+	JE           none3709
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-far3511:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
+none3709:
+	TESTQ $0x00000003, R11
+	JNE   asked3710
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked3712
+	MOVQ  1168(SP), R13
 
-asked3512:
-	ADDQ SI, R10
+ask3711:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3711
+	MOVQ       R12, 1152(SP)
+
+asked3712:
+asked3710:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3509
+	CMPQ R11, SI
+	JL   rows3707
 
-end3510:
+end3708:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3513
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	CMPQ         R8, $0x0c
-	JL           partial3514
-	VADDPD       64(DX), Y2, Y2
-	JMP          end3515
+	JE           set3713
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	CMPQ         DI, $0x0c
+	JL           partial3714
+	VADDPD       64(CX), Y2, Y2
+	JMP          end3715
 
-partial3514:
-	LEAQ   64(DX), R10
+partial3714:
+	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3516
+	JE     skip3716
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3516:
+skip3716:
 	TESTQ          $0x00000002, R9
-	JE             skip3517
+	JE             skip3717
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3517:
+skip3717:
 	VADDPD Y3, Y2, Y2
 
-end3515:
-set3513:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	CMPQ    R8, $0x0c
-	JL      partial3518
-	VMOVUPD Y2, 64(DX)
-	JMP     end3519
+end3715:
+set3713:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	CMPQ    DI, $0x0c
+	JL      partial3718
+	VMOVUPD Y2, 64(CX)
+	JMP     end3719
 
-partial3518:
-	LEAQ         64(DX), R10
+partial3718:
+	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3520
+	JE           skip3720
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3520:
+skip3720:
 	TESTQ  $0x00000001, R9
-	JE     skip3521
+	JE     skip3721
 	VMOVSD X0, (R10)
 
-skip3521:
-end3519:
+skip3721:
+end3719:
+	ADDQ $0x60, CX
 	ADDQ $0x60, DX
-	ADDQ $0x60, BX
-	SUBQ $0x0c, R8
+	SUBQ $0x0c, DI
 
-next3508:
-	CMPQ   R8, $0x04
-	JLE    next3523
+next3706:
+	CMPQ   DI, $0x04
+	JLE    next3723
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3525
+	TESTQ  SI, SI
+	JE     end3725
 
-rows3524:
-	VBROADCASTSD (CX)(R11*8), Y2
+rows3724:
+	VBROADCASTSD (AX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
-	CMPQ         1152(SP), $0x00
-	JNE          far3526
-	PREFETCHT0   (R10)(AX*1)
-	JMP          asked3527
+	TESTQ        R8, R8
+	JE           none3726
+	PREFETCHT0   (R10)(R8*1)
 
-far3526:
-	PREFETCHT1 (R10)(AX*1)
+none3726:
+	TESTQ $0x00000003, R11
+	JNE   asked3727
+	MOVQ  1152(SP), R12
+	CMPQ  R12, 1160(SP)
+	JAE   asked3729
+	MOVQ  1168(SP), R13
 
-asked3527:
-	ADDQ SI, R10
+ask3728:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3728
+	MOVQ       R12, 1152(SP)
+
+asked3729:
+asked3727:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3524
+	CMPQ R11, SI
+	JL   rows3724
 
-end3525:
+end3725:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3528
-	VADDPD       (DX), Y0, Y0
-	CMPQ         R8, $0x08
-	JL           partial3529
-	VADDPD       32(DX), Y1, Y1
-	JMP          end3530
+	JE           set3730
+	VADDPD       (CX), Y0, Y0
+	CMPQ         DI, $0x08
+	JL           partial3731
+	VADDPD       32(CX), Y1, Y1
+	JMP          end3732
 
-partial3529:
-	LEAQ   32(DX), R10
+partial3731:
+	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3531
+	JE     skip3733
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3531:
+skip3733:
 	TESTQ          $0x00000002, R9
-	JE             skip3532
+	JE             skip3734
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3532:
+skip3734:
 	VADDPD Y2, Y1, Y1
 
-end3530:
-set3528:
-	VMOVUPD Y0, (DX)
-	CMPQ    R8, $0x08
-	JL      partial3533
-	VMOVUPD Y1, 32(DX)
-	JMP     end3534
+end3732:
+set3730:
+	VMOVUPD Y0, (CX)
+	CMPQ    DI, $0x08
+	JL      partial3735
+	VMOVUPD Y1, 32(CX)
+	JMP     end3736
 
-partial3533:
-	LEAQ         32(DX), R10
+partial3735:
+	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3535
+	JE           skip3737
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3535:
+skip3737:
 	TESTQ  $0x00000001, R9
-	JE     skip3536
+	JE     skip3738
 	VMOVSD X0, (R10)
 
-skip3536:
-end3534:
+skip3738:
+end3736:
+	ADDQ $0x40, CX
 	ADDQ $0x40, DX
-	ADDQ $0x40, BX
-	SUBQ $0x08, R8
+	SUBQ $0x08, DI
 
-next3523:
-	CMPQ   R8, $0x00
-	JLE    next3538
+next3723:
+	CMPQ   DI, $0x00
+	JLE    next3740
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
-	TESTQ  DI, DI
-	JE     end3540
+	TESTQ  SI, SI
+	JE     end3742
 
-rows3539:
-	VBROADCASTSD (CX)(R10*8), Y1
-	VFMADD231PD  (BX), Y1, Y0
-	CMPQ         1152(SP), $0x00
-	JNE          far3541
-	PREFETCHT0   (BX)(AX*1)
-	JMP          asked3542
+rows3741:
+	VBROADCASTSD (AX)(R10*8), Y1
+	VFMADD231PD  (DX), Y1, Y0
+	TESTQ        R8, R8
+	JE           none3743
+	PREFETCHT0   (DX)(R8*1)
 
-far3541:
-	PREFETCHT1 (BX)(AX*1)
+none3743:
+	TESTQ $0x00000003, R10
+	JNE   asked3744
+	MOVQ  1152(SP), R11
+	CMPQ  R11, 1160(SP)
+	JAE   asked3746
+	MOVQ  1168(SP), R12
 
-asked3542:
-	ADDQ SI, BX
+ask3745:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask3745
+	MOVQ       R11, 1152(SP)
+
+asked3746:
+asked3744:
+	ADDQ BX, DX
 	INCQ R10
-	CMPQ R10, DI
-	JL   rows3539
+	CMPQ R10, SI
+	JL   rows3741
 
-end3540:
+end3742:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3543
-	CMPQ         R8, $0x04
-	JL           partial3544
-	VADDPD       (DX), Y0, Y0
-	JMP          end3545
+	JE           set3747
+	CMPQ         DI, $0x04
+	JL           partial3748
+	VADDPD       (CX), Y0, Y0
+	JMP          end3749
 
-partial3544:
-	LEAQ   (DX), AX
+partial3748:
+	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3546
-	MOVQ   R9, CX
-	ANDQ   $0x02, CX
-	VMOVSD (AX)(CX*8), X1
+	JE     skip3750
+	MOVQ   R9, DX
+	ANDQ   $0x02, DX
+	VMOVSD (AX)(DX*8), X1
 
-skip3546:
+skip3750:
 	TESTQ          $0x00000002, R9
-	JE             skip3547
+	JE             skip3751
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3547:
+skip3751:
 	VADDPD Y1, Y0, Y0
 
-end3545:
-set3543:
-	CMPQ    R8, $0x04
-	JL      partial3548
-	VMOVUPD Y0, (DX)
-	JMP     end3549
+end3749:
+set3747:
+	CMPQ    DI, $0x04
+	JL      partial3752
+	VMOVUPD Y0, (CX)
+	JMP     end3753
 
-partial3548:
-	LEAQ         (DX), AX
+partial3752:
+	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3550
+	JE           skip3754
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3550:
+skip3754:
 	TESTQ  $0x00000001, R9
-	JE     skip3551
+	JE     skip3755
 	VMOVSD X0, (AX)
 
-skip3551:
-end3549:
-next3538:
+skip3755:
+end3753:
+next3740:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end3353
+	JLE   end3544
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3352
+	JMP   block3543
 
-end3353:
-done3354:
+end3544:
+done3545:
 	VZEROUPPER
 	RET
 
-// func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64)
+// func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·logisticGradAVX2(SB), $584-88
+TEXT ·logisticGradAVX2(SB), $608-104
+	MOVQ    next+80(FP), AX
+	MOVQ    bytes+88(FP), CX
+	MOVQ    lines+96(FP), DX
+	MOVQ    AX, 576(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 584(SP)
+	MOVQ    DX, 592(SP)
+	MOVQ    $+0, 600(SP)
 	CMPQ    rows+40(FP), $0x01
-	JNE     block3552
+	JNE     block3756
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      block3552
+	JG      block3756
 	CMPQ    AX, $0x04
-	JG      wider3556
+	JG      wider3760
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3557
+	JE      whole3761
 	LEAQ    (DX), DX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3559
+	JE      skip3763
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X1
 
-skip3559:
+skip3763:
 	TESTQ          $0x00000002, AX
-	JE             skip3560
+	JE             skip3764
 	VBROADCASTF128 (DX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3560:
-	JMP end3558
+skip3764:
+	JMP end3762
 
-whole3557:
+whole3761:
 	VMOVUPD (DX), Y1
 
-end3558:
+end3762:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38061,32 +39588,32 @@ end3558:
 	VBROADCASTSD X3, Y0
 	VMULPD       (CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3561
+	JE           whole3765
 	LEAQ         (DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3563
+	JE           skip3767
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3563:
+skip3767:
 	TESTQ  $0x00000001, AX
-	JE     skip3564
+	JE     skip3768
 	VMOVSD X0, (CX)
 
-skip3564:
-	JMP end3562
+skip3768:
+	JMP end3766
 
-whole3561:
+whole3765:
 	VMOVUPD Y0, (DX)
 
-end3562:
-	JMP done3554
+end3766:
+	JMP done3758
 
-wider3556:
+wider3760:
 	CMPQ    AX, $0x08
-	JG      wider3565
+	JG      wider3769
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -38096,28 +39623,28 @@ wider3556:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3566
+	JE      whole3770
 	LEAQ    32(DX), DX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3568
+	JE      skip3772
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (DX)(BX*8), X2
 
-skip3568:
+skip3772:
 	TESTQ          $0x00000002, AX
-	JE             skip3569
+	JE             skip3773
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3569:
-	JMP end3567
+skip3773:
+	JMP end3771
 
-whole3566:
+whole3770:
 	VMOVUPD 32(DX), Y2
 
-end3567:
+end3771:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38165,32 +39692,32 @@ end3567:
 	VMOVUPD      Y1, (DX)
 	VMULPD       32(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3570
+	JE           whole3774
 	LEAQ         32(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3572
+	JE           skip3776
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3572:
+skip3776:
 	TESTQ  $0x00000001, AX
-	JE     skip3573
+	JE     skip3777
 	VMOVSD X0, (CX)
 
-skip3573:
-	JMP end3571
+skip3777:
+	JMP end3775
 
-whole3570:
+whole3774:
 	VMOVUPD Y0, 32(DX)
 
-end3571:
-	JMP done3554
+end3775:
+	JMP done3758
 
-wider3565:
+wider3769:
 	CMPQ        AX, $0x0c
-	JG          wider3574
+	JG          wider3778
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -38204,28 +39731,28 @@ wider3565:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3575
+	JE          whole3779
 	LEAQ        64(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3577
+	JE          skip3781
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3577:
+skip3781:
 	TESTQ          $0x00000002, AX
-	JE             skip3578
+	JE             skip3782
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3578:
-	JMP end3576
+skip3782:
+	JMP end3780
 
-whole3575:
+whole3779:
 	VMOVUPD 64(DX), Y2
 
-end3576:
+end3780:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38275,32 +39802,32 @@ end3576:
 	VMOVUPD      Y1, 32(DX)
 	VMULPD       64(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3579
+	JE           whole3783
 	LEAQ         64(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3581
+	JE           skip3785
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3581:
+skip3785:
 	TESTQ  $0x00000001, AX
-	JE     skip3582
+	JE     skip3786
 	VMOVSD X0, (CX)
 
-skip3582:
-	JMP end3580
+skip3786:
+	JMP end3784
 
-whole3579:
+whole3783:
 	VMOVUPD Y0, 64(DX)
 
-end3580:
-	JMP done3554
+end3784:
+	JMP done3758
 
-wider3574:
+wider3778:
 	CMPQ        AX, $0x10
-	JG          wider3583
+	JG          wider3787
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -38318,28 +39845,28 @@ wider3574:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3584
+	JE          whole3788
 	LEAQ        96(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3586
+	JE          skip3790
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3586:
+skip3790:
 	TESTQ          $0x00000002, AX
-	JE             skip3587
+	JE             skip3791
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3587:
-	JMP end3585
+skip3791:
+	JMP end3789
 
-whole3584:
+whole3788:
 	VMOVUPD 96(DX), Y2
 
-end3585:
+end3789:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38391,32 +39918,32 @@ end3585:
 	VMOVUPD      Y1, 64(DX)
 	VMULPD       96(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3588
+	JE           whole3792
 	LEAQ         96(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3590
+	JE           skip3794
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3590:
+skip3794:
 	TESTQ  $0x00000001, AX
-	JE     skip3591
+	JE     skip3795
 	VMOVSD X0, (CX)
 
-skip3591:
-	JMP end3589
+skip3795:
+	JMP end3793
 
-whole3588:
+whole3792:
 	VMOVUPD Y0, 96(DX)
 
-end3589:
-	JMP done3554
+end3793:
+	JMP done3758
 
-wider3583:
+wider3787:
 	CMPQ        AX, $0x14
-	JG          wider3592
+	JG          wider3796
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -38438,28 +39965,28 @@ wider3583:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3593
+	JE          whole3797
 	LEAQ        128(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3595
+	JE          skip3799
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3595:
+skip3799:
 	TESTQ          $0x00000002, AX
-	JE             skip3596
+	JE             skip3800
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3596:
-	JMP end3594
+skip3800:
+	JMP end3798
 
-whole3593:
+whole3797:
 	VMOVUPD 128(DX), Y2
 
-end3594:
+end3798:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38513,32 +40040,32 @@ end3594:
 	VMOVUPD      Y1, 96(DX)
 	VMULPD       128(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3597
+	JE           whole3801
 	LEAQ         128(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3599
+	JE           skip3803
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3599:
+skip3803:
 	TESTQ  $0x00000001, AX
-	JE     skip3600
+	JE     skip3804
 	VMOVSD X0, (CX)
 
-skip3600:
-	JMP end3598
+skip3804:
+	JMP end3802
 
-whole3597:
+whole3801:
 	VMOVUPD Y0, 128(DX)
 
-end3598:
-	JMP done3554
+end3802:
+	JMP done3758
 
-wider3592:
+wider3796:
 	CMPQ        AX, $0x18
-	JG          wider3601
+	JG          wider3805
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -38564,28 +40091,28 @@ wider3592:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3602
+	JE          whole3806
 	LEAQ        160(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3604
+	JE          skip3808
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3604:
+skip3808:
 	TESTQ          $0x00000002, AX
-	JE             skip3605
+	JE             skip3809
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3605:
-	JMP end3603
+skip3809:
+	JMP end3807
 
-whole3602:
+whole3806:
 	VMOVUPD 160(DX), Y2
 
-end3603:
+end3807:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38641,32 +40168,32 @@ end3603:
 	VMOVUPD      Y1, 128(DX)
 	VMULPD       160(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3606
+	JE           whole3810
 	LEAQ         160(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3608
+	JE           skip3812
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3608:
+skip3812:
 	TESTQ  $0x00000001, AX
-	JE     skip3609
+	JE     skip3813
 	VMOVSD X0, (CX)
 
-skip3609:
-	JMP end3607
+skip3813:
+	JMP end3811
 
-whole3606:
+whole3810:
 	VMOVUPD Y0, 160(DX)
 
-end3607:
-	JMP done3554
+end3811:
+	JMP done3758
 
-wider3601:
+wider3805:
 	CMPQ        AX, $0x1c
-	JG          wider3610
+	JG          wider3814
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -38696,28 +40223,28 @@ wider3601:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3611
+	JE          whole3815
 	LEAQ        192(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3613
+	JE          skip3817
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3613:
+skip3817:
 	TESTQ          $0x00000002, AX
-	JE             skip3614
+	JE             skip3818
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3614:
-	JMP end3612
+skip3818:
+	JMP end3816
 
-whole3611:
+whole3815:
 	VMOVUPD 192(DX), Y2
 
-end3612:
+end3816:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38775,30 +40302,30 @@ end3612:
 	VMOVUPD      Y1, 160(DX)
 	VMULPD       192(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3615
+	JE           whole3819
 	LEAQ         192(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3617
+	JE           skip3821
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3617:
+skip3821:
 	TESTQ  $0x00000001, AX
-	JE     skip3618
+	JE     skip3822
 	VMOVSD X0, (CX)
 
-skip3618:
-	JMP end3616
+skip3822:
+	JMP end3820
 
-whole3615:
+whole3819:
 	VMOVUPD Y0, 192(DX)
 
-end3616:
-	JMP done3554
+end3820:
+	JMP done3758
 
-wider3610:
+wider3814:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -38832,28 +40359,28 @@ wider3610:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3620
+	JE          whole3824
 	LEAQ        224(DX), DX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3622
+	JE          skip3826
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (DX)(BX*8), X2
 
-skip3622:
+skip3826:
 	TESTQ          $0x00000002, AX
-	JE             skip3623
+	JE             skip3827
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3623:
-	JMP end3621
+skip3827:
+	JMP end3825
 
-whole3620:
+whole3824:
 	VMOVUPD 224(DX), Y2
 
-end3621:
+end3825:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -38913,30 +40440,41 @@ end3621:
 	VMOVUPD      Y1, 192(DX)
 	VMULPD       224(CX), Y0, Y0
 	CMPQ         AX, $0x04
-	JE           whole3624
+	JE           whole3828
 	LEAQ         224(DX), CX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, AX
-	JE           skip3626
+	JE           skip3830
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip3626:
+skip3830:
 	TESTQ  $0x00000001, AX
-	JE     skip3627
+	JE     skip3831
 	VMOVSD X0, (CX)
 
-skip3627:
-	JMP end3625
+skip3831:
+	JMP end3829
 
-whole3624:
+whole3828:
 	VMOVUPD Y0, 224(DX)
 
-end3625:
-	JMP done3554
+end3829:
+	JMP done3758
 
-block3552:
+block3756:
+	MOVQ  block+56(FP), AX
+	MOVQ  stride+16(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+40(FP)
+	JLE   whole3832
+	XORQ  CX, CX
+
+whole3832:
+	MOVQ    CX, 600(SP)
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -38957,9 +40495,9 @@ block3552:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3630:
+rows3835:
 	SUBQ   $0x08, BX
-	JL     rest3631
+	JL     rest3836
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -38976,9 +40514,9 @@ rows3630:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3632:
+columns3837:
 	CMPQ        R12, R8
-	JGE         last3633
+	JGE         last3838
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -38992,9 +40530,9 @@ columns3632:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3632
+	JMP         columns3837
 
-last3633:
+last3838:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -39025,15 +40563,32 @@ last3633:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3630
+	MOVQ        576(SP), R9
+	CMPQ        R9, 584(SP)
+	JAE         asked3840
+	MOVQ        592(SP), R10
+	ADDQ        R10, R10
 
-rest3631:
+ask3839:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask3839
+	MOVQ       R9, 576(SP)
+
+asked3840:
+	JMP rows3835
+
+rest3836:
 	ADDQ $0x08, BX
-	JE   end3629
+	JE   end3834
 
-rows3634:
+rows3841:
 	SUBQ   $0x04, BX
-	JL     rest3635
+	JL     rest3842
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -39044,9 +40599,9 @@ rows3634:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3636:
+columns3843:
 	CMPQ        R11, R8
-	JGE         last3637
+	JGE         last3844
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -39055,9 +40610,9 @@ columns3636:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3636
+	JMP         columns3843
 
-last3637:
+last3844:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -39074,13 +40629,29 @@ last3637:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3634
+	MOVQ        576(SP), R9
+	CMPQ        R9, 584(SP)
+	JAE         asked3846
+	MOVQ        592(SP), R10
 
-rest3635:
+ask3845:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask3845
+	MOVQ       R9, 576(SP)
+
+asked3846:
+	JMP rows3841
+
+rest3842:
 	ADDQ $0x04, BX
-	JE   end3629
+	JE   end3834
 
-row3638:
+row3847:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -39088,9 +40659,9 @@ row3638:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3640
+	JL     one3849
 
-many3639:
+many3848:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -39101,22 +40672,22 @@ many3639:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3639
+	JGE         many3848
 
-one3640:
+one3849:
 	ADDQ $0x0c, R8
-	JL   rest3642
+	JL   rest3851
 
-top3641:
+top3850:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3641
+	JGE         top3850
 
-rest3642:
+rest3851:
 	ADDQ        $0x04, R8
-	JE          end3643
+	JE          end3852
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -39126,7 +40697,7 @@ rest3642:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3643:
+end3852:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -39138,9 +40709,9 @@ end3643:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3638
+	JNE        row3847
 
-end3629:
+end3834:
 	LEAQ    (SP), AX
 	MOVQ    y+24(FP), CX
 	MOVQ    rows+40(FP), DX
@@ -39149,9 +40720,25 @@ end3629:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3645
+	JL      rest3854
 
-full3644:
+full3853:
+	MOVQ 576(SP), SI
+	CMPQ SI, 584(SP)
+	JAE  asked3857
+	MOVQ 592(SP), DI
+
+ask3856:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask3856
+	MOVQ       SI, 576(SP)
+
+asked3857:
 	VMOVUPD      (CX)(BX*8), Y0
 	VMOVUPD      (AX)(BX*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
@@ -39189,11 +40776,11 @@ full3644:
 	VMOVUPD      Y3, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3644
+	JGE          full3853
 
-rest3645:
+rest3854:
 	ADDQ         $0x04, DX
-	JE           end3646
+	JE           end3855
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -39235,43 +40822,25 @@ rest3645:
 	VMULPD       Y0, Y3, Y3
 	VMOVUPD      Y3, (AX)(BX*8)
 
-end3646:
-	MOVQ  next+80(FP), AX
-	TESTQ AX, AX
-	JE    none3647
-	SUBQ  a+8(FP), AX
-
-none3647:
-	MOVQ    $+1, 576(SP)
-	MOVQ    rows+40(FP), CX
-	MOVQ    block+56(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+40(FP)
-	JE      last3648
-	MOVQ    $+0, 576(SP)
-	MOVQ    stride+16(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+56(FP), AX
-
-last3648:
-	LEAQ    (SP), CX
-	MOVQ    dz+0(FP), DX
-	MOVQ    a+8(FP), BX
-	MOVQ    stride+16(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    rows+40(FP), DI
-	MOVQ    block+56(FP), R8
-	CMPQ    DI, R8
-	CMOVQGT R8, DI
-	MOVQ    d+48(FP), R8
-	LEAQ    -1(R8), R9
+end3855:
+	LEAQ    (SP), AX
+	MOVQ    dz+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    stride+16(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+40(FP), SI
+	MOVQ    block+56(FP), DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    d+48(FP), DI
+	MOVQ    600(SP), R8
+	LEAQ    -1(DI), R9
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3649:
-	CMPQ   R8, $0x2c
-	JLE    next3650
+tile3858:
+	CMPQ   DI, $0x2c
+	JLE    next3859
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -39284,13 +40853,13 @@ tile3649:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3652
+	TESTQ  SI, SI
+	JE     end3861
 
-rows3651:
-	VBROADCASTSD (CX)(R11*8), Y12
+rows3860:
+	VBROADCASTSD (AX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
 	VFMADD231PD  64(R10), Y12, Y2
@@ -39303,31 +40872,41 @@ rows3651:
 	VFMADD231PD  288(R10), Y12, Y9
 	VFMADD231PD  320(R10), Y12, Y10
 	VFMADD231PD  352(R10), Y12, Y11
-	CMPQ         576(SP), $0x00
-	JNE          far3653
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	PREFETCHT0   256(R10)(AX*1)
-	PREFETCHT0   320(R10)(AX*1)
-	JMP          asked3654
+	TESTQ        R8, R8
+	JE           none3862
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
 
-far3653:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
-	PREFETCHT1 256(R10)(AX*1)
-	PREFETCHT1 320(R10)(AX*1)
+none3862:
+	TESTQ $0x00000003, R11
+	JNE   asked3863
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked3865
+	MOVQ  592(SP), R13
 
-asked3654:
-	ADDQ SI, R10
+ask3864:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3864
+	MOVQ       R12, 576(SP)
+
+asked3865:
+asked3863:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3651
+	CMPQ R11, SI
+	JL   rows3860
 
-end3652:
+end3861:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -39342,121 +40921,134 @@ end3652:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3655
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	VADDPD       64(DX), Y2, Y2
-	VADDPD       96(DX), Y3, Y3
-	VADDPD       128(DX), Y4, Y4
-	VADDPD       160(DX), Y5, Y5
-	VADDPD       192(DX), Y6, Y6
-	VADDPD       224(DX), Y7, Y7
-	VADDPD       256(DX), Y8, Y8
-	VADDPD       288(DX), Y9, Y9
-	VADDPD       320(DX), Y10, Y10
-	CMPQ         R8, $0x30
-	JL           partial3656
-	VADDPD       352(DX), Y11, Y11
-	JMP          end3657
+	JE           set3866
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	VADDPD       160(CX), Y5, Y5
+	VADDPD       192(CX), Y6, Y6
+	VADDPD       224(CX), Y7, Y7
+	VADDPD       256(CX), Y8, Y8
+	VADDPD       288(CX), Y9, Y9
+	VADDPD       320(CX), Y10, Y10
+	CMPQ         DI, $0x30
+	JL           partial3867
+	VADDPD       352(CX), Y11, Y11
+	JMP          end3868
 
-partial3656:
-	LEAQ   352(DX), R10
+partial3867:
+	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3658
+	JE     skip3869
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3658:
+skip3869:
 	TESTQ          $0x00000002, R9
-	JE             skip3659
+	JE             skip3870
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3659:
+skip3870:
 	VADDPD Y12, Y11, Y11
 
-end3657:
-set3655:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD Y3, 96(DX)
-	VMOVUPD Y4, 128(DX)
-	VMOVUPD Y5, 160(DX)
-	VMOVUPD Y6, 192(DX)
-	VMOVUPD Y7, 224(DX)
-	VMOVUPD Y8, 256(DX)
-	VMOVUPD Y9, 288(DX)
-	VMOVUPD Y10, 320(DX)
-	CMPQ    R8, $0x30
-	JL      partial3660
-	VMOVUPD Y11, 352(DX)
-	JMP     end3661
+end3868:
+set3866:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	VMOVUPD Y5, 160(CX)
+	VMOVUPD Y6, 192(CX)
+	VMOVUPD Y7, 224(CX)
+	VMOVUPD Y8, 256(CX)
+	VMOVUPD Y9, 288(CX)
+	VMOVUPD Y10, 320(CX)
+	CMPQ    DI, $0x30
+	JL      partial3871
+	VMOVUPD Y11, 352(CX)
+	JMP     end3872
 
-partial3660:
-	LEAQ         352(DX), R10
+partial3871:
+	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3662
+	JE           skip3873
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3662:
+skip3873:
 	TESTQ  $0x00000001, R9
-	JE     skip3663
+	JE     skip3874
 	VMOVSD X0, (R10)
 
-skip3663:
-end3661:
+skip3874:
+end3872:
+	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, DX
-	ADDQ $0x00000180, BX
-	SUBQ $0x30, R8
-	JMP  tile3649
+	SUBQ $0x30, DI
+	JMP  tile3858
 
-next3650:
-	CMPQ   R8, $0x14
-	JLE    next3665
+next3859:
+	CMPQ   DI, $0x14
+	JLE    next3876
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3667
+	TESTQ  SI, SI
+	JE     end3878
 
-rows3666:
-	VBROADCASTSD (CX)(R11*8), Y6
+rows3877:
+	VBROADCASTSD (AX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
 	VFMADD231PD  64(R10), Y6, Y2
 	VFMADD231PD  96(R10), Y6, Y3
 	VFMADD231PD  128(R10), Y6, Y4
 	VFMADD231PD  160(R10), Y6, Y5
-	CMPQ         576(SP), $0x00
-	JNE          far3668
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	JMP          asked3669
+	TESTQ        R8, R8
+	JE           none3879
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-far3668:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
+none3879:
+	TESTQ $0x00000003, R11
+	JNE   asked3880
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked3882
+	MOVQ  592(SP), R13
 
-asked3669:
-	ADDQ SI, R10
+ask3881:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3881
+	MOVQ       R12, 576(SP)
+
+asked3882:
+asked3880:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3666
+	CMPQ R11, SI
+	JL   rows3877
 
-end3667:
+end3878:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -39465,349 +41057,412 @@ end3667:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3670
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	VADDPD       64(DX), Y2, Y2
-	VADDPD       96(DX), Y3, Y3
-	VADDPD       128(DX), Y4, Y4
-	CMPQ         R8, $0x18
-	JL           partial3671
-	VADDPD       160(DX), Y5, Y5
-	JMP          end3672
+	JE           set3883
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	CMPQ         DI, $0x18
+	JL           partial3884
+	VADDPD       160(CX), Y5, Y5
+	JMP          end3885
 
-partial3671:
-	LEAQ   160(DX), R10
+partial3884:
+	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3673
+	JE     skip3886
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3673:
+skip3886:
 	TESTQ          $0x00000002, R9
-	JE             skip3674
+	JE             skip3887
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3674:
+skip3887:
 	VADDPD Y6, Y5, Y5
 
-end3672:
-set3670:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD Y3, 96(DX)
-	VMOVUPD Y4, 128(DX)
-	CMPQ    R8, $0x18
-	JL      partial3675
-	VMOVUPD Y5, 160(DX)
-	JMP     end3676
+end3885:
+set3883:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	CMPQ    DI, $0x18
+	JL      partial3888
+	VMOVUPD Y5, 160(CX)
+	JMP     end3889
 
-partial3675:
-	LEAQ         160(DX), R10
+partial3888:
+	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3677
+	JE           skip3890
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3677:
+skip3890:
 	TESTQ  $0x00000001, R9
-	JE     skip3678
+	JE     skip3891
 	VMOVSD X0, (R10)
 
-skip3678:
-end3676:
+skip3891:
+end3889:
+	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
-	ADDQ $0x000000c0, BX
-	SUBQ $0x18, R8
+	SUBQ $0x18, DI
 
-next3665:
-	CMPQ   R8, $0x08
-	JLE    next3680
+next3876:
+	CMPQ   DI, $0x08
+	JLE    next3893
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3682
+	TESTQ  SI, SI
+	JE     end3895
 
-rows3681:
-	VBROADCASTSD (CX)(R11*8), Y3
+rows3894:
+	VBROADCASTSD (AX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
 	VFMADD231PD  64(R10), Y3, Y2
-	CMPQ         576(SP), $0x00
-	JNE          far3683
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	JMP          asked3684
+	TESTQ        R8, R8
+	JE           none3896
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-far3683:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
+none3896:
+	TESTQ $0x00000003, R11
+	JNE   asked3897
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked3899
+	MOVQ  592(SP), R13
 
-asked3684:
-	ADDQ SI, R10
+ask3898:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3898
+	MOVQ       R12, 576(SP)
+
+asked3899:
+asked3897:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3681
+	CMPQ R11, SI
+	JL   rows3894
 
-end3682:
+end3895:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3685
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	CMPQ         R8, $0x0c
-	JL           partial3686
-	VADDPD       64(DX), Y2, Y2
-	JMP          end3687
+	JE           set3900
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	CMPQ         DI, $0x0c
+	JL           partial3901
+	VADDPD       64(CX), Y2, Y2
+	JMP          end3902
 
-partial3686:
-	LEAQ   64(DX), R10
+partial3901:
+	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3688
+	JE     skip3903
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3688:
+skip3903:
 	TESTQ          $0x00000002, R9
-	JE             skip3689
+	JE             skip3904
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3689:
+skip3904:
 	VADDPD Y3, Y2, Y2
 
-end3687:
-set3685:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	CMPQ    R8, $0x0c
-	JL      partial3690
-	VMOVUPD Y2, 64(DX)
-	JMP     end3691
+end3902:
+set3900:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	CMPQ    DI, $0x0c
+	JL      partial3905
+	VMOVUPD Y2, 64(CX)
+	JMP     end3906
 
-partial3690:
-	LEAQ         64(DX), R10
+partial3905:
+	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3692
+	JE           skip3907
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3692:
+skip3907:
 	TESTQ  $0x00000001, R9
-	JE     skip3693
+	JE     skip3908
 	VMOVSD X0, (R10)
 
-skip3693:
-end3691:
+skip3908:
+end3906:
+	ADDQ $0x60, CX
 	ADDQ $0x60, DX
-	ADDQ $0x60, BX
-	SUBQ $0x0c, R8
+	SUBQ $0x0c, DI
 
-next3680:
-	CMPQ   R8, $0x04
-	JLE    next3695
+next3893:
+	CMPQ   DI, $0x04
+	JLE    next3910
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3697
+	TESTQ  SI, SI
+	JE     end3912
 
-rows3696:
-	VBROADCASTSD (CX)(R11*8), Y2
+rows3911:
+	VBROADCASTSD (AX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
-	CMPQ         576(SP), $0x00
-	JNE          far3698
-	PREFETCHT0   (R10)(AX*1)
-	JMP          asked3699
+	TESTQ        R8, R8
+	JE           none3913
+	PREFETCHT0   (R10)(R8*1)
 
-far3698:
-	PREFETCHT1 (R10)(AX*1)
+none3913:
+	TESTQ $0x00000003, R11
+	JNE   asked3914
+	MOVQ  576(SP), R12
+	CMPQ  R12, 584(SP)
+	JAE   asked3916
+	MOVQ  592(SP), R13
 
-asked3699:
-	ADDQ SI, R10
+ask3915:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3915
+	MOVQ       R12, 576(SP)
+
+asked3916:
+asked3914:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3696
+	CMPQ R11, SI
+	JL   rows3911
 
-end3697:
+end3912:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3700
-	VADDPD       (DX), Y0, Y0
-	CMPQ         R8, $0x08
-	JL           partial3701
-	VADDPD       32(DX), Y1, Y1
-	JMP          end3702
+	JE           set3917
+	VADDPD       (CX), Y0, Y0
+	CMPQ         DI, $0x08
+	JL           partial3918
+	VADDPD       32(CX), Y1, Y1
+	JMP          end3919
 
-partial3701:
-	LEAQ   32(DX), R10
+partial3918:
+	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3703
+	JE     skip3920
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3703:
+skip3920:
 	TESTQ          $0x00000002, R9
-	JE             skip3704
+	JE             skip3921
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3704:
+skip3921:
 	VADDPD Y2, Y1, Y1
 
-end3702:
-set3700:
-	VMOVUPD Y0, (DX)
-	CMPQ    R8, $0x08
-	JL      partial3705
-	VMOVUPD Y1, 32(DX)
-	JMP     end3706
+end3919:
+set3917:
+	VMOVUPD Y0, (CX)
+	CMPQ    DI, $0x08
+	JL      partial3922
+	VMOVUPD Y1, 32(CX)
+	JMP     end3923
 
-partial3705:
-	LEAQ         32(DX), R10
+partial3922:
+	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3707
+	JE           skip3924
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3707:
+skip3924:
 	TESTQ  $0x00000001, R9
-	JE     skip3708
+	JE     skip3925
 	VMOVSD X0, (R10)
 
-skip3708:
-end3706:
+skip3925:
+end3923:
+	ADDQ $0x40, CX
 	ADDQ $0x40, DX
-	ADDQ $0x40, BX
-	SUBQ $0x08, R8
+	SUBQ $0x08, DI
 
-next3695:
-	CMPQ   R8, $0x00
-	JLE    next3710
+next3910:
+	CMPQ   DI, $0x00
+	JLE    next3927
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
-	TESTQ  DI, DI
-	JE     end3712
+	TESTQ  SI, SI
+	JE     end3929
 
-rows3711:
-	VBROADCASTSD (CX)(R10*8), Y1
-	VFMADD231PD  (BX), Y1, Y0
-	CMPQ         576(SP), $0x00
-	JNE          far3713
-	PREFETCHT0   (BX)(AX*1)
-	JMP          asked3714
+rows3928:
+	VBROADCASTSD (AX)(R10*8), Y1
+	VFMADD231PD  (DX), Y1, Y0
+	TESTQ        R8, R8
+	JE           none3930
+	PREFETCHT0   (DX)(R8*1)
 
-far3713:
-	PREFETCHT1 (BX)(AX*1)
+none3930:
+	TESTQ $0x00000003, R10
+	JNE   asked3931
+	MOVQ  576(SP), R11
+	CMPQ  R11, 584(SP)
+	JAE   asked3933
+	MOVQ  592(SP), R12
 
-asked3714:
-	ADDQ SI, BX
+ask3932:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask3932
+	MOVQ       R11, 576(SP)
+
+asked3933:
+asked3931:
+	ADDQ BX, DX
 	INCQ R10
-	CMPQ R10, DI
-	JL   rows3711
+	CMPQ R10, SI
+	JL   rows3928
 
-end3712:
+end3929:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3715
-	CMPQ         R8, $0x04
-	JL           partial3716
-	VADDPD       (DX), Y0, Y0
-	JMP          end3717
+	JE           set3934
+	CMPQ         DI, $0x04
+	JL           partial3935
+	VADDPD       (CX), Y0, Y0
+	JMP          end3936
 
-partial3716:
-	LEAQ   (DX), AX
+partial3935:
+	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3718
-	MOVQ   R9, CX
-	ANDQ   $0x02, CX
-	VMOVSD (AX)(CX*8), X1
+	JE     skip3937
+	MOVQ   R9, DX
+	ANDQ   $0x02, DX
+	VMOVSD (AX)(DX*8), X1
 
-skip3718:
+skip3937:
 	TESTQ          $0x00000002, R9
-	JE             skip3719
+	JE             skip3938
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3719:
+skip3938:
 	VADDPD Y1, Y0, Y0
 
-end3717:
-set3715:
-	CMPQ    R8, $0x04
-	JL      partial3720
-	VMOVUPD Y0, (DX)
-	JMP     end3721
+end3936:
+set3934:
+	CMPQ    DI, $0x04
+	JL      partial3939
+	VMOVUPD Y0, (CX)
+	JMP     end3940
 
-partial3720:
-	LEAQ         (DX), AX
+partial3939:
+	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3722
+	JE           skip3941
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3722:
+skip3941:
 	TESTQ  $0x00000001, R9
-	JE     skip3723
+	JE     skip3942
 	VMOVSD X0, (AX)
 
-skip3723:
-end3721:
-next3710:
+skip3942:
+end3940:
+next3927:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end3553
+	JLE   end3757
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3552
+	JMP   block3756
 
-end3553:
-done3554:
+end3757:
+done3758:
 	VZEROUPPER
 	RET
 
-// func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64
+// func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) float64
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+, SSE2
-TEXT ·logisticValueGradAVX2(SB), $616-96
+TEXT ·logisticValueGradAVX2(SB), $640-112
 	VXORPD  Y0, Y0, Y0
 	VMOVUPD Y0, 576(SP)
+	MOVQ    next+80(FP), AX
+	MOVQ    bytes+88(FP), CX
+	MOVQ    lines+96(FP), DX
+	MOVQ    AX, 608(SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 616(SP)
+	MOVQ    DX, 624(SP)
+	MOVQ    $+0, 632(SP)
 
-block3724:
+block3943:
+	MOVQ  block+56(FP), AX
+	MOVQ  stride+16(FP), CX
+	SHLQ  $0x03, CX
+	IMULQ AX, CX
+	ADDQ  AX, AX
+	CMPQ  AX, rows+40(FP)
+	JLE   whole3947
+	XORQ  CX, CX
+
+whole3947:
+	MOVQ    CX, 632(SP)
 	LEAQ    (SP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -39828,9 +41483,9 @@ block3724:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3730:
+rows3950:
 	SUBQ   $0x08, BX
-	JL     rest3731
+	JL     rest3951
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -39847,9 +41502,9 @@ rows3730:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3732:
+columns3952:
 	CMPQ        R12, R8
-	JGE         last3733
+	JGE         last3953
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -39863,9 +41518,9 @@ columns3732:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3732
+	JMP         columns3952
 
-last3733:
+last3953:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -39896,15 +41551,32 @@ last3733:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3730
+	MOVQ        608(SP), R9
+	CMPQ        R9, 616(SP)
+	JAE         asked3955
+	MOVQ        624(SP), R10
+	ADDQ        R10, R10
 
-rest3731:
+ask3954:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask3954
+	MOVQ       R9, 608(SP)
+
+asked3955:
+	JMP rows3950
+
+rest3951:
 	ADDQ $0x08, BX
-	JE   end3729
+	JE   end3949
 
-rows3734:
+rows3956:
 	SUBQ   $0x04, BX
-	JL     rest3735
+	JL     rest3957
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -39915,9 +41587,9 @@ rows3734:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3736:
+columns3958:
 	CMPQ        R11, R8
-	JGE         last3737
+	JGE         last3959
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -39926,9 +41598,9 @@ columns3736:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3736
+	JMP         columns3958
 
-last3737:
+last3959:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -39945,13 +41617,29 @@ last3737:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3734
+	MOVQ        608(SP), R9
+	CMPQ        R9, 616(SP)
+	JAE         asked3961
+	MOVQ        624(SP), R10
 
-rest3735:
+ask3960:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask3960
+	MOVQ       R9, 608(SP)
+
+asked3961:
+	JMP rows3956
+
+rest3957:
 	ADDQ $0x04, BX
-	JE   end3729
+	JE   end3949
 
-row3738:
+row3962:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -39959,9 +41647,9 @@ row3738:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3740
+	JL     one3964
 
-many3739:
+many3963:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -39972,22 +41660,22 @@ many3739:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3739
+	JGE         many3963
 
-one3740:
+one3964:
 	ADDQ $0x0c, R8
-	JL   rest3742
+	JL   rest3966
 
-top3741:
+top3965:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3741
+	JGE         top3965
 
-rest3742:
+rest3966:
 	ADDQ        $0x04, R8
-	JE          end3743
+	JE          end3967
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -39997,7 +41685,7 @@ rest3742:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3743:
+end3967:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -40009,9 +41697,9 @@ end3743:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3738
+	JNE        row3962
 
-end3729:
+end3949:
 	LEAQ    (SP), AX
 	VMOVUPD 576(SP), Y0
 	MOVQ    y+24(FP), CX
@@ -40021,9 +41709,25 @@ end3729:
 	CMOVQGT BX, DX
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
-	JL      rest3745
+	JL      rest3969
 
-full3744:
+full3968:
+	MOVQ 608(SP), SI
+	CMPQ SI, 616(SP)
+	JAE  asked3972
+	MOVQ 624(SP), DI
+
+ask3971:
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       $0x00000100, SI
+	SUBQ       $0x04, DI
+	JG         ask3971
+	MOVQ       SI, 608(SP)
+
+asked3972:
 	VMOVUPD      (CX)(BX*8), Y1
 	VMOVUPD      (AX)(BX*8), Y2
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
@@ -40092,11 +41796,11 @@ full3744:
 	VMOVUPD      Y6, (AX)(BX*8)
 	ADDQ         $0x04, BX
 	SUBQ         $0x04, DX
-	JGE          full3744
+	JGE          full3968
 
-rest3745:
+rest3969:
 	ADDQ         $0x04, DX
-	JE           end3746
+	JE           end3970
 	MOVQ         DX, SI
 	LEAQ         tails<>+32(SB), DX
 	SHLQ         $0x03, SI
@@ -40170,46 +41874,28 @@ rest3745:
 	VADDPD       Y12, Y0, Y0
 	VMOVUPD      Y7, (AX)(BX*8)
 
-end3746:
+end3970:
 	VMOVUPD Y0, 576(SP)
 	CMPQ    dz+0(FP), $0x00
-	JE      skip3727
-	MOVQ    next+80(FP), AX
-	TESTQ   AX, AX
-	JE      none3747
-	SUBQ    a+8(FP), AX
-
-none3747:
-	MOVQ    $+1, 608(SP)
-	MOVQ    rows+40(FP), CX
-	MOVQ    block+56(FP), DX
-	CMPQ    CX, DX
-	CMOVQGT DX, CX
-	CMPQ    CX, rows+40(FP)
-	JE      last3748
-	MOVQ    $+0, 608(SP)
-	MOVQ    stride+16(FP), AX
-	SHLQ    $0x03, AX
-	IMULQ   block+56(FP), AX
-
-last3748:
-	LEAQ    (SP), CX
-	MOVQ    dz+0(FP), DX
-	MOVQ    a+8(FP), BX
-	MOVQ    stride+16(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    rows+40(FP), DI
-	MOVQ    block+56(FP), R8
-	CMPQ    DI, R8
-	CMOVQGT R8, DI
-	MOVQ    d+48(FP), R8
-	LEAQ    -1(R8), R9
+	JE      skip3946
+	LEAQ    (SP), AX
+	MOVQ    dz+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    stride+16(FP), BX
+	SHLQ    $0x03, BX
+	MOVQ    rows+40(FP), SI
+	MOVQ    block+56(FP), DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	MOVQ    d+48(FP), DI
+	MOVQ    632(SP), R8
+	LEAQ    -1(DI), R9
 	ANDQ    $0x03, R9
 	INCQ    R9
 
-tile3749:
-	CMPQ   R8, $0x2c
-	JLE    next3750
+tile3973:
+	CMPQ   DI, $0x2c
+	JLE    next3974
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -40222,13 +41908,13 @@ tile3749:
 	VXORPD Y9, Y9, Y9
 	VXORPD Y10, Y10, Y10
 	VXORPD Y11, Y11, Y11
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3752
+	TESTQ  SI, SI
+	JE     end3976
 
-rows3751:
-	VBROADCASTSD (CX)(R11*8), Y12
+rows3975:
+	VBROADCASTSD (AX)(R11*8), Y12
 	VFMADD231PD  (R10), Y12, Y0
 	VFMADD231PD  32(R10), Y12, Y1
 	VFMADD231PD  64(R10), Y12, Y2
@@ -40241,31 +41927,41 @@ rows3751:
 	VFMADD231PD  288(R10), Y12, Y9
 	VFMADD231PD  320(R10), Y12, Y10
 	VFMADD231PD  352(R10), Y12, Y11
-	CMPQ         608(SP), $0x00
-	JNE          far3753
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	PREFETCHT0   192(R10)(AX*1)
-	PREFETCHT0   256(R10)(AX*1)
-	PREFETCHT0   320(R10)(AX*1)
-	JMP          asked3754
+	TESTQ        R8, R8
+	JE           none3977
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
+	PREFETCHT0   192(R10)(R8*1)
+	PREFETCHT0   256(R10)(R8*1)
+	PREFETCHT0   320(R10)(R8*1)
 
-far3753:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
-	PREFETCHT1 192(R10)(AX*1)
-	PREFETCHT1 256(R10)(AX*1)
-	PREFETCHT1 320(R10)(AX*1)
+none3977:
+	TESTQ $0x00000003, R11
+	JNE   asked3978
+	MOVQ  608(SP), R12
+	CMPQ  R12, 616(SP)
+	JAE   asked3980
+	MOVQ  624(SP), R13
 
-asked3754:
-	ADDQ SI, R10
+ask3979:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3979
+	MOVQ       R12, 608(SP)
+
+asked3980:
+asked3978:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3751
+	CMPQ R11, SI
+	JL   rows3975
 
-end3752:
+end3976:
 	VBROADCASTSD w+64(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
@@ -40280,121 +41976,134 @@ end3752:
 	VMULPD       Y12, Y10, Y10
 	VMULPD       Y12, Y11, Y11
 	CMPB         add+72(FP), $0x00
-	JE           set3755
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	VADDPD       64(DX), Y2, Y2
-	VADDPD       96(DX), Y3, Y3
-	VADDPD       128(DX), Y4, Y4
-	VADDPD       160(DX), Y5, Y5
-	VADDPD       192(DX), Y6, Y6
-	VADDPD       224(DX), Y7, Y7
-	VADDPD       256(DX), Y8, Y8
-	VADDPD       288(DX), Y9, Y9
-	VADDPD       320(DX), Y10, Y10
-	CMPQ         R8, $0x30
-	JL           partial3756
-	VADDPD       352(DX), Y11, Y11
-	JMP          end3757
+	JE           set3981
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	VADDPD       160(CX), Y5, Y5
+	VADDPD       192(CX), Y6, Y6
+	VADDPD       224(CX), Y7, Y7
+	VADDPD       256(CX), Y8, Y8
+	VADDPD       288(CX), Y9, Y9
+	VADDPD       320(CX), Y10, Y10
+	CMPQ         DI, $0x30
+	JL           partial3982
+	VADDPD       352(CX), Y11, Y11
+	JMP          end3983
 
-partial3756:
-	LEAQ   352(DX), R10
+partial3982:
+	LEAQ   352(CX), R10
 	VXORPD Y12, Y12, Y12
 	TESTQ  $0x00000001, R9
-	JE     skip3758
+	JE     skip3984
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X12
 
-skip3758:
+skip3984:
 	TESTQ          $0x00000002, R9
-	JE             skip3759
+	JE             skip3985
 	VBROADCASTF128 (R10), Y13
 	VINSERTF128    $0x01, X12, Y13, Y12
 
-skip3759:
+skip3985:
 	VADDPD Y12, Y11, Y11
 
-end3757:
-set3755:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD Y3, 96(DX)
-	VMOVUPD Y4, 128(DX)
-	VMOVUPD Y5, 160(DX)
-	VMOVUPD Y6, 192(DX)
-	VMOVUPD Y7, 224(DX)
-	VMOVUPD Y8, 256(DX)
-	VMOVUPD Y9, 288(DX)
-	VMOVUPD Y10, 320(DX)
-	CMPQ    R8, $0x30
-	JL      partial3760
-	VMOVUPD Y11, 352(DX)
-	JMP     end3761
+end3983:
+set3981:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	VMOVUPD Y5, 160(CX)
+	VMOVUPD Y6, 192(CX)
+	VMOVUPD Y7, 224(CX)
+	VMOVUPD Y8, 256(CX)
+	VMOVUPD Y9, 288(CX)
+	VMOVUPD Y10, 320(CX)
+	CMPQ    DI, $0x30
+	JL      partial3986
+	VMOVUPD Y11, 352(CX)
+	JMP     end3987
 
-partial3760:
-	LEAQ         352(DX), R10
+partial3986:
+	LEAQ         352(CX), R10
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3762
+	JE           skip3988
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3762:
+skip3988:
 	TESTQ  $0x00000001, R9
-	JE     skip3763
+	JE     skip3989
 	VMOVSD X0, (R10)
 
-skip3763:
-end3761:
+skip3989:
+end3987:
+	ADDQ $0x00000180, CX
 	ADDQ $0x00000180, DX
-	ADDQ $0x00000180, BX
-	SUBQ $0x30, R8
-	JMP  tile3749
+	SUBQ $0x30, DI
+	JMP  tile3973
 
-next3750:
-	CMPQ   R8, $0x14
-	JLE    next3765
+next3974:
+	CMPQ   DI, $0x14
+	JLE    next3991
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	VXORPD Y5, Y5, Y5
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3767
+	TESTQ  SI, SI
+	JE     end3993
 
-rows3766:
-	VBROADCASTSD (CX)(R11*8), Y6
+rows3992:
+	VBROADCASTSD (AX)(R11*8), Y6
 	VFMADD231PD  (R10), Y6, Y0
 	VFMADD231PD  32(R10), Y6, Y1
 	VFMADD231PD  64(R10), Y6, Y2
 	VFMADD231PD  96(R10), Y6, Y3
 	VFMADD231PD  128(R10), Y6, Y4
 	VFMADD231PD  160(R10), Y6, Y5
-	CMPQ         608(SP), $0x00
-	JNE          far3768
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	PREFETCHT0   128(R10)(AX*1)
-	JMP          asked3769
+	TESTQ        R8, R8
+	JE           none3994
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
+	PREFETCHT0   128(R10)(R8*1)
 
-far3768:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
-	PREFETCHT1 128(R10)(AX*1)
+none3994:
+	TESTQ $0x00000003, R11
+	JNE   asked3995
+	MOVQ  608(SP), R12
+	CMPQ  R12, 616(SP)
+	JAE   asked3997
+	MOVQ  624(SP), R13
 
-asked3769:
-	ADDQ SI, R10
+ask3996:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask3996
+	MOVQ       R12, 608(SP)
+
+asked3997:
+asked3995:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3766
+	CMPQ R11, SI
+	JL   rows3992
 
-end3767:
+end3993:
 	VBROADCASTSD w+64(FP), Y6
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
@@ -40403,386 +42112,430 @@ end3767:
 	VMULPD       Y6, Y4, Y4
 	VMULPD       Y6, Y5, Y5
 	CMPB         add+72(FP), $0x00
-	JE           set3770
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	VADDPD       64(DX), Y2, Y2
-	VADDPD       96(DX), Y3, Y3
-	VADDPD       128(DX), Y4, Y4
-	CMPQ         R8, $0x18
-	JL           partial3771
-	VADDPD       160(DX), Y5, Y5
-	JMP          end3772
+	JE           set3998
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	VADDPD       64(CX), Y2, Y2
+	VADDPD       96(CX), Y3, Y3
+	VADDPD       128(CX), Y4, Y4
+	CMPQ         DI, $0x18
+	JL           partial3999
+	VADDPD       160(CX), Y5, Y5
+	JMP          end4000
 
-partial3771:
-	LEAQ   160(DX), R10
+partial3999:
+	LEAQ   160(CX), R10
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip3773
+	JE     skip4001
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X6
 
-skip3773:
+skip4001:
 	TESTQ          $0x00000002, R9
-	JE             skip3774
+	JE             skip4002
 	VBROADCASTF128 (R10), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip3774:
+skip4002:
 	VADDPD Y6, Y5, Y5
 
-end3772:
-set3770:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD Y3, 96(DX)
-	VMOVUPD Y4, 128(DX)
-	CMPQ    R8, $0x18
-	JL      partial3775
-	VMOVUPD Y5, 160(DX)
-	JMP     end3776
+end4000:
+set3998:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VMOVUPD Y4, 128(CX)
+	CMPQ    DI, $0x18
+	JL      partial4003
+	VMOVUPD Y5, 160(CX)
+	JMP     end4004
 
-partial3775:
-	LEAQ         160(DX), R10
+partial4003:
+	LEAQ         160(CX), R10
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3777
+	JE           skip4005
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3777:
+skip4005:
 	TESTQ  $0x00000001, R9
-	JE     skip3778
+	JE     skip4006
 	VMOVSD X0, (R10)
 
-skip3778:
-end3776:
+skip4006:
+end4004:
+	ADDQ $0x000000c0, CX
 	ADDQ $0x000000c0, DX
-	ADDQ $0x000000c0, BX
-	SUBQ $0x18, R8
+	SUBQ $0x18, DI
 
-next3765:
-	CMPQ   R8, $0x08
-	JLE    next3780
+next3991:
+	CMPQ   DI, $0x08
+	JLE    next4008
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3782
+	TESTQ  SI, SI
+	JE     end4010
 
-rows3781:
-	VBROADCASTSD (CX)(R11*8), Y3
+rows4009:
+	VBROADCASTSD (AX)(R11*8), Y3
 	VFMADD231PD  (R10), Y3, Y0
 	VFMADD231PD  32(R10), Y3, Y1
 	VFMADD231PD  64(R10), Y3, Y2
-	CMPQ         608(SP), $0x00
-	JNE          far3783
-	PREFETCHT0   (R10)(AX*1)
-	PREFETCHT0   64(R10)(AX*1)
-	JMP          asked3784
+	TESTQ        R8, R8
+	JE           none4011
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   64(R10)(R8*1)
 
-far3783:
-	PREFETCHT1 (R10)(AX*1)
-	PREFETCHT1 64(R10)(AX*1)
+none4011:
+	TESTQ $0x00000003, R11
+	JNE   asked4012
+	MOVQ  608(SP), R12
+	CMPQ  R12, 616(SP)
+	JAE   asked4014
+	MOVQ  624(SP), R13
 
-asked3784:
-	ADDQ SI, R10
+ask4013:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask4013
+	MOVQ       R12, 608(SP)
+
+asked4014:
+asked4012:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3781
+	CMPQ R11, SI
+	JL   rows4009
 
-end3782:
+end4010:
 	VBROADCASTSD w+64(FP), Y3
 	VMULPD       Y3, Y0, Y0
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPB         add+72(FP), $0x00
-	JE           set3785
-	VADDPD       (DX), Y0, Y0
-	VADDPD       32(DX), Y1, Y1
-	CMPQ         R8, $0x0c
-	JL           partial3786
-	VADDPD       64(DX), Y2, Y2
-	JMP          end3787
+	JE           set4015
+	VADDPD       (CX), Y0, Y0
+	VADDPD       32(CX), Y1, Y1
+	CMPQ         DI, $0x0c
+	JL           partial4016
+	VADDPD       64(CX), Y2, Y2
+	JMP          end4017
 
-partial3786:
-	LEAQ   64(DX), R10
+partial4016:
+	LEAQ   64(CX), R10
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip3788
+	JE     skip4018
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X3
 
-skip3788:
+skip4018:
 	TESTQ          $0x00000002, R9
-	JE             skip3789
+	JE             skip4019
 	VBROADCASTF128 (R10), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3789:
+skip4019:
 	VADDPD Y3, Y2, Y2
 
-end3787:
-set3785:
-	VMOVUPD Y0, (DX)
-	VMOVUPD Y1, 32(DX)
-	CMPQ    R8, $0x0c
-	JL      partial3790
-	VMOVUPD Y2, 64(DX)
-	JMP     end3791
+end4017:
+set4015:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	CMPQ    DI, $0x0c
+	JL      partial4020
+	VMOVUPD Y2, 64(CX)
+	JMP     end4021
 
-partial3790:
-	LEAQ         64(DX), R10
+partial4020:
+	LEAQ         64(CX), R10
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3792
+	JE           skip4022
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3792:
+skip4022:
 	TESTQ  $0x00000001, R9
-	JE     skip3793
+	JE     skip4023
 	VMOVSD X0, (R10)
 
-skip3793:
-end3791:
+skip4023:
+end4021:
+	ADDQ $0x60, CX
 	ADDQ $0x60, DX
-	ADDQ $0x60, BX
-	SUBQ $0x0c, R8
+	SUBQ $0x0c, DI
 
-next3780:
-	CMPQ   R8, $0x04
-	JLE    next3795
+next4008:
+	CMPQ   DI, $0x04
+	JLE    next4025
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	MOVQ   BX, R10
+	MOVQ   DX, R10
 	XORQ   R11, R11
-	TESTQ  DI, DI
-	JE     end3797
+	TESTQ  SI, SI
+	JE     end4027
 
-rows3796:
-	VBROADCASTSD (CX)(R11*8), Y2
+rows4026:
+	VBROADCASTSD (AX)(R11*8), Y2
 	VFMADD231PD  (R10), Y2, Y0
 	VFMADD231PD  32(R10), Y2, Y1
-	CMPQ         608(SP), $0x00
-	JNE          far3798
-	PREFETCHT0   (R10)(AX*1)
-	JMP          asked3799
+	TESTQ        R8, R8
+	JE           none4028
+	PREFETCHT0   (R10)(R8*1)
 
-far3798:
-	PREFETCHT1 (R10)(AX*1)
+none4028:
+	TESTQ $0x00000003, R11
+	JNE   asked4029
+	MOVQ  608(SP), R12
+	CMPQ  R12, 616(SP)
+	JAE   asked4031
+	MOVQ  624(SP), R13
 
-asked3799:
-	ADDQ SI, R10
+ask4030:
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	SUBQ       $0x04, R13
+	JG         ask4030
+	MOVQ       R12, 608(SP)
+
+asked4031:
+asked4029:
+	ADDQ BX, R10
 	INCQ R11
-	CMPQ R11, DI
-	JL   rows3796
+	CMPQ R11, SI
+	JL   rows4026
 
-end3797:
+end4027:
 	VBROADCASTSD w+64(FP), Y2
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPB         add+72(FP), $0x00
-	JE           set3800
-	VADDPD       (DX), Y0, Y0
-	CMPQ         R8, $0x08
-	JL           partial3801
-	VADDPD       32(DX), Y1, Y1
-	JMP          end3802
+	JE           set4032
+	VADDPD       (CX), Y0, Y0
+	CMPQ         DI, $0x08
+	JL           partial4033
+	VADDPD       32(CX), Y1, Y1
+	JMP          end4034
 
-partial3801:
-	LEAQ   32(DX), R10
+partial4033:
+	LEAQ   32(CX), R10
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip3803
+	JE     skip4035
 	MOVQ   R9, R11
 	ANDQ   $0x02, R11
 	VMOVSD (R10)(R11*8), X2
 
-skip3803:
+skip4035:
 	TESTQ          $0x00000002, R9
-	JE             skip3804
+	JE             skip4036
 	VBROADCASTF128 (R10), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3804:
+skip4036:
 	VADDPD Y2, Y1, Y1
 
-end3802:
-set3800:
-	VMOVUPD Y0, (DX)
-	CMPQ    R8, $0x08
-	JL      partial3805
-	VMOVUPD Y1, 32(DX)
-	JMP     end3806
+end4034:
+set4032:
+	VMOVUPD Y0, (CX)
+	CMPQ    DI, $0x08
+	JL      partial4037
+	VMOVUPD Y1, 32(CX)
+	JMP     end4038
 
-partial3805:
-	LEAQ         32(DX), R10
+partial4037:
+	LEAQ         32(CX), R10
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3807
+	JE           skip4039
 	VMOVUPD      X0, (R10)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R10
 
-skip3807:
+skip4039:
 	TESTQ  $0x00000001, R9
-	JE     skip3808
+	JE     skip4040
 	VMOVSD X0, (R10)
 
-skip3808:
-end3806:
+skip4040:
+end4038:
+	ADDQ $0x40, CX
 	ADDQ $0x40, DX
-	ADDQ $0x40, BX
-	SUBQ $0x08, R8
+	SUBQ $0x08, DI
 
-next3795:
-	CMPQ   R8, $0x00
-	JLE    next3810
+next4025:
+	CMPQ   DI, $0x00
+	JLE    next4042
 	VXORPD Y0, Y0, Y0
 	XORQ   R10, R10
-	TESTQ  DI, DI
-	JE     end3812
+	TESTQ  SI, SI
+	JE     end4044
 
-rows3811:
-	VBROADCASTSD (CX)(R10*8), Y1
-	VFMADD231PD  (BX), Y1, Y0
-	CMPQ         608(SP), $0x00
-	JNE          far3813
-	PREFETCHT0   (BX)(AX*1)
-	JMP          asked3814
+rows4043:
+	VBROADCASTSD (AX)(R10*8), Y1
+	VFMADD231PD  (DX), Y1, Y0
+	TESTQ        R8, R8
+	JE           none4045
+	PREFETCHT0   (DX)(R8*1)
 
-far3813:
-	PREFETCHT1 (BX)(AX*1)
+none4045:
+	TESTQ $0x00000003, R10
+	JNE   asked4046
+	MOVQ  608(SP), R11
+	CMPQ  R11, 616(SP)
+	JAE   asked4048
+	MOVQ  624(SP), R12
 
-asked3814:
-	ADDQ SI, BX
+ask4047:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask4047
+	MOVQ       R11, 608(SP)
+
+asked4048:
+asked4046:
+	ADDQ BX, DX
 	INCQ R10
-	CMPQ R10, DI
-	JL   rows3811
+	CMPQ R10, SI
+	JL   rows4043
 
-end3812:
+end4044:
 	VBROADCASTSD w+64(FP), Y1
 	VMULPD       Y1, Y0, Y0
 	CMPB         add+72(FP), $0x00
-	JE           set3815
-	CMPQ         R8, $0x04
-	JL           partial3816
-	VADDPD       (DX), Y0, Y0
-	JMP          end3817
+	JE           set4049
+	CMPQ         DI, $0x04
+	JL           partial4050
+	VADDPD       (CX), Y0, Y0
+	JMP          end4051
 
-partial3816:
-	LEAQ   (DX), AX
+partial4050:
+	LEAQ   (CX), AX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip3818
-	MOVQ   R9, CX
-	ANDQ   $0x02, CX
-	VMOVSD (AX)(CX*8), X1
+	JE     skip4052
+	MOVQ   R9, DX
+	ANDQ   $0x02, DX
+	VMOVSD (AX)(DX*8), X1
 
-skip3818:
+skip4052:
 	TESTQ          $0x00000002, R9
-	JE             skip3819
+	JE             skip4053
 	VBROADCASTF128 (AX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3819:
+skip4053:
 	VADDPD Y1, Y0, Y0
 
-end3817:
-set3815:
-	CMPQ    R8, $0x04
-	JL      partial3820
-	VMOVUPD Y0, (DX)
-	JMP     end3821
+end4051:
+set4049:
+	CMPQ    DI, $0x04
+	JL      partial4054
+	VMOVUPD Y0, (CX)
+	JMP     end4055
 
-partial3820:
-	LEAQ         (DX), AX
+partial4054:
+	LEAQ         (CX), AX
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip3822
+	JE           skip4056
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3822:
+skip4056:
 	TESTQ  $0x00000001, R9
-	JE     skip3823
+	JE     skip4057
 	VMOVSD X0, (AX)
 
-skip3823:
-end3821:
-next3810:
-skip3727:
+skip4057:
+end4055:
+next4042:
+skip3946:
 	MOVQ  rows+40(FP), AX
 	MOVQ  block+56(FP), CX
 	MOVQ  stride+16(FP), DX
 	SHLQ  $0x03, DX
 	SUBQ  CX, AX
-	JLE   end3725
+	JLE   end3944
 	MOVQ  AX, rows+40(FP)
 	IMULQ CX, DX
 	ADDQ  DX, a+8(FP)
 	SHLQ  $0x03, CX
 	ADDQ  CX, y+24(FP)
 	MOVB  $0x01, add+72(FP)
-	JMP   block3724
+	JMP   block3943
 
-end3725:
+end3944:
 	VMOVUPD    576(SP), Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPD  $0x05, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VMULSD     w+64(FP), X0, X0
-	MOVSD      X0, ret+88(FP)
+	MOVSD      X0, ret+104(FP)
 	VZEROUPPER
 	RET
 
-// func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $0-56
+// func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, next *float64, bytes int, lines int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·logisticCoefsAVX2(SB), NOSPLIT, $32-80
 	CMPQ    rows+40(FP), $0x01
-	JNE     more3824
+	JNE     more4058
 	MOVQ    d+48(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3824
+	JG      more4058
 	CMPQ    AX, $0x04
-	JG      wider3826
+	JG      wider4060
 	LEAQ    (AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3827
+	JE      whole4061
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3829
+	JE      skip4063
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X1
 
-skip3829:
+skip4063:
 	TESTQ          $0x00000002, AX
-	JE             skip3830
+	JE             skip4064
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3830:
-	JMP end3828
+skip4064:
+	JMP end4062
 
-whole3827:
+whole4061:
 	VMOVUPD (CX), Y1
 
-end3828:
+end4062:
 	VMULPD       Y0, Y1, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -40824,11 +42577,11 @@ end3828:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3826:
+wider4060:
 	CMPQ    AX, $0x08
-	JG      wider3831
+	JG      wider4065
 	LEAQ    -4(AX), AX
 	MOVQ    a+8(FP), CX
 	VMOVUPD (CX), Y0
@@ -40838,28 +42591,28 @@ wider3826:
 	VMOVUPD 32(CX), Y0
 	MOVQ    z+32(FP), CX
 	CMPQ    AX, $0x04
-	JE      whole3832
+	JE      whole4066
 	LEAQ    32(CX), CX
 	VXORPD  Y2, Y2, Y2
 	TESTQ   $0x00000001, AX
-	JE      skip3834
+	JE      skip4068
 	MOVQ    AX, DX
 	ANDQ    $0x02, DX
 	VMOVSD  (CX)(DX*8), X2
 
-skip3834:
+skip4068:
 	TESTQ          $0x00000002, AX
-	JE             skip3835
+	JE             skip4069
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3835:
-	JMP end3833
+skip4069:
+	JMP end4067
 
-whole3832:
+whole4066:
 	VMOVUPD 32(CX), Y2
 
-end3833:
+end4067:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -40901,11 +42654,11 @@ end3833:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3831:
+wider4065:
 	CMPQ        AX, $0x0c
-	JG          wider3836
+	JG          wider4070
 	LEAQ        -8(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -40919,28 +42672,28 @@ wider3831:
 	VMOVUPD     64(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3837
+	JE          whole4071
 	LEAQ        64(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3839
+	JE          skip4073
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3839:
+skip4073:
 	TESTQ          $0x00000002, AX
-	JE             skip3840
+	JE             skip4074
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3840:
-	JMP end3838
+skip4074:
+	JMP end4072
 
-whole3837:
+whole4071:
 	VMOVUPD 64(CX), Y2
 
-end3838:
+end4072:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -40982,11 +42735,11 @@ end3838:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3836:
+wider4070:
 	CMPQ        AX, $0x10
-	JG          wider3841
+	JG          wider4075
 	LEAQ        -12(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -41004,28 +42757,28 @@ wider3836:
 	VMOVUPD     96(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3842
+	JE          whole4076
 	LEAQ        96(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3844
+	JE          skip4078
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3844:
+skip4078:
 	TESTQ          $0x00000002, AX
-	JE             skip3845
+	JE             skip4079
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3845:
-	JMP end3843
+skip4079:
+	JMP end4077
 
-whole3842:
+whole4076:
 	VMOVUPD 96(CX), Y2
 
-end3843:
+end4077:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -41067,11 +42820,11 @@ end3843:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3841:
+wider4075:
 	CMPQ        AX, $0x14
-	JG          wider3846
+	JG          wider4080
 	LEAQ        -16(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -41093,28 +42846,28 @@ wider3841:
 	VMOVUPD     128(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3847
+	JE          whole4081
 	LEAQ        128(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3849
+	JE          skip4083
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3849:
+skip4083:
 	TESTQ          $0x00000002, AX
-	JE             skip3850
+	JE             skip4084
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3850:
-	JMP end3848
+skip4084:
+	JMP end4082
 
-whole3847:
+whole4081:
 	VMOVUPD 128(CX), Y2
 
-end3848:
+end4082:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -41156,11 +42909,11 @@ end3848:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3846:
+wider4080:
 	CMPQ        AX, $0x18
-	JG          wider3851
+	JG          wider4085
 	LEAQ        -20(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -41186,28 +42939,28 @@ wider3846:
 	VMOVUPD     160(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3852
+	JE          whole4086
 	LEAQ        160(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3854
+	JE          skip4088
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3854:
+skip4088:
 	TESTQ          $0x00000002, AX
-	JE             skip3855
+	JE             skip4089
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3855:
-	JMP end3853
+skip4089:
+	JMP end4087
 
-whole3852:
+whole4086:
 	VMOVUPD 160(CX), Y2
 
-end3853:
+end4087:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -41249,11 +43002,11 @@ end3853:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3851:
+wider4085:
 	CMPQ        AX, $0x1c
-	JG          wider3856
+	JG          wider4090
 	LEAQ        -24(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -41283,28 +43036,28 @@ wider3851:
 	VMOVUPD     192(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3857
+	JE          whole4091
 	LEAQ        192(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3859
+	JE          skip4093
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3859:
+skip4093:
 	TESTQ          $0x00000002, AX
-	JE             skip3860
+	JE             skip4094
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3860:
-	JMP end3858
+skip4094:
+	JMP end4092
 
-whole3857:
+whole4091:
 	VMOVUPD 192(CX), Y2
 
-end3858:
+end4092:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -41346,9 +43099,9 @@ end3858:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-wider3856:
+wider4090:
 	LEAQ        -28(AX), AX
 	MOVQ        a+8(FP), CX
 	VMOVUPD     (CX), Y0
@@ -41382,28 +43135,28 @@ wider3856:
 	VMOVUPD     224(CX), Y0
 	MOVQ        z+32(FP), CX
 	CMPQ        AX, $0x04
-	JE          whole3862
+	JE          whole4096
 	LEAQ        224(CX), CX
 	VXORPD      Y2, Y2, Y2
 	TESTQ       $0x00000001, AX
-	JE          skip3864
+	JE          skip4098
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X2
 
-skip3864:
+skip4098:
 	TESTQ          $0x00000002, AX
-	JE             skip3865
+	JE             skip4099
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3865:
-	JMP end3863
+skip4099:
+	JMP end4097
 
-whole3862:
+whole4096:
 	VMOVUPD 224(CX), Y2
 
-end3863:
+end4097:
 	VFMADD231PD  Y2, Y0, Y1
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -41445,9 +43198,17 @@ end3863:
 	VMULPD       Y0, Y3, Y3
 	MOVQ         cg+0(FP), AX
 	VMOVSD       X3, (AX)
-	JMP          done3825
+	JMP          done4059
 
-more3824:
+more4058:
+	MOVQ    next+56(FP), AX
+	MOVQ    bytes+64(FP), CX
+	MOVQ    lines+72(FP), DX
+	MOVQ    AX, (SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 8(SP)
+	MOVQ    DX, 16(SP)
+	MOVQ    $+0, 24(SP)
 	MOVQ    cg+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -41465,9 +43226,9 @@ more3824:
 	SUBQ    R10, R9
 	VMOVUPD (R9), Y0
 
-rows3868:
+rows4102:
 	SUBQ   $0x08, BX
-	JL     rest3869
+	JL     rest4103
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -41484,9 +43245,9 @@ rows3868:
 	VXORPD Y8, Y8, Y8
 	XORQ   R12, R12
 
-columns3870:
+columns4104:
 	CMPQ        R12, R8
-	JGE         last3871
+	JGE         last4105
 	VMOVUPD     (SI)(R12*8), Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -41500,9 +43261,9 @@ columns3870:
 	ADDQ        $0x20, R10
 	ADDQ        $0x20, R11
 	ADDQ        $0x04, R12
-	JMP         columns3870
+	JMP         columns4104
 
-last3871:
+last4105:
 	VMASKMOVPD  (SI)(R12*8), Y0, Y9
 	VFMADD231PD (R9), Y9, Y1
 	VFMADD231PD (R9)(DX*1), Y9, Y2
@@ -41533,15 +43294,32 @@ last3871:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, 32(AX)
 	ADDQ        $0x40, AX
-	JMP         rows3868
+	MOVQ        (SP), R9
+	CMPQ        R9, 8(SP)
+	JAE         asked4107
+	MOVQ        16(SP), R10
+	ADDQ        R10, R10
 
-rest3869:
+ask4106:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask4106
+	MOVQ       R9, (SP)
+
+asked4107:
+	JMP rows4102
+
+rest4103:
 	ADDQ $0x08, BX
-	JE   end3867
+	JE   end4101
 
-rows3872:
+rows4108:
 	SUBQ   $0x04, BX
-	JL     rest3873
+	JL     rest4109
 	MOVQ   CX, R9
 	LEAQ   (R9)(DX*2), R10
 	ADDQ   DX, R10
@@ -41552,9 +43330,9 @@ rows3872:
 	VXORPD Y4, Y4, Y4
 	XORQ   R11, R11
 
-columns3874:
+columns4110:
 	CMPQ        R11, R8
-	JGE         last3875
+	JGE         last4111
 	VMOVUPD     (SI)(R11*8), Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -41563,9 +43341,9 @@ columns3874:
 	ADDQ        $0x20, R9
 	ADDQ        $0x20, R10
 	ADDQ        $0x04, R11
-	JMP         columns3874
+	JMP         columns4110
 
-last3875:
+last4111:
 	VMASKMOVPD  (SI)(R11*8), Y0, Y5
 	VFMADD231PD (R9), Y5, Y1
 	VFMADD231PD (R9)(DX*1), Y5, Y2
@@ -41582,13 +43360,29 @@ last3875:
 	VADDPD      Y1, Y2, Y2
 	VMOVUPD     Y2, (AX)
 	ADDQ        $0x20, AX
-	JMP         rows3872
+	MOVQ        (SP), R9
+	CMPQ        R9, 8(SP)
+	JAE         asked4113
+	MOVQ        16(SP), R10
 
-rest3873:
+ask4112:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask4112
+	MOVQ       R9, (SP)
+
+asked4113:
+	JMP rows4108
+
+rest4109:
 	ADDQ $0x04, BX
-	JE   end3867
+	JE   end4101
 
-row3876:
+row4114:
 	MOVQ   DI, R8
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -41596,9 +43390,9 @@ row3876:
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	SUBQ   $0x10, R8
-	JL     one3878
+	JL     one4116
 
-many3877:
+many4115:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	VMOVUPD     32(CX)(R9*8), Y4
@@ -41609,22 +43403,22 @@ many3877:
 	VFMADD231PD 96(SI)(R9*8), Y4, Y3
 	ADDQ        $0x10, R9
 	SUBQ        $0x10, R8
-	JGE         many3877
+	JGE         many4115
 
-one3878:
+one4116:
 	ADDQ $0x0c, R8
-	JL   rest3880
+	JL   rest4118
 
-top3879:
+top4117:
 	VMOVUPD     (CX)(R9*8), Y4
 	VFMADD231PD (SI)(R9*8), Y4, Y0
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R8
-	JGE         top3879
+	JGE         top4117
 
-rest3880:
+rest4118:
 	ADDQ        $0x04, R8
-	JE          end3881
+	JE          end4119
 	MOVQ        R8, R10
 	LEAQ        tails<>+32(SB), R8
 	SHLQ        $0x03, R10
@@ -41634,7 +43428,7 @@ rest3880:
 	VMASKMOVPD  (SI)(R9*8), Y4, Y4
 	VFMADD231PD Y4, Y5, Y1
 
-end3881:
+end4119:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -41646,18 +43440,34 @@ end3881:
 	ADDQ       $0x08, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        row3876
+	JNE        row4114
 
-end3867:
+end4101:
 	MOVQ cg+0(FP), AX
 	MOVQ cg+0(FP), CX
 	MOVQ y+24(FP), DX
 	MOVQ rows+40(FP), BX
 	XORQ SI, SI
 	SUBQ $0x04, BX
-	JL   rest3883
+	JL   rest4121
 
-full3882:
+full4120:
+	MOVQ (SP), DI
+	CMPQ DI, 8(SP)
+	JAE  asked4124
+	MOVQ 16(SP), R8
+
+ask4123:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	ADDQ       $0x00000100, DI
+	SUBQ       $0x04, R8
+	JG         ask4123
+	MOVQ       DI, (SP)
+
+asked4124:
 	VMOVUPD      (DX)(SI*8), Y0
 	VMOVUPD      (CX)(SI*8), Y1
 	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
@@ -41695,41 +43505,41 @@ full3882:
 	VMOVUPD      Y3, (AX)(SI*8)
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, BX
-	JGE          full3882
+	JGE          full4120
 
-rest3883:
+rest4121:
 	ADDQ   $0x04, BX
-	JE     end3884
+	JE     end4122
 	LEAQ   (DX)(SI*8), DX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, BX
-	JE     skip3885
+	JE     skip4125
 	MOVQ   BX, DI
 	ANDQ   $0x02, DI
 	VMOVSD (DX)(DI*8), X0
 
-skip3885:
+skip4125:
 	TESTQ          $0x00000002, BX
-	JE             skip3886
+	JE             skip4126
 	VBROADCASTF128 (DX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3886:
+skip4126:
 	LEAQ   (CX)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip3887
+	JE     skip4127
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip3887:
+skip4127:
 	TESTQ          $0x00000002, BX
-	JE             skip3888
+	JE             skip4128
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3888:
+skip4128:
 	VXORPD       k4x8000000000000000<>+0(SB), Y0, Y0
 	VMULPD       Y1, Y0, Y2
 	VORPD        k4x8000000000000000<>+0(SB), Y2, Y1
@@ -41765,84 +43575,84 @@ skip3888:
 	LEAQ         (AX)(SI*8), AX
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, BX
-	JE           skip3889
+	JE           skip4129
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3889:
+skip4129:
 	TESTQ  $0x00000001, BX
-	JE     skip3890
+	JE     skip4130
 	VMOVSD X0, (AX)
 
-skip3890:
-end3884:
-done3825:
+skip4130:
+end4122:
+done4059:
 	VZEROUPPER
 	RET
 
-// func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $0-72
+// func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, next *float64, bytes int, lines int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·logisticCoefs2AVX2(SB), NOSPLIT, $32-96
 	CMPQ    rows+56(FP), $0x01
-	JNE     more3891
+	JNE     more4131
 	MOVQ    d+64(FP), AX
 	CMPQ    AX, $0x20
-	JG      more3891
+	JG      more4131
 	CMPQ    AX, $0x04
-	JG      wider3893
+	JG      wider4133
 	LEAQ    (AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3894
+	JE      whole4134
 	LEAQ    (CX), CX
 	VXORPD  Y1, Y1, Y1
 	TESTQ   $0x00000001, AX
-	JE      skip3896
+	JE      skip4136
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X1
 
-skip3896:
+skip4136:
 	TESTQ          $0x00000002, AX
-	JE             skip3897
+	JE             skip4137
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3897:
-	JMP end3895
+skip4137:
+	JMP end4135
 
-whole3894:
+whole4134:
 	VMOVUPD (CX), Y1
 
-end3895:
+end4135:
 	VMULPD Y0, Y1, Y1
 	CMPQ   AX, $0x04
-	JE     whole3898
+	JE     whole4138
 	LEAQ   (DX), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, AX
-	JE     skip3900
+	JE     skip4140
 	MOVQ   AX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip3900:
+skip4140:
 	TESTQ          $0x00000002, AX
-	JE             skip3901
+	JE             skip4141
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3901:
-	JMP end3899
+skip4141:
+	JMP end4139
 
-whole3898:
+whole4138:
 	VMOVUPD (DX), Y2
 
-end3899:
+end4139:
 	VMULPD       Y0, Y2, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -41893,11 +43703,11 @@ end3899:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3893:
+wider4133:
 	CMPQ    AX, $0x08
-	JG      wider3902
+	JG      wider4142
 	LEAQ    -4(AX), AX
 	MOVQ    a+16(FP), CX
 	VMOVUPD (CX), Y0
@@ -41911,52 +43721,52 @@ wider3893:
 	MOVQ    z+40(FP), CX
 	MOVQ    v+48(FP), DX
 	CMPQ    AX, $0x04
-	JE      whole3903
+	JE      whole4143
 	LEAQ    32(CX), CX
 	VXORPD  Y3, Y3, Y3
 	TESTQ   $0x00000001, AX
-	JE      skip3905
+	JE      skip4145
 	MOVQ    AX, BX
 	ANDQ    $0x02, BX
 	VMOVSD  (CX)(BX*8), X3
 
-skip3905:
+skip4145:
 	TESTQ          $0x00000002, AX
-	JE             skip3906
+	JE             skip4146
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3906:
-	JMP end3904
+skip4146:
+	JMP end4144
 
-whole3903:
+whole4143:
 	VMOVUPD 32(CX), Y3
 
-end3904:
+end4144:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3907
+	JE          whole4147
 	LEAQ        32(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3909
+	JE          skip4149
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3909:
+skip4149:
 	TESTQ          $0x00000002, AX
-	JE             skip3910
+	JE             skip4150
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3910:
-	JMP end3908
+skip4150:
+	JMP end4148
 
-whole3907:
+whole4147:
 	VMOVUPD 32(DX), Y3
 
-end3908:
+end4148:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42007,11 +43817,11 @@ end3908:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3902:
+wider4142:
 	CMPQ        AX, $0x0c
-	JG          wider3911
+	JG          wider4151
 	LEAQ        -8(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -42032,52 +43842,52 @@ wider3902:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3912
+	JE          whole4152
 	LEAQ        64(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3914
+	JE          skip4154
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3914:
+skip4154:
 	TESTQ          $0x00000002, AX
-	JE             skip3915
+	JE             skip4155
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3915:
-	JMP end3913
+skip4155:
+	JMP end4153
 
-whole3912:
+whole4152:
 	VMOVUPD 64(CX), Y3
 
-end3913:
+end4153:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3916
+	JE          whole4156
 	LEAQ        64(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3918
+	JE          skip4158
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3918:
+skip4158:
 	TESTQ          $0x00000002, AX
-	JE             skip3919
+	JE             skip4159
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3919:
-	JMP end3917
+skip4159:
+	JMP end4157
 
-whole3916:
+whole4156:
 	VMOVUPD 64(DX), Y3
 
-end3917:
+end4157:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42128,11 +43938,11 @@ end3917:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3911:
+wider4151:
 	CMPQ        AX, $0x10
-	JG          wider3920
+	JG          wider4160
 	LEAQ        -12(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -42160,52 +43970,52 @@ wider3911:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3921
+	JE          whole4161
 	LEAQ        96(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3923
+	JE          skip4163
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3923:
+skip4163:
 	TESTQ          $0x00000002, AX
-	JE             skip3924
+	JE             skip4164
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3924:
-	JMP end3922
+skip4164:
+	JMP end4162
 
-whole3921:
+whole4161:
 	VMOVUPD 96(CX), Y3
 
-end3922:
+end4162:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3925
+	JE          whole4165
 	LEAQ        96(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3927
+	JE          skip4167
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3927:
+skip4167:
 	TESTQ          $0x00000002, AX
-	JE             skip3928
+	JE             skip4168
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3928:
-	JMP end3926
+skip4168:
+	JMP end4166
 
-whole3925:
+whole4165:
 	VMOVUPD 96(DX), Y3
 
-end3926:
+end4166:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42256,11 +44066,11 @@ end3926:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3920:
+wider4160:
 	CMPQ        AX, $0x14
-	JG          wider3929
+	JG          wider4169
 	LEAQ        -16(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -42295,52 +44105,52 @@ wider3920:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3930
+	JE          whole4170
 	LEAQ        128(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3932
+	JE          skip4172
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3932:
+skip4172:
 	TESTQ          $0x00000002, AX
-	JE             skip3933
+	JE             skip4173
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3933:
-	JMP end3931
+skip4173:
+	JMP end4171
 
-whole3930:
+whole4170:
 	VMOVUPD 128(CX), Y3
 
-end3931:
+end4171:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3934
+	JE          whole4174
 	LEAQ        128(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3936
+	JE          skip4176
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3936:
+skip4176:
 	TESTQ          $0x00000002, AX
-	JE             skip3937
+	JE             skip4177
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3937:
-	JMP end3935
+skip4177:
+	JMP end4175
 
-whole3934:
+whole4174:
 	VMOVUPD 128(DX), Y3
 
-end3935:
+end4175:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42391,11 +44201,11 @@ end3935:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3929:
+wider4169:
 	CMPQ        AX, $0x18
-	JG          wider3938
+	JG          wider4178
 	LEAQ        -20(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -42437,52 +44247,52 @@ wider3929:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3939
+	JE          whole4179
 	LEAQ        160(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3941
+	JE          skip4181
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3941:
+skip4181:
 	TESTQ          $0x00000002, AX
-	JE             skip3942
+	JE             skip4182
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3942:
-	JMP end3940
+skip4182:
+	JMP end4180
 
-whole3939:
+whole4179:
 	VMOVUPD 160(CX), Y3
 
-end3940:
+end4180:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3943
+	JE          whole4183
 	LEAQ        160(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3945
+	JE          skip4185
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3945:
+skip4185:
 	TESTQ          $0x00000002, AX
-	JE             skip3946
+	JE             skip4186
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3946:
-	JMP end3944
+skip4186:
+	JMP end4184
 
-whole3943:
+whole4183:
 	VMOVUPD 160(DX), Y3
 
-end3944:
+end4184:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42533,11 +44343,11 @@ end3944:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3938:
+wider4178:
 	CMPQ        AX, $0x1c
-	JG          wider3947
+	JG          wider4187
 	LEAQ        -24(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -42586,52 +44396,52 @@ wider3938:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3948
+	JE          whole4188
 	LEAQ        192(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3950
+	JE          skip4190
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3950:
+skip4190:
 	TESTQ          $0x00000002, AX
-	JE             skip3951
+	JE             skip4191
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3951:
-	JMP end3949
+skip4191:
+	JMP end4189
 
-whole3948:
+whole4188:
 	VMOVUPD 192(CX), Y3
 
-end3949:
+end4189:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3952
+	JE          whole4192
 	LEAQ        192(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3954
+	JE          skip4194
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3954:
+skip4194:
 	TESTQ          $0x00000002, AX
-	JE             skip3955
+	JE             skip4195
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3955:
-	JMP end3953
+skip4195:
+	JMP end4193
 
-whole3952:
+whole4192:
 	VMOVUPD 192(DX), Y3
 
-end3953:
+end4193:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42682,9 +44492,9 @@ end3953:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-wider3947:
+wider4187:
 	LEAQ        -28(AX), AX
 	MOVQ        a+16(FP), CX
 	VMOVUPD     (CX), Y0
@@ -42740,52 +44550,52 @@ wider3947:
 	MOVQ        z+40(FP), CX
 	MOVQ        v+48(FP), DX
 	CMPQ        AX, $0x04
-	JE          whole3957
+	JE          whole4197
 	LEAQ        224(CX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3959
+	JE          skip4199
 	MOVQ        AX, BX
 	ANDQ        $0x02, BX
 	VMOVSD      (CX)(BX*8), X3
 
-skip3959:
+skip4199:
 	TESTQ          $0x00000002, AX
-	JE             skip3960
+	JE             skip4200
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3960:
-	JMP end3958
+skip4200:
+	JMP end4198
 
-whole3957:
+whole4197:
 	VMOVUPD 224(CX), Y3
 
-end3958:
+end4198:
 	VFMADD231PD Y3, Y0, Y1
 	CMPQ        AX, $0x04
-	JE          whole3961
+	JE          whole4201
 	LEAQ        224(DX), CX
 	VXORPD      Y3, Y3, Y3
 	TESTQ       $0x00000001, AX
-	JE          skip3963
+	JE          skip4203
 	MOVQ        AX, DX
 	ANDQ        $0x02, DX
 	VMOVSD      (CX)(DX*8), X3
 
-skip3963:
+skip4203:
 	TESTQ          $0x00000002, AX
-	JE             skip3964
+	JE             skip4204
 	VBROADCASTF128 (CX), Y4
 	VINSERTF128    $0x01, X3, Y4, Y3
 
-skip3964:
-	JMP end3962
+skip4204:
+	JMP end4202
 
-whole3961:
+whole4201:
 	VMOVUPD 224(DX), Y3
 
-end3962:
+end4202:
 	VFMADD231PD  Y3, Y0, Y2
 	VPERM2F128   $0x01, Y1, Y1, Y0
 	VADDPD       Y0, Y1, Y1
@@ -42836,9 +44646,17 @@ end3962:
 	MOVQ         ch+8(FP), CX
 	VMOVSD       X4, (AX)
 	VMOVSD       X1, (CX)
-	JMP          done3892
+	JMP          done4132
 
-more3891:
+more4131:
+	MOVQ    next+72(FP), AX
+	MOVQ    bytes+80(FP), CX
+	MOVQ    lines+88(FP), DX
+	MOVQ    AX, (SP)
+	ADDQ    AX, CX
+	MOVQ    CX, 8(SP)
+	MOVQ    DX, 16(SP)
+	MOVQ    $+0, 24(SP)
 	MOVQ    cg+0(FP), AX
 	MOVQ    ch+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -42858,9 +44676,9 @@ more3891:
 	SUBQ    R12, R11
 	VMOVUPD (R11), Y0
 
-rows3967:
+rows4207:
 	SUBQ   $0x04, SI
-	JL     rest3968
+	JL     rest4208
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*2), R12
 	ADDQ   BX, R12
@@ -42875,9 +44693,9 @@ rows3967:
 	VXORPD Y8, Y8, Y8
 	XORQ   R13, R13
 
-columns3969:
+columns4209:
 	CMPQ        R13, R10
-	JGE         last3970
+	JGE         last4210
 	VMOVUPD     (DI)(R13*8), Y9
 	VMOVUPD     (R8)(R13*8), Y10
 	VMOVUPD     (R11), Y11
@@ -42895,9 +44713,9 @@ columns3969:
 	ADDQ        $0x20, R11
 	ADDQ        $0x20, R12
 	ADDQ        $0x04, R13
-	JMP         columns3969
+	JMP         columns4209
 
-last3970:
+last4210:
 	VMASKMOVPD  (DI)(R13*8), Y0, Y9
 	VMASKMOVPD  (R8)(R13*8), Y0, Y10
 	VMOVUPD     (R11), Y11
@@ -42934,13 +44752,29 @@ last3970:
 	VADDPD      Y1, Y3, Y3
 	VMOVUPD     Y3, (CX)
 	ADDQ        $0x20, CX
-	JMP         rows3967
+	MOVQ        (SP), R11
+	CMPQ        R11, 8(SP)
+	JAE         asked4212
+	MOVQ        16(SP), R12
 
-rest3968:
+ask4211:
+	PREFETCHT1 (R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 192(R11)
+	ADDQ       $0x00000100, R11
+	SUBQ       $0x04, R12
+	JG         ask4211
+	MOVQ       R11, (SP)
+
+asked4212:
+	JMP rows4207
+
+rest4208:
 	ADDQ $0x04, SI
-	JE   end3966
+	JE   end4206
 
-row3971:
+row4213:
 	MOVQ   R9, R10
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
@@ -42952,9 +44786,9 @@ row3971:
 	VXORPD Y7, Y7, Y7
 	XORQ   R11, R11
 	SUBQ   $0x10, R10
-	JL     one3973
+	JL     one4215
 
-many3972:
+many4214:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -42977,13 +44811,13 @@ many3972:
 	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, R11
 	SUBQ        $0x10, R10
-	JGE         many3972
+	JGE         many4214
 
-one3973:
+one4215:
 	ADDQ $0x0c, R10
-	JL   rest3975
+	JL   rest4217
 
-top3974:
+top4216:
 	VMOVUPD     (DX)(R11*8), Y8
 	VMOVUPD     (DI)(R11*8), Y9
 	VFMADD231PD Y9, Y8, Y0
@@ -42991,11 +44825,11 @@ top3974:
 	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, R11
 	SUBQ        $0x04, R10
-	JGE         top3974
+	JGE         top4216
 
-rest3975:
+rest4217:
 	ADDQ        $0x04, R10
-	JE          end3976
+	JE          end4218
 	MOVQ        R10, R12
 	LEAQ        tails<>+32(SB), R10
 	SHLQ        $0x03, R12
@@ -43007,7 +44841,7 @@ rest3975:
 	VMASKMOVPD  (R8)(R11*8), Y8, Y8
 	VFMADD231PD Y8, Y9, Y3
 
-end3976:
+end4218:
 	VADDPD     Y2, Y0, Y0
 	VADDPD     Y6, Y4, Y4
 	VADDPD     Y4, Y0, Y0
@@ -43028,9 +44862,9 @@ end3976:
 	ADDQ       $0x08, CX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        row3971
+	JNE        row4213
 
-end3966:
+end4206:
 	MOVQ cg+0(FP), AX
 	MOVQ ch+8(FP), CX
 	MOVQ cg+0(FP), DX
@@ -43039,9 +44873,25 @@ end3966:
 	MOVQ rows+56(FP), DI
 	XORQ R8, R8
 	SUBQ $0x04, DI
-	JL   rest3978
+	JL   rest4220
 
-full3977:
+full4219:
+	MOVQ (SP), R9
+	CMPQ R9, 8(SP)
+	JAE  asked4223
+	MOVQ 16(SP), R10
+
+ask4222:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	ADDQ       $0x00000100, R9
+	SUBQ       $0x04, R10
+	JG         ask4222
+	MOVQ       R9, (SP)
+
+asked4223:
 	VMOVUPD      (BX)(R8*8), Y0
 	VMOVUPD      (SI)(R8*8), Y1
 	VMOVUPD      (DX)(R8*8), Y2
@@ -43084,56 +44934,56 @@ full3977:
 	VMOVUPD      Y2, (CX)(R8*8)
 	ADDQ         $0x04, R8
 	SUBQ         $0x04, DI
-	JGE          full3977
+	JGE          full4219
 
-rest3978:
+rest4220:
 	ADDQ   $0x04, DI
-	JE     end3979
+	JE     end4221
 	LEAQ   (BX)(R8*8), BX
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DI
-	JE     skip3980
+	JE     skip4224
 	MOVQ   DI, R9
 	ANDQ   $0x02, R9
 	VMOVSD (BX)(R9*8), X0
 
-skip3980:
+skip4224:
 	TESTQ          $0x00000002, DI
-	JE             skip3981
+	JE             skip4225
 	VBROADCASTF128 (BX), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3981:
+skip4225:
 	LEAQ   (SI)(R8*8), BX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DI
-	JE     skip3982
+	JE     skip4226
 	MOVQ   DI, SI
 	ANDQ   $0x02, SI
 	VMOVSD (BX)(SI*8), X1
 
-skip3982:
+skip4226:
 	TESTQ          $0x00000002, DI
-	JE             skip3983
+	JE             skip4227
 	VBROADCASTF128 (BX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip3983:
+skip4227:
 	LEAQ   (DX)(R8*8), DX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DI
-	JE     skip3984
+	JE     skip4228
 	MOVQ   DI, BX
 	ANDQ   $0x02, BX
 	VMOVSD (DX)(BX*8), X2
 
-skip3984:
+skip4228:
 	TESTQ          $0x00000002, DI
-	JE             skip3985
+	JE             skip4229
 	VBROADCASTF128 (DX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip3985:
+skip4229:
 	VXORPD       k4x8000000000000000<>+0(SB), Y1, Y1
 	VMULPD       Y2, Y1, Y3
 	VORPD        k4x8000000000000000<>+0(SB), Y3, Y2
@@ -43172,33 +45022,33 @@ skip3985:
 	LEAQ         (AX)(R8*8), AX
 	VMOVAPD      Y4, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3986
+	JE           skip4230
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3986:
+skip4230:
 	TESTQ  $0x00000001, DI
-	JE     skip3987
+	JE     skip4231
 	VMOVSD X0, (AX)
 
-skip3987:
+skip4231:
 	LEAQ         (CX)(R8*8), AX
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, DI
-	JE           skip3988
+	JE           skip4232
 	VMOVUPD      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-skip3988:
+skip4232:
 	TESTQ  $0x00000001, DI
-	JE     skip3989
+	JE     skip4233
 	VMOVSD X0, (AX)
 
-skip3989:
-end3979:
-done3892:
+skip4233:
+end4221:
+done4132:
 	VZEROUPPER
 	RET
 
@@ -43212,24 +45062,24 @@ TEXT ·softmaxAVX2(SB), NOSPLIT, $0-24
 	SHLQ $0x03, BX
 	XORQ SI, SI
 	SUBQ $0x04, DX
-	JL   rest3991
+	JL   rest4235
 
-full3990:
+full4234:
 	MOVQ    AX, DI
 	VMOVUPD (DI)(SI*8), Y0
 	MOVQ    CX, R8
 
-class3993:
+class4237:
 	VMOVUPD (DI)(SI*8), Y1
 	VMAXPD  Y1, Y0, Y0
 	ADDQ    BX, DI
 	DECQ    R8
-	JNE     class3993
+	JNE     class4237
 	MOVQ    AX, DI
 	VXORPD  Y1, Y1, Y1
 	MOVQ    CX, R8
 
-class3994:
+class4238:
 	VMOVUPD      (DI)(SI*8), Y2
 	VSUBPD       Y0, Y2, Y2
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
@@ -43259,84 +45109,84 @@ class3994:
 	VMOVUPD      Y6, (DI)(SI*8)
 	ADDQ         BX, DI
 	DECQ         R8
-	JNE          class3994
+	JNE          class4238
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y1, Y0, Y0
 	MOVQ         AX, DI
 	MOVQ         CX, R8
 
-class3995:
+class4239:
 	VMOVUPD (DI)(SI*8), Y1
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (DI)(SI*8)
 	ADDQ    BX, DI
 	DECQ    R8
-	JNE     class3995
+	JNE     class4239
 	ADDQ    $0x04, SI
 	SUBQ    $0x04, DX
-	JGE     full3990
+	JGE     full4234
 
-rest3991:
+rest4235:
 	ADDQ   $0x04, DX
-	JE     end3992
+	JE     end4236
 	MOVQ   AX, DI
 	LEAQ   (DI)(SI*8), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, DX
-	JE     skip3996
+	JE     skip4240
 	MOVQ   DX, R9
 	ANDQ   $0x02, R9
 	VMOVSD (R8)(R9*8), X0
 
-skip3996:
+skip4240:
 	TESTQ          $0x00000002, DX
-	JE             skip3997
+	JE             skip4241
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip3997:
+skip4241:
 	MOVQ CX, R8
 
-class3998:
+class4242:
 	LEAQ   (DI)(SI*8), R9
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip3999
+	JE     skip4243
 	MOVQ   DX, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X1
 
-skip3999:
+skip4243:
 	TESTQ          $0x00000002, DX
-	JE             skip4000
+	JE             skip4244
 	VBROADCASTF128 (R9), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip4000:
+skip4244:
 	VMAXPD Y1, Y0, Y0
 	ADDQ   BX, DI
 	DECQ   R8
-	JNE    class3998
+	JNE    class4242
 	MOVQ   AX, DI
 	VXORPD Y1, Y1, Y1
 	MOVQ   CX, R8
 
-class4001:
+class4245:
 	LEAQ   (DI)(SI*8), R9
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, DX
-	JE     skip4002
+	JE     skip4246
 	MOVQ   DX, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X2
 
-skip4002:
+skip4246:
 	TESTQ          $0x00000002, DX
-	JE             skip4003
+	JE             skip4247
 	VBROADCASTF128 (R9), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip4003:
+skip4247:
 	VSUBPD       Y0, Y2, Y2
 	VBROADCASTSD k4xc0862b3333333333<>+0(SB), Y3
 	VMAXPD       Y2, Y3, Y2
@@ -43365,61 +45215,61 @@ skip4003:
 	LEAQ         (DI)(SI*8), R9
 	VMOVAPD      Y6, Y2
 	TESTQ        $0x00000002, DX
-	JE           skip4004
+	JE           skip4248
 	VMOVUPD      X2, (R9)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R9
 
-skip4004:
+skip4248:
 	TESTQ  $0x00000001, DX
-	JE     skip4005
+	JE     skip4249
 	VMOVSD X2, (R9)
 
-skip4005:
+skip4249:
 	ADDQ         BX, DI
 	DECQ         R8
-	JNE          class4001
+	JNE          class4245
 	VBROADCASTSD k4x3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y1, Y0, Y0
 	MOVQ         AX, DI
 	MOVQ         CX, AX
 
-class4006:
+class4250:
 	LEAQ   (DI)(SI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, DX
-	JE     skip4007
+	JE     skip4251
 	MOVQ   DX, R8
 	ANDQ   $0x02, R8
 	VMOVSD (CX)(R8*8), X1
 
-skip4007:
+skip4251:
 	TESTQ          $0x00000002, DX
-	JE             skip4008
+	JE             skip4252
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip4008:
+skip4252:
 	VMULPD       Y0, Y1, Y1
 	LEAQ         (DI)(SI*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, DX
-	JE           skip4009
+	JE           skip4253
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip4009:
+skip4253:
 	TESTQ  $0x00000001, DX
-	JE     skip4010
+	JE     skip4254
 	VMOVSD X1, (CX)
 
-skip4010:
+skip4254:
 	ADDQ BX, DI
 	DECQ AX
-	JNE  class4006
+	JNE  class4250
 
-end3992:
+end4236:
 	VZEROUPPER
 	RET
 
@@ -43434,27 +45284,27 @@ TEXT ·softmaxProductAVX2(SB), NOSPLIT, $0-32
 	SHLQ $0x03, SI
 	XORQ DI, DI
 	SUBQ $0x04, BX
-	JL   rest4012
+	JL   rest4256
 
-full4011:
+full4255:
 	MOVQ   AX, R8
 	MOVQ   CX, R9
 	VXORPD Y0, Y0, Y0
 	MOVQ   DX, R10
 
-class4014:
+class4258:
 	VMOVUPD     (R8)(DI*8), Y1
 	VMOVUPD     (R9)(DI*8), Y2
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        SI, R8
 	ADDQ        SI, R9
 	DECQ        R10
-	JNE         class4014
+	JNE         class4258
 	MOVQ        AX, R8
 	MOVQ        CX, R9
 	MOVQ        DX, R10
 
-class4015:
+class4259:
 	VMOVUPD (R8)(DI*8), Y1
 	VSUBPD  Y0, Y1, Y1
 	VMOVUPD (R9)(DI*8), Y2
@@ -43463,112 +45313,112 @@ class4015:
 	ADDQ    SI, R8
 	ADDQ    SI, R9
 	DECQ    R10
-	JNE     class4015
+	JNE     class4259
 	ADDQ    $0x04, DI
 	SUBQ    $0x04, BX
-	JGE     full4011
+	JGE     full4255
 
-rest4012:
+rest4256:
 	ADDQ   $0x04, BX
-	JE     end4013
+	JE     end4257
 	MOVQ   AX, R8
 	MOVQ   CX, R9
 	VXORPD Y0, Y0, Y0
 	MOVQ   DX, R10
 
-class4016:
+class4260:
 	LEAQ   (R8)(DI*8), R11
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip4017
+	JE     skip4261
 	MOVQ   BX, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X1
 
-skip4017:
+skip4261:
 	TESTQ          $0x00000002, BX
-	JE             skip4018
+	JE             skip4262
 	VBROADCASTF128 (R11), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip4018:
+skip4262:
 	LEAQ   (R9)(DI*8), R11
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, BX
-	JE     skip4019
+	JE     skip4263
 	MOVQ   BX, R12
 	ANDQ   $0x02, R12
 	VMOVSD (R11)(R12*8), X2
 
-skip4019:
+skip4263:
 	TESTQ          $0x00000002, BX
-	JE             skip4020
+	JE             skip4264
 	VBROADCASTF128 (R11), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip4020:
+skip4264:
 	VFMADD231PD Y1, Y2, Y0
 	ADDQ        SI, R8
 	ADDQ        SI, R9
 	DECQ        R10
-	JNE         class4016
+	JNE         class4260
 	MOVQ        AX, R8
 	MOVQ        CX, R9
 	MOVQ        DX, AX
 
-class4021:
+class4265:
 	LEAQ   (R8)(DI*8), CX
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, BX
-	JE     skip4022
+	JE     skip4266
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X1
 
-skip4022:
+skip4266:
 	TESTQ          $0x00000002, BX
-	JE             skip4023
+	JE             skip4267
 	VBROADCASTF128 (CX), Y2
 	VINSERTF128    $0x01, X1, Y2, Y1
 
-skip4023:
+skip4267:
 	VSUBPD Y0, Y1, Y1
 	LEAQ   (R9)(DI*8), CX
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, BX
-	JE     skip4024
+	JE     skip4268
 	MOVQ   BX, DX
 	ANDQ   $0x02, DX
 	VMOVSD (CX)(DX*8), X2
 
-skip4024:
+skip4268:
 	TESTQ          $0x00000002, BX
-	JE             skip4025
+	JE             skip4269
 	VBROADCASTF128 (CX), Y3
 	VINSERTF128    $0x01, X2, Y3, Y2
 
-skip4025:
+skip4269:
 	VMULPD       Y2, Y1, Y1
 	LEAQ         (R8)(DI*8), CX
 	VMOVAPD      Y1, Y1
 	TESTQ        $0x00000002, BX
-	JE           skip4026
+	JE           skip4270
 	VMOVUPD      X1, (CX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, CX
 
-skip4026:
+skip4270:
 	TESTQ  $0x00000001, BX
-	JE     skip4027
+	JE     skip4271
 	VMOVSD X1, (CX)
 
-skip4027:
+skip4271:
 	ADDQ SI, R8
 	ADDQ SI, R9
 	DECQ AX
-	JNE  class4021
+	JNE  class4265
 
-end4013:
+end4257:
 	VZEROUPPER
 	RET
 
@@ -43589,22 +45439,22 @@ TEXT ·scoresKAVX2(SB), NOSPLIT, $8-65
 	MOVQ rows+56(FP), DI
 	SHLQ $0x03, DI
 
-rows4028:
+rows4272:
 	SUBQ $0x04, rows+56(FP)
-	JL   rest4029
+	JL   rest4273
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes4030:
+classes4274:
 	CMPQ R8, $0x03
-	JE   take4032
+	JE   take4276
 	CMPQ R8, $0x05
-	JL   fewer4031
+	JL   fewer4275
 
-take4032:
+take4276:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -43623,9 +45473,9 @@ take4032:
 	VXORPD Y11, Y11, Y11
 	MOVQ   AX, R15
 
-columns4033:
+columns4277:
 	SUBQ        $0x04, R15
-	JL          last4034
+	JL          last4278
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y12
 	VMOVUPD     (R14)(SI*1), Y13
@@ -43649,9 +45499,9 @@ columns4033:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns4033
+	JMP         columns4277
 
-last4034:
+last4278:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -43690,10 +45540,10 @@ last4034:
 	VPERM2F128  $0x31, Y0, Y12, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set4035
+	JE          set4279
 	VADDPD      (R10), Y1, Y1
 
-set4035:
+set4279:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -43706,10 +45556,10 @@ set4035:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4036
+	JE         set4280
 	VADDPD     (R10), Y2, Y2
 
-set4036:
+set4280:
 	VMOVUPD    Y2, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y9, Y8, Y0
@@ -43722,10 +45572,10 @@ set4036:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4037
+	JE         set4281
 	VADDPD     (R10), Y2, Y2
 
-set4037:
+set4281:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
@@ -43733,16 +45583,16 @@ set4037:
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x03, R8
-	JMP     classes4030
+	JMP     classes4274
 
-fewer4031:
-classes4038:
+fewer4275:
+classes4282:
 	CMPQ R8, $0x02
-	JE   take4040
+	JE   take4284
 	CMPQ R8, $0x02
-	JL   fewer4039
+	JL   fewer4283
 
-take4040:
+take4284:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -43757,9 +45607,9 @@ take4040:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns4041:
+columns4285:
 	SUBQ        $0x04, R15
-	JL          last4042
+	JL          last4286
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y8
 	VMOVUPD     (R14)(SI*1), Y9
@@ -43778,9 +45628,9 @@ columns4041:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns4041
+	JMP         columns4285
 
-last4042:
+last4286:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -43814,10 +45664,10 @@ last4042:
 	VPERM2F128  $0x31, Y0, Y8, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set4043
+	JE          set4287
 	VADDPD      (R10), Y1, Y1
 
-set4043:
+set4287:
 	VMOVUPD    Y1, (R10)
 	ADDQ       DI, R10
 	VUNPCKLPD  Y5, Y4, Y0
@@ -43830,25 +45680,25 @@ set4043:
 	VPERM2F128 $0x31, Y1, Y0, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4044
+	JE         set4288
 	VADDPD     (R10), Y2, Y2
 
-set4044:
+set4288:
 	VMOVUPD Y2, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x02, R8
-	JMP     classes4038
+	JMP     classes4282
 
-fewer4039:
-classes4045:
+fewer4283:
+classes4289:
 	CMPQ R8, $0x01
-	JE   take4047
-	JMP  fewer4046
+	JE   take4291
+	JMP  fewer4290
 
-take4047:
+take4291:
 	MOVQ   CX, R12
 	LEAQ   (R12)(DX*2), R13
 	ADDQ   DX, R13
@@ -43859,9 +45709,9 @@ take4047:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R15
 
-columns4048:
+columns4292:
 	SUBQ        $0x04, R15
-	JL          last4049
+	JL          last4293
 	PREFETCHT0  (R12)(R11*1)
 	VMOVUPD     (R14), Y4
 	VMOVUPD     (R12), Y5
@@ -43875,9 +45725,9 @@ columns4048:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns4048
+	JMP         columns4292
 
-last4049:
+last4293:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -43906,44 +45756,44 @@ last4049:
 	VPERM2F128  $0x31, Y0, Y4, Y0
 	VADDPD      Y0, Y1, Y1
 	CMPB        add+64(FP), $0x00
-	JE          set4050
+	JE          set4294
 	VADDPD      (R10), Y1, Y1
 
-set4050:
+set4294:
 	VMOVUPD Y1, (R10)
 	ADDQ    DI, R10
 	ADDQ    SI, R9
 	ADDQ    DX, R11
 	SUBQ    $0x01, R8
-	JMP     classes4045
+	JMP     classes4289
 
-fewer4046:
+fewer4290:
 	ADDQ $0x20, BX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
 	ADDQ DX, CX
-	JMP  rows4028
+	JMP  rows4272
 
-rest4029:
+rest4273:
 	ADDQ $0x04, rows+56(FP)
 
-rows4051:
+rows4295:
 	SUBQ $0x01, rows+56(FP)
-	JL   rest4052
+	JL   rest4296
 	MOVQ k+40(FP), R8
 	MOVQ z+24(FP), R9
 	MOVQ BX, R10
 	MOVQ DX, R11
 	SHLQ $0x02, R11
 
-classes4053:
+classes4297:
 	CMPQ R8, $0x05
-	JE   take4055
+	JE   take4299
 	CMPQ R8, $0x05
-	JL   fewer4054
+	JL   fewer4298
 
-take4055:
+take4299:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -43960,9 +45810,9 @@ take4055:
 	VXORPD Y9, Y9, Y9
 	MOVQ   AX, R15
 
-columns4056:
+columns4300:
 	SUBQ        $0x08, R15
-	JL          last4057
+	JL          last4301
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -43988,14 +45838,14 @@ columns4056:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns4056
+	JMP         columns4300
 
-last4057:
+last4301:
 	ADDQ $0x08, R15
 
-columns4058:
+columns4302:
 	SUBQ        $0x04, R15
-	JL          last4059
+	JL          last4303
 	VMOVUPD     (R13), Y10
 	VMOVUPD     (R13)(SI*1), Y11
 	VMOVUPD     (R13)(SI*2), Y12
@@ -44010,9 +45860,9 @@ columns4058:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns4058
+	JMP         columns4302
 
-last4059:
+last4303:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -44039,10 +45889,10 @@ last4059:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set4060
+	JE          set4304
 	VADDSD      (R10), X0, X0
 
-set4060:
+set4304:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -44051,10 +45901,10 @@ set4060:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4061
+	JE         set4305
 	VADDSD     (R10), X2, X2
 
-set4061:
+set4305:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -44063,10 +45913,10 @@ set4061:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set4062
+	JE         set4306
 	VADDSD     (R10), X4, X4
 
-set4062:
+set4306:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -44075,10 +45925,10 @@ set4062:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set4063
+	JE         set4307
 	VADDSD     (R10), X6, X6
 
-set4063:
+set4307:
 	VMOVSD     X6, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y9, Y8, Y8
@@ -44087,10 +45937,10 @@ set4063:
 	VPERMILPD  $0x05, Y8, Y0
 	VADDPD     Y0, Y8, Y8
 	CMPB       add+64(FP), $0x00
-	JE         set4064
+	JE         set4308
 	VADDSD     (R10), X8, X8
 
-set4064:
+set4308:
 	VMOVSD X8, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -44100,15 +45950,15 @@ set4064:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x05, R8
-	JMP    classes4053
+	JMP    classes4297
 
-fewer4054:
-classes4065:
+fewer4298:
+classes4309:
 	CMPQ R8, $0x04
-	JE   take4067
-	JMP  fewer4066
+	JE   take4311
+	JMP  fewer4310
 
-take4067:
+take4311:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	LEAQ   (R13)(SI*2), R14
@@ -44123,9 +45973,9 @@ take4067:
 	VXORPD Y7, Y7, Y7
 	MOVQ   AX, R15
 
-columns4068:
+columns4312:
 	SUBQ        $0x08, R15
-	JL          last4069
+	JL          last4313
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -44147,14 +45997,14 @@ columns4068:
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
-	JMP         columns4068
+	JMP         columns4312
 
-last4069:
+last4313:
 	ADDQ $0x08, R15
 
-columns4070:
+columns4314:
 	SUBQ        $0x04, R15
-	JL          last4071
+	JL          last4315
 	VMOVUPD     (R13), Y8
 	VMOVUPD     (R13)(SI*1), Y9
 	VMOVUPD     (R13)(SI*2), Y10
@@ -44167,9 +46017,9 @@ columns4070:
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
 	ADDQ        $0x20, R14
-	JMP         columns4070
+	JMP         columns4314
 
-last4071:
+last4315:
 	MOVQ        d+48(FP), R15
 	MOVQ        R15, BP
 	LEAQ        -1(R15), R15
@@ -44194,10 +46044,10 @@ last4071:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set4072
+	JE          set4316
 	VADDSD      (R10), X0, X0
 
-set4072:
+set4316:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -44206,10 +46056,10 @@ set4072:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4073
+	JE         set4317
 	VADDSD     (R10), X2, X2
 
-set4073:
+set4317:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -44218,10 +46068,10 @@ set4073:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set4074
+	JE         set4318
 	VADDSD     (R10), X4, X4
 
-set4074:
+set4318:
 	VMOVSD     X4, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y7, Y6, Y6
@@ -44230,10 +46080,10 @@ set4074:
 	VPERMILPD  $0x05, Y6, Y0
 	VADDPD     Y0, Y6, Y6
 	CMPB       add+64(FP), $0x00
-	JE         set4075
+	JE         set4319
 	VADDSD     (R10), X6, X6
 
-set4075:
+set4319:
 	VMOVSD X6, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -44242,15 +46092,15 @@ set4075:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x04, R8
-	JMP    classes4065
+	JMP    classes4309
 
-fewer4066:
-classes4076:
+fewer4310:
+classes4320:
 	CMPQ R8, $0x03
-	JE   take4078
-	JMP  fewer4077
+	JE   take4322
+	JMP  fewer4321
 
-take4078:
+take4322:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -44261,9 +46111,9 @@ take4078:
 	VXORPD Y5, Y5, Y5
 	MOVQ   AX, R14
 
-columns4079:
+columns4323:
 	SUBQ        $0x08, R14
-	JL          last4080
+	JL          last4324
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -44280,14 +46130,14 @@ columns4079:
 	VFMADD231PD Y8, Y9, Y5
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns4079
+	JMP         columns4323
 
-last4080:
+last4324:
 	ADDQ $0x08, R14
 
-columns4081:
+columns4325:
 	SUBQ        $0x04, R14
-	JL          last4082
+	JL          last4326
 	VMOVUPD     (R13), Y6
 	VMOVUPD     (R13)(SI*1), Y7
 	VMOVUPD     (R13)(SI*2), Y8
@@ -44297,9 +46147,9 @@ columns4081:
 	VFMADD231PD Y8, Y9, Y4
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns4081
+	JMP         columns4325
 
-last4082:
+last4326:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -44322,10 +46172,10 @@ last4082:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set4083
+	JE          set4327
 	VADDSD      (R10), X0, X0
 
-set4083:
+set4327:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -44334,10 +46184,10 @@ set4083:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4084
+	JE         set4328
 	VADDSD     (R10), X2, X2
 
-set4084:
+set4328:
 	VMOVSD     X2, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y5, Y4, Y4
@@ -44346,10 +46196,10 @@ set4084:
 	VPERMILPD  $0x05, Y4, Y0
 	VADDPD     Y0, Y4, Y4
 	CMPB       add+64(FP), $0x00
-	JE         set4085
+	JE         set4329
 	VADDSD     (R10), X4, X4
 
-set4085:
+set4329:
 	VMOVSD X4, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
@@ -44357,15 +46207,15 @@ set4085:
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x03, R8
-	JMP    classes4076
+	JMP    classes4320
 
-fewer4077:
-classes4086:
+fewer4321:
+classes4330:
 	CMPQ R8, $0x02
-	JE   take4088
-	JMP  fewer4087
+	JE   take4332
+	JMP  fewer4331
 
-take4088:
+take4332:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
@@ -44374,9 +46224,9 @@ take4088:
 	VXORPD Y3, Y3, Y3
 	MOVQ   AX, R14
 
-columns4089:
+columns4333:
 	SUBQ        $0x08, R14
-	JL          last4090
+	JL          last4334
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -44389,14 +46239,14 @@ columns4089:
 	VFMADD231PD Y5, Y6, Y3
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns4089
+	JMP         columns4333
 
-last4090:
+last4334:
 	ADDQ $0x08, R14
 
-columns4091:
+columns4335:
 	SUBQ        $0x04, R14
-	JL          last4092
+	JL          last4336
 	VMOVUPD     (R13), Y4
 	VMOVUPD     (R13)(SI*1), Y5
 	VMOVUPD     (R12), Y6
@@ -44404,9 +46254,9 @@ columns4091:
 	VFMADD231PD Y5, Y6, Y2
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns4091
+	JMP         columns4335
 
-last4092:
+last4336:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -44427,10 +46277,10 @@ last4092:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set4093
+	JE          set4337
 	VADDSD      (R10), X0, X0
 
-set4093:
+set4337:
 	VMOVSD     X0, (R10)
 	ADDQ       DI, R10
 	VADDPD     Y3, Y2, Y2
@@ -44439,34 +46289,34 @@ set4093:
 	VPERMILPD  $0x05, Y2, Y0
 	VADDPD     Y0, Y2, Y2
 	CMPB       add+64(FP), $0x00
-	JE         set4094
+	JE         set4338
 	VADDSD     (R10), X2, X2
 
-set4094:
+set4338:
 	VMOVSD X2, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x02, R8
-	JMP    classes4086
+	JMP    classes4330
 
-fewer4087:
-classes4095:
+fewer4331:
+classes4339:
 	CMPQ R8, $0x01
-	JE   take4097
-	JMP  fewer4096
+	JE   take4341
+	JMP  fewer4340
 
-take4097:
+take4341:
 	MOVQ   CX, R12
 	MOVQ   R9, R13
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   AX, R14
 
-columns4098:
+columns4342:
 	SUBQ        $0x08, R14
-	JL          last4099
+	JL          last4343
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
@@ -44475,22 +46325,22 @@ columns4098:
 	VFMADD231PD Y2, Y3, Y1
 	ADDQ        $0x40, R12
 	ADDQ        $0x40, R13
-	JMP         columns4098
+	JMP         columns4342
 
-last4099:
+last4343:
 	ADDQ $0x08, R14
 
-columns4100:
+columns4344:
 	SUBQ        $0x04, R14
-	JL          last4101
+	JL          last4345
 	VMOVUPD     (R13), Y2
 	VMOVUPD     (R12), Y3
 	VFMADD231PD Y2, Y3, Y0
 	ADDQ        $0x20, R12
 	ADDQ        $0x20, R13
-	JMP         columns4100
+	JMP         columns4344
 
-last4101:
+last4345:
 	MOVQ        d+48(FP), R14
 	MOVQ        R14, R15
 	LEAQ        -1(R14), R14
@@ -44509,23 +46359,23 @@ last4101:
 	VPERMILPD   $0x05, Y0, Y1
 	VADDPD      Y1, Y0, Y0
 	CMPB        add+64(FP), $0x00
-	JE          set4102
+	JE          set4346
 	VADDSD      (R10), X0, X0
 
-set4102:
+set4346:
 	VMOVSD X0, (R10)
 	ADDQ   DI, R10
 	ADDQ   SI, R9
 	ADDQ   DX, R11
 	SUBQ   $0x01, R8
-	JMP    classes4095
+	JMP    classes4339
 
-fewer4096:
+fewer4340:
 	ADDQ $0x08, BX
 	ADDQ DX, CX
-	JMP  rows4051
+	JMP  rows4295
 
-rest4052:
+rest4296:
 	ADDQ $0x01, rows+56(FP)
 	VZEROUPPER
 	RET
@@ -44537,24 +46387,24 @@ TEXT ·combineKAVX2(SB), NOSPLIT, $0-96
 	MOVQ ahead+72(FP), CX
 	ADDQ CX, bytes+80(FP)
 
-tile4103:
+tile4347:
 	CMPQ AX, $0x08
-	JLE  nextTile4104
+	JLE  nextTile4348
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes4105:
+classes4349:
 	CMPQ DX, $0x04
-	JE   take4107
+	JE   take4351
 	CMPQ DX, $0x07
-	JL   fewer4106
+	JL   fewer4350
 	CMPQ DX, $0x09
-	JE   fewer4106
+	JE   fewer4350
 
-take4107:
+take4351:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -44575,9 +46425,9 @@ take4107:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed4109
+	JE     summed4353
 
-rows4108:
+rows4352:
 	VMOVUPD      (R8), Y12
 	VMOVUPD      32(R8), Y13
 	VMOVUPD      64(R8), Y14
@@ -44598,18 +46448,18 @@ rows4108:
 	VFMADD231PD  Y15, Y13, Y10
 	VFMADD231PD  Y15, Y14, Y11
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4110
+	JAE          fetched4354
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4110:
+fetched4354:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows4108
+	JNE  rows4352
 
-summed4109:
+summed4353:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -44621,243 +46471,243 @@ summed4109:
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set4111
+	JE           set4355
 	VFMADD231PD  (SI), Y13, Y0
 	VFMADD231PD  32(SI), Y13, Y1
 	CMPQ         AX, $0x0c
-	JL           partial4112
+	JL           partial4356
 	VFMADD231PD  64(SI), Y13, Y2
-	JMP          end4113
+	JMP          end4357
 
-partial4112:
+partial4356:
 	LEAQ   64(SI), R8
 	VXORPD Y14, Y14, Y14
 	TESTQ  $0x00000001, R9
-	JE     skip4114
+	JE     skip4358
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X14
 
-skip4114:
+skip4358:
 	TESTQ          $0x00000002, R9
-	JE             skip4115
+	JE             skip4359
 	VBROADCASTF128 (R8), Y15
 	VINSERTF128    $0x01, X14, Y15, Y14
 
-skip4115:
+skip4359:
 	VFMADD231PD Y14, Y13, Y2
 
-end4113:
-set4111:
+end4357:
+set4355:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4116
+	JL      partial4360
 	VMOVUPD Y2, 64(SI)
-	JMP     end4117
+	JMP     end4361
 
-partial4116:
+partial4360:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4118
+	JE           skip4362
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4118:
+skip4362:
 	TESTQ  $0x00000001, R9
-	JE     skip4119
+	JE     skip4363
 	VMOVSD X0, (R8)
 
-skip4119:
-end4117:
+skip4363:
+end4361:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y3, Y3
 	VMULPD      Y12, Y4, Y4
 	VMULPD      Y12, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set4120
+	JE          set4364
 	VFMADD231PD (SI), Y13, Y3
 	VFMADD231PD 32(SI), Y13, Y4
 	CMPQ        AX, $0x0c
-	JL          partial4121
+	JL          partial4365
 	VFMADD231PD 64(SI), Y13, Y5
-	JMP         end4122
+	JMP         end4366
 
-partial4121:
+partial4365:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4123
+	JE     skip4367
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4123:
+skip4367:
 	TESTQ          $0x00000002, R9
-	JE             skip4124
+	JE             skip4368
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4124:
+skip4368:
 	VFMADD231PD Y0, Y13, Y5
 
-end4122:
-set4120:
+end4366:
+set4364:
 	VMOVUPD Y3, (SI)
 	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4125
+	JL      partial4369
 	VMOVUPD Y5, 64(SI)
-	JMP     end4126
+	JMP     end4370
 
-partial4125:
+partial4369:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4127
+	JE           skip4371
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4127:
+skip4371:
 	TESTQ  $0x00000001, R9
-	JE     skip4128
+	JE     skip4372
 	VMOVSD X0, (R8)
 
-skip4128:
-end4126:
+skip4372:
+end4370:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y6, Y6
 	VMULPD      Y12, Y7, Y7
 	VMULPD      Y12, Y8, Y8
 	CMPQ        keep+64(FP), $0x00
-	JE          set4129
+	JE          set4373
 	VFMADD231PD (SI), Y13, Y6
 	VFMADD231PD 32(SI), Y13, Y7
 	CMPQ        AX, $0x0c
-	JL          partial4130
+	JL          partial4374
 	VFMADD231PD 64(SI), Y13, Y8
-	JMP         end4131
+	JMP         end4375
 
-partial4130:
+partial4374:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4132
+	JE     skip4376
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4132:
+skip4376:
 	TESTQ          $0x00000002, R9
-	JE             skip4133
+	JE             skip4377
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4133:
+skip4377:
 	VFMADD231PD Y0, Y13, Y8
 
-end4131:
-set4129:
+end4375:
+set4373:
 	VMOVUPD Y6, (SI)
 	VMOVUPD Y7, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4134
+	JL      partial4378
 	VMOVUPD Y8, 64(SI)
-	JMP     end4135
+	JMP     end4379
 
-partial4134:
+partial4378:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4136
+	JE           skip4380
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4136:
+skip4380:
 	TESTQ  $0x00000001, R9
-	JE     skip4137
+	JE     skip4381
 	VMOVSD X0, (R8)
 
-skip4137:
-end4135:
+skip4381:
+end4379:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y12, Y9, Y9
 	VMULPD      Y12, Y10, Y10
 	VMULPD      Y12, Y11, Y11
 	CMPQ        keep+64(FP), $0x00
-	JE          set4138
+	JE          set4382
 	VFMADD231PD (SI), Y13, Y9
 	VFMADD231PD 32(SI), Y13, Y10
 	CMPQ        AX, $0x0c
-	JL          partial4139
+	JL          partial4383
 	VFMADD231PD 64(SI), Y13, Y11
-	JMP         end4140
+	JMP         end4384
 
-partial4139:
+partial4383:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4141
+	JE     skip4385
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4141:
+skip4385:
 	TESTQ          $0x00000002, R9
-	JE             skip4142
+	JE             skip4386
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4142:
+skip4386:
 	VFMADD231PD Y0, Y13, Y11
 
-end4140:
-set4138:
+end4384:
+set4382:
 	VMOVUPD Y9, (SI)
 	VMOVUPD Y10, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4143
+	JL      partial4387
 	VMOVUPD Y11, 64(SI)
-	JMP     end4144
+	JMP     end4388
 
-partial4143:
+partial4387:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4145
+	JE           skip4389
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4145:
+skip4389:
 	TESTQ  $0x00000001, R9
-	JE     skip4146
+	JE     skip4390
 	VMOVSD X0, (R8)
 
-skip4146:
-end4144:
+skip4390:
+end4388:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes4105
+	JMP    classes4349
 
-fewer4106:
-classes4147:
+fewer4350:
+classes4391:
 	CMPQ DX, $0x03
-	JE   take4149
+	JE   take4393
 	CMPQ DX, $0x03
-	JL   fewer4148
+	JL   fewer4392
 
-take4149:
+take4393:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -44873,9 +46723,9 @@ take4149:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4151
+	JE     summed4395
 
-rows4150:
+rows4394:
 	VMOVUPD      (R8), Y9
 	VMOVUPD      32(R8), Y10
 	VMOVUPD      64(R8), Y11
@@ -44892,17 +46742,17 @@ rows4150:
 	VFMADD231PD  Y12, Y10, Y7
 	VFMADD231PD  Y12, Y11, Y8
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4152
+	JAE          fetched4396
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4152:
+fetched4396:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4150
+	JNE  rows4394
 
-summed4151:
+summed4395:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -44914,185 +46764,185 @@ summed4151:
 	VMULPD       Y9, Y1, Y1
 	VMULPD       Y9, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set4153
+	JE           set4397
 	VFMADD231PD  (SI), Y10, Y0
 	VFMADD231PD  32(SI), Y10, Y1
 	CMPQ         AX, $0x0c
-	JL           partial4154
+	JL           partial4398
 	VFMADD231PD  64(SI), Y10, Y2
-	JMP          end4155
+	JMP          end4399
 
-partial4154:
+partial4398:
 	LEAQ   64(SI), R8
 	VXORPD Y11, Y11, Y11
 	TESTQ  $0x00000001, R9
-	JE     skip4156
+	JE     skip4400
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X11
 
-skip4156:
+skip4400:
 	TESTQ          $0x00000002, R9
-	JE             skip4157
+	JE             skip4401
 	VBROADCASTF128 (R8), Y12
 	VINSERTF128    $0x01, X11, Y12, Y11
 
-skip4157:
+skip4401:
 	VFMADD231PD Y11, Y10, Y2
 
-end4155:
-set4153:
+end4399:
+set4397:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4158
+	JL      partial4402
 	VMOVUPD Y2, 64(SI)
-	JMP     end4159
+	JMP     end4403
 
-partial4158:
+partial4402:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4160
+	JE           skip4404
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4160:
+skip4404:
 	TESTQ  $0x00000001, R9
-	JE     skip4161
+	JE     skip4405
 	VMOVSD X0, (R8)
 
-skip4161:
-end4159:
+skip4405:
+end4403:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y9, Y3, Y3
 	VMULPD      Y9, Y4, Y4
 	VMULPD      Y9, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set4162
+	JE          set4406
 	VFMADD231PD (SI), Y10, Y3
 	VFMADD231PD 32(SI), Y10, Y4
 	CMPQ        AX, $0x0c
-	JL          partial4163
+	JL          partial4407
 	VFMADD231PD 64(SI), Y10, Y5
-	JMP         end4164
+	JMP         end4408
 
-partial4163:
+partial4407:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4165
+	JE     skip4409
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4165:
+skip4409:
 	TESTQ          $0x00000002, R9
-	JE             skip4166
+	JE             skip4410
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4166:
+skip4410:
 	VFMADD231PD Y0, Y10, Y5
 
-end4164:
-set4162:
+end4408:
+set4406:
 	VMOVUPD Y3, (SI)
 	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4167
+	JL      partial4411
 	VMOVUPD Y5, 64(SI)
-	JMP     end4168
+	JMP     end4412
 
-partial4167:
+partial4411:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4169
+	JE           skip4413
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4169:
+skip4413:
 	TESTQ  $0x00000001, R9
-	JE     skip4170
+	JE     skip4414
 	VMOVSD X0, (R8)
 
-skip4170:
-end4168:
+skip4414:
+end4412:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y9, Y6, Y6
 	VMULPD      Y9, Y7, Y7
 	VMULPD      Y9, Y8, Y8
 	CMPQ        keep+64(FP), $0x00
-	JE          set4171
+	JE          set4415
 	VFMADD231PD (SI), Y10, Y6
 	VFMADD231PD 32(SI), Y10, Y7
 	CMPQ        AX, $0x0c
-	JL          partial4172
+	JL          partial4416
 	VFMADD231PD 64(SI), Y10, Y8
-	JMP         end4173
+	JMP         end4417
 
-partial4172:
+partial4416:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4174
+	JE     skip4418
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4174:
+skip4418:
 	TESTQ          $0x00000002, R9
-	JE             skip4175
+	JE             skip4419
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4175:
+skip4419:
 	VFMADD231PD Y0, Y10, Y8
 
-end4173:
-set4171:
+end4417:
+set4415:
 	VMOVUPD Y6, (SI)
 	VMOVUPD Y7, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4176
+	JL      partial4420
 	VMOVUPD Y8, 64(SI)
-	JMP     end4177
+	JMP     end4421
 
-partial4176:
+partial4420:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4178
+	JE           skip4422
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4178:
+skip4422:
 	TESTQ  $0x00000001, R9
-	JE     skip4179
+	JE     skip4423
 	VMOVSD X0, (R8)
 
-skip4179:
-end4177:
+skip4423:
+end4421:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes4147
+	JMP    classes4391
 
-fewer4148:
-classes4180:
+fewer4392:
+classes4424:
 	CMPQ DX, $0x02
-	JE   take4182
-	JMP  fewer4181
+	JE   take4426
+	JMP  fewer4425
 
-take4182:
+take4426:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -45105,9 +46955,9 @@ take4182:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4184
+	JE     summed4428
 
-rows4183:
+rows4427:
 	VMOVUPD      (R8), Y6
 	VMOVUPD      32(R8), Y7
 	VMOVUPD      64(R8), Y8
@@ -45120,17 +46970,17 @@ rows4183:
 	VFMADD231PD  Y9, Y7, Y4
 	VFMADD231PD  Y9, Y8, Y5
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4185
+	JAE          fetched4429
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4185:
+fetched4429:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4183
+	JNE  rows4427
 
-summed4184:
+summed4428:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -45142,128 +46992,128 @@ summed4184:
 	VMULPD       Y6, Y1, Y1
 	VMULPD       Y6, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set4186
+	JE           set4430
 	VFMADD231PD  (SI), Y7, Y0
 	VFMADD231PD  32(SI), Y7, Y1
 	CMPQ         AX, $0x0c
-	JL           partial4187
+	JL           partial4431
 	VFMADD231PD  64(SI), Y7, Y2
-	JMP          end4188
+	JMP          end4432
 
-partial4187:
+partial4431:
 	LEAQ   64(SI), R8
 	VXORPD Y8, Y8, Y8
 	TESTQ  $0x00000001, R9
-	JE     skip4189
+	JE     skip4433
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X8
 
-skip4189:
+skip4433:
 	TESTQ          $0x00000002, R9
-	JE             skip4190
+	JE             skip4434
 	VBROADCASTF128 (R8), Y9
 	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip4190:
+skip4434:
 	VFMADD231PD Y8, Y7, Y2
 
-end4188:
-set4186:
+end4432:
+set4430:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4191
+	JL      partial4435
 	VMOVUPD Y2, 64(SI)
-	JMP     end4192
+	JMP     end4436
 
-partial4191:
+partial4435:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4193
+	JE           skip4437
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4193:
+skip4437:
 	TESTQ  $0x00000001, R9
-	JE     skip4194
+	JE     skip4438
 	VMOVSD X0, (R8)
 
-skip4194:
-end4192:
+skip4438:
+end4436:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y3, Y3
 	VMULPD      Y6, Y4, Y4
 	VMULPD      Y6, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set4195
+	JE          set4439
 	VFMADD231PD (SI), Y7, Y3
 	VFMADD231PD 32(SI), Y7, Y4
 	CMPQ        AX, $0x0c
-	JL          partial4196
+	JL          partial4440
 	VFMADD231PD 64(SI), Y7, Y5
-	JMP         end4197
+	JMP         end4441
 
-partial4196:
+partial4440:
 	LEAQ   64(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4198
+	JE     skip4442
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4198:
+skip4442:
 	TESTQ          $0x00000002, R9
-	JE             skip4199
+	JE             skip4443
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4199:
+skip4443:
 	VFMADD231PD Y0, Y7, Y5
 
-end4197:
-set4195:
+end4441:
+set4439:
 	VMOVUPD Y3, (SI)
 	VMOVUPD Y4, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4200
+	JL      partial4444
 	VMOVUPD Y5, 64(SI)
-	JMP     end4201
+	JMP     end4445
 
-partial4200:
+partial4444:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4202
+	JE           skip4446
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4202:
+skip4446:
 	TESTQ  $0x00000001, R9
-	JE     skip4203
+	JE     skip4447
 	VMOVSD X0, (R8)
 
-skip4203:
-end4201:
+skip4447:
+end4445:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes4180
+	JMP    classes4424
 
-fewer4181:
-classes4204:
+fewer4425:
+classes4448:
 	CMPQ DX, $0x01
-	JE   take4206
-	JMP  fewer4205
+	JE   take4450
+	JMP  fewer4449
 
-take4206:
+take4450:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -45273,9 +47123,9 @@ take4206:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4208
+	JE     summed4452
 
-rows4207:
+rows4451:
 	VMOVUPD      (R8), Y3
 	VMOVUPD      32(R8), Y4
 	VMOVUPD      64(R8), Y5
@@ -45284,17 +47134,17 @@ rows4207:
 	VFMADD231PD  Y6, Y4, Y1
 	VFMADD231PD  Y6, Y5, Y2
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4209
+	JAE          fetched4453
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4209:
+fetched4453:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4207
+	JNE  rows4451
 
-summed4208:
+summed4452:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -45306,88 +47156,88 @@ summed4208:
 	VMULPD       Y3, Y1, Y1
 	VMULPD       Y3, Y2, Y2
 	CMPQ         keep+64(FP), $0x00
-	JE           set4210
+	JE           set4454
 	VFMADD231PD  (SI), Y4, Y0
 	VFMADD231PD  32(SI), Y4, Y1
 	CMPQ         AX, $0x0c
-	JL           partial4211
+	JL           partial4455
 	VFMADD231PD  64(SI), Y4, Y2
-	JMP          end4212
+	JMP          end4456
 
-partial4211:
+partial4455:
 	LEAQ   64(SI), R8
 	VXORPD Y3, Y3, Y3
 	TESTQ  $0x00000001, R9
-	JE     skip4213
+	JE     skip4457
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X3
 
-skip4213:
+skip4457:
 	TESTQ          $0x00000002, R9
-	JE             skip4214
+	JE             skip4458
 	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X3, Y5, Y3
 
-skip4214:
+skip4458:
 	VFMADD231PD Y3, Y4, Y2
 
-end4212:
-set4210:
+end4456:
+set4454:
 	VMOVUPD Y0, (SI)
 	VMOVUPD Y1, 32(SI)
 	CMPQ    AX, $0x0c
-	JL      partial4215
+	JL      partial4459
 	VMOVUPD Y2, 64(SI)
-	JMP     end4216
+	JMP     end4460
 
-partial4215:
+partial4459:
 	LEAQ         64(SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4217
+	JE           skip4461
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4217:
+skip4461:
 	TESTQ  $0x00000001, R9
-	JE     skip4218
+	JE     skip4462
 	VMOVSD X0, (R8)
 
-skip4218:
-end4216:
+skip4462:
+end4460:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes4204
+	JMP    classes4448
 
-fewer4205:
+fewer4449:
 	ADDQ $0x60, a+8(FP)
 	ADDQ $0x60, dz+0(FP)
 	SUBQ $0x0c, AX
-	JMP  tile4103
+	JMP  tile4347
 
-nextTile4104:
+nextTile4348:
 	CMPQ AX, $0x04
-	JLE  nextTile4220
+	JLE  nextTile4464
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes4221:
+classes4465:
 	CMPQ DX, $0x04
-	JE   take4223
+	JE   take4467
 	CMPQ DX, $0x07
-	JL   fewer4222
+	JL   fewer4466
 	CMPQ DX, $0x09
-	JE   fewer4222
+	JE   fewer4466
 
-take4223:
+take4467:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -45404,9 +47254,9 @@ take4223:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed4225
+	JE     summed4469
 
-rows4224:
+rows4468:
 	VMOVUPD      (R8), Y8
 	VMOVUPD      32(R8), Y9
 	VBROADCASTSD (R11), Y10
@@ -45422,18 +47272,18 @@ rows4224:
 	VFMADD231PD  Y10, Y8, Y6
 	VFMADD231PD  Y10, Y9, Y7
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4226
+	JAE          fetched4470
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4226:
+fetched4470:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows4224
+	JNE  rows4468
 
-summed4225:
+summed4469:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -45444,232 +47294,232 @@ summed4225:
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set4227
+	JE           set4471
 	VFMADD231PD  (SI), Y9, Y0
 	CMPQ         AX, $0x08
-	JL           partial4228
+	JL           partial4472
 	VFMADD231PD  32(SI), Y9, Y1
-	JMP          end4229
+	JMP          end4473
 
-partial4228:
+partial4472:
 	LEAQ   32(SI), R8
 	VXORPD Y10, Y10, Y10
 	TESTQ  $0x00000001, R9
-	JE     skip4230
+	JE     skip4474
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X10
 
-skip4230:
+skip4474:
 	TESTQ          $0x00000002, R9
-	JE             skip4231
+	JE             skip4475
 	VBROADCASTF128 (R8), Y11
 	VINSERTF128    $0x01, X10, Y11, Y10
 
-skip4231:
+skip4475:
 	VFMADD231PD Y10, Y9, Y1
 
-end4229:
-set4227:
+end4473:
+set4471:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4232
+	JL      partial4476
 	VMOVUPD Y1, 32(SI)
-	JMP     end4233
+	JMP     end4477
 
-partial4232:
+partial4476:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4234
+	JE           skip4478
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4234:
+skip4478:
 	TESTQ  $0x00000001, R9
-	JE     skip4235
+	JE     skip4479
 	VMOVSD X0, (R8)
 
-skip4235:
-end4233:
+skip4479:
+end4477:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y2, Y2
 	VMULPD      Y8, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set4236
+	JE          set4480
 	VFMADD231PD (SI), Y9, Y2
 	CMPQ        AX, $0x08
-	JL          partial4237
+	JL          partial4481
 	VFMADD231PD 32(SI), Y9, Y3
-	JMP         end4238
+	JMP         end4482
 
-partial4237:
+partial4481:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4239
+	JE     skip4483
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4239:
+skip4483:
 	TESTQ          $0x00000002, R9
-	JE             skip4240
+	JE             skip4484
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4240:
+skip4484:
 	VFMADD231PD Y0, Y9, Y3
 
-end4238:
-set4236:
+end4482:
+set4480:
 	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4241
+	JL      partial4485
 	VMOVUPD Y3, 32(SI)
-	JMP     end4242
+	JMP     end4486
 
-partial4241:
+partial4485:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4243
+	JE           skip4487
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4243:
+skip4487:
 	TESTQ  $0x00000001, R9
-	JE     skip4244
+	JE     skip4488
 	VMOVSD X0, (R8)
 
-skip4244:
-end4242:
+skip4488:
+end4486:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y4, Y4
 	VMULPD      Y8, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set4245
+	JE          set4489
 	VFMADD231PD (SI), Y9, Y4
 	CMPQ        AX, $0x08
-	JL          partial4246
+	JL          partial4490
 	VFMADD231PD 32(SI), Y9, Y5
-	JMP         end4247
+	JMP         end4491
 
-partial4246:
+partial4490:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4248
+	JE     skip4492
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4248:
+skip4492:
 	TESTQ          $0x00000002, R9
-	JE             skip4249
+	JE             skip4493
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4249:
+skip4493:
 	VFMADD231PD Y0, Y9, Y5
 
-end4247:
-set4245:
+end4491:
+set4489:
 	VMOVUPD Y4, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4250
+	JL      partial4494
 	VMOVUPD Y5, 32(SI)
-	JMP     end4251
+	JMP     end4495
 
-partial4250:
+partial4494:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4252
+	JE           skip4496
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4252:
+skip4496:
 	TESTQ  $0x00000001, R9
-	JE     skip4253
+	JE     skip4497
 	VMOVSD X0, (R8)
 
-skip4253:
-end4251:
+skip4497:
+end4495:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y8, Y6, Y6
 	VMULPD      Y8, Y7, Y7
 	CMPQ        keep+64(FP), $0x00
-	JE          set4254
+	JE          set4498
 	VFMADD231PD (SI), Y9, Y6
 	CMPQ        AX, $0x08
-	JL          partial4255
+	JL          partial4499
 	VFMADD231PD 32(SI), Y9, Y7
-	JMP         end4256
+	JMP         end4500
 
-partial4255:
+partial4499:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4257
+	JE     skip4501
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4257:
+skip4501:
 	TESTQ          $0x00000002, R9
-	JE             skip4258
+	JE             skip4502
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4258:
+skip4502:
 	VFMADD231PD Y0, Y9, Y7
 
-end4256:
-set4254:
+end4500:
+set4498:
 	VMOVUPD Y6, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4259
+	JL      partial4503
 	VMOVUPD Y7, 32(SI)
-	JMP     end4260
+	JMP     end4504
 
-partial4259:
+partial4503:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4261
+	JE           skip4505
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4261:
+skip4505:
 	TESTQ  $0x00000001, R9
-	JE     skip4262
+	JE     skip4506
 	VMOVSD X0, (R8)
 
-skip4262:
-end4260:
+skip4506:
+end4504:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes4221
+	JMP    classes4465
 
-fewer4222:
-classes4263:
+fewer4466:
+classes4507:
 	CMPQ DX, $0x03
-	JE   take4265
+	JE   take4509
 	CMPQ DX, $0x03
-	JL   fewer4264
+	JL   fewer4508
 
-take4265:
+take4509:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -45682,9 +47532,9 @@ take4265:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4267
+	JE     summed4511
 
-rows4266:
+rows4510:
 	VMOVUPD      (R8), Y6
 	VMOVUPD      32(R8), Y7
 	VBROADCASTSD (R11), Y8
@@ -45697,17 +47547,17 @@ rows4266:
 	VFMADD231PD  Y8, Y6, Y4
 	VFMADD231PD  Y8, Y7, Y5
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4268
+	JAE          fetched4512
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4268:
+fetched4512:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4266
+	JNE  rows4510
 
-summed4267:
+summed4511:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -45718,177 +47568,177 @@ summed4267:
 	VMULPD       Y6, Y0, Y0
 	VMULPD       Y6, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set4269
+	JE           set4513
 	VFMADD231PD  (SI), Y7, Y0
 	CMPQ         AX, $0x08
-	JL           partial4270
+	JL           partial4514
 	VFMADD231PD  32(SI), Y7, Y1
-	JMP          end4271
+	JMP          end4515
 
-partial4270:
+partial4514:
 	LEAQ   32(SI), R8
 	VXORPD Y8, Y8, Y8
 	TESTQ  $0x00000001, R9
-	JE     skip4272
+	JE     skip4516
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X8
 
-skip4272:
+skip4516:
 	TESTQ          $0x00000002, R9
-	JE             skip4273
+	JE             skip4517
 	VBROADCASTF128 (R8), Y9
 	VINSERTF128    $0x01, X8, Y9, Y8
 
-skip4273:
+skip4517:
 	VFMADD231PD Y8, Y7, Y1
 
-end4271:
-set4269:
+end4515:
+set4513:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4274
+	JL      partial4518
 	VMOVUPD Y1, 32(SI)
-	JMP     end4275
+	JMP     end4519
 
-partial4274:
+partial4518:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4276
+	JE           skip4520
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4276:
+skip4520:
 	TESTQ  $0x00000001, R9
-	JE     skip4277
+	JE     skip4521
 	VMOVSD X0, (R8)
 
-skip4277:
-end4275:
+skip4521:
+end4519:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y2, Y2
 	VMULPD      Y6, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set4278
+	JE          set4522
 	VFMADD231PD (SI), Y7, Y2
 	CMPQ        AX, $0x08
-	JL          partial4279
+	JL          partial4523
 	VFMADD231PD 32(SI), Y7, Y3
-	JMP         end4280
+	JMP         end4524
 
-partial4279:
+partial4523:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4281
+	JE     skip4525
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4281:
+skip4525:
 	TESTQ          $0x00000002, R9
-	JE             skip4282
+	JE             skip4526
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4282:
+skip4526:
 	VFMADD231PD Y0, Y7, Y3
 
-end4280:
-set4278:
+end4524:
+set4522:
 	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4283
+	JL      partial4527
 	VMOVUPD Y3, 32(SI)
-	JMP     end4284
+	JMP     end4528
 
-partial4283:
+partial4527:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4285
+	JE           skip4529
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4285:
+skip4529:
 	TESTQ  $0x00000001, R9
-	JE     skip4286
+	JE     skip4530
 	VMOVSD X0, (R8)
 
-skip4286:
-end4284:
+skip4530:
+end4528:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y6, Y4, Y4
 	VMULPD      Y6, Y5, Y5
 	CMPQ        keep+64(FP), $0x00
-	JE          set4287
+	JE          set4531
 	VFMADD231PD (SI), Y7, Y4
 	CMPQ        AX, $0x08
-	JL          partial4288
+	JL          partial4532
 	VFMADD231PD 32(SI), Y7, Y5
-	JMP         end4289
+	JMP         end4533
 
-partial4288:
+partial4532:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4290
+	JE     skip4534
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4290:
+skip4534:
 	TESTQ          $0x00000002, R9
-	JE             skip4291
+	JE             skip4535
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4291:
+skip4535:
 	VFMADD231PD Y0, Y7, Y5
 
-end4289:
-set4287:
+end4533:
+set4531:
 	VMOVUPD Y4, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4292
+	JL      partial4536
 	VMOVUPD Y5, 32(SI)
-	JMP     end4293
+	JMP     end4537
 
-partial4292:
+partial4536:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4294
+	JE           skip4538
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4294:
+skip4538:
 	TESTQ  $0x00000001, R9
-	JE     skip4295
+	JE     skip4539
 	VMOVSD X0, (R8)
 
-skip4295:
-end4293:
+skip4539:
+end4537:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes4263
+	JMP    classes4507
 
-fewer4264:
-classes4296:
+fewer4508:
+classes4540:
 	CMPQ DX, $0x02
-	JE   take4298
-	JMP  fewer4297
+	JE   take4542
+	JMP  fewer4541
 
-take4298:
+take4542:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -45899,9 +47749,9 @@ take4298:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4300
+	JE     summed4544
 
-rows4299:
+rows4543:
 	VMOVUPD      (R8), Y4
 	VMOVUPD      32(R8), Y5
 	VBROADCASTSD (R11), Y6
@@ -45911,17 +47761,17 @@ rows4299:
 	VFMADD231PD  Y6, Y4, Y2
 	VFMADD231PD  Y6, Y5, Y3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4301
+	JAE          fetched4545
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4301:
+fetched4545:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4299
+	JNE  rows4543
 
-summed4300:
+summed4544:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -45932,123 +47782,123 @@ summed4300:
 	VMULPD       Y4, Y0, Y0
 	VMULPD       Y4, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set4302
+	JE           set4546
 	VFMADD231PD  (SI), Y5, Y0
 	CMPQ         AX, $0x08
-	JL           partial4303
+	JL           partial4547
 	VFMADD231PD  32(SI), Y5, Y1
-	JMP          end4304
+	JMP          end4548
 
-partial4303:
+partial4547:
 	LEAQ   32(SI), R8
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip4305
+	JE     skip4549
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X6
 
-skip4305:
+skip4549:
 	TESTQ          $0x00000002, R9
-	JE             skip4306
+	JE             skip4550
 	VBROADCASTF128 (R8), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip4306:
+skip4550:
 	VFMADD231PD Y6, Y5, Y1
 
-end4304:
-set4302:
+end4548:
+set4546:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4307
+	JL      partial4551
 	VMOVUPD Y1, 32(SI)
-	JMP     end4308
+	JMP     end4552
 
-partial4307:
+partial4551:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4309
+	JE           skip4553
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4309:
+skip4553:
 	TESTQ  $0x00000001, R9
-	JE     skip4310
+	JE     skip4554
 	VMOVSD X0, (R8)
 
-skip4310:
-end4308:
+skip4554:
+end4552:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y2, Y2
 	VMULPD      Y4, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set4311
+	JE          set4555
 	VFMADD231PD (SI), Y5, Y2
 	CMPQ        AX, $0x08
-	JL          partial4312
+	JL          partial4556
 	VFMADD231PD 32(SI), Y5, Y3
-	JMP         end4313
+	JMP         end4557
 
-partial4312:
+partial4556:
 	LEAQ   32(SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4314
+	JE     skip4558
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4314:
+skip4558:
 	TESTQ          $0x00000002, R9
-	JE             skip4315
+	JE             skip4559
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4315:
+skip4559:
 	VFMADD231PD Y0, Y5, Y3
 
-end4313:
-set4311:
+end4557:
+set4555:
 	VMOVUPD Y2, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4316
+	JL      partial4560
 	VMOVUPD Y3, 32(SI)
-	JMP     end4317
+	JMP     end4561
 
-partial4316:
+partial4560:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4318
+	JE           skip4562
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4318:
+skip4562:
 	TESTQ  $0x00000001, R9
-	JE     skip4319
+	JE     skip4563
 	VMOVSD X0, (R8)
 
-skip4319:
-end4317:
+skip4563:
+end4561:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes4296
+	JMP    classes4540
 
-fewer4297:
-classes4320:
+fewer4541:
+classes4564:
 	CMPQ DX, $0x01
-	JE   take4322
-	JMP  fewer4321
+	JE   take4566
+	JMP  fewer4565
 
-take4322:
+take4566:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), R8
@@ -46057,26 +47907,26 @@ take4322:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4324
+	JE     summed4568
 
-rows4323:
+rows4567:
 	VMOVUPD      (R8), Y2
 	VMOVUPD      32(R8), Y3
 	VBROADCASTSD (R11), Y4
 	VFMADD231PD  Y4, Y2, Y0
 	VFMADD231PD  Y4, Y3, Y1
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4325
+	JAE          fetched4569
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4325:
+fetched4569:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4323
+	JNE  rows4567
 
-summed4324:
+summed4568:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -46087,85 +47937,85 @@ summed4324:
 	VMULPD       Y2, Y0, Y0
 	VMULPD       Y2, Y1, Y1
 	CMPQ         keep+64(FP), $0x00
-	JE           set4326
+	JE           set4570
 	VFMADD231PD  (SI), Y3, Y0
 	CMPQ         AX, $0x08
-	JL           partial4327
+	JL           partial4571
 	VFMADD231PD  32(SI), Y3, Y1
-	JMP          end4328
+	JMP          end4572
 
-partial4327:
+partial4571:
 	LEAQ   32(SI), R8
 	VXORPD Y2, Y2, Y2
 	TESTQ  $0x00000001, R9
-	JE     skip4329
+	JE     skip4573
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X2
 
-skip4329:
+skip4573:
 	TESTQ          $0x00000002, R9
-	JE             skip4330
+	JE             skip4574
 	VBROADCASTF128 (R8), Y4
 	VINSERTF128    $0x01, X2, Y4, Y2
 
-skip4330:
+skip4574:
 	VFMADD231PD Y2, Y3, Y1
 
-end4328:
-set4326:
+end4572:
+set4570:
 	VMOVUPD Y0, (SI)
 	CMPQ    AX, $0x08
-	JL      partial4331
+	JL      partial4575
 	VMOVUPD Y1, 32(SI)
-	JMP     end4332
+	JMP     end4576
 
-partial4331:
+partial4575:
 	LEAQ         32(SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4333
+	JE           skip4577
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4333:
+skip4577:
 	TESTQ  $0x00000001, R9
-	JE     skip4334
+	JE     skip4578
 	VMOVSD X0, (R8)
 
-skip4334:
-end4332:
+skip4578:
+end4576:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes4320
+	JMP    classes4564
 
-fewer4321:
+fewer4565:
 	ADDQ $0x40, a+8(FP)
 	ADDQ $0x40, dz+0(FP)
 	SUBQ $0x08, AX
 
-nextTile4220:
+nextTile4464:
 	CMPQ AX, $0x00
-	JLE  nextTile4336
+	JLE  nextTile4580
 	MOVQ k+32(FP), DX
 	MOVQ c+24(FP), BX
 	MOVQ dz+0(FP), SI
 	MOVQ rows+48(FP), DI
 	SHLQ $0x03, DI
 
-classes4337:
+classes4581:
 	CMPQ DX, $0x04
-	JE   take4339
+	JE   take4583
 	CMPQ DX, $0x07
-	JL   fewer4338
+	JL   fewer4582
 	CMPQ DX, $0x09
-	JE   fewer4338
+	JE   fewer4582
 
-take4339:
+take4583:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -46178,9 +48028,9 @@ take4339:
 	LEAQ   (R11)(DI*2), R12
 	ADDQ   DI, R12
 	TESTQ  R10, R10
-	JE     summed4341
+	JE     summed4585
 
-rows4340:
+rows4584:
 	VMOVUPD      (R8), Y4
 	VBROADCASTSD (R11), Y5
 	VFMADD231PD  Y5, Y4, Y0
@@ -46191,18 +48041,18 @@ rows4340:
 	VBROADCASTSD (R12), Y5
 	VFMADD231PD  Y5, Y4, Y3
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4342
+	JAE          fetched4586
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4342:
+fetched4586:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	ADDQ $0x08, R12
 	DECQ R10
-	JNE  rows4340
+	JNE  rows4584
 
-summed4341:
+summed4585:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -46212,221 +48062,221 @@ summed4341:
 	VBROADCASTSD keep+64(FP), Y5
 	VMULPD       Y4, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set4343
+	JE           set4587
 	CMPQ         AX, $0x04
-	JL           partial4344
+	JL           partial4588
 	VFMADD231PD  (SI), Y5, Y0
-	JMP          end4345
+	JMP          end4589
 
-partial4344:
+partial4588:
 	LEAQ   (SI), R8
 	VXORPD Y6, Y6, Y6
 	TESTQ  $0x00000001, R9
-	JE     skip4346
+	JE     skip4590
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X6
 
-skip4346:
+skip4590:
 	TESTQ          $0x00000002, R9
-	JE             skip4347
+	JE             skip4591
 	VBROADCASTF128 (R8), Y7
 	VINSERTF128    $0x01, X6, Y7, Y6
 
-skip4347:
+skip4591:
 	VFMADD231PD Y6, Y5, Y0
 
-end4345:
-set4343:
+end4589:
+set4587:
 	CMPQ    AX, $0x04
-	JL      partial4348
+	JL      partial4592
 	VMOVUPD Y0, (SI)
-	JMP     end4349
+	JMP     end4593
 
-partial4348:
+partial4592:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4350
+	JE           skip4594
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4350:
+skip4594:
 	TESTQ  $0x00000001, R9
-	JE     skip4351
+	JE     skip4595
 	VMOVSD X0, (R8)
 
-skip4351:
-end4349:
+skip4595:
+end4593:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set4352
+	JE          set4596
 	CMPQ        AX, $0x04
-	JL          partial4353
+	JL          partial4597
 	VFMADD231PD (SI), Y5, Y1
-	JMP         end4354
+	JMP         end4598
 
-partial4353:
+partial4597:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4355
+	JE     skip4599
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4355:
+skip4599:
 	TESTQ          $0x00000002, R9
-	JE             skip4356
+	JE             skip4600
 	VBROADCASTF128 (R8), Y6
 	VINSERTF128    $0x01, X0, Y6, Y0
 
-skip4356:
+skip4600:
 	VFMADD231PD Y0, Y5, Y1
 
-end4354:
-set4352:
+end4598:
+set4596:
 	CMPQ    AX, $0x04
-	JL      partial4357
+	JL      partial4601
 	VMOVUPD Y1, (SI)
-	JMP     end4358
+	JMP     end4602
 
-partial4357:
+partial4601:
 	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4359
+	JE           skip4603
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4359:
+skip4603:
 	TESTQ  $0x00000001, R9
-	JE     skip4360
+	JE     skip4604
 	VMOVSD X0, (R8)
 
-skip4360:
-end4358:
+skip4604:
+end4602:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y2, Y2
 	CMPQ        keep+64(FP), $0x00
-	JE          set4361
+	JE          set4605
 	CMPQ        AX, $0x04
-	JL          partial4362
+	JL          partial4606
 	VFMADD231PD (SI), Y5, Y2
-	JMP         end4363
+	JMP         end4607
 
-partial4362:
+partial4606:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4364
+	JE     skip4608
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4364:
+skip4608:
 	TESTQ          $0x00000002, R9
-	JE             skip4365
+	JE             skip4609
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4365:
+skip4609:
 	VFMADD231PD Y0, Y5, Y2
 
-end4363:
-set4361:
+end4607:
+set4605:
 	CMPQ    AX, $0x04
-	JL      partial4366
+	JL      partial4610
 	VMOVUPD Y2, (SI)
-	JMP     end4367
+	JMP     end4611
 
-partial4366:
+partial4610:
 	LEAQ         (SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4368
+	JE           skip4612
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4368:
+skip4612:
 	TESTQ  $0x00000001, R9
-	JE     skip4369
+	JE     skip4613
 	VMOVSD X0, (R8)
 
-skip4369:
-end4367:
+skip4613:
+end4611:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y4, Y3, Y3
 	CMPQ        keep+64(FP), $0x00
-	JE          set4370
+	JE          set4614
 	CMPQ        AX, $0x04
-	JL          partial4371
+	JL          partial4615
 	VFMADD231PD (SI), Y5, Y3
-	JMP         end4372
+	JMP         end4616
 
-partial4371:
+partial4615:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4373
+	JE     skip4617
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4373:
+skip4617:
 	TESTQ          $0x00000002, R9
-	JE             skip4374
+	JE             skip4618
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4374:
+skip4618:
 	VFMADD231PD Y0, Y5, Y3
 
-end4372:
-set4370:
+end4616:
+set4614:
 	CMPQ    AX, $0x04
-	JL      partial4375
+	JL      partial4619
 	VMOVUPD Y3, (SI)
-	JMP     end4376
+	JMP     end4620
 
-partial4375:
+partial4619:
 	LEAQ         (SI), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4377
+	JE           skip4621
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4377:
+skip4621:
 	TESTQ  $0x00000001, R9
-	JE     skip4378
+	JE     skip4622
 	VMOVSD X0, (R8)
 
-skip4378:
-end4376:
+skip4622:
+end4620:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x04, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x04, DX
-	JMP    classes4337
+	JMP    classes4581
 
-fewer4338:
-classes4379:
+fewer4582:
+classes4623:
 	CMPQ DX, $0x03
-	JE   take4381
+	JE   take4625
 	CMPQ DX, $0x03
-	JL   fewer4380
+	JL   fewer4624
 
-take4381:
+take4625:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -46436,9 +48286,9 @@ take4381:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4383
+	JE     summed4627
 
-rows4382:
+rows4626:
 	VMOVUPD      (R8), Y3
 	VBROADCASTSD (R11), Y4
 	VFMADD231PD  Y4, Y3, Y0
@@ -46447,17 +48297,17 @@ rows4382:
 	VBROADCASTSD (R11)(DI*2), Y4
 	VFMADD231PD  Y4, Y3, Y2
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4384
+	JAE          fetched4628
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4384:
+fetched4628:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4382
+	JNE  rows4626
 
-summed4383:
+summed4627:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -46467,169 +48317,169 @@ summed4383:
 	VBROADCASTSD keep+64(FP), Y4
 	VMULPD       Y3, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set4385
+	JE           set4629
 	CMPQ         AX, $0x04
-	JL           partial4386
+	JL           partial4630
 	VFMADD231PD  (SI), Y4, Y0
-	JMP          end4387
+	JMP          end4631
 
-partial4386:
+partial4630:
 	LEAQ   (SI), R8
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, R9
-	JE     skip4388
+	JE     skip4632
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X5
 
-skip4388:
+skip4632:
 	TESTQ          $0x00000002, R9
-	JE             skip4389
+	JE             skip4633
 	VBROADCASTF128 (R8), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip4389:
+skip4633:
 	VFMADD231PD Y5, Y4, Y0
 
-end4387:
-set4385:
+end4631:
+set4629:
 	CMPQ    AX, $0x04
-	JL      partial4390
+	JL      partial4634
 	VMOVUPD Y0, (SI)
-	JMP     end4391
+	JMP     end4635
 
-partial4390:
+partial4634:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4392
+	JE           skip4636
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4392:
+skip4636:
 	TESTQ  $0x00000001, R9
-	JE     skip4393
+	JE     skip4637
 	VMOVSD X0, (R8)
 
-skip4393:
-end4391:
+skip4637:
+end4635:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y3, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set4394
+	JE          set4638
 	CMPQ        AX, $0x04
-	JL          partial4395
+	JL          partial4639
 	VFMADD231PD (SI), Y4, Y1
-	JMP         end4396
+	JMP         end4640
 
-partial4395:
+partial4639:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4397
+	JE     skip4641
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4397:
+skip4641:
 	TESTQ          $0x00000002, R9
-	JE             skip4398
+	JE             skip4642
 	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip4398:
+skip4642:
 	VFMADD231PD Y0, Y4, Y1
 
-end4396:
-set4394:
+end4640:
+set4638:
 	CMPQ    AX, $0x04
-	JL      partial4399
+	JL      partial4643
 	VMOVUPD Y1, (SI)
-	JMP     end4400
+	JMP     end4644
 
-partial4399:
+partial4643:
 	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4401
+	JE           skip4645
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4401:
+skip4645:
 	TESTQ  $0x00000001, R9
-	JE     skip4402
+	JE     skip4646
 	VMOVSD X0, (R8)
 
-skip4402:
-end4400:
+skip4646:
+end4644:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y3, Y2, Y2
 	CMPQ        keep+64(FP), $0x00
-	JE          set4403
+	JE          set4647
 	CMPQ        AX, $0x04
-	JL          partial4404
+	JL          partial4648
 	VFMADD231PD (SI), Y4, Y2
-	JMP         end4405
+	JMP         end4649
 
-partial4404:
+partial4648:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4406
+	JE     skip4650
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4406:
+skip4650:
 	TESTQ          $0x00000002, R9
-	JE             skip4407
+	JE             skip4651
 	VBROADCASTF128 (R8), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4407:
+skip4651:
 	VFMADD231PD Y0, Y4, Y2
 
-end4405:
-set4403:
+end4649:
+set4647:
 	CMPQ    AX, $0x04
-	JL      partial4408
+	JL      partial4652
 	VMOVUPD Y2, (SI)
-	JMP     end4409
+	JMP     end4653
 
-partial4408:
+partial4652:
 	LEAQ         (SI), R8
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4410
+	JE           skip4654
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4410:
+skip4654:
 	TESTQ  $0x00000001, R9
-	JE     skip4411
+	JE     skip4655
 	VMOVSD X0, (R8)
 
-skip4411:
-end4409:
+skip4655:
+end4653:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x03, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x03, DX
-	JMP    classes4379
+	JMP    classes4623
 
-fewer4380:
-classes4412:
+fewer4624:
+classes4656:
 	CMPQ DX, $0x02
-	JE   take4414
-	JMP  fewer4413
+	JE   take4658
+	JMP  fewer4657
 
-take4414:
+take4658:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	MOVQ   a+8(FP), R8
@@ -46638,26 +48488,26 @@ take4414:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4416
+	JE     summed4660
 
-rows4415:
+rows4659:
 	VMOVUPD      (R8), Y2
 	VBROADCASTSD (R11), Y3
 	VFMADD231PD  Y3, Y2, Y0
 	VBROADCASTSD (R11)(DI*1), Y3
 	VFMADD231PD  Y3, Y2, Y1
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4417
+	JAE          fetched4661
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4417:
+fetched4661:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4415
+	JNE  rows4659
 
-summed4416:
+summed4660:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -46667,118 +48517,118 @@ summed4416:
 	VBROADCASTSD keep+64(FP), Y3
 	VMULPD       Y2, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set4418
+	JE           set4662
 	CMPQ         AX, $0x04
-	JL           partial4419
+	JL           partial4663
 	VFMADD231PD  (SI), Y3, Y0
-	JMP          end4420
+	JMP          end4664
 
-partial4419:
+partial4663:
 	LEAQ   (SI), R8
 	VXORPD Y4, Y4, Y4
 	TESTQ  $0x00000001, R9
-	JE     skip4421
+	JE     skip4665
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X4
 
-skip4421:
+skip4665:
 	TESTQ          $0x00000002, R9
-	JE             skip4422
+	JE             skip4666
 	VBROADCASTF128 (R8), Y5
 	VINSERTF128    $0x01, X4, Y5, Y4
 
-skip4422:
+skip4666:
 	VFMADD231PD Y4, Y3, Y0
 
-end4420:
-set4418:
+end4664:
+set4662:
 	CMPQ    AX, $0x04
-	JL      partial4423
+	JL      partial4667
 	VMOVUPD Y0, (SI)
-	JMP     end4424
+	JMP     end4668
 
-partial4423:
+partial4667:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4425
+	JE           skip4669
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4425:
+skip4669:
 	TESTQ  $0x00000001, R9
-	JE     skip4426
+	JE     skip4670
 	VMOVSD X0, (R8)
 
-skip4426:
-end4424:
+skip4670:
+end4668:
 	MOVQ        d+40(FP), R8
 	LEAQ        (SI)(R8*8), SI
 	VMULPD      Y2, Y1, Y1
 	CMPQ        keep+64(FP), $0x00
-	JE          set4427
+	JE          set4671
 	CMPQ        AX, $0x04
-	JL          partial4428
+	JL          partial4672
 	VFMADD231PD (SI), Y3, Y1
-	JMP         end4429
+	JMP         end4673
 
-partial4428:
+partial4672:
 	LEAQ   (SI), R8
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, R9
-	JE     skip4430
+	JE     skip4674
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X0
 
-skip4430:
+skip4674:
 	TESTQ          $0x00000002, R9
-	JE             skip4431
+	JE             skip4675
 	VBROADCASTF128 (R8), Y2
 	VINSERTF128    $0x01, X0, Y2, Y0
 
-skip4431:
+skip4675:
 	VFMADD231PD Y0, Y3, Y1
 
-end4429:
-set4427:
+end4673:
+set4671:
 	CMPQ    AX, $0x04
-	JL      partial4432
+	JL      partial4676
 	VMOVUPD Y1, (SI)
-	JMP     end4433
+	JMP     end4677
 
-partial4432:
+partial4676:
 	LEAQ         (SI), R8
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4434
+	JE           skip4678
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4434:
+skip4678:
 	TESTQ  $0x00000001, R9
-	JE     skip4435
+	JE     skip4679
 	VMOVSD X0, (R8)
 
-skip4435:
-end4433:
+skip4679:
+end4677:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x02, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x02, DX
-	JMP    classes4412
+	JMP    classes4656
 
-fewer4413:
-classes4436:
+fewer4657:
+classes4680:
 	CMPQ DX, $0x01
-	JE   take4438
-	JMP  fewer4437
+	JE   take4682
+	JMP  fewer4681
 
-take4438:
+take4682:
 	VXORPD Y0, Y0, Y0
 	MOVQ   a+8(FP), R8
 	MOVQ   stride+16(FP), R9
@@ -46786,24 +48636,24 @@ take4438:
 	MOVQ   rows+48(FP), R10
 	MOVQ   BX, R11
 	TESTQ  R10, R10
-	JE     summed4440
+	JE     summed4684
 
-rows4439:
+rows4683:
 	VMOVUPD      (R8), Y1
 	VBROADCASTSD (R11), Y2
 	VFMADD231PD  Y2, Y1, Y0
 	CMPQ         CX, bytes+80(FP)
-	JAE          fetched4441
+	JAE          fetched4685
 	PREFETCHT1   (CX)
 	ADDQ         $0x20, CX
 
-fetched4441:
+fetched4685:
 	ADDQ R9, R8
 	ADDQ $0x08, R11
 	DECQ R10
-	JNE  rows4439
+	JNE  rows4683
 
-summed4440:
+summed4684:
 	MOVQ         d+40(FP), R8
 	MOVQ         R8, R9
 	LEAQ         -1(R8), R8
@@ -46813,66 +48663,66 @@ summed4440:
 	VBROADCASTSD keep+64(FP), Y2
 	VMULPD       Y1, Y0, Y0
 	CMPQ         keep+64(FP), $0x00
-	JE           set4442
+	JE           set4686
 	CMPQ         AX, $0x04
-	JL           partial4443
+	JL           partial4687
 	VFMADD231PD  (SI), Y2, Y0
-	JMP          end4444
+	JMP          end4688
 
-partial4443:
+partial4687:
 	LEAQ   (SI), R8
 	VXORPD Y1, Y1, Y1
 	TESTQ  $0x00000001, R9
-	JE     skip4445
+	JE     skip4689
 	MOVQ   R9, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R8)(R10*8), X1
 
-skip4445:
+skip4689:
 	TESTQ          $0x00000002, R9
-	JE             skip4446
+	JE             skip4690
 	VBROADCASTF128 (R8), Y3
 	VINSERTF128    $0x01, X1, Y3, Y1
 
-skip4446:
+skip4690:
 	VFMADD231PD Y1, Y2, Y0
 
-end4444:
-set4442:
+end4688:
+set4686:
 	CMPQ    AX, $0x04
-	JL      partial4447
+	JL      partial4691
 	VMOVUPD Y0, (SI)
-	JMP     end4448
+	JMP     end4692
 
-partial4447:
+partial4691:
 	LEAQ         (SI), R8
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, R9
-	JE           skip4449
+	JE           skip4693
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4449:
+skip4693:
 	TESTQ  $0x00000001, R9
-	JE     skip4450
+	JE     skip4694
 	VMOVSD X0, (R8)
 
-skip4450:
-end4448:
+skip4694:
+end4692:
 	MOVQ   d+40(FP), R8
 	LEAQ   (SI)(R8*8), SI
 	IMUL3Q $0x01, DI, R8
 	ADDQ   R8, BX
 	SUBQ   $0x01, DX
-	JMP    classes4436
+	JMP    classes4680
 
-fewer4437:
+fewer4681:
 	ADDQ $0x20, a+8(FP)
 	ADDQ $0x20, dz+0(FP)
 	SUBQ $0x04, AX
 
-nextTile4336:
+nextTile4580:
 	SUBQ ahead+72(FP), CX
 	MOVQ CX, ret+88(FP)
 	VZEROUPPER
@@ -46888,26 +48738,26 @@ TEXT ·combineRowAVX2(SB), NOSPLIT, $0-80
 	ADDQ         BX, bytes+64(FP)
 	VBROADCASTSD keep+48(FP), Y0
 
-class4451:
+class4695:
 	SUBQ         $0x01, DX
-	JL           done4452
+	JL           done4696
 	VBROADCASTSD w+40(FP), Y1
 	VBROADCASTSD (CX), Y2
 	VMULPD       Y2, Y1, Y1
 	CMPQ         keep+48(FP), $0x00
-	JE           other4453
+	JE           other4697
 	MOVQ         a+8(FP), SI
 	MOVQ         d+32(FP), DI
 
-columns4454:
+columns4698:
 	SUBQ       $0x10, DI
-	JL         rest4455
+	JL         rest4699
 	CMPQ       BX, bytes+64(FP)
-	JAE        fetched4456
+	JAE        fetched4700
 	PREFETCHT1 (BX)
 	ADDQ       $0x40, BX
 
-fetched4456:
+fetched4700:
 	VMOVUPD     (SI), Y2
 	VMULPD      Y1, Y2, Y2
 	VMOVUPD     (AX), Y3
@@ -46930,11 +48780,11 @@ fetched4456:
 	VMOVUPD     Y2, 96(AX)
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, AX
-	JMP         columns4454
+	JMP         columns4698
 
-rest4455:
+rest4699:
 	TESTQ       $0x00000008, DI
-	JE          skip4457
+	JE          skip4701
 	VMOVUPD     (SI), Y2
 	VMULPD      Y1, Y2, Y2
 	VMOVUPD     (AX), Y3
@@ -46948,9 +48798,9 @@ rest4455:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, AX
 
-skip4457:
+skip4701:
 	TESTQ       $0x00000004, DI
-	JE          skip4458
+	JE          skip4702
 	VMOVUPD     (SI), Y2
 	VMULPD      Y1, Y2, Y2
 	VMOVUPD     (AX), Y3
@@ -46959,9 +48809,9 @@ skip4457:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, AX
 
-skip4458:
+skip4702:
 	TESTQ       $0x00000002, DI
-	JE          skip4459
+	JE          skip4703
 	VMOVUPD     (SI), X2
 	VMULPD      X1, X2, X2
 	VMOVUPD     (AX), X3
@@ -46970,9 +48820,9 @@ skip4458:
 	ADDQ        $0x10, SI
 	ADDQ        $0x10, AX
 
-skip4459:
+skip4703:
 	TESTQ       $0x00000001, DI
-	JE          skip4460
+	JE          skip4704
 	VMOVSD      (SI), X2
 	VMULPD      X1, X2, X2
 	VMOVSD      (AX), X1
@@ -46981,23 +48831,23 @@ skip4459:
 	ADDQ        $0x08, SI
 	ADDQ        $0x08, AX
 
-skip4460:
+skip4704:
 	ADDQ $0x08, CX
-	JMP  class4451
+	JMP  class4695
 
-other4453:
+other4697:
 	MOVQ a+8(FP), SI
 	MOVQ d+32(FP), DI
 
-columns4462:
+columns4706:
 	SUBQ       $0x10, DI
-	JL         rest4463
+	JL         rest4707
 	CMPQ       BX, bytes+64(FP)
-	JAE        fetched4464
+	JAE        fetched4708
 	PREFETCHT1 (BX)
 	ADDQ       $0x40, BX
 
-fetched4464:
+fetched4708:
 	VMOVUPD (SI), Y2
 	VMULPD  Y1, Y2, Y2
 	VMOVUPD Y2, (AX)
@@ -47012,11 +48862,11 @@ fetched4464:
 	VMOVUPD Y2, 96(AX)
 	ADDQ    $0x00000080, SI
 	ADDQ    $0x00000080, AX
-	JMP     columns4462
+	JMP     columns4706
 
-rest4463:
+rest4707:
 	TESTQ   $0x00000008, DI
-	JE      skip4465
+	JE      skip4709
 	VMOVUPD (SI), Y2
 	VMULPD  Y1, Y2, Y2
 	VMOVUPD Y2, (AX)
@@ -47026,38 +48876,38 @@ rest4463:
 	ADDQ    $0x40, SI
 	ADDQ    $0x40, AX
 
-skip4465:
+skip4709:
 	TESTQ   $0x00000004, DI
-	JE      skip4466
+	JE      skip4710
 	VMOVUPD (SI), Y2
 	VMULPD  Y1, Y2, Y2
 	VMOVUPD Y2, (AX)
 	ADDQ    $0x20, SI
 	ADDQ    $0x20, AX
 
-skip4466:
+skip4710:
 	TESTQ   $0x00000002, DI
-	JE      skip4467
+	JE      skip4711
 	VMOVUPD (SI), X2
 	VMULPD  X1, X2, X2
 	VMOVUPD X2, (AX)
 	ADDQ    $0x10, SI
 	ADDQ    $0x10, AX
 
-skip4467:
+skip4711:
 	TESTQ  $0x00000001, DI
-	JE     skip4468
+	JE     skip4712
 	VMOVSD (SI), X2
 	VMULPD X1, X2, X2
 	VMOVSD X2, (AX)
 	ADDQ   $0x08, SI
 	ADDQ   $0x08, AX
 
-skip4468:
+skip4712:
 	ADDQ $0x08, CX
-	JMP  class4451
+	JMP  class4695
 
-done4452:
+done4696:
 	SUBQ ahead+56(FP), BX
 	MOVQ BX, ret+72(FP)
 	VZEROUPPER
@@ -47069,15 +48919,15 @@ TEXT ·gramAVX2(SB), NOSPLIT, $0-57
 	MOVQ d+24(FP), CX
 	XORQ AX, AX
 
-block4469:
+block4713:
 	CMPQ AX, CX
-	JGE  done4470
+	JGE  done4714
 	XORQ DX, DX
 
-tile4471:
+tile4715:
 	LEAQ   8(DX), BX
 	CMPQ   BX, AX
-	JG     next4472
+	JG     next4716
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -47098,9 +48948,9 @@ tile4471:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end4474
+	JE     end4718
 
-rows4473:
+rows4717:
 	VBROADCASTSD (DI), Y12
 	VMULPD       (BX), Y12, Y13
 	VMULPD       32(BX), Y12, Y14
@@ -47125,9 +48975,9 @@ rows4473:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows4473
+	JNE          rows4717
 
-end4474:
+end4718:
 	VBROADCASTSD w+48(FP), Y12
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -47142,250 +48992,250 @@ end4474:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored4475
+	JGE          stored4719
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	CMPB         add+56(FP), $0x00
-	JE           set4476
+	JE           set4720
 	VADDPD       (BX), Y0, Y0
 	VADDPD       32(BX), Y1, Y1
 	CMPQ         R8, $0x0c
-	JL           partial4477
+	JL           partial4721
 	VADDPD       64(BX), Y2, Y2
-	JMP          end4478
+	JMP          end4722
 
-partial4477:
+partial4721:
 	LEAQ   64(BX), R9
 	VXORPD Y13, Y13, Y13
 	TESTQ  $0x00000001, SI
-	JE     skip4479
+	JE     skip4723
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X13
 
-skip4479:
+skip4723:
 	TESTQ          $0x00000002, SI
-	JE             skip4480
+	JE             skip4724
 	VBROADCASTF128 (R9), Y14
 	VINSERTF128    $0x01, X13, Y14, Y13
 
-skip4480:
+skip4724:
 	VADDPD Y13, Y2, Y2
 
-end4478:
-set4476:
+end4722:
+set4720:
 	VMOVUPD Y0, (BX)
 	VMOVUPD Y1, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial4481
+	JL      partial4725
 	VMOVUPD Y2, 64(BX)
-	JMP     end4482
+	JMP     end4726
 
-partial4481:
+partial4725:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4483
+	JE           skip4727
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4483:
+skip4727:
 	TESTQ  $0x00000001, SI
-	JE     skip4484
+	JE     skip4728
 	VMOVSD X0, (R9)
 
-skip4484:
-end4482:
+skip4728:
+end4726:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4475
+	JGE    stored4719
 	VMULPD Y12, Y3, Y3
 	VMULPD Y12, Y4, Y4
 	VMULPD Y12, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set4485
+	JE     set4729
 	VADDPD (BX), Y3, Y3
 	VADDPD 32(BX), Y4, Y4
 	CMPQ   R8, $0x0c
-	JL     partial4486
+	JL     partial4730
 	VADDPD 64(BX), Y5, Y5
-	JMP    end4487
+	JMP    end4731
 
-partial4486:
+partial4730:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4488
+	JE     skip4732
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4488:
+skip4732:
 	TESTQ          $0x00000002, SI
-	JE             skip4489
+	JE             skip4733
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4489:
+skip4733:
 	VADDPD Y0, Y5, Y5
 
-end4487:
-set4485:
+end4731:
+set4729:
 	VMOVUPD Y3, (BX)
 	VMOVUPD Y4, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial4490
+	JL      partial4734
 	VMOVUPD Y5, 64(BX)
-	JMP     end4491
+	JMP     end4735
 
-partial4490:
+partial4734:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4492
+	JE           skip4736
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4492:
+skip4736:
 	TESTQ  $0x00000001, SI
-	JE     skip4493
+	JE     skip4737
 	VMOVSD X0, (R9)
 
-skip4493:
-end4491:
+skip4737:
+end4735:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4475
+	JGE    stored4719
 	VMULPD Y12, Y6, Y6
 	VMULPD Y12, Y7, Y7
 	VMULPD Y12, Y8, Y8
 	CMPB   add+56(FP), $0x00
-	JE     set4494
+	JE     set4738
 	VADDPD (BX), Y6, Y6
 	VADDPD 32(BX), Y7, Y7
 	CMPQ   R8, $0x0c
-	JL     partial4495
+	JL     partial4739
 	VADDPD 64(BX), Y8, Y8
-	JMP    end4496
+	JMP    end4740
 
-partial4495:
+partial4739:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4497
+	JE     skip4741
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4497:
+skip4741:
 	TESTQ          $0x00000002, SI
-	JE             skip4498
+	JE             skip4742
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4498:
+skip4742:
 	VADDPD Y0, Y8, Y8
 
-end4496:
-set4494:
+end4740:
+set4738:
 	VMOVUPD Y6, (BX)
 	VMOVUPD Y7, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial4499
+	JL      partial4743
 	VMOVUPD Y8, 64(BX)
-	JMP     end4500
+	JMP     end4744
 
-partial4499:
+partial4743:
 	LEAQ         64(BX), R9
 	VMOVAPD      Y8, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4501
+	JE           skip4745
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4501:
+skip4745:
 	TESTQ  $0x00000001, SI
-	JE     skip4502
+	JE     skip4746
 	VMOVSD X0, (R9)
 
-skip4502:
-end4500:
+skip4746:
+end4744:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4475
+	JGE    stored4719
 	VMULPD Y12, Y9, Y9
 	VMULPD Y12, Y10, Y10
 	VMULPD Y12, Y11, Y11
 	CMPB   add+56(FP), $0x00
-	JE     set4503
+	JE     set4747
 	VADDPD (BX), Y9, Y9
 	VADDPD 32(BX), Y10, Y10
 	CMPQ   R8, $0x0c
-	JL     partial4504
+	JL     partial4748
 	VADDPD 64(BX), Y11, Y11
-	JMP    end4505
+	JMP    end4749
 
-partial4504:
+partial4748:
 	LEAQ   64(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4506
+	JE     skip4750
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4506:
+skip4750:
 	TESTQ          $0x00000002, SI
-	JE             skip4507
+	JE             skip4751
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4507:
+skip4751:
 	VADDPD Y0, Y11, Y11
 
-end4505:
-set4503:
+end4749:
+set4747:
 	VMOVUPD Y9, (BX)
 	VMOVUPD Y10, 32(BX)
 	CMPQ    R8, $0x0c
-	JL      partial4508
+	JL      partial4752
 	VMOVUPD Y11, 64(BX)
-	JMP     end4509
+	JMP     end4753
 
-partial4508:
+partial4752:
 	LEAQ         64(BX), R8
 	VMOVAPD      Y11, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4510
+	JE           skip4754
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4510:
+skip4754:
 	TESTQ  $0x00000001, SI
-	JE     skip4511
+	JE     skip4755
 	VMOVSD X0, (R8)
 
-skip4511:
-end4509:
+skip4755:
+end4753:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored4475:
+stored4719:
 	ADDQ $0x0c, DX
-	JMP  tile4471
+	JMP  tile4715
 
-next4472:
+next4716:
 	LEAQ   4(DX), BX
 	CMPQ   BX, AX
-	JG     next4513
+	JG     next4757
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -47402,9 +49252,9 @@ next4472:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end4515
+	JE     end4759
 
-rows4514:
+rows4758:
 	VBROADCASTSD (DI), Y8
 	VMULPD       (BX), Y8, Y9
 	VMULPD       32(BX), Y8, Y8
@@ -47424,9 +49274,9 @@ rows4514:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows4514
+	JNE          rows4758
 
-end4515:
+end4759:
 	VBROADCASTSD w+48(FP), Y8
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -47441,237 +49291,237 @@ end4515:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored4516
+	JGE          stored4760
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	CMPB         add+56(FP), $0x00
-	JE           set4517
+	JE           set4761
 	VADDPD       (BX), Y0, Y0
 	CMPQ         R8, $0x08
-	JL           partial4518
+	JL           partial4762
 	VADDPD       32(BX), Y1, Y1
-	JMP          end4519
+	JMP          end4763
 
-partial4518:
+partial4762:
 	LEAQ   32(BX), R9
 	VXORPD Y9, Y9, Y9
 	TESTQ  $0x00000001, SI
-	JE     skip4520
+	JE     skip4764
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X9
 
-skip4520:
+skip4764:
 	TESTQ          $0x00000002, SI
-	JE             skip4521
+	JE             skip4765
 	VBROADCASTF128 (R9), Y10
 	VINSERTF128    $0x01, X9, Y10, Y9
 
-skip4521:
+skip4765:
 	VADDPD Y9, Y1, Y1
 
-end4519:
-set4517:
+end4763:
+set4761:
 	VMOVUPD Y0, (BX)
 	CMPQ    R8, $0x08
-	JL      partial4522
+	JL      partial4766
 	VMOVUPD Y1, 32(BX)
-	JMP     end4523
+	JMP     end4767
 
-partial4522:
+partial4766:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4524
+	JE           skip4768
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4524:
+skip4768:
 	TESTQ  $0x00000001, SI
-	JE     skip4525
+	JE     skip4769
 	VMOVSD X0, (R9)
 
-skip4525:
-end4523:
+skip4769:
+end4767:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4516
+	JGE    stored4760
 	VMULPD Y8, Y2, Y2
 	VMULPD Y8, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set4526
+	JE     set4770
 	VADDPD (BX), Y2, Y2
 	CMPQ   R8, $0x08
-	JL     partial4527
+	JL     partial4771
 	VADDPD 32(BX), Y3, Y3
-	JMP    end4528
+	JMP    end4772
 
-partial4527:
+partial4771:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4529
+	JE     skip4773
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4529:
+skip4773:
 	TESTQ          $0x00000002, SI
-	JE             skip4530
+	JE             skip4774
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4530:
+skip4774:
 	VADDPD Y0, Y3, Y3
 
-end4528:
-set4526:
+end4772:
+set4770:
 	VMOVUPD Y2, (BX)
 	CMPQ    R8, $0x08
-	JL      partial4531
+	JL      partial4775
 	VMOVUPD Y3, 32(BX)
-	JMP     end4532
+	JMP     end4776
 
-partial4531:
+partial4775:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4533
+	JE           skip4777
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4533:
+skip4777:
 	TESTQ  $0x00000001, SI
-	JE     skip4534
+	JE     skip4778
 	VMOVSD X0, (R9)
 
-skip4534:
-end4532:
+skip4778:
+end4776:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4516
+	JGE    stored4760
 	VMULPD Y8, Y4, Y4
 	VMULPD Y8, Y5, Y5
 	CMPB   add+56(FP), $0x00
-	JE     set4535
+	JE     set4779
 	VADDPD (BX), Y4, Y4
 	CMPQ   R8, $0x08
-	JL     partial4536
+	JL     partial4780
 	VADDPD 32(BX), Y5, Y5
-	JMP    end4537
+	JMP    end4781
 
-partial4536:
+partial4780:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4538
+	JE     skip4782
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4538:
+skip4782:
 	TESTQ          $0x00000002, SI
-	JE             skip4539
+	JE             skip4783
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4539:
+skip4783:
 	VADDPD Y0, Y5, Y5
 
-end4537:
-set4535:
+end4781:
+set4779:
 	VMOVUPD Y4, (BX)
 	CMPQ    R8, $0x08
-	JL      partial4540
+	JL      partial4784
 	VMOVUPD Y5, 32(BX)
-	JMP     end4541
+	JMP     end4785
 
-partial4540:
+partial4784:
 	LEAQ         32(BX), R9
 	VMOVAPD      Y5, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4542
+	JE           skip4786
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4542:
+skip4786:
 	TESTQ  $0x00000001, SI
-	JE     skip4543
+	JE     skip4787
 	VMOVSD X0, (R9)
 
-skip4543:
-end4541:
+skip4787:
+end4785:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4516
+	JGE    stored4760
 	VMULPD Y8, Y6, Y6
 	VMULPD Y8, Y7, Y7
 	CMPB   add+56(FP), $0x00
-	JE     set4544
+	JE     set4788
 	VADDPD (BX), Y6, Y6
 	CMPQ   R8, $0x08
-	JL     partial4545
+	JL     partial4789
 	VADDPD 32(BX), Y7, Y7
-	JMP    end4546
+	JMP    end4790
 
-partial4545:
+partial4789:
 	LEAQ   32(BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4547
+	JE     skip4791
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4547:
+skip4791:
 	TESTQ          $0x00000002, SI
-	JE             skip4548
+	JE             skip4792
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4548:
+skip4792:
 	VADDPD Y0, Y7, Y7
 
-end4546:
-set4544:
+end4790:
+set4788:
 	VMOVUPD Y6, (BX)
 	CMPQ    R8, $0x08
-	JL      partial4549
+	JL      partial4793
 	VMOVUPD Y7, 32(BX)
-	JMP     end4550
+	JMP     end4794
 
-partial4549:
+partial4793:
 	LEAQ         32(BX), R8
 	VMOVAPD      Y7, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4551
+	JE           skip4795
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4551:
+skip4795:
 	TESTQ  $0x00000001, SI
-	JE     skip4552
+	JE     skip4796
 	VMOVSD X0, (R8)
 
-skip4552:
-end4550:
+skip4796:
+end4794:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored4516:
+stored4760:
 	ADDQ $0x08, DX
 
-next4513:
+next4757:
 	LEAQ   (DX), BX
 	CMPQ   BX, AX
-	JG     next4554
+	JG     next4798
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -47684,9 +49534,9 @@ next4513:
 	LEAQ   (BX)(AX*8), SI
 	LEAQ   (BX)(DX*8), BX
 	TESTQ  R9, R9
-	JE     end4556
+	JE     end4800
 
-rows4555:
+rows4799:
 	VBROADCASTSD (DI), Y4
 	VMULPD       (BX), Y4, Y4
 	VBROADCASTSD (SI), Y5
@@ -47701,9 +49551,9 @@ rows4555:
 	ADDQ         R8, SI
 	ADDQ         $0x08, DI
 	DECQ         R9
-	JNE          rows4555
+	JNE          rows4799
 
-end4556:
+end4800:
 	VBROADCASTSD w+48(FP), Y4
 	MOVQ         CX, SI
 	LEAQ         -1(CX), BX
@@ -47718,226 +49568,226 @@ end4556:
 	MOVQ         CX, R8
 	SUBQ         DX, R8
 	CMPQ         DI, CX
-	JGE          stored4557
+	JGE          stored4801
 	VMULPD       Y4, Y0, Y0
 	CMPB         add+56(FP), $0x00
-	JE           set4558
+	JE           set4802
 	CMPQ         R8, $0x04
-	JL           partial4559
+	JL           partial4803
 	VADDPD       (BX), Y0, Y0
-	JMP          end4560
+	JMP          end4804
 
-partial4559:
+partial4803:
 	LEAQ   (BX), R9
 	VXORPD Y5, Y5, Y5
 	TESTQ  $0x00000001, SI
-	JE     skip4561
+	JE     skip4805
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X5
 
-skip4561:
+skip4805:
 	TESTQ          $0x00000002, SI
-	JE             skip4562
+	JE             skip4806
 	VBROADCASTF128 (R9), Y6
 	VINSERTF128    $0x01, X5, Y6, Y5
 
-skip4562:
+skip4806:
 	VADDPD Y5, Y0, Y0
 
-end4560:
-set4558:
+end4804:
+set4802:
 	CMPQ    R8, $0x04
-	JL      partial4563
+	JL      partial4807
 	VMOVUPD Y0, (BX)
-	JMP     end4564
+	JMP     end4808
 
-partial4563:
+partial4807:
 	LEAQ         (BX), R9
 	VMOVAPD      Y0, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4565
+	JE           skip4809
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4565:
+skip4809:
 	TESTQ  $0x00000001, SI
-	JE     skip4566
+	JE     skip4810
 	VMOVSD X0, (R9)
 
-skip4566:
-end4564:
+skip4810:
+end4808:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4557
+	JGE    stored4801
 	VMULPD Y4, Y1, Y1
 	CMPB   add+56(FP), $0x00
-	JE     set4567
+	JE     set4811
 	CMPQ   R8, $0x04
-	JL     partial4568
+	JL     partial4812
 	VADDPD (BX), Y1, Y1
-	JMP    end4569
+	JMP    end4813
 
-partial4568:
+partial4812:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4570
+	JE     skip4814
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4570:
+skip4814:
 	TESTQ          $0x00000002, SI
-	JE             skip4571
+	JE             skip4815
 	VBROADCASTF128 (R9), Y5
 	VINSERTF128    $0x01, X0, Y5, Y0
 
-skip4571:
+skip4815:
 	VADDPD Y0, Y1, Y1
 
-end4569:
-set4567:
+end4813:
+set4811:
 	CMPQ    R8, $0x04
-	JL      partial4572
+	JL      partial4816
 	VMOVUPD Y1, (BX)
-	JMP     end4573
+	JMP     end4817
 
-partial4572:
+partial4816:
 	LEAQ         (BX), R9
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4574
+	JE           skip4818
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4574:
+skip4818:
 	TESTQ  $0x00000001, SI
-	JE     skip4575
+	JE     skip4819
 	VMOVSD X0, (R9)
 
-skip4575:
-end4573:
+skip4819:
+end4817:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4557
+	JGE    stored4801
 	VMULPD Y4, Y2, Y2
 	CMPB   add+56(FP), $0x00
-	JE     set4576
+	JE     set4820
 	CMPQ   R8, $0x04
-	JL     partial4577
+	JL     partial4821
 	VADDPD (BX), Y2, Y2
-	JMP    end4578
+	JMP    end4822
 
-partial4577:
+partial4821:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4579
+	JE     skip4823
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4579:
+skip4823:
 	TESTQ          $0x00000002, SI
-	JE             skip4580
+	JE             skip4824
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4580:
+skip4824:
 	VADDPD Y0, Y2, Y2
 
-end4578:
-set4576:
+end4822:
+set4820:
 	CMPQ    R8, $0x04
-	JL      partial4581
+	JL      partial4825
 	VMOVUPD Y2, (BX)
-	JMP     end4582
+	JMP     end4826
 
-partial4581:
+partial4825:
 	LEAQ         (BX), R9
 	VMOVAPD      Y2, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4583
+	JE           skip4827
 	VMOVUPD      X0, (R9)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R9
 
-skip4583:
+skip4827:
 	TESTQ  $0x00000001, SI
-	JE     skip4584
+	JE     skip4828
 	VMOVSD X0, (R9)
 
-skip4584:
-end4582:
+skip4828:
+end4826:
 	LEAQ   (BX)(CX*8), BX
 	INCQ   DI
 	CMPQ   DI, CX
-	JGE    stored4557
+	JGE    stored4801
 	VMULPD Y4, Y3, Y3
 	CMPB   add+56(FP), $0x00
-	JE     set4585
+	JE     set4829
 	CMPQ   R8, $0x04
-	JL     partial4586
+	JL     partial4830
 	VADDPD (BX), Y3, Y3
-	JMP    end4587
+	JMP    end4831
 
-partial4586:
+partial4830:
 	LEAQ   (BX), R9
 	VXORPD Y0, Y0, Y0
 	TESTQ  $0x00000001, SI
-	JE     skip4588
+	JE     skip4832
 	MOVQ   SI, R10
 	ANDQ   $0x02, R10
 	VMOVSD (R9)(R10*8), X0
 
-skip4588:
+skip4832:
 	TESTQ          $0x00000002, SI
-	JE             skip4589
+	JE             skip4833
 	VBROADCASTF128 (R9), Y1
 	VINSERTF128    $0x01, X0, Y1, Y0
 
-skip4589:
+skip4833:
 	VADDPD Y0, Y3, Y3
 
-end4587:
-set4585:
+end4831:
+set4829:
 	CMPQ    R8, $0x04
-	JL      partial4590
+	JL      partial4834
 	VMOVUPD Y3, (BX)
-	JMP     end4591
+	JMP     end4835
 
-partial4590:
+partial4834:
 	LEAQ         (BX), R8
 	VMOVAPD      Y3, Y0
 	TESTQ        $0x00000002, SI
-	JE           skip4592
+	JE           skip4836
 	VMOVUPD      X0, (R8)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, R8
 
-skip4592:
+skip4836:
 	TESTQ  $0x00000001, SI
-	JE     skip4593
+	JE     skip4837
 	VMOVSD X0, (R8)
 
-skip4593:
-end4591:
+skip4837:
+end4835:
 	LEAQ (BX)(CX*8), BX
 	INCQ DI
 
-stored4557:
+stored4801:
 	ADDQ $0x04, DX
 
-next4554:
+next4798:
 	ADDQ $0x04, AX
-	JMP  block4469
+	JMP  block4713
 
-done4470:
+done4714:
 	VZEROUPPER
 	RET
 
@@ -47962,11 +49812,11 @@ TEXT ·sparseScoresAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile4595:
+tile4839:
 	CMPQ   DI, $0x10
-	JLE    next4596
+	JLE    next4840
 	CMPQ   DI, $0x14
-	JGE    full4597
+	JGE    full4841
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -47974,9 +49824,9 @@ tile4595:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4600
+	JGE    out4844
 
-row4599:
+row4843:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -47988,7 +49838,7 @@ row4599:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -48004,9 +49854,9 @@ row4599:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4599
+	JL           row4843
 
-out4600:
+out4844:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
@@ -48014,20 +49864,20 @@ out4600:
 	LEAQ         128(AX), R9
 	VMOVAPD      Y5, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4601
+	JE           skip4845
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4601:
+skip4845:
 	TESTQ  $0x00000001, R10
-	JE     skip4602
+	JE     skip4846
 	VMOVSD X1, (R9)
 
-skip4602:
-	JMP end4598
+skip4846:
+	JMP end4842
 
-full4597:
+full4841:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
@@ -48035,9 +49885,9 @@ full4597:
 	VXORPD Y5, Y5, Y5
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4604
+	JGE    out4848
 
-row4603:
+row4847:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48049,7 +49899,7 @@ row4603:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -48065,35 +49915,35 @@ row4603:
 	VFMADD231PD  Y7, Y6, Y5
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4603
+	JL           row4847
 
-out4604:
+out4848:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 	VMOVUPD Y5, 128(AX)
 
-end4598:
+end4842:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile4595
+	JMP  tile4839
 
-next4596:
+next4840:
 	CMPQ   DI, $0x0c
-	JLE    next4606
+	JLE    next4850
 	CMPQ   DI, $0x10
-	JGE    full4607
+	JGE    full4851
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4610
+	JGE    out4854
 
-row4609:
+row4853:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48104,7 +49954,7 @@ row4609:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -48118,38 +49968,38 @@ row4609:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4609
+	JL           row4853
 
-out4610:
+out4854:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	VMOVUPD      Y3, 64(AX)
 	LEAQ         96(AX), R9
 	VMOVAPD      Y4, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4611
+	JE           skip4855
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4611:
+skip4855:
 	TESTQ  $0x00000001, R10
-	JE     skip4612
+	JE     skip4856
 	VMOVSD X1, (R9)
 
-skip4612:
-	JMP end4608
+skip4856:
+	JMP end4852
 
-full4607:
+full4851:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4614
+	JGE    out4858
 
-row4613:
+row4857:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48160,7 +50010,7 @@ row4613:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -48174,32 +50024,32 @@ row4613:
 	VFMADD231PD  Y6, Y5, Y4
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4613
+	JL           row4857
 
-out4614:
+out4858:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 	VMOVUPD Y4, 96(AX)
 
-end4608:
+end4852:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next4606:
+next4850:
 	CMPQ   DI, $0x08
-	JLE    next4616
+	JLE    next4860
 	CMPQ   DI, $0x0c
-	JGE    full4617
+	JGE    full4861
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4620
+	JGE    out4864
 
-row4619:
+row4863:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48210,7 +50060,7 @@ row4619:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -48222,36 +50072,36 @@ row4619:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4619
+	JL           row4863
 
-out4620:
+out4864:
 	VMOVUPD      Y1, (AX)
 	VMOVUPD      Y2, 32(AX)
 	LEAQ         64(AX), R9
 	VMOVAPD      Y3, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4621
+	JE           skip4865
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4621:
+skip4865:
 	TESTQ  $0x00000001, R10
-	JE     skip4622
+	JE     skip4866
 	VMOVSD X1, (R9)
 
-skip4622:
-	JMP end4618
+skip4866:
+	JMP end4862
 
-full4617:
+full4861:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4624
+	JGE    out4868
 
-row4623:
+row4867:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48262,7 +50112,7 @@ row4623:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -48274,33 +50124,33 @@ row4623:
 	VFMADD231PD  Y5, Y4, Y3
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4623
+	JL           row4867
 
-out4624:
+out4868:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 	VMOVUPD Y3, 64(AX)
 
-end4618:
+end4862:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next4616:
+next4860:
 	CMPQ   DI, $0x04
-	JLE    next4626
+	JLE    next4870
 	CMPQ   DI, $0x08
-	JGE    full4627
+	JGE    full4871
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4630
+	JGE    out4874
 
-row4629:
+row4873:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -48310,37 +50160,37 @@ row4629:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4629
+	JL           row4873
 
-out4630:
+out4874:
 	VMOVUPD      Y1, (AX)
 	LEAQ         32(AX), R9
 	VMOVAPD      Y2, Y1
 	TESTQ        $0x00000002, R10
-	JE           skip4631
+	JE           skip4875
 	VMOVUPD      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R9
 
-skip4631:
+skip4875:
 	TESTQ  $0x00000001, R10
-	JE     skip4632
+	JE     skip4876
 	VMOVSD X1, (R9)
 
-skip4632:
-	JMP end4628
+skip4876:
+	JMP end4872
 
-full4627:
+full4871:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4634
+	JGE    out4878
 
-row4633:
+row4877:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -48350,31 +50200,31 @@ row4633:
 	VFMADD231PD  Y4, Y3, Y2
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4633
+	JL           row4877
 
-out4634:
+out4878:
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
 
-end4628:
+end4872:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next4626:
+next4870:
 	CMPQ   DI, $0x00
-	JLE    next4636
+	JLE    next4880
 	CMPQ   DI, $0x04
-	JGE    full4637
+	JGE    full4881
 	VXORPD Y1, Y1, Y1
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4640
+	JGE    out4884
 
-row4639:
+row4883:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -48382,35 +50232,35 @@ row4639:
 	VFMADD231PD  Y3, Y2, Y1
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4639
+	JL           row4883
 
-out4640:
+out4884:
 	LEAQ         (AX), CX
 	VMOVAPD      Y1, Y0
 	TESTQ        $0x00000002, R10
-	JE           skip4641
+	JE           skip4885
 	VMOVUPD      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-skip4641:
+skip4885:
 	TESTQ  $0x00000001, R10
-	JE     skip4642
+	JE     skip4886
 	VMOVSD X0, (CX)
 
-skip4642:
-	JMP end4638
+skip4886:
+	JMP end4882
 
-full4637:
+full4881:
 	VXORPD Y0, Y0, Y0
 	XORQ   R9, R9
 	CMPQ   R9, BX
-	JGE    out4644
+	JGE    out4888
 
-row4643:
+row4887:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad4594
+	JAE          bad4838
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -48418,23 +50268,23 @@ row4643:
 	VFMADD231PD  Y2, Y1, Y0
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4643
+	JL           row4887
 
-out4644:
+out4888:
 	VMOVUPD Y0, (AX)
 
-end4638:
+end4882:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next4636:
+next4880:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad4594:
+bad4838:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -48461,11 +50311,11 @@ TEXT ·sparseCombineAVX2(SB), NOSPLIT, $0-57
 	SUBQ    R11, R9
 	VMOVUPD (R9), Y0
 
-tile4646:
+tile4890:
 	CMPQ       DI, $0x10
-	JLE        next4647
+	JLE        next4891
 	CMPQ       DI, $0x14
-	JGE        full4648
+	JGE        full4892
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
@@ -48473,9 +50323,9 @@ tile4646:
 	VMASKMOVPD 128(AX), Y0, Y5
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4651
+	JGE        out4895
 
-row4650:
+row4894:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48487,7 +50337,7 @@ row4650:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -48508,25 +50358,25 @@ row4650:
 	LEAQ         128(R11), R11
 	VMOVAPD      Y7, Y6
 	TESTQ        $0x00000002, R10
-	JE           skip4652
+	JE           skip4896
 	VMOVUPD      X6, (R11)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R11
 
-skip4652:
+skip4896:
 	TESTQ  $0x00000001, R10
-	JE     skip4653
+	JE     skip4897
 	VMOVSD X6, (R11)
 
-skip4653:
+skip4897:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4650
+	JL   row4894
 
-out4651:
-	JMP end4649
+out4895:
+	JMP end4893
 
-full4648:
+full4892:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
@@ -48534,9 +50384,9 @@ full4648:
 	VMOVUPD 128(AX), Y5
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4655
+	JGE     out4899
 
-row4654:
+row4898:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48548,7 +50398,7 @@ row4654:
 	PREFETCHT0   128(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y6
@@ -48569,29 +50419,29 @@ row4654:
 	VMOVUPD      Y7, 128(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4654
+	JL           row4898
 
-out4655:
-end4649:
+out4899:
+end4893:
 	ADDQ $0x000000a0, AX
 	ADDQ $0x000000a0, SI
 	SUBQ $0x14, DI
-	JMP  tile4646
+	JMP  tile4890
 
-next4647:
+next4891:
 	CMPQ       DI, $0x0c
-	JLE        next4657
+	JLE        next4901
 	CMPQ       DI, $0x10
-	JGE        full4658
+	JGE        full4902
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMOVUPD    64(AX), Y3
 	VMASKMOVPD 96(AX), Y0, Y4
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4661
+	JGE        out4905
 
-row4660:
+row4904:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48602,7 +50452,7 @@ row4660:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -48620,34 +50470,34 @@ row4660:
 	LEAQ         96(R11), R11
 	VMOVAPD      Y6, Y5
 	TESTQ        $0x00000002, R10
-	JE           skip4662
+	JE           skip4906
 	VMOVUPD      X5, (R11)
 	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, R11
 
-skip4662:
+skip4906:
 	TESTQ  $0x00000001, R10
-	JE     skip4663
+	JE     skip4907
 	VMOVSD X5, (R11)
 
-skip4663:
+skip4907:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4660
+	JL   row4904
 
-out4661:
-	JMP end4659
+out4905:
+	JMP end4903
 
-full4658:
+full4902:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	VMOVUPD 96(AX), Y4
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4665
+	JGE     out4909
 
-row4664:
+row4908:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48658,7 +50508,7 @@ row4664:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y5
@@ -48676,27 +50526,27 @@ row4664:
 	VMOVUPD      Y6, 96(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4664
+	JL           row4908
 
-out4665:
-end4659:
+out4909:
+end4903:
 	ADDQ $0x00000080, AX
 	ADDQ $0x00000080, SI
 	SUBQ $0x10, DI
 
-next4657:
+next4901:
 	CMPQ       DI, $0x08
-	JLE        next4667
+	JLE        next4911
 	CMPQ       DI, $0x0c
-	JGE        full4668
+	JGE        full4912
 	VMOVUPD    (AX), Y1
 	VMOVUPD    32(AX), Y2
 	VMASKMOVPD 64(AX), Y0, Y3
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4671
+	JGE        out4915
 
-row4670:
+row4914:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48707,7 +50557,7 @@ row4670:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -48722,33 +50572,33 @@ row4670:
 	LEAQ         64(R11), R11
 	VMOVAPD      Y5, Y4
 	TESTQ        $0x00000002, R10
-	JE           skip4672
+	JE           skip4916
 	VMOVUPD      X4, (R11)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R11
 
-skip4672:
+skip4916:
 	TESTQ  $0x00000001, R10
-	JE     skip4673
+	JE     skip4917
 	VMOVSD X4, (R11)
 
-skip4673:
+skip4917:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4670
+	JL   row4914
 
-out4671:
-	JMP end4669
+out4915:
+	JMP end4913
 
-full4668:
+full4912:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	VMOVUPD 64(AX), Y3
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4675
+	JGE     out4919
 
-row4674:
+row4918:
 	LEAQ         -1(BX), R12
 	LEAQ         24(R9), R11
 	CMPQ         R11, R12
@@ -48759,7 +50609,7 @@ row4674:
 	PREFETCHT0   64(SI)(R11*1)
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y4
@@ -48774,29 +50624,29 @@ row4674:
 	VMOVUPD      Y5, 64(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4674
+	JL           row4918
 
-out4675:
-end4669:
+out4919:
+end4913:
 	ADDQ $0x60, AX
 	ADDQ $0x60, SI
 	SUBQ $0x0c, DI
 
-next4667:
+next4911:
 	CMPQ       DI, $0x04
-	JLE        next4677
+	JLE        next4921
 	CMPQ       DI, $0x08
-	JGE        full4678
+	JGE        full4922
 	VMOVUPD    (AX), Y1
 	VMASKMOVPD 32(AX), Y0, Y2
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4681
+	JGE        out4925
 
-row4680:
+row4924:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -48808,35 +50658,35 @@ row4680:
 	LEAQ         32(R11), R11
 	VMOVAPD      Y4, Y3
 	TESTQ        $0x00000002, R10
-	JE           skip4682
+	JE           skip4926
 	VMOVUPD      X3, (R11)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R11
 
-skip4682:
+skip4926:
 	TESTQ  $0x00000001, R10
-	JE     skip4683
+	JE     skip4927
 	VMOVSD X3, (R11)
 
-skip4683:
+skip4927:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4680
+	JL   row4924
 
-out4681:
-	JMP end4679
+out4925:
+	JMP end4923
 
-full4678:
+full4922:
 	VMOVUPD (AX), Y1
 	VMOVUPD 32(AX), Y2
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4685
+	JGE     out4929
 
-row4684:
+row4928:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y3
@@ -48848,28 +50698,28 @@ row4684:
 	VMOVUPD      Y4, 32(R11)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4684
+	JL           row4928
 
-out4685:
-end4679:
+out4929:
+end4923:
 	ADDQ $0x40, AX
 	ADDQ $0x40, SI
 	SUBQ $0x08, DI
 
-next4677:
+next4921:
 	CMPQ       DI, $0x00
-	JLE        next4687
+	JLE        next4931
 	CMPQ       DI, $0x04
-	JGE        full4688
+	JGE        full4932
 	VMASKMOVPD (AX), Y0, Y1
 	XORQ       R9, R9
 	CMPQ       R9, BX
-	JGE        out4691
+	JGE        out4935
 
-row4690:
+row4934:
 	MOVL         (CX)(R9*4), R11
 	CMPQ         R11, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R11
 	ADDQ         SI, R11
 	VBROADCASTSD (DX)(R9*8), Y2
@@ -48878,34 +50728,34 @@ row4690:
 	LEAQ         (R11), R11
 	VMOVAPD      Y3, Y2
 	TESTQ        $0x00000002, R10
-	JE           skip4692
+	JE           skip4936
 	VMOVUPD      X2, (R11)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R11
 
-skip4692:
+skip4936:
 	TESTQ  $0x00000001, R10
-	JE     skip4693
+	JE     skip4937
 	VMOVSD X2, (R11)
 
-skip4693:
+skip4937:
 	INCQ R9
 	CMPQ R9, BX
-	JL   row4690
+	JL   row4934
 
-out4691:
-	JMP end4689
+out4935:
+	JMP end4933
 
-full4688:
+full4932:
 	VMOVUPD (AX), Y0
 	XORQ    R9, R9
 	CMPQ    R9, BX
-	JGE     out4695
+	JGE     out4939
 
-row4694:
+row4938:
 	MOVL         (CX)(R9*4), R10
 	CMPQ         R10, limit+48(FP)
-	JAE          bad4645
+	JAE          bad4889
 	IMULQ        R8, R10
 	ADDQ         SI, R10
 	VBROADCASTSD (DX)(R9*8), Y1
@@ -48914,21 +50764,21 @@ row4694:
 	VMOVUPD      Y2, (R10)
 	INCQ         R9
 	CMPQ         R9, BX
-	JL           row4694
+	JL           row4938
 
-out4695:
-end4689:
+out4939:
+end4933:
 	ADDQ $0x20, AX
 	ADDQ $0x20, SI
 	SUBQ $0x04, DI
 
-next4687:
+next4931:
 	MOVB $0x01, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
 	RET
 
-bad4645:
+bad4889:
 	MOVB $0x00, AL
 	MOVB AL, ret+56(FP)
 	VZEROUPPER
@@ -48940,9 +50790,9 @@ TEXT ·prefetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), AX
 	MOVQ lines+8(FP), CX
 
-line4696:
+line4940:
 	PREFETCHT1 (AX)
 	ADDQ       $0x40, AX
 	DECQ       CX
-	JNE        line4696
+	JNE        line4940
 	RET

@@ -17,9 +17,9 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next))
+		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
 	case AVX2:
-		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next))
+		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
 	default:
 		logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
 	}
@@ -37,9 +37,9 @@ func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64, next [
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next))
+		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
 	case AVX2:
-		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next))
+		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
 	default:
 		logisticGradPlain(dz, a, stride, y, z, w)
 	}
@@ -58,9 +58,9 @@ func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, nex
 	checkRows(a, stride, len(z), n)
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next))
+		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
 	case AVX2:
-		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next))
+		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
 	default:
 		logisticHessPlain(hv, a, stride, n, z, v, w)
 	}
@@ -73,16 +73,16 @@ func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, nex
 // and stores its gradient in dz, or with add adds it to dz. With a nil dz it
 // computes the loss only. len(y) is the number of rows and d = len(z), also
 // the length of dz. The rows are read from memory once.
-func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, add bool) (loss float64) {
+func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, add bool, next []float64) (loss float64) {
 	if dz != nil && len(dz) != len(z) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, nil)
+		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(stride))
 	case AVX2:
-		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, nil)
+		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(stride))
 	}
 	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
 }
@@ -126,20 +126,20 @@ func LogisticLink(cg, ch, t, s, y []float64) {
 // LogisticCoefs computes the scores of the rows a_i of a and turns them into
 // the coefficients of LogisticLink, t = <a_i, z> and s = <a_i, v>. len(cg) =
 // len(y) is the number of rows and d = len(z); ch and v may both be nil.
-func LogisticCoefs(cg, ch, a []float64, stride int, y, z, v []float64) {
+func LogisticCoefs(cg, ch, a []float64, stride int, y, z, v []float64, next []float64) {
 	if len(cg) != len(y) || ch != nil && (len(ch) != len(y) || len(v) != len(z)) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
 	switch t := vectorTier(len(z)); {
 	case t == AVX512 && ch == nil:
-		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z))
+		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
 	case t == AVX512:
-		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z))
+		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
 	case t == AVX2 && ch == nil:
-		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z))
+		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
 	case t == AVX2:
-		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z))
+		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
 	default:
 		scoresPlain(cg, a, stride, z)
 		if ch != nil {

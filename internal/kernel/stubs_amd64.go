@@ -48,10 +48,10 @@ func scoresAVX512(t *float64, a *float64, stride int, z *float64, rows int, d in
 func scores2AVX512(t *float64, s *float64, a *float64, stride int, z *float64, v *float64, rows int, d int)
 
 //go:noescape
-func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64)
+func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64)
+func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
 func logisticLinkAVX512(cg *float64, t *float64, y *float64, n int)
@@ -66,22 +66,22 @@ func logisticLossAVX512(t *float64, y *float64, n int) float64
 func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64
 
 //go:noescape
-func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64)
+func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64
+func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) float64
 
 //go:noescape
-func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
+func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
+func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, next *float64, bytes int, lines int)
 
 //go:noescape
 func softmaxAVX512(t *float64, k int, m int)
@@ -153,10 +153,10 @@ func scoresAVX2(t *float64, a *float64, stride int, z *float64, rows int, d int)
 func scores2AVX2(t *float64, s *float64, a *float64, stride int, z *float64, v *float64, rows int, d int)
 
 //go:noescape
-func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64)
+func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64)
+func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
 func logisticLinkAVX2(cg *float64, t *float64, y *float64, n int)
@@ -171,22 +171,22 @@ func logisticLossAVX2(t *float64, y *float64, n int) float64
 func logisticLossLinkAVX2(cg *float64, t *float64, y *float64, n int) float64
 
 //go:noescape
-func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64)
+func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64)
+func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64
+func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) float64
 
 //go:noescape
-func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int)
+func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, next *float64, bytes int, lines int)
 
 //go:noescape
-func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int)
+func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, next *float64, bytes int, lines int)
 
 //go:noescape
 func softmaxAVX2(t *float64, k int, m int)

@@ -42,11 +42,11 @@ func scores2AVX512(t *float64, s *float64, a *float64, stride int, z *float64, v
 	panic("unreachable")
 }
 
-func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64) {
+func combineAVX512(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64) {
+func combine2AVX512(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
@@ -60,27 +60,27 @@ func logisticLossAVX512(t *float64, y *float64, n int) float64 { panic("unreacha
 
 func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64 { panic("unreachable") }
 
-func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+func logisticProductsAVX512(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+func logisticHessAVX512(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+func logisticGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64 {
+func logisticValueGradAVX512(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) float64 {
 	panic("unreachable")
 }
 
-func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int) {
+func logisticCoefsAVX512(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int) {
+func logisticCoefs2AVX512(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
@@ -150,11 +150,11 @@ func scores2AVX2(t *float64, s *float64, a *float64, stride int, z *float64, v *
 	panic("unreachable")
 }
 
-func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64) {
+func combineAVX2(dz *float64, a *float64, stride int, c *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64) {
+func combine2AVX2(dz *float64, hv *float64, a *float64, stride int, cg *float64, ch *float64, rows int, d int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
@@ -168,27 +168,27 @@ func logisticLossAVX2(t *float64, y *float64, n int) float64 { panic("unreachabl
 
 func logisticLossLinkAVX2(cg *float64, t *float64, y *float64, n int) float64 { panic("unreachable") }
 
-func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+func logisticProductsAVX2(dz *float64, hv *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+func logisticHessAVX2(hv *float64, a *float64, stride int, z *float64, v *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) {
+func logisticGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64) float64 {
+func logisticValueGradAVX2(dz *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, block int, w float64, add bool, next *float64, bytes int, lines int) float64 {
 	panic("unreachable")
 }
 
-func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int) {
+func logisticCoefsAVX2(cg *float64, a *float64, stride int, y *float64, z *float64, rows int, d int, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 
-func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int) {
+func logisticCoefs2AVX2(cg *float64, ch *float64, a *float64, stride int, y *float64, z *float64, v *float64, rows int, d int, next *float64, bytes int, lines int) {
 	panic("unreachable")
 }
 

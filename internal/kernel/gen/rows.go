@@ -41,7 +41,7 @@ const fewChunks = 4
 
 // scores sets out[q][i] = <a_i, zs[q]> for n rows of d ≥ 1 columns. In a frame
 // the outputs are padded and whole vectors are stored. It overwrites out, a, n.
-func (s *isa) scores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
+func (s *isa) scores(out []GP, a, str, n GP, zs []GP, d GP, frame bool, f *fetch) {
 	end := label("scored")
 	if s.evex {
 		many := label("many")
@@ -57,17 +57,17 @@ func (s *isa) scores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 				CMPQ(d, imm(c*s.w))
 				JG(LabelRef(next))
 			}
-			s.fewScores(c, out, a, str, n, zs, d, frame)
+			s.fewScores(c, out, a, str, n, zs, d, frame, f)
 			JMP(LabelRef(end))
 		}
 		Label(many)
 	}
-	s.manyScores(out, a, str, n, zs, d, frame)
+	s.manyScores(out, a, str, n, zs, d, frame, f)
 	Label(end)
 }
 
 // fewScores is scores for d within c vectors, which stay in registers.
-func (s *isa) fewScores(c int, out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
+func (s *isa) fewScores(c int, out []GP, a, str, n GP, zs []GP, d GP, frame bool, f *fetch) {
 	rem := GP64()
 	LEAQ(Mem{Base: d, Disp: -(c - 1) * s.w}, rem)
 	z := make([][]V, len(zs))
@@ -105,6 +105,7 @@ func (s *isa) fewScores(c int, out []GP, a, str, n GP, zs []GP, d GP, frame bool
 			MOVQ(p, a)
 		}
 	}
+	f.rows(s.w)
 	JMP(LabelRef(top))
 
 	Label(rest)
@@ -167,7 +168,7 @@ func (s *isa) storeOne(v V, m Mem, frame bool) {
 
 // manyScores is scores for any d: groups of rows, then single rows. A group of one score takes eight rows, so that
 // there are as many sums as two units with a latency of four cycles keep in flight.
-func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
+func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool, f *fetch) {
 	full, rem := s.chunks(d)
 	t := s.masked(rem)
 	end := label("end")
@@ -223,6 +224,7 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 			}
 			ADDQ(imm(8*rows), out[q])
 		}
+		f.rows(rows)
 		JMP(LabelRef(top))
 		Label(rest)
 		ADDQ(imm(rows), n)
@@ -241,53 +243,69 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool) {
 	Label(end)
 }
 
-// A fetch is what combine asks for: what lies ahead bytes after each row, into
-// the first cache or, if far is not zero, the second.
+// A fetch is what a kernel asks for while it works.
 type fetch struct {
-	ahead GP
-	far   Op
+	// The next batch. Into the second cache, a few lines with every four rows, so that there
+	// are no more requests at a time than the processor keeps.
+	at, end, lines Mem
+
+	// The next block of rows. Into the first cache, what lies so many bytes
+	// after a row that has been used for the last time; 0 for nothing.
+	ahead Mem
 }
 
-// from turns ahead, an address or 0 for nothing, into its distance to a.
-func (f fetch) from(a Op) fetch {
-	none := label("none")
-	TESTQ(f.ahead, f.ahead)
-	JE(LabelRef(none))
-	SUBQ(a, f.ahead)
-	Label(none)
+// newFetch makes a fetch of size bytes at at, so many lines with every four
+// rows. It overwrites size.
+func newFetch(at, size, lines GP) *fetch {
+	f := &fetch{AllocLocal(8), AllocLocal(8), AllocLocal(8), AllocLocal(8)}
+	MOVQ(at, f.at)
+	ADDQ(at, size)
+	MOVQ(size, f.end)
+	MOVQ(lines, f.lines)
+	MOVQ(I32(0), f.ahead)
 	return f
 }
 
-// lines asks for c vectors of the row at p.
-func (f fetch) lines(s *isa, p GP, c int) {
-	each := func(prefetch func(Op)) {
-		for k := 0; k < c; k += 64 / s.bytes() {
-			prefetch(Mem{Base: p, Index: f.ahead, Scale: 1, Disp: k * s.bytes()})
-		}
-	}
-	if f.far == Imm(1) {
-		each(PREFETCHT1)
+// rows asks for the lines that go with n rows, 4 or 8, rounded up, if there
+// are any left.
+func (f *fetch) rows(n int) {
+	if f == nil {
 		return
 	}
-	far, end := label("far"), label("asked")
-	CMPQ(f.far, Imm(0))
-	JNE(LabelRef(far))
-	each(PREFETCHT0)
-	JMP(LabelRef(end))
-	Label(far)
-	each(PREFETCHT1)
+	const atOnce = 4
+	top, end := label("ask"), label("asked")
+	p, c := GP64(), GP64()
+	MOVQ(f.at, p)
+	CMPQ(p, f.end)
+	JAE(LabelRef(end))
+	MOVQ(f.lines, c)
+	for ; n > 4; n /= 2 {
+		ADDQ(c, c)
+	}
+	Label(top)
+	for i := range atOnce {
+		PREFETCHT1(Mem{Base: p, Disp: 64 * i})
+	}
+	ADDQ(imm(64*atOnce), p)
+	SUBQ(imm(atOnce), c)
+	JG(LabelRef(top))
+	MOVQ(p, f.at)
 	Label(end)
 }
 
 // combine sets dst[q] (+)= w Σ_i cs[q][i] a_i over n rows of d columns, a
 // tile of columns at a time with its sums in registers. It overwrites dst, a, d.
-func (s *isa) combine(dst, cs []GP, a, str, n, d GP, ahead fetch, w, add Mem) {
+func (s *isa) combine(dst, cs []GP, a, str, n, d GP, f *fetch, w, add Mem) {
 	tiles := []int{8, 4, 3, 2, 1}
 	switch {
 	case !s.evex && len(dst) == 1:
 		tiles = []int{12, 6, 3, 2, 1}
 	case !s.evex:
 		tiles = []int{6, 3, 2, 1}
+	}
+	ahead := GP64()
+	if f != nil {
+		MOVQ(f.ahead, ahead)
 	}
 	rem := GP64()
 	LEAQ(Mem{Base: d, Disp: -1}, rem)
@@ -309,24 +327,36 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, ahead fetch, w, add Mem) {
 		TESTQ(n, n)
 		JE(LabelRef(end))
 		Label(top)
-		var f []V
+		var by []V
 		for q := range cs {
 			v := s.reg()
 			VBROADCASTSD(Mem{Base: cs[q], Index: i, Scale: 8}, v)
-			f = append(f, v)
+			by = append(by, v)
 		}
 		for k := range c {
 			m := Mem{Base: p, Disp: k * s.bytes()}
 			if len(cs) == 1 {
-				VFMADD231PD(m, f[0], acc[0][k])
+				VFMADD231PD(m, by[0], acc[0][k])
 				continue
 			}
 			row := s.load(m, nil)
 			for q := range cs {
-				VFMADD231PD(row, f[q], acc[q][k])
+				VFMADD231PD(row, by[q], acc[q][k])
 			}
 		}
-		ahead.lines(s, p, c)
+		if f != nil {
+			none, asked := label("none"), label("asked")
+			TESTQ(ahead, ahead)
+			JE(LabelRef(none))
+			for k := 0; k < c; k += 64 / s.bytes() {
+				PREFETCHT0(Mem{Base: p, Index: ahead, Scale: 1, Disp: k * s.bytes()})
+			}
+			Label(none)
+			TESTQ(U32(3), i)
+			JNE(LabelRef(asked))
+			f.rows(4)
+			Label(asked)
+		}
 		ADDQ(str, p)
 		INCQ(i)
 		CMPQ(i, n)
@@ -480,9 +510,11 @@ func (s *isa) linkGrad(e, q, m V) V {
 
 // links runs link over n scores at t. Outputs of a frame are padded, like t
 // and dir there. It overwrites n.
-func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool) {
+func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool, f *fetch) {
 	s.loop(n, func(at func(GP) Mem, tl *tail) {
-		if tl != nil && (frame || acc != nil) {
+		if tl == nil {
+			f.rows(s.w)
+		} else if frame || acc != nil {
 			tl = s.masked(tl.rem)
 		}
 		inner := only(!frame, tl)
@@ -512,11 +544,11 @@ func (s *isa) links(cg, ch, t, dir []GP, y, n GP, acc V, frame bool) {
 
 func (s *isa) linkKernels() {
 	s.text("logisticLink", "(cg, t, y *float64, n int)")
-	s.links(params("cg"), nil, params("t"), nil, param("y"), param("n"), nil, false)
+	s.links(params("cg"), nil, params("t"), nil, param("y"), param("n"), nil, false, nil)
 	ret()
 
 	s.text("logisticLink2", "(cg, ch, t, s, y *float64, n int)")
-	s.links(params("cg"), params("ch"), params("t"), params("s"), param("y"), param("n"), nil, false)
+	s.links(params("cg"), params("ch"), params("t"), params("s"), param("y"), param("n"), nil, false, nil)
 	ret()
 
 	for _, k := range []struct {
@@ -528,30 +560,30 @@ func (s *isa) linkKernels() {
 	} {
 		s.text(k.name, k.signature)
 		acc := s.zeros(1)[0]
-		s.links(params(k.out...), nil, params("t"), nil, param("y"), param("n"), acc, false)
+		s.links(params(k.out...), nil, params("t"), nil, param("y"), param("n"), acc, false, nil)
 		s.sum(acc)
 		Store(acc.AsX(), ReturnIndex(0))
 		ret()
 	}
 }
 
-// next is the fetch of a kernel's argument next.
-func next() fetch { return fetch{param("next"), Imm(1)}.from(paramAddr("a")) }
+// next is the fetch of the bytes at a kernel's argument next.
+func next() *fetch { return newFetch(param("next"), param("bytes"), param("lines")) }
 
 func (s *isa) rowKernels() {
 	s.text("scores", "(t, a *float64, stride int, z *float64, rows, d int)")
-	s.scores(params("t"), param("a"), stride(), param("rows"), params("z"), param("d"), false)
+	s.scores(params("t"), param("a"), stride(), param("rows"), params("z"), param("d"), false, nil)
 	ret()
 
 	s.text("scores2", "(t, s, a *float64, stride int, z, v *float64, rows, d int)")
-	s.scores(params("t", "s"), param("a"), stride(), param("rows"), params("z", "v"), param("d"), false)
+	s.scores(params("t", "s"), param("a"), stride(), param("rows"), params("z", "v"), param("d"), false, nil)
 	ret()
 
-	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool, next *float64)")
+	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool, next *float64, bytes, lines int)")
 	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"), paramAddr("add"))
 	ret()
 
-	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool, next *float64)")
+	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool, next *float64, bytes, lines int)")
 	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"), paramAddr("add"))
 	ret()
 }
@@ -576,7 +608,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		acc = AllocLocal(s.bytes())
 		s.store(s.zeros(1)[0], acc, nil)
 	}
-	far := AllocLocal(8)
+	f := next()
 	block, end, done, skip := label("block"), label("end"), label("done"), label("skip")
 	if !value {
 		s.logisticOne(outs, dirs, signed, block, done, s.combineOne(outs))
@@ -596,7 +628,16 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		return n
 	}
 	Label(block)
-	s.scores(leas(), param("a"), stride(), blockSize(), params(dirs...), param("d"), true)
+	// The next block, if it is a whole one.
+	two, ahead, whole := param("block"), stride(), label("whole")
+	IMULQ(two, ahead)
+	ADDQ(two, two)
+	CMPQ(two, paramAddr("rows"))
+	JLE(LabelRef(whole))
+	XORQ(ahead, ahead)
+	Label(whole)
+	MOVQ(ahead, f.ahead)
+	s.scores(leas(), param("a"), stride(), blockSize(), params(dirs...), param("d"), true, f)
 
 	p := leas()
 	var sum V
@@ -608,24 +649,14 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 	if signed {
 		cg, y = p[:1], param("y")
 	}
-	s.links(cg, p[1:], p[:1], p[1:], y, blockSize(), sum, true)
+	s.links(cg, p[1:], p[:1], p[1:], y, blockSize(), sum, true, f)
 	if value {
 		s.store(sum, acc, nil)
 		CMPQ(paramAddr("dz"), Imm(0))
 		JE(LabelRef(skip))
 	}
-	// The next block is fetched while one is combined, the next batch while the last one is.
-	ahead, last := next(), label("last")
-	ahead.far = far
-	MOVQ(I32(1), far)
-	CMPQ(blockSize(), paramAddr("rows"))
-	JE(LabelRef(last))
-	MOVQ(I32(0), far)
-	MOVQ(stride(), ahead.ahead)
-	IMULQ(paramAddr("block"), ahead.ahead)
-	Label(last)
 	coefs := leas()[len(dirs)-len(outs):]
-	s.combine(params(outs...), coefs, param("a"), stride(), blockSize(), param("d"), ahead, paramAddr("w"), paramAddr("add"))
+	s.combine(params(outs...), coefs, param("a"), stride(), blockSize(), param("d"), f, paramAddr("w"), paramAddr("add"))
 	Label(skip)
 	rows, size, step := param("rows"), param("block"), stride()
 	SUBQ(size, rows)
@@ -731,22 +762,23 @@ func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
 		}
 	})
 	Label(more)
-	s.scores(params(outs...), param("a"), stride(), param("rows"), params(dirs...), param("d"), false)
+	f := next()
+	s.scores(params(outs...), param("a"), stride(), param("rows"), params(dirs...), param("d"), false, f)
 	p := params(outs...)
-	s.links(p[:1], p[1:], params(outs[:1]...), params(outs[1:]...), param("y"), param("rows"), nil, false)
+	s.links(p[:1], p[1:], params(outs[:1]...), params(outs[1:]...), param("y"), param("rows"), nil, false, f)
 	Label(done)
 	ret()
 }
 
 func (s *isa) logisticKernels() {
-	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool, next *float64)",
+	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int)",
 		[]string{"dz", "hv"}, []string{"z", "v"}, false)
-	s.logistic("logisticHess", "(hv, a *float64, stride int, z, v *float64, rows, d, block int, w float64, add bool, next *float64)",
+	s.logistic("logisticHess", "(hv, a *float64, stride int, z, v *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int)",
 		[]string{"hv"}, []string{"z", "v"}, false)
-	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64)",
+	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int)",
 		[]string{"dz"}, []string{"z"}, false)
-	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64) float64",
+	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int) float64",
 		[]string{"dz"}, []string{"z"}, true)
-	s.logisticCoefs("logisticCoefs", "(cg, a *float64, stride int, y, z *float64, rows, d int)", []string{"cg"}, []string{"z"})
-	s.logisticCoefs("logisticCoefs2", "(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int)", []string{"cg", "ch"}, []string{"z", "v"})
+	s.logisticCoefs("logisticCoefs", "(cg, a *float64, stride int, y, z *float64, rows, d int, next *float64, bytes, lines int)", []string{"cg"}, []string{"z"})
+	s.logisticCoefs("logisticCoefs2", "(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int, next *float64, bytes, lines int)", []string{"cg", "ch"}, []string{"z", "v"})
 }

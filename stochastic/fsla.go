@@ -110,8 +110,10 @@ func (r *fslaRun) Step() error {
 	}
 	r.held.storm(r.nx, r.ox, eta, lo, hi)
 	r.first = false
-	copy(r.oz, r.z)
-	copy(r.ov, r.v)
+	if !r.same {
+		copy(r.oz, r.z)
+		copy(r.ov, r.v)
+	}
 	r.held.move()
 	r.end()
 	return nil

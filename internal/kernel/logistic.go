@@ -8,8 +8,8 @@ package kernel
 //	hv  =  w Σ_i σ(y_i t_i) σ(-y_i t_i) s_i a_i
 //
 // len(y) is the number of rows and d = len(dz) = len(hv) = len(z) = len(v).
-// dz and hv are overwritten. The rows are read from memory once. Rows of next,
-// which may be nil, are fetched meanwhile, as for [Combine].
+// dz and hv are overwritten. The rows are read from memory once. Meanwhile next,
+// if not nil, is fetched as by [Combine].
 func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w float64, next []float64) {
 	if len(dz) != len(z) || len(hv) != len(z) || len(v) != len(z) {
 		panic(badLength)

@@ -35,8 +35,8 @@ func Scores2(t, s, a []float64, stride int, z, v []float64) {
 //
 //	dz = w Σ_i c_i a_i,    or with add    dz += w Σ_i c_i a_i
 //
-// d = len(dz). Meanwhile rows of next, the batch that comes next, are fetched
-// into the second cache, as many as a has; next may be nil.
+// d = len(dz). Meanwhile next, rows that are needed soon, is fetched into the
+// second cache; it may be nil.
 func Combine(dz, a []float64, stride int, c []float64, w float64, add bool, next []float64) {
 	checkRows(a, stride, len(dz), len(c))
 	switch tier {

@@ -245,8 +245,8 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool, f *f
 
 // A fetch is what a kernel asks for while it works.
 type fetch struct {
-	// The next batch. Into the second cache, a few lines with every four rows, so that there
-	// are no more requests at a time than the processor keeps.
+	// The next batch. Into the second cache, a few lines with every four rows,
+	// so that there are no more requests at a time than the processor keeps.
 	at, end, lines Mem
 
 	// The next block of rows. Into the first cache, what lies so many bytes
@@ -628,7 +628,8 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 		return n
 	}
 	Label(block)
-	// The next block, if it is a whole one.
+	// The next block is fetched if it is a whole one, so that nothing is that
+	// lies behind the batch.
 	two, ahead, whole := param("block"), stride(), label("whole")
 	IMULQ(two, ahead)
 	ADDQ(two, two)

@@ -59,8 +59,12 @@ func (c *folds) Samples() int { return c.loss.n }
 // OuterRange is empty: x does not enter.
 func (c *folds) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
 
-// Prefetch asks for the rows of b.
-func (c *folds) Prefetch(b bilevel.Batch) { c.loss.Prefetch(b) }
+// Prefetch asks for the rows of b at once: views of the loss read them, in parts.
+func (c *folds) Prefetch(b bilevel.Batch) {
+	if a := c.loss.dense; a != nil {
+		c.loss.fetch(a.Data[b.Lo*a.Stride : b.Hi*a.Stride])
+	}
+}
 
 // of is the part of a stacked vector that belongs to fold f; nil stays nil.
 func (c *folds) of(f int, s []float64) []float64 {

@@ -54,7 +54,7 @@ var (
 
 const (
 	chunkRows = 1024    // rows whose sum is one term of a full pass
-	someRows  = 8       // rows from which on those of the next batch are fetched while these are combined
+	someRows  = 8       // rows with which those of the next batch are asked for a few at a time
 	slots     = 16      // chunks in flight
 	blockSize = 1 << 15 // numbers in a block of rows that are scored and combined while in cache
 	parallel  = 1 << 20 // multiplications from which on a pass uses all cores
@@ -118,7 +118,7 @@ func (o *Loss) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
 	}
 	if o.fused(b) {
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
-		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()), o.next())
+		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()), o.next(b.Len()))
 		return
 	}
 	o.run(pass{dz: dz, z: z}, b)
@@ -139,9 +139,9 @@ func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
 	if hv != nil && o.fused(b) {
 		a, stride, w := o.dense.Data[b.Lo*o.dense.Stride:b.Hi*o.dense.Stride], o.dense.Stride, 1/float64(b.Len())
 		if dz == nil {
-			kernel.LogisticHess(hv, a, stride, b.Len(), z, v, w, o.next())
+			kernel.LogisticHess(hv, a, stride, b.Len(), z, v, w, o.next(b.Len()))
 		} else {
-			kernel.LogisticProducts(dz, hv, a, stride, o.y[b.Lo:b.Hi], z, v, w, o.next())
+			kernel.LogisticProducts(dz, hv, a, stride, o.y[b.Lo:b.Hi], z, v, w, o.next(b.Len()))
 		}
 		return
 	}
@@ -184,9 +184,10 @@ func (o *Loss) DenseRow(i int) []float64 {
 func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
 	if o.y != nil && o.dense != nil && cg != nil {
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
-		n := len(o.ahead) / 3 * 2
-		next := o.ahead[:n]
-		o.ahead = o.ahead[n:]
+		next := o.next(b.Len())
+		if n := len(next) / 3 * 2; n > 0 { // the rest with the combinations
+			next, o.ahead = next[:n], next[n:]
+		}
 		kernel.LogisticCoefs(cg, ch, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, v, next)
 		return
 	}
@@ -261,21 +262,28 @@ func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.B
 	}
 }
 
-// Prefetch asks for the rows of b while the next rows are combined, or at once, if they are few.
+// Prefetch asks for the rows of b, as far as the caches should hold them: at once, if they are few, or while the next
+// pass over rows goes on.
 func (o *Loss) Prefetch(b bilevel.Batch) {
 	if o.dense == nil {
 		return
 	}
 	a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
-	if o.layout.Classes > 1 || b.Len() >= someRows {
+	switch {
+	case o.layout.Classes > 1:
 		o.ahead = a
-	} else {
-		kernel.Prefetch(a[:min(len(a), blockSize/8)])
+	case b.Len() >= someRows:
+		o.ahead = a[:min(len(a), blockSize/2)]
+	default:
+		o.fetch(a)
 	}
 	if o.y != nil {
 		kernel.Prefetch(o.y[b.Lo:b.Hi])
 	}
 }
+
+// fetch asks for rows at once.
+func (o *Loss) fetch(a []float64) { kernel.Prefetch(a[:min(len(a), blockSize/8)]) }
 
 // Hessian overwrites the lower triangle of dst with that of ∇²zz over b.
 func (o *Loss) Hessian(dst, z, _ []float64, b bilevel.Batch) {
@@ -286,7 +294,7 @@ func (o *Loss) Hessian(dst, z, _ []float64, b bilevel.Batch) {
 	o.denseHessian(dst, z, b)
 }
 
-// job is a pass in progress and the batch it is over; first is the first chunk in flight.
+// job is a pass in progress and the batch it is over; first is the first chunk in flight, procs the number of workers.
 type job struct {
 	pass
 	b     bilevel.Batch
@@ -337,11 +345,16 @@ func (o *Loss) scores(t, s, a, z, v []float64, m int) {
 	}
 }
 
-// next takes the rows to fetch.
-func (o *Loss) next() []float64 {
+// next takes the rows to ask for while m rows are worked on.
+func (o *Loss) next(m int) []float64 {
 	a := o.ahead
-	if a != nil { // several workers find nil
-		o.ahead = nil
+	if a == nil { // as several workers find it
+		return nil
+	}
+	o.ahead = nil
+	if m < someRows {
+		o.fetch(a)
+		return nil
 	}
 	return a
 }
@@ -357,11 +370,11 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 		}
 		switch {
 		case dz != nil && hv != nil:
-			kernel.Combine2(dz, hv, a, stride, t[:m], s[:m], w, add, o.next())
+			kernel.Combine2(dz, hv, a, stride, t[:m], s[:m], w, add, o.next(m))
 		case dz != nil:
-			kernel.Combine(dz, a, stride, t[:m], w, add, o.next())
+			kernel.Combine(dz, a, stride, t[:m], w, add, o.next(m))
 		case hv != nil:
-			kernel.Combine(hv, a, stride, s[:m], w, add, o.next())
+			kernel.Combine(hv, a, stride, s[:m], w, add, o.next(m))
 		}
 		return
 	}
@@ -391,7 +404,7 @@ func (o *Loss) runDense() float64 {
 	o.vals = grow(o.vals, slots)
 	chunks := (b.Len() + chunkRows - 1) / chunkRows
 	procs := o.procs(b.Len() * o.dense.Stride * o.layout.Classes)
-	o.job.procs = procs
+	o.job.procs = min(procs, slots)
 	total := 0.0
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
@@ -447,9 +460,12 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 	k, stride := o.layout.Classes, o.dense.Stride
 	if o.y != nil && !p.linearize && !p.apply && !p.pair {
 		a, y := o.dense.Data[c.Lo*stride:c.Hi*stride], o.y[c.Lo:c.Hi]
-		var next []float64 // rows of the chunk after this one, if the second cache holds both
-		if stride*chunkRows <= 2*blockSize {
-			lo := min(c.Lo+max(o.job.procs, 1)*chunkRows, b.Hi)
+		var next []float64
+		switch {
+		case b.Len() <= chunkRows:
+			next = o.next(b.Len())
+		case stride*chunkRows <= 2*blockSize: // the second cache holds this chunk and this worker's next one
+			lo := min(c.Lo+o.job.procs*chunkRows, b.Hi)
 			next = o.dense.Data[lo*stride : min(lo+chunkRows, b.Hi)*stride]
 		}
 		switch {
@@ -460,6 +476,9 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 			return 0
 		case dz != nil:
 			kernel.LogisticGrad(dz, a, stride, y, p.z, w, next)
+			return 0
+		case hv != nil:
+			kernel.LogisticHess(hv, a, stride, c.Len(), p.z, p.v, w, next)
 			return 0
 		}
 	}

@@ -3,6 +3,7 @@ package stochastic
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -419,6 +420,45 @@ func TestCrossBatches(t *testing.T) {
 			if e := relative(got, want); !(e < 1e-14) {
 				t.Errorf("shuffled %t: the product differs from that of all rows by %g", shuffle, e)
 			}
+		}
+	}
+}
+
+// TestOldProductOfFSLA holds the product that FSLA takes from the step before against the one at the old point, where a
+// run that forgets its estimates starts them anew.
+func TestOldProductOfFSLA(t *testing.T) {
+	for _, m := range []FSLA{
+		{Batch: 8, Inner: Constant(.1), Outer: Constant(.1), Momentum: .5},
+		{Batch: 1, Inner: Constant(.02), Outer: Constant(.02), Momentum: .3, Clip: .1, Shuffle: true},
+		{Batch: 16},
+	} {
+		var runs [2]*fslaRun
+		for i := range runs {
+			run, err := m.Start(smallLogistic(), bilevel.Point{}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[i] = run.(*fslaRun)
+		}
+		a, b := runs[0], runs[1]
+		if !a.same {
+			t.Fatal("x enters the penalty alone, and the product is not taken from the step before")
+		}
+		b.same = false
+		b.oz, b.ov = slices.Clone(b.z), slices.Clone(b.v)
+		for i := range 600 {
+			if i == 300 {
+				a.reset()
+				b.reset()
+			}
+			must(a.Step())
+			must(b.Step())
+		}
+		if !slices.Equal(a.x, b.x) || !slices.Equal(a.z, b.z) || a.counts != b.counts {
+			t.Errorf("%+v: x = %v and %v with the product at the old point; counts %+v and %+v", m, a.x, b.x, a.counts, b.counts)
+		}
+		if a.x[0] == 0 {
+			t.Errorf("%+v: x has not moved", m)
 		}
 	}
 }

@@ -57,8 +57,10 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		r.momentum = 1
 	}
 	vector := func(like []float64) []float64 { return make([]float64, len(like)) }
-	r.oz, r.ov, r.nx, r.ox = vector(c.z), vector(c.v), vector(c.x), vector(c.x)
-	r.same = !c.g.sampledX && c.fx == nil
+	r.nx, r.ox = vector(c.x), vector(c.x)
+	if r.same = !c.g.sampledX && c.fx == nil; !r.same {
+		r.oz, r.ov = vector(c.z), vector(c.v)
+	}
 	c.hold(vector(c.x), true)
 	c.reset = func() { r.first = true }
 	return r, nil

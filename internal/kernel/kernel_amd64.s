@@ -74,6 +74,7 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	XORQ         BX, BX
 	SUBQ         $0x08, DX
 	JL           rest7
+	PCALIGN      $0x40
 
 full6:
 	VMOVUPD     (CX)(BX*8), Z1
@@ -131,6 +132,7 @@ TEXT ·axpbyAVX512(SB), NOSPLIT, $0-40
 	XORQ         BX, BX
 	SUBQ         $0x08, DX
 	JL           rest14
+	PCALIGN      $0x40
 
 full13:
 	VMOVUPD     (CX)(BX*8), Z2
@@ -180,9 +182,10 @@ end15:
 	RET
 
 set12:
-	XORQ BX, BX
-	SUBQ $0x08, DX
-	JL   rest20
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest20
+	PCALIGN $0x40
 
 full19:
 	VMOVUPD (CX)(BX*8), Z1
@@ -234,6 +237,7 @@ TEXT ·axpy2AVX512(SB), NOSPLIT, $0-40
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
 	JL           rest26
+	PCALIGN      $0x40
 
 full25:
 	VMOVUPD     (CX)(SI*8), Z1
@@ -295,6 +299,7 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-24
 	XORQ         DX, DX
 	SUBQ         $0x08, CX
 	JL           rest32
+	PCALIGN      $0x40
 
 full31:
 	VMOVUPD (AX)(DX*8), Z1
@@ -349,6 +354,7 @@ TEXT ·sagaStepAVX512(SB), NOSPLIT, $0-64
 	XORQ         SI, SI
 	SUBQ         $0x08, BX
 	JL           rest38
+	PCALIGN      $0x40
 
 full37:
 	VMOVUPD      (DX)(SI*8), Z4
@@ -420,12 +426,13 @@ end39:
 // func swapDiffAVX512(mem *float64, next *float64, n int)
 // Requires: AVX, AVX512F
 TEXT ·swapDiffAVX512(SB), NOSPLIT, $0-24
-	MOVQ mem+0(FP), AX
-	MOVQ next+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x08, DX
-	JL   rest44
+	MOVQ    mem+0(FP), AX
+	MOVQ    next+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest44
+	PCALIGN $0x40
 
 full43:
 	VMOVUPD (AX)(BX*8), Z0
@@ -477,12 +484,13 @@ end45:
 // func expAVX512(dst *float64, x *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·expAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x08, DX
-	JL   rest50
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest50
+	PCALIGN $0x40
 
 full49:
 	VMOVUPD           (CX)(BX*8), Z0
@@ -630,12 +638,13 @@ GLOBL k1x3ff0000000000000<>(SB), RODATA|NOPTR, $8
 // func log1pAVX512(dst *float64, x *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·log1pAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x08, DX
-	JL   rest59
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest59
+	PCALIGN $0x40
 
 full58:
 	VMOVUPD           (CX)(BX*8), Z0
@@ -832,12 +841,13 @@ GLOBL k1x7ff8000000000001<>(SB), RODATA|NOPTR, $8
 // func sigmoidAVX512(dst *float64, x *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x08, DX
-	JL   rest68
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest68
+	PCALIGN $0x40
 
 full67:
 	VMOVUPD           (CX)(BX*8), Z0
@@ -952,12 +962,13 @@ end69:
 // func softplusAVX512(dst *float64, x *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·softplusAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x08, DX
-	JL   rest77
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest77
+	PCALIGN $0x40
 
 full76:
 	VMOVUPD           (CX)(BX*8), Z0
@@ -1130,6 +1141,7 @@ TEXT ·expRidgeAVX512(SB), NOSPLIT, $0-65
 	XORQ         R10, R10
 	SUBQ         $0x08, R8
 	JL           rest86
+	PCALIGN      $0x40
 
 full85:
 	VMOVUPD           (SI)(R10*8), Z1
@@ -1434,13 +1446,14 @@ GLOBL k1x4086280000000000<>(SB), RODATA|NOPTR, $8
 // func expRidgeValueAVX512(z *float64, x *float64, n int) float64
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
 TEXT ·expRidgeValueAVX512(SB), NOSPLIT, $0-32
-	MOVQ   z+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   n+16(FP), DX
-	VXORPD Z0, Z0, Z0
-	XORQ   BX, BX
-	SUBQ   $0x08, DX
-	JL     rest125
+	MOVQ    z+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VXORPD  Z0, Z0, Z0
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest125
+	PCALIGN $0x40
 
 full124:
 	VMOVUPD           (CX)(BX*8), Z1
@@ -2369,23 +2382,24 @@ many134:
 	KMOVW R10, K1
 
 rows187:
-	SUBQ   $0x08, BX
-	JL     rest188
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest188
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns189:
 	CMPQ        R12, R8
@@ -4038,31 +4052,32 @@ many198:
 	KMOVW R12, K1
 
 rows283:
-	SUBQ   $0x08, SI
-	JL     rest284
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (R12)(BX*2), R13
-	ADDQ   BX, R13
-	LEAQ   (DX)(BX*8), DX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	XORQ   R14, R14
+	SUBQ    $0x08, SI
+	JL      rest284
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (R12)(BX*2), R13
+	ADDQ    BX, R13
+	LEAQ    (DX)(BX*8), DX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	XORQ    R14, R14
+	PCALIGN $0x40
 
 columns285:
 	CMPQ        R14, R10
@@ -4299,20 +4314,21 @@ TEXT ·combineAVX512(SB), NOSPLIT, $32-88
 	INCQ R9
 
 tile293:
-	CMPQ   DI, $0x38
-	JLE    next294
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end296
+	CMPQ    DI, $0x38
+	JLE     next294
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end296
+	PCALIGN $0x40
 
 rows295:
 	VBROADCASTSD (CX)(R11*8), Z8
@@ -4453,16 +4469,17 @@ end308:
 	JMP  tile293
 
 next294:
-	CMPQ   DI, $0x18
-	JLE    next313
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end315
+	CMPQ    DI, $0x18
+	JLE     next313
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end315
+	PCALIGN $0x40
 
 rows314:
 	VBROADCASTSD (CX)(R11*8), Z4
@@ -4582,15 +4599,16 @@ end327:
 	SUBQ $0x20, DI
 
 next313:
-	CMPQ   DI, $0x10
-	JLE    next332
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end334
+	CMPQ    DI, $0x10
+	JLE     next332
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end334
+	PCALIGN $0x40
 
 rows333:
 	VBROADCASTSD (CX)(R11*8), Z3
@@ -4705,14 +4723,15 @@ end346:
 	SUBQ $0x18, DI
 
 next332:
-	CMPQ   DI, $0x08
-	JLE    next351
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end353
+	CMPQ    DI, $0x08
+	JLE     next351
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end353
+	PCALIGN $0x40
 
 rows352:
 	VBROADCASTSD (CX)(R11*8), Z2
@@ -4822,12 +4841,13 @@ end365:
 	SUBQ $0x10, DI
 
 next351:
-	CMPQ   DI, $0x00
-	JLE    next370
-	VXORPD Z0, Z0, Z0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end372
+	CMPQ    DI, $0x00
+	JLE     next370
+	VXORPD  Z0, Z0, Z0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end372
+	PCALIGN $0x40
 
 rows371:
 	VBROADCASTSD (CX)(R10*8), Z1
@@ -4957,28 +4977,29 @@ TEXT ·combine2AVX512(SB), NOSPLIT, $32-104
 	INCQ R11
 
 tile388:
-	CMPQ   R9, $0x38
-	JLE    next389
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end391
+	CMPQ    R9, $0x38
+	JLE     next389
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end391
+	PCALIGN $0x40
 
 rows390:
 	VBROADCASTSD (DX)(R13*8), Z16
@@ -5219,20 +5240,21 @@ end413:
 	JMP  tile388
 
 next389:
-	CMPQ   R9, $0x18
-	JLE    next418
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end420
+	CMPQ    R9, $0x18
+	JLE     next418
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end420
+	PCALIGN $0x40
 
 rows419:
 	VBROADCASTSD (DX)(R13*8), Z8
@@ -5432,18 +5454,19 @@ end442:
 	SUBQ $0x20, R9
 
 next418:
-	CMPQ   R9, $0x10
-	JLE    next447
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end449
+	CMPQ    R9, $0x10
+	JLE     next447
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end449
+	PCALIGN $0x40
 
 rows448:
 	VBROADCASTSD (DX)(R13*8), Z6
@@ -5633,16 +5656,17 @@ end471:
 	SUBQ $0x18, R9
 
 next447:
-	CMPQ   R9, $0x08
-	JLE    next476
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end478
+	CMPQ    R9, $0x08
+	JLE     next476
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end478
+	PCALIGN $0x40
 
 rows477:
 	VBROADCASTSD (DX)(R13*8), Z4
@@ -5822,13 +5846,14 @@ end500:
 	SUBQ $0x10, R9
 
 next476:
-	CMPQ   R9, $0x00
-	JLE    next505
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end507
+	CMPQ    R9, $0x00
+	JLE     next505
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	XORQ    R12, R12
+	TESTQ   R8, R8
+	JE      end507
+	PCALIGN $0x40
 
 rows506:
 	VBROADCASTSD (DX)(R12*8), Z2
@@ -5999,13 +6024,14 @@ next505:
 // func logisticLinkAVX512(cg *float64, t *float64, y *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·logisticLinkAVX512(SB), NOSPLIT, $0-32
-	MOVQ cg+0(FP), AX
-	MOVQ t+8(FP), CX
-	MOVQ y+16(FP), DX
-	MOVQ n+24(FP), BX
-	XORQ SI, SI
-	SUBQ $0x08, BX
-	JL   rest534
+	MOVQ    cg+0(FP), AX
+	MOVQ    t+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x08, BX
+	JL      rest534
+	PCALIGN $0x40
 
 full533:
 	VMOVUPD           (DX)(SI*8), Z0
@@ -6152,15 +6178,16 @@ end535:
 // func logisticLink2AVX512(cg *float64, ch *float64, t *float64, s *float64, y *float64, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·logisticLink2AVX512(SB), NOSPLIT, $0-48
-	MOVQ cg+0(FP), AX
-	MOVQ ch+8(FP), CX
-	MOVQ t+16(FP), DX
-	MOVQ s+24(FP), BX
-	MOVQ y+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x08, DI
-	JL   rest546
+	MOVQ    cg+0(FP), AX
+	MOVQ    ch+8(FP), CX
+	MOVQ    t+16(FP), DX
+	MOVQ    s+24(FP), BX
+	MOVQ    y+32(FP), SI
+	MOVQ    n+40(FP), DI
+	XORQ    R8, R8
+	SUBQ    $0x08, DI
+	JL      rest546
+	PCALIGN $0x40
 
 full545:
 	VMOVUPD           (BX)(R8*8), Z0
@@ -6359,13 +6386,14 @@ end547:
 // func logisticLossAVX512(t *float64, y *float64, n int) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
 TEXT ·logisticLossAVX512(SB), NOSPLIT, $0-32
-	VXORPD Z0, Z0, Z0
-	MOVQ   t+0(FP), AX
-	MOVQ   y+8(FP), CX
-	MOVQ   n+16(FP), DX
-	XORQ   BX, BX
-	SUBQ   $0x08, DX
-	JL     rest564
+	VXORPD  Z0, Z0, Z0
+	MOVQ    t+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x08, DX
+	JL      rest564
+	PCALIGN $0x40
 
 full563:
 	VMOVUPD           (CX)(BX*8), Z1
@@ -6502,14 +6530,15 @@ end565:
 // func logisticLossLinkAVX512(cg *float64, t *float64, y *float64, n int) float64
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, SSE2
 TEXT ·logisticLossLinkAVX512(SB), NOSPLIT, $0-40
-	VXORPD Z0, Z0, Z0
-	MOVQ   cg+0(FP), AX
-	MOVQ   t+8(FP), CX
-	MOVQ   y+16(FP), DX
-	MOVQ   n+24(FP), BX
-	XORQ   SI, SI
-	SUBQ   $0x08, BX
-	JL     rest567
+	VXORPD  Z0, Z0, Z0
+	MOVQ    cg+0(FP), AX
+	MOVQ    t+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x08, BX
+	JL      rest567
+	PCALIGN $0x40
 
 full566:
 	VMOVUPD           (DX)(SI*8), Z1
@@ -8968,31 +8997,32 @@ many662:
 	KMOVW R12, K1
 
 rows731:
-	SUBQ   $0x08, SI
-	JL     rest732
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (R12)(BX*2), R13
-	ADDQ   BX, R13
-	LEAQ   (DX)(BX*8), DX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	XORQ   R14, R14
+	SUBQ    $0x08, SI
+	JL      rest732
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (R12)(BX*2), R13
+	ADDQ    BX, R13
+	LEAQ    (DX)(BX*8), DX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	XORQ    R14, R14
+	PCALIGN $0x40
 
 columns733:
 	CMPQ        R14, R10
@@ -9229,6 +9259,7 @@ scored661:
 	XORQ    SI, SI
 	SUBQ    $0x08, BX
 	JL      rest744
+	PCALIGN $0x40
 
 full743:
 	MOVQ 1152(SP), DI
@@ -9354,28 +9385,29 @@ end745:
 	INCQ    R11
 
 tile748:
-	CMPQ   R9, $0x38
-	JLE    next749
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end751
+	CMPQ    R9, $0x38
+	JLE     next749
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end751
+	PCALIGN $0x40
 
 rows750:
 	VBROADCASTSD (AX)(R13*8), Z16
@@ -9616,20 +9648,21 @@ end773:
 	JMP  tile748
 
 next749:
-	CMPQ   R9, $0x18
-	JLE    next778
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end780
+	CMPQ    R9, $0x18
+	JLE     next778
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end780
+	PCALIGN $0x40
 
 rows779:
 	VBROADCASTSD (AX)(R13*8), Z8
@@ -9829,18 +9862,19 @@ end802:
 	SUBQ $0x20, R9
 
 next778:
-	CMPQ   R9, $0x10
-	JLE    next807
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end809
+	CMPQ    R9, $0x10
+	JLE     next807
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end809
+	PCALIGN $0x40
 
 rows808:
 	VBROADCASTSD (AX)(R13*8), Z6
@@ -10030,16 +10064,17 @@ end831:
 	SUBQ $0x18, R9
 
 next807:
-	CMPQ   R9, $0x08
-	JLE    next836
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end838
+	CMPQ    R9, $0x08
+	JLE     next836
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end838
+	PCALIGN $0x40
 
 rows837:
 	VBROADCASTSD (AX)(R13*8), Z4
@@ -10219,13 +10254,14 @@ end860:
 	SUBQ $0x10, R9
 
 next836:
-	CMPQ   R9, $0x00
-	JLE    next865
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end867
+	CMPQ    R9, $0x00
+	JLE     next865
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	XORQ    R12, R12
+	TESTQ   R8, R8
+	JE      end867
+	PCALIGN $0x40
 
 rows866:
 	VBROADCASTSD (AX)(R12*8), Z2
@@ -12517,31 +12553,32 @@ many963:
 	KMOVW R12, K1
 
 rows1032:
-	SUBQ   $0x08, SI
-	JL     rest1033
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (R12)(BX*2), R13
-	ADDQ   BX, R13
-	LEAQ   (DX)(BX*8), DX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	XORQ   R14, R14
+	SUBQ    $0x08, SI
+	JL      rest1033
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (R12)(BX*2), R13
+	ADDQ    BX, R13
+	LEAQ    (DX)(BX*8), DX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	XORQ    R14, R14
+	PCALIGN $0x40
 
 columns1034:
 	CMPQ        R14, R10
@@ -12777,6 +12814,7 @@ scored962:
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
 	JL      rest1045
+	PCALIGN $0x40
 
 full1044:
 	MOVQ 1152(SP), SI
@@ -12885,20 +12923,21 @@ end1046:
 	INCQ    R9
 
 tile1049:
-	CMPQ   DI, $0x38
-	JLE    next1050
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1052
+	CMPQ    DI, $0x38
+	JLE     next1050
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1052
+	PCALIGN $0x40
 
 rows1051:
 	VBROADCASTSD (AX)(R11*8), Z8
@@ -13039,16 +13078,17 @@ end1064:
 	JMP  tile1049
 
 next1050:
-	CMPQ   DI, $0x18
-	JLE    next1069
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1071
+	CMPQ    DI, $0x18
+	JLE     next1069
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1071
+	PCALIGN $0x40
 
 rows1070:
 	VBROADCASTSD (AX)(R11*8), Z4
@@ -13168,15 +13208,16 @@ end1083:
 	SUBQ $0x20, DI
 
 next1069:
-	CMPQ   DI, $0x10
-	JLE    next1088
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1090
+	CMPQ    DI, $0x10
+	JLE     next1088
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1090
+	PCALIGN $0x40
 
 rows1089:
 	VBROADCASTSD (AX)(R11*8), Z3
@@ -13291,14 +13332,15 @@ end1102:
 	SUBQ $0x18, DI
 
 next1088:
-	CMPQ   DI, $0x08
-	JLE    next1107
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1109
+	CMPQ    DI, $0x08
+	JLE     next1107
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1109
+	PCALIGN $0x40
 
 rows1108:
 	VBROADCASTSD (AX)(R11*8), Z2
@@ -13408,12 +13450,13 @@ end1121:
 	SUBQ $0x10, DI
 
 next1107:
-	CMPQ   DI, $0x00
-	JLE    next1126
-	VXORPD Z0, Z0, Z0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end1128
+	CMPQ    DI, $0x00
+	JLE     next1126
+	VXORPD  Z0, Z0, Z0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end1128
+	PCALIGN $0x40
 
 rows1127:
 	VBROADCASTSD (AX)(R10*8), Z1
@@ -14847,23 +14890,24 @@ many1194:
 	KMOVW R10, K1
 
 rows1243:
-	SUBQ   $0x08, BX
-	JL     rest1244
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest1244
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns1245:
 	CMPQ        R12, R8
@@ -15010,6 +15054,7 @@ scored1193:
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
 	JL      rest1256
+	PCALIGN $0x40
 
 full1255:
 	MOVQ 576(SP), SI
@@ -15123,20 +15168,21 @@ end1257:
 	INCQ    R9
 
 tile1260:
-	CMPQ   DI, $0x38
-	JLE    next1261
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1263
+	CMPQ    DI, $0x38
+	JLE     next1261
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1263
+	PCALIGN $0x40
 
 rows1262:
 	VBROADCASTSD (AX)(R11*8), Z8
@@ -15277,16 +15323,17 @@ end1275:
 	JMP  tile1260
 
 next1261:
-	CMPQ   DI, $0x18
-	JLE    next1280
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1282
+	CMPQ    DI, $0x18
+	JLE     next1280
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1282
+	PCALIGN $0x40
 
 rows1281:
 	VBROADCASTSD (AX)(R11*8), Z4
@@ -15406,15 +15453,16 @@ end1294:
 	SUBQ $0x20, DI
 
 next1280:
-	CMPQ   DI, $0x10
-	JLE    next1299
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1301
+	CMPQ    DI, $0x10
+	JLE     next1299
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1301
+	PCALIGN $0x40
 
 rows1300:
 	VBROADCASTSD (AX)(R11*8), Z3
@@ -15529,14 +15577,15 @@ end1313:
 	SUBQ $0x18, DI
 
 next1299:
-	CMPQ   DI, $0x08
-	JLE    next1318
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1320
+	CMPQ    DI, $0x08
+	JLE     next1318
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1320
+	PCALIGN $0x40
 
 rows1319:
 	VBROADCASTSD (AX)(R11*8), Z2
@@ -15646,12 +15695,13 @@ end1332:
 	SUBQ $0x10, DI
 
 next1318:
-	CMPQ   DI, $0x00
-	JLE    next1337
-	VXORPD Z0, Z0, Z0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end1339
+	CMPQ    DI, $0x00
+	JLE     next1337
+	VXORPD  Z0, Z0, Z0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end1339
+	PCALIGN $0x40
 
 rows1338:
 	VBROADCASTSD (AX)(R10*8), Z1
@@ -16600,23 +16650,24 @@ many1361:
 	KMOVW R10, K1
 
 rows1410:
-	SUBQ   $0x08, BX
-	JL     rest1411
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest1411
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns1412:
 	CMPQ        R12, R8
@@ -16764,6 +16815,7 @@ scored1360:
 	XORQ    BX, BX
 	SUBQ    $0x08, DX
 	JL      rest1423
+	PCALIGN $0x40
 
 full1422:
 	MOVQ 640(SP), SI
@@ -16945,20 +16997,21 @@ end1424:
 	INCQ    R9
 
 tile1427:
-	CMPQ   DI, $0x38
-	JLE    next1428
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1430
+	CMPQ    DI, $0x38
+	JLE     next1428
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1430
+	PCALIGN $0x40
 
 rows1429:
 	VBROADCASTSD (AX)(R11*8), Z8
@@ -17099,16 +17152,17 @@ end1442:
 	JMP  tile1427
 
 next1428:
-	CMPQ   DI, $0x18
-	JLE    next1447
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1449
+	CMPQ    DI, $0x18
+	JLE     next1447
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1449
+	PCALIGN $0x40
 
 rows1448:
 	VBROADCASTSD (AX)(R11*8), Z4
@@ -17228,15 +17282,16 @@ end1461:
 	SUBQ $0x20, DI
 
 next1447:
-	CMPQ   DI, $0x10
-	JLE    next1466
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1468
+	CMPQ    DI, $0x10
+	JLE     next1466
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1468
+	PCALIGN $0x40
 
 rows1467:
 	VBROADCASTSD (AX)(R11*8), Z3
@@ -17351,14 +17406,15 @@ end1480:
 	SUBQ $0x18, DI
 
 next1466:
-	CMPQ   DI, $0x08
-	JLE    next1485
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end1487
+	CMPQ    DI, $0x08
+	JLE     next1485
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end1487
+	PCALIGN $0x40
 
 rows1486:
 	VBROADCASTSD (AX)(R11*8), Z2
@@ -17468,12 +17524,13 @@ end1499:
 	SUBQ $0x10, DI
 
 next1485:
-	CMPQ   DI, $0x00
-	JLE    next1504
-	VXORPD Z0, Z0, Z0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end1506
+	CMPQ    DI, $0x00
+	JLE     next1504
+	VXORPD  Z0, Z0, Z0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end1506
+	PCALIGN $0x40
 
 rows1505:
 	VBROADCASTSD (AX)(R10*8), Z1
@@ -18840,23 +18897,24 @@ many1549:
 	KMOVW R10, K1
 
 rows1610:
-	SUBQ   $0x08, BX
-	JL     rest1611
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest1611
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns1612:
 	CMPQ        R12, R8
@@ -18994,13 +19052,14 @@ end1621:
 
 end1609:
 scored1548:
-	MOVQ cg+0(FP), AX
-	MOVQ cg+0(FP), CX
-	MOVQ y+24(FP), DX
-	MOVQ rows+40(FP), BX
-	XORQ SI, SI
-	SUBQ $0x08, BX
-	JL   rest1623
+	MOVQ    cg+0(FP), AX
+	MOVQ    cg+0(FP), CX
+	MOVQ    y+24(FP), DX
+	MOVQ    rows+40(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x08, BX
+	JL      rest1623
+	PCALIGN $0x40
 
 full1622:
 	MOVQ (SP), DI
@@ -21312,31 +21371,32 @@ many1683:
 	KMOVW R12, K1
 
 rows1776:
-	SUBQ   $0x08, SI
-	JL     rest1777
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (R12)(BX*2), R13
-	ADDQ   BX, R13
-	LEAQ   (DX)(BX*8), DX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	XORQ   R14, R14
+	SUBQ    $0x08, SI
+	JL      rest1777
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (R12)(BX*2), R13
+	ADDQ    BX, R13
+	LEAQ    (DX)(BX*8), DX
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	XORQ    R14, R14
+	PCALIGN $0x40
 
 columns1778:
 	CMPQ        R14, R10
@@ -21563,15 +21623,16 @@ end1787:
 
 end1775:
 scored1682:
-	MOVQ cg+0(FP), AX
-	MOVQ ch+8(FP), CX
-	MOVQ cg+0(FP), DX
-	MOVQ ch+8(FP), BX
-	MOVQ y+32(FP), SI
-	MOVQ rows+56(FP), DI
-	XORQ R8, R8
-	SUBQ $0x08, DI
-	JL   rest1789
+	MOVQ    cg+0(FP), AX
+	MOVQ    ch+8(FP), CX
+	MOVQ    cg+0(FP), DX
+	MOVQ    ch+8(FP), BX
+	MOVQ    y+32(FP), SI
+	MOVQ    rows+56(FP), DI
+	XORQ    R8, R8
+	SUBQ    $0x08, DI
+	JL      rest1789
+	PCALIGN $0x40
 
 full1788:
 	MOVQ (SP), R9
@@ -21788,14 +21849,15 @@ done1637:
 // func softmaxAVX512(t *float64, k int, m int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
-	MOVQ t+0(FP), AX
-	MOVQ k+8(FP), CX
-	MOVQ m+16(FP), DX
-	MOVQ DX, BX
-	SHLQ $0x03, BX
-	XORQ SI, SI
-	SUBQ $0x08, DX
-	JL   rest1809
+	MOVQ    t+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    m+16(FP), DX
+	MOVQ    DX, BX
+	SHLQ    $0x03, BX
+	XORQ    SI, SI
+	SUBQ    $0x08, DX
+	JL      rest1809
+	PCALIGN $0x40
 
 full1808:
 	MOVQ    AX, DI
@@ -22049,15 +22111,16 @@ end1810:
 // func softmaxProductAVX512(s *float64, p *float64, k int, m int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL
 TEXT ·softmaxProductAVX512(SB), NOSPLIT, $0-32
-	MOVQ s+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ k+16(FP), DX
-	MOVQ m+24(FP), BX
-	MOVQ BX, SI
-	SHLQ $0x03, SI
-	XORQ DI, DI
-	SUBQ $0x08, BX
-	JL   rest1836
+	MOVQ    s+0(FP), AX
+	MOVQ    p+8(FP), CX
+	MOVQ    k+16(FP), DX
+	MOVQ    m+24(FP), BX
+	MOVQ    BX, SI
+	SHLQ    $0x03, SI
+	XORQ    DI, DI
+	SUBQ    $0x08, BX
+	JL      rest1836
+	PCALIGN $0x40
 
 full1835:
 	MOVQ   AX, R8
@@ -30813,6 +30876,7 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
 	JL           rest2939
+	PCALIGN      $0x40
 
 full2938:
 	VMOVUPD     (CX)(BX*8), Y1
@@ -30861,6 +30925,7 @@ TEXT ·axpbyAVX2(SB), NOSPLIT, $0-40
 	XORQ         BX, BX
 	SUBQ         $0x04, DX
 	JL           rest2945
+	PCALIGN      $0x40
 
 full2944:
 	VMOVUPD     (CX)(BX*8), Y2
@@ -30900,9 +30965,10 @@ end2946:
 	RET
 
 set2943:
-	XORQ BX, BX
-	SUBQ $0x04, DX
-	JL   rest2950
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest2950
+	PCALIGN $0x40
 
 full2949:
 	VMOVUPD (CX)(BX*8), Y1
@@ -30946,6 +31012,7 @@ TEXT ·axpy2AVX2(SB), NOSPLIT, $0-40
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
 	JL           rest2955
+	PCALIGN      $0x40
 
 full2954:
 	VMOVUPD     (CX)(SI*8), Y1
@@ -30996,6 +31063,7 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-24
 	XORQ         DX, DX
 	SUBQ         $0x04, CX
 	JL           rest2960
+	PCALIGN      $0x40
 
 full2959:
 	VMOVUPD (AX)(DX*8), Y1
@@ -31042,6 +31110,7 @@ TEXT ·sagaStepAVX2(SB), NOSPLIT, $0-64
 	XORQ         SI, SI
 	SUBQ         $0x04, BX
 	JL           rest2965
+	PCALIGN      $0x40
 
 full2964:
 	VMOVUPD      (DX)(SI*8), Y4
@@ -31098,12 +31167,13 @@ end2966:
 // func swapDiffAVX2(mem *float64, next *float64, n int)
 // Requires: AVX
 TEXT ·swapDiffAVX2(SB), NOSPLIT, $0-24
-	MOVQ mem+0(FP), AX
-	MOVQ next+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x04, DX
-	JL   rest2970
+	MOVQ    mem+0(FP), AX
+	MOVQ    next+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest2970
+	PCALIGN $0x40
 
 full2969:
 	VMOVUPD (AX)(BX*8), Y0
@@ -31145,12 +31215,13 @@ end2971:
 // func expAVX2(dst *float64, x *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·expAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x04, DX
-	JL   rest2975
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest2975
+	PCALIGN $0x40
 
 full2974:
 	VMOVUPD      (CX)(BX*8), Y0
@@ -31374,12 +31445,13 @@ GLOBL k4x00000000000003ff<>(SB), RODATA|NOPTR, $32
 // func log1pAVX2(dst *float64, x *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·log1pAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x04, DX
-	JL   rest2982
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest2982
+	PCALIGN $0x40
 
 full2981:
 	VMOVUPD      (CX)(BX*8), Y0
@@ -31631,12 +31703,13 @@ GLOBL k4x7ff8000000000001<>(SB), RODATA|NOPTR, $32
 // func sigmoidAVX2(dst *float64, x *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x04, DX
-	JL   rest2989
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest2989
+	PCALIGN $0x40
 
 full2988:
 	VMOVUPD      (CX)(BX*8), Y0
@@ -31762,12 +31835,13 @@ GLOBL k4x8000000000000000<>(SB), RODATA|NOPTR, $32
 // func softplusAVX2(dst *float64, x *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softplusAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
-	SUBQ $0x04, DX
-	JL   rest2996
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest2996
+	PCALIGN $0x40
 
 full2995:
 	VMOVUPD      (CX)(BX*8), Y0
@@ -31951,6 +32025,7 @@ TEXT ·expRidgeAVX2(SB), NOSPLIT, $0-65
 	XORQ         R10, R10
 	SUBQ         $0x04, R8
 	JL           rest3003
+	PCALIGN      $0x40
 
 full3002:
 	VMOVUPD      (SI)(R10*8), Y1
@@ -32221,13 +32296,14 @@ GLOBL k4xc3380000000003ff<>(SB), RODATA|NOPTR, $32
 // func expRidgeValueAVX2(z *float64, x *float64, n int) float64
 // Requires: AVX, AVX2, FMA3, SSE2
 TEXT ·expRidgeValueAVX2(SB), NOSPLIT, $0-32
-	MOVQ   z+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   n+16(FP), DX
-	VXORPD Y0, Y0, Y0
-	XORQ   BX, BX
-	SUBQ   $0x04, DX
-	JL     rest3034
+	MOVQ    z+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VXORPD  Y0, Y0, Y0
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest3034
+	PCALIGN $0x40
 
 full3033:
 	VMOVUPD      (CX)(BX*8), Y1
@@ -32354,23 +32430,24 @@ TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
 	VMOVUPD (R9), Y0
 
 rows3042:
-	SUBQ   $0x08, BX
-	JL     rest3043
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest3043
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns3044:
 	CMPQ        R12, R8
@@ -32428,17 +32505,18 @@ rest3043:
 	JE   end3041
 
 rows3046:
-	SUBQ   $0x04, BX
-	JL     rest3047
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (CX)(DX*4), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	XORQ   R11, R11
+	SUBQ    $0x04, BX
+	JL      rest3047
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (CX)(DX*4), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	XORQ    R11, R11
+	PCALIGN $0x40
 
 columns3048:
 	CMPQ        R11, R8
@@ -32563,21 +32641,22 @@ TEXT ·scores2AVX2(SB), NOSPLIT, $0-64
 	VMOVUPD (R11), Y0
 
 rows3058:
-	SUBQ   $0x04, SI
-	JL     rest3059
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (DX)(BX*4), DX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R13, R13
+	SUBQ    $0x04, SI
+	JL      rest3059
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (DX)(BX*4), DX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R13, R13
+	PCALIGN $0x40
 
 columns3060:
 	CMPQ        R13, R10
@@ -32762,24 +32841,25 @@ TEXT ·combineAVX2(SB), NOSPLIT, $32-88
 	INCQ R9
 
 tile3068:
-	CMPQ   DI, $0x2c
-	JLE    next3069
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3071
+	CMPQ    DI, $0x2c
+	JLE     next3069
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3071
+	PCALIGN $0x40
 
 rows3070:
 	VBROADCASTSD (CX)(R11*8), Y12
@@ -32919,18 +32999,19 @@ end3082:
 	JMP  tile3068
 
 next3069:
-	CMPQ   DI, $0x14
-	JLE    next3086
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3088
+	CMPQ    DI, $0x14
+	JLE     next3086
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3088
+	PCALIGN $0x40
 
 rows3087:
 	VBROADCASTSD (CX)(R11*8), Y6
@@ -33042,15 +33123,16 @@ end3099:
 	SUBQ $0x18, DI
 
 next3086:
-	CMPQ   DI, $0x08
-	JLE    next3103
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3105
+	CMPQ    DI, $0x08
+	JLE     next3103
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3105
+	PCALIGN $0x40
 
 rows3104:
 	VBROADCASTSD (CX)(R11*8), Y3
@@ -33149,14 +33231,15 @@ end3116:
 	SUBQ $0x0c, DI
 
 next3103:
-	CMPQ   DI, $0x04
-	JLE    next3120
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3122
+	CMPQ    DI, $0x04
+	JLE     next3120
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3122
+	PCALIGN $0x40
 
 rows3121:
 	VBROADCASTSD (CX)(R11*8), Y2
@@ -33250,12 +33333,13 @@ end3133:
 	SUBQ $0x08, DI
 
 next3120:
-	CMPQ   DI, $0x00
-	JLE    next3137
-	VXORPD Y0, Y0, Y0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3139
+	CMPQ    DI, $0x00
+	JLE     next3137
+	VXORPD  Y0, Y0, Y0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end3139
+	PCALIGN $0x40
 
 rows3138:
 	VBROADCASTSD (CX)(R10*8), Y1
@@ -33370,24 +33454,25 @@ TEXT ·combine2AVX2(SB), NOSPLIT, $32-104
 	INCQ R11
 
 tile3153:
-	CMPQ   R9, $0x14
-	JLE    next3154
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end3156
+	CMPQ    R9, $0x14
+	JLE     next3154
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end3156
+	PCALIGN $0x40
 
 rows3155:
 	VBROADCASTSD (DX)(R13*8), Y12
@@ -33575,18 +33660,19 @@ end3175:
 	JMP  tile3153
 
 next3154:
-	CMPQ   R9, $0x08
-	JLE    next3179
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end3181
+	CMPQ    R9, $0x08
+	JLE     next3179
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end3181
+	PCALIGN $0x40
 
 rows3180:
 	VBROADCASTSD (DX)(R13*8), Y6
@@ -33745,16 +33831,17 @@ end3200:
 	SUBQ $0x0c, R9
 
 next3179:
-	CMPQ   R9, $0x04
-	JLE    next3204
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end3206
+	CMPQ    R9, $0x04
+	JLE     next3204
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end3206
+	PCALIGN $0x40
 
 rows3205:
 	VBROADCASTSD (DX)(R13*8), Y4
@@ -33903,13 +33990,14 @@ end3225:
 	SUBQ $0x08, R9
 
 next3204:
-	CMPQ   R9, $0x00
-	JLE    next3229
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end3231
+	CMPQ    R9, $0x00
+	JLE     next3229
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	XORQ    R12, R12
+	TESTQ   R8, R8
+	JE      end3231
+	PCALIGN $0x40
 
 rows3230:
 	VBROADCASTSD (DX)(R12*8), Y2
@@ -34050,13 +34138,14 @@ next3229:
 // func logisticLinkAVX2(cg *float64, t *float64, y *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticLinkAVX2(SB), NOSPLIT, $0-32
-	MOVQ cg+0(FP), AX
-	MOVQ t+8(FP), CX
-	MOVQ y+16(FP), DX
-	MOVQ n+24(FP), BX
-	XORQ SI, SI
-	SUBQ $0x04, BX
-	JL   rest3254
+	MOVQ    cg+0(FP), AX
+	MOVQ    t+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x04, BX
+	JL      rest3254
+	PCALIGN $0x40
 
 full3253:
 	VMOVUPD      (DX)(SI*8), Y0
@@ -34184,15 +34273,16 @@ end3255:
 // func logisticLink2AVX2(cg *float64, ch *float64, t *float64, s *float64, y *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·logisticLink2AVX2(SB), NOSPLIT, $0-48
-	MOVQ cg+0(FP), AX
-	MOVQ ch+8(FP), CX
-	MOVQ t+16(FP), DX
-	MOVQ s+24(FP), BX
-	MOVQ y+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x04, DI
-	JL   rest3263
+	MOVQ    cg+0(FP), AX
+	MOVQ    ch+8(FP), CX
+	MOVQ    t+16(FP), DX
+	MOVQ    s+24(FP), BX
+	MOVQ    y+32(FP), SI
+	MOVQ    n+40(FP), DI
+	XORQ    R8, R8
+	SUBQ    $0x04, DI
+	JL      rest3263
+	PCALIGN $0x40
 
 full3262:
 	VMOVUPD      (BX)(R8*8), Y0
@@ -34357,13 +34447,14 @@ end3264:
 // func logisticLossAVX2(t *float64, y *float64, n int) float64
 // Requires: AVX, AVX2, FMA3, SSE2
 TEXT ·logisticLossAVX2(SB), NOSPLIT, $0-32
-	VXORPD Y0, Y0, Y0
-	MOVQ   t+0(FP), AX
-	MOVQ   y+8(FP), CX
-	MOVQ   n+16(FP), DX
-	XORQ   BX, BX
-	SUBQ   $0x04, DX
-	JL     rest3276
+	VXORPD  Y0, Y0, Y0
+	MOVQ    t+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	XORQ    BX, BX
+	SUBQ    $0x04, DX
+	JL      rest3276
+	PCALIGN $0x40
 
 full3275:
 	VMOVUPD      (CX)(BX*8), Y1
@@ -34504,14 +34595,15 @@ end3277:
 // func logisticLossLinkAVX2(cg *float64, t *float64, y *float64, n int) float64
 // Requires: AVX, AVX2, FMA3, SSE2
 TEXT ·logisticLossLinkAVX2(SB), NOSPLIT, $0-40
-	VXORPD Y0, Y0, Y0
-	MOVQ   cg+0(FP), AX
-	MOVQ   t+8(FP), CX
-	MOVQ   y+16(FP), DX
-	MOVQ   n+24(FP), BX
-	XORQ   SI, SI
-	SUBQ   $0x04, BX
-	JL     rest3279
+	VXORPD  Y0, Y0, Y0
+	MOVQ    cg+0(FP), AX
+	MOVQ    t+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x04, BX
+	JL      rest3279
+	PCALIGN $0x40
 
 full3278:
 	VMOVUPD      (DX)(SI*8), Y1
@@ -36285,21 +36377,22 @@ whole3423:
 	VMOVUPD (R11), Y0
 
 rows3426:
-	SUBQ   $0x04, SI
-	JL     rest3427
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (DX)(BX*4), DX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R13, R13
+	SUBQ    $0x04, SI
+	JL      rest3427
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (DX)(BX*4), DX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R13, R13
+	PCALIGN $0x40
 
 columns3428:
 	CMPQ        R13, R10
@@ -36483,6 +36576,7 @@ end3425:
 	XORQ    SI, SI
 	SUBQ    $0x04, BX
 	JL      rest3439
+	PCALIGN $0x40
 
 full3438:
 	MOVQ 1152(SP), DI
@@ -36613,24 +36707,25 @@ end3440:
 	INCQ    R11
 
 tile3443:
-	CMPQ   R9, $0x14
-	JLE    next3444
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end3446
+	CMPQ    R9, $0x14
+	JLE     next3444
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end3446
+	PCALIGN $0x40
 
 rows3445:
 	VBROADCASTSD (AX)(R13*8), Y12
@@ -36818,18 +36913,19 @@ end3465:
 	JMP  tile3443
 
 next3444:
-	CMPQ   R9, $0x08
-	JLE    next3469
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end3471
+	CMPQ    R9, $0x08
+	JLE     next3469
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end3471
+	PCALIGN $0x40
 
 rows3470:
 	VBROADCASTSD (AX)(R13*8), Y6
@@ -36988,16 +37084,17 @@ end3490:
 	SUBQ $0x0c, R9
 
 next3469:
-	CMPQ   R9, $0x04
-	JLE    next3494
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R12
-	XORQ   R13, R13
-	TESTQ  R8, R8
-	JE     end3496
+	CMPQ    R9, $0x04
+	JLE     next3494
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	MOVQ    SI, R12
+	XORQ    R13, R13
+	TESTQ   R8, R8
+	JE      end3496
+	PCALIGN $0x40
 
 rows3495:
 	VBROADCASTSD (AX)(R13*8), Y4
@@ -37146,13 +37243,14 @@ end3515:
 	SUBQ $0x08, R9
 
 next3494:
-	CMPQ   R9, $0x00
-	JLE    next3519
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	XORQ   R12, R12
-	TESTQ  R8, R8
-	JE     end3521
+	CMPQ    R9, $0x00
+	JLE     next3519
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	XORQ    R12, R12
+	TESTQ   R8, R8
+	JE      end3521
+	PCALIGN $0x40
 
 rows3520:
 	VBROADCASTSD (AX)(R12*8), Y2
@@ -38590,21 +38688,22 @@ whole3651:
 	VMOVUPD (R11), Y0
 
 rows3654:
-	SUBQ   $0x04, SI
-	JL     rest3655
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (DX)(BX*4), DX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R13, R13
+	SUBQ    $0x04, SI
+	JL      rest3655
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (DX)(BX*4), DX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R13, R13
+	PCALIGN $0x40
 
 columns3656:
 	CMPQ        R13, R10
@@ -38787,6 +38886,7 @@ end3653:
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
 	JL      rest3667
+	PCALIGN $0x40
 
 full3666:
 	MOVQ 1152(SP), SI
@@ -38902,24 +39002,25 @@ end3668:
 	INCQ    R9
 
 tile3671:
-	CMPQ   DI, $0x2c
-	JLE    next3672
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3674
+	CMPQ    DI, $0x2c
+	JLE     next3672
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3674
+	PCALIGN $0x40
 
 rows3673:
 	VBROADCASTSD (AX)(R11*8), Y12
@@ -39059,18 +39160,19 @@ end3685:
 	JMP  tile3671
 
 next3672:
-	CMPQ   DI, $0x14
-	JLE    next3689
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3691
+	CMPQ    DI, $0x14
+	JLE     next3689
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3691
+	PCALIGN $0x40
 
 rows3690:
 	VBROADCASTSD (AX)(R11*8), Y6
@@ -39182,15 +39284,16 @@ end3702:
 	SUBQ $0x18, DI
 
 next3689:
-	CMPQ   DI, $0x08
-	JLE    next3706
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3708
+	CMPQ    DI, $0x08
+	JLE     next3706
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3708
+	PCALIGN $0x40
 
 rows3707:
 	VBROADCASTSD (AX)(R11*8), Y3
@@ -39289,14 +39392,15 @@ end3719:
 	SUBQ $0x0c, DI
 
 next3706:
-	CMPQ   DI, $0x04
-	JLE    next3723
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3725
+	CMPQ    DI, $0x04
+	JLE     next3723
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3725
+	PCALIGN $0x40
 
 rows3724:
 	VBROADCASTSD (AX)(R11*8), Y2
@@ -39390,12 +39494,13 @@ end3736:
 	SUBQ $0x08, DI
 
 next3723:
-	CMPQ   DI, $0x00
-	JLE    next3740
-	VXORPD Y0, Y0, Y0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3742
+	CMPQ    DI, $0x00
+	JLE     next3740
+	VXORPD  Y0, Y0, Y0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end3742
+	PCALIGN $0x40
 
 rows3741:
 	VBROADCASTSD (AX)(R10*8), Y1
@@ -40496,23 +40601,24 @@ whole3832:
 	VMOVUPD (R9), Y0
 
 rows3835:
-	SUBQ   $0x08, BX
-	JL     rest3836
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest3836
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns3837:
 	CMPQ        R12, R8
@@ -40587,17 +40693,18 @@ rest3836:
 	JE   end3834
 
 rows3841:
-	SUBQ   $0x04, BX
-	JL     rest3842
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (CX)(DX*4), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	XORQ   R11, R11
+	SUBQ    $0x04, BX
+	JL      rest3842
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (CX)(DX*4), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	XORQ    R11, R11
+	PCALIGN $0x40
 
 columns3843:
 	CMPQ        R11, R8
@@ -40721,6 +40828,7 @@ end3834:
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
 	JL      rest3854
+	PCALIGN $0x40
 
 full3853:
 	MOVQ 576(SP), SI
@@ -40839,24 +40947,25 @@ end3855:
 	INCQ    R9
 
 tile3858:
-	CMPQ   DI, $0x2c
-	JLE    next3859
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3861
+	CMPQ    DI, $0x2c
+	JLE     next3859
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3861
+	PCALIGN $0x40
 
 rows3860:
 	VBROADCASTSD (AX)(R11*8), Y12
@@ -40996,18 +41105,19 @@ end3872:
 	JMP  tile3858
 
 next3859:
-	CMPQ   DI, $0x14
-	JLE    next3876
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3878
+	CMPQ    DI, $0x14
+	JLE     next3876
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3878
+	PCALIGN $0x40
 
 rows3877:
 	VBROADCASTSD (AX)(R11*8), Y6
@@ -41119,15 +41229,16 @@ end3889:
 	SUBQ $0x18, DI
 
 next3876:
-	CMPQ   DI, $0x08
-	JLE    next3893
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3895
+	CMPQ    DI, $0x08
+	JLE     next3893
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3895
+	PCALIGN $0x40
 
 rows3894:
 	VBROADCASTSD (AX)(R11*8), Y3
@@ -41226,14 +41337,15 @@ end3906:
 	SUBQ $0x0c, DI
 
 next3893:
-	CMPQ   DI, $0x04
-	JLE    next3910
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3912
+	CMPQ    DI, $0x04
+	JLE     next3910
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3912
+	PCALIGN $0x40
 
 rows3911:
 	VBROADCASTSD (AX)(R11*8), Y2
@@ -41327,12 +41439,13 @@ end3923:
 	SUBQ $0x08, DI
 
 next3910:
-	CMPQ   DI, $0x00
-	JLE    next3927
-	VXORPD Y0, Y0, Y0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end3929
+	CMPQ    DI, $0x00
+	JLE     next3927
+	VXORPD  Y0, Y0, Y0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end3929
+	PCALIGN $0x40
 
 rows3928:
 	VBROADCASTSD (AX)(R10*8), Y1
@@ -41484,23 +41597,24 @@ whole3947:
 	VMOVUPD (R9), Y0
 
 rows3950:
-	SUBQ   $0x08, BX
-	JL     rest3951
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest3951
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns3952:
 	CMPQ        R12, R8
@@ -41575,17 +41689,18 @@ rest3951:
 	JE   end3949
 
 rows3956:
-	SUBQ   $0x04, BX
-	JL     rest3957
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (CX)(DX*4), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	XORQ   R11, R11
+	SUBQ    $0x04, BX
+	JL      rest3957
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (CX)(DX*4), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	XORQ    R11, R11
+	PCALIGN $0x40
 
 columns3958:
 	CMPQ        R11, R8
@@ -41710,6 +41825,7 @@ end3949:
 	XORQ    BX, BX
 	SUBQ    $0x04, DX
 	JL      rest3969
+	PCALIGN $0x40
 
 full3968:
 	MOVQ 608(SP), SI
@@ -41894,24 +42010,25 @@ end3970:
 	INCQ    R9
 
 tile3973:
-	CMPQ   DI, $0x2c
-	JLE    next3974
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3976
+	CMPQ    DI, $0x2c
+	JLE     next3974
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3976
+	PCALIGN $0x40
 
 rows3975:
 	VBROADCASTSD (AX)(R11*8), Y12
@@ -42051,18 +42168,19 @@ end3987:
 	JMP  tile3973
 
 next3974:
-	CMPQ   DI, $0x14
-	JLE    next3991
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end3993
+	CMPQ    DI, $0x14
+	JLE     next3991
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end3993
+	PCALIGN $0x40
 
 rows3992:
 	VBROADCASTSD (AX)(R11*8), Y6
@@ -42174,15 +42292,16 @@ end4004:
 	SUBQ $0x18, DI
 
 next3991:
-	CMPQ   DI, $0x08
-	JLE    next4008
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end4010
+	CMPQ    DI, $0x08
+	JLE     next4008
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end4010
+	PCALIGN $0x40
 
 rows4009:
 	VBROADCASTSD (AX)(R11*8), Y3
@@ -42281,14 +42400,15 @@ end4021:
 	SUBQ $0x0c, DI
 
 next4008:
-	CMPQ   DI, $0x04
-	JLE    next4025
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	MOVQ   DX, R10
-	XORQ   R11, R11
-	TESTQ  SI, SI
-	JE     end4027
+	CMPQ    DI, $0x04
+	JLE     next4025
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    DX, R10
+	XORQ    R11, R11
+	TESTQ   SI, SI
+	JE      end4027
+	PCALIGN $0x40
 
 rows4026:
 	VBROADCASTSD (AX)(R11*8), Y2
@@ -42382,12 +42502,13 @@ end4038:
 	SUBQ $0x08, DI
 
 next4025:
-	CMPQ   DI, $0x00
-	JLE    next4042
-	VXORPD Y0, Y0, Y0
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JE     end4044
+	CMPQ    DI, $0x00
+	JLE     next4042
+	VXORPD  Y0, Y0, Y0
+	XORQ    R10, R10
+	TESTQ   SI, SI
+	JE      end4044
+	PCALIGN $0x40
 
 rows4043:
 	VBROADCASTSD (AX)(R10*8), Y1
@@ -43227,23 +43348,24 @@ more4058:
 	VMOVUPD (R9), Y0
 
 rows4102:
-	SUBQ   $0x08, BX
-	JL     rest4103
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (R10)(DX*2), R11
-	ADDQ   DX, R11
-	LEAQ   (CX)(DX*8), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R12, R12
+	SUBQ    $0x08, BX
+	JL      rest4103
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (R10)(DX*2), R11
+	ADDQ    DX, R11
+	LEAQ    (CX)(DX*8), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R12, R12
+	PCALIGN $0x40
 
 columns4104:
 	CMPQ        R12, R8
@@ -43318,17 +43440,18 @@ rest4103:
 	JE   end4101
 
 rows4108:
-	SUBQ   $0x04, BX
-	JL     rest4109
-	MOVQ   CX, R9
-	LEAQ   (R9)(DX*2), R10
-	ADDQ   DX, R10
-	LEAQ   (CX)(DX*4), CX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	XORQ   R11, R11
+	SUBQ    $0x04, BX
+	JL      rest4109
+	MOVQ    CX, R9
+	LEAQ    (R9)(DX*2), R10
+	ADDQ    DX, R10
+	LEAQ    (CX)(DX*4), CX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	XORQ    R11, R11
+	PCALIGN $0x40
 
 columns4110:
 	CMPQ        R11, R8
@@ -43443,13 +43566,14 @@ end4119:
 	JNE        row4114
 
 end4101:
-	MOVQ cg+0(FP), AX
-	MOVQ cg+0(FP), CX
-	MOVQ y+24(FP), DX
-	MOVQ rows+40(FP), BX
-	XORQ SI, SI
-	SUBQ $0x04, BX
-	JL   rest4121
+	MOVQ    cg+0(FP), AX
+	MOVQ    cg+0(FP), CX
+	MOVQ    y+24(FP), DX
+	MOVQ    rows+40(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x04, BX
+	JL      rest4121
+	PCALIGN $0x40
 
 full4120:
 	MOVQ (SP), DI
@@ -44677,21 +44801,22 @@ more4131:
 	VMOVUPD (R11), Y0
 
 rows4207:
-	SUBQ   $0x04, SI
-	JL     rest4208
-	MOVQ   DX, R11
-	LEAQ   (R11)(BX*2), R12
-	ADDQ   BX, R12
-	LEAQ   (DX)(BX*4), DX
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	XORQ   R13, R13
+	SUBQ    $0x04, SI
+	JL      rest4208
+	MOVQ    DX, R11
+	LEAQ    (R11)(BX*2), R12
+	ADDQ    BX, R12
+	LEAQ    (DX)(BX*4), DX
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	XORQ    R13, R13
+	PCALIGN $0x40
 
 columns4209:
 	CMPQ        R13, R10
@@ -44865,15 +44990,16 @@ end4218:
 	JNE        row4213
 
 end4206:
-	MOVQ cg+0(FP), AX
-	MOVQ ch+8(FP), CX
-	MOVQ cg+0(FP), DX
-	MOVQ ch+8(FP), BX
-	MOVQ y+32(FP), SI
-	MOVQ rows+56(FP), DI
-	XORQ R8, R8
-	SUBQ $0x04, DI
-	JL   rest4220
+	MOVQ    cg+0(FP), AX
+	MOVQ    ch+8(FP), CX
+	MOVQ    cg+0(FP), DX
+	MOVQ    ch+8(FP), BX
+	MOVQ    y+32(FP), SI
+	MOVQ    rows+56(FP), DI
+	XORQ    R8, R8
+	SUBQ    $0x04, DI
+	JL      rest4220
+	PCALIGN $0x40
 
 full4219:
 	MOVQ (SP), R9
@@ -45055,14 +45181,15 @@ done4132:
 // func softmaxAVX2(t *float64, k int, m int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmaxAVX2(SB), NOSPLIT, $0-24
-	MOVQ t+0(FP), AX
-	MOVQ k+8(FP), CX
-	MOVQ m+16(FP), DX
-	MOVQ DX, BX
-	SHLQ $0x03, BX
-	XORQ SI, SI
-	SUBQ $0x04, DX
-	JL   rest4235
+	MOVQ    t+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    m+16(FP), DX
+	MOVQ    DX, BX
+	SHLQ    $0x03, BX
+	XORQ    SI, SI
+	SUBQ    $0x04, DX
+	JL      rest4235
+	PCALIGN $0x40
 
 full4234:
 	MOVQ    AX, DI
@@ -45276,15 +45403,16 @@ end4236:
 // func softmaxProductAVX2(s *float64, p *float64, k int, m int)
 // Requires: AVX, FMA3
 TEXT ·softmaxProductAVX2(SB), NOSPLIT, $0-32
-	MOVQ s+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ k+16(FP), DX
-	MOVQ m+24(FP), BX
-	MOVQ BX, SI
-	SHLQ $0x03, SI
-	XORQ DI, DI
-	SUBQ $0x04, BX
-	JL   rest4256
+	MOVQ    s+0(FP), AX
+	MOVQ    p+8(FP), CX
+	MOVQ    k+16(FP), DX
+	MOVQ    m+24(FP), BX
+	MOVQ    BX, SI
+	SHLQ    $0x03, SI
+	XORQ    DI, DI
+	SUBQ    $0x04, BX
+	JL      rest4256
+	PCALIGN $0x40
 
 full4255:
 	MOVQ   AX, R8

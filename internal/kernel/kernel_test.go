@@ -57,6 +57,11 @@ func (s *source) vec(n int) []float64 {
 	return x
 }
 
+// next returns rows to fetch beside those of a: none, as many, fewer or more.
+func (s *source) next(a []float64) []float64 {
+	return [][]float64{nil, a, a[:len(a)/3], make([]float64, 3*len(a)+5)}[s.rng.IntN(4)]
+}
+
 // labels returns n labels ±1.
 func (s *source) labels(n int) []float64 {
 	y := guarded(s.t, n)
@@ -300,11 +305,11 @@ func TestRows(t *testing.T) {
 		scores2Plain(t2, s2, a, stride, z, v)
 		cg, ch := s.vec(rows), s.vec(rows)
 		dz1, dz2 := s.output("Combine", d)
-		Combine(dz1, a, stride, cg, w, add, a)
+		Combine(dz1, a, stride, cg, w, add, s.next(a))
 		combinePlain(dz2, a, stride, cg, w, add)
 		dz1, dz2 = s.output("Combine2 dz", d)
 		hv1, hv2 := s.output("Combine2 hv", d)
-		Combine2(dz1, hv1, a, stride, cg, ch, w, add, a)
+		Combine2(dz1, hv1, a, stride, cg, ch, w, add, s.next(a))
 		combine2Plain(dz2, hv2, a, stride, cg, ch, w, add)
 	})
 }
@@ -319,28 +324,28 @@ func TestLogistic(t *testing.T) {
 		}
 		dz1, dz2 := s.output("LogisticProducts dz", d)
 		hv1, hv2 := s.output("LogisticProducts hv", d)
-		LogisticProducts(dz1, hv1, a, stride, y, z, v, w, nil)
+		LogisticProducts(dz1, hv1, a, stride, y, z, v, w, s.next(a))
 		logisticProductsPlain(dz2, hv2, a, stride, y, z, v, w)
 		hess, want := s.output("LogisticHess", d)
-		LogisticHess(hess, a, stride, rows, z, v, w, a)
+		LogisticHess(hess, a, stride, rows, z, v, w, s.next(a))
 		if !slices.EqualFunc(hess, hv1, func(x, y float64) bool { return x == y || x != x && y != y }) {
 			s.t.Fatalf("%d×%d: LogisticHess gives other numbers than LogisticProducts", rows, d)
 		}
 		logisticHessPlain(want, a, stride, rows, z, v, w)
 		dz1, dz2 = s.output("LogisticGrad", d)
-		LogisticGrad(dz1, a, stride, y, z, w, a)
+		LogisticGrad(dz1, a, stride, y, z, w, s.next(a))
 		logisticGradPlain(dz2, a, stride, y, z, w)
 		dz1, dz2 = s.output("LogisticValueGrad dz", d)
 		loss := logisticValueGradPlain(dz2, a, stride, y, z, w, add)
-		s.value("LogisticValueGrad", LogisticValueGrad(dz1, a, stride, y, z, w, add, a), loss)
+		s.value("LogisticValueGrad", LogisticValueGrad(dz1, a, stride, y, z, w, add, s.next(a)), loss)
 		s.value("LogisticValueGrad nil", LogisticValueGrad(nil, a, stride, y, z, w, add, nil), loss)
 		cg1, cg2 := s.output("LogisticCoefs cg alone", rows)
-		LogisticCoefs(cg1, nil, a, stride, y, z, nil, a)
+		LogisticCoefs(cg1, nil, a, stride, y, z, nil, s.next(a))
 		scoresPlain(cg2, a, stride, z)
 		logisticLinkPlain(cg2, nil, cg2, nil, y)
 		cg1, cg2 = s.output("LogisticCoefs cg", rows)
 		ch1, ch2 := s.output("LogisticCoefs ch", rows)
-		LogisticCoefs(cg1, ch1, a, stride, y, z, v, a)
+		LogisticCoefs(cg1, ch1, a, stride, y, z, v, s.next(a))
 		scoresPlain(cg2, a, stride, z)
 		scoresPlain(ch2, a, stride, v)
 		logisticLinkPlain(cg2, ch2, cg2, ch2, y)

@@ -9,7 +9,8 @@ package kernel
 //
 // len(y) is the number of rows and d = len(dz) = len(hv) = len(z) = len(v).
 // dz and hv are overwritten. The rows are read from memory once. Meanwhile next,
-// if not nil, is fetched as by [Combine].
+// rows that are needed soon, is fetched into the second cache, as many as a has;
+// it may be nil. With a single row nothing is fetched.
 func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w float64, next []float64) {
 	if len(dz) != len(z) || len(hv) != len(z) || len(v) != len(z) {
 		panic(badLength)
@@ -29,7 +30,8 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 //
 //	dz = -w Σ_i y_i σ(-y_i <a_i, z>) a_i
 //
-// len(y) is the number of rows and d = len(dz) = len(z). dz is overwritten.
+// len(y) is the number of rows and d = len(dz) = len(z). dz is overwritten, next
+// fetched as by LogisticProducts.
 func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64, next []float64) {
 	if len(dz) != len(z) {
 		panic(badLength)
@@ -50,7 +52,7 @@ func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64, next [
 //	hv = w Σ_i σ(t_i) σ(-t_i) <a_i, v> a_i
 //
 // for n rows, the same numbers as there. d = len(hv) = len(z) = len(v). hv is
-// overwritten.
+// overwritten, next fetched as there.
 func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, next []float64) {
 	if len(hv) != len(z) || len(v) != len(z) {
 		panic(badLength)
@@ -72,7 +74,8 @@ func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, nex
 //
 // and stores its gradient in dz, or with add adds it to dz. With a nil dz it
 // computes the loss only. len(y) is the number of rows and d = len(z), also
-// the length of dz. The rows are read from memory once.
+// the length of dz. The rows are read from memory once. next is fetched as by
+// LogisticProducts.
 func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, add bool, next []float64) (loss float64) {
 	if dz != nil && len(dz) != len(z) {
 		panic(badLength)
@@ -125,7 +128,8 @@ func LogisticLink(cg, ch, t, s, y []float64) {
 
 // LogisticCoefs computes the scores of the rows a_i of a and turns them into
 // the coefficients of LogisticLink, t = <a_i, z> and s = <a_i, v>. len(cg) =
-// len(y) is the number of rows and d = len(z); ch and v may both be nil.
+// len(y) is the number of rows and d = len(z); ch and v may both be nil. next
+// is fetched as by [Combine].
 func LogisticCoefs(cg, ch, a []float64, stride int, y, z, v []float64, next []float64) {
 	if len(cg) != len(y) || ch != nil && (len(ch) != len(y) || len(v) != len(z)) {
 		panic(badLength)

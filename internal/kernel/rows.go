@@ -75,10 +75,10 @@ func Combine2(dz, hv, a []float64, stride int, cg, ch []float64, w float64, add 
 // numbers as it reads.
 func lines(stride int) int { return (stride + 5) / 6 }
 
-// linesOf is how many lines a kernel asks for with four of its rows, in each of
-// its phases, to get all of next.
+// linesOf is how many lines a kernel asks for with four of its rows, or what is
+// left of them, in each of its phases, to get all of next.
 func linesOf(next []float64, rows, phases int) int {
-	per := max(1, 2*rows*phases)
+	per := max(8, 8*((rows+3)/4)*phases)
 	return (len(next) + per - 1) / per
 }
 

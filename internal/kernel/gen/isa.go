@@ -6,6 +6,7 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -381,6 +382,13 @@ func label(name string) string {
 }
 
 // imm returns an immediate of an arithmetic instruction.
+// loopLabel starts an inner loop at a multiple of 64 bytes, so that its speed
+// does not depend on where the linker puts the kernel.
+func loopLabel(name string) {
+	Instruction(&ir.Instruction{Opcode: "PCALIGN", Operands: []Op{Imm(64)}})
+	Label(name)
+}
+
 func imm(v int) Op {
 	if v < 128 {
 		return Imm(uint64(v))
@@ -436,7 +444,7 @@ func (s *isa) fullLoop(n GP, full func(at func(GP) Mem), rest func(at func(GP) M
 	top, last, end := label("full"), label("rest"), label("end")
 	SUBQ(imm(s.w), n)
 	JL(LabelRef(last))
-	Label(top)
+	loopLabel(top)
 	full(at)
 	ADDQ(imm(s.w), i)
 	SUBQ(imm(s.w), n)

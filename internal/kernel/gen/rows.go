@@ -207,7 +207,7 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool, f *f
 			}
 		}
 		inner, last := label("columns"), label("last")
-		Label(inner)
+		loopLabel(inner)
 		CMPQ(i, full)
 		JGE(LabelRef(last))
 		chunk(nil)
@@ -245,8 +245,9 @@ func (s *isa) manyScores(out []GP, a, str, n GP, zs []GP, d GP, frame bool, f *f
 
 // A fetch is what a kernel asks for while it works.
 type fetch struct {
-	// The next batch. Into the second cache, a few lines with every four rows,
-	// so that there are no more requests at a time than the processor keeps.
+	// The next batch. Into the second cache, some lines with every four rows, so
+	// that of narrow rows there are no more requests at a time than the
+	// processor keeps.
 	at, end, lines Mem
 
 	// The next block of rows. Into the first cache, what lies so many bytes
@@ -326,7 +327,7 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, f *fetch, w, add Mem) {
 		top, end := label("rows"), label("end")
 		TESTQ(n, n)
 		JE(LabelRef(end))
-		Label(top)
+		loopLabel(top)
 		var by []V
 		for q := range cs {
 			v := s.reg()

@@ -54,7 +54,7 @@ var (
 
 const (
 	chunkRows = 1024    // rows whose sum is one term of a full pass
-	someRows  = 8       // rows with which those of the next batch are asked for a few at a time
+	someRows  = 8       // rows with which those of the next batch are asked for bit by bit
 	slots     = 16      // chunks in flight
 	blockSize = 1 << 15 // numbers in a block of rows that are scored and combined while in cache
 	parallel  = 1 << 20 // multiplications from which on a pass uses all cores
@@ -136,7 +136,11 @@ func (o *Loss) PairGrad(dy, dz, _, y, z, _ []float64, b bilevel.Batch) {
 
 // Products overwrites dz with the gradient and hv with the Hessian-vector product over b.
 func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
-	if hv != nil && o.fused(b) {
+	if hv == nil {
+		o.Grad(dz, nil, z, nil, b)
+		return
+	}
+	if o.fused(b) {
 		a, stride, w := o.dense.Data[b.Lo*o.dense.Stride:b.Hi*o.dense.Stride], o.dense.Stride, 1/float64(b.Len())
 		if dz == nil {
 			kernel.LogisticHess(hv, a, stride, b.Len(), z, v, w, o.next(b.Len()))
@@ -145,12 +149,7 @@ func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
 		}
 		return
 	}
-	switch {
-	case hv != nil:
-		o.run(pass{dz: dz, hv: hv, z: z, v: v}, b)
-	case dz != nil:
-		o.Grad(dz, nil, z, nil, b)
-	}
+	o.run(pass{dz: dz, hv: hv, z: z, v: v}, b)
 }
 
 // fused says whether one call of a fused kernel does the whole batch.
@@ -262,21 +261,16 @@ func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.B
 	}
 }
 
-// Prefetch asks for the rows of b, as far as the caches should hold them: at once, if they are few, or while the next
-// pass over rows goes on.
+// Prefetch has the next pass over rows ask for those of b, as far as the caches should hold them.
 func (o *Loss) Prefetch(b bilevel.Batch) {
 	if o.dense == nil {
 		return
 	}
 	a := o.dense.Data[b.Lo*o.dense.Stride : b.Hi*o.dense.Stride]
-	switch {
-	case o.layout.Classes > 1:
-		o.ahead = a
-	case b.Len() >= someRows:
-		o.ahead = a[:min(len(a), blockSize/2)]
-	default:
-		o.fetch(a)
+	if o.layout.Classes == 1 {
+		a = a[:min(len(a), blockSize/2)]
 	}
+	o.ahead = a
 	if o.y != nil {
 		kernel.Prefetch(o.y[b.Lo:b.Hi])
 	}
@@ -345,7 +339,7 @@ func (o *Loss) scores(t, s, a, z, v []float64, m int) {
 	}
 }
 
-// next takes the rows to ask for while m rows are worked on.
+// next takes the rows to ask for while m rows are worked on. With few it asks for them at once.
 func (o *Loss) next(m int) []float64 {
 	a := o.ahead
 	if a == nil { // as several workers find it

@@ -46,7 +46,7 @@ func stored() (a, y []float64) {
 
 // A step of SOBA: inner gradient and Hessian-vector product, outer gradient,
 // regulariser, three updates; one batch of each data set at a random place,
-// drawn a step ahead and their first rows prefetched.
+// drawn and fetched a step ahead.
 func BenchmarkSOBAStep(b *testing.B) {
 	a, y := stored()
 	for _, batch := range []int{1, 64} {

@@ -8,9 +8,8 @@ package kernel
 //	hv  =  w Σ_i σ(y_i t_i) σ(-y_i t_i) s_i a_i
 //
 // len(y) is the number of rows and d = len(dz) = len(hv) = len(z) = len(v).
-// dz and hv are overwritten. The rows are read from memory once. Meanwhile next,
-// rows that are needed soon, is fetched into the second cache, as many as a has;
-// it may be nil. With a single row nothing is fetched.
+// dz and hv are overwritten. The rows are read from memory once. Meanwhile next
+// is fetched as by [Combine], but not with a single row.
 func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w float64, next []float64) {
 	if len(dz) != len(z) || len(hv) != len(z) || len(v) != len(z) {
 		panic(badLength)
@@ -18,9 +17,9 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
+		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
 	case AVX2:
-		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
+		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
 	default:
 		logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
 	}
@@ -39,9 +38,9 @@ func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64, next [
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
+		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
 	case AVX2:
-		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
+		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
 	default:
 		logisticGradPlain(dz, a, stride, y, z, w)
 	}
@@ -60,9 +59,9 @@ func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, nex
 	checkRows(a, stride, len(z), n)
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
+		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, n, 3))
 	case AVX2:
-		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(stride))
+		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, n, 3))
 	default:
 		logisticHessPlain(hv, a, stride, n, z, v, w)
 	}
@@ -83,9 +82,9 @@ func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, a
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(stride))
+		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(next, len(y), 3))
 	case AVX2:
-		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(stride))
+		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(next, len(y), 3))
 	}
 	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
 }
@@ -137,13 +136,13 @@ func LogisticCoefs(cg, ch, a []float64, stride int, y, z, v []float64, next []fl
 	checkRows(a, stride, len(z), len(y))
 	switch t := vectorTier(len(z)); {
 	case t == AVX512 && ch == nil:
-		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
+		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
 	case t == AVX512:
-		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
+		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
 	case t == AVX2 && ch == nil:
-		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
+		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
 	case t == AVX2:
-		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), linesOf(next, len(y), 2))
+		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
 	default:
 		scoresPlain(cg, a, stride, z)
 		if ch != nil {

@@ -184,13 +184,8 @@ func logisticHessPlain(hv, a []float64, stride, n int, z, v []float64, w float64
 	clear(hv)
 	for i := range n {
 		row := a[i*stride:][:len(z)]
-		var t, s float64
-		for j, f := range row {
-			t += f * z[j]
-			s += f * v[j]
-		}
-		_, pq := logistic(t)
-		axpyPlain(w*pq*s, row, hv)
+		_, pq := logistic(dotPlain(row, z))
+		axpyPlain(w*pq*dotPlain(row, v), row, hv)
 	}
 }
 

@@ -41,9 +41,9 @@ func Combine(dz, a []float64, stride int, c []float64, w float64, add bool, next
 	checkRows(a, stride, len(dz), len(c))
 	switch tier {
 	case AVX512:
-		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next), 8*len(next), linesOf(next, len(c), 1))
+		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(c), 1))
 	case AVX2:
-		combineAVX2(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next), 8*len(next), linesOf(next, len(c), 1))
+		combineAVX2(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(c), 1))
 	default:
 		combinePlain(dz, a, stride, c, w, add)
 	}
@@ -62,22 +62,18 @@ func Combine2(dz, hv, a []float64, stride int, cg, ch []float64, w float64, add 
 	checkRows(a, stride, len(dz), len(cg))
 	switch tier {
 	case AVX512:
-		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next), 8*len(next), linesOf(next, len(cg), 1))
+		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(cg), 1))
 	case AVX2:
-		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next), 8*len(next), linesOf(next, len(cg), 1))
+		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(cg), 1))
 	default:
 		combine2Plain(dz, hv, a, stride, cg, ch, w, add)
 	}
 }
 
-// lines is how many lines a fused kernel asks for with four rows, in each of
-// three phases (scores, coefficients, combinations), to get rows of as many
-// numbers as it reads.
-func lines(stride int) int { return (stride + 5) / 6 }
-
-// linesOf is how many lines a kernel asks for with four of its rows, or what is
-// left of them, in each of its phases, to get all of next.
-func linesOf(next []float64, rows, phases int) int {
+// lines is how many lines a kernel asks for with four of its rows, or what is
+// left of them, in each of its phases (scores, coefficients, combinations), to
+// get all of next.
+func lines(next []float64, rows, phases int) int {
 	per := max(8, 8*((rows+3)/4)*phases)
 	return (len(next) + per - 1) / per
 }

@@ -381,7 +381,6 @@ func label(name string) string {
 	return fmt.Sprintf("%s%d", name, labels)
 }
 
-// imm returns an immediate of an arithmetic instruction.
 // loopLabel starts an inner loop at a multiple of 64 bytes, so that its speed
 // does not depend on where the linker puts the kernel.
 func loopLabel(name string) {
@@ -389,6 +388,7 @@ func loopLabel(name string) {
 	Label(name)
 }
 
+// imm returns an immediate of an arithmetic instruction.
 func imm(v int) Op {
 	if v < 128 {
 		return Imm(uint64(v))

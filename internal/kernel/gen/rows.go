@@ -268,7 +268,7 @@ func newFetch(at, size, lines GP) *fetch {
 }
 
 // rows asks for the lines that go with n rows, 4 or 8, rounded up, if there
-// are any left.
+// are any left. A nil fetch has none.
 func (f *fetch) rows(n int) {
 	if f == nil {
 		return
@@ -305,9 +305,7 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, f *fetch, w, add Mem) {
 		tiles = []int{6, 3, 2, 1}
 	}
 	ahead := GP64()
-	if f != nil {
-		MOVQ(f.ahead, ahead)
-	}
+	MOVQ(f.ahead, ahead)
 	rem := GP64()
 	LEAQ(Mem{Base: d, Disp: -1}, rem)
 	ANDQ(imm(s.w-1), rem)
@@ -345,19 +343,17 @@ func (s *isa) combine(dst, cs []GP, a, str, n, d GP, f *fetch, w, add Mem) {
 				VFMADD231PD(row, by[q], acc[q][k])
 			}
 		}
-		if f != nil {
-			none, asked := label("none"), label("asked")
-			TESTQ(ahead, ahead)
-			JE(LabelRef(none))
-			for k := 0; k < c; k += 64 / s.bytes() {
-				PREFETCHT0(Mem{Base: p, Index: ahead, Scale: 1, Disp: k * s.bytes()})
-			}
-			Label(none)
-			TESTQ(U32(3), i)
-			JNE(LabelRef(asked))
-			f.rows(4)
-			Label(asked)
+		none, asked := label("none"), label("asked")
+		TESTQ(ahead, ahead)
+		JE(LabelRef(none))
+		for k := 0; k < c; k += 64 / s.bytes() {
+			PREFETCHT0(Mem{Base: p, Index: ahead, Scale: 1, Disp: k * s.bytes()})
 		}
+		Label(none)
+		TESTQ(U32(3), i)
+		JNE(LabelRef(asked))
+		f.rows(4)
+		Label(asked)
 		ADDQ(str, p)
 		INCQ(i)
 		CMPQ(i, n)
@@ -612,7 +608,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 	f := next()
 	block, end, done, skip := label("block"), label("end"), label("done"), label("skip")
 	if !value {
-		s.logisticOne(outs, dirs, signed, block, done, s.combineOne(outs))
+		s.logisticOne(dirs, signed, block, done, s.combineOne(outs))
 	}
 	leas := func() []GP {
 		p := make([]GP, len(frames))
@@ -686,7 +682,7 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 // logisticOne is the way of a single short row, whose scores stay in
 // registers: finish gets the vectors of the row and its coefficients. It jumps
 // to more if there are more rows or columns, or none, and to done.
-func (s *isa) logisticOne(outs, dirs []string, signed bool, more, done string, finish func(one *isa, l linked, row []V, a, rem GP)) {
+func (s *isa) logisticOne(dirs []string, signed bool, more, done string, finish func(one *isa, l linked, row []V, a, rem GP)) {
 	const columns = 32
 	CMPQ(paramAddr("rows"), Imm(1))
 	JNE(LabelRef(more))
@@ -758,7 +754,7 @@ func (s *isa) combineOne(outs []string) func(one *isa, l linked, row []V, a, rem
 func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
 	s.text(name, signature)
 	more, done := label("more"), label("done")
-	s.logisticOne(outs, dirs, true, more, done, func(_ *isa, l linked, _ []V, _, _ GP) {
+	s.logisticOne(dirs, true, more, done, func(_ *isa, l linked, _ []V, _, _ GP) {
 		for q, p := range params(outs...) {
 			VMOVSD(l.coefs()[q].AsX(), Mem{Base: p})
 		}

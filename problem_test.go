@@ -240,49 +240,6 @@ func TestValueGrad(t *testing.T) {
 	}
 }
 
-// local is a quadratic in which x[i] weighs term i: its Products write x[b.Lo:b.Hi] only.
-type local struct{ n int }
-
-func (l local) Dims() (d, p int)                        { return 2, l.n }
-func (l local) Samples() int                            { return l.n }
-func (l local) OuterRange(b bilevel.Batch) (lo, hi int) { return b.Lo, b.Hi }
-
-func (l local) Value(z, x []float64, b bilevel.Batch) float64 {
-	s := 0.0
-	for i := b.Lo; i < b.Hi; i++ {
-		s += x[i] * math.Sin(z[0]+float64(i)*z[1])
-	}
-	return s / float64(max(b.Len(), 1))
-}
-
-func (l local) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	l.Products(dz, nil, nil, z, x, nil, b)
-	for i := b.Lo; i < b.Hi && dx != nil; i++ {
-		dx[i] = math.Sin(z[0]+float64(i)*z[1]) / float64(b.Len())
-	}
-}
-
-func (l local) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(dz)
-	clear(hv)
-	for i := b.Lo; i < b.Hi; i++ {
-		w, k := 1/float64(b.Len()), float64(i)
-		s, c := math.Sincos(z[0] + k*z[1])
-		if dz != nil {
-			dz[0] += w * x[i] * c
-			dz[1] += w * x[i] * c * k
-		}
-		if hv != nil {
-			u := v[0] + k*v[1]
-			hv[0] -= w * x[i] * s * u
-			hv[1] -= w * x[i] * s * u * k
-		}
-		if cv != nil {
-			cv[i] = w * c * (v[0] + k*v[1])
-		}
-	}
-}
-
 func TestGradientMap(t *testing.T) {
 	for _, c := range append(bileveltest.Cases(), bileveltest.Ridge(bileveltest.ExpDiagonal, 20, 20, 4, 1)) {
 		m := bilevel.GradientMap{G: c.Problem.Inner.(bilevel.SecondOrder), Eta: 0.3}
@@ -297,8 +254,4 @@ func TestGradientMap(t *testing.T) {
 			}
 		}
 	}
-	t.Run("local", func(t *testing.T) {
-		bileveltest.Objective(t, local{9}, bileveltest.ObjectiveOptions{})
-		bileveltest.FixedPoint(t, bilevel.GradientMap{G: local{9}, Eta: 0.3}, bileveltest.ObjectiveOptions{})
-	})
 }

@@ -39,8 +39,7 @@ func (g region) intact() bool {
 type slot struct {
 	name  string
 	n     int
-	outer bool // a derivative with respect to x: Local applies
-	lower int  // > 0: the lower triangle of a matrix of this order; the rest is unspecified
+	lower int // > 0: the lower triangle of a matrix of this order; the rest is unspecified
 }
 
 // oracle is one call that an objective answers: any of its destinations may be nil. It returns a value, or 0.
@@ -51,7 +50,7 @@ type oracle struct {
 	call func(dst, in [][]float64, b bilevel.Batch) float64
 }
 
-// answer is what an oracle gave: outside the range of a Local objective and above a diagonal, zeros.
+// answer is what an oracle gave: above a diagonal, zeros.
 type answer struct {
 	value float64
 	dst   [][]float64
@@ -59,7 +58,7 @@ type answer struct {
 
 // ask calls o with sentinels in the destinations whose bits are set in mask, and nil for the others. It reports
 // to r, where r is not nil, writes outside a destination or to an input, and parts not written.
-func (o oracle) ask(r *report, local bilevel.Local, mask uint, at point, b bilevel.Batch) answer {
+func (o oracle) ask(r *report, mask uint, at point, b bilevel.Batch) answer {
 	slots := o.dst(b)
 	regions := make([]region, len(slots))
 	dst := make([][]float64, len(slots))
@@ -98,25 +97,12 @@ func (o oracle) ask(r *report, local bilevel.Local, mask uint, at point, b bilev
 		if r != nil && !regions[i].intact() {
 			r.errorf("%s over %v writes outside %s%s", o.name, b, s.name, maskText(slots, mask))
 		}
-		lo, hi := 0, s.n
-		if s.outer && local != nil {
-			lo, hi = local.OuterRange(b)
-			lo = min(max(lo, 0), s.n)
-			hi = min(max(hi, lo), s.n)
-		}
 		for k, v := range dst[i] {
 			switch {
 			case s.lower > 0 && k%s.lower > k/s.lower:
 				dst[i][k] = 0
-			case k >= lo && k < hi:
-				if isSentinel(v) && r != nil && b.Len() > 0 {
-					r.errorf("%s over %v does not overwrite %s%s", o.name, b, s.name, maskText(slots, mask))
-				}
-			default:
-				if !isSentinel(v) && r != nil {
-					r.errorf("%s over %v writes to %s outside OuterRange [%d, %d)%s", o.name, b, s.name, lo, hi, maskText(slots, mask))
-				}
-				dst[i][k] = 0
+			case isSentinel(v) && r != nil && b.Len() > 0:
+				r.errorf("%s over %v does not overwrite %s%s", o.name, b, s.name, maskText(slots, mask))
 			}
 		}
 	}

@@ -195,8 +195,8 @@ func (pr *probe) list() []oracle {
 	fixed := func(s ...slot) func(bilevel.Batch) []slot {
 		return func(bilevel.Batch) []slot { return s }
 	}
-	dz, dx := slot{name: "dz", n: pr.d}, slot{name: "dx", n: pr.p, outer: true}
-	hv, cv := slot{name: "hv", n: pr.d}, slot{name: "cv", n: pr.p, outer: true}
+	dz, dx := slot{name: "dz", n: pr.d}, slot{name: "dx", n: pr.p}
+	hv, cv := slot{name: "hv", n: pr.d}, slot{name: "cv", n: pr.p}
 	list := []oracle{
 		{"Value", fixed(), zx, func(_, in [][]float64, b bilevel.Batch) float64 {
 			return pr.o.Value(in[0], in[1], b)
@@ -241,11 +241,22 @@ func (pr *probe) list() []oracle {
 				return 0
 			}})
 	}
+	own := func(b bilevel.Batch) slot { // the part of cv that a Local objective has over b
+		lo, hi := pr.outerRange(b)
+		return slot{name: "cv", n: max(hi-lo, 0)}
+	}
+	if pr.entersX() && pr.local != nil {
+		list = append(list, oracle{"LocalProducts", func(b bilevel.Batch) []slot { return []slot{dz, hv, own(b)} }, zxv,
+			func(dst, in [][]float64, b bilevel.Batch) float64 {
+				pr.local.LocalProducts(dst[0], dst[1], dst[2], in[0], in[1], in[2], b)
+				return 0
+			}})
+	}
 	if o, ok := pr.o.(bilevel.Linear); ok {
 		k := o.Scores()
 		list = append(list,
 			oracle{"Coefs", func(b bilevel.Batch) []slot {
-				return []slot{{name: "cg", n: k * b.Len()}, {name: "ch", n: k * b.Len()}, cv}
+				return []slot{{name: "cg", n: k * b.Len()}, {name: "ch", n: k * b.Len()}, own(b)}
 			}, zxv, func(dst, in [][]float64, b bilevel.Batch) float64 {
 				v := in[2]
 				if dst[1] == nil && dst[2] == nil {
@@ -268,7 +279,7 @@ func (pr *probe) list() []oracle {
 				if dst[1] == nil {
 					ch = nil
 				}
-				o.Combine(dst[0], dst[1], cg, ch, b)
+				o.Combine(dst[0], dst[1], cg, ch, 1, 0, b)
 				return 0
 			}})
 	}
@@ -344,11 +355,10 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	if o, ok := o.(bilevel.HessianBlocks); ok {
 		add("HessianBlocks", func(r *report) { pr.checkBlocks(r, o) })
 	}
-	if o, ok := o.(bilevel.Prefetcher); ok {
-		add("Prefetcher", func(r *report) { pr.checkPrefetch(r, o) })
-	}
 	if o, ok := o.(bilevel.Linear); ok {
 		add("Linear", func(r *report) { pr.checkLinear(r, o) })
+		add("Row", func(r *report) { pr.checkRow(r, o) })
+		add("Prefetch", func(r *report) { pr.checkPrefetch(r, o) })
 	}
 	if o, ok := o.(bilevel.Sparse); ok {
 		add("Sparse", func(r *report) { pr.checkSparse(r, o) })
@@ -474,6 +484,12 @@ func (pr *probe) outerRange(b bilevel.Batch) (lo, hi int) {
 		return 0, pr.p
 	}
 	return pr.local.OuterRange(b)
+}
+
+// entersX says whether o depends on x as far as it tells.
+func (pr *probe) entersX() bool {
+	lo, hi := pr.outerRange(pr.all())
+	return hi > lo
 }
 
 func (pr *probe) far(got, want, slack float64) bool {
@@ -670,7 +686,7 @@ func (pr *probe) checkMemory(r *report) {
 	for _, o := range pr.oracles {
 		for _, b := range pr.memoryBatches() {
 			for mask := uint(0); mask <= full(o.dst(b)); mask++ {
-				o.ask(r, pr.local, mask, pr.points[0], b)
+				o.ask(r, mask, pr.points[0], b)
 			}
 		}
 	}
@@ -681,9 +697,9 @@ func (pr *probe) checkNil(r *report) {
 	for _, o := range pr.oracles {
 		for _, b := range pr.memoryBatches() {
 			slots := o.dst(b)
-			want := o.ask(nil, pr.local, full(slots), at, b)
+			want := o.ask(nil, full(slots), at, b)
 			for mask := range full(slots) {
-				got := o.ask(nil, pr.local, mask, at, b)
+				got := o.ask(nil, mask, at, b)
 				if !(math.Abs(got.value-want.value) <= pr.opts.Round*(1+math.Abs(want.value))) {
 					r.errorf("%s over %v%s: value %v instead of %v", o.name, b, maskText(slots, mask), got.value, want.value)
 				}
@@ -704,14 +720,14 @@ func (pr *probe) checkEmpty(r *report) {
 	at := pr.points[0]
 	for _, o := range pr.oracles {
 		after := pr.batches[1]
-		want := o.ask(nil, pr.local, full(o.dst(after)), at, after)
+		want := o.ask(nil, full(o.dst(after)), at, after)
 		for _, i := range []int{0, pr.n / 2, pr.n} {
 			b := bilevel.Batch{Lo: i, Hi: i}
 			for mask := uint(0); mask <= full(o.dst(b)); mask++ {
-				o.ask(r, pr.local, mask, at, b)
+				o.ask(r, mask, at, b)
 			}
 		}
-		if diff := o.sameBits(after, o.ask(nil, pr.local, full(o.dst(after)), at, after), want); diff != "" {
+		if diff := o.sameBits(after, o.ask(nil, full(o.dst(after)), at, after), want); diff != "" {
 			r.errorf("after an empty batch: %s", diff)
 		}
 	}
@@ -727,7 +743,7 @@ func (pr *probe) checkRepeat(r *report) {
 	for i, at := range []point{a, b} {
 		for _, batch := range batches {
 			for _, o := range pr.oracles {
-				want[key(o, i, batch)] = o.ask(nil, pr.local, full(o.dst(batch)), at, batch)
+				want[key(o, i, batch)] = o.ask(nil, full(o.dst(batch)), at, batch)
 			}
 		}
 	}
@@ -769,7 +785,7 @@ func (pr *probe) checkProcs(r *report) {
 			var want answer
 			for i, k := range procs {
 				runtime.GOMAXPROCS(k)
-				got := o.ask(nil, pr.local, full(o.dst(b)), at, b)
+				got := o.ask(nil, full(o.dst(b)), at, b)
 				if i == 0 {
 					want = got
 				} else if diff := o.sameBits(b, got, want); diff != "" {

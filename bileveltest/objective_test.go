@@ -49,11 +49,10 @@ var (
 	_ bilevel.Linear          = (*weighted)(nil)
 	_ bilevel.Local           = (*weighted)(nil)
 	_ bilevel.Linearizer      = (*weighted)(nil)
-	_ bilevel.Prefetcher      = (*weighted)(nil)
 	_ bilevel.HessianMatrix   = (*weighted)(nil)
 	_ bilevel.HessianBlocks   = (*weighted)(nil)
 	_ bilevel.ValueGradienter = (*weighted)(nil)
-	_ bilevel.PairDescender   = (*weighted)(nil)
+	_ bilevel.PairGradienter  = (*weighted)(nil)
 	_ bilevel.Failer          = (*weighted)(nil)
 )
 
@@ -92,6 +91,13 @@ func (w *weighted) Err() error {
 
 func (w *weighted) Prefetch(b bilevel.Batch) { w.prefetched++ }
 
+func (w *weighted) Row(i int) []float64 {
+	if w.bug == "row of the next" {
+		i = (i + 1) % w.n
+	}
+	return w.row(i)
+}
+
 func (w *weighted) OuterRange(b bilevel.Batch) (lo, hi int) {
 	switch w.bug {
 	case "range too small":
@@ -123,7 +129,7 @@ func (w *weighted) PairGrad(dy, dz, dx, y, z, x []float64, b bilevel.Batch) {
 	case "PairGrad adds in x":
 		floats.Scale(-1, other)
 	}
-	floats.Sub(dx[b.Lo:b.Hi], other[b.Lo:b.Hi])
+	floats.Sub(dx, other)
 }
 
 func (w *weighted) PairDescend(dx, y, z, x, e []float64, a, c float64, b bilevel.Batch) {
@@ -197,6 +203,9 @@ func (w *weighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	if dx == nil {
 		return
 	}
+	if w.bug != "leaves dx alone" {
+		clear(dx)
+	}
 	for i := b.Lo; i < b.Hi; i++ {
 		v, _, _ := w.loss(i, z)
 		s := sigmoid(x[i])
@@ -206,11 +215,9 @@ func (w *weighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 		}
 	}
 	switch w.bug {
-	case "writes everywhere":
-		for j := range dx {
-			if j < b.Lo || j >= b.Hi {
-				dx[j] = 0
-			}
+	case "dx outside the range":
+		if b.Lo > 0 {
+			dx[0] = 1e-9
 		}
 	case "writes past the end":
 		if cap(dx) > len(dx) {
@@ -224,6 +231,21 @@ func (w *weighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 }
 
 func (w *weighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if cv == nil {
+		w.LocalProducts(dz, hv, nil, z, x, v, b)
+	} else {
+		clear(cv)
+		w.LocalProducts(dz, hv, cv[b.Lo:b.Hi], z, x, v, b)
+	}
+	switch {
+	case w.bug == "cv of Products" && cv != nil && b.Len() > 0:
+		cv[b.Lo] *= 1.01
+	case w.bug == "changes x" && cv != nil:
+		x[0] += 1
+	}
+}
+
+func (w *weighted) LocalProducts(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	if w.bug == "allocates" {
 		w.scratch = make([]float64, 4*b.Len())
 	}
@@ -239,18 +261,16 @@ func (w *weighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 		ch = w.scratch[n : 2*n]
 	}
 	w.Coefs(cg, ch, cv, z, x, v, b)
-	w.combine(dz, hv, cg, ch, b)
+	w.combine(dz, hv, cg, ch, 1, 0, b)
 	switch {
 	case w.bug == "cv of the wrong sign":
-		for i := b.Lo; i < b.Hi && cv != nil; i++ {
+		for i := range cv {
 			cv[i] = -cv[i]
 		}
 	case w.bug == "affine in v" && hv != nil:
 		hv[0] += 1e-3
 	case w.bug == "changes an input" && hv != nil:
 		v[0] += 1
-	case w.bug == "changes x" && cv != nil:
-		x[0] += 1
 	case w.bug == "nil changes the rest" && dz == nil && hv != nil:
 		hv[0] *= 1.001
 	case w.bug == "does not overwrite dz" && hv != nil && dz != nil:
@@ -289,7 +309,7 @@ func (w *weighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
 			}
 		}
 		if cv != nil {
-			cv[i] = w.mean(b) * s * (1 - s) * (g[0]*u[0] + g[1]*u[1])
+			cv[i-b.Lo] = w.mean(b) * s * (1 - s) * (g[0]*u[0] + g[1]*u[1])
 		}
 	}
 	if w.bug == "Coefs uses v for cg" && cg != nil {
@@ -297,28 +317,38 @@ func (w *weighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
 	}
 }
 
-func (w *weighted) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
-	w.combine(dz, hv, cg, ch, b)
+func (w *weighted) Combine(dz, hv, cg, ch []float64, weight, keep float64, b bilevel.Batch) {
+	switch w.bug {
+	case "Combine forgets keep":
+		keep = 0
+	case "Combine forgets the weight":
+		weight = 1
+	}
+	w.combine(dz, hv, cg, ch, weight, keep, b)
 	if w.bug == "Combine off" && hv != nil {
 		hv[0] *= 1.01
 	}
 }
 
-func (w *weighted) combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
+func (w *weighted) combine(dz, hv, cg, ch []float64, weight, keep float64, b bilevel.Batch) {
 	for k, dst := range [][]float64{dz, hv} {
 		if dst == nil {
 			continue
 		}
 		c := [][]float64{cg, ch}[k]
-		if w.bug != "accumulates" {
+		switch {
+		case w.bug == "accumulates":
+		case keep == 0:
 			clear(dst)
+		default:
+			floats.Scale(keep, dst)
 		}
 		if b.Len() == 0 {
 			continue
 		}
 		for i := b.Lo; i < b.Hi; i++ {
 			for j := range 2 {
-				axpy(w.mean(b)*c[w.at(i, j, b)], w.row(i), dst[j*w.q:(j+1)*w.q])
+				axpy(weight*w.mean(b)*c[w.at(i, j, b)], w.row(i), dst[j*w.q:(j+1)*w.q])
 			}
 		}
 	}
@@ -591,8 +621,12 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		{"sums instead of means", "batches add up"},
 		{"batch of one", "batches add up"},
 		{"writes past the end", "memory"},
-		{"writes everywhere", "memory"},
-		{"writes everywhere", "Local"},
+		{"leaves dx alone", "memory"},
+		{"dx outside the range", "Local"},
+		{"cv of Products", "Local"},
+		{"Combine forgets keep", "Linear"},
+		{"Combine forgets the weight", "Linear"},
+		{"row of the next", "Row"},
 		{"accumulates", "memory"},
 		{"does not overwrite dz", "memory"},
 		{"changes an input", "memory"},
@@ -618,7 +652,7 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		{"uneven blocks", "HessianBlocks"},
 		{"block off", "HessianBlocks"},
 		{"blocks past the end", "HessianBlocks"},
-		{"prefetch changes", "Prefetcher"},
+		{"prefetch changes", "Prefetch"},
 		{"ValueGrad off", "ValueGradienter"},
 		{"PairGrad swaps", "PairGradienter"},
 		{"PairGrad adds in x", "PairGradienter"},

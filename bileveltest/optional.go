@@ -23,7 +23,7 @@ func (pr *probe) checkValueGrad(r *report, o bilevel.ValueGradienter) {
 	}
 }
 
-// checkPair compares PairGrad, and PairDescend where there is one, with Grad at two points.
+// checkPair compares PairGrad and PairDescend with Grad at two points.
 func (pr *probe) checkPair(r *report, o bilevel.PairGradienter) {
 	for i, at := range pr.points {
 		for _, b := range pr.memoryBatches() {
@@ -45,16 +45,14 @@ func (pr *probe) checkPair(r *report, o bilevel.PairGradienter) {
 			o.PairGrad(dy, dz, dx, y, z, at.x, b)
 			r.compare("Grad", b, i, pr.opts.Round, "dy", dy, wantY, "dz", dz, wantZ)
 			sameX("PairGrad", dx)
-			if s, ok := o.(bilevel.PairDescender); ok {
-				const a, c = 0.3, 0.7
-				dx := make([]float64, pr.p)
-				y, z := append([]float64(nil), y...), append([]float64(nil), z...)
-				s.PairDescend(dx, y, z, at.x, at.v, a, c, b)
-				sameX("PairDescend", dx)
-				floats.AddScaled(wantY, c/a, at.v)
-				wantY, wantZ = floats.AddScaledTo(wantY, at.z, -a, wantY), floats.AddScaledTo(wantZ, at.w, -a, wantZ)
-				r.compare("a step along Grad", b, i, pr.opts.Round, "y", y, wantY, "z", z, wantZ)
-			}
+			const a, c = 0.3, 0.7
+			dx = make([]float64, pr.p)
+			sy, sz := append([]float64(nil), y...), append([]float64(nil), z...)
+			o.PairDescend(dx, sy, sz, at.x, at.v, a, c, b)
+			sameX("PairDescend", dx)
+			floats.AddScaled(wantY, c/a, at.v)
+			wantY, wantZ = floats.AddScaledTo(wantY, y, -a, wantY), floats.AddScaledTo(wantZ, z, -a, wantZ)
+			r.compare("a step along Grad", b, i, pr.opts.Round, "y", sy, wantY, "z", sz, wantZ)
 			if pr.opts.NoAllocations {
 				if n := testing.AllocsPerRun(20, func() { o.PairGrad(dy, dz, dx, y, z, at.x, b) }); n > 0 {
 					r.errorf("PairGrad allocates %v times a call", n)
@@ -150,9 +148,24 @@ func (pr *probe) checkLocal(r *report) {
 		if firstApart(dz, want, pr.opts.Round) >= 0 {
 			r.errorf("dz over %v depends on x outside OuterRange [%d, %d)", b, lo, hi)
 		}
-		for _, o := range pr.oracles {
-			o.ask(r, pr.local, full(o.dst(b)), at, b)
+		if pr.second == nil {
+			continue
 		}
+		wantDz, wantHv, cv := pr.products(at.z, at.x, at.v, b)
+		_, dx := pr.grad(at.z, at.x, b)
+		for j := range cv {
+			if (j < lo || j >= hi) && (cv[j] != 0 || dx[j] != 0) {
+				r.errorf("over %v dx[%d] = %v and cv[%d] = %v outside OuterRange [%d, %d)", b, j, dx[j], j, cv[j], lo, hi)
+				break
+			}
+		}
+		if !pr.entersX() {
+			continue
+		}
+		gz, hv, own := make([]float64, pr.d), make([]float64, pr.d), make([]float64, hi-lo)
+		pr.local.LocalProducts(gz, hv, own, at.z, at.x, at.v, b)
+		r.compare("Products", b, 0, pr.opts.Round, "dz of LocalProducts", gz, wantDz, "hv of LocalProducts", hv, wantHv,
+			"cv of LocalProducts", own, cv[lo:hi])
 	}
 }
 
@@ -274,15 +287,42 @@ func (pr *probe) checkBlocks(r *report, o bilevel.HessianBlocks) {
 	}
 }
 
-func (pr *probe) checkPrefetch(r *report, o bilevel.Prefetcher) {
+// checkRow makes the scores of each sample from its row, and its gradient from row and coefficients.
+func (pr *probe) checkRow(r *report, o bilevel.Linear) {
+	at, k := pr.points[0], o.Scores()
+	for _, b := range pr.batches {
+		for i := b.Lo; i < b.Hi; i++ {
+			row := o.Row(i)
+			if row == nil {
+				continue
+			}
+			if len(row)*k != pr.d {
+				r.errorf("Row(%d) has length %d, z %d and a sample %d scores", i, len(row), pr.d, k)
+				return
+			}
+			single := bilevel.Batch{Lo: i, Hi: i + 1}
+			c, got := make([]float64, k), make([]float64, 0, pr.d)
+			o.Coefs(c, nil, nil, at.z, at.x, nil, single)
+			for _, cj := range c {
+				for _, a := range row {
+					got = append(got, cj*a)
+				}
+			}
+			want, _ := pr.grad(at.z, at.x, single)
+			r.compare("Grad", single, 0, pr.opts.Round, "coefficients times Row", got, want)
+		}
+	}
+}
+
+func (pr *probe) checkPrefetch(r *report, o bilevel.Linear) {
 	at := pr.points[0]
 	for _, oracle := range pr.oracles {
 		for _, b := range pr.batches {
 			mask := full(oracle.dst(b))
-			want := oracle.ask(nil, pr.local, mask, at, b)
+			want := oracle.ask(nil, mask, at, b)
 			for _, next := range []bilevel.Batch{b, {Lo: 0, Hi: 1}, {Lo: pr.n - 1, Hi: pr.n}, pr.all()} {
 				o.Prefetch(next)
-				if diff := oracle.sameBits(b, oracle.ask(nil, pr.local, mask, at, b), want); diff != "" {
+				if diff := oracle.sameBits(b, oracle.ask(nil, mask, at, b), want); diff != "" {
 					r.errorf("after Prefetch(%v): %s", next, diff)
 				}
 			}
@@ -303,11 +343,27 @@ func (pr *probe) checkLinear(r *report, o bilevel.Linear) {
 		for _, b := range pr.batches {
 			n := b.Len()
 			cg, ch := make([]float64, k*n), make([]float64, k*n)
-			cv, dz, hv := make([]float64, pr.p), make([]float64, pr.d), make([]float64, pr.d)
+			lo, hi := pr.outerRange(b)
+			cv, dz, hv := make([]float64, hi-lo), make([]float64, pr.d), make([]float64, pr.d)
 			o.Coefs(cg, ch, cv, at.z, at.x, at.v, b)
-			o.Combine(dz, hv, cg, ch, b)
+			o.Combine(dz, hv, cg, ch, 1, 0, b)
 			wantDz, wantHv, wantCv := pr.products(at.z, at.x, at.v, b)
-			r.compare("Products", b, i, pr.opts.Round, "dz of Coefs and Combine", dz, wantDz, "hv of Coefs and Combine", hv, wantHv, "cv of Coefs", cv, wantCv)
+			r.compare("Products", b, i, pr.opts.Round, "dz of Coefs and Combine", dz, wantDz,
+				"hv of Coefs and Combine", hv, wantHv, "cv of Coefs", cv, wantCv[lo:hi])
+			// Into vectors that hold something, with a weight.
+			for _, keep := range []float64{0, 1, 0.75} {
+				const w = -0.5
+				gotZ, gotV := append([]float64(nil), at.w...), append([]float64(nil), at.v...)
+				if keep == 0 { // whatever was there
+					gotZ[0], gotV[0] = math.NaN(), math.Inf(1)
+				}
+				o.Combine(gotZ, gotV, cg, ch, w, keep, b)
+				sumZ, sumV := make([]float64, pr.d), make([]float64, pr.d)
+				for l := range sumZ {
+					sumZ[l], sumV[l] = keep*at.w[l]+w*dz[l], keep*at.v[l]+w*hv[l]
+				}
+				r.compare("keep·dst + w·mean", b, i, pr.opts.Round, "dz of Combine", gotZ, sumZ, "hv of Combine", gotV, sumV)
+			}
 			// Score by score: sample l, score j is at c[j·n+l], as batches of one sample say. And Combine is the
 			// mean of what it gives for one sample, with any coefficients.
 			any, sum := make([]float64, k*n), make([]float64, pr.d)
@@ -325,18 +381,18 @@ func (pr *probe) checkLinear(r *report, o bilevel.Linear) {
 					gather[j*n+l], gatherH[j*n+l] = one[j], oneH[j]
 					oneAny[j] = any[j*n+l]
 				}
-				o.Combine(part, nil, oneAny, nil, single)
+				o.Combine(part, nil, oneAny, nil, 1, 0, single)
 				floats.AddScaled(sum, 1/float64(n), part)
 				scale += floats.Norm(part, math.Inf(1)) / float64(n)
 			}
 			r.compare("Coefs of its samples one by one", b, i, pr.opts.Round, "cg", cg, gather, "ch", ch, gatherH)
-			o.Combine(nil, part, nil, any, b)
+			o.Combine(nil, part, nil, any, 1, 0, b)
 			for l := range part {
 				if !(math.Abs(part[l]-sum[l]) <= pr.opts.Round*scale) {
 					r.errorf("over %v: Combine's hv[%d] = %.10g, the mean over its samples %.10g", b, l, part[l], sum[l])
 				}
 			}
-			o.Combine(part, nil, any, nil, b)
+			o.Combine(part, nil, any, nil, 1, 0, b)
 			for l := range part {
 				if !(math.Abs(part[l]-sum[l]) <= pr.opts.Round*scale) {
 					r.errorf("over %v: Combine's dz[%d] = %.10g, the mean over its samples %.10g", b, l, part[l], sum[l])

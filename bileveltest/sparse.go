@@ -81,7 +81,7 @@ func (pr *probe) checkColumns(r *report, local bilevel.Linear, columns []int32, 
 		cg, ch := make([]float64, k*b.Len()), make([]float64, k*b.Len())
 		clear(cv)
 		local.Coefs(cg, ch, cv, z, at.x, v, b)
-		local.Combine(dz, hv, cg, ch, b)
+		local.Combine(dz, hv, cg, ch, 1, 0, b)
 		r.compare("Products on all columns", b, i, pr.opts.Round, "dz of Coefs and Combine", scatter(dz), wantDz,
 			"hv of Coefs and Combine", scatter(hv), wantHv, "cv of Coefs", cv, wantCv)
 	}
@@ -150,6 +150,11 @@ func (pr *probe) checkSeparable(r *report, o bilevel.Separable) {
 		_, wantDx := pr.grad(at.z, at.x, all)
 		wantDz, wantHv, wantCv := pr.products(at.z, at.x, at.v, all)
 		r.compare("the whole", all, i, pr.opts.Round, "dz of parts", dz, wantDz, "hv of parts", hv, wantHv, "cv of parts", cv, wantCv, "dx of parts", dx, wantDx)
+		if s := o.Shrink(); s != 0 {
+			shrunk := append([]float64(nil), at.z...)
+			floats.Scale(s, shrunk)
+			r.compare("Shrink times z", all, i, pr.opts.Round, "dz", wantDz, shrunk, "dx", wantDx, make([]float64, pr.p))
+		}
 		// ∇²zz is diagonal: the product with a vector of ones is its diagonal.
 		ones, diagonal := make([]float64, pr.d), make([]float64, pr.d)
 		floats.AddConst(1, ones)

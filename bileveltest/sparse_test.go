@@ -79,6 +79,13 @@ func (g grouped) Part(places []int32) (bilevel.SecondOrder, []int32) {
 	return part, outer
 }
 
+func (g grouped) Shrink() float64 {
+	if g.bug == "shrinks" {
+		return 1
+	}
+	return 0
+}
+
 // coupled is ½(Σ z)², which is not separable.
 type coupled struct{ *bilevel.Func }
 
@@ -106,6 +113,8 @@ func (c coupled) Part(places []int32) (bilevel.SecondOrder, []int32) {
 	return newCoupled(len(places)), []int32{0}
 }
 
+func (c coupled) Shrink() float64 { return 0 }
+
 func TestSparseChecksFindBugs(t *testing.T) {
 	if err := CheckObjective(newColumned(t, ""), ObjectiveOptions{}); err != nil {
 		t.Error(err)
@@ -120,7 +129,7 @@ func TestSparseChecksFindBugs(t *testing.T) {
 	if err := CheckObjective(grouped{pen, ""}, ObjectiveOptions{}); err != nil {
 		t.Error(err)
 	}
-	for _, bug := range []string{"nil part", "the whole", "places repeat", "other places"} {
+	for _, bug := range []string{"nil part", "the whole", "places repeat", "other places", "shrinks"} {
 		t.Run(bug, func(t *testing.T) { found(t, CheckObjective(grouped{pen, bug}, ObjectiveOptions{}), "Separable") })
 	}
 	found(t, CheckObjective(newCoupled(5), ObjectiveOptions{}), "Separable")

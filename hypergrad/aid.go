@@ -161,7 +161,6 @@ func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 		rep.Warning = err
 	}
 	all := bilevel.All(a.p.Outer)
-	clear(grad) // a bilevel.Local objective writes only where x enters
 	rep.Value = bilevel.ValueGrad(a.p.Outer, a.fz, grad, at.Z, at.X, all)
 	a.counts.ValueF += int64(all.Len())
 	a.counts.GradF += int64(all.Len())

@@ -108,7 +108,6 @@ func (h *hessian) MulTransVec(dst, v []float64) { h.MulVec(dst, v) }
 // cross sets cv = ∇²xz g·v.
 func (h *hessian) cross(cv, v []float64) {
 	h.counts.CrossG += h.n
-	clear(cv) // a bilevel.Local objective writes only where x enters
 	if h.linearized {
 		h.lin.Apply(nil, cv, v)
 		return

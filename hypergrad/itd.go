@@ -308,7 +308,6 @@ func (h *itd) outer(grad []float64, at bilevel.Point, t int, rep *Report) error 
 		}
 	}
 	all := bilevel.All(h.p.Outer)
-	clear(grad) // a bilevel.Local objective writes only where x enters
 	rep.Value = bilevel.ValueGrad(h.p.Outer, h.fz, grad, at.Z, at.X, all)
 	h.counts.ValueF += int64(all.Len())
 	h.counts.GradF += int64(all.Len())

@@ -103,8 +103,6 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 		r.m.Gamma = firstGamma
 		r.startZ, r.startX = append([]float64(nil), start.Z...), append([]float64(nil), start.X...)
 	}
-	_, r.localF = p.Outer.(bilevel.Local)
-	_, r.localG = p.Inner.(bilevel.Local)
 	for i := range r.nu {
 		r.nu[i] = m.Multiplier
 	}
@@ -120,10 +118,9 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 
 // penaltyRun is a run of Penalty; γ, ε and λ are those of m.
 type penaltyRun struct {
-	m              Penalty
-	p              *bilevel.Problem
-	g              bilevel.SecondOrder
-	localF, localG bool // a level writes a part of x-derivatives only
+	m Penalty
+	p *bilevel.Problem
+	g bilevel.SecondOrder
 
 	z, x, nu      []float64
 	w, dz, fz, hv []float64
@@ -162,13 +159,7 @@ func (r *penaltyRun) gradX(dst, x []float64) {
 	copy(r.w, r.fz)
 	floats.Scale(r.m.Gamma, r.w)
 	floats.AddScaled(r.w, r.m.Scale, r.nu)
-	if r.localG {
-		clear(r.cv)
-	}
 	r.g.Products(nil, nil, r.cv, r.z, x, r.w, all)
-	if r.localF {
-		clear(dst)
-	}
 	r.p.Outer.Grad(nil, dst, r.z, x, bilevel.All(r.p.Outer))
 	floats.Add(dst, r.cv)
 	r.counts.GradG += int64(all.Len())

@@ -166,30 +166,6 @@ func TestPenaltyResumes(t *testing.T) {
 	}
 }
 
-// absent is an objective that x does not enter, and that says so instead of writing zeros.
-type absent struct{ bilevel.Objective }
-
-func (absent) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
-
-func (o absent) Grad(dz, _, z, x []float64, b bilevel.Batch) { o.Objective.Grad(dz, nil, z, x, b) }
-
-func TestPenaltyOfLocalObjectives(t *testing.T) {
-	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 30, 20, 4, 1)
-	want, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{}, bilevel.Settings{MaxSteps: 50})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := *c.Problem
-	p.Outer = absent{p.Outer}
-	got, err := bilevel.Minimize(context.Background(), &p, hypergrad.Penalty{}, bilevel.Settings{MaxSteps: 50})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(got.Last.X, want.Last.X) {
-		t.Errorf("x = %v, and %v where zeros are written", got.Last.X, want.Last.X)
-	}
-}
-
 // tilted is o − c‖z‖²/2, for which small γ leave Ψ without a minimum.
 type tilted struct {
 	bilevel.Objective

@@ -93,7 +93,6 @@ func (m SID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 		m: m, outer: p.Outer, counts: counts,
 		r: make([]float64, d), c: make([]float64, d), mean: make([]float64, d), dx: make([]float64, q),
 	}
-	s.outerRange, _ = p.Outer.(bilevel.Local)
 	if p.Fixed != nil {
 		s.level, s.n = fixedLevel{p.Fixed}, p.Fixed.Samples()
 		s.sign = 1
@@ -104,7 +103,6 @@ func (m SID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 		}
 		s.level, s.n = objectiveLevel{g}, g.Samples()
 		s.sign = -1
-		s.innerRange, _ = p.Inner.(bilevel.Local)
 	}
 	return s, nil
 }
@@ -154,13 +152,12 @@ func (l fixedLevel) cross(r, dx, z, x, v []float64, b bilevel.Batch) {
 }
 
 type sid struct {
-	m                      SID
-	outer                  bilevel.Objective
-	level                  sampledLevel
-	n                      int     // inner terms
-	sign                   float64 // of ∇z f in the adjoint's right-hand side
-	outerRange, innerRange bilevel.Local
-	counts                 *bilevel.Counts
+	m      SID
+	outer  bilevel.Objective
+	level  sampledLevel
+	n      int     // inner terms
+	sign   float64 // of ∇z f in the adjoint's right-hand side
+	counts *bilevel.Counts
 
 	r, c, mean, dx []float64
 }
@@ -209,7 +206,7 @@ func (s *sid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 	s.batches(s.outer.Samples(), j, effort.Seed, streamOuter, func(b bilevel.Batch, w float64) {
 		rep.Value += w * bilevel.ValueGrad(s.outer, s.r, s.dx, at.Z, at.X, b)
 		floats.AddScaled(s.c, w*s.sign, s.r)
-		add(grad, w, s.dx, s.outerRange, b)
+		floats.AddScaled(grad, w, s.dx)
 		s.counts.ValueF += int64(b.Len())
 		s.counts.GradF += int64(b.Len())
 	})
@@ -229,7 +226,7 @@ func (s *sid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 	s.batches(s.n, j, effort.Seed, streamCross, func(b bilevel.Batch, w float64) {
 		s.level.cross(s.r, s.dx, at.Z, at.X, at.V, b)
 		floats.AddScaled(s.mean, w, s.r)
-		add(grad, w, s.dx, s.innerRange, b)
+		floats.AddScaled(grad, w, s.dx)
 		s.counts.GradG += int64(b.Len())
 		s.counts.CrossG += int64(b.Len())
 	})
@@ -251,15 +248,6 @@ func or(n, otherwise int) int {
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-// add adds w·dx, of which a local objective wrote its range only, to grad.
-func add(grad []float64, w float64, dx []float64, local bilevel.Local, b bilevel.Batch) {
-	lo, hi := 0, len(dx)
-	if local != nil {
-		lo, hi = local.OuterRange(b)
-	}
-	floats.AddScaled(grad[lo:hi], w, dx[lo:hi])
-}
 
 // batches visits j of n terms, or all; the weights of a visit add up to one.
 func (s *sid) batches(n, j int, seed, stream uint64, visit func(b bilevel.Batch, w float64)) {

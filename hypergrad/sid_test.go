@@ -360,56 +360,8 @@ func TestSIDCounts(t *testing.T) {
 	}
 }
 
-// slices of x: f and g of which a batch writes a range of dx and cv only.
-type local struct {
-	bilevel.SecondOrder
-	n, p int
-}
-
-func (l local) OuterRange(b bilevel.Batch) (lo, hi int) { return b.Lo * l.p / l.n, b.Hi * l.p / l.n }
-
-func (l local) Grad(dz, dx, z, x []float64, b bilevel.Batch) { l.Products(dz, nil, dx, z, x, z, b) }
-
-func (l local) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	full := cv
-	if cv != nil {
-		full = make([]float64, len(cv))
-	}
-	l.SecondOrder.Products(dz, hv, full, z, x, v, b)
-	if cv != nil {
-		lo, hi := l.OuterRange(b)
-		copy(cv[lo:hi], full[lo:hi])
-	}
-}
-
-// unwritten has zeros where local writes nothing.
-type unwritten struct{ local }
-
-func (l unwritten) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	clear(dx)
-	l.local.Grad(dz, dx, z, x, b)
-}
-
-func (l unwritten) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(cv)
-	l.local.Products(dz, hv, cv, z, x, v, b)
-}
-
 // hidden has no optional interface.
 type hidden struct{ bilevel.SecondOrder }
-
-// Ranges of x that a batch does not write count as zero.
-func TestSIDLocal(t *testing.T) {
-	c := bileveltest.Quadratic(5, 8, 80, 80, 3)
-	f, g := c.Problem.Outer.(bilevel.SecondOrder), c.Problem.Inner.(bilevel.SecondOrder)
-	m := hypergrad.SID{InnerSteps: 3, LinearSteps: 3, Samples: 30, Batch: 10, Scale: .1}
-	lf, lg := local{f, 80, 8}, local{g, 80, 8}
-	got := sample(t, &bilevel.Problem{Outer: lf, Inner: lg}, m, somewhere(c), hypergrad.Effort{})
-	want := sample(t, &bilevel.Problem{Outer: hidden{unwritten{lf}}, Inner: hidden{unwritten{lg}}}, m, somewhere(c), hypergrad.Effort{})
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
 
 func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)

@@ -14,7 +14,6 @@ import (
 type gradientOracle struct {
 	oracle
 	second bilevel.SecondOrder // nil: g has first derivatives only
-	local  bool
 	d, p   int
 	grad   []float64
 }
@@ -30,7 +29,6 @@ func newGradientOracle(g bilevel.Objective, counts *bilevel.Counts, need string)
 	}
 	o := gradientOracle{oracle: newOracle(g, counts), second: second}
 	o.d, o.p = g.Dims()
-	_, o.local = g.(bilevel.Local)
 	o.grad = make([]float64, o.d)
 	return o, nil
 }
@@ -52,9 +50,6 @@ func (o *gradientOracle) products(dz, hv, cv, z, x, v []float64) {
 	}
 	if cv != nil {
 		o.counts.CrossG += n
-		if o.local {
-			clear(cv) // g writes only where x enters
-		}
 	}
 	if dz != nil || hv != nil || cv != nil {
 		o.second.Products(dz, hv, cv, z, x, v, o.all)

@@ -195,8 +195,8 @@ func BenchmarkSoftmaxBatch(b *testing.B) {
 				const rho, ridge = 1e-3, .4
 				g.Coefs(cg, ch, nil, z, nil, v, bg)
 				f.Coefs(cf, nil, nil, z, nil, nil, bf)
-				g.Accumulate(z, v, cg, ch, -rho, 1-rho*ridge, bg)
-				f.Accumulate(v, nil, cf, nil, -rho, 1, bf)
+				g.Combine(z, v, cg, ch, -rho, 1-rho*ridge, bg)
+				f.Combine(v, nil, cf, nil, -rho, 1, bf)
 			}},
 		} {
 			b.Run(fmt.Sprintf("%s/batch=%d", c.name, size), func(b *testing.B) {

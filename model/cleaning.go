@@ -50,7 +50,7 @@ type CleaningOptions struct {
 // p = n, the number of rows. With a loss on trusted rows as the outer objective, rows with wrong labels lose their
 // weight. [Cleaning.Split] gives the weighted loss, which is [bilevel.Linear] and, unless weights are
 // [SoftmaxWeights], [bilevel.Local] with the x of the batch's own rows, and the ridge. Methods that sample rows use
-// it: a step over a batch touches nothing else of x. The sum itself is not Local: it overwrites all of dx and cv.
+// it: a step over a batch touches nothing else of x.
 //
 // A pass costs what that of the loss costs, and a few operations for each score: derivatives with respect to x need no
 // products with rows beyond A_i z and A_i v.
@@ -67,7 +67,6 @@ var (
 	_ bilevel.SecondOrder     = (*Cleaning)(nil)
 	_ bilevel.Splitter        = (*Cleaning)(nil)
 	_ bilevel.Linearizer      = (*Cleaning)(nil)
-	_ bilevel.Prefetcher      = (*Cleaning)(nil)
 	_ bilevel.HessianMatrix   = (*Cleaning)(nil)
 	_ bilevel.HessianBlocks   = (*Cleaning)(nil)
 	_ bilevel.ValueGradienter = (*Cleaning)(nil)
@@ -106,7 +105,7 @@ func (o *Cleaning) Samples() int { return o.rows.loss.n }
 
 // Weights overwrites dst with the weights of all rows at x.
 func (o *Cleaning) Weights(dst, x []float64) {
-	o.rows.w.set(x, len(x))
+	o.rows.w.set(x, bilevel.All(o))
 	o.rows.w.weights(dst, 0)
 }
 
@@ -118,14 +117,6 @@ func (o *Cleaning) Split() (sampled, exact bilevel.Objective) {
 	return reweightedLocal{o.rows}, o.ridge
 }
 
-// others clears what the loss leaves of dx or cv, which belongs to rows outside b.
-func (o *Cleaning) others(dx []float64, b bilevel.Batch) {
-	if dx != nil && o.rows.w.kind != SoftmaxWeights {
-		clear(dx[:b.Lo])
-		clear(dx[b.Hi:])
-	}
-}
-
 // Value is the weighted mean loss over b plus the ridge.
 func (o *Cleaning) Value(z, x []float64, b bilevel.Batch) float64 {
 	return o.rows.Value(z, x, b) + o.ridge.Value(z, nil, b)
@@ -134,14 +125,12 @@ func (o *Cleaning) Value(z, x []float64, b bilevel.Batch) float64 {
 // Grad overwrites dz and dx.
 func (o *Cleaning) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	o.rows.Grad(dz, dx, z, x, b)
-	o.others(dx, b)
 	o.ridge.add(dz, z)
 }
 
 // ValueGrad is Value and Grad in one pass.
 func (o *Cleaning) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 	value := o.rows.ValueGrad(dz, dx, z, x, b)
-	o.others(dx, b)
 	o.ridge.add(dz, z)
 	return value + o.ridge.Value(z, nil, b)
 }
@@ -149,7 +138,6 @@ func (o *Cleaning) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 // Products overwrites dz, hv and cv.
 func (o *Cleaning) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	o.rows.Products(dz, hv, cv, z, x, v, b)
-	o.others(cv, b)
 	o.ridge.add(dz, z)
 	o.ridge.add(hv, v)
 }
@@ -163,12 +151,8 @@ func (o *Cleaning) Linearize(z, x []float64, b bilevel.Batch) { o.rows.Linearize
 // Apply overwrites hv and cv.
 func (o *Cleaning) Apply(hv, cv, v []float64) {
 	o.rows.Apply(hv, cv, v)
-	o.others(cv, o.rows.loss.lin)
 	o.ridge.add(hv, v)
 }
-
-// Prefetch asks for the rows of b.
-func (o *Cleaning) Prefetch(b bilevel.Batch) { o.rows.Prefetch(b) }
 
 // Hessian overwrites the lower triangle of dst.
 func (o *Cleaning) Hessian(dst, z, x []float64, b bilevel.Batch) {
@@ -185,8 +169,7 @@ func (o *Cleaning) Blocks(dst, z, x []float64, b bilevel.Batch) {
 	o.ridge.addDiagonal(dst, o.BlockSize())
 }
 
-// reweighted is the mean of weighted losses, the sampled part of [Cleaning]. Of dx and cv it writes the part of its
-// batch, and all for softmax weights.
+// reweighted is the mean of weighted losses, the sampled part of [Cleaning].
 type reweighted struct {
 	loss *Loss // with w as its link
 	w    *weighted
@@ -196,7 +179,6 @@ var (
 	_ bilevel.SecondOrder     = (*reweighted)(nil)
 	_ bilevel.Linear          = (*reweighted)(nil)
 	_ bilevel.Linearizer      = (*reweighted)(nil)
-	_ bilevel.Prefetcher      = (*reweighted)(nil)
 	_ bilevel.HessianMatrix   = (*reweighted)(nil)
 	_ bilevel.HessianBlocks   = (*reweighted)(nil)
 	_ bilevel.ValueGradienter = (*reweighted)(nil)
@@ -210,6 +192,16 @@ type reweightedLocal struct{ *reweighted }
 // OuterRange is the x of b's rows.
 func (o reweightedLocal) OuterRange(b bilevel.Batch) (lo, hi int) { return b.Lo, b.Hi }
 
+// LocalProducts overwrites dz, hv and, for the rows of b, cv.
+func (o reweightedLocal) LocalProducts(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	o.products(dz, hv, cv, z, x, v, b)
+}
+
+// Coefs overwrites cg, ch and, for the rows of b, cv.
+func (o reweightedLocal) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
+	o.coefs(cg, ch, cv, z, x, v, b)
+}
+
 // Dims returns the length of z and the number of rows.
 func (o *reweighted) Dims() (d, p int) { return o.loss.Dims() }
 
@@ -218,7 +210,7 @@ func (o *reweighted) Samples() int { return o.loss.n }
 
 // Value is the weighted mean loss over b.
 func (o *reweighted) Value(z, x []float64, b bilevel.Batch) float64 {
-	o.w.set(x, b.Len())
+	o.w.set(x, b)
 	return o.loss.Value(z, nil, b)
 }
 
@@ -228,14 +220,14 @@ func (o *reweighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 		o.ValueGrad(dz, dx, z, x, b)
 		return
 	}
-	o.w.set(x, b.Len())
+	o.w.set(x, b)
 	o.loss.Grad(dz, nil, z, nil, b)
 }
 
 // ValueGrad is Value and Grad in one pass.
 func (o *reweighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
-	o.w.set(x, b.Len())
-	o.w.dx = dx
+	o.w.set(x, b)
+	o.w.dx = own(dx, b)
 	value := o.loss.ValueGrad(dz, nil, z, nil, b)
 	o.couple(dx, b)
 	return value
@@ -243,33 +235,50 @@ func (o *reweighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 
 
 // Products overwrites dz, hv and cv.
 func (o *reweighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	if dz == nil && hv == nil && cv == nil {
-		return
-	}
-	o.w.set(x, b.Len())
-	o.w.cv = cv
-	o.loss.run(pass{dz: dz, hv: hv, z: z, v: v, cross: cv != nil}, b)
+	o.products(dz, hv, own(cv, b), z, x, v, b)
 	o.couple(cv, b)
 }
 
-// couple subtracts from derivatives with respect to x what the sum of softmax weights, being fixed, takes back: with
-// q = softmax(x), that is q_j times the sum of the entries of b.
+// products is Products with the part of cv that belongs to the rows of b.
+func (o *reweighted) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if dz == nil && hv == nil && cv == nil {
+		return
+	}
+	o.w.set(x, b)
+	o.w.cv = cv
+	o.loss.run(pass{dz: dz, hv: hv, z: z, v: v, cross: cv != nil}, b)
+}
+
+// own is the part of dx that belongs to the rows of b; nil stays nil.
+func own(dx []float64, b bilevel.Batch) []float64 {
+	if dx == nil {
+		return nil
+	}
+	return dx[b.Lo:b.Hi]
+}
+
+// couple completes derivatives with respect to x, of which those for the rows of b are there. The others vanish,
+// unless the weights are softmax: their sum is fixed, and takes back, with q = softmax(x), q_j times the sum of the
+// entries of b.
 func (o *reweighted) couple(dx []float64, b bilevel.Batch) {
-	if dx == nil || o.w.kind != SoftmaxWeights {
+	if dx == nil {
+		return
+	}
+	clear(dx[:b.Lo])
+	clear(dx[b.Hi:])
+	if o.w.kind != SoftmaxWeights {
 		return
 	}
 	sum := 0.0
 	for _, v := range dx[b.Lo:b.Hi] {
 		sum += v
 	}
-	clear(dx[:b.Lo])
-	clear(dx[b.Hi:])
 	kernel.Axpy(-sum, o.w.q, dx)
 }
 
 // Cross overwrites dz = ∇²zx·u: rows count by the derivative of their weights along u.
 func (o *reweighted) Cross(dz, z, x, u []float64, b bilevel.Batch) {
-	o.w.set(x, b.Len())
+	o.w.set(x, b)
 	o.w.along(u)
 	o.loss.Grad(dz, nil, z, nil, b)
 }
@@ -278,8 +287,8 @@ func (o *reweighted) Cross(dz, z, x, u []float64, b bilevel.Batch) {
 func (o *reweighted) Linearize(z, x []float64, b bilevel.Batch) {
 	w := o.w
 	w.kept = append(w.kept[:0], x...)
-	w.set(w.kept, b.Len())
-	w.keep, w.from, w.held = grow(w.keep, b.Len()*w.k), b.Lo, true
+	w.set(w.kept, b)
+	w.keep, w.held = grow(w.keep, b.Len()*w.k), true
 	o.loss.Linearize(z, nil, b)
 	w.held = false
 }
@@ -290,8 +299,8 @@ func (o *reweighted) Apply(hv, cv, v []float64) {
 		return
 	}
 	b := o.loss.lin
-	o.w.set(o.w.kept, b.Len())
-	o.w.cv = cv
+	o.w.set(o.w.kept, b)
+	o.w.cv = own(cv, b)
 	o.loss.run(pass{hv: hv, v: v, apply: true, cross: cv != nil}, b)
 	o.couple(cv, b)
 }
@@ -301,7 +310,13 @@ func (o *reweighted) Scores() int { return o.loss.Scores() }
 
 // Coefs overwrites cg, ch and cv.
 func (o *reweighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
-	o.w.set(x, b.Len())
+	o.coefs(cg, ch, own(cv, b), z, x, v, b)
+	o.couple(cv, b)
+}
+
+// coefs is Coefs with the part of cv that belongs to the rows of b.
+func (o *reweighted) coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
+	o.w.set(x, b)
 	if cv != nil {
 		o.w.cv = cv
 		m, sc := b.Len()*o.w.k, &o.loss.workers[0]
@@ -314,28 +329,22 @@ func (o *reweighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
 		}
 	}
 	o.loss.Coefs(cg, ch, nil, z, nil, v, b)
-	o.couple(cv, b)
 }
 
-// Combine overwrites dz and hv.
-func (o *reweighted) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
-	o.loss.Combine(dz, hv, cg, ch, b)
+// Combine is described at [bilevel.Linear].
+func (o *reweighted) Combine(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
+	o.loss.Combine(dz, hv, cg, ch, w, keep, b)
 }
 
-// Accumulate is Combine into vectors that hold something, see [Loss.Accumulate].
-func (o *reweighted) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
-	o.loss.Accumulate(dz, hv, cg, ch, w, keep, b)
-}
-
-// DenseRow is that of the loss.
-func (o *reweighted) DenseRow(i int) []float64 { return o.loss.DenseRow(i) }
+// Row is that of the loss.
+func (o *reweighted) Row(i int) []float64 { return o.loss.Row(i) }
 
 // Prefetch asks for the rows of b.
 func (o *reweighted) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 
 // Hessian overwrites the lower triangle of dst.
 func (o *reweighted) Hessian(dst, z, x []float64, b bilevel.Batch) {
-	o.w.set(x, b.Len())
+	o.w.set(x, b)
 	o.loss.Hessian(dst, z, nil, b)
 }
 
@@ -344,7 +353,7 @@ func (o *reweighted) BlockSize() int { return o.loss.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
 func (o *reweighted) Blocks(dst, z, x []float64, b bilevel.Batch) {
-	o.w.set(x, b.Len())
+	o.w.set(x, b)
 	o.loss.Blocks(dst, z, nil, b)
 }
 
@@ -355,8 +364,8 @@ type ridge struct {
 }
 
 var (
-	_ bilevel.SecondOrder = (*ridge)(nil)
-	_ bilevel.Local       = (*ridge)(nil)
+	_ bilevel.Separable = (*ridge)(nil)
+	_ bilevel.Local     = (*ridge)(nil)
 )
 
 // Dims returns the lengths of z and x.
@@ -368,19 +377,25 @@ func (o *ridge) Samples() int { return 1 }
 // OuterRange is empty.
 func (o *ridge) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
 
+// LocalProducts is Products without cv.
+func (o *ridge) LocalProducts(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.Products(dz, hv, nil, z, x, v, b)
+}
+
 // Value is c‖z‖².
 func (o *ridge) Value(z, _ []float64, _ bilevel.Batch) float64 { return o.c * kernel.Dot(z, z) }
 
-// Grad overwrites dz = 2cz.
-func (o *ridge) Grad(dz, _, z, _ []float64, _ bilevel.Batch) {
+// Grad overwrites dz = 2cz, and dx with zeros.
+func (o *ridge) Grad(dz, dx, z, _ []float64, _ bilevel.Batch) {
+	clear(dx)
 	if dz != nil {
 		kernel.Axpby(2*o.c, z, 0, dz)
 	}
 }
 
-// Products overwrites dz = 2cz and hv = 2cv.
-func (o *ridge) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
-	o.Grad(dz, nil, z, nil, b)
+// Products overwrites dz = 2cz and hv = 2cv, and cv with zeros.
+func (o *ridge) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
+	o.Grad(dz, cv, z, nil, b)
 	o.Grad(hv, nil, v, nil, b)
 }
 
@@ -393,6 +408,11 @@ func (o *ridge) add(dz, z []float64) {
 
 // Shrink is 2c: the gradient is that times z.
 func (o *ridge) Shrink() float64 { return 2 * o.c }
+
+// Part is the ridge of some coefficients.
+func (o *ridge) Part(places []int32) (part bilevel.SecondOrder, outer []int32) {
+	return &ridge{len(places), 0, o.c}, nil
+}
 
 // addDiagonal adds 2c to the diagonal of blocks of order s, one after the other.
 func (o *ridge) addDiagonal(dst []float64, s int) {

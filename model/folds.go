@@ -59,6 +59,9 @@ func (c *folds) Samples() int { return c.loss.n }
 // OuterRange is empty: x does not enter.
 func (c *folds) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
 
+// Row is nil: a row of the data makes the scores of its own folds only.
+func (c *folds) Row(int) []float64 { return nil }
+
 // Prefetch asks for the rows of b at once: views of the loss read them, in parts.
 func (c *folds) Prefetch(b bilevel.Batch) {
 	if a := c.loss.dense; a != nil {
@@ -126,18 +129,21 @@ func (o *FoldsInner) Value(z, x []float64, b bilevel.Batch) float64 {
 	return o.pass(nil, nil, z, x, nil, b, true)
 }
 
-// Grad overwrites dz.
-func (o *FoldsInner) Grad(dz, _, z, x []float64, b bilevel.Batch) {
+// Grad overwrites dz, and dx with zeros.
+func (o *FoldsInner) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	clear(dx)
 	o.pass(dz, nil, z, x, nil, b, false)
 }
 
 // ValueGrad is Value and Grad in one pass.
-func (o *FoldsInner) ValueGrad(dz, _, z, x []float64, b bilevel.Batch) float64 {
+func (o *FoldsInner) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	clear(dx)
 	return o.pass(dz, nil, z, x, nil, b, true)
 }
 
-// Products overwrites dz and hv.
-func (o *FoldsInner) Products(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+// Products overwrites dz and hv, and cv with zeros.
+func (o *FoldsInner) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	clear(cv)
 	o.pass(dz, hv, z, x, v, b, false)
 }
 
@@ -232,8 +238,14 @@ func (o *FoldsInner) Linearize(z, x []float64, b bilevel.Batch) {
 	}
 }
 
-// Apply overwrites hv.
-func (o *FoldsInner) Apply(hv, _, v []float64) {
+// LocalProducts is Products without cv.
+func (o *FoldsInner) LocalProducts(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.Products(dz, hv, nil, z, x, v, b)
+}
+
+// Apply overwrites hv, and cv with zeros.
+func (o *FoldsInner) Apply(hv, cv, v []float64) {
+	clear(cv)
 	if hv != nil {
 		o.job = foldsJob{hv: hv, v: v, b: o.lin, apply: true}
 		o.run()
@@ -302,13 +314,11 @@ func (o *FoldsInner) Coefs(cg, ch, _, z, x, v []float64, b bilevel.Batch) {
 	}
 }
 
-// Combine overwrites dz and hv.
-func (o *FoldsInner) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) { o.combine(dz, hv, cg, ch, b) }
-
-func (c *folds) combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
+// Combine is described at [bilevel.Linear].
+func (c *folds) Combine(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
 	n := c.loss.Scores() * b.Len()
 	for f := range c.Count() {
-		c.loss.Combine(c.of(f, dz), c.of(f, hv), cut(cg, f, n), cut(ch, f, n), b)
+		c.loss.Combine(c.of(f, dz), c.of(f, hv), cut(cg, f, n), cut(ch, f, n), w, keep, b)
 	}
 }
 
@@ -331,19 +341,27 @@ func (o *FoldsOuter) Value(z, x []float64, b bilevel.Batch) float64 {
 	return sum
 }
 
-// Grad overwrites dz.
-func (o *FoldsOuter) Grad(dz, _, z, x []float64, b bilevel.Batch) {
+// Grad overwrites dz, and dx with zeros.
+func (o *FoldsOuter) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	clear(dx)
 	o.pass(dz, nil, z, x, nil, b, false)
 }
 
 // ValueGrad is Value and Grad in one pass.
-func (o *FoldsOuter) ValueGrad(dz, _, z, x []float64, b bilevel.Batch) float64 {
+func (o *FoldsOuter) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
+	clear(dx)
 	return o.pass(dz, nil, z, x, nil, b, true)
 }
 
-// Products overwrites dz and hv.
-func (o *FoldsOuter) Products(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+// Products overwrites dz and hv, and cv with zeros.
+func (o *FoldsOuter) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	clear(cv)
 	o.pass(dz, hv, z, x, v, b, false)
+}
+
+// LocalProducts is Products without cv.
+func (o *FoldsOuter) LocalProducts(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.Products(dz, hv, nil, z, x, v, b)
 }
 
 func (o *FoldsOuter) pass(dz, hv, z, x, v []float64, b bilevel.Batch, value bool) float64 {
@@ -395,9 +413,6 @@ func (o *FoldsOuter) Coefs(cg, ch, _, z, x, v []float64, b bilevel.Batch) {
 		}
 	}
 }
-
-// Combine overwrites dz and hv.
-func (o *FoldsOuter) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) { o.combine(dz, hv, cg, ch, b) }
 
 // ScoreRows returns the n×k scores of a linear model with k scores per row, row by row; z has the layout
 // that a loss on a with k scores has.

@@ -12,7 +12,7 @@ import (
 )
 
 // Loss is the mean over rows of a loss of the row's scores, without a penalty. The outer variable does not
-// enter: OuterRange is empty, and destinations of derivatives with respect to x are left alone.
+// enter: OuterRange is empty, and derivatives with respect to x are zero.
 //
 // One pass over a batch of B rows costs 2Bdk multiplications for a gradient and 4Bdk for products (nnz·k
 // instead of Bdk on sparse rows); scratch space is a few rows, and for full passes on sparse rows the scores
@@ -45,11 +45,9 @@ var (
 	_ bilevel.Sparse          = (*Loss)(nil)
 	_ bilevel.Local           = (*Loss)(nil)
 	_ bilevel.Linearizer      = (*Loss)(nil)
-	_ bilevel.Prefetcher      = (*Loss)(nil)
 	_ bilevel.HessianMatrix   = (*Loss)(nil)
 	_ bilevel.HessianBlocks   = (*Loss)(nil)
 	_ bilevel.ValueGradienter = (*Loss)(nil)
-	_ bilevel.PairGradienter  = (*Loss)(nil)
 )
 
 const (
@@ -100,8 +98,13 @@ func (o *Loss) Dims() (d, p int) { return o.layout.Len(), o.p }
 // Samples is the number of rows.
 func (o *Loss) Samples() int { return o.n }
 
-// OuterRange is empty: x does not enter, and dx and cv are never written.
+// OuterRange is empty: x does not enter.
 func (o *Loss) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
+
+// LocalProducts is Products without cv.
+func (o *Loss) LocalProducts(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.Products(dz, hv, nil, z, x, v, b)
+}
 
 // Scores is 1, or the number of classes of a softmax loss.
 func (o *Loss) Scores() int { return o.layout.Classes }
@@ -111,8 +114,9 @@ func (o *Loss) Value(z, _ []float64, b bilevel.Batch) float64 {
 	return o.run(pass{z: z, value: true}, b)
 }
 
-// Grad overwrites dz with the gradient over b. It leaves dx alone, see OuterRange.
-func (o *Loss) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
+// Grad overwrites dz with the gradient over b, and dx with zeros.
+func (o *Loss) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
+	clear(dx)
 	if dz == nil {
 		return
 	}
@@ -125,17 +129,19 @@ func (o *Loss) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
 }
 
 // ValueGrad is Value and Grad in one pass.
-func (o *Loss) ValueGrad(dz, _, z, _ []float64, b bilevel.Batch) float64 {
+func (o *Loss) ValueGrad(dz, dx, z, _ []float64, b bilevel.Batch) float64 {
+	clear(dx)
 	return o.run(pass{dz: dz, z: z, value: true}, b)
 }
 
-// PairGrad overwrites dy and dz with the gradients over b at y and at z. It leaves dx alone, see OuterRange.
-func (o *Loss) PairGrad(dy, dz, _, y, z, _ []float64, b bilevel.Batch) {
+// pairGrad overwrites dy and dz with the gradients over b at y and at z.
+func (o *Loss) pairGrad(dy, dz, y, z []float64, b bilevel.Batch) {
 	o.run(pass{dz: dy, hv: dz, z: y, v: z, pair: true}, b)
 }
 
-// Products overwrites dz with the gradient and hv with the Hessian-vector product over b.
-func (o *Loss) Products(dz, hv, _, z, _, v []float64, b bilevel.Batch) {
+// Products overwrites dz with the gradient and hv with the Hessian-vector product over b, and cv with zeros.
+func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
+	clear(cv)
 	if hv == nil {
 		o.Grad(dz, nil, z, nil, b)
 		return
@@ -164,15 +170,16 @@ func (o *Loss) Linearize(z, _ []float64, b bilevel.Batch) {
 	o.run(pass{z: z, linearize: true}, b)
 }
 
-// Apply overwrites hv with the Hessian-vector product at the point given to Linearize.
-func (o *Loss) Apply(hv, _, v []float64) {
+// Apply overwrites hv with the Hessian-vector product at the point given to Linearize, and cv with zeros.
+func (o *Loss) Apply(hv, cv, v []float64) {
+	clear(cv)
 	if hv != nil {
 		o.run(pass{hv: hv, v: v, apply: true}, o.lin)
 	}
 }
 
-// DenseRow is row i of dense data, else nil. It shares memory with the data.
-func (o *Loss) DenseRow(i int) []float64 {
+// Row is row i of dense data, else nil. It shares memory with the data.
+func (o *Loss) Row(i int) []float64 {
 	if o.dense == nil {
 		return nil
 	}
@@ -221,17 +228,8 @@ func (o *Loss) Coefs(cg, ch, _, z, _, v []float64, b bilevel.Batch) {
 	o.link.coefs(cg, ch, sc.tmp, b.Lo, m, m, 1)
 }
 
-// Combine overwrites dz with the mean of A_iᵀcg_i over b, and hv with that of A_iᵀch_i.
-func (o *Loss) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
-	o.Accumulate(dz, hv, cg, ch, 1, 0, b)
-}
-
-// Accumulate is Combine into vectors that hold something:
-//
-//	dz = keep dz + w·mean of A_iᵀcg_i over b,   hv = keep hv + w·mean of A_iᵀch_i.
-//
-// A step along a gradient is one pass over z this way, with w = −ρ and, under a ridge, keep below 1.
-func (o *Loss) Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
+// Combine sets dz = keep dz + w·mean of A_iᵀcg_i over b, and hv likewise.
+func (o *Loss) Combine(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
 	m, k := b.Len(), o.layout.Classes
 	w /= float64(m)
 	if o.dense != nil {

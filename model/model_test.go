@@ -167,7 +167,7 @@ func TestLossByDefinition(t *testing.T) {
 				}
 				cg, ch := make([]float64, c.k*b.Len()), make([]float64, c.k*b.Len())
 				o.Coefs(cg, ch, nil, z, nil, v, b)
-				o.Combine(g, h, cg, ch, b)
+				o.Combine(g, h, cg, ch, 1, 0, b)
 				if e := max(maxDiff(g, dz), maxDiff(h, hv)); e > 1e-12 {
 					t.Errorf("%s: coefficients differ by %g", name, e)
 				}
@@ -178,10 +178,10 @@ func TestLossByDefinition(t *testing.T) {
 						copy(g, z)
 						copy(h, v)
 					}
-					o.Accumulate(g, h, cg, ch, 3, keep, b)
+					o.Combine(g, h, cg, ch, 3, keep, b)
 					for i := range g {
 						if e := max(math.Abs(g[i]-keep*z[i]-3*dz[i]), math.Abs(h[i]-keep*v[i]-3*hv[i])); !(e <= 1e-12) {
-							t.Errorf("%s: accumulated coefficient %d, keeping %v, differs by %g", name, i, keep, e)
+							t.Errorf("%s: combined coefficient %d, keeping %v, differs by %g", name, i, keep, e)
 							break
 						}
 					}

@@ -99,31 +99,52 @@ func (o *Perturbed) Value(z, x []float64, b bilevel.Batch) float64 {
 	return o.loss.Value(z, nil, b) + o.ridge/2*kernel.Dot(z, z)
 }
 
-// Grad overwrites dz, and the part of dx that belongs to b.
+// LocalProducts is Products with the part of cv that belongs to b.
+func (o *Perturbed) LocalProducts(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	o.inner(dz, hv, z, x, v, b)
+	o.outer(nil, cv, z, v, b)
+}
+
+// Grad overwrites dz and dx.
 func (o *Perturbed) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	o.set(x)
 	if dz != nil {
 		o.loss.Grad(dz, nil, z, nil, b)
 		kernel.Axpy(o.ridge, z, dz)
 	}
-	o.outer(dx, nil, z, nil, b)
+	o.outer(o.own(dx, b), nil, z, nil, b)
 }
 
 // ValueGrad is Value and Grad in one pass.
 func (o *Perturbed) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 	o.set(x)
 	if dz == nil {
-		o.outer(dx, nil, z, nil, b)
+		o.outer(o.own(dx, b), nil, z, nil, b)
 		return o.Value(z, x, b)
 	}
 	value := o.loss.ValueGrad(dz, nil, z, nil, b) + o.ridge/2*kernel.Dot(z, z)
 	kernel.Axpy(o.ridge, z, dz)
-	o.outer(dx, nil, z, nil, b)
+	o.outer(o.own(dx, b), nil, z, nil, b)
 	return value
 }
 
-// Products overwrites dz and hv, and the part of cv that belongs to b.
+// Products overwrites dz, hv and cv.
 func (o *Perturbed) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	o.LocalProducts(dz, hv, o.own(cv, b), z, x, v, b)
+}
+
+// own is the part of dx that belongs to b, with the rest of dx cleared; nil stays nil.
+func (o *Perturbed) own(dx []float64, b bilevel.Batch) []float64 {
+	if dx == nil {
+		return nil
+	}
+	clear(dx)
+	lo, hi := o.OuterRange(b)
+	return dx[lo:hi]
+}
+
+// inner is Products without cv.
+func (o *Perturbed) inner(dz, hv, z, x, v []float64, b bilevel.Batch) {
 	o.set(x)
 	if dz != nil || hv != nil {
 		o.loss.Products(dz, hv, nil, z, nil, v, b)
@@ -134,7 +155,6 @@ func (o *Perturbed) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 			kernel.Axpy(o.ridge, v, hv)
 		}
 	}
-	o.outer(nil, cv, z, v, b)
 }
 
 // outer sets the part of dx = ∇x and of cv = ∇²xz·v that belongs to b, as far as they are not nil: of row i,
@@ -157,7 +177,7 @@ func (o *Perturbed) outer(dx, cv, z, v []float64, b bilevel.Batch) {
 	}
 	o.loss.Coefs(t, s, nil, z, nil, v, c)
 	for i := range m {
-		at := (c.Lo + i) * d
+		at := i * d
 		if dx != nil {
 			row := dx[at : at+d]
 			clear(row)
@@ -183,14 +203,14 @@ func (o *Perturbed) Linearize(z, x []float64, b bilevel.Batch) {
 	o.loss.Linearize(z, nil, b)
 }
 
-// Apply overwrites hv, and the part of cv that belongs to the batch given to Linearize.
+// Apply overwrites hv and cv.
 func (o *Perturbed) Apply(hv, cv, v []float64) {
 	o.set(o.lx)
 	if hv != nil {
 		o.loss.Apply(hv, nil, v)
 		kernel.Axpy(o.ridge, v, hv)
 	}
-	o.outer(nil, cv, o.lz, v, o.loss.lin)
+	o.outer(nil, o.own(cv, o.loss.lin), o.lz, v, o.loss.lin)
 }
 
 // Hessian overwrites the lower triangle of dst.
@@ -230,7 +250,16 @@ type negative struct{ bilevel.Objective }
 
 type negativeLocal struct {
 	negative
-	bilevel.Local
+	local bilevel.Local
+}
+
+func (n negativeLocal) OuterRange(b bilevel.Batch) (lo, hi int) { return n.local.OuterRange(b) }
+
+func (n negativeLocal) LocalProducts(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	n.local.LocalProducts(dz, hv, cv, z, x, v, b)
+	kernel.Scale(-1, dz)
+	kernel.Scale(-1, hv)
+	kernel.Scale(-1, cv)
 }
 
 var (
@@ -242,12 +271,14 @@ func (n negative) Value(z, x []float64, b bilevel.Batch) float64 { return -n.Obj
 
 func (n negative) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	n.Objective.Grad(dz, dx, z, x, b)
-	n.flip(dz, dx, b)
+	kernel.Scale(-1, dz)
+	kernel.Scale(-1, dx)
 }
 
 func (n negative) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 	value := bilevel.ValueGrad(n.Objective, dz, dx, z, x, b)
-	n.flip(dz, dx, b)
+	kernel.Scale(-1, dz)
+	kernel.Scale(-1, dx)
 	return -value
 }
 
@@ -257,13 +288,4 @@ func (n negative) Err() error {
 		return f.Err()
 	}
 	return nil
-}
-
-func (n negative) flip(dz, dx []float64, b bilevel.Batch) {
-	if l, ok := n.Objective.(bilevel.Local); ok && dx != nil {
-		lo, hi := l.OuterRange(b)
-		dx = dx[lo:hi] // what is outside is the caller's
-	}
-	kernel.Scale(-1, dz)
-	kernel.Scale(-1, dx)
 }

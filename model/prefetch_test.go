@@ -35,10 +35,10 @@ func TestRowsAheadAreTaken(t *testing.T) {
 			"Products, no dz": func(b bilevel.Batch) { o.Products(nil, hv, nil, z, nil, v, b) },
 			"Products, no hv": func(b bilevel.Batch) { o.Products(dz, nil, nil, z, nil, v, b) },
 			"ValueGrad":       func(b bilevel.Batch) { o.ValueGrad(dz, nil, z, nil, b) },
-			"PairGrad":        func(b bilevel.Batch) { o.PairGrad(dz, hv, nil, z, v, nil, b) },
+			"pairGrad":        func(b bilevel.Batch) { o.pairGrad(dz, hv, z, v, b) },
 			"Coefs and Combine": func(b bilevel.Batch) {
 				o.Coefs(c[:b.Len()], nil, nil, z, nil, nil, b)
-				o.Combine(dz, nil, c[:b.Len()], nil, b)
+				o.Combine(dz, nil, c[:b.Len()], nil, 1, 0, b)
 			},
 		} {
 			for _, rows := range []int{1, 7, 8, 64} {

@@ -16,8 +16,8 @@ type Regularized struct {
 	z, x []float64 // point of Linearize
 	one  *Loss     // the loss if it adds the penalty in its own passes
 
-	pairs  bilevel.PairGradienter // the loss, or nil
-	dy, dz []float64              // gradients of PairDescend where they are not stepped at once
+	pairs  *Loss     // the loss if it has gradients at two points in one pass
+	dy, dz []float64 // gradients of PairDescend where they are not stepped at once
 	step   descent
 }
 
@@ -26,7 +26,6 @@ type Sampled interface {
 	bilevel.SecondOrder
 	bilevel.Linear
 	bilevel.Linearizer
-	bilevel.Prefetcher
 	bilevel.HessianMatrix
 	bilevel.HessianBlocks
 	bilevel.ValueGradienter
@@ -37,11 +36,10 @@ var (
 	_ bilevel.Crosser         = (*Regularized)(nil)
 	_ bilevel.Splitter        = (*Regularized)(nil)
 	_ bilevel.Linearizer      = (*Regularized)(nil)
-	_ bilevel.Prefetcher      = (*Regularized)(nil)
 	_ bilevel.HessianMatrix   = (*Regularized)(nil)
 	_ bilevel.HessianBlocks   = (*Regularized)(nil)
 	_ bilevel.ValueGradienter = (*Regularized)(nil)
-	_ bilevel.PairDescender   = (*Regularized)(nil)
+	_ bilevel.PairGradienter  = (*Regularized)(nil)
 )
 
 // Regularize is loss + penalty.
@@ -51,9 +49,11 @@ func Regularize(loss Sampled, penalty *Penalty) (*Regularized, error) {
 		return nil, fmt.Errorf("model: the loss has dimensions d = %d, p = %d and the penalty d = %d, p = %d", d, p, dq, pq)
 	}
 	o := &Regularized{loss: loss, pen: penalty}
-	o.pairs, _ = loss.(bilevel.PairGradienter)
-	if l, ok := loss.(*Loss); ok && l.sparse != nil && !penalty.identity() {
-		o.one = l
+	if l, ok := loss.(*Loss); ok {
+		o.pairs = l
+		if l.sparse != nil && !penalty.identity() {
+			o.one = l
+		}
 	}
 	return o, nil
 }
@@ -139,7 +139,7 @@ func (o *Regularized) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64
 // PairGrad overwrites dy, dz and dx, in one pass over the rows where the loss is a [Loss].
 func (o *Regularized) PairGrad(dy, dz, dx, y, z, x []float64, b bilevel.Batch) {
 	if o.pairs != nil {
-		o.pairs.PairGrad(dy, dz, nil, y, z, x, b)
+		o.pairs.pairGrad(dy, dz, y, z, b)
 	} else {
 		o.loss.Grad(dy, nil, y, x, b)
 		o.loss.Grad(dz, nil, z, x, b)
@@ -199,9 +199,6 @@ func (o *Regularized) Apply(hv, cv, v []float64) {
 	}
 	o.pen.products(nil, hv, cv, o.z, o.x, v, true)
 }
-
-// Prefetch asks for the rows of b.
-func (o *Regularized) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 
 // Hessian overwrites the lower triangle of dst.
 func (o *Regularized) Hessian(dst, z, x []float64, b bilevel.Batch) {

@@ -59,3 +59,6 @@ func (q *Penalty) Part(places []int32) (part bilevel.SecondOrder, outer []int32)
 	r.p, r.outer, r.strength = len(outer), len(outer), q.strength[:len(outer)]
 	return r, outer
 }
+
+// Shrink is 0: strengths are those of x.
+func (q *Penalty) Shrink() float64 { return 0 }

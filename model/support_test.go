@@ -19,8 +19,8 @@ func TestSupportIsHidden(t *testing.T) {
 	folds := must(model.NewFolds(loss, []int{0, 7, 15, n}))(t)
 	sum := must(model.Regularize(loss, pen))(t)
 	cleaning := must(model.NewCleaning(must(model.NewLogistic(csr, y, n))(t), model.CleaningOptions{}))(t)
-	rowsOf, ridge := cleaning.Split()
-	for _, o := range []bilevel.Objective{sum, folds.Inner, folds.Outer, model.Negative(sum), cleaning, rowsOf, ridge} {
+	weighted, _ := cleaning.Split() // the ridge is Separable, and the rows are not Sparse
+	for _, o := range []bilevel.Objective{sum, folds.Inner, folds.Outer, model.Negative(sum), cleaning, weighted} {
 		if _, ok := o.(bilevel.Sparse); ok {
 			t.Errorf("%T is Sparse", o)
 		}

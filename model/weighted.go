@@ -3,11 +3,12 @@ package model
 import (
 	"math"
 
+	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // weighted is a link whose rows count by a weight, a function of the outer variable with one number per row.
-// Row i is touched by one goroutine at a time: so are dx[i] and cv[i].
+// A row is touched by one goroutine at a time: so are its entries of dx and cv.
 type weighted struct {
 	rowLink
 	kind Weights
@@ -17,19 +18,19 @@ type weighted struct {
 	x, u   []float64 // the outer variable; unless u is nil, rows count by the derivative of their weight along it
 	mean   float64   // ⟨q, u⟩, of softmax weights
 	scale  float64   // 1/|b|
-	dx, cv []float64 // nil, or what derivatives with respect to x are written to
+	from   int       // the first row of the batch
+	dx, cv []float64 // nil, or what derivatives with respect to x are written to: of the batch's rows
 
 	q    []float64 // softmax(x), of softmax weights
 	kept []float64 // x at the point of Linearize
-	keep []float64 // ∂ℓ/∂t there, laid out as the scores are
-	from int       // the first row of keep
+	keep []float64 // ∂ℓ/∂t there, for the rows of its batch, laid out as the scores are
 	held bool      // curvature fills keep
 }
 
-// set is the start of a pass over m rows.
-func (l *weighted) set(x []float64, m int) {
-	l.x, l.u, l.dx, l.cv, l.held = x, nil, nil, nil, false
-	l.scale = 1 / float64(max(m, 1))
+// set is the start of a pass over b.
+func (l *weighted) set(x []float64, b bilevel.Batch) {
+	l.x, l.u, l.from, l.dx, l.cv, l.held = x, nil, b.Lo, nil, nil, false
+	l.scale = 1 / float64(max(b.Len(), 1))
 	if l.kind != SoftmaxWeights {
 		return
 	}
@@ -105,7 +106,7 @@ func scaleRows(t, f []float64, k, cs, is int) {
 
 // crossRows overwrites cv: w'(x_i)⟨∂ℓ_i/∂t, s_i⟩/|b|, g being ∂ℓ/∂t and w the weights.
 func (l *weighted) crossRows(g, s, w []float64, lo, cs, is int) {
-	cv := l.cv[lo : lo+len(w)]
+	cv := l.cv[lo-l.from:][:len(w)]
 	clear(cv)
 	for c := range l.k {
 		for i := range cv {
@@ -143,7 +144,7 @@ func (l *weighted) loss(t, tmp []float64, lo, m, cs, is int) float64 {
 		sum += w * each[i]
 	}
 	if l.dx != nil {
-		dx := l.dx[lo : lo+m]
+		dx := l.dx[lo-l.from:][:m]
 		for i, w := range f {
 			dx[i] = l.slope(w) * l.scale * each[i]
 		}

@@ -143,7 +143,6 @@ func (c *Composite) Pull(uz, ux, z, x, u []float64, _ bilevel.Batch) {
 	for i, s := range c.grad {
 		c.w[i] = s * s * u[i] // Du
 	}
-	clear(ux) // a bilevel.Local objective writes only where x enters
 	c.G.Products(nil, uz, ux, z, x, c.w, bilevel.All(c.G))
 	eta := c.eta()
 	for i, h := range uz {

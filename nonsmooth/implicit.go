@@ -99,7 +99,6 @@ func (m *implicit) At(grad []float64, at bilevel.Point, tol hypergrad.Effort) (h
 		rep.Warning = err
 	}
 	m.c.L1.Weights(m.lambda, at.X)
-	clear(grad) // a bilevel.Local objective writes only where x enters
 	all := bilevel.All(m.p.Outer)
 	rep.Value = bilevel.ValueGrad(m.p.Outer, m.dz, grad, at.Z, at.X, all)
 	m.counts.ValueF += int64(all.Len())
@@ -320,7 +319,6 @@ func (h *support) Matrix(dst []float64) {
 
 // cross overwrites cv with ∇²xz g·v.
 func (h *support) cross(cv, v []float64) {
-	clear(cv) // a bilevel.Local objective writes only where x enters
 	h.g.Products(nil, nil, cv, h.z, h.x, h.spread(v), bilevel.All(h.g))
 	h.counts.CrossG += int64(h.g.Samples())
 }

@@ -57,7 +57,7 @@ func (c *cleaning) problem(local, linear bool) *bilevel.Problem {
 	case linear:
 		g = fullLinear{s}
 	default:
-		g = struct{ bilevel.SecondOrder }{full{s}}
+		g = struct{ bilevel.SecondOrder }{s}
 	}
 	return &bilevel.Problem{Inner: withRidge{bilevel.SecondOrder(g.(bilevel.SecondOrder)), &ridge{c.d, len(c.a)}}, Outer: &residuals{c}}
 }
@@ -81,6 +81,7 @@ func (o *weighted) Value(z, x []float64, b bilevel.Batch) float64 {
 
 func (o *weighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	clear(dz)
+	clear(dx)
 	for i := b.Lo; i < b.Hi; i++ {
 		r, s := dot(o.c.a[i], z)-o.c.y[i], sigmoid(x[i])
 		if dx != nil {
@@ -93,6 +94,14 @@ func (o *weighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 }
 
 func (o *weighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if cv != nil {
+		clear(cv)
+		cv = cv[b.Lo:b.Hi]
+	}
+	o.LocalProducts(dz, hv, cv, z, x, v, b)
+}
+
+func (o *weighted) LocalProducts(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	clear(dz)
 	clear(hv)
 	w := 1 / float64(b.Len())
@@ -105,7 +114,7 @@ func (o *weighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 			axpy(w*s*t, o.c.a[i], hv)
 		}
 		if cv != nil {
-			cv[i] = w * s * (1 - s) * r * t
+			cv[i-b.Lo] = w * s * (1 - s) * r * t
 		}
 	}
 }
@@ -125,54 +134,40 @@ func (o *weighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
 			ch[i-b.Lo] = s * t
 		}
 		if cv != nil {
-			cv[i] = s * (1 - s) * r * t / float64(b.Len())
+			cv[i-b.Lo] = s * (1 - s) * r * t / float64(b.Len())
 		}
 	}
 }
 
-func (o *weighted) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
-	clear(dz)
-	clear(hv)
-	for i := b.Lo; i < b.Hi; i++ {
-		if dz != nil {
-			axpy(cg[i-b.Lo]/float64(b.Len()), o.c.a[i], dz)
+func (o *weighted) Combine(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch) {
+	for _, q := range []struct{ dst, c []float64 }{{dz, cg}, {hv, ch}} {
+		if q.dst == nil {
+			continue
 		}
-		if hv != nil {
-			axpy(ch[i-b.Lo]/float64(b.Len()), o.c.a[i], hv)
+		if keep == 0 {
+			clear(q.dst)
+		}
+		for j := range q.dst {
+			q.dst[j] *= keep
+		}
+		for i := b.Lo; i < b.Hi; i++ {
+			axpy(w*q.c[i-b.Lo]/float64(b.Len()), o.c.a[i], q.dst)
 		}
 	}
 }
 
-// full writes all of dx and cv, as an objective that is not Local does.
-type full struct{ *weighted }
-
-func (o full) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	clear(dx)
-	o.weighted.Grad(dz, dx, z, x, b)
-}
-
-func (o full) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(cv)
-	o.weighted.Products(dz, hv, cv, z, x, v, b)
-}
+func (o *weighted) Row(i int) []float64    { return o.c.a[i] }
+func (o *weighted) Prefetch(bilevel.Batch) {}
 
 // fullLinear is Linear and not Local.
-type fullLinear struct{ w *weighted }
+type fullLinear struct{ bilevel.Linear }
 
-func (o fullLinear) Dims() (d, p int)                              { return o.w.Dims() }
-func (o fullLinear) Samples() int                                  { return o.w.Samples() }
-func (o fullLinear) Value(z, x []float64, b bilevel.Batch) float64 { return o.w.Value(z, x, b) }
-func (o fullLinear) Grad(dz, dx, z, x []float64, b bilevel.Batch)  { full{o.w}.Grad(dz, dx, z, x, b) }
-func (o fullLinear) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	full{o.w}.Products(dz, hv, cv, z, x, v, b)
-}
-func (o fullLinear) Scores() int { return 1 }
 func (o fullLinear) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(cv)
-	o.w.Coefs(cg, ch, cv, z, x, v, b)
-}
-func (o fullLinear) Combine(dz, hv, cg, ch []float64, b bilevel.Batch) {
-	o.w.Combine(dz, hv, cg, ch, b)
+	if cv != nil {
+		clear(cv)
+		cv = cv[b.Lo:b.Hi]
+	}
+	o.Linear.Coefs(cg, ch, cv, z, x, v, b)
 }
 
 // ridge is ½·0.2‖z‖²; x does not enter.
@@ -182,11 +177,16 @@ func (o *ridge) Dims() (d, p int)                              { return o.d, o.p
 func (o *ridge) Samples() int                                  { return 1 }
 func (o *ridge) OuterRange(bilevel.Batch) (lo, hi int)         { return 0, 0 }
 func (o *ridge) Value(z, _ []float64, _ bilevel.Batch) float64 { return .1 * dot(z, z) }
-func (o *ridge) Grad(dz, _, z, _ []float64, _ bilevel.Batch) {
+func (o *ridge) Grad(dz, dx, z, _ []float64, _ bilevel.Batch) {
 	clear(dz)
+	clear(dx)
 	axpy(.2, z, dz)
 }
-func (o *ridge) Products(dz, hv, _, z, _, v []float64, _ bilevel.Batch) {
+func (o *ridge) LocalProducts(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
+	o.Products(dz, hv, nil, z, x, v, b)
+}
+func (o *ridge) Products(dz, hv, cv, z, _, v []float64, _ bilevel.Batch) {
+	clear(cv)
 	clear(dz)
 	clear(hv)
 	if dz != nil {
@@ -210,14 +210,12 @@ func (o withRidge) Value(z, x []float64, b bilevel.Batch) float64 {
 	return o.s.Value(z, x, b) + o.r.Value(z, x, b)
 }
 func (o withRidge) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	clear(dx)
 	o.s.Grad(dz, dx, z, x, b)
 	if dz != nil {
 		axpy(.2, z, dz)
 	}
 }
 func (o withRidge) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	clear(cv)
 	o.s.Products(dz, hv, cv, z, x, v, b)
 	if dz != nil {
 		axpy(.2, z, dz)
@@ -233,6 +231,9 @@ type residuals struct{ c *cleaning }
 func (o *residuals) Dims() (d, p int)                      { return o.c.d, len(o.c.a) }
 func (o *residuals) Samples() int                          { return len(o.c.b) }
 func (o *residuals) OuterRange(bilevel.Batch) (lo, hi int) { return 0, 0 }
+func (o *residuals) LocalProducts(_, _, _, _, _, _ []float64, _ bilevel.Batch) {
+	panic("x does not enter")
+}
 func (o *residuals) Value(z, _ []float64, b bilevel.Batch) float64 {
 	t := 0.0
 	for i := b.Lo; i < b.Hi; i++ {
@@ -241,7 +242,8 @@ func (o *residuals) Value(z, _ []float64, b bilevel.Batch) float64 {
 	}
 	return t / float64(b.Len())
 }
-func (o *residuals) Grad(dz, _, z, _ []float64, b bilevel.Batch) {
+func (o *residuals) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
+	clear(dx)
 	clear(dz)
 	if dz == nil {
 		return

@@ -62,7 +62,7 @@ type core struct {
 	reset  func() // makes estimates that remember earlier points forget them; nil if there are none
 
 	gz, gh, gx []float64 // what the sampled part gives
-	cg, ch, cf []float64 // coefficients of a batch of g and of f, where the sampled part is an accumulator
+	cg, ch, cf []float64 // coefficients of a batch of g and of f, where z is long
 	fz, fx     []float64 // the gradient of f; fx is nil if x does not enter
 	shrinks    bool      // the exact part of g is ½·shrink‖z‖², or nothing
 	shrink     float64
@@ -105,16 +105,16 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 		c.batch = defaultBatch
 	}
 	c.moves, c.draws, c.spread = max(c.moves, 1), max(c.draws, 1), max(c.spread, 1)
-	if c.g.add != nil && c.batch <= chunk {
+	if c.g.long && c.batch <= chunk {
 		c.cg = make([]float64, c.g.linear.Scores()*c.batch)
 		c.ch = make([]float64, len(c.cg))
 	}
-	if c.f.add != nil && c.batch <= chunk && c.f.exact == nil && c.fx == nil {
+	if c.f.long && c.batch <= chunk && c.f.exact == nil && c.fx == nil {
 		c.cf = make([]float64, c.f.linear.Scores()*c.batch)
 	}
 	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
 	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
-	if s, ok := c.g.exact.(shrinker); ok {
+	if s, ok := c.g.exact.(bilevel.Separable); ok {
 		c.shrink = s.Shrink()
 	}
 	c.shrinks = c.g.exact == nil || c.shrink > 0
@@ -127,9 +127,7 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 // drawG draws a batch ξ of g and brings x up to date on it.
 func (c *core) drawG() (b bilevel.Batch, weight float64) {
 	c.block, b, weight = c.gi.Next()
-	if c.g.pre != nil {
-		c.g.pre.Prefetch(c.gi.Ahead())
-	}
+	c.g.prefetch(c.gi.Ahead())
 	if c.held != nil {
 		c.held.touch(c.block)
 	}
@@ -149,9 +147,7 @@ func (c *core) drawCross() (b bilevel.Batch, weight float64) {
 // drawF draws a batch ζ of f.
 func (c *core) drawF() (b bilevel.Batch, weight float64) {
 	_, b, weight = c.fo.Next()
-	if c.f.pre != nil {
-		c.f.pre.Prefetch(c.fo.Ahead())
-	}
+	c.f.prefetch(c.fo.Ahead())
 	return b, weight
 }
 
@@ -169,7 +165,7 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 	if cv != nil {
 		c.counts.CrossG += n
 	}
-	if c.g.fused && w == 1 { // where the weight is 1 the whole objective is the estimate
+	if w == 1 && c.g.local == nil { // where the weight is 1 the whole objective is the estimate
 		c.g.wholeG.Products(dz, hv, cv, z, x, v, b)
 		return 0, len(cv)
 	}
@@ -184,7 +180,7 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 	}
 	var gx []float64
 	if cv != nil && c.g.sampledX {
-		gx = c.gx
+		gx = c.gx[from:to]
 	}
 	if k := c.coefficients(c.g.linear, c.cg, b); k > 0 {
 		var cg, ch []float64
@@ -195,9 +191,9 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 			ch = c.ch[:k]
 		}
 		c.g.linear.Coefs(cg, ch, gx, z, x, v, b)
-		c.g.add.Accumulate(dz, hv, cg, ch, w, 1, b)
+		c.g.linear.Combine(dz, hv, cg, ch, w, 1, b)
 		if gx != nil {
-			kernel.Axpy(w, gx[from:to], cv[from:to])
+			kernel.Axpy(w, gx, cv[from:to])
 		}
 		return lo, hi
 	}
@@ -208,7 +204,11 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 	if hv != nil {
 		gh = c.gh
 	}
-	c.g.sampledG.Products(gz, gh, gx, z, x, v, b)
+	if c.g.local != nil {
+		c.g.local.LocalProducts(gz, gh, gx, z, x, v, b)
+	} else {
+		c.g.sampledG.Products(gz, gh, gx, z, x, v, b)
+	}
 	if dz != nil {
 		kernel.Axpy(w, gz, dz)
 	}
@@ -216,7 +216,7 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch, w float6
 		kernel.Axpy(w, gh, hv)
 	}
 	if gx != nil {
-		kernel.Axpy(w, gx[from:to], cv[from:to])
+		kernel.Axpy(w, gx, cv[from:to])
 	}
 	return lo, hi
 }
@@ -254,13 +254,13 @@ func (c *core) descendInPlace(rho float64, bg bilevel.Batch, wg float64, bf bile
 	c.counts.GradF += int64(bf.Len())
 	k, l := c.coefficients(c.g.linear, c.cg, bg), c.coefficients(c.f.linear, c.cf, bf)
 	lo, hi = c.g.outerRange(bg)
-	c.g.linear.Coefs(c.cg[:k], c.ch[:k], c.dx, c.z, c.x, c.v, bg)
+	c.g.linear.Coefs(c.cg[:k], c.ch[:k], c.dx[lo:hi], c.z, c.x, c.v, bg)
 	if wg != 1 {
 		kernel.Scale(wg, c.dx[lo:hi])
 	}
 	c.f.linear.Coefs(c.cf[:l], nil, nil, c.z, c.x, nil, bf)
-	c.g.add.Accumulate(c.z, c.v, c.cg[:k], c.ch[:k], -rho*wg, 1-rho*c.shrink, bg)
-	c.f.add.Accumulate(c.v, nil, c.cf[:l], nil, -rho*wf, 1, bf)
+	c.g.linear.Combine(c.z, c.v, c.cg[:k], c.ch[:k], -rho*wg, 1-rho*c.shrink, bg)
+	c.f.linear.Combine(c.v, nil, c.cf[:l], nil, -rho*wf, 1, bf)
 	return lo, hi
 }
 
@@ -271,7 +271,7 @@ func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, lo, hi int) {
 	case cv == nil:
 	case c.narrow:
 		clear(cv[lo:hi])
-	case !c.g.exactAll:
+	case !c.g.exactX:
 		clear(cv)
 	}
 	if c.g.exact == nil {
@@ -295,7 +295,7 @@ func (c *core) gradF(fz, fx, z, x []float64, b bilevel.Batch, w float64) {
 		return
 	}
 	c.counts.GradF += int64(b.Hi - b.Lo)
-	if w == 1 && (c.f.fused || fx == nil) {
+	if w == 1 {
 		c.f.whole.Grad(fz, fx, z, x, b)
 		return
 	}
@@ -312,14 +312,13 @@ func (c *core) gradF(fz, fx, z, x []float64, b bilevel.Batch, w float64) {
 		kernel.Axpy(w, gz, fz)
 	}
 	if gx != nil {
-		lo, hi := c.f.outerRange(b)
-		kernel.Axpy(w, gx[lo:hi], fx[lo:hi])
+		kernel.Axpy(w, gx, fx)
 	}
 }
 
 // exactGradF overwrites the destinations with the part of ∇f that is not sampled.
 func (c *core) exactGradF(fz, fx, z, x []float64) {
-	if !c.f.exactAll {
+	if !c.f.exactX {
 		clear(fx)
 	}
 	if c.f.exact == nil {
@@ -339,7 +338,7 @@ func (c *core) joint(dz, dv, dx, z, x, v []float64, bg bilevel.Batch, wg float64
 	if k := c.coefficients(c.f.linear, c.cf, bf); k > 0 {
 		c.counts.GradF += int64(bf.Hi - bf.Lo)
 		c.f.linear.Coefs(c.cf[:k], nil, nil, z, x, nil, bf)
-		c.f.add.Accumulate(dv, nil, c.cf[:k], nil, wf, 1, bf)
+		c.f.linear.Combine(dv, nil, c.cf[:k], nil, wf, 1, bf)
 		return lo, hi
 	}
 	c.gradF(c.fz, c.fx, z, x, bf, wf)

@@ -14,8 +14,7 @@
 //
 // A regulariser that is the same in every term (bilevel.Splitter) is never sampled: it enters D_z, D_v and D_x
 // as it is. Other structure that methods look for, once, when they start: bilevel.Linear (memories of a few
-// numbers per sample), bilevel.Local (x-derivatives that live on the batch's own part of x, applied lazily) and
-// bilevel.Prefetcher.
+// numbers per sample) and bilevel.Local (x-derivatives that live on the batch's own part of x, applied lazily).
 //
 // # Sparse features
 //

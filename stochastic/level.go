@@ -10,33 +10,17 @@ import (
 // one is the batch of an exact part.
 var one = bilevel.Batch{Lo: 0, Hi: 1}
 
-// accumulator is a [bilevel.Linear] objective whose combinations can be added to vectors that hold something. With z
-// longer than the first cache that spares a pass over each.
-type accumulator interface {
-	// Accumulate sets dz = keep·dz + w·mean of A_iᵀcg_i and hv likewise. A nil destination is not computed.
-	Accumulate(dz, hv, cg, ch []float64, w, keep float64, b bilevel.Batch)
-}
-
-// shrinker is an exact part ½s‖z‖², which x does not enter: a step along its gradient shrinks z.
-type shrinker interface {
-	// Shrink is s.
-	Shrink() float64
-}
-
-// accumulateFrom is the length of z from which accumulators are used: where z is short one pass from rows to
-// products is faster.
+// accumulateFrom is the length of z from which combinations are added to vectors that hold something, which spares a
+// pass over each: where z is short one pass from rows to products is faster.
 const accumulateFrom = 1024
 
 // level is one objective, taken apart: whole = mean of sampled's terms + exact.
 type level struct {
 	whole, sampled, exact bilevel.Objective // exact is nil if there is none
-	pre                   bilevel.Prefetcher
-	linear                bilevel.Linear // sampled, if it is
-	add                   accumulator    // sampled, if it is linear and adds to long vectors
-	local                 bilevel.Local  // sampled, if it is and x enters it
-	sampledX, exactX      bool           // x enters the sampled part, the exact part
-	exactAll              bool           // exact writes all x-derivatives
-	fused                 bool           // whole writes every element of its destinations
+	linear                bilevel.Linear    // sampled, if it is
+	long                  bool              // sampled is linear, and z so long that combinations are added
+	local                 bilevel.Local     // sampled, if it is and x enters it
+	sampledX, exactX      bool              // x enters the sampled part, the exact part
 }
 
 func newLevel(o bilevel.Objective) (level, error) {
@@ -48,22 +32,23 @@ func newLevel(o bilevel.Objective) (level, error) {
 		}
 		if l.exact != nil {
 			l.exactX = entersX(l.exact)
-			_, partial := l.exact.(bilevel.Local)
-			l.exactAll = !partial
 		}
 	}
 	l.sampledX = entersX(l.sampled)
 	l.linear, _ = l.sampled.(bilevel.Linear)
-	if d, _ := o.Dims(); l.linear != nil && d >= accumulateFrom {
-		l.add, _ = l.sampled.(accumulator)
-	}
+	d, _ := o.Dims()
+	l.long = l.linear != nil && d >= accumulateFrom
 	if l.sampledX {
 		l.local, _ = l.sampled.(bilevel.Local)
 	}
-	l.pre, _ = l.sampled.(bilevel.Prefetcher)
-	_, partial := o.(bilevel.Local)
-	l.fused = !partial && l.local == nil
 	return l, nil
+}
+
+// prefetch asks for the rows of the batch that comes next.
+func (l *level) prefetch(b bilevel.Batch) {
+	if l.linear != nil {
+		l.linear.Prefetch(b)
+	}
 }
 
 // outerRange is the part of x that the sampled part depends on over b.

@@ -115,9 +115,7 @@ func (r *sabaRun) estimate(dz, dv []float64, rho, keep float64, inPlace bool) (l
 	r.counts.HessG += n
 	r.counts.CrossG += n
 	jf, bf, wf := r.fo.Next()
-	if r.f.pre != nil {
-		r.f.pre.Prefetch(r.fo.Ahead())
-	}
+	r.f.prefetch(r.fo.Ahead())
 	r.memF.prefetch(&r.fo.ahead)
 	r.counts.GradF += int64(bf.Len())
 	lo, hi = 0, len(r.x)

@@ -29,14 +29,7 @@ type saga struct {
 	next  []float64    // the new row, then its change
 	nextX []float64    // the same for x
 	delta [2][]float64 // the change of the z-quantities
-	rows  rowHolder    // for batches of one sample, where its row is all there is to combine; or nil
-}
-
-// rowHolder is a [bilevel.Linear] objective with dense rows, each of which makes all scores of its sample: score c
-// is the product of the row with the part c of z.
-type rowHolder interface {
-	// DenseRow is the row of sample i; nil if there is none.
-	DenseRow(i int) []float64
+	rows  bool         // batches are one sample with a dense row, which is all there is to combine
 }
 
 func newSaga(l *level, part Partition, many int, generic bool) *saga {
@@ -55,9 +48,7 @@ func newSaga(l *level, part Partition, many int, generic bool) *saga {
 		for i := range many {
 			m.delta[i] = make([]float64, d)
 		}
-		if r, ok := l.linear.(rowHolder); ok && part.Size() == 1 && r.DenseRow(0) != nil {
-			m.rows = r
-		}
+		m.rows = part.Size() == 1 && l.linear.Row(0) != nil
 	} else {
 		m.width = many * d
 		m.mem = make([]float64, m.width*part.Blocks())
@@ -105,7 +96,7 @@ func (m *saga) change(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int
 	var nextX []float64
 	if m.level.sampledX {
 		lo, hi = m.level.outerRange(b)
-		nextX = m.nextX
+		nextX = m.nextX[lo:hi]
 	}
 	row, d := m.row(block, b), m.d
 	next := m.next[:len(row)]
@@ -116,16 +107,20 @@ func (m *saga) change(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int
 	case l != nil:
 		l.Coefs(next, nil, nil, z, x, nil, b)
 		if nextX != nil {
-			m.level.sampled.Grad(nil, nextX, z, x, b)
+			m.level.sampled.Grad(nil, m.nextX, z, x, b)
 		}
+	case m.many == 2 && m.level.local != nil:
+		m.level.local.LocalProducts(next[:d], next[d:], nextX, z, x, v, b)
 	case m.many == 2:
 		m.level.sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
+	case nextX != nil:
+		m.level.sampled.Grad(next, m.nextX, z, x, b)
 	default:
-		m.level.sampled.Grad(next, nextX, z, x, b)
+		m.level.sampled.Grad(next, nil, z, x, b)
 	}
 	kernel.SwapDiff(row, next)
 	if hi > lo {
-		kernel.SwapDiff(m.rowX(block, lo, hi), nextX[lo:hi])
+		kernel.SwapDiff(m.rowX(block, lo, hi), nextX)
 	}
 	return lo, hi
 }
@@ -139,9 +134,9 @@ func (m *saga) combine(b bilevel.Batch) {
 	next := m.next[:m.width*b.Len()]
 	if m.many == 2 {
 		k := len(next) / 2
-		l.Combine(m.delta[0], m.delta[1], next[:k], next[k:], b)
+		l.Combine(m.delta[0], m.delta[1], next[:k], next[k:], 1, 0, b)
 	} else {
-		l.Combine(m.delta[0], nil, next, nil, b)
+		l.Combine(m.delta[0], nil, next, nil, 1, 0, b)
 	}
 }
 
@@ -149,8 +144,8 @@ func (m *saga) combine(b bilevel.Batch) {
 // dst = keep dst − ρ estimate.
 func (m *saga) step(dst [2][]float64, b bilevel.Batch, weight, rho, keep float64) {
 	share := m.shareOf(b)
-	if m.rows != nil {
-		row, next := m.rows.DenseRow(b.Lo), m.next
+	if m.rows {
+		row, next := m.level.linear.Row(b.Lo), m.next
 		for q := range m.many {
 			for c := 0; c < m.d; c += len(row) { // the part of each score
 				n := next[0]

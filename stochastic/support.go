@@ -346,7 +346,7 @@ func (m *columns) sample(block int, b bilevel.Batch, z, x, v []float64) {
 	if m.mem != nil {
 		kernel.SwapDiff(m.mem[m.many*k*b.Lo:m.many*k*b.Hi], coef)
 	}
-	m.local.Combine(m.dir[0][:sees], second, cg, ch, b)
+	m.local.Combine(m.dir[0][:sees], second, cg, ch, 1, 0, b)
 }
 
 // learn adds the changes in dir to the averages, of which the first is number q.

@@ -216,66 +216,6 @@ func TestRegularisersAreNotSampled(t *testing.T) {
 	}
 }
 
-// weighted is the mean of ½ e^{x_i} (z − a_i)², which writes only the part of dx that belongs to the batch.
-type weighted struct{ a []float64 }
-
-func (o weighted) Dims() (d, p int)                        { return 1, len(o.a) }
-func (o weighted) Samples() int                            { return len(o.a) }
-func (o weighted) OuterRange(b bilevel.Batch) (lo, hi int) { return b.Lo, b.Hi }
-func (o weighted) Value(z, x []float64, b bilevel.Batch) float64 {
-	s := 0.0
-	for i := b.Lo; i < b.Hi; i++ {
-		s += math.Exp(x[i]) * (z[0] - o.a[i]) * (z[0] - o.a[i]) / 2
-	}
-	return s / float64(b.Len())
-}
-
-func (o weighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
-	clear(dz)
-	for i := b.Lo; i < b.Hi; i++ {
-		w, r := math.Exp(x[i])/float64(b.Len()), z[0]-o.a[i]
-		if dz != nil {
-			dz[0] += w * r
-		}
-		if dx != nil {
-			dx[i] = w * r * r / 2
-		}
-	}
-}
-
-// whole is o with all of dx written.
-type whole struct{ o bilevel.Objective }
-
-func (w whole) Dims() (d, p int)                              { return w.o.Dims() }
-func (w whole) Samples() int                                  { return w.o.Samples() }
-func (w whole) Value(z, x []float64, b bilevel.Batch) float64 { return w.o.Value(z, x, b) }
-func (w whole) Grad(dz, dx, z, x []float64, b bilevel.Batch)  { clear(dx); w.o.Grad(dz, dx, z, x, b) }
-
-func TestLocalObjectives(t *testing.T) {
-	g, f := weighted{[]float64{1, 2, 3, 4, 5, 6, 7, 18, 9, 10, -5}}, weighted{make([]float64, 11)}
-	for i := range f.a {
-		f.a[i] = 4
-	}
-	constantF := &bilevel.Func{InnerDim: 1, OuterDim: 11, // x does not enter f
-		Eval:     func(z, x []float64, b bilevel.Batch) float64 { return (z[0] - 4) * (z[0] - 4) / 2 },
-		Gradient: func(dz, dx, z, x []float64, b bilevel.Batch) { dz[0] = z[0] - 4; clear(dx) },
-	}
-	lower, upper := fill(11, -4), fill(11, 2)
-	for _, outer := range []bilevel.Objective{f, constantF} {
-		for _, m := range []F2SA{{Batch: 3}, {Batch: 3, Shuffle: true}} {
-			s := bilevel.Settings{MaxSteps: 400, Seed: 1}
-			got := minimize(t, m, &bilevel.Problem{Inner: g, Outer: outer, Lower: lower, Upper: upper}, s)
-			want := minimize(t, m, &bilevel.Problem{Inner: whole{g}, Outer: whole{outer}, Lower: lower, Upper: upper}, s)
-			if !slices.Equal(got.Last.X, want.Last.X) || !slices.Equal(got.Last.Z, want.Last.Z) {
-				t.Errorf("%+v: x = %v, and %v where all of dx is written", m, got.Last.X, want.Last.X)
-			}
-			if slices.Equal(got.Last.X, fill(11, 0)) {
-				t.Errorf("%+v: x does not move", m)
-			}
-		}
-	}
-}
-
 // Far enough for all rules of the automatic steps to have acted.
 func TestResumeBitForBit(t *testing.T) {
 	c := bileveltest.Quadratic(3, 5, 60, 50, 22)
@@ -424,9 +364,6 @@ func (c counting) Value(z, x []float64, b bilevel.Batch) float64 {
 
 func (c counting) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	*c.grads += int64(b.Len())
-	if _, ok := c.Objective.(bilevel.Local); ok {
-		clear(dx)
-	}
 	c.Objective.Grad(dz, dx, z, x, b)
 }
 

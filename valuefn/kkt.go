@@ -101,9 +101,9 @@ descent:
 	}
 
 	gx, hx, fz, fx := make([]float64, q), make([]float64, q), trial, make([]float64, q)
-	gradient(g, dz, gx, z, x)
-	gradient(g, nil, hx, k.Z, x)
-	gradient(f, fz, fx, z, x)
+	g.Grad(dz, gx, z, x, all)
+	g.Grad(nil, hx, k.Z, x, all)
+	f.Grad(fz, fx, z, x, bilevel.All(f))
 	k.Counts.GradG += 2 * int64(all.Len())
 	k.Counts.GradF += int64(f.Samples())
 	kernel.Axpy(-1, hx, gx) // ∇x q̂
@@ -116,12 +116,4 @@ descent:
 	k.Slope = kernel.Dot(fz, fz) + kernel.Dot(fx, fx)
 	k.Loss = k.Slope + k.Gap
 	return k, nil
-}
-
-// gradient is that of o over all samples.
-func gradient(o bilevel.Objective, dz, dx, z, x []float64) {
-	if _, ok := o.(bilevel.Local); ok {
-		clear(dx)
-	}
-	o.Grad(dz, dx, z, x, bilevel.All(o))
 }

@@ -14,14 +14,10 @@ var one = bilevel.Batch{Lo: 0, Hi: 1}
 // level is one objective with first derivatives, whole = mean of sampled's terms + exact. Nothing else of it is
 // ever looked at.
 type level struct {
-	whole, sampled, exact bilevel.Objective // exact is nil if there is none
-	pre                   bilevel.Prefetcher
-	wholeLocal            bool // whole writes a part of x-derivatives only
-	sampledLocal          bool
-	exactLocal            bool
+	whole, sampled, exact bilevel.Objective      // exact is nil if there is none
+	linear                bilevel.Linear         // sampled, or nil
 	ez, ex                []float64              // what the exact part gives
 	pairs                 bilevel.PairGradienter // whole, or nil
-	steps                 bilevel.PairDescender  // whole, or nil
 	second                []float64              // gradient in x at the second point
 }
 
@@ -44,22 +40,18 @@ func newLevel(o bilevel.Objective) (level, error) {
 			}
 			d, p := o.Dims()
 			l.ez, l.ex = make([]float64, d), make([]float64, p)
-			_, l.exactLocal = l.exact.(bilevel.Local)
 		}
 	}
-	_, l.wholeLocal = l.whole.(bilevel.Local)
-	_, l.sampledLocal = l.sampled.(bilevel.Local)
-	l.pre, _ = l.sampled.(bilevel.Prefetcher)
+	l.linear, _ = l.sampled.(bilevel.Linear)
 	l.pairs, _ = o.(bilevel.PairGradienter)
-	l.steps, _ = o.(bilevel.PairDescender)
 	return l, nil
 }
 
 // next draws a batch and its weight.
 func (l *level) next(s *stochastic.Sampler) (bilevel.Batch, float64) {
 	_, b, w := s.Next()
-	if l.pre != nil {
-		l.pre.Prefetch(s.Ahead())
+	if l.linear != nil {
+		l.linear.Prefetch(s.Ahead())
 	}
 	return b, w
 }
@@ -68,14 +60,8 @@ func (l *level) next(s *stochastic.Sampler) (bilevel.Batch, float64) {
 // plus that of the exact part.
 func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
 	if w == 1 {
-		if l.wholeLocal {
-			clear(dx)
-		}
 		l.whole.Grad(dz, dx, z, x, b) // one pass for both parts
 		return
-	}
-	if l.sampledLocal {
-		clear(dx)
 	}
 	l.sampled.Grad(dz, dx, z, x, b)
 	kernel.Scale(w, dz)
@@ -89,9 +75,6 @@ func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
 	}
 	if dx == nil {
 		ex = nil
-	}
-	if l.exactLocal {
-		clear(ex)
 	}
 	l.exact.Grad(ez, ex, z, x, one)
 	kernel.Axpy(1, ez, dz)
@@ -112,11 +95,8 @@ func (l *level) value(z, x []float64, b bilevel.Batch, w float64) float64 {
 
 // descend steps y −= a∇z g(y, x) + c·e and z −= a∇z g(z, x) and overwrites dx as pair does; dy and dz are scratch.
 func (l *level) descend(dy, dz, dx, y, z, x, e []float64, a, c float64, b bilevel.Batch, w float64) {
-	if w == 1 && l.steps != nil {
-		if l.wholeLocal {
-			clear(dx)
-		}
-		l.steps.PairDescend(dx, y, z, x, e, a, c, b)
+	if w == 1 && l.pairs != nil {
+		l.pairs.PairDescend(dx, y, z, x, e, a, c, b)
 		return
 	}
 	l.pair(dy, dz, dx, y, z, x, b, w)
@@ -129,9 +109,6 @@ func (l *level) descend(dy, dz, dx, y, z, x, e []float64, a, c float64, b bileve
 // one batch as in grad.
 func (l *level) pair(dy, dz, dx, y, z, x []float64, b bilevel.Batch, w float64) {
 	if w == 1 && l.pairs != nil {
-		if l.wholeLocal {
-			clear(dx)
-		}
 		l.pairs.PairGrad(dy, dz, dx, y, z, x, b)
 		return
 	}

@@ -362,22 +362,6 @@ func TestFastPathIsTheGenericOne(t *testing.T) {
 	}
 }
 
-func TestMinimaxOPTOnLocalObjectives(t *testing.T) {
-	g, f := weighted{[]float64{1, 2, 3, 4, 5, 6, 7, 18, 9, 10, -5}}, weighted{fill(11, 4)}
-	for _, m := range []MinimaxOPT{{Batch: 3}, {Batch: 3, Shuffle: true}} {
-		s := bilevel.Settings{MaxSteps: 2000, Seed: 1}
-		lower, upper := fill(11, -4), fill(11, 2)
-		got := minimize(t, m, &bilevel.Problem{Inner: g, Outer: f, Lower: lower, Upper: upper}, s)
-		want := minimize(t, m, &bilevel.Problem{Inner: whole{g}, Outer: whole{f}, Lower: lower, Upper: upper}, s)
-		if !slices.Equal(got.Last.X, want.Last.X) || !slices.Equal(got.Last.Z, want.Last.Z) {
-			t.Errorf("%+v: x = %v, and %v where all of dx is written", m, got.Last.X, want.Last.X)
-		}
-		if slices.Equal(got.Last.X, fill(11, 0)) {
-			t.Errorf("%+v: x does not move", m)
-		}
-	}
-}
-
 // keeping shows the run that it starts.
 type keeping struct {
 	bilevel.Method

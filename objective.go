@@ -3,18 +3,35 @@ package bilevel
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 )
 
 // Batch is the half-open range [Lo, Hi) of stored sample order: contiguous memory, which a variance-reduction memory
 // can index by block. Stochastic methods take batches for samples of the whole, so shuffle data whose order means
 // something before making an objective of them.
-type Batch struct{ Lo, Hi int }
+type Batch struct {
+	Lo, Hi int
+	// Draw stands for whatever else is random in the terms: dropout, augmentation, noise, the samples behind an
+	// expectation. A term is a function of (z, x, Draw) and its index, see [Batch.Source], and calls with the same
+	// Draw see the same function. Stochastic methods give every batch that they draw a new one, and share it between
+	// calls that belong together, such as gradients at two points whose difference counts. 0 is the fixed draw, which
+	// records, evaluators and deterministic methods use: they see one sample average. Objectives that are finite
+	// sums ignore it.
+	Draw uint64
+}
 
 // Len is the number of samples in b.
 func (b Batch) Len() int { return b.Hi - b.Lo }
 
-// All is the batch of all samples of o.
+// Source is the randomness of sample i in this draw. It depends on nothing else of b, so that a term is the same
+// whatever batch it is part of.
+func (b Batch) Source(i int) (pcg rand.PCG) {
+	pcg.Seed(b.Draw, uint64(i))
+	return pcg
+}
+
+// All is the batch of all samples of o, under the fixed draw.
 func All(o Objective) Batch { return Batch{Lo: 0, Hi: o.Samples()} }
 
 // Objective is one level of a bilevel problem: the mean of Samples() smooth terms of (z, x).

@@ -178,6 +178,9 @@ func bounds(opts ObjectiveOptions, j int) (lo, hi float64) {
 	return lo, hi
 }
 
+// someDraw is a draw that is not the fixed one.
+const someDraw = 0x5eed5eed5eed5eed
+
 // drawBatches is one term, a few terms, and all of them or as many as are cheap.
 func drawBatches(n, size int, rng *rand.Rand) []bilevel.Batch {
 	part := func(k int) bilevel.Batch {
@@ -185,7 +188,9 @@ func drawBatches(n, size int, rng *rand.Rand) []bilevel.Batch {
 		lo := rng.IntN(n - k + 1)
 		return bilevel.Batch{Lo: lo, Hi: lo + k}
 	}
-	return []bilevel.Batch{part(1), part(7 + rng.IntN(30)), part(max(64, 100_000/max(size, 1)))}
+	batches := []bilevel.Batch{part(1), part(7 + rng.IntN(30)), part(max(64, 100_000/max(size, 1)))}
+	batches[1].Draw = someDraw
+	return batches
 }
 
 // list has all calls that the objective answers.
@@ -611,18 +616,18 @@ func partitions(n int, rng *rand.Rand) [][]bilevel.Batch {
 	var growing, random, single []bilevel.Batch
 	for lo, k := 0, 1; lo < n; k = k*3/2 + 1 {
 		hi := min(lo+k, n)
-		growing = append(growing, bilevel.Batch{Lo: lo, Hi: hi})
+		growing = append(growing, bilevel.Batch{Lo: lo, Hi: hi, Draw: someDraw})
 		lo = hi
 	}
 	for lo := 0; lo < n; {
 		hi := min(lo+1+rng.IntN(n/2+1), n)
-		random = append(random, bilevel.Batch{Lo: lo, Hi: hi})
+		random = append(random, bilevel.Batch{Lo: lo, Hi: hi, Draw: someDraw})
 		lo = hi
 	}
 	list := [][]bilevel.Batch{growing, random}
 	if n <= 256 {
 		for i := range n {
-			single = append(single, bilevel.Batch{Lo: i, Hi: i + 1})
+			single = append(single, bilevel.Batch{Lo: i, Hi: i + 1, Draw: someDraw})
 		}
 		list = append(list, single)
 	}
@@ -649,7 +654,9 @@ func (pr *probe) checkBatches(r *report) {
 
 // addUp compares quantities over all terms with weighted means over parts.
 func (pr *probe) addUp(r *report, names []string, quantities func(b bilevel.Batch) [][]float64) {
-	whole := quantities(pr.all())
+	all := pr.all()
+	all.Draw = someDraw // a draw is one function, however it is cut
+	whole := quantities(all)
 	for _, parts := range partitions(pr.n, pr.rng(4)) {
 		sum := make([][]float64, len(whole))
 		scale := make([]float64, len(whole)) // largest entry of any part, weighted

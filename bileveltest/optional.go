@@ -300,7 +300,7 @@ func (pr *probe) checkRow(r *report, o bilevel.Linear) {
 				r.errorf("Row(%d) has length %d, z %d and a sample %d scores", i, len(row), pr.d, k)
 				return
 			}
-			single := bilevel.Batch{Lo: i, Hi: i + 1}
+			single := bilevel.Batch{Lo: i, Hi: i + 1, Draw: b.Draw}
 			c, got := make([]float64, k), make([]float64, 0, pr.d)
 			o.Coefs(c, nil, nil, at.z, at.x, nil, single)
 			for _, cj := range c {
@@ -375,7 +375,7 @@ func (pr *probe) checkLinear(r *report, o bilevel.Linear) {
 			gather, gatherH := make([]float64, k*n), make([]float64, k*n)
 			scale := 0.0
 			for l := range n {
-				single := bilevel.Batch{Lo: b.Lo + l, Hi: b.Lo + l + 1}
+				single := bilevel.Batch{Lo: b.Lo + l, Hi: b.Lo + l + 1, Draw: b.Draw}
 				o.Coefs(one, oneH, nil, at.z, at.x, at.v, single)
 				for j := range k {
 					gather[j*n+l], gatherH[j*n+l] = one[j], oneH[j]

@@ -252,7 +252,7 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 // batches visits j of n terms, or all; the weights of a visit add up to one.
 func (s *sid) batches(n, j int, seed, stream uint64, visit func(b bilevel.Batch, w float64)) {
 	if j >= n {
-		visit(bilevel.Batch{Lo: 0, Hi: n}, 1)
+		visit(newBlocks(n, n, seed, stream).next(), 1)
 		return
 	}
 	size := min(s.m.Batch, j)
@@ -318,7 +318,8 @@ func newBlocks(n, size int, seed, stream uint64) *blocks {
 }
 
 func (d *blocks) next() bilevel.Batch {
-	i, _ := bits.Mul64(d.pcg.Uint64(), uint64(d.n)) // a uniform term
+	u := d.pcg.Uint64()
+	i, _ := bits.Mul64(u, uint64(d.n)) // a uniform term
 	lo := int(i) / d.size * d.size
-	return bilevel.Batch{Lo: lo, Hi: min(lo+d.size, d.n)}
+	return bilevel.Batch{Lo: lo, Hi: min(lo+d.size, d.n), Draw: u | 1} // 0 is the fixed draw
 }

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"github.com/bilevel-go/bilevel"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -52,7 +53,7 @@ func TestEquilibriumMap(t *testing.T) {
 	for i := range x {
 		x[i] = rng.NormFloat64()
 	}
-	q.Map(got, z, x, struct{ Lo, Hi int }{0, 1})
+	q.Map(got, z, x, bilevel.Batch{Hi: 1})
 	for i := range n {
 		for j := range units {
 			s := x[units*units+units*features+j]

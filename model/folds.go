@@ -80,14 +80,14 @@ func (c *folds) of(f int, s []float64) []float64 {
 // parts is b without fold f, as up to two ranges, and the weight of a mean over b's rows in it.
 func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight float64) {
 	lo, hi := c.bounds[f], c.bounds[f+1]
-	parts[0] = bilevel.Batch{Lo: b.Lo, Hi: max(b.Lo, min(b.Hi, lo))}
-	parts[1] = bilevel.Batch{Lo: min(b.Hi, max(b.Lo, hi)), Hi: b.Hi}
+	parts[0] = bilevel.Batch{Lo: b.Lo, Hi: max(b.Lo, min(b.Hi, lo)), Draw: b.Draw}
+	parts[1] = bilevel.Batch{Lo: min(b.Hi, max(b.Lo, hi)), Hi: b.Hi, Draw: b.Draw}
 	return parts, float64(c.loss.n) / float64(c.loss.n-(hi-lo))
 }
 
 func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
 	lo := min(max(b.Lo, c.bounds[f]), b.Hi)
-	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[f+1]))}
+	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[f+1])), Draw: b.Draw}
 }
 
 // FoldsInner is the inner loss of [Folds]. Its K models are evaluated on all cores where that pays.

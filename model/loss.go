@@ -431,7 +431,7 @@ func (o *Loss) runDense() float64 {
 func (o *Loss) denseChunk(worker, i int) {
 	p := &o.job.pass
 	lo := o.job.b.Lo + (o.job.first+i)*chunkRows
-	c := bilevel.Batch{Lo: lo, Hi: min(lo+chunkRows, o.job.b.Hi)}
+	c := bilevel.Batch{Lo: lo, Hi: min(lo+chunkRows, o.job.b.Hi), Draw: o.job.b.Draw}
 	ldz, width := len(p.dz), len(p.dz)+len(p.hv)
 	part := o.part[i*width : (i+1)*width]
 	var dz, hv []float64

@@ -162,7 +162,7 @@ func (o *Perturbed) inner(dz, hv, z, x, v []float64, b bilevel.Batch) {
 //
 //	∇x_i = Σ_c ∂ℓ/∂t_c z_c / |b|,   ∇²xz_i·v = Σ_c (∂ℓ/∂t_c v_c + Σ_c' ∂²ℓ/∂t_c∂t_c' ⟨a_i + x_i, v_c'⟩ z_c) / |b|.
 func (o *Perturbed) outer(dx, cv, z, v []float64, b bilevel.Batch) {
-	c := bilevel.Batch{Lo: min(b.Lo, o.s), Hi: min(b.Hi, o.s)}
+	c := bilevel.Batch{Lo: min(b.Lo, o.s), Hi: min(b.Hi, o.s), Draw: b.Draw}
 	m, k, d := c.Len(), o.loss.layout.Classes, o.loss.layout.Features
 	if m <= 0 || dx == nil && cv == nil {
 		return

@@ -350,9 +350,7 @@ func (c *core) joint(dz, dv, dx, z, x, v []float64, bg bilevel.Batch, wg float64
 }
 
 // all are the batches of all samples.
-func (c *core) all() (bg, bf bilevel.Batch) {
-	return bilevel.Batch{Lo: 0, Hi: c.gi.Samples()}, bilevel.Batch{Lo: 0, Hi: c.fo.Samples()}
-}
+func (c *core) all() (bg, bf bilevel.Batch) { return c.gi.All(), c.fo.All() }
 
 // rate is the step size ρ of the coming step; where it is automatic and differs from coordinate to coordinate, the
 // largest.

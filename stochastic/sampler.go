@@ -28,7 +28,7 @@ func (p Partition) Size() int { return p.size }
 // Blocks is the number of blocks.
 func (p Partition) Blocks() int { return (p.n + p.size - 1) / p.size }
 
-// Block is the i-th block.
+// Block is the i-th block, under the fixed draw.
 func (p Partition) Block(i int) bilevel.Batch {
 	lo := i * p.size
 	return bilevel.Batch{Lo: lo, Hi: min(lo+p.size, p.n)}
@@ -51,6 +51,7 @@ type Sampler struct {
 	recip   uint64  // ⌈2⁶⁴/size⌉, to divide by multiplication
 	perm    []int32 // the order of the current pass; nil for independent draws
 	pos     int
+	pass    uint64 // the number from which those of the draws in this pass follow
 	ahead   draw
 	visited int64
 }
@@ -84,6 +85,11 @@ func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
 	return d.block, d.b, d.weight
 }
 
+// All is the batch of all samples under a draw of its own, for methods that make a full pass now and then.
+func (s *Sampler) All() bilevel.Batch {
+	return bilevel.Batch{Lo: 0, Hi: s.n, Draw: s.ahead.b.Draw ^ 1<<63}
+}
+
 // Ahead is the batch that Next will draw.
 func (s *Sampler) Ahead() bilevel.Batch { return s.ahead.b }
 
@@ -94,14 +100,15 @@ func (s *Sampler) draw() draw {
 	if s.perm != nil {
 		return s.drawShuffled()
 	}
-	h, _ := bits.Mul64(s.pcg.Uint64(), uint64(s.n))
+	u := s.pcg.Uint64()
+	h, _ := bits.Mul64(u, uint64(s.n))
 	i := int(h)
 	if s.size > 1 {
 		q, _ := bits.Mul64(h, s.recip)
 		i = int(q)
 	}
 	lo := i * s.size
-	return draw{i, bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n)}, 1}
+	return draw{i, bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n), Draw: u | 1}, 1} // 0 is the fixed draw
 }
 
 func (s *Sampler) drawShuffled() draw {
@@ -111,10 +118,12 @@ func (s *Sampler) drawShuffled() draw {
 			s.perm[i], s.perm[h] = s.perm[h], s.perm[i]
 		}
 		s.pos = 0
+		s.pass = s.pcg.Uint64()
 	}
 	i := int(s.perm[s.pos])
 	s.pos++
 	b := s.Block(i)
+	b.Draw = s.pass + uint64(s.pos)*0x9e3779b97f4a7c15 | 1
 	return draw{i, b, float64(len(s.perm)) * s.Share(b)}
 }
 
@@ -135,10 +144,12 @@ func (s *Sampler) State(st *bilevel.State) {
 			s.perm[i] = int32(b)
 		}
 		st.Int(&s.pos)
+		st.Uint64(&s.pass)
 	}
 	st.Int(&s.ahead.block)
 	st.Int(&s.ahead.b.Lo)
 	st.Int(&s.ahead.b.Hi)
+	st.Uint64(&s.ahead.b.Draw)
 	st.Float(&s.ahead.weight)
 	st.Int64(&s.visited)
 }

@@ -197,7 +197,7 @@ func TestTermsOfGShareTheirBatch(t *testing.T) {
 		if g[2*k] != g[2*k+1] {
 			t.Errorf("step %d: g at u over %v and at ω over %v", k+1, g[2*k], g[2*k+1])
 		}
-		if g[2*k] == f[k] {
+		if g[2*k].Lo == f[k].Lo {
 			same++
 		}
 	}

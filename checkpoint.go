@@ -163,15 +163,28 @@ func (d *driver) evaluatorState(s *State) {
 	}
 }
 
-func (d *driver) save() error {
+// encode is the state of driver and run.
+func (d *driver) encode() ([]byte, error) {
 	s := &State{}
 	d.state(s)
-	if s.err != nil {
-		return s.err
+	return s.buf, s.err
+}
+
+// save writes the state to the checkpoint: that before the last step if that was cut short, and nothing if none was
+// kept.
+func (d *driver) save() error {
+	var state []byte
+	if d.before == nil {
+		var err error
+		if state, err = d.encode(); err != nil {
+			return err
+		}
+	} else if state = d.before.state; state == nil {
+		return nil
 	}
-	sum := sha256.Sum256(s.buf)
+	sum := sha256.Sum256(state)
 	data := append([]byte(checkpointMagic), sum[:]...)
-	if err := writeAtomic(d.s.Checkpoint, append(data, s.buf...)); err != nil {
+	if err := writeAtomic(d.s.Checkpoint, append(data, state...)); err != nil {
 		return fmt.Errorf("bilevel: saving the checkpoint: %w", err)
 	}
 	return nil

@@ -1,5 +1,7 @@
 package bilevel
 
+import "context"
+
 // Method is an algorithm's immutable configuration; its zero value works.
 type Method interface {
 	// Start begins a run on p. It fails when the problem lacks a derivative that the method needs. The
@@ -9,8 +11,10 @@ type Method interface {
 
 // Run is one optimisation in progress. [Minimize] owns loop, budgets, records and checkpoints.
 type Run interface {
-	// Step makes one outer step. It returns [ErrDone] when no further progress is possible.
-	Step() error
+	// Step makes one outer step. It returns [ErrDone] when no further progress is possible, and [ErrNoDescent] where
+	// that is because derivatives must be wrong. A step of more than a few passes over the data looks at ctx between
+	// them and returns its error; the run is then in the middle of a step, and is not used any more.
+	Step(ctx context.Context) error
 	// Point is a copy of the current point. Asking for it never changes the run.
 	Point() Point
 	// Counts says how many samples oracle calls have visited so far.
@@ -51,6 +55,7 @@ func (c Counts) Total() int64 {
 // Evaluator gives h(x) and its gradient to a tolerance, for records, tests and reports; see
 // hypergrad.Evaluator. One that starts from its last result is [Stateful] too, and part of checkpoints.
 type Evaluator interface {
-	// Evaluate returns h(x) and, where grad (length p) is not nil, overwrites it with ∇h(x).
-	Evaluate(grad, x []float64) (float64, error)
+	// Evaluate returns h(x) and, where grad (length p) is not nil, overwrites it with ∇h(x). It returns the error of
+	// ctx soon after that is done, and is then as if it had not been asked.
+	Evaluate(ctx context.Context, grad, x []float64) (float64, error)
 }

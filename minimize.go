@@ -1,6 +1,7 @@
 package bilevel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 // ErrDone is what a run's Step returns when it has converged as far as it can.
 var ErrDone = errors.New("bilevel: no further progress is possible")
 
+// ErrNoDescent is what a run's Step returns at a point where the gradient is large and yet no step along it lowers h.
+var ErrNoDescent = errors.New("bilevel: no step along the gradient lowers h, although it is large")
+
 // Settings are the budgets and the book-keeping of [Minimize]. A budget of zero is no budget; at least one
 // of MaxSteps, MaxTime, MaxSamples and GradTol must be set, unless the method ends by itself.
 type Settings struct {
@@ -21,7 +25,8 @@ type Settings struct {
 	Seed uint64
 
 	// MaxSteps, MaxTime and MaxSamples (of Counts.Total) end the run. Time spent on records, evaluation and
-	// checkpoints does not count.
+	// checkpoints does not count. A step that takes long is cut short where the time ends, and what it has done is
+	// lost.
 	MaxSteps   int64
 	MaxTime    time.Duration
 	MaxSamples int64
@@ -30,12 +35,12 @@ type Settings struct {
 	GradTol float64
 
 	// RecordEvery is the number of steps between records. The default is 1 for methods that know their own
-	// value, and otherwise steps 0, 1, 2, 4, 8 and so on. The last step is always recorded.
+	// value, and otherwise steps 0, 1, 2, 4, 8 and so on. The last step is recorded too, unless the run is cancelled.
 	RecordEvery int64
 	// RecordsPerDecade, in place of RecordEvery, records so many steps of each factor of ten, at equal ratios: steps
 	// 0, 1, 2, 3, 4, 6, 10, 16, 25 and so on for five of them.
 	RecordsPerDecade int
-	// Recorder, if any, sees every record.
+	// Recorder, if any, sees every record. What it is given is its own.
 	Recorder Recorder
 	// Evaluator, if any, computes h and ∇h at every record.
 	Evaluator Evaluator
@@ -78,6 +83,7 @@ const (
 	SampleBudget               // MaxSamples
 	Target                     // GradTol was reached
 	Done                       // the method cannot make further progress
+	NoDescent                  // no step lowers h, though ‖∇h‖ is large: derivatives are wrong, or very inexact
 	Cancelled                  // the context was cancelled
 	Failed                     // an error, which Minimize returns too
 )
@@ -94,6 +100,9 @@ func (r Reason) String() string {
 		return "gradient target reached"
 	case Done:
 		return "converged"
+	case NoDescent:
+		return "no step along the gradient lowers h, although it is large: check the derivatives of f and g, " +
+			"as bileveltest.Objective does"
 	case Cancelled:
 		return "cancelled"
 	case Failed:
@@ -108,7 +117,7 @@ type Result struct {
 	Point Point
 	// Value and GradNorm belong to Point; NaN if unknown.
 	Value, GradNorm float64
-	// Last is the point after the last step.
+	// Last is the point after the last step. It shares no memory with Point.
 	Last   Point
 	Reason Reason
 	Steps  int64
@@ -124,12 +133,16 @@ type NonFiniteError struct {
 }
 
 func (e *NonFiniteError) Error() string {
-	return fmt.Sprintf("bilevel: after step %d, %s: the step sizes are too large for this problem, or an objective is not finite there", e.Step, e.Quantity)
+	return fmt.Sprintf("bilevel: after step %d, %s: the step sizes are too large for this problem, "+
+		"or an objective is not finite there", e.Step, e.Quantity)
 }
 
 // Minimize runs method on p until a budget of s is used, the target reached or ctx cancelled. None of these
 // is an error, see [Result].Reason. On an error in the middle of a run the result is returned too, with the
 // last good point.
+//
+// A run that is cancelled stops at once: its last step is not recorded, since that may take an evaluation of h, and
+// what is saved is what a run that was not cancelled has at that step.
 func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Result, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -137,7 +150,8 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 	if method == nil {
 		return nil, errors.New("bilevel: the method is nil")
 	}
-	if s.MaxSteps < 0 || s.MaxTime < 0 || s.MaxSamples < 0 || s.RecordEvery < 0 || s.RecordsPerDecade < 0 || s.CheckpointEvery < 0 || !(s.GradTol >= 0) {
+	if min(s.MaxSteps, int64(s.MaxTime), s.MaxSamples, s.RecordEvery, int64(s.RecordsPerDecade),
+		int64(s.CheckpointEvery)) < 0 || !(s.GradTol >= 0) {
 		return nil, errors.New("bilevel: a negative budget, target or interval")
 	}
 	if s.RecordEvery > 0 && s.RecordsPerDecade > 0 {
@@ -179,10 +193,16 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 	if s.Checkpoint != "" && err == nil {
 		err = d.save()
 	}
+	if d.res.Reason == Cancelled {
+		d.res.Last = d.last()
+		if math.IsNaN(d.res.Value) {
+			d.res.Point = d.last()
+		}
+	}
 	if err != nil {
 		d.res.Reason = Failed
 	}
-	d.res.Steps, d.res.Time, d.res.Counts = d.step, d.elapsed, run.Counts()
+	d.res.Steps, d.res.Time, d.res.Counts = d.step, d.elapsed, d.counts()
 	return &d.res, err
 }
 
@@ -200,15 +220,34 @@ type driver struct {
 	recorded int64 // last recorded step plus one
 	res      Result
 
-	grad []float64
+	// before is where the run was before a step that was cut short; nil if none was.
+	before *before
+	grad   []float64
 }
 
-// The driver reads the clock and the context once per chunk of steps, which takes about this long.
-const chunkTime = time.Millisecond
+// before is what is kept of a run before a step that may be cut short: what such a step leaves is no state to go on
+// from.
+type before struct {
+	at     Point
+	counts Counts
+	state  []byte // nil if it is not saved
+}
+
+const (
+	// The driver reads the clock and the context once per chunk of steps, which takes about this long.
+	chunkTime = time.Millisecond
+	// A step can be cut short where the one before took so long, or is not known.
+	cutTime = 2 * time.Millisecond
+	// What would be saved is kept before steps that take so long, which is a small part of that.
+	keepTime = 50 * time.Millisecond
+)
 
 func (d *driver) loop(ctx context.Context) error {
+	if err := d.checkObjectives(); err != nil {
+		return err
+	}
 	if d.recorded == 0 {
-		if stop, err := d.record(); stop || err != nil {
+		if stop, err := d.record(ctx); stop || err != nil {
 			return err
 		}
 	} else if last := d.res.Trace[len(d.res.Trace)-1]; last.Step == d.step && d.s.GradTol > 0 && last.GradNorm <= d.s.GradTol {
@@ -221,34 +260,43 @@ func (d *driver) loop(ctx context.Context) error {
 	}
 	saved := time.Now()
 	chunk := int64(1)
+	took := keepTime // by a step, as far as that is known
 	for {
+		if ctx.Err() != nil {
+			d.res.Reason = Cancelled
+			return nil
+		}
 		if d.s.MaxSteps > 0 && d.step >= d.s.MaxSteps {
-			return d.finish(StepBudget)
+			return d.finish(ctx, StepBudget)
 		}
 		if d.s.MaxTime > 0 && d.elapsed >= d.s.MaxTime {
-			return d.finish(TimeBudget)
+			return d.finish(ctx, TimeBudget)
 		}
 		if d.s.MaxSamples > 0 && d.run.Counts().Total() >= d.s.MaxSamples {
-			return d.finish(SampleBudget)
-		}
-		if ctx.Err() != nil {
-			return d.finish(Cancelled)
+			return d.finish(ctx, SampleBudget)
 		}
 		next := d.nextRecord()
-		n := min(chunk, next-d.step)
+		n := min(chunk, next-d.step, nextCheck(d.step)-d.step)
 		if d.s.MaxSteps > 0 {
 			n = min(n, d.s.MaxSteps-d.step)
 		}
-		start := time.Now()
-		made, err := d.steps(n)
-		spent := time.Since(start)
+		made, spent, err := d.steps(ctx, n, took)
+		took = spent / time.Duration(max(made, 1))
 		d.elapsed += spent
 		d.step += made
 		if err := d.failed(); err != nil {
 			return err
 		}
-		if errors.Is(err, ErrDone) {
-			return d.finish(Done)
+		switch {
+		case d.before != nil && ctx.Err() != nil:
+			d.res.Reason = Cancelled
+			return nil
+		case d.before != nil:
+			return d.finish(ctx, TimeBudget)
+		case errors.Is(err, ErrDone):
+			return d.finish(ctx, Done)
+		case errors.Is(err, ErrNoDescent):
+			return d.finish(ctx, NoDescent)
 		}
 		if err != nil {
 			return fmt.Errorf("bilevel: step %d: %w", d.step+1, err)
@@ -259,8 +307,13 @@ func (d *driver) loop(ctx context.Context) error {
 		case spent > 2*chunkTime:
 			chunk = max(chunk/2, 1)
 		}
+		if d.step == nextCheck(d.step-1) {
+			if err := d.checkObjectives(); err != nil {
+				return err
+			}
+		}
 		if d.step == next {
-			if stop, err := d.record(); stop || err != nil {
+			if stop, err := d.record(ctx); stop || err != nil {
 				return err
 			}
 		}
@@ -283,17 +336,52 @@ func (d *driver) failed() error {
 	return nil
 }
 
-// steps makes n steps, or fewer where the sample budget ends.
-func (d *driver) steps(n int64) (int64, error) {
-	for i := range n {
-		if err := d.run.Step(); err != nil {
-			return i, err
+// steps makes n steps, or fewer where the sample budget ends; took is how long one takes. A step that ctx or the time
+// budget cuts short does not count, and leaves before.
+func (d *driver) steps(ctx context.Context, n int64, took time.Duration) (made int64, spent time.Duration, err error) {
+	step := context.Background() // a few short steps are not worth the look at the clock
+	if n == 1 && took >= cutTime {
+		kept := before{at: d.run.Point(), counts: d.run.Counts()}
+		if d.s.Checkpoint != "" && took >= keepTime {
+			kept.state, _ = d.encode() // an error comes back when the run is saved
+		}
+		step = ctx
+		if d.s.MaxTime > 0 {
+			var cancel context.CancelFunc
+			step, cancel = context.WithTimeout(ctx, d.s.MaxTime-d.elapsed)
+			defer cancel()
+		}
+		defer func() {
+			if err != nil && step.Err() != nil && errors.Is(err, step.Err()) {
+				d.before = &kept
+			}
+		}()
+	}
+	start := time.Now()
+	for made = range n {
+		if err := d.run.Step(step); err != nil {
+			return made, time.Since(start), err
 		}
 		if d.s.MaxSamples > 0 && d.run.Counts().Total() >= d.s.MaxSamples {
-			return i + 1, nil
+			return made + 1, time.Since(start), nil
 		}
 	}
-	return n, nil
+	return n, time.Since(start), nil
+}
+
+// last is a copy of the point after the last step, and counts what was visited by then.
+func (d *driver) last() Point {
+	if d.before != nil {
+		return d.before.at.clone()
+	}
+	return d.run.Point()
+}
+
+func (d *driver) counts() Counts {
+	if d.before != nil {
+		return d.before.counts
+	}
+	return d.run.Counts()
 }
 
 // nextRecord is the first step after the current one that is recorded.
@@ -326,9 +414,9 @@ func nextGeometric(step int64, n int) int64 {
 }
 
 // finish records the last step and ends with reason, or with a better one found on the way.
-func (d *driver) finish(reason Reason) error {
+func (d *driver) finish(ctx context.Context, reason Reason) error {
 	if d.recorded <= d.step {
-		if stop, err := d.record(); stop || err != nil {
+		if stop, err := d.record(ctx); stop || err != nil {
 			return err
 		}
 	}
@@ -336,22 +424,26 @@ func (d *driver) finish(reason Reason) error {
 	return nil
 }
 
-// record evaluates the current point. It reports stop when the target is reached.
-func (d *driver) record() (stop bool, err error) {
-	at := d.run.Point()
+// record evaluates the current point. It reports stop when the target is reached, or ctx cancelled on the way.
+func (d *driver) record(ctx context.Context) (stop bool, err error) {
+	at := d.last()
 	if err := d.failed(); err != nil {
 		return true, err
 	}
 	if q := at.nonFinite(); q != "" {
 		return true, &NonFiniteError{d.step, q}
 	}
-	r := Record{Step: d.step, Time: d.elapsed, Counts: d.run.Counts(), Value: math.NaN(), GradNorm: math.NaN()}
+	r := Record{Step: d.step, Time: d.elapsed, Counts: d.counts(), Value: math.NaN(), GradNorm: math.NaN()}
 	switch {
 	case d.s.Evaluator != nil:
 		if d.grad == nil {
 			d.grad = make([]float64, len(at.X))
 		}
-		if r.Value, err = d.s.Evaluator.Evaluate(d.grad, at.X); err != nil {
+		if r.Value, err = d.s.Evaluator.Evaluate(ctx, d.grad, at.X); err != nil {
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				d.res.Reason = Cancelled
+				return true, nil
+			}
 			return true, fmt.Errorf("bilevel: evaluating h after step %d: %w", d.step, err)
 		}
 		if err := d.failed(); err != nil {
@@ -360,12 +452,12 @@ func (d *driver) record() (stop bool, err error) {
 		if math.IsNaN(r.Value) {
 			return true, &NonFiniteError{d.step, "h = NaN"}
 		}
-		if j := slices.IndexFunc(d.grad, func(g float64) bool { return math.IsNaN(g) || math.IsInf(g, 0) }); j >= 0 {
-			return true, &NonFiniteError{d.step, fmt.Sprintf("∇h[%d] = %v", j, d.grad[j])}
+		if q := nonFinite("∇h", d.grad); q != "" {
+			return true, &NonFiniteError{d.step, q}
 		}
 		d.p.ProjectedGrad(d.grad, at.X, d.grad)
 		r.GradNorm = norm(d.grad)
-	case d.progress != nil:
+	case d.progress != nil && d.before == nil:
 		r.Value, r.GradNorm = d.progress.Progress()
 	}
 	if math.IsInf(r.Value, 0) {
@@ -378,16 +470,94 @@ func (d *driver) record() (stop bool, err error) {
 	d.res.Trace = append(d.res.Trace, r)
 	d.res.Last = at
 	if math.IsNaN(d.res.Value) || r.Value <= d.res.Value {
-		d.res.Point, d.res.Value, d.res.GradNorm = at, r.Value, r.GradNorm
+		d.res.Point, d.res.Value, d.res.GradNorm = at.clone(), r.Value, r.GradNorm
 	}
 	if d.s.Recorder != nil {
-		d.s.Recorder.Record(r, at)
+		r.Notes = slices.Clone(r.Notes)
+		d.s.Recorder.Record(r, at.clone())
 	}
 	if d.s.GradTol > 0 && r.GradNorm <= d.s.GradTol {
 		d.res.Reason = Target
 		return true, nil
 	}
 	return false, nil
+}
+
+// Objectives are looked at on so many samples.
+const checkSamples = 8
+
+// nextCheck is the first step after the given one at which objectives are looked at: powers of two, and not too rarely.
+func nextCheck(step int64) int64 {
+	const rarely = 1 << 20
+	if step >= rarely {
+		return (step/rarely + 1) * rarely
+	}
+	n := int64(1)
+	for n <= step {
+		n *= 2
+	}
+	return n
+}
+
+// checkObjectives looks whether values and derivatives of both levels are finite at the current point, over a few
+// samples. Automatic step sizes take what is not finite for a divergence and go back from it again and again, and
+// methods that only read gradients never see the values. A run that knows h finds out by itself, and may never ask the
+// outer objective at its start.
+func (d *driver) checkObjectives() error {
+	if d.progress != nil {
+		return nil
+	}
+	at := d.run.Point()
+	if q := at.nonFinite(); q != "" {
+		return &NonFiniteError{d.step, q}
+	}
+	dz, dx := make([]float64, len(at.Z)), make([]float64, len(at.X))
+	hv, cv := make([]float64, len(at.Z)), make([]float64, len(at.X))
+	some := func(n int) Batch {
+		lo := int(uint64(d.step) * 0x9e3779b97f4a7c15 >> 11 % uint64(n)) // elsewhere every time
+		return Batch{Lo: lo, Hi: min(lo+checkSamples, n)}
+	}
+	type quantity struct {
+		name   string
+		values []float64
+	}
+	scalar := func(name string, v float64) error {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return &NonFiniteError{d.step, fmt.Sprintf("%s = %v", name, v)}
+		}
+		return nil
+	}
+	look := func(list ...quantity) error {
+		for _, l := range list {
+			if q := nonFinite(l.name, l.values); q != "" {
+				return &NonFiniteError{d.step, q}
+			}
+		}
+		return nil
+	}
+	f, b := d.p.Outer, some(d.p.Outer.Samples())
+	f.Grad(dz, dx, at.Z, at.X, b)
+	if err := cmp.Or(scalar("f", f.Value(at.Z, at.X, b)), look(quantity{"∇z f", dz}, quantity{"∇x f", dx})); err != nil {
+		return err
+	}
+	if phi := d.p.Fixed; phi != nil {
+		b = some(phi.Samples())
+		phi.Map(hv, at.Z, at.X, b)
+		phi.Pull(dz, dx, at.Z, at.X, hv, b)
+		return look(quantity{"Φ", hv}, quantity{"∂zΦᵀΦ", dz}, quantity{"∂xΦᵀΦ", dx})
+	}
+	g := d.p.Inner
+	b = some(g.Samples())
+	v := slices.Clone(dz)
+	g.Grad(dz, dx, at.Z, at.X, b)
+	if err := cmp.Or(scalar("g", g.Value(at.Z, at.X, b)), look(quantity{"∇z g", dz}, quantity{"∇x g", dx})); err != nil {
+		return err
+	}
+	if second, err := NeedSecondOrder(g); err == nil {
+		second.Products(nil, hv, cv, at.Z, at.X, v, b)
+		return look(quantity{"∇²zz g·∇z f", hv}, quantity{"∇²xz g·∇z f", cv})
+	}
+	return nil
 }
 
 func norm(x []float64) float64 {

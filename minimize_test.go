@@ -49,7 +49,7 @@ func (m walk) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	return &walkRun{cfg: m, p: p, at: start, src: rand.NewPCG(seed, 0)}, nil
 }
 
-func (r *walkRun) Step() error {
+func (r *walkRun) Step(ctx context.Context) error {
 	if r.cfg.DoneAt > 0 && r.t >= r.cfg.DoneAt {
 		return bilevel.ErrDone
 	}
@@ -239,7 +239,7 @@ func TestGradTol(t *testing.T) {
 		if res.Reason != bilevel.Target || res.GradNorm > 1e-6 || math.Abs(res.Value-c.Value) > 1e-9*(1+math.Abs(c.Value)) {
 			t.Errorf("%s: %v after %d steps, h = %v, ‖∇h‖ = %v, h* = %v", c.Name, res.Reason, res.Steps, res.Value, res.GradNorm, c.Value)
 		}
-		if v, _ := c.Evaluate(nil, res.Point.X); v != res.Value {
+		if v, _ := c.Evaluate(context.Background(), nil, res.Point.X); v != res.Value {
 			t.Errorf("%s: Value is not h at Point", c.Name)
 		}
 	}
@@ -300,7 +300,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel = context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	res, err = bilevel.Minimize(ctx, p, walk{}, bilevel.Settings{MaxTime: time.Minute, RecordEvery: 1 << 40})
-	if err != nil || res.Reason != bilevel.Cancelled || len(res.Trace) != 2 || res.Trace[1].Step != res.Steps || res.Time > 30*time.Second {
+	if err != nil || res.Reason != bilevel.Cancelled || len(res.Trace) != 1 || res.Steps == 0 || res.Last.X[0] == 0 || res.Time > 30*time.Second {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
@@ -317,7 +317,7 @@ func TestNonFinite(t *testing.T) {
 	if res.Reason != bilevel.Failed || res.Steps != 5 || len(res.Trace) != 5 {
 		t.Errorf("%v after %d steps, %d records", res.Reason, res.Steps, len(res.Trace))
 	}
-	if v, _ := c.Evaluate(nil, res.Point.X); v != res.Value || math.IsNaN(res.Last.Z[2]) || math.IsNaN(res.Point.Z[2]) {
+	if v, _ := c.Evaluate(context.Background(), nil, res.Point.X); v != res.Value || math.IsNaN(res.Last.Z[2]) || math.IsNaN(res.Point.Z[2]) {
 		t.Errorf("the point is not the last good one: %+v", res.Point)
 	}
 
@@ -355,7 +355,9 @@ func TestNonFinite(t *testing.T) {
 
 type evaluator func(grad, x []float64) (float64, error)
 
-func (e evaluator) Evaluate(grad, x []float64) (float64, error) { return e(grad, x) }
+func (e evaluator) Evaluate(ctx context.Context, grad, x []float64) (float64, error) {
+	return e(grad, x)
+}
 
 func TestErrors(t *testing.T) {
 	ctx, p := context.Background(), bileveltest.Scalar().Problem

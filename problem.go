@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Problem is minimise over x of f(z*(x), x). Exactly one of Inner and Fixed is set. The domain of x is all of
@@ -150,11 +151,24 @@ func (at Point) nonFinite() string {
 		name string
 		v    []float64
 	}{{"z", at.Z}, {"x", at.X}, {"v", at.V}} {
-		for i, v := range s.v {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return fmt.Sprintf("%s[%d] = %v", s.name, i, v)
-			}
+		if q := nonFinite(s.name, s.v); q != "" {
+			return q
 		}
 	}
 	return ""
+}
+
+// nonFinite names the first of values that is not finite, or "".
+func nonFinite(name string, values []float64) string {
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprintf("%s[%d] = %v", name, i, v)
+		}
+	}
+	return ""
+}
+
+// clone is a copy of at that shares no memory with it.
+func (at Point) clone() Point {
+	return Point{Z: slices.Clone(at.Z), X: slices.Clone(at.X), V: slices.Clone(at.V)}
 }

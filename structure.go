@@ -1,6 +1,10 @@
 package bilevel
 
-import "gonum.org/v1/gonum/floats"
+import (
+	"context"
+
+	"gonum.org/v1/gonum/floats"
+)
 
 // This file has what an objective can say about its structure. Nothing here is needed; each interface buys speed or
 // memory, methods look for it once when they start, and bileveltest compares it with the general path. A type that
@@ -87,8 +91,9 @@ type Linearizer interface {
 // HessianMatrix is an objective that can form ∇²zz g as a matrix faster than by d products.
 type HessianMatrix interface {
 	// Hessian overwrites the lower triangle of dst (d×d, row-major) with that of ∇²zz g over b, and leaves
-	// the strict upper triangle unspecified.
-	Hessian(dst, z, x []float64, b Batch)
+	// the strict upper triangle unspecified. It costs many passes, and returns the error of ctx, with dst
+	// unspecified, soon after that is done.
+	Hessian(ctx context.Context, dst, z, x []float64, b Batch) error
 }
 
 // HessianBlocks is an objective that can form diagonal blocks of ∇²zz g, the preconditioner of conjugate
@@ -97,8 +102,8 @@ type HessianBlocks interface {
 	// BlockSize returns the order s of a block, which divides d; 1 means the diagonal.
 	BlockSize() int
 	// Blocks overwrites dst (d·s numbers) with the d/s diagonal blocks of ∇²zz g over b, one after the other,
-	// each s×s and row-major. Only lower triangles are defined.
-	Blocks(dst, z, x []float64, b Batch)
+	// each s×s and row-major. Only lower triangles are defined. It stops with ctx as Hessian of [HessianMatrix] does.
+	Blocks(ctx context.Context, dst, z, x []float64, b Batch) error
 }
 
 // ValueGradienter gives value and gradient in one pass.

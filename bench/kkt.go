@@ -50,7 +50,7 @@ func computeKKT(ctx context.Context, o Options, t *Table) error {
 					return err
 				}
 				s := bomeSeries(c.at, int64(budget), innerSteps, .5, c.alpha, c.scale/math.Sqrt(float64(budget)), 0)
-				f, best, err := smallestKKT(c.p, s, o.Seed)
+				f, best, err := smallestKKT(ctx, c.p, s, o.Seed)
 				if err != nil {
 					return fmt.Errorf("%s, %s, K = %d: %w", c.name, s.name, budget, err)
 				}
@@ -64,14 +64,14 @@ func computeKKT(ctx context.Context, o Options, t *Table) error {
 }
 
 // smallestKKT is the smallest KKT loss of a run, and f there.
-func smallestKKT(p *bilevel.Problem, s toySeries, seed uint64) (f float64, best valuefn.KKT, err error) {
+func smallestKKT(ctx context.Context, p *bilevel.Problem, s toySeries, seed uint64) (f float64, best valuefn.KKT, err error) {
 	run, err := s.m.Start(p, s.at, seed)
 	if err != nil {
 		return 0, best, err
 	}
 	best.Loss = math.Inf(1)
 	for range s.steps {
-		if err := run.Step(); err != nil {
+		if err := run.Step(ctx); err != nil {
 			return 0, best, err
 		}
 		at := run.Point()

@@ -129,7 +129,7 @@ func computeMinimaxLogistic(ctx context.Context, o Options, t *Table) error {
 			if err != nil {
 				return err
 			}
-			h, err := e.Evaluate(nil, res.Last.X)
+			h, err := e.Evaluate(ctx, nil, res.Last.X)
 			if err != nil {
 				return err
 			}

@@ -49,7 +49,7 @@ func (q quadratic) load(context.Context, string) (*instance, error) {
 type exactly struct{ *quadratics.Pair }
 
 // Evaluate returns h(x) and, where grad is not nil, overwrites it with ∇h(x).
-func (e exactly) Evaluate(grad, x []float64) (float64, error) {
+func (e exactly) Evaluate(ctx context.Context, grad, x []float64) (float64, error) {
 	s := e.Solve(x)
 	if grad != nil {
 		copy(grad, s.Grad)

@@ -66,7 +66,7 @@ func computeRates(ctx context.Context, o Options, t *Table) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := rateErrors(errs, p, s.draw(p, rng)); err != nil {
+			if err := rateErrors(ctx, errs, p, s.draw(p, rng)); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			done++
@@ -83,14 +83,14 @@ func computeRates(ctx context.Context, o Options, t *Table) error {
 }
 
 // rateErrors appends the errors at x.
-func rateErrors(errs [][][]float64, p *bilevel.Problem, x []float64) error {
+func rateErrors(ctx context.Context, errs [][][]float64, p *bilevel.Problem, x []float64) error {
 	e, err := hypergrad.NewEvaluator(p, hypergrad.AID{Linear: linsolve.Direct{}})
 	if err != nil {
 		return err
 	}
 	e.Tol = hypergrad.Effort{Inner: 1e-13, Linear: 1e-13}
 	want := make([]float64, len(x))
-	if _, err := e.Evaluate(want, x); err != nil {
+	if _, err := e.Evaluate(ctx, want, x); err != nil {
 		return err
 	}
 	eta, err := contraction(p, x)
@@ -106,7 +106,7 @@ func rateErrors(errs [][][]float64, p *bilevel.Problem, x []float64) error {
 				return err
 			}
 			at := bilevel.Point{Z: make([]float64, d), X: slices.Clone(x), V: make([]float64, d)}
-			if _, err := h.At(got, at, hypergrad.Effort{}); err != nil {
+			if _, err := h.At(ctx, got, at, hypergrad.Effort{}); err != nil {
 				return err
 			}
 			errs[m][k] = append(errs[m][k], floats.Distance(got, want, 2))

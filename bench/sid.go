@@ -62,7 +62,7 @@ func sidErrors(ctx context.Context, o Options, t *Table, p *bilevel.Problem, x [
 		return err
 	}
 	want := make([]float64, len(x))
-	if _, err := e.Evaluate(want, x); err != nil {
+	if _, err := e.Evaluate(ctx, want, x); err != nil {
 		return err
 	}
 	d, _ := p.Dims()
@@ -84,7 +84,7 @@ func sidErrors(ctx context.Context, o Options, t *Table, p *bilevel.Problem, x [
 				g := make([]float64, len(x))
 				at := bilevel.Point{Z: make([]float64, d), X: slices.Clone(x), V: make([]float64, d)}
 				seed := rand.New(rand.NewPCG(o.Seed, uint64(i)<<40+uint64(j)<<32+uint64(k))).Uint64()
-				if _, err := h.At(g, at, hypergrad.Effort{Seed: seed}); err != nil {
+				if _, err := h.At(ctx, g, at, hypergrad.Effort{Seed: seed}); err != nil {
 					return err
 				}
 				draws = append(draws, g)

@@ -233,11 +233,11 @@ type evaluator struct {
 }
 
 // Evaluate returns an error only if there is no gradient, or h is far away.
-func (e *evaluator) Evaluate(grad, x []float64) (float64, error) {
+func (e *evaluator) Evaluate(ctx context.Context, grad, x []float64) (float64, error) {
 	for j := range grad {
 		grad[j] = math.NaN()
 	}
-	h, err := e.Evaluator.Evaluate(grad, x)
+	h, err := e.Evaluator.Evaluate(ctx, grad, x)
 	if e.far == 0 {
 		e.far = farther * max(1, math.Abs(h))
 	}

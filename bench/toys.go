@@ -97,7 +97,7 @@ func toyCurves(ctx context.Context, o Options, t *Table, p *bilevel.Problem, run
 				return err
 			}
 			for ; made < step; made++ {
-				if err := run.Step(); err != nil {
+				if err := run.Step(ctx); err != nil {
 					return fmt.Errorf("%s, step %d: %w", s.name, made+1, err)
 				}
 			}

@@ -1,6 +1,7 @@
 package bileveltest
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -36,7 +37,7 @@ type Case struct {
 var _ bilevel.Evaluator = Case{}
 
 // Evaluate returns h(x) and, where grad is not nil, overwrites it with ∇h(x).
-func (c Case) Evaluate(grad, x []float64) (float64, error) {
+func (c Case) Evaluate(ctx context.Context, grad, x []float64) (float64, error) {
 	s := c.Solve(x)
 	if grad != nil {
 		copy(grad, s.Grad)

@@ -1,6 +1,7 @@
 package bileveltest
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -73,11 +74,11 @@ func TestSolutions(t *testing.T) {
 			if n := floats.Norm(proj, 2); n > 1e-10 {
 				t.Errorf("projected ∇h(x*) has norm %v", n)
 			}
-			if v, err := c.Evaluate(nil, c.X); err != nil || v != c.Value {
+			if v, err := c.Evaluate(context.Background(), nil, c.X); err != nil || v != c.Value {
 				t.Errorf("Evaluate(x*) = %v, %v; Value = %v", v, err, c.Value)
 			}
 			grad := make([]float64, p)
-			if v, _ := c.Evaluate(grad, x); !floats.Equal(grad, c.Solve(x).Grad) || v < c.Value {
+			if v, _ := c.Evaluate(context.Background(), grad, x); !floats.Equal(grad, c.Solve(x).Grad) || v < c.Value {
 				t.Errorf("Evaluate beside x* = %v, %v; h* = %v", v, grad, c.Value)
 			}
 		})

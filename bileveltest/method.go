@@ -141,8 +141,8 @@ func nonFinite(at bilevel.Point) bool {
 
 // step makes one step and says whether the run goes on.
 func step(run bilevel.Run) (bool, error) {
-	err := run.Step()
-	if errors.Is(err, bilevel.ErrDone) {
+	err := run.Step(context.Background())
+	if errors.Is(err, bilevel.ErrDone) || errors.Is(err, bilevel.ErrNoDescent) {
 		return false, nil
 	}
 	return err == nil, err

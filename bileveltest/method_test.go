@@ -1,6 +1,7 @@
 package bileveltest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -111,7 +112,7 @@ func (r *sobaRun) draw(n int) bilevel.Batch {
 
 var sink []byte
 
-func (r *sobaRun) Step() error {
+func (r *sobaRun) Step(ctx context.Context) error {
 	r.t++
 	xi, zeta := r.draw(r.g.Samples()), r.draw(r.f.Samples())
 	r.g.Products(r.gz, r.hv, r.cv, r.at.Z, r.at.X, r.at.V, xi)
@@ -315,7 +316,7 @@ func (r *descentRun) evaluate(at *bilevel.Point, grad []float64) float64 {
 	return f.Value(at.Z, at.X, bilevel.All(f))
 }
 
-func (r *descentRun) Step() error {
+func (r *descentRun) Step(ctx context.Context) error {
 	grad := make([]float64, len(r.grad))
 	for range 60 {
 		next := clonePoint(r.at)

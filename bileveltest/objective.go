@@ -1,6 +1,7 @@
 package bileveltest
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -291,7 +292,7 @@ func (pr *probe) list() []oracle {
 	if o, ok := pr.o.(bilevel.HessianMatrix); ok && pr.d <= 1000 {
 		list = append(list, oracle{"Hessian", fixed(slot{name: "dst", n: pr.d * pr.d, lower: max(pr.d, 1)}), zx, func(dst, in [][]float64, b bilevel.Batch) float64 {
 			if dst[0] != nil {
-				o.Hessian(dst[0], in[0], in[1], b)
+				o.Hessian(context.Background(), dst[0], in[0], in[1], b)
 			}
 			return 0
 		}})

@@ -1,6 +1,7 @@
 package bileveltest
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -374,7 +375,7 @@ func (w *weighted) Apply(hv, cv, v []float64) {
 	w.Products(nil, hv, cv, w.fixZ, w.fixX, v, w.fixed)
 }
 
-func (w *weighted) Hessian(dst, z, x []float64, b bilevel.Batch) {
+func (w *weighted) Hessian(_ context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	d := 2 * w.q
 	e, col := make([]float64, d), make([]float64, d)
 	for c := range d {
@@ -393,6 +394,7 @@ func (w *weighted) Hessian(dst, z, x []float64, b bilevel.Batch) {
 	if w.bug == "Hessian off" {
 		dst[d] *= 1.01
 	}
+	return nil
 }
 
 func (w *weighted) BlockSize() int {
@@ -402,10 +404,12 @@ func (w *weighted) BlockSize() int {
 	return w.q
 }
 
-func (w *weighted) Blocks(dst, z, x []float64, b bilevel.Batch) {
+func (w *weighted) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	d, _ := w.Dims()
 	full := make([]float64, d*d)
-	w.Hessian(full, z, x, b)
+	if err := w.Hessian(ctx, full, z, x, b); err != nil {
+		return err
+	}
 	for row := range d {
 		for col := range row%w.q + 1 {
 			dst[row*w.q+col] = full[row*d+row/w.q*w.q+col]
@@ -417,6 +421,7 @@ func (w *weighted) Blocks(dst, z, x []float64, b bilevel.Batch) {
 	case "blocks past the end":
 		dst[:cap(dst)][len(dst)] = 0
 	}
+	return nil
 }
 
 func (w *weighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {

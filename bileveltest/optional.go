@@ -1,6 +1,7 @@
 package bileveltest
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -215,7 +216,7 @@ func (pr *probe) checkHessian(r *report, o bilevel.HessianMatrix) {
 	dst := make([]float64, pr.d*pr.d)
 	for i, at := range pr.points {
 		for _, b := range pr.batches {
-			o.Hessian(dst, at.z, at.x, b)
+			o.Hessian(context.Background(), dst, at.z, at.x, b)
 			scale := 0.0
 			for row := range pr.d {
 				for col := range row + 1 {
@@ -260,7 +261,7 @@ func (pr *probe) checkBlocks(r *report, o bilevel.HessianBlocks) {
 			for k := range buf {
 				buf[k] = math.NaN()
 			}
-			o.Blocks(dst, at.z, at.x, b)
+			o.Blocks(context.Background(), dst, at.z, at.x, b)
 			for _, v := range buf[len(dst):] {
 				if !math.IsNaN(v) {
 					r.errorf("over %v at point %d: writes past the end of dst", b, i)

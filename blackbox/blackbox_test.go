@@ -65,7 +65,7 @@ func candidates(t *testing.T, m bilevel.Method, p *bilevel.Problem, steps int) [
 	}
 	var list [][]float64
 	for range steps {
-		if err := run.Step(); errors.Is(err, bilevel.ErrDone) {
+		if err := run.Step(context.Background()); errors.Is(err, bilevel.ErrDone) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
@@ -393,7 +393,7 @@ type astray struct{ starts []float64 }
 
 func (a *astray) Start(bilevel.Objective, *bilevel.Counts) (inner.Minimizer, error) { return a, nil }
 
-func (a *astray) Minimize(z, x []float64, _ float64) (inner.Result, error) {
+func (a *astray) Minimize(ctx context.Context, z, x []float64, _ float64) (inner.Result, error) {
 	a.starts = append(a.starts, z[0])
 	z[0] = 0
 	if x[0] > 0 {
@@ -446,10 +446,10 @@ func TestCounts(t *testing.T) {
 		r := run.(*randomRun)
 		for k := range int64(4) {
 			from := slices.Clone(r.z)
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := min.Minimize(from, r.x, r.tol*r.scale()); err != nil {
+			if _, err := min.Minimize(context.Background(), from, r.x, r.tol*r.scale()); err != nil {
 				t.Fatal(err)
 			}
 			r.counts.GradG -= scales // of the scale that was just asked for

@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -64,20 +65,20 @@ type gridRun struct {
 }
 
 // Step evaluates the next candidate.
-func (r *gridRun) Step() error {
+func (r *gridRun) Step(ctx context.Context) error {
 	if r.next < r.points {
 		for j := range r.x {
 			r.set(j, r.points-1-r.next)
 		}
 		r.next++
-		_, err := r.evaluate()
+		_, err := r.evaluate(ctx)
 		return err
 	}
 	for r.next-r.points < r.product {
 		diagonal := r.place(r.next - r.points)
 		r.next++
 		if !diagonal {
-			_, err := r.evaluate()
+			_, err := r.evaluate(ctx)
 			return err
 		}
 	}

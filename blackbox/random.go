@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"context"
 	"math/rand/v2"
 
 	"github.com/bilevel-go/bilevel"
@@ -38,9 +39,9 @@ type randomRun struct {
 }
 
 // Step evaluates one point.
-func (r *randomRun) Step() error {
+func (r *randomRun) Step(ctx context.Context) error {
 	r.uniform(rand.New(&r.pcg))
-	_, err := r.evaluate()
+	_, err := r.evaluate(ctx)
 	return err
 }
 

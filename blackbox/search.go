@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -105,9 +106,12 @@ func needBox(p *bilevel.Problem) error {
 
 // evaluate computes h at the candidate r.x, +Inf where there is none, and keeps the best. It is an error that no
 // candidate had a finite h.
-func (r *search) evaluate() (float64, error) {
+func (r *search) evaluate(ctx context.Context) (float64, error) {
 	r.t++
-	h, err := r.at()
+	h, err := r.at(ctx)
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
 	if err == nil && !math.IsNaN(h) && !math.IsInf(h, 0) {
 		if !(h >= r.value) {
 			copy(r.best.Z, r.z)
@@ -134,13 +138,13 @@ func (r *search) evaluate() (float64, error) {
 const patience = 50
 
 // at is f(z, x) with z the solution of the inner problem at x.
-func (r *search) at() (float64, error) {
-	_, err := r.min.Minimize(r.z, r.x, r.tol*r.scale())
+func (r *search) at(ctx context.Context) (float64, error) {
+	_, err := r.min.Minimize(ctx, r.z, r.x, r.tol*r.scale())
 	var unsolved *inner.NotConvergedError
 	if err != nil && !errors.As(err, &unsolved) {
 		// The solution of another candidate may be no place to start from.
 		copy(r.z, r.z0)
-		_, err = r.min.Minimize(r.z, r.x, r.tol*r.scale())
+		_, err = r.min.Minimize(ctx, r.z, r.x, r.tol*r.scale())
 	}
 	switch {
 	case errors.As(err, &unsolved):

@@ -1,6 +1,7 @@
 package blackbox
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -76,14 +77,14 @@ type tpeRun struct {
 }
 
 // Step evaluates one point.
-func (r *tpeRun) Step() error {
+func (r *tpeRun) Step(ctx context.Context) error {
 	rng := rand.New(&r.pcg)
 	if len(r.values) < r.Startup {
 		r.uniform(rng)
 	} else {
 		r.suggest(rng)
 	}
-	h, err := r.evaluate()
+	h, err := r.evaluate(ctx)
 	r.points = append(r.points, r.x...)
 	r.values = append(r.values, h)
 	return err

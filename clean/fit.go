@@ -175,7 +175,7 @@ func (f *fit) fitted(z []float64, s *dataset.Set, ridge float64) error {
 		return err
 	}
 	w := slices.Repeat([]float64{1}, len(s.Y))
-	return unlessUnsolved(m.Minimize(z, w, fitTol*f.steepness(g, w)))
+	return unlessUnsolved(m.Minimize(context.Background(), z, w, fitTol*f.steepness(g, w)))
 }
 
 // unlessUnsolved is the error of a fit, but nil where it ended with the best model that it found.
@@ -360,7 +360,7 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 		}
 		g.Weights(weights, at.X)
 		if course.biased {
-			if failed = unlessUnsolved(solver.Minimize(solved, at.X, fitTol*f.steepness(g, at.X))); failed != nil {
+			if failed = unlessUnsolved(solver.Minimize(ctx, solved, at.X, fitTol*f.steepness(g, at.X))); failed != nil {
 				stop()
 				return
 			}

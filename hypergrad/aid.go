@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -136,7 +137,7 @@ type adjoint interface {
 	// at fixes the point; at.V is where solve starts, and what it replaces.
 	at(at bilevel.Point) error
 	// solve solves the system that belongs to fz = ∇z f. A linear solver that is nil is the default.
-	solve(fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error)
+	solve(ctx context.Context, fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error)
 	// cross adds to grad what the solution contributes to the hypergradient.
 	cross(grad []float64)
 	// correction is the product of the solution and of what the inner solver left; rest is its Result.Grad.
@@ -146,13 +147,13 @@ type adjoint interface {
 }
 
 // At is described at [Hypergradient].
-func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error) {
+func (a *aid) At(ctx context.Context, grad []float64, at bilevel.Point, effort Effort) (Report, error) {
 	var rep Report
 	linear, err := a.linear(effort.LinearSteps)
 	if err != nil {
 		return rep, err
 	}
-	rep.Inner, err = a.solveInner(at, effort)
+	rep.Inner, err = a.solveInner(ctx, at, effort)
 	if err != nil {
 		var unsolved *inner.NotConvergedError
 		if !errors.As(err, &unsolved) {
@@ -169,12 +170,17 @@ func (a *aid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 	if err := a.adjoint.at(at); err != nil {
 		return rep, err
 	}
-	if rep.Linear, err = a.adjoint.solve(a.fz, linear, effort.Linear); err != nil {
+	rep.Linear, err = a.adjoint.solve(ctx, a.fz, linear, effort.Linear)
+	if ctx.Err() != nil {
+		return rep, ctx.Err()
+	}
+	if err != nil {
 		if errors.Is(err, linsolve.ErrNonFinite) || errors.Is(err, linsolve.ErrNoTranspose) {
 			return rep, fmt.Errorf("hypergrad: f = %v, ‖∇z f‖ = %v: %w", rep.Value, fznorm, err)
 		}
 		rep.Warning = errors.Join(rep.Warning, linearWarning(rep.Linear, fznorm, err))
-	} else if !rep.Linear.Converged && rep.Warning == nil && !(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*effort.Linear*fznorm) {
+	} else if !rep.Linear.Converged && rep.Warning == nil &&
+		!(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*effort.Linear*fznorm) {
 		rep.Warning = linearWarning(rep.Linear, fznorm, nil)
 	}
 	if rep.Warning == nil { // without an adjoint there is no correction
@@ -208,7 +214,7 @@ func (a *aid) linear(k int) (linsolve.Solver, error) {
 }
 
 // solveInner replaces at.Z by the result of the inner solver, or by that of t steps where they are asked for.
-func (a *aid) solveInner(at bilevel.Point, effort Effort) (inner.Result, error) {
+func (a *aid) solveInner(ctx context.Context, at bilevel.Point, effort Effort) (inner.Result, error) {
 	if a.p.Fixed != nil {
 		m := a.Iteration
 		if effort.InnerSteps > 0 {
@@ -222,13 +228,13 @@ func (a *aid) solveInner(at bilevel.Point, effort Effort) (inner.Result, error) 
 			a.innerSteps = m.Steps
 		}
 	} else if effort.InnerSteps > 0 {
-		return a.countedSteps(at, effort.InnerSteps)
+		return a.countedSteps(ctx, at, effort.InnerSteps)
 	}
-	return a.min.Minimize(at.Z, at.X, effort.Inner)
+	return a.min.Minimize(ctx, at.Z, at.X, effort.Inner)
 }
 
 // countedSteps makes t steps of the inner solver of an inner objective.
-func (a *aid) countedSteps(at bilevel.Point, t int) (inner.Result, error) {
+func (a *aid) countedSteps(ctx context.Context, at bilevel.Point, t int) (inner.Result, error) {
 	if a.process == nil {
 		dyn, ok := a.Inner.(inner.Dynamics)
 		if !ok {
@@ -240,7 +246,7 @@ func (a *aid) countedSteps(at bilevel.Point, t int) (inner.Result, error) {
 		}
 		a.state, a.rest = make([]float64, a.process.StateLen()), make([]float64, len(at.Z))
 	}
-	if err := inner.Iterate(a.process, a.state, at.Z, at.X, t); err != nil {
+	if err := inner.Iterate(ctx, a.process, a.state, at.Z, at.X, t); err != nil {
 		return inner.Result{}, err
 	}
 	g := a.p.Inner

@@ -43,7 +43,7 @@ func evaluate(t *testing.T, e hypergrad.Estimator, p *bilevel.Problem, at bileve
 		t.Fatal(err)
 	}
 	grad := make([]float64, len(q.X))
-	rep, err := h.At(grad, q, effort)
+	rep, err := h.At(context.Background(), grad, q, effort)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestAdjointMaps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if rep, err = h.At(grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-10}); err != nil {
+			if rep, err = h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-10}); err != nil {
 				t.Fatal(err)
 			}
 			if solver == "GMRES" && rep.Linear.Products > 2 {
@@ -270,12 +270,12 @@ func TestEffortSteps(t *testing.T) {
 			at := bilevel.Point{Z: make([]float64, 6), X: x, V: make([]float64, 6)}
 			got := make([]float64, 3)
 			if i%2 == 0 && e.effort.InnerSteps > 0 { // other numbers in between
-				if _, err := h.At(got, at, hypergrad.Effort{InnerSteps: 7, LinearSteps: 1}); err != nil {
+				if _, err := h.At(context.Background(), got, at, hypergrad.Effort{InnerSteps: 7, LinearSteps: 1}); err != nil {
 					t.Fatal(err)
 				}
 				continue
 			}
-			rep, err := h.At(got, at, e.effort)
+			rep, err := h.At(context.Background(), got, at, e.effort)
 			if err != nil || rep.Warning != nil || !rep.Linear.Converged || !rep.Inner.Converged || rep.Inner.Iterations != steps {
 				t.Fatalf("%s: %+v, %v", name, rep, err)
 			}
@@ -506,7 +506,7 @@ func TestAIDErrors(t *testing.T) {
 		h, err := c.e.Start(c.p, nil)
 		if err == nil {
 			at, _ := c.p.StartPoint(bilevel.Point{})
-			_, err = h.At(make([]float64, len(at.X)), at, c.effort)
+			_, err = h.At(context.Background(), make([]float64, len(at.X)), at, c.effort)
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, which does not name %s", c.e, err, c.want)
@@ -525,7 +525,7 @@ func TestEvaluatorFixed(t *testing.T) {
 	for i := range 3 {
 		x[0] += .1 * float64(i)
 		grad := make([]float64, 3)
-		value, err := e.Evaluate(grad, x)
+		value, err := e.Evaluate(context.Background(), grad, x)
 		want := c.Solve(x)
 		if err != nil || math.Abs(value-want.Value) > 1e-9*math.Abs(want.Value) || distance(grad, want.Grad) > 1e-8*norm(want.Grad) {
 			t.Errorf("h = %v, ∇h = %v, want %v, %v, %v", value, grad, want.Value, want.Grad, err)
@@ -571,7 +571,7 @@ func TestAdjointAgain(t *testing.T) {
 		run := func() {
 			clear(at.Z)
 			clear(at.V)
-			if _, err := h.At(grad, at, exact); err != nil {
+			if _, err := h.At(context.Background(), grad, at, exact); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -71,14 +72,13 @@ func (m Descent) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilev
 	if m.Optimizer == nil {
 		m.Optimizer = GD{}
 	}
-	r := &descent{m: m, seed: seed, alpha: m.Step}
+	r := &descent{m: m, seed: seed}
 	if err := r.init(p, at, m.Estimator, m.Tolerance, m.FirstTolerance); err != nil {
 		return nil, err
 	}
-	n := len(r.now.at.X)
-	r.dir = make([]float64, n)
+	r.search.alpha = m.Step
 	var err error
-	if r.rule, err = m.Optimizer.Start(n); err != nil {
+	if r.rule, err = m.Optimizer.Start(len(r.now.at.X)); err != nil {
 		return nil, err
 	}
 	if h, ok := r.hyper.(Randomized); ok {
@@ -108,11 +108,11 @@ var (
 	_ bilevel.Stateful = sampledDescent{}
 )
 
-func (d sampledDescent) Step() error            { return d.r.Step() }
-func (d sampledDescent) Point() bilevel.Point   { return d.r.Point() }
-func (d sampledDescent) Counts() bilevel.Counts { return d.r.Counts() }
-func (d sampledDescent) Notes() []string        { return d.r.Notes() }
-func (d sampledDescent) State(s *bilevel.State) { d.r.State(s) }
+func (d sampledDescent) Step(ctx context.Context) error { return d.r.Step(ctx) }
+func (d sampledDescent) Point() bilevel.Point           { return d.r.Point() }
+func (d sampledDescent) Counts() bilevel.Counts         { return d.r.Counts() }
+func (d sampledDescent) Notes() []string                { return d.r.Notes() }
+func (d sampledDescent) State(s *bilevel.State)         { d.r.State(s) }
 
 type descent struct {
 	outerRun
@@ -120,19 +120,13 @@ type descent struct {
 	seed         uint64
 	rule         Directions
 	randomized   bool
-	coldZ, coldV []float64 // or nil: warm
 	fromZ, fromV []float64 // where the evaluation of the current point began; nil without a randomized search
 
-	dir       []float64
-	alpha     float64 // the step to try next; 0: not known yet
-	looked    bool    // the current point's samples are those of its trials
-	searching bool    // dir is set
-	refining  bool    // the next evaluation is of the same trial, from where the last one ended
-	rejected  bool    // a trial, since α was set anew
-	reset     bool    // the optimizer, since the last accepted step
-	tightened bool    // to no effect, since the last accepted step
+	looked    bool // the current point's samples are those of its trials
+	rejected  bool // a trial, since α was set anew
+	reset     bool // the optimizer, since the last accepted step
+	tightened bool // to no effect, since the last accepted step
 	done      bool
-	tries     int // rejected trials of this search
 }
 
 var (
@@ -159,37 +153,31 @@ func mix(seed, s uint64) uint64 {
 }
 
 // Step evaluates one hypergradient.
-func (r *descent) Step() error {
+func (r *descent) Step(ctx context.Context) error {
 	switch {
 	case r.done:
 		return r.end()
 	case !r.started:
 		r.looked = true
-		return r.start(r.effort(0))
+		return r.start(ctx, r.effort(0))
 	case r.m.Step > 0:
-		return r.stepConstant()
+		return r.stepConstant(ctx)
 	case !r.randomized:
 		if r.now.norm == 0 {
-			return r.rest()
+			return r.rest(ctx)
 		}
-		return r.search()
+		return r.stepSearch(ctx)
 	case !r.looked:
 		copy(r.fromZ, r.now.at.Z)
 		copy(r.fromV, r.now.at.V)
 		r.looked = true
-		return r.evaluate(&r.now, r.k)
+		return r.evaluate(ctx, &r.now, r.effort(r.k))
 	}
-	return r.searchRandomized()
-}
-
-// evaluate is that of outer step s, from where q holds or from the run's start.
-func (r *descent) evaluate(q *position, s int) error {
-	r.cold(q)
-	return r.outerRun.evaluate(q, r.effort(s))
+	return r.searchRandomized(ctx)
 }
 
 // rest is at a point where ∇h is zero: it ends the run, unless tighter tolerances say otherwise.
-func (r *descent) rest() error {
+func (r *descent) rest(ctx context.Context) error {
 	if r.eps <= leastTolerance {
 		r.done = true
 		return r.end()
@@ -197,114 +185,63 @@ func (r *descent) rest() error {
 	// A loose inner solution, or one of few steps, may know nothing of x: look again.
 	r.tighten(1e-4)
 	r.k++
-	return r.evaluate(&r.now, r.k)
+	return r.evaluate(ctx, &r.now, r.effort(r.k))
 }
 
-// begin sets where the trial starts.
-func (r *descent) begin() {
-	r.outerRun.begin()
-	if r.fromZ != nil {
-		copy(r.next.at.Z, r.fromZ)
-		copy(r.next.at.V, r.fromV)
-	}
-}
-
-func (r *descent) cold(q *position) {
-	if r.coldZ != nil {
-		copy(q.at.Z, r.coldZ)
-	}
-	if r.coldV != nil {
-		copy(q.at.V, r.coldV)
-	}
-}
-
-// move sets the trial to P(x − α·direction).
-func (r *descent) move() {
-	floats.AddScaledTo(r.next.at.X, r.now.at.X, -r.alpha, r.dir)
+func (r *descent) stepConstant(ctx context.Context) error {
+	r.rule.Next(r.search.dir, r.now.grad)
+	r.move(-1)
 	r.p.ProjectX(r.next.at.X)
-}
-
-func (r *descent) stepConstant() error {
-	r.rule.Next(r.dir, r.now.grad)
-	r.move()
 	if !r.randomized && r.now.norm == 0 && floats.Equal(r.next.at.X, r.now.at.X) {
-		return r.rest()
+		return r.rest(ctx)
 	}
 	r.begin()
-	if err := r.evaluate(&r.next, r.k+1); err != nil {
-		return fmt.Errorf("%w; the step size is %v", err, r.alpha)
+	if err := r.evaluate(ctx, &r.next, r.effort(r.k+1)); err != nil {
+		return fmt.Errorf("%w; the step size is %v", err, r.search.alpha)
 	}
 	r.accept()
 	return nil
 }
 
-// trial sets the next trial of the search. It reports whether h should fall there.
+// trial sets the next trial of the search, P(x − α·direction). It returns the change of h that it promises.
 func (r *descent) trial() (predicted float64) {
-	if !r.searching {
-		r.rule.Next(r.dir, r.now.grad)
-		r.searching, r.tries = true, 0
-		if size := floats.Norm(r.dir, 2); r.alpha == 0 && size > 0 {
-			r.alpha, r.rejected = math.Sqrt(float64(len(r.dir)))/size, false // ‖x⁺ − x‖ = √p, as HOAG's first
+	s := &r.search
+	if !s.active {
+		r.rule.Next(s.dir, r.now.grad)
+		s.active, s.tries = true, 0
+		if size := floats.Norm(s.dir, 2); s.alpha == 0 && size > 0 {
+			s.alpha, r.rejected = math.Sqrt(float64(len(s.dir)))/size, false // ‖x⁺ − x‖ = √p, as HOAG's first
 		}
 	}
-	r.move()
+	r.move(-1)
+	r.p.ProjectX(r.next.at.X)
 	return r.predicted()
 }
 
-// shrinkStep lowers α after a trial that changed h, or would not evaluate.
-func (r *descent) shrinkStep(change, predicted float64, err error) {
-	r.tries++
-	r.rejected = true
-	if err != nil {
-		r.alpha /= 10
-		return
-	}
-	// The parabola through h(x), its slope and the trial.
-	q := r.alpha * -predicted / (2 * (change - predicted))
-	r.alpha = min(max(q, r.alpha/10), r.alpha/2)
-}
-
-// most is the number of rejected trials that end a search.
-const most = 20
-
-func (r *descent) search() error {
+func (r *descent) stepSearch(ctx context.Context) error {
 	predicted := r.trial()
 	if !(predicted < 0) {
-		return r.failed()
+		return r.failed(ctx)
 	}
-	if !r.refining {
-		r.begin()
-	}
-	r.refining = false
-	if err := r.evaluate(&r.next, r.k+1); err != nil {
-		if r.shrinkStep(0, predicted, err); r.tries > 3*most {
-			return err
-		}
-		return nil
-	}
-	rounding := r.rounding()
-	change := r.next.value - r.now.value
-	if change <= 1e-4*predicted || change <= rounding && r.next.norm < .9*r.now.norm {
-		if r.doubtful(change) {
-			r.refining = true
-			return nil
-		}
-		if r.tries == 0 {
-			r.alpha *= 2
+	result, err := r.try(ctx, r.effort(r.k+1), r.now.value, predicted)
+	switch {
+	case err != nil:
+		return err
+	case result == failed:
+		return r.failed(ctx)
+	case result == accepted:
+		if r.search.tries == 0 {
+			r.search.alpha *= 2
 		}
 		r.accept()
-		r.searching, r.reset, r.tightened = false, false, false
-		return nil
-	}
-	if r.shrinkStep(change, predicted, nil); -predicted <= rounding || r.tries >= most {
-		return r.failed()
+		r.search.active, r.reset, r.tightened = false, false, false
 	}
 	return nil
 }
 
 // failed gives up the current direction, and tries without the optimizer's memory, then with tighter tolerances as
 // long as they make a difference, then nothing more.
-func (r *descent) failed() error {
+func (r *descent) failed(ctx context.Context) error {
 	r.forget()
 	if !r.reset {
 		r.reset = true
@@ -314,41 +251,48 @@ func (r *descent) failed() error {
 		r.done = true
 		return r.end()
 	}
-	r.cold(&r.now)
 	r.k++
 	var err error
-	r.tightened, err = r.again(r.effort(r.k))
+	r.tightened, err = r.again(ctx, r.effort(r.k))
 	return err
 }
 
 // forget makes the next direction one of descent, with a new α.
 func (r *descent) forget() {
 	r.rule.Reset()
-	r.searching, r.alpha = false, 0
+	r.search.active, r.search.alpha = false, 0
 }
 
-func (r *descent) searchRandomized() error {
-	before := r.alpha
+// searchRandomized compares h on the same samples: they, and where the inner iteration begins, are those of the
+// current point's own evaluation.
+func (r *descent) searchRandomized(ctx context.Context) error {
+	s := &r.search
+	before := s.alpha
 	predicted := r.trial()
 	if !(predicted < 0) {
 		r.skip("no step along the direction promises a lower h")
 		return nil
 	}
-	r.begin()
-	err := r.evaluate(&r.next, r.k)
+	copy(r.next.at.Z, r.fromZ)
+	copy(r.next.at.V, r.fromV)
+	err := r.evaluate(ctx, &r.next, r.effort(r.k))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	change := r.next.value - r.now.value
 	if err == nil && change <= 1e-4*predicted {
-		if growth := 1.02; r.tries == 0 {
+		if growth := 1.02; s.tries == 0 {
 			if !r.rejected {
 				growth = 2
 			}
-			r.alpha *= growth
+			s.alpha *= growth
 		}
 		r.accept()
-		r.searching, r.reset, r.looked = false, false, false
+		s.active, r.reset, r.looked = false, false, false
 		return nil
 	}
-	if r.shrinkStep(change, predicted, err); r.tries >= most {
+	r.rejected = true
+	if s.shrink(change, predicted, err); s.tries >= mostTries {
 		if err != nil {
 			return err
 		}
@@ -359,13 +303,15 @@ func (r *descent) searchRandomized() error {
 	if err != nil {
 		why = err.Error()
 	}
-	r.notes = append(r.notes, fmt.Sprintf("hypergrad: outer step %d: the step size is lowered to %.3g: %s", r.k+1, r.alpha, why))
+	r.notes = append(r.notes,
+		fmt.Sprintf("hypergrad: outer step %d: the step size is lowered to %.3g: %s", r.k+1, s.alpha, why))
 	return nil
 }
 
 // skip gives up the current samples.
 func (r *descent) skip(why string) {
-	r.notes = append(r.notes, fmt.Sprintf("hypergrad: outer step %d: %s: starting again from the hypergradient of new samples", r.k+1, why))
+	r.notes = append(r.notes,
+		fmt.Sprintf("hypergrad: outer step %d: %s: starting again from the hypergradient of new samples", r.k+1, why))
 	r.forget()
 	r.k++
 	r.looked = false
@@ -374,11 +320,9 @@ func (r *descent) skip(why string) {
 // State is described at [bilevel.Stateful].
 func (r *descent) State(s *bilevel.State) {
 	r.state(s)
-	s.Fixed(r.coldZ, r.coldV, r.fromZ, r.fromV, r.dir)
-	s.Float(&r.alpha)
-	for _, b := range []*bool{&r.looked, &r.searching, &r.refining, &r.rejected, &r.reset, &r.tightened, &r.done} {
+	s.Fixed(r.fromZ, r.fromV)
+	for _, b := range []*bool{&r.looked, &r.rejected, &r.reset, &r.tightened, &r.done} {
 		s.Bool(b)
 	}
-	s.Int(&r.tries)
 	r.rule.State(s)
 }

@@ -124,7 +124,7 @@ func (s *spy) Start(p *bilevel.Problem, _ *bilevel.Counts) (hypergrad.Hypergradi
 
 func (s *spy) Randomized(hypergrad.Effort) bool { return s.randomized }
 
-func (s *spy) At(grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
+func (s *spy) At(ctx context.Context, grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
 	s.asked = append(s.asked, asked{effort, at.Z[0], at.V[0], at.X[0]})
 	at.Z[0]++
 	at.V[0] += 2
@@ -149,7 +149,7 @@ func spied(t *testing.T, s *spy, m hypergrad.Descent, steps int) (bilevel.Run, [
 	}
 	var notes []string
 	for range steps {
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		notes = append(notes, run.(bilevel.Noter).Notes()...)

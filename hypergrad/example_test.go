@@ -60,7 +60,7 @@ func ExampleEvaluator() {
 		return
 	}
 	grad := make([]float64, 1)
-	h, err := e.Evaluate(grad, []float64{0}) // z* = 3/2, v* = 1/4
+	h, err := e.Evaluate(context.Background(), grad, []float64{0}) // z* = 3/2, v* = 1/4
 	fmt.Printf("h = %.4f, ∇h = %.4f, v* = %.4f, %v\n", h, grad[0], e.Point().V[0], err)
 	// Output: h = 0.1250, ∇h = 0.3750, v* = 0.2500, <nil>
 }
@@ -103,7 +103,7 @@ func ExampleAID() {
 	}
 	grad := make([]float64, d)
 	at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
-	report, err := h.At(grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+	report, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/internal/vector"
@@ -37,21 +38,21 @@ func (a *hessianAdjoint) at(at bilevel.Point) error {
 func (a *hessianAdjoint) preferred() linsolve.Solver { return linsolve.CG{} }
 
 // solve solves ∇²zz g·v = b, by default with what the inner solver has.
-func (a *hessianAdjoint) solve(fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error) {
+func (a *hessianAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error) {
 	floats.ScaleTo(a.b, -1, fz)
 	if linear != nil {
-		return linear.Solve(&a.h, a.v, a.b, tol, &a.work)
+		return linear.Solve(ctx, &a.h, a.v, a.b, tol, &a.work)
 	}
 	if a.factorer != nil {
-		if f, err := a.factorer.Factor(a.h.z, a.h.x); err == nil {
+		if f, err := a.factorer.Factor(ctx, a.h.z, a.h.x); err == nil {
 			f.Solve(a.v, a.b)
-			return linsolve.CG{}.Solve(factored{&a.h, f}, a.v, a.b, tol, &a.work)
+			return linsolve.CG{}.Solve(ctx, factored{&a.h, f}, a.v, a.b, tol, &a.work)
 		}
 	}
 	if a.preconditioner != nil {
-		return a.preconditioned(tol)
+		return a.preconditioned(ctx, tol)
 	}
-	return linsolve.CG{}.Solve(&a.h, a.v, a.b, tol, &a.work)
+	return linsolve.CG{}.Solve(ctx, &a.h, a.v, a.b, tol, &a.work)
 }
 
 func (a *hessianAdjoint) correction(rest []float64) float64 { return vector.Dot(a.v, rest) } // ⟨v, ∇z g⟩
@@ -116,15 +117,17 @@ func (h *hessian) cross(cv, v []float64) {
 }
 
 // Matrix is described at [linsolve.Matrix].
-func (h *hessian) Matrix(dst []float64) {
+func (h *hessian) Matrix(ctx context.Context, dst []float64) error {
 	d := len(h.z)
 	if h.former != nil {
 		h.counts.HessG += h.n * int64(d)
-		h.former.Hessian(dst, h.z, h.x, h.all)
-		return
+		return h.former.Hessian(ctx, dst, h.z, h.x, h.all)
 	}
 	unit, column := make([]float64, d), make([]float64, d)
 	for j := range d {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		unit[j] = 1
 		h.MulVec(column, unit)
 		unit[j] = 0
@@ -132,15 +135,16 @@ func (h *hessian) Matrix(dst []float64) {
 			dst[i*d+j] = column[i]
 		}
 	}
+	return nil
 }
 
 // preconditioned solves the adjoint system with the inner solver's preconditioner; an expensive one only after
 // as many products as it costs.
-func (a *hessianAdjoint) preconditioned(tol float64) (linsolve.Result, error) {
+func (a *hessianAdjoint) preconditioned(ctx context.Context, tol float64) (linsolve.Result, error) {
 	made := 0
 	for products := 32; ; products *= 4 {
-		if p := a.preconditioner.Preconditioner(a.h.z, a.h.x, made); p != nil {
-			res, err := linsolve.CG{}.Solve(preconditioned{&a.h, p}, a.v, a.b, tol, &a.work)
+		if p := a.preconditioner.Preconditioner(ctx, a.h.z, a.h.x, made); p != nil {
+			res, err := linsolve.CG{}.Solve(ctx, preconditioned{&a.h, p}, a.v, a.b, tol, &a.work)
 			res.Products += made
 			return res, err
 		}
@@ -149,7 +153,7 @@ func (a *hessianAdjoint) preconditioned(tol float64) (linsolve.Result, error) {
 		if last {
 			cg.MaxIter = 0
 		}
-		res, err := cg.Solve(&a.h, a.v, a.b, tol, &a.work)
+		res, err := cg.Solve(ctx, &a.h, a.v, a.b, tol, &a.work)
 		made += res.Products
 		if err != nil || res.Converged || res.Rounding || last {
 			res.Products = made

@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -117,7 +118,6 @@ func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		return nil, err
 	}
 	n := len(r.now.at.X)
-	r.dir = make([]float64, n)
 	r.lastStep = math.Sqrt(float64(n))
 	r.mem = newMemory(p, n, m.Memory)
 	return r, nil
@@ -131,12 +131,7 @@ type hoag struct {
 	lipschitz float64 // L of the adaptive rule
 
 	mem       memory
-	dir       []float64
-	searching bool    // dir and alpha are set
-	refining  bool    // the next evaluation is of the same trial, from where the last one ended
-	alpha     float64 // the step to try next
-	tries     int     // rejected ones
-	tightened bool    // to no effect, since the last accepted step
+	tightened bool // to no effect, since the last accepted step
 	done      bool
 	lastStep  float64 // length of the last accepted step
 	recent    []float64
@@ -150,9 +145,9 @@ var (
 )
 
 // Step evaluates one hypergradient.
-func (r *hoag) Step() error {
+func (r *hoag) Step(ctx context.Context) error {
 	if !r.started {
-		if err := r.start(r.effort); err != nil {
+		if err := r.start(ctx, r.effort); err != nil {
 			return err
 		}
 		r.startLipschitz()
@@ -168,18 +163,18 @@ func (r *hoag) Step() error {
 		}
 		// A loose inner solution may know nothing of x: look again.
 		r.tighten(1e-4)
-		return r.evaluate(&r.now, r.effort)
+		return r.evaluate(ctx, &r.now, r.effort)
 	}
 	if r.m.Step == Adaptive {
-		return r.stepAdaptive()
+		return r.stepAdaptive(ctx)
 	}
-	return r.stepQuasiNewton()
+	return r.stepQuasiNewton(ctx)
 }
 
 // accept makes the trial the current point.
 func (r *hoag) accept() {
 	r.outerRun.accept()
-	r.searching, r.refining, r.tightened, r.tries = false, false, false, 0
+	r.search.active, r.search.tries, r.tightened = false, 0, false
 }
 
 func (r *hoag) startLipschitz() {
@@ -187,14 +182,14 @@ func (r *hoag) startLipschitz() {
 }
 
 // stepAdaptive is the paper's step.
-func (r *hoag) stepAdaptive() error {
+func (r *hoag) stepAdaptive(ctx context.Context) error {
 	for j, x := range r.now.at.X {
 		r.next.at.X[j] = x - r.now.grad[j]/r.lipschitz
 	}
 	r.p.ProjectX(r.next.at.X)
 	delta := floats.Distance(r.next.at.X, r.now.at.X, 2)
 	if delta == 0 { // no step lowers h
-		same, err := r.again(r.effort)
+		same, err := r.again(ctx, r.effort)
 		if err != nil || !same {
 			r.startLipschitz()
 			return err
@@ -203,10 +198,10 @@ func (r *hoag) stepAdaptive() error {
 	}
 	r.begin()
 	old := r.now.value
-	err := r.evaluate(&r.next, r.effort)
+	err := r.evaluate(ctx, &r.next, r.effort)
 	slack := r.outerScale * (r.eps/4 + 1.25*r.now.eps*delta)
 	if err != nil || r.next.value-old >= .2*math.Abs(old) || r.next.value-old > slack {
-		if r.tries++; err != nil && r.tries > 60 {
+		if r.search.tries++; err != nil && (ctx.Err() != nil || r.search.tries > 3*mostTries) {
 			return err
 		}
 		r.lipschitz *= 2
@@ -221,72 +216,50 @@ func (r *hoag) stepAdaptive() error {
 }
 
 // stepQuasiNewton tries one step along the current direction, or along a new one.
-func (r *hoag) stepQuasiNewton() error {
-	x, next := r.now.at.X, r.next.at.X
+func (r *hoag) stepQuasiNewton(ctx context.Context) error {
+	s, next := &r.search, r.next.at.X
 	spectral := r.p.Project != nil
-	if !r.searching {
+	if !s.active {
 		if spectral {
 			r.spectralDirection()
 		} else {
-			r.mem.direction(r.dir, x, r.now.grad)
+			r.mem.direction(s.dir, r.now.at.X, r.now.grad)
 		}
-		r.searching, r.alpha, r.tries = true, 1, 0
+		s.active, s.alpha, s.tries = true, 1, 0
 	}
-	for j := range next {
-		next[j] = x[j] + r.alpha*r.dir[j]
-	}
-	if !spectral {
+	r.move(1)
+	if !spectral { // whose direction leads from one feasible point to another
 		r.p.ProjectX(next)
 	}
 	predicted := r.predicted()
 	if !(predicted < 0) {
-		return r.failed()
+		return r.failed(ctx)
 	}
-	if !r.refining {
-		r.begin()
-	}
-	r.refining = false
-	err := r.evaluate(&r.next, r.effort)
-	if err != nil {
-		if r.tries++; r.tries > 60 {
-			return err
-		}
-		r.alpha /= 10
-		return nil
-	}
-	h, after := r.now.value, r.next.value
+	h := r.now.value
 	if spectral {
 		h = floats.Max(r.recent) // nonmonotone
 	}
-	rounding := r.rounding()
-	change := after - h
-	if change <= 1e-4*predicted || change <= rounding && r.next.norm < .9*r.now.norm {
-		if r.doubtful(change) {
-			r.refining = true
-			return nil
-		}
-		r.lastStep = floats.Distance(next, x, 2)
-		r.mem.follow(floats.Distance(next, x, math.Inf(1)))
-		r.mem.add(next, x, r.next.grad, r.now.grad)
+	result, err := r.try(ctx, r.effort, h, predicted)
+	switch {
+	case err != nil:
+		return err
+	case result == failed:
+		return r.failed(ctx)
+	case result == accepted:
+		r.lastStep = floats.Distance(next, r.now.at.X, 2)
+		r.mem.follow(floats.Distance(next, r.now.at.X, math.Inf(1)))
+		r.mem.add(next, r.now.at.X, r.next.grad, r.now.grad)
 		r.accept()
 		r.remember()
-		return nil
 	}
-	r.tries++
-	if -predicted <= rounding || r.tries >= 20 {
-		return r.failed()
-	}
-	// The parabola through h(x), its slope and the trial.
-	q := r.alpha * -predicted / (2 * (change - predicted))
-	r.alpha = min(max(q, r.alpha/10), r.alpha/2)
 	return nil
 }
 
 // failed gives up the current direction, and tries without the memory, then with tighter tolerances as long as
 // they make a difference, then nothing more.
-func (r *hoag) failed() error {
-	r.searching = false
-	r.lastStep = math.Sqrt(float64(len(r.dir)))
+func (r *hoag) failed(ctx context.Context) error {
+	r.search.active = false
+	r.lastStep = math.Sqrt(float64(len(r.search.dir)))
 	if r.mem.held > 0 {
 		r.mem.reset()
 		return nil
@@ -295,7 +268,7 @@ func (r *hoag) failed() error {
 		return r.finish()
 	}
 	r.mem.reset()
-	same, err := r.again(r.effort)
+	same, err := r.again(ctx, r.effort)
 	if err != nil {
 		return err
 	}
@@ -327,11 +300,10 @@ func (r *hoag) spectralDirection() {
 	if lambda == 0 {
 		lambda = r.lastStep / floats.Norm(r.now.grad, 2)
 	}
-	for j, x := range r.now.at.X {
-		r.dir[j] = x - lambda*r.now.grad[j]
-	}
-	r.p.ProjectX(r.dir)
-	floats.Sub(r.dir, r.now.at.X)
+	dir := r.search.dir
+	floats.AddScaledTo(dir, r.now.at.X, -lambda, r.now.grad)
+	r.p.ProjectX(dir)
+	floats.Sub(dir, r.now.at.X)
 }
 
 var errRing = errors.New("hypergrad: the checkpoint's L-BFGS memory does not fit")
@@ -339,15 +311,10 @@ var errRing = errors.New("hypergrad: the checkpoint's L-BFGS memory does not fit
 // State is described at [bilevel.Stateful].
 func (r *hoag) State(s *bilevel.State) {
 	r.state(s)
-	s.Bool(&r.searching)
-	s.Bool(&r.refining)
 	s.Bool(&r.tightened)
 	s.Bool(&r.done)
-	s.Int(&r.tries)
-	for _, f := range []*float64{&r.lipschitz, &r.alpha, &r.lastStep} {
-		s.Float(f)
-	}
-	s.Fixed(r.dir)
+	s.Float(&r.lipschitz)
+	s.Float(&r.lastStep)
 	s.Floats(&r.recent)
 	r.mem.state(s)
 }

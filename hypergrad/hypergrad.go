@@ -17,6 +17,7 @@
 package hypergrad
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -39,7 +40,7 @@ type Hypergradient interface {
 	//
 	// A level that was not solved to its tolerance is no error, see [Report].Warning; an error says that there
 	// is no hypergradient.
-	At(grad []float64, at bilevel.Point, effort Effort) (Report, error)
+	At(ctx context.Context, grad []float64, at bilevel.Point, effort Effort) (Report, error)
 }
 
 // Effort says how well the two systems of a hypergradient are solved: estimators that solve to a tolerance read

@@ -50,7 +50,7 @@ type matrix struct {
 }
 
 // Hessian by products, to see that the matrix path is the same.
-func (m *matrix) Hessian(dst, z, x []float64, b bilevel.Batch) {
+func (m *matrix) Hessian(_ context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	m.calls++
 	d := len(z)
 	unit, column := make([]float64, d), make([]float64, d)
@@ -64,6 +64,7 @@ func (m *matrix) Hessian(dst, z, x []float64, b bilevel.Batch) {
 			}
 		}
 	}
+	return nil
 }
 
 type linearized struct {
@@ -115,7 +116,7 @@ func TestClosedForms(t *testing.T) {
 					}
 					at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
 					grad := make([]float64, p)
-					rep, err := h.At(grad, at, hypergrad.Effort{Inner: 1e-13, Linear: 1e-13})
+					rep, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-13, Linear: 1e-13})
 					if err != nil || rep.Inner.GradNorm > 1e-10 {
 						t.Errorf("%s, %s, %s: %+v, %v", c.Name, name, offer, rep, err)
 					}
@@ -147,7 +148,7 @@ func TestCorrection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rep, err := h.At(make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)}, hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
+		rep, err := h.At(context.Background(), make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)}, hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
 		if err != nil || rep.Inner.Iterations != 0 {
 			t.Fatal(rep, err)
 		}
@@ -206,7 +207,7 @@ func TestFiniteDifferences(t *testing.T) {
 	e.Tol = hypergrad.Effort{Inner: 1e-13, Linear: 1e-13}
 	x := []float64{-3, -1, 0, -5, 1}
 	grad := make([]float64, 5)
-	if _, err := e.Evaluate(grad, x); err != nil {
+	if _, err := e.Evaluate(context.Background(), grad, x); err != nil {
 		t.Fatal(err)
 	}
 	for j := range x {
@@ -214,7 +215,7 @@ func TestFiniteDifferences(t *testing.T) {
 		at := func(s float64) float64 {
 			y := slices.Clone(x)
 			y[j] += s
-			h, err := e.Evaluate(nil, y)
+			h, err := e.Evaluate(context.Background(), nil, y)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +243,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := h.At(make([]float64, 4), point(), tol); err != nil || m.calls != 1 || rep.Linear.Products != 1 {
+	if rep, err := h.At(context.Background(), make([]float64, 4), point(), tol); err != nil || m.calls != 1 || rep.Linear.Products != 1 {
 		t.Errorf("a quadratic took %d Hessians and %d products for the adjoint, %v", m.calls, rep.Linear.Products, err)
 	}
 	l := &linearized{SecondOrder: second}
@@ -250,7 +251,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	if h, err = (hypergrad.AID{Inner: inner.LBFGS{}}).Start(&p, nil); err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := h.At(make([]float64, 4), point(), tol); err != nil || l.calls < rep.Linear.Products-1 {
+	if rep, err := h.At(context.Background(), make([]float64, 4), point(), tol); err != nil || l.calls < rep.Linear.Products-1 {
 		t.Errorf("%d products, %d of them at the fixed point, %v", rep.Linear.Products, l.calls, err)
 	}
 }
@@ -497,7 +498,7 @@ func TestWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := v.Evaluate(make([]float64, 9), make([]float64, 9)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := v.Evaluate(context.Background(), make([]float64, 9), make([]float64, 9)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the evaluator's error is %v, not that %s", err, want)
 		}
 	}
@@ -524,7 +525,7 @@ func TestIndefinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}
-		rep, err := h.At(make([]float64, 1), at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
+		rep, err := h.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
 		var indefinite *linsolve.NotPositiveDefiniteError
 		if err != nil || !errors.As(rep.Warning, &indefinite) {
 			t.Errorf("%+v: warning %v, error %v", e, rep.Warning, err)
@@ -534,7 +535,7 @@ func TestIndefinite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := h.At(make([]float64, 1), bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
+	rep, err := h.At(context.Background(), make([]float64, 1), bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
 	if err != nil || rep.Warning != nil {
 		t.Errorf("damped: %v, %v", rep.Warning, err)
 	}
@@ -572,7 +573,7 @@ func TestEvaluator(t *testing.T) {
 			x[j] += shift
 		}
 		want := c.Solve(x)
-		h, err := e.Evaluate(grad, x)
+		h, err := e.Evaluate(context.Background(), grad, x)
 		if err != nil || math.Abs(h-want.Value) > 1e-9 || distance(grad, want.Grad) > 1e-8 {
 			t.Errorf("shift %v: h = %v, %v; gradient off by %g; %v", shift, h, want.Value, distance(grad, want.Grad), err)
 		}

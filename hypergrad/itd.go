@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -151,7 +152,7 @@ type itd struct {
 }
 
 // At is described at [Hypergradient].
-func (h *itd) At(grad []float64, at bilevel.Point, effort Effort) (Report, error) {
+func (h *itd) At(ctx context.Context, grad []float64, at bilevel.Point, effort Effort) (Report, error) {
 	t := h.Steps
 	if effort.InnerSteps > 0 {
 		t = effort.InnerSteps
@@ -162,9 +163,9 @@ func (h *itd) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 	var rep Report
 	var err error
 	if h.Mode == Forward {
-		err = h.forward(grad, at, t, &rep)
+		err = h.forward(ctx, grad, at, t, &rep)
 	} else {
-		err = h.reverse(grad, at, t, &rep)
+		err = h.reverse(ctx, grad, at, t, &rep)
 	}
 	if err != nil {
 		return rep, err
@@ -177,7 +178,7 @@ func (h *itd) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 
 // reverse cuts the steps that are differentiated into segments, one or, with checkpoints, about √n. Of each it
 // keeps the first state, and of the last one all.
-func (h *itd) reverse(grad []float64, at bilevel.Point, t int, rep *Report) error {
+func (h *itd) reverse(ctx context.Context, grad []float64, at bilevel.Point, t int, rep *Report) error {
 	n := t
 	if h.Truncate > 0 {
 		n = min(n, h.Truncate)
@@ -196,17 +197,22 @@ func (h *itd) reverse(grad []float64, at bilevel.Point, t int, rep *Report) erro
 		return err
 	}
 	k := 0
-	for ; k < t-n; k++ {
+	for ; k < t-n && ctx.Err() == nil; k++ {
 		h.process.Step(s, s, at.X, k+1)
 	}
 	for i := range segments - 1 {
 		copy(h.marks[i*h.n:(i+1)*h.n], s)
 		for range length {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			k++
 			h.process.Step(s, s, at.X, k)
 		}
 	}
-	h.segment(s, at.X, k, t)
+	if err := h.segment(ctx, s, at.X, k, t); err != nil {
+		return err
+	}
 	copy(at.Z, h.history)
 	if err := h.outer(grad, at, t, rep); err != nil {
 		return err
@@ -214,12 +220,16 @@ func (h *itd) reverse(grad []float64, at bilevel.Point, t int, rep *Report) erro
 	clear(h.a)
 	copy(h.a, h.fz)
 	for i := segments - 1; ; i-- {
-		h.pull(grad, at.X, k, t)
+		if err := h.pull(ctx, grad, at.X, k, t); err != nil {
+			return err
+		}
 		if i == 0 {
 			break
 		}
 		k, t = k-length, k
-		h.segment(h.marks[(i-1)*h.n:i*h.n], at.X, k, t)
+		if err := h.segment(ctx, h.marks[(i-1)*h.n:i*h.n], at.X, k, t); err != nil {
+			return err
+		}
 	}
 	if k == 0 { // not truncated
 		for i, j := range h.Z0 {
@@ -234,30 +244,38 @@ func (h *itd) reverse(grad []float64, at bilevel.Point, t int, rep *Report) erro
 
 // segment sets the history to the states s_k, …, s_to, the last one first. s_k = first, which may lie at the
 // beginning of the history.
-func (h *itd) segment(first, x []float64, k, to int) {
+func (h *itd) segment(ctx context.Context, first, x []float64, k, to int) error {
 	lo := (to - k) * h.stride
 	copy(h.history[lo:lo+h.n], first)
 	for k < to {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		k++
 		s := h.history[lo : lo+h.n]
 		lo -= h.stride
 		h.process.Step(h.history[lo:lo+h.n], s, x, k)
 	}
+	return nil
 }
 
 // pull takes a and grad from step to back to step k + 1, whose states are the history.
-func (h *itd) pull(grad, x []float64, k, to int) {
+func (h *itd) pull(ctx context.Context, grad, x []float64, k, to int) error {
 	lo := 0
 	for ; to > k; to-- {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		lo += h.stride
 		h.process.Pull(h.b, h.ux, h.history[lo:lo+h.n], x, h.a, to)
 		floats.Add(grad, h.ux) // q += ∂xΦᵀa
 		h.a, h.b = h.b, h.a    // a ← ∂sΦᵀa
 	}
+	return nil
 }
 
 // forward propagates the derivatives of the state with respect to x_1, …, x_p.
-func (h *itd) forward(grad []float64, at bilevel.Point, t int, rep *Report) error {
+func (h *itd) forward(ctx context.Context, grad []float64, at bilevel.Point, t int, rep *Report) error {
 	p := len(grad)
 	if h.tangents == nil {
 		h.tangents = make([][]float64, p+1) // the last one is spare
@@ -281,6 +299,9 @@ func (h *itd) forward(grad []float64, at bilevel.Point, t int, rep *Report) erro
 	}
 	for k := 1; k <= t; k++ {
 		for j := range p {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			h.unit[j] = 1
 			if err := h.process.Push(h.tangents[p], s, at.X, h.tangents[j], h.unit, k); err != nil {
 				return err

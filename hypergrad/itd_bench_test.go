@@ -1,6 +1,7 @@
 package hypergrad_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -45,7 +46,7 @@ func BenchmarkITDMemory(b *testing.B) {
 						b.Fatal(err)
 					}
 					clear(at.Z)
-					if _, err := h.At(grad, at, hypergrad.Effort{}); err != nil {
+					if _, err := h.At(context.Background(), grad, at, hypergrad.Effort{}); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -1,6 +1,7 @@
 package hypergrad_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -75,7 +76,7 @@ func itdAt(t *testing.T, m hypergrad.ITD, p *bilevel.Problem, x []float64) (grad
 	d, n := p.Dims()
 	at = bilevel.Point{Z: tenths(d), X: append([]float64(nil), x...)}
 	grad = make([]float64, n)
-	rep, err = h.At(grad, at, hypergrad.Effort{})
+	rep, err = h.At(context.Background(), grad, at, hypergrad.Effort{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +250,7 @@ func unrolled(t testing.TB, p *bilevel.Problem, m hypergrad.ITD, x []float64) fl
 	for i, j := range m.Z0 {
 		z[i] = x[j]
 	}
-	if err := inner.Iterate(r, make([]float64, r.StateLen()), z, x, m.Steps); err != nil {
+	if err := inner.Iterate(context.Background(), r, make([]float64, r.StateLen()), z, x, m.Steps); err != nil {
 		t.Fatal(err)
 	}
 	return p.Outer.Value(z, x, bilevel.All(p.Outer))
@@ -300,7 +301,7 @@ func TestITDTruncated(t *testing.T) {
 		}
 		got := make([]float64, 2)
 		at := bilevel.Point{Z: tenths(5), X: x}
-		if _, err := h.At(got, at, hypergrad.Effort{InnerSteps: steps}); err != nil || !floats.Equal(got, whole) {
+		if _, err := h.At(context.Background(), got, at, hypergrad.Effort{InnerSteps: steps}); err != nil || !floats.Equal(got, whole) {
 			t.Errorf("%s: Effort.InnerSteps gives %v, Steps %v (%v)", name, got, whole, err)
 		}
 	}
@@ -381,7 +382,7 @@ func TestITDRate(t *testing.T) {
 			t.Fatal(err)
 		}
 		grad := make([]float64, 2)
-		if _, err := h.At(grad, bilevel.Point{Z: make([]float64, 3), X: x}, hypergrad.Effort{}); err != nil {
+		if _, err := h.At(context.Background(), grad, bilevel.Point{Z: make([]float64, 3), X: x}, hypergrad.Effort{}); err != nil {
 			t.Fatal(err)
 		}
 		return floats.Distance(grad, want, 2)
@@ -465,7 +466,7 @@ func TestITDMemory(t *testing.T) {
 				}
 				grad, at := make([]float64, 2), bilevel.Point{Z: make([]float64, d), X: []float64{0.1, 0.2}}
 				call := func() {
-					if _, err := h.At(grad, at, hypergrad.Effort{}); err != nil {
+					if _, err := h.At(context.Background(), grad, at, hypergrad.Effort{}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -554,7 +555,7 @@ func TestITDErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.At(make([]float64, 2), bilevel.Point{Z: make([]float64, 4), X: make([]float64, 2)}, hypergrad.Effort{}); err == nil || !strings.Contains(err.Error(), "lower the step") {
+	if _, err := h.At(context.Background(), make([]float64, 2), bilevel.Point{Z: make([]float64, 4), X: make([]float64, 2)}, hypergrad.Effort{}); err == nil || !strings.Contains(err.Error(), "lower the step") {
 		t.Errorf("a diverging iteration: %v", err)
 	}
 }

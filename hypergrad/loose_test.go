@@ -132,7 +132,7 @@ func TestNothingToMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := e.Evaluate(nil, slices.Repeat([]float64{-6}, 6))
+	want, err := e.Evaluate(context.Background(), nil, slices.Repeat([]float64{-6}, 6))
 	if err != nil {
 		t.Fatal(err)
 	}

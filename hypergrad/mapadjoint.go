@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -57,7 +58,7 @@ func (a *mapAdjoint) at(at bilevel.Point) error {
 func (a *mapAdjoint) preferred() linsolve.Solver { return linsolve.GMRES{} }
 
 // solve solves (I − ∂sΦᵀ)u = b.
-func (a *mapAdjoint) solve(fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error) {
+func (a *mapAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error) {
 	if linear == nil {
 		linear = a.preferred()
 	}
@@ -71,7 +72,7 @@ func (a *mapAdjoint) solve(fz []float64, linear linsolve.Solver, tol float64) (l
 		copy(a.u[d:], a.scratch[d:]) // the equation of these entries, u = ∂sΦᵀu
 		extra = 1
 	}
-	res, err := linear.Solve(a.op, a.u, a.b, tol, &a.work)
+	res, err := linear.Solve(ctx, a.op, a.u, a.b, tol, &a.work)
 	res.Products += extra
 	copy(a.v, a.u)
 	if a.err != nil {

@@ -1,6 +1,7 @@
 package hypergrad_test
 
 import (
+	"context"
 	"math"
 	"path/filepath"
 	"slices"
@@ -70,7 +71,7 @@ func TestNotebook(t *testing.T) {
 			t.Fatal(err)
 		}
 		for s := range 481 { // step s evaluates after s moves of x
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			want, ok := v.want[s]

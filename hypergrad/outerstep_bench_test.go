@@ -1,6 +1,7 @@
 package hypergrad_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -60,7 +61,7 @@ func BenchmarkOuterStep(b *testing.B) {
 					step := func() {
 						clear(at.Z)
 						clear(at.V)
-						if _, err := h.At(grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12}); err != nil {
+						if _, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12}); err != nil {
 							b.Fatal(err)
 						}
 						for j, g := range grad {

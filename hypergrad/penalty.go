@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -168,9 +169,12 @@ func (r *penaltyRun) gradX(dst, x []float64) {
 }
 
 // Step makes one step.
-func (r *penaltyRun) Step() error {
+func (r *penaltyRun) Step(ctx context.Context) error {
 	var normZ float64
 	for range r.m.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		r.gradZ(r.dz, r.z)
 		normZ = floats.Norm(r.dz, 2)
 		step := r.inner.step(r.gradZ, r.z, r.dz)

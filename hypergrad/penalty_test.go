@@ -86,7 +86,7 @@ func TestPenaltyStepIsTheFormula(t *testing.T) {
 			m.Inner *= .9
 			m.Outer *= .9
 			floats.AddScaled(nu, m.Gamma, at)
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if got := run.Point(); floats.Distance(got.Z, z, 2) > 1e-7 || floats.Distance(got.X, x, 2) > 1e-7 {

@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -36,6 +37,10 @@ type outerRun struct {
 	k                      int     // accepted steps
 	solved, unsolved       int     // evaluations since the last of them, by whether the inner problem was solved
 
+	search       search
+	coldZ, coldV []float64 // where every evaluation starts, or nil: warm
+	kink         bool      // h has derivatives to either side only at the last point
+
 	scratch []float64
 	warned  bool
 	notes   []string
@@ -57,6 +62,7 @@ func (r *outerRun) init(p *bilevel.Problem, at bilevel.Point, e Estimator, seque
 	}
 	n := len(r.now.at.X)
 	r.now.grad, r.next.grad, r.scratch = make([]float64, n), make([]float64, n), make([]float64, n)
+	r.search.dir = make([]float64, n)
 	r.now.value, r.now.norm = math.NaN(), math.NaN()
 	r.p, r.sequence, r.first = p, sequence, first
 	r.eps, r.shrink = first, 1
@@ -64,9 +70,9 @@ func (r *outerRun) init(p *bilevel.Problem, at bilevel.Point, e Estimator, seque
 }
 
 // start evaluates the first point.
-func (r *outerRun) start(effort Effort) error {
+func (r *outerRun) start(ctx context.Context, effort Effort) error {
 	r.innerScale = r.residualScale()
-	if err := r.evaluate(&r.now, effort); err != nil {
+	if err := r.evaluate(ctx, &r.now, effort); err != nil {
 		return err
 	}
 	r.started = true
@@ -101,10 +107,16 @@ func (r *outerRun) residualScale() float64 {
 	return scale
 }
 
-// evaluate fills in what is known at q, starting from what q holds, to the current tolerances.
-func (r *outerRun) evaluate(q *position, effort Effort) error {
+// evaluate fills in what is known at q, starting from what q holds or from the cold start, to the current tolerances.
+func (r *outerRun) evaluate(ctx context.Context, q *position, effort Effort) error {
+	if r.coldZ != nil {
+		copy(q.at.Z, r.coldZ)
+	}
+	if r.coldV != nil {
+		copy(q.at.V, r.coldV)
+	}
 	effort.Inner, effort.Linear = r.eps*r.innerScale, min(r.eps, .1)
-	rep, err := r.hyper.At(q.grad, q.at, effort)
+	rep, err := r.hyper.At(ctx, q.grad, q.at, effort)
 	if err != nil {
 		return err
 	}
@@ -112,6 +124,8 @@ func (r *outerRun) evaluate(q *position, effort Effort) error {
 	r.p.ProjectedGrad(r.scratch, q.at.X, q.grad)
 	q.norm = floats.Norm(r.scratch, 2)
 	q.eps = r.eps
+	var kink Kink
+	r.kink = errors.As(rep.Warning, &kink)
 	var unsolved *inner.NotConvergedError
 	// What tolerances near rounding leave is solved well enough.
 	if left := rep.Inner.GradNorm / r.innerScale; left > 1e-9 && errors.As(rep.Warning, &unsolved) || left > 1e3 {
@@ -137,6 +151,7 @@ func (r *outerRun) accept() {
 	r.now, r.next = r.next, r.now
 	r.k++
 	r.solved, r.unsolved = 0, 0
+	r.search.promised = 0
 	r.tolerance()
 }
 
@@ -177,11 +192,19 @@ func (r *outerRun) predicted() float64 {
 	return s
 }
 
+// largeFall is what makes a gradient large where no step lowers h: the fall of h that it promises, judged by the
+// curvature that trials have met, relative to h at the start.
+const largeFall = 1e-3
+
 // end is what ends a run: [bilevel.ErrDone], but not where the inner problem was hardly ever solved since the last
-// accepted step, so that values of h mean nothing.
+// accepted step, so that values of h mean nothing, or where the gradient still promises much.
 func (r *outerRun) end() error {
-	if r.unsolved > r.solved {
-		return fmt.Errorf("hypergrad: no step lowers h, but of the last %d inner problems %d were not solved: the inner iteration does not converge, or needs more steps", r.solved+r.unsolved, r.unsolved)
+	switch {
+	case r.unsolved > r.solved:
+		return fmt.Errorf("hypergrad: no step lowers h, but of the last %d inner problems %d were not solved: "+
+			"the inner iteration does not converge, or needs more steps", r.solved+r.unsolved, r.unsolved)
+	case r.search.promised > largeFall*r.outerScale && !r.kink:
+		return bilevel.ErrNoDescent
 	}
 	return bilevel.ErrDone
 }
@@ -197,10 +220,10 @@ func (r *outerRun) doubtful(change float64) bool {
 }
 
 // again evaluates the current point to tighter tolerances. It reports whether they make no difference.
-func (r *outerRun) again(effort Effort) (same bool, err error) {
+func (r *outerRun) again(ctx context.Context, effort Effort) (same bool, err error) {
 	value, norm := r.now.value, r.now.norm
 	r.tighten(1e-2)
-	if err := r.evaluate(&r.now, effort); err != nil {
+	if err := r.evaluate(ctx, &r.now, effort); err != nil {
 		return false, err
 	}
 	change := math.Abs(r.now.value - value)
@@ -256,6 +279,13 @@ func (r *outerRun) state(s *bilevel.State) {
 	s.Int(&r.k)
 	s.Int(&r.solved)
 	s.Int(&r.unsolved)
+	s.Fixed(r.search.dir, r.coldZ, r.coldV)
+	s.Float(&r.search.alpha)
+	s.Bool(&r.search.active)
+	s.Bool(&r.search.refining)
+	s.Int(&r.search.tries)
+	s.Float(&r.search.promised)
+	s.Bool(&r.kink)
 	s.Bool(&r.warned)
 	s.Strings(&r.notes)
 }

@@ -1,6 +1,7 @@
 package hypergrad
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/bits"
@@ -182,7 +183,7 @@ const (
 )
 
 // At is described at [Hypergradient].
-func (s *sid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error) {
+func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort Effort) (Report, error) {
 	t, k, j := or(effort.InnerSteps, s.m.InnerSteps), or(effort.LinearSteps, s.m.LinearSteps), or(effort.Samples, s.m.Samples)
 	rep := Report{
 		Inner:  inner.Result{Iterations: t, Value: math.NaN(), Converged: true},
@@ -195,6 +196,9 @@ func (s *sid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 
 	draw := newBlocks(s.n, s.m.Batch, effort.Seed, streamInner)
 	for i := range t {
+		if err := ctx.Err(); err != nil {
+			return rep, err
+		}
 		b := draw.next()
 		s.level.residual(s.r, at.Z, at.X, b)
 		s.counts.GradG += int64(b.Len())
@@ -213,6 +217,9 @@ func (s *sid) At(grad []float64, at bilevel.Point, effort Effort) (Report, error
 
 	draw = newBlocks(s.n, s.m.Batch, effort.Seed, streamLinear)
 	for i := range k {
+		if err := ctx.Err(); err != nil {
+			return rep, err
+		}
 		b := draw.next()
 		s.level.adjoint(s.r, at.Z, at.X, at.V, b)
 		s.counts.HessG += int64(b.Len())

@@ -1,6 +1,7 @@
 package hypergrad_test
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +25,7 @@ func sample(t *testing.T, p *bilevel.Problem, m hypergrad.SID, at bilevel.Point,
 func estimate(t *testing.T, h hypergrad.Hypergradient, at bilevel.Point, effort hypergrad.Effort) []float64 {
 	t.Helper()
 	z, v, grad := slices.Clone(at.Z), slices.Clone(at.V), make([]float64, len(at.X))
-	rep, err := h.At(grad, bilevel.Point{Z: z, X: at.X, V: v}, effort)
+	rep, err := h.At(context.Background(), grad, bilevel.Point{Z: z, X: at.X, V: v}, effort)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +378,7 @@ func TestSIDErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.At(make([]float64, 4), somewhere(c), hypergrad.Effort{}); err == nil {
+	if _, err := h.At(context.Background(), make([]float64, 4), somewhere(c), hypergrad.Effort{}); err == nil {
 		t.Error("no error from steps that diverge")
 	}
 }

@@ -1,6 +1,7 @@
 package inner
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -45,12 +46,16 @@ type Overlapper interface {
 	Overlap() bool
 }
 
-// Iterate makes steps steps of p and replaces z, the start, by z_steps. s is scratch of length StateLen.
-func Iterate(p Process, s, z, x []float64, steps int) error {
+// Iterate makes steps steps of p and replaces z, the start, by z_steps. s is scratch of length StateLen. It returns the
+// error of ctx soon after that is done.
+func Iterate(ctx context.Context, p Process, s, z, x []float64, steps int) error {
 	if err := p.Init(s, z, x); err != nil {
 		return err
 	}
 	for k := 1; k <= steps; k++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		p.Step(s, s, x, k)
 	}
 	copy(z, s)

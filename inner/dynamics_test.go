@@ -1,6 +1,7 @@
 package inner_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -287,7 +288,7 @@ func TestFormulas(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := []float64{2}
-		if err := inner.Iterate(m, make([]float64, m.StateLen()), z, x, steps); err != nil {
+		if err := inner.Iterate(context.Background(), m, make([]float64, m.StateLen()), z, x, steps); err != nil {
 			t.Fatal(err)
 		}
 		if math.Abs(z[0]-want[name]) > 1e-14 {
@@ -299,7 +300,7 @@ func TestFormulas(t *testing.T) {
 			t.Fatal(err)
 		}
 		y := []float64{2}
-		res, err := min.Minimize(y, x, 1e-9)
+		res, err := min.Minimize(context.Background(), y, x, 1e-9)
 		if err != nil || y[0] != z[0] || res.Iterations != steps || !res.Converged || math.Abs(res.GradNorm-math.Abs(grad(y[0]))) > 1e-14 {
 			t.Errorf("%s: z = %v instead of %v, %+v, %v", name, y[0], z[0], res, err)
 		}
@@ -328,7 +329,7 @@ func TestFirstOrderSolvers(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := make([]float64, 5)
-	if _, err := newton.Minimize(want, x, 1e-12); err != nil {
+	if _, err := newton.Minimize(context.Background(), want, x, 1e-12); err != nil {
 		t.Fatal(err)
 	}
 	for name, s := range firstOrderSolvers() {
@@ -339,7 +340,7 @@ func TestFirstOrderSolvers(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := fill(5, 0.4)
-		res, err := m.Minimize(z, x, 1e-10)
+		res, err := m.Minimize(context.Background(), z, x, 1e-10)
 		if err != nil || !res.Converged || res.GradNorm > 1e-10 || !floats.EqualApprox(z, want, 1e-8) {
 			t.Errorf("%s: z = %v, want %v, %+v, %v", name, z, want, res, err)
 		}
@@ -354,12 +355,12 @@ func TestFirstOrderSolvers(t *testing.T) {
 		if n := testing.AllocsPerRun(3, func() {
 			copy(z, want)
 			z[0]++
-			_, _ = m.Minimize(z, x, 1e-6)
+			_, _ = m.Minimize(context.Background(), z, x, 1e-6)
 		}); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 		// Below rounding it ends, without an error.
-		if res, err := m.Minimize(z, x, 1e-300); err != nil || !res.Rounding || res.GradNorm > 1e-12 {
+		if res, err := m.Minimize(context.Background(), z, x, 1e-300); err != nil || !res.Rounding || res.GradNorm > 1e-12 {
 			t.Errorf("%s, tolerance 1e-300: %+v, %v", name, res, err)
 		}
 	}
@@ -409,14 +410,14 @@ func TestAutomaticStepIsHalved(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := []float64{10}
-		if res, err := m.Minimize(z, []float64{0}, 1e-10); err != nil || math.Abs(z[0]) > 1e-9 {
+		if res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-10); err != nil || math.Abs(z[0]) > 1e-9 {
 			t.Errorf("%s: z = %v, %+v, %v", name, z, res, err)
 		}
 		// What was halved is not remembered.
 		y := []float64{10}
-		res, _ := m.Minimize(y, []float64{0}, 1e-10)
+		res, _ := m.Minimize(context.Background(), y, []float64{0}, 1e-10)
 		again := []float64{10}
-		if res2, _ := m.Minimize(again, []float64{0}, 1e-10); y[0] != again[0] || res.Iterations != res2.Iterations {
+		if res2, _ := m.Minimize(context.Background(), again, []float64{0}, 1e-10); y[0] != again[0] || res.Iterations != res2.Iterations {
 			t.Errorf("%s: %v after %d iterations, then %v after %d", name, y, res.Iterations, again, res2.Iterations)
 		}
 	}
@@ -488,7 +489,7 @@ func TestFirstOrderErrors(t *testing.T) {
 	}
 	var unsolved *inner.NotConvergedError
 	z := fill(3, 1)
-	if res, err := m.Minimize(z, fill(3, -1), 1e-9); !errors.As(err, &unsolved) || res.Iterations != 7 || z[0] == 1 {
+	if res, err := m.Minimize(context.Background(), z, fill(3, -1), 1e-9); !errors.As(err, &unsolved) || res.Iterations != 7 || z[0] == 1 {
 		t.Errorf("z = %v, %+v, %v", z, res, err)
 	}
 	for _, steps := range []int{0, 20000} {
@@ -497,7 +498,7 @@ func TestFirstOrderErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		z = []float64{3, 4}
-		if _, err := m.Minimize(z, fill(1, -1), 1e-9); !errors.As(err, &unsolved) || !strings.Contains(err.Error(), "diverges") || !floats.Equal(z, []float64{3, 4}) {
+		if _, err := m.Minimize(context.Background(), z, fill(1, -1), 1e-9); !errors.As(err, &unsolved) || !strings.Contains(err.Error(), "diverges") || !floats.Equal(z, []float64{3, 4}) {
 			t.Errorf("z = %v, %v", z, err)
 		}
 	}
@@ -556,17 +557,17 @@ func TestIterationSolver(t *testing.T) {
 		return r
 	}
 	z := fill(5, 0.3)
-	res, err := m.Minimize(z, x, 1e-10)
+	res, err := m.Minimize(context.Background(), z, x, 1e-10)
 	if err != nil || !res.Converged || res.GradNorm > 1e-10 || !floats.Equal(res.Grad, residual(z)) || !floats.EqualApprox(z, want, 1e-9) {
 		t.Errorf("z = %v, want %v, %+v, %v", z, want, res, err)
 	}
 	if counts != (bilevel.Counts{GradG: int64(res.Iterations) + 1}) {
 		t.Errorf("counts %+v after %d iterations", counts, res.Iterations)
 	}
-	if res, err := m.Minimize(z, x, 1e-300); err != nil || !res.Rounding && !res.Converged || res.GradNorm > 1e-14 {
+	if res, err := m.Minimize(context.Background(), z, x, 1e-300); err != nil || !res.Rounding && !res.Converged || res.GradNorm > 1e-14 {
 		t.Errorf("tolerance 1e-300: %+v, %v", res, err)
 	}
-	if n := testing.AllocsPerRun(3, func() { clear(z); _, _ = m.Minimize(z, x, 1e-10) }); n > 0 {
+	if n := testing.AllocsPerRun(3, func() { clear(z); _, _ = m.Minimize(context.Background(), z, x, 1e-10) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 	p, err := inner.Iteration{}.Begin(c.Problem, nil)
@@ -579,19 +580,19 @@ func TestIterationSolver(t *testing.T) {
 	}
 	y := fill(5, 0.3)
 	copy(z, y)
-	if err := inner.Iterate(p, make([]float64, 5), y, x, 3); err != nil {
+	if err := inner.Iterate(context.Background(), p, make([]float64, 5), y, x, 3); err != nil {
 		t.Fatal(err)
 	}
-	if res, err := exact.Minimize(z, x, 1e-10); err != nil || !res.Converged || res.Iterations != 3 || !floats.Equal(y, z) || !floats.Equal(res.Grad, residual(z)) {
+	if res, err := exact.Minimize(context.Background(), z, x, 1e-10); err != nil || !res.Converged || res.Iterations != 3 || !floats.Equal(y, z) || !floats.Equal(res.Grad, residual(z)) {
 		t.Errorf("z = %v, want %v, %+v, %v", z, y, res, err)
 	}
 	few, _ := inner.Iteration{MaxIter: 4}.Start(c.Problem.Fixed, nil)
 	var unsolved *inner.NotConvergedError
-	if res, err := few.Minimize(fill(5, 1), x, 1e-10); !errors.As(err, &unsolved) || res.Iterations != 4 || !strings.Contains(err.Error(), "Φ(z, x) − z") {
+	if res, err := few.Minimize(context.Background(), fill(5, 1), x, 1e-10); !errors.As(err, &unsolved) || res.Iterations != 4 || !strings.Contains(err.Error(), "Φ(z, x) − z") {
 		t.Errorf("%+v, %v", res, err)
 	}
 	far, _ := inner.Iteration{}.Start(bilevel.GradientMap{G: square(1, 2), Eta: 100}, nil)
-	if _, err := far.Minimize([]float64{3, 4}, x[:1], 1e-10); !errors.As(err, &unsolved) || !strings.Contains(err.Error(), "diverges") {
+	if _, err := far.Minimize(context.Background(), []float64{3, 4}, x[:1], 1e-10); !errors.As(err, &unsolved) || !strings.Contains(err.Error(), "diverges") {
 		t.Error(err)
 	}
 	if _, err := (inner.Iteration{Steps: -1}).Start(c.Problem.Fixed, nil); err == nil {

@@ -1,6 +1,7 @@
 package inner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -124,7 +125,10 @@ func newStepper(p gradientProcess, steps, maxIter int) *stepper {
 		maxIter = defaultMaxIter
 	}
 	o := p.oracles()
-	return &stepper{p: p, o: o, steps: steps, maxIter: maxIter, s: make([]float64, p.StateLen()), at: newIterate(o.d), last: newIterate(o.d), best: newIterate(o.d)}
+	return &stepper{
+		p: p, o: o, steps: steps, maxIter: maxIter, s: make([]float64, p.StateLen()),
+		at: newIterate(o.d), last: newIterate(o.d), best: newIterate(o.d),
+	}
 }
 
 // checkSteps reports a negative number of steps.
@@ -143,13 +147,13 @@ const stalled = 200
 const tooCurved = 1.25
 
 // Minimize is described at [Minimizer].
-func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
+func (m *stepper) Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error) {
 	if len(z) != m.o.d {
 		panic("inner: z has the wrong length")
 	}
 	m.o.x = x
 	if m.steps > 0 {
-		return m.exactly(z, x)
+		return m.exactly(ctx, z, x)
 	}
 	if err := m.p.Init(m.s, z, x); err != nil {
 		copy(m.at.z, z)
@@ -166,6 +170,9 @@ func (m *stepper) Minimize(z, x []float64, tol float64) (Result, error) {
 	found := 0        // iteration that found best
 	var start float64 // g where the steps began
 	for k := 1; ; k++ {
+		if err := ctx.Err(); err != nil {
+			return res, err
+		}
 		copy(m.at.z, m.p.point(m.s, x, k))
 		m.o.eval(&m.at)
 		if res.Iterations == 0 && !m.at.finite() {
@@ -223,9 +230,9 @@ func (m *stepper) curvature() float64 {
 }
 
 // exactly makes the number of steps that was asked for.
-func (m *stepper) exactly(z, x []float64) (Result, error) {
+func (m *stepper) exactly(ctx context.Context, z, x []float64) (Result, error) {
 	copy(m.at.z, z)
-	if err := Iterate(m.p, m.s, m.at.z, x, m.steps); err != nil {
+	if err := Iterate(ctx, m.p, m.s, m.at.z, x, m.steps); err != nil {
 		return Result{}, err
 	}
 	m.o.eval(&m.at)

@@ -6,6 +6,7 @@
 package inner
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -26,8 +27,9 @@ type Solver interface {
 // the arguments alone, not on earlier calls.
 type Minimizer interface {
 	// Minimize replaces z, the start, by an approximate minimiser of g(·, x) with ‖∇z g‖₂ ≤ tol. x is not
-	// changed. An error, such as a [NotConvergedError], leaves the best z that was found.
-	Minimize(z, x []float64, tol float64) (Result, error)
+	// changed. An error, such as a [NotConvergedError], leaves the best z that was found; that of ctx, which is
+	// returned soon after ctx is done, leaves some z on the way.
+	Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error)
 }
 
 // Factorer is a [Minimizer] that has the Hessian as a matrix.
@@ -35,15 +37,15 @@ type Factorer interface {
 	// Factor is a Cholesky factor of ∇²zz g at the last iterates of Minimize, or at (z, x) where none was
 	// needed there. It is an excellent preconditioner at (z, x) rather than the exact factor: z moved since,
 	// and a singular Hessian was damped. It is valid until the next Minimize.
-	Factor(z, x []float64) (*linsolve.Cholesky, error)
+	Factor(ctx context.Context, z, x []float64) (*linsolve.Cholesky, error)
 }
 
 // Preconditioner is a [Minimizer] that has an approximate inverse of the Hessian.
 type Preconditioner interface {
 	// Preconditioner is one of ∇²zz g at the start of the last Minimize, or at (z, x) where none was needed
 	// there. It is nil if the objective offers none, and if making it costs more than the given number of
-	// products. It is valid until the next Minimize.
-	Preconditioner(z, x []float64, products int) linsolve.Preconditioner
+	// products. It is valid until the next Minimize. Where ctx is done it may be any.
+	Preconditioner(ctx context.Context, z, x []float64, products int) linsolve.Preconditioner
 }
 
 // Result says what Minimize did.
@@ -158,10 +160,13 @@ func noise(v float64) float64 { return 64 * 0x1p-52 * math.Abs(v) }
 //	g(z + α dir) ≤ g(z) + noise  and  ∇g(z + α dir)ᵀdir ≤ −0.8 slope          (Hager and Zhang 2005, (4.1))
 //
 // With wolfe it also asks for ∇g(z + α dir)ᵀdir ≥ 0.9 slope. It reports whether it found a step and whether
-// that step lowers g by more than rounding.
-func (o *oracle) search(at, trial *iterate, dir []float64, slope, alpha float64, wolfe bool) (ok, lowers bool) {
+// that step lowers g by more than rounding. It finds none where ctx is done.
+func (o *oracle) search(ctx context.Context, at, trial *iterate, dir []float64, slope, alpha float64, wolfe bool) (ok, lowers bool) {
 	lo, hi := 0.0, math.Inf(1)
 	for range 60 {
+		if ctx.Err() != nil {
+			return false, false
+		}
 		floats.AddScaledTo(trial.z, at.z, alpha, dir)
 		o.eval(trial)
 		if !trial.finite() {

@@ -1,6 +1,7 @@
 package inner_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -132,7 +133,7 @@ func TestSolversAgree(t *testing.T) {
 			}
 			for _, start := range []float64{0, 3, -20} {
 				z := fill(d, start)
-				res, err := m.Minimize(z, x, 1e-11)
+				res, err := m.Minimize(context.Background(), z, x, 1e-11)
 				if err != nil || !res.Converged {
 					t.Errorf("%s, %v, from %v: %+v, %v", v.name, size, start, res, err)
 					continue
@@ -152,7 +153,7 @@ func TestSolversAgree(t *testing.T) {
 					}
 				}
 				// Again from the solution: nothing to do.
-				res, err = m.Minimize(z, x, 1e-11)
+				res, err = m.Minimize(context.Background(), z, x, 1e-11)
 				if err != nil || res.Iterations != 0 {
 					t.Errorf("%s, %v: warm start took %d iterations, %v", v.name, size, res.Iterations, err)
 				}
@@ -183,7 +184,7 @@ func TestHardConditions(t *testing.T) {
 				}
 				for _, start := range []float64{0, 2} {
 					z := fill(size.d, start)
-					res, err := m.Minimize(z, x, tol)
+					res, err := m.Minimize(context.Background(), z, x, tol)
 					// A first-order method may give up at condition 1e10, but says so.
 					var unsolved *inner.NotConvergedError
 					if name == "both ends" && v.firstOrder && errors.As(err, &unsolved) {
@@ -239,7 +240,7 @@ func TestSingularHessian(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := []float64{5, 7, -3}
-		res, err := m.Minimize(z, []float64{0}, 1e-10)
+		res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-10)
 		if err != nil || !res.Converged || math.Abs(z[0]-1) > 1e-9 || z[1] != 7 || math.Abs(z[2]-1) > 1e-6 {
 			t.Errorf("%s: z = %v, %+v, %v", name, z, res, err)
 		}
@@ -280,7 +281,7 @@ func TestRankDeficient(t *testing.T) {
 				t.Fatal(err)
 			}
 			z := make([]float64, d)
-			if res, err := m.Minimize(z, []float64{0}, 1e-9); err != nil || !res.Converged {
+			if res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-9); err != nil || !res.Converged {
 				t.Errorf("%d × %d, %+v: %v", n, d, s, err)
 			}
 			return z
@@ -308,7 +309,7 @@ func TestWrongLengthPanics(t *testing.T) {
 					t.Errorf("%s: panic %v", name, r)
 				}
 			}()
-			_, _ = m.Minimize(make([]float64, 1), []float64{0}, 1e-9)
+			_, _ = m.Minimize(context.Background(), make([]float64, 1), []float64{0}, 1e-9)
 		}()
 	}
 }
@@ -322,7 +323,7 @@ func TestRounding(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := make([]float64, 12)
-		res, err := m.Minimize(z, fill(12, -5), 1e-300)
+		res, err := m.Minimize(context.Background(), z, fill(12, -5), 1e-300)
 		if err != nil || !res.Rounding || res.GradNorm > 1e-8 {
 			t.Errorf("%s: %+v, %v", v.name, res, err)
 		}
@@ -337,7 +338,7 @@ func TestNotConverged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := m.Minimize(make([]float64, 5), fill(5, -4), 1e-10)
+		res, err := m.Minimize(context.Background(), make([]float64, 5), fill(5, -4), 1e-10)
 		var e *inner.NotConvergedError
 		if !errors.As(err, &e) || e.Tol != 1e-10 || e.GradNorm != res.GradNorm || res.Converged || res.Rounding {
 			t.Errorf("%s: %+v, %v", name, res, err)
@@ -357,7 +358,7 @@ func TestNotConverged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = m.Minimize([]float64{3, 4}, []float64{0}, 1e-8)
+		_, err = m.Minimize(context.Background(), []float64{3, 4}, []float64{0}, 1e-8)
 		var e *inner.NotConvergedError
 		if !errors.As(err, &e) {
 			t.Errorf("%s with a wrong gradient: %v", name, err)
@@ -372,7 +373,7 @@ func TestNonFinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		var e *inner.NonFiniteError
-		if _, err = m.Minimize([]float64{3, 4}, []float64{0}, 1e-8); !errors.As(err, &e) {
+		if _, err = m.Minimize(context.Background(), []float64{3, 4}, []float64{0}, 1e-8); !errors.As(err, &e) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -390,7 +391,7 @@ func TestNonFinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := []float64{30}
-		if res, err := m.Minimize(z, []float64{0}, 1e-10); err != nil || math.Abs(z[0]-1) > 1e-9 {
+		if res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-10); err != nil || math.Abs(z[0]-1) > 1e-9 {
 			t.Errorf("%s: z = %v, %+v, %v", name, z, res, err)
 		}
 	}
@@ -417,7 +418,7 @@ func TestNonConvex(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := []float64{.1, 3}
-		if res, err := m.Minimize(z, []float64{0}, 1e-10); err != nil || math.Abs(math.Abs(z[0])-1) > 1e-8 {
+		if res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-10); err != nil || math.Abs(math.Abs(z[0])-1) > 1e-8 {
 			t.Errorf("%s: z = %v, %+v, %v", name, z, res, err)
 		}
 	}
@@ -431,7 +432,7 @@ func TestCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Minimize(make([]float64, 9), fill(9, -4), 1e-9); err != nil {
+		if _, err := m.Minimize(context.Background(), make([]float64, 9), fill(9, -4), 1e-9); err != nil {
 			t.Fatal(err)
 		}
 		if counts != g.got || counts.GradG == 0 {
@@ -448,10 +449,10 @@ func TestFactor(t *testing.T) {
 	}
 	z, x := make([]float64, 9), fill(9, -2)
 	for _, when := range []string{"after iterations", "from the solution"} {
-		if _, err := m.Minimize(z, x, 1e-10); err != nil {
+		if _, err := m.Minimize(context.Background(), z, x, 1e-10); err != nil {
 			t.Fatal(err)
 		}
-		f, err := m.(inner.Factorer).Factor(z, x)
+		f, err := m.(inner.Factorer).Factor(context.Background(), z, x)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -505,7 +506,7 @@ func TestBlocks(t *testing.T) {
 				t.Fatal(err)
 			}
 			z := make([]float64, d*k)
-			if _, err := m.Minimize(z, x, 1e-9); err != nil {
+			if _, err := m.Minimize(context.Background(), z, x, 1e-9); err != nil {
 				t.Fatal(err)
 			}
 			return z, m, counts.HessG / n
@@ -521,7 +522,7 @@ func TestBlocks(t *testing.T) {
 		if with*2 > without {
 			t.Errorf("%T: %d products with blocks, %d without", a, with, without)
 		}
-		pre := m.(inner.Preconditioner).Preconditioner(z, x, 1000)
+		pre := m.(inner.Preconditioner).Preconditioner(context.Background(), z, x, 1000)
 		r, y := make([]float64, d*k), make([]float64, d*k)
 		for i := range r {
 			r[i] = rng.NormFloat64()
@@ -547,7 +548,7 @@ func TestNoAllocation(t *testing.T) {
 		z, x := make([]float64, 9), fill(9, -2)
 		solve := func() {
 			clear(z)
-			if _, err := m.Minimize(z, x, 1e-9); err != nil {
+			if _, err := m.Minimize(context.Background(), z, x, 1e-9); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -571,7 +572,7 @@ func TestMissingProducts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res, err := m.Minimize([]float64{4}, []float64{0}, 1e-9); err != nil || !res.Converged {
+	if res, err := m.Minimize(context.Background(), []float64{4}, []float64{0}, 1e-9); err != nil || !res.Converged {
 		t.Errorf("%+v, %v", res, err)
 	}
 	g.Gradient = nil
@@ -600,7 +601,7 @@ func ExampleNewton() {
 		return
 	}
 	z := []float64{0}
-	res, err := m.Minimize(z, []float64{2}, 1e-10)
+	res, err := m.Minimize(context.Background(), z, []float64{2}, 1e-10)
 	fmt.Printf("z = %.6f, converged: %v, %v\n", z[0], res.Converged, err)
 	// Output: z = 1.000000, converged: true, <nil>
 }

@@ -1,6 +1,7 @@
 package inner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -122,17 +123,23 @@ type iterator struct {
 var _ Minimizer = (*iterator)(nil)
 
 // Minimize is described at [Minimizer].
-func (m *iterator) Minimize(z, x []float64, tol float64) (Result, error) {
+func (m *iterator) Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error) {
 	if len(z) != m.p.d {
 		panic("inner: z has the wrong length")
 	}
 	copy(m.z, z)
 	for k := range m.Steps {
+		if err := ctx.Err(); err != nil {
+			return Result{}, err
+		}
 		m.p.Step(m.z, m.z, x, k+1)
 	}
 	res := Result{Iterations: m.Steps, Grad: m.grad}
 	last := 0 // iteration that found best
 	for {
+		if err := ctx.Err(); err != nil {
+			return res, err
+		}
 		m.p.Step(m.p.next, m.z, x, 0) // Φ(z)
 		norm := floats.Distance(m.p.next, m.z, 2)
 		first := res.Iterations == m.Steps

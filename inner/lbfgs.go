@@ -1,6 +1,7 @@
 package inner
 
 import (
+	"context"
 	"github.com/bilevel-go/bilevel"
 	"gonum.org/v1/gonum/floats"
 )
@@ -63,7 +64,7 @@ type lbfgs struct {
 var _ Minimizer = (*lbfgs)(nil)
 
 // Minimize is described at [Minimizer].
-func (n *lbfgs) Minimize(z, x []float64, tol float64) (Result, error) {
+func (n *lbfgs) Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error) {
 	if len(z) != n.d {
 		panic("inner: z has the wrong length")
 	}
@@ -77,6 +78,10 @@ func (n *lbfgs) Minimize(z, x []float64, tol float64) (Result, error) {
 	best, stalls := n.at.norm, 0
 	reason, decrease := "", 0.0
 	for n.at.norm > tol {
+		if err := ctx.Err(); err != nil {
+			copy(z, n.at.z)
+			return res, err
+		}
 		if res.Iterations >= n.maxIter {
 			reason = "the iteration limit"
 			break
@@ -86,7 +91,7 @@ func (n *lbfgs) Minimize(z, x []float64, tol float64) (Result, error) {
 		decrease = -slope / 2
 		ok, lowers := false, false
 		if slope < 0 {
-			ok, lowers = n.search(&n.at, &n.trial, n.dir, slope, alpha, true)
+			ok, lowers = n.search(ctx, &n.at, &n.trial, n.dir, slope, alpha, true)
 		}
 		if !ok {
 			if n.held > 0 && atRounding(&n.at, decrease) {

@@ -1,6 +1,7 @@
 package inner
 
 import (
+	"context"
 	"errors"
 	"math"
 
@@ -18,7 +19,8 @@ import (
 // reach the tolerance soon. For large d the step is found by conjugate gradients with products, to the
 // accuracy that the progress of the outer iteration deserves, preconditioned by the diagonal blocks of the
 // Hessian at the start of the solve where the objective forms them ([bilevel.HessianBlocks], of order 1024 at
-// most) and, for large blocks, once as many products were made as they cost. A Hessian that is singular to rounding or not positive definite is damped (Levenberg and Marquardt).
+// most) and, for large blocks, once as many products were made as they cost. A Hessian that is singular to rounding or
+// not positive definite is damped (Levenberg and Marquardt).
 //
 // Assumes that g(·, x) is smooth; where it is not convex, a stationary point is found.
 // Cost per iteration: one value with gradient, and one dense Hessian (counted as d products) or none, or
@@ -86,14 +88,14 @@ type newton struct {
 // direction is how a variant finds its step: it sets dir from at. damping is 0 or the factor by which the
 // Hessian's diagonal is to be raised. fresh asks for the Hessian at the current point.
 type direction interface {
-	direction(iter int, damping, tol float64, fresh bool) error
+	direction(ctx context.Context, iter int, damping, tol float64, fresh bool) error
 	// stale says whether the last direction used the Hessian of an earlier point.
 	stale() bool
 }
 
 const maxDamping = 1e8
 
-func (n *newton) minimize(v direction, z, x []float64, tol float64) (Result, error) {
+func (n *newton) minimize(ctx context.Context, v direction, z, x []float64, tol float64) (Result, error) {
 	if len(z) != n.d {
 		panic("inner: z has the wrong length")
 	}
@@ -111,18 +113,22 @@ func (n *newton) minimize(v direction, z, x []float64, tol float64) (Result, err
 			res.Converged = true
 			break
 		}
+		if err := ctx.Err(); err != nil {
+			n.result(&res, z)
+			return res, err
+		}
 		reason := ""
 		if res.Iterations >= n.maxIter {
 			reason = "the iteration limit"
 		}
 		decrease := 0.0
 		if reason == "" {
-			err := v.direction(res.Iterations, damping, tol, fresh)
+			err := v.direction(ctx, res.Iterations, damping, tol, fresh)
 			slope := floats.Dot(n.at.grad, n.dir)
 			ok, lowers := false, false
 			if err == nil && slope < 0 {
 				decrease = -slope / 2
-				ok, lowers = n.search(&n.at, &n.trial, n.dir, slope, 1, false)
+				ok, lowers = n.search(ctx, &n.at, &n.trial, n.dir, slope, 1, false)
 			}
 			switch {
 			case ok && (lowers || n.trial.norm <= n.at.norm/2):
@@ -196,17 +202,19 @@ var (
 )
 
 // Minimize is described at [Minimizer].
-func (n *newtonDense) Minimize(z, x []float64, tol float64) (Result, error) {
+func (n *newtonDense) Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error) {
 	n.known, n.previous = false, 0
-	return n.minimize(n, z, x, tol)
+	return n.minimize(ctx, n, z, x, tol)
 }
 
 // Factor is described at [Factorer].
-func (n *newtonDense) Factor(z, x []float64) (*linsolve.Cholesky, error) {
+func (n *newtonDense) Factor(ctx context.Context, z, x []float64) (*linsolve.Cholesky, error) {
 	if !n.known {
 		n.x = x
-		n.hessian(z)
-		var err error
+		err := n.hessian(ctx, z)
+		if err != nil {
+			return nil, err
+		}
 		for damping := 0.0; damping <= maxDamping; damping = max(100*damping, 1e-12) {
 			if err = n.factorize(damping); err == nil {
 				break
@@ -222,7 +230,7 @@ func (n *newtonDense) Factor(z, x []float64) (*linsolve.Cholesky, error) {
 
 func (n *newtonDense) stale() bool { return n.isStale }
 
-func (n *newtonDense) direction(_ int, damping, tol float64, fresh bool) error {
+func (n *newtonDense) direction(ctx context.Context, _ int, damping, tol float64, fresh bool) error {
 	ratio := n.at.norm / n.previous // of the last step, with this factor
 	n.previous = n.at.norm
 	// A chord step has about the contraction of the step before it: go on if few of them will do.
@@ -230,7 +238,9 @@ func (n *newtonDense) direction(_ int, damping, tol float64, fresh bool) error {
 		float64(n.chords)*math.Log(ratio) <= math.Log(tol/n.at.norm)
 	if !n.isStale {
 		if !n.formed {
-			n.hessian(n.at.z)
+			if err := n.hessian(ctx, n.at.z); err != nil {
+				return err
+			}
 			n.formed = true
 		}
 		n.known = false
@@ -245,15 +255,17 @@ func (n *newtonDense) direction(_ int, damping, tol float64, fresh bool) error {
 }
 
 // hessian sets h.
-func (n *newtonDense) hessian(z []float64) {
+func (n *newtonDense) hessian(ctx context.Context, z []float64) error {
 	n.counts.HessG += int64(n.d) * int64(n.all.Len())
 	if n.former != nil {
-		n.former.Hessian(n.h, z, n.x, n.all)
-		return
+		return n.former.Hessian(ctx, n.h, z, n.x, n.all)
 	}
 	unit, column := n.dir, n.trial.grad
 	clear(unit)
 	for j := range unit {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		unit[j] = 1
 		n.second.Products(nil, column, nil, z, n.x, unit, n.all)
 		unit[j] = 0
@@ -261,6 +273,7 @@ func (n *newtonDense) hessian(z []float64) {
 			n.h[i*n.d+j] = column[i]
 		}
 	}
+	return nil
 }
 
 var errSingular = errors.New("the Hessian is singular to rounding")
@@ -305,30 +318,30 @@ var (
 )
 
 // Preconditioner is described at [Preconditioner].
-func (n *newtonCG) Preconditioner(z, x []float64, products int) linsolve.Preconditioner {
+func (n *newtonCG) Preconditioner(ctx context.Context, z, x []float64, products int) linsolve.Preconditioner {
 	if n.blocks == nil || !n.blocks.known && products < n.blocks.price(n.all.Len()) {
 		return nil
 	}
 	n.x = x
-	n.prepare(z)
+	n.prepare(ctx, z)
 	return n.blocks
 }
 
 // prepare makes the preconditioner of this Minimize, at z.
-func (n *newtonCG) prepare(z []float64) {
+func (n *newtonCG) prepare(ctx context.Context, z []float64) {
 	if !n.blocks.known {
 		n.counts.HessG += int64(n.blocks.size) * int64(n.all.Len())
-		n.blocks.update(z, n.x, n.all)
+		n.blocks.update(ctx, z, n.x, n.all)
 	}
 }
 
 // Minimize is described at [Minimizer].
-func (n *newtonCG) Minimize(z, x []float64, tol float64) (Result, error) {
+func (n *newtonCG) Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error) {
 	if n.blocks != nil {
 		n.blocks.known = false
 	}
 	n.previous = 0
-	return n.minimize(n, z, x, tol)
+	return n.minimize(ctx, n, z, x, tol)
 }
 
 func (n *newtonCG) stale() bool { return false }
@@ -343,7 +356,7 @@ func (n *newtonCG) MulVec(dst, v []float64) {
 	n.second.Products(nil, dst, nil, n.at.z, n.x, v, n.all)
 }
 
-func (n *newtonCG) direction(iter int, damping, tol float64, _ bool) error {
+func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64, _ bool) error {
 	if n.lin != nil && !n.formed {
 		n.lin.Linearize(n.at.z, n.x, n.all)
 		n.formed = true
@@ -378,17 +391,17 @@ func (n *newtonCG) direction(iter int, damping, tol float64, _ bool) error {
 	limit := cg.MaxIter
 	if n.blocks != nil {
 		if price := n.blocks.price(n.all.Len()); n.blocks.known || price <= freeProducts {
-			n.prepare(n.at.z)
+			n.prepare(ctx, n.at.z)
 			op = preconditioned{n, n.blocks}
 		} else {
 			cg.MaxIter = min(limit, price)
 		}
 	}
-	res, err := cg.Solve(op, n.dir, n.b, eta, &n.work)
+	res, err := cg.Solve(ctx, op, n.dir, n.b, eta, &n.work)
 	if err == nil && !res.Converged && cg.MaxIter < limit {
-		n.prepare(n.at.z)
+		n.prepare(ctx, n.at.z)
 		cg.MaxIter = limit
-		_, err = cg.Solve(preconditioned{n, n.blocks}, n.dir, n.b, eta, &n.work)
+		_, err = cg.Solve(ctx, preconditioned{n, n.blocks}, n.dir, n.b, eta, &n.work)
 	}
 	if err == nil {
 		return nil
@@ -448,7 +461,8 @@ func (p *blockInverse) Precondition(dst, r []float64) {
 	}
 }
 
-func (p *blockInverse) update(z, x []float64, all bilevel.Batch) {
+// update makes the inverses; where ctx is done what it leaves is of no use.
+func (p *blockInverse) update(ctx context.Context, z, x []float64, all bilevel.Batch) {
 	p.known = true
 	d := len(z)
 	if p.h == nil {
@@ -457,7 +471,9 @@ func (p *blockInverse) update(z, x []float64, all bilevel.Batch) {
 			p.inverse = rows.NewDense(d, p.size)
 		}
 	}
-	p.of.Blocks(p.h, z, x, all)
+	if p.of.Blocks(ctx, p.h, z, x, all) != nil {
+		return
+	}
 	top := 0.0
 	for i := range d {
 		if h := p.h[i*p.size+i%p.size]; finite(h) {
@@ -477,7 +493,9 @@ func (p *blockInverse) update(z, x []float64, all bilevel.Batch) {
 		return
 	}
 	for i := range d / p.size {
-		p.invert(i, top)
+		if ctx.Err() == nil {
+			p.invert(i, top)
+		}
 	}
 }
 

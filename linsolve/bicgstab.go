@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"math"
 
 	"gonum.org/v1/gonum/floats"
@@ -43,7 +44,7 @@ func (c BiCGSTAB) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c BiCGSTAB) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c BiCGSTAB) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
 	if over {
 		return s.res, err
@@ -64,6 +65,9 @@ func (c BiCGSTAB) Solve(op Operator, x, b []float64, tol float64, w *Workspace) 
 	exact, restart := true, true
 	var last, alpha, omega float64 // r̂ᵀr_{i−1}, α_{i−1}, ω_{i−1}
 	for iter := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return s.res, err
+		}
 		if !finite(s.res.Residual) {
 			return s.broken(best, r)
 		}

@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -13,7 +14,7 @@ func TestBiCGSTABFiniteTermination(t *testing.T) {
 	a := asymmetric(rand.New(rand.NewPCG(3, 4)), 8, 1.5)
 	b := []float64{1, 2, 3, 4, 5, 6, 7, 8}
 	x := make([]float64, 8)
-	res, err := linsolve.BiCGSTAB{}.Solve(a, x, b, 1e-10, nil)
+	res, err := linsolve.BiCGSTAB{}.Solve(context.Background(), a, x, b, 1e-10, nil)
 	if err != nil || !res.Converged || res.Products > 19 {
 		t.Errorf("8 unknowns: %+v, %v", res, err)
 	}
@@ -28,7 +29,7 @@ func TestBiCGSTABRestarts(t *testing.T) {
 	} {
 		n := len(c.b)
 		x := make([]float64, n)
-		res, err := linsolve.BiCGSTAB{}.Solve(&dense{n: n, a: c.a}, x, c.b, 1e-12, nil)
+		res, err := linsolve.BiCGSTAB{}.Solve(context.Background(), &dense{n: n, a: c.a}, x, c.b, 1e-12, nil)
 		if err != nil || !res.Converged || distance(x, c.want) > 1e-10 {
 			t.Errorf("%s: x = %v, want %v, %+v, %v", what, x, c.want, res, err)
 		}
@@ -38,12 +39,12 @@ func TestBiCGSTABRestarts(t *testing.T) {
 // On a rotation r̂ᵀAr = 0 at once; on a singular matrix x goes to infinity, and is taken back.
 func TestBiCGSTABBreakdown(t *testing.T) {
 	skew := &dense{n: 2, a: []float64{0, 1, -1, 0}}
-	if _, err := (linsolve.BiCGSTAB{}).Solve(skew, make([]float64, 2), []float64{1, 2}, 0, nil); !errors.Is(err, linsolve.ErrBreakdown) {
+	if _, err := (linsolve.BiCGSTAB{}).Solve(context.Background(), skew, make([]float64, 2), []float64{1, 2}, 0, nil); !errors.Is(err, linsolve.ErrBreakdown) {
 		t.Errorf("rotation: %v", err)
 	}
 	singular := &dense{n: 3, a: []float64{0, 1, 1, 0, -1, -1, 0, 0, -1}}
 	x := make([]float64, 3)
-	if res, err := (linsolve.BiCGSTAB{}).Solve(singular, x, []float64{0, -1, 1}, 0, nil); !errors.Is(err, linsolve.ErrBreakdown) || res.Residual > norm([]float64{0, -1, 1}) {
+	if res, err := (linsolve.BiCGSTAB{}).Solve(context.Background(), singular, x, []float64{0, -1, 1}, 0, nil); !errors.Is(err, linsolve.ErrBreakdown) || res.Residual > norm([]float64{0, -1, 1}) {
 		t.Errorf("singular: %v, %+v, %v", x, res, err)
 	}
 }
@@ -59,12 +60,12 @@ func TestBiCGSTABSmallestResidual(t *testing.T) {
 	rose := false
 	for k := 1; k <= 12; k++ {
 		x := make([]float64, n)
-		res, err := linsolve.BiCGSTAB{MaxIter: k}.Solve(a, x, b, 1e-12, nil)
+		res, err := linsolve.BiCGSTAB{MaxIter: k}.Solve(context.Background(), a, x, b, 1e-12, nil)
 		if err != nil || res.Residual > last*(1+1e-6) {
 			t.Errorf("%d iterations: residual %g, with fewer %g, %v", k, res.Residual, last, err)
 		}
 		last = res.Residual
-		exactly, err := linsolve.BiCGSTAB{Steps: k}.Solve(a, make([]float64, n), b, 1e-12, nil)
+		exactly, err := linsolve.BiCGSTAB{Steps: k}.Solve(context.Background(), a, make([]float64, n), b, 1e-12, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

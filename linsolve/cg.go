@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"math"
 
 	"github.com/bilevel-go/bilevel/internal/vector"
@@ -41,7 +42,7 @@ func (c CG) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c CG) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
 	if over {
 		return s.res, err
@@ -62,6 +63,9 @@ func (c CG) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 	restart := true
 	var ry, first float64 // r_iᵀy_i; the curvature pᵀAp/pᵀp of the first direction
 	for iter := 0; ; iter++ {
+		if err := ctx.Err(); err != nil {
+			return s.res, err
+		}
 		if !finite(s.res.Residual) {
 			return s.res, ErrNonFinite
 		}

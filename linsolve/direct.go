@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -24,7 +25,7 @@ type Direct struct {
 var _ Solver = Direct{}
 
 // Solve is described at [Solver]. The default tolerance is 1e-10.
-func (c Direct) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c Direct) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, 0, 0, 0, c.Damping)
 	if over {
 		return s.res, err
@@ -34,7 +35,9 @@ func (c Direct) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (R
 	}
 	n := len(b)
 	r, a := w.Vector(0, n), w.Vector(1, n*n)
-	form(a, r, x, op)
+	if err := form(ctx, a, r, x, op); err != nil {
+		return s.res, err
+	}
 	for j := range n {
 		a[j*n+j] += s.damping
 	}
@@ -47,14 +50,16 @@ func (c Direct) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (R
 }
 
 // form writes the lower triangle of op to a; column and unit are scratch.
-func form(a, column, unit []float64, op Operator) {
+func form(ctx context.Context, a, column, unit []float64, op Operator) error {
 	if m, ok := op.(Matrix); ok {
-		m.Matrix(a)
-		return
+		return m.Matrix(ctx, a)
 	}
 	n := len(unit)
 	clear(unit)
 	for j := range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		unit[j] = 1
 		op.MulVec(column, unit)
 		unit[j] = 0
@@ -62,6 +67,7 @@ func form(a, column, unit []float64, op Operator) {
 			a[i*n+j] = column[i]
 		}
 	}
+	return nil
 }
 
 // Cholesky is the factor L of A = L Lᵀ, kept for many solves. The zero value is empty.

@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 
@@ -53,7 +54,7 @@ func (c FixedPoint) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c FixedPoint) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c FixedPoint) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10000), c.Damping)
 	if over {
 		return s.res, err
@@ -88,6 +89,9 @@ func (c FixedPoint) Solve(op Operator, x, b []float64, tol float64, w *Workspace
 		}
 	}()
 	for k := 0; ; k++ {
+		if err := ctx.Err(); err != nil {
+			return s.res, err
+		}
 		switch {
 		case math.IsNaN(s.res.Residual) || k == 0 && !finite(s.res.Residual):
 			return s.res, ErrNonFinite

@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -24,7 +25,7 @@ func TestFixedPointIterates(t *testing.T) {
 			want[i] += b[i] - au[i]
 		}
 	}
-	res, err := linsolve.FixedPoint{Steps: k}.Solve(scaled{a, 1}, x, b, 0, nil)
+	res, err := linsolve.FixedPoint{Steps: k}.Solve(context.Background(), scaled{a, 1}, x, b, 0, nil)
 	if err != nil || !res.Converged || distance(x, want) > 1e-14*norm(want) {
 		t.Errorf("x = %v, want %v: %+v, %v", x, want, res, err)
 	}
@@ -40,7 +41,7 @@ func TestFixedPointRate(t *testing.T) {
 		var last, rate float64
 		for _, k := range []int{100, 101} {
 			x := make([]float64, 5)
-			res, err := linsolve.FixedPoint{Scale: c.scale, Steps: k}.Solve(a, x, b, 0, nil)
+			res, err := linsolve.FixedPoint{Scale: c.scale, Steps: k}.Solve(context.Background(), a, x, b, 0, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +63,7 @@ func TestFixedPointDiverges(t *testing.T) {
 		"steps":           {linsolve.FixedPoint{Scale: .7, Steps: 1000}, diagonal(1, 2, 3)},
 	} {
 		x := []float64{1, 1, 1}
-		res, err := c.s.Solve(c.a, x, []float64{1, 1, 1}, 0, nil)
+		res, err := c.s.Solve(context.Background(), c.a, x, []float64{1, 1, 1}, 0, nil)
 		var e *linsolve.DivergedError
 		if !errors.As(err, &e) || res.Converged || !(e.Residual > 1e8*e.First) {
 			t.Fatalf("%s: %+v, %v", what, res, err)
@@ -74,7 +75,7 @@ func TestFixedPointDiverges(t *testing.T) {
 		}
 	}
 	var singular *linsolve.SingularError
-	if _, err := (linsolve.FixedPoint{}).Solve(diagonal(0, 0), make([]float64, 2), []float64{1, 1}, 0, nil); !errors.As(err, &singular) {
+	if _, err := (linsolve.FixedPoint{}).Solve(context.Background(), diagonal(0, 0), make([]float64, 2), []float64{1, 1}, 0, nil); !errors.As(err, &singular) {
 		t.Errorf("zero matrix: %v", err)
 	}
 }
@@ -83,7 +84,7 @@ func TestFixedPointDiverges(t *testing.T) {
 func TestFixedPointDampedScaler(t *testing.T) {
 	a := scaled{diagonal(.2, 1, 1.8), 1} // I − M with ‖M‖ = .8
 	x := make([]float64, 3)
-	res, err := linsolve.FixedPoint{Damping: 3}.Solve(a, x, []float64{3.2, 4, 4.8}, 1e-12, nil)
+	res, err := linsolve.FixedPoint{Damping: 3}.Solve(context.Background(), a, x, []float64{3.2, 4, 4.8}, 1e-12, nil)
 	if err != nil || !res.Converged || distance(x, []float64{1, 1, 1}) > 1e-11 || res.Products > 20 {
 		t.Errorf("%v: %+v, %v", x, res, err)
 	}

@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -45,7 +46,7 @@ func TestGeneralSystems(t *testing.T) {
 				x := make([]float64, n)
 				for range 2 { // from zero, and from the solution
 					a.products = 0
-					res, err := s.Solve(op, x, b, 1e-12, nil)
+					res, err := s.Solve(context.Background(), op, x, b, 1e-12, nil)
 					if err != nil || !res.Converged {
 						t.Fatalf("%s %s n=%d: %+v, %v", name, kind, n, res, err)
 					}
@@ -79,7 +80,7 @@ func TestWarmStart(t *testing.T) {
 			continue // the start is not used
 		}
 		x := append([]float64(nil), want...)
-		res, err := s.Solve(scaled{a, 1}, x, b, 1e-12, nil)
+		res, err := s.Solve(context.Background(), scaled{a, 1}, x, b, 1e-12, nil)
 		if err != nil || !res.Converged || res.Products != 1 || distance(x, want) != 0 {
 			t.Errorf("%s: %+v, %v, moved by %g", name, res, err, distance(x, want))
 		}
@@ -120,7 +121,7 @@ func TestBadlyScaled(t *testing.T) {
 			continue // converges, slowly, and so does a smaller restart
 		}
 		x := make([]float64, n)
-		res, err := s.Solve(a, x, b, 1e-10, nil)
+		res, err := s.Solve(context.Background(), a, x, b, 1e-10, nil)
 		if err != nil || !res.Converged || !(res.Residual <= 1e-10*norm(b)) {
 			t.Errorf("%s: relative residual %.2g, %+v, %v", name, res.Residual/norm(b), res, err)
 		}
@@ -151,7 +152,7 @@ func TestSteps(t *testing.T) {
 		for _, k := range []int{1, 2, 5, 9} {
 			x := make([]float64, n)
 			c.a.products = 0
-			res, err := c.s.WithSteps(k).Solve(c.a, x, b, .9, nil)
+			res, err := c.s.WithSteps(k).Solve(context.Background(), c.a, x, b, .9, nil)
 			if err != nil || !res.Converged || res.Rounding || res.Products != c.a.products || c.a.products != k*c.each+c.end {
 				t.Errorf("%s, %d steps: %+v, %v with %d products", c.name, k, res, err, c.a.products)
 			}
@@ -162,7 +163,7 @@ func TestSteps(t *testing.T) {
 		}
 		// More steps than there is accuracy for.
 		x := make([]float64, n)
-		res, err := c.s.WithSteps(2000).Solve(c.a, x, b, 0, nil)
+		res, err := c.s.WithSteps(2000).Solve(context.Background(), c.a, x, b, 0, nil)
 		if err != nil || !res.Converged || res.Residual > 1e-12 {
 			t.Errorf("%s, 2000 steps: %+v, %v", c.name, res, err)
 		}
@@ -179,7 +180,7 @@ func TestDoesNotConverge(t *testing.T) {
 		"GMRES": linsolve.GMRES{MaxIter: 3}, "GMRES(2)": linsolve.GMRES{MaxIter: 3, Restart: 2}, "BiCGSTAB": linsolve.BiCGSTAB{MaxIter: 3},
 	} {
 		x := make([]float64, n)
-		res, err := s.Solve(a, x, b, 1e-12, nil)
+		res, err := s.Solve(context.Background(), a, x, b, 1e-12, nil)
 		if err != nil || res.Converged || res.Rounding || !(res.Residual > 1e-12 && res.Residual < 1) {
 			t.Errorf("%s: %+v, %v", name, res, err)
 		}
@@ -187,7 +188,7 @@ func TestDoesNotConverge(t *testing.T) {
 	// A tolerance below rounding ends, and says so.
 	for name, s := range general {
 		x := make([]float64, n)
-		res, err := s.Solve(a, x, b, 1e-30, nil)
+		res, err := s.Solve(context.Background(), a, x, b, 1e-30, nil)
 		if err != nil || res.Converged || res.Rounding == direct(name) || res.Products > 500 || res.Residual > 1e-14 {
 			t.Errorf("%s, tolerance below rounding: %+v, %v", name, res, err)
 		}
@@ -214,7 +215,7 @@ func TestSingular(t *testing.T) {
 	} {
 		for what, a := range map[string]*dense{"zero": diagonal(0, 0, 0, 0, 0, 0), "diagonal": diagonal(1, 2, 0, 3, 4, 5), "rank 4": low} {
 			x := make([]float64, 6)
-			_, err := s.Solve(a, x, []float64{1, 2, 3, 4, 5, 6}, 0, nil)
+			_, err := s.Solve(context.Background(), a, x, []float64{1, 2, 3, 4, 5, 6}, 0, nil)
 			var singular *linsolve.SingularError
 			if !errors.As(err, &singular) {
 				t.Errorf("%s, %s: %v", name, what, err)
@@ -222,12 +223,12 @@ func TestSingular(t *testing.T) {
 		}
 		// Units of the unknowns do not make a matrix singular.
 		x := make([]float64, 2)
-		if _, err := s.Solve(diagonal(1, 1e-3), x, []float64{1, 1}, 0, nil); err != nil || math.Abs(x[1]-1000) > 1e-6 {
+		if _, err := s.Solve(context.Background(), diagonal(1, 1e-3), x, []float64{1, 1}, 0, nil); err != nil || math.Abs(x[1]-1000) > 1e-6 {
 			t.Errorf("%s, diag(1, 1e-3): %v, %v", name, x, err)
 		}
 	}
 	x := make([]float64, 2)
-	if _, err := (linsolve.LU{}).Solve(diagonal(1, 1e-20), x, []float64{1, 1}, 0, nil); err != nil || x[1] != 1e20 {
+	if _, err := (linsolve.LU{}).Solve(context.Background(), diagonal(1, 1e-20), x, []float64{1, 1}, 0, nil); err != nil || x[1] != 1e20 {
 		t.Errorf("LU, diag(1, 1e-20): %v, %v", x, err)
 	}
 }

@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"math"
 
 	"gonum.org/v1/gonum/floats"
@@ -47,7 +48,7 @@ func (c GMRES) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c GMRES) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c GMRES) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
 	if over {
 		return s.res, err
@@ -60,6 +61,9 @@ func (c GMRES) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Re
 	r := w.Vector(0, n)
 	s.first(r)
 	for made := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return s.res, err
+		}
 		if !finite(s.res.Residual) {
 			return s.res, ErrNonFinite
 		}
@@ -67,7 +71,7 @@ func (c GMRES) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Re
 			return s.end(), nil
 		}
 		before := s.res.Residual
-		c, err := s.cycle(r, min(m, s.limit-made), m, w)
+		c, err := s.cycle(ctx, r, min(m, s.limit-made), m, w)
 		if err != nil {
 			return s.res, err
 		}
@@ -95,7 +99,7 @@ type cycle struct {
 }
 
 // cycle makes at most steps ≤ m steps from x, where the residual is r.
-func (s *system) cycle(r []float64, steps, m int, w *Workspace) (cycle, error) {
+func (s *system) cycle(ctx context.Context, r []float64, steps, m int, w *Workspace) (cycle, error) {
 	const eps = 0x1p-52
 	n := len(r)
 	small := w.Vector(1, m*m+3*m+1)
@@ -108,6 +112,9 @@ func (s *system) cycle(r []float64, steps, m int, w *Workspace) (cycle, error) {
 	var c cycle
 	used, size := 0, 0.0
 	for j := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return c, err
+		}
 		h, next := triangle[j*m:][:m], w.Vector(j+3, n)
 		s.mul(next, w.Vector(j+2, n))
 		full := norm(next)

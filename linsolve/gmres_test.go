@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -29,7 +30,7 @@ func TestGMRESMinimises(t *testing.T) {
 		r.MulVec(space, &y)
 		r.SubVec(mat.NewVecDense(n, b), &r)
 		x := make([]float64, n)
-		res, err := linsolve.GMRES{Steps: k}.Solve(a, x, b, 0, nil)
+		res, err := linsolve.GMRES{Steps: k}.Solve(context.Background(), a, x, b, 0, nil)
 		if want := mat.Norm(&r, 2); err != nil || math.Abs(res.Residual-want) > 1e-9*want+1e-12 {
 			t.Errorf("%d steps: residual %g, the smallest is %g, %v", k, res.Residual, want, err)
 		}
@@ -41,7 +42,7 @@ func TestGMRESFiniteTermination(t *testing.T) {
 	b := make([]float64, 30)
 	b[2] = 1
 	x := make([]float64, 30)
-	res, err := linsolve.GMRES{}.Solve(a, x, b, 1e-12, nil)
+	res, err := linsolve.GMRES{}.Solve(context.Background(), a, x, b, 1e-12, nil)
 	if err != nil || !res.Converged || res.Products > 32 {
 		t.Errorf("30 unknowns: %+v, %v", res, err)
 	}
@@ -51,11 +52,11 @@ func TestGMRESFiniteTermination(t *testing.T) {
 func TestGMRESStandstill(t *testing.T) {
 	skew := &dense{n: 2, a: []float64{0, 1, -1, 0}}
 	x := make([]float64, 2)
-	res, err := linsolve.GMRES{Restart: 1}.Solve(skew, x, []float64{1, 2}, 1e-12, nil)
+	res, err := linsolve.GMRES{Restart: 1}.Solve(context.Background(), skew, x, []float64{1, 2}, 1e-12, nil)
 	if err != nil || res.Converged || res.Rounding || res.Products > 5 {
 		t.Errorf("restart 1: %+v, %v", res, err)
 	}
-	res, err = linsolve.GMRES{}.Solve(skew, x, []float64{1, 2}, 1e-12, nil)
+	res, err = linsolve.GMRES{}.Solve(context.Background(), skew, x, []float64{1, 2}, 1e-12, nil)
 	if err != nil || !res.Converged || distance(x, []float64{-2, 1}) > 1e-14 {
 		t.Errorf("%v: %+v, %v", x, res, err)
 	}
@@ -64,7 +65,7 @@ func TestGMRESStandstill(t *testing.T) {
 // A singular system with b in reach is solved.
 func TestGMRESConsistent(t *testing.T) {
 	x := make([]float64, 3)
-	res, err := linsolve.GMRES{}.Solve(diagonal(1, 0, 3), x, []float64{1, 0, 6}, 1e-12, nil)
+	res, err := linsolve.GMRES{}.Solve(context.Background(), diagonal(1, 0, 3), x, []float64{1, 0, 6}, 1e-12, nil)
 	if err != nil || !res.Converged || distance(x, []float64{1, 0, 2}) > 1e-14 {
 		t.Errorf("%v: %+v, %v", x, res, err)
 	}

@@ -6,6 +6,7 @@
 package linsolve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -50,15 +51,15 @@ type Scaler interface {
 // it.
 type Matrix interface {
 	// Matrix overwrites the lower triangle of dst (n×n, row-major) with that of A; what it leaves in the
-	// strict upper triangle does not matter.
-	Matrix(dst []float64)
+	// strict upper triangle does not matter. It returns the error of ctx soon after that is done.
+	Matrix(ctx context.Context, dst []float64) error
 }
 
 // GeneralMatrix is an [Operator] without symmetry that can write itself down faster than by n products. [LU] uses
 // it.
 type GeneralMatrix interface {
-	// GeneralMatrix overwrites dst (n×n, row-major) with A.
-	GeneralMatrix(dst []float64)
+	// GeneralMatrix overwrites dst (n×n, row-major) with A. It returns the error of ctx soon after that is done.
+	GeneralMatrix(ctx context.Context, dst []float64) error
 }
 
 // Solver solves A x = b.
@@ -66,9 +67,9 @@ type Solver interface {
 	// Solve replaces x, the start, by an approximate solution: ‖b − Ax‖₂ ≤ tol·‖b‖₂. A tol of zero is the
 	// solver's own default. The workspace may be nil; it serves one Solve at a time.
 	//
-	// Not reaching the tolerance is no error, see [Result].Converged. After an error x holds the last
-	// iterate.
-	Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error)
+	// Not reaching the tolerance is no error, see [Result].Converged. After an error, which is that of ctx soon
+	// after ctx is done, x holds the last iterate.
+	Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error)
 }
 
 // Stepper is a [Solver] that can be asked for an exact number of steps.

@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -141,7 +142,7 @@ func TestSmallSystems(t *testing.T) {
 	} {
 		for name, s := range solvers {
 			x := make([]float64, len(c.b))
-			res, err := s.Solve(c.a, x, c.b, 1e-12, nil)
+			res, err := s.Solve(context.Background(), c.a, x, c.b, 1e-12, nil)
 			if err != nil || !res.Converged {
 				t.Errorf("%s, %s: %+v, %v", name, c.name, res, err)
 			}
@@ -179,7 +180,7 @@ func TestRandomSystems(t *testing.T) {
 				if !direct(name) && name != "CG" {
 					tol = 1e-13 // they end just below the tolerance
 				}
-				res, err := s.Solve(op, x, b, tol, nil)
+				res, err := s.Solve(context.Background(), op, x, b, tol, nil)
 				if err != nil || !res.Converged {
 					t.Fatalf("%s %s n=%d: %+v, %v", name, kind, n, res, err)
 				}
@@ -206,7 +207,7 @@ func TestCGFiniteTermination(t *testing.T) {
 	a := random(rand.New(rand.NewPCG(3, 4)), 8, .5)
 	b := []float64{1, 2, 3, 4, 5, 6, 7, 8}
 	x := make([]float64, 8)
-	res, err := linsolve.CG{}.Solve(a, x, b, 1e-12, nil)
+	res, err := linsolve.CG{}.Solve(context.Background(), a, x, b, 1e-12, nil)
 	if err != nil || !res.Converged || res.Residual > 1e-12*norm(b) || res.Products > 12 {
 		t.Errorf("8 unknowns: %+v, %v", res, err)
 	}
@@ -220,7 +221,7 @@ func TestCGWarmStart(t *testing.T) {
 	}
 	a.MulVec(b, want)
 	x := append([]float64(nil), want...)
-	res, err := linsolve.CG{}.Solve(a, x, b, 1e-12, nil)
+	res, err := linsolve.CG{}.Solve(context.Background(), a, x, b, 1e-12, nil)
 	if err != nil || !res.Converged || res.Products != 1 || distance(x, want) != 0 {
 		t.Errorf("from the solution: %+v, %v, moved by %g", res, err, distance(x, want))
 	}
@@ -234,7 +235,7 @@ func TestCGSteps(t *testing.T) {
 	for _, k := range []int{1, 2, 5, 10} {
 		x := make([]float64, 40)
 		a.products = 0
-		res, err := linsolve.CG{Steps: k}.Solve(a, x, b, 0, nil)
+		res, err := linsolve.CG{Steps: k}.Solve(context.Background(), a, x, b, 0, nil)
 		if err != nil || !res.Converged || a.products != k+1 {
 			t.Errorf("%d steps: %+v, %v with %d products", k, res, err, a.products)
 		}
@@ -257,12 +258,12 @@ func TestCGDoesNotConverge(t *testing.T) {
 	b := make([]float64, 40)
 	b[0] = 1
 	x := make([]float64, 40)
-	res, err := linsolve.CG{MaxIter: 3}.Solve(a, x, b, 1e-12, nil)
+	res, err := linsolve.CG{MaxIter: 3}.Solve(context.Background(), a, x, b, 1e-12, nil)
 	if err != nil || res.Converged || !(res.Residual > 1e-12) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	// A tolerance below rounding ends, and says so.
-	res, err = linsolve.CG{}.Solve(a, x, b, 1e-30, nil)
+	res, err = linsolve.CG{}.Solve(context.Background(), a, x, b, 1e-30, nil)
 	if err != nil || res.Converged || res.Products > 400 || res.Residual > 1e-13 {
 		t.Errorf("tolerance below rounding: %+v, %v", res, err)
 	}
@@ -272,7 +273,7 @@ func TestNotPositiveDefinite(t *testing.T) {
 	for name, s := range definite {
 		for _, a := range []*dense{diagonal(1, -2, 3), diagonal(-1, -1, -1), diagonal(0, 0, 0)} {
 			var e *linsolve.NotPositiveDefiniteError
-			_, err := s.Solve(a, make([]float64, 3), []float64{1, 1, 1}, 0, nil)
+			_, err := s.Solve(context.Background(), a, make([]float64, 3), []float64{1, 1, 1}, 0, nil)
 			if !errors.As(err, &e) {
 				t.Errorf("%s, %v: %v", name, a.a, err)
 			}
@@ -295,7 +296,7 @@ func TestNonFinite(t *testing.T) {
 			if c.what == "start" && (direct(name) || name == "Neumann") {
 				continue // not used
 			}
-			if _, err := s.Solve(c.a, c.x, c.b, 0, nil); !errors.Is(err, linsolve.ErrNonFinite) {
+			if _, err := s.Solve(context.Background(), c.a, c.x, c.b, 0, nil); !errors.Is(err, linsolve.ErrNonFinite) {
 				t.Errorf("%s, %s: %v", name, c.what, err)
 			}
 		}
@@ -313,7 +314,7 @@ func TestDamping(t *testing.T) {
 	} {
 		for _, first := range []float64{0, 1} {
 			x := []float64{first, 0, 0}
-			res, err := s.Solve(a, x, []float64{1, 2, 4}, 1e-12, nil)
+			res, err := s.Solve(context.Background(), a, x, []float64{1, 2, 4}, 1e-12, nil)
 			if err != nil || !res.Converged || distance(x, []float64{2, 1, 1}) > 1e-11 {
 				t.Errorf("%s: %v, %+v, %v", name, x, res, err)
 			}
@@ -329,7 +330,7 @@ func TestNoAllocation(t *testing.T) {
 		var w linsolve.Workspace
 		solve := func() {
 			clear(x)
-			if _, err := s.Solve(a, x, b, 1e-12, &w); err != nil {
+			if _, err := s.Solve(context.Background(), a, x, b, 1e-12, &w); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -382,7 +383,7 @@ func ExampleCG() {
 		dst[1] = v[0] + 3*v[1]
 	})
 	x := []float64{0, 0}
-	res, err := linsolve.CG{}.Solve(a, x, []float64{1, 2}, 1e-12, nil)
+	res, err := linsolve.CG{}.Solve(context.Background(), a, x, []float64{1, 2}, 1e-12, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -401,7 +402,7 @@ func BenchmarkCG(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(x)
-				if _, err := (linsolve.CG{}).Solve(a, x, rhs, 1e-8, &w); err != nil {
+				if _, err := (linsolve.CG{}).Solve(context.Background(), a, x, rhs, 1e-8, &w); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -414,7 +415,7 @@ func BenchmarkCG(b *testing.B) {
 func TestCGRoundingCurvature(t *testing.T) {
 	solve := func(second float64) (linsolve.Result, error) {
 		op := linsolve.OperatorFunc(func(dst, v []float64) { dst[0], dst[1] = v[0], second*v[1] })
-		return linsolve.CG{}.Solve(op, make([]float64, 2), []float64{1, 1e-9}, 1e-12, nil)
+		return linsolve.CG{}.Solve(context.Background(), op, make([]float64, 2), []float64{1, 1e-9}, 1e-12, nil)
 	}
 	if res, err := solve(-1e-17); err != nil || res.Converged || !res.Rounding || res.Residual > 2e-9 {
 		t.Errorf("curvature −1e-17 beside 1: %+v, %v", res, err)

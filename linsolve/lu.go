@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/lapack"
@@ -24,7 +25,7 @@ type LU struct {
 var _ Solver = LU{}
 
 // Solve is described at [Solver]. The default tolerance is 1e-10.
-func (c LU) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c LU) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, 0, 0, 0, c.Damping)
 	if over {
 		return s.res, err
@@ -34,7 +35,9 @@ func (c LU) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 	}
 	n := len(b)
 	r, a := w.Vector(0, n), w.Vector(1, n*n)
-	formGeneral(a, r, x, op)
+	if err := formGeneral(ctx, a, r, x, op); err != nil {
+		return s.res, err
+	}
 	for j := range n {
 		a[j*n+j] += s.damping
 	}
@@ -60,13 +63,15 @@ func (c LU) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Resul
 }
 
 // formGeneral writes op to a; column and unit are scratch.
-func formGeneral(a, column, unit []float64, op Operator) {
+func formGeneral(ctx context.Context, a, column, unit []float64, op Operator) error {
 	n := len(unit)
 	switch m := op.(type) {
 	case GeneralMatrix:
-		m.GeneralMatrix(a)
+		return m.GeneralMatrix(ctx, a)
 	case Matrix:
-		m.Matrix(a)
+		if err := m.Matrix(ctx, a); err != nil {
+			return err
+		}
 		for i := range n {
 			for j := range i {
 				a[j*n+i] = a[i*n+j]
@@ -75,6 +80,9 @@ func formGeneral(a, column, unit []float64, op Operator) {
 	default:
 		clear(unit)
 		for j := range n {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			unit[j] = 1
 			op.MulVec(column, unit)
 			unit[j] = 0
@@ -83,6 +91,7 @@ func formGeneral(a, column, unit []float64, op Operator) {
 			}
 		}
 	}
+	return nil
 }
 
 // lu holds the factors of P A = L U.

@@ -1,5 +1,7 @@
 package linsolve
 
+import "context"
+
 // Neumann sums the first P terms of the Neumann series of A⁻¹, for a general A:
 //
 //	x = η Σ_{i<P} (I − ηA)^i b.
@@ -36,7 +38,7 @@ func (c Neumann) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c Neumann) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c Neumann) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	clear(x)
-	return FixedPoint{Steps: c.Terms, Scale: c.Scale, Tol: c.Tol, Damping: c.Damping}.Solve(op, x, b, tol, w)
+	return FixedPoint{Steps: c.Terms, Scale: c.Scale, Tol: c.Tol, Damping: c.Damping}.Solve(ctx, op, x, b, tol, w)
 }

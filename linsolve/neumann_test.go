@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestNeumannTerms(t *testing.T) {
 			term[i] -= eta * at[i]
 		}
 		x := []float64{9, 8, 7, 6, 5, 4}
-		res, err := linsolve.Neumann{Terms: terms, Scale: eta}.Solve(a, x, b, 0, nil)
+		res, err := linsolve.Neumann{Terms: terms, Scale: eta}.Solve(context.Background(), a, x, b, 0, nil)
 		if err != nil || !res.Converged || res.Products != terms || distance(x, want) > 1e-14*norm(want) {
 			t.Errorf("%d terms: x = %v, want %v: %+v, %v", terms, x, want, res, err)
 		}

@@ -1,6 +1,7 @@
 package linsolve
 
 import (
+	"context"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -39,7 +40,7 @@ func (c NormalEquations) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c NormalEquations) Solve(op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c NormalEquations) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
 	if over {
 		return s.res, err
@@ -59,6 +60,9 @@ func (c NormalEquations) Solve(op Operator, x, b []float64, tol float64, w *Work
 	exact, restart := true, true
 	var last, size float64 // ‖g_{i−1}‖; the largest ‖Ap‖/‖p‖ so far
 	for iter := 0; ; iter++ {
+		if err := ctx.Err(); err != nil {
+			return s.res, err
+		}
 		if !finite(s.res.Residual) {
 			return s.res, ErrNonFinite
 		}

@@ -1,6 +1,7 @@
 package linsolve_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -10,7 +11,7 @@ import (
 
 func TestNormalEquationsNeedTranspose(t *testing.T) {
 	a := linsolve.OperatorFunc(func(dst, v []float64) { copy(dst, v) })
-	_, err := linsolve.NormalEquations{}.Solve(a, make([]float64, 2), []float64{1, 1}, 0, nil)
+	_, err := linsolve.NormalEquations{}.Solve(context.Background(), a, make([]float64, 2), []float64{1, 1}, 0, nil)
 	if !errors.Is(err, linsolve.ErrNoTranspose) {
 		t.Errorf("%v", err)
 	}
@@ -24,13 +25,13 @@ func TestNormalEquationsFiniteTermination(t *testing.T) {
 	}
 	b := []float64{1, 2, 3, 4, 5, 6, 7, 8}
 	x := make([]float64, 8)
-	res, err := linsolve.NormalEquations{}.Solve(a, x, b, 1e-10, nil)
+	res, err := linsolve.NormalEquations{}.Solve(context.Background(), a, x, b, 1e-10, nil)
 	if err != nil || !res.Converged || res.Products > 19 {
 		t.Errorf("8 unknowns: %+v, %v", res, err)
 	}
 	skew := &dense{n: 2, a: []float64{0, 1, -1, 0}}
 	x = make([]float64, 2)
-	if res, err := (linsolve.NormalEquations{}).Solve(skew, x, []float64{1, 2}, 1e-12, nil); err != nil || distance(x, []float64{-2, 1}) > 1e-14 {
+	if res, err := (linsolve.NormalEquations{}).Solve(context.Background(), skew, x, []float64{1, 2}, 1e-12, nil); err != nil || distance(x, []float64{-2, 1}) > 1e-14 {
 		t.Errorf("rotation: %v, %+v, %v", x, res, err)
 	}
 }

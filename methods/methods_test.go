@@ -1,6 +1,7 @@
 package methods_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -61,13 +62,13 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: %v", m.Name, err)
 			continue
 		}
-		if err := run.Step(); err != nil { // which may fill memories by a pass over all rows
+		if err := run.Step(context.Background()); err != nil { // which may fill memories by a pass over all rows
 			t.Errorf("%s: %v", m.Name, err)
 			continue
 		}
 		before, steps := run.Counts().Total(), 0
 		for steps < 12 && err == nil {
-			if err = run.Step(); err == nil {
+			if err = run.Step(context.Background()); err == nil {
 				steps++
 			}
 		}

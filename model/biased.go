@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -118,9 +119,10 @@ func (o *Biased) Apply(hv, cv, v []float64) {
 }
 
 // Hessian overwrites the lower triangle of dst.
-func (o *Biased) Hessian(dst, z, x []float64, b bilevel.Batch) {
-	o.loss.Hessian(dst, z, x, b)
+func (o *Biased) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
+	err := o.loss.Hessian(ctx, dst, z, x, b)
 	for i := range z {
 		dst[i*len(z)+i] += o.beta
 	}
+	return err
 }

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -155,18 +156,20 @@ func (o *Cleaning) Apply(hv, cv, v []float64) {
 }
 
 // Hessian overwrites the lower triangle of dst.
-func (o *Cleaning) Hessian(dst, z, x []float64, b bilevel.Batch) {
-	o.rows.Hessian(dst, z, x, b)
+func (o *Cleaning) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
+	err := o.rows.Hessian(ctx, dst, z, x, b)
 	o.ridge.addDiagonal(dst, o.ridge.d)
+	return err
 }
 
 // BlockSize is that of the loss.
 func (o *Cleaning) BlockSize() int { return o.rows.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
-func (o *Cleaning) Blocks(dst, z, x []float64, b bilevel.Batch) {
-	o.rows.Blocks(dst, z, x, b)
+func (o *Cleaning) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
+	err := o.rows.Blocks(ctx, dst, z, x, b)
 	o.ridge.addDiagonal(dst, o.BlockSize())
+	return err
 }
 
 // reweighted is the mean of weighted losses, the sampled part of [Cleaning].
@@ -343,18 +346,18 @@ func (o *reweighted) Row(i int) []float64 { return o.loss.Row(i) }
 func (o *reweighted) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 
 // Hessian overwrites the lower triangle of dst.
-func (o *reweighted) Hessian(dst, z, x []float64, b bilevel.Batch) {
+func (o *reweighted) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	o.w.set(x, b)
-	o.loss.Hessian(dst, z, nil, b)
+	return o.loss.Hessian(ctx, dst, z, nil, b)
 }
 
 // BlockSize is that of the loss.
 func (o *reweighted) BlockSize() int { return o.loss.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
-func (o *reweighted) Blocks(dst, z, x []float64, b bilevel.Batch) {
+func (o *reweighted) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	o.w.set(x, b)
-	o.loss.Blocks(dst, z, nil, b)
+	return o.loss.Blocks(ctx, dst, z, nil, b)
 }
 
 // ridge is c‖z‖². x does not enter.

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -239,7 +240,7 @@ func BenchmarkCleaning(b *testing.B) {
 				}
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := run.Step(); err != nil {
+					if err := run.Step(context.Background()); err != nil {
 						b.Fatal(err)
 					}
 				}

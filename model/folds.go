@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -253,7 +254,7 @@ func (o *FoldsInner) Apply(hv, cv, v []float64) {
 }
 
 // Hessian overwrites the lower triangle of the block diagonal matrix dst.
-func (o *FoldsInner) Hessian(dst, z, x []float64, b bilevel.Batch) {
+func (o *FoldsInner) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	dim := o.d * o.Count()
 	clear(dst)
 	block := make([]float64, o.d*o.d)
@@ -263,32 +264,39 @@ func (o *FoldsInner) Hessian(dst, z, x []float64, b bilevel.Batch) {
 			if q.Len() == 0 {
 				continue
 			}
-			o.loss.Hessian(block, o.of(f, z), x, q)
+			if err := o.loss.Hessian(ctx, block, o.of(f, z), x, q); err != nil {
+				return err
+			}
 			for i := range o.d {
 				at := (f*o.d+i)*dim + f*o.d
 				kernel.Axpy(w*float64(q.Len())/float64(b.Len()), block[i*o.d:i*o.d+i+1], dst[at:at+i+1])
 			}
 		}
 	}
+	return nil
 }
 
 // BlockSize is that of the loss.
 func (o *FoldsInner) BlockSize() int { return o.loss.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks, fold by fold.
-func (o *FoldsInner) Blocks(dst, z, x []float64, b bilevel.Batch) {
+func (o *FoldsInner) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	clear(dst)
 	n := o.d * o.BlockSize()
 	part := make([]float64, n)
 	for f := range o.Count() {
 		parts, w := o.outside(f, b)
 		for _, q := range parts {
-			if q.Len() > 0 {
-				o.loss.Blocks(part, o.of(f, z), x, q)
-				kernel.Axpy(w*float64(q.Len())/float64(b.Len()), part, dst[f*n:(f+1)*n])
+			if q.Len() == 0 {
+				continue
 			}
+			if err := o.loss.Blocks(ctx, part, o.of(f, z), x, q); err != nil {
+				return err
+			}
+			kernel.Axpy(w*float64(q.Len())/float64(b.Len()), part, dst[f*n:(f+1)*n])
 		}
 	}
+	return nil
 }
 
 // Scores is K times that of the loss.

@@ -1,12 +1,13 @@
 package model
 
 import (
+	"context"
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
 // denseHessian is Σ w_i a_i a_iᵀ for one score, and a k×k block matrix of such sums for a softmax.
-func (o *Loss) denseHessian(dst, z []float64, b bilevel.Batch) {
+func (o *Loss) denseHessian(ctx context.Context, dst, z []float64, b bilevel.Batch) error {
 	k, d := o.layout.Classes, o.layout.Features
 	dim := k * d
 	var pairs [][2]int
@@ -16,7 +17,7 @@ func (o *Loss) denseHessian(dst, z []float64, b bilevel.Batch) {
 		}
 	}
 	sum := make([]float64, len(pairs)*d*d)
-	o.grams(sum, z, b, pairs)
+	err := o.grams(ctx, sum, z, b, pairs)
 	for i, p := range pairs {
 		g := sum[i*d*d : (i+1)*d*d]
 		for r := range d {
@@ -28,10 +29,11 @@ func (o *Loss) denseHessian(dst, z []float64, b bilevel.Batch) {
 			}
 		}
 	}
+	return err
 }
 
 // grams overwrites dst with the lower triangles of the blocks (c, c′) of the Hessian over b, d×d each.
-func (o *Loss) grams(dst, z []float64, b bilevel.Batch, pairs [][2]int) {
+func (o *Loss) grams(ctx context.Context, dst, z []float64, b bilevel.Batch, pairs [][2]int) error {
 	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
 	w := 1 / float64(b.Len())
 	width := len(pairs) * d * d
@@ -47,7 +49,7 @@ func (o *Loss) grams(dst, z []float64, b bilevel.Batch, pairs [][2]int) {
 			start := b.Lo + (first+i)*chunkRows
 			end := min(start+chunkRows, b.Hi)
 			step := o.block()
-			for lo := start; lo < end; lo += step {
+			for lo := start; lo < end && ctx.Err() == nil; lo += step {
 				m := min(step, end-lo)
 				a := o.dense.Data[lo*stride : (lo+m)*stride]
 				t := sc.t[:k*m]
@@ -63,6 +65,7 @@ func (o *Loss) grams(dst, z []float64, b bilevel.Batch, pairs [][2]int) {
 			kernel.Axpy(1, o.part[i*width:(i+1)*width], dst)
 		}
 	}
+	return ctx.Err()
 }
 
 // BlockSize is the number of features for dense rows, whose blocks are classes, and 1 for sparse rows.
@@ -74,15 +77,14 @@ func (o *Loss) BlockSize() int {
 }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
-func (o *Loss) Blocks(dst, z, _ []float64, b bilevel.Batch) {
+func (o *Loss) Blocks(ctx context.Context, dst, z, _ []float64, b bilevel.Batch) error {
 	k := o.layout.Classes
 	if o.dense != nil {
 		pairs := make([][2]int, k)
 		for c := range pairs {
 			pairs[c] = [2]int{c, c}
 		}
-		o.grams(dst, z, b, pairs)
-		return
+		return o.grams(ctx, dst, z, b, pairs)
 	}
 	clear(dst)
 	t, tmp := make([]float64, k), make([]float64, 3+k)
@@ -99,15 +101,19 @@ func (o *Loss) Blocks(dst, z, _ []float64, b bilevel.Batch) {
 			}
 		}
 	}
+	return nil
 }
 
-func (o *Loss) sparseHessian(dst, z []float64, b bilevel.Batch) {
+func (o *Loss) sparseHessian(ctx context.Context, dst, z []float64, b bilevel.Batch) error {
 	k := o.layout.Classes
 	dim := o.layout.Len()
 	clear(dst)
 	t, tmp := make([]float64, k), make([]float64, 3+k)
 	weight := make([]float64, 1)
 	for i := b.Lo; i < b.Hi; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		idx, val := o.sparse.Row(i)
 		kernel.SparseScores(t, idx, val, z, k)
 		o.link.curvature(t, tmp, i, 1, 1, k)
@@ -125,4 +131,5 @@ func (o *Loss) sparseHessian(dst, z []float64, b bilevel.Batch) {
 			}
 		}
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -123,8 +124,8 @@ func TestRestrict(t *testing.T) {
 							t.Errorf("%s: value %v, want %v", name, got, want)
 						}
 						h, wantH := make([]float64, ds*ds), make([]float64, dim*dim)
-						sub.(bilevel.HessianMatrix).Hessian(h, z, x, b)
-						g.(bilevel.HessianMatrix).Hessian(wantH, fz, x, b)
+						sub.(bilevel.HessianMatrix).Hessian(context.Background(), h, z, x, b)
+						g.(bilevel.HessianMatrix).Hessian(context.Background(), wantH, fz, x, b)
 						for e, i := range super {
 							for f, j := range super[:e+1] {
 								if math.Abs(h[e*ds+f]-wantH[i*dim+j]) > 1e-13 {

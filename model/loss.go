@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -278,12 +279,11 @@ func (o *Loss) Prefetch(b bilevel.Batch) {
 func (o *Loss) fetch(a []float64) { kernel.Prefetch(a[:min(len(a), blockSize/8)]) }
 
 // Hessian overwrites the lower triangle of dst with that of ∇²zz over b.
-func (o *Loss) Hessian(dst, z, _ []float64, b bilevel.Batch) {
+func (o *Loss) Hessian(ctx context.Context, dst, z, _ []float64, b bilevel.Batch) error {
 	if o.sparse != nil {
-		o.sparseHessian(dst, z, b)
-		return
+		return o.sparseHessian(ctx, dst, z, b)
 	}
-	o.denseHessian(dst, z, b)
+	return o.denseHessian(ctx, dst, z, b)
 }
 
 // job is a pass in progress and the batch it is over; first is the first chunk in flight, procs the number of workers.

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -187,7 +188,7 @@ func TestLossByDefinition(t *testing.T) {
 					}
 				}
 				hess := make([]float64, d*c.k*d*c.k)
-				o.Hessian(hess, z, nil, b)
+				o.Hessian(context.Background(), hess, z, nil, b)
 				for i := range d * c.k {
 					sum := 0.0
 					for j := range d * c.k {

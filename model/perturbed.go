@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -214,26 +215,28 @@ func (o *Perturbed) Apply(hv, cv, v []float64) {
 }
 
 // Hessian overwrites the lower triangle of dst.
-func (o *Perturbed) Hessian(dst, z, x []float64, b bilevel.Batch) {
+func (o *Perturbed) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	o.set(x)
-	o.loss.Hessian(dst, z, nil, b)
+	err := o.loss.Hessian(ctx, dst, z, nil, b)
 	d := o.loss.layout.Len()
 	for i := range d {
 		dst[i*d+i] += o.ridge
 	}
+	return err
 }
 
 // BlockSize is that of the loss.
 func (o *Perturbed) BlockSize() int { return o.loss.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
-func (o *Perturbed) Blocks(dst, z, x []float64, b bilevel.Batch) {
+func (o *Perturbed) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	o.set(x)
-	o.loss.Blocks(dst, z, nil, b)
+	err := o.loss.Blocks(ctx, dst, z, nil, b)
 	size := o.loss.BlockSize()
 	for i := range o.loss.layout.Len() {
 		dst[i*size+i%size] += o.ridge
 	}
+	return err
 }
 
 // Negative is −o, an outer objective to be made large. It passes on [bilevel.ValueGradienter],

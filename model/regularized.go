@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -201,16 +202,18 @@ func (o *Regularized) Apply(hv, cv, v []float64) {
 }
 
 // Hessian overwrites the lower triangle of dst.
-func (o *Regularized) Hessian(dst, z, x []float64, b bilevel.Batch) {
-	o.loss.Hessian(dst, z, x, b)
+func (o *Regularized) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
+	err := o.loss.Hessian(ctx, dst, z, x, b)
 	o.pen.addDiagonal(dst, x, o.pen.d)
+	return err
 }
 
 // BlockSize is that of the loss.
 func (o *Regularized) BlockSize() int { return o.loss.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
-func (o *Regularized) Blocks(dst, z, x []float64, b bilevel.Batch) {
-	o.loss.Blocks(dst, z, x, b)
+func (o *Regularized) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
+	err := o.loss.Blocks(ctx, dst, z, x, b)
 	o.pen.addDiagonal(dst, x, o.loss.BlockSize())
+	return err
 }

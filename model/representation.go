@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"runtime"
@@ -188,20 +189,21 @@ func (r *Representation) BlockSize() int {
 }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
-func (r *Representation) Blocks(dst, z, x []float64, b bilevel.Batch) {
+func (r *Representation) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
 	clear(dst)
 	if b.Len() <= 0 {
-		return
+		return nil
 	}
 	procs := r.represent(x, b)
 	n, size := len(r.slots), r.BlockSize()
 	head := r.k * r.width
 	w := 1 / float64(b.Len())
 	share(procs, n, func(_, i int) {
-		for j := b.Lo + b.Len()*i/n; j < b.Lo+b.Len()*(i+1)/n; j++ {
+		for j := b.Lo + b.Len()*i/n; j < b.Lo+b.Len()*(i+1)/n && ctx.Err() == nil; j++ {
 			r.blocks(&r.slots[i], &r.tasks[j], w, dst[j*head*size:(j+1)*head*size], z[j*head:(j+1)*head], size)
 		}
 	})
+	return ctx.Err()
 }
 
 // blocks is the part of a task in Blocks: Σ_i ∂²ℓ/∂t_c∂t_c' u_i u_iᵀ/m + βI.

@@ -1,6 +1,7 @@
 package nonsmooth_test
 
 import (
+	"context"
 	"encoding/binary"
 	"os"
 	"testing"
@@ -38,7 +39,7 @@ func BenchmarkLasso(b *testing.B) {
 				m := must(s.solver.Start(c, &bilevel.Counts{}))(b)
 				for b.Loop() {
 					clear(z)
-					if _, err := m.Minimize(z, x, 1e-10); err != nil {
+					if _, err := m.Minimize(context.Background(), z, x, 1e-10); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -1,6 +1,7 @@
 package nonsmooth
 
 import (
+	"context"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -44,7 +45,7 @@ type fista struct {
 }
 
 // Minimize is described at [inner.Minimizer].
-func (m *fista) Minimize(z, x []float64, tol float64) (inner.Result, error) {
+func (m *fista) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
 	g := m.c.G
 	m.c.L1.Weights(m.lambda, x)
 	copy(m.at.z, z)
@@ -58,6 +59,10 @@ func (m *fista) Minimize(z, x []float64, tol float64) (inner.Result, error) {
 	copy(m.y.z, z)
 	t, stalled := 1.0, 0
 	for ; m.at.norm > tol; res.Iterations++ {
+		if err := ctx.Err(); err != nil {
+			copy(z, m.at.z)
+			return m.at.result(res, tol), err
+		}
 		if res.Iterations == m.m.MaxIter {
 			copy(z, m.at.z)
 			return m.at.result(res, tol), &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: m.at.norm, Tol: tol, Reason: "iteration limit"}

@@ -22,7 +22,7 @@ func TestHOAG(t *testing.T) {
 	e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
 	h := func(x ...float64) float64 {
 		q.ProjectX(x)
-		return must(e.Evaluate(nil, x))(t)
+		return must(e.Evaluate(context.Background(), nil, x))(t)
 	}
 	x := r.Point.X
 	value := h(x...)

@@ -1,6 +1,7 @@
 package nonsmooth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -87,10 +88,10 @@ type implicit struct {
 }
 
 // At is described at [hypergrad.Hypergradient].
-func (m *implicit) At(grad []float64, at bilevel.Point, tol hypergrad.Effort) (hypergrad.Report, error) {
+func (m *implicit) At(ctx context.Context, grad []float64, at bilevel.Point, tol hypergrad.Effort) (hypergrad.Report, error) {
 	var rep hypergrad.Report
 	var err error
-	rep.Inner, err = m.min.Minimize(at.Z, at.X, tol.Inner/m.c.eta()) // ‖Φ(z, x) − z‖ ≤ η‖s‖, s any subgradient
+	rep.Inner, err = m.min.Minimize(ctx, at.Z, at.X, tol.Inner/m.c.eta()) // ‖Φ(z, x) − z‖ ≤ η‖s‖, s any subgradient
 	if err != nil {
 		var unsolved *inner.NotConvergedError
 		if !errors.As(err, &unsolved) {
@@ -113,7 +114,7 @@ func (m *implicit) At(grad []float64, at bilevel.Point, tol hypergrad.Effort) (h
 	if len(set) == 0 {
 		clear(at.V)
 	} else {
-		warning, err := m.adjoint(&rep, grad, at, set, max(tol.Linear, leastLinear))
+		warning, err := m.adjoint(ctx, &rep, grad, at, set, max(tol.Linear, leastLinear))
 		if err != nil {
 			return rep, err
 		}
@@ -138,21 +139,26 @@ const (
 )
 
 // adjoint solves for v on set, whose right-hand side is in m.dz, and adds its part of the hypergradient to grad.
-func (m *implicit) adjoint(rep *hypergrad.Report, grad []float64, at bilevel.Point, set []int, tol float64) (warning, err error) {
+func (m *implicit) adjoint(
+	ctx context.Context, rep *hypergrad.Report, grad []float64, at bilevel.Point, set []int, tol float64,
+) (warning, err error) {
 	h := newSupport(m.c.G, set, at, m.counts)
 	b, v := make([]float64, len(set)), make([]float64, len(set))
 	for e, i := range set {
 		b[e], v[e] = -m.dz[i], at.V[i]
 	}
 	bnorm := floats.Norm(b, 2)
-	rep.Linear, err = m.solve(h, v, b, tol)
+	rep.Linear, err = m.solve(ctx, h, v, b, tol)
 	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case errors.Is(err, linsolve.ErrNonFinite):
 		return nil, fmt.Errorf("nonsmooth: f = %v, ‖∇z f‖ = %v on the support: %w", rep.Value, bnorm, err)
 	case err != nil:
 		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: %w", len(set), err)
 	case !rep.Linear.Converged && !(rep.Linear.Rounding && rep.Linear.Residual <= 1e3*tol*bnorm):
-		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: residual %.3g of %.3g: its columns are nearly dependent; an ℓ2 term helps", len(set), rep.Linear.Residual, bnorm)
+		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: "+
+			"residual %.3g of %.3g: its columns are nearly dependent; an ℓ2 term helps", len(set), rep.Linear.Residual, bnorm)
 	}
 	clear(at.V)
 	clear(m.signed)
@@ -173,21 +179,23 @@ func (m *implicit) adjoint(rep *hypergrad.Report, grad []float64, at bilevel.Poi
 }
 
 // solve solves the adjoint system.
-func (m *implicit) solve(h *support, v, b []float64, tol float64) (linsolve.Result, error) {
+func (m *implicit) solve(ctx context.Context, h *support, v, b []float64, tol float64) (linsolve.Result, error) {
 	if m.m.Linear != nil {
-		return m.m.Linear.Solve(h, v, b, tol, &m.work)
+		return m.m.Linear.Solve(ctx, h, v, b, tol, &m.work)
 	}
 	if n := len(b); n <= mostDirect {
 		a := make([]float64, n*n)
-		h.Matrix(a)
+		if err := h.Matrix(ctx, a); err != nil {
+			return linsolve.Result{}, err
+		}
 		if f, err := newFactors(a, n); err == nil {
 			clear(v)
-			return linsolve.CG{}.Solve(&preconditioned{h, f}, v, b, tol, &m.work)
+			return linsolve.CG{}.Solve(ctx, &preconditioned{h, f}, v, b, tol, &m.work)
 		} else if errors.Is(err, linsolve.ErrNonFinite) {
 			return linsolve.Result{Residual: floats.Norm(b, 2)}, err
 		}
 	}
-	return linsolve.CG{}.Solve(h, v, b, tol, &m.work)
+	return linsolve.CG{}.Solve(ctx, h, v, b, tol, &m.work)
 }
 
 // factors are Cholesky factors of the blocks of a matrix that are not coupled.
@@ -301,20 +309,20 @@ func (h *support) MulVec(dst, v []float64) {
 }
 
 // Matrix is described at [linsolve.Matrix].
-func (h *support) Matrix(dst []float64) {
+func (h *support) Matrix(ctx context.Context, dst []float64) error {
 	n, s := len(h.z), len(h.places)
 	h.counts.HessG += int64(n) * int64(h.g.Samples())
 	if n == s {
-		hessian(dst, h.g, h.z, h.x)
-		return
+		return hessian(ctx, dst, h.g, h.z, h.x)
 	}
 	all := make([]float64, n*n)
-	hessian(all, h.g, h.z, h.x)
+	err := hessian(ctx, all, h.g, h.z, h.x)
 	for e, k := range h.places {
 		for f, l := range h.places[:e+1] {
 			dst[e*s+f] = all[k*n+l]
 		}
 	}
+	return err
 }
 
 // cross overwrites cv with ∇²xz g·v.

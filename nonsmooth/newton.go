@@ -2,6 +2,7 @@ package nonsmooth
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 
@@ -69,7 +70,7 @@ type newton struct {
 }
 
 // Minimize is described at [inner.Minimizer].
-func (n *newton) Minimize(z, x []float64, tol float64) (inner.Result, error) {
+func (n *newton) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
 	n.c.L1.Weights(n.weights, x)
 	copy(n.lambda, n.weights)
 	copy(n.at.z, z)
@@ -92,13 +93,16 @@ func (n *newton) Minimize(z, x []float64, tol float64) (inner.Result, error) {
 					n.lambda[i] = max(l, c)
 				}
 			}
-			n.solve(x, max(tol, c/10), &res)
+			n.solve(ctx, x, max(tol, c/10), &res)
 		}
 	}
 	copy(n.lambda, n.weights)
-	stuck := n.solve(x, tol, &res)
+	stuck := n.solve(ctx, x, tol, &res)
 	copy(z, n.at.z)
 	res = n.at.result(res, tol)
+	if err := ctx.Err(); err != nil {
+		return res, err
+	}
 	if res.Rounding = stuck == atRounding; stuck != "" && !res.Rounding {
 		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: stuck}
 	}
@@ -109,12 +113,15 @@ func (n *newton) Minimize(z, x []float64, tol float64) (inner.Result, error) {
 const shrink = 30
 
 // solve minimises with the weights n.lambda, to a subgradient of tol, and says why it did not get there.
-func (n *newton) solve(x []float64, tol float64, res *inner.Result) (stuck string) {
+func (n *newton) solve(ctx context.Context, x []float64, tol float64, res *inner.Result) (stuck string) {
 	var last []int
 	for {
 		n.at.eval(n.c.G, x, n.lambda, n.counts)
 		if n.at.norm <= tol {
 			return ""
+		}
+		if err := ctx.Err(); err != nil {
+			return err.Error()
 		}
 		set := n.working()
 		if stuck != "" && slices.Equal(set, last) {
@@ -124,7 +131,7 @@ func (n *newton) solve(x []float64, tol float64, res *inner.Result) (stuck strin
 		n.w.restrict(n.c.G, set)
 		n.w.gather(n.at.z, n.lambda)
 		var made int
-		made, stuck = n.w.minimize(x, max(tol/2, 1e-4*n.at.norm), n.m.MaxIter-res.Iterations, n.counts)
+		made, stuck = n.w.minimize(ctx, x, max(tol/2, 1e-4*n.at.norm), n.m.MaxIter-res.Iterations, n.counts)
 		if made == 0 && stuck == "" { // solved already, but for the rounding of restricted sums
 			stuck = atRounding
 		}
@@ -216,13 +223,17 @@ const (
 
 // minimize improves w.at.z until its subgradient is at most tol. It returns the number of steps and, where that was not
 // reached, why.
-func (w *workingSet) minimize(x []float64, tol float64, maxIter int, counts *bilevel.Counts) (made int, stuck string) {
+func (w *workingSet) minimize(
+	ctx context.Context, x []float64, tol float64, maxIter int, counts *bilevel.Counts,
+) (made int, stuck string) {
 	w.at.eval(w.g, x, w.lambda, counts)
 	for ; w.at.norm > tol; made++ {
 		if made >= maxIter {
 			return made, iterationLimit
 		}
-		w.model.form(w.g, w.at.z, x, counts)
+		if err := w.model.form(ctx, w.g, w.at.z, x, counts); err != nil {
+			return made, err.Error()
+		}
 		w.model.minimize(&w.at, w.lambda, tol/4)
 		decrease := 0.0 // of the model without its quadratic term
 		for i, u := range w.model.u {
@@ -296,12 +307,16 @@ type block struct {
 }
 
 // form sets H to ∇²g at (z, x), with its diagonal raised by rounding so that no curvature vanishes.
-func (q *quadratic) form(g bilevel.SecondOrder, z, x []float64, counts *bilevel.Counts) {
+func (q *quadratic) form(
+	ctx context.Context, g bilevel.SecondOrder, z, x []float64, counts *bilevel.Counts,
+) error {
 	n := len(z)
 	if q.n != n {
 		*q = quadratic{n: n, h: make([]float64, n*n), u: make([]float64, n)}
 	}
-	hessian(q.h, g, z, x)
+	if err := hessian(ctx, q.h, g, z, x); err != nil {
+		return err
+	}
 	counts.HessG += int64(n) * int64(g.Samples())
 	raise(q.h, n)
 	sets := components(q.h, n)
@@ -311,6 +326,7 @@ func (q *quadratic) form(g bilevel.SecondOrder, z, x []float64, counts *bilevel.
 	for k, of := range sets {
 		q.blocks[k].form(of, q.h, n)
 	}
+	return nil
 }
 
 // raise raises the diagonal of the n×n matrix h by rounding, each element by its own, as columns may differ in scale.
@@ -380,19 +396,22 @@ func (b *block) form(of []int, h []float64, n int) {
 }
 
 // hessian overwrites the lower triangle of dst with that of ∇²g.
-func hessian(dst []float64, g bilevel.SecondOrder, z, x []float64) {
+func hessian(ctx context.Context, dst []float64, g bilevel.SecondOrder, z, x []float64) error {
 	all := bilevel.All(g)
 	if h, ok := g.(bilevel.HessianMatrix); ok {
-		h.Hessian(dst, z, x, all)
-		return
+		return h.Hessian(ctx, dst, z, x, all)
 	}
 	n := len(z)
 	unit := make([]float64, n)
 	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		unit[i] = 1
 		g.Products(nil, dst[i*n:(i+1)*n], nil, z, x, unit, all)
 		unit[i] = 0
 	}
+	return nil
 }
 
 // minimize sets u, starting at the point at. It is done when the subgradient is at most tol, or after many sweeps:

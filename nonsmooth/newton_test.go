@@ -51,7 +51,7 @@ func TestFoldsAreBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	var q quadratic
-	q.form(folds.Inner, make([]float64, k*d), []float64{0}, &bilevel.Counts{})
+	q.form(t.Context(), folds.Inner, make([]float64, k*d), []float64{0}, &bilevel.Counts{})
 	if len(q.blocks) != k {
 		t.Fatalf("%d blocks", len(q.blocks))
 	}
@@ -63,7 +63,7 @@ func TestFoldsAreBlocks(t *testing.T) {
 		}
 	}
 	h := make([]float64, k*d*k*d)
-	folds.Inner.Hessian(h, make([]float64, k*d), []float64{0}, bilevel.All(folds.Inner))
+	folds.Inner.Hessian(t.Context(), h, make([]float64, k*d), []float64{0}, bilevel.All(folds.Inner))
 	factors, err := newFactors(h, k*d)
 	if err != nil || len(factors.factor) != k || factors.factor[1].Order() != d {
 		t.Errorf("%d factors, %v", len(factors.of), err)

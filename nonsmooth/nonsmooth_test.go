@@ -278,7 +278,7 @@ func TestSolversAgreeWithReference(t *testing.T) {
 					warm[i] = math.Cos(float64(i))
 				}
 				for _, z := range [][]float64{make([]float64, d), warm} {
-					res, err := m.Minimize(z, x, 1e-11)
+					res, err := m.Minimize(context.Background(), z, x, 1e-11)
 					if err != nil || !res.Converged {
 						t.Fatalf("%T: %+v, %v", s, res, err)
 					}
@@ -318,7 +318,7 @@ func TestImplicitAgreesWithDifferences(t *testing.T) {
 			e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
 			e.Tol = hypergrad.Effort{Inner: 1e-12, Linear: 1e-12}
 			grad := make([]float64, len(x))
-			value, err := e.Evaluate(grad, x)
+			value, err := e.Evaluate(context.Background(), grad, x)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -431,7 +431,7 @@ func TestOrthonormalDesign(t *testing.T) {
 				mu = math.Exp(-1.2)
 			}
 			got, grad := make([]float64, k.outer()), make([]float64, k.outer())
-			value, err := e.Evaluate(got, x)
+			value, err := e.Evaluate(context.Background(), got, x)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -481,7 +481,7 @@ func TestLargestStrength(t *testing.T) {
 		free, grad := make([]float64, d), make([]float64, d)
 		x := []float64{8}
 		m := must(nonsmooth.ProxNewton{}.Start(q.c, nil))(t)
-		if _, err := m.Minimize(free, x, 1e-13); err != nil {
+		if _, err := m.Minimize(context.Background(), free, x, 1e-13); err != nil {
 			t.Fatal(err)
 		}
 		q.c.G.Grad(grad, nil, free, x, bilevel.All(q.c.G))
@@ -489,7 +489,7 @@ func TestLargestStrength(t *testing.T) {
 		for _, side := range []float64{1e-6, -1e-3} {
 			e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
 			dx := []float64{math.NaN()}
-			if _, err := e.Evaluate(dx, []float64{top + side}); err != nil {
+			if _, err := e.Evaluate(context.Background(), dx, []float64{top + side}); err != nil {
 				t.Fatal(err)
 			}
 			some := false
@@ -503,7 +503,7 @@ func TestLargestStrength(t *testing.T) {
 		// At λ_max itself there is a kink, and the estimator says so.
 		hyper := must(nonsmooth.Implicit{}.Start(&q.Problem, nil))(t)
 		at := bilevel.Point{Z: free, X: []float64{top}, V: make([]float64, d)}
-		rep, err := hyper.At(make([]float64, 1), at, hypergrad.Effort{Inner: 1e-10, Linear: 1e-10})
+		rep, err := hyper.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: 1e-10, Linear: 1e-10})
 		var kink *nonsmooth.KinkError
 		if err != nil || !errors.As(rep.Warning, &kink) {
 			t.Errorf("intercept %v, λ_max: warning %v, error %v", intercept, rep.Warning, err)
@@ -513,7 +513,7 @@ func TestLargestStrength(t *testing.T) {
 		// An evaluation there is one.
 		e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
 		e.Tol = hypergrad.Effort{Inner: 1e-10, Linear: 1e-10}
-		if _, err := e.Evaluate(nil, []float64{top}); err != nil {
+		if _, err := e.Evaluate(context.Background(), nil, []float64{top}); err != nil {
 			t.Errorf("intercept %v, λ_max: %v", intercept, err)
 		}
 		res, err := bilevel.Minimize(context.Background(), &q.Problem, hypergrad.HOAG{Estimator: nonsmooth.Implicit{}},
@@ -532,7 +532,7 @@ func TestZeroIntercept(t *testing.T) {
 	f := must(model.NewLogistic(val, []float64{1, 1, -1}, 1))(t)
 	c := &nonsmooth.Composite{G: g, L1: must(model.NewL1(g.Layout(), model.Shared, model.PenaltyOptions{Intercept: true}))(t)}
 	e := must(hypergrad.NewEvaluator(&bilevel.Problem{Outer: f, Fixed: c}, nonsmooth.Implicit{}))(t)
-	if _, err := e.Evaluate(nil, []float64{3}); err != nil {
+	if _, err := e.Evaluate(context.Background(), nil, []float64{3}); err != nil {
 		t.Fatal(err)
 	}
 	// ∇²g = ¼ and ∇f = −½·(1 + 1 − 1)/3.
@@ -591,7 +591,7 @@ func TestProximalGradientConverges(t *testing.T) {
 			d, p := q.Dims()
 			e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
 			want := make([]float64, p)
-			if _, err := e.Evaluate(want, x); err != nil {
+			if _, err := e.Evaluate(context.Background(), want, x); err != nil {
 				t.Fatal(err)
 			}
 			const steps = 6000
@@ -603,7 +603,7 @@ func TestProximalGradientConverges(t *testing.T) {
 				itd := must(hypergrad.ITD{Dynamics: nonsmooth.ProximalGradient{}, Steps: steps, Mode: mode}.Start(&q.Problem, &counts))(t)
 				at, got := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}, make([]float64, p)
 				for range 2 { // from zero, and again from where that ended, so that the derivatives converge
-					if _, err := itd.At(got, at, hypergrad.Effort{}); err != nil {
+					if _, err := itd.At(context.Background(), got, at, hypergrad.Effort{}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -629,7 +629,7 @@ func TestSameBits(t *testing.T) {
 	ask := func(x []float64) (bilevel.Point, []float64) {
 		at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
 		grad := make([]float64, p)
-		if _, err := hyper.At(grad, at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}); err != nil {
+		if _, err := hyper.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}); err != nil {
 			t.Fatal(err)
 		}
 		return at, grad
@@ -666,18 +666,18 @@ func TestErrors(t *testing.T) {
 		d, _ := q.Dims()
 		m := must(s.Start(q.c, nil))(t)
 		var unsolved *inner.NotConvergedError
-		if res, err := m.Minimize(make([]float64, d), l.point(), 1e-12); !errors.As(err, &unsolved) || res.Iterations != 1 {
+		if res, err := m.Minimize(context.Background(), make([]float64, d), l.point(), 1e-12); !errors.As(err, &unsolved) || res.Iterations != 1 {
 			t.Errorf("%T: %+v, %v", s, res, err)
 		}
 		z := make([]float64, d)
 		z[0] = math.NaN()
 		var infinite *inner.NonFiniteError
-		if _, err := m.Minimize(z, l.point(), 1e-12); !errors.As(err, &infinite) {
+		if _, err := m.Minimize(context.Background(), z, l.point(), 1e-12); !errors.As(err, &infinite) {
 			t.Errorf("%T: %v", s, err)
 		}
 		// A tolerance below rounding is met as well as can be.
 		m = must(nonsmooth.ProxNewton{}.Start(q.c, nil))(t)
-		if res, err := m.Minimize(make([]float64, d), l.point(), 1e-300); err != nil || !res.Rounding || res.GradNorm > 1e-13 {
+		if res, err := m.Minimize(context.Background(), make([]float64, d), l.point(), 1e-300); err != nil || !res.Rounding || res.GradNorm > 1e-13 {
 			t.Errorf("%+v, %v", res, err)
 		}
 	}
@@ -702,7 +702,7 @@ func TestScales(t *testing.T) {
 		}
 		z := make([]float64, k.d+1)
 		m := must(nonsmooth.ProxNewton{}.Start(c, nil))(t)
-		if _, err := m.Minimize(z, x, 1e-10); err != nil {
+		if _, err := m.Minimize(context.Background(), z, x, 1e-10); err != nil {
 			t.Fatal(err)
 		}
 		for j := range k.d {
@@ -725,11 +725,11 @@ func TestImplicitCostsTheSupport(t *testing.T) {
 	hyper := must(nonsmooth.Implicit{}.Start(&q.Problem, &counts))(t)
 	at := bilevel.Point{Z: make([]float64, k.d), X: x, V: make([]float64, k.d)}
 	effort := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}
-	if _, err := hyper.At(make([]float64, 1), at, effort); err != nil {
+	if _, err := hyper.At(context.Background(), make([]float64, 1), at, effort); err != nil {
 		t.Fatal(err)
 	}
 	counts = bilevel.Counts{}
-	if _, err := hyper.At(make([]float64, 1), at, effort); err != nil { // z is solved for
+	if _, err := hyper.At(context.Background(), make([]float64, 1), at, effort); err != nil { // z is solved for
 		t.Fatal(err)
 	}
 	support := 0
@@ -754,7 +754,7 @@ func TestLargerWeightsFirst(t *testing.T) {
 	q := k.build(t)
 	var counts bilevel.Counts
 	m := must(nonsmooth.ProxNewton{}.Start(q.c, &counts))(t)
-	res, err := m.Minimize(make([]float64, k.d), []float64{-8}, 1e-10)
+	res, err := m.Minimize(context.Background(), make([]float64, k.d), []float64{-8}, 1e-10)
 	if err != nil {
 		t.Fatal(err)
 	}

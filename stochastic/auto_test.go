@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -141,7 +142,7 @@ func TestStepsOfWeights(t *testing.T) {
 			if a.moving && a.from != from {
 				from, xs, plan = a.from, append(xs[:0], a.xs...), append(plan[:0], a.plan...)
 			}
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if from < 0 || a.from != from {
@@ -164,7 +165,7 @@ func TestStepsOfWeights(t *testing.T) {
 		a.back(c)
 		for range 2 {
 			for last := a.from; a.from == last; {
-				if err := run.Step(); err != nil {
+				if err := run.Step(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -183,7 +184,7 @@ func TestStepsOfWeights(t *testing.T) {
 		c = coreOf(run)
 		most := 0.0
 		for i := range 20_000 {
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if i == 10_000 {

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -221,7 +222,7 @@ func BenchmarkStep(b *testing.B) {
 				must(err)
 				b.ReportAllocs()
 				for b.Loop() {
-					must(run.Step())
+					must(run.Step(context.Background()))
 				}
 				if saba {
 					b.ReportMetric(float64(heap()-before)/float64(8*(len(train.a.Data)+len(val.a.Data))), "state/data")
@@ -264,7 +265,7 @@ func benchmarkSteps(b *testing.B, name string, m bilevel.Method, p *bilevel.Prob
 		must(err)
 		b.ReportAllocs()
 		for b.Loop() {
-			must(run.Step())
+			must(run.Step(context.Background()))
 		}
 	})
 }
@@ -320,7 +321,7 @@ func BenchmarkSupport(b *testing.B) {
 					must(err)
 					b.ReportAllocs()
 					for b.Loop() {
-						must(run.Step())
+						must(run.Step(context.Background()))
 					}
 				})
 			}

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -26,7 +27,7 @@ type double struct {
 }
 
 // Step makes one step.
-func (r *double) Step() error {
+func (r *double) Step(ctx context.Context) error {
 	for range r.moves {
 		b, w := r.drawG()
 		r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)

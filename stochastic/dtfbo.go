@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -73,15 +74,21 @@ type dtfboRun struct {
 }
 
 // Step makes one step.
-func (r *dtfboRun) Step() error {
+func (r *dtfboRun) Step(ctx context.Context) error {
 	bg, bf := r.all()
 	for range r.n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		r.products(r.dz, nil, nil, r.z, r.x, r.v, bg, 1)
 		r.beta2 += square(r.dz)
 		kernel.Axpy(-1/math.Sqrt(r.beta2), r.dz, r.z)
 	}
 	r.gradF(r.fz, r.fx, r.z, r.x, bf, 1)
 	for range r.n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		r.products(nil, r.dv, nil, r.z, r.x, r.v, bg, 1)
 		kernel.Axpy(1, r.fz, r.dv)
 		r.gamma2 += square(r.dv)

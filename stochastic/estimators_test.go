@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -151,7 +152,9 @@ func TestNeumannSeries(t *testing.T) {
 		t.Errorf("SHIA is off by %.3g", e)
 	}
 	copy(n.points[0].r, fz)
-	n.whole()
+	if err := n.whole(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if e := relative(series(terms+1), n.c.v); e > 1e-13 {
 		t.Errorf("SHIA with all samples is off by %.3g", e)
 	}
@@ -220,7 +223,7 @@ func TestSpiderWithoutMoves(t *testing.T) {
 		}
 		r := run.(*srbaRun)
 		for range 13 {
-			if err := r.Step(); err != nil {
+			if err := r.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -268,7 +271,7 @@ func TestPZOBODirection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		axpy(1, run.(*pzoboRun).dx, got)
@@ -401,7 +404,7 @@ func TestCrossBatches(t *testing.T) {
 			r := run.(*fslaRun)
 			const steps = 170
 			for range steps {
-				if err := r.Step(); err != nil {
+				if err := r.Step(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -451,8 +454,8 @@ func TestOldProductOfFSLA(t *testing.T) {
 				a.reset()
 				b.reset()
 			}
-			must(a.Step())
-			must(b.Step())
+			must(a.Step(context.Background()))
+			must(b.Step(context.Background()))
 		}
 		if !slices.Equal(a.x, b.x) || !slices.Equal(a.z, b.z) || a.counts != b.counts {
 			t.Errorf("%+v: x = %v and %v with the product at the old point; counts %+v and %+v", m, a.x, b.x, a.counts, b.counts)

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -76,7 +77,7 @@ type fslaRun struct {
 }
 
 // Step makes one step.
-func (r *fslaRun) Step() error {
+func (r *fslaRun) Step(ctx context.Context) error {
 	b, w := r.drawG()
 	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
 	r.descend(r.z, r.dz)

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -40,7 +41,7 @@ type newton struct {
 	z []float64
 }
 
-func (e *newton) Evaluate(grad, x []float64) (float64, error) {
+func (e *newton) Evaluate(ctx context.Context, grad, x []float64) (float64, error) {
 	d, _ := e.p.Dims()
 	g := e.p.Inner.(interface {
 		bilevel.SecondOrder
@@ -53,7 +54,7 @@ func (e *newton) Evaluate(grad, x []float64) (float64, error) {
 	var chol mat.Cholesky
 	for range 50 {
 		g.Grad(dz, nil, e.z, x, bilevel.All(g))
-		g.Hessian(h, e.z, x, bilevel.All(g))
+		g.Hessian(context.Background(), h, e.z, x, bilevel.All(g))
 		for i := range d {
 			for j := range i {
 				h[j*d+i] = h[i*d+j]
@@ -129,7 +130,7 @@ func TestIjcnn1(t *testing.T) {
 	} {
 		for seed := range uint64(2) {
 			res := minimize(t, c.m, p, bilevel.Settings{MaxSteps: c.steps, Seed: seed, Start: ijcnn1Start(seed), RecordEvery: c.steps})
-			h, err := e.Evaluate(nil, res.Last.X)
+			h, err := e.Evaluate(context.Background(), nil, res.Last.X)
 			must(err)
 			t.Logf("%T seed %d: h = %.7f after %v", c.m, seed, h, res.Time)
 			if !(h <= c.want) {

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel"
@@ -59,7 +60,7 @@ type masobaRun struct {
 }
 
 // Step makes one step.
-func (r *masobaRun) Step() error {
+func (r *masobaRun) Step(ctx context.Context) error {
 	bg, wg := r.drawG()
 	bf, wf := r.drawF()
 	lo, hi := r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, bg, wg, bf, wf)

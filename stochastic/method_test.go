@@ -224,7 +224,7 @@ func noAllocation(t *testing.T, m bilevel.Method, p *bilevel.Problem, at bilevel
 		t.Fatal(err)
 	}
 	step := func() {
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -336,7 +336,7 @@ func TestMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 				}
 				r := run.(*sabaRun)
 				for range max(r.gi.Blocks(), r.fo.Blocks()) {
-					if err := r.Step(); err != nil {
+					if err := r.Step(context.Background()); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -393,7 +393,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 					t.Fatal(err)
 				}
 				for range 5 {
-					if err := run.Step(); err != nil {
+					if err := run.Step(context.Background()); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -565,7 +565,7 @@ func TestAutoRecovers(t *testing.T) {
 		r.auto.safety = 100
 		r.auto.setRho(r.core)
 		for range 40000 {
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -625,11 +625,11 @@ func TestAutoOnRidge(t *testing.T) {
 	for _, start := range []float64{0, -2, 2} {
 		for _, m := range []bilevel.Method{SABA{Batch: 16}, SABA{Batch: 1}} {
 			at := bilevel.Point{X: fill(d, start)}
-			first, err := e.Evaluate(nil, at.X)
+			first, err := e.Evaluate(context.Background(), nil, at.X)
 			must(err)
 			res := minimize(t, m, p, bilevel.Settings{MaxSteps: 100000, Seed: 1, Start: at})
 			grad := fill(d, 0)
-			h, err := e.Evaluate(grad, res.Last.X)
+			h, err := e.Evaluate(context.Background(), grad, res.Last.X)
 			must(err)
 			p.ProjectedGrad(grad, res.Last.X, grad)
 			values = append(values, h)

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 
@@ -84,15 +85,19 @@ func (n *neumann) estimate(k int) {
 }
 
 // whole is estimate for the current point with all samples in each batch and P + 1 terms.
-func (n *neumann) whole() {
+func (n *neumann) whole(ctx context.Context) error {
 	p := &n.points[0]
 	n.scale(p.r)
 	copy(p.v, p.r)
 	b, _ := n.c.all()
 	for range n.terms {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n.multiply(1, b, 1)
 	}
 	n.finish(1)
+	return nil
 }
 
 // multiply makes r −= η H_ξ r at the first k points, and adds the result to the sum.

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -84,7 +85,7 @@ type pzoboRun struct {
 }
 
 // Step makes one step.
-func (r *pzoboRun) Step() error {
+func (r *pzoboRun) Step(ctx context.Context) error {
 	for j, u := range r.us {
 		for i := range u {
 			u[i] = r.normal.NormFloat64()

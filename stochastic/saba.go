@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"errors"
 
 	"github.com/bilevel-go/bilevel"
@@ -82,7 +83,7 @@ type sabaRun struct {
 }
 
 // Step makes one step.
-func (r *sabaRun) Step() error {
+func (r *sabaRun) Step(ctx context.Context) error {
 	var lo, hi int
 	if rho, ok := r.inPlace(); ok && r.f.exact == nil {
 		lo, hi = r.estimate(r.z, r.v, rho, 1-rho*r.shrink, true)

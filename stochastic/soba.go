@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"github.com/bilevel-go/bilevel"
 )
 
@@ -54,7 +55,7 @@ func (m SOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 type sobaRun struct{ *core }
 
 // Step makes one step.
-func (r *sobaRun) Step() error {
+func (r *sobaRun) Step(ctx context.Context) error {
 	var lo, hi int
 	if rho, ok := r.inPlace(); ok && r.narrow && r.cg != nil && r.cf != nil {
 		bg, wg := r.drawG()

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -80,7 +81,7 @@ type srbaRun struct {
 }
 
 // Step makes one step.
-func (r *srbaRun) Step() error {
+func (r *srbaRun) Step(ctx context.Context) error {
 	d := r.d
 	if r.since == 0 {
 		r.held.settle()

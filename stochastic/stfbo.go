@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -50,7 +51,7 @@ type stfboRun struct {
 }
 
 // Step makes one step.
-func (r *stfboRun) Step() error {
+func (r *stfboRun) Step(ctx context.Context) error {
 	lo, hi := r.directions()
 	r.beta2 += square(r.dz)
 	r.gamma2 += square(r.dv)

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -72,7 +73,7 @@ func startStorm(cfg config, momentum float64, terms int, step Rate, hia bool, p 
 }
 
 // Step makes one step.
-func (r *stormRun) Step() error {
+func (r *stormRun) Step(ctx context.Context) error {
 	now, old := &r.adjoint.points[0], &r.adjoint.points[1]
 	eta := 1.0
 	k := 2

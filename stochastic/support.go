@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -370,7 +371,7 @@ func (r *supportRun) learn(m *columns, q, block int, b bilevel.Batch) {
 }
 
 // Step makes one step.
-func (r *supportRun) Step() error {
+func (r *supportRun) Step(ctx context.Context) error {
 	r.directions()
 	r.move()
 	looks := r.auto != nil && r.t+1 >= r.auto.next

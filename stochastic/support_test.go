@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -144,7 +145,7 @@ func TestSupportIsUnbiased(t *testing.T) {
 						t.Fatal(err)
 					}
 					for range 5 {
-						if err := run.Step(); err != nil {
+						if err := run.Step(context.Background()); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -239,7 +240,7 @@ func TestSupportMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 				}
 				r := run.(*supportRun)
 				for range max(r.gi.Blocks(), r.fo.Blocks()) {
-					if err := run.Step(); err != nil {
+					if err := run.Step(context.Background()); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -346,7 +347,7 @@ func TestSupportMovesItsColumns(t *testing.T) {
 	r := run.(*supportRun)
 	for range 300 {
 		before := run.Point()
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		after := run.Point()
@@ -374,7 +375,7 @@ func TestSupportVarianceVanishes(t *testing.T) {
 		}
 		r := run.(*supportRun)
 		for range 500 {
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if r.memX != nil {
@@ -428,11 +429,11 @@ func TestSupportAuto(t *testing.T) {
 		problem.Lower, problem.Upper = fill(q, -6), fill(q, 3)
 		e := &newton{p: problem}
 		s := bilevel.Settings{MaxSteps: 20000, Seed: 1, Start: bilevel.Point{X: fill(q, -2)}}
-		want, err := e.Evaluate(nil, minimize(t, SABA{Batch: 8}, problem, s).Last.X)
+		want, err := e.Evaluate(context.Background(), nil, minimize(t, SABA{Batch: 8}, problem, s).Last.X)
 		must(err)
 		res := minimize(t, SABA{Batch: 8, Support: true}, problem, s)
 		grad := fill(q, 0)
-		h, err := e.Evaluate(grad, res.Last.X)
+		h, err := e.Evaluate(context.Background(), grad, res.Last.X)
 		must(err)
 		problem.ProjectedGrad(grad, res.Last.X, grad)
 		if n := math.Sqrt(dot(grad, grad)); !(n < 1e-5) || !(math.Abs(h-want) < 1e-6) {

@@ -1,6 +1,7 @@
 package stochastic
 
 import (
+	"context"
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
@@ -82,10 +83,12 @@ type vrboRun struct {
 }
 
 // Step makes one step.
-func (r *vrboRun) Step() error {
+func (r *vrboRun) Step(ctx context.Context) error {
 	then := &r.adjoint.points[1]
 	if r.since == 0 {
-		r.full()
+		if err := r.full(ctx); err != nil {
+			return err
+		}
 		copy(then.z, r.z)
 	}
 	if r.since++; r.since == r.period {
@@ -105,17 +108,20 @@ func (r *vrboRun) Step() error {
 }
 
 // full sets both estimates from all samples.
-func (r *vrboRun) full() {
+func (r *vrboRun) full(ctx context.Context) error {
 	r.held.settle()
 	bg, bf := r.all()
 	r.products(r.d, nil, nil, r.z, r.x, r.v, bg, 1)
 	r.gradF(r.fz, r.fx, r.z, r.x, bf, 1)
 	copy(r.adjoint.points[0].r, r.fz)
-	r.adjoint.whole()
+	if err := r.adjoint.whole(ctx); err != nil {
+		return err
+	}
 	r.products(nil, nil, r.held.d, r.z, r.x, r.v, bg, 1)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.held.d)
 	}
+	return nil
 }
 
 // update adds to both estimates the differences from then to now on one set of batches.

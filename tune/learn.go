@@ -158,7 +158,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
 			accept = max(tol, min(accept, math.Exp(t)*norm/100))
 		}
-		if _, err := solver.Minimize(z, x, accept); unlessUnsolved(err) != nil {
+		if _, err := solver.Minimize(ctx, z, x, accept); unlessUnsolved(err) != nil {
 			return nil, nil, false, err
 		}
 		for k, o := range outers {
@@ -184,7 +184,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	if loose > 1 { // the best points deserve better
 		for k := range best {
 			b := &best[k]
-			if _, err := solver.Minimize(b.z, []float64{b.x}, tol); unlessUnsolved(err) != nil {
+			if _, err := solver.Minimize(ctx, b.z, []float64{b.x}, tol); unlessUnsolved(err) != nil {
 				return nil, nil, false, err
 			}
 			b.value = outers[k].Value(b.z, []float64{b.x}, bilevel.All(outers[k]))
@@ -281,7 +281,7 @@ func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 		return nil, err
 	}
 	grad := make([]float64, len(x))
-	rep, err := hyper.At(grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
+	rep, err := hyper.At(context.Background(), grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
 	addCounts(&f.visited, counts)
 	if err != nil {
 		return nil, err
@@ -709,7 +709,7 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 		copy(at.V, s.v)
 		s.v = at.V
 	}
-	rep, err := s.hyper.At(s.pg, at, s.tol)
+	rep, err := s.hyper.At(context.Background(), s.pg, at, s.tol)
 	if err != nil {
 		s.err = err
 		return false, false

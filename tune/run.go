@@ -2,6 +2,7 @@ package tune
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -368,7 +369,7 @@ func (f *fit) refit(t *dataset.Set, kind Reg, x []float64) ([]float64, error) {
 		return nil, err
 	}
 	z := make([]float64, q.layout.Len())
-	_, err = min.Minimize(z, x, tol)
+	_, err = min.Minimize(context.Background(), z, x, tol)
 	return z, unlessUnsolved(err)
 }
 

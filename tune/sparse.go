@@ -1,6 +1,7 @@
 package tune
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -141,7 +142,7 @@ func (f *fit) findTop(q *problem, tol float64) error {
 	if f.o.Param == Linear {
 		x = slices.Repeat([]float64{1e30}, p)
 	}
-	if _, err := solver.Minimize(z, x, tol); unlessUnsolved(err) != nil {
+	if _, err := solver.Minimize(context.Background(), z, x, tol); unlessUnsolved(err) != nil {
 		return err
 	}
 	q.Inner.Grad(grad, nil, z, x, bilevel.All(q.Inner))

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -106,7 +107,7 @@ func TestBaselineStepsAreTheFormulas(t *testing.T) {
 		t.Helper()
 		run := must(m.Start(p, at, 1))
 		for range 2 {
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}

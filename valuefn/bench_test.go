@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -28,7 +29,7 @@ func BenchmarkMinimaxOPT(b *testing.B) {
 				b.Fatal(err)
 			}
 			step := func() {
-				if err := run.Step(); err != nil {
+				if err := run.Step(context.Background()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -203,10 +204,13 @@ type bomeRun struct {
 }
 
 // Step makes one step.
-func (r *bomeRun) Step() error {
+func (r *bomeRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	copy(r.z, r.y)
 	for range r.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dz, nil, r.z, r.x, b, w)
 		if r.Alpha.Auto() {

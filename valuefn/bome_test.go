@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -92,7 +93,7 @@ func TestBOMEStepIsTheFormula(t *testing.T) {
 				z[i] -= m.Inner.At(s) * bz[i]
 				x[i] -= m.Outer.At(s) * bx[i]
 			}
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if at := run.Point(); distance(at.Z, z) > 1e-13 || distance(at.X, x) > 1e-13 {
@@ -114,7 +115,7 @@ func TestBOMEBiasOfInnerSteps(t *testing.T) {
 		run := must(m.Start(c.Problem, bilevel.Point{Z: c.Solve(c.X).Z, X: c.X}, 1))
 		mean, steps := fill(3, 0), 4000
 		for k := range 2 * steps {
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if k >= steps {
@@ -265,7 +266,7 @@ func TestBOMEWrongConfiguration(t *testing.T) {
 		}
 	}
 	run := must(BVFSM{LowerBound: 10}.Start(logistic(), bilevel.Point{}, 1))
-	if err := run.Step(); err == nil || !strings.Contains(err.Error(), "LowerBound") {
+	if err := run.Step(context.Background()); err == nil || !strings.Contains(err.Error(), "LowerBound") {
 		t.Errorf("a barrier without room: %v", err)
 	}
 }
@@ -367,10 +368,10 @@ func TestBOMEOnStiffRegularisers(t *testing.T) {
 	best := minimize(t, hypergrad.HOAG{}, p, bilevel.Settings{MaxSteps: 300, Start: bilevel.Point{X: fill(6, -3)}}).Value
 	for _, from := range []float64{-3, 2, 11} {
 		at := bilevel.Point{X: fill(6, from)}
-		before := must(e.Evaluate(nil, at.X))
+		before := must(e.Evaluate(context.Background(), nil, at.X))
 		for _, m := range []BOME{{}, {Batch: 64}} {
 			res := minimize(t, m, p, bilevel.Settings{MaxSteps: 4000, Seed: 1, Start: at})
-			if left := (must(e.Evaluate(nil, res.Last.X)) - best) / (before - best); !(left < .05) {
+			if left := (must(e.Evaluate(context.Background(), nil, res.Last.X)) - best) / (before - best); !(left < .05) {
 				t.Errorf("from %g, batch %d: %.3g of h − h* is left", from, m.Batch, left)
 			}
 		}

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -85,9 +86,12 @@ type bsg1Run struct {
 }
 
 // Step makes one step.
-func (r *bsg1Run) Step() error {
+func (r *bsg1Run) Step(ctx context.Context) error {
 	t := r.t + 1
 	for range r.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dz, nil, r.z, r.x, b, w)
 		if r.Inner.Auto() {

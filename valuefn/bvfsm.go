@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -141,10 +142,13 @@ func (r *bvfsmRun) force(decay float64, b bilevel.Batch, w float64) (float64, er
 }
 
 // Step makes one step.
-func (r *bvfsmRun) Step() error {
+func (r *bvfsmRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	decay := r.decay(t)
 	for range r.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dz, nil, r.z, r.x, b, w)
 		kernel.Axpy(2*r.Mu*decay, r.z, r.dz)
@@ -157,6 +161,9 @@ func (r *bvfsmRun) Step() error {
 		}
 	}
 	for range r.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b, w := r.g.next(r.xi)
 		force, err := r.force(decay, b, w)
 		if err != nil {

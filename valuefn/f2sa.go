@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -145,10 +146,13 @@ type f2saRun struct {
 }
 
 // Step makes one step.
-func (r *f2saRun) Step() error {
+func (r *f2saRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	lambda := r.Lambda.At(t)
 	for range r.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dy, nil, r.y, r.x, b, w)
 		b, w = r.f.next(r.zeta)

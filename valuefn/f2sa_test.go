@@ -92,7 +92,7 @@ func TestBiasIsOfOrderOneOverLambda(t *testing.T) {
 				}
 				before := run.Point().X
 				for range 100 {
-					if err := run.Step(); err != nil {
+					if err := run.Step(context.Background()); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -310,7 +310,7 @@ func TestStepIsTheFormula(t *testing.T) {
 		for j := range x {
 			x[j] -= gamma * (fy[j] + lambda*(gy[j]-gz[j]))
 		}
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		at := run.Point()
@@ -464,7 +464,7 @@ func recovers(t *testing.T, m bilevel.Method, steps int) {
 	r.auto.safety = 100
 	r.auto.setSteps(r)
 	for range steps {
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -533,10 +533,10 @@ func TestAutoOnStiffRegularisers(t *testing.T) {
 	best := minimize(t, hypergrad.HOAG{}, p, bilevel.Settings{MaxSteps: 300, Start: bilevel.Point{X: fill(6, -3)}}).Value
 	for _, from := range []float64{-3, 2, 11} {
 		at := bilevel.Point{X: fill(6, from)}
-		before := must(e.Evaluate(nil, at.X))
+		before := must(e.Evaluate(context.Background(), nil, at.X))
 		for _, m := range []F2SA{{Batch: 1000}, {Batch: 16}} {
 			res := minimize(t, m, p, bilevel.Settings{MaxSteps: 4000, Seed: 1, Start: at})
-			h := must(e.Evaluate(nil, res.Last.X))
+			h := must(e.Evaluate(context.Background(), nil, res.Last.X))
 			left := (h - best) / (before - best)
 			t.Logf("from %g, batch %d: h from %.6f to %.6f, the best known is %.6f", from, m.Batch, before, h, best)
 			if !(left < .3) {

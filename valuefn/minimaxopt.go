@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -199,7 +200,7 @@ type minimaxRun struct {
 }
 
 // Step makes one step.
-func (r *minimaxRun) Step() error {
+func (r *minimaxRun) Step(ctx context.Context) error {
 	cosine := 1.
 	if r.m.Cosine {
 		s, end := r.t, int64(r.m.Stages)*int64(r.m.StageSteps)

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -44,7 +45,7 @@ func follow(t *testing.T, m bilevel.Method, p *bilevel.Problem, at bilevel.Point
 		t.Fatal(err)
 	}
 	for range steps {
-		if err := run.Step(); err != nil {
+		if err := run.Step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -280,7 +281,7 @@ func TestMinimaxOPTStepIsTheFormula(t *testing.T) {
 				w[k] -= .1 * fall * bw[k]
 				x[k] -= .2 * fallX * bx[k]
 			}
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			r := run.(*minimaxRun)
@@ -294,7 +295,7 @@ func TestMinimaxOPTStepIsTheFormula(t *testing.T) {
 func TestCosineEndsTheRun(t *testing.T) {
 	m := MinimaxOPT{Alpha: 4, StageSteps: 5, Stages: 2, Inner: .05, Outer: .01, Cosine: true}
 	run := follow(t, m, line(0), bilevel.Point{}, 10)
-	if err := run.Step(); !errors.Is(err, bilevel.ErrDone) {
+	if err := run.Step(context.Background()); !errors.Is(err, bilevel.ErrDone) {
 		t.Errorf("step 11 of 10: error %v, want ErrDone", err)
 	}
 	m.Floor = .1
@@ -490,7 +491,7 @@ func TestAutomaticStepsOfBothMethods(t *testing.T) {
 	e := must(hypergrad.NewEvaluator(stiff, nil))
 	best := minimize(t, hypergrad.HOAG{}, stiff, bilevel.Settings{MaxSteps: 300, Start: bilevel.Point{X: fill(6, -3)}}).Value
 	from := bilevel.Point{X: fill(6, 2)}
-	start := must(e.Evaluate(nil, from.X))
+	start := must(e.Evaluate(context.Background(), nil, from.X))
 	for _, m := range []struct {
 		bilevel.Method
 		steps int64
@@ -503,7 +504,7 @@ func TestAutomaticStepsOfBothMethods(t *testing.T) {
 			}
 		}
 		res := minimize(t, m.Method, stiff, bilevel.Settings{MaxSteps: m.steps, Seed: 1, Start: from})
-		if left := (must(e.Evaluate(nil, res.Last.X)) - best) / (start - best); !(left < .05) {
+		if left := (must(e.Evaluate(context.Background(), nil, res.Last.X)) - best) / (start - best); !(left < .05) {
 			t.Errorf("%+v, stiff: %.3g of h − h* is left", m.Method, left)
 		}
 	}

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -118,12 +119,14 @@ func (r *vpbgdRun) setPenalty() {
 }
 
 // Step makes one step.
-func (r *vpbgdRun) Step() error {
+func (r *vpbgdRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	r.setPenalty()
 	gamma := r.lambda
 	allG, allF := bilevel.All(r.g.whole), bilevel.All(r.f.whole)
-	r.solve(allG)
+	if err := r.solve(ctx, allG); err != nil {
+		return err
+	}
 
 	r.g.grad(r.dy, r.dx, r.y, r.x, allG, 1)
 	r.g.grad(nil, r.gx, r.z, r.x, allG, 1)
@@ -159,16 +162,19 @@ func (r *vpbgdRun) Step() error {
 }
 
 // solve moves ω towards the minimiser of g.
-func (r *vpbgdRun) solve(all bilevel.Batch) {
+func (r *vpbgdRun) solve(ctx context.Context, all bilevel.Batch) error {
 	tol := r.m.Tol
 	if tol == 0 {
 		tol = solveTol * r.slope / r.lambda
 	}
 	for range r.m.InnerSteps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		r.g.grad(r.dz, nil, r.z, r.x, all, 1)
 		r.extra.GradG += int64(all.Len())
 		if norm(r.dz) <= tol {
-			return
+			return nil
 		}
 		if !r.autoInner {
 			kernel.Axpy(-r.m.Inner.At(r.t+1), r.dz, r.z)
@@ -180,6 +186,7 @@ func (r *vpbgdRun) solve(all bilevel.Batch) {
 			}
 		}
 	}
+	return nil
 }
 
 // Point is a copy of the current point.

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"context"
 	"math"
 	"path/filepath"
 	"reflect"
@@ -60,7 +61,7 @@ func TestVPBGDStepIsTheFormula(t *testing.T) {
 				u[i] -= beta * share * (fu[i] + gamma*gu[i])
 				x[i] -= alpha * share * (fx[i] + gamma*(gxu[i]-gxw[i]))
 			}
-			if err := run.Step(); err != nil {
+			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if r := run.(*vpbgdRun); distance(r.x, x) > 1e-13 || distance(r.z, w) > 1e-13 || distance(r.y, u) > 1e-13 {

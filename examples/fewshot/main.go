@@ -134,7 +134,7 @@ func learn(ctx context.Context, c config) (report, error) {
 		dst *score
 		h   []float64
 	}{{&r.raw, identity}, {&r.random, start}, {&r.learned, res.Point.X}} {
-		if *s.dst, err = evaluate(newSupport, newQuery, s.h, c); err != nil {
+		if *s.dst, err = evaluate(ctx, newSupport, newQuery, s.h, c); err != nil {
 			return report{}, err
 		}
 	}
@@ -142,7 +142,7 @@ func learn(ctx context.Context, c config) (report, error) {
 }
 
 // evaluate fits heads to support rows with the representation h and returns their accuracy on query rows.
-func evaluate(support, query []model.Task, h []float64, c config) (score, error) {
+func evaluate(ctx context.Context, support, query []model.Task, h []float64, c config) (score, error) {
 	o := model.RepresentationOptions{Width: len(h) / support[0].X.D, Classes: c.ways, Ridge: c.ridge, OneHot: c.head == "ridge"}
 	g, err := model.NewRepresentation(support, o)
 	if err != nil {
@@ -154,7 +154,7 @@ func evaluate(support, query []model.Task, h []float64, c config) (score, error)
 	}
 	d, _ := g.Dims()
 	z := make([]float64, d)
-	if _, err := solver.Minimize(z, h, 1e-6); err != nil {
+	if _, err := solver.Minimize(ctx, z, h, 1e-6); err != nil {
 		return score{}, err
 	}
 	f, err := model.NewRepresentation(query, o)

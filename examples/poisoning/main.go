@@ -140,17 +140,17 @@ func audit(ctx context.Context, c config) (report, error) {
 		}
 	}
 	problem.ProjectX(random)
-	if r.clean, err = s.fit(g, f, none); err != nil {
+	if r.clean, err = s.fit(ctx, g, f, none); err != nil {
 		return report{}, err
 	}
-	if r.random, err = s.fit(g, f, random); err != nil {
+	if r.random, err = s.fit(ctx, g, f, random); err != nil {
 		return report{}, err
 	}
 	res, err := bilevel.Minimize(ctx, problem, hypergrad.HOAG{}, bilevel.Settings{MaxSteps: c.steps})
 	if err != nil {
 		return report{}, err
 	}
-	r.poisoned, err = s.fit(g, f, res.Point.X)
+	r.poisoned, err = s.fit(ctx, g, f, res.Point.X)
 	return r, err
 }
 
@@ -166,14 +166,14 @@ type sets struct {
 }
 
 // fit trains on rows moved by x.
-func (s *sets) fit(g *model.Perturbed, f bilevel.Objective, x []float64) (outcome, error) {
+func (s *sets) fit(ctx context.Context, g *model.Perturbed, f bilevel.Objective, x []float64) (outcome, error) {
 	d, _ := g.Dims()
 	z := make([]float64, d)
 	m, err := inner.Newton{}.Start(g, nil)
 	if err != nil {
 		return outcome{}, err
 	}
-	if _, err := m.Minimize(z, x, 1e-8); err != nil {
+	if _, err := m.Minimize(ctx, z, x, 1e-8); err != nil {
 		return outcome{}, err
 	}
 	right := 0

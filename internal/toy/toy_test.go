@@ -1,6 +1,7 @@
 package toy
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestWavesAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, grad := WavesAnswer(), make([]float64, 3)
-	if _, err := e.Evaluate(grad, x); err != nil {
+	if _, err := e.Evaluate(context.Background(), grad, x); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range grad {

@@ -499,8 +499,8 @@ func nextCheck(step int64) int64 {
 	return n
 }
 
-// checkObjectives looks whether values and derivatives of both levels are finite at the current point, over a few
-// samples. Automatic step sizes take what is not finite for a divergence and go back from it again and again, and
+// checkObjectives looks whether values and derivatives of both levels, second ones if the method uses them, are finite
+// at the current point, over a few samples. Automatic step sizes take what is not finite for a divergence and go back from it again and again, and
 // methods that only read gradients never see the values. A run that knows h finds out by itself, and may never ask the
 // outer objective at its start.
 func (d *driver) checkObjectives() error {
@@ -552,6 +552,10 @@ func (d *driver) checkObjectives() error {
 	g.Grad(dz, dx, at.Z, at.X, b)
 	if err := cmp.Or(scalar("g", g.Value(at.Z, at.X, b)), look(quantity{"∇z g", dz}, quantity{"∇x g", dx})); err != nil {
 		return err
+	}
+	// What a method does not ask for may be missing, or dear.
+	if used := d.counts(); used.HessG+used.CrossG == 0 {
+		return nil
 	}
 	if second, err := NeedSecondOrder(g); err == nil {
 		second.Products(nil, hv, cv, at.Z, at.X, v, b)

@@ -29,29 +29,29 @@ type double struct {
 // Step makes one step.
 func (r *double) Step(ctx context.Context) error {
 	for range r.moves {
-		b, w := r.drawG()
-		r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+		xi := r.drawG()
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 		r.descend(r.z, r.dz)
 	}
-	b, w := r.drawF()
-	r.gradF(r.fz, r.fx, r.z, r.x, b, w)
+	zeta := r.drawF()
+	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	if r.adjoint != nil {
 		copy(r.adjoint.points[0].r, r.fz)
 		r.adjoint.estimate(1)
 	} else {
 		for range r.moves {
-			b, w := r.drawG()
-			r.products(nil, r.dv, nil, r.z, r.x, r.v, b, w)
+			xi := r.drawG()
+			r.products(nil, r.dv, nil, r.z, r.x, r.v, xi)
 			kernel.Axpy(1, r.fz, r.dv)
 			r.descend(r.v, r.dv)
 		}
 	}
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.dx, r.z, r.x, r.v, b, w)
+	xi := r.drawCross()
+	r.products(nil, nil, r.dx, r.z, r.x, r.v, xi)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.dx)
 	}
-	r.stepX(lo, hi)
+	r.stepX(xi)
 	r.end()
 	return nil
 }

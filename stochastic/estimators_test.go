@@ -230,7 +230,7 @@ func TestSpiderWithoutMoves(t *testing.T) {
 		r.held.settle()
 		dz, dv, dx := fill(d, 0), fill(d, 0), fill(q, 0)
 		bg, bf := r.all()
-		r.joint(dz, dv, dx, r.z, r.x, r.v, bg, 1, bf, 1)
+		r.joint(dz, dv, dx, r.z, r.x, r.v, bg, bf)
 		for _, e := range []struct {
 			name      string
 			got, want []float64
@@ -417,8 +417,7 @@ func TestCrossBatches(t *testing.T) {
 			}
 			_, q := c.p.Dims()
 			got, want := make([]float64, q), make([]float64, q)
-			b, w := r.drawCross()
-			r.products(nil, nil, got, r.z, r.x, r.v, b, w)
+			r.products(nil, nil, got, r.z, r.x, r.v, r.drawCross())
 			c.p.Inner.(bilevel.SecondOrder).Products(nil, nil, want, r.z, r.x, r.v, bilevel.All(c.p.Inner))
 			if e := relative(got, want); !(e < 1e-14) {
 				t.Errorf("shuffled %t: the product differs from that of all rows by %g", shuffle, e)

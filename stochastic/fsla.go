@@ -78,40 +78,40 @@ type fslaRun struct {
 
 // Step makes one step.
 func (r *fslaRun) Step(ctx context.Context) error {
-	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+	xi := r.drawG()
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 	r.descend(r.z, r.dz)
-	b, w = r.drawG()
-	r.products(nil, r.dv, nil, r.z, r.x, r.v, b, w)
-	b, w = r.drawF()
-	r.gradF(r.fz, nil, r.z, r.x, b, w)
+	xi = r.drawG()
+	r.products(nil, r.dv, nil, r.z, r.x, r.v, xi)
+	zeta := r.drawF()
+	r.gradF(r.fz, nil, r.z, r.x, zeta)
 	kernel.Axpy(1, r.fz, r.dv)
 	r.descend(r.v, r.dv)
 
 	r.nx, r.ox = r.ox, r.nx
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
+	xi = r.drawCross()
+	r.products(nil, nil, r.nx, r.z, r.x, r.v, xi)
 	eta := 1.0
 	if r.first {
 		clear(r.ox)
 	} else {
 		eta = min(1, r.momentum/math.Sqrt(float64(r.t+1)))
 		if r.same {
-			r.counts.CrossG += int64(b.Len())
+			r.counts.CrossG += int64(xi.b.Len())
 		} else {
-			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, b, w)
+			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, xi)
 		}
 	}
 	if r.fx != nil {
-		b, w = r.drawF()
-		r.gradF(nil, r.fx, r.z, r.x, b, w)
+		zeta = r.drawF()
+		r.gradF(nil, r.fx, r.z, r.x, zeta)
 		kernel.Axpy(1, r.fx, r.nx)
 		if !r.first {
-			r.gradF(nil, r.fx, r.oz, r.held.old, b, w)
+			r.gradF(nil, r.fx, r.oz, r.held.old, zeta)
 			kernel.Axpy(1, r.fx, r.ox)
 		}
 	}
-	r.held.storm(r.nx, r.ox, eta, lo, hi)
+	r.held.storm(r.nx, r.ox, eta, xi)
 	r.first = false
 	if !r.same {
 		copy(r.oz, r.z)

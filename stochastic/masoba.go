@@ -61,14 +61,14 @@ type masobaRun struct {
 
 // Step makes one step.
 func (r *masobaRun) Step(ctx context.Context) error {
-	bg, wg := r.drawG()
-	bf, wf := r.drawF()
-	lo, hi := r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, bg, wg, bf, wf)
+	xi, zeta := r.drawG(), r.drawF()
+	r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, xi, zeta)
 	r.descend(r.z, r.dz)
 	r.descend(r.v, r.dv)
 	r.held.move()
 	r.held.decay(1 - r.theta)
 	r.held.touch(r.block)
+	lo, hi := r.span(xi)
 	kernel.Axpy(r.theta, r.nx[lo:hi], r.held.d[lo:hi])
 	r.end()
 	return nil

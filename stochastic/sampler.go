@@ -56,10 +56,12 @@ type Sampler struct {
 	visited int64
 }
 
+// draw is a batch that was drawn.
 type draw struct {
 	block  int
 	b      bilevel.Batch
-	weight float64
+	weight float64 // of its mean
+	lo, hi int     // of a batch of g: the part of x that its sampled terms depend on
 }
 
 // NewSampler returns a sampler that is determined by seed and stream.
@@ -79,10 +81,15 @@ func NewSampler(p Partition, seed, stream uint64, shuffle bool) *Sampler {
 
 // Next draws a block: its index, its samples and the weight of its mean.
 func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
+	d := s.next()
+	return d.block, d.b, d.weight
+}
+
+func (s *Sampler) next() draw {
 	d := s.ahead
 	s.ahead = s.draw()
 	s.visited += int64(d.b.Hi - d.b.Lo)
-	return d.block, d.b, d.weight
+	return d
 }
 
 // All is the batch of all samples under a draw of its own, for methods that make a full pass now and then.
@@ -108,7 +115,8 @@ func (s *Sampler) draw() draw {
 		i = int(q)
 	}
 	lo := i * s.size
-	return draw{i, bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n), Draw: u | 1}, 1} // 0 is the fixed draw
+	b := bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n), Draw: u | 1} // 0 is the fixed draw
+	return draw{block: i, b: b, weight: 1}
 }
 
 func (s *Sampler) drawShuffled() draw {
@@ -124,7 +132,7 @@ func (s *Sampler) drawShuffled() draw {
 	s.pos++
 	b := s.Block(i)
 	b.Draw = s.pass + uint64(s.pos)*0x9e3779b97f4a7c15 | 1
-	return draw{i, b, float64(len(s.perm)) * s.Share(b)}
+	return draw{block: i, b: b, weight: float64(len(s.perm)) * s.Share(b)}
 }
 
 // State carries the sampler, its lookahead included, to or from a checkpoint.

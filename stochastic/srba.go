@@ -85,15 +85,15 @@ func (r *srbaRun) Step(ctx context.Context) error {
 	d := r.d
 	if r.since == 0 {
 		r.held.settle()
-		bg, bf := r.all()
-		r.joint(d[0], d[1], d[2], r.z, r.x, r.v, bg, 1, bf, 1)
+		xi, zeta := r.all()
+		r.joint(d[0], d[1], d[2], r.z, r.x, r.v, xi, zeta)
 	} else {
-		bg, wg := r.drawG()
-		bf, wf := r.drawF()
-		lo, hi := r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, bg, wg, bf, wf)
-		r.joint(r.bz, r.bv, r.ox, r.oz, r.held.old, r.ov, bg, wg, bf, wf)
+		xi, zeta := r.drawG(), r.drawF()
+		r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, xi, zeta)
+		r.joint(r.bz, r.bv, r.ox, r.oz, r.held.old, r.ov, xi, zeta)
 		addDifference(d[0], r.dz, r.bz)
 		addDifference(d[1], r.dv, r.bv)
+		lo, hi := r.span(xi)
 		addDifference(d[2][lo:hi], r.nx[lo:hi], r.ox[lo:hi])
 	}
 	if r.since++; r.since == r.period {

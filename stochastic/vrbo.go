@@ -110,14 +110,14 @@ func (r *vrboRun) Step(ctx context.Context) error {
 // full sets both estimates from all samples.
 func (r *vrboRun) full(ctx context.Context) error {
 	r.held.settle()
-	bg, bf := r.all()
-	r.products(r.d, nil, nil, r.z, r.x, r.v, bg, 1)
-	r.gradF(r.fz, r.fx, r.z, r.x, bf, 1)
+	xi, zeta := r.all()
+	r.products(r.d, nil, nil, r.z, r.x, r.v, xi)
+	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	copy(r.adjoint.points[0].r, r.fz)
 	if err := r.adjoint.whole(ctx); err != nil {
 		return err
 	}
-	r.products(nil, nil, r.held.d, r.z, r.x, r.v, bg, 1)
+	r.products(nil, nil, r.held.d, r.z, r.x, r.v, xi)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.held.d)
 	}
@@ -126,17 +126,18 @@ func (r *vrboRun) full(ctx context.Context) error {
 
 // update adds to both estimates the differences from then to now on one set of batches.
 func (r *vrboRun) update(then *neumannPoint) {
-	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
-	r.products(r.bz, nil, nil, then.z, then.x, r.v, b, w)
+	xi := r.drawG()
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
+	r.products(r.bz, nil, nil, then.z, then.x, r.v, xi)
 	addDifference(r.d, r.dz, r.bz)
-	b, w = r.drawF()
-	r.gradF(r.adjoint.points[0].r, r.fx, r.z, r.x, b, w)
-	r.gradF(then.r, r.ofx, then.z, then.x, b, w)
+	zeta := r.drawF()
+	r.gradF(r.adjoint.points[0].r, r.fx, r.z, r.x, zeta)
+	r.gradF(then.r, r.ofx, then.z, then.x, zeta)
 	r.adjoint.estimate(2)
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
-	r.products(nil, nil, r.ox, then.z, then.x, then.v, b, w)
+	xi = r.drawCross()
+	r.products(nil, nil, r.nx, r.z, r.x, r.v, xi)
+	r.products(nil, nil, r.ox, then.z, then.x, then.v, xi)
+	lo, hi := r.span(xi)
 	addDifference(r.held.d[lo:hi], r.nx[lo:hi], r.ox[lo:hi])
 	if r.fx != nil {
 		addDifference(r.held.d, r.fx, r.ofx)

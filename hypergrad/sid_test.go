@@ -361,8 +361,6 @@ func TestSIDCounts(t *testing.T) {
 	}
 }
 
-// hidden has no optional interface.
-type hidden struct{ bilevel.SecondOrder }
 
 func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)

@@ -56,10 +56,13 @@ type core struct {
 	t      int64
 	gi, fo *Sampler // ξ and ζ
 	block  int      // the block of ξ drawn last
-	counts bilevel.Counts
-	auto   *auto  // nil if both step sizes are given
-	held   *held  // the direction of x that lasts from step to step; nil if there is none
-	reset  func() // makes estimates that remember earlier points forget them; nil if there are none
+	last   draw     // that block, for products that look at no row
+
+	allG, allF draw // all samples
+	counts     bilevel.Counts
+	auto       *auto  // nil if both step sizes are given
+	held       *held  // the direction of x that lasts from step to step; nil if there is none
+	reset      func() // makes estimates that remember earlier points forget them; nil if there are none
 
 	gz, gh, gx []float64 // what the sampled part gives
 	cg, ch, cf []float64 // coefficients of a batch of g and of f, where z is long
@@ -125,7 +128,7 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 }
 
 // drawG draws a batch ξ of g and brings x up to date on it.
-func (c *core) drawG() draw {
+func (c *core) drawG() *draw {
 	xi := c.gi.next()
 	c.block = xi.block
 	c.g.prefetch(c.gi.Ahead())
@@ -138,27 +141,29 @@ func (c *core) drawG() draw {
 // drawCross is drawG for products with ∇²xz g alone. Where x enters the exact part only they look at no row, and none is
 // drawn: the batch is the last one, and the product counts as if it visited that, for what a method counts does not depend
 // on where x enters.
-func (c *core) drawCross() draw {
+func (c *core) drawCross() *draw {
 	if c.g.sampledX {
 		return c.drawG()
 	}
-	return draw{block: c.block, b: c.gi.Block(c.block), weight: 1}
+	c.last = draw{block: c.block, b: c.gi.Block(c.block), weight: 1}
+	return &c.last
 }
 
 // drawF draws a batch ζ of f.
-func (c *core) drawF() draw {
+func (c *core) drawF() *draw {
 	zeta := c.fo.next()
 	c.f.prefetch(c.fo.Ahead())
 	return zeta
 }
 
 // all are the batches of all samples.
-func (c *core) all() (xi, zeta draw) {
-	return c.reach(draw{b: c.gi.All(), weight: 1}), draw{b: c.fo.All(), weight: 1}
+func (c *core) all() (xi, zeta *draw) {
+	c.allG, c.allF = draw{b: c.gi.All(), weight: 1}, draw{b: c.fo.All(), weight: 1}
+	return c.reach(&c.allG), &c.allF
 }
 
 // reach says what part of x a batch of g depends on.
-func (c *core) reach(xi draw) draw {
+func (c *core) reach(xi *draw) *draw {
 	if c.g.sampledX {
 		xi.lo, xi.hi = c.g.outerRange(xi.b)
 	}
@@ -166,7 +171,7 @@ func (c *core) reach(xi draw) draw {
 }
 
 // span is the part of x that directions from batch ξ have: that which it depends on in narrow runs, all in others.
-func (c *core) span(xi draw) (lo, hi int) {
+func (c *core) span(xi *draw) (lo, hi int) {
 	if c.narrow {
 		return xi.lo, xi.hi
 	}
@@ -175,7 +180,7 @@ func (c *core) span(xi draw) (lo, hi int) {
 
 // products overwrites dz = ∇z g, hv = ∇²zz g·v and cv = ∇²xz g·v with estimates at (z, x) from batch ξ: its weight times
 // the sampled part and the exact part. A nil destination is not computed. In narrow runs cv is set only on ξ's span.
-func (c *core) products(dz, hv, cv, z, x, v []float64, xi draw) {
+func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
 	b, w := xi.b, xi.weight
 	n := int64(b.Hi - b.Lo)
 	if dz != nil {
@@ -259,7 +264,7 @@ func (c *core) inPlace() (rho float64, ok bool) {
 
 // descendJointly makes the steps z ← z − ρ D_z and v ← v − ρ D_v along the directions of joint at the current point, and
 // leaves D_x in dx. Where it can, it steps while the combinations of rows are made, without forming D_z and D_v.
-func (c *core) descendJointly(xi, zeta draw) {
+func (c *core) descendJointly(xi, zeta *draw) {
 	rho, ok := c.inPlace()
 	if !ok || !c.narrow || c.cg == nil || c.cf == nil {
 		c.joint(c.dz, c.dv, c.dx, c.z, c.x, c.v, xi, zeta)
@@ -285,7 +290,7 @@ func (c *core) descendJointly(xi, zeta draw) {
 
 // exactProducts overwrites the destinations with the part of g that is not sampled; cv only on ξ's span in narrow
 // runs.
-func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, xi draw) {
+func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, xi *draw) {
 	switch {
 	case cv == nil:
 	case c.narrow:
@@ -305,7 +310,7 @@ func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, xi draw) {
 }
 
 // gradF overwrites fz = ∇z f and fx = ∇x f with estimates at (z, x) from batch ζ. A nil destination is not computed.
-func (c *core) gradF(fz, fx, z, x []float64, zeta draw) {
+func (c *core) gradF(fz, fx, z, x []float64, zeta *draw) {
 	b, w := zeta.b, zeta.weight
 	if c.fx == nil {
 		fx = nil
@@ -355,7 +360,7 @@ func (c *core) exactGradF(fz, fx, z, x []float64) {
 //	D_z = ∇z g,   D_v = ∇²zz g·v + ∇z f,   D_x = ∇²xz g·v + ∇x f
 //
 // at (z, x, v) from one batch of g and one of f. In narrow runs dx is set only on ξ's span.
-func (c *core) joint(dz, dv, dx, z, x, v []float64, xi, zeta draw) {
+func (c *core) joint(dz, dv, dx, z, x, v []float64, xi, zeta *draw) {
 	c.products(dz, dv, dx, z, x, v, xi)
 	if k := c.coefficients(c.f.linear, c.cf, zeta.b); k > 0 {
 		c.counts.GradF += int64(zeta.b.Len())
@@ -392,7 +397,7 @@ func (c *core) descend(dst, d []float64) {
 }
 
 // stepX makes the step x ← P(x − γ dx) on ξ's span. It clips dx.
-func (c *core) stepX(xi draw) { c.stepRange(c.span(xi)) }
+func (c *core) stepX(xi *draw) { c.stepRange(c.span(xi)) }
 
 // stepRange is stepX on x[lo:hi).
 func (c *core) stepRange(lo, hi int) {

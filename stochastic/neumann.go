@@ -100,7 +100,7 @@ func (n *neumann) whole(ctx context.Context) error {
 }
 
 // multiply makes r −= η H_ξ r at the first k points, and adds the result to the sum.
-func (n *neumann) multiply(k int, xi draw) {
+func (n *neumann) multiply(k int, xi *draw) {
 	for i := range n.points[:k] {
 		p := &n.points[i]
 		n.c.products(nil, n.hr, nil, p.z, p.x, p.r, xi)

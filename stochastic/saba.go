@@ -98,7 +98,7 @@ func (r *sabaRun) Step(context.Context) error {
 }
 
 // descendJointly makes the steps of z and v, in place where that can be, and leaves D_x in dx.
-func (r *sabaRun) descendJointly(xi, zeta draw) {
+func (r *sabaRun) descendJointly(xi, zeta *draw) {
 	n := int64(xi.b.Len())
 	r.counts.GradG += n
 	r.counts.HessG += n
@@ -118,7 +118,7 @@ func (r *sabaRun) descendJointly(xi, zeta draw) {
 }
 
 // directions sets D_z and D_v, and the exact parts of D_x.
-func (r *sabaRun) directions(xi, zeta draw) {
+func (r *sabaRun) directions(xi, zeta *draw) {
 	r.exactProducts(r.dz, r.dv, r.dx, r.z, r.x, r.v, xi)
 	if r.f.exact != nil {
 		r.exactGradF(r.fz, r.fx, r.z, r.x)

@@ -90,8 +90,8 @@ func (m *saga) rowX(block, lo, hi int) []float64 {
 // change evaluates a block at (z, x, v), remembers the result and leaves the change of the row in next and that of
 // the x-quantity in nextX[lo:hi). It asks for the memory of the block that comes next, or the beginning of it where it
 // is long.
-func (m *saga) change(at draw, z, x, v []float64) {
-	ahead := &m.draws.ahead
+func (m *saga) change(at *draw, z, x, v []float64) {
+	ahead := m.draws.ahead
 	coming := m.row(ahead.block, ahead.b)
 	kernel.Prefetch(coming[:min(len(coming), 512)])
 	b := at.b
@@ -143,7 +143,7 @@ func (m *saga) combine(b bilevel.Batch) {
 
 // step makes steps along the estimates that change has prepared, and updates the averages: for each z-quantity
 // dst = keep dst − ρ estimate.
-func (m *saga) step(dst [2][]float64, at draw, rho, keep float64) {
+func (m *saga) step(dst [2][]float64, at *draw, rho, keep float64) {
 	b, weight := at.b, at.weight
 	share := m.shareOf(b)
 	if m.rows {
@@ -165,7 +165,7 @@ func (m *saga) step(dst [2][]float64, at draw, rho, keep float64) {
 
 // stepX adds the estimate of the x-quantity to dx and updates its average. A narrow one adds the average only to
 // dx[lo:hi), its own part.
-func (m *saga) stepX(dx []float64, at draw, narrow bool) {
+func (m *saga) stepX(dx []float64, at *draw, narrow bool) {
 	if !m.level.sampledX {
 		return
 	}
@@ -194,7 +194,7 @@ func (m *saga) fill(z, x, v []float64) {
 	clear(m.avgX)
 	for i := range m.part.Blocks() {
 		b := m.part.Block(i)
-		m.change(draw{block: i, b: b}, z, x, v)
+		m.change(&draw{block: i, b: b}, z, x, v)
 		m.combine(b)
 		share := m.part.Share(b)
 		for q := range m.many {

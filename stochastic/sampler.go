@@ -51,8 +51,9 @@ type Sampler struct {
 	recip   uint64  // ⌈2⁶⁴/size⌉, to divide by multiplication
 	perm    []int32 // the order of the current pass; nil for independent draws
 	pos     int
-	pass    uint64 // the number from which those of the draws in this pass follow
-	ahead   draw
+	pass    uint64  // the number from which those of the draws in this pass follow
+	slots   [2]draw // the last draw, and the one ahead
+	ahead   *draw
 	visited int64
 }
 
@@ -75,7 +76,8 @@ func NewSampler(p Partition, seed, stream uint64, shuffle bool) *Sampler {
 		}
 		s.pos = len(s.perm)
 	}
-	s.ahead = s.draw()
+	s.ahead = &s.slots[0]
+	s.draw(s.ahead)
 	return s
 }
 
@@ -85,9 +87,13 @@ func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
 	return d.block, d.b, d.weight
 }
 
-func (s *Sampler) next() draw {
+// next is Next; what it returns is valid until the next draw.
+func (s *Sampler) next() *draw {
 	d := s.ahead
-	s.ahead = s.draw()
+	if s.ahead = &s.slots[0]; s.ahead == d {
+		s.ahead = &s.slots[1]
+	}
+	s.draw(s.ahead)
 	s.visited += int64(d.b.Hi - d.b.Lo)
 	return d
 }
@@ -103,9 +109,10 @@ func (s *Sampler) Ahead() bilevel.Batch { return s.ahead.b }
 // Visited is the number of samples drawn so far.
 func (s *Sampler) Visited() int64 { return s.visited }
 
-func (s *Sampler) draw() draw {
+func (s *Sampler) draw(d *draw) {
 	if s.perm != nil {
-		return s.drawShuffled()
+		s.drawShuffled(d)
+		return
 	}
 	u := s.pcg.Uint64()
 	h, _ := bits.Mul64(u, uint64(s.n))
@@ -115,11 +122,11 @@ func (s *Sampler) draw() draw {
 		i = int(q)
 	}
 	lo := i * s.size
-	b := bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n), Draw: u | 1} // 0 is the fixed draw
-	return draw{block: i, b: b, weight: 1}
+	d.block, d.weight = i, 1
+	d.b.Lo, d.b.Hi, d.b.Draw = lo, min(lo+s.size, s.n), u|1 // 0 is the fixed draw
 }
 
-func (s *Sampler) drawShuffled() draw {
+func (s *Sampler) drawShuffled(d *draw) {
 	if s.pos == len(s.perm) {
 		for i := len(s.perm) - 1; i > 0; i-- {
 			h, _ := bits.Mul64(s.pcg.Uint64(), uint64(i+1))
@@ -132,7 +139,7 @@ func (s *Sampler) drawShuffled() draw {
 	s.pos++
 	b := s.Block(i)
 	b.Draw = s.pass + uint64(s.pos)*0x9e3779b97f4a7c15 | 1
-	return draw{block: i, b: b, weight: float64(len(s.perm)) * s.Share(b)}
+	d.block, d.b, d.weight = i, b, float64(len(s.perm))*s.Share(b)
 }
 
 // State carries the sampler, its lookahead included, to or from a checkpoint.

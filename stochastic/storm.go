@@ -21,7 +21,7 @@ func storm(d, now, old []float64, eta float64) {
 }
 
 // storm makes a STORM step on the held direction, from the x-derivatives of ξ, the last batch drawn.
-func (h *held) storm(now, old []float64, eta float64, xi draw) {
+func (h *held) storm(now, old []float64, eta float64, xi *draw) {
 	lo, hi := h.c.span(xi)
 	h.decay(1 - eta)
 	h.touch(h.c.block)

@@ -6,52 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
 )
-
-// synthetic is a made-up benchmark whose runs follow power laws: no method of this name ran.
-func synthetic(methods, seeds, records int) BenchData {
-	rng := rand.New(rand.NewPCG(5, 6))
-	d := BenchData{
-		Title:    "Synthetic benchmark for tests",
-		Subtitle: "made-up numbers, no method ran",
-		Facts:    []Fact{{"Origin", "a formula with random numbers"}, {"Seeds", fmt.Sprint(seeds)}},
-		Best:     map[string]float64{"valley": 0.25},
-	}
-	for _, problem := range []string{"valley", "ridge & slope"} {
-		for m := range methods {
-			rate := 0.5 + 2*rng.Float64()
-			cost := math.Exp(rng.NormFloat64())
-			for seed := range seeds {
-				r := BenchRun{Problem: problem, Method: fmt.Sprintf("method %02d", m), Params: fmt.Sprintf("batch=%d", 16<<(m%3)), Seed: uint64(seed), Status: "done"}
-				speed := cost * (0.85 + 0.3*rng.Float64())
-				start := 0.4 + 0.2*rng.Float64()
-				noise := 1e-7 * math.Exp(2*rng.NormFloat64())
-				for i := range records {
-					step := int64(0)
-					if i > 0 {
-						step = int64(math.Round(math.Pow(10, 5*float64(i)/float64(records-1))))
-					}
-					sub := start/math.Pow(1+float64(step)/10, rate)*(0.8+0.4*rng.Float64()) + noise
-					p := BenchPoint{
-						Step: step, Seconds: 2e-5 * speed * float64(step), Samples: 64 * step, GradCalls: 3 * step,
-						Value: 0.25 + sub, GradNorm2: sub * (0.5 + rng.Float64()), TestError: nan, KKT: nan,
-					}
-					if problem != "valley" && i%2 == 0 {
-						p.TestError = 0.05 + sub
-						p.KKT = 3 * sub
-					}
-					r.Points = append(r.Points, p)
-				}
-				d.Runs = append(d.Runs, r)
-			}
-		}
-	}
-	return d
-}
 
 func renderBench(t *testing.T, d BenchData) string {
 	t.Helper()
@@ -146,7 +104,7 @@ func TestBenchErrors(t *testing.T) {
 }
 
 func TestBenchWriteError(t *testing.T) {
-	if err := WriteBench(failing{}, synthetic(1, 1, 3)); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if err := WriteBench(failing{}, Synthetic(1, 1, 3)); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -201,7 +159,7 @@ func TestBenchUnknownValues(t *testing.T) {
 }
 
 func TestBenchBest(t *testing.T) {
-	d := synthetic(2, 2, 5)
+	d := Synthetic(2, 2, 5)
 	problems := decodeBench(t, renderBench(t, d))
 	if p := problems[0]; !p.Given || *p.Best != 0.25 {
 		t.Errorf("h* is %v (given %t), want the 0.25 given", *p.Best, p.Given)
@@ -238,7 +196,7 @@ func TestBenchStyles(t *testing.T) {
 }
 
 func TestBenchFailures(t *testing.T) {
-	d := synthetic(2, 3, 4)
+	d := Synthetic(2, 3, 4)
 	lacks(t, renderBench(t, d), "Runs that did not finish")
 	d.Runs[0].Status = "failed: step 7: <singular> matrix"
 	d.Runs[1].Status, d.Runs[1].Points = "diverged", nil
@@ -257,7 +215,7 @@ func TestBenchFailures(t *testing.T) {
 }
 
 func TestBenchSize(t *testing.T) {
-	d := synthetic(15, 10, 60) // on two problems
+	d := Synthetic(15, 10, 60) // on two problems
 	html := renderBench(t, d)
 	if limit := 3_000_000; len(html) > limit {
 		t.Errorf("page of %d runs has %d bytes, more than %d", len(d.Runs), len(html), limit)

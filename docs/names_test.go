@@ -16,7 +16,49 @@ var (
 	qualified = regexp.MustCompile(`\b([a-z]+)\.([A-Z]\w*)`)
 	literal   = regexp.MustCompile(`\b([A-Z]\w*)\{([^{}]*)`) // its fields, as far as they hold no literals
 	fieldName = regexp.MustCompile(`\b([A-Z]\w*):`)
+
+	link     = regexp.MustCompile(`\[([^]\n]+)\]\(([^)#\n]+)[^)\n]*\)`)
+	function = regexp.MustCompile("^`((?:Example|Test|Benchmark)\\w*)`$")
 )
+
+// Every link leads to a file that is there, and one whose text is the name of an example or a test to the file of it.
+func TestLinks(t *testing.T) {
+	files, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range append(files, "../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[2], "://") {
+				continue
+			}
+			seen++
+			path := filepath.Join(filepath.Dir(file), m[2])
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			if name := function.FindStringSubmatch(m[1]); name != nil && !info.IsDir() {
+				target, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(string(target), "func "+name[1]+"(") {
+					t.Errorf("%s: %s has no %s", file, path, name[1])
+				}
+			}
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d links were found", seen)
+	}
+}
 
 // What the documentation's text calls pkg.Name is there, and Type{Field: …} is a type of a public package with such a
 // field.

@@ -19,20 +19,38 @@ type block struct {
 	text     string
 }
 
-// blocks are the fenced blocks of the README and of the files here.
+// read returns the text of every file that a pattern matches.
+func read(t *testing.T, patterns ...string) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || files == nil {
+			t.Fatalf("%s: %v, %d files", pattern, err, len(files))
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[file] = string(text)
+		}
+	}
+	return texts
+}
+
+// documentation is the README and the files here.
+func documentation(t *testing.T) map[string]string {
+	t.Helper()
+	return read(t, "*.md", "../README.md")
+}
+
+// blocks are the fenced blocks of the documentation.
 func blocks(t *testing.T) (all []block) {
 	t.Helper()
-	files, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range append(files, "../README.md") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for file, text := range documentation(t) {
 		var inside *block
-		for i, line := range strings.Split(string(text), "\n") {
+		for i, line := range strings.Split(text, "\n") {
 			fence, isFence := strings.CutPrefix(line, "```")
 			switch {
 			case isFence && inside == nil:
@@ -55,16 +73,8 @@ func blocks(t *testing.T) (all []block) {
 // of fragments_test.go here or of an example of the package.
 func TestGoBlocks(t *testing.T) {
 	compiled := ""
-	examples, err := filepath.Glob("../example*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range append(examples, "fragments_test.go") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		compiled += plain(string(text))
+	for _, source := range read(t, "fragments_test.go", "../example*_test.go") {
+		compiled += plain(source)
 	}
 	all := blocks(t)
 	programs, fragments := 0, 0

@@ -23,17 +23,9 @@ var (
 
 // Every link leads to a file that is there, and one whose text is the name of an example or a test to the file of it.
 func TestLinks(t *testing.T) {
-	files, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := 0
-	for _, file := range append(files, "../README.md") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+	for file, text := range documentation(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(m[2], "://") {
 				continue
 			}
@@ -64,17 +56,9 @@ func TestLinks(t *testing.T) {
 // field.
 func TestNames(t *testing.T) {
 	names, fields := declared(t)
-	files, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := 0
-	for _, file := range append(files, "../README.md") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, span := range codeSpan.FindAllString(string(text), -1) {
+	for file, text := range documentation(t) {
+		for _, span := range codeSpan.FindAllString(text, -1) {
 			for _, m := range qualified.FindAllStringSubmatch(span, -1) {
 				seen++
 				if pkg, name := m[1], m[2]; names[pkg] != nil && !names[pkg][name] {
@@ -109,19 +93,11 @@ func declared(t *testing.T) (names, fields map[string]map[string]bool) {
 		}
 		m[key][value] = true
 	}
-	files, err := filepath.Glob("../*/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Glob("../*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range append(files, root...) {
+	for path, source := range read(t, "../*.go", "../*/*.go") {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,8 @@ func decodeBench(t *testing.T, html string) []decodedProblem {
 func TestBenchErrors(t *testing.T) {
 	good := func() BenchData {
 		return BenchData{Title: "t", Runs: []BenchRun{
-			{Problem: "p", Method: "m", Seed: 0, Status: "done", Points: []BenchPoint{{}, {Step: 1, Seconds: 1, Samples: 1, GradCalls: 1, Value: 1}}},
+			{Problem: "p", Method: "m", Seed: 0, Status: "done",
+				Points: []BenchPoint{{}, {Step: 1, Seconds: 1, Samples: 1, GradCalls: 1, Value: 1}}},
 			{Problem: "p", Method: "m", Seed: 1, Status: "failed: no memory"},
 		}}
 	}
@@ -79,7 +80,8 @@ func TestBenchErrors(t *testing.T) {
 		{"status", func(d *BenchData) { d.Runs[1].Status = "lost" }, `run 1 (p, m, seed 1) has status "lost"`},
 		{"no status", func(d *BenchData) { d.Runs[1].Status = "" }, `has status ""`},
 		{"twice", func(d *BenchData) { d.Runs[1].Seed = 0 }, "run 1 (p, m, seed 0) is there twice, first as run 0"},
-		{"time", func(d *BenchData) { d.Runs[0].Points[0].Seconds = 2 }, "record 1 of run 0 (p, m, seed 0) is at 1 s, after one at 2 s"},
+		{"time", func(d *BenchData) { d.Runs[0].Points[0].Seconds = 2 },
+			"record 1 of run 0 (p, m, seed 0) is at 1 s, after one at 2 s"},
 		{"negative time", func(d *BenchData) { d.Runs[0].Points[0].Seconds = -1 }, "record 0 of run 0"},
 		{"unknown time", func(d *BenchData) { d.Runs[0].Points[1].Seconds = nan }, "is at NaN s"},
 		{"endless", func(d *BenchData) { d.Runs[0].Points[1].Seconds = math.Inf(1) }, "is at +Inf s"},
@@ -136,7 +138,8 @@ func TestBenchUnknownValues(t *testing.T) {
 			{Step: 1, Seconds: 1, Value: nan, GradNorm2: nan, TestError: nan, KKT: nan},
 			{Step: 2, Seconds: 2, Value: inf, GradNorm2: -inf, TestError: nan, KKT: nan},
 		}},
-		{Problem: "q", Method: "m", Status: "done", Points: []BenchPoint{{Value: nan, GradNorm2: nan, TestError: 0.5, KKT: nan}}},
+		{Problem: "q", Method: "m", Status: "done", Points: []BenchPoint{{Value: nan, GradNorm2: nan, TestError: 0.5,
+			KKT: nan}}},
 	}}
 	problems := decodeBench(t, renderBench(t, d))
 	if p := problems[0]; p.Given || p.Best == nil || *p.Best != 2-1e-10 {
@@ -147,7 +150,8 @@ func TestBenchUnknownValues(t *testing.T) {
 	}
 	run := problems[0].Curves[0].Runs[0]
 	for column, want := range map[string]string{
-		"suboptimality": "[1e-10,null,1e999]", "gradnorm": "[null,null,-1e999]", "error": "", "kkt": "", "time": "[0,1,2]", "done": "false", "steps": "[0,1,2]",
+		"suboptimality": "[1e-10,null,1e999]", "gradnorm": "[null,null,-1e999]", "error": "", "kkt": "",
+		"time": "[0,1,2]", "done": "false", "steps": "[0,1,2]",
 	} {
 		if got := string(run[column]); got != want {
 			t.Errorf("column %s is %s, want %s", column, got, want)
@@ -182,7 +186,8 @@ func TestBenchStyles(t *testing.T) {
 	d := BenchData{Title: "t", Runs: []BenchRun{
 		{Problem: "p", Method: "a", Status: "done"}, {Problem: "p", Method: "b", Status: "done"},
 		{Problem: "q", Method: "b", Params: "x", Status: "done"}, {Problem: "q", Method: "a", Status: "done"},
-		{Problem: "r", Method: "b", Params: "x", Status: "done"}, {Problem: "r", Method: "b", Params: "y", Status: "done"}, {Problem: "r", Method: "a", Status: "done"},
+		{Problem: "r", Method: "b", Params: "x", Status: "done"}, {Problem: "r", Method: "b", Params: "y", Status: "done"},
+		{Problem: "r", Method: "a", Status: "done"},
 	}}
 	var got []string
 	for _, p := range decodeBench(t, renderBench(t, d)) {
@@ -201,7 +206,8 @@ func TestBenchFailures(t *testing.T) {
 	d.Runs[0].Status = "failed: step 7: <singular> matrix"
 	d.Runs[1].Status, d.Runs[1].Points = "diverged", nil
 	html := renderBench(t, d)
-	wants(t, html, "2 of 12 runs diverged or failed", "<bdi>failed: step 7: &lt;singular&gt; matrix</bdi>", "<bdi>diverged</bdi>",
+	wants(t, html, "2 of 12 runs diverged or failed", "<bdi>failed: step 7: &lt;singular&gt; matrix</bdi>",
+		"<bdi>diverged</bdi>",
 		`<td class="number">100,000</td>`, `<td class="number">–</td>`, `<details open="">`, "<bdi>batch=16</bdi>")
 	for i := range d.Runs {
 		d.Runs[i].Params = fmt.Sprint(i)

@@ -41,7 +41,8 @@ func browserPath(t *testing.T) string {
 			return path
 		}
 	}
-	missing := fmt.Sprintf("no browser: none of %s is on the PATH, and BILEVEL_BROWSER does not name one", strings.Join(names, ", "))
+	missing := fmt.Sprintf("no browser: none of %s is on the PATH, and BILEVEL_BROWSER does not name one",
+		strings.Join(names, ", "))
 	if os.Getenv("CI") == "true" || os.Getenv("BILEVEL_NEED_BROWSER") == "1" {
 		t.Fatal(missing)
 	}
@@ -145,7 +146,8 @@ func (b *browser) open(d report.BenchData, fragment string) {
 	if err := errors.Join(report.WriteBench(file, d), file.Close()); err != nil {
 		b.t.Fatal(err)
 	}
-	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()+"#"+fragment), chromedp.WaitVisible(chromedp.CSS("#plot text")))
+	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()+"#"+fragment),
+		chromedp.WaitVisible(chromedp.CSS("#plot text")))
 }
 
 // eval is the value of an expression in the page.
@@ -200,7 +202,8 @@ func (b *browser) drawing() drawing {
 	return eval[drawing](b, `(() => {
 		const all = (selector) => [...document.querySelectorAll("#plot " + selector)];
 		const paths = (selector) => Object.fromEntries(all(selector).map((p) => [p.dataset.curve, p.getAttribute("d")]));
-		const ticks = (selector, at, off) => all(selector).map((t) => ({ Text: t.textContent, At: Number(t.getAttribute(at)) - off }));
+		const ticks = (selector, at, off) =>
+			all(selector).map((t) => ({ Text: t.textContent, At: Number(t.getAttribute(at)) - off }));
 		return { Lines: paths("path.curve"), Bands: paths("path.band"),
 			XTicks: ticks("text.xtick.middle", "x", 0), YTicks: ticks("text.ytick", "y", 4) };
 	})()`)
@@ -211,7 +214,8 @@ func tickValue(t *testing.T, label string) float64 {
 	t.Helper()
 	s := strings.NewReplacer(",", "", "−", "-").Replace(label)
 	if exponent, ok := strings.CutPrefix(s, "10"); ok && strings.ContainsAny(exponent, "⁻⁰¹²³⁴⁵⁶⁷⁸⁹") {
-		s = "1e" + strings.NewReplacer("⁻", "-", "⁰", "0", "¹", "1", "²", "2", "³", "3", "⁴", "4", "⁵", "5", "⁶", "6", "⁷", "7", "⁸", "8", "⁹", "9").Replace(exponent)
+		s = "1e" + strings.NewReplacer("⁻", "-", "⁰", "0", "¹", "1", "²", "2", "³", "3", "⁴", "4",
+			"⁵", "5", "⁶", "6", "⁷", "7", "⁸", "8", "⁹", "9").Replace(exponent)
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {
@@ -349,7 +353,8 @@ func expected(all, runs []report.BenchRun, x, y axisOf) []statistics {
 			values = append(values, v)
 		}
 		slices.Sort(values)
-		curve = append(curve, statistics{at, sortedQuantile(values, 0.2), sortedQuantile(values, 0.5), sortedQuantile(values, 0.8)})
+		curve = append(curve, statistics{at, sortedQuantile(values, 0.2), sortedQuantile(values, 0.5),
+			sortedQuantile(values, 0.8)})
 	}
 	return curve
 }
@@ -380,7 +385,10 @@ func (b *browser) compareDrawing(d report.BenchData, problem string, x, y axisOf
 	got := b.drawing()
 	px, py := toPixels(b.t, got.XTicks, x.log), toPixels(b.t, got.YTicks, y.log)
 	// Outside the frame heights are cut.
-	frame := eval[[]float64](b, `(() => { const r = document.querySelector("#frame rect"); const y = Number(r.getAttribute("y")); return [y, y + Number(r.getAttribute("height"))]; })()`)
+	frame := eval[[]float64](b, `(() => {
+		const r = document.querySelector("#frame rect"), y = Number(r.getAttribute("y"));
+		return [y, y + Number(r.getAttribute("height"))];
+	})()`)
 	same := func(pixel, value float64) bool {
 		at := frame[0]
 		if !math.IsInf(value, 1) {
@@ -572,9 +580,11 @@ func browseTargets(t *testing.T, b *browser) {
 	d := troubled()
 	b.open(d, "")
 	levels := []float64{0.1, 2e-3, 1e-5, 1e-9}
-	b.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("levels").select()`), chromedp.KeyEvent("0.1, 2e-3 1e-5;1e-9"))
+	b.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("levels").select()`),
+		chromedp.KeyEvent("0.1, 2e-3 1e-5;1e-9"))
 	table := func() [][]string {
-		return eval[[][]string](b, `[...document.querySelectorAll("#targets tbody tr")].map((r) => [...r.cells].map((c) => [...c.childNodes].map((n) => n.textContent).join("|")))`)
+		return eval[[][]string](b, `[...document.querySelectorAll("#targets tbody tr")].map((r) =>
+			[...r.cells].map((c) => [...c.childNodes].map((n) => n.textContent).join("|")))`)
 	}
 	duration := func(s float64) string {
 		switch {
@@ -656,7 +666,8 @@ func browseTargets(t *testing.T, b *browser) {
 
 	// Few seeds are no comparison.
 	b.open(report.Synthetic(2, 3, 20), "")
-	if note := eval[string](b, `document.getElementById("targets-note").textContent`); !strings.Contains(note, "too few to compare") {
+	note := eval[string](b, `document.getElementById("targets-note").textContent`)
+	if !strings.Contains(note, "too few to compare") {
 		t.Errorf("with three seeds the note is %q", note)
 	}
 	if marked := eval[int](b, `document.querySelectorAll("#targets .better").length`); marked != 0 {
@@ -694,14 +705,15 @@ func browseReadout(t *testing.T, b *browser) {
 	// By keyboard: the first position of all, where each curve has its first value.
 	b.do(chromedp.Focus(chromedp.CSS("#plot")), chromedp.KeyEvent(kb.Home))
 	read := func() string {
-		return eval[string](b, `document.getElementById("readout").hidden ? "" : document.getElementById("readout").innerText`)
+		return eval[string](b, `(({ hidden, innerText }) => hidden ? "" : innerText)(document.getElementById("readout"))`)
 	}
 	value := func(s statistics) string {
 		return report.Number(s.median, 3) + "\t" + report.Number(s.lo, 3) + " … " + report.Number(s.hi, 3)
 	}
 	for i, runs := range grouped {
 		first := expected(all, runs, alongTime, upValue(0.25))[0]
-		if got, want := read(), fmt.Sprintf("method %02d %s\t%s", i, runs[0].Params, value(first)); !strings.Contains(got, want) {
+		want := fmt.Sprintf("method %02d %s\t%s", i, runs[0].Params, value(first))
+		if got := read(); !strings.Contains(got, want) {
 			t.Errorf("readout %q lacks %q", got, want)
 		}
 	}
@@ -718,7 +730,8 @@ func browseReadout(t *testing.T, b *browser) {
 	// By mouse, on the 80th point of a curve.
 	middle := expected(all, grouped[1], alongTime, upValue(0.25))[80]
 	at := eval[[]float64](b, `(() => {
-		const p = document.querySelector('#plot path.curve[data-curve="1"]').getAttribute("d").match(/[ML][\d.]+ [\d.]+/g)[80].slice(1).split(" ").map(Number);
+		const path = document.querySelector('#plot path.curve[data-curve="1"]').getAttribute("d");
+		const p = path.match(/[ML][\d.]+ [\d.]+/g)[80].slice(1).split(" ").map(Number);
 		const box = document.getElementById("plot").getBoundingClientRect();
 		return [box.left + p[0], box.top + p[1]];
 	})()`)
@@ -740,16 +753,18 @@ func browseGrid(t *testing.T, b *browser) {
 	d := report.BenchData{Title: "Grid", Best: map[string]float64{"p": 0}}
 	for m := range 4 {
 		for k := range 6 {
-			d.Runs = append(d.Runs, report.BenchRun{Problem: "p", Method: fmt.Sprint("m", m), Params: fmt.Sprint("step=", k), Status: "done", Points: []report.BenchPoint{
-				{Value: 1, GradNorm2: math.NaN(), TestError: math.NaN(), KKT: math.NaN()},
-				{Step: 10, Seconds: 1, Samples: 10, GradCalls: 10, Value: 0.1 + math.Abs(float64(k-m)), GradNorm2: math.NaN(), TestError: math.NaN(), KKT: math.NaN()},
-				{Step: 20, Seconds: 2, Samples: 20, GradCalls: 20, Value: 0.01 + math.Abs(float64(k-m)), GradNorm2: math.NaN(), TestError: math.NaN(), KKT: math.NaN()},
-			}})
+			r := report.BenchRun{Problem: "p", Method: fmt.Sprint("m", m), Params: fmt.Sprint("step=", k), Status: "done"}
+			for i, value := range []float64{1, 0.1 + math.Abs(float64(k-m)), 0.01 + math.Abs(float64(k-m))} {
+				n := int64(10 * i)
+				r.Points = append(r.Points, report.BenchPoint{Step: n, Seconds: float64(i), Samples: n, GradCalls: n,
+					Value: value, GradNorm2: math.NaN(), TestError: math.NaN(), KKT: math.NaN()})
+			}
+			d.Runs = append(d.Runs, r)
 		}
 	}
 	b.open(d, "")
 	shown := func() string {
-		return strings.Join(eval[[]string](b, `[...document.querySelectorAll("#plot .curve")].map((p) => p.dataset.name)`), ", ")
+		return eval[string](b, `[...document.querySelectorAll("#plot .curve")].map((p) => p.dataset.name).join(", ")`)
 	}
 	best := "m0 step=0, m1 step=1, m2 step=2, m3 step=3"
 	if got := shown(); got != best {
@@ -759,7 +774,11 @@ func browseGrid(t *testing.T, b *browser) {
 	if n := len(strings.Split(shown(), ", ")); n != 24 {
 		t.Errorf("%d curves after All, want 24", n)
 	}
-	if looks := eval[int](b, `new Set([...document.querySelectorAll("#plot .curve")].map((p) => { const s = getComputedStyle(p); return s.stroke + s.strokeDasharray; })).size`); looks != 24 {
+	looks := eval[int](b, `new Set([...document.querySelectorAll("#plot .curve")].map((p) => {
+		const s = getComputedStyle(p);
+		return s.stroke + s.strokeDasharray;
+	})).size`)
+	if looks != 24 {
 		t.Errorf("24 lines have %d looks", looks)
 	}
 	b.click("#best")
@@ -771,12 +790,15 @@ func browseGrid(t *testing.T, b *browser) {
 const hostile = `</script><script>alert("1")</script><!--<b>&amp;` + "\u2028\x00\xff'`${1}"
 
 func browseHostile(t *testing.T, b *browser) {
-	d := report.BenchData{Title: hostile, Subtitle: hostile, Facts: []report.Fact{{Name: hostile, Value: hostile}}, Runs: []report.BenchRun{
-		{Problem: hostile, Method: hostile, Params: hostile, Status: "done", Points: []report.BenchPoint{{Value: 2}, {Step: 1, Seconds: 1, Value: 1}}},
-		{Problem: "p", Method: hostile, Status: "failed: " + hostile},
-	}}
+	d := report.BenchData{Title: hostile, Subtitle: hostile, Facts: []report.Fact{{Name: hostile, Value: hostile}},
+		Runs: []report.BenchRun{
+			{Problem: hostile, Method: hostile, Params: hostile, Status: "done",
+				Points: []report.BenchPoint{{Value: 2}, {Step: 1, Seconds: 1, Value: 1}}},
+			{Problem: "p", Method: hostile, Status: "failed: " + hostile},
+		}}
 	b.open(d, "")
-	if got, want := eval[string](b, `document.querySelector("#plot .curve").dataset.name`), report.Clean(hostile)+" "+report.Clean(hostile); got != want {
+	want := report.Clean(hostile) + " " + report.Clean(hostile)
+	if got := eval[string](b, `document.querySelector("#plot .curve").dataset.name`); got != want {
 		t.Errorf("curve is called %q, want %q", got, want)
 	}
 	if got := eval[string](b, `document.querySelector("h1").textContent`); got != report.Clean(hostile) {
@@ -792,8 +814,10 @@ func browseLayout(t *testing.T, b *browser) {
 	d := troubled()
 	d.Runs[0].Status = "failed: " + strings.Repeat("message-without-an-end", 20)
 	for _, scheme := range []string{"light", "dark"} {
-		dark := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, dark); err != nil {
+		media := emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		}
+		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
 			t.Fatal(err)
 		}
 		for _, width := range []int64{320, 700, 1400} {
@@ -802,14 +826,17 @@ func browseLayout(t *testing.T, b *browser) {
 			if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > width {
 				t.Errorf("%s: a window of %d pixels scrolls over %d", scheme, width, wide)
 			}
-			if high := eval[float64](b, `Math.max(...[...document.querySelectorAll("#targets th:first-child bdi, .pairs th")].map((e) => e.getBoundingClientRect().height))`); high > 60 {
+			high := eval[float64](b, `Math.max(...[...document.querySelectorAll("#targets th:first-child bdi, .pairs th")]
+				.map((e) => e.getBoundingClientRect().height))`)
+			if high > 60 {
 				t.Errorf("%s: in a window of %d pixels a name in a table is %v pixels high", scheme, width, high)
 			}
 			b.compareDrawing(d, "valley", alongTime, upValue(0.25))
 			// The contrast of lines and of text with the page, as WCAG 2 computes it.
 			low := eval[[]string](b, `(() => {
 				const light = (colour) => {
-					const c = colour.match(/[\d.]+/g).slice(0, 3).map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+					const c = colour.match(/[\d.]+/g).slice(0, 3).map((v) => v / 255)
+						.map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 					return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2];
 				};
 				const page = light(getComputedStyle(document.body).backgroundColor), low = [];
@@ -819,7 +846,8 @@ func browseLayout(t *testing.T, b *browser) {
 				};
 				for (const e of document.querySelectorAll("#plot .curve")) check(e, getComputedStyle(e).stroke, 2.5);
 				for (const e of document.querySelectorAll("#plot text")) check(e, getComputedStyle(e).fill, 4.5);
-				for (const e of document.querySelectorAll("p, td, th, label, button, select, input, summary")) check(e, getComputedStyle(e).color, 4.5);
+				for (const e of document.querySelectorAll("p, td, th, label, button, select, input, summary"))
+					check(e, getComputedStyle(e).color, 4.5);
 				return low;
 			})()`)
 			if len(low) > 0 {

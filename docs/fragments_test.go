@@ -66,10 +66,15 @@ func Example_estimators() {
 	fmt.Println(reverse, conjugate)
 }
 
-// stochastic.md and minimaxopt.md
+// library.md, stochastic.md and minimaxopt.md
 func Example_methods() {
 	ctx := context.Background()
 	var problem *bilevel.Problem
+	{
+		settings := bilevel.Settings{MaxSteps: 10_000, Evaluator: &hypergrad.Evaluator{Problem: problem}}
+		result, err := bilevel.Minimize(ctx, problem, stochastic.SABA{}, settings)
+		fmt.Println(result, err)
+	}
 	{
 		result, err := bilevel.Minimize(ctx, problem, stochastic.SABA{}, bilevel.Settings{MaxSteps: 100_000})
 		fmt.Println(result, err)

@@ -284,7 +284,8 @@ func decodeProblems(v value, budget Budget) ([]choice, error) {
 		}
 		prototype, ok := problems[kind]
 		if !ok {
-			return nil, at["problem"].value.errorf("no problem is called %q: there are %s", kind, strings.Join(sortedKeys(problems), ", "))
+			return nil, at["problem"].value.errorf("no problem is called %q: there are %s", kind,
+				strings.Join(sortedKeys(problems), ", "))
 		}
 		name := ""
 		if e, ok := at["name"]; ok {
@@ -307,7 +308,8 @@ func decodeProblems(v value, budget Budget) ([]choice, error) {
 			if err != nil {
 				return nil, err
 			}
-			c := choice{task: Task{Problem: name, Kind: kind, Options: canonical(options), Budget: own}, place: item, sets: made.(problem).sets()}
+			c := choice{task: Task{Problem: name, Kind: kind, Options: canonical(options), Budget: own}, place: item,
+				sets: made.(problem).sets()}
 			if name == "" || len(grid) > 1 {
 				c.task.Problem = strings.TrimSpace(strings.TrimSpace(name) + " " + describeJSON(c.task.Options))
 				if name == "" {
@@ -343,7 +345,8 @@ func decodeMethods(v value) ([]choice, error) {
 		}
 		prototype, ok := prototypes[kind]
 		if !ok {
-			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind, strings.Join(sortedKeys(prototypes), ", "))
+			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind,
+				strings.Join(sortedKeys(prototypes), ", "))
 		}
 		name := kind
 		if e, ok := at["name"]; ok {

@@ -89,7 +89,8 @@ func (n *number) UnmarshalJSON(text []byte) error {
 
 // newTrace is the trace of a run of t that is made here.
 func newTrace(t Task, known float64) *Trace {
-	return &Trace{Task: t, Known: number(known), Go: runtime.Version() + " " + runtime.GOARCH, Kernels: kernel.Active().String()}
+	return &Trace{Task: t, Known: number(known), Go: runtime.Version() + " " + runtime.GOARCH,
+		Kernels: kernel.Active().String()}
 }
 
 // traceFormat is the first line's version of a trace file, which has a line for each point and ends with traceEnd.
@@ -230,7 +231,8 @@ func ReadTraces(dir string) ([]*Trace, error) {
 	}
 	slices.SortFunc(list, func(a, b *Trace) int {
 		for _, c := range []int{
-			strings.Compare(a.Problem, b.Problem), strings.Compare(a.Method, b.Method), compareParams(string(a.Params), string(b.Params)),
+			strings.Compare(a.Problem, b.Problem), strings.Compare(a.Method, b.Method),
+			compareParams(string(a.Params), string(b.Params)),
 		} {
 			if c != 0 {
 				return c

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -256,7 +257,8 @@ func (v value) expand() []value {
 			var next []value
 			for _, head := range all {
 				for _, w := range e.value.expand() {
-					next = append(next, value{v.line, v.column, append(head.v.([]entry)[:len(head.v.([]entry)):len(head.v.([]entry))], entry{e.key, e.line, e.column, w})})
+					longer := append(slices.Clone(head.v.([]entry)), entry{e.key, e.line, e.column, w})
+					next = append(next, value{v.line, v.column, longer})
 				}
 			}
 			all = next

@@ -68,7 +68,8 @@ func (m Newton) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, e
 	}
 	n := &newtonCG{newton: r, b: make([]float64, d)}
 	n.lin, _ = g.(bilevel.Linearizer)
-	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock && d*blocks.BlockSize() <= maxNumbers {
+	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock &&
+		d*blocks.BlockSize() <= maxNumbers {
 		n.blocks = &blockInverse{of: blocks, size: blocks.BlockSize()}
 	}
 	return n, nil

@@ -112,7 +112,8 @@ var (
 	definite = map[string]linsolve.Solver{"CG": linsolve.CG{}, "Direct": linsolve.Direct{}}
 	general  = map[string]linsolve.Solver{
 		"FixedPoint": linsolve.FixedPoint{}, "Neumann": linsolve.Neumann{}, "NormalEquations": linsolve.NormalEquations{},
-		"GMRES": linsolve.GMRES{}, "GMRES(7)": linsolve.GMRES{Restart: 7}, "BiCGSTAB": linsolve.BiCGSTAB{}, "LU": linsolve.LU{},
+		"GMRES": linsolve.GMRES{}, "GMRES(7)": linsolve.GMRES{Restart: 7}, "BiCGSTAB": linsolve.BiCGSTAB{},
+		"LU": linsolve.LU{},
 	}
 	solvers = func() map[string]linsolve.Solver {
 		all := maps.Clone(definite)

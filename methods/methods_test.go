@@ -102,7 +102,8 @@ func TestNames(t *testing.T) {
 	if _, ok := methods.Lookup("sabba"); ok {
 		t.Error("sabba is a method")
 	}
-	if got := methods.Names(methods.Exact, methods.Search); !slices.Equal(got, []string{"descent", "grid", "hoag", "random", "tpe"}) {
+	want := []string{"descent", "grid", "hoag", "random", "tpe"}
+	if got := methods.Names(methods.Exact, methods.Search); !slices.Equal(got, want) {
 		t.Errorf("exact methods and searches: %v", got)
 	}
 	text := methods.Describe("  ", methods.Exact, methods.FullBatch, methods.Sampled, methods.Search)

@@ -136,8 +136,8 @@ func (o *Loss) gather(dst, c, v, cv []float64, lo, hi int) {
 	}
 }
 
-// descent is what a pass that steps its two points does with their gradients: z −= a∇z − ce and v −= a∇v, and dx, unless
-// nil, gets the difference of the penalty's derivatives.
+// descent is what a pass that steps its two points does with their gradients: z −= a∇z − ce and v −= a∇v, and dx,
+// unless nil, gets the difference of the penalty's derivatives.
 type descent struct {
 	dx, e  []float64
 	a, c   float64
@@ -193,7 +193,8 @@ func (o *Loss) descendFeatures(worker, lo, hi int) {
 }
 
 func transpose(m *rows.CSR) *rows.CSR {
-	t := &rows.CSR{N: m.D, D: m.N, Ptr: make([]int, m.D+1), Idx: make([]int32, len(m.Idx)), Val: make([]float64, len(m.Val))}
+	t := &rows.CSR{N: m.D, D: m.N, Ptr: make([]int, m.D+1), Idx: make([]int32, len(m.Idx)),
+		Val: make([]float64, len(m.Val))}
 	for _, j := range m.Idx {
 		t.Ptr[j+1]++
 	}

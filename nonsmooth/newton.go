@@ -56,7 +56,8 @@ func (m ProxNewton) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer
 		m.MaxIter = 500
 	}
 	d, _ := c.Dims()
-	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d)}, nil
+	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d),
+		lambda: make([]float64, d)}, nil
 }
 
 type newton struct {
@@ -379,7 +380,8 @@ func components(h []float64, n int) [][]int {
 func (b *block) form(of []int, h []float64, n int) {
 	m := len(of)
 	if len(b.of) != m {
-		*b = block{u: make([]float64, m), r: make([]float64, m), lambda: make([]float64, m), sub: make([]float64, m), slope: make([]float64, m), step: make([]float64, m)}
+		*b = block{u: make([]float64, m), r: make([]float64, m), lambda: make([]float64, m), sub: make([]float64, m),
+			slope: make([]float64, m), step: make([]float64, m)}
 		if m < n {
 			b.h = make([]float64, m*m)
 		}
@@ -550,7 +552,8 @@ type part struct {
 
 func newPart(g bilevel.SecondOrder, set []int) *part {
 	d, _ := g.Dims()
-	return &part{SecondOrder: g, set: set, z: make([]float64, d), v: make([]float64, d), dz: make([]float64, d), hv: make([]float64, d)}
+	return &part{SecondOrder: g, set: set, z: make([]float64, d), v: make([]float64, d), dz: make([]float64, d),
+		hv: make([]float64, d)}
 }
 
 // Dims returns the lengths of the part of z and of x.

@@ -58,7 +58,7 @@ import (
 // Data are the rows to learn from. Exactly one of Val and Folds is given.
 type Data struct {
 	Train *dataset.Set
-	Val   *dataset.Set // validation rows, read with dataset.Options.Like = &Train.Schema
+	Val   *dataset.Set // validation rows, read with dataset.Options.Like = Train.Schema
 	Test  *dataset.Set // nil for none; used for nothing but the figures of the result
 	Folds int          // K ≥ 2 for K-fold cross-validation of Train
 }

@@ -39,11 +39,11 @@ func (o *Loss) grams(ctx context.Context, dst, z []float64, b bilevel.Batch, pai
 	width := len(pairs) * d * d
 	o.part = grow(o.part, slots*width)
 	chunks := (b.Len() + chunkRows - 1) / chunkRows
-	procs := o.procs(b.Len() * stride * d * len(pairs))
+	team := o.team(b.Len() * stride * d * len(pairs))
 	clear(dst)
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
-		share(procs, n, func(worker, i int) {
+		team.Run(n, func(worker, i int) {
 			sc := &o.workers[worker]
 			part := o.part[i*width : (i+1)*width]
 			start := b.Lo + (first+i)*chunkRows

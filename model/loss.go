@@ -3,12 +3,10 @@ package model
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -56,7 +54,6 @@ const (
 	someRows  = 8       // rows with which those of the next batch are asked for bit by bit
 	slots     = 16      // chunks in flight
 	blockSize = 1 << 15 // numbers in a block of rows that are scored and combined while in cache
-	parallel  = 1 << 20 // multiplications from which on a pass uses all cores
 )
 
 type scratch struct{ t, s, tmp []float64 }
@@ -286,12 +283,11 @@ func (o *Loss) Hessian(ctx context.Context, dst, z, _ []float64, b bilevel.Batch
 	return o.denseHessian(ctx, dst, z, b)
 }
 
-// job is a pass in progress and the batch it is over; first is the first chunk in flight, procs the number of workers.
+// job is a pass in progress and the batch it is over; first is the first chunk in flight.
 type job struct {
 	pass
 	b     bilevel.Batch
 	first int
-	procs int
 }
 
 // pass is one traversal of rows and what it computes.
@@ -395,18 +391,17 @@ func (o *Loss) runDense() float64 {
 	o.part = grow(o.part, slots*width)
 	o.vals = grow(o.vals, slots)
 	chunks := (b.Len() + chunkRows - 1) / chunkRows
-	procs := o.procs(b.Len() * o.dense.Stride * o.layout.Classes)
-	o.job.procs = min(procs, slots)
+	team := o.team(b.Len() * o.dense.Stride * o.layout.Classes)
 	total := 0.0
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
 		o.job.first = first
-		if procs == 1 { // without a closure, which would be allocated
+		if team.Size == 1 { // without a closure, which would be allocated
 			for i := range n {
 				o.denseChunk(0, i)
 			}
 		} else {
-			share(procs, n, o.denseChunk)
+			team.Run(n, o.denseChunk)
 		}
 		for i := range n {
 			total += o.vals[i]
@@ -457,8 +452,7 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 		case b.Len() <= chunkRows:
 			next = o.next(b.Len())
 		case stride*chunkRows <= 2*blockSize: // the second cache holds this chunk and this worker's next one
-			lo := min(c.Lo+o.job.procs*chunkRows, b.Hi)
-			next = o.dense.Data[lo*stride : min(lo+chunkRows, b.Hi)*stride]
+			next = o.dense.Data[c.Hi*stride : min(c.Hi+chunkRows, b.Hi)*stride]
 		}
 		switch {
 		case p.value: // the kernel's value is weighted, the sum of losses is not
@@ -543,38 +537,13 @@ func (o *Loss) view() Loss {
 	return v
 }
 
-// procs is the number of goroutines for so many multiplications.
-func (o *Loss) procs(work int) int {
-	if work < parallel {
-		return 1
-	}
-	n := runtime.GOMAXPROCS(0)
-	for len(o.workers) < n {
+// team is the goroutines for so many multiplications, each of which has scratch space.
+func (o *Loss) team(work int) pool.Team {
+	t := pool.For(work)
+	for len(o.workers) < t.Size {
 		o.workers = append(o.workers, o.newScratch())
 	}
-	return n
-}
-
-// share calls f for jobs 0…n−1 from at most procs goroutines, each with its own worker number.
-func share(procs, n int, f func(worker, job int)) {
-	if procs = min(procs, n); procs <= 1 {
-		for i := range n {
-			f(0, i)
-		}
-		return
-	}
-	var next atomic.Int64
-	work := func(worker int) {
-		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-			f(worker, i)
-		}
-	}
-	var wg sync.WaitGroup
-	for w := 1; w < procs; w++ {
-		wg.Go(func() { work(w) })
-	}
-	work(0)
-	wg.Wait()
+	return t
 }
 
 // grow is s with length n, in its own memory if that is enough.

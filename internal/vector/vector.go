@@ -8,17 +8,17 @@ package vector
 
 import (
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"gonum.org/v1/gonum/floats"
 )
 
 const (
-	long  = 1 << 18 // numbers from which on a vector is divided: waking a core takes as long as reading so many
-	chunk = 1 << 15 // numbers whose sum is one term
+	long  = 1 << 15 // numbers from which on a vector is divided
+	chunk = 1 << 13 // numbers whose sum is one term
+
+	perNumber = 4 // multiplications that take as long as one element of a pass
 )
 
 // Dot returns Σ x_i y_i.
@@ -94,8 +94,8 @@ func run(f func(args) float64, v args) float64 {
 		return f(v)
 	}
 	chunks := (n + chunk - 1) / chunk
-	if procs := min(runtime.GOMAXPROCS(0), chunks); procs > 1 {
-		return share(f, v, chunks, procs)
+	if team := pool.For(perNumber * n); team.Size > 1 {
+		return share(f, v, chunks, team)
 	}
 	sum := 0.0
 	for i := range chunks {
@@ -105,20 +105,11 @@ func run(f func(args) float64, v args) float64 {
 }
 
 // share is run on several cores.
-func share(f func(args) float64, v args, chunks, procs int) float64 {
+func share(f func(args) float64, v args, chunks int, team pool.Team) float64 {
 	n, sums := len(v.x), make([]float64, chunks)
-	var next atomic.Int64
-	work := func() {
-		for i := int(next.Add(1)) - 1; i < chunks; i = int(next.Add(1)) - 1 {
-			sums[i] = f(v.part(i*chunk, min((i+1)*chunk, n)))
-		}
-	}
-	var wg sync.WaitGroup
-	for range procs - 1 {
-		wg.Go(work)
-	}
-	work()
-	wg.Wait()
+	team.Run(chunks, func(_, i int) {
+		sums[i] = f(v.part(i*chunk, min((i+1)*chunk, n)))
+	})
 	sum := 0.0
 	for _, s := range sums {
 		sum += s

@@ -50,7 +50,7 @@ func (t Team) Run(n int, f func(worker, part int)) {
 		}
 		return
 	}
-	j := &job{f: f, shares: make([]share, size), done: make(chan struct{}, 1)}
+	j := &job{f: f, shares: make([]share, size)}
 	for k := range j.shares {
 		j.shares[k].next.Store(int64(n * k / size))
 		j.shares[k].end = int64(n * (k + 1) / size)
@@ -58,20 +58,20 @@ func (t Team) Run(n int, f func(worker, part int)) {
 	// Passes that follow each other are worth waking a worker for, as one large pass is.
 	wake := t.wake || now()-lastRun.Load() < awake.Nanoseconds()
 	workers := hire(size - 1)
-	offers := 0
 	for _, w := range workers {
-		if w.offer(j, wake) {
-			offers++
+		j.enter()
+		if !w.offer(j, wake) {
+			j.leave()
 		}
 	}
 	defer func() {
 		j.stop() // there is something left after a panic of f
 		for _, w := range workers {
 			if w.job.CompareAndSwap(j, nil) { // it has not begun
-				offers--
+				j.leave()
 			}
 		}
-		j.wait(offers)
+		j.wait()
 		lastRun.Store(now())
 		if j.panicked != nil {
 			panic(j.panicked)
@@ -92,8 +92,8 @@ type job struct {
 	f      func(worker, part int)
 	shares []share
 
-	running atomic.Int64  // workers that have not ended; below 0 before the caller says how many began
-	done    chan struct{} // gets an element when it becomes 0 at a worker's end
+	engaged atomic.Int64   // workers that were offered the job and have not ended
+	end     sync.WaitGroup // waits for them too, asleep
 
 	once     sync.Once
 	panicked any // with what, in a worker
@@ -124,17 +124,24 @@ func (j *job) stop() {
 	}
 }
 
-// wait waits until as many workers as have begun have ended: awake at first, as parts are short.
-func (j *job) wait(begun int) {
-	if j.running.Add(int64(begun)) == 0 {
-		return
-	}
-	for start := now(); now()-start < awake.Nanoseconds(); pause() {
-		if j.running.Load() == 0 {
+func (j *job) enter() {
+	j.engaged.Add(1)
+	j.end.Add(1)
+}
+
+func (j *job) leave() {
+	j.engaged.Add(-1)
+	j.end.Done()
+}
+
+// wait waits for all workers, awake at first as parts are short.
+func (j *job) wait() {
+	for start := now(); j.engaged.Load() > 0; pause() {
+		if now()-start > awake.Nanoseconds() {
+			j.end.Wait()
 			return
 		}
 	}
-	<-j.done
 }
 
 // worker is a goroutine that waits for jobs.
@@ -216,9 +223,7 @@ func (w *worker) do(j *job) {
 			j.stop()
 		}
 		w.job.Store(nil)
-		if j.running.Add(-1) == 0 {
-			j.done <- struct{}{}
-		}
+		j.leave()
 	}()
 	j.work(w.number)
 }

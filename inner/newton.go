@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/rows"
 	"gonum.org/v1/gonum/floats"
@@ -436,9 +437,9 @@ type blockInverse struct {
 	of      bilevel.HessianBlocks
 	size    int
 	known   bool
-	h       []float64   // the blocks; for size 1, the inverse of the diagonal
-	inverse *rows.Dense // the inverses, one below the other
-	factor  linsolve.Cholesky
+	h       []float64           // the blocks; for size 1, the inverse of the diagonal
+	inverse *rows.Dense         // the inverses, one below the other
+	factors []linsolve.Cholesky // for each worker
 }
 
 // price is about how many products with n terms cost as much as making the inverses: products touch a block's
@@ -455,10 +456,20 @@ func (p *blockInverse) Precondition(dst, r []float64) {
 		}
 		return
 	}
-	for lo := 0; lo < len(dst); lo += p.size {
-		hi := lo + p.size
-		kernel.Scores(dst[lo:hi], p.inverse.Data[lo*p.inverse.Stride:hi*p.inverse.Stride], p.inverse.Stride, r[lo:hi])
+	n := len(dst) / p.size
+	if team := pool.For(len(dst) * p.size); team.Size > 1 {
+		team.Run(n, func(_, i int) { p.multiply(dst, r, i) })
+		return
 	}
+	for i := range n {
+		p.multiply(dst, r, i)
+	}
+}
+
+// multiply sets block i of dst to its inverse times that of r.
+func (p *blockInverse) multiply(dst, r []float64, i int) {
+	lo, hi := i*p.size, (i+1)*p.size
+	kernel.Scores(dst[lo:hi], p.inverse.Data[lo*p.inverse.Stride:hi*p.inverse.Stride], p.inverse.Stride, r[lo:hi])
 }
 
 // update makes the inverses; where ctx is done what it leaves is of no use.
@@ -492,28 +503,32 @@ func (p *blockInverse) update(ctx context.Context, z, x []float64, all bilevel.B
 		}
 		return
 	}
-	for i := range d / p.size {
-		if ctx.Err() == nil {
-			p.invert(i, top)
-		}
+	team := pool.For(d * p.size * p.size)
+	for len(p.factors) < team.Size {
+		p.factors = append(p.factors, linsolve.Cholesky{})
 	}
+	team.Run(d/p.size, func(worker, i int) {
+		if ctx.Err() == nil {
+			p.invert(&p.factors[worker], i, top)
+		}
+	})
 }
 
 // invert inverts block i, with its diagonal raised as far as that needs; a block that is no use becomes a
 // multiple of the identity.
-func (p *blockInverse) invert(i int, top float64) {
+func (p *blockInverse) invert(factor *linsolve.Cholesky, i int, top float64) {
 	s := p.size
 	h := p.h[i*s*s : (i+1)*s*s]
 	ok := false
 	for shift := 1e-12; shift <= 1 && !ok; shift *= 100 {
-		ok = p.factor.Factorize(s, h) == nil && p.factor.Pivot() > 4*float64(s)*0x1p-52
+		ok = factor.Factorize(s, h) == nil && factor.Pivot() > 4*float64(s)*0x1p-52
 		for j := range s {
 			h[j*s+j] += shift * top
 		}
 	}
 	inverse := p.inverse.Data[i*s*p.inverse.Stride : (i+1)*s*p.inverse.Stride]
 	if ok {
-		p.factor.Inverse(inverse, p.inverse.Stride)
+		factor.Inverse(inverse, p.inverse.Stride)
 		return
 	}
 	clear(inverse)

@@ -130,7 +130,7 @@ func NewRepresentation(tasks []Task, o RepresentationOptions) (*Representation, 
 		r.sumRows += t.X.N
 	}
 	r.h = make([]float64, r.width*r.features)
-	r.slots = make([]taskSlot, min(slots, len(r.tasks)))
+	r.slots = make([]taskSlot, min(taskSlots, len(r.tasks)))
 	for i := range r.slots {
 		m := r.maxLen
 		r.slots[i] = taskSlot{
@@ -238,6 +238,9 @@ func (r *Representation) blocks(sl *taskSlot, t *task, w float64, dst, z []float
 		}
 	}
 }
+
+// taskSlots is into how many sums, which are added in order, tasks are divided.
+const taskSlots = 16
 
 // represent makes the tasks of b hold the features of the representation x, and returns the goroutines for a
 // pass.

@@ -11,6 +11,10 @@ import (
 // denseHessian is Σ w_i a_i a_iᵀ for one score, and a k×k block matrix of such sums for a softmax.
 func (o *Loss) denseHessian(ctx context.Context, dst, z []float64, b bilevel.Batch) error {
 	k, d := o.layout.Classes, o.layout.Features
+	if k == 1 {
+		o.grams(dst, z, b, [][2]int{{0, 0}})
+		return
+	}
 	dim := k * d
 	var pairs [][2]int
 	for c := range k {

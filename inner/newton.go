@@ -8,9 +8,9 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 	"github.com/bilevel-go/bilevel/internal/pool"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/rows"
-	"gonum.org/v1/gonum/floats"
 )
 
 // Newton minimises g(·, x) by damped Newton steps with a line search.
@@ -125,7 +125,7 @@ func (n *newton) minimize(ctx context.Context, v direction, z, x []float64, tol 
 		decrease := 0.0
 		if reason == "" {
 			err := v.direction(ctx, res.Iterations, damping, tol, fresh)
-			slope := floats.Dot(n.at.grad, n.dir)
+			slope := vector.Dot(n.at.grad, n.dir)
 			ok, lowers := false, false
 			if err == nil && slope < 0 {
 				decrease = -slope / 2
@@ -251,7 +251,7 @@ func (n *newtonDense) direction(ctx context.Context, _ int, damping, tol float64
 		n.known = true
 	}
 	n.factor.Solve(n.dir, n.at.grad) // H p = −∇g
-	floats.Scale(-1, n.dir)
+	kernel.Scale(-1, n.dir)
 	return nil
 }
 
@@ -382,7 +382,7 @@ func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64
 	if damping > 0 {
 		// Relative to the curvature along the gradient.
 		n.MulVec(n.dir, n.b)
-		cg.Damping = damping * math.Abs(floats.Dot(n.dir, n.b)) / (n.at.norm * n.at.norm)
+		cg.Damping = damping * math.Abs(vector.Dot(n.dir, n.b)) / (n.at.norm * n.at.norm)
 		if !(cg.Damping > 0) {
 			cg.Damping = damping
 		}
@@ -410,7 +410,7 @@ func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64
 	var indefinite *linsolve.NotPositiveDefiniteError
 	if errors.As(err, &indefinite) {
 		// The iterates before the bad direction are descent directions; without one, steepest descent.
-		if floats.Dot(n.dir, n.b) <= 0 {
+		if vector.Dot(n.dir, n.b) <= 0 {
 			copy(n.dir, n.b)
 		}
 		return nil
@@ -451,9 +451,7 @@ func (p *blockInverse) price(n int) int {
 // Precondition is described at [linsolve.Preconditioner].
 func (p *blockInverse) Precondition(dst, r []float64) {
 	if p.size == 1 {
-		for i, h := range p.h {
-			dst[i] = h * r[i]
-		}
+		vector.Mul(dst, p.h, r)
 		return
 	}
 	n := len(dst) / p.size

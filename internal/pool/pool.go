@@ -31,12 +31,12 @@ type Team struct {
 	wake bool // sleeping workers too
 }
 
-// For is the team for so many multiplications, or what takes as long: the caller alone for few, else GOMAXPROCS.
+// For is the team for so many multiplications, or what takes as long: the caller alone for few, GOMAXPROCS for many.
 func For(work int) Team {
 	if work < least {
 		return Team{Size: 1}
 	}
-	return Team{Size: runtime.GOMAXPROCS(0), wake: work >= large}
+	return Team{Size: min(runtime.GOMAXPROCS(0), 2*work/least), wake: work >= large}
 }
 
 // Run calls f for the parts 0, …, n−1 of a job, from t.Size goroutines at most, each with a number of its own below

@@ -35,6 +35,9 @@ func root(s float64, x []float64) float64 {
 	return floats.Norm(x, 2) // scales
 }
 
+// Mul sets dst_i = x_i y_i. dst may be x or y.
+func Mul(dst, x, y []float64) { run(mul, args{x: x, y: y, dst: dst}) }
+
 // AddScaled sets y += a x.
 func AddScaled(y []float64, a float64, x []float64) { run(addScaled, args{x: x, dst: y, a: a}) }
 
@@ -118,6 +121,14 @@ func share(f func(args) float64, v args, chunks int, team pool.Team) float64 {
 }
 
 func dot(v args) float64 { return kernel.Dot(v.x, v.y) }
+
+func mul(v args) float64 {
+	y, dst := v.y[:len(v.x)], v.dst[:len(v.x)]
+	for i, x := range v.x {
+		dst[i] = x * y[i]
+	}
+	return 0
+}
 
 func addScaled(v args) float64 {
 	kernel.Axpy(v.a, v.x, v.dst)

@@ -12,8 +12,7 @@ import (
 func (o *Loss) denseHessian(ctx context.Context, dst, z []float64, b bilevel.Batch) error {
 	k, d := o.layout.Classes, o.layout.Features
 	if k == 1 {
-		o.grams(dst, z, b, [][2]int{{0, 0}})
-		return
+		return o.grams(ctx, dst, z, b, [][2]int{{0, 0}})
 	}
 	dim := k * d
 	var pairs [][2]int

@@ -3,7 +3,6 @@ package dataset
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +25,7 @@ var compressions = []struct {
 		z, err := gzip.NewReader(r)
 		return z, func() {}, err
 	}},
-	{"bzip2", "BZh", func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }},
+	{"bzip2", "BZh", func(r io.Reader) (io.Reader, func(), error) { return newBzip2Reader(r), func() {}, nil }},
 	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, func(), error) {
 		t := &xzTail{r: r}
 		var err error

@@ -3,13 +3,13 @@ package model
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -199,11 +199,7 @@ const unitsPerJob = 16
 
 // share calls f for ranges of units.
 func (q *Equilibrium) share(f func(lo, hi int)) {
-	procs := 1
-	if q.units*q.units*q.n >= parallel {
-		procs = runtime.GOMAXPROCS(0)
-	}
-	share(procs, (q.units+unitsPerJob-1)/unitsPerJob, func(_, i int) {
+	pool.For(q.units*q.units*q.n).Run((q.units+unitsPerJob-1)/unitsPerJob, func(_, i int) {
 		f(i*unitsPerJob, min((i+1)*unitsPerJob, q.units))
 	})
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -443,7 +445,7 @@ func (b *block) minimize(tol float64) {
 				continue
 			}
 			b.u[i] = u
-			floats.AddScaled(b.r, u-old, b.h[i*n:(i+1)*n])
+			kernel.Axpy(u-old, b.h[i*n:(i+1)*n], b.r)
 			work += n
 		}
 		if b.solved(tol) {
@@ -463,7 +465,7 @@ func (b *block) minimize(tol float64) {
 // solved says whether the subgradient at u is at most tol.
 func (b *block) solved(tol float64) bool {
 	subgradient(b.sub, b.r, b.u, b.lambda)
-	return floats.Norm(b.sub, 2) <= tol
+	return vector.Norm(b.sub) <= tol
 }
 
 // active is the support of u: coefficients that are not zero or not penalised.
@@ -506,7 +508,7 @@ func (b *block) system() {
 		return
 	}
 	b.factor.Solve(step, slope)
-	curvature := floats.Dot(step, slope)
+	curvature := kernel.Dot(step, slope)
 	b.kinks = b.kinks[:0]
 	for e, i := range set {
 		if t := -b.u[i] / step[e]; b.lambda[i] != 0 && t > 0 && t <= 1 {
@@ -531,7 +533,7 @@ func (b *block) system() {
 		if e == zero {
 			u = 0
 		}
-		floats.AddScaled(b.r, u-b.u[i], b.h[i*n:(i+1)*n])
+		kernel.Axpy(u-b.u[i], b.h[i*n:(i+1)*n], b.r)
 		b.u[i] = u
 	}
 }

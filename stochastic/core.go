@@ -108,24 +108,31 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 		c.batch = defaultBatch
 	}
 	c.moves, c.draws, c.spread = max(c.moves, 1), max(c.draws, 1), max(c.spread, 1)
-	if c.g.long && c.batch <= chunk {
-		c.cg = make([]float64, c.g.linear.Scores()*c.batch)
-		c.ch = make([]float64, len(c.cg))
-	}
-	if c.f.long && c.batch <= chunk && c.f.exact == nil && c.fx == nil {
-		c.cf = make([]float64, c.f.linear.Scores()*c.batch)
-	}
-	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
-	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
 	if s, ok := c.g.exact.(bilevel.Separable); ok {
 		c.shrink = s.Shrink()
 	}
 	c.shrinks = c.g.exact == nil || c.shrink > 0
+	adds := (c.shrinks || len(c.z) >= accumulateFrom) && c.batch <= chunk
+	if adds && c.g.linear != nil {
+		c.cg = make([]float64, c.g.linear.Scores()*c.batch)
+		c.ch = make([]float64, len(c.cg))
+	}
+	if adds && c.f.linear != nil && c.f.exact == nil && c.fx == nil {
+		c.cf = make([]float64, c.f.linear.Scores()*c.batch)
+	}
+	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
+	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
 	if c.inner.Auto() || c.outer.Auto() {
 		c.auto = newAuto(c)
 	}
 	return c, nil
 }
+
+// accumulateFrom is the length of z from which combinations of rows are added to directions, which spares a pass over
+// each: for shorter ones a single pass from rows to products takes up to 5% less (logistic rows; even from 128 on). Where a
+// step adds to z and v themselves it takes less at any length: in cleaning at batch 1 SOBA takes 1/1.2 (d = 22) to 1/2.4
+// (d = 1,568) of the time, at batch 64 1/1.05.
+const accumulateFrom = 128
 
 // drawG draws a batch ξ of g and brings x up to date on it.
 func (c *core) drawG() *draw {

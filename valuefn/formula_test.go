@@ -467,3 +467,50 @@ func TestDefaultsAreTheFormulas(t *testing.T) {
 	m = MinimaxOPT{Alpha: 1, Inner: .1, Outer: .02}
 	check(m, minimaxopt(m, 1.5, 500, 7), z, 64, 4)
 }
+
+// Where batches leave noise the automatic inner step decays as (1 + t/T₀)^(−4/7). The terms of g are ½(z ∓ 1)² here, so
+// that each step of z shows its size β, and β^(−7/4) is a line in t, whatever T₀.
+func TestAutomaticInnerStepsDecay(t *testing.T) {
+	g := &bilevel.Func{
+		InnerDim: 1, OuterDim: 1, Terms: 2,
+		Eval: func(z, _ []float64, b bilevel.Batch) float64 {
+			s := 0.0
+			for i := b.Lo; i < b.Hi; i++ {
+				e := z[0] - float64(2*i-1)
+				s += e * e / 2 / float64(b.Len())
+			}
+			return s
+		},
+		Gradient: func(dz, dx, z, _ []float64, b bilevel.Batch) {
+			dz[0], dx[0] = z[0]-float64(b.Lo+b.Hi-2), 0
+		},
+	}
+	f := &bilevel.Func{
+		InnerDim: 1, OuterDim: 1,
+		Eval:     func(z, x []float64, _ bilevel.Batch) float64 { return z[0] + x[0]*x[0] },
+		Gradient: func(dz, dx, _, x []float64, _ bilevel.Batch) { dz[0], dx[0] = 1, 2*x[0] },
+	}
+	run, err := F2SA{Batch: 1, InnerSteps: 1, Lambda: Multiplier{Size: 10}, Outer: constant(.1)}.Start(&bilevel.Problem{Inner: g, Outer: f}, bilevel.Point{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const last = 6000
+	var line [last + 1]float64
+	z := 0.0
+	for k := range line {
+		step(t, run)
+		next := run.Point().Z[0]
+		target := math.Copysign(1, next-z) // z stays between the two
+		line[k] = math.Pow((next-z)/(target-z), -7./4)
+		z = next
+	}
+	if !(line[last] > 2*line[0]) {
+		t.Errorf("β falls from %g to %g only: the test shows nothing", math.Pow(line[0], -4./7), math.Pow(line[last], -4./7))
+	}
+	for _, k := range []int{last / 3, last / 2, 4 * last / 5} {
+		want := line[0] + (line[last]-line[0])*float64(k)/last
+		if !(math.Abs(line[k]-want) < 1e-3*want) {
+			t.Errorf("β^(−7/4) is %.6g after %d steps, want %.6g", line[k], k, want)
+		}
+	}
+}

@@ -835,7 +835,7 @@ func TestStepsAreTheFormulas(t *testing.T) {
 		{batch: 6, in: Decaying(.3, .5), out: Decaying(.2, .4), shuffle: true},
 		{batch: 6, in: Constant(.2), out: Constant(.1), shuffle: true, clip: .15},
 		{batch: 1, in: Decaying(.1, .3), out: Constant(.05)},
-		{batch: 6, in: Constant(.2), out: Decaying(.1, .6), defaults: true},
+		{batch: 6, in: Decaying(.2, .3), out: Decaying(.1, .6), defaults: true},
 	} {
 		for _, p := range formulaProblems() {
 			k := k

@@ -1,0 +1,149 @@
+package inner_test
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/linsolve"
+)
+
+// curved is the mean over 60 rows of φ(a_iᵀz − b_i), plus ½·10⁻³‖z‖², with φ(s) = ½s² + s⁴/12 or, flat, √(1 + s²), on
+// which full steps are too long far out. The coordinates have scales from 1 to 1/20. It counts products.
+func curved(d int, flat bool, products *int) *bilevel.Func {
+	rng := rand.New(rand.NewPCG(2, 12))
+	const n = 60
+	a, b := make([][]float64, n), make([]float64, n)
+	for i := range a {
+		a[i], b[i] = make([]float64, d), 2*rng.NormFloat64()
+		for k := range a[i] {
+			a[i][k] = rng.NormFloat64() / (1 + 19*float64(k)/float64(d))
+		}
+	}
+	phi := func(s float64) (value, first, second float64) {
+		if root := math.Hypot(1, s); flat {
+			return root, s / root, 1 / (root * root * root)
+		}
+		return s*s/2 + s*s*s*s/12, s + s*s*s/3, 1 + s*s
+	}
+	return &bilevel.Func{
+		InnerDim: d, OuterDim: 1,
+		Eval: func(z, _ []float64, _ bilevel.Batch) float64 {
+			sum := 0.0
+			for i := range a {
+				v, _, _ := phi(floats.Dot(a[i], z) - b[i])
+				sum += v / n
+			}
+			return sum + 5e-4*floats.Dot(z, z)
+		},
+		Gradient: func(dz, dx, z, _ []float64, _ bilevel.Batch) {
+			clear(dx)
+			floats.ScaleTo(dz, 1e-3, z)
+			for i := range a {
+				_, v, _ := phi(floats.Dot(a[i], z) - b[i])
+				floats.AddScaled(dz, v/n, a[i])
+			}
+		},
+		HessVec: func(hv, z, _, v []float64, _ bilevel.Batch) {
+			*products++
+			floats.ScaleTo(hv, 1e-3, v)
+			for i := range a {
+				_, _, h := phi(floats.Dot(a[i], z) - b[i])
+				floats.AddScaled(hv, h*floats.Dot(a[i], v)/n, a[i])
+			}
+		},
+		CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { clear(cv) },
+	}
+}
+
+// Newton's steps by conjugate gradients against plain code: the system is solved to η_k = 0.9(‖g_k‖/‖g_{k−1}‖)², but not
+// below 0.9η_{k−1}² where that is above 0.1 (Eisenstat, Walker 1996, choice 2 with its safeguard), at most a half, and
+// to no more than half of what the tolerance leaves to do. Then the step is shortened to the minimum of the parabola
+// through g, its slope and the trial, by a factor between 2 and 10, until g falls by 10⁻⁴ of what the slope promises. Both
+// make the same number of products, to the last.
+func TestForcingTermsAreTheFormula(t *testing.T) {
+	const d = 40
+	made := 0
+	x, grad := []float64{0}, make([]float64, d)
+	var safeguarded, capped, last, shortened int // steps where each of the bounds decides
+	for _, c := range []struct {
+		flat      bool
+		size, tol float64
+	}{{false, 1, 1e-7}, {false, 1, 1e-2}, {false, 1, .6}, {false, 100, 1e-4}, {true, 3, 1e-5}, {true, .1, 1e-3}} {
+		g := curved(d, c.flat, &made)
+		all := bilevel.All(g)
+		z := make([]float64, d)
+		for k := range z {
+			z[k] = c.size * math.Cos(float64(k))
+		}
+		start := append([]float64(nil), z...)
+		eta, before, want := .5, 0.0, 0
+		for k := 1; ; k++ {
+			g.Grad(grad, nil, z, x, all)
+			norm := floats.Norm(grad, 2)
+			if norm <= c.tol {
+				break
+			}
+			if k > 1 {
+				next := .9 * math.Pow(norm/before, 2)
+				if s := .9 * eta * eta; s > .1 && s > next {
+					next = s
+					safeguarded++
+				}
+				if eta = next; next > .5 {
+					eta = .5
+					capped++
+				}
+			}
+			before = norm
+			tol := eta
+			if left := math.Min(.5, .5*c.tol/norm); left > eta {
+				tol = left
+				last++
+			}
+			made = 0
+			b, p := make([]float64, d), make([]float64, d)
+			floats.ScaleTo(b, -1, grad)
+			hessian := linsolve.OperatorFunc(func(dst, v []float64) { g.Products(nil, dst, nil, z, x, v, all) })
+			if _, err := (linsolve.CG{}).Solve(hessian, p, b, tol, nil); err != nil {
+				t.Fatal(err)
+			}
+			value, slope, alpha := g.Value(z, x, all), floats.Dot(grad, p), 1.0
+			next := make([]float64, d)
+			for {
+				floats.AddScaledTo(next, z, alpha, p)
+				change := g.Value(next, x, all) - value
+				if change <= 1e-4*alpha*slope {
+					break
+				}
+				alpha = math.Max(alpha/10, math.Min(alpha/2, -slope*alpha*alpha/(2*(change-slope*alpha))))
+				shortened++
+			}
+			z = next
+			want += made
+			made = 0
+			m, err := inner.Newton{DenseDim: -1, MaxIter: k}.Start(g, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := append([]float64(nil), start...)
+			_, err = m.Minimize(got, x, c.tol)
+			var unsolved *inner.NotConvergedError
+			if err != nil && !errors.As(err, &unsolved) {
+				t.Fatal(err)
+			}
+			if e := floats.Distance(got, z, 2); !(e < 1e-9*floats.Norm(z, 2)) || made != want {
+				t.Errorf("after %d steps with η = %.3g z is off by %.3g, with %d products for %d", k, eta, e, made, want)
+			}
+		}
+	}
+	if safeguarded == 0 || capped == 0 || last == 0 || shortened == 0 {
+		t.Errorf("the safeguard decides in %d steps, a half in %d, the tolerance in %d, and steps are shortened %d times: all should",
+			safeguarded, capped, last, shortened)
+	}
+}

@@ -469,7 +469,8 @@ func TestDefaultsAreTheFormulas(t *testing.T) {
 }
 
 // Where batches leave noise the automatic inner step decays as (1 + t/T₀)^(−4/7). The terms of g are ½(z ∓ 1)² here, so
-// that each step of z shows its size β, and β^(−7/4) is a line in t, whatever T₀.
+// that each step of z shows its size β, and β^(−7/4) is a line in t, whatever T₀. y takes the step β/(2λ) along
+// λ∇z g + ∇z f.
 func TestAutomaticInnerStepsDecay(t *testing.T) {
 	g := &bilevel.Func{
 		InnerDim: 1, OuterDim: 1, Terms: 2,
@@ -496,13 +497,19 @@ func TestAutomaticInnerStepsDecay(t *testing.T) {
 	}
 	const last = 6000
 	var line [last + 1]float64
-	z := 0.0
+	z, y := 0.0, 0.0
 	for k := range line {
 		step(t, run)
 		next := run.Point().Z[0]
 		target := math.Copysign(1, next-z) // z stays between the two
-		line[k] = math.Pow((next-z)/(target-z), -7./4)
+		beta := (next - z) / (target - z)
+		line[k] = math.Pow(beta, -7./4)
 		z = next
+		up, down := y-beta/2*(y-1+.1), y-beta/2*(y+1+.1) // λ = 10
+		y = run.(*f2saRun).y[0]
+		if math.Min(math.Abs(y-up), math.Abs(y-down)) > 1e-12 {
+			t.Fatalf("y = %g after %d steps, want %g or %g", y, k+1, up, down)
+		}
 	}
 	if !(line[last] > 2*line[0]) {
 		t.Errorf("β falls from %g to %g only: the test shows nothing", math.Pow(line[0], -4./7), math.Pow(line[last], -4./7))

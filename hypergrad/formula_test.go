@@ -1,0 +1,345 @@
+package hypergrad_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
+)
+
+// The outer loops against plain code. An estimator with closed forms stands for the inner problem and records what it is
+// asked for.
+
+// closed has h = Σ c_j cosh(x_j − s_j) + ½(Σ x_j)² + offset, not quadratic and not separable.
+type closed struct {
+	c, s   []float64
+	offset float64
+	asked  []request
+}
+
+type request struct {
+	x             []float64
+	inner, linear float64
+}
+
+func newClosed(offset float64) *closed {
+	return &closed{c: []float64{1, .3, 2, .1}, s: []float64{.5, -1, 0, 2}, offset: offset}
+}
+
+func (e *closed) value(x []float64) float64 {
+	h, sum := e.offset, floats.Sum(x)
+	for j, v := range x {
+		h += e.c[j] * math.Cosh(v-e.s[j])
+	}
+	return h + sum*sum/2
+}
+
+func (e *closed) grad(x []float64) []float64 {
+	g := make([]float64, len(x))
+	for j, v := range x {
+		g[j] = e.c[j]*math.Sinh(v-e.s[j]) + floats.Sum(x)
+	}
+	return g
+}
+
+func (e *closed) Start(*bilevel.Problem, *bilevel.Counts) (hypergrad.Hypergradient, error) {
+	return e, nil
+}
+
+func (e *closed) At(grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
+	e.asked = append(e.asked, request{append([]float64(nil), at.X...), effort.Inner, effort.Linear})
+	copy(grad, e.grad(at.X))
+	return hypergrad.Report{Value: e.value(at.X)}, nil
+}
+
+// problem has ∇z g = 3 at z = 0, the unit of inner tolerances, and the levels are otherwise not looked at.
+func (e *closed) problem() *bilevel.Problem {
+	level := &bilevel.Func{InnerDim: 1, OuterDim: len(e.c),
+		Eval:     func(z, x []float64, _ bilevel.Batch) float64 { return 0 },
+		Gradient: func(dz, dx, z, x []float64, _ bilevel.Batch) { dz[0] = 3; clear(dx) },
+	}
+	return &bilevel.Problem{Inner: level, Outer: level}
+}
+
+func step(t *testing.T, run bilevel.Run) {
+	t.Helper()
+	if err := run.Step(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// HOAG's adaptive rule (Pedregosa 2016, algorithm 1 and section 4), evaluation by evaluation: ε₀·0.9^k, ε₀/k², ε₀/k³ or
+// what is tied to ∇h, in units of |h(x₀)| and of ∇z g; L₀ = ‖∇h‖/√p; L falls by the factor .95 and is doubled, with all
+// tolerances halved, by the two conditions.
+func TestAdaptiveStepsAreTheFormula(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 13))
+	var shrunk, doubled, kept int
+	for n := range 300 {
+		sequence := hypergrad.Sequence(n % 4)
+		first := math.Pow(10, -5*rng.Float64()-.1)
+		e := newClosed(20 * rng.NormFloat64())
+		p := e.problem()
+		p.Lower = []float64{math.Inf(-1), math.Inf(-1), .3, math.Inf(-1)}
+		x, size := make([]float64, 4), math.Exp(2*rng.Float64()-1)
+		for j := range x {
+			x[j] = size * rng.NormFloat64()
+		}
+		p.ProjectX(x)
+		run, err := hypergrad.HOAG{Estimator: e, Step: hypergrad.Adaptive, Tolerance: sequence, FirstTolerance: first}.Start(p, bilevel.Point{X: x}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(k int, at []float64, eps float64) {
+			t.Helper()
+			step(t, run)
+			a := e.asked[len(e.asked)-1]
+			if len(e.asked) != k || floats.Distance(a.x, at, 2) > 1e-10 || math.Abs(a.inner-3*eps) > 1e-10*eps || math.Abs(a.linear-min(eps, .1)) > 1e-10*eps {
+				t.Fatalf("%v from ε₀ = %.3g: evaluation %d is at %v to %g and %g, want %v to %g and %g", sequence, first, k, a.x, a.inner, a.linear, at, 3*eps, min(eps, .1))
+			}
+		}
+		check(1, x, first)
+		unit := math.Abs(e.value(x))
+		l := floats.Norm(e.grad(x), 2) / 2 // √p = 2
+		accepted, halved, eps := 0, 1.0, first
+		tolerance := func() {
+			k := math.Max(1, float64(accepted))
+			switch sequence {
+			case hypergrad.Exponential:
+				eps = halved * first * math.Pow(.9, float64(accepted))
+			case hypergrad.Quadratic:
+				eps = halved * first / (k * k)
+			case hypergrad.Cubic:
+				eps = halved * first / (k * k * k)
+			default:
+				g := make([]float64, 4)
+				p.ProjectedGrad(g, x, e.grad(x))
+				eps = math.Min(eps, floats.Norm(g, 2)/unit/100)
+			}
+		}
+		before := eps // of the evaluation at x
+		tolerance()
+		for k := 2; k < 30; k++ {
+			next := append([]float64(nil), x...)
+			floats.AddScaled(next, -1/l, e.grad(x))
+			p.ProjectX(next)
+			check(k, next, eps)
+			delta, h, after := floats.Distance(next, x, 2), e.value(x), e.value(next)
+			slack := unit * (eps/4 + 1.25*before*delta)
+			if after >= h+.2*math.Abs(h) || after > h+slack {
+				l *= 2
+				halved /= 2
+				eps /= 2
+				doubled++
+				continue
+			}
+			if after <= h+slack-l*delta*delta {
+				l *= .95
+				shrunk++
+			} else {
+				kept++
+			}
+			x, before = next, eps
+			accepted++
+			tolerance()
+		}
+	}
+	if min(shrunk, doubled, kept) < 100 {
+		t.Errorf("L falls %d times, is doubled %d times and stays %d times: the test shows little", shrunk, doubled, kept)
+	}
+}
+
+// HOAG's quasi-Newton steps against the dense BFGS matrix of the pairs that are kept,
+//
+//	H ← (I − ρsyᵀ)H(I − ρysᵀ) + ρssᵀ,  ρ = 1/sᵀy,  from H₀ = diag(1/max(|∇h_j|/Δ, |y_j|/|s_j|)),
+//
+// y_j and s_j of the last three pairs, with trials at 1 and at the minimum of the parabola through h, its slope and the
+// last trial, by a factor between 2 and 10, until h falls by 10⁻⁴ of the slope's promise.
+func TestQuasiNewtonStepsAreTheFormula(t *testing.T) {
+	for _, pairs := range []int{1, 3, 10} {
+		e := newClosed(0)
+		x := []float64{2, -3, 1, 4}
+		n := len(x)
+		run, err := hypergrad.HOAG{Estimator: e, Memory: pairs}.Start(e.problem(), bilevel.Point{X: x}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step(t, run)
+		var ss, ys []*mat.VecDense // oldest first
+		delta, tries := 3.0, 0
+		for accepted := 0; accepted < 9; accepted++ {
+			g := e.grad(x)
+			h := mat.NewDense(n, n, nil)
+			for j := range n {
+				curvature := math.Abs(g[j]) / delta
+				sj, yj := 0.0, 0.0
+				for k := max(0, len(ss)-3); k < len(ss); k++ {
+					sj, yj = math.Hypot(sj, ss[k].AtVec(j)), math.Hypot(yj, ys[k].AtVec(j))
+				}
+				if sj > 0 {
+					curvature = math.Max(curvature, yj/sj)
+				}
+				h.Set(j, j, 1/curvature)
+			}
+			for k := range ss {
+				rho := 1 / mat.Dot(ss[k], ys[k])
+				var left, sum mat.Dense
+				left.Outer(-rho, ss[k], ys[k])
+				for j := range n {
+					left.Set(j, j, 1+left.At(j, j))
+				}
+				sum.Product(&left, h, left.T())
+				h.Outer(rho, ss[k], ss[k])
+				h.Add(h, &sum)
+			}
+			var dir mat.VecDense
+			dir.MulVec(h, mat.NewVecDense(n, g))
+			value, slope, alpha := e.value(x), -mat.Dot(&dir, mat.NewVecDense(n, g)), 1.0
+			next := make([]float64, n)
+			for {
+				floats.AddScaledTo(next, x, -alpha, dir.RawVector().Data)
+				step(t, run)
+				if a := e.asked[len(e.asked)-1]; floats.Distance(a.x, next, 2) > 1e-8*floats.Distance(next, x, 2)+1e-12 {
+					t.Fatalf("%d pairs, after %d steps: a trial at %v, want %v", pairs, accepted, a.x, next)
+				}
+				change := e.value(next) - value
+				if change <= 1e-4*alpha*slope {
+					break
+				}
+				tries++
+				alpha = math.Max(alpha/10, math.Min(alpha/2, -slope*alpha*alpha/(2*(change-alpha*slope))))
+			}
+			s, y := mat.NewVecDense(n, nil), mat.NewVecDense(n, nil)
+			s.SubVec(mat.NewVecDense(n, next), mat.NewVecDense(n, x))
+			y.SubVec(mat.NewVecDense(n, e.grad(next)), mat.NewVecDense(n, g))
+			ss, ys = append(ss, s), append(ys, y)
+			if len(ss) > pairs {
+				ss, ys = ss[1:], ys[1:]
+			}
+			longest := floats.Distance(next, x, math.Inf(1))
+			delta = math.Min(math.Max(longest, delta/4), 4*delta)
+			x = next
+		}
+		if tries == 0 {
+			t.Errorf("%d pairs: no step was shortened: the test shows little", pairs)
+		}
+	}
+}
+
+// Spectral projected gradient (Birgin, Martínez, Raydan 2000, algorithm 2.1): d = P(x − λ∇h) − x with λ = sᵀs/sᵀy, at
+// first √p/‖∇h‖, and h against the largest of the last five values.
+func TestSpectralStepsAreTheFormula(t *testing.T) {
+	above := 0 // steps to a higher h
+	for _, radius := range []float64{.8, 3, 100} {
+		e := newClosed(0)
+		p := e.problem()
+		p.Project = func(x []float64) {
+			if n := floats.Norm(x, 2); n > radius {
+				floats.Scale(radius/n, x)
+			}
+		}
+		x := []float64{2, -3, 1, 4}
+		run, err := hypergrad.HOAG{Estimator: e}.Start(p, bilevel.Point{X: x}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ProjectX(x)
+		step(t, run)
+		lambda := 2 / floats.Norm(e.grad(x), 2) // √p = 2
+		recent := []float64{e.value(x)}
+		for accepted := 0; accepted < 12; accepted++ {
+			g, dir := e.grad(x), append([]float64(nil), x...)
+			floats.AddScaled(dir, -lambda, g)
+			p.ProjectX(dir)
+			floats.Sub(dir, x)
+			slope, alpha := floats.Dot(g, dir), 1.0
+			if slope > -1e-9 {
+				break
+			}
+			next := make([]float64, 4)
+			for {
+				floats.AddScaledTo(next, x, alpha, dir)
+				step(t, run)
+				if a := e.asked[len(e.asked)-1]; floats.Distance(a.x, next, 2) > 1e-9 {
+					t.Fatalf("radius %g, after %d steps: a trial at %v, want %v", radius, accepted, a.x, next)
+				}
+				change := e.value(next) - floats.Max(recent)
+				if change <= 1e-4*alpha*slope {
+					break
+				}
+				alpha = math.Max(alpha/10, math.Min(alpha/2, -slope*alpha*alpha/(2*(change-alpha*slope))))
+			}
+			s, y := make([]float64, 4), make([]float64, 4)
+			floats.SubTo(s, next, x)
+			floats.SubTo(y, e.grad(next), g)
+			lambda = floats.Dot(s, s) / floats.Dot(s, y)
+			if e.value(next) > e.value(x) {
+				above++
+			}
+			x = next
+			recent = append(recent, e.value(x))
+			recent = recent[max(0, len(recent)-5):]
+		}
+	}
+	if above == 0 {
+		t.Error("h falls in every step: the test shows little")
+	}
+}
+
+// Descent's search: α is √p/‖direction‖ at first, shrinks to the minimum of the parabola, by a factor between 2 and 10,
+// and is doubled where the first trial lowers h by 10⁻⁴ of the slope's promise.
+func TestSearchedStepsAreTheFormula(t *testing.T) {
+	for _, mu := range []float64{0, .5} {
+		m := hypergrad.Descent{}
+		if mu > 0 {
+			m.Optimizer = hypergrad.Momentum{Mu: mu}
+		}
+		e := newClosed(0)
+		m.Estimator = e
+		p := e.problem()
+		p.Lower = []float64{math.Inf(-1), math.Inf(-1), .3, math.Inf(-1)}
+		x := []float64{2, -3, 1, 4}
+		run, err := m.Start(p, bilevel.Point{X: x}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step(t, run)
+		dir, alpha := make([]float64, 4), 0.0
+		var doubled, shortened int
+		for accepted := 0; accepted < 12; accepted++ {
+			g := e.grad(x)
+			floats.Scale(mu, dir)
+			floats.Add(dir, g)
+			if alpha == 0 {
+				alpha = 2 / floats.Norm(dir, 2)
+			}
+			for try := 0; ; try++ {
+				next := make([]float64, 4)
+				floats.AddScaledTo(next, x, -alpha, dir)
+				p.ProjectX(next)
+				step(t, run)
+				if a := e.asked[len(e.asked)-1]; floats.Distance(a.x, next, 2) > 1e-9 {
+					t.Fatalf("μ = %g, after %d steps: a trial at %v, want %v", mu, accepted, a.x, next)
+				}
+				change, promise := e.value(next)-e.value(x), floats.Dot(g, next)-floats.Dot(g, x)
+				if change <= 1e-4*promise {
+					if try == 0 {
+						alpha *= 2
+						doubled++
+					}
+					x = next
+					break
+				}
+				alpha = math.Max(alpha/10, math.Min(alpha/2, -promise*alpha/(2*(change-promise))))
+				shortened++
+			}
+		}
+		if doubled == 0 || shortened == 0 {
+			t.Errorf("μ = %g: α is doubled %d times and lowered %d times: the test shows little", mu, doubled, shortened)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
@@ -145,5 +146,111 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 	if safeguarded == 0 || capped == 0 || last == 0 || shortened == 0 {
 		t.Errorf("the safeguard decides in %d steps, a half in %d, the tolerance in %d, and steps are shortened %d times: all should",
 			safeguarded, capped, last, shortened)
+	}
+}
+
+// L-BFGS against the dense BFGS matrix of the pairs that are kept,
+//
+//	H ← (I − ρsyᵀ)H(I − ρysᵀ) + ρssᵀ,  ρ = 1/sᵀy,  from H₀ = sᵀy/yᵀy of the newest pair,
+//
+// with steps from 1, at first 1/‖∇g‖, to where g falls by 10⁻⁴ of what the slope promises and the slope by a tenth:
+// longer by a factor of 4, or to the middle of what is left between two bounds, or shorter as Newton's.
+func TestLBFGSStepsAreTheFormula(t *testing.T) {
+	const d = 12
+	made := 0
+	var longer, shorter int
+	for _, c := range []struct {
+		flat   bool
+		memory int
+		size   float64
+	}{{false, 1, 1}, {false, 4, 3}, {true, 10, 3}, {true, 2, 30}} {
+		g := curved(d, c.flat, &made)
+		all := bilevel.All(g)
+		x, z := []float64{0}, make([]float64, d)
+		for k := range z {
+			z[k] = c.size * math.Cos(float64(k))
+		}
+		start := append([]float64(nil), z...)
+		gradient := func(z []float64) []float64 {
+			dz := make([]float64, d)
+			g.Grad(dz, nil, z, x, all)
+			return dz
+		}
+		var ss, ys []*mat.VecDense // oldest first
+		for k := 1; k <= 15; k++ {
+			grad, value := gradient(z), g.Value(z, x, all)
+			h, alpha := mat.NewDense(d, d, nil), 1/floats.Norm(grad, 2)
+			for j := range d {
+				h.Set(j, j, 1)
+				if n := len(ss) - 1; n >= 0 {
+					h.Set(j, j, mat.Dot(ss[n], ys[n])/mat.Dot(ys[n], ys[n]))
+					alpha = 1
+				}
+			}
+			for i := range ss {
+				rho := 1 / mat.Dot(ss[i], ys[i])
+				var left, sum mat.Dense
+				left.Outer(-rho, ss[i], ys[i])
+				for j := range d {
+					left.Set(j, j, 1+left.At(j, j))
+				}
+				sum.Product(&left, h, left.T())
+				h.Outer(rho, ss[i], ss[i])
+				h.Add(h, &sum)
+			}
+			var dir mat.VecDense
+			dir.MulVec(h, mat.NewVecDense(d, grad))
+			p := dir.RawVector().Data
+			floats.Scale(-1, p)
+			slope, lo, hi := floats.Dot(p, grad), 0.0, math.Inf(1)
+			next := make([]float64, d)
+			for {
+				floats.AddScaledTo(next, z, alpha, p)
+				change := g.Value(next, x, all) - value
+				fell := change <= 1e-4*alpha*slope
+				if fell && floats.Dot(p, gradient(next)) >= .9*slope {
+					break
+				}
+				if fell {
+					lo = alpha
+					longer++
+				} else {
+					hi = alpha
+					shorter++
+				}
+				switch {
+				case math.IsInf(hi, 1):
+					alpha *= 4
+				case lo > 0:
+					alpha = (lo + hi) / 2
+				default:
+					alpha = math.Max(alpha/10, math.Min(alpha/2, -slope*alpha*alpha/(2*(change-slope*alpha))))
+				}
+			}
+			s, y := make([]float64, d), make([]float64, d)
+			floats.SubTo(s, next, z)
+			floats.SubTo(y, gradient(next), grad)
+			ss, ys = append(ss, mat.NewVecDense(d, s)), append(ys, mat.NewVecDense(d, y))
+			if len(ss) > c.memory {
+				ss, ys = ss[1:], ys[1:]
+			}
+			z = append([]float64(nil), next...)
+			m, err := inner.LBFGS{Memory: c.memory, MaxIter: k}.Start(g, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := append([]float64(nil), start...)
+			_, err = m.Minimize(got, x, 1e-12)
+			var unsolved *inner.NotConvergedError
+			if !errors.As(err, &unsolved) {
+				t.Fatalf("after %d steps: %v", k, err)
+			}
+			if e := floats.Distance(got, z, 2); !(e < 1e-7*floats.Norm(z, 2)) {
+				t.Fatalf("%+v: after %d steps z is off by %.3g", c, k, e)
+			}
+		}
+	}
+	if longer == 0 || shorter == 0 {
+		t.Errorf("steps are made longer %d times and shorter %d times: the test shows little", longer, shorter)
 	}
 }

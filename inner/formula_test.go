@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"gonum.org/v1/gonum/floats"
@@ -12,6 +13,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/linsolve"
+	"github.com/bilevel-go/bilevel/model"
 )
 
 // curved is the mean over 60 rows of φ(a_iᵀz − b_i), plus ½·10⁻³‖z‖², with φ(s) = ½s² + s⁴/12 or, flat, √(1 + s²), on
@@ -252,5 +254,77 @@ func TestLBFGSStepsAreTheFormula(t *testing.T) {
 	}
 	if longer == 0 || shorter == 0 {
 		t.Errorf("steps are made longer %d times and shorter %d times: the test shows little", longer, shorter)
+	}
+}
+
+// What Minimize computes depends on its arguments alone: the same bits, iterations and samples whether the minimizer is
+// new or has solved another problem. So do the factor and the preconditioner, also where no iteration needed them.
+func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
+	const d = 12
+	g := logistic(t, 80, d, 1)
+	list := variants()
+	for name, s := range allSolvers() {
+		list = append(list, variant{name: name, solver: s, hide: func(g *model.Regularized) bilevel.Objective { return g }})
+	}
+	for _, v := range list {
+		x, other := make([]float64, d), make([]float64, d)
+		for j := range x {
+			x[j], other[j] = -3+2*math.Sin(float64(j)), -1+3*math.Cos(float64(j))
+		}
+		type outcome struct {
+			z      []float64
+			res    inner.Result
+			counts bilevel.Counts
+			made   []float64 // by the factor and the preconditioner at the solution, without an iteration
+		}
+		solve := func(before bool) (o outcome) {
+			var counts bilevel.Counts
+			m, err := v.solver.Start(v.hide(g), &counts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before {
+				if _, err := m.Minimize(fill(d, -5), other, 1); err != nil { // with a gradient that is large at the end
+					t.Fatal(err)
+				}
+			}
+			counts = bilevel.Counts{}
+			o.z = fill(d, .01)
+			if o.res, err = m.Minimize(o.z, x, 1e-9); err != nil {
+				t.Fatal(err)
+			}
+			o.res.Grad = nil
+			o.counts = counts
+			if before {
+				if _, err := m.Minimize(fill(d, -5), other, 1e-9); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at := append([]float64(nil), o.z...)
+			if _, err := m.Minimize(at, x, 1e-9); err != nil {
+				t.Fatal(err)
+			}
+			r := fill(d, 1)
+			if f, ok := m.(inner.Factorer); ok {
+				factor, err := f.Factor(at, x)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dst := make([]float64, d)
+				factor.Solve(dst, r)
+				o.made = append(o.made, dst...)
+			}
+			if p, ok := m.(inner.Preconditioner); ok {
+				if pre := p.Preconditioner(at, x, 1000); pre != nil {
+					dst := make([]float64, d)
+					pre.Precondition(dst, r)
+					o.made = append(o.made, dst...)
+				}
+			}
+			return o
+		}
+		if a, b := solve(false), solve(true); !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: a new minimizer gives\n%+v\nand one that has solved another problem\n%+v", v.name, a, b)
+		}
 	}
 }

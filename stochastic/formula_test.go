@@ -854,3 +854,95 @@ func TestStepsAreTheFormulas(t *testing.T) {
 		follow(t, f.name+" with the default batch", f.m, k, f.plain, p.make(), p.at, 5)
 	}
 }
+
+// The automatic step of z and v is 1/(3(L + e_i)), L the curvature of the sampled part of g and e_i that of coordinate i in
+// the other; where batches leave noise √(1 + t/T₀)L takes the place of L, t being that of the last look. The terms of the
+// sampled part are ½L‖z ∓ 1‖², so that each step of z shows its size. The step of a Neumann series is 1.5/(L + e_i).
+func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
+	const curvature = 2
+	stiff := []float64{.5, 6}
+	g := together{
+		&bilevel.Func{InnerDim: 2, OuterDim: 1, Terms: 2,
+			Eval: func(z, _ []float64, b bilevel.Batch) float64 {
+				s := 0.0
+				for i := b.Lo; i < b.Hi; i++ {
+					for _, v := range z {
+						s += curvature * (v - float64(2*i-1)) * (v - float64(2*i-1)) / 2 / float64(b.Len())
+					}
+				}
+				return s
+			},
+			Gradient: func(dz, dx, z, _ []float64, b bilevel.Batch) {
+				for k, v := range z {
+					dz[k] = curvature * (v - float64(b.Lo+b.Hi-2))
+				}
+				clear(dx)
+			},
+			HessVec:  func(hv, _, _, v []float64, _ bilevel.Batch) { hv[0], hv[1] = curvature*v[0], curvature*v[1] },
+			CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { clear(cv) },
+		},
+		&bilevel.Func{InnerDim: 2, OuterDim: 1,
+			Eval: func(z, _ []float64, _ bilevel.Batch) float64 { return (stiff[0]*z[0]*z[0] + stiff[1]*z[1]*z[1]) / 2 },
+			Gradient: func(dz, dx, z, _ []float64, _ bilevel.Batch) {
+				dz[0], dz[1], dx[0] = stiff[0]*z[0], stiff[1]*z[1], 0
+			},
+			HessVec:  func(hv, _, _, v []float64, _ bilevel.Batch) { hv[0], hv[1] = stiff[0]*v[0], stiff[1]*v[1] },
+			CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { clear(cv) },
+		},
+	}
+	slope := []float64{3, -1}
+	f := &bilevel.Func{InnerDim: 2, OuterDim: 1,
+		Eval:     func(z, x []float64, _ bilevel.Batch) float64 { return dot(slope, z) + x[0]*x[0] },
+		Gradient: func(dz, dx, _, x []float64, _ bilevel.Batch) { copy(dz, slope); dx[0] = 2 * x[0] },
+	}
+	p := &bilevel.Problem{Inner: g, Outer: f}
+	run, err := SOBA{Batch: 1, Outer: Constant(.1)}.Start(p, bilevel.Point{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := run.Point().Z
+	var at, slow []float64 // steps from which on √(1 + t/T₀) is another number, and its square
+	for k := range 4000 {
+		step(t, run)
+		next := run.Point().Z
+		var root [2]float64
+		for i, e := range stiff {
+			// z⁺ = z − ρ(L(z ∓ 1) + ez), and z stays between −1 and 1
+			rho := math.Max((next[i]-z[i])/(curvature*(1-z[i])-e*z[i]), (next[i]-z[i])/(curvature*(-1-z[i])-e*z[i]))
+			root[i] = (1/rho - 3*e) / (3 * curvature)
+		}
+		if math.Abs(root[0]-root[1]) > 1e-7*root[0] || k == 0 && math.Abs(root[0]-1) > 1e-12 {
+			t.Fatalf("the steps of both coordinates after %d steps are those of √(1 + t/T₀) = %g and %g", k, root[0], root[1])
+		}
+		if n := len(slow); n == 0 || root[0]*root[0] > slow[n-1]+1e-9 {
+			at, slow = append(at, float64(k)), append(slow, root[0]*root[0])
+		}
+		z = next
+	}
+	last := len(at) - 1
+	if last < 5 || slow[last] < 3 {
+		t.Fatalf("the step changes %d times, to 1/%g of its first size: the test shows little", last, math.Sqrt(slow[last]))
+	}
+	for i, s := range slow {
+		if want := 1 + (slow[last]-1)*at[i]/at[last]; math.Abs(s-want) > 1e-6*want {
+			t.Errorf("1 + t/T₀ is %g after %g steps, want %g", s, at[i], want)
+		}
+	}
+
+	run, err = StocBiO{Batch: 1, Outer: Constant(.1), Terms: 3}.Start(p, bilevel.Point{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step(t, run)
+	for i, v := range run.Point().V {
+		h := curvature + stiff[i]
+		eta, want, r := 1.5/h, 0.0, 1.5/h*slope[i]
+		for range 4 {
+			want -= r
+			r -= eta * h * r
+		}
+		if math.Abs(v-want) > 1e-12 {
+			t.Errorf("v[%d] = %g, want %g", i, v, want)
+		}
+	}
+}

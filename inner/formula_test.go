@@ -77,7 +77,7 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 	for _, c := range []struct {
 		flat      bool
 		size, tol float64
-	}{{false, 1, 1e-7}, {false, 1, 1e-2}, {false, 1, .6}, {false, 100, 1e-4}, {true, 3, 1e-5}, {true, .1, 1e-3}} {
+	}{{false, 1, 1e-7}, {false, 1, 1e-2}, {false, 1, .6}, {false, 100, 1e-4}, {true, 3, 1e-5}, {true, .1, 1e-3}, {true, 1, 1e-3}, {true, 2, 1e-3}, {true, 5, 1e-3}, {true, 10, 1e-3}} {
 		g := curved(d, c.flat, &made)
 		all := bilevel.All(g)
 		z := make([]float64, d)
@@ -325,6 +325,35 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 		}
 		if a, b := solve(false), solve(true); !reflect.DeepEqual(a, b) {
 			t.Errorf("%s: a new minimizer gives\n%+v\nand one that has solved another problem\n%+v", v.name, a, b)
+		}
+	}
+}
+
+// The settings that are zero have the values that are documented.
+func TestDefaults(t *testing.T) {
+	const d = 12
+	g := logistic(t, 80, d, 1)
+	x := fill(d, -3)
+	for _, c := range []struct{ zero, explicit inner.Solver }{
+		{inner.HeavyBall{Step: .1, Steps: 20}, inner.HeavyBall{Step: .1, Steps: 20, Momentum: .9}},
+		{inner.Nesterov{Step: .1, Steps: 20}, inner.Nesterov{Step: .1, Steps: 20, Momentum: .9}},
+		{inner.Adam{Steps: 20}, inner.Adam{Steps: 20, Step: .001, Beta1: .9, Beta2: .999, Epsilon: 1e-8}},
+		{inner.LBFGS{}, inner.LBFGS{Memory: 10, MaxIter: 10000}},
+		{inner.Newton{}, inner.Newton{DenseDim: 512, MaxIter: 200}},
+	} {
+		var z [2][]float64
+		for i, s := range []inner.Solver{c.zero, c.explicit} {
+			m, err := s.Start(g, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			z[i] = fill(d, 1)
+			if _, err := m.Minimize(z[i], x, 1e-10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !floats.Equal(z[0], z[1]) {
+			t.Errorf("%T: z = %v with %+v and %v with %+v", c.zero, z[0], c.zero, z[1], c.explicit)
 		}
 	}
 }

@@ -521,3 +521,35 @@ func TestAutomaticInnerStepsDecay(t *testing.T) {
 		}
 	}
 }
+
+// Automatic multipliers are multiples of the ratio of the smoothness of f to that of g at the start: of F2SA 30, or 5
+// where batches leave noise, growing as t^(1/7); α₀ of MinimaxOPT 10, or 5; Gamma of V-PBGD 100.
+func TestAutomaticMultipliersAreTheFormula(t *testing.T) {
+	quadratic := func(curvature float64) *bilevel.Func {
+		return &bilevel.Func{InnerDim: 2, OuterDim: 2, Terms: 4,
+			Eval: func(z, x []float64, _ bilevel.Batch) float64 { return curvature*dot(z, z)/2 - dot(x, z) },
+			Gradient: func(dz, dx, z, x []float64, _ bilevel.Batch) {
+				copy(dz, plus(plus(fill(2, 0), curvature, z), -1, x))
+				copy(dx, plus(fill(2, 0), -1, z))
+			},
+		}
+	}
+	p := &bilevel.Problem{Inner: quadratic(2), Outer: quadratic(6)} // the ratio is 3
+	at := bilevel.Point{Z: []float64{1, -2}}
+	for _, c := range []struct {
+		batch int
+		want  [3]float64 // of F2SA, MinimaxOPT and V-PBGD, which has no batches
+	}{{4, [3]float64{30, 10, 100}}, {1, [3]float64{5, 5, 100}}} {
+		f := must(F2SA{Batch: c.batch}.Start(p, at, 1)).(*f2saRun)
+		m := must(MinimaxOPT{Batch: c.batch}.Start(p, at, 1)).(*minimaxRun)
+		v := must(VPBGD{}.Start(p, at, 1)).(*vpbgdRun)
+		for i, got := range []float64{f.Lambda.Size, m.first, v.last} {
+			if want := 3 * c.want[i]; math.Abs(got-want) > 1e-5*want {
+				t.Errorf("batches of %d: multiplier %d is %g, want %g", c.batch, i, got, want)
+			}
+		}
+		if f.Lambda.Growth != 1./7 {
+			t.Errorf("λ grows as t^%g", f.Lambda.Growth)
+		}
+	}
+}

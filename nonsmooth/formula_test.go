@@ -1,0 +1,235 @@
+package nonsmooth
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/inner"
+)
+
+// weights are λ_i = exp(x_{i mod p}), and 0 for the last coefficient.
+type weights struct{ d, p int }
+
+func (w weights) Dims() (d, p int) { return w.d, w.p }
+func (w weights) Weights(lambda, x []float64) {
+	for i := range lambda {
+		lambda[i] = math.Exp(x[i%w.p])
+	}
+	lambda[w.d-1] = 0
+}
+
+func (w weights) Pull(cx, x, c []float64) {
+	clear(cx)
+	for i := range w.d - 1 {
+		cx[i%w.p] += math.Exp(x[i%w.p]) * c[i]
+	}
+}
+
+func (w weights) Push(dst, x, v []float64) {
+	for i := range w.d - 1 {
+		dst[i] = math.Exp(x[i%w.p]) * v[i%w.p]
+	}
+	dst[w.d-1] = 0
+}
+
+// quartic is the mean over 20 rows of ½s² + s⁴/12 − b_i s with s = a_iᵀz, whose curvature grows away from zero.
+func quartic(d, p int) *bilevel.Func {
+	rng := rand.New(rand.NewPCG(5, 14))
+	const n = 20
+	a, b := make([][]float64, n), make([]float64, n)
+	for i := range a {
+		a[i], b[i] = make([]float64, d), 8*rng.NormFloat64()
+		for k := range a[i] {
+			a[i][k] = rng.NormFloat64()
+		}
+	}
+	return &bilevel.Func{InnerDim: d, OuterDim: p,
+		Eval: func(z, _ []float64, _ bilevel.Batch) float64 {
+			sum := 0.0
+			for i := range a {
+				s := floats.Dot(a[i], z)
+				sum += (s*s/2 + s*s*s*s/12 - b[i]*s) / n
+			}
+			return sum
+		},
+		Gradient: func(dz, dx, z, _ []float64, _ bilevel.Batch) {
+			clear(dz)
+			clear(dx)
+			for i := range a {
+				s := floats.Dot(a[i], z)
+				floats.AddScaled(dz, (s+s*s*s/3-b[i])/n, a[i])
+			}
+		},
+		HessVec: func(hv, z, _, v []float64, _ bilevel.Batch) {
+			clear(hv)
+			for i := range a {
+				s := floats.Dot(a[i], z)
+				floats.AddScaled(hv, (1+s*s)*floats.Dot(a[i], v)/n, a[i])
+			}
+		},
+		CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { clear(cv) },
+	}
+}
+
+// FISTA step by step (Beck, Teboulle 2009, section 4): z⁺ = S(y − ∇g(y)/L, λ/L), L doubled until g(z⁺) ≤ g(y) +
+// ⟨∇g(y), z⁺ − y⟩ + L/2‖z⁺ − y‖², t⁺ = (1 + √(1 + 4t²))/2 and y = z⁺ + (t − 1)/t⁺·(z⁺ − z), with t = 1 and no momentum where
+// ⟨y − z⁺, z⁺ − z⟩ > 0.
+func TestFISTAStepsAreTheFormula(t *testing.T) {
+	const d, p = 7, 3
+	c := &Composite{G: quartic(d, p), L1: weights{d, p}}
+	all := bilevel.All(c.G)
+	x, lambda := []float64{0, -1, .3}, make([]float64, d)
+	c.L1.Weights(lambda, x)
+	start := []float64{.1, -.2, .3, 0, .2, -.1, .4}
+	z, y, tk := start, start, 1.0
+	l := 1 / StepSize(c.G, start, x)
+	var doubled, restarts, zeros int
+	for k := 1; k <= 40; k++ {
+		dz := make([]float64, d)
+		c.G.Grad(dz, nil, y, x, all)
+		next, moved := make([]float64, d), make([]float64, d)
+		for {
+			for i := range next {
+				u := y[i] - dz[i]/l
+				next[i] = math.Copysign(math.Max(math.Abs(u)-lambda[i]/l, 0), u)
+			}
+			floats.SubTo(moved, next, y)
+			if c.G.Value(next, x, all) <= c.G.Value(y, x, all)+floats.Dot(dz, moved)+l/2*floats.Dot(moved, moved) {
+				break
+			}
+			l *= 2
+			doubled++
+		}
+		for _, v := range next {
+			if v == 0 {
+				zeros++
+			}
+		}
+		step := make([]float64, d)
+		floats.SubTo(step, next, z)
+		momentum := 0.0
+		if floats.Dot(moved, step) < 0 {
+			tk = 1
+			restarts++
+		} else {
+			after := (1 + math.Sqrt(1+4*tk*tk)) / 2
+			momentum, tk = (tk-1)/after, after
+		}
+		y = make([]float64, d)
+		floats.AddScaledTo(y, next, momentum, step)
+		z = next
+		m, err := FISTA{MaxIter: k}.Start(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := append([]float64(nil), start...)
+		_, err = m.Minimize(got, x, 1e-13)
+		var unsolved *inner.NotConvergedError
+		if !errors.As(err, &unsolved) {
+			t.Fatalf("after %d steps: %v", k, err)
+		}
+		if e := floats.Distance(got, z, math.Inf(1)); !(e < 1e-12) {
+			t.Fatalf("after %d steps z is off by %.3g", k, e)
+		}
+	}
+	if doubled == 0 || restarts == 0 || zeros == 0 {
+		t.Errorf("L is doubled %d times, the momentum begins again %d times, %d coefficients were zero: the test shows little", doubled, restarts, zeros)
+	}
+}
+
+// StepSize is 1/(1.1 L).
+func TestStepSizeIsTheFormula(t *testing.T) {
+	diagonal := &bilevel.Func{InnerDim: 3, OuterDim: 1,
+		Eval:     func(_, _ []float64, _ bilevel.Batch) float64 { return 0 },
+		Gradient: func(_, _, _, _ []float64, _ bilevel.Batch) {},
+		HessVec: func(hv, z, _, v []float64, _ bilevel.Batch) {
+			hv[0], hv[1], hv[2] = (1+z[0])*v[0], v[1]/5, 4*v[2]/(1+z[0])
+		},
+		CrossVec: func(_, _, _, _ []float64, _ bilevel.Batch) {},
+	}
+	// The curvature is 4 at z = 0 and 8 at z₀ = 7.
+	for z0, want := range map[float64]float64{0: 4, 7: 8} {
+		if got := 1 / (1.1 * StepSize(diagonal, []float64{z0, 0, 0}, nil)); math.Abs(got-want) > 1e-6*want {
+			t.Errorf("at z₀ = %g L is %g, want %g", z0, got, want)
+		}
+	}
+}
+
+// The step of a block along its line ends at the minimum of ½uᵀHu − bᵀu + Σλ|u|, kinks and all.
+func TestLineOfABlockIsMinimised(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 14))
+	const n = 5
+	crossed := 0
+	for range 200 {
+		of := []int{0, 1, 2, 3, 4}
+		h := make([]float64, n*n)
+		for range n + 1 {
+			a := make([]float64, n)
+			for i := range a {
+				a[i] = rng.NormFloat64()
+			}
+			for i := range n {
+				for j := range n {
+					h[i*n+j] += a[i] * a[j]
+				}
+			}
+		}
+		var b block
+		b.form(of, h, n)
+		linear := make([]float64, n)
+		for i := range n {
+			linear[i], b.u[i], b.lambda[i] = 3*rng.NormFloat64(), rng.NormFloat64(), rng.Float64()*2
+		}
+		b.lambda[n-1] = 0
+		value := func(u []float64) float64 {
+			s := 0.0
+			for i := range n {
+				for j := range n {
+					s += h[i*n+j] * u[i] * u[j] / 2
+				}
+				s += b.lambda[i]*math.Abs(u[i]) - linear[i]*u[i]
+			}
+			return s
+		}
+		for i := range n {
+			b.r[i] = -linear[i]
+			for j := range n {
+				b.r[i] += h[i*n+j] * b.u[j]
+			}
+		}
+		before := append([]float64(nil), b.u...)
+		b.active()
+		b.system()
+		dir := make([]float64, n)
+		floats.SubTo(dir, b.u, before)
+		for i := range n {
+			r := -linear[i]
+			for j := range n {
+				r += h[i*n+j] * b.u[j]
+			}
+			if math.Abs(r-b.r[i]) > 1e-10 {
+				t.Errorf("the gradient is %v, want %g at %d", b.r, r, i)
+			}
+			if before[i]*b.u[i] < 0 {
+				crossed++
+			}
+		}
+		// No point of the line is lower.
+		at := value(b.u)
+		for k := range 1001 {
+			u := make([]float64, n)
+			floats.AddScaledTo(u, before, float64(k)/500, dir)
+			if v := value(u); v < at-1e-9 {
+				t.Fatalf("the block's objective is %g at %v, and %g at %v on the line", at, b.u, v, u)
+			}
+		}
+	}
+	if crossed < 20 {
+		t.Errorf("%d coefficients changed sign: the test shows little", crossed)
+	}
+}

@@ -233,3 +233,25 @@ func TestLineOfABlockIsMinimised(t *testing.T) {
 		t.Errorf("%d coefficients changed sign: the test shows little", crossed)
 	}
 }
+
+// A coefficient without a penalty has derivatives also where it is zero: Φ is smooth there.
+func TestDerivativesOfAnUnpenalisedZero(t *testing.T) {
+	const d, p = 3, 2
+	g := &bilevel.Func{InnerDim: d, OuterDim: p,
+		Eval:     func(z, x []float64, _ bilevel.Batch) float64 { return floats.Dot(z, z)/2 + x[0]*z[2] },
+		Gradient: func(dz, dx, z, x []float64, _ bilevel.Batch) { copy(dz, z); dz[2] += x[0]; dx[0], dx[1] = z[2], 0 },
+		HessVec:  func(hv, _, _, v []float64, _ bilevel.Batch) { copy(hv, v) },
+		CrossVec: func(cv, _, _, v []float64, _ bilevel.Batch) { cv[0], cv[1] = v[2], 0 },
+	}
+	c := &Composite{G: g, L1: weights{d, p}, Eta: .25}
+	z, x, u := []float64{1, .1, 0}, []float64{0, 0}, []float64{0, 0, 1} // λ = (1, 1, 0)
+	uz, ux := make([]float64, d), make([]float64, p)
+	c.Pull(uz, ux, z, x, u, bilevel.Batch{})
+	if uz[2] != .75 || ux[0] != -.25 {
+		t.Errorf("∂zΦᵀe₂ = %v, ∂xΦᵀe₂ = %v, want .75 and -.25", uz, ux)
+	}
+	c.Push(uz, z, x, u, []float64{1, 0}, bilevel.Batch{})
+	if uz[2] != .5 {
+		t.Errorf("∂zΦe₂ + ∂xΦe₀ = %v, want .5 in the last place", uz)
+	}
+}

@@ -9,7 +9,10 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/bileveltest"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/linsolve"
 )
 
 // The outer loops against plain code. An estimator with closed forms stands for the inner problem and records what it is
@@ -340,6 +343,181 @@ func TestSearchedStepsAreTheFormula(t *testing.T) {
 		}
 		if doubled == 0 || shortened == 0 {
 			t.Errorf("μ = %g: α is doubled %d times and lowered %d times: the test shows little", mu, doubled, shortened)
+		}
+	}
+}
+
+// seen records the batches of calls: gradients of z alone, of both, products with ∇²zz and with ∇²xz.
+type seen struct {
+	bilevel.SecondOrder
+	inner, outer, hess, cross []bilevel.Batch
+}
+
+func (o *seen) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
+	if dx == nil {
+		o.inner = append(o.inner, b)
+	} else {
+		o.outer = append(o.outer, b)
+	}
+	o.SecondOrder.Grad(dz, dx, z, x, b)
+}
+
+func (o *seen) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
+	if hv != nil {
+		o.hess = append(o.hess, b)
+	} else {
+		o.cross = append(o.cross, b)
+	}
+	o.SecondOrder.Products(dz, hv, cv, z, x, v, b)
+}
+
+// SID on the batches that it asks for: t steps on z and k on v with rates β/(γ + s) times Scale, and means over J terms,
+// rounded up to whole batches.
+func TestSIDStepsAreTheFormula(t *testing.T) {
+	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
+	for _, m := range []hypergrad.SID{
+		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, Inner: hypergrad.Rate{Beta: 3, Gamma: 6}, Linear: hypergrad.Rate{Beta: 2, Gamma: 5}, Scale: .1},
+		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, Inner: hypergrad.Rate{Beta: .3}, Linear: hypergrad.Rate{Beta: .4}, Scale: .2},
+		{Scale: .1}, // t = k = 100, J is 100 batches, more than all terms, of 64; β = γ = 100
+	} {
+		f, g := &seen{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &seen{SecondOrder: c.Problem.Inner.(bilevel.SecondOrder)}
+		d, p := g.Dims()
+		h, err := m.Start(&bilevel.Problem{Outer: f, Inner: g}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bilevel.Point{Z: make([]float64, d), X: make([]float64, p), V: make([]float64, d)}
+		for i := range at.Z {
+			at.Z[i], at.V[i] = math.Sin(float64(i)), math.Cos(float64(i))
+		}
+		for j := range at.X {
+			at.X[j] = -1 - float64(j)/5
+		}
+		z, v := append([]float64(nil), at.Z...), append([]float64(nil), at.V...)
+		grad := make([]float64, p)
+		rep, err := h.At(grad, at, hypergrad.Effort{Seed: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tSteps, kSteps, batches, rateZ, rateV := m.InnerSteps, m.LinearSteps, (m.Samples+3)/4, m.Inner, m.Linear
+		if m.Samples != 10 {
+			batches = 1 // all terms
+		}
+		if m.InnerSteps == 0 {
+			tSteps, kSteps = 100, 100
+			rateZ, rateV = hypergrad.Rate{Beta: 100, Gamma: 100}, hypergrad.Rate{Beta: 100, Gamma: 100}
+		}
+		if len(g.inner) != tSteps || len(g.hess) != kSteps || len(f.outer) != batches || len(g.cross) != batches {
+			t.Fatalf("%+v: %d steps of z, %d of v, %d batches of f and %d of the cross product", m, len(g.inner), len(g.hess), len(f.outer), len(g.cross))
+		}
+		rate := func(r hypergrad.Rate, s int) float64 {
+			if r.Gamma == 0 {
+				return r.Beta
+			}
+			return r.Beta / (r.Gamma + float64(s))
+		}
+		dz, dx, hv := make([]float64, d), make([]float64, p), make([]float64, d)
+		for s, b := range g.inner {
+			g.SecondOrder.Grad(dz, nil, z, at.X, b)
+			floats.AddScaled(z, -m.Scale*rate(rateZ, s), dz)
+		}
+		fz, want, value := make([]float64, d), make([]float64, p), 0.0
+		for _, b := range f.outer {
+			f.SecondOrder.Grad(dz, dx, z, at.X, b)
+			floats.AddScaled(fz, 1/float64(batches), dz)
+			floats.AddScaled(want, 1/float64(batches), dx)
+			value += f.Value(z, at.X, b) / float64(batches)
+		}
+		for s, b := range g.hess {
+			g.SecondOrder.Products(nil, hv, nil, z, at.X, v, b)
+			floats.Add(hv, fz)
+			floats.AddScaled(v, -m.Scale*rate(rateV, s), hv)
+		}
+		for _, b := range g.cross {
+			g.SecondOrder.Products(dz, nil, dx, z, at.X, v, b)
+			floats.AddScaled(want, 1/float64(batches), dx)
+			value += floats.Dot(v, dz) / float64(batches)
+		}
+		if e := math.Max(floats.Distance(at.Z, z, 2), floats.Distance(at.V, v, 2)); !(e < 1e-12) {
+			t.Errorf("%+v: z or v is off by %.3g", m, e)
+		}
+		if e := floats.Distance(grad, want, 2); !(e < 1e-12*(1+floats.Norm(want, 2))) || math.Abs(rep.Value-value) > 1e-12*(1+math.Abs(value)) {
+			t.Errorf("%+v: ∇h is off by %.3g, h is %g for %g", m, e, rep.Value, value)
+		}
+	}
+}
+
+// The settings that are zero have the values that are documented.
+func TestDefaults(t *testing.T) {
+	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
+	for _, m := range []struct{ zero, explicit bilevel.Method }{
+		{hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1}, hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1, InnerSteps: 10, Lambda: .1, Multiplier: 1e-4, Scale: 1}},
+		{hypergrad.HOAG{}, hypergrad.HOAG{FirstTolerance: 1e-3, Memory: 10, Estimator: hypergrad.AID{}}},
+		{hypergrad.Descent{}, hypergrad.Descent{FirstTolerance: 1e-3, Optimizer: hypergrad.GD{}}},
+		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{}}, hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{Mu: .9}}},
+		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{}}, hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{Beta1: .9, Beta2: .999, Epsilon: 1e-8}}},
+		{hypergrad.Descent{Step: .1, Estimator: hypergrad.ITD{}}, hypergrad.Descent{Step: .1, Estimator: hypergrad.ITD{Steps: 100, Dynamics: inner.GradientDescent{}}}},
+	} {
+		var x [2][]float64
+		for i, m := range []bilevel.Method{m.zero, m.explicit} {
+			run, err := m.Start(c.Problem, c.Start, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 8 {
+				step(t, run)
+			}
+			x[i] = run.Point().X
+		}
+		if !floats.Equal(x[0], x[1]) {
+			t.Errorf("%T%+v and %+v: x = %v and %v", m.zero, m.zero, m.explicit, x[0], x[1])
+		}
+	}
+}
+
+// What a hypergradient is depends on the arguments alone, not on earlier calls: the same bits from a new estimate and from
+// one that was used elsewhere, also where the model fixes a point for many products.
+func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
+	const d = 6
+	p := logistic(t, 40, 30, d)
+	if _, ok := p.Inner.(bilevel.Linearizer); !ok {
+		t.Fatal("the model cannot fix a point: the test shows little")
+	}
+	for _, e := range []hypergrad.Estimator{
+		hypergrad.AID{}, hypergrad.AID{Linear: linsolve.CG{}}, hypergrad.AID{Linear: linsolve.GMRES{}}, hypergrad.AID{Linear: linsolve.Neumann{Terms: 5}},
+		hypergrad.AID{Inner: inner.Newton{DenseDim: -1}}, hypergrad.AID{Inner: inner.LBFGS{}}, hypergrad.AID{Map: inner.HeavyBall{}},
+		hypergrad.ITD{Steps: 9}, hypergrad.ITD{Steps: 9, Mode: hypergrad.Checkpoints, Dynamics: inner.HeavyBall{}}, hypergrad.ITD{Steps: 9, Mode: hypergrad.Forward},
+		hypergrad.ITD{Steps: 9, Truncate: 4, Dynamics: inner.Adam{Step: .1}}, hypergrad.SID{InnerSteps: 9, LinearSteps: 9, Batch: 8},
+	} {
+		at := func(x float64) bilevel.Point {
+			q := bilevel.Point{Z: make([]float64, d), X: make([]float64, d), V: make([]float64, d)}
+			for j := range d {
+				q.Z[j], q.X[j], q.V[j] = math.Sin(x+float64(j)), x+math.Cos(float64(j)), -math.Sin(float64(j))
+			}
+			return q
+		}
+		var results [2][]float64
+		for used := range results {
+			h, err := e.Start(p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			grad := make([]float64, d)
+			effort := hypergrad.Effort{Inner: 1e-6, Linear: 1e-6, Seed: 2}
+			if used == 1 {
+				if _, err := h.At(grad, at(1), hypergrad.Effort{Inner: 1e-9, Linear: 1e-9, Seed: 5}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			q := at(-2)
+			rep, err := h.At(grad, q, effort)
+			if err != nil {
+				t.Fatal(err)
+			}
+			results[used] = append(append(append(append(results[used], grad...), q.Z...), q.V...), rep.Value, rep.Inner.GradNorm)
+		}
+		if !floats.Equal(results[0], results[1]) {
+			t.Errorf("%T%+v: %v from a new estimate, %v from one that was used", e, e, results[0], results[1])
 		}
 	}
 }

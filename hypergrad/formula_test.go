@@ -20,9 +20,10 @@ import (
 
 // closed has h = Σ c_j cosh(x_j − s_j) + ½(Σ x_j)² + offset, not quadratic and not separable.
 type closed struct {
-	c, s   []float64
-	offset float64
-	asked  []request
+	c, s       []float64
+	offset     float64
+	randomized bool // as it says; it is not
+	asked      []request
 }
 
 type request struct {
@@ -59,6 +60,8 @@ func (e *closed) At(grad []float64, at bilevel.Point, effort hypergrad.Effort) (
 	copy(grad, e.grad(at.X))
 	return hypergrad.Report{Value: e.value(at.X)}, nil
 }
+
+func (e *closed) Randomized(hypergrad.Effort) bool { return e.randomized }
 
 // problem has ∇z g = 3 at z = 0, the unit of inner tolerances, and the levels are otherwise not looked at.
 func (e *closed) problem() *bilevel.Problem {
@@ -294,28 +297,41 @@ func TestSpectralStepsAreTheFormula(t *testing.T) {
 }
 
 // Descent's search: α is √p/‖direction‖ at first, shrinks to the minimum of the parabola, by a factor between 2 and 10,
-// and is doubled where the first trial lowers h by 10⁻⁴ of the slope's promise.
+// and is doubled where the first trial lowers h by 10⁻⁴ of the slope's promise. That of an estimator that says it is
+// randomized evaluates each new point once more, and α grows by 2% after the first rejection.
 func TestSearchedStepsAreTheFormula(t *testing.T) {
-	for _, mu := range []float64{0, .5} {
+	for _, c := range []struct {
+		mu         float64
+		randomized bool
+		size       float64
+	}{{0, false, 1}, {.5, false, 1}, {0, true, 1}, {.5, true, 1}, {0, true, .5}, {0, true, 1.5}, {0, true, .7}, {0, false, .5}} {
 		m := hypergrad.Descent{}
-		if mu > 0 {
-			m.Optimizer = hypergrad.Momentum{Mu: mu}
+		if c.mu > 0 {
+			m.Optimizer = hypergrad.Momentum{Mu: c.mu}
 		}
 		e := newClosed(0)
+		e.randomized = c.randomized
 		m.Estimator = e
 		p := e.problem()
 		p.Lower = []float64{math.Inf(-1), math.Inf(-1), .3, math.Inf(-1)}
-		x := []float64{2, -3, 1, 4}
+		x := []float64{2 * c.size, -3 * c.size, 1, 4 * c.size}
 		run, err := m.Start(p, bilevel.Point{X: x}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		step(t, run)
+		check := func(at []float64) {
+			t.Helper()
+			step(t, run)
+			if a := e.asked[len(e.asked)-1]; floats.Distance(a.x, at, 2) > 1e-9 {
+				t.Fatalf("%+v: evaluation %d is at %v, want %v", c, len(e.asked), a.x, at)
+			}
+		}
+		check(x)
 		dir, alpha := make([]float64, 4), 0.0
-		var doubled, shortened int
-		for accepted := 0; accepted < 12; accepted++ {
+		var grown, shortened int
+		for range 12 {
 			g := e.grad(x)
-			floats.Scale(mu, dir)
+			floats.Scale(c.mu, dir)
 			floats.Add(dir, g)
 			if alpha == 0 {
 				alpha = 2 / floats.Norm(dir, 2)
@@ -324,15 +340,17 @@ func TestSearchedStepsAreTheFormula(t *testing.T) {
 				next := make([]float64, 4)
 				floats.AddScaledTo(next, x, -alpha, dir)
 				p.ProjectX(next)
-				step(t, run)
-				if a := e.asked[len(e.asked)-1]; floats.Distance(a.x, next, 2) > 1e-9 {
-					t.Fatalf("μ = %g, after %d steps: a trial at %v, want %v", mu, accepted, a.x, next)
-				}
+				check(next)
 				change, promise := e.value(next)-e.value(x), floats.Dot(g, next)-floats.Dot(g, x)
 				if change <= 1e-4*promise {
-					if try == 0 {
+					switch {
+					case try > 0:
+					case c.randomized && shortened > 0:
+						alpha *= 1.02
+						grown++
+					default:
 						alpha *= 2
-						doubled++
+						grown++
 					}
 					x = next
 					break
@@ -340,9 +358,12 @@ func TestSearchedStepsAreTheFormula(t *testing.T) {
 				alpha = math.Max(alpha/10, math.Min(alpha/2, -promise*alpha/(2*(change-promise))))
 				shortened++
 			}
+			if c.randomized {
+				check(x)
+			}
 		}
-		if doubled == 0 || shortened == 0 {
-			t.Errorf("μ = %g: α is doubled %d times and lowered %d times: the test shows little", mu, doubled, shortened)
+		if grown == 0 || shortened == 0 {
+			t.Errorf("%+v: α grows %d times and shrinks %d times: the test shows little", c, grown, shortened)
 		}
 	}
 }

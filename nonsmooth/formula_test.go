@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/floats"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
 )
 
@@ -253,5 +254,42 @@ func TestDerivativesOfAnUnpenalisedZero(t *testing.T) {
 	c.Push(uz, z, x, u, []float64{1, 0}, bilevel.Batch{})
 	if uz[2] != .5 {
 		t.Errorf("∂zΦe₂ + ∂xΦe₀ = %v, want .5 in the last place", uz)
+	}
+}
+
+// asked is a solver that records the tolerances it is asked for.
+type asked struct {
+	inner.Minimizer
+	tol []float64
+}
+
+func (a *asked) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer, error) {
+	var err error
+	a.Minimizer, err = ProxNewton{}.Start(c, counts)
+	return a, err
+}
+
+func (a *asked) Minimize(z, x []float64, tol float64) (inner.Result, error) {
+	a.tol = append(a.tol, tol)
+	return a.Minimizer.Minimize(z, x, tol)
+}
+
+// The tolerance of an effort is for ‖Φ(z, x) − z‖, that of inner solvers for subgradients, which are larger by 1/η.
+func TestToleranceOfImplicit(t *testing.T) {
+	const d, p = 7, 3
+	for _, c := range []struct{ eta, want float64 }{{.25, 4e-4}, {0, 1e-4}} {
+		a := &asked{}
+		problem := &bilevel.Problem{Fixed: &Composite{G: quartic(d, p), L1: weights{d, p}, Eta: c.eta}, Outer: quartic(d, p)}
+		h, err := Implicit{Inner: a}.Start(problem, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bilevel.Point{Z: make([]float64, d), X: []float64{0, -1, .3}, V: make([]float64, d)}
+		if _, err := h.At(make([]float64, p), at, hypergrad.Effort{Inner: 1e-4, Linear: 1e-4}); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.tol) != 1 || math.Abs(a.tol[0]-c.want) > 1e-15 {
+			t.Errorf("η = %g: the inner problem is solved to %v, want %g", c.eta, a.tol, c.want)
+		}
 	}
 }

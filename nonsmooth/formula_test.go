@@ -293,3 +293,47 @@ func TestToleranceOfImplicit(t *testing.T) {
 		}
 	}
 }
+
+// The report's value corrects for what the inner solver left: it is of second order in z − z*.
+func TestCorrectionOfImplicit(t *testing.T) {
+	const d, p = 7, 3
+	c := &Composite{G: quartic(d, p), L1: weights{d, p}}
+	f := &bilevel.Func{InnerDim: d, OuterDim: p,
+		Eval: func(z, _ []float64, _ bilevel.Batch) float64 {
+			s := 0.0
+			for i, v := range z {
+				s += math.Sin(v + float64(i))
+			}
+			return s
+		},
+		Gradient: func(dz, dx, z, _ []float64, _ bilevel.Batch) {
+			clear(dx)
+			for i, v := range z {
+				dz[i] = math.Cos(v + float64(i))
+			}
+		},
+	}
+	x := []float64{0, -1, .3}
+	h, err := Implicit{}.Start(&bilevel.Problem{Fixed: c, Outer: f}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
+	exact, err := h.At(make([]float64, p), at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []float64{1e-3, 1e-5} {
+		near := bilevel.Point{Z: append([]float64(nil), at.Z...), X: x, V: make([]float64, d)}
+		for i := range near.Z {
+			near.Z[i] *= 1 + e*math.Cos(float64(i)) // of the same support
+		}
+		rep, err := h.At(make([]float64, p), near, hypergrad.Effort{Inner: 1e9, Linear: 1e-12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if off, without := math.Abs(rep.Value-exact.Value), math.Abs(rep.Value-rep.Correction-exact.Value); !(off < 20*e*without) {
+			t.Errorf("error %g in z: h is off by %.3g, uncorrected by %.3g", e, off, without)
+		}
+	}
+}

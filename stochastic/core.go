@@ -152,9 +152,14 @@ func (c *core) drawF() draw {
 	return zeta
 }
 
-// all are the batches of all samples.
+// all are the batches of all samples, under draws of their own.
 func (c *core) all() (xi, zeta draw) {
 	return c.reach(draw{b: c.gi.All(), weight: 1}), draw{b: c.fo.All(), weight: 1}
+}
+
+// fixed are the batches of all samples under the fixed draw, for methods that are deterministic.
+func (c *core) fixed() (xi, zeta draw) {
+	return c.reach(draw{b: bilevel.All(c.p.Inner), weight: 1}), draw{b: bilevel.All(c.p.Outer), weight: 1}
 }
 
 // reach says what part of x a batch of g depends on.

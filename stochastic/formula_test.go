@@ -14,10 +14,20 @@ import (
 // code shares with the methods are the batches and random numbers, drawn from the same seed in the order of the
 // formulas: ξ from stream 1, ζ from stream 2, what a method draws beside from stream 3.
 
-// softplus is the mean of log(1 + exp(a_iᵀz + b_iᵀx)) + ¼c_i‖z‖².
+// softplus is the mean of log(1 + exp(a_iᵀz + b_iᵀx)) + ¼c_i‖z‖². Every draw scales a_i anew: values at two points
+// whose difference counts must have the same draw.
 type softplus struct {
 	a, b [][]float64
 	c    []float64
+}
+
+// row is a_i in the draw of a batch.
+func (o *softplus) row(i int, b bilevel.Batch) []float64 {
+	pcg := b.Source(i)
+	scale := .5 + rand.New(&pcg).Float64()
+	a := make([]float64, len(o.a[i]))
+	axpy(scale, o.a[i], a)
+	return a
 }
 
 func newSoftplus(n, d, p int, ridge float64, seed uint64) *softplus {
@@ -43,7 +53,7 @@ func (o *softplus) Samples() int     { return len(o.a) }
 func (o *softplus) Value(z, x []float64, b bilevel.Batch) float64 {
 	s := 0.0
 	for i := b.Lo; i < b.Hi; i++ {
-		s += math.Log1p(math.Exp(dot(o.a[i], z)+dot(o.b[i], x))) + o.c[i]*dot(z, z)/4
+		s += math.Log1p(math.Exp(dot(o.row(i, b), z)+dot(o.b[i], x))) + o.c[i]*dot(z, z)/4
 	}
 	return s / float64(b.Len())
 }
@@ -52,7 +62,7 @@ func (o *softplus) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 	o.Products(dz, nil, nil, z, x, nil, b)
 	clear(dx)
 	for i := b.Lo; i < b.Hi && dx != nil; i++ {
-		axpy(sigmoid(dot(o.a[i], z)+dot(o.b[i], x))/float64(b.Len()), o.b[i], dx)
+		axpy(sigmoid(dot(o.row(i, b), z)+dot(o.b[i], x))/float64(b.Len()), o.b[i], dx)
 	}
 }
 
@@ -62,17 +72,18 @@ func (o *softplus) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	clear(cv)
 	w := 1 / float64(b.Len())
 	for i := b.Lo; i < b.Hi; i++ {
-		s := sigmoid(dot(o.a[i], z) + dot(o.b[i], x))
+		a := o.row(i, b)
+		s := sigmoid(dot(a, z) + dot(o.b[i], x))
 		if dz != nil {
-			axpy(w*s, o.a[i], dz)
+			axpy(w*s, a, dz)
 			axpy(w*o.c[i]/2, z, dz)
 		}
 		if hv != nil {
-			axpy(w*s*(1-s)*dot(o.a[i], v), o.a[i], hv)
+			axpy(w*s*(1-s)*dot(a, v), a, hv)
 			axpy(w*o.c[i]/2, v, hv)
 		}
 		if cv != nil {
-			axpy(w*s*(1-s)*dot(o.a[i], v), o.b[i], cv)
+			axpy(w*s*(1-s)*dot(a, v), o.b[i], cv)
 		}
 	}
 }
@@ -265,8 +276,11 @@ func (s *naive) xiCross() sample {
 	return s.allG()
 }
 
-func (s *naive) allG() sample { return sample{bilevel.Batch{Lo: 0, Hi: s.n}, 1} }
-func (s *naive) allF() sample { return sample{bilevel.Batch{Lo: 0, Hi: s.m}, 1} }
+// allG and allF are all samples under the fixed draw, passG and passF under one of their own.
+func (s *naive) allG() sample  { return sample{bilevel.All(s.p.Inner), 1} }
+func (s *naive) allF() sample  { return sample{bilevel.All(s.p.Outer), 1} }
+func (s *naive) passG() sample { return sample{s.gi.All(), 1} }
+func (s *naive) passF() sample { return sample{s.fo.All(), 1} }
 
 // dz, dv and dx are D_z, D_v and D_x.
 func (s *naive) dz(z, x []float64, xi sample) []float64 {
@@ -318,25 +332,25 @@ func soba(s *naive) func() {
 
 // memory is that of one quantity of the sampled part, one entry for each block.
 type memory struct {
-	of  map[bilevel.Batch][]float64
+	of  map[int][]float64 // by where the block begins
 	avg []float64
 	n   int
 }
 
 func newMemory(length, n int) *memory {
-	return &memory{map[bilevel.Batch][]float64{}, make([]float64, length), n}
+	return &memory{map[int][]float64{}, make([]float64, length), n}
 }
 
 // estimate replaces the entry of a block that is drawn with probability pi.
 func (m *memory) estimate(now []float64, b bilevel.Batch, pi float64) []float64 {
 	w := float64(b.Len()) / float64(m.n)
-	old := m.of[b]
+	old := m.of[b.Lo]
 	if old == nil {
 		old = make([]float64, len(now))
 	}
 	change := plus(now, -1, old)
 	d := plus(m.avg, w/pi, change)
-	m.of[b], m.avg = now, plus(m.avg, w, change)
+	m.of[b.Lo], m.avg = now, plus(m.avg, w, change)
 	return d
 }
 
@@ -407,7 +421,7 @@ func srba(period int) func(s *naive) func() {
 		var dz, dv, dx, oz, ov, ox []float64
 		return func() {
 			if (s.t-1)%q == 0 {
-				xi, zeta := s.allG(), s.allF()
+				xi, zeta := s.passG(), s.passF()
 				dz, dv, dx = s.dz(s.z, s.x, xi), s.dv(s.z, s.x, s.v, xi, zeta), s.dx(s.z, s.x, s.v, xi, zeta)
 			} else {
 				xi, zeta := s.xi(), s.zeta()
@@ -601,9 +615,9 @@ func vrbo(n, terms, period int, series Rate) func(s *naive) func() {
 			eta := s.series(series)
 			if (s.t-1)%q == 0 {
 				then = [2][]float64{s.z, s.x}
-				dz = s.dz(s.z, s.x, s.allG())
-				v := s.shia(terms, eta, s.allG, [][]float64{s.fz(s.z, s.x, s.allF())}, then)
-				dx = s.dx(s.z, s.x, v[0], s.allG(), s.allF())
+				dz = s.dz(s.z, s.x, s.passG())
+				v := s.shia(terms, eta, s.passG, [][]float64{s.fz(s.z, s.x, s.passF())}, then)
+				dx = s.dx(s.z, s.x, v[0], s.passG(), s.passF())
 			}
 			s.move(dx)
 			for range n {
@@ -790,7 +804,7 @@ func waves(n int, size float64) []float64 {
 // step makes one step.
 func step(t *testing.T, run bilevel.Run) {
 	t.Helper()
-	if err := run.Step(); err != nil {
+	if err := run.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

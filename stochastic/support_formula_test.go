@@ -33,23 +33,23 @@ func supported(train, val *rows.CSR, k int, remembers, warm, shares bool) func(s
 			return seen
 		}
 		// S of every block of g, and r.
-		sees := map[bilevel.Batch][]bool{}
+		sees := map[int][]bool{}
 		var order []bilevel.Batch
 		for lo := 0; lo < s.n; lo += s.batch {
 			b := bilevel.Batch{Lo: lo, Hi: min(lo+s.batch, s.n)}
-			order, sees[b] = append(order, b), seenBy(train, b)
+			order, sees[b.Lo] = append(order, b), seenBy(train, b)
 		}
 		turn := 0
 		r := make([]float64, train.D)
 		for j := range r {
 			for _, b := range order {
-				if sees[b][j] {
+				if sees[b.Lo][j] {
 					r[j] += s.probability(b, s.n)
 				}
 			}
 			if r[j] == 0 {
 				b := order[turn%(s.n/min(s.batch, s.n))]
-				sees[b][j], r[j] = true, s.probability(b, s.n)
+				sees[b.Lo][j], r[j] = true, s.probability(b, s.n)
 				turn++
 			}
 			r[j] = 1 / r[j]
@@ -57,7 +57,7 @@ func supported(train, val *rows.CSR, k int, remembers, warm, shares bool) func(s
 		reweigh := func(b bilevel.Batch, v []float64) []float64 { // 1_S r v
 			out := make([]float64, len(v))
 			for i := range v {
-				if j := i / k; sees[b][j] {
+				if j := i / k; sees[b.Lo][j] {
 					out[i] = r[j] * v[i]
 				}
 			}
@@ -79,14 +79,14 @@ func supported(train, val *rows.CSR, k int, remembers, warm, shares bool) func(s
 		}
 		// learnX is the estimate of D_x from the block b and what it remembers of others.
 		learnX := func(b bilevel.Batch) []float64 {
-			old := mx.of[b]
+			old := mx.of[b.Lo]
 			if old == nil {
 				old = make([]float64, p)
 			}
 			now := cross(b)
 			delta := plus(now, -1, old)
 			dx := plus(mx.avg, 1, delta)
-			mx.of[b], mx.avg = now, plus(mx.avg, s.probability(b, s.n), delta)
+			mx.of[b.Lo], mx.avg = now, plus(mx.avg, s.probability(b, s.n), delta)
 			return dx
 		}
 		evaluate := func(b bilevel.Batch) (dz, hv []float64) {

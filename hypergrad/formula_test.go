@@ -1,6 +1,7 @@
 package hypergrad_test
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -55,7 +56,7 @@ func (e *closed) Start(*bilevel.Problem, *bilevel.Counts) (hypergrad.Hypergradie
 	return e, nil
 }
 
-func (e *closed) At(grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
+func (e *closed) At(_ context.Context, grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
 	e.asked = append(e.asked, request{append([]float64(nil), at.X...), effort.Inner, effort.Linear})
 	copy(grad, e.grad(at.X))
 	return hypergrad.Report{Value: e.value(at.X)}, nil
@@ -74,7 +75,7 @@ func (e *closed) problem() *bilevel.Problem {
 
 func step(t *testing.T, run bilevel.Run) {
 	t.Helper()
-	if err := run.Step(); err != nil {
+	if err := run.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -416,7 +417,7 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 		}
 		z, v := append([]float64(nil), at.Z...), append([]float64(nil), at.V...)
 		grad := make([]float64, p)
-		rep, err := h.At(grad, at, hypergrad.Effort{Seed: 3})
+		rep, err := h.At(t.Context(), grad, at, hypergrad.Effort{Seed: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -526,12 +527,12 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 			grad := make([]float64, d)
 			effort := hypergrad.Effort{Inner: 1e-6, Linear: 1e-6, Seed: 2}
 			if used == 1 {
-				if _, err := h.At(grad, at(1), hypergrad.Effort{Inner: 1e-9, Linear: 1e-9, Seed: 5}); err != nil {
+				if _, err := h.At(t.Context(), grad, at(1), hypergrad.Effort{Inner: 1e-9, Linear: 1e-9, Seed: 5}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			q := at(-2)
-			rep, err := h.At(grad, q, effort)
+			rep, err := h.At(t.Context(), grad, q, effort)
 			if err != nil {
 				t.Fatal(err)
 			}

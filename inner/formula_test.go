@@ -113,7 +113,7 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 			b, p := make([]float64, d), make([]float64, d)
 			floats.ScaleTo(b, -1, grad)
 			hessian := linsolve.OperatorFunc(func(dst, v []float64) { g.Products(nil, dst, nil, z, x, v, all) })
-			if _, err := (linsolve.CG{}).Solve(hessian, p, b, tol, nil); err != nil {
+			if _, err := (linsolve.CG{}).Solve(t.Context(), hessian, p, b, tol, nil); err != nil {
 				t.Fatal(err)
 			}
 			value, slope, alpha := g.Value(z, x, all), floats.Dot(grad, p), 1.0
@@ -135,7 +135,7 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := append([]float64(nil), start...)
-			_, err = m.Minimize(got, x, c.tol)
+			_, err = m.Minimize(t.Context(), got, x, c.tol)
 			var unsolved *inner.NotConvergedError
 			if err != nil && !errors.As(err, &unsolved) {
 				t.Fatal(err)
@@ -242,7 +242,7 @@ func TestLBFGSStepsAreTheFormula(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := append([]float64(nil), start...)
-			_, err = m.Minimize(got, x, 1e-12)
+			_, err = m.Minimize(t.Context(), got, x, 1e-12)
 			var unsolved *inner.NotConvergedError
 			if !errors.As(err, &unsolved) {
 				t.Fatalf("after %d steps: %v", k, err)
@@ -284,29 +284,29 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			if before {
-				if _, err := m.Minimize(fill(d, -5), other, 1); err != nil { // with a gradient that is large at the end
+				if _, err := m.Minimize(t.Context(), fill(d, -5), other, 1); err != nil { // with a gradient that is large at the end
 					t.Fatal(err)
 				}
 			}
 			counts = bilevel.Counts{}
 			o.z = fill(d, .01)
-			if o.res, err = m.Minimize(o.z, x, 1e-9); err != nil {
+			if o.res, err = m.Minimize(t.Context(), o.z, x, 1e-9); err != nil {
 				t.Fatal(err)
 			}
 			o.res.Grad = nil
 			o.counts = counts
 			if before {
-				if _, err := m.Minimize(fill(d, -5), other, 1e-9); err != nil {
+				if _, err := m.Minimize(t.Context(), fill(d, -5), other, 1e-9); err != nil {
 					t.Fatal(err)
 				}
 			}
 			at := append([]float64(nil), o.z...)
-			if _, err := m.Minimize(at, x, 1e-9); err != nil {
+			if _, err := m.Minimize(t.Context(), at, x, 1e-9); err != nil {
 				t.Fatal(err)
 			}
 			r := fill(d, 1)
 			if f, ok := m.(inner.Factorer); ok {
-				factor, err := f.Factor(at, x)
+				factor, err := f.Factor(t.Context(), at, x)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -315,7 +315,7 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 				o.made = append(o.made, dst...)
 			}
 			if p, ok := m.(inner.Preconditioner); ok {
-				if pre := p.Preconditioner(at, x, 1000); pre != nil {
+				if pre := p.Preconditioner(t.Context(), at, x, 1000); pre != nil {
 					dst := make([]float64, d)
 					pre.Precondition(dst, r)
 					o.made = append(o.made, dst...)
@@ -348,7 +348,7 @@ func TestDefaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			z[i] = fill(d, 1)
-			if _, err := m.Minimize(z[i], x, 1e-10); err != nil {
+			if _, err := m.Minimize(t.Context(), z[i], x, 1e-10); err != nil {
 				t.Fatal(err)
 			}
 		}

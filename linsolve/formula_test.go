@@ -22,7 +22,7 @@ func TestDefaults(t *testing.T) {
 	solve := func(s linsolve.Solver, tol float64) string {
 		a.products = 0
 		x := make([]float64, n)
-		res, err := s.Solve(a, x, b, tol, nil)
+		res, err := s.Solve(t.Context(), a, x, b, tol, nil)
 		return fmt.Sprintln(x, res, err)
 	}
 	for _, c := range []struct{ zero, explicit linsolve.Solver }{
@@ -67,7 +67,7 @@ func TestRefinement(t *testing.T) {
 			x        *[]float64
 		}{{1e-3, n + 1, &first}, {1e-30, n + 2, &second}} {
 			*c.x = make([]float64, n)
-			res, err := s.Solve(a, *c.x, b, c.tol, nil)
+			res, err := s.Solve(t.Context(), a, *c.x, b, c.tol, nil)
 			if err != nil || res.Products != c.products {
 				t.Errorf("%s to %g: %+v, %v, want %d products", name, c.tol, res, err, c.products)
 			}
@@ -78,7 +78,7 @@ func TestRefinement(t *testing.T) {
 		for i := range r {
 			r[i] = b[i] - r[i]
 		}
-		if _, err := s.Solve(a, step, r, 1e-3, nil); err != nil {
+		if _, err := s.Solve(t.Context(), a, step, r, 1e-3, nil); err != nil {
 			t.Fatal(err)
 		}
 		for i := range step {

@@ -1,6 +1,7 @@
 package nonsmooth
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -129,7 +130,7 @@ func TestFISTAStepsAreTheFormula(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := append([]float64(nil), start...)
-		_, err = m.Minimize(got, x, 1e-13)
+		_, err = m.Minimize(t.Context(), got, x, 1e-13)
 		var unsolved *inner.NotConvergedError
 		if !errors.As(err, &unsolved) {
 			t.Fatalf("after %d steps: %v", k, err)
@@ -269,9 +270,9 @@ func (a *asked) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer, er
 	return a, err
 }
 
-func (a *asked) Minimize(z, x []float64, tol float64) (inner.Result, error) {
+func (a *asked) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
 	a.tol = append(a.tol, tol)
-	return a.Minimizer.Minimize(z, x, tol)
+	return a.Minimizer.Minimize(ctx, z, x, tol)
 }
 
 // The tolerance of an effort is for ‖Φ(z, x) − z‖, that of inner solvers for subgradients, which are larger by 1/η.
@@ -285,7 +286,7 @@ func TestToleranceOfImplicit(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := bilevel.Point{Z: make([]float64, d), X: []float64{0, -1, .3}, V: make([]float64, d)}
-		if _, err := h.At(make([]float64, p), at, hypergrad.Effort{Inner: 1e-4, Linear: 1e-4}); err != nil {
+		if _, err := h.At(t.Context(), make([]float64, p), at, hypergrad.Effort{Inner: 1e-4, Linear: 1e-4}); err != nil {
 			t.Fatal(err)
 		}
 		if len(a.tol) != 1 || math.Abs(a.tol[0]-c.want) > 1e-15 {
@@ -319,7 +320,7 @@ func TestCorrectionOfImplicit(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
-	exact, err := h.At(make([]float64, p), at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+	exact, err := h.At(t.Context(), make([]float64, p), at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +329,7 @@ func TestCorrectionOfImplicit(t *testing.T) {
 		for i := range near.Z {
 			near.Z[i] *= 1 + e*math.Cos(float64(i)) // of the same support
 		}
-		rep, err := h.At(make([]float64, p), near, hypergrad.Effort{Inner: 1e9, Linear: 1e-12})
+		rep, err := h.At(t.Context(), make([]float64, p), near, hypergrad.Effort{Inner: 1e9, Linear: 1e-12})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -338,3 +338,51 @@ func TestCorrectionOfImplicit(t *testing.T) {
 		}
 	}
 }
+
+// A warning says that a coefficient is about to enter the support where |∇_i g| is λ_i to 1e-9, and not where it is farther.
+func TestDistanceOfKinks(t *testing.T) {
+	for _, c := range []struct {
+		distance float64
+		warns    bool
+	}{{1e-8, false}, {1e-10, true}} {
+		g := &bilevel.Func{InnerDim: 3, OuterDim: 2,
+			Eval: func(z, _ []float64, _ bilevel.Batch) float64 {
+				return (z[0]-5)*(z[0]-5)/2 + (z[1]-1+c.distance)*(z[1]-1+c.distance)/2 + (z[2]-1)*(z[2]-1)/2
+			},
+			Gradient: func(dz, dx, z, _ []float64, _ bilevel.Batch) {
+				dz[0], dz[1], dz[2] = z[0]-5, z[1]-1+c.distance, z[2]-1
+				clear(dx)
+			},
+			HessVec:  func(hv, _, _, v []float64, _ bilevel.Batch) { copy(hv, v) },
+			CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { clear(cv) },
+		}
+		h, err := Implicit{}.Start(&bilevel.Problem{Fixed: &Composite{G: g, L1: weights{3, 2}}, Outer: g}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bilevel.Point{Z: make([]float64, 3), X: []float64{0, 0}, V: make([]float64, 3)} // λ = (1, 1, 0)
+		rep, err := h.At(t.Context(), make([]float64, 2), at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kink *KinkError
+		if warns := errors.As(rep.Warning, &kink); warns != c.warns || warns && kink.Coefficient != 1 {
+			t.Errorf("|∇g| is λ but for %g: the warning is %v", c.distance, rep.Warning)
+		}
+	}
+}
+
+func TestDefaultLimits(t *testing.T) {
+	c := &Composite{G: quartic(7, 3), L1: weights{7, 3}}
+	n, err := ProxNewton{}.Start(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := FISTA{}.Start(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := n.(*newton).m.MaxIter, f.(*fista).m.MaxIter; a != 500 || b != 100000 {
+		t.Errorf("limits of %d and %d iterations, want 500 and 100000", a, b)
+	}
+}

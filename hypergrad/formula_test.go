@@ -478,7 +478,6 @@ func TestDefaults(t *testing.T) {
 		{hypergrad.Descent{}, hypergrad.Descent{FirstTolerance: 1e-3, Optimizer: hypergrad.GD{}}},
 		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{}}, hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{Mu: .9}}},
 		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{}}, hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{Beta1: .9, Beta2: .999, Epsilon: 1e-8}}},
-		{hypergrad.Descent{Step: .1, Estimator: hypergrad.ITD{}}, hypergrad.Descent{Step: .1, Estimator: hypergrad.ITD{Steps: 100, Dynamics: inner.GradientDescent{}}}},
 	} {
 		var x [2][]float64
 		for i, m := range []bilevel.Method{m.zero, m.explicit} {
@@ -494,6 +493,15 @@ func TestDefaults(t *testing.T) {
 		if !floats.Equal(x[0], x[1]) {
 			t.Errorf("%T%+v and %+v: x = %v and %v", m.zero, m.zero, m.explicit, x[0], x[1])
 		}
+	}
+	h, err := hypergrad.ITD{}.Start(c.Problem, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, q := c.Problem.Dims()
+	rep, err := h.At(t.Context(), make([]float64, q), bilevel.Point{Z: make([]float64, d), X: make([]float64, q)}, hypergrad.Effort{})
+	if err != nil || rep.Inner.Iterations != 100 {
+		t.Errorf("ITD makes %d steps, %v, want 100", rep.Inner.Iterations, err)
 	}
 }
 

@@ -488,10 +488,10 @@ func TestDefaults(t *testing.T) {
 			for range 8 {
 				step(t, run)
 			}
-			x[i] = run.Point().X
+			x[i] = append(run.Point().X, run.Point().Z...)
 		}
 		if !floats.Equal(x[0], x[1]) {
-			t.Errorf("%T%+v and %+v: x = %v and %v", m.zero, m.zero, m.explicit, x[0], x[1])
+			t.Errorf("%T%+v and %+v: x and z are %v and %v", m.zero, m.zero, m.explicit, x[0], x[1])
 		}
 	}
 	h, err := hypergrad.ITD{}.Start(c.Problem, nil)

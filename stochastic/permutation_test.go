@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"testing"
+
+	"github.com/bilevel-go/bilevel"
 )
 
 // All orders of a shuffled pass are equally likely, whatever the order of the pass before. Of 4 blocks there are 24
@@ -72,6 +74,21 @@ func TestPermutationsAreUniform(t *testing.T) {
 		last = b
 	}
 	chi("pairs of independent draws", pairs, func(i int) float64 { return share[i/3] * share[i%3] })
+
+	// Every batch has a draw of its own, which is not the fixed one, and so has every full pass.
+	for _, shuffle := range []bool{false, true} {
+		s, seen := NewSampler(NewPartition(10, 4), 1, 1, shuffle), map[uint64]bool{}
+		for range 300 {
+			all := s.All()
+			_, b, _ := s.Next()
+			for _, b := range []bilevel.Batch{all, b} {
+				if b.Draw == 0 || seen[b.Draw] {
+					t.Errorf("shuffle %v: batch %+v has a draw that is fixed or was there before", shuffle, b)
+				}
+				seen[b.Draw] = true
+			}
+		}
+	}
 
 	// Another seed or stream is another sequence, and the same one is the same.
 	draws := func(seed, stream uint64, shuffle bool) string {

@@ -31,8 +31,9 @@ func wavy() (p *bilevel.Problem, h func(x []float64) float64) {
 	return &bilevel.Problem{Inner: g, Outer: f, Lower: []float64{-2, -4}, Upper: []float64{5, 3}}, h
 }
 
-// parzenAt is the density that is described at [TPE]: the mean of the uniform one and a Gaussian at each point, truncated
-// to [lo, hi], as wide as the farther neighbour, at most the interval and at least its min(100, k + 1)-th part.
+// parzenAt is the density that is described at [TPE]: the mean of the uniform one and a Gaussian at each point,
+// truncated to [lo, hi], as wide as the farther neighbour, at most the interval and at least its min(100, k + 1)-th
+// part.
 func parzenAt(x float64, points []float64, lo, hi float64) float64 {
 	at := slices.Sorted(slices.Values(points))
 	k := len(at)
@@ -53,8 +54,8 @@ func parzenAt(x float64, points []float64, lo, hi float64) float64 {
 	return sum / float64(k+1)
 }
 
-// Every candidate of TPE: uniform ones first, then coordinate by coordinate the one with the largest l/g among draws from
-// l, the density of the ⌈γn⌉ best points, g being that of the others.
+// Every candidate of TPE: uniform ones first, then coordinate by coordinate the one with the largest l/g among draws
+// from l, the density of the ⌈γn⌉ best points, g being that of the others.
 func TestTPECandidatesAreTheFormula(t *testing.T) {
 	for _, m := range []TPE{{}, {Startup: 5, Gamma: .3, Candidates: 4}, {Startup: 2, Gamma: .9, Candidates: 7}} {
 		startup, gamma, draws := m.Startup, m.Gamma, m.Candidates
@@ -79,7 +80,8 @@ func TestTPECandidatesAreTheFormula(t *testing.T) {
 					l, best := newParzen(slices.Clone(column[:good]), lo, hi), math.Inf(-1)
 					for range draws {
 						v := l.draw(rng)
-						if ratio := parzenAt(v, column[:good], lo, hi) / parzenAt(v, column[good:], lo, hi); ratio > best {
+						ratio := parzenAt(v, column[:good], lo, hi) / parzenAt(v, column[good:], lo, hi)
+						if ratio > best {
 							best, want = ratio, v
 						}
 					}
@@ -111,8 +113,8 @@ func (s *solves) Minimize(ctx context.Context, z, x []float64, tol float64) (inn
 	return s.Minimizer.Minimize(ctx, z, x, tol)
 }
 
-// Inner problems are solved to Tol, 1e-8 where it is zero, times the larger of ‖∇z g‖ at z = 0 and at the start. A grid has
-// 25 points.
+// Inner problems are solved to Tol, 1e-8 where it is zero, times the larger of ‖∇z g‖ at z = 0 and at the start. A
+// grid has 25 points.
 func TestDefaults(t *testing.T) {
 	p, _ := wavy()
 	for _, c := range []struct{ tol, want float64 }{{0, 3e-8}, {1e-3, 3e-3}} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/floats"
@@ -16,8 +17,8 @@ import (
 	"github.com/bilevel-go/bilevel/linsolve"
 )
 
-// The outer loops against plain code. An estimator with closed forms stands for the inner problem and records what it is
-// asked for.
+// The outer loops against plain code. An estimator with closed forms stands for the inner problem and records what it
+// is asked for.
 
 // closed has h = Σ c_j cosh(x_j − s_j) + ½(Σ x_j)² + offset, not quadratic and not separable.
 type closed struct {
@@ -56,10 +57,12 @@ func (e *closed) Start(*bilevel.Problem, *bilevel.Counts) (hypergrad.Hypergradie
 	return e, nil
 }
 
-func (e *closed) At(_ context.Context, grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
-	e.asked = append(e.asked, request{append([]float64(nil), at.X...), effort.Inner, effort.Linear})
+func (e *closed) At(_ context.Context, grad []float64, at bilevel.Point,
+	tol hypergrad.Effort) (r hypergrad.Report, err error) {
+	e.asked = append(e.asked, request{append([]float64(nil), at.X...), tol.Inner, tol.Linear})
 	copy(grad, e.grad(at.X))
-	return hypergrad.Report{Value: e.value(at.X)}, nil
+	r.Value = e.value(at.X)
+	return r, nil
 }
 
 func (e *closed) Randomized(hypergrad.Effort) bool { return e.randomized }
@@ -97,7 +100,8 @@ func TestAdaptiveStepsAreTheFormula(t *testing.T) {
 			x[j] = size * rng.NormFloat64()
 		}
 		p.ProjectX(x)
-		run, err := hypergrad.HOAG{Estimator: e, Step: hypergrad.Adaptive, Tolerance: sequence, FirstTolerance: first}.Start(p, bilevel.Point{X: x}, 1)
+		m := hypergrad.HOAG{Estimator: e, Step: hypergrad.Adaptive, Tolerance: sequence, FirstTolerance: first}
+		run, err := m.Start(p, bilevel.Point{X: x}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,8 +109,10 @@ func TestAdaptiveStepsAreTheFormula(t *testing.T) {
 			t.Helper()
 			step(t, run)
 			a := e.asked[len(e.asked)-1]
-			if len(e.asked) != k || floats.Distance(a.x, at, 2) > 1e-10 || math.Abs(a.inner-3*eps) > 1e-10*eps || math.Abs(a.linear-min(eps, .1)) > 1e-10*eps {
-				t.Fatalf("%v from ε₀ = %.3g: evaluation %d is at %v to %g and %g, want %v to %g and %g", sequence, first, k, a.x, a.inner, a.linear, at, 3*eps, min(eps, .1))
+			if len(e.asked) != k || floats.Distance(a.x, at, 2) > 1e-10 || math.Abs(a.inner-3*eps) > 1e-10*eps ||
+				math.Abs(a.linear-min(eps, .1)) > 1e-10*eps {
+				t.Fatalf("%v from ε₀ = %.3g: evaluation %d is at %v to %g and %g, want %v to %g and %g", sequence,
+					first, k, a.x, a.inner, a.linear, at, 3*eps, min(eps, .1))
 			}
 		}
 		check(1, x, first)
@@ -156,7 +162,7 @@ func TestAdaptiveStepsAreTheFormula(t *testing.T) {
 		}
 	}
 	if min(shrunk, doubled, kept) < 100 {
-		t.Errorf("L falls %d times, is doubled %d times and stays %d times: the test shows little", shrunk, doubled, kept)
+		t.Errorf("L falls %d times, is doubled %d times, stays %d times: the test shows little", shrunk, doubled, kept)
 	}
 }
 
@@ -210,7 +216,8 @@ func TestQuasiNewtonStepsAreTheFormula(t *testing.T) {
 			for {
 				floats.AddScaledTo(next, x, -alpha, dir.RawVector().Data)
 				step(t, run)
-				if a := e.asked[len(e.asked)-1]; floats.Distance(a.x, next, 2) > 1e-8*floats.Distance(next, x, 2)+1e-12 {
+				a, moved := e.asked[len(e.asked)-1], floats.Distance(next, x, 2)
+				if floats.Distance(a.x, next, 2) > 1e-8*moved+1e-12 {
 					t.Fatalf("%d pairs, after %d steps: a trial at %v, want %v", pairs, accepted, a.x, next)
 				}
 				change := e.value(next) - value
@@ -305,7 +312,10 @@ func TestSearchedStepsAreTheFormula(t *testing.T) {
 		mu         float64
 		randomized bool
 		size       float64
-	}{{0, false, 1}, {.5, false, 1}, {0, true, 1}, {.5, true, 1}, {0, true, .5}, {0, true, 1.5}, {0, true, .7}, {0, false, .5}} {
+	}{
+		{0, false, 1}, {0, false, .5}, {.5, false, 1},
+		{0, true, .5}, {0, true, .7}, {0, true, 1}, {0, true, 1.5}, {.5, true, 1},
+	} {
 		m := hypergrad.Descent{}
 		if c.mu > 0 {
 			m.Optimizer = hypergrad.Momentum{Mu: c.mu}
@@ -393,16 +403,19 @@ func (o *seen) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	o.SecondOrder.Products(dz, hv, cv, z, x, v, b)
 }
 
-// SID on the batches that it asks for: t steps on z and k on v with rates β/(γ + s) times Scale, and means over J terms,
-// rounded up to whole batches.
+// SID on the batches that it asks for: t steps on z and k on v with rates β/(γ + s) times Scale, and means over J
+// terms, rounded up to whole batches.
 func TestSIDStepsAreTheFormula(t *testing.T) {
 	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
 	for _, m := range []hypergrad.SID{
-		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, Inner: hypergrad.Rate{Beta: 3, Gamma: 6}, Linear: hypergrad.Rate{Beta: 2, Gamma: 5}, Scale: .1},
-		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, Inner: hypergrad.Rate{Beta: .3}, Linear: hypergrad.Rate{Beta: .4}, Scale: .2},
+		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, Inner: hypergrad.Rate{Beta: 3, Gamma: 6},
+			Linear: hypergrad.Rate{Beta: 2, Gamma: 5}, Scale: .1},
+		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, Inner: hypergrad.Rate{Beta: .3},
+			Linear: hypergrad.Rate{Beta: .4}, Scale: .2},
 		{Scale: .1}, // t = k = 100, J is 100 batches, more than all terms, of 64; β = γ = 100
 	} {
-		f, g := &seen{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &seen{SecondOrder: c.Problem.Inner.(bilevel.SecondOrder)}
+		f, g := &seen{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &seen{}
+		g.SecondOrder = c.Problem.Inner.(bilevel.SecondOrder)
 		d, p := g.Dims()
 		h, err := m.Start(&bilevel.Problem{Outer: f, Inner: g}, nil)
 		if err != nil {
@@ -430,7 +443,8 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 			rateZ, rateV = hypergrad.Rate{Beta: 100, Gamma: 100}, hypergrad.Rate{Beta: 100, Gamma: 100}
 		}
 		if len(g.inner) != tSteps || len(g.hess) != kSteps || len(f.outer) != batches || len(g.cross) != batches {
-			t.Fatalf("%+v: %d steps of z, %d of v, %d batches of f and %d of the cross product", m, len(g.inner), len(g.hess), len(f.outer), len(g.cross))
+			t.Fatalf("%+v: %d steps of z, %d of v, %d batches of f and %d of the cross product", m, len(g.inner),
+				len(g.hess), len(f.outer), len(g.cross))
 		}
 		rate := func(r hypergrad.Rate, s int) float64 {
 			if r.Gamma == 0 {
@@ -463,7 +477,8 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 		if e := math.Max(floats.Distance(at.Z, z, 2), floats.Distance(at.V, v, 2)); !(e < 1e-12) {
 			t.Errorf("%+v: z or v is off by %.3g", m, e)
 		}
-		if e := floats.Distance(grad, want, 2); !(e < 1e-12*(1+floats.Norm(want, 2))) || math.Abs(rep.Value-value) > 1e-12*(1+math.Abs(value)) {
+		if e := floats.Distance(grad, want, 2); !(e < 1e-12*(1+floats.Norm(want, 2))) ||
+			math.Abs(rep.Value-value) > 1e-12*(1+math.Abs(value)) {
 			t.Errorf("%+v: ∇h is off by %.3g, h is %g for %g", m, e, rep.Value, value)
 		}
 	}
@@ -473,11 +488,15 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
 	for _, m := range []struct{ zero, explicit bilevel.Method }{
-		{hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1}, hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1, InnerSteps: 10, Lambda: .1, Multiplier: 1e-4, Scale: 1}},
+		{hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1},
+			hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1, InnerSteps: 10, Lambda: .1,
+				Multiplier: 1e-4, Scale: 1}},
 		{hypergrad.HOAG{}, hypergrad.HOAG{FirstTolerance: 1e-3, Memory: 10, Estimator: hypergrad.AID{}}},
 		{hypergrad.Descent{}, hypergrad.Descent{FirstTolerance: 1e-3, Optimizer: hypergrad.GD{}}},
-		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{}}, hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{Mu: .9}}},
-		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{}}, hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{Beta1: .9, Beta2: .999, Epsilon: 1e-8}}},
+		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{}},
+			hypergrad.Descent{Step: .1, Optimizer: hypergrad.Momentum{Mu: .9}}},
+		{hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{}},
+			hypergrad.Descent{Step: .1, Optimizer: hypergrad.Adam{Beta1: .9, Beta2: .999, Epsilon: 1e-8}}},
 	} {
 		var x [2][]float64
 		for i, m := range []bilevel.Method{m.zero, m.explicit} {
@@ -499,14 +518,15 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, q := c.Problem.Dims()
-	rep, err := h.At(t.Context(), make([]float64, q), bilevel.Point{Z: make([]float64, d), X: make([]float64, q)}, hypergrad.Effort{})
+	rep, err := h.At(t.Context(), make([]float64, q), bilevel.Point{Z: make([]float64, d), X: make([]float64, q)},
+		hypergrad.Effort{})
 	if err != nil || rep.Inner.Iterations != 100 {
 		t.Errorf("ITD makes %d steps, %v, want 100", rep.Inner.Iterations, err)
 	}
 }
 
-// What a hypergradient is depends on the arguments alone, not on earlier calls: the same bits from a new estimate and from
-// one that was used elsewhere, also where the model fixes a point for many products.
+// What a hypergradient is depends on the arguments alone, not on earlier calls: the same bits from a new estimate and
+// from one that was used elsewhere, also where the model fixes a point for many products.
 func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 	const d = 6
 	p := logistic(t, 40, 30, d)
@@ -514,10 +534,18 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 		t.Fatal("the model cannot fix a point: the test shows little")
 	}
 	for _, e := range []hypergrad.Estimator{
-		hypergrad.AID{}, hypergrad.AID{Linear: linsolve.CG{}}, hypergrad.AID{Linear: linsolve.GMRES{}}, hypergrad.AID{Linear: linsolve.Neumann{Terms: 5}},
-		hypergrad.AID{Inner: inner.Newton{DenseDim: -1}}, hypergrad.AID{Inner: inner.LBFGS{}}, hypergrad.AID{Map: inner.HeavyBall{}},
-		hypergrad.ITD{Steps: 9}, hypergrad.ITD{Steps: 9, Mode: hypergrad.Checkpoints, Dynamics: inner.HeavyBall{}}, hypergrad.ITD{Steps: 9, Mode: hypergrad.Forward},
-		hypergrad.ITD{Steps: 9, Truncate: 4, Dynamics: inner.Adam{Step: .1}}, hypergrad.SID{InnerSteps: 9, LinearSteps: 9, Batch: 8},
+		hypergrad.AID{},
+		hypergrad.AID{Linear: linsolve.CG{}},
+		hypergrad.AID{Linear: linsolve.GMRES{}},
+		hypergrad.AID{Linear: linsolve.Neumann{Terms: 5}},
+		hypergrad.AID{Inner: inner.Newton{DenseDim: -1}},
+		hypergrad.AID{Inner: inner.LBFGS{}},
+		hypergrad.AID{Map: inner.HeavyBall{}},
+		hypergrad.ITD{Steps: 9},
+		hypergrad.ITD{Steps: 9, Mode: hypergrad.Checkpoints, Dynamics: inner.HeavyBall{}},
+		hypergrad.ITD{Steps: 9, Mode: hypergrad.Forward},
+		hypergrad.ITD{Steps: 9, Truncate: 4, Dynamics: inner.Adam{Step: .1}},
+		hypergrad.SID{InnerSteps: 9, LinearSteps: 9, Batch: 8},
 	} {
 		at := func(x float64) bilevel.Point {
 			q := bilevel.Point{Z: make([]float64, d), X: make([]float64, d), V: make([]float64, d)}
@@ -535,7 +563,8 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 			grad := make([]float64, d)
 			effort := hypergrad.Effort{Inner: 1e-6, Linear: 1e-6, Seed: 2}
 			if used == 1 {
-				if _, err := h.At(t.Context(), grad, at(1), hypergrad.Effort{Inner: 1e-9, Linear: 1e-9, Seed: 5}); err != nil {
+				effort := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9, Seed: 5}
+				if _, err := h.At(t.Context(), grad, at(1), effort); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -544,7 +573,7 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			results[used] = append(append(append(append(results[used], grad...), q.Z...), q.V...), rep.Value, rep.Inner.GradNorm)
+			results[used] = slices.Concat(grad, q.Z, q.V, []float64{rep.Value, rep.Inner.GradNorm})
 		}
 		if !floats.Equal(results[0], results[1]) {
 			t.Errorf("%T%+v: %v from a new estimate, %v from one that was used", e, e, results[0], results[1])

@@ -64,11 +64,11 @@ func curved(d int, flat bool, products *int) *bilevel.Func {
 	}
 }
 
-// Newton's steps by conjugate gradients against plain code: the system is solved to η_k = 0.9(‖g_k‖/‖g_{k−1}‖)², but not
-// below 0.9η_{k−1}² where that is above 0.1 (Eisenstat, Walker 1996, choice 2 with its safeguard), at most a half, and
-// to no more than half of what the tolerance leaves to do. Then the step is shortened to the minimum of the parabola
-// through g, its slope and the trial, by a factor between 2 and 10, until g falls by 10⁻⁴ of what the slope promises. Both
-// make the same number of products, to the last.
+// Newton's steps by conjugate gradients against plain code: the system is solved to η_k = 0.9(‖g_k‖/‖g_{k−1}‖)², but
+// not below 0.9η_{k−1}² where that is above 0.1 (Eisenstat, Walker 1996, choice 2 with its safeguard), at most a
+// half, and to no more than half of what the tolerance leaves to do. Then the step is shortened to the minimum of the
+// parabola through g, its slope and the trial, by a factor between 2 and 10, until g falls by 10⁻⁴ of what the slope
+// promises. Both make the same number of products, to the last.
 func TestForcingTermsAreTheFormula(t *testing.T) {
 	const d = 40
 	made := 0
@@ -77,7 +77,10 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 	for _, c := range []struct {
 		flat      bool
 		size, tol float64
-	}{{false, 1, 1e-7}, {false, 1, 1e-2}, {false, 1, .6}, {false, 100, 1e-4}, {true, 3, 1e-5}, {true, .1, 1e-3}, {true, 1, 1e-3}, {true, 2, 1e-3}, {true, 5, 1e-3}, {true, 10, 1e-3}} {
+	}{
+		{false, 1, 1e-7}, {false, 1, 1e-2}, {false, 1, .6}, {false, 100, 1e-4},
+		{true, .1, 1e-3}, {true, 1, 1e-3}, {true, 2, 1e-3}, {true, 3, 1e-5}, {true, 5, 1e-3}, {true, 10, 1e-3},
+	} {
 		g := curved(d, c.flat, &made)
 		all := bilevel.All(g)
 		z := make([]float64, d)
@@ -141,12 +144,12 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 				t.Fatal(err)
 			}
 			if e := floats.Distance(got, z, 2); !(e < 1e-9*floats.Norm(z, 2)) || made != want {
-				t.Errorf("after %d steps with η = %.3g z is off by %.3g, with %d products for %d", k, eta, e, made, want)
+				t.Errorf("%d steps, η = %.3g: z is off by %.3g, with %d products for %d", k, eta, e, made, want)
 			}
 		}
 	}
 	if safeguarded == 0 || capped == 0 || last == 0 || shortened == 0 {
-		t.Errorf("the safeguard decides in %d steps, a half in %d, the tolerance in %d, and steps are shortened %d times: all should",
+		t.Errorf("the safeguard decides in %d steps, a half in %d, the tolerance in %d, %d are shortened: all should",
 			safeguarded, capped, last, shortened)
 	}
 }
@@ -263,8 +266,9 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 	const d = 12
 	g := logistic(t, 80, d, 1)
 	list := variants()
+	whole := func(g *model.Regularized) bilevel.Objective { return g }
 	for name, s := range allSolvers() {
-		list = append(list, variant{name: name, solver: s, hide: func(g *model.Regularized) bilevel.Objective { return g }})
+		list = append(list, variant{name: name, solver: s, hide: whole})
 	}
 	for _, v := range list {
 		x, other := make([]float64, d), make([]float64, d)
@@ -284,7 +288,8 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			if before {
-				if _, err := m.Minimize(t.Context(), fill(d, -5), other, 1); err != nil { // with a gradient that is large at the end
+				// With a gradient that is large at the end.
+				if _, err := m.Minimize(t.Context(), fill(d, -5), other, 1); err != nil {
 					t.Fatal(err)
 				}
 			}

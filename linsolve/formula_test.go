@@ -46,8 +46,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A factorisation is refined once where its residual misses the tolerance, and only there: n products for the matrix, one
-// for the residual, and one for that of the refined solution, x + A⁻¹(b − Ax) with the same factors.
+// A factorisation is refined once where its residual misses the tolerance, and only there: n products for the matrix,
+// one for the residual, and one for that of the refined solution, x + A⁻¹(b − Ax) with the same factors.
 func TestRefinement(t *testing.T) {
 	const n = 12
 	a := &dense{n: n, a: make([]float64, n*n)} // Hilbert's matrix: a residual of about its rounding, an error far above
@@ -85,7 +85,7 @@ func TestRefinement(t *testing.T) {
 			step[i] += first[i]
 		}
 		if d := distance(step, second); d > 1e-15*norm(second) || distance(first, second) == 0 {
-			t.Errorf("%s: the refined solution moves by %.3g, and differs by %.3g from what it should be", name, distance(first, second), d)
+			t.Errorf("%s: refinement moves x by %.3g, with an error of %.3g", name, distance(first, second), d)
 		}
 	}
 }

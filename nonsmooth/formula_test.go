@@ -79,8 +79,8 @@ func quartic(d, p int) *bilevel.Func {
 }
 
 // FISTA step by step (Beck, Teboulle 2009, section 4): z⁺ = S(y − ∇g(y)/L, λ/L), L doubled until g(z⁺) ≤ g(y) +
-// ⟨∇g(y), z⁺ − y⟩ + L/2‖z⁺ − y‖², t⁺ = (1 + √(1 + 4t²))/2 and y = z⁺ + (t − 1)/t⁺·(z⁺ − z), with t = 1 and no momentum where
-// ⟨y − z⁺, z⁺ − z⟩ > 0.
+// ⟨∇g(y), z⁺ − y⟩ + L/2‖z⁺ − y‖², t⁺ = (1 + √(1 + 4t²))/2 and y = z⁺ + (t − 1)/t⁺·(z⁺ − z), with t = 1 and no
+// momentum where ⟨y − z⁺, z⁺ − z⟩ > 0.
 func TestFISTAStepsAreTheFormula(t *testing.T) {
 	const d, p = 7, 3
 	c := &Composite{G: quartic(d, p), L1: weights{d, p}}
@@ -140,7 +140,8 @@ func TestFISTAStepsAreTheFormula(t *testing.T) {
 		}
 	}
 	if doubled == 0 || restarts == 0 || zeros == 0 {
-		t.Errorf("L is doubled %d times, the momentum begins again %d times, %d coefficients were zero: the test shows little", doubled, restarts, zeros)
+		t.Errorf("L is doubled %d times, the momentum begins again %d times, %d zeros: the test shows little",
+			doubled, restarts, zeros)
 	}
 }
 
@@ -280,13 +281,15 @@ func TestToleranceOfImplicit(t *testing.T) {
 	const d, p = 7, 3
 	for _, c := range []struct{ eta, want float64 }{{.25, 4e-4}, {0, 1e-4}} {
 		a := &asked{}
-		problem := &bilevel.Problem{Fixed: &Composite{G: quartic(d, p), L1: weights{d, p}, Eta: c.eta}, Outer: quartic(d, p)}
+		problem := &bilevel.Problem{Fixed: &Composite{G: quartic(d, p), L1: weights{d, p}, Eta: c.eta},
+			Outer: quartic(d, p)}
 		h, err := Implicit{Inner: a}.Start(problem, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		at := bilevel.Point{Z: make([]float64, d), X: []float64{0, -1, .3}, V: make([]float64, d)}
-		if _, err := h.At(t.Context(), make([]float64, p), at, hypergrad.Effort{Inner: 1e-4, Linear: 1e-4}); err != nil {
+		if _, err := h.At(t.Context(), make([]float64, p), at,
+			hypergrad.Effort{Inner: 1e-4, Linear: 1e-4}); err != nil {
 			t.Fatal(err)
 		}
 		if len(a.tol) != 1 || math.Abs(a.tol[0]-c.want) > 1e-15 {
@@ -333,13 +336,15 @@ func TestCorrectionOfImplicit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if off, without := math.Abs(rep.Value-exact.Value), math.Abs(rep.Value-rep.Correction-exact.Value); !(off < 20*e*without) {
+		off, without := math.Abs(rep.Value-exact.Value), math.Abs(rep.Value-rep.Correction-exact.Value)
+		if !(off < 20*e*without) {
 			t.Errorf("error %g in z: h is off by %.3g, uncorrected by %.3g", e, off, without)
 		}
 	}
 }
 
-// A warning says that a coefficient is about to enter the support where |∇_i g| is λ_i to 1e-9, and not where it is farther.
+// A warning says that a coefficient is about to enter the support where |∇_i g| is λ_i to 1e-9, and not where it is
+// farther.
 func TestDistanceOfKinks(t *testing.T) {
 	for _, c := range []struct {
 		distance float64

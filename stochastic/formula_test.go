@@ -458,8 +458,8 @@ func masoba(theta float64) func(s *naive) func() {
 	}
 }
 
-// shia is −η Σ_{i ≤ P} Π_{k ≤ i} (I − η H_k) ∇z f at each of the points (z, x), whose ∇z f is given, with the same batch
-// for all of them in each product.
+// shia is −η Σ_{i ≤ P} Π_{k ≤ i} (I − η H_k) ∇z f at each of the points (z, x), whose ∇z f is given, with the same
+// batch for all of them in each product.
 func (s *naive) shia(terms int, eta float64, batch func() sample, f [][]float64, at ...[2][]float64) (v [][]float64) {
 	r := make([][]float64, len(at))
 	for i := range at {
@@ -491,8 +491,8 @@ func (s *naive) hia(terms int, eta float64, f [][]float64, at ...[2][]float64) (
 	return v
 }
 
-// doubleLoop is StocBiO (SHIA), BSA and, with one inner step, TTSA (HIA): n steps on z, the adjoint on one ζ, a fresh ξ for
-// the cross product. A step η of the series of zero is the first one of z.
+// doubleLoop is StocBiO (SHIA), BSA and, with one inner step, TTSA (HIA): n steps on z, the adjoint on one ζ, a fresh
+// ξ for the cross product. A step η of the series of zero is the first one of z.
 func doubleLoop(n, terms int, eta Rate, hia bool) func(s *naive) func() {
 	return func(s *naive) func() {
 		return func() {
@@ -628,7 +628,8 @@ func vrbo(n, terms, period int, series Rate) func(s *naive) func() {
 				f := [][]float64{s.fz(now[0], now[1], zeta), s.fz(then[0], then[1], zeta)}
 				v := s.shia(terms, eta, s.xi, f, now, then)
 				cross := s.xiCross()
-				dx = plus(plus(dx, 1, s.dx(now[0], now[1], v[0], cross, zeta)), -1, s.dx(then[0], then[1], v[1], cross, zeta))
+				dx = plus(plus(dx, 1, s.dx(now[0], now[1], v[0], cross, zeta)), -1,
+					s.dx(then[0], then[1], v[1], cross, zeta))
 				then, s.v = now, v[0]
 				s.z = s.along(s.z, s.rho(), dz)
 			}
@@ -720,7 +721,8 @@ func formulas(k knobs, batch int) []formula {
 		return []formula{
 			{"SRBA", SRBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, srba(0)},
 			{"MASOBA", MASOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, masoba(.1)},
-			{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, doubleLoop(10, 10, Rate{}, false)},
+			{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c},
+				doubleLoop(10, 10, Rate{}, false)},
 			{"BSA", BSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, doubleLoop(10, 10, Rate{}, true)},
 			{"TTSA", TTSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, doubleLoop(1, 10, Rate{}, true)},
 			{"AmIGO", AmIGO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, amigo(10)},
@@ -740,15 +742,22 @@ func formulas(k knobs, batch int) []formula {
 		{"SABA generic", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Generic: true}, saba(false)},
 		{"SRBA", SRBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Period: 5}, srba(5)},
 		{"MASOBA", MASOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Theta: .3}, masoba(.3)},
-		{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4, Neumann: eta}, doubleLoop(3, 4, eta, false)},
-		{"BSA", BSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4, Neumann: eta}, doubleLoop(3, 4, eta, true)},
-		{"TTSA", TTSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Terms: 3, Neumann: eta}, doubleLoop(1, 3, eta, true)},
+		{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4,
+			Neumann: eta}, doubleLoop(3, 4, eta, false)},
+		{"BSA", BSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4, Neumann: eta},
+			doubleLoop(3, 4, eta, true)},
+		{"TTSA", TTSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Terms: 3, Neumann: eta},
+			doubleLoop(1, 3, eta, true)},
 		{"AmIGO", AmIGO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3}, amigo(3)},
 		{"FSLA", FSLA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .7}, fsla(.7)},
-		{"MRBO", MRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3, Neumann: eta}, storms(.8, 3, eta, false)},
-		{"SUSTAIN", SUSTAIN{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3, Neumann: eta}, storms(.8, 3, eta, true)},
-		{"VRBO", VRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 2, Terms: 3, Neumann: eta, Period: 4}, vrbo(2, 3, 4, eta)},
-		{"PZOBO", PZOBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Directions: 2, Smoothing: .02}, pzobo(3, 2, .02)},
+		{"MRBO", MRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3, Neumann: eta},
+			storms(.8, 3, eta, false)},
+		{"SUSTAIN", SUSTAIN{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3,
+			Neumann: eta}, storms(.8, 3, eta, true)},
+		{"VRBO", VRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 2, Terms: 3, Neumann: eta,
+			Period: 4}, vrbo(2, 3, 4, eta)},
+		{"PZOBO", PZOBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Directions: 2,
+			Smoothing: .02}, pzobo(3, 2, .02)},
 		{"S-TFBO", STFBO{Alpha: 2, Beta: 3, Gamma: .5}, stfbo(2, 3, .5)},
 		{"D-TFBO", DTFBO{Alpha: 2, Beta: 3, Gamma: .5, InnerSteps: 3}, dtfbo(2, 3, .5, 3)},
 	}
@@ -810,7 +819,8 @@ func step(t *testing.T, run bilevel.Run) {
 }
 
 // follow compares steps of a method with the plain code.
-func follow(t *testing.T, name string, m bilevel.Method, k knobs, of func(*naive) func(), p *bilevel.Problem, at bilevel.Point, steps int) {
+func follow(t *testing.T, name string, m bilevel.Method, k knobs, of func(*naive) func(), p *bilevel.Problem,
+	at bilevel.Point, steps int) {
 	t.Helper()
 	const seed = 5
 	run, err := m.Start(p, at, seed)
@@ -864,14 +874,16 @@ func TestStepsAreTheFormulas(t *testing.T) {
 	// Batches of 64 are the default.
 	k := knobs{batch: 64, in: Constant(.2), out: Constant(.1), defaults: true}
 	p := formulaProblems()[3]
-	for _, f := range append(formulas(k, 0), formula{"SOBA", SOBA{Inner: k.in, Outer: k.out}, soba}, formula{"SABA", SABA{Inner: k.in, Outer: k.out}, saba(false)}) {
+	for _, f := range append(formulas(k, 0), formula{"SOBA", SOBA{Inner: k.in, Outer: k.out}, soba},
+		formula{"SABA", SABA{Inner: k.in, Outer: k.out}, saba(false)}) {
 		follow(t, f.name+" with the default batch", f.m, k, f.plain, p.make(), p.at, 5)
 	}
 }
 
-// The automatic step of z and v is 1/(3(L + e_i)), L the curvature of the sampled part of g and e_i that of coordinate i in
-// the other; where batches leave noise √(1 + t/T₀)L takes the place of L, t being that of the last look. The terms of the
-// sampled part are ½L‖z ∓ 1‖², so that each step of z shows its size. The step of a Neumann series is 1.5/(L + e_i).
+// The automatic step of z and v is 1/(3(L + e_i)), L the curvature of the sampled part of g and e_i that of
+// coordinate i in the other; where batches leave noise √(1 + t/T₀)L takes the place of L, t being that of the last
+// look. The terms of the sampled part are ½L‖z ∓ 1‖², so that each step of z shows its size. The step of a Neumann
+// series is 1.5/(L + e_i).
 func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
 	const curvature = 2
 	stiff := []float64{.5, 6}
@@ -896,7 +908,9 @@ func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
 			CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { clear(cv) },
 		},
 		&bilevel.Func{InnerDim: 2, OuterDim: 1,
-			Eval: func(z, _ []float64, _ bilevel.Batch) float64 { return (stiff[0]*z[0]*z[0] + stiff[1]*z[1]*z[1]) / 2 },
+			Eval: func(z, _ []float64, _ bilevel.Batch) float64 {
+				return (stiff[0]*z[0]*z[0] + stiff[1]*z[1]*z[1]) / 2
+			},
 			Gradient: func(dz, dx, z, _ []float64, _ bilevel.Batch) {
 				dz[0], dz[1], dx[0] = stiff[0]*z[0], stiff[1]*z[1], 0
 			},
@@ -926,7 +940,7 @@ func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
 			root[i] = (1/rho - 3*e) / (3 * curvature)
 		}
 		if math.Abs(root[0]-root[1]) > 1e-7*root[0] || k == 0 && math.Abs(root[0]-1) > 1e-12 {
-			t.Fatalf("the steps of both coordinates after %d steps are those of √(1 + t/T₀) = %g and %g", k, root[0], root[1])
+			t.Fatalf("after %d steps both coordinates have the steps of √(1 + t/T₀) = %g and %g", k, root[0], root[1])
 		}
 		if n := len(slow); n == 0 || root[0]*root[0] > slow[n-1]+1e-9 {
 			at, slow = append(at, float64(k)), append(slow, root[0]*root[0])
@@ -935,7 +949,7 @@ func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
 	}
 	last := len(at) - 1
 	if last < 5 || slow[last] < 3 {
-		t.Fatalf("the step changes %d times, to 1/%g of its first size: the test shows little", last, math.Sqrt(slow[last]))
+		t.Fatalf("the step changes %d times, to 1/%g: the test shows little", last, math.Sqrt(slow[last]))
 	}
 	for i, s := range slow {
 		if want := 1 + (slow[last]-1)*at[i]/at[last]; math.Abs(s-want) > 1e-6*want {

@@ -135,7 +135,10 @@ func TestSupportStepsAreTheFormulas(t *testing.T) {
 		classes   int
 		kind      model.Strengths
 		intercept bool
-	}{{1, model.PerFeature, false}, {1, model.Shared, true}, {1, model.PerGroup, false}, {3, model.PerFeature, true}, {3, model.PerClass, false}} {
+	}{
+		{1, model.PerFeature, false}, {1, model.Shared, true}, {1, model.PerGroup, false},
+		{3, model.PerFeature, true}, {3, model.PerClass, false},
+	} {
 		train, val := sparseRows(n, d, d-7, c.intercept, 1), sparseRows(m, d, d-3, c.intercept, 2)
 		for _, k := range []knobs{
 			{batch: 8, in: Constant(.05), out: Decaying(.3, .2)},
@@ -151,11 +154,15 @@ func TestSupportStepsAreTheFormulas(t *testing.T) {
 			}
 			shares := c.kind != model.PerFeature
 			for _, f := range []formula{
-				{"SOBA", SOBA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true}, supported(train, val, c.classes, false, false, shares)},
-				{"SABA", SABA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true}, supported(train, val, c.classes, true, false, shares)},
-				{"SABA warm", SABA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true, Warm: true}, supported(train, val, c.classes, true, true, shares)},
+				{"SOBA", SOBA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true},
+					supported(train, val, c.classes, false, false, shares)},
+				{"SABA", SABA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true},
+					supported(train, val, c.classes, true, false, shares)},
+				{"SABA warm", SABA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true,
+					Warm: true}, supported(train, val, c.classes, true, true, shares)},
 			} {
-				follow(t, fmt.Sprintf("%s, %d classes, %v, %+v", f.name, c.classes, c.kind, k), f.m, k, f.plain, p, at, 40)
+				name := fmt.Sprintf("%s, %d classes, %v, %+v", f.name, c.classes, c.kind, k)
+				follow(t, name, f.m, k, f.plain, p, at, 40)
 			}
 		}
 	}

@@ -173,7 +173,8 @@ func newNaive(p *bilevel.Problem, at bilevel.Point, batch int, shuffle bool, see
 	}
 	start := must(p.StartPoint(at))
 	return &naive{p: p, xi: draws(p.Inner, 1), zeta: draws(p.Outer, 2), other: draws(p.Inner, 3),
-		all: sample{bilevel.All(p.Inner), 1}, allF: sample{bilevel.All(p.Outer), 1}, y: start.Z, z: start.Z, x: start.X, t: 1}
+		all: sample{bilevel.All(p.Inner), 1}, allF: sample{bilevel.All(p.Outer), 1},
+		y: start.Z, z: start.Z, x: start.X, t: 1}
 }
 
 func (s *naive) g(z []float64, b sample) (dz, dx []float64) { return estimate(s.p.Inner, z, s.x, b) }
@@ -350,7 +351,8 @@ func step(t *testing.T, run bilevel.Run) {
 }
 
 // compare makes steps of a method and of the plain code, in which shown is the variable that the method's points have.
-func compare(t *testing.T, name string, m bilevel.Method, next func(s *naive), shown func(s *naive) []float64, p *bilevel.Problem, at bilevel.Point, batch int, shuffle bool, steps int) {
+func compare(t *testing.T, name string, m bilevel.Method, next func(s *naive), shown func(s *naive) []float64,
+	p *bilevel.Problem, at bilevel.Point, batch int, shuffle bool, steps int) {
 	t.Helper()
 	const seed = 5
 	run, err := m.Start(p, at, seed)
@@ -393,7 +395,8 @@ func TestSampledStepsAreTheFormulas(t *testing.T) {
 		at   bilevel.Point
 	}{
 		{"whole", &bilevel.Problem{Inner: g, Outer: f}, at},
-		{"split, in a box", &bilevel.Problem{Inner: split{g, pen}, Outer: f, Lower: []float64{-.45, .15, math.Inf(-1)}, Upper: []float64{math.Inf(1), .25, .55}}, at},
+		{"split, in a box", &bilevel.Problem{Inner: split{g, pen}, Outer: f,
+			Lower: []float64{-.45, .15, math.Inf(-1)}, Upper: []float64{math.Inf(1), .25, .55}}, at},
 		{"both split, in a ball", &bilevel.Problem{Inner: split{g, pen}, Outer: split{f, pen}, Project: ball}, at},
 		{"logistic", logistic(), bilevel.Point{Z: fill(6, .3), X: []float64{-1, -.5, -2, .3, -1.5, 0}}},
 	} {
@@ -412,14 +415,16 @@ func TestSampledStepsAreTheFormulas(t *testing.T) {
 				}
 				for _, m := range []BOME{
 					{InnerSteps: 3, Alpha: decaying(.4, .8), Inner: r, Outer: out, Eta: .8, Epsilon: .05},
-					{InnerSteps: 2, Alpha: constant(.3), Inner: r, Outer: out, Control: GapControl, Eta: .3, Epsilon: .01, Momentum: .6},
+					{InnerSteps: 2, Alpha: constant(.3), Inner: r, Outer: out, Control: GapControl, Eta: .3,
+						Epsilon: .01, Momentum: .6},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
 					check(m, bome(m, m.InnerSteps, m.Eta, m.Epsilon), y)
 				}
 				for _, m := range []MinimaxOPT{
 					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, Inner: .05, Outer: .02},
-					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, Inner: .05, Penalised: .04, Outer: .02, OuterScaling: .5, Cosine: true, Floor: .2},
+					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, Inner: .05, Penalised: .04, Outer: .02,
+						OuterScaling: .5, Cosine: true, Floor: .2},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
 					check(m, minimaxopt(m, m.Growth, m.StageSteps, m.Stages), z)
@@ -427,8 +432,10 @@ func TestSampledStepsAreTheFormulas(t *testing.T) {
 				b := BSG1{Batch: batch, Shuffle: shuffle, InnerSteps: 2, Inner: r, Outer: out, Epsilon: .1}
 				check(b, bsg1(b, 2), z)
 				for _, m := range []BVFSM{
-					{InnerSteps: 2, Value: r, Inner: constant(.1), Outer: out, Mu: .2, Theta: .3, Sigma: .7, LowerBound: -.5},
-					{InnerSteps: 3, Value: constant(.1), Inner: r, Outer: out, Mu: .2, Theta: .3, Sigma: .7, Horizon: 20},
+					{InnerSteps: 2, Value: r, Inner: constant(.1), Outer: out, Mu: .2, Theta: .3, Sigma: .7,
+						LowerBound: -.5},
+					{InnerSteps: 3, Value: constant(.1), Inner: r, Outer: out, Mu: .2, Theta: .3, Sigma: .7,
+						Horizon: 20},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
 					check(m, bvfsm(m, m.InnerSteps, m.Mu, m.Theta, m.Sigma), y)
@@ -495,7 +502,8 @@ func TestAutomaticInnerStepsDecay(t *testing.T) {
 		Eval:     func(z, x []float64, _ bilevel.Batch) float64 { return z[0] + x[0]*x[0] },
 		Gradient: func(dz, dx, _, x []float64, _ bilevel.Batch) { dz[0], dx[0] = 1, 2*x[0] },
 	}
-	run, err := F2SA{Batch: 1, InnerSteps: 1, Lambda: Multiplier{Size: 10}, Outer: constant(.1)}.Start(&bilevel.Problem{Inner: g, Outer: f}, bilevel.Point{}, 1)
+	m := F2SA{Batch: 1, InnerSteps: 1, Lambda: Multiplier{Size: 10}, Outer: constant(.1)}
+	run, err := m.Start(&bilevel.Problem{Inner: g, Outer: f}, bilevel.Point{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,7 +524,8 @@ func TestAutomaticInnerStepsDecay(t *testing.T) {
 		}
 	}
 	if !(line[last] > 2*line[0]) {
-		t.Errorf("β falls from %g to %g only: the test shows nothing", math.Pow(line[0], -4./7), math.Pow(line[last], -4./7))
+		t.Errorf("β falls from %g to %g only: the test shows nothing", math.Pow(line[0], -4./7),
+			math.Pow(line[last], -4./7))
 	}
 	for _, k := range []int{last / 3, last / 2, 4 * last / 5} {
 		want := line[0] + (line[last]-line[0])*float64(k)/last

@@ -20,10 +20,12 @@ import (
 // The outer loops against plain code. An estimator with closed forms stands for the inner problem and records what it
 // is asked for.
 
-// closed has h = Σ c_j cosh(x_j − s_j) + ½(Σ x_j)² + offset, not quadratic and not separable.
+// closed has h = Σ c_j cosh(x_j − s_j) + ½(Σ x_j)² + offset, not quadratic and not separable, or, flat, h = Σ c_j √(1 +
+// (x_j − s_j)²), of which little is curved far out.
 type closed struct {
 	c, s       []float64
 	offset     float64
+	flat       bool
 	randomized bool // as it says; it is not
 	asked      []request
 }
@@ -40,7 +42,14 @@ func newClosed(offset float64) *closed {
 func (e *closed) value(x []float64) float64 {
 	h, sum := e.offset, floats.Sum(x)
 	for j, v := range x {
+		if e.flat {
+			h += e.c[j] * math.Hypot(1, v-e.s[j])
+			continue
+		}
 		h += e.c[j] * math.Cosh(v-e.s[j])
+	}
+	if e.flat {
+		return h
 	}
 	return h + sum*sum/2
 }
@@ -49,6 +58,9 @@ func (e *closed) grad(x []float64) []float64 {
 	g := make([]float64, len(x))
 	for j, v := range x {
 		g[j] = e.c[j]*math.Sinh(v-e.s[j]) + floats.Sum(x)
+		if e.flat {
+			g[j] = e.c[j] * (v - e.s[j]) / math.Hypot(1, v-e.s[j])
+		}
 	}
 	return g
 }
@@ -173,9 +185,15 @@ func TestAdaptiveStepsAreTheFormula(t *testing.T) {
 // y_j and s_j of the last three pairs, with trials at 1 and at the minimum of the parabola through h, its slope and the
 // last trial, by a factor between 2 and 10, until h falls by 10⁻⁴ of the slope's promise.
 func TestQuasiNewtonStepsAreTheFormula(t *testing.T) {
-	for _, pairs := range []int{1, 3, 10} {
+	for _, c := range []struct {
+		pairs int
+		flat  bool
+		size  float64
+	}{{1, false, 1}, {3, false, 1}, {10, false, 1}, {3, true, 30}, {10, true, 10}} {
+		pairs := c.pairs
 		e := newClosed(0)
-		x := []float64{2, -3, 1, 4}
+		e.flat = c.flat
+		x := []float64{2 * c.size, -3 * c.size, c.size, 4 * c.size}
 		n := len(x)
 		run, err := hypergrad.HOAG{Estimator: e, Memory: pairs}.Start(e.problem(), bilevel.Point{X: x}, 1)
 		if err != nil {
@@ -218,7 +236,7 @@ func TestQuasiNewtonStepsAreTheFormula(t *testing.T) {
 				step(t, run)
 				a, moved := e.asked[len(e.asked)-1], floats.Distance(next, x, 2)
 				if floats.Distance(a.x, next, 2) > 1e-8*moved+1e-12 {
-					t.Fatalf("%d pairs, after %d steps: a trial at %v, want %v", pairs, accepted, a.x, next)
+					t.Fatalf("%+v, after %d steps: a trial at %v, want %v", c, accepted, a.x, next)
 				}
 				change := e.value(next) - value
 				if change <= 1e-4*alpha*slope {
@@ -238,8 +256,8 @@ func TestQuasiNewtonStepsAreTheFormula(t *testing.T) {
 			delta = math.Min(math.Max(longest, delta/4), 4*delta)
 			x = next
 		}
-		if tries == 0 {
-			t.Errorf("%d pairs: no step was shortened: the test shows little", pairs)
+		if tries == 0 && !c.flat {
+			t.Errorf("%+v: no step was shortened: the test shows little", c)
 		}
 	}
 }

@@ -561,6 +561,10 @@ func TestAutomaticMultipliersAreTheFormula(t *testing.T) {
 				t.Errorf("batches of %d: multiplier %d is %g, want %g", c.batch, i, got, want)
 			}
 		}
+		// Inner steps are 1/(2(L_g + L_f/λ)).
+		if got, want := f.auto.steps[0], 1/(2*(2+6/f.Lambda.Size)); math.Abs(got-want) > 1e-5*want {
+			t.Errorf("batches of %d: an inner step of %g, want %g", c.batch, got, want)
+		}
 		if f.Lambda.Growth != 1./7 {
 			t.Errorf("λ grows as t^%g", f.Lambda.Growth)
 		}

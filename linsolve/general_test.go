@@ -14,7 +14,9 @@ import (
 // full is a dense matrix that can write itself down.
 type full struct{ *dense }
 
-func (m full) GeneralMatrix(dst []float64) { copy(dst, m.a) }
+func (m full) GeneralMatrix(_ context.Context, dst []float64) error { copy(dst, m.a); return nil }
+
+var _ linsolve.GeneralMatrix = full{}
 
 // scaled is a dense matrix that knows its scale.
 type scaled struct {

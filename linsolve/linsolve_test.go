@@ -95,7 +95,9 @@ func (m jacobi) Precondition(dst, r []float64) {
 // written is a dense matrix that can write itself down.
 type written struct{ *dense }
 
-func (m written) Matrix(dst []float64) { copy(dst, m.a) }
+func (m written) Matrix(_ context.Context, dst []float64) error { copy(dst, m.a); return nil }
+
+var _ linsolve.Matrix = written{}
 
 func distance(x, y []float64) float64 {
 	s := 0.0

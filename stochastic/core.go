@@ -163,9 +163,14 @@ func (c *core) drawF() *draw {
 	return zeta
 }
 
-// all are the batches of all samples.
-func (c *core) all() (xi, zeta *draw) {
-	c.allG, c.allF = draw{b: c.gi.All(), weight: 1}, draw{b: c.fo.All(), weight: 1}
+// all are the batches of all samples, under draws of their own.
+func (c *core) all() (xi, zeta *draw) { return c.wholes(c.gi.All(), c.fo.All()) }
+
+// fixed are the batches of all samples under the fixed draw, for methods that are deterministic.
+func (c *core) fixed() (xi, zeta *draw) { return c.wholes(bilevel.All(c.p.Inner), bilevel.All(c.p.Outer)) }
+
+func (c *core) wholes(g, f bilevel.Batch) (xi, zeta *draw) {
+	c.allG, c.allF = draw{b: g, weight: 1}, draw{b: f, weight: 1}
 	return c.reach(&c.allG), &c.allF
 }
 

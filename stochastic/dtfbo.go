@@ -75,7 +75,7 @@ type dtfboRun struct {
 
 // Step makes one step.
 func (r *dtfboRun) Step(ctx context.Context) error {
-	xi, zeta := r.all()
+	xi, zeta := r.fixed()
 	for range r.n {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -52,7 +52,7 @@ type stfboRun struct {
 
 // Step makes one step.
 func (r *stfboRun) Step(ctx context.Context) error {
-	xi, zeta := r.drawG(), r.drawF() // all samples
+	xi, zeta := r.fixed()
 	r.joint(r.dz, r.dv, r.dx, r.z, r.x, r.v, xi, zeta)
 	lo, hi := r.span(xi)
 	r.beta2 += square(r.dz)

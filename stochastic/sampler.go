@@ -114,8 +114,16 @@ func (s *Sampler) draw() draw {
 		q, _ := bits.Mul64(h, s.recip)
 		i = int(q)
 	}
-	lo := i * s.size
-	b := bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n), Draw: u | 1} // 0 is the fixed draw
+	return s.of(i, u|1) // 0 is the fixed draw
+}
+
+// of is the draw of block i and of the randomness that word stands for.
+func (s *Sampler) of(i int, word uint64) draw {
+	b := s.Block(i)
+	b.Draw = word
+	if s.perm != nil {
+		return draw{block: i, b: b, weight: float64(len(s.perm)) * s.Share(b)}
+	}
 	return draw{block: i, b: b, weight: 1}
 }
 
@@ -130,34 +138,20 @@ func (s *Sampler) drawShuffled() draw {
 	}
 	i := int(s.perm[s.pos])
 	s.pos++
-	b := s.Block(i)
-	b.Draw = s.pass + uint64(s.pos)*0x9e3779b97f4a7c15 | 1
-	return draw{block: i, b: b, weight: float64(len(s.perm)) * s.Share(b)}
+	return s.of(i, s.pass+uint64(s.pos)*0x9e3779b97f4a7c15|1)
 }
 
 // State carries the sampler, its lookahead included, to or from a checkpoint.
 func (s *Sampler) State(st *bilevel.State) {
 	st.Binary(&s.pcg)
 	if s.perm != nil {
-		order := make([]int, len(s.perm))
-		for i, b := range s.perm {
-			order[i] = int(b)
-		}
-		st.Ints(&order)
-		if len(order) != len(s.perm) {
-			st.Fail(fmt.Errorf("stochastic: the checkpoint shuffles %d blocks, this run %d", len(order), len(s.perm)))
-			return
-		}
-		for i, b := range order {
-			s.perm[i] = int32(b)
-		}
-		st.Int(&s.pos)
+		st.Permutation(s.perm)
+		st.Index(&s.pos, len(s.perm)+1)
 		st.Uint64(&s.pass)
 	}
-	st.Int(&s.ahead.block)
-	st.Int(&s.ahead.b.Lo)
-	st.Int(&s.ahead.b.Hi)
-	st.Uint64(&s.ahead.b.Draw)
-	st.Float(&s.ahead.weight)
-	st.Int64(&s.visited)
+	block, word := s.ahead.block, s.ahead.b.Draw
+	st.Index(&block, s.Blocks())
+	st.Uint64(&word)
+	s.ahead = s.of(block, word)
+	st.Count64(&s.visited)
 }

@@ -103,7 +103,9 @@ func TestEvaluationIsCutShort(t *testing.T) {
 
 type evaluatorContext func(ctx context.Context, grad, x []float64) (float64, error)
 
-func (f evaluatorContext) Evaluate(ctx context.Context, grad, x []float64) (float64, error) { return f(ctx, grad, x) }
+func (f evaluatorContext) Evaluate(ctx context.Context, grad, x []float64) (float64, error) {
+	return f(ctx, grad, x)
+}
 
 // What recorders and results have is their own.
 func TestNothingIsShared(t *testing.T) {

@@ -361,7 +361,6 @@ func TestSIDCounts(t *testing.T) {
 	}
 }
 
-
 func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)
 	for _, m := range []hypergrad.SID{

@@ -167,7 +167,9 @@ func (c *core) drawF() *draw {
 func (c *core) all() (xi, zeta *draw) { return c.wholes(c.gi.All(), c.fo.All()) }
 
 // fixed are the batches of all samples under the fixed draw, for methods that are deterministic.
-func (c *core) fixed() (xi, zeta *draw) { return c.wholes(bilevel.All(c.p.Inner), bilevel.All(c.p.Outer)) }
+func (c *core) fixed() (xi, zeta *draw) {
+	return c.wholes(bilevel.All(c.p.Inner), bilevel.All(c.p.Outer))
+}
 
 func (c *core) wholes(g, f bilevel.Batch) (xi, zeta *draw) {
 	c.allG, c.allF = draw{b: g, weight: 1}, draw{b: f, weight: 1}
@@ -508,12 +510,10 @@ func (c *core) Notes() []string {
 // State lists the core's variables, x as it is; runs with more of their own add to it.
 func (c *core) State(s *bilevel.State) {
 	s.Fixed(c.z, c.x, c.v, c.dz, c.dv)
-	s.Int64(&c.t)
+	s.Count64(&c.t)
 	c.gi.State(s)
 	c.fo.State(s)
-	for _, n := range []*int64{&c.counts.ValueF, &c.counts.GradF, &c.counts.GradG, &c.counts.HessG, &c.counts.CrossG} {
-		s.Int64(n)
-	}
+	s.Counts(&c.counts)
 	if c.held != nil {
 		c.held.state(s)
 	}

@@ -121,9 +121,17 @@ func (s *Sampler) draw(d *draw) {
 		q, _ := bits.Mul64(h, s.recip)
 		i = int(q)
 	}
+	s.set(d, i, u|1) // 0 is the fixed draw
+}
+
+// set makes d the draw of block i and of the randomness that word stands for.
+func (s *Sampler) set(d *draw, i int, word uint64) {
 	lo := i * s.size
 	d.block, d.weight = i, 1
-	d.b.Lo, d.b.Hi, d.b.Draw = lo, min(lo+s.size, s.n), u|1 // 0 is the fixed draw
+	d.b.Lo, d.b.Hi, d.b.Draw = lo, min(lo+s.size, s.n), word
+	if s.perm != nil {
+		d.weight = float64(len(s.perm)) * s.Share(d.b)
+	}
 }
 
 func (s *Sampler) drawShuffled(d *draw) {
@@ -137,34 +145,20 @@ func (s *Sampler) drawShuffled(d *draw) {
 	}
 	i := int(s.perm[s.pos])
 	s.pos++
-	b := s.Block(i)
-	b.Draw = s.pass + uint64(s.pos)*0x9e3779b97f4a7c15 | 1
-	d.block, d.b, d.weight = i, b, float64(len(s.perm))*s.Share(b)
+	s.set(d, i, s.pass+uint64(s.pos)*0x9e3779b97f4a7c15|1)
 }
 
 // State carries the sampler, its lookahead included, to or from a checkpoint.
 func (s *Sampler) State(st *bilevel.State) {
 	st.Binary(&s.pcg)
 	if s.perm != nil {
-		order := make([]int, len(s.perm))
-		for i, b := range s.perm {
-			order[i] = int(b)
-		}
-		st.Ints(&order)
-		if len(order) != len(s.perm) {
-			st.Fail(fmt.Errorf("stochastic: the checkpoint shuffles %d blocks, this run %d", len(order), len(s.perm)))
-			return
-		}
-		for i, b := range order {
-			s.perm[i] = int32(b)
-		}
-		st.Int(&s.pos)
+		st.Permutation(s.perm)
+		st.Index(&s.pos, len(s.perm)+1)
 		st.Uint64(&s.pass)
 	}
-	st.Int(&s.ahead.block)
-	st.Int(&s.ahead.b.Lo)
-	st.Int(&s.ahead.b.Hi)
-	st.Uint64(&s.ahead.b.Draw)
-	st.Float(&s.ahead.weight)
-	st.Int64(&s.visited)
+	block, word := s.ahead.block, s.ahead.b.Draw
+	st.Index(&block, s.Blocks())
+	st.Uint64(&word)
+	s.set(s.ahead, block, word)
+	st.Count64(&s.visited)
 }

@@ -79,7 +79,7 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 		size, tol float64
 	}{
 		{false, 1, 1e-7}, {false, 1, 1e-2}, {false, 1, .6}, {false, 100, 1e-4},
-		{true, .1, 1e-3}, {true, 1, 1e-3}, {true, 2, 1e-3}, {true, 3, 1e-5}, {true, 5, 1e-3}, {true, 10, 1e-3},
+		{true, .1, .02}, {true, 1, .02}, {true, 2, .02}, {true, 3, .02}, {true, 5, .02}, {true, 10, .02},
 	} {
 		g := curved(d, c.flat, &made)
 		all := bilevel.All(g)
@@ -143,8 +143,9 @@ func TestForcingTermsAreTheFormula(t *testing.T) {
 			if err != nil && !errors.As(err, &unsolved) {
 				t.Fatal(err)
 			}
-			if e := floats.Distance(got, z, 2); !(e < 1e-9*floats.Norm(z, 2)) || made != want {
-				t.Errorf("%d steps, η = %.3g: z is off by %.3g, with %d products for %d", k, eta, e, made, want)
+			// A parabola has the rounding of values, which are much larger than their change.
+			if e := floats.Distance(got, z, 2); !(e < 1e-6*floats.Norm(z, 2)) || made != want {
+				t.Errorf("%+v, %d steps, η = %.3g: z is off by %.3g, with %d products for %d", c, k, eta, e, made, want)
 			}
 		}
 	}

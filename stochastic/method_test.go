@@ -443,7 +443,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 							if shuffle {
 								w, pi = float64(s.s.Blocks())*s.s.Share(b), 1/float64(s.s.Blocks())
 							}
-							*s.s.ahead = draw{block: s.block, b: b, weight: w}
+							s.s.ahead = draw{block: s.block, b: b, weight: w}
 							pr *= pi
 						}
 						drawn = i

@@ -91,7 +91,7 @@ func (m *saga) rowX(block, lo, hi int) []float64 {
 // the x-quantity in nextX[lo:hi). It asks for the memory of the block that comes next, or the beginning of it where it
 // is long.
 func (m *saga) change(at *draw, z, x, v []float64) {
-	ahead := m.draws.ahead
+	ahead := &m.draws.ahead
 	coming := m.row(ahead.block, ahead.b)
 	kernel.Prefetch(coming[:min(len(coming), 512)])
 	b := at.b

@@ -51,9 +51,9 @@ type Sampler struct {
 	recip   uint64  // ⌈2⁶⁴/size⌉, to divide by multiplication
 	perm    []int32 // the order of the current pass; nil for independent draws
 	pos     int
-	pass    uint64  // the number from which those of the draws in this pass follow
-	slots   [2]draw // the last draw, and the one ahead
-	ahead   *draw
+	pass    uint64 // the number from which those of the draws in this pass follow
+	last    draw
+	ahead   draw
 	visited int64
 }
 
@@ -76,8 +76,7 @@ func NewSampler(p Partition, seed, stream uint64, shuffle bool) *Sampler {
 		}
 		s.pos = len(s.perm)
 	}
-	s.ahead = &s.slots[0]
-	s.draw(s.ahead)
+	s.draw(&s.ahead)
 	return s
 }
 
@@ -89,13 +88,10 @@ func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
 
 // next is Next; what it returns is valid until the next draw.
 func (s *Sampler) next() *draw {
-	d := s.ahead
-	if s.ahead = &s.slots[0]; s.ahead == d {
-		s.ahead = &s.slots[1]
-	}
-	s.draw(s.ahead)
-	s.visited += int64(d.b.Hi - d.b.Lo)
-	return d
+	s.last = s.ahead
+	s.draw(&s.ahead)
+	s.visited += int64(s.last.b.Hi - s.last.b.Lo)
+	return &s.last
 }
 
 // All is the batch of all samples under a draw of its own, for methods that make a full pass now and then.
@@ -156,9 +152,11 @@ func (s *Sampler) State(st *bilevel.State) {
 		st.Index(&s.pos, len(s.perm)+1)
 		st.Uint64(&s.pass)
 	}
-	block, word := s.ahead.block, s.ahead.b.Draw
-	st.Index(&block, s.Blocks())
-	st.Uint64(&word)
-	s.set(s.ahead, block, word)
+	for _, d := range []*draw{&s.last, &s.ahead} {
+		block, word := d.block, d.b.Draw
+		st.Index(&block, s.Blocks())
+		st.Uint64(&word)
+		s.set(d, block, word)
+	}
 	st.Count64(&s.visited)
 }

@@ -177,7 +177,7 @@ func TestSupportIsUnbiased(t *testing.T) {
 								if shuffle {
 									w, pi = float64(s.s.Blocks())*s.s.Share(b), 1/float64(s.s.Blocks())
 								}
-								*s.s.ahead = draw{block: s.block, b: b, weight: w}
+								s.s.ahead = draw{block: s.block, b: b, weight: w}
 								pr *= pi
 							}
 							for e, v := range memory {

@@ -46,7 +46,8 @@ type Settings struct {
 	Evaluator Evaluator
 
 	// Checkpoint is a file that the run is saved to, atomically, every CheckpointEvery (default a minute)
-	// and at its end; "" for none. With Resume, a run goes on from that file if it exists.
+	// and at its end; "" for none. With Resume, a run goes on from that file if it exists. A file of another method,
+	// seed, domain or size of problem is refused, and one of other data, of which a few thousand samples are looked at.
 	Checkpoint      string
 	CheckpointEvery time.Duration
 	Resume          bool
@@ -154,8 +155,15 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 		int64(s.CheckpointEvery)) < 0 || !(s.GradTol >= 0) {
 		return nil, errors.New("bilevel: a negative budget, target or interval")
 	}
+	if s.Resume && s.Checkpoint == "" {
+		return nil, errors.New("bilevel: Resume is set and no Checkpoint to go on from")
+	}
 	if s.RecordEvery > 0 && s.RecordsPerDecade > 0 {
 		return nil, errors.New("bilevel: RecordEvery and RecordsPerDecade are both set")
+	}
+	id, data, err := identify(p, method, s)
+	if err != nil {
+		return nil, err
 	}
 	run, err := method.Start(p, s.Start, s.Seed)
 	if err != nil {
@@ -168,7 +176,7 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 	if s.MaxSteps == 0 && s.MaxTime == 0 && s.MaxSamples == 0 && s.GradTol == 0 && !knows {
 		return nil, errors.New("bilevel: no budget: set MaxSteps, MaxTime, MaxSamples or GradTol")
 	}
-	d := &driver{p: p, run: run, s: s, id: identity(p, method, s.Seed)}
+	d := &driver{p: p, run: run, s: s, id: id, sample: data}
 	if knows {
 		d.progress = progress
 	}
@@ -210,7 +218,8 @@ type driver struct {
 	p        *Problem
 	run      Run
 	s        Settings
-	id       string
+	id       string    // of the run, for checkpoints
+	sample   []float64 // of its data, likewise
 	progress Progresser
 	noter    Noter
 	failers  []Failer

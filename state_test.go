@@ -24,6 +24,11 @@ type variables struct {
 	Texts []string
 	Fixed [3]float64
 	src   *rand.PCG
+
+	Index, Count int
+	Count64      int64
+	Counts       Counts
+	Order        []int32
 }
 
 func (v *variables) state(s *State) {
@@ -37,6 +42,11 @@ func (v *variables) state(s *State) {
 	s.Strings(&v.Texts)
 	s.Fixed(v.Fixed[:1], v.Fixed[1:])
 	s.Binary(v.src)
+	s.Index(&v.Index, 9)
+	s.Count(&v.Count)
+	s.Count64(&v.Count64)
+	s.Counts(&v.Counts)
+	s.Permutation(v.Order)
 }
 
 func drawVariables(t *rapid.T) *variables {
@@ -49,13 +59,17 @@ func drawVariables(t *rapid.T) *variables {
 	for i := range v.Fixed {
 		v.Fixed[i] = bits.Draw(t, "fixed")
 	}
+	many := rapid.Int64Range(0, maxCount)
+	v.Index, v.Count, v.Count64 = rapid.IntRange(0, 8).Draw(t, "index"), int(many.Draw(t, "count")), many.Draw(t, "count64")
+	v.Counts = Counts{ValueF: many.Draw(t, "values"), CrossG: many.Draw(t, "products")}
+	v.Order = rapid.Permutation([]int32{0, 1, 2, 3, 4}).Draw(t, "order")
 	return v
 }
 
 // bits is v with floats as bit patterns, so that NaN equals itself, and nil for empty slices.
 func (v *variables) bits() string {
 	var b strings.Builder
-	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), v.Ints, len(v.Texts))
+	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), v.Ints, len(v.Texts), v.Index, v.Count, v.Count64, v.Counts, v.Order)
 	for _, t := range v.Texts {
 		fmt.Fprintf(&b, "%q", t)
 	}
@@ -174,6 +188,56 @@ func TestStateErrors(t *testing.T) {
 	l.Floats(&out)
 	if l.err == nil || out != nil {
 		t.Error("an absurd length is accepted")
+	}
+}
+
+// TestStateRanges: what is out of range is an error, and the variable stays as it was.
+func TestStateRanges(t *testing.T) {
+	words := func(n ...int64) *State {
+		s := &State{}
+		for _, v := range n {
+			s.Int64(&v)
+		}
+		return &State{buf: s.buf, loading: true}
+	}
+	for _, n := range []int64{0, 3} {
+		i := 7
+		s := words(n)
+		if s.Index(&i, 4); s.err != nil || i != int(n) {
+			t.Errorf("index %d of 4: %d, %v", n, i, s.err)
+		}
+	}
+	for _, n := range []int64{4, -1, math.MinInt64, math.MaxInt64} {
+		i := 2
+		s := words(n)
+		if s.Index(&i, 4); s.err == nil || i != 2 || !strings.Contains(s.err.Error(), fmt.Sprintf("%d where 0 … 3", n)) {
+			t.Errorf("index %d of 4: %d, %v", n, i, s.err)
+		}
+	}
+	for n, ok := range map[int64]bool{0: true, maxCount: true, maxCount + 1: false, -1: false, math.MaxInt64: false} {
+		i, i64 := 7, int64(7)
+		s, s64 := words(n), words(n)
+		s.Count(&i)
+		s64.Count64(&i64)
+		if (s.err == nil) != ok || (s64.err == nil) != ok || (int64(i) == n) != ok || (i64 == n) != ok {
+			t.Errorf("count %d: %d, %v and %d, %v", n, i, s.err, i64, s64.err)
+		}
+		counts := words(0, 0, 0, 0, 0, n)
+		var c Counts
+		if counts.Counts(&c); (counts.err == nil) != ok || c.Total() < 0 {
+			t.Errorf("count %d: %v, %v", n, c, counts.err)
+		}
+	}
+	p := []int32{0, 1, 2}
+	good := words(2, 0, 1)
+	if good.Permutation(p); good.err != nil || !reflect.DeepEqual(p, []int32{2, 0, 1}) {
+		t.Errorf("%v, %v", p, good.err)
+	}
+	for _, bad := range [][]int64{{2, 0, 3}, {2, 0, 2}, {-1, 0, 1}, {0, 1}, {1 << 32, 1, 2}} {
+		s := words(bad...)
+		if s.Permutation(p); s.err == nil {
+			t.Errorf("%v passes for a permutation", bad)
+		}
 	}
 }
 

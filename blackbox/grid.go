@@ -119,5 +119,5 @@ func (r *gridRun) place(i int) (diagonal bool) {
 // State lists the run's variables.
 func (r *gridRun) State(s *bilevel.State) {
 	r.state(s)
-	s.Int(&r.next)
+	s.Index(&r.next, r.points+r.product+1)
 }

@@ -214,10 +214,9 @@ func (r *search) Notes() []string {
 }
 
 func (r *search) state(s *bilevel.State) {
-	c := &r.counts
-	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG, &r.t, &r.failed} {
-		s.Int64(n)
-	}
+	s.Counts(&r.counts)
+	s.Count64(&r.t)
+	s.Count64(&r.failed)
 	s.Fixed(r.z, r.x, r.best.Z, r.best.X)
 	s.Float(&r.value)
 	s.Bool(&r.warned)

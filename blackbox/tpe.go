@@ -134,10 +134,16 @@ func (r *tpeRun) State(s *bilevel.State) {
 	s.Binary(&r.pcg)
 	s.Floats(&r.values)
 	s.Floats(&r.points)
-	if s.Loading() && len(r.points) != len(r.values)*len(r.x) {
+	if len(r.points) != len(r.values)*len(r.x) {
 		s.Fail(fmt.Errorf("blackbox: the checkpoint has %d numbers for %d points of length %d",
 			len(r.points), len(r.values), len(r.x)))
-		r.values, r.points = nil, nil
+		return
+	}
+	for i, v := range r.points {
+		if j := i % len(r.x); !(v >= r.p.Lower[j] && v <= r.p.Upper[j]) {
+			s.Fail(fmt.Errorf("blackbox: the checkpoint has a point with x[%d] = %v, outside the box", j, v))
+			return
+		}
 	}
 }
 

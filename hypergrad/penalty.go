@@ -286,6 +286,9 @@ func (c *curvature) step(gradient func(dst, at []float64), v, now []float64) flo
 
 func (c *curvature) state(s *bilevel.State) {
 	s.Float(&c.fixed)
+	if automatic := c.dir != nil; automatic == (c.fixed > 0) {
+		s.Fail(fmt.Errorf("hypergrad: the checkpoint has the step size %v", c.fixed))
+	}
 	s.Float(&c.top)
 	s.Fixed(c.dir)
 }
@@ -305,11 +308,9 @@ func (r *penaltyRun) State(s *bilevel.State) {
 		s.Float(f)
 	}
 	s.Float(&r.first)
-	s.Int(&r.searches)
+	s.Index(&r.searches, maxSearches+1)
 	s.Strings(&r.notes)
 	r.inner.state(s)
 	r.outer.state(s)
-	for _, n := range []*int64{&r.counts.GradF, &r.counts.GradG, &r.counts.HessG, &r.counts.CrossG} {
-		s.Int64(n)
-	}
+	s.Counts(&r.counts)
 }

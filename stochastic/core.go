@@ -508,12 +508,10 @@ func (c *core) Notes() []string {
 // State lists the core's variables, x as it is; runs with more of their own add to it.
 func (c *core) State(s *bilevel.State) {
 	s.Fixed(c.z, c.x, c.v, c.dz, c.dv)
-	s.Int64(&c.t)
+	s.Count64(&c.t)
 	c.gi.State(s)
 	c.fo.State(s)
-	for _, n := range []*int64{&c.counts.ValueF, &c.counts.GradF, &c.counts.GradG, &c.counts.HessG, &c.counts.CrossG} {
-		s.Int64(n)
-	}
+	s.Counts(&c.counts)
 	if c.held != nil {
 		c.held.state(s)
 	}

@@ -146,25 +146,16 @@ func (s *Sampler) drawShuffled(d *draw) {
 func (s *Sampler) State(st *bilevel.State) {
 	st.Binary(&s.pcg)
 	if s.perm != nil {
-		order := make([]int, len(s.perm))
-		for i, b := range s.perm {
-			order[i] = int(b)
-		}
-		st.Ints(&order)
-		if len(order) != len(s.perm) {
-			st.Fail(fmt.Errorf("stochastic: the checkpoint shuffles %d blocks, this run %d", len(order), len(s.perm)))
-			return
-		}
-		for i, b := range order {
-			s.perm[i] = int32(b)
-		}
-		st.Int(&s.pos)
+		st.Permutation(s.perm)
+		st.Index(&s.pos, len(s.perm)+1)
 		st.Uint64(&s.pass)
 	}
-	st.Int(&s.ahead.block)
-	st.Int(&s.ahead.b.Lo)
-	st.Int(&s.ahead.b.Hi)
-	st.Uint64(&s.ahead.b.Draw)
-	st.Float(&s.ahead.weight)
-	st.Int64(&s.visited)
+	d := s.ahead
+	st.Index(&d.block, s.Blocks())
+	word := d.b.Draw
+	st.Uint64(&word)
+	d.b = s.Block(d.block)
+	d.b.Draw = word
+	st.Float(&d.weight)
+	st.Count64(&s.visited)
 }

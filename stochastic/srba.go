@@ -60,7 +60,7 @@ func (m SRBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 }
 
 // period is the number of steps between full passes, if q is the setting.
-func (c *core) period(q int) (int64, error) {
+func (c *core) period(q int) (int, error) {
 	if q < 0 {
 		return 0, fmt.Errorf("stochastic: a full pass every %d steps", q)
 	}
@@ -68,12 +68,12 @@ func (c *core) period(q int) (int64, error) {
 		n, m := c.gi.Samples(), c.fo.Samples()
 		q = max(1, int(math.Round(0.5*float64(n+m)/float64(c.gi.Size()))))
 	}
-	return int64(q), nil
+	return q, nil
 }
 
 type srbaRun struct {
 	*core
-	period, since int64        // steps since the last full pass
+	period, since int          // steps since the last full pass
 	d             [3][]float64 // D_z, D_v and D_x
 	oz, ov        []float64    // z and v before the last move
 	bz, bv        []float64    // directions of the batch at the old point
@@ -119,6 +119,6 @@ func addDifference(d, a, b []float64) {
 // State lists the run's variables.
 func (r *srbaRun) State(s *bilevel.State) {
 	r.core.State(s)
-	s.Int64(&r.since)
+	s.Index(&r.since, r.period)
 	s.Fixed(r.d[0], r.d[1], r.oz, r.ov)
 }

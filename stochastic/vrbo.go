@@ -75,7 +75,7 @@ func (m VRBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 
 type vrboRun struct {
 	*core
-	period, since int64
+	period, since int
 	adjoint       *neumann
 	d             []float64 // D_z
 	bz            []float64
@@ -148,6 +148,6 @@ func (r *vrboRun) update(then *neumannPoint) {
 func (r *vrboRun) State(s *bilevel.State) {
 	r.core.State(s)
 	r.adjoint.state(s)
-	s.Int64(&r.since)
+	s.Index(&r.since, r.period)
 	s.Fixed(r.d)
 }

@@ -521,11 +521,12 @@ func (a *auto) state(s *bilevel.State) {
 		s.Float(f)
 	}
 	s.Fixed(a.stiff, a.steps, a.full, a.dir, a.gamma, a.plan, a.last, a.turned, a.flips, a.before, a.sum, a.level, a.xs, a.ys, a.goodY, a.goodZ, a.goodX)
-	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values, &a.restarts} {
-		s.Int(n)
+	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values} {
+		s.Count(n)
 	}
+	s.Index(&a.restarts, maxRestarts+1)
 	for _, n := range []*int64{&a.from, &a.to, &a.good, &a.paid, &a.next} {
-		s.Int64(n)
+		s.Count64(n)
 	}
 	s.Bool(&a.moving)
 	s.Strings(&a.notes)

@@ -87,12 +87,10 @@ func (r *core) Notes() []string {
 // state lists the variables of r.
 func (r *core) state(s *bilevel.State) {
 	s.Fixed(r.y, r.z, r.x)
-	s.Int64(&r.t)
+	s.Count64(&r.t)
 	r.xi.State(s)
 	r.zeta.State(s)
-	for _, n := range []*int64{&r.extra.ValueF, &r.extra.ValueG, &r.extra.GradF, &r.extra.GradG} {
-		s.Int64(n)
-	}
+	s.Counts(&r.extra)
 	s.Float(&r.lambda)
 	if r.auto != nil {
 		r.auto.state(s)

@@ -18,7 +18,7 @@ import (
 
 // problem is logistic regression with two strengths in a box and many rows of three features, the last of which none
 // of the strengths is for.
-func problem(t *testing.T, n int) *bilevel.Problem {
+func problem(t testing.TB, n int) *bilevel.Problem {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	loss := func() *model.Loss {

@@ -116,8 +116,8 @@ type traceEnd struct {
 // runsFolder is where the traces are, in the folder of a bench.
 const runsFolder = "runs"
 
-// write writes t into the folder of a bench. A reader finds all of it or nothing.
-func (t *Trace) write(dir string) error {
+// text is t as a file.
+func (t *Trace) text() ([]byte, error) {
 	var b bytes.Buffer
 	lines := json.NewEncoder(&b)
 	lines.SetEscapeHTML(false)
@@ -128,8 +128,17 @@ func (t *Trace) write(dir string) error {
 	all = append(all, traceEnd{t.Status, t.Message, t.Steps, t.Seconds, t.Counts, t.Notes})
 	for _, line := range all {
 		if err := lines.Encode(line); err != nil {
-			return fmt.Errorf("bench: trace: %w", err)
+			return nil, fmt.Errorf("bench: trace: %w", err)
 		}
+	}
+	return b.Bytes(), nil
+}
+
+// write writes t into the folder of a bench. A reader finds all of it or nothing.
+func (t *Trace) write(dir string) error {
+	text, err := t.text()
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(dir, runsFolder, t.file())
 	f, err := os.CreateTemp(filepath.Dir(path), ".run-*")
@@ -137,7 +146,7 @@ func (t *Trace) write(dir string) error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(text)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bilevel-go/bilevel/rows"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 )
 
 // readBounded reads b, and checks that the result is a set or an *Error and that what was allocated on the way
@@ -122,8 +123,8 @@ func FuzzParquet(f *testing.F) {
 	rows := []parquetRow{{30, "b", &score, true, 1 << 63, "no"}, {-4, "a", &score, false, 3, "yes"}, {7, "b", &score, true, 0, "yes"}}
 	f.Add(parquetFile(f, rows), byte(0))
 	f.Add(parquetFile(f, rows, parquet.MaxRowsPerRowGroup(2)), byte(1))
-	for _, c := range []parquet.WriterOption{parquet.Compression(&parquet.Zstd), parquet.Compression(&parquet.Snappy), parquet.Compression(&parquet.Gzip)} {
-		f.Add(parquetFile(f, rows[:1], c, parquet.DataPageVersion(1)), byte(2))
+	for i, c := range []compress.Codec{&parquet.Zstd, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Lz4Raw} {
+		f.Add(parquetFile(f, rows[:1], parquet.Compression(c), parquet.DataPageVersion(1+i%2)), byte(2))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
 		checkRead(t, b, Options{Format: "parquet", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2)})

@@ -1,14 +1,20 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
+	"github.com/pierrec/lz4/v4"
 )
 
 // A Parquet file says how long its parts are, and the decoder makes room for what it says. checkParquet makes sure that
@@ -18,8 +24,10 @@ import (
 // that compresses better holds next to nothing.
 func room(size int64) int64 { return blockBytes + 1000*min(size, math.MaxInt64/2000) }
 
-// checkParquet walks through the metadata and the heads of all pages of a file of size bytes.
+// checkParquet walks through the metadata and the pages of a file of size bytes.
 func checkParquet(at io.ReaderAt, size int64) error {
+	f := parquetCheck{at: at, size: size}
+	defer f.close()
 	var meta format.FileMetaData
 	var end [8]byte // the length of the metadata before it, and a magic
 	if size < 12 {
@@ -39,14 +47,27 @@ func checkParquet(at io.ReaderAt, size int64) error {
 	if _, err := decodeThrift(foot, &meta); err != nil {
 		return fmt.Errorf("its metadata: %w", err)
 	}
+	leaves := 0
+	for i, e := range meta.Schema {
+		if i > 0 && e.NumChildren.V == 0 {
+			leaves++
+		}
+	}
 	rows := int64(0)
 	for _, g := range meta.RowGroups {
+		if len(g.Columns) != leaves {
+			return fmt.Errorf("%d columns of %d", len(g.Columns), leaves)
+		}
 		if g.NumRows < 0 || g.NumRows > room(size)-rows {
 			return fmt.Errorf("%d rows in %d bytes", g.NumRows, size)
 		}
 		rows += g.NumRows
-		for _, c := range g.Columns {
-			if err := checkPages(at, size, &c.MetaData); err != nil {
+		for j, c := range g.Columns {
+			// The decoder takes that of the first group for all.
+			if first := meta.RowGroups[0].Columns[j].MetaData.Codec; c.MetaData.Codec != first {
+				return fmt.Errorf("a column compressed by %v and by %v", first, c.MetaData.Codec)
+			}
+			if err := f.checkPages(&c.MetaData); err != nil {
 				return err
 			}
 		}
@@ -54,9 +75,24 @@ func checkParquet(at io.ReaderAt, size int64) error {
 	return nil
 }
 
+// parquetCheck is a file that is checked.
+type parquetCheck struct {
+	at     io.ReaderAt
+	size   int64
+	zstd   *zstd.Decoder // when it is needed
+	packed []byte        // a page
+	whole  []byte        // it, decompressed
+}
+
+func (f *parquetCheck) close() {
+	if f.zstd != nil {
+		f.zstd.Close()
+	}
+}
+
 // checkPages walks through the pages of a column in one group of rows.
-func checkPages(at io.ReaderAt, size int64, c *format.ColumnMetaData) error {
-	from := c.DataPageOffset
+func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
+	size, from := f.size, c.DataPageOffset
 	if c.DictionaryPageOffset != 0 {
 		from = c.DictionaryPageOffset
 	}
@@ -64,27 +100,74 @@ func checkPages(at io.ReaderAt, size int64, c *format.ColumnMetaData) error {
 		return fmt.Errorf("a column of %d bytes at %d in a file of %d", c.TotalCompressedSize, from, size)
 	}
 	for to := from + c.TotalCompressedSize; from < to; {
-		head, length, err := pageHead(at, from, to)
+		head, length, err := pageHead(f.at, from, to)
 		if err != nil {
 			return fmt.Errorf("the head of a page: %w", err)
 		}
 		packed, unpacked := int64(head.CompressedPageSize), int64(head.UncompressedPageSize)
 		values, most := int64(0), room(size)
+		levels := int64(0) // bytes before those that are compressed
 		switch {
 		case head.DictionaryPageHeader.Valid:
 			values, most = int64(head.DictionaryPageHeader.V.NumValues), unpacked
 		case head.DataPageHeader.Valid:
 			values = int64(head.DataPageHeader.V.NumValues)
 		case head.DataPageHeaderV2.Valid:
-			values = int64(head.DataPageHeaderV2.V.NumValues)
+			h := head.DataPageHeaderV2.V
+			values, levels = int64(h.NumValues), int64(h.RepetitionLevelsByteLength)+int64(h.DefinitionLevelsByteLength)
+			if h.IsCompressed.Valid && !h.IsCompressed.V {
+				levels = packed
+			}
 		}
 		from += length
-		if packed < 0 || packed > to-from || unpacked < 0 || unpacked > room(size) || values < 0 || values > most {
+		if packed < 0 || packed > to-from || unpacked < 0 || unpacked > room(size) || values < 0 || values > most || levels < 0 || levels > packed {
 			return fmt.Errorf("a page of %d values in %d bytes, compressed %d", values, unpacked, packed)
+		}
+		if err := f.checkPacked(c.Codec, from+levels, packed-levels, unpacked); err != nil {
+			return fmt.Errorf("a page compressed by %v: %w", c.Codec, err)
 		}
 		from += packed
 	}
 	return nil
+}
+
+// checkPacked makes sure that n bytes decompress to no more than unpacked, where the decoder does not: it makes room for
+// what snappy and Zstandard say, for all that comes of brotli, and doubles it for ever where LZ4 is damaged.
+func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpacked int64) error {
+	switch codec {
+	case format.Snappy, format.Zstd, format.Brotli, format.Lz4Raw:
+	default:
+		return nil
+	}
+	f.packed = slices.Grow(f.packed[:0], int(n))[:n]
+	if _, err := f.at.ReadAt(f.packed, from); err != nil {
+		return err
+	}
+	is := unpacked
+	var err error
+	switch codec {
+	case format.Snappy:
+		var k int
+		k, err = snappy.DecodedLen(f.packed)
+		is = int64(k)
+	case format.Lz4Raw:
+		f.whole = slices.Grow(f.whole[:0], int(unpacked))[:unpacked]
+		_, err = lz4.UncompressBlock(f.packed, f.whole)
+	case format.Brotli:
+		is, err = io.Copy(io.Discard, io.LimitReader(brotli.NewReader(bytes.NewReader(f.packed)), unpacked+1))
+	case format.Zstd:
+		if f.zstd == nil {
+			if f.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(room(f.size)))); err != nil {
+				return err
+			}
+		}
+		f.whole, err = f.zstd.DecodeAll(f.packed, f.whole[:0])
+		is = int64(len(f.whole))
+	}
+	if err == nil && is > unpacked {
+		err = fmt.Errorf("it is longer than %d bytes", unpacked)
+	}
+	return err
 }
 
 // pageHead reads the head of a page, which may be as long as the strings in its statistics.

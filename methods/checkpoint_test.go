@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
@@ -72,7 +73,7 @@ func (s *saved) save(t testing.TB, dir string) {
 
 // resume goes on from state, with a checksum that fits, for a few steps. It must end with an error or with a result,
 // having allocated no more than such a run takes.
-func (s *saved) resume(t *testing.T, state []byte) {
+func (s *saved) resume(t *testing.T, state []byte) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "forged")
 	sum := sha256.Sum256(state)
@@ -99,6 +100,7 @@ func (s *saved) resume(t *testing.T, state []byte) {
 	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
 		t.Errorf("%s: %d MB were allocated", s.name, n>>20)
 	}
+	return err
 }
 
 // Of a forgery, four bytes each say what becomes of a word of the state: its place from the end, what is done, and with
@@ -268,12 +270,63 @@ func sparse(t testing.TB, kind model.Strengths) *bilevel.Problem {
 func TestForgedCheckpoints(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, s := range savedRuns(t) {
-		for range 8 {
+		for range 30 {
 			changes := make([]byte, forgery)
 			for i := range changes {
 				changes[i] = byte(rng.Uint32())
 			}
-			t.Run(s.name, func(t *testing.T) { s.resume(t, forge(s.state, changes)) })
+			t.Run(s.name, func(t *testing.T) { _ = s.resume(t, forge(s.state, changes)) })
+		}
+	}
+}
+
+// TestRefusedCheckpoints: numbers that cannot be are refused by name. at is the place of a word from the end of the
+// state; was says what stands there, so that a place that has moved is noticed.
+func TestRefusedCheckpoints(t *testing.T) {
+	whole := func(least, most int64) func(uint64) bool {
+		return func(u uint64) bool { return int64(u) >= least && int64(u) <= most }
+	}
+	number := func(least, most float64) func(uint64) bool {
+		return func(u uint64) bool { return math.Float64frombits(u) >= least && math.Float64frombits(u) <= most }
+	}
+	nan := math.Float64bits(math.NaN())
+	all := map[string]*saved{}
+	for _, s := range savedRuns(t) {
+		all[s.name] = s
+	}
+	// The driver's part is at the beginning: an identity, a sample of the data, and the steps.
+	step := func(s *saved) int {
+		at := 16 + int(binary.LittleEndian.Uint64(s.state[8:]))
+		at += 8 + 8*int(binary.LittleEndian.Uint64(s.state[at:]))
+		return (len(s.state)-at)/8 - 1
+	}
+	for _, c := range []struct {
+		run, what string
+		at        int
+		was       func(uint64) bool
+		is        uint64
+		want      string
+	}{
+		{"soba", "steps", step(all["soba"]), whole(savedSteps, savedSteps), 1 << 60, "where 0 …"},
+		{"soba", "steps", step(all["soba"]), whole(savedSteps, savedSteps), 3, "record 5 of the checkpoint is of step 4 out of 3"},
+		{"grid", "next candidate", 0, whole(savedSteps, savedSteps), 26, "26 where 0 … 25"},
+		{"tpe", "last coordinate", 0, number(-6, 3), math.Float64bits(3.5), "outside the box"},
+		{"penalty", "automatic outer step", 10, number(0, 0), math.Float64bits(1), "the step size 1"},
+		{"penalty given", "outer step", 8, number(1e-9, 1e-3), 0, "the step size 0"},
+		{"minimaxopt", "stage", 2, whole(0, 0), 7, "7 where 0 … 6"},
+		{"hoag", "held pairs", 61, whole(1, 10), 11, "11 where 0 … 10"},
+		{"hoag", "tolerance", 83, number(1e-15, 1e-3), nan, "the tolerance NaN"},
+	} {
+		s := all[c.run]
+		state := bytes.Clone(s.state)
+		word := state[len(state)-8*(c.at+1):][:8]
+		if !c.was(binary.LittleEndian.Uint64(word)) {
+			t.Errorf("%s: %s has moved: %x is at its place", c.run, c.what, word)
+			continue
+		}
+		binary.LittleEndian.PutUint64(word, c.is)
+		if err := s.resume(t, state); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %s of %x: %v", c.run, c.what, c.is, err)
 		}
 	}
 }
@@ -288,6 +341,6 @@ func FuzzCheckpoint(f *testing.F) {
 			return
 		}
 		s := all[int(which)%len(all)]
-		s.resume(t, forge(s.state, changes))
+		_ = s.resume(t, forge(s.state, changes))
 	})
 }

@@ -130,8 +130,6 @@ func sample(p *Problem) (numbers []float64, err error) {
 		blocks := min(sampledBlocks, terms)
 		for i := range blocks {
 			lo, hi := i*terms/blocks, (i+1)*terms/blocks
-			clear(dz)
-			clear(dx)
 			evaluate(Batch{Lo: lo, Hi: min(hi, lo+sampledTerms)})
 		}
 	}

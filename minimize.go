@@ -46,8 +46,9 @@ type Settings struct {
 	Evaluator Evaluator
 
 	// Checkpoint is a file that the run is saved to, atomically, every CheckpointEvery (default a minute)
-	// and at its end; "" for none. With Resume, a run goes on from that file if it exists. A file of another method,
-	// seed, domain or size of problem is refused, and one of other data, of which a few thousand samples are looked at.
+	// and at its end; "" for none. With Resume, a run goes on from that file if it exists, bit for bit where the
+	// processor has the same kernels. A file of another method, seed, domain or size of problem is refused, and so is
+	// one of other data, of which a few thousand samples are looked at.
 	Checkpoint      string
 	CheckpointEvery time.Duration
 	Resume          bool

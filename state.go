@@ -10,6 +10,10 @@ import (
 
 // State carries a run's variables to or from a checkpoint; see [Stateful]. Its methods write the variable
 // when the run is being saved and set it when the run is being restored.
+//
+// A file may be damaged. Places, counts, orders and vectors of a length that the configuration determines have methods
+// of their own, which refuse what cannot be, so that a run never fails on them; of other numbers a run that relies on
+// them checks what it was given, and calls Fail.
 type State struct {
 	buf     []byte
 	loading bool
@@ -155,22 +159,6 @@ func (s *State) Fixed(slices ...[]float64) {
 		for i := range f {
 			s.Float(&f[i])
 		}
-	}
-}
-
-// Ints carries a slice of integers, as Floats does.
-func (s *State) Ints(p *[]int) {
-	n := s.length(len(*p), 8)
-	if s.loading {
-		if s.err != nil {
-			return
-		}
-		if len(*p) != n {
-			*p = make([]int, n)
-		}
-	}
-	for i := range *p {
-		s.Int(&(*p)[i])
 	}
 }
 

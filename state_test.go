@@ -20,7 +20,6 @@ type variables struct {
 	B     bool
 	F     float64
 	S     []float64
-	Ints  []int
 	Texts []string
 	Fixed [3]float64
 	src   *rand.PCG
@@ -38,7 +37,6 @@ func (v *variables) state(s *State) {
 	s.Bool(&v.B)
 	s.Float(&v.F)
 	s.Floats(&v.S)
-	s.Ints(&v.Ints)
 	s.Strings(&v.Texts)
 	s.Fixed(v.Fixed[:1], v.Fixed[1:])
 	s.Binary(v.src)
@@ -53,7 +51,7 @@ func drawVariables(t *rapid.T) *variables {
 	bits := rapid.Custom(func(t *rapid.T) float64 { return math.Float64frombits(rapid.Uint64().Draw(t, "bits")) })
 	v := &variables{
 		U: rapid.Uint64().Draw(t, "u"), I64: rapid.Int64().Draw(t, "i64"), I: rapid.Int().Draw(t, "i"), B: rapid.Bool().Draw(t, "b"),
-		F: bits.Draw(t, "f"), S: rapid.SliceOfN(bits, 0, 9).Draw(t, "s"), Ints: rapid.SliceOfN(rapid.Int(), 0, 9).Draw(t, "ints"),
+		F: bits.Draw(t, "f"), S: rapid.SliceOfN(bits, 0, 9).Draw(t, "s"),
 		Texts: rapid.SliceOfN(rapid.String(), 0, 4).Draw(t, "texts"), src: rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2),
 	}
 	for i := range v.Fixed {
@@ -69,7 +67,7 @@ func drawVariables(t *rapid.T) *variables {
 // bits is v with floats as bit patterns, so that NaN equals itself, and nil for empty slices.
 func (v *variables) bits() string {
 	var b strings.Builder
-	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), v.Ints, len(v.Texts), v.Index, v.Count, v.Count64, v.Counts, v.Order)
+	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), len(v.Texts), v.Index, v.Count, v.Count64, v.Counts, v.Order)
 	for _, t := range v.Texts {
 		fmt.Fprintf(&b, "%q", t)
 	}
@@ -113,14 +111,13 @@ func TestStateRoundTrip(t *testing.T) {
 
 func TestStateKeepsNil(t *testing.T) {
 	var f []float64
-	var i []int
 	var s []string
-	all := func(st *State) { st.Floats(&f); st.Ints(&i); st.Strings(&s) }
+	all := func(st *State) { st.Floats(&f); st.Strings(&s) }
 	save := &State{}
 	all(save)
 	all(&State{buf: save.buf, loading: true})
-	if f != nil || i != nil || s != nil {
-		t.Errorf("nil slices came back as %#v, %#v, %#v", f, i, s)
+	if f != nil || s != nil {
+		t.Errorf("nil slices came back as %#v, %#v", f, s)
 	}
 }
 
@@ -155,14 +152,15 @@ func TestStateErrors(t *testing.T) {
 		t.Error("Fail replaces the first error")
 	}
 	// After an error, nothing is set.
-	u, f, n := uint64(7), []float64{7}, []int{7}
+	u, f, n := uint64(7), []float64{7}, 7
 	txt := []string{"seven"}
 	load.Uint64(&u)
 	load.Floats(&f)
-	load.Ints(&n)
+	load.Int(&n)
+	load.Count(&n)
 	load.Strings(&txt)
 	load.Binary(failing{})
-	if u != 7 || f[0] != 7 || n[0] != 7 || txt[0] != "seven" {
+	if u != 7 || f[0] != 7 || n != 7 || txt[0] != "seven" {
 		t.Error("variables are set after an error")
 	}
 

@@ -109,8 +109,8 @@ func describe(b *strings.Builder, v reflect.Value, depth int) {
 
 // A sample of the data is what f and ∇f, and g and ∇g, are at a fixed point on some of their terms.
 const (
-	sampledBlocks = 8   // of each level, spread evenly
-	sampledTerms  = 256 // in a block, at most
+	sampledBlocks = 4   // of each level, spread evenly
+	sampledTerms  = 512 // in a block, at most
 )
 
 // sample is a few numbers by which the data of p are known again: values, and products of gradients with the point.

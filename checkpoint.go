@@ -127,10 +127,10 @@ func sample(p *Problem) (numbers []float64, err error) {
 	p.ProjectX(x)
 	dz, dx := make([]float64, d), make([]float64, q)
 	each := func(terms int, evaluate func(b Batch)) {
-		blocks := min(sampledBlocks, terms)
-		for i := range blocks {
-			lo, hi := i*terms/blocks, (i+1)*terms/blocks
-			evaluate(Batch{Lo: lo, Hi: min(hi, lo+sampledTerms)})
+		n := min((terms+sampledBlocks-1)/sampledBlocks, sampledTerms)
+		for i := range sampledBlocks { // the first has the first terms, and the last the last ones
+			lo := i * (terms - n) / (sampledBlocks - 1)
+			evaluate(Batch{Lo: lo, Hi: lo + n})
 		}
 	}
 	level := func(o Objective) {

@@ -232,8 +232,8 @@ func (d *driver) state(s *State) {
 		}
 		next = r.Step + 1
 	}
-	if d.recorded = next; next == 0 { // a run begins with a record
-		s.Fail(errors.New("bilevel: the checkpoint has no record"))
+	if s.loading {
+		d.recorded = next
 	}
 	d.evaluatorState(s)
 	d.run.(Stateful).State(s)

@@ -315,7 +315,7 @@ func TestRefusedCheckpoints(t *testing.T) {
 		{"penalty given", "outer step", 8, number(1e-9, 1e-3), 0, "the step size 0"},
 		{"minimaxopt", "stage", 2, whole(0, 0), 7, "7 where 0 … 6"},
 		{"hoag", "held pairs", 61, whole(1, 10), 11, "11 where 0 … 10"},
-		{"hoag", "tolerance", 83, number(1e-15, 1e-3), nan, "the tolerance NaN"},
+		{"hoag", "tolerance", 87, number(1e-15, 1e-3), nan, "the tolerance NaN"},
 	} {
 		s := all[c.run]
 		state := bytes.Clone(s.state)

@@ -270,7 +270,7 @@ func sparse(t testing.TB, kind model.Strengths) *bilevel.Problem {
 func TestForgedCheckpoints(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, s := range savedRuns(t) {
-		for range 30 {
+		for range 20 {
 			changes := make([]byte, forgery)
 			for i := range changes {
 				changes[i] = byte(rng.Uint32())

@@ -156,7 +156,7 @@ func sample(p *Problem) (numbers []float64, err error) {
 	}
 	for _, o := range []any{p.Outer, p.Inner, p.Fixed} {
 		if f, ok := o.(Failer); ok && f.Err() != nil {
-			return nil, fmt.Errorf("bilevel: an objective failed at a point near zero, where a checkpoint notes what the data are: %w", f.Err())
+			return nil, fmt.Errorf("bilevel: an objective failed near zero, where a checkpoint looks at the data: %w", f.Err())
 		}
 	}
 	return numbers, nil
@@ -198,7 +198,7 @@ func (d *driver) state(s *State) {
 		s.Fail(fmt.Errorf("bilevel: the checkpoint is of another run: it has %q, this is %q", id, d.id))
 		return
 	case !alike(d.sample, data):
-		s.Fail(errors.New("bilevel: the checkpoint is of a run on other data: f, g or their gradients differ at the same point"))
+		s.Fail(errors.New("bilevel: the checkpoint is of a run on other data: f or g differs at the same point"))
 		return
 	}
 	s.Count64(&d.step)
@@ -262,7 +262,7 @@ func (d *driver) evaluatorState(s *State) {
 		part.loading = true
 		e.State(part)
 		if len(part.buf) > 0 {
-			part.Fail(fmt.Errorf("bilevel: %d bytes behind the end of the evaluator's part of the checkpoint", len(part.buf)))
+			part.Fail(fmt.Errorf("bilevel: %d bytes behind the end of the checkpoint's evaluator", len(part.buf)))
 		}
 	}
 	if part.err != nil {

@@ -286,7 +286,8 @@ func TestResumeOtherData(t *testing.T) {
 		by     float64
 		want   string
 	}{
-		{-1, 0, ""}, {0, 1, "other data"}, {terms - 1, 1, "other data"}, {terms, .1, "other data"}, {2*terms - 1, -1, "other data"},
+		{-1, 0, ""}, {0, 1, "other data"}, {terms - 1, 1, "other data"}, {terms, .1, "other data"},
+		{2*terms - 1, -1, "other data"},
 		{0, 1e-12, ""}, {terms, 1e-12, ""},
 	} {
 		_, err := bilevel.Minimize(context.Background(), problem(c.change, c.by), walk{}, s)

@@ -127,7 +127,14 @@ func TestParameters(t *testing.T) {
 // Errors name file, line and column, and what there is to choose from.
 func TestConfigErrors(t *testing.T) {
 	const head = "name: a\nbudget: {steps: 1}\nproblems:\n  - problem: quadratic\nmethods:\n  - "
+	const ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"
+	const rate = "{size: " + ten + ", decay: " + ten + "}"
 	for _, c := range []struct{ text, want string }{
+		{head + "method: saba\n    params: {clip: " + ten + ", inner: " + rate + ", outer: " + rate + ", batch: " + ten + "}",
+			"f.yaml:7:14: saba is a grid of more than 100000"},
+		{head + "method: saba\n    params: {clip: " + ten + "}\nseeds: 10001",
+			"f.yaml:1:1: 100010 runs, more than 100000, are too many"},
+		{head + "method: saba\nseeds: 100001", "f.yaml:7:8: 100001 seeds are too many"},
 		{"", "f.yaml: there is nothing in it"},
 		{"name: a\n", "f.yaml:1:1: a bench file needs the key problems"},
 		{"3", "f.yaml:1:1: a bench file must be keys and values, not 3"},

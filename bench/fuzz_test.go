@@ -30,9 +30,11 @@ func FuzzConfig(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Add([]byte("{name: a, seeds: 3, budget: {steps: 4}, problems: [{problem: quadratic, inner: [1, 2]}], methods: [{method: soba, params: {inner: {size: 1, decay: .5}, ratio: [1, 2]}}]}"))
-	f.Add([]byte("{name: a, seeds: 1048576, budget: {steps: 4}, problems: [{problem: quadratic}], methods: [{method: hoag, params: {memory: [1, 2, 3, 4]}}]}"))
-	f.Add([]byte("{name: a, budget: {steps: 4}, problems: [{problem: quadratic}], methods: [{method: soba, params: {batch: [1,2,3,4,5,6,7,8,9,10], clip: [1,2,3,4,5,6,7,8,9,10], inner: [1,2,3,4,5,6,7,8,9,10], outer: [1,2,3,4,5,6,7,8,9,10]}}]}"))
+	const head = "{name: a, budget: {steps: 4}, problems: [{problem: quadratic, inner: [1, 2]}], "
+	const ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"
+	f.Add([]byte(head + "methods: [{method: soba, params: {inner: {size: 1, decay: .5}, ratio: [1, 2]}}], seeds: 3}"))
+	f.Add([]byte(head + "methods: [{method: hoag, params: {memory: [1, 2, 3, 4]}}], seeds: 1048576}"))
+	f.Add([]byte(head + "methods: [{method: soba, params: {batch: " + ten + ", clip: " + ten + ", inner: " + ten + "}}]}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c *Config
 		var err error
@@ -72,14 +74,17 @@ func FuzzConfig(f *testing.F) {
 // FuzzTrace reads anything as a trace: an error that names the file, or a run that is written as it was read and shown
 // in every form.
 func FuzzTrace(f *testing.F) {
-	task := Task{Problem: "a b", Kind: "quadratic", Options: []byte(`{"inner":5}`), Method: "SOBA", Algorithm: "soba", Params: []byte(`{"batch":[1,2]}`),
+	task := Task{Problem: "a b", Kind: "quadratic", Options: []byte(`{"inner":5}`),
+		Method: "SOBA", Algorithm: "soba", Params: []byte(`{"batch":[1,2]}`),
 		Seed: 3, Budget: Budget{Steps: 9, Seconds: .5}, PerDecade: 8}
 	trace := newTrace(task, .25)
-	trace.Status, trace.Message, trace.Steps, trace.Seconds, trace.Notes = Done, "step budget used", 9, .125, []string{"a note"}
+	trace.Status, trace.Message, trace.Notes = Done, "step budget used", []string{"a note"}
+	trace.Steps, trace.Seconds = 9, .125
 	f.Add(traceText(f, trace))
 	for i := range 3 {
 		p := newPoint()
-		p.Step, p.Seconds, p.Counts = int64(3*i), float64(i)/16, bilevel.Counts{GradF: int64(10 * i), GradG: int64(20 * i)}
+		p.Step, p.Seconds = int64(3*i), float64(i)/16
+		p.Counts = bilevel.Counts{GradF: int64(10 * i), GradG: int64(20 * i)}
 		if i > 0 {
 			p.Value, p.GradNorm2, p.TestError, p.KKT = 1/number(i), .5, .1, .01
 		}
@@ -117,7 +122,9 @@ func FuzzTrace(f *testing.F) {
 		}
 		r := NewResults([]*Trace{trace, again})
 		for name, err := range map[string]error{
-			"table": r.WriteTable(io.Discard, DefaultTargets), "YAML": r.WriteYAML(io.Discard), "CSV": r.WriteCSV(io.Discard),
+			"table": r.WriteTable(io.Discard, DefaultTargets),
+			"YAML":  r.WriteYAML(io.Discard),
+			"CSV":   r.WriteCSV(io.Discard),
 		} {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)

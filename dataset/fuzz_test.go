@@ -120,10 +120,12 @@ func FuzzNPY(f *testing.F) {
 
 func FuzzParquet(f *testing.F) {
 	score := 0.5
-	rows := []parquetRow{{30, "b", &score, true, 1 << 63, "no"}, {-4, "a", &score, false, 3, "yes"}, {7, "b", &score, true, 0, "yes"}}
+	rows := []parquetRow{{30, "b", &score, true, 1 << 63, "no"}, {-4, "a", &score, false, 3, "yes"},
+		{7, "b", &score, true, 0, "yes"}}
 	f.Add(parquetFile(f, rows), byte(0))
 	f.Add(parquetFile(f, rows, parquet.MaxRowsPerRowGroup(2)), byte(1))
-	for i, c := range []compress.Codec{&parquet.Zstd, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Lz4Raw} {
+	codecs := []compress.Codec{&parquet.Zstd, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Lz4Raw}
+	for i, c := range codecs {
 		f.Add(parquetFile(f, rows[:1], parquet.Compression(c), parquet.DataPageVersion(1+i%2)), byte(2))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {

@@ -120,7 +120,8 @@ func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
 			}
 		}
 		from += length
-		if packed < 0 || packed > to-from || unpacked < 0 || unpacked > room(size) || values < 0 || values > most || levels < 0 || levels > packed {
+		within := func(n, most int64) bool { return n >= 0 && n <= most }
+		if !(within(packed, to-from) && within(unpacked, room(size)) && within(values, most) && within(levels, packed)) {
 			return fmt.Errorf("a page of %d values in %d bytes, compressed %d", values, unpacked, packed)
 		}
 		if err := f.checkPacked(c.Codec, from+levels, packed-levels, unpacked); err != nil {
@@ -131,8 +132,8 @@ func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
 	return nil
 }
 
-// checkPacked makes sure that n bytes decompress to no more than unpacked, where the decoder does not: it makes room for
-// what snappy and Zstandard say, for all that comes of brotli, and doubles it for ever where LZ4 is damaged.
+// checkPacked makes sure that n bytes decompress to no more than unpacked, where the decoder does not: it makes room
+// for what snappy and Zstandard say, for all that comes of brotli, and doubles it for ever where LZ4 is damaged.
 func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpacked int64) error {
 	switch codec {
 	case format.Snappy, format.Zstd, format.Brotli, format.Lz4Raw:
@@ -157,7 +158,8 @@ func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpac
 		is, err = io.Copy(io.Discard, io.LimitReader(brotli.NewReader(bytes.NewReader(f.packed)), unpacked+1))
 	case format.Zstd:
 		if f.zstd == nil {
-			if f.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(room(f.size)))); err != nil {
+			most := zstd.WithDecoderMaxMemory(uint64(room(f.size)))
+			if f.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), most); err != nil {
 				return err
 			}
 		}

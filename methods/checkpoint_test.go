@@ -127,7 +127,8 @@ func forge(state, changes []byte) []byte {
 		case 4:
 			now = 1<<(by%64) - 1
 		case 5:
-			floats := []float64{0, 1, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.SmallestNonzeroFloat64, math.MaxFloat64, 1e-300, 1e300, 1e17}
+			floats := []float64{0, 1, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.SmallestNonzeroFloat64, math.MaxFloat64,
+				1e-300, 1e300, 1e17}
 			now = math.Float64bits(floats[int(by)%len(floats)])
 		case 6:
 			out = slices.Delete(out, at, at+8)
@@ -174,24 +175,34 @@ func savedRuns(t testing.TB) []*saved {
 		}
 	}
 	step := stochastic.Constant(.01)
+	sid := hypergrad.SID{Batch: 7, InnerSteps: 5, LinearSteps: 5}
+	staged := valuefn.MinimaxOPT{Batch: 7, Inner: .01, Outer: .01, Stages: 3, StageSteps: 5, Cosine: true, Floor: .1,
+		InnerOptimizer: hypergrad.Adam{}, OuterOptimizer: hypergrad.Momentum{}}
 	for name, m := range map[string]bilevel.Method{
-		"saba warm": stochastic.SABA{Batch: 7, Warm: true, Generic: true, Clip: 3}, "vrbo clipped": stochastic.VRBO{Batch: 7, Clip: 1, Period: 3},
-		"saba given": stochastic.SABA{Batch: 1, Inner: step, Outer: step}, "mrbo given": stochastic.MRBO{Batch: 7, Inner: step, Outer: step},
-		"hoag adaptive": hypergrad.HOAG{Step: hypergrad.Adaptive}, "descent by itd": hypergrad.Descent{Estimator: hypergrad.ITD{}, Optimizer: hypergrad.Momentum{}},
-		"descent by sid":      hypergrad.Descent{Estimator: hypergrad.SID{Batch: 7, InnerSteps: 5, LinearSteps: 5}, Optimizer: hypergrad.Adam{}, ColdStart: true, ColdAdjoint: true},
+		"saba warm":           stochastic.SABA{Batch: 7, Warm: true, Clip: 3},
+		"saba given":          stochastic.SABA{Batch: 1, Inner: step, Outer: step},
+		"vrbo clipped":        stochastic.VRBO{Batch: 7, Clip: 1, Period: 3},
+		"mrbo given":          stochastic.MRBO{Batch: 7, Inner: step, Outer: step},
+		"hoag adaptive":       hypergrad.HOAG{Step: hypergrad.Adaptive},
+		"descent by itd":      hypergrad.Descent{Estimator: hypergrad.ITD{}, Optimizer: hypergrad.Momentum{}},
+		"descent by sid":      hypergrad.Descent{Estimator: sid, Optimizer: hypergrad.Adam{}, ColdStart: true, ColdAdjoint: true},
 		"descent given":       hypergrad.Descent{Step: .1, InnerSteps: hypergrad.Schedule{}},
 		"penalty given":       hypergrad.Penalty{Inner: 1e-3, Outer: 1e-3, Gamma: 10, Lambda: .1, Epsilon: 1},
-		"minimaxopt staged":   valuefn.MinimaxOPT{Batch: 7, Inner: .01, Outer: .01, Stages: 3, StageSteps: 5, Cosine: true, Floor: .1, InnerOptimizer: hypergrad.Adam{}, OuterOptimizer: hypergrad.Momentum{}},
-		"bome with momentum":  valuefn.BOME{Momentum: .5, Control: valuefn.GapControl, Inner: step, Outer: step, Alpha: step},
+		"minimaxopt staged":   staged,
+		"bome with momentum":  valuefn.BOME{Momentum: .5, Control: valuefn.GapControl, Inner: step, Outer: step},
 		"grid of the product": blackbox.Grid{Product: true, Points: 3}, "tpe at once": blackbox.TPE{Startup: 4},
 	} {
 		add(name, plain, m)
 	}
-	for name, m := range map[string]bilevel.Method{"hoag": hypergrad.HOAG{}, "descent": hypergrad.Descent{}, "saba": stochastic.SABA{Batch: 7}, "bome": valuefn.BOME{}} {
+	for name, m := range map[string]bilevel.Method{
+		"hoag": hypergrad.HOAG{}, "descent": hypergrad.Descent{}, "saba": stochastic.SABA{Batch: 7}, "bome": valuefn.BOME{},
+	} {
 		add(name+" on a disc", &sphere, m)
 		add(name+" without bounds", &free, m)
 	}
-	for name, m := range map[string]bilevel.Method{"soba": stochastic.SOBA{Batch: 7, Support: true, Shuffle: true}, "saba": stochastic.SABA{Batch: 7, Support: true}} {
+	for name, m := range map[string]bilevel.Method{
+		"soba": stochastic.SOBA{Batch: 7, Support: true, Shuffle: true}, "saba": stochastic.SABA{Batch: 7, Support: true},
+	} {
 		add(name+" on sparse rows", sparse(t, model.PerFeature), m)
 		add(name+" on sparse rows, shared", sparse(t, model.Shared), m)
 	}
@@ -308,7 +319,7 @@ func TestRefusedCheckpoints(t *testing.T) {
 		want      string
 	}{
 		{"soba", "steps", step(all["soba"]), whole(savedSteps, savedSteps), 1 << 60, "where 0 …"},
-		{"soba", "steps", step(all["soba"]), whole(savedSteps, savedSteps), 3, "record 5 of the checkpoint is of step 4 out of 3"},
+		{"soba", "steps", step(all["soba"]), whole(savedSteps, savedSteps), 3, "record 5 of the checkpoint is of step 4"},
 		{"grid", "next candidate", 0, whole(savedSteps, savedSteps), 26, "26 where 0 … 25"},
 		{"tpe", "last coordinate", 0, number(-6, 3), math.Float64bits(3.5), "outside the box"},
 		{"penalty", "automatic outer step", 10, number(0, 0), math.Float64bits(1), "the step size 1"},

@@ -42,7 +42,8 @@ func seedModels(t testing.TB) []*tune.Model {
 	table.Features = []string{"a", "b=x", "b=y"}
 	table.Scaler = &dataset.Scaler{Mean: []float64{0, 1, 2}, Scale: []float64{1, 2, 3}}
 	table.Schema = &dataset.Schema{Format: "csv", Width: 3, Label: "y", Classes: table.Classes,
-		Columns: []dataset.Column{{Name: "a", Kind: dataset.Numeric}, {Name: "b", Kind: dataset.Categorical, Levels: []string{"x", "y"}}}}
+		Columns: []dataset.Column{{Name: "a", Kind: dataset.Numeric},
+			{Name: "b", Kind: dataset.Categorical, Levels: []string{"x", "y"}}}}
 
 	sparse := model(tune.Softmax, 4, "p", "q", "r")
 	sparse.Schema = &dataset.Schema{Format: "libsvm", Width: 4, Sparse: true, Classes: sparse.Classes}
@@ -108,7 +109,8 @@ func FuzzModel(f *testing.F) {
 		if m.Schema != nil { // rows of its own format, more or less
 			table := strings.Join(m.Features, ",") + "\n" + strings.Repeat("1,", max(len(m.Features)-1, 0)) + "1\n"
 			for _, file := range []string{table, "1 1:2 2:1\n"} {
-				if set, err := dataset.ReadFrom(strings.NewReader(file), "rows", dataset.Options{Like: m.Schema, OptionalLabel: true}); err == nil {
+				o := dataset.Options{Like: m.Schema, OptionalLabel: true}
+				if set, err := dataset.ReadFrom(strings.NewReader(file), "rows", o); err == nil {
 					_, _ = m.Predict(set) // columns may be what the schema says, and not the model
 				}
 			}

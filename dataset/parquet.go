@@ -43,10 +43,10 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 		}
 		at, size = bytes.NewReader(b), int64(len(b))
 	}
-	if err := checkParquet(at, size); err != nil {
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
+	var f *parquet.File
+	if err = checkParquet(at, size); err == nil {
+		f, err = parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
-	f, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
 	}

@@ -133,7 +133,7 @@ func TestConfigErrors(t *testing.T) {
 		{head + "method: saba\n    params: {clip: " + ten + ", inner: " + rate + ", outer: " + rate + ", batch: " + ten + "}",
 			"f.yaml:7:14: saba is a grid of more than 100000"},
 		{head + "method: saba\n    params: {clip: " + ten + "}\nseeds: 10001",
-			"f.yaml:1:1: 100010 runs, more than 100000,"},
+			"f.yaml:1:1: 100010 runs, more than 100000, are too many"},
 		{head + "method: saba\nseeds: 100001", "f.yaml:7:8: 100001 seeds are too many"},
 		{"", "f.yaml: there is nothing in it"},
 		{"name: a\n", "f.yaml:1:1: a bench file needs the key problems"},

@@ -83,7 +83,8 @@ func TestResume(t *testing.T) {
 // A run that had reached its target has still reached it.
 func TestResumeAtTarget(t *testing.T) {
 	c := bileveltest.Scalar()
-	s := bilevel.Settings{MaxSteps: 1000, Evaluator: c, GradTol: 1e-3, Checkpoint: filepath.Join(t.TempDir(), "c"), Resume: true}
+	s := bilevel.Settings{MaxSteps: 1000, Evaluator: c, GradTol: 1e-3, Checkpoint: filepath.Join(t.TempDir(), "c"),
+		Resume: true}
 	m := walk{Rate: 0.3, Solve: c.Solve}
 	want := minimize(t, m, s)
 	got := minimize(t, m, s)
@@ -107,7 +108,8 @@ func TestCancelledRunResumes(t *testing.T) {
 			cancel()
 		}
 	})
-	if res, err := bilevel.Minimize(ctx, bileveltest.Scalar().Problem, walk{}, cut); err != nil || res.Reason != bilevel.Cancelled {
+	if res, err := bilevel.Minimize(ctx, bileveltest.Scalar().Problem, walk{}, cut); err != nil ||
+		res.Reason != bilevel.Cancelled {
 		t.Fatal(res, err)
 	}
 	if got := minimize(t, walk{}, s); !same(got, want) {

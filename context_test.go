@@ -48,13 +48,14 @@ func TestStepsAreCutShort(t *testing.T) {
 	}{{"time", 250 * time.Millisecond, bilevel.TimeBudget}, {"context", 0, bilevel.Cancelled}} {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		var points []bilevel.Point
-		s := bilevel.Settings{MaxTime: c.budget, MaxSteps: 100, RecordEvery: 1, Checkpoint: path, Recorder: bilevel.RecorderFunc(
-			func(r bilevel.Record, at bilevel.Point) {
-				points = append(points, at)
-				if r.Step == 2 && c.budget == 0 {
-					time.AfterFunc(10*time.Millisecond, cancel)
-				}
-			})}
+		s := bilevel.Settings{MaxTime: c.budget, MaxSteps: 100, RecordEvery: 1, Checkpoint: path,
+			Recorder: bilevel.RecorderFunc(
+				func(r bilevel.Record, at bilevel.Point) {
+					points = append(points, at)
+					if r.Step == 2 && c.budget == 0 {
+						time.AfterFunc(10*time.Millisecond, cancel)
+					}
+				})}
 		began := time.Now()
 		res, err := bilevel.Minimize(ctx, p, slow{100 * time.Millisecond}, s)
 		spent := time.Since(began)

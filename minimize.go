@@ -260,7 +260,8 @@ func (d *driver) loop(ctx context.Context) error {
 		if stop, err := d.record(ctx); stop || err != nil {
 			return err
 		}
-	} else if last := d.res.Trace[len(d.res.Trace)-1]; last.Step == d.step && d.s.GradTol > 0 && last.GradNorm <= d.s.GradTol {
+	} else if last := d.res.Trace[len(d.res.Trace)-1]; last.Step == d.step && d.s.GradTol > 0 &&
+		last.GradNorm <= d.s.GradTol {
 		d.res.Reason = Target // a resumed run that had reached it
 		return nil
 	}
@@ -510,9 +511,9 @@ func nextCheck(step int64) int64 {
 }
 
 // checkObjectives looks whether values and derivatives of both levels, second ones if the method uses them, are finite
-// at the current point, over a few samples. Automatic step sizes take what is not finite for a divergence and go back from it again and again, and
-// methods that only read gradients never see the values. A run that knows h finds out by itself, and may never ask the
-// outer objective at its start.
+// at the current point, over a few samples. Automatic step sizes take what is not finite for a divergence and go back
+// from it again and again, and methods that only read gradients never see the values. A run that knows h finds out by
+// itself, and may never ask the outer objective at its start.
 func (d *driver) checkObjectives() error {
 	if d.progress != nil {
 		return nil

@@ -50,7 +50,8 @@ func (v *variables) state(s *State) {
 func drawVariables(t *rapid.T) *variables {
 	bits := rapid.Custom(func(t *rapid.T) float64 { return math.Float64frombits(rapid.Uint64().Draw(t, "bits")) })
 	v := &variables{
-		U: rapid.Uint64().Draw(t, "u"), I64: rapid.Int64().Draw(t, "i64"), I: rapid.Int().Draw(t, "i"), B: rapid.Bool().Draw(t, "b"),
+		U: rapid.Uint64().Draw(t, "u"), I64: rapid.Int64().Draw(t, "i64"), I: rapid.Int().Draw(t, "i"),
+		B: rapid.Bool().Draw(t, "b"),
 		F: bits.Draw(t, "f"), S: rapid.SliceOfN(bits, 0, 9).Draw(t, "s"),
 		Texts: rapid.SliceOfN(rapid.String(), 0, 4).Draw(t, "texts"), src: rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2),
 	}
@@ -58,7 +59,8 @@ func drawVariables(t *rapid.T) *variables {
 		v.Fixed[i] = bits.Draw(t, "fixed")
 	}
 	many := rapid.Int64Range(0, maxCount)
-	v.Index, v.Count, v.Count64 = rapid.IntRange(0, 8).Draw(t, "index"), int(many.Draw(t, "count")), many.Draw(t, "count64")
+	v.Index, v.Count, v.Count64 = rapid.IntRange(0, 8).Draw(t, "index"), int(many.Draw(t, "count")),
+		many.Draw(t, "count64")
 	v.Counts = Counts{ValueF: many.Draw(t, "values"), CrossG: many.Draw(t, "products")}
 	v.Order = rapid.Permutation([]int32{0, 1, 2, 3, 4}).Draw(t, "order")
 	return v
@@ -67,7 +69,8 @@ func drawVariables(t *rapid.T) *variables {
 // bits is v with floats as bit patterns, so that NaN equals itself, and nil for empty slices.
 func (v *variables) bits() string {
 	var b strings.Builder
-	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), len(v.Texts), v.Index, v.Count, v.Count64, v.Counts, v.Order)
+	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), len(v.Texts), v.Index, v.Count, v.Count64, v.Counts,
+		v.Order)
 	for _, t := range v.Texts {
 		fmt.Fprintf(&b, "%q", t)
 	}
@@ -257,9 +260,11 @@ func TestDescribe(t *testing.T) {
 		return b.String()
 	}
 	make := func(k int) config {
-		return config{Step: 0.5, Solver: &inner{k}, P: &inner{2}, Clip: func() {}, Names: map[string]int{"b": 1, "a": 2}, List: []*inner{{3}, nil}}
+		return config{Step: 0.5, Solver: &inner{k}, P: &inner{2}, Clip: func() {}, Names: map[string]int{"b": 1, "a": 2},
+			List: []*inner{{3}, nil}}
 	}
-	want := "bilevel.config{Step:0.5 Solver:&bilevel.inner{K:1} P:&bilevel.inner{K:2} Clip:func Names:map[a:2 b:1] List:[&bilevel.inner{K:3} nil]}"
+	want := "bilevel.config{Step:0.5 Solver:&bilevel.inner{K:1} P:&bilevel.inner{K:2} Clip:func Names:map[a:2 b:1] " +
+		"List:[&bilevel.inner{K:3} nil]}"
 	if got := text(make(1)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -109,8 +109,10 @@ func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if m.Memory == 0 {
 		m.Memory = 10
 	}
-	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 || m.Step > Adaptive {
-		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance, m.Memory, m.Tolerance, m.Step)
+	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 ||
+		m.Step > Adaptive {
+		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance,
+			m.Memory, m.Tolerance, m.Step)
 	}
 	r := &hoag{m: m, effort: Effort{Seed: seed}}
 	if err := r.init(p, at, m.Estimator, m.Tolerance, m.FirstTolerance); err != nil {

@@ -93,15 +93,18 @@ func TestContextEndsHypergradients(t *testing.T) {
 	c := bileveltest.Quadratic(40, 3, 600, 500, 4)
 	steps := inner.GradientDescent{}
 	for name, e := range map[string]hypergrad.Estimator{
-		"AID": hypergrad.AID{}, "LBFGS": hypergrad.AID{Inner: inner.LBFGS{}}, "dense": hypergrad.AID{Inner: inner.Newton{DenseDim: 64}},
-		"GD": hypergrad.AID{Inner: steps}, "Direct": hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.Direct{}},
-		"LU": hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.LU{}}, "GMRES": hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.GMRES{}},
-		"BiCGSTAB": hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.BiCGSTAB{}},
-		"normal":   hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.NormalEquations{}},
-		"Neumann":  hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.FixedPoint{}},
-		"ITD":      hypergrad.ITD{Dynamics: steps, Steps: 200}, "checkpoints": hypergrad.ITD{Dynamics: steps, Steps: 200, Mode: hypergrad.Checkpoints},
-		"forward": hypergrad.ITD{Dynamics: steps, Steps: 50, Mode: hypergrad.Forward},
-		"SID":     hypergrad.SID{InnerSteps: 100, LinearSteps: 100, Samples: 20, Batch: 4},
+		"AID": hypergrad.AID{}, "LBFGS": hypergrad.AID{Inner: inner.LBFGS{}},
+		"dense": hypergrad.AID{Inner: inner.Newton{DenseDim: 64}},
+		"GD":    hypergrad.AID{Inner: steps}, "Direct": hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.Direct{}},
+		"LU":          hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.LU{}},
+		"GMRES":       hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.GMRES{}},
+		"BiCGSTAB":    hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.BiCGSTAB{}},
+		"normal":      hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.NormalEquations{}},
+		"Neumann":     hypergrad.AID{Inner: inner.LBFGS{}, Linear: linsolve.FixedPoint{}},
+		"ITD":         hypergrad.ITD{Dynamics: steps, Steps: 200},
+		"checkpoints": hypergrad.ITD{Dynamics: steps, Steps: 200, Mode: hypergrad.Checkpoints},
+		"forward":     hypergrad.ITD{Dynamics: steps, Steps: 50, Mode: hypergrad.Forward},
+		"SID":         hypergrad.SID{InnerSteps: 100, LinearSteps: 100, Samples: 20, Batch: 4},
 	} {
 		grad := make([]float64, 3)
 		all := &stopAfter{SecondOrder: c.Problem.Inner.(bilevel.SecondOrder)}

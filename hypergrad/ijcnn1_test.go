@@ -119,7 +119,8 @@ func TestIJCNN1Solution(t *testing.T) {
 	for j := range x {
 		x[j] = -2
 	}
-	res, err := bilevel.Minimize(context.Background(), p, hypergrad.HOAG{}, bilevel.Settings{Start: bilevel.Point{X: x}, MaxSteps: 400})
+	res, err := bilevel.Minimize(context.Background(), p, hypergrad.HOAG{},
+		bilevel.Settings{Start: bilevel.Point{X: x}, MaxSteps: 400})
 	if err != nil {
 		t.Fatal(err)
 	}

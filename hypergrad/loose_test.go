@@ -53,7 +53,8 @@ func TestLooseSolvesPromiseNoGain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	problem := &bilevel.Problem{Inner: inner, Outer: loss(order[943:1347]), Lower: slices.Repeat([]float64{1e-8}, p), Upper: slices.Repeat([]float64{1e8}, p)}
+	problem := &bilevel.Problem{Inner: inner, Outer: loss(order[943:1347]), Lower: slices.Repeat([]float64{1e-8}, p),
+		Upper: slices.Repeat([]float64{1e8}, p)}
 	r, err := bilevel.Minimize(context.Background(), problem, hypergrad.HOAG{},
 		bilevel.Settings{Start: bilevel.Point{X: slices.Repeat([]float64{1e-3}, p)}, MaxSteps: 14})
 	if err != nil {
@@ -97,7 +98,8 @@ func ridge(t *testing.T, unit float64, lower, upper float64) *bilevel.Problem {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bilevel.Problem{Inner: inner, Outer: f, Lower: slices.Repeat([]float64{lower}, d), Upper: slices.Repeat([]float64{upper}, d)}
+	return &bilevel.Problem{Inner: inner, Outer: f, Lower: slices.Repeat([]float64{lower}, d),
+		Upper: slices.Repeat([]float64{upper}, d)}
 }
 
 // The unit of the targets, and with it the size of every gradient, changes nothing.

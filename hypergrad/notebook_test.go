@@ -56,7 +56,8 @@ func TestNotebook(t *testing.T) {
 		{"conjugate gradients", hypergrad.AID{Inner: steps, Linear: linsolve.CG{Steps: 10}},
 			map[int]float64{0: .574399, 10: .472289, 480: .280699}},
 	} {
-		m := hypergrad.Descent{Estimator: v.estimator, Optimizer: hypergrad.Momentum{Mu: .9}, Step: 1, ColdStart: true, ColdAdjoint: true}
+		m := hypergrad.Descent{Estimator: v.estimator, Optimizer: hypergrad.Momentum{Mu: .9}, Step: 1, ColdStart: true,
+			ColdAdjoint: true}
 		run, err := m.Start(p, bilevel.Point{X: slices.Repeat([]float64{1}, 20)}, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -65,7 +65,8 @@ func (r *double) State(s *bilevel.State) {
 }
 
 // startDouble begins a run with n inner steps; terms, step and hia are those of [neumann].
-func startDouble(cfg config, n, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+func startDouble(cfg config, n, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point,
+	seed uint64) (bilevel.Run, error) {
 	var err error
 	if cfg.moves, err = innerSteps(n); err != nil {
 		return nil, err

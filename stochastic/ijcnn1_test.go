@@ -122,7 +122,8 @@ func TestIjcnn1(t *testing.T) {
 		{SOBA{}, 400000, 0.2043},
 	} {
 		for seed := range uint64(2) {
-			res := minimize(t, c.m, p, bilevel.Settings{MaxSteps: c.steps, Seed: seed, Start: ijcnn1Start(seed), RecordEvery: c.steps})
+			res := minimize(t, c.m, p, bilevel.Settings{MaxSteps: c.steps, Seed: seed, Start: ijcnn1Start(seed),
+				RecordEvery: c.steps})
 			h, err := e.Evaluate(context.Background(), nil, res.Last.X)
 			must(err)
 			t.Logf("%T seed %d: h = %.7f after %v", c.m, seed, h, res.Time)

@@ -23,7 +23,8 @@ func newLevel(o bilevel.Objective) (level, error) {
 	if s, ok := o.(bilevel.Splitter); ok {
 		l.sampled, l.exact = s.Split()
 		if l.sampled == nil || l.sampled.Samples() != o.Samples() || l.exact != nil && l.exact.Samples() != 1 {
-			return l, fmt.Errorf("stochastic: %T.Split must return a part with all %d samples and one with a single sample", o, o.Samples())
+			return l, fmt.Errorf("stochastic: %T.Split must return a part with all %d samples and one with a single sample",
+				o, o.Samples())
 		}
 		if l.exact != nil {
 			l.exactX = entersX(l.exact)

@@ -41,9 +41,11 @@ func (m MASOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bileve
 		m.Theta = 0.1
 	}
 	if !(m.Theta > 0 && m.Theta <= 1) {
-		return nil, fmt.Errorf("stochastic: a moving average with weight %v; it must be positive and at most 1, or 0 for 0.1", m.Theta)
+		return nil, fmt.Errorf("stochastic: a moving average with weight %v; it must be positive and at most 1, or 0 for 0.1",
+			m.Theta)
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+		decaying: true}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,8 @@ func (m PZOBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 		return nil, err
 	}
 	if m.Directions < 0 || !(m.Smoothing >= 0) || math.IsInf(m.Smoothing, 0) {
-		return nil, fmt.Errorf("stochastic: %d directions at distance %v; both must be positive, or 0 for the defaults", m.Directions, m.Smoothing)
+		return nil, fmt.Errorf("stochastic: %d directions at distance %v; both must be positive, or 0 for the defaults",
+			m.Directions, m.Smoothing)
 	}
 	if m.Directions == 0 {
 		m.Directions = 1

@@ -56,7 +56,8 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}
 	if m.Support {
 		if m.Generic {
-			return nil, errors.New("stochastic: Support and Generic exclude each other: support reweighting remembers numbers per sample")
+			return nil, errors.New("stochastic: Support and Generic exclude each other: " +
+				"support reweighting remembers numbers per sample")
 		}
 		return newSupport(cfg, true, m.Warm, p, at, seed)
 	}

@@ -41,7 +41,8 @@ var _ bilevel.Method = SRBA{}
 
 // Start begins a run.
 func (m SRBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}, p, at,
+		seed)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,8 @@ type stormRun struct {
 	ofx      []float64 // ∇x f at the previous point
 }
 
-func startStorm(cfg config, momentum float64, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+func startStorm(cfg config, momentum float64, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point,
+	seed uint64) (bilevel.Run, error) {
 	cfg.decaying = true
 	cfg.draws = 2
 	if hia {

@@ -52,7 +52,8 @@ func (m VRBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if terms == 0 {
 		terms = defaultTerms
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, moves: n, draws: n * max(terms, 1)}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, moves: n,
+		draws: n * max(terms, 1)}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ type VPBGD struct {
 	Ramp int
 	// InnerSteps is the largest number of steps of ω for each one of x; 0 means 100.
 	InnerSteps int
-	// Tol is the norm of ∇z g(ω, x) that ends an inner solve; 0 means automatic, a hundredth of ‖∇z f(u, x)‖/γ, which is
+	// Tol is the norm of ∇z g(ω, x) that ends an inner solve; 0 means automatic, a twentieth of ‖∇z f(u, x)‖/γ, which is
 	// what ‖∇z g(u, x)‖ comes to.
 	Tol float64
 	// Inner is the step size β_k of ω, which is that of u too, and Outer the step size α_k of x; zero means automatic.
@@ -52,7 +52,7 @@ const (
 	penaltyMultiple   = 10. / 3 // Gamma, relative to the automatic multiplier of F2SA
 	defaultRamp       = 500
 	defaultSolveSteps = 100
-	solveTol          = 0.01
+	solveTol          = 0.05
 )
 
 func (m VPBGD) check() error {
@@ -180,11 +180,7 @@ func (r *vpbgdRun) solve(ctx context.Context, all bilevel.Batch) error {
 			kernel.Axpy(-r.m.Inner.At(r.t+1), r.dz, r.z)
 			continue
 		}
-		for i, e := range r.auto.stiff {
-			if l := 2 * (r.auto.curvG + e); l > 0 {
-				r.z[i] -= r.auto.safety / l * r.dz[i]
-			}
-		}
+		r.auto.approach(r.z, r.dz, 1)
 	}
 	return nil
 }

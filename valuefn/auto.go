@@ -470,7 +470,9 @@ func (a *auto) adapt(r *core) {
 	}
 	switch {
 	case 2*turns > kept:
-		a.length = min(2*a.length, longest*max(a.shortest, a.pass))
+		if int64(a.length) < r.t/8 { // or few stretches would be left to adapt in
+			a.length = min(2*a.length, longest*max(a.shortest, a.pass))
+		}
 		a.steady = 0
 	case kept > 3*turns:
 		if a.steady++; a.steady == straight {

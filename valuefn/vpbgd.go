@@ -39,7 +39,7 @@ type VPBGD struct {
 	Ramp int
 	// InnerSteps is the largest number of steps of ω for each one of x; 0 means 100.
 	InnerSteps int
-	// Tol is the norm of ∇z g(ω, x) that ends an inner solve; 0 means automatic, a twentieth of ‖∇z f(u, x)‖/γ, which is
+	// Tol is the norm of ∇z g(ω, x) that ends an inner solve; 0 means automatic, a hundredth of ‖∇z f(u, x)‖/γ, which is
 	// what ‖∇z g(u, x)‖ comes to.
 	Tol float64
 	// Inner is the step size β_k of ω, which is that of u too, and Outer the step size α_k of x; zero means automatic.
@@ -52,7 +52,7 @@ const (
 	penaltyMultiple   = 10. / 3 // Gamma, relative to the automatic multiplier of F2SA
 	defaultRamp       = 500
 	defaultSolveSteps = 100
-	solveTol          = 0.05
+	solveTol          = 0.01
 )
 
 func (m VPBGD) check() error {

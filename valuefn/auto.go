@@ -19,10 +19,11 @@ import (
 // decays from then on as (1 + t/T₀)^(−4/7).
 //
 // The outer step is one number γ_j per coordinate. Time is divided into stretches of K steps. Where the
-// displacement of x_j over a stretch keeps its sign γ_j grows, where it turns, or where x_j goes back and forth from
-// step to step, γ_j shrinks (Jacobs 1988, "delta-bar-delta"); K doubles when many coordinates turn, so that noise
-// averages out, and halves after four stretches in which hardly any did. In the first stretches x is held until y
-// and z have come to rest.
+// displacement of x_j over a stretch keeps its sign γ_j grows, fast at the start and after many stretches that kept
+// it; where it turns, or where x_j goes back and forth from step to step, γ_j shrinks (Jacobs 1988,
+// "delta-bar-delta"). K is short at the start, whatever the number of samples. It doubles when many coordinates turn,
+// because noise has to average out or y to follow, and halves after some stretches in which hardly any did. In the
+// first stretches x is held until its direction comes to rest, a pass over the samples at most.
 type auto struct {
 	// Inner step.
 	curvG, curvF float64   // L_g, L_f
@@ -82,8 +83,9 @@ const (
 	largestStep     = 100     // γ_j times the largest mean direction, relative to 1 + |x_j|
 	farthest        = 1. / 16 // of the planned displacement, in one step, and no less than 2/K of it
 	restChange      = 0.5     // of the direction of x from one stretch to the next, relative to it, when y and z rest
-	exactStretch    = 4       // the shortest K where steps take all samples
-	sampledStretch  = 160     // the same in steps of y and z, where they do not
+	solvedStretch   = 4       // the shortest K where steps take all samples and solve for z
+	exactStretch    = 8       // the same where they do not solve
+	sampledStretch  = 160     // the same in steps of y and z, where they take batches
 	longest         = 256     // K, relative to the shortest or a pass over all samples
 	looks           = 8       // looks at smoothness in a stretch, at least
 	lookEvery       = 128     // steps between looks, at most
@@ -103,6 +105,9 @@ func newAuto(r *core) *auto {
 	}
 	a.pass = max(r.xi.Blocks(), r.zeta.Blocks()) / r.draws
 	a.shortest = exactStretch
+	if r.solves {
+		a.shortest = solvedStretch
+	}
 	if r.xi.Blocks() > 1 || r.zeta.Blocks() > 1 {
 		a.shortest = max(16, sampledStretch/r.draws)
 		a.decay = float64(decayAfter * max(a.shortest, a.pass))
@@ -509,7 +514,9 @@ func (a *auto) goodValue(r *core) bool {
 	if math.IsNaN(h) || a.values > 3 && h > a.best+max(0, 0.5*(a.first-a.best))+4*a.jitter+3*math.Abs(gap)+1e-3*math.Abs(a.best) {
 		return false
 	}
-	a.jitter = max(0.7*a.jitter, change)
+	if a.decay > 0 {
+		a.jitter = max(0.7*a.jitter, change) // noise
+	}
 	a.safety = min(1, 1.1*a.safety)
 	a.best = min(a.best, high)
 	a.first = max(a.first, h)

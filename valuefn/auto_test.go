@@ -39,19 +39,19 @@ func TestAutomaticStepsStartFast(t *testing.T) {
 		for j := range d {
 			start.Z[j], start.X[j] = rng.NormFloat64(), -rng.Float64()
 		}
-		before := must(e.Evaluate(nil, start.X)) - best
+		before := must(e.Evaluate(t.Context(), nil, start.X)) - best
 		for _, c := range []struct {
 			m       bilevel.Method
 			samples int64
 			left    float64
-		}{{F2SA{}, 1e6, .05}, {MinimaxOPT{}, 1e6, .05}, {BOME{}, 1e6, .1}, {VPBGD{}, 1e7, .1}, {BOME{Batch: n}, 2e7, .2}} {
+		}{{F2SA{}, 1e6, .05}, {MinimaxOPT{}, 1e6, .05}, {BOME{}, 1e6, .1}, {VPBGD{}, 1e7, .1}, {BOME{Batch: n}, 4e7, .2}} {
 			run := must(c.m.Start(p, start, seed))
 			for run.Counts().Total() < c.samples {
-				if err := run.Step(); err != nil {
+				if err := run.Step(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			left := (must(e.Evaluate(nil, run.Point().X)) - best) / before
+			left := (must(e.Evaluate(t.Context(), nil, run.Point().X)) - best) / before
 			t.Logf("%T: %.3g", c.m, left)
 			if !(left < c.left) {
 				t.Errorf("%T: %.3g of h − h* is left after %d samples", c.m, left, c.samples)

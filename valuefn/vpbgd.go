@@ -87,7 +87,7 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	c.draws, c.autoInner, c.autoOuter = 1, m.Inner.Auto(), m.Outer.Auto()
+	c.draws, c.solves, c.autoInner, c.autoOuter = 1, true, m.Inner.Auto(), m.Outer.Auto()
 	r := &vpbgdRun{core: c, m: m, last: m.Gamma, df: make([]float64, len(c.z)), fx: make([]float64, len(c.x)), gx: make([]float64, len(c.x))}
 	if m.Gamma == 0 || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)

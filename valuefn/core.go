@@ -23,6 +23,7 @@ type core struct {
 
 	xi, zeta *stochastic.Sampler // ξ and ζ
 	draws    int                 // batches of each that a step draws, about
+	solves   bool                // a step solves for z
 	extra    bilevel.Counts      // beside those that the samplers count, a gradient of a level each
 
 	lambda               float64 // multiplier of the next step, where automatic step sizes look

@@ -598,3 +598,92 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 		}
 	}
 }
+
+// Penalty with products (Mehra, Hamm 2021, Algorithm 1), through steps that tighten it and steps that do not: where the
+// squared norms of the last gradients, that in x being projected, add up to less than ε².
+func TestPenaltyStepsAreTheFormula(t *testing.T) {
+	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 4, 1)
+	p := *c.Problem
+	p.Lower, p.Upper = []float64{-2.1, -1.6, -2.6, -2.1}, []float64{-1.9, -1.4, -2.4, -1}
+	g, f := p.Inner.(bilevel.SecondOrder), p.Outer
+	all, allF := bilevel.All(g), bilevel.All(f)
+	for _, first := range []float64{.05, .3, .8, 2} {
+		m := hypergrad.Penalty{InnerSteps: 2, Inner: .1, Outer: .5,
+			Lambda: .3, Gamma: .7, Epsilon: first, Multiplier: .4, Scale: .25}
+		z, x := []float64{1, -1, .5, 0}, []float64{-2, -1.5, -2.5, -2}
+		run, err := m.Start(&p, bilevel.Point{Z: z, X: x}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nu := []float64{.4, .4, .4, .4}
+		tightened := 0
+		for k := range 40 {
+			var normZ float64
+			w, gz, hv, fz := make([]float64, 4), make([]float64, 4), make([]float64, 4), make([]float64, 4)
+			residual := func() {
+				g.Grad(gz, nil, z, x, all)
+				floats.ScaleTo(w, m.Scale, nu)
+				floats.AddScaled(w, m.Gamma, gz)
+			}
+			for range m.InnerSteps {
+				residual()
+				g.Products(nil, hv, nil, z, x, w, all)
+				f.Grad(fz, nil, z, x, allF)
+				floats.AddScaled(fz, m.Lambda, gz)
+				floats.Add(fz, hv)
+				normZ = floats.Norm(fz, 2)
+				floats.AddScaled(z, -m.Inner, fz)
+			}
+			residual()
+			dx, cv, px := make([]float64, 4), make([]float64, 4), make([]float64, 4)
+			f.Grad(nil, dx, z, x, allF)
+			g.Products(nil, nil, cv, z, x, w, all)
+			floats.Add(dx, cv)
+			p.ProjectedGrad(px, x, dx)
+			floats.AddScaled(x, -m.Outer, dx)
+			p.ProjectX(x)
+			if normZ*normZ+floats.Dot(px, px) < m.Epsilon*m.Epsilon {
+				tightened++
+				m.Gamma *= 1.1
+				m.Epsilon *= .9
+				m.Lambda *= .9
+				m.Inner *= .9
+				m.Outer *= .9
+				floats.AddScaled(nu, m.Gamma, gz)
+			}
+			step(t, run)
+			if at := run.Point(); floats.Distance(at.Z, z, 2) > 1e-11 || floats.Distance(at.X, x, 2) > 1e-11 {
+				t.Fatalf("ε = %g, step %d: z = %v, x = %v, want %v, %v", first, k+1, at.Z, at.X, z, x)
+			}
+		}
+		if tightened == 0 || tightened == 40 {
+			t.Errorf("ε = %g: %d of 40 steps tighten the penalty: the test shows little", first, tightened)
+		}
+	}
+}
+
+// An optimizer that was reset is a new one.
+func TestResetForgetsEverything(t *testing.T) {
+	for _, o := range []hypergrad.Optimizer{hypergrad.GD{}, hypergrad.Momentum{}, hypergrad.Adam{}} {
+		var directions [2][]float64
+		for used := range directions {
+			d, err := o.Start(2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dst := make([]float64, 2)
+			if used == 1 {
+				d.Next(dst, []float64{5, 6})
+				d.Next(dst, []float64{-7, 8})
+				d.Reset()
+			}
+			for _, grad := range [][]float64{{1, -2}, {3, .5}} {
+				d.Next(dst, grad)
+				directions[used] = append(directions[used], dst...)
+			}
+		}
+		if !floats.Equal(directions[0], directions[1]) {
+			t.Errorf("%T: directions %v, and %v after a reset", o, directions[0], directions[1])
+		}
+	}
+}

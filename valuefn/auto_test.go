@@ -59,3 +59,64 @@ func TestAutomaticStepsStartFast(t *testing.T) {
 		}
 	}
 }
+
+// BOME takes batches where they tell ∇z g well, and all samples where noise would decide about λ. What it has looked at
+// to choose counts.
+func TestBOMEChoosesItsBatch(t *testing.T) {
+	const n, d = 4096, 3
+	rng := rand.New(rand.NewPCG(1, 1))
+	a, y := rows.NewDense(n, d), make([]float64, n)
+	for i := range n {
+		for j := range d {
+			a.Row(i)[j] = rng.NormFloat64() / 4
+		}
+		y[i] = math.Copysign(1, a.Row(i)[0]+.05)
+	}
+	loss := must(model.NewLogistic(a, y, d))
+	quiet := withStrengths(loss, loss, model.PenaltyOptions{})
+	far := make([]float64, n)
+	for i := range far {
+		far[i] = 100 * rng.NormFloat64()
+	}
+	noisy := &bilevel.Problem{Inner: towards(far), Outer: towards(fill(n, 4))}
+	for _, c := range []struct {
+		p       *bilevel.Problem
+		batches bool
+	}{{quiet, true}, {noisy, false}} {
+		seen := &bilevel.Counts{}
+		q := *c.p
+		q.Inner, q.Outer = counting{q.Inner, &seen.GradG, &seen.ValueG}, counting{q.Outer, &seen.GradF, &seen.ValueF}
+		run := must(BOME{}.Start(&q, bilevel.Point{}, 1)).(*bomeRun)
+		if got := run.xi.Blocks() > 1; got != c.batches {
+			t.Errorf("%T: batches %v, want %v", c.p.Inner, got, c.batches)
+		}
+		if got := run.Counts(); got != *seen {
+			t.Errorf("%T: counts %+v, the objectives saw %+v", c.p.Inner, got, *seen)
+		}
+	}
+}
+
+// towards is the mean of ½(z − a_i)² − zx.
+func towards(a []float64) bilevel.Objective {
+	return &bilevel.Func{InnerDim: 1, OuterDim: 1, Terms: len(a),
+		Eval: func(z, x []float64, b bilevel.Batch) float64 {
+			sum := 0.0
+			for _, v := range a[b.Lo:b.Hi] {
+				sum += (z[0] - v) * (z[0] - v) / 2
+			}
+			return sum/float64(b.Len()) - z[0]*x[0]
+		},
+		Gradient: func(dz, dx, z, x []float64, b bilevel.Batch) {
+			sum := 0.0
+			for _, v := range a[b.Lo:b.Hi] {
+				sum += z[0] - v
+			}
+			if dz != nil {
+				dz[0] = sum/float64(b.Len()) - x[0]
+			}
+			if dx != nil {
+				dx[0] = -z[0]
+			}
+		},
+	}
+}

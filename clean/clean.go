@@ -1,11 +1,5 @@
 // Package clean finds wrong labels: the job of `bilevel clean`, as a library.
 //
-//	result, err := clean.Fit(ctx, clean.Data{Train: train, Trusted: trusted, Test: test}, clean.Options{})
-//	...
-//	for _, i := range result.Suspects()[:20] {
-//		fmt.Println(i, result.Rows[i].Weight)
-//	}
-//
 // [Fit] learns one weight σ(x_i) per training row by minimising the loss of trusted rows
 //
 //	h(x) = mean over trusted rows of ℓ(A_i z*(x), y_i),
@@ -18,9 +12,10 @@
 //
 // Features are standardised and get an intercept, as package tune does it. A quarter of the trusted rows is held out.
 // C is the best of a grid for the held-out rows, with all training rows and equal weights; the model of this C is the
-// baseline, "before". Then weights are learned on the other trusted rows, in stretches of a pass over the training
-// rows and at least 300 steps, until the loss of the held-out rows has not fallen for some stretches; the weights of
-// the best stretch are the result.
+// baseline, "before". Then weights are learned on the other trusted rows, in stretches of four passes over the training
+// rows and at least 1,000 steps (of a method whose steps pass over all rows, of 50 steps, or of one where it also knows
+// the inner solution), until the loss of the held-out rows has not fallen for some stretches; the weights of the best
+// stretch are the result.
 //
 // A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give each
 // row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have; all

@@ -27,9 +27,8 @@ type GetOptions struct {
 	// Progress is told how far the download of a file is, in bytes; total is 0 if the server does not say.
 	// It is called often, from one goroutine.
 	Progress func(file string, done, total int64)
-	Text     *Vectorizer  // how Load makes rows of documents, as Options.Text
-	Client   *http.Client // nil is a client that gives up on a server silent for a minute
-	BaseURL  string       // downloads come from BaseURL/set/file instead of the public addresses
+	Text     *Vectorizer // how Load makes rows of documents, as Options.Text
+	BaseURL  string      // downloads come from BaseURL/set/file instead of the public addresses
 }
 
 // Files is where the files of a public set are.
@@ -47,7 +46,7 @@ type Files struct {
 // stallTimeout is how long a server may send nothing.
 const stallTimeout = time.Minute
 
-var defaultClient = &http.Client{Transport: func() http.RoundTripper {
+var client = &http.Client{Transport: func() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = stallTimeout
 	return t
@@ -428,10 +427,6 @@ func downloadOnce(ctx context.Context, address, part, name string, o GetOptions)
 		if tag, err := os.ReadFile(part + ".etag"); err == nil && len(tag) > 0 {
 			req.Header.Set("If-Range", string(tag))
 		}
-	}
-	client := o.Client
-	if client == nil {
-		client = defaultClient
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -1,10 +1,6 @@
 // Package tune learns the regularisation strengths of a linear model on validation data: the job of
 // `bilevel tune`, as a library.
 //
-//	result, err := tune.Fit(ctx, tune.Data{Train: train, Val: val, Test: test}, tune.Options{})
-//	...
-//	err = result.Model.Save("model.json")
-//
 // [Fit] minimises the validation loss h(x) = f(z*(x)) over the strengths x, where
 //
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
@@ -58,7 +54,7 @@ import (
 // Data are the rows to learn from. Exactly one of Val and Folds is given.
 type Data struct {
 	Train *dataset.Set
-	Val   *dataset.Set // validation rows, read with dataset.Options.Like = &Train.Schema
+	Val   *dataset.Set // validation rows, read with dataset.Options.Like = Train.Schema
 	Test  *dataset.Set // nil for none; used for nothing but the figures of the result
 	Folds int          // K ≥ 2 for K-fold cross-validation of Train
 }
@@ -89,7 +85,7 @@ const (
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
 type Method string
 
-// The methods that [AutoMethod] chooses from, and SOBA. "auto" and "" take HOAG, a quasi-Newton descent whose every step
+// The methods that [AutoMethod] chooses from. "auto" and "" take HOAG, a quasi-Newton descent whose every step
 // passes over all rows, up to 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at
 // a few rows each, so that h falls from the first seconds on. All methods choose their own step sizes. Those that do not
 // know h, which are all but the exact ones and searches, go on while h falls by more than 1e-4 of itself as their steps
@@ -98,7 +94,6 @@ const (
 	AutoMethod Method = "auto"
 	HOAG       Method = "hoag"
 	SABA       Method = "saba"
-	SOBA       Method = "soba"
 )
 
 // Param is the parametrisation of a strength.

@@ -326,7 +326,7 @@ func TestInterrupted(t *testing.T) {
 
 func TestDeterministic(t *testing.T) {
 	train, val := halves(t, classes(regression(200, 6, 8), 2))
-	for _, method := range []tune.Method{tune.HOAG, tune.SABA, tune.SOBA} {
+	for _, method := range []tune.Method{tune.HOAG, tune.SABA, "soba"} {
 		var value []float64
 		for range 2 {
 			r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Method: method, Seed: 5, Reg: tune.PerFeature})

@@ -394,7 +394,7 @@ func (f *fit) middle(q *problem) []float64 {
 	if f.o.Param != Exp {
 		return mid
 	}
-	loss := f.curvature()
+	loss := f.loss.curvature(f.scores)
 	curvature, n := make([]float64, p), make([]float64, p)
 	for c := range f.scores {
 		for j := range f.d {
@@ -407,17 +407,6 @@ func (f *fit) middle(q *problem) []float64 {
 		mid[j] = min(max(math.Log(max(curvature[j]/max(n[j], 1), 1e-300)/8), q.Lower[j]), q.Upper[j])
 	}
 	return mid
-}
-
-// curvature is the largest of the loss of a row, or its mean over the classes where all are as likely.
-func (f *fit) curvature() float64 {
-	switch k := float64(f.scores); f.task {
-	case Logistic:
-		return .25
-	case Softmax:
-		return (k - 1) / (k * k)
-	}
-	return 1
 }
 
 // meanSquares are the means of the squares of the columns of m.

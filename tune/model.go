@@ -95,7 +95,7 @@ type Obtained struct {
 // model is the model with coefficients z and strengths x of q.
 func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	m := &Model{
-		Format: modelFormat, Version: modelVersion, Task: f.task,
+		Format: modelFormat, Version: modelVersion, Task: f.loss.task,
 		Classes: f.classes, Features: f.features, Schema: f.schema, Scaler: f.scaler, HasIntercept: f.intercept,
 		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: Box{q.Lower[0], q.Upper[0]}, Strengths: make([]Strength, len(x))},
 	}
@@ -105,13 +105,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	value := make([]float64, len(x))
 	q.strengths(value, x)
 	for c := range f.scores {
-		w := Coefficients{Weights: make([]float64, f.d)}
-		switch f.task {
-		case Softmax:
-			w.Class = f.classes[c]
-		case Logistic:
-			w.Class = f.classes[1]
-		}
+		w := Coefficients{Class: f.loss.class(f.classes, c), Weights: make([]float64, f.d)}
 		for j := range f.d {
 			i := q.layout.Index(c, j)
 			w.Weights[j] = f.unit * z[i]
@@ -144,7 +138,7 @@ func (f *fit) strengthName(kind Reg, class, feature int) string {
 	case PerClass:
 		return f.classes[class]
 	case PerFeatureClass:
-		if f.task == Softmax {
+		if f.scores > 1 {
 			return f.classes[class] + ": " + name()
 		}
 		return name()
@@ -343,14 +337,7 @@ func findNull(v any, at string) string {
 // checkStored reports what a saved model always has and a model made otherwise need not have.
 func (m *Model) checkStored() error {
 	for k, c := range m.Coefficients {
-		want := ""
-		switch m.Task {
-		case Softmax:
-			want = m.Classes[k]
-		case Logistic:
-			want = m.Classes[1]
-		}
-		if c.Class != want {
+		if want := m.Task.entry().class(m.Classes, k); c.Class != want {
 			return fmt.Errorf("list %d of weights is of the class %q and not %q", k+1, c.Class, want)
 		}
 		if !m.HasIntercept && c.Intercept != 0 {
@@ -375,23 +362,14 @@ func (m *Model) checkStored() error {
 
 // Check reports the first thing that makes m unusable.
 func (m *Model) Check() error {
-	switch m.Task {
-	case Logistic, Softmax, Ridge:
-	default:
+	l := m.Task.entry()
+	if l == nil {
 		return fmt.Errorf("the task %q is unknown", m.Task)
 	}
-	want := 1
-	switch {
-	case m.Task == Softmax:
-		if want = len(m.Classes); want < 2 {
-			return fmt.Errorf("a softmax model of %d classes", want)
-		}
-	case m.Task == Logistic && len(m.Classes) != 2:
-		return fmt.Errorf("a logistic model of %d classes", len(m.Classes))
-	case m.Task == Ridge && m.Classes != nil:
-		return errors.New("a ridge model with classes")
+	if err := l.check(m.Classes); err != nil {
+		return err
 	}
-	if len(m.Coefficients) != want {
+	if want := l.scores(len(m.Classes)); len(m.Coefficients) != want {
 		return fmt.Errorf("%d lists of weights where there should be %d", len(m.Coefficients), want)
 	}
 	d := m.Dim()
@@ -459,7 +437,7 @@ type Prediction struct {
 
 // Label is the prediction for row i in words: a class, or a number.
 func (p *Prediction) Label(i int) string {
-	if p.Task == Ridge {
+	if !p.Task.Classes() {
 		return formatFloat(p.Values[i])
 	}
 	return p.Classes[p.Labels[i]]
@@ -506,27 +484,20 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 		}
 	}
 	p := &Prediction{Task: m.Task, Classes: m.Classes, scores: scores}
-	switch m.Task {
-	case Ridge:
-		p.Values = scores
-	case Logistic:
-		p.Labels, p.Proba = make([]int, n), make([]float64, 2*n)
-		for i, t := range scores {
-			if t > 0 {
-				p.Labels[i] = 1
-			}
-			p.Proba[2*i], p.Proba[2*i+1] = sigmoid(-t), sigmoid(t)
+	l, classes := m.Task.entry(), len(m.Classes)
+	if l.classes {
+		p.Labels, p.Proba = make([]int, n), make([]float64, n*classes)
+	} else {
+		p.Values = make([]float64, n)
+	}
+	for i := range n {
+		t := scores[i*k : (i+1)*k]
+		if !l.classes {
+			p.Values[i] = l.predict(t)
+			continue
 		}
-	default:
-		p.Labels, p.Proba = make([]int, n), make([]float64, k*n)
-		for i := range n {
-			t := scores[i*k : (i+1)*k]
-			p.Labels[i] = best(t)
-			log := logSum(t)
-			for c, v := range t {
-				p.Proba[i*k+c] = math.Exp(v - log)
-			}
-		}
+		p.Labels[i] = int(l.predict(t))
+		l.proba(p.Proba[i*classes:(i+1)*classes], t)
 	}
 	return p, nil
 }
@@ -548,12 +519,13 @@ func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
 		return nil, &dataset.Error{File: s.Source, Err: errors.New("there is no label")}
 	case len(s.Y) != p.Len():
 		return nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(s.Y))
-	case m.Task == Ridge && s.Classes != nil:
+	case !m.Task.Classes() && s.Classes != nil:
 		return nil, &dataset.Error{File: s.Source, Err: errors.New("the labels are classes, and the model predicts numbers")}
-	case m.Task != Ridge:
+	case m.Task.Classes():
 		if err := s.MapClasses(m.Classes); err != nil {
 			return nil, err
 		}
 	}
-	return judge(m.Task, p.scores, s.Y, len(m.Coefficients)).metrics(m.Task), nil
+	l := m.Task.entry()
+	return l.metrics(l.judge(p.scores, s.Y, len(m.Coefficients))), nil
 }

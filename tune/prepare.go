@@ -21,7 +21,7 @@ type fit struct {
 	ctx   context.Context
 	begin time.Time
 	o     Options
-	task  Task
+	loss  *loss
 
 	schema    *dataset.Schema
 	features  []string // names; nil for too many
@@ -71,7 +71,7 @@ func (s split) folds() int { return max(len(s.bounds)-1, 0) }
 
 // prepare checks the data and brings them into the form that learning takes.
 func prepare(data Data, o Options) (*fit, error) {
-	f := &fit{o: o, unit: 1, scores: 1}
+	f := &fit{o: o, unit: 1}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
 	}
@@ -92,14 +92,15 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("the training rows have no label"), Hint: "name the label column"}
 	}
 	f.d = d
-	f.task = o.Task
-	if f.task == AutoTask {
-		f.task = Task(train.GuessTask())
+	task := o.Task
+	if task == AutoTask {
+		task = Task(train.GuessTask())
 	}
-	if f.task == Ridge {
+	if f.loss = task.entry(); !f.loss.classes {
 		if train.Classes != nil {
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a ridge model needs numbers as labels, and these are classes (%s, …)", train.Classes[0]),
-				Hint: "choose another label column, or the model logistic or softmax"}
+			return nil, &dataset.Error{File: train.Source,
+				Err:  fmt.Errorf("a %s model needs numbers as labels, and these are classes (%s, …)", task, train.Classes[0]),
+				Hint: "choose another label column, or the model " + anyOf(func(l *loss) bool { return l.classes })}
 		}
 	} else {
 		if err := train.AsClasses(); err != nil {
@@ -107,19 +108,19 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 		f.classes = train.Classes
 		k := len(f.classes)
-		if f.task == Logistic && k > 2 {
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a logistic model has two classes, and the label has %d", k), Hint: "choose the model softmax"}
+		if k > f.loss.most {
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a %s model has two classes, and the label has %d", task, k),
+				Hint: "choose the model " + anyOf(func(l *loss) bool { return l.most >= k })}
 		}
 		if counts := train.ClassCounts(); slices.Contains(counts, 0) {
 			c := slices.Index(counts, 0)
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("no training row is of the class %q", f.classes[c]), Hint: "give rows of it, or leave it out of the other files"}
-		}
-		if f.task == Softmax {
-			f.scores = k
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("no training row is of the class %q", f.classes[c]),
+				Hint: "give rows of it, or leave it out of the other files"}
 		}
 	}
-	if o.Reg == PerClass && f.task != Softmax {
-		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class are for softmax", f.task)}
+	if f.scores = f.loss.scores(len(f.classes)); o.Reg == PerClass && f.scores == 1 {
+		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class are for %s",
+			task, anyOf(func(l *loss) bool { return l.scores(3) > 1 }))}
 	}
 	f.schema, f.features = train.Schema, train.Features
 
@@ -128,7 +129,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	if o.Scale == On || o.Scale == Auto && tables {
 		f.scaler = dataset.FitScaler(train.X)
 	}
-	if f.task == Ridge {
+	if f.loss.standardise {
 		f.standardise(train.Y)
 	}
 	others := map[string]*dataset.Set{"validation": data.Val, "test": data.Test}
@@ -182,7 +183,7 @@ func (f *fit) fitting(set *dataset.Set, name string, train *dataset.Set) (*datas
 	if j := firstDifference(train.Features, s.Features); j >= 0 {
 		return nil, fail("give a file with the columns of the training rows", "feature %d of the %s rows is %q where the training rows have %q", j+1, name, s.Features[j], train.Features[j])
 	}
-	if f.task == Ridge {
+	if !f.loss.classes {
 		if s.Classes != nil {
 			return nil, fail("", "the labels of the %s rows are classes where those of the training rows are numbers", name)
 		}
@@ -243,7 +244,7 @@ func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	if f.intercept {
 		t.X = t.X.WithOnes()
 	}
-	if f.task == Ridge {
+	if f.loss.standardise {
 		t.Y = make([]float64, len(s.Y))
 		for i, y := range s.Y {
 			t.Y[i] = (y - f.shift) / f.unit
@@ -431,7 +432,7 @@ func (f *fit) strengths(kind Reg) int {
 // problem builds the problem of s.
 func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	p := f.strengths(kind)
-	train, err := f.loss(s.train, p)
+	train, err := f.objective(s.train, p)
 	if err != nil {
 		return nil, err
 	}
@@ -446,7 +447,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 		}
 		sampled, q.Outer = folds.Inner, folds.Outer
 	case s.val != nil:
-		if q.Outer, err = f.loss(s.val, p); err != nil {
+		if q.Outer, err = f.objective(s.val, p); err != nil {
 			return nil, err
 		}
 	}
@@ -462,21 +463,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	return q, nil
 }
 
-// loss is the loss of the rows of s.
-func (f *fit) loss(s *dataset.Set, p int) (*model.Loss, error) {
-	switch f.task {
-	case Ridge:
-		return model.NewSquared(s.X, s.Y, p)
-	case Softmax:
-		y := make([]int, len(s.Y))
-		for i, v := range s.Y {
-			y[i] = int(v)
-		}
-		return model.NewSoftmax(s.X, y, f.scores, p)
-	}
-	y := make([]float64, len(s.Y))
-	for i, v := range s.Y {
-		y[i] = 2*v - 1 // classes 0 and 1
-	}
-	return model.NewLogistic(s.X, y, p)
+// objective is the loss of the rows of s.
+func (f *fit) objective(s *dataset.Set, p int) (*model.Loss, error) {
+	return f.loss.objective(s.X, s.Y, f.scores, p)
 }

@@ -90,20 +90,20 @@ func (f *fit) run() (*Result, error) {
 	if f.main.folds() > 0 {
 		on = "out-of-fold"
 	}
-	res.Val, res.BaselineVal = val.metrics(f.task), f.validation(f.main, base.z).metrics(f.task)
+	res.Val, res.BaselineVal = f.loss.metrics(val), f.loss.metrics(f.validation(f.main, base.z))
 	shown := val
 	if f.test != nil {
 		test, atBase := f.judge(f.test, modelZ), f.judge(f.test, baseZ)
-		res.Test, res.BaselineTest = test.metrics(f.task), atBase.metrics(f.task)
+		res.Test, res.BaselineTest = f.loss.metrics(test), f.loss.metrics(atBase)
 		f.testGap, f.testGapError = pairedGap(test.losses, atBase.losses)
 		f.rightGap, f.rightGapError = pairedGap(test.right(), atBase.right())
 		shown, on = test, "test"
 		res.NTest = res.Test.N
 	}
-	if f.task == Ridge {
-		res.Residuals = &Residuals{On: on, Observed: shown.y, Predicted: shown.predicted}
-	} else {
+	if f.loss.classes {
 		res.Confusion = shown.confusion(on, f.classes)
+	} else {
+		res.Residuals = &Residuals{On: on, Observed: shown.y, Predicted: shown.predicted}
 	}
 	res.NTrain, _ = f.main.train.Dims()
 	res.NVal = res.Val.N
@@ -131,7 +131,7 @@ func (f *fit) kinds() []Reg {
 		return []Reg{f.o.Reg}
 	}
 	kinds := []Reg{Shared}
-	if f.task == Softmax {
+	if f.scores > 1 {
 		kinds = append(kinds, PerClass)
 	}
 	if f.d > 1 {
@@ -153,7 +153,7 @@ const cheapComparison = 2e6
 // heldOuts divides the rows for the comparison of kinds; none if there are too few.
 func (f *fit) heldOuts() []heldOut {
 	s := f.main
-	classes := f.task != Ridge
+	classes := f.loss.classes
 	k := s.folds()
 	if k == 0 {
 		rest, part, err := s.val.Split(.25, f.o.Seed, classes)
@@ -443,12 +443,12 @@ func (f *fit) words(r *Result) []string {
 	}
 	if r.Test != nil && !r.BaselineWon {
 		change := 100 * (r.Test.Loss - r.BaselineTest.Loss) / r.BaselineTest.Loss
-		score := ""
-		if f.task == Ridge {
-			score = fmt.Sprintf(" (RMSE %.4g, baseline %.4g)", r.Test.RMSE, r.BaselineTest.RMSE)
-		} else {
-			score = fmt.Sprintf(" (accuracy %.2f%%, baseline %.2f%%, difference %.2f ± %.2f)", 100*r.Test.Accuracy, 100*r.BaselineTest.Accuracy, 100*f.rightGap, 100*f.rightGapError)
+		s := f.loss.score
+		score := fmt.Sprintf(" (%s %s, baseline %s", s.Name, s.Text(r.Test, 4), s.Text(r.BaselineTest, 4))
+		if f.loss.classes {
+			score += fmt.Sprintf(", difference %.2f ± %.2f", 100*f.rightGap, 100*f.rightGapError)
 		}
+		score += ")"
 		switch {
 		case math.Abs(change) < .05:
 			say("On the test rows the loss is the baseline's%s.", score)

@@ -181,7 +181,7 @@ func (f *fit) sparseMiddle(q *problem) []float64 {
 	_, p := q.Dims()
 	mid := slices.Repeat([]float64{f.top - 3}, p)
 	if q.pen != nil {
-		mid[p-1] = math.Log(max(f.curvature()*floats.Sum(f.squares)/float64(len(f.squares))/8, 1e-300))
+		mid[p-1] = math.Log(max(f.loss.curvature(f.scores)*floats.Sum(f.squares)/float64(len(f.squares))/8, 1e-300))
 	}
 	for j := range mid {
 		mid[j] = min(max(mid[j], f.o.Box.Lower), f.o.Box.Upper)

@@ -185,7 +185,7 @@ func (o Options) fill() (Options, error) {
 	o.Intercept = or(o.Intercept, Auto)
 	o.Start = or(o.Start, "grid")
 	for _, c := range []error{
-		oneOf("model", o.Task, AutoTask, Logistic, Softmax, Ridge),
+		oneOf("model", o.Task, append([]Task{AutoTask}, Tasks()...)...),
 		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass, L1, L1PerFeature, ElasticNet),
 		o.checkMethod(),
 		oneOf("param", o.Param, Exp, Linear),

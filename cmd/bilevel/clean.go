@@ -238,7 +238,7 @@ func (f *cleanFlags) read(c *cobra.Command, bar *progress) (data *clean.Data, na
 		if data.Train, err = dataset.Read(f.train, like); err != nil {
 			return nil, "", err
 		}
-		if data.Train.GuessTask() == string(tune.Ridge) {
+		if !tune.Task(data.Train.GuessTask()).Classes() {
 			return nil, "", &dataset.Error{File: f.train, Err: fmt.Errorf("the label is a number, and clean finds wrong classes"), Hint: "choose the label column with --label"}
 		}
 		if err = data.Train.AsClasses(); err != nil {

@@ -80,8 +80,8 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if err != nil {
 		return err
 	}
-	if f.proba && m.Task == tune.Ridge {
-		return usagef("--proba: a ridge model predicts numbers and has no classes")
+	if f.proba && !m.Task.Classes() {
+		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
 	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema}
 	var set *dataset.Set
@@ -115,11 +115,11 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		return err
 	}
 	if figures != nil && !f.quiet {
-		if m.Task == tune.Ridge {
-			fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: RMSE %.6g\n", figures.N, figures.RMSE)
-		} else {
-			fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: accuracy %.2f%%, loss %.6g\n", figures.N, 100*figures.Accuracy, figures.Loss)
+		s, loss := m.Task.Score(), ""
+		if m.Task.Classes() {
+			loss = fmt.Sprintf(", loss %.6g", figures.Loss)
 		}
+		fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: %s %s%s\n", figures.N, s.Name, s.Text(figures, 6), loss)
 	}
 	return nil
 }

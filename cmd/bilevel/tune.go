@@ -147,7 +147,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.StringVar(&f.set, "set", "", "an embedded set (digits, breast-cancer) or a public one (see bilevel data list)")
 	f.register(p)
 
-	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
+	p.StringVar(&f.model, "model", "auto", tasks()+"; auto guesses from the labels")
 	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; with zero coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
 	p.StringVar(&f.method, "method", "auto", "how strengths are learned: auto, by the size of the data, or one of the names above")
 	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
@@ -162,6 +162,16 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
 	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
 	return c
+}
+
+// tasks names the kinds of models.
+func tasks() string {
+	var names []string
+	for _, t := range tune.Tasks() {
+		names = append(names, string(t))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // options are the settings of tune.Fit, checked.
@@ -318,7 +328,7 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
 	data = &tune.Data{Folds: f.folds}
 	like := f.formatFlags.options()
-	if o.Task == tune.Ridge {
+	if o.Task != tune.AutoTask && !o.Task.Classes() {
 		like.Target = dataset.NumericTarget
 	}
 	switch {
@@ -354,8 +364,11 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 			bar.say("note: " + note)
 		}
 	}
-	classes := o.Task == tune.Logistic || o.Task == tune.Softmax ||
-		o.Task == tune.AutoTask && data.Train.GuessTask() != string(tune.Ridge)
+	task := o.Task
+	if task == tune.AutoTask {
+		task = tune.Task(data.Train.GuessTask())
+	}
+	classes := task.Classes()
 	if classes {
 		if err := data.Train.AsClasses(); err != nil {
 			return nil, "", err

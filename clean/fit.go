@@ -102,7 +102,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
 		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q", f.classes[int(trusted.Y[0])])
 	}
-	tables := train.Schema == nil || train.Schema.Format != "libsvm" && train.Schema.Text == nil
+	tables := !train.Schema.Prepared()
 	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }
 	transform := func(s *dataset.Set) *dataset.Set { return s }
 	if on(o.Scale) || on(o.Intercept) {

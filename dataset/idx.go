@@ -122,7 +122,7 @@ func (a *array) each(last bool, f func(i, j int, v []float64)) {
 
 // readIDX reads the IDX format of MNIST: samples along the first dimension, features along the others, the
 // values as they are stored. Labels come from a file of one dimension.
-func readIDX(in *input, path string, o Options) (*Set, error) {
+func readIDX(in *input, o Options) (*Set, error) {
 	x, dims, err := readIDXArray(in)
 	if err != nil {
 		return nil, err
@@ -132,8 +132,8 @@ func readIDX(in *input, path string, o Options) (*Set, error) {
 	}
 	labels := o.Labels
 	if labels == "" && !o.NoLabel {
-		if path != "" {
-			labels = idxLabels(path)
+		if in.path != "" {
+			labels = idxLabels(in.path)
 		}
 		if labels == "" && !o.OptionalLabel {
 			return nil, fail(in.name, "name the file of labels, or call it like the images with labels-idx1 for images-idx3", "there is no file of labels beside it")
@@ -205,11 +205,13 @@ func idxLabels(path string) string {
 	if name == base {
 		return ""
 	}
-	for _, ext := range []string{".gz", ".bz2", ".xz", ".zst"} {
-		name = strings.TrimSuffix(name, ext)
+	name, _ = cutCompression(name)
+	_, same := cutCompression(base)
+	extensions := []string{same, ""}
+	for _, c := range compressions {
+		extensions = append(extensions, c.extensions...)
 	}
-	// The same compression first.
-	for _, ext := range []string{filepath.Ext(base), "", ".gz", ".bz2", ".xz", ".zst"} {
+	for _, ext := range extensions {
 		if st, err := os.Stat(dir + name + ext); err == nil && !st.IsDir() {
 			return dir + name + ext
 		}
@@ -222,7 +224,7 @@ func readLabels(in *input) (*array, error) {
 	head, _ := in.Peek(6)
 	var y *array
 	var err error
-	if string(head) == "\x93NUMPY" {
+	if isNPY(head) {
 		y, err = readNPYArray(in)
 	} else {
 		y, _, err = readIDXArray(in)
@@ -339,6 +341,7 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 			}
 		}
 	}
+	s.Source = file
 	return s, nil
 }
 

@@ -1,12 +1,15 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 
 	"github.com/sbinet/npyio/npy"
 )
+
+func isNPY(head []byte) bool { return bytes.HasPrefix(head, []byte("\x93NUMPY")) }
 
 // readNPY reads a NumPy array: samples along the first dimension, features along the others. The label is
 // in the file Options.Labels, or else the column Options.Label, by default the last.

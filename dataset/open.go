@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -16,24 +17,26 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// Magic bytes of the compressions that are read.
+// compressions are those that are read.
 var compressions = []struct {
-	name  string
-	magic string
-	open  func(io.Reader) (io.Reader, func(), error)
+	name, magic string
+	extensions  []string
+	open        func(io.Reader) (io.Reader, func(), error)
 }{
-	{"gzip", "\x1f\x8b", func(r io.Reader) (io.Reader, func(), error) {
+	{"gzip", "\x1f\x8b", []string{".gz"}, func(r io.Reader) (io.Reader, func(), error) {
 		z, err := gzip.NewReader(r)
 		return z, func() {}, err
 	}},
-	{"bzip2", "BZh", func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }},
-	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, func(), error) {
+	{"bzip2", "BZh", []string{".bz2"}, func(r io.Reader) (io.Reader, func(), error) {
+		return bzip2.NewReader(r), func() {}, nil
+	}},
+	{"xz", "\xfd7zXZ\x00", []string{".xz"}, func(r io.Reader) (io.Reader, func(), error) {
 		t := &xzTail{r: r}
 		var err error
 		t.z, err = xz.NewReader(t.source())
 		return t, func() {}, err
 	}},
-	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, func(), error) {
+	{"zstd", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, func(r io.Reader) (io.Reader, func(), error) {
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<29))
 		if err != nil {
 			return nil, nil, err
@@ -42,11 +45,31 @@ var compressions = []struct {
 	}},
 }
 
+func compressionNames() []string {
+	var names []string
+	for _, c := range compressions {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// cutCompression divides a name into what is in front of the extension of a compression, and that extension.
+func cutCompression(name string) (plain, extension string) {
+	ext := filepath.Ext(name)
+	for _, c := range compressions {
+		if slices.Contains(c.extensions, strings.ToLower(ext)) {
+			return strings.TrimSuffix(name, ext), ext
+		}
+	}
+	return name, ""
+}
+
 // input is a file's content, decompressed.
 type input struct {
 	*bufio.Reader
 	name       string // as the user named it
-	base       string // name without folder and without .gz, .bz2, .xz, .zst
+	path       string // of the file; "" if it is none
+	base       string // name without folder and without the extension of a compression
 	compressed string // compression, "" if none
 	close      []func()
 }
@@ -95,7 +118,8 @@ func bare(err error) error {
 
 // openReader decompresses r, as its first bytes ask for, in a goroutine of its own.
 func openReader(r io.Reader, name string) (*input, error) {
-	in := &input{name: name, base: filepath.Base(name), Reader: bufio.NewReaderSize(r, 1<<17)}
+	in := &input{name: name, Reader: bufio.NewReaderSize(r, 1<<17)}
+	in.base, _ = cutCompression(filepath.Base(name))
 	head, err := in.Peek(6)
 	if len(head) == 0 {
 		if err != nil && err != io.EOF {
@@ -123,12 +147,6 @@ func openReader(r io.Reader, name string) (*input, error) {
 			return nil, fail(name, "check how it was written", "the %s stream holds no data", c.name)
 		}
 		break
-	}
-	for _, ext := range []string{".gz", ".bz2", ".xz", ".zst", ".zstd"} {
-		if e := filepath.Ext(in.base); strings.EqualFold(e, ext) {
-			in.base = strings.TrimSuffix(in.base, e)
-			break
-		}
 	}
 	return in, nil
 }

@@ -13,10 +13,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
+func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) }
+
 // readParquet reads a flat table: booleans (0 and 1), integers and floats are numeric columns, and strings
 // are columns like those of CSV. A null is an error. A file is read in place; a stream, or a file that is
 // compressed as a whole, is read into memory first.
-func readParquet(in *input, path string, o Options) (s *Set, err error) {
+func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
 	defer func() {
 		if e := recover(); e != nil {
@@ -25,15 +27,15 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 	}()
 	var at io.ReaderAt
 	var size int64
-	if path != "" && in.compressed == "" {
-		f, err := os.Open(path)
+	if in.path != "" && in.compressed == "" {
+		f, err := os.Open(in.path)
 		if err != nil {
-			return nil, &Error{File: path, Err: bare(err)}
+			return nil, &Error{File: in.path, Err: bare(err)}
 		}
 		defer f.Close()
 		st, err := f.Stat()
 		if err != nil {
-			return nil, &Error{File: path, Err: bare(err)}
+			return nil, &Error{File: in.path, Err: bare(err)}
 		}
 		at, size = f, st.Size()
 	} else {

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -97,6 +98,9 @@ func (s *Schema) Check() error {
 		if err := s.Text.checkFitted(); err != nil {
 			return fmt.Errorf("dataset: a schema of documents: %w", err)
 		}
+	}
+	if f := formatNamed(s.Format); f != nil && f.columns && s.Columns == nil {
+		return errors.New("dataset: the columns of the schema are missing")
 	}
 	seen := make(map[string]bool)
 	for _, c := range s.Columns {

@@ -348,9 +348,6 @@ func (m *Model) checkStored() error {
 	if s == nil {
 		return nil
 	}
-	if tables := []string{"csv", "tsv", "parquet"}; slices.Contains(tables, s.Format) && s.Columns == nil {
-		return errors.New("the columns of the schema are missing")
-	}
 	if s.Classes != nil && !slices.Equal(s.Classes, m.Classes) {
 		return errors.New("the classes of the schema are not those of the model")
 	}

@@ -124,7 +124,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	}
 	f.schema, f.features = train.Schema, train.Features
 
-	tables := f.schema == nil || f.schema.Format != "libsvm" && !isText(f.schema)
+	tables := !f.schema.Prepared()
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
 	if o.Scale == On || o.Scale == Auto && tables {
 		f.scaler = dataset.FitScaler(train.X)

@@ -51,7 +51,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
 	p.StringVar(&f.out, "out", "", "file for the predictions (default standard output)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
+	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
 	return c

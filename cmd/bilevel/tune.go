@@ -22,6 +22,9 @@ import (
 	"github.com/bilevel-go/bilevel/tune"
 )
 
+// formats is the help of --format.
+var formats = strings.Join(dataset.Formats(), ", ") + " (default by content)"
+
 // formatFlags are the flags that say how files are read.
 type formatFlags struct {
 	label, format       string
@@ -36,7 +39,7 @@ func (f *formatFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 
 	p.StringVar(&f.label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
+	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")

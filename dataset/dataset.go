@@ -5,22 +5,24 @@
 // matrix of package rows, the target, and names. A Schema says how the columns of a training file became
 // features, and reads a validation or test file into the same ones:
 //
-//	train, err := dataset.Read("train.csv", dataset.Options{})
+//	train, err := dataset.Read(ctx, "train.csv", dataset.Options{})
 //	...
 //	if train.GuessTask() != "ridge" {
 //		err = train.AsClasses()
 //	}
-//	val, err := dataset.Read("val.csv", dataset.Options{Like: train.Schema})
+//	val, err := dataset.Read(ctx, "val.csv", dataset.Options{Like: train.Schema})
 //
 // Errors that the data's owner can mend are of type *Error: they name file, line, column and remedy.
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
 	"os"
 
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -169,43 +171,57 @@ func (o *Options) likeHint() string {
 //
 // A folder is read as documents, and so is a tar or zip archive of one; archive.tar.gz/train is the folder train
 // in it.
-func Read(path string, o Options) (*Set, error) {
-	inside := ""
-	if o.Format == "" || o.Format == "text" {
-		st, err := os.Stat(path)
-		if err == nil && st.IsDir() {
-			return ReadText(os.DirFS(path), path, o)
-		}
-		if err != nil {
-			if archive, in, ok := insideArchive(path); ok {
-				path, inside = archive, in
+//
+// When ctx ends, Read returns at once, whatever it waits for, with an error that wraps the cause.
+func Read(ctx context.Context, path string, o Options) (*Set, error) {
+	return reading(ctx, path, func() (*Set, error) {
+		inside := ""
+		if o.Format == "" || o.Format == "text" {
+			st, err := os.Stat(path)
+			if err == nil && st.IsDir() {
+				return readText(ctx, os.DirFS(path), path, o)
+			}
+			if err != nil {
+				if archive, in, ok := insideArchive(path); ok {
+					path, inside = archive, in
+				}
 			}
 		}
-	}
-	in, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	if inside != "" {
-		if err := o.checkLike(); err != nil {
+		in, err := openFile(ctx, path)
+		if err != nil {
 			return nil, err
 		}
-		return readArchive(in, inside, o)
-	}
-	in.path = path
-	return read(in, o)
+		defer in.Close()
+		if inside != "" {
+			if err := o.checkLike(); err != nil {
+				return nil, err
+			}
+			return readArchive(in, inside, o)
+		}
+		return read(in, o)
+	})
 }
 
 // ReadFrom is Read for a stream; name is for messages and for the extension. Parquet is read into memory
-// first. The labels of an IDX or NPY file are those of Options.Labels.
-func ReadFrom(r io.Reader, name string, o Options) (*Set, error) {
-	in, err := openReader(r, name)
-	if err != nil {
-		return nil, err
+// first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r may be read from once more.
+func ReadFrom(ctx context.Context, r io.Reader, name string, o Options) (*Set, error) {
+	return reading(ctx, name, func() (*Set, error) {
+		in, err := openReader(ctx, r, name)
+		if err != nil {
+			return nil, err
+		}
+		defer in.Close()
+		return read(in, o)
+	})
+}
+
+// reading is what f returns, unless ctx ends before.
+func reading(ctx context.Context, name string, f func() (*Set, error)) (*Set, error) {
+	s, err := wait.For(ctx, f)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("dataset: reading %s was stopped: %w", name, err)
 	}
-	defer in.Close()
-	return read(in, o)
+	return s, err
 }
 
 // read reads in the format that it finds.

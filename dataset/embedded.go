@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func embedded(file []byte, skip int, label string, names []string) (*Set, error)
 	for range skip {
 		text = text[bytes.IndexByte(text, '\n')+1:]
 	}
-	s, err := ReadFrom(bytes.NewReader(text), label+".csv", Options{Format: "csv", NoHeader: true})
+	s, err := ReadFrom(context.Background(), bytes.NewReader(text), label+".csv", Options{Format: "csv", NoHeader: true})
 	if err != nil {
 		return nil, err
 	}

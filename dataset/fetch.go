@@ -69,7 +69,7 @@ func (o *GetOptions) dirs() error {
 
 // Find says where a public set's files are, without a download; nil if some are missing. The content of
 // cached files is not checked.
-func Find(name string, o GetOptions) (*Files, error) {
+func Find(ctx context.Context, name string, o GetOptions) (*Files, error) {
 	p, err := Lookup(name)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func Find(name string, o GetOptions) (*Files, error) {
 			return nil, fail(o.DataDir, "check --data or BILEVEL_DATA", "the data folder is not a folder")
 		}
 	}
-	if f, err := p.findCopy(o.DataDir); f != nil || err != nil {
+	if f, err := p.findCopy(ctx, o.DataDir); f != nil || err != nil {
 		return f, err
 	}
 	f := &Files{Public: p, Dir: filepath.Join(o.Dir, p.Name)}
@@ -102,7 +102,7 @@ func isFile(path string) bool {
 }
 
 // findCopy looks for a copy of the set in a folder of the set's name in dir.
-func (p *Public) findCopy(dir string) (*Files, error) {
+func (p *Public) findCopy(ctx context.Context, dir string) (*Files, error) {
 	if dir == "" {
 		return nil, nil
 	}
@@ -125,7 +125,7 @@ func (p *Public) findCopy(dir string) (*Files, error) {
 				sum := ""
 				if k == 0 {
 					var err error
-					if sum, err = p.Files[i].differs(path); err != nil {
+					if sum, err = p.Files[i].differs(ctx, path); err != nil {
 						return nil, err
 					}
 					if sum == "" {
@@ -145,7 +145,7 @@ func (p *Public) findCopy(dir string) (*Files, error) {
 
 // differs compares a file with the published checksum: "" if it agrees or none is published, else what is
 // wrong.
-func (f *PublicFile) differs(path string) (string, error) {
+func (f *PublicFile) differs(ctx context.Context, path string) (string, error) {
 	var h hash.Hash
 	want, kind := f.SHA256, "SHA-256"
 	switch {
@@ -156,7 +156,7 @@ func (f *PublicFile) differs(path string) (string, error) {
 	default:
 		return "", nil
 	}
-	got, err := sum(path, h)
+	got, err := sum(ctx, path, h)
 	if err != nil || got == want {
 		return "", err
 	}
@@ -164,13 +164,13 @@ func (f *PublicFile) differs(path string) (string, error) {
 }
 
 // sum is the hash of a file in hexadecimal.
-func sum(path string, h hash.Hash) (string, error) {
+func sum(ctx context.Context, path string, h hash.Hash) (string, error) {
 	r, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	if _, err := io.Copy(h, r); err != nil {
+	if _, err := io.Copy(h, untilDone(ctx, r)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
@@ -186,7 +186,7 @@ func Get(ctx context.Context, name string, o GetOptions) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := Find(name, o)
+	f, err := Find(ctx, name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -224,15 +224,19 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		f.SHA256 = pins[key]
 	}
 	if isFile(path) {
-		wrong, err := f.differs(path)
+		wrong, err := f.differs(ctx, path)
 		if err != nil {
 			return "", fmt.Errorf("dataset: cache: %w", err)
 		}
 		if wrong == "" && (f.SHA256 != "" || f.MD5 != "") {
 			return path, nil
 		}
-		if f.SHA256 == "" && f.MD5 == "" && p.checkFile(&f, path) == nil { // put there by hand
-			return path, p.pin(&f, path, o.Dir)
+		if f.SHA256 == "" && f.MD5 == "" { // put there by hand
+			if err := p.checkFile(ctx, &f, path); err == nil {
+				return path, p.pin(ctx, &f, path, o.Dir)
+			} else if ctx.Err() != nil {
+				return "", err
+			}
 		}
 		// It is damaged.
 		if err := os.Remove(path); err != nil {
@@ -266,7 +270,7 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key, oneLine(failed), p.Name)
 	}
 	remove := func() { os.Remove(part); os.Remove(part + ".etag") }
-	wrong, err := f.differs(part)
+	wrong, err := f.differs(ctx, part)
 	if err != nil {
 		return "", fmt.Errorf("dataset: cache: %w", err)
 	}
@@ -279,11 +283,13 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		return "", fail(urls[0], hint, "the download has a wrong checksum and was removed: %s", wrong)
 	}
 	if f.SHA256 == "" && f.MD5 == "" {
-		if err := p.checkFile(&f, part); err != nil {
+		if err := p.checkFile(ctx, &f, part); ctx.Err() != nil {
+			return "", err
+		} else if err != nil {
 			remove()
 			return "", fail(urls[0], "try again later; the publisher may have changed the file", "the download is not the declared file and was removed: %w", err)
 		}
-		if err := p.pin(&f, part, o.Dir); err != nil {
+		if err := p.pin(ctx, &f, part, o.Dir); err != nil {
 			return "", err
 		}
 	}
@@ -295,20 +301,20 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 }
 
 // pin remembers the SHA-256 of a file.
-func (p *Public) pin(f *PublicFile, path, dir string) error {
+func (p *Public) pin(ctx context.Context, f *PublicFile, path, dir string) error {
 	pins, err := readPins(dir)
 	if err != nil {
 		return err
 	}
-	if pins[p.Name+"/"+f.Name], err = sum(path, sha256.New()); err != nil {
+	if pins[p.Name+"/"+f.Name], err = sum(ctx, path, sha256.New()); err != nil {
 		return fmt.Errorf("dataset: cache: %w", err)
 	}
 	return writePins(dir, pins)
 }
 
 // checkFile is an error if a LIBSVM file has not the declared shape.
-func (p *Public) checkFile(f *PublicFile, path string) error {
-	s, err := Read(path, Options{Format: "libsvm", Like: &Schema{Width: p.Features, Sparse: true}})
+func (p *Public) checkFile(ctx context.Context, f *PublicFile, path string) error {
+	s, err := Read(ctx, path, Options{Format: "libsvm", Like: &Schema{Width: p.Features, Sparse: true}})
 	if err != nil {
 		return err
 	}
@@ -536,7 +542,7 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 		return nil, nil, nil, err
 	}
 	f.text = o.Text
-	if train, test, err = p.load(f); err != nil {
+	if train, test, err = p.load(ctx, f); err != nil {
 		return nil, nil, nil, err
 	}
 	for k, s := range []*Set{train, test} {

@@ -10,7 +10,7 @@ import (
 
 // checkRead reads b and checks that the result is a sound set or an *Error, and the same twice.
 func checkRead(t *testing.T, b []byte, o Options) {
-	s, err := ReadFrom(bytes.NewReader(b), "fuzz", o)
+	s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
 	if err != nil {
 		var e *Error
 		if !errors.As(err, &e) || e.File == "" || s != nil {
@@ -39,7 +39,7 @@ func checkRead(t *testing.T, b []byte, o Options) {
 	if o.Label == "" && o.NoLabel {
 		o.Like.Label = ""
 	}
-	u, err := ReadFrom(bytes.NewReader(b), "fuzz", o)
+	u, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
 	if err != nil {
 		t.Fatalf("does not fit its own schema: %v", err)
 	}
@@ -104,7 +104,7 @@ func FuzzAny(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := ReadFrom(bytes.NewReader(b), "fuzz", Options{OptionalLabel: true})
+		s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", Options{OptionalLabel: true})
 		var e *Error
 		if err != nil && !errors.As(err, &e) || err == nil && rows.Check(s.X) != nil {
 			t.Fatalf("%v, %v", s, err)

@@ -141,7 +141,7 @@ func readIDX(in *input, o Options) (*Set, error) {
 	}
 	var y *array
 	if labels != "" && !o.NoLabel {
-		lin, err := openFile(labels)
+		lin, err := openFile(in.ctx, labels)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ func readLIBSVM(in *input, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.assemble(chunks, o, zeroBased)
+	return r.assemble(in.ctx, chunks, o, zeroBased)
 }
 
 // readAll parses all chunks and returns them in order; on an error, the first in the file.
@@ -206,10 +207,13 @@ reading:
 }
 
 // assemble makes a set of parsed chunks, which it empties.
-func (r *svmReader) assemble(chunks []*svmChunk, o Options, zeroBased bool) (*Set, error) {
+func (r *svmReader) assemble(ctx context.Context, chunks []*svmChunk, o Options, zeroBased bool) (*Set, error) {
 	n, nnz, stored, d := 0, 0, 0, 0
 	labelled := false
 	for _, c := range chunks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		n += len(c.end)
 		stored += len(c.val)
 		d = max(d, int(c.top)+1)

@@ -20,7 +20,7 @@ func readNPY(in *input, o Options) (*Set, error) {
 	}
 	var y *array
 	if o.Labels != "" {
-		lin, err := openFile(o.Labels)
+		lin, err := openFile(in.ctx, o.Labels)
 		if err != nil {
 			return nil, err
 		}

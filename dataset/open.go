@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,13 +65,15 @@ func cutCompression(name string) (plain, extension string) {
 	return name, ""
 }
 
-// input is a file's content, decompressed.
+// input is a file's content, decompressed. Reading it is an error when ctx has ended.
 type input struct {
 	*bufio.Reader
-	name       string // as the user named it
-	path       string // of the file; "" if it is none
-	base       string // name without folder and without the extension of a compression
-	compressed string // compression, "" if none
+	ctx        context.Context
+	name       string   // as the user named it
+	path       string   // of the file; "" if it is none
+	file       *os.File // its bytes as they are; nil if it is no regular file
+	base       string   // name without folder and without the extension of a compression
+	compressed string   // compression, "" if none
 	close      []func()
 }
 
@@ -83,7 +86,7 @@ func (in *input) Close() {
 }
 
 // openFile opens the file at path and decompresses it.
-func openFile(path string) (*input, error) {
+func openFile(ctx context.Context, path string) (*input, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -98,10 +101,13 @@ func openFile(path string) (*input, error) {
 	if err != nil {
 		return nil, &Error{File: path, Err: bare(err)}
 	}
-	in, err := openReader(f, path)
+	in, err := openReader(ctx, f, path)
 	if err != nil {
 		f.Close()
 		return nil, err
+	}
+	if in.path = path; st.Mode().IsRegular() {
+		in.file = f
 	}
 	in.close = append([]func(){func() { f.Close() }}, in.close...)
 	return in, nil
@@ -117,8 +123,8 @@ func bare(err error) error {
 }
 
 // openReader decompresses r, as its first bytes ask for, in a goroutine of its own.
-func openReader(r io.Reader, name string) (*input, error) {
-	in := &input{name: name, Reader: bufio.NewReaderSize(r, 1<<17)}
+func openReader(ctx context.Context, r io.Reader, name string) (*input, error) {
+	in := &input{ctx: ctx, name: name, Reader: bufio.NewReaderSize(untilDone(ctx, r), 1<<17)}
 	in.base, _ = cutCompression(filepath.Base(name))
 	head, err := in.Peek(6)
 	if len(head) == 0 {
@@ -184,6 +190,16 @@ type xzTail struct {
 type readFunc func(p []byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// untilDone is r until ctx ends.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	return readFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	})
+}
 
 func (t *xzTail) source() io.Reader {
 	return readFunc(func(p []byte) (int, error) {

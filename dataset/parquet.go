@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -27,17 +26,12 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	}()
 	var at io.ReaderAt
 	var size int64
-	if in.path != "" && in.compressed == "" {
-		f, err := os.Open(in.path)
+	if in.file != nil && in.compressed == "" {
+		st, err := in.file.Stat()
 		if err != nil {
-			return nil, &Error{File: in.path, Err: bare(err)}
+			return nil, &Error{File: in.name, Err: bare(err)}
 		}
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			return nil, &Error{File: in.path, Err: bare(err)}
-		}
-		at, size = f, st.Size()
+		at, size = in.file, st.Size()
 	} else {
 		b, err := io.ReadAll(in)
 		if err != nil {
@@ -45,7 +39,13 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		}
 		at, size = bytes.NewReader(b), int64(len(b))
 	}
-	f, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	untilDone := readAtFunc(func(p []byte, off int64) (int, error) {
+		if err := in.ctx.Err(); err != nil {
+			return 0, err
+		}
+		return at.ReadAt(p, off)
+	})
+	f, err := parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
 	}
@@ -97,6 +97,10 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	}
 	return t.set(o)
 }
+
+type readAtFunc func(p []byte, off int64) (int, error)
+
+func (f readAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 // readChunk adds the values of one column of a row group.
 func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableColumn, parquet.Value, int) error) error {

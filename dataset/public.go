@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ type Public struct {
 
 	folders []string // in a data folder, besides Name
 	copies  []copySet
-	load    func(f *Files) (train, test *Set, err error) // nil: get and path only
+	load    func(ctx context.Context, f *Files) (train, test *Set, err error) // nil: get and path only
 }
 
 // PublicFile is one file of a public set.
@@ -171,44 +172,44 @@ func (p *Public) Size() int64 {
 }
 
 // loadLIBSVM reads a file for training and one for test.
-func loadLIBSVM(f *Files) (train, test *Set, err error) {
+func loadLIBSVM(ctx context.Context, f *Files) (train, test *Set, err error) {
 	// The width is declared: a file need not use the last features.
 	like := &Schema{Format: "libsvm", Width: f.Public.Features, Sparse: f.Public.Features > 64}
-	if train, err = Read(f.Paths[0], Options{Format: "libsvm", Like: like}); err != nil {
+	if train, err = Read(ctx, f.Paths[0], Options{Format: "libsvm", Like: like}); err != nil {
 		return nil, nil, err
 	}
 	if err = train.AsClasses(); err != nil {
 		return nil, nil, err
 	}
-	test, err = Read(f.Paths[1], Options{Format: "libsvm", Like: train.Schema})
+	test, err = Read(ctx, f.Paths[1], Options{Format: "libsvm", Like: train.Schema})
 	return train, test, err
 }
 
 // loadNewsgroups reads the two folders of the archive, with the words of the first.
-func loadNewsgroups(f *Files) (train, test *Set, err error) {
-	if train, err = Read(f.Paths[0]+"/20news-bydate-train", Options{Format: "text", Text: f.text}); err != nil {
+func loadNewsgroups(ctx context.Context, f *Files) (train, test *Set, err error) {
+	if train, err = Read(ctx, f.Paths[0]+"/20news-bydate-train", Options{Format: "text", Text: f.text}); err != nil {
 		return nil, nil, err
 	}
-	test, err = Read(f.Paths[0]+"/20news-bydate-test", Options{Format: "text", Like: train.Schema})
+	test, err = Read(ctx, f.Paths[0]+"/20news-bydate-test", Options{Format: "text", Like: train.Schema})
 	return train, test, err
 }
 
 // loadIDX reads MNIST and its likes.
-func loadIDX(f *Files) (train, test *Set, err error) {
-	if train, err = Read(f.Paths[0], Options{Format: "idx", Labels: f.Paths[1]}); err != nil {
+func loadIDX(ctx context.Context, f *Files) (train, test *Set, err error) {
+	if train, err = Read(ctx, f.Paths[0], Options{Format: "idx", Labels: f.Paths[1]}); err != nil {
 		return nil, nil, err
 	}
 	if err = train.AsClasses(); err != nil {
 		return nil, nil, err
 	}
-	test, err = Read(f.Paths[2], Options{Format: "idx", Labels: f.Paths[3], Like: train.Schema})
+	test, err = Read(ctx, f.Paths[2], Options{Format: "idx", Labels: f.Paths[3], Like: train.Schema})
 	return train, test, err
 }
 
 // loadCovtype reads the one file, with a header or without.
-func loadCovtype(f *Files) (train, test *Set, err error) {
+func loadCovtype(ctx context.Context, f *Files) (train, test *Set, err error) {
 	o := Options{Format: "csv", NoHeader: strings.HasSuffix(f.Paths[0], f.Public.Files[0].Name)}
-	if train, err = Read(f.Paths[0], o); err != nil {
+	if train, err = Read(ctx, f.Paths[0], o); err != nil {
 		return nil, nil, err
 	}
 	if o.NoHeader && len(train.Features) == len(covtypeNames) {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,15 +25,19 @@ import (
 // Classes are sorted by name, and documents by class and name; Set.Names are their paths. Names that begin with
 // a dot are passed over. Options.Text says how documents become rows, and Options.Like which words are known.
 // The texts are held in memory until they are rows.
-func ReadText(fsys fs.FS, name string, o Options) (*Set, error) {
+func ReadText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, error) {
+	return reading(ctx, name, func() (*Set, error) { return readText(ctx, fsys, name, o) })
+}
+
+func readText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, error) {
 	if err := o.checkLike(); err != nil {
 		return nil, err
 	}
 	l := &listing{name: name}
-	if err := l.list(fsys); err != nil {
+	if err := l.list(ctx, fsys); err != nil {
 		return nil, err
 	}
-	return l.read(o)
+	return l.read(ctx, o)
 }
 
 // readArchive is ReadText for a tar or zip archive. inside is the folder in it that holds the classes; "" is the
@@ -72,7 +77,7 @@ func readArchive(in *input, inside string, o Options) (*Set, error) {
 	for _, e := range entries {
 		l.add(e.path, e.folder, e.text)
 	}
-	return l.read(o)
+	return l.read(in.ctx, o)
 }
 
 func isZip(head []byte) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
@@ -174,7 +179,7 @@ func unzip(in *input) ([]archived, error) {
 				return nil, err
 			}
 			defer r.Close()
-			return readDocument(r)
+			return readDocument(untilDone(in.ctx, r))
 		}})
 	}
 	return out, nil
@@ -264,7 +269,7 @@ type document struct {
 }
 
 // list lists the files of two levels of fsys.
-func (l *listing) list(fsys fs.FS) error {
+func (l *listing) list(ctx context.Context, fsys fs.FS) error {
 	var list func(dir string) error
 	list = func(dir string) error {
 		entries, err := fs.ReadDir(fsys, dir)
@@ -272,6 +277,9 @@ func (l *listing) list(fsys fs.FS) error {
 			return &Error{File: l.join(dir), Err: bare(err), Hint: "check its permissions"}
 		}
 		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			at := path.Join(dir, e.Name())
 			if hidden(at) {
 				continue
@@ -293,7 +301,7 @@ func (l *listing) list(fsys fs.FS) error {
 					return nil, bare(err)
 				}
 				defer f.Close()
-				b, err := readDocument(f)
+				b, err := readDocument(untilDone(ctx, f))
 				return b, bare(err)
 			})
 			if mode.IsDir() && dir == "." {
@@ -408,7 +416,7 @@ func (o *Options) checkText(name string) error {
 }
 
 // read reads the documents and makes rows of them.
-func (l *listing) read(o Options) (*Set, error) {
+func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 	if err := o.checkText(l.name); err != nil {
 		return nil, err
 	}
@@ -417,6 +425,9 @@ func (l *listing) read(o Options) (*Set, error) {
 	}
 	texts, errs := make([][]byte, len(l.docs)), make([]error, len(l.docs))
 	inParallel(runtime.GOMAXPROCS(0), len(l.docs), func(_, i int) {
+		if errs[i] = ctx.Err(); errs[i] != nil {
+			return
+		}
 		if texts[i], errs[i] = l.docs[i].text(); errs[i] == nil {
 			errs[i] = checkDocument(texts[i])
 		}

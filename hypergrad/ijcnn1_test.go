@@ -34,7 +34,7 @@ func ijcnn1(tb testing.TB) *bilevel.Problem {
 	ijcnn1Read.Do(func() {
 		for i, name := range []string{"ijcnn1.trn.bz2", "ijcnn1.tst.bz2"} {
 			if ijcnn1Read.err == nil {
-				ijcnn1Read.sets[i], ijcnn1Read.err = dataset.Read(filepath.Join(dir, "ijcnn1", name), dataset.Options{})
+				ijcnn1Read.sets[i], ijcnn1Read.err = dataset.Read(tb.Context(), filepath.Join(dir, "ijcnn1", name), dataset.Options{})
 			}
 		}
 	})

@@ -24,7 +24,7 @@ func notebook(tb testing.TB) *bilevel.Problem {
 	const d = 20
 	var losses [2]*model.Loss
 	for i, name := range []string{"train.csv", "val.csv"} {
-		s, err := dataset.Read(filepath.Join(dir, name), dataset.Options{Label: "y"})
+		s, err := dataset.Read(tb.Context(), filepath.Join(dir, name), dataset.Options{Label: "y"})
 		if err != nil {
 			tb.Fatal(err)
 		}

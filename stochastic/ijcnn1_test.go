@@ -20,7 +20,7 @@ func readIjcnn1(t testing.TB) (train, val linearData) {
 	realdata.Long(t, "runs on 140,000 rows")
 	dir := realdata.Folder(t, "ijcnn1")
 	read := func(name string) linearData {
-		s, err := dataset.Read(filepath.Join(dir, "ijcnn1", name), dataset.Options{Storage: dataset.Dense, Target: dataset.NumericTarget})
+		s, err := dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", name), dataset.Options{Storage: dataset.Dense, Target: dataset.NumericTarget})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -409,14 +409,14 @@ func fitted(t *testing.T, train, val *dataset.Set) *tune.Model {
 func ijcnn1(t *testing.T) (train, val *dataset.Set) {
 	t.Helper()
 	dir := realdata.Folder(t, "ijcnn1")
-	train, err := dataset.Read(filepath.Join(dir, "ijcnn1", "ijcnn1.trn.bz2"), dataset.Options{})
+	train, err := dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", "ijcnn1.trn.bz2"), dataset.Options{})
 	if err == nil {
 		err = train.AsClasses()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	val, err = dataset.Read(filepath.Join(dir, "ijcnn1", "ijcnn1.tst.bz2"), dataset.Options{Like: train.Schema})
+	val, err = dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", "ijcnn1.tst.bz2"), dataset.Options{Like: train.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -235,7 +235,7 @@ func (f *cleanFlags) read(c *cobra.Command, bar *progress) (data *clean.Data, na
 	data = &clean.Data{}
 	if f.train != "" {
 		like := f.formatFlags.options()
-		if data.Train, err = dataset.Read(f.train, like); err != nil {
+		if data.Train, err = dataset.Read(c.Context(), f.train, like); err != nil {
 			return nil, "", err
 		}
 		if !tune.Task(data.Train.GuessTask()).Classes() {
@@ -248,11 +248,11 @@ func (f *cleanFlags) read(c *cobra.Command, bar *progress) (data *clean.Data, na
 			return nil, "", err
 		}
 		like = likeTraining(like, data.Train)
-		if data.Trusted, err = dataset.Read(f.trusted, like); err != nil {
+		if data.Trusted, err = dataset.Read(c.Context(), f.trusted, like); err != nil {
 			return nil, "", err
 		}
 		if f.test != "" {
-			data.Test, err = dataset.Read(f.test, like)
+			data.Test, err = dataset.Read(c.Context(), f.test, like)
 		}
 		return data, filepath.Base(f.train), err
 	}

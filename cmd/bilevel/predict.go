@@ -86,9 +86,9 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema}
 	var set *dataset.Set
 	if file == "-" {
-		set, err = dataset.ReadFrom(c.InOrStdin(), "standard input", o)
+		set, err = dataset.ReadFrom(c.Context(), c.InOrStdin(), "standard input", o)
 	} else {
-		set, err = dataset.Read(file, o)
+		set, err = dataset.Read(c.Context(), file, o)
 	}
 	if err != nil {
 		return err

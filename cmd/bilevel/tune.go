@@ -337,7 +337,7 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 	switch {
 	case f.train != "":
 		name = filepath.Base(f.train)
-		if data.Train, err = dataset.Read(f.train, like); err != nil {
+		if data.Train, err = dataset.Read(c.Context(), f.train, like); err != nil {
 			return nil, "", err
 		}
 	case isEmbedded(f.set):
@@ -388,7 +388,7 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 		if part.file == "" {
 			continue
 		}
-		if *part.set, err = dataset.Read(part.file, like); err != nil {
+		if *part.set, err = dataset.Read(c.Context(), part.file, like); err != nil {
 			return nil, "", err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -17,6 +18,9 @@ var (
 	//go:embed embedded/breast_cancer.csv.gz
 	breastCancerFile []byte
 )
+
+// EmbeddedSets are the names of the sets that are part of the library.
+func EmbeddedSets() []string { return []string{"digits", "breast-cancer"} }
 
 // Embedded returns a small real set that is part of the library:
 //
@@ -40,7 +44,7 @@ func Embedded(name string) (*Set, error) {
 			s.setClasses([]string{"benign", "malignant"})
 		}
 	default:
-		return nil, fail("", "there are digits and breast-cancer", "no embedded set is called %s", quote(name))
+		return nil, fail("", "there are "+strings.Join(EmbeddedSets(), " and "), "no embedded set is called %s", quote(name))
 	}
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -54,7 +55,7 @@ type Options struct {
 	// Scale standardises features, Intercept adds one: off by default for LIBSVM text and documents, and on for
 	// tables.
 	Scale, Intercept tune.Switch
-	// MaxTime bounds the time of the learning; 0 is no bound. The final model is fitted after it.
+	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound.
 	MaxTime time.Duration
 	// Seed is that of the sampling and of the held-out rows.
 	Seed uint64
@@ -207,8 +208,8 @@ func Corrupt(s *dataset.Set, p float64, seed uint64) (noisy *dataset.Set, right 
 	return &t, right
 }
 
-// Fit learns the weights. Cancelling ctx is no error, see [Result].Interrupted. Errors about data are of type
-// [*dataset.Error], those about options of type [*tune.OptionError].
+// Fit learns the weights. Cancelling ctx is no error once the rows are prepared, see [Result].Interrupted. Errors about
+// data are of type [*dataset.Error], those about options of type [*tune.OptionError].
 //
 // A step of a stochastic method costs a batch of 64 rows at each level; memory is one standardised copy of all rows
 // and one of those of the final model.
@@ -218,14 +219,19 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := prepare(data, o)
+	f, err := prepare(ctx, data, o)
 	if err != nil {
 		return nil, err
 	}
-	f.ctx = ctx
+	var cancel func()
+	f.ctx, f.closing, cancel = wait.Budget(ctx, begin, o.MaxTime)
+	defer cancel()
 	r, err := f.run()
 	if err != nil {
 		return nil, err
+	}
+	if r.Interrupted = ctx.Err() != nil; r.Interrupted {
+		r.TimedOut, r.Reason = false, "interrupted: the best weights so far"
 	}
 	r.Seconds = time.Since(begin).Seconds()
 	f.report("done", 1, r.Value)

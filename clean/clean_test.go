@@ -293,12 +293,13 @@ func TestMNIST(t *testing.T) {
 			rights = append(rights, i)
 		}
 	}
-	f, err := prepare(data, Options{Seed: 1})
+	f, err := prepare(t.Context(), data, Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.ctx = context.Background()
-	z, _, _, err := f.best(f.train.Subset(rights))
+	f.ctx, f.closing = t.Context(), t.Context()
+	_, d := f.train.Dims()
+	z, _, _, err := f.best(f.train.Subset(rights), make([]float64, d*len(f.classes)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,8 +158,14 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
 			accept = max(tol, min(accept, math.Exp(t)*norm/100))
 		}
-		if _, err := solver.Minimize(ctx, z, x, accept); unlessUnsolved(err) != nil {
+		within := ctx
+		if i == 0 {
+			within = f.closing // a model there must be
+		}
+		if whole, err := solve(within, solver, z, x, accept); err != nil {
 			return nil, nil, false, err
+		} else if !whole && i > 0 {
+			break
 		}
 		for k, o := range outers {
 			v := o.Value(z, x, bilevel.All(o))
@@ -184,9 +190,13 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	if loose > 1 { // the best points deserve better
 		for k := range best {
 			b := &best[k]
-			if _, err := solver.Minimize(ctx, b.z, []float64{b.x}, tol); unlessUnsolved(err) != nil {
+			better := slices.Clone(b.z)
+			if whole, err := solve(ctx, solver, better, []float64{b.x}, tol); err != nil {
 				return nil, nil, false, err
+			} else if !whole {
+				break
 			}
+			b.z = better
 			b.value = outers[k].Value(b.z, []float64{b.x}, bilevel.All(outers[k]))
 			f.visited.ValueF += int64(outers[k].Samples())
 		}
@@ -245,6 +255,14 @@ func (f *fit) tolerance(q *problem) (float64, error) {
 	return accuracy(d) * max(g, 1e-300), nil
 }
 
+// solve solves an inner problem, and says whether it did before ctx ended; then z is some point on the way.
+func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (whole bool, err error) {
+	if _, err = m.Minimize(ctx, z, x, tol); err != nil && ctx.Err() != nil {
+		return false, nil
+	}
+	return true, unlessUnsolved(err)
+}
+
 // unlessUnsolved is err, except that an inner problem that was not solved to tolerance is none: the solution
 // is the best that there is.
 func unlessUnsolved(err error) error {
@@ -266,7 +284,7 @@ type learned struct {
 }
 
 // exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
-func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
+func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learned, error) {
 	var counts bilevel.Counts
 	hyper, err := q.estimator.Start(&q.Problem, &counts)
 	if err != nil {
@@ -589,15 +607,25 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	var l *learned
 	var exactErr error
 	cut := f.trying || sampled != nil && (f.cut || f.ctx.Err() != nil)
+	within := f.closing
+	if f.comparing {
+		within = ctx
+	}
 	if !cut {
-		l, exactErr = f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
+		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
 	if cut {
 		// There is no time, or no need, for more than the record.
 		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
 	} else if exactErr != nil {
 		// What the run itself knows is close.
-		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X))}
+		l = &learned{
+			x: res.Point.X, z: res.Point.Z, v: res.Point.V,
+			value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X)),
+		}
+		if within.Err() != nil {
+			l.gradNorm, exactErr = res.GradNorm, nil
+		}
 	}
 	l.steps, l.trace = res.Steps, res.Trace
 	switch {

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
@@ -18,10 +17,10 @@ import (
 
 // fit is one job.
 type fit struct {
-	ctx   context.Context
-	begin time.Time
-	o     Options
-	loss  *loss
+	ctx     context.Context // of work, which ends early enough for what is left to do
+	closing context.Context // of what the result needs
+	o       Options
+	loss    *loss
 
 	schema    *dataset.Schema
 	features  []string // names; nil for too many
@@ -53,6 +52,7 @@ type fit struct {
 	chosen                  *trial   // is learned on all rows
 	partGrid                bool     // not all of the grid was tried
 	cut                     bool     // learning ended because there was no time for another evaluation
+	late                    bool     // it ended with ctx
 	tried                   int      // points of the grid
 	trouble                 bool     // an error ended learning
 	stage                   stage
@@ -69,8 +69,12 @@ type split struct {
 
 func (s split) folds() int { return max(len(s.bounds)-1, 0) }
 
-// prepare checks the data and brings them into the form that learning takes.
-func prepare(data Data, o Options) (*fit, error) {
+// prepare checks the data and brings them into the form that learning takes. It is an error if ctx ends on the way; if it
+// has ended before, there will be one model.
+func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
 	f := &fit{o: o, unit: 1}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
@@ -142,9 +146,14 @@ func prepare(data Data, o Options) (*fit, error) {
 		if err != nil {
 			return nil, err
 		}
-		others[name] = f.transform(s)
+		if others[name] = f.transform(s); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 	}
 	t := f.dropUnseen(f.transform(&train), others)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	f.test = others["test"]
 	if data.Folds == 0 {
 		f.main = split{train: t, val: others["validation"]}

@@ -7,9 +7,13 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
+
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
 // run does the job: grid, comparison, learning, final model.
@@ -27,6 +31,17 @@ func (f *fit) run() (*Result, error) {
 	base := start[0]
 	u := f.unit * f.unit
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
+
+	// The figures of the baseline take as long as those of the result will.
+	begin := time.Now()
+	baseVal, baseTest, _, err := f.figures(f.base(), []float64{base.x}, base.z)
+	if err != nil {
+		return nil, err
+	}
+	res.BaselineVal = f.loss.metrics(baseVal)
+	var cancel context.CancelFunc
+	f.ctx, cancel = wait.Earlier(f.ctx, time.Since(begin)*3/2)
+	defer cancel()
 
 	chosen := &trial{kind: kinds[len(kinds)-1], spread: f.spread(kinds[len(kinds)-1])}
 	learnFrom := .2
@@ -56,6 +71,7 @@ func (f *fit) run() (*Result, error) {
 	if l != nil {
 		res.Trace, res.Steps, res.Reason = f.tracePoints(l), l.steps, l.reason
 	}
+	f.late = f.ctx.Err() != nil
 	f.trouble = strings.HasPrefix(res.Reason, stoppedEarly)
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
@@ -69,34 +85,26 @@ func (f *fit) run() (*Result, error) {
 		x := f.baseline(kind, base.x)
 		if f.ctx.Err() != nil || f.cut { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
-		} else if l, err = f.exact(q, x, base.z, nil); err != nil {
+		} else if l, err = f.exact(f.closing, q, x, base.z, nil); err != nil {
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		}
 	}
 	res.Value, res.GradNorm = l.value*u, l.gradNorm*u
 
-	// The model: with folds, refitted on all rows.
-	baseZ, modelZ := base.z, l.z
-	if f.main.folds() > 0 {
-		f.stage = stage{"refitting", .98, 1}
-		if modelZ, err = f.refit(f.main.train, kind, l.x); err != nil {
-			return nil, err
-		}
-		if baseZ, err = f.refit(f.main.train, f.base(), []float64{base.x}); err != nil {
-			return nil, err
-		}
+	f.stage = stage{"refitting", .98, 1}
+	shown, test, modelZ, err := f.figures(kind, l.x, l.z)
+	if err != nil {
+		return nil, err
 	}
-	val, on := f.validation(f.main, l.z), "validation"
+	on := "validation"
 	if f.main.folds() > 0 {
 		on = "out-of-fold"
 	}
-	res.Val, res.BaselineVal = f.loss.metrics(val), f.loss.metrics(f.validation(f.main, base.z))
-	shown := val
-	if f.test != nil {
-		test, atBase := f.judge(f.test, modelZ), f.judge(f.test, baseZ)
-		res.Test, res.BaselineTest = f.loss.metrics(test), f.loss.metrics(atBase)
-		f.testGap, f.testGapError = pairedGap(test.losses, atBase.losses)
-		f.rightGap, f.rightGapError = pairedGap(test.right(), atBase.right())
+	res.Val = f.loss.metrics(shown)
+	if test != nil {
+		res.Test, res.BaselineTest = f.loss.metrics(test), f.loss.metrics(baseTest)
+		f.testGap, f.testGapError = pairedGap(test.losses, baseTest.losses)
+		f.rightGap, f.rightGapError = pairedGap(test.right(), baseTest.right())
 		shown, on = test, "test"
 		res.NTest = res.Test.N
 	}
@@ -118,6 +126,21 @@ func (f *fit) run() (*Result, error) {
 	}
 	res.InnerDim, res.OuterDim = q.layout.Len(), len(res.X)
 	return res, nil
+}
+
+// figures are what z, as learned on all rows, does on the validation and test rows, the latter nil if there are none.
+// model is what it is there: with folds, the model of all rows.
+func (f *fit) figures(kind Reg, x, z []float64) (val, test *judged, model []float64, err error) {
+	val, model = f.validation(f.main, z), z
+	if f.main.folds() > 0 {
+		if model, _, err = f.refit(f.closing, f.main, kind, x, z); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if f.test != nil {
+		test = f.judge(f.test, model)
+	}
+	return val, test, model, nil
 }
 
 // kinds are the kinds of strengths to compare, or the one that was asked for, beside the shared strength where
@@ -282,8 +305,11 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 			}
 			z := l.z
 			if h.refit {
-				if z, err = f.refit(h.learn.train, t.kind, l.x); err != nil {
+				whole := false
+				if z, whole, err = f.refit(ctx, h.learn, t.kind, l.x, l.z); err != nil {
 					return nil, nil, err
+				} else if !whole {
+					return outOfTime()
 				}
 			}
 			t.losses = append(t.losses, f.judge(h.judge, z).losses...)
@@ -354,23 +380,27 @@ func pairedGap(a, b []float64) (gap, err float64) {
 	return gap, math.Sqrt(err / max(n-1, 1) / n)
 }
 
-// refit solves the inner problem on all rows of t with strengths x.
-func (f *fit) refit(t *dataset.Set, kind Reg, x []float64) ([]float64, error) {
-	q, err := f.problem(split{train: t}, kind)
+// refit solves the inner problem on all rows of s with strengths x, from the mean of the models z of the folds of s; whole
+// says that there was time for it.
+func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, whole bool, err error) {
+	q, err := f.problem(split{train: s.train}, kind)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	min, err := f.solver(q)
+	solver, err := f.solver(q)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	tol, err := f.tolerance(q)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	z := make([]float64, q.layout.Len())
-	_, err = min.Minimize(context.Background(), z, x, tol)
-	return z, unlessUnsolved(err)
+	model = make([]float64, q.layout.Len())
+	for k := range s.folds() {
+		floats.AddScaled(model, 1/float64(s.folds()), z[k*len(model):(k+1)*len(model)])
+	}
+	whole, err = solve(ctx, solver, model, x, tol)
+	return model, whole, err
 }
 
 // words are the sentences of a result.

@@ -142,7 +142,7 @@ func (f *fit) findTop(q *problem, tol float64) error {
 	if f.o.Param == Linear {
 		x = slices.Repeat([]float64{1e30}, p)
 	}
-	if _, err := solver.Minimize(context.Background(), z, x, tol); unlessUnsolved(err) != nil {
+	if _, err := solve(f.closing, solver, z, x, tol); err != nil {
 		return err
 	}
 	q.Inner.Grad(grad, nil, z, x, bilevel.All(q.Inner))

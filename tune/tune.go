@@ -49,6 +49,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
 // Data are the rows to learn from. Exactly one of Val and Folds is given.
@@ -136,8 +137,8 @@ type Options struct {
 	// Box alone bounds them if there are not. "" is "auto", and "off" where Box is set. Kinds with an ℓ1 norm take
 	// a number or all of Box.
 	Spread string
-	// MaxTime bounds the time of Fit; 0 is no bound. A single evaluation is finished. At most a quarter of it is
-	// spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
+	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound. At most a quarter of it
+	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
 	Seed    uint64
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
@@ -346,8 +347,9 @@ func version() string {
 // Version is the version of this module, "(devel)" in a build from a working tree.
 func Version() string { return version() }
 
-// Fit learns strengths and returns the model. Cancelling ctx is no error, see [Result].Interrupted. Errors about
-// data are of type [*dataset.Error], those about options of type [*OptionError].
+// Fit learns strengths and returns the model. Cancelling ctx is no error once the rows are prepared, see
+// [Result].Interrupted: what there is then is finished within a few passes over the data. Errors about data are of type
+// [*dataset.Error], those about options of type [*OptionError].
 func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	begin := time.Now()
 	if options.Box == (Box{}) && data.Train != nil && isText(data.Train.Schema) {
@@ -360,23 +362,19 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	user := ctx
-	if o.MaxTime > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.MaxTime)
-		defer cancel()
-	}
-	f, err := prepare(data, o)
+	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
+	defer cancel()
+	f, err := prepare(ctx, data, o)
 	if err != nil {
 		return nil, err
 	}
-	f.ctx, f.begin = ctx, begin
+	f.ctx, f.closing = work, closing
 	res, err := f.run()
 	if err != nil {
 		return nil, err
 	}
-	res.Interrupted = user.Err() != nil
-	res.TimedOut = !res.Interrupted && (ctx.Err() != nil || f.cut)
+	res.Interrupted = ctx.Err() != nil
+	res.TimedOut = !res.Interrupted && (f.late || f.cut)
 	switch {
 	case res.Interrupted:
 		res.Reason = "interrupted: the best point so far"

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -76,7 +77,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 			return usagef("--out: %s %w", f.out, err)
 		}
 	}
-	m, err := tune.Load(f.model)
+	m, err := wait.For(c.Context(), func() (*tune.Model, error) { return tune.Load(f.model) })
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,40 @@
-// Package wait ends waiting for work that cannot be interrupted itself.
+// Package wait ends waiting for work that cannot be interrupted itself, and gives work a little time to end in order.
 package wait
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// grace is how long what a result needs may go on after a cancellation.
+const grace = 150 * time.Millisecond
+
+// Budget returns the context of work, which ends with ctx or when the time most, counted from begin, is over (0 for no
+// bound), and that of what a result cannot do without, which ends a little later.
+func Budget(ctx context.Context, begin time.Time, most time.Duration) (work, closing context.Context, cancel func()) {
+	closing, end := longer(ctx, grace)
+	if most <= 0 {
+		return ctx, closing, end
+	}
+	work, endWork := context.WithDeadline(ctx, begin.Add(most))
+	closing, endClosing := context.WithDeadline(closing, begin.Add(most+most/20))
+	return work, closing, func() { endWork(); endClosing(); end() }
+}
+
+// Earlier is ctx until so long before its deadline; ctx itself if it has none.
+func Earlier(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if end, limited := ctx.Deadline(); limited {
+		return context.WithDeadline(ctx, end.Add(-d))
+	}
+	return ctx, func() {}
+}
+
+// longer is a context that ends the time d after ctx.
+func longer(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	c, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return c, func() { stop(); cancel() }
+}
 
 // For returns what f returns, or the cause of ctx as soon as that ends. f then goes on in its goroutine until it
 // notices, which may be never: opening a pipe takes as long as nobody opens its other end. What it would have returned

@@ -219,13 +219,13 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := prepare(ctx, data, o)
+	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
+	defer cancel()
+	f, err := prepare(closing, data, o)
 	if err != nil {
 		return nil, err
 	}
-	var cancel func()
-	f.ctx, f.closing, cancel = wait.Budget(ctx, begin, o.MaxTime)
-	defer cancel()
+	f.ctx, f.closing = work, closing
 	r, err := f.run()
 	if err != nil {
 		return nil, err
@@ -238,8 +238,8 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	return r, nil
 }
 
-// rank sets the ranks of rows, to whose labels the final model gives the log probabilities logp.
-func rank(rows []Row, logp []float64) {
+// rank sets the ranks of rows, whose labels have these losses with the final model.
+func rank(rows []Row, losses []float64) {
 	order := make([]int, len(rows))
 	for i := range order {
 		order[i] = i
@@ -251,7 +251,7 @@ func rank(rows []Row, logp []float64) {
 		return 0
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(kept(i), kept(j)), cmp.Compare(logp[i], logp[j]))
+		return cmp.Or(cmp.Compare(kept(i), kept(j)), cmp.Compare(losses[j], losses[i]))
 	})
 	for k, i := range order {
 		rows[i].Rank = k + 1

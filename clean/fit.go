@@ -50,12 +50,8 @@ type fit struct {
 	unit                         float64 // mean square of a feature
 }
 
-// prepare checks the data, scales them and holds out trusted rows. It is an error if ctx ends on the way; if it has ended
-// before, there will be one model.
-func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
-	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
-	}
+// prepare checks the data, scales them and holds out trusted rows. If closing is cancelled on the way, it is over.
+func prepare(closing context.Context, data Data, o Options) (*fit, error) {
 	f := &fit{o: o}
 	fail := func(s *dataset.Set, hint, format string, args ...any) error {
 		e := &dataset.Error{Err: fmt.Errorf(format, args...), Hint: hint}
@@ -82,27 +78,7 @@ func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
 		return nil, err
 	}
 	f.classes = train.Classes
-	fitting := func(set *dataset.Set, name string) (*dataset.Set, error) {
-		s := *set
-		m, e := s.Dims()
-		switch {
-		case m == 0:
-			return nil, fail(&s, "", "there are no %s rows", name)
-		case e != d:
-			return nil, fail(&s, "give a file with the columns of the training rows", "the %s rows have %d features and the training rows %d", name, e, d)
-		case s.Y == nil:
-			return nil, fail(&s, "name the label column", "the %s rows have no label", name)
-		case fmt.Sprintf("%T", s.X) != fmt.Sprintf("%T", train.X):
-			return nil, fail(&s, "read it with Options.Like = the training set's schema", "the %s rows are stored as %T and the training rows as %T", name, s.X, train.X)
-		}
-		if !slices.Equal(s.Classes, f.classes) {
-			if err := s.MapClasses(f.classes); err != nil {
-				return nil, err
-			}
-		}
-		return &s, nil
-	}
-	trusted, err := fitting(data.Trusted, "trusted")
+	trusted, err := data.Trusted.Conform("trusted", &train)
 	if err != nil {
 		return nil, err
 	}
@@ -129,15 +105,15 @@ func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
 		}
 	}
 	if data.Test != nil {
-		test, err := fitting(data.Test, "test")
+		test, err := data.Test.Conform("test", &train)
 		if err != nil {
 			return nil, err
 		}
 		f.test = transform(test)
 	}
 	f.train, f.trusted = transform(&train), transform(trusted)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if closing.Err() == context.Canceled {
+		return nil, closing.Err()
 	}
 	f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, true)
 	if err != nil { // a class with a single row
@@ -320,17 +296,13 @@ func (f *fit) run() (*Result, error) {
 	return r, nil
 }
 
-// predict sets the labels that the model z gives the training rows, and returns the logarithms of the probabilities
-// that it gives the labels they have.
-func (f *fit) predict(r *Result, z []float64) (logp []float64) {
-	k, scores := len(f.classes), f.scores(f.train, z)
-	logp = make([]float64, len(r.Rows))
-	for i := range r.Rows {
-		row, t := &r.Rows[i], scores[i*k:(i+1)*k]
-		row.Predicted = largest(t)
-		logp[i] = t[row.Label] - logSum(t)
+// predict sets the labels that the model z gives the training rows, and returns the losses of the labels they have.
+func (f *fit) predict(r *Result, z []float64) []float64 {
+	losses, predicted := f.judged(f.train, z)
+	for i, k := range predicted {
+		r.Rows[i].Predicted = int(k)
 	}
-	return logp
+	return losses
 }
 
 // keptRows are the indices of the kept rows.

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
 // GetOptions of Get, Find and Load. The zero value looks in BILEVEL_DATA, then in the user's cache, and
@@ -350,17 +352,7 @@ func writePins(dir string, pins map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "checksums-*.json")
-	if err != nil {
-		return fmt.Errorf("dataset: cache: %w", err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), pinsPath(dir))
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := outfile.Write(pinsPath(dir), append(b, '\n')); err != nil {
 		return fmt.Errorf("dataset: cache: %w", err)
 	}
 	return nil

@@ -177,6 +177,13 @@ type judged struct {
 	predicted []float64 // class indices or values
 }
 
+// Judge returns the losses of rows with k scores each, one after the other, and the labels that the scores speak for. y
+// are the labels: indices of classes, or numbers. t is one of [Tasks].
+func (t Task) Judge(scores, y []float64, k int) (losses, predicted []float64) {
+	j := t.entry().judge(scores, y, k)
+	return j.losses, j.predicted
+}
+
 // judge computes losses and predictions from k scores of each row; y are class indices, or values as the scores are.
 func (l *loss) judge(scores, y []float64, k int) *judged {
 	j := &judged{y: y, losses: make([]float64, len(y)), predicted: make([]float64, len(y))}

@@ -8,10 +8,10 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/outfile"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -166,7 +166,7 @@ func (m *Model) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(path, data)
+	return outfile.Write(path, data)
 }
 
 // JSON is m as Save writes it: with a line for each number, unless there are very many.
@@ -180,29 +180,6 @@ func (m *Model) JSON() ([]byte, error) {
 		return nil, fmt.Errorf("tune: writing the model: %w", err)
 	}
 	return append(data, '\n'), nil
-}
-
-// WriteFile writes data to path so that a reader, or a crash, finds the old file or the new one.
-func WriteFile(path string, data []byte) error {
-	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(t.Name())
-	_, err = t.Write(data)
-	if err == nil {
-		err = t.Chmod(0o644)
-	}
-	if err == nil {
-		err = t.Sync()
-	}
-	if cerr := t.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(t.Name(), path)
 }
 
 // Load reads a model and checks it. An error about the file is a [*dataset.Error].

@@ -69,12 +69,8 @@ type split struct {
 
 func (s split) folds() int { return max(len(s.bounds)-1, 0) }
 
-// prepare checks the data and brings them into the form that learning takes. It is an error if ctx ends on the way; if it
-// has ended before, there will be one model.
-func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
-	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
-	}
+// prepare checks the data and brings them into the form that learning takes. If closing is cancelled on the way, it is over.
+func prepare(closing context.Context, data Data, o Options) (*fit, error) {
 	f := &fit{o: o, unit: 1}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
@@ -142,17 +138,17 @@ func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
 		if set == nil {
 			continue
 		}
-		s, err := f.fitting(set, name, &train)
+		s, err := set.Conform(name, &train)
 		if err != nil {
 			return nil, err
 		}
-		if others[name] = f.transform(s); ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if others[name] = f.transform(s); closing.Err() == context.Canceled {
+			return nil, closing.Err()
 		}
 	}
 	t := f.dropUnseen(f.transform(&train), others)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if closing.Err() == context.Canceled {
+		return nil, closing.Err()
 	}
 	f.test = others["test"]
 	if data.Folds == 0 {
@@ -173,57 +169,6 @@ func prepare(ctx context.Context, data Data, o Options) (*fit, error) {
 
 // isText says whether rows are of documents.
 func isText(s *dataset.Schema) bool { return s != nil && s.Text != nil }
-
-// fitting is a set whose features and classes are those of train, or an error.
-func (f *fit) fitting(set *dataset.Set, name string, train *dataset.Set) (*dataset.Set, error) {
-	s := *set
-	n, d := s.Dims()
-	fail := func(hint, format string, args ...any) error {
-		return &dataset.Error{File: s.Source, Err: fmt.Errorf(format, args...), Hint: hint}
-	}
-	switch {
-	case n == 0:
-		return nil, fail("", "there are no %s rows", name)
-	case d != f.d:
-		return nil, fail("read it with Options.Like = the training set's schema", "the %s rows have %d features and the training rows %d", name, d, f.d)
-	case s.Y == nil:
-		return nil, fail("name the label column", "the %s rows have no label", name)
-	}
-	if j := firstDifference(train.Features, s.Features); j >= 0 {
-		return nil, fail("give a file with the columns of the training rows", "feature %d of the %s rows is %q where the training rows have %q", j+1, name, s.Features[j], train.Features[j])
-	}
-	if !f.loss.classes {
-		if s.Classes != nil {
-			return nil, fail("", "the labels of the %s rows are classes where those of the training rows are numbers", name)
-		}
-	} else if s.Classes == nil || !slices.Equal(s.Classes, f.classes) {
-		if err := s.MapClasses(f.classes); err != nil {
-			return nil, err
-		}
-	}
-	if _, sparse := train.X.(*rows.CSR); sparse {
-		if _, ok := s.X.(*rows.CSR); !ok {
-			return nil, fail("read it with Options.Like = the training set's schema", "the %s rows are dense and the training rows sparse", name)
-		}
-	} else if _, ok := s.X.(*rows.CSR); ok {
-		return nil, fail("read it with Options.Like = the training set's schema", "the %s rows are sparse and the training rows dense", name)
-	}
-	return &s, nil
-}
-
-// firstDifference is the first place where two lists of the same length differ, −1 if they do not or if one is
-// not known.
-func firstDifference(a, b []string) int {
-	if a == nil || b == nil || len(a) != len(b) {
-		return -1
-	}
-	for j := range a {
-		if a[j] != b[j] {
-			return j
-		}
-	}
-	return -1
-}
 
 // standardise finds shift and unit of a ridge target. They change neither x nor the model, only the size of the
 // numbers that tolerances are compared with.

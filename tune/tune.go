@@ -364,7 +364,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	}
 	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
 	defer cancel()
-	f, err := prepare(ctx, data, o)
+	f, err := prepare(closing, data, o)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// grace is how long what a result needs may go on after a cancellation.
-const grace = 150 * time.Millisecond
+// How long what a result needs may go on: after a cancellation, and beyond a limit that is not long.
+const (
+	grace = 150 * time.Millisecond
+	least = 50 * time.Millisecond
+)
 
 // Budget returns the context of work, which ends with ctx or when the time most, counted from begin, is over (0 for no
 // bound), and that of what a result cannot do without, which ends a little later.
@@ -17,7 +20,7 @@ func Budget(ctx context.Context, begin time.Time, most time.Duration) (work, clo
 		return ctx, closing, end
 	}
 	work, endWork := context.WithDeadline(ctx, begin.Add(most))
-	closing, endClosing := context.WithDeadline(closing, begin.Add(most+most/20))
+	closing, endClosing := context.WithDeadline(closing, begin.Add(most+max(most/20, least)))
 	return work, closing, func() { endWork(); endClosing(); end() }
 }
 

@@ -402,6 +402,8 @@ func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []f
 		r.Reason = "stopped early: " + err.Error()
 	case slow >= patience:
 		r.Reason = "the loss of held-out trusted rows falls no more"
+	case res.Reason == bilevel.NoDescent:
+		r.Reason = "no step lowers the loss of the trusted rows"
 	default:
 		r.Reason = res.Reason.String()
 	}

@@ -299,7 +299,7 @@ func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learne
 		return nil, err
 	}
 	grad := make([]float64, len(x))
-	rep, err := hyper.At(context.Background(), grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
+	rep, err := hyper.At(ctx, grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
 	addCounts(&f.visited, counts)
 	if err != nil {
 		return nil, err
@@ -511,6 +511,10 @@ const givenUp = "given up"
 // cancelled.
 func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
 	course := f.course(q)
+	within := f.closing // evaluations of what may be the result
+	if f.comparing {
+		within = ctx
+	}
 	settings := bilevel.Settings{Start: from, Seed: f.o.Seed, MaxSteps: course.steps}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -533,7 +537,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		}
 		settings.RecordEvery = course.every
 		var err error
-		if sampled, err = f.sampledRecords(q, course.least); err != nil {
+		if sampled, err = f.sampledRecords(within, q, course.least); err != nil {
 			return nil, err
 		}
 		defer func() { addCounts(&f.visited, sampled.counts) }()
@@ -607,10 +611,6 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	var l *learned
 	var exactErr error
 	cut := f.trying || sampled != nil && (f.cut || f.ctx.Err() != nil)
-	within := f.closing
-	if f.comparing {
-		within = ctx
-	}
 	if !cut {
 		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
@@ -637,6 +637,8 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		l.reason = ended
 	case sampled != nil && res.Reason == bilevel.TimeBudget:
 		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit", mostSeconds)
+	case res.Reason == bilevel.NoDescent:
+		l.reason = stoppedEarly + ": no step lowers the validation loss, although its gradient is not small"
 	case course.ended != "" && (res.Reason == bilevel.StepBudget || res.Reason == bilevel.Done):
 		l.reason = course.ended
 	default:
@@ -677,6 +679,7 @@ const (
 // more steps, so that the evaluations do not outweigh the steps.
 type sampledRecords struct {
 	f      *fit
+	ctx    context.Context // of evaluations
 	hyper  hypergrad.Hypergradient
 	q      *problem
 	tol    hypergrad.Effort
@@ -696,7 +699,7 @@ type sampledRecords struct {
 	err   error
 }
 
-func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
+func (f *fit) sampledRecords(ctx context.Context, q *problem, least int64) (*sampledRecords, error) {
 	tol, err := f.tolerance(q)
 	if err != nil {
 		return nil, err
@@ -707,7 +710,7 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 	if limited { // records choose the best of some points, and are not the result
 		tol, linear = looser(d)*tol, 1e-3
 	}
-	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
+	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
 	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
 	return s, err
 }
@@ -726,7 +729,7 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 		copy(at.V, s.v)
 		s.v = at.V
 	}
-	rep, err := s.hyper.At(context.Background(), s.pg, at, s.tol)
+	rep, err := s.hyper.At(s.ctx, s.pg, at, s.tol)
 	if err != nil {
 		s.err = err
 		return false, false

@@ -221,7 +221,9 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	}
 	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
 	defer cancel()
-	f, err := prepare(closing, data, o)
+	patient, end := wait.Longer(ctx)
+	defer end()
+	f, err := wait.For(patient, func() (*fit, error) { return prepare(data, o) })
 	if err != nil {
 		return nil, err
 	}

@@ -293,7 +293,7 @@ func TestMNIST(t *testing.T) {
 			rights = append(rights, i)
 		}
 	}
-	f, err := prepare(t.Context(), data, Options{Seed: 1})
+	f, err := prepare(data, Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

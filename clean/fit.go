@@ -50,8 +50,8 @@ type fit struct {
 	unit                         float64 // mean square of a feature
 }
 
-// prepare checks the data, scales them and holds out trusted rows. If closing is cancelled on the way, it is over.
-func prepare(closing context.Context, data Data, o Options) (*fit, error) {
+// prepare checks the data, scales them and holds out trusted rows.
+func prepare(data Data, o Options) (*fit, error) {
 	f := &fit{o: o}
 	fail := func(s *dataset.Set, hint, format string, args ...any) error {
 		e := &dataset.Error{Err: fmt.Errorf(format, args...), Hint: hint}
@@ -112,9 +112,6 @@ func prepare(closing context.Context, data Data, o Options) (*fit, error) {
 		f.test = transform(test)
 	}
 	f.train, f.trusted = transform(&train), transform(trusted)
-	if closing.Err() == context.Canceled {
-		return nil, closing.Err()
-	}
 	f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, true)
 	if err != nil { // a class with a single row
 		f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, false)

@@ -1,11 +1,13 @@
 package tune
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
 )
 
 // Metrics are the figures of a model on some rows.
@@ -109,16 +111,24 @@ func (f *fit) outOfFold(s split, z []float64) *judged {
 	all := &judged{}
 	d := len(z) / s.folds()
 	for k := range s.folds() {
-		order := make([]int, 0, s.bounds[k+1]-s.bounds[k])
-		for i := s.bounds[k]; i < s.bounds[k+1]; i++ {
-			order = append(order, i)
-		}
-		j := f.judge(s.train.Subset(order), z[k*d:(k+1)*d])
+		lo, hi := s.bounds[k], s.bounds[k+1]
+		j := f.judge(&dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}, z[k*d:(k+1)*d])
 		all.y = append(all.y, j.y...)
 		all.losses = append(all.losses, j.losses...)
 		all.predicted = append(all.predicted, j.predicted...)
 	}
 	return all
+}
+
+// span are the rows of m from lo to hi, which share its memory.
+func span(m rows.Matrix, lo, hi int) rows.Matrix {
+	switch m := m.(type) {
+	case *rows.Dense:
+		return &rows.Dense{N: hi - lo, D: m.D, Stride: m.Stride, Data: m.Data[lo*m.Stride : hi*m.Stride]}
+	case *rows.CSR:
+		return &rows.CSR{N: hi - lo, D: m.D, Ptr: m.Ptr[lo : hi+1], Idx: m.Idx, Val: m.Val}
+	}
+	panic(fmt.Sprintf("tune: rows are stored as %T", m))
 }
 
 // validation is what z, as learned on s, does on the validation rows.

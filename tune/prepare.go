@@ -69,8 +69,8 @@ type split struct {
 
 func (s split) folds() int { return max(len(s.bounds)-1, 0) }
 
-// prepare checks the data and brings them into the form that learning takes. If closing is cancelled on the way, it is over.
-func prepare(closing context.Context, data Data, o Options) (*fit, error) {
+// prepare checks the data and brings them into the form that learning takes.
+func prepare(data Data, o Options) (*fit, error) {
 	f := &fit{o: o, unit: 1}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
@@ -142,14 +142,9 @@ func prepare(closing context.Context, data Data, o Options) (*fit, error) {
 		if err != nil {
 			return nil, err
 		}
-		if others[name] = f.transform(s); closing.Err() == context.Canceled {
-			return nil, closing.Err()
-		}
+		others[name] = f.transform(s)
 	}
 	t := f.dropUnseen(f.transform(&train), others)
-	if closing.Err() == context.Canceled {
-		return nil, closing.Err()
-	}
 	f.test = others["test"]
 	if data.Folds == 0 {
 		f.main = split{train: t, val: others["validation"]}

@@ -8,14 +8,14 @@ import (
 
 // How long what a result needs may go on: after a cancellation, and beyond a limit that is not long.
 const (
-	grace = 150 * time.Millisecond
+	grace = 200 * time.Millisecond
 	least = 50 * time.Millisecond
 )
 
 // Budget returns the context of work, which ends with ctx or when the time most, counted from begin, is over (0 for no
 // bound), and that of what a result cannot do without, which ends a little later.
 func Budget(ctx context.Context, begin time.Time, most time.Duration) (work, closing context.Context, cancel func()) {
-	closing, end := longer(ctx, grace)
+	closing, end := Longer(ctx)
 	if most <= 0 {
 		return ctx, closing, end
 	}
@@ -32,10 +32,10 @@ func Earlier(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return ctx, func() {}
 }
 
-// longer is a context that ends the time d after ctx.
-func longer(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+// Longer is a context that ends a little later than ctx.
+func Longer(ctx context.Context) (context.Context, context.CancelFunc) {
 	c, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
 	return c, func() { stop(); cancel() }
 }
 

@@ -9,10 +9,9 @@ import (
 
 func TestLonger(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
-	const d = 20 * time.Millisecond
-	after, cancel := longer(ctx, d)
+	after, cancel := Longer(ctx)
 	defer cancel()
-	other, stop := longer(ctx, time.Hour)
+	other, stop := Longer(ctx)
 	if stop(); other.Err() == nil {
 		t.Error("goes on after its own end")
 	}
@@ -23,7 +22,7 @@ func TestLonger(t *testing.T) {
 	begin := time.Now()
 	end()
 	<-after.Done()
-	if spent := time.Since(begin); spent < d {
+	if spent := time.Since(begin); spent < grace {
 		t.Errorf("ended %v after the context", spent)
 	}
 }

@@ -1,11 +1,5 @@
 // Package clean finds wrong labels: the job of `bilevel clean`, as a library.
 //
-//	result, err := clean.Fit(ctx, clean.Data{Train: train, Trusted: trusted, Test: test}, clean.Options{})
-//	...
-//	for _, i := range result.Suspects()[:20] {
-//		fmt.Println(i, result.Rows[i].Weight)
-//	}
-//
 // [Fit] learns one weight σ(x_i) per training row by minimising the loss of trusted rows
 //
 //	h(x) = mean over trusted rows of ℓ(A_i z*(x), y_i),
@@ -23,10 +17,10 @@
 // passes over all rows), until the loss of the held-out rows has fallen by less than 1% in each of two stretches; the
 // weights of the best stretch are the result.
 //
-// A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give each
-// row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have; all
-// others are kept. The second condition is for rows that the model fits without effort: they hardly change it, their
-// weights stay near one half, and to which side of it is chance.
+// A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give
+// each row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have;
+// all others are kept. The second condition is for rows that the model fits without effort: they hardly change it,
+// their weights stay near one half, and to which side of it is chance.
 //
 // The final model is fitted to the kept and the trusted rows, with a C chosen for the held-out ones. Where a model of
 // all training rows predicts these better, as it does if all labels are right, it is fitted to all rows.
@@ -42,6 +36,7 @@ import (
 	"time"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -60,7 +55,7 @@ type Options struct {
 	// Scale standardises features, Intercept adds one: off by default for LIBSVM text and documents, and on for
 	// tables.
 	Scale, Intercept tune.Switch
-	// MaxTime bounds the time of the learning; 0 is no bound. The final model is fitted after it.
+	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound.
 	MaxTime time.Duration
 	// Seed is that of the sampling and of the held-out rows.
 	Seed uint64
@@ -85,9 +80,11 @@ func (o Options) fill() (Options, error) {
 	m, ok := methods.Lookup(o.Method)
 	switch {
 	case ok && m.Kind == methods.Search:
-		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a weight for every row: choose auto or another method that follows gradients, such as saba"}
+		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a " +
+			"weight for every row: choose auto or another method that follows gradients, such as saba"}
 	case !ok:
-		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " + strings.Join(Methods(), ", ")}
+		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " +
+			strings.Join(Methods(), ", ")}
 	case o.MaxTime < 0:
 		return o, &tune.OptionError{Option: "max-time", Value: o.MaxTime.String(), Reason: "a time is not negative"}
 	}
@@ -194,7 +191,8 @@ func (r *Result) Compare(right []bool) Truth {
 		}
 	}
 	share := func(a, b int) float64 { return float64(a) / float64(max(b, 1)) }
-	return Truth{Corrupted: len(right) - rights, Precision: share(both, r.Kept), Recall: share(both, rights), F1: share(2*both, r.Kept+rights)}
+	return Truth{Corrupted: len(right) - rights, Precision: share(both, r.Kept), Recall: share(both, rights),
+		F1: share(2*both, r.Kept+rights)}
 }
 
 // Corrupt returns s with each label replaced, with probability p, by a class drawn uniformly from all of them, the old
@@ -213,8 +211,8 @@ func Corrupt(s *dataset.Set, p float64, seed uint64) (noisy *dataset.Set, right 
 	return &t, right
 }
 
-// Fit learns the weights. Cancelling ctx is no error, see [Result].Interrupted. Errors about data are of type
-// [*dataset.Error], those about options of type [*tune.OptionError].
+// Fit learns the weights. Cancelling ctx is no error once the rows are prepared, see [Result].Interrupted. Errors about
+// data are of type [*dataset.Error], those about options of type [*tune.OptionError].
 //
 // A step of a stochastic method costs a batch of 64 rows at each level; memory is one standardised copy of all rows
 // and one of those of the final model.
@@ -224,22 +222,29 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := prepare(data, o)
+	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
+	defer cancel()
+	patient, end := wait.Longer(ctx)
+	defer end()
+	f, err := wait.For(patient, func() (*fit, error) { return prepare(data, o) })
 	if err != nil {
 		return nil, err
 	}
-	f.ctx = ctx
+	f.ctx, f.closing = work, closing
 	r, err := f.run()
 	if err != nil {
 		return nil, err
+	}
+	if r.Interrupted = ctx.Err() != nil; r.Interrupted {
+		r.TimedOut, r.Reason = false, "interrupted: the best weights so far"
 	}
 	r.Seconds = time.Since(begin).Seconds()
 	f.report("done", 1, r.Value)
 	return r, nil
 }
 
-// rank sets the ranks of rows, to whose labels the final model gives the log probabilities logp.
-func rank(rows []Row, logp []float64) {
+// rank sets the ranks of rows, whose labels have these losses with the final model.
+func rank(rows []Row, losses []float64) {
 	order := make([]int, len(rows))
 	for i := range order {
 		order[i] = i
@@ -251,7 +256,7 @@ func rank(rows []Row, logp []float64) {
 		return 0
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(kept(i), kept(j)), cmp.Compare(logp[i], logp[j]))
+		return cmp.Or(cmp.Compare(kept(i), kept(j)), cmp.Compare(losses[j], losses[i]))
 	})
 	for k, i := range order {
 		rows[i].Rank = k + 1

@@ -297,8 +297,9 @@ func TestMNIST(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.ctx = context.Background()
-	z, _, _, err := f.best(f.train.Subset(rights))
+	f.ctx, f.closing = t.Context(), t.Context()
+	_, d := f.train.Dims()
+	z, _, _, err := f.best(f.train.Subset(rights), make([]float64, d*len(f.classes)))
 	if err != nil {
 		t.Fatal(err)
 	}

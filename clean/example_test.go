@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"math"
 
 	"github.com/bilevel-go/bilevel/clean"
 	"github.com/bilevel-go/bilevel/dataset"
@@ -28,9 +29,14 @@ func ExampleFit() {
 		log.Fatal(err)
 	}
 	fmt.Println(r.Compare(right).F1 > .9, r.After.Accuracy > .95)
-	first := r.Suspects()[0]
-	fmt.Printf("given as %s, rather %s\n", r.Classes[r.Rows[first].Label], r.Classes[r.Rows[first].Predicted])
+	for _, i := range r.Suspects()[:3] {
+		row := r.Rows[i]
+		fmt.Printf("given as %s, rather %s: weight below %.1f\n", r.Classes[row.Label], r.Classes[row.Predicted],
+			math.Ceil(10*row.Weight)/10)
+	}
 	// Output:
 	// true true
-	// given as benign, rather malignant
+	// given as benign, rather malignant: weight below 0.1
+	// given as benign, rather malignant: weight below 0.1
+	// given as benign, rather malignant: weight below 0.1
 }

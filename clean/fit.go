@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -39,7 +41,8 @@ var ridges = []float64{2, .2, .02, .002, .0002}
 
 // fit is one job.
 type fit struct {
-	ctx                          context.Context
+	ctx, closing                 context.Context // of work, and of what the result needs
+	fitTime                      time.Duration   // of a model of all rows
 	o                            Options
 	train, trusted, learn, judge *dataset.Set
 	test                         *dataset.Set // or nil
@@ -75,34 +78,15 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, err
 	}
 	f.classes = train.Classes
-	fitting := func(set *dataset.Set, name string) (*dataset.Set, error) {
-		s := *set
-		m, e := s.Dims()
-		switch {
-		case m == 0:
-			return nil, fail(&s, "", "there are no %s rows", name)
-		case e != d:
-			return nil, fail(&s, "give a file with the columns of the training rows", "the %s rows have %d features and the training rows %d", name, e, d)
-		case s.Y == nil:
-			return nil, fail(&s, "name the label column", "the %s rows have no label", name)
-		case fmt.Sprintf("%T", s.X) != fmt.Sprintf("%T", train.X):
-			return nil, fail(&s, "read it with Options.Like = the training set's schema", "the %s rows are stored as %T and the training rows as %T", name, s.X, train.X)
-		}
-		if !slices.Equal(s.Classes, f.classes) {
-			if err := s.MapClasses(f.classes); err != nil {
-				return nil, err
-			}
-		}
-		return &s, nil
-	}
-	trusted, err := fitting(data.Trusted, "trusted")
+	trusted, err := data.Trusted.Conform("trusted", &train)
 	if err != nil {
 		return nil, err
 	}
 	if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
-		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q", f.classes[int(trusted.Y[0])])
+		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q",
+			f.classes[int(trusted.Y[0])])
 	}
-	tables := train.Schema == nil || train.Schema.Format != "libsvm" && train.Schema.Text == nil
+	tables := !train.Schema.Prepared()
 	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }
 	transform := func(s *dataset.Set) *dataset.Set { return s }
 	if on(o.Scale) || on(o.Intercept) {
@@ -122,7 +106,7 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 	}
 	if data.Test != nil {
-		test, err := fitting(data.Test, "test")
+		test, err := data.Test.Conform("test", &train)
 		if err != nil {
 			return nil, err
 		}
@@ -164,18 +148,27 @@ func (f *fit) cleaning(s *dataset.Set, weights model.Weights, ridge float64) (*m
 	return model.NewCleaning(l, model.CleaningOptions{Weights: weights, Ridge: ridge})
 }
 
-// fitted overwrites z by the model of the rows of s, all with weight 1.
-func (f *fit) fitted(z []float64, s *dataset.Set, ridge float64) error {
+// fitted overwrites z by the model of the rows of s, all with weight 1; whole says that it was before ctx ended.
+func (f *fit) fitted(ctx context.Context, z []float64, s *dataset.Set, ridge float64) (whole bool, err error) {
 	g, err := f.cleaning(s, model.LinearWeights, ridge)
 	if err != nil {
-		return err
+		return false, err
 	}
 	m, err := inner.LBFGS{}.Start(g, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	w := slices.Repeat([]float64{1}, len(s.Y))
-	return unlessUnsolved(m.Minimize(context.Background(), z, w, fitTol*f.steepness(g, w)))
+	return solve(ctx, m, z, w, fitTol*f.steepness(g, w))
+}
+
+// solve minimises a training loss, and says whether it did before ctx ended.
+func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (whole bool, err error) {
+	r, err := m.Minimize(ctx, z, x, tol)
+	if err != nil && ctx.Err() != nil {
+		return false, nil
+	}
+	return true, unlessUnsolved(r, err)
 }
 
 // unlessUnsolved is the error of a fit, but nil where it ended with the best model that it found.
@@ -198,21 +191,26 @@ func (f *fit) steepness(g bilevel.Objective, x []float64) float64 {
 	return math.Sqrt(sum)
 }
 
-// best is the model of the rows of s with the ridge that is best for the held-out rows. Where time is up, fewer
-// are tried.
-func (f *fit) best(s *dataset.Set) (z []float64, ridge, held float64, err error) {
-	_, d := s.Dims()
-	at := make([]float64, d*len(f.classes))
+// best is the model of the rows of s with the ridge that is best for the held-out rows, found from the given one. Where
+// time is up, fewer are tried.
+func (f *fit) best(s *dataset.Set, from []float64) (z []float64, ridge, held float64, err error) {
+	at := slices.Clone(from)
 	held = math.Inf(1)
+	ctx := f.closing // a model there must be
 	for _, c := range ridges {
-		if err := f.fitted(at, s, c*f.unit); err != nil {
+		begin := time.Now()
+		if whole, err := f.fitted(ctx, at, s, c*f.unit); err != nil {
 			return nil, 0, 0, err
+		} else if !whole && z != nil {
+			break
 		}
+		ctx = f.ctx
 		v := f.figures(f.judge, at).Loss
 		if v >= held {
 			break
 		}
 		z, ridge, held = slices.Clone(at), c*f.unit, v
+		f.fitTime = max(f.fitTime, time.Since(begin))
 		if f.ctx.Err() != nil {
 			break
 		}
@@ -225,41 +223,35 @@ func (f *fit) best(s *dataset.Set) (z []float64, ridge, held float64, err error)
 
 // run does the job.
 func (f *fit) run() (*Result, error) {
-	user := f.ctx
-	if f.o.MaxTime > 0 {
-		var cancel context.CancelFunc
-		f.ctx, cancel = context.WithTimeout(user, f.o.MaxTime)
-		defer cancel()
-	}
 	r := &Result{Classes: f.classes, Method: f.o.Method, NTrusted: len(f.trusted.Y), NHeld: len(f.judge.Y)}
 	r.NTrain, r.Features = f.train.Dims()
 	if f.test != nil {
 		r.NTest = len(f.test.Y)
 	}
 	f.report("all rows", 0, math.NaN())
-	before, allRidge, allHeld, err := f.best(f.train)
+	zero := make([]float64, r.Features*len(f.classes))
+	before, allRidge, allHeld, err := f.best(f.train, zero)
 	if err != nil {
 		return nil, err
 	}
 	r.Start = allHeld
 	f.report("trusted rows", .25, math.NaN())
 	// Right labels say how weak the ridge may be; wrong ones would ask for a strong one, which blurs the weights.
-	z, ridge, _, err := f.best(f.learn)
+	z, ridge, _, err := f.best(f.learn, zero)
 	if err != nil {
 		return nil, err
 	}
 	r.Ridge = ridge
-	weights, err := f.weigh(r, z)
+	ctx, cancel := wait.Earlier(f.ctx, 2*f.fitTime) // the final model takes time too
+	defer cancel()
+	weights, z, err := f.weigh(ctx, r, z)
 	if err != nil {
 		return nil, err
 	}
-	r.Interrupted = user.Err() != nil
-	r.TimedOut = !r.Interrupted && f.ctx.Err() != nil
-	switch {
-	case r.Interrupted:
-		r.Reason = "interrupted: the best weights so far"
-	case r.TimedOut:
+	from := zero
+	if r.TimedOut = ctx.Err() != nil; r.TimedOut {
 		r.Reason = "time budget used: the best weights so far"
+		from = z // there is no time to begin anew
 	}
 
 	f.report("final model", .75, r.Value)
@@ -268,7 +260,7 @@ func (f *fit) run() (*Result, error) {
 		r.Rows[i] = Row{Label: int(f.train.Y[i]), Weight: w, Kept: w >= .5}
 	}
 	var held float64
-	if z, ridge, held, err = f.best(stack(f.train, f.learn, r.keptRows())); err != nil {
+	if z, ridge, held, err = f.best(stack(f.train, f.learn, r.keptRows()), from); err != nil {
 		return nil, err
 	}
 	f.predict(r, z)
@@ -279,15 +271,20 @@ func (f *fit) run() (*Result, error) {
 	kept := r.keptRows()
 	r.Kept, r.FinalRidge = len(kept), ridge
 	if r.AllBetter = allHeld <= held; r.AllBetter {
-		z, r.FinalRidge = slices.Clone(before), allRidge
+		z, r.FinalRidge = before, allRidge
 		kept = kept[:0]
 		for i := range r.Rows {
 			kept = append(kept, i)
 		}
 	}
 	if f.ctx.Err() == nil {
-		if err := f.fitted(z, stack(f.train, f.trusted, kept), r.FinalRidge); err != nil {
+		final := slices.Clone(z)
+		whole, err := f.fitted(f.closing, final, stack(f.train, f.trusted, kept), r.FinalRidge)
+		if err != nil {
 			return nil, err
+		}
+		if whole {
+			z = final
 		}
 	}
 	rank(r.Rows, f.predict(r, z))
@@ -297,17 +294,13 @@ func (f *fit) run() (*Result, error) {
 	return r, nil
 }
 
-// predict sets the labels that the model z gives the training rows, and returns the logarithms of the probabilities
-// that it gives the labels they have.
-func (f *fit) predict(r *Result, z []float64) (logp []float64) {
-	k, scores := len(f.classes), f.scores(f.train, z)
-	logp = make([]float64, len(r.Rows))
-	for i := range r.Rows {
-		row, t := &r.Rows[i], scores[i*k:(i+1)*k]
-		row.Predicted = largest(t)
-		logp[i] = t[row.Label] - logSum(t)
+// predict sets the labels that the model z gives the training rows, and returns the losses of the labels they have.
+func (f *fit) predict(r *Result, z []float64) []float64 {
+	losses, predicted := f.judged(f.train, z)
+	for i, k := range predicted {
+		r.Rows[i].Predicted = int(k)
 	}
-	return logp
+	return losses
 }
 
 // keptRows are the indices of the kept rows.
@@ -321,8 +314,8 @@ func (r *Result) keptRows() []int {
 	return kept
 }
 
-// weigh learns the weights, from the model z.
-func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
+// weigh learns the weights, from the model z, and returns the model that goes with them.
+func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []float64, error) {
 	n := r.NTrain
 	train := f.train
 	var order []int
@@ -334,33 +327,35 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 	learn := f.learn.Shuffle(f.o.Seed)
 	g, err := f.cleaning(train, model.SigmoidWeights, r.Ridge)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	outer, err := f.loss(learn, n)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	every := course.every
 	solver, err := inner.LBFGS{}.Start(g, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	solved := slices.Clone(z)
 	var failed error
 	best := make([]float64, n)
 	r.Value = math.Inf(1)
 	last, slow, moved := math.Inf(1), 0, false
-	ctx, stop := context.WithCancel(f.ctx)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	weights := make([]float64, n)
-	s := bilevel.Settings{Start: bilevel.Point{Z: slices.Clone(z)}, Seed: f.o.Seed, MaxSteps: stretches * every, RecordEvery: every}
+	s := bilevel.Settings{Start: bilevel.Point{Z: slices.Clone(z)}, Seed: f.o.Seed, MaxSteps: stretches * every,
+		RecordEvery: every}
 	s.Recorder = bilevel.RecorderFunc(func(rec bilevel.Record, at bilevel.Point) {
 		if rec.Step > 0 && rec.Step%every != 0 {
 			return // less than a stretch
 		}
 		g.Weights(weights, at.X)
 		if course.biased {
-			if failed = unlessUnsolved(solver.Minimize(ctx, solved, at.X, fitTol*f.steepness(g, at.X))); failed != nil {
+			var whole bool
+			if whole, failed = solve(ctx, solver, solved, at.X, fitTol*f.steepness(g, at.X)); failed != nil || !whole {
 				stop()
 				return
 			}
@@ -382,6 +377,7 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 		if held < r.Value {
 			r.Value, r.Best = held, len(r.Trace)-1
 			copy(best, weights)
+			copy(z, at.Z)
 		}
 		if slow++; held < (1-enough)*last || !moved && len(r.Trace) < grace {
 			slow = 0
@@ -394,7 +390,7 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 	})
 	res, err := bilevel.Minimize(ctx, &bilevel.Problem{Outer: outer, Inner: g}, course.method, s)
 	if err != nil && res == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.Steps = res.Steps
 	if err == nil {
@@ -405,15 +401,17 @@ func (f *fit) weigh(r *Result, z []float64) ([]float64, error) {
 		r.Reason = "stopped early: " + err.Error()
 	case slow >= patience:
 		r.Reason = "the loss of held-out trusted rows falls no more"
+	case res.Reason == bilevel.NoDescent:
+		r.Reason = "no step lowers the loss of the trusted rows"
 	default:
 		r.Reason = res.Reason.String()
 	}
 	if order == nil {
-		return best, nil
+		return best, z, nil
 	}
 	out := make([]float64, n)
 	for i, j := range order {
 		out[j] = best[i]
 	}
-	return out, nil
+	return out, z, nil
 }

@@ -1,7 +1,6 @@
 package clean
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/bilevel-go/bilevel/internal/kernel"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
+	"github.com/bilevel-go/bilevel/tune"
 )
 
 func generator(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x636c65616e)) }
@@ -43,7 +43,8 @@ func stack(a, b *dataset.Set, order []int) *dataset.Set {
 		s.X = all
 	case *rows.CSR:
 		y := b.X.(*rows.CSR)
-		all := &rows.CSR{N: x.N + y.N, D: x.D, Ptr: slices.Clone(x.Ptr), Idx: slices.Concat(x.Idx, y.Idx), Val: slices.Concat(x.Val, y.Val)}
+		all := &rows.CSR{N: x.N + y.N, D: x.D, Ptr: slices.Clone(x.Ptr), Idx: slices.Concat(x.Idx, y.Idx),
+			Val: slices.Concat(x.Val, y.Val)}
 		for _, p := range y.Ptr[1:] {
 			all.Ptr = append(all.Ptr, x.Ptr[x.N]+p)
 		}
@@ -52,63 +53,22 @@ func stack(a, b *dataset.Set, order []int) *dataset.Set {
 	return s
 }
 
-// scores are those of the rows of s, row by row.
-func (f *fit) scores(s *dataset.Set, z []float64) []float64 {
-	n, d := s.Dims()
+// judged are the losses of the rows of s with the model z, and the classes that it predicts.
+func (f *fit) judged(s *dataset.Set, z []float64) (losses, predicted []float64) {
 	k := len(f.classes)
-	t := make([]float64, n*k)
-	switch x := s.X.(type) {
-	case *rows.Dense:
-		for i := range n {
-			for c := range k {
-				t[i*k+c] = kernel.Dot(z[c*d:(c+1)*d], x.Row(i))
-			}
-		}
-	case *rows.CSR:
-		at := model.Layout{Features: d, Classes: k, FeatureMajor: true}
-		for i := range n {
-			idx, val := x.Row(i)
-			for e, j := range idx {
-				for c := range k {
-					t[i*k+c] += val[e] * z[at.Index(c, int(j))]
-				}
-			}
-		}
-	}
-	return t
+	return tune.Softmax.Judge(model.ScoreRows(s.X, z, k), s.Y, k)
 }
 
 // figures are those of the model z on the rows of s.
 func (f *fit) figures(s *dataset.Set, z []float64) *Figures {
-	k, t := len(f.classes), f.scores(s, z)
+	losses, predicted := f.judged(s, z)
 	m := &Figures{}
 	for i, y := range s.Y {
-		row := t[i*k : (i+1)*k]
-		m.Loss += (logSum(row) - row[int(y)]) / float64(len(s.Y))
-		if largest(row) == int(y) {
+		m.Loss += losses[i] / float64(len(s.Y))
+		if predicted[i] == y {
 			m.Accuracy++
 		}
 	}
 	m.Accuracy /= float64(len(s.Y))
 	return m
-}
-
-// largest is the index of the largest score.
-func largest(t []float64) int {
-	k := 0
-	for c, v := range t {
-		if v > t[k] {
-			k = c
-		}
-	}
-	return k
-}
-
-// logSum is log Σ e^t.
-func logSum(t []float64) float64 {
-	top, sum := slices.Max(t), 0.0
-	for _, v := range t {
-		sum += math.Exp(v - top)
-	}
-	return top + math.Log(sum)
 }

@@ -45,7 +45,7 @@ func BenchmarkLIBSVM(b *testing.B) {
 	b.Run("plain", func(b *testing.B) {
 		b.SetBytes(int64(len(text)))
 		for b.Loop() {
-			if _, err := ReadFrom(bytes.NewReader(text), "bench", Options{}); err != nil {
+			if _, err := ReadFrom(b.Context(), bytes.NewReader(text), "bench", Options{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -53,7 +53,7 @@ func BenchmarkLIBSVM(b *testing.B) {
 	path := realdata.File(b, "ijcnn1", "ijcnn1.tst.bz2")
 	b.Run("bz2", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := Read(path, Options{}); err != nil {
+			if _, err := Read(b.Context(), path, Options{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -78,7 +78,7 @@ func BenchmarkCSV(b *testing.B) {
 	text := csvText(16 << 20)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		if _, err := ReadFrom(bytes.NewReader(text), "bench", Options{}); err != nil {
+		if _, err := ReadFrom(b.Context(), bytes.NewReader(text), "bench", Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}

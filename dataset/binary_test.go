@@ -64,7 +64,7 @@ func writeFile(t testing.TB, dir, name string, b []byte) string {
 
 func readFile(t testing.TB, path string, o Options) *Set {
 	t.Helper()
-	s, err := Read(path, o)
+	s, err := Read(t.Context(), path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestIDX(t *testing.T) {
 		}
 	}
 	for kind, v := range map[byte]any{0x09: []int8{-1, 2}, 0x0b: []int16{-1, 2}, 0x0c: []int32{-1, 2}, 0x0d: []float32{-1, 2}, 0x0e: []float64{-1, 2}} {
-		s, err := ReadFrom(bytes.NewReader(idx(kind, []uint32{1, 2}, v)), "x", Options{NoLabel: true})
+		s, err := ReadFrom(t.Context(), bytes.NewReader(idx(kind, []uint32{1, 2}, v)), "x", Options{NoLabel: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestIDX(t *testing.T) {
 		{images, Options{NoLabel: true, Like: &Schema{Width: 5}}, []string{"6 features where the model has 5"}},
 		{images, Options{Labels: labels("two", 1, 9), Like: &Schema{Width: 6, Classes: []string{"1", "2"}}}, []string{"two", `label "9"`}},
 	} {
-		_, err := ReadFrom(bytes.NewReader(c.file), "x", c.o)
+		_, err := ReadFrom(t.Context(), bytes.NewReader(c.file), "x", c.o)
 		wantError(t, err, c.want...)
 	}
 }
@@ -143,7 +143,7 @@ func TestNPY(t *testing.T) {
 		"<f4": []float32{1, 2, 3, 4, 5, 6}, "<u8": []uint64{1, 2, 3, 4, 5, 6}, "<i8": []int64{1, 2, 3, 4, 5, 6}, "<f8": []float64{1, 2, 3, 4, 5, 6},
 		">f8": []float64{1, 2, 3, 4, 5, 6},
 	} {
-		s, err := ReadFrom(bytes.NewReader(npyFile(descr, false, "(2, 3)", v)), "x.npy", Options{NoLabel: true})
+		s, err := ReadFrom(t.Context(), bytes.NewReader(npyFile(descr, false, "(2, 3)", v)), "x.npy", Options{NoLabel: true})
 		if err != nil {
 			t.Fatal(descr, err)
 		}
@@ -171,7 +171,7 @@ func TestNPY(t *testing.T) {
 				if k.o.Like == nil {
 					k.o.Storage = storage
 				}
-				s, err := ReadFrom(bytes.NewReader(file), "x.npy", k.o)
+				s, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.npy", k.o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -209,7 +209,7 @@ func TestNPY(t *testing.T) {
 		{c, Options{Label: "4"}, []string{`no label column "4"`, "1 to 3"}},
 		{c, Options{Like: &Schema{Width: 7}}, []string{"2 features where the model has 7"}},
 	} {
-		_, err := ReadFrom(bytes.NewReader(k.file), "x.npy", k.o)
+		_, err := ReadFrom(t.Context(), bytes.NewReader(k.file), "x.npy", k.o)
 		wantError(t, err, k.want...)
 	}
 }
@@ -249,7 +249,7 @@ func TestParquet(t *testing.T) {
 		t.Error(d, s.Classes)
 	}
 	for _, b := range [][]byte{file, compressed(t, file)["zstd"]} {
-		u, err := ReadFrom(bytes.NewReader(b), path, Options{})
+		u, err := ReadFrom(t.Context(), bytes.NewReader(b), path, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,32 +264,32 @@ func TestParquet(t *testing.T) {
 	}
 
 	data[2].Score = nil
-	_, err := ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{})
+	_, err := ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, data)), "x", Options{})
 	wantError(t, err, `x: row 3: column "score"`, "empty")
 	data[2].Score = v(math.NaN())
-	_, err = ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{})
+	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, data)), "x", Options{})
 	wantError(t, err, `x: row 3: column "score"`, "NaN")
 	data[2].Score = v(1e60)
-	_, err = ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{})
+	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, data)), "x", Options{})
 	wantError(t, err, `x: row 3: column "score"`, "1e+60 is beyond", "scale the column")
 	data[2].Score = v(1)
 	data[2].Name = "c"
-	_, err = ReadFrom(bytes.NewReader(parquetFile(t, data)), "x", Options{Like: s.Schema})
+	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, data)), "x", Options{Like: s.Schema})
 	wantError(t, err, `x: row 3: column "name"`, `level "c"`)
-	_, err = ReadFrom(bytes.NewReader(parquetFile(t, []struct {
+	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []struct {
 		When time.Time `parquet:"when"`
 		Y    int64     `parquet:"y"`
 	}{{time.Now(), 1}})), "x", Options{})
 	wantError(t, err, `column "when"`, "TIMESTAMP")
-	_, err = ReadFrom(bytes.NewReader(parquetFile(t, []struct {
+	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []struct {
 		V []int64 `parquet:"v"`
 		Y int64   `parquet:"y"`
 	}{{[]int64{1}, 1}})), "x", Options{})
 	wantError(t, err, `column "v"`, "nested")
-	_, err = ReadFrom(bytes.NewReader(parquetFile(t, []parquetRow{})), "x", Options{})
+	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []parquetRow{})), "x", Options{})
 	wantError(t, err, "no rows")
 	for cut := 4; cut < len(file); cut += 7 {
-		_, err := ReadFrom(bytes.NewReader(file[:cut]), "x", Options{Format: "parquet"})
+		_, err := ReadFrom(t.Context(), bytes.NewReader(file[:cut]), "x", Options{Format: "parquet"})
 		wantError(t, err, "damaged")
 	}
 }

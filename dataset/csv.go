@@ -15,24 +15,17 @@ import (
 
 const hintUTF8 = "save the file as UTF-8"
 
-// readCSV reads RFC 4180 text with a header: commas for "csv" (semicolons or bars if the header has those
-// and no comma), tabs for "tsv". Empty lines are passed over. A column is numeric if all its cells are
-// finite decimal numbers, and categorical otherwise; see Options.Categorical.
-func readCSV(in *input, format string, o Options) (*Set, error) {
+// readCSV reads RFC 4180 text with a header, with the delimiter that its start has. Empty lines are passed over. A
+// column is numeric if all its cells are finite decimal numbers, and categorical otherwise; see Options.Categorical.
+func readCSV(in *input, format string, delimiter func(head []byte) rune, o Options) (*Set, error) {
 	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
 		in.Discard(3)
 	}
 	head, _ := in.Peek(1 << 15)
-	if err := checkText(in.name, head); err != nil {
-		return nil, err
-	}
 	r := csv.NewReader(in.Reader)
 	r.ReuseRecord = true
 	r.FieldsPerRecord = -1 // checked here, for a better message
-	r.Comma = '\t'
-	if format == "csv" {
-		r.Comma = delimiter(head)
-	}
+	r.Comma = delimiter(head)
 	first, err := r.Read()
 	if err != nil {
 		return nil, csvError(in.name, err)
@@ -69,7 +62,8 @@ func readCSV(in *input, format string, o Options) (*Set, error) {
 			if slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, "\r") }) {
 				return nil, &Error{File: in.name, Line: l, Err: errLoneCR, Hint: hintLoneCR}
 			}
-			return nil, &Error{File: in.name, Line: l, Hint: "quote cells that hold the delimiter, and fill in cells that are missing",
+			return nil, &Error{File: in.name, Line: l, Hint: "quote cells that hold the delimiter, and fill in cells that are " +
+				"missing",
 				Err: fmt.Errorf("the row has %d cells where the header has %d", len(cells), len(names))}
 		}
 		for j, cell := range cells {
@@ -81,6 +75,8 @@ func readCSV(in *input, format string, o Options) (*Set, error) {
 	}
 	return t.set(o)
 }
+
+func tab([]byte) rune { return '\t' }
 
 // delimiter is the one of comma, semicolon, tab and bar that the header has most of, outside quotes.
 func delimiter(head []byte) rune {
@@ -116,7 +112,8 @@ func header(file string, line int, cells []string) ([]string, error) {
 	}
 	for j, c := range cells {
 		if !utf8.ValidString(c) {
-			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("the column name %s is not UTF-8 text", quote(c)), Hint: hintUTF8}
+			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("the column name %s is not UTF-8 text", quote(c)),
+				Hint: hintUTF8}
 		}
 		names[j] = strings.TrimSpace(c)
 		if names[j] == "" {

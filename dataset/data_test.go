@@ -75,7 +75,7 @@ func TestLoadCovtypePublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, _, err := p.load(&Files{Public: p, Paths: []string{path}})
+	s, _, err := p.load(t.Context(), &Files{Public: p, Paths: []string{path}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestLoadMNIST(t *testing.T) {
 func TestFindCopies(t *testing.T) {
 	for name, file := range map[string][]string{"20newsgroups": {"20news", "20news-bydate.tar.gz"}, "omniglot": {"omniglot", "omniglot28.tar.gz"}} {
 		path := realdata.File(t, file...)
-		f, err := Find(name, GetOptions{Dir: t.TempDir(), DataDir: filepath.Dir(filepath.Dir(path))})
+		f, err := Find(t.Context(), name, GetOptions{Dir: t.TempDir(), DataDir: filepath.Dir(filepath.Dir(path))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,31 +1,28 @@
 // Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
 //
-// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or
-// Zstandard, and folders of documents; format and compression are recognised by content. The result is a Set: the features as a
-// matrix of package rows, the target, and names. A Schema says how the columns of a training file became
-// features, and reads a validation or test file into the same ones:
+// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
+// folders of documents; format and compression are recognised by content. The result is a Set: the features as a matrix
+// of package rows, the target, and names. A Schema says how the columns of a training file became features, and reads a
+// validation or test file into the same ones:
 //
-//	train, err := dataset.Read("train.csv", dataset.Options{})
+//	train, err := dataset.Read(ctx, "train.csv", dataset.Options{})
 //	...
 //	if train.GuessTask() != "ridge" {
 //		err = train.AsClasses()
 //	}
-//	val, err := dataset.Read("val.csv", dataset.Options{Like: train.Schema})
+//	val, err := dataset.Read(ctx, "val.csv", dataset.Options{Like: train.Schema})
 //
 // Errors that the data's owner can mend are of type *Error: they name file, line, column and remedy.
 package dataset
 
 import (
-	"bytes"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -85,8 +82,8 @@ const (
 
 // Options of Read. The zero value reads a labelled file by its content.
 type Options struct {
-	// Format is "libsvm", "csv", "tsv", "npy", "idx", "parquet" or "text"; "" is by content, then by
-	// extension. A folder, and a tar or zip archive, is "text": see ReadText.
+	// Format is one of Formats; "" is by content, then by extension. A folder, and a tar or zip archive, is "text":
+	// see ReadText.
 	Format string
 
 	// Label is the label column of CSV, TSV and Parquet by name or by 1-based number, of NPY by number.
@@ -141,7 +138,8 @@ func tooLarge(v float64) bool {
 
 // tooLargeError is the error of such a value; what names it.
 func tooLargeError(what string, v float64) *Error {
-	return &Error{Err: fmt.Errorf("%s %v is beyond ±%v, the largest number that is read", what, v, maxNumber), Hint: "scale the column (choose a larger unit)"}
+	return &Error{Err: fmt.Errorf("%s %v is beyond ±%v, the largest number that is read", what, v, maxNumber),
+		Hint: "scale the column (choose a larger unit)"}
 }
 
 // likeName is what Options.Like is of.
@@ -174,96 +172,84 @@ func (o *Options) likeHint() string {
 //
 // A folder is read as documents, and so is a tar or zip archive of one; archive.tar.gz/train is the folder train
 // in it.
-func Read(path string, o Options) (*Set, error) {
-	inside := ""
-	if o.Format == "" || o.Format == "text" {
-		st, err := os.Stat(path)
-		if err == nil && st.IsDir() {
-			return ReadText(os.DirFS(path), path, o)
-		}
-		if err != nil {
-			if archive, in, ok := insideArchive(path); ok {
-				path, inside = archive, in
+//
+// When ctx ends, Read returns at once, whatever it waits for, with an error that wraps the cause.
+func Read(ctx context.Context, path string, o Options) (*Set, error) {
+	return reading(ctx, path, func() (*Set, error) {
+		inside := ""
+		if o.Format == "" || o.Format == "text" {
+			st, err := os.Stat(path)
+			if err == nil && st.IsDir() {
+				return readText(ctx, os.DirFS(path), path, o)
+			}
+			if err != nil {
+				if archive, in, ok := insideArchive(path); ok {
+					path, inside = archive, in
+				}
 			}
 		}
-	}
-	in, err := openFile(path)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	if inside != "" {
-		if err := o.checkLike(); err != nil {
+		in, err := openFile(ctx, path)
+		if err != nil {
 			return nil, err
 		}
-		return readArchive(in, inside, o)
-	}
-	return read(in, path, o)
+		defer in.Close()
+		if inside != "" {
+			if err := o.checkLike(); err != nil {
+				return nil, err
+			}
+			return readArchive(in, inside, o)
+		}
+		return read(in, o)
+	})
 }
 
 // ReadFrom is Read for a stream; name is for messages and for the extension. Parquet is read into memory
-// first. The labels of an IDX or NPY file are those of Options.Labels.
-func ReadFrom(r io.Reader, name string, o Options) (*Set, error) {
-	in, err := openReader(r, name)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	return read(in, "", o)
+// first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r may be read from once more.
+func ReadFrom(ctx context.Context, r io.Reader, name string, o Options) (*Set, error) {
+	return reading(ctx, name, func() (*Set, error) {
+		in, err := openReader(ctx, r, name)
+		if err != nil {
+			return nil, err
+		}
+		defer in.Close()
+		return read(in, o)
+	})
 }
 
-// read dispatches on the format; path is "" where the input is not a file.
-func read(in *input, path string, o Options) (*Set, error) {
+// reading is what f returns, unless ctx ends before.
+func reading(ctx context.Context, name string, f func() (*Set, error)) (*Set, error) {
+	s, err := wait.For(ctx, f)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("dataset: reading %s was stopped: %w", name, err)
+	}
+	return s, err
+}
+
+// read reads in the format that it finds.
+func read(in *input, o Options) (*Set, error) {
 	if o.NoLabel && (o.OptionalLabel || o.Label != "" || o.Labels != "") {
 		return nil, fail(in.name, "", "no label and a label are asked for at once")
 	}
 	if err := o.checkLike(); err != nil {
 		return nil, err
 	}
-	format := o.Format
-	if format == "" && o.Like != nil && o.Like.Text != nil {
-		format = "text"
+	f, err := formatOf(in, o)
+	if err != nil {
+		return nil, err
 	}
-	if format == "" {
-		var err error
-		if format, err = guessFormat(in); err != nil {
-			return nil, err
-		}
+	switch {
+	case f.documents: // see checkText
+	case len(o.Categorical) > 0 && o.Like == nil && !f.columns:
+		return nil, fail(in.name, "leave out the names of categorical columns",
+			"columns of the format %s have no names and are numbers", f.name)
+	case o.Text != nil:
+		return nil, fail(in.name, "leave out how words are weighted", "the format is %s, and not a folder of documents",
+			f.name)
+	case o.Like != nil && o.Like.Text != nil:
+		return nil, fail(in.name, "give a folder of documents", "the format is %s, and %s is of documents", f.name,
+			o.likeName())
 	}
-	if len(o.Categorical) > 0 && o.Like == nil && (format == "libsvm" || format == "npy" || format == "idx") {
-		return nil, fail(in.name, "leave out the names of categorical columns", "columns of the format %s have no names and are numbers", format)
-	}
-	if format != "text" && o.Text != nil {
-		return nil, fail(in.name, "leave out how words are weighted", "the format is %s, and not a folder of documents", format)
-	}
-	if format != "text" && o.Like != nil && o.Like.Text != nil {
-		return nil, fail(in.name, "give a folder of documents", "the format is %s, and %s is of documents", format, o.likeName())
-	}
-	var s *Set
-	var err error
-	switch format {
-	case "text":
-		if s, err = readArchive(in, "", o); err == nil {
-			return s, nil
-		}
-	case "libsvm":
-		if head, _ := in.Peek(1 << 15); len(head) > 0 {
-			if err := checkLineEnds(in.name, head); err != nil {
-				return nil, err
-			}
-		}
-		s, err = readLIBSVM(in, o)
-	case "csv", "tsv":
-		s, err = readCSV(in, format, o)
-	case "npy":
-		s, err = readNPY(in, o)
-	case "idx":
-		s, err = readIDX(in, path, o)
-	case "parquet":
-		s, err = readParquet(in, path, o)
-	default:
-		return nil, fail(in.name, "formats are libsvm, csv, tsv, npy, idx, parquet and text", "no format is called %q", format)
-	}
+	s, err := f.read(in, o)
 	if err != nil {
 		// What cannot be read may come of a damaged stream, which is known at its end.
 		if in.compressed != "" {
@@ -273,102 +259,12 @@ func read(in *input, path string, o Options) (*Set, error) {
 		}
 		return nil, asError(in.name, err)
 	}
-	s.Source = in.name
+	if s.Source == "" {
+		s.Source = in.name
+	}
 	s.Features = s.Schema.Features()
 	return s, nil
 }
-
-// pair matches a LIBSVM line with features: no commas, and each word behind the first is index:value.
-var pair = regexp.MustCompile(`^\s*([^\s,:]+\s+)?((qid|[0-9]+):[^\s,]*\s*)+(#.*)?$`)
-
-// guessFormat is the format by content, then by extension.
-func guessFormat(in *input) (string, error) {
-	head, err := in.Peek(1 << 15)
-	if len(head) == 0 && err != nil {
-		return "", asError(in.name, err)
-	}
-	switch {
-	case bytes.HasPrefix(head, []byte("PAR1")):
-		return "parquet", nil
-	case bytes.HasPrefix(head, []byte("\x93NUMPY")):
-		return "npy", nil
-	case isIDX(head):
-		return "idx", nil
-	case isZip(head), isTar(head):
-		return "text", nil
-	}
-	if err := checkText(in.name, head); err != nil {
-		return "", err
-	}
-	// The first line with something on it; a line cut off by the buffer's end loses its last word.
-	text := head
-	if err == nil {
-		if i := bytes.LastIndexAny(head, "\n \t,"); i >= 0 {
-			text = head[:i]
-		}
-	}
-	line := ""
-	for l := range strings.Lines(strings.TrimPrefix(string(text), "\xef\xbb\xbf")) {
-		if l = strings.TrimSpace(l); l != "" && l[0] != '#' {
-			line = l
-			break
-		}
-	}
-	if pair.MatchString(line) {
-		return "libsvm", nil
-	}
-	switch strings.ToLower(filepath.Ext(in.base)) {
-	case ".csv":
-		return "csv", nil
-	case ".tsv", ".tab":
-		return "tsv", nil
-	case ".svm", ".libsvm", ".svmlight":
-		return "libsvm", nil
-	}
-	switch {
-	case line == "":
-		return "", fail(in.name, "check how it was written", "there are no rows")
-	case strings.Contains(line, "\t"):
-		return "tsv", nil
-	case strings.ContainsAny(line, ",;"):
-		return "csv", nil
-	}
-	return "", fail(in.name, "name the format: libsvm, csv, tsv, npy, idx or parquet", "the format of a line like %s is not recognised", quote(line))
-}
-
-// checkText is an error if head, the start of a file, is not text.
-func checkText(name string, head []byte) error {
-	hint := "formats are LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or zstd"
-	switch {
-	case isZip(head):
-		return fail(name, "unpack it and name the file with the data", "is a zip archive")
-	case isTar(head):
-		return fail(name, "unpack it and name the file with the data", "is a tar archive")
-	case bytes.HasPrefix(head, []byte("\x89HDF")):
-		return fail(name, hint, "is an HDF5 file, which is not read")
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return fail(name, "save it as UTF-8", "is text in UTF-16")
-	}
-	for _, c := range head {
-		if c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' || c == 0x7f {
-			return fail(name, hint, "holds binary data (a byte 0x%02x) of no known format", c)
-		}
-	}
-	return checkLineEnds(name, head)
-}
-
-// checkLineEnds is an error if head, the start of a file, has lines that end in a carriage return alone.
-func checkLineEnds(name string, head []byte) error {
-	i := bytes.IndexByte(head, '\r')
-	if i < 0 || bytes.IndexByte(head, '\n') >= 0 || len(bytes.TrimSpace(head[i:])) == 0 {
-		return nil
-	}
-	return &Error{File: name, Line: 1, Err: errLoneCR, Hint: hintLoneCR}
-}
-
-var errLoneCR = errors.New("lines end in a carriage return without a line feed")
-
-const hintLoneCR = "save the file with line ends of Unix (LF) or Windows (CRLF)"
 
 // noRows is the error of a file without samples.
 func noRows(file string) error {

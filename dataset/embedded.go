@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -16,6 +18,9 @@ var (
 	//go:embed embedded/breast_cancer.csv.gz
 	breastCancerFile []byte
 )
+
+// EmbeddedSets are the names of the sets that are part of the library.
+func EmbeddedSets() []string { return []string{"digits", "breast-cancer"} }
 
 // Embedded returns a small real set that is part of the library:
 //
@@ -39,7 +44,7 @@ func Embedded(name string) (*Set, error) {
 			s.setClasses([]string{"benign", "malignant"})
 		}
 	default:
-		return nil, fail("", "there are digits and breast-cancer", "no embedded set is called %s", quote(name))
+		return nil, fail("", "there are "+strings.Join(EmbeddedSets(), " and "), "no embedded set is called %s", quote(name))
 	}
 	if err != nil {
 		return nil, err
@@ -61,7 +66,7 @@ func embedded(file []byte, skip int, label string, names []string) (*Set, error)
 	for range skip {
 		text = text[bytes.IndexByte(text, '\n')+1:]
 	}
-	s, err := ReadFrom(bytes.NewReader(text), label+".csv", Options{Format: "csv", NoHeader: true})
+	s, err := ReadFrom(context.Background(), bytes.NewReader(text), label+".csv", Options{Format: "csv", NoHeader: true})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +99,8 @@ func pixelNames(side int) []string {
 
 // breastCancerNames are the names of the set's documentation.
 var breastCancerNames = func() []string {
-	traits := []string{"radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry", "fractal dimension"}
+	traits := []string{"radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity",
+		"concave points", "symmetry", "fractal dimension"}
 	names := make([]string, 0, 30)
 	for _, form := range []string{"mean %s", "%s error", "worst %s"} {
 		for _, t := range traits {

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
 // GetOptions of Get, Find and Load. The zero value looks in BILEVEL_DATA, then in the user's cache, and
@@ -27,9 +29,8 @@ type GetOptions struct {
 	// Progress is told how far the download of a file is, in bytes; total is 0 if the server does not say.
 	// It is called often, from one goroutine.
 	Progress func(file string, done, total int64)
-	Text     *Vectorizer  // how Load makes rows of documents, as Options.Text
-	Client   *http.Client // nil is a client that gives up on a server silent for a minute
-	BaseURL  string       // downloads come from BaseURL/set/file instead of the public addresses
+	Text     *Vectorizer // how Load makes rows of documents, as Options.Text
+	BaseURL  string      // downloads come from BaseURL/set/file instead of the public addresses
 }
 
 // Files is where the files of a public set are.
@@ -47,7 +48,7 @@ type Files struct {
 // stallTimeout is how long a server may send nothing.
 const stallTimeout = time.Minute
 
-var defaultClient = &http.Client{Transport: func() http.RoundTripper {
+var client = &http.Client{Transport: func() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = stallTimeout
 	return t
@@ -70,7 +71,7 @@ func (o *GetOptions) dirs() error {
 
 // Find says where a public set's files are, without a download; nil if some are missing. The content of
 // cached files is not checked.
-func Find(name string, o GetOptions) (*Files, error) {
+func Find(ctx context.Context, name string, o GetOptions) (*Files, error) {
 	p, err := Lookup(name)
 	if err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func Find(name string, o GetOptions) (*Files, error) {
 			return nil, fail(o.DataDir, "check --data or BILEVEL_DATA", "the data folder is not a folder")
 		}
 	}
-	if f, err := p.findCopy(o.DataDir); f != nil || err != nil {
+	if f, err := p.findCopy(ctx, o.DataDir); f != nil || err != nil {
 		return f, err
 	}
 	f := &Files{Public: p, Dir: filepath.Join(o.Dir, p.Name)}
@@ -103,7 +104,7 @@ func isFile(path string) bool {
 }
 
 // findCopy looks for a copy of the set in a folder of the set's name in dir.
-func (p *Public) findCopy(dir string) (*Files, error) {
+func (p *Public) findCopy(ctx context.Context, dir string) (*Files, error) {
 	if dir == "" {
 		return nil, nil
 	}
@@ -126,14 +127,15 @@ func (p *Public) findCopy(dir string) (*Files, error) {
 				sum := ""
 				if k == 0 {
 					var err error
-					if sum, err = p.Files[i].differs(path); err != nil {
+					if sum, err = p.Files[i].differs(ctx, path); err != nil {
 						return nil, err
 					}
 					if sum == "" {
 						continue
 					}
 				}
-				f.Notes = append(f.Notes, fmt.Sprintf("%s is used as a copy of %s: its bytes are not those of the published file", path, p.Name))
+				f.Notes = append(f.Notes, fmt.Sprintf("%s is used as a copy of %s: its bytes are not those of the published file",
+					path, p.Name))
 			}
 			if set.note != "" {
 				f.Notes = append(f.Notes, fmt.Sprintf("this copy of %s differs: %s", p.Name, set.note))
@@ -146,7 +148,7 @@ func (p *Public) findCopy(dir string) (*Files, error) {
 
 // differs compares a file with the published checksum: "" if it agrees or none is published, else what is
 // wrong.
-func (f *PublicFile) differs(path string) (string, error) {
+func (f *PublicFile) differs(ctx context.Context, path string) (string, error) {
 	var h hash.Hash
 	want, kind := f.SHA256, "SHA-256"
 	switch {
@@ -157,7 +159,7 @@ func (f *PublicFile) differs(path string) (string, error) {
 	default:
 		return "", nil
 	}
-	got, err := sum(path, h)
+	got, err := sum(ctx, path, h)
 	if err != nil || got == want {
 		return "", err
 	}
@@ -165,13 +167,13 @@ func (f *PublicFile) differs(path string) (string, error) {
 }
 
 // sum is the hash of a file in hexadecimal.
-func sum(path string, h hash.Hash) (string, error) {
+func sum(ctx context.Context, path string, h hash.Hash) (string, error) {
 	r, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	if _, err := io.Copy(h, r); err != nil {
+	if _, err := io.Copy(h, untilDone(ctx, r)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
@@ -187,7 +189,7 @@ func Get(ctx context.Context, name string, o GetOptions) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := Find(name, o)
+	f, err := Find(ctx, name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -225,15 +227,19 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		f.SHA256 = pins[key]
 	}
 	if isFile(path) {
-		wrong, err := f.differs(path)
+		wrong, err := f.differs(ctx, path)
 		if err != nil {
 			return "", fmt.Errorf("dataset: cache: %w", err)
 		}
 		if wrong == "" && (f.SHA256 != "" || f.MD5 != "") {
 			return path, nil
 		}
-		if f.SHA256 == "" && f.MD5 == "" && p.checkFile(&f, path) == nil { // put there by hand
-			return path, p.pin(&f, path, o.Dir)
+		if f.SHA256 == "" && f.MD5 == "" { // put there by hand
+			if err := p.checkFile(ctx, &f, path); err == nil {
+				return path, p.pin(ctx, &f, path, o.Dir)
+			} else if ctx.Err() != nil {
+				return "", err
+			}
 		}
 		// It is damaged.
 		if err := os.Remove(path); err != nil {
@@ -264,10 +270,11 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		if p := (*os.PathError)(nil); errors.As(failed[0], &p) { // of the cache
 			return "", fmt.Errorf("dataset: download of %s: %w", key, failed[0])
 		}
-		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key, oneLine(failed), p.Name)
+		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key,
+			oneLine(failed), p.Name)
 	}
 	remove := func() { os.Remove(part); os.Remove(part + ".etag") }
-	wrong, err := f.differs(part)
+	wrong, err := f.differs(ctx, part)
 	if err != nil {
 		return "", fmt.Errorf("dataset: cache: %w", err)
 	}
@@ -275,16 +282,20 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		remove()
 		hint := "try again later; the publisher may have changed the file"
 		if pinned {
-			hint = fmt.Sprintf("the file differs from the one at first use; to accept it, remove %q from %s", key, pinsPath(o.Dir))
+			hint = fmt.Sprintf("the file differs from the one at first use; to accept it, remove %q from %s", key,
+				pinsPath(o.Dir))
 		}
 		return "", fail(urls[0], hint, "the download has a wrong checksum and was removed: %s", wrong)
 	}
 	if f.SHA256 == "" && f.MD5 == "" {
-		if err := p.checkFile(&f, part); err != nil {
+		if err := p.checkFile(ctx, &f, part); ctx.Err() != nil {
+			return "", err
+		} else if err != nil {
 			remove()
-			return "", fail(urls[0], "try again later; the publisher may have changed the file", "the download is not the declared file and was removed: %w", err)
+			return "", fail(urls[0], "try again later; the publisher may have changed the file",
+				"the download is not the declared file and was removed: %w", err)
 		}
-		if err := p.pin(&f, part, o.Dir); err != nil {
+		if err := p.pin(ctx, &f, part, o.Dir); err != nil {
 			return "", err
 		}
 	}
@@ -296,20 +307,20 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 }
 
 // pin remembers the SHA-256 of a file.
-func (p *Public) pin(f *PublicFile, path, dir string) error {
+func (p *Public) pin(ctx context.Context, f *PublicFile, path, dir string) error {
 	pins, err := readPins(dir)
 	if err != nil {
 		return err
 	}
-	if pins[p.Name+"/"+f.Name], err = sum(path, sha256.New()); err != nil {
+	if pins[p.Name+"/"+f.Name], err = sum(ctx, path, sha256.New()); err != nil {
 		return fmt.Errorf("dataset: cache: %w", err)
 	}
 	return writePins(dir, pins)
 }
 
 // checkFile is an error if a LIBSVM file has not the declared shape.
-func (p *Public) checkFile(f *PublicFile, path string) error {
-	s, err := Read(path, Options{Format: "libsvm", Like: &Schema{Width: p.Features, Sparse: true}})
+func (p *Public) checkFile(ctx context.Context, f *PublicFile, path string) error {
+	s, err := Read(ctx, path, Options{Format: "libsvm", Like: &Schema{Width: p.Features, Sparse: true}})
 	if err != nil {
 		return err
 	}
@@ -345,17 +356,7 @@ func writePins(dir string, pins map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "checksums-*.json")
-	if err != nil {
-		return fmt.Errorf("dataset: cache: %w", err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), pinsPath(dir))
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := outfile.Write(pinsPath(dir), append(b, '\n')); err != nil {
 		return fmt.Errorf("dataset: cache: %w", err)
 	}
 	return nil
@@ -429,10 +430,6 @@ func downloadOnce(ctx context.Context, address, part, name string, o GetOptions)
 			req.Header.Set("If-Range", string(tag))
 		}
 	}
-	client := o.Client
-	if client == nil {
-		client = defaultClient
-	}
 	resp, err := client.Do(req)
 	if err != nil {
 		var named *url.Error // names the address, which the caller does too
@@ -451,7 +448,8 @@ func downloadOnce(ctx context.Context, address, part, name string, o GetOptions)
 		var from int64
 		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
 			os.Remove(part)
-			return 0, fmt.Errorf("%s sent the range %q for bytes from %d; run it again to start anew", address, resp.Header.Get("Content-Range"), have)
+			return 0, fmt.Errorf("%s sent the range %q for bytes from %d; run it again to start anew", address,
+				resp.Header.Get("Content-Range"), have)
 		}
 		flags |= os.O_APPEND
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -532,16 +530,18 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 		return nil, nil, nil, err
 	}
 	if p.load == nil {
-		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name, "the set %s is not a table and is not read", p.Name)
+		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name,
+			"the set %s is not a table and is not read", p.Name)
 	}
 	if o.Text != nil && p.Features > 0 {
-		return nil, nil, nil, fail("", "leave out how words are weighted", "the set %s is a table, and not a folder of documents", p.Name)
+		return nil, nil, nil, fail("", "leave out how words are weighted", "the set %s is a table, and not a folder of "+
+			"documents", p.Name)
 	}
 	if f, err = Get(ctx, name, o); err != nil {
 		return nil, nil, nil, err
 	}
 	f.text = o.Text
-	if train, test, err = p.load(f); err != nil {
+	if train, test, err = p.load(ctx, f); err != nil {
 		return nil, nil, nil, err
 	}
 	for k, s := range []*Set{train, test} {
@@ -550,7 +550,8 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 		}
 		want := []int{p.Rows, p.TestRows}[k]
 		if n, d := s.Dims(); p.Features > 0 && d != p.Features || len(s.Classes) != p.Classes || n != want && !f.Sample {
-			return nil, nil, nil, fail(s.Source, "remove it, and get the set again", "%d × %d with %d classes, where %s has %d × %d with %d",
+			return nil, nil, nil, fail(s.Source, "remove it, and get the set again", "%d × %d with %d classes, where %s has "+
+				"%d × %d with %d",
 				n, d, len(s.Classes), p.Name, want, p.Features, p.Classes)
 		}
 	}

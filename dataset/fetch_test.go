@@ -80,7 +80,7 @@ func TestGet(t *testing.T) {
 	register(t, toy(content))
 	s := newServer(t, map[string][]byte{"toy.bin": content})
 	o := GetOptions{Dir: t.TempDir(), DataDir: t.TempDir(), BaseURL: s.URL}
-	if f, err := Find("toy", o); f != nil || err != nil {
+	if f, err := Find(t.Context(), "toy", o); f != nil || err != nil {
 		t.Fatalf("found before it is there: %v, %v", f, err)
 	}
 	var last int64
@@ -100,7 +100,7 @@ func TestGet(t *testing.T) {
 	if len(s.ranges) != 1 || last != int64(len(content)) {
 		t.Errorf("%d requests, progress up to %d", len(s.ranges), last)
 	}
-	if f, err := Find("toy", o); err != nil || f == nil || f.Copy {
+	if f, err := Find(t.Context(), "toy", o); err != nil || f == nil || f.Copy {
 		t.Errorf("not found: %v, %v", f, err)
 	}
 	noLeftovers(t, filepath.Join(o.Dir, "toy"), "toy.bin")
@@ -276,8 +276,8 @@ func TestGetErrors(t *testing.T) {
 func TestGetPins(t *testing.T) {
 	good := []byte("1 1:2\n-1 2:3\n1 1:1\n")
 	p := &Public{Name: "toy", Rows: 3, Features: 2, Classes: 2,
-		Files: []PublicFile{{Name: "toy.svm", URLs: []string{"https://example.org/toy.svm"}, rows: 3}}, load: func(f *Files) (*Set, *Set, error) {
-			s, err := Read(f.Paths[0], Options{Target: ClassTarget})
+		Files: []PublicFile{{Name: "toy.svm", URLs: []string{"https://example.org/toy.svm"}, rows: 3}}, load: func(_ context.Context, f *Files) (*Set, *Set, error) {
+			s, err := Read(t.Context(), f.Paths[0], Options{Target: ClassTarget})
 			return s, nil, err
 		}}
 	register(t, p)

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -93,7 +94,7 @@ func TestIsMissing(t *testing.T) {
 }
 
 func ExampleError() {
-	_, err := ReadFrom(strings.NewReader("age,y\n31,0\n38,1\n44,\n"), "people.csv", Options{})
+	_, err := ReadFrom(context.Background(), strings.NewReader("age,y\n31,0\n38,1\n44,\n"), "people.csv", Options{})
 	fmt.Println(err)
 	// Output: people.csv:4: column "y": the label is empty; give a label or leave out the row
 }

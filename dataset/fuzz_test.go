@@ -17,7 +17,7 @@ func readBounded(t *testing.T, b []byte, base uint64, o Options) *Set {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	s, err := ReadFrom(bytes.NewReader(b), "fuzz", o)
+	s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
 	runtime.ReadMemStats(&after)
 	for _, c := range compressions {
 		if bytes.HasPrefix(b, []byte(c.magic)) && (c.name == "xz" || c.name == "zstd") {
@@ -65,7 +65,7 @@ func checkRead(t *testing.T, b []byte, o Options) {
 	if o.Label == "" && o.NoLabel {
 		o.Like.Label = ""
 	}
-	u, err := ReadFrom(bytes.NewReader(b), "fuzz", o)
+	u, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
 	if err != nil {
 		t.Fatalf("does not fit its own schema: %v", err)
 	}

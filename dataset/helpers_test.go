@@ -9,7 +9,7 @@ import (
 
 func readString(t testing.TB, name, text string, o Options) *Set {
 	t.Helper()
-	s, err := ReadFrom(strings.NewReader(text), name, o)
+	s, err := ReadFrom(t.Context(), strings.NewReader(text), name, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,8 @@ func readArray(r io.Reader, file string, n, d int, fortran bool, typ valueType) 
 		k, err := io.ReadFull(r, b)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			got := int64(n)*int64(d)*int64(typ.size) - left + int64(k)
-			return nil, fail(file, "fetch or write the file again", "the file is truncated: the header declares %d × %d values in %d bytes, and %d bytes follow",
+			return nil, fail(file, "fetch or write the file again", "the file is truncated: the header declares %d × %d "+
+				"values in %d bytes, and %d bytes follow",
 				n, d, int64(n)*int64(d)*int64(typ.size), got)
 		} else if err != nil {
 			return nil, asError(file, err)
@@ -82,7 +83,8 @@ func readArray(r io.Reader, file string, n, d int, fortran bool, typ valueType) 
 	}
 	var one [1]byte
 	if k, err := io.ReadFull(r, one[:]); k > 0 {
-		return nil, fail(file, "check how it was written", "more data follows than the %d × %d values that the header declares", n, d)
+		return nil, fail(file, "check how it was written", "more data follows than the %d × %d values that the header "+
+			"declares", n, d)
 	} else if err != io.EOF {
 		return nil, asError(file, err)
 	}
@@ -122,26 +124,28 @@ func (a *array) each(last bool, f func(i, j int, v []float64)) {
 
 // readIDX reads the IDX format of MNIST: samples along the first dimension, features along the others, the
 // values as they are stored. Labels come from a file of one dimension.
-func readIDX(in *input, path string, o Options) (*Set, error) {
+func readIDX(in *input, o Options) (*Set, error) {
 	x, dims, err := readIDXArray(in)
 	if err != nil {
 		return nil, err
 	}
 	if dims == 1 {
-		return nil, fail(in.name, "name the file of images; labels are found beside it", "an IDX file of one dimension holds labels, not features")
+		return nil, fail(in.name, "name the file of images; labels are found beside it",
+			"an IDX file of one dimension holds labels, not features")
 	}
 	labels := o.Labels
 	if labels == "" && !o.NoLabel {
-		if path != "" {
-			labels = idxLabels(path)
+		if in.path != "" {
+			labels = idxLabels(in.path)
 		}
 		if labels == "" && !o.OptionalLabel {
-			return nil, fail(in.name, "name the file of labels, or call it like the images with labels-idx1 for images-idx3", "there is no file of labels beside it")
+			return nil, fail(in.name, "name the file of labels, or call it like the images with labels-idx1 for images-idx3",
+				"there is no file of labels beside it")
 		}
 	}
 	var y *array
 	if labels != "" && !o.NoLabel {
-		lin, err := openFile(labels)
+		lin, err := openFile(in.ctx, labels)
 		if err != nil {
 			return nil, err
 		}
@@ -205,11 +209,13 @@ func idxLabels(path string) string {
 	if name == base {
 		return ""
 	}
-	for _, ext := range []string{".gz", ".bz2", ".xz", ".zst"} {
-		name = strings.TrimSuffix(name, ext)
+	name, _ = cutCompression(name)
+	_, same := cutCompression(base)
+	extensions := []string{same, ""}
+	for _, c := range compressions {
+		extensions = append(extensions, c.extensions...)
 	}
-	// The same compression first.
-	for _, ext := range []string{filepath.Ext(base), "", ".gz", ".bz2", ".xz", ".zst"} {
+	for _, ext := range extensions {
 		if st, err := os.Stat(dir + name + ext); err == nil && !st.IsDir() {
 			return dir + name + ext
 		}
@@ -222,7 +228,7 @@ func readLabels(in *input) (*array, error) {
 	head, _ := in.Peek(6)
 	var y *array
 	var err error
-	if string(head) == "\x93NUMPY" {
+	if isNPY(head) {
 		y, err = readNPYArray(in)
 	} else {
 		y, _, err = readIDXArray(in)
@@ -240,7 +246,8 @@ func readLabels(in *input) (*array, error) {
 // o.Label of x (the last by default) where o asks for one.
 func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, error) {
 	if y != nil && y.n != x.n {
-		return nil, fail(labels, "give the labels of these samples", "there are %d labels for the %d rows of %s", y.n, x.n, file)
+		return nil, fail(labels, "give the labels of these samples", "there are %d labels for the %d rows of %s", y.n, x.n,
+			file)
 	}
 	like := o.Like
 	label := -1
@@ -250,7 +257,8 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 		case o.Label != "":
 			var err error
 			if label, err = strconv.Atoi(o.Label); err != nil || label < 1 || label > x.d {
-				return nil, fail(file, fmt.Sprintf("columns have no names here: give a number from 1 to %d", x.d), "there is no label column %q", o.Label)
+				return nil, fail(file, fmt.Sprintf("columns have no names here: give a number from 1 to %d", x.d),
+					"there is no label column %q", o.Label)
 			}
 			label--
 		case o.OptionalLabel && (like == nil || x.d != like.Width+1):
@@ -262,7 +270,8 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 		d--
 	}
 	if d == 0 {
-		return nil, fail(file, "give features and labels, in one file or in two", "there is no feature column besides the label")
+		return nil, fail(file, "give features and labels, in one file or in two", "there is no feature column besides the "+
+			"label")
 	}
 	if like != nil && d != like.Width {
 		return nil, o.tooWide(file, d)
@@ -339,6 +348,7 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 			}
 		}
 	}
+	s.Source = file
 	return s, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/bilevel-go/bilevel/rows"
 )
 
 // maxClasses is the most classes that a label column may have: beyond it, it is no label.
@@ -127,7 +129,8 @@ func (s *Set) AsClasses() error {
 	case s.Classes == nil:
 		v := distinct(s.Y, maxClasses)
 		if v == nil {
-			return fail(s.Source, "choose another label column, or a numeric target (ridge)", "the label has more than %d different values: these are no classes", maxClasses)
+			return fail(s.Source, "choose another label column, or a numeric target (ridge)",
+				"the label has more than %d different values: these are no classes", maxClasses)
 		}
 		names := make([]string, len(v))
 		index := make(map[float64]float64, len(v))
@@ -206,6 +209,43 @@ func (s *Set) MapClasses(classes []string) error {
 	s.Y = y
 	s.setClasses(slices.Clone(classes))
 	return nil
+}
+
+// Conform is s with the classes of train, the training set, or an error if it has no rows or no label, or other
+// features or labels than train. name is that of its rows in messages, such as "test".
+func (s *Set) Conform(name string, train *Set) (*Set, error) {
+	n, d := s.Dims()
+	_, width := train.Dims()
+	const hint = "give a file with the columns of the training rows, read with Options.Like = the training set's schema"
+	_, sparse := s.X.(*rows.CSR)
+	_, like := train.X.(*rows.CSR)
+	stored := map[bool]string{true: "sparse", false: "dense"}
+	switch {
+	case n == 0:
+		return nil, fail(s.Source, "", "there are no %s rows", name)
+	case d != width:
+		return nil, fail(s.Source, hint, "the %s rows have %d features and the training rows %d", name, d, width)
+	case s.Y == nil:
+		return nil, fail(s.Source, "name the label column", "the %s rows have no label", name)
+	case sparse != like:
+		return nil, fail(s.Source, hint, "the %s rows are %s and the training rows %s", name, stored[sparse], stored[like])
+	case train.Classes == nil && s.Classes != nil:
+		return nil, fail(s.Source, "", "the labels of the %s rows are classes where those of the training rows are numbers",
+			name)
+	}
+	for j := range min(len(s.Features), len(train.Features)) {
+		if f := s.Features[j]; f != train.Features[j] {
+			return nil, fail(s.Source, hint, "feature %d of the %s rows is %q where the training rows have %q", j+1, name, f,
+				train.Features[j])
+		}
+	}
+	t := *s
+	if !slices.Equal(s.Classes, train.Classes) {
+		if err := t.MapClasses(train.Classes); err != nil {
+			return nil, err
+		}
+	}
+	return &t, nil
 }
 
 // ClassCounts returns the number of rows of each class; nil for a numeric target.

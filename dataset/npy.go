@@ -1,12 +1,15 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 
 	"github.com/sbinet/npyio/npy"
 )
+
+func isNPY(head []byte) bool { return bytes.HasPrefix(head, []byte("\x93NUMPY")) }
 
 // readNPY reads a NumPy array: samples along the first dimension, features along the others. The label is
 // in the file Options.Labels, or else the column Options.Label, by default the last.
@@ -17,7 +20,7 @@ func readNPY(in *input, o Options) (*Set, error) {
 	}
 	var y *array
 	if o.Labels != "" {
-		lin, err := openFile(o.Labels)
+		lin, err := openFile(in.ctx, o.Labels)
 		if err != nil {
 			return nil, err
 		}
@@ -33,7 +36,8 @@ func readNPY(in *input, o Options) (*Set, error) {
 func readNPYArray(in *input) (*array, error) {
 	head, err := npyHeader(in)
 	if err != nil {
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the NPY header cannot be read: %w", err), Hint: "write the file again with numpy.save"}
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the NPY header cannot be read: %w", err),
+			Hint: "write the file again with numpy.save"}
 	}
 	descr := head.Descr
 	typ, ok := npyType(descr.Type)
@@ -47,7 +51,8 @@ func readNPYArray(in *input) (*array, error) {
 	n, d := descr.Shape[0], 1
 	for _, v := range descr.Shape[1:] {
 		if v < 0 || v > 0 && d > maxValues/v {
-			return nil, fail(in.name, "write the file again with numpy.save", "the NPY header declares the shape %v", descr.Shape)
+			return nil, fail(in.name, "write the file again with numpy.save", "the NPY header declares the shape %v",
+				descr.Shape)
 		}
 		d *= v
 	}
@@ -58,7 +63,8 @@ func readNPYArray(in *input) (*array, error) {
 		return nil, err
 	}
 	if descr.Fortran && len(descr.Shape) > 2 {
-		return nil, fail(in.name, "save it with numpy.ascontiguousarray", "the NPY array has %d dimensions in Fortran order", len(descr.Shape))
+		return nil, fail(in.name, "save it with numpy.ascontiguousarray", "the NPY array has %d dimensions in Fortran order",
+			len(descr.Shape))
 	}
 	return readArray(in, in.name, n, d, descr.Fortran, typ)
 }

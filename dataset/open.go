@@ -3,12 +3,14 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -19,18 +21,20 @@ import (
 // maxWindow is the most bytes that a decompressor looks back on, and makes room for at once.
 const maxWindow = 1 << 29
 
-// Magic bytes of the compressions that are read.
+// compressions are those that are read.
 var compressions = []struct {
-	name  string
-	magic string
-	open  func(io.Reader) (io.Reader, func(), error)
+	name, magic string
+	extensions  []string
+	open        func(io.Reader) (io.Reader, func(), error)
 }{
-	{"gzip", "\x1f\x8b", func(r io.Reader) (io.Reader, func(), error) {
+	{"gzip", "\x1f\x8b", []string{".gz"}, func(r io.Reader) (io.Reader, func(), error) {
 		z, err := gzip.NewReader(r)
 		return z, func() {}, err
 	}},
-	{"bzip2", "BZh", func(r io.Reader) (io.Reader, func(), error) { return newBzip2Reader(r), func() {}, nil }},
-	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, func(), error) {
+	{"bzip2", "BZh", []string{".bz2"}, func(r io.Reader) (io.Reader, func(), error) {
+		return newBzip2Reader(r), func() {}, nil
+	}},
+	{"xz", "\xfd7zXZ\x00", []string{".xz"}, func(r io.Reader) (io.Reader, func(), error) {
 		head, _ := r.(*bufio.Reader).Peek(64)
 		if n := xzDictionary(head); n > maxWindow {
 			return nil, nil, fmt.Errorf("it needs a dictionary of %d MB, and %d are the most", n>>20, maxWindow>>20)
@@ -40,7 +44,7 @@ var compressions = []struct {
 		t.z, err = xz.NewReader(t.source())
 		return t, func() {}, err
 	}},
-	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, func(), error) {
+	{"zstd", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, func(r io.Reader) (io.Reader, func(), error) {
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, nil, err
@@ -49,12 +53,34 @@ var compressions = []struct {
 	}},
 }
 
-// input is a file's content, decompressed.
+func compressionNames() []string {
+	var names []string
+	for _, c := range compressions {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// cutCompression divides a name into what is in front of the extension of a compression, and that extension.
+func cutCompression(name string) (plain, extension string) {
+	ext := filepath.Ext(name)
+	for _, c := range compressions {
+		if slices.Contains(c.extensions, strings.ToLower(ext)) {
+			return strings.TrimSuffix(name, ext), ext
+		}
+	}
+	return name, ""
+}
+
+// input is a file's content, decompressed. Reading it is an error when ctx has ended.
 type input struct {
 	*bufio.Reader
-	name       string // as the user named it
-	base       string // name without folder and without .gz, .bz2, .xz, .zst
-	compressed string // compression, "" if none
+	ctx        context.Context
+	name       string   // as the user named it
+	path       string   // of the file; "" if it is none
+	file       *os.File // its bytes as they are; nil if it is no regular file
+	base       string   // name without folder and without the extension of a compression
+	compressed string   // compression, "" if none
 	close      []func()
 }
 
@@ -67,7 +93,7 @@ func (in *input) Close() {
 }
 
 // openFile opens the file at path and decompresses it.
-func openFile(path string) (*input, error) {
+func openFile(ctx context.Context, path string) (*input, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -82,10 +108,13 @@ func openFile(path string) (*input, error) {
 	if err != nil {
 		return nil, &Error{File: path, Err: bare(err)}
 	}
-	in, err := openReader(f, path)
+	in, err := openReader(ctx, f, path)
 	if err != nil {
 		f.Close()
 		return nil, err
+	}
+	if in.path = path; st.Mode().IsRegular() {
+		in.file = f
 	}
 	in.close = append([]func(){func() { f.Close() }}, in.close...)
 	return in, nil
@@ -101,8 +130,9 @@ func bare(err error) error {
 }
 
 // openReader decompresses r, as its first bytes ask for, in a goroutine of its own.
-func openReader(r io.Reader, name string) (*input, error) {
-	in := &input{name: name, base: filepath.Base(name), Reader: bufio.NewReaderSize(r, 1<<17)}
+func openReader(ctx context.Context, r io.Reader, name string) (*input, error) {
+	in := &input{ctx: ctx, name: name, Reader: bufio.NewReaderSize(untilDone(ctx, r), 1<<17)}
+	in.base, _ = cutCompression(filepath.Base(name))
 	head, err := in.Peek(6)
 	if len(head) == 0 {
 		if err != nil && err != io.EOF {
@@ -131,12 +161,6 @@ func openReader(r io.Reader, name string) (*input, error) {
 		}
 		break
 	}
-	for _, ext := range []string{".gz", ".bz2", ".xz", ".zst", ".zstd"} {
-		if e := filepath.Ext(in.base); strings.EqualFold(e, ext) {
-			in.base = strings.TrimSuffix(in.base, e)
-			break
-		}
-	}
 	return in, nil
 }
 
@@ -145,7 +169,8 @@ func broken(file, kind string, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fail(file, "fetch or write the file again", "the %s stream ends early: the file is truncated", kind)
 	}
-	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, err), Hint: "fetch or write the file again"}
+	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, err),
+		Hint: "fetch or write the file again"}
 }
 
 // decompressed turns errors of a decompressor into an *Error.
@@ -196,6 +221,16 @@ func xzDictionary(head []byte) int64 {
 type readFunc func(p []byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// untilDone is r until ctx ends.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	return readFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	})
+}
 
 func (t *xzTail) source() io.Reader {
 	return readFunc(func(p []byte) (int, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -13,10 +12,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
+func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) }
+
 // readParquet reads a flat table: booleans (0 and 1), integers and floats are numeric columns, and strings
 // are columns like those of CSV. A null is an error. A file is read in place; a stream, or a file that is
 // compressed as a whole, is read into memory first.
-func readParquet(in *input, path string, o Options) (s *Set, err error) {
+func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
 	defer func() {
 		if e := recover(); e != nil {
@@ -25,17 +26,12 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 	}()
 	var at io.ReaderAt
 	var size int64
-	if path != "" && in.compressed == "" {
-		f, err := os.Open(path)
+	if in.file != nil && in.compressed == "" {
+		st, err := in.file.Stat()
 		if err != nil {
-			return nil, &Error{File: path, Err: bare(err)}
+			return nil, &Error{File: in.name, Err: bare(err)}
 		}
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			return nil, &Error{File: path, Err: bare(err)}
-		}
-		at, size = f, st.Size()
+		at, size = in.file, st.Size()
 	} else {
 		b, err := io.ReadAll(in)
 		if err != nil {
@@ -43,12 +39,19 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 		}
 		at, size = bytes.NewReader(b), int64(len(b))
 	}
+	untilDone := readAtFunc(func(p []byte, off int64) (int, error) {
+		if err := in.ctx.Err(); err != nil {
+			return 0, err
+		}
+		return at.ReadAt(p, off)
+	})
 	var f *parquet.File
-	if err = checkParquet(at, size); err == nil {
-		f, err = parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err = checkParquet(untilDone, size); err == nil {
+		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+			Hint: "write the file again"}
 	}
 	var names []string
 	columns := f.Root().Columns()
@@ -56,7 +59,8 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 		names = append(names, c.Name())
 	}
 	if d := firstDuplicate(names); d != "" {
-		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"), Hint: "give each column a name of its own"}
+		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"),
+			Hint: "give each column a name of its own"}
 	}
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
@@ -72,7 +76,8 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 			continue
 		}
 		if convert[j], err = parquetCell(c); err != nil {
-			return nil, &Error{File: in.name, Column: c.Name(), Err: err, Hint: "leave the column out, or make numbers or strings of it"}
+			return nil, &Error{File: in.name, Column: c.Name(), Err: err, Hint: "leave the column out, or make numbers or " +
+				"strings of it"}
 		}
 	}
 	for _, g := range f.RowGroups() {
@@ -86,18 +91,24 @@ func readParquet(in *input, path string, o Options) (s *Set, err error) {
 				if errors.As(err, &e) {
 					return nil, e
 				}
-				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
+				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+					Hint: "write the file again"}
 			}
 		}
 		t.n += int(g.NumRows())
 		for _, c := range t.columns {
 			if !c.drop && c.n != t.n {
-				return nil, &Error{File: in.name, Column: c.name, Err: fmt.Errorf("the Parquet file is damaged: %d values in %d rows", c.n, t.n), Hint: "write the file again"}
+				return nil, &Error{File: in.name, Column: c.name, Err: fmt.Errorf("the Parquet file is damaged: %d values in %d "+
+					"rows", c.n, t.n), Hint: "write the file again"}
 			}
 		}
 	}
 	return t.set(o)
 }
+
+type readAtFunc func(p []byte, off int64) (int, error)
+
+func (f readAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 // readChunk adds the values of one column of a row group.
 func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableColumn, parquet.Value, int) error) error {

@@ -120,7 +120,7 @@ func TestLIBSVMErrors(t *testing.T) {
 		{"1 1:1\n0 2:2\n", Options{Like: model}, []string{"f:2:", "label 0", `"-1", "1"`}},
 		{"1 1:1\n1 2:\x002\n", Options{Format: "libsvm"}, []string{"f:2:"}},
 	} {
-		_, err := ReadFrom(strings.NewReader(c.text), "f", c.o)
+		_, err := ReadFrom(t.Context(), strings.NewReader(c.text), "f", c.o)
 		t.Run(c.text, func(t *testing.T) { wantError(t, err, c.want...) })
 	}
 }
@@ -140,11 +140,11 @@ func TestLIBSVMChunks(t *testing.T) {
 	var sets []*Set
 	for _, procs := range []int{1, 4} {
 		old := runtime.GOMAXPROCS(procs)
-		s, err := ReadFrom(bytes.NewReader(text), "f", Options{})
+		s, err := ReadFrom(t.Context(), bytes.NewReader(text), "f", Options{})
 		if err == nil {
 			err = rows.Check(s.X)
 		}
-		_, bad := ReadFrom(io.MultiReader(bytes.NewReader(text), strings.NewReader("1 1:1\n1 x\n1 y\n")), "f", Options{})
+		_, bad := ReadFrom(t.Context(), io.MultiReader(bytes.NewReader(text), strings.NewReader("1 1:1\n1 x\n1 y\n")), "f", Options{})
 		runtime.GOMAXPROCS(old)
 		if err != nil {
 			t.Fatal(err)
@@ -316,7 +316,7 @@ func TestCSVErrors(t *testing.T) {
 		{"b,y\n1,0\n", Options{Like: ridge}, []string{"f.csv:1:", `column 1 is "b" where the model has "a"`}},
 		{"a,b,y\n1,2,0\n", Options{Like: &Schema{Format: "libsvm", Width: 3}}, []string{"2 features where the model has 3"}},
 	} {
-		_, err := ReadFrom(strings.NewReader(c.text), "f.csv", c.o)
+		_, err := ReadFrom(t.Context(), strings.NewReader(c.text), "f.csv", c.o)
 		t.Run(c.text[:min(len(c.text), 20)], func(t *testing.T) { wantError(t, err, c.want...) })
 	}
 }
@@ -351,7 +351,7 @@ func TestCategorical(t *testing.T) {
 		{"a,y\n1e50,-1e50\n2,2\n", Options{}, 1},                                                  // just in the range
 		{"a,y\n" + strings.Repeat("1,2\n", 12) + "1,x\n", Options{Categorical: []string{"y"}}, 1}, // labels again
 	} {
-		s, err := ReadFrom(strings.NewReader(c.text), "f.csv", c.o)
+		s, err := ReadFrom(t.Context(), strings.NewReader(c.text), "f.csv", c.o)
 		if err != nil {
 			t.Errorf("%q: %v", c.text, err)
 			continue
@@ -363,7 +363,7 @@ func TestCategorical(t *testing.T) {
 			t.Errorf("%q: classes %q", c.text, s.Classes)
 		}
 		c.o.Like = s.Schema
-		if _, err := ReadFrom(strings.NewReader(c.text), "f.csv", c.o); err != nil {
+		if _, err := ReadFrom(t.Context(), strings.NewReader(c.text), "f.csv", c.o); err != nil {
 			t.Errorf("%q does not fit its own schema: %v", c.text, err)
 		}
 	}
@@ -397,10 +397,10 @@ func TestInputErrors(t *testing.T) {
 		{write("magic.parquet", []byte("PAR1 and then nothing")), []string{"Parquet", "damaged"}},
 		{write("magic.npy", []byte("\x93NUMPY\x01\x00\x10\x00{'descr': 1}\n    ")), []string{"NPY header"}},
 	} {
-		_, err := Read(c.path, Options{})
+		_, err := Read(t.Context(), c.path, Options{})
 		t.Run(filepath.Base(c.path), func(t *testing.T) { wantError(t, err, c.want...) })
 	}
-	_, err := ReadFrom(strings.NewReader("1 1:1\n"), "x", Options{Format: "arff"})
+	_, err := ReadFrom(t.Context(), strings.NewReader("1 1:1\n"), "x", Options{Format: "arff"})
 	wantError(t, err, "arff")
 }
 
@@ -445,7 +445,7 @@ func TestCompressions(t *testing.T) {
 			continue
 		}
 		for cut := range len(b) { // a stream that ends early is an error wherever that is
-			if s, err := ReadFrom(bytes.NewReader(b[:cut]), "any", Options{}); err == nil {
+			if s, err := ReadFrom(t.Context(), bytes.NewReader(b[:cut]), "any", Options{}); err == nil {
 				t.Errorf("%s cut to %d of %d bytes is read: %v", name, cut, len(b), s.Y)
 			}
 		}
@@ -476,14 +476,14 @@ func TestXZDictionary(t *testing.T) {
 		}
 		binary.LittleEndian.PutUint32(head[len(head)-4:], crc32.ChecksumIEEE(head[:len(head)-4]))
 		if !ok {
-			_, err := ReadFrom(bytes.NewReader(file), "x.xz", Options{})
+			_, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{})
 			wantError(t, err, "x.xz", "dictionary of")
 			continue
 		}
 		if size > 1<<24 {
 			continue // it would be made room for
 		}
-		if _, err := ReadFrom(bytes.NewReader(file), "x.xz", Options{}); err != nil {
+		if _, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{}); err != nil {
 			t.Error(err)
 		}
 	}

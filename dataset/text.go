@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,15 +25,19 @@ import (
 // Classes are sorted by name, and documents by class and name; Set.Names are their paths. Names that begin with
 // a dot are passed over. Options.Text says how documents become rows, and Options.Like which words are known.
 // The texts are held in memory until they are rows.
-func ReadText(fsys fs.FS, name string, o Options) (*Set, error) {
+func ReadText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, error) {
+	return reading(ctx, name, func() (*Set, error) { return readText(ctx, fsys, name, o) })
+}
+
+func readText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, error) {
 	if err := o.checkLike(); err != nil {
 		return nil, err
 	}
 	l := &listing{name: name}
-	if err := l.list(fsys); err != nil {
+	if err := l.list(ctx, fsys); err != nil {
 		return nil, err
 	}
-	return l.read(o)
+	return l.read(ctx, o)
 }
 
 // readArchive is ReadText for a tar or zip archive. inside is the folder in it that holds the classes; "" is the
@@ -72,7 +77,7 @@ func readArchive(in *input, inside string, o Options) (*Set, error) {
 	for _, e := range entries {
 		l.add(e.path, e.folder, e.text)
 	}
-	return l.read(o)
+	return l.read(in.ctx, o)
 }
 
 func isZip(head []byte) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
@@ -168,14 +173,15 @@ func unzip(in *input) ([]archived, error) {
 	}
 	var out []archived
 	for _, f := range r.File {
-		out = append(out, archived{path: path.Clean("/" + f.Name)[1:], folder: f.Mode().IsDir(), text: func() ([]byte, error) {
-			r, err := f.Open()
-			if err != nil {
-				return nil, err
-			}
-			defer r.Close()
-			return readDocument(r)
-		}})
+		out = append(out, archived{path: path.Clean("/" + f.Name)[1:], folder: f.Mode().IsDir(),
+			text: func() ([]byte, error) {
+				r, err := f.Open()
+				if err != nil {
+					return nil, err
+				}
+				defer r.Close()
+				return readDocument(untilDone(in.ctx, r))
+			}})
 	}
 	return out, nil
 }
@@ -231,7 +237,8 @@ func below(entries []archived) (there []archived, folder string) {
 
 // hidden says whether a path is passed over: names with a dot in front, and what archivers add.
 func hidden(path string) bool {
-	return path == "" || strings.HasPrefix(path, ".") || strings.Contains(path, "/.") || path == "__MACOSX" || strings.HasPrefix(path, "__MACOSX/")
+	return path == "" || strings.HasPrefix(path, ".") || strings.Contains(path, "/.") || path == "__MACOSX" ||
+		strings.HasPrefix(path, "__MACOSX/")
 }
 
 // maxDocument is the most bytes of a document.
@@ -264,7 +271,7 @@ type document struct {
 }
 
 // list lists the files of two levels of fsys.
-func (l *listing) list(fsys fs.FS) error {
+func (l *listing) list(ctx context.Context, fsys fs.FS) error {
 	var list func(dir string) error
 	list = func(dir string) error {
 		entries, err := fs.ReadDir(fsys, dir)
@@ -272,6 +279,9 @@ func (l *listing) list(fsys fs.FS) error {
 			return &Error{File: l.join(dir), Err: bare(err), Hint: "check its permissions"}
 		}
 		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			at := path.Join(dir, e.Name())
 			if hidden(at) {
 				continue
@@ -293,7 +303,7 @@ func (l *listing) list(fsys fs.FS) error {
 					return nil, bare(err)
 				}
 				defer f.Close()
-				b, err := readDocument(f)
+				b, err := readDocument(untilDone(ctx, f))
 				return b, bare(err)
 			})
 			if mode.IsDir() && dir == "." {
@@ -365,7 +375,8 @@ func (l *listing) check(o Options) error {
 		}
 		return fail(l.name, hint, "the %s holds files (%s) and no class folders", what, quote(l.loose[0].path))
 	case len(l.classes) > maxClasses:
-		return fail(l.name, wanted, "there are %d class folders, and a label has at most %d classes", len(l.classes), maxClasses)
+		return fail(l.name, wanted, "there are %d class folders, and a label has at most %d classes", len(l.classes),
+			maxClasses)
 	}
 	l.docs = append(l.docs, l.loose...)
 	slices.SortStableFunc(l.docs, func(a, b document) int { return strings.Compare(a.path, b.path) })
@@ -395,7 +406,8 @@ func (o *Options) checkText(name string) error {
 	case o.Label != "" || o.Labels != "" || o.ZeroBased || o.NoHeader || len(o.Categorical) > 0 && o.Like == nil:
 		return fail(name, "leave out what is said about columns", "documents have no columns: their folders are the labels")
 	case o.Target == NumericTarget:
-		return fail(name, "choose a model of classes (logistic, softmax)", "the labels are folders, which are classes and no numbers")
+		return fail(name, "choose a model of classes (logistic, softmax)", "the labels are folders, which are classes and "+
+			"no numbers")
 	case o.Storage == Dense:
 		return fail(name, "choose sparse storage", "rows of words are stored sparse")
 	}
@@ -408,7 +420,7 @@ func (o *Options) checkText(name string) error {
 }
 
 // read reads the documents and makes rows of them.
-func (l *listing) read(o Options) (*Set, error) {
+func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 	if err := o.checkText(l.name); err != nil {
 		return nil, err
 	}
@@ -417,13 +429,17 @@ func (l *listing) read(o Options) (*Set, error) {
 	}
 	texts, errs := make([][]byte, len(l.docs)), make([]error, len(l.docs))
 	inParallel(runtime.GOMAXPROCS(0), len(l.docs), func(_, i int) {
+		if errs[i] = ctx.Err(); errs[i] != nil {
+			return
+		}
 		if texts[i], errs[i] = l.docs[i].text(); errs[i] == nil {
 			errs[i] = checkDocument(texts[i])
 		}
 	})
 	for i, err := range errs {
 		if err != nil {
-			return nil, &Error{File: l.join(l.docs[i].path), Err: err, Hint: "documents are plain text in UTF-8 or Latin-1; convert or remove it"}
+			return nil, &Error{File: l.join(l.docs[i].path), Err: err, Hint: "documents are plain text in UTF-8 or Latin-1; " +
+				"convert or remove it"}
 		}
 	}
 	s := &Set{Names: make([]string, len(l.docs)), Source: l.name}
@@ -435,7 +451,8 @@ func (l *listing) read(o Options) (*Set, error) {
 	if o.Like != nil {
 		s.Schema = o.Like
 		if x = o.Like.Text.Transform(texts); len(x.Val) == 0 {
-			return nil, fail(l.name, "give documents in the language that "+o.likeName()+" was trained on", "no document has a word that %s knows", o.likeName())
+			return nil, fail(l.name, "give documents in the language that "+o.likeName()+" was trained on",
+				"no document has a word that %s knows", o.likeName())
 		}
 	} else {
 		v := &Vectorizer{}
@@ -443,7 +460,8 @@ func (l *listing) read(o Options) (*Set, error) {
 			*v = *o.Text
 		}
 		if x = v.Fit(texts); len(v.Words) == 0 {
-			return nil, fail(l.name, "a word has two letters or digits at least, and is in the least number of documents that is asked for", "the documents have no words")
+			return nil, fail(l.name, "a word has two letters or digits at least, and is in the least number of documents that "+
+				"is asked for", "the documents have no words")
 		}
 		s.Schema.Text, s.Schema.Width = v, len(v.Words)
 	}

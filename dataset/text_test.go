@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -119,7 +120,7 @@ func checkLetters(t *testing.T, s *Set, err error) {
 }
 
 func TestReadText(t *testing.T) {
-	s, err := ReadText(textFS(letters), "letters", Options{})
+	s, err := ReadText(t.Context(), textFS(letters), "letters", Options{})
 	checkLetters(t, s, err)
 	if sub, names := s.Subset([]int{3, 1}), []string{"space/20", "cars/b"}; !slices.Equal(sub.Names, names) {
 		t.Error(sub.Names)
@@ -130,7 +131,7 @@ func TestReadText(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, dir, "letters/.hidden", []byte("x"))
-	s, err = Read(filepath.Join(dir, "letters"), Options{})
+	s, err = Read(t.Context(), filepath.Join(dir, "letters"), Options{})
 	checkLetters(t, s, err)
 
 	// Archives: with the class folders on top, in one folder, and in one of two folders.
@@ -143,16 +144,16 @@ func TestReadText(t *testing.T) {
 		"deep.tar.gz": compressed(t, tarOf(t, deep))["gzip"], "deep.zip": zipOf(t, deep), "deep.tar.xz": compressed(t, tarOf(t, deep))["xz"],
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := Read(writeFile(t, dir, name, b), Options{})
+			s, err := Read(t.Context(), writeFile(t, dir, name, b), Options{})
 			checkLetters(t, s, err)
 		})
 	}
 	for name, b := range map[string][]byte{"two.tar.gz": compressed(t, tarOf(t, two))["gzip"], "two.zip": zipOf(t, two)} {
 		t.Run(name, func(t *testing.T) {
 			path := writeFile(t, dir, name, b)
-			train, err := Read(path+"/data/train", Options{})
+			train, err := Read(t.Context(), path+"/data/train", Options{})
 			checkLetters(t, train, err)
-			test, err := Read(path+"/data/test", Options{Like: train.Schema})
+			test, err := Read(t.Context(), path+"/data/test", Options{Like: train.Schema})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,9 +161,9 @@ func TestReadText(t *testing.T) {
 			if d := cmp.Diff([][]float64{{0, h, h, 0, 0}, {0, 0, 0, 0, 0}}, values(test)); d != "" {
 				t.Error(d)
 			}
-			_, err = Read(path, Options{})
+			_, err = Read(t.Context(), path, Options{})
 			wantError(t, err, "a folder within a folder", filepath.Join(path, "data"), "name the folder")
-			_, err = Read(path+"/data/val", Options{})
+			_, err = Read(t.Context(), path+"/data/val", Options{})
 			wantError(t, err, "no folder \"data/val\"", "check the name")
 		})
 	}
@@ -170,7 +171,7 @@ func TestReadText(t *testing.T) {
 
 // A schema that went through JSON gives the rows of the one that it came from.
 func TestTextLike(t *testing.T) {
-	train, err := ReadText(textFS(letters), "letters", Options{Text: &Vectorizer{Weight: TFIDF}})
+	train, err := ReadText(t.Context(), textFS(letters), "letters", Options{Text: &Vectorizer{Weight: TFIDF}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestTextLike(t *testing.T) {
 	if err := json.Unmarshal(b, like); err != nil {
 		t.Fatal(err)
 	}
-	again, err := ReadText(textFS(letters), "letters", Options{Like: like})
+	again, err := ReadText(t.Context(), textFS(letters), "letters", Options{Like: like})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,15 +191,15 @@ func TestTextLike(t *testing.T) {
 		t.Error(d)
 	}
 	// A class may be missing, and documents may have no label.
-	s, err := ReadText(textFS(map[string]string{"space/1": "orbit"}), "new", Options{Like: like})
+	s, err := ReadText(t.Context(), textFS(map[string]string{"space/1": "orbit"}), "new", Options{Like: like})
 	if err != nil || s.Y[0] != 1 || !slices.Equal(s.Classes, train.Classes) {
 		t.Error(s, err)
 	}
-	s, err = ReadText(textFS(map[string]string{"2.txt": "orbit", "1.txt": "the"}), "new", Options{Like: like, OptionalLabel: true})
+	s, err = ReadText(t.Context(), textFS(map[string]string{"2.txt": "orbit", "1.txt": "the"}), "new", Options{Like: like, OptionalLabel: true})
 	if err != nil || s.Y != nil || s.Classes != nil || !slices.Equal(s.Names, []string{"1.txt", "2.txt"}) {
 		t.Error(s, err)
 	}
-	s, err = ReadText(textFS(letters), "new", Options{Like: like, NoLabel: true})
+	s, err = ReadText(t.Context(), textFS(letters), "new", Options{Like: like, NoLabel: true})
 	if err != nil || s.Y != nil || len(s.Names) != 5 {
 		t.Error(s, err)
 	}
@@ -214,14 +215,14 @@ func TestTextLike(t *testing.T) {
 			t.Fatal(err)
 		}
 		spoil(bad.Text)
-		if _, err := ReadText(textFS(letters), "new", Options{Like: bad}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := ReadText(t.Context(), textFS(letters), "new", Options{Like: bad}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestTextErrors(t *testing.T) {
-	train, err := ReadText(textFS(letters), "letters", Options{})
+	train, err := ReadText(t.Context(), textFS(letters), "letters", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +257,7 @@ func TestTextErrors(t *testing.T) {
 		{letters, Options{Target: NumericTarget}, []string{"folders, which are classes"}},
 		{letters, Options{Storage: Dense}, []string{"sparse"}},
 	} {
-		s, err := ReadText(textFS(c.files), "corpus", c.o)
+		s, err := ReadText(t.Context(), textFS(c.files), "corpus", c.o)
 		wantError(t, err, c.want...)
 		if s != nil {
 			t.Error("a set besides the error", err)
@@ -277,25 +278,25 @@ func TestTextErrors(t *testing.T) {
 		filepath.Join(plain, "train"):                                                                     {"neither a folder nor an archive"},
 		filepath.Join(dir, "none"):                                                                        {"not exist"},
 	} {
-		_, err := Read(name, Options{})
+		_, err := Read(t.Context(), name, Options{})
 		wantError(t, err, append(want, filepath.Base(strings.TrimSuffix(name, "/train")))...)
 	}
-	_, err = Read(plain, Options{Format: "text"})
+	_, err = Read(t.Context(), plain, Options{Format: "text"})
 	wantError(t, err, "neither a folder nor an archive")
-	_, err = Read(plain, Options{Like: train.Schema})
+	_, err = Read(t.Context(), plain, Options{Like: train.Schema})
 	wantError(t, err, "neither a folder nor an archive")
 	csv := writeFile(t, dir, "t.csv", []byte("a,y\n1,2\n"))
-	_, err = Read(csv, Options{Text: &Vectorizer{}})
+	_, err = Read(t.Context(), csv, Options{Text: &Vectorizer{}})
 	wantError(t, err, "csv", "not a folder of documents")
-	_, err = Read(csv, Options{Format: "csv", Like: train.Schema})
+	_, err = Read(t.Context(), csv, Options{Format: "csv", Like: train.Schema})
 	wantError(t, err, "the model is of documents")
-	_, err = Read(dir, Options{Format: "csv"})
+	_, err = Read(t.Context(), dir, Options{Format: "csv"})
 	wantError(t, err, "is a directory")
 
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "link")); err != nil {
 		t.Skip("no links here:", err)
 	}
-	_, err = Read(dir, Options{})
+	_, err = Read(t.Context(), dir, Options{})
 	wantError(t, err, "link", "mend or remove")
 	if err := os.CopyFS(filepath.Join(dir, "locked"), textFS(letters)); err != nil {
 		t.Fatal(err)
@@ -304,12 +305,12 @@ func TestTextErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Getuid() != 0 { // nothing is locked for root
-		_, err = Read(filepath.Join(dir, "locked"), Options{})
+		_, err = Read(t.Context(), filepath.Join(dir, "locked"), Options{})
 		wantError(t, err, "locked/cars/a", "permission denied")
 	}
 	// A file that cannot be read is named, whoever runs the test.
 	broken := textFS(letters)
-	_, err = ReadText(failingFS{broken, "space/20"}, "corpus", Options{})
+	_, err = ReadText(t.Context(), failingFS{broken, "space/20"}, "corpus", Options{})
 	wantError(t, err, "corpus/space/20", "permission denied")
 }
 
@@ -351,7 +352,7 @@ func TestNewsgroups(t *testing.T) {
 		}
 	}
 	path := realdata.File(t, "20news", "20news-bydate.tar.gz")
-	s, err := Read(path+"/20news-bydate-train", Options{})
+	s, err := Read(t.Context(), path+"/20news-bydate-train", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +379,7 @@ func ExampleReadText() {
 		"space/2.txt": {Data: []byte("A rocket to the moon")},
 		"cars/1.txt":  {Data: []byte("The engine of the car")},
 	}
-	train, err := ReadText(corpus, "corpus", Options{Text: &Vectorizer{Weight: TFIDF, MinDocs: 2}})
+	train, err := ReadText(context.Background(), corpus, "corpus", Options{Text: &Vectorizer{Weight: TFIDF, MinDocs: 2}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -400,13 +401,13 @@ func BenchmarkNewsgroups(b *testing.B) {
 	path := realdata.File(b, "20news", "20news-bydate.tar.gz")
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := Read(path+"/20news-bydate-train", Options{}); err != nil {
+			if _, err := Read(b.Context(), path+"/20news-bydate-train", Options{}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("fit", func(b *testing.B) {
-		in, err := openFile(path)
+		in, err := openFile(b.Context(), path)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -24,11 +24,11 @@ func Example_tuning() {
 	ctx := context.Background()
 	var lower, upper []float64
 
-	train, err := dataset.Read("ijcnn1.trn.bz2", dataset.Options{})
+	train, err := dataset.Read(ctx, "ijcnn1.trn.bz2", dataset.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	val, err := dataset.Read("ijcnn1.tst.bz2", dataset.Options{Like: train.Schema})
+	val, err := dataset.Read(ctx, "ijcnn1.tst.bz2", dataset.Options{Like: train.Schema})
 	if err != nil {
 		log.Fatal(err)
 	}

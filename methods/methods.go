@@ -1,8 +1,5 @@
 // Package methods names the methods of this module, so that a bench file and the commands that fit models have the same
 // list, and says what a step of each looks at.
-//
-//	m, ok := methods.Lookup("bome")
-//	result, err := bilevel.Minimize(ctx, problem, m.Method, settings)
 package methods
 
 import (

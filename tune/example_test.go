@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/tune"
@@ -29,28 +31,46 @@ func ExampleFit() {
 	// true true
 }
 
-func ExampleModel_Predict() {
+// A model learned on training and validation rows, kept in a file, and applied to others.
+func Example() {
 	all, err := dataset.Embedded("breast-cancer")
 	if err != nil {
 		log.Fatal(err)
 	}
-	train, val, err := all.Split(.5, 1, true)
+	rest, test, err := all.Split(.25, 1, true)
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Reg: tune.Shared})
+	train, val, err := rest.Split(.3, 1, true)
 	if err != nil {
 		log.Fatal(err)
 	}
-	p, err := r.Model.Predict(val)
+	result, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val, Test: test}, tune.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "bilevel")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := result.Model.Save(filepath.Join(dir, "model.json")); err != nil {
+		log.Fatal(err)
+	}
+
+	m, err := tune.Load(filepath.Join(dir, "model.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	p, err := m.Predict(test)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for i := range 3 {
-		fmt.Printf("%s, really %s\n", p.Label(i), val.Classes[int(val.Y[i])])
+		fmt.Printf("%s, really %s\n", p.Label(i), test.Classes[int(test.Y[i])])
 	}
 	// Output:
-	// malignant, really malignant
-	// malignant, really malignant
+	// benign, really benign
+	// benign, really benign
 	// benign, really benign
 }

@@ -110,7 +110,7 @@ func FuzzModel(f *testing.F) {
 			table := strings.Join(m.Features, ",") + "\n" + strings.Repeat("1,", max(len(m.Features)-1, 0)) + "1\n"
 			for _, file := range []string{table, "1 1:2 2:1\n"} {
 				o := dataset.Options{Like: m.Schema, OptionalLabel: true}
-				if set, err := dataset.ReadFrom(strings.NewReader(file), "rows", o); err == nil {
+				if set, err := dataset.ReadFrom(t.Context(), strings.NewReader(file), "rows", o); err == nil {
 					_, _ = m.Predict(set) // columns may be what the schema says, and not the model
 				}
 			}

@@ -82,8 +82,8 @@ type shared struct {
 	z        []float64
 }
 
-// fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually is,
-// then between those. shift is the middle of the grid.
+// fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually
+// is, then between those. shift is the middle of the grid.
 func fromMiddle(points []float64, shift float64) []float64 {
 	left := slices.Clone(points)
 	var out []float64
@@ -108,7 +108,8 @@ func fromMiddle(points []float64, shift float64) []float64 {
 // before, and returns the points and the best one for each of the outer objectives. Where ctx has a deadline, it takes
 // a share of the time that is left: then the points come in another order, see fromMiddle, and all says whether
 // all were tried.
-func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint, best []shared, all bool, err error) {
+func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint,
+	best []shared, all bool, err error) {
 	q, err := f.problem(s, f.base())
 	if err != nil {
 		return nil, nil, false, err
@@ -158,14 +159,21 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
 			accept = max(tol, min(accept, math.Exp(t)*norm/100))
 		}
-		if _, err := solver.Minimize(ctx, z, x, accept); unlessUnsolved(err) != nil {
+		within := ctx
+		if i == 0 {
+			within = f.closing // a model there must be
+		}
+		if whole, err := solve(within, solver, z, x, accept); err != nil {
 			return nil, nil, false, err
+		} else if !whole && i > 0 {
+			break
 		}
 		for k, o := range outers {
 			v := o.Value(z, x, bilevel.All(o))
 			f.visited.ValueF += int64(o.Samples())
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the validation rows of another size than those of the training rows?", v, t)
+				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
+					"validation rows of another size than those of the training rows?", v, t)
 			}
 			if k == 0 {
 				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
@@ -184,9 +192,13 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	if loose > 1 { // the best points deserve better
 		for k := range best {
 			b := &best[k]
-			if _, err := solver.Minimize(ctx, b.z, []float64{b.x}, tol); unlessUnsolved(err) != nil {
+			better := slices.Clone(b.z)
+			if whole, err := solve(ctx, solver, better, []float64{b.x}, tol); err != nil {
 				return nil, nil, false, err
+			} else if !whole {
+				break
 			}
+			b.z = better
 			b.value = outers[k].Value(b.z, []float64{b.x}, bilevel.All(outers[k]))
 			f.visited.ValueF += int64(outers[k].Samples())
 		}
@@ -240,9 +252,18 @@ func (f *fit) tolerance(q *problem) (float64, error) {
 	f.visited.GradG += int64(q.Inner.Samples())
 	g := floats.Norm(dz, 2)
 	if math.IsNaN(g) || math.IsInf(g, 0) {
-		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; standardise them (--scale)")
+		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; " +
+			"standardise them (--scale)")
 	}
 	return accuracy(d) * max(g, 1e-300), nil
+}
+
+// solve solves an inner problem, and says whether it did before ctx ended; then z is some point on the way.
+func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (whole bool, err error) {
+	if _, err = m.Minimize(ctx, z, x, tol); err != nil && ctx.Err() != nil {
+		return false, nil
+	}
+	return true, unlessUnsolved(err)
 }
 
 // unlessUnsolved is err, except that an inner problem that was not solved to tolerance is none: the solution
@@ -266,7 +287,7 @@ type learned struct {
 }
 
 // exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
-func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
+func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learned, error) {
 	var counts bilevel.Counts
 	hyper, err := q.estimator.Start(&q.Problem, &counts)
 	if err != nil {
@@ -281,7 +302,7 @@ func (f *fit) exact(q *problem, x, z, v []float64) (*learned, error) {
 		return nil, err
 	}
 	grad := make([]float64, len(x))
-	rep, err := hyper.At(context.Background(), grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
+	rep, err := hyper.At(ctx, grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
 	addCounts(&f.visited, counts)
 	if err != nil {
 		return nil, err
@@ -394,7 +415,7 @@ func (f *fit) middle(q *problem) []float64 {
 	if f.o.Param != Exp {
 		return mid
 	}
-	loss := f.curvature()
+	loss := f.loss.curvature(f.scores)
 	curvature, n := make([]float64, p), make([]float64, p)
 	for c := range f.scores {
 		for j := range f.d {
@@ -407,17 +428,6 @@ func (f *fit) middle(q *problem) []float64 {
 		mid[j] = min(max(math.Log(max(curvature[j]/max(n[j], 1), 1e-300)/8), q.Lower[j]), q.Upper[j])
 	}
 	return mid
-}
-
-// curvature is the largest of the loss of a row, or its mean over the classes where all are as likely.
-func (f *fit) curvature() float64 {
-	switch k := float64(f.scores); f.task {
-	case Logistic:
-		return .25
-	case Softmax:
-		return (k - 1) / (k * k)
-	}
-	return 1
 }
 
 // meanSquares are the means of the squares of the columns of m.
@@ -446,7 +456,8 @@ func meanSquares(m rows.Matrix) []float64 {
 // strong that its coefficients vanish, because it falls as e^{−x}: a descent that starts or steps there ends at once.
 // Where h falls with the strength itself, or with its inverse, such strengths are set to the middle and the descent
 // goes on, as long as this lowers h.
-func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned, error) {
+func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned,
+	error) {
 	watched := func() watch {
 		if w == nil {
 			return nil
@@ -504,6 +515,10 @@ const givenUp = "given up"
 // cancelled.
 func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
 	course := f.course(q)
+	within := f.closing // evaluations of what may be the result
+	if f.comparing {
+		within = ctx
+	}
 	settings := bilevel.Settings{Start: from, Seed: f.o.Seed, MaxSteps: course.steps}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -526,7 +541,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		}
 		settings.RecordEvery = course.every
 		var err error
-		if sampled, err = f.sampledRecords(q, course.least); err != nil {
+		if sampled, err = f.sampledRecords(within, q, course.least); err != nil {
 			return nil, err
 		}
 		defer func() { addCounts(&f.visited, sampled.counts) }()
@@ -544,7 +559,8 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 				if last := sampled.trace[len(sampled.trace)-1]; last.GradNorm <= small*math.Abs(last.Value) {
 					end("converged: the validation loss does not fall any more")
 				} else if !limited {
-					end("the validation loss does not fall any more, though its gradient is not zero: --method hoag or a time limit may get further")
+					end("the validation loss does not fall any more, though its gradient is not zero: --method hoag or a time limit " +
+						"may get further")
 				}
 			}
 			if !known {
@@ -601,14 +617,20 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	var exactErr error
 	cut := f.trying || sampled != nil && (f.cut || f.ctx.Err() != nil)
 	if !cut {
-		l, exactErr = f.exact(q, res.Point.X, res.Point.Z, res.Point.V)
+		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
 	if cut {
 		// There is no time, or no need, for more than the record.
 		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
 	} else if exactErr != nil {
 		// What the run itself knows is close.
-		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X))}
+		l = &learned{
+			x: res.Point.X, z: res.Point.Z, v: res.Point.V,
+			value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X)),
+		}
+		if within.Err() != nil {
+			l.gradNorm, exactErr = res.GradNorm, nil
+		}
 	}
 	l.steps, l.trace = res.Steps, res.Trace
 	switch {
@@ -619,7 +641,10 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	case ended != "":
 		l.reason = ended
 	case sampled != nil && res.Reason == bilevel.TimeBudget:
-		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit", mostSeconds)
+		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit",
+			mostSeconds)
+	case res.Reason == bilevel.NoDescent:
+		l.reason = stoppedEarly + ": no step lowers the validation loss, although its gradient is not small"
 	case course.ended != "" && (res.Reason == bilevel.StepBudget || res.Reason == bilevel.Done):
 		l.reason = course.ended
 	default:
@@ -660,6 +685,7 @@ const (
 // more steps, so that the evaluations do not outweigh the steps.
 type sampledRecords struct {
 	f      *fit
+	ctx    context.Context // of evaluations
 	hyper  hypergrad.Hypergradient
 	q      *problem
 	tol    hypergrad.Effort
@@ -679,7 +705,7 @@ type sampledRecords struct {
 	err   error
 }
 
-func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
+func (f *fit) sampledRecords(ctx context.Context, q *problem, least int64) (*sampledRecords, error) {
 	tol, err := f.tolerance(q)
 	if err != nil {
 		return nil, err
@@ -690,7 +716,8 @@ func (f *fit) sampledRecords(q *problem, least int64) (*sampledRecords, error) {
 	if limited { // records choose the best of some points, and are not the result
 		tol, linear = looser(d)*tol, 1e-3
 	}
-	s := &sampledRecords{deadline: end, f: f, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
+	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p),
+		tol: hypergrad.Effort{Inner: tol, Linear: linear}}
 	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
 	return s, err
 }
@@ -709,7 +736,7 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 		copy(at.V, s.v)
 		s.v = at.V
 	}
-	rep, err := s.hyper.At(context.Background(), s.pg, at, s.tol)
+	rep, err := s.hyper.At(s.ctx, s.pg, at, s.tol)
 	if err != nil {
 		s.err = err
 		return false, false
@@ -755,7 +782,8 @@ func (f *fit) tracePoints(l *learned) []TracePoint {
 		if math.IsNaN(r.Value) {
 			continue
 		}
-		out = append(out, TracePoint{Step: r.Step, Seconds: r.Time.Seconds(), Value: r.Value * u, GradNorm: r.GradNorm * u, SamplesVisited: r.Counts.Total()})
+		out = append(out, TracePoint{Step: r.Step, Seconds: r.Time.Seconds(), Value: r.Value * u, GradNorm: r.GradNorm * u,
+			SamplesVisited: r.Counts.Total()})
 	}
 	if n := len(out); n > 0 {
 		last := out[n-1]

@@ -1,11 +1,13 @@
 package tune
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
 )
 
 // Metrics are the figures of a model on some rows.
@@ -68,36 +70,6 @@ func best(t []float64) int {
 	return k
 }
 
-// judged are the losses and predictions of rows.
-type judged struct {
-	y         []float64 // class indices or values
-	losses    []float64
-	predicted []float64 // class indices or values
-}
-
-// judge computes losses and predictions from the scores of a model; y are class indices, or values as the
-// scores of a ridge model are.
-func judge(task Task, scores, y []float64, k int) *judged {
-	j := &judged{y: y, losses: make([]float64, len(y)), predicted: make([]float64, len(y))}
-	for i, v := range y {
-		t := scores[i*k : (i+1)*k]
-		switch task {
-		case Ridge:
-			j.predicted[i] = t[0]
-			j.losses[i] = (t[0] - v) * (t[0] - v) / 2
-		case Logistic:
-			if t[0] > 0 {
-				j.predicted[i] = 1
-			}
-			j.losses[i] = logisticLoss((2*v - 1) * t[0])
-		default:
-			j.predicted[i] = float64(best(t))
-			j.losses[i] = logSum(t) - t[int(v)]
-		}
-	}
-	return j
-}
-
 // right is 1 for each row whose class was predicted and 0 for the others.
 func (j *judged) right() []float64 {
 	r := make([]float64, len(j.y))
@@ -107,23 +79,6 @@ func (j *judged) right() []float64 {
 		}
 	}
 	return r
-}
-
-func (j *judged) metrics(task Task) *Metrics {
-	m := &Metrics{N: len(j.y), Accuracy: math.NaN(), RMSE: math.NaN()}
-	right := 0
-	for i, l := range j.losses {
-		m.Loss += l / float64(m.N)
-		if j.predicted[i] == j.y[i] {
-			right++
-		}
-	}
-	if task == Ridge {
-		m.RMSE = math.Sqrt(2 * m.Loss)
-	} else {
-		m.Accuracy = float64(right) / float64(m.N)
-	}
-	return m
 }
 
 func (j *judged) confusion(on string, classes []string) *Confusion {
@@ -141,14 +96,14 @@ func (j *judged) confusion(on string, classes []string) *Confusion {
 func (f *fit) judge(s *dataset.Set, z []float64) *judged {
 	scores := model.ScoreRows(s.X, z, f.scores)
 	y := s.Y
-	if f.task == Ridge {
+	if f.loss.standardise {
 		y = make([]float64, len(s.Y))
 		for i := range scores {
 			scores[i] = f.shift + f.unit*scores[i]
 			y[i] = f.shift + f.unit*s.Y[i]
 		}
 	}
-	return judge(f.task, scores, y, f.scores)
+	return f.loss.judge(scores, y, f.scores)
 }
 
 // outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds.
@@ -156,16 +111,24 @@ func (f *fit) outOfFold(s split, z []float64) *judged {
 	all := &judged{}
 	d := len(z) / s.folds()
 	for k := range s.folds() {
-		order := make([]int, 0, s.bounds[k+1]-s.bounds[k])
-		for i := s.bounds[k]; i < s.bounds[k+1]; i++ {
-			order = append(order, i)
-		}
-		j := f.judge(s.train.Subset(order), z[k*d:(k+1)*d])
+		lo, hi := s.bounds[k], s.bounds[k+1]
+		j := f.judge(&dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}, z[k*d:(k+1)*d])
 		all.y = append(all.y, j.y...)
 		all.losses = append(all.losses, j.losses...)
 		all.predicted = append(all.predicted, j.predicted...)
 	}
 	return all
+}
+
+// span are the rows of m from lo to hi, which share its memory.
+func span(m rows.Matrix, lo, hi int) rows.Matrix {
+	switch m := m.(type) {
+	case *rows.Dense:
+		return &rows.Dense{N: hi - lo, D: m.D, Stride: m.Stride, Data: m.Data[lo*m.Stride : hi*m.Stride]}
+	case *rows.CSR:
+		return &rows.CSR{N: hi - lo, D: m.D, Ptr: m.Ptr[lo : hi+1], Idx: m.Idx, Val: m.Val}
+	}
+	panic(fmt.Sprintf("tune: rows are stored as %T", m))
 }
 
 // validation is what z, as learned on s, does on the validation rows.

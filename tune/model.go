@@ -8,10 +8,10 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/outfile"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -31,8 +31,9 @@ type Model struct {
 	Version int    `json:"version"` // 1
 	Task    Task   `json:"task"`
 
-	Classes      []string        `json:"classes,omitempty"`  // in order; nil for ridge
-	Features     []string        `json:"features,omitempty"` // names; nil for documents, whose words Schema has, and for more than 1<<20 without names
+	Classes []string `json:"classes,omitempty"` // in order; nil for ridge
+	// names; nil for documents, whose words Schema has, and for more than 1<<20 without names
+	Features     []string        `json:"features,omitempty"`
 	Coefficients []Coefficients  `json:"coefficients"`
 	HasIntercept bool            `json:"has_intercept"`
 	Scaler       *dataset.Scaler `json:"scaler"` // nil where features are not scaled
@@ -95,7 +96,7 @@ type Obtained struct {
 // model is the model with coefficients z and strengths x of q.
 func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	m := &Model{
-		Format: modelFormat, Version: modelVersion, Task: f.task,
+		Format: modelFormat, Version: modelVersion, Task: f.loss.task,
 		Classes: f.classes, Features: f.features, Schema: f.schema, Scaler: f.scaler, HasIntercept: f.intercept,
 		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: Box{q.Lower[0], q.Upper[0]}, Strengths: make([]Strength, len(x))},
 	}
@@ -105,13 +106,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	value := make([]float64, len(x))
 	q.strengths(value, x)
 	for c := range f.scores {
-		w := Coefficients{Weights: make([]float64, f.d)}
-		switch f.task {
-		case Softmax:
-			w.Class = f.classes[c]
-		case Logistic:
-			w.Class = f.classes[1]
-		}
+		w := Coefficients{Class: f.loss.class(f.classes, c), Weights: make([]float64, f.d)}
 		for j := range f.d {
 			i := q.layout.Index(c, j)
 			w.Weights[j] = f.unit * z[i]
@@ -144,7 +139,7 @@ func (f *fit) strengthName(kind Reg, class, feature int) string {
 	case PerClass:
 		return f.classes[class]
 	case PerFeatureClass:
-		if f.task == Softmax {
+		if f.scores > 1 {
 			return f.classes[class] + ": " + name()
 		}
 		return name()
@@ -172,7 +167,7 @@ func (m *Model) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(path, data)
+	return outfile.Write(path, data)
 }
 
 // JSON is m as Save writes it: with a line for each number, unless there are very many.
@@ -186,29 +181,6 @@ func (m *Model) JSON() ([]byte, error) {
 		return nil, fmt.Errorf("tune: writing the model: %w", err)
 	}
 	return append(data, '\n'), nil
-}
-
-// WriteFile writes data to path so that a reader, or a crash, finds the old file or the new one.
-func WriteFile(path string, data []byte) error {
-	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(t.Name())
-	_, err = t.Write(data)
-	if err == nil {
-		err = t.Chmod(0o644)
-	}
-	if err == nil {
-		err = t.Sync()
-	}
-	if cerr := t.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(t.Name(), path)
 }
 
 // Load reads a model and checks it. An error about the file is a [*dataset.Error].
@@ -239,7 +211,8 @@ func Load(path string) (*Model, error) {
 	case head.Format != modelFormat:
 		return fail(hint, "this is JSON, but no model: its \"format\" is %q and not %q", head.Format, modelFormat)
 	case head.Version != modelVersion:
-		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads version %d", head.Version, modelVersion)
+		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads "+
+			"version %d", head.Version, modelVersion)
 	}
 	m := &Model{}
 	err = json.Unmarshal(data, m)
@@ -348,14 +321,7 @@ func findNull(v any, at string) string {
 // checkStored reports what a saved model always has and a model made otherwise need not have.
 func (m *Model) checkStored() error {
 	for k, c := range m.Coefficients {
-		want := ""
-		switch m.Task {
-		case Softmax:
-			want = m.Classes[k]
-		case Logistic:
-			want = m.Classes[1]
-		}
-		if c.Class != want {
+		if want := m.Task.entry().class(m.Classes, k); c.Class != want {
 			return fmt.Errorf("list %d of weights is of the class %q and not %q", k+1, c.Class, want)
 		}
 		if !m.HasIntercept && c.Intercept != 0 {
@@ -365,9 +331,6 @@ func (m *Model) checkStored() error {
 	s := m.Schema
 	if s == nil {
 		return nil
-	}
-	if tables := []string{"csv", "tsv", "parquet"}; slices.Contains(tables, s.Format) && s.Columns == nil {
-		return errors.New("the columns of the schema are missing")
 	}
 	if s.Classes != nil && !slices.Equal(s.Classes, m.Classes) {
 		return errors.New("the classes of the schema are not those of the model")
@@ -380,23 +343,14 @@ func (m *Model) checkStored() error {
 
 // Check reports the first thing that makes m unusable.
 func (m *Model) Check() error {
-	switch m.Task {
-	case Logistic, Softmax, Ridge:
-	default:
+	l := m.Task.entry()
+	if l == nil {
 		return fmt.Errorf("the task %q is unknown", m.Task)
 	}
-	want := 1
-	switch {
-	case m.Task == Softmax:
-		if want = len(m.Classes); want < 2 {
-			return fmt.Errorf("a softmax model of %d classes", want)
-		}
-	case m.Task == Logistic && len(m.Classes) != 2:
-		return fmt.Errorf("a logistic model of %d classes", len(m.Classes))
-	case m.Task == Ridge && m.Classes != nil:
-		return errors.New("a ridge model with classes")
+	if err := l.check(m.Classes); err != nil {
+		return err
 	}
-	if len(m.Coefficients) != want {
+	if want := l.scores(len(m.Classes)); len(m.Coefficients) != want {
 		return fmt.Errorf("%d lists of weights where there should be %d", len(m.Coefficients), want)
 	}
 	d := m.Dim()
@@ -467,7 +421,7 @@ type Prediction struct {
 
 // Label is the prediction for row i in words: a class, or a number.
 func (p *Prediction) Label(i int) string {
-	if p.Task == Ridge {
+	if !p.Task.Classes() {
 		return formatFloat(p.Values[i])
 	}
 	return p.Classes[p.Labels[i]]
@@ -481,7 +435,8 @@ func (p *Prediction) Len() int { return max(len(p.Values), len(p.Labels)) }
 func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 	n, d := set.Dims()
 	fail := func(format string, args ...any) (*Prediction, error) {
-		return nil, &dataset.Error{File: set.Source, Err: fmt.Errorf(format, args...), Hint: "give a file with the columns that the model was trained on"}
+		return nil, &dataset.Error{File: set.Source, Err: fmt.Errorf(format, args...),
+			Hint: "give a file with the columns that the model was trained on"}
 	}
 	for j := range min(len(m.Features), len(set.Features)) {
 		if m.Features[j] != set.Features[j] {
@@ -514,27 +469,20 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 		}
 	}
 	p := &Prediction{Task: m.Task, Classes: m.Classes, scores: scores}
-	switch m.Task {
-	case Ridge:
-		p.Values = scores
-	case Logistic:
-		p.Labels, p.Proba = make([]int, n), make([]float64, 2*n)
-		for i, t := range scores {
-			if t > 0 {
-				p.Labels[i] = 1
-			}
-			p.Proba[2*i], p.Proba[2*i+1] = sigmoid(-t), sigmoid(t)
+	l, classes := m.Task.entry(), len(m.Classes)
+	if l.classes {
+		p.Labels, p.Proba = make([]int, n), make([]float64, n*classes)
+	} else {
+		p.Values = make([]float64, n)
+	}
+	for i := range n {
+		t := scores[i*k : (i+1)*k]
+		if !l.classes {
+			p.Values[i] = l.predict(t)
+			continue
 		}
-	default:
-		p.Labels, p.Proba = make([]int, n), make([]float64, k*n)
-		for i := range n {
-			t := scores[i*k : (i+1)*k]
-			p.Labels[i] = best(t)
-			log := logSum(t)
-			for c, v := range t {
-				p.Proba[i*k+c] = math.Exp(v - log)
-			}
-		}
+		p.Labels[i] = int(l.predict(t))
+		l.proba(p.Proba[i*classes:(i+1)*classes], t)
 	}
 	return p, nil
 }
@@ -556,12 +504,13 @@ func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
 		return nil, &dataset.Error{File: s.Source, Err: errors.New("there is no label")}
 	case len(s.Y) != p.Len():
 		return nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(s.Y))
-	case m.Task == Ridge && s.Classes != nil:
+	case !m.Task.Classes() && s.Classes != nil:
 		return nil, &dataset.Error{File: s.Source, Err: errors.New("the labels are classes, and the model predicts numbers")}
-	case m.Task != Ridge:
+	case m.Task.Classes():
 		if err := s.MapClasses(m.Classes); err != nil {
 			return nil, err
 		}
 	}
-	return judge(m.Task, p.scores, s.Y, len(m.Coefficients)).metrics(m.Task), nil
+	l := m.Task.entry()
+	return l.metrics(l.judge(p.scores, s.Y, len(m.Coefficients))), nil
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
@@ -18,10 +17,10 @@ import (
 
 // fit is one job.
 type fit struct {
-	ctx   context.Context
-	begin time.Time
-	o     Options
-	task  Task
+	ctx     context.Context // of work, which ends early enough for what is left to do
+	closing context.Context // of what the result needs
+	o       Options
+	loss    *loss
 
 	schema    *dataset.Schema
 	features  []string // names; nil for too many
@@ -53,6 +52,7 @@ type fit struct {
 	chosen                  *trial   // is learned on all rows
 	partGrid                bool     // not all of the grid was tried
 	cut                     bool     // learning ended because there was no time for another evaluation
+	late                    bool     // it ended with ctx
 	tried                   int      // points of the grid
 	trouble                 bool     // an error ended learning
 	stage                   stage
@@ -71,7 +71,7 @@ func (s split) folds() int { return max(len(s.bounds)-1, 0) }
 
 // prepare checks the data and brings them into the form that learning takes.
 func prepare(data Data, o Options) (*fit, error) {
-	f := &fit{o: o, unit: 1, scores: 1}
+	f := &fit{o: o, unit: 1}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
 	}
@@ -89,17 +89,19 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("%d rows of %d features: nothing to learn from", n, d)}
 	}
 	if train.Y == nil {
-		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("the training rows have no label"), Hint: "name the label column"}
+		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("the training rows have no label"),
+			Hint: "name the label column"}
 	}
 	f.d = d
-	f.task = o.Task
-	if f.task == AutoTask {
-		f.task = Task(train.GuessTask())
+	task := o.Task
+	if task == AutoTask {
+		task = Task(train.GuessTask())
 	}
-	if f.task == Ridge {
+	if f.loss = task.entry(); !f.loss.classes {
 		if train.Classes != nil {
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a ridge model needs numbers as labels, and these are classes (%s, …)", train.Classes[0]),
-				Hint: "choose another label column, or the model logistic or softmax"}
+			return nil, &dataset.Error{File: train.Source,
+				Err:  fmt.Errorf("a %s model needs numbers as labels, and these are classes (%s, …)", task, train.Classes[0]),
+				Hint: "choose another label column, or the model " + anyOf(func(l *loss) bool { return l.classes })}
 		}
 	} else {
 		if err := train.AsClasses(); err != nil {
@@ -107,28 +109,30 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 		f.classes = train.Classes
 		k := len(f.classes)
-		if f.task == Logistic && k > 2 {
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a logistic model has two classes, and the label has %d", k), Hint: "choose the model softmax"}
+		if k > f.loss.most {
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a %s model has two classes, and the label has %d",
+				task, k),
+				Hint: "choose the model " + anyOf(func(l *loss) bool { return l.most >= k })}
 		}
 		if counts := train.ClassCounts(); slices.Contains(counts, 0) {
 			c := slices.Index(counts, 0)
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("no training row is of the class %q", f.classes[c]), Hint: "give rows of it, or leave it out of the other files"}
-		}
-		if f.task == Softmax {
-			f.scores = k
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("no training row is of the class %q", f.classes[c]),
+				Hint: "give rows of it, or leave it out of the other files"}
 		}
 	}
-	if o.Reg == PerClass && f.task != Softmax {
-		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class are for softmax", f.task)}
+	if f.scores = f.loss.scores(len(f.classes)); o.Reg == PerClass && f.scores == 1 {
+		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class "+
+			"are for %s",
+			task, anyOf(func(l *loss) bool { return l.scores(3) > 1 }))}
 	}
 	f.schema, f.features = train.Schema, train.Features
 
-	tables := f.schema == nil || f.schema.Format != "libsvm" && !isText(f.schema)
+	tables := !f.schema.Prepared()
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
 	if o.Scale == On || o.Scale == Auto && tables {
 		f.scaler = dataset.FitScaler(train.X)
 	}
-	if f.task == Ridge {
+	if f.loss.standardise {
 		f.standardise(train.Y)
 	}
 	others := map[string]*dataset.Set{"validation": data.Val, "test": data.Test}
@@ -137,7 +141,7 @@ func prepare(data Data, o Options) (*fit, error) {
 		if set == nil {
 			continue
 		}
-		s, err := f.fitting(set, name, &train)
+		s, err := set.Conform(name, &train)
 		if err != nil {
 			return nil, err
 		}
@@ -163,57 +167,6 @@ func prepare(data Data, o Options) (*fit, error) {
 
 // isText says whether rows are of documents.
 func isText(s *dataset.Schema) bool { return s != nil && s.Text != nil }
-
-// fitting is a set whose features and classes are those of train, or an error.
-func (f *fit) fitting(set *dataset.Set, name string, train *dataset.Set) (*dataset.Set, error) {
-	s := *set
-	n, d := s.Dims()
-	fail := func(hint, format string, args ...any) error {
-		return &dataset.Error{File: s.Source, Err: fmt.Errorf(format, args...), Hint: hint}
-	}
-	switch {
-	case n == 0:
-		return nil, fail("", "there are no %s rows", name)
-	case d != f.d:
-		return nil, fail("read it with Options.Like = the training set's schema", "the %s rows have %d features and the training rows %d", name, d, f.d)
-	case s.Y == nil:
-		return nil, fail("name the label column", "the %s rows have no label", name)
-	}
-	if j := firstDifference(train.Features, s.Features); j >= 0 {
-		return nil, fail("give a file with the columns of the training rows", "feature %d of the %s rows is %q where the training rows have %q", j+1, name, s.Features[j], train.Features[j])
-	}
-	if f.task == Ridge {
-		if s.Classes != nil {
-			return nil, fail("", "the labels of the %s rows are classes where those of the training rows are numbers", name)
-		}
-	} else if s.Classes == nil || !slices.Equal(s.Classes, f.classes) {
-		if err := s.MapClasses(f.classes); err != nil {
-			return nil, err
-		}
-	}
-	if _, sparse := train.X.(*rows.CSR); sparse {
-		if _, ok := s.X.(*rows.CSR); !ok {
-			return nil, fail("read it with Options.Like = the training set's schema", "the %s rows are dense and the training rows sparse", name)
-		}
-	} else if _, ok := s.X.(*rows.CSR); ok {
-		return nil, fail("read it with Options.Like = the training set's schema", "the %s rows are sparse and the training rows dense", name)
-	}
-	return &s, nil
-}
-
-// firstDifference is the first place where two lists of the same length differ, −1 if they do not or if one is
-// not known.
-func firstDifference(a, b []string) int {
-	if a == nil || b == nil || len(a) != len(b) {
-		return -1
-	}
-	for j := range a {
-		if a[j] != b[j] {
-			return j
-		}
-	}
-	return -1
-}
 
 // standardise finds shift and unit of a ridge target. They change neither x nor the model, only the size of the
 // numbers that tolerances are compared with.
@@ -243,7 +196,7 @@ func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	if f.intercept {
 		t.X = t.X.WithOnes()
 	}
-	if f.task == Ridge {
+	if f.loss.standardise {
 		t.Y = make([]float64, len(s.Y))
 		for i, y := range s.Y {
 			t.Y[i] = (y - f.shift) / f.unit
@@ -431,7 +384,7 @@ func (f *fit) strengths(kind Reg) int {
 // problem builds the problem of s.
 func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	p := f.strengths(kind)
-	train, err := f.loss(s.train, p)
+	train, err := f.objective(s.train, p)
 	if err != nil {
 		return nil, err
 	}
@@ -446,13 +399,14 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 		}
 		sampled, q.Outer = folds.Inner, folds.Outer
 	case s.val != nil:
-		if q.Outer, err = f.loss(s.val, p); err != nil {
+		if q.Outer, err = f.objective(s.val, p); err != nil {
 			return nil, err
 		}
 	}
 	if kind.Sparse() {
 		err = f.addL1(q, sampled, kind)
-	} else if q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies}); err == nil {
+	} else if q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear,
+		Intercept: f.intercept, Copies: q.copies}); err == nil {
 		q.Inner, err = model.Regularize(sampled, q.pen)
 	}
 	if err != nil {
@@ -462,21 +416,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	return q, nil
 }
 
-// loss is the loss of the rows of s.
-func (f *fit) loss(s *dataset.Set, p int) (*model.Loss, error) {
-	switch f.task {
-	case Ridge:
-		return model.NewSquared(s.X, s.Y, p)
-	case Softmax:
-		y := make([]int, len(s.Y))
-		for i, v := range s.Y {
-			y[i] = int(v)
-		}
-		return model.NewSoftmax(s.X, y, f.scores, p)
-	}
-	y := make([]float64, len(s.Y))
-	for i, v := range s.Y {
-		y[i] = 2*v - 1 // classes 0 and 1
-	}
-	return model.NewLogistic(s.X, y, p)
+// objective is the loss of the rows of s.
+func (f *fit) objective(s *dataset.Set, p int) (*model.Loss, error) {
+	return f.loss.objective(s.X, s.Y, f.scores, p)
 }

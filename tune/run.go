@@ -7,9 +7,13 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
+
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
 // run does the job: grid, comparison, learning, final model.
@@ -27,6 +31,17 @@ func (f *fit) run() (*Result, error) {
 	base := start[0]
 	u := f.unit * f.unit
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
+
+	// The figures of the baseline take as long as those of the result will.
+	begin := time.Now()
+	baseVal, baseTest, _, err := f.figures(f.base(), []float64{base.x}, base.z)
+	if err != nil {
+		return nil, err
+	}
+	res.BaselineVal = f.loss.metrics(baseVal)
+	var cancel context.CancelFunc
+	f.ctx, cancel = wait.Earlier(f.ctx, time.Since(begin)*3/2)
+	defer cancel()
 
 	chosen := &trial{kind: kinds[len(kinds)-1], spread: f.spread(kinds[len(kinds)-1])}
 	learnFrom := .2
@@ -56,6 +71,7 @@ func (f *fit) run() (*Result, error) {
 	if l != nil {
 		res.Trace, res.Steps, res.Reason = f.tracePoints(l), l.steps, l.reason
 	}
+	f.late = f.ctx.Err() != nil
 	f.trouble = strings.HasPrefix(res.Reason, stoppedEarly)
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
@@ -69,41 +85,33 @@ func (f *fit) run() (*Result, error) {
 		x := f.baseline(kind, base.x)
 		if f.ctx.Err() != nil || f.cut { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
-		} else if l, err = f.exact(q, x, base.z, nil); err != nil {
+		} else if l, err = f.exact(f.closing, q, x, base.z, nil); err != nil {
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		}
 	}
 	res.Value, res.GradNorm = l.value*u, l.gradNorm*u
 
-	// The model: with folds, refitted on all rows.
-	baseZ, modelZ := base.z, l.z
-	if f.main.folds() > 0 {
-		f.stage = stage{"refitting", .98, 1}
-		if modelZ, err = f.refit(f.main.train, kind, l.x); err != nil {
-			return nil, err
-		}
-		if baseZ, err = f.refit(f.main.train, f.base(), []float64{base.x}); err != nil {
-			return nil, err
-		}
+	f.stage = stage{"refitting", .98, 1}
+	shown, test, modelZ, err := f.figures(kind, l.x, l.z)
+	if err != nil {
+		return nil, err
 	}
-	val, on := f.validation(f.main, l.z), "validation"
+	on := "validation"
 	if f.main.folds() > 0 {
 		on = "out-of-fold"
 	}
-	res.Val, res.BaselineVal = val.metrics(f.task), f.validation(f.main, base.z).metrics(f.task)
-	shown := val
-	if f.test != nil {
-		test, atBase := f.judge(f.test, modelZ), f.judge(f.test, baseZ)
-		res.Test, res.BaselineTest = test.metrics(f.task), atBase.metrics(f.task)
-		f.testGap, f.testGapError = pairedGap(test.losses, atBase.losses)
-		f.rightGap, f.rightGapError = pairedGap(test.right(), atBase.right())
+	res.Val = f.loss.metrics(shown)
+	if test != nil {
+		res.Test, res.BaselineTest = f.loss.metrics(test), f.loss.metrics(baseTest)
+		f.testGap, f.testGapError = pairedGap(test.losses, baseTest.losses)
+		f.rightGap, f.rightGapError = pairedGap(test.right(), baseTest.right())
 		shown, on = test, "test"
 		res.NTest = res.Test.N
 	}
-	if f.task == Ridge {
-		res.Residuals = &Residuals{On: on, Observed: shown.y, Predicted: shown.predicted}
-	} else {
+	if f.loss.classes {
 		res.Confusion = shown.confusion(on, f.classes)
+	} else {
+		res.Residuals = &Residuals{On: on, Observed: shown.y, Predicted: shown.predicted}
 	}
 	res.NTrain, _ = f.main.train.Dims()
 	res.NVal = res.Val.N
@@ -120,6 +128,21 @@ func (f *fit) run() (*Result, error) {
 	return res, nil
 }
 
+// figures are what z, as learned on all rows, does on the validation and test rows, the latter nil if there are none.
+// model is what it is there: with folds, the model of all rows.
+func (f *fit) figures(kind Reg, x, z []float64) (val, test *judged, model []float64, err error) {
+	val, model = f.validation(f.main, z), z
+	if f.main.folds() > 0 {
+		if model, _, err = f.refit(f.closing, f.main, kind, x, z); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if f.test != nil {
+		test = f.judge(f.test, model)
+	}
+	return val, test, model, nil
+}
+
 // kinds are the kinds of strengths to compare, or the one that was asked for, beside the shared strength where
 // its spread is chosen.
 func (f *fit) kinds() []Reg {
@@ -131,7 +154,7 @@ func (f *fit) kinds() []Reg {
 		return []Reg{f.o.Reg}
 	}
 	kinds := []Reg{Shared}
-	if f.task == Softmax {
+	if f.scores > 1 {
 		kinds = append(kinds, PerClass)
 	}
 	if f.d > 1 {
@@ -153,7 +176,7 @@ const cheapComparison = 2e6
 // heldOuts divides the rows for the comparison of kinds; none if there are too few.
 func (f *fit) heldOuts() []heldOut {
 	s := f.main
-	classes := f.task != Ridge
+	classes := f.loss.classes
 	k := s.folds()
 	if k == 0 {
 		rest, part, err := s.val.Split(.25, f.o.Seed, classes)
@@ -211,8 +234,8 @@ func (f *fit) unjudged(kinds []Reg) *trial {
 	return f.trials(kinds)[1] // the narrowest spread
 }
 
-// compare learns each kind of strengths without the held-out rows and returns the one that does best on them,
-// where more strengths than one have to do better by two standard errors, and so has each wider spread. The kind that was
+// compare learns each kind of strengths without the held-out rows and returns the one that does best on them, where
+// more strengths than one have to do better by two standard errors, and so has each wider spread. The kind that was
 // asked for is returned in any case.
 func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 	parts := f.heldOuts()
@@ -282,8 +305,11 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 			}
 			z := l.z
 			if h.refit {
-				if z, err = f.refit(h.learn.train, t.kind, l.x); err != nil {
+				whole := false
+				if z, whole, err = f.refit(ctx, h.learn, t.kind, l.x, l.z); err != nil {
 					return nil, nil, err
+				} else if !whole {
+					return outOfTime()
 				}
 			}
 			t.losses = append(t.losses, f.judge(h.judge, z).losses...)
@@ -354,23 +380,27 @@ func pairedGap(a, b []float64) (gap, err float64) {
 	return gap, math.Sqrt(err / max(n-1, 1) / n)
 }
 
-// refit solves the inner problem on all rows of t with strengths x.
-func (f *fit) refit(t *dataset.Set, kind Reg, x []float64) ([]float64, error) {
-	q, err := f.problem(split{train: t}, kind)
+// refit solves the inner problem on all rows of s with strengths x, from the mean of the models z of the folds of s;
+// whole says that there was time for it.
+func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, whole bool, err error) {
+	q, err := f.problem(split{train: s.train}, kind)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	min, err := f.solver(q)
+	solver, err := f.solver(q)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	tol, err := f.tolerance(q)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	z := make([]float64, q.layout.Len())
-	_, err = min.Minimize(context.Background(), z, x, tol)
-	return z, unlessUnsolved(err)
+	model = make([]float64, q.layout.Len())
+	for k := range s.folds() {
+		floats.AddScaled(model, 1/float64(s.folds()), z[k*len(model):(k+1)*len(model)])
+	}
+	whole, err = solve(ctx, solver, model, x, tol)
+	return model, whole, err
 }
 
 // words are the sentences of a result.
@@ -425,41 +455,48 @@ func (f *fit) words(r *Result) []string {
 		}
 		least := slices.MinFunc(r.Candidates, func(a, b Candidate) int { return cmp.Compare(a.Loss, b.Loss) })
 		if least.Gap < 0 {
-			say("More strengths did not help beyond noise: on %s the loss is %.5g with one strength for all%s, a difference of %.2g ± %.2g. One is kept; --reg %s takes more.", held, shared.Loss, text, -least.Gap, least.GapError, least.Reg)
+			say("More strengths did not help beyond noise: on %s the loss is %.5g with one strength for all%s, a difference "+
+				"of %.2g ± %.2g. One is kept; --reg %s takes more.", held, shared.Loss, text, -least.Gap, least.GapError, least.Reg)
 		} else {
-			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held, shared.Loss, text)
+			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held,
+				shared.Loss, text)
 		}
 	default:
-		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± %.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
+		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± "+
+			"%.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
 		if f.choosesSpread(kind) {
 			w = append(w, f.spreadWords(r, held)...)
 		}
 	}
 	if f.trouble && !r.Interrupted && !r.TimedOut {
-		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower --box may help.", r.Reason)
+		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower "+
+			"--box may help.", r.Reason)
 	}
 	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
 		say("No strengths were found that do better on the validation rows than the baseline: the model is the baseline.")
 	}
 	if r.Test != nil && !r.BaselineWon {
 		change := 100 * (r.Test.Loss - r.BaselineTest.Loss) / r.BaselineTest.Loss
-		score := ""
-		if f.task == Ridge {
-			score = fmt.Sprintf(" (RMSE %.4g, baseline %.4g)", r.Test.RMSE, r.BaselineTest.RMSE)
-		} else {
-			score = fmt.Sprintf(" (accuracy %.2f%%, baseline %.2f%%, difference %.2f ± %.2f)", 100*r.Test.Accuracy, 100*r.BaselineTest.Accuracy, 100*f.rightGap, 100*f.rightGapError)
+		s := f.loss.score
+		score := fmt.Sprintf(" (%s %s, baseline %s", s.Name, s.Text(r.Test, 4), s.Text(r.BaselineTest, 4))
+		if f.loss.classes {
+			score += fmt.Sprintf(", difference %.2f ± %.2f", 100*f.rightGap, 100*f.rightGapError)
 		}
+		score += ")"
 		switch {
 		case math.Abs(change) < .05:
 			say("On the test rows the loss is the baseline's%s.", score)
 		case math.Abs(f.testGap) < 2*f.testGapError:
-			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change), map[bool]string{true: "below", false: "above"}[change < 0], score)
+			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change),
+				map[bool]string{true: "below", false: "above"}[change < 0], score)
 		case change < 0:
 			say("On the test rows the loss is %.1f%% below the baseline's%s.", -change, score)
 		case kind == f.base():
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not quite the best for these.", change, score)
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not "+
+				"quite the best for these.", change, score)
 		default:
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than the problem. More validation rows or a shared strength would be safer.", change, score)
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than "+
+				"the problem. More validation rows or a shared strength would be safer.", change, score)
 		}
 	}
 	if kind.Sparse() {
@@ -479,9 +516,11 @@ func (f *fit) atBounds(r *Result) []string {
 	x, b := r.X[0], f.o.Box
 	switch {
 	case x <= b.Lower:
-		return []string{fmt.Sprintf("The strength is at the lower end of the box, %v: less regularisation might do better still.", b.Lower)}
+		return []string{fmt.Sprintf("The strength is at the lower end of the box, %v: less regularisation might do better "+
+			"still.", b.Lower)}
 	case x >= b.Upper:
-		return []string{fmt.Sprintf("The strength is at the upper end of the box, %v: the features may tell nothing about the label.", b.Upper)}
+		return []string{fmt.Sprintf("The strength is at the upper end of the box, %v: the features may tell nothing about "+
+			"the label.", b.Upper)}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package tune
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -43,7 +42,8 @@ func (m *Model) NonZero() (n, of int) {
 // checkSparse reports what does not go with the ℓ1 norm.
 func (o Options) checkSparse() error {
 	if m, ok := o.Method.entry(); ok && o.Reg.Sparse() && m.Kind != methods.Exact {
-		return &OptionError{"method", string(o.Method), fmt.Sprintf("with %s choose %s: all others need a smooth training loss", o.Reg, strings.Join(methods.Names(methods.Exact), " or "))}
+		return &OptionError{"method", string(o.Method), fmt.Sprintf("with %s choose %s: all others need a smooth training "+
+			"loss", o.Reg, strings.Join(methods.Names(methods.Exact), " or "))}
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (f *fit) findTop(q *problem, tol float64) error {
 	if f.o.Param == Linear {
 		x = slices.Repeat([]float64{1e30}, p)
 	}
-	if _, err := solver.Minimize(context.Background(), z, x, tol); unlessUnsolved(err) != nil {
+	if _, err := solve(f.closing, solver, z, x, tol); err != nil {
 		return err
 	}
 	q.Inner.Grad(grad, nil, z, x, bilevel.All(q.Inner))
@@ -181,7 +181,7 @@ func (f *fit) sparseMiddle(q *problem) []float64 {
 	_, p := q.Dims()
 	mid := slices.Repeat([]float64{f.top - 3}, p)
 	if q.pen != nil {
-		mid[p-1] = math.Log(max(f.curvature()*floats.Sum(f.squares)/float64(len(f.squares))/8, 1e-300))
+		mid[p-1] = math.Log(max(f.loss.curvature(f.scores)*floats.Sum(f.squares)/float64(len(f.squares))/8, 1e-300))
 	}
 	for j := range mid {
 		mid[j] = min(max(mid[j], f.o.Box.Lower), f.o.Box.Upper)
@@ -225,7 +225,8 @@ const cheapSparseDescent = 10 * cheapDescent
 func (f *fit) zeros(r *Result) string {
 	n, of := r.Model.NonZero()
 	if n == 0 && !r.Interrupted && !r.TimedOut {
-		return fmt.Sprintf("All %d coefficients are zero: the features tell nothing about the label that validation rows confirm.", of)
+		return fmt.Sprintf("All %d coefficients are zero: the features tell nothing about the label that validation rows "+
+			"confirm.", of)
 	}
 	return fmt.Sprintf("%d of %d coefficients are not zero.", n, of)
 }

@@ -89,7 +89,7 @@ func TestSparseKinds(t *testing.T) {
 
 func TestSparseOptions(t *testing.T) {
 	var wrong *tune.OptionError
-	for _, m := range []tune.Method{tune.SABA, tune.SOBA} {
+	for _, m := range []tune.Method{tune.SABA, "soba"} {
 		if err := (tune.Options{Reg: tune.ElasticNet, Method: m}).Check(); !errors.As(err, &wrong) || wrong.Option != "method" {
 			t.Errorf("%s: %v", m, err)
 		}

@@ -55,11 +55,11 @@ func newsgroups(t *testing.T, part string, groups ...string) fstest.MapFS {
 func TestFitText(t *testing.T) {
 	realdata.Long(t, "learns on 2,000 documents")
 	groups := []string{"sci.med", "sci.space"}
-	all, err := dataset.ReadText(newsgroups(t, "train", groups...), "train", dataset.Options{Text: &dataset.Vectorizer{MinDocs: 5}})
+	all, err := dataset.ReadText(t.Context(), newsgroups(t, "train", groups...), "train", dataset.Options{Text: &dataset.Vectorizer{MinDocs: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	test, err := dataset.ReadText(newsgroups(t, "test", groups...), "test", dataset.Options{Like: all.Schema})
+	test, err := dataset.ReadText(t.Context(), newsgroups(t, "test", groups...), "test", dataset.Options{Like: all.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,6 @@
 // Package tune learns the regularisation strengths of a linear model on validation data: the job of
 // `bilevel tune`, as a library.
 //
-//	result, err := tune.Fit(ctx, tune.Data{Train: train, Val: val, Test: test}, tune.Options{})
-//	...
-//	err = result.Model.Save("model.json")
-//
 // [Fit] minimises the validation loss h(x) = f(z*(x)) over the strengths x, where
 //
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
@@ -27,11 +23,12 @@
 //
 // # How far strengths spread
 //
-// Where there are more strengths than validation rows, they can fit those rows altogether. Unless [Options].Spread
-// or Box says how far they may be from the best shared strength, [Fit] tries ½, 1, 2 and all of the box on three quarters of the
-// validation rows, keeps for each the number of evaluations after which the loss on the other quarter was lowest,
-// and takes the narrowest, or a wider one that is better there by two standard errors. Wider ones are not tried after one
-// that is worse by as much, or with more than 100,000 coefficients by anything. Then it learns that many evaluations on all validation rows.
+// Where there are more strengths than validation rows, they can fit those rows altogether. Unless [Options].Spread or
+// Box says how far they may be from the best shared strength, [Fit] tries ½, 1, 2 and all of the box on three quarters
+// of the validation rows, keeps for each the number of evaluations after which the loss on the other quarter was
+// lowest, and takes the narrowest, or a wider one that is better there by two standard errors. Wider ones are not tried
+// after one that is worse by as much, or with more than 100,000 coefficients by anything. Then it learns that many
+// evaluations on all validation rows.
 //
 // # Data
 //
@@ -53,6 +50,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
 // Data are the rows to learn from. Exactly one of Val and Folds is given.
@@ -89,16 +87,15 @@ const (
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
 type Method string
 
-// The methods that [AutoMethod] chooses from, and SOBA. "auto" and "" take HOAG, a quasi-Newton descent whose every step
-// passes over all rows, up to 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at
-// a few rows each, so that h falls from the first seconds on. All methods choose their own step sizes. Those that do not
-// know h, which are all but the exact ones and searches, go on while h falls by more than 1e-4 of itself as their steps
+// The methods that [AutoMethod] chooses from. "auto" and "" take HOAG, a quasi-Newton descent whose every step passes
+// over all rows, up to 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at a few
+// rows each, so that h falls from the first seconds on. All methods choose their own step sizes. Those that do not know
+// h, which are all but the exact ones and searches, go on while h falls by more than 1e-4 of itself as their steps
 // double, for at most a minute of steps; with MaxTime, until their gradient is small or the time is used.
 const (
 	AutoMethod Method = "auto"
 	HOAG       Method = "hoag"
 	SABA       Method = "saba"
-	SOBA       Method = "soba"
 )
 
 // Param is the parametrisation of a strength.
@@ -141,8 +138,8 @@ type Options struct {
 	// Box alone bounds them if there are not. "" is "auto", and "off" where Box is set. Kinds with an ℓ1 norm take
 	// a number or all of Box.
 	Spread string
-	// MaxTime bounds the time of Fit; 0 is no bound. A single evaluation is finished. At most a quarter of it is
-	// spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
+	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound. At most a quarter of it
+	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
 	Seed    uint64
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
@@ -190,7 +187,7 @@ func (o Options) fill() (Options, error) {
 	o.Intercept = or(o.Intercept, Auto)
 	o.Start = or(o.Start, "grid")
 	for _, c := range []error{
-		oneOf("model", o.Task, AutoTask, Logistic, Softmax, Ridge),
+		oneOf("model", o.Task, append([]Task{AutoTask}, Tasks()...)...),
 		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass, L1, L1PerFeature, ElasticNet),
 		o.checkMethod(),
 		oneOf("param", o.Param, Exp, Linear),
@@ -351,8 +348,9 @@ func version() string {
 // Version is the version of this module, "(devel)" in a build from a working tree.
 func Version() string { return version() }
 
-// Fit learns strengths and returns the model. Cancelling ctx is no error, see [Result].Interrupted. Errors about
-// data are of type [*dataset.Error], those about options of type [*OptionError].
+// Fit learns strengths and returns the model. Cancelling ctx is no error once the rows are prepared, see
+// [Result].Interrupted: what there is then is finished within a few passes over the data. Errors about data are of type
+// [*dataset.Error], those about options of type [*OptionError].
 func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	begin := time.Now()
 	if options.Box == (Box{}) && data.Train != nil && isText(data.Train.Schema) {
@@ -365,23 +363,21 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	user := ctx
-	if o.MaxTime > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.MaxTime)
-		defer cancel()
-	}
-	f, err := prepare(data, o)
+	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
+	defer cancel()
+	patient, end := wait.Longer(ctx)
+	defer end()
+	f, err := wait.For(patient, func() (*fit, error) { return prepare(data, o) })
 	if err != nil {
 		return nil, err
 	}
-	f.ctx, f.begin = ctx, begin
+	f.ctx, f.closing = work, closing
 	res, err := f.run()
 	if err != nil {
 		return nil, err
 	}
-	res.Interrupted = user.Err() != nil
-	res.TimedOut = !res.Interrupted && (ctx.Err() != nil || f.cut)
+	res.Interrupted = ctx.Err() != nil
+	res.TimedOut = !res.Interrupted && (f.late || f.cut)
 	switch {
 	case res.Interrupted:
 		res.Reason = "interrupted: the best point so far"

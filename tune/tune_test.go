@@ -326,7 +326,7 @@ func TestInterrupted(t *testing.T) {
 
 func TestDeterministic(t *testing.T) {
 	train, val := halves(t, classes(regression(200, 6, 8), 2))
-	for _, method := range []tune.Method{tune.HOAG, tune.SABA, tune.SOBA} {
+	for _, method := range []tune.Method{tune.HOAG, tune.SABA, "soba"} {
 		var value []float64
 		for range 2 {
 			r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Method: method, Seed: 5, Reg: tune.PerFeature})
@@ -409,14 +409,14 @@ func fitted(t *testing.T, train, val *dataset.Set) *tune.Model {
 func ijcnn1(t *testing.T) (train, val *dataset.Set) {
 	t.Helper()
 	dir := realdata.Folder(t, "ijcnn1")
-	train, err := dataset.Read(filepath.Join(dir, "ijcnn1", "ijcnn1.trn.bz2"), dataset.Options{})
+	train, err := dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", "ijcnn1.trn.bz2"), dataset.Options{})
 	if err == nil {
 		err = train.AsClasses()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	val, err = dataset.Read(filepath.Join(dir, "ijcnn1", "ijcnn1.tst.bz2"), dataset.Options{Like: train.Schema})
+	val, err = dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", "ijcnn1.tst.bz2"), dataset.Options{Like: train.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}

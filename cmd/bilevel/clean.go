@@ -2,12 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,18 +22,10 @@ import (
 
 // cleanFlags are the flags of bilevel clean.
 type cleanFlags struct {
-	train, trusted, test, set string
-	trustedFraction           float64
-	formatFlags
-
-	corrupt float64
-	method  string
-	switchFlags
-	maxTime time.Duration
-	seed    uint64
-
-	out         string
-	json, quiet bool
+	fitFlags
+	trusted         string
+	trustedFraction float64
+	corrupt         float64
 }
 
 // The standard setting of --set mnist, and the share of trusted rows elsewhere.
@@ -67,37 +58,22 @@ which to look at rows) and report.html, which shows the most suspicious rows.
   bilevel clean --train noisy.csv --trusted clean.csv --test test.csv
   bilevel clean --train noisy.csv --trusted clean.csv --label species --json
   bilevel clean --set mnist --corrupt 0.5 --seed 1`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("%q: give files with --train, --trusted and --test", args[0])
-			}
-			return nil
-		},
+		Args: noFiles("trusted"),
 		RunE: func(c *cobra.Command, _ []string) error { return runClean(c, &f) },
 	}
 	p := c.Flags()
-	p.SortFlags = false
-	p.StringVar(&f.train, "train", "", "file of training rows, some of whose labels are wrong")
-	p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
-	p.StringVar(&f.test, "test", "", "file of test rows, used for nothing but the figures")
-	p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set (default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
-	p.StringVar(&f.set, "set", "", "an embedded set (digits, breast-cancer) or a public one (see bilevel data list)")
-	f.register(p)
-
-	p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and say how many were found (default 0.5 for the embedded digits without --set)")
-	p.StringVar(&f.method, "method", "auto", "how weights are learned: auto or one of the names above")
-	f.registerSwitches(p)
-	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best weights after this time, such as 30s (reading and the final model are not counted)")
-	p.Uint64Var(&f.seed, "seed", 0, "seed of splits, of sampling and of --corrupt")
-
-	p.StringVar(&f.out, "out", "bilevel-clean-out", "folder for weights.csv and report.html")
-	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
-	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
+	f.register(p, "weights", "bilevel-clean-out", "weights.csv and report.html", func() {
+		p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
+		p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set "+
+			"(default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
+		p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and "+
+			"say how many were found (default 0.5 for the embedded digits without --set)")
+	})
 	return c
 }
 
-// options are the settings of clean.Fit, checked.
-func (f *cleanFlags) options() (clean.Options, error) {
+// settings are those of clean.Fit, checked.
+func (f *cleanFlags) settings() (clean.Options, error) {
 	o := clean.Options{Method: f.method, Seed: f.seed, MaxTime: f.maxTime}
 	var err error
 	if o.Scale, o.Intercept, err = f.switches(); err != nil {
@@ -111,46 +87,20 @@ func (f *cleanFlags) options() (clean.Options, error) {
 
 // checkFlags finds contradictions before anything is read.
 func (f *cleanFlags) checkFlags(c *cobra.Command) error {
-	given := c.Flags().Changed
-	for _, name := range []string{"train", "trusted", "test", "set"} {
-		if given(name) && c.Flag(name).Value.String() == "" {
-			return usagef("--%s \"\": give a name, or leave the flag out", name)
-		}
+	files := f.outputs()
+	if err := f.check(c, "trusted", files.Weights, files.Report); err != nil {
+		return err
 	}
-	for _, file := range []struct{ flag, path string }{{"train", f.train}, {"trusted", f.trusted}, {"test", f.test}} {
-		if file.path == "-" {
-			return usagef("--%s -: clean does not read standard input; save the rows and give the file", file.flag)
-		}
-	}
+	given := c.Flags().Changed("trusted-fraction")
 	switch {
-	case f.train != "" && f.set != "":
-		return usagef("--train and --set: give one of them")
-	case f.train == "" && (f.trusted != "" || f.test != ""):
-		return usagef("--trusted and --test need --train")
 	case f.train != "" && f.trusted == "":
 		return usagef("--train %s: give rows whose labels are right with --trusted", f.train)
-	case given("trusted-fraction") && f.train != "":
+	case given && f.train != "":
 		return usagef("--trusted-fraction: is for --set; the rows of --train are not trusted")
-	case given("trusted-fraction") && !(f.trustedFraction > 0 && f.trustedFraction < 1):
+	case given && !(f.trustedFraction > 0 && f.trustedFraction < 1):
 		return usagef("--trusted-fraction %v: choose a share between 0 and 1, such as 0.2", f.trustedFraction)
 	case !(f.corrupt >= 0 && f.corrupt <= 1):
 		return usagef("--corrupt %v: choose a probability, such as 0.5", f.corrupt)
-	case given("max-time") && f.maxTime <= 0:
-		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
-	case f.out == "":
-		return usagef("--out \"\": name a folder")
-	}
-	if err := f.formatFlags.check(f.train, f.set); err != nil {
-		return err
-	}
-	if err := checkFolder(f.out); err != nil {
-		return usagef("--out %s: %w", f.out, err)
-	}
-	files := f.outputs()
-	for _, path := range []string{files.Weights, files.Report} {
-		if err := checkTarget(path, f.train, f.trusted, f.test); err != nil {
-			return usagef("--out %s: %s %w", f.out, path, err)
-		}
 	}
 	return nil
 }
@@ -178,7 +128,7 @@ func (f *cleanFlags) outputs() *cleanOutputs {
 }
 
 func runClean(c *cobra.Command, f *cleanFlags) error {
-	o, err := f.options()
+	o, err := f.settings()
 	if err != nil {
 		return err
 	}
@@ -188,15 +138,10 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if f.train == "" && f.set == "" && !c.Flags().Changed("corrupt") {
 		f.corrupt = defaultCorrupt
 	}
-	stdout, stderr := c.OutOrStdout(), c.ErrOrStderr()
-	if f.quiet {
-		stderr = io.Discard
-	}
 	begin := time.Now()
-	bar := newProgress(stderr)
+	bar := f.start(c)
 	defer bar.finish()
-	bar.say("reading the data")
-	data, name, err := f.read(c, bar)
+	data, name, err := f.readData(c.Context(), bar)
 	if err != nil {
 		return err
 	}
@@ -211,82 +156,49 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if err != nil {
 		return err
 	}
-	d := &cleaned{Result: r, name: name, train: data.Train, corrupt: f.corrupt, seed: f.seed, read: read, files: f.outputs()}
+	d := &cleaned{
+		Result: r, name: name, train: data.Train, corrupt: f.corrupt, seed: f.seed, read: read, files: f.outputs(),
+	}
 	if right != nil {
 		t := r.Compare(right)
 		d.truth = &t
 	}
-	if err := f.write(d); err != nil {
+	if err := f.writeAll(d); err != nil {
 		return err
 	}
-	if f.json {
-		err = d.writeJSON(stdout)
-	} else {
-		_, err = io.WriteString(stdout, d.summary())
-	}
-	if err == nil && r.Interrupted {
-		err = errInterrupted
-	}
-	return err
+	return f.say(c.OutOrStdout(), d.json(), d.summary, r.Interrupted)
 }
 
-// read reads or makes all parts of the data. name says what they are.
-func (f *cleanFlags) read(c *cobra.Command, bar *progress) (data *clean.Data, name string, err error) {
+// readData reads or makes all parts of the data. name says what they are.
+func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.Data, name string, err error) {
 	data = &clean.Data{}
 	if f.train != "" {
-		like := f.formatFlags.options()
-		if data.Train, err = dataset.Read(f.train, like); err != nil {
+		if data.Train, name, err = f.readFile(ctx, dataset.AutoTarget); err != nil {
 			return nil, "", err
 		}
-		if data.Train.GuessTask() == string(tune.Ridge) {
-			return nil, "", &dataset.Error{File: f.train, Err: fmt.Errorf("the label is a number, and clean finds wrong classes"), Hint: "choose the label column with --label"}
+		if !tune.Task(data.Train.GuessTask()).Classes() {
+			return nil, "", &dataset.Error{File: f.train, Err: errors.New("the label is a number, and clean finds wrong " +
+				"classes"),
+				Hint: "choose the label column with --label"}
 		}
 		if err = data.Train.AsClasses(); err != nil {
 			return nil, "", err
 		}
-		if err = checkOutside(data.Train, f.out, f.train, f.trusted, f.test); err != nil {
+		sets, err := f.readLike(ctx, data.Train, f.trusted, f.test)
+		if err != nil {
 			return nil, "", err
 		}
-		like = likeTraining(like, data.Train)
-		if data.Trusted, err = dataset.Read(f.trusted, like); err != nil {
-			return nil, "", err
-		}
-		if f.test != "" {
-			data.Test, err = dataset.Read(f.test, like)
-		}
-		return data, filepath.Base(f.train), err
+		data.Trusted, data.Test = sets[0], sets[1]
+		return data, name, nil
 	}
-	var rest *dataset.Set
-	switch {
-	case isEmbedded(f.set):
-		set := f.set
-		if set == "" {
-			set = "digits"
-		}
-		name = set + " (embedded)"
-		if rest, err = dataset.Embedded(set); err != nil {
-			return nil, "", err
-		}
-		if rest, data.Test, err = rest.Split(.25, f.seed, true); err != nil {
-			return nil, "", err
-		}
-	default:
-		name = f.set
-		if _, err := dataset.Lookup(f.set); err != nil {
-			return nil, "", usagef("--set: %w (public), digits and breast-cancer (embedded)", err)
-		}
-		var files *dataset.Files
-		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
-		if rest, data.Test, files, err = dataset.Load(c.Context(), f.set, get); err != nil {
-			return nil, "", err
-		}
-		for _, note := range files.Notes {
-			bar.say("note: " + note)
-		}
+	rest, test, name, err := f.readSet(ctx, bar)
+	if err != nil {
+		return nil, "", err
 	}
 	if err := rest.AsClasses(); err != nil {
 		return nil, "", err
 	}
+	data.Test = test
 	share := f.trustedFraction
 	if n, _ := rest.Dims(); (f.set == "mnist" || f.set == "fashion-mnist") && n > mnistTrain+mnistTrusted {
 		if _, rest, err = rest.Split(float64(mnistTrain+mnistTrusted)/float64(n), f.seed, true); err != nil {
@@ -300,8 +212,8 @@ func (f *cleanFlags) read(c *cobra.Command, bar *progress) (data *clean.Data, na
 	return data, name, err
 }
 
-// write makes all files in memory and then writes them.
-func (f *cleanFlags) write(d *cleaned) error {
+// writeAll makes all files in memory and then writes them.
+func (f *cleanFlags) writeAll(d *cleaned) error {
 	var weights, html bytes.Buffer
 	if err := d.writeWeights(&weights); err != nil {
 		return err
@@ -309,13 +221,7 @@ func (f *cleanFlags) write(d *cleaned) error {
 	if err := d.writeReport(&html); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return usagef("--out %s: the folder cannot be made: %w", f.out, bare(err))
-	}
-	if err := writeFiles([]outFile{{d.files.Weights, weights.Bytes()}, {d.files.Report, html.Bytes()}}); err != nil {
-		return usagef("--out %s: %w", f.out, err)
-	}
-	return nil
+	return f.write(outFile{d.files.Weights, weights.Bytes()}, outFile{d.files.Report, html.Bytes()})
 }
 
 // writeWeights writes a line for each training row, in the order of the file.
@@ -323,7 +229,8 @@ func (d *cleaned) writeWeights(w io.Writer) error {
 	t := csv.NewWriter(w)
 	t.Write([]string{"row", "label", "weight", "kept", "predicted", "rank"})
 	for i, r := range d.Rows {
-		t.Write([]string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64), strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)})
+		t.Write([]string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
+			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)})
 	}
 	t.Flush()
 	return t.Error()
@@ -343,18 +250,22 @@ func (d *cleaned) dataLine() string {
 
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
-	w := []string{fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.", d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare())}
+	w := []string{fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
+		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare())}
 	if t := d.truth; t != nil {
-		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
+		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their "+
+			"own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
 			t.Corrupted, 100*float64(t.Corrupted)/float64(d.NTrain), d.corrupt, 100*t.Precision, 100*t.Recall, t.F1))
 	}
 	final := "a model of the kept and the trusted rows"
 	if d.AllBetter {
 		final = "a model of all training and trusted rows"
-		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong, and the final model is of all rows.")
+		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong, "+
+			"and the final model is of all rows.")
 	}
 	if d.After != nil {
-		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of %s.", 100*d.Before.Accuracy, 100*d.After.Accuracy, final))
+		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of %s.", 100*d.Before.Accuracy,
+			100*d.After.Accuracy, final))
 	}
 	switch {
 	case d.Interrupted:
@@ -410,14 +321,11 @@ type cleanJSON struct {
 	Files              *cleanOutputs `json:"files"`
 }
 
-func (d *cleaned) writeJSON(w io.Writer) error {
+func (d *cleaned) json() cleanJSON {
 	j := cleanJSON{
-		Method: d.Method, HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrongShare(), AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
+		Method: d.Method, HeldOutLoss: known(d.Value), HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrongShare(), AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
 		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge, Seed: d.seed,
 		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
-	}
-	if !math.IsInf(d.Value, 0) && !math.IsNaN(d.Value) {
-		j.HeldOutLoss = &d.Value
 	}
 	if t := d.truth; t != nil {
 		j.F1, j.Precision, j.Recall, j.Corrupted = &t.F1, &t.Precision, &t.Recall, &t.Corrupted
@@ -425,8 +333,5 @@ func (d *cleaned) writeJSON(w io.Writer) error {
 	if d.After != nil {
 		j.TestAccuracy, j.TestAccuracyBefore, j.TestLoss, j.TestLossBefore = &d.After.Accuracy, &d.Before.Accuracy, &d.After.Loss, &d.Before.Loss
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(j)
+	return j
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +32,7 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 		Use:   "list",
 		Short: "List the public sets and where they are found",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listData(c.OutOrStdout(), o) },
+		RunE:  func(c *cobra.Command, _ []string) error { return listData(c.Context(), c.OutOrStdout(), o) },
 	}, &cobra.Command{
 		Use:   "get NAME...",
 		Short: "Download sets that are not there yet",
@@ -54,12 +55,13 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 		Short: "Print the files of a set that is there",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, names []string) error {
-			f, err := dataset.Find(names[0], o)
+			f, err := dataset.Find(c.Context(), names[0], o)
 			if err != nil {
 				return err
 			}
 			if f == nil {
-				return &dataset.Error{Err: fmt.Errorf("the set %s is not there yet", names[0]), Hint: "download it with bilevel data get " + names[0]}
+				return &dataset.Error{Err: fmt.Errorf("the set %s is not there yet", names[0]),
+					Hint: "download it with bilevel data get " + names[0]}
 			}
 			for _, p := range f.Paths {
 				fmt.Fprintln(c.OutOrStdout(), p)
@@ -71,11 +73,11 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 }
 
 // listData prints the table of sets.
-func listData(w io.Writer, o dataset.GetOptions) error {
+func listData(ctx context.Context, w io.Writer, o dataset.GetOptions) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tROWS × FEATURES\tCLASSES\tSIZE\tLICENCE\tWHERE")
 	for _, p := range dataset.Publics() {
-		f, err := dataset.Find(p.Name, o)
+		f, err := dataset.Find(ctx, p.Name, o)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
 // outFile is a file to write.
@@ -115,7 +117,7 @@ func writeFiles(files []outFile) (err error) {
 			}
 			continue
 		}
-		if temps[k], err = writeTemp(f); err != nil {
+		if temps[k], err = outfile.Temp(f.path, f.data); err != nil {
 			return fail(f.path, err)
 		}
 	}
@@ -129,27 +131,4 @@ func writeFiles(files []outFile) (err error) {
 		temps[k] = ""
 	}
 	return nil
-}
-
-// writeTemp writes f beside its place and returns the name, "" on an error.
-func writeTemp(f outFile) (string, error) {
-	t, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+"-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = t.Write(f.data)
-	if err == nil {
-		err = t.Chmod(0o644)
-	}
-	if err == nil {
-		err = t.Sync()
-	}
-	if cerr := t.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		os.Remove(t.Name())
-		return "", err
-	}
-	return t.Name(), nil
 }

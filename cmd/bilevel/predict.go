@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -51,7 +52,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
 	p.StringVar(&f.out, "out", "", "file for the predictions (default standard output)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
+	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
 	return c
@@ -76,19 +77,19 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 			return usagef("--out: %s %w", f.out, err)
 		}
 	}
-	m, err := tune.Load(f.model)
+	m, err := wait.For(c.Context(), func() (*tune.Model, error) { return tune.Load(f.model) })
 	if err != nil {
 		return err
 	}
-	if f.proba && m.Task == tune.Ridge {
-		return usagef("--proba: a ridge model predicts numbers and has no classes")
+	if f.proba && !m.Task.Classes() {
+		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
 	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema}
 	var set *dataset.Set
 	if file == "-" {
-		set, err = dataset.ReadFrom(c.InOrStdin(), "standard input", o)
+		set, err = dataset.ReadFrom(c.Context(), c.InOrStdin(), "standard input", o)
 	} else {
-		set, err = dataset.Read(file, o)
+		set, err = dataset.Read(c.Context(), file, o)
 	}
 	if err != nil {
 		return err
@@ -115,11 +116,11 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		return err
 	}
 	if figures != nil && !f.quiet {
-		if m.Task == tune.Ridge {
-			fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: RMSE %.6g\n", figures.N, figures.RMSE)
-		} else {
-			fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: accuracy %.2f%%, loss %.6g\n", figures.N, 100*figures.Accuracy, figures.Loss)
+		s, loss := m.Task.Score(), ""
+		if m.Task.Classes() {
+			loss = fmt.Sprintf(", loss %.6g", figures.Loss)
 		}
+		fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: %s %s%s\n", figures.N, s.Name, s.Text(figures, 6), loss)
 	}
 	return nil
 }

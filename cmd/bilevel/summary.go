@@ -84,15 +84,19 @@ func lossName(r *tune.Result) string {
 func summary(r *tune.Result, name string, files *outputs) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data   %s\nmodel  %s\n\n", dataLine(r, name), modelLine(r))
-	validation, metric := lossName(r), "accuracy"
-	score := func(m *tune.Metrics) string { return fmt.Sprintf("%.2f%%", 100*m.Accuracy) }
-	if r.Model.Task == tune.Ridge {
-		metric = "RMSE"
-		score = func(m *tune.Metrics) string { return fmt.Sprintf("%.5g", m.RMSE) }
+	metric := r.Model.Task.Score()
+	score := func(m *tune.Metrics) string { return metric.Text(m, 5) }
+	table := [][]string{
+		{"", lossName(r), metric.Name},
+		{baselineName(r), loss(r.BaselineValue), score(r.BaselineVal)},
+		{resultName(r), loss(r.Value), score(r.Val)},
 	}
-	table := [][]string{{"", validation, metric}, {baselineName(r), loss(r.BaselineValue), score(r.BaselineVal)}, {resultName(r), loss(r.Value), score(r.Val)}}
 	if r.Test != nil {
-		for i, cells := range [][]string{{"test loss", "test " + metric}, {loss(r.BaselineTest.Loss), score(r.BaselineTest)}, {loss(r.Test.Loss), score(r.Test)}} {
+		for i, cells := range [][]string{
+			{"test loss", "test " + metric.Name},
+			{loss(r.BaselineTest.Loss), score(r.BaselineTest)},
+			{loss(r.Test.Loss), score(r.Test)},
+		} {
 			table[i] = append(table[i], cells...)
 		}
 	}
@@ -101,7 +105,8 @@ func summary(r *tune.Result, name string, files *outputs) string {
 	for _, w := range r.Words {
 		fmt.Fprintln(&b, w)
 	}
-	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", r.Model.Obtained.Method, count(int(r.Steps), "step"), r.Seconds, r.Reason)
+	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", r.Model.Obtained.Method, count(int(r.Steps), "step"), r.Seconds,
+		r.Reason)
 	fmt.Fprintf(&b, "\nwrote %s\n      %s\n      %s\n", files.Model, files.Trace, files.Report)
 	return b.String()
 }
@@ -170,20 +175,17 @@ func reportData(r *tune.Result, name string) report.Data {
 	for _, s := range m.Penalty.Strengths {
 		d.Strengths = append(d.Strengths, report.Strength{Name: s.Name, X: s.X, Value: s.Value})
 	}
-	score, on := func(m *tune.Metrics) float64 { return m.Accuracy }, "validation"
-	d.Metric = "accuracy"
-	if m.Task == tune.Ridge {
-		score, d.Metric = func(m *tune.Metrics) float64 { return m.RMSE }, "RMSE"
-	}
+	score, on := m.Task.Score(), "validation"
 	baseline, result := r.BaselineVal, r.Val
 	if r.Test != nil {
 		on, baseline, result = "test", r.BaselineTest, r.Test
 		d.Baseline.Test, d.Result.Test = baseline.Loss, result.Loss
 	}
-	d.Metric = on + " " + d.Metric
-	d.Baseline.Score, d.Result.Score = score(baseline), score(result)
-	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class", tune.PerFeatureClass: "a feature and a class",
-		tune.L1: "all coefficients", tune.L1PerFeature: "a feature", tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
+	d.Metric, d.Share = on+" "+score.Name, score.Share
+	d.Baseline.Score, d.Result.Score = score.Of(baseline), score.Of(result)
+	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class",
+		tune.PerFeatureClass: "a feature and a class",
+		tune.L1:              "all coefficients", tune.L1PerFeature: "a feature", tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
 	term, zero := "½ s z²", "towards zero"
 	switch m.Penalty.Kind {
 	case tune.L1, tune.L1PerFeature:
@@ -195,7 +197,9 @@ func reportData(r *tune.Result, name string) report.Data {
 	if m.Penalty.Param == tune.Linear {
 		x = "s = x"
 	}
-	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, %s with x between %g and %g. A large strength takes the coefficient %s.", belongs, term, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper, zero)
+	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, "+
+		"%s with x between %g and %g. A large strength takes the coefficient "+
+		"%s.", belongs, term, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper, zero)
 	if c := r.Confusion; c != nil {
 		d.Confusion = &report.Confusion{On: c.On, Classes: c.Classes, Counts: c.Counts}
 	}

@@ -2,19 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
-	"encoding/json"
-	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/report"
@@ -22,82 +19,14 @@ import (
 	"github.com/bilevel-go/bilevel/tune"
 )
 
-// formatFlags are the flags that say how files are read.
-type formatFlags struct {
-	label, format       string
-	zeroBased, noHeader bool
-	categorical         []string
-	text                string
-	minDocs             int
-	data                string
-}
-
-func (f *formatFlags) register(p *pflag.FlagSet) {
-	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
-
-	p.StringVar(&f.label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
-	p.StringVar(&f.format, "format", "", "libsvm, csv, tsv, npy, idx, parquet or text (default by content)")
-	p.BoolVar(&f.zeroBased, "zero-based", false, "LIBSVM indices start at 0")
-	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
-	p.StringSliceVar(&f.categorical, "categorical", nil, "columns (NAME,...) whose values are levels though they look like numbers or identifiers")
-
-	p.StringVar(&f.text, "text", "", "weight of a word in a folder of texts: count or tfidf (default count); rows get unit length")
-	p.IntVar(&f.minDocs, "min-docs", 0, "leave out words that fewer training texts have")
-}
-
-// options are how the training file is read.
-func (f *formatFlags) options() dataset.Options {
-	return dataset.Options{Format: f.format, Label: f.label, ZeroBased: f.zeroBased, NoHeader: f.noHeader, Categorical: f.categorical, Text: f.vectorizer()}
-}
-
-// check finds contradictions; train is the training file, "" for none, and set the set that is read instead.
-func (f *formatFlags) check(train, set string) error {
-	switch {
-	case f.text != "" && f.text != string(dataset.Count) && f.text != string(dataset.TFIDF):
-		return usagef("--text %q: choose count or tfidf", f.text)
-	case f.minDocs < 0:
-		return usagef("--min-docs %d: give a number of texts", f.minDocs)
-	case f.vectorizer() != nil && train == "" && isEmbedded(set):
-		return usagef("--text and --min-docs are about texts: give a folder with --train")
-	case train == "" && (f.label != "" || f.format != "" || f.zeroBased || f.noHeader || f.categorical != nil):
-		return usagef("--label, --format, --zero-based, --no-header and --categorical are about files: give --train")
-	}
-	return nil
-}
-
-// likeTraining are how a file with the columns of the training set is read.
-func likeTraining(o dataset.Options, train *dataset.Set) dataset.Options {
-	o.LikeName = "the training file"
-	o.Like, o.Format, o.Target, o.Text = train.Schema, "", dataset.AutoTarget, nil
-	return o
-}
-
-// checkOutside is an error if out is in one of the folders of texts that were read.
-func checkOutside(train *dataset.Set, out string, inputs ...string) error {
-	for _, in := range inputs {
-		if train.Schema.Text != nil && isFolder(in) && isWithin(out, in) {
-			return usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one", out, in)
-		}
-	}
-	return nil
-}
-
 // tuneFlags are the flags of bilevel tune.
 type tuneFlags struct {
-	train, val, test, set string
-	valFraction           float64
-	folds                 int
-
-	formatFlags
-
-	model, reg, method, param string
-	box, spread, start        string
-	switchFlags
-	maxTime time.Duration
-	seed    uint64
-
-	out         string
-	json, quiet bool
+	fitFlags
+	val         string
+	valFraction float64
+	folds       int
+	options     tune.Options
+	box         string
 }
 
 const defaultFraction = .3
@@ -129,47 +58,34 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
   bilevel tune --train ijcnn1.trn.bz2 --val ijcnn1.tst.bz2 --reg feature --box -12,12
   bilevel tune --train mails --text tfidf --val-fraction 0.5 --reg feature
   bilevel tune --set breast-cancer --json`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("%q: give files with --train, --val and --test", args[0])
-			}
-			return nil
-		},
+		Args: noFiles("val"),
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
 	}
 	p := c.Flags()
-	p.SortFlags = false
-	p.StringVar(&f.train, "train", "", "file of training rows")
-	p.StringVar(&f.val, "val", "", "file of validation rows")
-	p.StringVar(&f.test, "test", "", "file of test rows, used for nothing but the figures")
-	p.Float64Var(&f.valFraction, "val-fraction", 0, "validate on this share of the training rows (default 0.3 without --val and --folds)")
-	p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
-	p.StringVar(&f.set, "set", "", "an embedded set (digits, breast-cancer) or a public one (see bilevel data list)")
-	f.register(p)
+	f.register(p, "strengths", "bilevel-out", "model.json, trace.csv and report.html", func() {
+		o := &f.options
+		p.StringVar(&f.val, "val", "", "file of validation rows")
+		p.Float64Var(&f.valFraction, "val-fraction", 0,
+			"validate on this share of the training rows (default 0.3 without --val and --folds)")
+		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
 
-	p.StringVar(&f.model, "model", "auto", "logistic, softmax or ridge; auto guesses from the labels")
-	p.StringVar(&f.reg, "reg", "auto", "strengths: shared, feature, class or feature-class; with zero coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
-	p.StringVar(&f.method, "method", "auto", "how strengths are learned: auto, by the size of the data, or one of the names above")
-	p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
-	p.StringVar(&f.spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and off with --box)")
-	p.StringVar(&f.param, "param", "exp", "a strength is e^x (exp) or x (linear)")
-	p.StringVar(&f.start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
-	f.registerSwitches(p)
-	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best point after this time, such as 30s (reading is not counted)")
-	p.Uint64Var(&f.seed, "seed", 0, "seed of splits and of sampling")
-
-	p.StringVar(&f.out, "out", "bilevel-out", "folder for model.json, trace.csv and report.html")
-	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
-	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
+		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
+		p.StringVar((*string)(&o.Reg), "reg", "auto", "strengths: shared, feature, class or feature-class; with zero "+
+			"coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
+		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
+		p.StringVar(&o.Spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the "+
+			"box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and "+
+			"off with --box)")
+		p.StringVar((*string)(&o.Param), "param", "exp", "a strength is e^x (exp) or x (linear)")
+		p.StringVar(&o.Start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
+	})
 	return c
 }
 
-// options are the settings of tune.Fit, checked.
-func (f *tuneFlags) options() (tune.Options, error) {
-	o := tune.Options{
-		Task: tune.Task(f.model), Reg: tune.Reg(f.reg), Method: tune.Method(f.method), Param: tune.Param(f.param),
-		Spread: f.spread, Start: f.start, Seed: f.seed, MaxTime: f.maxTime,
-	}
+// settings are those of tune.Fit, checked.
+func (f *tuneFlags) settings() (tune.Options, error) {
+	o := f.options
+	o.Method, o.Seed, o.MaxTime = tune.Method(f.method), f.seed, f.maxTime
 	var err error
 	if o.Scale, o.Intercept, err = f.switches(); err != nil {
 		return o, err
@@ -192,61 +108,18 @@ func (f *tuneFlags) options() (tune.Options, error) {
 	return o, nil
 }
 
-// switchFlags are the flags that say what is done to columns.
-type switchFlags struct{ scale, intercept string }
-
-func (f *switchFlags) registerSwitches(p *pflag.FlagSet) {
-	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
-}
-
-func (f *switchFlags) switches() (scale, intercept tune.Switch, err error) {
-	if scale, err = parseSwitch("scale", f.scale); err == nil {
-		intercept, err = parseSwitch("intercept", f.intercept)
-	}
-	return scale, intercept, err
-}
-
-func parseSwitch(name, word string) (tune.Switch, error) {
-	switch word {
-	case "auto":
-		return tune.Auto, nil
-	case "on", "true", "yes":
-		return tune.On, nil
-	case "off", "false", "no":
-		return tune.Off, nil
-	}
-	return "", usagef("--%s %q: choose on, off or auto", name, word)
-}
-
 // checkFlags finds contradictions before anything is read.
 func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 	given := c.Flags().Changed
-	for _, name := range []string{"train", "val", "test", "set"} {
-		if given(name) && c.Flag(name).Value.String() == "" {
-			return usagef("--%s \"\": give a name, or leave the flag out", name)
-		}
-	}
-	switch {
-	case f.train != "" && f.set != "":
-		return usagef("--train and --set: give one of them")
-	case f.train == "" && (f.val != "" || f.test != ""):
-		return usagef("--val and --test need --train")
-	}
-	if err := f.formatFlags.check(f.train, f.set); err != nil {
-		return err
-	}
-	for _, file := range []struct{ flag, path string }{{"train", f.train}, {"val", f.val}, {"test", f.test}} {
-		if file.path == "-" {
-			return usagef("--%s -: tune does not read standard input; save the rows and give the file", file.flag)
-		}
-	}
 	ways := 0
 	for _, name := range []string{"val", "val-fraction", "folds"} {
 		if given(name) {
 			ways++
 		}
+	}
+	files := f.outputs()
+	if err := f.check(c, "val", files.Model, files.Trace, files.Report); err != nil {
+		return err
 	}
 	switch {
 	case ways > 1:
@@ -255,40 +128,22 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return usagef("--val-fraction %v: choose a share between 0 and 1, such as 0.3", f.valFraction)
 	case given("folds") && f.folds < 2:
 		return usagef("--folds %d: cross-validation needs at least 2 folds", f.folds)
-	case given("max-time") && f.maxTime <= 0:
-		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
-	case f.out == "":
-		return usagef("--out \"\": name a folder")
-	}
-	if err := checkFolder(f.out); err != nil {
-		return usagef("--out %s: %w", f.out, err)
-	}
-	files := f.outputs()
-	for _, path := range []string{files.Model, files.Trace, files.Report} {
-		if err := checkTarget(path, f.train, f.val, f.test); err != nil {
-			return usagef("--out %s: %s %w", f.out, path, err)
-		}
 	}
 	return nil
 }
 
 func runTune(c *cobra.Command, f *tuneFlags) error {
-	o, err := f.options()
+	o, err := f.settings()
 	if err != nil {
 		return err
 	}
 	if err := f.checkFlags(c); err != nil {
 		return err
 	}
-	stdout, stderr := c.OutOrStdout(), c.ErrOrStderr()
-	if f.quiet {
-		stderr = io.Discard
-	}
 	begin := time.Now()
-	bar := newProgress(stderr)
+	bar := f.start(c)
 	defer bar.finish()
-	bar.say("reading the data")
-	data, name, err := f.read(c, o, bar)
+	data, name, err := f.readData(c.Context(), o, bar)
 	if err != nil {
 		return err
 	}
@@ -299,82 +154,45 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	if err != nil {
 		return err
 	}
-	files, err := f.write(r, name)
+	files, err := f.writeAll(r, name)
 	if err != nil {
 		return err
 	}
-	if f.json {
-		err = writeJSON(stdout, r, files, read)
-	} else {
-		_, err = io.WriteString(stdout, summary(r, name, files))
-	}
-	if err == nil && r.Interrupted {
-		err = errInterrupted
-	}
-	return err
+	return f.say(c.OutOrStdout(), resultJSON(r, files, read), func() string { return summary(r, name, files) },
+		r.Interrupted)
 }
 
-// read reads or makes all parts of the data. name says what they are.
-func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
+// readData reads or makes all parts of the data. name says what they are.
+func (f *tuneFlags) readData(ctx context.Context, o tune.Options, bar *progress) (data *tune.Data, name string,
+	err error) {
 	data = &tune.Data{Folds: f.folds}
-	like := f.formatFlags.options()
-	if o.Task == tune.Ridge {
-		like.Target = dataset.NumericTarget
+	if f.train != "" {
+		target := dataset.AutoTarget
+		if o.Task != tune.AutoTask && !o.Task.Classes() {
+			target = dataset.NumericTarget
+		}
+		data.Train, name, err = f.readFile(ctx, target)
+	} else {
+		data.Train, data.Test, name, err = f.readSet(ctx, bar)
 	}
-	switch {
-	case f.train != "":
-		name = filepath.Base(f.train)
-		if data.Train, err = dataset.Read(f.train, like); err != nil {
-			return nil, "", err
-		}
-	case isEmbedded(f.set):
-		set := f.set
-		if set == "" {
-			set = "digits"
-		}
-		name = set + " (embedded)"
-		all, err := dataset.Embedded(set)
-		if err != nil {
-			return nil, "", err
-		}
-		if data.Train, data.Test, err = all.Split(.25, f.seed, true); err != nil {
-			return nil, "", err
-		}
-	default:
-		name = f.set
-		if _, err := dataset.Lookup(f.set); err != nil {
-			return nil, "", usagef("--set: %w (public), digits and breast-cancer (embedded)", err)
-		}
-		var files *dataset.Files
-		get := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
-		if data.Train, data.Test, files, err = dataset.Load(c.Context(), f.set, get); err != nil {
-			return nil, "", err
-		}
-		for _, note := range files.Notes {
-			bar.say("note: " + note)
-		}
+	if err != nil {
+		return nil, "", err
 	}
-	classes := o.Task == tune.Logistic || o.Task == tune.Softmax ||
-		o.Task == tune.AutoTask && data.Train.GuessTask() != string(tune.Ridge)
-	if classes {
+	task := o.Task
+	if task == tune.AutoTask {
+		task = tune.Task(data.Train.GuessTask())
+	}
+	if task.Classes() {
 		if err := data.Train.AsClasses(); err != nil {
 			return nil, "", err
 		}
 	}
-	if err := checkOutside(data.Train, f.out, f.train, f.val, f.test); err != nil {
-		return nil, "", err
-	}
-	like = likeTraining(like, data.Train)
-	for _, part := range []struct {
-		file string
-		set  **dataset.Set
-	}{{f.val, &data.Val}, {f.test, &data.Test}} {
-		if part.file == "" {
-			continue
-		}
-		if *part.set, err = dataset.Read(part.file, like); err != nil {
+	if f.train != "" {
+		sets, err := f.readLike(ctx, data.Train, f.val, f.test)
+		if err != nil {
 			return nil, "", err
 		}
+		data.Val, data.Test = sets[0], sets[1]
 	}
 	if data.Val == nil && data.Folds == 0 {
 		share := f.valFraction
@@ -384,22 +202,11 @@ func (f *tuneFlags) read(c *cobra.Command, o tune.Options, bar *progress) (data 
 				bar.say("no --val, --val-fraction or --folds: validating on 0.3 of the rows")
 			}
 		}
-		if data.Train, data.Val, err = data.Train.Split(share, f.seed, classes); err != nil {
+		if data.Train, data.Val, err = data.Train.Split(share, f.seed, task.Classes()); err != nil {
 			return nil, "", err
 		}
 	}
 	return data, name, nil
-}
-
-// isEmbedded says whether set is an embedded one; without a name it is.
-func isEmbedded(set string) bool { return set == "" || set == "digits" || set == "breast-cancer" }
-
-// vectorizer is how texts become rows, nil where nothing is said about it.
-func (f *formatFlags) vectorizer() *dataset.Vectorizer {
-	if f.text == "" && f.minDocs == 0 {
-		return nil
-	}
-	return &dataset.Vectorizer{Weight: dataset.Weight(f.text), MinDocs: f.minDocs}
 }
 
 // outputs are the files that were written.
@@ -411,11 +218,12 @@ type outputs struct {
 
 // outputs are the files in the folder f.out.
 func (f *tuneFlags) outputs() *outputs {
-	return &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"), filepath.Join(f.out, "report.html")}
+	return &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"),
+		filepath.Join(f.out, "report.html")}
 }
 
-// write makes all files in memory and then writes them.
-func (f *tuneFlags) write(r *tune.Result, name string) (*outputs, error) {
+// writeAll makes all files in memory and then writes them.
+func (f *tuneFlags) writeAll(r *tune.Result, name string) (*outputs, error) {
 	model, err := r.Model.JSON()
 	if err != nil {
 		return nil, err
@@ -427,14 +235,9 @@ func (f *tuneFlags) write(r *tune.Result, name string) (*outputs, error) {
 	if err := report.Write(&html, reportData(r, name)); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return nil, usagef("--out %s: the folder cannot be made: %w", f.out, bare(err))
-	}
 	files := f.outputs()
-	if err := writeFiles([]outFile{{files.Model, model}, {files.Trace, trace.Bytes()}, {files.Report, html.Bytes()}}); err != nil {
-		return nil, usagef("--out %s: %w", f.out, err)
-	}
-	return files, nil
+	return files, f.write(outFile{files.Model, model}, outFile{files.Trace, trace.Bytes()},
+		outFile{files.Report, html.Bytes()})
 }
 
 func writeTrace(w io.Writer, r *tune.Result) error {
@@ -447,7 +250,8 @@ func writeTrace(w io.Writer, r *tune.Result) error {
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
 	for _, p := range r.Trace {
-		t.Write([]string{strconv.FormatInt(p.Step, 10), strconv.FormatFloat(p.Seconds, 'f', 6, 64), number(p.Value), number(p.GradNorm), strconv.FormatInt(p.SamplesVisited, 10)})
+		t.Write([]string{strconv.FormatInt(p.Step, 10), strconv.FormatFloat(p.Seconds, 'f', 6, 64), number(p.Value),
+			number(p.GradNorm), strconv.FormatInt(p.SamplesVisited, 10)})
 	}
 	t.Flush()
 	return t.Error()
@@ -491,13 +295,7 @@ type jsonResult struct {
 	Files            *outputs    `json:"files"`
 }
 
-func writeJSON(w io.Writer, r *tune.Result, files *outputs, read time.Duration) error {
-	known := func(v float64) *float64 {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil
-		}
-		return &v
-	}
+func resultJSON(r *tune.Result, files *outputs, read time.Duration) jsonResult {
 	ob := r.Model.Obtained
 	nonzero, _ := r.Model.NonZero()
 	j := jsonResult{
@@ -514,8 +312,5 @@ func writeJSON(w io.Writer, r *tune.Result, files *outputs, read time.Duration) 
 		b := r.BaselineTest
 		j.BaselineTestLoss, j.BaselineTestAcc, j.BaselineTestRMSE = known(b.Loss), known(b.Accuracy), known(b.RMSE)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(j)
+	return j
 }

@@ -24,19 +24,19 @@ type comparedValue struct {
 }
 
 // compare returns nil when neither row has a number.
-func compare(baseline, result Row, loss, metric string) *comparison {
+func compare(baseline, result Row, loss, metric string, share bool) *comparison {
 	c := &comparison{Rows: []comparedRow{{Name: rowName(baseline, "baseline")}, {Name: rowName(result, "result")}}}
-	add := func(measure string, a, b float64, higherIsBetter, isFraction, directed bool) {
+	add := func(measure string, a, b float64, share bool) {
 		values := [2]comparedValue{{Text: number(a, 5)}, {Text: number(b, 5)}}
 		change := relativeChange(a, b)
-		if isFraction {
+		if share {
 			values = [2]comparedValue{{Text: percent(a, 2)}, {Text: percent(b, 2)}}
 			change = pointsChange(a, b)
 		}
 		// Numbers that print alike are not told apart.
-		if known := !math.IsNaN(a) && !math.IsNaN(b); known && directed && values[0].Text != values[1].Text {
+		if known := !math.IsNaN(a) && !math.IsNaN(b); known && values[0].Text != values[1].Text {
 			winner := 0
-			if (b > a) == higherIsBetter {
+			if (b > a) == share {
 				winner = 1
 			}
 			values[winner].Better = true
@@ -47,14 +47,12 @@ func compare(baseline, result Row, loss, metric string) *comparison {
 			c.Rows[i].Values = append(c.Rows[i].Values, values[i])
 		}
 	}
-	add(sentence(loss), baseline.Validation, result.Validation, false, false, true)
+	add(sentence(loss), baseline.Validation, result.Validation, false)
 	if !math.IsNaN(baseline.Test) || !math.IsNaN(result.Test) {
-		add("Test loss", baseline.Test, result.Test, false, false, true)
+		add("Test loss", baseline.Test, result.Test, false)
 	}
 	if metric = clean(metric); metric != "" {
-		accuracy := strings.HasSuffix(strings.ToLower(metric), "accuracy")
-		rmse := strings.HasSuffix(strings.ToLower(metric), "rmse")
-		add(sentence(metric), baseline.Score, result.Score, accuracy, accuracy, accuracy || rmse)
+		add(sentence(metric), baseline.Score, result.Score, share)
 	}
 	for _, row := range c.Rows {
 		for _, v := range row.Values {

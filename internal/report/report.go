@@ -31,9 +31,10 @@ type Data struct {
 	Loss string
 	// Baseline and Result are compared value by value.
 	Baseline, Result Row
-	// Metric names Row.Score: "accuracy", a fraction of 1, or "RMSE". It may say
-	// where it was measured, as in "test accuracy". Empty means no score.
+	// Metric names Row.Score and may say where it was measured, as in "test accuracy"; empty means no score.
+	// Share says that it is a fraction of 1, of which more is better; of another less is.
 	Metric string
+	Share  bool
 	// Strengths are the learned strengths, in any order.
 	Strengths []Strength
 	// StrengthNote explains what one strength belongs to and how it acts.
@@ -128,7 +129,7 @@ func Write(w io.Writer, d Data) error {
 		Style:      template.CSS(style),
 		Title:      clean(d.Title),
 		Subtitle:   clean(d.Subtitle),
-		Comparison: compare(d.Baseline, d.Result, loss, d.Metric),
+		Comparison: compare(d.Baseline, d.Result, loss, d.Metric, d.Share),
 		Grid:       drawGrid(d.Grid, d.Result, loss, kind),
 		Strengths:  viewStrengths(d.Strengths, d.Grid, d.StrengthNote, kind),
 		Confusion:  viewConfusion(d.Confusion),

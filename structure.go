@@ -80,6 +80,15 @@ type Separable interface {
 	Shrink() float64
 }
 
+// ColumnNormer is an objective that sees z through scores that are linear in it, such as a loss of the rows of a
+// matrix. Tolerances of inner problems are then such that a column of another size than the others, in milliseconds
+// since 1970 say, hides none of them.
+type ColumnNormer interface {
+	// ColumnNorms overwrites dst (length d) with the root mean square over the samples of the derivative of a score
+	// with respect to each coefficient: the sizes of its columns. It costs one pass over the data.
+	ColumnNorms(dst []float64)
+}
+
 // Linearizer makes many products at one point cheap, for conjugate gradients and Neumann series.
 type Linearizer interface {
 	// Linearize fixes point and batch; z and x may change afterwards.

@@ -359,6 +359,9 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	if o, ok := o.(bilevel.Linearizer); ok {
 		add("Linearizer", func(r *report) { pr.checkLinearizer(r, o) })
 	}
+	if o, ok := o.(bilevel.ColumnNormer); ok {
+		add("ColumnNormer", func(r *report) { pr.checkColumnNorms(r, o) })
+	}
 	if o, ok := o.(bilevel.HessianMatrix); ok {
 		add("HessianMatrix", func(r *report) { pr.checkHessian(r, o) })
 	}

@@ -424,6 +424,20 @@ func (w *weighted) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Ba
 	return nil
 }
 
+func (w *weighted) ColumnNorms(dst []float64) {
+	last := len(dst) - 1
+	for i := range last {
+		dst[i] = 1
+	}
+	switch w.bug {
+	case "a column without a size":
+	case "a column that is there and has none":
+		dst[last] = 0
+	default:
+		dst[last] = 1
+	}
+}
+
 func (w *weighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
 	w.Grad(dz, dx, z, x, b)
 	if w.bug == "ValueGrad off" {
@@ -658,6 +672,8 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		{"uneven blocks", "HessianBlocks"},
 		{"block off", "HessianBlocks"},
 		{"blocks past the end", "HessianBlocks"},
+		{"a column without a size", "ColumnNormer"},
+		{"a column that is there and has none", "ColumnNormer"},
 		{"prefetch changes", "Prefetch"},
 		{"ValueGrad off", "ValueGradienter"},
 		{"PairGrad swaps", "PairGradienter"},

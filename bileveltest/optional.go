@@ -24,6 +24,34 @@ func (pr *probe) checkValueGrad(r *report, o bilevel.ValueGradienter) {
 	}
 }
 
+// checkColumnNorms looks whether ColumnNorms writes sizes, all of them, and that a column of zeros is one that the terms
+// of a [bilevel.Splitter] that are sampled, or else all terms, do not see.
+func (pr *probe) checkColumnNorms(r *report, o bilevel.ColumnNormer) {
+	norms := make([]float64, pr.d)
+	for i := range norms {
+		norms[i] = math.NaN()
+	}
+	o.ColumnNorms(norms)
+	var sampled bilevel.Objective = pr.o
+	if s, ok := pr.o.(bilevel.Splitter); ok {
+		sampled, _ = s.Split()
+	}
+	for i, c := range norms {
+		if !(c >= 0) || math.IsInf(c, 0) {
+			r.errorf("the norm of column %d is %v", i, c)
+		}
+	}
+	for _, at := range pr.points {
+		dz := make([]float64, pr.d)
+		sampled.Grad(dz, nil, at.z, at.x, bilevel.All(sampled))
+		for i, g := range dz {
+			if norms[i] == 0 && g != 0 {
+				r.errorf("the norm of column %d is zero, and the gradient of the sampled terms is %v there", i, g)
+			}
+		}
+	}
+}
+
 // checkPair compares PairGrad and PairDescend with Grad at two points.
 func (pr *probe) checkPair(r *report, o bilevel.PairGradienter) {
 	for i, at := range pr.points {

@@ -17,8 +17,8 @@ type Solve struct {
 	Solver inner.Solver
 	// Iteration solves a fixed-point problem by iterating Φ.
 	Iteration inner.Iteration
-	// Tol is the tolerance of ‖∇z g‖₂, or of ‖Φ(z, x) − z‖₂, relative to its size at the candidate for z = 0 or
-	// for the start's z, whichever is larger. The default is 1e-8.
+	// Tol is the tolerance of ‖∇z g‖ (see [inner.Norm]), or of ‖Φ(z, x) − z‖₂, relative to its size at the candidate
+	// for z = 0 or for the start's z, whichever is larger. The default is 1e-8.
 	Tol float64
 }
 
@@ -29,6 +29,7 @@ type search struct {
 	p      *bilevel.Problem
 	min    inner.Minimizer
 	tol    float64
+	norm   inner.Norm // of ∇z g or Φ − z
 	counts bilevel.Counts
 	z0     []float64 // the start's z
 
@@ -76,6 +77,7 @@ func newSearch(s Solve, p *bilevel.Problem, at bilevel.Point) (*search, error) {
 			s.Solver = inner.Auto{}
 		}
 		r.min, err = s.Solver.Start(p.Inner, &r.counts)
+		r.norm = inner.NewNorm(p.Inner)
 	}
 	if err != nil {
 		return nil, err
@@ -182,7 +184,7 @@ func (r *search) scale() float64 {
 			r.p.Inner.Grad(r.resid, nil, z, r.x, all)
 			r.counts.GradG += int64(all.Len())
 		}
-		if n := floats.Norm(r.resid, 2); !math.IsInf(n, 0) && !math.IsNaN(n) {
+		if n := r.norm.Of(r.resid); !math.IsInf(n, 0) && !math.IsNaN(n) {
 			scale = max(scale, n)
 		}
 	}

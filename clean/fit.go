@@ -179,16 +179,12 @@ func unlessUnsolved(_ inner.Result, err error) error {
 	return err
 }
 
-// steepness is the norm of ∇z g at z = 0.
+// steepness is the size of ∇z g at z = 0, see [inner.Norm].
 func (f *fit) steepness(g bilevel.Objective, x []float64) float64 {
 	d, _ := g.Dims()
 	dz := make([]float64, d)
 	g.Grad(dz, nil, make([]float64, d), x, bilevel.All(g))
-	sum := 0.0
-	for _, v := range dz {
-		sum += v * v
-	}
-	return math.Sqrt(sum)
+	return inner.NewNorm(g).Of(dz)
 }
 
 // best is the model of the rows of s with the ridge that is best for the held-out rows, found from the given one. Where

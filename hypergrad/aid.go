@@ -140,19 +140,42 @@ type adjoint interface {
 	solve(ctx context.Context, fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error)
 	// cross adds to grad what the solution contributes to the hypergradient.
 	cross(grad []float64)
-	// correction is the product of the solution and of what the inner solver left; rest is its Result.Grad.
-	correction(rest []float64) float64
+	// correction is the product of the solution and of what the inner solver left, and the sum of the sizes of its
+	// terms; rest is its Result.Grad.
+	correction(rest []float64) (sum, size float64)
 	// preferred is the default solver that counts steps.
 	preferred() linsolve.Solver
 }
 
 // At is described at [Hypergradient].
 func (a *aid) At(ctx context.Context, grad []float64, at bilevel.Point, effort Effort) (Report, error) {
-	var rep Report
 	linear, err := a.linear(effort.LinearSteps)
 	if err != nil {
-		return rep, err
+		return Report{}, err
 	}
+	for tries := 0; ; tries++ {
+		rep, err := a.once(ctx, grad, at, effort, linear)
+		solved := effort.Value <= 0 || rep.Unsolved <= effort.Value
+		if err != nil || rep.Warning != nil || solved || rep.Inner.Rounding || rep.Inner.GradNorm > effort.Inner {
+			return rep, err // with a gradient above its tolerance, a number of steps was asked for
+		}
+		if tries == mostTighter {
+			rep.Warning = fmt.Errorf("hypergrad: the value was not computed to its tolerance: what the inner solver left may "+
+				"change f = %.6g by %.3g, and the tolerance is %.3g: scale the inner variables, so that the ∂g/∂z_i are of "+
+				"one size", rep.Value-rep.Correction, rep.Unsolved, effort.Value)
+			return rep, nil
+		}
+		effort.Inner = rep.Inner.GradNorm * min(.5*effort.Value/rep.Unsolved, .1)
+	}
+}
+
+// mostTighter is how often the inner problem is solved again for the sake of the value.
+const mostTighter = 8
+
+// once is At to the tolerance of the inner problem, whatever that means for the value.
+func (a *aid) once(
+	ctx context.Context, grad []float64, at bilevel.Point, effort Effort, linear linsolve.Solver,
+) (rep Report, err error) {
 	rep.Inner, err = a.solveInner(ctx, at, effort)
 	if err != nil {
 		var unsolved *inner.NotConvergedError
@@ -184,8 +207,9 @@ func (a *aid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 		rep.Warning = linearWarning(rep.Linear, fznorm, nil)
 	}
 	if rep.Warning == nil { // without an adjoint there is no correction
-		rep.Correction = a.adjoint.correction(rep.Inner.Grad)
-		rep.Value += rep.Correction
+		var correction float64
+		correction, rep.Unsolved = a.adjoint.correction(rep.Inner.Grad)
+		rep.Correct(correction)
 	}
 	a.adjoint.cross(grad)
 	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {

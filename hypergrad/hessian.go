@@ -2,6 +2,8 @@ package hypergrad
 
 import (
 	"context"
+	"math"
+
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/internal/vector"
@@ -12,6 +14,7 @@ import (
 // hessianAdjoint is the adjoint ∇²zz g·v = −∇z f.
 type hessianAdjoint struct {
 	h              hessian
+	norm           inner.Norm
 	factorer       inner.Factorer       // or nil
 	preconditioner inner.Preconditioner // or nil
 	work           linsolve.Workspace
@@ -20,7 +23,7 @@ type hessianAdjoint struct {
 
 func newHessianAdjoint(g bilevel.SecondOrder, min inner.Minimizer, counts *bilevel.Counts) *hessianAdjoint {
 	d, p := g.Dims()
-	a := &hessianAdjoint{b: make([]float64, d)}
+	a := &hessianAdjoint{b: make([]float64, d), norm: inner.NewNorm(g)}
 	a.factorer, _ = min.(inner.Factorer)
 	a.preconditioner, _ = min.(inner.Preconditioner)
 	a.h = hessian{g: g, counts: counts, n: int64(g.Samples()), all: bilevel.All(g), cv: make([]float64, p)}
@@ -49,13 +52,29 @@ func (a *hessianAdjoint) solve(ctx context.Context, fz []float64, linear linsolv
 			return linsolve.CG{}.Solve(ctx, factored{&a.h, f}, a.v, a.b, tol, &a.work)
 		}
 	}
+	// The residual is measured as the inner problem's is: SHS·w = Sb, v = Sw.
+	a.norm.Scale(a.b)
+	a.norm.Unscale(a.v)
+	defer a.norm.Scale(a.v)
 	if a.preconditioner != nil {
 		return a.preconditioned(ctx, tol)
 	}
-	return linsolve.CG{}.Solve(ctx, &a.h, a.v, a.b, tol, &a.work)
+	return linsolve.CG{}.Solve(ctx, a.norm.Operator(&a.h), a.v, a.b, tol, &a.work)
 }
 
-func (a *hessianAdjoint) correction(rest []float64) float64 { return vector.Dot(a.v, rest) } // ⟨v, ∇z g⟩
+// correction is ⟨v, ∇z g⟩.
+func (a *hessianAdjoint) correction(rest []float64) (sum, size float64) {
+	return vector.Dot(a.v, rest), sizes(a.v, rest)
+}
+
+// sizes is Σ|u_i r_i|.
+func sizes(u, r []float64) float64 {
+	s := 0.0
+	for i, v := range u {
+		s += math.Abs(v * r[i])
+	}
+	return s
+}
 
 func (a *hessianAdjoint) cross(grad []float64) {
 	a.h.cross(a.h.cv, a.v)
@@ -144,7 +163,7 @@ func (a *hessianAdjoint) preconditioned(ctx context.Context, tol float64) (linso
 	made := 0
 	for products := 32; ; products *= 4 {
 		if p := a.preconditioner.Preconditioner(ctx, a.h.z, a.h.x, made); p != nil {
-			res, err := linsolve.CG{}.Solve(ctx, preconditioned{&a.h, p}, a.v, a.b, tol, &a.work)
+			res, err := linsolve.CG{}.Solve(ctx, a.norm.Operator(preconditioned{&a.h, p}), a.v, a.b, tol, &a.work)
 			res.Products += made
 			return res, err
 		}
@@ -153,7 +172,7 @@ func (a *hessianAdjoint) preconditioned(ctx context.Context, tol float64) (linso
 		if last {
 			cg.MaxIter = 0
 		}
-		res, err := cg.Solve(ctx, &a.h, a.v, a.b, tol, &a.work)
+		res, err := cg.Solve(ctx, a.norm.Operator(&a.h), a.v, a.b, tol, &a.work)
 		made += res.Products
 		if err != nil || res.Converged || res.Rounding || last {
 			res.Products = made

@@ -19,6 +19,7 @@ package hypergrad
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
@@ -46,8 +47,11 @@ type Hypergradient interface {
 // Effort says how well the two systems of a hypergradient are solved: estimators that solve to a tolerance read
 // the tolerances, those that make a fixed number of steps read the numbers.
 type Effort struct {
-	Inner  float64 // ‖∇z g‖₂ or ‖Φ(z, x) − z‖₂, absolute
-	Linear float64 // ‖∇²zz g·v + ∇z f‖₂ relative to ‖∇z f‖₂
+	Inner  float64 // ‖∇z g‖, see [inner.Norm], or ‖Φ(z, x) − z‖₂, absolute
+	Linear float64 // ‖∇²zz g·v + ∇z f‖ relative to ‖∇z f‖
+	// Value is for [Report].Unsolved, absolute: where it is positive and was missed, the inner problem is solved to
+	// smaller tolerances than Inner.
+	Value float64
 
 	// InnerSteps t, LinearSteps k and Samples J replace the estimator's own numbers where they are positive.
 	InnerSteps, LinearSteps, Samples int
@@ -59,10 +63,15 @@ type Effort struct {
 type Report struct {
 	// Value is h(x), as f(z, x) + ⟨v, ∇z g(z, x)⟩, or f(z, x) + ⟨u, Φ(z, x) − z⟩: the second term corrects for the
 	// rest that the inner solver left, so that the error is of second order in z − z*(x). It is f(z, x) where a
-	// level was not solved, see Warning.
+	// level was not solved, see Warning, and where the second term is more than half of that: it is then none of first
+	// order, and could make a loss negative.
 	Value float64
-	// Correction is that second term.
+	// Correction is that second term, and zero where Value has none: f(z, x) is the difference.
 	Correction float64
+	// Unsolved is the sum of the sizes of its terms, Σ|v_i ∂g/∂z_i| or Σ|u_i (Φ_i − z_i)|: to first order no more than
+	// this lies between f(z, x) and h(x), in whatever units the coefficients of z are. Estimators that do not know it
+	// leave it zero.
+	Unsolved float64
 	// Inner says how the inner problem was solved. For a fixed-point problem its GradNorm is ‖Φ(z, x) − z‖₂.
 	Inner inner.Result
 	// Linear says how the adjoint system was solved; its Residual is absolute.
@@ -70,6 +79,14 @@ type Report struct {
 	// Warning says, in words and with numbers, which level was not solved to its tolerance. It is nil if all
 	// were.
 	Warning error
+}
+
+// Correct sets Correction, and adds it to a Value that is f(z, x), unless it is more than half of that.
+func (r *Report) Correct(correction float64) {
+	if math.Abs(correction) <= .5*math.Abs(r.Value) {
+		r.Correction = correction
+		r.Value += correction
+	}
 }
 
 // linearWarning is the warning about an adjoint system.

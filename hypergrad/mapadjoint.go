@@ -82,13 +82,13 @@ func (a *mapAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.So
 }
 
 // correction is ⟨u, Φ(s) − s⟩.
-func (a *mapAdjoint) correction(rest []float64) float64 {
+func (a *mapAdjoint) correction(rest []float64) (sum, size float64) {
 	if a.own {
-		return -floats.Dot(a.u, rest) // rest = z − Φ(z)
+		return -floats.Dot(a.u, rest), sizes(a.u, rest) // rest = z − Φ(z)
 	}
 	a.process.Step(a.scratch, a.s, a.x, lateStep)
 	floats.Sub(a.scratch, a.s)
-	return floats.Dot(a.u, a.scratch)
+	return floats.Dot(a.u, a.scratch), sizes(a.u, a.scratch)
 }
 
 func (a *mapAdjoint) cross(grad []float64) {

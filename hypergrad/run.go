@@ -15,9 +15,10 @@ import (
 type position struct {
 	at         bilevel.Point
 	grad       []float64
-	value      float64
+	value      float64 // h, corrected to first order
 	norm       float64 // of the projected gradient
 	correction float64 // |⟨v, ∇z g⟩|
+	unsolved   float64 // Σ|v_i ∂g/∂z_i| where the inner solver kept its tolerance
 	eps        float64 // the tolerance it was evaluated to
 }
 
@@ -72,20 +73,36 @@ func (r *outerRun) init(p *bilevel.Problem, at bilevel.Point, e Estimator, seque
 // start evaluates the first point.
 func (r *outerRun) start(ctx context.Context, effort Effort) error {
 	r.innerScale = r.residualScale()
+	// What the value's tolerance is relative to is not known yet.
 	if err := r.evaluate(ctx, &r.now, effort); err != nil {
 		return err
 	}
+	r.scaleByValue()
+	if r.now.unsolved > r.eps*r.outerScale {
+		if err := r.evaluate(ctx, &r.now, effort); err != nil {
+			return err
+		}
+		r.scaleByValue()
+	}
 	r.started = true
+	r.tolerance()
+	return nil
+}
+
+// scaleByValue sets what values of h are compared with.
+func (r *outerRun) scaleByValue() {
 	if r.outerScale = math.Abs(r.now.value); r.outerScale == 0 {
 		r.outerScale = 1
 	}
-	r.tolerance()
-	return nil
 }
 
 // residualScale is the size of ∇z g or Φ − z where nothing has been solved.
 func (r *outerRun) residualScale() float64 {
 	res := make([]float64, len(r.now.at.Z))
+	var norm inner.Norm
+	if r.p.Inner != nil {
+		norm = inner.NewNorm(r.p.Inner)
+	}
 	scale := 0.0
 	for _, z := range [][]float64{make([]float64, len(res)), r.now.at.Z} {
 		if phi := r.p.Fixed; phi != nil {
@@ -97,7 +114,7 @@ func (r *outerRun) residualScale() float64 {
 			r.p.Inner.Grad(res, nil, z, r.now.at.X, all)
 			r.counts.GradG += int64(all.Len())
 		}
-		if n := floats.Norm(res, 2); !math.IsInf(n, 0) {
+		if n := norm.Of(res); !math.IsInf(n, 0) {
 			scale = max(scale, n)
 		}
 	}
@@ -116,11 +133,21 @@ func (r *outerRun) evaluate(ctx context.Context, q *position, effort Effort) err
 		copy(q.at.V, r.coldV)
 	}
 	effort.Inner, effort.Linear = r.eps*r.innerScale, min(r.eps, .1)
+	if r.outerScale > 0 { // known
+		effort.Value = max(r.eps*r.outerScale, r.rounding())
+	}
 	rep, err := r.hyper.At(ctx, q.grad, q.at, effort)
 	if err != nil {
 		return err
 	}
-	q.value, q.correction = rep.Value, math.Abs(rep.Correction)
+	q.value = rep.Value
+	if q.correction = math.Abs(rep.Correction); q.correction == 0 {
+		q.correction = rep.Unsolved // too large for a correction
+	}
+	q.unsolved = 0
+	if rep.Inner.GradNorm <= effort.Inner { // else a number of steps was asked for
+		q.unsolved = rep.Unsolved
+	}
 	r.p.ProjectedGrad(r.scratch, q.at.X, q.grad)
 	q.norm = floats.Norm(r.scratch, 2)
 	q.eps = r.eps
@@ -247,7 +274,8 @@ func (r *outerRun) Point() bilevel.Point {
 func (r *outerRun) Counts() bilevel.Counts { return r.counts }
 
 // Progress is described at [bilevel.Progresser]. The value is h plus the size of the correction for the rest of
-// the inner solver, so that the smallest of a run's values is not the error of a loose tolerance.
+// the inner solver, so that the smallest of a run's values is not the error of a loose tolerance. It is not below
+// f(z, x) at the point that Point returns, nor above it by more than 2ε_k of h at the start.
 func (r *outerRun) Progress() (value, gradNorm float64) {
 	return r.now.value + r.now.correction, r.now.norm
 }

@@ -1,5 +1,5 @@
-// Package inner solves the inner problem, z*(x) = argmin_z g(z, x) for a given x, to ‖∇z g‖₂ ≤ tol and from
-// a given z.
+// Package inner solves the inner problem, z*(x) = argmin_z g(z, x) for a given x, to ‖∇z g‖ ≤ tol and from
+// a given z. The norm is [Norm], the Euclidean one unless columns of the data differ by thousands in size.
 //
 // A [Solver] is configuration, a small struct whose zero value works; Start checks what the objective offers
 // and returns a [Minimizer], which owns the work space. [Auto] chooses.
@@ -11,7 +11,6 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -26,8 +25,8 @@ type Solver interface {
 // Minimizer solves the inner problem again and again, at one x after another. What it computes depends on
 // the arguments alone, not on earlier calls.
 type Minimizer interface {
-	// Minimize replaces z, the start, by an approximate minimiser of g(·, x) with ‖∇z g‖₂ ≤ tol. x is not
-	// changed. An error, such as a [NotConvergedError], leaves the best z that was found; that of ctx, which is
+	// Minimize replaces z, the start, by an approximate minimiser of g(·, x) with ‖∇z g‖ ≤ tol in the [Norm] of g. x is
+	// not changed. An error, such as a [NotConvergedError], leaves the best z that was found; that of ctx, which is
 	// returned soon after ctx is done, leaves some z on the way.
 	Minimize(ctx context.Context, z, x []float64, tol float64) (Result, error)
 }
@@ -52,7 +51,7 @@ type Preconditioner interface {
 type Result struct {
 	// Iterations made.
 	Iterations int
-	// Value and GradNorm are g and ‖∇z g‖₂ at the returned z.
+	// Value and GradNorm are g and ‖∇z g‖, in the [Norm] of g, at the returned z.
 	Value, GradNorm float64
 	// Grad is ∇z g there. It belongs to the minimizer and is valid until its next Minimize.
 	Grad []float64
@@ -115,13 +114,14 @@ type oracle struct {
 	x      []float64
 	all    bilevel.Batch
 	counts *bilevel.Counts
+	norm   Norm
 }
 
 func newOracle(g bilevel.Objective, counts *bilevel.Counts) oracle {
 	if counts == nil {
 		counts = &bilevel.Counts{}
 	}
-	return oracle{g: g, all: bilevel.All(g), counts: counts}
+	return oracle{g: g, all: bilevel.All(g), counts: counts, norm: NewNorm(g)}
 }
 
 // iterate is a point with what is known there.
@@ -142,7 +142,7 @@ func (at *iterate) copy(from *iterate) {
 
 func (o *oracle) eval(at *iterate) {
 	at.value = bilevel.ValueGrad(o.g, at.grad, nil, at.z, o.x, o.all)
-	at.norm = vector.Norm(at.grad)
+	at.norm = o.norm.Of(at.grad)
 	o.counts.ValueG += int64(o.all.Len())
 	o.counts.GradG += int64(o.all.Len())
 }

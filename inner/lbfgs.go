@@ -138,6 +138,8 @@ func (n *lbfgs) remember() {
 	p := &n.pairs[n.next]
 	floats.SubTo(p.s, n.trial.z, n.at.z)
 	floats.SubTo(p.y, n.trial.grad, n.at.grad)
+	n.norm.Unscale(p.s) // the pairs are those of S⁻¹z
+	n.norm.Scale(p.y)
 	p.sy, p.yy = floats.Dot(p.s, p.y), floats.Dot(p.y, p.y)
 	if !(p.sy > 1e-14*floats.Norm(p.s, 2)*floats.Norm(p.y, 2)) || p.yy == 0 {
 		return
@@ -151,6 +153,8 @@ func (n *lbfgs) direction() (alpha float64) {
 	for i, g := range n.at.grad {
 		n.dir[i] = -g
 	}
+	n.norm.Scale(n.dir)
+	defer n.norm.Scale(n.dir)
 	if n.held == 0 {
 		return 1 / n.at.norm
 	}

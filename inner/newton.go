@@ -71,7 +71,7 @@ func (m Newton) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, e
 	n.lin, _ = g.(bilevel.Linearizer)
 	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock &&
 		d*blocks.BlockSize() <= maxNumbers {
-		n.blocks = &blockInverse{of: blocks, size: blocks.BlockSize()}
+		n.blocks = &blockInverse{of: blocks, size: blocks.BlockSize(), norm: r.norm}
 	}
 	return n, nil
 }
@@ -286,12 +286,13 @@ func (n *newtonDense) factorize(damping float64) error {
 	if damping > 0 {
 		copy(n.damped, n.h)
 		h = n.damped
-		top := 0.0
+		top := 0.0 // of SHS: a column that is scaled says nothing of what the others need
 		for j := range d {
-			top = max(top, math.Abs(h[j*d+j]))
+			top = max(top, math.Abs(h[j*d+j])*n.norm.at(j)*n.norm.at(j))
 		}
 		for j := range d {
-			h[j*d+j] += damping * max(math.Abs(h[j*d+j]), 1e-3*top, 1e-300)
+			s := n.norm.at(j)
+			h[j*d+j] += damping * max(math.Abs(h[j*d+j]), 1e-3*top/s/s, 1e-300)
 		}
 	}
 	if err := n.factor.Factorize(d, h); err != nil {
@@ -308,7 +309,7 @@ type newtonCG struct {
 	newton
 	lin      bilevel.Linearizer // or nil
 	blocks   *blockInverse      // or nil
-	b        []float64
+	b        []float64          // −S∇g
 	work     linsolve.Workspace
 	forcing  float64
 	previous float64
@@ -378,23 +379,25 @@ func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64
 	for i, g := range n.at.grad {
 		n.b[i] = -g
 	}
+	n.norm.Scale(n.b)
+	defer func() { n.norm.Scale(n.dir) }() // SHS y = −S∇g, dir = Sy
 	clear(n.dir)
 	cg := linsolve.CG{MaxIter: min(2*n.d+20, 1000)}
 	if damping > 0 {
 		// Relative to the curvature along the gradient.
-		n.MulVec(n.dir, n.b)
+		n.norm.Operator(n).MulVec(n.dir, n.b)
 		cg.Damping = damping * math.Abs(vector.Dot(n.dir, n.b)) / (n.at.norm * n.at.norm)
 		if !(cg.Damping > 0) {
 			cg.Damping = damping
 		}
 		clear(n.dir)
 	}
-	var op linsolve.Operator = n
+	op := n.norm.Operator(n)
 	limit := cg.MaxIter
 	if n.blocks != nil {
 		if price := n.blocks.price(n.all.Len()); n.blocks.known || price <= freeProducts {
 			n.prepare(ctx, n.at.z)
-			op = preconditioned{n, n.blocks}
+			op = n.norm.Operator(preconditioned{n, n.blocks})
 		} else {
 			cg.MaxIter = min(limit, price)
 		}
@@ -403,7 +406,7 @@ func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64
 	if err == nil && !res.Converged && cg.MaxIter < limit {
 		n.prepare(ctx, n.at.z)
 		cg.MaxIter = limit
-		_, err = cg.Solve(ctx, preconditioned{n, n.blocks}, n.dir, n.b, eta, &n.work)
+		_, err = cg.Solve(ctx, n.norm.Operator(preconditioned{n, n.blocks}), n.dir, n.b, eta, &n.work)
 	}
 	if err == nil {
 		return nil
@@ -437,6 +440,7 @@ const (
 type blockInverse struct {
 	of      bilevel.HessianBlocks
 	size    int
+	norm    Norm
 	known   bool
 	h       []float64           // the blocks; for size 1, the inverse of the diagonal
 	inverse *rows.Dense         // the inverses, one below the other
@@ -484,9 +488,9 @@ func (p *blockInverse) update(ctx context.Context, z, x []float64, all bilevel.B
 	if p.of.Blocks(ctx, p.h, z, x, all) != nil {
 		return
 	}
-	top := 0.0
+	top := 0.0 // of the diagonal of SHS
 	for i := range d {
-		if h := p.h[i*p.size+i%p.size]; finite(h) {
+		if h := p.h[i*p.size+i%p.size] * p.norm.at(i) * p.norm.at(i); finite(h) {
 			top = max(top, h)
 		}
 	}
@@ -495,9 +499,10 @@ func (p *blockInverse) update(ctx context.Context, z, x []float64, all bilevel.B
 	}
 	if p.size == 1 {
 		for i, h := range p.h {
-			p.h[i] = 1 / max(h, 1e-12*top)
+			s := p.norm.at(i) * p.norm.at(i)
+			p.h[i] = 1 / max(h, 1e-12*top/s)
 			if !finite(h) {
-				p.h[i] = 1 / top
+				p.h[i] = s / top
 			}
 		}
 		return
@@ -522,7 +527,8 @@ func (p *blockInverse) invert(factor *linsolve.Cholesky, i int, top float64) {
 	for shift := 1e-12; shift <= 1 && !ok; shift *= 100 {
 		ok = factor.Factorize(s, h) == nil && factor.Pivot() > 4*float64(s)*0x1p-52
 		for j := range s {
-			h[j*s+j] += shift * top
+			a := p.norm.at(i*s + j)
+			h[j*s+j] += shift * top / a / a
 		}
 	}
 	inverse := p.inverse.Data[i*s*p.inverse.Stride : (i+1)*s*p.inverse.Stride]
@@ -532,6 +538,7 @@ func (p *blockInverse) invert(factor *linsolve.Cholesky, i int, top float64) {
 	}
 	clear(inverse)
 	for j := range s {
-		inverse[j*p.inverse.Stride+j] = 1 / top
+		a := p.norm.at(i*s + j)
+		inverse[j*p.inverse.Stride+j] = a * a / top
 	}
 }

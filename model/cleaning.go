@@ -104,6 +104,9 @@ func (o *Cleaning) Dims() (d, p int) { return o.ridge.d, o.ridge.p }
 // Samples is the number of rows.
 func (o *Cleaning) Samples() int { return o.rows.loss.n }
 
+// ColumnNorms overwrites dst with those of the loss without weights.
+func (o *Cleaning) ColumnNorms(dst []float64) { o.rows.loss.ColumnNorms(dst) }
+
 // Weights overwrites dst with the weights of all rows at x.
 func (o *Cleaning) Weights(dst, x []float64) {
 	o.rows.w.set(x, bilevel.All(o))

@@ -54,6 +54,14 @@ type folds struct {
 // Dims returns the lengths of the stacked z and of x.
 func (c *folds) Dims() (d, p int) { return c.d * c.Count(), c.loss.p }
 
+// ColumnNorms overwrites dst with the loss's, of all rows, once for each fold.
+func (c *folds) ColumnNorms(dst []float64) {
+	c.loss.ColumnNorms(dst[:c.d])
+	for f := 1; f < c.Count(); f++ {
+		copy(c.of(f, dst), dst)
+	}
+}
+
 // Samples is the number of rows.
 func (c *folds) Samples() int { return c.loss.n }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
@@ -34,6 +35,8 @@ type Loss struct {
 	lin  bilevel.Batch
 	curv []float64
 
+	squares []float64 // Σ of squares of each feature, made by the first ColumnNorms
+
 	csc    *rows.CSR // transposed copy, made by the first full pass on sparse rows
 	st, ss []float64 // scores of all rows, row-major
 }
@@ -47,6 +50,7 @@ var (
 	_ bilevel.HessianMatrix   = (*Loss)(nil)
 	_ bilevel.HessianBlocks   = (*Loss)(nil)
 	_ bilevel.ValueGradienter = (*Loss)(nil)
+	_ bilevel.ColumnNormer    = (*Loss)(nil)
 )
 
 const (
@@ -109,6 +113,29 @@ func (o *Loss) LocalProducts(dz, hv, _, z, x, v []float64, b bilevel.Batch) {
 
 // Scores is 1, or the number of classes of a softmax loss.
 func (o *Loss) Scores() int { return o.layout.Classes }
+
+// ColumnNorms overwrites dst with the root mean square of each coefficient's feature.
+func (o *Loss) ColumnNorms(dst []float64) {
+	if o.squares == nil {
+		o.squares = make([]float64, o.layout.Features)
+		for i := range o.n {
+			if o.sparse != nil {
+				index, values := o.sparse.Row(i)
+				for e, j := range index {
+					o.squares[j] += values[e] * values[e]
+				}
+				continue
+			}
+			for j, v := range o.dense.Row(i) {
+				o.squares[j] += v * v
+			}
+		}
+	}
+	for i := range dst {
+		_, j := o.layout.place(i)
+		dst[i] = math.Sqrt(o.squares[j] / float64(o.n))
+	}
+}
 
 // Value is the mean loss over b.
 func (o *Loss) Value(z, _ []float64, b bilevel.Batch) float64 {

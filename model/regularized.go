@@ -30,6 +30,7 @@ type Sampled interface {
 	bilevel.HessianMatrix
 	bilevel.HessianBlocks
 	bilevel.ValueGradienter
+	bilevel.ColumnNormer
 }
 
 var (
@@ -64,6 +65,9 @@ func (o *Regularized) Dims() (d, p int) { return o.pen.Dims() }
 
 // Samples is the number of rows.
 func (o *Regularized) Samples() int { return o.loss.Samples() }
+
+// ColumnNorms overwrites dst with those of the loss.
+func (o *Regularized) ColumnNorms(dst []float64) { o.loss.ColumnNorms(dst) }
 
 // Split returns the loss, which is sampled, and the penalty, which is exact.
 func (o *Regularized) Split() (sampled, exact bilevel.Objective) { return o.loss, o.pen }

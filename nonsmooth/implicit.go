@@ -126,8 +126,7 @@ func (m *implicit) At(ctx context.Context, grad []float64, at bilevel.Point,
 		}
 	}
 	if rep.Warning == nil { // without an adjoint there is no correction
-		rep.Correction = floats.Dot(at.V, rep.Inner.Grad)
-		rep.Value += rep.Correction
+		rep.Correct(floats.Dot(at.V, rep.Inner.Grad))
 		rep.Warning = m.kink(at)
 	}
 	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {

@@ -250,7 +250,7 @@ func (f *fit) tolerance(q *problem) (float64, error) {
 	x := slices.Repeat([]float64{f.o.Box.Upper}, p)
 	q.Inner.Grad(dz, nil, make([]float64, d), x, bilevel.All(q.Inner))
 	f.visited.GradG += int64(q.Inner.Samples())
-	g := floats.Norm(dz, 2)
+	g := inner.NewNorm(q.Inner).Of(dz)
 	if math.IsNaN(g) || math.IsInf(g, 0) {
 		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; " +
 			"standardise them (--scale)")
@@ -286,6 +286,9 @@ type learned struct {
 	reason          string
 }
 
+// valueAccuracy is how exactly the reported loss is that of the strengths, relative to itself.
+const valueAccuracy = 1e-6
+
 // exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
 func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learned, error) {
 	var counts bilevel.Counts
@@ -302,14 +305,20 @@ func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learne
 		return nil, err
 	}
 	grad := make([]float64, len(x))
-	rep, err := hyper.At(ctx, grad, at, hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z))})
+	all := bilevel.All(q.Outer)
+	around := math.Abs(q.Outer.Value(at.Z, at.X, all))
+	effort := hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z)), Value: valueAccuracy * around}
+	f.visited.ValueF += int64(all.Len())
+	rep, err := hyper.At(ctx, grad, at, effort)
 	addCounts(&f.visited, counts)
 	if err != nil {
 		return nil, err
 	}
 	projected := make([]float64, len(x))
 	q.ProjectedGrad(projected, at.X, grad)
-	return &learned{x: at.X, z: at.Z, v: at.V, value: rep.Value, grad: grad, gradNorm: floats.Norm(projected, 2)}, nil
+	// The loss of the model that is kept, not a better estimate of h.
+	value := rep.Value - rep.Correction
+	return &learned{x: at.X, z: at.Z, v: at.V, value: value, grad: grad, gradNorm: floats.Norm(projected, 2)}, nil
 }
 
 // start is where strengths start.
@@ -742,7 +751,7 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 		return false, false
 	}
 	s.q.ProjectedGrad(s.pg, at.X, s.pg)
-	r.Value, r.GradNorm = rep.Value, floats.Norm(s.pg, 2)
+	r.Value, r.GradNorm = rep.Value-rep.Correction, floats.Norm(s.pg, 2)
 	s.trace = append(s.trace, r)
 	if len(s.trace) == 1 || r.Value <= s.trace[s.at].Value {
 		s.best, s.at = at, len(s.trace)-1

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
@@ -502,7 +503,20 @@ func (f *fit) words(r *Result) []string {
 	if kind.Sparse() {
 		say("%s", f.zeros(r))
 	}
-	return append(w, f.atBounds(r)...)
+	return append(append(w, f.atBounds(r)...), f.unscaled()...)
+}
+
+// unscaled notes features of such different sizes that what a strength means to one it does not mean to another.
+func (f *fit) unscaled() []string {
+	if isText(f.schema) {
+		return nil
+	}
+	loss, err := f.loss(f.main.train, 0)
+	if err != nil || inner.NewNorm(loss).Euclidean() {
+		return nil
+	}
+	return []string{"Some features are thousands of times larger than others, so that a strength that is right for some " +
+		"is nothing or all for others: standardise them (--scale on)."}
 }
 
 // atBounds notes a single strength at an end of the box.

@@ -511,7 +511,7 @@ func (f *fit) unscaled() []string {
 	if isText(f.schema) {
 		return nil
 	}
-	loss, err := f.loss(f.main.train, 0)
+	loss, err := f.objective(f.main.train, 0)
 	if err != nil || inner.NewNorm(loss).Euclidean() {
 		return nil
 	}

@@ -548,7 +548,8 @@ func (d *driver) checkObjectives() error {
 	}
 	f, b := d.p.Outer, some(d.p.Outer.Samples())
 	f.Grad(dz, dx, at.Z, at.X, b)
-	if err := cmp.Or(scalar("f", f.Value(at.Z, at.X, b)), look(quantity{"∇z f", dz}, quantity{"∇x f", dx})); err != nil {
+	err := cmp.Or(scalar("f", f.Value(at.Z, at.X, b)), look(quantity{"∇z f", dz}, quantity{"∇x f", dx}))
+	if err != nil {
 		return err
 	}
 	if phi := d.p.Fixed; phi != nil {
@@ -561,7 +562,8 @@ func (d *driver) checkObjectives() error {
 	b = some(g.Samples())
 	v := slices.Clone(dz)
 	g.Grad(dz, dx, at.Z, at.X, b)
-	if err := cmp.Or(scalar("g", g.Value(at.Z, at.X, b)), look(quantity{"∇z g", dz}, quantity{"∇x g", dx})); err != nil {
+	err = cmp.Or(scalar("g", g.Value(at.Z, at.X, b)), look(quantity{"∇z g", dz}, quantity{"∇x g", dx}))
+	if err != nil {
 		return err
 	}
 	// What a method does not ask for may be missing, or dear.

@@ -24,8 +24,8 @@ func (pr *probe) checkValueGrad(r *report, o bilevel.ValueGradienter) {
 	}
 }
 
-// checkColumnNorms looks whether ColumnNorms writes sizes, all of them, and that a column of zeros is one that the terms
-// of a [bilevel.Splitter] that are sampled, or else all terms, do not see.
+// checkColumnNorms looks whether ColumnNorms writes sizes, all of them, and that a column of zeros is one that the
+// terms of a [bilevel.Splitter] that are sampled, or else all terms, do not see.
 func (pr *probe) checkColumnNorms(r *report, o bilevel.ColumnNormer) {
 	norms := make([]float64, pr.d)
 	for i := range norms {

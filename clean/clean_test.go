@@ -304,7 +304,8 @@ func TestMNIST(t *testing.T) {
 		t.Fatal(err)
 	}
 	truth, oracle := r.Compare(right), f.figures(f.test, z)
-	t.Logf("%+v; test accuracy %.4f before, %.4f after, %.4f of the right labels only; %.1f s", truth, r.Before.Accuracy, r.After.Accuracy, oracle.Accuracy, r.Seconds)
+	t.Logf("%+v; test accuracy %.4f before, %.4f after, %.4f of the right labels only; %.1f s", truth, r.Before.Accuracy,
+		r.After.Accuracy, oracle.Accuracy, r.Seconds)
 	if truth.F1 < .9 {
 		t.Errorf("F1 %.4f", truth.F1)
 	}

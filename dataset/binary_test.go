@@ -95,7 +95,8 @@ func TestIDX(t *testing.T) {
 			t.Errorf("targets %v", u.Y)
 		}
 	}
-	for kind, v := range map[byte]any{0x09: []int8{-1, 2}, 0x0b: []int16{-1, 2}, 0x0c: []int32{-1, 2}, 0x0d: []float32{-1, 2}, 0x0e: []float64{-1, 2}} {
+	for kind, v := range map[byte]any{0x09: []int8{-1, 2}, 0x0b: []int16{-1, 2}, 0x0c: []int32{-1, 2},
+		0x0d: []float32{-1, 2}, 0x0e: []float64{-1, 2}} {
 		s, err := ReadFrom(t.Context(), bytes.NewReader(idx(kind, []uint32{1, 2}, v)), "x", Options{NoLabel: true})
 		if err != nil {
 			t.Fatal(err)
@@ -121,13 +122,17 @@ func TestIDX(t *testing.T) {
 		{append(append([]byte{}, images...), 1), Options{NoLabel: true}, []string{"more data follows"}},
 		{idx(0x08, []uint32{0, 3}, []byte{}), Options{NoLabel: true}, []string{"no rows"}},
 		{idx(0x08, []uint32{3, 0}, []byte{}), Options{NoLabel: true}, []string{"no features"}},
-		{idx(0x08, []uint32{1 << 31, 1 << 31, 1 << 31, 1 << 31}, []byte{}), Options{NoLabel: true}, []string{"more values than any file"}},
+		{idx(0x08, []uint32{1 << 31, 1 << 31, 1 << 31, 1 << 31}, []byte{}), Options{NoLabel: true},
+			[]string{"more values than any file"}},
 		{idx(0x0c, []uint32{1 << 31, 1 << 31}, []byte{}), Options{NoLabel: true}, []string{"more than any file"}},
 		{idx(0x08, []uint32{2}, []byte{1, 2}), Options{}, []string{"holds labels"}},
-		{idx(0x0d, []uint32{2, 2}, []float32{1, 2, 3, float32(math.NaN())}), Options{NoLabel: true}, []string{`x: row 2: column "2"`, "NaN"}},
-		{idx(0x0e, []uint32{2, 2}, []float64{1, 2, -1e51, 4}), Options{NoLabel: true}, []string{`x: row 2: column "1"`, "-1e+51 is beyond", "scale the column"}},
+		{idx(0x0d, []uint32{2, 2}, []float32{1, 2, 3, float32(math.NaN())}), Options{NoLabel: true},
+			[]string{`x: row 2: column "2"`, "NaN"}},
+		{idx(0x0e, []uint32{2, 2}, []float64{1, 2, -1e51, 4}), Options{NoLabel: true},
+			[]string{`x: row 2: column "1"`, "-1e+51 is beyond", "scale the column"}},
 		{images, Options{NoLabel: true, Like: &Schema{Width: 5}}, []string{"6 features where the model has 5"}},
-		{images, Options{Labels: labels("two", 1, 9), Like: &Schema{Width: 6, Classes: []string{"1", "2"}}}, []string{"two", `label "9"`}},
+		{images, Options{Labels: labels("two", 1, 9), Like: &Schema{Width: 6, Classes: []string{"1", "2"}}},
+			[]string{"two", `label "9"`}},
 	} {
 		_, err := ReadFrom(t.Context(), bytes.NewReader(c.file), "x", c.o)
 		wantError(t, err, c.want...)
@@ -138,9 +143,12 @@ func TestNPY(t *testing.T) {
 	dir := t.TempDir()
 	want := [][]float64{{1, 2, 3}, {4, 5, 6}}
 	for descr, v := range map[string]any{
-		"|u1": []uint8{1, 2, 3, 4, 5, 6}, "|i1": []int8{1, 2, 3, 4, 5, 6}, "<u2": []uint16{1, 2, 3, 4, 5, 6}, ">i2": []int16{1, 2, 3, 4, 5, 6},
-		"<f2": []uint16{0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600}, "<u4": []uint32{1, 2, 3, 4, 5, 6}, "<i4": []int32{1, 2, 3, 4, 5, 6},
-		"<f4": []float32{1, 2, 3, 4, 5, 6}, "<u8": []uint64{1, 2, 3, 4, 5, 6}, "<i8": []int64{1, 2, 3, 4, 5, 6}, "<f8": []float64{1, 2, 3, 4, 5, 6},
+		"|u1": []uint8{1, 2, 3, 4, 5, 6}, "|i1": []int8{1, 2, 3, 4, 5, 6}, "<u2": []uint16{1, 2, 3, 4, 5, 6},
+		">i2": []int16{1, 2, 3, 4, 5, 6},
+		"<f2": []uint16{0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600}, "<u4": []uint32{1, 2, 3, 4, 5, 6},
+		"<i4": []int32{1, 2, 3, 4, 5, 6},
+		"<f4": []float32{1, 2, 3, 4, 5, 6}, "<u8": []uint64{1, 2, 3, 4, 5, 6}, "<i8": []int64{1, 2, 3, 4, 5, 6},
+		"<f8": []float64{1, 2, 3, 4, 5, 6},
 		">f8": []float64{1, 2, 3, 4, 5, 6},
 	} {
 		s, err := ReadFrom(t.Context(), bytes.NewReader(npyFile(descr, false, "(2, 3)", v)), "x.npy", Options{NoLabel: true})
@@ -187,7 +195,8 @@ func TestNPY(t *testing.T) {
 			}
 		}
 	}
-	if s := half(0x3555); math.Abs(s-1./3) > 1e-4 || half(0xc000) != -2 || half(1) != math.Ldexp(1, -24) || !math.IsInf(half(0xfc00), -1) || !math.IsNaN(half(0x7e00)) {
+	if s := half(0x3555); math.Abs(s-1./3) > 1e-4 || half(0xc000) != -2 || half(1) != math.Ldexp(1, -24) ||
+		!math.IsInf(half(0xfc00), -1) || !math.IsNaN(half(0x7e00)) {
 		t.Error("half precision is wrong")
 	}
 	for _, k := range []struct {
@@ -234,7 +243,8 @@ func parquetFile[T any](t testing.TB, rows []T, o ...parquet.WriterOption) []byt
 
 func TestParquet(t *testing.T) {
 	v := func(x float64) *float64 { return &x }
-	data := []parquetRow{{30, "b", v(1.5), true, 1 << 63, "no"}, {-4, "a", v(-2), false, 3, "yes"}, {7, "b", v(0), true, 0, "yes"}}
+	data := []parquetRow{{30, "b", v(1.5), true, 1 << 63, "no"}, {-4, "a", v(-2), false, 3, "yes"},
+		{7, "b", v(0), true, 0, "yes"}}
 	file := parquetFile(t, data, parquet.MaxRowsPerRowGroup(2))
 	path := writeFile(t, t.TempDir(), "x.parquet", file)
 	s := readFile(t, path, Options{})
@@ -242,7 +252,8 @@ func TestParquet(t *testing.T) {
 	if d := cmp.Diff([]string{"age", "name=a", "name=b", "score", "ok", "count"}, s.Features); d != "" {
 		t.Fatal(d)
 	}
-	if d := cmp.Diff([][]float64{{30, 0, 1, 1.5, 1, 1 << 63}, {-4, 1, 0, -2, 0, 3}, {7, 0, 1, 0, 1, 0}}, values(s)); d != "" {
+	if d := cmp.Diff([][]float64{{30, 0, 1, 1.5, 1, 1 << 63}, {-4, 1, 0, -2, 0, 3}, {7, 0, 1, 0, 1, 0}},
+		values(s)); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]float64{0, 1, 1}, s.Y); d != "" || cmp.Diff([]string{"no", "yes"}, s.Classes) != "" {

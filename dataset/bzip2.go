@@ -16,9 +16,9 @@ const (
 	bzip2End   = 0x177245385090
 )
 
-// bzip2Reader decompresses on several cores, which compress/bzip2 does not. Blocks do not depend on each other: the file
-// is cut at the marks of blocks and of ends, and each block is decompressed as a stream of its own. A mark may stand
-// within a block by chance, so a block that does not decompress is tried together with the next piece.
+// bzip2Reader decompresses on several cores, which compress/bzip2 does not. Blocks do not depend on each other: the
+// file is cut at the marks of blocks and of ends, and each block is decompressed as a stream of its own. A mark may
+// stand within a block by chance, so a block that does not decompress is tried together with the next piece.
 type bzip2Reader struct {
 	in    *bufio.Reader
 	inErr error // at the end of in

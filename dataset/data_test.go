@@ -104,7 +104,8 @@ func TestLoadMNIST(t *testing.T) {
 }
 
 func TestFindCopies(t *testing.T) {
-	for name, file := range map[string][]string{"20newsgroups": {"20news", "20news-bydate.tar.gz"}, "omniglot": {"omniglot", "omniglot28.tar.gz"}} {
+	for name, file := range map[string][]string{"20newsgroups": {"20news", "20news-bydate.tar.gz"},
+		"omniglot": {"omniglot", "omniglot28.tar.gz"}} {
 		path := realdata.File(t, file...)
 		f, err := Find(t.Context(), name, GetOptions{Dir: t.TempDir(), DataDir: filepath.Dir(filepath.Dir(path))})
 		if err != nil {
@@ -119,7 +120,8 @@ func TestFindCopies(t *testing.T) {
 func TestNotebook(t *testing.T) {
 	for _, name := range []string{"train.csv", "val.csv"} {
 		s := readFile(t, realdata.File(t, "notebook", name), Options{})
-		if n, d := s.Dims(); n != 500 || d != 20 || s.Features[19] != "x20" || s.Schema.Label != "y" || s.GuessTask() != "logistic" {
+		if n, d := s.Dims(); n != 500 || d != 20 || s.Features[19] != "x20" || s.Schema.Label != "y" ||
+			s.GuessTask() != "logistic" {
 			t.Errorf("%s: %d × %d, label %q, %s", name, n, d, s.Schema.Label, s.GuessTask())
 		}
 	}
@@ -133,16 +135,19 @@ func TestEmbedded(t *testing.T) {
 	if d := cmp.Diff([]int{178, 182, 177, 183, 181, 182, 181, 179, 174, 180}, s.ClassCounts()); d != "" {
 		t.Error(d)
 	}
-	if n, d := s.Dims(); n != 1797 || d != 64 || s.Features[9] != "pixel_1_1" || s.Classes[9] != "9" || s.X.(*rows.Dense).Row(0)[10] != 13 {
+	if n, d := s.Dims(); n != 1797 || d != 64 || s.Features[9] != "pixel_1_1" || s.Classes[9] != "9" ||
+		s.X.(*rows.Dense).Row(0)[10] != 13 {
 		t.Errorf("%d × %d, %q", n, d, s.Features[9])
 	}
 	if s, err = Embedded("breast-cancer"); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]int{357, 212}, s.ClassCounts()); d != "" || cmp.Diff([]string{"benign", "malignant"}, s.Classes) != "" {
+	if d := cmp.Diff([]int{357, 212}, s.ClassCounts()); d != "" ||
+		cmp.Diff([]string{"benign", "malignant"}, s.Classes) != "" {
 		t.Error(d, s.Classes)
 	}
-	if n, d := s.Dims(); n != 569 || d != 30 || s.Features[0] != "mean radius" || s.Features[13] != "area error" || s.Features[29] != "worst fractal dimension" ||
+	if n, d := s.Dims(); n != 569 || d != 30 || s.Features[0] != "mean radius" || s.Features[13] != "area error" ||
+		s.Features[29] != "worst fractal dimension" ||
 		s.X.(*rows.Dense).Row(0)[0] != 17.99 || s.Y[0] != 1 {
 		t.Errorf("%d × %d, %q", n, d, s.Features)
 	}

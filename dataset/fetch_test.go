@@ -72,7 +72,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func toy(content []byte) *Public {
 	sum := md5.Sum(content)
 	return &Public{Name: "toy", Rows: 1, Features: 1, Classes: 2,
-		Files: []PublicFile{{Name: "toy.bin", URLs: []string{"https://example.org/toy.bin"}, MD5: hex.EncodeToString(sum[:])}}}
+		Files: []PublicFile{{Name: "toy.bin", URLs: []string{"https://example.org/toy.bin"},
+			MD5: hex.EncodeToString(sum[:])}}}
 }
 
 func TestGet(t *testing.T) {
@@ -235,12 +236,14 @@ func TestGetErrors(t *testing.T) {
 	o.BaseURL = s.URL
 	_, err := Get(t.Context(), "toy", o)
 	sum := md5.Sum(append([]byte("x"), content...))
-	wantError(t, err, "wrong checksum and was removed", "MD5 expected "+publics[len(publics)-1].Files[0].MD5, "got "+hex.EncodeToString(sum[:]))
+	wantError(t, err, "wrong checksum and was removed", "MD5 expected "+publics[len(publics)-1].Files[0].MD5,
+		"got "+hex.EncodeToString(sum[:]))
 	noLeftovers(t, filepath.Join(o.Dir, "toy"))
 
 	s = newServer(t, nil)
 	o.BaseURL = s.URL
-	if _, err = Get(t.Context(), "toy", o); err == nil || !strings.Contains(err.Error(), "404 Not Found") || !strings.Contains(err.Error(), s.URL+"/toy/toy.bin") {
+	if _, err = Get(t.Context(), "toy", o); err == nil || !strings.Contains(err.Error(), "404 Not Found") ||
+		!strings.Contains(err.Error(), s.URL+"/toy/toy.bin") {
 		t.Errorf("error %v", err)
 	}
 	s.Close()
@@ -252,8 +255,10 @@ func TestGetErrors(t *testing.T) {
 	p.Files[0].URLs = []string{s.URL + "/first", s.URL + "/second"}
 	o.BaseURL = ""
 	_, err = Get(t.Context(), "toy", o)
-	if err == nil || strings.Contains(err.Error(), "\n") || strings.Count(err.Error(), s.URL+"/first") != 1 || strings.Count(err.Error(), s.URL+"/second") != 1 ||
-		!strings.Contains(err.Error(), "refused") || !strings.HasSuffix(err.Error(), "; check the network, or put a copy in $BILEVEL_DATA/toy") {
+	if err == nil || strings.Contains(err.Error(), "\n") || strings.Count(err.Error(), s.URL+"/first") != 1 ||
+		strings.Count(err.Error(), s.URL+"/second") != 1 ||
+		!strings.Contains(err.Error(), "refused") || !strings.HasSuffix(err.Error(),
+		"; check the network, or put a copy in $BILEVEL_DATA/toy") {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -276,7 +281,8 @@ func TestGetErrors(t *testing.T) {
 func TestGetPins(t *testing.T) {
 	good := []byte("1 1:2\n-1 2:3\n1 1:1\n")
 	p := &Public{Name: "toy", Rows: 3, Features: 2, Classes: 2,
-		Files: []PublicFile{{Name: "toy.svm", URLs: []string{"https://example.org/toy.svm"}, rows: 3}}, load: func(_ context.Context, f *Files) (*Set, *Set, error) {
+		Files: []PublicFile{{Name: "toy.svm", URLs: []string{"https://example.org/toy.svm"},
+			rows: 3}}, load: func(_ context.Context, f *Files) (*Set, *Set, error) {
 			s, err := Read(t.Context(), f.Paths[0], Options{Target: ClassTarget})
 			return s, nil, err
 		}}
@@ -332,7 +338,8 @@ func TestRegistry(t *testing.T) {
 			t.Errorf("%s lacks something: %+v", p.Name, p)
 		}
 		for _, f := range p.Files {
-			if f.SHA256 != "" && len(f.SHA256) != 64 || f.MD5 != "" && len(f.MD5) != 32 || f.SHA256 == "" && f.MD5 == "" && f.rows == 0 {
+			if f.SHA256 != "" && len(f.SHA256) != 64 || f.MD5 != "" && len(f.MD5) != 32 || f.SHA256 == "" && f.MD5 == "" &&
+				f.rows == 0 {
 				t.Errorf("%s/%s has neither checksum nor shape", p.Name, f.Name)
 			}
 			for _, u := range f.URLs {

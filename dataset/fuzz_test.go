@@ -48,7 +48,8 @@ func checkRead(t *testing.T, b []byte, o Options) {
 		t.Fatal(err)
 	}
 	n, d := s.Dims()
-	if n == 0 || d == 0 || s.Y != nil && len(s.Y) != n || s.Schema.Width != d || s.Features != nil && len(s.Features) != d {
+	if n == 0 || d == 0 || s.Y != nil && len(s.Y) != n || s.Schema.Width != d || s.Features != nil &&
+		len(s.Features) != d {
 		t.Fatalf("%d × %d, %d targets, %d names, schema of %d", n, d, len(s.Y), len(s.Features), s.Schema.Width)
 	}
 	if err := s.Schema.Check(); err != nil {
@@ -80,16 +81,19 @@ func checkRead(t *testing.T, b []byte, o Options) {
 }
 
 func FuzzLIBSVM(f *testing.F) {
-	for _, s := range []string{"1 1:2 3:4\n-1 2:5e-1 # c\n", "+1 2:1 1:2\n", "1:2\n3:4\n", "1 qid:3 1:1", "1 0:1\n", "\n#\n0 \t5:1e400\r\n", "1 1:1 1:1", "1 9999999:1"} {
+	for _, s := range []string{"1 1:2 3:4\n-1 2:5e-1 # c\n", "+1 2:1 1:2\n", "1:2\n3:4\n", "1 qid:3 1:1", "1 0:1\n",
+		"\n#\n0 \t5:1e400\r\n", "1 1:1 1:1", "1 9999999:1"} {
 		f.Add([]byte(s), byte(0))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
-		checkRead(t, b, Options{Format: "libsvm", ZeroBased: flags&1 != 0, OptionalLabel: flags&2 != 0, Storage: Storage(flags >> 2 & 1 * 2)})
+		checkRead(t, b, Options{Format: "libsvm", ZeroBased: flags&1 != 0, OptionalLabel: flags&2 != 0,
+			Storage: Storage(flags >> 2 & 1 * 2)})
 	})
 }
 
 func FuzzCSV(f *testing.F) {
-	for _, s := range []string{"a,b,y\n1,2,0\n3,4,1\n", "a;y\n\"x;1\";2\n", "a,y\nNA,1\nx,2\n", "a\ty\n1\tp\n2\tq\n", "\xef\xbb\xbfa,label\n1,\"q\"\"r\"\n", "1,2\n3,4", "a,y\n01,1\n1.0,x\n"} {
+	for _, s := range []string{"a,b,y\n1,2,0\n3,4,1\n", "a;y\n\"x;1\";2\n", "a,y\nNA,1\nx,2\n", "a\ty\n1\tp\n2\tq\n",
+		"\xef\xbb\xbfa,label\n1,\"q\"\"r\"\n", "1,2\n3,4", "a,y\n01,1\n1.0,x\n"} {
 		f.Add([]byte(s), byte(0))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {

@@ -162,7 +162,8 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 		}
 	} else if l := typ.ConvertedType(); l != nil {
 		switch *l {
-		case deprecated.UTF8, deprecated.Enum, deprecated.Json, deprecated.Int8, deprecated.Int16, deprecated.Int32, deprecated.Int64:
+		case deprecated.UTF8, deprecated.Enum, deprecated.Json, deprecated.Int8, deprecated.Int16, deprecated.Int32,
+			deprecated.Int64:
 		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
 			unsigned = true
 		default:

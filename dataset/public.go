@@ -235,7 +235,8 @@ func loadCovtype(ctx context.Context, f *Files) (train, test *Set, err error) {
 // covtypeNames are the columns of covtype.data, which has no header, as its covtype.info names them.
 var covtypeNames = func() []string {
 	names := []string{"Elevation", "Aspect", "Slope", "Horizontal_Distance_To_Hydrology", "Vertical_Distance_To_Hydrology",
-		"Horizontal_Distance_To_Roadways", "Hillshade_9am", "Hillshade_Noon", "Hillshade_3pm", "Horizontal_Distance_To_Fire_Points"}
+		"Horizontal_Distance_To_Roadways", "Hillshade_9am", "Hillshade_Noon", "Hillshade_3pm",
+		"Horizontal_Distance_To_Fire_Points"}
 	for k := range 4 {
 		names = append(names, fmt.Sprintf("Wilderness_Area%d", k+1))
 	}

@@ -144,7 +144,8 @@ func TestLIBSVMChunks(t *testing.T) {
 		if err == nil {
 			err = rows.Check(s.X)
 		}
-		_, bad := ReadFrom(t.Context(), io.MultiReader(bytes.NewReader(text), strings.NewReader("1 1:1\n1 x\n1 y\n")), "f", Options{})
+		_, bad := ReadFrom(t.Context(), io.MultiReader(bytes.NewReader(text), strings.NewReader("1 1:1\n1 x\n1 y\n")), "f",
+			Options{})
 		runtime.GOMAXPROCS(old)
 		if err != nil {
 			t.Fatal(err)
@@ -163,7 +164,8 @@ func TestLIBSVMChunks(t *testing.T) {
 func TestCSV(t *testing.T) {
 	const text = "size,\"col, our\",note,y\n1.5,red,7,a\n\n-2,\"b\"\"lue\",NA,b\n3e1, red ,x,a\n"
 	s := readString(t, "t.csv", text, Options{})
-	if d := cmp.Diff([]string{"size", `col, our=b"lue`, "col, our=red", "note=7", "note=NA", "note=x"}, s.Features); d != "" {
+	if d := cmp.Diff([]string{"size", `col, our=b"lue`, "col, our=red", "note=7", "note=NA", "note=x"},
+		s.Features); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([][]float64{{1.5, 0, 1, 1, 0, 0}, {-2, 1, 0, 0, 1, 0}, {30, 0, 1, 0, 0, 1}}, values(s)); d != "" {
@@ -202,7 +204,8 @@ func TestCSV(t *testing.T) {
 	if u.Y != nil || cmp.Diff(s.Features, u.Features) != "" {
 		t.Errorf("targets %v, features %v", u.Y, u.Features)
 	}
-	u = readString(t, "u.csv", "size,\"col, our\",note,y\n1,green,x,\n", Options{Like: like, NoLabel: true, UnseenLevels: UnseenZero})
+	u = readString(t, "u.csv", "size,\"col, our\",note,y\n1,green,x,\n",
+		Options{Like: like, NoLabel: true, UnseenLevels: UnseenZero})
 	if d := cmp.Diff([][]float64{{1, 0, 0, 0, 0, 1}}, values(u)); d != "" || u.Y != nil {
 		t.Error(d)
 	}
@@ -228,7 +231,8 @@ func TestCSVLabels(t *testing.T) {
 	if s := readString(t, "x.csv", "a,b\n1,2\n", Options{OptionalLabel: true}); s.Y != nil {
 		t.Error("the last column is an optional label")
 	}
-	if s := readString(t, "x.csv", "a,y\n1,2\n1,10\n", Options{Target: ClassTarget}); cmp.Diff(s.Classes, []string{"2", "10"}) != "" {
+	if s := readString(t, "x.csv", "a,y\n1,2\n1,10\n",
+		Options{Target: ClassTarget}); cmp.Diff(s.Classes, []string{"2", "10"}) != "" {
 		t.Errorf("classes %q", s.Classes)
 	}
 	if s := readString(t, "x", "a\ty\n1\t2\n", Options{}); s.Schema.Format != "tsv" {
@@ -282,33 +286,43 @@ func TestCSVErrors(t *testing.T) {
 		{"a,y\n1,\"2\n3,4\n", Options{}, []string{"f.csv:2:", "quote"}},
 		{"a,y\n1,2\n1,b\"2\n", Options{}, []string{"f.csv:3:", "quote"}},
 		{many("u%d", 1001), Options{}, []string{`column "id"`, "more than 1000", "identifier"}},
-		{many("%d", 1500) + "x,2\n", Options{}, []string{`f.csv:1502: column "id"`, `"x" is not a number, and 1500 cells`, "--categorical"}},
+		{many("%d", 1500) + "x,2\n", Options{}, []string{`f.csv:1502: column "id"`, `"x" is not a number, and 1500 cells`,
+			"--categorical"}},
 		{many("%d,5", 1500), Options{}, []string{"f.csv:2:", "3 cells"}},
-		{"height,sex,y\n1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `column 1 is "height" where the model has "age"`}},
+		{"height,sex,y\n1,f,0\n", Options{Like: like}, []string{"f.csv:1:",
+			`column 1 is "height" where the model has "age"`}},
 		{"age,y\n1,0\n", Options{Like: like}, []string{"f.csv:1:", `the column "sex" is missing, which the model has`}},
 		{"age,y,sex,zip\n1,0,f,2\n", Options{Like: like}, []string{"f.csv:1:", `column 4 is "zip", which the model has not`}},
 		{"id,age,sex,y\n1,1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `column 1 is "id", which the model has not`}},
-		{"b,a,c,y\n1,2,3,0\n", Options{Like: abcd, LikeName: "the training file"}, []string{"f.csv:1:", `the column "d" is missing, which the training file has`, "columns of the training file"}},
+		{"b,a,c,y\n1,2,3,0\n", Options{Like: abcd, LikeName: "the training file"},
+			[]string{"f.csv:1:", `the column "d" is missing, which the training file has`, "columns of the training file"}},
 		{"b,a,e,c,y\n1,2,3,4,0\n", Options{Like: abcd}, []string{"f.csv:1:", `the column "d" is missing`}},
 		{"b,d,e,c,a,y\n1,2,3,4,5,0\n", Options{Like: abcd}, []string{"f.csv:1:", `column 3 is "e", which the model has not`}},
-		{"a,b,c,d,y\n1,2,3,4,5\n", Options{Like: abcd, LikeName: "the training file"}, []string{"f.csv:2:", `none of the training file's classes`}},
+		{"a,b,c,d,y\n1,2,3,4,5\n", Options{Like: abcd, LikeName: "the training file"},
+			[]string{"f.csv:2:", `none of the training file's classes`}},
 		{"1,2,2\n3,4,5\n", Options{}, []string{"f.csv:1:", "not a header", "--no-header"}},
 		{"a,y\r1,2\r3,4\r", Options{}, []string{"f.csv:1:", "carriage return", "LF"}},
 		{"a,y\n1,2\r3,4\r5,6", Options{}, []string{"f.csv:2:", "carriage return", "LF"}},
 		{"a,y\n1,2\ncaf\xe9,4\n", Options{}, []string{`f.csv:3: column "a"`, "not UTF-8", "save the file as UTF-8"}},
 		{"caf\xe9,y\n1,2\n", Options{}, []string{"f.csv:1:", "not UTF-8", "save the file as UTF-8"}},
-		{"a,y\n1,2\n1e300,4\n5,1\n", Options{}, []string{`f.csv:3: column "a"`, "1e+300 is beyond ±1e+50", "scale the column"}},
+		{"a,y\n1,2\n1e300,4\n5,1\n", Options{}, []string{`f.csv:3: column "a"`, "1e+300 is beyond ±1e+50",
+			"scale the column"}},
 		{"a,y\n1,2\n3,-1e200\n5,1\n", Options{}, []string{`f.csv:3: column "y"`, "label -1e+200", "scale the column"}},
 		{"a,y\n1,2\n1e51,4\n", Options{Like: ridge}, []string{`f.csv:3: column "a"`, "1e+51", "scale the column"}},
-		{many("%d", 30) + "0x10,1\n5,1\n1_000,1\n", Options{}, []string{`f.csv:32: column "id"`, `"0x10" is not a number`, "--categorical"}},
+		{many("%d", 30) + "0x10,1\n5,1\n1_000,1\n", Options{},
+			[]string{`f.csv:32: column "id"`, `"0x10" is not a number`, "--categorical"}},
 		{many("%d", 30) + "1e400,1\n", Options{}, []string{`f.csv:32: column "id"`, `"1e400" is not a number`}},
-		{many("1,%d.5", 0) + strings.Repeat("1,2\n", 12) + "1,x\n", Options{}, []string{`f.csv:14: column "y"`, `label "x" is not a number`}},
-		{many("u%d", 20), Options{}, []string{`f.csv:2: column "id"`, "20 rows have 20 different values", "identifier", "remove the column"}},
-		{strings.Replace(many("1,u%d", 20), ",1\n", "\n", -1), Options{}, []string{`column "y"`, "20 different labels", "choose another"}},
+		{many("1,%d.5", 0) + strings.Repeat("1,2\n", 12) + "1,x\n", Options{},
+			[]string{`f.csv:14: column "y"`, `label "x" is not a number`}},
+		{many("u%d", 20), Options{}, []string{`f.csv:2: column "id"`, "20 rows have 20 different values", "identifier",
+			"remove the column"}},
+		{strings.Replace(many("1,u%d", 20), ",1\n", "\n", -1), Options{},
+			[]string{`column "y"`, "20 different labels", "choose another"}},
 		{"a,y\n1,2\n", Options{Categorical: []string{"b"}}, []string{`no categorical column "b"`}},
 		{"1 1:2\n", Options{Categorical: []string{"b"}}, []string{"no names"}},
 		{"age,sex,z\n1,f,0\n", Options{Like: like}, []string{"f.csv:1:", `no label column "y"`}},
-		{"age,sex,y\n1,f,0\n2,x,0\n", Options{Like: like}, []string{`f.csv:3: column "sex"`, `level "x"`, `"f", "m"`, "train with"}},
+		{"age,sex,y\n1,f,0\n2,x,0\n", Options{Like: like},
+			[]string{`f.csv:3: column "sex"`, `level "x"`, `"f", "m"`, "train with"}},
 		{"age,sex,y\n1,f,0\n2,m,2\n", Options{Like: like}, []string{`f.csv:3: column "y"`, `label "2"`, `"0", "1"`}},
 		{"age,sex,y\nold,f,0\n", Options{Like: like}, []string{`f.csv:2: column "age"`, `"old" is not a number`}},
 		{"a,y\n\"1,5\",0\n", Options{Like: ridge}, []string{`f.csv:2: column "a"`, "decimal point", "1.5"}},

@@ -74,7 +74,8 @@ func (s *Set) Split(fraction float64, seed uint64, stratified bool) (rest, part 
 		return nil, nil, fail("", "choose 0.3, say", "a fraction of %v is not between 0 and 1", fraction)
 	}
 	if k := int(math.Round(fraction * float64(n))); k == 0 || k == n {
-		return nil, nil, fail(s.Source, "give more rows or another fraction", "a fraction of %v of %d rows leaves one side without rows", fraction, n)
+		return nil, nil, fail(s.Source, "give more rows or another fraction",
+			"a fraction of %v of %d rows leaves one side without rows", fraction, n)
 	}
 	g := generator(seed, streamSplit)
 	groups := s.byClass(stratified, g)
@@ -90,7 +91,8 @@ func (s *Set) Split(fraction float64, seed uint64, stratified bool) (rest, part 
 		k := int(math.Round(exact)) - taken
 		if len(groups) > 1 {
 			if len(rows) < 2 {
-				return nil, nil, fail(s.Source, "give more rows of it, or leave it out", "the class %s has a single row and cannot be on both sides of a split", quote(s.Classes[c]))
+				return nil, nil, fail(s.Source, "give more rows of it, or leave it out",
+					"the class %s has a single row and cannot be on both sides of a split", quote(s.Classes[c]))
 			}
 			k = min(max(k, 1), len(rows)-1)
 		}
@@ -101,7 +103,8 @@ func (s *Set) Split(fraction float64, seed uint64, stratified bool) (rest, part 
 	if !stratified {
 		for _, side := range [][]int{in, out} {
 			if c := s.lacking(side); c >= 0 {
-				return nil, nil, fail(s.Source, "split stratified, or try another seed", "one side of the split would have no row of the class %s", quote(s.Classes[c]))
+				return nil, nil, fail(s.Source, "split stratified, or try another seed",
+					"one side of the split would have no row of the class %s", quote(s.Classes[c]))
 			}
 		}
 	}
@@ -135,7 +138,8 @@ func (s *Set) Folds(k int, seed uint64) ([]int, error) {
 	next := 0
 	for c, rows := range s.byClass(true, generator(seed, streamFolds)) {
 		if s.Classes != nil && len(rows) == 1 {
-			return nil, fail(s.Source, "give more rows of it, or leave it out", "the class %s has a single row and would be missing when its fold is held out", quote(s.Classes[c]))
+			return nil, fail(s.Source, "give more rows of it, or leave it out",
+				"the class %s has a single row and would be missing when its fold is held out", quote(s.Classes[c]))
 		}
 		for _, i := range rows {
 			fold[i] = next

@@ -111,9 +111,11 @@ func (c *tableColumn) text(cell string, at int) error {
 	}
 	if c.fixed {
 		if c.label {
-			return c.place(&Error{Err: fmt.Errorf("the label %s is not a number", quote(cell)), Hint: "give a number, or train a model for classes"}, at)
+			return c.place(&Error{Err: fmt.Errorf("the label %s is not a number", quote(cell)),
+				Hint: "give a number, or train a model for classes"}, at)
 		}
-		return c.place(&Error{Err: fmt.Errorf("%s is not a number, and the column holds numbers", quote(cell)), Hint: c.numberHint(cell)}, at)
+		return c.place(&Error{Err: fmt.Errorf("%s is not a number, and the column holds numbers", quote(cell)),
+			Hint: c.numberHint(cell)}, at)
 	}
 	if err := c.categorise(cell, at); err != nil {
 		return err
@@ -210,15 +212,18 @@ func (c *tableColumn) categorise(cell string, at int) error {
 // tooMany is the error of a column with more levels than make sense.
 func (c *tableColumn) tooMany() error {
 	if c.asked {
-		return c.place(&Error{Err: fmt.Errorf("more than %d different values", maxLevels), Hint: "it looks like an identifier or free text: leave the column out"}, 0)
+		return c.place(&Error{Err: fmt.Errorf("more than %d different values", maxLevels),
+			Hint: "it looks like an identifier or free text: leave the column out"}, 0)
 	}
 	if err := c.slip(); err != nil {
 		return err
 	}
-	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s", maxLevels, quote(c.text1)),
-		Hint: "it looks like an identifier or free text: leave the column out, or " + c.numberHint(c.text1)}
+	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s",
+		maxLevels, quote(c.text1)), Hint: "it looks like an identifier or free text: leave the column out, or " +
+		c.numberHint(c.text1)}
 	if c.label {
-		e.Err = fmt.Errorf("the label has more than %d different values, of which some are not numbers, such as %s", maxLevels, quote(c.text1))
+		e.Err = fmt.Errorf("the label has more than %d different values, of which some are not numbers, such as %s",
+			maxLevels, quote(c.text1))
 		e.Hint = "choose another label column"
 	}
 	return c.place(e, c.line1)
@@ -243,8 +248,8 @@ func (c *tableColumn) level(cell string, at int) error {
 			}
 			c.levels[strings.Clone(name)] = k
 		case c.label:
-			return c.place(&Error{Err: fmt.Errorf("the label %s is none of %s's classes %s", quote(cell), c.like, listNames(c.names())),
-				Hint: "label it as one of these, or leave the row out"}, at)
+			return c.place(&Error{Err: fmt.Errorf("the label %s is none of %s's classes %s",
+				quote(cell), c.like, listNames(c.names())), Hint: "label it as one of these, or leave the row out"}, at)
 		case c.zero:
 			k = unseen
 		default:
@@ -308,10 +313,12 @@ func (c *tableColumn) suspect() error {
 	if c.n < 20 || 2*len(c.levels) <= c.n {
 		return nil
 	}
-	e := &Error{Err: fmt.Errorf("%d rows have %d different values, such as %s: it looks like an identifier or free text", c.n, len(c.levels), quote(c.text1)),
-		Hint: "remove the column, or give --categorical with its name if its values are levels"}
+	e := &Error{Err: fmt.Errorf("%d rows have %d different values, such as %s: it looks like an identifier or free text",
+		c.n, len(c.levels), quote(c.text1)), Hint: "remove the column, " +
+		"or give --categorical with its name if its values are levels"}
 	if c.label {
-		e.Err = fmt.Errorf("%d rows have %d different labels, such as %s: these are no classes", c.n, len(c.levels), quote(c.text1))
+		e.Err = fmt.Errorf("%d rows have %d different labels, such as %s: these are no classes",
+			c.n, len(c.levels), quote(c.text1))
 		e.Hint = "choose another label column, or give --categorical with its name if its values are classes"
 	}
 	return c.place(e, c.line1)
@@ -347,8 +354,9 @@ func (c *tableColumn) slipError(numbers int) error {
 	if c.label {
 		cell = "the label"
 	}
-	return c.place(&Error{Err: fmt.Errorf("%s %s is not a number, and %d cells of the column are", cell, quote(c.text1), numbers),
-		Hint: c.numberHint(c.text1) + "; or give --categorical with the column's name if its values are levels"}, c.line1)
+	return c.place(&Error{Err: fmt.Errorf("%s %s is not a number, and %d cells of the column are",
+		cell, quote(c.text1), numbers), Hint: c.numberHint(c.text1) +
+		"; or give --categorical with the column's name if its values are levels"}, c.line1)
 }
 
 // table is a table of columns while it is read.
@@ -368,13 +376,15 @@ var labelNames = []string{"label", "target", "class", "y"}
 func newTable(file string, line int, names []string, format string, o Options) (*table, error) {
 	t := &table{file: file, format: format, label: -1}
 	for _, n := range names {
-		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero, like: o.likeName()})
+		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
+			like: o.likeName()})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
 			j := slices.Index(names, n)
 			if j < 0 {
-				return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no categorical column %q", n), Hint: "columns: " + listNames(names)}
+				return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no categorical column %q", n),
+					Hint: "columns: " + listNames(names)}
 			}
 			t.columns[j].kind, t.columns[j].asked = Categorical, true
 			t.columns[j].levels = make(map[string]int)
@@ -389,13 +399,15 @@ func newTable(file string, line int, names []string, format string, o Options) (
 		if t.label < 0 && o.Label != "" {
 			if k, err := strconv.Atoi(o.Label); err == nil {
 				if k < 1 || k > len(names) {
-					return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no column %d for the label: there are %d", k, len(names)), Hint: "columns: " + listNames(names)}
+					return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no column %d for the label: there are %d", k,
+						len(names)), Hint: "columns: " + listNames(names)}
 				}
 				t.label = k - 1
 			}
 		}
 		if t.label < 0 && !o.NoLabel && !o.OptionalLabel {
-			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no label column %q", want), Hint: "columns: " + listNames(names)}
+			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no label column %q", want), Hint: "columns: " +
+				listNames(names)}
 		}
 	} else if !o.NoLabel {
 		for _, l := range labelNames {
@@ -457,7 +469,8 @@ func newTable(file string, line int, names []string, format string, o Options) (
 		}
 	}
 	if len(t.of) == 0 {
-		return nil, &Error{File: file, Line: line, Err: errors.New("there is no feature column besides the label"), Hint: "check the delimiter and the label column"}
+		return nil, &Error{File: file, Line: line, Err: errors.New("there is no feature column besides the label"),
+			Hint: "check the delimiter and the label column"}
 	}
 	return t, nil
 }

@@ -58,7 +58,8 @@ func tarOf(t testing.TB, files map[string]string) []byte {
 		if strings.HasSuffix(name, "/") {
 			continue
 		}
-		if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: int64(len(files[name])), Mode: 0o644}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: int64(len(files[name])),
+			Mode: 0o644}); err != nil {
 			t.Fatal(err)
 		}
 		w.Write([]byte(files[name]))
@@ -141,7 +142,8 @@ func TestReadText(t *testing.T) {
 	deep["__MACOSX/._data"], deep[".DS_Store"] = "\x00", "\x00"
 	for name, b := range map[string][]byte{
 		"top.tar": tarOf(t, letters), "top.zip": zipOf(t, letters),
-		"deep.tar.gz": compressed(t, tarOf(t, deep))["gzip"], "deep.zip": zipOf(t, deep), "deep.tar.xz": compressed(t, tarOf(t, deep))["xz"],
+		"deep.tar.gz": compressed(t, tarOf(t, deep))["gzip"], "deep.zip": zipOf(t, deep),
+		"deep.tar.xz": compressed(t, tarOf(t, deep))["xz"],
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := Read(t.Context(), writeFile(t, dir, name, b), Options{})
@@ -195,7 +197,8 @@ func TestTextLike(t *testing.T) {
 	if err != nil || s.Y[0] != 1 || !slices.Equal(s.Classes, train.Classes) {
 		t.Error(s, err)
 	}
-	s, err = ReadText(t.Context(), textFS(map[string]string{"2.txt": "orbit", "1.txt": "the"}), "new", Options{Like: like, OptionalLabel: true})
+	s, err = ReadText(t.Context(), textFS(map[string]string{"2.txt": "orbit", "1.txt": "the"}), "new",
+		Options{Like: like, OptionalLabel: true})
 	if err != nil || s.Y != nil || s.Classes != nil || !slices.Equal(s.Names, []string{"1.txt", "2.txt"}) {
 		t.Error(s, err)
 	}
@@ -215,7 +218,8 @@ func TestTextLike(t *testing.T) {
 			t.Fatal(err)
 		}
 		spoil(bad.Text)
-		if _, err := ReadText(t.Context(), textFS(letters), "new", Options{Like: bad}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := ReadText(t.Context(), textFS(letters), "new", Options{Like: bad}); err == nil ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -250,7 +254,8 @@ func TestTextErrors(t *testing.T) {
 		{letters, Options{Text: &Vectorizer{MinDocs: 4}}, []string{"no words"}},
 		{letters, Options{Text: &Vectorizer{MinDocs: -1}}, []string{"-1 documents"}},
 		{letters, Options{Text: &Vectorizer{Weight: "log"}}, []string{"\"log\""}},
-		{map[string]string{"space/1": "unknown", "cars/1": ""}, Options{Like: train.Schema}, []string{"no document has a word that the model knows"}},
+		{map[string]string{"space/1": "unknown", "cars/1": ""}, Options{Like: train.Schema},
+			[]string{"no document has a word that the model knows"}},
 		{with("boats/1", "the moon"), Options{Like: train.Schema}, []string{"\"boats\" is none of the classes"}},
 		{letters, Options{Like: table.Schema}, []string{"the model is of a table"}},
 		{letters, Options{Label: "y"}, []string{"no columns"}},
@@ -268,15 +273,17 @@ func TestTextErrors(t *testing.T) {
 	archive := tarOf(t, letters)
 	plain := writeFile(t, dir, "plain.txt", []byte("the moon"))
 	for name, want := range map[string][]string{
-		writeFile(t, dir, "cut.tar", archive[:700]):                                                       {"tar archive ends early"},
-		writeFile(t, dir, "end.tar", archive[:len(archive)-1024]):                                         {"tar archive ends early"},
-		writeFile(t, dir, "cut.tar.gz", cutShort(compressed(t, archive)["gzip"])):                         {"gzip stream ends early"},
-		writeFile(t, dir, "cut.zip", cutShort(zipOf(t, letters))):                                         {"zip archive ends early"},
-		writeFile(t, dir, "bad.tar", append(archive[:600:600], archive[300:]...)):                         {"tar archive"},
-		writeFile(t, dir, "flat.zip", zipOf(t, map[string]string{"data.csv": "a,b"})):                     {"\"data.csv\"", "no class folders", "unpack"},
+		writeFile(t, dir, "cut.tar", archive[:700]):               {"tar archive ends early"},
+		writeFile(t, dir, "end.tar", archive[:len(archive)-1024]): {"tar archive ends early"},
+		writeFile(t, dir, "cut.tar.gz", cutShort(compressed(t,
+			archive)["gzip"])): {"gzip stream ends early"},
+		writeFile(t, dir, "cut.zip", cutShort(zipOf(t, letters))):                 {"zip archive ends early"},
+		writeFile(t, dir, "bad.tar", append(archive[:600:600], archive[300:]...)): {"tar archive"},
+		writeFile(t, dir, "flat.zip", zipOf(t, map[string]string{"data.csv": "a,b"})): {"\"data.csv\"",
+			"no class folders", "unpack"},
 		writeFile(t, dir, "twice.tar", append(archive[:len(archive)-1024:len(archive)-1024], archive...)): {"twice"},
-		filepath.Join(plain, "train"):                                                                     {"neither a folder nor an archive"},
-		filepath.Join(dir, "none"):                                                                        {"not exist"},
+		filepath.Join(plain, "train"): {"neither a folder nor an archive"},
+		filepath.Join(dir, "none"):    {"not exist"},
 	} {
 		_, err := Read(t.Context(), name, Options{})
 		wantError(t, err, append(want, filepath.Base(strings.TrimSuffix(name, "/train")))...)
@@ -358,14 +365,16 @@ func TestNewsgroups(t *testing.T) {
 	}
 	check(s, [2]int{11314, 1787565}, 97618.10242007251, 5134565.916343333)
 
-	o := GetOptions{Dir: t.TempDir(), DataDir: dataFolder(t, "20news", "20news-bydate.tar.gz"), Text: &Vectorizer{Weight: TFIDF}}
+	o := GetOptions{Dir: t.TempDir(), DataDir: dataFolder(t, "20news", "20news-bydate.tar.gz"),
+		Text: &Vectorizer{Weight: TFIDF}}
 	train, test, f, err := Load(t.Context(), "20news", o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(train, [2]int{11314, 1787565}, 101449.99450491065, 5126352.600783117)
 	check(test, [2]int{7532, 1107956}, 65768.91127952587, 3327339.0288837287)
-	if counts := train.ClassCounts(); counts[0] != 480 || counts[19] != 377 || train.Classes[10] != "rec.sport.hockey" || train.Names[0] != "alt.atheism/49960" {
+	if counts := train.ClassCounts(); counts[0] != 480 || counts[19] != 377 || train.Classes[10] != "rec.sport.hockey" ||
+		train.Names[0] != "alt.atheism/49960" {
 		t.Error(counts, train.Names[0])
 	}
 	if !f.Copy || f.Sample || len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "not those of the published file") {

@@ -24,12 +24,14 @@ func dense(x *rows.CSR) [][]float64 { return values(&Set{X: x}) }
 
 // Words, counts and tf-idf of scikit-learn 1.9 for the same texts.
 func TestVectorizer(t *testing.T) {
-	docs := docsOf("The cat, the CAT_1 and a dog: 3.14", "dog dog eats x2 ²³ naïve Ärger", "the Ψυχή of a mouse's tail", "!")
+	docs := docsOf("The cat, the CAT_1 and a dog: 3.14", "dog dog eats x2 ²³ naïve Ärger", "the Ψυχή of a mouse's tail",
+		"!")
 	near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-15 })
 
 	v := &Vectorizer{NoNorm: true}
 	x := v.Fit(docs)
-	if d := cmp.Diff([]string{"14", "and", "cat", "cat_1", "dog", "eats", "mouse", "naïve", "of", "tail", "the", "x2", "²³", "ärger", "ψυχή"}, v.Words); d != "" {
+	if d := cmp.Diff([]string{"14", "and", "cat", "cat_1", "dog", "eats", "mouse", "naïve", "of", "tail", "the", "x2",
+		"²³", "ärger", "ψυχή"}, v.Words); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([][]float64{
@@ -60,7 +62,8 @@ func TestVectorizer(t *testing.T) {
 
 	v = &Vectorizer{Weight: TFIDF, MinDocs: 2}
 	x = v.Fit(docs)
-	if d := cmp.Diff([][]float64{{0.4472135954999579, 0.8944271909999159}, {1, 0}, {0, 1}, {0, 0}}, dense(x), near); d != "" || !slices.Equal(v.Words, []string{"dog", "the"}) {
+	if d := cmp.Diff([][]float64{{0.4472135954999579, 0.8944271909999159}, {1, 0}, {0, 1}, {0, 0}}, dense(x),
+		near); d != "" || !slices.Equal(v.Words, []string{"dog", "the"}) {
 		t.Error(d, v.Words)
 	}
 	if d := cmp.Diff(x, v.Transform(docs)); d != "" {

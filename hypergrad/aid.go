@@ -85,7 +85,8 @@ func (m AID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 	var err error
 	if p.Fixed != nil {
 		if m.Inner != nil {
-			return nil, fmt.Errorf("hypergrad: AID.Inner is %T, a solver of inner objectives, and this problem has a fixed-point map (Problem.Fixed): leave it nil and use AID.Iteration", m.Inner)
+			return nil, fmt.Errorf("hypergrad: AID.Inner is %T, a solver of inner objectives, "+
+				"and this problem has a fixed-point map (Problem.Fixed): leave it nil and use AID.Iteration", m.Inner)
 		}
 		if a.min, err = m.Iteration.Start(p.Fixed, counts); err != nil {
 			return nil, err
@@ -95,7 +96,8 @@ func (m AID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 		}
 	} else {
 		if m.Iteration != (inner.Iteration{}) {
-			return nil, errors.New("hypergrad: AID.Iteration is for fixed-point maps, and this problem has an inner objective (Problem.Inner): use AID.Inner")
+			return nil, errors.New("hypergrad: AID.Iteration is for fixed-point maps, " +
+				"and this problem has an inner objective (Problem.Inner): use AID.Inner")
 		}
 		if m.Inner == nil {
 			m.Inner = inner.Auto{}
@@ -213,7 +215,8 @@ func (a *aid) once(
 	}
 	a.adjoint.cross(grad)
 	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {
-		return rep, fmt.Errorf("hypergrad: h = %v, ‖∇h‖ = %v: the outer objective or a product of the inner one is not finite at this x: bound x, or look there", rep.Value, s)
+		return rep, fmt.Errorf("hypergrad: h = %v, ‖∇h‖ = %v: the outer objective or a product of the inner one is not "+
+			"finite at this x: bound x, or look there", rep.Value, s)
 	}
 	return rep, nil
 }
@@ -230,7 +233,8 @@ func (a *aid) linear(k int) (linsolve.Solver, error) {
 		}
 		counted, ok := s.(linsolve.Stepper)
 		if !ok {
-			return nil, fmt.Errorf("hypergrad: Effort.LinearSteps = %d, and AID.Linear is %T, which makes no steps (it is no linsolve.Stepper): use linsolve.CG, GMRES or FixedPoint", k, s)
+			return nil, fmt.Errorf("hypergrad: Effort.LinearSteps = %d, and AID.Linear is %T, "+
+				"which makes no steps (it is no linsolve.Stepper): use linsolve.CG, GMRES or FixedPoint", k, s)
 		}
 		a.linearSteps, a.stepped = k, counted.WithSteps(k)
 	}
@@ -262,7 +266,9 @@ func (a *aid) countedSteps(ctx context.Context, at bilevel.Point, t int) (inner.
 	if a.process == nil {
 		dyn, ok := a.Inner.(inner.Dynamics)
 		if !ok {
-			return inner.Result{}, fmt.Errorf("hypergrad: Effort.InnerSteps = %d, and AID.Inner is %T, which solves to a tolerance (it is no inner.Dynamics): use inner.GradientDescent, HeavyBall or Nesterov", t, a.Inner)
+			return inner.Result{}, fmt.Errorf("hypergrad: Effort.InnerSteps = %d, and AID.Inner is %T, "+
+				"which solves to a tolerance (it is no inner.Dynamics): use inner.GradientDescent, HeavyBall or Nesterov",
+				t, a.Inner)
 		}
 		var err error
 		if a.process, err = dyn.Begin(a.p, a.counts); err != nil {
@@ -279,7 +285,8 @@ func (a *aid) countedSteps(ctx context.Context, at bilevel.Point, t int) (inner.
 	a.counts.ValueG += int64(g.Samples())
 	a.counts.GradG += int64(g.Samples())
 	if res.GradNorm = floats.Norm(a.rest, 2); math.IsNaN(res.GradNorm) || math.IsInf(res.GradNorm, 0) {
-		return res, fmt.Errorf("hypergrad: after %d steps of the inner solver ‖∇z g‖ = %v: lower its step size", t, res.GradNorm)
+		return res, fmt.Errorf("hypergrad: after %d steps of the inner solver ‖∇z g‖ = %v: lower its step size",
+			t, res.GradNorm)
 	}
 	return res, nil
 }

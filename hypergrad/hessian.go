@@ -41,7 +41,8 @@ func (a *hessianAdjoint) at(at bilevel.Point) error {
 func (a *hessianAdjoint) preferred() linsolve.Solver { return linsolve.CG{} }
 
 // solve solves ∇²zz g·v = b, by default with what the inner solver has.
-func (a *hessianAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error) {
+func (a *hessianAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.Solver,
+	tol float64) (linsolve.Result, error) {
 	floats.ScaleTo(a.b, -1, fz)
 	if linear != nil {
 		return linear.Solve(ctx, &a.h, a.v, a.b, tol, &a.work)

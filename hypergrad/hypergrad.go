@@ -94,5 +94,7 @@ func linearWarning(res linsolve.Result, bnorm float64, err error) error {
 	if err != nil {
 		return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g: %w", res.Residual, bnorm, err)
 	}
-	return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g after %d products: the inner problem is badly conditioned; raise MaxIter, use linsolve.Direct or LU, or set Damping", res.Residual, bnorm, res.Products)
+	return fmt.Errorf("hypergrad: the adjoint system was not solved: residual %.3g of %.3g after %d products: "+
+		"the inner problem is badly conditioned; raise MaxIter, use linsolve.Direct or LU, or set Damping",
+		res.Residual, bnorm, res.Products)
 }

@@ -94,7 +94,8 @@ func (m ITD) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 	case m.Mode < AllIterates || m.Mode > Forward:
 		return nil, fmt.Errorf("hypergrad: ITD has no %v", m.Mode)
 	case m.Truncate > 0 && m.Mode == Forward:
-		return nil, errors.New("hypergrad: ITD.Truncate is for reverse modes: forward mode keeps no states that it could save")
+		return nil, errors.New("hypergrad: ITD.Truncate is for reverse modes: " +
+			"forward mode keeps no states that it could save")
 	case m.Z0 != nil && len(m.Z0) != d:
 		return nil, fmt.Errorf("hypergrad: ITD.Z0 names %d places, and z has length %d", len(m.Z0), d)
 	}

@@ -27,9 +27,11 @@ type mapAdjoint struct {
 // lateStep is the step k of a process that has run for long.
 const lateStep = math.MaxInt32
 
-func newMapAdjoint(p *bilevel.Problem, dyn inner.Dynamics, linear linsolve.Solver, q int, counts *bilevel.Counts) (*mapAdjoint, error) {
+func newMapAdjoint(p *bilevel.Problem, dyn inner.Dynamics, linear linsolve.Solver, q int,
+	counts *bilevel.Counts) (*mapAdjoint, error) {
 	if _, ok := dyn.(inner.Adam); ok {
-		return nil, errors.New("hypergrad: AID.Map is inner.Adam, whose derivative does not exist at rest: use inner.GradientDescent, or ITD")
+		return nil, errors.New("hypergrad: AID.Map is inner.Adam, whose derivative does not exist at rest: " +
+			"use inner.GradientDescent, or ITD")
 	}
 	process, err := dyn.Begin(p, counts)
 	if err != nil {
@@ -45,7 +47,8 @@ func newMapAdjoint(p *bilevel.Problem, dyn inner.Dynamics, linear linsolve.Solve
 	if pushes || p.Fixed == nil {
 		a.op = pushedMap{mapOperator{a}}
 	} else if _, ok := linear.(linsolve.NormalEquations); ok {
-		return nil, fmt.Errorf("hypergrad: linsolve.NormalEquations needs products with ∂zΦ, and %T has no Push method (bilevel.Pusher): use linsolve.GMRES or BiCGSTAB", p.Fixed)
+		return nil, fmt.Errorf("hypergrad: linsolve.NormalEquations needs products with ∂zΦ, "+
+			"and %T has no Push method (bilevel.Pusher): use linsolve.GMRES or BiCGSTAB", p.Fixed)
 	}
 	return a, nil
 }
@@ -58,7 +61,8 @@ func (a *mapAdjoint) at(at bilevel.Point) error {
 func (a *mapAdjoint) preferred() linsolve.Solver { return linsolve.GMRES{} }
 
 // solve solves (I − ∂sΦᵀ)u = b.
-func (a *mapAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.Solver, tol float64) (linsolve.Result, error) {
+func (a *mapAdjoint) solve(ctx context.Context, fz []float64, linear linsolve.Solver,
+	tol float64) (linsolve.Result, error) {
 	if linear == nil {
 		linear = a.preferred()
 	}

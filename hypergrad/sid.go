@@ -66,7 +66,8 @@ func (m SID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 		return nil, fmt.Errorf("hypergrad: outer objective: %w", err)
 	}
 	if m.InnerSteps < 0 || m.LinearSteps < 0 || m.Samples < 0 || m.Batch < 0 || !(m.Scale >= 0) || math.IsInf(m.Scale, 0) {
-		return nil, fmt.Errorf("hypergrad: SID with InnerSteps %d, LinearSteps %d, Samples %d, Batch %d, Scale %v", m.InnerSteps, m.LinearSteps, m.Samples, m.Batch, m.Scale)
+		return nil, fmt.Errorf("hypergrad: SID with InnerSteps %d, LinearSteps %d, Samples %d, Batch %d, Scale %v",
+			m.InnerSteps, m.LinearSteps, m.Samples, m.Batch, m.Scale)
 	}
 	m.Inner, m.Linear = m.Inner.withDefault(), m.Linear.withDefault()
 	if err := m.Inner.check("inner"); err != nil {
@@ -184,7 +185,8 @@ const (
 
 // At is described at [Hypergradient].
 func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort Effort) (Report, error) {
-	t, k, j := or(effort.InnerSteps, s.m.InnerSteps), or(effort.LinearSteps, s.m.LinearSteps), or(effort.Samples, s.m.Samples)
+	t, k, j := or(effort.InnerSteps, s.m.InnerSteps), or(effort.LinearSteps, s.m.LinearSteps),
+		or(effort.Samples, s.m.Samples)
 	rep := Report{
 		Inner:  inner.Result{Iterations: t, Value: math.NaN(), Converged: true},
 		Linear: linsolve.Result{Products: k, Residual: math.NaN(), Converged: true},
@@ -241,7 +243,8 @@ func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 	rep.Correction = s.sign * floats.Dot(at.V, s.mean) // ⟨v, ∇z g⟩ or ⟨u, Φ − z⟩
 	rep.Value += rep.Correction
 	if size := floats.Norm(grad, 2); !finite(size) || !finite(rep.Value) {
-		return rep, fmt.Errorf("hypergrad: after %d and %d stochastic steps h = %v and ‖∇h‖ = %v: lower the rates or Scale (here %.3g)", t, k, rep.Value, size, scale)
+		return rep, fmt.Errorf("hypergrad: after %d and %d stochastic steps h = %v and ‖∇h‖ = %v: "+
+			"lower the rates or Scale (here %.3g)", t, k, rep.Value, size, scale)
 	}
 	return rep, nil
 }

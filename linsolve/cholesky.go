@@ -69,8 +69,8 @@ func (c *Cholesky) Factorize(n int, a []float64) error {
 	return nil
 }
 
-// columns turns the columns [lo, hi) of A into those of L, with L known to the left. It is false where A is not positive
-// definite.
+// columns turns the columns [lo, hi) of A into those of L, with L known to the left. It is false where A is not
+// positive definite.
 func (c *Cholesky) columns(lo, hi int) bool {
 	// The block on the diagonal, row by row.
 	for i := lo; i < hi; i++ {

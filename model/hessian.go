@@ -37,8 +37,8 @@ func (o *Loss) denseHessian(ctx context.Context, dst, z []float64, b bilevel.Bat
 	return err
 }
 
-// grams overwrites dst with the lower triangles of the blocks (c, c′) of the Hessian over b, d×d each. Rows are cut into
-// chunks of equal size, of d rows at least, whose sums take longer than adding them up.
+// grams overwrites dst with the lower triangles of the blocks (c, c′) of the Hessian over b, d×d each. Rows are cut
+// into chunks of equal size, of d rows at least, whose sums take longer than adding them up.
 func (o *Loss) grams(ctx context.Context, dst, z []float64, b bilevel.Batch, pairs [][2]int) error {
 	if b.Len() <= 0 {
 		clear(dst)

@@ -408,8 +408,8 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 	}
 }
 
-// chunkRows is how many dense rows' sum is one term of a full pass. With one score it is a few microseconds' work, so that
-// 5,000 rows divide evenly; with a sum for each class, smaller chunks take up to a fifth longer.
+// chunkRows is how many dense rows' sum is one term of a full pass. With one score it is a few microseconds' work, so
+// that 5,000 rows divide evenly; with a sum for each class, smaller chunks take up to a fifth longer.
 func (o *Loss) chunkRows() int {
 	m := maxChunk
 	for m > minChunk && m*o.dense.Stride > blockSize && o.layout.Classes == 1 {

@@ -25,8 +25,8 @@ func (o Options) checkMethod() error {
 func (f *fit) checkLength() error {
 	m, ok := f.o.Method.entry()
 	if p := f.strengths(f.o.Reg); ok && f.o.Reg != AutoReg && !m.Fits(p) {
-		return &OptionError{"method", m.Name, fmt.Sprintf("searches for at most %d strengths, and %s has %d: choose a method that follows gradients, such as hoag, or fewer strengths, such as shared",
-			m.Longest, f.o.Reg, p)}
+		return &OptionError{"method", m.Name, fmt.Sprintf("searches for at most %d strengths, and %s has %d: "+
+			"choose a method that follows gradients, such as hoag, or fewer strengths, such as shared", m.Longest, f.o.Reg, p)}
 	}
 	return nil
 }

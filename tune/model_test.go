@@ -16,7 +16,8 @@ import (
 // A model that was changed is refused with what is wrong, and not in words of Go.
 func TestLoadDamaged(t *testing.T) {
 	m := &tune.Model{
-		Format: "bilevel-model", Version: 1, Task: tune.Logistic, Classes: []string{"no", "yes"}, Features: []string{"a", "b"}, HasIntercept: true,
+		Format: "bilevel-model", Version: 1, Task: tune.Logistic, Classes: []string{"no", "yes"},
+		Features: []string{"a", "b"}, HasIntercept: true,
 		Coefficients: []tune.Coefficients{{Class: "yes", Intercept: 1, Weights: []float64{1, 2}}},
 		Scaler:       &dataset.Scaler{Mean: []float64{0, 1}, Scale: []float64{1, 2}},
 		Schema: &dataset.Schema{Format: "csv", Width: 2, Label: "y", Classes: []string{"no", "yes"},
@@ -83,7 +84,8 @@ func TestLoadDamaged(t *testing.T) {
 		t.Run(fmt.Sprint(k), func(t *testing.T) { wantDamage(t, b, c.want) })
 	}
 	for text, want := range map[string]string{
-		"[]": "an array where a JSON object belongs", "3": "a number where", `"x"`: "a string where", "": "not JSON", "{": "not JSON",
+		"[]": "an array where a JSON object belongs", "3": "a number where", `"x"`: "a string where", "": "not JSON",
+		"{":                 "not JSON",
 		string(good) + "{}": "not JSON", string(good[:len(good)/2]): "not JSON", `{"format":3}`: `"format" holds a number`,
 		strings.Replace(string(good), `"intercept": 1`, `"intercept": 1e999`, 1): `intercept" holds a number 1e999`,
 	} {

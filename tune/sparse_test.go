@@ -90,7 +90,8 @@ func TestSparseKinds(t *testing.T) {
 func TestSparseOptions(t *testing.T) {
 	var wrong *tune.OptionError
 	for _, m := range []tune.Method{tune.SABA, "soba"} {
-		if err := (tune.Options{Reg: tune.ElasticNet, Method: m}).Check(); !errors.As(err, &wrong) || wrong.Option != "method" {
+		if err := (tune.Options{Reg: tune.ElasticNet, Method: m}).Check(); !errors.As(err, &wrong) ||
+			wrong.Option != "method" {
 			t.Errorf("%s: %v", m, err)
 		}
 	}
@@ -118,12 +119,14 @@ func TestElasticNetBaseline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Reg: tune.ElasticNet, Task: tune.Ridge})
+		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val},
+			tune.Options{Reg: tune.ElasticNet, Task: tune.Ridge})
 		if err != nil {
 			t.Fatal(err)
 		}
 		won = won || r.BaselineWon
-		if r.BaselineWon && (math.Abs(r.Value-r.BaselineValue) > 1e-6*r.Value || r.Model.Penalty.Kind != tune.L1) || r.Value > r.BaselineValue*(1+1e-6) {
+		if r.BaselineWon && (math.Abs(r.Value-r.BaselineValue) > 1e-6*r.Value || r.Model.Penalty.Kind != tune.L1) ||
+			r.Value > r.BaselineValue*(1+1e-6) {
 			t.Errorf("seed %d: baseline %v, value %v, %s", seed, r.BaselineValue, r.Value, r.Model.Penalty.Kind)
 		}
 	}

@@ -215,7 +215,8 @@ func (f *fit) spreadWords(r *Result, held string) []string {
 			near = fmt.Sprintf("within a factor e^%g of the best shared one, %.4g", t.spread, r.BaselineX)
 		}
 	}
-	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n, map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)
+	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n,
+		map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)
 	if t.losses == nil {
 		why := "there are too few rows to choose how far"
 		if f.uncompared != nil {
@@ -228,7 +229,9 @@ func (f *fit) spreadWords(r *Result, held string) []string {
 	shared := f.judged[0]
 	gap, err := pairedGap(t.losses, shared.losses)
 	if t.evaluations == 1 {
-		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: on %s no step from the best shared strength lowers the loss, %.5g. The model is the baseline; --spread off learns them all the same.", of, held, mean(shared.losses))}
+		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: "+
+			"on %s no step from the best shared strength lowers the loss, %.5g. The model is the baseline; "+
+			"--spread off learns them all the same.", of, held, mean(shared.losses))}
 	}
 	others := ""
 	for _, o := range f.judged {
@@ -238,7 +241,8 @@ func (f *fit) spreadWords(r *Result, held string) []string {
 			}
 		}
 	}
-	w := []string{fmt.Sprintf("%s. They stay %s: on %s the loss is %.5g so%s, and %.5g with one for all, a difference of %.2g ± %.2g.", of, near, held, mean(t.losses), others, mean(shared.losses), -gap, err)}
+	w := []string{fmt.Sprintf("%s. They stay %s: on %s the loss is %.5g so%s, and %.5g with one for all, "+
+		"a difference of %.2g ± %.2g.", of, near, held, mean(t.losses), others, mean(shared.losses), -gap, err)}
 	if t.evaluations > 0 {
 		w = append(w, fmt.Sprintf("Learning ends at evaluation %d, where that loss was lowest.", t.evaluations))
 	}

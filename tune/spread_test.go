@@ -39,13 +39,16 @@ func TestSpread(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("spread %q: %v, value %.4f of %.4f at %v, test loss %.4f of %.4f, %.2f s: %s\n%s", o.Spread, r.Spread, r.Value, r.BaselineValue, r.BaselineX, r.Test.Loss, r.BaselineTest.Loss, r.Seconds, r.Reason, strings.Join(r.Words, "\n"))
+		t.Logf("spread %q: %v, value %.4f of %.4f at %v, test loss %.4f of %.4f, %.2f s: %s\n%s", o.Spread, r.Spread, r.Value,
+			r.BaselineValue, r.BaselineX, r.Test.Loss, r.BaselineTest.Loss, r.Seconds, r.Reason, strings.Join(r.Words, "\n"))
 		return r
 	}
 	data := tune.Data{Train: wide(200, 150, 1), Val: wide(60, 150, 2), Test: wide(2000, 150, 3)}
-	auto, off := fit(data, tune.Options{Reg: tune.PerFeature}), fit(data, tune.Options{Reg: tune.PerFeature, Spread: "off"})
+	auto, off := fit(data, tune.Options{Reg: tune.PerFeature}),
+		fit(data, tune.Options{Reg: tune.PerFeature, Spread: "off"})
 	if !(auto.Test.Loss < .8*off.Test.Loss) || !(auto.Test.Loss < auto.BaselineTest.Loss) || auto.Value < off.Value {
-		t.Errorf("test loss %v and validation loss %v, %v and %v in the whole box", auto.Test.Loss, auto.Value, off.Test.Loss, off.Value)
+		t.Errorf("test loss %v and validation loss %v, %v and %v in the whole box",
+			auto.Test.Loss, auto.Value, off.Test.Loss, off.Value)
 	}
 	if !strings.Contains(auto.Reason, "evaluation") || auto.Steps > 5 {
 		t.Errorf("ended after %d steps: %s", auto.Steps, auto.Reason)
@@ -88,7 +91,8 @@ func TestSpreadNumber(t *testing.T) {
 		if most > .75+1e-9 || most < .7 || r.Spread != .75 || r.BaselineWon {
 			t.Errorf("%+v: up to %v from %v, spread %v, %s", o, most, r.BaselineX, r.Spread, r.Reason)
 		}
-		if b := r.Model.Penalty.Box; o.Param != tune.Linear && (b.Lower < r.BaselineX-.75-1e-9 || b.Upper > r.BaselineX+.75+1e-9) {
+		if b := r.Model.Penalty.Box; o.Param != tune.Linear &&
+			(b.Lower < r.BaselineX-.75-1e-9 || b.Upper > r.BaselineX+.75+1e-9) {
 			t.Errorf("the model's box is %v", b)
 		}
 	}
@@ -127,7 +131,8 @@ func TestSpreadOff(t *testing.T) {
 }
 
 func TestSpreadErrors(t *testing.T) {
-	for _, o := range []tune.Options{{Spread: "-1"}, {Spread: "0"}, {Spread: "NaN"}, {Spread: "inf"}, {Spread: "wide"}, {Spread: "1", Reg: tune.Shared}, {Spread: "1", Reg: tune.ElasticNet}} {
+	for _, o := range []tune.Options{{Spread: "-1"}, {Spread: "0"}, {Spread: "NaN"}, {Spread: "inf"}, {Spread: "wide"},
+		{Spread: "1", Reg: tune.Shared}, {Spread: "1", Reg: tune.ElasticNet}} {
 		var option *tune.OptionError
 		if err := o.Check(); !errors.As(err, &option) || option.Option != "spread" {
 			t.Errorf("%+v: %v", o, err)
@@ -151,7 +156,8 @@ func TestSpreadInterrupted(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cancelled at %d: %v", stop, err)
 		}
-		if err := r.Model.Check(); err != nil || r.Value > r.BaselineValue*(1+1e-9) || r.Interrupted != interrupted || len(r.Words) == 0 {
+		if err := r.Model.Check(); err != nil || r.Value > r.BaselineValue*(1+1e-9) || r.Interrupted != interrupted ||
+			len(r.Words) == 0 {
 			t.Fatalf("cancelled at %d: value %v, baseline %v, %v", stop, r.Value, r.BaselineValue, err)
 		}
 		if !interrupted {

@@ -22,7 +22,8 @@ func halfRelevant(n, d, classes int, noise float64, seed uint64) *dataset.Set {
 			w[c*d+j] = r.NormFloat64()
 		}
 	}
-	s := &dataset.Set{X: rows.NewDense(n, d), Y: make([]float64, n), Schema: &dataset.Schema{Format: "npy", Width: d}, Source: "half"}
+	s := &dataset.Set{X: rows.NewDense(n, d), Y: make([]float64, n), Schema: &dataset.Schema{Format: "npy", Width: d},
+		Source: "half"}
 	for i := range n {
 		row := s.X.(*rows.Dense).Row(i)
 		for j := range row {
@@ -85,7 +86,8 @@ func TestDefaultStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			if start == "" {
-				t.Logf("%s: grid x=%g, value %.6g (baseline %.6g), %d steps, %.3f s: %s", p.name, r.BaselineX, r.Value, r.BaselineValue, r.Steps, r.Seconds, r.Reason)
+				t.Logf("%s: grid x=%g, value %.6g (baseline %.6g), %d steps, %.3f s: %s", p.name, r.BaselineX, r.Value,
+					r.BaselineValue, r.Steps, r.Seconds, r.Reason)
 			}
 			return r.Value
 		}
@@ -105,7 +107,8 @@ func TestAutoFromWeak(t *testing.T) {
 	for i := range index {
 		index[i] = i
 	}
-	r, err := tune.Fit(context.Background(), tune.Data{Train: set.Subset(index[:60]), Val: set.Subset(index[60:2000]), Test: set.Subset(index[2000:])}, tune.Options{})
+	r, err := tune.Fit(context.Background(), tune.Data{Train: set.Subset(index[:60]), Val: set.Subset(index[60:2000]),
+		Test: set.Subset(index[2000:])}, tune.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,8 @@ func newsgroups(t *testing.T, part string, groups ...string) fstest.MapFS {
 func TestFitText(t *testing.T) {
 	realdata.Long(t, "learns on 2,000 documents")
 	groups := []string{"sci.med", "sci.space"}
-	all, err := dataset.ReadText(t.Context(), newsgroups(t, "train", groups...), "train", dataset.Options{Text: &dataset.Vectorizer{MinDocs: 5}})
+	all, err := dataset.ReadText(t.Context(), newsgroups(t, "train", groups...), "train",
+		dataset.Options{Text: &dataset.Vectorizer{MinDocs: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,17 +65,21 @@ func TestFitText(t *testing.T) {
 		t.Fatal(err)
 	}
 	train, val := halves(t, all)
-	for reg, box := range map[tune.Reg]tune.Box{tune.Shared: {Lower: -13, Upper: 0}, tune.PerFeature: {Lower: -12, Upper: -10}} {
-		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val, Test: test}, tune.Options{Reg: reg, Box: box})
+	for reg, box := range map[tune.Reg]tune.Box{tune.Shared: {Lower: -13, Upper: 0},
+		tune.PerFeature: {Lower: -12, Upper: -10}} {
+		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val, Test: test},
+			tune.Options{Reg: reg, Box: box})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %d strengths, value %.4f of %.4f at %v, test accuracy %.4f of %.4f, %.1f s", reg, r.OuterDim, r.Value, r.BaselineValue, r.BaselineX, r.Test.Accuracy, r.BaselineTest.Accuracy, r.Seconds)
+		t.Logf("%s: %d strengths, value %.4f of %.4f at %v, test accuracy %.4f of %.4f, %.1f s", reg, r.OuterDim, r.Value,
+			r.BaselineValue, r.BaselineX, r.Test.Accuracy, r.BaselineTest.Accuracy, r.Seconds)
 		// The posts of the test set are later ones; 90 % is what a shared strength reaches.
 		if r.BaselineX > -8 || r.BaselineTest.Accuracy < .9 || r.Test.Accuracy < .9 {
 			t.Errorf("baseline at %v, test accuracy %v, baseline %v", r.BaselineX, r.Test.Accuracy, r.BaselineTest.Accuracy)
 		}
-		if reg == tune.PerFeature && (r.Test.Accuracy < r.BaselineTest.Accuracy+.01 || r.OuterDim != len(all.Schema.Text.Words) || r.Value > .9*r.BaselineValue) {
+		if reg == tune.PerFeature && (r.Test.Accuracy < r.BaselineTest.Accuracy+.01 ||
+			r.OuterDim != len(all.Schema.Text.Words) || r.Value > .9*r.BaselineValue) {
 			t.Errorf("%d strengths, value %v, baseline %v", r.OuterDim, r.Value, r.BaselineValue)
 		}
 		if m := r.Model; m.HasIntercept || m.Scaler != nil || m.Schema.Text == nil {

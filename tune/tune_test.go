@@ -78,7 +78,8 @@ func sparse(s *dataset.Set) *dataset.Set {
 func TestRidgeClosedForm(t *testing.T) {
 	train, val := halves(t, regression(120, 5, 1))
 	for _, param := range []tune.Param{tune.Exp, tune.Linear} {
-		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Reg: tune.PerFeature, Param: param, Task: tune.Ridge})
+		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val},
+			tune.Options{Reg: tune.PerFeature, Param: param, Task: tune.Ridge})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,8 @@ func TestUnits(t *testing.T) {
 		for i := range b.Y {
 			b.Y[i] *= scale
 		}
-		r, err := tune.Fit(context.Background(), tune.Data{Train: &a, Val: &b}, tune.Options{Reg: tune.Shared, Task: tune.Ridge})
+		r, err := tune.Fit(context.Background(), tune.Data{Train: &a, Val: &b},
+			tune.Options{Reg: tune.Shared, Task: tune.Ridge})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,13 +187,16 @@ func TestKinds(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						if r.Model.Task != c.task || r.Value > r.BaselineValue || len(r.X) != r.OuterDim || r.OuterDim != len(r.Model.Penalty.Strengths) {
-							t.Errorf("%s, value %v, baseline %v, %d strengths of %d", r.Model.Task, r.Value, r.BaselineValue, r.OuterDim, len(r.Model.Penalty.Strengths))
+						if r.Model.Task != c.task || r.Value > r.BaselineValue || len(r.X) != r.OuterDim ||
+							r.OuterDim != len(r.Model.Penalty.Strengths) {
+							t.Errorf("%s, value %v, baseline %v, %d strengths of %d", r.Model.Task, r.Value, r.BaselineValue, r.OuterDim,
+								len(r.Model.Penalty.Strengths))
 						}
 						if math.Abs(r.Val.Loss-r.Value) > 1e-6*(1+r.Value) {
 							t.Errorf("value %v, loss of the validation rows %v", r.Value, r.Val.Loss)
 						}
-						if n := len(r.Trace); n > 0 && !r.BaselineWon && (r.Trace[n-1].Value != r.Value || r.Trace[n-1].GradNorm != r.GradNorm) {
+						if n := len(r.Trace); n > 0 && !r.BaselineWon &&
+							(r.Trace[n-1].Value != r.Value || r.Trace[n-1].GradNorm != r.GradNorm) {
 							t.Errorf("the trace ends at %+v, value %v, gradient %v", r.Trace[n-1], r.Value, r.GradNorm)
 						}
 						for _, s := range r.Model.Penalty.Strengths {
@@ -329,7 +334,8 @@ func TestDeterministic(t *testing.T) {
 	for _, method := range []tune.Method{tune.HOAG, tune.SABA, "soba"} {
 		var value []float64
 		for range 2 {
-			r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Method: method, Seed: 5, Reg: tune.PerFeature})
+			r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val},
+				tune.Options{Method: method, Seed: 5, Reg: tune.PerFeature})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -351,7 +357,8 @@ func TestConstantColumns(t *testing.T) {
 	}
 	train, val := halves(t, set)
 	for _, scale := range []tune.Switch{tune.On, tune.Off} {
-		if _, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val}, tune.Options{Scale: scale}); err != nil {
+		if _, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val},
+			tune.Options{Scale: scale}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -416,7 +423,8 @@ func ijcnn1(t *testing.T) (train, val *dataset.Set) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	val, err = dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", "ijcnn1.tst.bz2"), dataset.Options{Like: train.Schema})
+	val, err = dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", "ijcnn1.tst.bz2"),
+		dataset.Options{Like: train.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}

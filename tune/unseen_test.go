@@ -29,7 +29,8 @@ func scattered(n, d, step int, seed uint64) *dataset.Set {
 		x.Ptr = append(x.Ptr, len(x.Idx))
 	}
 	names := []string{"a", "b", "c"}
-	return &dataset.Set{X: x, Y: y, Classes: names, Schema: &dataset.Schema{Format: "libsvm", Width: d, Sparse: true, Classes: names}, Source: "scattered"}
+	return &dataset.Set{X: x, Y: y, Classes: names, Schema: &dataset.Schema{Format: "libsvm", Width: d, Sparse: true,
+		Classes: names}, Source: "scattered"}
 }
 
 // TestUnseenFeatures spreads the same rows over many columns, so many that those without values are left out while
@@ -40,11 +41,13 @@ func TestUnseenFeatures(t *testing.T) {
 		reg       tune.Reg
 		folds     int
 		intercept tune.Switch
-	}{{tune.PerFeature, 0, tune.Off}, {tune.PerFeatureClass, 0, tune.On}, {tune.Shared, 0, tune.Off}, {tune.PerFeature, 2, tune.On}} {
+	}{{tune.PerFeature, 0, tune.Off}, {tune.PerFeatureClass, 0, tune.On}, {tune.Shared, 0, tune.Off}, {tune.PerFeature, 2,
+		tune.On}} {
 		var fits []*tune.Result
 		for _, s := range []int{1, step} {
 			width := (d-1)*s + 1
-			data := tune.Data{Train: scattered(90, width, s, 1), Val: scattered(120, width, s, 2), Test: scattered(50, width, s, 3)}
+			data := tune.Data{Train: scattered(90, width, s, 1), Val: scattered(120, width, s, 2),
+				Test: scattered(50, width, s, 3)}
 			if c.folds > 0 {
 				data.Val, data.Folds = nil, c.folds
 			}
@@ -66,7 +69,8 @@ func TestUnseenFeatures(t *testing.T) {
 			if diff := m.Loss - r.Test.Loss; diff > 1e-12 || diff < -1e-12 {
 				t.Errorf("%v: the model's test loss is %v, reported %v", c, m.Loss, r.Test.Loss)
 			}
-			if err := r.Model.Check(); err != nil || r.Model.Dim() != width || r.OuterDim != len(r.X) || r.OuterDim != len(r.Model.Penalty.Strengths) {
+			if err := r.Model.Check(); err != nil || r.Model.Dim() != width || r.OuterDim != len(r.X) ||
+				r.OuterDim != len(r.Model.Penalty.Strengths) {
 				t.Fatalf("%v: %d features, %d strengths: %v", c, r.Model.Dim(), r.OuterDim, err)
 			}
 			fits = append(fits, r)

@@ -17,7 +17,8 @@ func TestWorse(t *testing.T) {
 		{&trial{kind: PerFeature, dropped: true}, true, true},
 	} {
 		trials := []*trial{shared, narrow, c.last}
-		if cheap, dear := worse(trials, PerFeature, false), worse(trials, PerFeature, true); cheap != c.worse || dear != c.dear {
+		if cheap, dear := worse(trials, PerFeature, false), worse(trials, PerFeature, true); cheap != c.worse ||
+			dear != c.dear {
 			t.Errorf("%+v: %t, %t where dear", c.last, cheap, dear)
 		}
 	}

@@ -42,7 +42,8 @@ other commands read the folder of traces that it leaves.
   bilevel bench plot smoke
   bilevel bench report smoke`,
 	}
-	c.AddCommand(newBenchRunCommand(), newBenchShowCommand(), newBenchPlotCommand(), newBenchReportCommand(), newBenchExportCommand(), newBenchListCommand(), newBenchWorkCommand())
+	c.AddCommand(newBenchRunCommand(), newBenchShowCommand(), newBenchPlotCommand(), newBenchReportCommand(),
+		newBenchExportCommand(), newBenchListCommand(), newBenchWorkCommand())
 	return c
 }
 
@@ -84,7 +85,8 @@ With --task-index I --task-count N this is one of N shares that together are all
 	}
 	p := c.Flags()
 	p.SortFlags = false
-	p.StringVar(&f.out, "out", "", "folder for the traces, made if it is not there (default bench-NAME, by the file's name)")
+	p.StringVar(&f.out, "out", "", "folder for the traces, made if it is not there (default bench-NAME, "+
+		"by the file's name)")
 	p.IntVar(&f.jobs, "jobs", 0, "runs at once (default: one for each core)")
 	p.IntVar(&f.index, "task-index", 0, "make share I of the runs, from 0")
 	p.IntVar(&f.count, "task-count", 1, "number of shares")
@@ -99,7 +101,8 @@ func runBench(c *cobra.Command, file string, f benchRunFlags) error {
 		return usagef("--jobs %d: give a number above zero", f.jobs)
 	}
 	if f.count < 1 || f.index < 0 || f.index >= f.count {
-		return usagef("--task-index %d --task-count %d: shares are numbered from 0 to their number less one", f.index, f.count)
+		return usagef("--task-index %d --task-count %d: shares are numbered from 0 to their number less one",
+			f.index, f.count)
 	}
 	config, err := bench.ReadConfig(file)
 	if err != nil {
@@ -141,12 +144,14 @@ func runBench(c *cobra.Command, file string, f benchRunFlags) error {
 	bars.finish()
 	if err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintf(stderr, "bilevel: interrupted: %d of %d runs have ended and are kept in %s; the same command goes on from there\n", end.Ended, end.All, f.out)
+			fmt.Fprintf(stderr, "bilevel: interrupted: %d of %d runs have ended and are kept in %s; "+
+				"the same command goes on from there\n", end.Ended, end.All, f.out)
 			return errInterrupted
 		}
 		return err
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %s in %.1f s\n  see bilevel bench show %s\n", config.Name, benchStatus(end), time.Since(begin).Seconds(), f.out)
+	fmt.Fprintf(c.OutOrStdout(), "%s: %s in %.1f s\n  see bilevel bench show %s\n", config.Name, benchStatus(end),
+		time.Since(begin).Seconds(), f.out)
 	return nil
 }
 
@@ -279,9 +284,9 @@ func newBenchShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show DIR",
 		Short: "Print what methods took to reach levels of h − h*",
-		Long: `Print what methods took to reach levels of h − h*: seconds in the method and samples visited, the median over seeds and
-the 20% and 80% quantiles. h* is the smallest h of all runs, or the known one of the problem, less 1e-10. The
-resolution is that of the records.
+		Long: `Print what methods took to reach levels of h − h*: seconds in the method and samples visited, the
+median over seeds and the 20% and 80% quantiles. h* is the smallest h of all runs, or the known one
+of the problem, less 1e-10. The resolution is that of the records.
 
 ` + exitCodes,
 		Example: `  bilevel bench show ijcnn1 --targets 1e-3,1e-5
@@ -308,7 +313,8 @@ resolution is that of the records.
 	p := c.Flags()
 	p.SortFlags = false
 	p.StringVar(&targets, "targets", "", "levels of h − h*, separated by commas (default 0.01,0.001,0.0001,0.00001)")
-	p.BoolVar(&best, "best", false, "of each method, only the parameters that reach the smallest level first, or else end lowest")
+	p.BoolVar(&best, "best", false, "of each method, only the parameters that reach the smallest level first, "+
+		"or else end lowest")
 	p.BoolVar(&yaml, "yaml", false, "print those parameters as a bench file has them")
 	return c
 }
@@ -319,8 +325,9 @@ func newBenchPlotCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plot DIR",
 		Short: "Draw runs against time and samples",
-		Long: `Draw runs against time and samples, as SVG and PNG, a file of each for a problem: medians over seeds, and bands between the
-20% and 80% quantiles. Of each method the best parameters are drawn, see bilevel bench show --best.
+		Long: `Draw runs against time and samples, as SVG and PNG, a file of each for a problem: medians over
+seeds, and bands between the 20% and 80% quantiles. Of each method the best parameters are drawn,
+see bilevel bench show --best.
 
 ` + exitCodes,
 		Example: `  bilevel bench plot ijcnn1
@@ -342,7 +349,8 @@ func newBenchPlotCommand() *cobra.Command {
 	p.SortFlags = false
 	p.StringVar(&out, "out", "", "folder for the figures, made if it is not there (default DIR)")
 	p.StringVar(&y, "y", names[0], "what to draw: "+strings.Join(names, ", "))
-	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default 0.01,0.001,0.0001,0.00001)")
+	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default "+
+		"0.01,0.001,0.0001,0.00001)")
 	p.BoolVar(&all, "all", false, "draw all parameters of each method")
 	return c
 }
@@ -404,8 +412,8 @@ func newBenchReportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Write all runs as one interactive HTML page",
-		Long: `Write all runs as one HTML page that needs nothing else: figures against time, samples and steps, and a table of what
-methods took to reach a level of h − h*.
+		Long: `Write all runs as one HTML page that needs nothing else: figures against time, samples and steps,
+and a table of what methods took to reach a level of h − h*.
 
 ` + exitCodes,
 		Example: `  bilevel bench report ijcnn1 --out ijcnn1.html
@@ -448,7 +456,8 @@ methods took to reach a level of h − h*.
 	p.StringVar(&out, "out", "", "the file (default report.html in DIR)")
 	p.StringVar(&title, "title", "", "what the page is called (default: as the folder)")
 	p.BoolVar(&best, "best", false, "only the best parameters of each method, see bilevel bench show")
-	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default 0.01,0.001,0.0001,0.00001)")
+	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default "+
+		"0.01,0.001,0.0001,0.00001)")
 	return c
 }
 
@@ -467,7 +476,8 @@ func newBenchExportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export DIR",
 		Short: "Write all records as one table",
-		Long: `Write all records as one table, Parquet or CSV by the ending of --out. A run without a record is a row of step −1.
+		Long: `Write all records as one table, Parquet or CSV by the ending of --out. A run without a record is a
+row of step −1.
 
 ` + exitCodes,
 		Example: `  bilevel bench export ijcnn1 --out runs.parquet`,

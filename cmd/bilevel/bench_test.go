@@ -32,14 +32,18 @@ budget: {steps: 2000}
 func TestBench(t *testing.T) {
 	files(t, map[string]string{"small.yaml": smallBench})
 	o := mustCall(t, "bench", "run", "small.yaml")
-	if !strings.Contains(o.stdout, "small: 6 of 6 runs, 2 diverged in") || !strings.Contains(o.stdout, "see bilevel bench show bench-small") || !strings.Contains(o.stderr, "100%  6 of 6 runs, 2 diverged") {
+	if !strings.Contains(o.stdout, "small: 6 of 6 runs, 2 diverged in") ||
+		!strings.Contains(o.stdout, "see bilevel bench show bench-small") ||
+		!strings.Contains(o.stderr, "100%  6 of 6 runs, 2 diverged") {
 		t.Errorf("%s\n%s", o.stdout, o.stderr)
 	}
-	if o := mustCall(t, "bench", "run", "small.yaml", "--quiet"); o.stderr != "" || !strings.Contains(o.stdout, "6 of 6 runs") {
+	if o := mustCall(t, "bench", "run", "small.yaml", "--quiet"); o.stderr != "" ||
+		!strings.Contains(o.stdout, "6 of 6 runs") {
 		t.Errorf("%s\n%s", o.stdout, o.stderr)
 	}
 	o = mustCall(t, "bench", "show", "bench-small", "--targets", "10, 1e-9")
-	for _, want := range []string{"a/b, h* = ", "batch=4", "batch=8", "2/2", "0/2", "too few to compare", "2 runs did not end well", "seed 1: diverged, after step"} {
+	for _, want := range []string{"a/b, h* = ", "batch=4", "batch=8", "2/2", "0/2", "too few to compare",
+		"2 runs did not end well", "seed 1: diverged, after step"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -47,7 +51,8 @@ func TestBench(t *testing.T) {
 	if o := mustCall(t, "bench", "show", "bench-small", "--best"); strings.Count(o.stdout, "SABA") != 1 {
 		t.Errorf("not one set of parameters\n%s", o.stdout)
 	}
-	if o := mustCall(t, "bench", "show", "bench-small", "--yaml"); strings.Count(o.stdout, `{name: "SABA", method: saba, params: {batch: `) != 1 {
+	if o := mustCall(t, "bench", "show", "bench-small",
+		"--yaml"); strings.Count(o.stdout, `{name: "SABA", method: saba, params: {batch: `) != 1 {
 		t.Errorf("no YAML of the best parameters\n%s", o.stdout)
 	}
 	for y, name := range map[string]string{"": "suboptimality", "gradnorm2": "gradnorm2"} {
@@ -67,7 +72,8 @@ func TestBench(t *testing.T) {
 	if !exists("bench-small/a-b-suboptimality.png") {
 		t.Error("no figure in the folder of the bench")
 	}
-	if o := call(t, "bench", "plot", "bench-small", "--y", "test-error"); o.code != exitFailure || !strings.Contains(o.stderr, "no run on a/b knows its test-error") {
+	if o := call(t, "bench", "plot", "bench-small", "--y", "test-error"); o.code != exitFailure ||
+		!strings.Contains(o.stderr, "no run on a/b knows its test-error") {
 		t.Errorf("code %d, %s", o.code, o.stderr)
 	}
 	mustCall(t, "bench", "export", "bench-small", "--out", "runs.csv")
@@ -76,14 +82,16 @@ func TestBench(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines, err := csv.NewReader(bytes.NewReader(text)).ReadAll(); err != nil || len(lines) < 50 || lines[0][0] != "problem" {
+	if lines, err := csv.NewReader(bytes.NewReader(text)).ReadAll(); err != nil || len(lines) < 50 ||
+		lines[0][0] != "problem" {
 		t.Errorf("%d lines, %v", len(lines), err)
 	}
 	if data, err := os.ReadFile("runs.parquet"); err != nil || !bytes.HasPrefix(data, []byte("PAR1")) {
 		t.Errorf("%v", err)
 	}
 	mustCall(t, "bench", "report", "bench-small")
-	if page, err := os.ReadFile("bench-small/report.html"); err != nil || !bytes.Contains(page, []byte("a/b")) && !bytes.Contains(page, []byte(`a\/b`)) || !bytes.Contains(page, []byte("<html")) {
+	if page, err := os.ReadFile("bench-small/report.html"); err != nil || !bytes.Contains(page, []byte("a/b")) &&
+		!bytes.Contains(page, []byte(`a\/b`)) || !bytes.Contains(page, []byte("<html")) {
 		t.Errorf("%v", err)
 	}
 }
@@ -92,7 +100,8 @@ func TestBench(t *testing.T) {
 func TestBenchShares(t *testing.T) {
 	files(t, map[string]string{"small.yaml": smallBench})
 	for i, want := range []string{"2 of 2 runs", "2 of 2 runs", "2 of 2 runs"} {
-		o := mustCall(t, "bench", "run", "small.yaml", "--out", "out", "--jobs", "1", "--task-count", "3", "--task-index", string(rune('0'+i)))
+		o := mustCall(t, "bench", "run", "small.yaml", "--out", "out", "--jobs", "1", "--task-count", "3", "--task-index",
+			string(rune('0'+i)))
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("share %d: %s", i, o.stdout)
 		}
@@ -115,8 +124,10 @@ func TestBenchInterrupted(t *testing.T) {
 		cancel()
 	}()
 	var stdout, stderr bytes.Buffer
-	code := run(ctx, []string{"bench", "run", "slow.yaml", "--out", "out", "--jobs", "1"}, strings.NewReader(""), &stdout, &stderr)
-	if code != exitInterrupted || !strings.Contains(stderr.String(), "of 6 runs have ended and are kept in out; the same command goes on from there") || stdout.Len() > 0 {
+	code := run(ctx, []string{"bench", "run", "slow.yaml", "--out", "out", "--jobs", "1"}, strings.NewReader(""), &stdout,
+		&stderr)
+	if code != exitInterrupted || !strings.Contains(stderr.String(),
+		"of 6 runs have ended and are kept in out; the same command goes on from there") || stdout.Len() > 0 {
 		t.Fatalf("code %d, %s%s", code, stdout.String(), stderr.String())
 	}
 	kept, err := bench.ReadTraces("out")
@@ -133,7 +144,8 @@ func TestBenchInterrupted(t *testing.T) {
 
 func TestBenchList(t *testing.T) {
 	o := mustCall(t, "bench", "list")
-	for _, want := range []string{"smoke", "ijcnn1-grid", "quadratic  ", "inner=100", "saba ", "batch inner outer", "ratio"} {
+	for _, want := range []string{"smoke", "ijcnn1-grid", "quadratic  ", "inner=100", "saba ", "batch inner outer",
+		"ratio"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -144,7 +156,8 @@ func TestBenchList(t *testing.T) {
 }
 
 func TestBenchErrors(t *testing.T) {
-	files(t, map[string]string{"small.yaml": smallBench, "file": "", "wrong.yaml": strings.Replace(smallBench, "batch", "batches", 1)})
+	files(t, map[string]string{"small.yaml": smallBench, "file": "",
+		"wrong.yaml": strings.Replace(smallBench, "batch", "batches", 1)})
 	if err := os.MkdirAll("empty/runs", 0o755); err != nil {
 		t.Fatal(err)
 	}

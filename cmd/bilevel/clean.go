@@ -43,7 +43,8 @@ func newCleanCommand() *cobra.Command {
 		Long: `Find wrong labels with the help of a small trusted set.
 
 A linear model is trained with one weight per row, and the weights are learned by gradient so that the model
-predicts the trusted rows well. Rows whose weight falls below one half, and to which the cleaned model gives another label, are suspicious.
+predicts the trusted rows well. Rows whose weight falls below one half, and to which the cleaned
+model gives another label, are suspicious.
 
 Without --train or --set it runs on an embedded set of handwritten digits, half of whose training labels it
 replaces by random ones. Files are read as tune reads them.
@@ -323,15 +324,18 @@ type cleanJSON struct {
 
 func (d *cleaned) json() cleanJSON {
 	j := cleanJSON{
-		Method: d.Method, HeldOutLoss: known(d.Value), HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrongShare(), AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
-		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge, Seed: d.seed,
+		Method: d.Method, HeldOutLoss: known(d.Value), HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrongShare(),
+		AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
+		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge,
+		Seed:        d.seed,
 		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
 	}
 	if t := d.truth; t != nil {
 		j.F1, j.Precision, j.Recall, j.Corrupted = &t.F1, &t.Precision, &t.Recall, &t.Corrupted
 	}
 	if d.After != nil {
-		j.TestAccuracy, j.TestAccuracyBefore, j.TestLoss, j.TestLossBefore = &d.After.Accuracy, &d.Before.Accuracy, &d.After.Loss, &d.Before.Loss
+		j.TestAccuracy, j.TestAccuracyBefore, j.TestLoss, j.TestLossBefore = &d.After.Accuracy, &d.Before.Accuracy,
+			&d.After.Loss, &d.Before.Loss
 	}
 	return j
 }

@@ -39,7 +39,8 @@ func readWeights(t *testing.T, path string) map[string][]string {
 func TestCleanDefault(t *testing.T) {
 	files(t, nil)
 	o := mustCall(t, "clean")
-	for _, want := range []string{"digits", "10 classes", "suspicious", "--corrupt 0.5", "F1", "Test accuracy", "Method saba", "bilevel-clean-out/weights.csv"} {
+	for _, want := range []string{"digits", "10 classes", "suspicious", "--corrupt 0.5", "F1", "Test accuracy",
+		"Method saba", "bilevel-clean-out/weights.csv"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -81,7 +82,8 @@ func TestCleanJSON(t *testing.T) {
 		t.Errorf("not quiet: %s", o.stderr)
 	}
 	j := decode(t, o.stdout)
-	for _, key := range []string{"f1", "precision", "recall", "kept", "test_accuracy", "test_accuracy_before", "seconds", "method", "steps", "n_train", "n_trusted", "n_test", "wrong_share", "files"} {
+	for _, key := range []string{"f1", "precision", "recall", "kept", "test_accuracy", "test_accuracy_before", "seconds",
+		"method", "steps", "n_train", "n_trusted", "n_test", "wrong_share", "files"} {
 		if _, ok := j[key]; !ok {
 			t.Errorf("%s is absent", key)
 		}
@@ -132,9 +134,11 @@ func TestCleanStory(t *testing.T) {
 		lines[i] = strings.TrimSuffix(lines[i], old) + other
 		wrong[i] = true
 	}
-	files(t, map[string]string{"noisy.csv": strings.Join(lines, ""), "right.csv": table(100, 2, 2, sign), "test.csv": table(200, 2, 3, sign)})
+	files(t, map[string]string{"noisy.csv": strings.Join(lines, ""), "right.csv": table(100, 2, 2, sign),
+		"test.csv": table(200, 2, 3, sign)})
 	o := mustCall(t, "clean", "--train", "noisy.csv", "--trusted", "right.csv", "--test", "test.csv", "--label", "y")
-	if !strings.Contains(o.stdout, "400 training and 100 trusted rows, 200 test rows, 2 classes") || strings.Contains(o.stdout, "F1") {
+	if !strings.Contains(o.stdout, "400 training and 100 trusted rows, 200 test rows, 2 classes") ||
+		strings.Contains(o.stdout, "F1") {
 		t.Errorf("%s", o.stdout)
 	}
 	w := readWeights(t, "bilevel-clean-out/weights.csv")
@@ -151,7 +155,8 @@ func TestCleanStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page := string(html); strings.Contains(page, "<img") || !strings.Contains(page, "size ") || !strings.Contains(page, "colour=red 1") {
+	if page := string(html); strings.Contains(page, "<img") || !strings.Contains(page, "size ") ||
+		!strings.Contains(page, "colour=red 1") {
 		t.Error("the report does not show the values of rows")
 	}
 }
@@ -206,7 +211,8 @@ func TestCleanWrong(t *testing.T) {
 		files(t, content)
 		before := listing(t)
 		o := call(t, append([]string{"clean", "--quiet"}, strings.Fields(c.args)...)...)
-		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || strings.Count(o.stderr, "\n") != 1 || o.stdout != "" {
+		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || strings.Count(o.stderr, "\n") != 1 ||
+			o.stdout != "" {
 			t.Errorf("%s: exit code %d, %q, %q", c.args, o.code, o.stderr, o.stdout)
 		}
 		if after := listing(t); after != before {

@@ -31,8 +31,10 @@ func (d *cleaned) writeReport(w io.Writer) error {
 		Facts: []report.Fact{
 			{Name: "data", Value: d.dataLine()},
 			{Name: "method", Value: fmt.Sprintf("%s, %d steps, %s", d.Method, d.Steps, d.Reason)},
-			{Name: "kept", Value: fmt.Sprintf("%d rows: the weight is at least one half, or a model of such rows gives them their label", d.Kept)},
-			{Name: "ridge", Value: fmt.Sprintf("%.3g while weights are learned, %.3g in the final model", d.Ridge, d.FinalRidge)},
+			{Name: "kept", Value: fmt.Sprintf("%d rows: the weight is at least one half, "+
+				"or a model of such rows gives them their label", d.Kept)},
+			{Name: "ridge", Value: fmt.Sprintf("%.3g while weights are learned, %.3g in the final model",
+				d.Ridge, d.FinalRidge)},
 			{Name: "time", Value: fmt.Sprintf("%.2f s", d.Seconds)},
 			{Name: "seed", Value: fmt.Sprint(d.seed)},
 		},

@@ -60,7 +60,8 @@ func TestDataCommand(t *testing.T) {
 	}
 
 	var e *dataset.Error
-	for _, args := range [][]string{{"path", "a9a"}, {"get", "covtype", "irises"}, {"list", "--data", filepath.Join(dir, "none")}} {
+	for _, args := range [][]string{{"path", "a9a"}, {"get", "covtype", "irises"},
+		{"list", "--data", filepath.Join(dir, "none")}} {
 		if out, _, err := runData(t, args...); !errors.As(err, &e) || out != "" {
 			t.Errorf("%q: printed %q, error %v", args, out, err)
 		}

@@ -142,9 +142,11 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return fmt.Errorf("--out %s: %w", f.out, bare(err))
 	}
-	if err := writeFiles([]outFile{{path(".csv"), numbers.Bytes()}, {path(".svg"), svg.Bytes()}, {path(".png"), png.Bytes()}}); err != nil {
+	if err := writeFiles([]outFile{{path(".csv"), numbers.Bytes()}, {path(".svg"), svg.Bytes()},
+		{path(".png"), png.Bytes()}}); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %d points in %.1f s\n  %s\n  %s\n  %s\n", figure.Name, len(table.Rows), time.Since(begin).Seconds(), path(".csv"), path(".svg"), path(".png"))
+	fmt.Fprintf(c.OutOrStdout(), "%s: %d points in %.1f s\n  %s\n  %s\n  %s\n", figure.Name, len(table.Rows),
+		time.Since(begin).Seconds(), path(".csv"), path(".svg"), path(".png"))
 	return nil
 }

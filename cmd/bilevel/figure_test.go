@@ -24,7 +24,8 @@ func TestFigure(t *testing.T) {
 	if header, _, _ := strings.Cut(string(numbers), "\n"); header != "problem,method,t,error_mean,error_std" {
 		t.Errorf("the header is %s", header)
 	}
-	if r := call(t, "figure", "list"); r.code != exitOK || !strings.Contains(r.stdout, "hypergrad-rates") || !strings.Contains(r.stdout, "bome-coreset      none ") {
+	if r := call(t, "figure", "list"); r.code != exitOK || !strings.Contains(r.stdout, "hypergrad-rates") ||
+		!strings.Contains(r.stdout, "bome-coreset      none ") {
 		t.Errorf("list: code %d, %s", r.code, r.stdout)
 	}
 	file := filepath.Join(dir, "file")

@@ -116,7 +116,8 @@ func newRoot() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
-	c.AddCommand(newTuneCommand(), newCleanCommand(), newPredictCommand(), newDataCommand(), newFigureCommand(), newBenchCommand())
+	c.AddCommand(newTuneCommand(), newCleanCommand(), newPredictCommand(), newDataCommand(), newFigureCommand(),
+		newBenchCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {
 		if sub.Name() == "help" {

@@ -136,7 +136,8 @@ func TestTuneDefault(t *testing.T) {
 	if spent := time.Since(begin); spent > 20*time.Second {
 		t.Errorf("took %v", spent)
 	}
-	for _, want := range []string{"digits", "10 classes", "softmax", "baseline", "bilevel", "validation loss", "test accuracy", "bilevel-out/model.json"} {
+	for _, want := range []string{"digits", "10 classes", "softmax", "baseline", "bilevel", "validation loss",
+		"test accuracy", "bilevel-out/model.json"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -170,8 +171,9 @@ func TestTuneJSON(t *testing.T) {
 		t.Errorf("not quiet: %s", o.stderr)
 	}
 	j := decode(t, o.stdout)
-	for _, key := range []string{"method", "value", "grad_norm", "baseline_value", "steps", "seconds", "inner_dim", "outer_dim", "n_train", "n_val",
-		"test_accuracy", "samples_visited", "test_loss", "baseline_test_loss", "reg", "reason", "files"} {
+	for _, key := range []string{"method", "value", "grad_norm", "baseline_value", "steps", "seconds", "inner_dim",
+		"outer_dim", "n_train", "n_val", "test_accuracy", "samples_visited", "test_loss", "baseline_test_loss", "reg",
+		"reason", "files"} {
 		if _, ok := j[key]; !ok {
 			t.Errorf("%s is absent", key)
 		}
@@ -202,7 +204,8 @@ func TestTuneJSON(t *testing.T) {
 func TestFoldsStory(t *testing.T) {
 	files(t, map[string]string{"all.csv": table(300, 6, 2, yesNo), "new.csv": table(50, 6, 3, yesNo)})
 	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5")
-	for _, want := range []string{"300 rows in 5 folds × 12 features, 2 classes", "logistic", "cross-validation loss", "rows held out"} {
+	for _, want := range []string{"300 rows in 5 folds × 12 features, 2 classes", "logistic", "cross-validation loss",
+		"rows held out"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -231,7 +234,8 @@ func TestFoldsStory(t *testing.T) {
 	text := "y2,constant,colour,noise5,noise4,noise3,noise2,noise1,noise0,weight,size\n"
 	text = strings.Replace(text, "y2,", "", 1) + "7,red,0,0,0,0,0,0,100,3\n7,blue,0,0,0,0,0,0,100,-3\n"
 	var stdout, stderr bytes.Buffer
-	if code := run(context.Background(), []string{"predict", "--model", "bilevel-out/model.json", "-", "--format", "csv"}, strings.NewReader(text), &stdout, &stderr); code != 0 {
+	if code := run(context.Background(), []string{"predict", "--model", "bilevel-out/model.json", "-", "--format", "csv"},
+		strings.NewReader(text), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
 	if got := stdout.String(); got != "prediction\nyes\nno\n" || stderr.Len() > 0 {
@@ -305,7 +309,8 @@ func TestWrongInput(t *testing.T) {
 		{"one class", "--train one.csv", []string{"one.csv", "only one class", "no"}},
 		{"label absent", "--train good.csv --label target", []string{"good.csv", "target"}},
 		{"unseen class", "--train good.csv --val unseen.csv", []string{"unseen.csv", "maybe"}},
-		{"column too few", "--train good.csv --val missing.csv", []string{"missing.csv", `the column "noise1" is missing, which the training file has`}},
+		{"column too few", "--train good.csv --val missing.csv",
+			[]string{"missing.csv", `the column "noise1" is missing, which the training file has`}},
 		{"more features", "--train train.svm --val more.svm", []string{"more.svm:7", "3"}},
 		{"no rows after a split", "--train two.csv --val-fraction 0.1", []string{"two.csv", "rows"}},
 		{"classes for ridge", "--train good.csv --model ridge", []string{"good.csv:2", "not a number"}},
@@ -385,14 +390,16 @@ func TestWrongInput(t *testing.T) {
 			}
 		})
 	}
-	for _, args := range [][]string{{"tuen"}, {"data", "lst"}, {"data", "get"}, {"predict"}, {"predict", ""}, {"predict", "a", "b"}, {"help", "tuen"}, {"help", "data", "lst"}, {"--lambda"}} {
+	for _, args := range [][]string{{"tuen"}, {"data", "lst"}, {"data", "get"}, {"predict"}, {"predict", ""},
+		{"predict", "a", "b"}, {"help", "tuen"}, {"help", "data", "lst"}, {"--lambda"}} {
 		if o := call(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, "--help") {
 			t.Errorf("%v: %+v", args, o)
 		}
 	}
 	files(t, nil)
 	for _, flag := range []string{"--train", "--val", "--test", "--set"} { // an unset variable in a script
-		if o := call(t, "tune", "--quiet", "--max-time", "1ms", flag, ""); o.code != exitUsage || !strings.Contains(o.stderr, flag+` "": give a name`) {
+		if o := call(t, "tune", "--quiet", "--max-time", "1ms", flag, ""); o.code != exitUsage ||
+			!strings.Contains(o.stderr, flag+` "": give a name`) {
 			t.Errorf("%s: %+v", flag, o)
 		}
 	}
@@ -487,7 +494,9 @@ func TestHelp(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"tune --help", "--spread"}, {"predict --help", "--proba"}, {"help", "bilevel tune"}, {"help data list", "where they are found"}, {"--version", "bilevel "}, {"data list", "ijcnn1"},
+		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"tune --help", "--spread"},
+		{"predict --help", "--proba"}, {"help", "bilevel tune"}, {"help data list", "where they are found"},
+		{"--version", "bilevel "}, {"data list", "ijcnn1"},
 	} {
 		if o := call(t, strings.Fields(c.args)...); o.code != 0 || !strings.Contains(o.stdout, c.want) {
 			t.Errorf("bilevel %s: %+v", c.args, o)
@@ -500,7 +509,8 @@ func TestSwitches(t *testing.T) {
 	for _, c := range []struct {
 		args              string
 		scaled, intercept bool
-	}{{"", true, true}, {"--scale off", false, true}, {"--scale --intercept=off", true, false}, {"--scale no --intercept off", false, false}} {
+	}{{"", true, true}, {"--scale off", false, true}, {"--scale --intercept=off", true,
+		false}, {"--scale no --intercept off", false, false}} {
 		mustCall(t, append([]string{"tune", "--train", "t.csv", "--quiet"}, strings.Fields(c.args)...)...)
 		m, err := tune.Load("bilevel-out/model.json")
 		if err != nil {
@@ -512,13 +522,15 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
-// Kernels that were asked for and are not there are wrong usage, in a process of its own as they are chosen at its start.
+// Kernels that were asked for and are not there are wrong usage, in a process of its own as they are chosen at its
+// start.
 func TestKernelsThatAreNotThere(t *testing.T) {
 	c := exec.Command(os.Args[0], "bench", "work")
 	c.Env = append(os.Environ(), "BILEVEL_KERNELS=sse")
 	out, err := c.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !strings.Contains(string(out), `BILEVEL_KERNELS is "sse", which is none of plain`) {
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUsage ||
+		!strings.Contains(string(out), `BILEVEL_KERNELS is "sse", which is none of plain`) {
 		t.Errorf("%v, %s", err, out)
 	}
 }

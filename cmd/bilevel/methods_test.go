@@ -45,7 +45,8 @@ var stays = []string{"bsg1", "grid"}
 func TestTuneMethods(t *testing.T) {
 	files(t, nil)
 	for _, m := range methods.Names() {
-		o := mustCall(t, "tune", "--set", "breast-cancer", "--reg", "shared", "--start", "0", "--method", m, "--json", "--quiet")
+		o := mustCall(t, "tune", "--set", "breast-cancer", "--reg", "shared", "--start", "0", "--method", m, "--json",
+			"--quiet")
 		r := decode(t, o.stdout)
 		values := traceValues(t, "bilevel-out/trace.csv")
 		value, base := r.number(t, "value"), r.number(t, "baseline_value")
@@ -67,7 +68,8 @@ func TestTuneMethods(t *testing.T) {
 func TestCleanMethods(t *testing.T) {
 	files(t, nil)
 	for _, m := range methods.Names(methods.Exact, methods.FullBatch, methods.Sampled) {
-		args := []string{"clean", "--set", "breast-cancer", "--corrupt", "0.4", "--seed", "1", "--method", m, "--json", "--quiet"}
+		args := []string{"clean", "--set", "breast-cancer", "--corrupt", "0.4", "--seed", "1", "--method", m, "--json",
+			"--quiet"}
 		dear := m == "vrbo" // it has no time for a stretch, before which all rows are kept
 		if dear {
 			args = append(args, "--max-time", "300ms")
@@ -88,7 +90,8 @@ func TestCleanMethods(t *testing.T) {
 		if r.number(t, "f1") < (1+all)/2 {
 			t.Errorf("%s: F1 %.3f where keeping all rows has %.3f", m, r.number(t, "f1"), all)
 		}
-		if held, before := r.number(t, "held_out_loss"), r.number(t, "held_out_loss_before"); held > before && !slices.Contains(stays, m) {
+		if held, before := r.number(t, "held_out_loss"), r.number(t, "held_out_loss_before"); held > before &&
+			!slices.Contains(stays, m) {
 			t.Errorf("%s: the held-out loss is %.4f where that of all rows is %.4f", m, held, before)
 		}
 	}
@@ -97,7 +100,8 @@ func TestCleanMethods(t *testing.T) {
 // TestMethodsInterrupted: with any method Ctrl-C and --max-time leave the best point until then.
 func TestMethodsInterrupted(t *testing.T) {
 	files(t, nil)
-	limited := []string{"bome", "vrbo", "vpbgd", "tpe"} // one that passes over all rows, one of batches, an inner loop, a search
+	// One that passes over all rows, one of batches, an inner loop, a search.
+	limited := []string{"bome", "vrbo", "vpbgd", "tpe"}
 	for _, m := range methods.Names() {
 		args := []string{"tune", "--reg", "feature", "--start", "0", "--method", m, "--json", "--quiet", "--out", m}
 		if e, _ := methods.Lookup(m); !e.Fits(64) {
@@ -118,8 +122,10 @@ func TestMethodsInterrupted(t *testing.T) {
 			t.Fatalf("%s: exit code %d\n%s", m, code, stderr.String())
 		}
 		r := decode(t, stdout.String())
-		if value, base := r.number(t, "value"), r.number(t, "baseline_value"); value > base*(1+1e-6) || r["interrupted"] != interrupted || r["timed_out"] == interrupted {
-			t.Errorf("%s: %.6f where the baseline has %.6f, interrupted %v, timed out %v", m, value, base, r["interrupted"], r["timed_out"])
+		if value, base := r.number(t, "value"), r.number(t, "baseline_value"); value > base*(1+1e-6) ||
+			r["interrupted"] != interrupted || r["timed_out"] == interrupted {
+			t.Errorf("%s: %.6f where the baseline has %.6f, interrupted %v, timed out %v",
+				m, value, base, r["interrupted"], r["timed_out"])
 		}
 		if !exists(m + "/model.json") {
 			t.Errorf("%s: no model", m)
@@ -127,20 +133,22 @@ func TestMethodsInterrupted(t *testing.T) {
 	}
 }
 
-// TestMethodErrors: a wrong name, and a method that does not do what is asked for, are wrong usage, and the message says
-// what to take.
+// TestMethodErrors: a wrong name, and a method that does not do what is asked for, are wrong usage, and the message
+// says what to take.
 func TestMethodErrors(t *testing.T) {
 	files(t, nil)
 	for _, c := range []struct{ args, want string }{
 		{"tune --method sabba", `--method "sabba": choose one of auto, amigo, bome,`},
-		{"tune --method tpe --reg feature", `method "tpe": searches for at most 20 strengths, and feature has 64: choose a method that follows gradients, such as hoag`},
+		{"tune --method tpe --reg feature", `method "tpe": searches for at most 20 strengths, and feature has 64: ` +
+			`choose a method that follows gradients, such as hoag`},
 		{"tune --method grid --reg class", `method "grid": searches for at most 1`},
 		{"clean --method sabba", `--method "sabba": choose one of auto, amigo, bome,`},
 		{"clean --method tpe", `--method "tpe": is a search, which gets nowhere with a weight for every row: choose auto`},
 		{"tune --method bome --reg l1", `--method "bome": with l1 choose descent or hoag`},
 	} {
 		o := call(t, strings.Fields(c.args)...)
-		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || exists("bilevel-out") || exists("bilevel-clean-out") {
+		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || exists("bilevel-out") ||
+			exists("bilevel-clean-out") {
 			t.Errorf("%s: exit code %d, %s", c.args, o.code, o.stderr)
 		}
 	}

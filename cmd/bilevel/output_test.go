@@ -12,7 +12,8 @@ import (
 func TestWriteFiles(t *testing.T) {
 	files(t, map[string]string{"a": "old"})
 	err := writeFiles([]outFile{{"a", []byte("new")}, {"nowhere/b", []byte("new")}})
-	if err == nil || !strings.Contains(err.Error(), "nowhere/b cannot be written: no such file or directory;") || !errors.Is(err, syscall.ENOENT) {
+	if err == nil || !strings.Contains(err.Error(), "nowhere/b cannot be written: no such file or directory;") ||
+		!errors.Is(err, syscall.ENOENT) {
 		t.Errorf("error %v", err)
 	}
 	if text, _ := os.ReadFile("a"); string(text) != "old" || listing(t) != ". a" {
@@ -37,7 +38,8 @@ func TestWriteFiles(t *testing.T) {
 
 func TestCategoricalFlag(t *testing.T) {
 	files(t, map[string]string{"t.csv": "a,y\n" + strings.Repeat("1,no\n2,yes\n3,yes\n", 20) + "x,no\n"})
-	j := decode(t, mustCall(t, "tune", "--train", "t.csv", "--val-fraction", ".4", "--categorical", "a", "--json", "--quiet").stdout)
+	j := decode(t, mustCall(t, "tune", "--train", "t.csv", "--val-fraction", ".4", "--categorical", "a", "--json",
+		"--quiet").stdout)
 	if j.number(t, "inner_dim") != 5 {
 		t.Errorf("%v coefficients, want four levels and an intercept", j["inner_dim"])
 	}

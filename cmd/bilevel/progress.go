@@ -60,7 +60,8 @@ func (p *progress) update(u tune.Progress) {
 			p.bar = p.bars.AddBar(1000,
 				mpb.BarRemoveOnComplete(),
 				mpb.PrependDecorators(decor.Percentage()),
-				mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO), decor.Any(func(decor.Statistics) string { return "  " + *p.status.Load() })))
+				mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO),
+					decor.Any(func(decor.Statistics) string { return "  " + *p.status.Load() })))
 		}
 		p.bar.SetCurrent(int64(1000 * u.Done))
 		return

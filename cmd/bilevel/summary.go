@@ -185,7 +185,8 @@ func reportData(r *tune.Result, name string) report.Data {
 	d.Baseline.Score, d.Result.Score = score.Of(baseline), score.Of(result)
 	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class",
 		tune.PerFeatureClass: "a feature and a class",
-		tune.L1:              "all coefficients", tune.L1PerFeature: "a feature", tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
+		tune.L1:              "all coefficients", tune.L1PerFeature: "a feature",
+		tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
 	term, zero := "½ s z²", "towards zero"
 	switch m.Penalty.Kind {
 	case tune.L1, tune.L1PerFeature:

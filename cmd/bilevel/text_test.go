@@ -40,13 +40,15 @@ func TestTuneText(t *testing.T) {
 	corpus(t, "train", 30, 1, "cars", "space", "wine")
 	corpus(t, "val", 30, 2, "cars", "space", "wine")
 	corpus(t, "test", 20, 3, "cars", "space", "wine")
-	out := mustCall(t, "tune", "--train", "train", "--val", "val", "--test", "test", "--reg", "feature", "--text", "tfidf", "--json", "--quiet")
+	out := mustCall(t, "tune", "--train", "train", "--val", "val", "--test", "test", "--reg", "feature", "--text", "tfidf",
+		"--json", "--quiet")
 	m, err := tune.Load("bilevel-out/model.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := m.Schema.Text
-	if v == nil || v.Weight != "tfidf" || len(v.Words) != m.Dim() || m.Dim() < 50 || m.HasIntercept || m.Scaler != nil || m.Features != nil {
+	if v == nil || v.Weight != "tfidf" || len(v.Words) != m.Dim() || m.Dim() < 50 || m.HasIntercept || m.Scaler != nil ||
+		m.Features != nil {
 		t.Errorf("%+v", m.Schema)
 	}
 	if b := m.Penalty.Box; b.Lower != -24 || b.Upper != 0 {
@@ -69,12 +71,14 @@ func TestTuneText(t *testing.T) {
 			right++
 		}
 	}
-	if lines[0] != "document,prediction" || len(lines) != 61 || right < 55 || !strings.Contains(p.stderr, "60 rows with labels") {
+	if lines[0] != "document,prediction" || len(lines) != 61 || right < 55 ||
+		!strings.Contains(p.stderr, "60 rows with labels") {
 		t.Errorf("%d of %d right: %s\n%s", right, len(lines), p.stderr, p.stdout)
 	}
 	p = mustCall(t, "predict", "--model", "bilevel-out/model.json", "test/wine", "--proba")
 	lines = strings.Split(strings.TrimSpace(p.stdout), "\n")
-	if lines[0] != "document,prediction,cars,space,wine" || len(lines) != 21 || !strings.HasPrefix(lines[1], "000.txt,") || p.stderr != "" {
+	if lines[0] != "document,prediction,cars,space,wine" || len(lines) != 21 || !strings.HasPrefix(lines[1], "000.txt,") ||
+		p.stderr != "" {
 		t.Error(p.stdout, p.stderr)
 	}
 
@@ -98,7 +102,8 @@ func TestTuneText(t *testing.T) {
 		{[]string{"tune", "--train", "train/cars"}, "no class folders"},
 		{[]string{"tune", "--train", "train", "--val", "t.csv"}, "neither a folder nor an archive"},
 		{[]string{"tune", "--train", "train", "--out", "train/out"}, "folder of texts"},
-		{[]string{"predict", "--model", "bilevel-out/model.json", "t.csv"}, "neither a folder nor an archive; give a folder of documents,"},
+		{[]string{"predict", "--model", "bilevel-out/model.json", "t.csv"},
+			"neither a folder nor an archive; give a folder of documents,"},
 	} {
 		o := call(t, append(c.args, "--quiet")...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) {

@@ -66,7 +66,8 @@ func choose(name string, supported func(Tier) bool) (Tier, error) {
 		case supported(t):
 			return t, nil
 		default:
-			return best, fmt.Errorf("BILEVEL_KERNELS is %s, which this processor lacks: leave it unset, or set it to %v or lower", name, best)
+			return best, fmt.Errorf("BILEVEL_KERNELS is %s, which this processor lacks: "+
+				"leave it unset, or set it to %v or lower", name, best)
 		}
 	}
 	return best, fmt.Errorf("BILEVEL_KERNELS is %q, which is none of plain, avx2 and avx512", name)

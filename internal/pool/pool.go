@@ -187,7 +187,8 @@ func (w *worker) offer(j *job, wake bool) bool {
 		return false
 	}
 	if w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
-		w.wake <- struct{}{} // there is room: who sets asleep to false is alone in sending, and w receives before it sets it again
+		// There is room: who sets asleep to false is alone in sending, and w receives before it sets it again.
+		w.wake <- struct{}{}
 	}
 	return true
 }

@@ -297,12 +297,16 @@ func TestComparisonMarksTheBetter(t *testing.T) {
 	}{
 		{"lower loss, higher accuracy", Row{"", 0.5, 0.7, 0.9}, Row{"", 0.4, 0.8, 0.95}, "test accuracy", true,
 			[]string{"0.70000", "0.40000", "95.00%"}, []string{"−20.00%", "+14.29%", "+5.00 points"}},
-		{"lower RMSE", Row{"", 0.5, nan, 12}, Row{"", 0.5, nan, 9}, "RMSE", false, []string{"9.0000"}, []string{"0.00%", "−25.00%"}},
-		{"another share", Row{"", 1, 1, 0.3}, Row{"", 1, 1, 0.4}, "F1", true, []string{"40.00%"}, []string{"0.00%", "0.00%", "+10.00 points"}},
+		{"lower RMSE", Row{"", 0.5, nan, 12}, Row{"", 0.5, nan, 9}, "RMSE", false, []string{"9.0000"},
+			[]string{"0.00%", "−25.00%"}},
+		{"another share", Row{"", 1, 1, 0.3}, Row{"", 1, 1, 0.4}, "F1", true, []string{"40.00%"},
+			[]string{"0.00%", "0.00%", "+10.00 points"}},
 		{"no metric", Row{"", 2, 1, 3}, Row{"", 1, 1, 4}, "", false, []string{"1.0000"}, []string{"−50.00%", "0.00%"}},
-		{"alike in print", Row{"", 0.2, 1, 0.5}, Row{"", 0.2 - 1e-9, 1, 0.5}, "accuracy", true, nil, []string{"0.00%", "0.00%", "0.00 points"}},
+		{"alike in print", Row{"", 0.2, 1, 0.5}, Row{"", 0.2 - 1e-9, 1, 0.5}, "accuracy", true, nil,
+			[]string{"0.00%", "0.00%", "0.00 points"}},
 		{"one side unknown", Row{"", nan, nan, nan}, Row{"", 1, nan, nan}, "accuracy", true, nil, []string{"–", "–"}},
-		{"from zero", Row{"", 0, 1, 1}, Row{"", 1, 1e9, 1}, "accuracy", true, []string{"0", "1.0000"}, []string{"–", "+1.00e11%", "0.00 points"}},
+		{"from zero", Row{"", 0, 1, 1}, Row{"", 1, 1e9, 1}, "accuracy", true, []string{"0", "1.0000"},
+			[]string{"–", "+1.00e11%", "0.00 points"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := compare(test.baseline, test.result, "validation loss", test.metric, test.share)

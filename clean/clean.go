@@ -17,10 +17,10 @@
 // the inner solution), until the loss of the held-out rows has not fallen for some stretches; the weights of the best
 // stretch are the result.
 //
-// A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give each
-// row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have; all
-// others are kept. The second condition is for rows that the model fits without effort: they hardly change it, their
-// weights stay near one half, and to which side of it is chance.
+// A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give
+// each row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have;
+// all others are kept. The second condition is for rows that the model fits without effort: they hardly change it,
+// their weights stay near one half, and to which side of it is chance.
 //
 // The final model is fitted to the kept and the trusted rows, with a C chosen for the held-out ones. Where a model of
 // all training rows predicts these better, as it does if all labels are right, it is fitted to all rows.
@@ -80,9 +80,11 @@ func (o Options) fill() (Options, error) {
 	m, ok := methods.Lookup(o.Method)
 	switch {
 	case ok && m.Kind == methods.Search:
-		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a weight for every row: choose auto or another method that follows gradients, such as saba"}
+		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a " +
+			"weight for every row: choose auto or another method that follows gradients, such as saba"}
 	case !ok:
-		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " + strings.Join(Methods(), ", ")}
+		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " +
+			strings.Join(Methods(), ", ")}
 	case o.MaxTime < 0:
 		return o, &tune.OptionError{Option: "max-time", Value: o.MaxTime.String(), Reason: "a time is not negative"}
 	}
@@ -189,7 +191,8 @@ func (r *Result) Compare(right []bool) Truth {
 		}
 	}
 	share := func(a, b int) float64 { return float64(a) / float64(max(b, 1)) }
-	return Truth{Corrupted: len(right) - rights, Precision: share(both, r.Kept), Recall: share(both, rights), F1: share(2*both, r.Kept+rights)}
+	return Truth{Corrupted: len(right) - rights, Precision: share(both, r.Kept), Recall: share(both, rights),
+		F1: share(2*both, r.Kept+rights)}
 }
 
 // Corrupt returns s with each label replaced, with probability p, by a class drawn uniformly from all of them, the old

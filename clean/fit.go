@@ -83,7 +83,8 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, err
 	}
 	if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
-		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q", f.classes[int(trusted.Y[0])])
+		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q",
+			f.classes[int(trusted.Y[0])])
 	}
 	tables := !train.Schema.Prepared()
 	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }
@@ -345,7 +346,8 @@ func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []f
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	weights := make([]float64, n)
-	s := bilevel.Settings{Start: bilevel.Point{Z: slices.Clone(z)}, Seed: f.o.Seed, MaxSteps: stretches * every, RecordEvery: every}
+	s := bilevel.Settings{Start: bilevel.Point{Z: slices.Clone(z)}, Seed: f.o.Seed, MaxSteps: stretches * every,
+		RecordEvery: every}
 	s.Recorder = bilevel.RecorderFunc(func(rec bilevel.Record, at bilevel.Point) {
 		if rec.Step > 0 && rec.Step%every != 0 {
 			return // less than a stretch

@@ -43,7 +43,8 @@ func stack(a, b *dataset.Set, order []int) *dataset.Set {
 		s.X = all
 	case *rows.CSR:
 		y := b.X.(*rows.CSR)
-		all := &rows.CSR{N: x.N + y.N, D: x.D, Ptr: slices.Clone(x.Ptr), Idx: slices.Concat(x.Idx, y.Idx), Val: slices.Concat(x.Val, y.Val)}
+		all := &rows.CSR{N: x.N + y.N, D: x.D, Ptr: slices.Clone(x.Ptr), Idx: slices.Concat(x.Idx, y.Idx),
+			Val: slices.Concat(x.Val, y.Val)}
 		for _, p := range y.Ptr[1:] {
 			all.Ptr = append(all.Ptr, x.Ptr[x.N]+p)
 		}

@@ -62,7 +62,8 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 			if slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, "\r") }) {
 				return nil, &Error{File: in.name, Line: l, Err: errLoneCR, Hint: hintLoneCR}
 			}
-			return nil, &Error{File: in.name, Line: l, Hint: "quote cells that hold the delimiter, and fill in cells that are missing",
+			return nil, &Error{File: in.name, Line: l, Hint: "quote cells that hold the delimiter, and fill in cells that are " +
+				"missing",
 				Err: fmt.Errorf("the row has %d cells where the header has %d", len(cells), len(names))}
 		}
 		for j, cell := range cells {
@@ -111,7 +112,8 @@ func header(file string, line int, cells []string) ([]string, error) {
 	}
 	for j, c := range cells {
 		if !utf8.ValidString(c) {
-			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("the column name %s is not UTF-8 text", quote(c)), Hint: hintUTF8}
+			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("the column name %s is not UTF-8 text", quote(c)),
+				Hint: hintUTF8}
 		}
 		names[j] = strings.TrimSpace(c)
 		if names[j] == "" {

@@ -1,9 +1,9 @@
 // Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
 //
-// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or
-// Zstandard, and folders of documents; format and compression are recognised by content. The result is a Set: the features as a
-// matrix of package rows, the target, and names. A Schema says how the columns of a training file became
-// features, and reads a validation or test file into the same ones:
+// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
+// folders of documents; format and compression are recognised by content. The result is a Set: the features as a matrix
+// of package rows, the target, and names. A Schema says how the columns of a training file became features, and reads a
+// validation or test file into the same ones:
 //
 //	train, err := dataset.Read(ctx, "train.csv", dataset.Options{})
 //	...
@@ -138,7 +138,8 @@ func tooLarge(v float64) bool {
 
 // tooLargeError is the error of such a value; what names it.
 func tooLargeError(what string, v float64) *Error {
-	return &Error{Err: fmt.Errorf("%s %v is beyond ±%v, the largest number that is read", what, v, maxNumber), Hint: "scale the column (choose a larger unit)"}
+	return &Error{Err: fmt.Errorf("%s %v is beyond ±%v, the largest number that is read", what, v, maxNumber),
+		Hint: "scale the column (choose a larger unit)"}
 }
 
 // likeName is what Options.Like is of.
@@ -242,9 +243,11 @@ func read(in *input, o Options) (*Set, error) {
 		return nil, fail(in.name, "leave out the names of categorical columns",
 			"columns of the format %s have no names and are numbers", f.name)
 	case o.Text != nil:
-		return nil, fail(in.name, "leave out how words are weighted", "the format is %s, and not a folder of documents", f.name)
+		return nil, fail(in.name, "leave out how words are weighted", "the format is %s, and not a folder of documents",
+			f.name)
 	case o.Like != nil && o.Like.Text != nil:
-		return nil, fail(in.name, "give a folder of documents", "the format is %s, and %s is of documents", f.name, o.likeName())
+		return nil, fail(in.name, "give a folder of documents", "the format is %s, and %s is of documents", f.name,
+			o.likeName())
 	}
 	s, err := f.read(in, o)
 	if err != nil {

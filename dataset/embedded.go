@@ -99,7 +99,8 @@ func pixelNames(side int) []string {
 
 // breastCancerNames are the names of the set's documentation.
 var breastCancerNames = func() []string {
-	traits := []string{"radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry", "fractal dimension"}
+	traits := []string{"radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity",
+		"concave points", "symmetry", "fractal dimension"}
 	names := make([]string, 0, 30)
 	for _, form := range []string{"mean %s", "%s error", "worst %s"} {
 		for _, t := range traits {

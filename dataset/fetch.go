@@ -134,7 +134,8 @@ func (p *Public) findCopy(ctx context.Context, dir string) (*Files, error) {
 						continue
 					}
 				}
-				f.Notes = append(f.Notes, fmt.Sprintf("%s is used as a copy of %s: its bytes are not those of the published file", path, p.Name))
+				f.Notes = append(f.Notes, fmt.Sprintf("%s is used as a copy of %s: its bytes are not those of the published file",
+					path, p.Name))
 			}
 			if set.note != "" {
 				f.Notes = append(f.Notes, fmt.Sprintf("this copy of %s differs: %s", p.Name, set.note))
@@ -269,7 +270,8 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		if p := (*os.PathError)(nil); errors.As(failed[0], &p) { // of the cache
 			return "", fmt.Errorf("dataset: download of %s: %w", key, failed[0])
 		}
-		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key, oneLine(failed), p.Name)
+		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key,
+			oneLine(failed), p.Name)
 	}
 	remove := func() { os.Remove(part); os.Remove(part + ".etag") }
 	wrong, err := f.differs(ctx, part)
@@ -280,7 +282,8 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 		remove()
 		hint := "try again later; the publisher may have changed the file"
 		if pinned {
-			hint = fmt.Sprintf("the file differs from the one at first use; to accept it, remove %q from %s", key, pinsPath(o.Dir))
+			hint = fmt.Sprintf("the file differs from the one at first use; to accept it, remove %q from %s", key,
+				pinsPath(o.Dir))
 		}
 		return "", fail(urls[0], hint, "the download has a wrong checksum and was removed: %s", wrong)
 	}
@@ -289,7 +292,8 @@ func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (strin
 			return "", err
 		} else if err != nil {
 			remove()
-			return "", fail(urls[0], "try again later; the publisher may have changed the file", "the download is not the declared file and was removed: %w", err)
+			return "", fail(urls[0], "try again later; the publisher may have changed the file",
+				"the download is not the declared file and was removed: %w", err)
 		}
 		if err := p.pin(ctx, &f, part, o.Dir); err != nil {
 			return "", err
@@ -444,7 +448,8 @@ func downloadOnce(ctx context.Context, address, part, name string, o GetOptions)
 		var from int64
 		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
 			os.Remove(part)
-			return 0, fmt.Errorf("%s sent the range %q for bytes from %d; run it again to start anew", address, resp.Header.Get("Content-Range"), have)
+			return 0, fmt.Errorf("%s sent the range %q for bytes from %d; run it again to start anew", address,
+				resp.Header.Get("Content-Range"), have)
 		}
 		flags |= os.O_APPEND
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -525,10 +530,12 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 		return nil, nil, nil, err
 	}
 	if p.load == nil {
-		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name, "the set %s is not a table and is not read", p.Name)
+		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name,
+			"the set %s is not a table and is not read", p.Name)
 	}
 	if o.Text != nil && p.Features > 0 {
-		return nil, nil, nil, fail("", "leave out how words are weighted", "the set %s is a table, and not a folder of documents", p.Name)
+		return nil, nil, nil, fail("", "leave out how words are weighted", "the set %s is a table, and not a folder of "+
+			"documents", p.Name)
 	}
 	if f, err = Get(ctx, name, o); err != nil {
 		return nil, nil, nil, err
@@ -543,7 +550,8 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 		}
 		want := []int{p.Rows, p.TestRows}[k]
 		if n, d := s.Dims(); p.Features > 0 && d != p.Features || len(s.Classes) != p.Classes || n != want && !f.Sample {
-			return nil, nil, nil, fail(s.Source, "remove it, and get the set again", "%d × %d with %d classes, where %s has %d × %d with %d",
+			return nil, nil, nil, fail(s.Source, "remove it, and get the set again", "%d × %d with %d classes, where %s has "+
+				"%d × %d with %d",
 				n, d, len(s.Classes), p.Name, want, p.Features, p.Classes)
 		}
 	}

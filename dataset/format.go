@@ -124,7 +124,8 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	if line == "" {
 		return nil, noRows(in.name)
 	}
-	return nil, fail(in.name, "name the format: "+list(Formats(), "or"), "the format of a line like %s is not recognised", quote(line))
+	return nil, fail(in.name, "name the format: "+list(Formats(), "or"), "the format of a line like %s is not recognised",
+		quote(line))
 }
 
 // firstLine is the first with something on it.
@@ -139,7 +140,8 @@ func firstLine(head []byte) string {
 
 // checkText is an error if head, the start of a file, is not text.
 func checkText(name string, head []byte) error {
-	hint := fmt.Sprintf("formats are %s, plain or compressed by %s", list(Formats(), "and"), list(compressionNames(), "or"))
+	hint := fmt.Sprintf("formats are %s, plain or compressed by %s", list(Formats(), "and"),
+		list(compressionNames(), "or"))
 	switch {
 	case isZip(head):
 		return fail(name, "unpack it and name the file with the data", "is a zip archive")

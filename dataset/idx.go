@@ -72,7 +72,8 @@ func readArray(r io.Reader, file string, n, d int, fortran bool, typ valueType) 
 		k, err := io.ReadFull(r, b)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			got := int64(n)*int64(d)*int64(typ.size) - left + int64(k)
-			return nil, fail(file, "fetch or write the file again", "the file is truncated: the header declares %d × %d values in %d bytes, and %d bytes follow",
+			return nil, fail(file, "fetch or write the file again", "the file is truncated: the header declares %d × %d "+
+				"values in %d bytes, and %d bytes follow",
 				n, d, int64(n)*int64(d)*int64(typ.size), got)
 		} else if err != nil {
 			return nil, asError(file, err)
@@ -82,7 +83,8 @@ func readArray(r io.Reader, file string, n, d int, fortran bool, typ valueType) 
 	}
 	var one [1]byte
 	if k, err := io.ReadFull(r, one[:]); k > 0 {
-		return nil, fail(file, "check how it was written", "more data follows than the %d × %d values that the header declares", n, d)
+		return nil, fail(file, "check how it was written", "more data follows than the %d × %d values that the header "+
+			"declares", n, d)
 	} else if err != io.EOF {
 		return nil, asError(file, err)
 	}
@@ -128,7 +130,8 @@ func readIDX(in *input, o Options) (*Set, error) {
 		return nil, err
 	}
 	if dims == 1 {
-		return nil, fail(in.name, "name the file of images; labels are found beside it", "an IDX file of one dimension holds labels, not features")
+		return nil, fail(in.name, "name the file of images; labels are found beside it",
+			"an IDX file of one dimension holds labels, not features")
 	}
 	labels := o.Labels
 	if labels == "" && !o.NoLabel {
@@ -136,7 +139,8 @@ func readIDX(in *input, o Options) (*Set, error) {
 			labels = idxLabels(in.path)
 		}
 		if labels == "" && !o.OptionalLabel {
-			return nil, fail(in.name, "name the file of labels, or call it like the images with labels-idx1 for images-idx3", "there is no file of labels beside it")
+			return nil, fail(in.name, "name the file of labels, or call it like the images with labels-idx1 for images-idx3",
+				"there is no file of labels beside it")
 		}
 	}
 	var y *array
@@ -242,7 +246,8 @@ func readLabels(in *input) (*array, error) {
 // o.Label of x (the last by default) where o asks for one.
 func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, error) {
 	if y != nil && y.n != x.n {
-		return nil, fail(labels, "give the labels of these samples", "there are %d labels for the %d rows of %s", y.n, x.n, file)
+		return nil, fail(labels, "give the labels of these samples", "there are %d labels for the %d rows of %s", y.n, x.n,
+			file)
 	}
 	like := o.Like
 	label := -1
@@ -252,7 +257,8 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 		case o.Label != "":
 			var err error
 			if label, err = strconv.Atoi(o.Label); err != nil || label < 1 || label > x.d {
-				return nil, fail(file, fmt.Sprintf("columns have no names here: give a number from 1 to %d", x.d), "there is no label column %q", o.Label)
+				return nil, fail(file, fmt.Sprintf("columns have no names here: give a number from 1 to %d", x.d),
+					"there is no label column %q", o.Label)
 			}
 			label--
 		case o.OptionalLabel && (like == nil || x.d != like.Width+1):
@@ -264,7 +270,8 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 		d--
 	}
 	if d == 0 {
-		return nil, fail(file, "give features and labels, in one file or in two", "there is no feature column besides the label")
+		return nil, fail(file, "give features and labels, in one file or in two", "there is no feature column besides the "+
+			"label")
 	}
 	if like != nil && d != like.Width {
 		return nil, o.tooWide(file, d)

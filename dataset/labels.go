@@ -129,7 +129,8 @@ func (s *Set) AsClasses() error {
 	case s.Classes == nil:
 		v := distinct(s.Y, maxClasses)
 		if v == nil {
-			return fail(s.Source, "choose another label column, or a numeric target (ridge)", "the label has more than %d different values: these are no classes", maxClasses)
+			return fail(s.Source, "choose another label column, or a numeric target (ridge)",
+				"the label has more than %d different values: these are no classes", maxClasses)
 		}
 		names := make([]string, len(v))
 		index := make(map[float64]float64, len(v))
@@ -210,8 +211,8 @@ func (s *Set) MapClasses(classes []string) error {
 	return nil
 }
 
-// Conform is s with the classes of train, the training set, or an error if it has no rows or no label, or other features
-// or labels than train. name is that of its rows in messages, such as "test".
+// Conform is s with the classes of train, the training set, or an error if it has no rows or no label, or other
+// features or labels than train. name is that of its rows in messages, such as "test".
 func (s *Set) Conform(name string, train *Set) (*Set, error) {
 	n, d := s.Dims()
 	_, width := train.Dims()
@@ -229,7 +230,8 @@ func (s *Set) Conform(name string, train *Set) (*Set, error) {
 	case sparse != like:
 		return nil, fail(s.Source, hint, "the %s rows are %s and the training rows %s", name, stored[sparse], stored[like])
 	case train.Classes == nil && s.Classes != nil:
-		return nil, fail(s.Source, "", "the labels of the %s rows are classes where those of the training rows are numbers", name)
+		return nil, fail(s.Source, "", "the labels of the %s rows are classes where those of the training rows are numbers",
+			name)
 	}
 	for j := range min(len(s.Features), len(train.Features)) {
 		if f := s.Features[j]; f != train.Features[j] {

@@ -67,8 +67,10 @@ func readLIBSVM(in *input, o Options) (*Set, error) {
 		r.base = 0
 	}
 	if o.Like != nil && o.Target != NumericTarget {
-		if r.classes = classValues(o.Like.Classes); r.classes == nil && o.Like.Classes != nil && !o.NoLabel && !o.OptionalLabel {
-			return nil, fail(in.name, "LIBSVM labels are numbers", "%s's classes are %s", o.likeName(), listNames(o.Like.Classes))
+		if r.classes = classValues(o.Like.Classes); r.classes == nil && o.Like.Classes != nil && !o.NoLabel &&
+			!o.OptionalLabel {
+			return nil, fail(in.name, "LIBSVM labels are numbers", "%s's classes are %s", o.likeName(),
+				listNames(o.Like.Classes))
 		}
 	}
 	chunks, err := r.readAll(in)
@@ -347,7 +349,8 @@ func (r *svmReader) parse(c *svmChunk) {
 		if ok && b[next] == ':' || !ok && bytes.HasPrefix(b[i:], []byte("qid:")) {
 			// The row starts with a feature.
 			if !r.optional {
-				c.fault("", "start each line with a label, or read the file as one without labels", "the label is missing: the line starts with %s", quote(word(b, i)))
+				c.fault("", "start each line with a label, or read the file as one without labels",
+					"the label is missing: the line starts with %s", quote(word(b, i)))
 				return
 			}
 			if c.bare == 0 {
@@ -368,7 +371,8 @@ func (r *svmReader) parse(c *svmChunk) {
 					k++
 				}
 				if k == len(r.classes) {
-					c.fault("", "label it as one of these, or leave the row out", "the label %s is none of %s's classes %s", formatNumber(y), r.likeName, listNames(r.like.Classes))
+					c.fault("", "label it as one of these, or leave the row out", "the label %s is none of %s's classes %s",
+						formatNumber(y), r.likeName, listNames(r.like.Classes))
 					return
 				}
 				y = float64(k)
@@ -472,7 +476,8 @@ func (c *svmChunk) faultLabel(w string) {
 // faultPair says why a word is no index:value.
 func (c *svmChunk) faultPair(w string, beyond bool) {
 	if beyond {
-		c.fault("", fmt.Sprintf("number the features from 1 without large gaps: the largest index is %d", maxIndex), "the feature index in %s is too large", quote(w))
+		c.fault("", fmt.Sprintf("number the features from 1 without large gaps: the largest index is %d", maxIndex),
+			"the feature index in %s is too large", quote(w))
 		return
 	}
 	c.fault("", "write each feature as index:value", "%s is not index:value", quote(w))

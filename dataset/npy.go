@@ -36,7 +36,8 @@ func readNPY(in *input, o Options) (*Set, error) {
 func readNPYArray(in *input) (*array, error) {
 	head, err := npyHeader(in)
 	if err != nil {
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the NPY header cannot be read: %w", err), Hint: "write the file again with numpy.save"}
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the NPY header cannot be read: %w", err),
+			Hint: "write the file again with numpy.save"}
 	}
 	descr := head.Descr
 	typ, ok := npyType(descr.Type)
@@ -50,7 +51,8 @@ func readNPYArray(in *input) (*array, error) {
 	n, d := descr.Shape[0], 1
 	for _, v := range descr.Shape[1:] {
 		if v < 0 || v > 0 && d > maxValues/v {
-			return nil, fail(in.name, "write the file again with numpy.save", "the NPY header declares the shape %v", descr.Shape)
+			return nil, fail(in.name, "write the file again with numpy.save", "the NPY header declares the shape %v",
+				descr.Shape)
 		}
 		d *= v
 	}
@@ -61,7 +63,8 @@ func readNPYArray(in *input) (*array, error) {
 		return nil, err
 	}
 	if descr.Fortran && len(descr.Shape) > 2 {
-		return nil, fail(in.name, "save it with numpy.ascontiguousarray", "the NPY array has %d dimensions in Fortran order", len(descr.Shape))
+		return nil, fail(in.name, "save it with numpy.ascontiguousarray", "the NPY array has %d dimensions in Fortran order",
+			len(descr.Shape))
 	}
 	return readArray(in, in.name, n, d, descr.Fortran, typ)
 }

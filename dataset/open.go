@@ -162,7 +162,8 @@ func broken(file, kind string, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fail(file, "fetch or write the file again", "the %s stream ends early: the file is truncated", kind)
 	}
-	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, err), Hint: "fetch or write the file again"}
+	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, err),
+		Hint: "fetch or write the file again"}
 }
 
 // decompressed turns errors of a decompressor into an *Error.

@@ -47,7 +47,8 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	})
 	f, err := parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+			Hint: "write the file again"}
 	}
 	var names []string
 	columns := f.Root().Columns()
@@ -55,7 +56,8 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		names = append(names, c.Name())
 	}
 	if d := firstDuplicate(names); d != "" {
-		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"), Hint: "give each column a name of its own"}
+		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"),
+			Hint: "give each column a name of its own"}
 	}
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
@@ -71,7 +73,8 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 			continue
 		}
 		if convert[j], err = parquetCell(c); err != nil {
-			return nil, &Error{File: in.name, Column: c.Name(), Err: err, Hint: "leave the column out, or make numbers or strings of it"}
+			return nil, &Error{File: in.name, Column: c.Name(), Err: err, Hint: "leave the column out, or make numbers or " +
+				"strings of it"}
 		}
 	}
 	for _, g := range f.RowGroups() {
@@ -85,13 +88,15 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 				if errors.As(err, &e) {
 					return nil, e
 				}
-				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", err), Hint: "write the file again"}
+				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+					Hint: "write the file again"}
 			}
 		}
 		t.n += int(g.NumRows())
 		for _, c := range t.columns {
 			if !c.drop && c.n != t.n {
-				return nil, &Error{File: in.name, Column: c.name, Err: fmt.Errorf("the Parquet file is damaged: %d values in %d rows", c.n, t.n), Hint: "write the file again"}
+				return nil, &Error{File: in.name, Column: c.name, Err: fmt.Errorf("the Parquet file is damaged: %d values in %d "+
+					"rows", c.n, t.n), Hint: "write the file again"}
 			}
 		}
 	}

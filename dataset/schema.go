@@ -34,8 +34,8 @@ type Schema struct {
 	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }
 
-// Features returns one name per feature: the column's name, "column=level" for a level of a categorical
-// column, the words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
+// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, the
+// words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
 // 1<<20 features without names; Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
 	if s.Text != nil {

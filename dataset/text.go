@@ -173,14 +173,15 @@ func unzip(in *input) ([]archived, error) {
 	}
 	var out []archived
 	for _, f := range r.File {
-		out = append(out, archived{path: path.Clean("/" + f.Name)[1:], folder: f.Mode().IsDir(), text: func() ([]byte, error) {
-			r, err := f.Open()
-			if err != nil {
-				return nil, err
-			}
-			defer r.Close()
-			return readDocument(untilDone(in.ctx, r))
-		}})
+		out = append(out, archived{path: path.Clean("/" + f.Name)[1:], folder: f.Mode().IsDir(),
+			text: func() ([]byte, error) {
+				r, err := f.Open()
+				if err != nil {
+					return nil, err
+				}
+				defer r.Close()
+				return readDocument(untilDone(in.ctx, r))
+			}})
 	}
 	return out, nil
 }
@@ -236,7 +237,8 @@ func below(entries []archived) (there []archived, folder string) {
 
 // hidden says whether a path is passed over: names with a dot in front, and what archivers add.
 func hidden(path string) bool {
-	return path == "" || strings.HasPrefix(path, ".") || strings.Contains(path, "/.") || path == "__MACOSX" || strings.HasPrefix(path, "__MACOSX/")
+	return path == "" || strings.HasPrefix(path, ".") || strings.Contains(path, "/.") || path == "__MACOSX" ||
+		strings.HasPrefix(path, "__MACOSX/")
 }
 
 // maxDocument is the most bytes of a document.
@@ -373,7 +375,8 @@ func (l *listing) check(o Options) error {
 		}
 		return fail(l.name, hint, "the %s holds files (%s) and no class folders", what, quote(l.loose[0].path))
 	case len(l.classes) > maxClasses:
-		return fail(l.name, wanted, "there are %d class folders, and a label has at most %d classes", len(l.classes), maxClasses)
+		return fail(l.name, wanted, "there are %d class folders, and a label has at most %d classes", len(l.classes),
+			maxClasses)
 	}
 	l.docs = append(l.docs, l.loose...)
 	slices.SortStableFunc(l.docs, func(a, b document) int { return strings.Compare(a.path, b.path) })
@@ -403,7 +406,8 @@ func (o *Options) checkText(name string) error {
 	case o.Label != "" || o.Labels != "" || o.ZeroBased || o.NoHeader || len(o.Categorical) > 0 && o.Like == nil:
 		return fail(name, "leave out what is said about columns", "documents have no columns: their folders are the labels")
 	case o.Target == NumericTarget:
-		return fail(name, "choose a model of classes (logistic, softmax)", "the labels are folders, which are classes and no numbers")
+		return fail(name, "choose a model of classes (logistic, softmax)", "the labels are folders, which are classes and "+
+			"no numbers")
 	case o.Storage == Dense:
 		return fail(name, "choose sparse storage", "rows of words are stored sparse")
 	}
@@ -434,7 +438,8 @@ func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 	})
 	for i, err := range errs {
 		if err != nil {
-			return nil, &Error{File: l.join(l.docs[i].path), Err: err, Hint: "documents are plain text in UTF-8 or Latin-1; convert or remove it"}
+			return nil, &Error{File: l.join(l.docs[i].path), Err: err, Hint: "documents are plain text in UTF-8 or Latin-1; " +
+				"convert or remove it"}
 		}
 	}
 	s := &Set{Names: make([]string, len(l.docs)), Source: l.name}
@@ -446,7 +451,8 @@ func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 	if o.Like != nil {
 		s.Schema = o.Like
 		if x = o.Like.Text.Transform(texts); len(x.Val) == 0 {
-			return nil, fail(l.name, "give documents in the language that "+o.likeName()+" was trained on", "no document has a word that %s knows", o.likeName())
+			return nil, fail(l.name, "give documents in the language that "+o.likeName()+" was trained on",
+				"no document has a word that %s knows", o.likeName())
 		}
 	} else {
 		v := &Vectorizer{}
@@ -454,7 +460,8 @@ func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 			*v = *o.Text
 		}
 		if x = v.Fit(texts); len(v.Words) == 0 {
-			return nil, fail(l.name, "a word has two letters or digits at least, and is in the least number of documents that is asked for", "the documents have no words")
+			return nil, fail(l.name, "a word has two letters or digits at least, and is in the least number of documents that "+
+				"is asked for", "the documents have no words")
 		}
 		s.Schema.Text, s.Schema.Width = v, len(v.Words)
 	}

@@ -82,8 +82,8 @@ type shared struct {
 	z        []float64
 }
 
-// fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually is,
-// then between those. shift is the middle of the grid.
+// fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually
+// is, then between those. shift is the middle of the grid.
 func fromMiddle(points []float64, shift float64) []float64 {
 	left := slices.Clone(points)
 	var out []float64
@@ -108,7 +108,8 @@ func fromMiddle(points []float64, shift float64) []float64 {
 // before, and returns the points and the best one for each of the outer objectives. Where ctx has a deadline, it takes
 // a share of the time that is left: then the points come in another order, see fromMiddle, and all says whether
 // all were tried.
-func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint, best []shared, all bool, err error) {
+func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint,
+	best []shared, all bool, err error) {
 	q, err := f.problem(s, f.base())
 	if err != nil {
 		return nil, nil, false, err
@@ -171,7 +172,8 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 			v := o.Value(z, x, bilevel.All(o))
 			f.visited.ValueF += int64(o.Samples())
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the validation rows of another size than those of the training rows?", v, t)
+				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
+					"validation rows of another size than those of the training rows?", v, t)
 			}
 			if k == 0 {
 				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
@@ -250,7 +252,8 @@ func (f *fit) tolerance(q *problem) (float64, error) {
 	f.visited.GradG += int64(q.Inner.Samples())
 	g := floats.Norm(dz, 2)
 	if math.IsNaN(g) || math.IsInf(g, 0) {
-		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; standardise them (--scale)")
+		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; " +
+			"standardise them (--scale)")
 	}
 	return accuracy(d) * max(g, 1e-300), nil
 }
@@ -453,7 +456,8 @@ func meanSquares(m rows.Matrix) []float64 {
 // strong that its coefficients vanish, because it falls as e^{−x}: a descent that starts or steps there ends at once.
 // Where h falls with the strength itself, or with its inverse, such strengths are set to the middle and the descent
 // goes on, as long as this lowers h.
-func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned, error) {
+func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned,
+	error) {
 	watched := func() watch {
 		if w == nil {
 			return nil
@@ -555,7 +559,8 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 				if last := sampled.trace[len(sampled.trace)-1]; last.GradNorm <= small*math.Abs(last.Value) {
 					end("converged: the validation loss does not fall any more")
 				} else if !limited {
-					end("the validation loss does not fall any more, though its gradient is not zero: --method hoag or a time limit may get further")
+					end("the validation loss does not fall any more, though its gradient is not zero: --method hoag or a time limit " +
+						"may get further")
 				}
 			}
 			if !known {
@@ -636,7 +641,8 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	case ended != "":
 		l.reason = ended
 	case sampled != nil && res.Reason == bilevel.TimeBudget:
-		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit", mostSeconds)
+		l.reason = fmt.Sprintf("%d s used while the validation loss still fell; a longer time can be given as the limit",
+			mostSeconds)
 	case res.Reason == bilevel.NoDescent:
 		l.reason = stoppedEarly + ": no step lowers the validation loss, although its gradient is not small"
 	case course.ended != "" && (res.Reason == bilevel.StepBudget || res.Reason == bilevel.Done):
@@ -710,7 +716,8 @@ func (f *fit) sampledRecords(ctx context.Context, q *problem, least int64) (*sam
 	if limited { // records choose the best of some points, and are not the result
 		tol, linear = looser(d)*tol, 1e-3
 	}
-	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p), tol: hypergrad.Effort{Inner: tol, Linear: linear}}
+	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p),
+		tol: hypergrad.Effort{Inner: tol, Linear: linear}}
 	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
 	return s, err
 }
@@ -775,7 +782,8 @@ func (f *fit) tracePoints(l *learned) []TracePoint {
 		if math.IsNaN(r.Value) {
 			continue
 		}
-		out = append(out, TracePoint{Step: r.Step, Seconds: r.Time.Seconds(), Value: r.Value * u, GradNorm: r.GradNorm * u, SamplesVisited: r.Counts.Total()})
+		out = append(out, TracePoint{Step: r.Step, Seconds: r.Time.Seconds(), Value: r.Value * u, GradNorm: r.GradNorm * u,
+			SamplesVisited: r.Counts.Total()})
 	}
 	if n := len(out); n > 0 {
 		last := out[n-1]

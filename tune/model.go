@@ -31,8 +31,9 @@ type Model struct {
 	Version int    `json:"version"` // 1
 	Task    Task   `json:"task"`
 
-	Classes      []string        `json:"classes,omitempty"`  // in order; nil for ridge
-	Features     []string        `json:"features,omitempty"` // names; nil for documents, whose words Schema has, and for more than 1<<20 without names
+	Classes []string `json:"classes,omitempty"` // in order; nil for ridge
+	// names; nil for documents, whose words Schema has, and for more than 1<<20 without names
+	Features     []string        `json:"features,omitempty"`
 	Coefficients []Coefficients  `json:"coefficients"`
 	HasIntercept bool            `json:"has_intercept"`
 	Scaler       *dataset.Scaler `json:"scaler"` // nil where features are not scaled
@@ -210,7 +211,8 @@ func Load(path string) (*Model, error) {
 	case head.Format != modelFormat:
 		return fail(hint, "this is JSON, but no model: its \"format\" is %q and not %q", head.Format, modelFormat)
 	case head.Version != modelVersion:
-		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads version %d", head.Version, modelVersion)
+		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads "+
+			"version %d", head.Version, modelVersion)
 	}
 	m := &Model{}
 	err = json.Unmarshal(data, m)
@@ -425,7 +427,8 @@ func (p *Prediction) Len() int { return max(len(p.Values), len(p.Labels)) }
 func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 	n, d := set.Dims()
 	fail := func(format string, args ...any) (*Prediction, error) {
-		return nil, &dataset.Error{File: set.Source, Err: fmt.Errorf(format, args...), Hint: "give a file with the columns that the model was trained on"}
+		return nil, &dataset.Error{File: set.Source, Err: fmt.Errorf(format, args...),
+			Hint: "give a file with the columns that the model was trained on"}
 	}
 	for j := range min(len(m.Features), len(set.Features)) {
 		if m.Features[j] != set.Features[j] {

@@ -89,7 +89,8 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("%d rows of %d features: nothing to learn from", n, d)}
 	}
 	if train.Y == nil {
-		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("the training rows have no label"), Hint: "name the label column"}
+		return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("the training rows have no label"),
+			Hint: "name the label column"}
 	}
 	f.d = d
 	task := o.Task
@@ -109,7 +110,8 @@ func prepare(data Data, o Options) (*fit, error) {
 		f.classes = train.Classes
 		k := len(f.classes)
 		if k > f.loss.most {
-			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a %s model has two classes, and the label has %d", task, k),
+			return nil, &dataset.Error{File: train.Source, Err: fmt.Errorf("a %s model has two classes, and the label has %d",
+				task, k),
 				Hint: "choose the model " + anyOf(func(l *loss) bool { return l.most >= k })}
 		}
 		if counts := train.ClassCounts(); slices.Contains(counts, 0) {
@@ -119,7 +121,8 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 	}
 	if f.scores = f.loss.scores(len(f.classes)); o.Reg == PerClass && f.scores == 1 {
-		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class are for %s",
+		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class "+
+			"are for %s",
 			task, anyOf(func(l *loss) bool { return l.scores(3) > 1 }))}
 	}
 	f.schema, f.features = train.Schema, train.Features
@@ -402,7 +405,8 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	}
 	if kind.Sparse() {
 		err = f.addL1(q, sampled, kind)
-	} else if q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies}); err == nil {
+	} else if q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear,
+		Intercept: f.intercept, Copies: q.copies}); err == nil {
 		q.Inner, err = model.Regularize(sampled, q.pen)
 	}
 	if err != nil {

@@ -234,8 +234,8 @@ func (f *fit) unjudged(kinds []Reg) *trial {
 	return f.trials(kinds)[1] // the narrowest spread
 }
 
-// compare learns each kind of strengths without the held-out rows and returns the one that does best on them,
-// where more strengths than one have to do better by two standard errors, and so has each wider spread. The kind that was
+// compare learns each kind of strengths without the held-out rows and returns the one that does best on them, where
+// more strengths than one have to do better by two standard errors, and so has each wider spread. The kind that was
 // asked for is returned in any case.
 func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 	parts := f.heldOuts()
@@ -380,8 +380,8 @@ func pairedGap(a, b []float64) (gap, err float64) {
 	return gap, math.Sqrt(err / max(n-1, 1) / n)
 }
 
-// refit solves the inner problem on all rows of s with strengths x, from the mean of the models z of the folds of s; whole
-// says that there was time for it.
+// refit solves the inner problem on all rows of s with strengths x, from the mean of the models z of the folds of s;
+// whole says that there was time for it.
 func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, whole bool, err error) {
 	q, err := f.problem(split{train: s.train}, kind)
 	if err != nil {
@@ -455,18 +455,22 @@ func (f *fit) words(r *Result) []string {
 		}
 		least := slices.MinFunc(r.Candidates, func(a, b Candidate) int { return cmp.Compare(a.Loss, b.Loss) })
 		if least.Gap < 0 {
-			say("More strengths did not help beyond noise: on %s the loss is %.5g with one strength for all%s, a difference of %.2g ± %.2g. One is kept; --reg %s takes more.", held, shared.Loss, text, -least.Gap, least.GapError, least.Reg)
+			say("More strengths did not help beyond noise: on %s the loss is %.5g with one strength for all%s, a difference "+
+				"of %.2g ± %.2g. One is kept; --reg %s takes more.", held, shared.Loss, text, -least.Gap, least.GapError, least.Reg)
 		} else {
-			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held, shared.Loss, text)
+			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held,
+				shared.Loss, text)
 		}
 	default:
-		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± %.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
+		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± "+
+			"%.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
 		if f.choosesSpread(kind) {
 			w = append(w, f.spreadWords(r, held)...)
 		}
 	}
 	if f.trouble && !r.Interrupted && !r.TimedOut {
-		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower --box may help.", r.Reason)
+		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower "+
+			"--box may help.", r.Reason)
 	}
 	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
 		say("No strengths were found that do better on the validation rows than the baseline: the model is the baseline.")
@@ -483,13 +487,16 @@ func (f *fit) words(r *Result) []string {
 		case math.Abs(change) < .05:
 			say("On the test rows the loss is the baseline's%s.", score)
 		case math.Abs(f.testGap) < 2*f.testGapError:
-			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change), map[bool]string{true: "below", false: "above"}[change < 0], score)
+			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change),
+				map[bool]string{true: "below", false: "above"}[change < 0], score)
 		case change < 0:
 			say("On the test rows the loss is %.1f%% below the baseline's%s.", -change, score)
 		case kind == f.base():
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not quite the best for these.", change, score)
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not "+
+				"quite the best for these.", change, score)
 		default:
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than the problem. More validation rows or a shared strength would be safer.", change, score)
+			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than "+
+				"the problem. More validation rows or a shared strength would be safer.", change, score)
 		}
 	}
 	if kind.Sparse() {
@@ -509,9 +516,11 @@ func (f *fit) atBounds(r *Result) []string {
 	x, b := r.X[0], f.o.Box
 	switch {
 	case x <= b.Lower:
-		return []string{fmt.Sprintf("The strength is at the lower end of the box, %v: less regularisation might do better still.", b.Lower)}
+		return []string{fmt.Sprintf("The strength is at the lower end of the box, %v: less regularisation might do better "+
+			"still.", b.Lower)}
 	case x >= b.Upper:
-		return []string{fmt.Sprintf("The strength is at the upper end of the box, %v: the features may tell nothing about the label.", b.Upper)}
+		return []string{fmt.Sprintf("The strength is at the upper end of the box, %v: the features may tell nothing about "+
+			"the label.", b.Upper)}
 	}
 	return nil
 }

@@ -42,7 +42,8 @@ func (m *Model) NonZero() (n, of int) {
 // checkSparse reports what does not go with the ℓ1 norm.
 func (o Options) checkSparse() error {
 	if m, ok := o.Method.entry(); ok && o.Reg.Sparse() && m.Kind != methods.Exact {
-		return &OptionError{"method", string(o.Method), fmt.Sprintf("with %s choose %s: all others need a smooth training loss", o.Reg, strings.Join(methods.Names(methods.Exact), " or "))}
+		return &OptionError{"method", string(o.Method), fmt.Sprintf("with %s choose %s: all others need a smooth training "+
+			"loss", o.Reg, strings.Join(methods.Names(methods.Exact), " or "))}
 	}
 	return nil
 }
@@ -224,7 +225,8 @@ const cheapSparseDescent = 10 * cheapDescent
 func (f *fit) zeros(r *Result) string {
 	n, of := r.Model.NonZero()
 	if n == 0 && !r.Interrupted && !r.TimedOut {
-		return fmt.Sprintf("All %d coefficients are zero: the features tell nothing about the label that validation rows confirm.", of)
+		return fmt.Sprintf("All %d coefficients are zero: the features tell nothing about the label that validation rows "+
+			"confirm.", of)
 	}
 	return fmt.Sprintf("%d of %d coefficients are not zero.", n, of)
 }

@@ -23,11 +23,12 @@
 //
 // # How far strengths spread
 //
-// Where there are more strengths than validation rows, they can fit those rows altogether. Unless [Options].Spread
-// or Box says how far they may be from the best shared strength, [Fit] tries ½, 1, 2 and all of the box on three quarters of the
-// validation rows, keeps for each the number of evaluations after which the loss on the other quarter was lowest,
-// and takes the narrowest, or a wider one that is better there by two standard errors. Wider ones are not tried after one
-// that is worse by as much, or with more than 100,000 coefficients by anything. Then it learns that many evaluations on all validation rows.
+// Where there are more strengths than validation rows, they can fit those rows altogether. Unless [Options].Spread or
+// Box says how far they may be from the best shared strength, [Fit] tries ½, 1, 2 and all of the box on three quarters
+// of the validation rows, keeps for each the number of evaluations after which the loss on the other quarter was
+// lowest, and takes the narrowest, or a wider one that is better there by two standard errors. Wider ones are not tried
+// after one that is worse by as much, or with more than 100,000 coefficients by anything. Then it learns that many
+// evaluations on all validation rows.
 //
 // # Data
 //
@@ -86,10 +87,10 @@ const (
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
 type Method string
 
-// The methods that [AutoMethod] chooses from. "auto" and "" take HOAG, a quasi-Newton descent whose every step
-// passes over all rows, up to 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at
-// a few rows each, so that h falls from the first seconds on. All methods choose their own step sizes. Those that do not
-// know h, which are all but the exact ones and searches, go on while h falls by more than 1e-4 of itself as their steps
+// The methods that [AutoMethod] chooses from. "auto" and "" take HOAG, a quasi-Newton descent whose every step passes
+// over all rows, up to 500 million multiplications a pass (a second or less), and SABA beyond: its steps look at a few
+// rows each, so that h falls from the first seconds on. All methods choose their own step sizes. Those that do not know
+// h, which are all but the exact ones and searches, go on while h falls by more than 1e-4 of itself as their steps
 // double, for at most a minute of steps; with MaxTime, until their gradient is small or the time is used.
 const (
 	AutoMethod Method = "auto"

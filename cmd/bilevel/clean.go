@@ -177,7 +177,8 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 			return nil, "", err
 		}
 		if !tune.Task(data.Train.GuessTask()).Classes() {
-			return nil, "", &dataset.Error{File: f.train, Err: errors.New("the label is a number, and clean finds wrong classes"),
+			return nil, "", &dataset.Error{File: f.train,
+				Err:  errors.New("the label is a number, and clean finds wrong classes"),
 				Hint: "choose the label column with --label"}
 		}
 		if err = data.Train.AsClasses(); err != nil {
@@ -228,7 +229,8 @@ func (d *cleaned) writeWeights(w io.Writer) error {
 	t := csv.NewWriter(w)
 	t.Write([]string{"row", "label", "weight", "kept", "predicted", "rank"})
 	for i, r := range d.Rows {
-		t.Write([]string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64), strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)})
+		t.Write([]string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
+			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)})
 	}
 	t.Flush()
 	return t.Error()
@@ -248,18 +250,22 @@ func (d *cleaned) dataLine() string {
 
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
-	w := []string{fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.", d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare())}
+	w := []string{fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
+		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare())}
 	if t := d.truth; t != nil {
-		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
+		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their "+
+			"own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
 			t.Corrupted, 100*float64(t.Corrupted)/float64(d.NTrain), d.corrupt, 100*t.Precision, 100*t.Recall, t.F1))
 	}
 	final := "a model of the kept and the trusted rows"
 	if d.AllBetter {
 		final = "a model of all training and trusted rows"
-		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong, and the final model is of all rows.")
+		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong, "+
+			"and the final model is of all rows.")
 	}
 	if d.After != nil {
-		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of %s.", 100*d.Before.Accuracy, 100*d.After.Accuracy, final))
+		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of %s.", 100*d.Before.Accuracy,
+			100*d.After.Accuracy, final))
 	}
 	switch {
 	case d.Interrupted:

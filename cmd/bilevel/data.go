@@ -60,7 +60,8 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 				return err
 			}
 			if f == nil {
-				return &dataset.Error{Err: fmt.Errorf("the set %s is not there yet", names[0]), Hint: "download it with bilevel data get " + names[0]}
+				return &dataset.Error{Err: fmt.Errorf("the set %s is not there yet", names[0]),
+					Hint: "download it with bilevel data get " + names[0]}
 			}
 			for _, p := range f.Paths {
 				fmt.Fprintln(c.OutOrStdout(), p)

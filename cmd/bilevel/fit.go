@@ -65,7 +65,8 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringVar(&f.set, "set", "", "an embedded set ("+embedded+") or a public one (see bilevel data list)")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 
-	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else the last)")
+	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else "+
+		"the last)")
 	p.StringVar(&f.read.Format, "format", "", formats)
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
@@ -77,10 +78,13 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 
 	own()
 	p.StringVar(&f.method, "method", "auto", "how "+what+" are learned: auto or one of the names above")
-	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, else on")
-	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of texts, else on")
+	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, "+
+		"else on")
+	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of "+
+		"texts, else on")
 	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
-	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best "+what+" after this time, such as 30s (reading is not counted)")
+	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best "+what+" after this time, such as 30s (reading is not "+
+		"counted)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all that is random")
 
 	p.StringVar(&f.out, "out", out, "folder for "+files)
@@ -176,7 +180,8 @@ func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *
 func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...string) ([]*dataset.Set, error) {
 	for _, in := range append(files, f.train) {
 		if train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
-			return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one",
+			return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another "+
+				"one",
 				f.out, in)
 		}
 	}

@@ -105,7 +105,8 @@ func summary(r *tune.Result, name string, files *outputs) string {
 	for _, w := range r.Words {
 		fmt.Fprintln(&b, w)
 	}
-	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", r.Model.Obtained.Method, count(int(r.Steps), "step"), r.Seconds, r.Reason)
+	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", r.Model.Obtained.Method, count(int(r.Steps), "step"), r.Seconds,
+		r.Reason)
 	fmt.Fprintf(&b, "\nwrote %s\n      %s\n      %s\n", files.Model, files.Trace, files.Report)
 	return b.String()
 }
@@ -182,8 +183,9 @@ func reportData(r *tune.Result, name string) report.Data {
 	}
 	d.Metric, d.Share = on+" "+score.Name, score.Share
 	d.Baseline.Score, d.Result.Score = score.Of(baseline), score.Of(result)
-	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class", tune.PerFeatureClass: "a feature and a class",
-		tune.L1: "all coefficients", tune.L1PerFeature: "a feature", tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
+	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class",
+		tune.PerFeatureClass: "a feature and a class",
+		tune.L1:              "all coefficients", tune.L1PerFeature: "a feature", tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
 	term, zero := "½ s z²", "towards zero"
 	switch m.Penalty.Kind {
 	case tune.L1, tune.L1PerFeature:
@@ -195,7 +197,9 @@ func reportData(r *tune.Result, name string) report.Data {
 	if m.Penalty.Param == tune.Linear {
 		x = "s = x"
 	}
-	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, %s with x between %g and %g. A large strength takes the coefficient %s.", belongs, term, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper, zero)
+	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, "+
+		"%s with x between %g and %g. A large strength takes the coefficient "+
+		"%s.", belongs, term, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper, zero)
 	if c := r.Confusion; c != nil {
 		d.Confusion = &report.Confusion{On: c.On, Classes: c.Classes, Counts: c.Counts}
 	}

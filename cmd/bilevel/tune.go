@@ -158,11 +158,13 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	if err != nil {
 		return err
 	}
-	return f.say(c.OutOrStdout(), resultJSON(r, files, read), func() string { return summary(r, name, files) }, r.Interrupted)
+	return f.say(c.OutOrStdout(), resultJSON(r, files, read), func() string { return summary(r, name, files) },
+		r.Interrupted)
 }
 
 // readData reads or makes all parts of the data. name says what they are.
-func (f *tuneFlags) readData(ctx context.Context, o tune.Options, bar *progress) (data *tune.Data, name string, err error) {
+func (f *tuneFlags) readData(ctx context.Context, o tune.Options, bar *progress) (data *tune.Data, name string,
+	err error) {
 	data = &tune.Data{Folds: f.folds}
 	if f.train != "" {
 		target := dataset.AutoTarget
@@ -216,7 +218,8 @@ type outputs struct {
 
 // outputs are the files in the folder f.out.
 func (f *tuneFlags) outputs() *outputs {
-	return &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"), filepath.Join(f.out, "report.html")}
+	return &outputs{filepath.Join(f.out, "model.json"), filepath.Join(f.out, "trace.csv"),
+		filepath.Join(f.out, "report.html")}
 }
 
 // writeAll makes all files in memory and then writes them.
@@ -233,7 +236,8 @@ func (f *tuneFlags) writeAll(r *tune.Result, name string) (*outputs, error) {
 		return nil, err
 	}
 	files := f.outputs()
-	return files, f.write(outFile{files.Model, model}, outFile{files.Trace, trace.Bytes()}, outFile{files.Report, html.Bytes()})
+	return files, f.write(outFile{files.Model, model}, outFile{files.Trace, trace.Bytes()},
+		outFile{files.Report, html.Bytes()})
 }
 
 func writeTrace(w io.Writer, r *tune.Result) error {
@@ -246,7 +250,8 @@ func writeTrace(w io.Writer, r *tune.Result) error {
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
 	for _, p := range r.Trace {
-		t.Write([]string{strconv.FormatInt(p.Step, 10), strconv.FormatFloat(p.Seconds, 'f', 6, 64), number(p.Value), number(p.GradNorm), strconv.FormatInt(p.SamplesVisited, 10)})
+		t.Write([]string{strconv.FormatInt(p.Step, 10), strconv.FormatFloat(p.Seconds, 'f', 6, 64), number(p.Value),
+			number(p.GradNorm), strconv.FormatInt(p.SamplesVisited, 10)})
 	}
 	t.Flush()
 	return t.Error()

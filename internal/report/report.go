@@ -179,7 +179,8 @@ func (d Data) check() error {
 		}
 		for i, row := range c.Counts {
 			if len(row) != len(c.Classes) {
-				return fmt.Errorf("report: row %d of the confusion matrix has %d counts for %d classes", i, len(row), len(c.Classes))
+				return fmt.Errorf("report: row %d of the confusion matrix has %d counts for %d classes", i, len(row),
+					len(c.Classes))
 			}
 			for _, n := range row {
 				if n < 0 {

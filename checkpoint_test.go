@@ -83,7 +83,8 @@ func TestResume(t *testing.T) {
 // A run that had reached its target has still reached it.
 func TestResumeAtTarget(t *testing.T) {
 	c := bileveltest.Scalar()
-	s := bilevel.Settings{MaxSteps: 1000, Evaluator: c, GradTol: 1e-3, Checkpoint: filepath.Join(t.TempDir(), "c"), Resume: true}
+	s := bilevel.Settings{MaxSteps: 1000, Evaluator: c, GradTol: 1e-3, Checkpoint: filepath.Join(t.TempDir(), "c"),
+		Resume: true}
 	m := walk{Rate: 0.3, Solve: c.Solve}
 	want := minimize(t, m, s)
 	got := minimize(t, m, s)
@@ -107,7 +108,8 @@ func TestCancelledRunResumes(t *testing.T) {
 			cancel()
 		}
 	})
-	if res, err := bilevel.Minimize(ctx, bileveltest.Scalar().Problem, walk{}, cut); err != nil || res.Reason != bilevel.Cancelled {
+	if res, err := bilevel.Minimize(ctx, bileveltest.Scalar().Problem, walk{}, cut); err != nil ||
+		res.Reason != bilevel.Cancelled {
 		t.Fatal(res, err)
 	}
 	if got := minimize(t, walk{}, s); !same(got, want) {
@@ -204,24 +206,115 @@ func TestBadCheckpoints(t *testing.T) {
 	put([]byte("not a checkpoint at all, whatever its length may be: it is a text that somebody wrote"))
 	check("a text", m, s, p, "no checkpoint of this version")
 
+	// What cannot be saved is known before the first step.
+	s.Recorder = bilevel.RecorderFunc(func(bilevel.Record, bilevel.Point) { t.Error("a step was made") })
 	s.Checkpoint = dir
-	check("a directory", m, s, p, "reading the checkpoint")
-
-	// A place that cannot be written to: the result is not lost.
+	check("a directory", m, s, p, "is a folder")
 	s.Checkpoint = filepath.Join(dir, "missing", "c")
-	res, err := bilevel.Minimize(context.Background(), p, m, s)
+	check("a missing directory", m, s, p, "no such file or directory")
+	s.Checkpoint = file
+	check("forgetful", forgetful{}, s, p, "forgetful cannot be saved")
+	s.Checkpoint = ""
+	check("no path", m, s, p, "Resume is set and no Checkpoint")
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+
+	// A place that goes away: the result is not lost.
+	gone := filepath.Join(dir, "gone")
+	s.Checkpoint = filepath.Join(gone, "c")
+	s.Recorder = bilevel.RecorderFunc(func(bilevel.Record, bilevel.Point) { os.RemoveAll(gone) })
+	vanish := func() (*bilevel.Result, error) {
+		if err := os.Mkdir(gone, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return bilevel.Minimize(context.Background(), p, m, s)
+	}
+	res, err := vanish()
 	wantError(t, err, "saving the checkpoint")
 	if res == nil || res.Steps != 12 || res.Reason != bilevel.Failed {
 		t.Errorf("%+v", res)
 	}
 	s.CheckpointEvery = time.Nanosecond
-	if res, err := bilevel.Minimize(context.Background(), p, m, s); err == nil || res == nil || res.Steps >= 12 {
+	if res, err := vanish(); err == nil || res == nil || res.Steps >= 12 {
 		t.Errorf("%+v, %v", res, err)
 	}
+}
 
-	s.Checkpoint = file
-	_, err = bilevel.Minimize(context.Background(), p, forgetful{}, s)
-	wantError(t, err, "forgetful cannot be saved")
+// A run goes on with its own data only: one other number in one term is noticed, and rounding is not.
+func TestResumeOtherData(t *testing.T) {
+	const terms = 3000 // of which not all are looked at
+	problem := func(change int, by float64) *bilevel.Problem {
+		level := func(by float64) bilevel.Objective {
+			b := func(i int) float64 {
+				if i == change {
+					return float64(i%7) + by
+				}
+				return float64(i % 7)
+			}
+			return &bilevel.Func{InnerDim: 2, OuterDim: 1, Terms: terms,
+				Eval: func(z, x []float64, batch bilevel.Batch) float64 {
+					s := 0.0
+					for i := batch.Lo; i < batch.Hi; i++ {
+						s += (z[0] - x[0]*b(i)) * (z[0] - x[0]*b(i)) / 2
+					}
+					return s/float64(batch.Len()) + z[1]*z[1]/2
+				},
+				Gradient: func(dz, dx, z, x []float64, batch bilevel.Batch) {
+					dz[0], dz[1], dx[0] = 0, z[1], 0
+					for i := batch.Lo; i < batch.Hi; i++ {
+						r := (z[0] - x[0]*b(i)) / float64(batch.Len())
+						dz[0] += r
+						dx[0] -= r * b(i)
+					}
+				}}
+		}
+		if change < 0 {
+			return &bilevel.Problem{Outer: level(0), Inner: level(0)}
+		}
+		if change >= terms { // the outer level's
+			change -= terms
+			return &bilevel.Problem{Outer: level(by), Inner: level(0)}
+		}
+		return &bilevel.Problem{Outer: level(0), Inner: level(by)}
+	}
+	s := bilevel.Settings{MaxSteps: 3, Checkpoint: filepath.Join(t.TempDir(), "c")}
+	if _, err := bilevel.Minimize(context.Background(), problem(-1, 0), walk{}, s); err != nil {
+		t.Fatal(err)
+	}
+	s.Resume = true
+	for _, c := range []struct {
+		change int
+		by     float64
+		want   string
+	}{
+		{-1, 0, ""}, {0, 1, "other data"}, {terms - 1, 1, "other data"}, {terms, .1, "other data"},
+		{2*terms - 1, -1, "other data"},
+		{0, 1e-12, ""}, {terms, 1e-12, ""},
+	} {
+		_, err := bilevel.Minimize(context.Background(), problem(c.change, c.by), walk{}, s)
+		if c.want == "" && err != nil {
+			t.Errorf("term %d changes by %v: %v", c.change, c.by, err)
+		} else if c.want != "" {
+			wantError(t, err, c.want)
+		}
+	}
+}
+
+// broken is an objective whose evaluation fails.
+type broken struct{ bilevel.Objective }
+
+func (broken) Err() error { return errWalk }
+
+func TestCheckpointOfFailingObjective(t *testing.T) {
+	p := *bileveltest.Scalar().Problem
+	p.Outer = broken{p.Outer}
+	s := bilevel.Settings{MaxSteps: 3, Checkpoint: filepath.Join(t.TempDir(), "c")}
+	res, err := bilevel.Minimize(context.Background(), &p, walk{}, s)
+	wantError(t, err, errWalk.Error())
+	if res != nil {
+		t.Errorf("%+v", res)
+	}
 }
 
 // forgetful runs have no State.

@@ -33,5 +33,5 @@
 //
 // Randomness is PCG, seeded through [Settings]. The same seed gives the same bits on one architecture and
 // kernel tier, whatever GOMAXPROCS is. The environment variable BILEVEL_KERNELS (plain, avx2, avx512) lowers
-// the tier of the vector kernels.
+// the tier of the vector kernels, see [Kernels].
 package bilevel

@@ -46,7 +46,9 @@ type Settings struct {
 	Evaluator Evaluator
 
 	// Checkpoint is a file that the run is saved to, atomically, every CheckpointEvery (default a minute)
-	// and at its end; "" for none. With Resume, a run goes on from that file if it exists.
+	// and at its end; "" for none. With Resume, a run goes on from that file if it exists, bit for bit where the
+	// processor has the same kernels. A file of another method, seed, domain or size of problem is refused, and so is
+	// one of other data, of which a few thousand samples are looked at.
 	Checkpoint      string
 	CheckpointEvery time.Duration
 	Resume          bool
@@ -154,8 +156,15 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 		int64(s.CheckpointEvery)) < 0 || !(s.GradTol >= 0) {
 		return nil, errors.New("bilevel: a negative budget, target or interval")
 	}
+	if s.Resume && s.Checkpoint == "" {
+		return nil, errors.New("bilevel: Resume is set and no Checkpoint to go on from")
+	}
 	if s.RecordEvery > 0 && s.RecordsPerDecade > 0 {
 		return nil, errors.New("bilevel: RecordEvery and RecordsPerDecade are both set")
+	}
+	id, data, err := identify(p, method, s)
+	if err != nil {
+		return nil, err
 	}
 	run, err := method.Start(p, s.Start, s.Seed)
 	if err != nil {
@@ -168,7 +177,7 @@ func Minimize(ctx context.Context, p *Problem, method Method, s Settings) (*Resu
 	if s.MaxSteps == 0 && s.MaxTime == 0 && s.MaxSamples == 0 && s.GradTol == 0 && !knows {
 		return nil, errors.New("bilevel: no budget: set MaxSteps, MaxTime, MaxSamples or GradTol")
 	}
-	d := &driver{p: p, run: run, s: s, id: identity(p, method, s.Seed)}
+	d := &driver{p: p, run: run, s: s, id: id, sample: data}
 	if knows {
 		d.progress = progress
 	}
@@ -210,7 +219,8 @@ type driver struct {
 	p        *Problem
 	run      Run
 	s        Settings
-	id       string
+	id       string    // of the run, for checkpoints
+	sample   []float64 // of its data, likewise
 	progress Progresser
 	noter    Noter
 	failers  []Failer
@@ -250,7 +260,8 @@ func (d *driver) loop(ctx context.Context) error {
 		if stop, err := d.record(ctx); stop || err != nil {
 			return err
 		}
-	} else if last := d.res.Trace[len(d.res.Trace)-1]; last.Step == d.step && d.s.GradTol > 0 && last.GradNorm <= d.s.GradTol {
+	} else if last := d.res.Trace[len(d.res.Trace)-1]; last.Step == d.step && d.s.GradTol > 0 &&
+		last.GradNorm <= d.s.GradTol {
 		d.res.Reason = Target // a resumed run that had reached it
 		return nil
 	}
@@ -499,10 +510,10 @@ func nextCheck(step int64) int64 {
 	return n
 }
 
-// checkObjectives looks whether values and derivatives of both levels are finite at the current point, over a few
-// samples. Automatic step sizes take what is not finite for a divergence and go back from it again and again, and
-// methods that only read gradients never see the values. A run that knows h finds out by itself, and may never ask the
-// outer objective at its start.
+// checkObjectives looks whether values and derivatives of both levels, second ones if the method uses them, are finite
+// at the current point, over a few samples. Automatic step sizes take what is not finite for a divergence and go back
+// from it again and again, and methods that only read gradients never see the values. A run that knows h finds out by
+// itself, and may never ask the outer objective at its start.
 func (d *driver) checkObjectives() error {
 	if d.progress != nil {
 		return nil
@@ -552,6 +563,10 @@ func (d *driver) checkObjectives() error {
 	g.Grad(dz, dx, at.Z, at.X, b)
 	if err := cmp.Or(scalar("g", g.Value(at.Z, at.X, b)), look(quantity{"∇z g", dz}, quantity{"∇x g", dx})); err != nil {
 		return err
+	}
+	// What a method does not ask for may be missing, or dear.
+	if used := d.counts(); used.HessG+used.CrossG == 0 {
+		return nil
 	}
 	if second, err := NeedSecondOrder(g); err == nil {
 		second.Products(nil, hv, cv, at.Z, at.X, v, b)

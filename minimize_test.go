@@ -153,7 +153,8 @@ func TestSampleBudget(t *testing.T) {
 		}
 	}
 	// The first budget to be used ends the run.
-	if res := minimize(t, walk{}, bilevel.Settings{MaxSamples: 1000, MaxSteps: 7}); res.Steps != 7 || res.Reason != bilevel.StepBudget {
+	if res := minimize(t, walk{}, bilevel.Settings{MaxSamples: 1000, MaxSteps: 7}); res.Steps != 7 ||
+		res.Reason != bilevel.StepBudget {
 		t.Errorf("%d steps, %v", res.Steps, res.Reason)
 	}
 }
@@ -182,13 +183,17 @@ func TestRecordSchedule(t *testing.T) {
 		{walk{}, bilevel.Settings{MaxSteps: 35, RecordEvery: 10}, []int64{0, 10, 20, 30, 35}},
 		{walk{}, bilevel.Settings{MaxSteps: 30, RecordEvery: 10}, []int64{0, 10, 20, 30}},
 		{walk{}, bilevel.Settings{MaxSteps: 3, RecordEvery: 100}, []int64{0, 3}},
-		{walk{}, bilevel.Settings{MaxSteps: 101, RecordsPerDecade: 5}, []int64{0, 1, 2, 3, 4, 6, 10, 16, 25, 40, 63, 100, 101}},
+		{walk{}, bilevel.Settings{MaxSteps: 101, RecordsPerDecade: 5},
+			[]int64{0, 1, 2, 3, 4, 6, 10, 16, 25, 40, 63, 100, 101}},
 		{walk{}, bilevel.Settings{MaxSteps: 12, RecordsPerDecade: 1}, []int64{0, 1, 10, 12}},
-		{knowing{walk{}, func(t int64) (float64, float64) { return 1, 1 }}, bilevel.Settings{MaxSteps: 40, RecordsPerDecade: 2}, []int64{0, 1, 3, 10, 32, 40}},
+		{knowing{walk{}, func(t int64) (float64, float64) { return 1, 1 }},
+			bilevel.Settings{MaxSteps: 40, RecordsPerDecade: 2}, []int64{0, 1, 3, 10, 32, 40}},
 		{walk{}, bilevel.Settings{MaxSamples: 55}, []int64{0, 1, 2, 4, 6}},
 		{walk{DoneAt: 5}, bilevel.Settings{MaxSteps: 100}, []int64{0, 1, 2, 4, 5}},
-		{knowing{walk{}, func(t int64) (float64, float64) { return 1, 1 }}, bilevel.Settings{MaxSteps: 4}, []int64{0, 1, 2, 3, 4}},
-		{knowing{walk{}, func(t int64) (float64, float64) { return 1, 1 }}, bilevel.Settings{MaxSteps: 4, RecordEvery: 3}, []int64{0, 3, 4}},
+		{knowing{walk{}, func(t int64) (float64, float64) { return 1, 1 }}, bilevel.Settings{MaxSteps: 4},
+			[]int64{0, 1, 2, 3, 4}},
+		{knowing{walk{}, func(t int64) (float64, float64) { return 1, 1 }}, bilevel.Settings{MaxSteps: 4, RecordEvery: 3},
+			[]int64{0, 3, 4}},
 	} {
 		seen := []int64{}
 		c.s.Recorder = bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) { seen = append(seen, r.Step) })
@@ -237,7 +242,8 @@ func TestGradTol(t *testing.T) {
 			continue
 		}
 		if res.Reason != bilevel.Target || res.GradNorm > 1e-6 || math.Abs(res.Value-c.Value) > 1e-9*(1+math.Abs(c.Value)) {
-			t.Errorf("%s: %v after %d steps, h = %v, ‖∇h‖ = %v, h* = %v", c.Name, res.Reason, res.Steps, res.Value, res.GradNorm, c.Value)
+			t.Errorf("%s: %v after %d steps, h = %v, ‖∇h‖ = %v, h* = %v",
+				c.Name, res.Reason, res.Steps, res.Value, res.GradNorm, c.Value)
 		}
 		if v, _ := c.Evaluate(context.Background(), nil, res.Point.X); v != res.Value {
 			t.Errorf("%s: Value is not h at Point", c.Name)
@@ -245,12 +251,14 @@ func TestGradTol(t *testing.T) {
 	}
 	// At the start already.
 	c := bileveltest.Scalar()
-	if res := minimize(t, walk{}, bilevel.Settings{Start: bilevel.Point{X: c.X}, GradTol: 1e-6, Evaluator: c}); res.Steps != 0 || res.Reason != bilevel.Target {
+	if res := minimize(t, walk{}, bilevel.Settings{Start: bilevel.Point{X: c.X}, GradTol: 1e-6,
+		Evaluator: c}); res.Steps != 0 || res.Reason != bilevel.Target {
 		t.Errorf("%d steps, %v", res.Steps, res.Reason)
 	}
 	// By a method that knows; and in the record at the end of another budget.
 	m := knowing{walk{}, func(t int64) (float64, float64) { return -float64(t), 1 / float64(t) }}
-	if res := minimize(t, m, bilevel.Settings{GradTol: 0.25}); res.Steps != 4 || res.Reason != bilevel.Target || res.Value != -4 || res.GradNorm != 0.25 {
+	if res := minimize(t, m, bilevel.Settings{GradTol: 0.25}); res.Steps != 4 || res.Reason != bilevel.Target ||
+		res.Value != -4 || res.GradNorm != 0.25 {
 		t.Errorf("%d steps, %v, h = %v, ‖∇h‖ = %v", res.Steps, res.Reason, res.Value, res.GradNorm)
 	}
 	if res := minimize(t, m, bilevel.Settings{GradTol: 0.2, MaxSteps: 5, RecordEvery: 100}); res.Reason != bilevel.Target {
@@ -262,7 +270,8 @@ func TestBestPoint(t *testing.T) {
 	values := []float64{5, 3, 4, 2, 6, math.NaN()}
 	m := knowing{walk{}, func(t int64) (float64, float64) { return values[t], 10 * values[t] }}
 	var points []float64
-	res := minimize(t, m, bilevel.Settings{MaxSteps: 5, Recorder: bilevel.RecorderFunc(func(_ bilevel.Record, at bilevel.Point) { points = append(points, at.X[0]) })})
+	res := minimize(t, m, bilevel.Settings{MaxSteps: 5,
+		Recorder: bilevel.RecorderFunc(func(_ bilevel.Record, at bilevel.Point) { points = append(points, at.X[0]) })})
 	if res.Value != 2 || res.GradNorm != 20 || res.Point.X[0] != points[3] || res.Last.X[0] != points[5] {
 		t.Errorf("h = %v, ‖∇h‖ = %v, x = %v, last %v of %v", res.Value, res.GradNorm, res.Point.X, res.Last.X, points)
 	}
@@ -300,7 +309,8 @@ func TestCancel(t *testing.T) {
 	ctx, cancel = context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	res, err = bilevel.Minimize(ctx, p, walk{}, bilevel.Settings{MaxTime: time.Minute, RecordEvery: 1 << 40})
-	if err != nil || res.Reason != bilevel.Cancelled || len(res.Trace) != 1 || res.Steps == 0 || res.Last.X[0] == 0 || res.Time > 30*time.Second {
+	if err != nil || res.Reason != bilevel.Cancelled || len(res.Trace) != 1 || res.Steps == 0 || res.Last.X[0] == 0 ||
+		res.Time > 30*time.Second {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
@@ -308,7 +318,8 @@ func TestCancel(t *testing.T) {
 func TestNonFinite(t *testing.T) {
 	c := bileveltest.Quadratic(3, 2, 40, 40, 1)
 	m := walk{Rate: 0.1, Solve: c.Solve, NaNAt: 5}
-	res, err := bilevel.Minimize(context.Background(), c.Problem, m, bilevel.Settings{MaxSteps: 100, RecordEvery: 1, Evaluator: c})
+	res, err := bilevel.Minimize(context.Background(), c.Problem, m,
+		bilevel.Settings{MaxSteps: 100, RecordEvery: 1, Evaluator: c})
 	var nf *bilevel.NonFiniteError
 	if !errors.As(err, &nf) || nf.Step != 5 || nf.Quantity != "z[2] = NaN" {
 		t.Fatalf("error %v", err)
@@ -317,7 +328,8 @@ func TestNonFinite(t *testing.T) {
 	if res.Reason != bilevel.Failed || res.Steps != 5 || len(res.Trace) != 5 {
 		t.Errorf("%v after %d steps, %d records", res.Reason, res.Steps, len(res.Trace))
 	}
-	if v, _ := c.Evaluate(context.Background(), nil, res.Point.X); v != res.Value || math.IsNaN(res.Last.Z[2]) || math.IsNaN(res.Point.Z[2]) {
+	if v, _ := c.Evaluate(context.Background(), nil, res.Point.X); v != res.Value || math.IsNaN(res.Last.Z[2]) ||
+		math.IsNaN(res.Point.Z[2]) {
 		t.Errorf("the point is not the last good one: %+v", res.Point)
 	}
 
@@ -325,7 +337,8 @@ func TestNonFinite(t *testing.T) {
 		value, grad float64
 		want        string
 	}{
-		{math.NaN(), 0, "h = NaN"}, {inf, 0, "h = +Inf"}, {-inf, 0, "h = -Inf"}, {1, math.NaN(), "∇h[0] = NaN"}, {1, inf, "∇h[0] = +Inf"},
+		{math.NaN(), 0, "h = NaN"}, {inf, 0, "h = +Inf"}, {-inf, 0, "h = -Inf"}, {1, math.NaN(), "∇h[0] = NaN"},
+		{1, inf, "∇h[0] = +Inf"},
 	} {
 		calls := 0
 		ev := evaluator(func(grad, x []float64) (float64, error) {
@@ -348,7 +361,8 @@ func TestNonFinite(t *testing.T) {
 		}
 	}
 	k := knowing{walk{}, func(t int64) (float64, float64) { return math.Inf(-int(t - 2)), 1 }}
-	if _, err := bilevel.Minimize(context.Background(), bileveltest.Scalar().Problem, k, bilevel.Settings{MaxSteps: 9}); !errors.As(err, &nf) {
+	if _, err := bilevel.Minimize(context.Background(), bileveltest.Scalar().Problem, k,
+		bilevel.Settings{MaxSteps: 9}); !errors.As(err, &nf) {
 		t.Errorf("an infinite value of the method: %v", err)
 	}
 }
@@ -394,12 +408,13 @@ func TestErrors(t *testing.T) {
 	}
 	wantError(t, err, "step 5: lost my way")
 	bad := errors.New("no solution")
-	res, err = bilevel.Minimize(ctx, p, walk{}, bilevel.Settings{MaxSteps: 10, Evaluator: evaluator(func(grad, x []float64) (float64, error) {
-		if x[0] != 0 {
-			return 0, bad
-		}
-		return 1, nil
-	})})
+	res, err = bilevel.Minimize(ctx, p, walk{}, bilevel.Settings{MaxSteps: 10,
+		Evaluator: evaluator(func(grad, x []float64) (float64, error) {
+			if x[0] != 0 {
+				return 0, bad
+			}
+			return 1, nil
+		})})
 	if !errors.Is(err, bad) || res.Value != 1 || res.Reason != bilevel.Failed {
 		t.Errorf("%+v, %v", res, err)
 	}
@@ -441,26 +456,30 @@ func TestFailer(t *testing.T) {
 			if at == 0 {
 				failure = lost
 			}
-			res, err := bilevel.Minimize(context.Background(), build(&failure), walk{}, bilevel.Settings{MaxSteps: 100, RecordEvery: 1, Recorder: bilevel.RecorderFunc(fail)})
-			if !errors.Is(err, lost) || res.Reason != bilevel.Failed || res.Steps > 4 || at == 0 && (res.Steps > 0 || res.Trace != nil) {
+			res, err := bilevel.Minimize(context.Background(), build(&failure), walk{},
+				bilevel.Settings{MaxSteps: 100, RecordEvery: 1, Recorder: bilevel.RecorderFunc(fail)})
+			if !errors.Is(err, lost) || res.Reason != bilevel.Failed || res.Steps > 4 || at == 0 &&
+				(res.Steps > 0 || res.Trace != nil) {
 				t.Errorf("%s at %d: %+v, %v", name, at, res, err)
 			}
 		}
 		// An evaluation that failed is not convergence; nor does a failing evaluation of h pass.
 		var failure error
-		_, err := bilevel.Minimize(context.Background(), build(&failure), walk{DoneAt: 2}, bilevel.Settings{MaxSteps: 100, Recorder: bilevel.RecorderFunc(func(r bilevel.Record, _ bilevel.Point) {
-			if r.Step == 2 {
-				failure = lost
-			}
-		})})
+		_, err := bilevel.Minimize(context.Background(), build(&failure), walk{DoneAt: 2},
+			bilevel.Settings{MaxSteps: 100, Recorder: bilevel.RecorderFunc(func(r bilevel.Record, _ bilevel.Point) {
+				if r.Step == 2 {
+					failure = lost
+				}
+			})})
 		if !errors.Is(err, lost) {
 			t.Errorf("%s, done: %v", name, err)
 		}
 		failure = nil
-		_, err = bilevel.Minimize(context.Background(), build(&failure), walk{}, bilevel.Settings{MaxSteps: 1, Evaluator: evaluator(func(grad, x []float64) (float64, error) {
-			failure = lost
-			return math.NaN(), nil
-		})})
+		_, err = bilevel.Minimize(context.Background(), build(&failure), walk{},
+			bilevel.Settings{MaxSteps: 1, Evaluator: evaluator(func(grad, x []float64) (float64, error) {
+				failure = lost
+				return math.NaN(), nil
+			})})
 		if !errors.Is(err, lost) {
 			t.Errorf("%s, evaluator: %v", name, err)
 		}

@@ -44,7 +44,8 @@ func (p *Problem) Check() error {
 		return fmt.Errorf("bilevel: the outer objective has dimensions d = %d, p = %d: nothing to optimise", d, q)
 	}
 	if d != di || q != qi {
-		return fmt.Errorf("bilevel: the outer objective has dimensions d = %d, p = %d and the inner one d = %d, p = %d", d, q, di, qi)
+		return fmt.Errorf("bilevel: the outer objective has dimensions d = %d, p = %d and the inner one d = %d, p = %d",
+			d, q, di, qi)
 	}
 	if n < 1 || p.Outer.Samples() < 1 {
 		return fmt.Errorf("bilevel: an objective without samples (inner %d, outer %d)", n, p.Outer.Samples())

@@ -10,6 +10,10 @@ import (
 
 // State carries a run's variables to or from a checkpoint; see [Stateful]. Its methods write the variable
 // when the run is being saved and set it when the run is being restored.
+//
+// A file may be damaged. Places, counts, orders and vectors of a length that the configuration determines have methods
+// of their own, which refuse what cannot be, so that a run never fails on them; of other numbers a run that relies on
+// them checks what it was given, and calls Fail.
 type State struct {
 	buf     []byte
 	loading bool
@@ -27,6 +31,54 @@ func (s *State) Fail(err error) {
 }
 
 var errShort = errors.New("bilevel: the checkpoint ends too early")
+
+// maxCount is the largest number of steps, samples or nanoseconds that is restored: sums of a few of them, and the next
+// step of a geometric sequence, are still within an int64.
+const maxCount = 1 << 59
+
+// number carries an integer and, when loading, leaves *p alone and fails unless 0 ≤ *p ≤ most.
+func number[T int | int32 | int64](s *State, p *T, most int64) {
+	u := uint64(*p)
+	s.Uint64(&u)
+	switch {
+	case s.err != nil:
+	case u > uint64(most):
+		s.Fail(fmt.Errorf("bilevel: the checkpoint has the number %d where 0 … %d belongs", int64(u), most))
+	default:
+		*p = T(u)
+	}
+}
+
+// Index carries a place in a list of length n, or any other of the numbers 0 … n − 1. Another saved one is an error.
+func (s *State) Index(p *int, n int) { number(s, p, int64(n)-1) }
+
+// Count carries a number of things that is not known beforehand. A negative or an absurd one is an error.
+func (s *State) Count(p *int) { number(s, p, min(maxCount, math.MaxInt)) }
+
+// Count64 is Count for a number of steps or samples.
+func (s *State) Count64(p *int64) { number(s, p, maxCount) }
+
+// Counts carries what a run has visited.
+func (s *State) Counts(c *Counts) {
+	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG} {
+		s.Count64(n)
+	}
+}
+
+// Permutation carries an order of 0 … len(p) − 1. What is none is an error.
+func (s *State) Permutation(p []int32) {
+	seen := make([]bool, len(p))
+	for i := range p {
+		if number(s, &p[i], int64(len(p))-1); s.err != nil {
+			return
+		}
+		if seen[p[i]] {
+			s.Fail(fmt.Errorf("bilevel: the checkpoint has the number %d twice where a permutation belongs", p[i]))
+			return
+		}
+		seen[p[i]] = true
+	}
+}
 
 // Uint64 carries one unsigned number.
 func (s *State) Uint64(p *uint64) {
@@ -107,22 +159,6 @@ func (s *State) Fixed(slices ...[]float64) {
 		for i := range f {
 			s.Float(&f[i])
 		}
-	}
-}
-
-// Ints carries a slice of integers, as Floats does.
-func (s *State) Ints(p *[]int) {
-	n := s.length(len(*p), 8)
-	if s.loading {
-		if s.err != nil {
-			return
-		}
-		if len(*p) != n {
-			*p = make([]int, n)
-		}
-	}
-	for i := range *p {
-		s.Int(&(*p)[i])
 	}
 }
 

@@ -20,10 +20,14 @@ type variables struct {
 	B     bool
 	F     float64
 	S     []float64
-	Ints  []int
 	Texts []string
 	Fixed [3]float64
 	src   *rand.PCG
+
+	Index, Count int
+	Count64      int64
+	Counts       Counts
+	Order        []int32
 }
 
 func (v *variables) state(s *State) {
@@ -33,29 +37,40 @@ func (v *variables) state(s *State) {
 	s.Bool(&v.B)
 	s.Float(&v.F)
 	s.Floats(&v.S)
-	s.Ints(&v.Ints)
 	s.Strings(&v.Texts)
 	s.Fixed(v.Fixed[:1], v.Fixed[1:])
 	s.Binary(v.src)
+	s.Index(&v.Index, 9)
+	s.Count(&v.Count)
+	s.Count64(&v.Count64)
+	s.Counts(&v.Counts)
+	s.Permutation(v.Order)
 }
 
 func drawVariables(t *rapid.T) *variables {
 	bits := rapid.Custom(func(t *rapid.T) float64 { return math.Float64frombits(rapid.Uint64().Draw(t, "bits")) })
 	v := &variables{
-		U: rapid.Uint64().Draw(t, "u"), I64: rapid.Int64().Draw(t, "i64"), I: rapid.Int().Draw(t, "i"), B: rapid.Bool().Draw(t, "b"),
-		F: bits.Draw(t, "f"), S: rapid.SliceOfN(bits, 0, 9).Draw(t, "s"), Ints: rapid.SliceOfN(rapid.Int(), 0, 9).Draw(t, "ints"),
+		U: rapid.Uint64().Draw(t, "u"), I64: rapid.Int64().Draw(t, "i64"), I: rapid.Int().Draw(t, "i"),
+		B: rapid.Bool().Draw(t, "b"),
+		F: bits.Draw(t, "f"), S: rapid.SliceOfN(bits, 0, 9).Draw(t, "s"),
 		Texts: rapid.SliceOfN(rapid.String(), 0, 4).Draw(t, "texts"), src: rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2),
 	}
 	for i := range v.Fixed {
 		v.Fixed[i] = bits.Draw(t, "fixed")
 	}
+	many := rapid.Int64Range(0, maxCount)
+	v.Index, v.Count, v.Count64 = rapid.IntRange(0, 8).Draw(t, "index"), int(many.Draw(t, "count")),
+		many.Draw(t, "count64")
+	v.Counts = Counts{ValueF: many.Draw(t, "values"), CrossG: many.Draw(t, "products")}
+	v.Order = rapid.Permutation([]int32{0, 1, 2, 3, 4}).Draw(t, "order")
 	return v
 }
 
 // bits is v with floats as bit patterns, so that NaN equals itself, and nil for empty slices.
 func (v *variables) bits() string {
 	var b strings.Builder
-	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), v.Ints, len(v.Texts))
+	fmt.Fprint(&b, v.U, v.I64, v.I, v.B, math.Float64bits(v.F), len(v.Texts), v.Index, v.Count, v.Count64, v.Counts,
+		v.Order)
 	for _, t := range v.Texts {
 		fmt.Fprintf(&b, "%q", t)
 	}
@@ -99,14 +114,13 @@ func TestStateRoundTrip(t *testing.T) {
 
 func TestStateKeepsNil(t *testing.T) {
 	var f []float64
-	var i []int
 	var s []string
-	all := func(st *State) { st.Floats(&f); st.Ints(&i); st.Strings(&s) }
+	all := func(st *State) { st.Floats(&f); st.Strings(&s) }
 	save := &State{}
 	all(save)
 	all(&State{buf: save.buf, loading: true})
-	if f != nil || i != nil || s != nil {
-		t.Errorf("nil slices came back as %#v, %#v, %#v", f, i, s)
+	if f != nil || s != nil {
+		t.Errorf("nil slices came back as %#v, %#v", f, s)
 	}
 }
 
@@ -141,14 +155,15 @@ func TestStateErrors(t *testing.T) {
 		t.Error("Fail replaces the first error")
 	}
 	// After an error, nothing is set.
-	u, f, n := uint64(7), []float64{7}, []int{7}
+	u, f, n := uint64(7), []float64{7}, 7
 	txt := []string{"seven"}
 	load.Uint64(&u)
 	load.Floats(&f)
-	load.Ints(&n)
+	load.Int(&n)
+	load.Count(&n)
 	load.Strings(&txt)
 	load.Binary(failing{})
-	if u != 7 || f[0] != 7 || n[0] != 7 || txt[0] != "seven" {
+	if u != 7 || f[0] != 7 || n != 7 || txt[0] != "seven" {
 		t.Error("variables are set after an error")
 	}
 
@@ -177,6 +192,56 @@ func TestStateErrors(t *testing.T) {
 	}
 }
 
+// TestStateRanges: what is out of range is an error, and the variable stays as it was.
+func TestStateRanges(t *testing.T) {
+	words := func(n ...int64) *State {
+		s := &State{}
+		for _, v := range n {
+			s.Int64(&v)
+		}
+		return &State{buf: s.buf, loading: true}
+	}
+	for _, n := range []int64{0, 3} {
+		i := 7
+		s := words(n)
+		if s.Index(&i, 4); s.err != nil || i != int(n) {
+			t.Errorf("index %d of 4: %d, %v", n, i, s.err)
+		}
+	}
+	for _, n := range []int64{4, -1, math.MinInt64, math.MaxInt64} {
+		i := 2
+		s := words(n)
+		if s.Index(&i, 4); s.err == nil || i != 2 || !strings.Contains(s.err.Error(), fmt.Sprintf("%d where 0 … 3", n)) {
+			t.Errorf("index %d of 4: %d, %v", n, i, s.err)
+		}
+	}
+	for n, ok := range map[int64]bool{0: true, maxCount: true, maxCount + 1: false, -1: false, math.MaxInt64: false} {
+		i, i64 := 7, int64(7)
+		s, s64 := words(n), words(n)
+		s.Count(&i)
+		s64.Count64(&i64)
+		if (s.err == nil) != ok || (s64.err == nil) != ok || (int64(i) == n) != ok || (i64 == n) != ok {
+			t.Errorf("count %d: %d, %v and %d, %v", n, i, s.err, i64, s64.err)
+		}
+		counts := words(0, 0, 0, 0, 0, n)
+		var c Counts
+		if counts.Counts(&c); (counts.err == nil) != ok || c.Total() < 0 {
+			t.Errorf("count %d: %v, %v", n, c, counts.err)
+		}
+	}
+	p := []int32{0, 1, 2}
+	good := words(2, 0, 1)
+	if good.Permutation(p); good.err != nil || !reflect.DeepEqual(p, []int32{2, 0, 1}) {
+		t.Errorf("%v, %v", p, good.err)
+	}
+	for _, bad := range [][]int64{{2, 0, 3}, {2, 0, 2}, {-1, 0, 1}, {0, 1}, {1 << 32, 1, 2}} {
+		s := words(bad...)
+		if s.Permutation(p); s.err == nil {
+			t.Errorf("%v passes for a permutation", bad)
+		}
+	}
+}
+
 type inner struct{ K int }
 
 type config struct {
@@ -195,9 +260,11 @@ func TestDescribe(t *testing.T) {
 		return b.String()
 	}
 	make := func(k int) config {
-		return config{Step: 0.5, Solver: &inner{k}, P: &inner{2}, Clip: func() {}, Names: map[string]int{"b": 1, "a": 2}, List: []*inner{{3}, nil}}
+		return config{Step: 0.5, Solver: &inner{k}, P: &inner{2}, Clip: func() {}, Names: map[string]int{"b": 1, "a": 2},
+			List: []*inner{{3}, nil}}
 	}
-	want := "bilevel.config{Step:0.5 Solver:&bilevel.inner{K:1} P:&bilevel.inner{K:2} Clip:func Names:map[a:2 b:1] List:[&bilevel.inner{K:3} nil]}"
+	want := "bilevel.config{Step:0.5 Solver:&bilevel.inner{K:1} P:&bilevel.inner{K:2} Clip:func Names:map[a:2 b:1] " +
+		"List:[&bilevel.inner{K:3} nil]}"
 	if got := text(make(1)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

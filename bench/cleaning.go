@@ -15,10 +15,10 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// cleaning is data cleaning on MNIST: g the mean of σ(x_i) times the cross entropy of 20,000 training rows, whose labels
-// are replaced with probability Noise by uniform ones, plus 0.2‖z‖²; f the cross entropy of 5,000 clean rows. Pixels
-// are standardised on the training rows. Runs start at z = 0 and x = −2. With Weights "clip" the weight of a row is x_i
-// itself, which is clipped to [0, 1], and runs start at x = 0.5, as in the experiments of BOME's paper.
+// cleaning is data cleaning on MNIST: g the mean of σ(x_i) times the cross entropy of 20,000 training rows, whose
+// labels are replaced with probability Noise by uniform ones, plus 0.2‖z‖²; f the cross entropy of 5,000 clean rows.
+// Pixels are standardised on the training rows. Runs start at z = 0 and x = −2. With Weights "clip" the weight of a row
+// is x_i itself, which is clipped to [0, 1], and runs start at x = 0.5, as in the experiments of BOME's paper.
 //
 // h has no closed form and z has 7,840 coefficients, so that records have h to about six digits and ∇h to three, and
 // the error of the run's own z on the 10,000 test rows.
@@ -54,7 +54,8 @@ func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
 	}
 	n, _ := all.Dims()
 	if !(c.Noise >= 0 && c.Noise <= 1) || c.Train < 1 || c.Validation < 1 || c.Train+c.Validation > n {
-		return nil, fmt.Errorf("bench: cleaning with noise %v, train %d, validation %d: noise is a probability, and there are %d rows", c.Noise, c.Train, c.Validation, n)
+		return nil, fmt.Errorf("bench: cleaning with noise %v, train %d, validation %d: noise is a probability, and there "+
+			"are %d rows", c.Noise, c.Train, c.Validation, n)
 	}
 	all = all.Shuffle(1)
 	train, val := all.Subset(span(0, c.Train)), all.Subset(span(c.Train, c.Train+c.Validation))

@@ -80,6 +80,9 @@ func ParseConfig(file string, text []byte) (*Config, error) {
 
 const defaultPerDecade = 8
 
+// maxTasks is the most runs of a bench file.
+const maxTasks = 100_000
+
 // configKeys are the keys of a bench file.
 var configKeys = []string{"name", "problems", "methods", "seeds", "budget", "records"}
 
@@ -129,6 +132,9 @@ func decodeConfig(v value) (*Config, error) {
 	methods, err := decodeMethods(at["methods"].value)
 	if err != nil {
 		return nil, err
+	}
+	if n := float64(len(problems)) * float64(len(methods)) * float64(len(seeds)); n > maxTasks {
+		return nil, v.errorf("%.0f runs, more than %d, are too many", n, maxTasks)
 	}
 	taken := map[string]bool{}
 	for _, p := range problems {
@@ -180,7 +186,7 @@ func decodeSeeds(v value) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n > 1<<20 {
+	if n > maxTasks {
 		return nil, v.errorf("%d seeds are too many", n)
 	}
 	for seed := range n {
@@ -284,7 +290,8 @@ func decodeProblems(v value, budget Budget) ([]choice, error) {
 		}
 		prototype, ok := problems[kind]
 		if !ok {
-			return nil, at["problem"].value.errorf("no problem is called %q: there are %s", kind, strings.Join(sortedKeys(problems), ", "))
+			return nil, at["problem"].value.errorf("no problem is called %q: there are %s", kind,
+				strings.Join(sortedKeys(problems), ", "))
 		}
 		name := ""
 		if e, ok := at["name"]; ok {
@@ -301,13 +308,17 @@ func decodeProblems(v value, budget Budget) ([]choice, error) {
 		if own == (Budget{}) {
 			return nil, item.errorf("%s has no budget: set budget for all problems, or here", kind)
 		}
-		grid := value{item.line, item.column, rest}.expand()
+		grid, err := value{item.line, item.column, rest}.grid(kind)
+		if err != nil {
+			return nil, err
+		}
 		for _, options := range grid {
 			made, err := configure(prototype, options, kind)
 			if err != nil {
 				return nil, err
 			}
-			c := choice{task: Task{Problem: name, Kind: kind, Options: canonical(options), Budget: own}, place: item, sets: made.(problem).sets()}
+			c := choice{task: Task{Problem: name, Kind: kind, Options: canonical(options), Budget: own}, place: item,
+				sets: made.(problem).sets()}
 			if name == "" || len(grid) > 1 {
 				c.task.Problem = strings.TrimSpace(strings.TrimSpace(name) + " " + describeJSON(c.task.Options))
 				if name == "" {
@@ -343,7 +354,8 @@ func decodeMethods(v value) ([]choice, error) {
 		}
 		prototype, ok := prototypes[kind]
 		if !ok {
-			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind, strings.Join(sortedKeys(prototypes), ", "))
+			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind,
+				strings.Join(sortedKeys(prototypes), ", "))
 		}
 		name := kind
 		if e, ok := at["name"]; ok {
@@ -358,7 +370,11 @@ func decodeMethods(v value) ([]choice, error) {
 				return nil, err
 			}
 		}
-		for _, p := range params.expand() {
+		grid, err := params.grid(kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range grid {
 			if _, err := configure(prototype, p, kind); err != nil {
 				return nil, err
 			}

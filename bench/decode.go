@@ -17,12 +17,15 @@ import (
 // choices are what can stand, by name, where a method has a part that is an interface.
 var choices = map[reflect.Type]map[string]any{
 	reflect.TypeFor[hypergrad.Estimator](): {"aid": hypergrad.AID{}, "itd": hypergrad.ITD{}, "sid": hypergrad.SID{}},
-	reflect.TypeFor[hypergrad.Optimizer](): {"gd": hypergrad.GD{}, "momentum": hypergrad.Momentum{}, "adam": hypergrad.Adam{}},
-	reflect.TypeFor[inner.Solver](): {"gd": inner.GradientDescent{}, "heavy-ball": inner.HeavyBall{}, "nesterov": inner.Nesterov{},
-		"adam": inner.Adam{}, "lbfgs": inner.LBFGS{}, "newton": inner.Newton{}},
-	reflect.TypeFor[inner.Dynamics](): {"gd": inner.GradientDescent{}, "heavy-ball": inner.HeavyBall{}, "nesterov": inner.Nesterov{}, "adam": inner.Adam{}},
-	reflect.TypeFor[linsolve.Solver](): {"cg": linsolve.CG{}, "fixed-point": linsolve.FixedPoint{}, "neumann": linsolve.Neumann{},
-		"gmres": linsolve.GMRES{}, "bicgstab": linsolve.BiCGSTAB{}, "direct": linsolve.Direct{}},
+	reflect.TypeFor[hypergrad.Optimizer](): {"gd": hypergrad.GD{}, "momentum": hypergrad.Momentum{},
+		"adam": hypergrad.Adam{}},
+	reflect.TypeFor[inner.Solver](): {"gd": inner.GradientDescent{}, "heavy-ball": inner.HeavyBall{},
+		"nesterov": inner.Nesterov{}, "adam": inner.Adam{}, "lbfgs": inner.LBFGS{}, "newton": inner.Newton{}},
+	reflect.TypeFor[inner.Dynamics](): {"gd": inner.GradientDescent{}, "heavy-ball": inner.HeavyBall{},
+		"nesterov": inner.Nesterov{}, "adam": inner.Adam{}},
+	reflect.TypeFor[linsolve.Solver](): {"cg": linsolve.CG{}, "fixed-point": linsolve.FixedPoint{},
+		"neumann": linsolve.Neumann{}, "gmres": linsolve.GMRES{}, "bicgstab": linsolve.BiCGSTAB{},
+		"direct": linsolve.Direct{}},
 }
 
 var (
@@ -157,7 +160,8 @@ next:
 	if !ok || !(f > 0) || math.IsInf(f, 0) {
 		return ratio.value.errorf("ratio is a number above zero, not %s", ratio.value.kind())
 	}
-	from, to := dst.FieldByName("Inner").Interface().(stochastic.Rate), dst.FieldByName("Outer").Interface().(stochastic.Rate)
+	from, to := dst.FieldByName("Inner").Interface().(stochastic.Rate),
+		dst.FieldByName("Outer").Interface().(stochastic.Rate)
 	if from.Auto() {
 		return ratio.errorf("ratio needs an inner step size: set inner to a number")
 	}
@@ -181,7 +185,8 @@ func hasKey(list []entry, key string) bool {
 	return false
 }
 
-// decodeRate takes a number, auto, or {size, decay}; decodeStruct takes inner too. The size may be absent where ratio gives it.
+// decodeRate takes a number, auto, or {size, decay}; decodeStruct takes inner too. The size may be absent where ratio
+// gives it.
 func decodeRate(dst reflect.Value, v value, what string, sized bool) error {
 	const form = "a number above zero, auto, or {size: 0.1, decay: 0.5}"
 	var r stochastic.Rate
@@ -310,7 +315,8 @@ func decodeChoice(dst reflect.Value, v value, what string) error {
 	}
 	names := sortedKeys(choices[dst.Type()])
 	if !ok {
-		return v.errorf("%s is one of %s, alone or as in {%s: {…}}, not %s", what, strings.Join(names, ", "), names[0], v.kind())
+		return v.errorf("%s is one of %s, alone or as in {%s: {…}}, not %s",
+			what, strings.Join(names, ", "), names[0], v.kind())
 	}
 	prototype, ok := choices[dst.Type()][name]
 	if !ok {

@@ -142,18 +142,37 @@ func (p panel) plot() (*plot.Plot, error) {
 		d.Add(l)
 		d.Legend.Add(s.name, l)
 	}
-	switch {
-	case !p.logX:
+	if p.logX {
+		widen(&d.X)
+	} else {
 		d.X.Min = min(0, d.X.Min)
-	case d.X.Min == d.X.Max: // the ticks of a logarithmic axis without length would never end
-		d.X.Min, d.X.Max = d.X.Min/2, d.X.Max*2
+	}
+	if p.logY {
+		widen(&d.Y)
 	}
 	return d, nil
 }
 
+// widen gives a logarithmic axis a length: the ticks of one without would never end.
+func widen(a *plot.Axis) {
+	switch {
+	case a.Min > a.Max: // nothing is drawn
+		a.Min, a.Max = 1, 10
+	case a.Min == a.Max:
+		a.Min, a.Max = a.Min/2, a.Max*2
+	}
+}
+
+// What a logarithmic axis shows. Its ticks would reach zero or infinity beyond.
+const (
+	leastLog = 1e-300
+	mostLog  = 1e300
+)
+
 // drawable says whether a point has a place on the axes.
 func (p panel) drawable(x, y float64) bool {
-	return !(p.logX && x <= 0) && !(p.logY && y <= 0) && !math.IsNaN(y) && !math.IsInf(y, 0)
+	within := func(log bool, v float64) bool { return !log || v >= leastLog && v <= mostLog }
+	return within(p.logX, x) && within(p.logY, y) && !math.IsNaN(y) && !math.IsInf(y, 0)
 }
 
 // decades are the ticks of a logarithmic axis: powers of ten, at most eight of them named.

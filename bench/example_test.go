@@ -44,7 +44,8 @@ budget: {steps: 20000}
 	for _, p := range bench.NewResults(traces).Problems {
 		for _, g := range p.Groups {
 			to := g.To(p.Best, 1e-3)
-			fmt.Printf("%s, %s: %d of %d seeds came within %g of the best\n", p.Problem, g.Title(), to.Reached, to.Runs, to.Target)
+			fmt.Printf("%s, %s: %d of %d seeds came within %g of the best\n",
+				p.Problem, g.Title(), to.Reached, to.Runs, to.Target)
 		}
 	}
 	// Output:

@@ -188,11 +188,13 @@ func TestNoKKTLoss(t *testing.T) {
 	made := *in
 	made.problem = &p
 	trace := newTrace(Task{Budget: Budget{Steps: 30}, PerDecade: 4, KKT: 5}, unknown)
-	minimize(t.Context(), &made, stochastic.SOBA{Inner: stochastic.Constant(1e-3), Outer: stochastic.Constant(1e-3)}, trace)
+	minimize(t.Context(), &made, stochastic.SOBA{Inner: stochastic.Constant(1e-3), Outer: stochastic.Constant(1e-3)},
+		trace)
 	if len(trace.Points) < 5 || trace.Points[2].KKT.finite() {
 		t.Errorf("%+v", trace.Points)
 	}
-	if n := slices.DeleteFunc(trace.Notes, func(s string) bool { return !strings.Contains(s, "KKT loss") }); len(n) != 2 || !strings.Contains(n[1], fmt.Sprint(len(trace.Points), " records in all")) {
+	if n := slices.DeleteFunc(trace.Notes, func(s string) bool { return !strings.Contains(s, "KKT loss") }); len(n) != 2 ||
+		!strings.Contains(n[1], fmt.Sprint(len(trace.Points), " records in all")) {
 		t.Errorf("notes %q", n)
 	}
 }
@@ -217,7 +219,8 @@ func TestExecute(t *testing.T) {
 	want := values(read(t, here))
 	traces := read(t, here)
 	first := traces[len(traces)-1]
-	if first.Method != "saba" || first.Seed != 2 || first.Steps != 50 || len(first.Points) < 8 || first.Points[0].Step != 0 || first.Message != "step budget used" ||
+	if first.Method != "saba" || first.Seed != 2 || first.Steps != 50 || len(first.Points) < 8 ||
+		first.Points[0].Step != 0 || first.Message != "step budget used" ||
 		!first.Known.finite() || !first.Points[3].Value.finite() || first.Points[3].TestError.finite() {
 		t.Errorf("%+v", first)
 	}
@@ -289,10 +292,12 @@ func TestResume(t *testing.T) {
 
 // What goes wrong in a run is its result.
 func TestFailures(t *testing.T) {
-	tasks := config(t, `[{method: odd, params: {panic: true}}, {method: odd, params: {refuse: true}}, {method: odd, params: {leave-at: 7}},
-  {method: odd, params: {fail-at: 9}}, {method: odd, params: {grow-at: 8}}, {method: odd, params: {vanish: true}}, {method: odd}]`, "1")
+	tasks := config(t, `[{method: odd, params: {panic: true}}, {method: odd, params: {refuse: true}},
+  {method: odd, params: {leave-at: 7}}, {method: odd, params: {fail-at: 9}}, {method: odd, params: {grow-at: 8}},
+  {method: odd, params: {vanish: true}}, {method: odd}]`, "1")
 	dir := t.TempDir()
-	if p := execute(t, tasks, ExecuteOptions{Dir: dir, Worker: worker(t), Jobs: 1}); p.Ended != 7 || p.Failed != 4 || p.Diverged != 2 {
+	p := execute(t, tasks, ExecuteOptions{Dir: dir, Worker: worker(t), Jobs: 1})
+	if p.Ended != 7 || p.Failed != 4 || p.Diverged != 2 {
 		t.Errorf("%+v", p)
 	}
 	list := read(t, dir)
@@ -302,13 +307,16 @@ func TestFailures(t *testing.T) {
 	for _, trace := range list {
 		want := map[string]string{
 			`{"panic":true}`: "failed: panic: odd: lost", `{"refuse":true}`: "failed: odd: not this problem",
-			`{"leave-at":7}`: "diverged: after step 8, z[0] = NaN", `{"grow-at":8}`: "diverged: after step 10, h = 3.98e+59", `{"fail-at":9}`: "failed: bilevel: step 9: odd: no way on",
-			`{"vanish":true}`: "failed: the process of the run ended: exit status 3: odd: out of memory", `{}`: "done: step budget used",
+			`{"leave-at":7}`: "diverged: after step 8, z[0] = NaN", `{"grow-at":8}`: "diverged: after step 10, h = 3.98e+59",
+			`{"fail-at":9}`:   "failed: bilevel: step 9: odd: no way on",
+			`{"vanish":true}`: "failed: the process of the run ended: exit status 3: odd: out of memory",
+			`{}`:              "done: step budget used",
 		}[string(trace.Params)]
 		if got := trace.Status + ": " + trace.Message; got != want {
 			t.Errorf("%s is %s, want %s", trace.Params, got, want)
 		}
-		if early := trace.Status == Failed && strings.Contains(string(trace.Params), "refuse") || strings.Contains(string(trace.Params), "vanish"); early != (len(trace.Points) == 0) {
+		if early := trace.Status == Failed && strings.Contains(string(trace.Params), "refuse") ||
+			strings.Contains(string(trace.Params), "vanish"); early != (len(trace.Points) == 0) {
 			t.Errorf("%s has %d points", trace.Params, len(trace.Points))
 		}
 	}
@@ -364,9 +372,10 @@ func TestBenchErrors(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := Execute(context.Background(), tasks, ExecuteOptions{Dir: t.TempDir(), Worker: func(ctx context.Context) *exec.Cmd {
-		return exec.CommandContext(ctx, "false")
-	}})
+	_, err := Execute(context.Background(), tasks, ExecuteOptions{Dir: t.TempDir(),
+		Worker: func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, "false")
+		}})
 	if err == nil || !strings.Contains(err.Error(), "the worker process did not start: exit status 1") {
 		t.Error(err)
 	}
@@ -377,7 +386,8 @@ func TestBenchErrors(t *testing.T) {
 	if _, err := Execute(context.Background(), tasks, ExecuteOptions{Dir: file}); err == nil {
 		t.Error("a file as a folder")
 	}
-	for path, want := range map[string]string{file: "this is a file", filepath.Join(filepath.Dir(file), "none"): "there is no such folder", filepath.Dir(file): "no run has ended here"} {
+	for path, want := range map[string]string{file: "this is a file",
+		filepath.Join(filepath.Dir(file), "none"): "there is no such folder", filepath.Dir(file): "no run has ended here"} {
 		if _, err := ReadTraces(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -395,19 +405,21 @@ func TestDamagedTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(string(whole), "\n")
+	otherFormat := strings.Replace(string(whole), `"format":1`, `"format":9`, 1)
 	for text, want := range map[string]string{
 		"":                            "jsonl:0: the trace is damaged: it has no end",
 		lines[0]:                      "jsonl:1: the trace is damaged: it has no end",
 		strings.Join(lines[:4], ""):   "jsonl:4: the trace is damaged",
 		string(whole[:len(whole)-30]): "the trace is damaged",
 		lines[0] + "{}\n" + lines[2]:  "the trace is damaged",
-		strings.Replace(string(whole), `"format":1`, `"format":9`, 1):       "jsonl:1: the trace is damaged: its format is 9, not 1",
+		otherFormat:                   "jsonl:1: the trace is damaged: its format is 9, not 1",
 		strings.Replace(string(whole), `"status":"done"`, `"status":""`, 1): `its status is ""`,
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadTraces(dir); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "remove it and run the bench again") {
+		if _, err := ReadTraces(dir); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "remove it and run the bench again") {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}

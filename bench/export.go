@@ -49,15 +49,17 @@ func (r *Results) Rows() []RecordRow {
 	for _, p := range r.Problems {
 		for _, g := range p.Groups {
 			for _, t := range g.Traces {
-				row := RecordRow{Problem: t.Problem, Method: t.Method, Algorithm: t.Algorithm, Params: string(t.Params), Options: string(t.Options),
-					Seed: int64(t.Seed), Status: t.Status, Message: t.Message, Step: -1, Known: t.Known.pointer(), RunTime: t.Seconds, RunSteps: t.Steps}
+				row := RecordRow{Problem: t.Problem, Method: t.Method, Algorithm: t.Algorithm, Params: string(t.Params),
+					Options: string(t.Options), Seed: int64(t.Seed), Status: t.Status, Message: t.Message,
+					Step: -1, Known: t.Known.pointer(), RunTime: t.Seconds, RunSteps: t.Steps}
 				if len(t.Points) == 0 {
 					list = append(list, row)
 				}
 				for _, at := range t.Points {
 					c := at.Counts
 					row.Step, row.Seconds, row.Samples, row.GradCalls = at.Step, at.Seconds, c.Total(), c.GradF+c.GradG
-					row.GradF, row.GradG, row.HessG, row.CrossG, row.ValueF, row.ValueG = c.GradF, c.GradG, c.HessG, c.CrossG, c.ValueF, c.ValueG
+					row.GradF, row.GradG, row.HessG, row.CrossG = c.GradF, c.GradG, c.HessG, c.CrossG
+					row.ValueF, row.ValueG = c.ValueF, c.ValueG
 					row.Value, row.Subopt = at.Value.pointer(), number(float64(at.Value)-p.Best).pointer()
 					row.GradNorm2, row.TestError, row.KKT = at.GradNorm2.pointer(), at.TestError.pointer(), at.KKT.pointer()
 					list = append(list, row)

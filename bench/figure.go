@@ -92,7 +92,8 @@ type Row struct {
 // add appends a row.
 func (t *Table) add(labels []string, values ...float64) {
 	if len(labels) != len(t.Labels) || len(values) != len(t.Values) {
-		panic(fmt.Sprintf("bench: a row of %d labels and %d values in a table of %d and %d", len(labels), len(values), len(t.Labels), len(t.Values)))
+		panic(fmt.Sprintf("bench: a row of %d labels and %d values in a table of %d and %d", len(labels), len(values),
+			len(t.Labels), len(t.Values)))
 	}
 	t.Rows = append(t.Rows, Row{labels, values})
 }

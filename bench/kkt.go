@@ -11,8 +11,9 @@ import (
 )
 
 var bomeKKT = Figure{
-	Name:    "bome-kkt",
-	Title:   "BOME's KKT loss, the smallest of K steps of a size proportional to 1/√K, for a convex and a non-convex inner problem",
+	Name: "bome-kkt",
+	Title: "BOME's KKT loss, the smallest of K steps of a size proportional to 1/√K, for a convex and a non-convex " +
+		"inner problem",
 	Paper:   bomePaper + "theorem 2 and its convex counterpart",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap", "kkt"},
@@ -64,7 +65,8 @@ func computeKKT(ctx context.Context, o Options, t *Table) error {
 }
 
 // smallestKKT is the smallest KKT loss of a run, and f there.
-func smallestKKT(ctx context.Context, p *bilevel.Problem, s toySeries, seed uint64) (f float64, best valuefn.KKT, err error) {
+func smallestKKT(ctx context.Context, p *bilevel.Problem, s toySeries,
+	seed uint64) (f float64, best valuefn.KKT, err error) {
 	run, err := s.m.Start(p, s.at, seed)
 	if err != nil {
 		return 0, best, err
@@ -93,7 +95,8 @@ func kktPanels(t *Table) []panel {
 		p := panel{title: c.name + " inner problem", x: "K", y: "smallest KKT loss", logX: true, logY: true, falling: true}
 		for _, innerSteps := range kktInnerSteps {
 			name := fmt.Sprintf("T=%d eta=0.5", innerSteps)
-			p.series = append(p.series, series{name: name, x: t.values("step", c.name+" "+name), y: t.values("kkt", c.name+" "+name)})
+			p.series = append(p.series, series{name: name, x: t.values("step", c.name+" "+name),
+				y: t.values("kkt", c.name+" "+name)})
 		}
 		rate := series{name: fmt.Sprintf("K^(%.2f)", c.rate), x: p.series[0].x, dashed: true}
 		for _, k := range rate.x {

@@ -21,11 +21,13 @@ import (
 const minimaxPaper = "Effective bilevel optimization via minimax reformulation, 2023, arXiv 2305.13153"
 
 var minimaxLogistic = Figure{
-	Name:    "minimax-logistic",
-	Title:   "MinimaxOPT against hypergradients on logistic regression with a strength per feature: loss and accuracy against gradient calls",
-	Paper:   minimaxPaper + ", figure 1",
-	Labels:  []string{"method"},
-	Values:  []string{"calls", "loss_median", "loss_q20", "loss_q80", "accuracy_median", "accuracy_q20", "accuracy_q80", "seconds_median", "h_end_median"},
+	Name: "minimax-logistic",
+	Title: "MinimaxOPT against hypergradients on logistic regression with a strength per feature: loss and accuracy " +
+		"against gradient calls",
+	Paper:  minimaxPaper + ", figure 1",
+	Labels: []string{"method"},
+	Values: []string{"calls", "loss_median", "loss_q20", "loss_q80", "accuracy_median", "accuracy_q20", "accuracy_q80",
+		"seconds_median", "h_end_median"},
 	Repeats: 10,
 	compute: computeMinimaxLogistic,
 	panels:  minimaxLogisticPanels,
@@ -66,7 +68,8 @@ type mark struct{ calls, seconds, loss, accuracy float64 }
 
 // race is the course of a run until it has made so many gradient calls, each a pass over the n samples of a level;
 // a product counts as a call. accuracy is that of an inner variable.
-func (c contender) race(ctx context.Context, p *bilevel.Problem, start bilevel.Point, seed uint64, budget int64, accuracy func(z []float64) float64) ([]mark, *bilevel.Result, error) {
+func (c contender) race(ctx context.Context, p *bilevel.Problem, start bilevel.Point, seed uint64, budget int64,
+	accuracy func(z []float64) float64) ([]mark, *bilevel.Result, error) {
 	n := int64(p.Inner.Samples())
 	var course []mark
 	res, err := bilevel.Minimize(ctx, p, c.method, bilevel.Settings{
@@ -101,7 +104,8 @@ const (
 // computeMinimaxLogistic runs all methods on random problems, and takes medians over them.
 func computeMinimaxLogistic(ctx context.Context, o Options, t *Table) error {
 	list := append([]contender{
-		{"MinimaxOPT", valuefn.MinimaxOPT{Batch: minimaxRows, Alpha: 1, Growth: 1.5, StageSteps: 100, Stages: 10, Inner: .5, Outer: 400}, 5},
+		{"MinimaxOPT", valuefn.MinimaxOPT{Batch: minimaxRows, Alpha: 1, Growth: 1.5, StageSteps: 100, Stages: 10, Inner: .5,
+			Outer: 400}, 5},
 		{"MinimaxOPT, automatic", valuefn.MinimaxOPT{Batch: minimaxRows}, 5},
 	}, doubleLoops(100, 1, 0, 1500)...)
 	courses := make([][][]mark, len(list))

@@ -23,8 +23,10 @@ func TestMinimaxLogistic(t *testing.T) {
 	ours := table.values("loss_median", "MinimaxOPT")
 	for _, m := range table.labels(0) {
 		calls, loss := table.values("calls", m), table.values("loss_median", m)
-		if len(loss) != minimaxPoints+1 || calls[0] != 0 || calls[minimaxPoints] != minimaxCalls || math.Abs(loss[0]-math.Ln2) > 1e-12 {
-			t.Fatalf("%s: %d points from %g to %g calls, the loss at the start is %g", m, len(loss), calls[0], calls[len(calls)-1], loss[0])
+		if len(loss) != minimaxPoints+1 || calls[0] != 0 || calls[minimaxPoints] != minimaxCalls ||
+			math.Abs(loss[0]-math.Ln2) > 1e-12 {
+			t.Fatalf("%s: %d points from %g to %g calls, the loss at the start is %g", m, len(loss), calls[0],
+				calls[len(calls)-1], loss[0])
 		}
 		end, h := loss[minimaxPoints], table.values("h_end_median", m)[0]
 		if math.Abs(end-h) > .005 {
@@ -60,15 +62,18 @@ func TestMarkAt(t *testing.T) {
 
 func TestMinimaxFiguresOfSets(t *testing.T) {
 	for name, rows := range map[string][]Row{
-		"minimax-20news": {{[]string{"a"}, []float64{0, 0, 3, .1}}, {[]string{"a"}, []float64{30, 1, 2, .5}}, {[]string{"b"}, []float64{40, 2, 2.5, .4}}},
-		"minimax-cleaning": {{[]string{"0.1", "a"}, []float64{0, 0, .1}}, {[]string{"0.1", "a"}, []float64{1, 5, .8}}, {[]string{"0.1", "a"}, []float64{2, 9, .9}},
+		"minimax-20news": {{[]string{"a"}, []float64{0, 0, 3, .1}}, {[]string{"a"}, []float64{30, 1, 2, .5}},
+			{[]string{"b"}, []float64{40, 2, 2.5, .4}}},
+		"minimax-cleaning": {{[]string{"0.1", "a"}, []float64{0, 0, .1}}, {[]string{"0.1", "a"}, []float64{1, 5, .8}},
+			{[]string{"0.1", "a"}, []float64{2, 9, .9}},
 			{[]string{"0.3", "b"}, []float64{0, 0, .1}}, {[]string{"0.3", "b"}, []float64{1, 3, .8}}},
 	} {
 		f, err := Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Compute(context.Background(), Options{Repeats: 2}); err == nil || !strings.Contains(err.Error(), "single runs") {
+		if _, err := f.Compute(context.Background(), Options{Repeats: 2}); err == nil ||
+			!strings.Contains(err.Error(), "single runs") {
 			t.Errorf("%s, two repeats: error %v", name, err)
 		}
 		checkFiles(t, f, &Table{Labels: f.Labels, Values: f.Values, Rows: rows})

@@ -12,8 +12,9 @@ import (
 )
 
 var minimaxCleaning = Figure{
-	Name:    "minimax-cleaning",
-	Title:   "MinimaxOPT against StocBiO and hypergradients on the cleaning of MNIST, a linear model: test accuracy against time",
+	Name: "minimax-cleaning",
+	Title: "MinimaxOPT against StocBiO and hypergradients on the cleaning of MNIST, a linear model: test accuracy " +
+		"against time",
 	Paper:   minimaxPaper + ", figure 4 and table 2",
 	Sets:    []string{"mnist"},
 	Labels:  []string{"noise", "method"},
@@ -54,7 +55,8 @@ func computeMinimaxCleaning(ctx context.Context, o Options, t *Table) error {
 	}
 	levels, list := []float64{.1, .3, .5}, cleaningContenders()
 	for i, noise := range levels {
-		in, err := cleaning{Noise: noise, Train: cleaningRows, Validation: 5_000, Ridge: 1e-3, Seed: o.Seed}.load(ctx, o.DataDir)
+		set := cleaning{Noise: noise, Train: cleaningRows, Validation: 5_000, Ridge: 1e-3, Seed: o.Seed}
+		in, err := set.load(ctx, o.DataDir)
 		if err != nil {
 			return err
 		}
@@ -65,7 +67,8 @@ func computeMinimaxCleaning(ctx context.Context, o Options, t *Table) error {
 			_, err := bilevel.Minimize(ctx, in.problem, c.method, bilevel.Settings{
 				Start: in.start(o.Seed), Seed: o.Seed, MaxTime: cleaningTime, RecordEvery: c.every,
 				Recorder: bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) {
-					t.add([]string{fmt.Sprint(noise), c.name}, r.Time.Seconds(), float64(r.Counts.Total())/cleaningRows, 1-in.testError(at))
+					t.add([]string{fmt.Sprint(noise), c.name}, r.Time.Seconds(), float64(r.Counts.Total())/cleaningRows,
+						1-in.testError(at))
 				}),
 			})
 			if err != nil {
@@ -77,13 +80,15 @@ func computeMinimaxCleaning(ctx context.Context, o Options, t *Table) error {
 	return nil
 }
 
-// minimaxCleaningPanels is a panel for each level of noise, without the start, which has no place on a logarithmic axis.
+// minimaxCleaningPanels is a panel for each level of noise, without the start, which has no place on a logarithmic
+// axis.
 func minimaxCleaningPanels(t *Table) []panel {
 	var list []panel
 	for _, noise := range t.labels(0) {
 		p := panel{title: "noise " + noise, x: "seconds", y: "test accuracy", logX: true}
 		for _, method := range t.labels(1, noise) {
-			p.series = append(p.series, series{name: method, x: t.values("seconds", noise, method)[1:], y: t.values("accuracy", noise, method)[1:]})
+			p.series = append(p.series, series{name: method, x: t.values("seconds", noise, method)[1:],
+				y: t.values("accuracy", noise, method)[1:]})
 		}
 		list = append(list, p)
 	}

@@ -10,8 +10,9 @@ import (
 )
 
 var minimaxNews = Figure{
-	Name:    "minimax-20news",
-	Title:   "MinimaxOPT against hypergradients on 20 newsgroups with a strength per word: loss and accuracy against gradient calls",
+	Name: "minimax-20news",
+	Title: "MinimaxOPT against hypergradients on 20 newsgroups with a strength per word: loss and accuracy against " +
+		"gradient calls",
 	Paper:   minimaxPaper + ", figure 2",
 	Sets:    []string{"20newsgroups"},
 	Labels:  []string{"method"},
@@ -37,10 +38,12 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 		return err
 	}
 	accuracy := func(z []float64) float64 { return 1 - in.testError(bilevel.Point{Z: z}) }
-	gd := valuefn.MinimaxOPT{Batch: in.problem.Inner.Samples(), Alpha: 10, Growth: 1.5, StageSteps: 40, Stages: 4, Inner: 10, Outer: 1e7}
+	gd := valuefn.MinimaxOPT{Batch: in.problem.Inner.Samples(), Alpha: 10, Growth: 1.5, StageSteps: 40, Stages: 4,
+		Inner: 10, Outer: 1e7}
 	momentum := gd
 	momentum.InnerOptimizer = hypergrad.Momentum{}
-	list := append([]contender{{"MinimaxOPT, momentum", momentum, 4}, {"MinimaxOPT", gd, 4}}, doubleLoops(20, 100, .9, 1e7)...)
+	list := append([]contender{{"MinimaxOPT, momentum", momentum, 4}, {"MinimaxOPT", gd, 4}},
+		doubleLoops(20, 100, .9, 1e7)...)
 	for i, c := range list {
 		if err := ctx.Err(); err != nil {
 			return err

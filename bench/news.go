@@ -22,12 +22,12 @@ const newsBox = 2
 const newsProducts = 1000
 
 // news is softmax regression on 20 newsgroups with a strength for each word: g the cross entropy of one half of the
-// training texts plus ½ mean over the 130,107 words and 20 classes of e^{x_j} z²; f the cross entropy of the other half.
-// Texts are word counts of unit length. Runs start at z = 0 and x = 0.
+// training texts plus ½ mean over the 130,107 words and 20 classes of e^{x_j} z²; f the cross entropy of the other
+// half. Texts are word counts of unit length. Runs start at z = 0 and x = 0.
 //
-// z has 2,602,140 coefficients. Records have h to about three digits, so far as strengths are in the default box, and ∇h to
-// two: half a minute far from the record before, seconds close to it. They have the error of the run's own z on the 7,532
-// test texts.
+// z has 2,602,140 coefficients. Records have h to about three digits, so far as strengths are in the default box, and
+// ∇h to two: half a minute far from the record before, seconds close to it. They have the error of the run's own z on
+// the 7,532 test texts.
 //
 // Grazzi, Franceschi, Pontil, Salzo, "On the iteration complexity of hypergradient computation", ICML 2020, section 5.
 type news struct {
@@ -45,7 +45,8 @@ func (news) sets() []string { return []string{"20newsgroups"} }
 
 func (c news) load(ctx context.Context, dir string) (*instance, error) {
 	if !(c.Box > 0 && c.Box <= 100) {
-		return nil, fmt.Errorf("bench: 20news with box %v: strengths are e^x, and |x| is at most a box between 0 and 100", c.Box)
+		return nil, fmt.Errorf("bench: 20news with box %v: strengths are e^x, and |x| is at most a box between 0 and 100",
+			c.Box)
 	}
 	all, test, _, err := dataset.Load(ctx, "20newsgroups", dataset.GetOptions{DataDir: dir})
 	if err != nil {

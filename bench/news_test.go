@@ -44,10 +44,12 @@ func TestClippedCleaning(t *testing.T) {
 
 // TestOptionsRefused: what makes no problem is said before a data set is trained on.
 func TestOptionsRefused(t *testing.T) {
-	if _, err := (news{Box: -1}).load(context.Background(), ""); err == nil || !strings.Contains(err.Error(), "20news with box -1") {
+	if _, err := (news{Box: -1}).load(context.Background(), ""); err == nil ||
+		!strings.Contains(err.Error(), "20news with box -1") {
 		t.Errorf("a box of -1: %v", err)
 	}
-	if _, err := (cleaning{Weights: "hard", Train: 1, Validation: 1}).load(context.Background(), ""); err == nil || !strings.Contains(err.Error(), `weights "hard": choose sigmoid or clip`) {
+	if _, err := (cleaning{Weights: "hard", Train: 1, Validation: 1}).load(context.Background(), ""); err == nil ||
+		!strings.Contains(err.Error(), `weights "hard": choose sigmoid or clip`) {
 		t.Errorf("hard weights: %v", err)
 	}
 }

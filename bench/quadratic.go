@@ -27,8 +27,8 @@ func (quadratic) sets() []string { return nil }
 func (q quadratic) load(context.Context, string) (*instance, error) {
 	least := 2 * (q.Inner + q.Outer)
 	if q.Inner < 1 || q.Outer < 1 || q.Terms < least || q.Validation < least {
-		return nil, fmt.Errorf("bench: a quadratic of inner %d, outer %d, terms %d, validation %d: lengths must be positive, and terms and validation at least 2(inner + outer)",
-			q.Inner, q.Outer, q.Terms, q.Validation)
+		return nil, fmt.Errorf("bench: a quadratic of inner %d, outer %d, terms %d, validation %d: lengths must be "+
+			"positive, and terms and validation at least 2(inner + outer)", q.Inner, q.Outer, q.Terms, q.Validation)
 	}
 	pair, err := quadratics.NewPair(q.Inner, q.Outer, q.Terms, q.Validation, q.Seed)
 	if err != nil {

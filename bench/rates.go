@@ -20,8 +20,9 @@ import (
 )
 
 var hypergradRates = Figure{
-	Name:    "hypergrad-rates",
-	Title:   "Error of hypergradients against the number of steps t = k: iterative differentiation, fixed point, conjugate gradients",
+	Name: "hypergrad-rates",
+	Title: "Error of hypergradients against the number of steps t = k: iterative differentiation, fixed point, " +
+		"conjugate gradients",
 	Paper:   "Grazzi, Franceschi, Pontil, Salzo, On the iteration complexity of hypergradient computation, 2020, figure 1",
 	Labels:  []string{"problem", "method"},
 	Values:  []string{"t", "error_mean", "error_std"},
@@ -42,7 +43,8 @@ var rateMethods = []struct {
 		return hypergrad.ITD{Dynamics: inner.GradientDescent{Step: eta}, Steps: t}
 	}},
 	{"AID-FP", func(t int, eta float64) hypergrad.Estimator {
-		return hypergrad.AID{Inner: inner.GradientDescent{Step: eta, Steps: t}, Linear: linsolve.FixedPoint{Scale: eta, Steps: t}}
+		return hypergrad.AID{Inner: inner.GradientDescent{Step: eta, Steps: t},
+			Linear: linsolve.FixedPoint{Scale: eta, Steps: t}}
 	}},
 	{"AID-CG", func(t int, eta float64) hypergrad.Estimator {
 		return hypergrad.AID{Inner: inner.GradientDescent{Step: eta, Steps: t}, Linear: linsolve.CG{Steps: t}}
@@ -208,7 +210,8 @@ var syntheticProblems = []synthetic{
 }
 
 // strengths is a problem with a strength e^{x_j} for each of d features.
-func strengths(rng *rand.Rand, n, m, d int, loss func(a *rows.Dense, s []float64, p int) (*model.Loss, error)) (*bilevel.Problem, error) {
+func strengths(rng *rand.Rand, n, m, d int,
+	loss func(a *rows.Dense, s []float64, p int) (*model.Loss, error)) (*bilevel.Problem, error) {
 	a, s := gaussianRows(rng, n+m, d)
 	train, err := loss(part(a, 0, n), s[:n], d)
 	if err != nil {

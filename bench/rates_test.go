@@ -25,7 +25,8 @@ func TestHypergradRates(t *testing.T) {
 		t.Errorf("the problems are %v", problems)
 	}
 	for _, problem := range table.labels(0) {
-		itd, fp, cg := table.values("error_mean", problem, "ITD"), table.values("error_mean", problem, "AID-FP"), table.values("error_mean", problem, "AID-CG")
+		itd, fp, cg := table.values("error_mean", problem, "ITD"), table.values("error_mean", problem, "AID-FP"),
+			table.values("error_mean", problem, "AID-CG")
 		for i, steps := range table.values("t", problem, "ITD") {
 			if steps < 100 || itd[i] < 1e-12 {
 				continue // the order is that of the rates, which tell in the long run, down to rounding
@@ -50,7 +51,8 @@ func checkFiles(t *testing.T, f Figure, table *Table) {
 		t.Fatal(err)
 	}
 	lines, err := csv.NewReader(&numbers).ReadAll()
-	if err != nil || len(lines) != 1+len(table.Rows) || strings.Join(lines[0], ",") != strings.Join(append(append([]string{}, f.Labels...), f.Values...), ",") {
+	if err != nil || len(lines) != 1+len(table.Rows) ||
+		strings.Join(lines[0], ",") != strings.Join(append(append([]string{}, f.Labels...), f.Values...), ",") {
 		t.Errorf("%d lines for %d rows, header %v, %v", len(lines), len(table.Rows), lines[0], err)
 	}
 	if err := f.Draw(table, "svg", &svg); err != nil || !strings.Contains(svg.String(), "<svg") {

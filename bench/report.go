@@ -26,15 +26,18 @@ func (r *Results) WriteReport(w io.Writer, title string) error {
 					run.Status += ": " + t.Message
 				}
 				for _, at := range t.Points {
-					run.Points = append(run.Points, report.BenchPoint{Step: at.Step, Seconds: at.Seconds, Samples: at.Counts.Total(),
-						GradCalls: at.Counts.GradF + at.Counts.GradG, Value: float64(at.Value), GradNorm2: float64(at.GradNorm2), TestError: float64(at.TestError), KKT: float64(at.KKT)})
+					run.Points = append(run.Points, report.BenchPoint{Step: at.Step, Seconds: at.Seconds,
+						Samples: at.Counts.Total(), GradCalls: at.Counts.GradF + at.Counts.GradG,
+						Value: float64(at.Value), GradNorm2: float64(at.GradNorm2),
+						TestError: float64(at.TestError), KKT: float64(at.KKT)})
 				}
 				d.Runs = append(d.Runs, run)
 			}
 		}
 	}
 	d.Subtitle = fmt.Sprintf("%s on %s", plural(runs, "run"), plural(len(r.Problems), "problem"))
-	d.Facts = []report.Fact{{Name: "Budget of a run", Value: strings.Join(budgets, "; ")}, {Name: "Made with", Value: strings.Join(made, "; ")},
+	d.Facts = []report.Fact{{Name: "Budget of a run", Value: strings.Join(budgets, "; ")},
+		{Name: "Made with", Value: strings.Join(made, "; ")},
 		{Name: "Seconds", Value: "of the method alone; records are evaluated outside"}}
 	return report.WriteBench(w, d)
 }

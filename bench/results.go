@@ -36,7 +36,8 @@ func NewResults(traces []*Trace) *Results {
 		}
 		p := &r.Problems[len(r.Problems)-1]
 		params := describeJSON(t.Params)
-		if n := len(p.Groups); n == 0 || p.Groups[n-1].Method != t.Method || p.Groups[n-1].Algorithm != t.Algorithm || p.Groups[n-1].Params != params {
+		if n := len(p.Groups); n == 0 || p.Groups[n-1].Method != t.Method || p.Groups[n-1].Algorithm != t.Algorithm ||
+			p.Groups[n-1].Params != params {
 			p.Groups = append(p.Groups, Group{Method: t.Method, Algorithm: t.Algorithm, Params: params})
 		}
 		g := &p.Groups[len(p.Groups)-1]

@@ -45,11 +45,14 @@ func TestQuantile(t *testing.T) {
 
 // made is a run whose values fall from 1 by a factor of ten a step of `pace` seconds, for n records.
 func made(method, params string, seed uint64, pace float64, n int, status string) *Trace {
-	t := &Trace{Task: Task{Problem: "made", Kind: "quadratic", Options: json.RawMessage("{}"), Method: method, Algorithm: "saba",
-		Params: json.RawMessage(params), Seed: seed}, Known: 2, Status: status, Message: "so it is"}
+	t := &Trace{Task: Task{Problem: "made", Kind: "quadratic",
+		Options: json.RawMessage("{}"), Method: method, Algorithm: "saba", Params: json.RawMessage(params), Seed: seed},
+		Known: 2, Status: status, Message: "so it is"}
 	for k := range n {
-		t.Points = append(t.Points, Point{Step: int64(k), Seconds: float64(k) * pace, Counts: bilevel.Counts{GradF: int64(100 * k), GradG: int64(10 * k), HessG: int64(k)},
-			Value: number(2 + math.Pow(10, -float64(k))), GradNorm2: number(math.Pow(100, -float64(k))), TestError: number(math.NaN()), KKT: number(math.Pow(50, -float64(k)))})
+		to := func(base float64) float64 { return math.Pow(base, -float64(k)) }
+		t.Points = append(t.Points, Point{Step: int64(k), Seconds: float64(k) * pace,
+			Counts: bilevel.Counts{GradF: int64(100 * k), GradG: int64(10 * k), HessG: int64(k)},
+			Value:  number(2 + to(10)), GradNorm2: number(to(100)), TestError: number(math.NaN()), KKT: number(to(50))})
 	}
 	t.Seconds, t.Steps = float64(n-1)*pace, int64(n-1)
 	return t
@@ -63,7 +66,8 @@ func madeResults() *Results {
 	for seed := range uint64(3) {
 		list = append(list, made("A", `{"batch":2}`, seed, .5, 3+int(seed), Done))
 	}
-	list = append(list, made("B", `{"batch":1,"inner":{"size":0.5}}`, 0, 1, 8, Diverged), made("B", `{"batch":1,"inner":{"size":0.5}}`, 1, 1, 0, Failed))
+	list = append(list, made("B", `{"batch":1,"inner":{"size":0.5}}`, 0, 1, 8, Diverged),
+		made("B", `{"batch":1,"inner":{"size":0.5}}`, 1, 1, 0, Failed))
 	return NewResults(list)
 }
 
@@ -101,7 +105,8 @@ func TestTimeToTarget(t *testing.T) {
 // The parameters that reach the smallest target first are chosen; where none do, those of the next one.
 func TestChoose(t *testing.T) {
 	p := madeResults().Problems[0]
-	for targets, want := range map[string]string{"1.1e-4": "batch=1", "1.1e-2": "batch=2", "1.1e-2,1e-12": "batch=2", "1e-12": "batch=1"} {
+	for targets, want := range map[string]string{"1.1e-4": "batch=1", "1.1e-2": "batch=2", "1.1e-2,1e-12": "batch=2",
+		"1e-12": "batch=1"} {
 		var list []float64
 		for word := range strings.SplitSeq(targets, ",") {
 			f, err := strconv.ParseFloat(word, 64)
@@ -120,11 +125,13 @@ func TestChoose(t *testing.T) {
 	if err := best.WriteYAML(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := "# made\nmethods:\n  - {name: \"A\", method: saba, params: {batch: 2}}\n  - {name: \"B\", method: saba, params: {batch: 1, inner: {size: 0.5}}}\n"
+	want := "# made\nmethods:\n  - {name: \"A\", method: saba, params: {batch: 2}}\n" +
+		"  - {name: \"B\", method: saba, params: {batch: 1, inner: {size: 0.5}}}\n"
 	if b.String() != want {
 		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}
-	if _, err := ParseConfig("f", append(b.Bytes(), "name: x\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]"...)); err != nil {
+	b.WriteString("name: x\nbudget: {steps: 1}\nproblems: [{problem: quadratic}]")
+	if _, err := ParseConfig("f", b.Bytes()); err != nil {
 		t.Error(err)
 	}
 }
@@ -134,8 +141,8 @@ func TestTable(t *testing.T) {
 	if err := madeResults().WriteTable(&b, []float64{1e-2 * 1.1, 1e-9}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"made, h* = 2", "batch=1 inner={size=0.5}", "3/3", "4 [2.8, 5.2]", "0/3", "0.0001", "too few to compare", "2 runs did not end well",
-		"made, B batch=1 inner={size=0.5}, seed 0: diverged, so it is"} {
+	for _, want := range []string{"made, h* = 2", "batch=1 inner={size=0.5}", "3/3", "4 [2.8, 5.2]", "0/3", "0.0001",
+		"too few to compare", "2 runs did not end well", "made, B batch=1 inner={size=0.5}, seed 0: diverged, so it is"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b.String())
 		}
@@ -145,7 +152,8 @@ func TestTable(t *testing.T) {
 		list = append(list, made("A", "{}", seed, 1, 5, Done))
 	}
 	b.Reset()
-	if err := NewResults(list).WriteTable(&b, DefaultTargets); err != nil || strings.Contains(b.String(), "too few") || strings.Contains(b.String(), "did not end well") {
+	if err := NewResults(list).WriteTable(&b, DefaultTargets); err != nil || strings.Contains(b.String(), "too few") ||
+		strings.Contains(b.String(), "did not end well") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
@@ -227,13 +235,15 @@ func TestExport(t *testing.T) {
 	}
 	for i, row := range rows {
 		line := lines[1+i]
-		for name, want := range map[string]string{"method": row.Method, "params": row.Params, "seed": fmt.Sprint(row.Seed), "status": row.Status, "step": fmt.Sprint(row.Step),
-			"samples": fmt.Sprint(row.Samples), "grad_calls": fmt.Sprint(row.GradCalls), "hess_g": fmt.Sprint(row.HessG), "test_error": ""} {
+		for name, want := range map[string]string{"method": row.Method, "params": row.Params, "seed": fmt.Sprint(row.Seed),
+			"status": row.Status, "step": fmt.Sprint(row.Step), "samples": fmt.Sprint(row.Samples),
+			"grad_calls": fmt.Sprint(row.GradCalls), "hess_g": fmt.Sprint(row.HessG), "test_error": ""} {
 			if got := line[column[name]]; got != want {
 				t.Errorf("row %d: %s is %s in one file and %s in the other", i, name, got, want)
 			}
 		}
-		for name, want := range map[string]*float64{"value": row.Value, "suboptimality": row.Subopt, "gradnorm2": row.GradNorm2, "kkt": row.KKT, "known_minimum": row.Known} {
+		for name, want := range map[string]*float64{"value": row.Value, "suboptimality": row.Subopt,
+			"gradnorm2": row.GradNorm2, "kkt": row.KKT, "known_minimum": row.Known} {
 			got, err := strconv.ParseFloat(line[column[name]], 64)
 			if (want == nil) != (err != nil) || want != nil && got != *want {
 				t.Errorf("row %d: %s is %v and %v", i, name, line[column[name]], want)
@@ -241,7 +251,8 @@ func TestExport(t *testing.T) {
 		}
 	}
 	row := rows[2]
-	if row.Method != "A" || row.Step != 2 || row.Seconds != 2 || row.Samples != 222 || row.GradCalls != 220 || *row.Value != 2.01 || *row.GradNorm2 != 1e-4 || *row.KKT != 1./2500 || row.TestError != nil || row.RunSteps != 4 {
+	if row.Method != "A" || row.Step != 2 || row.Seconds != 2 || row.Samples != 222 || row.GradCalls != 220 ||
+		*row.Value != 2.01 || *row.GradNorm2 != 1e-4 || *row.KKT != 1./2500 || row.TestError != nil || row.RunSteps != 4 {
 		t.Errorf("%+v", row)
 	}
 	if last := rows[len(rows)-1]; last.Step != -1 || last.Status != Failed || last.Value != nil {
@@ -250,7 +261,8 @@ func TestExport(t *testing.T) {
 }
 
 func TestParametersAreOrderedByNumber(t *testing.T) {
-	want := []string{`{"batch":1}`, `{"batch":8,"inner":1e-3}`, `{"batch":8,"inner":0.02}`, `{"batch":8,"inner":0.1,"ratio":1}`, `{"batch":8,"inner":0.1,"ratio":1.5}`, `{"batch":64}`, `{"shuffle":true}`}
+	want := []string{`{"batch":1}`, `{"batch":8,"inner":1e-3}`, `{"batch":8,"inner":0.02}`,
+		`{"batch":8,"inner":0.1,"ratio":1}`, `{"batch":8,"inner":0.1,"ratio":1.5}`, `{"batch":64}`, `{"shuffle":true}`}
 	got := slices.Clone(want)
 	slices.Reverse(got)
 	slices.SortFunc(got, compareParams)
@@ -274,7 +286,8 @@ func TestLinesLookDifferent(t *testing.T) {
 // Steps with which a run leaves the numbers are not chosen, however early the others came close.
 func TestChooseRunsThatEndWell(t *testing.T) {
 	run := func(batch int, seed uint64, status string, values ...number) *Trace {
-		trace := &Trace{Task: Task{Problem: "made", Method: "A", Algorithm: "saba", Params: json.RawMessage(fmt.Sprintf(`{"batch":%d}`, batch)), Seed: seed}, Known: 0, Status: status}
+		trace := &Trace{Task: Task{Problem: "made", Method: "A", Algorithm: "saba",
+			Params: json.RawMessage(fmt.Sprintf(`{"batch":%d}`, batch)), Seed: seed}, Known: 0, Status: status}
 		for i, v := range values {
 			trace.Points = append(trace.Points, Point{Step: int64(i), Seconds: float64(i), Value: v})
 		}

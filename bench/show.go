@@ -55,7 +55,8 @@ func (r *Results) WriteTable(w io.Writer, targets []float64) error {
 		fmt.Fprintf(w, "\n%s did not end well:\n", plural(len(failures), "run"))
 	}
 	for _, t := range failures {
-		fmt.Fprintf(w, "  %s, %s, seed %d: %s, %s\n", t.Problem, strings.TrimSpace(t.Method+" "+describeJSON(t.Params)), t.Seed, t.Status, t.Message)
+		fmt.Fprintf(w, "  %s, %s, seed %d: %s, %s\n", t.Problem, strings.TrimSpace(t.Method+" "+describeJSON(t.Params)),
+			t.Seed, t.Status, t.Message)
 	}
 	return nil
 }

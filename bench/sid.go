@@ -72,7 +72,8 @@ func sidErrors(ctx context.Context, o Options, t *Table, p *bilevel.Problem, x [
 	}
 	for i, rule := range sidRules {
 		for j, n := range steps {
-			h, err := hypergrad.SID{InnerSteps: n, LinearSteps: n, Samples: n, Batch: 1, Inner: rule.rate, Linear: rule.rate}.Start(p, nil)
+			h, err := hypergrad.SID{InnerSteps: n, LinearSteps: n, Samples: n, Batch: 1, Inner: rule.rate,
+				Linear: rule.rate}.Start(p, nil)
 			if err != nil {
 				return err
 			}
@@ -150,7 +151,8 @@ func sidPanels(t *Table) []panel {
 	for _, rule := range t.labels(0) {
 		p := panel{title: rule + " steps", x: "t = k = J", y: "squared error", logX: true, logY: true}
 		for _, column := range t.Values[1:] {
-			p.series = append(p.series, series{name: column, x: t.values("t", rule), y: t.values(column, rule), dashed: column != "mse"})
+			p.series = append(p.series, series{name: column, x: t.values("t", rule), y: t.values(column, rule),
+				dashed: column != "mse"})
 		}
 		all.series = append(all.series, series{name: rule, x: t.values("t", rule), y: t.values("mse", rule)})
 		list = append(list, p)

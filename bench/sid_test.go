@@ -34,8 +34,8 @@ func TestSIDProgress(t *testing.T) {
 	}
 }
 
-// On MNIST the mean squared error falls at least like 1/t with decreasing steps, and ends on a plateau with constant ones,
-// whose height the step sets.
+// On MNIST the mean squared error falls at least like 1/t with decreasing steps, and ends on a plateau with constant
+// ones, whose height the step sets.
 func TestSIDRates(t *testing.T) {
 	dir := realdata.Folder(t, "mnist")
 	f, err := Lookup("sid-rates")

@@ -174,11 +174,12 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 	without := 0 // records without a KKT loss
 	res, err := bilevel.Minimize(ctx, in.problem, m, bilevel.Settings{
 		Start: in.start(t.Seed), Seed: t.Seed,
-		MaxSteps: t.Budget.Steps, MaxSamples: t.Budget.Samples, MaxTime: time.Duration(t.Budget.Seconds * float64(time.Second)),
-		RecordsPerDecade: t.PerDecade, Evaluator: e,
+		MaxSteps: t.Budget.Steps, MaxSamples: t.Budget.Samples,
+		MaxTime: time.Duration(t.Budget.Seconds * float64(time.Second)), RecordsPerDecade: t.PerDecade, Evaluator: e,
 		Recorder: bilevel.RecorderFunc(func(r bilevel.Record, at bilevel.Point) {
 			p := newPoint()
-			p.Step, p.Seconds, p.Counts, p.Value, p.GradNorm2 = r.Step, r.Time.Seconds(), r.Counts, number(r.Value), number(r.GradNorm*r.GradNorm)
+			p.Step, p.Seconds, p.Counts, p.Value, p.GradNorm2 = r.Step, r.Time.Seconds(), r.Counts, number(r.Value),
+				number(r.GradNorm*r.GradNorm)
 			if in.testError != nil {
 				p.TestError = number(in.testError(at))
 			}
@@ -194,7 +195,8 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 		}),
 	})
 	if e.loose > 0 {
-		trace.Notes = append(trace.Notes, fmt.Sprintf("%d of %d evaluations of h were not solved to the tolerance: %v", e.loose, len(trace.Points), e.last))
+		trace.Notes = append(trace.Notes, fmt.Sprintf("%d of %d evaluations of h were not solved to the tolerance: %v",
+			e.loose, len(trace.Points), e.last))
 	}
 	if without > 1 {
 		trace.Notes = append(trace.Notes, fmt.Sprintf("%d records in all have no KKT loss", without))

@@ -58,8 +58,9 @@ type toySeries struct {
 
 // bomeSeries is a run of BOME with one step size for z and x, named after its parameters.
 func bomeSeries(at bilevel.Point, steps int64, innerSteps int, eta, alpha, step, epsilon float64) toySeries {
-	return toySeries{fmt.Sprintf("T=%d eta=%g", innerSteps, eta), valuefn.BOME{InnerSteps: innerSteps, Eta: eta, Epsilon: epsilon,
-		Alpha: stochastic.Constant(alpha), Inner: stochastic.Constant(step), Outer: stochastic.Constant(step)}, at, steps, innerSteps, alpha}
+	return toySeries{fmt.Sprintf("T=%d eta=%g", innerSteps, eta),
+		valuefn.BOME{InnerSteps: innerSteps, Eta: eta, Epsilon: epsilon, Alpha: stochastic.Constant(alpha),
+			Inner: stochastic.Constant(step), Outer: stochastic.Constant(step)}, at, steps, innerSteps, alpha}
 }
 
 // bomeParameters are the T and η of the figures.
@@ -142,7 +143,8 @@ func computeCoreset(ctx context.Context, o Options, t *Table) error {
 	runs = append(runs,
 		toySeries{"BSG-1", valuefn.BSG1{Inner: rate, Outer: rate}, starts[0], steps, 10, step},
 		toySeries{"BVFSM", valuefn.BVFSM{Value: rate, Inner: rate, Outer: rate, Horizon: steps}, starts[0], steps, 10, step},
-		toySeries{"penalty", hypergrad.Penalty{Inner: step, Outer: step, Gamma: .01, Epsilon: .01, Scale: .5}, starts[0], steps, 10, step})
+		toySeries{"penalty", hypergrad.Penalty{Inner: step, Outer: step, Gamma: .01, Epsilon: .01, Scale: .5}, starts[0],
+			steps, 10, step})
 	if err := toyCurves(ctx, o, t, p, runs); err != nil {
 		return err
 	}
@@ -162,8 +164,10 @@ func computeNoSingleton(ctx context.Context, o Options, t *Table) error {
 	}
 	rate := stochastic.Constant(step)
 	runs = append(runs,
-		toySeries{"BSG-1", valuefn.BSG1{InnerSteps: 1, Inner: rate, Outer: rate, Epsilon: 1e-8}, bilevel.Point{}, steps, 1, step},
-		toySeries{"penalty", hypergrad.Penalty{InnerSteps: 1, Inner: step, Outer: step, Gamma: .01, Epsilon: .1, Scale: .5}, bilevel.Point{}, 2 * steps, 1, step})
+		toySeries{"BSG-1", valuefn.BSG1{InnerSteps: 1, Inner: rate, Outer: rate, Epsilon: 1e-8}, bilevel.Point{}, steps, 1,
+			step},
+		toySeries{"penalty", hypergrad.Penalty{InnerSteps: 1, Inner: step, Outer: step, Gamma: .01, Epsilon: .1, Scale: .5},
+			bilevel.Point{}, 2 * steps, 1, step})
 	return toyCurves(ctx, o, t, toy.NoSingleton(), runs)
 }
 
@@ -208,7 +212,8 @@ func coresetPanels(t *Table) []panel {
 		if name != "hull" {
 			label = fmt.Sprintf("start %d", i+1)
 		}
-		plane.series = append(plane.series, series{name: label, x: t.values("z1", name), y: t.values("z2", name), dashed: name == "hull"})
+		plane.series = append(plane.series, series{name: label, x: t.values("z1", name), y: t.values("z2", name),
+			dashed: name == "hull"})
 	}
 	f := panel{title: "outer objective: 0.72 at the answer", x: "steps", y: "f", logX: true}
 	gap := panel{title: "inner gap, by T steps", x: "steps", y: "q̂", logX: true, logY: true}

@@ -89,7 +89,8 @@ func (n *number) UnmarshalJSON(text []byte) error {
 
 // newTrace is the trace of a run of t that is made here.
 func newTrace(t Task, known float64) *Trace {
-	return &Trace{Task: t, Known: number(known), Go: runtime.Version() + " " + runtime.GOARCH, Kernels: kernel.Active().String()}
+	return &Trace{Task: t, Known: number(known), Go: runtime.Version() + " " + runtime.GOARCH,
+		Kernels: kernel.Active().String()}
 }
 
 // traceFormat is the first line's version of a trace file, which has a line for each point and ends with traceEnd.
@@ -115,8 +116,8 @@ type traceEnd struct {
 // runsFolder is where the traces are, in the folder of a bench.
 const runsFolder = "runs"
 
-// write writes t into the folder of a bench. A reader finds all of it or nothing.
-func (t *Trace) write(dir string) error {
+// text is t as a file.
+func (t *Trace) text() ([]byte, error) {
 	var b bytes.Buffer
 	lines := json.NewEncoder(&b)
 	lines.SetEscapeHTML(false)
@@ -127,8 +128,17 @@ func (t *Trace) write(dir string) error {
 	all = append(all, traceEnd{t.Status, t.Message, t.Steps, t.Seconds, t.Counts, t.Notes})
 	for _, line := range all {
 		if err := lines.Encode(line); err != nil {
-			return fmt.Errorf("bench: trace: %w", err)
+			return nil, fmt.Errorf("bench: trace: %w", err)
 		}
+	}
+	return b.Bytes(), nil
+}
+
+// write writes t into the folder of a bench. A reader finds all of it or nothing.
+func (t *Trace) write(dir string) error {
+	text, err := t.text()
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(dir, runsFolder, t.file())
 	f, err := os.CreateTemp(filepath.Dir(path), ".run-*")
@@ -136,7 +146,7 @@ func (t *Trace) write(dir string) error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(text)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}
@@ -230,7 +240,8 @@ func ReadTraces(dir string) ([]*Trace, error) {
 	}
 	slices.SortFunc(list, func(a, b *Trace) int {
 		for _, c := range []int{
-			strings.Compare(a.Problem, b.Problem), strings.Compare(a.Method, b.Method), compareParams(string(a.Params), string(b.Params)),
+			strings.Compare(a.Problem, b.Problem), strings.Compare(a.Method, b.Method),
+			compareParams(string(a.Params), string(b.Params)),
 		} {
 			if c != 0 {
 				return c

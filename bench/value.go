@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -256,7 +257,8 @@ func (v value) expand() []value {
 			var next []value
 			for _, head := range all {
 				for _, w := range e.value.expand() {
-					next = append(next, value{v.line, v.column, append(head.v.([]entry)[:len(head.v.([]entry)):len(head.v.([]entry))], entry{e.key, e.line, e.column, w})})
+					longer := append(slices.Clone(head.v.([]entry)), entry{e.key, e.line, e.column, w})
+					next = append(next, value{v.line, v.column, longer})
 				}
 			}
 			all = next
@@ -264,6 +266,31 @@ func (v value) expand() []value {
 		return all
 	}
 	return []value{v}
+}
+
+// size is the number of values that expand returns, at most most+1: more are not counted.
+func (v value) size(most int) int {
+	n := 1
+	switch x := v.v.(type) {
+	case []value:
+		n = 0
+		for _, item := range x {
+			n = min(n+item.size(most), most+1)
+		}
+	case []entry:
+		for _, e := range x {
+			n = min(n*e.value.size(most), most+1)
+		}
+	}
+	return n
+}
+
+// grid is expand, or an error if that is too much.
+func (v value) grid(what string) ([]value, error) {
+	if v.size(maxTasks) > maxTasks {
+		return nil, v.errorf("%s is a grid of more than %d; leave some of its values out", what, maxTasks)
+	}
+	return v.expand(), nil
 }
 
 // plain is v as encoding/json takes it: maps have sorted keys there, so that equal values have equal texts.

@@ -15,9 +15,11 @@ import (
 )
 
 var warmStart = Figure{
-	Name:    "warm-start",
-	Title:   "‖∇h‖² against inner and linear iterations, with and without warm start, logistic regression with a strength per feature",
-	Paper:   "Grazzi and Pontil, Principled and efficient bilevel optimization for machine learning (tutorial), warm start",
+	Name: "warm-start",
+	Title: "‖∇h‖² against inner and linear iterations, with and without warm start, logistic regression with a " +
+		"strength per feature",
+	Paper: "Grazzi and Pontil, Principled and efficient bilevel optimization for machine learning (tutorial), " +
+		"warm start",
 	Labels:  []string{"start", "schedule"},
 	Values:  []string{"iterations", "grad2_median", "grad2_q20", "grad2_q80"},
 	Repeats: 10,

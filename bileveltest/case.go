@@ -105,7 +105,8 @@ func (c *Case) minimize() {
 			c.Problem.ProjectX(trial)
 			next := c.Solve(trial)
 			if next.Value <= s.Value-1e-6*math.Abs(floats.Dot(s.Grad, x)-floats.Dot(s.Grad, trial)) ||
-				next.Value <= s.Value+1e-15*(1+math.Abs(s.Value)) && normInf(c.Problem, trial, next.Grad) < floats.Norm(proj, math.Inf(1)) {
+				next.Value <= s.Value+1e-15*(1+math.Abs(s.Value)) &&
+					normInf(c.Problem, trial, next.Grad) < floats.Norm(proj, math.Inf(1)) {
 				copy(x, trial)
 				s, ok = next, true
 				break

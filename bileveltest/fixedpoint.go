@@ -86,7 +86,8 @@ func (pr *probe) checkPush(r *report, f bilevel.FixedPoint, m bilevel.Pusher) {
 			compare := func(name string, vz, vx []float64, right float64) {
 				m.Push(got, at.z, at.x, vz, vx, b)
 				left := floats.Dot(got, at.w)
-				if scale := math.Abs(right) + floats.Norm(got, 2)*floats.Norm(at.w, 2); !(math.Abs(left-right) <= pr.opts.Round*scale) {
+				scale := math.Abs(right) + floats.Norm(got, 2)*floats.Norm(at.w, 2)
+				if !(math.Abs(left-right) <= pr.opts.Round*scale) {
 					r.errorf("over %v at point %d: ⟨Push(%s), w⟩ = %.10g, Pull gives %.10g", b, i, name, left, right)
 				}
 			}
@@ -103,7 +104,8 @@ func (pr *probe) checkPush(r *report, f bilevel.FixedPoint, m bilevel.Pusher) {
 				}, dir.h)
 				for k := range got {
 					if pr.far(got[k], want[k], slack[k]) {
-						r.errorf("over %v at point %d: Push[%d] along v and %s is %.10g, finite differences of Map %.10g ± %.1g", b, i, k, dir.name("x"), got[k], want[k], slack[k])
+						r.errorf("over %v at point %d: Push[%d] along v and %s is %.10g, finite differences of Map %.10g ± %.1g", b, i, k,
+							dir.name("x"), got[k], want[k], slack[k])
 					}
 				}
 			}
@@ -125,13 +127,15 @@ func (pr *probe) checkPull(r *report, f bilevel.FixedPoint) {
 			for _, dir := range pr.directions(at.z, false, 0, 0, rng) {
 				want, slack := difference(func(s float64) []float64 { return phi(along(at.z, dir.u, s), at.x) }, dir.h)
 				if got := floats.Dot(uz, dir.u); pr.far(got, want[0], slack[0]) {
-					r.errorf("over %v at point %d: %s = %.10g, finite differences of ⟨Φ, u⟩ %.10g ± %.1g", b, i, dir.name("uz"), got, want[0], slack[0])
+					r.errorf("over %v at point %d: %s = %.10g, finite differences of ⟨Φ, u⟩ %.10g ± %.1g",
+						b, i, dir.name("uz"), got, want[0], slack[0])
 				}
 			}
 			for _, dir := range pr.directions(at.x, true, 0, 0, rng) {
 				want, slack := difference(func(s float64) []float64 { return phi(at.z, along(at.x, dir.u, s)) }, dir.h)
 				if got := floats.Dot(ux, dir.u); pr.far(got, want[0], slack[0]) {
-					r.errorf("over %v at point %d: %s = %.10g, finite differences of ⟨Φ, u⟩ %.10g ± %.1g", b, i, dir.name("ux"), got, want[0], slack[0])
+					r.errorf("over %v at point %d: %s = %.10g, finite differences of ⟨Φ, u⟩ %.10g ± %.1g",
+						b, i, dir.name("ux"), got, want[0], slack[0])
 				}
 			}
 		}

@@ -149,7 +149,8 @@ func step(run bilevel.Run) (bool, error) {
 }
 
 // follow starts a run and makes steps, calling see before the first and after each.
-func (t trial) follow(p *bilevel.Problem, at bilevel.Point, seed uint64, steps int64, see func(step int64, run bilevel.Run)) (bilevel.Run, error) {
+func (t trial) follow(p *bilevel.Problem, at bilevel.Point, seed uint64, steps int64,
+	see func(step int64, run bilevel.Run)) (bilevel.Run, error) {
 	run, err := t.m.Start(p, at, seed)
 	if err != nil {
 		return nil, fmt.Errorf("error of Start: %w", err)
@@ -203,7 +204,8 @@ func (t trial) checkStart(r *report) {
 			continue
 		}
 		if first := want[0]; len(first.Z) != d || len(first.X) != p || first.V != nil && len(first.V) != d {
-			r.errorf("%s: Point() has |z| = %d, |x| = %d, |v| = %d for d = %d, p = %d", c.Name, len(first.Z), len(first.X), len(first.V), d, p)
+			r.errorf("%s: Point() has |z| = %d, |x| = %d, |v| = %d for d = %d, p = %d",
+				c.Name, len(first.Z), len(first.X), len(first.V), d, p)
 		}
 		at := clonePoint(c.Start)
 		if at.Z == nil {
@@ -236,7 +238,8 @@ func (t trial) checkStart(r *report) {
 			}
 		}
 		if diff := unlike(got, want); diff != "" {
-			r.errorf("%s: the run depends on what the caller does with the start point after Start, or zeros are not what nil is: %s", c.Name, diff)
+			r.errorf("%s: the run depends on what the caller does with the start point after Start, "+
+				"or zeros are not what nil is: %s", c.Name, diff)
 		}
 		for name, bad := range map[string]bilevel.Point{
 			"z too long":    {Z: make([]float64, d+1)},
@@ -269,7 +272,8 @@ func (t trial) checkAnswer(r *report, c Case) {
 	}
 	before, after := c.Solve(start.X).Value-c.Value, c.Solve(at.X).Value-c.Value
 	if !(after <= t.opts.Tol*before) {
-		r.errorf("h − h* = %.3g after %d steps and %.3g before; want at most %.3g\n\tx  = %.6g\n\tx* = %.6g", after, t.opts.Steps, before, t.opts.Tol*before, at.X, c.X)
+		r.errorf("h − h* = %.3g after %d steps and %.3g before; want at most %.3g\n\tx  = %.6g\n\tx* = %.6g", after,
+			t.opts.Steps, before, t.opts.Tol*before, at.X, c.X)
 	}
 	if p, ok := run.(bilevel.Progresser); ok {
 		value, _ := p.Progress()
@@ -339,10 +343,12 @@ func (t trial) checkRecording(r *report) {
 			continue
 		}
 		if diff := differ(often.Point(), seldom.Point()); diff != "" {
-			r.errorf("%s: asking for the point after every step changes the run: after %d steps %s", c.Name, t.opts.Horizon, diff)
+			r.errorf("%s: asking for the point after every step changes the run: after %d steps %s",
+				c.Name, t.opts.Horizon, diff)
 		}
 		if often.Counts() != seldom.Counts() {
-			r.errorf("%s: asking for the point after every step changes the counts from %+v to %+v", c.Name, seldom.Counts(), often.Counts())
+			r.errorf("%s: asking for the point after every step changes the counts from %+v to %+v",
+				c.Name, seldom.Counts(), often.Counts())
 		}
 	}
 }
@@ -563,13 +569,15 @@ func (t trial) checkBudgets(r *report) {
 				}
 				if res := run(bilevel.Settings{MaxSamples: budget}); res != nil && res.Reason != bilevel.Done &&
 					(res.Steps != int64(k) || res.Counts.Total() != totals[k]) {
-					r.errorf("%s: MaxSamples %d: %d samples in %d steps, %v; want %d in %d", c.Name, budget, res.Counts.Total(), res.Steps, res.Reason, totals[k], k)
+					r.errorf("%s: MaxSamples %d: %d samples in %d steps, %v; want %d in %d", c.Name, budget, res.Counts.Total(),
+						res.Steps, res.Reason, totals[k], k)
 				}
 			}
 		}
 		begin := time.Now()
 		if res := run(bilevel.Settings{MaxTime: 5 * time.Millisecond}); res != nil {
-			if spent := time.Since(begin); res.Reason != bilevel.TimeBudget && res.Reason != bilevel.Done || spent > 30*time.Second {
+			if spent := time.Since(begin); res.Reason != bilevel.TimeBudget && res.Reason != bilevel.Done ||
+				spent > 30*time.Second {
 				r.errorf("%s: MaxTime 5ms: %v after %v", c.Name, res.Reason, spent)
 			}
 		}
@@ -643,13 +651,15 @@ func (t trial) checkMissing(r *report) {
 				}
 			}
 		}
-		without("an inner objective without Products", func(p *bilevel.Problem, f, g *bilevel.Func) { p.Inner = firstOrder{g} })
+		without("an inner objective without Products",
+			func(p *bilevel.Problem, f, g *bilevel.Func) { p.Inner = firstOrder{g} })
 		without("a Func without HessVec", func(p *bilevel.Problem, f, g *bilevel.Func) { g.HessVec = nil })
 		without("a Func without CrossVec", func(p *bilevel.Problem, f, g *bilevel.Func) { g.CrossVec = nil })
 		without("an inner Func without Gradient", func(p *bilevel.Problem, f, g *bilevel.Func) { g.Gradient = nil })
 		without("an outer Func without Gradient", func(p *bilevel.Problem, f, g *bilevel.Func) { f.Gradient = nil })
 		without("an inner Func without Eval", func(p *bilevel.Problem, f, g *bilevel.Func) { g.Eval = nil })
-		without("an outer objective without Products", func(p *bilevel.Problem, f, g *bilevel.Func) { p.Outer = firstOrder{f} })
+		without("an outer objective without Products",
+			func(p *bilevel.Problem, f, g *bilevel.Func) { p.Outer = firstOrder{f} })
 		without("a fixed-point problem without an inner objective", func(p *bilevel.Problem, f, g *bilevel.Func) {
 			p.Fixed, p.Inner = bilevel.GradientMap{G: g, Eta: 0.1}, nil
 		})
@@ -722,7 +732,8 @@ func (t trial) checkResume(r *report) {
 			for l := range steps {
 				a, b := records[l], whole.records[l]
 				if steps[l] != whole.steps[l] || a.Counts != b.Counts ||
-					math.Float64bits(a.Value) != math.Float64bits(b.Value) || math.Float64bits(a.GradNorm) != math.Float64bits(b.GradNorm) {
+					math.Float64bits(a.Value) != math.Float64bits(b.Value) ||
+					math.Float64bits(a.GradNorm) != math.Float64bits(b.GradNorm) {
 					r.errorf("%s: resumed after %d steps: the record of step %d is %+v instead of %+v", c.Name, k, steps[l], a, b)
 					break
 				}

@@ -375,10 +375,12 @@ func TestMethodPasses(t *testing.T) {
 		Method(t, stochastic, MethodOptions{Steps: 20000, Tol: 5e-2, Stochastic: true})
 	})
 	t.Run("unsaved", func(t *testing.T) {
-		if err := CheckMethod(unsaved{stochastic}, MethodOptions{Cases: []Case{Scalar()}, Steps: 20000, Tol: 5e-2, NoCheckpoint: true}); err != nil {
+		if err := CheckMethod(unsaved{stochastic}, MethodOptions{Cases: []Case{Scalar()}, Steps: 20000, Tol: 5e-2,
+			NoCheckpoint: true}); err != nil {
 			t.Error(err)
 		}
-		found(t, CheckMethod(unsaved{stochastic}, MethodOptions{Cases: []Case{Scalar()}, Steps: 20000, Tol: 5e-2}), "checkpoint and resume")
+		found(t, CheckMethod(unsaved{stochastic}, MethodOptions{Cases: []Case{Scalar()}, Steps: 20000, Tol: 5e-2}),
+			"checkpoint and resume")
 	})
 }
 
@@ -393,7 +395,8 @@ func (m boxes) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 }
 
 func TestMethodThatNeedsABox(t *testing.T) {
-	o := MethodOptions{Cases: []Case{Scalar().Box("scalar in a box", []float64{-3}, []float64{4})}, Steps: 20000, Tol: 5e-2}
+	o := MethodOptions{Cases: []Case{Scalar().Box("scalar in a box", []float64{-3}, []float64{4})}, Steps: 20000,
+		Tol: 5e-2}
 	found(t, CheckMethod(boxes{stochastic}, o), "domain of x")
 	o.NeedsBox = true
 	if err := CheckMethod(boxes{stochastic}, o); err != nil {
@@ -441,5 +444,6 @@ func TestMethodFindsBugs(t *testing.T) {
 			found(t, runCheck(methodChecks(m, MethodOptions{Stochastic: true, Tol: 0.1, Steps: 5000}), c.check), c.check)
 		})
 	}
-	found(t, runCheck(methodChecks(descent{"reports another value"}, MethodOptions{}), "reaches the answer of scalar"), "reaches the answer of scalar")
+	found(t, runCheck(methodChecks(descent{"reports another value"}, MethodOptions{}), "reaches the answer of scalar"),
+		"reaches the answer of scalar")
 }

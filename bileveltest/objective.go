@@ -139,7 +139,8 @@ func drawPoints(d, p int, opts ObjectiveOptions, rng *rand.Rand) ([]point, error
 	var points []point
 	for _, at := range opts.Points {
 		if len(at.Z) != d || len(at.X) != p || at.V != nil && len(at.V) != d {
-			return nil, fmt.Errorf("options: a point with |z| = %d, |x| = %d, |v| = %d for d = %d, p = %d", len(at.Z), len(at.X), len(at.V), d, p)
+			return nil, fmt.Errorf("options: a point with |z| = %d, |x| = %d, |v| = %d for d = %d, p = %d",
+				len(at.Z), len(at.X), len(at.V), d, p)
 		}
 		pt := point{z: at.Z, x: at.X, v: at.V, w: normal(d, 1), y: normal(p, 1)}
 		if pt.v == nil {
@@ -225,21 +226,23 @@ func (pr *probe) list() []oracle {
 		return 0
 	}})
 	if o, ok := pr.o.(bilevel.Linearizer); ok {
-		list = append(list, oracle{"Linearize and Apply", fixed(hv, cv), zxv, func(dst, in [][]float64, b bilevel.Batch) float64 {
-			z, x := append([]float64{}, in[0]...), append([]float64{}, in[1]...)
-			o.Linearize(z, x, b)
-			for i := range z {
-				z[i] = sentinel
-			}
-			for j := range x {
-				x[j] = sentinel
-			}
-			o.Apply(dst[0], dst[1], in[2])
-			return 0
-		}})
+		list = append(list, oracle{"Linearize and Apply", fixed(hv, cv), zxv,
+			func(dst, in [][]float64, b bilevel.Batch) float64 {
+				z, x := append([]float64{}, in[0]...), append([]float64{}, in[1]...)
+				o.Linearize(z, x, b)
+				for i := range z {
+					z[i] = sentinel
+				}
+				for j := range x {
+					x[j] = sentinel
+				}
+				o.Apply(dst[0], dst[1], in[2])
+				return 0
+			}})
 	}
 	if o, ok := pr.o.(bilevel.Crosser); ok {
-		list = append(list, oracle{"Cross", fixed(dz), func(at point, _ bilevel.Batch) [][]float64 { return [][]float64{at.z, at.x, at.y} },
+		list = append(list, oracle{"Cross", fixed(dz),
+			func(at point, _ bilevel.Batch) [][]float64 { return [][]float64{at.z, at.x, at.y} },
 			func(dst, in [][]float64, b bilevel.Batch) float64 {
 				if dst[0] != nil {
 					o.Cross(dst[0], in[0], in[1], in[2], b)
@@ -290,12 +293,13 @@ func (pr *probe) list() []oracle {
 			}})
 	}
 	if o, ok := pr.o.(bilevel.HessianMatrix); ok && pr.d <= 1000 {
-		list = append(list, oracle{"Hessian", fixed(slot{name: "dst", n: pr.d * pr.d, lower: max(pr.d, 1)}), zx, func(dst, in [][]float64, b bilevel.Batch) float64 {
-			if dst[0] != nil {
-				o.Hessian(context.Background(), dst[0], in[0], in[1], b)
-			}
-			return 0
-		}})
+		list = append(list, oracle{"Hessian", fixed(slot{name: "dst", n: pr.d * pr.d, lower: max(pr.d, 1)}), zx,
+			func(dst, in [][]float64, b bilevel.Batch) float64 {
+				if dst[0] != nil {
+					o.Hessian(context.Background(), dst[0], in[0], in[1], b)
+				}
+				return 0
+			}})
 	}
 	return list
 }
@@ -515,7 +519,8 @@ func (pr *probe) checkGradient(r *report) {
 				for _, dir := range dirs {
 					want, slack := difference(func(s float64) []float64 { return []float64{fn(dir.u, s)} }, dir.h)
 					if got := floats.Dot(g, dir.u); pr.far(got, want[0], slack[0]) {
-						r.errorf("%s over %v at point %d: %s = %.10g, finite differences of Value %.10g ± %.1g", name, b, i, dir.name(name), got, want[0], slack[0])
+						r.errorf("%s over %v at point %d: %s = %.10g, finite differences of Value %.10g ± %.1g", name, b, i,
+							dir.name(name), got, want[0], slack[0])
 					}
 				}
 			}
@@ -558,7 +563,8 @@ func (pr *probe) checkProducts(r *report) {
 					if k >= pr.d {
 						what, index, of = "cv", k-pr.d, "dx"
 					}
-					r.errorf("Products over %v at point %d: %s[%d] = %.10g, finite differences of %s along v %.10g ± %.1g", b, i, what, index, got, of, want[k], slack[k])
+					r.errorf("Products over %v at point %d: %s[%d] = %.10g, finite differences of %s along v %.10g ± %.1g",
+						b, i, what, index, got, of, want[k], slack[k])
 				}
 			}
 		}
@@ -571,7 +577,8 @@ func (pr *probe) checkProducts(r *report) {
 				return []float64{floats.Dot(dz, at.v)}
 			}, dir.h)
 			if got := floats.Dot(cv, dir.u); pr.far(got, want[0], slack[0]) {
-				r.errorf("Products over %v at point %d: ⟨cv, random direction⟩ = %.10g, finite differences of ⟨dz, v⟩ along it in x %.10g ± %.1g", b, i, got, want[0], slack[0])
+				r.errorf("Products over %v at point %d: ⟨cv, random direction⟩ = %.10g, "+
+					"finite differences of ⟨dz, v⟩ along it in x %.10g ± %.1g", b, i, got, want[0], slack[0])
 			}
 		}
 	}
@@ -676,7 +683,8 @@ func (pr *probe) addUp(r *report, names []string, quantities func(b bilevel.Batc
 		for i, name := range names {
 			for k, want := range whole[i] {
 				if got := sum[i][k]; !(math.Abs(got-want) <= pr.opts.Round*(scale[i]+math.Abs(want))) {
-					r.errorf("%s[%d] of all %d terms is %.10g, the weighted mean of %d batches %.10g", name, k, pr.n, want, len(parts), got)
+					r.errorf("%s[%d] of all %d terms is %.10g, the weighted mean of %d batches %.10g",
+						name, k, pr.n, want, len(parts), got)
 					break
 				}
 			}
@@ -716,7 +724,8 @@ func (pr *probe) checkNil(r *report) {
 						continue
 					}
 					if k := firstApart(got.dst[i], want.dst[i], pr.opts.Round); k >= 0 {
-						r.errorf("%s over %v%s: %s[%d] = %v instead of %v", o.name, b, maskText(slots, mask), slots[i].name, k, got.dst[i][k], want.dst[i][k])
+						r.errorf("%s over %v%s: %s[%d] = %v instead of %v", o.name, b, maskText(slots, mask), slots[i].name, k,
+							got.dst[i][k], want.dst[i][k])
 					}
 				}
 			}

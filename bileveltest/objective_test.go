@@ -553,7 +553,8 @@ func TestObjectivePasses(t *testing.T) {
 		Objective(t, w, ObjectiveOptions{Points: []bilevel.Point{{Z: fill(6, 0.1), X: fill(90, -0.5)}}, Coordinates: 200})
 	})
 	t.Run("in a box", func(t *testing.T) {
-		for _, o := range []ObjectiveOptions{{Lower: fill(90, 2)}, {Upper: fill(90, -2)}, {Lower: fill(90, 1), Upper: fill(90, 1.01)}} {
+		for _, o := range []ObjectiveOptions{{Lower: fill(90, 2)}, {Upper: fill(90, -2)},
+			{Lower: fill(90, 1), Upper: fill(90, 1.01)}} {
 			if err := CheckObjective(newRidged(""), o); err != nil {
 				t.Error(err)
 			}
@@ -666,7 +667,8 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		{"always fails", "Failer"},
 	} {
 		t.Run(c.bug, func(t *testing.T) {
-			found(t, runCheck(objectiveChecks(newWeighted(c.bug), ObjectiveOptions{NoAllocations: true}, "", 0), c.check), c.check)
+			found(t, runCheck(objectiveChecks(newWeighted(c.bug), ObjectiveOptions{NoAllocations: true}, "", 0), c.check),
+				c.check)
 		})
 	}
 	for _, c := range []struct{ bug, check string }{
@@ -683,7 +685,8 @@ func TestObjectiveFindsBugs(t *testing.T) {
 		})
 	}
 	square := Quadratic(4, 4, 40, 40, 1).Problem.Inner.(*quadratic.Objective)
-	found(t, CheckObjective(square, ObjectiveOptions{Step: 100, Points: []bilevel.Point{{Z: fill(3, 0), X: fill(4, 0)}}}), "start")
+	found(t, CheckObjective(square, ObjectiveOptions{Step: 100, Points: []bilevel.Point{{Z: fill(3, 0), X: fill(4, 0)}}}),
+		"start")
 	found(t, CheckObjective(square, ObjectiveOptions{Lower: fill(3, 0)}), "start")
 	found(t, CheckObjective(swapped{square}, ObjectiveOptions{}), "products")
 	found(t, CheckObjective(transposed{square}, ObjectiveOptions{}), "products")

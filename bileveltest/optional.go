@@ -37,7 +37,8 @@ func (pr *probe) checkPair(r *report, o bilevel.PairGradienter) {
 			sameX := func(method string, dx []float64) {
 				for j, want := range wantX {
 					if !(math.Abs(dx[j]-want) <= slack) {
-						r.errorf("over %v at point %d: %s gives dx[%d] = %.10g, the difference of Grad is %.10g", b, i, method, j, dx[j], want)
+						r.errorf("over %v at point %d: %s gives dx[%d] = %.10g, the difference of Grad is %.10g",
+							b, i, method, j, dx[j], want)
 						return
 					}
 				}
@@ -75,7 +76,8 @@ func (pr *probe) checkCross(r *report, o bilevel.Crosser) {
 			o.Cross(got, at.z, at.x, at.y, b)
 			_, _, cv := pr.products(at.z, at.x, at.v, b)
 			left, right := floats.Dot(got, at.v), floats.Dot(cv, at.y)
-			if scale := floats.Norm(got, 2)*floats.Norm(at.v, 2) + floats.Norm(cv, 2)*floats.Norm(at.y, 2); !(math.Abs(left-right) <= pr.opts.Round*scale) {
+			scale := floats.Norm(got, 2)*floats.Norm(at.v, 2) + floats.Norm(cv, 2)*floats.Norm(at.y, 2)
+			if !(math.Abs(left-right) <= pr.opts.Round*scale) {
 				r.errorf("over %v at point %d: ⟨Cross(y), v⟩ = %.10g, ⟨y, cv⟩ of Products %.10g", b, i, left, right)
 			}
 			for _, dir := range pr.directions(at.x, true, 0, 0, rng) {
@@ -86,7 +88,8 @@ func (pr *probe) checkCross(r *report, o bilevel.Crosser) {
 				}, dir.h)
 				for k := range got {
 					if pr.far(got[k], want[k], slack[k]) {
-						r.errorf("over %v at point %d: dz[%d] along %s is %.10g, finite differences of Grad %.10g ± %.1g", b, i, k, dir.name("x"), got[k], want[k], slack[k])
+						r.errorf("over %v at point %d: dz[%d] along %s is %.10g, finite differences of Grad %.10g ± %.1g", b, i, k,
+							dir.name("x"), got[k], want[k], slack[k])
 					}
 				}
 			}
@@ -125,7 +128,8 @@ func (pr *probe) checkLocal(r *report) {
 		for i, s := range spans {
 			for _, t := range spans[:i] {
 				if s.lo < t.hi && t.lo < s.hi {
-					r.errorf("disjoint batches %v and %v have overlapping ranges [%d, %d) and [%d, %d)", t.b, s.b, t.lo, t.hi, s.lo, s.hi)
+					r.errorf("disjoint batches %v and %v have overlapping ranges [%d, %d) and [%d, %d)",
+						t.b, s.b, t.lo, t.hi, s.lo, s.hi)
 				}
 			}
 		}
@@ -141,8 +145,9 @@ func (pr *probe) checkLocal(r *report) {
 			l, u := bounds(pr.opts, j)
 			x[j] = min(max(x[j]+0.37, l), u)
 		}
-		if got, want := pr.value(at.z, x, b), pr.value(at.z, at.x, b); !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
-			r.errorf("Value over %v depends on x outside OuterRange [%d, %d): %.10g became %.10g", b, lo, hi, want, got)
+		moved, value := pr.value(at.z, x, b), pr.value(at.z, at.x, b)
+		if !(math.Abs(moved-value) <= pr.opts.Round*(1+math.Abs(value))) {
+			r.errorf("Value over %v depends on x outside OuterRange [%d, %d): %.10g became %.10g", b, lo, hi, value, moved)
 		}
 		dz, _ := pr.grad(at.z, x, b)
 		want, _ := pr.grad(at.z, at.x, b)
@@ -195,7 +200,8 @@ func (pr *probe) checkLinearizer(r *report, o bilevel.Linearizer) {
 			o.Apply(again, nil, at.v)
 			_, wantHv, wantCv := pr.products(at.z, at.x, at.v, b)
 			_, wantHw, wantCw := pr.products(at.z, at.x, at.w, b)
-			r.compare("Products", b, i, pr.opts.Round, "hv", hv, wantHv, "cv", cv, wantCv, "second hv", hw, wantHw, "second cv", cw, wantCw, "hv again", again, wantHv)
+			r.compare("Products", b, i, pr.opts.Round, "hv", hv, wantHv, "cv", cv, wantCv, "second hv", hw, wantHw, "second cv",
+				cw, wantCw, "hv again", again, wantHv)
 			if pr.opts.NoAllocations {
 				if n := testing.AllocsPerRun(20, func() { o.Apply(hv, cv, at.v) }); n > 0 {
 					r.errorf("Apply allocates %v times a call", n)
@@ -442,20 +448,23 @@ func (pr *probe) checkSplit(r *report, s bilevel.Splitter) {
 	for i, at := range pr.points {
 		for _, b := range pr.memoryBatches() {
 			want := pr.value(at.z, at.x, b)
-			if got := sampled.Value(at.z, at.x, b) + exact.Value(at.z, at.x, one); !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
+			got := sampled.Value(at.z, at.x, b) + exact.Value(at.z, at.x, one)
+			if !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
 				r.errorf("over %v at point %d: the values of the parts add up to %.10g instead of %.10g", b, i, got, want)
 			}
 			dz, dx := parts[0].grad(at.z, at.x, b)
 			ez, ex := parts[1].grad(at.z, at.x, one)
 			wantZ, wantX := pr.grad(at.z, at.x, b)
-			r.compare("the whole", b, i, pr.opts.Round, "sum of the parts' dz", add(dz, ez), wantZ, "sum of the parts' dx", add(dx, ex), wantX)
+			r.compare("the whole", b, i, pr.opts.Round, "sum of the parts' dz", add(dz, ez), wantZ, "sum of the parts' dx",
+				add(dx, ex), wantX)
 			if pr.second == nil {
 				continue
 			}
 			_, hv, cv := parts[0].products(at.z, at.x, at.v, b)
 			_, eh, ec := parts[1].products(at.z, at.x, at.v, one)
 			_, wantH, wantC := pr.products(at.z, at.x, at.v, b)
-			r.compare("the whole", b, i, pr.opts.Round, "sum of the parts' hv", add(hv, eh), wantH, "sum of the parts' cv", add(cv, ec), wantC)
+			r.compare("the whole", b, i, pr.opts.Round, "sum of the parts' hv", add(hv, eh), wantH, "sum of the parts' cv",
+				add(cv, ec), wantC)
 		}
 	}
 }

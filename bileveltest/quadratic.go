@@ -14,7 +14,8 @@ import (
 //
 // A_i = a_ia_iᵀ and B_i = b_ib_iᵀ with rows drawn from a normal distribution whose covariance has eigenvalues
 // spaced logarithmically from 0.1 to 1, and C_i of rank one with ‖mean C_i‖₂ = ½. With J = ∂z*/∂x the Hessian
-// ∇²h = Jᵀf_zzJ + f_xx + f_xzJ + (f_xzJ)ᵀ is positive definite: data for which it is not, or nearly not (a condition number above 100), are drawn again.
+// ∇²h = Jᵀf_zzJ + f_xx + f_xzJ + (f_xzJ)ᵀ is positive definite: data for which it is not, or nearly not (a condition
+// number above 100), are drawn again.
 //
 // These are the simulated problems of benchmark_bilevel (Dagréou et al. 2022).
 func Quadratic(d, p, n, m int, seed uint64) Case {

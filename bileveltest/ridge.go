@@ -154,7 +154,8 @@ func Ridge(kind RidgeKind, n, m, d int, seed uint64) Case {
 		truth[j] = rng.NormFloat64()
 	}
 	level := func(rows int, penalty bool) *leastSquares {
-		l := &leastSquares{kind: kind, penalty: penalty, d: d, p: p, n: rows, rows: make([]float64, rows*d), y: make([]float64, rows)}
+		l := &leastSquares{kind: kind, penalty: penalty, d: d, p: p, n: rows, rows: make([]float64, rows*d),
+			y: make([]float64, rows)}
 		for i := range l.rows {
 			l.rows[i] = rng.NormFloat64()
 		}

@@ -69,7 +69,8 @@ func (pr *probe) checkColumns(r *report, local bilevel.Linear, columns []int32, 
 	for i, at := range pr.points {
 		z, v := gather(at.z), gather(at.v)
 		dz, hv, cv, dx := room(), room(), make([]float64, pr.p), make([]float64, pr.p)
-		if got, want := local.Value(z, at.x, b), pr.value(at.z, at.x, b); !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
+		got, want := local.Value(z, at.x, b), pr.value(at.z, at.x, b)
+		if !(math.Abs(got-want) <= pr.opts.Round*(1+math.Abs(want))) {
 			r.errorf("over %v at point %d: value %.10g on the block's columns, %.10g on all", b, i, got, want)
 		}
 		local.Grad(dz, dx, z, at.x, b)
@@ -77,7 +78,8 @@ func (pr *probe) checkColumns(r *report, local bilevel.Linear, columns []int32, 
 		r.compare("Grad on all columns", b, i, pr.opts.Round, "dz", scatter(dz), wantDz, "dx", dx, wantDx)
 		local.Products(dz, hv, cv, z, at.x, v, b)
 		wantDz, wantHv, wantCv := pr.products(at.z, at.x, at.v, b)
-		r.compare("Products on all columns", b, i, pr.opts.Round, "dz", scatter(dz), wantDz, "hv", scatter(hv), wantHv, "cv", cv, wantCv)
+		r.compare("Products on all columns", b, i, pr.opts.Round, "dz", scatter(dz), wantDz, "hv", scatter(hv), wantHv, "cv",
+			cv, wantCv)
 		cg, ch := make([]float64, k*b.Len()), make([]float64, k*b.Len())
 		clear(cv)
 		local.Coefs(cg, ch, cv, z, at.x, v, b)
@@ -149,7 +151,8 @@ func (pr *probe) checkSeparable(r *report, o bilevel.Separable) {
 		}
 		_, wantDx := pr.grad(at.z, at.x, all)
 		wantDz, wantHv, wantCv := pr.products(at.z, at.x, at.v, all)
-		r.compare("the whole", all, i, pr.opts.Round, "dz of parts", dz, wantDz, "hv of parts", hv, wantHv, "cv of parts", cv, wantCv, "dx of parts", dx, wantDx)
+		r.compare("the whole", all, i, pr.opts.Round, "dz of parts", dz, wantDz, "hv of parts", hv, wantHv, "cv of parts", cv,
+			wantCv, "dx of parts", dx, wantDx)
 		if s := o.Shrink(); s != 0 {
 			shrunk := append([]float64(nil), at.z...)
 			floats.Scale(s, shrunk)

@@ -119,10 +119,12 @@ func TestSparseChecksFindBugs(t *testing.T) {
 	if err := CheckObjective(newColumned(t, ""), ObjectiveOptions{}); err != nil {
 		t.Error(err)
 	}
-	for _, bug := range []string{"columns out of order", "another column", "a list is missing", "one part is nil", "other samples"} {
+	for _, bug := range []string{"columns out of order", "another column", "a list is missing", "one part is nil",
+		"other samples"} {
 		t.Run(bug, func(t *testing.T) { found(t, CheckObjective(newColumned(t, bug), ObjectiveOptions{}), "Sparse") })
 	}
-	pen, err := model.NewPenalty(model.Layout{Features: 8, Classes: 3, FeatureMajor: true}, model.PerFeature, model.PenaltyOptions{})
+	pen, err := model.NewPenalty(model.Layout{Features: 8, Classes: 3, FeatureMajor: true}, model.PerFeature,
+		model.PenaltyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

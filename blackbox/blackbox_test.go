@@ -46,7 +46,8 @@ func TestConformance(t *testing.T) {
 		{"Random", Random{}, bileveltest.MethodOptions{Stochastic: true, Steps: 600, Tol: .1}},
 		{"TPE", TPE{}, bileveltest.MethodOptions{Stochastic: true, Steps: 200, Tol: .05}},
 		{"Grid", Grid{}, bileveltest.MethodOptions{Cases: one, Steps: 40, Tol: .02}},
-		{"Grid, product", Grid{Points: 5, Product: true}, bileveltest.MethodOptions{Cases: cases[:3], Steps: 4000, Tol: .1, Horizon: 80}},
+		{"Grid, product", Grid{Points: 5, Product: true},
+			bileveltest.MethodOptions{Cases: cases[:3], Steps: 4000, Tol: .1, Horizon: 80}},
 	} {
 		c.o.Allocates, c.o.NeedsBox = true, true
 		if c.o.Cases == nil {
@@ -134,7 +135,8 @@ func TestGridCandidates(t *testing.T) {
 // The best strength for all features of a ridge regression with a strength each, against the exact h on a fine grid.
 func TestGridFindsTheBestSharedStrength(t *testing.T) {
 	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 150, 100, 5, 7)
-	res, err := bilevel.Minimize(context.Background(), c.Problem, Grid{Points: 18}, bilevel.Settings{}) // [−12, 5] in steps of 1
+	grid := Grid{Points: 18} // [−12, 5] in steps of 1
+	res, err := bilevel.Minimize(context.Background(), c.Problem, grid, bilevel.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +253,8 @@ func TestTPEBeatsRandom(t *testing.T) {
 	t.Logf("h − h* of TPE / of random search after %d evaluations: %.3g, 95%% interval %.3g to %.3g over %d seeds",
 		evaluations, math.Exp(mean), math.Exp(mean-half), math.Exp(mean+half), seeds)
 	if !(mean+half < math.Log(.7)) {
-		t.Errorf("TPE is not better than random search: the ratio of h − h* is %.3g, up to %.3g", math.Exp(mean), math.Exp(mean+half))
+		t.Errorf("TPE is not better than random search: the ratio of h − h* is %.3g, up to %.3g",
+			math.Exp(mean), math.Exp(mean+half))
 	}
 }
 
@@ -285,7 +288,8 @@ func TestEveryKnobMatters(t *testing.T) {
 	fixed := boxed()[3].FixedPoint("ridge as a fixed point", 1e-2)
 	var z [2][]float64
 	for i, steps := range []int{3, 4} {
-		res, err := bilevel.Minimize(context.Background(), fixed.Problem, Grid{Points: 3, Solve: Solve{Iteration: inner.Iteration{Steps: steps}}}, bilevel.Settings{MaxSteps: 1})
+		res, err := bilevel.Minimize(context.Background(), fixed.Problem,
+			Grid{Points: 3, Solve: Solve{Iteration: inner.Iteration{Steps: steps}}}, bilevel.Settings{MaxSteps: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -344,7 +348,8 @@ func TestFailedCandidatesAreSkippedAndReported(t *testing.T) {
 				}
 				return eval(z, x, b) + x[0]*x[0]
 			}
-			res, err := bilevel.Minimize(context.Background(), p, m, bilevel.Settings{MaxSteps: 60, Seed: 4, Start: bilevel.Point{Z: []float64{2}}})
+			res, err := bilevel.Minimize(context.Background(), p, m,
+				bilevel.Settings{MaxSteps: 60, Seed: 4, Start: bilevel.Point{Z: []float64{2}}})
 			if err != nil {
 				t.Errorf("%s, %T: %v", level, m, err)
 				continue
@@ -379,7 +384,8 @@ func TestNoFiniteValueIsAnError(t *testing.T) {
 	} {
 		p := flat([]float64{-1, -1}, []float64{1, 1})
 		p.Inner.(*bilevel.Func).Eval = func(z, x []float64, _ bilevel.Batch) float64 { return math.NaN() }
-		res, err := bilevel.Minimize(context.Background(), p, c.m, bilevel.Settings{MaxSteps: 1000, Start: bilevel.Point{Z: []float64{2}}})
+		res, err := bilevel.Minimize(context.Background(), p, c.m,
+			bilevel.Settings{MaxSteps: 1000, Start: bilevel.Point{Z: []float64{2}}})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one about %q", c.m, err, c.want)
 		} else if res.Point.Z[0] != 2 {
@@ -414,7 +420,8 @@ func TestNoInnerProblemStartsFromWhatFailed(t *testing.T) {
 
 func TestUnsolvedInnerProblemsAreReported(t *testing.T) {
 	c := boxed()[0]
-	res, err := bilevel.Minimize(context.Background(), c.Problem, Random{Solve{Solver: inner.LBFGS{MaxIter: 1}}}, bilevel.Settings{MaxSteps: 5})
+	res, err := bilevel.Minimize(context.Background(), c.Problem, Random{Solve{Solver: inner.LBFGS{MaxIter: 1}}},
+		bilevel.Settings{MaxSteps: 5})
 	if err != nil {
 		t.Fatal(err)
 	}

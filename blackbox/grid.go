@@ -39,7 +39,8 @@ func (m Grid) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.Run
 		m.Points = defaultPoints
 	}
 	if m.Points < 2 || m.Points > mostPoints {
-		return nil, fmt.Errorf("blackbox: a grid with Points = %d: use 2 to %d, or 0 for %d", m.Points, mostPoints, defaultPoints)
+		return nil, fmt.Errorf("blackbox: a grid with Points = %d: use 2 to %d, or 0 for %d",
+			m.Points, mostPoints, defaultPoints)
 	}
 	s, err := newSearch(m.Solve, p, at)
 	if err != nil {
@@ -50,7 +51,8 @@ func (m Grid) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.Run
 		r.product = 1
 		for range s.x {
 			if r.product *= m.Points; r.product > mostPoints {
-				return nil, fmt.Errorf("blackbox: the product of %d points in each of %d dimensions has more than %d candidates: lower Points, or search the diagonal only", m.Points, len(s.x), mostPoints)
+				return nil, fmt.Errorf("blackbox: the product of %d points in each of %d dimensions has more than %d candidates: "+
+					"lower Points, or search the diagonal only", m.Points, len(s.x), mostPoints)
 			}
 		}
 	}
@@ -117,5 +119,5 @@ func (r *gridRun) place(i int) (diagonal bool) {
 // State lists the run's variables.
 func (r *gridRun) State(s *bilevel.State) {
 	r.state(s)
-	s.Int(&r.next)
+	s.Index(&r.next, r.points+r.product+1)
 }

@@ -53,7 +53,8 @@ func newSearch(s Solve, p *bilevel.Problem, at bilevel.Point) (*search, error) {
 		return nil, errors.New("blackbox: outer objective: the Func lacks Eval, the only thing that is needed of it")
 	}
 	if !(s.Tol >= 0) || math.IsInf(s.Tol, 0) {
-		return nil, fmt.Errorf("blackbox: the tolerance of inner problems is %v; it must be positive, or 0 for %g", s.Tol, defaultTol)
+		return nil, fmt.Errorf("blackbox: the tolerance of inner problems is %v; it must be positive, or 0 for %g",
+			s.Tol, defaultTol)
 	}
 	if s.Tol == 0 {
 		s.Tol = defaultTol
@@ -62,12 +63,14 @@ func newSearch(s Solve, p *bilevel.Problem, at bilevel.Point) (*search, error) {
 	var err error
 	if p.Fixed != nil {
 		if s.Solver != nil {
-			return nil, fmt.Errorf("blackbox: Solver is %T, a solver of inner objectives, and this problem has a fixed-point map (Problem.Fixed): leave it nil and use Iteration", s.Solver)
+			return nil, fmt.Errorf("blackbox: Solver is %T, a solver of inner objectives, "+
+				"and this problem has a fixed-point map (Problem.Fixed): leave it nil and use Iteration", s.Solver)
 		}
 		r.min, err = s.Iteration.Start(p.Fixed, &r.counts)
 	} else {
 		if s.Iteration != (inner.Iteration{}) {
-			return nil, errors.New("blackbox: Iteration is for fixed-point maps, and this problem has an inner objective (Problem.Inner): use Solver")
+			return nil, errors.New("blackbox: Iteration is for fixed-point maps, " +
+				"and this problem has an inner objective (Problem.Inner): use Solver")
 		}
 		if s.Solver == nil {
 			s.Solver = inner.Auto{}
@@ -129,7 +132,8 @@ func (r *search) evaluate(ctx context.Context) (float64, error) {
 	}
 	copy(r.z, r.best.Z) // do not start from what failed
 	if r.failed == r.t && r.t >= patience {
-		return 0, fmt.Errorf("blackbox: none of %d candidates has a finite h, the last one, x = %.4g, for this reason: %w", r.t, r.x, err)
+		return 0, fmt.Errorf("blackbox: none of %d candidates has a finite h, the last one, x = %.4g, for this reason: %w",
+			r.t, r.x, err)
 	}
 	return math.Inf(1), nil
 }
@@ -210,10 +214,9 @@ func (r *search) Notes() []string {
 }
 
 func (r *search) state(s *bilevel.State) {
-	c := &r.counts
-	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG, &r.t, &r.failed} {
-		s.Int64(n)
-	}
+	s.Counts(&r.counts)
+	s.Count64(&r.t)
+	s.Count64(&r.failed)
 	s.Fixed(r.z, r.x, r.best.Z, r.best.X)
 	s.Float(&r.value)
 	s.Bool(&r.warned)

@@ -134,9 +134,16 @@ func (r *tpeRun) State(s *bilevel.State) {
 	s.Binary(&r.pcg)
 	s.Floats(&r.values)
 	s.Floats(&r.points)
-	if s.Loading() && len(r.points) != len(r.values)*len(r.x) {
-		s.Fail(fmt.Errorf("blackbox: the checkpoint has %d numbers for %d points of length %d", len(r.points), len(r.values), len(r.x)))
-		r.values, r.points = nil, nil
+	if len(r.points) != len(r.values)*len(r.x) {
+		s.Fail(fmt.Errorf("blackbox: the checkpoint has %d numbers for %d points of length %d",
+			len(r.points), len(r.values), len(r.x)))
+		return
+	}
+	for i, v := range r.points {
+		if j := i % len(r.x); !(v >= r.p.Lower[j] && v <= r.p.Upper[j]) {
+			s.Fail(fmt.Errorf("blackbox: the checkpoint has a point with x[%d] = %v, outside the box", j, v))
+			return
+		}
 	}
 }
 
@@ -151,7 +158,8 @@ type parzen struct {
 // newParzen sorts at, the points of a group, and leaves it to the density.
 func newParzen(at []float64, lo, hi float64) parzen {
 	k := len(at)
-	d := parzen{lo: lo, hi: hi, mu: slices.Clone(at), sigma: make([]float64, k), below: make([]float64, k), mass: make([]float64, k)}
+	d := parzen{lo: lo, hi: hi, mu: slices.Clone(at), sigma: make([]float64, k), below: make([]float64, k),
+		mass: make([]float64, k)}
 	slices.Sort(d.mu)
 	narrowest := (hi - lo) / float64(min(100, k+1))
 	for i, mu := range d.mu {

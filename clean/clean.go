@@ -11,11 +11,11 @@
 // # What is done
 //
 // Features are standardised and get an intercept, as package tune does it. A quarter of the trusted rows is held out.
-// C is the best of a grid for the held-out rows, with all training rows and equal weights; the model of this C is the
-// baseline, "before". Then weights are learned on the other trusted rows, in stretches of four passes over the training
-// rows and at least 1,000 steps (of a method whose steps pass over all rows, of 50 steps, or of one where it also knows
-// the inner solution), until the loss of the held-out rows has not fallen for some stretches; the weights of the best
-// stretch are the result.
+// The baseline, "before", is the model of all training rows with equal weights whose C is the best of a grid for the
+// held-out rows. C of the learning is the best for a model of the other trusted rows alone. On these the weights are
+// learned, in stretches of four passes over the training rows and at least 1,000 steps (50 steps or one, where each
+// passes over all rows), until the loss of the held-out rows has fallen by less than 1% in each of two stretches; the
+// weights of the best stretch are the result.
 //
 // A model of the rows with a weight of at least one half and of the trusted rows then says what label it would give
 // each row. Suspicious are the rows whose weight is below one half and to which it gives another label than they have;

@@ -3,19 +3,45 @@ package dataset
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/rows"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 )
+
+// readBounded reads b, and checks that the result is a set or an *Error and that what was allocated on the way
+// is in proportion to b, whatever sizes b declares: at most base bytes and a thousand times b, which compresses.
+func readBounded(t *testing.T, b []byte, base uint64, o Options) *Set {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
+	runtime.ReadMemStats(&after)
+	for _, c := range compressions {
+		if bytes.HasPrefix(b, []byte(c.magic)) && (c.name == "xz" || c.name == "zstd") {
+			base += 2 * maxWindow // which these decompressors make room for, as their streams ask for it
+		}
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > base+1000*uint64(len(b)) {
+		t.Fatalf("%d MB were allocated for %d bytes (%v)", n>>20, len(b), err)
+	}
+	var e *Error
+	if err != nil && (!errors.As(err, &e) || e.File == "" || s != nil) {
+		t.Fatalf("error %v (%T)", err, err)
+	}
+	return s
+}
+
+// readBase is what reading takes whatever is read: buffers, and blocks that are read ahead.
+const readBase = 16 << 20
 
 // checkRead reads b and checks that the result is a sound set or an *Error, and the same twice.
 func checkRead(t *testing.T, b []byte, o Options) {
-	s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
-	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) || e.File == "" || s != nil {
-			t.Fatalf("error %v (%T)", err, err)
-		}
+	t.Helper()
+	s := readBounded(t, b, readBase, o)
+	if s == nil {
 		return
 	}
 	if err := rows.Check(s.X); err != nil {
@@ -87,27 +113,58 @@ func FuzzIDX(f *testing.F) {
 }
 
 func FuzzNPY(f *testing.F) {
-	f.Add(npyFile("<f8", false, "(2, 2)", []float64{1, 2, 3, 4}))
-	f.Add(npyFile(">i2", true, "(2, 3)", []int16{1, 2, 3, 4, 5, 6}))
-	f.Add(npyFile("|b1", false, "(3, 1)", []byte{0, 1, 1}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		checkRead(t, b, Options{Format: "npy", NoLabel: true})
+	f.Add(npyFile("<f8", false, "(2, 2)", []float64{1, 2, 3, 4}), byte(0))
+	f.Add(npyFile(">i2", true, "(2, 3)", []int16{1, 2, 3, 4, 5, 6}), byte(1))
+	f.Add(npyFile("|b1", false, "(3, 1)", []byte{0, 1, 1}), byte(1))
+	f.Add(npyFile("<f2", true, "(1152921504606846976, 1)", []int16{}), byte(0))
+	f.Add(npyFile("<f4", false, "(2, 4294967296, 4294967296)", []float32{1}), byte(2))
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "npy", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2)})
 	})
 }
 
-// FuzzAny reads anything as what it looks like.
+func FuzzParquet(f *testing.F) {
+	score := 0.5
+	rows := []parquetRow{{30, "b", &score, true, 1 << 63, "no"}, {-4, "a", &score, false, 3, "yes"},
+		{7, "b", &score, true, 0, "yes"}}
+	f.Add(parquetFile(f, rows), byte(0))
+	f.Add(parquetFile(f, rows, parquet.MaxRowsPerRowGroup(2)), byte(1))
+	codecs := []compress.Codec{&parquet.Zstd, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Lz4Raw}
+	for i, c := range codecs {
+		f.Add(parquetFile(f, rows[:1], parquet.Compression(c), parquet.DataPageVersion(1+i%2)), byte(2))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "parquet", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2)})
+	})
+}
+
+// FuzzArchive reads tar and zip archives of documents.
+func FuzzArchive(f *testing.F) {
+	files := map[string]string{"a/1.txt": "one two two", "a/2.txt": "two", "b/3.txt": "three one"}
+	f.Add(tarOf(f, files), byte(0))
+	f.Add(zipOf(f, files), byte(0))
+	f.Add(zipOf(f, inside("top/train", files)), byte(1))
+	f.Add(compressed(f, tarOf(f, inside("top", files)))["gzip"], byte(2))
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "text", NoLabel: flags&1 != 0, OptionalLabel: flags&3 == 2})
+	})
+}
+
+// FuzzAny reads anything as what it looks like, decompressed.
 func FuzzAny(f *testing.F) {
 	f.Add([]byte("1 1:2\n"))
 	f.Add([]byte("a,y\n1,2\n"))
 	f.Add(parquetFile(f, []parquetRow{{Age: 1, Name: "a", Y: "x"}}))
-	for _, b := range compressed(f, []byte("1 1:2\n")) {
-		f.Add(b)
+	for _, text := range []string{"1 1:2\n", "a,y\n1,2\n3,4\n"} {
+		for _, b := range compressed(f, []byte(text)) {
+			f.Add(b)
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", Options{OptionalLabel: true})
-		var e *Error
-		if err != nil && !errors.As(err, &e) || err == nil && rows.Check(s.X) != nil {
-			t.Fatalf("%v, %v", s, err)
+		if s := readBounded(t, b, readBase, Options{OptionalLabel: true}); s != nil {
+			if err := rows.Check(s.X); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

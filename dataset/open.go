@@ -3,8 +3,8 @@ package dataset
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +18,9 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
+// maxWindow is the most bytes that a decompressor looks back on, and makes room for at once.
+const maxWindow = 1 << 29
+
 // compressions are those that are read.
 var compressions = []struct {
 	name, magic string
@@ -29,16 +32,20 @@ var compressions = []struct {
 		return z, func() {}, err
 	}},
 	{"bzip2", "BZh", []string{".bz2"}, func(r io.Reader) (io.Reader, func(), error) {
-		return bzip2.NewReader(r), func() {}, nil
+		return newBzip2Reader(r), func() {}, nil
 	}},
 	{"xz", "\xfd7zXZ\x00", []string{".xz"}, func(r io.Reader) (io.Reader, func(), error) {
+		head, _ := r.(*bufio.Reader).Peek(64)
+		if n := xzDictionary(head); n > maxWindow {
+			return nil, nil, fmt.Errorf("it needs a dictionary of %d MB, and %d are the most", n>>20, maxWindow>>20)
+		}
 		t := &xzTail{r: r}
 		var err error
 		t.z, err = xz.NewReader(t.source())
 		return t, func() {}, err
 	}},
 	{"zstd", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, func(r io.Reader) (io.Reader, func(), error) {
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<29))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -186,6 +193,29 @@ type xzTail struct {
 	r    io.Reader
 	z    io.Reader
 	last [2]byte // that are not zero
+}
+
+// xzDictionary is the size of the dictionary that the first block of an xz stream asks for, 0 if that is not clear
+// from head.
+func xzDictionary(head []byte) int64 {
+	const streamHeader, lzma2 = 12, 0x21
+	if len(head) < streamHeader+2 {
+		return 0
+	}
+	flags, b := head[streamHeader+1], head[streamHeader+2:]
+	for _, known := range []byte{0x40, 0x80} { // the lengths of the block
+		if flags&known != 0 {
+			_, n := binary.Uvarint(b)
+			if n <= 0 {
+				return 0
+			}
+			b = b[n:]
+		}
+	}
+	if len(b) < 3 || b[0] != lzma2 || b[2] > 40 {
+		return 0
+	}
+	return (2 | int64(b[2]&1)) << (b[2]/2 + 11)
 }
 
 type readFunc func(p []byte) (int, error)

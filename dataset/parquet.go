@@ -45,7 +45,10 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		}
 		return at.ReadAt(p, off)
 	})
-	f, err := parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	var f *parquet.File
+	if err = checkParquet(untilDone, size); err == nil {
+		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	}
 	if err != nil {
 		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
 			Hint: "write the file again"}

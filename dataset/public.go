@@ -53,7 +53,8 @@ const libsvmBinary = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/bi
 // (CIFAR10, tgz_md5) and omniglot.py (zips_md5).
 var publics = []*Public{
 	{
-		Name: "ijcnn1", Title: "IJCNN 2001 challenge, engine misfires", Page: libsvmBinary[:len(libsvmBinary)-1] + ".html#ijcnn1",
+		Name: "ijcnn1", Title: "IJCNN 2001 challenge, engine misfires", Page: libsvmBinary[:len(libsvmBinary)-1] +
+			".html#ijcnn1",
 		Licence: "not stated", Rows: 49990, TestRows: 91701, Features: 22, Classes: 2,
 		Files: []PublicFile{
 			{Name: "ijcnn1.bz2", URLs: []string{libsvmBinary + "ijcnn1.bz2"}, Size: 1_400_000, rows: 49990},
@@ -100,45 +101,57 @@ var publics = []*Public{
 		load: loadIDX,
 	},
 	{
-		Name: "20newsgroups", Aliases: []string{"20news", "20-newsgroups"}, Title: "news posts by group, raw text, split by date",
+		Name: "20newsgroups", Aliases: []string{"20news", "20-newsgroups"},
+		Title:   "news posts by group, raw text, split by date",
 		Page:    "http://people.csail.mit.edu/jrennie/20Newsgroups/",
 		Licence: "not stated", Rows: 11314, TestRows: 7532, Classes: 20,
-		Files: []PublicFile{{Name: "20news-bydate.tar.gz", URLs: []string{"https://ndownloader.figshare.com/files/5975967"}, Size: 14_464_277,
+		Files: []PublicFile{{Name: "20news-bydate.tar.gz", URLs: []string{"https://ndownloader.figshare.com/files/5975967"},
+			Size:   14_464_277,
 			SHA256: "8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610"}},
 		folders: []string{"20news"},
 		load:    loadNewsgroups,
 	},
 	{
-		Name: "covtype", Aliases: []string{"covertype"}, Title: "forest cover types", Page: "https://archive.ics.uci.edu/dataset/31/covertype",
+		Name: "covtype", Aliases: []string{"covertype"}, Title: "forest cover types",
+		Page:    "https://archive.ics.uci.edu/dataset/31/covertype",
 		Licence: "CC BY 4.0", Rows: 581012, Features: 54, Classes: 7,
-		Files: []PublicFile{{Name: "covtype.data.gz", URLs: []string{"https://ndownloader.figshare.com/files/5976039"}, Size: 11_240_707,
+		Files: []PublicFile{{Name: "covtype.data.gz", URLs: []string{"https://ndownloader.figshare.com/files/5976039"},
+			Size:   11_240_707,
 			SHA256: "614360d0257557dd1792834a85a1cdebfadc3c4f30b011d56afee7ffb5b15771"}},
-		copies: []copySet{{names: []string{"covtype-sample.csv.gz"}, note: "it is a 16 % sample of the rows, with the continuous features scaled to [0, 1]"}},
-		load:   loadCovtype,
+		copies: []copySet{{names: []string{"covtype-sample.csv.gz"}, note: "it is a 16 % sample of the rows, with the " +
+			"continuous features scaled to [0, 1]"}},
+		load: loadCovtype,
 	},
 	{
-		Name: "cifar10", Aliases: []string{"cifar-10"}, Title: "small colour photographs, 32 × 32", Page: "https://www.cs.toronto.edu/~kriz/cifar.html",
+		Name: "cifar10", Aliases: []string{"cifar-10"}, Title: "small colour photographs, 32 × 32",
+		Page:    "https://www.cs.toronto.edu/~kriz/cifar.html",
 		Licence: "not stated", Rows: 50000, TestRows: 10000, Features: 3072, Classes: 10,
-		Files: []PublicFile{{Name: "cifar-10-python.tar.gz", URLs: []string{"https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"}, Size: 170_498_071,
+		Files: []PublicFile{{Name: "cifar-10-python.tar.gz",
+			URLs: []string{"https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"}, Size: 170_498_071,
 			MD5: "c58f30108f718f92721af3b95e74349a"}},
 	},
 	{
-		Name: "omniglot", Title: "handwritten characters of 50 alphabets, PNG", Page: "https://github.com/brendenlake/omniglot",
+		Name: "omniglot", Title: "handwritten characters of 50 alphabets, PNG",
+		Page:    "https://github.com/brendenlake/omniglot",
 		Licence: "MIT", Rows: 19280, TestRows: 13180, Features: 11025, Classes: 1623,
 		Files: []PublicFile{
-			{Name: "images_background.zip", URLs: []string{"https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_background.zip"},
+			{Name: "images_background.zip",
+				URLs: []string{"https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_background.zip"},
 				Size: 9_464_212, MD5: "68d2efa1b9178cc56df9314c21c6e718"},
-			{Name: "images_evaluation.zip", URLs: []string{"https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_evaluation.zip"},
+			{Name: "images_evaluation.zip",
+				URLs: []string{"https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_evaluation.zip"},
 				Size: 6_462_886, MD5: "6b91aef0f799c5bb55b94e3f2daec811"},
 		},
-		copies: []copySet{{names: []string{"omniglot28.tar.gz"}, note: "the drawings are scaled to 28 × 28, both parts in one archive"}},
+		copies: []copySet{{names: []string{"omniglot28.tar.gz"}, note: "the drawings are scaled to 28 × 28, both parts in " +
+			"one archive"}},
 	},
 }
 
 // idxFiles are the four files of MNIST and its likes.
 func idxFiles(mirrors []string, size [4]int64, md5 [4]string) []PublicFile {
 	files := make([]PublicFile, 4)
-	for k, name := range []string{"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"} {
+	for k, name := range []string{"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
+		"t10k-labels-idx1-ubyte.gz"} {
 		files[k] = PublicFile{Name: name, Size: size[k], MD5: md5[k]}
 		for _, m := range mirrors {
 			files[k].URLs = append(files[k].URLs, m+name)
@@ -154,7 +167,8 @@ func Publics() []*Public { return slices.Clone(publics) }
 func Lookup(name string) (*Public, error) {
 	var names []string
 	for _, p := range publics {
-		if strings.EqualFold(p.Name, name) || slices.ContainsFunc(p.Aliases, func(a string) bool { return strings.EqualFold(a, name) }) {
+		if strings.EqualFold(p.Name, name) || slices.ContainsFunc(p.Aliases,
+			func(a string) bool { return strings.EqualFold(a, name) }) {
 			return p, nil
 		}
 		names = append(names, p.Name)

@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -446,6 +448,43 @@ func TestCompressions(t *testing.T) {
 			if s, err := ReadFrom(t.Context(), bytes.NewReader(b[:cut]), "any", Options{}); err == nil {
 				t.Errorf("%s cut to %d of %d bytes is read: %v", name, cut, len(b), s.Y)
 			}
+		}
+	}
+}
+
+// TestXZDictionary: room is not made for any dictionary that a stream asks for.
+func TestXZDictionary(t *testing.T) {
+	for size, ok := range map[int]bool{1 << 20: true, 1 << 29: true, 3 << 28: false, 1 << 31: false} {
+		var b bytes.Buffer
+		w, err := xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write([]byte("1 1:2\n"))
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		file := b.Bytes()
+		if got := xzDictionary(file); got != 1<<16 {
+			t.Fatalf("a dictionary of %d", got)
+		}
+		// The same block with another dictionary and checksum.
+		head := file[12 : 12+4*(int(file[12])+1)]
+		at := bytes.Index(head, []byte{0x21, 1}) + 2
+		for head[at] = 0; xzDictionary(file) < int64(size); {
+			head[at]++
+		}
+		binary.LittleEndian.PutUint32(head[len(head)-4:], crc32.ChecksumIEEE(head[:len(head)-4]))
+		if !ok {
+			_, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{})
+			wantError(t, err, "x.xz", "dictionary of")
+			continue
+		}
+		if size > 1<<24 {
+			continue // it would be made room for
+		}
+		if _, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{}); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -32,7 +32,8 @@ type noPush struct{ bilevel.FixedPoint }
 var exact = hypergrad.Effort{Inner: 1e-13, Linear: 1e-12}
 
 // evaluate is one hypergradient from z = 0 and v = 0, or from at where that has z.
-func evaluate(t *testing.T, e hypergrad.Estimator, p *bilevel.Problem, at bilevel.Point, effort hypergrad.Effort) ([]float64, bilevel.Point, hypergrad.Report) {
+func evaluate(t *testing.T, e hypergrad.Estimator, p *bilevel.Problem, at bilevel.Point,
+	effort hypergrad.Effort) ([]float64, bilevel.Point, hypergrad.Report) {
 	t.Helper()
 	h, err := e.Start(p, nil)
 	if err != nil {
@@ -124,12 +125,14 @@ func TestFixedCorrection(t *testing.T) {
 		for i := range z {
 			z[i] += e
 		}
-		_, at, rep := evaluate(t, hypergrad.AID{}, c.Problem, bilevel.Point{Z: z, X: x}, hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
+		_, at, rep := evaluate(t, hypergrad.AID{}, c.Problem, bilevel.Point{Z: z, X: x},
+			hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
 		if rep.Inner.Iterations != 0 || distance(at.Z, z) != 0 {
 			t.Fatalf("%+v", rep)
 		}
 		if off := math.Abs(rep.Value - want.Value); off > 20*e*e || math.Abs(rep.Value-rep.Correction-want.Value) < 20*e*e {
-			t.Errorf("error %g in z: the value is off by %g, uncorrected by %g", e, off, math.Abs(rep.Value-rep.Correction-want.Value))
+			t.Errorf("error %g in z: the value is off by %g, uncorrected by %g", e, off,
+				math.Abs(rep.Value-rep.Correction-want.Value))
 		}
 	}
 }
@@ -152,7 +155,8 @@ func TestAdjointMaps(t *testing.T) {
 		for solver, s := range generalSolvers {
 			e := hypergrad.AID{Inner: inner.HeavyBall{Step: .5, Momentum: .6}, Map: dyn, Linear: s}
 			grad, at, rep := evaluate(t, e, c.Problem, bilevel.Point{X: x}, exact)
-			if e := distance(grad, want.Grad) / norm(want.Grad); rep.Warning != nil || !(e <= 1e-8) || math.Abs(rep.Value-want.Value) > 1e-10*math.Abs(want.Value) {
+			if e := distance(grad, want.Grad) / norm(want.Grad); rep.Warning != nil || !(e <= 1e-8) ||
+				math.Abs(rep.Value-want.Value) > 1e-10*math.Abs(want.Value) {
 				t.Errorf("%s, %s: relative error %.2g, %+v", name, solver, e, rep)
 			}
 			// A second call starts from the adjoint.
@@ -184,10 +188,12 @@ func TestAdjointMaps(t *testing.T) {
 				t.Errorf("%s after %d steps: ‖∇h error‖ is %.2g times the error of z, %.2g", name, steps, e, dist)
 			}
 			hessian, _, same := evaluate(t, hypergrad.AID{Inner: hb}, c.Problem, bilevel.Point{X: x}, effort)
-			if e := distance(grad, hessian) / norm(hessian); rep.Warning != nil || !(e <= 1e-9) || math.Abs(rep.Correction-same.Correction) > 1e-9*math.Abs(rep.Correction) {
+			if e := distance(grad, hessian) / norm(hessian); rep.Warning != nil || !(e <= 1e-9) ||
+				math.Abs(rep.Correction-same.Correction) > 1e-9*math.Abs(rep.Correction) {
 				t.Errorf("%s after %d steps: %.2g from the Hessian system, %v", name, steps, e, rep.Warning)
 			}
-			steps, _, _ := evaluate(t, hypergrad.ITD{Dynamics: hb, Steps: steps}, c.Problem, bilevel.Point{X: x}, hypergrad.Effort{})
+			steps, _, _ := evaluate(t, hypergrad.ITD{Dynamics: hb, Steps: steps}, c.Problem, bilevel.Point{X: x},
+				hypergrad.Effort{})
 			if distance(grad, steps) < 1e-3*dist {
 				t.Errorf("%s: AID is the derivative of the steps, the test shows nothing", name)
 			}
@@ -255,12 +261,16 @@ func TestEffortSteps(t *testing.T) {
 		effort hypergrad.Effort
 		scale  float64 // of V
 	}{
-		"fixed point":            {hypergrad.AID{Linear: fixed}, f.Problem, effort, 1},
-		"fixed point, by itself": {hypergrad.AID{Iteration: inner.Iteration{Steps: steps}, Linear: linsolve.FixedPoint{Steps: terms}}, f.Problem, hypergrad.Effort{}, 1},
-		"Neumann":                {hypergrad.AID{Linear: linsolve.Neumann{}}, f.Problem, effort, 1},
-		"map":                    {hypergrad.AID{Inner: inner.GradientDescent{Step: eta}, Map: inner.GradientDescent{Step: eta}, Linear: fixed}, c.Problem, effort, 1},
-		"Hessian":                {hypergrad.AID{Inner: inner.GradientDescent{Step: eta}, Linear: linsolve.FixedPoint{Scale: eta}}, c.Problem, effort, -eta},
-		"Hessian, by itself":     {hypergrad.AID{Inner: inner.GradientDescent{Step: eta, Steps: steps}, Linear: linsolve.Neumann{Scale: eta, Terms: terms}}, c.Problem, hypergrad.Effort{}, -eta},
+		"fixed point": {hypergrad.AID{Linear: fixed}, f.Problem, effort, 1},
+		"fixed point, by itself": {hypergrad.AID{Iteration: inner.Iteration{Steps: steps},
+			Linear: linsolve.FixedPoint{Steps: terms}}, f.Problem, hypergrad.Effort{}, 1},
+		"Neumann": {hypergrad.AID{Linear: linsolve.Neumann{}}, f.Problem, effort, 1},
+		"map": {hypergrad.AID{Inner: inner.GradientDescent{Step: eta},
+			Map: inner.GradientDescent{Step: eta}, Linear: fixed}, c.Problem, effort, 1},
+		"Hessian": {hypergrad.AID{Inner: inner.GradientDescent{Step: eta},
+			Linear: linsolve.FixedPoint{Scale: eta}}, c.Problem, effort, -eta},
+		"Hessian, by itself": {hypergrad.AID{Inner: inner.GradientDescent{Step: eta, Steps: steps},
+			Linear: linsolve.Neumann{Scale: eta, Terms: terms}}, c.Problem, hypergrad.Effort{}, -eta},
 	} {
 		h, err := e.e.Start(e.p, nil)
 		if err != nil {
@@ -276,7 +286,8 @@ func TestEffortSteps(t *testing.T) {
 				continue
 			}
 			rep, err := h.At(context.Background(), got, at, e.effort)
-			if err != nil || rep.Warning != nil || !rep.Linear.Converged || !rep.Inner.Converged || rep.Inner.Iterations != steps {
+			if err != nil || rep.Warning != nil || !rep.Linear.Converged || !rep.Inner.Converged ||
+				rep.Inner.Iterations != steps {
 				t.Fatalf("%s: %+v, %v", name, rep, err)
 			}
 			for j := range at.V {
@@ -291,7 +302,8 @@ func TestEffortSteps(t *testing.T) {
 		}
 	}
 	// CG is counted without the factor that the inner solver has.
-	_, _, rep := evaluate(t, hypergrad.AID{}, c.Problem, bilevel.Point{X: x}, hypergrad.Effort{Inner: 1e-9, LinearSteps: 2})
+	_, _, rep := evaluate(t, hypergrad.AID{}, c.Problem, bilevel.Point{X: x},
+		hypergrad.Effort{Inner: 1e-9, LinearSteps: 2})
 	if !rep.Linear.Converged || rep.Linear.Products != 3 || rep.Linear.Residual < 1e-3 {
 		t.Errorf("2 steps of CG: %+v", rep.Linear)
 	}
@@ -406,8 +418,10 @@ func TestAdjointRates(t *testing.T) {
 		q     float64
 	}{
 		{"fixed point", hypergrad.AID{Linear: linsolve.FixedPoint{Scale: 1}}, 1, 1 - mu},
-		{"gradient descent's map", hypergrad.AID{Linear: linsolve.FixedPoint{}, Map: inner.GradientDescent{Step: eta}}, -eta, 1 - eta*mu},
-		{"heavy ball's map", hypergrad.AID{Linear: linsolve.FixedPoint{}, Map: inner.HeavyBall{Step: math.Pow(1+cg, 2), Momentum: beta}}, -math.Pow(1+cg, 2), cg},
+		{"gradient descent's map", hypergrad.AID{Linear: linsolve.FixedPoint{}, Map: inner.GradientDescent{Step: eta}}, -eta,
+			1 - eta*mu},
+		{"heavy ball's map", hypergrad.AID{Linear: linsolve.FixedPoint{},
+			Map: inner.HeavyBall{Step: math.Pow(1+cg, 2), Momentum: beta}}, -math.Pow(1+cg, 2), cg},
 	} {
 		lo, hi := 150, 450
 		if c.q < .9 {
@@ -437,7 +451,8 @@ func TestSingularHessian(t *testing.T) {
 	gd := inner.GradientDescent{Step: .4}
 	want, _, _ := evaluate(t, hypergrad.AID{Inner: gd, Linear: linsolve.CG{Damping: 1e-9}}, p, bilevel.Point{X: x}, exact)
 	for name, s := range map[string]linsolve.Solver{
-		"Direct": linsolve.Direct{}, "LU": linsolve.LU{}, "GMRES": linsolve.GMRES{}, "NormalEquations": linsolve.NormalEquations{},
+		"Direct": linsolve.Direct{}, "LU": linsolve.LU{}, "GMRES": linsolve.GMRES{},
+		"NormalEquations": linsolve.NormalEquations{},
 	} {
 		_, _, rep := evaluate(t, hypergrad.AID{Inner: gd, Linear: s}, p, bilevel.Point{X: x}, exact)
 		if rep.Warning == nil || !strings.Contains(rep.Warning.Error(), "Damping") || rep.Correction != 0 {
@@ -450,7 +465,8 @@ func TestSingularHessian(t *testing.T) {
 		"NormalEquations": linsolve.NormalEquations{Damping: 1e-6},
 	} {
 		for _, m := range []inner.Dynamics{nil, inner.GradientDescent{Step: .4}} {
-			grad, _, rep := evaluate(t, hypergrad.AID{Inner: gd, Linear: s, Map: m}, p, bilevel.Point{X: x}, hypergrad.Effort{Inner: 1e-12, Linear: 1e-9})
+			grad, _, rep := evaluate(t, hypergrad.AID{Inner: gd, Linear: s, Map: m}, p, bilevel.Point{X: x},
+				hypergrad.Effort{Inner: 1e-12, Linear: 1e-9})
 			if e := distance(grad, want) / norm(want); rep.Warning != nil || !(e < 1e-4) {
 				t.Errorf("%s, map %v: relative error %.2g, %v", name, m, e, rep.Warning)
 			}
@@ -476,7 +492,8 @@ func TestAdjointWarnings(t *testing.T) {
 		}
 	}
 	// z is not found, and that is a warning too.
-	_, _, rep := evaluate(t, hypergrad.AID{Iteration: inner.Iteration{MaxIter: 2}}, c.Problem, bilevel.Point{X: near(c)}, exact)
+	_, _, rep := evaluate(t, hypergrad.AID{Iteration: inner.Iteration{MaxIter: 2}}, c.Problem, bilevel.Point{X: near(c)},
+		exact)
 	var unsolved *inner.NotConvergedError
 	if !errors.As(rep.Warning, &unsolved) {
 		t.Errorf("2 iterations: %v", rep.Warning)
@@ -527,7 +544,8 @@ func TestEvaluatorFixed(t *testing.T) {
 		grad := make([]float64, 3)
 		value, err := e.Evaluate(context.Background(), grad, x)
 		want := c.Solve(x)
-		if err != nil || math.Abs(value-want.Value) > 1e-9*math.Abs(want.Value) || distance(grad, want.Grad) > 1e-8*norm(want.Grad) {
+		if err != nil || math.Abs(value-want.Value) > 1e-9*math.Abs(want.Value) ||
+			distance(grad, want.Grad) > 1e-8*norm(want.Grad) {
 			t.Errorf("h = %v, ∇h = %v, want %v, %v, %v", value, grad, want.Value, want.Grad, err)
 		}
 		at := e.Point()

@@ -64,7 +64,8 @@ func (m Descent) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilev
 		m.FirstTolerance = defaultTolerance
 	}
 	if !(m.FirstTolerance > 0) || m.Tolerance < 0 || m.Tolerance > Cubic || !(m.Step >= 0) || math.IsInf(m.Step, 0) {
-		return nil, fmt.Errorf("hypergrad: Descent with Step %v, FirstTolerance %v, Tolerance %v", m.Step, m.FirstTolerance, m.Tolerance)
+		return nil, fmt.Errorf("hypergrad: Descent with Step %v, FirstTolerance %v, Tolerance %v",
+			m.Step, m.FirstTolerance, m.Tolerance)
 	}
 	if !m.InnerSteps.valid() || !m.LinearSteps.valid() || !m.Samples.valid() {
 		return nil, fmt.Errorf("hypergrad: Descent with the schedules %+v, %+v, %+v", m.InnerSteps, m.LinearSteps, m.Samples)

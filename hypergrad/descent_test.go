@@ -16,7 +16,8 @@ import (
 )
 
 // fullBatch is deterministic: all samples in a batch, constant rates.
-var fullBatch = hypergrad.SID{Batch: 1000, InnerSteps: 30, LinearSteps: 30, Inner: hypergrad.Rate{Beta: 1}, Linear: hypergrad.Rate{Beta: 1}}
+var fullBatch = hypergrad.SID{Batch: 1000, InnerSteps: 30, LinearSteps: 30, Inner: hypergrad.Rate{Beta: 1},
+	Linear: hypergrad.Rate{Beta: 1}}
 
 func descents() map[string]hypergrad.Descent {
 	return map[string]hypergrad.Descent{
@@ -58,7 +59,8 @@ func TestDescentSID(t *testing.T) {
 	}{
 		{"full batch, map", hypergrad.Descent{Estimator: fullBatch}, fixedCases()},
 		{"objective", hypergrad.Descent{Estimator: hypergrad.SID{}}, bileveltest.Cases()[1:4]},
-		{"momentum, constant, map", hypergrad.Descent{Estimator: sampled, Optimizer: hypergrad.Momentum{}, Step: .02}, fixedCases()[1:]},
+		{"momentum, constant, map", hypergrad.Descent{Estimator: sampled, Optimizer: hypergrad.Momentum{}, Step: .02},
+			fixedCases()[1:]},
 		{"adam", hypergrad.Descent{Estimator: sampled, Optimizer: hypergrad.Adam{}}, bileveltest.Cases()[1:4]},
 	} {
 		t.Run(v.name, func(t *testing.T) {
@@ -124,7 +126,8 @@ func (s *spy) Start(p *bilevel.Problem, _ *bilevel.Counts) (hypergrad.Hypergradi
 
 func (s *spy) Randomized(hypergrad.Effort) bool { return s.randomized }
 
-func (s *spy) At(ctx context.Context, grad []float64, at bilevel.Point, effort hypergrad.Effort) (hypergrad.Report, error) {
+func (s *spy) At(ctx context.Context, grad []float64, at bilevel.Point,
+	effort hypergrad.Effort) (hypergrad.Report, error) {
 	s.asked = append(s.asked, asked{effort, at.Z[0], at.V[0], at.X[0]})
 	at.Z[0]++
 	at.V[0] += 2
@@ -160,7 +163,8 @@ func spied(t *testing.T, s *spy, m hypergrad.Descent, steps int) (bilevel.Run, [
 // Numbers of steps and samples follow their schedules, seeds follow the outer step.
 func TestDescentEffort(t *testing.T) {
 	s := &spy{}
-	spied(t, s, hypergrad.Descent{Step: .1, InnerSteps: hypergrad.Log(2), LinearSteps: hypergrad.Constant(3), Samples: hypergrad.Linear(.3, 25)}, 8)
+	spied(t, s, hypergrad.Descent{Step: .1, InnerSteps: hypergrad.Log(2), LinearSteps: hypergrad.Constant(3),
+		Samples: hypergrad.Linear(.3, 25)}, 8)
 	seeds := map[uint64]bool{}
 	for k, a := range s.asked {
 		want := max(1, int(math.Ceil(2*math.Log(float64(k+1)))))
@@ -189,7 +193,8 @@ func TestDescentStarts(t *testing.T) {
 				spied(t, s, hypergrad.Descent{Step: step, ColdStart: cold, ColdAdjoint: coldV}, 4)
 				last := s.asked[len(s.asked)-1]
 				if (last.z == 10) != cold || (last.v == 20) != coldV {
-					t.Errorf("ColdStart %v, ColdAdjoint %v, Step %v: the last evaluation begins at z = %v, v = %v", cold, coldV, step, last.z, last.v)
+					t.Errorf("ColdStart %v, ColdAdjoint %v, Step %v: the last evaluation begins at z = %v, v = %v",
+						cold, coldV, step, last.z, last.v)
 				}
 			}
 		}
@@ -201,10 +206,12 @@ func TestDescentStarts(t *testing.T) {
 		b := s.asked[k]
 		if a.effort.Seed == b.effort.Seed {
 			if a.z != b.z || a.v != b.v || a.x == b.x {
-				t.Errorf("evaluation %d is a trial and begins at z = %v, v = %v, x = %v, the one before at %v, %v, %v", k+1, a.z, a.v, a.x, b.z, b.v, b.x)
+				t.Errorf("evaluation %d is a trial and begins at z = %v, v = %v, x = %v, the one before at %v, %v, %v", k+1, a.z,
+					a.v, a.x, b.z, b.v, b.x)
 			}
 		} else if looks++; a.z != b.z+1 || a.v != b.v+2 || a.x != b.x {
-			t.Errorf("evaluation %d is of new samples and begins at z = %v, v = %v, x = %v, the one before at %v, %v, %v", k+1, a.z, a.v, a.x, b.z, b.v, b.x)
+			t.Errorf("evaluation %d is of new samples and begins at z = %v, v = %v, x = %v, the one before at %v, %v, %v", k+1,
+				a.z, a.v, a.x, b.z, b.v, b.x)
 		}
 	}
 	if looks < 2 {
@@ -282,11 +289,13 @@ func TestDescentKnowsNoEstimate(t *testing.T) {
 	if _, ok := run.(bilevel.Progresser); ok {
 		t.Error("the run is a Progresser, so that Minimize lets it go on without a budget")
 	}
-	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Descent{Estimator: hypergrad.SID{}}, bilevel.Settings{MaxSteps: 9})
+	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Descent{Estimator: hypergrad.SID{}},
+		bilevel.Settings{MaxSteps: 9})
 	if err != nil || !math.IsNaN(res.Value) || !slices.Equal(res.Point.X, res.Last.X) {
 		t.Errorf("h = %v at x = %v, last %v; %v", res.Value, res.Point.X, res.Last.X, err)
 	}
-	res, err = bilevel.Minimize(context.Background(), c.Problem, hypergrad.Descent{Estimator: hypergrad.SID{Batch: 200, Samples: 200}}, bilevel.Settings{MaxSteps: 9})
+	res, err = bilevel.Minimize(context.Background(), c.Problem,
+		hypergrad.Descent{Estimator: hypergrad.SID{Batch: 200, Samples: 200}}, bilevel.Settings{MaxSteps: 9})
 	if err != nil || math.IsNaN(res.Value) {
 		t.Errorf("full batches: h = %v, %v", res.Value, err)
 	}
@@ -322,7 +331,8 @@ func TestDescentErrors(t *testing.T) {
 	for _, m := range []hypergrad.Descent{
 		{Step: -1}, {Step: math.NaN()}, {Step: math.Inf(1)}, {FirstTolerance: -1}, {Tolerance: 9},
 		{InnerSteps: hypergrad.Constant(-1)}, {LinearSteps: hypergrad.Log(-1)}, {Samples: hypergrad.Log(math.NaN())},
-		{Optimizer: hypergrad.Momentum{Mu: 1}}, {Optimizer: hypergrad.Adam{Beta1: -1}}, {Optimizer: hypergrad.Adam{Beta2: 1}}, {Optimizer: hypergrad.Adam{Epsilon: -1}},
+		{Optimizer: hypergrad.Momentum{Mu: 1}}, {Optimizer: hypergrad.Adam{Beta1: -1}}, {Optimizer: hypergrad.Adam{Beta2: 1}},
+		{Optimizer: hypergrad.Adam{Epsilon: -1}},
 		{Estimator: hypergrad.SID{Batch: -1}},
 	} {
 		if _, err := m.Start(c.Problem, bilevel.Point{}, 0); err == nil {
@@ -332,7 +342,8 @@ func TestDescentErrors(t *testing.T) {
 	if _, err := (hypergrad.Descent{}).Start(c.Problem, bilevel.Point{X: []float64{1}}, 0); err == nil {
 		t.Error("a start of the wrong length is accepted")
 	}
-	_, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Descent{Estimator: hypergrad.SID{Scale: 1e9}, Step: .1}, bilevel.Settings{MaxSteps: 3})
+	_, err := bilevel.Minimize(context.Background(), c.Problem,
+		hypergrad.Descent{Estimator: hypergrad.SID{Scale: 1e9}, Step: .1}, bilevel.Settings{MaxSteps: 3})
 	if want := "lower the rates"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("steps that diverge: %v", fmt.Errorf("%w, want %q", err, want))
 	}
@@ -342,8 +353,8 @@ func TestDescentErrors(t *testing.T) {
 func TestFewStepsWarm(t *testing.T) {
 	e := hypergrad.AID{Inner: inner.GradientDescent{Steps: 5}, Linear: linsolve.CG{Steps: 2}}
 	for _, c := range bileveltest.Cases()[:3] {
-		for name, m := range map[string]bilevel.Method{"descent": hypergrad.Descent{Estimator: e}, "hoag": hypergrad.HOAG{Estimator: e},
-			"adaptive": hypergrad.HOAG{Estimator: e, Step: hypergrad.Adaptive}} {
+		for name, m := range map[string]bilevel.Method{"descent": hypergrad.Descent{Estimator: e},
+			"hoag": hypergrad.HOAG{Estimator: e}, "adaptive": hypergrad.HOAG{Estimator: e, Step: hypergrad.Adaptive}} {
 			res, err := bilevel.Minimize(context.Background(), c.Problem, m, bilevel.Settings{Start: c.Start, MaxSteps: 1000})
 			if err != nil {
 				t.Fatal(err)
@@ -390,7 +401,8 @@ func TestUnsolved(t *testing.T) {
 		hypergrad.Descent{}, hypergrad.HOAG{},
 		hypergrad.Descent{Estimator: hypergrad.ITD{Steps: 30}},
 	} {
-		res, err := bilevel.Minimize(context.Background(), &bilevel.Problem{Outer: f, Fixed: repelling{}}, m, bilevel.Settings{MaxSteps: 3000})
+		res, err := bilevel.Minimize(context.Background(), &bilevel.Problem{Outer: f, Fixed: repelling{}}, m,
+			bilevel.Settings{MaxSteps: 3000})
 		if err == nil || res.Reason != bilevel.Failed {
 			t.Errorf("%+v: %v after %d steps, %v", m, res.Reason, res.Steps, err)
 		}

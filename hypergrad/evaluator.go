@@ -78,10 +78,7 @@ func (v *Evaluator) State(s *bilevel.State) {
 		return
 	}
 	s.Fixed(v.at.Z, v.at.X, v.at.V)
-	c := &v.counts
-	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG} {
-		s.Int64(n)
-	}
+	s.Counts(&v.counts)
 }
 
 // Kink is a warning of an estimator that both levels were solved, at a point where h has derivatives to either side

@@ -2,7 +2,6 @@ package hypergrad
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -110,8 +109,10 @@ func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if m.Memory == 0 {
 		m.Memory = 10
 	}
-	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 || m.Step > Adaptive {
-		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance, m.Memory, m.Tolerance, m.Step)
+	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 ||
+		m.Step > Adaptive {
+		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance,
+			m.Memory, m.Tolerance, m.Step)
 	}
 	r := &hoag{m: m, effort: Effort{Seed: seed}}
 	if err := r.init(p, at, m.Estimator, m.Tolerance, m.FirstTolerance); err != nil {
@@ -283,12 +284,15 @@ func (r *hoag) finish() error {
 	return r.end()
 }
 
+// remembered is how many values of h the nonmonotone search looks back on.
+const remembered = 5
+
 // remember keeps the last values for the nonmonotone search of the spectral projected gradient.
 func (r *hoag) remember() {
 	if r.p.Project == nil {
 		return
 	}
-	if len(r.recent) == 5 {
+	if len(r.recent) == remembered {
 		r.recent = append(r.recent[:0], r.recent[1:]...)
 	}
 	r.recent = append(r.recent, r.now.value)
@@ -306,8 +310,6 @@ func (r *hoag) spectralDirection() {
 	floats.Sub(dir, r.now.at.X)
 }
 
-var errRing = errors.New("hypergrad: the checkpoint's L-BFGS memory does not fit")
-
 // State is described at [bilevel.Stateful].
 func (r *hoag) State(s *bilevel.State) {
 	r.state(s)
@@ -316,5 +318,8 @@ func (r *hoag) State(s *bilevel.State) {
 	s.Float(&r.lipschitz)
 	s.Float(&r.lastStep)
 	s.Floats(&r.recent)
+	if spectral := r.p.Project != nil && r.started; len(r.recent) > remembered || spectral != (len(r.recent) > 0) {
+		s.Fail(fmt.Errorf("hypergrad: the checkpoint remembers %d values of h", len(r.recent)))
+	}
 	r.mem.state(s)
 }

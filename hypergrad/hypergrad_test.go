@@ -123,7 +123,8 @@ func TestClosedForms(t *testing.T) {
 					for _, q := range []struct {
 						name      string
 						got, want []float64
-					}{{"z", at.Z, want.Z}, {"v", at.V, want.V}, {"∇h", grad, want.Grad}, {"h", []float64{rep.Value}, []float64{want.Value}}} {
+					}{{"z", at.Z, want.Z}, {"v", at.V, want.V}, {"∇h", grad, want.Grad}, {"h", []float64{rep.Value},
+						[]float64{want.Value}}} {
 						if e := distance(q.got, q.want) / norm(q.want); !(e <= 1e-10) {
 							t.Errorf("%s, %s, %s: %s has relative error %.2g", c.Name, name, offer, q.name, e)
 						}
@@ -148,12 +149,14 @@ func TestCorrection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rep, err := h.At(context.Background(), make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)}, hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
+		rep, err := h.At(context.Background(), make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)},
+			hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
 		if err != nil || rep.Inner.Iterations != 0 {
 			t.Fatal(rep, err)
 		}
 		if off := math.Abs(rep.Value - want.Value); off > 20*e*e || math.Abs(rep.Value-rep.Correction-want.Value) < 20*e*e {
-			t.Errorf("error %g in z: the value is off by %g, uncorrected by %g", e, off, math.Abs(rep.Value-rep.Correction-want.Value))
+			t.Errorf("error %g in z: the value is off by %g, uncorrected by %g", e, off,
+				math.Abs(rep.Value-rep.Correction-want.Value))
 		}
 	}
 }
@@ -243,7 +246,8 @@ func TestOptionalInterfaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := h.At(context.Background(), make([]float64, 4), point(), tol); err != nil || m.calls != 1 || rep.Linear.Products != 1 {
+	if rep, err := h.At(context.Background(), make([]float64, 4), point(), tol); err != nil || m.calls != 1 ||
+		rep.Linear.Products != 1 {
 		t.Errorf("a quadratic took %d Hessians and %d products for the adjoint, %v", m.calls, rep.Linear.Products, err)
 	}
 	l := &linearized{SecondOrder: second}
@@ -251,14 +255,16 @@ func TestOptionalInterfaces(t *testing.T) {
 	if h, err = (hypergrad.AID{Inner: inner.LBFGS{}}).Start(&p, nil); err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := h.At(context.Background(), make([]float64, 4), point(), tol); err != nil || l.calls < rep.Linear.Products-1 {
+	if rep, err := h.At(context.Background(), make([]float64, 4), point(), tol); err != nil ||
+		l.calls < rep.Linear.Products-1 {
 		t.Errorf("%d products, %d of them at the fixed point, %v", rep.Linear.Products, l.calls, err)
 	}
 }
 
 func allHOAG() map[string]hypergrad.HOAG {
 	methods := map[string]hypergrad.HOAG{}
-	for _, s := range []hypergrad.Sequence{hypergrad.AutoTolerance, hypergrad.Exponential, hypergrad.Quadratic, hypergrad.Cubic} {
+	for _, s := range []hypergrad.Sequence{hypergrad.AutoTolerance, hypergrad.Exponential, hypergrad.Quadratic,
+		hypergrad.Cubic} {
 		for _, r := range []hypergrad.Rule{hypergrad.QuasiNewton, hypergrad.Adaptive} {
 			methods[fmt.Sprint(s, ", ", r)] = hypergrad.HOAG{Tolerance: s, Step: r}
 		}
@@ -347,7 +353,8 @@ func TestProjection(t *testing.T) {
 		pg := make([]float64, 5)
 		p.ProjectedGrad(pg, res.Point.X, c.Solve(res.Point.X).Grad)
 		if math.Abs(norm(res.Point.X)-radius) > 1e-9 || norm(pg) > tol {
-			t.Errorf("%s: ‖x‖ = %v of %v, projected gradient %.2g after %d steps", name, norm(res.Point.X), radius, norm(pg), res.Steps)
+			t.Errorf("%s: ‖x‖ = %v of %v, projected gradient %.2g after %d steps",
+				name, norm(res.Point.X), radius, norm(pg), res.Steps)
 		}
 	}
 }
@@ -421,7 +428,8 @@ func TestSameBits(t *testing.T) {
 		return res
 	}
 	same := func(a, b *bilevel.Result) bool {
-		return slices.Equal(a.Last.X, b.Last.X) && slices.Equal(a.Last.Z, b.Last.Z) && slices.Equal(a.Last.V, b.Last.V) && a.Counts == b.Counts && a.Steps == b.Steps
+		return slices.Equal(a.Last.X, b.Last.X) && slices.Equal(a.Last.Z, b.Last.Z) && slices.Equal(a.Last.V, b.Last.V) &&
+			a.Counts == b.Counts && a.Steps == b.Steps
 	}
 	for name, m := range allHOAG() {
 		want := run(m, bilevel.Settings{MaxSteps: 30})
@@ -498,7 +506,8 @@ func TestWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := v.Evaluate(context.Background(), make([]float64, 9), make([]float64, 9)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := v.Evaluate(context.Background(), make([]float64, 9), make([]float64, 9)); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("the evaluator's error is %v, not that %s", err, want)
 		}
 	}
@@ -535,7 +544,9 @@ func TestIndefinite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := h.At(context.Background(), make([]float64, 1), bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
+	rep, err := h.At(context.Background(), make([]float64, 1),
+		bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Effort{Inner: 1e-9,
+			Linear: 1e-9})
 	if err != nil || rep.Warning != nil {
 		t.Errorf("damped: %v, %v", rep.Warning, err)
 	}
@@ -550,7 +561,8 @@ func TestStartErrors(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Products") {
 		t.Errorf("without products: %v", err)
 	}
-	for _, m := range []hypergrad.HOAG{{FirstTolerance: -1}, {Memory: -1}, {Step: 9}, {Tolerance: 9}, {FirstTolerance: math.NaN()}} {
+	for _, m := range []hypergrad.HOAG{{FirstTolerance: -1}, {Memory: -1}, {Step: 9}, {Tolerance: 9},
+		{FirstTolerance: math.NaN()}} {
 		if _, err := m.Start(c.Problem, bilevel.Point{}, 0); err == nil {
 			t.Errorf("%+v is accepted", m)
 		}

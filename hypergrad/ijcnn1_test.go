@@ -6,53 +6,36 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
 )
 
-// ijcnn1Read are the sets of ijcnn1, read once.
-var ijcnn1Read struct {
-	sync.Once
-	sets [2]*dataset.Set
-	err  error
+// ijcnn1Rows are the training and the test rows of ijcnn1, once they have been read.
+var ijcnn1Rows [2]struct {
+	x *rows.Dense
+	y []float64
 }
 
 // ijcnn1 is logistic regression with one strength e^{x_j} per feature, on the real data.
 func ijcnn1(tb testing.TB) *bilevel.Problem {
 	tb.Helper()
-	dir := realdata.Folder(tb, "ijcnn1")
-	ijcnn1Read.Do(func() {
-		for i, name := range []string{"ijcnn1.trn.bz2", "ijcnn1.tst.bz2"} {
-			if ijcnn1Read.err == nil {
-				ijcnn1Read.sets[i], ijcnn1Read.err = dataset.Read(tb.Context(), filepath.Join(dir, "ijcnn1", name), dataset.Options{})
-			}
-		}
-	})
-	sets, err := ijcnn1Read.sets, ijcnn1Read.err
-	if err != nil {
-		tb.Fatal(err) // data that cannot be read are no reason to skip
-	}
 	const d = 22
 	var losses [2]*model.Loss
-	for i, s := range sets {
-		if err := s.AsClasses(); err != nil {
-			tb.Fatal(err)
+	for i, name := range []string{"ijcnn1.trn.bz2", "ijcnn1.tst.bz2"} {
+		data := &ijcnn1Rows[i]
+		if data.x == nil {
+			data.x, data.y = realdata.LIBSVM(tb, d, "ijcnn1", name)
 		}
-		y := make([]float64, len(s.Y))
-		for i, c := range s.Y {
-			y[i] = 2*c - 1
-		}
-		if losses[i], err = model.NewLogistic(s.X, y, d); err != nil {
+		var err error
+		if losses[i], err = model.NewLogistic(data.x, data.y, d); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -136,7 +119,8 @@ func TestIJCNN1Solution(t *testing.T) {
 	for j := range x {
 		x[j] = -2
 	}
-	res, err := bilevel.Minimize(context.Background(), p, hypergrad.HOAG{}, bilevel.Settings{Start: bilevel.Point{X: x}, MaxSteps: 400})
+	res, err := bilevel.Minimize(context.Background(), p, hypergrad.HOAG{},
+		bilevel.Settings{Start: bilevel.Point{X: x}, MaxSteps: 400})
 	if err != nil {
 		t.Fatal(err)
 	}

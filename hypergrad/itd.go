@@ -114,7 +114,8 @@ func (m ITD) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 	}
 	if _, ok := m.Dynamics.(inner.Iteration); ok && m.Mode == Forward && p.Fixed != nil {
 		if _, ok := p.Fixed.(bilevel.Pusher); !ok {
-			return nil, fmt.Errorf("hypergrad: ITD.Mode is Forward, which needs forward products, and %T has no Push method (bilevel.Pusher): use a reverse mode", p.Fixed)
+			return nil, fmt.Errorf("hypergrad: ITD.Mode is Forward, which needs forward products, "+
+				"and %T has no Push method (bilevel.Pusher): use a reverse mode", p.Fixed)
 		}
 	}
 	if counts == nil {
@@ -171,7 +172,8 @@ func (h *itd) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 		return rep, err
 	}
 	if s := floats.Norm(grad, 2); math.IsNaN(s) || math.IsInf(s, 0) || math.IsNaN(rep.Value) || math.IsInf(rep.Value, 0) {
-		return rep, fmt.Errorf("hypergrad: after %d steps h = %v, ‖∇h‖ = %v: lower the step size of the dynamics or their number", t, rep.Value, s)
+		return rep, fmt.Errorf("hypergrad: after %d steps h = %v, ‖∇h‖ = %v: "+
+			"lower the step size of the dynamics or their number", t, rep.Value, s)
 	}
 	return rep, nil
 }
@@ -325,7 +327,8 @@ func (h *itd) forward(ctx context.Context, grad []float64, at bilevel.Point, t i
 func (h *itd) outer(grad []float64, at bilevel.Point, t int, rep *Report) error {
 	for i, v := range at.Z {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("hypergrad: after %d steps of the inner solver z[%d] = %v: lower the step size of the dynamics", t, i, v)
+			return fmt.Errorf("hypergrad: after %d steps of the inner solver z[%d] = %v: lower the step size of the dynamics",
+				t, i, v)
 		}
 	}
 	all := bilevel.All(h.p.Outer)

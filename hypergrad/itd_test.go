@@ -67,7 +67,8 @@ func tenths(d int) []float64 {
 }
 
 // itdAt is one hypergradient from z = 0.1, 0.2, ….
-func itdAt(t *testing.T, m hypergrad.ITD, p *bilevel.Problem, x []float64) (grad []float64, at bilevel.Point, rep hypergrad.Report, counts bilevel.Counts) {
+func itdAt(t *testing.T, m hypergrad.ITD, p *bilevel.Problem,
+	x []float64) (grad []float64, at bilevel.Point, rep hypergrad.Report, counts bilevel.Counts) {
 	t.Helper()
 	h, err := m.Start(p, &counts)
 	if err != nil {
@@ -157,7 +158,8 @@ func fourFive(t testing.TB, extra int) *bilevel.Problem {
 		return loss
 	}
 	loss := level(40)
-	pen, err := model.NewPenalty(loss.Layout(), model.PerGroup, model.PenaltyOptions{Groups: []string{"a", "b", "a", "b", "b"}})
+	pen, err := model.NewPenalty(loss.Layout(), model.PerGroup,
+		model.PenaltyOptions{Groups: []string{"a", "b", "a", "b", "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,18 +201,20 @@ func TestITDFiniteDifferences(t *testing.T) {
 		m hypergrad.ITD
 		x []float64
 	}{
-		"gradient descent":          {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.GradientDescent{Step: 0.8}}, x[:2]},
-		"heavy ball":                {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.HeavyBall{Step: 0.8}}, x[:2]},
-		"Nesterov":                  {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.Nesterov{Step: 0.8}}, x[:2]},
-		"Adam":                      {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.Adam{Step: 0.2}}, x[:2]},
-		"gradient descent, learned": {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.GradientDescent{Learned: steps}, Z0: z0}, x},
-		"heavy ball, learned":       {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.HeavyBall{Learned: both}, Z0: z0}, x},
-		"Nesterov, learned":         {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.Nesterov{Learned: both}, Z0: z0}, x},
-		"Adam, learned":             {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.Adam{Learned: steps}, Z0: z0}, x},
-		"affine map":                {bileveltest.Equilibrium(5, 3, 1).Problem, hypergrad.ITD{}, []float64{0.4, -0.2, 1}},
+		"gradient descent": {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.GradientDescent{Step: 0.8}}, x[:2]},
+		"heavy ball":       {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.HeavyBall{Step: 0.8}}, x[:2]},
+		"Nesterov":         {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.Nesterov{Step: 0.8}}, x[:2]},
+		"Adam":             {fourFive(t, 0), hypergrad.ITD{Dynamics: inner.Adam{Step: 0.2}}, x[:2]},
+		"gradient descent, learned": {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.GradientDescent{Learned: steps}, Z0: z0},
+			x},
+		"heavy ball, learned": {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.HeavyBall{Learned: both}, Z0: z0}, x},
+		"Nesterov, learned":   {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.Nesterov{Learned: both}, Z0: z0}, x},
+		"Adam, learned":       {fourFive(t, 10), hypergrad.ITD{Dynamics: inner.Adam{Learned: steps}, Z0: z0}, x},
+		"affine map":          {bileveltest.Equilibrium(5, 3, 1).Problem, hypergrad.ITD{}, []float64{0.4, -0.2, 1}},
 		"network": {network(t), hypergrad.ITD{}, []float64{
 			0.3, -0.4, 0.2, 0.1, 1, -1, 0.5, 0.7, 0.1, -0.2, 1, 0.4, -0.7, 0.3, 0.2, -0.1}},
-		"affine map, learned start": {hypergrad.Extend(bileveltest.Equilibrium(5, 2, 1).Problem, 10), hypergrad.ITD{Z0: z0}, x},
+		"affine map, learned start": {hypergrad.Extend(bileveltest.Equilibrium(5, 2, 1).Problem, 10), hypergrad.ITD{Z0: z0},
+			x},
 	} {
 		for _, mode := range []hypergrad.Mode{hypergrad.AllIterates, hypergrad.Checkpoints, hypergrad.Forward} {
 			m := c.m
@@ -261,7 +265,8 @@ func TestITDTruncated(t *testing.T) {
 	p, x := fourFive(t, 0), []float64{-1, -2}
 	const steps, kept = 23, 6
 	for name, dyn := range map[string]inner.Dynamics{
-		"gradient descent": inner.GradientDescent{Step: 0.8}, "heavy ball": inner.HeavyBall{Step: 0.8}, "Nesterov": inner.Nesterov{Step: 0.8},
+		"gradient descent": inner.GradientDescent{Step: 0.8}, "heavy ball": inner.HeavyBall{Step: 0.8},
+		"Nesterov": inner.Nesterov{Step: 0.8},
 	} {
 		// By hand: the states first, then the last pulls.
 		r, err := dyn.Begin(p, nil)
@@ -301,7 +306,8 @@ func TestITDTruncated(t *testing.T) {
 		}
 		got := make([]float64, 2)
 		at := bilevel.Point{Z: tenths(5), X: x}
-		if _, err := h.At(context.Background(), got, at, hypergrad.Effort{InnerSteps: steps}); err != nil || !floats.Equal(got, whole) {
+		if _, err := h.At(context.Background(), got, at, hypergrad.Effort{InnerSteps: steps}); err != nil ||
+			!floats.Equal(got, whole) {
 			t.Errorf("%s: Effort.InnerSteps gives %v, Steps %v (%v)", name, got, whole, err)
 		}
 	}
@@ -382,7 +388,8 @@ func TestITDRate(t *testing.T) {
 			t.Fatal(err)
 		}
 		grad := make([]float64, 2)
-		if _, err := h.At(context.Background(), grad, bilevel.Point{Z: make([]float64, 3), X: x}, hypergrad.Effort{}); err != nil {
+		if _, err := h.At(context.Background(), grad, bilevel.Point{Z: make([]float64, 3), X: x},
+			hypergrad.Effort{}); err != nil {
 			t.Fatal(err)
 		}
 		return floats.Distance(grad, want, 2)
@@ -393,7 +400,8 @@ func TestITDRate(t *testing.T) {
 		whole = append(whole, math.Log(failure(hypergrad.ITD{Steps: n})/float64(n)))
 		truncated = append(truncated, math.Log(failure(hypergrad.ITD{Steps: 400, Truncate: n})))
 	}
-	for name, s := range map[string]float64{"log(error/t) against t": slope(ts, whole), "log error against K": slope(ks, truncated)} {
+	for name, s := range map[string]float64{"log(error/t) against t": slope(ts, whole),
+		"log error against K": slope(ks, truncated)} {
 		t.Logf("%s has slope %.4f, log q = %.4f", name, s, math.Log(q))
 		if math.Abs(s/math.Log(q)-1) > 0.1 {
 			t.Errorf("%s has slope %v, log q = %v", name, s, math.Log(q))
@@ -493,12 +501,15 @@ func TestITDCounts(t *testing.T) {
 	}{
 		"all iterates": {hypergrad.ITD{}, bilevel.Counts{GradG: steps + 1, HessG: steps, CrossG: steps}},
 		"truncated":    {hypergrad.ITD{Truncate: 7}, bilevel.Counts{GradG: steps + 1, HessG: 7, CrossG: 7}},
-		"checkpoints":  {hypergrad.ITD{Mode: hypergrad.Checkpoints}, bilevel.Counts{GradG: steps + 1 + 15, HessG: steps, CrossG: steps}},
-		"forward":      {hypergrad.ITD{Mode: hypergrad.Forward}, bilevel.Counts{GradG: steps + 1, HessG: 2 * steps, CrossG: 2 * steps}},
+		"checkpoints": {hypergrad.ITD{Mode: hypergrad.Checkpoints},
+			bilevel.Counts{GradG: steps + 1 + 15, HessG: steps, CrossG: steps}},
+		"forward": {hypergrad.ITD{Mode: hypergrad.Forward},
+			bilevel.Counts{GradG: steps + 1, HessG: 2 * steps, CrossG: 2 * steps}},
 	} {
 		c.m.Steps, c.m.Dynamics = steps, inner.HeavyBall{Step: 0.5}
 		_, _, _, got := itdAt(t, c.m, p, []float64{-1, -2})
-		want := bilevel.Counts{ValueF: m, GradF: m, ValueG: n, GradG: c.want.GradG * n, HessG: c.want.HessG * n, CrossG: c.want.CrossG * n}
+		want := bilevel.Counts{ValueF: m, GradF: m, ValueG: n, GradG: c.want.GradG * n, HessG: c.want.HessG * n,
+			CrossG: c.want.CrossG * n}
 		if got != want {
 			t.Errorf("%s: counts %+v, want %+v", name, got, want)
 		}
@@ -534,18 +545,21 @@ func TestITDErrors(t *testing.T) {
 		m hypergrad.ITD
 		p *bilevel.Problem
 	}{
-		"Steps = -1":           {hypergrad.ITD{Steps: -1}, c.Problem},
-		"Truncate = -2":        {hypergrad.ITD{Truncate: -2}, c.Problem},
-		"reverse modes":        {hypergrad.ITD{Truncate: 5, Mode: hypergrad.Forward}, c.Problem},
-		"no mode 3":            {hypergrad.ITD{Mode: 3}, c.Problem},
-		"names 2 places":       {hypergrad.ITD{Z0: []int{0, 1}}, c.Problem},
-		"Z0 names x[2]":        {hypergrad.ITD{Z0: []int{0, 1, 2, 3}}, c.Problem},
-		"Learned.Step names":   {hypergrad.ITD{Dynamics: inner.GradientDescent{Learned: inner.Learned{Step: []int{2}}}}, c.Problem},
-		"Products":             {hypergrad.ITD{}, first},
-		"no Push method":       {hypergrad.ITD{Mode: hypergrad.Forward}, &bilevel.Problem{Outer: c.Problem.Outer, Fixed: noPush{c.FixedPoint("", 0.1).Problem.Fixed}}},
-		"use Iteration":        {hypergrad.ITD{Dynamics: inner.HeavyBall{}}, bileveltest.Equilibrium(3, 2, 1).Problem},
-		"no outer objective":   {hypergrad.ITD{}, &bilevel.Problem{Inner: c.Problem.Inner}},
-		"Func objective lacks": {hypergrad.ITD{}, &bilevel.Problem{Outer: &bilevel.Func{InnerDim: 4, OuterDim: 2}, Inner: c.Problem.Inner}},
+		"Steps = -1":     {hypergrad.ITD{Steps: -1}, c.Problem},
+		"Truncate = -2":  {hypergrad.ITD{Truncate: -2}, c.Problem},
+		"reverse modes":  {hypergrad.ITD{Truncate: 5, Mode: hypergrad.Forward}, c.Problem},
+		"no mode 3":      {hypergrad.ITD{Mode: 3}, c.Problem},
+		"names 2 places": {hypergrad.ITD{Z0: []int{0, 1}}, c.Problem},
+		"Z0 names x[2]":  {hypergrad.ITD{Z0: []int{0, 1, 2, 3}}, c.Problem},
+		"Learned.Step names": {hypergrad.ITD{Dynamics: inner.GradientDescent{Learned: inner.Learned{Step: []int{2}}}},
+			c.Problem},
+		"Products": {hypergrad.ITD{}, first},
+		"no Push method": {hypergrad.ITD{Mode: hypergrad.Forward},
+			&bilevel.Problem{Outer: c.Problem.Outer, Fixed: noPush{c.FixedPoint("", 0.1).Problem.Fixed}}},
+		"use Iteration":      {hypergrad.ITD{Dynamics: inner.HeavyBall{}}, bileveltest.Equilibrium(3, 2, 1).Problem},
+		"no outer objective": {hypergrad.ITD{}, &bilevel.Problem{Inner: c.Problem.Inner}},
+		"Func objective lacks": {hypergrad.ITD{}, &bilevel.Problem{Outer: &bilevel.Func{InnerDim: 4, OuterDim: 2},
+			Inner: c.Problem.Inner}},
 	} {
 		if _, err := start.m.Start(start.p, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
@@ -555,7 +569,9 @@ func TestITDErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.At(context.Background(), make([]float64, 2), bilevel.Point{Z: make([]float64, 4), X: make([]float64, 2)}, hypergrad.Effort{}); err == nil || !strings.Contains(err.Error(), "lower the step") {
+	if _, err := h.At(context.Background(), make([]float64, 2),
+		bilevel.Point{Z: make([]float64, 4), X: make([]float64, 2)}, hypergrad.Effort{}); err == nil ||
+		!strings.Contains(err.Error(), "lower the step") {
 		t.Errorf("a diverging iteration: %v", err)
 	}
 }
@@ -582,7 +598,8 @@ func TestExtend(t *testing.T) {
 	if _, ok := fixed.Fixed.(bilevel.Pusher); !ok {
 		t.Error("Pusher is lost")
 	}
-	if q := hypergrad.Extend(&bilevel.Problem{Outer: c.Problem.Outer, Inner: struct{ bilevel.Objective }{c.Problem.Inner}}, 1); q.Inner != nil {
+	if q := hypergrad.Extend(&bilevel.Problem{Outer: c.Problem.Outer, Inner: struct{ bilevel.Objective }{c.Problem.Inner}},
+		1); q.Inner != nil {
 		if _, err := bilevel.NeedSecondOrder(q.Inner); err == nil {
 			t.Error("products appear from nowhere")
 		}

@@ -171,14 +171,9 @@ func (m *memory) addFree(dir []float64, a float64, v []float64) {
 }
 
 func (m *memory) state(s *bilevel.State) {
-	s.Int(&m.next)
-	s.Int(&m.held)
+	s.Index(&m.next, len(m.s))
+	s.Index(&m.held, len(m.s)+1)
 	s.Float(&m.delta)
-	if m.next < 0 || m.next >= len(m.s) || m.held < 0 || m.held > len(m.s) {
-		s.Fail(errRing)
-		m.next, m.held = 0, 0
-		return
-	}
 	s.Fixed(m.s...)
 	s.Fixed(m.y...)
 }

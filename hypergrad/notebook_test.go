@@ -3,12 +3,10 @@ package hypergrad_test
 import (
 	"context"
 	"math"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/internal/realdata"
@@ -20,22 +18,15 @@ import (
 // penalty ½zᵀdiag(x)z, x ≥ 1e-8, and the loss of 500 further rows outside.
 func notebook(tb testing.TB) *bilevel.Problem {
 	tb.Helper()
-	dir := realdata.File(tb, "notebook")
 	const d = 20
 	var losses [2]*model.Loss
 	for i, name := range []string{"train.csv", "val.csv"} {
-		s, err := dataset.Read(tb.Context(), filepath.Join(dir, name), dataset.Options{Label: "y"})
-		if err != nil {
-			tb.Fatal(err)
+		x, y := realdata.CSV(tb, "notebook", name)
+		for i, class := range y {
+			y[i] = 2*class - 1
 		}
-		if err := s.AsClasses(); err != nil {
-			tb.Fatal(err)
-		}
-		y := make([]float64, len(s.Y))
-		for i, c := range s.Y {
-			y[i] = 2*c - 1
-		}
-		if losses[i], err = model.NewLogistic(s.X, y, d); err != nil {
+		var err error
+		if losses[i], err = model.NewLogistic(x, y, d); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -65,7 +56,8 @@ func TestNotebook(t *testing.T) {
 		{"conjugate gradients", hypergrad.AID{Inner: steps, Linear: linsolve.CG{Steps: 10}},
 			map[int]float64{0: .574399, 10: .472289, 480: .280699}},
 	} {
-		m := hypergrad.Descent{Estimator: v.estimator, Optimizer: hypergrad.Momentum{Mu: .9}, Step: 1, ColdStart: true, ColdAdjoint: true}
+		m := hypergrad.Descent{Estimator: v.estimator, Optimizer: hypergrad.Momentum{Mu: .9}, Step: 1, ColdStart: true,
+			ColdAdjoint: true}
 		run, err := m.Start(p, bilevel.Point{X: slices.Repeat([]float64{1}, 20)}, 0)
 		if err != nil {
 			t.Fatal(err)

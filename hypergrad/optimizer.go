@@ -131,5 +131,5 @@ func (a *adam) Reset() {
 
 func (a *adam) State(s *bilevel.State) {
 	s.Fixed(a.m, a.w)
-	s.Int(&a.t)
+	s.Count(&a.t)
 }

@@ -31,7 +31,8 @@ func BenchmarkOuterStep(b *testing.B) {
 		eta      float64 // of the fixed-point method
 	}{
 		{"dense", denseOuterStep, 1, inner.GradientDescent{Step: .1}, inner.GradientDescent{Step: .1, Steps: 100}, 100, .1},
-		{"sparse", sparseOuterStep, 0, inner.HeavyBall{Step: 100, Momentum: .9}, inner.HeavyBall{Step: 100, Momentum: .9, Steps: 10}, 10, 100},
+		{"sparse", sparseOuterStep, 0, inner.HeavyBall{Step: 100, Momentum: .9},
+			inner.HeavyBall{Step: 100, Momentum: .9, Steps: 10}, 10, 100},
 	} {
 		var p *bilevel.Problem
 		for _, e := range []struct {

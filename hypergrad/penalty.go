@@ -19,9 +19,9 @@ import (
 //
 //	z −= α (∇z f + λ∇z g + ∇²zz g w),   x = P(x − β (∇x f + ∇²xz g w)),   w = sν + γ∇z g.
 //
-// Where the squared norms of the last two gradients, that in x being projected, add up to less than ε², γ grows by the factor 1.1, ε and λ fall by
-// the factor 0.9, ν += γ∇z g, and α and β fall by the factor 0.9 unless they are automatic. Gradients are of all
-// samples. With finite γ and λ > 0 the answer is biased.
+// Where the squared norms of the last two gradients, that in x being projected, add up to less than ε², γ grows by the
+// factor 1.1, ε and λ fall by the factor 0.9, ν += γ∇z g, and α and β fall by the factor 0.9 unless they are automatic.
+// Gradients are of all samples. With finite γ and λ > 0 the answer is biased.
 //
 // It needs second-order products of g, and so it is in this package rather than with other penalty methods in valuefn.
 // Vectors have length d (z, ν, w) and p (x); points have no v. With n samples of g and m of f a step visits
@@ -68,10 +68,12 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 		name  string
 		value *float64
 		or    float64
-	}{{"Inner", &m.Inner, 0}, {"Outer", &m.Outer, 0}, {"Lambda", &m.Lambda, .1}, {"Gamma", &m.Gamma, 0}, {"Epsilon", &m.Epsilon, 0},
+	}{{"Inner", &m.Inner, 0}, {"Outer", &m.Outer, 0}, {"Lambda", &m.Lambda, .1}, {"Gamma", &m.Gamma, 0},
+		{"Epsilon", &m.Epsilon, 0},
 		{"Multiplier", &m.Multiplier, 1e-4}, {"Scale", &m.Scale, 1}} {
 		if !(*v.value >= 0) || math.IsInf(*v.value, 0) {
-			return nil, fmt.Errorf("hypergrad: Penalty with %s = %v: it must be positive, or 0 for the default", v.name, *v.value)
+			return nil, fmt.Errorf("hypergrad: Penalty with %s = %v: it must be positive, or 0 for the default",
+				v.name, *v.value)
 		}
 		if *v.value == 0 {
 			*v.value = v.or
@@ -99,7 +101,8 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 	}
 	d, q := p.Dims()
 	v := func(n int) []float64 { return make([]float64, n) }
-	r := &penaltyRun{m: m, p: p, g: g, z: start.Z, x: start.X, nu: v(d), w: v(d), dz: v(d), fz: v(d), hv: v(d), dx: v(q), cv: v(q)}
+	r := &penaltyRun{m: m, p: p, g: g, z: start.Z, x: start.X, nu: v(d), w: v(d), dz: v(d), fz: v(d), hv: v(d), dx: v(q),
+		cv: v(q)}
 	if m.Gamma == 0 {
 		r.m.Gamma = firstGamma
 		r.startZ, r.startX = append([]float64(nil), start.Z...), append([]float64(nil), start.X...)
@@ -286,6 +289,9 @@ func (c *curvature) step(gradient func(dst, at []float64), v, now []float64) flo
 
 func (c *curvature) state(s *bilevel.State) {
 	s.Float(&c.fixed)
+	if automatic := c.dir != nil; automatic == (c.fixed > 0) {
+		s.Fail(fmt.Errorf("hypergrad: the checkpoint has the step size %v", c.fixed))
+	}
 	s.Float(&c.top)
 	s.Fixed(c.dir)
 }
@@ -305,11 +311,9 @@ func (r *penaltyRun) State(s *bilevel.State) {
 		s.Float(f)
 	}
 	s.Float(&r.first)
-	s.Int(&r.searches)
+	s.Index(&r.searches, maxSearches+1)
 	s.Strings(&r.notes)
 	r.inner.state(s)
 	r.outer.state(s)
-	for _, n := range []*int64{&r.counts.GradF, &r.counts.GradG, &r.counts.HessG, &r.counts.CrossG} {
-		s.Int64(n)
-	}
+	s.Counts(&r.counts)
 }

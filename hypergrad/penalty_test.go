@@ -48,8 +48,10 @@ func TestPenaltyOnToys(t *testing.T) {
 
 // Steps move along differences of Ψ, and tighten it by the published factors.
 func TestPenaltyStepIsTheFormula(t *testing.T) {
-	for _, c := range []bileveltest.Case{bileveltest.Quadratic(6, 3, 40, 30, 6), bileveltest.Ridge(bileveltest.ExpDiagonal, 30, 20, 4, 1)} {
-		m := hypergrad.Penalty{InnerSteps: 2, Inner: .1, Outer: .2, Lambda: .3, Gamma: .7, Epsilon: 100, Multiplier: .4, Scale: .25}
+	for _, c := range []bileveltest.Case{bileveltest.Quadratic(6, 3, 40, 30, 6),
+		bileveltest.Ridge(bileveltest.ExpDiagonal, 30, 20, 4, 1)} {
+		m := hypergrad.Penalty{InnerSteps: 2, Inner: .1, Outer: .2, Lambda: .3, Gamma: .7, Epsilon: 100, Multiplier: .4,
+			Scale: .25}
 		start, err := c.Problem.StartPoint(c.Start)
 		if err != nil {
 			t.Fatal(err)
@@ -71,12 +73,14 @@ func TestPenaltyStepIsTheFormula(t *testing.T) {
 		}
 		psi := func(z, x []float64, lambda float64) float64 {
 			dz := residual(z, x)
-			return f.Value(z, x, bilevel.All(f)) + m.Scale*floats.Dot(nu, dz) + lambda*g.Value(z, x, bilevel.All(g)) + m.Gamma/2*floats.Dot(dz, dz)
+			return f.Value(z, x, bilevel.All(f)) + m.Scale*floats.Dot(nu, dz) + lambda*g.Value(z, x, bilevel.All(g)) +
+				m.Gamma/2*floats.Dot(dz, dz)
 		}
 		central := &fd.Settings{Formula: fd.Central}
 		for k := range 3 {
 			for range m.InnerSteps {
-				floats.AddScaled(z, -m.Inner, fd.Gradient(nil, func(v []float64) float64 { return psi(v, x, m.Lambda) }, z, central))
+				floats.AddScaled(z, -m.Inner, fd.Gradient(nil, func(v []float64) float64 { return psi(v, x, m.Lambda) }, z,
+					central))
 			}
 			at := residual(z, x)
 			floats.AddScaled(x, -m.Outer, fd.Gradient(nil, func(v []float64) float64 { return psi(z, v, 0) }, x, central))
@@ -98,11 +102,13 @@ func TestPenaltyStepIsTheFormula(t *testing.T) {
 
 func TestPenaltyCounts(t *testing.T) {
 	c := bileveltest.Quadratic(6, 3, 40, 30, 6)
-	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{InnerSteps: 4, Inner: .1, Outer: .1}, bilevel.Settings{MaxSteps: 5})
+	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{InnerSteps: 4, Inner: .1, Outer: .1},
+		bilevel.Settings{MaxSteps: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (bilevel.Counts{GradF: 5 * 5 * 30, GradG: 5 * 5 * 40, HessG: 5 * 4 * 40, CrossG: 5 * 40}); res.Counts != want {
+	if want := (bilevel.Counts{GradF: 5 * 5 * 30, GradG: 5 * 5 * 40, HessG: 5 * 4 * 40,
+		CrossG: 5 * 40}); res.Counts != want {
 		t.Errorf("counts %+v, want %+v", res.Counts, want)
 	}
 }
@@ -137,12 +143,14 @@ func TestPenaltyKnobs(t *testing.T) {
 	if slices.Equal(last(scaled), last(base)) {
 		t.Error("Scale changes nothing")
 	}
-	for _, m := range []hypergrad.Penalty{{InnerSteps: -1}, {Inner: -1}, {Outer: math.NaN()}, {Lambda: -1}, {Gamma: math.Inf(1)}, {Epsilon: -1}, {Multiplier: -1}, {Scale: -1}} {
+	for _, m := range []hypergrad.Penalty{{InnerSteps: -1}, {Inner: -1}, {Outer: math.NaN()}, {Lambda: -1},
+		{Gamma: math.Inf(1)}, {Epsilon: -1}, {Multiplier: -1}, {Scale: -1}} {
 		if _, err := m.Start(c.Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "Penalty with") {
 			t.Errorf("%+v: error %v", m, err)
 		}
 	}
-	if _, err := (hypergrad.Penalty{}).Start(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "fixed point") {
+	if _, err := (hypergrad.Penalty{}).Start(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{},
+		0); err == nil || !strings.Contains(err.Error(), "fixed point") {
 		t.Errorf("on a fixed-point problem: %v", err)
 	}
 }
@@ -161,7 +169,8 @@ func TestPenaltyResumes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !slices.Equal(parts.Last.X, whole.Last.X) || !slices.Equal(parts.Last.Z, whole.Last.Z) || parts.Counts != whole.Counts {
+	if !slices.Equal(parts.Last.X, whole.Last.X) || !slices.Equal(parts.Last.Z, whole.Last.Z) ||
+		parts.Counts != whole.Counts {
 		t.Errorf("x = %v after being resumed, %v without", parts.Last.X, whole.Last.X)
 	}
 }

@@ -37,7 +37,8 @@ func (r Rate) withDefault() Rate {
 
 func (r Rate) check(name string) error {
 	if !(r.Beta > 0) || math.IsInf(r.Beta, 0) || !(r.Gamma >= 0) || math.IsInf(r.Gamma, 0) {
-		return fmt.Errorf("hypergrad: the %s rate is β/(γ + s) with β = %v and γ = %v: β must be positive and γ not negative", name, r.Beta, r.Gamma)
+		return fmt.Errorf("hypergrad: the %s rate is β/(γ + s) with β = %v and γ = %v: β must be positive and γ not negative",
+			name, r.Beta, r.Gamma)
 	}
 	return nil
 }

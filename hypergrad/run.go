@@ -261,10 +261,7 @@ func (r *outerRun) Notes() []string {
 
 // state is the shared part of a run's State.
 func (r *outerRun) state(s *bilevel.State) {
-	c := &r.counts
-	for _, n := range []*int64{&c.ValueF, &c.ValueG, &c.GradF, &c.GradG, &c.HessG, &c.CrossG} {
-		s.Int64(n)
-	}
+	s.Counts(&r.counts)
 	for _, q := range []*position{&r.now, &r.next} {
 		s.Fixed(q.at.Z, q.at.X, q.at.V, q.grad)
 		s.Float(&q.value)
@@ -276,14 +273,17 @@ func (r *outerRun) state(s *bilevel.State) {
 	for _, f := range []*float64{&r.eps, &r.innerScale, &r.outerScale, &r.shrink} {
 		s.Float(f)
 	}
-	s.Int(&r.k)
-	s.Int(&r.solved)
-	s.Int(&r.unsolved)
+	if !(r.eps > 0) || r.started && !(r.innerScale > 0 && r.outerScale > 0) { // no solver would come to an end
+		s.Fail(fmt.Errorf("hypergrad: the checkpoint has the tolerance %v of %v and %v", r.eps, r.innerScale, r.outerScale))
+	}
+	s.Count(&r.k)
+	s.Count(&r.solved)
+	s.Count(&r.unsolved)
 	s.Fixed(r.search.dir, r.coldZ, r.coldV)
 	s.Float(&r.search.alpha)
 	s.Bool(&r.search.active)
 	s.Bool(&r.search.refining)
-	s.Int(&r.search.tries)
+	s.Count(&r.search.tries)
 	s.Float(&r.search.promised)
 	s.Bool(&r.kink)
 	s.Bool(&r.warned)

@@ -150,7 +150,8 @@ func TestSIDRate(t *testing.T) {
 		m     hypergrad.SID
 		steps []int
 	}{
-		"explicit":  {hypergrad.SID{Batch: 2, Scale: .2, Inner: hypergrad.Rate{Beta: 100, Gamma: 100}, Linear: hypergrad.Rate{Beta: 100, Gamma: 100}}, []int{500, 1000, 2000, 4000}},
+		"explicit": {hypergrad.SID{Batch: 2, Scale: .2, Inner: hypergrad.Rate{Beta: 100, Gamma: 100},
+			Linear: hypergrad.Rate{Beta: 100, Gamma: 100}}, []int{500, 1000, 2000, 4000}},
 		"automatic": {hypergrad.SID{Batch: 2}, []int{500, 1000, 2000, 4000}},
 	} {
 		var logT, logE []float64
@@ -272,7 +273,8 @@ func TestSIDSameBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, e := range []hypergrad.Effort{{Seed: 6}, {Seed: 5, InnerSteps: 8}, {Seed: 5, LinearSteps: 8}, {Seed: 5, Samples: 16}} {
+	for i, e := range []hypergrad.Effort{{Seed: 6}, {Seed: 5, InnerSteps: 8}, {Seed: 5, LinearSteps: 8},
+		{Seed: 5, Samples: 16}} {
 		if slices.Equal(estimate(t, h, at, e), want) {
 			t.Errorf("effort %+v (%d) changes nothing", e, i)
 		}
@@ -309,7 +311,8 @@ func (o *drawn) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 // The four draws are different sequences, and each is uniform over the samples.
 func TestSIDDraws(t *testing.T) {
 	c := bileveltest.Quadratic(3, 2, 102, 102, 3)
-	f, g := &drawn{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &drawn{SecondOrder: c.Problem.Inner.(bilevel.SecondOrder)}
+	f, g := &drawn{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)},
+		&drawn{SecondOrder: c.Problem.Inner.(bilevel.SecondOrder)}
 	const n = 100 // fewer than there are terms
 	m := hypergrad.SID{InnerSteps: n, LinearSteps: n, Samples: n, Batch: 1, Scale: 1e-3}
 	sample(t, &bilevel.Problem{Outer: f, Inner: g}, m, somewhere(c), hypergrad.Effort{Seed: 4})
@@ -343,9 +346,12 @@ func TestSIDCounts(t *testing.T) {
 		m    hypergrad.SID
 		want bilevel.Counts
 	}{
-		{hypergrad.SID{InnerSteps: 7, LinearSteps: 6, Samples: 18, Batch: 5, Scale: .1}, bilevel.Counts{ValueF: 20, GradF: 20, GradG: 35 + 20, HessG: 30, CrossG: 20}},
-		{hypergrad.SID{InnerSteps: 7, LinearSteps: 6, Samples: 90, Batch: 5, Scale: .1}, bilevel.Counts{ValueF: 80, GradF: 80, GradG: 35 + 90, HessG: 30, CrossG: 90}},
-		{hypergrad.SID{InnerSteps: 7, LinearSteps: 6, Samples: 18, Batch: 5}, bilevel.Counts{ValueF: 20, GradF: 20, GradG: 35 + 20, HessG: 30 + 2*16*4*5, CrossG: 20}},
+		{hypergrad.SID{InnerSteps: 7, LinearSteps: 6, Samples: 18, Batch: 5, Scale: .1},
+			bilevel.Counts{ValueF: 20, GradF: 20, GradG: 35 + 20, HessG: 30, CrossG: 20}},
+		{hypergrad.SID{InnerSteps: 7, LinearSteps: 6, Samples: 90, Batch: 5, Scale: .1},
+			bilevel.Counts{ValueF: 80, GradF: 80, GradG: 35 + 90, HessG: 30, CrossG: 90}},
+		{hypergrad.SID{InnerSteps: 7, LinearSteps: 6, Samples: 18, Batch: 5},
+			bilevel.Counts{ValueF: 20, GradF: 20, GradG: 35 + 20, HessG: 30 + 2*16*4*5, CrossG: 20}},
 	} {
 		for _, p := range []*bilevel.Problem{c.Problem, c.FixedPoint("", .1).Problem} {
 			var counts bilevel.Counts
@@ -360,9 +366,6 @@ func TestSIDCounts(t *testing.T) {
 		}
 	}
 }
-
-// hidden has no optional interface.
-type hidden struct{ bilevel.SecondOrder }
 
 func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)

@@ -49,9 +49,11 @@ func newDescent(g bilevel.Objective, counts *bilevel.Counts, d descent, differen
 		return nil, err
 	}
 	if !d.memory && len(d.learned.Momentum) > 0 {
-		return nil, errors.New("inner: Learned.Momentum is set, and gradient descent has no momentum: use HeavyBall or Nesterov")
+		return nil, errors.New("inner: Learned.Momentum is set, and gradient descent has no momentum: " +
+			"use HeavyBall or Nesterov")
 	}
-	d.y, d.vy, d.vg = make([]float64, d.gradientOracle.d), make([]float64, d.gradientOracle.d), make([]float64, d.gradientOracle.d)
+	n := d.gradientOracle.d
+	d.y, d.vy, d.vg = make([]float64, n), make([]float64, n), make([]float64, n)
 	return &d, nil
 }
 

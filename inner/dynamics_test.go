@@ -40,7 +40,8 @@ func grouped(t testing.TB, extra int, hide bool) *bilevel.Problem {
 		return loss
 	}
 	loss := level(40)
-	pen, err := model.NewPenalty(loss.Layout(), model.PerGroup, model.PenaltyOptions{Groups: []string{"a", "b", "a", "b", "b"}})
+	pen, err := model.NewPenalty(loss.Layout(), model.PerGroup,
+		model.PenaltyOptions{Groups: []string{"a", "b", "a", "b", "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,8 @@ func TestFormulas(t *testing.T) {
 		}
 		y := []float64{2}
 		res, err := min.Minimize(context.Background(), y, x, 1e-9)
-		if err != nil || y[0] != z[0] || res.Iterations != steps || !res.Converged || math.Abs(res.GradNorm-math.Abs(grad(y[0]))) > 1e-14 {
+		if err != nil || y[0] != z[0] || res.Iterations != steps || !res.Converged ||
+			math.Abs(res.GradNorm-math.Abs(grad(y[0]))) > 1e-14 {
 			t.Errorf("%s: z = %v instead of %v, %+v, %v", name, y[0], z[0], res, err)
 		}
 	}
@@ -404,7 +406,8 @@ func TestAutomaticStepIsHalved(t *testing.T) {
 		HessVec:  func(hv, z, _, v []float64, _ bilevel.Batch) { hv[0] = v[0] / math.Pow(1+z[0]*z[0], 1.5) },
 		CrossVec: func(cv, _, _, _ []float64, _ bilevel.Batch) { cv[0] = 0 },
 	}
-	for name, s := range map[string]inner.Solver{"gradient descent": inner.GradientDescent{}, "heavy ball": inner.HeavyBall{}, "Nesterov": inner.Nesterov{}} {
+	for name, s := range map[string]inner.Solver{"gradient descent": inner.GradientDescent{},
+		"heavy ball": inner.HeavyBall{}, "Nesterov": inner.Nesterov{}} {
 		m, err := s.Start(g, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -417,7 +420,8 @@ func TestAutomaticStepIsHalved(t *testing.T) {
 		y := []float64{10}
 		res, _ := m.Minimize(context.Background(), y, []float64{0}, 1e-10)
 		again := []float64{10}
-		if res2, _ := m.Minimize(context.Background(), again, []float64{0}, 1e-10); y[0] != again[0] || res.Iterations != res2.Iterations {
+		if res2, _ := m.Minimize(context.Background(), again, []float64{0}, 1e-10); y[0] != again[0] ||
+			res.Iterations != res2.Iterations {
 			t.Errorf("%s: %v after %d iterations, then %v after %d", name, y, res.Iterations, again, res2.Iterations)
 		}
 	}
@@ -489,7 +493,8 @@ func TestFirstOrderErrors(t *testing.T) {
 	}
 	var unsolved *inner.NotConvergedError
 	z := fill(3, 1)
-	if res, err := m.Minimize(context.Background(), z, fill(3, -1), 1e-9); !errors.As(err, &unsolved) || res.Iterations != 7 || z[0] == 1 {
+	if res, err := m.Minimize(context.Background(), z, fill(3, -1), 1e-9); !errors.As(err, &unsolved) ||
+		res.Iterations != 7 || z[0] == 1 {
 		t.Errorf("z = %v, %+v, %v", z, res, err)
 	}
 	for _, steps := range []int{0, 20000} {
@@ -498,7 +503,8 @@ func TestFirstOrderErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		z = []float64{3, 4}
-		if _, err := m.Minimize(context.Background(), z, fill(1, -1), 1e-9); !errors.As(err, &unsolved) || !strings.Contains(err.Error(), "diverges") || !floats.Equal(z, []float64{3, 4}) {
+		if _, err := m.Minimize(context.Background(), z, fill(1, -1), 1e-9); !errors.As(err, &unsolved) ||
+			!strings.Contains(err.Error(), "diverges") || !floats.Equal(z, []float64{3, 4}) {
 			t.Errorf("z = %v, %v", z, err)
 		}
 	}
@@ -558,13 +564,15 @@ func TestIterationSolver(t *testing.T) {
 	}
 	z := fill(5, 0.3)
 	res, err := m.Minimize(context.Background(), z, x, 1e-10)
-	if err != nil || !res.Converged || res.GradNorm > 1e-10 || !floats.Equal(res.Grad, residual(z)) || !floats.EqualApprox(z, want, 1e-9) {
+	if err != nil || !res.Converged || res.GradNorm > 1e-10 || !floats.Equal(res.Grad, residual(z)) ||
+		!floats.EqualApprox(z, want, 1e-9) {
 		t.Errorf("z = %v, want %v, %+v, %v", z, want, res, err)
 	}
 	if counts != (bilevel.Counts{GradG: int64(res.Iterations) + 1}) {
 		t.Errorf("counts %+v after %d iterations", counts, res.Iterations)
 	}
-	if res, err := m.Minimize(context.Background(), z, x, 1e-300); err != nil || !res.Rounding && !res.Converged || res.GradNorm > 1e-14 {
+	if res, err := m.Minimize(context.Background(), z, x, 1e-300); err != nil || !res.Rounding && !res.Converged ||
+		res.GradNorm > 1e-14 {
 		t.Errorf("tolerance 1e-300: %+v, %v", res, err)
 	}
 	if n := testing.AllocsPerRun(3, func() { clear(z); _, _ = m.Minimize(context.Background(), z, x, 1e-10) }); n > 0 {
@@ -583,22 +591,26 @@ func TestIterationSolver(t *testing.T) {
 	if err := inner.Iterate(context.Background(), p, make([]float64, 5), y, x, 3); err != nil {
 		t.Fatal(err)
 	}
-	if res, err := exact.Minimize(context.Background(), z, x, 1e-10); err != nil || !res.Converged || res.Iterations != 3 || !floats.Equal(y, z) || !floats.Equal(res.Grad, residual(z)) {
+	if res, err := exact.Minimize(context.Background(), z, x, 1e-10); err != nil || !res.Converged ||
+		res.Iterations != 3 || !floats.Equal(y, z) || !floats.Equal(res.Grad, residual(z)) {
 		t.Errorf("z = %v, want %v, %+v, %v", z, y, res, err)
 	}
 	few, _ := inner.Iteration{MaxIter: 4}.Start(c.Problem.Fixed, nil)
 	var unsolved *inner.NotConvergedError
-	if res, err := few.Minimize(context.Background(), fill(5, 1), x, 1e-10); !errors.As(err, &unsolved) || res.Iterations != 4 || !strings.Contains(err.Error(), "Φ(z, x) − z") {
+	if res, err := few.Minimize(context.Background(), fill(5, 1), x, 1e-10); !errors.As(err, &unsolved) ||
+		res.Iterations != 4 || !strings.Contains(err.Error(), "Φ(z, x) − z") {
 		t.Errorf("%+v, %v", res, err)
 	}
 	far, _ := inner.Iteration{}.Start(bilevel.GradientMap{G: square(1, 2), Eta: 100}, nil)
-	if _, err := far.Minimize(context.Background(), []float64{3, 4}, x[:1], 1e-10); !errors.As(err, &unsolved) || !strings.Contains(err.Error(), "diverges") {
+	if _, err := far.Minimize(context.Background(), []float64{3, 4}, x[:1], 1e-10); !errors.As(err, &unsolved) ||
+		!strings.Contains(err.Error(), "diverges") {
 		t.Error(err)
 	}
 	if _, err := (inner.Iteration{Steps: -1}).Start(c.Problem.Fixed, nil); err == nil {
 		t.Error("negative Steps are accepted")
 	}
-	noPush, _ := inner.Iteration{}.Begin(&bilevel.Problem{Outer: c.Problem.Outer, Fixed: struct{ bilevel.FixedPoint }{c.Problem.Fixed}}, nil)
+	noPush, _ := inner.Iteration{}.Begin(&bilevel.Problem{Outer: c.Problem.Outer,
+		Fixed: struct{ bilevel.FixedPoint }{c.Problem.Fixed}}, nil)
 	if err := noPush.Push(y, z, x, z, x, 1); err == nil || !strings.Contains(err.Error(), "Push") {
 		t.Error(err)
 	}

@@ -83,7 +83,8 @@ func (o *gradientOracle) autoStep(z, x, v []float64) (float64, error) {
 		o.products(nil, o.grad, nil, z, x, v)
 		norm = floats.Norm(o.grad, 2)
 		if !finite(norm) || norm == 0 {
-			return 0, fmt.Errorf("inner: no automatic step size: ‖∇²zz g‖ = %v at the start of the inner problem: set Step", norm)
+			return 0, fmt.Errorf("inner: no automatic step size: ‖∇²zz g‖ = %v at the start of the inner problem: set Step",
+				norm)
 		}
 		copy(v, o.grad)
 	}
@@ -251,7 +252,8 @@ func needInner(p *bilevel.Problem, what string) (bilevel.Objective, error) {
 		return nil, err
 	}
 	if p.Inner == nil {
-		return nil, errors.New("inner: " + what + " needs an inner objective (Problem.Inner), and this problem has a fixed-point map: use Iteration")
+		return nil, errors.New("inner: " + what + " needs an inner objective (Problem.Inner), " +
+			"and this problem has a fixed-point map: use Iteration")
 	}
 	return p.Inner, nil
 }

@@ -76,11 +76,14 @@ type NotConvergedError struct {
 
 func (e *NotConvergedError) Error() string {
 	if e.Fixed {
-		return fmt.Sprintf("inner: the inner problem was not solved: ‖Φ(z, x) − z‖ = %.3g after %d iterations, the tolerance is %.3g (%s): "+
-			"raise MaxIter or the tolerance, or make Φ(·, x) a stronger contraction", e.GradNorm, e.Iterations, e.Tol, e.Reason)
+		return fmt.Sprintf("inner: the inner problem was not solved: ‖Φ(z, x) − z‖ = %.3g after %d iterations, "+
+			"the tolerance is %.3g (%s): raise MaxIter or the tolerance, or make Φ(·, x) a stronger contraction",
+			e.GradNorm, e.Iterations, e.Tol, e.Reason)
 	}
-	return fmt.Sprintf("inner: the inner problem was not solved: ‖∇z g‖ = %.3g after %d iterations, the tolerance is %.3g (%s): "+
-		"raise MaxIter or the tolerance, check the gradient of g, or regularise g more strongly", e.GradNorm, e.Iterations, e.Tol, e.Reason)
+	return fmt.Sprintf("inner: the inner problem was not solved: ‖∇z g‖ = %.3g after %d iterations, "+
+		"the tolerance is %.3g (%s): raise MaxIter or the tolerance, check the gradient of g, "+
+		"or regularise g more strongly",
+		e.GradNorm, e.Iterations, e.Tol, e.Reason)
 }
 
 // NonFiniteError says that g or its gradient is not finite where Minimize has to start.
@@ -89,7 +92,8 @@ type NonFiniteError struct {
 }
 
 func (e *NonFiniteError) Error() string {
-	return fmt.Sprintf("inner: at the start of the inner problem g = %v and ‖∇z g‖ = %v: start elsewhere, or bound x", e.Value, e.GradNorm)
+	return fmt.Sprintf("inner: at the start of the inner problem g = %v and ‖∇z g‖ = %v: start elsewhere, or bound x",
+		e.Value, e.GradNorm)
 }
 
 // Auto is [Newton] where g has second-order products and [LBFGS] where it does not.
@@ -161,7 +165,8 @@ func noise(v float64) float64 { return 64 * 0x1p-52 * math.Abs(v) }
 //
 // With wolfe it also asks for ∇g(z + α dir)ᵀdir ≥ 0.9 slope. It reports whether it found a step and whether
 // that step lowers g by more than rounding. It finds none where ctx is done.
-func (o *oracle) search(ctx context.Context, at, trial *iterate, dir []float64, slope, alpha float64, wolfe bool) (ok, lowers bool) {
+func (o *oracle) search(ctx context.Context, at, trial *iterate, dir []float64, slope, alpha float64,
+	wolfe bool) (ok, lowers bool) {
 	lo, hi := 0.0, math.Inf(1)
 	for range 60 {
 		if ctx.Err() != nil {

@@ -93,9 +93,11 @@ func variants() []variant {
 		{"auto", inner.Auto{}, full, false},
 		{"auto, first order", inner.Auto{}, func(g *model.Regularized) bilevel.Objective { return firstOrder{g} }, true},
 		{"dense", inner.Newton{}, full, false},
-		{"dense by products", inner.Newton{DenseDim: 1000}, func(g *model.Regularized) bilevel.Objective { return secondOrder{g} }, false},
+		{"dense by products", inner.Newton{DenseDim: 1000},
+			func(g *model.Regularized) bilevel.Objective { return secondOrder{g} }, false},
 		{"cg", inner.Newton{DenseDim: -1}, func(g *model.Regularized) bilevel.Objective { return secondOrder{g} }, false},
-		{"cg, linearized", inner.Newton{DenseDim: -1}, func(g *model.Regularized) bilevel.Objective { return linearized{g, g} }, false},
+		{"cg, linearized", inner.Newton{DenseDim: -1},
+			func(g *model.Regularized) bilevel.Objective { return linearized{g, g} }, false},
 		{"cg, preconditioned", inner.Newton{DenseDim: -1}, full, false},
 		{"lbfgs", inner.LBFGS{}, full, true},
 	}
@@ -140,7 +142,8 @@ func TestSolversAgree(t *testing.T) {
 				}
 				grad := make([]float64, d)
 				g.Grad(grad, nil, z, x, bilevel.All(g))
-				if norm(grad) > 1.001e-11 || math.Abs(norm(grad)-res.GradNorm) > 1e-15 || math.Abs(norm(res.Grad)-res.GradNorm) > 1e-15 {
+				if norm(grad) > 1.001e-11 || math.Abs(norm(grad)-res.GradNorm) > 1e-15 ||
+					math.Abs(norm(res.Grad)-res.GradNorm) > 1e-15 {
 					t.Errorf("%s, %v: gradient %g, says %g", v.name, size, norm(grad), res.GradNorm)
 				}
 				if want == nil {
@@ -191,7 +194,8 @@ func TestHardConditions(t *testing.T) {
 						continue
 					}
 					if err != nil || !res.Converged && !res.Rounding {
-						t.Errorf("%s, %v, %s, from %v: %v iterations, norm %g: %v", name, size, v.name, start, res.Iterations, res.GradNorm, err)
+						t.Errorf("%s, %v, %s, from %v: %v iterations, norm %g: %v",
+							name, size, v.name, start, res.Iterations, res.GradNorm, err)
 					}
 					if testing.Verbose() {
 						t.Logf("%s, %v, %s, from %v: %d iterations, %.2g", name, size, v.name, start, res.Iterations, res.GradNorm)
@@ -418,7 +422,8 @@ func TestNonConvex(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := []float64{.1, 3}
-		if res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-10); err != nil || math.Abs(math.Abs(z[0])-1) > 1e-8 {
+		if res, err := m.Minimize(context.Background(), z, []float64{0}, 1e-10); err != nil ||
+			math.Abs(math.Abs(z[0])-1) > 1e-8 {
 			t.Errorf("%s: z = %v, %+v, %v", name, z, res, err)
 		}
 	}

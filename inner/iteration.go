@@ -31,7 +31,8 @@ func (Iteration) Begin(p *bilevel.Problem, counts *bilevel.Counts) (Process, err
 		return nil, err
 	}
 	if p.Fixed == nil {
-		return nil, errors.New("inner: Iteration needs a fixed-point map (Problem.Fixed), and this problem has an inner objective: use GradientDescent")
+		return nil, errors.New("inner: Iteration needs a fixed-point map (Problem.Fixed), " +
+			"and this problem has an inner objective: use GradientDescent")
 	}
 	return newIteration(p.Fixed, counts), nil
 }
@@ -146,10 +147,12 @@ func (m *iterator) Minimize(ctx context.Context, z, x []float64, tol float64) (R
 		switch {
 		case !finite(norm) && first && m.Steps == 0:
 			res.GradNorm = norm
-			return res, errors.New("inner: at the start of the inner problem Φ(z, x) − z is not finite: start elsewhere, or bound x")
+			return res, errors.New("inner: at the start of the inner problem Φ(z, x) − z is not finite: " +
+				"start elsewhere, or bound x")
 		case !finite(norm) && first:
 			res.GradNorm = norm
-			return res, &NotConvergedError{Iterations: m.Steps, GradNorm: norm, Tol: tol, Fixed: true, Reason: "the iteration diverges: Φ(·, x) is no contraction"}
+			return res, &NotConvergedError{Iterations: m.Steps, GradNorm: norm, Tol: tol, Fixed: true,
+				Reason: "the iteration diverges: Φ(·, x) is no contraction"}
 		}
 		if first || norm < res.GradNorm {
 			copy(z, m.z)
@@ -170,7 +173,8 @@ func (m *iterator) Minimize(ctx context.Context, z, x []float64, tol float64) (R
 			reason = "the iteration limit"
 		}
 		if reason != "" {
-			return res, &NotConvergedError{Iterations: res.Iterations, GradNorm: res.GradNorm, Tol: tol, Fixed: true, Reason: reason}
+			return res, &NotConvergedError{Iterations: res.Iterations, GradNorm: res.GradNorm, Tol: tol, Fixed: true,
+				Reason: reason}
 		}
 		res.Iterations++
 		m.z, m.p.next = m.p.next, m.z // z⁺ = Φ(z)

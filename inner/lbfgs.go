@@ -28,7 +28,8 @@ func (m LBFGS) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, er
 		return nil, err
 	}
 	d, _ := g.Dims()
-	r := &lbfgs{oracle: newOracle(g, counts), d: d, maxIter: m.MaxIter, at: newIterate(d), trial: newIterate(d), dir: make([]float64, d)}
+	r := &lbfgs{oracle: newOracle(g, counts), d: d, maxIter: m.MaxIter, at: newIterate(d), trial: newIterate(d),
+		dir: make([]float64, d)}
 	if r.maxIter <= 0 {
 		r.maxIter = 10000
 	}

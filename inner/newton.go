@@ -7,9 +7,10 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/rows"
-	"gonum.org/v1/gonum/floats"
 )
 
 // Newton minimises g(·, x) by damped Newton steps with a line search.
@@ -68,7 +69,8 @@ func (m Newton) Start(g bilevel.Objective, counts *bilevel.Counts) (Minimizer, e
 	}
 	n := &newtonCG{newton: r, b: make([]float64, d)}
 	n.lin, _ = g.(bilevel.Linearizer)
-	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock && d*blocks.BlockSize() <= maxNumbers {
+	if blocks, ok := g.(bilevel.HessianBlocks); ok && blocks.BlockSize() <= maxBlock &&
+		d*blocks.BlockSize() <= maxNumbers {
 		n.blocks = &blockInverse{of: blocks, size: blocks.BlockSize()}
 	}
 	return n, nil
@@ -124,7 +126,7 @@ func (n *newton) minimize(ctx context.Context, v direction, z, x []float64, tol 
 		decrease := 0.0
 		if reason == "" {
 			err := v.direction(ctx, res.Iterations, damping, tol, fresh)
-			slope := floats.Dot(n.at.grad, n.dir)
+			slope := vector.Dot(n.at.grad, n.dir)
 			ok, lowers := false, false
 			if err == nil && slope < 0 {
 				decrease = -slope / 2
@@ -250,7 +252,7 @@ func (n *newtonDense) direction(ctx context.Context, _ int, damping, tol float64
 		n.known = true
 	}
 	n.factor.Solve(n.dir, n.at.grad) // H p = −∇g
-	floats.Scale(-1, n.dir)
+	kernel.Scale(-1, n.dir)
 	return nil
 }
 
@@ -381,7 +383,7 @@ func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64
 	if damping > 0 {
 		// Relative to the curvature along the gradient.
 		n.MulVec(n.dir, n.b)
-		cg.Damping = damping * math.Abs(floats.Dot(n.dir, n.b)) / (n.at.norm * n.at.norm)
+		cg.Damping = damping * math.Abs(vector.Dot(n.dir, n.b)) / (n.at.norm * n.at.norm)
 		if !(cg.Damping > 0) {
 			cg.Damping = damping
 		}
@@ -409,7 +411,7 @@ func (n *newtonCG) direction(ctx context.Context, iter int, damping, tol float64
 	var indefinite *linsolve.NotPositiveDefiniteError
 	if errors.As(err, &indefinite) {
 		// The iterates before the bad direction are descent directions; without one, steepest descent.
-		if floats.Dot(n.dir, n.b) <= 0 {
+		if vector.Dot(n.dir, n.b) <= 0 {
 			copy(n.dir, n.b)
 		}
 		return nil
@@ -436,9 +438,9 @@ type blockInverse struct {
 	of      bilevel.HessianBlocks
 	size    int
 	known   bool
-	h       []float64   // the blocks; for size 1, the inverse of the diagonal
-	inverse *rows.Dense // the inverses, one below the other
-	factor  linsolve.Cholesky
+	h       []float64           // the blocks; for size 1, the inverse of the diagonal
+	inverse *rows.Dense         // the inverses, one below the other
+	factors []linsolve.Cholesky // for each worker
 }
 
 // price is about how many products with n terms cost as much as making the inverses: products touch a block's
@@ -450,15 +452,23 @@ func (p *blockInverse) price(n int) int {
 // Precondition is described at [linsolve.Preconditioner].
 func (p *blockInverse) Precondition(dst, r []float64) {
 	if p.size == 1 {
-		for i, h := range p.h {
-			dst[i] = h * r[i]
-		}
+		vector.Mul(dst, p.h, r)
 		return
 	}
-	for lo := 0; lo < len(dst); lo += p.size {
-		hi := lo + p.size
-		kernel.Scores(dst[lo:hi], p.inverse.Data[lo*p.inverse.Stride:hi*p.inverse.Stride], p.inverse.Stride, r[lo:hi])
+	n := len(dst) / p.size
+	if team := pool.For(len(dst) * p.size); team.Size > 1 {
+		team.Run(n, func(_, i int) { p.multiply(dst, r, i) })
+		return
 	}
+	for i := range n {
+		p.multiply(dst, r, i)
+	}
+}
+
+// multiply sets block i of dst to its inverse times that of r.
+func (p *blockInverse) multiply(dst, r []float64, i int) {
+	lo, hi := i*p.size, (i+1)*p.size
+	kernel.Scores(dst[lo:hi], p.inverse.Data[lo*p.inverse.Stride:hi*p.inverse.Stride], p.inverse.Stride, r[lo:hi])
 }
 
 // update makes the inverses; where ctx is done what it leaves is of no use.
@@ -492,28 +502,32 @@ func (p *blockInverse) update(ctx context.Context, z, x []float64, all bilevel.B
 		}
 		return
 	}
-	for i := range d / p.size {
-		if ctx.Err() == nil {
-			p.invert(i, top)
-		}
+	team := pool.For(d * p.size * p.size)
+	for len(p.factors) < team.Size {
+		p.factors = append(p.factors, linsolve.Cholesky{})
 	}
+	team.Run(d/p.size, func(worker, i int) {
+		if ctx.Err() == nil {
+			p.invert(&p.factors[worker], i, top)
+		}
+	})
 }
 
 // invert inverts block i, with its diagonal raised as far as that needs; a block that is no use becomes a
 // multiple of the identity.
-func (p *blockInverse) invert(i int, top float64) {
+func (p *blockInverse) invert(factor *linsolve.Cholesky, i int, top float64) {
 	s := p.size
 	h := p.h[i*s*s : (i+1)*s*s]
 	ok := false
 	for shift := 1e-12; shift <= 1 && !ok; shift *= 100 {
-		ok = p.factor.Factorize(s, h) == nil && p.factor.Pivot() > 4*float64(s)*0x1p-52
+		ok = factor.Factorize(s, h) == nil && factor.Pivot() > 4*float64(s)*0x1p-52
 		for j := range s {
 			h[j*s+j] += shift * top
 		}
 	}
 	inverse := p.inverse.Data[i*s*p.inverse.Stride : (i+1)*s*p.inverse.Stride]
 	if ok {
-		p.factor.Inverse(inverse, p.inverse.Stride)
+		factor.Inverse(inverse, p.inverse.Stride)
 		return
 	}
 	clear(inverse)

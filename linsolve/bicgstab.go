@@ -11,9 +11,9 @@ import (
 // [GMRES] does; its residual may rise on the way and nothing is minimised.
 //
 // Where one of its denominators vanishes to rounding it restarts from the true residual, and where that happens in
-// the first iteration after a restart, or where the iterates overflow, Solve returns [ErrBreakdown]. The true residual is recomputed before it says
-// that it has converged. If it does not converge x is the iterate with the smallest residual, unless an exact
-// number of steps was asked for.
+// the first iteration after a restart, or where the iterates overflow, Solve returns [ErrBreakdown]. The true residual
+// is recomputed before it says that it has converged. If it does not converge x is the iterate with the smallest
+// residual, unless an exact number of steps was asked for.
 //
 // Cost: two products for each iteration, one for the final residual and one more when the start is not zero.
 // Memory: 6 vectors of length n.

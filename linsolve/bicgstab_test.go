@@ -25,7 +25,8 @@ func TestBiCGSTABRestarts(t *testing.T) {
 	for what, c := range map[string]struct{ a, b, want []float64 }{
 		"r̂ᵀr":  {[]float64{-1, 0, 1, -1, 1, -1, 0, -1, 0}, []float64{1, 0, 0}, []float64{-.5, 0, .5}},
 		"r̂ᵀAp": {[]float64{0, 0, -1, -1, 0, 0, 0, 1, -1}, []float64{-1, 1, 0}, []float64{-1, 1, 1}},
-		"tᵀs":   {[]float64{1, 1, -1, 0, 1, -1, 0, 0, 1, 1, 0, 1, 0, 0, -1, 0}, []float64{0, 1, 0, 0}, []float64{.5, -.5, 0, 0}},
+		"tᵀs": {[]float64{1, 1, -1, 0, 1, -1, 0, 0, 1, 1, 0, 1, 0, 0, -1, 0}, []float64{0, 1, 0, 0},
+			[]float64{.5, -.5, 0, 0}},
 	} {
 		n := len(c.b)
 		x := make([]float64, n)
@@ -39,12 +40,14 @@ func TestBiCGSTABRestarts(t *testing.T) {
 // On a rotation r̂ᵀAr = 0 at once; on a singular matrix x goes to infinity, and is taken back.
 func TestBiCGSTABBreakdown(t *testing.T) {
 	skew := &dense{n: 2, a: []float64{0, 1, -1, 0}}
-	if _, err := (linsolve.BiCGSTAB{}).Solve(context.Background(), skew, make([]float64, 2), []float64{1, 2}, 0, nil); !errors.Is(err, linsolve.ErrBreakdown) {
+	_, err := linsolve.BiCGSTAB{}.Solve(context.Background(), skew, make([]float64, 2), []float64{1, 2}, 0, nil)
+	if !errors.Is(err, linsolve.ErrBreakdown) {
 		t.Errorf("rotation: %v", err)
 	}
 	singular := &dense{n: 3, a: []float64{0, 1, 1, 0, -1, -1, 0, 0, -1}}
 	x := make([]float64, 3)
-	if res, err := (linsolve.BiCGSTAB{}).Solve(context.Background(), singular, x, []float64{0, -1, 1}, 0, nil); !errors.Is(err, linsolve.ErrBreakdown) || res.Residual > norm([]float64{0, -1, 1}) {
+	res, err := linsolve.BiCGSTAB{}.Solve(context.Background(), singular, x, []float64{0, -1, 1}, 0, nil)
+	if !errors.Is(err, linsolve.ErrBreakdown) || res.Residual > norm([]float64{0, -1, 1}) {
 		t.Errorf("singular: %v, %+v, %v", x, res, err)
 	}
 }

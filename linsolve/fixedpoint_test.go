@@ -75,7 +75,9 @@ func TestFixedPointDiverges(t *testing.T) {
 		}
 	}
 	var singular *linsolve.SingularError
-	if _, err := (linsolve.FixedPoint{}).Solve(context.Background(), diagonal(0, 0), make([]float64, 2), []float64{1, 1}, 0, nil); !errors.As(err, &singular) {
+	zero, ones := make([]float64, 2), []float64{1, 1}
+	_, err := linsolve.FixedPoint{}.Solve(context.Background(), diagonal(0, 0), zero, ones, 0, nil)
+	if !errors.As(err, &singular) {
 		t.Errorf("zero matrix: %v", err)
 	}
 }

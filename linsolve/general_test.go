@@ -14,7 +14,9 @@ import (
 // full is a dense matrix that can write itself down.
 type full struct{ *dense }
 
-func (m full) GeneralMatrix(dst []float64) { copy(dst, m.a) }
+func (m full) GeneralMatrix(_ context.Context, dst []float64) error { copy(dst, m.a); return nil }
+
+var _ linsolve.GeneralMatrix = full{}
 
 // scaled is a dense matrix that knows its scale.
 type scaled struct {
@@ -177,7 +179,8 @@ func TestDoesNotConverge(t *testing.T) {
 	b[0] = 1
 	for name, s := range map[string]linsolve.Solver{
 		"FixedPoint": linsolve.FixedPoint{MaxIter: 3, Scale: 1}, "NormalEquations": linsolve.NormalEquations{MaxIter: 3},
-		"GMRES": linsolve.GMRES{MaxIter: 3}, "GMRES(2)": linsolve.GMRES{MaxIter: 3, Restart: 2}, "BiCGSTAB": linsolve.BiCGSTAB{MaxIter: 3},
+		"GMRES": linsolve.GMRES{MaxIter: 3}, "GMRES(2)": linsolve.GMRES{MaxIter: 3, Restart: 2},
+		"BiCGSTAB": linsolve.BiCGSTAB{MaxIter: 3},
 	} {
 		x := make([]float64, n)
 		res, err := s.Solve(context.Background(), a, x, b, 1e-12, nil)
@@ -213,7 +216,8 @@ func TestSingular(t *testing.T) {
 	for name, s := range map[string]linsolve.Solver{
 		"NormalEquations": linsolve.NormalEquations{}, "GMRES": linsolve.GMRES{}, "LU": linsolve.LU{},
 	} {
-		for what, a := range map[string]*dense{"zero": diagonal(0, 0, 0, 0, 0, 0), "diagonal": diagonal(1, 2, 0, 3, 4, 5), "rank 4": low} {
+		for what, a := range map[string]*dense{"zero": diagonal(0, 0, 0, 0, 0, 0), "diagonal": diagonal(1, 2, 0, 3, 4, 5),
+			"rank 4": low} {
 			x := make([]float64, 6)
 			_, err := s.Solve(context.Background(), a, x, []float64{1, 2, 3, 4, 5, 6}, 0, nil)
 			var singular *linsolve.SingularError
@@ -223,12 +227,14 @@ func TestSingular(t *testing.T) {
 		}
 		// Units of the unknowns do not make a matrix singular.
 		x := make([]float64, 2)
-		if _, err := s.Solve(context.Background(), diagonal(1, 1e-3), x, []float64{1, 1}, 0, nil); err != nil || math.Abs(x[1]-1000) > 1e-6 {
+		_, err := s.Solve(context.Background(), diagonal(1, 1e-3), x, []float64{1, 1}, 0, nil)
+		if err != nil || math.Abs(x[1]-1000) > 1e-6 {
 			t.Errorf("%s, diag(1, 1e-3): %v, %v", name, x, err)
 		}
 	}
 	x := make([]float64, 2)
-	if _, err := (linsolve.LU{}).Solve(context.Background(), diagonal(1, 1e-20), x, []float64{1, 1}, 0, nil); err != nil || x[1] != 1e20 {
+	_, err := linsolve.LU{}.Solve(context.Background(), diagonal(1, 1e-20), x, []float64{1, 1}, 0, nil)
+	if err != nil || x[1] != 1e20 {
 		t.Errorf("LU, diag(1, 1e-20): %v, %v", x, err)
 	}
 }

@@ -118,11 +118,13 @@ type NotPositiveDefiniteError struct {
 }
 
 func (e *NotPositiveDefiniteError) Error() string {
-	const remedy = "set Damping, or check that the inner objective is strongly convex in z and that its products have the right sign"
+	const remedy = "set Damping, or check that the inner objective is strongly convex in z " +
+		"and that its products have the right sign"
 	if math.IsNaN(e.Curvature) {
 		return "linsolve: the matrix is not positive definite: " + remedy
 	}
-	return fmt.Sprintf("linsolve: the matrix is not positive definite, it has curvature %.3g in a direction: %s", e.Curvature, remedy)
+	return fmt.Sprintf("linsolve: the matrix is not positive definite, it has curvature %.3g in a direction: %s",
+		e.Curvature, remedy)
 }
 
 // SingularError says that a matrix is singular, to rounding.
@@ -147,16 +149,17 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("linsolve: x ← x + η(b − Ax) with η = %.3g diverges, the residual grew from %.3g to %.3g in %d steps: "+
-		"set a lower Scale, or use GMRES", e.Scale, e.First, e.Residual, e.Steps)
+	return fmt.Sprintf("linsolve: x ← x + η(b − Ax) with η = %.3g diverges, "+
+		"the residual grew from %.3g to %.3g in %d steps: set a lower Scale, or use GMRES",
+		e.Scale, e.First, e.Residual, e.Steps)
 }
 
 // ErrBreakdown says that BiCGSTAB divided by zero and had made no step since its last restart.
 var ErrBreakdown = errors.New("linsolve: BiCGSTAB broke down: use GMRES")
 
 // ErrNoTranspose says that an operator has no products with its transpose.
-var ErrNoTranspose = errors.New("linsolve: conjugate gradients on the normal equations need products with the transpose, " +
-	"and the operator is no linsolve.Transposer: use GMRES or BiCGSTAB")
+var ErrNoTranspose = errors.New("linsolve: conjugate gradients on the normal equations " +
+	"need products with the transpose, and the operator is no linsolve.Transposer: use GMRES or BiCGSTAB")
 
 // ErrNonFinite says that a right-hand side, a start or a product was not finite.
 var ErrNonFinite = errors.New("linsolve: the right-hand side, the start or a product with the matrix is not finite")

@@ -95,7 +95,9 @@ func (m jacobi) Precondition(dst, r []float64) {
 // written is a dense matrix that can write itself down.
 type written struct{ *dense }
 
-func (m written) Matrix(dst []float64) { copy(dst, m.a) }
+func (m written) Matrix(_ context.Context, dst []float64) error { copy(dst, m.a); return nil }
+
+var _ linsolve.Matrix = written{}
 
 func distance(x, y []float64) float64 {
 	s := 0.0
@@ -112,7 +114,8 @@ var (
 	definite = map[string]linsolve.Solver{"CG": linsolve.CG{}, "Direct": linsolve.Direct{}}
 	general  = map[string]linsolve.Solver{
 		"FixedPoint": linsolve.FixedPoint{}, "Neumann": linsolve.Neumann{}, "NormalEquations": linsolve.NormalEquations{},
-		"GMRES": linsolve.GMRES{}, "GMRES(7)": linsolve.GMRES{Restart: 7}, "BiCGSTAB": linsolve.BiCGSTAB{}, "LU": linsolve.LU{},
+		"GMRES": linsolve.GMRES{}, "GMRES(7)": linsolve.GMRES{Restart: 7}, "BiCGSTAB": linsolve.BiCGSTAB{},
+		"LU": linsolve.LU{},
 	}
 	solvers = func() map[string]linsolve.Solver {
 		all := maps.Clone(definite)

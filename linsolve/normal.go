@@ -40,7 +40,8 @@ func (c NormalEquations) WithSteps(k int) Solver {
 }
 
 // Solve is described at [Solver].
-func (c NormalEquations) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
+func (c NormalEquations) Solve(ctx context.Context, op Operator, x, b []float64, tol float64,
+	w *Workspace) (Result, error) {
 	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
 	if over {
 		return s.res, err

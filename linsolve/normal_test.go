@@ -31,7 +31,8 @@ func TestNormalEquationsFiniteTermination(t *testing.T) {
 	}
 	skew := &dense{n: 2, a: []float64{0, 1, -1, 0}}
 	x = make([]float64, 2)
-	if res, err := (linsolve.NormalEquations{}).Solve(context.Background(), skew, x, []float64{1, 2}, 1e-12, nil); err != nil || distance(x, []float64{-2, 1}) > 1e-14 {
+	res, err = linsolve.NormalEquations{}.Solve(context.Background(), skew, x, []float64{1, 2}, 1e-12, nil)
+	if err != nil || distance(x, []float64{-2, 1}) > 1e-14 {
 		t.Errorf("rotation: %v, %+v, %v", x, res, err)
 	}
 }

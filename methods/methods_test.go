@@ -18,7 +18,7 @@ import (
 
 // problem is logistic regression with two strengths in a box and many rows of three features, the last of which none
 // of the strengths is for.
-func problem(t *testing.T, n int) *bilevel.Problem {
+func problem(t testing.TB, n int) *bilevel.Problem {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	loss := func() *model.Loss {
@@ -102,7 +102,8 @@ func TestNames(t *testing.T) {
 	if _, ok := methods.Lookup("sabba"); ok {
 		t.Error("sabba is a method")
 	}
-	if got := methods.Names(methods.Exact, methods.Search); !slices.Equal(got, []string{"descent", "grid", "hoag", "random", "tpe"}) {
+	want := []string{"descent", "grid", "hoag", "random", "tpe"}
+	if got := methods.Names(methods.Exact, methods.Search); !slices.Equal(got, want) {
 		t.Errorf("exact methods and searches: %v", got)
 	}
 	text := methods.Describe("  ", methods.Exact, methods.FullBatch, methods.Sampled, methods.Search)

@@ -116,8 +116,10 @@ func TestCleaningByDefinition(t *testing.T) {
 						return s
 					}
 					gz, gx, gh, gc := make([]float64, d*c.k), make([]float64, n), make([]float64, d*c.k), make([]float64, n)
-					if got := o.ValueGrad(gz, gx, z, x, b); math.Abs(got-value) > 1e-11*(1+value) || maxDiff(gz, dz) > 1e-12 || maxDiff(gx, outer(each)) > 1e-12 {
-						t.Errorf("%s: value %v, want %v; derivatives differ by %g and %g", name, got, value, maxDiff(gz, dz), maxDiff(gx, outer(each)))
+					if got := o.ValueGrad(gz, gx, z, x, b); math.Abs(got-value) > 1e-11*(1+value) || maxDiff(gz, dz) > 1e-12 ||
+						maxDiff(gx, outer(each)) > 1e-12 {
+						t.Errorf("%s: value %v, want %v; derivatives differ by %g and %g", name, got, value, maxDiff(gz, dz),
+							maxDiff(gx, outer(each)))
 					}
 					o.Products(gz, gh, gc, z, x, v, b)
 					if e := max(maxDiff(gz, dz), maxDiff(gh, hv), maxDiff(gc, outer(cross))); e > 1e-12 {
@@ -198,7 +200,8 @@ func TestCleaningAllocates(t *testing.T) {
 func TestNewCleaningErrors(t *testing.T) {
 	dense, _ := table(12, 5, 8)
 	loss := must(lossCases(12)[0].make(dense, 0))(t)
-	for _, o := range []model.CleaningOptions{{Weights: -1}, {Weights: 3}, {Ridge: -1}, {Ridge: math.NaN()}, {Ridge: math.Inf(1)}} {
+	for _, o := range []model.CleaningOptions{{Weights: -1}, {Weights: 3}, {Ridge: -1}, {Ridge: math.NaN()},
+		{Ridge: math.Inf(1)}} {
 		if _, err := model.NewCleaning(loss, o); err == nil {
 			t.Errorf("%+v was taken", o)
 		}

@@ -29,7 +29,8 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(name+"/folds", folds.Outer)
-			for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass, model.PerGroup} {
+			for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass,
+				model.PerGroup} {
 				pen := must(model.NewPenalty(loss.Layout(), kind, opt))(t)
 				o := must(model.Regularize(must(c.make(a, pen.P()))(t), pen))(t)
 				check(name+"/"+kind.String(), o)

@@ -3,13 +3,13 @@ package model
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -57,7 +57,8 @@ func NewEquilibrium(a *rows.Dense, units, classes int) (*Equilibrium, error) {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	if a.N < 1 || a.D < 1 || units < 1 || classes < 2 {
-		return nil, fmt.Errorf("model: an equilibrium network of %d rows × %d features, %d units, %d classes", a.N, a.D, units, classes)
+		return nil, fmt.Errorf("model: an equilibrium network of %d rows × %d features, %d units, %d classes",
+			a.N, a.D, units, classes)
 	}
 	q := &Equilibrium{units: units, features: a.D, classes: classes, n: a.N, stride: (a.N + 7) &^ 7}
 	q.input = make([]float64, a.D*q.stride)
@@ -72,7 +73,8 @@ func NewEquilibrium(a *rows.Dense, units, classes int) (*Equilibrium, error) {
 	q.outBias = q.outW + classes*units
 	q.len = q.outBias + classes
 	size := units * q.stride
-	q.bias, q.padded, q.out, q.e, q.prod = make([]float64, size), make([]float64, size), make([]float64, size), make([]float64, size), make([]float64, size)
+	q.bias, q.padded, q.out, q.e, q.prod = make([]float64, size), make([]float64, size), make([]float64, size),
+		make([]float64, size), make([]float64, size)
 	q.a, q.aT = make([]float64, q.outB), make([]float64, q.outB)
 	q.bc = make([]float64, q.outW-q.outB)
 	return q, nil
@@ -197,11 +199,7 @@ const unitsPerJob = 16
 
 // share calls f for ranges of units.
 func (q *Equilibrium) share(f func(lo, hi int)) {
-	procs := 1
-	if q.units*q.units*q.n >= parallel {
-		procs = runtime.GOMAXPROCS(0)
-	}
-	share(procs, (q.units+unitsPerJob-1)/unitsPerJob, func(_, i int) {
+	pool.For(q.units*q.units*q.n).Run((q.units+unitsPerJob-1)/unitsPerJob, func(_, i int) {
 		f(i*unitsPerJob, min((i+1)*unitsPerJob, q.units))
 	})
 }

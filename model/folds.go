@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -161,14 +161,14 @@ func (o *FoldsInner) pass(dz, hv, z, x, v []float64, b bilevel.Batch, value bool
 // run does the job for every fold.
 func (o *FoldsInner) run() {
 	o.views()
-	work := o.job.b.Len() * o.d * (o.Count() - 1)
-	if work < parallel || o.fold[0].part[0].procs(work/o.Count()) > 1 { // nothing to share, or shared below
+	team := pool.For(o.job.b.Len() * o.d * (o.Count() - 1))
+	if team.Size == 1 { // without a closure, which would be allocated
 		for f := range o.fold {
 			o.one(0, f)
 		}
 		return
 	}
-	share(runtime.GOMAXPROCS(0), o.Count(), o.one)
+	team.Run(o.Count(), o.one)
 }
 
 // views makes the folds' views of the loss.

@@ -2,13 +2,18 @@ package model
 
 import (
 	"context"
+
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/vector"
 )
 
 // denseHessian is Σ w_i a_i a_iᵀ for one score, and a k×k block matrix of such sums for a softmax.
 func (o *Loss) denseHessian(ctx context.Context, dst, z []float64, b bilevel.Batch) error {
 	k, d := o.layout.Classes, o.layout.Features
+	if k == 1 {
+		return o.grams(ctx, dst, z, b, [][2]int{{0, 0}})
+	}
 	dim := k * d
 	var pairs [][2]int
 	for c := range k {
@@ -32,40 +37,52 @@ func (o *Loss) denseHessian(ctx context.Context, dst, z []float64, b bilevel.Bat
 	return err
 }
 
-// grams overwrites dst with the lower triangles of the blocks (c, c′) of the Hessian over b, d×d each.
+// grams overwrites dst with the lower triangles of the blocks (c, c′) of the Hessian over b, d×d each. Rows are cut into
+// chunks of equal size, of d rows at least, whose sums take longer than adding them up.
 func (o *Loss) grams(ctx context.Context, dst, z []float64, b bilevel.Batch, pairs [][2]int) error {
-	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
-	w := 1 / float64(b.Len())
+	if b.Len() <= 0 {
+		clear(dst)
+		return ctx.Err()
+	}
+	d := o.layout.Features
 	width := len(pairs) * d * d
+	chunks := b.Len() / max(o.chunkRows(), d)
+	if chunks < 2 {
+		o.gram(ctx, &o.workers[0], dst, z, b, b.Len(), pairs)
+		return ctx.Err()
+	}
+	slots := min(chunks, max(4, min(16, gramNumbers/width)))
 	o.part = grow(o.part, slots*width)
-	chunks := (b.Len() + chunkRows - 1) / chunkRows
-	procs := o.procs(b.Len() * stride * d * len(pairs))
+	team := o.team(b.Len() * d * d / 2 * len(pairs))
 	clear(dst)
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
-		share(procs, n, func(worker, i int) {
-			sc := &o.workers[worker]
-			part := o.part[i*width : (i+1)*width]
-			start := b.Lo + (first+i)*chunkRows
-			end := min(start+chunkRows, b.Hi)
-			step := o.block()
-			for lo := start; lo < end && ctx.Err() == nil; lo += step {
-				m := min(step, end-lo)
-				a := o.dense.Data[lo*stride : (lo+m)*stride]
-				t := sc.t[:k*m]
-				o.scores(t, nil, a, z, nil, m)
-				o.link.curvature(t, sc.tmp, lo, m, m, 1)
-				for i, p := range pairs {
-					o.link.weight(sc.tmp[:m], t, p[0], p[1], lo, m, m, 1)
-					kernel.Gram(part[i*d*d:(i+1)*d*d], a, stride, d, sc.tmp[:m], w, lo > start)
-				}
-			}
+		team.Run(n, func(worker, i int) {
+			c := bilevel.Batch{Lo: b.Lo + b.Len()*(first+i)/chunks, Hi: b.Lo + b.Len()*(first+i+1)/chunks}
+			o.gram(ctx, &o.workers[worker], o.part[i*width:(i+1)*width], z, c, b.Len(), pairs)
 		})
 		for i := range n {
-			kernel.Axpy(1, o.part[i*width:(i+1)*width], dst)
+			vector.AddScaled(dst, 1, o.part[i*width:(i+1)*width])
 		}
 	}
 	return ctx.Err()
+}
+
+// gram overwrites dst with the part of the rows c in the grams over n rows.
+func (o *Loss) gram(ctx context.Context, sc *scratch, dst, z []float64, c bilevel.Batch, n int, pairs [][2]int) {
+	k, d, stride := o.layout.Classes, o.layout.Features, o.dense.Stride
+	step := o.block()
+	for lo := c.Lo; lo < c.Hi && ctx.Err() == nil; lo += step {
+		m := min(step, c.Hi-lo)
+		a := o.dense.Data[lo*stride : (lo+m)*stride]
+		t := sc.t[:k*m]
+		o.scores(t, nil, a, z, nil, m)
+		o.link.curvature(t, sc.tmp, lo, m, m, 1)
+		for i, p := range pairs {
+			o.link.weight(sc.tmp[:m], t, p[0], p[1], lo, m, m, 1)
+			kernel.Gram(dst[i*d*d:(i+1)*d*d], a, stride, d, sc.tmp[:m], 1/float64(n), lo > c.Lo)
+		}
+	}
 }
 
 // BlockSize is the number of features for dense rows, whose blocks are classes, and 1 for sparse rows.

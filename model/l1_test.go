@@ -17,9 +17,11 @@ func TestL1ByDefinition(t *testing.T) {
 	const outer = 40
 	l := model.Layout{Features: 6, Classes: 3, FeatureMajor: true}
 	rng := rand.New(rand.NewPCG(4, 2))
-	for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass, model.PerGroup} {
+	for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass,
+		model.PerGroup} {
 		for _, linear := range []bool{false, true} {
-			o := model.PenaltyOptions{Linear: linear, Intercept: true, Groups: []string{"a", "b", "a", "b", "c"}, Scale: 1.5, Copies: 2, First: 3, Outer: outer}
+			o := model.PenaltyOptions{Linear: linear, Intercept: true, Groups: []string{"a", "b", "a", "b", "c"}, Scale: 1.5,
+				Copies: 2, First: 3, Outer: outer}
 			n := must(model.NewL1(l, kind, o))(t)
 			d, p := n.Dims()
 			if d != 2*l.Len() || p != outer {
@@ -48,8 +50,11 @@ func TestL1ByDefinition(t *testing.T) {
 					weight, slope = 1.5*x[j], 1.5
 				}
 				wantPull[j] += slope * c[i]
-				if math.Abs(lambda[i]-weight) > 1e-14*math.Abs(weight) || math.Abs(push[i]-slope*w[j]) > 1e-14*math.Abs(slope*w[j]) || math.Abs(own[j-3]*1.5-weight) > 1e-14*math.Abs(weight) {
-					t.Errorf("%v, linear %v: weight %v, want %v; push %v, want %v", kind, linear, lambda[i], weight, push[i], slope*w[j])
+				if math.Abs(lambda[i]-weight) > 1e-14*math.Abs(weight) ||
+					math.Abs(push[i]-slope*w[j]) > 1e-14*math.Abs(slope*w[j]) ||
+					math.Abs(own[j-3]*1.5-weight) > 1e-14*math.Abs(weight) {
+					t.Errorf("%v, linear %v: weight %v, want %v; push %v, want %v",
+						kind, linear, lambda[i], weight, push[i], slope*w[j])
 				}
 			}
 			if penalised != 2*5*3 {
@@ -114,7 +119,8 @@ func TestRestrict(t *testing.T) {
 						g.Products(wz, wh, wc, fz, x, fv, b)
 						for e, i := range super {
 							if math.Abs(dz[e]-wz[i]) > 1e-13 || math.Abs(hv[e]-wh[i]) > 1e-13 {
-								t.Fatalf("%s: gradient %v and product %v of coefficient %d, want %v and %v", name, dz[e], hv[e], i, wz[i], wh[i])
+								t.Fatalf("%s: gradient %v and product %v of coefficient %d, want %v and %v",
+									name, dz[e], hv[e], i, wz[i], wh[i])
 							}
 						}
 						if maxDiff(cv, wc) > 1e-13 {

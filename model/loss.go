@@ -3,12 +3,10 @@ package model
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -52,11 +50,13 @@ var (
 )
 
 const (
-	chunkRows = 1024    // rows whose sum is one term of a full pass
 	someRows  = 8       // rows with which those of the next batch are asked for bit by bit
-	slots     = 16      // chunks in flight
 	blockSize = 1 << 15 // numbers in a block of rows that are scored and combined while in cache
-	parallel  = 1 << 20 // multiplications from which on a pass uses all cores
+
+	maxChunk, minChunk = 1024, 256 // rows in a chunk of a full pass, see Loss.chunkRows
+	partNumbers        = 1 << 18   // in the sums of the chunks in flight
+	mergeBlock         = 1 << 10   // numbers of these that are added up at a time
+	gramNumbers        = 1 << 21   // in the sums of the chunks of a Hessian in flight
 )
 
 type scratch struct{ t, s, tmp []float64 }
@@ -161,7 +161,8 @@ func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
 
 // fused says whether one call of a fused kernel does the whole batch.
 func (o *Loss) fused(b bilevel.Batch) bool {
-	return o.y != nil && o.dense != nil && uint(b.Len()-1) < chunkRows
+	n := b.Len()
+	return o.y != nil && o.dense != nil && n > 0 && (n <= minChunk || n <= o.chunkRows())
 }
 
 // Linearize keeps what products at z over b need.
@@ -286,12 +287,11 @@ func (o *Loss) Hessian(ctx context.Context, dst, z, _ []float64, b bilevel.Batch
 	return o.denseHessian(ctx, dst, z, b)
 }
 
-// job is a pass in progress and the batch it is over; first is the first chunk in flight, procs the number of workers.
+// job is a pass in progress and the batch it is over; n chunks from first on are in flight.
 type job struct {
 	pass
-	b     bilevel.Batch
-	first int
-	procs int
+	b        bilevel.Batch
+	first, n int
 }
 
 // pass is one traversal of rows and what it computes.
@@ -381,57 +381,86 @@ func (o *Loss) combine(dz, hv, a, t, s []float64, m int, w, keep float64) {
 	}
 }
 
+// chunkRows is how many dense rows' sum is one term of a full pass. With one score it is a few microseconds' work, so that
+// 5,000 rows divide evenly; with a sum for each class, smaller chunks take up to a fifth longer.
+func (o *Loss) chunkRows() int {
+	m := maxChunk
+	for m > minChunk && m*o.dense.Stride > blockSize && o.layout.Classes == 1 {
+		m /= 2
+	}
+	return m
+}
+
 // runDense does a pass over dense rows: directly for one chunk, else chunk by chunk with the sums added in
 // order.
 func (o *Loss) runDense() float64 {
 	p, b := &o.job.pass, o.job.b
 	w := 1 / float64(b.Len())
-	if b.Len() > chunkRows {
+	step := o.chunkRows()
+	if b.Len() > step {
 		o.ahead = nil // not for several workers
 	} else {
 		return w * o.chunk(&o.workers[0], p.dz, p.hv, b)
 	}
-	ldz, width := len(p.dz), len(p.dz)+len(p.hv)
+	width := len(p.dz) + len(p.hv)
+	chunks := (b.Len() + step - 1) / step
+	slots := min(chunks, max(16, min(256, partNumbers/max(width, 1))))
 	o.part = grow(o.part, slots*width)
 	o.vals = grow(o.vals, slots)
-	chunks := (b.Len() + chunkRows - 1) / chunkRows
-	procs := o.procs(b.Len() * o.dense.Stride * o.layout.Classes)
-	o.job.procs = min(procs, slots)
+	team := o.team(b.Len() * o.dense.Stride * o.layout.Classes)
+	merge := pool.For(slots * width)
+	blocks := (width + mergeBlock - 1) / mergeBlock
 	total := 0.0
 	for first := 0; first < chunks; first += slots {
 		n := min(slots, chunks-first)
-		o.job.first = first
-		if procs == 1 { // without a closure, which would be allocated
+		o.job.first, o.job.n = first, n
+		if team.Size > 1 {
+			team.Run(n, o.denseChunk)
+			merge.Run(blocks, o.merge)
+		} else { // without closures, which would be allocated
 			for i := range n {
 				o.denseChunk(0, i)
 			}
-		} else {
-			share(procs, n, o.denseChunk)
+			for i := range blocks {
+				o.merge(0, i)
+			}
 		}
-		for i := range n {
-			total += o.vals[i]
-			part := o.part[i*width : (i+1)*width]
-			if first+i == 0 {
-				copy(p.dz, part[:ldz])
-				copy(p.hv, part[ldz:])
-				continue
-			}
-			if ldz > 0 {
-				kernel.Axpy(1, part[:ldz], p.dz)
-			}
-			if ldz < width {
-				kernel.Axpy(1, part[ldz:], p.hv)
-			}
+		for _, v := range o.vals[:n] {
+			total += v
 		}
 	}
 	return w * total
 }
 
+// merge adds block i of the sums of the chunks in flight, in order, to those of the chunks before.
+func (o *Loss) merge(_, i int) {
+	p := &o.job.pass
+	ldz, width := len(p.dz), len(p.dz)+len(p.hv)
+	for lo, hi := i*mergeBlock, min((i+1)*mergeBlock, width); lo < hi; {
+		var dst []float64 // dz or hv, which lie one behind the other in a part
+		if lo < ldz {
+			dst = p.dz[lo:min(hi, ldz)]
+		} else {
+			dst = p.hv[lo-ldz : hi-ldz]
+		}
+		for k := range o.job.n {
+			part := o.part[k*width+lo:][:len(dst)]
+			if o.job.first+k == 0 {
+				copy(dst, part)
+			} else {
+				kernel.Axpy(1, part, dst)
+			}
+		}
+		lo += len(dst)
+	}
+}
+
 // denseChunk does chunk i of those in flight.
 func (o *Loss) denseChunk(worker, i int) {
 	p := &o.job.pass
-	lo := o.job.b.Lo + (o.job.first+i)*chunkRows
-	c := bilevel.Batch{Lo: lo, Hi: min(lo+chunkRows, o.job.b.Hi), Draw: o.job.b.Draw}
+	step := o.chunkRows()
+	lo := o.job.b.Lo + (o.job.first+i)*step
+	c := bilevel.Batch{Lo: lo, Hi: min(lo+step, o.job.b.Hi), Draw: o.job.b.Draw}
 	ldz, width := len(p.dz), len(p.dz)+len(p.hv)
 	part := o.part[i*width : (i+1)*width]
 	var dz, hv []float64
@@ -454,11 +483,10 @@ func (o *Loss) chunk(sc *scratch, dz, hv []float64, c bilevel.Batch) float64 {
 		a, y := o.dense.Data[c.Lo*stride:c.Hi*stride], o.y[c.Lo:c.Hi]
 		var next []float64
 		switch {
-		case b.Len() <= chunkRows:
+		case c.Len() == b.Len():
 			next = o.next(b.Len())
-		case stride*chunkRows <= 2*blockSize: // the second cache holds this chunk and this worker's next one
-			lo := min(c.Lo+o.job.procs*chunkRows, b.Hi)
-			next = o.dense.Data[lo*stride : min(lo+chunkRows, b.Hi)*stride]
+		case stride*maxChunk <= 2*blockSize: // of wider rows, asking for the next chunk took a fifth longer than not
+			next = o.dense.Data[c.Hi*stride : min(c.Hi+c.Len(), b.Hi)*stride]
 		}
 		switch {
 		case p.value: // the kernel's value is weighted, the sum of losses is not
@@ -543,38 +571,13 @@ func (o *Loss) view() Loss {
 	return v
 }
 
-// procs is the number of goroutines for so many multiplications.
-func (o *Loss) procs(work int) int {
-	if work < parallel {
-		return 1
-	}
-	n := runtime.GOMAXPROCS(0)
-	for len(o.workers) < n {
+// team is the goroutines for so many multiplications, each of which has scratch space.
+func (o *Loss) team(work int) pool.Team {
+	t := pool.For(work)
+	for len(o.workers) < t.Size {
 		o.workers = append(o.workers, o.newScratch())
 	}
-	return n
-}
-
-// share calls f for jobs 0…n−1 from at most procs goroutines, each with its own worker number.
-func share(procs, n int, f func(worker, job int)) {
-	if procs = min(procs, n); procs <= 1 {
-		for i := range n {
-			f(0, i)
-		}
-		return
-	}
-	var next atomic.Int64
-	work := func(worker int) {
-		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-			f(worker, i)
-		}
-	}
-	var wg sync.WaitGroup
-	for w := 1; w < procs; w++ {
-		wg.Go(func() { work(w) })
-	}
-	work(0)
-	wg.Wait()
+	return t
 }
 
 // grow is s with length n, in its own memory if that is enough.

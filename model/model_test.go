@@ -98,7 +98,8 @@ func lossCases(n int) []lossCase {
 }
 
 // naive computes value, gradient and Hessian-vector product of a loss by its definition.
-func naive(c lossCase, a *rows.Dense, l model.Layout, z, v []float64, b bilevel.Batch) (value float64, dz, hv []float64) {
+func naive(c lossCase, a *rows.Dense, l model.Layout, z, v []float64,
+	b bilevel.Batch) (value float64, dz, hv []float64) {
 	dz, hv = make([]float64, len(z)), make([]float64, len(z))
 	w := 1 / float64(b.Len())
 	t, s := make([]float64, c.k), make([]float64, c.k)
@@ -138,7 +139,8 @@ func TestLossByDefinition(t *testing.T) {
 			}
 			rng := rand.New(rand.NewPCG(3, 3))
 			z, v := normal(d*c.k, rng), normal(d*c.k, rng)
-			for _, b := range []bilevel.Batch{{Lo: 0, Hi: 1}, {Lo: 5, Hi: 12}, {Lo: 100, Hi: 164}, {Lo: 0, Hi: 1024}, {Lo: 3, Hi: 1100}, {Lo: 0, Hi: n}} {
+			for _, b := range []bilevel.Batch{{Lo: 0, Hi: 1}, {Lo: 5, Hi: 12}, {Lo: 100, Hi: 164}, {Lo: 0, Hi: 1024},
+				{Lo: 3, Hi: 1100}, {Lo: 0, Hi: n}} {
 				name := fmt.Sprintf("%s/%T/%v", c.name, a, b)
 				value, dz, hv := naive(c, dense, o.Layout(), z, v, b)
 				if got := o.Value(z, nil, b); math.Abs(got-value) > 1e-12*(1+math.Abs(value)) {
@@ -158,7 +160,8 @@ func TestLossByDefinition(t *testing.T) {
 				if e := maxDiff(g2, dz); e > 1e-12 {
 					t.Errorf("%s: gradient differs by %g", name, e)
 				}
-				if got := o.ValueGrad(g2, nil, z, nil, b); math.Abs(got-value) > 1e-12*(1+math.Abs(value)) || maxDiff(g2, dz) > 1e-12 {
+				if got := o.ValueGrad(g2, nil, z, nil, b); math.Abs(got-value) > 1e-12*(1+math.Abs(value)) ||
+					maxDiff(g2, dz) > 1e-12 {
 					t.Errorf("%s: value with gradient %v, want %v", name, got, value)
 				}
 				o.Linearize(z, nil, b)
@@ -277,9 +280,12 @@ func TestExtremeValues(t *testing.T) {
 
 func TestPenaltyByDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
-	for _, l := range []model.Layout{{Features: 4, Classes: 1}, {Features: 4, Classes: 3}, {Features: 4, Classes: 3, FeatureMajor: true}} {
-		for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass, model.PerGroup} {
-			for _, opt := range []model.PenaltyOptions{{}, {Linear: true, Intercept: true, Scale: .25}, {Intercept: true, Copies: 2}} {
+	for _, l := range []model.Layout{{Features: 4, Classes: 1}, {Features: 4, Classes: 3},
+		{Features: 4, Classes: 3, FeatureMajor: true}} {
+		for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass,
+			model.PerGroup} {
+			for _, opt := range []model.PenaltyOptions{{}, {Linear: true, Intercept: true, Scale: .25},
+				{Intercept: true, Copies: 2}} {
 				features := l.Features
 				if opt.Intercept {
 					features--
@@ -323,7 +329,8 @@ func TestPenaltyByDefinition(t *testing.T) {
 				gz, gh, gc, gx := make([]float64, d), make([]float64, d), make([]float64, p), make([]float64, p)
 				q.Products(gz, gh, gc, z, x, v, b)
 				q.Grad(nil, gx, z, x, b)
-				if e := max(maxDiff(gz, dz), maxDiff(gh, hv), maxDiff(gc, cv), maxDiff(gx, dx), math.Abs(q.Value(z, x, b)-value)); e > 1e-12 {
+				if e := max(maxDiff(gz, dz), maxDiff(gh, hv), maxDiff(gc, cv), maxDiff(gx, dx),
+					math.Abs(q.Value(z, x, b)-value)); e > 1e-12 {
 					t.Errorf("%v %+v %+v differs by %g", kind, l, opt, e)
 				}
 			}

@@ -23,7 +23,8 @@ func TestPairDescendOnSeveralCores(t *testing.T) {
 		a.Ptr = append(a.Ptr, len(a.Idx))
 		label[i] = rng.IntN(k)
 	}
-	pen := must(model.NewPenalty(must(model.NewSoftmax(a, label, k, d))(t).Layout(), model.PerFeature, model.PenaltyOptions{}))(t)
+	pen := must(model.NewPenalty(must(model.NewSoftmax(a, label, k, d))(t).Layout(), model.PerFeature,
+		model.PenaltyOptions{}))(t)
 	y, z, e, x := normal(d*k, rng), normal(d*k, rng), normal(d*k, rng), normal(d, rng)
 	var want [3][]float64
 	for _, procs := range []int{1, 2, 3} {

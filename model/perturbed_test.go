@@ -65,9 +65,11 @@ func TestNegative(t *testing.T) {
 	dense, _ := table(12, 5, 8)
 	for _, c := range lossCases(12) {
 		bileveltest.Objective(t, model.Negative(must(c.make(dense, 4))(t)), bileveltest.ObjectiveOptions{})
-		bileveltest.Objective(t, model.Negative(must(model.NewPerturbed(must(c.make(dense, 0))(t), 3, .1))(t)), bileveltest.ObjectiveOptions{})
+		bileveltest.Objective(t, model.Negative(must(model.NewPerturbed(must(c.make(dense, 0))(t), 3, .1))(t)),
+			bileveltest.ObjectiveOptions{})
 	}
-	bileveltest.Objective(t, model.Negative(bileveltest.Quadratic(5, 3, 9, 8, 1).Problem.Outer), bileveltest.ObjectiveOptions{})
+	bileveltest.Objective(t, model.Negative(bileveltest.Quadratic(5, 3, 9, 8, 1).Problem.Outer),
+		bileveltest.ObjectiveOptions{})
 }
 
 // What Linearize has fixed stays fixed while rows are shifted elsewhere in between.

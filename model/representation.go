@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -130,7 +130,7 @@ func NewRepresentation(tasks []Task, o RepresentationOptions) (*Representation, 
 		r.sumRows += t.X.N
 	}
 	r.h = make([]float64, r.width*r.features)
-	r.slots = make([]taskSlot, min(slots, len(r.tasks)))
+	r.slots = make([]taskSlot, min(taskSlots, len(r.tasks)))
 	for i := range r.slots {
 		m := r.maxLen
 		r.slots[i] = taskSlot{
@@ -194,11 +194,11 @@ func (r *Representation) Blocks(ctx context.Context, dst, z, x []float64, b bile
 	if b.Len() <= 0 {
 		return nil
 	}
-	procs := r.represent(x, b)
+	team := r.represent(x, b)
 	n, size := len(r.slots), r.BlockSize()
 	head := r.k * r.width
 	w := 1 / float64(b.Len())
-	share(procs, n, func(_, i int) {
+	team.Run(n, func(_, i int) {
 		for j := b.Lo + b.Len()*i/n; j < b.Lo+b.Len()*(i+1)/n && ctx.Err() == nil; j++ {
 			r.blocks(&r.slots[i], &r.tasks[j], w, dst[j*head*size:(j+1)*head*size], z[j*head:(j+1)*head], size)
 		}
@@ -239,22 +239,22 @@ func (r *Representation) blocks(sl *taskSlot, t *task, w float64, dst, z []float
 	}
 }
 
-// represent makes the tasks of b hold the features of the representation x, and returns how many goroutines suit a
+// taskSlots is into how many sums, which are added in order, tasks are divided.
+const taskSlots = 16
+
+// represent makes the tasks of b hold the features of the representation x, and returns the goroutines for a
 // pass.
-func (r *Representation) represent(x []float64, b bilevel.Batch) (procs int) {
-	procs = 1
-	if r.sumRows*r.width*r.features >= parallel {
-		procs = runtime.GOMAXPROCS(0)
-	}
+func (r *Representation) represent(x []float64, b bilevel.Batch) pool.Team {
+	team := pool.For(r.sumRows * r.width * r.features)
 	if r.version == 0 || !slices.Equal(r.h, x) {
 		copy(r.h, x)
 		r.version++
 	}
 	if !slices.ContainsFunc(r.tasks[b.Lo:b.Hi], func(t task) bool { return t.version != r.version }) {
-		return procs
+		return team
 	}
 	n := len(r.slots)
-	share(procs, n, func(_, i int) {
+	team.Run(n, func(_, i int) {
 		for j := b.Lo + b.Len()*i/n; j < b.Lo+b.Len()*(i+1)/n; j++ {
 			if t := &r.tasks[j]; t.version != r.version {
 				kernel.ScoresK(t.u, t.x.Data, t.x.Stride, r.h, r.width, r.features, t.x.N)
@@ -262,7 +262,7 @@ func (r *Representation) represent(x []float64, b bilevel.Batch) (procs int) {
 			}
 		}
 	})
-	return procs
+	return team
 }
 
 // pass computes what destinations ask for, and the value.
@@ -274,9 +274,9 @@ func (r *Representation) pass(dz, dx, hv, cv, z, x, v []float64, b bilevel.Batch
 	if b.Len() <= 0 || !value && dz == nil && dx == nil && hv == nil && cv == nil {
 		return 0
 	}
-	procs, n := r.represent(x, b), len(r.slots)
+	team, n := r.represent(x, b), len(r.slots)
 	w := 1 / float64(b.Len())
-	share(procs, n, func(_, i int) {
+	team.Run(n, func(_, i int) {
 		sl := &r.slots[i]
 		sl.value = 0
 		if dx != nil {

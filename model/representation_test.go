@@ -73,7 +73,8 @@ func TestRepresentation(t *testing.T) {
 			return model.NewRepresentation(tasks(2, 3, 0, 1), model.RepresentationOptions{Width: 1, Ridge: -1})
 		},
 		"features": func() (*model.Representation, error) {
-			return model.NewRepresentation(append(tasks(2, 3, 0, 1), tasks(1, 4, 0, 1)...), model.RepresentationOptions{Width: 1})
+			return model.NewRepresentation(append(tasks(2, 3, 0, 1), tasks(1, 4, 0, 1)...),
+				model.RepresentationOptions{Width: 1})
 		},
 	} {
 		if _, err := bad(); err == nil {

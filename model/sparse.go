@@ -2,6 +2,7 @@ package model
 
 import (
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -11,25 +12,25 @@ func (o *Loss) runSparse() float64 {
 	p, b := &o.job.pass, o.job.b
 	k, m := o.layout.Classes, b.Len()
 	nnz := o.sparse.Ptr[b.Hi] - o.sparse.Ptr[b.Lo]
-	procs := o.procs(nnz * k)
+	team := o.team(nnz * k)
 	o.st, o.ss = grow(o.st, m*k), grow(o.ss, m*k)
 	blocks := (m + o.block() - 1) / o.block()
 	o.vals = grow(o.vals, blocks)
-	if procs == 1 { // without a closure, which would be allocated
+	if team.Size == 1 { // without a closure, which would be allocated
 		for i := range blocks {
 			o.sparseBlock(0, i)
 		}
 	} else {
-		share(procs, blocks, o.sparseBlock)
+		team.Run(blocks, o.sparseBlock)
 	}
 	if p.descend != nil {
-		o.sparseDescend(procs)
+		o.sparseDescend(team)
 	}
 	if p.dz != nil {
-		o.sparseCombine(p.dz, o.st, p.z, nil, procs)
+		o.sparseCombine(p.dz, o.st, p.z, nil, team)
 	}
 	if p.hv != nil {
-		o.sparseCombine(p.hv, o.ss, p.v, p.cv, procs)
+		o.sparseCombine(p.hv, o.ss, p.v, p.cv, team)
 	}
 	sum := 0.0
 	if p.value {
@@ -94,7 +95,7 @@ func (o *Loss) sparseScores(t, z []float64, lo, hi int) {
 
 // sparseCombine overwrites dst with Σ A_iᵀc_i over the batch, plus the penalty's Hessian times v, and adds the
 // penalty's part to cv unless it is nil.
-func (o *Loss) sparseCombine(dst, c, v, cv []float64, procs int) {
+func (o *Loss) sparseCombine(dst, c, v, cv []float64, team pool.Team) {
 	k, b := o.layout.Classes, o.job.b
 	if b.Len() < o.n {
 		clear(dst)
@@ -111,11 +112,11 @@ func (o *Loss) sparseCombine(dst, c, v, cv []float64, procs int) {
 		o.csc = transpose(o.sparse)
 	}
 	const step = 4096
-	if procs == 1 {
+	if team.Size == 1 {
 		o.gather(dst, c, v, cv, 0, o.csc.N)
 		return
 	}
-	share(procs, (o.csc.N+step-1)/step, func(_, i int) {
+	team.Run((o.csc.N+step-1)/step, func(_, i int) {
 		o.gather(dst, c, v, cv, i*step, min((i+1)*step, o.csc.N))
 	})
 }
@@ -136,8 +137,8 @@ func (o *Loss) gather(dst, c, v, cv []float64, lo, hi int) {
 	}
 }
 
-// descent is what a pass that steps its two points does with their gradients: z −= a∇z − ce and v −= a∇v, and dx, unless
-// nil, gets the difference of the penalty's derivatives.
+// descent is what a pass that steps its two points does with their gradients: z −= a∇z − ce and v −= a∇v, and dx,
+// unless nil, gets the difference of the penalty's derivatives.
 type descent struct {
 	dx, e  []float64
 	a, c   float64
@@ -145,20 +146,20 @@ type descent struct {
 }
 
 // sparseDescend steps both points of a pass over all rows, feature by feature.
-func (o *Loss) sparseDescend(procs int) {
+func (o *Loss) sparseDescend(team pool.Team) {
 	if o.csc == nil {
 		o.csc = transpose(o.sparse)
 	}
 	const step = 4096
 	q, n := o.job.descend, descentFeatures*o.layout.Classes
-	for len(q.gz) < procs {
+	for len(q.gz) < team.Size {
 		q.gz, q.gv = append(q.gz, make([]float64, n)), append(q.gv, make([]float64, n))
 	}
-	if procs == 1 {
+	if team.Size == 1 {
 		o.descendFeatures(0, 0, o.csc.N)
 		return
 	}
-	share(procs, (o.csc.N+step-1)/step, func(worker, i int) {
+	team.Run((o.csc.N+step-1)/step, func(worker, i int) {
 		o.descendFeatures(worker, i*step, min((i+1)*step, o.csc.N))
 	})
 }
@@ -193,7 +194,8 @@ func (o *Loss) descendFeatures(worker, lo, hi int) {
 }
 
 func transpose(m *rows.CSR) *rows.CSR {
-	t := &rows.CSR{N: m.D, D: m.N, Ptr: make([]int, m.D+1), Idx: make([]int32, len(m.Idx)), Val: make([]float64, len(m.Val))}
+	t := &rows.CSR{N: m.D, D: m.N, Ptr: make([]int, m.D+1), Idx: make([]int32, len(m.Idx)),
+		Val: make([]float64, len(m.Val))}
 	for _, j := range m.Idx {
 		t.Ptr[j+1]++
 	}

@@ -52,7 +52,8 @@ func (c *Composite) Check() error {
 	}
 	d, p := c.G.Dims()
 	if dl, pl := c.L1.Dims(); d != dl || p != pl {
-		return fmt.Errorf("nonsmooth: the smooth part has dimensions d = %d, p = %d and the ℓ1 norm d = %d, p = %d", d, p, dl, pl)
+		return fmt.Errorf("nonsmooth: the smooth part has dimensions d = %d, p = %d and the ℓ1 norm d = %d, p = %d",
+			d, p, dl, pl)
 	}
 	if c.Eta < 0 || math.IsNaN(c.Eta) || math.IsInf(c.Eta, 0) {
 		return fmt.Errorf("nonsmooth: the step size is %v", c.Eta)

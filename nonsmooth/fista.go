@@ -33,7 +33,8 @@ func (m FISTA) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer, err
 		m.MaxIter = 100000
 	}
 	d, _ := c.Dims()
-	return &fista{m: m, c: c, counts: counts, at: newIterate(d), next: newIterate(d), y: newIterate(d), lambda: make([]float64, d)}, nil
+	return &fista{m: m, c: c, counts: counts, at: newIterate(d), next: newIterate(d), y: newIterate(d),
+		lambda: make([]float64, d)}, nil
 }
 
 type fista struct {
@@ -65,7 +66,8 @@ func (m *fista) Minimize(ctx context.Context, z, x []float64, tol float64) (inne
 		}
 		if res.Iterations == m.m.MaxIter {
 			copy(z, m.at.z)
-			return m.at.result(res, tol), &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: m.at.norm, Tol: tol, Reason: "iteration limit"}
+			return m.at.result(res, tol), &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: m.at.norm, Tol: tol,
+				Reason: "iteration limit"}
 		}
 		m.y.eval(g, x, m.lambda, m.counts)
 		smooth := m.y.value - weighted(m.lambda, m.y.z)

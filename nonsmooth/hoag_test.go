@@ -14,8 +14,8 @@ func TestHOAG(t *testing.T) {
 	k := config{task: "squared", ridge: true, n: 40, m: 60, d: 50}
 	q := k.build(t)
 	q.Lower, q.Upper = []float64{-8, -8}, []float64{2, 2}
-	r, err := bilevel.Minimize(context.Background(), &q.Problem, hypergrad.HOAG{Estimator: nonsmooth.Implicit{}}, bilevel.Settings{
-		Start: bilevel.Point{X: []float64{-2, -2}}, MaxSteps: 200})
+	r, err := bilevel.Minimize(context.Background(), &q.Problem, hypergrad.HOAG{Estimator: nonsmooth.Implicit{}},
+		bilevel.Settings{Start: bilevel.Point{X: []float64{-2, -2}}, MaxSteps: 200})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,8 @@ type KinkError struct {
 func (e *KinkError) Kink() {}
 
 func (e *KinkError) Error() string {
-	return fmt.Sprintf("nonsmooth: near a kink of h: coefficient %d is zero, and its gradient %.9g is its weight %.9g: the hypergradient is that of one side", e.Coefficient, e.Grad, e.Weight)
+	return fmt.Sprintf("nonsmooth: near a kink of h: coefficient %d is zero, and its gradient %.9g is its weight %.9g: "+
+		"the hypergradient is that of one side", e.Coefficient, e.Grad, e.Weight)
 }
 
 // kink is the relative distance of |∇_i g| from λ_i that is taken for none.
@@ -73,7 +74,8 @@ func (m Implicit) Start(p *bilevel.Problem, counts *bilevel.Counts) (hypergrad.H
 		return nil, err
 	}
 	d, q := p.Dims()
-	return &implicit{m: m, p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d), signed: make([]float64, d), cx: make([]float64, q)}, nil
+	return &implicit{m: m, p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d),
+		signed: make([]float64, d), cx: make([]float64, q)}, nil
 }
 
 type implicit struct {
@@ -88,7 +90,8 @@ type implicit struct {
 }
 
 // At is described at [hypergrad.Hypergradient].
-func (m *implicit) At(ctx context.Context, grad []float64, at bilevel.Point, tol hypergrad.Effort) (hypergrad.Report, error) {
+func (m *implicit) At(ctx context.Context, grad []float64, at bilevel.Point,
+	tol hypergrad.Effort) (hypergrad.Report, error) {
 	var rep hypergrad.Report
 	var err error
 	rep.Inner, err = m.min.Minimize(ctx, at.Z, at.X, tol.Inner/m.c.eta()) // ‖Φ(z, x) − z‖ ≤ η‖s‖, s any subgradient
@@ -155,7 +158,8 @@ func (m *implicit) adjoint(
 	case errors.Is(err, linsolve.ErrNonFinite):
 		return nil, fmt.Errorf("nonsmooth: f = %v, ‖∇z f‖ = %v on the support: %w", rep.Value, bnorm, err)
 	case err != nil:
-		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: %w", len(set), err)
+		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: %w",
+			len(set), err)
 	case !rep.Linear.Converged && !(rep.Linear.Rounding && rep.Linear.Residual <= 1e3*tol*bnorm):
 		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: "+
 			"residual %.3g of %.3g: its columns are nearly dependent; an ℓ2 term helps", len(set), rep.Linear.Residual, bnorm)

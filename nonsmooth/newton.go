@@ -8,6 +8,8 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -56,7 +58,8 @@ func (m ProxNewton) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer
 		m.MaxIter = 500
 	}
 	d, _ := c.Dims()
-	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d)}, nil
+	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d),
+		lambda: make([]float64, d)}, nil
 }
 
 type newton struct {
@@ -379,7 +382,8 @@ func components(h []float64, n int) [][]int {
 func (b *block) form(of []int, h []float64, n int) {
 	m := len(of)
 	if len(b.of) != m {
-		*b = block{u: make([]float64, m), r: make([]float64, m), lambda: make([]float64, m), sub: make([]float64, m), slope: make([]float64, m), step: make([]float64, m)}
+		*b = block{u: make([]float64, m), r: make([]float64, m), lambda: make([]float64, m), sub: make([]float64, m),
+			slope: make([]float64, m), step: make([]float64, m)}
 		if m < n {
 			b.h = make([]float64, m*m)
 		}
@@ -441,7 +445,7 @@ func (b *block) minimize(tol float64) {
 				continue
 			}
 			b.u[i] = u
-			floats.AddScaled(b.r, u-old, b.h[i*n:(i+1)*n])
+			kernel.Axpy(u-old, b.h[i*n:(i+1)*n], b.r)
 			work += n
 		}
 		if b.solved(tol) {
@@ -461,7 +465,7 @@ func (b *block) minimize(tol float64) {
 // solved says whether the subgradient at u is at most tol.
 func (b *block) solved(tol float64) bool {
 	subgradient(b.sub, b.r, b.u, b.lambda)
-	return floats.Norm(b.sub, 2) <= tol
+	return vector.Norm(b.sub) <= tol
 }
 
 // active is the support of u: coefficients that are not zero or not penalised.
@@ -504,7 +508,7 @@ func (b *block) system() {
 		return
 	}
 	b.factor.Solve(step, slope)
-	curvature := floats.Dot(step, slope)
+	curvature := kernel.Dot(step, slope)
 	b.kinks = b.kinks[:0]
 	for e, i := range set {
 		if t := -b.u[i] / step[e]; b.lambda[i] != 0 && t > 0 && t <= 1 {
@@ -529,7 +533,7 @@ func (b *block) system() {
 		if e == zero {
 			u = 0
 		}
-		floats.AddScaled(b.r, u-b.u[i], b.h[i*n:(i+1)*n])
+		kernel.Axpy(u-b.u[i], b.h[i*n:(i+1)*n], b.r)
 		b.u[i] = u
 	}
 }
@@ -550,7 +554,8 @@ type part struct {
 
 func newPart(g bilevel.SecondOrder, set []int) *part {
 	d, _ := g.Dims()
-	return &part{SecondOrder: g, set: set, z: make([]float64, d), v: make([]float64, d), dz: make([]float64, d), hv: make([]float64, d)}
+	return &part{SecondOrder: g, set: set, z: make([]float64, d), v: make([]float64, d), dz: make([]float64, d),
+		hv: make([]float64, d)}
 }
 
 // Dims returns the lengths of the part of z and of x.

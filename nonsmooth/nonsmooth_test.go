@@ -47,11 +47,14 @@ func configs() []config {
 		{name: "lasso per feature", task: "squared", kind: model.PerFeature, n: 60, m: 30, d: 25, x: -1.5, intercept: true},
 		{name: "elastic net", task: "squared", ridge: true, n: 40, m: 30, d: 60, x: -2},
 		{name: "elastic net, generic", task: "squared", ridge: true, n: 40, m: 30, d: 140, x: -1, generic: true},
-		{name: "elastic net per feature, sparse rows", task: "squared", kind: model.PerFeature, ridge: true, sparse: true, n: 80, m: 30, d: 30, x: -2},
+		{name: "elastic net per feature, sparse rows", task: "squared", kind: model.PerFeature, ridge: true, sparse: true,
+			n: 80, m: 30, d: 30, x: -2},
 		{name: "logistic", task: "logistic", n: 60, m: 40, d: 200, x: -3, intercept: true},
-		{name: "logistic elastic net, sparse rows", task: "logistic", ridge: true, sparse: true, n: 90, m: 40, d: 160, x: -3.5},
+		{name: "logistic elastic net, sparse rows", task: "logistic",
+			ridge: true, sparse: true, n: 90, m: 40, d: 160, x: -3.5},
 		{name: "softmax", task: "softmax", n: 90, m: 40, d: 70, x: -3, intercept: true},
-		{name: "softmax elastic net per class, sparse rows", task: "softmax", kind: model.PerClass, ridge: true, sparse: true, n: 90, m: 40, d: 20, x: -3},
+		{name: "softmax elastic net per class, sparse rows", task: "softmax", kind: model.PerClass, ridge: true, sparse: true,
+			n: 90, m: 40, d: 20, x: -3},
 		{name: "lasso in folds", task: "squared", folds: true, n: 90, d: 80, x: -1.5, intercept: true},
 		{name: "logistic elastic net in folds", task: "logistic", ridge: true, folds: true, n: 90, d: 25, x: -3},
 	}
@@ -530,7 +533,8 @@ func TestZeroIntercept(t *testing.T) {
 	val := rows.FromSlice(3, 1, []float64{1, 2, -1}).WithOnes()
 	g := must(model.NewLogistic(train, []float64{1, -1}, 1))(t)
 	f := must(model.NewLogistic(val, []float64{1, 1, -1}, 1))(t)
-	c := &nonsmooth.Composite{G: g, L1: must(model.NewL1(g.Layout(), model.Shared, model.PenaltyOptions{Intercept: true}))(t)}
+	c := &nonsmooth.Composite{G: g, L1: must(model.NewL1(g.Layout(), model.Shared,
+		model.PenaltyOptions{Intercept: true}))(t)}
 	e := must(hypergrad.NewEvaluator(&bilevel.Problem{Outer: f, Fixed: c}, nonsmooth.Implicit{}))(t)
 	if _, err := e.Evaluate(context.Background(), nil, []float64{3}); err != nil {
 		t.Fatal(err)
@@ -600,7 +604,8 @@ func TestProximalGradientConverges(t *testing.T) {
 					continue
 				}
 				var counts bilevel.Counts
-				itd := must(hypergrad.ITD{Dynamics: nonsmooth.ProximalGradient{}, Steps: steps, Mode: mode}.Start(&q.Problem, &counts))(t)
+				estimator := hypergrad.ITD{Dynamics: nonsmooth.ProximalGradient{}, Steps: steps, Mode: mode}
+				itd := must(estimator.Start(&q.Problem, &counts))(t)
 				at, got := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}, make([]float64, p)
 				for range 2 { // from zero, and again from where that ended, so that the derivatives converge
 					if _, err := itd.At(context.Background(), got, at, hypergrad.Effort{}); err != nil {
@@ -650,8 +655,9 @@ func TestErrors(t *testing.T) {
 	for name, p := range map[string]*bilevel.Problem{
 		"no composite": plain,
 		"dimensions":   {Outer: q.Outer, Fixed: &nonsmooth.Composite{G: q.c.G, L1: wrong.c.L1}},
-		"no products":  {Outer: q.Outer, Fixed: &nonsmooth.Composite{G: &bilevel.Func{InnerDim: k.d, OuterDim: 1}, L1: q.c.L1}},
-		"step size":    {Outer: q.Outer, Fixed: &nonsmooth.Composite{G: q.c.G, L1: q.c.L1, Eta: -1}},
+		"no products": {Outer: q.Outer, Fixed: &nonsmooth.Composite{G: &bilevel.Func{InnerDim: k.d, OuterDim: 1},
+			L1: q.c.L1}},
+		"step size": {Outer: q.Outer, Fixed: &nonsmooth.Composite{G: q.c.G, L1: q.c.L1, Eta: -1}},
 	} {
 		if _, err := (nonsmooth.Implicit{}).Start(p, nil); err == nil {
 			t.Errorf("%s: no error", name)
@@ -666,7 +672,8 @@ func TestErrors(t *testing.T) {
 		d, _ := q.Dims()
 		m := must(s.Start(q.c, nil))(t)
 		var unsolved *inner.NotConvergedError
-		if res, err := m.Minimize(context.Background(), make([]float64, d), l.point(), 1e-12); !errors.As(err, &unsolved) || res.Iterations != 1 {
+		if res, err := m.Minimize(context.Background(), make([]float64, d), l.point(), 1e-12); !errors.As(err, &unsolved) ||
+			res.Iterations != 1 {
 			t.Errorf("%T: %+v, %v", s, res, err)
 		}
 		z := make([]float64, d)
@@ -677,7 +684,8 @@ func TestErrors(t *testing.T) {
 		}
 		// A tolerance below rounding is met as well as can be.
 		m = must(nonsmooth.ProxNewton{}.Start(q.c, nil))(t)
-		if res, err := m.Minimize(context.Background(), make([]float64, d), l.point(), 1e-300); err != nil || !res.Rounding || res.GradNorm > 1e-13 {
+		if res, err := m.Minimize(context.Background(), make([]float64, d), l.point(), 1e-300); err != nil || !res.Rounding ||
+			res.GradNorm > 1e-13 {
 			t.Errorf("%+v, %v", res, err)
 		}
 	}
@@ -695,7 +703,8 @@ func TestScales(t *testing.T) {
 			}
 		}
 		loss := k.loss(t, b.WithOnes(), y, k.d)
-		c := &nonsmooth.Composite{G: loss, L1: must(model.NewL1(loss.Layout(), k.kind, model.PenaltyOptions{Intercept: true}))(t)}
+		c := &nonsmooth.Composite{G: loss, L1: must(model.NewL1(loss.Layout(), k.kind,
+			model.PenaltyOptions{Intercept: true}))(t)}
 		x := make([]float64, k.d)
 		for j := range x {
 			x[j] = -1.5 + math.Log(scale(j)) // the same penalty

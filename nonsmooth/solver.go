@@ -5,7 +5,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
-	"gonum.org/v1/gonum/floats"
+	"github.com/bilevel-go/bilevel/internal/vector"
 )
 
 // Solver is the configuration of a method for composite inner problems.
@@ -40,7 +40,7 @@ func (at *iterate) eval(g bilevel.SecondOrder, x, lambda []float64, counts *bile
 	counts.ValueG += int64(all.Len())
 	counts.GradG += int64(all.Len())
 	subgradient(at.sub, at.grad, at.z, lambda)
-	at.norm = floats.Norm(at.sub, 2)
+	at.norm = vector.Norm(at.sub)
 }
 
 func (at *iterate) finite() bool { return finite(at.value) && finite(at.norm) }

@@ -114,7 +114,8 @@ func (m *CSR) Take(order []int) Matrix {
 	for _, o := range order {
 		nnz += m.Ptr[o+1] - m.Ptr[o]
 	}
-	t := &CSR{N: len(order), D: m.D, Ptr: make([]int, 1, len(order)+1), Idx: make([]int32, 0, nnz), Val: make([]float64, 0, nnz)}
+	t := &CSR{N: len(order), D: m.D, Ptr: make([]int, 1, len(order)+1), Idx: make([]int32, 0, nnz),
+		Val: make([]float64, 0, nnz)}
 	for _, o := range order {
 		idx, val := m.Row(o)
 		t.Idx = append(t.Idx, idx...)

@@ -35,7 +35,8 @@ func (m AmIGO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true, moves: n, draws: 2*n + 1}
+	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true,
+		moves: n, draws: 2*n + 1}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
 		return nil, err

@@ -75,8 +75,9 @@ type plainRun struct {
 func newPlain(train, val linearData, batch int, saba bool) *plainRun {
 	d := train.a.D
 	f := func() []float64 { return make([]float64, d) }
-	r := &plainRun{train: train, val: val, z: f(), x: f(), v: f(), dz: f(), hv: f(), fz: f(), rho: benchRho, gamma: benchGamma,
-		gi: NewSampler(NewPartition(train.a.N, batch), 1, 1, false), fo: NewSampler(NewPartition(val.a.N, batch), 1, 2, false)}
+	r := &plainRun{train: train, val: val, z: f(), x: f(), v: f(), dz: f(), hv: f(), fz: f(), rho: benchRho,
+		gamma: benchGamma, gi: NewSampler(NewPartition(train.a.N, batch), 1, 1,
+			false), fo: NewSampler(NewPartition(val.a.N, batch), 1, 2, false)}
 	if saba {
 		r.az, r.ah, r.af = f(), f(), f()
 		r.memG, r.memH, r.memF = make([]float64, train.a.N), make([]float64, train.a.N), make([]float64, val.a.N)
@@ -240,8 +241,9 @@ func BenchmarkOther(b *testing.B) {
 	train, val := randomData(ijcnnTrain, ijcnnDim, 1), randomData(ijcnnVal, ijcnnDim, 2)
 	p := logisticProblem(train, val)
 	in, out := Constant(benchRho), Constant(benchGamma)
-	for _, m := range []bilevel.Method{SRBA{Inner: in, Outer: out}, MASOBA{Inner: in, Outer: out}, FSLA{Inner: in, Outer: out}, StocBiO{Inner: in, Outer: out},
-		AmIGO{Inner: in, Outer: out}, MRBO{Inner: in, Outer: out}, SUSTAIN{Inner: in, Outer: out}, BSA{Inner: in, Outer: out}, TTSA{Inner: in, Outer: out},
+	for _, m := range []bilevel.Method{SRBA{Inner: in, Outer: out}, MASOBA{Inner: in, Outer: out},
+		FSLA{Inner: in, Outer: out}, StocBiO{Inner: in, Outer: out}, AmIGO{Inner: in, Outer: out},
+		MRBO{Inner: in, Outer: out}, SUSTAIN{Inner: in, Outer: out}, BSA{Inner: in, Outer: out}, TTSA{Inner: in, Outer: out},
 		VRBO{Inner: in, Outer: out}, PZOBO{Inner: in, Outer: out}} {
 		benchmarkSteps(b, reflect.TypeOf(m).Name()+"/ijcnn1/batch=64", m, p)
 	}
@@ -252,8 +254,9 @@ func BenchmarkCleaning(b *testing.B) {
 	p := cleaningProblem(20000, 5000, 784, 10)
 	in, out := Constant(benchRho), Constant(benchGamma)
 	for _, batch := range []int{64, 1} {
-		for _, m := range []bilevel.Method{SOBA{Batch: batch, Inner: in, Outer: out}, SABA{Batch: batch, Inner: in, Outer: out},
-			SRBA{Batch: batch, Inner: in, Outer: out}, StocBiO{Batch: batch, Inner: in, Outer: out}, AmIGO{Batch: batch, Inner: in, Outer: out}} {
+		for _, m := range []bilevel.Method{SOBA{Batch: batch, Inner: in, Outer: out},
+			SABA{Batch: batch, Inner: in, Outer: out}, SRBA{Batch: batch, Inner: in, Outer: out}, StocBiO{Batch: batch,
+				Inner: in, Outer: out}, AmIGO{Batch: batch, Inner: in, Outer: out}} {
 			benchmarkSteps(b, fmt.Sprintf("%s/cleaning/batch=%d", reflect.TypeOf(m).Name(), batch), m, p)
 		}
 	}
@@ -298,7 +301,8 @@ func newsgroups(classes int) *bilevel.Problem {
 		}
 		must(err)
 	}
-	pen, err := model.NewPenalty(losses[0].Layout(), model.PerFeature, model.PenaltyOptions{Scale: 1. / float64(d*classes)})
+	pen, err := model.NewPenalty(losses[0].Layout(), model.PerFeature,
+		model.PenaltyOptions{Scale: 1. / float64(d*classes)})
 	must(err)
 	g, err := model.Regularize(losses[0], pen)
 	must(err)

@@ -59,7 +59,8 @@ func (c *cleaning) problem(local, linear bool) *bilevel.Problem {
 	default:
 		g = struct{ bilevel.SecondOrder }{s}
 	}
-	return &bilevel.Problem{Inner: withRidge{bilevel.SecondOrder(g.(bilevel.SecondOrder)), &ridge{c.d, len(c.a)}}, Outer: &residuals{c}}
+	return &bilevel.Problem{Inner: withRidge{bilevel.SecondOrder(g.(bilevel.SecondOrder)), &ridge{c.d, len(c.a)}},
+		Outer: &residuals{c}}
 }
 
 // weighted is the sampled part of g.

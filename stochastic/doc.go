@@ -8,8 +8,8 @@
 //
 // and they differ in the estimates. Single-loop methods move all three at each step: [SOBA] takes one batch of each
 // level, [MASOBA] averages its directions of x, [SABA] corrects it by a memory of past batches, [SRBA] by full passes
-// now and then, [FSLA] by STORM. [StocBiO], [AmIGO], [BSA], [TTSA], [MRBO], [SUSTAIN] and [VRBO] have inner loops for z,
-// and for v one or a Neumann series; [PZOBO] needs no second derivatives; [STFBO] and [DTFBO] take all samples.
+// now and then, [FSLA] by STORM. [StocBiO], [AmIGO], [BSA], [TTSA], [MRBO], [SUSTAIN] and [VRBO] have inner loops for
+// z, and for v one or a Neumann series; [PZOBO] needs no second derivatives; [STFBO] and [DTFBO] take all samples.
 // Samples are drawn in blocks of consecutive ones by a [Sampler].
 //
 // A regulariser that is the same in every term (bilevel.Splitter) is never sampled: it enters D_z, D_v and D_x
@@ -27,5 +27,6 @@
 // A [Rate] is c/t^a. Its zero value is automatic: the inner step follows the smoothness of g, estimated by
 // power iterations on blocks at the current point; the outer step is one number per coordinate of x, or one
 // for all weights of rows and for [PZOBO], raised while x keeps its direction and lowered when it turns; a run that
-// diverges goes back to its last good point with halved steps and says so in its notes. Explicit values are used as they are.
+// diverges goes back to its last good point with halved steps and says so in its notes. Explicit values are used as
+// they are.
 package stochastic

@@ -29,29 +29,29 @@ type double struct {
 // Step makes one step.
 func (r *double) Step(ctx context.Context) error {
 	for range r.moves {
-		b, w := r.drawG()
-		r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+		xi := r.drawG()
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 		r.descend(r.z, r.dz)
 	}
-	b, w := r.drawF()
-	r.gradF(r.fz, r.fx, r.z, r.x, b, w)
+	zeta := r.drawF()
+	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	if r.adjoint != nil {
 		copy(r.adjoint.points[0].r, r.fz)
 		r.adjoint.estimate(1)
 	} else {
 		for range r.moves {
-			b, w := r.drawG()
-			r.products(nil, r.dv, nil, r.z, r.x, r.v, b, w)
+			xi := r.drawG()
+			r.products(nil, r.dv, nil, r.z, r.x, r.v, xi)
 			kernel.Axpy(1, r.fz, r.dv)
 			r.descend(r.v, r.dv)
 		}
 	}
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.dx, r.z, r.x, r.v, b, w)
+	xi := r.drawCross()
+	r.products(nil, nil, r.dx, r.z, r.x, r.v, xi)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.dx)
 	}
-	r.stepX(lo, hi)
+	r.stepX(xi)
 	r.end()
 	return nil
 }
@@ -65,7 +65,8 @@ func (r *double) State(s *bilevel.State) {
 }
 
 // startDouble begins a run with n inner steps; terms, step and hia are those of [neumann].
-func startDouble(cfg config, n, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+func startDouble(cfg config, n, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point,
+	seed uint64) (bilevel.Run, error) {
 	var err error
 	if cfg.moves, err = innerSteps(n); err != nil {
 		return nil, err

@@ -75,26 +75,26 @@ type dtfboRun struct {
 
 // Step makes one step.
 func (r *dtfboRun) Step(ctx context.Context) error {
-	bg, bf := r.all()
+	xi, zeta := r.fixed()
 	for range r.n {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.products(r.dz, nil, nil, r.z, r.x, r.v, bg, 1)
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 		r.beta2 += square(r.dz)
 		kernel.Axpy(-1/math.Sqrt(r.beta2), r.dz, r.z)
 	}
-	r.gradF(r.fz, r.fx, r.z, r.x, bf, 1)
+	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	for range r.n {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.products(nil, r.dv, nil, r.z, r.x, r.v, bg, 1)
+		r.products(nil, r.dv, nil, r.z, r.x, r.v, xi)
 		kernel.Axpy(1, r.fz, r.dv)
 		r.gamma2 += square(r.dv)
 		kernel.Axpy(-1/math.Sqrt(r.gamma2), r.dv, r.v)
 	}
-	r.products(nil, nil, r.dx, r.z, r.x, r.v, bg, 1)
+	r.products(nil, nil, r.dx, r.z, r.x, r.v, xi)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.dx)
 	}

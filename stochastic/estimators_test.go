@@ -65,7 +65,8 @@ func TestFullBatchSRBAIsSOBA(t *testing.T) {
 	for _, p := range problems() {
 		s := bilevel.Settings{MaxSteps: 200, Start: p.at}
 		a := minimize(t, SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, p.make(), s)
-		close(t, p.name, a.Last, minimize(t, SRBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Period: 9}, p.make(), s).Last, 1e-11)
+		close(t, p.name, a.Last, minimize(t, SRBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Period: 9},
+			p.make(), s).Last, 1e-11)
 		theta := minimize(t, MASOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Theta: 1}, p.make(), s)
 		if _, q := p.make().Dims(); q > 0 && samePoint(theta.Last, a.Last) {
 			t.Errorf("%s: MA-SOBA with θ = 1 is not a step behind", p.name)
@@ -230,7 +231,7 @@ func TestSpiderWithoutMoves(t *testing.T) {
 		r.held.settle()
 		dz, dv, dx := fill(d, 0), fill(d, 0), fill(q, 0)
 		bg, bf := r.all()
-		r.joint(dz, dv, dx, r.z, r.x, r.v, bg, 1, bf, 1)
+		r.joint(dz, dv, dx, r.z, r.x, r.v, bg, bf)
 		for _, e := range []struct {
 			name      string
 			got, want []float64
@@ -293,13 +294,18 @@ func TestCountsOfDoubleLoops(t *testing.T) {
 		m    bilevel.Method
 		want bilevel.Counts // of two steps
 	}{
-		{StocBiO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3, Terms: 4}, bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 8 * n, CrossG: 2 * n}},
-		{AmIGO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3}, bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 6 * n, CrossG: 2 * n}},
-		{SRBA{Batch: 500, Inner: in, Outer: out, Period: 3}, bilevel.Counts{GradF: 3 * m, GradG: 3 * n, HessG: 3 * n, CrossG: 3 * n}},
+		{StocBiO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3, Terms: 4},
+			bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 8 * n, CrossG: 2 * n}},
+		{AmIGO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3},
+			bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 6 * n, CrossG: 2 * n}},
+		{SRBA{Batch: 500, Inner: in, Outer: out, Period: 3},
+			bilevel.Counts{GradF: 3 * m, GradG: 3 * n, HessG: 3 * n, CrossG: 3 * n}},
 		{MASOBA{Batch: 500, Inner: in, Outer: out}, bilevel.Counts{GradF: 2 * m, GradG: 2 * n, HessG: 2 * n, CrossG: 2 * n}},
-		{MRBO{Batch: 500, Inner: in, Outer: out, Terms: 4}, bilevel.Counts{GradF: 3 * m, GradG: 3 * n, HessG: 12 * n, CrossG: 3 * n}},
+		{MRBO{Batch: 500, Inner: in, Outer: out, Terms: 4},
+			bilevel.Counts{GradF: 3 * m, GradG: 3 * n, HessG: 12 * n, CrossG: 3 * n}},
 		{FSLA{Batch: 500, Inner: in, Outer: out}, bilevel.Counts{GradF: 2 * m, GradG: 2 * n, HessG: 2 * n, CrossG: 3 * n}},
-		{VRBO{Batch: 500, Inner: in, Outer: out, InnerSteps: 2, Terms: 4, Period: 5}, bilevel.Counts{GradF: m + 8*m, GradG: n + 8*n, HessG: 4*n + 32*n, CrossG: n + 8*n}},
+		{VRBO{Batch: 500, Inner: in, Outer: out, InnerSteps: 2, Terms: 4, Period: 5},
+			bilevel.Counts{GradF: m + 8*m, GradG: n + 8*n, HessG: 4*n + 32*n, CrossG: n + 8*n}},
 		{PZOBO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3, Directions: 2}, bilevel.Counts{GradF: 2 * m, GradG: 18 * n}},
 		{DTFBO{InnerSteps: 3}, bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 6 * n, CrossG: 2 * n}},
 	} {
@@ -324,40 +330,57 @@ func TestEveryKnobOfOtherMethodsMatters(t *testing.T) {
 			}
 		}
 	}
-	check(SRBA{Inner: in, Outer: out, Batch: 8}, SRBA{Inner: in, Outer: out, Batch: 9}, SRBA{Inner: Constant(.06), Outer: out, Batch: 8},
-		SRBA{Inner: in, Outer: Constant(.03), Batch: 8}, SRBA{Inner: in, Outer: out, Batch: 8, Period: 5},
+	check(SRBA{Inner: in, Outer: out, Batch: 8}, SRBA{Inner: in, Outer: out, Batch: 9},
+		SRBA{Inner: Constant(.06), Outer: out, Batch: 8}, SRBA{Inner: in, Outer: Constant(.03), Batch: 8},
+		SRBA{Inner: in, Outer: out, Batch: 8, Period: 5},
 		SRBA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, SRBA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(MASOBA{Inner: in, Outer: out, Batch: 8}, MASOBA{Inner: in, Outer: out, Batch: 9}, MASOBA{Inner: Constant(.06), Outer: out, Batch: 8},
-		MASOBA{Inner: in, Outer: Constant(.03), Batch: 8}, MASOBA{Inner: in, Outer: out, Batch: 8, Theta: .2},
+	check(MASOBA{Inner: in, Outer: out, Batch: 8}, MASOBA{Inner: in, Outer: out, Batch: 9},
+		MASOBA{Inner: Constant(.06), Outer: out, Batch: 8}, MASOBA{Inner: in, Outer: Constant(.03), Batch: 8},
+		MASOBA{Inner: in, Outer: out, Batch: 8, Theta: .2},
 		MASOBA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, MASOBA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(StocBiO{Inner: in, Outer: out, Batch: 8}, StocBiO{Inner: in, Outer: out, Batch: 9}, StocBiO{Inner: Constant(.06), Outer: out, Batch: 8},
-		StocBiO{Inner: in, Outer: Constant(.03), Batch: 8}, StocBiO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, StocBiO{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		StocBiO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, StocBiO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, StocBiO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(BSA{Inner: in, Outer: out, Batch: 8}, BSA{Inner: in, Outer: out, Batch: 9}, BSA{Inner: Constant(.06), Outer: out, Batch: 8},
-		BSA{Inner: in, Outer: Constant(.03), Batch: 8}, BSA{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, BSA{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		BSA{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, BSA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, BSA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(TTSA{Inner: in, Outer: out, Batch: 8}, TTSA{Inner: in, Outer: out, Batch: 9}, TTSA{Inner: Constant(.06), Outer: out, Batch: 8},
-		TTSA{Inner: in, Outer: Constant(.03), Batch: 8}, TTSA{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		TTSA{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, TTSA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, TTSA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(AmIGO{Inner: in, Outer: out, Batch: 8}, AmIGO{Inner: in, Outer: out, Batch: 9}, AmIGO{Inner: Constant(.06), Outer: out, Batch: 8},
-		AmIGO{Inner: in, Outer: Constant(.03), Batch: 8}, AmIGO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9},
+	check(StocBiO{Inner: in, Outer: out, Batch: 8}, StocBiO{Inner: in, Outer: out, Batch: 9},
+		StocBiO{Inner: Constant(.06), Outer: out, Batch: 8}, StocBiO{Inner: in, Outer: Constant(.03), Batch: 8},
+		StocBiO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, StocBiO{Inner: in, Outer: out, Batch: 8, Terms: 9},
+		StocBiO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, StocBiO{Inner: in, Outer: out, Batch: 8,
+			Shuffle: true}, StocBiO{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(BSA{Inner: in, Outer: out, Batch: 8}, BSA{Inner: in, Outer: out, Batch: 9},
+		BSA{Inner: Constant(.06), Outer: out, Batch: 8}, BSA{Inner: in, Outer: Constant(.03), Batch: 8},
+		BSA{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, BSA{Inner: in, Outer: out, Batch: 8, Terms: 9},
+		BSA{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, BSA{Inner: in, Outer: out, Batch: 8,
+			Shuffle: true}, BSA{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(TTSA{Inner: in, Outer: out, Batch: 8}, TTSA{Inner: in, Outer: out, Batch: 9},
+		TTSA{Inner: Constant(.06), Outer: out, Batch: 8}, TTSA{Inner: in, Outer: Constant(.03), Batch: 8},
+		TTSA{Inner: in, Outer: out, Batch: 8, Terms: 9},
+		TTSA{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, TTSA{Inner: in, Outer: out, Batch: 8,
+			Shuffle: true}, TTSA{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(AmIGO{Inner: in, Outer: out, Batch: 8}, AmIGO{Inner: in, Outer: out, Batch: 9},
+		AmIGO{Inner: Constant(.06), Outer: out, Batch: 8}, AmIGO{Inner: in, Outer: Constant(.03), Batch: 8},
+		AmIGO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9},
 		AmIGO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, AmIGO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(FSLA{Inner: in, Outer: out, Batch: 8}, FSLA{Inner: in, Outer: out, Batch: 9}, FSLA{Inner: Constant(.06), Outer: out, Batch: 8},
-		FSLA{Inner: in, Outer: Constant(.03), Batch: 8}, FSLA{Inner: in, Outer: out, Batch: 8, Momentum: .9},
+	check(FSLA{Inner: in, Outer: out, Batch: 8}, FSLA{Inner: in, Outer: out, Batch: 9},
+		FSLA{Inner: Constant(.06), Outer: out, Batch: 8}, FSLA{Inner: in, Outer: Constant(.03), Batch: 8},
+		FSLA{Inner: in, Outer: out, Batch: 8, Momentum: .9},
 		FSLA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, FSLA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(MRBO{Inner: in, Outer: out, Batch: 8}, MRBO{Inner: in, Outer: out, Batch: 9}, MRBO{Inner: Constant(.06), Outer: out, Batch: 8},
-		MRBO{Inner: in, Outer: Constant(.03), Batch: 8}, MRBO{Inner: in, Outer: out, Batch: 8, Momentum: .9}, MRBO{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		MRBO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, MRBO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, MRBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(SUSTAIN{Inner: in, Outer: out, Batch: 8}, SUSTAIN{Inner: in, Outer: out, Batch: 9}, SUSTAIN{Inner: Constant(.06), Outer: out, Batch: 8},
-		SUSTAIN{Inner: in, Outer: Constant(.03), Batch: 8}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Momentum: .9}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		SUSTAIN{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Shuffle: true}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(VRBO{Inner: in, Outer: out, Batch: 8}, VRBO{Inner: in, Outer: out, Batch: 9}, VRBO{Inner: Constant(.06), Outer: out, Batch: 8},
-		VRBO{Inner: in, Outer: Constant(.03), Batch: 8}, VRBO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, VRBO{Inner: in, Outer: out, Batch: 8, Terms: 9},
+	check(MRBO{Inner: in, Outer: out, Batch: 8}, MRBO{Inner: in, Outer: out, Batch: 9},
+		MRBO{Inner: Constant(.06), Outer: out, Batch: 8}, MRBO{Inner: in, Outer: Constant(.03), Batch: 8},
+		MRBO{Inner: in, Outer: out, Batch: 8, Momentum: .9}, MRBO{Inner: in, Outer: out, Batch: 8, Terms: 9},
+		MRBO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, MRBO{Inner: in, Outer: out, Batch: 8,
+			Shuffle: true}, MRBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(SUSTAIN{Inner: in, Outer: out, Batch: 8}, SUSTAIN{Inner: in, Outer: out, Batch: 9},
+		SUSTAIN{Inner: Constant(.06), Outer: out, Batch: 8}, SUSTAIN{Inner: in, Outer: Constant(.03), Batch: 8},
+		SUSTAIN{Inner: in, Outer: out, Batch: 8, Momentum: .9}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Terms: 9},
+		SUSTAIN{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, SUSTAIN{Inner: in, Outer: out, Batch: 8,
+			Shuffle: true}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(VRBO{Inner: in, Outer: out, Batch: 8}, VRBO{Inner: in, Outer: out, Batch: 9},
+		VRBO{Inner: Constant(.06), Outer: out, Batch: 8}, VRBO{Inner: in, Outer: Constant(.03), Batch: 8},
+		VRBO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, VRBO{Inner: in, Outer: out, Batch: 8, Terms: 9},
 		VRBO{Inner: in, Outer: out, Batch: 8, Period: 3}, VRBO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)},
 		VRBO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, VRBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(PZOBO{Inner: in, Outer: out, Batch: 8}, PZOBO{Inner: in, Outer: out, Batch: 9}, PZOBO{Inner: Constant(.06), Outer: out, Batch: 8},
-		PZOBO{Inner: in, Outer: Constant(.03), Batch: 8}, PZOBO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, PZOBO{Inner: in, Outer: out, Batch: 8, Directions: 2},
-		PZOBO{Inner: in, Outer: out, Batch: 8, Smoothing: .1}, PZOBO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, PZOBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(PZOBO{Inner: in, Outer: out, Batch: 8}, PZOBO{Inner: in, Outer: out, Batch: 9},
+		PZOBO{Inner: Constant(.06), Outer: out, Batch: 8}, PZOBO{Inner: in, Outer: Constant(.03), Batch: 8},
+		PZOBO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, PZOBO{Inner: in, Outer: out, Batch: 8, Directions: 2},
+		PZOBO{Inner: in, Outer: out, Batch: 8, Smoothing: .1}, PZOBO{Inner: in, Outer: out, Batch: 8,
+			Shuffle: true}, PZOBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
 	check(DTFBO{}, DTFBO{Alpha: 2}, DTFBO{Beta: 2}, DTFBO{Gamma: 9}, DTFBO{InnerSteps: 9})
 }
 
@@ -368,10 +391,14 @@ func TestWrongConfigurationOfOtherMethods(t *testing.T) {
 		want string
 	}{
 		{SRBA{Period: -1}, "full pass"}, {SRBA{Batch: -1}, "batch"}, {MASOBA{Theta: 2}, "moving average"},
-		{StocBiO{InnerSteps: -1}, "inner steps"}, {StocBiO{Terms: -1}, "series"}, {StocBiO{Neumann: Constant(-1)}, "Neumann step size"},
-		{BSA{Terms: -1}, "series"}, {TTSA{Terms: -1}, "series"}, {AmIGO{InnerSteps: -1}, "inner steps"}, {AmIGO{Clip: -1}, "clipping"},
-		{MRBO{Momentum: 2}, "momentum"}, {SUSTAIN{Momentum: -1}, "momentum"}, {FSLA{Momentum: 2}, "momentum"}, {VRBO{Period: -1}, "full pass"},
-		{VRBO{InnerSteps: -1}, "inner steps"}, {PZOBO{Directions: -1}, "directions"}, {PZOBO{Smoothing: math.NaN()}, "directions"}, {DTFBO{Beta: -1}, "initial norm"},
+		{StocBiO{InnerSteps: -1}, "inner steps"}, {StocBiO{Terms: -1}, "series"},
+		{StocBiO{Neumann: Constant(-1)}, "Neumann step size"},
+		{BSA{Terms: -1}, "series"}, {TTSA{Terms: -1}, "series"}, {AmIGO{InnerSteps: -1}, "inner steps"},
+		{AmIGO{Clip: -1}, "clipping"},
+		{MRBO{Momentum: 2}, "momentum"}, {SUSTAIN{Momentum: -1}, "momentum"}, {FSLA{Momentum: 2}, "momentum"},
+		{VRBO{Period: -1}, "full pass"},
+		{VRBO{InnerSteps: -1}, "inner steps"}, {PZOBO{Directions: -1}, "directions"},
+		{PZOBO{Smoothing: math.NaN()}, "directions"}, {DTFBO{Beta: -1}, "initial norm"},
 	} {
 		if _, err := c.m.Start(s.problem(), bilevel.Point{}, 1); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%T%+v: error %v, want one about %q", c.m, c.m, err, c.want)
@@ -397,7 +424,8 @@ func TestCrossBatches(t *testing.T) {
 			p     *bilevel.Problem
 			drawn int64 // batches of FSLA's step
 		}{{"penalty", smallLogistic(), 2}, {"weights", cleaningProblem(131, 31, 16, 3), 3}} {
-			run, err := FSLA{Batch: 8, Inner: Constant(.02), Outer: Constant(.02), Shuffle: shuffle}.Start(c.p, bilevel.Point{}, 3)
+			run, err := FSLA{Batch: 8, Inner: Constant(.02), Outer: Constant(.02), Shuffle: shuffle}.Start(c.p, bilevel.Point{},
+				3)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -417,8 +445,7 @@ func TestCrossBatches(t *testing.T) {
 			}
 			_, q := c.p.Dims()
 			got, want := make([]float64, q), make([]float64, q)
-			b, w := r.drawCross()
-			r.products(nil, nil, got, r.z, r.x, r.v, b, w)
+			r.products(nil, nil, got, r.z, r.x, r.v, r.drawCross())
 			c.p.Inner.(bilevel.SecondOrder).Products(nil, nil, want, r.z, r.x, r.v, bilevel.All(c.p.Inner))
 			if e := relative(got, want); !(e < 1e-14) {
 				t.Errorf("shuffled %t: the product differs from that of all rows by %g", shuffle, e)

@@ -159,7 +159,8 @@ func noiseProblem() (p *bilevel.Problem, h func(x float64) float64) {
 // step agree. How much noise trains best is what ridge regression says.
 func Example_noise() {
 	problem, h := noiseProblem()
-	method := stochastic.SOBA{Batch: 8, Inner: stochastic.Rate{Size: .2, Decay: .4}, Outer: stochastic.Rate{Size: 2, Decay: .6}}
+	method := stochastic.SOBA{Batch: 8, Inner: stochastic.Rate{Size: .2, Decay: .4},
+		Outer: stochastic.Rate{Size: 2, Decay: .6}}
 	settings := bilevel.Settings{Start: bilevel.Point{X: []float64{-6}}, MaxSteps: 40_000, Seed: 1}
 	result, err := bilevel.Minimize(context.Background(), problem, method, settings)
 	if err != nil {

@@ -46,7 +46,8 @@ func shrinkage(train, val []float64) *bilevel.Problem {
 
 func ExampleSABA() {
 	p := shrinkage([]float64{2, 3, 4}, []float64{1, 3}) // a = 3, b = 2
-	res, err := bilevel.Minimize(context.Background(), p, stochastic.SABA{Batch: 1}, bilevel.Settings{MaxSteps: 20000, Seed: 1})
+	res, err := bilevel.Minimize(context.Background(), p, stochastic.SABA{Batch: 1},
+		bilevel.Settings{MaxSteps: 20000, Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

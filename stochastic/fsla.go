@@ -15,13 +15,14 @@ import (
 //	z −= ρ ∇z g_ξ;   v −= ρ (∇²zz g_ξ·v + ∇z f_ζ) at the new z
 //	G = ∇²xz g_ξ·v + ∇x f_ζ at the new z and v;   D_x = G + (1 − η_t)(D_x − G_old),   η_t = η/√t;   x = P(x − γ D_x),
 //
-// where G_old is G on the same batches where it was taken in the step before: that step's G itself, if no batch enters it.
+// where G_old is G on the same batches where it was taken in the step before: that step's G itself, if no batch enters
+// it.
 //
 // It assumes an inner objective that is strongly convex in z, with [bilevel.SecondOrder] products. Vectors have
 // length d (z, v) and p (x); v starts at zero where the start point has none. A step visits |ξ| samples of g by the
 // gradient, |ξ| by the Hessian product and 2|ξ| by cross products, and |ζ| of f, 3|ζ| where x enters f. Memory beside
-// the point is 7d + 6p numbers, at most. For a [bilevel.Local] objective x moves lazily: a step costs no work in proportion to
-// p. The paper's steps are c/√t for all variables.
+// the point is 7d + 6p numbers, at most. For a [bilevel.Local] objective x moves lazily: a step costs no work in
+// proportion to p. The paper's steps are c/√t for all variables.
 //
 // Li, Gu, Huang, "A fully single loop algorithm for bilevel optimization without Hessian inverse", AAAI 2022,
 // Algorithm 1.
@@ -44,9 +45,11 @@ var _ bilevel.Method = FSLA{}
 // Start begins a run.
 func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
 	if !(m.Momentum >= 0 && m.Momentum <= 1) {
-		return nil, fmt.Errorf("stochastic: a momentum of %v; it must be positive and at most 1, or 0 for the default", m.Momentum)
+		return nil, fmt.Errorf("stochastic: a momentum of %v; it must be positive and at most 1, or 0 for the default",
+			m.Momentum)
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+		decaying: true}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -78,40 +81,40 @@ type fslaRun struct {
 
 // Step makes one step.
 func (r *fslaRun) Step(ctx context.Context) error {
-	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+	xi := r.drawG()
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 	r.descend(r.z, r.dz)
-	b, w = r.drawG()
-	r.products(nil, r.dv, nil, r.z, r.x, r.v, b, w)
-	b, w = r.drawF()
-	r.gradF(r.fz, nil, r.z, r.x, b, w)
+	xi = r.drawG()
+	r.products(nil, r.dv, nil, r.z, r.x, r.v, xi)
+	zeta := r.drawF()
+	r.gradF(r.fz, nil, r.z, r.x, zeta)
 	kernel.Axpy(1, r.fz, r.dv)
 	r.descend(r.v, r.dv)
 
 	r.nx, r.ox = r.ox, r.nx
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
+	xi = r.drawCross()
+	r.products(nil, nil, r.nx, r.z, r.x, r.v, xi)
 	eta := 1.0
 	if r.first {
 		clear(r.ox)
 	} else {
 		eta = min(1, r.momentum/math.Sqrt(float64(r.t+1)))
 		if r.same {
-			r.counts.CrossG += int64(b.Len())
+			r.counts.CrossG += int64(xi.b.Len())
 		} else {
-			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, b, w)
+			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, xi)
 		}
 	}
 	if r.fx != nil {
-		b, w = r.drawF()
-		r.gradF(nil, r.fx, r.z, r.x, b, w)
+		zeta = r.drawF()
+		r.gradF(nil, r.fx, r.z, r.x, zeta)
 		kernel.Axpy(1, r.fx, r.nx)
 		if !r.first {
-			r.gradF(nil, r.fx, r.oz, r.held.old, b, w)
+			r.gradF(nil, r.fx, r.oz, r.held.old, zeta)
 			kernel.Axpy(1, r.fx, r.ox)
 		}
 	}
-	r.held.storm(r.nx, r.ox, eta, lo, hi)
+	r.held.storm(r.nx, r.ox, eta, xi)
 	r.first = false
 	if !r.same {
 		copy(r.oz, r.z)

@@ -110,7 +110,7 @@ func (h *held) move() {
 	if h.sums == nil {
 		copy(h.old, c.x)
 		copy(c.dx, h.d)
-		c.stepX(0, len(c.x))
+		c.stepRange(0, len(c.x))
 		return
 	}
 	if h.factor < 1e-3 { // σ − σ₀ would lose digits

@@ -5,30 +5,23 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/realdata"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
 func readIjcnn1(t testing.TB) (train, val linearData) {
 	realdata.Long(t, "runs on 140,000 rows")
-	dir := realdata.Folder(t, "ijcnn1")
 	read := func(name string) linearData {
-		s, err := dataset.Read(t.Context(), filepath.Join(dir, "ijcnn1", name), dataset.Options{Storage: dataset.Dense, Target: dataset.NumericTarget})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := s.X.(*rows.Dense)
+		a, stored := realdata.LIBSVM(t, ijcnnDim, "ijcnn1", name)
 		order := rand.New(rand.NewPCG(1, 2)).Perm(a.N)
 		y := make([]float64, a.N)
 		for i, o := range order {
-			y[i] = s.Y[o]
+			y[i] = stored[o]
 		}
 		return linearData{a.Take(order).(*rows.Dense), y}
 	}
@@ -129,7 +122,8 @@ func TestIjcnn1(t *testing.T) {
 		{SOBA{}, 400000, 0.2043},
 	} {
 		for seed := range uint64(2) {
-			res := minimize(t, c.m, p, bilevel.Settings{MaxSteps: c.steps, Seed: seed, Start: ijcnn1Start(seed), RecordEvery: c.steps})
+			res := minimize(t, c.m, p, bilevel.Settings{MaxSteps: c.steps, Seed: seed, Start: ijcnn1Start(seed),
+				RecordEvery: c.steps})
 			h, err := e.Evaluate(context.Background(), nil, res.Last.X)
 			must(err)
 			t.Logf("%T seed %d: h = %.7f after %v", c.m, seed, h, res.Time)

@@ -10,15 +10,10 @@ import (
 // one is the batch of an exact part.
 var one = bilevel.Batch{Lo: 0, Hi: 1}
 
-// accumulateFrom is the length of z from which combinations are added to vectors that hold something, which spares a
-// pass over each: where z is short one pass from rows to products is faster.
-const accumulateFrom = 1024
-
 // level is one objective, taken apart: whole = mean of sampled's terms + exact.
 type level struct {
 	whole, sampled, exact bilevel.Objective // exact is nil if there is none
 	linear                bilevel.Linear    // sampled, if it is
-	long                  bool              // sampled is linear, and z so long that combinations are added
 	local                 bilevel.Local     // sampled, if it is and x enters it
 	sampledX, exactX      bool              // x enters the sampled part, the exact part
 }
@@ -28,7 +23,8 @@ func newLevel(o bilevel.Objective) (level, error) {
 	if s, ok := o.(bilevel.Splitter); ok {
 		l.sampled, l.exact = s.Split()
 		if l.sampled == nil || l.sampled.Samples() != o.Samples() || l.exact != nil && l.exact.Samples() != 1 {
-			return l, fmt.Errorf("stochastic: %T.Split must return a part with all %d samples and one with a single sample", o, o.Samples())
+			return l, fmt.Errorf("stochastic: %T.Split must return a part with all %d samples and one with a single sample",
+				o, o.Samples())
 		}
 		if l.exact != nil {
 			l.exactX = entersX(l.exact)
@@ -36,8 +32,6 @@ func newLevel(o bilevel.Objective) (level, error) {
 	}
 	l.sampledX = entersX(l.sampled)
 	l.linear, _ = l.sampled.(bilevel.Linear)
-	d, _ := o.Dims()
-	l.long = l.linear != nil && d >= accumulateFrom
 	if l.sampledX {
 		l.local, _ = l.sampled.(bilevel.Local)
 	}

@@ -41,9 +41,11 @@ func (m MASOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bileve
 		m.Theta = 0.1
 	}
 	if !(m.Theta > 0 && m.Theta <= 1) {
-		return nil, fmt.Errorf("stochastic: a moving average with weight %v; it must be positive and at most 1, or 0 for 0.1", m.Theta)
+		return nil, fmt.Errorf("stochastic: a moving average with weight %v; it must be positive and at most 1, or 0 for 0.1",
+			m.Theta)
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+		decaying: true}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +63,14 @@ type masobaRun struct {
 
 // Step makes one step.
 func (r *masobaRun) Step(ctx context.Context) error {
-	bg, wg := r.drawG()
-	bf, wf := r.drawF()
-	lo, hi := r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, bg, wg, bf, wf)
+	xi, zeta := r.drawG(), r.drawF()
+	r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, xi, zeta)
 	r.descend(r.z, r.dz)
 	r.descend(r.v, r.dv)
 	r.held.move()
 	r.held.decay(1 - r.theta)
 	r.held.touch(r.block)
+	lo, hi := r.span(xi)
 	kernel.Axpy(r.theta, r.nx[lo:hi], r.held.d[lo:hi])
 	r.end()
 	return nil

@@ -402,7 +402,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 				switch r := run.(type) {
 				case *sobaRun:
 					c = r.core
-					directions = func() { clear(r.dx); r.directions() }
+					directions = func() { clear(r.dx); r.joint(r.dz, r.dv, r.dx, r.z, r.x, r.v, r.drawG(), r.drawF()) }
 				case *sabaRun:
 					c = r.core
 					if r.narrow {
@@ -413,7 +413,12 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 						// The memory of before, whatever earlier draws did to it.
 						r.memG, r.memF = memG.clone(), memF.clone()
 						clear(r.dx)
-						r.directions()
+						xi, zeta := r.drawG(), r.drawF()
+						r.memG.change(xi, r.z, r.x, r.v)
+						r.memF.change(zeta, r.z, r.x, r.v)
+						r.directions(xi, zeta)
+						r.memG.stepX(r.dx, xi, r.narrow)
+						r.memF.stepX(r.dx, zeta, false)
 						if r.narrow { // the rest of x takes the average, lazily
 							lo, hi := r.g.outerRange(r.gi.Block(int(drawn)))
 							for j := range r.dx {
@@ -438,7 +443,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 							if shuffle {
 								w, pi = float64(s.s.Blocks())*s.s.Share(b), 1/float64(s.s.Blocks())
 							}
-							s.s.ahead = draw{s.block, b, w}
+							s.s.ahead = draw{block: s.block, b: b, weight: w}
 							pr *= pi
 						}
 						drawn = i

@@ -78,8 +78,7 @@ func (n *neumann) estimate(k int) {
 		}
 	}
 	for range steps {
-		b, w := n.c.drawG()
-		n.multiply(k, b, w)
+		n.multiply(k, n.c.drawG())
 	}
 	n.finish(k)
 }
@@ -89,22 +88,22 @@ func (n *neumann) whole(ctx context.Context) error {
 	p := &n.points[0]
 	n.scale(p.r)
 	copy(p.v, p.r)
-	b, _ := n.c.all()
+	xi, _ := n.c.all()
 	for range n.terms {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n.multiply(1, b, 1)
+		n.multiply(1, xi)
 	}
 	n.finish(1)
 	return nil
 }
 
 // multiply makes r −= η H_ξ r at the first k points, and adds the result to the sum.
-func (n *neumann) multiply(k int, b bilevel.Batch, w float64) {
+func (n *neumann) multiply(k int, xi *draw) {
 	for i := range n.points[:k] {
 		p := &n.points[i]
-		n.c.products(nil, n.hr, nil, p.z, p.x, p.r, b, w)
+		n.c.products(nil, n.hr, nil, p.z, p.x, p.r, xi)
 		n.descend(p.r, n.hr)
 		if !n.hia {
 			kernel.Axpy(1, p.r, p.v)

@@ -95,7 +95,8 @@ func (s *quadratic) solve() {
 	d, p := s.d, s.p
 	s.A, s.C = mat.NewDense(d, d, mean(s.a, n)), mat.NewDense(p, d, mean(s.c, n))
 	s.Pm, s.Qm, s.R2 = mat.NewDense(d, d, mean(s.P, m)), mat.NewDense(p, p, mean(s.Q, m)), mat.NewDense(p, d, mean(s.R, m))
-	s.am, s.rm, s.qm = mat.NewVecDense(d, mean(s.al, n)), mat.NewVecDense(d, mean(s.r, m)), mat.NewVecDense(p, mean(s.q, m))
+	s.am, s.rm, s.qm = mat.NewVecDense(d, mean(s.al, n)), mat.NewVecDense(d, mean(s.r, m)),
+		mat.NewVecDense(p, mean(s.q, m))
 	// z* = Jx + z0
 	var J mat.Dense
 	var z0 mat.VecDense
@@ -239,7 +240,8 @@ func (s *quadratic) outer() *bilevel.Func {
 	return &bilevel.Func{
 		InnerDim: s.d, OuterDim: s.p, Terms: len(s.P),
 		Eval: func(z, x []float64, b bilevel.Batch) float64 {
-			return form(mean(s.P, b), z, z)/2 + form(mean(s.Q, b), x, x)/2 + form(mean(s.R, b), x, z) + dot(mean(s.r, b), z) + dot(mean(s.q, b), x)
+			return form(mean(s.P, b), z, z)/2 + form(mean(s.Q, b), x, x)/2 + form(mean(s.R, b), x, z) + dot(mean(s.r, b), z) +
+				dot(mean(s.q, b), x)
 		},
 		Gradient: func(dz, dx, z, x []float64, b bilevel.Batch) {
 			each(dz, s.r, b)

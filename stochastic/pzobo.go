@@ -49,7 +49,8 @@ func (m PZOBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 		return nil, err
 	}
 	if m.Directions < 0 || !(m.Smoothing >= 0) || math.IsInf(m.Smoothing, 0) {
-		return nil, fmt.Errorf("stochastic: %d directions at distance %v; both must be positive, or 0 for the defaults", m.Directions, m.Smoothing)
+		return nil, fmt.Errorf("stochastic: %d directions at distance %v; both must be positive, or 0 for the defaults",
+			m.Directions, m.Smoothing)
 	}
 	if m.Directions == 0 {
 		m.Directions = 1
@@ -93,18 +94,18 @@ func (r *pzoboRun) Step(ctx context.Context) error {
 		copy(r.zs[j], r.z)
 	}
 	for range r.moves {
-		b, w := r.drawG()
-		r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+		xi := r.drawG()
+		r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 		r.descend(r.z, r.dz)
 		for j, u := range r.us {
 			copy(r.xu, r.x)
 			kernel.Axpy(r.mu, u, r.xu)
-			r.products(r.dz, nil, nil, r.zs[j], r.xu, r.v, b, w)
+			r.products(r.dz, nil, nil, r.zs[j], r.xu, r.v, xi)
 			r.descend(r.zs[j], r.dz)
 		}
 	}
-	b, w := r.drawF()
-	r.gradF(r.fz, r.fx, r.z, r.x, b, w)
+	zeta := r.drawF()
+	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	clear(r.dx)
 	if r.fx != nil {
 		copy(r.dx, r.fx)
@@ -113,7 +114,7 @@ func (r *pzoboRun) Step(ctx context.Context) error {
 		along := kernel.Dot(r.zs[j], r.fz) - kernel.Dot(r.z, r.fz) // μ⟨δ_j, ∇z f⟩
 		kernel.Axpy(along/(r.mu*float64(len(r.us))), u, r.dx)
 	}
-	r.stepX(0, len(r.x))
+	r.stepRange(0, len(r.x))
 	r.end()
 	return nil
 }

@@ -39,7 +39,8 @@ func (r Rate) Check(name string) error {
 	case !(r.Decay >= 0) || math.IsInf(r.Decay, 0):
 		return fmt.Errorf("stochastic: the %s step size decays with exponent %v; it must not be negative", name, r.Decay)
 	case r.Size == 0 && r.Decay != 0:
-		return fmt.Errorf("stochastic: the %s step size has Decay %v but no Size: an automatic step size chooses its own decay", name, r.Decay)
+		return fmt.Errorf("stochastic: the %s step size has Decay %v but no Size: "+
+			"an automatic step size chooses its own decay", name, r.Decay)
 	}
 	return nil
 }

@@ -56,7 +56,8 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}
 	if m.Support {
 		if m.Generic {
-			return nil, errors.New("stochastic: Support and Generic exclude each other: support reweighting remembers numbers per sample")
+			return nil, errors.New("stochastic: Support and Generic exclude each other: " +
+				"support reweighting remembers numbers per sample")
 		}
 		return newSupport(cfg, true, m.Warm, p, at, seed)
 	}
@@ -65,8 +66,8 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		return nil, err
 	}
 	r := &sabaRun{core: c}
-	r.memG = newSaga(&c.g.level, c.gi.Partition, 2, m.Generic)
-	r.memF = newSaga(&c.f, c.fo.Partition, 1, m.Generic)
+	r.memG = newSaga(&c.g.level, c.gi, 2, m.Generic)
+	r.memF = newSaga(&c.f, c.fo, 1, m.Generic)
 	if c.narrow {
 		c.hold(r.memG.avgX, false)
 	}
@@ -83,53 +84,43 @@ type sabaRun struct {
 }
 
 // Step makes one step.
-func (r *sabaRun) Step(ctx context.Context) error {
-	var lo, hi int
-	if rho, ok := r.inPlace(); ok && r.f.exact == nil {
-		lo, hi = r.estimate(r.z, r.v, rho, 1-rho*r.shrink, true)
-	} else {
-		lo, hi = r.directions()
-		r.descend(r.z, r.dz)
-		r.descend(r.v, r.dv)
-	}
-	if r.narrow { // all of x moves along the average, and x[lo:hi) along its own direction instead
+func (r *sabaRun) Step(context.Context) error {
+	xi, zeta := r.drawG(), r.drawF()
+	r.memG.change(xi, r.z, r.x, r.v) // new − memory
+	r.memF.change(zeta, r.z, r.x, r.v)
+	r.descendJointly(xi, zeta) // z ← z − ρ D_z, v ← v − ρ D_v, all D = weight (new − memory) + average
+	if r.narrow {              // all of x moves along the average, and ξ's span along its own direction instead
 		r.held.move()
 		r.held.made()
 	}
-	r.stepX(lo, hi)
+	r.stepX(xi) // x ← P(x − γ D_x)
 	r.end()
 	return nil
 }
 
-// directions estimates D_z, D_v and D_x at the current point; D_x only in [lo, hi).
-func (r *sabaRun) directions() (lo, hi int) {
-	return r.estimate(r.dz, r.dv, -1, 1, false)
-}
-
-// estimate makes dz = keep dz − ρ D_z and dv likewise, and estimates D_x, all at the current point; D_x only in
-// [lo, hi). In place dz and dv are z and v, and keep stands for the exact part; otherwise that is added.
-func (r *sabaRun) estimate(dz, dv []float64, rho, keep float64, inPlace bool) (lo, hi int) {
-	bg, wg := r.drawG()
-	r.memG.prefetch(&r.gi.ahead)
-	n := int64(bg.Len())
+// descendJointly makes the steps of z and v, in place where that can be, and leaves D_x in dx.
+func (r *sabaRun) descendJointly(xi, zeta *draw) {
+	n := int64(xi.b.Len())
 	r.counts.GradG += n
 	r.counts.HessG += n
 	r.counts.CrossG += n
-	jf, bf, wf := r.fo.Next()
-	r.f.prefetch(r.fo.Ahead())
-	r.memF.prefetch(&r.fo.ahead)
-	r.counts.GradF += int64(bf.Len())
-	lo, hi = 0, len(r.x)
-	if r.narrow {
-		lo, hi = r.g.outerRange(bg)
-	}
-	gLo, gHi := r.memG.change(r.block, bg, r.z, r.x, r.v)
-	fLo, fHi := r.memF.change(jf, bf, r.z, r.x, r.v)
-	if inPlace {
-		r.exactProducts(nil, nil, r.dx, r.z, r.x, r.v, lo, hi)
+	r.counts.GradF += int64(zeta.b.Len())
+	if rho, ok := r.inPlace(); ok && r.f.exact == nil {
+		r.exactProducts(nil, nil, r.dx, r.z, r.x, r.v, xi)
+		r.memG.step([2][]float64{r.z, r.v}, xi, rho, 1-rho*r.shrink)
+		r.memF.step([2][]float64{r.v}, zeta, rho, 1)
 	} else {
-		r.exactProducts(dz, dv, r.dx, r.z, r.x, r.v, lo, hi)
+		r.directions(xi, zeta)
+		r.descend(r.z, r.dz)
+		r.descend(r.v, r.dv)
 	}
+	r.memG.stepX(r.dx, xi, r.narrow)
+	r.memF.stepX(r.dx, zeta, false)
+}
+
+// directions sets D_z and D_v, and the exact parts of D_x.
+func (r *sabaRun) directions(xi, zeta *draw) {
+	r.exactProducts(r.dz, r.dv, r.dx, r.z, r.x, r.v, xi)
 	if r.f.exact != nil {
 		r.exactGradF(r.fz, r.fx, r.z, r.x)
 		kernel.Axpy(1, r.fz, r.dv)
@@ -137,11 +128,8 @@ func (r *sabaRun) estimate(dz, dv []float64, rho, keep float64, inPlace bool) (l
 			kernel.Axpy(1, r.fx, r.dx)
 		}
 	}
-	r.memG.step([2][]float64{dz, dv}, bg, wg, rho, keep)
-	r.memF.step([2][]float64{dv}, bf, wf, rho, 1)
-	r.memG.stepX(r.dx, bg, gLo, gHi, wg, r.narrow)
-	r.memF.stepX(r.dx, bf, fLo, fHi, wf, false)
-	return lo, hi
+	r.memG.step([2][]float64{r.dz, r.dv}, xi, -1, 1)
+	r.memF.step([2][]float64{r.dv}, zeta, -1, 1)
 }
 
 // fill sets both memories by a full pass at the current point.

@@ -16,25 +16,28 @@ import (
 // one p-vector if batches have their own parts of x, p numbers per block otherwise, and nothing if x does
 // not enter.
 type saga struct {
-	level *level
-	part  Partition
-	d, p  int
-	many  int     // z-quantities: 2 for g, 1 for f
-	share float64 // of a block of full length
-	width int     // numbers in mem per sample (Linear) or per block
-	mem   []float64
-	memX  []float64
-	avg   [2][]float64
-	avgX  []float64
-	next  []float64    // the new row, then its change
-	nextX []float64    // the same for x
-	delta [2][]float64 // the change of the z-quantities
-	rows  bool         // batches are one sample with a dense row, which is all there is to combine
+	level  *level
+	draws  *Sampler
+	part   Partition
+	d, p   int
+	many   int     // z-quantities: 2 for g, 1 for f
+	share  float64 // of a block of full length
+	width  int     // numbers in mem per sample (Linear) or per block
+	mem    []float64
+	memX   []float64
+	avg    [2][]float64
+	avgX   []float64
+	next   []float64    // the new row, then its change
+	nextX  []float64    // the same for x, on
+	lo, hi int          // the part of x that the block depends on
+	delta  [2][]float64 // the change of the z-quantities
+	rows   bool         // batches are one sample with a dense row, which is all there is to combine
 }
 
-func newSaga(l *level, part Partition, many int, generic bool) *saga {
+func newSaga(l *level, draws *Sampler, many int, generic bool) *saga {
 	d, p := l.whole.Dims()
-	m := &saga{level: l, part: part, d: d, p: p, many: many, share: part.Share(part.Block(0))}
+	part := draws.Partition
+	m := &saga{level: l, draws: draws, part: part, d: d, p: p, many: many, share: part.Share(part.Block(0))}
 	for i := range many {
 		m.avg[i] = make([]float64, d)
 	}
@@ -84,21 +87,20 @@ func (m *saga) rowX(block, lo, hi int) []float64 {
 	return m.memX[block*m.p : (block+1)*m.p]
 }
 
-// prefetch asks for the memory of the block that comes next, or the beginning of it where it is long.
-func (m *saga) prefetch(next *draw) {
-	row := m.row(next.block, next.b)
-	kernel.Prefetch(row[:min(len(row), 512)])
-}
-
 // change evaluates a block at (z, x, v), remembers the result and leaves the change of the row in next and that of
-// the x-quantity in nextX[lo:hi).
-func (m *saga) change(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int) {
+// the x-quantity in nextX[lo:hi). It asks for the memory of the block that comes next, or the beginning of it where it
+// is long.
+func (m *saga) change(at *draw, z, x, v []float64) {
+	ahead := &m.draws.ahead
+	coming := m.row(ahead.block, ahead.b)
+	kernel.Prefetch(coming[:min(len(coming), 512)])
+	b := at.b
 	var nextX []float64
 	if m.level.sampledX {
-		lo, hi = m.level.outerRange(b)
-		nextX = m.nextX[lo:hi]
+		m.lo, m.hi = m.level.outerRange(b)
+		nextX = m.nextX[m.lo:m.hi]
 	}
-	row, d := m.row(block, b), m.d
+	row, d := m.row(at.block, b), m.d
 	next := m.next[:len(row)]
 	switch l := m.level.linear; {
 	case l != nil && m.many == 2:
@@ -119,10 +121,9 @@ func (m *saga) change(block int, b bilevel.Batch, z, x, v []float64) (lo, hi int
 		m.level.sampled.Grad(next, nil, z, x, b)
 	}
 	kernel.SwapDiff(row, next)
-	if hi > lo {
-		kernel.SwapDiff(m.rowX(block, lo, hi), nextX)
+	if len(nextX) > 0 {
+		kernel.SwapDiff(m.rowX(at.block, m.lo, m.hi), nextX)
 	}
-	return lo, hi
 }
 
 // combine sets delta to the change of the z-quantities of b, which change has left.
@@ -142,7 +143,8 @@ func (m *saga) combine(b bilevel.Batch) {
 
 // step makes steps along the estimates that change has prepared, and updates the averages: for each z-quantity
 // dst = keep dst − ρ estimate.
-func (m *saga) step(dst [2][]float64, b bilevel.Batch, weight, rho, keep float64) {
+func (m *saga) step(dst [2][]float64, at *draw, rho, keep float64) {
+	b, weight := at.b, at.weight
 	share := m.shareOf(b)
 	if m.rows {
 		row, next := m.level.linear.Row(b.Lo), m.next
@@ -163,15 +165,16 @@ func (m *saga) step(dst [2][]float64, b bilevel.Batch, weight, rho, keep float64
 
 // stepX adds the estimate of the x-quantity to dx and updates its average. A narrow one adds the average only to
 // dx[lo:hi), its own part.
-func (m *saga) stepX(dx []float64, b bilevel.Batch, lo, hi int, weight float64, narrow bool) {
+func (m *saga) stepX(dx []float64, at *draw, narrow bool) {
 	if !m.level.sampledX {
 		return
 	}
+	lo, hi := m.lo, m.hi
 	if !narrow {
 		kernel.Axpy(1, m.avgX[:lo], dx[:lo])
 		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
 	}
-	kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, weight, m.shareOf(b), 1)
+	kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, at.weight, m.shareOf(at.b), 1)
 }
 
 // shareOf is the share of b, one of the blocks.
@@ -191,14 +194,14 @@ func (m *saga) fill(z, x, v []float64) {
 	clear(m.avgX)
 	for i := range m.part.Blocks() {
 		b := m.part.Block(i)
-		lo, hi := m.change(i, b, z, x, v)
+		m.change(&draw{block: i, b: b}, z, x, v)
 		m.combine(b)
 		share := m.part.Share(b)
 		for q := range m.many {
 			kernel.Axpy(share, m.delta[q], m.avg[q])
 		}
-		if hi > lo {
-			kernel.Axpy(share, m.nextX[lo:hi], m.avgX[lo:hi])
+		if m.hi > m.lo {
+			kernel.Axpy(share, m.nextX[m.lo:m.hi], m.avgX[m.lo:m.hi])
 		}
 	}
 }

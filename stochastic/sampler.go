@@ -52,14 +52,17 @@ type Sampler struct {
 	perm    []int32 // the order of the current pass; nil for independent draws
 	pos     int
 	pass    uint64 // the number from which those of the draws in this pass follow
+	last    draw
 	ahead   draw
 	visited int64
 }
 
+// draw is a batch that was drawn.
 type draw struct {
 	block  int
 	b      bilevel.Batch
-	weight float64
+	weight float64 // of its mean
+	lo, hi int     // of a batch of g: the part of x that its sampled terms depend on
 }
 
 // NewSampler returns a sampler that is determined by seed and stream.
@@ -73,16 +76,22 @@ func NewSampler(p Partition, seed, stream uint64, shuffle bool) *Sampler {
 		}
 		s.pos = len(s.perm)
 	}
-	s.ahead = s.draw()
+	s.draw(&s.ahead)
 	return s
 }
 
 // Next draws a block: its index, its samples and the weight of its mean.
 func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
-	d := s.ahead
-	s.ahead = s.draw()
-	s.visited += int64(d.b.Hi - d.b.Lo)
+	d := s.next()
 	return d.block, d.b, d.weight
+}
+
+// next is Next; what it returns is valid until the next draw.
+func (s *Sampler) next() *draw {
+	s.last = s.ahead
+	s.draw(&s.ahead)
+	s.visited += int64(s.last.b.Hi - s.last.b.Lo)
+	return &s.last
 }
 
 // All is the batch of all samples under a draw of its own, for methods that make a full pass now and then.
@@ -96,9 +105,10 @@ func (s *Sampler) Ahead() bilevel.Batch { return s.ahead.b }
 // Visited is the number of samples drawn so far.
 func (s *Sampler) Visited() int64 { return s.visited }
 
-func (s *Sampler) draw() draw {
+func (s *Sampler) draw(d *draw) {
 	if s.perm != nil {
-		return s.drawShuffled()
+		s.drawShuffled(d)
+		return
 	}
 	u := s.pcg.Uint64()
 	h, _ := bits.Mul64(u, uint64(s.n))
@@ -107,11 +117,20 @@ func (s *Sampler) draw() draw {
 		q, _ := bits.Mul64(h, s.recip)
 		i = int(q)
 	}
-	lo := i * s.size
-	return draw{i, bilevel.Batch{Lo: lo, Hi: min(lo+s.size, s.n), Draw: u | 1}, 1} // 0 is the fixed draw
+	s.set(d, i, u|1) // 0 is the fixed draw
 }
 
-func (s *Sampler) drawShuffled() draw {
+// set makes d the draw of block i and of the randomness that word stands for.
+func (s *Sampler) set(d *draw, i int, word uint64) {
+	lo := i * s.size
+	d.block, d.weight = i, 1
+	d.b.Lo, d.b.Hi, d.b.Draw = lo, min(lo+s.size, s.n), word
+	if s.perm != nil {
+		d.weight = float64(len(s.perm)) * s.Share(d.b)
+	}
+}
+
+func (s *Sampler) drawShuffled(d *draw) {
 	if s.pos == len(s.perm) {
 		for i := len(s.perm) - 1; i > 0; i-- {
 			h, _ := bits.Mul64(s.pcg.Uint64(), uint64(i+1))
@@ -122,34 +141,22 @@ func (s *Sampler) drawShuffled() draw {
 	}
 	i := int(s.perm[s.pos])
 	s.pos++
-	b := s.Block(i)
-	b.Draw = s.pass + uint64(s.pos)*0x9e3779b97f4a7c15 | 1
-	return draw{i, b, float64(len(s.perm)) * s.Share(b)}
+	s.set(d, i, s.pass+uint64(s.pos)*0x9e3779b97f4a7c15|1)
 }
 
 // State carries the sampler, its lookahead included, to or from a checkpoint.
 func (s *Sampler) State(st *bilevel.State) {
 	st.Binary(&s.pcg)
 	if s.perm != nil {
-		order := make([]int, len(s.perm))
-		for i, b := range s.perm {
-			order[i] = int(b)
-		}
-		st.Ints(&order)
-		if len(order) != len(s.perm) {
-			st.Fail(fmt.Errorf("stochastic: the checkpoint shuffles %d blocks, this run %d", len(order), len(s.perm)))
-			return
-		}
-		for i, b := range order {
-			s.perm[i] = int32(b)
-		}
-		st.Int(&s.pos)
+		st.Permutation(s.perm)
+		st.Index(&s.pos, len(s.perm)+1)
 		st.Uint64(&s.pass)
 	}
-	st.Int(&s.ahead.block)
-	st.Int(&s.ahead.b.Lo)
-	st.Int(&s.ahead.b.Hi)
-	st.Uint64(&s.ahead.b.Draw)
-	st.Float(&s.ahead.weight)
-	st.Int64(&s.visited)
+	for _, d := range []*draw{&s.last, &s.ahead} {
+		block, word := d.block, d.b.Draw
+		st.Index(&block, s.Blocks())
+		st.Uint64(&word)
+		s.set(d, block, word)
+	}
+	st.Count64(&s.visited)
 }

@@ -56,24 +56,9 @@ type sobaRun struct{ *core }
 
 // Step makes one step.
 func (r *sobaRun) Step(ctx context.Context) error {
-	var lo, hi int
-	if rho, ok := r.inPlace(); ok && r.narrow && r.cg != nil && r.cf != nil {
-		bg, wg := r.drawG()
-		bf, wf := r.drawF()
-		lo, hi = r.descendInPlace(rho, bg, wg, bf, wf)
-	} else {
-		lo, hi = r.directions()
-		r.descend(r.z, r.dz)
-		r.descend(r.v, r.dv)
-	}
-	r.stepX(lo, hi)
+	xi, zeta := r.drawG(), r.drawF()
+	r.descendJointly(xi, zeta) // z ← z − ρ D_z, v ← v − ρ D_v
+	r.stepX(xi)                // x ← P(x − γ D_x)
 	r.end()
 	return nil
-}
-
-// directions estimates D_z, D_v and D_x at the current point; D_x only in [lo, hi).
-func (r *sobaRun) directions() (lo, hi int) {
-	bg, wg := r.drawG()
-	bf, wf := r.drawF()
-	return r.joint(r.dz, r.dv, r.dx, r.z, r.x, r.v, bg, wg, bf, wf)
 }

@@ -41,7 +41,8 @@ var _ bilevel.Method = SRBA{}
 
 // Start begins a run.
 func (m SRBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}, p, at,
+		seed)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (m SRBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 }
 
 // period is the number of steps between full passes, if q is the setting.
-func (c *core) period(q int) (int64, error) {
+func (c *core) period(q int) (int, error) {
 	if q < 0 {
 		return 0, fmt.Errorf("stochastic: a full pass every %d steps", q)
 	}
@@ -68,12 +69,12 @@ func (c *core) period(q int) (int64, error) {
 		n, m := c.gi.Samples(), c.fo.Samples()
 		q = max(1, int(math.Round(0.5*float64(n+m)/float64(c.gi.Size()))))
 	}
-	return int64(q), nil
+	return q, nil
 }
 
 type srbaRun struct {
 	*core
-	period, since int64        // steps since the last full pass
+	period, since int          // steps since the last full pass
 	d             [3][]float64 // D_z, D_v and D_x
 	oz, ov        []float64    // z and v before the last move
 	bz, bv        []float64    // directions of the batch at the old point
@@ -85,15 +86,15 @@ func (r *srbaRun) Step(ctx context.Context) error {
 	d := r.d
 	if r.since == 0 {
 		r.held.settle()
-		bg, bf := r.all()
-		r.joint(d[0], d[1], d[2], r.z, r.x, r.v, bg, 1, bf, 1)
+		xi, zeta := r.all()
+		r.joint(d[0], d[1], d[2], r.z, r.x, r.v, xi, zeta)
 	} else {
-		bg, wg := r.drawG()
-		bf, wf := r.drawF()
-		lo, hi := r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, bg, wg, bf, wf)
-		r.joint(r.bz, r.bv, r.ox, r.oz, r.held.old, r.ov, bg, wg, bf, wf)
+		xi, zeta := r.drawG(), r.drawF()
+		r.joint(r.dz, r.dv, r.nx, r.z, r.x, r.v, xi, zeta)
+		r.joint(r.bz, r.bv, r.ox, r.oz, r.held.old, r.ov, xi, zeta)
 		addDifference(d[0], r.dz, r.bz)
 		addDifference(d[1], r.dv, r.bv)
+		lo, hi := r.span(xi)
 		addDifference(d[2][lo:hi], r.nx[lo:hi], r.ox[lo:hi])
 	}
 	if r.since++; r.since == r.period {
@@ -119,6 +120,6 @@ func addDifference(d, a, b []float64) {
 // State lists the run's variables.
 func (r *srbaRun) State(s *bilevel.State) {
 	r.core.State(s)
-	s.Int64(&r.since)
+	s.Index(&r.since, r.period)
 	s.Fixed(r.d[0], r.d[1], r.oz, r.ov)
 }

@@ -42,17 +42,19 @@ func (m STFBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	return &stfboRun{&sobaRun{c}, n}, nil
+	return &stfboRun{c, n}, nil
 }
 
 type stfboRun struct {
-	*sobaRun
+	*core
 	norms
 }
 
 // Step makes one step.
 func (r *stfboRun) Step(ctx context.Context) error {
-	lo, hi := r.directions()
+	xi, zeta := r.fixed()
+	r.joint(r.dz, r.dv, r.dx, r.z, r.x, r.v, xi, zeta)
+	lo, hi := r.span(xi)
 	r.beta2 += square(r.dz)
 	r.gamma2 += square(r.dv)
 	r.alpha2 += square(r.dx[lo:hi])

@@ -20,9 +20,9 @@ func storm(d, now, old []float64, eta float64) {
 	kernel.Axpy(eta-1, old, d)
 }
 
-// storm makes a STORM step on the held direction, whose batch is the last one drawn and has its x-derivatives in
-// [lo, hi).
-func (h *held) storm(now, old []float64, eta float64, lo, hi int) {
+// storm makes a STORM step on the held direction, from the x-derivatives of ξ, the last batch drawn.
+func (h *held) storm(now, old []float64, eta float64, xi *draw) {
+	lo, hi := h.c.span(xi)
 	h.decay(1 - eta)
 	h.touch(h.c.block)
 	kernel.Axpy(1, now[lo:hi], h.d[lo:hi])
@@ -44,7 +44,8 @@ type stormRun struct {
 	ofx      []float64 // ∇x f at the previous point
 }
 
-func startStorm(cfg config, momentum float64, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
+func startStorm(cfg config, momentum float64, terms int, step Rate, hia bool, p *bilevel.Problem, at bilevel.Point,
+	seed uint64) (bilevel.Run, error) {
 	cfg.decaying = true
 	cfg.draws = 2
 	if hia {
@@ -83,24 +84,24 @@ func (r *stormRun) Step(ctx context.Context) error {
 	} else {
 		eta = min(1, r.momentum/math.Pow(float64(r.t+1), r.exponent))
 	}
-	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
+	xi := r.drawG()
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
 	if r.first {
 		copy(r.d, r.dz)
 	} else {
-		r.products(r.bz, nil, nil, old.z, old.x, r.v, b, w)
+		r.products(r.bz, nil, nil, old.z, old.x, r.v, xi)
 		storm(r.d, r.dz, r.bz, eta)
 	}
-	b, w = r.drawF()
-	r.gradF(now.r, r.fx, r.z, r.x, b, w)
+	zeta := r.drawF()
+	r.gradF(now.r, r.fx, r.z, r.x, zeta)
 	if !r.first {
-		r.gradF(old.r, r.ofx, old.z, old.x, b, w)
+		r.gradF(old.r, r.ofx, old.z, old.x, zeta)
 	}
 	r.adjoint.estimate(k)
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
+	xi = r.drawCross()
+	r.products(nil, nil, r.nx, r.z, r.x, r.v, xi)
 	if !r.first {
-		r.products(nil, nil, r.ox, old.z, old.x, old.v, b, w)
+		r.products(nil, nil, r.ox, old.z, old.x, old.v, xi)
 	}
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.nx)
@@ -108,7 +109,7 @@ func (r *stormRun) Step(ctx context.Context) error {
 			kernel.Axpy(1, r.ofx, r.ox)
 		}
 	}
-	r.held.storm(r.nx, r.ox, eta, lo, hi)
+	r.held.storm(r.nx, r.ox, eta, xi)
 	r.first = false
 	copy(old.z, r.z)
 	copy(r.dz, r.d)

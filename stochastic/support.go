@@ -519,7 +519,7 @@ func (r *supportRun) move() {
 		subtract(r.v, f.dir[0], rho, f.of[j], f.k)
 	}
 	if r.memX != nil {
-		r.stepX(0, len(r.x))
+		r.stepRange(0, len(r.x))
 		return
 	}
 	places := r.parts[i].places

@@ -45,7 +45,8 @@ func sparseProblem(classes int, kind model.Strengths, intercept bool) *bilevel.P
 		groups[j] = fmt.Sprint(j % 4)
 	}
 	features := train.D
-	pen, err := model.NewPenalty(model.Layout{Features: features, Classes: classes, FeatureMajor: classes > 1}, kind, model.PenaltyOptions{Intercept: intercept, Groups: groups})
+	pen, err := model.NewPenalty(model.Layout{Features: features, Classes: classes, FeatureMajor: classes > 1}, kind,
+		model.PenaltyOptions{Intercept: intercept, Groups: groups})
 	must(err)
 	loss := func(a *rows.CSR, seed uint64) *model.Loss {
 		rng := rand.New(rand.NewPCG(seed, 3))
@@ -118,10 +119,12 @@ func sparseProblems() []namedProblem {
 func supportMethods() []namedMethod {
 	return []namedMethod{
 		{"SOBA", SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Support: true}},
-		{"SOBA shuffled, decaying", SOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true, Support: true}},
+		{"SOBA shuffled, decaying", SOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+			Support: true}},
 		{"SOBA auto", SOBA{Batch: 8, Support: true}},
 		{"SABA", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Support: true}},
-		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true, Warm: true, Support: true}},
+		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+			Warm: true, Support: true}},
 		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.02), Outer: Constant(.01), Support: true}},
 		{"SABA auto", SABA{Batch: 8, Support: true}},
 		{"SABA auto inner", SABA{Batch: 8, Outer: Constant(.02), Support: true}},
@@ -177,7 +180,7 @@ func TestSupportIsUnbiased(t *testing.T) {
 								if shuffle {
 									w, pi = float64(s.s.Blocks())*s.s.Share(b), 1/float64(s.s.Blocks())
 								}
-								s.s.ahead = draw{s.block, b, w}
+								s.s.ahead = draw{block: s.block, b: b, weight: w}
 								pr *= pi
 							}
 							for e, v := range memory {
@@ -216,8 +219,10 @@ func TestSupportIsUnbiased(t *testing.T) {
 func TestSupportOfAllSamplesChangesNothing(t *testing.T) {
 	for _, p := range sparseProblems() {
 		for _, c := range []struct{ ordinary, support bilevel.Method }{
-			{SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Support: true}},
-			{SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Support: true}},
+			{SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)},
+				SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Support: true}},
+			{SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)},
+				SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Support: true}},
 			{SABA{Batch: 1000}, SABA{Batch: 1000, Support: true}},
 		} {
 			s := bilevel.Settings{MaxSteps: 200, Start: p.at}
@@ -234,7 +239,8 @@ func TestSupportMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 	for _, p := range sparseProblems() {
 		for _, batch := range []int{1, 8, 1000} {
 			for _, warm := range []bool{false, true} {
-				run, err := SABA{Batch: batch, Inner: still, Outer: still, Shuffle: true, Warm: warm, Support: true}.Start(p.make(), p.at, 1)
+				run, err := SABA{Batch: batch, Inner: still, Outer: still, Shuffle: true, Warm: warm, Support: true}.Start(p.make(),
+					p.at, 1)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -327,9 +333,12 @@ func TestSupportCounts(t *testing.T) {
 		m    bilevel.Method
 		want bilevel.Counts
 	}{
-		{SOBA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Support: true}, bilevel.Counts{GradF: 10, GradG: 10, HessG: 10, CrossG: 10}},
-		{SABA{Batch: 500, Inner: Constant(.1), Outer: Constant(.1), Support: true}, bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
-		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Warm: true, Support: true}, bilevel.Counts{GradF: 87, GradG: 141, HessG: 141, CrossG: 141}},
+		{SOBA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Support: true},
+			bilevel.Counts{GradF: 10, GradG: 10, HessG: 10, CrossG: 10}},
+		{SABA{Batch: 500, Inner: Constant(.1), Outer: Constant(.1), Support: true},
+			bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
+		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Warm: true, Support: true},
+			bilevel.Counts{GradF: 87, GradG: 141, HessG: 141, CrossG: 141}},
 	} {
 		if got := minimize(t, c.m, p, bilevel.Settings{MaxSteps: 10}).Counts; got != c.want {
 			t.Errorf("%+v: %+v, want %+v", c.m, got, c.want)
@@ -354,7 +363,8 @@ func TestSupportMovesItsColumns(t *testing.T) {
 		of, out := r.colG.of[r.drawn[0]], r.colF.of[r.drawn[1]]
 		for j := range after.Z {
 			in := slices.Contains(of, int32(j))
-			if after.Z[j] != before.Z[j] && !in || after.X[j] != before.X[j] && !in || after.V[j] != before.V[j] && !in && !slices.Contains(out, int32(j)) {
+			if after.Z[j] != before.Z[j] && !in || after.X[j] != before.X[j] && !in || after.V[j] != before.V[j] && !in &&
+				!slices.Contains(out, int32(j)) {
 				t.Fatalf("a step on the columns %v and %v moves column %d", of, out, j)
 			}
 		}
@@ -366,7 +376,8 @@ func TestSupportMovesItsColumns(t *testing.T) {
 func TestSupportVarianceVanishes(t *testing.T) {
 	for _, p := range sparseProblems() {
 		problem := p.make()
-		at := minimize(t, SOBA{Batch: 1000, Inner: Constant(.5), Outer: still}, problem, bilevel.Settings{MaxSteps: 3000, Start: p.at}).Last
+		at := minimize(t, SOBA{Batch: 1000, Inner: Constant(.5), Outer: still}, problem,
+			bilevel.Settings{MaxSteps: 3000, Start: p.at}).Last
 		hypergrad := make([]float64, len(at.X))
 		problem.Inner.(bilevel.SecondOrder).Products(nil, nil, hypergrad, at.Z, at.X, at.V, bilevel.All(problem.Inner))
 		run, err := SABA{Batch: 8, Inner: Constant(.1), Outer: still, Warm: true, Support: true}.Start(problem, at, 1)
@@ -471,10 +482,12 @@ func TestSupportConfiguration(t *testing.T) {
 			p.Inner = loss
 			return p
 		}(), "Separable"},
-		{"an outer penalty", SOBA{Support: true}, func() *bilevel.Problem { p := fits(); p.Outer = p.Inner; return p }(), "exact part"},
+		{"an outer penalty", SOBA{Support: true}, func() *bilevel.Problem { p := fits(); p.Outer = p.Inner; return p }(),
+			"exact part"},
 		{"other scores", SOBA{Support: true}, func() *bilevel.Problem {
 			p := fits()
-			f, err := model.NewSoftmax(&rows.CSR{N: 1, D: 15, Ptr: []int{0, 1}, Idx: []int32{3}, Val: []float64{1}}, []int{0}, 2, 30)
+			f, err := model.NewSoftmax(&rows.CSR{N: 1, D: 15, Ptr: []int{0, 1}, Idx: []int32{3}, Val: []float64{1}}, []int{0}, 2,
+				30)
 			must(err)
 			p.Outer = f
 			return p

@@ -52,7 +52,8 @@ func (m VRBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if terms == 0 {
 		terms = defaultTerms
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, moves: n, draws: n * max(terms, 1)}, p, at, seed)
+	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, moves: n,
+		draws: n * max(terms, 1)}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (m VRBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 
 type vrboRun struct {
 	*core
-	period, since int64
+	period, since int
 	adjoint       *neumann
 	d             []float64 // D_z
 	bz            []float64
@@ -110,14 +111,14 @@ func (r *vrboRun) Step(ctx context.Context) error {
 // full sets both estimates from all samples.
 func (r *vrboRun) full(ctx context.Context) error {
 	r.held.settle()
-	bg, bf := r.all()
-	r.products(r.d, nil, nil, r.z, r.x, r.v, bg, 1)
-	r.gradF(r.fz, r.fx, r.z, r.x, bf, 1)
+	xi, zeta := r.all()
+	r.products(r.d, nil, nil, r.z, r.x, r.v, xi)
+	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	copy(r.adjoint.points[0].r, r.fz)
 	if err := r.adjoint.whole(ctx); err != nil {
 		return err
 	}
-	r.products(nil, nil, r.held.d, r.z, r.x, r.v, bg, 1)
+	r.products(nil, nil, r.held.d, r.z, r.x, r.v, xi)
 	if r.fx != nil {
 		kernel.Axpy(1, r.fx, r.held.d)
 	}
@@ -126,17 +127,18 @@ func (r *vrboRun) full(ctx context.Context) error {
 
 // update adds to both estimates the differences from then to now on one set of batches.
 func (r *vrboRun) update(then *neumannPoint) {
-	b, w := r.drawG()
-	r.products(r.dz, nil, nil, r.z, r.x, r.v, b, w)
-	r.products(r.bz, nil, nil, then.z, then.x, r.v, b, w)
+	xi := r.drawG()
+	r.products(r.dz, nil, nil, r.z, r.x, r.v, xi)
+	r.products(r.bz, nil, nil, then.z, then.x, r.v, xi)
 	addDifference(r.d, r.dz, r.bz)
-	b, w = r.drawF()
-	r.gradF(r.adjoint.points[0].r, r.fx, r.z, r.x, b, w)
-	r.gradF(then.r, r.ofx, then.z, then.x, b, w)
+	zeta := r.drawF()
+	r.gradF(r.adjoint.points[0].r, r.fx, r.z, r.x, zeta)
+	r.gradF(then.r, r.ofx, then.z, then.x, zeta)
 	r.adjoint.estimate(2)
-	b, w = r.drawCross()
-	lo, hi := r.products(nil, nil, r.nx, r.z, r.x, r.v, b, w)
-	r.products(nil, nil, r.ox, then.z, then.x, then.v, b, w)
+	xi = r.drawCross()
+	r.products(nil, nil, r.nx, r.z, r.x, r.v, xi)
+	r.products(nil, nil, r.ox, then.z, then.x, then.v, xi)
+	lo, hi := r.span(xi)
 	addDifference(r.held.d[lo:hi], r.nx[lo:hi], r.ox[lo:hi])
 	if r.fx != nil {
 		addDifference(r.held.d, r.fx, r.ofx)
@@ -147,6 +149,6 @@ func (r *vrboRun) update(then *neumannPoint) {
 func (r *vrboRun) State(s *bilevel.State) {
 	r.core.State(s)
 	r.adjoint.state(s)
-	s.Int64(&r.since)
+	s.Index(&r.since, r.period)
 	s.Fixed(r.d)
 }

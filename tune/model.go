@@ -274,6 +274,11 @@ func checkKeys(data []byte) error {
 			}
 		}
 	}
+	if penalty, ok := m["penalty"].(map[string]any); ok {
+		if _, ok := penalty["strengths"]; !ok {
+			return errors.New("\"penalty.strengths\" is missing")
+		}
+	}
 	if at := findNull(m, ""); at != "" {
 		return fmt.Errorf("%q is null", at)
 	}
@@ -349,6 +354,9 @@ func (m *Model) Check() error {
 		return fmt.Errorf("%d lists of weights where there should be %d", len(m.Coefficients), want)
 	}
 	d := m.Dim()
+	if d == 0 {
+		return errors.New("a model without weights")
+	}
 	if m.Features != nil && len(m.Features) != d {
 		return fmt.Errorf("%d feature names for %d weights", len(m.Features), d)
 	}

@@ -67,6 +67,8 @@ func TestLoadDamaged(t *testing.T) {
 		{func(o object) { set(o["scaler"].(object), "scale", "absent") }, "scaler of 2 and 0 features"},
 		{func(o object) { set(o["schema"].(object), "columns", "absent") }, "columns of the schema are missing"},
 		{func(o object) { set(o["schema"].(object), "classes", []any{"yes", "no"}) }, "classes of the schema"},
+		{func(o object) { set(o["penalty"].(object), "strengths", "absent") }, `"penalty.strengths" is missing`},
+		{func(o object) { set(first(o), "weights", []any{}) }, "a model without weights"},
 		{func(o object) { set(o, "classes", []any{"no", nil}) }, `"classes[1]" is null`},
 	} {
 		o := object{}

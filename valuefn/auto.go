@@ -19,10 +19,11 @@ import (
 // decays from then on as (1 + t/T₀)^(−4/7).
 //
 // The outer step is one number γ_j per coordinate. Time is divided into stretches of K steps. Where the
-// displacement of x_j over a stretch keeps its sign γ_j grows, where it turns, or where x_j goes back and forth from
-// step to step, γ_j shrinks (Jacobs 1988, "delta-bar-delta"); K doubles when many coordinates turn, so that noise
-// averages out, and halves after four stretches in which hardly any did. In the first stretches x is held until y
-// and z have come to rest.
+// displacement of x_j over a stretch keeps its sign γ_j grows, fast at the start and after many stretches that kept
+// it; where it turns, or where x_j goes back and forth from step to step, γ_j shrinks (Jacobs 1988,
+// "delta-bar-delta"). K is short at the start, whatever the number of samples. It doubles when many coordinates turn,
+// because noise has to average out or y to follow, and halves after some stretches in which hardly any did. In the
+// first stretches x is held until its direction comes to rest, a pass over the samples at most.
 type auto struct {
 	// Inner step.
 	curvG, curvF float64   // L_g, L_f
@@ -41,7 +42,8 @@ type auto struct {
 	gamma    []float64 // per coordinate
 	plan     []float64 // displacement expected of a stretch, at most
 	last     []float64 // displacement over the last stretch
-	turned   []float64 // 1 once the coordinate has turned
+	kept     []float64 // stretches in a row in which the coordinate has not turned
+	mean     []float64 // direction over the last stretch, while x is held
 	flips    []float64 // turns within this stretch
 	before   []float64 // direction of the last step
 	sum      []float64 // of the directions over this stretch
@@ -50,9 +52,9 @@ type auto struct {
 	length   int // K
 	steady   int // stretches in a row where hardly any coordinate has turned
 	shortest int
+	pass     int       // steps in which all samples are visited
 	from, to int64     // this stretch
-	xs, ys   []float64 // x and λ(y − z) at its start
-	slope    float64   // norm of the mean direction of the stretch before, while x is held
+	xs       []float64 // x at its start
 
 	// Last good point, and the estimates of h that make it one.
 	goodY, goodZ, goodX []float64
@@ -64,25 +66,31 @@ type auto struct {
 	jitter, value       float64
 	restarts            int
 
-	next  int64 // look at step next
-	notes []string
+	next   int64 // look at step next
+	probed int64 // samples visited by the last look at smoothness
+	notes  []string
 }
 
 const (
-	exactMultiple   = 30  // λ₀L_g/L_f without noise
-	sampledMultiple = 5   // and with it
-	fastGrowth      = 1.6 // of γ_j until coordinate j first turns
+	exactMultiple   = 30 // λ₀L_g/L_f without noise
+	sampledMultiple = 5  // and with it
+	fastGrowth      = 2  // of γ_j at the start, and where x_j has gone straight for some stretches
+	straight        = 8  // so many
 	growth          = 1.25
 	shrink          = 0.5
-	firstMove       = 0.01    // displacement of the first stretch, relative to 1 + |x|
+	firstMove       = 0.03    // displacement of the first stretch, relative to 1 + |x|
 	largestMove     = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
 	largestStep     = 100     // γ_j times the largest mean direction, relative to 1 + |x_j|
-	farthest        = 1. / 16 // of the planned displacement, in one step
-	patience        = 8       // K while x is held, at most, relative to the shortest
-	longest         = 256     // K, relative to the shortest
+	farthest        = 1. / 16 // of the planned displacement, in one step, and no less than 2/K of it
+	restChange      = 0.5     // of the direction of x from one stretch to the next, relative to it, when y and z rest
+	solvedStretch   = 4       // the shortest K where steps take all samples and solve for z
+	exactStretch    = 8       // the same where they do not solve
+	sampledStretch  = 160     // the same in steps of y and z, where they take batches
+	longest         = 256     // K, relative to the shortest or a pass over all samples
 	looks           = 8       // looks at smoothness in a stretch, at least
 	lookEvery       = 128     // steps between looks, at most
-	decayAfter      = 10      // T₀, relative to the shortest K and to 160 steps of y and z
+	payAfter        = 8       // looks at smoothness and at h wait for so many times the samples that they visit
+	decayAfter      = 10      // T₀, relative to the shortest K and to a pass over all samples
 	maxRestarts     = 60
 )
 
@@ -90,15 +98,23 @@ func newAuto(r *core) *auto {
 	d, p := len(r.z), len(r.x)
 	v := func(n int) []float64 { return make([]float64, n) }
 	a := &auto{safety: 1, stiff: v(d), steps: v(d), full: v(d), dir: v(d), at: v(d), d0: v(d), d1: v(d),
-		gamma: v(p), plan: v(p), last: v(p), turned: v(p), flips: v(p), before: v(p), sum: v(p), level: v(p),
-		xs: v(p), ys: v(d), goodY: v(d), goodZ: v(d), goodX: v(p)}
+		gamma: v(p), plan: v(p), last: v(p), kept: v(p), mean: v(p), flips: v(p), before: v(p), sum: v(p), level: v(p),
+		xs: v(p), goodY: v(d), goodZ: v(d), goodX: v(p)}
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
-	a.shortest = max(16, 40/r.draws, r.xi.Blocks()/r.draws, r.zeta.Blocks()/r.draws)
-	a.length = a.shortest
+	a.pass = max(r.xi.Blocks(), r.zeta.Blocks()) / r.draws
+	a.shortest = exactStretch
+	if r.solves {
+		a.shortest = solvedStretch
+	}
 	if r.xi.Blocks() > 1 || r.zeta.Blocks() > 1 {
-		a.decay = float64(decayAfter * max(a.shortest, 160/r.draws))
+		a.shortest = max(16, sampledStretch/r.draws)
+		a.decay = float64(decayAfter * max(a.shortest, a.pass))
+	}
+	a.length = a.shortest
+	for j := range a.kept {
+		a.kept[j] = straight // fast from the start
 	}
 	a.probeDiagonal(r)
 	a.measure(r, 32, 4)
@@ -189,6 +205,18 @@ func (a *auto) power(curv *float64, o bilevel.Objective, z, x []float64, b bilev
 	return int64(products+1) * int64(b.Len())
 }
 
+// measureSometimes raises L_g and L_f to those of a block, when enough samples have been visited to pay for it.
+func (a *auto) measureSometimes(r *core) {
+	const products = 3
+	cost := int64(products+1) * int64(r.xi.Block(0).Len()+r.zeta.Block(0).Len())
+	if now := r.Counts().Total(); now-a.probed >= payAfter*cost {
+		a.measure(r, 1, products)
+		a.probed = now
+		return
+	}
+	a.measureDiagonal(r)
+}
+
 // measure raises L_g and L_f to those of some blocks at the current point.
 func (a *auto) measure(r *core, blocks, products int) {
 	a.curvG *= 0.98
@@ -203,6 +231,11 @@ func (a *auto) measure(r *core, blocks, products int) {
 	for range min(blocks, r.zeta.Blocks()) {
 		r.extra.GradF += a.power(&a.curvF, r.f.whole, r.y, r.x, probe(&a.probesF, r.zeta), products)
 	}
+	a.measureDiagonal(r)
+}
+
+// measureDiagonal sets e, which takes no samples.
+func (a *auto) measureDiagonal(r *core) {
 	if !a.diag {
 		return
 	}
@@ -296,11 +329,12 @@ func (a *auto) move(r *core) {
 	if !a.moving {
 		return
 	}
+	share := max(farthest, 2/float64(a.length))
 	for j, d := range r.dx {
 		if d*a.before[j] < 0 {
 			a.flips[j]++
 		}
-		most := farthest * a.plan[j]
+		most := share * a.plan[j]
 		r.x[j] -= max(-most, min(a.gamma[j]*d, most))
 	}
 	copy(a.before, r.dx)
@@ -317,18 +351,9 @@ func (a *auto) save(r *core) {
 // begin starts a stretch at the current point.
 func (a *auto) begin(r *core) {
 	copy(a.xs, r.x)
-	a.adjoint(a.ys, r)
 	clear(a.sum)
 	clear(a.flips)
 	a.from, a.to = r.t, r.t+int64(a.length)
-}
-
-// adjoint sets dst = λ(y − z), about v*(x).
-func (a *auto) adjoint(dst []float64, r *core) {
-	lambda := r.lambda
-	for i, y := range r.y {
-		dst[i] = lambda * (y - r.z[i])
-	}
 }
 
 // look adapts the step sizes, and goes back to the last good point after a divergence.
@@ -340,7 +365,7 @@ func (a *auto) look(r *core) {
 		return
 	}
 	a.steep = max(a.steep, min(dz, 2*a.steep)) // a divergence must not pass for a scale
-	a.measure(r, 1, 3)
+	a.measureSometimes(r)
 	a.setSteps(r)
 	if r.t >= a.to {
 		switch {
@@ -366,20 +391,22 @@ func (a *auto) lookLater(r *core) {
 	a.next = min(a.to, r.t+min(max((a.to-a.from)/looks, 1), lookEvery))
 }
 
-// atRest says whether y and z have come to rest at the x that is held: λ(y − z) and the direction of x have.
-// If not, the next stretch is twice as long.
+// atRest says whether y and z have come to rest at the x that is held: the mean direction of x has, or all samples
+// have been visited. If not, the next stretch is twice as long.
 func (a *auto) atRest(r *core) bool {
-	a.adjoint(a.at, r)
-	size := norm(a.at)
-	kernel.Axpy(-1, a.ys, a.at)
-	slope := norm(a.sum) / float64(r.t-a.from)
-	rest := slope > 0 && norm(a.at) <= size/5 && slope <= 2*a.slope && slope >= a.slope/2
-	a.slope = slope
-	if !rest && a.length < patience*a.shortest {
+	steps := float64(r.t - a.from)
+	change, size := 0.0, 0.0
+	for j, s := range a.sum {
+		m := s / steps
+		change += (m - a.mean[j]) * (m - a.mean[j])
+		size += m * m
+		a.mean[j] = m
+	}
+	if change > restChange*restChange*size && a.length < a.pass {
 		a.length *= 2
 		return false
 	}
-	return slope > 0
+	return size > 0
 }
 
 // width is the length of coordinate j's interval.
@@ -424,16 +451,17 @@ func (a *auto) adapt(r *core) {
 		switch s := d * a.last[j]; {
 		case flipping:
 			factor = shrink
-			a.turned[j] = 1
-		case s > 0 && a.turned[j] == 0:
-			factor = fastGrowth
-			kept++
+			a.kept[j] = 0
 		case s > 0:
 			factor = growth
+			if a.kept[j] >= straight {
+				factor = fastGrowth
+			}
+			a.kept[j]++
 			kept++
 		case s < 0:
 			factor = shrink
-			a.turned[j] = 1
+			a.kept[j] = 0
 			turns++
 		}
 		most := min(largestMove*(1+math.Abs(x)), r.width(j)/4)
@@ -447,10 +475,12 @@ func (a *auto) adapt(r *core) {
 	}
 	switch {
 	case 2*turns > kept:
-		a.length = min(2*a.length, longest*a.shortest)
+		if int64(a.length) < r.t/8 { // or few stretches would be left to adapt in
+			a.length = min(2*a.length, longest*max(a.shortest, a.pass))
+		}
 		a.steady = 0
 	case kept > 3*turns:
-		if a.steady++; a.steady == 4 {
+		if a.steady++; a.steady == straight {
 			a.length = max(a.length/2, a.shortest)
 			a.steady = 0
 		}
@@ -464,7 +494,7 @@ func (a *auto) adapt(r *core) {
 func (a *auto) goodValue(r *core) bool {
 	n, m := int64(r.xi.Samples()), int64(r.zeta.Samples())
 	total := r.Counts().Total()
-	if a.values > 0 && total-a.paid < 8*(2*n+m) {
+	if a.values > 0 && total-a.paid < payAfter*(2*n+m) {
 		return true
 	}
 	a.paid = total
@@ -473,18 +503,22 @@ func (a *auto) goodValue(r *core) bool {
 	r.extra.ValueG += 2 * n
 	gap := r.lambda * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
 	h := r.f.whole.Value(r.y, r.x, bilevel.All(r.f.whole)) + gap
+	// The penalised objective is too low, by about the gap.
+	high := h + 3*math.Abs(gap)
 	if a.values == 0 {
-		a.first, a.best, a.value = h, h, h
+		a.first, a.best, a.value = h, high, h
 	}
 	a.values++
 	change := math.Abs(h - a.value)
 	a.value = h
-	if math.IsNaN(h) || a.values > 3 && h > a.best+0.5*(a.first-a.best)+4*a.jitter+3*math.Abs(gap)+1e-3*math.Abs(a.best) {
+	if math.IsNaN(h) || a.values > 3 && h > a.best+max(0, 0.5*(a.first-a.best))+4*a.jitter+3*math.Abs(gap)+1e-3*math.Abs(a.best) {
 		return false
 	}
-	a.jitter = max(0.7*a.jitter, change)
+	if a.decay > 0 {
+		a.jitter = max(0.7*a.jitter, change) // noise
+	}
 	a.safety = min(1, 1.1*a.safety)
-	a.best = min(a.best, h)
+	a.best = min(a.best, high)
 	a.first = max(a.first, h)
 	a.save(r)
 	return true
@@ -517,15 +551,16 @@ func (a *auto) retreat(r *core, why string, inner bool) {
 }
 
 func (a *auto) state(s *bilevel.State) {
-	for _, f := range []*float64{&a.curvG, &a.curvF, &a.safety, &a.slope, &a.steep, &a.first, &a.best, &a.value, &a.jitter} {
+	for _, f := range []*float64{&a.curvG, &a.curvF, &a.safety, &a.steep, &a.first, &a.best, &a.value, &a.jitter} {
 		s.Float(f)
 	}
-	s.Fixed(a.stiff, a.steps, a.full, a.dir, a.gamma, a.plan, a.last, a.turned, a.flips, a.before, a.sum, a.level, a.xs, a.ys, a.goodY, a.goodZ, a.goodX)
-	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values, &a.restarts} {
-		s.Int(n)
+	s.Fixed(a.stiff, a.steps, a.full, a.dir, a.gamma, a.plan, a.last, a.kept, a.mean, a.flips, a.before, a.sum, a.level, a.xs, a.goodY, a.goodZ, a.goodX)
+	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values} {
+		s.Count(n)
 	}
-	for _, n := range []*int64{&a.from, &a.to, &a.good, &a.paid, &a.next} {
-		s.Int64(n)
+	s.Index(&a.restarts, maxRestarts+1)
+	for _, n := range []*int64{&a.from, &a.to, &a.good, &a.paid, &a.next, &a.probed} {
+		s.Count64(n)
 	}
 	s.Bool(&a.moving)
 	s.Strings(&a.notes)

@@ -33,19 +33,21 @@ import (
 // A step visits (T + 2)|ξ| samples of g and |ζ| of f by gradients, and 2|ξ| of g by values where φ = η q̂. Memory
 // beside the point is 4d + 3p numbers, with momentum d + p more, with automatic steps 10d + 10p more, and d + p for
 // each level with a part that is not sampled. The default batch is all samples, as in the paper: λ is a ratio of
-// gradients at a point where that of g almost vanishes, and batches bias it by their noise.
+// gradients at a point where that of g almost vanishes, and batches bias it by their noise. With automatic steps
+// the default is a batch of 64 where there are many samples and batches tell them well.
 //
 // Automatic steps: α_i = 1/(L_g + e_i), where L_g is the curvature of g and e_i what a stiff regulariser adds to
 // coordinate i; ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
 // times with batches); ξ_x is one number per coordinate, adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is
 // taken to be slow beside z, and the products in λ run over z alone, weighted by ξ_z: plain ones of all coordinates
-// would depend on the units of z and x. Then ε is 0.01‖∇z f‖²/κ² by default, which bounds λ by about 5κ, and η is
+// would depend on the units of z and x. Then ε is 0.005‖∇z f‖²/κ² by default, which bounds λ, and η is
 // L_f/(2L_g), times 1/κ for φ = η q̂.
 //
 // Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022
 // (arXiv 2209.08709), Algorithm 1; the projection of x, momentum, batches and automatic steps are added.
 type BOME struct {
-	// Batch is the number of samples per batch; 0 means all.
+	// Batch is the number of samples per batch; 0 means all, or 64 where ξ_z or ξ_x is automatic, g has at least 4,096
+	// samples, and batches have little noise: a tenth of ‖∇z f‖L_g/L_f at most in ∇z g at the start.
 	Batch int
 	// InnerSteps is T; 0 means 10.
 	InnerSteps int
@@ -88,8 +90,10 @@ func (c Control) String() string {
 const (
 	defaultEta     = 0.5
 	defaultEpsilon = 1e-8
-	scaleGrowth    = 1.05 // of κ, in one step, at most
-	rareMultiplier = 0.01 // ε κ²/‖∇z f‖², automatic: λ is at most about 5κ
+	manySamples    = 4096  // of g, from which on an automatic batch may be a part of them
+	quietNoise     = 0.1   // of ∇z g in a batch, relative to ∇z f/κ, up to which it may
+	scaleGrowth    = 1.05  // of κ, in one step, at most
+	rareMultiplier = 0.005 // ε κ²/‖∇z f‖², automatic: it bounds λ
 )
 
 // positive reports that a number which must be positive, or 0 for a default, is not.
@@ -153,19 +157,31 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err := m.check(); err != nil {
 		return nil, err
 	}
+	automatic := m.Inner.Auto() || m.Outer.Auto()
+	choose := m.Batch == 0 && automatic
 	if m.Batch == 0 {
 		m.Batch = math.MaxInt
 	}
 	if m.InnerSteps == 0 {
 		m.InnerSteps = defaultInnerSteps
 	}
-	automatic := m.Inner.Auto() || m.Outer.Auto()
 	if m.Epsilon == 0 && !automatic {
 		m.Epsilon = defaultEpsilon
 	}
 	c, err := newCore(p, at, seed, m.Batch, m.Shuffle)
 	if err != nil {
 		return nil, err
+	}
+	if choose && p.Inner.Samples() >= manySamples {
+		small, err := newCore(p, at, seed, defaultBatch, m.Shuffle)
+		if err != nil {
+			return nil, err
+		}
+		if small.draws = m.InnerSteps + 1; small.quiet() {
+			c, m.Batch = small, defaultBatch
+		} else {
+			c.extra = small.Counts()
+		}
 	}
 	r := &bomeRun{BOME: m, core: c}
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps+1, m.Inner.Auto(), m.Outer.Auto()
@@ -191,6 +207,26 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		r.Eta = defaultEta
 	}
 	return r, nil
+}
+
+// quiet says that batches know ∇z g well enough for λ: that the noise of one is small beside ∇z f/κ, which is what ∇z g
+// comes to where g holds back f.
+func (r *core) quiet() bool {
+	kappa := newAuto(r).multiplier(r) / sampledMultiple
+	spread := func(l *level, s *stochastic.Sampler, count *int64) (mean, noise float64) {
+		sum, square, blocks := make([]float64, len(r.z)), 0.0, min(32, s.Blocks())
+		for i := range blocks {
+			b := s.Block(i * s.Blocks() / blocks)
+			l.grad(r.dz, nil, r.z, r.x, b, 1)
+			*count += int64(b.Len())
+			kernel.Axpy(1/float64(blocks), r.dz, sum)
+			square += kernel.Dot(r.dz, r.dz) / float64(blocks)
+		}
+		return norm(sum), math.Sqrt(max(0, square-kernel.Dot(sum, sum)))
+	}
+	_, noise := spread(&r.g, r.xi, &r.extra.GradG)
+	slope, _ := spread(&r.f, r.zeta, &r.extra.GradF)
+	return noise*kappa <= quietNoise*slope
 }
 
 // bomeRun is a run: z of the algorithm is y here, z^T is z, and κ is lambda.

@@ -184,7 +184,7 @@ func TestBOMECounts(t *testing.T) {
 		seen := &bilevel.Counts{}
 		q := *p
 		q.Inner, q.Outer = counting{p.Inner, &seen.GradG, &seen.ValueG}, counting{p.Outer, &seen.GradF, &seen.ValueF}
-		if got := minimize(t, m, &q, bilevel.Settings{MaxSteps: 1000}).Counts; got != *seen {
+		if got := follow(t, m, &q, bilevel.Point{}, 1000).Counts(); got != *seen {
 			t.Errorf("%+v: counts %+v, the objectives saw %+v", m, got, *seen)
 		}
 		if seen.ValueF == 0 {

@@ -23,6 +23,7 @@ type core struct {
 
 	xi, zeta *stochastic.Sampler // ξ and ζ
 	draws    int                 // batches of each that a step draws, about
+	solves   bool                // a step solves for z
 	extra    bilevel.Counts      // beside those that the samplers count, a gradient of a level each
 
 	lambda               float64 // multiplier of the next step, where automatic step sizes look
@@ -87,12 +88,10 @@ func (r *core) Notes() []string {
 // state lists the variables of r.
 func (r *core) state(s *bilevel.State) {
 	s.Fixed(r.y, r.z, r.x)
-	s.Int64(&r.t)
+	s.Count64(&r.t)
 	r.xi.State(s)
 	r.zeta.State(s)
-	for _, n := range []*int64{&r.extra.ValueF, &r.extra.ValueG, &r.extra.GradF, &r.extra.GradG} {
-		s.Int64(n)
-	}
+	s.Counts(&r.extra)
 	s.Float(&r.lambda)
 	if r.auto != nil {
 		r.auto.state(s)

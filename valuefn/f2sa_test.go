@@ -343,7 +343,7 @@ func TestCounts(t *testing.T) {
 	seen := &bilevel.Counts{}
 	q := *p
 	q.Inner, q.Outer = counting{p.Inner, &seen.GradG, &seen.ValueG}, counting{p.Outer, &seen.GradF, &seen.ValueF}
-	if got := minimize(t, F2SA{Batch: 8}, &q, bilevel.Settings{MaxSteps: 3000}).Counts; got != *seen {
+	if got := follow(t, F2SA{Batch: 8}, &q, bilevel.Point{}, 3000).Counts(); got != *seen {
 		t.Errorf("counts %+v, the objectives saw %+v", got, *seen)
 	}
 	if seen.ValueF == 0 || seen.ValueG == 0 {

@@ -284,7 +284,7 @@ func (r *minimaxRun) Point() bilevel.Point { return r.point(r.z) }
 // State lists the run's variables.
 func (r *minimaxRun) State(s *bilevel.State) {
 	r.core.state(s)
-	s.Int(&r.stage)
+	s.Index(&r.stage, r.m.Stages)
 	s.Float(&r.scale)
 	s.Float(&r.outerScale)
 	for _, rule := range []hypergrad.Directions{r.ruleU, r.ruleW, r.ruleX} {

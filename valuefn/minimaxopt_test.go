@@ -311,7 +311,7 @@ func TestMinimaxOPTCounts(t *testing.T) {
 	count := &bilevel.Counts{}
 	q := *p
 	q.Inner, q.Outer = counting{p.Inner, &count.GradG, &count.ValueG}, counting{p.Outer, &count.GradF, &count.ValueF}
-	if got := minimize(t, MinimaxOPT{Batch: 8}, &q, bilevel.Settings{MaxSteps: 10000}).Counts; got != *count {
+	if got := follow(t, MinimaxOPT{Batch: 8}, &q, bilevel.Point{}, 10000).Counts(); got != *count {
 		t.Errorf("counts %+v, the objectives saw %+v", got, *count)
 	}
 	if count.ValueF == 0 || count.ValueG == 0 {

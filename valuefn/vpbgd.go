@@ -87,7 +87,7 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	c.draws, c.autoInner, c.autoOuter = 1, m.Inner.Auto(), m.Outer.Auto()
+	c.draws, c.solves, c.autoInner, c.autoOuter = 1, true, m.Inner.Auto(), m.Outer.Auto()
 	r := &vpbgdRun{core: c, m: m, last: m.Gamma, df: make([]float64, len(c.z)), fx: make([]float64, len(c.x)), gx: make([]float64, len(c.x))}
 	if m.Gamma == 0 || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
@@ -180,11 +180,7 @@ func (r *vpbgdRun) solve(ctx context.Context, all bilevel.Batch) error {
 			kernel.Axpy(-r.m.Inner.At(r.t+1), r.dz, r.z)
 			continue
 		}
-		for i, e := range r.auto.stiff {
-			if l := 2 * (r.auto.curvG + e); l > 0 {
-				r.z[i] -= r.auto.safety / l * r.dz[i]
-			}
-		}
+		r.auto.approach(r.z, r.dz, 1)
 	}
 	return nil
 }

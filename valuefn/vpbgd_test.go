@@ -120,7 +120,7 @@ func TestVPBGDCounts(t *testing.T) {
 	count := &bilevel.Counts{}
 	q := *p
 	q.Inner, q.Outer = counting{p.Inner, &count.GradG, &count.ValueG}, counting{p.Outer, &count.GradF, &count.ValueF}
-	if got := minimize(t, VPBGD{}, &q, bilevel.Settings{MaxSteps: 1000}).Counts; got != *count {
+	if got := follow(t, VPBGD{}, &q, bilevel.Point{}, 1000).Counts(); got != *count {
 		t.Errorf("counts %+v, the objectives saw %+v", got, *count)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -51,6 +52,10 @@ var errInterrupted = errors.New("interrupted")
 
 // run is the whole command. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if _, err := bilevel.Kernels(); err != nil {
+		fmt.Fprintln(stderr, "bilevel:", err)
+		return exitUsage
+	}
 	root := newRoot()
 	root.SetArgs(joinSwitches(args))
 	root.SetIn(stdin)

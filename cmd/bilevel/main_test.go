@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -507,5 +509,16 @@ func TestSwitches(t *testing.T) {
 		if (m.Scaler != nil) != c.scaled || m.HasIntercept != c.intercept {
 			t.Errorf("%q: scaler %v, intercept %v", c.args, m.Scaler != nil, m.HasIntercept)
 		}
+	}
+}
+
+// Kernels that were asked for and are not there are wrong usage, in a process of its own as they are chosen at its start.
+func TestKernelsThatAreNotThere(t *testing.T) {
+	c := exec.Command(os.Args[0], "bench", "work")
+	c.Env = append(os.Environ(), "BILEVEL_KERNELS=sse")
+	out, err := c.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !strings.Contains(string(out), `BILEVEL_KERNELS is "sse", which is none of plain`) {
+		t.Errorf("%v, %s", err, out)
 	}
 }

@@ -64,7 +64,8 @@ type config struct {
 	warm         bool
 }
 
-var standard = config{set: "digits", train: 1000, test: 700, units: 50, inner: 20, steps: 100, step: .5, estimator: "fixed-point", warm: true}
+var standard = config{set: "digits", train: 1000, test: 700, units: 50, inner: 20, steps: 100, step: .5,
+	estimator: "fixed-point", warm: true}
 
 type report struct {
 	config
@@ -76,7 +77,8 @@ type report struct {
 }
 
 func (r report) print(w io.Writer) {
-	fmt.Fprintf(w, "%d units, %d training rows, %d outer steps of T = K = %d, %s: %.1f s (%s)\n", r.units, r.train, r.steps, r.inner, r.estimator, r.seconds, r.reason)
+	fmt.Fprintf(w, "%d units, %d training rows, %d outer steps of T = K = %d, %s: %.1f s (%s)\n",
+		r.units, r.train, r.steps, r.inner, r.estimator, r.seconds, r.reason)
 	fmt.Fprintf(w, "training loss %.4f, at the start %.4f; ‖Φ(z) − z‖ = %.1e\n", r.after, r.before, r.residual)
 	fmt.Fprintf(w, "training accuracy %.1f%%, test accuracy %.1f%%\n", 100*r.trainAccuracy, 100*r.accuracy)
 }
@@ -116,7 +118,8 @@ func train(ctx context.Context, c config) (report, error) {
 	res, err := bilevel.Minimize(ctx, &bilevel.Problem{
 		Outer: loss, Fixed: network,
 		Project: func(x []float64) { network.Project(x, limit) },
-	}, hypergrad.Descent{Estimator: e, Optimizer: hypergrad.Momentum{Mu: .9}, Step: c.step, ColdStart: !c.warm, ColdAdjoint: !c.warm},
+	}, hypergrad.Descent{Estimator: e, Optimizer: hypergrad.Momentum{Mu: .9}, Step: c.step,
+		ColdStart: !c.warm, ColdAdjoint: !c.warm},
 		bilevel.Settings{Start: bilevel.Point{X: x}, MaxSteps: c.steps})
 	if err != nil {
 		return report{}, err

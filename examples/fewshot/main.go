@@ -58,7 +58,8 @@ type config struct {
 	steps                     int64
 }
 
-var standard = config{head: "ridge", ways: 5, shots: 1, query: 10, width: 32, tasks: 300, testTasks: 300, ridge: .05, steps: 60}
+var standard = config{head: "ridge", ways: 5, shots: 1, query: 10, width: 32,
+	tasks: 300, testTasks: 300, ridge: .05, steps: 60}
 
 // report is the accuracy on query rows of new classes.
 type report struct {
@@ -71,7 +72,8 @@ type report struct {
 type score struct{ mean, err float64 }
 
 func (r report) print(w io.Writer) {
-	fmt.Fprintf(w, "%d-way %d-shot, %s heads, %d tasks of classes that were not learned from\n", r.ways, r.shots, r.head, r.testTasks)
+	fmt.Fprintf(w, "%d-way %d-shot, %s heads, %d tasks of classes that were not learned from\n",
+		r.ways, r.shots, r.head, r.testTasks)
 	fmt.Fprintf(w, "query loss of the tasks learned from: %.4f, at the start %.4f\n", r.after, r.before)
 	for _, s := range []struct {
 		name string
@@ -143,7 +145,8 @@ func learn(ctx context.Context, c config) (report, error) {
 
 // evaluate fits heads to support rows with the representation h and returns their accuracy on query rows.
 func evaluate(ctx context.Context, support, query []model.Task, h []float64, c config) (score, error) {
-	o := model.RepresentationOptions{Width: len(h) / support[0].X.D, Classes: c.ways, Ridge: c.ridge, OneHot: c.head == "ridge"}
+	o := model.RepresentationOptions{Width: len(h) / support[0].X.D, Classes: c.ways, Ridge: c.ridge,
+		OneHot: c.head == "ridge"}
 	g, err := model.NewRepresentation(support, o)
 	if err != nil {
 		return score{}, err
@@ -230,7 +233,8 @@ func madeUp(rng *rand.Rand) (train, test []class) {
 // draw draws tasks: ways classes each, with shots support rows and query others of every class.
 func draw(from []class, c config, n int, rng *rand.Rand) (support, query []model.Task, err error) {
 	if len(from) < c.ways || c.ways < 2 || c.shots < 1 || n < 1 {
-		return nil, nil, fmt.Errorf("%d tasks of %d classes with %d rows each, from %d classes", n, c.ways, c.shots, len(from))
+		return nil, nil, fmt.Errorf("%d tasks of %d classes with %d rows each, from %d classes",
+			n, c.ways, c.shots, len(from))
 	}
 	d := len(from[0][0])
 	for range n {

@@ -22,7 +22,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println("learned beats raw by more than two standard errors:", r.learned.mean-r.raw.mean > 2*(r.learned.err+r.raw.err))
+	fmt.Println("learned beats raw by more than two standard errors:",
+		r.learned.mean-r.raw.mean > 2*(r.learned.err+r.raw.err))
 	fmt.Println("raw beats random:", r.raw.mean > r.random.mean)
 	// Output:
 	// learned beats raw by more than two standard errors: true

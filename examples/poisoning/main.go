@@ -85,7 +85,8 @@ func (r report) print(w io.Writer) {
 func audit(ctx context.Context, c config) (report, error) {
 	moved := int(math.Round(c.share * float64(c.train)))
 	if !(c.share > 0 && c.share <= 1) || c.train > 0 && moved == 0 {
-		return report{}, fmt.Errorf("-share %v: choose a share of the %d training rows, above 0 and up to 1", c.share, c.train)
+		return report{}, fmt.Errorf("-share %v: choose a share of the %d training rows, above 0 and up to 1",
+			c.share, c.train)
 	}
 	if !(c.radius >= 0) {
 		return report{}, fmt.Errorf("-radius %v: a radius is not negative", c.radius)

@@ -12,7 +12,8 @@ import (
 
 // Poisoned rows cost more accuracy than rows moved as far at random.
 func Example() {
-	r, err := audit(context.Background(), config{set: "digits", train: 1000, val: 400, share: .1, norm: "linf", radius: .3, ridge: .01, steps: 60})
+	r, err := audit(context.Background(), config{set: "digits", train: 1000, val: 400, share: .1, norm: "linf", radius: .3,
+		ridge: .01, steps: 60})
 	if err != nil {
 		fmt.Println(err)
 		return

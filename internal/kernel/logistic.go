@@ -17,9 +17,11 @@ func LogisticProducts(dz, hv, a []float64, stride int, y, z, v []float64, w floa
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
+		logisticProductsAVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride),
+			w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
 	case AVX2:
-		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
+		logisticProductsAVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), logisticRows(stride),
+			w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
 	default:
 		logisticProductsPlain(dz, hv, a, stride, y, z, v, w)
 	}
@@ -38,9 +40,11 @@ func LogisticGrad(dz, a []float64, stride int, y, z []float64, w float64, next [
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
+		logisticGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false,
+			ptr(next), 8*len(next), lines(next, len(y), 3))
 	case AVX2:
-		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, len(y), 3))
+		logisticGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, false,
+			ptr(next), 8*len(next), lines(next, len(y), 3))
 	default:
 		logisticGradPlain(dz, a, stride, y, z, w)
 	}
@@ -59,9 +63,11 @@ func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, nex
 	checkRows(a, stride, len(z), n)
 	switch vectorTier(len(z)) {
 	case AVX512:
-		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, n, 3))
+		logisticHessAVX512(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false,
+			ptr(next), 8*len(next), lines(next, n, 3))
 	case AVX2:
-		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false, ptr(next), 8*len(next), lines(next, n, 3))
+		logisticHessAVX2(ptr(hv), ptr(a), stride, ptr(z), ptr(v), n, len(z), logisticRows(stride), w, false,
+			ptr(next), 8*len(next), lines(next, n, 3))
 	default:
 		logisticHessPlain(hv, a, stride, n, z, v, w)
 	}
@@ -75,16 +81,19 @@ func LogisticHess(hv, a []float64, stride, n int, z, v []float64, w float64, nex
 // computes the loss only. len(y) is the number of rows and d = len(z), also
 // the length of dz. The rows are read from memory once. next is fetched as by
 // LogisticProducts.
-func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, add bool, next []float64) (loss float64) {
+func LogisticValueGrad(dz, a []float64, stride int, y, z []float64, w float64, add bool,
+	next []float64) (loss float64) {
 	if dz != nil && len(dz) != len(z) {
 		panic(badLength)
 	}
 	checkRows(a, stride, len(z), len(y))
 	switch vectorTier(len(z)) {
 	case AVX512:
-		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(next, len(y), 3))
+		return logisticValueGradAVX512(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add,
+			ptr(next), 8*len(next), lines(next, len(y), 3))
 	case AVX2:
-		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add, ptr(next), 8*len(next), lines(next, len(y), 3))
+		return logisticValueGradAVX2(ptr(dz), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), logisticRows(stride), w, add,
+			ptr(next), 8*len(next), lines(next, len(y), 3))
 	}
 	return logisticValueGradPlain(dz, a, stride, y, z, w, add)
 }
@@ -136,13 +145,17 @@ func LogisticCoefs(cg, ch, a []float64, stride int, y, z, v []float64, next []fl
 	checkRows(a, stride, len(z), len(y))
 	switch t := vectorTier(len(z)); {
 	case t == AVX512 && ch == nil:
-		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
+		logisticCoefsAVX512(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z),
+			ptr(next), 8*len(next), lines(next, len(y), 2))
 	case t == AVX512:
-		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
+		logisticCoefs2AVX512(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z),
+			ptr(next), 8*len(next), lines(next, len(y), 2))
 	case t == AVX2 && ch == nil:
-		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
+		logisticCoefsAVX2(ptr(cg), ptr(a), stride, ptr(y), ptr(z), len(y), len(z),
+			ptr(next), 8*len(next), lines(next, len(y), 2))
 	case t == AVX2:
-		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z), ptr(next), 8*len(next), lines(next, len(y), 2))
+		logisticCoefs2AVX2(ptr(cg), ptr(ch), ptr(a), stride, ptr(y), ptr(z), ptr(v), len(y), len(z),
+			ptr(next), 8*len(next), lines(next, len(y), 2))
 	default:
 		scoresPlain(cg, a, stride, z)
 		if ch != nil {

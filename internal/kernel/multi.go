@@ -46,7 +46,8 @@ func CombineK(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep 
 
 // CombineKAhead is [CombineK] and meanwhile asks for the cache lines of ahead,
 // at the pace that memory delivers. It returns the part that it did not reach.
-func CombineKAhead(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep float64, ahead []float64) (rest []float64) {
+func CombineKAhead(dz, a []float64, stride int, c []float64, k, d, rows int, w, keep float64,
+	ahead []float64) (rest []float64) {
 	checkK(c, dz, k, d, rows)
 	checkRows(a, stride, d, rows)
 	bytes := 0

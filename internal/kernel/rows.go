@@ -41,7 +41,8 @@ func Combine(dz, a []float64, stride int, c []float64, w float64, add bool, next
 	checkRows(a, stride, len(dz), len(c))
 	switch tier {
 	case AVX512:
-		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(c), 1))
+		combineAVX512(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add,
+			ptr(next), 8*len(next), lines(next, len(c), 1))
 	case AVX2:
 		combineAVX2(ptr(dz), ptr(a), stride, ptr(c), len(c), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(c), 1))
 	default:
@@ -62,9 +63,11 @@ func Combine2(dz, hv, a []float64, stride int, cg, ch []float64, w float64, add 
 	checkRows(a, stride, len(dz), len(cg))
 	switch tier {
 	case AVX512:
-		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(cg), 1))
+		combine2AVX512(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add,
+			ptr(next), 8*len(next), lines(next, len(cg), 1))
 	case AVX2:
-		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add, ptr(next), 8*len(next), lines(next, len(cg), 1))
+		combine2AVX2(ptr(dz), ptr(hv), ptr(a), stride, ptr(cg), ptr(ch), len(cg), len(dz), w, add,
+			ptr(next), 8*len(next), lines(next, len(cg), 1))
 	default:
 		combine2Plain(dz, hv, a, stride, cg, ch, w, add)
 	}

@@ -8,22 +8,7 @@ import (
 
 // tier is compared in every wrapper: with direct calls of assembly this is
 // cheaper than function variables, whose calls convert the arguments.
-var tier = initialTier(os.Getenv("BILEVEL_KERNELS"))
-
-func initialTier(limit string) Tier {
-	best := Plain
-	for t := AVX2; t <= AVX512; t++ {
-		if Supported(t) {
-			best = t
-		}
-	}
-	for t := Plain; t < best; t++ {
-		if limit == t.String() {
-			return t
-		}
-	}
-	return best
-}
+var tier, envError = choose(os.Getenv("BILEVEL_KERNELS"), Supported)
 
 // Supported reports whether this processor has tier t.
 func Supported(t Tier) bool {

@@ -97,10 +97,14 @@ func TestUlps(t *testing.T) {
 		ref     func(x *big.Float) *big.Float
 		regions []func() float64
 	}{
-		{"Exp", Exp, bigExp, []func() float64{uniform(-1, 1), uniform(-745, 709.7), uniform(-750, -700), uniform(709, 710), spread(-80, 8)}},
-		{"Log1p", Log1p, bigLog1p, []func() float64{uniform(-0.5, 1), uniform(-1, 0), uniform(0, 10), spread(-200, -1), func() float64 { return math.Exp2(1000 * rng.Float64()) }}},
-		{"Sigmoid", Sigmoid, bigSigmoid, []func() float64{uniform(-2, 2), uniform(-40, 40), uniform(-745, 0), spread(-80, 8)}},
-		{"Softplus", Softplus, func(x *big.Float) *big.Float { return bigLog1p(bigExp(x)) }, []func() float64{uniform(-2, 2), uniform(-40, 40), uniform(-745, 0), spread(-80, 8)}},
+		{"Exp", Exp, bigExp, []func() float64{uniform(-1, 1), uniform(-745, 709.7), uniform(-750, -700), uniform(709, 710),
+			spread(-80, 8)}},
+		{"Log1p", Log1p, bigLog1p, []func() float64{uniform(-0.5, 1), uniform(-1, 0), uniform(0, 10), spread(-200, -1),
+			func() float64 { return math.Exp2(1000 * rng.Float64()) }}},
+		{"Sigmoid", Sigmoid, bigSigmoid, []func() float64{uniform(-2, 2), uniform(-40, 40), uniform(-745, 0),
+			spread(-80, 8)}},
+		{"Softplus", Softplus, func(x *big.Float) *big.Float { return bigLog1p(bigExp(x)) },
+			[]func() float64{uniform(-2, 2), uniform(-40, 40), uniform(-745, 0), spread(-80, 8)}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			var x []float64

@@ -213,8 +213,9 @@ type Pair struct {
 }
 
 // NewPair draws quadratics with z of length d and x of length p, g the mean of n terms and f of m. Data for which
-// ∇²h = Jᵀf_zzJ + f_xx + f_xzJ + (f_xzJ)ᵀ, J = ∂z*/∂x, is not positive definite, or nearly not (a condition number above
-// 100), are drawn again. It is an error if 100 draws are not enough: there are too few terms to determine z and x.
+// ∇²h = Jᵀf_zzJ + f_xx + f_xzJ + (f_xzJ)ᵀ, J = ∂z*/∂x, is not positive definite, or nearly not (a condition number
+// above 100), are drawn again. It is an error if 100 draws are not enough: there are too few terms to determine z and
+// x.
 func NewPair(d, p, n, m int, seed uint64) (*Pair, error) {
 	rng := rand.New(rand.NewPCG(seed, 0x9d8f))
 	for range 100 {
@@ -254,7 +255,8 @@ func NewPair(d, p, n, m int, seed uint64) (*Pair, error) {
 		pair.Value = pair.Solve(pair.X).Value
 		return pair, nil
 	}
-	return nil, fmt.Errorf("quadratic: no positive definite quadratic with d = %d, p = %d, n = %d, m = %d in 100 draws: too few terms", d, p, n, m)
+	return nil, fmt.Errorf("quadratic: no positive definite quadratic with d = %d, p = %d, n = %d, m = %d in 100 draws: "+
+		"too few terms", d, p, n, m)
 }
 
 // Solution is the exact answer at one x: z*, v*, h and ∇h.

@@ -11,20 +11,29 @@ import (
 func find(elem ...string) (dir string, ok bool) {
 	dir = os.Getenv("BILEVEL_DATA")
 	if dir == "" {
-		root, err := os.Getwd()
-		for err == nil {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				return "", false
-			}
-			root = filepath.Dir(root)
+		root, err := repository()
+		if err != nil {
+			return "", false
 		}
 		dir = filepath.Join(root, "..", "shared", "data")
 	}
 	_, err := os.Stat(filepath.Join(append([]string{dir}, elem...)...))
 	return dir, err == nil
+}
+
+// repository is the folder of go.mod, the nearest one at or above that of the package under test.
+func repository() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			err = os.ErrNotExist
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
 }
 
 // Folder is the folder of data sets. The test is skipped where that has no elem, a file or the folder of a set.

@@ -6,52 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
 )
-
-// synthetic is a made-up benchmark whose runs follow power laws: no method of this name ran.
-func synthetic(methods, seeds, records int) BenchData {
-	rng := rand.New(rand.NewPCG(5, 6))
-	d := BenchData{
-		Title:    "Synthetic benchmark for tests",
-		Subtitle: "made-up numbers, no method ran",
-		Facts:    []Fact{{"Origin", "a formula with random numbers"}, {"Seeds", fmt.Sprint(seeds)}},
-		Best:     map[string]float64{"valley": 0.25},
-	}
-	for _, problem := range []string{"valley", "ridge & slope"} {
-		for m := range methods {
-			rate := 0.5 + 2*rng.Float64()
-			cost := math.Exp(rng.NormFloat64())
-			for seed := range seeds {
-				r := BenchRun{Problem: problem, Method: fmt.Sprintf("method %02d", m), Params: fmt.Sprintf("batch=%d", 16<<(m%3)), Seed: uint64(seed), Status: "done"}
-				speed := cost * (0.85 + 0.3*rng.Float64())
-				start := 0.4 + 0.2*rng.Float64()
-				noise := 1e-7 * math.Exp(2*rng.NormFloat64())
-				for i := range records {
-					step := int64(0)
-					if i > 0 {
-						step = int64(math.Round(math.Pow(10, 5*float64(i)/float64(records-1))))
-					}
-					sub := start/math.Pow(1+float64(step)/10, rate)*(0.8+0.4*rng.Float64()) + noise
-					p := BenchPoint{
-						Step: step, Seconds: 2e-5 * speed * float64(step), Samples: 64 * step, GradCalls: 3 * step,
-						Value: 0.25 + sub, GradNorm2: sub * (0.5 + rng.Float64()), TestError: nan, KKT: nan,
-					}
-					if problem != "valley" && i%2 == 0 {
-						p.TestError = 0.05 + sub
-						p.KKT = 3 * sub
-					}
-					r.Points = append(r.Points, p)
-				}
-				d.Runs = append(d.Runs, r)
-			}
-		}
-	}
-	return d
-}
 
 func renderBench(t *testing.T, d BenchData) string {
 	t.Helper()
@@ -103,7 +61,8 @@ func decodeBench(t *testing.T, html string) []decodedProblem {
 func TestBenchErrors(t *testing.T) {
 	good := func() BenchData {
 		return BenchData{Title: "t", Runs: []BenchRun{
-			{Problem: "p", Method: "m", Seed: 0, Status: "done", Points: []BenchPoint{{}, {Step: 1, Seconds: 1, Samples: 1, GradCalls: 1, Value: 1}}},
+			{Problem: "p", Method: "m", Seed: 0, Status: "done",
+				Points: []BenchPoint{{}, {Step: 1, Seconds: 1, Samples: 1, GradCalls: 1, Value: 1}}},
 			{Problem: "p", Method: "m", Seed: 1, Status: "failed: no memory"},
 		}}
 	}
@@ -121,7 +80,8 @@ func TestBenchErrors(t *testing.T) {
 		{"status", func(d *BenchData) { d.Runs[1].Status = "lost" }, `run 1 (p, m, seed 1) has status "lost"`},
 		{"no status", func(d *BenchData) { d.Runs[1].Status = "" }, `has status ""`},
 		{"twice", func(d *BenchData) { d.Runs[1].Seed = 0 }, "run 1 (p, m, seed 0) is there twice, first as run 0"},
-		{"time", func(d *BenchData) { d.Runs[0].Points[0].Seconds = 2 }, "record 1 of run 0 (p, m, seed 0) is at 1 s, after one at 2 s"},
+		{"time", func(d *BenchData) { d.Runs[0].Points[0].Seconds = 2 },
+			"record 1 of run 0 (p, m, seed 0) is at 1 s, after one at 2 s"},
 		{"negative time", func(d *BenchData) { d.Runs[0].Points[0].Seconds = -1 }, "record 0 of run 0"},
 		{"unknown time", func(d *BenchData) { d.Runs[0].Points[1].Seconds = nan }, "is at NaN s"},
 		{"endless", func(d *BenchData) { d.Runs[0].Points[1].Seconds = math.Inf(1) }, "is at +Inf s"},
@@ -146,7 +106,7 @@ func TestBenchErrors(t *testing.T) {
 }
 
 func TestBenchWriteError(t *testing.T) {
-	if err := WriteBench(failing{}, synthetic(1, 1, 3)); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if err := WriteBench(failing{}, Synthetic(1, 1, 3)); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -178,7 +138,8 @@ func TestBenchUnknownValues(t *testing.T) {
 			{Step: 1, Seconds: 1, Value: nan, GradNorm2: nan, TestError: nan, KKT: nan},
 			{Step: 2, Seconds: 2, Value: inf, GradNorm2: -inf, TestError: nan, KKT: nan},
 		}},
-		{Problem: "q", Method: "m", Status: "done", Points: []BenchPoint{{Value: nan, GradNorm2: nan, TestError: 0.5, KKT: nan}}},
+		{Problem: "q", Method: "m", Status: "done", Points: []BenchPoint{{Value: nan, GradNorm2: nan, TestError: 0.5,
+			KKT: nan}}},
 	}}
 	problems := decodeBench(t, renderBench(t, d))
 	if p := problems[0]; p.Given || p.Best == nil || *p.Best != 2-1e-10 {
@@ -189,7 +150,8 @@ func TestBenchUnknownValues(t *testing.T) {
 	}
 	run := problems[0].Curves[0].Runs[0]
 	for column, want := range map[string]string{
-		"suboptimality": "[1e-10,null,1e999]", "gradnorm": "[null,null,-1e999]", "error": "", "kkt": "", "time": "[0,1,2]", "done": "false", "steps": "[0,1,2]",
+		"suboptimality": "[1e-10,null,1e999]", "gradnorm": "[null,null,-1e999]", "error": "", "kkt": "",
+		"time": "[0,1,2]", "done": "false", "steps": "[0,1,2]",
 	} {
 		if got := string(run[column]); got != want {
 			t.Errorf("column %s is %s, want %s", column, got, want)
@@ -201,7 +163,7 @@ func TestBenchUnknownValues(t *testing.T) {
 }
 
 func TestBenchBest(t *testing.T) {
-	d := synthetic(2, 2, 5)
+	d := Synthetic(2, 2, 5)
 	problems := decodeBench(t, renderBench(t, d))
 	if p := problems[0]; !p.Given || *p.Best != 0.25 {
 		t.Errorf("h* is %v (given %t), want the 0.25 given", *p.Best, p.Given)
@@ -224,7 +186,8 @@ func TestBenchStyles(t *testing.T) {
 	d := BenchData{Title: "t", Runs: []BenchRun{
 		{Problem: "p", Method: "a", Status: "done"}, {Problem: "p", Method: "b", Status: "done"},
 		{Problem: "q", Method: "b", Params: "x", Status: "done"}, {Problem: "q", Method: "a", Status: "done"},
-		{Problem: "r", Method: "b", Params: "x", Status: "done"}, {Problem: "r", Method: "b", Params: "y", Status: "done"}, {Problem: "r", Method: "a", Status: "done"},
+		{Problem: "r", Method: "b", Params: "x", Status: "done"}, {Problem: "r", Method: "b", Params: "y", Status: "done"},
+		{Problem: "r", Method: "a", Status: "done"},
 	}}
 	var got []string
 	for _, p := range decodeBench(t, renderBench(t, d)) {
@@ -238,12 +201,13 @@ func TestBenchStyles(t *testing.T) {
 }
 
 func TestBenchFailures(t *testing.T) {
-	d := synthetic(2, 3, 4)
+	d := Synthetic(2, 3, 4)
 	lacks(t, renderBench(t, d), "Runs that did not finish")
 	d.Runs[0].Status = "failed: step 7: <singular> matrix"
 	d.Runs[1].Status, d.Runs[1].Points = "diverged", nil
 	html := renderBench(t, d)
-	wants(t, html, "2 of 12 runs diverged or failed", "<bdi>failed: step 7: &lt;singular&gt; matrix</bdi>", "<bdi>diverged</bdi>",
+	wants(t, html, "2 of 12 runs diverged or failed", "<bdi>failed: step 7: &lt;singular&gt; matrix</bdi>",
+		"<bdi>diverged</bdi>",
 		`<td class="number">100,000</td>`, `<td class="number">–</td>`, `<details open="">`, "<bdi>batch=16</bdi>")
 	for i := range d.Runs {
 		d.Runs[i].Params = fmt.Sprint(i)
@@ -257,7 +221,7 @@ func TestBenchFailures(t *testing.T) {
 }
 
 func TestBenchSize(t *testing.T) {
-	d := synthetic(15, 10, 60) // on two problems
+	d := Synthetic(15, 10, 60) // on two problems
 	html := renderBench(t, d)
 	if limit := 3_000_000; len(html) > limit {
 		t.Errorf("page of %d runs has %d bytes, more than %d", len(d.Runs), len(html), limit)

@@ -58,12 +58,16 @@ func WriteCleaning(w io.Writer, d Cleaning) error {
 		Rows          []suspectView
 		Pictures      bool
 		Facts         []Fact
-	}{Style: template.CSS(style), Title: clean(d.Title), Bars: weightBars(d.Weights), Width: weightBins * weightWidth, Height: weightHeight}
+	}{
+		Style: template.CSS(style), Title: clean(d.Title),
+		Bars: weightBars(d.Weights), Width: weightBins * weightWidth, Height: weightHeight,
+	}
 	for _, words := range d.Words {
 		v.Words = append(v.Words, clean(words))
 	}
 	for _, s := range d.Suspects {
-		r := suspectView{Row: s.Row, Label: clean(s.Label), Predicted: clean(s.Predicted), Weight: fmt.Sprintf("%.3g", s.Weight), Values: clean(s.Values)}
+		r := suspectView{Row: s.Row, Label: clean(s.Label), Predicted: clean(s.Predicted),
+			Weight: fmt.Sprintf("%.3g", s.Weight), Values: clean(s.Values)}
 		if s.Picture != "" {
 			r.Picture, v.Pictures = template.URL("data:image/png;base64,"+s.Picture), true
 		}

@@ -19,7 +19,8 @@ func TestCleaning(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.String()
-	for _, want := range []string{"<h1>noisy &lt;1&gt;</h1>", "two &amp; two", "<bdi>&lt;b&gt;</bdi>", "0.0123", "size 3", "3 rows from 0.95 to 1", "2 rows from 0 to 0.05", "<bdi>seed</bdi>"} {
+	for _, want := range []string{"<h1>noisy &lt;1&gt;</h1>", "two &amp; two", "<bdi>&lt;b&gt;</bdi>", "0.0123", "size 3",
+		"3 rows from 0.95 to 1", "2 rows from 0 to 0.05", "<bdi>seed</bdi>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not in the page", want)
 		}
@@ -31,11 +32,13 @@ func TestCleaning(t *testing.T) {
 	}
 
 	b.Reset()
-	if err := WriteCleaning(&b, Cleaning{Suspects: []Suspect{{Row: 1, Label: "3", Predicted: "8", Picture: "iVBORw0KGgo="}}}); err != nil {
+	suspects := []Suspect{{Row: 1, Label: "3", Predicted: "8", Picture: "iVBORw0KGgo="}}
+	if err := WriteCleaning(&b, Cleaning{Suspects: suspects}); err != nil {
 		t.Fatal(err)
 	}
 	page = b.String()
-	if !strings.Contains(page, `src="data:image/png;base64,iVBORw0KGgo="`) || strings.Contains(page, "<h2>Weights</h2>") || strings.Contains(page, "<h2>How") {
+	if !strings.Contains(page, `src="data:image/png;base64,iVBORw0KGgo="`) || strings.Contains(page, "<h2>Weights</h2>") ||
+		strings.Contains(page, "<h2>How") {
 		t.Errorf("%s", page[strings.Index(page, "<main>"):])
 	}
 }

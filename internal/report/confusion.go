@@ -72,7 +72,8 @@ func viewConfusion(c *Confusion) *confusion {
 	if len(classes) > mostClasses {
 		v.Pairs = confusedMost(c.Counts, classes, totals)
 		if len(v.Pairs) > 0 {
-			v.Caption = append(v.Caption, fmt.Sprintf("With %s classes the matrix is not drawn; these are the pairs confused most often.", count(len(classes))))
+			v.Caption = append(v.Caption, fmt.Sprintf("With %s classes the matrix is not drawn; these are the pairs confused "+
+				"most often.", count(len(classes))))
 		} else {
 			v.Caption = append(v.Caption, fmt.Sprintf("No pair of the %s classes is confused.", count(len(classes))))
 		}

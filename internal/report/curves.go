@@ -69,7 +69,8 @@ func drawLoss(trace []TracePoint, baseline Row, loss string) *figure {
 			fmt.Sprintf("No finite %s in %s.", loss, counted(len(trace), "record"))}}
 	}
 	// Values on the way are less exact than the last one, the result.
-	if last := len(points) - 1; points[last].y > points[best].y && points[last].y-points[best].y <= 1e-6*math.Abs(points[best].y) {
+	if last := len(points) - 1; points[last].y > points[best].y &&
+		points[last].y-points[best].y <= 1e-6*math.Abs(points[best].y) {
 		best = last
 	}
 	first, lowest := points[0], points[best]
@@ -82,7 +83,8 @@ func drawLoss(trace []TracePoint, baseline Row, loss string) *figure {
 	yScale := fit(y, y.manyDecades(), 0.06)
 	if top, zoomed := closeUp(points, lowest.y, baseline.Validation); zoomed {
 		yScale = fit(extent{lo: lowest.y, hi: top}, false, 0.06)
-		caption = append(caption, fmt.Sprintf("The drawing is cut above %s to show the baseline and the result apart; the run started at %s.",
+		caption = append(caption, fmt.Sprintf("The drawing is cut above %s to show the baseline and the result apart; the "+
+			"run started at %s.",
 			number(yScale.hi, 4), number(first.y, 4)))
 	}
 	p := newPlot("loss", progressAxis(x, label), axis{label: loss, scale: yScale})
@@ -91,7 +93,8 @@ func drawLoss(trace []TracePoint, baseline Row, loss string) *figure {
 		title, label, number(first.y, 5), number(points[len(points)-1].y, 5), number(lowest.y, 5))
 	if drawable(baseline.Validation) {
 		p.across("reference", baseline.Validation)
-		legends = append(legends, legend{"reference", fmt.Sprintf("%s, %s", rowName(baseline, "baseline"), number(baseline.Validation, 5))})
+		legends = append(legends, legend{"reference",
+			fmt.Sprintf("%s, %s", rowName(baseline, "baseline"), number(baseline.Validation, 5))})
 		desc += fmt.Sprintf(" The baseline is %s.", number(baseline.Validation, 5))
 	}
 	p.clipped(func() { p.polyline("run", thin(points)) })
@@ -180,7 +183,8 @@ func drawGradNorm(trace []TracePoint, loss string) *figure {
 	}
 	first, last := points[0].y, points[len(points)-1].y
 	f := p.figure("Norm of the hypergradient",
-		fmt.Sprintf("Norm of the projected hypergradient against %s, logarithmic: from %s to %s.", label, number(first, 3), number(last, 3)))
+		fmt.Sprintf("Norm of the projected hypergradient against %s, logarithmic: from %s to %s.", label, number(first, 3),
+			number(last, 3)))
 	f.Caption = []string{fmt.Sprintf("From %s to %s.", number(first, 3), number(last, 3))}
 	if end := trace[len(trace)-1]; end.GradNorm <= negligible*math.Abs(end.Value) {
 		f.Caption[0] += " It is negligible at the end: no small change of the strengths lowers the " + loss + "."
@@ -233,7 +237,8 @@ func drawGrid(grid []GridPoint, result Row, loss string, kind parametrisation) *
 		sentence(loss), counted(len(points), "point"), number(best.Value, 5), number(best.X, 3))
 	if drawable(result.Validation) {
 		p.across("result", result.Validation)
-		legends = append(legends, legend{"result", fmt.Sprintf("%s, %s", rowName(result, "result"), number(result.Validation, 5))})
+		legends = append(legends, legend{"result",
+			fmt.Sprintf("%s, %s", rowName(result, "result"), number(result.Validation, 5))})
 		desc += fmt.Sprintf(" The result reaches %s.", number(result.Validation, 5))
 	}
 	line := thin(points)
@@ -278,7 +283,8 @@ func drawResiduals(r *Residuals) *figure {
 	}
 	n := len(points)
 	if n == 0 {
-		return &figure{Title: title, Caption: []string{fmt.Sprintf("No finite residual in %s.", counted(len(r.Observed), "row"))}}
+		return &figure{Title: title, Caption: []string{fmt.Sprintf("No finite residual in %s.",
+			counted(len(r.Observed), "row"))}}
 	}
 	rmse, mean := math.Sqrt(squares/float64(n)), sum/float64(n)
 	drawn := min(n, mostResiduals)
@@ -306,7 +312,8 @@ func drawResiduals(r *Residuals) *figure {
 	f.Legend = []legend{{"dots", "one row"}, {"reference", "no error"}}
 	f.Caption = []string{summary}
 	if drawn < n {
-		f.Caption = append(f.Caption, fmt.Sprintf("The drawing shows %s of these rows, taken at even distances; the largest residual may not be among them.", count(drawn)))
+		f.Caption = append(f.Caption, fmt.Sprintf("The drawing shows %s of these rows, taken at even distances; the "+
+			"largest residual may not be among them.", count(drawn)))
 	}
 	if missing := len(r.Observed) - n; missing > 0 {
 		f.Caption = append(f.Caption, fmt.Sprintf("%s without a finite residual left out.", counted(missing, "row")))

@@ -80,7 +80,8 @@ func TestNumber(t *testing.T) {
 		want   string
 	}{
 		{0.203884, 5, "0.20388"}, {-12, 3, "−12.0"}, {0, 5, "0"}, {math.NaN(), 3, "–"}, {math.Inf(-1), 3, "−∞"},
-		{math.Inf(1), 3, "∞"}, {162754.8, 3, "1.63e5"}, {6.14e-6, 3, "6.14e−6"}, {2988.12, 3, "2988"}, {1e-4, 3, "0.000100"}, {9.9996, 3, "10.0"}, {-0.99996, 2, "−1.0"},
+		{math.Inf(1), 3, "∞"}, {162754.8, 3, "1.63e5"}, {6.14e-6, 3, "6.14e−6"}, {2988.12, 3, "2988"}, {1e-4, 3, "0.000100"},
+		{9.9996, 3, "10.0"}, {-0.99996, 2, "−1.0"},
 	} {
 		if got := number(test.v, test.digits); got != test.want {
 			t.Errorf("%g is %q, want %q", test.v, got, test.want)
@@ -130,7 +131,8 @@ func TestAxisLabelsAreEscaped(t *testing.T) {
 
 func TestAxisLabelsDoNotTouch(t *testing.T) {
 	upright := regexp.MustCompile(`<text class="(middle|end)" x="([0-9.]+)" y="258">([^<]+)</text>`)
-	for _, e := range []extent{{lo: 0, hi: 1}, {lo: 1e3, hi: 1e6}, {lo: 1e4, hi: 9.9e6}, {lo: 123, hi: 123456}, {lo: 1e297, hi: 1e300}, {lo: 1000, hi: 1000.008}} {
+	for _, e := range []extent{{lo: 0, hi: 1}, {lo: 1e3, hi: 1e6}, {lo: 1e4, hi: 9.9e6}, {lo: 123, hi: 123456},
+		{lo: 1e297, hi: 1e300}, {lo: 1000, hi: 1000.008}} {
 		p := frame(e, "")
 		labels := upright.FindAllStringSubmatch(p.b.String(), -1)
 		if len(labels) < 2 {

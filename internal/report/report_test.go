@@ -104,9 +104,10 @@ func lacks(t *testing.T, html string, parts ...string) {
 func classifier(nStrengths, nClasses int) Data {
 	rng := rand.New(rand.NewPCG(1, 2))
 	d := Data{
-		Title:        "Digits: softmax regression",
-		Subtitle:     "1,797 rows, 64 features, 10 classes",
-		Words:        []string{"Learning one strength per feature lowered the validation loss by 12%.", "The test loss fell too."},
+		Title:    "Digits: softmax regression",
+		Subtitle: "1,797 rows, 64 features, 10 classes",
+		Words: []string{"Learning one strength per feature lowered the validation loss by 12%.",
+			"The test loss fell too."},
 		Baseline:     Row{"best shared strength", 0.20712, 0.21944, 0.9533},
 		Result:       Row{"one strength per feature", 0.18124, 0.20011, 0.9611},
 		Metric:       "test accuracy",
@@ -116,7 +117,8 @@ func classifier(nStrengths, nClasses int) Data {
 	}
 	for i := range 45 {
 		decay := math.Exp(-float64(i) / 6)
-		d.Trace = append(d.Trace, TracePoint{int64(i), 0.031 * float64(i), 0.18124 + 0.5*decay*decay, 0.4 * decay * (1 + 0.3*rng.Float64())})
+		d.Trace = append(d.Trace, TracePoint{int64(i), 0.031 * float64(i), 0.18124 + 0.5*decay*decay,
+			0.4 * decay * (1 + 0.3*rng.Float64())})
 	}
 	for x := -12.0; x <= 12; x += 2 {
 		d.Grid = append(d.Grid, GridPoint{x, 0.20712 + 0.002*(x+4)*(x+4)})
@@ -225,7 +227,8 @@ func TestEdges(t *testing.T) {
 		{"constant", trace(2, 2, 2), []string{"lowest, 2.0000 at step 0"}},
 		{"zeros", trace(0, 0), []string{"lowest, 0 at step 0"}},
 		{"all NaN", trace(nan, nan), []string{"No finite validation loss in 2 records."}},
-		{"gaps", trace(nan, 3, inf, 2, -inf), []string{"3 records without a finite value left out", "lowest, 2.0000 at step 30"}},
+		{"gaps", trace(nan, 3, inf, 2, -inf), []string{"3 records without a finite value left out",
+			"lowest, 2.0000 at step 30"}},
 		{"extreme", trace(5e-324, 1e300, math.MaxFloat64), []string{"1 record without a finite value"}},
 		{"negative", trace(-1e300, 1e300), []string{"lowest, −1.0000e300"}},
 		{"many decades", trace(1e9, 1e3, 1), []string{">10⁸</text>"}},
@@ -241,20 +244,26 @@ func TestEdges(t *testing.T) {
 		{"equal strengths", strengths(repeat(-12, 100)...), []string{"100 strengths from x = −12.0 to x = −12.0"}},
 		{"zero strengths", strengths(repeat(0, 100)...), []string{"100 strengths from x = 0 to x = 0"}},
 		{"strengths without a number", strengths(repeat(nan, 100)...), []string{"No finite number among 100 strengths."}},
-		{"huge strengths", strengths(append(repeat(700, 30), append(repeat(-745, 30), inf, -inf, nan)...)...), []string{"3 strengths without a finite number"}},
-		{"one class", Data{Confusion: &Confusion{"validation", []string{"yes"}, [][]int{{12}}}}, []string{"12 of 12 rows are classified correctly, 100.00%", "12<small>100</small>"}},
-		{"no rows counted", Data{Confusion: &Confusion{"", []string{"a", "b"}, [][]int{{0, 0}, {0, 0}}}}, []string{"No rows were counted."}},
+		{"huge strengths", strengths(append(repeat(700, 30), append(repeat(-745, 30), inf, -inf, nan)...)...),
+			[]string{"3 strengths without a finite number"}},
+		{"one class", Data{Confusion: &Confusion{"validation", []string{"yes"}, [][]int{{12}}}},
+			[]string{"12 of 12 rows are classified correctly, 100.00%", "12<small>100</small>"}},
+		{"no rows counted", Data{Confusion: &Confusion{"", []string{"a", "b"}, [][]int{{0, 0}, {0, 0}}}},
+			[]string{"No rows were counted."}},
 		{"no residuals", Data{Residuals: &Residuals{}}, []string{"No finite residual in 0 rows."}},
-		{"one residual", Data{Residuals: &Residuals{"test", []float64{3}, []float64{1}}}, []string{"Over 1 row: root mean square 2.000, mean 2.00, largest 2.000."}},
+		{"one residual", Data{Residuals: &Residuals{"test", []float64{3}, []float64{1}}},
+			[]string{"Over 1 row: root mean square 2.000, mean 2.00, largest 2.000."}},
 		{"perfect fit", Data{Residuals: &Residuals{"", []float64{1, 1}, []float64{1, 1}}}, []string{"root mean square 0,"}},
-		{"residuals of NaN", Data{Residuals: &Residuals{"", []float64{nan, inf, 2}, []float64{1, 1, 1}}}, []string{"2 rows without a finite residual left out"}},
+		{"residuals of NaN", Data{Residuals: &Residuals{"", []float64{nan, inf, 2}, []float64{1, 1, 1}}},
+			[]string{"2 rows without a finite residual left out"}},
 	} {
 		t.Run(test.name, func(t *testing.T) { wants(t, render(t, test.d), test.want...) })
 	}
 }
 
 func TestNamesCannotEscape(t *testing.T) {
-	hostile := "<script>alert(1)</script>\" onload='x' --> ]]> {{.}} \x00\x1b\xff\u202e\uffff äöü 漢字 🙂 " + strings.Repeat("long", 1000)
+	hostile := "<script>alert(1)</script>\" onload='x' --> ]]> {{.}} \x00\x1b\xff\u202e\uffff äöü 漢字 🙂 " +
+		strings.Repeat("long", 1000)
 	d := classifier(3, 4)
 	d.Title, d.Subtitle, d.StrengthNote, d.Metric = hostile, hostile, hostile, hostile
 	d.Words = []string{hostile}
@@ -443,7 +452,8 @@ func TestConfusionMatrix(t *testing.T) {
 	html := render(t, Data{Confusion: c})
 	wants(t, html, "3,995 of 5,000 rows are classified correctly, 79.90%",
 		`<td class="hit" style="--s:1.00">995<small>&gt;99</small></td>`, "5<small>&lt;1</small>", "1,000<small>25</small>",
-		`<td class="miss" style="--s:0.50">`, `<td class="hit" style="--s:0.87">3,000<small>75</small></td>`, `<td class="total">4,000</td>`)
+		`<td class="miss" style="--s:0.50">`, `<td class="hit" style="--s:0.87">3,000<small>75</small></td>`,
+		`<td class="total">4,000</td>`)
 
 	for share, want := range map[float64]string{1: "100", 0.996: ">99", 0.99: "99", 0.5: "50", 0.004: "<1", 0.01: "1"} {
 		if got := shareText(share); got != want {
@@ -463,7 +473,8 @@ func TestManyClasses(t *testing.T) {
 	if n := strings.Count(html, "<tr><td><bdi>"); n != mostPairs {
 		t.Errorf("%d pairs", n)
 	}
-	first, next := strings.Index(html, "<td><bdi>3</bdi></td><td><bdi>700</bdi></td>"), strings.Index(html, "<td><bdi>700</bdi></td><td><bdi>3</bdi></td>")
+	first, next := strings.Index(html, "<td><bdi>3</bdi></td><td><bdi>700</bdi></td>"),
+		strings.Index(html, "<td><bdi>700</bdi></td><td><bdi>3</bdi></td>")
 	if first < 0 || next < first {
 		t.Errorf("most confused pairs at %d and %d", first, next)
 	}
@@ -474,7 +485,8 @@ func TestManyClasses(t *testing.T) {
 		perfect[i] = make([]int, 50)
 		perfect[i][i] = 1
 	}
-	wants(t, render(t, Data{Confusion: &Confusion{"", make([]string, 50), perfect}}), "No pair of the 50 classes is confused.")
+	wants(t, render(t, Data{Confusion: &Confusion{"", make([]string, 50), perfect}}),
+		"No pair of the 50 classes is confused.")
 }
 
 func TestResidualsAreSampled(t *testing.T) {
@@ -517,7 +529,8 @@ func TestWriteErrorIsReturned(t *testing.T) {
 func TestReferenceLinesLieOnTheAxis(t *testing.T) {
 	line := func(f *figure, class string) (y float64) {
 		t.Helper()
-		match := regexp.MustCompile(`<line class="` + class + `" x1="[0-9.]+" y1="([0-9.]+)" x2="[0-9.]+" y2="([0-9.]+)"/>`).FindStringSubmatch(string(f.Inside))
+		match := regexp.MustCompile(`<line class="` + class +
+			`" x1="[0-9.]+" y1="([0-9.]+)" x2="[0-9.]+" y2="([0-9.]+)"/>`).FindStringSubmatch(string(f.Inside))
 		if match == nil || match[1] != match[2] {
 			t.Fatalf("%s: no level line %q", f.ID, class)
 		}
@@ -546,7 +559,8 @@ func TestReferenceLinesLieOnTheAxis(t *testing.T) {
 	if result, best := line(search, "result"), circle(search); result != best {
 		t.Errorf("result 2 at %g, best of the grid 2 at %g", result, best)
 	}
-	for _, f := range []*figure{drawLoss(trace, Row{"", nan, nan, nan}, "validation loss"), drawGrid(grid, Row{"", nan, nan, nan}, "validation loss", linear)} {
+	for _, f := range []*figure{drawLoss(trace, Row{"", nan, nan, nan}, "validation loss"),
+		drawGrid(grid, Row{"", nan, nan, nan}, "validation loss", linear)} {
 		if strings.Contains(string(f.Inside), `class="re`) {
 			t.Errorf("%s: line for an unknown value", f.ID)
 		}
@@ -569,13 +583,15 @@ func TestLossInWords(t *testing.T) {
 		return b.String()
 	}
 	folds := write("out-of-fold", 1e-6)
-	if strings.Contains(folds, "alidation loss") && !strings.Contains(folds, "ross-validation loss") || strings.Contains(folds, "Test loss") || strings.Contains(folds, ">Validation loss") {
+	if strings.Contains(folds, "alidation loss") && !strings.Contains(folds, "ross-validation loss") ||
+		strings.Contains(folds, "Test loss") || strings.Contains(folds, ">Validation loss") {
 		t.Error("the loss of folds is not called cross-validation loss, or there is a column for test rows")
 	}
 	if !strings.Contains(folds, "It is negligible at the end") {
 		t.Error("a negligible gradient is not called so")
 	}
-	if other := write("validation", .1); strings.Contains(other, "negligible") || strings.Contains(other, "ross-validation") {
+	if other := write("validation", .1); strings.Contains(other, "negligible") ||
+		strings.Contains(other, "ross-validation") {
 		t.Error("a gradient of 0.1 is called negligible, or the validation loss one of folds")
 	}
 }

@@ -107,14 +107,16 @@ func viewStrengths(all []Strength, grid []GridPoint, note string, kind parametri
 	case kind == exponential && searched:
 		origin = shared.X
 		v.Note = append(v.Note, fmt.Sprintf("Bars show x, and the strength is eˣ: one unit more multiplies it by 2.72. "+
-			"They start at x = %s, the best shared strength: to the right a coefficient is held closer to zero than it was there, to the left it is freer.", number(origin, 3)))
+			"They start at x = %s, the best shared strength: to the right a coefficient is held closer to zero than it was "+
+			"there, to the left it is freer.", number(origin, 3)))
 		v.Legend = []legend{{"more", "stronger than the best shared strength"}, {"less", "weaker"}}
 	case kind == exponential:
-		v.Note = append(v.Note, "Bars show x, and the strength is eˣ: one unit more multiplies it by 2.72, and x = 0 is the strength 1. "+
-			"The stronger, the closer to zero a coefficient is held.")
+		v.Note = append(v.Note, "Bars show x, and the strength is eˣ: one unit more multiplies it by 2.72, and x = 0 is "+
+			"the strength 1. The stronger, the closer to zero a coefficient is held.")
 		v.Legend = []legend{{"more", "stronger than 1"}, {"less", "weaker than 1"}}
 	case kind == linear:
-		v.Note = append(v.Note, "Bars show x, which is the strength itself. The stronger, the closer to zero a coefficient is held.")
+		v.Note = append(v.Note, "Bars show x, which is the strength itself. "+
+			"The stronger, the closer to zero a coefficient is held.")
 	default:
 		v.Note = append(v.Note, "Bars show x. The stronger, the closer to zero a coefficient is held.")
 	}
@@ -144,7 +146,8 @@ func viewStrengths(all []Strength, grid []GridPoint, note string, kind parametri
 			if to < from {
 				from, to, class = to, from, "less"
 			}
-			fmt.Fprintf(&d, `<rect class="%s" x="%s%%" y="4" width="%s%%" height="%d"/>`, class, short(from), short(max(to-from, 0.4)), barHeight-8)
+			fmt.Fprintf(&d, `<rect class="%s" x="%s%%" y="4" width="%s%%" height="%d"/>`, class, short(from),
+				short(max(to-from, 0.4)), barHeight-8)
 		}
 		percentLine(&d, "axis", axis.at(origin))
 		if kind != exponential && searched {
@@ -209,7 +212,8 @@ func drawHistogram(sorted []Strength, shared GridPoint, searched bool, kind para
 		}
 	}
 	if len(xs) == 0 {
-		return &figure{Title: title, Caption: []string{fmt.Sprintf("No finite number among %s.", counted(len(sorted), "strength"))}}
+		return &figure{Title: title, Caption: []string{fmt.Sprintf("No finite number among %s.",
+			counted(len(sorted), "strength"))}}
 	}
 	largest, median, smallest := xs[0], xs[len(xs)/2], xs[len(xs)-1]
 
@@ -238,7 +242,8 @@ func drawHistogram(sorted []Strength, shared GridPoint, searched bool, kind para
 	var legends []legend
 	if searched {
 		p.upright("reference", shared.X)
-		legends = []legend{{"more", "strengths"}, {"reference", fmt.Sprintf("best shared strength, x = %s", number(shared.X, 3))}}
+		legends = []legend{{"more", "strengths"},
+			{"reference", fmt.Sprintf("best shared strength, x = %s", number(shared.X, 3))}}
 	}
 	summary := fmt.Sprintf("%s from x = %s to x = %s, median %s",
 		counted(len(xs), "strength"), number(smallest, 3), number(largest, 3), number(median, 3))

@@ -8,17 +8,17 @@ package vector
 
 import (
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"gonum.org/v1/gonum/floats"
 )
 
 const (
-	long  = 1 << 18 // numbers from which on a vector is divided: waking a core takes as long as reading so many
-	chunk = 1 << 15 // numbers whose sum is one term
+	long  = 1 << 15 // numbers from which on a vector is divided
+	chunk = 1 << 13 // numbers whose sum is one term
+
+	perNumber = 4 // multiplications that take as long as one element of a pass
 )
 
 // Dot returns Σ x_i y_i.
@@ -34,6 +34,9 @@ func root(s float64, x []float64) float64 {
 	}
 	return floats.Norm(x, 2) // scales
 }
+
+// Mul sets dst_i = x_i y_i. dst may be x or y.
+func Mul(dst, x, y []float64) { run(mul, args{x: x, y: y, dst: dst}) }
 
 // AddScaled sets y += a x.
 func AddScaled(y []float64, a float64, x []float64) { run(addScaled, args{x: x, dst: y, a: a}) }
@@ -94,8 +97,8 @@ func run(f func(args) float64, v args) float64 {
 		return f(v)
 	}
 	chunks := (n + chunk - 1) / chunk
-	if procs := min(runtime.GOMAXPROCS(0), chunks); procs > 1 {
-		return share(f, v, chunks, procs)
+	if team := pool.For(perNumber * n); team.Size > 1 {
+		return share(f, v, chunks, team)
 	}
 	sum := 0.0
 	for i := range chunks {
@@ -105,20 +108,11 @@ func run(f func(args) float64, v args) float64 {
 }
 
 // share is run on several cores.
-func share(f func(args) float64, v args, chunks, procs int) float64 {
+func share(f func(args) float64, v args, chunks int, team pool.Team) float64 {
 	n, sums := len(v.x), make([]float64, chunks)
-	var next atomic.Int64
-	work := func() {
-		for i := int(next.Add(1)) - 1; i < chunks; i = int(next.Add(1)) - 1 {
-			sums[i] = f(v.part(i*chunk, min((i+1)*chunk, n)))
-		}
-	}
-	var wg sync.WaitGroup
-	for range procs - 1 {
-		wg.Go(work)
-	}
-	work()
-	wg.Wait()
+	team.Run(chunks, func(_, i int) {
+		sums[i] = f(v.part(i*chunk, min((i+1)*chunk, n)))
+	})
 	sum := 0.0
 	for _, s := range sums {
 		sum += s
@@ -127,6 +121,14 @@ func share(f func(args) float64, v args, chunks, procs int) float64 {
 }
 
 func dot(v args) float64 { return kernel.Dot(v.x, v.y) }
+
+func mul(v args) float64 {
+	y, dst := v.y[:len(v.x)], v.dst[:len(v.x)]
+	for i, x := range v.x {
+		dst[i] = x * y[i]
+	}
+	return 0
+}
 
 func addScaled(v args) float64 {
 	kernel.Axpy(v.a, v.x, v.dst)

@@ -24,6 +24,11 @@ var passes = []struct {
 		func(v [5][]float64) float64 {
 			return math.Sqrt(add(v, func(i int) float64 { return v[0][i] * v[0][i] }))
 		}},
+	{"Mul",
+		func(v [5][]float64) float64 { Mul(v[2], v[0], v[1]); return 0 },
+		func(v [5][]float64) float64 {
+			return add(v, func(i int) float64 { v[2][i] = v[0][i] * v[1][i]; return 0 })
+		}},
 	{"AddScaled",
 		func(v [5][]float64) float64 { AddScaled(v[0], a, v[1]); return 0 },
 		func(v [5][]float64) float64 {

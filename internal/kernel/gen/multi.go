@@ -191,7 +191,8 @@ func (s *isa) scoresK() {
 // little of the bytes from ahead on, and returns of how many it is done: at the
 // pace that memory delivers, or else everything waits.
 func (s *isa) combineK() {
-	s.text("combineK", "(dz, a *float64, stride int, c *float64, k, d, rows int, w, keep float64, ahead *float64, bytes int) int")
+	s.text("combineK",
+		"(dz, a *float64, stride int, c *float64, k, d, rows int, w, keep float64, ahead *float64, bytes int) int")
 	groups, tiles := fives, []int{4, 2, 1}
 	if !s.evex {
 		groups, tiles = fours, []int{3, 2, 1}

@@ -36,6 +36,9 @@ func (s *isa) chunks(d GP) (full, rem GP) {
 	return full, rem
 }
 
+// nextRows ends the signatures of kernels that fetch what comes next.
+const nextRows = "next *float64, bytes, lines int)"
+
 // fewChunks is the number of vectors of z the scores keep in registers.
 const fewChunks = 4
 
@@ -576,12 +579,14 @@ func (s *isa) rowKernels() {
 	s.scores(params("t", "s"), param("a"), stride(), param("rows"), params("z", "v"), param("d"), false, nil)
 	ret()
 
-	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool, next *float64, bytes, lines int)")
-	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"), paramAddr("add"))
+	s.text("combine", "(dz, a *float64, stride int, c *float64, rows, d int, w float64, add bool, "+nextRows)
+	s.combine(params("dz"), params("c"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"),
+		paramAddr("add"))
 	ret()
 
-	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool, next *float64, bytes, lines int)")
-	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), next(), paramAddr("w"), paramAddr("add"))
+	s.text("combine2", "(dz, hv, a *float64, stride int, cg, ch *float64, rows, d int, w float64, add bool, "+nextRows)
+	s.combine(params("dz", "hv"), params("cg", "ch"), param("a"), stride(), param("rows"), param("d"), next(),
+		paramAddr("w"), paramAddr("add"))
 	ret()
 }
 
@@ -682,7 +687,8 @@ func (s *isa) logistic(name, signature string, outs, dirs []string, value bool) 
 // logisticOne is the way of a single short row, whose scores stay in
 // registers: finish gets the vectors of the row and its coefficients. It jumps
 // to more if there are more rows or columns, or none, and to done.
-func (s *isa) logisticOne(dirs []string, signed bool, more, done string, finish func(one *isa, l linked, row []V, a, rem GP)) {
+func (s *isa) logisticOne(dirs []string, signed bool, more, done string,
+	finish func(one *isa, l linked, row []V, a, rem GP)) {
 	const columns = 32
 	CMPQ(paramAddr("rows"), Imm(1))
 	JNE(LabelRef(more))
@@ -769,14 +775,20 @@ func (s *isa) logisticCoefs(name, signature string, outs, dirs []string) {
 }
 
 func (s *isa) logisticKernels() {
-	s.logistic("logisticProducts", "(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int)",
+	s.logistic("logisticProducts",
+		"(dz, hv, a *float64, stride int, y, z, v *float64, rows, d, block int, w float64, add bool, "+nextRows,
 		[]string{"dz", "hv"}, []string{"z", "v"}, false)
-	s.logistic("logisticHess", "(hv, a *float64, stride int, z, v *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int)",
+	s.logistic("logisticHess",
+		"(hv, a *float64, stride int, z, v *float64, rows, d, block int, w float64, add bool, "+nextRows,
 		[]string{"hv"}, []string{"z", "v"}, false)
-	s.logistic("logisticGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int)",
+	s.logistic("logisticGrad",
+		"(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, "+nextRows,
 		[]string{"dz"}, []string{"z"}, false)
-	s.logistic("logisticValueGrad", "(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, next *float64, bytes, lines int) float64",
+	s.logistic("logisticValueGrad",
+		"(dz, a *float64, stride int, y, z *float64, rows, d, block int, w float64, add bool, "+nextRows+" float64",
 		[]string{"dz"}, []string{"z"}, true)
-	s.logisticCoefs("logisticCoefs", "(cg, a *float64, stride int, y, z *float64, rows, d int, next *float64, bytes, lines int)", []string{"cg"}, []string{"z"})
-	s.logisticCoefs("logisticCoefs2", "(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int, next *float64, bytes, lines int)", []string{"cg", "ch"}, []string{"z", "v"})
+	s.logisticCoefs("logisticCoefs",
+		"(cg, a *float64, stride int, y, z *float64, rows, d int, "+nextRows, []string{"cg"}, []string{"z"})
+	s.logisticCoefs("logisticCoefs2",
+		"(cg, ch, a *float64, stride int, y, z, v *float64, rows, d int, "+nextRows, []string{"cg", "ch"}, []string{"z", "v"})
 }

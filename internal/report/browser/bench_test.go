@@ -1,7 +1,9 @@
-package report
+// Package browser tests the page of benchmarks in a browser: in a module of its own, for what that needs.
+package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -23,6 +25,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/bilevel-go/bilevel/internal/report"
 )
 
 // browserPath skips the test where there is no browser, or fails it where one is expected.
@@ -37,7 +41,8 @@ func browserPath(t *testing.T) string {
 			return path
 		}
 	}
-	missing := fmt.Sprintf("no browser: none of %s is on the PATH, and BILEVEL_BROWSER does not name one", strings.Join(names, ", "))
+	missing := fmt.Sprintf("no browser: none of %s is on the PATH, and BILEVEL_BROWSER does not name one",
+		strings.Join(names, ", "))
 	if os.Getenv("CI") == "true" || os.Getenv("BILEVEL_NEED_BROWSER") == "1" {
 		t.Fatal(missing)
 	}
@@ -131,13 +136,18 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 }
 
 // open shows the page of d, with a fragment of the address.
-func (b *browser) open(d BenchData, fragment string) {
+func (b *browser) open(d report.BenchData, fragment string) {
 	b.t.Helper()
 	path := filepath.Join(b.t.TempDir(), "bench.html")
-	if err := os.WriteFile(path, []byte(renderBench(b.t, d)), 0o644); err != nil {
+	file, err := os.Create(path)
+	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()+"#"+fragment), chromedp.WaitVisible(chromedp.CSS("#plot text")))
+	if err := errors.Join(report.WriteBench(file, d), file.Close()); err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()+"#"+fragment),
+		chromedp.WaitVisible(chromedp.CSS("#plot text")))
 }
 
 // eval is the value of an expression in the page.
@@ -192,7 +202,8 @@ func (b *browser) drawing() drawing {
 	return eval[drawing](b, `(() => {
 		const all = (selector) => [...document.querySelectorAll("#plot " + selector)];
 		const paths = (selector) => Object.fromEntries(all(selector).map((p) => [p.dataset.curve, p.getAttribute("d")]));
-		const ticks = (selector, at, off) => all(selector).map((t) => ({ Text: t.textContent, At: Number(t.getAttribute(at)) - off }));
+		const ticks = (selector, at, off) =>
+			all(selector).map((t) => ({ Text: t.textContent, At: Number(t.getAttribute(at)) - off }));
 		return { Lines: paths("path.curve"), Bands: paths("path.band"),
 			XTicks: ticks("text.xtick.middle", "x", 0), YTicks: ticks("text.ytick", "y", 4) };
 	})()`)
@@ -201,9 +212,10 @@ func (b *browser) drawing() drawing {
 // tickValue reads the label of a tick.
 func tickValue(t *testing.T, label string) float64 {
 	t.Helper()
-	s := strings.NewReplacer(",", "", minus, "-").Replace(label)
+	s := strings.NewReplacer(",", "", "−", "-").Replace(label)
 	if exponent, ok := strings.CutPrefix(s, "10"); ok && strings.ContainsAny(exponent, "⁻⁰¹²³⁴⁵⁶⁷⁸⁹") {
-		s = "1e" + strings.NewReplacer("⁻", "-", "⁰", "0", "¹", "1", "²", "2", "³", "3", "⁴", "4", "⁵", "5", "⁶", "6", "⁷", "7", "⁸", "8", "⁹", "9").Replace(exponent)
+		s = "1e" + strings.NewReplacer("⁻", "-", "⁰", "0", "¹", "1", "²", "2", "³", "3", "⁴", "4",
+			"⁵", "5", "⁶", "6", "⁷", "7", "⁸", "8", "⁹", "9").Replace(exponent)
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {
@@ -257,22 +269,22 @@ func pathPoints(t *testing.T, d string) [][2]float64 {
 // axisOf is one direction of a view: its name on the page and the column of the data.
 type axisOf struct {
 	option string
-	value  func(BenchPoint) float64
+	value  func(report.BenchPoint) float64
 	log    bool
 }
 
 var (
-	alongTime      = axisOf{"time", func(p BenchPoint) float64 { return p.Seconds }, true}
-	alongSamples   = axisOf{"samples", func(p BenchPoint) float64 { return float64(p.Samples) }, true}
-	alongGradients = axisOf{"gradients", func(p BenchPoint) float64 { return float64(p.GradCalls) }, true}
-	alongSteps     = axisOf{"steps", func(p BenchPoint) float64 { return float64(p.Step) }, true}
-	upGradNorm     = axisOf{"gradnorm", func(p BenchPoint) float64 { return p.GradNorm2 }, true}
-	upError        = axisOf{"error", func(p BenchPoint) float64 { return p.TestError }, false}
-	upKKT          = axisOf{"kkt", func(p BenchPoint) float64 { return p.KKT }, true}
+	alongTime      = axisOf{"time", func(p report.BenchPoint) float64 { return p.Seconds }, true}
+	alongSamples   = axisOf{"samples", func(p report.BenchPoint) float64 { return float64(p.Samples) }, true}
+	alongGradients = axisOf{"gradients", func(p report.BenchPoint) float64 { return float64(p.GradCalls) }, true}
+	alongSteps     = axisOf{"steps", func(p report.BenchPoint) float64 { return float64(p.Step) }, true}
+	upGradNorm     = axisOf{"gradnorm", func(p report.BenchPoint) float64 { return p.GradNorm2 }, true}
+	upError        = axisOf{"error", func(p report.BenchPoint) float64 { return p.TestError }, false}
+	upKKT          = axisOf{"kkt", func(p report.BenchPoint) float64 { return p.KKT }, true}
 )
 
 func upValue(best float64) axisOf {
-	return axisOf{"suboptimality", func(p BenchPoint) float64 { return p.Value - best }, true}
+	return axisOf{"suboptimality", func(p report.BenchPoint) float64 { return p.Value - best }, true}
 }
 
 func onLinear(a axisOf) axisOf { a.log = false; return a }
@@ -291,7 +303,7 @@ func sortedQuantile(sorted []float64, p float64) float64 {
 type statistics struct{ x, lo, median, hi float64 }
 
 // expected computes the curve of runs with the definition of the documentation, point by point.
-func expected(all, runs []BenchRun, x, y axisOf) []statistics {
+func expected(all, runs []report.BenchRun, x, y axisOf) []statistics {
 	lowest, highest := math.Inf(1), 0.0
 	for _, r := range all {
 		for _, p := range r.Points {
@@ -341,13 +353,14 @@ func expected(all, runs []BenchRun, x, y axisOf) []statistics {
 			values = append(values, v)
 		}
 		slices.Sort(values)
-		curve = append(curve, statistics{at, sortedQuantile(values, 0.2), sortedQuantile(values, 0.5), sortedQuantile(values, 0.8)})
+		curve = append(curve, statistics{at, sortedQuantile(values, 0.2), sortedQuantile(values, 0.5),
+			sortedQuantile(values, 0.8)})
 	}
 	return curve
 }
 
 // curves groups the runs of a problem as the page does.
-func curves(d BenchData, problem string) (all []BenchRun, grouped [][]BenchRun) {
+func curves(d report.BenchData, problem string) (all []report.BenchRun, grouped [][]report.BenchRun) {
 	index := map[string]int{}
 	for _, r := range d.Runs {
 		if r.Problem != problem {
@@ -366,13 +379,16 @@ func curves(d BenchData, problem string) (all []BenchRun, grouped [][]BenchRun) 
 
 // compareDrawing checks the lines and bands of the curves shown against medians and quantiles computed here.
 // A pixel is about a hundredth of a decade; lines have to be right to a twentieth of a pixel.
-func (b *browser) compareDrawing(d BenchData, problem string, x, y axisOf, hidden ...int) {
+func (b *browser) compareDrawing(d report.BenchData, problem string, x, y axisOf, hidden ...int) {
 	b.t.Helper()
 	const within = 0.06
 	got := b.drawing()
 	px, py := toPixels(b.t, got.XTicks, x.log), toPixels(b.t, got.YTicks, y.log)
 	// Outside the frame heights are cut.
-	frame := eval[[]float64](b, `(() => { const r = document.querySelector("#frame rect"); const y = Number(r.getAttribute("y")); return [y, y + Number(r.getAttribute("height"))]; })()`)
+	frame := eval[[]float64](b, `(() => {
+		const r = document.querySelector("#frame rect"), y = Number(r.getAttribute("y"));
+		return [y, y + Number(r.getAttribute("height"))];
+	})()`)
 	same := func(pixel, value float64) bool {
 		at := frame[0]
 		if !math.IsInf(value, 1) {
@@ -441,10 +457,10 @@ func (b *browser) compareDrawing(d BenchData, problem string, x, y axisOf, hidde
 }
 
 // troubled is a synthetic benchmark with runs that diverge, fail and have gaps.
-func troubled() BenchData {
-	d := synthetic(8, 10, 40)
+func troubled() report.BenchData {
+	d := report.Synthetic(8, 10, 40)
 	_, grouped := curves(d, "valley")
-	at := func(curve, seed int) *BenchRun {
+	at := func(curve, seed int) *report.BenchRun {
 		for i := range d.Runs {
 			r := &d.Runs[i]
 			if r.Problem == "valley" && r.Method == grouped[curve][0].Method && r.Seed == uint64(seed) {
@@ -462,9 +478,9 @@ func troubled() BenchData {
 	r.Status, r.Points = "failed: step 100: no solution", r.Points[:15]
 	r = at(3, 4)
 	for i := 5; i < 12; i++ {
-		r.Points[i].Value = nan
+		r.Points[i].Value = math.NaN()
 	}
-	r.Points[0].GradNorm2 = nan // begins later
+	r.Points[0].GradNorm2 = math.NaN() // begins later
 	return d
 }
 
@@ -564,18 +580,20 @@ func browseTargets(t *testing.T, b *browser) {
 	d := troubled()
 	b.open(d, "")
 	levels := []float64{0.1, 2e-3, 1e-5, 1e-9}
-	b.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("levels").select()`), chromedp.KeyEvent("0.1, 2e-3 1e-5;1e-9"))
+	b.do(chromedp.Evaluate[chromedp.Void](`document.getElementById("levels").select()`),
+		chromedp.KeyEvent("0.1, 2e-3 1e-5;1e-9"))
 	table := func() [][]string {
-		return eval[[][]string](b, `[...document.querySelectorAll("#targets tbody tr")].map((r) => [...r.cells].map((c) => [...c.childNodes].map((n) => n.textContent).join("|")))`)
+		return eval[[][]string](b, `[...document.querySelectorAll("#targets tbody tr")].map((r) =>
+			[...r.cells].map((c) => [...c.childNodes].map((n) => n.textContent).join("|")))`)
 	}
 	duration := func(s float64) string {
 		switch {
 		case s >= 0.9995:
-			return number(s, 3) + " s"
+			return report.Number(s, 3) + " s"
 		case s >= 0.9995e-3:
-			return number(1e3*s, 3) + " ms"
+			return report.Number(1e3*s, 3) + " ms"
 		}
-		return number(1e6*s, 3) + " µs"
+		return report.Number(1e6*s, 3) + " µs"
 	}
 	_, grouped := curves(d, "valley")
 	var want [][]string
@@ -590,7 +608,7 @@ func browseTargets(t *testing.T, b *browser) {
 			var times, samples []float64
 			reached := 0
 			for _, r := range runs {
-				at := slices.IndexFunc(r.Points, func(p BenchPoint) bool { return p.Value-0.25 <= level })
+				at := slices.IndexFunc(r.Points, func(p report.BenchPoint) bool { return p.Value-0.25 <= level })
 				if at < 0 {
 					times, samples = append(times, math.Inf(1)), append(samples, math.Inf(1))
 					continue
@@ -605,7 +623,7 @@ func browseTargets(t *testing.T, b *browser) {
 			firsts[i] = append(firsts[i], median)
 			share := fmt.Sprintf("%d/%d", reached, len(runs))
 			if math.IsInf(median, 1) {
-				row = append(row, unknown+"|"+share)
+				row = append(row, "–|"+share)
 				continue
 			}
 			row = append(row, duration(median)+"|"+grouped3(sortedQuantile(samples, 0.5))+" samples, "+share)
@@ -647,8 +665,9 @@ func browseTargets(t *testing.T, b *browser) {
 	}
 
 	// Few seeds are no comparison.
-	b.open(synthetic(2, 3, 20), "")
-	if note := eval[string](b, `document.getElementById("targets-note").textContent`); !strings.Contains(note, "too few to compare") {
+	b.open(report.Synthetic(2, 3, 20), "")
+	note := eval[string](b, `document.getElementById("targets-note").textContent`)
+	if !strings.Contains(note, "too few to compare") {
 		t.Errorf("with three seeds the note is %q", note)
 	}
 	if marked := eval[int](b, `document.querySelectorAll("#targets .better").length`); marked != 0 {
@@ -657,7 +676,7 @@ func browseTargets(t *testing.T, b *browser) {
 }
 
 // grouped3 is a number of three digits with the thousands separated, as the page prints it.
-func grouped3(v float64) string { return grouped(number(v, 3)) }
+func grouped3(v float64) string { return report.Grouped(report.Number(v, 3)) }
 
 func browseAddress(t *testing.T, b *browser) {
 	d := troubled()
@@ -680,20 +699,21 @@ func browseAddress(t *testing.T, b *browser) {
 }
 
 func browseReadout(t *testing.T, b *browser) {
-	d := synthetic(3, 10, 40)
+	d := report.Synthetic(3, 10, 40)
 	b.open(d, "")
 	all, grouped := curves(d, "valley")
 	// By keyboard: the first position of all, where each curve has its first value.
 	b.do(chromedp.Focus(chromedp.CSS("#plot")), chromedp.KeyEvent(kb.Home))
 	read := func() string {
-		return eval[string](b, `document.getElementById("readout").hidden ? "" : document.getElementById("readout").innerText`)
+		return eval[string](b, `(({ hidden, innerText }) => hidden ? "" : innerText)(document.getElementById("readout"))`)
 	}
 	value := func(s statistics) string {
-		return number(s.median, 3) + "\t" + number(s.lo, 3) + " … " + number(s.hi, 3)
+		return report.Number(s.median, 3) + "\t" + report.Number(s.lo, 3) + " … " + report.Number(s.hi, 3)
 	}
 	for i, runs := range grouped {
 		first := expected(all, runs, alongTime, upValue(0.25))[0]
-		if got, want := read(), fmt.Sprintf("method %02d %s\t%s", i, runs[0].Params, value(first)); !strings.Contains(got, want) {
+		want := fmt.Sprintf("method %02d %s\t%s", i, runs[0].Params, value(first))
+		if got := read(); !strings.Contains(got, want) {
 			t.Errorf("readout %q lacks %q", got, want)
 		}
 	}
@@ -710,7 +730,8 @@ func browseReadout(t *testing.T, b *browser) {
 	// By mouse, on the 80th point of a curve.
 	middle := expected(all, grouped[1], alongTime, upValue(0.25))[80]
 	at := eval[[]float64](b, `(() => {
-		const p = document.querySelector('#plot path.curve[data-curve="1"]').getAttribute("d").match(/[ML][\d.]+ [\d.]+/g)[80].slice(1).split(" ").map(Number);
+		const path = document.querySelector('#plot path.curve[data-curve="1"]').getAttribute("d");
+		const p = path.match(/[ML][\d.]+ [\d.]+/g)[80].slice(1).split(" ").map(Number);
 		const box = document.getElementById("plot").getBoundingClientRect();
 		return [box.left + p[0], box.top + p[1]];
 	})()`)
@@ -729,19 +750,21 @@ func browseReadout(t *testing.T, b *browser) {
 
 // A grid of parameters begins with the best of each method.
 func browseGrid(t *testing.T, b *browser) {
-	d := BenchData{Title: "Grid", Best: map[string]float64{"p": 0}}
+	d := report.BenchData{Title: "Grid", Best: map[string]float64{"p": 0}}
 	for m := range 4 {
 		for k := range 6 {
-			d.Runs = append(d.Runs, BenchRun{Problem: "p", Method: fmt.Sprint("m", m), Params: fmt.Sprint("step=", k), Status: "done", Points: []BenchPoint{
-				{Value: 1, GradNorm2: nan, TestError: nan, KKT: nan},
-				{Step: 10, Seconds: 1, Samples: 10, GradCalls: 10, Value: 0.1 + math.Abs(float64(k-m)), GradNorm2: nan, TestError: nan, KKT: nan},
-				{Step: 20, Seconds: 2, Samples: 20, GradCalls: 20, Value: 0.01 + math.Abs(float64(k-m)), GradNorm2: nan, TestError: nan, KKT: nan},
-			}})
+			r := report.BenchRun{Problem: "p", Method: fmt.Sprint("m", m), Params: fmt.Sprint("step=", k), Status: "done"}
+			for i, value := range []float64{1, 0.1 + math.Abs(float64(k-m)), 0.01 + math.Abs(float64(k-m))} {
+				n := int64(10 * i)
+				r.Points = append(r.Points, report.BenchPoint{Step: n, Seconds: float64(i), Samples: n, GradCalls: n,
+					Value: value, GradNorm2: math.NaN(), TestError: math.NaN(), KKT: math.NaN()})
+			}
+			d.Runs = append(d.Runs, r)
 		}
 	}
 	b.open(d, "")
 	shown := func() string {
-		return strings.Join(eval[[]string](b, `[...document.querySelectorAll("#plot .curve")].map((p) => p.dataset.name)`), ", ")
+		return eval[string](b, `[...document.querySelectorAll("#plot .curve")].map((p) => p.dataset.name).join(", ")`)
 	}
 	best := "m0 step=0, m1 step=1, m2 step=2, m3 step=3"
 	if got := shown(); got != best {
@@ -751,7 +774,11 @@ func browseGrid(t *testing.T, b *browser) {
 	if n := len(strings.Split(shown(), ", ")); n != 24 {
 		t.Errorf("%d curves after All, want 24", n)
 	}
-	if looks := eval[int](b, `new Set([...document.querySelectorAll("#plot .curve")].map((p) => { const s = getComputedStyle(p); return s.stroke + s.strokeDasharray; })).size`); looks != 24 {
+	looks := eval[int](b, `new Set([...document.querySelectorAll("#plot .curve")].map((p) => {
+		const s = getComputedStyle(p);
+		return s.stroke + s.strokeDasharray;
+	})).size`)
+	if looks != 24 {
 		t.Errorf("24 lines have %d looks", looks)
 	}
 	b.click("#best")
@@ -760,16 +787,21 @@ func browseGrid(t *testing.T, b *browser) {
 	}
 }
 
+const hostile = `</script><script>alert("1")</script><!--<b>&amp;` + "\u2028\x00\xff'`${1}"
+
 func browseHostile(t *testing.T, b *browser) {
-	d := BenchData{Title: hostile, Subtitle: hostile, Facts: []Fact{{hostile, hostile}}, Runs: []BenchRun{
-		{Problem: hostile, Method: hostile, Params: hostile, Status: "done", Points: []BenchPoint{{Value: 2}, {Step: 1, Seconds: 1, Value: 1}}},
-		{Problem: "p", Method: hostile, Status: "failed: " + hostile},
-	}}
+	d := report.BenchData{Title: hostile, Subtitle: hostile, Facts: []report.Fact{{Name: hostile, Value: hostile}},
+		Runs: []report.BenchRun{
+			{Problem: hostile, Method: hostile, Params: hostile, Status: "done",
+				Points: []report.BenchPoint{{Value: 2}, {Step: 1, Seconds: 1, Value: 1}}},
+			{Problem: "p", Method: hostile, Status: "failed: " + hostile},
+		}}
 	b.open(d, "")
-	if got, want := eval[string](b, `document.querySelector("#plot .curve").dataset.name`), clean(hostile)+" "+clean(hostile); got != want {
+	want := report.Clean(hostile) + " " + report.Clean(hostile)
+	if got := eval[string](b, `document.querySelector("#plot .curve").dataset.name`); got != want {
 		t.Errorf("curve is called %q, want %q", got, want)
 	}
-	if got := eval[string](b, `document.querySelector("h1").textContent`); got != clean(hostile) {
+	if got := eval[string](b, `document.querySelector("h1").textContent`); got != report.Clean(hostile) {
 		t.Errorf("title is %q", got)
 	}
 	b.choose("problem", "p")
@@ -782,8 +814,10 @@ func browseLayout(t *testing.T, b *browser) {
 	d := troubled()
 	d.Runs[0].Status = "failed: " + strings.Repeat("message-without-an-end", 20)
 	for _, scheme := range []string{"light", "dark"} {
-		dark := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, dark); err != nil {
+		media := emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		}
+		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
 			t.Fatal(err)
 		}
 		for _, width := range []int64{320, 700, 1400} {
@@ -792,14 +826,17 @@ func browseLayout(t *testing.T, b *browser) {
 			if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > width {
 				t.Errorf("%s: a window of %d pixels scrolls over %d", scheme, width, wide)
 			}
-			if high := eval[float64](b, `Math.max(...[...document.querySelectorAll("#targets th:first-child bdi, .pairs th")].map((e) => e.getBoundingClientRect().height))`); high > 60 {
+			high := eval[float64](b, `Math.max(...[...document.querySelectorAll("#targets th:first-child bdi, .pairs th")]
+				.map((e) => e.getBoundingClientRect().height))`)
+			if high > 60 {
 				t.Errorf("%s: in a window of %d pixels a name in a table is %v pixels high", scheme, width, high)
 			}
 			b.compareDrawing(d, "valley", alongTime, upValue(0.25))
 			// The contrast of lines and of text with the page, as WCAG 2 computes it.
 			low := eval[[]string](b, `(() => {
 				const light = (colour) => {
-					const c = colour.match(/[\d.]+/g).slice(0, 3).map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+					const c = colour.match(/[\d.]+/g).slice(0, 3).map((v) => v / 255)
+						.map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 					return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2];
 				};
 				const page = light(getComputedStyle(document.body).backgroundColor), low = [];
@@ -809,7 +846,8 @@ func browseLayout(t *testing.T, b *browser) {
 				};
 				for (const e of document.querySelectorAll("#plot .curve")) check(e, getComputedStyle(e).stroke, 2.5);
 				for (const e of document.querySelectorAll("#plot text")) check(e, getComputedStyle(e).fill, 4.5);
-				for (const e of document.querySelectorAll("p, td, th, label, button, select, input, summary")) check(e, getComputedStyle(e).color, 4.5);
+				for (const e of document.querySelectorAll("p, td, th, label, button, select, input, summary"))
+					check(e, getComputedStyle(e).color, 4.5);
 				return low;
 			})()`)
 			if len(low) > 0 {

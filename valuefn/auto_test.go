@@ -1,0 +1,122 @@
+package valuefn
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/rows"
+)
+
+// Automatic steps are quick on many samples, from a start whose strengths are far too large: what they need does not
+// grow with the number of samples, and much less with hundreds of passes over them.
+func TestAutomaticStepsStartFast(t *testing.T) {
+	const n, d = 20000, 22
+	rng := rand.New(rand.NewPCG(1, 1))
+	loss := func() *model.Loss {
+		a, y := rows.NewDense(n, d), make([]float64, n)
+		for i := range n {
+			score := -2.0
+			for j := range d {
+				v := rng.NormFloat64() / 4
+				a.Row(i)[j] = v
+				score += 8 * v / float64(1+j)
+			}
+			y[i] = math.Copysign(1, rng.Float64()-1/(1+math.Exp(score)))
+		}
+		return must(model.NewLogistic(a, y, d))
+	}
+	p := withStrengths(loss(), loss(), model.PenaltyOptions{})
+	p.Lower, p.Upper = fill(d, -12), fill(d, 12)
+	e := must(hypergrad.NewEvaluator(p, hypergrad.AID{}))
+	best := minimize(t, hypergrad.HOAG{}, p, bilevel.Settings{MaxSteps: 30, Start: bilevel.Point{X: fill(d, -4)}}).Value
+	for seed := range uint64(1) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		start := bilevel.Point{Z: fill(d, 0), X: fill(d, 0)}
+		for j := range d {
+			start.Z[j], start.X[j] = rng.NormFloat64(), -rng.Float64()
+		}
+		before := must(e.Evaluate(t.Context(), nil, start.X)) - best
+		for _, c := range []struct {
+			m       bilevel.Method
+			samples int64
+			left    float64
+		}{{F2SA{}, 1e6, .05}, {MinimaxOPT{}, 1e6, .05}, {BOME{}, 1e6, .1}, {VPBGD{}, 1e7, .1}, {BOME{Batch: n}, 4e7, .2}} {
+			run := must(c.m.Start(p, start, seed))
+			for run.Counts().Total() < c.samples {
+				if err := run.Step(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			left := (must(e.Evaluate(t.Context(), nil, run.Point().X)) - best) / before
+			t.Logf("%T: %.3g", c.m, left)
+			if !(left < c.left) {
+				t.Errorf("%T: %.3g of h − h* is left after %d samples", c.m, left, c.samples)
+			}
+		}
+	}
+}
+
+// BOME takes batches where they tell ∇z g well, and all samples where noise would decide about λ. What it has looked at
+// to choose counts.
+func TestBOMEChoosesItsBatch(t *testing.T) {
+	const n, d = 4096, 3
+	rng := rand.New(rand.NewPCG(1, 1))
+	a, y := rows.NewDense(n, d), make([]float64, n)
+	for i := range n {
+		for j := range d {
+			a.Row(i)[j] = rng.NormFloat64() / 4
+		}
+		y[i] = math.Copysign(1, a.Row(i)[0]+.05)
+	}
+	loss := must(model.NewLogistic(a, y, d))
+	quiet := withStrengths(loss, loss, model.PenaltyOptions{})
+	far := make([]float64, n)
+	for i := range far {
+		far[i] = 100 * rng.NormFloat64()
+	}
+	noisy := &bilevel.Problem{Inner: towards(far), Outer: towards(fill(n, 4))}
+	for _, c := range []struct {
+		p       *bilevel.Problem
+		batches bool
+	}{{quiet, true}, {noisy, false}} {
+		seen := &bilevel.Counts{}
+		q := *c.p
+		q.Inner, q.Outer = counting{q.Inner, &seen.GradG, &seen.ValueG}, counting{q.Outer, &seen.GradF, &seen.ValueF}
+		run := must(BOME{}.Start(&q, bilevel.Point{}, 1)).(*bomeRun)
+		if got := run.xi.Blocks() > 1; got != c.batches {
+			t.Errorf("%T: batches %v, want %v", c.p.Inner, got, c.batches)
+		}
+		if got := run.Counts(); got != *seen {
+			t.Errorf("%T: counts %+v, the objectives saw %+v", c.p.Inner, got, *seen)
+		}
+	}
+}
+
+// towards is the mean of ½(z − a_i)² − zx.
+func towards(a []float64) bilevel.Objective {
+	return &bilevel.Func{InnerDim: 1, OuterDim: 1, Terms: len(a),
+		Eval: func(z, x []float64, b bilevel.Batch) float64 {
+			sum := 0.0
+			for _, v := range a[b.Lo:b.Hi] {
+				sum += (z[0] - v) * (z[0] - v) / 2
+			}
+			return sum/float64(b.Len()) - z[0]*x[0]
+		},
+		Gradient: func(dz, dx, z, x []float64, b bilevel.Batch) {
+			sum := 0.0
+			for _, v := range a[b.Lo:b.Hi] {
+				sum += z[0] - v
+			}
+			if dz != nil {
+				dz[0] = sum/float64(b.Len()) - x[0]
+			}
+			if dx != nil {
+				dx[0] = -z[0]
+			}
+		},
+	}
+}

@@ -101,8 +101,8 @@ var publics = []*Public{
 		load: loadIDX,
 	},
 	{
-		Name: "20newsgroups", Aliases: []string{"20news", "20-newsgroups"}, Title: "news posts by group, raw text, split " +
-			"by date",
+		Name: "20newsgroups", Aliases: []string{"20news", "20-newsgroups"},
+		Title:   "news posts by group, raw text, split by date",
 		Page:    "http://people.csail.mit.edu/jrennie/20Newsgroups/",
 		Licence: "not stated", Rows: 11314, TestRows: 7532, Classes: 20,
 		Files: []PublicFile{{Name: "20news-bydate.tar.gz", URLs: []string{"https://ndownloader.figshare.com/files/5975967"},
@@ -112,8 +112,8 @@ var publics = []*Public{
 		load:    loadNewsgroups,
 	},
 	{
-		Name: "covtype", Aliases: []string{"covertype"}, Title: "forest cover " +
-			"types", Page: "https://archive.ics.uci.edu/dataset/31/covertype",
+		Name: "covtype", Aliases: []string{"covertype"}, Title: "forest cover types",
+		Page:    "https://archive.ics.uci.edu/dataset/31/covertype",
 		Licence: "CC BY 4.0", Rows: 581012, Features: 54, Classes: 7,
 		Files: []PublicFile{{Name: "covtype.data.gz", URLs: []string{"https://ndownloader.figshare.com/files/5976039"},
 			Size:   11_240_707,
@@ -123,16 +123,16 @@ var publics = []*Public{
 		load: loadCovtype,
 	},
 	{
-		Name: "cifar10", Aliases: []string{"cifar-10"}, Title: "small colour photographs, 32 × " +
-			"32", Page: "https://www.cs.toronto.edu/~kriz/cifar.html",
+		Name: "cifar10", Aliases: []string{"cifar-10"}, Title: "small colour photographs, 32 × 32",
+		Page:    "https://www.cs.toronto.edu/~kriz/cifar.html",
 		Licence: "not stated", Rows: 50000, TestRows: 10000, Features: 3072, Classes: 10,
 		Files: []PublicFile{{Name: "cifar-10-python.tar.gz",
 			URLs: []string{"https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"}, Size: 170_498_071,
 			MD5: "c58f30108f718f92721af3b95e74349a"}},
 	},
 	{
-		Name: "omniglot", Title: "handwritten characters of 50 alphabets, " +
-			"PNG", Page: "https://github.com/brendenlake/omniglot",
+		Name: "omniglot", Title: "handwritten characters of 50 alphabets, PNG",
+		Page:    "https://github.com/brendenlake/omniglot",
 		Licence: "MIT", Rows: 19280, TestRows: 13180, Features: 11025, Classes: 1623,
 		Files: []PublicFile{
 			{Name: "images_background.zip",

@@ -58,14 +58,15 @@ func TestBaselinesConformance(t *testing.T) {
 	}{
 		// It is right where residuals vanish.
 		{"BSG1", BSG1{}, bileveltest.MethodOptions{Cases: one, Tol: 1e-6}},
-		{"BSG1, explicit", BSG1{InnerSteps: 3, Inner: constant(.1), Outer: constant(.1)}, bileveltest.MethodOptions{Cases: one, Steps: 500, Tol: 1e-6}},
+		{"BSG1, explicit", BSG1{InnerSteps: 3, Inner: constant(.1), Outer: constant(.1)},
+			bileveltest.MethodOptions{Cases: one, Steps: 500, Tol: 1e-6}},
 		{"BSG1, batches", BSG1{Batch: 3}, bileveltest.MethodOptions{Cases: cases[4:], Tol: .5, Stochastic: true}},
 		// Its barrier is a force of the order of σ, and the bias the inverse of it.
 		{"BVFSM", BVFSM{Mu: .01, Theta: .01}, bileveltest.MethodOptions{Cases: cases[3:4], Tol: .05}},
 		{"BVFSM, strong barrier", BVFSM{Mu: 1e-3, Theta: 1e-3, Sigma: 3, LowerBound: -.1},
 			bileveltest.MethodOptions{Cases: []bileveltest.Case{residuals(), cases[3]}, Tol: .02}},
-		{"BVFSM, explicit", BVFSM{Batch: 32, Value: constant(.2), Inner: constant(.1), Outer: decaying(2, .3), Mu: .01, Theta: .01},
-			bileveltest.MethodOptions{Cases: cases[3:4], Tol: .2, Stochastic: true}},
+		{"BVFSM, explicit", BVFSM{Batch: 32, Value: constant(.2), Inner: constant(.1), Outer: decaying(2, .3), Mu: .01,
+			Theta: .01}, bileveltest.MethodOptions{Cases: cases[3:4], Tol: .2, Stochastic: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
 	}
@@ -116,7 +117,8 @@ func TestBaselineStepsAreTheFormulas(t *testing.T) {
 		}
 	}
 
-	m := BVFSM{InnerSteps: 2, Value: constant(.3), Inner: constant(.2), Outer: decaying(.4, 1), Mu: .2, Theta: .3, Sigma: .7, LowerBound: -.5}
+	m := BVFSM{InnerSteps: 2, Value: constant(.3), Inner: constant(.2), Outer: decaying(.4, 1), Mu: .2, Theta: .3,
+		Sigma: .7, LowerBound: -.5}
 	for k := range 2 {
 		r := 1 / math.Log(1.1*float64(k+2))
 		b := func(x []float64) float64 { return g(y, x) + .5 + .2*r*square(y) + 1e-4 }
@@ -139,7 +141,8 @@ func TestBaselineStepsAreTheFormulas(t *testing.T) {
 		for range 2 {
 			descend(z, .3, along(func(v []float64) float64 { return g(v, x) }, z))
 		}
-		gz, fz := along(func(v []float64) float64 { return g(v, x) }, z), along(func(v []float64) float64 { return f(v, x) }, z)
+		gz, fz := along(func(v []float64) float64 { return g(v, x) }, z),
+			along(func(v []float64) float64 { return f(v, x) }, z)
 		dx := along(func(v []float64) float64 { return f(z, v) }, x)
 		ratio := 0.0
 		for i := range gz {

@@ -39,7 +39,8 @@ const defaultApproach = 10_000
 
 // KKTAt computes the KKT loss of p at a point; nil parts of it are zeros. It takes at most steps gradient steps to ẑ,
 // or 10,000 for 0, whose size is searched for: each is the largest that was found to decrease g by half of what the
-// gradient promises. It stops early where g cannot be told from smaller values any more, or the gap could grow by 1e-24 of itself only.
+// gradient promises. It stops early where g cannot be told from smaller values any more, or the gap could grow by 1e-24
+// of itself only.
 //
 // Each step visits all samples of g by a gradient and by one or more values; memory is 4d + 4p numbers.
 func KKTAt(p *bilevel.Problem, at bilevel.Point, steps int) (KKT, error) {

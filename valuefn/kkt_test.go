@@ -38,7 +38,8 @@ func TestKKTInClosedForm(t *testing.T) {
 		}
 		slope := math.Pow(c.z-3+lambda*a*r, 2) + math.Pow(c.x-lambda*r, 2)
 		for name, v := range map[string][2]float64{
-			"λ": {k.Lambda, lambda}, "slope": {k.Slope, slope}, "gap": {k.Gap, r * r / 2}, "K": {k.Loss, slope + r*r/2}, "ẑ": {k.Z[0], c.x / a},
+			"λ": {k.Lambda, lambda}, "slope": {k.Slope, slope}, "gap": {k.Gap, r * r / 2}, "K": {k.Loss, slope + r*r/2},
+			"ẑ": {k.Z[0], c.x / a},
 		} {
 			if math.Abs(v[0]-v[1]) > 1e-7*(1+math.Abs(v[1])) {
 				t.Errorf("at z = %g, x = %g: %s = %.10g, want %.10g", c.z, c.x, name, v[0], v[1])
@@ -63,7 +64,8 @@ func TestKKTApproach(t *testing.T) {
 	want := c.Solve(at.X).Z
 	for _, s := range []float64{1, 1e6, 1e-6} {
 		seen := &bilevel.Counts{}
-		p := &bilevel.Problem{Outer: counting{c.Problem.Outer, &seen.GradF, &seen.ValueF}, Inner: counting{scaled{c.Problem.Inner, s}, &seen.GradG, &seen.ValueG}}
+		p := &bilevel.Problem{Outer: counting{c.Problem.Outer, &seen.GradF, &seen.ValueF},
+			Inner: counting{scaled{c.Problem.Inner, s}, &seen.GradG, &seen.ValueG}}
 		k, err := KKTAt(p, at, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -87,10 +89,12 @@ func TestKKTOfToys(t *testing.T) {
 	if err != nil || math.Abs(k.Z[0]-2) > 1e-7 || k.Z[1] != 7 {
 		t.Errorf("ẑ = %v, %v, want (2, 7)", k.Z, err)
 	}
-	if _, err := KKTAt(toy.Coreset(), bilevel.Point{}, -1); err == nil || !strings.Contains(err.Error(), "-1 inner steps") {
+	if _, err := KKTAt(toy.Coreset(), bilevel.Point{}, -1); err == nil ||
+		!strings.Contains(err.Error(), "-1 inner steps") {
 		t.Errorf("-1 steps: %v", err)
 	}
-	if _, err := KKTAt(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "fixed point") {
+	if _, err := KKTAt(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{}, 0); err == nil ||
+		!strings.Contains(err.Error(), "fixed point") {
 		t.Errorf("on a fixed-point problem: %v", err)
 	}
 	if _, err := KKTAt(toy.Coreset(), bilevel.Point{Z: fill(3, 0)}, 0); err == nil {

@@ -29,7 +29,8 @@ func newLevel(o bilevel.Objective) (level, error) {
 	if s, ok := o.(bilevel.Splitter); ok {
 		l.sampled, l.exact = s.Split()
 		if l.sampled == nil || l.sampled.Samples() != o.Samples() || l.exact != nil && l.exact.Samples() != 1 {
-			return l, fmt.Errorf("valuefn: %T.Split must return a part with all %d samples and one with a single sample", o, o.Samples())
+			return l, fmt.Errorf("valuefn: %T.Split must return a part with all %d samples and one with a single sample",
+				o, o.Samples())
 		}
 		if err := bilevel.NeedFirstOrder(l.sampled); err != nil {
 			return l, err

@@ -21,7 +21,8 @@ func outer(t *testing.T, p *bilevel.Problem, m bilevel.Method, at bilevel.Point,
 
 // plain has one step size for both variables.
 func plain(innerSteps int, eta, alpha, step, epsilon float64) BOME {
-	return BOME{InnerSteps: innerSteps, Eta: eta, Alpha: constant(alpha), Inner: constant(step), Outer: constant(step), Epsilon: epsilon}
+	return BOME{InnerSteps: innerSteps, Eta: eta, Alpha: constant(alpha), Inner: constant(step), Outer: constant(step),
+		Epsilon: epsilon}
 }
 
 // The numbers of the authors' code after 5000 steps.
@@ -139,7 +140,8 @@ func TestBaselinesOnToys(t *testing.T) {
 			t.Errorf("BVFSM from %v: f = %.6g, want 0.4419", at.Z, f)
 		}
 	}
-	if f, last := outer(t, toy.NoSingleton(), BSG1{Inner: constant(.5), Outer: constant(.5), Epsilon: 1e-8}, bilevel.Point{}, 2000); f != .5 {
+	if f, last := outer(t, toy.NoSingleton(), BSG1{Inner: constant(.5), Outer: constant(.5), Epsilon: 1e-8},
+		bilevel.Point{}, 2000); f != .5 {
 		t.Errorf("BSG-1 without singleton: f = %g at %v", f, last)
 	}
 }

@@ -475,7 +475,11 @@ func TestSupportConfiguration(t *testing.T) {
 		{"generic", SABA{Support: true, Generic: true}, fits(), "Generic"},
 		{"a negative batch", SABA{Support: true, Batch: -1}, fits(), "batch"},
 		{"no problem", SOBA{Support: true}, nil, "no outer objective"},
-		{"projection", SOBA{Support: true}, func() *bilevel.Problem { p := fits(); p.Project = func([]float64) {}; return p }(), "box"},
+		{"projection", SOBA{Support: true}, func() *bilevel.Problem {
+			p := fits()
+			p.Project = func([]float64) {}
+			return p
+		}(), "box"},
 		{"no penalty", SOBA{Support: true}, func() *bilevel.Problem {
 			p := fits()
 			loss, _ := p.Inner.(bilevel.Splitter).Split()

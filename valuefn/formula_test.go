@@ -232,11 +232,9 @@ func bome(m BOME, n int, eta, epsilon float64) func(s *naive) {
 		qx = plus(qx, -1, hx)
 		fz, fx := s.f(s.y, zeta)
 		square := dot(qz, qz) + dot(qx, qx)
-		phi := eta * square
+		phi := eta * (square + epsilon)
 		if m.Control == GapControl {
 			phi = eta * (valueOf(s.p.Inner, s.y, s.x, xi) - valueOf(s.p.Inner, s.z, s.x, xi))
-		} else {
-			phi = eta * (square + epsilon)
 		}
 		lambda := math.Max(0, (phi-dot(fz, qz)-dot(fx, qx))/(square+epsilon))
 		dz, dx := plus(fz, lambda, qz), plus(fx, lambda, qx)

@@ -16,12 +16,13 @@ func setProcs(t testing.TB, n int) {
 }
 
 // spin is some work, whose result is kept where compilers do not see it.
-func spin(n int) {
+func spin(n int) float64 {
 	s := 1.0
 	for range n {
 		s = s*.999 + 1
 	}
 	spun.Store(math.Float64bits(s))
+	return s
 }
 
 var spun atomic.Uint64

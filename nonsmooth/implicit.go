@@ -208,9 +208,13 @@ type factors struct {
 	b      []float64
 }
 
-// newFactors factorises the n×n matrix whose lower triangle a has, with its diagonal raised by rounding.
+// newFactors factorises the n×n matrix whose lower triangle a has, with its diagonal raised by rounding, and somewhat
+// more: where the matrix is singular what rounding leaves of b in its kernel is divided by that.
 func newFactors(a []float64, n int) (*factors, error) {
 	raise(a, n)
+	for i := range n {
+		a[i*n+i] *= 1 + 1e-10
+	}
 	of := components(a, n)
 	f := &factors{of: of, factor: make([]linsolve.Cholesky, len(of)), b: make([]float64, n)}
 	for k, set := range of {

@@ -31,7 +31,8 @@ import (
 // about once a stretch: its sign says little, and many small parts of x are alike. There all γ_j are one number, which
 // grows while the angle between the displacements of two stretches is clearly acute and is halved where it is clearly
 // obtuse; no coordinate goes farther in a stretch than planned. The same number for all, without that bound, is for
-// directions that are random by themselves, as that of PZOBO.
+// directions that are random by themselves, as that of PZOBO, and for domains of x that are no box: a step per coordinate
+// would be cancelled, for the projection that belongs to it is that in the norm Σ d_j²/γ_j.
 type auto struct {
 	// Inner step.
 	rho    float64   // current value, if automatic, where the diagonal is zero
@@ -146,7 +147,7 @@ func newAuto(c *core) *auto {
 func (c *core) parted() bool { return c.g.local != nil && c.fx == nil && !c.random }
 
 // shared says that all coordinates of x have the same automatic step.
-func (c *core) shared() bool { return c.parted() || c.random }
+func (c *core) shared() bool { return c.parted() || c.random || c.p.Project != nil }
 
 // probe chooses a block to look at, spread evenly in the long run.
 func (a *auto) probe(c *core) int {

@@ -23,7 +23,8 @@ import (
 // it; where it turns, or where x_j goes back and forth from step to step, γ_j shrinks (Jacobs 1988,
 // "delta-bar-delta"). K is short at the start, whatever the number of samples. It doubles when many coordinates turn,
 // because noise has to average out or y to follow, and halves after some stretches in which hardly any did. In the
-// first stretches x is held until its direction comes to rest, a pass over the samples at most.
+// first stretches x is held until its direction comes to rest, a pass over the samples at most. In a domain that is no
+// box all γ_j are one number.
 type auto struct {
 	// Inner step.
 	curvG, curvF float64   // L_g, L_f
@@ -45,7 +46,9 @@ type auto struct {
 	kept     []float64 // stretches in a row in which the coordinate has not turned
 	mean     []float64 // direction over the last stretch, while x is held
 	flips    []float64 // turns within this stretch
-	before   []float64 // direction of the last step
+	before   []float64 // direction of the last step; if shared, x before it
+	shared   bool      // all of gamma is one number
+	step     []float64 // what the last step was after projection, if shared
 	sum      []float64 // of the directions over this stretch
 	level    []float64 // largest mean direction of a stretch
 	moving   bool
@@ -78,6 +81,7 @@ const (
 	straight        = 8  // so many
 	growth          = 1.25
 	shrink          = 0.5
+	clearCosine     = 0.1     // of the angle between two displacements, beyond which it is clearly acute or obtuse
 	firstMove       = 0.03    // displacement of the first stretch, relative to 1 + |x|
 	largestMove     = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
 	largestStep     = 100     // γ_j times the largest mean direction, relative to 1 + |x_j|
@@ -113,6 +117,9 @@ func newAuto(r *core) *auto {
 		a.decay = float64(decayAfter * max(a.shortest, a.pass))
 	}
 	a.length = a.shortest
+	if a.shared = r.p.Project != nil; a.shared {
+		a.step = v(p)
+	}
 	for j := range a.kept {
 		a.kept[j] = straight // fast from the start
 	}
@@ -330,6 +337,10 @@ func (a *auto) move(r *core) {
 		return
 	}
 	share := max(farthest, 2/float64(a.length))
+	if a.shared {
+		a.moveAlong(r, share)
+		return
+	}
 	for j, d := range r.dx {
 		if d*a.before[j] < 0 {
 			a.flips[j]++
@@ -338,6 +349,29 @@ func (a *auto) move(r *core) {
 		r.x[j] -= max(-most, min(a.gamma[j]*d, most))
 	}
 	copy(a.before, r.dx)
+}
+
+// moveAlong is move where all of x shares one γ. What the plan bounds is the displacement that the projection leaves: of
+// the step itself most may stand on the boundary.
+func (a *auto) moveAlong(r *core, share float64) {
+	copy(a.before, r.x)
+	kernel.Axpy(-a.gamma[0], r.dx, r.x)
+	r.p.ProjectX(r.x)
+	dot, top := 0.0, 0.0
+	for j, x := range r.x {
+		d := x - a.before[j]
+		dot += d * a.step[j]
+		top = max(top, math.Abs(d))
+		a.step[j] = d
+	}
+	if dot < 0 {
+		a.flips[0]++
+	}
+	if most := share * a.plan[0]; top > most { // a point between two of the domain is one of it
+		for j, x := range a.before {
+			r.x[j] = x + most/top*a.step[j]
+		}
+	}
 }
 
 // save keeps the current point as a good one.
@@ -426,6 +460,9 @@ func (a *auto) firstSteps(r *core) {
 		scale = max(scale, math.Abs(x))
 	}
 	for j, s := range a.sum {
+		if a.shared {
+			s = top * steps
+		}
 		a.plan[j] = min(firstMove*scale, r.width(j)/20)
 		a.level[j] = max(math.Abs(s)/steps, top/1000)
 		a.gamma[j] = a.plan[j] / (float64(a.length) * a.level[j])
@@ -440,6 +477,10 @@ func (a *auto) adapt(r *core) {
 		scale = max(scale, math.Abs(x))
 	}
 	kept, turns, steps := 0, 0, float64(r.t-a.from)
+	if a.shared {
+		a.adaptShared(r, scale, steps)
+		return
+	}
 	for j, x := range r.x {
 		d := x - a.xs[j]
 		flipping := a.flips[j] > 0.75*steps
@@ -473,6 +514,58 @@ func (a *auto) adapt(r *core) {
 		a.last[j] = d
 		a.plan[j] = min(most, max(2*factor*math.Abs(d), a.plan[j]/2, 1e-6*(1+math.Abs(x))))
 	}
+	a.setLength(r, kept, turns)
+}
+
+// adaptShared is adapt where all of x shares one γ, as it must where x is projected onto a set that is no box: a step per
+// coordinate would be cancelled, for the projection that belongs to it is that in the norm Σ d_j²/γ_j. What counts is
+// the angle between the displacements of two stretches, which are those that projections have left.
+func (a *auto) adaptShared(r *core, scale, steps float64) {
+	dot, now, was, top, level := 0.0, 0.0, 0.0, 0.0, 0.0
+	for j, x := range r.x {
+		d := x - a.xs[j]
+		dot += d * a.last[j]
+		now += d * d
+		was += a.last[j] * a.last[j]
+		top = max(top, math.Abs(d))
+		level = max(level, math.Abs(a.sum[j])/steps)
+		a.last[j] = d
+	}
+	flipping := a.flips[0] > 0.75*steps
+	if top <= 1e-13*scale && !flipping {
+		return // at rest on the boundary, or where rounding errors decide
+	}
+	cosine := 0.0
+	if now > 0 && was > 0 {
+		cosine = dot / (math.Sqrt(now) * math.Sqrt(was))
+	}
+	factor, kept, turns := 1.0, 0, 0
+	switch {
+	case flipping, cosine < -clearCosine:
+		factor, turns = shrink, 1
+		a.kept[0] = 0
+	case cosine > clearCosine:
+		factor, kept = growth, 1
+		if a.kept[0] >= straight {
+			factor = fastGrowth
+		}
+		a.kept[0]++
+	}
+	most := largestMove * (1 + scale)
+	if top*factor > most {
+		factor = most / top
+	}
+	a.level[0] = max(a.level[0], level)
+	gamma := min(a.gamma[0]*factor, largestStep*(1+scale)/a.level[0])
+	plan := min(most, max(2*factor*top, a.plan[0]/2, 1e-6*(1+scale)))
+	for j := range a.gamma {
+		a.gamma[j], a.plan[j] = gamma, plan
+	}
+	a.setLength(r, kept, turns)
+}
+
+// setLength adapts K to how many displacements of x have kept their direction over the last stretch, and turned.
+func (a *auto) setLength(r *core, kept, turns int) {
 	switch {
 	case 2*turns > kept:
 		if int64(a.length) < r.t/8 { // or few stretches would be left to adapt in
@@ -554,7 +647,8 @@ func (a *auto) state(s *bilevel.State) {
 	for _, f := range []*float64{&a.curvG, &a.curvF, &a.safety, &a.steep, &a.first, &a.best, &a.value, &a.jitter} {
 		s.Float(f)
 	}
-	s.Fixed(a.stiff, a.steps, a.full, a.dir, a.gamma, a.plan, a.last, a.kept, a.mean, a.flips, a.before, a.sum, a.level, a.xs, a.goodY, a.goodZ, a.goodX)
+	s.Fixed(a.stiff, a.steps, a.full, a.dir, a.gamma, a.plan, a.last, a.kept, a.mean, a.flips, a.before, a.step, a.sum,
+		a.level, a.xs, a.goodY, a.goodZ, a.goodX)
 	for _, n := range []*int{&a.probesG, &a.probesF, &a.length, &a.steady, &a.values} {
 		s.Count(n)
 	}

@@ -351,16 +351,17 @@ func TestCategorical(t *testing.T) {
 		o      Options
 		levels int
 	}{
-		{column(append(ten[1:], "x")...), Options{}, 10},                                          // nine numbers
-		{column(append(mixed, "x", "y", "z")...), Options{}, 11},                                  // three of 23 are words
-		{column(append(ten, "x")...), Options{Categorical: []string{"a"}}, 11},                    // asked for
-		{column(ids...), Options{Categorical: []string{"a"}}, 20},                                 //
-		{column(ids[:19]...), Options{}, 19},                                                      // too few rows
-		{column(append(ids[:10:10], ids[:10]...)...), Options{}, 10},                              // half of the rows
-		{column(append(ten, "1e300")...), Options{Categorical: []string{"a"}}, 11},                // a name, not a number
-		{"a,y\n1,2\n1,3\n", Options{Categorical: []string{"y"}, Target: AutoTarget}, 1},           // labels
-		{"a,y\nna\u00efve,1\nb,2\n", Options{}, 2},                                                // UTF-8
-		{"a,y\n\"x\rz\",1\nb,2\n", Options{}, 2},                                                  // a carriage return in a cell
+		{column(append(ten[1:], "x")...), Options{}, 10},                                // nine numbers
+		{column(append(mixed, "x", "y", "z")...), Options{}, 11},                        // three of 23 are words
+		{column(append(ten, "x")...), Options{Categorical: []string{"a"}}, 11},          // asked for
+		{column(ids...), Options{Categorical: []string{"a"}}, 20},                       //
+		{column(ids[:19]...), Options{}, 19},                                            // too few rows
+		{column(append(ids[:10:10], ids[:10]...)...), Options{}, 10},                    // half of the rows
+		{column(append(ten, "1e300")...), Options{Categorical: []string{"a"}}, 11},      // a name, not a number
+		{"a,y\n1,2\n1,3\n", Options{Categorical: []string{"y"}, Target: AutoTarget}, 1}, // labels
+		{"a,y\nna\u00efve,1\nb,2\n", Options{}, 2},                                      // UTF-8
+		// A carriage return in a cell.
+		{"a,y\n\"x\rz\",1\nb,2\n", Options{}, 2},
 		{"a,y\r\n1,1\r\n2,2\r\n", Options{}, 1},                                                   // line ends of Windows
 		{"a,y\n1e50,-1e50\n2,2\n", Options{}, 1},                                                  // just in the range
 		{"a,y\n" + strings.Repeat("1,2\n", 12) + "1,x\n", Options{Categorical: []string{"y"}}, 1}, // labels again

@@ -116,7 +116,8 @@ func TestDomains(t *testing.T) {
 		{"two simplices", 2, func(x []float64) { projectSimplex(x[:3]); projectSimplex(x[3:]) }, .1,
 			[][]float64{{.2, .3, .5, 0, 0, 1}}},
 		{"ball", 1, projectBall(.2), .0076, [][]float64{{0, 0, 0}, {0, 0, 1}}},
-		{"large ball", 1, projectBall(.3), 1e-5, [][]float64{{0, 0, 0}, {0, 0, 1}}}, // whose interior has solutions, with h = 0
+		// Whose interior has solutions, with h = 0.
+		{"large ball", 1, projectBall(.3), 1e-5, [][]float64{{0, 0, 0}, {0, 0, 1}}},
 	} {
 		p, h := targets(domain.copies, domain.project)
 		for _, start := range domain.starts {

@@ -31,8 +31,8 @@ import (
 // about once a stretch: its sign says little, and many small parts of x are alike. There all γ_j are one number, which
 // grows while the angle between the displacements of two stretches is clearly acute and is halved where it is clearly
 // obtuse; no coordinate goes farther in a stretch than planned. The same number for all, without that bound, is for
-// directions that are random by themselves, as that of PZOBO, and for domains of x that are no box: a step per coordinate
-// would be cancelled, for the projection that belongs to it is that in the norm Σ d_j²/γ_j.
+// directions that are random by themselves, as that of PZOBO, and for domains of x that are no box: a step per
+// coordinate would be cancelled, for the projection that belongs to it is that in the norm Σ d_j²/γ_j.
 type auto struct {
 	// Inner step.
 	rho    float64   // current value, if automatic, where the diagonal is zero
@@ -102,8 +102,8 @@ const (
 func newAuto(c *core) *auto {
 	d, p := len(c.z), len(c.x)
 	v := func(n int) []float64 { return make([]float64, n) }
-	a := &auto{safety: 1, steps: v(d), ones: v(d), dir: v(d), hv: v(d), he: v(d), gamma: v(p), plan: v(p), last: v(p), turned: v(p), sum: v(p), xl: v(p),
-		xs: v(p), zs: v(d), vs: v(d), gz: v(d), gx: v(p), gv: v(d)}
+	a := &auto{safety: 1, steps: v(d), ones: v(d), dir: v(d), hv: v(d), he: v(d), gamma: v(p), plan: v(p), last: v(p),
+		turned: v(p), sum: v(p), xl: v(p), xs: v(p), zs: v(d), vs: v(d), gz: v(d), gx: v(p), gv: v(d)}
 	for i := range a.dir {
 		a.dir[i] = 1 + 0.5*math.Sin(float64(i)) // any vector with a part along the largest eigenvector
 	}
@@ -669,7 +669,8 @@ func (a *auto) retreat(c *core, why string, inner bool) bool {
 	if c.shared() && len(a.turned) > 0 {
 		a.turned[0] = 1 // or they would be doubled at once
 	}
-	a.notes = append(a.notes, fmt.Sprintf("%s by step %d: back to the point of step %d with halved automatic %s step sizes", why, c.t, a.good, what))
+	a.notes = append(a.notes, fmt.Sprintf("%s by step %d: back to the point of step %d "+
+		"with halved automatic %s step sizes", why, c.t, a.good, what))
 	return true
 }
 
@@ -709,7 +710,8 @@ func distanceOf(a, b []float64) float64 {
 }
 
 func (a *auto) state(s *bilevel.State) {
-	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.moved, &a.steepZ, &a.steepV, &a.first, &a.best, &a.value, &a.jitter, &a.parts, &a.order} {
+	for _, f := range []*float64{&a.rho, &a.safety, &a.curv, &a.peak, &a.moved, &a.steepZ, &a.steepV, &a.first, &a.best,
+		&a.value, &a.jitter, &a.parts, &a.order} {
 		s.Float(f)
 	}
 	s.Fixed(a.steps, a.he, a.dir, a.gamma, a.plan, a.last, a.turned, a.sum, a.xl, a.xs, a.zs, a.vs, a.gz, a.gx, a.gv)

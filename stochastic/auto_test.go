@@ -76,7 +76,8 @@ func TestFactorOfSteps(t *testing.T) {
 		d     float64
 		noisy bool
 		want  float64
-	}{{1, false, fastGrowth}, {0, false, 1}, {-2, true, 1 / growth}, {2, true, growth}, {2, false, fastGrowth}, {-.5, false, 1 / growth}, {-2, false, shrink}, {1, false, growth}} {
+	}{{1, false, fastGrowth}, {0, false, 1}, {-2, true, 1 / growth}, {2, true, growth}, {2, false, fastGrowth}, {-.5,
+		false, 1 / growth}, {-2, false, shrink}, {1, false, growth}} {
 		if got := a.factor(0, c.d, c.noisy); got != c.want {
 			t.Errorf("after 1 a displacement of %g, noisy %t: %g, want %g", c.d, c.noisy, got, c.want)
 		}
@@ -98,9 +99,12 @@ func TestCommonSteps(t *testing.T) {
 		noisy  bool
 		want   float64
 	}{
-		{"straight", 1, 0, 10, 0, false, 2}, {"straight after a turn", 1, 0, 10, 1, false, growth}, {"straight, noisy", 1, 0, 10, 0, true, growth},
-		{"hardly straight", .11, 1, 100, 0, false, 2}, {"too little so", .09, 1, 100, 0, false, 1}, {"noise", 0, 1, 100, 0, false, 1},
-		{"hardly back", -.11, 1, 100, 0, false, shrink}, {"too little so", -.09, 1, 100, 0, false, 1}, {"back, noisy", -1, .5, 100, 0, true, 1 / growth},
+		{"straight", 1, 0, 10, 0, false, 2}, {"straight after a turn", 1, 0, 10, 1, false, growth},
+		{"straight, noisy", 1, 0, 10, 0, true, growth},
+		{"hardly straight", .11, 1, 100, 0, false, 2}, {"too little so", .09, 1, 100, 0, false, 1},
+		{"noise", 0, 1, 100, 0, false, 1},
+		{"hardly back", -.11, 1, 100, 0, false, shrink}, {"too little so", -.09, 1, 100, 0, false, 1},
+		{"back, noisy", -1, .5, 100, 0, true, 1 / growth},
 		{"limited", 1, 0, 1, 0, false, 1}, {"limited, back", -1, 0, 1, 0, false, shrink}, {"at rest", 0, 0, 1, 0, false, 1},
 	} {
 		// Orthogonal vectors of unit entries, so that the angle is what it is said to be.
@@ -150,7 +154,8 @@ func TestStepsOfWeights(t *testing.T) {
 			}
 			for j, x := range c.x {
 				if d := math.Abs(x - xs[j]); d > plan[j]*(1+1e-12) || a.gamma[j] != a.gamma[0] {
-					t.Fatalf("%T, step %d: x[%d] is %g from where it began, planned %g; γ is %g and %g", m, c.t, j, d, plan[j], a.gamma[j], a.gamma[0])
+					t.Fatalf("%T, step %d: x[%d] is %g from where it began, planned %g; γ is %g and %g",
+						m, c.t, j, d, plan[j], a.gamma[j], a.gamma[0])
 				}
 			}
 		}

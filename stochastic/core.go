@@ -129,9 +129,9 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 }
 
 // accumulateFrom is the length of z from which combinations of rows are added to directions, which spares a pass over
-// each: for shorter ones a single pass from rows to products takes up to 5% less (logistic rows; even from 128 on). Where a
-// step adds to z and v themselves it takes less at any length: in cleaning at batch 1 SOBA takes 1/1.2 (d = 22) to 1/2.4
-// (d = 1,568) of the time, at batch 64 1/1.05.
+// each: for shorter ones a single pass from rows to products takes up to 5% less (logistic rows; even from 128 on).
+// Where a step adds to z and v themselves it takes less at any length: in cleaning at batch 1 SOBA takes 1/1.2 (d = 22)
+// to 1/2.4 (d = 1,568) of the time, at batch 64 1/1.05.
 const accumulateFrom = 128
 
 // drawG draws a batch ξ of g and brings x up to date on it.
@@ -145,9 +145,9 @@ func (c *core) drawG() *draw {
 	return c.reach(xi)
 }
 
-// drawCross is drawG for products with ∇²xz g alone. Where x enters the exact part only they look at no row, and none is
-// drawn: the batch is the last one, and the product counts as if it visited that, for what a method counts does not depend
-// on where x enters.
+// drawCross is drawG for products with ∇²xz g alone. Where x enters the exact part only they look at no row, and none
+// is drawn: the batch is the last one, and the product counts as if it visited that, for what a method counts does not
+// depend on where x enters.
 func (c *core) drawCross() *draw {
 	if c.g.sampledX {
 		return c.drawG()
@@ -192,8 +192,9 @@ func (c *core) span(xi *draw) (lo, hi int) {
 	return 0, len(c.x)
 }
 
-// products overwrites dz = ∇z g, hv = ∇²zz g·v and cv = ∇²xz g·v with estimates at (z, x) from batch ξ: its weight times
-// the sampled part and the exact part. A nil destination is not computed. In narrow runs cv is set only on ξ's span.
+// products overwrites dz = ∇z g, hv = ∇²zz g·v and cv = ∇²xz g·v with estimates at (z, x) from batch ξ: its weight
+// times the sampled part and the exact part. A nil destination is not computed. In narrow runs cv is set only on ξ's
+// span.
 func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
 	b, w := xi.b, xi.weight
 	n := int64(b.Hi - b.Lo)
@@ -276,8 +277,8 @@ func (c *core) inPlace() (rho float64, ok bool) {
 	return c.auto.rho, true
 }
 
-// descendJointly makes the steps z ← z − ρ D_z and v ← v − ρ D_v along the directions of joint at the current point, and
-// leaves D_x in dx. Where it can, it steps while the combinations of rows are made, without forming D_z and D_v.
+// descendJointly makes the steps z ← z − ρ D_z and v ← v − ρ D_v along the directions of joint at the current point,
+// and leaves D_x in dx. Where it can, it steps while the combinations of rows are made, without forming D_z and D_v.
 func (c *core) descendJointly(xi, zeta *draw) {
 	rho, ok := c.inPlace()
 	if !ok || !c.narrow || c.cg == nil || c.cf == nil {

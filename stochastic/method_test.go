@@ -63,10 +63,12 @@ type namedMethod struct {
 func methods() []namedMethod {
 	return []namedMethod{
 		{"SOBA", SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"SOBA shuffled, decaying, clipped", SOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true, Clip: .5}},
+		{"SOBA shuffled, decaying, clipped", SOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+			Clip: .5}},
 		{"SOBA auto", SOBA{Batch: 8}},
 		{"SABA", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true, Warm: true}},
+		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+			Warm: true}},
 		{"SABA clipped, generic", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Clip: .5, Generic: true}},
 		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.02), Outer: Constant(.01)}},
 		{"SABA auto", SABA{Batch: 8}},
@@ -75,13 +77,16 @@ func methods() []namedMethod {
 		{"S-TFBO", STFBO{}},
 		{"D-TFBO", DTFBO{InnerSteps: 3}},
 		{"SRBA", SRBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"SRBA shuffled, decaying, clipped", SRBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true, Clip: .5, Period: 7}},
+		{"SRBA shuffled, decaying, clipped", SRBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+			Clip: .5, Period: 7}},
 		{"SRBA auto", SRBA{Batch: 8}},
 		{"MA-SOBA", MASOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"MA-SOBA shuffled, decaying, clipped", MASOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Theta: .3, Shuffle: true, Clip: .5}},
+		{"MA-SOBA shuffled, decaying, clipped", MASOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Theta: .3,
+			Shuffle: true, Clip: .5}},
 		{"MA-SOBA auto", MASOBA{Batch: 8}},
 		{"StocBiO", StocBiO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"StocBiO shuffled, decaying, clipped", StocBiO{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Neumann: Constant(.03), Shuffle: true, Clip: .5}},
+		{"StocBiO shuffled, decaying, clipped", StocBiO{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4),
+			Neumann: Constant(.03), Shuffle: true, Clip: .5}},
 		{"StocBiO auto", StocBiO{Batch: 8}},
 		{"AmIGO", AmIGO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
 		{"AmIGO auto, clipped", AmIGO{Batch: 8, Clip: 5}},
@@ -181,7 +186,8 @@ func TestResumeBitForBit(t *testing.T) {
 		for _, n := range []int64{1, 333, 701} {
 			res := minimize(t, m, p.make(), bilevel.Settings{MaxSteps: n, Seed: 5, Start: p.at, Checkpoint: file, Resume: true})
 			if n == 701 && (!samePoint(whole.Last, res.Last) || whole.Counts != res.Counts) {
-				t.Errorf("a resumed run ends elsewhere: %v, want %v; %+v, want %+v", res.Last.X, whole.Last.X, res.Counts, whole.Counts)
+				t.Errorf("a resumed run ends elsewhere: %v, want %v; %+v, want %+v",
+					res.Last.X, whole.Last.X, res.Counts, whole.Counts)
 			}
 		}
 	})
@@ -198,7 +204,8 @@ func TestRecordingChangesNothing(t *testing.T) {
 				t.Fatalf("step %d leaves the domain by %g", r.Step, e)
 			}
 		}
-		b := minimize(t, m, problem, bilevel.Settings{MaxSteps: 300, Seed: 5, Start: p.at, RecordEvery: 1, Recorder: bilevel.RecorderFunc(inside)})
+		b := minimize(t, m, problem, bilevel.Settings{MaxSteps: 300, Seed: 5, Start: p.at, RecordEvery: 1,
+			Recorder: bilevel.RecorderFunc(inside)})
 		if !samePoint(a.Last, b.Last) {
 			t.Error("recording every step changes the run")
 		}
@@ -240,9 +247,12 @@ func TestCounts(t *testing.T) {
 		m    bilevel.Method
 		want bilevel.Counts
 	}{
-		{SOBA{Batch: 500, Inner: Constant(.1), Outer: Constant(.1)}, bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
-		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1)}, bilevel.Counts{GradF: 10, GradG: 10, HessG: 10, CrossG: 10}},
-		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Warm: true}, bilevel.Counts{GradF: 87, GradG: 141, HessG: 141, CrossG: 141}},
+		{SOBA{Batch: 500, Inner: Constant(.1), Outer: Constant(.1)},
+			bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
+		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1)},
+			bilevel.Counts{GradF: 10, GradG: 10, HessG: 10, CrossG: 10}},
+		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Warm: true},
+			bilevel.Counts{GradF: 87, GradG: 141, HessG: 141, CrossG: 141}},
 		{STFBO{}, bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
 	} {
 		if got := minimize(t, c.m, p, bilevel.Settings{MaxSteps: 10}).Counts; got != c.want {
@@ -351,7 +361,8 @@ func TestMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 				for _, c := range []struct {
 					name      string
 					got, want []float64
-				}{{"∇z g", r.memG.avg[0], dz}, {"∇²zz g v", r.memG.avg[1], hv}, {"∇²xz g v", r.memG.avgX, cv}, {"∇z f", r.memF.avg[0], fz}, {"∇x f", r.memF.avgX, fx}} {
+				}{{"∇z g", r.memG.avg[0], dz}, {"∇²zz g v", r.memG.avg[1], hv}, {"∇²xz g v", r.memG.avgX, cv}, {"∇z f",
+					r.memF.avg[0], fz}, {"∇x f", r.memF.avgX, fx}} {
 					if c.got == nil {
 						continue
 					}
@@ -488,7 +499,8 @@ func TestLinearMemoryIsTheGenericOne(t *testing.T) {
 			s := bilevel.Settings{MaxSteps: 2000, Seed: 2, Start: bilevel.Point{Z: fill(6, .3), X: fill(6, -1)}}
 			fast := minimize(t, m, smallLogistic(), s)
 			m.Generic = true
-			close(t, fmt.Sprintf("batch %d, shuffle %v", batch, shuffle), fast.Last, minimize(t, m, smallLogistic(), s).Last, 1e-13)
+			close(t, fmt.Sprintf("batch %d, shuffle %v", batch, shuffle), fast.Last, minimize(t, m, smallLogistic(), s).Last,
+				1e-13)
 		}
 	}
 }
@@ -544,14 +556,16 @@ func TestSOBAStaysAtTheSolution(t *testing.T) {
 		}
 	}
 	at := bilevel.Point{Z: s.zs, X: s.xs, V: v}
-	for _, m := range []bilevel.Method{SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.1)}, SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.1)}, STFBO{Beta: 9, Gamma: 9}} {
+	for _, m := range []bilevel.Method{SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.1)},
+		SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.1)}, STFBO{Beta: 9, Gamma: 9}} {
 		close(t, fmt.Sprintf("%T", m), at, minimize(t, m, p, bilevel.Settings{MaxSteps: 100, Start: at}).Last, 1e-12)
 	}
 }
 
 func TestExplicitDivergenceIsAnError(t *testing.T) {
 	s := newQuadratic(37, 23, 1, 1)
-	_, err := bilevel.Minimize(context.Background(), s.problem(), SABA{Batch: 8, Inner: Constant(50), Outer: Constant(1)}, bilevel.Settings{MaxSteps: 10000})
+	_, err := bilevel.Minimize(context.Background(), s.problem(), SABA{Batch: 8, Inner: Constant(50), Outer: Constant(1)},
+		bilevel.Settings{MaxSteps: 10000})
 	var e *bilevel.NonFiniteError
 	if !errors.As(err, &e) {
 		t.Errorf("error %v, want a NonFiniteError", err)

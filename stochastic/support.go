@@ -74,10 +74,12 @@ type columns struct {
 // newSupport starts a run; saga says that it is SABA, warm that its memory is filled first.
 func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
 	if cfg.clip > 0 {
-		return nil, errors.New("stochastic: Support and Clip exclude each other: the norm of a direction on a few columns says nothing about the whole")
+		return nil, errors.New("stochastic: Support and Clip exclude each other: " +
+			"the norm of a direction on a few columns says nothing about the whole")
 	}
 	if p != nil && p.Project != nil {
-		return nil, errors.New("stochastic: Support needs a box as the domain of x: a projection moves all of x in every step")
+		return nil, errors.New("stochastic: Support needs a box as the domain of x: " +
+			"a projection moves all of x in every step")
 	}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {
@@ -89,16 +91,19 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 	}
 	exact, ok := c.g.exact.(bilevel.Separable)
 	if !ok {
-		return nil, fmt.Errorf("inner objective: stochastic: Support needs an exact part that is bilevel.Separable, such as a penalty, not %T", c.g.exact)
+		return nil, fmt.Errorf("inner objective: stochastic: Support needs an exact part that is bilevel.Separable, "+
+			"such as a penalty, not %T", c.g.exact)
 	}
 	if c.f.exact != nil {
-		return nil, fmt.Errorf("outer objective: stochastic: Support needs an objective without an exact part (%T)", c.f.exact)
+		return nil, fmt.Errorf("outer objective: stochastic: Support needs an objective without an exact part (%T)",
+			c.f.exact)
 	}
 	if r.colF, err = newColumns(&c.f, c.fo, 1, saga); err != nil {
 		return nil, fmt.Errorf("outer objective: %w", err)
 	}
 	if r.colF.k != r.colG.k {
-		return nil, fmt.Errorf("stochastic: Support needs objectives with the same number of scores, and the inner one has %d, the outer one %d", r.colG.k, r.colF.k)
+		return nil, fmt.Errorf("stochastic: Support needs objectives with the same number of scores, "+
+			"and the inner one has %d, the outer one %d", r.colG.k, r.colF.k)
 	}
 	if saga {
 		r.avg = make([]float64, 3*r.colG.d)
@@ -143,7 +148,8 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 func newColumns(l *level, s *Sampler, many int, saga bool) (*columns, error) {
 	sparse, ok := l.sampled.(bilevel.Sparse)
 	if !ok || l.sampledX {
-		return nil, fmt.Errorf("stochastic: Support needs a sampled part that is bilevel.Sparse and in which x does not enter, not %T", l.sampled)
+		return nil, fmt.Errorf("stochastic: Support needs a sampled part that is bilevel.Sparse and in which x does not "+
+			"enter, not %T", l.sampled)
 	}
 	m := &columns{part: s.Partition, k: sparse.Scores(), many: many}
 	m.d, _ = sparse.Dims()

@@ -188,7 +188,8 @@ func probe(count *int, s *stochastic.Sampler) bilevel.Batch {
 func difference(z []float64) float64 { return 0x1p-26 * (1 + norm(z)) }
 
 // power raises curv to the curvature of o over b at z, by power iterations along dir.
-func (a *auto) power(curv *float64, o bilevel.Objective, z, x []float64, b bilevel.Batch, products int) (visited int64) {
+func (a *auto) power(curv *float64, o bilevel.Objective, z, x []float64, b bilevel.Batch,
+	products int) (visited int64) {
 	o.Grad(a.d0, nil, z, x, b)
 	h := difference(z)
 	for range products {
@@ -351,8 +352,8 @@ func (a *auto) move(r *core) {
 	copy(a.before, r.dx)
 }
 
-// moveAlong is move where all of x shares one γ. What the plan bounds is the displacement that the projection leaves: of
-// the step itself most may stand on the boundary.
+// moveAlong is move where all of x shares one γ. What the plan bounds is the displacement that the projection leaves:
+// of the step itself most may stand on the boundary.
 func (a *auto) moveAlong(r *core, share float64) {
 	copy(a.before, r.x)
 	kernel.Axpy(-a.gamma[0], r.dx, r.x)
@@ -393,7 +394,8 @@ func (a *auto) begin(r *core) {
 // look adapts the step sizes, and goes back to the last good point after a divergence.
 func (a *auto) look(r *core) {
 	dz := norm(r.dz)
-	if s := dz + norm(r.dy) + norm(r.dx) + norm(r.y) + norm(r.z) + norm(r.x); math.IsNaN(s) || math.IsInf(s, 0) || a.steep > 0 && dz > 100*a.steep {
+	if s := dz + norm(r.dy) + norm(r.dx) + norm(r.y) + norm(r.z) + norm(r.x); math.IsNaN(s) || math.IsInf(s, 0) ||
+		a.steep > 0 && dz > 100*a.steep {
 		a.retreat(r, "the inner variables diverged", true)
 		a.lookLater(r)
 		return
@@ -517,9 +519,9 @@ func (a *auto) adapt(r *core) {
 	a.setLength(r, kept, turns)
 }
 
-// adaptShared is adapt where all of x shares one γ, as it must where x is projected onto a set that is no box: a step per
-// coordinate would be cancelled, for the projection that belongs to it is that in the norm Σ d_j²/γ_j. What counts is
-// the angle between the displacements of two stretches, which are those that projections have left.
+// adaptShared is adapt where all of x shares one γ, as it must where x is projected onto a set that is no box: a step
+// per coordinate would be cancelled, for the projection that belongs to it is that in the norm Σ d_j²/γ_j. What counts
+// is the angle between the displacements of two stretches, which are those that projections have left.
 func (a *auto) adaptShared(r *core, scale, steps float64) {
 	dot, now, was, top, level := 0.0, 0.0, 0.0, 0.0, 0.0
 	for j, x := range r.x {
@@ -604,7 +606,8 @@ func (a *auto) goodValue(r *core) bool {
 	a.values++
 	change := math.Abs(h - a.value)
 	a.value = h
-	if math.IsNaN(h) || a.values > 3 && h > a.best+max(0, 0.5*(a.first-a.best))+4*a.jitter+3*math.Abs(gap)+1e-3*math.Abs(a.best) {
+	if math.IsNaN(h) || a.values > 3 && h > a.best+max(0,
+		0.5*(a.first-a.best))+4*a.jitter+3*math.Abs(gap)+1e-3*math.Abs(a.best) {
 		return false
 	}
 	if a.decay > 0 {
@@ -634,7 +637,8 @@ func (a *auto) retreat(r *core, why string, inner bool) {
 	}
 	kernel.Scale(0.5, a.gamma)
 	clear(a.last)
-	a.notes = append(a.notes, fmt.Sprintf("%s by step %d: back to the point of step %d with halved automatic %s step sizes", why, r.t, a.good, what))
+	a.notes = append(a.notes, fmt.Sprintf("%s by step %d: back to the point of step %d "+
+		"with halved automatic %s step sizes", why, r.t, a.good, what))
 	copy(r.y, a.goodY)
 	copy(r.z, a.goodZ)
 	copy(r.x, a.goodX)

@@ -134,7 +134,8 @@ func (m BOME) check() error {
 	if err := checkSizes(m.Batch, m.InnerSteps); err != nil {
 		return err
 	}
-	if err := checkRates(namedRate{"approach", m.Alpha}, namedRate{"inner", m.Inner}, namedRate{"outer", m.Outer}); err != nil {
+	if err := checkRates(namedRate{"approach", m.Alpha}, namedRate{"inner", m.Inner},
+		namedRate{"outer", m.Outer}); err != nil {
 		return err
 	}
 	if err := positive("η", m.Eta); err != nil {

@@ -26,11 +26,15 @@ func TestBOMEConformance(t *testing.T) {
 		// Tolerances are those of the bias of T steps and of finite step sizes.
 		{"zero value", BOME{}, bileveltest.MethodOptions{Steps: 2000, Tol: .03, Horizon: 60}},
 		{"more inner steps", BOME{InnerSteps: 50}, bileveltest.MethodOptions{Steps: 2500, Tol: 4e-3, Cases: cases[1:2]}},
-		{"momentum", BOME{InnerSteps: 30, Momentum: .5}, bileveltest.MethodOptions{Steps: 2000, Tol: 1e-3, Cases: cases[3:4]}},
-		{"gap", BOME{Control: GapControl}, bileveltest.MethodOptions{Steps: 3000, Tol: .03, Cases: []bileveltest.Case{cases[1], cases[4]}}},
-		{"explicit", BOME{InnerSteps: 50, Alpha: constant(.3), Inner: constant(.02), Outer: constant(.02)}, bileveltest.MethodOptions{Steps: 1500, Tol: 1e-3, Cases: cases[2:3]}},
+		{"momentum", BOME{InnerSteps: 30, Momentum: .5},
+			bileveltest.MethodOptions{Steps: 2000, Tol: 1e-3, Cases: cases[3:4]}},
+		{"gap", BOME{Control: GapControl}, bileveltest.MethodOptions{Steps: 3000, Tol: .03,
+			Cases: []bileveltest.Case{cases[1], cases[4]}}},
+		{"explicit", BOME{InnerSteps: 50, Alpha: constant(.3), Inner: constant(.02), Outer: constant(.02)},
+			bileveltest.MethodOptions{Steps: 1500, Tol: 1e-3, Cases: cases[2:3]}},
 		// Noise biases λ: only much curved levels leave little of it.
-		{"batches", BOME{Batch: 64, Shuffle: true}, bileveltest.MethodOptions{Stochastic: true, Steps: 2500, Tol: .1, Horizon: 150, Cases: []bileveltest.Case{cases[0], cases[3]}}},
+		{"batches", BOME{Batch: 64, Shuffle: true}, bileveltest.MethodOptions{Stochastic: true, Steps: 2500, Tol: .1,
+			Horizon: 150, Cases: []bileveltest.Case{cases[0], cases[3]}}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
 	}
@@ -199,7 +203,8 @@ func TestBOMEEveryKnobMatters(t *testing.T) {
 		at := minimize(t, m, p, bilevel.Settings{MaxSteps: 50, Seed: 1}).Last
 		return append(at.X, at.Z...)
 	}
-	base := BOME{Batch: 8, InnerSteps: 4, Alpha: constant(.2), Inner: decaying(.1, .5), Outer: decaying(.02, .6), Eta: .4, Epsilon: .01}
+	base := BOME{Batch: 8, InnerSteps: 4, Alpha: constant(.2), Inner: decaying(.1, .5), Outer: decaying(.02, .6), Eta: .4,
+		Epsilon: .01}
 	for knob, change := range map[string]func(m *BOME){
 		"Batch":            func(m *BOME) { m.Batch = 9 },
 		"InnerSteps":       func(m *BOME) { m.InnerSteps = 5 },
@@ -261,7 +266,8 @@ func TestBOMEWrongConfiguration(t *testing.T) {
 		}
 	}
 	for _, m := range []bilevel.Method{BOME{}, BSG1{}, BVFSM{}} {
-		if _, err := m.Start(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{}, 1); err == nil || !strings.Contains(err.Error(), "fixed point") {
+		if _, err := m.Start(bileveltest.Scalar().FixedPoint("", .1).Problem, bilevel.Point{}, 1); err == nil ||
+			!strings.Contains(err.Error(), "fixed point") {
 			t.Errorf("%T on a fixed-point problem: %v", m, err)
 		}
 	}
@@ -275,7 +281,8 @@ func TestBOMEWrongConfiguration(t *testing.T) {
 func TestBOMECheckpointsAreComplete(t *testing.T) {
 	p := logistic()
 	for _, m := range []bilevel.Method{BOME{Momentum: .3}, BOME{Batch: 16}, BSG1{}, BVFSM{}} {
-		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true, Start: bilevel.Point{X: fill(6, -2)}, MaxSteps: 501}
+		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true,
+			Start: bilevel.Point{X: fill(6, -2)}, MaxSteps: 501}
 		var kept [2]bilevel.Run
 		for i := range kept { // no steps are left for the second, which starts elsewhere
 			s.Start.X = fill(6, -2+float64(i))
@@ -333,14 +340,16 @@ func (s shown) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 
 func TestBOMEResumesBitForBit(t *testing.T) {
 	c := bileveltest.Quadratic(3, 5, 60, 50, 22)
-	for _, m := range []bilevel.Method{BOME{Momentum: .5}, BOME{Batch: 16, Shuffle: true, Control: GapControl}, BSG1{}, BVFSM{LowerBound: -100, Horizon: 7}} {
+	for _, m := range []bilevel.Method{BOME{Momentum: .5}, BOME{Batch: 16, Shuffle: true, Control: GapControl}, BSG1{},
+		BVFSM{LowerBound: -100, Horizon: 7}} {
 		whole := minimize(t, m, c.Problem, bilevel.Settings{MaxSteps: 900, Seed: 1})
 		s := bilevel.Settings{Seed: 1, Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true}
 		var last *bilevel.Result
 		for s.MaxSteps = 150; s.MaxSteps <= 900; s.MaxSteps += 150 {
 			last = minimize(t, m, c.Problem, s)
 		}
-		if !slices.Equal(last.Last.X, whole.Last.X) || !slices.Equal(last.Last.Z, whole.Last.Z) || last.Counts != whole.Counts {
+		if !slices.Equal(last.Last.X, whole.Last.X) || !slices.Equal(last.Last.Z, whole.Last.Z) ||
+			last.Counts != whole.Counts {
 			t.Errorf("%+v: x = %v after being resumed, %v without", m, last.Last.X, whole.Last.X)
 		}
 	}

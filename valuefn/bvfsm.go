@@ -72,7 +72,8 @@ func (m BVFSM) check() error {
 			return err
 		}
 	}
-	if err := checkRates(namedRate{"value", m.Value}, namedRate{"inner", m.Inner}, namedRate{"outer", m.Outer}); err != nil {
+	if err := checkRates(namedRate{"value", m.Value}, namedRate{"inner", m.Inner},
+		namedRate{"outer", m.Outer}); err != nil {
 		return err
 	}
 	if m.Horizon < 0 {

@@ -30,10 +30,12 @@ func TestConformance(t *testing.T) {
 	}{
 		// Tolerances are those of the bias O(1/λ), which is squared in h − h*, or of the noise.
 		{"full batch", F2SA{Batch: 1000}, bileveltest.MethodOptions{Steps: 1500, Tol: 5e-4, Horizon: 50}},
-		{"larger λ", F2SA{Batch: 1000, Lambda: Multiplier{Size: 300}}, bileveltest.MethodOptions{Steps: 3000, Tol: 5e-5, Cases: cases[1:3]}},
+		{"larger λ", F2SA{Batch: 1000, Lambda: Multiplier{Size: 300}},
+			bileveltest.MethodOptions{Steps: 3000, Tol: 5e-5, Cases: cases[1:3]}},
 		{"zero value", F2SA{}, bileveltest.MethodOptions{Stochastic: true, Steps: 4000, Tol: .1, Horizon: 150}},
-		{"explicit", F2SA{Batch: 4, InnerSteps: 5, Lambda: Multiplier{5, 1. / 7}, Inner: decaying(.2, .4), Outer: decaying(.1, .5)},
-			bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100, Cases: cases[:4]}},
+		{"explicit", F2SA{Batch: 4, InnerSteps: 5, Lambda: Multiplier{5, 1. / 7}, Inner: decaying(.2, .4),
+			Outer: decaying(.1, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100,
+			Cases: cases[:4]}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
 	}
@@ -81,7 +83,8 @@ func TestBiasIsOfOrderOneOverLambda(t *testing.T) {
 	for _, c := range []bileveltest.Case{bileveltest.Quadratic(2, 3, 30, 36, 1), bileveltest.Quadratic(3, 5, 30, 36, 22)} {
 		var logs, errs []float64
 		for _, lambda := range []float64{50, 150, 450} {
-			m := F2SA{Batch: 1000, InnerSteps: 20, Lambda: Multiplier{Size: lambda}, Inner: constant(.5), Outer: constant(3 / lambda)}
+			m := F2SA{Batch: 1000, InnerSteps: 20, Lambda: Multiplier{Size: lambda}, Inner: constant(.5),
+				Outer: constant(3 / lambda)}
 			run, err := m.Start(c.Problem, bilevel.Point{Z: c.Solve(c.X).Z, X: c.X}, 1)
 			if err != nil {
 				t.Fatal(err)
@@ -103,7 +106,8 @@ func TestBiasIsOfOrderOneOverLambda(t *testing.T) {
 		}
 		for i := range errs[1:] {
 			slope := math.Log10(errs[i+1]/errs[i]) / (logs[i+1] - logs[i])
-			t.Logf("%s: ‖x − x*‖ = %.3g at λ = 10^%.2f, %.3g at 10^%.2f: slope %.3f", c.Name, errs[i], logs[i], errs[i+1], logs[i+1], slope)
+			t.Logf("%s: ‖x − x*‖ = %.3g at λ = 10^%.2f, %.3g at 10^%.2f: slope %.3f",
+				c.Name, errs[i], logs[i], errs[i+1], logs[i+1], slope)
 			if !(math.Abs(slope+1) < .1) {
 				t.Errorf("%s: the error falls with slope %.3f, want −1 ± 0.1", c.Name, slope)
 			}
@@ -226,7 +230,8 @@ func TestResumeBitForBit(t *testing.T) {
 		for s.MaxSteps = 250; s.MaxSteps <= 1500; s.MaxSteps += 250 {
 			last = minimize(t, m, c.Problem, s)
 		}
-		if !slices.Equal(last.Last.X, whole.Last.X) || !slices.Equal(last.Last.Z, whole.Last.Z) || last.Counts != whole.Counts {
+		if !slices.Equal(last.Last.X, whole.Last.X) || !slices.Equal(last.Last.Z, whole.Last.Z) ||
+			last.Counts != whole.Counts {
 			t.Errorf("%+v: x = %v after being resumed, %v without", m, last.Last.X, whole.Last.X)
 		}
 	}
@@ -253,7 +258,8 @@ func (s spied) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 func TestCheckpointsAreComplete(t *testing.T) {
 	p := logistic()
 	for _, m := range []F2SA{{Batch: 1000}, {Batch: 16}} {
-		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true, Start: bilevel.Point{X: fill(6, -2)}}
+		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true,
+			Start: bilevel.Point{X: fill(6, -2)}}
 		var kept [2]*f2saRun
 		for i := range kept {
 			s.MaxSteps = 1001 // none are left for the second

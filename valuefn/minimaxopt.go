@@ -22,9 +22,9 @@ import (
 //	x = P(x − η_x (∇x f_ζ(u, x) + α (∇x g_ξ(u, x) − ∇x g_ξ(ω, x)))).
 //
 // There are Stages stages of StageSteps steps. In stage i = 0, 1, … α = α₀ τ^i and η_u, η_ω are their first values
-// times τ^−i; after the last stage both stay. The curvature of what u and ω descend grows like α, so that ηα has to stay
-// constant. x descends about h, whose curvature does not depend on α, and η_x stays as it is: were it scaled too, all
-// that x can still travel in the stages to come would be a geometric series, and x could stop short of the optimum
+// times τ^−i; after the last stage both stay. The curvature of what u and ω descend grows like α, so that ηα has to
+// stay constant. x descends about h, whose curvature does not depend on α, and η_x stays as it is: were it scaled too,
+// all that x can still travel in the stages to come would be a geometric series, and x could stop short of the optimum
 // (OuterScaling). The steps of u and ω are best equal: then both follow z*(x) and the noise of ξ in step, and the
 // difference that α multiplies does not see x move. For strongly convex g, ‖u − z*(x)‖ ≤ ‖∇z f(u, x)‖/(αμ) at the
 // minimiser u, μ the modulus, and at the solution of the minimax problem g(u, x) − g(z*(x), x) = O(1/α).
@@ -104,11 +104,14 @@ func (m MinimaxOPT) check() error {
 	case m.Floor > 0 && !m.Cosine:
 		return fmt.Errorf("valuefn: Floor is %v without Cosine, which alone reads it", m.Floor)
 	case m.Inner == 0 && m.Penalised != 0:
-		return fmt.Errorf("valuefn: Penalised is %v and Inner is automatic: the steps of u and ω are automatic together", m.Penalised)
+		return fmt.Errorf("valuefn: Penalised is %v and Inner is automatic: the steps of u and ω are automatic together",
+			m.Penalised)
 	case m.Inner == 0 && m.InnerOptimizer != nil:
-		return fmt.Errorf("valuefn: %T makes directions of u and ω, whose automatic steps are for gradients: set Inner", m.InnerOptimizer)
+		return fmt.Errorf("valuefn: %T makes directions of u and ω, whose automatic steps are for gradients: set Inner",
+			m.InnerOptimizer)
 	case m.Outer == 0 && m.OuterOptimizer != nil:
-		return fmt.Errorf("valuefn: %T makes directions of x, whose automatic steps are for gradients: set Outer", m.OuterOptimizer)
+		return fmt.Errorf("valuefn: %T makes directions of x, whose automatic steps are for gradients: set Outer",
+			m.OuterOptimizer)
 	case m.Cosine && (m.Inner == 0 || m.Outer == 0):
 		return fmt.Errorf("valuefn: Cosine is for step sizes that are given: set Inner and Outer")
 	case m.OuterScaling != 0 && m.Outer == 0:
@@ -156,7 +159,8 @@ func (m MinimaxOPT) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bi
 		dir  *[]float64
 		of   hypergrad.Optimizer
 		n    int
-	}{{&r.ruleU, &r.dir, m.InnerOptimizer, len(r.y)}, {&r.ruleW, &r.dir, m.InnerOptimizer, len(r.z)}, {&r.ruleX, &r.dirX, m.OuterOptimizer, len(r.x)}} {
+	}{{&r.ruleU, &r.dir, m.InnerOptimizer, len(r.y)}, {&r.ruleW, &r.dir, m.InnerOptimizer, len(r.z)}, {&r.ruleX, &r.dirX,
+		m.OuterOptimizer, len(r.x)}} {
 		if o.of == nil {
 			continue
 		}

@@ -27,8 +27,9 @@ func TestMinimaxOPTConformance(t *testing.T) {
 		// A step has one step of u and ω, of which F2SA makes ten.
 		{"full batch", MinimaxOPT{Batch: 1000}, bileveltest.MethodOptions{Steps: 6000, Tol: 5e-4, Horizon: 50}},
 		{"zero value", MinimaxOPT{}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .1, Horizon: 150}},
-		{"explicit", MinimaxOPT{Batch: 4, Alpha: 5, Growth: 2, StageSteps: 4000, Stages: 3, Inner: .02, Outer: .1, Cosine: true, Floor: .01},
-			bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100, Cases: cases[:4]}},
+		{"explicit", MinimaxOPT{Batch: 4, Alpha: 5, Growth: 2, StageSteps: 4000, Stages: 3, Inner: .02, Outer: .1,
+			Cosine: true, Floor: .01}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100,
+			Cases: cases[:4]}},
 		{"momentum and Adam", MinimaxOPT{Batch: 4, Shuffle: true, Alpha: 5, StageSteps: 20, Inner: .004, Outer: .002,
 			InnerOptimizer: hypergrad.Momentum{}, OuterOptimizer: hypergrad.Adam{}},
 			bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100, Cases: cases[:1]}},
@@ -95,7 +96,8 @@ func TestGapFallsOverStages(t *testing.T) {
 	const tau, stages = 2, 5
 	var gaps []float64
 	for i := 1; i <= stages; i++ {
-		r := follow(t, MinimaxOPT{Batch: 1000, Alpha: 2, Growth: tau, Stages: stages, StageSteps: 3000}, c.Problem, c.Start, 3000*i).(*minimaxRun)
+		r := follow(t, MinimaxOPT{Batch: 1000, Alpha: 2, Growth: tau, Stages: stages, StageSteps: 3000}, c.Problem, c.Start,
+			3000*i).(*minimaxRun)
 		alpha := 2 * math.Pow(tau, float64(i-1))
 		if r.lambda != alpha {
 			t.Fatalf("stage %d has α = %g, want %g", i-1, r.lambda, alpha)
@@ -148,7 +150,8 @@ func TestOneDimensionalLeastSquares(t *testing.T) {
 		// which is the bound |f′(u)|/(αμ), μ = 2, exactly.
 		r = follow(t, m, line(1), bilevel.Point{}, 20000).(*minimaxRun)
 		bound := (2 - r.y[0]) / (2 * alpha)
-		if gap := r.y[0] - 1.5; r.x[0] != 1 || math.Abs(r.z[0]-1.5) > 1e-12 || math.Abs(gap-1/(2+4*alpha)) > 1e-12 || math.Abs(gap-bound) > 1e-12 {
+		if gap := r.y[0] - 1.5; r.x[0] != 1 || math.Abs(r.z[0]-1.5) > 1e-12 || math.Abs(gap-1/(2+4*alpha)) > 1e-12 ||
+			math.Abs(gap-bound) > 1e-12 {
 			t.Errorf("α = %g, x ≥ 1: x = %v, u = %v, ω = %v; want 1, %v, 1.5", alpha, r.x, r.y, r.z, 1.5+1/(2+4*alpha))
 		}
 	}
@@ -203,7 +206,8 @@ func TestTermsOfGShareTheirBatch(t *testing.T) {
 		}
 	}
 	if same < 10 || same > 45 {
-		t.Errorf("%d of 300 steps have f and g over the same one of 12 blocks, about 25 are expected of independent draws", same)
+		t.Errorf("%d of 300 steps have f and g over the same one of 12 blocks, about 25 are expected of independent draws",
+			same)
 	}
 	// Over all pairs of blocks, at the point where the run has come to.
 	at := func(z []float64, i int) []float64 {
@@ -305,7 +309,8 @@ func TestCosineEndsTheRun(t *testing.T) {
 func TestMinimaxOPTCounts(t *testing.T) {
 	p := logistic()
 	m := MinimaxOPT{Batch: 1000, Alpha: 10, Inner: .01, Outer: .01}
-	if got, want := minimize(t, m, p, bilevel.Settings{MaxSteps: 5}).Counts, (bilevel.Counts{GradF: 5 * 77, GradG: 5 * 2 * 131}); got != want {
+	if got, want := minimize(t, m, p, bilevel.Settings{MaxSteps: 5}).Counts, (bilevel.Counts{GradF: 5 * 77,
+		GradG: 5 * 2 * 131}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	count := &bilevel.Counts{}
@@ -379,7 +384,8 @@ func (k keeping) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilev
 func TestMinimaxOPTCheckpointsAreComplete(t *testing.T) {
 	for _, m := range []MinimaxOPT{
 		{Batch: 16, StageSteps: 300},
-		{Batch: 16, Alpha: 5, StageSteps: 300, Inner: .01, Outer: .001, InnerOptimizer: hypergrad.Momentum{}, OuterOptimizer: hypergrad.Adam{}, OuterScaling: .5},
+		{Batch: 16, Alpha: 5, StageSteps: 300, Inner: .01, Outer: .001, InnerOptimizer: hypergrad.Momentum{},
+			OuterOptimizer: hypergrad.Adam{}, OuterScaling: .5},
 	} {
 		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true, MaxSteps: 1001}
 		var runs [2]bilevel.Run
@@ -395,10 +401,12 @@ func TestMinimaxOPTCheckpointsAreComplete(t *testing.T) {
 		if a.stage != 3 || a.lambda == a.first {
 			t.Fatalf("stage %d, α = %g", a.stage, a.lambda)
 		}
-		if !reflect.DeepEqual(a.auto, b.auto) || !reflect.DeepEqual(a.ruleU, b.ruleU) || !reflect.DeepEqual(a.ruleW, b.ruleW) || !reflect.DeepEqual(a.ruleX, b.ruleX) {
+		if !reflect.DeepEqual(a.auto, b.auto) || !reflect.DeepEqual(a.ruleU, b.ruleU) ||
+			!reflect.DeepEqual(a.ruleW, b.ruleW) || !reflect.DeepEqual(a.ruleX, b.ruleX) {
 			t.Errorf("%+v: automatic steps or optimizers are not loaded", m)
 		}
-		if !slices.Equal(a.y, b.y) || a.lambda != b.lambda || a.first != b.first || a.stage != b.stage || a.scale != b.scale || a.outerScale != b.outerScale || a.t != b.t || a.Counts() != b.Counts() {
+		if !slices.Equal(a.y, b.y) || a.lambda != b.lambda || a.first != b.first || a.stage != b.stage ||
+			a.scale != b.scale || a.outerScale != b.outerScale || a.t != b.t || a.Counts() != b.Counts() {
 			t.Errorf("%+v: u, α, the stage, the step or the counts are not loaded", m)
 		}
 	}
@@ -410,7 +418,8 @@ func TestEveryKnobOfMinimaxOPTMatters(t *testing.T) {
 		at := minimize(t, m, p, bilevel.Settings{MaxSteps: 60, Seed: 1}).Last
 		return append(at.X, at.Z...)
 	}
-	base := MinimaxOPT{Batch: 8, Alpha: 5, Growth: 2, StageSteps: 20, Stages: 3, Inner: .02, Outer: .02, Cosine: true, Floor: .1}
+	base := MinimaxOPT{Batch: 8, Alpha: 5, Growth: 2, StageSteps: 20, Stages: 3, Inner: .02, Outer: .02, Cosine: true,
+		Floor: .1}
 	for _, c := range []struct {
 		knob   string
 		change func(m *MinimaxOPT)
@@ -489,7 +498,8 @@ func TestAutomaticStepsOfBothMethods(t *testing.T) {
 	before := c.Solve(far.X).Value - c.Value
 	stiff := logistic()
 	e := must(hypergrad.NewEvaluator(stiff, nil))
-	best := minimize(t, hypergrad.HOAG{}, stiff, bilevel.Settings{MaxSteps: 300, Start: bilevel.Point{X: fill(6, -3)}}).Value
+	best := minimize(t, hypergrad.HOAG{}, stiff, bilevel.Settings{MaxSteps: 300,
+		Start: bilevel.Point{X: fill(6, -3)}}).Value
 	from := bilevel.Point{X: fill(6, 2)}
 	start := must(e.Evaluate(context.Background(), nil, from.X))
 	for _, m := range []struct {

@@ -64,7 +64,8 @@ func (m VPBGD) check() error {
 	case !(m.Gamma >= 0) || math.IsInf(m.Gamma, 0):
 		return fmt.Errorf("valuefn: the penalty γ is %v; it must be positive, or 0 for an automatic one", m.Gamma)
 	case !(m.Tol >= 0) || math.IsInf(m.Tol, 0):
-		return fmt.Errorf("valuefn: the tolerance of inner solves is %v; it must be positive, or 0 for an automatic one", m.Tol)
+		return fmt.Errorf("valuefn: the tolerance of inner solves is %v; it must be positive, or 0 for an automatic one",
+			m.Tol)
 	}
 	if err := m.Inner.Check("inner"); err != nil {
 		return err
@@ -88,7 +89,8 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 		return nil, err
 	}
 	c.draws, c.solves, c.autoInner, c.autoOuter = 1, true, m.Inner.Auto(), m.Outer.Auto()
-	r := &vpbgdRun{core: c, m: m, last: m.Gamma, df: make([]float64, len(c.z)), fx: make([]float64, len(c.x)), gx: make([]float64, len(c.x))}
+	r := &vpbgdRun{core: c, m: m, last: m.Gamma, df: make([]float64, len(c.z)), fx: make([]float64, len(c.x)),
+		gx: make([]float64, len(c.x))}
 	if m.Gamma == 0 || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
 		if m.Gamma == 0 {

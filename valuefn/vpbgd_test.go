@@ -76,7 +76,8 @@ func TestVPBGDSolvesToTolerance(t *testing.T) {
 	p := *logistic()
 	p.Lower, p.Upper = fill(6, -2), fill(6, -2)
 	for _, tol := range []float64{1e-3, 1e-8} {
-		r := follow(t, VPBGD{Tol: tol, Inner: constant(1), Outer: constant(1), Gamma: 10}, &p, bilevel.Point{}, 200).(*vpbgdRun)
+		r := follow(t, VPBGD{Tol: tol, Inner: constant(1), Outer: constant(1), Gamma: 10}, &p, bilevel.Point{},
+			200).(*vpbgdRun)
 		dz := fill(6, 0)
 		p.Inner.Grad(dz, nil, r.z, r.x, bilevel.All(p.Inner))
 		if n := norm(dz); !(n <= tol && n > tol/1000) {
@@ -114,7 +115,8 @@ func TestVPBGDBias(t *testing.T) {
 func TestVPBGDCounts(t *testing.T) {
 	p := logistic()
 	m := VPBGD{Gamma: 10, InnerSteps: 3, Tol: 1e-12, Inner: constant(.1), Outer: constant(.01)}
-	if got, want := minimize(t, m, p, bilevel.Settings{MaxSteps: 5}).Counts, (bilevel.Counts{GradF: 5 * 77, GradG: 5 * (3 + 2) * 131}); got != want {
+	if got, want := minimize(t, m, p, bilevel.Settings{MaxSteps: 5}).Counts, (bilevel.Counts{GradF: 5 * 77,
+		GradG: 5 * (3 + 2) * 131}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	count := &bilevel.Counts{}
@@ -135,7 +137,8 @@ func TestVPBGDCheckpointsAreComplete(t *testing.T) {
 	for _, r := range []*vpbgdRun{a, b} {
 		r.auto.at, r.auto.d0, r.auto.d1 = nil, nil, nil // scratch
 	}
-	if a.t != 301 || !reflect.DeepEqual(a.auto, b.auto) || !slices.Equal(a.y, b.y) || a.lambda != b.lambda || a.slope != b.slope || a.t != b.t || a.Counts() != b.Counts() {
+	if a.t != 301 || !reflect.DeepEqual(a.auto, b.auto) || !slices.Equal(a.y, b.y) || a.lambda != b.lambda ||
+		a.slope != b.slope || a.t != b.t || a.Counts() != b.Counts() {
 		t.Errorf("saved after step %d\n%+v\nloaded\n%+v", a.t, a, b)
 	}
 }

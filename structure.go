@@ -28,6 +28,16 @@ type Local interface {
 	LocalProducts(dz, hv, cv, z, x, v []float64, b Batch)
 }
 
+// EntersX says whether o depends on x, as far as o tells.
+func EntersX(o Objective) bool {
+	l, ok := o.(Local)
+	if !ok {
+		return true
+	}
+	lo, hi := l.OuterRange(All(o))
+	return hi > lo
+}
+
 // Linear is an objective that sees z through k scores per sample, A_i z ∈ Rᵏ. Derivatives of a batch with
 // respect to z are means of A_iᵀc_i, and a variance-reduction memory holds the k numbers c_i.
 //

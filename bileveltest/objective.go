@@ -254,7 +254,7 @@ func (pr *probe) list() []oracle {
 		lo, hi := pr.outerRange(b)
 		return slot{name: "cv", n: max(hi-lo, 0)}
 	}
-	if pr.entersX() && pr.local != nil {
+	if bilevel.EntersX(pr.o) && pr.local != nil {
 		list = append(list, oracle{"LocalProducts", func(b bilevel.Batch) []slot { return []slot{dz, hv, own(b)} }, zxv,
 			func(dst, in [][]float64, b bilevel.Batch) float64 {
 				pr.local.LocalProducts(dst[0], dst[1], dst[2], in[0], in[1], in[2], b)
@@ -497,12 +497,6 @@ func (pr *probe) outerRange(b bilevel.Batch) (lo, hi int) {
 		return 0, pr.p
 	}
 	return pr.local.OuterRange(b)
-}
-
-// entersX says whether o depends on x as far as it tells.
-func (pr *probe) entersX() bool {
-	lo, hi := pr.outerRange(pr.all())
-	return hi > lo
 }
 
 func (pr *probe) far(got, want, slack float64) bool {

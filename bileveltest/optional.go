@@ -193,7 +193,7 @@ func (pr *probe) checkLocal(r *report) {
 				break
 			}
 		}
-		if !pr.entersX() {
+		if !bilevel.EntersX(pr.o) {
 			continue
 		}
 		gz, hv, own := make([]float64, pr.d), make([]float64, pr.d), make([]float64, hi-lo)

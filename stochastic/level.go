@@ -27,10 +27,10 @@ func newLevel(o bilevel.Objective) (level, error) {
 				o, o.Samples())
 		}
 		if l.exact != nil {
-			l.exactX = entersX(l.exact)
+			l.exactX = bilevel.EntersX(l.exact)
 		}
 	}
-	l.sampledX = entersX(l.sampled)
+	l.sampledX = bilevel.EntersX(l.sampled)
 	l.linear, _ = l.sampled.(bilevel.Linear)
 	if l.sampledX {
 		l.local, _ = l.sampled.(bilevel.Local)
@@ -52,16 +52,6 @@ func (l *level) outerRange(b bilevel.Batch) (lo, hi int) {
 	}
 	_, p := l.whole.Dims()
 	return 0, p
-}
-
-// entersX says whether o depends on x as far as o tells.
-func entersX(o bilevel.Objective) bool {
-	l, ok := o.(bilevel.Local)
-	if !ok {
-		return true
-	}
-	lo, hi := l.OuterRange(bilevel.All(o))
-	return hi > lo
 }
 
 // inner is g with its second-order products.

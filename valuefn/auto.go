@@ -24,7 +24,7 @@ import (
 // "delta-bar-delta"). K is short at the start, whatever the number of samples. It doubles when many coordinates turn,
 // because noise has to average out or y to follow, and halves after some stretches in which hardly any did. In the
 // first stretches x is held until its direction comes to rest, a pass over the samples at most. In a domain that is no
-// box all γ_j are one number.
+// box, and where a batch knows only its own part of the direction of x, as with a weight per row, all γ_j are one number.
 type auto struct {
 	// Inner step.
 	curvG, curvF float64   // L_g, L_f
@@ -48,6 +48,7 @@ type auto struct {
 	flips    []float64 // turns within this stretch
 	before   []float64 // direction of the last step; if shared, x before it
 	shared   bool      // all of gamma is one number
+	parted   bool      // a batch of g knows only its own part of the direction of x
 	step     []float64 // what the last step was after projection, if shared
 	sum      []float64 // of the directions over this stretch
 	level    []float64 // largest mean direction of a stretch
@@ -84,6 +85,7 @@ const (
 	clearCosine     = 0.1     // of the angle between two displacements, beyond which it is clearly acute or obtuse
 	firstMove       = 0.03    // displacement of the first stretch, relative to 1 + |x|
 	largestMove     = 0.25    // largest planned displacement of a stretch, relative to 1 + |x_j|
+	partedMove      = 2       // the same where only a batch of its own moves a coordinate
 	largestStep     = 100     // γ_j times the largest mean direction, relative to 1 + |x_j|
 	farthest        = 1. / 16 // of the planned displacement, in one step, and no less than 2/K of it
 	restChange      = 0.5     // of the direction of x from one stretch to the next, relative to it, when y and z rest
@@ -117,7 +119,11 @@ func newAuto(r *core) *auto {
 		a.decay = float64(decayAfter * max(a.shortest, a.pass))
 	}
 	a.length = a.shortest
-	if a.shared = r.p.Project != nil; a.shared {
+	if a.parted = r.parted(); a.parted { // a stretch is a pass over all parts, at least
+		a.shortest, a.pass = max(a.shortest, r.xi.Blocks()), max(a.pass, r.xi.Blocks())
+		a.length = a.shortest
+	}
+	if a.shared = a.parted || r.p.Project != nil; a.shared {
 		a.step = v(p)
 	}
 	for j := range a.kept {
@@ -338,6 +344,9 @@ func (a *auto) move(r *core) {
 		return
 	}
 	share := max(farthest, 2/float64(a.length))
+	if a.parted {
+		share = 1
+	}
 	if a.shared {
 		a.moveAlong(r, share)
 		return
@@ -465,7 +474,7 @@ func (a *auto) firstSteps(r *core) {
 		if a.shared {
 			s = top * steps
 		}
-		a.plan[j] = min(firstMove*scale, r.width(j)/20)
+		a.plan[j] = min(a.largestMove()/largestMove*firstMove*scale, r.width(j)/20)
 		a.level[j] = max(math.Abs(s)/steps, top/1000)
 		a.gamma[j] = a.plan[j] / (float64(a.length) * a.level[j])
 	}
@@ -553,7 +562,7 @@ func (a *auto) adaptShared(r *core, scale, steps float64) {
 		}
 		a.kept[0]++
 	}
-	most := largestMove * (1 + scale)
+	most := a.largestMove() * (1 + scale)
 	if top*factor > most {
 		factor = most / top
 	}
@@ -564,6 +573,14 @@ func (a *auto) adaptShared(r *core, scale, steps float64) {
 		a.gamma[j], a.plan[j] = gamma, plan
 	}
 	a.setLength(r, kept, turns)
+}
+
+// largestMove is the largest planned displacement of a stretch, relative to 1 + |x|.
+func (a *auto) largestMove() float64 {
+	if a.parted {
+		return partedMove
+	}
+	return largestMove
 }
 
 // setLength adapts K to how many displacements of x have kept their direction over the last stretch, and turned.

@@ -60,6 +60,13 @@ func newCore(p *bilevel.Problem, at bilevel.Point, seed uint64, batch int, shuff
 	return r, nil
 }
 
+// parted says that a batch of g knows only its own part of the direction of x.
+func (r *core) parted() bool {
+	_, local := r.g.sampled.(bilevel.Local)
+	return local && r.xi.Blocks() > 1 && bilevel.EntersX(r.g.sampled) && !bilevel.EntersX(r.f.whole) &&
+		(r.g.exact == nil || !bilevel.EntersX(r.g.exact))
+}
+
 func norm(d []float64) float64 { return math.Sqrt(kernel.Dot(d, d)) }
 
 // Counts says how many samples the oracle calls have visited. Exact parts are not sampled and do not count.

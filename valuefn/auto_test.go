@@ -120,3 +120,40 @@ func towards(a []float64) bilevel.Objective {
 		},
 	}
 }
+
+// Where a batch knows only the weights of its own rows, all weights share one step: a step per weight would wait for
+// signs that hardly ever come.
+func TestAutomaticStepsOfWeights(t *testing.T) {
+	const n, m, d = 512, 300, 4
+	rng := rand.New(rand.NewPCG(5, 5))
+	draw := func(n int, wrong float64) *model.Loss {
+		a, y := rows.NewDense(n, d), make([]float64, n)
+		for i := range n {
+			score := 0.
+			for j := range d {
+				a.Row(i)[j] = rng.NormFloat64()
+				score += float64(j+1) * a.Row(i)[j]
+			}
+			y[i] = math.Copysign(1, score)
+			if rng.Float64() < wrong {
+				y[i] = -y[i]
+			}
+		}
+		return must(model.NewLogistic(a, y, 512))
+	}
+	g := must(model.NewCleaning(draw(n, .4), model.CleaningOptions{Ridge: .01}))
+	p := &bilevel.Problem{Inner: g, Outer: draw(m, 0)}
+	e := &hypergrad.Evaluator{Problem: p}
+	h := func(x []float64) float64 { return must(e.Evaluate(t.Context(), nil, x)) }
+	before := h(make([]float64, n))
+	for _, c := range []struct {
+		method bilevel.Method
+		steps  int
+	}{{MinimaxOPT{Batch: 8}, 20_000}, {F2SA{Batch: 8}, 20_000}} {
+		after := h(follow(t, c.method, p, bilevel.Point{}, c.steps).Point().X)
+		t.Logf("%T: h from %.4f to %.4f", c.method, before, after)
+		if !(after < before/2) {
+			t.Errorf("%T: h from %.4f to %.4f, want less than half", c.method, before, after)
+		}
+	}
+}

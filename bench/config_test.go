@@ -147,7 +147,7 @@ func TestConfigErrors(t *testing.T) {
 		{head + "method: saba\n    param: 1", `f.yaml:7:5: unknown key "param": an item of methods has method, name, params`},
 		{head + "method: saba\n    params: 1", "f.yaml:7:13: params must be keys and values, not 1"},
 		{head + "method: saba\n    params: {batches: 1}",
-			`f.yaml:7:14: unknown key "batches": saba has batch, clip, generic, inner, outer, ratio, shuffle, support, warm`},
+			`f.yaml:7:14: unknown key "batches": saba has batch, clip, inner, outer, ratio, shuffle, support, warm`},
 		{head + "method: saba\n    params: {batch: many}", `f.yaml:7:21: batch is a whole number, not "many"`},
 		{head + "method: saba\n    params: {batch: [1, 1.5]}", `f.yaml:7:25: batch is a whole number, not 1.5`},
 		{head + "method: saba\n    params: {shuffle: 1}", `f.yaml:7:23: shuffle is true or false, not 1`},
@@ -255,7 +255,7 @@ func TestRegistry(t *testing.T) {
 	for _, p := range list[i].Parameters {
 		names = append(names, p.Name)
 	}
-	if got := strings.Join(names, " "); got != "batch inner outer shuffle clip warm generic support ratio" {
+	if got := strings.Join(names, " "); got != "batch inner outer shuffle clip warm support ratio" {
 		t.Errorf("parameters of saba: %s", got)
 	}
 	for _, p := range Problems() {

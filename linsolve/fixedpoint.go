@@ -35,8 +35,6 @@ type FixedPoint struct {
 	// every Solve. That suits a symmetric positive definite A. For another one that is no Scaler set Scale: with
 	// the default the iteration may diverge.
 	Scale float64
-	// Tol is the tolerance relative to ‖b‖₂ where Solve is given none. The default is 1e-10.
-	Tol float64
 	// Damping δ ≥ 0 solves (A + δI)x = b instead. Residuals are then those of the damped system, and the scale
 	// η of a Scaler becomes η/(1 + ηδ).
 	Damping float64
@@ -55,7 +53,7 @@ func (c FixedPoint) WithSteps(k int) Solver {
 
 // Solve is described at [Solver].
 func (c FixedPoint) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
-	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10000), c.Damping)
+	s, over, err := begin(op, x, b, tol, c.Steps, orDefault(c.MaxIter, 10000), c.Damping)
 	if over {
 		return s.res, err
 	}

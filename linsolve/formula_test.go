@@ -26,12 +26,12 @@ func TestDefaults(t *testing.T) {
 		return fmt.Sprintln(x, res, err)
 	}
 	for _, c := range []struct{ zero, explicit linsolve.Solver }{
-		{linsolve.CG{}, linsolve.CG{MaxIter: 10*n + 100, Tol: 1e-10}},
-		{linsolve.NormalEquations{}, linsolve.NormalEquations{MaxIter: 10*n + 100, Tol: 1e-10}},
-		{linsolve.GMRES{}, linsolve.GMRES{MaxIter: 10*n + 100, Tol: 1e-10, Restart: 50}},
-		{linsolve.BiCGSTAB{}, linsolve.BiCGSTAB{MaxIter: 10*n + 100, Tol: 1e-10}},
-		{linsolve.FixedPoint{}, linsolve.FixedPoint{MaxIter: 10000, Tol: 1e-10}},
-		{linsolve.Neumann{}, linsolve.Neumann{Tol: 1e-10}},
+		{linsolve.CG{}, linsolve.CG{MaxIter: 10*n + 100}},
+		{linsolve.NormalEquations{}, linsolve.NormalEquations{MaxIter: 10*n + 100}},
+		{linsolve.GMRES{}, linsolve.GMRES{MaxIter: 10*n + 100, Restart: 50}},
+		{linsolve.BiCGSTAB{}, linsolve.BiCGSTAB{MaxIter: 10*n + 100}},
+		{linsolve.FixedPoint{}, linsolve.FixedPoint{MaxIter: 10000}},
+		{linsolve.Neumann{}, linsolve.Neumann{}},
 	} {
 		want := solve(c.zero, 1e-10)
 		if got := solve(c.zero, 0); got != want {

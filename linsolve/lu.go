@@ -26,7 +26,7 @@ var _ Solver = LU{}
 
 // Solve is described at [Solver]. The default tolerance is 1e-10.
 func (c LU) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
-	s, over, err := begin(op, x, b, tol, 0, 0, 0, c.Damping)
+	s, over, err := begin(op, x, b, tol, 0, 0, c.Damping)
 	if over {
 		return s.res, err
 	}

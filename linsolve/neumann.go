@@ -20,8 +20,6 @@ type Neumann struct {
 	Terms int
 	// Scale is η; see [FixedPoint] for the default.
 	Scale float64
-	// Tol is the tolerance relative to ‖b‖₂ where Terms is 0 and Solve is given none. The default is 1e-10.
-	Tol float64
 	// Damping δ ≥ 0 solves (A + δI)x = b instead.
 	Damping float64
 }
@@ -40,5 +38,5 @@ func (c Neumann) WithSteps(k int) Solver {
 // Solve is described at [Solver].
 func (c Neumann) Solve(ctx context.Context, op Operator, x, b []float64, tol float64, w *Workspace) (Result, error) {
 	clear(x)
-	return FixedPoint{Steps: c.Terms, Scale: c.Scale, Tol: c.Tol, Damping: c.Damping}.Solve(ctx, op, x, b, tol, w)
+	return FixedPoint{Steps: c.Terms, Scale: c.Scale, Damping: c.Damping}.Solve(ctx, op, x, b, tol, w)
 }

@@ -22,8 +22,6 @@ type NormalEquations struct {
 	Steps int
 	// MaxIter bounds the iterations towards a tolerance. The default is 10n + 100.
 	MaxIter int
-	// Tol is the tolerance relative to ‖b‖₂ where Solve is given none. The default is 1e-10.
-	Tol float64
 	// Damping δ ≥ 0 solves (A + δI)x = b instead. Residuals are then those of the damped system.
 	Damping float64
 }
@@ -42,7 +40,7 @@ func (c NormalEquations) WithSteps(k int) Solver {
 // Solve is described at [Solver].
 func (c NormalEquations) Solve(ctx context.Context, op Operator, x, b []float64, tol float64,
 	w *Workspace) (Result, error) {
-	s, over, err := begin(op, x, b, tol, c.Tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
+	s, over, err := begin(op, x, b, tol, c.Steps, orDefault(c.MaxIter, 10*len(b)+100), c.Damping)
 	if over {
 		return s.res, err
 	}

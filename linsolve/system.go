@@ -19,15 +19,12 @@ type system struct {
 // rounding is the relative residual at which K requested steps may end early.
 const rounding = 1e-16
 
-// begin prepares a solve that ends at the relative residual tol (or own, or 1e-10, the first that is positive),
+// begin prepares a solve that ends at the relative residual tol (1e-10 where that is not positive),
 // after steps iterations where those were asked for, or after maxIter. It says that the solve is over already
 // where b is zero or not finite.
-func begin(op Operator, x, b []float64, tol, own float64, steps, maxIter int,
+func begin(op Operator, x, b []float64, tol float64, steps, maxIter int,
 	damping float64) (s system, over bool, err error) {
 	checkLengths(x, b)
-	if tol <= 0 {
-		tol = own
-	}
 	if tol <= 0 {
 		tol = 1e-10
 	}

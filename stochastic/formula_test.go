@@ -739,7 +739,7 @@ func formulas(k knobs, batch int) []formula {
 		{"SOBA", SOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, soba},
 		{"SABA", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, saba(false)},
 		{"SABA warm", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Warm: true}, saba(true)},
-		{"SABA generic", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Generic: true}, saba(false)},
+		{"SABA generic", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, generic: true}, saba(false)},
 		{"SRBA", SRBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Period: 5}, srba(5)},
 		{"MASOBA", MASOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Theta: .3}, masoba(.3)},
 		{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4,

@@ -69,7 +69,7 @@ func methods() []namedMethod {
 		{"SABA", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
 		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
 			Warm: true}},
-		{"SABA clipped, generic", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Clip: .5, Generic: true}},
+		{"SABA clipped, generic", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Clip: .5, generic: true}},
 		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.02), Outer: Constant(.01)}},
 		{"SABA auto", SABA{Batch: 8}},
 		{"SABA auto inner", SABA{Batch: 8, Outer: Constant(.02)}},
@@ -340,7 +340,7 @@ func TestMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 				problem := p.make()
 				d, q := problem.Dims()
 				at := bilevel.Point{Z: fill(d, .3), X: fill(q, -.2), V: fill(d, -.7)}
-				run, err := SABA{Batch: batch, Inner: still, Outer: still, Shuffle: true, Generic: generic}.Start(problem, at, 1)
+				run, err := SABA{Batch: batch, Inner: still, Outer: still, Shuffle: true, generic: generic}.Start(problem, at, 1)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -381,7 +381,7 @@ func TestFullBatchSABAIsSOBA(t *testing.T) {
 		a := minimize(t, SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, p.make(), s)
 		for _, m := range []bilevel.Method{
 			SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)},
-			SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Generic: true, Warm: true, Shuffle: true},
+			SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), generic: true, Warm: true, Shuffle: true},
 		} {
 			close(t, p.name, a.Last, minimize(t, m, p.make(), s).Last, 1e-12)
 		}
@@ -396,7 +396,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 			for _, m := range []bilevel.Method{
 				SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle},
 				SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle},
-				SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle, Generic: true},
+				SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle, generic: true},
 			} {
 				problem := p.make()
 				run, err := m.Start(problem, p.at, 1)
@@ -498,7 +498,7 @@ func TestLinearMemoryIsTheGenericOne(t *testing.T) {
 			m := SABA{Batch: batch, Inner: Constant(.1), Outer: Constant(.05), Shuffle: shuffle}
 			s := bilevel.Settings{MaxSteps: 2000, Seed: 2, Start: bilevel.Point{Z: fill(6, .3), X: fill(6, -1)}}
 			fast := minimize(t, m, smallLogistic(), s)
-			m.Generic = true
+			m.generic = true
 			close(t, fmt.Sprintf("batch %d, shuffle %v", batch, shuffle), fast.Last, minimize(t, m, smallLogistic(), s).Last,
 				1e-13)
 		}

@@ -2,7 +2,6 @@ package stochastic
 
 import (
 	"context"
-	"errors"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
@@ -36,17 +35,17 @@ type SABA struct {
 	Clip float64
 	// Warm fills the memory by a full pass at the start point instead of zeros.
 	Warm bool
-	// Generic remembers whole gradients where numbers per sample would do, to test one against the other.
-	Generic bool
 	// Support makes a step on sparse rows cost the non-zeros of its rows instead of d: it moves only the features
 	// that its blocks see, in z, v and x. The penalty and the averages of past batches act on these features only,
 	// times r, one over the probability that a draw sees the feature: another estimate with the same mean, whose
 	// variance vanishes at a solution too. Where features share strengths all of x moves, and up to p numbers per
 	// block are remembered. Both objectives need sparse rows ([bilevel.Sparse]), the inner one a penalty
-	// ([bilevel.Separable]); Clip, Generic and Problem.Project are errors. Explicit steps must satisfy ρ r s < 2, s
+	// ([bilevel.Separable]); Clip and Problem.Project are errors. Explicit steps must satisfy ρ r s < 2, s
 	// the largest strength; automatic ones do, but choosing them takes passes over all of z now and then. Leblond,
 	// Pedregosa, Lacoste-Julien, "ASAGA: asynchronous parallel SAGA", AISTATS 2017 (sparse SAGA, section 2).
 	Support bool
+
+	generic bool // remember whole gradients where numbers per sample would do, to test one against the other
 }
 
 var _ bilevel.Method = SABA{}
@@ -55,10 +54,6 @@ var _ bilevel.Method = SABA{}
 func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
 	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}
 	if m.Support {
-		if m.Generic {
-			return nil, errors.New("stochastic: Support and Generic exclude each other: " +
-				"support reweighting remembers numbers per sample")
-		}
 		return newSupport(cfg, true, m.Warm, p, at, seed)
 	}
 	c, err := newCore(cfg, p, at, seed)
@@ -66,8 +61,8 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		return nil, err
 	}
 	r := &sabaRun{core: c}
-	r.memG = newSaga(&c.g.level, c.gi, 2, m.Generic)
-	r.memF = newSaga(&c.f, c.fo, 1, m.Generic)
+	r.memG = newSaga(&c.g.level, c.gi, 2, m.generic)
+	r.memF = newSaga(&c.f, c.fo, 1, m.generic)
 	if c.narrow {
 		c.hold(r.memG.avgX, false)
 	}

@@ -37,9 +37,6 @@ func (p Partition) Block(i int) bilevel.Batch {
 // Share is |b|/n, the weight of b in the mean over all samples.
 func (p Partition) Share(b bilevel.Batch) float64 { return float64(b.Len()) / float64(p.n) }
 
-// Even says whether all blocks have the same length.
-func (p Partition) Even() bool { return p.n%p.size == 0 }
-
 // Sampler draws blocks of a partition. The mean over a drawn block times its weight is an unbiased estimate
 // of the mean over all samples, also where the last block is short.
 //

@@ -25,9 +25,6 @@ func TestPartition(t *testing.T) {
 		if next != c.n || math.Abs(share-1) > 1e-15 {
 			t.Errorf("%+v: blocks end at %d, shares add up to %v", c, next, share)
 		}
-		if p.Even() != (c.last == p.Size()) {
-			t.Errorf("%+v: Even is %v", c, p.Even())
-		}
 	}
 }
 

@@ -472,7 +472,6 @@ func TestSupportConfiguration(t *testing.T) {
 		{"closures", SABA{Support: true}, quadratic, "bilevel.Sparse"},
 		{"clipped", SOBA{Support: true, Clip: 1}, fits(), "Clip"},
 		{"clipped", SABA{Support: true, Clip: 1}, fits(), "Clip"},
-		{"generic", SABA{Support: true, Generic: true}, fits(), "Generic"},
 		{"a negative batch", SABA{Support: true, Batch: -1}, fits(), "batch"},
 		{"no problem", SOBA{Support: true}, nil, "no outer objective"},
 		{"projection", SOBA{Support: true}, func() *bilevel.Problem {

@@ -23,8 +23,8 @@ import (
 // it; where it turns, or where x_j goes back and forth from step to step, γ_j shrinks (Jacobs 1988,
 // "delta-bar-delta"). K is short at the start, whatever the number of samples. It doubles when many coordinates turn,
 // because noise has to average out or y to follow, and halves after some stretches in which hardly any did. In the
-// first stretches x is held until its direction comes to rest, a pass over the samples at most. In a domain that is no
-// box, and where a batch knows only its own part of the direction of x, as with a weight per row, all γ_j are one number.
+// first stretches x is held until its direction comes to rest, a pass over the samples at most. All γ_j are one number
+// in a domain that is no box, and where a batch knows only its own part of the direction of x, as with weights of rows.
 type auto struct {
 	// Inner step.
 	curvG, curvF float64   // L_g, L_f

@@ -31,7 +31,7 @@ type Set struct {
 	X        rows.Matrix // n × d
 	Y        []float64   // n targets: numbers, or indices into Classes; nil if the file has no label
 	Classes  []string    // class names in order; nil for a numeric target
-	Features []string    // d names; nil for more than 1<<20 features without names, see FeatureName
+	Features []string    // d names; nil for more than 1<<16 features without names, see FeatureName
 	Names    []string    // n names of rows, the paths of documents; nil for other formats
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages

@@ -36,7 +36,7 @@ type Schema struct {
 
 // Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, the
 // words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
-// 1<<20 features without names; Set.FeatureName works for those too.
+// 1<<16 features without names; Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
 	if s.Text != nil {
 		return s.Text.Words
@@ -62,8 +62,8 @@ func (s *Schema) Features() []string {
 	return names
 }
 
-// maxNames is the most features without names that get one each.
-const maxNames = 1 << 20
+// maxNames is the most features without names that get one each: a row of a few bytes can ask for millions.
+const maxNames = 1 << 16
 
 // unnamed is the name of feature j of a format without names.
 func (s *Schema) unnamed(j int) string {

@@ -32,7 +32,7 @@ type Model struct {
 	Task    Task   `json:"task"`
 
 	Classes []string `json:"classes,omitempty"` // in order; nil for ridge
-	// names; nil for documents, whose words Schema has, and for more than 1<<20 without names
+	// names; nil for documents, whose words Schema has, and for more than 1<<16 without names
 	Features     []string        `json:"features,omitempty"`
 	Coefficients []Coefficients  `json:"coefficients"`
 	HasIntercept bool            `json:"has_intercept"`

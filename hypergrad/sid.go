@@ -9,6 +9,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/power"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -284,21 +285,12 @@ func (s *sid) scale(at bilevel.Point) float64 {
 		for i := range count {
 			lo := i * ((s.n - 1) / size) / max(count-1, 1) * size
 			b := bilevel.Batch{Lo: lo, Hi: min(lo+size, s.n)}
-			for l := range v {
-				v[l] = 1 + .5*math.Sin(float64(l)) // any vector with a part along the largest eigenvector
-			}
-			for range products {
-				n := floats.Norm(v, 2)
-				if n == 0 || !finite(n) {
-					break
-				}
-				floats.Scale(1/n, v)
-				s.level.adjoint(s.r, z, at.X, v, b)
+			clear(v)
+			if l := power.Largest(v, s.r, products, 0, func(dst, v []float64) {
+				s.level.adjoint(dst, z, at.X, v, b)
 				s.counts.HessG += int64(b.Len())
-				copy(v, s.r)
-				if n := floats.Norm(v, 2); finite(n) {
-					curvature = max(curvature, n)
-				}
+			}); finite(l) {
+				curvature = max(curvature, l)
 			}
 		}
 	}

@@ -267,11 +267,11 @@ func (c *core) coefficients(l bilevel.Linear, room []float64, b bilevel.Batch) i
 // as much.
 func (c *core) inPlace() (rho float64, ok bool) {
 	switch {
-	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.next: // a look wants to see the directions
+	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.Next: // a look wants to see the directions
 		return 0, false
 	case !c.inner.Auto():
 		return c.inner.At(c.t + 1), true
-	case c.auto.diag:
+	case c.auto.curve.Diagonal:
 		return c.auto.steps[0], true // all are the same
 	}
 	return c.auto.rho, true
@@ -423,7 +423,7 @@ func (c *core) stepRange(lo, hi int) {
 		clip(c.dx[lo:hi], c.clip)
 	}
 	if c.outer.Auto() {
-		c.auto.move(c.x[lo:hi], c.dx[lo:hi], lo)
+		c.auto.Move(c.x[lo:hi], c.dx[lo:hi], lo, 1)
 	} else {
 		kernel.Axpy(-c.outer.At(c.t+1), c.dx[lo:hi], c.x[lo:hi])
 	}
@@ -458,16 +458,15 @@ func (c *core) clamp(x []float64, lo int) {
 // end ends a step: automatic step sizes look at what it did.
 func (c *core) end() {
 	c.t++
-	if c.auto == nil || c.t < c.auto.next {
+	if c.auto == nil || c.t < c.auto.Next {
 		return
 	}
 	if c.held != nil {
 		c.held.settle()
 	}
-	if !c.auto.look(c) {
+	if !c.auto.Look(c.t) {
 		return
 	}
-	c.auto.back(c)
 	if c.held != nil {
 		c.held.restart()
 	}
@@ -503,9 +502,7 @@ func (c *core) Notes() []string {
 	if c.auto == nil {
 		return nil
 	}
-	n := c.auto.notes
-	c.auto.notes = nil
-	return n
+	return c.auto.TakeNotes()
 }
 
 // State lists the core's variables, x as it is; runs with more of their own add to it.

@@ -2,6 +2,7 @@ package stochastic
 
 import (
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/adapt"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
@@ -38,6 +39,9 @@ func (c *core) hold(d []float64, old bool) *held {
 		h.restart()
 	}
 	c.held = h
+	if c.auto != nil {
+		c.auto.Farthest = adapt.LargestMove
+	}
 	return h
 }
 
@@ -82,10 +86,8 @@ func (h *held) missed(dst []float64, lo, hi int, k float64, own bool) {
 	switch {
 	case !h.c.outer.Auto():
 		kernel.Axpy(-k, d, x)
-	case h.c.auto.moving:
-		h.c.auto.moveMany(x, d, lo, k)
-	case own:
-		kernel.Axpy(k, d, h.c.auto.sum[lo:hi])
+	case h.c.auto.Moving || own:
+		h.c.auto.Move(x, d, lo, k)
 	}
 	h.c.clamp(x, lo)
 }

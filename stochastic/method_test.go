@@ -581,8 +581,8 @@ func TestAutoRecovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := run.(*sabaRun)
-		r.auto.safety = 100
-		r.auto.setRho(r.core)
+		r.auto.Safety = 100
+		r.auto.setRho()
 		for range 40000 {
 			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)

@@ -57,6 +57,9 @@ func newNeumann(c *core, terms int, step Rate, hia, joint bool, seed uint64) (*n
 	n.rng.Seed(seed, 3)
 	d := len(c.z)
 	n.hr = make([]float64, d)
+	if c.auto != nil {
+		c.auto.Fresh = true
+	}
 	n.points[0] = neumannPoint{c.z, c.x, make([]float64, d), c.v}
 	if joint {
 		n.points[1] = neumannPoint{append([]float64(nil), c.z...), nil, make([]float64, d), make([]float64, d)}
@@ -135,7 +138,9 @@ func (n *neumann) eta() float64 {
 // scale makes r = η r.
 func (n *neumann) scale(r []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
-		n.c.auto.series(r, r)
+		for i := range r {
+			r[i] *= n.c.auto.series(i)
+		}
 		return
 	}
 	kernel.Scale(n.eta(), r)
@@ -144,7 +149,9 @@ func (n *neumann) scale(r []float64) {
 // descend makes r −= η h.
 func (n *neumann) descend(r, h []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
-		n.c.auto.seriesDescend(r, h)
+		for i, d := range h {
+			r[i] -= n.c.auto.series(i) * d
+		}
 		return
 	}
 	kernel.Axpy(-n.eta(), h, r)

@@ -124,7 +124,7 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 	}
 	if c.inner.Auto() {
 		c.g.exactG = reweighted{exact, reach}
-		c.auto.setRho(c)
+		c.auto.setRho()
 	}
 	if saga && r.shares(exact) {
 		r.avgX = make([]float64, len(c.x))
@@ -380,7 +380,7 @@ func (r *supportRun) learn(m *columns, q, block int, b bilevel.Batch) {
 func (r *supportRun) Step(ctx context.Context) error {
 	r.directions()
 	r.move()
-	looks := r.auto != nil && r.t+1 >= r.auto.next
+	looks := r.auto != nil && r.t+1 >= r.auto.Next
 	if looks {
 		r.spread(true)
 	}
@@ -515,7 +515,7 @@ func (r *supportRun) move() {
 	rho := r.rate()
 	i, j := r.drawn[0], r.drawn[1]
 	g, f := r.colG, r.colF
-	if r.inner.Auto() && r.auto.diag {
+	if r.inner.Auto() && r.auto.curve.Diagonal {
 		subtractEach(r.z, g.dir[0], r.auto.steps, g.of[i], g.k)
 		subtractEach(r.v, g.dir[1], r.auto.steps, g.of[i], g.k)
 		subtractEach(r.v, f.dir[0], r.auto.steps, f.of[j], f.k)
@@ -543,12 +543,12 @@ func (r *supportRun) moveAuto(places []int32) {
 	a := r.auto
 	for e, j := range places {
 		d := r.dxs[e]
-		if !a.moving {
-			a.sum[j] += d
+		a.Sum[j] += d
+		if !a.Moving {
 			continue
 		}
-		most := a.plan[j] * min(1, farthest*r.rare[j])
-		r.x[j] -= max(-most, min(a.gamma[j]*d, most))
+		most := a.Plan[j] * min(1, a.StepShare()*r.rare[j])
+		r.x[j] -= max(-most, min(a.Gamma[j]*d, most))
 	}
 }
 

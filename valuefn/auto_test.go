@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/adapt"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -156,4 +157,9 @@ func TestAutomaticStepsOfWeights(t *testing.T) {
 			t.Errorf("%T: h from %.4f to %.4f, want less than half", c.method, before, after)
 		}
 	}
+}
+
+// forgetScratch leaves of a what is its own state, for tests that compare it; internal/adapt has the rest.
+func forgetScratch(a *auto) {
+	a.Control, a.g, a.f, a.r, a.at, a.d0, a.d1 = nil, adapt.Curvature{}, adapt.Curvature{}, nil, nil, nil, nil
 }

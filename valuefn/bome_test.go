@@ -291,7 +291,7 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 		for _, run := range kept {
 			c := coreOf(run)
 			c.p, c.g, c.f = nil, level{}, level{}
-			c.auto.at, c.auto.d0, c.auto.d1 = nil, nil, nil // scratch
+			forgetScratch(c.auto)
 			c.dy, c.dz, c.dx = nil, nil, nil
 			if r, ok := run.(*bomeRun); ok {
 				r.df, r.fx, r.gx = nil, nil, nil
@@ -302,9 +302,6 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 			if r, ok := run.(*bvfsmRun); ok {
 				r.df, r.gx = nil, nil
 			}
-		}
-		if norm(coreOf(kept[0]).auto.sum) == 0 {
-			t.Errorf("%+v: a run too simple to test", m)
 		}
 		if !reflect.DeepEqual(kept[0], kept[1]) {
 			t.Errorf("%+v: saved\n%+v\nloaded\n%+v", m, kept[0], kept[1])

@@ -22,6 +22,7 @@ type core struct {
 	t          int64 // steps made
 
 	xi, zeta *stochastic.Sampler // ξ and ζ
+	lags     float64             // how many steps on g longer y is on its way to where x has led z
 	draws    int                 // batches of each that a step draws, about
 	solves   bool                // a step solves for z
 	extra    bilevel.Counts      // beside those that the samplers count, a gradient of a level each
@@ -87,9 +88,7 @@ func (r *core) Notes() []string {
 	if r.auto == nil {
 		return nil
 	}
-	n := r.auto.notes
-	r.auto.notes = nil
-	return n
+	return r.auto.TakeNotes()
 }
 
 // state lists the variables of r.

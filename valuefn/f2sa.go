@@ -127,10 +127,10 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if m.Lambda.Size == 0 || m.Inner.Auto() || m.Outer.Auto() {
 		a := newAuto(r.core)
 		if m.Lambda.Size == 0 {
-			r.Lambda = Multiplier{a.multiplier(r.core), defaultGrowth}
+			r.Lambda = Multiplier{a.multiplier(), defaultGrowth}
 		}
 		r.lambda = r.Lambda.At(1)
-		a.start(r.core)
+		a.start()
 		if m.Inner.Auto() || m.Outer.Auto() {
 			r.auto = a
 		}
@@ -180,18 +180,11 @@ func (r *f2saRun) Step(ctx context.Context) error {
 	kernel.Axpy(lambda, r.gy, r.dx)
 	kernel.Axpy(-lambda, r.gz, r.dx)
 	r.clip(r.dx)
-	if r.Outer.Auto() {
-		r.auto.move(r.core)
-	} else {
-		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
-	}
+	r.stepX(r.Outer.At(t))
 	r.t = t
-	if r.auto != nil && t >= r.auto.next {
+	if r.auto != nil && t >= r.auto.Next {
 		r.lambda = r.Lambda.At(t + 1)
-		r.auto.look(r.core)
+		r.auto.Look(r.t)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func TestAccumulatedDirectionsAreTheGenericOnes(t *testing.T) {
 		}{p.Outer, p.Outer.(bilevel.Local)}
 		s := bilevel.Settings{MaxSteps: 1000, Seed: 3}
 		if m == (SABA{Batch: 8}) {
-			s.MaxSteps = 300 // automatic outer steps grow, and differences of rounding with them
+			s.MaxSteps = 500 // automatic outer steps grow, and differences of rounding with them
 		}
 		close(t, fmt.Sprintf("%T%+v", m, m), minimize(t, m, &slow, s).Last, minimize(t, m, &fast, s).Last, 1e-12)
 	}

@@ -266,7 +266,7 @@ func TestCheckpointsAreComplete(t *testing.T) {
 			minimize(t, spied{m, func(r *f2saRun) { kept[i] = r }}, p, s)
 		}
 		a, b := kept[0], kept[1]
-		if a.auto.Restarts == 0 || !a.auto.Moving {
+		if a.auto.Restarts == 0 || !a.auto.Moving || norm(a.auto.Sum) == 0 {
 			t.Errorf("%+v: a run too simple to test: %+v", m, a.auto)
 		}
 		for _, r := range kept {

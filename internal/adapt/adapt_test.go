@@ -14,6 +14,7 @@ import (
 // toy is a run whose x goes down a quadratic, with z = x, and whose inner variables diverge at some step.
 type toy struct {
 	*Control
+	curve    Curvature
 	x, z, dx []float64
 	step     int64
 	bad      int64 // z is lost at the first look from this step on, 0 for never
@@ -33,15 +34,29 @@ func newToy(p int, set func(*Settings)) *toy {
 	if set != nil {
 		set(&s)
 	}
+	r.curve = NewCurvature(p)
 	r.Control = New(s, r)
 	return r
 }
 
-func (r *toy) Measure(blocks, products int) {}
-func (r *toy) Slopes() (z, v float64)       { return norm(r.z), 0 }
-func (r *toy) Point() bilevel.Point         { return bilevel.Point{X: r.x, Z: r.z} }
-func (r *toy) Counts() bilevel.Counts       { return bilevel.Counts{} }
-func (r *toy) State(s *bilevel.State)       { r.Control.State(s); s.Fixed(r.x, r.z); s.Count64(&r.step) }
+// Measure measures blocks of different curvature, which decides nothing.
+func (r *toy) Measure(blocks, products int) {
+	r.curve.Raise(blocks, 10, products, func(dst, v []float64, block int) {
+		for i := range v {
+			dst[i] = float64(1+i+block) * v[i]
+		}
+	})
+}
+
+func (r *toy) Slopes() (z, v float64) { return norm(r.z), 0 }
+func (r *toy) Point() bilevel.Point   { return bilevel.Point{X: r.x, Z: r.z} }
+func (r *toy) Counts() bilevel.Counts { return bilevel.Counts{} }
+func (r *toy) State(s *bilevel.State) {
+	r.Control.State(s)
+	r.curve.State(s)
+	s.Fixed(r.x, r.z)
+	s.Count64(&r.step)
+}
 func (r *toy) Lag([]float64, int64) float64 { return r.late }
 func (r *toy) Value(float64) (h, off float64) {
 	if r.value != nil {
@@ -347,7 +362,8 @@ type fake struct{ run bilevel.Run }
 
 func (f fake) Start(*bilevel.Problem, bilevel.Point, uint64) (bilevel.Run, error) { return f.run, nil }
 
-// A control that is loaded, in the middle of a stretch, is the one that was saved, in every variable.
+// A control and a curvature that are loaded, in the middle of a stretch, are those that were saved, in every
+// variable.
 func TestStateIsComplete(t *testing.T) {
 	zero := &bilevel.Func{InnerDim: 3, OuterDim: 3, Eval: func(_, _ []float64, _ bilevel.Batch) float64 { return 0 },
 		Gradient: func(dz, dx, _, _ []float64, _ bilevel.Batch) { clear(dz); clear(dx) }}
@@ -367,10 +383,10 @@ func TestStateIsComplete(t *testing.T) {
 			t.Errorf("a run too simple to test: %d retreats, flips %v", kept[0].Restarts, kept[0].flips)
 		}
 		for _, r := range kept {
-			r.run, r.roomX = nil, nil // scratch
+			r.run, r.roomX, r.curve.room = nil, nil, nil // scratch
 		}
-		if !reflect.DeepEqual(kept[0].Control, kept[1].Control) {
-			t.Errorf("saved\n%+v\nloaded\n%+v", kept[0].Control, kept[1].Control)
+		if !reflect.DeepEqual(kept[0].Control, kept[1].Control) || !reflect.DeepEqual(kept[0].curve, kept[1].curve) {
+			t.Errorf("saved\n%+v\n%+v\nloaded\n%+v\n%+v", kept[0].Control, kept[0].curve, kept[1].Control, kept[1].curve)
 		}
 	}
 }

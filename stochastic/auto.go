@@ -6,6 +6,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/adapt"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // auto chooses the step sizes of a core: γ as [adapt.Control] does, and ρ = 1/(3L), where L is the largest curvature
@@ -36,7 +37,7 @@ func newAuto(c *core) *auto {
 		Shortest: max(16, 4*c.spread, shortest/c.draws), Every: 4 * max(c.fo.Blocks()/c.draws, 1),
 		Noisy: c.decaying || c.random, Slows: !c.decaying || !c.inner.Auto()}
 	s.Patience = max(4*s.Shortest, pass/c.draws)
-	if c.g.local != nil && c.fx == nil && !c.random { // a batch knows only its part of the direction of x
+	if c.g.Local != nil && c.fx == nil && !c.random { // a batch knows only its part of the direction of x
 		s.Blocks = c.gi.Blocks()
 		s.Shortest, s.Share, s.Farthest = max(s.Shortest, s.Blocks), 1, adapt.PartedMove
 		s.Patience = s.Shortest // what a coordinate knows of its direction changes from pass to pass
@@ -49,14 +50,14 @@ func newAuto(c *core) *auto {
 		}
 		a.Measure(32, 4)
 	}
-	s.SlopeZ = max(a.curve.Slope(c.z), a.steepest(c.g.whole, c.gi, &c.counts.GradG))
-	s.SlopeV = a.steepest(c.f.whole, c.fo, &c.counts.GradF)
+	s.SlopeZ = max(a.curve.Slope(c.z), a.steepest(c.g.Whole, c.gi, &c.counts.GradG))
+	s.SlopeV = a.steepest(c.f.Whole, c.fo, &c.counts.GradF)
 	a.Control = adapt.New(s, a)
 	return a
 }
 
 // steepest is the largest norm of the z-gradients of some blocks.
-func (a *auto) steepest(o bilevel.Objective, s *Sampler, count *int64) (top float64) {
+func (a *auto) steepest(o bilevel.Objective, s *sampling.Sampler, count *int64) (top float64) {
 	some := min(32, s.Blocks())
 	for i := range some {
 		b := s.Block(i * s.Blocks() / some)
@@ -71,7 +72,7 @@ func (a *auto) steepest(o bilevel.Objective, s *Sampler, count *int64) (top floa
 
 // exact multiplies v by the Hessian of g's exact part.
 func (a *auto) exact(dst, v []float64) {
-	a.c.g.exactG.Products(nil, dst, nil, a.c.z, a.c.x, v, one)
+	a.c.g.exactG.Products(nil, dst, nil, a.c.z, a.c.x, v, sampling.Exactly)
 }
 
 // Measure is described at [adapt.Run].
@@ -127,7 +128,7 @@ func (a *auto) Lag(zs []float64, steps int64) (lag float64) {
 func (a *auto) Value(lag float64) (h, off float64) {
 	c := a.c
 	c.counts.ValueF += int64(c.fo.Samples())
-	return c.f.whole.Value(c.z, c.x, bilevel.All(c.f.whole)) + lag, math.Abs(lag)
+	return c.f.Whole.Value(c.z, c.x, bilevel.All(c.f.Whole)) + lag, math.Abs(lag)
 }
 
 // descend makes dst −= ρ d.

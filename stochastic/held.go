@@ -60,7 +60,7 @@ func (h *held) touch(block int) {
 	if h.sums == nil {
 		return
 	}
-	lo, hi := h.c.g.outerRange(h.c.gi.Block(block))
+	lo, hi := h.c.g.OuterRange(h.c.gi.Block(block))
 	from, f := h.sums[block], h.factors[block]
 	if from != h.sum {
 		if h.old != nil {
@@ -148,7 +148,7 @@ func (h *held) settle() {
 // catchUp makes the missed steps of dst, a copy of x.
 func (h *held) catchUp(dst []float64) {
 	for i := range h.sums {
-		lo, hi := h.c.g.outerRange(h.c.gi.Block(i))
+		lo, hi := h.c.g.OuterRange(h.c.gi.Block(i))
 		h.missed(dst, lo, hi, (h.sum-h.sums[i])/h.factors[i], false)
 	}
 }

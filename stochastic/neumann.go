@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 const (
@@ -103,7 +104,7 @@ func (n *neumann) whole(ctx context.Context) error {
 }
 
 // multiply makes r −= η H_ξ r at the first k points, and adds the result to the sum.
-func (n *neumann) multiply(k int, xi *draw) {
+func (n *neumann) multiply(k int, xi *sampling.Draw) {
 	for i := range n.points[:k] {
 		p := &n.points[i]
 		n.c.products(nil, n.hr, nil, p.z, p.x, p.r, xi)

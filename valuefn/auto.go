@@ -6,7 +6,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/adapt"
 	"github.com/bilevel-go/bilevel/internal/kernel"
-	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // auto chooses multiplier and step sizes of a core from gradients: those of x as [adapt.Control] does. L_g and L_f are
@@ -49,7 +49,7 @@ func newAuto(r *core) *auto {
 		a.shortest = max(16, sampledStretch/r.draws)
 		a.decay = float64(decayAfter * max(a.shortest, a.pass))
 	}
-	if r.g.exact != nil {
+	if r.g.Exact != nil {
 		a.g.FindDiagonal(a.exact, 1e-6)
 	}
 	a.measure(32, 4)
@@ -119,12 +119,12 @@ func (a *auto) difference(o bilevel.Objective, dst, z, v []float64, b bilevel.Ba
 
 // exact multiplies v by the Hessian of g's exact part.
 func (a *auto) exact(dst, v []float64) {
-	a.r.g.exact.Grad(a.d0, nil, a.r.z, a.r.x, one)
-	a.difference(a.r.g.exact, dst, a.r.z, v, one)
+	a.r.g.Exact.Grad(a.d0, nil, a.r.z, a.r.x, sampling.Exactly)
+	a.difference(a.r.g.Exact, dst, a.r.z, v, sampling.Exactly)
 }
 
 // raise raises the curvature c of o to those of some blocks of s, at z.
-func (a *auto) raise(c *adapt.Curvature, o bilevel.Objective, z []float64, s *stochastic.Sampler, blocks, products int,
+func (a *auto) raise(c *adapt.Curvature, o bilevel.Objective, z []float64, s *sampling.Sampler, blocks, products int,
 	count *int64) {
 	last := -1
 	c.Raise(blocks, s.Blocks(), products, func(dst, v []float64, block int) {
@@ -141,12 +141,12 @@ func (a *auto) raise(c *adapt.Curvature, o bilevel.Objective, z []float64, s *st
 
 // measure raises L_g and L_f to those of some blocks at the current point.
 func (a *auto) measure(blocks, products int) {
-	r, g := a.r, a.r.g.sampled
-	if r.g.exact != nil && !a.g.Diagonal {
-		g = r.g.whole
+	r, g := a.r, a.r.g.Sampled
+	if r.g.Exact != nil && !a.g.Diagonal {
+		g = r.g.Whole
 	}
 	a.raise(&a.g, g, r.z, r.xi, blocks, products, &r.extra.GradG)
-	a.raise(&a.f, r.f.whole, r.y, r.zeta, blocks, products, &r.extra.GradF)
+	a.raise(&a.f, r.f.Whole, r.y, r.zeta, blocks, products, &r.extra.GradF)
 }
 
 // Measure is described at [adapt.Run].
@@ -191,11 +191,11 @@ func (a *auto) Lag([]float64, int64) float64 { return 0 }
 
 // Value is described at [adapt.Run]: h is about the penalised objective.
 func (a *auto) Value(float64) (h, off float64) {
-	r, all := a.r, bilevel.All(a.r.g.whole)
+	r, all := a.r, bilevel.All(a.r.g.Whole)
 	r.extra.ValueF += int64(r.zeta.Samples())
 	r.extra.ValueG += 2 * int64(r.xi.Samples())
-	gap := r.lambda * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
-	return r.f.whole.Value(r.y, r.x, bilevel.All(r.f.whole)) + gap, math.Abs(gap)
+	gap := r.lambda * (r.g.Whole.Value(r.y, r.x, all) - r.g.Whole.Value(r.z, r.x, all))
+	return r.f.Whole.Value(r.y, r.x, bilevel.All(r.f.Whole)) + gap, math.Abs(gap)
 }
 
 // stepX makes the step x = P(x − γ dx): γ is rate, or automatic.

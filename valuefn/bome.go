@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -214,7 +215,7 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 // comes to where g holds back f.
 func (r *core) quiet() bool {
 	kappa := newAuto(r).multiplier() / sampledMultiple
-	spread := func(l *level, s *stochastic.Sampler, count *int64) (mean, noise float64) {
+	spread := func(l *level, s *sampling.Sampler, count *int64) (mean, noise float64) {
 		sum, square, blocks := make([]float64, len(r.z)), 0.0, min(32, s.Blocks())
 		for i := range blocks {
 			b := s.Block(i * s.Blocks() / blocks)

@@ -13,6 +13,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -408,7 +409,7 @@ func TestValuesAreUnbiased(t *testing.T) {
 	z, x := []float64{.3, -1, .2, 2, -.4, .1}, []float64{-1, 0, 1, .5, -2, .3}
 	o := logistic().Inner
 	l := must(newLevel(o))
-	part := stochastic.NewPartition(o.Samples(), 8)
+	part := sampling.NewPartition(o.Samples(), 8)
 	mean, blocks := 0.0, float64(part.Blocks())
 	for i := range part.Blocks() {
 		b := part.Block(i)

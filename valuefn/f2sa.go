@@ -8,6 +8,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -123,7 +124,7 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	d, q := len(r.z), len(r.x)
 	r.df, r.gy, r.gz = make([]float64, d), make([]float64, q), make([]float64, q)
-	r.other = stochastic.NewSampler(r.xi.Partition, seed, 3, m.Shuffle)
+	r.other = sampling.NewSampler(r.xi.Partition, seed, 3, m.Shuffle)
 	if m.Lambda.Size == 0 || m.Inner.Auto() || m.Outer.Auto() {
 		a := newAuto(r.core)
 		if m.Lambda.Size == 0 {
@@ -142,7 +143,7 @@ type f2saRun struct {
 	F2SA
 	*core
 	df, gy, gz []float64
-	other      *stochastic.Sampler // ξ'
+	other      *sampling.Sampler // ξ'
 }
 
 // Step makes one step.

@@ -14,6 +14,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/stochastic"
@@ -168,7 +169,7 @@ func TestEstimatesAreUnbiased(t *testing.T) {
 		d, p := c.o.Dims()
 		want := [2][]float64{fill(d, 0), fill(p, 0)}
 		c.o.Grad(want[0], want[1], z, x[:p], bilevel.All(c.o))
-		part := stochastic.NewPartition(c.o.Samples(), 8)
+		part := sampling.NewPartition(c.o.Samples(), 8)
 		for _, shuffle := range []bool{false, true} {
 			mean := [2][]float64{fill(d, 0), fill(p, 0)}
 			for i := range part.Blocks() {

@@ -125,7 +125,7 @@ func (r *vpbgdRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	r.setPenalty()
 	gamma := r.lambda
-	allG, allF := bilevel.All(r.g.whole), bilevel.All(r.f.whole)
+	allG, allF := bilevel.All(r.g.Whole), bilevel.All(r.f.Whole)
 	if err := r.solve(ctx, allG); err != nil {
 		return err
 	}

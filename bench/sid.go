@@ -35,11 +35,11 @@ var sidSteps = []int{30, 100, 300, 1000, 3000, 10000}
 // sidRules are the step sizes of both levels, in units of the step 1/L.
 var sidRules = []struct {
 	name string
-	rate hypergrad.Rate
+	rate hypergrad.Harmonic
 }{
-	{"decreasing", hypergrad.Rate{Beta: 100, Gamma: 100}},
-	{"constant 1/2", hypergrad.Rate{Beta: .5}},
-	{"constant 1/10", hypergrad.Rate{Beta: .1}},
+	{"decreasing", hypergrad.Harmonic{Beta: 100, Gamma: 100}},
+	{"constant 1/2", hypergrad.Harmonic{Beta: .5}},
+	{"constant 1/10", hypergrad.Harmonic{Beta: .1}},
 }
 
 // computeSID computes mean squared errors, and their split into bias and variance:

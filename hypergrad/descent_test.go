@@ -16,8 +16,8 @@ import (
 )
 
 // fullBatch is deterministic: all samples in a batch, constant rates.
-var fullBatch = hypergrad.SID{Batch: 1000, InnerSteps: 30, LinearSteps: 30, Inner: hypergrad.Rate{Beta: 1},
-	Linear: hypergrad.Rate{Beta: 1}}
+var fullBatch = hypergrad.SID{Batch: 1000, InnerSteps: 30, LinearSteps: 30, Inner: hypergrad.Harmonic{Beta: 1},
+	Linear: hypergrad.Harmonic{Beta: 1}}
 
 func descents() map[string]hypergrad.Descent {
 	return map[string]hypergrad.Descent{
@@ -50,7 +50,7 @@ func fixedCases() []bileveltest.Case {
 
 // Stochastic runs on small batches, and ones whose batches are everything.
 func TestDescentSID(t *testing.T) {
-	rate := hypergrad.Rate{Beta: 20, Gamma: 20}
+	rate := hypergrad.Harmonic{Beta: 20, Gamma: 20}
 	sampled := hypergrad.SID{Batch: 32, Samples: 1000, InnerSteps: 100, LinearSteps: 100, Inner: rate, Linear: rate}
 	for _, v := range []struct {
 		name  string
@@ -305,7 +305,7 @@ func TestDescentKnowsNoEstimate(t *testing.T) {
 // at the bias of the hypergradient.
 func TestWarmStart(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 60, 50, 3)
-	rate := hypergrad.Rate{Beta: 1}
+	rate := hypergrad.Harmonic{Beta: 1}
 	e := hypergrad.SID{Batch: 60, Samples: 60, InnerSteps: 10, LinearSteps: 10, Inner: rate, Linear: rate}
 	for _, cold := range []bool{false, true} {
 		m := hypergrad.Descent{Estimator: e, Step: .05, ColdStart: cold, ColdAdjoint: cold}

@@ -426,10 +426,10 @@ func (o *seen) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 func TestSIDStepsAreTheFormula(t *testing.T) {
 	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
 	for _, m := range []hypergrad.SID{
-		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, Inner: hypergrad.Rate{Beta: 3, Gamma: 6},
-			Linear: hypergrad.Rate{Beta: 2, Gamma: 5}, Scale: .1},
-		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, Inner: hypergrad.Rate{Beta: .3},
-			Linear: hypergrad.Rate{Beta: .4}, Scale: .2},
+		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, Inner: hypergrad.Harmonic{Beta: 3, Gamma: 6},
+			Linear: hypergrad.Harmonic{Beta: 2, Gamma: 5}, Scale: .1},
+		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, Inner: hypergrad.Harmonic{Beta: .3},
+			Linear: hypergrad.Harmonic{Beta: .4}, Scale: .2},
 		{Scale: .1}, // t = k = 100, J is 100 batches, more than all terms, of 64; β = γ = 100
 	} {
 		f, g := &seen{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &seen{}
@@ -458,13 +458,13 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 		}
 		if m.InnerSteps == 0 {
 			tSteps, kSteps = 100, 100
-			rateZ, rateV = hypergrad.Rate{Beta: 100, Gamma: 100}, hypergrad.Rate{Beta: 100, Gamma: 100}
+			rateZ, rateV = hypergrad.Harmonic{Beta: 100, Gamma: 100}, hypergrad.Harmonic{Beta: 100, Gamma: 100}
 		}
 		if len(g.inner) != tSteps || len(g.hess) != kSteps || len(f.outer) != batches || len(g.cross) != batches {
 			t.Fatalf("%+v: %d steps of z, %d of v, %d batches of f and %d of the cross product", m, len(g.inner),
 				len(g.hess), len(f.outer), len(g.cross))
 		}
-		rate := func(r hypergrad.Rate, s int) float64 {
+		rate := func(r hypergrad.Harmonic, s int) float64 {
 			if r.Gamma == 0 {
 				return r.Beta
 			}

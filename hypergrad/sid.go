@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/bits"
-	"math/rand/v2"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/power"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -48,7 +48,7 @@ type SID struct {
 	// Batch is the number of terms in a step. The default is 64.
 	Batch int
 	// Inner and Linear are the step sizes of the two levels.
-	Inner, Linear Rate
+	Inner, Linear Harmonic
 	// Scale makes Φ = z − Scale·∇z g of an inner objective. The default is 1/L, L the largest ‖∇²zz ĝ‖ of some
 	// batches at z = at.Z and z = 0. With a fixed-point problem it multiplies the rates, and the default is
 	// min(1, 1/L), L the largest ‖I − ∂zΦ̂‖.
@@ -196,12 +196,12 @@ func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 		scale = s.scale(at)
 	}
 
-	draw := newBlocks(s.n, s.m.Batch, effort.Seed, streamInner)
+	draw := sampler(s.n, s.m.Batch, effort.Seed, streamInner)
 	for i := range t {
 		if err := ctx.Err(); err != nil {
 			return rep, err
 		}
-		b := draw.next()
+		b := draw.Next().Batch
 		s.level.residual(s.r, at.Z, at.X, b)
 		s.counts.GradG += int64(b.Len())
 		floats.AddScaled(at.Z, scale*s.m.Inner.At(i), s.r) // z += η_s(Φ̂ − z)
@@ -217,12 +217,12 @@ func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 		s.counts.GradF += int64(b.Len())
 	})
 
-	draw = newBlocks(s.n, s.m.Batch, effort.Seed, streamLinear)
+	draw = sampler(s.n, s.m.Batch, effort.Seed, streamLinear)
 	for i := range k {
 		if err := ctx.Err(); err != nil {
 			return rep, err
 		}
-		b := draw.next()
+		b := draw.Next().Batch
 		s.level.adjoint(s.r, at.Z, at.X, at.V, b)
 		s.counts.HessG += int64(b.Len())
 		eta := scale * s.m.Linear.At(i)
@@ -259,46 +259,41 @@ func or(n, otherwise int) int {
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
+// sampler draws blocks of so many consecutive terms, each with the probability of its share.
+func sampler(n, size int, seed, stream uint64) *sampling.Sampler {
+	return sampling.NewSampler(sampling.NewPartition(n, size), seed, stream, false)
+}
+
 // batches visits j of n terms, or all; the weights of a visit add up to one.
 func (s *sid) batches(n, j int, seed, stream uint64, visit func(b bilevel.Batch, w float64)) {
 	if j >= n {
-		visit(newBlocks(n, n, seed, stream).next(), 1)
+		visit(sampler(n, n, seed, stream).Next().Batch, 1)
 		return
 	}
 	size := min(s.m.Batch, j)
-	draw := newBlocks(n, size, seed, stream)
+	draw := sampler(n, size, seed, stream)
 	count := (j + size - 1) / size
 	for range count {
-		visit(draw.next(), 1/float64(count))
+		visit(draw.Next().Batch, 1/float64(count))
 	}
 }
 
 // scale is the default of Scale: power iterations with blocks that are spread over the terms.
 func (s *sid) scale(at bilevel.Point) float64 {
 	const most, products = 16, 4
-	size := min(s.m.Batch, s.n)
-	count := min((s.n+size-1)/size, most)
+	blocks := sampling.NewPartition(s.n, s.m.Batch)
+	count := min(blocks.Blocks(), most)
 	curvature := 0.0
 	v := make([]float64, len(at.Z))
 	look := func(z []float64) {
 		for i := range count {
-			lo := i * ((s.n - 1) / size) / max(count-1, 1) * size
-			b := bilevel.Batch{Lo: lo, Hi: min(lo+size, s.n)}
-			for l := range v {
-				v[l] = 1 + .5*math.Sin(float64(l)) // any vector with a part along the largest eigenvector
-			}
-			for range products {
-				n := floats.Norm(v, 2)
-				if n == 0 || !finite(n) {
-					break
-				}
-				floats.Scale(1/n, v)
-				s.level.adjoint(s.r, z, at.X, v, b)
+			b := blocks.Block(i * (blocks.Blocks() - 1) / max(count-1, 1))
+			clear(v)
+			if l := power.Largest(v, s.r, products, 0, func(dst, v []float64) {
+				s.level.adjoint(dst, z, at.X, v, b)
 				s.counts.HessG += int64(b.Len())
-				copy(v, s.r)
-				if n := floats.Norm(v, 2); finite(n) {
-					curvature = max(curvature, n)
-				}
+			}); finite(l) {
+				curvature = max(curvature, l)
 			}
 		}
 	}
@@ -313,23 +308,4 @@ func (s *sid) scale(at bilevel.Point) float64 {
 		return 1
 	}
 	return 1 / curvature
-}
-
-// blocks draws blocks of size consecutive terms, the last of which may be shorter, each with probability |b|/n.
-type blocks struct {
-	n, size int
-	pcg     rand.PCG
-}
-
-func newBlocks(n, size int, seed, stream uint64) *blocks {
-	d := &blocks{n: n, size: min(size, n)}
-	d.pcg.Seed(seed, stream)
-	return d
-}
-
-func (d *blocks) next() bilevel.Batch {
-	u := d.pcg.Uint64()
-	i, _ := bits.Mul64(u, uint64(d.n)) // a uniform term
-	lo := int(i) / d.size * d.size
-	return bilevel.Batch{Lo: lo, Hi: min(lo+d.size, d.n), Draw: u | 1} // 0 is the fixed draw
 }

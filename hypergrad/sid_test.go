@@ -51,7 +51,7 @@ func somewhere(c bileveltest.Case) bilevel.Point {
 func TestSIDUnbiased(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 101, 73, 3)
 	at := somewhere(c)
-	rate := hypergrad.Rate{Beta: 4, Gamma: 8}
+	rate := hypergrad.Harmonic{Beta: 4, Gamma: 8}
 	const seeds = 6000
 	for name, p := range map[string]*bilevel.Problem{"objective": c.Problem, "map": c.FixedPoint("", .2).Problem} {
 		m := hypergrad.SID{InnerSteps: 3, LinearSteps: 4, Samples: 12, Batch: 5, Inner: rate, Linear: rate, Scale: .2}
@@ -88,7 +88,7 @@ func TestSIDUnbiased(t *testing.T) {
 func TestSIDMeans(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 101, 73, 3)
 	at := somewhere(c)
-	still := hypergrad.Rate{Beta: 1e-300} // leaves z and v as they are
+	still := hypergrad.Harmonic{Beta: 1e-300} // leaves z and v as they are
 	m := hypergrad.SID{InnerSteps: 1, LinearSteps: 1, Samples: 9, Batch: 4, Inner: still, Linear: still, Scale: 1}
 	h, err := m.Start(c.Problem, nil)
 	if err != nil {
@@ -150,8 +150,8 @@ func TestSIDRate(t *testing.T) {
 		m     hypergrad.SID
 		steps []int
 	}{
-		"explicit": {hypergrad.SID{Batch: 2, Scale: .2, Inner: hypergrad.Rate{Beta: 100, Gamma: 100},
-			Linear: hypergrad.Rate{Beta: 100, Gamma: 100}}, []int{500, 1000, 2000, 4000}},
+		"explicit": {hypergrad.SID{Batch: 2, Scale: .2, Inner: hypergrad.Harmonic{Beta: 100, Gamma: 100},
+			Linear: hypergrad.Harmonic{Beta: 100, Gamma: 100}}, []int{500, 1000, 2000, 4000}},
 		"automatic": {hypergrad.SID{Batch: 2}, []int{500, 1000, 2000, 4000}},
 	} {
 		var logT, logE []float64
@@ -191,7 +191,7 @@ func TestSIDPlateau(t *testing.T) {
 		for _, more := range []float64{1, 2} {
 			n := int(more * 100 / beta)
 			m := hypergrad.SID{Batch: 4, Scale: .5, InnerSteps: n, LinearSteps: n, Samples: 2000,
-				Inner: hypergrad.Rate{Beta: beta}, Linear: hypergrad.Rate{Beta: beta}}
+				Inner: hypergrad.Harmonic{Beta: beta}, Linear: hypergrad.Harmonic{Beta: beta}}
 			mse, bias := errorOf(t, c, m, x, 300)
 			t.Logf("rate %v, %d steps: mean squared error %.4g, of which %.3g is bias", beta, n, mse, bias)
 			if bias > .05*mse {
@@ -240,7 +240,7 @@ func TestSIDFullBatch(t *testing.T) {
 			grad[j] += cv[j]
 		}
 		want := slices.Concat(z, v, grad, []float64{h})
-		rate := hypergrad.Rate{Beta: 1}
+		rate := hypergrad.Harmonic{Beta: 1}
 		m := hypergrad.SID{Batch: 1000, Inner: rate, Linear: rate, Scale: eta}
 		effort := hypergrad.Effort{InnerSteps: steps, LinearSteps: products}
 		got := sample(t, c.Problem, m, at, effort)
@@ -371,7 +371,7 @@ func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)
 	for _, m := range []hypergrad.SID{
 		{InnerSteps: -1}, {LinearSteps: -1}, {Samples: -1}, {Batch: -1}, {Scale: -1}, {Scale: math.Inf(1)},
-		{Inner: hypergrad.Rate{Beta: -1}}, {Linear: hypergrad.Rate{Beta: 1, Gamma: -1}}, {Linear: hypergrad.Rate{Gamma: 1}},
+		{Inner: hypergrad.Harmonic{Beta: -1}}, {Linear: hypergrad.Harmonic{Beta: 1, Gamma: -1}}, {Linear: hypergrad.Harmonic{Gamma: 1}},
 	} {
 		if _, err := m.Start(c.Problem, nil); err == nil {
 			t.Errorf("%+v is accepted", m)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/power"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -72,21 +72,11 @@ const (
 
 // autoStep is 1/L, L an estimate of ‖∇²zz g(z, x)‖₂ by power iterations. v is scratch of length d.
 func (o *gradientOracle) autoStep(z, x, v []float64) (float64, error) {
-	var source rand.PCG
-	source.Seed(1, uint64(len(v)))
-	for i := range v {
-		v[i] = float64(int64(source.Uint64()))
-	}
-	norm := floats.Norm(v, 2)
-	for range powerIterations {
-		floats.Scale(1/norm, v)
-		o.products(nil, o.grad, nil, z, x, v)
-		norm = floats.Norm(o.grad, 2)
-		if !finite(norm) || norm == 0 {
-			return 0, fmt.Errorf("inner: no automatic step size: ‖∇²zz g‖ = %v at the start of the inner problem: set Step",
-				norm)
-		}
-		copy(v, o.grad)
+	clear(v)
+	norm := power.Largest(v, o.grad, powerIterations, 0, func(dst, v []float64) { o.products(nil, dst, nil, z, x, v) })
+	if !finite(norm) || norm == 0 {
+		return 0, fmt.Errorf("inner: no automatic step size: ‖∇²zz g‖ = %v at the start of the inner problem: set Step",
+			norm)
 	}
 	return 1 / (powerSafety * norm), nil
 }

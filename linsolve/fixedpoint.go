@@ -3,10 +3,9 @@ package linsolve
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 
+	"github.com/bilevel-go/bilevel/internal/power"
 	"github.com/bilevel-go/bilevel/internal/vector"
-	"gonum.org/v1/gonum/floats"
 )
 
 // FixedPoint is the stationary iteration x ← x + η(b − Ax), known as Richardson's, for a general A. For
@@ -114,27 +113,13 @@ func (c FixedPoint) Solve(ctx context.Context, op Operator, x, b []float64, tol 
 
 // largest estimates the largest eigenvalue by modulus, from below where A is symmetric. v and av are scratch.
 func (s *system) largest(v, av []float64) (float64, error) {
-	var rng rand.PCG
-	rng.Seed(1, 2)
-	for i := range v {
-		v[i] = float64(rng.Uint64()>>11)/(1<<52) - 1
-	}
-	lambda := 0.0
-	for range 20 {
-		floats.Scale(1/norm(v), v)
-		s.mul(av, v)
-		last := lambda
-		lambda = norm(av) // ‖Av‖/‖v‖
-		if !finite(lambda) {
-			return 0, ErrNonFinite
-		}
-		if lambda == 0 {
-			return 0, &SingularError{}
-		}
-		if math.Abs(lambda-last) <= .01*lambda {
-			break
-		}
-		v, av = av, v
+	clear(v)
+	lambda := power.Largest(v, av, 20, .01, s.mul)
+	switch {
+	case !finite(lambda):
+		return 0, ErrNonFinite
+	case lambda == 0:
+		return 0, &SingularError{}
 	}
 	return lambda, nil
 }

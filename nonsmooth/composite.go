@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/power"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -208,18 +209,10 @@ func StepSize(g bilevel.SecondOrder, z, x []float64) float64 {
 	top := 0.0
 	v, hv := make([]float64, len(z)), make([]float64, len(z))
 	for _, at := range [][]float64{make([]float64, len(z)), z} {
-		for i := range v { // not orthogonal to anything likely
-			v[i] = 1 + math.Sin(float64(i))/2
-		}
-		for range 30 {
-			floats.Scale(1/floats.Norm(v, 2), v)
-			g.Products(nil, hv, nil, at, x, v, all)
-			norm := floats.Norm(hv, 2)
-			if !(norm > 0) || math.IsInf(norm, 0) {
-				break
-			}
-			top = max(top, norm)
-			copy(v, hv)
+		clear(v)
+		l := power.Largest(v, hv, 30, 0, func(dst, v []float64) { g.Products(nil, dst, nil, at, x, v, all) })
+		if !math.IsInf(l, 0) && l > top {
+			top = l
 		}
 	}
 	if top == 0 {

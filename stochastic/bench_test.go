@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -68,7 +69,7 @@ type plainRun struct {
 	z, x, v, dz, hv, fz []float64
 	az, ah, af          []float64
 	memG, memH, memF    []float64
-	gi, fo              *Sampler
+	gi, fo              *sampling.Sampler
 	rho, gamma          float64
 }
 
@@ -76,8 +77,8 @@ func newPlain(train, val linearData, batch int, saba bool) *plainRun {
 	d := train.a.D
 	f := func() []float64 { return make([]float64, d) }
 	r := &plainRun{train: train, val: val, z: f(), x: f(), v: f(), dz: f(), hv: f(), fz: f(), rho: benchRho,
-		gamma: benchGamma, gi: NewSampler(NewPartition(train.a.N, batch), 1, 1,
-			false), fo: NewSampler(NewPartition(val.a.N, batch), 1, 2, false)}
+		gamma: benchGamma, gi: sampling.NewSampler(sampling.NewPartition(train.a.N, batch), 1, 1,
+			false), fo: sampling.NewSampler(sampling.NewPartition(val.a.N, batch), 1, 2, false)}
 	if saba {
 		r.az, r.ah, r.af = f(), f(), f()
 		r.memG, r.memH, r.memF = make([]float64, train.a.N), make([]float64, train.a.N), make([]float64, val.a.N)
@@ -90,8 +91,7 @@ const benchRho, benchGamma = 1e-3, 1e-3
 func (r *plainRun) soba() {
 	d := len(r.z)
 	z, x, v, dz, hv, fz := r.z, r.x[:d], r.v[:d], r.dz[:d], r.hv[:d], r.fz[:d]
-	_, b, _ := r.gi.Next()
-	_, c, _ := r.fo.Next()
+	b, c := r.gi.Next().Batch, r.fo.Next().Batch
 	clear(dz)
 	clear(hv)
 	clear(fz)
@@ -139,8 +139,8 @@ func (r *plainRun) saba() {
 	d := len(r.z)
 	z, x, v, dz, hv, fz := r.z, r.x[:d], r.v[:d], r.dz[:d], r.hv[:d], r.fz[:d]
 	az, ah, af := r.az[:d], r.ah[:d], r.af[:d]
-	_, b, wb := r.gi.Next()
-	_, c, wc := r.fo.Next()
+	xi, zeta := r.gi.Next(), r.fo.Next()
+	b, wb, c, wc := xi.Batch, xi.Weight, zeta.Batch, zeta.Weight
 	clear(dz)
 	clear(hv)
 	clear(fz)

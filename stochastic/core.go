@@ -6,6 +6,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 const (
@@ -46,7 +47,7 @@ type core struct {
 	config
 	p       *bilevel.Problem
 	g       inner
-	f       level
+	f       sampling.Level
 	bounded bool
 
 	z, x, v    []float64
@@ -54,11 +55,11 @@ type core struct {
 	// A narrow step moves x only where the batch of g has derivatives: nothing else depends on x.
 	narrow bool
 	t      int64
-	gi, fo *Sampler // ξ and ζ
-	block  int      // the block of ξ drawn last
-	last   draw     // that block, for products that look at no row
+	gi, fo *sampling.Sampler // ξ and ζ
+	block  int               // the block of ξ drawn last
+	last   sampling.Draw     // that block, for products that look at no row
 
-	allG, allF draw // all samples
+	allG, allF sampling.Draw // all samples
 	counts     bilevel.Counts
 	auto       *auto  // nil if both step sizes are given
 	held       *held  // the direction of x that lasts from step to step; nil if there is none
@@ -86,7 +87,7 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	if c.g, err = newInner(p.Inner, cfg.firstOrder); err != nil {
 		return nil, fmt.Errorf("inner objective: %w", err)
 	}
-	if c.f, err = newOuter(p.Outer); err != nil {
+	if c.f, err = sampling.NewLevel(p.Outer); err != nil {
 		return nil, fmt.Errorf("outer objective: %w", err)
 	}
 	start, err := p.StartPoint(at)
@@ -102,26 +103,26 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 	}
 	c.dz, c.dv, c.dx = vector(c.z, true), vector(c.z, true), vector(c.x, true)
 	c.gz, c.gh, c.fz = vector(c.z, true), vector(c.z, true), vector(c.z, true)
-	c.gx, c.fx = vector(c.x, c.g.sampledX || c.f.sampledX), vector(c.x, c.f.sampledX || c.f.exactX)
-	c.narrow = !cfg.random && c.g.local != nil && !c.g.exactX && c.fx == nil && p.Project == nil && c.clip == 0
+	c.gx, c.fx = vector(c.x, c.g.SampledX || c.f.SampledX), vector(c.x, c.f.SampledX || c.f.ExactX)
+	c.narrow = !cfg.random && c.g.Local != nil && !c.g.ExactX && c.fx == nil && p.Project == nil && c.clip == 0
 	if c.batch == 0 {
 		c.batch = defaultBatch
 	}
 	c.moves, c.draws, c.spread = max(c.moves, 1), max(c.draws, 1), max(c.spread, 1)
-	if s, ok := c.g.exact.(bilevel.Separable); ok {
+	if s, ok := c.g.Exact.(bilevel.Separable); ok {
 		c.shrink = s.Shrink()
 	}
-	c.shrinks = c.g.exact == nil || c.shrink > 0
+	c.shrinks = c.g.Exact == nil || c.shrink > 0
 	adds := (c.shrinks || len(c.z) >= accumulateFrom) && c.batch <= chunk
-	if adds && c.g.linear != nil {
-		c.cg = make([]float64, c.g.linear.Scores()*c.batch)
+	if adds && c.g.Linear != nil {
+		c.cg = make([]float64, c.g.Linear.Scores()*c.batch)
 		c.ch = make([]float64, len(c.cg))
 	}
-	if adds && c.f.linear != nil && c.f.exact == nil && c.fx == nil {
-		c.cf = make([]float64, c.f.linear.Scores()*c.batch)
+	if adds && c.f.Linear != nil && c.f.Exact == nil && c.fx == nil {
+		c.cf = make([]float64, c.f.Linear.Scores()*c.batch)
 	}
-	c.gi = NewSampler(NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
-	c.fo = NewSampler(NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
+	c.gi = sampling.NewSampler(sampling.NewPartition(p.Inner.Samples(), c.batch), seed, 1, cfg.shuffle)
+	c.fo = sampling.NewSampler(sampling.NewPartition(p.Outer.Samples(), c.batch), seed, 2, cfg.shuffle)
 	if c.inner.Auto() || c.outer.Auto() {
 		c.auto = newAuto(c)
 	}
@@ -135,10 +136,9 @@ func newCore(cfg config, p *bilevel.Problem, at bilevel.Point, seed uint64) (*co
 const accumulateFrom = 128
 
 // drawG draws a batch ξ of g and brings x up to date on it.
-func (c *core) drawG() *draw {
-	xi := c.gi.next()
-	c.block = xi.block
-	c.g.prefetch(c.gi.Ahead())
+func (c *core) drawG() *sampling.Draw {
+	xi := c.g.Next(c.gi)
+	c.block = xi.Block
 	if c.held != nil {
 		c.held.touch(c.block)
 	}
@@ -148,46 +148,44 @@ func (c *core) drawG() *draw {
 // drawCross is drawG for products with ∇²xz g alone. Where x enters the exact part only they look at no row, and none
 // is drawn: the batch is the last one, and the product counts as if it visited that, for what a method counts does not
 // depend on where x enters.
-func (c *core) drawCross() *draw {
-	if c.g.sampledX {
+func (c *core) drawCross() *sampling.Draw {
+	if c.g.SampledX {
 		return c.drawG()
 	}
-	c.last = draw{block: c.block, b: c.gi.Block(c.block), weight: 1}
+	c.last = sampling.Draw{Block: c.block, Batch: c.gi.Block(c.block), Weight: 1}
 	return &c.last
 }
 
 // drawF draws a batch ζ of f.
-func (c *core) drawF() *draw {
-	zeta := c.fo.next()
-	c.f.prefetch(c.fo.Ahead())
-	return zeta
+func (c *core) drawF() *sampling.Draw {
+	return c.f.Next(c.fo)
 }
 
 // all are the batches of all samples, under draws of their own.
-func (c *core) all() (xi, zeta *draw) { return c.wholes(c.gi.All(), c.fo.All()) }
+func (c *core) all() (xi, zeta *sampling.Draw) { return c.wholes(c.gi.All(), c.fo.All()) }
 
 // fixed are the batches of all samples under the fixed draw, for methods that are deterministic.
-func (c *core) fixed() (xi, zeta *draw) {
+func (c *core) fixed() (xi, zeta *sampling.Draw) {
 	return c.wholes(bilevel.All(c.p.Inner), bilevel.All(c.p.Outer))
 }
 
-func (c *core) wholes(g, f bilevel.Batch) (xi, zeta *draw) {
-	c.allG, c.allF = draw{b: g, weight: 1}, draw{b: f, weight: 1}
+func (c *core) wholes(g, f bilevel.Batch) (xi, zeta *sampling.Draw) {
+	c.allG, c.allF = sampling.Draw{Batch: g, Weight: 1}, sampling.Draw{Batch: f, Weight: 1}
 	return c.reach(&c.allG), &c.allF
 }
 
 // reach says what part of x a batch of g depends on.
-func (c *core) reach(xi *draw) *draw {
-	if c.g.sampledX {
-		xi.lo, xi.hi = c.g.outerRange(xi.b)
+func (c *core) reach(xi *sampling.Draw) *sampling.Draw {
+	if c.g.SampledX {
+		xi.Lo, xi.Hi = c.g.OuterRange(xi.Batch)
 	}
 	return xi
 }
 
 // span is the part of x that directions from batch ξ have: that which it depends on in narrow runs, all in others.
-func (c *core) span(xi *draw) (lo, hi int) {
+func (c *core) span(xi *sampling.Draw) (lo, hi int) {
 	if c.narrow {
-		return xi.lo, xi.hi
+		return xi.Lo, xi.Hi
 	}
 	return 0, len(c.x)
 }
@@ -195,8 +193,8 @@ func (c *core) span(xi *draw) (lo, hi int) {
 // products overwrites dz = ∇z g, hv = ∇²zz g·v and cv = ∇²xz g·v with estimates at (z, x) from batch ξ: its weight
 // times the sampled part and the exact part. A nil destination is not computed. In narrow runs cv is set only on ξ's
 // span.
-func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
-	b, w := xi.b, xi.weight
+func (c *core) products(dz, hv, cv, z, x, v []float64, xi *sampling.Draw) {
+	b, w := xi.Batch, xi.Weight
 	n := int64(b.Hi - b.Lo)
 	if dz != nil {
 		c.counts.GradG += n
@@ -207,16 +205,16 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
 	if cv != nil {
 		c.counts.CrossG += n
 	}
-	if w == 1 && c.g.local == nil { // where the weight is 1 the whole objective is the estimate
+	if w == 1 && c.g.Local == nil { // where the weight is 1 the whole objective is the estimate
 		c.g.wholeG.Products(dz, hv, cv, z, x, v, b)
 		return
 	}
 	c.exactProducts(dz, hv, cv, z, x, v, xi)
 	var gx []float64
-	if cv != nil && c.g.sampledX {
-		gx = c.gx[xi.lo:xi.hi]
+	if cv != nil && c.g.SampledX {
+		gx = c.gx[xi.Lo:xi.Hi]
 	}
-	if k := c.coefficients(c.g.linear, c.cg, b); k > 0 {
+	if k := c.coefficients(c.g.Linear, c.cg, b); k > 0 {
 		var cg, ch []float64
 		if dz != nil {
 			cg = c.cg[:k]
@@ -224,10 +222,10 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
 		if hv != nil || gx != nil {
 			ch = c.ch[:k]
 		}
-		c.g.linear.Coefs(cg, ch, gx, z, x, v, b)
-		c.g.linear.Combine(dz, hv, cg, ch, w, 1, b)
+		c.g.Linear.Coefs(cg, ch, gx, z, x, v, b)
+		c.g.Linear.Combine(dz, hv, cg, ch, w, 1, b)
 		if gx != nil {
-			kernel.Axpy(w, gx, cv[xi.lo:xi.hi])
+			kernel.Axpy(w, gx, cv[xi.Lo:xi.Hi])
 		}
 		return
 	}
@@ -238,8 +236,8 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
 	if hv != nil {
 		gh = c.gh
 	}
-	if c.g.local != nil {
-		c.g.local.LocalProducts(gz, gh, gx, z, x, v, b)
+	if c.g.Local != nil {
+		c.g.Local.LocalProducts(gz, gh, gx, z, x, v, b)
 	} else {
 		c.g.sampledG.Products(gz, gh, gx, z, x, v, b)
 	}
@@ -250,7 +248,7 @@ func (c *core) products(dz, hv, cv, z, x, v []float64, xi *draw) {
 		kernel.Axpy(w, gh, hv)
 	}
 	if gx != nil {
-		kernel.Axpy(w, gx, cv[xi.lo:xi.hi])
+		kernel.Axpy(w, gx, cv[xi.Lo:xi.Hi])
 	}
 }
 
@@ -267,11 +265,11 @@ func (c *core) coefficients(l bilevel.Linear, room []float64, b bilevel.Batch) i
 // as much.
 func (c *core) inPlace() (rho float64, ok bool) {
 	switch {
-	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.next: // a look wants to see the directions
+	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.Next: // a look wants to see the directions
 		return 0, false
 	case !c.inner.Auto():
 		return c.inner.At(c.t + 1), true
-	case c.auto.diag:
+	case c.auto.curve.Diagonal:
 		return c.auto.steps[0], true // all are the same
 	}
 	return c.auto.rho, true
@@ -279,7 +277,7 @@ func (c *core) inPlace() (rho float64, ok bool) {
 
 // descendJointly makes the steps z ← z − ρ D_z and v ← v − ρ D_v along the directions of joint at the current point,
 // and leaves D_x in dx. Where it can, it steps while the combinations of rows are made, without forming D_z and D_v.
-func (c *core) descendJointly(xi, zeta *draw) {
+func (c *core) descendJointly(xi, zeta *sampling.Draw) {
 	rho, ok := c.inPlace()
 	if !ok || !c.narrow || c.cg == nil || c.cf == nil {
 		c.joint(c.dz, c.dv, c.dx, c.z, c.x, c.v, xi, zeta)
@@ -287,46 +285,46 @@ func (c *core) descendJointly(xi, zeta *draw) {
 		c.descend(c.v, c.dv)
 		return
 	}
-	n := int64(xi.b.Len())
+	n := int64(xi.Batch.Len())
 	c.counts.GradG += n
 	c.counts.HessG += n
 	c.counts.CrossG += n
-	c.counts.GradF += int64(zeta.b.Len())
-	k, l := c.coefficients(c.g.linear, c.cg, xi.b), c.coefficients(c.f.linear, c.cf, zeta.b)
-	dx := c.dx[xi.lo:xi.hi]
-	c.g.linear.Coefs(c.cg[:k], c.ch[:k], dx, c.z, c.x, c.v, xi.b)
-	if xi.weight != 1 {
-		kernel.Scale(xi.weight, dx)
+	c.counts.GradF += int64(zeta.Batch.Len())
+	k, l := c.coefficients(c.g.Linear, c.cg, xi.Batch), c.coefficients(c.f.Linear, c.cf, zeta.Batch)
+	dx := c.dx[xi.Lo:xi.Hi]
+	c.g.Linear.Coefs(c.cg[:k], c.ch[:k], dx, c.z, c.x, c.v, xi.Batch)
+	if xi.Weight != 1 {
+		kernel.Scale(xi.Weight, dx)
 	}
-	c.f.linear.Coefs(c.cf[:l], nil, nil, c.z, c.x, nil, zeta.b)
-	c.g.linear.Combine(c.z, c.v, c.cg[:k], c.ch[:k], -rho*xi.weight, 1-rho*c.shrink, xi.b)
-	c.f.linear.Combine(c.v, nil, c.cf[:l], nil, -rho*zeta.weight, 1, zeta.b)
+	c.f.Linear.Coefs(c.cf[:l], nil, nil, c.z, c.x, nil, zeta.Batch)
+	c.g.Linear.Combine(c.z, c.v, c.cg[:k], c.ch[:k], -rho*xi.Weight, 1-rho*c.shrink, xi.Batch)
+	c.f.Linear.Combine(c.v, nil, c.cf[:l], nil, -rho*zeta.Weight, 1, zeta.Batch)
 }
 
 // exactProducts overwrites the destinations with the part of g that is not sampled; cv only on ξ's span in narrow
 // runs.
-func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, xi *draw) {
+func (c *core) exactProducts(dz, hv, cv, z, x, v []float64, xi *sampling.Draw) {
 	switch {
 	case cv == nil:
 	case c.narrow:
-		clear(cv[xi.lo:xi.hi])
-	case !c.g.exactX:
+		clear(cv[xi.Lo:xi.Hi])
+	case !c.g.ExactX:
 		clear(cv)
 	}
-	if c.g.exact == nil {
+	if c.g.Exact == nil {
 		clear(dz)
 		clear(hv)
 		return
 	}
-	if !c.g.exactX {
+	if !c.g.ExactX {
 		cv = nil
 	}
-	c.g.exactG.Products(dz, hv, cv, z, x, v, one)
+	c.g.exactG.Products(dz, hv, cv, z, x, v, sampling.Exactly)
 }
 
 // gradF overwrites fz = ∇z f and fx = ∇x f with estimates at (z, x) from batch ζ. A nil destination is not computed.
-func (c *core) gradF(fz, fx, z, x []float64, zeta *draw) {
-	b, w := zeta.b, zeta.weight
+func (c *core) gradF(fz, fx, z, x []float64, zeta *sampling.Draw) {
+	b, w := zeta.Batch, zeta.Weight
 	if c.fx == nil {
 		fx = nil
 	}
@@ -335,7 +333,7 @@ func (c *core) gradF(fz, fx, z, x []float64, zeta *draw) {
 	}
 	c.counts.GradF += int64(b.Hi - b.Lo)
 	if w == 1 {
-		c.f.whole.Grad(fz, fx, z, x, b)
+		c.f.Whole.Grad(fz, fx, z, x, b)
 		return
 	}
 	c.exactGradF(fz, fx, z, x)
@@ -343,10 +341,10 @@ func (c *core) gradF(fz, fx, z, x []float64, zeta *draw) {
 	if fz != nil {
 		gz = c.gz
 	}
-	if fx != nil && c.f.sampledX {
+	if fx != nil && c.f.SampledX {
 		gx = c.gx
 	}
-	c.f.sampled.Grad(gz, gx, z, x, b)
+	c.f.Sampled.Grad(gz, gx, z, x, b)
 	if fz != nil {
 		kernel.Axpy(w, gz, fz)
 	}
@@ -357,17 +355,17 @@ func (c *core) gradF(fz, fx, z, x []float64, zeta *draw) {
 
 // exactGradF overwrites the destinations with the part of ∇f that is not sampled.
 func (c *core) exactGradF(fz, fx, z, x []float64) {
-	if !c.f.exactX {
+	if !c.f.ExactX {
 		clear(fx)
 	}
-	if c.f.exact == nil {
+	if c.f.Exact == nil {
 		clear(fz)
 		return
 	}
-	if !c.f.exactX {
+	if !c.f.ExactX {
 		fx = nil
 	}
-	c.f.exact.Grad(fz, fx, z, x, one)
+	c.f.Exact.Grad(fz, fx, z, x, sampling.Exactly)
 }
 
 // joint overwrites dz, dv and dx with the estimates of
@@ -375,12 +373,12 @@ func (c *core) exactGradF(fz, fx, z, x []float64) {
 //	D_z = ∇z g,   D_v = ∇²zz g·v + ∇z f,   D_x = ∇²xz g·v + ∇x f
 //
 // at (z, x, v) from one batch of g and one of f. In narrow runs dx is set only on ξ's span.
-func (c *core) joint(dz, dv, dx, z, x, v []float64, xi, zeta *draw) {
+func (c *core) joint(dz, dv, dx, z, x, v []float64, xi, zeta *sampling.Draw) {
 	c.products(dz, dv, dx, z, x, v, xi)
-	if k := c.coefficients(c.f.linear, c.cf, zeta.b); k > 0 {
-		c.counts.GradF += int64(zeta.b.Len())
-		c.f.linear.Coefs(c.cf[:k], nil, nil, z, x, nil, zeta.b)
-		c.f.linear.Combine(dv, nil, c.cf[:k], nil, zeta.weight, 1, zeta.b)
+	if k := c.coefficients(c.f.Linear, c.cf, zeta.Batch); k > 0 {
+		c.counts.GradF += int64(zeta.Batch.Len())
+		c.f.Linear.Coefs(c.cf[:k], nil, nil, z, x, nil, zeta.Batch)
+		c.f.Linear.Combine(dv, nil, c.cf[:k], nil, zeta.Weight, 1, zeta.Batch)
 		return
 	}
 	c.gradF(c.fz, c.fx, z, x, zeta)
@@ -412,7 +410,7 @@ func (c *core) descend(dst, d []float64) {
 }
 
 // stepX makes the step x ← P(x − γ dx) on ξ's span. It clips dx.
-func (c *core) stepX(xi *draw) { c.stepRange(c.span(xi)) }
+func (c *core) stepX(xi *sampling.Draw) { c.stepRange(c.span(xi)) }
 
 // stepRange is stepX on x[lo:hi).
 func (c *core) stepRange(lo, hi int) {
@@ -423,7 +421,7 @@ func (c *core) stepRange(lo, hi int) {
 		clip(c.dx[lo:hi], c.clip)
 	}
 	if c.outer.Auto() {
-		c.auto.move(c.x[lo:hi], c.dx[lo:hi], lo)
+		c.auto.Move(c.x[lo:hi], c.dx[lo:hi], lo, 1)
 	} else {
 		kernel.Axpy(-c.outer.At(c.t+1), c.dx[lo:hi], c.x[lo:hi])
 	}
@@ -458,16 +456,15 @@ func (c *core) clamp(x []float64, lo int) {
 // end ends a step: automatic step sizes look at what it did.
 func (c *core) end() {
 	c.t++
-	if c.auto == nil || c.t < c.auto.next {
+	if c.auto == nil || c.t < c.auto.Next {
 		return
 	}
 	if c.held != nil {
 		c.held.settle()
 	}
-	if !c.auto.look(c) {
+	if !c.auto.Look(c.t) {
 		return
 	}
-	c.auto.back(c)
 	if c.held != nil {
 		c.held.restart()
 	}
@@ -503,9 +500,7 @@ func (c *core) Notes() []string {
 	if c.auto == nil {
 		return nil
 	}
-	n := c.auto.notes
-	c.auto.notes = nil
-	return n
+	return c.auto.TakeNotes()
 }
 
 // State lists the core's variables, x as it is; runs with more of their own add to it.

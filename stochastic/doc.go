@@ -10,7 +10,7 @@
 // level, [MASOBA] averages its directions of x, [SABA] corrects it by a memory of past batches, [SRBA] by full passes
 // now and then, [FSLA] by STORM. [StocBiO], [AmIGO], [BSA], [TTSA], [MRBO], [SUSTAIN] and [VRBO] have inner loops for
 // z, and for v one or a Neumann series; [PZOBO] needs no second derivatives; [STFBO] and [DTFBO] take all samples.
-// Samples are drawn in blocks of consecutive ones by a [Sampler].
+// Samples are drawn in blocks of consecutive ones.
 //
 // A regulariser that is the same in every term (bilevel.Splitter) is never sampled: it enters D_z, D_v and D_x
 // as it is. Other structure that methods look for, once, when they start: bilevel.Linear (memories of a few

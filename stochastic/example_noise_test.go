@@ -13,6 +13,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -195,11 +196,11 @@ func TestNoisyRows(t *testing.T) {
 // goes on with the same.
 func TestDraws(t *testing.T) {
 	for _, shuffle := range []bool{false, true} {
-		s := stochastic.NewSampler(stochastic.NewPartition(10, 3), 1, 1, shuffle)
+		s := sampling.NewSampler(sampling.NewPartition(10, 3), 1, 1, shuffle)
 		seen := map[uint64]bool{0: true}
 		for range 1000 {
 			all := s.All().Draw
-			_, b, _ := s.Next()
+			b := s.Next().Batch
 			if seen[b.Draw] || seen[all] || b.Draw == all {
 				t.Fatalf("shuffle %v: draws %x and %x, one of which was there before", shuffle, b.Draw, all)
 			}

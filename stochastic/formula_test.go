@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // Every method against plain code: its formulas over dense vectors, with each oracle called anew and every vector made
@@ -132,7 +133,7 @@ func (o together) Split() (sampled, exact bilevel.Objective) { return o.sampled,
 func (o together) Dims() (d, p int)                          { return o.sampled.Dims() }
 func (o together) Samples() int                              { return o.sampled.Samples() }
 func (o together) Value(z, x []float64, b bilevel.Batch) float64 {
-	return o.sampled.Value(z, x, b) + o.exact.Value(z, x, one)
+	return o.sampled.Value(z, x, b) + o.exact.Value(z, x, sampling.Exactly)
 }
 
 func (o together) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
@@ -188,7 +189,7 @@ func (s parts) sum(w float64, f func(o bilevel.Objective, b bilevel.Batch) []flo
 	total := f(s.sampled, b)
 	total = plus(make([]float64, len(total)), w, total)
 	if s.exact != nil {
-		total = plus(total, 1, f(s.exact, one))
+		total = plus(total, 1, f(s.exact, sampling.Exactly))
 	}
 	return total
 }
@@ -239,7 +240,7 @@ type naive struct {
 	g, f     parts
 	sampledX bool // x enters the sampled part of g
 	n, m     int  // samples
-	gi, fo   *Sampler
+	gi, fo   *sampling.Sampler
 	rng      *rand.PCG
 	z, x, v  []float64
 	t        int // number of the coming step, from 1
@@ -250,8 +251,8 @@ func newNaive(k knobs, p *bilevel.Problem, at bilevel.Point, seed uint64) *naive
 	s.g, s.sampledX = newParts(p.Inner)
 	s.f, _ = newParts(p.Outer)
 	s.n, s.m = p.Inner.Samples(), p.Outer.Samples()
-	s.gi = NewSampler(NewPartition(s.n, k.batch), seed, 1, k.shuffle)
-	s.fo = NewSampler(NewPartition(s.m, k.batch), seed, 2, k.shuffle)
+	s.gi = sampling.NewSampler(sampling.NewPartition(s.n, k.batch), seed, 1, k.shuffle)
+	s.fo = sampling.NewSampler(sampling.NewPartition(s.m, k.batch), seed, 2, k.shuffle)
 	start, err := p.StartPoint(at)
 	must(err)
 	s.z, s.x, s.v = start.Z, start.X, start.V
@@ -259,13 +260,13 @@ func newNaive(k knobs, p *bilevel.Problem, at bilevel.Point, seed uint64) *naive
 }
 
 func (s *naive) xi() sample {
-	_, b, w := s.gi.Next()
-	return sample{b, w}
+	d := s.gi.Next()
+	return sample{d.Batch, d.Weight}
 }
 
 func (s *naive) zeta() sample {
-	_, b, w := s.fo.Next()
-	return sample{b, w}
+	d := s.fo.Next()
+	return sample{d.Batch, d.Weight}
 }
 
 // xiCross is the batch of a product with ∇²xz g alone: none is drawn for one that looks at no row.
@@ -399,13 +400,13 @@ func saba(warm bool) func(s *naive) func() {
 			dz, hv, cv = mz.estimate(dz, xi.b, pi), mh.estimate(hv, xi.b, pi), mc.estimate(cv, xi.b, pi)
 			fz, fx = mfz.estimate(fz, zeta.b, pf), mfx.estimate(fx, zeta.b, pf)
 			if e := (parts{sampled: s.g.exact}); e.sampled != nil {
-				gz, _ := e.grad(s.z, s.x, sample{one, 1})
+				gz, _ := e.grad(s.z, s.x, sample{sampling.Exactly, 1})
 				dz = plus(dz, 1, gz)
-				hv = plus(hv, 1, e.hess(s.z, s.x, s.v, sample{one, 1}))
-				cv = plus(cv, 1, e.cross(s.z, s.x, s.v, sample{one, 1}))
+				hv = plus(hv, 1, e.hess(s.z, s.x, s.v, sample{sampling.Exactly, 1}))
+				cv = plus(cv, 1, e.cross(s.z, s.x, s.v, sample{sampling.Exactly, 1}))
 			}
 			if e := (parts{sampled: s.f.exact}); e.sampled != nil {
-				ez, ex := e.grad(s.z, s.x, sample{one, 1})
+				ez, ex := e.grad(s.z, s.x, sample{sampling.Exactly, 1})
 				fz, fx = plus(fz, 1, ez), plus(fx, 1, ex)
 			}
 			s.z, s.v = s.along(s.z, s.rho(), dz), s.along(s.v, s.rho(), plus(plus(zeros(s.v), 1, hv), 1, fz))

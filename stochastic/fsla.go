@@ -62,7 +62,7 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	}
 	vector := func(like []float64) []float64 { return make([]float64, len(like)) }
 	r.nx, r.ox = vector(c.x), vector(c.x)
-	if r.same = !c.g.sampledX && c.fx == nil; !r.same {
+	if r.same = !c.g.SampledX && c.fx == nil; !r.same {
 		r.oz, r.ov = vector(c.z), vector(c.v)
 	}
 	c.hold(vector(c.x), true)
@@ -100,7 +100,7 @@ func (r *fslaRun) Step(ctx context.Context) error {
 	} else {
 		eta = min(1, r.momentum/math.Sqrt(float64(r.t+1)))
 		if r.same {
-			r.counts.CrossG += int64(xi.b.Len())
+			r.counts.CrossG += int64(xi.Batch.Len())
 		} else {
 			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, xi)
 		}

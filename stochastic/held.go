@@ -2,6 +2,7 @@ package stochastic
 
 import (
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/adapt"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
@@ -38,6 +39,9 @@ func (c *core) hold(d []float64, old bool) *held {
 		h.restart()
 	}
 	c.held = h
+	if c.auto != nil {
+		c.auto.Farthest = adapt.LargestMove
+	}
 	return h
 }
 
@@ -56,7 +60,7 @@ func (h *held) touch(block int) {
 	if h.sums == nil {
 		return
 	}
-	lo, hi := h.c.g.outerRange(h.c.gi.Block(block))
+	lo, hi := h.c.g.OuterRange(h.c.gi.Block(block))
 	from, f := h.sums[block], h.factors[block]
 	if from != h.sum {
 		if h.old != nil {
@@ -82,10 +86,8 @@ func (h *held) missed(dst []float64, lo, hi int, k float64, own bool) {
 	switch {
 	case !h.c.outer.Auto():
 		kernel.Axpy(-k, d, x)
-	case h.c.auto.moving:
-		h.c.auto.moveMany(x, d, lo, k)
-	case own:
-		kernel.Axpy(k, d, h.c.auto.sum[lo:hi])
+	case h.c.auto.Moving || own:
+		h.c.auto.Move(x, d, lo, k)
 	}
 	h.c.clamp(x, lo)
 }
@@ -146,7 +148,7 @@ func (h *held) settle() {
 // catchUp makes the missed steps of dst, a copy of x.
 func (h *held) catchUp(dst []float64) {
 	for i := range h.sums {
-		lo, hi := h.c.g.outerRange(h.c.gi.Block(i))
+		lo, hi := h.c.g.OuterRange(h.c.gi.Block(i))
 		h.missed(dst, lo, hi, (h.sum-h.sums[i])/h.factors[i], false)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/model"
 )
 
@@ -356,8 +357,8 @@ func TestMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 					t.Fatal("the run has moved")
 				}
 				dz, hv, cv, fz, fx := fill(d, 0), fill(d, 0), fill(q, 0), fill(d, 0), fill(q, 0)
-				r.g.sampledG.Products(dz, hv, cv, at.Z, start.X, at.V, bilevel.All(r.g.sampled))
-				r.f.sampled.Grad(fz, fx, at.Z, start.X, bilevel.All(r.f.sampled))
+				r.g.sampledG.Products(dz, hv, cv, at.Z, start.X, at.V, bilevel.All(r.g.Sampled))
+				r.f.Sampled.Grad(fz, fx, at.Z, start.X, bilevel.All(r.f.Sampled))
 				for _, c := range []struct {
 					name      string
 					got, want []float64
@@ -431,7 +432,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 						r.memG.stepX(r.dx, xi, r.narrow)
 						r.memF.stepX(r.dx, zeta, false)
 						if r.narrow { // the rest of x takes the average, lazily
-							lo, hi := r.g.outerRange(r.gi.Block(int(drawn)))
+							lo, hi := r.g.OuterRange(r.gi.Block(int(drawn)))
 							for j := range r.dx {
 								if j < lo || j >= hi {
 									r.dx[j] = memG.avgX[j]
@@ -446,7 +447,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 					for j := range c.fo.Blocks() {
 						pr := 1.0
 						for _, s := range []struct {
-							s     *Sampler
+							s     *sampling.Sampler
 							block int
 						}{{c.gi, i}, {c.fo, j}} {
 							b := s.s.Block(s.block)
@@ -454,7 +455,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 							if shuffle {
 								w, pi = float64(s.s.Blocks())*s.s.Share(b), 1/float64(s.s.Blocks())
 							}
-							s.s.ahead = draw{block: s.block, b: b, weight: w}
+							s.s.Ahead = sampling.Draw{Block: s.block, Batch: b, Weight: w}
 							pr *= pi
 						}
 						drawn = i
@@ -465,8 +466,8 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 					}
 				}
 				wz, wv, wx, fz, fx := fill(d, 0), fill(d, 0), fill(q, 0), fill(d, 0), fill(q, 0)
-				c.g.wholeG.Products(wz, wv, wx, c.z, c.x, c.v, bilevel.All(c.g.whole))
-				c.f.whole.Grad(fz, fx, c.z, c.x, bilevel.All(c.f.whole))
+				c.g.wholeG.Products(wz, wv, wx, c.z, c.x, c.v, bilevel.All(c.g.Whole))
+				c.f.Whole.Grad(fz, fx, c.z, c.x, bilevel.All(c.f.Whole))
 				axpy(1, fz, wv)
 				axpy(1, fx, wx)
 				for _, e := range []struct {
@@ -581,8 +582,8 @@ func TestAutoRecovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := run.(*sabaRun)
-		r.auto.safety = 100
-		r.auto.setRho(r.core)
+		r.auto.Safety = 100
+		r.auto.setRho()
 		for range 40000 {
 			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
@@ -659,3 +660,16 @@ func TestAutoOnRidge(t *testing.T) {
 	}
 	t.Logf("h = %.9f", values)
 }
+
+func TestSplitMustFit(t *testing.T) {
+	s := newQuadratic(9, 7, 1, 1)
+	p := s.problem()
+	p.Inner = badSplit{s.innerObjective()}
+	if _, err := (SABA{}).Start(p, bilevel.Point{}, 1); err == nil {
+		t.Error("a split into parts that do not fit is accepted")
+	}
+}
+
+type badSplit struct{ *bilevel.Func }
+
+func (b badSplit) Split() (sampled, exact bilevel.Objective) { return b.Func, b.Func }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 const (
@@ -57,6 +58,9 @@ func newNeumann(c *core, terms int, step Rate, hia, joint bool, seed uint64) (*n
 	n.rng.Seed(seed, 3)
 	d := len(c.z)
 	n.hr = make([]float64, d)
+	if c.auto != nil {
+		c.auto.Fresh = true
+	}
 	n.points[0] = neumannPoint{c.z, c.x, make([]float64, d), c.v}
 	if joint {
 		n.points[1] = neumannPoint{append([]float64(nil), c.z...), nil, make([]float64, d), make([]float64, d)}
@@ -100,7 +104,7 @@ func (n *neumann) whole(ctx context.Context) error {
 }
 
 // multiply makes r −= η H_ξ r at the first k points, and adds the result to the sum.
-func (n *neumann) multiply(k int, xi *draw) {
+func (n *neumann) multiply(k int, xi *sampling.Draw) {
 	for i := range n.points[:k] {
 		p := &n.points[i]
 		n.c.products(nil, n.hr, nil, p.z, p.x, p.r, xi)
@@ -135,7 +139,9 @@ func (n *neumann) eta() float64 {
 // scale makes r = η r.
 func (n *neumann) scale(r []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
-		n.c.auto.series(r, r)
+		for i := range r {
+			r[i] *= n.c.auto.series(i)
+		}
 		return
 	}
 	kernel.Scale(n.eta(), r)
@@ -144,7 +150,9 @@ func (n *neumann) scale(r []float64) {
 // descend makes r −= η h.
 func (n *neumann) descend(r, h []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
-		n.c.auto.seriesDescend(r, h)
+		for i, d := range h {
+			r[i] -= n.c.auto.series(i) * d
+		}
 		return
 	}
 	kernel.Axpy(-n.eta(), h, r)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // SABA is [SOBA] with a SAGA estimate of each of the five quantities ∇z g, ∇²zz g·v, ∇²xz g·v (batch ξ) and
@@ -61,7 +62,7 @@ func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		return nil, err
 	}
 	r := &sabaRun{core: c}
-	r.memG = newSaga(&c.g.level, c.gi, 2, m.generic)
+	r.memG = newSaga(&c.g.Level, c.gi, 2, m.generic)
 	r.memF = newSaga(&c.f, c.fo, 1, m.generic)
 	if c.narrow {
 		c.hold(r.memG.avgX, false)
@@ -94,13 +95,13 @@ func (r *sabaRun) Step(context.Context) error {
 }
 
 // descendJointly makes the steps of z and v, in place where that can be, and leaves D_x in dx.
-func (r *sabaRun) descendJointly(xi, zeta *draw) {
-	n := int64(xi.b.Len())
+func (r *sabaRun) descendJointly(xi, zeta *sampling.Draw) {
+	n := int64(xi.Batch.Len())
 	r.counts.GradG += n
 	r.counts.HessG += n
 	r.counts.CrossG += n
-	r.counts.GradF += int64(zeta.b.Len())
-	if rho, ok := r.inPlace(); ok && r.f.exact == nil {
+	r.counts.GradF += int64(zeta.Batch.Len())
+	if rho, ok := r.inPlace(); ok && r.f.Exact == nil {
 		r.exactProducts(nil, nil, r.dx, r.z, r.x, r.v, xi)
 		r.memG.step([2][]float64{r.z, r.v}, xi, rho, 1-rho*r.shrink)
 		r.memF.step([2][]float64{r.v}, zeta, rho, 1)
@@ -114,9 +115,9 @@ func (r *sabaRun) descendJointly(xi, zeta *draw) {
 }
 
 // directions sets D_z and D_v, and the exact parts of D_x.
-func (r *sabaRun) directions(xi, zeta *draw) {
+func (r *sabaRun) directions(xi, zeta *sampling.Draw) {
 	r.exactProducts(r.dz, r.dv, r.dx, r.z, r.x, r.v, xi)
-	if r.f.exact != nil {
+	if r.f.Exact != nil {
 		r.exactGradF(r.fz, r.fx, r.z, r.x)
 		kernel.Axpy(1, r.fz, r.dv)
 		if r.fx != nil {

@@ -3,6 +3,7 @@ package stochastic
 import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // saga is the memory of past batches of one level and the SAGA estimates made from it. Of every block it
@@ -16,9 +17,9 @@ import (
 // one p-vector if batches have their own parts of x, p numbers per block otherwise, and nothing if x does
 // not enter.
 type saga struct {
-	level  *level
-	draws  *Sampler
-	part   Partition
+	level  *sampling.Level
+	draws  *sampling.Sampler
+	part   sampling.Partition
 	d, p   int
 	many   int     // z-quantities: 2 for g, 1 for f
 	share  float64 // of a block of full length
@@ -34,24 +35,24 @@ type saga struct {
 	rows   bool         // batches are one sample with a dense row, which is all there is to combine
 }
 
-func newSaga(l *level, draws *Sampler, many int, generic bool) *saga {
-	d, p := l.whole.Dims()
+func newSaga(l *sampling.Level, draws *sampling.Sampler, many int, generic bool) *saga {
+	d, p := l.Whole.Dims()
 	part := draws.Partition
 	m := &saga{level: l, draws: draws, part: part, d: d, p: p, many: many, share: part.Share(part.Block(0))}
 	for i := range many {
 		m.avg[i] = make([]float64, d)
 	}
 	if generic {
-		l.linear = nil
+		l.Linear = nil
 	}
-	if l.linear != nil {
-		m.width = many * l.linear.Scores()
+	if l.Linear != nil {
+		m.width = many * l.Linear.Scores()
 		m.mem = make([]float64, m.width*part.Samples())
 		m.next = make([]float64, m.width*part.Size())
 		for i := range many {
 			m.delta[i] = make([]float64, d)
 		}
-		m.rows = part.Size() == 1 && l.linear.Row(0) != nil
+		m.rows = part.Size() == 1 && l.Linear.Row(0) != nil
 	} else {
 		m.width = many * d
 		m.mem = make([]float64, m.width*part.Blocks())
@@ -60,9 +61,9 @@ func newSaga(l *level, draws *Sampler, many int, generic bool) *saga {
 			m.delta[i] = m.next[i*d : (i+1)*d]
 		}
 	}
-	if l.sampledX {
+	if l.SampledX {
 		m.nextX, m.avgX = make([]float64, p), make([]float64, p)
-		if l.local != nil {
+		if l.Local != nil {
 			m.memX = make([]float64, p)
 		} else {
 			m.memX = make([]float64, p*part.Blocks())
@@ -73,7 +74,7 @@ func newSaga(l *level, draws *Sampler, many int, generic bool) *saga {
 
 // row is the memory of a block's z-quantities.
 func (m *saga) row(block int, b bilevel.Batch) []float64 {
-	if m.level.linear != nil {
+	if m.level.Linear != nil {
 		return m.mem[b.Lo*m.width : b.Hi*m.width]
 	}
 	return m.mem[block*m.width : (block+1)*m.width]
@@ -81,7 +82,7 @@ func (m *saga) row(block int, b bilevel.Batch) []float64 {
 
 // rowX is the memory of a block's x-quantity, which lives on x[lo:hi).
 func (m *saga) rowX(block, lo, hi int) []float64 {
-	if m.level.local != nil {
+	if m.level.Local != nil {
 		return m.memX[lo:hi]
 	}
 	return m.memX[block*m.p : (block+1)*m.p]
@@ -90,45 +91,45 @@ func (m *saga) rowX(block, lo, hi int) []float64 {
 // change evaluates a block at (z, x, v), remembers the result and leaves the change of the row in next and that of
 // the x-quantity in nextX[lo:hi). It asks for the memory of the block that comes next, or the beginning of it where it
 // is long.
-func (m *saga) change(at *draw, z, x, v []float64) {
-	ahead := &m.draws.ahead
-	coming := m.row(ahead.block, ahead.b)
+func (m *saga) change(at *sampling.Draw, z, x, v []float64) {
+	ahead := &m.draws.Ahead
+	coming := m.row(ahead.Block, ahead.Batch)
 	kernel.Prefetch(coming[:min(len(coming), 512)])
-	b := at.b
+	b := at.Batch
 	var nextX []float64
-	if m.level.sampledX {
-		m.lo, m.hi = m.level.outerRange(b)
+	if m.level.SampledX {
+		m.lo, m.hi = m.level.OuterRange(b)
 		nextX = m.nextX[m.lo:m.hi]
 	}
-	row, d := m.row(at.block, b), m.d
+	row, d := m.row(at.Block, b), m.d
 	next := m.next[:len(row)]
-	switch l := m.level.linear; {
+	switch l := m.level.Linear; {
 	case l != nil && m.many == 2:
 		k := len(next) / 2
 		l.Coefs(next[:k], next[k:], nextX, z, x, v, b)
 	case l != nil:
 		l.Coefs(next, nil, nil, z, x, nil, b)
 		if nextX != nil {
-			m.level.sampled.Grad(nil, m.nextX, z, x, b)
+			m.level.Sampled.Grad(nil, m.nextX, z, x, b)
 		}
-	case m.many == 2 && m.level.local != nil:
-		m.level.local.LocalProducts(next[:d], next[d:], nextX, z, x, v, b)
+	case m.many == 2 && m.level.Local != nil:
+		m.level.Local.LocalProducts(next[:d], next[d:], nextX, z, x, v, b)
 	case m.many == 2:
-		m.level.sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
+		m.level.Sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
 	case nextX != nil:
-		m.level.sampled.Grad(next, m.nextX, z, x, b)
+		m.level.Sampled.Grad(next, m.nextX, z, x, b)
 	default:
-		m.level.sampled.Grad(next, nil, z, x, b)
+		m.level.Sampled.Grad(next, nil, z, x, b)
 	}
 	kernel.SwapDiff(row, next)
 	if len(nextX) > 0 {
-		kernel.SwapDiff(m.rowX(at.block, m.lo, m.hi), nextX)
+		kernel.SwapDiff(m.rowX(at.Block, m.lo, m.hi), nextX)
 	}
 }
 
 // combine sets delta to the change of the z-quantities of b, which change has left.
 func (m *saga) combine(b bilevel.Batch) {
-	l := m.level.linear
+	l := m.level.Linear
 	if l == nil {
 		return
 	}
@@ -143,11 +144,11 @@ func (m *saga) combine(b bilevel.Batch) {
 
 // step makes steps along the estimates that change has prepared, and updates the averages: for each z-quantity
 // dst = keep dst − ρ estimate.
-func (m *saga) step(dst [2][]float64, at *draw, rho, keep float64) {
-	b, weight := at.b, at.weight
+func (m *saga) step(dst [2][]float64, at *sampling.Draw, rho, keep float64) {
+	b, weight := at.Batch, at.Weight
 	share := m.shareOf(b)
 	if m.rows {
-		row, next := m.level.linear.Row(b.Lo), m.next
+		row, next := m.level.Linear.Row(b.Lo), m.next
 		for q := range m.many {
 			for c := 0; c < m.d; c += len(row) { // the part of each score
 				n := next[0]
@@ -165,8 +166,8 @@ func (m *saga) step(dst [2][]float64, at *draw, rho, keep float64) {
 
 // stepX adds the estimate of the x-quantity to dx and updates its average. A narrow one adds the average only to
 // dx[lo:hi), its own part.
-func (m *saga) stepX(dx []float64, at *draw, narrow bool) {
-	if !m.level.sampledX {
+func (m *saga) stepX(dx []float64, at *sampling.Draw, narrow bool) {
+	if !m.level.SampledX {
 		return
 	}
 	lo, hi := m.lo, m.hi
@@ -174,12 +175,12 @@ func (m *saga) stepX(dx []float64, at *draw, narrow bool) {
 		kernel.Axpy(1, m.avgX[:lo], dx[:lo])
 		kernel.Axpy(1, m.avgX[hi:], dx[hi:])
 	}
-	kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, at.weight, m.shareOf(at.b), 1)
+	kernel.SagaStep(dx[lo:hi], m.avgX[lo:hi], m.nextX[lo:hi], -1, at.Weight, m.shareOf(at.Batch), 1)
 }
 
 // shareOf is the share of b, one of the blocks.
 func (m *saga) shareOf(b bilevel.Batch) float64 {
-	if b.Hi-b.Lo != m.part.size {
+	if b.Hi-b.Lo != m.part.Size() {
 		return m.part.Share(b)
 	}
 	return m.share
@@ -194,7 +195,7 @@ func (m *saga) fill(z, x, v []float64) {
 	clear(m.avgX)
 	for i := range m.part.Blocks() {
 		b := m.part.Block(i)
-		m.change(&draw{block: i, b: b}, z, x, v)
+		m.change(&sampling.Draw{Block: i, Batch: b}, z, x, v)
 		m.combine(b)
 		share := m.part.Share(b)
 		for q := range m.many {

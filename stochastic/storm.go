@@ -6,6 +6,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // A STORM estimate d of a quantity is moved by its values G at the current and at the previous point on the same
@@ -21,7 +22,7 @@ func storm(d, now, old []float64, eta float64) {
 }
 
 // storm makes a STORM step on the held direction, from the x-derivatives of ξ, the last batch drawn.
-func (h *held) storm(now, old []float64, eta float64, xi *draw) {
+func (h *held) storm(now, old []float64, eta float64, xi *sampling.Draw) {
 	lo, hi := h.c.span(xi)
 	h.decay(1 - eta)
 	h.touch(h.c.block)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // supportRun is SOBA or SABA by support reweighting. A step with the blocks i of g and j of f touches only the
@@ -57,7 +58,7 @@ type part struct {
 // columns is one level on the columns of its blocks.
 type columns struct {
 	local bilevel.Linear
-	part  Partition
+	part  sampling.Partition
 	d, k  int
 	many  int         // z-quantities: 2 for g, 1 for f
 	of    [][]int32   // the columns of each block: first those that its samples see
@@ -86,17 +87,17 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 		return nil, err
 	}
 	r := &supportRun{core: c}
-	if r.colG, err = newColumns(&c.g.level, c.gi, 2, saga); err != nil {
+	if r.colG, err = newColumns(&c.g.Level, c.gi, 2, saga); err != nil {
 		return nil, fmt.Errorf("inner objective: %w", err)
 	}
-	exact, ok := c.g.exact.(bilevel.Separable)
+	exact, ok := c.g.Exact.(bilevel.Separable)
 	if !ok {
 		return nil, fmt.Errorf("inner objective: stochastic: Support needs an exact part that is bilevel.Separable, "+
-			"such as a penalty, not %T", c.g.exact)
+			"such as a penalty, not %T", c.g.Exact)
 	}
-	if c.f.exact != nil {
+	if c.f.Exact != nil {
 		return nil, fmt.Errorf("outer objective: stochastic: Support needs an objective without an exact part (%T)",
-			c.f.exact)
+			c.f.Exact)
 	}
 	if r.colF, err = newColumns(&c.f, c.fo, 1, saga); err != nil {
 		return nil, fmt.Errorf("outer objective: %w", err)
@@ -124,7 +125,7 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 	}
 	if c.inner.Auto() {
 		c.g.exactG = reweighted{exact, reach}
-		c.auto.setRho(c)
+		c.auto.setRho()
 	}
 	if saga && r.shares(exact) {
 		r.avgX = make([]float64, len(c.x))
@@ -145,11 +146,11 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 	return r, nil
 }
 
-func newColumns(l *level, s *Sampler, many int, saga bool) (*columns, error) {
-	sparse, ok := l.sampled.(bilevel.Sparse)
-	if !ok || l.sampledX {
+func newColumns(l *sampling.Level, s *sampling.Sampler, many int, saga bool) (*columns, error) {
+	sparse, ok := l.Sampled.(bilevel.Sparse)
+	if !ok || l.SampledX {
 		return nil, fmt.Errorf("stochastic: Support needs a sampled part that is bilevel.Sparse and in which x does not "+
-			"enter, not %T", l.sampled)
+			"enter, not %T", l.Sampled)
 	}
 	m := &columns{part: s.Partition, k: sparse.Scores(), many: many}
 	m.d, _ = sparse.Dims()
@@ -158,7 +159,7 @@ func newColumns(l *level, s *Sampler, many int, saga bool) (*columns, error) {
 		blocks[i] = s.Block(i)
 	}
 	if m.local, m.of = sparse.Relabel(blocks); m.local == nil {
-		return nil, fmt.Errorf("stochastic: Support needs sparse rows, and the samples of %T see all of z", l.sampled)
+		return nil, fmt.Errorf("stochastic: Support needs sparse rows, and the samples of %T see all of z", l.Sampled)
 	}
 	m.sees = make([]int, len(m.of))
 	for i, of := range m.of {
@@ -380,7 +381,7 @@ func (r *supportRun) learn(m *columns, q, block int, b bilevel.Batch) {
 func (r *supportRun) Step(ctx context.Context) error {
 	r.directions()
 	r.move()
-	looks := r.auto != nil && r.t+1 >= r.auto.next
+	looks := r.auto != nil && r.t+1 >= r.auto.Next
 	if looks {
 		r.spread(true)
 	}
@@ -393,8 +394,9 @@ func (r *supportRun) Step(ctx context.Context) error {
 
 // directions estimates D_z, D_v and D_x at the current point, on the columns of the blocks drawn.
 func (r *supportRun) directions() {
-	i, bg, wg := r.gi.Next()
-	j, bf, wf := r.fo.Next()
+	xi, zeta := r.gi.Next(), r.fo.Next()
+	i, bg, wg := xi.Block, xi.Batch, xi.Weight
+	j, bf, wf := zeta.Block, zeta.Batch, zeta.Weight
 	r.drawn = [2]int{i, j}
 	g, f := r.colG, r.colF
 	n := int64(bg.Len())
@@ -444,7 +446,7 @@ func (r *supportRun) exactOn(block int) {
 			}
 		}
 	}
-	part.of.Products(r.pz[:n], r.pv[:n], r.dxs[:len(part.places)], m.z[:n], xs, rv, one)
+	part.of.Products(r.pz[:n], r.pv[:n], r.dxs[:len(part.places)], m.z[:n], xs, rv, sampling.Exactly)
 }
 
 // learnX remembers a block's D_x and replaces it by its change; the block is drawn with probability pi.
@@ -515,7 +517,7 @@ func (r *supportRun) move() {
 	rho := r.rate()
 	i, j := r.drawn[0], r.drawn[1]
 	g, f := r.colG, r.colF
-	if r.inner.Auto() && r.auto.diag {
+	if r.inner.Auto() && r.auto.curve.Diagonal {
 		subtractEach(r.z, g.dir[0], r.auto.steps, g.of[i], g.k)
 		subtractEach(r.v, g.dir[1], r.auto.steps, g.of[i], g.k)
 		subtractEach(r.v, f.dir[0], r.auto.steps, f.of[j], f.k)
@@ -543,12 +545,12 @@ func (r *supportRun) moveAuto(places []int32) {
 	a := r.auto
 	for e, j := range places {
 		d := r.dxs[e]
-		if !a.moving {
-			a.sum[j] += d
+		a.Sum[j] += d
+		if !a.Moving {
 			continue
 		}
-		most := a.plan[j] * min(1, farthest*r.rare[j])
-		r.x[j] -= max(-most, min(a.gamma[j]*d, most))
+		most := a.Plan[j] * min(1, a.StepShare()*r.rare[j])
+		r.x[j] -= max(-most, min(a.Gamma[j]*d, most))
 	}
 }
 

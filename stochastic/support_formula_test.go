@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -75,7 +76,7 @@ func supported(train, val *rows.CSR, k int, remembers, warm, shares bool) func(s
 			return plus(m.estimate(now, b, pi), -1, avg)
 		}
 		cross := func(b bilevel.Batch) []float64 {
-			return exact.cross(s.z, s.x, reweigh(b, s.v), sample{one, 1})
+			return exact.cross(s.z, s.x, reweigh(b, s.v), sample{sampling.Exactly, 1})
 		}
 		// learnX is the estimate of D_x from the block b and what it remembers of others.
 		learnX := func(b bilevel.Batch) []float64 {
@@ -113,8 +114,8 @@ func supported(train, val *rows.CSR, k int, remembers, warm, shares bool) func(s
 		return func() {
 			b, c := s.xi().b, s.zeta().b
 			pi, pf := s.probability(b, s.n), s.probability(c, s.m)
-			ez, _ := exact.grad(s.z, s.x, sample{one, 1})
-			eh := exact.hess(s.z, s.x, s.v, sample{one, 1})
+			ez, _ := exact.grad(s.z, s.x, sample{sampling.Exactly, 1})
+			eh := exact.hess(s.z, s.x, s.v, sample{sampling.Exactly, 1})
 			avgZ, avgV := plus(mz.avg, 1, ez), plus(plus(mh.avg, 1, mf.avg), 1, eh)
 			dx := cross(b)
 			if remembers && shares {

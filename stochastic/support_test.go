@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -172,7 +173,7 @@ func TestSupportIsUnbiased(t *testing.T) {
 						for j := range r.fo.Blocks() {
 							pr := 1.0
 							for _, s := range []struct {
-								s     *Sampler
+								s     *sampling.Sampler
 								block int
 							}{{r.gi, i}, {r.fo, j}} {
 								b := s.s.Block(s.block)
@@ -180,7 +181,7 @@ func TestSupportIsUnbiased(t *testing.T) {
 								if shuffle {
 									w, pi = float64(s.s.Blocks())*s.s.Share(b), 1/float64(s.s.Blocks())
 								}
-								s.s.ahead = draw{block: s.block, b: b, weight: w}
+								s.s.Ahead = sampling.Draw{Block: s.block, Batch: b, Weight: w}
 								pr *= pi
 							}
 							for e, v := range memory {
@@ -198,8 +199,8 @@ func TestSupportIsUnbiased(t *testing.T) {
 						}
 					}
 					wz, wv, wx, fz := fill(d, 0), fill(d, 0), fill(q, 0), fill(d, 0)
-					r.g.wholeG.Products(wz, wv, wx, r.z, r.x, r.v, bilevel.All(r.g.whole))
-					r.f.whole.Grad(fz, nil, r.z, r.x, bilevel.All(r.f.whole))
+					r.g.wholeG.Products(wz, wv, wx, r.z, r.x, r.v, bilevel.All(r.g.Whole))
+					r.f.Whole.Grad(fz, nil, r.z, r.x, bilevel.All(r.f.Whole))
 					axpy(1, fz, wv)
 					for _, e := range []struct {
 						name      string
@@ -252,8 +253,8 @@ func TestSupportMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 				}
 				d := len(r.z)
 				dz, hv, fz := fill(d, 0), fill(d, 0), fill(d, 0)
-				r.g.sampledG.Products(dz, hv, nil, r.z, r.x, r.v, bilevel.All(r.g.sampled))
-				r.f.sampled.Grad(fz, nil, r.z, r.x, bilevel.All(r.f.sampled))
+				r.g.sampledG.Products(dz, hv, nil, r.z, r.x, r.v, bilevel.All(r.g.Sampled))
+				r.f.Sampled.Grad(fz, nil, r.z, r.x, bilevel.All(r.f.Sampled))
 				for _, c := range []struct {
 					name      string
 					got, want []float64

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/adapt"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
@@ -155,5 +156,13 @@ func TestAutomaticStepsOfWeights(t *testing.T) {
 		if !(after < before/2) {
 			t.Errorf("%T: h from %.4f to %.4f, want less than half", c.method, before, after)
 		}
+	}
+}
+
+// forgetScratch clears of a what no checkpoint holds, for tests that compare runs.
+func forgetScratch(a *auto) {
+	a.r, a.at, a.d0, a.d1 = nil, nil, nil, nil
+	for _, c := range []*adapt.Curvature{&a.g, &a.f} {
+		*c = adapt.Curvature{L: c.L, Diagonal: c.Diagonal, E: c.E} // internal/adapt tests the rest
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -193,7 +194,7 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	}
 	if m.Alpha.Auto() || automatic {
 		a := newAuto(r.core)
-		r.most = a.multiplier(r.core)
+		r.most = a.multiplier()
 		r.lambda = r.most / exactMultiple
 		if a.decay > 0 {
 			r.lambda = r.most / sampledMultiple
@@ -201,7 +202,7 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		if r.Eta == 0 && automatic {
 			r.Eta, r.free = defaultEta*r.lambda, true
 		}
-		a.start(r.core)
+		a.start()
 		r.auto = a
 	}
 	if r.Eta == 0 {
@@ -213,8 +214,8 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 // quiet says that batches know ∇z g well enough for λ: that the noise of one is small beside ∇z f/κ, which is what ∇z g
 // comes to where g holds back f.
 func (r *core) quiet() bool {
-	kappa := newAuto(r).multiplier(r) / sampledMultiple
-	spread := func(l *level, s *stochastic.Sampler, count *int64) (mean, noise float64) {
+	kappa := newAuto(r).multiplier() / sampledMultiple
+	spread := func(l *level, s *sampling.Sampler, count *int64) (mean, noise float64) {
 		sum, square, blocks := make([]float64, len(r.z)), 0.0, min(32, s.Blocks())
 		for i := range blocks {
 			b := s.Block(i * s.Blocks() / blocks)
@@ -287,29 +288,18 @@ func (r *bomeRun) Step(ctx context.Context) error {
 	} else {
 		kernel.Axpy(-r.Inner.At(t), r.df, r.y)
 	}
-	if r.Outer.Auto() {
-		r.auto.move(r.core)
-	} else {
-		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
-	}
+	r.stepX(r.Outer.At(t))
 	r.t = t
 	if r.auto == nil {
 		return nil
 	}
 	if most := r.most * math.Pow(float64(t), defaultGrowth); lambda > r.lambda && r.lambda < most {
 		r.lambda = min(lambda, scaleGrowth*r.lambda, most)
-		r.auto.setSteps(r.core)
+		r.auto.setSteps()
 	}
-	if t >= r.auto.next {
-		restarts := r.auto.restarts
-		r.auto.look(r.core)
-		if r.auto.restarts > restarts {
-			clear(r.bz)
-			clear(r.bx)
-		}
+	if t >= r.auto.Next && r.auto.Look(t) {
+		clear(r.bz)
+		clear(r.bx)
 	}
 	return nil
 }

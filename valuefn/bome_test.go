@@ -13,6 +13,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/bileveltest"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -291,7 +292,7 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 		for _, run := range kept {
 			c := coreOf(run)
 			c.p, c.g, c.f = nil, level{}, level{}
-			c.auto.at, c.auto.d0, c.auto.d1 = nil, nil, nil // scratch
+			forgetScratch(c.auto)
 			c.dy, c.dz, c.dx = nil, nil, nil
 			if r, ok := run.(*bomeRun); ok {
 				r.df, r.fx, r.gx = nil, nil, nil
@@ -303,7 +304,7 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 				r.df, r.gx = nil, nil
 			}
 		}
-		if norm(coreOf(kept[0]).auto.sum) == 0 {
+		if norm(coreOf(kept[0]).auto.Sum) == 0 {
 			t.Errorf("%+v: a run too simple to test", m)
 		}
 		if !reflect.DeepEqual(kept[0], kept[1]) {
@@ -408,7 +409,7 @@ func TestValuesAreUnbiased(t *testing.T) {
 	z, x := []float64{.3, -1, .2, 2, -.4, .1}, []float64{-1, 0, 1, .5, -2, .3}
 	o := logistic().Inner
 	l := must(newLevel(o))
-	part := stochastic.NewPartition(o.Samples(), 8)
+	part := sampling.NewPartition(o.Samples(), 8)
 	mean, blocks := 0.0, float64(part.Blocks())
 	for i := range part.Blocks() {
 		b := part.Block(i)

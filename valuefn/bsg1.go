@@ -72,8 +72,8 @@ func (m BSG1) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	if r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
-		r.lambda = a.multiplier(r.core)
-		a.start(r.core)
+		r.lambda = a.multiplier()
+		a.start()
 		r.auto = a
 	}
 	return r, nil
@@ -105,21 +105,13 @@ func (r *bsg1Run) Step(ctx context.Context) error {
 	b, w = r.f.next(r.zeta)
 	r.f.grad(r.dy, r.dx, r.z, r.x, b, w)
 	kernel.Axpy(-kernel.Dot(r.dy, r.dz)/(kernel.Dot(r.dz, r.dz)+r.Epsilon), r.gx, r.dx)
-	if r.Outer.Auto() {
-		r.auto.move(r.core)
-	} else {
-		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
-	}
+	r.stepX(r.Outer.At(t))
 	r.t = t
-	if r.Outer.Auto() && !r.auto.moving && norm(r.dx) > 0 { // holding x would let ∇z g vanish
-		r.auto.firstSteps(r.core)
-		r.auto.begin(r.core)
+	if r.Outer.Auto() && !r.auto.Moving { // holding x would let ∇z g vanish
+		r.auto.Release(t)
 	}
-	if r.auto != nil && t >= r.auto.next {
-		r.auto.look(r.core)
+	if r.auto != nil && t >= r.auto.Next {
+		r.auto.Look(r.t)
 	}
 	return nil
 }

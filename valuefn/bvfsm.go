@@ -109,8 +109,8 @@ func (m BVFSM) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	r.draws, r.autoInner, r.autoOuter = 2*m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	if m.Value.Auto() || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
-		r.lambda = a.multiplier(r.core)
-		a.start(r.core)
+		r.lambda = a.multiplier()
+		a.start()
 		r.auto = a
 	}
 	return r, nil
@@ -176,7 +176,7 @@ func (r *bvfsmRun) Step(ctx context.Context) error {
 		kernel.Axpy(force, r.dy, r.df)
 		kernel.Axpy(2*r.Theta*decay, r.y, r.df)
 		if r.Inner.Auto() {
-			flat := (r.auto.curvF + 2*r.Theta*decay) / r.auto.safety
+			flat := (r.auto.f.L + 2*r.Theta*decay) / r.auto.Safety
 			for i, s := range r.auto.full {
 				r.y[i] -= r.df[i] / (2 * (flat + force/s))
 			}
@@ -197,18 +197,11 @@ func (r *bvfsmRun) Step(ctx context.Context) error {
 	r.g.grad(nil, r.gx, r.z, r.x, zb, zw)
 	r.extra.GradG += int64(zb.Len()) // a second time
 	kernel.Axpy(-force, r.gx, r.dx)
-	if r.Outer.Auto() {
-		r.auto.move(r.core)
-	} else {
-		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
-	}
+	r.stepX(r.Outer.At(t))
 	r.t = t
-	if r.auto != nil && t >= r.auto.next {
+	if r.auto != nil && t >= r.auto.Next {
 		r.lambda = force
-		r.auto.look(r.core)
+		r.auto.Look(r.t)
 	}
 	return nil
 }

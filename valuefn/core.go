@@ -7,7 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
-	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
 // core is what the runs of this package share: a point with two inner variables, y whose outer objective counts and z
@@ -21,10 +21,11 @@ type core struct {
 	dy, dz, dx []float64
 	t          int64 // steps made
 
-	xi, zeta *stochastic.Sampler // ξ and ζ
-	draws    int                 // batches of each that a step draws, about
-	solves   bool                // a step solves for z
-	extra    bilevel.Counts      // beside those that the samplers count, a gradient of a level each
+	xi, zeta *sampling.Sampler // ξ and ζ
+	lags     float64           // how many steps on g longer y is on its way to where x has led z
+	draws    int               // batches of each that a step draws, about
+	solves   bool              // a step solves for z
+	extra    bilevel.Counts    // beside those that the samplers count, a gradient of a level each
 
 	lambda               float64 // multiplier of the next step, where automatic step sizes look
 	autoInner, autoOuter bool
@@ -55,16 +56,14 @@ func newCore(p *bilevel.Problem, at bilevel.Point, seed uint64, batch int, shuff
 	r.y = append([]float64(nil), r.z...)
 	d, q := len(r.z), len(r.x)
 	r.dy, r.dz, r.dx = make([]float64, d), make([]float64, d), make([]float64, q)
-	r.xi = stochastic.NewSampler(stochastic.NewPartition(p.Inner.Samples(), batch), seed, 1, shuffle)
-	r.zeta = stochastic.NewSampler(stochastic.NewPartition(p.Outer.Samples(), batch), seed, 2, shuffle)
+	r.xi = sampling.NewSampler(sampling.NewPartition(p.Inner.Samples(), batch), seed, 1, shuffle)
+	r.zeta = sampling.NewSampler(sampling.NewPartition(p.Outer.Samples(), batch), seed, 2, shuffle)
 	return r, nil
 }
 
 // parted says that a batch of g knows only its own part of the direction of x.
 func (r *core) parted() bool {
-	_, local := r.g.sampled.(bilevel.Local)
-	return local && r.xi.Blocks() > 1 && bilevel.EntersX(r.g.sampled) && !bilevel.EntersX(r.f.whole) &&
-		(r.g.exact == nil || !bilevel.EntersX(r.g.exact))
+	return r.g.Local != nil && r.xi.Blocks() > 1 && !r.g.ExactX && !bilevel.EntersX(r.f.Whole)
 }
 
 func norm(d []float64) float64 { return math.Sqrt(kernel.Dot(d, d)) }
@@ -87,9 +86,7 @@ func (r *core) Notes() []string {
 	if r.auto == nil {
 		return nil
 	}
-	n := r.auto.notes
-	r.auto.notes = nil
-	return n
+	return r.auto.TakeNotes()
 }
 
 // state lists the variables of r.

@@ -18,7 +18,7 @@
 // that the gap g(y, x) − g(z, x) shrinks; [KKTAt] computes the loss that its theory bounds. [BSG1] and [BVFSM] are what
 // it was compared with; their answers are right in special cases only.
 //
-// Both levels can be sampled, in blocks drawn by stochastic.Sampler; a regulariser that is the same in every term
+// Both levels can be sampled, in blocks of consecutive samples; a regulariser that is the same in every term
 // ([bilevel.Splitter]) is never sampled. By default F2SA and MinimaxOPT draw batches of
 // 64 and the others use all samples.
 package valuefn

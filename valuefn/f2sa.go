@@ -8,6 +8,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -123,14 +124,14 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	d, q := len(r.z), len(r.x)
 	r.df, r.gy, r.gz = make([]float64, d), make([]float64, q), make([]float64, q)
-	r.other = stochastic.NewSampler(r.xi.Partition, seed, 3, m.Shuffle)
+	r.other = sampling.NewSampler(r.xi.Partition, seed, 3, m.Shuffle)
 	if m.Lambda.Size == 0 || m.Inner.Auto() || m.Outer.Auto() {
 		a := newAuto(r.core)
 		if m.Lambda.Size == 0 {
-			r.Lambda = Multiplier{a.multiplier(r.core), defaultGrowth}
+			r.Lambda = Multiplier{a.multiplier(), defaultGrowth}
 		}
 		r.lambda = r.Lambda.At(1)
-		a.start(r.core)
+		a.start()
 		if m.Inner.Auto() || m.Outer.Auto() {
 			r.auto = a
 		}
@@ -142,7 +143,7 @@ type f2saRun struct {
 	F2SA
 	*core
 	df, gy, gz []float64
-	other      *stochastic.Sampler // ξ'
+	other      *sampling.Sampler // ξ'
 }
 
 // Step makes one step.
@@ -180,18 +181,11 @@ func (r *f2saRun) Step(ctx context.Context) error {
 	kernel.Axpy(lambda, r.gy, r.dx)
 	kernel.Axpy(-lambda, r.gz, r.dx)
 	r.clip(r.dx)
-	if r.Outer.Auto() {
-		r.auto.move(r.core)
-	} else {
-		kernel.Axpy(-r.Outer.At(t), r.dx, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
-	}
+	r.stepX(r.Outer.At(t))
 	r.t = t
-	if r.auto != nil && t >= r.auto.next {
+	if r.auto != nil && t >= r.auto.Next {
 		r.lambda = r.Lambda.At(t + 1)
-		r.auto.look(r.core)
+		r.auto.Look(r.t)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
@@ -88,7 +89,7 @@ func (o split) Split() (sampled, exact bilevel.Objective) { return o.sampled, o.
 func (o split) Dims() (d, p int)                          { return o.sampled.Dims() }
 func (o split) Samples() int                              { return o.sampled.Samples() }
 func (o split) Value(z, x []float64, b bilevel.Batch) float64 {
-	return o.sampled.Value(z, x, b) + o.exact.Value(z, x, one)
+	return o.sampled.Value(z, x, b) + o.exact.Value(z, x, sampling.Exactly)
 }
 
 func (o split) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
@@ -122,7 +123,7 @@ func estimate(o bilevel.Objective, z, x []float64, s sample) (dz, dx []float64) 
 	}
 	add(sampled, s.b, s.w)
 	if exact != nil {
-		add(exact, one, 1)
+		add(exact, sampling.Exactly, 1)
 	}
 	return dz, dx
 }
@@ -131,7 +132,7 @@ func valueOf(o bilevel.Objective, z, x []float64, s sample) float64 {
 	sampled, exact := partsOf(o)
 	v := s.w * sampled.Value(z, x, s.b)
 	if exact != nil {
-		v += exact.Value(z, x, one)
+		v += exact.Value(z, x, sampling.Exactly)
 	}
 	return v
 }
@@ -165,10 +166,10 @@ type naive struct {
 
 func newNaive(p *bilevel.Problem, at bilevel.Point, batch int, shuffle bool, seed uint64) *naive {
 	draws := func(o bilevel.Objective, stream uint64) func() sample {
-		s := stochastic.NewSampler(stochastic.NewPartition(o.Samples(), batch), seed, stream, shuffle)
+		s := sampling.NewSampler(sampling.NewPartition(o.Samples(), batch), seed, stream, shuffle)
 		return func() sample {
-			_, b, w := s.Next()
-			return sample{b, w}
+			d := s.Next()
+			return sample{d.Batch, d.Weight}
 		}
 	}
 	start := must(p.StartPoint(at))

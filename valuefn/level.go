@@ -1,73 +1,50 @@
 package valuefn
 
 import (
-	"fmt"
-
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/kernel"
-	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/internal/sampling"
 )
 
-// one is the batch of an exact part.
-var one = bilevel.Batch{Lo: 0, Hi: 1}
-
-// level is one objective with first derivatives, whole = mean of sampled's terms + exact. Nothing else of it is
-// ever looked at.
+// level is one objective with first derivatives, which are all that is ever looked at.
 type level struct {
-	whole, sampled, exact bilevel.Objective      // exact is nil if there is none
-	linear                bilevel.Linear         // sampled, or nil
-	ez, ex                []float64              // what the exact part gives
-	pairs                 bilevel.PairGradienter // whole, or nil
-	second                []float64              // gradient in x at the second point
+	sampling.Level
+	ez, ex []float64              // what the exact part gives
+	pairs  bilevel.PairGradienter // Whole, or nil
+	second []float64              // gradient in x at the second point
 }
 
 func newLevel(o bilevel.Objective) (level, error) {
-	l := level{whole: o, sampled: o}
-	if err := bilevel.NeedFirstOrder(o); err != nil {
-		return l, err
+	taken, err := sampling.NewLevel(o)
+	if err != nil {
+		return level{}, err
 	}
-	if s, ok := o.(bilevel.Splitter); ok {
-		l.sampled, l.exact = s.Split()
-		if l.sampled == nil || l.sampled.Samples() != o.Samples() || l.exact != nil && l.exact.Samples() != 1 {
-			return l, fmt.Errorf("valuefn: %T.Split must return a part with all %d samples and one with a single sample",
-				o, o.Samples())
-		}
-		if err := bilevel.NeedFirstOrder(l.sampled); err != nil {
-			return l, err
-		}
-		if l.exact != nil {
-			if err := bilevel.NeedFirstOrder(l.exact); err != nil {
-				return l, err
-			}
-			d, p := o.Dims()
-			l.ez, l.ex = make([]float64, d), make([]float64, p)
-		}
+	l := level{Level: taken}
+	if l.Exact != nil {
+		d, p := o.Dims()
+		l.ez, l.ex = make([]float64, d), make([]float64, p)
 	}
-	l.linear, _ = l.sampled.(bilevel.Linear)
 	l.pairs, _ = o.(bilevel.PairGradienter)
 	return l, nil
 }
 
 // next draws a batch and its weight.
-func (l *level) next(s *stochastic.Sampler) (bilevel.Batch, float64) {
-	_, b, w := s.Next()
-	if l.linear != nil {
-		l.linear.Prefetch(s.Ahead())
-	}
-	return b, w
+func (l *level) next(s *sampling.Sampler) (bilevel.Batch, float64) {
+	d := l.Next(s)
+	return d.Batch, d.Weight
 }
 
 // grad overwrites dz and dx, either of which may be nil, with w times the gradient of the sampled part over b
 // plus that of the exact part.
 func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
 	if w == 1 {
-		l.whole.Grad(dz, dx, z, x, b) // one pass for both parts
+		l.Whole.Grad(dz, dx, z, x, b) // one pass for both parts
 		return
 	}
-	l.sampled.Grad(dz, dx, z, x, b)
+	l.Sampled.Grad(dz, dx, z, x, b)
 	kernel.Scale(w, dz)
 	kernel.Scale(w, dx)
-	if l.exact == nil {
+	if l.Exact == nil {
 		return
 	}
 	ez, ex := l.ez, l.ex
@@ -77,7 +54,7 @@ func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
 	if dx == nil {
 		ex = nil
 	}
-	l.exact.Grad(ez, ex, z, x, one)
+	l.Exact.Grad(ez, ex, z, x, sampling.Exactly)
 	kernel.Axpy(1, ez, dz)
 	kernel.Axpy(1, ex, dx)
 }
@@ -85,11 +62,11 @@ func (l *level) grad(dz, dx, z, x []float64, b bilevel.Batch, w float64) {
 // value is w times the value of the sampled part over b plus that of the exact part.
 func (l *level) value(z, x []float64, b bilevel.Batch, w float64) float64 {
 	if w == 1 {
-		return l.whole.Value(z, x, b)
+		return l.Whole.Value(z, x, b)
 	}
-	v := w * l.sampled.Value(z, x, b)
-	if l.exact != nil {
-		v += l.exact.Value(z, x, one)
+	v := w * l.Sampled.Value(z, x, b)
+	if l.Exact != nil {
+		v += l.Exact.Value(z, x, sampling.Exactly)
 	}
 	return v
 }

@@ -176,13 +176,13 @@ func (m MinimaxOPT) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bi
 	if m.Alpha == 0 || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
 		if m.Alpha == 0 {
-			r.first = a.multiplier(r.core)
+			r.first = a.multiplier()
 			if r.xi.Blocks() == 1 && r.zeta.Blocks() == 1 {
 				r.first *= firstMultiple
 			}
 		}
 		r.lambda = r.first
-		a.start(r.core)
+		a.start()
 		if r.autoInner || r.autoOuter {
 			r.auto = a
 		}
@@ -229,20 +229,16 @@ func (r *minimaxRun) Step(ctx context.Context) error {
 	}
 	kernel.Axpby(1, r.fx, alpha, r.dx) // ∇x f + α(∇x g(u, x) − ∇x g(ω, x))
 	switch step := r.m.Outer * r.outerScale * cosine; {
-	case r.autoOuter:
-		r.auto.move(r.core)
 	case r.ruleX == nil:
-		kernel.Axpy(-step, r.dx, r.x)
+		r.stepX(step)
 	default:
 		r.ruleX.Next(r.dirX, r.dx)
-		kernel.Axpy(-step, r.dirX, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
+		copy(r.dx, r.dirX)
+		r.stepX(step)
 	}
 	r.t++
-	if r.auto != nil && r.t >= r.auto.next {
-		r.auto.look(r.core)
+	if r.auto != nil && r.t >= r.auto.Next {
+		r.auto.Look(r.t)
 	}
 	return nil
 }
@@ -254,7 +250,7 @@ func (r *minimaxRun) enter(i int) {
 	r.outerScale = math.Pow(r.m.Growth, -float64(i)*r.m.OuterScaling)
 	r.lambda = r.first * math.Pow(r.m.Growth, float64(i))
 	if r.auto != nil {
-		r.auto.setSteps(r.core)
+		r.auto.setSteps()
 	}
 }
 

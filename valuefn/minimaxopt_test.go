@@ -395,7 +395,7 @@ func TestMinimaxOPTCheckpointsAreComplete(t *testing.T) {
 		a, b := runs[0].(*minimaxRun), runs[1].(*minimaxRun)
 		for _, r := range []*minimaxRun{a, b} {
 			if r.auto != nil {
-				r.auto.at, r.auto.d0, r.auto.d1 = nil, nil, nil // scratch
+				forgetScratch(r.auto)
 			}
 		}
 		if a.stage != 3 || a.lambda == a.first {

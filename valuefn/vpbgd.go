@@ -94,10 +94,10 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if m.Gamma == 0 || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
 		if m.Gamma == 0 {
-			r.last = penaltyMultiple * a.multiplier(r.core)
+			r.last = penaltyMultiple * a.multiplier()
 		}
 		r.setPenalty()
-		a.start(r.core)
+		a.start()
 		if r.autoInner || r.autoOuter {
 			r.auto = a
 		}
@@ -125,7 +125,7 @@ func (r *vpbgdRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	r.setPenalty()
 	gamma := r.lambda
-	allG, allF := bilevel.All(r.g.whole), bilevel.All(r.f.whole)
+	allG, allF := bilevel.All(r.g.Whole), bilevel.All(r.f.Whole)
 	if err := r.solve(ctx, allG); err != nil {
 		return err
 	}
@@ -148,17 +148,10 @@ func (r *vpbgdRun) Step(ctx context.Context) error {
 	} else {
 		kernel.Axpy(-r.m.Inner.At(t)*share, r.dy, r.y)
 	}
-	if r.autoOuter {
-		r.auto.move(r.core)
-	} else {
-		kernel.Axpy(-r.m.Outer.At(t)*share, r.dx, r.x)
-	}
-	if r.bounded {
-		r.p.ProjectX(r.x)
-	}
+	r.stepX(r.m.Outer.At(t) * share)
 	r.t = t
-	if r.auto != nil && t >= r.auto.next {
-		r.auto.look(r.core)
+	if r.auto != nil && t >= r.auto.Next {
+		r.auto.Look(r.t)
 	}
 	return nil
 }

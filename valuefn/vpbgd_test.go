@@ -135,7 +135,7 @@ func TestVPBGDCheckpointsAreComplete(t *testing.T) {
 	}
 	a, b := runs[0].(*vpbgdRun), runs[1].(*vpbgdRun)
 	for _, r := range []*vpbgdRun{a, b} {
-		r.auto.at, r.auto.d0, r.auto.d1 = nil, nil, nil // scratch
+		forgetScratch(r.auto)
 	}
 	if a.t != 301 || !reflect.DeepEqual(a.auto, b.auto) || !slices.Equal(a.y, b.y) || a.lambda != b.lambda ||
 		a.slope != b.slope || a.t != b.t || a.Counts() != b.Counts() {

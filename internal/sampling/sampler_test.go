@@ -1,10 +1,8 @@
-package stochastic
+package sampling
 
 import (
 	"math"
 	"testing"
-
-	"github.com/bilevel-go/bilevel"
 )
 
 func TestPartition(t *testing.T) {
@@ -38,8 +36,9 @@ func TestSamplerProbabilities(t *testing.T) {
 			const passes = 20000
 			visited := 0
 			for range passes * p.Blocks() {
-				ahead := s.Ahead()
-				i, b, w := s.Next()
+				ahead := s.Ahead.Batch
+				d := s.Next()
+				i, b, w := d.Block, d.Batch, d.Weight
 				if block := p.Block(i); b != ahead || b.Lo != block.Lo || b.Hi != block.Hi {
 					t.Fatalf("block %d is %v, announced as %v", i, b, ahead)
 				}
@@ -75,38 +74,10 @@ func TestSamplerOrderChanges(t *testing.T) {
 	var orders [2][10]int
 	for p := range orders {
 		for i := range orders[p] {
-			orders[p][i], _, _ = s.Next()
+			orders[p][i] = s.Next().Block
 		}
 	}
 	if orders[0] == orders[1] {
 		t.Errorf("two passes in the same order %v", orders[0])
 	}
 }
-
-func TestRate(t *testing.T) {
-	for _, c := range []struct {
-		r    Rate
-		t    int64
-		want float64
-	}{{Constant(.3), 7, .3}, {Decaying(2, .5), 16, .5}, {Decaying(3, 1), 6, .5}, {Decaying(8, 1.5), 4, 1}} {
-		if got := c.r.At(c.t); math.Abs(got-c.want) > 1e-15 {
-			t.Errorf("%+v at %d: %v, want %v", c.r, c.t, got, c.want)
-		}
-	}
-	if (Rate{}).Auto() != true || Constant(1).Auto() {
-		t.Error("the zero value, and only it, is automatic")
-	}
-}
-
-func TestSplitMustFit(t *testing.T) {
-	s := newQuadratic(9, 7, 1, 1)
-	p := s.problem()
-	p.Inner = badSplit{s.innerObjective()}
-	if _, err := (SABA{}).Start(p, bilevel.Point{}, 1); err == nil {
-		t.Error("a split into parts that do not fit is accepted")
-	}
-}
-
-type badSplit struct{ *bilevel.Func }
-
-func (b badSplit) Split() (sampled, exact bilevel.Objective) { return b.Func, b.Func }

@@ -1,4 +1,5 @@
-package stochastic
+// Package sampling takes objectives apart and draws batches of their samples.
+package sampling
 
 import (
 	"fmt"
@@ -14,7 +15,7 @@ type Partition struct{ n, size int }
 // NewPartition divides n ≥ 1 samples into blocks of min(size, n).
 func NewPartition(n, size int) Partition {
 	if n < 1 || size < 1 {
-		panic(fmt.Sprintf("stochastic: a partition of %d samples into blocks of %d", n, size))
+		panic(fmt.Sprintf("sampling: a partition of %d samples into blocks of %d", n, size))
 	}
 	return Partition{n, min(size, n)}
 }
@@ -44,22 +45,23 @@ func (p Partition) Share(b bilevel.Batch) float64 { return float64(b.Len()) / fl
 // passes visit every block once in a new random order each time: probability 1/B, weight B·|b|/n.
 type Sampler struct {
 	Partition
+	Ahead Draw // what Next will draw
+
 	pcg     rand.PCG
 	recip   uint64  // ⌈2⁶⁴/size⌉, to divide by multiplication
 	perm    []int32 // the order of the current pass; nil for independent draws
 	pos     int
 	pass    uint64 // the number from which those of the draws in this pass follow
-	last    draw
-	ahead   draw
+	last    Draw
 	visited int64
 }
 
-// draw is a batch that was drawn.
-type draw struct {
-	block  int
-	b      bilevel.Batch
-	weight float64 // of its mean
-	lo, hi int     // of a batch of g: the part of x that its sampled terms depend on
+// Draw is a batch that was drawn.
+type Draw struct {
+	Block  int
+	Batch  bilevel.Batch
+	Weight float64 // of its mean
+	Lo, Hi int     // of a batch of g, for those who fill it in: the part of x that its sampled terms depend on
 }
 
 // NewSampler returns a sampler that is determined by seed and stream.
@@ -73,36 +75,27 @@ func NewSampler(p Partition, seed, stream uint64, shuffle bool) *Sampler {
 		}
 		s.pos = len(s.perm)
 	}
-	s.draw(&s.ahead)
+	s.draw(&s.Ahead)
 	return s
 }
 
-// Next draws a block: its index, its samples and the weight of its mean.
-func (s *Sampler) Next() (block int, b bilevel.Batch, weight float64) {
-	d := s.next()
-	return d.block, d.b, d.weight
-}
-
-// next is Next; what it returns is valid until the next draw.
-func (s *Sampler) next() *draw {
-	s.last = s.ahead
-	s.draw(&s.ahead)
-	s.visited += int64(s.last.b.Hi - s.last.b.Lo)
+// Next draws a block; what it returns is valid until the next draw.
+func (s *Sampler) Next() *Draw {
+	s.last = s.Ahead
+	s.draw(&s.Ahead)
+	s.visited += int64(s.last.Batch.Hi - s.last.Batch.Lo)
 	return &s.last
 }
 
 // All is the batch of all samples under a draw of its own, for methods that make a full pass now and then.
 func (s *Sampler) All() bilevel.Batch {
-	return bilevel.Batch{Lo: 0, Hi: s.n, Draw: s.ahead.b.Draw ^ 1<<63}
+	return bilevel.Batch{Lo: 0, Hi: s.n, Draw: s.Ahead.Batch.Draw ^ 1<<63}
 }
-
-// Ahead is the batch that Next will draw.
-func (s *Sampler) Ahead() bilevel.Batch { return s.ahead.b }
 
 // Visited is the number of samples drawn so far.
 func (s *Sampler) Visited() int64 { return s.visited }
 
-func (s *Sampler) draw(d *draw) {
+func (s *Sampler) draw(d *Draw) {
 	if s.perm != nil {
 		s.drawShuffled(d)
 		return
@@ -118,16 +111,16 @@ func (s *Sampler) draw(d *draw) {
 }
 
 // set makes d the draw of block i and of the randomness that word stands for.
-func (s *Sampler) set(d *draw, i int, word uint64) {
+func (s *Sampler) set(d *Draw, i int, word uint64) {
 	lo := i * s.size
-	d.block, d.weight = i, 1
-	d.b.Lo, d.b.Hi, d.b.Draw = lo, min(lo+s.size, s.n), word
+	d.Block, d.Weight = i, 1
+	d.Batch.Lo, d.Batch.Hi, d.Batch.Draw = lo, min(lo+s.size, s.n), word
 	if s.perm != nil {
-		d.weight = float64(len(s.perm)) * s.Share(d.b)
+		d.Weight = float64(len(s.perm)) * s.Share(d.Batch)
 	}
 }
 
-func (s *Sampler) drawShuffled(d *draw) {
+func (s *Sampler) drawShuffled(d *Draw) {
 	if s.pos == len(s.perm) {
 		for i := len(s.perm) - 1; i > 0; i-- {
 			h, _ := bits.Mul64(s.pcg.Uint64(), uint64(i+1))
@@ -149,8 +142,8 @@ func (s *Sampler) State(st *bilevel.State) {
 		st.Index(&s.pos, len(s.perm)+1)
 		st.Uint64(&s.pass)
 	}
-	for _, d := range []*draw{&s.last, &s.ahead} {
-		block, word := d.block, d.b.Draw
+	for _, d := range []*Draw{&s.last, &s.Ahead} {
+		block, word := d.Block, d.Batch.Draw
 		st.Index(&block, s.Blocks())
 		st.Uint64(&word)
 		s.set(d, block, word)

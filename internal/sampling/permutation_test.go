@@ -1,4 +1,4 @@
-package stochastic
+package sampling
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func TestPermutationsAreUniform(t *testing.T) {
 		var passes [2][4]int
 		for p := range passes {
 			for i := range passes[p] {
-				passes[p][i], _, _ = s.Next()
+				passes[p][i] = s.Next().Block
 			}
 		}
 		var relative, place [4]int // the second order in terms of the first
@@ -67,9 +67,9 @@ func TestPermutationsAreUniform(t *testing.T) {
 	share := []float64{.4, .4, .2}
 	pairs := make([]float64, 9)
 	s := NewSampler(NewPartition(10, 4), 1, 1, false)
-	last, _, _ := s.Next()
+	last := s.Next().Block
 	for range 20000 {
-		b, _, _ := s.Next()
+		b := s.Next().Block
 		pairs[3*last+b]++
 		last = b
 	}
@@ -80,7 +80,7 @@ func TestPermutationsAreUniform(t *testing.T) {
 		s, seen := NewSampler(NewPartition(10, 4), 1, 1, shuffle), map[uint64]bool{}
 		for range 300 {
 			all := s.All()
-			_, b, _ := s.Next()
+			b := s.Next().Batch
 			for _, b := range []bilevel.Batch{all, b} {
 				if b.Draw == 0 || seen[b.Draw] {
 					t.Errorf("shuffle %v: batch %+v has a draw that is fixed or was there before", shuffle, b)
@@ -94,7 +94,7 @@ func TestPermutationsAreUniform(t *testing.T) {
 	draws := func(seed, stream uint64, shuffle bool) string {
 		s, d := NewSampler(NewPartition(40, 4), seed, stream, shuffle), ""
 		for range 30 {
-			b, _, _ := s.Next()
+			b := s.Next().Block
 			d += fmt.Sprint(b)
 		}
 		return d

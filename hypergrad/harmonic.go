@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Rate is the step size of a stochastic fixed-point iteration w ← w + η_s(T̂(w) − w), s = 0, 1, …:
+// Harmonic is the step size of a stochastic fixed-point iteration w ← w + η_s(T̂(w) − w), s = 0, 1, …:
 //
 //	η_s = β/(γ + s),   or η_s = β where γ = 0.
 //
@@ -14,13 +14,13 @@ import (
 // The zero value is automatic: β = γ = 100.
 //
 // Grazzi, Pontil, Salzo, Convergence properties of stochastic hypergradients, 2021.
-type Rate struct {
+type Harmonic struct {
 	Beta  float64 // β > 0
 	Gamma float64 // γ ≥ 0; 0 means constant
 }
 
 // At is the step size of step s = 0, 1, ….
-func (r Rate) At(s int) float64 {
+func (r Harmonic) At(s int) float64 {
 	if r.Gamma == 0 {
 		return r.Beta
 	}
@@ -28,14 +28,14 @@ func (r Rate) At(s int) float64 {
 }
 
 // withDefault replaces the zero value.
-func (r Rate) withDefault() Rate {
-	if r == (Rate{}) {
-		return Rate{Beta: 100, Gamma: 100}
+func (r Harmonic) withDefault() Harmonic {
+	if r == (Harmonic{}) {
+		return Harmonic{Beta: 100, Gamma: 100}
 	}
 	return r
 }
 
-func (r Rate) check(name string) error {
+func (r Harmonic) check(name string) error {
 	if !(r.Beta > 0) || math.IsInf(r.Beta, 0) || !(r.Gamma >= 0) || math.IsInf(r.Gamma, 0) {
 		return fmt.Errorf("hypergrad: the %s rate is β/(γ + s) with β = %v and γ = %v: β must be positive and γ not negative",
 			name, r.Beta, r.Gamma)

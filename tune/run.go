@@ -77,7 +77,7 @@ func (f *fit) run() (*Result, error) {
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
-		if kind == ElasticNet { // the baseline is a lasso, which no ℓ2 strength of the box is
+		if r := kind.entry(); r.l1 != nil && r.squares != nil { // the baseline is a lasso, which no ℓ2 strength of the box is
 			kind = f.base()
 			if q, err = f.problem(f.main, kind); err != nil {
 				return nil, err
@@ -154,13 +154,9 @@ func (f *fit) kinds() []Reg {
 	default:
 		return []Reg{f.o.Reg}
 	}
-	kinds := []Reg{Shared}
-	if f.scores > 1 {
-		kinds = append(kinds, PerClass)
-	}
-	if f.d > 1 {
-		kinds = append(kinds, PerFeature)
-	}
+	kinds := slices.DeleteFunc(Compared(), func(k Reg) bool {
+		return k != Shared && f.strengths(k) == 1 // which is the shared strength
+	})
 	return f.fittingKinds(kinds)
 }
 
@@ -537,25 +533,4 @@ func (f *fit) atBounds(r *Result) []string {
 			"the label.", b.Upper)}
 	}
 	return nil
-}
-
-// describe is a kind of strengths in words.
-func (f *fit) describe(kind Reg) string {
-	switch kind {
-	case PerFeature:
-		return fmt.Sprintf("one strength per feature (%d)", f.d)
-	case PerClass:
-		return fmt.Sprintf("one strength per class (%d)", f.scores)
-	case PerFeatureClass:
-		return fmt.Sprintf("one strength per feature and class (%d)", f.d*f.scores)
-	}
-	switch kind {
-	case L1:
-		return "one ℓ1 strength for all"
-	case L1PerFeature:
-		return fmt.Sprintf("one ℓ1 strength per feature (%d)", f.d)
-	case ElasticNet:
-		return "an elastic net, one ℓ1 and one ℓ2 strength"
-	}
-	return "one strength for all"
 }

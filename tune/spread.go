@@ -22,12 +22,13 @@ func (o Options) checkSpread() error {
 		return nil
 	}
 	r, err := strconv.ParseFloat(o.Spread, 64)
+	kind := o.Reg.entry()
 	switch {
 	case err != nil || math.IsNaN(r) || math.IsInf(r, 0):
 		return &OptionError{"spread", o.Spread, "write auto, off or a number"}
 	case r <= 0:
 		return &OptionError{"spread", o.Spread, "a distance is above zero"}
-	case o.Reg == Shared || o.Reg == L1 || o.Reg == ElasticNet:
+	case kind != nil && !kind.many():
 		return &OptionError{"spread", o.Spread, fmt.Sprintf("with %s no strengths surround a shared one", o.Reg)}
 	}
 	return nil
@@ -35,7 +36,7 @@ func (o Options) checkSpread() error {
 
 // spread is how far strengths of a kind may be from the shared one, where that is not left to held-out rows.
 func (f *fit) spread(kind Reg) float64 {
-	if r, err := strconv.ParseFloat(f.o.Spread, 64); err == nil && kind != f.base() && kind != ElasticNet {
+	if r, err := strconv.ParseFloat(f.o.Spread, 64); err == nil && kind.entry().many() {
 		return r
 	}
 	return whole

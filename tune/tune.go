@@ -72,18 +72,6 @@ const (
 	Ridge    Task = "ridge"    // a number
 )
 
-// Reg says which coefficients share a strength.
-type Reg string
-
-// The kinds of strengths. "auto" and "" compare Shared, PerClass and PerFeature on held-out rows.
-const (
-	AutoReg         Reg = "auto"
-	Shared          Reg = "shared"
-	PerFeature      Reg = "feature"
-	PerClass        Reg = "class"
-	PerFeatureClass Reg = "feature-class"
-)
-
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
 type Method string
 
@@ -188,7 +176,7 @@ func (o Options) fill() (Options, error) {
 	o.Start = or(o.Start, "grid")
 	for _, c := range []error{
 		oneOf("model", o.Task, append([]Task{AutoTask}, Tasks()...)...),
-		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass, L1, L1PerFeature, ElasticNet),
+		oneOf("reg", o.Reg, append([]Reg{AutoReg}, Regs()...)...),
 		o.checkMethod(),
 		oneOf("param", o.Param, Exp, Linear),
 		oneOf("scale", o.Scale, Auto, On, Off),

@@ -23,13 +23,16 @@ import (
 var formats = oneOf(dataset.Formats()) + " (default by content)"
 
 // oneOf names what can be chosen.
-func oneOf[T ~string](values []T) string {
+func oneOf[T ~string](values []T) string { return list(values, "or") }
+
+// list names values in a sentence, with a word before the last.
+func list[T ~string](values []T, last string) string {
 	text := ""
 	for i, v := range values {
 		switch i {
 		case 0:
 		case len(values) - 1:
-			text += " or "
+			text += " " + last + " "
 		default:
 			text += ", "
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -70,8 +71,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
 
 		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
-		p.StringVar((*string)(&o.Reg), "reg", "auto", "strengths: shared, feature, class or feature-class; with zero "+
-			"coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
+		p.StringVar((*string)(&o.Reg), "reg", "auto", regs())
 		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 		p.StringVar(&o.Spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the "+
 			"box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and "+
@@ -80,6 +80,20 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		p.StringVar(&o.Start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
 	})
 	return c
+}
+
+// regs is the help of --reg.
+func regs() string {
+	var squares, sparse []tune.Reg
+	for _, r := range tune.Regs() {
+		if r.Sparse() {
+			sparse = append(sparse, r)
+		} else {
+			squares = append(squares, r)
+		}
+	}
+	return fmt.Sprintf("strengths: %s; with zero coefficients %s; auto compares %s on held-out rows", oneOf(squares),
+		oneOf(sparse), list(tune.Compared(), "and"))
 }
 
 // settings are those of tune.Fit, checked.

@@ -30,7 +30,7 @@ type fit struct {
 	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
 	unit      float64
 	comparing bool // kinds of strengths are being compared
-	trying    bool // a descent is a trial, of which only the losses of held-out rows are wanted
+	onTrial   bool // of a descent only the losses on held-out rows are wanted, and no exact end
 	scores    int  // per row
 
 	main split // all rows
@@ -46,17 +46,21 @@ type fit struct {
 	testGap, testGapError float64
 	// the same of the shares of right predictions
 	rightGap, rightGapError float64
-	uncompared              error    // why kinds could not be compared
-	noTime                  bool     // to compare kinds
-	judged                  []*trial // kinds and spreads as compared; nil for none
-	chosen                  *trial   // is learned on all rows
-	partGrid                bool     // not all of the grid was tried
-	cut                     bool     // learning ended because there was no time for another evaluation
-	late                    bool     // it ended with ctx
-	tried                   int      // points of the grid
-	trouble                 bool     // an error ended learning
-	stage                   stage
-	done                    float64 // as last reported
+
+	gridTried int  // points of the grid
+	partGrid  bool // not all of them were tried
+
+	compared        []*trial // kinds and spreads as compared; nil for none
+	compareErr      error    // why kinds could not be compared
+	noTimeToCompare bool
+	chosen          *trial // is learned on all rows
+
+	timedOut    bool // learning ended with ctx
+	cutShort    bool // it ended because there was no time for another evaluation
+	failedEarly bool // an error ended it
+
+	stage stage
+	done  float64 // as last reported
 }
 
 // split is what strengths are learned on: training and validation rows, or the rows of a cross-validation.

@@ -365,7 +365,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		return nil, err
 	}
 	res.Interrupted = ctx.Err() != nil
-	res.TimedOut = !res.Interrupted && (f.late || f.cut)
+	res.TimedOut = !res.Interrupted && (f.timedOut || f.cutShort)
 	switch {
 	case res.Interrupted:
 		res.Reason = "interrupted: the best point so far"

@@ -183,7 +183,7 @@ func (r *descent) rest(ctx context.Context) error {
 		r.done = true
 		return r.end()
 	}
-	// A loose inner solution, or one of few steps, may know nothing of x: look again.
+	// An inner solution to a loose tolerance, or one of few steps, may know nothing of x: look again.
 	r.tighten(1e-4)
 	r.k++
 	return r.evaluate(ctx, &r.now, r.effort(r.k))

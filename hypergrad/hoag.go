@@ -162,7 +162,7 @@ func (r *hoag) Step(ctx context.Context) error {
 		if r.eps <= leastTolerance {
 			return r.finish()
 		}
-		// A loose inner solution may know nothing of x: look again.
+		// An inner solution to a loose tolerance may know nothing of x: look again.
 		r.tighten(1e-4)
 		return r.evaluate(ctx, &r.now, r.effort)
 	}
@@ -261,7 +261,7 @@ func (r *hoag) stepQuasiNewton(ctx context.Context) error {
 func (r *hoag) failed(ctx context.Context) error {
 	r.search.active = false
 	r.lastStep = math.Sqrt(float64(len(r.search.dir)))
-	if r.mem.held > 0 {
+	if r.mem.stored > 0 {
 		r.mem.reset()
 		return nil
 	}

@@ -85,7 +85,7 @@ type srbaRun struct {
 func (r *srbaRun) Step(ctx context.Context) error {
 	d := r.d
 	if r.since == 0 {
-		r.held.settle()
+		r.held.catchUpAll()
 		xi, zeta := r.all()
 		r.joint(d[0], d[1], d[2], r.z, r.x, r.v, xi, zeta)
 	} else {

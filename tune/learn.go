@@ -37,10 +37,8 @@ func (f *fit) at(step int64, share, value float64) {
 
 // gridPoints are the shared strengths to try, from strong to weak, as x in the exponential parametrisation.
 func (f *fit) gridPoints(step float64) []float64 {
-	lo, hi := f.o.Box.Lower, f.o.Box.Upper
-	if f.o.Param == Linear {
-		lo, hi = math.Log(lo), math.Log(hi)
-	}
+	exponent := f.param().exponent
+	lo, hi := exponent(f.o.Box.Lower), exponent(f.o.Box.Upper)
 	a, b := max(lo, f.middleOfGrid()-12), min(hi, f.middleOfGrid()+12)
 	if a > b {
 		a, b = lo, hi
@@ -68,13 +66,8 @@ func (f *fit) middleOfGrid() float64 {
 	return 0
 }
 
-// param is an exponent in the parametrisation.
-func (f *fit) param(t float64) float64 {
-	if f.o.Param == Linear {
-		return min(max(math.Exp(t), f.o.Box.Lower), f.o.Box.Upper)
-	}
-	return t
-}
+// param is the parametrisation.
+func (f *fit) param() *param { return f.o.Param.entry() }
 
 // shared is a solution with the same strength everywhere.
 type shared struct {
@@ -153,7 +146,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 		if i > 0 && (ctx.Err() != nil || from.Sub(begin)+slowest > budget) {
 			break
 		}
-		x[0] = f.param(t)
+		x[0] = min(max(f.param().at(t), f.o.Box.Lower), f.o.Box.Upper) // rounding must not lead out of the box
 		accept := slack * tol
 		if norm := floats.Norm(z, 2); slack > 1 && norm > 0 {
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
@@ -331,10 +324,7 @@ func (f *fit) start(q *problem, from shared) bilevel.Point {
 		r := rand.New(rand.NewPCG(f.o.Seed, 0x5747a7))
 		x := make([]float64, p)
 		for j := range x {
-			if x[j] = 1 - r.Float64(); f.o.Param == Exp {
-				x[j] = math.Log(x[j])
-			}
-			x[j] = min(max(x[j], f.o.Box.Lower), f.o.Box.Upper)
+			x[j] = min(max(f.param().of(1-r.Float64()), f.o.Box.Lower), f.o.Box.Upper)
 		}
 		return bilevel.Point{X: x}
 	}
@@ -347,7 +337,7 @@ const (
 
 	// compareSteps is enough to tell kinds of strengths apart.
 	compareSteps = 60
-	patience     = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
+	patience     = 10   // steps over which h has to fall
 	negligible   = 1e-5 // by this share of itself
 )
 
@@ -379,7 +369,7 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 	}
 	if q.l1 != nil && f.o.Start == "grid" {
 		starts = f.sparseStarts(q, base, mid)
-	} else if f.o.Param == Exp && p > 1 && (!named || f.o.Start == "grid") {
+	} else if f.param().logarithmic && p > 1 && (!named || f.o.Start == "grid") {
 		unfelt := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
 		cheap := f.method() == HOAG && f.pass(q.rows)*float64(d) <= cheapDescent
 		switch {
@@ -421,7 +411,7 @@ func (f *fit) middle(q *problem) []float64 {
 		return f.sparseMiddle(q)
 	}
 	mid := make([]float64, p)
-	if f.o.Param != Exp {
+	if !f.param().logarithmic {
 		return mid
 	}
 	loss := f.loss.curvature(f.scores)
@@ -474,7 +464,7 @@ func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []f
 		return w()
 	}
 	l, err := f.descend(ctx, q, from, watched())
-	if err != nil || f.method() != HOAG || f.o.Param != Exp {
+	if err != nil || f.method() != HOAG || !f.param().logarithmic {
 		return l, err
 	}
 	for range 3 {
@@ -591,15 +581,12 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		}
 		last = at.X
 		past = append(past, best)
-		k := len(past) - 1 - patience
-		if f.o.Param == Linear {
-			k -= 3 * patience
-		}
+		k := len(past) - 1 - f.param().patience
 		switch {
 		case w != nil && !w(at):
 			end(givenUp)
 		case sampled != nil: // see add
-		case f.o.Param == Exp && r.GradNorm <= negligible*math.Abs(r.Value):
+		case f.param().logarithmic && r.GradNorm <= negligible*math.Abs(r.Value):
 			end("converged: the gradient is negligible")
 		// Where strengths can fit the validation rows altogether, h falls for ever: what is left of a small
 		// part of the loss at the start is not worth the steps.

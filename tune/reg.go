@@ -272,11 +272,7 @@ func (p Penalty) Explain() string {
 	case r.l1 != nil:
 		term, zero = "s |z|", "to zero"
 	}
-	x := "s = e^x"
-	if p.Param == Linear {
-		x = "s = x"
-	}
-	return fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, %s with x "+
-		"between %g and %g. A large strength takes the coefficient %s.", r.terms()[0].owner, term, x, p.Box.Lower,
-		p.Box.Upper, zero)
+	return fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, s = %s with "+
+		"x between %g and %g. A large strength takes the coefficient %s.", r.terms()[0].owner, term, p.Param.Formula(),
+		p.Box.Lower, p.Box.Upper, zero)
 }

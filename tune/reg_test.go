@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -42,5 +43,33 @@ func TestRegs(t *testing.T) {
 	}
 	if all := tune.Compared(); len(all) < 2 || all[0] != tune.Shared {
 		t.Errorf("%v are compared, which does not begin with the baseline", all)
+	}
+}
+
+// TestParams: what an entry of the table of parametrisations says of x and strengths fits together.
+func TestParams(t *testing.T) {
+	for _, p := range tune.Params() {
+		if err := (tune.Options{Param: p}).Check(); err != nil {
+			t.Errorf("%s: %v", p, err)
+		}
+		if !strings.Contains(p.Formula(), "x") {
+			t.Errorf("%s: a strength is %q", p, p.Formula())
+		}
+	}
+	train, val := halves(t, regression(120, 4, 3))
+	for _, p := range tune.Params() { // the grid has the same strengths, whatever x is
+		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val},
+			tune.Options{Reg: tune.Shared, Param: p, Box: map[tune.Param]tune.Box{
+				tune.Exp: {Lower: -6, Upper: 6}, tune.Linear: {Lower: math.Exp(-6), Upper: math.Exp(6)}}[p]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, last := r.Grid[0].X, r.Grid[len(r.Grid)-1].X
+		if p == tune.Exp {
+			first, last = math.Exp(first), math.Exp(last)
+		}
+		if math.Abs(math.Log(first)-6) > 1e-9 || math.Abs(math.Log(last)+6) > 1e-9 {
+			t.Errorf("%s: a grid of strengths from %v to %v", p, first, last)
+		}
 	}
 }

@@ -75,10 +75,7 @@ func (f *fit) findTop(q *problem, tol float64) error {
 	}
 	d, p := q.Dims()
 	z, grad := make([]float64, d), make([]float64, d)
-	x := slices.Repeat([]float64{f.param(80)}, p)
-	if f.o.Param == Linear {
-		x = slices.Repeat([]float64{1e30}, p)
-	}
+	x := slices.Repeat([]float64{f.param().enormous}, p)
 	if _, err := solve(f.closing, solver, z, x, tol); err != nil {
 		return err
 	}
@@ -97,10 +94,8 @@ func (f *fit) findTop(q *problem, tol float64) error {
 // sparsePoints are the ℓ1 strengths of the grid, from λ_max down to a thousandth of it, or less where there are more
 // rows than features, as x in the exponential parametrisation.
 func (f *fit) sparsePoints(step float64) []float64 {
-	lo, hi := f.o.Box.Lower, f.o.Box.Upper
-	if f.o.Param == Linear {
-		lo, hi = math.Log(lo), math.Log(hi)
-	}
+	exponent := f.param().exponent
+	lo, hi := exponent(f.o.Box.Lower), exponent(f.o.Box.Upper)
 	depth := math.Log(1e3)
 	if n, _ := f.main.train.Dims(); n > f.d {
 		depth = math.Log(1e5)
@@ -140,7 +135,7 @@ func (f *fit) sparseStarts(q *problem, base shared, mid []float64) []bilevel.Poi
 		}
 		return bilevel.Point{X: x, Z: base.z}
 	}
-	if f.o.Param == Linear {
+	if !f.param().logarithmic {
 		return []bilevel.Point{at(base.x, math.Exp(mid[p-1]))}
 	}
 	starts := []bilevel.Point{at(base.x, 0)}

@@ -51,12 +51,9 @@ func (f *fit) choosesSpread(kind Reg) bool {
 	return f.o.Spread == "auto" && !kind.Sparse() && f.strengths(kind) > n
 }
 
-// keepWithin bounds the strengths of q by their distance r from x0, in the logarithm with Linear.
+// keepWithin bounds the strengths of q by a factor e^r from that of x0.
 func (f *fit) keepWithin(q *problem, x0, r float64) {
-	lo, hi := x0-r, x0+r
-	if f.o.Param == Linear {
-		lo, hi = x0*math.Exp(-r), x0*math.Exp(r)
-	}
+	lo, hi := f.param().around(x0, r)
 	for j := range q.Lower {
 		q.Lower[j], q.Upper[j] = max(q.Lower[j], lo), min(q.Upper[j], hi)
 	}
@@ -212,10 +209,7 @@ func (f *fit) spreadWords(r *Result, held string) []string {
 	t, n := f.chosen, f.strengths(f.chosen.kind)
 	near := "in the whole box"
 	if t.spread < wholeBox {
-		near = fmt.Sprintf("within %g of the best shared one, x = %.4g", t.spread, r.BaselineX)
-		if f.o.Param == Linear {
-			near = fmt.Sprintf("within a factor e^%g of the best shared one, %.4g", t.spread, r.BaselineX)
-		}
+		near = fmt.Sprintf(f.param().near, t.spread, r.BaselineX)
 	}
 	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n,
 		map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)

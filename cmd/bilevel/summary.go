@@ -31,12 +31,8 @@ func dataLine(r *tune.Result, name string) string {
 // modelLine is the model in one line.
 func modelLine(r *tune.Result) string {
 	m := r.Model
-	x := "e^x"
-	if m.Penalty.Param == tune.Linear {
-		x = "x"
-	}
 	parts := []string{string(m.Task), m.Penalty.Words(),
-		fmt.Sprintf("%s with x in [%g, %g]", x, m.Penalty.Box.Lower, m.Penalty.Box.Upper)}
+		fmt.Sprintf("%s with x in [%g, %g]", m.Penalty.Param.Formula(), m.Penalty.Box.Lower, m.Penalty.Box.Upper)}
 	if m.Scaler != nil {
 		parts = append(parts, "features standardised")
 	}

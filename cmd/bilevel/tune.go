@@ -76,7 +76,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		p.StringVar(&o.Spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the "+
 			"box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and "+
 			"off with --box)")
-		p.StringVar((*string)(&o.Param), "param", "exp", "a strength is e^x (exp) or x (linear)")
+		p.StringVar((*string)(&o.Param), "param", "exp", params())
 		p.StringVar(&o.Start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
 	})
 	return c
@@ -94,6 +94,15 @@ func regs() string {
 	}
 	return fmt.Sprintf("strengths: %s; with zero coefficients %s; auto compares %s on held-out rows", oneOf(squares),
 		oneOf(sparse), list(tune.Compared(), "and"))
+}
+
+// params is the help of --param.
+func params() string {
+	var all []string
+	for _, p := range tune.Params() {
+		all = append(all, fmt.Sprintf("%s (%s)", p.Formula(), p))
+	}
+	return "a strength is " + oneOf(all)
 }
 
 // settings are those of tune.Fit, checked.

@@ -424,8 +424,13 @@ func (f *fit) words(r *Result) []string {
 			chosen = &r.Candidates[i]
 		}
 	}
-	if m, ok := f.o.Method.entry(); ok && f.o.Reg == AutoReg && f.d > 1 && !m.Fits(f.d) {
-		say("One strength per feature was not tried: %s searches for at most %d.", m.Name, m.Longest)
+	if m, ok := f.o.Method.entry(); ok && f.o.Reg == AutoReg {
+		for _, k := range Compared() {
+			if n := f.strengths(k); n > 1 && !m.Fits(n) {
+				words := k.entry().words
+				say("%s was not tried: %s searches for at most %d.", strings.ToUpper(words[:1])+words[1:], m.Name, m.Longest)
+			}
+		}
 	}
 	switch {
 	case f.o.Reg != AutoReg && f.choosesSpread(kind) && kind != Shared:

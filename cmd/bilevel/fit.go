@@ -76,7 +76,7 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
 		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 	p.StringVar((*string)(&f.text.Weight), "text", "",
-		"weight of a word in a folder of texts: count or tfidf (default count); rows get unit length")
+		"weight of a word in a folder of texts: "+oneOf(dataset.Weights())+" (default count); rows get unit length")
 	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
 
 	own()
@@ -137,8 +137,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
-	case weight != "" && weight != dataset.Count && weight != dataset.TFIDF:
-		return usagef("--text %q: choose count or tfidf", weight)
+	case weight != "" && !slices.Contains(dataset.Weights(), weight):
+		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
 	case f.text.MinDocs < 0:
 		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):

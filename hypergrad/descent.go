@@ -63,7 +63,7 @@ func (m Descent) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilev
 	if m.FirstTolerance == 0 {
 		m.FirstTolerance = defaultTolerance
 	}
-	if !(m.FirstTolerance > 0) || m.Tolerance < 0 || m.Tolerance > Cubic || !(m.Step >= 0) || math.IsInf(m.Step, 0) {
+	if !(m.FirstTolerance > 0) || !m.Tolerance.known() || !(m.Step >= 0) || math.IsInf(m.Step, 0) {
 		return nil, fmt.Errorf("hypergrad: Descent with Step %v, FirstTolerance %v, Tolerance %v",
 			m.Step, m.FirstTolerance, m.Tolerance)
 	}

@@ -184,16 +184,10 @@ func (r *outerRun) accept() {
 
 // tolerance sets ε_k.
 func (r *outerRun) tolerance() {
-	k := float64(max(r.k, 1))
-	switch r.sequence {
-	case AutoTolerance:
+	if at := sequences[r.sequence].at; at != nil {
+		r.eps = at(r.shrink*r.first, r.k)
+	} else {
 		r.eps = min(r.eps, r.now.norm/r.outerScale/100)
-	case Exponential:
-		r.eps = r.shrink * r.first * math.Pow(.9, float64(r.k))
-	case Quadratic:
-		r.eps = r.shrink * r.first / (k * k)
-	case Cubic:
-		r.eps = r.shrink * r.first / (k * k * k)
 	}
 	r.eps = max(r.eps, leastTolerance)
 }

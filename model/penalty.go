@@ -223,7 +223,7 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		clear(cv)
 	}
 	if q.identity() && !q.linear {
-		q.fused(dz, hv, q.own(cv), z, q.own(x), v, add)
+		q.exponentialProducts(dz, hv, q.own(cv), z, q.own(x), v, add)
 		return
 	}
 	q.prepare(x)
@@ -382,8 +382,8 @@ func (q *Penalty) addCross(cv, z, v []float64, s segment) {
 	}
 }
 
-// fused is products for s = eˣ with one strength per coefficient.
-func (q *Penalty) fused(dz, hv, cv, z, x, v []float64, add bool) {
+// exponentialProducts is products for s = eˣ with one strength per coefficient.
+func (q *Penalty) exponentialProducts(dz, hv, cv, z, x, v []float64, add bool) {
 	p := q.p
 	if p < q.d {
 		if !add {

@@ -471,10 +471,10 @@ func TestOldProductOfFSLA(t *testing.T) {
 			runs[i] = run.(*fslaRun)
 		}
 		a, b := runs[0], runs[1]
-		if !a.same {
+		if !a.batchFree {
 			t.Fatal("x enters the penalty alone, and the product is not taken from the step before")
 		}
-		b.same = false
+		b.batchFree = false
 		b.oz, b.ov = slices.Clone(b.z), slices.Clone(b.v)
 		for i := range 600 {
 			if i == 300 {

@@ -78,7 +78,7 @@ type srbaRun struct {
 	d             [3][]float64 // D_z, D_v and D_x
 	oz, ov        []float64    // z and v before the last move
 	bz, bv        []float64    // directions of the batch at the old point
-	nx, ox        []float64
+	nx, ox        []float64    // D_x of the batch at the current and at the old point
 }
 
 // Step makes one step.

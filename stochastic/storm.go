@@ -40,7 +40,7 @@ type stormRun struct {
 	first    bool
 	adjoint  *neumann
 	d        []float64 // D_z
-	bz       []float64
+	bz       []float64 // ∇z g of the batch at the previous point
 	nx, ox   []float64 // D_x of the batch at the current and at the previous point
 	ofx      []float64 // ∇x f at the previous point
 }

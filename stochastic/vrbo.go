@@ -79,8 +79,9 @@ type vrboRun struct {
 	period, since int
 	adjoint       *neumann
 	d             []float64 // D_z
-	bz            []float64
-	nx, ox, ofx   []float64
+	bz            []float64 // ∇z g of a batch at the earlier point
+	nx, ox        []float64 // D_x of a batch at the current and at the earlier point
+	ofx           []float64 // ∇x f at the earlier point
 }
 
 // Step makes one step.

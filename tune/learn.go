@@ -131,7 +131,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	slack, expensive := 1.0, d > manyCoefficients // points are solved to slack times tol
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
-		if q.l1 == nil { // an ℓ1 strength is dearer the weaker it is
+		if q.l1 == nil { // the weaker an ℓ1 strength, the longer it takes
 			points = fromMiddle(points, f.middleOfGrid())
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
@@ -670,7 +670,7 @@ func troubled(err error) string {
 const (
 	batch          = 64   // of a stochastic method
 	leastPasses    = 5    // before one may end
-	leastSteps     = 2000 // too
+	leastSteps     = 2000 // the same in steps
 	leastFullSteps = 2000 // of a method that passes over all rows
 	mostSeconds    = 60   // of steps, where the user gives no limit
 	smallGradient  = 1e-3 // as a share of h: the run has converged

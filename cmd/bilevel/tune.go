@@ -48,7 +48,7 @@ with --reg auto, one in all, one per class and one per feature are compared on h
 that does best is learned on all validation rows. More strengths than validation rows would fit those rows:
 they stay near the best shared one, as far as held-out rows allow (--spread).
 
-Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are dear:
+Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are expensive:
 ` + methods.Describe("  ", methods.Exact, methods.Sampled, methods.FullBatch, methods.Search) + `
 The folder --out gets model.json (for bilevel predict), trace.csv and report.html.
 

@@ -77,9 +77,9 @@ type reg struct {
 // sharing says which coefficients share a strength.
 type sharing struct {
 	of    model.Strengths
-	count func(f *fit) int                            // of the strengths
-	name  func(f *fit, class int, feature int) string // of the strength of a coefficient
-	owner string                                      // what a strength belongs to
+	count func(f *fit) int                        // of the strengths
+	name  func(f *fit, class, feature int) string // of the strength of a coefficient
+	owner string                                  // what a strength belongs to
 }
 
 var (
@@ -114,7 +114,7 @@ var (
 	}
 )
 
-// entry is that of a kind, nil for "auto" and what is no kind.
+// entry is that of a kind, nil for "auto" and for an unknown one.
 func (r Reg) entry() *reg {
 	for _, e := range regs {
 		if e.reg == r {

@@ -566,7 +566,7 @@ func (d *driver) checkObjectives() error {
 	if err != nil {
 		return err
 	}
-	// What a method does not ask for may be missing, or dear.
+	// What a method does not ask for may be missing, or expensive.
 	if used := d.counts(); used.HessG+used.CrossG == 0 {
 		return nil
 	}

@@ -67,8 +67,8 @@ func (g Group) curve(y func(Point) float64, x func(Point) float64) (at []float64
 	return at, spreads
 }
 
-// Chart draws the runs of p, as svg or png: y against time and against samples visited, medians over seeds and, as
-// bands, the 20% and 80% quantiles. It is an error if no run knows y.
+// Chart draws the runs of p in one of the formats of [Drawings]: y against time and against samples visited, medians
+// over seeds and, as bands, the 20% and 80% quantiles. It is an error if no run knows y.
 func (p ProblemResults) Chart(w io.Writer, format string, y Quantity) error {
 	of := func(at Point) float64 { return y.of(at, p.Best) }
 	panels := []panel{

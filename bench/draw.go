@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"io"
 	"math"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -50,7 +51,7 @@ const (
 	panelHeight = 3.2 * vg.Inch
 )
 
-// Draw draws the table of f as "svg" or "png".
+// Draw draws the table of f in one of the formats of [Drawings].
 func (f Figure) Draw(t *Table, format string, w io.Writer) error {
 	panels := f.panels(t)
 	cols := min(2, len(panels))
@@ -74,14 +75,33 @@ func (f Figure) Draw(t *Table, format string, w io.Writer) error {
 	return err
 }
 
-func newCanvas(format string, width, height vg.Length) (vg.CanvasWriterTo, error) {
-	switch format {
-	case "svg":
-		return vgsvg.New(width, height), nil
-	case "png":
-		return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))}, nil
+// drawings are the formats of drawings. An entry is all that there is to say about one.
+var drawings = []struct {
+	format string
+	canvas func(width, height vg.Length) vg.CanvasWriterTo
+}{
+	{"svg", func(width, height vg.Length) vg.CanvasWriterTo { return vgsvg.New(width, height) }},
+	{"png", func(width, height vg.Length) vg.CanvasWriterTo {
+		return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))}
+	}},
+}
+
+// Drawings are the formats that figures and charts can be drawn in.
+func Drawings() []string {
+	var all []string
+	for _, d := range drawings {
+		all = append(all, d.format)
 	}
-	return nil, fmt.Errorf("bench: a drawing is svg or png, not %q", format)
+	return all
+}
+
+func newCanvas(format string, width, height vg.Length) (vg.CanvasWriterTo, error) {
+	for _, d := range drawings {
+		if d.format == format {
+			return d.canvas(width, height), nil
+		}
+	}
+	return nil, fmt.Errorf("bench: a drawing is %s, not %q", strings.Join(Drawings(), " or "), format)
 }
 
 func (p panel) plot() (*plot.Plot, error) {

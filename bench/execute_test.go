@@ -439,8 +439,8 @@ func TestLooseEvaluations(t *testing.T) {
 		e := &evaluator{Evaluator: loose(c.grad)}
 		grad := make([]float64, 2)
 		h, err := e.Evaluate(context.Background(), grad, nil)
-		if h != 7 || e.loose != c.loose || (err != nil) != c.failed {
-			t.Errorf("%+v: h = %v, %v, %d loose", c, h, err, e.loose)
+		if h != 7 || e.inexact != c.loose || (err != nil) != c.failed {
+			t.Errorf("%+v: h = %v, %v, %d loose", c, h, err, e.inexact)
 		}
 	}
 }

@@ -58,8 +58,7 @@ type instance struct {
 // Entry is a problem or a method of the registry.
 type Entry struct {
 	Name       string
-	About      string   // what it is, in a line; "" for a method
-	Sets       []string // public data sets that it needs
+	About      string // what it is, in a line; "" for a method
 	Parameters []Parameter
 }
 
@@ -84,7 +83,7 @@ func Problems() []Entry {
 	var list []Entry
 	for _, name := range sortedKeys(problems) {
 		p := problems[name]
-		list = append(list, Entry{name, p.about(), p.sets(), describe(p)})
+		list = append(list, Entry{name, p.about(), describe(p)})
 	}
 	return list
 }

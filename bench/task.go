@@ -194,9 +194,9 @@ func minimize(ctx context.Context, in *instance, m bilevel.Method, trace *Trace)
 			trace.Notes = append(trace.Notes, r.Notes...)
 		}),
 	})
-	if e.loose > 0 {
+	if e.inexact > 0 {
 		trace.Notes = append(trace.Notes, fmt.Sprintf("%d of %d evaluations of h were not solved to the tolerance: %v",
-			e.loose, len(trace.Points), e.last))
+			e.inexact, len(trace.Points), e.last))
 	}
 	if without > 1 {
 		trace.Notes = append(trace.Notes, fmt.Sprintf("%d records in all have no KKT loss", without))
@@ -229,9 +229,9 @@ func (e *farError) Error() string { return fmt.Sprintf("h = %.3g", e.value) }
 // evaluator takes values that are not solved to the tolerance and counts them; they would end a run.
 type evaluator struct {
 	bilevel.Evaluator
-	far   float64 // the largest |h|; 0 before the first value
-	loose int
-	last  error
+	far     float64 // the largest |h|; 0 before the first value
+	inexact int     // values not solved to the tolerance
+	last    error
 }
 
 // Evaluate returns an error only if there is no gradient, or h is far away.
@@ -249,7 +249,7 @@ func (e *evaluator) Evaluate(ctx context.Context, grad, x []float64) (float64, e
 	if err == nil || len(grad) == 0 || math.IsNaN(grad[0]) {
 		return h, err
 	}
-	e.loose++
+	e.inexact++
 	e.last = err
 	return h, nil
 }

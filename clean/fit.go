@@ -25,13 +25,13 @@ const (
 	// travel bounds how far x_i goes in a stretch, in units of w'(x_i)⟨∂ℓ_i, A_i v⟩: the change of the row's loss along
 	// the adjoint, a number that depends neither on the number of rows nor on the unit of a feature.
 	travel = 12.
-	// Learning ends when the held-out loss has fallen by less than a hundredth of itself in each of this many stretches.
-	patience = 2
-	// That does not count before some weight is so far from one half, or this many stretches are over: automatic steps
+	// Learning ends when the held-out loss has fallen by less than this share of itself in each of so many stretches.
+	leastFall, patience = .01, 2
+	// That does not count before some weight is so far from one half, or so many stretches are over: automatic steps
 	// begin small.
-	begun, grace = .2, 30
-	enough       = .01
-	stretches    = 50 // at most
+	farFromHalf, graceStretches = .2, 30
+
+	stretches = 50 // at most
 	// An inner tolerance, relative to the gradient at zero. Held-out rows cannot tell smaller ones apart.
 	fitTol = 3e-3
 )
@@ -148,8 +148,9 @@ func (f *fit) cleaning(s *dataset.Set, weights model.Weights, ridge float64) (*m
 	return model.NewCleaning(l, model.CleaningOptions{Weights: weights, Ridge: ridge})
 }
 
-// fitted overwrites z by the model of the rows of s, all with weight 1; whole says that it was before ctx ended.
-func (f *fit) fitted(ctx context.Context, z []float64, s *dataset.Set, ridge float64) (whole bool, err error) {
+// fitted overwrites z by the model of the rows of s, all with weight 1; solved says that it was
+// before ctx ended.
+func (f *fit) fitted(ctx context.Context, z []float64, s *dataset.Set, ridge float64) (solved bool, err error) {
 	g, err := f.cleaning(s, model.LinearWeights, ridge)
 	if err != nil {
 		return false, err
@@ -163,20 +164,15 @@ func (f *fit) fitted(ctx context.Context, z []float64, s *dataset.Set, ridge flo
 }
 
 // solve minimises a training loss, and says whether it did before ctx ended.
-func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (whole bool, err error) {
-	r, err := m.Minimize(ctx, z, x, tol)
-	if err != nil && ctx.Err() != nil {
+func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (solved bool, err error) {
+	var unsolved *inner.NotConvergedError
+	switch _, err = m.Minimize(ctx, z, x, tol); {
+	case err != nil && ctx.Err() != nil:
 		return false, nil
+	case errors.As(err, &unsolved): // what it ended with is the best model that it found
+		return true, nil
 	}
-	return true, unlessUnsolved(r, err)
-}
-
-// unlessUnsolved is the error of a fit, but nil where it ended with the best model that it found.
-func unlessUnsolved(_ inner.Result, err error) error {
-	if unsolved := (*inner.NotConvergedError)(nil); errors.As(err, &unsolved) {
-		return nil
-	}
-	return err
+	return true, err
 }
 
 // steepness is the size of ∇z g at z = 0, see [inner.Norm].
@@ -195,9 +191,9 @@ func (f *fit) best(s *dataset.Set, from []float64) (z []float64, ridge, held flo
 	ctx := f.closing // a model there must be
 	for _, c := range ridges {
 		begin := time.Now()
-		if whole, err := f.fitted(ctx, at, s, c*f.unit); err != nil {
+		if solved, err := f.fitted(ctx, at, s, c*f.unit); err != nil {
 			return nil, 0, 0, err
-		} else if !whole && z != nil {
+		} else if !solved && z != nil {
 			break
 		}
 		ctx = f.ctx
@@ -275,11 +271,11 @@ func (f *fit) run() (*Result, error) {
 	}
 	if f.ctx.Err() == nil {
 		final := slices.Clone(z)
-		whole, err := f.fitted(f.closing, final, stack(f.train, f.trusted, kept), r.FinalRidge)
+		solved, err := f.fitted(f.closing, final, stack(f.train, f.trusted, kept), r.FinalRidge)
 		if err != nil {
 			return nil, err
 		}
-		if whole {
+		if solved {
 			z = final
 		}
 	}
@@ -334,7 +330,7 @@ func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []f
 	if err != nil {
 		return nil, nil, err
 	}
-	solved := slices.Clone(z)
+	refitted := slices.Clone(z)
 	var failed error
 	best := make([]float64, n)
 	r.Value = math.Inf(1)
@@ -349,13 +345,13 @@ func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []f
 			return // less than a stretch
 		}
 		g.Weights(weights, at.X)
-		if course.biased {
-			var whole bool
-			if whole, failed = solve(ctx, solver, solved, at.X, fitTol*f.steepness(g, at.X)); failed != nil || !whole {
+		if course.refits {
+			var solved bool
+			if solved, failed = solve(ctx, solver, refitted, at.X, fitTol*f.steepness(g, at.X)); failed != nil || !solved {
 				stop()
 				return
 			}
-			at.Z = solved
+			at.Z = refitted
 		}
 		held := f.figures(f.judge, at.Z).Loss
 		if rec.Step == 0 {
@@ -367,7 +363,7 @@ func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []f
 			if w >= .5 {
 				kept++
 			}
-			moved = moved || math.Abs(w-.5) >= begun
+			moved = moved || math.Abs(w-.5) >= farFromHalf
 		}
 		r.Trace = append(r.Trace, Stretch{rec.Step, rec.Time.Seconds(), held, kept})
 		if held < r.Value {
@@ -375,7 +371,7 @@ func (f *fit) weigh(ctx context.Context, r *Result, z []float64) ([]float64, []f
 			copy(best, weights)
 			copy(z, at.Z)
 		}
-		if slow++; held < (1-enough)*last || !moved && len(r.Trace) < grace {
+		if slow++; held < (1-leastFall)*last || !moved && len(r.Trace) < graceStretches {
 			slow = 0
 		}
 		last = min(last, held)

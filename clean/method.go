@@ -12,7 +12,9 @@ type course struct {
 	method  bilevel.Method
 	batches bool  // consecutive rows are drawn
 	every   int64 // steps of a stretch
-	biased  bool  // z is not quite the model of the weighted rows: the trusted ones pull at it
+	// refits says that a model is fitted to the weighted rows before it is judged: z of the method may be another, because
+	// a penalty lets the loss of the trusted rows move z too.
+	refits bool
 }
 
 // course is that of the method on n rows. It must exist.
@@ -23,7 +25,7 @@ func (f *fit) course(n int) course {
 	case methods.Sampled:
 		c.batches, c.every = true, max(int64(stretch*n/batch), leastSteps)
 	case methods.FullBatch:
-		c.every, c.biased = leastFullSteps, true
+		c.every, c.refits = leastFullSteps, true
 	}
 	// All weights together can travel so far in a stretch, and automatic steps would have to find that out.
 	outer := stochastic.Constant(travel * float64(n) / float64(c.every))

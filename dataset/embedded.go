@@ -19,8 +19,38 @@ var (
 	breastCancerFile []byte
 )
 
+// embeddedSets are the sets that are part of the library. An entry is all that there is to say about one.
+var embeddedSets = []struct {
+	name, label string
+	file        []byte
+	skip        int // lines before the data
+	columns     []string
+	classes     func(*Set) error // makes classes of the labels
+}{
+	{
+		name: "digits", label: "digit", file: digitsFile, columns: pixelNames(8),
+		classes: (*Set).AsClasses,
+	},
+	{
+		name: "breast-cancer", label: "diagnosis", file: breastCancerFile, skip: 1, columns: breastCancerNames,
+		classes: func(s *Set) error {
+			for i, v := range s.Y {
+				s.Y[i] = 1 - v // the file has malignant first
+			}
+			s.setClasses([]string{"benign", "malignant"})
+			return nil
+		},
+	},
+}
+
 // EmbeddedSets are the names of the sets that are part of the library.
-func EmbeddedSets() []string { return []string{"digits", "breast-cancer"} }
+func EmbeddedSets() []string {
+	var all []string
+	for _, e := range embeddedSets {
+		all = append(all, e.name)
+	}
+	return all
+}
 
 // Embedded returns a small real set that is part of the library:
 //
@@ -29,28 +59,21 @@ func EmbeddedSets() []string { return []string{"digits", "breast-cancer"} }
 //
 // The rows are in the order of the files, which is not random. Both are under CC BY 4.0.
 func Embedded(name string) (*Set, error) {
-	var s *Set
-	var err error
-	switch name {
-	case "digits":
-		if s, err = embedded(digitsFile, 0, "digit", pixelNames(8)); err == nil {
-			err = s.AsClasses()
+	for _, e := range embeddedSets {
+		if e.name != name {
+			continue
 		}
-	case "breast-cancer":
-		if s, err = embedded(breastCancerFile, 1, "diagnosis", breastCancerNames); err == nil {
-			for i, v := range s.Y {
-				s.Y[i] = 1 - v // the file has malignant first
-			}
-			s.setClasses([]string{"benign", "malignant"})
+		s, err := embedded(e.file, e.skip, e.label, e.columns)
+		if err != nil {
+			return nil, err
 		}
-	default:
-		return nil, fail("", "there are "+strings.Join(EmbeddedSets(), " and "), "no embedded set is called %s", quote(name))
+		if err := e.classes(s); err != nil {
+			return nil, err
+		}
+		s.Source = name
+		return s, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	s.Source = name
-	return s, nil
+	return nil, fail("", "there are "+strings.Join(EmbeddedSets(), " and "), "no embedded set is called %s", quote(name))
 }
 
 // embedded reads a file without header, after skip lines.

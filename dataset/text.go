@@ -260,7 +260,7 @@ type listing struct {
 	archive bool // it is one, or in one
 	classes []string
 	docs    []document
-	loose   []document // beside the class folders
+	outside []document // beside the class folders
 	nested  string     // a folder in a class folder
 }
 
@@ -333,7 +333,7 @@ func (l *listing) add(at string, folder bool, text func() ([]byte, error)) {
 	class, rest, inClass := strings.Cut(at, "/")
 	switch {
 	case !inClass && !folder:
-		l.loose = append(l.loose, document{path: at, text: text})
+		l.outside = append(l.outside, document{path: at, text: text})
 		return
 	case folder && inClass, strings.Contains(rest, "/"):
 		if l.nested == "" {
@@ -364,21 +364,21 @@ func (l *listing) check(o Options) error {
 			hint = fmt.Sprintf("name the folder that holds the class folders, such as %s", l.join(l.classes[0]))
 		}
 		return fail(l.join(l.nested), hint, "is a folder within a folder of documents")
-	case len(l.classes) == 0 && len(l.loose) == 0:
+	case len(l.classes) == 0 && len(l.outside) == 0:
 		return fail(l.name, wanted, "the %s is empty", what)
-	case len(l.classes) > 0 && len(l.loose) > 0:
-		return fail(l.join(l.loose[0].path), "put it into one, or remove it", "is a file beside the class folders")
-	case len(l.loose) > 0 && !optional:
+	case len(l.classes) > 0 && len(l.outside) > 0:
+		return fail(l.join(l.outside[0].path), "put it into one, or remove it", "is a file beside the class folders")
+	case len(l.outside) > 0 && !optional:
 		hint := "name a file in it; " + wanted
 		if l.archive {
 			hint = "unpack it and name the file with the data; " + wanted
 		}
-		return fail(l.name, hint, "the %s holds files (%s) and no class folders", what, quote(l.loose[0].path))
+		return fail(l.name, hint, "the %s holds files (%s) and no class folders", what, quote(l.outside[0].path))
 	case len(l.classes) > maxClasses:
 		return fail(l.name, wanted, "there are %d class folders, and a label has at most %d classes", len(l.classes),
 			maxClasses)
 	}
-	l.docs = append(l.docs, l.loose...)
+	l.docs = append(l.docs, l.outside...)
 	slices.SortStableFunc(l.docs, func(a, b document) int { return strings.Compare(a.path, b.path) })
 	count := make(map[string]int)
 	for k, d := range l.docs {

@@ -25,6 +25,38 @@ const (
 	TFIDF Weight = "tfidf"
 )
 
+// weights are the weights of words. An entry is all that there is to say about one.
+var weights = []weight{
+	{weight: Count},
+	{weight: TFIDF, idf: func(n, df int) float64 { return math.Log(float64(1+n)/float64(1+df)) + 1 }},
+}
+
+type weight struct {
+	weight Weight
+	idf    func(n, df int) float64 // what counts of a word are multiplied by that df of n documents have; nil for nothing
+}
+
+// entry is that of a weight; ok says that there is one.
+func (w Weight) entry() (e weight, ok bool) {
+	if w == "" {
+		w = Count
+	}
+	i := slices.IndexFunc(weights, func(e weight) bool { return e.weight == w })
+	if i < 0 {
+		return weight{}, false
+	}
+	return weights[i], true
+}
+
+// Weights are the weights of words.
+func Weights() []Weight {
+	var all []Weight
+	for _, e := range weights {
+		all = append(all, e.weight)
+	}
+	return all
+}
+
 // Vectorizer turns documents into sparse rows, one column per word, in the order of the words. The zero value
 // counts words and scales every row to unit length.
 //
@@ -41,7 +73,7 @@ type Vectorizer struct {
 	NoNorm  bool   `json:"no_norm,omitempty"`  // rows keep the length that they have
 
 	Words []string  `json:"words"`         // of the columns, increasing; set by Fit
-	IDF   []float64 `json:"idf,omitempty"` // with TFIDF, of the columns; set by Fit
+	IDF   []float64 `json:"idf,omitempty"` // of the columns, where the weight has one; set by Fit
 }
 
 // Fit learns the words of docs, and with TFIDF how rare they are, and returns the rows of docs.
@@ -72,10 +104,10 @@ func (v *Vectorizer) Fit(docs [][]byte) *rows.CSR {
 		v.Words, df = slices.Clone(v.Words[:kept]), df[:kept]
 		column = v.columns()
 	}
-	if v.Weight == TFIDF {
+	if e, _ := v.Weight.entry(); e.idf != nil {
 		v.IDF = make([]float64, kept)
 		for j, n := range df {
-			v.IDF[j] = math.Log(float64(1+len(docs))/float64(1+n)) + 1 // log((1 + n)/(1 + df)) + 1
+			v.IDF[j] = e.idf(len(docs), n)
 		}
 	}
 	for _, w := range counts.workers {
@@ -105,9 +137,9 @@ func (v *Vectorizer) columns() map[string]int32 {
 
 // check reports the first setting that makes no sense.
 func (v *Vectorizer) check() error {
-	switch {
-	case v.Weight != "" && v.Weight != Count && v.Weight != TFIDF:
-		return fmt.Errorf("words are weighted by %q, not %q or %q", v.Weight, Count, TFIDF)
+	switch _, ok := v.Weight.entry(); {
+	case !ok:
+		return fmt.Errorf("words are weighted by %q, which is none of %q", v.Weight, Weights())
 	case v.MinDocs < 0:
 		return fmt.Errorf("words of at least %d documents", v.MinDocs)
 	}
@@ -124,7 +156,7 @@ func (v *Vectorizer) checkFitted() error {
 			return fmt.Errorf("word %d is %q and does not follow %q", j+1, w, v.Words[max(j-1, 0)])
 		}
 	}
-	if v.Weight != TFIDF && v.IDF != nil || v.Weight == TFIDF && len(v.IDF) != len(v.Words) {
+	if e, _ := v.Weight.entry(); e.idf == nil && v.IDF != nil || e.idf != nil && len(v.IDF) != len(v.Words) {
 		return fmt.Errorf("%d words with %d weights", len(v.Words), len(v.IDF))
 	}
 	for j, w := range v.IDF {
@@ -307,7 +339,7 @@ func (v *Vectorizer) rows(c *wordCounts) *rows.CSR {
 		for k, e := range c.workers[c.by[i]].counts[c.lo[i]:c.hi[i]] {
 			j := int32(e >> 32)
 			t := float64(e & math.MaxUint32)
-			if v.Weight == TFIDF {
+			if v.IDF != nil {
 				t *= v.IDF[j]
 			}
 			idx[k], val[k] = j, t

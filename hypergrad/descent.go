@@ -63,7 +63,7 @@ func (m Descent) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilev
 	if m.FirstTolerance == 0 {
 		m.FirstTolerance = defaultTolerance
 	}
-	if !(m.FirstTolerance > 0) || m.Tolerance < 0 || m.Tolerance > Cubic || !(m.Step >= 0) || math.IsInf(m.Step, 0) {
+	if !(m.FirstTolerance > 0) || !m.Tolerance.known() || !(m.Step >= 0) || math.IsInf(m.Step, 0) {
 		return nil, fmt.Errorf("hypergrad: Descent with Step %v, FirstTolerance %v, Tolerance %v",
 			m.Step, m.FirstTolerance, m.Tolerance)
 	}
@@ -183,7 +183,7 @@ func (r *descent) rest(ctx context.Context) error {
 		r.done = true
 		return r.end()
 	}
-	// A loose inner solution, or one of few steps, may know nothing of x: look again.
+	// An inner solution to a loose tolerance, or one of few steps, may know nothing of x: look again.
 	r.tighten(1e-4)
 	r.k++
 	return r.evaluate(ctx, &r.now, r.effort(r.k))

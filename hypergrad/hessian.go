@@ -161,22 +161,22 @@ func (h *hessian) Matrix(ctx context.Context, dst []float64) error {
 // preconditioned solves the adjoint system with the inner solver's preconditioner; an expensive one only after
 // as many products as it costs.
 func (a *hessianAdjoint) preconditioned(ctx context.Context, tol float64) (linsolve.Result, error) {
-	made := 0
-	for products := 32; ; products *= 4 {
-		if p := a.preconditioner.Preconditioner(ctx, a.h.z, a.h.x, made); p != nil {
+	products := 0
+	for most := 32; ; most *= 4 {
+		if p := a.preconditioner.Preconditioner(ctx, a.h.z, a.h.x, products); p != nil {
 			res, err := linsolve.CG{}.Solve(ctx, a.norm.Operator(preconditioned{&a.h, p}), a.v, a.b, tol, &a.work)
-			res.Products += made
+			res.Products += products
 			return res, err
 		}
-		cg := linsolve.CG{MaxIter: products}
-		last := made > 10*len(a.b)
+		cg := linsolve.CG{MaxIter: most}
+		last := products > 10*len(a.b)
 		if last {
 			cg.MaxIter = 0
 		}
 		res, err := cg.Solve(ctx, a.norm.Operator(&a.h), a.v, a.b, tol, &a.work)
-		made += res.Products
+		products += res.Products
 		if err != nil || res.Converged || res.Rounding || last {
-			res.Products = made
+			res.Products = products
 			return res, err
 		}
 	}

@@ -9,36 +9,6 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// Sequence says how the tolerances ε_k of the inner problem and of the adjoint system fall with the number k
-// of accepted steps.
-type Sequence int
-
-const (
-	// AutoTolerance ties them to the optimisation: ε_k = min(ε_{k−1}, ‖x − P(x − ∇h)‖/100), and less where what
-	// the inner solver left could decide whether h fell.
-	AutoTolerance Sequence = iota
-	// Exponential is ε_k = ε₀·0.9^k.
-	Exponential
-	// Quadratic is ε_k = ε₀/k².
-	Quadratic
-	// Cubic is ε_k = ε₀/k³.
-	Cubic
-)
-
-func (s Sequence) String() string {
-	switch s {
-	case AutoTolerance:
-		return "auto"
-	case Exponential:
-		return "exponential"
-	case Quadratic:
-		return "quadratic"
-	case Cubic:
-		return "cubic"
-	}
-	return fmt.Sprintf("sequence %d", int(s))
-}
-
 // Rule says how x moves.
 type Rule int
 
@@ -109,7 +79,7 @@ func (m HOAG) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if m.Memory == 0 {
 		m.Memory = 10
 	}
-	if !(m.FirstTolerance > 0) || m.Memory < 0 || m.Tolerance < 0 || m.Tolerance > Cubic || m.Step < 0 ||
+	if !(m.FirstTolerance > 0) || m.Memory < 0 || !m.Tolerance.known() || m.Step < 0 ||
 		m.Step > Adaptive {
 		return nil, fmt.Errorf("hypergrad: HOAG with FirstTolerance %v, Memory %d, Tolerance %v, Step %v", m.FirstTolerance,
 			m.Memory, m.Tolerance, m.Step)
@@ -162,7 +132,7 @@ func (r *hoag) Step(ctx context.Context) error {
 		if r.eps <= leastTolerance {
 			return r.finish()
 		}
-		// A loose inner solution may know nothing of x: look again.
+		// An inner solution to a loose tolerance may know nothing of x: look again.
 		r.tighten(1e-4)
 		return r.evaluate(ctx, &r.now, r.effort)
 	}
@@ -261,7 +231,7 @@ func (r *hoag) stepQuasiNewton(ctx context.Context) error {
 func (r *hoag) failed(ctx context.Context) error {
 	r.search.active = false
 	r.lastStep = math.Sqrt(float64(len(r.search.dir)))
-	if r.mem.held > 0 {
+	if r.mem.stored > 0 {
 		r.mem.reset()
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 type memory struct {
 	lower, upper []float64 // nil: no bound
 	s, y         [][]float64
-	next, held   int // a ring
+	next, stored int // s and y are a ring of pairs: the place of the next one, and how many there are
 
 	scratch []float64
 	free    []bool
@@ -34,7 +34,7 @@ func newMemory(p *bilevel.Problem, n, pairs int) memory {
 
 // reset forgets the pairs.
 func (m *memory) reset() {
-	m.held = 0
+	m.stored = 0
 	m.delta = 3 // a factor of 20 in a strength eˣ
 }
 
@@ -47,34 +47,34 @@ func (m *memory) add(x1, x0, g1, g0 []float64) {
 		return
 	}
 	m.next = (m.next + 1) % len(m.s)
-	m.held = min(m.held+1, len(m.s))
+	m.stored = min(m.stored+1, len(m.s))
 }
 
 // spectral is sᵀs/sᵀy of the newest pair, or 0.
 func (m *memory) spectral() float64 {
-	if m.held == 0 {
+	if m.stored == 0 {
 		return 0
 	}
 	i := m.index(1)
 	return floats.Dot(m.s[i], m.s[i]) / floats.Dot(m.s[i], m.y[i])
 }
 
-// direction sets dir. Variables within a hair of a bound that the gradient pushes them against go onto it;
+// direction sets dir. Variables next to a bound that the gradient pushes them against go onto it;
 // the others follow −H∇h with H the L-BFGS matrix of the pairs restricted to them.
 func (m *memory) direction(dir, x, grad []float64) {
-	const hair = 1e-8
+	const nextTo = 1e-8
 	for j, g := range grad {
 		m.free[j] = true
 		dir[j] = -g
-		if m.lower != nil && g > 0 && x[j] <= m.lower[j]+hair*max(1, math.Abs(m.lower[j])) {
+		if m.lower != nil && g > 0 && x[j] <= m.lower[j]+nextTo*max(1, math.Abs(m.lower[j])) {
 			m.free[j], dir[j] = false, 0
 		}
-		if m.upper != nil && g < 0 && x[j] >= m.upper[j]-hair*max(1, math.Abs(m.upper[j])) {
+		if m.upper != nil && g < 0 && x[j] >= m.upper[j]-nextTo*max(1, math.Abs(m.upper[j])) {
 			m.free[j], dir[j] = false, 0
 		}
 	}
-	gamma := 0.0                   // H₀ = sᵀy/yᵀy of the newest pair
-	for i := 1; i <= m.held; i++ { // newest first
+	gamma := 0.0                     // H₀ = sᵀy/yᵀy of the newest pair
+	for i := 1; i <= m.stored; i++ { // newest first
 		k := m.index(i)
 		s, y := m.s[k], m.y[k]
 		var sy, ss, yy, sd float64
@@ -97,7 +97,7 @@ func (m *memory) direction(dir, x, grad []float64) {
 		m.addFree(dir, -m.a[k], y)
 	}
 	m.scale(dir, grad, gamma)
-	for i := m.held; i >= 1; i-- {
+	for i := m.stored; i >= 1; i-- {
 		k := m.index(i)
 		if m.sy[k] == 0 {
 			continue
@@ -119,9 +119,9 @@ func (m *memory) direction(dir, x, grad []float64) {
 	}
 }
 
-// spread is how far the initial matrix's entries may lie from the scalar γ = sᵀy/yᵀy, and at the start from
-// the entry of the largest gradient.
-const spread = 1e4
+// mostRatio is the largest factor between an entry of the initial matrix and the scalar γ = sᵀy/yᵀy; at the start,
+// between it and the entry of the largest gradient.
+const mostRatio = 1e4
 
 // scale multiplies dir by the initial matrix of the recursion, which is diagonal:
 //
@@ -138,13 +138,13 @@ func (m *memory) scale(dir, grad []float64, gamma float64) {
 		}
 	}
 	for j, g := range grad {
-		curvature := max(math.Abs(g), top/spread) / m.delta
+		curvature := max(math.Abs(g), top/mostRatio) / m.delta
 		if gamma == 0 {
 			dir[j] /= max(curvature, math.SmallestNonzeroFloat64)
 			continue
 		}
 		var ss, yy float64
-		for i := 1; i <= min(m.held, 3); i++ {
+		for i := 1; i <= min(m.stored, 3); i++ {
 			k := m.index(i)
 			ss += m.s[k][j] * m.s[k][j]
 			yy += m.y[k][j] * m.y[k][j]
@@ -152,7 +152,7 @@ func (m *memory) scale(dir, grad []float64, gamma float64) {
 		if ss > 0 {
 			curvature = max(curvature, math.Sqrt(yy/ss))
 		}
-		dir[j] *= min(max(1/curvature, gamma/spread), gamma*spread)
+		dir[j] *= min(max(1/curvature, gamma/mostRatio), gamma*mostRatio)
 	}
 }
 
@@ -172,7 +172,7 @@ func (m *memory) addFree(dir []float64, a float64, v []float64) {
 
 func (m *memory) state(s *bilevel.State) {
 	s.Index(&m.next, len(m.s))
-	s.Index(&m.held, len(m.s)+1)
+	s.Index(&m.stored, len(m.s)+1)
 	s.Float(&m.delta)
 	s.Fixed(m.s...)
 	s.Fixed(m.y...)

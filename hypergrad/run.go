@@ -36,7 +36,7 @@ type outerRun struct {
 	innerScale, outerScale float64 // sizes of ∇z g and of h at the start
 	shrink                 float64 // what backtracking multiplies the sequence by
 	k                      int     // accepted steps
-	solved, unsolved       int     // evaluations since the last of them, by whether the inner problem was solved
+	successes, failures    int     // inner problems since the last of them that were solved, and that were not
 
 	search       search
 	coldZ, coldV []float64 // where every evaluation starts, or nil: warm
@@ -156,9 +156,9 @@ func (r *outerRun) evaluate(ctx context.Context, q *position, effort Effort) err
 	var unsolved *inner.NotConvergedError
 	// What tolerances near rounding leave is solved well enough.
 	if left := rep.Inner.GradNorm / r.innerScale; left > 1e-9 && errors.As(rep.Warning, &unsolved) || left > 1e3 {
-		r.unsolved++
+		r.failures++
 	} else {
-		r.solved++
+		r.successes++
 	}
 	if rep.Warning != nil && !r.warned {
 		r.notes = append(r.notes, rep.Warning.Error())
@@ -177,23 +177,17 @@ func (r *outerRun) begin() {
 func (r *outerRun) accept() {
 	r.now, r.next = r.next, r.now
 	r.k++
-	r.solved, r.unsolved = 0, 0
+	r.successes, r.failures = 0, 0
 	r.search.promised = 0
 	r.tolerance()
 }
 
 // tolerance sets ε_k.
 func (r *outerRun) tolerance() {
-	k := float64(max(r.k, 1))
-	switch r.sequence {
-	case AutoTolerance:
+	if at := sequences[r.sequence].at; at != nil {
+		r.eps = at(r.shrink*r.first, r.k)
+	} else {
 		r.eps = min(r.eps, r.now.norm/r.outerScale/100)
-	case Exponential:
-		r.eps = r.shrink * r.first * math.Pow(.9, float64(r.k))
-	case Quadratic:
-		r.eps = r.shrink * r.first / (k * k)
-	case Cubic:
-		r.eps = r.shrink * r.first / (k * k * k)
 	}
 	r.eps = max(r.eps, leastTolerance)
 }
@@ -227,9 +221,9 @@ const largeFall = 1e-3
 // accepted step, so that values of h mean nothing, or where the gradient still promises much.
 func (r *outerRun) end() error {
 	switch {
-	case r.unsolved > r.solved:
+	case r.failures > r.successes:
 		return fmt.Errorf("hypergrad: no step lowers h, but of the last %d inner problems %d were not solved: "+
-			"the inner iteration does not converge, or needs more steps", r.solved+r.unsolved, r.unsolved)
+			"the inner iteration does not converge, or needs more steps", r.successes+r.failures, r.failures)
 	case r.search.promised > largeFall*r.outerScale && !r.kink:
 		return bilevel.ErrNoDescent
 	}
@@ -305,8 +299,8 @@ func (r *outerRun) state(s *bilevel.State) {
 		s.Fail(fmt.Errorf("hypergrad: the checkpoint has the tolerance %v of %v and %v", r.eps, r.innerScale, r.outerScale))
 	}
 	s.Count(&r.k)
-	s.Count(&r.solved)
-	s.Count(&r.unsolved)
+	s.Count(&r.successes)
+	s.Count(&r.failures)
 	s.Fixed(r.search.dir, r.coldZ, r.coldV)
 	s.Float(&r.search.alpha)
 	s.Bool(&r.search.active)

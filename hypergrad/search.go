@@ -14,7 +14,7 @@ type search struct {
 	active   bool    // dir is set
 	refining bool    // the next evaluation is of the same trial, from where the last one ended
 	tries    int     // rejected trials along dir
-	promised float64 // the fall of h that the rejected trials of this point speak of, at most
+	promised float64 // the largest fall of h by the parabolas through the rejected trials of this point
 }
 
 // outcome is that of a trial.

@@ -371,7 +371,8 @@ func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)
 	for _, m := range []hypergrad.SID{
 		{InnerSteps: -1}, {LinearSteps: -1}, {Samples: -1}, {Batch: -1}, {Scale: -1}, {Scale: math.Inf(1)},
-		{Inner: hypergrad.Harmonic{Beta: -1}}, {Linear: hypergrad.Harmonic{Beta: 1, Gamma: -1}}, {Linear: hypergrad.Harmonic{Gamma: 1}},
+		{Inner: hypergrad.Harmonic{Beta: -1}}, {Linear: hypergrad.Harmonic{Beta: 1, Gamma: -1}},
+		{Linear: hypergrad.Harmonic{Gamma: 1}},
 	} {
 		if _, err := m.Start(c.Problem, nil); err == nil {
 			t.Errorf("%+v is accepted", m)

@@ -58,25 +58,25 @@ func (c GMRES) Solve(ctx context.Context, op Operator, x, b []float64, tol float
 	m := min(n, orDefault(c.Restart, 50))
 	r := w.Vector(0, n)
 	s.first(r)
-	for made := 0; ; {
+	for steps := 0; ; {
 		if err := ctx.Err(); err != nil {
 			return s.res, err
 		}
 		if !finite(s.res.Residual) {
 			return s.res, ErrNonFinite
 		}
-		if s.small() || made >= s.limit {
+		if s.small() || steps >= s.limit {
 			return s.end(), nil
 		}
 		before := s.res.Residual
-		c, err := s.cycle(ctx, r, min(m, s.limit-made), m, w)
+		c, err := s.cycle(ctx, r, min(m, s.limit-steps), m, w)
 		if err != nil {
 			return s.res, err
 		}
-		made += c.steps
+		steps += c.steps
 		s.residual(r)
 		switch {
-		case s.small() || made >= s.limit || !finite(s.res.Residual):
+		case s.small() || steps >= s.limit || !finite(s.res.Residual):
 		case c.singular && s.exactly:
 			return s.stuck(), nil
 		case c.singular:

@@ -25,19 +25,20 @@ const (
 	Search                // h at a candidate in the box of x, without gradients
 )
 
+// kindTexts are the texts that [Kind.String] gives.
+var kindTexts = [...]string{
+	Exact:     "all rows and the inner solution at each step",
+	FullBatch: "all rows at each step",
+	Sampled:   "a few rows at each step",
+	Search:    "a search without gradients",
+}
+
 // String describes the steps of a kind.
 func (k Kind) String() string {
-	switch k {
-	case Exact:
-		return "all rows and the inner solution at each step"
-	case FullBatch:
-		return "all rows at each step"
-	case Sampled:
-		return "a few rows at each step"
-	case Search:
-		return "a search without gradients"
+	if k < 0 || int(k) >= len(kindTexts) {
+		return fmt.Sprintf("Kind(%d)", int(k))
 	}
-	return fmt.Sprintf("Kind(%d)", int(k))
+	return kindTexts[k]
 }
 
 // Entry is a method.

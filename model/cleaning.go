@@ -9,33 +9,6 @@ import (
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
-// Weights says how the outer variable of [Cleaning] weighs rows.
-type Weights int
-
-// The weights w_i of n rows.
-const (
-	// SigmoidWeights are w_i = σ(x_i), between 0 and 1 for every x.
-	SigmoidWeights Weights = iota
-	// LinearWeights are w_i = x_i, for problems whose box is [0, 1]: bilevel.Problem.Lower and Upper clip. A weight
-	// can become exactly zero, and move again.
-	LinearWeights
-	// SoftmaxWeights are w_i = n e^{x_i}/Σ_j e^{x_j}, whose mean is 1. They couple all rows: derivatives with respect
-	// to x over a batch have n entries, and every call costs n exponentials.
-	SoftmaxWeights
-)
-
-func (w Weights) String() string {
-	switch w {
-	case SigmoidWeights:
-		return "sigmoid"
-	case LinearWeights:
-		return "linear"
-	case SoftmaxWeights:
-		return "softmax"
-	}
-	return fmt.Sprintf("Weights(%d)", int(w))
-}
-
 // CleaningOptions are the settings of [NewCleaning]. The zero value works.
 type CleaningOptions struct {
 	Weights Weights
@@ -81,7 +54,7 @@ func NewCleaning(loss *Loss, o CleaningOptions) (*Cleaning, error) {
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("model: the rows of this loss cannot be weighed")
-	case o.Weights < SigmoidWeights || o.Weights > SoftmaxWeights:
+	case !o.Weights.known():
 		return nil, fmt.Errorf("model: there are no weights %v", o.Weights)
 	case !(o.Ridge >= 0) || math.IsInf(o.Ridge, 0):
 		return nil, fmt.Errorf("model: a ridge of %v", o.Ridge)
@@ -89,7 +62,7 @@ func NewCleaning(loss *Loss, o CleaningOptions) (*Cleaning, error) {
 	if o.Ridge == 0 {
 		o.Ridge = .2
 	}
-	w := &weighted{rowLink: l, kind: o.Weights, k: loss.layout.Classes, n: loss.n}
+	w := &weighted{rowLink: l, weighing: weighings[o.Weights], k: loss.layout.Classes, n: loss.n}
 	v := loss.view()
 	v.link, v.p, v.y = w, loss.n, nil // the kernels that y stands for know no weights
 	return &Cleaning{&reweighted{&v, w}, &ridge{loss.layout.Len(), loss.n, o.Ridge}}, nil
@@ -115,7 +88,7 @@ func (o *Cleaning) Weights(dst, x []float64) {
 
 // Split returns the weighted loss, which is sampled, and the ridge, which is exact.
 func (o *Cleaning) Split() (sampled, exact bilevel.Objective) {
-	if o.rows.w.kind == SoftmaxWeights {
+	if o.rows.w.coupled {
 		return o.rows, o.ridge
 	}
 	return reweightedLocal{o.rows}, o.ridge
@@ -272,7 +245,7 @@ func (o *reweighted) couple(dx []float64, b bilevel.Batch) {
 	}
 	clear(dx[:b.Lo])
 	clear(dx[b.Hi:])
-	if o.w.kind != SoftmaxWeights {
+	if !o.w.coupled {
 		return
 	}
 	sum := 0.0

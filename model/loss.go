@@ -23,7 +23,7 @@ type Loss struct {
 	n, p   int
 	dense  *rows.Dense
 	sparse *rows.CSR
-	y      []float64 // labels of a logistic loss, for the fused kernels
+	y      []float64 // labels of a logistic loss, for the kernels that go from rows to derivatives
 
 	workers []scratch
 	ahead   []float64 // rows of the next batch that have not been asked for yet
@@ -148,7 +148,7 @@ func (o *Loss) Grad(dz, dx, z, _ []float64, b bilevel.Batch) {
 	if dz == nil {
 		return
 	}
-	if o.fused(b) {
+	if o.oneCall(b) {
 		lo, hi := b.Lo*o.dense.Stride, b.Hi*o.dense.Stride
 		kernel.LogisticGrad(dz, o.dense.Data[lo:hi], o.dense.Stride, o.y[b.Lo:b.Hi], z, 1/float64(b.Len()), o.next(b.Len()))
 		return
@@ -174,7 +174,7 @@ func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
 		o.Grad(dz, nil, z, nil, b)
 		return
 	}
-	if o.fused(b) {
+	if o.oneCall(b) {
 		a, stride, w := o.dense.Data[b.Lo*o.dense.Stride:b.Hi*o.dense.Stride], o.dense.Stride, 1/float64(b.Len())
 		if dz == nil {
 			kernel.LogisticHess(hv, a, stride, b.Len(), z, v, w, o.next(b.Len()))
@@ -186,8 +186,8 @@ func (o *Loss) Products(dz, hv, cv, z, _, v []float64, b bilevel.Batch) {
 	o.run(pass{dz: dz, hv: hv, z: z, v: v}, b)
 }
 
-// fused says whether one call of a fused kernel does the whole batch.
-func (o *Loss) fused(b bilevel.Batch) bool {
+// oneCall says whether one call of a logistic kernel does the whole batch, from rows to derivatives.
+func (o *Loss) oneCall(b bilevel.Batch) bool {
 	n := b.Len()
 	return o.y != nil && o.dense != nil && n > 0 && (n <= minChunk || n <= o.chunkRows())
 }

@@ -11,34 +11,6 @@ import (
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
-// Strengths says which coefficients share a strength.
-type Strengths int
-
-// The kinds.
-const (
-	Shared          Strengths = iota // one for all
-	PerFeature                       // x[feature]
-	PerClass                         // x[class]
-	PerFeatureClass                  // one per coefficient, in the order of z
-	PerGroup                         // x[group of the feature]
-)
-
-func (s Strengths) String() string {
-	switch s {
-	case Shared:
-		return "shared"
-	case PerFeature:
-		return "feature"
-	case PerClass:
-		return "class"
-	case PerFeatureClass:
-		return "feature-class"
-	case PerGroup:
-		return "group"
-	}
-	return fmt.Sprintf("strengths %d", int(s))
-}
-
 // PenaltyOptions are the details of a penalty; the zero value is ½ Σ e^{x} z² over all coefficients.
 type PenaltyOptions struct {
 	// Linear takes s(x) = x, which needs x ≥ 0, instead of s(x) = eˣ.
@@ -105,36 +77,14 @@ func NewPenalty(l Layout, kind Strengths, o PenaltyOptions) (*Penalty, error) {
 	if !(q.scale > 0) || math.IsInf(q.scale, 0) {
 		return nil, fmt.Errorf("model: the penalty's scale is %v", o.Scale)
 	}
-	var of func(class, feature int) int
-	switch kind {
-	case Shared:
-		q.p = 1
-		of = func(int, int) int { return 0 }
-	case PerFeature:
-		q.p = features
-		of = func(_, feature int) int { return feature }
-	case PerClass:
-		q.p = l.Classes
-		of = func(class, _ int) int { return class }
-	case PerFeatureClass:
-		q.p = features * l.Classes
-		pen := Layout{Features: features, Classes: l.Classes, FeatureMajor: l.FeatureMajor}
-		of = pen.Index
-	case PerGroup:
-		if len(o.Groups) != features {
-			return nil, fmt.Errorf("model: %d group names for %d features", len(o.Groups), features)
-		}
-		number := map[string]int{}
-		for _, g := range o.Groups {
-			if _, ok := number[g]; !ok {
-				number[g] = len(q.groups)
-				q.groups = append(q.groups, g)
-			}
-		}
-		q.p = len(q.groups)
-		of = func(_, feature int) int { return number[o.Groups[feature]] }
-	default:
+	if !kind.known() {
 		return nil, fmt.Errorf("model: unknown kind of strengths %d", int(kind))
+	}
+	entry := sharings[kind]
+	pen := Layout{Features: features, Classes: l.Classes, FeatureMajor: l.FeatureMajor}
+	of, err := entry.share(q, pen, o.Groups)
+	if err != nil {
+		return nil, err
 	}
 	q.first, q.outer = o.First, o.Outer
 	if q.outer == 0 {
@@ -144,7 +94,7 @@ func NewPenalty(l Layout, kind Strengths, o PenaltyOptions) (*Penalty, error) {
 		return nil, fmt.Errorf("model: %d strengths from place %d on in an x of length %d", q.p, q.first, q.outer)
 	}
 	copies := max(o.Copies, 1)
-	q.local = copies == 1 && (kind == PerFeature || kind == PerFeatureClass)
+	q.local = copies == 1 && entry.local
 	q.d = l.Len() * copies
 	q.strength = make([]float64, q.p)
 	for i := range q.d {
@@ -273,7 +223,7 @@ func (q *Penalty) products(dz, hv, cv, z, x, v []float64, add bool) {
 		clear(cv)
 	}
 	if q.identity() && !q.linear {
-		q.fused(dz, hv, q.own(cv), z, q.own(x), v, add)
+		q.exponentialProducts(dz, hv, q.own(cv), z, q.own(x), v, add)
 		return
 	}
 	q.prepare(x)
@@ -432,8 +382,8 @@ func (q *Penalty) addCross(cv, z, v []float64, s segment) {
 	}
 }
 
-// fused is products for s = eˣ with one strength per coefficient.
-func (q *Penalty) fused(dz, hv, cv, z, x, v []float64, add bool) {
+// exponentialProducts is products for s = eˣ with one strength per coefficient.
+func (q *Penalty) exponentialProducts(dz, hv, cv, z, x, v []float64, add bool) {
 	p := q.p
 	if p < q.d {
 		if !add {

@@ -11,17 +11,17 @@ import (
 // A row is touched by one goroutine at a time: so are its entries of dx and cv.
 type weighted struct {
 	rowLink
-	kind Weights
+	weighing
 	k, n int // scores per row, rows
 
 	// Of a pass.
 	x, u   []float64 // the outer variable; unless u is nil, rows count by the derivative of their weight along it
-	mean   float64   // ⟨q, u⟩, of softmax weights
+	mean   float64   // ⟨q, u⟩, of coupled weights
 	scale  float64   // 1/|b|
 	from   int       // the first row of the batch
 	dx, cv []float64 // nil, or what derivatives with respect to x are written to: of the batch's rows
 
-	q    []float64 // softmax(x), of softmax weights
+	q    []float64 // softmax(x), of coupled weights
 	kept []float64 // x at the point of Linearize
 	keep []float64 // ∂ℓ/∂t there, for the rows of its batch, laid out as the scores are
 	held bool      // curvature fills keep
@@ -31,7 +31,7 @@ type weighted struct {
 func (l *weighted) set(x []float64, b bilevel.Batch) {
 	l.x, l.u, l.from, l.dx, l.cv, l.held = x, nil, b.Lo, nil, nil, false
 	l.scale = 1 / float64(max(b.Len(), 1))
-	if l.kind != SoftmaxWeights {
+	if !l.coupled {
 		return
 	}
 	l.q = grow(l.q, l.n)
@@ -53,36 +53,13 @@ func (l *weighted) set(x []float64, b bilevel.Batch) {
 // along makes rows count by the derivative of their weights along u.
 func (l *weighted) along(u []float64) {
 	l.u = u
-	if l.kind == SoftmaxWeights {
+	if l.coupled {
 		l.mean = kernel.Dot(l.q, u)
 	}
 }
 
 // weights overwrites f with the weights of len(f) rows from lo on.
-func (l *weighted) weights(f []float64, lo int) {
-	hi := lo + len(f)
-	switch l.kind {
-	case SigmoidWeights:
-		kernel.Sigmoid(f, l.x[lo:hi])
-	case SoftmaxWeights:
-		for i, q := range l.q[lo:hi] {
-			f[i] = float64(l.n) * q
-		}
-	default:
-		copy(f, l.x[lo:hi])
-	}
-}
-
-// slope is dw_i/dx_i of a row with weight w, without what softmax weights subtract from all rows.
-func (l *weighted) slope(w float64) float64 {
-	switch l.kind {
-	case SigmoidWeights:
-		return w * (1 - w)
-	case SoftmaxWeights:
-		return w
-	}
-	return 1
-}
+func (l *weighted) weights(f []float64, lo int) { l.of(l, f, lo, lo+len(f)) }
 
 // factors is what len(f) rows from lo on count by.
 func (l *weighted) factors(f []float64, lo int) {

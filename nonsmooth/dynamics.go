@@ -9,17 +9,15 @@ import (
 
 // ProximalGradient is the iteration z_k = S(z_{k−1} − η∇z g(z_{k−1}, x), ηλ(x)) on a [Composite], to be
 // differentiated step by step: derivatives pass the soft threshold where it is not zero. Once the support has been
-// found they converge linearly to those of [Implicit].
+// found they converge linearly to those of [Implicit]. η is the Eta of the problem or, where it has none, [StepSize]
+// where a run begins.
 //
 // Cost per step: a gradient; of Pull and Push a gradient and a product more. Memory: 3d + p numbers.
 //
 // Deledalle, Vaiter, Fadili, Peyré, Stein unbiased gradient estimator of the risk (SUGAR), 2014, section 4.1;
 // Bertrand et al., Implicit differentiation for fast hyperparameter selection in non-smooth convex learning, 2022,
 // section 3.1.
-type ProximalGradient struct {
-	// Step is η. The default is the Eta of the problem or, where it has none, [StepSize] where a run begins.
-	Step float64
-}
+type ProximalGradient struct{}
 
 var _ inner.Dynamics = ProximalGradient{}
 
@@ -29,16 +27,10 @@ func (m ProximalGradient) Begin(p *bilevel.Problem, counts *bilevel.Counts) (inn
 	if err != nil {
 		return nil, err
 	}
-	if m.Step < 0 {
-		return nil, fmt.Errorf("nonsmooth: the step size is %v", m.Step)
-	}
 	if counts == nil {
 		counts = &bilevel.Counts{}
 	}
-	q := &process{c: Composite{G: c.G, L1: c.L1, Eta: m.Step}, counts: counts, n: int64(c.G.Samples())}
-	if m.Step == 0 {
-		q.c.Eta = c.Eta
-	}
+	q := &process{c: Composite{G: c.G, L1: c.L1, Eta: c.Eta}, counts: counts, n: int64(c.G.Samples())}
 	q.auto = q.c.Eta == 0
 	return q, nil
 }

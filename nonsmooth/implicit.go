@@ -29,9 +29,6 @@ import (
 type Implicit struct {
 	// Inner solves the inner problem. The default is ProxNewton{}.
 	Inner Solver
-	// Linear solves the adjoint system on the support. The default is linsolve.CG{}, up to 2,000 coefficients with a
-	// Cholesky factor as preconditioner, block by block where the Hessian has blocks.
-	Linear linsolve.Solver
 }
 
 var _ hypergrad.Estimator = Implicit{}
@@ -74,12 +71,11 @@ func (m Implicit) Start(p *bilevel.Problem, counts *bilevel.Counts) (hypergrad.H
 		return nil, err
 	}
 	d, q := p.Dims()
-	return &implicit{m: m, p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d),
+	return &implicit{p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d),
 		signed: make([]float64, d), cx: make([]float64, q)}, nil
 }
 
 type implicit struct {
-	m      Implicit
 	p      *bilevel.Problem
 	c      *Composite
 	min    inner.Minimizer
@@ -181,11 +177,9 @@ func (m *implicit) adjoint(
 	return warning, nil
 }
 
-// solve solves the adjoint system.
+// solve solves the adjoint system by conjugate gradients, up to mostDirect coefficients with a Cholesky factor as
+// preconditioner, block by block where the Hessian has blocks.
 func (m *implicit) solve(ctx context.Context, h *support, v, b []float64, tol float64) (linsolve.Result, error) {
-	if m.m.Linear != nil {
-		return m.m.Linear.Solve(ctx, h, v, b, tol, &m.work)
-	}
 	if n := len(b); n <= mostDirect {
 		a := make([]float64, n*n)
 		if err := h.Matrix(ctx, a); err != nil {

@@ -22,9 +22,9 @@ type config struct {
 	clip         float64
 	decaying     bool // an automatic inner step decays, because the noise does not
 	moves        int  // of z in a step; 0 means 1
-	draws        int  // batches of g in a step, about; 0 means 1
+	draws        int  // how many batches of g a step draws, roughly; 0 means 1
 	firstOrder   bool // second-order products are not used
-	spread       int  // one of so many steps has nearly all of the direction of x; 0 means 1
+	spread       int  // only one step of so many moves x far, as with a random number of terms; 0 means 1
 	random       bool // the direction of x is random, even where batches are all samples, and moves all of x
 }
 
@@ -57,7 +57,7 @@ type core struct {
 	t      int64
 	gi, fo *sampling.Sampler // ξ and ζ
 	block  int               // the block of ξ drawn last
-	last   sampling.Draw     // that block, for products that look at no row
+	last   sampling.Draw     // the batch of drawCross where it draws none: that block
 
 	allG, allF sampling.Draw // all samples
 	counts     bilevel.Counts
@@ -140,7 +140,7 @@ func (c *core) drawG() *sampling.Draw {
 	xi := c.g.Next(c.gi)
 	c.block = xi.Block
 	if c.held != nil {
-		c.held.touch(c.block)
+		c.held.catchUp(c.block)
 	}
 	return c.reach(xi)
 }
@@ -265,12 +265,12 @@ func (c *core) coefficients(l bilevel.Linear, room []float64, b bilevel.Batch) i
 // as much.
 func (c *core) inPlace() (rho float64, ok bool) {
 	switch {
-	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.Next: // a look wants to see the directions
+	case !c.shrinks || c.clip > 0 || c.auto != nil && c.t+1 >= c.auto.Next: // automatic steps look at the directions
 		return 0, false
 	case !c.inner.Auto():
 		return c.inner.At(c.t + 1), true
 	case c.auto.curve.Diagonal:
-		return c.auto.steps[0], true // all are the same
+		return c.auto.steps[0], true // of all coordinates: an exact part ½·shrink‖z‖² adds the same curvature to each
 	}
 	return c.auto.rho, true
 }
@@ -460,7 +460,7 @@ func (c *core) end() {
 		return
 	}
 	if c.held != nil {
-		c.held.settle()
+		c.held.catchUpAll()
 	}
 	if !c.auto.Look(c.t) {
 		return
@@ -490,7 +490,7 @@ func (c *core) Point() bilevel.Point {
 	clone := func(s []float64) []float64 { return append(make([]float64, 0, len(s)), s...) }
 	at := bilevel.Point{Z: clone(c.z), X: clone(c.x), V: clone(c.v)}
 	if c.held != nil {
-		c.held.catchUp(at.X)
+		c.held.catchUpCopy(at.X)
 	}
 	return at
 }

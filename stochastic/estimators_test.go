@@ -153,7 +153,7 @@ func TestNeumannSeries(t *testing.T) {
 		t.Errorf("SHIA is off by %.3g", e)
 	}
 	copy(n.points[0].r, fz)
-	if err := n.whole(t.Context()); err != nil {
+	if err := n.estimateAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if e := relative(series(terms+1), n.c.v); e > 1e-13 {
@@ -228,7 +228,7 @@ func TestSpiderWithoutMoves(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.held.settle()
+		r.held.catchUpAll()
 		dz, dv, dx := fill(d, 0), fill(d, 0), fill(q, 0)
 		bg, bf := r.all()
 		r.joint(dz, dv, dx, r.z, r.x, r.v, bg, bf)
@@ -471,10 +471,10 @@ func TestOldProductOfFSLA(t *testing.T) {
 			runs[i] = run.(*fslaRun)
 		}
 		a, b := runs[0], runs[1]
-		if !a.same {
+		if !a.batchFree {
 			t.Fatal("x enters the penalty alone, and the product is not taken from the step before")
 		}
-		b.same = false
+		b.batchFree = false
 		b.oz, b.ov = slices.Clone(b.z), slices.Clone(b.v)
 		for i := range 600 {
 			if i == 300 {

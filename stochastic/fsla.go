@@ -62,7 +62,7 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	}
 	vector := func(like []float64) []float64 { return make([]float64, len(like)) }
 	r.nx, r.ox = vector(c.x), vector(c.x)
-	if r.same = !c.g.SampledX && c.fx == nil; !r.same {
+	if r.batchFree = !c.g.SampledX && c.fx == nil; !r.batchFree {
 		r.oz, r.ov = vector(c.z), vector(c.v)
 	}
 	c.hold(vector(c.x), true)
@@ -72,11 +72,11 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 
 type fslaRun struct {
 	*core
-	momentum float64
-	first    bool
-	oz, ov   []float64 // where G was taken last
-	nx, ox   []float64 // G and G_old
-	same     bool      // no batch enters G, so that G_old is the G of the step before
+	momentum  float64
+	first     bool
+	oz, ov    []float64 // where G was taken last
+	nx, ox    []float64 // G and G_old
+	batchFree bool      // no batch enters G, so that G_old is the G of the step before
 }
 
 // Step makes one step.
@@ -99,7 +99,7 @@ func (r *fslaRun) Step(ctx context.Context) error {
 		clear(r.ox)
 	} else {
 		eta = min(1, r.momentum/math.Sqrt(float64(r.t+1)))
-		if r.same {
+		if r.batchFree {
 			r.counts.CrossG += int64(xi.Batch.Len())
 		} else {
 			r.products(nil, nil, r.ox, r.oz, r.held.old, r.ov, xi)
@@ -116,7 +116,7 @@ func (r *fslaRun) Step(ctx context.Context) error {
 	}
 	r.held.storm(r.nx, r.ox, eta, xi)
 	r.first = false
-	if !r.same {
+	if !r.batchFree {
 		copy(r.oz, r.z)
 		copy(r.ov, r.v)
 	}

@@ -55,8 +55,8 @@ func (h *held) restart() {
 	}
 }
 
-// touch brings a block's part of x and d up to date.
-func (h *held) touch(block int) {
+// catchUp brings a block's part of x and d up to date.
+func (h *held) catchUp(block int) {
 	if h.sums == nil {
 		return
 	}
@@ -64,11 +64,11 @@ func (h *held) touch(block int) {
 	from, f := h.sums[block], h.factors[block]
 	if from != h.sum {
 		if h.old != nil {
-			h.missed(h.c.x, lo, hi, (h.before-from)/f, true)
+			h.makeMissed(h.c.x, lo, hi, (h.before-from)/f, true)
 			copy(h.old[lo:hi], h.c.x[lo:hi])
 			from = h.before
 		}
-		h.missed(h.c.x, lo, hi, (h.sum-from)/f, true)
+		h.makeMissed(h.c.x, lo, hi, (h.sum-from)/f, true)
 		h.sums[block] = h.sum
 	}
 	if f != h.factor {
@@ -77,8 +77,8 @@ func (h *held) touch(block int) {
 	}
 }
 
-// missed makes dst[lo:hi) −= k γ d, or, while automatic step sizes measure and x is c.x, adds k d to their sum.
-func (h *held) missed(dst []float64, lo, hi int, k float64, own bool) {
+// makeMissed makes dst[lo:hi) −= k γ d, or, while automatic step sizes measure and x is c.x, adds k d to their sum.
+func (h *held) makeMissed(dst []float64, lo, hi int, k float64, own bool) {
 	if k == 0 || hi <= lo {
 		return
 	}
@@ -97,7 +97,7 @@ func (h *held) decay(f float64) {
 	switch {
 	case f == 1:
 	case f == 0:
-		h.settle()
+		h.catchUpAll()
 		clear(h.d)
 	case h.sums == nil:
 		kernel.Scale(f, h.d)
@@ -116,7 +116,7 @@ func (h *held) move() {
 		return
 	}
 	if h.factor < 1e-3 { // σ − σ₀ would lose digits
-		h.settle()
+		h.catchUpAll()
 		h.sum, h.factor = 0, 1
 		clear(h.sums)
 		for i := range h.factors {
@@ -131,25 +131,25 @@ func (h *held) move() {
 	h.sum += gamma * h.factor
 }
 
-// made says that the last block drawn has made the last move on its own.
-func (h *held) made() {
+// skipDrawn leaves the part of x of the block drawn last out of the last move: the caller moves it another way.
+func (h *held) skipDrawn() {
 	if h.sums != nil {
 		h.sums[h.c.block] = h.sum
 	}
 }
 
-// settle brings all of x and d up to date.
-func (h *held) settle() {
+// catchUpAll brings all of x and d up to date.
+func (h *held) catchUpAll() {
 	for i := range h.sums {
-		h.touch(i)
+		h.catchUp(i)
 	}
 }
 
-// catchUp makes the missed steps of dst, a copy of x.
-func (h *held) catchUp(dst []float64) {
+// catchUpCopy makes the missed steps of dst, a copy of x.
+func (h *held) catchUpCopy(dst []float64) {
 	for i := range h.sums {
 		lo, hi := h.c.g.OuterRange(h.c.gi.Block(i))
-		h.missed(dst, lo, hi, (h.sum-h.sums[i])/h.factors[i], false)
+		h.makeMissed(dst, lo, hi, (h.sum-h.sums[i])/h.factors[i], false)
 	}
 }
 

@@ -69,7 +69,7 @@ func (r *masobaRun) Step(ctx context.Context) error {
 	r.descend(r.v, r.dv)
 	r.held.move()
 	r.held.decay(1 - r.theta)
-	r.held.touch(r.block)
+	r.held.catchUp(r.block)
 	lo, hi := r.span(xi)
 	kernel.Axpy(r.theta, r.nx[lo:hi], r.held.d[lo:hi])
 	r.end()

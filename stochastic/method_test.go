@@ -418,7 +418,7 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 				case *sabaRun:
 					c = r.core
 					if r.narrow {
-						r.held.settle()
+						r.held.catchUpAll()
 					}
 					memG, memF := *r.memG, *r.memF
 					directions = func() {

@@ -87,8 +87,8 @@ func (n *neumann) estimate(k int) {
 	n.finish(k)
 }
 
-// whole is estimate for the current point with all samples in each batch and P + 1 terms.
-func (n *neumann) whole(ctx context.Context) error {
+// estimateAll is estimate for the current point with all samples in each batch and P + 1 terms.
+func (n *neumann) estimateAll(ctx context.Context) error {
 	p := &n.points[0]
 	n.scale(p.r)
 	copy(p.v, p.r)

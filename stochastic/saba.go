@@ -87,7 +87,7 @@ func (r *sabaRun) Step(context.Context) error {
 	r.descendJointly(xi, zeta) // z ← z − ρ D_z, v ← v − ρ D_v, all D = weight (new − memory) + average
 	if r.narrow {              // all of x moves along the average, and ξ's span along its own direction instead
 		r.held.move()
-		r.held.made()
+		r.held.skipDrawn()
 	}
 	r.stepX(xi) // x ← P(x − γ D_x)
 	r.end()

@@ -17,47 +17,48 @@ import (
 // one p-vector if batches have their own parts of x, p numbers per block otherwise, and nothing if x does
 // not enter.
 type saga struct {
-	level  *sampling.Level
-	draws  *sampling.Sampler
-	part   sampling.Partition
-	d, p   int
-	many   int     // z-quantities: 2 for g, 1 for f
-	share  float64 // of a block of full length
-	width  int     // numbers in mem per sample (Linear) or per block
-	mem    []float64
-	memX   []float64
-	avg    [2][]float64
-	avgX   []float64
-	next   []float64    // the new row, then its change
-	nextX  []float64    // the same for x, on
-	lo, hi int          // the part of x that the block depends on
-	delta  [2][]float64 // the change of the z-quantities
-	rows   bool         // batches are one sample with a dense row, which is all there is to combine
+	level      *sampling.Level
+	sampler    *sampling.Sampler
+	part       sampling.Partition
+	d, p       int
+	quantities int     // of z: 2 for g, ∇z g and ∇²zz g·v, and 1 for f, ∇z f
+	share      float64 // of a block of full length
+	width      int     // numbers in mem per sample (Linear) or per block
+	mem        []float64
+	memX       []float64
+	avg        [2][]float64
+	avgX       []float64
+	next       []float64    // the new row, then its change
+	nextX      []float64    // the same for x, on
+	lo, hi     int          // the part of x that the block depends on
+	delta      [2][]float64 // the change of the z-quantities
+	singleRow  bool         // batches are one sample with a dense row: a step adds multiples of it, and needs no delta
 }
 
-func newSaga(l *sampling.Level, draws *sampling.Sampler, many int, generic bool) *saga {
+func newSaga(l *sampling.Level, sampler *sampling.Sampler, quantities int, generic bool) *saga {
 	d, p := l.Whole.Dims()
-	part := draws.Partition
-	m := &saga{level: l, draws: draws, part: part, d: d, p: p, many: many, share: part.Share(part.Block(0))}
-	for i := range many {
+	part := sampler.Partition
+	m := &saga{level: l, sampler: sampler, part: part, d: d, p: p, quantities: quantities,
+		share: part.Share(part.Block(0))}
+	for i := range quantities {
 		m.avg[i] = make([]float64, d)
 	}
 	if generic {
 		l.Linear = nil
 	}
 	if l.Linear != nil {
-		m.width = many * l.Linear.Scores()
+		m.width = quantities * l.Linear.Scores()
 		m.mem = make([]float64, m.width*part.Samples())
 		m.next = make([]float64, m.width*part.Size())
-		for i := range many {
+		for i := range quantities {
 			m.delta[i] = make([]float64, d)
 		}
-		m.rows = part.Size() == 1 && l.Linear.Row(0) != nil
+		m.singleRow = part.Size() == 1 && l.Linear.Row(0) != nil
 	} else {
-		m.width = many * d
+		m.width = quantities * d
 		m.mem = make([]float64, m.width*part.Blocks())
 		m.next = make([]float64, m.width)
-		for i := range many {
+		for i := range quantities {
 			m.delta[i] = m.next[i*d : (i+1)*d]
 		}
 	}
@@ -92,7 +93,7 @@ func (m *saga) rowX(block, lo, hi int) []float64 {
 // the x-quantity in nextX[lo:hi). It asks for the memory of the block that comes next, or the beginning of it where it
 // is long.
 func (m *saga) change(at *sampling.Draw, z, x, v []float64) {
-	ahead := &m.draws.Ahead
+	ahead := &m.sampler.Ahead
 	coming := m.row(ahead.Block, ahead.Batch)
 	kernel.Prefetch(coming[:min(len(coming), 512)])
 	b := at.Batch
@@ -104,7 +105,7 @@ func (m *saga) change(at *sampling.Draw, z, x, v []float64) {
 	row, d := m.row(at.Block, b), m.d
 	next := m.next[:len(row)]
 	switch l := m.level.Linear; {
-	case l != nil && m.many == 2:
+	case l != nil && m.quantities == 2:
 		k := len(next) / 2
 		l.Coefs(next[:k], next[k:], nextX, z, x, v, b)
 	case l != nil:
@@ -112,9 +113,9 @@ func (m *saga) change(at *sampling.Draw, z, x, v []float64) {
 		if nextX != nil {
 			m.level.Sampled.Grad(nil, m.nextX, z, x, b)
 		}
-	case m.many == 2 && m.level.Local != nil:
+	case m.quantities == 2 && m.level.Local != nil:
 		m.level.Local.LocalProducts(next[:d], next[d:], nextX, z, x, v, b)
-	case m.many == 2:
+	case m.quantities == 2:
 		m.level.Sampled.(bilevel.SecondOrder).Products(next[:d], next[d:], nextX, z, x, v, b)
 	case nextX != nil:
 		m.level.Sampled.Grad(next, m.nextX, z, x, b)
@@ -134,7 +135,7 @@ func (m *saga) combine(b bilevel.Batch) {
 		return
 	}
 	next := m.next[:m.width*b.Len()]
-	if m.many == 2 {
+	if m.quantities == 2 {
 		k := len(next) / 2
 		l.Combine(m.delta[0], m.delta[1], next[:k], next[k:], 1, 0, b)
 	} else {
@@ -147,9 +148,9 @@ func (m *saga) combine(b bilevel.Batch) {
 func (m *saga) step(dst [2][]float64, at *sampling.Draw, rho, keep float64) {
 	b, weight := at.Batch, at.Weight
 	share := m.shareOf(b)
-	if m.rows {
+	if m.singleRow {
 		row, next := m.level.Linear.Row(b.Lo), m.next
-		for q := range m.many {
+		for q := range m.quantities {
 			for c := 0; c < m.d; c += len(row) { // the part of each score
 				n := next[0]
 				next = next[1:]
@@ -159,7 +160,7 @@ func (m *saga) step(dst [2][]float64, at *sampling.Draw, rho, keep float64) {
 		return
 	}
 	m.combine(b)
-	for q := range m.many {
+	for q := range m.quantities {
 		kernel.SagaStep(dst[q], m.avg[q], m.delta[q], rho, weight, share, keep)
 	}
 }
@@ -198,7 +199,7 @@ func (m *saga) fill(z, x, v []float64) {
 		m.change(&sampling.Draw{Block: i, Batch: b}, z, x, v)
 		m.combine(b)
 		share := m.part.Share(b)
-		for q := range m.many {
+		for q := range m.quantities {
 			kernel.Axpy(share, m.delta[q], m.avg[q])
 		}
 		if m.hi > m.lo {

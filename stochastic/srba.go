@@ -78,14 +78,14 @@ type srbaRun struct {
 	d             [3][]float64 // D_z, D_v and D_x
 	oz, ov        []float64    // z and v before the last move
 	bz, bv        []float64    // directions of the batch at the old point
-	nx, ox        []float64
+	nx, ox        []float64    // D_x of the batch at the current and at the old point
 }
 
 // Step makes one step.
 func (r *srbaRun) Step(ctx context.Context) error {
 	d := r.d
 	if r.since == 0 {
-		r.held.settle()
+		r.held.catchUpAll()
 		xi, zeta := r.all()
 		r.joint(d[0], d[1], d[2], r.z, r.x, r.v, xi, zeta)
 	} else {

@@ -25,7 +25,7 @@ func storm(d, now, old []float64, eta float64) {
 func (h *held) storm(now, old []float64, eta float64, xi *sampling.Draw) {
 	lo, hi := h.c.span(xi)
 	h.decay(1 - eta)
-	h.touch(h.c.block)
+	h.catchUp(h.c.block)
 	kernel.Axpy(1, now[lo:hi], h.d[lo:hi])
 	if eta != 1 {
 		kernel.Axpy(eta-1, old[lo:hi], h.d[lo:hi])
@@ -40,7 +40,7 @@ type stormRun struct {
 	first    bool
 	adjoint  *neumann
 	d        []float64 // D_z
-	bz       []float64
+	bz       []float64 // ∇z g of the batch at the previous point
 	nx, ox   []float64 // D_x of the batch at the current and at the previous point
 	ofx      []float64 // ∇x f at the previous point
 }

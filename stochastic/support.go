@@ -40,7 +40,7 @@ type supportRun struct {
 	rv      []float64 // r v
 	xs, dxs []float64 // x and D_x at the part's places
 	drawn   [2]int    // the blocks last drawn, of g and of f
-	rare    []float64 // 1/P(a place of x moves), where its step size is automatic
+	rarityX []float64 // 1/P(a place of x moves), where its step size is automatic
 
 	// Averages of SABA, column by column: k numbers of ∇z g, k of Hv, k of ∇z f. One place in memory a column.
 	avg []float64
@@ -57,13 +57,13 @@ type part struct {
 
 // columns is one level on the columns of its blocks.
 type columns struct {
-	local bilevel.Linear
-	part  sampling.Partition
-	d, k  int
-	many  int         // z-quantities: 2 for g, 1 for f
-	of    [][]int32   // the columns of each block: first those that its samples see
-	sees  []int       // their number
-	reach [][]float64 // r of each block's columns, for g
+	local      bilevel.Linear
+	part       sampling.Partition
+	d, k       int
+	quantities int         // of z: 2 for g, ∇z g and ∇²zz g·v, and 1 for f, ∇z f
+	of         [][]int32   // the columns of each block: first those that its samples see
+	sees       []int       // their number
+	rarity     [][]float64 // r of each block's columns, for g
 
 	mem []float64 // coefficients that SABA remembers, see saga; nil for SOBA
 
@@ -109,22 +109,22 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 	if saga {
 		r.avg = make([]float64, 3*r.colG.d)
 	}
-	r.colG.adopt()
-	reach := r.colG.weigh(r.colG.d/r.colG.k, cfg.shuffle, func(i int) []int32 { return r.colG.of[i] })
+	r.colG.dealOut()
+	rarity := r.colG.rarities(r.colG.d/r.colG.k, cfg.shuffle, func(i int) []int32 { return r.colG.of[i] })
 	for _, of := range r.colG.of {
 		own := make([]float64, len(of))
-		gather(own, reach, of, 1)
-		r.colG.reach = append(r.colG.reach, own)
+		gather(own, rarity, of, 1)
+		r.colG.rarity = append(r.colG.rarity, own)
 	}
 	r.takeApart(exact)
 	n := r.colG.room()
 	r.colF.room()
 	r.pz, r.pv, r.rv = make([]float64, n), make([]float64, n), make([]float64, n)
 	if c.outer.Auto() {
-		r.rare = r.colG.weigh(len(c.x), cfg.shuffle, func(i int) []int32 { return r.parts[i].places })
+		r.rarityX = r.colG.rarities(len(c.x), cfg.shuffle, func(i int) []int32 { return r.parts[i].places })
 	}
 	if c.inner.Auto() {
-		c.g.exactG = reweighted{exact, reach}
+		c.g.exactG = reweighted{exact, rarity}
 		c.auto.setRho()
 	}
 	if saga && r.shares(exact) {
@@ -146,13 +146,13 @@ func newSupport(cfg config, saga, warm bool, p *bilevel.Problem, at bilevel.Poin
 	return r, nil
 }
 
-func newColumns(l *sampling.Level, s *sampling.Sampler, many int, saga bool) (*columns, error) {
+func newColumns(l *sampling.Level, s *sampling.Sampler, quantities int, saga bool) (*columns, error) {
 	sparse, ok := l.Sampled.(bilevel.Sparse)
 	if !ok || l.SampledX {
 		return nil, fmt.Errorf("stochastic: Support needs a sampled part that is bilevel.Sparse and in which x does not "+
 			"enter, not %T", l.Sampled)
 	}
-	m := &columns{part: s.Partition, k: sparse.Scores(), many: many}
+	m := &columns{part: s.Partition, k: sparse.Scores(), quantities: quantities}
 	m.d, _ = sparse.Dims()
 	blocks := make([]bilevel.Batch, s.Blocks())
 	for i := range blocks {
@@ -165,15 +165,15 @@ func newColumns(l *sampling.Level, s *sampling.Sampler, many int, saga bool) (*c
 	for i, of := range m.of {
 		m.sees[i] = len(of)
 	}
-	m.coef = make([]float64, many*m.k*s.Size())
+	m.coef = make([]float64, quantities*m.k*s.Size())
 	if saga {
-		m.mem = make([]float64, many*m.k*s.Samples())
+		m.mem = make([]float64, quantities*m.k*s.Samples())
 	}
 	return m, nil
 }
 
-// adopt deals the columns that no block sees out to the blocks of full length, which make r least.
-func (m *columns) adopt() {
+// dealOut deals the columns that no block sees out to the blocks of full length, which make r least.
+func (m *columns) dealOut() {
 	seen := make([]bool, m.d/m.k)
 	for _, of := range m.of {
 		for _, c := range of {
@@ -189,10 +189,10 @@ func (m *columns) adopt() {
 	}
 }
 
-// weigh is 1/P(c is on the list of the block drawn) for c < n, from whole numbers: it is 1 where all blocks have c,
+// rarities are 1/P(c is on the list of the block drawn) for c < n, from whole numbers: 1 where all blocks have c,
 // and 0 where none has.
-func (m *columns) weigh(n int, shuffle bool, list func(block int) []int32) []float64 {
-	reach := make([]float64, n)
+func (m *columns) rarities(n int, shuffle bool, list func(block int) []int32) []float64 {
+	rarity := make([]float64, n)
 	total := m.part.Samples()
 	if shuffle {
 		total = m.part.Blocks()
@@ -203,15 +203,15 @@ func (m *columns) weigh(n int, shuffle bool, list func(block int) []int32) []flo
 			share = 1
 		}
 		for _, c := range list(i) {
-			reach[c] += float64(share)
+			rarity[c] += float64(share)
 		}
 	}
-	for c, n := range reach {
+	for c, n := range rarity {
 		if n > 0 {
-			reach[c] = float64(total) / n
+			rarity[c] = float64(total) / n
 		}
 	}
-	return reach
+	return rarity
 }
 
 // room makes room for the columns of any block and returns the numbers in it.
@@ -221,10 +221,10 @@ func (m *columns) room() int {
 		n = max(n, m.k*len(of))
 	}
 	m.z = make([]float64, n)
-	if m.many == 2 {
+	if m.quantities == 2 {
 		m.v = make([]float64, n)
 	}
-	for q := range m.many {
+	for q := range m.quantities {
 		m.dir[q] = make([]float64, n)
 	}
 	return n
@@ -270,7 +270,7 @@ func (r *supportRun) shares(exact bilevel.Separable) bool {
 // reweighted is the exact part of g as steps see its curvature: entry c of the Hessian's diagonal times r_c.
 type reweighted struct {
 	bilevel.SecondOrder
-	reach []float64 // r of each column
+	rarity []float64 // r of each column
 }
 
 // Products is that of the exact part, with hv reweighted.
@@ -279,8 +279,8 @@ func (e reweighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	if hv == nil {
 		return
 	}
-	k := len(hv) / len(e.reach)
-	for c, r := range e.reach {
+	k := len(hv) / len(e.rarity)
+	for c, r := range e.rarity {
 		kernel.Scale(r, hv[c*k:(c+1)*k])
 	}
 }
@@ -340,10 +340,10 @@ func (m *columns) sample(block int, b bilevel.Batch, z, x, v []float64) {
 	of, k := m.of[block], m.k
 	n, sees := k*len(of), k*m.sees[block]
 	gather(m.z, z, of, k)
-	coef := m.coef[:m.many*k*b.Len()]
+	coef := m.coef[:m.quantities*k*b.Len()]
 	cg := coef[:k*b.Len()]
 	var ch, vs, second []float64
-	if m.many == 2 {
+	if m.quantities == 2 {
 		gather(m.v, v, of, k)
 		ch = coef[len(cg):]
 		vs, second = m.v[:sees], m.dir[1][:sees]
@@ -352,7 +352,7 @@ func (m *columns) sample(block int, b bilevel.Batch, z, x, v []float64) {
 	clear(m.dir[0][sees:n])
 	m.local.Coefs(cg, ch, nil, m.z[:sees], x, vs, b)
 	if m.mem != nil {
-		kernel.SwapDiff(m.mem[m.many*k*b.Lo:m.many*k*b.Hi], coef)
+		kernel.SwapDiff(m.mem[m.quantities*k*b.Lo:m.quantities*k*b.Hi], coef)
 	}
 	m.local.Combine(m.dir[0][:sees], second, cg, ch, 1, 0, b)
 }
@@ -360,7 +360,7 @@ func (m *columns) sample(block int, b bilevel.Batch, z, x, v []float64) {
 // learn adds the changes in dir to the averages, of which the first is number q.
 func (r *supportRun) learn(m *columns, q, block int, b bilevel.Batch) {
 	share, k := m.part.Share(b), m.k
-	for n := range m.many {
+	for n := range m.quantities {
 		of := m.of[block]
 		dir := m.dir[n][:k*len(of)]
 		if k == 1 {
@@ -383,11 +383,11 @@ func (r *supportRun) Step(ctx context.Context) error {
 	r.move()
 	looks := r.auto != nil && r.t+1 >= r.auto.Next
 	if looks {
-		r.spread(true)
+		r.showDirections()
 	}
 	r.end()
 	if looks {
-		r.spread(false)
+		r.clearDirections()
 	}
 	return nil
 }
@@ -433,13 +433,13 @@ func (r *supportRun) exactOn(block int) {
 	n := k * len(of)
 	rv, xs := r.rv[:n], r.xs[:len(part.places)]
 	gather(xs, r.x, part.places, 1)
-	reach := m.reach[block]
+	rarity := m.rarity[block]
 	if k == 1 {
 		for i, v := range m.v[:n] {
-			rv[i] = reach[i] * v
+			rv[i] = rarity[i] * v
 		}
 	} else {
-		for i, w := range reach {
+		for i, w := range rarity {
 			v, rv := m.v[i*k:(i+1)*k], rv[i*k:(i+1)*k]
 			for e := range rv {
 				rv[e] = w * v[e]
@@ -461,7 +461,7 @@ func (r *supportRun) learnX(block int, pi float64) {
 func (r *supportRun) combine(block int, weight float64) {
 	m := r.colG
 	k := m.k
-	for i, w := range m.reach[block] {
+	for i, w := range m.rarity[block] {
 		lo, hi := i*k, (i+1)*k
 		pz, pv, dz, dv := r.pz[lo:hi], r.pv[lo:hi], m.dir[0][lo:hi], m.dir[1][lo:hi]
 		for e := range dz {
@@ -479,11 +479,11 @@ func (r *supportRun) combineSaga(block int, weight, share float64) {
 		r.combineSagaOne(block, weight, share)
 		return
 	}
-	of, reach := m.of[block], m.reach[block]
+	of, rarity := m.of[block], m.rarity[block]
 	for i, c := range of {
 		lo, hi := i*k, (i+1)*k
 		prefetch(r.avg, of, i, 3*k)
-		w, pz, pv, dz, dv := reach[i], r.pz[lo:hi], r.pv[lo:hi], m.dir[0][lo:hi], m.dir[1][lo:hi]
+		w, pz, pv, dz, dv := rarity[i], r.pz[lo:hi], r.pv[lo:hi], m.dir[0][lo:hi], m.dir[1][lo:hi]
 		at := 3 * int(c) * k
 		az, ah, af := r.avg[at:at+k], r.avg[at+k:at+2*k], r.avg[at+2*k:at+3*k]
 		for e := range dz {
@@ -499,12 +499,12 @@ func (r *supportRun) combineSaga(block int, weight, share float64) {
 // combineSagaOne is combineSaga for columns of one coefficient.
 func (r *supportRun) combineSagaOne(block int, weight, share float64) {
 	m := r.colG
-	of, reach := m.of[block], m.reach[block]
+	of, rarity := m.of[block], m.rarity[block]
 	n := len(of)
 	pz, pv, dz, dv := r.pz[:n], r.pv[:n], m.dir[0][:n], m.dir[1][:n]
 	for i, c := range of {
 		avg := r.avg[3*int(c) : 3*int(c)+3]
-		w, d, h := reach[i], dz[i], dv[i]
+		w, d, h := rarity[i], dz[i], dv[i]
 		dz[i] = weight*d + w*(avg[0]+pz[i])
 		dv[i] = weight*h + w*(avg[1]+avg[2]) + pv[i]
 		avg[0] += share * d
@@ -549,7 +549,7 @@ func (r *supportRun) moveAuto(places []int32) {
 		if !a.Moving {
 			continue
 		}
-		most := a.Plan[j] * min(1, a.StepShare()*r.rare[j])
+		most := a.Plan[j] * min(1, a.StepShare()*r.rarityX[j])
 		r.x[j] -= max(-most, min(a.Gamma[j]*d, most))
 	}
 }
@@ -568,26 +568,28 @@ func (r *supportRun) clampAt(places []int32) {
 	}
 }
 
-// spread fills the directions of full length with what automatic step sizes look at, and clears them afterwards.
-// An entry of the block of g has the factor 1/√r, so that its mean square is that of the whole direction.
-func (r *supportRun) spread(fill bool) {
+// showDirections writes the directions into the vectors of full length, where automatic step sizes look at them. An
+// entry of the block of g has the factor 1/√r, so that its mean square is that of the whole direction.
+func (r *supportRun) showDirections() {
 	g, f := r.colG, r.colF
 	i, j := r.drawn[0], r.drawn[1]
-	if !fill {
-		for _, c := range g.of[i] {
-			clear(r.dz[int(c)*g.k : (int(c)+1)*g.k])
-			clear(r.dv[int(c)*g.k : (int(c)+1)*g.k])
-		}
-		for _, c := range f.of[j] {
-			clear(r.dv[int(c)*f.k : (int(c)+1)*f.k])
-		}
-		return
-	}
 	subtract(r.dv, f.dir[0], -1, f.of[j], f.k)
 	for e, c := range g.of[i] {
-		w, lo, hi := 1/math.Sqrt(g.reach[i][e]), int(c)*g.k, (int(c)+1)*g.k
+		w, lo, hi := 1/math.Sqrt(g.rarity[i][e]), int(c)*g.k, (int(c)+1)*g.k
 		kernel.Axpy(w, g.dir[0][e*g.k:(e+1)*g.k], r.dz[lo:hi])
 		kernel.Axpy(w, g.dir[1][e*g.k:(e+1)*g.k], r.dv[lo:hi])
+	}
+}
+
+// clearDirections clears what showDirections has written.
+func (r *supportRun) clearDirections() {
+	g, f := r.colG, r.colF
+	for _, c := range g.of[r.drawn[0]] {
+		clear(r.dz[int(c)*g.k : (int(c)+1)*g.k])
+		clear(r.dv[int(c)*g.k : (int(c)+1)*g.k])
+	}
+	for _, c := range f.of[r.drawn[1]] {
+		clear(r.dv[int(c)*f.k : (int(c)+1)*f.k])
 	}
 }
 

@@ -79,8 +79,9 @@ type vrboRun struct {
 	period, since int
 	adjoint       *neumann
 	d             []float64 // D_z
-	bz            []float64
-	nx, ox, ofx   []float64
+	bz            []float64 // ∇z g of a batch at the earlier point
+	nx, ox        []float64 // D_x of a batch at the current and at the earlier point
+	ofx           []float64 // ∇x f at the earlier point
 }
 
 // Step makes one step.
@@ -110,12 +111,12 @@ func (r *vrboRun) Step(ctx context.Context) error {
 
 // full sets both estimates from all samples.
 func (r *vrboRun) full(ctx context.Context) error {
-	r.held.settle()
+	r.held.catchUpAll()
 	xi, zeta := r.all()
 	r.products(r.d, nil, nil, r.z, r.x, r.v, xi)
 	r.gradF(r.fz, r.fx, r.z, r.x, zeta)
 	copy(r.adjoint.points[0].r, r.fz)
-	if err := r.adjoint.whole(ctx); err != nil {
+	if err := r.adjoint.estimateAll(ctx); err != nil {
 		return err
 	}
 	r.products(nil, nil, r.held.d, r.z, r.x, r.v, xi)

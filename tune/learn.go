@@ -37,10 +37,8 @@ func (f *fit) at(step int64, share, value float64) {
 
 // gridPoints are the shared strengths to try, from strong to weak, as x in the exponential parametrisation.
 func (f *fit) gridPoints(step float64) []float64 {
-	lo, hi := f.o.Box.Lower, f.o.Box.Upper
-	if f.o.Param == Linear {
-		lo, hi = math.Log(lo), math.Log(hi)
-	}
+	exponent := f.param().exponent
+	lo, hi := exponent(f.o.Box.Lower), exponent(f.o.Box.Upper)
 	a, b := max(lo, f.middleOfGrid()-12), min(hi, f.middleOfGrid()+12)
 	if a > b {
 		a, b = lo, hi
@@ -68,13 +66,8 @@ func (f *fit) middleOfGrid() float64 {
 	return 0
 }
 
-// param is an exponent in the parametrisation.
-func (f *fit) param(t float64) float64 {
-	if f.o.Param == Linear {
-		return min(max(math.Exp(t), f.o.Box.Lower), f.o.Box.Upper)
-	}
-	return t
-}
+// param is the parametrisation.
+func (f *fit) param() *param { return f.o.Param.entry() }
 
 // shared is a solution with the same strength everywhere.
 type shared struct {
@@ -135,27 +128,27 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	} else {
 		points = f.sparsePoints(step)
 	}
-	loose, dear := 1.0, d > manyCoefficients
+	slack, expensive := 1.0, d > manyCoefficients // points are solved to slack times tol
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
-		if q.l1 == nil { // an ℓ1 strength is dearer the weaker it is
+		if q.l1 == nil { // the weaker an ℓ1 strength, the longer it takes
 			points = fromMiddle(points, f.middleOfGrid())
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
-		tol *= looser(d)
-	} else if dear {
-		loose = 1e3
+		tol *= coarse(d)
+	} else if expensive {
+		slack = 1e3
 	}
 	best = make([]shared, len(outers))
-	var dearest time.Duration
+	var slowest time.Duration
 	for i, t := range points {
 		from := time.Now()
-		if i > 0 && (ctx.Err() != nil || from.Sub(begin)+dearest > budget) {
+		if i > 0 && (ctx.Err() != nil || from.Sub(begin)+slowest > budget) {
 			break
 		}
-		x[0] = f.param(t)
-		accept := loose * tol
-		if norm := floats.Norm(z, 2); loose > 1 && norm > 0 {
+		x[0] = min(max(f.param().at(t), f.o.Box.Lower), f.o.Box.Upper) // rounding must not lead out of the box
+		accept := slack * tol
+		if norm := floats.Norm(z, 2); slack > 1 && norm > 0 {
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
 			accept = max(tol, min(accept, math.Exp(t)*norm/100))
 		}
@@ -163,9 +156,9 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 		if i == 0 {
 			within = f.closing // a model there must be
 		}
-		if whole, err := solve(within, solver, z, x, accept); err != nil {
+		if solved, err := solve(within, solver, z, x, accept); err != nil {
 			return nil, nil, false, err
-		} else if !whole && i > 0 {
+		} else if !solved && i > 0 {
 			break
 		}
 		for k, o := range outers {
@@ -182,20 +175,20 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 				best[k] = shared{x[0], v, slices.Clone(z)}
 			}
 		}
-		dearest = max(dearest, time.Since(from))
+		slowest = max(slowest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), best[0].value)
-		if all = len(grid) == len(points); loose > 1 && len(outers) == 1 && pastBest(grid) {
+		if all = len(grid) == len(points); slack > 1 && len(outers) == 1 && pastBest(grid) {
 			all = true
 			break
 		}
 	}
-	if loose > 1 { // the best points deserve better
+	if slack > 1 { // the best points deserve better
 		for k := range best {
 			b := &best[k]
 			better := slices.Clone(b.z)
-			if whole, err := solve(ctx, solver, better, []float64{b.x}, tol); err != nil {
+			if solved, err := solve(ctx, solver, better, []float64{b.x}, tol); err != nil {
 				return nil, nil, false, err
-			} else if !whole {
+			} else if !solved {
 				break
 			}
 			b.z = better
@@ -208,7 +201,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 }
 
 // manyCoefficients is the number from which on the points of the grid are solved to about a hundredth only, and
-// points weaker than the best are left out once the loss rises: they are the dearest, and the model is not there.
+// points weaker than the best are left out once the loss rises: they are the slowest, and the model is not there.
 const manyCoefficients = 1e5
 
 // pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
@@ -235,8 +228,8 @@ func accuracy(d int) float64 {
 	return 1e-9
 }
 
-// looser is the factor from the tolerance of exact solutions to one that will do to choose among points.
-func looser(d int) float64 {
+// coarse is the factor from the tolerance of exact solutions to one that will do to choose among points.
+func coarse(d int) float64 {
 	if d > manyCoefficients {
 		return 10
 	}
@@ -259,7 +252,7 @@ func (f *fit) tolerance(q *problem) (float64, error) {
 }
 
 // solve solves an inner problem, and says whether it did before ctx ended; then z is some point on the way.
-func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (whole bool, err error) {
+func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (solved bool, err error) {
 	if _, err = m.Minimize(ctx, z, x, tol); err != nil && ctx.Err() != nil {
 		return false, nil
 	}
@@ -306,8 +299,8 @@ func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learne
 	}
 	grad := make([]float64, len(x))
 	all := bilevel.All(q.Outer)
-	around := math.Abs(q.Outer.Value(at.Z, at.X, all))
-	effort := hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z)), Value: valueAccuracy * around}
+	size := math.Abs(q.Outer.Value(at.Z, at.X, all))
+	effort := hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z)), Value: valueAccuracy * size}
 	f.visited.ValueF += int64(all.Len())
 	rep, err := hyper.At(ctx, grad, at, effort)
 	addCounts(&f.visited, counts)
@@ -331,10 +324,7 @@ func (f *fit) start(q *problem, from shared) bilevel.Point {
 		r := rand.New(rand.NewPCG(f.o.Seed, 0x5747a7))
 		x := make([]float64, p)
 		for j := range x {
-			if x[j] = 1 - r.Float64(); f.o.Param == Exp {
-				x[j] = math.Log(x[j])
-			}
-			x[j] = min(max(x[j], f.o.Box.Lower), f.o.Box.Upper)
+			x[j] = min(max(f.param().of(1-r.Float64()), f.o.Box.Lower), f.o.Box.Upper)
 		}
 		return bilevel.Point{X: x}
 	}
@@ -347,7 +337,7 @@ const (
 
 	// compareSteps is enough to tell kinds of strengths apart.
 	compareSteps = 60
-	patience     = 10   // steps over which h has to fall; more in the linear parametrisation, whose scale is not that of h
+	patience     = 10   // steps over which h has to fall
 	negligible   = 1e-5 // by this share of itself
 )
 
@@ -379,13 +369,13 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 	}
 	if q.l1 != nil && f.o.Start == "grid" {
 		starts = f.sparseStarts(q, base, mid)
-	} else if f.o.Param == Exp && p > 1 && (!named || f.o.Start == "grid") {
-		blind := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
+	} else if f.param().logarithmic && p > 1 && (!named || f.o.Start == "grid") {
+		unfelt := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
 		cheap := f.method() == HOAG && f.pass(q.rows)*float64(d) <= cheapDescent
 		switch {
 		case cheap:
 			starts = append(starts, at(0), at(2), at(-3))
-		case blind:
+		case unfelt:
 			starts[0] = at(0)
 		}
 	}
@@ -421,7 +411,7 @@ func (f *fit) middle(q *problem) []float64 {
 		return f.sparseMiddle(q)
 	}
 	mid := make([]float64, p)
-	if f.o.Param != Exp {
+	if !f.param().logarithmic {
 		return mid
 	}
 	loss := f.loss.curvature(f.scores)
@@ -474,7 +464,7 @@ func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []f
 		return w()
 	}
 	l, err := f.descend(ctx, q, from, watched())
-	if err != nil || f.method() != HOAG || f.o.Param != Exp {
+	if err != nil || f.method() != HOAG || !f.param().logarithmic {
 		return l, err
 	}
 	for range 3 {
@@ -561,11 +551,11 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 			closing := sampled.closing()
 			known, stop := sampled.add(r, at)
 			if closing {
-				f.cut = true
+				f.cutShort = true
 				end("time budget used")
 			}
 			if stop {
-				if last := sampled.trace[len(sampled.trace)-1]; last.GradNorm <= small*math.Abs(last.Value) {
+				if last := sampled.trace[len(sampled.trace)-1]; last.GradNorm <= smallGradient*math.Abs(last.Value) {
 					end("converged: the validation loss does not fall any more")
 				} else if !limited {
 					end("the validation loss does not fall any more, though its gradient is not zero: --method hoag or a time limit " +
@@ -591,15 +581,12 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 		}
 		last = at.X
 		past = append(past, best)
-		k := len(past) - 1 - patience
-		if f.o.Param == Linear {
-			k -= 3 * patience
-		}
+		k := len(past) - 1 - f.param().patience
 		switch {
 		case w != nil && !w(at):
 			end(givenUp)
 		case sampled != nil: // see add
-		case f.o.Param == Exp && r.GradNorm <= negligible*math.Abs(r.Value):
+		case f.param().logarithmic && r.GradNorm <= negligible*math.Abs(r.Value):
 			end("converged: the gradient is negligible")
 		// Where strengths can fit the validation rows altogether, h falls for ever: what is left of a small
 		// part of the loss at the start is not worth the steps.
@@ -624,12 +611,12 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	}
 	var l *learned
 	var exactErr error
-	cut := f.trying || sampled != nil && (f.cut || f.ctx.Err() != nil)
-	if !cut {
+	recordOnly := f.onTrial || sampled != nil && (f.cutShort || f.ctx.Err() != nil)
+	if !recordOnly {
 		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
-	if cut {
-		// There is no time, or no need, for more than the record.
+	if recordOnly {
+		// There is no time, or no need, for more.
 		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
 	} else if exactErr != nil {
 		// What the run itself knows is close.
@@ -683,11 +670,11 @@ func troubled(err error) string {
 const (
 	batch          = 64   // of a stochastic method
 	leastPasses    = 5    // before one may end
-	leastSteps     = 2000 // too
+	leastSteps     = 2000 // the same in steps
 	leastFullSteps = 2000 // of a method that passes over all rows
 	mostSeconds    = 60   // of steps, where the user gives no limit
-	small          = 1e-3 // a gradient, as a share of h, at which it has converged
-	enough         = 1e-4 // the share of itself by which h has to fall while the steps double
+	smallGradient  = 1e-3 // as a share of h: the run has converged
+	leastFall      = 1e-4 // the share of itself by which h has to fall while the steps double
 )
 
 // sampledRecords evaluates h on the way of a method that does not know it: at a step, and again after about an eighth
@@ -723,7 +710,7 @@ func (f *fit) sampledRecords(ctx context.Context, q *problem, least int64) (*sam
 	d, p := q.Dims()
 	end, limited := f.ctx.Deadline()
 	if limited { // records choose the best of some points, and are not the result
-		tol, linear = looser(d)*tol, 1e-3
+		tol, linear = coarse(d)*tol, 1e-3
 	}
 	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p),
 		tol: hypergrad.Effort{Inner: tol, Linear: linear}}
@@ -762,7 +749,7 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 			before = t.Value
 		}
 	}
-	return true, r.Step >= s.least && before-s.trace[s.at].Value <= enough*math.Abs(before)
+	return true, r.Step >= s.least && before-s.trace[s.at].Value <= leastFall*math.Abs(before)
 }
 
 // closing says that there is time for one more evaluation.

@@ -24,7 +24,10 @@ func (o Options) checkMethod() error {
 // checkLength reports a method that gets nowhere with so many strengths as were asked for.
 func (f *fit) checkLength() error {
 	m, ok := f.o.Method.entry()
-	if p := f.strengths(f.o.Reg); ok && f.o.Reg != AutoReg && !m.Fits(p) {
+	if !ok || f.o.Reg == AutoReg {
+		return nil
+	}
+	if p := f.strengths(f.o.Reg); !m.Fits(p) {
 		return &OptionError{"method", m.Name, fmt.Sprintf("searches for at most %d strengths, and %s has %d: "+
 			"choose a method that follows gradients, such as hoag, or fewer strengths, such as shared", m.Longest, f.o.Reg, p)}
 	}

@@ -105,13 +105,16 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	}
 	value := make([]float64, len(x))
 	q.strengths(value, x)
+	terms := q.terms()
 	for c := range f.scores {
 		w := Coefficients{Class: f.loss.class(f.classes, c), Weights: make([]float64, f.d)}
 		for j := range f.d {
 			i := q.layout.Index(c, j)
 			w.Weights[j] = f.unit * z[i]
-			if s := q.strength(i); m.Penalty.Strengths[s].Name == "" {
-				m.Penalty.Strengths[s] = Strength{f.strengthName(kind, c, j), x[s], value[s]}
+			for _, t := range terms {
+				if s := t.Strength(i); m.Penalty.Strengths[s].Name == "" {
+					m.Penalty.Strengths[s] = Strength{f.strengthName(kind, s, c, j), x[s], value[s]}
+				}
 			}
 		}
 		if f.intercept {
@@ -119,32 +122,15 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 		}
 		m.Coefficients = append(m.Coefficients, w)
 	}
-	if kind == ElasticNet {
-		m.Penalty.Strengths[0] = Strength{"|z|", x[0], value[0]}
-		m.Penalty.Strengths[1] = Strength{"z²", x[1], value[1]}
-	}
 	return m, nil
 }
 
-func (f *fit) strengthName(kind Reg, class, feature int) string {
-	name := func() string {
-		if f.features != nil {
-			return f.features[feature]
-		}
-		return fmt.Sprintf("f%d", feature+1)
+// featureName is the name of a feature, or its number where it has none.
+func (f *fit) featureName(j int) string {
+	if f.features != nil {
+		return f.features[j]
 	}
-	switch kind {
-	case PerFeature, L1PerFeature:
-		return name()
-	case PerClass:
-		return f.classes[class]
-	case PerFeatureClass:
-		if f.scores > 1 {
-			return f.classes[class] + ": " + name()
-		}
-		return name()
-	}
-	return "all"
+	return fmt.Sprintf("f%d", j+1)
 }
 
 // obtained fills in how m was learned.

@@ -30,7 +30,7 @@ type fit struct {
 	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
 	unit      float64
 	comparing bool // kinds of strengths are being compared
-	trying    bool // a descent is a trial, of which only the losses of held-out rows are wanted
+	onTrial   bool // of a descent only the losses on held-out rows are wanted, and no exact end
 	scores    int  // per row
 
 	main split // all rows
@@ -46,17 +46,21 @@ type fit struct {
 	testGap, testGapError float64
 	// the same of the shares of right predictions
 	rightGap, rightGapError float64
-	uncompared              error    // why kinds could not be compared
-	noTime                  bool     // to compare kinds
-	judged                  []*trial // kinds and spreads as compared; nil for none
-	chosen                  *trial   // is learned on all rows
-	partGrid                bool     // not all of the grid was tried
-	cut                     bool     // learning ended because there was no time for another evaluation
-	late                    bool     // it ended with ctx
-	tried                   int      // points of the grid
-	trouble                 bool     // an error ended learning
-	stage                   stage
-	done                    float64 // as last reported
+
+	gridTried int  // points of the grid
+	partGrid  bool // not all of them were tried
+
+	compared        []*trial // kinds and spreads as compared; nil for none
+	compareErr      error    // why kinds could not be compared
+	noTimeToCompare bool
+	chosen          *trial // is learned on all rows
+
+	timedOut    bool // learning ended with ctx
+	cutShort    bool // it ended because there was no time for another evaluation
+	failedEarly bool // an error ended it
+
+	stage stage
+	done  float64 // as last reported
 }
 
 // split is what strengths are learned on: training and validation rows, or the rows of a cross-validation.
@@ -120,7 +124,8 @@ func prepare(data Data, o Options) (*fit, error) {
 				Hint: "give rows of it, or leave it out of the other files"}
 		}
 	}
-	if f.scores = f.loss.scores(len(f.classes)); o.Reg == PerClass && f.scores == 1 {
+	f.scores = f.loss.scores(len(f.classes))
+	if kind := o.Reg.entry(); kind != nil && kind.severalScores && f.scores == 1 {
 		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class "+
 			"are for %s",
 			task, anyOf(func(l *loss) bool { return l.scores(3) > 1 }))}
@@ -265,11 +270,14 @@ func (f *fit) restore(q *problem, kind Reg, x, z []float64, x0 float64) (*proble
 	}
 	all.Lower, all.Upper = q.Lower, q.Upper
 	allX, allZ := f.baseline(kind, x0), make([]float64, all.layout.Len())
+	terms, allTerms := q.terms(), all.terms()
 	put := func(c, j, as int) {
 		from, to := q.layout.Index(c, j), all.layout.Index(c, as)
 		allZ[to] = z[from]
-		if s := q.strength(from); s >= 0 {
-			allX[all.strength(to)] = x[s]
+		for k, t := range terms {
+			if s := t.Strength(from); s >= 0 {
+				allX[allTerms[k].Strength(to)] = x[s]
+			}
 		}
 	}
 	for c := range f.scores {
@@ -279,9 +287,6 @@ func (f *fit) restore(q *problem, kind Reg, x, z []float64, x0 float64) (*proble
 		if f.intercept {
 			put(c, len(f.kept), f.d)
 		}
-	}
-	if kind == ElasticNet {
-		copy(allX, x)
 	}
 	return all, allX, allZ, nil
 }
@@ -362,25 +367,6 @@ type problem struct {
 	estimator hypergrad.Estimator
 }
 
-var strengthKind = map[Reg]model.Strengths{
-	Shared: model.Shared, PerFeature: model.PerFeature, PerClass: model.PerClass, PerFeatureClass: model.PerFeatureClass,
-}
-
-// strengths is the number of strengths of a kind.
-func (f *fit) strengths(kind Reg) int {
-	switch kind {
-	case PerFeature, L1PerFeature:
-		return f.d
-	case ElasticNet:
-		return 2
-	case PerClass:
-		return f.scores
-	case PerFeatureClass:
-		return f.d * f.scores
-	}
-	return 1
-}
-
 // problem builds the problem of s.
 func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	p := f.strengths(kind)
@@ -403,13 +389,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 			return nil, err
 		}
 	}
-	if kind.Sparse() {
-		err = f.addL1(q, sampled, kind)
-	} else if q.pen, err = model.NewPenalty(q.layout, strengthKind[kind], model.PenaltyOptions{Linear: f.o.Param == Linear,
-		Intercept: f.intercept, Copies: q.copies}); err == nil {
-		q.Inner, err = model.Regularize(sampled, q.pen)
-	}
-	if err != nil {
+	if err = f.penalize(q, sampled, kind); err != nil {
 		return nil, err
 	}
 	q.Lower, q.Upper = slices.Repeat([]float64{f.o.Box.Lower}, p), slices.Repeat([]float64{f.o.Box.Upper}, p)

@@ -28,7 +28,7 @@ func (f *fit) run() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.partGrid, f.tried = !all, len(grid)
+	f.partGrid, f.gridTried = !all, len(grid)
 	base := start[0]
 	u := f.unit * f.unit
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
@@ -48,7 +48,7 @@ func (f *fit) run() (*Result, error) {
 	learnFrom := .2
 	if len(kinds) > 1 {
 		if chosen, res.Candidates, err = f.compare(kinds, base); err != nil {
-			chosen, f.uncompared = f.unjudged(kinds), err
+			chosen, f.compareErr = f.withoutComparison(kinds), err
 		}
 		learnFrom = .7
 	}
@@ -72,19 +72,19 @@ func (f *fit) run() (*Result, error) {
 	if l != nil {
 		res.Trace, res.Steps, res.Reason = f.tracePoints(l), l.steps, l.reason
 	}
-	f.late = f.ctx.Err() != nil
-	f.trouble = strings.HasPrefix(res.Reason, stoppedEarly)
+	f.timedOut = f.ctx.Err() != nil
+	f.failedEarly = strings.HasPrefix(res.Reason, stoppedEarly)
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
 		res.BaselineWon = true
-		if kind == ElasticNet { // the baseline is a lasso, which no ℓ2 strength of the box is
+		if r := kind.entry(); r.l1 != nil && r.squares != nil { // the baseline is a lasso, which no ℓ2 strength of the box is
 			kind = f.base()
 			if q, err = f.problem(f.main, kind); err != nil {
 				return nil, err
 			}
 		}
 		x := f.baseline(kind, base.x)
-		if f.ctx.Err() != nil || f.cut { // no time for the gradient
+		if f.ctx.Err() != nil || f.cutShort { // no time for the gradient
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
 		} else if l, err = f.exact(f.closing, q, x, base.z, nil); err != nil {
 			l = &learned{x: x, z: base.z, value: base.value, gradNorm: math.NaN()}
@@ -154,13 +154,9 @@ func (f *fit) kinds() []Reg {
 	default:
 		return []Reg{f.o.Reg}
 	}
-	kinds := []Reg{Shared}
-	if f.scores > 1 {
-		kinds = append(kinds, PerClass)
-	}
-	if f.d > 1 {
-		kinds = append(kinds, PerFeature)
-	}
+	kinds := slices.DeleteFunc(Compared(), func(k Reg) bool {
+		return k != Shared && f.strengths(k) == 1 // which is the shared strength
+	})
 	return f.fittingKinds(kinds)
 }
 
@@ -227,10 +223,10 @@ func (f *fit) heldOuts() []heldOut {
 	return out
 }
 
-// unjudged is what is learned where nothing could be compared.
-func (f *fit) unjudged(kinds []Reg) *trial {
+// withoutComparison is what is learned where nothing could be compared.
+func (f *fit) withoutComparison(kinds []Reg) *trial {
 	if f.o.Reg == AutoReg {
-		return &trial{kind: Shared, spread: whole}
+		return &trial{kind: Shared, spread: wholeBox}
 	}
 	return f.trials(kinds)[1] // the narrowest spread
 }
@@ -241,13 +237,13 @@ func (f *fit) unjudged(kinds []Reg) *trial {
 func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 	parts := f.heldOuts()
 	if parts == nil {
-		return f.unjudged(kinds), nil, nil
+		return f.withoutComparison(kinds), nil, nil
 	}
 	outOfTime := func() (*trial, []Candidate, error) {
-		f.noTime = true
-		return f.unjudged(kinds), nil, nil
+		f.noTimeToCompare = true
+		return f.withoutComparison(kinds), nil, nil
 	}
-	if f.partGrid && f.tried < 4 {
+	if f.partGrid && f.gridTried < 4 {
 		return outOfTime() // a few models are all that there is time for
 	}
 	ctx, cancel := sub(f.ctx, 1./3)
@@ -306,10 +302,10 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 			}
 			z := l.z
 			if h.refit {
-				whole := false
-				if z, whole, err = f.refit(ctx, h.learn, t.kind, l.x, l.z); err != nil {
+				solved := false
+				if z, solved, err = f.refit(ctx, h.learn, t.kind, l.x, l.z); err != nil {
 					return nil, nil, err
-				} else if !whole {
+				} else if !solved {
 					return outOfTime()
 				}
 			}
@@ -319,7 +315,7 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 			return outOfTime()
 		}
 	}
-	f.judged = trials
+	f.compared = trials
 	out := make([]Candidate, len(kinds))
 	of := make([]*trial, len(kinds))
 	chosen := 0
@@ -382,8 +378,8 @@ func pairedGap(a, b []float64) (gap, err float64) {
 }
 
 // refit solves the inner problem on all rows of s with strengths x, from the mean of the models z of the folds of s;
-// whole says that there was time for it.
-func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, whole bool, err error) {
+// solved says that there was time for it.
+func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, solved bool, err error) {
 	q, err := f.problem(split{train: s.train}, kind)
 	if err != nil {
 		return nil, false, err
@@ -400,8 +396,8 @@ func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (mod
 	for k := range s.folds() {
 		floats.AddScaled(model, 1/float64(s.folds()), z[k*len(model):(k+1)*len(model)])
 	}
-	whole, err = solve(ctx, solver, model, x, tol)
-	return model, whole, err
+	solved, err = solve(ctx, solver, model, x, tol)
+	return model, solved, err
 }
 
 // words are the sentences of a result.
@@ -428,8 +424,13 @@ func (f *fit) words(r *Result) []string {
 			chosen = &r.Candidates[i]
 		}
 	}
-	if m, ok := f.o.Method.entry(); ok && f.o.Reg == AutoReg && f.d > 1 && !m.Fits(f.d) {
-		say("One strength per feature was not tried: %s searches for at most %d.", m.Name, m.Longest)
+	if m, ok := f.o.Method.entry(); ok && f.o.Reg == AutoReg {
+		for _, k := range Compared() {
+			if n := f.strengths(k); n > 1 && !m.Fits(n) {
+				words := k.entry().words
+				say("%s was not tried: %s searches for at most %d.", strings.ToUpper(words[:1])+words[1:], m.Name, m.Longest)
+			}
+		}
 	}
 	switch {
 	case f.o.Reg != AutoReg && f.choosesSpread(kind) && kind != Shared:
@@ -440,9 +441,9 @@ func (f *fit) words(r *Result) []string {
 		}
 	case chosen == nil && len(f.kinds()) > 1:
 		why := "there are too few validation rows to compare kinds of strengths"
-		if f.uncompared != nil {
+		if f.compareErr != nil {
 			why = "kinds of strengths could not be compared: the models of some could not be fitted accurately enough"
-		} else if f.noTime || r.Interrupted {
+		} else if f.noTimeToCompare || r.Interrupted {
 			why = "there was no time to compare kinds of strengths"
 		}
 		say("Strengths: one for all, because %s.", why)
@@ -469,7 +470,7 @@ func (f *fit) words(r *Result) []string {
 			w = append(w, f.spreadWords(r, held)...)
 		}
 	}
-	if f.trouble && !r.Interrupted && !r.TimedOut {
+	if f.failedEarly && !r.Interrupted && !r.TimedOut {
 		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower "+
 			"--box may help.", r.Reason)
 	}
@@ -537,25 +538,4 @@ func (f *fit) atBounds(r *Result) []string {
 			"the label.", b.Upper)}
 	}
 	return nil
-}
-
-// describe is a kind of strengths in words.
-func (f *fit) describe(kind Reg) string {
-	switch kind {
-	case PerFeature:
-		return fmt.Sprintf("one strength per feature (%d)", f.d)
-	case PerClass:
-		return fmt.Sprintf("one strength per class (%d)", f.scores)
-	case PerFeatureClass:
-		return fmt.Sprintf("one strength per feature and class (%d)", f.d*f.scores)
-	}
-	switch kind {
-	case L1:
-		return "one ℓ1 strength for all"
-	case L1PerFeature:
-		return fmt.Sprintf("one ℓ1 strength per feature (%d)", f.d)
-	case ElasticNet:
-		return "an elastic net, one ℓ1 and one ℓ2 strength"
-	}
-	return "one strength for all"
 }

@@ -10,21 +10,9 @@ import (
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/methods"
-	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/nonsmooth"
 	"gonum.org/v1/gonum/floats"
 )
-
-// The kinds of strengths with an ℓ1 norm, Σ s|z|, which makes coefficients exactly zero. Their baseline is one ℓ1
-// strength for all.
-const (
-	L1           Reg = "l1"          // one for all
-	L1PerFeature Reg = "l1-feature"  // one per feature
-	ElasticNet   Reg = "elastic-net" // one of the ℓ1 norm and one of the squares, ½ Σ s z², in this order
-)
-
-// Sparse says whether r has an ℓ1 norm.
-func (r Reg) Sparse() bool { return r == L1 || r == L1PerFeature || r == ElasticNet }
 
 // NonZero counts the weights of m that are not zero, and all of them; intercepts are left out.
 func (m *Model) NonZero() (n, of int) {
@@ -48,22 +36,6 @@ func (o Options) checkSparse() error {
 	return nil
 }
 
-// base is the kind of the baseline.
-func (f *fit) base() Reg {
-	if f.o.Reg.Sparse() {
-		return L1
-	}
-	return Shared
-}
-
-// baseline are the strengths of a kind that stand for the shared strength x.
-func (f *fit) baseline(kind Reg, x float64) []float64 {
-	if kind == ElasticNet {
-		return []float64{x, f.o.Box.Lower}
-	}
-	return slices.Repeat([]float64{x}, f.strengths(kind))
-}
-
 // composite is the estimator of a problem whose inner objective is the smooth part of c.
 type composite struct{ c *nonsmooth.Composite }
 
@@ -74,47 +46,12 @@ func (e composite) Start(p *bilevel.Problem, counts *bilevel.Counts) (hypergrad.
 	return nonsmooth.Implicit{}.Start(&q, counts)
 }
 
-// addL1 gives q the penalties of a sparse kind.
-func (f *fit) addL1(q *problem, loss model.Sampled, kind Reg) error {
-	_, p := loss.Dims()
-	o := model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies, Outer: p}
-	shared := model.Shared
-	if kind == L1PerFeature {
-		shared = model.PerFeature
-	}
-	var err error
-	if q.l1, err = model.NewL1(q.layout, shared, o); err != nil {
-		return err
-	}
-	var g bilevel.SecondOrder = loss
-	if kind == ElasticNet {
-		o.First = 1
-		if q.pen, err = model.NewPenalty(q.layout, model.Shared, o); err != nil {
-			return err
-		}
-		if g, err = model.Regularize(loss, q.pen); err != nil {
-			return err
-		}
-	}
-	q.Inner = g
-	q.estimator = composite{&nonsmooth.Composite{G: g, L1: q.l1}}
-	return nil
-}
-
 // solver solves the inner problem.
 func (f *fit) solver(q *problem) (inner.Minimizer, error) {
 	if c, ok := q.estimator.(composite); ok {
 		return nonsmooth.ProxNewton{}.Start(c.c, &f.visited)
 	}
 	return inner.Auto{}.Start(q.Inner, &f.visited)
-}
-
-// strength is the place in x of the strength of coefficient i, that of the ℓ1 norm where there is one; −1 for none.
-func (q *problem) strength(i int) int {
-	if q.l1 != nil {
-		return q.l1.Strength(i)
-	}
-	return q.pen.Strength(i)
 }
 
 // strengths overwrites dst with s(x).
@@ -138,10 +75,7 @@ func (f *fit) findTop(q *problem, tol float64) error {
 	}
 	d, p := q.Dims()
 	z, grad := make([]float64, d), make([]float64, d)
-	x := slices.Repeat([]float64{f.param(80)}, p)
-	if f.o.Param == Linear {
-		x = slices.Repeat([]float64{1e30}, p)
-	}
+	x := slices.Repeat([]float64{f.param().enormous}, p)
 	if _, err := solve(f.closing, solver, z, x, tol); err != nil {
 		return err
 	}
@@ -149,7 +83,7 @@ func (f *fit) findTop(q *problem, tol float64) error {
 	f.visited.GradG += int64(q.Inner.Samples())
 	top := 0.0
 	for i, g := range grad {
-		if q.strength(i) >= 0 {
+		if q.l1.Strength(i) >= 0 {
 			top = max(top, math.Abs(g))
 		}
 	}
@@ -160,10 +94,8 @@ func (f *fit) findTop(q *problem, tol float64) error {
 // sparsePoints are the ℓ1 strengths of the grid, from λ_max down to a thousandth of it, or less where there are more
 // rows than features, as x in the exponential parametrisation.
 func (f *fit) sparsePoints(step float64) []float64 {
-	lo, hi := f.o.Box.Lower, f.o.Box.Upper
-	if f.o.Param == Linear {
-		lo, hi = math.Log(lo), math.Log(hi)
-	}
+	exponent := f.param().exponent
+	lo, hi := exponent(f.o.Box.Lower), exponent(f.o.Box.Upper)
 	depth := math.Log(1e3)
 	if n, _ := f.main.train.Dims(); n > f.d {
 		depth = math.Log(1e5)
@@ -203,7 +135,7 @@ func (f *fit) sparseStarts(q *problem, base shared, mid []float64) []bilevel.Poi
 		}
 		return bilevel.Point{X: x, Z: base.z}
 	}
-	if f.o.Param == Linear {
+	if !f.param().logarithmic {
 		return []bilevel.Point{at(base.x, math.Exp(mid[p-1]))}
 	}
 	starts := []bilevel.Point{at(base.x, 0)}

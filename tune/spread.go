@@ -10,11 +10,11 @@ import (
 	"github.com/bilevel-go/bilevel"
 )
 
-// whole is the spread of strengths that only Options.Box bounds.
-var whole = math.Inf(1)
+// wholeBox is the spread of strengths that only Options.Box bounds.
+var wholeBox = math.Inf(1)
 
 // autoSpreads are tried in this order.
-var autoSpreads = []float64{.5, 1, 2, whole}
+var autoSpreads = []float64{.5, 1, 2, wholeBox}
 
 // checkSpread reports a spread that makes no sense.
 func (o Options) checkSpread() error {
@@ -22,12 +22,13 @@ func (o Options) checkSpread() error {
 		return nil
 	}
 	r, err := strconv.ParseFloat(o.Spread, 64)
+	kind := o.Reg.entry()
 	switch {
 	case err != nil || math.IsNaN(r) || math.IsInf(r, 0):
 		return &OptionError{"spread", o.Spread, "write auto, off or a number"}
 	case r <= 0:
 		return &OptionError{"spread", o.Spread, "a distance is above zero"}
-	case o.Reg == Shared || o.Reg == L1 || o.Reg == ElasticNet:
+	case kind != nil && !kind.many():
 		return &OptionError{"spread", o.Spread, fmt.Sprintf("with %s no strengths surround a shared one", o.Reg)}
 	}
 	return nil
@@ -35,10 +36,10 @@ func (o Options) checkSpread() error {
 
 // spread is how far strengths of a kind may be from the shared one, where that is not left to held-out rows.
 func (f *fit) spread(kind Reg) float64 {
-	if r, err := strconv.ParseFloat(f.o.Spread, 64); err == nil && kind != f.base() && kind != ElasticNet {
+	if r, err := strconv.ParseFloat(f.o.Spread, 64); err == nil && kind.entry().many() {
 		return r
 	}
-	return whole
+	return wholeBox
 }
 
 // choosesSpread says whether held-out rows choose it: where strengths outnumber the rows that they are learned on.
@@ -50,12 +51,9 @@ func (f *fit) choosesSpread(kind Reg) bool {
 	return f.o.Spread == "auto" && !kind.Sparse() && f.strengths(kind) > n
 }
 
-// keepWithin bounds the strengths of q by their distance r from x0, in the logarithm with Linear.
+// keepWithin bounds the strengths of q by a factor e^r from that of x0.
 func (f *fit) keepWithin(q *problem, x0, r float64) {
-	lo, hi := x0-r, x0+r
-	if f.o.Param == Linear {
-		lo, hi = x0*math.Exp(-r), x0*math.Exp(r)
-	}
+	lo, hi := f.param().around(x0, r)
 	for j := range q.Lower {
 		q.Lower[j], q.Upper[j] = max(q.Lower[j], lo), min(q.Upper[j], hi)
 	}
@@ -104,16 +102,16 @@ func bestTrial(trials []*trial, kind Reg) *trial {
 	return best
 }
 
-// worse says whether the last of the trials of a kind is worse than the best, by two standard errors unless trials are
-// dear: still wider ones would be, too.
-func worse(trials []*trial, kind Reg, dear bool) bool {
+// worse says whether the last of the trials of a kind is worse than the best: still wider ones would be, too. It has to
+// be by two standard errors, unless trials are expensive.
+func worse(trials []*trial, kind Reg, expensive bool) bool {
 	last := trials[len(trials)-1]
 	best := bestTrial(trials, kind)
 	if best == nil || last.kind != kind || last.losses == nil {
 		return last.kind == kind && last.dropped
 	}
 	gap, err := pairedGap(last.losses, best.losses)
-	return gap > 2*err || dear && gap > 0
+	return gap > 2*err || expensive && gap > 0
 }
 
 // name of t in a stage.
@@ -121,7 +119,7 @@ func (t *trial) name() string {
 	switch {
 	case !t.chosen:
 		return string(t.kind)
-	case t.spread == whole:
+	case t.spread == wholeBox:
 		return string(t.kind) + " in the whole box"
 	}
 	return fmt.Sprintf("%s within %g", t.kind, t.spread)
@@ -133,16 +131,17 @@ type heldOutWatch struct {
 	h        heldOut
 	patience int
 
-	n      int       // points seen
-	v      []float64 // adjoint of the first
-	least  []float64 // the lowest losses
-	at     int       // where they were, from 1
-	mark   []float64 // losses that were lower than the mark before by more than noise
-	marked int
-	ended  bool
+	n     int       // points seen
+	v     []float64 // adjoint of the first
+	least []float64 // the lowest losses
+	at    int       // where they were, from 1
+	// The losses that count as the last progress: lower than those before by more than noise; and where they were.
+	progress   []float64
+	progressAt int
+	ended      bool
 }
 
-// patientMoves are the points without a lower held-out loss after which a trial ends; one where they are dear.
+// patientMoves are the points without a lower held-out loss after which a trial ends; one where points are expensive.
 const patientMoves = 5
 
 func (f *fit) newHeldOutWatch(h heldOut, d int) *heldOutWatch {
@@ -156,16 +155,16 @@ func (f *fit) newHeldOutWatch(h heldOut, d int) *heldOutWatch {
 func (w *heldOutWatch) see(at bilevel.Point) bool {
 	losses := w.f.judge(w.h.judge, at.Z).losses
 	if w.n++; w.n == 1 {
-		w.v, w.least, w.at, w.mark, w.marked = at.V, losses, 1, losses, 1
+		w.v, w.least, w.at, w.progress, w.progressAt = at.V, losses, 1, losses, 1
 		return true
 	}
 	if gap, _ := pairedGap(losses, w.least); gap < 0 {
 		w.least, w.at = losses, w.n
 	}
-	if gap, err := pairedGap(losses, w.mark); gap < -err {
-		w.mark, w.marked = losses, w.n
+	if gap, err := pairedGap(losses, w.progress); gap < -err {
+		w.progress, w.progressAt = losses, w.n
 	}
-	w.ended = w.n-w.marked >= w.patience
+	w.ended = w.n-w.progressAt >= w.patience
 	return !w.ended
 }
 
@@ -176,9 +175,9 @@ func (f *fit) try(ctx context.Context, q *problem, t *trial, h heldOut, start sh
 	from.V = v
 	d, _ := q.Dims()
 	w := f.newHeldOutWatch(h, d)
-	f.trying = true
+	f.onTrial = true
 	_, err := f.descend(ctx, q, from, w.see)
-	f.trying = false
+	f.onTrial = false
 	if err != nil && w.n == 0 {
 		return v, err
 	}
@@ -209,24 +208,21 @@ func (f *fit) learnTrial(q *problem, t *trial, base shared) (*learned, error) {
 func (f *fit) spreadWords(r *Result, held string) []string {
 	t, n := f.chosen, f.strengths(f.chosen.kind)
 	near := "in the whole box"
-	if t.spread < whole {
-		near = fmt.Sprintf("within %g of the best shared one, x = %.4g", t.spread, r.BaselineX)
-		if f.o.Param == Linear {
-			near = fmt.Sprintf("within a factor e^%g of the best shared one, %.4g", t.spread, r.BaselineX)
-		}
+	if t.spread < wholeBox {
+		near = fmt.Sprintf(f.param().near, t.spread, r.BaselineX)
 	}
 	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n,
 		map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)
 	if t.losses == nil {
 		why := "there are too few rows to choose how far"
-		if f.uncompared != nil {
+		if f.compareErr != nil {
 			why = "the models of wider ones could not be fitted accurately enough"
-		} else if f.noTime || r.Interrupted {
+		} else if f.noTimeToCompare || r.Interrupted {
 			why = "there was no time to choose how far"
 		}
 		return []string{fmt.Sprintf("%s. They stay %s, because %s.", of, near, why)}
 	}
-	shared := f.judged[0]
+	shared := f.compared[0]
 	gap, err := pairedGap(t.losses, shared.losses)
 	if t.evaluations == 1 {
 		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: "+
@@ -234,9 +230,9 @@ func (f *fit) spreadWords(r *Result, held string) []string {
 			"--spread off learns them all the same.", of, held, mean(shared.losses))}
 	}
 	others := ""
-	for _, o := range f.judged {
+	for _, o := range f.compared {
 		if o.kind == t.kind && o != t && o.losses != nil {
-			if others += fmt.Sprintf(", %.5g within %g", mean(o.losses), o.spread); o.spread == whole {
+			if others += fmt.Sprintf(", %.5g within %g", mean(o.losses), o.spread); o.spread == wholeBox {
 				others = others[:strings.LastIndex(others, " within")] + " in the whole box"
 			}
 		}

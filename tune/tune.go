@@ -72,18 +72,6 @@ const (
 	Ridge    Task = "ridge"    // a number
 )
 
-// Reg says which coefficients share a strength.
-type Reg string
-
-// The kinds of strengths. "auto" and "" compare Shared, PerClass and PerFeature on held-out rows.
-const (
-	AutoReg         Reg = "auto"
-	Shared          Reg = "shared"
-	PerFeature      Reg = "feature"
-	PerClass        Reg = "class"
-	PerFeatureClass Reg = "feature-class"
-)
-
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
 type Method string
 
@@ -96,15 +84,6 @@ const (
 	AutoMethod Method = "auto"
 	HOAG       Method = "hoag"
 	SABA       Method = "saba"
-)
-
-// Param is the parametrisation of a strength.
-type Param string
-
-// The parametrisations: a strength is e^x or x. "" is Exp.
-const (
-	Exp    Param = "exp"
-	Linear Param = "linear"
 )
 
 // Switch is a setting that can be left to the data.
@@ -188,9 +167,9 @@ func (o Options) fill() (Options, error) {
 	o.Start = or(o.Start, "grid")
 	for _, c := range []error{
 		oneOf("model", o.Task, append([]Task{AutoTask}, Tasks()...)...),
-		oneOf("reg", o.Reg, AutoReg, Shared, PerFeature, PerClass, PerFeatureClass, L1, L1PerFeature, ElasticNet),
+		oneOf("reg", o.Reg, append([]Reg{AutoReg}, Regs()...)...),
 		o.checkMethod(),
-		oneOf("param", o.Param, Exp, Linear),
+		oneOf("param", o.Param, Params()...),
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),
 		o.checkSparse(),
@@ -205,8 +184,8 @@ func (o Options) fill() (Options, error) {
 	}
 	if o.Box != (Box{}) {
 		o.Spread = or(o.Spread, "off")
-	} else if o.Box = (Box{-12, 12}); o.Param == Linear {
-		o.Box = Box{1e-8, 1e8}
+	} else {
+		o.Box = o.Param.entry().box
 	}
 	o.Spread = or(o.Spread, "auto")
 	bad := func(reason string) (Options, error) {
@@ -218,12 +197,9 @@ func (o Options) fill() (Options, error) {
 		return bad("the bounds are finite numbers, lower,upper")
 	case lo > hi:
 		return bad("the lower bound is above the upper one")
-	case o.Param == Exp && (lo < -100 || hi > 100):
-		return bad("strengths are e^x: bounds beyond ±100 are out of the range of numbers")
-	case o.Param == Linear && lo <= 0:
-		return bad("with the linear parametrisation the bounds are strengths, which are positive")
-	case o.Param == Linear && hi > 1e40:
-		return bad("a strength beyond 1e40 is out of the range of numbers")
+	}
+	if wrong := o.Param.entry().check(o.Box); wrong != "" {
+		return bad(wrong)
 	}
 	if o.Start != "grid" && o.Start != "random" {
 		x, err := strconv.ParseFloat(o.Start, 64)
@@ -354,8 +330,8 @@ func Version() string { return version() }
 func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	begin := time.Now()
 	if options.Box == (Box{}) && data.Train != nil && isText(data.Train.Schema) {
-		if options.Box = (Box{-24, 0}); options.Param == Linear {
-			options.Box = Box{1e-10, 1}
+		if p := or(options.Param, Exp).entry(); p != nil {
+			options.Box = p.documentBox
 		}
 		options.Spread = or(options.Spread, "auto")
 	}
@@ -377,7 +353,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		return nil, err
 	}
 	res.Interrupted = ctx.Err() != nil
-	res.TimedOut = !res.Interrupted && (f.late || f.cut)
+	res.TimedOut = !res.Interrupted && (f.timedOut || f.cutShort)
 	switch {
 	case res.Interrupted:
 		res.Reason = "interrupted: the best point so far"

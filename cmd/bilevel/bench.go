@@ -382,7 +382,7 @@ func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool)
 	}
 	var list []outFile
 	for _, p := range r.Problems {
-		for _, format := range []string{"svg", "png"} {
+		for _, format := range bench.Drawings() {
 			var b bytes.Buffer
 			if err := p.Chart(&b, format, *quantity); err != nil {
 				return err

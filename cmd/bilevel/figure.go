@@ -93,8 +93,8 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 	if err := checkFolder(f.out); err != nil {
 		return usagef("--out %s: %w", f.out, err)
 	}
-	path := func(ext string) string { return filepath.Join(f.out, figure.Name+ext) }
-	for _, ext := range []string{".csv", ".svg", ".png"} {
+	path := func(ext string) string { return filepath.Join(f.out, figure.Name+"."+ext) }
+	for _, ext := range append([]string{"csv"}, bench.Drawings()...) {
 		if err := checkTarget(path(ext)); err != nil {
 			return usagef("--out %s: %s %w", f.out, path(ext), err)
 		}
@@ -129,24 +129,28 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 		}
 		return err
 	}
-	var numbers, svg, png bytes.Buffer
+	var numbers bytes.Buffer
 	if err := table.WriteCSV(&numbers); err != nil {
 		return err
 	}
-	if err := figure.Draw(table, "svg", &svg); err != nil {
-		return err
-	}
-	if err := figure.Draw(table, "png", &png); err != nil {
-		return err
+	files := []outFile{{path("csv"), numbers.Bytes()}}
+	for _, format := range bench.Drawings() {
+		var drawing bytes.Buffer
+		if err := figure.Draw(table, format, &drawing); err != nil {
+			return err
+		}
+		files = append(files, outFile{path(format), drawing.Bytes()})
 	}
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return fmt.Errorf("--out %s: %w", f.out, bare(err))
 	}
-	if err := writeFiles([]outFile{{path(".csv"), numbers.Bytes()}, {path(".svg"), svg.Bytes()},
-		{path(".png"), png.Bytes()}}); err != nil {
+	if err := writeFiles(files); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %d points in %.1f s\n  %s\n  %s\n  %s\n", figure.Name, len(table.Rows),
-		time.Since(begin).Seconds(), path(".csv"), path(".svg"), path(".png"))
+	out := c.OutOrStdout()
+	fmt.Fprintf(out, "%s: %d points in %.1f s\n", figure.Name, len(table.Rows), time.Since(begin).Seconds())
+	for _, file := range files {
+		fmt.Fprintf(out, "  %s\n", file.path)
+	}
 	return nil
 }

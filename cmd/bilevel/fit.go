@@ -23,13 +23,16 @@ import (
 var formats = oneOf(dataset.Formats()) + " (default by content)"
 
 // oneOf names what can be chosen.
-func oneOf[T ~string](values []T) string {
+func oneOf[T ~string](values []T) string { return list(values, "or") }
+
+// list names values in a sentence, with a word before the last.
+func list[T ~string](values []T, last string) string {
 	text := ""
 	for i, v := range values {
 		switch i {
 		case 0:
 		case len(values) - 1:
-			text += " or "
+			text += " " + last + " "
 		default:
 			text += ", "
 		}
@@ -73,7 +76,7 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
 		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 	p.StringVar((*string)(&f.text.Weight), "text", "",
-		"weight of a word in a folder of texts: count or tfidf (default count); rows get unit length")
+		"weight of a word in a folder of texts: "+oneOf(dataset.Weights())+" (default count); rows get unit length")
 	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
 
 	own()
@@ -134,8 +137,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
-	case weight != "" && weight != dataset.Count && weight != dataset.TFIDF:
-		return usagef("--text %q: choose count or tfidf", weight)
+	case weight != "" && !slices.Contains(dataset.Weights(), weight):
+		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
 	case f.text.MinDocs < 0:
 		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):

@@ -31,12 +31,8 @@ func dataLine(r *tune.Result, name string) string {
 // modelLine is the model in one line.
 func modelLine(r *tune.Result) string {
 	m := r.Model
-	x := "e^x"
-	if m.Penalty.Param == tune.Linear {
-		x = "x"
-	}
-	parts := []string{string(m.Task), kindWords(m.Penalty.Kind, len(m.Penalty.Strengths)),
-		fmt.Sprintf("%s with x in [%g, %g]", x, m.Penalty.Box.Lower, m.Penalty.Box.Upper)}
+	parts := []string{string(m.Task), m.Penalty.Words(),
+		fmt.Sprintf("%s with x in [%g, %g]", m.Penalty.Param.Formula(), m.Penalty.Box.Lower, m.Penalty.Box.Upper)}
 	if m.Scaler != nil {
 		parts = append(parts, "features standardised")
 	}
@@ -52,24 +48,6 @@ func count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-func kindWords(kind tune.Reg, n int) string {
-	switch kind {
-	case tune.PerFeature:
-		return count(n, "strength") + ", one per feature"
-	case tune.PerClass:
-		return count(n, "strength") + ", one per class"
-	case tune.PerFeatureClass:
-		return count(n, "strength") + ", one per feature and class"
-	case tune.L1:
-		return "one ℓ1 strength"
-	case tune.L1PerFeature:
-		return count(n, "ℓ1 strength") + ", one per feature"
-	case tune.ElasticNet:
-		return "elastic net, an ℓ1 and an ℓ2 strength"
-	}
-	return "one shared strength"
 }
 
 // lossName is what h is called.
@@ -119,7 +97,7 @@ func resultName(r *tune.Result) string {
 	if r.BaselineWon {
 		return "bilevel: nothing better, the baseline"
 	}
-	return "bilevel: " + kindWords(r.Model.Penalty.Kind, len(r.X))
+	return "bilevel: " + r.Model.Penalty.Words()
 }
 
 func loss(v float64) string { return fmt.Sprintf("%.6g", v) }
@@ -183,24 +161,7 @@ func reportData(r *tune.Result, name string) report.Data {
 	}
 	d.Metric, d.Share = on+" "+score.Name, score.Share
 	d.Baseline.Score, d.Result.Score = score.Of(baseline), score.Of(result)
-	belongs := map[tune.Reg]string{tune.Shared: "all coefficients", tune.PerFeature: "a feature", tune.PerClass: "a class",
-		tune.PerFeatureClass: "a feature and a class",
-		tune.L1:              "all coefficients", tune.L1PerFeature: "a feature",
-		tune.ElasticNet: "all coefficients"}[m.Penalty.Kind]
-	term, zero := "½ s z²", "towards zero"
-	switch m.Penalty.Kind {
-	case tune.L1, tune.L1PerFeature:
-		term, zero = "s |z|", "to zero"
-	case tune.ElasticNet:
-		term, zero = "s |z| with the first strength and ½ s z² with the second", "to or towards zero"
-	}
-	x := "s = e^x"
-	if m.Penalty.Param == tune.Linear {
-		x = "s = x"
-	}
-	d.StrengthNote = fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, "+
-		"%s with x between %g and %g. A large strength takes the coefficient "+
-		"%s.", belongs, term, x, m.Penalty.Box.Lower, m.Penalty.Box.Upper, zero)
+	d.StrengthNote = m.Penalty.Explain()
 	if c := r.Confusion; c != nil {
 		d.Confusion = &report.Confusion{On: c.On, Classes: c.Classes, Counts: c.Counts}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -47,7 +48,7 @@ with --reg auto, one in all, one per class and one per feature are compared on h
 that does best is learned on all validation rows. More strengths than validation rows would fit those rows:
 they stay near the best shared one, as far as held-out rows allow (--spread).
 
-Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are dear:
+Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are expensive:
 ` + methods.Describe("  ", methods.Exact, methods.Sampled, methods.FullBatch, methods.Search) + `
 The folder --out gets model.json (for bilevel predict), trace.csv and report.html.
 
@@ -70,16 +71,38 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
 
 		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
-		p.StringVar((*string)(&o.Reg), "reg", "auto", "strengths: shared, feature, class or feature-class; with zero "+
-			"coefficients l1, l1-feature or elastic-net; auto compares the first three on held-out rows")
+		p.StringVar((*string)(&o.Reg), "reg", "auto", regs())
 		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 		p.StringVar(&o.Spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the "+
 			"box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and "+
 			"off with --box)")
-		p.StringVar((*string)(&o.Param), "param", "exp", "a strength is e^x (exp) or x (linear)")
+		p.StringVar((*string)(&o.Param), "param", "exp", params())
 		p.StringVar(&o.Start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
 	})
 	return c
+}
+
+// regs is the help of --reg.
+func regs() string {
+	var squares, sparse []tune.Reg
+	for _, r := range tune.Regs() {
+		if r.Sparse() {
+			sparse = append(sparse, r)
+		} else {
+			squares = append(squares, r)
+		}
+	}
+	return fmt.Sprintf("strengths: %s; with zero coefficients %s; auto compares %s on held-out rows", oneOf(squares),
+		oneOf(sparse), list(tune.Compared(), "and"))
+}
+
+// params is the help of --param.
+func params() string {
+	var all []string
+	for _, p := range tune.Params() {
+		all = append(all, fmt.Sprintf("%s (%s)", p.Formula(), p))
+	}
+	return "a strength is " + oneOf(all)
 }
 
 // settings are those of tune.Fit, checked.

@@ -165,7 +165,7 @@ func (a *auto) Measure(blocks, products int) {
 func (a *auto) setSteps() {
 	s := a.Safety
 	a.g.Steps(a.full, a.g.L/s, 1/s)
-	a.g.Steps(a.steps, 2*(a.g.L+a.f.L/a.r.lambda)/s, 2/s)
+	a.g.Steps(a.steps, 2*(a.g.L+a.f.L/a.r.kappa)/s, 2/s)
 }
 
 // approach moves z along −d, with a share of the step 1/(L_g + e_i).
@@ -194,7 +194,7 @@ func (a *auto) Value(float64) (h, off float64) {
 	r, all := a.r, bilevel.All(a.r.g.whole)
 	r.extra.ValueF += int64(r.zeta.Samples())
 	r.extra.ValueG += 2 * int64(r.xi.Samples())
-	gap := r.lambda * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
+	gap := r.kappa * (r.g.whole.Value(r.y, r.x, all) - r.g.whole.Value(r.z, r.x, all))
 	return r.f.whole.Value(r.y, r.x, bilevel.All(r.f.whole)) + gap, math.Abs(gap)
 }
 

@@ -129,7 +129,7 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		if m.Lambda.Size == 0 {
 			r.Lambda = Multiplier{a.multiplier(), defaultGrowth}
 		}
-		r.lambda = r.Lambda.At(1)
+		r.kappa = r.Lambda.At(1)
 		a.start()
 		if m.Inner.Auto() || m.Outer.Auto() {
 			r.auto = a
@@ -183,7 +183,7 @@ func (r *f2saRun) Step(ctx context.Context) error {
 	r.stepX(r.Outer.At(t))
 	r.t = t
 	if r.auto != nil && t >= r.auto.Next {
-		r.lambda = r.Lambda.At(t + 1)
+		r.kappa = r.Lambda.At(t + 1)
 		r.auto.Look(r.t)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 // auto chooses multiplier and step sizes of a core from gradients: those of x as [adapt.Control] does. L_g and L_f are
 // the largest curvatures of blocks, by differences of gradients, see [adapt.Curvature]. λ₀ is a multiple of L_f/L_g,
 // fixed at the start; the inner step of coordinate i is 1/(2(L_g + e_i + L_f/λ)), which is stable for z and, divided by
-// 2λ, for y. Where batches leave noise it decays from then on as (1 + t/T₀)^(−4/7).
+// λ, for y. Where batches leave noise it decays from then on as (1 + t/T₀)^(−4/7).
 type auto struct {
 	*adapt.Control
 	r          *core

@@ -127,6 +127,31 @@ func TestBOMEChoosesItsBatch(t *testing.T) {
 	}
 }
 
+// Where batches leave noise the automatic α of BOME decays as the root of ξ_z.
+func TestBOMEApproachDecays(t *testing.T) {
+	const n = 1000
+	rng := rand.New(rand.NewPCG(3, 3))
+	a := make([]float64, n)
+	for i := range a {
+		a[i] = rng.NormFloat64()
+	}
+	p := &bilevel.Problem{Inner: towards(a), Outer: towards(fill(n, 4))}
+	r := must(BOME{Batch: 10, InnerSteps: 1}.Start(p, bilevel.Point{}, 1)).(*bomeRun)
+	for range 5000 {
+		z, full := r.z[0], r.auto.full[0]
+		want := full / math.Pow(r.auto.slowness(r.t), .5)
+		if err := r.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := (z - r.zT[0]) / r.dz[0]; !(math.Abs(got-want) < 1e-6*want) {
+			t.Fatalf("step %d: α = %g, want %g", r.t, got, want)
+		}
+	}
+	if s := r.auto.slowness(r.t); !(s > 2) {
+		t.Errorf("steps have decayed by %g only: the test shows nothing", s)
+	}
+}
+
 // towards is the mean of ½(z − a_i)² − zx.
 func towards(a []float64) bilevel.Objective {
 	return &bilevel.Func{InnerDim: 1, OuterDim: 1, Terms: len(a),

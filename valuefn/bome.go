@@ -37,7 +37,9 @@ import (
 // the default is a batch of 64 where there are many samples and batches tell them well.
 //
 // Automatic steps: α_i = 1/(L_g + e_i), where L_g is the curvature of g and e_i what a stiff regulariser adds to
-// coordinate i; ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
+// coordinate i; with batches ξ_z decays as that of [F2SA], and α as its root: ∇x q̂ is a difference between z and z^T,
+// which noise biases where it is that of z^T alone, while with steps as small as those of z T of them would not come
+// far. ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
 // times with batches); ξ_x is one number per coordinate, adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is
 // taken to be slow beside z, and the products in λ run over z alone, weighted by ξ_z: plain ones of all coordinates
 // would depend on the units of z and x. Then ε is 0.005‖∇z f‖²/κ² by default, which bounds λ, and η is
@@ -272,7 +274,7 @@ func (r *bomeRun) descend(ctx context.Context, t int64) error {
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dz, nil, r.zT, r.x, b, w)
 		if r.Alpha.Auto() {
-			r.auto.approach(r.zT, r.dz, 1)
+			r.auto.approach(r.zT, r.dz, 1/math.Sqrt(r.auto.slowness(r.t)))
 		} else {
 			kernel.Axpy(-r.Alpha.At(t), r.dz, r.zT)
 		}

@@ -12,7 +12,7 @@ import (
 // auto chooses multiplier and step sizes of a core from gradients: those of x as [adapt.Control] does. L_g and L_f are
 // the largest curvatures of blocks, by differences of gradients, see [adapt.Curvature]. λ₀ is a multiple of L_f/L_g,
 // fixed at the start; the inner step of coordinate i is 1/(2(L_g + e_i + L_f/λ)), which is stable for z and, divided by
-// 2λ, for y. Where batches leave noise it decays from then on as (1 + t/T₀)^(−4/7).
+// λ, for y. Where batches leave noise it decays from then on as (1 + t/T₀)^(−4/7).
 type auto struct {
 	*adapt.Control
 	r          *core
@@ -165,7 +165,7 @@ func (a *auto) Measure(blocks, products int) {
 func (a *auto) setSteps() {
 	s := a.Safety
 	a.g.Steps(a.full, a.g.L/s, 1/s)
-	a.g.Steps(a.steps, 2*(a.g.L+a.f.L/a.r.lambda)/s, 2/s)
+	a.g.Steps(a.steps, 2*(a.g.L+a.f.L/a.r.kappa)/s, 2/s)
 }
 
 // approach moves z along −d, with a share of the step 1/(L_g + e_i).
@@ -194,7 +194,7 @@ func (a *auto) Value(float64) (h, off float64) {
 	r, all := a.r, bilevel.All(a.r.g.Whole)
 	r.extra.ValueF += int64(r.zeta.Samples())
 	r.extra.ValueG += 2 * int64(r.xi.Samples())
-	gap := r.lambda * (r.g.Whole.Value(r.y, r.x, all) - r.g.Whole.Value(r.z, r.x, all))
+	gap := r.kappa * (r.g.Whole.Value(r.y, r.x, all) - r.g.Whole.Value(r.z, r.x, all))
 	return r.f.Whole.Value(r.y, r.x, bilevel.All(r.f.Whole)) + gap, math.Abs(gap)
 }
 

@@ -61,6 +61,36 @@ func TestAutomaticStepsStartFast(t *testing.T) {
 	}
 }
 
+// Noise of g moves y and z of F2SA alike where their steps are automatic: where f does not depend on z they stay equal.
+func TestF2SAFollowsNoiseInStep(t *testing.T) {
+	const n = 1000
+	rng := rand.New(rand.NewPCG(3, 3))
+	a := make([]float64, n)
+	for i := range a {
+		a[i] = rng.NormFloat64()
+	}
+	f := &bilevel.Func{InnerDim: 1, OuterDim: 1,
+		Eval: func(_, x []float64, _ bilevel.Batch) float64 { return x[0] * x[0] / 2 },
+		Gradient: func(dz, dx, _, x []float64, _ bilevel.Batch) {
+			clear(dz)
+			copy(dx, x)
+		},
+	}
+	p := &bilevel.Problem{Inner: towards(a), Outer: f}
+	run := must(F2SA{}.Start(p, bilevel.Point{X: []float64{3}}, 1)).(*f2saRun)
+	for range 300 {
+		if err := run.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if apart := math.Abs(run.y[0] - run.z[0]); !(apart < 1e-12) {
+		t.Errorf("y and z are %g apart", apart)
+	}
+	if x := run.x[0]; !(math.Abs(x) < .1) {
+		t.Errorf("x = %g", x)
+	}
+}
+
 // BOME takes batches where they tell ∇z g well, and all samples where noise would decide about λ. What it has looked at
 // to choose counts.
 func TestBOMEChoosesItsBatch(t *testing.T) {
@@ -94,6 +124,31 @@ func TestBOMEChoosesItsBatch(t *testing.T) {
 		if got := run.Counts(); got != *seen {
 			t.Errorf("%T: counts %+v, the objectives saw %+v", c.p.Inner, got, *seen)
 		}
+	}
+}
+
+// Where batches leave noise the automatic α of BOME decays as the root of ξ_z.
+func TestBOMEApproachDecays(t *testing.T) {
+	const n = 1000
+	rng := rand.New(rand.NewPCG(3, 3))
+	a := make([]float64, n)
+	for i := range a {
+		a[i] = rng.NormFloat64()
+	}
+	p := &bilevel.Problem{Inner: towards(a), Outer: towards(fill(n, 4))}
+	r := must(BOME{Batch: 10, InnerSteps: 1}.Start(p, bilevel.Point{}, 1)).(*bomeRun)
+	for range 5000 {
+		z, full := r.z[0], r.auto.full[0]
+		want := full / math.Pow(r.auto.slowness(r.t), .5)
+		if err := r.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := (z - r.zT[0]) / r.dz[0]; !(math.Abs(got-want) < 1e-6*want) {
+			t.Fatalf("step %d: α = %g, want %g", r.t, got, want)
+		}
+	}
+	if s := r.auto.slowness(r.t); !(s > 2) {
+		t.Errorf("steps have decayed by %g only: the test shows nothing", s)
 	}
 }
 

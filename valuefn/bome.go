@@ -32,13 +32,15 @@ import (
 // the way is left, and ∇x q̂ lacks that share of ∇x q, whatever ξ is. T must be several times 1/(αμ).
 //
 // A step visits (T + 2)|ξ| samples of g and |ζ| of f by gradients, and 2|ξ| of g by values where φ = η q̂. Memory
-// beside the point is 4d + 3p numbers, with momentum d + p more, with automatic steps 10d + 10p more, and d + p for
+// beside the point is 4d + 2p numbers, with momentum d + p more, with automatic steps 10d + 10p more, and d + p for
 // each level with a part that is not sampled. The default batch is all samples, as in the paper: λ is a ratio of
 // gradients at a point where that of g almost vanishes, and batches bias it by their noise. With automatic steps
 // the default is a batch of 64 where there are many samples and batches tell them well.
 //
 // Automatic steps: α_i = 1/(L_g + e_i), where L_g is the curvature of g and e_i what a stiff regulariser adds to
-// coordinate i; ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
+// coordinate i; with batches ξ_z decays as that of [F2SA], and α as its root: ∇x q̂ is a difference between z and z^T,
+// which noise biases where it is that of z^T alone, while with steps as small as those of z T of them would not come
+// far. ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
 // times with batches); ξ_x is one number per coordinate, adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is
 // taken to be slow beside z, and the products in λ run over z alone, weighted by ξ_z: plain ones of all coordinates
 // would depend on the units of z and x. Then ε is 0.005‖∇z f‖²/κ² by default, which bounds λ, and η is
@@ -154,20 +156,22 @@ func (m BOME) check() error {
 	return nil
 }
 
+// automatic says that z or x has automatic steps.
+func (m BOME) automatic() bool { return m.Inner.Auto() || m.Outer.Auto() }
+
 // Start begins a run.
 func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	automatic := m.Inner.Auto() || m.Outer.Auto()
-	choose := m.Batch == 0 && automatic
+	choose := m.Batch == 0 && m.automatic()
 	if m.Batch == 0 {
 		m.Batch = math.MaxInt
 	}
 	if m.InnerSteps == 0 {
 		m.InnerSteps = defaultInnerSteps
 	}
-	if m.Epsilon == 0 && !automatic {
+	if m.Epsilon == 0 && !m.automatic() {
 		m.Epsilon = defaultEpsilon
 	}
 	c, err := newCore(p, at, seed, m.Batch, m.Shuffle)
@@ -185,22 +189,22 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 			c.extra = small.Counts()
 		}
 	}
-	r := &bomeRun{BOME: m, core: c}
+	d, q := len(c.z), len(c.x)
+	r := &bomeRun{BOME: m, core: c, z: c.y, zT: c.z, qz: c.dy, qx: make([]float64, q), fz: make([]float64, d), fx: c.dx}
+	r.deltaZ, r.deltaX = r.fz, r.fx
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps+1, m.Inner.Auto(), m.Outer.Auto()
-	d, q := len(r.z), len(r.x)
-	r.df, r.fx, r.gx = make([]float64, d), make([]float64, q), make([]float64, q)
 	if m.Momentum > 0 {
-		r.bz, r.bx = make([]float64, d), make([]float64, q)
+		r.mz, r.mx = make([]float64, d), make([]float64, q)
 	}
-	if m.Alpha.Auto() || automatic {
+	if m.Alpha.Auto() || m.automatic() {
 		a := newAuto(r.core)
-		r.most = a.multiplier()
-		r.lambda = r.most / exactMultiple
+		r.largest = a.multiplier()
+		r.kappa = r.largest / exactMultiple
 		if a.decay > 0 {
-			r.lambda = r.most / sampledMultiple
+			r.kappa = r.largest / sampledMultiple
 		}
-		if r.Eta == 0 && automatic {
-			r.Eta, r.free = defaultEta*r.lambda, true
+		if r.Eta == 0 && m.automatic() {
+			r.Eta, r.scalesEta = defaultEta*r.kappa, true
 		}
 		a.start()
 		r.auto = a
@@ -231,88 +235,85 @@ func (r *core) quiet() bool {
 	return noise*kappa <= quietNoise*slope
 }
 
-// bomeRun is a run: z of the algorithm is y here, z^T is z, and κ is lambda.
+// bomeRun is a run. Names are those of [BOME]: the core calls z y, because f counts there, and z^T z.
 type bomeRun struct {
 	BOME
 	*core
-	df, fx, gx []float64
-	bz, bx     []float64 // momentum, nil for none
-	most       float64   // κ at most, at t = 1
-	free       bool      // η is automatic
+	z, zT          []float64 // z and z^T: the core's y and z
+	fz, fx         []float64 // ∇f
+	deltaZ, deltaX []float64 // δ, in the place of ∇f
+	qz, qx         []float64 // ∇q̂
+	mz, mx         []float64 // the last δ with momentum, nil for none
+	largest        float64   // κ at most, at t = 1
+	scalesEta      bool      // η is automatic
 }
 
 // Step makes one step.
 func (r *bomeRun) Step(ctx context.Context) error {
 	t := r.t + 1
-	copy(r.z, r.y)
+	if err := r.descend(ctx, t); err != nil { // z^T: T steps of z on g(·, x)
+		return err
+	}
+	gap := r.gapGradient() // q̂ and ∇q̂
+	r.outerGradient()      // ∇f
+	lambda := r.multiplier(gap)
+	r.direction(lambda)    // δ = ∇f + λ∇q̂
+	r.moveZ(t)             // z −= ξ_z δ_z
+	r.stepX(r.Outer.At(t)) // x = P(x − ξ_x δ_x)
+	r.t = t
+	r.adapt(lambda)
+	return nil
+}
+
+// descend makes the T steps from z to z^T.
+func (r *bomeRun) descend(ctx context.Context, t int64) error {
+	copy(r.zT, r.z)
 	for range r.InnerSteps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		b, w := r.g.next(r.xi)
-		r.g.grad(r.dz, nil, r.z, r.x, b, w)
+		r.g.grad(r.dz, nil, r.zT, r.x, b, w)
 		if r.Alpha.Auto() {
-			r.auto.approach(r.z, r.dz, 1)
+			r.auto.approach(r.zT, r.dz, 1/math.Sqrt(r.auto.slowness(r.t)))
 		} else {
-			kernel.Axpy(-r.Alpha.At(t), r.dz, r.z)
+			kernel.Axpy(-r.Alpha.At(t), r.dz, r.zT)
 		}
-	}
-	b, w := r.g.next(r.xi)
-	r.g.grad(r.dy, r.gx, r.y, r.x, b, w)
-	r.g.grad(nil, r.dx, r.z, r.x, b, w)
-	r.extra.GradG += int64(b.Len()) // a second time
-	for j, v := range r.gx {
-		r.gx[j] = v - r.dx[j] // ∇x q̂
-	}
-	gap := 0.0
-	if r.Control == GapControl {
-		gap = r.g.value(r.y, r.x, b, w) - r.g.value(r.z, r.x, b, w)
-		r.extra.ValueG += 2 * int64(b.Len())
-	}
-	b, w = r.f.next(r.zeta)
-	r.f.grad(r.df, r.fx, r.y, r.x, b, w)
-
-	lambda := r.multiplier(gap)
-	copy(r.dx, r.fx)
-	kernel.Axpy(lambda, r.gx, r.dx)
-	kernel.Axpy(lambda, r.dy, r.df) // δ_z
-	if r.bz != nil {
-		blend(r.Momentum, r.bz, r.df)
-		blend(r.Momentum, r.bx, r.dx)
-	}
-	if r.Inner.Auto() {
-		beta := r.rate()
-		for i, s := range r.auto.steps {
-			r.y[i] -= beta * s * r.df[i]
-		}
-	} else {
-		kernel.Axpy(-r.Inner.At(t), r.df, r.y)
-	}
-	r.stepX(r.Outer.At(t))
-	r.t = t
-	if r.auto == nil {
-		return nil
-	}
-	if most := r.most * math.Pow(float64(t), defaultGrowth); lambda > r.lambda && r.lambda < most {
-		r.lambda = min(lambda, scaleGrowth*r.lambda, most)
-		r.auto.setSteps()
-	}
-	if t >= r.auto.Next && r.auto.Look(t) {
-		clear(r.bz)
-		clear(r.bx)
 	}
 	return nil
 }
 
-// multiplier is λ.
+// gapGradient sets ∇q̂, in which z^T is held fixed, and returns q̂ where φ needs it. Both terms are of one batch.
+func (r *bomeRun) gapGradient() (gap float64) {
+	b, w := r.g.next(r.xi)
+	r.g.grad(r.qz, r.qx, r.z, r.x, b, w)
+	r.g.grad(nil, r.dx, r.zT, r.x, b, w)
+	r.extra.GradG += int64(b.Len()) // a second time
+	for j, v := range r.qx {
+		r.qx[j] = v - r.dx[j]
+	}
+	if r.Control == GapControl {
+		gap = r.g.value(r.z, r.x, b, w) - r.g.value(r.zT, r.x, b, w)
+		r.extra.ValueG += 2 * int64(b.Len())
+	}
+	return gap
+}
+
+// outerGradient sets ∇f.
+func (r *bomeRun) outerGradient() {
+	b, w := r.f.next(r.zeta)
+	r.f.grad(r.fz, r.fx, r.z, r.x, b, w)
+}
+
+// multiplier is λ, for q̂ = gap.
 func (r *bomeRun) multiplier(gap float64) float64 {
 	dot, square, epsilon := r.products()
 	if square+epsilon == 0 {
 		return r.Eta
 	}
 	if r.Control == GapControl {
-		if r.free {
-			gap /= r.lambda
+		if r.scalesEta {
+			gap /= r.kappa
 		}
 		return max(0, (r.Eta*gap-dot)/(square+epsilon))
 	}
@@ -321,46 +322,83 @@ func (r *bomeRun) multiplier(gap float64) float64 {
 
 // products are ⟨∇f, ∇q̂⟩, ‖∇q̂‖² and ε: of z alone, weighted by ξ_z, if steps are automatic.
 func (r *bomeRun) products() (dot, square, epsilon float64) {
-	if !r.Inner.Auto() && !r.Outer.Auto() {
-		return kernel.Dot(r.df, r.dy) + kernel.Dot(r.fx, r.gx), kernel.Dot(r.dy, r.dy) + kernel.Dot(r.gx, r.gx), r.Epsilon
+	if !r.automatic() {
+		return kernel.Dot(r.fz, r.qz) + kernel.Dot(r.fx, r.qx), kernel.Dot(r.qz, r.qz) + kernel.Dot(r.qx, r.qx), r.Epsilon
 	}
 	outer := 0.0 // ‖∇z f‖²
 	if r.Inner.Auto() {
-		beta := r.rate()
+		rate := r.rateZ()
 		for i, s := range r.auto.steps {
-			f, g := r.df[i], r.dy[i]
-			dot += beta * s * f * g
-			square += beta * s * g * g
-			outer += beta * s * f * f
+			f, q := r.fz[i], r.qz[i]
+			dot += rate * s * f * q
+			square += rate * s * q * q
+			outer += rate * s * f * f
 		}
 	} else {
 		s := r.Inner.At(r.t + 1)
-		dot, square, outer = s*kernel.Dot(r.df, r.dy), s*kernel.Dot(r.dy, r.dy), s*kernel.Dot(r.df, r.df)
+		dot, square, outer = s*kernel.Dot(r.fz, r.qz), s*kernel.Dot(r.qz, r.qz), s*kernel.Dot(r.fz, r.fz)
 	}
 	if r.Epsilon == 0 {
-		return dot, square, rareMultiplier * outer / (r.lambda * r.lambda)
+		return dot, square, rareMultiplier * outer / (r.kappa * r.kappa)
 	}
 	return dot, square, r.Epsilon
 }
 
-// rate is what automatic steps of z are multiplied by.
-func (r *bomeRun) rate() float64 { return 1 / (r.auto.slowness(r.t) * r.lambda) }
-
-// blend makes b = momentum·b + d, and d that.
-func blend(momentum float64, b, d []float64) {
-	for i, v := range d {
-		b[i] = momentum*b[i] + v
+// direction sets δ.
+func (r *bomeRun) direction(lambda float64) {
+	kernel.Axpy(lambda, r.qz, r.deltaZ) // which hold ∇f
+	kernel.Axpy(lambda, r.qx, r.deltaX)
+	if r.mz != nil {
+		blend(r.Momentum, r.mz, r.deltaZ)
+		blend(r.Momentum, r.mx, r.deltaX)
 	}
-	copy(d, b)
+}
+
+// blend makes m = momentum·m + d, and d that.
+func blend(momentum float64, m, d []float64) {
+	for i, v := range d {
+		m[i] = momentum*m[i] + v
+	}
+	copy(d, m)
+}
+
+// moveZ steps z along −δ_z.
+func (r *bomeRun) moveZ(t int64) {
+	if !r.Inner.Auto() {
+		kernel.Axpy(-r.Inner.At(t), r.deltaZ, r.z)
+		return
+	}
+	rate := r.rateZ()
+	for i, s := range r.auto.steps {
+		r.z[i] -= rate * s * r.deltaZ[i]
+	}
+}
+
+// rateZ is what automatic steps of z are multiplied by.
+func (r *bomeRun) rateZ() float64 { return 1 / (r.auto.slowness(r.t) * r.kappa) }
+
+// adapt lets κ follow λ, and automatic steps what they see.
+func (r *bomeRun) adapt(lambda float64) {
+	if r.auto == nil {
+		return
+	}
+	if most := r.largest * math.Pow(float64(r.t), defaultGrowth); lambda > r.kappa && r.kappa < most {
+		r.kappa = min(lambda, scaleGrowth*r.kappa, most)
+		r.auto.setSteps()
+	}
+	if r.t >= r.auto.Next && r.auto.Look(r.t) {
+		clear(r.mz)
+		clear(r.mx)
+	}
 }
 
 // Point is a copy of the current point.
-func (r *bomeRun) Point() bilevel.Point { return r.point(r.y) }
+func (r *bomeRun) Point() bilevel.Point { return r.point(r.z) }
 
 // State lists the run's variables.
 func (r *bomeRun) State(s *bilevel.State) {
 	r.core.state(s)
-	s.Fixed(r.bz, r.bx)
+	s.Fixed(r.mz, r.mx)
 	s.Float(&r.Eta)
-	s.Float(&r.most)
+	s.Float(&r.largest)
 }

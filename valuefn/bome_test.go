@@ -295,13 +295,13 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 			forgetScratch(c.auto)
 			c.dy, c.dz, c.dx = nil, nil, nil
 			if r, ok := run.(*bomeRun); ok {
-				r.df, r.fx, r.gx = nil, nil, nil
+				r.fz, r.fx, r.deltaZ, r.deltaX, r.qz, r.qx = nil, nil, nil, nil, nil, nil
 			}
 			if r, ok := run.(*bsg1Run); ok {
 				r.gx = nil
 			}
 			if r, ok := run.(*bvfsmRun); ok {
-				r.df, r.gx = nil, nil
+				r.dy, r.dz, r.gz, r.gx = nil, nil, nil, nil
 			}
 		}
 		if norm(coreOf(kept[0]).auto.Sum) == 0 {

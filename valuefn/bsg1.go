@@ -72,7 +72,7 @@ func (m BSG1) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	if r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
-		r.lambda = a.multiplier()
+		r.kappa = a.multiplier()
 		a.start()
 		r.auto = a
 	}

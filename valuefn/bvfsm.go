@@ -105,22 +105,25 @@ func (m BVFSM) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	r := &bvfsmRun{BVFSM: m, core: c, df: make([]float64, len(c.z)), gx: make([]float64, len(c.x))}
+	r := &bvfsmRun{BVFSM: m, core: c, y: c.z, z: c.y, dy: c.dz, dz: make([]float64, len(c.z)), gz: c.dy,
+		gx: make([]float64, len(c.x))}
 	r.draws, r.autoInner, r.autoOuter = 2*m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	if m.Value.Auto() || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
-		r.lambda = a.multiplier()
+		r.kappa = a.multiplier()
 		a.start()
 		r.auto = a
 	}
 	return r, nil
 }
 
-// bvfsmRun is a run: y of the algorithm, which minimises g, is z here, z is y, and lambda is σr/b.
+// bvfsmRun is a run. Names are those of [BVFSM]: the core calls y z, for it minimises g, and z y, because f counts there.
 type bvfsmRun struct {
 	BVFSM
 	*core
-	df, gx []float64
+	y, z   []float64 // the core's z and y
+	dy, dz []float64 // directions of y and z: the core's dz, at which its automatic steps look, and one of its own
+	gz, gx []float64 // of a term of g
 }
 
 // decay is r at step t.
@@ -133,9 +136,9 @@ func (r *bvfsmRun) decay(t int64) float64 {
 
 // force is σr/b, b over a batch.
 func (r *bvfsmRun) force(decay float64, b bilevel.Batch, w float64) (float64, error) {
-	value := r.g.value(r.z, r.x, b, w)
+	value := r.g.value(r.y, r.x, b, w)
 	r.extra.ValueG += int64(b.Len())
-	room := value - r.LowerBound + r.Mu*decay*kernel.Dot(r.z, r.z) + barrierOffset
+	room := value - r.LowerBound + r.Mu*decay*kernel.Dot(r.y, r.y) + barrierOffset
 	if !(room > 0) {
 		return 0, fmt.Errorf("valuefn: g is %v and the barrier has no room: give a LowerBound of g below it", value)
 	}
@@ -150,64 +153,84 @@ func (r *bvfsmRun) Step(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b, w := r.g.next(r.xi)
-		r.g.grad(r.dz, nil, r.z, r.x, b, w)
-		kernel.Axpy(2*r.Mu*decay, r.z, r.dz)
-		if r.Value.Auto() {
-			for i, s := range r.auto.full {
-				r.z[i] -= s / (1 + 2*r.Mu*decay*s) * r.dz[i]
-			}
-		} else {
-			kernel.Axpy(-r.Value.At(t), r.dz, r.z)
-		}
+		r.stepY(t, decay)
 	}
 	for range r.InnerSteps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b, w := r.g.next(r.xi)
-		force, err := r.force(decay, b, w)
-		if err != nil {
+		if err := r.stepZ(t, decay); err != nil {
 			return err
 		}
-		r.g.grad(r.dy, nil, r.y, r.x, b, w)
-		b, w = r.f.next(r.zeta)
-		r.f.grad(r.df, nil, r.y, r.x, b, w)
-		kernel.Axpy(force, r.dy, r.df)
-		kernel.Axpy(2*r.Theta*decay, r.y, r.df)
-		if r.Inner.Auto() {
-			flat := (r.auto.f.L + 2*r.Theta*decay) / r.auto.Safety
-			for i, s := range r.auto.full {
-				r.y[i] -= r.df[i] / (2 * (flat + force/s))
-			}
-		} else {
-			kernel.Axpy(-r.Inner.At(t), r.df, r.y)
-		}
 	}
-	b, w := r.g.next(r.xi)
-	force, err := r.force(decay, b, w)
+	force, err := r.outerDirection(decay)
 	if err != nil {
 		return err
 	}
-	r.g.grad(nil, r.gx, r.y, r.x, b, w)
-	zb, zw := b, w
-	b, w = r.f.next(r.zeta)
-	r.f.grad(nil, r.dx, r.y, r.x, b, w)
-	kernel.Axpy(force, r.gx, r.dx)
-	r.g.grad(nil, r.gx, r.z, r.x, zb, zw)
-	r.extra.GradG += int64(zb.Len()) // a second time
-	kernel.Axpy(-force, r.gx, r.dx)
 	r.stepX(r.Outer.At(t))
 	r.t = t
 	if r.auto != nil && t >= r.auto.Next {
-		r.lambda = force
+		r.kappa = force
 		r.auto.Look(r.t)
 	}
 	return nil
 }
 
+// stepY descends g(y, x) + μr‖y‖² in y.
+func (r *bvfsmRun) stepY(t int64, decay float64) {
+	b, w := r.g.next(r.xi)
+	r.g.grad(r.dy, nil, r.y, r.x, b, w)
+	kernel.Axpy(2*r.Mu*decay, r.y, r.dy)
+	if !r.Value.Auto() {
+		kernel.Axpy(-r.Value.At(t), r.dy, r.y)
+		return
+	}
+	for i, s := range r.auto.full {
+		r.y[i] -= s / (1 + 2*r.Mu*decay*s) * r.dy[i]
+	}
+}
+
+// stepZ descends f(z, x) + θr‖z‖² and the barrier in z.
+func (r *bvfsmRun) stepZ(t int64, decay float64) error {
+	b, w := r.g.next(r.xi)
+	force, err := r.force(decay, b, w)
+	if err != nil {
+		return err
+	}
+	r.g.grad(r.gz, nil, r.z, r.x, b, w)
+	b, w = r.f.next(r.zeta)
+	r.f.grad(r.dz, nil, r.z, r.x, b, w)
+	kernel.Axpy(force, r.gz, r.dz)
+	kernel.Axpy(2*r.Theta*decay, r.z, r.dz)
+	if !r.Inner.Auto() {
+		kernel.Axpy(-r.Inner.At(t), r.dz, r.z)
+		return nil
+	}
+	flat := (r.auto.f.L + 2*r.Theta*decay) / r.auto.Safety
+	for i, s := range r.auto.full {
+		r.z[i] -= r.dz[i] / (2 * (flat + force/s))
+	}
+	return nil
+}
+
+// outerDirection sets dx to ∇x f(z, x) + σr/b (∇x g(z, x) − ∇x g(y, x)), and returns σr/b.
+func (r *bvfsmRun) outerDirection(decay float64) (force float64, err error) {
+	b, w := r.g.next(r.xi)
+	if force, err = r.force(decay, b, w); err != nil {
+		return 0, err
+	}
+	bf, wf := r.f.next(r.zeta)
+	r.f.grad(nil, r.dx, r.z, r.x, bf, wf)
+	r.g.grad(nil, r.gx, r.z, r.x, b, w)
+	kernel.Axpy(force, r.gx, r.dx)
+	r.g.grad(nil, r.gx, r.y, r.x, b, w)
+	kernel.Axpy(-force, r.gx, r.dx)
+	r.extra.GradG += int64(b.Len()) // a second time
+	return force, nil
+}
+
 // Point is a copy of the current point.
-func (r *bvfsmRun) Point() bilevel.Point { return r.point(r.y) }
+func (r *bvfsmRun) Point() bilevel.Point { return r.point(r.z) }
 
 // State lists the run's variables.
 func (r *bvfsmRun) State(s *bilevel.State) { r.core.state(s) }

@@ -27,7 +27,7 @@ type core struct {
 	solves   bool              // a step solves for z
 	extra    bilevel.Counts    // beside those that the samplers count, a gradient of a level each
 
-	lambda               float64 // multiplier of the next step, where automatic step sizes look
+	kappa                float64 // the multiplier that automatic steps reckon with: λ, α or γ, and BOME's κ
 	autoInner, autoOuter bool
 	auto                 *auto // nil if all step sizes are given
 }
@@ -96,7 +96,7 @@ func (r *core) state(s *bilevel.State) {
 	r.xi.State(s)
 	r.zeta.State(s)
 	s.Counts(&r.extra)
-	s.Float(&r.lambda)
+	s.Float(&r.kappa)
 	if r.auto != nil {
 		r.auto.state(s)
 	}

@@ -31,12 +31,16 @@ import (
 // the mean of ‖∇h‖² decreases as T^(−2/7) up to logarithms. With constant λ the run settles within O(1/λ) of a
 // stationary point; the larger λ is, the slower x can move, because its direction is a difference multiplied by λ.
 //
+// With automatic inner steps ξ' = ξ and α_t = β_t/λ_t: y and z follow the noise of a batch in step, and the difference
+// that λ_t multiplies does not see it. With batches of their own its noise can be many times its mean.
+//
 // Kwon, Kwon, Wright, Nowak, "A fully first-order method for stochastic bilevel optimization", ICML 2023,
 // Algorithm 1; the projection of x, the clipping and the one batch for both terms of the x direction are added.
 type F2SA struct {
 	// Batch is the number of samples per batch, at most all; 0 means 64.
 	Batch int
-	// InnerSteps is the number of steps of y and z for each one of x; 0 means 10.
+	// InnerSteps is the number of steps of y and z for each one of x; 0 means 10, or 1 where steps of x are automatic
+	// and each batch moves only its own part of x, and z*(x) little, as with a weight for each row.
 	InnerSteps int
 	// Lambda is λ_t; zero means automatic.
 	Lambda Multiplier
@@ -112,15 +116,17 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if m.Batch == 0 {
 		m.Batch = defaultBatch
 	}
-	if m.InnerSteps == 0 {
-		m.InnerSteps = defaultInnerSteps
-	}
-	r := &f2saRun{F2SA: m}
 	c, err := newCore(p, at, seed, m.Batch, m.Shuffle)
 	if err != nil {
 		return nil, err
 	}
-	r.core = c
+	if m.InnerSteps == 0 {
+		m.InnerSteps = defaultInnerSteps
+		if m.Outer.Auto() && c.parted() {
+			m.InnerSteps = 1
+		}
+	}
+	r := &f2saRun{F2SA: m, core: c}
 	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
 	d, q := len(r.z), len(r.x)
 	r.df, r.gy, r.gz = make([]float64, d), make([]float64, q), make([]float64, q)
@@ -130,7 +136,7 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		if m.Lambda.Size == 0 {
 			r.Lambda = Multiplier{a.multiplier(), defaultGrowth}
 		}
-		r.lambda = r.Lambda.At(1)
+		r.kappa = r.Lambda.At(1)
 		a.start()
 		if m.Inner.Auto() || m.Outer.Auto() {
 			r.auto = a
@@ -156,12 +162,16 @@ func (r *f2saRun) Step(ctx context.Context) error {
 		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dy, nil, r.y, r.x, b, w)
+		if r.Inner.Auto() {
+			r.extra.GradG += int64(b.Len()) // a second time
+		} else {
+			b, w = r.g.next(r.other)
+		}
+		r.g.grad(r.dz, nil, r.z, r.x, b, w)
 		b, w = r.f.next(r.zeta)
 		r.f.grad(r.df, nil, r.y, r.x, b, w)
 		kernel.Scale(lambda, r.dy)
 		kernel.Axpy(1, r.df, r.dy)
-		b, w = r.g.next(r.other)
-		r.g.grad(r.dz, nil, r.z, r.x, b, w)
 		r.clip(r.dy)
 		r.clip(r.dz)
 		if r.Inner.Auto() {
@@ -184,16 +194,16 @@ func (r *f2saRun) Step(ctx context.Context) error {
 	r.stepX(r.Outer.At(t))
 	r.t = t
 	if r.auto != nil && t >= r.auto.Next {
-		r.lambda = r.Lambda.At(t + 1)
+		r.kappa = r.Lambda.At(t + 1)
 		r.auto.Look(r.t)
 	}
 	return nil
 }
 
-// moveInner steps y and z by automatic steps.
+// moveInner steps y and z by automatic steps, equal ones but for λ, so that both follow the noise of ξ alike.
 func (r *f2saRun) moveInner(lambda float64) {
 	beta := 1 / r.auto.slowness(r.t)
-	alpha := beta / (2 * lambda)
+	alpha := beta / lambda
 	y, z, dy, dz := r.y, r.z, r.dy, r.dz
 	for i, s := range r.auto.steps {
 		y[i] -= alpha * s * dy[i]

@@ -479,7 +479,7 @@ func TestDefaultsAreTheFormulas(t *testing.T) {
 }
 
 // Where batches leave noise the automatic inner step decays as (1 + t/T₀)^(−4/7). The terms of g are ½(z ∓ 1)² here, so
-// that each step of z shows its size β, and β^(−7/4) is a line in t, whatever T₀. y takes the step β/(2λ) along
+// that each step of z shows its size β, and β^(−7/4) is a line in t, whatever T₀. y takes the step β/λ along
 // λ∇z g + ∇z f.
 func TestAutomaticInnerStepsDecay(t *testing.T) {
 	g := &bilevel.Func{
@@ -516,7 +516,7 @@ func TestAutomaticInnerStepsDecay(t *testing.T) {
 		beta := (next - z) / (target - z)
 		line[k] = math.Pow(beta, -7./4)
 		z = next
-		up, down := y-beta/2*(y-1+.1), y-beta/2*(y+1+.1) // λ = 10
+		up, down := y-beta*(y-1+.1), y-beta*(y+1+.1) // α = β/λ, λ = 10
 		y = run.(*f2saRun).y[0]
 		if math.Min(math.Abs(y-up), math.Abs(y-down)) > 1e-12 {
 			t.Fatalf("y = %g after %d steps, want %g or %g", y, k+1, up, down)

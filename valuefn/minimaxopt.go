@@ -181,17 +181,17 @@ func (m MinimaxOPT) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bi
 				r.first *= firstMultiple
 			}
 		}
-		r.lambda = r.first
+		r.kappa = r.first
 		a.start()
 		if r.autoInner || r.autoOuter {
 			r.auto = a
 		}
 	}
-	r.lambda = r.first
+	r.kappa = r.first
 	return r, nil
 }
 
-// minimaxRun is a run with y = u, z = ω and the multiplier λ = α.
+// minimaxRun is a run with y = u, z = ω and the multiplier κ = α.
 type minimaxRun struct {
 	*core
 	m                   MinimaxOPT
@@ -216,7 +216,7 @@ func (r *minimaxRun) Step(ctx context.Context) error {
 	if i := int(min(r.t/int64(r.m.StageSteps), int64(r.m.Stages-1))); i > r.stage {
 		r.enter(i)
 	}
-	alpha, eta := r.lambda, r.scale*cosine
+	alpha, eta := r.kappa, r.scale*cosine
 	bf, wf := r.f.next(r.zeta)
 	r.f.grad(r.df, r.fx, r.y, r.x, bf, wf)
 	b, w := r.g.next(r.xi)
@@ -248,7 +248,7 @@ func (r *minimaxRun) enter(i int) {
 	r.stage = i
 	r.scale = math.Pow(r.m.Growth, -float64(i))
 	r.outerScale = math.Pow(r.m.Growth, -float64(i)*r.m.OuterScaling)
-	r.lambda = r.first * math.Pow(r.m.Growth, float64(i))
+	r.kappa = r.first * math.Pow(r.m.Growth, float64(i))
 	if r.auto != nil {
 		r.auto.setSteps()
 	}

@@ -99,8 +99,8 @@ func TestGapFallsOverStages(t *testing.T) {
 		r := follow(t, MinimaxOPT{Batch: 1000, Alpha: 2, Growth: tau, Stages: stages, StageSteps: 3000}, c.Problem, c.Start,
 			3000*i).(*minimaxRun)
 		alpha := 2 * math.Pow(tau, float64(i-1))
-		if r.lambda != alpha {
-			t.Fatalf("stage %d has α = %g, want %g", i-1, r.lambda, alpha)
+		if r.kappa != alpha {
+			t.Fatalf("stage %d has α = %g, want %g", i-1, r.kappa, alpha)
 		}
 		g := c.Problem.Inner
 		gap := g.Value(r.y, r.x, bilevel.All(g)) - g.Value(c.Solve(r.x).Z, r.x, bilevel.All(g))
@@ -398,14 +398,14 @@ func TestMinimaxOPTCheckpointsAreComplete(t *testing.T) {
 				forgetScratch(r.auto)
 			}
 		}
-		if a.stage != 3 || a.lambda == a.first {
-			t.Fatalf("stage %d, α = %g", a.stage, a.lambda)
+		if a.stage != 3 || a.kappa == a.first {
+			t.Fatalf("stage %d, α = %g", a.stage, a.kappa)
 		}
 		if !reflect.DeepEqual(a.auto, b.auto) || !reflect.DeepEqual(a.ruleU, b.ruleU) ||
 			!reflect.DeepEqual(a.ruleW, b.ruleW) || !reflect.DeepEqual(a.ruleX, b.ruleX) {
 			t.Errorf("%+v: automatic steps or optimizers are not loaded", m)
 		}
-		if !slices.Equal(a.y, b.y) || a.lambda != b.lambda || a.first != b.first || a.stage != b.stage ||
+		if !slices.Equal(a.y, b.y) || a.kappa != b.kappa || a.first != b.first || a.stage != b.stage ||
 			a.scale != b.scale || a.outerScale != b.outerScale || a.t != b.t || a.Counts() != b.Counts() {
 			t.Errorf("%+v: u, α, the stage, the step or the counts are not loaded", m)
 		}

@@ -105,7 +105,7 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	return r, nil
 }
 
-// vpbgdRun is a run with y = u, z = ω and the multiplier λ = γ.
+// vpbgdRun is a run with y = u, z = ω and the multiplier κ = γ.
 type vpbgdRun struct {
 	*core
 	m      VPBGD
@@ -117,14 +117,14 @@ type vpbgdRun struct {
 
 // setPenalty sets γ for the step to come.
 func (r *vpbgdRun) setPenalty() {
-	r.lambda = r.last * min(1, float64(r.t+1)/float64(r.m.Ramp))
+	r.kappa = r.last * min(1, float64(r.t+1)/float64(r.m.Ramp))
 }
 
 // Step makes one step.
 func (r *vpbgdRun) Step(ctx context.Context) error {
 	t := r.t + 1
 	r.setPenalty()
-	gamma := r.lambda
+	gamma := r.kappa
 	allG, allF := bilevel.All(r.g.Whole), bilevel.All(r.f.Whole)
 	if err := r.solve(ctx, allG); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (r *vpbgdRun) Step(ctx context.Context) error {
 func (r *vpbgdRun) solve(ctx context.Context, all bilevel.Batch) error {
 	tol := r.m.Tol
 	if tol == 0 {
-		tol = solveTol * r.slope / r.lambda
+		tol = solveTol * r.slope / r.kappa
 	}
 	for range r.m.InnerSteps {
 		if err := ctx.Err(); err != nil {

@@ -137,7 +137,7 @@ func TestVPBGDCheckpointsAreComplete(t *testing.T) {
 	for _, r := range []*vpbgdRun{a, b} {
 		forgetScratch(r.auto)
 	}
-	if a.t != 301 || !reflect.DeepEqual(a.auto, b.auto) || !slices.Equal(a.y, b.y) || a.lambda != b.lambda ||
+	if a.t != 301 || !reflect.DeepEqual(a.auto, b.auto) || !slices.Equal(a.y, b.y) || a.kappa != b.kappa ||
 		a.slope != b.slope || a.t != b.t || a.Counts() != b.Counts() {
 		t.Errorf("saved after step %d\n%+v\nloaded\n%+v", a.t, a, b)
 	}

@@ -128,7 +128,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	} else {
 		points = f.sparsePoints(step)
 	}
-	slack, expensive := 1.0, d > manyCoefficients // points are solved to slack times tol
+	slack := 1.0 // points are solved to slack times tol
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
 		if q.l1 == nil { // the weaker an ℓ1 strength, the longer it takes
@@ -136,7 +136,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
-	} else if expensive {
+	} else if d > manyCoefficients || f.pass(s) > costlyPass {
 		slack = 1e3
 	}
 	best = make([]shared, len(outers))
@@ -200,9 +200,13 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	return grid, best, all, nil
 }
 
-// manyCoefficients is the number from which on the points of the grid are solved to about a hundredth only, and
-// points weaker than the best are left out once the loss rises: they are the slowest, and the model is not there.
-const manyCoefficients = 1e5
+// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
+// points of the grid are solved to about a hundredth only, and points weaker than the best are left out once the loss
+// rises: they are the slowest, and the model is not there.
+const (
+	manyCoefficients = 1e5
+	costlyPass       = 1e8
+)
 
 // pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
 func pastBest(grid []GridPoint) bool {

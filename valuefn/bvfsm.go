@@ -117,7 +117,7 @@ func (m BVFSM) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	return r, nil
 }
 
-// bvfsmRun is a run. Names are those of [BVFSM]: the core calls y z, for it minimises g, and z y, because f counts there.
+// bvfsmRun is a run. Names are those of [BVFSM]: the core calls y z, for it minimises g, and z y, for f counts there.
 type bvfsmRun struct {
 	BVFSM
 	*core

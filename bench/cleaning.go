@@ -103,7 +103,7 @@ func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
 		evaluator: func() (bilevel.Evaluator, error) {
 			e, err := hypergrad.NewEvaluator(p, hypergrad.AID{})
 			if err == nil {
-				e.Tol = hypergrad.Effort{Inner: 1e-4, Linear: 1e-3}
+				e.Tol = hypergrad.Effort{Inner: 1e-4, LinearTol: 1e-3}
 			}
 			return e, err
 		},

@@ -94,13 +94,13 @@ func TestKeys(t *testing.T) {
 func TestParameters(t *testing.T) {
 	for text, want := range map[string]any{
 		"{method: saba, params: {batch: 8, inner: 1e-7, ratio: 0.5, clip: 2, warm: true}}": stochastic.SABA{Batch: 8,
-			Inner: stochastic.Constant(1e-7), Outer: stochastic.Constant(2e-7), Clip: 2, Warm: true},
+			InnerStep: stochastic.Constant(1e-7), OuterStep: stochastic.Constant(2e-7), Clip: 2, Warm: true},
 		"{method: ttsa, params: {inner: {size: 0.5, decay: 0.4}, outer: {decay: 0.6}, " +
 			"ratio: 0.1, neumann: inner}}": stochastic.TTSA{
-			Inner: stochastic.Decaying(.5, .4), Outer: stochastic.Decaying(.5/.1, .6), Neumann: stochastic.Constant(.5)},
+			InnerStep: stochastic.Decaying(.5, .4), OuterStep: stochastic.Decaying(.5/.1, .6), Neumann: stochastic.Constant(.5)},
 		"{method: bsa, params: {inner: {size: 0.5, decay: 0.5}, ratio: 2, inner-steps: 3}}": stochastic.BSA{
-			Inner: stochastic.Decaying(.5, .5), Outer: stochastic.Decaying(.25, .5), InnerSteps: 3},
-		"{method: soba, params: {inner: auto, outer: {size: 2}}}": stochastic.SOBA{Outer: stochastic.Constant(2)},
+			InnerStep: stochastic.Decaying(.5, .5), OuterStep: stochastic.Decaying(.25, .5), InnerSteps: 3},
+		"{method: soba, params: {inner: auto, outer: {size: 2}}}": stochastic.SOBA{OuterStep: stochastic.Constant(2)},
 		"{method: hoag, params: {tolerance: cubic, step: adaptive, first-tolerance: 1e-2, memory: 5}}": hypergrad.HOAG{
 			Tolerance: hypergrad.Cubic, Step: hypergrad.Adaptive, FirstTolerance: 1e-2, Memory: 5},
 		"{method: descent, params: {step: 2, inner-steps: {base: 4}, " +

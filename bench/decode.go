@@ -46,7 +46,12 @@ func parameters(t reflect.Type) []parameter {
 	var list []parameter
 	for _, f := range reflect.VisibleFields(t) {
 		if f.IsExported() && !f.Anonymous && decodable(f.Type) {
-			list = append(list, parameter{hyphenate(f.Name), f.Index, f.Type})
+			// A number where a step size is asked for says enough: InnerStep is inner.
+			name := hyphenate(f.Name)
+			if short, ok := strings.CutSuffix(name, "-step"); ok {
+				name = short
+			}
+			list = append(list, parameter{name, f.Index, f.Type})
 		}
 	}
 	return list
@@ -80,7 +85,7 @@ func hyphenate(name string) string {
 // hasRatio says whether a method has an inner and an outer step size, which the parameter ratio ties: the outer one
 // is the inner one divided by it.
 func hasRatio(t reflect.Type) bool {
-	for _, name := range []string{"Inner", "Outer"} {
+	for _, name := range []string{"InnerStep", "OuterStep"} {
 		if f, ok := t.FieldByName(name); !ok || f.Type != rateType {
 			return false
 		}
@@ -143,7 +148,7 @@ next:
 		return e.unknown(what, names)
 	}
 	for _, e := range like {
-		from := dst.FieldByName("Inner").Interface().(stochastic.Rate)
+		from := dst.FieldByName("InnerStep").Interface().(stochastic.Rate)
 		if from.Auto() {
 			return e.errorf("%s needs an inner step size: set inner to a number", e.key)
 		}
@@ -160,8 +165,8 @@ next:
 	if !ok || !(f > 0) || math.IsInf(f, 0) {
 		return ratio.value.errorf("ratio is a number above zero, not %s", ratio.value.kind())
 	}
-	from, to := dst.FieldByName("Inner").Interface().(stochastic.Rate),
-		dst.FieldByName("Outer").Interface().(stochastic.Rate)
+	from, to := dst.FieldByName("InnerStep").Interface().(stochastic.Rate),
+		dst.FieldByName("OuterStep").Interface().(stochastic.Rate)
 	if from.Auto() {
 		return ratio.errorf("ratio needs an inner step size: set inner to a number")
 	}
@@ -172,7 +177,7 @@ next:
 	if !hasKey(list, "outer") {
 		to.Decay = from.Decay
 	}
-	dst.FieldByName("Outer").Set(reflect.ValueOf(to))
+	dst.FieldByName("OuterStep").Set(reflect.ValueOf(to))
 	return nil
 }
 

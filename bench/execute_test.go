@@ -188,7 +188,8 @@ func TestNoKKTLoss(t *testing.T) {
 	made := *in
 	made.problem = &p
 	trace := newTrace(Task{Budget: Budget{Steps: 30}, PerDecade: 4, KKT: 5}, unknown)
-	minimize(t.Context(), &made, stochastic.SOBA{Inner: stochastic.Constant(1e-3), Outer: stochastic.Constant(1e-3)},
+	minimize(t.Context(), &made, stochastic.SOBA{InnerStep: stochastic.Constant(1e-3),
+		OuterStep: stochastic.Constant(1e-3)},
 		trace)
 	if len(trace.Points) < 5 || trace.Points[2].KKT.finite() {
 		t.Errorf("%+v", trace.Points)

@@ -104,8 +104,9 @@ const (
 // computeMinimaxLogistic runs all methods on random problems, and takes medians over them.
 func computeMinimaxLogistic(ctx context.Context, o Options, t *Table) error {
 	list := append([]contender{
-		{"MinimaxOPT", valuefn.MinimaxOPT{Batch: minimaxRows, Alpha: 1, Growth: 1.5, StageSteps: 100, Stages: 10, Inner: .5,
-			Outer: 400}, 5},
+		{"MinimaxOPT", valuefn.MinimaxOPT{Batch: minimaxRows, Alpha: 1, Growth: 1.5, StageSteps: 100, Stages: 10,
+			InnerStep: .5,
+			OuterStep: 400}, 5},
 		{"MinimaxOPT, automatic", valuefn.MinimaxOPT{Batch: minimaxRows}, 5},
 	}, doubleLoops(100, 1, 0, 1500)...)
 	courses := make([][][]mark, len(list))

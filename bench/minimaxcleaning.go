@@ -32,13 +32,15 @@ const cleaningTime = 8 * time.Second
 
 // cleaningContenders are the methods, with the step sizes that were best of a few at noise .3.
 func cleaningContenders() []contender {
-	gd := valuefn.MinimaxOPT{Batch: 500, Alpha: 10, Growth: 1.5, StageSteps: 500, Stages: 5, Inner: .03, Outer: 1e5}
+	gd := valuefn.MinimaxOPT{Batch: 500, Alpha: 10, Growth: 1.5, StageSteps: 500, Stages: 5, InnerStep: .03,
+		OuterStep: 1e5}
 	momentum := gd
-	momentum.Inner, momentum.InnerOptimizer, momentum.Cosine, momentum.Floor = .003, hypergrad.Momentum{}, true, .05
+	momentum.InnerStep, momentum.InnerOptimizer, momentum.Cosine, momentum.Floor = .003, hypergrad.Momentum{}, true, .05
 	list := []contender{
 		{"MinimaxOPT", gd, 20},
 		{"MinimaxOPT, momentum and cosine", momentum, 20},
-		{"StocBiO", stochastic.StocBiO{Batch: 500, Inner: stochastic.Constant(.1), Outer: stochastic.Constant(1e4)}, 5},
+		{"StocBiO", stochastic.StocBiO{Batch: 500, InnerStep: stochastic.Constant(.1), OuterStep: stochastic.Constant(1e4)},
+			5},
 	}
 	for _, c := range doubleLoops(10, .3, 0, 1e5) {
 		if c.name != "fixed point" { // which the paper leaves out

@@ -39,7 +39,7 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 	}
 	accuracy := func(z []float64) float64 { return 1 - in.testError(bilevel.Point{Z: z}) }
 	gd := valuefn.MinimaxOPT{Batch: in.problem.Inner.Samples(), Alpha: 10, Growth: 1.5, StageSteps: 40, Stages: 4,
-		Inner: 10, Outer: 1e7}
+		InnerStep: 10, OuterStep: 1e7}
 	momentum := gd
 	momentum.InnerOptimizer = hypergrad.Momentum{}
 	list := append([]contender{{"MinimaxOPT, momentum", momentum, 4}, {"MinimaxOPT", gd, 4}},

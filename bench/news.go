@@ -87,7 +87,7 @@ func (c news) load(ctx context.Context, dir string) (*instance, error) {
 		evaluator: func() (bilevel.Evaluator, error) {
 			e, err := hypergrad.NewEvaluator(p, hypergrad.AID{Inner: inner.Newton{}, Linear: linsolve.CG{MaxIter: newsProducts}})
 			if err == nil {
-				e.Tol = hypergrad.Effort{Inner: 1e-5, Linear: 3e-2}
+				e.Tol = hypergrad.Effort{Inner: 1e-5, LinearTol: 3e-2}
 			}
 			return e, err
 		},

@@ -90,7 +90,7 @@ func rateErrors(ctx context.Context, errs [][][]float64, p *bilevel.Problem, x [
 	if err != nil {
 		return err
 	}
-	e.Tol = hypergrad.Effort{Inner: 1e-13, Linear: 1e-13}
+	e.Tol = hypergrad.Effort{Inner: 1e-13, LinearTol: 1e-13}
 	want := make([]float64, len(x))
 	if _, err := e.Evaluate(ctx, want, x); err != nil {
 		return err

@@ -72,8 +72,8 @@ func sidErrors(ctx context.Context, o Options, t *Table, p *bilevel.Problem, x [
 	}
 	for i, rule := range sidRules {
 		for j, n := range steps {
-			h, err := hypergrad.SID{InnerSteps: n, LinearSteps: n, Samples: n, Batch: 1, Inner: rule.rate,
-				Linear: rule.rate}.Start(p, nil)
+			h, err := hypergrad.SID{InnerSteps: n, LinearSteps: n, Samples: n, Batch: 1, InnerStep: rule.rate,
+				LinearStep: rule.rate}.Start(p, nil)
 			if err != nil {
 				return err
 			}

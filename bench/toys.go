@@ -60,7 +60,7 @@ type toySeries struct {
 func bomeSeries(at bilevel.Point, steps int64, innerSteps int, eta, alpha, step, epsilon float64) toySeries {
 	return toySeries{fmt.Sprintf("T=%d eta=%g", innerSteps, eta),
 		valuefn.BOME{InnerSteps: innerSteps, Eta: eta, Epsilon: epsilon, Alpha: stochastic.Constant(alpha),
-			Inner: stochastic.Constant(step), Outer: stochastic.Constant(step)}, at, steps, innerSteps, alpha}
+			InnerStep: stochastic.Constant(step), OuterStep: stochastic.Constant(step)}, at, steps, innerSteps, alpha}
 }
 
 // bomeParameters are the T and η of the figures.
@@ -141,9 +141,11 @@ func computeCoreset(ctx context.Context, o Options, t *Table) error {
 	}
 	rate := stochastic.Constant(step)
 	runs = append(runs,
-		toySeries{"BSG-1", valuefn.BSG1{Inner: rate, Outer: rate}, starts[0], steps, 10, step},
-		toySeries{"BVFSM", valuefn.BVFSM{Value: rate, Inner: rate, Outer: rate, Horizon: steps}, starts[0], steps, 10, step},
-		toySeries{"penalty", hypergrad.Penalty{Inner: step, Outer: step, Gamma: .01, Epsilon: .01, Scale: .5}, starts[0],
+		toySeries{"BSG-1", valuefn.BSG1{InnerStep: rate, OuterStep: rate}, starts[0], steps, 10, step},
+		toySeries{"BVFSM", valuefn.BVFSM{Value: rate, InnerStep: rate, OuterStep: rate, Horizon: steps}, starts[0], steps,
+			10, step},
+		toySeries{"penalty", hypergrad.Penalty{InnerStep: step, OuterStep: step, Gamma: .01, Epsilon: .01, Scale: .5},
+			starts[0],
 			steps, 10, step})
 	if err := toyCurves(ctx, o, t, p, runs); err != nil {
 		return err
@@ -164,9 +166,11 @@ func computeNoSingleton(ctx context.Context, o Options, t *Table) error {
 	}
 	rate := stochastic.Constant(step)
 	runs = append(runs,
-		toySeries{"BSG-1", valuefn.BSG1{InnerSteps: 1, Inner: rate, Outer: rate, Epsilon: 1e-8}, bilevel.Point{}, steps, 1,
+		toySeries{"BSG-1", valuefn.BSG1{InnerSteps: 1, InnerStep: rate, OuterStep: rate, Epsilon: 1e-8}, bilevel.Point{},
+			steps, 1,
 			step},
-		toySeries{"penalty", hypergrad.Penalty{InnerSteps: 1, Inner: step, Outer: step, Gamma: .01, Epsilon: .1, Scale: .5},
+		toySeries{"penalty", hypergrad.Penalty{InnerSteps: 1, InnerStep: step, OuterStep: step, Gamma: .01, Epsilon: .1,
+			Scale: .5},
 			bilevel.Point{}, 2 * steps, 1, step})
 	return toyCurves(ctx, o, t, toy.NoSingleton(), runs)
 }

@@ -31,11 +31,11 @@ func (f *fit) course(n int) course {
 	outer := stochastic.Constant(travel * float64(n) / float64(c.every))
 	switch m.Method.(type) {
 	case stochastic.SABA:
-		c.method = stochastic.SABA{Outer: outer}
+		c.method = stochastic.SABA{OuterStep: outer}
 	case stochastic.SOBA:
-		c.method = stochastic.SOBA{Outer: outer}
+		c.method = stochastic.SOBA{OuterStep: outer}
 	case stochastic.SRBA:
-		c.method = stochastic.SRBA{Outer: outer}
+		c.method = stochastic.SRBA{OuterStep: outer}
 	case hypergrad.Descent:
 		c.method = hypergrad.Descent{Optimizer: hypergrad.Adam{}, Step: 1}
 	}

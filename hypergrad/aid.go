@@ -157,17 +157,17 @@ func (a *aid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 	}
 	for tries := 0; ; tries++ {
 		rep, err := a.once(ctx, grad, at, effort, linear)
-		solved := effort.Value <= 0 || rep.Unsolved <= effort.Value
+		solved := effort.ValueTol <= 0 || rep.Unsolved <= effort.ValueTol
 		if err != nil || rep.Warning != nil || solved || rep.Inner.Rounding || rep.Inner.GradNorm > effort.Inner {
 			return rep, err // with a gradient above its tolerance, a number of steps was asked for
 		}
 		if tries == mostTighter {
 			rep.Warning = fmt.Errorf("hypergrad: the value was not computed to its tolerance: what the inner solver left may "+
 				"change f = %.6g by %.3g, and the tolerance is %.3g: scale the inner variables, so that the ∂g/∂z_i are of "+
-				"one size", rep.Value-rep.Correction, rep.Unsolved, effort.Value)
+				"one size", rep.Value-rep.Correction, rep.Unsolved, effort.ValueTol)
 			return rep, nil
 		}
-		effort.Inner = rep.Inner.GradNorm * min(.5*effort.Value/rep.Unsolved, .1)
+		effort.Inner = rep.Inner.GradNorm * min(.5*effort.ValueTol/rep.Unsolved, .1)
 	}
 }
 
@@ -195,7 +195,7 @@ func (a *aid) once(
 	if err := a.adjoint.at(at); err != nil {
 		return rep, err
 	}
-	rep.Linear, err = a.adjoint.solve(ctx, a.fz, linear, effort.Linear)
+	rep.Linear, err = a.adjoint.solve(ctx, a.fz, linear, effort.LinearTol)
 	if ctx.Err() != nil {
 		return rep, ctx.Err()
 	}
@@ -205,7 +205,7 @@ func (a *aid) once(
 		}
 		rep.Warning = errors.Join(rep.Warning, linearWarning(rep.Linear, fznorm, err))
 	} else if !rep.Linear.Converged && rep.Warning == nil &&
-		!(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*effort.Linear*fznorm) {
+		!(rep.Linear.Rounding && rep.Linear.Residual <= roundingSlack*effort.LinearTol*fznorm) {
 		rep.Warning = linearWarning(rep.Linear, fznorm, nil)
 	}
 	if rep.Warning == nil { // without an adjoint there is no correction

@@ -29,7 +29,7 @@ var (
 // noPush hides forward products.
 type noPush struct{ bilevel.FixedPoint }
 
-var exact = hypergrad.Effort{Inner: 1e-13, Linear: 1e-12}
+var exact = hypergrad.Effort{Inner: 1e-13, LinearTol: 1e-12}
 
 // evaluate is one hypergradient from z = 0 and v = 0, or from at where that has z.
 func evaluate(t *testing.T, e hypergrad.Estimator, p *bilevel.Problem, at bilevel.Point,
@@ -126,7 +126,7 @@ func TestFixedCorrection(t *testing.T) {
 			z[i] += e
 		}
 		_, at, rep := evaluate(t, hypergrad.AID{}, c.Problem, bilevel.Point{Z: z, X: x},
-			hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
+			hypergrad.Effort{Inner: 1e3, LinearTol: 1e-12})
 		if rep.Inner.Iterations != 0 || distance(at.Z, z) != 0 {
 			t.Fatalf("%+v", rep)
 		}
@@ -164,7 +164,7 @@ func TestAdjointMaps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if rep, err = h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-10}); err != nil {
+			if rep, err = h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-10}); err != nil {
 				t.Fatal(err)
 			}
 			if solver == "GMRES" && rep.Linear.Products > 2 {
@@ -181,7 +181,7 @@ func TestAdjointMaps(t *testing.T) {
 		// Early: few steps of heavy ball.
 		for _, steps := range []int{2, 5, 10, 20} {
 			hb := inner.HeavyBall{Step: .5, Momentum: .6}
-			effort := hypergrad.Effort{InnerSteps: steps, Linear: 1e-12}
+			effort := hypergrad.Effort{InnerSteps: steps, LinearTol: 1e-12}
 			grad, at, rep := evaluate(t, hypergrad.AID{Inner: hb, Map: dyn}, c.Problem, bilevel.Point{X: x}, effort)
 			dist := distance(at.Z, want.Z)
 			if e := distance(grad, want.Grad) / dist; !(e > .05 && e < 5) {
@@ -214,7 +214,7 @@ func TestAdjointMapLearnedStep(t *testing.T) {
 		for i := range z {
 			z[i] += off
 		}
-		grad, _, _ := evaluate(t, e, p, bilevel.Point{Z: z, X: x}, hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
+		grad, _, _ := evaluate(t, e, p, bilevel.Point{Z: z, X: x}, hypergrad.Effort{Inner: 1e3, LinearTol: 1e-12})
 		if off == 0 && (math.Abs(grad[3]) > 1e-10 || distance(grad[:3], want.Grad) > 1e-9*norm(want.Grad)) {
 			t.Errorf("at the solution ∇h = %v, want %v, 0", grad, want.Grad)
 		}
@@ -466,7 +466,7 @@ func TestSingularHessian(t *testing.T) {
 	} {
 		for _, m := range []inner.Dynamics{nil, inner.GradientDescent{Step: .4}} {
 			grad, _, rep := evaluate(t, hypergrad.AID{Inner: gd, Linear: s, Map: m}, p, bilevel.Point{X: x},
-				hypergrad.Effort{Inner: 1e-12, Linear: 1e-9})
+				hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-9})
 			if e := distance(grad, want) / norm(want); rep.Warning != nil || !(e < 1e-4) {
 				t.Errorf("%s, map %v: relative error %.2g, %v", name, m, e, rep.Warning)
 			}

@@ -16,8 +16,8 @@ import (
 )
 
 // fullBatch is deterministic: all samples in a batch, constant rates.
-var fullBatch = hypergrad.SID{Batch: 1000, InnerSteps: 30, LinearSteps: 30, Inner: hypergrad.Harmonic{Beta: 1},
-	Linear: hypergrad.Harmonic{Beta: 1}}
+var fullBatch = hypergrad.SID{Batch: 1000, InnerSteps: 30, LinearSteps: 30, InnerStep: hypergrad.Harmonic{Beta: 1},
+	LinearStep: hypergrad.Harmonic{Beta: 1}}
 
 func descents() map[string]hypergrad.Descent {
 	return map[string]hypergrad.Descent{
@@ -51,7 +51,8 @@ func fixedCases() []bileveltest.Case {
 // Stochastic runs on small batches, and ones whose batches are everything.
 func TestDescentSID(t *testing.T) {
 	rate := hypergrad.Harmonic{Beta: 20, Gamma: 20}
-	sampled := hypergrad.SID{Batch: 32, Samples: 1000, InnerSteps: 100, LinearSteps: 100, Inner: rate, Linear: rate}
+	sampled := hypergrad.SID{Batch: 32, Samples: 1000, InnerSteps: 100, LinearSteps: 100, InnerStep: rate,
+		LinearStep: rate}
 	for _, v := range []struct {
 		name  string
 		m     hypergrad.Descent
@@ -306,7 +307,7 @@ func TestDescentKnowsNoEstimate(t *testing.T) {
 func TestWarmStart(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 60, 50, 3)
 	rate := hypergrad.Harmonic{Beta: 1}
-	e := hypergrad.SID{Batch: 60, Samples: 60, InnerSteps: 10, LinearSteps: 10, Inner: rate, Linear: rate}
+	e := hypergrad.SID{Batch: 60, Samples: 60, InnerSteps: 10, LinearSteps: 10, InnerStep: rate, LinearStep: rate}
 	for _, cold := range []bool{false, true} {
 		m := hypergrad.Descent{Estimator: e, Step: .05, ColdStart: cold, ColdAdjoint: cold}
 		var size []float64 // ‖∇h‖

@@ -19,8 +19,8 @@ type Evaluator struct {
 	Problem *bilevel.Problem
 	// Estimator computes the hypergradients. The default is AID{}.
 	Estimator Estimator
-	// Tol is how well each evaluation is solved; asking for less than rounding allows is fine. The defaults of Inner
-	// and Linear are 1e-10.
+	// Tol is how well each evaluation is solved; asking for less than rounding allows is fine. The defaults of InnerTol
+	// and LinearTol are 1e-10.
 	Tol Effort
 
 	hyper  Hypergradient // nil before the first use
@@ -55,7 +55,7 @@ func (v *Evaluator) prepare() error {
 	if e == nil {
 		e = AID{}
 	}
-	for _, tol := range []*float64{&v.Tol.Inner, &v.Tol.Linear} {
+	for _, tol := range []*float64{&v.Tol.Inner, &v.Tol.LinearTol} {
 		if *tol == 0 {
 			*tol = 1e-10
 		}

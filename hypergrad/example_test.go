@@ -103,7 +103,7 @@ func ExampleAID() {
 	}
 	grad := make([]float64, d)
 	at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
-	report, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+	report, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-12})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (e *closed) Start(*bilevel.Problem, *bilevel.Counts) (hypergrad.Hypergradie
 
 func (e *closed) At(_ context.Context, grad []float64, at bilevel.Point,
 	tol hypergrad.Effort) (r hypergrad.Report, err error) {
-	e.asked = append(e.asked, request{append([]float64(nil), at.X...), tol.Inner, tol.Linear})
+	e.asked = append(e.asked, request{append([]float64(nil), at.X...), tol.Inner, tol.LinearTol})
 	copy(grad, e.grad(at.X))
 	r.Value = e.value(at.X)
 	return r, nil
@@ -426,10 +426,10 @@ func (o *seen) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 func TestSIDStepsAreTheFormula(t *testing.T) {
 	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
 	for _, m := range []hypergrad.SID{
-		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, Inner: hypergrad.Harmonic{Beta: 3, Gamma: 6},
-			Linear: hypergrad.Harmonic{Beta: 2, Gamma: 5}, Scale: .1},
-		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, Inner: hypergrad.Harmonic{Beta: .3},
-			Linear: hypergrad.Harmonic{Beta: .4}, Scale: .2},
+		{InnerSteps: 7, LinearSteps: 5, Samples: 10, Batch: 4, InnerStep: hypergrad.Harmonic{Beta: 3, Gamma: 6},
+			LinearStep: hypergrad.Harmonic{Beta: 2, Gamma: 5}, Scale: .1},
+		{InnerSteps: 3, LinearSteps: 9, Samples: 1000, Batch: 8, InnerStep: hypergrad.Harmonic{Beta: .3},
+			LinearStep: hypergrad.Harmonic{Beta: .4}, Scale: .2},
 		{Scale: .1}, // t = k = 100, J is 100 batches, more than all terms, of 64; β = γ = 100
 	} {
 		f, g := &seen{SecondOrder: c.Problem.Outer.(bilevel.SecondOrder)}, &seen{}
@@ -452,7 +452,7 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tSteps, kSteps, batches, rateZ, rateV := m.InnerSteps, m.LinearSteps, (m.Samples+3)/4, m.Inner, m.Linear
+		tSteps, kSteps, batches, rateZ, rateV := m.InnerSteps, m.LinearSteps, (m.Samples+3)/4, m.InnerStep, m.LinearStep
 		if m.Samples != 10 {
 			batches = 1 // all terms
 		}
@@ -506,8 +506,8 @@ func TestSIDStepsAreTheFormula(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	c := bileveltest.Ridge(bileveltest.ExpDiagonal, 31, 23, 5, 1)
 	for _, m := range []struct{ zero, explicit bilevel.Method }{
-		{hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1},
-			hypergrad.Penalty{Inner: .1, Outer: .1, Gamma: 5, Epsilon: 1, InnerSteps: 10, Lambda: .1,
+		{hypergrad.Penalty{InnerStep: .1, OuterStep: .1, Gamma: 5, Epsilon: 1},
+			hypergrad.Penalty{InnerStep: .1, OuterStep: .1, Gamma: 5, Epsilon: 1, InnerSteps: 10, Lambda: .1,
 				Multiplier: 1e-4, Scale: 1}},
 		{hypergrad.HOAG{}, hypergrad.HOAG{FirstTolerance: 1e-3, Memory: 10, Estimator: hypergrad.AID{}}},
 		{hypergrad.Descent{}, hypergrad.Descent{FirstTolerance: 1e-3, Optimizer: hypergrad.GD{}}},
@@ -579,9 +579,9 @@ func TestNothingIsKeptFromEarlierCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			grad := make([]float64, d)
-			effort := hypergrad.Effort{Inner: 1e-6, Linear: 1e-6, Seed: 2}
+			effort := hypergrad.Effort{Inner: 1e-6, LinearTol: 1e-6, Seed: 2}
 			if used == 1 {
-				effort := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9, Seed: 5}
+				effort := hypergrad.Effort{Inner: 1e-9, LinearTol: 1e-9, Seed: 5}
 				if _, err := h.At(t.Context(), grad, at(1), effort); err != nil {
 					t.Fatal(err)
 				}
@@ -608,7 +608,7 @@ func TestPenaltyStepsAreTheFormula(t *testing.T) {
 	g, f := p.Inner.(bilevel.SecondOrder), p.Outer
 	all, allF := bilevel.All(g), bilevel.All(f)
 	for _, first := range []float64{.05, .3, .8, 2} {
-		m := hypergrad.Penalty{InnerSteps: 2, Inner: .1, Outer: .5,
+		m := hypergrad.Penalty{InnerSteps: 2, InnerStep: .1, OuterStep: .5,
 			Lambda: .3, Gamma: .7, Epsilon: first, Multiplier: .4, Scale: .25}
 		z, x := []float64{1, -1, .5, 0}, []float64{-2, -1.5, -2.5, -2}
 		run, err := m.Start(&p, bilevel.Point{Z: z, X: x}, 1)
@@ -632,7 +632,7 @@ func TestPenaltyStepsAreTheFormula(t *testing.T) {
 				floats.AddScaled(fz, m.Lambda, gz)
 				floats.Add(fz, hv)
 				normZ = floats.Norm(fz, 2)
-				floats.AddScaled(z, -m.Inner, fz)
+				floats.AddScaled(z, -m.InnerStep, fz)
 			}
 			residual()
 			dx, cv, px := make([]float64, 4), make([]float64, 4), make([]float64, 4)
@@ -640,15 +640,15 @@ func TestPenaltyStepsAreTheFormula(t *testing.T) {
 			g.Products(nil, nil, cv, z, x, w, all)
 			floats.Add(dx, cv)
 			p.ProjectedGrad(px, x, dx)
-			floats.AddScaled(x, -m.Outer, dx)
+			floats.AddScaled(x, -m.OuterStep, dx)
 			p.ProjectX(x)
 			if normZ*normZ+floats.Dot(px, px) < m.Epsilon*m.Epsilon {
 				tightened++
 				m.Gamma *= 1.1
 				m.Epsilon *= .9
 				m.Lambda *= .9
-				m.Inner *= .9
-				m.Outer *= .9
+				m.InnerStep *= .9
+				m.OuterStep *= .9
 				floats.AddScaled(nu, m.Gamma, gz)
 			}
 			step(t, run)

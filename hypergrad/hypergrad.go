@@ -47,11 +47,11 @@ type Hypergradient interface {
 // Effort says how well the two systems of a hypergradient are solved: estimators that solve to a tolerance read
 // the tolerances, those that make a fixed number of steps read the numbers.
 type Effort struct {
-	Inner  float64 // ‖∇z g‖, see [inner.Norm], or ‖Φ(z, x) − z‖₂, absolute
-	Linear float64 // ‖∇²zz g·v + ∇z f‖ relative to ‖∇z f‖
+	Inner     float64 // ‖∇z g‖, see [inner.Norm], or ‖Φ(z, x) − z‖₂, absolute
+	LinearTol float64 // ‖∇²zz g·v + ∇z f‖ relative to ‖∇z f‖
 	// Value is for [Report].Unsolved, absolute: where it is positive and was missed, the inner problem is solved to
-	// smaller tolerances than Inner.
-	Value float64
+	// smaller tolerances than InnerTol.
+	ValueTol float64
 
 	// InnerSteps t, LinearSteps k and Samples J replace the estimator's own numbers where they are positive.
 	InnerSteps, LinearSteps, Samples int

@@ -116,7 +116,7 @@ func TestClosedForms(t *testing.T) {
 					}
 					at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
 					grad := make([]float64, p)
-					rep, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-13, Linear: 1e-13})
+					rep, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-13, LinearTol: 1e-13})
 					if err != nil || rep.Inner.GradNorm > 1e-10 {
 						t.Errorf("%s, %s, %s: %+v, %v", c.Name, name, offer, rep, err)
 					}
@@ -150,7 +150,7 @@ func TestCorrection(t *testing.T) {
 			t.Fatal(err)
 		}
 		rep, err := h.At(context.Background(), make([]float64, 4), bilevel.Point{Z: z, X: x, V: make([]float64, 6)},
-			hypergrad.Effort{Inner: 1e3, Linear: 1e-12})
+			hypergrad.Effort{Inner: 1e3, LinearTol: 1e-12})
 		if err != nil || rep.Inner.Iterations != 0 {
 			t.Fatal(rep, err)
 		}
@@ -207,7 +207,7 @@ func TestFiniteDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Tol = hypergrad.Effort{Inner: 1e-13, Linear: 1e-13}
+	e.Tol = hypergrad.Effort{Inner: 1e-13, LinearTol: 1e-13}
 	x := []float64{-3, -1, 0, -5, 1}
 	grad := make([]float64, 5)
 	if _, err := e.Evaluate(context.Background(), grad, x); err != nil {
@@ -238,7 +238,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	point := func() bilevel.Point {
 		return bilevel.Point{Z: make([]float64, 6), X: make([]float64, 4), V: make([]float64, 6)}
 	}
-	tol := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}
+	tol := hypergrad.Effort{Inner: 1e-9, LinearTol: 1e-9}
 	m := &matrix{SecondOrder: second}
 	p := *c.Problem
 	p.Inner = m
@@ -534,7 +534,7 @@ func TestIndefinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}
-		rep, err := h.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9})
+		rep, err := h.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: 1e-9, LinearTol: 1e-9})
 		var indefinite *linsolve.NotPositiveDefiniteError
 		if err != nil || !errors.As(rep.Warning, &indefinite) {
 			t.Errorf("%+v: warning %v, error %v", e, rep.Warning, err)
@@ -546,7 +546,7 @@ func TestIndefinite(t *testing.T) {
 	}
 	rep, err := h.At(context.Background(), make([]float64, 1),
 		bilevel.Point{Z: make([]float64, 2), X: make([]float64, 1), V: make([]float64, 2)}, hypergrad.Effort{Inner: 1e-9,
-			Linear: 1e-9})
+			LinearTol: 1e-9})
 	if err != nil || rep.Warning != nil {
 		t.Errorf("damped: %v, %v", rep.Warning, err)
 	}

@@ -62,7 +62,7 @@ func BenchmarkOuterStep(b *testing.B) {
 					step := func() {
 						clear(at.Z)
 						clear(at.V)
-						if _, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12}); err != nil {
+						if _, err := h.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-12}); err != nil {
 							b.Fatal(err)
 						}
 						for j, g := range grad {

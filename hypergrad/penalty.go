@@ -35,8 +35,8 @@ import (
 type Penalty struct {
 	// InnerSteps is the number of steps of z for each one of x; 0 means 10.
 	InnerSteps int
-	// Inner and Outer are the first α and β; 0 means automatic.
-	Inner, Outer float64
+	// InnerStep and OuterStep are the first α and β; 0 means automatic.
+	InnerStep, OuterStep float64
 	// Lambda, Gamma and Epsilon are the first λ, γ and ε; 0 means λ = 0.1, a tenth of the norm of the first step's
 	// gradients for ε, and an automatic γ: Ψ need not have a minimum if γ is small, so that a run starts with 10 and,
 	// where gradients come to be a thousand times as large as the first ones, starts again with ten times as much.
@@ -68,7 +68,7 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 		name  string
 		value *float64
 		or    float64
-	}{{"Inner", &m.Inner, 0}, {"Outer", &m.Outer, 0}, {"Lambda", &m.Lambda, .1}, {"Gamma", &m.Gamma, 0},
+	}{{"InnerStep", &m.InnerStep, 0}, {"OuterStep", &m.OuterStep, 0}, {"Lambda", &m.Lambda, .1}, {"Gamma", &m.Gamma, 0},
 		{"Epsilon", &m.Epsilon, 0},
 		{"Multiplier", &m.Multiplier, 1e-4}, {"Scale", &m.Scale, 1}} {
 		if !(*v.value >= 0) || math.IsInf(*v.value, 0) {
@@ -110,11 +110,11 @@ func (m Penalty) Start(p *bilevel.Problem, at bilevel.Point, _ uint64) (bilevel.
 	for i := range r.nu {
 		r.nu[i] = m.Multiplier
 	}
-	r.inner, r.outer = curvature{fixed: m.Inner}, curvature{fixed: m.Outer}
-	if m.Inner == 0 {
+	r.inner, r.outer = curvature{fixed: m.InnerStep}, curvature{fixed: m.OuterStep}
+	if m.InnerStep == 0 {
 		r.inner.start(d)
 	}
-	if m.Outer == 0 {
+	if m.OuterStep == 0 {
 		r.outer.start(q)
 	}
 	return r, nil

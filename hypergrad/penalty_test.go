@@ -21,7 +21,7 @@ import (
 func TestPenaltyConformance(t *testing.T) {
 	// What is left is the bias of finite γ.
 	bileveltest.Method(t, hypergrad.Penalty{}, bileveltest.MethodOptions{Steps: 1000, Tol: 1e-3})
-	bileveltest.Method(t, hypergrad.Penalty{InnerSteps: 3, Inner: .05, Outer: .1, Epsilon: 1, Lambda: 1e-3},
+	bileveltest.Method(t, hypergrad.Penalty{InnerSteps: 3, InnerStep: .05, OuterStep: .1, Epsilon: 1, Lambda: 1e-3},
 		bileveltest.MethodOptions{Steps: 1000, Tol: .05, Cases: bileveltest.Cases()[:3]})
 }
 
@@ -34,13 +34,13 @@ func TestPenaltyOnToys(t *testing.T) {
 		}
 		return p.Outer.Value(res.Last.Z, res.Last.X, bilevel.All(p.Outer))
 	}
-	coreset := hypergrad.Penalty{Inner: .05, Outer: .05, Lambda: .1, Gamma: .01, Epsilon: .01, Scale: .5}
+	coreset := hypergrad.Penalty{InnerStep: .05, OuterStep: .05, Lambda: .1, Gamma: .01, Epsilon: .01, Scale: .5}
 	for _, at := range toy.CoresetStarts() {
 		if f := final(toy.Coreset(), coreset, bilevel.Settings{MaxSteps: 5000, Start: at}); !(math.Abs(f-.255) <= 5e-4) {
 			t.Errorf("coreset from %v: f = %.6g, want 0.255", at.Z, f)
 		}
 	}
-	lls := hypergrad.Penalty{InnerSteps: 1, Inner: .5, Outer: .5, Lambda: .1, Gamma: .01, Epsilon: .1, Scale: .5}
+	lls := hypergrad.Penalty{InnerSteps: 1, InnerStep: .5, OuterStep: .5, Lambda: .1, Gamma: .01, Epsilon: .1, Scale: .5}
 	if f := final(toy.NoSingleton(), lls, bilevel.Settings{MaxSteps: 2000}); !(math.Abs(f-3.0e-7) <= .05e-7) {
 		t.Errorf("no singleton: f = %.4g, want 3.0e-7", f)
 	}
@@ -50,8 +50,9 @@ func TestPenaltyOnToys(t *testing.T) {
 func TestPenaltyStepIsTheFormula(t *testing.T) {
 	for _, c := range []bileveltest.Case{bileveltest.Quadratic(6, 3, 40, 30, 6),
 		bileveltest.Ridge(bileveltest.ExpDiagonal, 30, 20, 4, 1)} {
-		m := hypergrad.Penalty{InnerSteps: 2, Inner: .1, Outer: .2, Lambda: .3, Gamma: .7, Epsilon: 100, Multiplier: .4,
-			Scale: .25}
+		m := hypergrad.Penalty{InnerSteps: 2, InnerStep: .1, OuterStep: .2, Lambda: .3, Gamma: .7, Epsilon: 100,
+			Multiplier: .4,
+			Scale:      .25}
 		start, err := c.Problem.StartPoint(c.Start)
 		if err != nil {
 			t.Fatal(err)
@@ -79,16 +80,16 @@ func TestPenaltyStepIsTheFormula(t *testing.T) {
 		central := &fd.Settings{Formula: fd.Central}
 		for k := range 3 {
 			for range m.InnerSteps {
-				floats.AddScaled(z, -m.Inner, fd.Gradient(nil, func(v []float64) float64 { return psi(v, x, m.Lambda) }, z,
+				floats.AddScaled(z, -m.InnerStep, fd.Gradient(nil, func(v []float64) float64 { return psi(v, x, m.Lambda) }, z,
 					central))
 			}
 			at := residual(z, x)
-			floats.AddScaled(x, -m.Outer, fd.Gradient(nil, func(v []float64) float64 { return psi(z, v, 0) }, x, central))
+			floats.AddScaled(x, -m.OuterStep, fd.Gradient(nil, func(v []float64) float64 { return psi(z, v, 0) }, x, central))
 			c.Problem.ProjectX(x)
 			m.Gamma *= 1.1
 			m.Lambda *= .9
-			m.Inner *= .9
-			m.Outer *= .9
+			m.InnerStep *= .9
+			m.OuterStep *= .9
 			floats.AddScaled(nu, m.Gamma, at)
 			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
@@ -102,7 +103,8 @@ func TestPenaltyStepIsTheFormula(t *testing.T) {
 
 func TestPenaltyCounts(t *testing.T) {
 	c := bileveltest.Quadratic(6, 3, 40, 30, 6)
-	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{InnerSteps: 4, Inner: .1, Outer: .1},
+	res, err := bilevel.Minimize(context.Background(), c.Problem, hypergrad.Penalty{InnerSteps: 4, InnerStep: .1,
+		OuterStep: .1},
 		bilevel.Settings{MaxSteps: 5})
 	if err != nil {
 		t.Fatal(err)
@@ -122,11 +124,11 @@ func TestPenaltyKnobs(t *testing.T) {
 		}
 		return append(res.Last.X, res.Last.Z...)
 	}
-	base := hypergrad.Penalty{Inner: .02, Outer: .02}
+	base := hypergrad.Penalty{InnerStep: .02, OuterStep: .02}
 	for knob, change := range map[string]func(m *hypergrad.Penalty){
 		"InnerSteps": func(m *hypergrad.Penalty) { m.InnerSteps = 9 },
-		"Inner":      func(m *hypergrad.Penalty) { m.Inner = 0 },
-		"Outer":      func(m *hypergrad.Penalty) { m.Outer = 0 },
+		"InnerStep":  func(m *hypergrad.Penalty) { m.InnerStep = 0 },
+		"OuterStep":  func(m *hypergrad.Penalty) { m.OuterStep = 0 },
 		"Lambda":     func(m *hypergrad.Penalty) { m.Lambda = .2 },
 		"Gamma":      func(m *hypergrad.Penalty) { m.Gamma = 9 },
 		"Epsilon":    func(m *hypergrad.Penalty) { m.Epsilon = 3 },
@@ -143,7 +145,7 @@ func TestPenaltyKnobs(t *testing.T) {
 	if slices.Equal(last(scaled), last(base)) {
 		t.Error("Scale changes nothing")
 	}
-	for _, m := range []hypergrad.Penalty{{InnerSteps: -1}, {Inner: -1}, {Outer: math.NaN()}, {Lambda: -1},
+	for _, m := range []hypergrad.Penalty{{InnerSteps: -1}, {InnerStep: -1}, {OuterStep: math.NaN()}, {Lambda: -1},
 		{Gamma: math.Inf(1)}, {Epsilon: -1}, {Multiplier: -1}, {Scale: -1}} {
 		if _, err := m.Start(c.Problem, bilevel.Point{}, 0); err == nil || !strings.Contains(err.Error(), "Penalty with") {
 			t.Errorf("%+v: error %v", m, err)

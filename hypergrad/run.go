@@ -132,9 +132,9 @@ func (r *outerRun) evaluate(ctx context.Context, q *position, effort Effort) err
 	if r.coldV != nil {
 		copy(q.at.V, r.coldV)
 	}
-	effort.Inner, effort.Linear = r.eps*r.innerScale, min(r.eps, .1)
+	effort.Inner, effort.LinearTol = r.eps*r.innerScale, min(r.eps, .1)
 	if r.outerScale > 0 { // known
-		effort.Value = max(r.eps*r.outerScale, r.rounding())
+		effort.ValueTol = max(r.eps*r.outerScale, r.rounding())
 	}
 	rep, err := r.hyper.At(ctx, q.grad, q.at, effort)
 	if err != nil {

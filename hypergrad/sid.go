@@ -47,8 +47,8 @@ type SID struct {
 	Samples int
 	// Batch is the number of terms in a step. The default is 64.
 	Batch int
-	// Inner and Linear are the step sizes of the two levels.
-	Inner, Linear Harmonic
+	// InnerStep and LinearStep are the step sizes of the two levels.
+	InnerStep, LinearStep Harmonic
 	// Scale makes Φ = z − Scale·∇z g of an inner objective. The default is 1/L, L the largest ‖∇²zz ĝ‖ of some
 	// batches at z = at.Z and z = 0. With a fixed-point problem it multiplies the rates, and the default is
 	// min(1, 1/L), L the largest ‖I − ∂zΦ̂‖.
@@ -69,11 +69,11 @@ func (m SID) Start(p *bilevel.Problem, counts *bilevel.Counts) (Hypergradient, e
 		return nil, fmt.Errorf("hypergrad: SID with InnerSteps %d, LinearSteps %d, Samples %d, Batch %d, Scale %v",
 			m.InnerSteps, m.LinearSteps, m.Samples, m.Batch, m.Scale)
 	}
-	m.Inner, m.Linear = m.Inner.withDefault(), m.Linear.withDefault()
-	if err := m.Inner.check("inner"); err != nil {
+	m.InnerStep, m.LinearStep = m.InnerStep.withDefault(), m.LinearStep.withDefault()
+	if err := m.InnerStep.check("inner"); err != nil {
 		return nil, err
 	}
-	if err := m.Linear.check("linear"); err != nil {
+	if err := m.LinearStep.check("linear"); err != nil {
 		return nil, err
 	}
 	for _, f := range []struct {
@@ -204,7 +204,7 @@ func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 		b := draw.Next().Batch
 		s.level.residual(s.r, at.Z, at.X, b)
 		s.counts.GradG += int64(b.Len())
-		floats.AddScaled(at.Z, scale*s.m.Inner.At(i), s.r) // z += η_s(Φ̂ − z)
+		floats.AddScaled(at.Z, scale*s.m.InnerStep.At(i), s.r) // z += η_s(Φ̂ − z)
 	}
 
 	clear(grad)
@@ -225,7 +225,7 @@ func (s *sid) At(ctx context.Context, grad []float64, at bilevel.Point, effort E
 		b := draw.Next().Batch
 		s.level.adjoint(s.r, at.Z, at.X, at.V, b)
 		s.counts.HessG += int64(b.Len())
-		eta := scale * s.m.Linear.At(i)
+		eta := scale * s.m.LinearStep.At(i)
 		for l, c := range s.c {
 			at.V[l] -= eta * (s.r[l] - c) // v −= η_s(Âv ∓ ∇z f̄)
 		}

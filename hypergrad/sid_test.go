@@ -54,7 +54,7 @@ func TestSIDUnbiased(t *testing.T) {
 	rate := hypergrad.Harmonic{Beta: 4, Gamma: 8}
 	const seeds = 6000
 	for name, p := range map[string]*bilevel.Problem{"objective": c.Problem, "map": c.FixedPoint("", .2).Problem} {
-		m := hypergrad.SID{InnerSteps: 3, LinearSteps: 4, Samples: 12, Batch: 5, Inner: rate, Linear: rate, Scale: .2}
+		m := hypergrad.SID{InnerSteps: 3, LinearSteps: 4, Samples: 12, Batch: 5, InnerStep: rate, LinearStep: rate, Scale: .2}
 		if p.Fixed != nil {
 			m.Scale = 1
 		}
@@ -89,7 +89,7 @@ func TestSIDMeans(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 101, 73, 3)
 	at := somewhere(c)
 	still := hypergrad.Harmonic{Beta: 1e-300} // leaves z and v as they are
-	m := hypergrad.SID{InnerSteps: 1, LinearSteps: 1, Samples: 9, Batch: 4, Inner: still, Linear: still, Scale: 1}
+	m := hypergrad.SID{InnerSteps: 1, LinearSteps: 1, Samples: 9, Batch: 4, InnerStep: still, LinearStep: still, Scale: 1}
 	h, err := m.Start(c.Problem, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -150,8 +150,8 @@ func TestSIDRate(t *testing.T) {
 		m     hypergrad.SID
 		steps []int
 	}{
-		"explicit": {hypergrad.SID{Batch: 2, Scale: .2, Inner: hypergrad.Harmonic{Beta: 100, Gamma: 100},
-			Linear: hypergrad.Harmonic{Beta: 100, Gamma: 100}}, []int{500, 1000, 2000, 4000}},
+		"explicit": {hypergrad.SID{Batch: 2, Scale: .2, InnerStep: hypergrad.Harmonic{Beta: 100, Gamma: 100},
+			LinearStep: hypergrad.Harmonic{Beta: 100, Gamma: 100}}, []int{500, 1000, 2000, 4000}},
 		"automatic": {hypergrad.SID{Batch: 2}, []int{500, 1000, 2000, 4000}},
 	} {
 		var logT, logE []float64
@@ -191,7 +191,7 @@ func TestSIDPlateau(t *testing.T) {
 		for _, more := range []float64{1, 2} {
 			n := int(more * 100 / beta)
 			m := hypergrad.SID{Batch: 4, Scale: .5, InnerSteps: n, LinearSteps: n, Samples: 2000,
-				Inner: hypergrad.Harmonic{Beta: beta}, Linear: hypergrad.Harmonic{Beta: beta}}
+				InnerStep: hypergrad.Harmonic{Beta: beta}, LinearStep: hypergrad.Harmonic{Beta: beta}}
 			mse, bias := errorOf(t, c, m, x, 300)
 			t.Logf("rate %v, %d steps: mean squared error %.4g, of which %.3g is bias", beta, n, mse, bias)
 			if bias > .05*mse {
@@ -241,7 +241,7 @@ func TestSIDFullBatch(t *testing.T) {
 		}
 		want := slices.Concat(z, v, grad, []float64{h})
 		rate := hypergrad.Harmonic{Beta: 1}
-		m := hypergrad.SID{Batch: 1000, Inner: rate, Linear: rate, Scale: eta}
+		m := hypergrad.SID{Batch: 1000, InnerStep: rate, LinearStep: rate, Scale: eta}
 		effort := hypergrad.Effort{InnerSteps: steps, LinearSteps: products}
 		got := sample(t, c.Problem, m, at, effort)
 		if e := distance(got, want) / norm(want); !(e <= 1e-13) {
@@ -282,7 +282,7 @@ func TestSIDSameBits(t *testing.T) {
 			t.Errorf("other bits after effort %+v", e)
 		}
 	}
-	same := hypergrad.Effort{Seed: 5, InnerSteps: 9, LinearSteps: 9, Samples: 20, Inner: 1, Linear: .5}
+	same := hypergrad.Effort{Seed: 5, InnerSteps: 9, LinearSteps: 9, Samples: 20, Inner: 1, LinearTol: .5}
 	if !slices.Equal(sample(t, c.Problem, hypergrad.SID{Batch: 4}, at, same), want) {
 		t.Error("numbers of steps in the effort are not those of the configuration")
 	}
@@ -371,8 +371,8 @@ func TestSIDErrors(t *testing.T) {
 	c := bileveltest.Quadratic(6, 4, 100, 80, 3)
 	for _, m := range []hypergrad.SID{
 		{InnerSteps: -1}, {LinearSteps: -1}, {Samples: -1}, {Batch: -1}, {Scale: -1}, {Scale: math.Inf(1)},
-		{Inner: hypergrad.Harmonic{Beta: -1}}, {Linear: hypergrad.Harmonic{Beta: 1, Gamma: -1}},
-		{Linear: hypergrad.Harmonic{Gamma: 1}},
+		{InnerStep: hypergrad.Harmonic{Beta: -1}}, {LinearStep: hypergrad.Harmonic{Beta: 1, Gamma: -1}},
+		{LinearStep: hypergrad.Harmonic{Gamma: 1}},
 	} {
 		if _, err := m.Start(c.Problem, nil); err == nil {
 			t.Errorf("%+v is accepted", m)

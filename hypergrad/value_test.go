@@ -76,7 +76,7 @@ func TestLargeColumn(t *testing.T) {
 		"lbfgs, direct": {Inner: inner.LBFGS{}, Linear: linsolve.Direct{}},
 	} {
 		p, grad := stamped(t, unit), make([]float64, 5)
-		v := &hypergrad.Evaluator{Problem: p, Estimator: e, Tol: hypergrad.Effort{Inner: 1e-8, Linear: 1e-10}}
+		v := &hypergrad.Evaluator{Problem: p, Estimator: e, Tol: hypergrad.Effort{Inner: 1e-8, LinearTol: 1e-10}}
 		if got, err := v.Evaluate(ctx, grad, x); err != nil || math.Abs(got-h) > 1e-7 || distance(grad, want) > 1e-6 {
 			t.Errorf("%s: h = %.9f and ∇h = %.7f, want %.9f and %.7f; %v", name, got, grad, h, want, err)
 		}
@@ -139,7 +139,7 @@ func TestValueOfLossIsNotNegative(t *testing.T) {
 	for _, tol := range []float64{1e-2, 1e-4, 1e-6, 1e-9, 1e-12} {
 		for _, x := range []float64{-90, -60, -30, -15, -5} {
 			at := bilevel.Point{Z: make([]float64, 2), X: []float64{x}, V: make([]float64, 2)}
-			rep, err := estimator.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: tol, Linear: 1e-9})
+			rep, err := estimator.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: tol, LinearTol: 1e-9})
 			if err != nil {
 				t.Fatal(err)
 			}

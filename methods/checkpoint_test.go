@@ -176,21 +176,22 @@ func savedRuns(t testing.TB) []*saved {
 	}
 	step := stochastic.Constant(.01)
 	sid := hypergrad.SID{Batch: 7, InnerSteps: 5, LinearSteps: 5}
-	staged := valuefn.MinimaxOPT{Batch: 7, Inner: .01, Outer: .01, Stages: 3, StageSteps: 5, Cosine: true, Floor: .1,
+	staged := valuefn.MinimaxOPT{Batch: 7, InnerStep: .01, OuterStep: .01, Stages: 3, StageSteps: 5, Cosine: true,
+		Floor:          .1,
 		InnerOptimizer: hypergrad.Adam{}, OuterOptimizer: hypergrad.Momentum{}}
 	for name, m := range map[string]bilevel.Method{
 		"saba warm":      stochastic.SABA{Batch: 7, Warm: true, Clip: 3},
-		"saba given":     stochastic.SABA{Batch: 1, Inner: step, Outer: step},
+		"saba given":     stochastic.SABA{Batch: 1, InnerStep: step, OuterStep: step},
 		"vrbo clipped":   stochastic.VRBO{Batch: 7, Clip: 1, Period: 3},
-		"mrbo given":     stochastic.MRBO{Batch: 7, Inner: step, Outer: step},
+		"mrbo given":     stochastic.MRBO{Batch: 7, InnerStep: step, OuterStep: step},
 		"hoag adaptive":  hypergrad.HOAG{Step: hypergrad.Adaptive},
 		"descent by itd": hypergrad.Descent{Estimator: hypergrad.ITD{}, Optimizer: hypergrad.Momentum{}},
 		"descent by sid": hypergrad.Descent{Estimator: sid, Optimizer: hypergrad.Adam{}, ColdStart: true,
 			ColdAdjoint: true},
 		"descent given":       hypergrad.Descent{Step: .1, InnerSteps: hypergrad.Schedule{}},
-		"penalty given":       hypergrad.Penalty{Inner: 1e-3, Outer: 1e-3, Gamma: 10, Lambda: .1, Epsilon: 1},
+		"penalty given":       hypergrad.Penalty{InnerStep: 1e-3, OuterStep: 1e-3, Gamma: 10, Lambda: .1, Epsilon: 1},
 		"minimaxopt staged":   staged,
-		"bome with momentum":  valuefn.BOME{Momentum: .5, Control: valuefn.GapControl, Inner: step, Outer: step},
+		"bome with momentum":  valuefn.BOME{Momentum: .5, Control: valuefn.GapControl, InnerStep: step, OuterStep: step},
 		"grid of the product": blackbox.Grid{Product: true, Points: 3}, "tpe at once": blackbox.TPE{Startup: 4},
 	} {
 		add(name, plain, m)

@@ -233,8 +233,8 @@ func BenchmarkCleaning(b *testing.B) {
 	}
 	for _, size := range []int{1, 64} {
 		for _, method := range []bilevel.Method{
-			stochastic.SOBA{Batch: size, Inner: stochastic.Constant(1e-3), Outer: stochastic.Constant(1)},
-			stochastic.SABA{Batch: size, Inner: stochastic.Constant(1e-3), Outer: stochastic.Constant(1)},
+			stochastic.SOBA{Batch: size, InnerStep: stochastic.Constant(1e-3), OuterStep: stochastic.Constant(1)},
+			stochastic.SABA{Batch: size, InnerStep: stochastic.Constant(1e-3), OuterStep: stochastic.Constant(1)},
 		} {
 			b.Run(fmt.Sprintf("%T/batch=%d", method, size), func(b *testing.B) {
 				run, err := method.Start(&bilevel.Problem{Inner: inner, Outer: outer}, bilevel.Point{}, 1)

@@ -110,7 +110,7 @@ func BenchmarkHypergradient(b *testing.B) {
 				clear(at.V)
 				start := time.Now()
 				if _, err := h.At(context.Background(), make([]float64, 1), at,
-					hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}); err != nil {
+					hypergrad.Effort{Inner: 1e-9, LinearTol: 1e-9}); err != nil {
 					b.Fatal(err)
 				}
 				least = min(least, time.Since(start))

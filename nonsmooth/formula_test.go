@@ -289,7 +289,7 @@ func TestToleranceOfImplicit(t *testing.T) {
 		}
 		at := bilevel.Point{Z: make([]float64, d), X: []float64{0, -1, .3}, V: make([]float64, d)}
 		if _, err := h.At(t.Context(), make([]float64, p), at,
-			hypergrad.Effort{Inner: 1e-4, Linear: 1e-4}); err != nil {
+			hypergrad.Effort{Inner: 1e-4, LinearTol: 1e-4}); err != nil {
 			t.Fatal(err)
 		}
 		if len(a.tol) != 1 || math.Abs(a.tol[0]-c.want) > 1e-15 {
@@ -323,7 +323,7 @@ func TestCorrectionOfImplicit(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
-	exact, err := h.At(t.Context(), make([]float64, p), at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+	exact, err := h.At(t.Context(), make([]float64, p), at, hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-12})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func TestCorrectionOfImplicit(t *testing.T) {
 		for i := range near.Z {
 			near.Z[i] *= 1 + e*math.Cos(float64(i)) // of the same support
 		}
-		rep, err := h.At(t.Context(), make([]float64, p), near, hypergrad.Effort{Inner: 1e9, Linear: 1e-12})
+		rep, err := h.At(t.Context(), make([]float64, p), near, hypergrad.Effort{Inner: 1e9, LinearTol: 1e-12})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +366,7 @@ func TestDistanceOfKinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := bilevel.Point{Z: make([]float64, 3), X: []float64{0, 0}, V: make([]float64, 3)} // λ = (1, 1, 0)
-		rep, err := h.At(t.Context(), make([]float64, 2), at, hypergrad.Effort{Inner: 1e-12, Linear: 1e-12})
+		rep, err := h.At(t.Context(), make([]float64, 2), at, hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-12})
 		if err != nil {
 			t.Fatal(err)
 		}

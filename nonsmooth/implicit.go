@@ -113,7 +113,7 @@ func (m *implicit) At(ctx context.Context, grad []float64, at bilevel.Point,
 	if len(set) == 0 {
 		clear(at.V)
 	} else {
-		warning, err := m.adjoint(ctx, &rep, grad, at, set, max(tol.Linear, leastLinear))
+		warning, err := m.adjoint(ctx, &rep, grad, at, set, max(tol.LinearTol, leastLinear))
 		if err != nil {
 			return rep, err
 		}

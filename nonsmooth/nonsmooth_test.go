@@ -319,7 +319,7 @@ func TestImplicitAgreesWithDifferences(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			q, x := k.build(t), k.point()
 			e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
-			e.Tol = hypergrad.Effort{Inner: 1e-12, Linear: 1e-12}
+			e.Tol = hypergrad.Effort{Inner: 1e-12, LinearTol: 1e-12}
 			grad := make([]float64, len(x))
 			value, err := e.Evaluate(context.Background(), grad, x)
 			if err != nil {
@@ -506,7 +506,7 @@ func TestLargestStrength(t *testing.T) {
 		// At λ_max itself there is a kink, and the estimator says so.
 		hyper := must(nonsmooth.Implicit{}.Start(&q.Problem, nil))(t)
 		at := bilevel.Point{Z: free, X: []float64{top}, V: make([]float64, d)}
-		rep, err := hyper.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: 1e-10, Linear: 1e-10})
+		rep, err := hyper.At(context.Background(), make([]float64, 1), at, hypergrad.Effort{Inner: 1e-10, LinearTol: 1e-10})
 		var kink *nonsmooth.KinkError
 		if err != nil || !errors.As(rep.Warning, &kink) {
 			t.Errorf("intercept %v, λ_max: warning %v, error %v", intercept, rep.Warning, err)
@@ -515,7 +515,7 @@ func TestLargestStrength(t *testing.T) {
 		}
 		// An evaluation there is one.
 		e := must(hypergrad.NewEvaluator(&q.Problem, nonsmooth.Implicit{}))(t)
-		e.Tol = hypergrad.Effort{Inner: 1e-10, Linear: 1e-10}
+		e.Tol = hypergrad.Effort{Inner: 1e-10, LinearTol: 1e-10}
 		if _, err := e.Evaluate(context.Background(), nil, []float64{top}); err != nil {
 			t.Errorf("intercept %v, λ_max: %v", intercept, err)
 		}
@@ -634,7 +634,7 @@ func TestSameBits(t *testing.T) {
 	ask := func(x []float64) (bilevel.Point, []float64) {
 		at := bilevel.Point{Z: make([]float64, d), X: x, V: make([]float64, d)}
 		grad := make([]float64, p)
-		if _, err := hyper.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}); err != nil {
+		if _, err := hyper.At(context.Background(), grad, at, hypergrad.Effort{Inner: 1e-9, LinearTol: 1e-9}); err != nil {
 			t.Fatal(err)
 		}
 		return at, grad
@@ -733,7 +733,7 @@ func TestImplicitCostsTheSupport(t *testing.T) {
 	var counts bilevel.Counts
 	hyper := must(nonsmooth.Implicit{}.Start(&q.Problem, &counts))(t)
 	at := bilevel.Point{Z: make([]float64, k.d), X: x, V: make([]float64, k.d)}
-	effort := hypergrad.Effort{Inner: 1e-9, Linear: 1e-9}
+	effort := hypergrad.Effort{Inner: 1e-9, LinearTol: 1e-9}
 	if _, err := hyper.At(context.Background(), make([]float64, 1), at, effort); err != nil {
 		t.Fatal(err)
 	}

@@ -45,12 +45,13 @@ func (o plainParts) Split() (sampled, exact bilevel.Objective) {
 // Combinations added to the directions, or to z and v, against sampled parts that are formed and added.
 func TestAccumulatedDirectionsAreTheGenericOnes(t *testing.T) {
 	small, in, out := Constant(.002), Constant(.02), Constant(.5)
-	for _, m := range []bilevel.Method{SOBA{Batch: 8, Inner: in, Outer: out},
-		SRBA{Batch: 8, Inner: in, Outer: out, Shuffle: true}, SOBA{Batch: 1, Inner: small, Outer: out},
-		SOBA{Batch: 8, Inner: in}, SABA{Batch: 8, Inner: in, Outer: out}, SABA{Batch: 1, Inner: small, Outer: out},
-		SABA{Batch: 8}, SABA{Batch: 8, Shuffle: true, Inner: Rate{.02, .5}, Outer: out},
-		StocBiO{Batch: 8, Inner: in, Outer: out, InnerSteps: 3, Terms: 3}, FSLA{Batch: 8, Inner: in,
-			Outer: out}, AmIGO{Batch: 1, Inner: in, Outer: out}} {
+	for _, m := range []bilevel.Method{SOBA{Batch: 8, InnerStep: in, OuterStep: out},
+		SRBA{Batch: 8, InnerStep: in, OuterStep: out, Shuffle: true}, SOBA{Batch: 1, InnerStep: small, OuterStep: out},
+		SOBA{Batch: 8, InnerStep: in}, SABA{Batch: 8, InnerStep: in, OuterStep: out}, SABA{Batch: 1, InnerStep: small,
+			OuterStep: out},
+		SABA{Batch: 8}, SABA{Batch: 8, Shuffle: true, InnerStep: Rate{.02, .5}, OuterStep: out},
+		StocBiO{Batch: 8, InnerStep: in, OuterStep: out, InnerSteps: 3, Terms: 3}, FSLA{Batch: 8, InnerStep: in,
+			OuterStep: out}, AmIGO{Batch: 1, InnerStep: in, OuterStep: out}} {
 		p := cleaningProblem(45, 31, 128, 10)
 		fast, slow := *p, *p
 		slow.Inner = plainParts{p.Inner.(*model.Cleaning)}

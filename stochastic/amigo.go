@@ -17,8 +17,8 @@ import "github.com/bilevel-go/bilevel"
 type AmIGO struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z and v, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int
 	// Shuffle draws batches in shuffled passes instead of independently.
@@ -35,7 +35,7 @@ func (m AmIGO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true,
+	cfg := config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip, decaying: true,
 		moves: n, draws: 2*n + 1}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {

@@ -201,10 +201,10 @@ func BenchmarkStep(b *testing.B) {
 	for _, batch := range []int{64, 1} {
 		for _, saba := range []bool{false, true} {
 			name, plain := "SOBA", "plain"
-			var m bilevel.Method = SOBA{Batch: batch, Inner: Constant(benchRho), Outer: Constant(benchGamma)}
+			var m bilevel.Method = SOBA{Batch: batch, InnerStep: Constant(benchRho), OuterStep: Constant(benchGamma)}
 			if saba {
 				name, plain = "SABA", "plainSABA"
-				m = SABA{Batch: batch, Inner: Constant(benchRho), Outer: Constant(benchGamma)}
+				m = SABA{Batch: batch, InnerStep: Constant(benchRho), OuterStep: Constant(benchGamma)}
 			}
 			b.Run(size(plain, batch), func(b *testing.B) {
 				r := newPlain(train, val, batch, saba)
@@ -241,10 +241,11 @@ func BenchmarkOther(b *testing.B) {
 	train, val := randomData(ijcnnTrain, ijcnnDim, 1), randomData(ijcnnVal, ijcnnDim, 2)
 	p := logisticProblem(train, val)
 	in, out := Constant(benchRho), Constant(benchGamma)
-	for _, m := range []bilevel.Method{SRBA{Inner: in, Outer: out}, MASOBA{Inner: in, Outer: out},
-		FSLA{Inner: in, Outer: out}, StocBiO{Inner: in, Outer: out}, AmIGO{Inner: in, Outer: out},
-		MRBO{Inner: in, Outer: out}, SUSTAIN{Inner: in, Outer: out}, BSA{Inner: in, Outer: out}, TTSA{Inner: in, Outer: out},
-		VRBO{Inner: in, Outer: out}, PZOBO{Inner: in, Outer: out}} {
+	for _, m := range []bilevel.Method{SRBA{InnerStep: in, OuterStep: out}, MASOBA{InnerStep: in, OuterStep: out},
+		FSLA{InnerStep: in, OuterStep: out}, StocBiO{InnerStep: in, OuterStep: out}, AmIGO{InnerStep: in, OuterStep: out},
+		MRBO{InnerStep: in, OuterStep: out}, SUSTAIN{InnerStep: in, OuterStep: out}, BSA{InnerStep: in, OuterStep: out},
+		TTSA{InnerStep: in, OuterStep: out},
+		VRBO{InnerStep: in, OuterStep: out}, PZOBO{InnerStep: in, OuterStep: out}} {
 		benchmarkSteps(b, reflect.TypeOf(m).Name()+"/ijcnn1/batch=64", m, p)
 	}
 }
@@ -254,9 +255,10 @@ func BenchmarkCleaning(b *testing.B) {
 	p := cleaningProblem(20000, 5000, 784, 10)
 	in, out := Constant(benchRho), Constant(benchGamma)
 	for _, batch := range []int{64, 1} {
-		for _, m := range []bilevel.Method{SOBA{Batch: batch, Inner: in, Outer: out},
-			SABA{Batch: batch, Inner: in, Outer: out}, SRBA{Batch: batch, Inner: in, Outer: out}, StocBiO{Batch: batch,
-				Inner: in, Outer: out}, AmIGO{Batch: batch, Inner: in, Outer: out}} {
+		for _, m := range []bilevel.Method{SOBA{Batch: batch, InnerStep: in, OuterStep: out},
+			SABA{Batch: batch, InnerStep: in, OuterStep: out}, SRBA{Batch: batch, InnerStep: in, OuterStep: out},
+			StocBiO{Batch: batch,
+				InnerStep: in, OuterStep: out}, AmIGO{Batch: batch, InnerStep: in, OuterStep: out}} {
 			benchmarkSteps(b, fmt.Sprintf("%s/cleaning/batch=%d", reflect.TypeOf(m).Name(), batch), m, p)
 		}
 	}
@@ -317,8 +319,8 @@ func BenchmarkSupport(b *testing.B) {
 		at := bilevel.Point{Z: fill(d, .01), X: fill(q, 0), V: fill(d, -.01)}
 		for _, support := range []bool{false, true} {
 			for _, m := range []namedMethod{
-				{"SOBA", SOBA{Inner: Constant(benchRho), Outer: Constant(benchGamma), Support: support}},
-				{"SABA", SABA{Inner: Constant(benchRho), Outer: Constant(benchGamma), Support: support}},
+				{"SOBA", SOBA{InnerStep: Constant(benchRho), OuterStep: Constant(benchGamma), Support: support}},
+				{"SABA", SABA{InnerStep: Constant(benchRho), OuterStep: Constant(benchGamma), Support: support}},
 			} {
 				b.Run(fmt.Sprintf("%s/classes=%d/support=%v", m.name, classes, support), func(b *testing.B) {
 					run, err := m.m.Start(p, at, 1)

@@ -17,14 +17,14 @@ import (
 func heldMethods(batch int, shuffle bool, outer Rate) []bilevel.Method {
 	in := Constant(.05)
 	return []bilevel.Method{
-		SRBA{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Period: 17},
-		MASOBA{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle},
-		MASOBA{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Theta: 1},
-		MRBO{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Terms: 3},
-		MRBO{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Terms: 3, Momentum: 1},
-		SUSTAIN{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Terms: 3},
-		FSLA{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Momentum: .4},
-		VRBO{Batch: batch, Inner: in, Outer: outer, Shuffle: shuffle, Terms: 3, InnerSteps: 2, Period: 17},
+		SRBA{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Period: 17},
+		MASOBA{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle},
+		MASOBA{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Theta: 1},
+		MRBO{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Terms: 3},
+		MRBO{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Terms: 3, Momentum: 1},
+		SUSTAIN{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Terms: 3},
+		FSLA{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Momentum: .4},
+		VRBO{Batch: batch, InnerStep: in, OuterStep: outer, Shuffle: shuffle, Terms: 3, InnerSteps: 2, Period: 17},
 	}
 }
 
@@ -64,10 +64,10 @@ func TestHeldDirectionsAreLazy(t *testing.T) {
 func TestFullBatchSRBAIsSOBA(t *testing.T) {
 	for _, p := range problems() {
 		s := bilevel.Settings{MaxSteps: 200, Start: p.at}
-		a := minimize(t, SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, p.make(), s)
-		close(t, p.name, a.Last, minimize(t, SRBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Period: 9},
+		a := minimize(t, SOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05)}, p.make(), s)
+		close(t, p.name, a.Last, minimize(t, SRBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05), Period: 9},
 			p.make(), s).Last, 1e-11)
-		theta := minimize(t, MASOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Theta: 1}, p.make(), s)
+		theta := minimize(t, MASOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05), Theta: 1}, p.make(), s)
 		if _, q := p.make().Dims(); q > 0 && samePoint(theta.Last, a.Last) {
 			t.Errorf("%s: MA-SOBA with θ = 1 is not a step behind", p.name)
 		}
@@ -97,10 +97,12 @@ func TestFixedPointsWithAllSamples(t *testing.T) {
 	}
 	in, out := Constant(.3), Constant(.1)
 	for _, m := range []bilevel.Method{
-		SOBA{Batch: 1000, Inner: in, Outer: out}, AmIGO{Batch: 1000, Inner: in, Outer: out},
-		MASOBA{Batch: 1000, Inner: in, Outer: out}, FSLA{Batch: 1000, Inner: in, Outer: out}, DTFBO{Beta: 9, Gamma: 9},
-		StocBiO{Batch: 1000, Inner: in, Outer: out, Terms: 200}, MRBO{Batch: 1000, Inner: in, Outer: out, Terms: 200},
-		VRBO{Batch: 1000, Inner: in, Outer: out, Terms: 200, InnerSteps: 3},
+		SOBA{Batch: 1000, InnerStep: in, OuterStep: out}, AmIGO{Batch: 1000, InnerStep: in, OuterStep: out},
+		MASOBA{Batch: 1000, InnerStep: in, OuterStep: out}, FSLA{Batch: 1000, InnerStep: in, OuterStep: out}, DTFBO{Beta: 9,
+			Gamma: 9},
+		StocBiO{Batch: 1000, InnerStep: in, OuterStep: out, Terms: 200}, MRBO{Batch: 1000, InnerStep: in, OuterStep: out,
+			Terms: 200},
+		VRBO{Batch: 1000, InnerStep: in, OuterStep: out, Terms: 200, InnerSteps: 3},
 	} {
 		if e := end(m); !(e < 1e-9) {
 			t.Errorf("%T%+v leaves the solution by %.3g", m, m, e)
@@ -108,11 +110,11 @@ func TestFixedPointsWithAllSamples(t *testing.T) {
 	}
 	var last float64 = math.Inf(1)
 	for _, terms := range []int{2, 8, 32} {
-		e := end(StocBiO{Batch: 1000, Inner: in, Outer: out, Terms: terms})
+		e := end(StocBiO{Batch: 1000, InnerStep: in, OuterStep: out, Terms: terms})
 		if !(e < last/2) || !(e > 1e-9) {
 			t.Errorf("StocBiO with %d terms ends %.3g from the solution, with fewer terms %.3g", terms, e, last)
 		}
-		if m := end(MRBO{Batch: 1000, Inner: in, Outer: out, Terms: terms}); math.Abs(m-e) > 1e-6*e {
+		if m := end(MRBO{Batch: 1000, InnerStep: in, OuterStep: out, Terms: terms}); math.Abs(m-e) > 1e-6*e {
 			t.Errorf("MRBO with %d terms is biased by %.6g, StocBiO by %.6g", terms, m, e)
 		}
 		last = e
@@ -218,7 +220,7 @@ func TestSpiderWithoutMoves(t *testing.T) {
 		problem := p.make()
 		d, q := problem.Dims()
 		at := bilevel.Point{Z: fill(d, .3), X: fill(q, -.2), V: fill(d, -.7)}
-		run, err := SRBA{Batch: 8, Inner: still, Outer: still, Period: 5}.Start(problem, at, 1)
+		run, err := SRBA{Batch: 8, InnerStep: still, OuterStep: still, Period: 5}.Start(problem, at, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +270,8 @@ func TestPZOBODirection(t *testing.T) {
 	}
 	got, draws := fill(s.p, 0), 0
 	for seed := range uint64(40) {
-		run, err := PZOBO{Batch: 1000, Inner: Constant(rho), Outer: still, InnerSteps: n, Directions: 1000}.Start(p, at, seed)
+		run, err := PZOBO{Batch: 1000, InnerStep: Constant(rho), OuterStep: still, InnerSteps: n, Directions: 1000}.Start(p,
+			at, seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,19 +297,22 @@ func TestCountsOfDoubleLoops(t *testing.T) {
 		m    bilevel.Method
 		want bilevel.Counts // of two steps
 	}{
-		{StocBiO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3, Terms: 4},
+		{StocBiO{Batch: 500, InnerStep: in, OuterStep: out, InnerSteps: 3, Terms: 4},
 			bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 8 * n, CrossG: 2 * n}},
-		{AmIGO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3},
+		{AmIGO{Batch: 500, InnerStep: in, OuterStep: out, InnerSteps: 3},
 			bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 6 * n, CrossG: 2 * n}},
-		{SRBA{Batch: 500, Inner: in, Outer: out, Period: 3},
+		{SRBA{Batch: 500, InnerStep: in, OuterStep: out, Period: 3},
 			bilevel.Counts{GradF: 3 * m, GradG: 3 * n, HessG: 3 * n, CrossG: 3 * n}},
-		{MASOBA{Batch: 500, Inner: in, Outer: out}, bilevel.Counts{GradF: 2 * m, GradG: 2 * n, HessG: 2 * n, CrossG: 2 * n}},
-		{MRBO{Batch: 500, Inner: in, Outer: out, Terms: 4},
+		{MASOBA{Batch: 500, InnerStep: in, OuterStep: out}, bilevel.Counts{GradF: 2 * m, GradG: 2 * n, HessG: 2 * n,
+			CrossG: 2 * n}},
+		{MRBO{Batch: 500, InnerStep: in, OuterStep: out, Terms: 4},
 			bilevel.Counts{GradF: 3 * m, GradG: 3 * n, HessG: 12 * n, CrossG: 3 * n}},
-		{FSLA{Batch: 500, Inner: in, Outer: out}, bilevel.Counts{GradF: 2 * m, GradG: 2 * n, HessG: 2 * n, CrossG: 3 * n}},
-		{VRBO{Batch: 500, Inner: in, Outer: out, InnerSteps: 2, Terms: 4, Period: 5},
+		{FSLA{Batch: 500, InnerStep: in, OuterStep: out}, bilevel.Counts{GradF: 2 * m, GradG: 2 * n, HessG: 2 * n,
+			CrossG: 3 * n}},
+		{VRBO{Batch: 500, InnerStep: in, OuterStep: out, InnerSteps: 2, Terms: 4, Period: 5},
 			bilevel.Counts{GradF: m + 8*m, GradG: n + 8*n, HessG: 4*n + 32*n, CrossG: n + 8*n}},
-		{PZOBO{Batch: 500, Inner: in, Outer: out, InnerSteps: 3, Directions: 2}, bilevel.Counts{GradF: 2 * m, GradG: 18 * n}},
+		{PZOBO{Batch: 500, InnerStep: in, OuterStep: out, InnerSteps: 3, Directions: 2}, bilevel.Counts{GradF: 2 * m,
+			GradG: 18 * n}},
 		{DTFBO{InnerSteps: 3}, bilevel.Counts{GradF: 2 * m, GradG: 6 * n, HessG: 6 * n, CrossG: 2 * n}},
 	} {
 		if got := minimize(t, c.m, p, bilevel.Settings{MaxSteps: 2}).Counts; got != c.want {
@@ -330,57 +336,67 @@ func TestEveryKnobOfOtherMethodsMatters(t *testing.T) {
 			}
 		}
 	}
-	check(SRBA{Inner: in, Outer: out, Batch: 8}, SRBA{Inner: in, Outer: out, Batch: 9},
-		SRBA{Inner: Constant(.06), Outer: out, Batch: 8}, SRBA{Inner: in, Outer: Constant(.03), Batch: 8},
-		SRBA{Inner: in, Outer: out, Batch: 8, Period: 5},
-		SRBA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, SRBA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(MASOBA{Inner: in, Outer: out, Batch: 8}, MASOBA{Inner: in, Outer: out, Batch: 9},
-		MASOBA{Inner: Constant(.06), Outer: out, Batch: 8}, MASOBA{Inner: in, Outer: Constant(.03), Batch: 8},
-		MASOBA{Inner: in, Outer: out, Batch: 8, Theta: .2},
-		MASOBA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, MASOBA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(StocBiO{Inner: in, Outer: out, Batch: 8}, StocBiO{Inner: in, Outer: out, Batch: 9},
-		StocBiO{Inner: Constant(.06), Outer: out, Batch: 8}, StocBiO{Inner: in, Outer: Constant(.03), Batch: 8},
-		StocBiO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, StocBiO{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		StocBiO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, StocBiO{Inner: in, Outer: out, Batch: 8,
-			Shuffle: true}, StocBiO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(BSA{Inner: in, Outer: out, Batch: 8}, BSA{Inner: in, Outer: out, Batch: 9},
-		BSA{Inner: Constant(.06), Outer: out, Batch: 8}, BSA{Inner: in, Outer: Constant(.03), Batch: 8},
-		BSA{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, BSA{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		BSA{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, BSA{Inner: in, Outer: out, Batch: 8,
-			Shuffle: true}, BSA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(TTSA{Inner: in, Outer: out, Batch: 8}, TTSA{Inner: in, Outer: out, Batch: 9},
-		TTSA{Inner: Constant(.06), Outer: out, Batch: 8}, TTSA{Inner: in, Outer: Constant(.03), Batch: 8},
-		TTSA{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		TTSA{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, TTSA{Inner: in, Outer: out, Batch: 8,
-			Shuffle: true}, TTSA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(AmIGO{Inner: in, Outer: out, Batch: 8}, AmIGO{Inner: in, Outer: out, Batch: 9},
-		AmIGO{Inner: Constant(.06), Outer: out, Batch: 8}, AmIGO{Inner: in, Outer: Constant(.03), Batch: 8},
-		AmIGO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9},
-		AmIGO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, AmIGO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(FSLA{Inner: in, Outer: out, Batch: 8}, FSLA{Inner: in, Outer: out, Batch: 9},
-		FSLA{Inner: Constant(.06), Outer: out, Batch: 8}, FSLA{Inner: in, Outer: Constant(.03), Batch: 8},
-		FSLA{Inner: in, Outer: out, Batch: 8, Momentum: .9},
-		FSLA{Inner: in, Outer: out, Batch: 8, Shuffle: true}, FSLA{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(MRBO{Inner: in, Outer: out, Batch: 8}, MRBO{Inner: in, Outer: out, Batch: 9},
-		MRBO{Inner: Constant(.06), Outer: out, Batch: 8}, MRBO{Inner: in, Outer: Constant(.03), Batch: 8},
-		MRBO{Inner: in, Outer: out, Batch: 8, Momentum: .9}, MRBO{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		MRBO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, MRBO{Inner: in, Outer: out, Batch: 8,
-			Shuffle: true}, MRBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(SUSTAIN{Inner: in, Outer: out, Batch: 8}, SUSTAIN{Inner: in, Outer: out, Batch: 9},
-		SUSTAIN{Inner: Constant(.06), Outer: out, Batch: 8}, SUSTAIN{Inner: in, Outer: Constant(.03), Batch: 8},
-		SUSTAIN{Inner: in, Outer: out, Batch: 8, Momentum: .9}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		SUSTAIN{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)}, SUSTAIN{Inner: in, Outer: out, Batch: 8,
-			Shuffle: true}, SUSTAIN{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(VRBO{Inner: in, Outer: out, Batch: 8}, VRBO{Inner: in, Outer: out, Batch: 9},
-		VRBO{Inner: Constant(.06), Outer: out, Batch: 8}, VRBO{Inner: in, Outer: Constant(.03), Batch: 8},
-		VRBO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, VRBO{Inner: in, Outer: out, Batch: 8, Terms: 9},
-		VRBO{Inner: in, Outer: out, Batch: 8, Period: 3}, VRBO{Inner: in, Outer: out, Batch: 8, Neumann: Constant(.04)},
-		VRBO{Inner: in, Outer: out, Batch: 8, Shuffle: true}, VRBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
-	check(PZOBO{Inner: in, Outer: out, Batch: 8}, PZOBO{Inner: in, Outer: out, Batch: 9},
-		PZOBO{Inner: Constant(.06), Outer: out, Batch: 8}, PZOBO{Inner: in, Outer: Constant(.03), Batch: 8},
-		PZOBO{Inner: in, Outer: out, Batch: 8, InnerSteps: 9}, PZOBO{Inner: in, Outer: out, Batch: 8, Directions: 2},
-		PZOBO{Inner: in, Outer: out, Batch: 8, Smoothing: .1}, PZOBO{Inner: in, Outer: out, Batch: 8,
-			Shuffle: true}, PZOBO{Inner: in, Outer: out, Batch: 8, Clip: .1})
+	check(SRBA{InnerStep: in, OuterStep: out, Batch: 8}, SRBA{InnerStep: in, OuterStep: out, Batch: 9},
+		SRBA{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, SRBA{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		SRBA{InnerStep: in, OuterStep: out, Batch: 8, Period: 5},
+		SRBA{InnerStep: in, OuterStep: out, Batch: 8, Shuffle: true}, SRBA{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(MASOBA{InnerStep: in, OuterStep: out, Batch: 8}, MASOBA{InnerStep: in, OuterStep: out, Batch: 9},
+		MASOBA{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, MASOBA{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		MASOBA{InnerStep: in, OuterStep: out, Batch: 8, Theta: .2},
+		MASOBA{InnerStep: in, OuterStep: out, Batch: 8, Shuffle: true}, MASOBA{InnerStep: in, OuterStep: out, Batch: 8,
+			Clip: .1})
+	check(StocBiO{InnerStep: in, OuterStep: out, Batch: 8}, StocBiO{InnerStep: in, OuterStep: out, Batch: 9},
+		StocBiO{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, StocBiO{InnerStep: in, OuterStep: Constant(.03),
+			Batch: 8},
+		StocBiO{InnerStep: in, OuterStep: out, Batch: 8, InnerSteps: 9}, StocBiO{InnerStep: in, OuterStep: out, Batch: 8,
+			Terms: 9},
+		StocBiO{InnerStep: in, OuterStep: out, Batch: 8, Neumann: Constant(.04)}, StocBiO{InnerStep: in, OuterStep: out,
+			Batch:   8,
+			Shuffle: true}, StocBiO{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(BSA{InnerStep: in, OuterStep: out, Batch: 8}, BSA{InnerStep: in, OuterStep: out, Batch: 9},
+		BSA{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, BSA{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		BSA{InnerStep: in, OuterStep: out, Batch: 8, InnerSteps: 9}, BSA{InnerStep: in, OuterStep: out, Batch: 8, Terms: 9},
+		BSA{InnerStep: in, OuterStep: out, Batch: 8, Neumann: Constant(.04)}, BSA{InnerStep: in, OuterStep: out, Batch: 8,
+			Shuffle: true}, BSA{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(TTSA{InnerStep: in, OuterStep: out, Batch: 8}, TTSA{InnerStep: in, OuterStep: out, Batch: 9},
+		TTSA{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, TTSA{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		TTSA{InnerStep: in, OuterStep: out, Batch: 8, Terms: 9},
+		TTSA{InnerStep: in, OuterStep: out, Batch: 8, Neumann: Constant(.04)}, TTSA{InnerStep: in, OuterStep: out, Batch: 8,
+			Shuffle: true}, TTSA{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(AmIGO{InnerStep: in, OuterStep: out, Batch: 8}, AmIGO{InnerStep: in, OuterStep: out, Batch: 9},
+		AmIGO{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, AmIGO{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		AmIGO{InnerStep: in, OuterStep: out, Batch: 8, InnerSteps: 9},
+		AmIGO{InnerStep: in, OuterStep: out, Batch: 8, Shuffle: true}, AmIGO{InnerStep: in, OuterStep: out, Batch: 8,
+			Clip: .1})
+	check(FSLA{InnerStep: in, OuterStep: out, Batch: 8}, FSLA{InnerStep: in, OuterStep: out, Batch: 9},
+		FSLA{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, FSLA{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		FSLA{InnerStep: in, OuterStep: out, Batch: 8, Momentum: .9},
+		FSLA{InnerStep: in, OuterStep: out, Batch: 8, Shuffle: true}, FSLA{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(MRBO{InnerStep: in, OuterStep: out, Batch: 8}, MRBO{InnerStep: in, OuterStep: out, Batch: 9},
+		MRBO{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, MRBO{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		MRBO{InnerStep: in, OuterStep: out, Batch: 8, Momentum: .9}, MRBO{InnerStep: in, OuterStep: out, Batch: 8, Terms: 9},
+		MRBO{InnerStep: in, OuterStep: out, Batch: 8, Neumann: Constant(.04)}, MRBO{InnerStep: in, OuterStep: out, Batch: 8,
+			Shuffle: true}, MRBO{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(SUSTAIN{InnerStep: in, OuterStep: out, Batch: 8}, SUSTAIN{InnerStep: in, OuterStep: out, Batch: 9},
+		SUSTAIN{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, SUSTAIN{InnerStep: in, OuterStep: Constant(.03),
+			Batch: 8},
+		SUSTAIN{InnerStep: in, OuterStep: out, Batch: 8, Momentum: .9}, SUSTAIN{InnerStep: in, OuterStep: out, Batch: 8,
+			Terms: 9},
+		SUSTAIN{InnerStep: in, OuterStep: out, Batch: 8, Neumann: Constant(.04)}, SUSTAIN{InnerStep: in, OuterStep: out,
+			Batch:   8,
+			Shuffle: true}, SUSTAIN{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(VRBO{InnerStep: in, OuterStep: out, Batch: 8}, VRBO{InnerStep: in, OuterStep: out, Batch: 9},
+		VRBO{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, VRBO{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		VRBO{InnerStep: in, OuterStep: out, Batch: 8, InnerSteps: 9}, VRBO{InnerStep: in, OuterStep: out, Batch: 8, Terms: 9},
+		VRBO{InnerStep: in, OuterStep: out, Batch: 8, Period: 3}, VRBO{InnerStep: in, OuterStep: out, Batch: 8,
+			Neumann: Constant(.04)},
+		VRBO{InnerStep: in, OuterStep: out, Batch: 8, Shuffle: true}, VRBO{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
+	check(PZOBO{InnerStep: in, OuterStep: out, Batch: 8}, PZOBO{InnerStep: in, OuterStep: out, Batch: 9},
+		PZOBO{InnerStep: Constant(.06), OuterStep: out, Batch: 8}, PZOBO{InnerStep: in, OuterStep: Constant(.03), Batch: 8},
+		PZOBO{InnerStep: in, OuterStep: out, Batch: 8, InnerSteps: 9}, PZOBO{InnerStep: in, OuterStep: out, Batch: 8,
+			Directions: 2},
+		PZOBO{InnerStep: in, OuterStep: out, Batch: 8, Smoothing: .1}, PZOBO{InnerStep: in, OuterStep: out, Batch: 8,
+			Shuffle: true}, PZOBO{InnerStep: in, OuterStep: out, Batch: 8, Clip: .1})
 	check(DTFBO{}, DTFBO{Alpha: 2}, DTFBO{Beta: 2}, DTFBO{Gamma: 9}, DTFBO{InnerSteps: 9})
 }
 
@@ -405,7 +421,7 @@ func TestWrongConfigurationOfOtherMethods(t *testing.T) {
 		}
 	}
 	// PZOBO needs no products, and gives the same without them.
-	m := PZOBO{Batch: 8, Inner: Constant(.05), Outer: Constant(.01)}
+	m := PZOBO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.01)}
 	p := s.problem()
 	f := p.Inner.(*bilevel.Func)
 	f.HessVec, f.CrossVec = nil, nil
@@ -424,7 +440,8 @@ func TestCrossBatches(t *testing.T) {
 			p     *bilevel.Problem
 			drawn int64 // batches of FSLA's step
 		}{{"penalty", smallLogistic(), 2}, {"weights", cleaningProblem(131, 31, 16, 3), 3}} {
-			run, err := FSLA{Batch: 8, Inner: Constant(.02), Outer: Constant(.02), Shuffle: shuffle}.Start(c.p, bilevel.Point{},
+			run, err := FSLA{Batch: 8, InnerStep: Constant(.02), OuterStep: Constant(.02), Shuffle: shuffle}.Start(c.p,
+				bilevel.Point{},
 				3)
 			if err != nil {
 				t.Fatal(err)
@@ -458,8 +475,8 @@ func TestCrossBatches(t *testing.T) {
 // run that forgets its estimates starts them anew.
 func TestOldProductOfFSLA(t *testing.T) {
 	for _, m := range []FSLA{
-		{Batch: 8, Inner: Constant(.1), Outer: Constant(.1), Momentum: .5},
-		{Batch: 1, Inner: Constant(.02), Outer: Constant(.02), Momentum: .3, Clip: .1, Shuffle: true},
+		{Batch: 8, InnerStep: Constant(.1), OuterStep: Constant(.1), Momentum: .5},
+		{Batch: 1, InnerStep: Constant(.02), OuterStep: Constant(.02), Momentum: .3, Clip: .1, Shuffle: true},
 		{Batch: 16},
 	} {
 		var runs [2]*fslaRun

@@ -160,8 +160,8 @@ func noiseProblem() (p *bilevel.Problem, h func(x float64) float64) {
 // step agree. How much noise trains best is what ridge regression says.
 func Example_noise() {
 	problem, h := noiseProblem()
-	method := stochastic.SOBA{Batch: 8, Inner: stochastic.Rate{Size: .2, Decay: .4},
-		Outer: stochastic.Rate{Size: 2, Decay: .6}}
+	method := stochastic.SOBA{Batch: 8, InnerStep: stochastic.Rate{Size: .2, Decay: .4},
+		OuterStep: stochastic.Rate{Size: 2, Decay: .6}}
 	settings := bilevel.Settings{Start: bilevel.Point{X: []float64{-6}}, MaxSteps: 40_000, Seed: 1}
 	result, err := bilevel.Minimize(context.Background(), problem, method, settings)
 	if err != nil {
@@ -210,8 +210,9 @@ func TestDraws(t *testing.T) {
 	p, _ := noiseProblem()
 	in, out := stochastic.Constant(.05), stochastic.Constant(.05)
 	for _, m := range []bilevel.Method{
-		stochastic.SOBA{Batch: 8, Inner: in, Outer: out}, stochastic.SABA{Batch: 8, Inner: in, Outer: out, Shuffle: true},
-		stochastic.SRBA{Batch: 8, Inner: in, Outer: out}, stochastic.MRBO{Batch: 8}, stochastic.SUSTAIN{Batch: 8},
+		stochastic.SOBA{Batch: 8, InnerStep: in, OuterStep: out}, stochastic.SABA{Batch: 8, InnerStep: in, OuterStep: out,
+			Shuffle: true},
+		stochastic.SRBA{Batch: 8, InnerStep: in, OuterStep: out}, stochastic.MRBO{Batch: 8}, stochastic.SUSTAIN{Batch: 8},
 		stochastic.VRBO{Batch: 8}, stochastic.PZOBO{Batch: 8}, stochastic.SOBA{},
 	} {
 		minimize := func(s bilevel.Settings) *bilevel.Result {

@@ -58,7 +58,7 @@ func ExampleSABA() {
 
 func ExampleSOBA() {
 	p := shrinkage([]float64{2, 3, 4}, []float64{1, 3})
-	m := stochastic.SOBA{Batch: 1, Inner: stochastic.Decaying(0.5, 0.6), Outer: stochastic.Decaying(0.2, 0.6)}
+	m := stochastic.SOBA{Batch: 1, InnerStep: stochastic.Decaying(0.5, 0.6), OuterStep: stochastic.Decaying(0.2, 0.6)}
 	res, err := bilevel.Minimize(context.Background(), p, m, bilevel.Settings{MaxSteps: 100000, Seed: 1})
 	if err != nil {
 		fmt.Println(err)

@@ -720,44 +720,44 @@ func formulas(k knobs, batch int) []formula {
 	eta := Rate{.17, .3}
 	if k.defaults {
 		return []formula{
-			{"SRBA", SRBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, srba(0)},
-			{"MASOBA", MASOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, masoba(.1)},
-			{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c},
+			{"SRBA", SRBA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, srba(0)},
+			{"MASOBA", MASOBA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, masoba(.1)},
+			{"StocBiO", StocBiO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c},
 				doubleLoop(10, 10, Rate{}, false)},
-			{"BSA", BSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, doubleLoop(10, 10, Rate{}, true)},
-			{"TTSA", TTSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, doubleLoop(1, 10, Rate{}, true)},
-			{"AmIGO", AmIGO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, amigo(10)},
-			{"FSLA", FSLA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, fsla(0)},
-			{"MRBO", MRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, storms(.5, 10, Rate{}, false)},
-			{"SUSTAIN", SUSTAIN{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, storms(.5, 10, Rate{}, true)},
-			{"VRBO", VRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, vrbo(10, 10, 0, Rate{})},
-			{"PZOBO", PZOBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, pzobo(10, 1, .01)},
+			{"BSA", BSA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, doubleLoop(10, 10, Rate{}, true)},
+			{"TTSA", TTSA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, doubleLoop(1, 10, Rate{}, true)},
+			{"AmIGO", AmIGO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, amigo(10)},
+			{"FSLA", FSLA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, fsla(0)},
+			{"MRBO", MRBO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, storms(.5, 10, Rate{}, false)},
+			{"SUSTAIN", SUSTAIN{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, storms(.5, 10, Rate{}, true)},
+			{"VRBO", VRBO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, vrbo(10, 10, 0, Rate{})},
+			{"PZOBO", PZOBO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, pzobo(10, 1, .01)},
 			{"S-TFBO", STFBO{}, stfbo(1, 1, 1)},
 			{"D-TFBO", DTFBO{}, dtfbo(1, 1, 1, 10)},
 		}
 	}
 	return []formula{
-		{"SOBA", SOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, soba},
-		{"SABA", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c}, saba(false)},
-		{"SABA warm", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Warm: true}, saba(true)},
-		{"SABA generic", SABA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, generic: true}, saba(false)},
-		{"SRBA", SRBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Period: 5}, srba(5)},
-		{"MASOBA", MASOBA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Theta: .3}, masoba(.3)},
-		{"StocBiO", StocBiO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4,
+		{"SOBA", SOBA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, soba},
+		{"SABA", SABA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c}, saba(false)},
+		{"SABA warm", SABA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Warm: true}, saba(true)},
+		{"SABA generic", SABA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, generic: true}, saba(false)},
+		{"SRBA", SRBA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Period: 5}, srba(5)},
+		{"MASOBA", MASOBA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Theta: .3}, masoba(.3)},
+		{"StocBiO", StocBiO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4,
 			Neumann: eta}, doubleLoop(3, 4, eta, false)},
-		{"BSA", BSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4, Neumann: eta},
+		{"BSA", BSA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, InnerSteps: 3, Terms: 4, Neumann: eta},
 			doubleLoop(3, 4, eta, true)},
-		{"TTSA", TTSA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Terms: 3, Neumann: eta},
+		{"TTSA", TTSA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Terms: 3, Neumann: eta},
 			doubleLoop(1, 3, eta, true)},
-		{"AmIGO", AmIGO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3}, amigo(3)},
-		{"FSLA", FSLA{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .7}, fsla(.7)},
-		{"MRBO", MRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3, Neumann: eta},
+		{"AmIGO", AmIGO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, InnerSteps: 3}, amigo(3)},
+		{"FSLA", FSLA{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Momentum: .7}, fsla(.7)},
+		{"MRBO", MRBO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3, Neumann: eta},
 			storms(.8, 3, eta, false)},
-		{"SUSTAIN", SUSTAIN{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3,
+		{"SUSTAIN", SUSTAIN{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, Momentum: .8, Terms: 3,
 			Neumann: eta}, storms(.8, 3, eta, true)},
-		{"VRBO", VRBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 2, Terms: 3, Neumann: eta,
+		{"VRBO", VRBO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, InnerSteps: 2, Terms: 3, Neumann: eta,
 			Period: 4}, vrbo(2, 3, 4, eta)},
-		{"PZOBO", PZOBO{Batch: b, Inner: in, Outer: out, Shuffle: sh, Clip: c, InnerSteps: 3, Directions: 2,
+		{"PZOBO", PZOBO{Batch: b, InnerStep: in, OuterStep: out, Shuffle: sh, Clip: c, InnerSteps: 3, Directions: 2,
 			Smoothing: .02}, pzobo(3, 2, .02)},
 		{"S-TFBO", STFBO{Alpha: 2, Beta: 3, Gamma: .5}, stfbo(2, 3, .5)},
 		{"D-TFBO", DTFBO{Alpha: 2, Beta: 3, Gamma: .5, InnerSteps: 3}, dtfbo(2, 3, .5, 3)},
@@ -875,8 +875,8 @@ func TestStepsAreTheFormulas(t *testing.T) {
 	// Batches of 64 are the default.
 	k := knobs{batch: 64, in: Constant(.2), out: Constant(.1), defaults: true}
 	p := formulaProblems()[3]
-	for _, f := range append(formulas(k, 0), formula{"SOBA", SOBA{Inner: k.in, Outer: k.out}, soba},
-		formula{"SABA", SABA{Inner: k.in, Outer: k.out}, saba(false)}) {
+	for _, f := range append(formulas(k, 0), formula{"SOBA", SOBA{InnerStep: k.in, OuterStep: k.out}, soba},
+		formula{"SABA", SABA{InnerStep: k.in, OuterStep: k.out}, saba(false)}) {
 		follow(t, f.name+" with the default batch", f.m, k, f.plain, p.make(), p.at, 5)
 	}
 }
@@ -925,7 +925,7 @@ func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
 		Gradient: func(dz, dx, _, x []float64, _ bilevel.Batch) { copy(dz, slope); dx[0] = 2 * x[0] },
 	}
 	p := &bilevel.Problem{Inner: g, Outer: f}
-	run, err := SOBA{Batch: 1, Outer: Constant(.1)}.Start(p, bilevel.Point{}, 1)
+	run, err := SOBA{Batch: 1, OuterStep: Constant(.1)}.Start(p, bilevel.Point{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -958,7 +958,7 @@ func TestAutomaticInnerStepsAreTheFormula(t *testing.T) {
 		}
 	}
 
-	run, err = StocBiO{Batch: 1, Outer: Constant(.1), Terms: 3}.Start(p, bilevel.Point{}, 1)
+	run, err = StocBiO{Batch: 1, OuterStep: Constant(.1), Terms: 3}.Start(p, bilevel.Point{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ import (
 type FSLA struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z and v, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Momentum is η; 0 means the inner step size of the first step, at most 1, or 1 where that is automatic: automatic
 	// outer steps judge where D_x leads to, and D_x must not be older than a stretch.
 	Momentum float64
@@ -48,14 +48,14 @@ func (m FSLA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		return nil, fmt.Errorf("stochastic: a momentum of %v; it must be positive and at most 1, or 0 for the default",
 			m.Momentum)
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+	c, err := newCore(config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip,
 		decaying: true}, p, at, seed)
 	if err != nil {
 		return nil, err
 	}
 	r := &fslaRun{core: c, momentum: m.Momentum, first: true}
 	if r.momentum == 0 {
-		r.momentum = min(1, m.Inner.Size)
+		r.momentum = min(1, m.InnerStep.Size)
 	}
 	if r.momentum == 0 {
 		r.momentum = 1

@@ -23,8 +23,8 @@ import (
 type MASOBA struct {
 	// Batch is the number of samples per step and level, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z and v, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Theta is the weight θ of the new direction, 0 < θ ≤ 1; 0 means 0.1.
 	Theta float64
 	// Shuffle draws batches in shuffled passes instead of independently.
@@ -44,7 +44,7 @@ func (m MASOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bileve
 		return nil, fmt.Errorf("stochastic: a moving average with weight %v; it must be positive and at most 1, or 0 for 0.1",
 			m.Theta)
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+	c, err := newCore(config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip,
 		decaying: true}, p, at, seed)
 	if err != nil {
 		return nil, err

@@ -63,49 +63,55 @@ type namedMethod struct {
 
 func methods() []namedMethod {
 	return []namedMethod{
-		{"SOBA", SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"SOBA shuffled, decaying, clipped", SOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
-			Clip: .5}},
+		{"SOBA", SOBA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
+		{"SOBA shuffled, decaying, clipped", SOBA{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4),
+			Shuffle: true,
+			Clip:    .5}},
 		{"SOBA auto", SOBA{Batch: 8}},
-		{"SABA", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+		{"SABA", SABA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
+		{"SABA shuffled, decaying", SABA{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4), Shuffle: true,
 			Warm: true}},
-		{"SABA clipped, generic", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Clip: .5, generic: true}},
-		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.02), Outer: Constant(.01)}},
+		{"SABA clipped, generic", SABA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Clip: .5,
+			generic: true}},
+		{"SABA batch 1", SABA{Batch: 1, InnerStep: Constant(.02), OuterStep: Constant(.01)}},
 		{"SABA auto", SABA{Batch: 8}},
-		{"SABA auto inner", SABA{Batch: 8, Outer: Constant(.02)}},
-		{"SABA auto outer", SABA{Batch: 8, Inner: Constant(.05)}},
+		{"SABA auto inner", SABA{Batch: 8, OuterStep: Constant(.02)}},
+		{"SABA auto outer", SABA{Batch: 8, InnerStep: Constant(.05)}},
 		{"S-TFBO", STFBO{}},
 		{"D-TFBO", DTFBO{InnerSteps: 3}},
-		{"SRBA", SRBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"SRBA shuffled, decaying, clipped", SRBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
-			Clip: .5, Period: 7}},
+		{"SRBA", SRBA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
+		{"SRBA shuffled, decaying, clipped", SRBA{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4),
+			Shuffle: true,
+			Clip:    .5, Period: 7}},
 		{"SRBA auto", SRBA{Batch: 8}},
-		{"MA-SOBA", MASOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"MA-SOBA shuffled, decaying, clipped", MASOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Theta: .3,
+		{"MA-SOBA", MASOBA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
+		{"MA-SOBA shuffled, decaying, clipped", MASOBA{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4),
+			Theta:   .3,
 			Shuffle: true, Clip: .5}},
 		{"MA-SOBA auto", MASOBA{Batch: 8}},
-		{"StocBiO", StocBiO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"StocBiO shuffled, decaying, clipped", StocBiO{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4),
+		{"StocBiO", StocBiO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
+		{"StocBiO shuffled, decaying, clipped", StocBiO{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4),
 			Neumann: Constant(.03), Shuffle: true, Clip: .5}},
 		{"StocBiO auto", StocBiO{Batch: 8}},
-		{"AmIGO", AmIGO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
+		{"AmIGO", AmIGO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
 		{"AmIGO auto, clipped", AmIGO{Batch: 8, Clip: 5}},
-		{"BSA", BSA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
+		{"BSA", BSA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
 		{"BSA auto", BSA{Batch: 8}},
-		{"TTSA", TTSA{Batch: 8, Inner: Decaying(.05, .4), Outer: Decaying(.02, .6), Shuffle: true}},
+		{"TTSA", TTSA{Batch: 8, InnerStep: Decaying(.05, .4), OuterStep: Decaying(.02, .6), Shuffle: true}},
 		{"TTSA auto", TTSA{Batch: 8}},
-		{"FSLA", FSLA{Batch: 8, Inner: Decaying(.05, .5), Outer: Decaying(.02, .5)}},
+		{"FSLA", FSLA{Batch: 8, InnerStep: Decaying(.05, .5), OuterStep: Decaying(.02, .5)}},
 		{"FSLA auto, clipped", FSLA{Batch: 8, Momentum: .3, Clip: 5}},
-		{"MRBO", MRBO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
-		{"MRBO shuffled, clipped", MRBO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: true, Clip: .5}},
+		{"MRBO", MRBO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
+		{"MRBO shuffled, clipped", MRBO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: true,
+			Clip: .5}},
 		{"MRBO auto", MRBO{Batch: 8}},
-		{"SUSTAIN", SUSTAIN{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}},
+		{"SUSTAIN", SUSTAIN{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}},
 		{"SUSTAIN auto", SUSTAIN{Batch: 8}},
-		{"VRBO", VRBO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), InnerSteps: 3}},
-		{"VRBO clipped", VRBO{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Period: 3, Shuffle: true, Clip: .5}},
+		{"VRBO", VRBO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), InnerSteps: 3}},
+		{"VRBO clipped", VRBO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Period: 3, Shuffle: true,
+			Clip: .5}},
 		{"VRBO auto", VRBO{Batch: 8, InnerSteps: 3, Terms: 5}},
-		{"PZOBO", PZOBO{Batch: 8, Inner: Constant(.05), Outer: Constant(.002), Directions: 3}},
+		{"PZOBO", PZOBO{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.002), Directions: 3}},
 		{"PZOBO auto", PZOBO{Batch: 8}},
 	}
 }
@@ -248,11 +254,11 @@ func TestCounts(t *testing.T) {
 		m    bilevel.Method
 		want bilevel.Counts
 	}{
-		{SOBA{Batch: 500, Inner: Constant(.1), Outer: Constant(.1)},
+		{SOBA{Batch: 500, InnerStep: Constant(.1), OuterStep: Constant(.1)},
 			bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
-		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1)},
+		{SABA{Batch: 1, InnerStep: Constant(.1), OuterStep: Constant(.1)},
 			bilevel.Counts{GradF: 10, GradG: 10, HessG: 10, CrossG: 10}},
-		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Warm: true},
+		{SABA{Batch: 1, InnerStep: Constant(.1), OuterStep: Constant(.1), Warm: true},
 			bilevel.Counts{GradF: 87, GradG: 141, HessG: 141, CrossG: 141}},
 		{STFBO{}, bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
 	} {
@@ -267,25 +273,25 @@ func TestEveryKnobMatters(t *testing.T) {
 	last := func(m bilevel.Method) bilevel.Point {
 		return minimize(t, m, s.problem(), bilevel.Settings{MaxSteps: 100, Seed: 1}).Last
 	}
-	soba := SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}
-	saba := SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02)}
+	soba := SOBA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}
+	saba := SABA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02)}
 	for _, c := range []struct {
 		knob string
 		a, b bilevel.Method
 	}{
-		{"SOBA.Batch", soba, SOBA{Batch: 9, Inner: soba.Inner, Outer: soba.Outer}},
-		{"SOBA.Inner", soba, SOBA{Batch: 8, Inner: Constant(.06), Outer: soba.Outer}},
-		{"SOBA.Inner.Decay", soba, SOBA{Batch: 8, Inner: Decaying(.05, .1), Outer: soba.Outer}},
-		{"SOBA.Outer", soba, SOBA{Batch: 8, Inner: soba.Inner, Outer: Constant(.03)}},
-		{"SOBA.Shuffle", soba, SOBA{Batch: 8, Inner: soba.Inner, Outer: soba.Outer, Shuffle: true}},
-		{"SOBA.Clip", soba, SOBA{Batch: 8, Inner: soba.Inner, Outer: soba.Outer, Clip: .1}},
-		{"SABA.Batch", saba, SABA{Batch: 9, Inner: saba.Inner, Outer: saba.Outer}},
-		{"SABA.Inner", saba, SABA{Batch: 8, Inner: Constant(.06), Outer: saba.Outer}},
-		{"SABA.Outer", saba, SABA{Batch: 8, Inner: saba.Inner, Outer: Constant(.03)}},
-		{"SABA.Outer.Decay", saba, SABA{Batch: 8, Inner: saba.Inner, Outer: Decaying(.02, .1)}},
-		{"SABA.Shuffle", saba, SABA{Batch: 8, Inner: saba.Inner, Outer: saba.Outer, Shuffle: true}},
-		{"SABA.Clip", saba, SABA{Batch: 8, Inner: saba.Inner, Outer: saba.Outer, Clip: .1}},
-		{"SABA.Warm", saba, SABA{Batch: 8, Inner: saba.Inner, Outer: saba.Outer, Warm: true}},
+		{"SOBA.Batch", soba, SOBA{Batch: 9, InnerStep: soba.InnerStep, OuterStep: soba.OuterStep}},
+		{"SOBA.InnerStep", soba, SOBA{Batch: 8, InnerStep: Constant(.06), OuterStep: soba.OuterStep}},
+		{"SOBA.InnerStep.Decay", soba, SOBA{Batch: 8, InnerStep: Decaying(.05, .1), OuterStep: soba.OuterStep}},
+		{"SOBA.OuterStep", soba, SOBA{Batch: 8, InnerStep: soba.InnerStep, OuterStep: Constant(.03)}},
+		{"SOBA.Shuffle", soba, SOBA{Batch: 8, InnerStep: soba.InnerStep, OuterStep: soba.OuterStep, Shuffle: true}},
+		{"SOBA.Clip", soba, SOBA{Batch: 8, InnerStep: soba.InnerStep, OuterStep: soba.OuterStep, Clip: .1}},
+		{"SABA.Batch", saba, SABA{Batch: 9, InnerStep: saba.InnerStep, OuterStep: saba.OuterStep}},
+		{"SABA.InnerStep", saba, SABA{Batch: 8, InnerStep: Constant(.06), OuterStep: saba.OuterStep}},
+		{"SABA.OuterStep", saba, SABA{Batch: 8, InnerStep: saba.InnerStep, OuterStep: Constant(.03)}},
+		{"SABA.OuterStep.Decay", saba, SABA{Batch: 8, InnerStep: saba.InnerStep, OuterStep: Decaying(.02, .1)}},
+		{"SABA.Shuffle", saba, SABA{Batch: 8, InnerStep: saba.InnerStep, OuterStep: saba.OuterStep, Shuffle: true}},
+		{"SABA.Clip", saba, SABA{Batch: 8, InnerStep: saba.InnerStep, OuterStep: saba.OuterStep, Clip: .1}},
+		{"SABA.Warm", saba, SABA{Batch: 8, InnerStep: saba.InnerStep, OuterStep: saba.OuterStep, Warm: true}},
 		{"STFBO.Alpha", STFBO{}, STFBO{Alpha: 2}},
 		{"STFBO.Beta", STFBO{}, STFBO{Beta: 2}},
 		{"STFBO.Gamma", STFBO{}, STFBO{Gamma: 9}},
@@ -306,10 +312,10 @@ func TestWrongConfiguration(t *testing.T) {
 		want string
 	}{
 		{SOBA{Batch: -1}, "batch"},
-		{SOBA{Inner: Constant(-1)}, "inner step size"},
-		{SABA{Outer: Constant(math.NaN())}, "outer step size"},
-		{SABA{Outer: Rate{Decay: .5}}, "no Size"},
-		{SABA{Inner: Decaying(1, -1)}, "exponent"},
+		{SOBA{InnerStep: Constant(-1)}, "inner step size"},
+		{SABA{OuterStep: Constant(math.NaN())}, "outer step size"},
+		{SABA{OuterStep: Rate{Decay: .5}}, "no Size"},
+		{SABA{InnerStep: Decaying(1, -1)}, "exponent"},
 		{SABA{Clip: -1}, "clipping"},
 		{STFBO{Alpha: -1}, "initial norm"},
 	} {
@@ -341,7 +347,8 @@ func TestMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 				problem := p.make()
 				d, q := problem.Dims()
 				at := bilevel.Point{Z: fill(d, .3), X: fill(q, -.2), V: fill(d, -.7)}
-				run, err := SABA{Batch: batch, Inner: still, Outer: still, Shuffle: true, generic: generic}.Start(problem, at, 1)
+				run, err := SABA{Batch: batch, InnerStep: still, OuterStep: still, Shuffle: true, generic: generic}.Start(problem,
+					at, 1)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -379,10 +386,10 @@ func TestMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 func TestFullBatchSABAIsSOBA(t *testing.T) {
 	for _, p := range problems() {
 		s := bilevel.Settings{MaxSteps: 200, Start: p.at}
-		a := minimize(t, SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, p.make(), s)
+		a := minimize(t, SOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05)}, p.make(), s)
 		for _, m := range []bilevel.Method{
-			SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)},
-			SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), generic: true, Warm: true, Shuffle: true},
+			SABA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05)},
+			SABA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05), generic: true, Warm: true, Shuffle: true},
 		} {
 			close(t, p.name, a.Last, minimize(t, m, p.make(), s).Last, 1e-12)
 		}
@@ -395,9 +402,9 @@ func TestDirectionsAreUnbiased(t *testing.T) {
 	for _, p := range problems() {
 		for _, shuffle := range []bool{false, true} {
 			for _, m := range []bilevel.Method{
-				SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle},
-				SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle},
-				SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle, generic: true},
+				SOBA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: shuffle},
+				SABA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: shuffle},
+				SABA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: shuffle, generic: true},
 			} {
 				problem := p.make()
 				run, err := m.Start(problem, p.at, 1)
@@ -496,7 +503,7 @@ func (m *saga) clone() *saga {
 func TestLinearMemoryIsTheGenericOne(t *testing.T) {
 	for _, batch := range []int{1, 8, 64} {
 		for _, shuffle := range []bool{false, true} {
-			m := SABA{Batch: batch, Inner: Constant(.1), Outer: Constant(.05), Shuffle: shuffle}
+			m := SABA{Batch: batch, InnerStep: Constant(.1), OuterStep: Constant(.05), Shuffle: shuffle}
 			s := bilevel.Settings{MaxSteps: 2000, Seed: 2, Start: bilevel.Point{Z: fill(6, .3), X: fill(6, -1)}}
 			fast := minimize(t, m, smallLogistic(), s)
 			m.generic = true
@@ -513,7 +520,7 @@ func TestLazyStepsAreTheEagerOnes(t *testing.T) {
 		for _, batch := range []int{1, 8} {
 			for _, shuffle := range []bool{false, true} {
 				for _, outer := range []Rate{Constant(2), Decaying(3, .3)} {
-					m := SABA{Batch: batch, Inner: Constant(.05), Outer: outer, Shuffle: shuffle}
+					m := SABA{Batch: batch, InnerStep: Constant(.05), OuterStep: outer, Shuffle: shuffle}
 					s := bilevel.Settings{MaxSteps: 2000, Seed: 2}
 					var want bilevel.Point
 					for _, k := range []struct{ local, linear bool }{{false, false}, {true, false}, {true, true}, {false, true}} {
@@ -557,15 +564,16 @@ func TestSOBAStaysAtTheSolution(t *testing.T) {
 		}
 	}
 	at := bilevel.Point{Z: s.zs, X: s.xs, V: v}
-	for _, m := range []bilevel.Method{SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.1)},
-		SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.1)}, STFBO{Beta: 9, Gamma: 9}} {
+	for _, m := range []bilevel.Method{SOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.1)},
+		SABA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.1)}, STFBO{Beta: 9, Gamma: 9}} {
 		close(t, fmt.Sprintf("%T", m), at, minimize(t, m, p, bilevel.Settings{MaxSteps: 100, Start: at}).Last, 1e-12)
 	}
 }
 
 func TestExplicitDivergenceIsAnError(t *testing.T) {
 	s := newQuadratic(37, 23, 1, 1)
-	_, err := bilevel.Minimize(context.Background(), s.problem(), SABA{Batch: 8, Inner: Constant(50), Outer: Constant(1)},
+	_, err := bilevel.Minimize(context.Background(), s.problem(), SABA{Batch: 8, InnerStep: Constant(50),
+		OuterStep: Constant(1)},
 		bilevel.Settings{MaxSteps: 10000})
 	var e *bilevel.NonFiniteError
 	if !errors.As(err, &e) {
@@ -576,7 +584,7 @@ func TestExplicitDivergenceIsAnError(t *testing.T) {
 // A run whose automatic steps are a hundred times too large recovers and says so.
 func TestAutoRecovers(t *testing.T) {
 	s := newQuadratic(37, 23, 1, 1)
-	for _, m := range []bilevel.Method{SABA{Batch: 4}, SABA{Batch: 4, Outer: Constant(.01)}} {
+	for _, m := range []bilevel.Method{SABA{Batch: 4}, SABA{Batch: 4, OuterStep: Constant(.01)}} {
 		run, err := m.Start(s.problem(), bilevel.Point{X: fill(3, 5)}, 1)
 		if err != nil {
 			t.Fatal(err)

@@ -26,9 +26,9 @@ import (
 type PZOBO struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic. The automatic ρ does not decay, for
-	// N steps must lead far enough for the difference to be a derivative: noise of z remains in x.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z, OuterStep the step size γ of x; zero means automatic. The automatic ρ does not
+	// decay, for N steps must lead far enough for the difference to be a derivative: noise of z remains in x.
+	InnerStep, OuterStep Rate
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int
 	// Directions is Q; 0 means 1. Smoothing is the distance μ; 0 means 0.01.
@@ -58,7 +58,7 @@ func (m PZOBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if m.Smoothing == 0 {
 		m.Smoothing = 0.01
 	}
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip,
+	cfg := config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip,
 		moves: n, draws: n * (1 + m.Directions), firstOrder: true, random: true}
 	c, err := newCore(cfg, p, at, seed)
 	if err != nil {

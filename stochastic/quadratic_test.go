@@ -14,13 +14,13 @@ func TestReachesQuadraticExplicit(t *testing.T) {
 		m      bilevel.Method
 		within float64
 	}{
-		{"SABA", SABA{Batch: 4, Inner: Constant(.05), Outer: Constant(.02)}, 1e-9},
-		{"SABA shuffled", SABA{Batch: 4, Inner: Constant(.05), Outer: Constant(.02), Shuffle: true}, 1e-9},
-		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.05), Outer: Constant(.02)}, 1e-9},
-		{"SABA warm", SABA{Batch: 4, Inner: Constant(.05), Outer: Constant(.02), Warm: true}, 1e-9},
-		{"SOBA", SOBA{Batch: 4, Inner: Decaying(.3, .5), Outer: Decaying(.1, .5)}, 6e-2},
+		{"SABA", SABA{Batch: 4, InnerStep: Constant(.05), OuterStep: Constant(.02)}, 1e-9},
+		{"SABA shuffled", SABA{Batch: 4, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: true}, 1e-9},
+		{"SABA batch 1", SABA{Batch: 1, InnerStep: Constant(.05), OuterStep: Constant(.02)}, 1e-9},
+		{"SABA warm", SABA{Batch: 4, InnerStep: Constant(.05), OuterStep: Constant(.02), Warm: true}, 1e-9},
+		{"SOBA", SOBA{Batch: 4, InnerStep: Decaying(.3, .5), OuterStep: Decaying(.1, .5)}, 6e-2},
 		{"S-TFBO", STFBO{}, 1e-9},
-		{"SOBA full batch", SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)}, 1e-11},
+		{"SOBA full batch", SOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05)}, 1e-11},
 	} {
 		res, err := bilevel.Minimize(context.Background(), s.problem(), c.m, bilevel.Settings{MaxSteps: 40000, Seed: 3})
 		if err != nil {

@@ -28,8 +28,8 @@ import (
 type SABA struct {
 	// Batch is the number of samples per step and level, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z and v, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Shuffle draws batches in shuffled passes instead of independently.
 	Shuffle bool
 	// Clip bounds the norm of each of the three directions; 0 means no bound.
@@ -53,7 +53,7 @@ var _ bilevel.Method = SABA{}
 
 // Start begins a run.
 func (m SABA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}
+	cfg := config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip}
 	if m.Support {
 		return newSupport(cfg, true, m.Warm, p, at, seed)
 	}

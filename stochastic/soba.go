@@ -21,8 +21,8 @@ import (
 type SOBA struct {
 	// Batch is the number of samples per step and level, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z and v, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Shuffle draws batches in shuffled passes instead of independently.
 	Shuffle bool
 	// Clip bounds the norm of each of the three directions; 0 means no bound.
@@ -41,7 +41,7 @@ var _ bilevel.Method = SOBA{}
 
 // Start begins a run.
 func (m SOBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, decaying: true}
+	cfg := config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip, decaying: true}
 	if m.Support {
 		return newSupport(cfg, false, false, p, at, seed)
 	}

@@ -26,8 +26,8 @@ import (
 type SRBA struct {
 	// Batch is the number of samples per step and level, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z and v, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z and v, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Period is the number of steps q from one full pass to the next; 0 means half of what it takes to visit n + m
 	// samples, (n + m)/(2·Batch).
 	Period int
@@ -41,7 +41,8 @@ var _ bilevel.Method = SRBA{}
 
 // Start begins a run.
 func (m SRBA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}, p, at,
+	c, err := newCore(config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip}, p,
+		at,
 		seed)
 	if err != nil {
 		return nil, err

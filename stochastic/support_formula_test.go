@@ -155,11 +155,11 @@ func TestSupportStepsAreTheFormulas(t *testing.T) {
 			}
 			shares := c.kind != model.PerFeature
 			for _, f := range []formula{
-				{"SOBA", SOBA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true},
+				{"SOBA", SOBA{Batch: k.batch, InnerStep: k.in, OuterStep: k.out, Shuffle: k.shuffle, Support: true},
 					supported(train, val, c.classes, false, false, shares)},
-				{"SABA", SABA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true},
+				{"SABA", SABA{Batch: k.batch, InnerStep: k.in, OuterStep: k.out, Shuffle: k.shuffle, Support: true},
 					supported(train, val, c.classes, true, false, shares)},
-				{"SABA warm", SABA{Batch: k.batch, Inner: k.in, Outer: k.out, Shuffle: k.shuffle, Support: true,
+				{"SABA warm", SABA{Batch: k.batch, InnerStep: k.in, OuterStep: k.out, Shuffle: k.shuffle, Support: true,
 					Warm: true}, supported(train, val, c.classes, true, true, shares)},
 			} {
 				name := fmt.Sprintf("%s, %d classes, %v, %+v", f.name, c.classes, c.kind, k)

@@ -119,17 +119,17 @@ func sparseProblems() []namedProblem {
 
 func supportMethods() []namedMethod {
 	return []namedMethod{
-		{"SOBA", SOBA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Support: true}},
-		{"SOBA shuffled, decaying", SOBA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+		{"SOBA", SOBA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Support: true}},
+		{"SOBA shuffled, decaying", SOBA{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4), Shuffle: true,
 			Support: true}},
 		{"SOBA auto", SOBA{Batch: 8, Support: true}},
-		{"SABA", SABA{Batch: 8, Inner: Constant(.05), Outer: Constant(.02), Support: true}},
-		{"SABA shuffled, decaying", SABA{Batch: 8, Inner: Decaying(.1, .5), Outer: Decaying(.05, .4), Shuffle: true,
+		{"SABA", SABA{Batch: 8, InnerStep: Constant(.05), OuterStep: Constant(.02), Support: true}},
+		{"SABA shuffled, decaying", SABA{Batch: 8, InnerStep: Decaying(.1, .5), OuterStep: Decaying(.05, .4), Shuffle: true,
 			Warm: true, Support: true}},
-		{"SABA batch 1", SABA{Batch: 1, Inner: Constant(.02), Outer: Constant(.01), Support: true}},
+		{"SABA batch 1", SABA{Batch: 1, InnerStep: Constant(.02), OuterStep: Constant(.01), Support: true}},
 		{"SABA auto", SABA{Batch: 8, Support: true}},
-		{"SABA auto inner", SABA{Batch: 8, Outer: Constant(.02), Support: true}},
-		{"SABA auto outer", SABA{Batch: 8, Inner: Constant(.05), Support: true}},
+		{"SABA auto inner", SABA{Batch: 8, OuterStep: Constant(.02), Support: true}},
+		{"SABA auto outer", SABA{Batch: 8, InnerStep: Constant(.05), Support: true}},
 	}
 }
 
@@ -140,8 +140,8 @@ func TestSupportIsUnbiased(t *testing.T) {
 		for _, shuffle := range []bool{false, true} {
 			for _, batch := range []int{1, 8, 50, 1000} {
 				for _, m := range []bilevel.Method{
-					SOBA{Batch: batch, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle, Support: true},
-					SABA{Batch: batch, Inner: Constant(.05), Outer: Constant(.02), Shuffle: shuffle, Support: true},
+					SOBA{Batch: batch, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: shuffle, Support: true},
+					SABA{Batch: batch, InnerStep: Constant(.05), OuterStep: Constant(.02), Shuffle: shuffle, Support: true},
 				} {
 					problem := p.make()
 					run, err := m.Start(problem, p.at, 1)
@@ -220,10 +220,10 @@ func TestSupportIsUnbiased(t *testing.T) {
 func TestSupportOfAllSamplesChangesNothing(t *testing.T) {
 	for _, p := range sparseProblems() {
 		for _, c := range []struct{ ordinary, support bilevel.Method }{
-			{SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)},
-				SOBA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Support: true}},
-			{SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05)},
-				SABA{Batch: 1000, Inner: Constant(.1), Outer: Constant(.05), Support: true}},
+			{SOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05)},
+				SOBA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05), Support: true}},
+			{SABA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05)},
+				SABA{Batch: 1000, InnerStep: Constant(.1), OuterStep: Constant(.05), Support: true}},
 			{SABA{Batch: 1000}, SABA{Batch: 1000, Support: true}},
 		} {
 			s := bilevel.Settings{MaxSteps: 200, Start: p.at}
@@ -240,7 +240,8 @@ func TestSupportMemoryAfterAPassIsTheFullGradient(t *testing.T) {
 	for _, p := range sparseProblems() {
 		for _, batch := range []int{1, 8, 1000} {
 			for _, warm := range []bool{false, true} {
-				run, err := SABA{Batch: batch, Inner: still, Outer: still, Shuffle: true, Warm: warm, Support: true}.Start(p.make(),
+				run, err := SABA{Batch: batch, InnerStep: still, OuterStep: still, Shuffle: true, Warm: warm,
+					Support: true}.Start(p.make(),
 					p.at, 1)
 				if err != nil {
 					t.Fatal(err)
@@ -334,11 +335,11 @@ func TestSupportCounts(t *testing.T) {
 		m    bilevel.Method
 		want bilevel.Counts
 	}{
-		{SOBA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Support: true},
+		{SOBA{Batch: 1, InnerStep: Constant(.1), OuterStep: Constant(.1), Support: true},
 			bilevel.Counts{GradF: 10, GradG: 10, HessG: 10, CrossG: 10}},
-		{SABA{Batch: 500, Inner: Constant(.1), Outer: Constant(.1), Support: true},
+		{SABA{Batch: 500, InnerStep: Constant(.1), OuterStep: Constant(.1), Support: true},
 			bilevel.Counts{GradF: 770, GradG: 1310, HessG: 1310, CrossG: 1310}},
-		{SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Warm: true, Support: true},
+		{SABA{Batch: 1, InnerStep: Constant(.1), OuterStep: Constant(.1), Warm: true, Support: true},
 			bilevel.Counts{GradF: 87, GradG: 141, HessG: 141, CrossG: 141}},
 	} {
 		if got := minimize(t, c.m, p, bilevel.Settings{MaxSteps: 10}).Counts; got != c.want {
@@ -350,7 +351,7 @@ func TestSupportCounts(t *testing.T) {
 // A step moves what its two blocks see, and nothing else.
 func TestSupportMovesItsColumns(t *testing.T) {
 	p := sparseProblems()[0]
-	run, err := SABA{Batch: 1, Inner: Constant(.1), Outer: Constant(.1), Support: true}.Start(p.make(), p.at, 3)
+	run, err := SABA{Batch: 1, InnerStep: Constant(.1), OuterStep: Constant(.1), Support: true}.Start(p.make(), p.at, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,11 +378,11 @@ func TestSupportMovesItsColumns(t *testing.T) {
 func TestSupportVarianceVanishes(t *testing.T) {
 	for _, p := range sparseProblems() {
 		problem := p.make()
-		at := minimize(t, SOBA{Batch: 1000, Inner: Constant(.5), Outer: still}, problem,
+		at := minimize(t, SOBA{Batch: 1000, InnerStep: Constant(.5), OuterStep: still}, problem,
 			bilevel.Settings{MaxSteps: 3000, Start: p.at}).Last
 		hypergrad := make([]float64, len(at.X))
 		problem.Inner.(bilevel.SecondOrder).Products(nil, nil, hypergrad, at.Z, at.X, at.V, bilevel.All(problem.Inner))
-		run, err := SABA{Batch: 8, Inner: Constant(.1), Outer: still, Warm: true, Support: true}.Start(problem, at, 1)
+		run, err := SABA{Batch: 8, InnerStep: Constant(.1), OuterStep: still, Warm: true, Support: true}.Start(problem, at, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,10 +415,10 @@ func TestSupportReachesTheSameSolution(t *testing.T) {
 			outer = Constant(60) // its gradients are small
 		}
 		s := bilevel.Settings{MaxSteps: 60000, Seed: 1, Start: bilevel.Point{X: fill(q, -2)}}
-		want := minimize(t, SABA{Batch: 32, Inner: Constant(.2), Outer: outer}, problem, s).Last
+		want := minimize(t, SABA{Batch: 32, InnerStep: Constant(.2), OuterStep: outer}, problem, s).Last
 		for _, m := range []bilevel.Method{
-			SABA{Batch: 32, Inner: Constant(.2), Outer: outer, Support: true},
-			SABA{Batch: 32, Inner: Constant(.2), Outer: outer, Shuffle: true, Support: true},
+			SABA{Batch: 32, InnerStep: Constant(.2), OuterStep: outer, Support: true},
+			SABA{Batch: 32, InnerStep: Constant(.2), OuterStep: outer, Shuffle: true, Support: true},
 		} {
 			got := minimize(t, m, problem, s).Last
 			for _, e := range []struct {

@@ -19,8 +19,8 @@ import "github.com/bilevel-go/bilevel"
 type SUSTAIN struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Momentum is η; 0 means 0.5.
 	Momentum float64
 	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means the first one of z, or with
@@ -37,6 +37,6 @@ var _ bilevel.Method = SUSTAIN{}
 
 // Start begins a run.
 func (m SUSTAIN) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}
+	cfg := config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip}
 	return startStorm(cfg, m.Momentum, m.Terms, m.Neumann, true, p, at, seed)
 }

@@ -18,8 +18,8 @@ import "github.com/bilevel-go/bilevel"
 type TTSA struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// Terms is P; 0 means 10. Neumann is the step size η of the series; zero means the first one of z, or with
 	// automatic steps 1.5 over the curvature.
 	Terms   int
@@ -34,6 +34,6 @@ var _ bilevel.Method = TTSA{}
 
 // Start begins a run.
 func (m TTSA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
-	cfg := config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip}
+	cfg := config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip}
 	return startDouble(cfg, 1, m.Terms, m.Neumann, true, p, at, seed)
 }

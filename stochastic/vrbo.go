@@ -24,8 +24,8 @@ import (
 type VRBO struct {
 	// Batch is the number of samples in each batch, at most all; 0 means 64.
 	Batch int
-	// Inner is the step size ρ of z, Outer the step size γ of x; zero means automatic.
-	Inner, Outer Rate
+	// InnerStep is the step size ρ of z, OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep Rate
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int
 	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means the first one of z, or with
@@ -52,7 +52,8 @@ func (m VRBO) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if terms == 0 {
 		terms = defaultTerms
 	}
-	c, err := newCore(config{batch: m.Batch, inner: m.Inner, outer: m.Outer, shuffle: m.Shuffle, clip: m.Clip, moves: n,
+	c, err := newCore(config{batch: m.Batch, inner: m.InnerStep, outer: m.OuterStep, shuffle: m.Shuffle, clip: m.Clip,
+		moves: n,
 		draws: n * max(terms, 1)}, p, at, seed)
 	if err != nil {
 		return nil, err

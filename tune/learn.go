@@ -304,7 +304,7 @@ func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learne
 	grad := make([]float64, len(x))
 	all := bilevel.All(q.Outer)
 	size := math.Abs(q.Outer.Value(at.Z, at.X, all))
-	effort := hypergrad.Effort{Inner: tol, Linear: accuracy(len(at.Z)), Value: valueAccuracy * size}
+	effort := hypergrad.Effort{Inner: tol, LinearTol: accuracy(len(at.Z)), ValueTol: valueAccuracy * size}
 	f.visited.ValueF += int64(all.Len())
 	rep, err := hyper.At(ctx, grad, at, effort)
 	addCounts(&f.visited, counts)
@@ -717,7 +717,7 @@ func (f *fit) sampledRecords(ctx context.Context, q *problem, least int64) (*sam
 		tol, linear = coarse(d)*tol, 1e-3
 	}
 	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p),
-		tol: hypergrad.Effort{Inner: tol, Linear: linear}}
+		tol: hypergrad.Effort{Inner: tol, LinearTol: linear}}
 	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
 	return s, err
 }

@@ -58,14 +58,15 @@ func TestBaselinesConformance(t *testing.T) {
 	}{
 		// It is right where residuals vanish.
 		{"BSG1", BSG1{}, bileveltest.MethodOptions{Cases: one, Tol: 1e-6}},
-		{"BSG1, explicit", BSG1{InnerSteps: 3, Inner: constant(.1), Outer: constant(.1)},
+		{"BSG1, explicit", BSG1{InnerSteps: 3, InnerStep: constant(.1), OuterStep: constant(.1)},
 			bileveltest.MethodOptions{Cases: one, Steps: 500, Tol: 1e-6}},
 		{"BSG1, batches", BSG1{Batch: 3}, bileveltest.MethodOptions{Cases: cases[4:], Tol: .5, Stochastic: true}},
 		// Its barrier is a force of the order of σ, and the bias the inverse of it.
 		{"BVFSM", BVFSM{Mu: .01, Theta: .01}, bileveltest.MethodOptions{Cases: cases[3:4], Tol: .05}},
 		{"BVFSM, strong barrier", BVFSM{Mu: 1e-3, Theta: 1e-3, Sigma: 3, LowerBound: -.1},
 			bileveltest.MethodOptions{Cases: []bileveltest.Case{residuals(), cases[3]}, Tol: .02}},
-		{"BVFSM, explicit", BVFSM{Batch: 32, Value: constant(.2), Inner: constant(.1), Outer: decaying(2, .3), Mu: .01,
+		{"BVFSM, explicit", BVFSM{Batch: 32, Value: constant(.2), InnerStep: constant(.1), OuterStep: decaying(2, .3),
+			Mu:    .01,
 			Theta: .01}, bileveltest.MethodOptions{Cases: cases[3:4], Tol: .2, Stochastic: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
@@ -117,7 +118,7 @@ func TestBaselineStepsAreTheFormulas(t *testing.T) {
 		}
 	}
 
-	m := BVFSM{InnerSteps: 2, Value: constant(.3), Inner: constant(.2), Outer: decaying(.4, 1), Mu: .2, Theta: .3,
+	m := BVFSM{InnerSteps: 2, Value: constant(.3), InnerStep: constant(.2), OuterStep: decaying(.4, 1), Mu: .2, Theta: .3,
 		Sigma: .7, LowerBound: -.5}
 	for k := range 2 {
 		r := 1 / math.Log(1.1*float64(k+2))
@@ -152,7 +153,7 @@ func TestBaselineStepsAreTheFormulas(t *testing.T) {
 		descend(dx, ratio, along(func(v []float64) float64 { return g(z, v) }, x))
 		descend(x, .2, dx)
 	}
-	check(BSG1{InnerSteps: 2, Inner: constant(.3), Outer: constant(.2), Epsilon: .1}, z, x)
+	check(BSG1{InnerSteps: 2, InnerStep: constant(.3), OuterStep: constant(.2), Epsilon: .1}, z, x)
 }
 
 func TestBaselinesEveryKnobMatters(t *testing.T) {
@@ -167,14 +168,14 @@ func TestBaselinesEveryKnobMatters(t *testing.T) {
 			t.Errorf("%T: %s changes nothing", a, knob)
 		}
 	}
-	one := BSG1{Batch: 8, InnerSteps: 4, Inner: constant(.2), Outer: constant(.01), Epsilon: .1}
+	one := BSG1{Batch: 8, InnerSteps: 4, InnerStep: constant(.2), OuterStep: constant(.01), Epsilon: .1}
 	for knob, change := range map[string]func(m *BSG1){
 		"Batch":            func(m *BSG1) { m.Batch = 9 },
 		"InnerSteps":       func(m *BSG1) { m.InnerSteps = 5 },
-		"Inner":            func(m *BSG1) { m.Inner.Size = .1 },
-		"Inner, automatic": func(m *BSG1) { m.Inner = stochastic.Rate{} },
-		"Outer":            func(m *BSG1) { m.Outer.Decay = .1 },
-		"Outer, automatic": func(m *BSG1) { m.Outer = stochastic.Rate{} },
+		"InnerStep":        func(m *BSG1) { m.InnerStep.Size = .1 },
+		"Inner, automatic": func(m *BSG1) { m.InnerStep = stochastic.Rate{} },
+		"OuterStep":        func(m *BSG1) { m.OuterStep.Decay = .1 },
+		"Outer, automatic": func(m *BSG1) { m.OuterStep = stochastic.Rate{} },
 		"Epsilon":          func(m *BSG1) { m.Epsilon = .2 },
 		"Shuffle":          func(m *BSG1) { m.Shuffle = true },
 	} {
@@ -182,16 +183,16 @@ func TestBaselinesEveryKnobMatters(t *testing.T) {
 		change(&m)
 		differs(knob, m, one)
 	}
-	barrier := BVFSM{Batch: 8, InnerSteps: 4, Value: constant(.2), Inner: constant(.1), Outer: constant(.01)}
+	barrier := BVFSM{Batch: 8, InnerSteps: 4, Value: constant(.2), InnerStep: constant(.1), OuterStep: constant(.01)}
 	for knob, change := range map[string]func(m *BVFSM){
 		"Batch":            func(m *BVFSM) { m.Batch = 9 },
 		"InnerSteps":       func(m *BVFSM) { m.InnerSteps = 5 },
 		"Value":            func(m *BVFSM) { m.Value.Size = .1 },
 		"Value, automatic": func(m *BVFSM) { m.Value = stochastic.Rate{} },
-		"Inner":            func(m *BVFSM) { m.Inner.Size = .2 },
-		"Inner, automatic": func(m *BVFSM) { m.Inner = stochastic.Rate{} },
-		"Outer":            func(m *BVFSM) { m.Outer.Size = .02 },
-		"Outer, automatic": func(m *BVFSM) { m.Outer = stochastic.Rate{} },
+		"InnerStep":        func(m *BVFSM) { m.InnerStep.Size = .2 },
+		"Inner, automatic": func(m *BVFSM) { m.InnerStep = stochastic.Rate{} },
+		"OuterStep":        func(m *BVFSM) { m.OuterStep.Size = .02 },
+		"Outer, automatic": func(m *BVFSM) { m.OuterStep = stochastic.Rate{} },
 		"Mu":               func(m *BVFSM) { m.Mu = .2 },
 		"Theta":            func(m *BVFSM) { m.Theta = .2 },
 		"Sigma":            func(m *BVFSM) { m.Sigma = .2 },

@@ -20,8 +20,8 @@ func BenchmarkMinimaxOPT(b *testing.B) {
 		problem func() *bilevel.Problem
 		m       MinimaxOPT
 	}{
-		{"dense", denseLogistic, MinimaxOPT{Batch: 1 << 20, Alpha: 1, StageSteps: 1 << 30, Inner: .1, Outer: .1}},
-		{"20news", newsgroups, MinimaxOPT{Batch: 1 << 20, Alpha: 1, StageSteps: 1 << 30, Inner: 10, Outer: 10}},
+		{"dense", denseLogistic, MinimaxOPT{Batch: 1 << 20, Alpha: 1, StageSteps: 1 << 30, InnerStep: .1, OuterStep: .1}},
+		{"20news", newsgroups, MinimaxOPT{Batch: 1 << 20, Alpha: 1, StageSteps: 1 << 30, InnerStep: 10, OuterStep: 10}},
 	} {
 		b.Run(s.name, func(b *testing.B) {
 			run, err := s.m.Start(s.problem(), bilevel.Point{}, 1)

@@ -55,7 +55,7 @@ type BOME struct {
 	// InnerSteps is T; 0 means 10.
 	InnerSteps int
 	// Alpha is the step size α of the T steps, Inner that of z, ξ_z, and Outer that of x, ξ_x; zero means automatic.
-	Alpha, Inner, Outer stochastic.Rate
+	Alpha, InnerStep, OuterStep stochastic.Rate
 	// Eta is η; 0 means 0.5, or an automatic one where ξ_z or ξ_x is.
 	Eta float64
 	// Control is the choice of φ.
@@ -137,8 +137,8 @@ func (m BOME) check() error {
 	if err := checkSizes(m.Batch, m.InnerSteps); err != nil {
 		return err
 	}
-	if err := checkRates(namedRate{"approach", m.Alpha}, namedRate{"inner", m.Inner},
-		namedRate{"outer", m.Outer}); err != nil {
+	if err := checkRates(namedRate{"approach", m.Alpha}, namedRate{"inner", m.InnerStep},
+		namedRate{"outer", m.OuterStep}); err != nil {
 		return err
 	}
 	if err := positive("η", m.Eta); err != nil {
@@ -157,7 +157,7 @@ func (m BOME) check() error {
 }
 
 // automatic says that z or x has automatic steps.
-func (m BOME) automatic() bool { return m.Inner.Auto() || m.Outer.Auto() }
+func (m BOME) automatic() bool { return m.InnerStep.Auto() || m.OuterStep.Auto() }
 
 // Start begins a run.
 func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.Run, error) {
@@ -192,7 +192,7 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	d, q := len(c.z), len(c.x)
 	r := &bomeRun{BOME: m, core: c, z: c.y, zT: c.z, qz: c.dy, qx: make([]float64, q), fz: make([]float64, d), fx: c.dx}
 	r.deltaZ, r.deltaX = r.fz, r.fx
-	r.draws, r.autoInner, r.autoOuter = m.InnerSteps+1, m.Inner.Auto(), m.Outer.Auto()
+	r.draws, r.autoInner, r.autoOuter = m.InnerSteps+1, m.InnerStep.Auto(), m.OuterStep.Auto()
 	if m.Momentum > 0 {
 		r.mz, r.mx = make([]float64, d), make([]float64, q)
 	}
@@ -257,9 +257,9 @@ func (r *bomeRun) Step(ctx context.Context) error {
 	gap := r.gapGradient() // q̂ and ∇q̂
 	r.outerGradient()      // ∇f
 	lambda := r.multiplier(gap)
-	r.direction(lambda)    // δ = ∇f + λ∇q̂
-	r.moveZ(t)             // z −= ξ_z δ_z
-	r.stepX(r.Outer.At(t)) // x = P(x − ξ_x δ_x)
+	r.direction(lambda)        // δ = ∇f + λ∇q̂
+	r.moveZ(t)                 // z −= ξ_z δ_z
+	r.stepX(r.OuterStep.At(t)) // x = P(x − ξ_x δ_x)
 	r.t = t
 	r.adapt(lambda)
 	return nil
@@ -326,7 +326,7 @@ func (r *bomeRun) products() (dot, square, epsilon float64) {
 		return kernel.Dot(r.fz, r.qz) + kernel.Dot(r.fx, r.qx), kernel.Dot(r.qz, r.qz) + kernel.Dot(r.qx, r.qx), r.Epsilon
 	}
 	outer := 0.0 // ‖∇z f‖²
-	if r.Inner.Auto() {
+	if r.InnerStep.Auto() {
 		rate := r.rateZ()
 		for i, s := range r.auto.steps {
 			f, q := r.fz[i], r.qz[i]
@@ -335,7 +335,7 @@ func (r *bomeRun) products() (dot, square, epsilon float64) {
 			outer += rate * s * f * f
 		}
 	} else {
-		s := r.Inner.At(r.t + 1)
+		s := r.InnerStep.At(r.t + 1)
 		dot, square, outer = s*kernel.Dot(r.fz, r.qz), s*kernel.Dot(r.qz, r.qz), s*kernel.Dot(r.fz, r.fz)
 	}
 	if r.Epsilon == 0 {
@@ -364,8 +364,8 @@ func blend(momentum float64, m, d []float64) {
 
 // moveZ steps z along −δ_z.
 func (r *bomeRun) moveZ(t int64) {
-	if !r.Inner.Auto() {
-		kernel.Axpy(-r.Inner.At(t), r.deltaZ, r.z)
+	if !r.InnerStep.Auto() {
+		kernel.Axpy(-r.InnerStep.At(t), r.deltaZ, r.z)
 		return
 	}
 	rate := r.rateZ()

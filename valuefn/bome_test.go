@@ -31,7 +31,7 @@ func TestBOMEConformance(t *testing.T) {
 			bileveltest.MethodOptions{Steps: 2000, Tol: 1e-3, Cases: cases[3:4]}},
 		{"gap", BOME{Control: GapControl}, bileveltest.MethodOptions{Steps: 3000, Tol: .03,
 			Cases: []bileveltest.Case{cases[1], cases[4]}}},
-		{"explicit", BOME{InnerSteps: 50, Alpha: constant(.3), Inner: constant(.02), Outer: constant(.02)},
+		{"explicit", BOME{InnerSteps: 50, Alpha: constant(.3), InnerStep: constant(.02), OuterStep: constant(.02)},
 			bileveltest.MethodOptions{Steps: 1500, Tol: 1e-3, Cases: cases[2:3]}},
 		// Noise biases λ: only much curved levels leave little of it.
 		{"batches", BOME{Batch: 64, Shuffle: true}, bileveltest.MethodOptions{Stochastic: true, Steps: 2500, Tol: .1,
@@ -51,8 +51,9 @@ func TestBOMEStepIsTheFormula(t *testing.T) {
 	}
 	value := func(z, x []float64) float64 { return p.Inner.Value(z, x, bilevel.All(p.Inner)) }
 	for _, m := range []BOME{
-		{InnerSteps: 3, Alpha: constant(.4), Inner: decaying(.3, .1), Outer: decaying(.2, .7), Eta: .8, Epsilon: .05},
-		{InnerSteps: 3, Alpha: decaying(.4, 1), Inner: constant(.3), Outer: constant(.2), Control: GapControl, Momentum: .6},
+		{InnerSteps: 3, Alpha: constant(.4), InnerStep: decaying(.3, .1), OuterStep: decaying(.2, .7), Eta: .8, Epsilon: .05},
+		{InnerSteps: 3, Alpha: decaying(.4, 1), InnerStep: constant(.3), OuterStep: constant(.2), Control: GapControl,
+			Momentum: .6},
 	} {
 		z, x := fill(6, .3), fill(6, -1)
 		z[2], x[1] = -1, .5
@@ -95,8 +96,8 @@ func TestBOMEStepIsTheFormula(t *testing.T) {
 			for i := range z {
 				bz[i] = m.Momentum*bz[i] + fz[i] + lambda*qz[i]
 				bx[i] = m.Momentum*bx[i] + fx[i] + lambda*qx[i]
-				z[i] -= m.Inner.At(s) * bz[i]
-				x[i] -= m.Outer.At(s) * bx[i]
+				z[i] -= m.InnerStep.At(s) * bz[i]
+				x[i] -= m.OuterStep.At(s) * bx[i]
 			}
 			if err := run.Step(context.Background()); err != nil {
 				t.Fatal(err)
@@ -116,7 +117,7 @@ func TestBOMEStepIsTheFormula(t *testing.T) {
 func TestBOMEBiasOfInnerSteps(t *testing.T) {
 	c := bileveltest.Quadratic(2, 3, 30, 36, 1)
 	away := func(innerSteps int, step float64) float64 {
-		m := BOME{InnerSteps: innerSteps, Alpha: constant(.5), Inner: constant(step), Outer: constant(step)}
+		m := BOME{InnerSteps: innerSteps, Alpha: constant(.5), InnerStep: constant(step), OuterStep: constant(step)}
 		run := must(m.Start(c.Problem, bilevel.Point{Z: c.Solve(c.X).Z, X: c.X}, 1))
 		mean, steps := fill(3, 0), 4000
 		for k := range 2 * steps {
@@ -165,7 +166,7 @@ func TestBOMEFirstOrderOnly(t *testing.T) {
 
 func TestBOMECounts(t *testing.T) {
 	p := logistic()
-	explicit := BOME{Alpha: constant(.1), Inner: constant(.1), Outer: constant(.01)}
+	explicit := BOME{Alpha: constant(.1), InnerStep: constant(.1), OuterStep: constant(.01)}
 	some, gap := explicit, explicit
 	some.Batch, some.InnerSteps = 1, 3
 	gap.Control = GapControl
@@ -176,8 +177,8 @@ func TestBOMECounts(t *testing.T) {
 		{explicit, bilevel.Counts{GradF: 5 * 77, GradG: 5 * 12 * 131}},
 		{some, bilevel.Counts{GradF: 5, GradG: 5 * 5}},
 		{gap, bilevel.Counts{GradF: 5 * 77, GradG: 5 * 12 * 131, ValueG: 5 * 2 * 131}},
-		{BSG1{Inner: constant(.1), Outer: constant(.01)}, bilevel.Counts{GradF: 5 * 77, GradG: 5 * 11 * 131}},
-		{BVFSM{Value: constant(.1), Inner: constant(.1), Outer: constant(.01)},
+		{BSG1{InnerStep: constant(.1), OuterStep: constant(.01)}, bilevel.Counts{GradF: 5 * 77, GradG: 5 * 11 * 131}},
+		{BVFSM{Value: constant(.1), InnerStep: constant(.1), OuterStep: constant(.01)},
 			bilevel.Counts{GradF: 5 * 11 * 77, GradG: 5 * 22 * 131, ValueG: 5 * 11 * 131}},
 	} {
 		if got := minimize(t, c.m, p, bilevel.Settings{MaxSteps: 5}).Counts; got != c.want {
@@ -204,7 +205,8 @@ func TestBOMEEveryKnobMatters(t *testing.T) {
 		at := minimize(t, m, p, bilevel.Settings{MaxSteps: 50, Seed: 1}).Last
 		return append(at.X, at.Z...)
 	}
-	base := BOME{Batch: 8, InnerSteps: 4, Alpha: constant(.2), Inner: decaying(.1, .5), Outer: decaying(.02, .6), Eta: .4,
+	base := BOME{Batch: 8, InnerSteps: 4, Alpha: constant(.2), InnerStep: decaying(.1, .5), OuterStep: decaying(.02, .6),
+		Eta:     .4,
 		Epsilon: .01}
 	for knob, change := range map[string]func(m *BOME){
 		"Batch":            func(m *BOME) { m.Batch = 9 },
@@ -212,10 +214,10 @@ func TestBOMEEveryKnobMatters(t *testing.T) {
 		"Alpha.Size":       func(m *BOME) { m.Alpha.Size = .1 },
 		"Alpha.Decay":      func(m *BOME) { m.Alpha.Decay = .1 },
 		"Alpha, automatic": func(m *BOME) { m.Alpha = stochastic.Rate{} },
-		"Inner.Size":       func(m *BOME) { m.Inner.Size = .2 },
-		"Inner, automatic": func(m *BOME) { m.Inner = stochastic.Rate{} },
-		"Outer.Size":       func(m *BOME) { m.Outer.Size = .03 },
-		"Outer, automatic": func(m *BOME) { m.Outer = stochastic.Rate{} },
+		"Inner.Size":       func(m *BOME) { m.InnerStep.Size = .2 },
+		"Inner, automatic": func(m *BOME) { m.InnerStep = stochastic.Rate{} },
+		"Outer.Size":       func(m *BOME) { m.OuterStep.Size = .03 },
+		"Outer, automatic": func(m *BOME) { m.OuterStep = stochastic.Rate{} },
 		"Eta":              func(m *BOME) { m.Eta = .3 },
 		"Control":          func(m *BOME) { m.Control = GapControl },
 		"Epsilon":          func(m *BOME) { m.Epsilon = .1 },
@@ -241,8 +243,8 @@ func TestBOMEWrongConfiguration(t *testing.T) {
 		{BOME{Batch: -1}, "batch"},
 		{BOME{InnerSteps: -1}, "inner steps"},
 		{BOME{Alpha: constant(-1)}, "approach step size"},
-		{BOME{Inner: constant(-1)}, "inner step size"},
-		{BOME{Outer: constant(math.NaN())}, "outer step size"},
+		{BOME{InnerStep: constant(-1)}, "inner step size"},
+		{BOME{OuterStep: constant(math.NaN())}, "outer step size"},
 		{BOME{Eta: -1}, "η"},
 		{BOME{Epsilon: math.Inf(1)}, "ε"},
 		{BOME{Control: 2}, "control barrier 2"},
@@ -250,15 +252,15 @@ func TestBOMEWrongConfiguration(t *testing.T) {
 		{BSG1{Batch: -1}, "batch"},
 		{BSG1{InnerSteps: -1}, "inner steps"},
 		{BSG1{Epsilon: -1}, "ε"},
-		{BSG1{Inner: constant(-1)}, "inner step size"},
-		{BSG1{Outer: constant(-1)}, "outer step size"},
+		{BSG1{InnerStep: constant(-1)}, "inner step size"},
+		{BSG1{OuterStep: constant(-1)}, "outer step size"},
 		{BVFSM{Batch: -1}, "batch"},
 		{BVFSM{Mu: -1}, "μ"},
 		{BVFSM{Theta: math.NaN()}, "θ"},
 		{BVFSM{Sigma: -1}, "σ"},
 		{BVFSM{Value: constant(-1)}, "value step size"},
-		{BVFSM{Inner: constant(-1)}, "inner step size"},
-		{BVFSM{Outer: constant(-1)}, "outer step size"},
+		{BVFSM{InnerStep: constant(-1)}, "inner step size"},
+		{BVFSM{OuterStep: constant(-1)}, "outer step size"},
 		{BVFSM{Horizon: -1}, "horizon"},
 		{BVFSM{LowerBound: math.NaN()}, "lower bound"},
 	} {
@@ -389,14 +391,14 @@ func TestBOMEOnStiffRegularisers(t *testing.T) {
 }
 
 func TestBOMERecovers(t *testing.T) {
-	for _, m := range []BOME{{InnerSteps: 20}, {InnerSteps: 20, Outer: constant(.05)}} {
+	for _, m := range []BOME{{InnerSteps: 20}, {InnerSteps: 20, OuterStep: constant(.05)}} {
 		recovers(t, m, 4000)
 	}
 }
 
 func TestBOMEExplicitDivergenceIsAnError(t *testing.T) {
 	c := bileveltest.Quadratic(6, 3, 240, 200, 6)
-	m := BOME{Alpha: constant(50), Inner: constant(50), Outer: constant(50)}
+	m := BOME{Alpha: constant(50), InnerStep: constant(50), OuterStep: constant(50)}
 	_, err := bilevel.Minimize(t.Context(), c.Problem, m, bilevel.Settings{MaxSteps: 10000})
 	var e *bilevel.NonFiniteError
 	if !errors.As(err, &e) {

@@ -33,8 +33,8 @@ type BSG1 struct {
 	Batch int
 	// InnerSteps is the number of steps of z for each one of x; 0 means 10.
 	InnerSteps int
-	// Inner is the step size of z and Outer the step size γ of x; zero means automatic.
-	Inner, Outer stochastic.Rate
+	// InnerStep is the step size of z and OuterStep the step size γ of x; zero means automatic.
+	InnerStep, OuterStep stochastic.Rate
 	// Epsilon is ε; 0 means 1e-50, which excludes nothing but a division by zero.
 	Epsilon float64
 	// Shuffle draws batches in shuffled passes instead of independently.
@@ -51,7 +51,7 @@ func (m BSG1) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err := positive("ε", m.Epsilon); err != nil {
 		return nil, err
 	}
-	if err := checkRates(namedRate{"inner", m.Inner}, namedRate{"outer", m.Outer}); err != nil {
+	if err := checkRates(namedRate{"inner", m.InnerStep}, namedRate{"outer", m.OuterStep}); err != nil {
 		return nil, err
 	}
 	if m.Batch == 0 {
@@ -69,7 +69,7 @@ func (m BSG1) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	}
 	c.y = c.z // there is one inner variable
 	r := &bsg1Run{BSG1: m, core: c, gx: make([]float64, len(c.x))}
-	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
+	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.InnerStep.Auto(), m.OuterStep.Auto()
 	if r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
 		r.kappa = a.multiplier()
@@ -94,10 +94,10 @@ func (r *bsg1Run) Step(ctx context.Context) error {
 		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dz, nil, r.z, r.x, b, w)
-		if r.Inner.Auto() {
+		if r.InnerStep.Auto() {
 			r.auto.approach(r.z, r.dz, .5)
 		} else {
-			kernel.Axpy(-r.Inner.At(t), r.dz, r.z)
+			kernel.Axpy(-r.InnerStep.At(t), r.dz, r.z)
 		}
 	}
 	b, w := r.g.next(r.xi)
@@ -105,9 +105,9 @@ func (r *bsg1Run) Step(ctx context.Context) error {
 	b, w = r.f.next(r.zeta)
 	r.f.grad(r.dy, r.dx, r.z, r.x, b, w)
 	kernel.Axpy(-kernel.Dot(r.dy, r.dz)/(kernel.Dot(r.dz, r.dz)+r.Epsilon), r.gx, r.dx)
-	r.stepX(r.Outer.At(t))
+	r.stepX(r.OuterStep.At(t))
 	r.t = t
-	if r.Outer.Auto() && !r.auto.Moving { // holding x would let ∇z g vanish
+	if r.OuterStep.Auto() && !r.auto.Moving { // holding x would let ∇z g vanish
 		r.auto.Release(t)
 	}
 	if r.auto != nil && t >= r.auto.Next {

@@ -41,8 +41,8 @@ type BVFSM struct {
 	Batch int
 	// InnerSteps is the number of steps of y and of z for each one of x; 0 means 10.
 	InnerSteps int
-	// Value is the step size of y, Inner that of z, Outer the step size γ of x; zero means automatic.
-	Value, Inner, Outer stochastic.Rate
+	// Value is the step size of y, InnerStep that of z, OuterStep the step size γ of x; zero means automatic.
+	Value, InnerStep, OuterStep stochastic.Rate
 	// Mu, Theta and Sigma are μ, θ and σ; 0 means 0.1.
 	Mu, Theta, Sigma float64
 	// Horizon is S, for a constant r; 0 means that r decays.
@@ -72,8 +72,8 @@ func (m BVFSM) check() error {
 			return err
 		}
 	}
-	if err := checkRates(namedRate{"value", m.Value}, namedRate{"inner", m.Inner},
-		namedRate{"outer", m.Outer}); err != nil {
+	if err := checkRates(namedRate{"value", m.Value}, namedRate{"inner", m.InnerStep},
+		namedRate{"outer", m.OuterStep}); err != nil {
 		return err
 	}
 	if m.Horizon < 0 {
@@ -107,7 +107,7 @@ func (m BVFSM) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	}
 	r := &bvfsmRun{BVFSM: m, core: c, y: c.z, z: c.y, dy: c.dz, dz: make([]float64, len(c.z)), gz: c.dy,
 		gx: make([]float64, len(c.x))}
-	r.draws, r.autoInner, r.autoOuter = 2*m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
+	r.draws, r.autoInner, r.autoOuter = 2*m.InnerSteps, m.InnerStep.Auto(), m.OuterStep.Auto()
 	if m.Value.Auto() || r.autoInner || r.autoOuter {
 		a := newAuto(r.core)
 		r.kappa = a.multiplier()
@@ -167,7 +167,7 @@ func (r *bvfsmRun) Step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.stepX(r.Outer.At(t))
+	r.stepX(r.OuterStep.At(t))
 	r.t = t
 	if r.auto != nil && t >= r.auto.Next {
 		r.kappa = force
@@ -202,8 +202,8 @@ func (r *bvfsmRun) stepZ(t int64, decay float64) error {
 	r.f.grad(r.dz, nil, r.z, r.x, b, w)
 	kernel.Axpy(force, r.gz, r.dz)
 	kernel.Axpy(2*r.Theta*decay, r.z, r.dz)
-	if !r.Inner.Auto() {
-		kernel.Axpy(-r.Inner.At(t), r.dz, r.z)
+	if !r.InnerStep.Auto() {
+		kernel.Axpy(-r.InnerStep.At(t), r.dz, r.z)
 		return nil
 	}
 	flat := (r.auto.f.L + 2*r.Theta*decay) / r.auto.Safety

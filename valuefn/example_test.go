@@ -60,7 +60,7 @@ func ExampleBOME() {
 }
 
 func ExampleMinimaxOPT() {
-	m := valuefn.MinimaxOPT{Alpha: 2, Growth: 2, StageSteps: 200, Stages: 4, Inner: .1, Outer: .1}
+	m := valuefn.MinimaxOPT{Alpha: 2, Growth: 2, StageSteps: 200, Stages: 4, InnerStep: .1, OuterStep: .1}
 	res, err := bilevel.Minimize(context.Background(), shrinkage(), m, bilevel.Settings{MaxSteps: 2000})
 	if err != nil {
 		fmt.Println(err)

@@ -44,9 +44,9 @@ type F2SA struct {
 	InnerSteps int
 	// Lambda is λ_t; zero means automatic.
 	Lambda Multiplier
-	// Inner is the step size β_t of z, which determines α_t too, and Outer the step size γ_t of x; zero means
+	// InnerStep is the step size β_t of z, which determines α_t too, and OuterStep the step size γ_t of x; zero means
 	// automatic.
-	Inner, Outer stochastic.Rate
+	InnerStep, OuterStep stochastic.Rate
 	// Shuffle draws batches in shuffled passes instead of independently.
 	Shuffle bool
 	// Clip bounds the norm of each of the three directions; 0 means no bound.
@@ -102,10 +102,10 @@ func (m F2SA) check() error {
 	if err := m.Lambda.check(); err != nil {
 		return err
 	}
-	if err := m.Inner.Check("inner"); err != nil {
+	if err := m.InnerStep.Check("inner"); err != nil {
 		return err
 	}
-	return m.Outer.Check("outer")
+	return m.OuterStep.Check("outer")
 }
 
 // Start begins a run.
@@ -122,23 +122,23 @@ func (m F2SA) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	}
 	if m.InnerSteps == 0 {
 		m.InnerSteps = defaultInnerSteps
-		if m.Outer.Auto() && c.parted() {
+		if m.OuterStep.Auto() && c.parted() {
 			m.InnerSteps = 1
 		}
 	}
 	r := &f2saRun{F2SA: m, core: c}
-	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.Inner.Auto(), m.Outer.Auto()
+	r.draws, r.autoInner, r.autoOuter = m.InnerSteps, m.InnerStep.Auto(), m.OuterStep.Auto()
 	d, q := len(r.z), len(r.x)
 	r.df, r.gy, r.gz = make([]float64, d), make([]float64, q), make([]float64, q)
 	r.other = sampling.NewSampler(r.xi.Partition, seed, 3, m.Shuffle)
-	if m.Lambda.Size == 0 || m.Inner.Auto() || m.Outer.Auto() {
+	if m.Lambda.Size == 0 || m.InnerStep.Auto() || m.OuterStep.Auto() {
 		a := newAuto(r.core)
 		if m.Lambda.Size == 0 {
 			r.Lambda = Multiplier{a.multiplier(), defaultGrowth}
 		}
 		r.kappa = r.Lambda.At(1)
 		a.start()
-		if m.Inner.Auto() || m.Outer.Auto() {
+		if m.InnerStep.Auto() || m.OuterStep.Auto() {
 			r.auto = a
 		}
 	}
@@ -162,7 +162,7 @@ func (r *f2saRun) Step(ctx context.Context) error {
 		}
 		b, w := r.g.next(r.xi)
 		r.g.grad(r.dy, nil, r.y, r.x, b, w)
-		if r.Inner.Auto() {
+		if r.InnerStep.Auto() {
 			r.extra.GradG += int64(b.Len()) // a second time
 		} else {
 			b, w = r.g.next(r.other)
@@ -174,10 +174,10 @@ func (r *f2saRun) Step(ctx context.Context) error {
 		kernel.Axpy(1, r.df, r.dy)
 		r.clip(r.dy)
 		r.clip(r.dz)
-		if r.Inner.Auto() {
+		if r.InnerStep.Auto() {
 			r.moveInner(lambda)
 		} else {
-			beta := r.Inner.At(t)
+			beta := r.InnerStep.At(t)
 			kernel.Axpy(-beta/(2*lambda), r.dy, r.y) // α_t = β_t/(2λ_t)
 			kernel.Axpy(-beta, r.dz, r.z)
 		}
@@ -191,7 +191,7 @@ func (r *f2saRun) Step(ctx context.Context) error {
 	kernel.Axpy(lambda, r.gy, r.dx)
 	kernel.Axpy(-lambda, r.gz, r.dx)
 	r.clip(r.dx)
-	r.stepX(r.Outer.At(t))
+	r.stepX(r.OuterStep.At(t))
 	r.t = t
 	if r.auto != nil && t >= r.auto.Next {
 		r.kappa = r.Lambda.At(t + 1)

@@ -34,8 +34,8 @@ func TestConformance(t *testing.T) {
 		{"larger λ", F2SA{Batch: 1000, Lambda: Multiplier{Size: 300}},
 			bileveltest.MethodOptions{Steps: 3000, Tol: 5e-5, Cases: cases[1:3]}},
 		{"zero value", F2SA{}, bileveltest.MethodOptions{Stochastic: true, Steps: 4000, Tol: .1, Horizon: 150}},
-		{"explicit", F2SA{Batch: 4, InnerSteps: 5, Lambda: Multiplier{5, 1. / 7}, Inner: decaying(.2, .4),
-			Outer: decaying(.1, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100,
+		{"explicit", F2SA{Batch: 4, InnerSteps: 5, Lambda: Multiplier{5, 1. / 7}, InnerStep: decaying(.2, .4),
+			OuterStep: decaying(.1, .5)}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100,
 			Cases: cases[:4]}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
@@ -84,8 +84,8 @@ func TestBiasIsOfOrderOneOverLambda(t *testing.T) {
 	for _, c := range []bileveltest.Case{bileveltest.Quadratic(2, 3, 30, 36, 1), bileveltest.Quadratic(3, 5, 30, 36, 22)} {
 		var logs, errs []float64
 		for _, lambda := range []float64{50, 150, 450} {
-			m := F2SA{Batch: 1000, InnerSteps: 20, Lambda: Multiplier{Size: lambda}, Inner: constant(.5),
-				Outer: constant(3 / lambda)}
+			m := F2SA{Batch: 1000, InnerSteps: 20, Lambda: Multiplier{Size: lambda}, InnerStep: constant(.5),
+				OuterStep: constant(3 / lambda)}
 			run, err := m.Start(c.Problem, bilevel.Point{Z: c.Solve(c.X).Z, X: c.X}, 1)
 			if err != nil {
 				t.Fatal(err)
@@ -287,7 +287,8 @@ func TestStepIsTheFormula(t *testing.T) {
 	p := logistic()
 	all, allF := bilevel.All(p.Inner), bilevel.All(p.Outer)
 	z, x := fill(6, .3), fill(6, -1)
-	m := F2SA{Batch: 1000, InnerSteps: 2, Lambda: Multiplier{3, .5}, Inner: decaying(.5, .4), Outer: decaying(.2, .7)}
+	m := F2SA{Batch: 1000, InnerSteps: 2, Lambda: Multiplier{3, .5}, InnerStep: decaying(.5, .4), OuterStep: decaying(.2,
+		.7)}
 	run, err := m.Start(p, bilevel.Point{Z: z, X: x}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -331,7 +332,7 @@ func TestStepIsTheFormula(t *testing.T) {
 
 func TestCounts(t *testing.T) {
 	p := logistic()
-	explicit := F2SA{Lambda: Multiplier{Size: 10}, Inner: constant(.1), Outer: constant(.01)}
+	explicit := F2SA{Lambda: Multiplier{Size: 10}, InnerStep: constant(.1), OuterStep: constant(.01)}
 	all, one := explicit, explicit
 	all.Batch, all.InnerSteps = 1000, 3
 	one.Batch = 1
@@ -380,7 +381,8 @@ func TestEveryKnobMatters(t *testing.T) {
 		at := minimize(t, m, p, bilevel.Settings{MaxSteps: 50, Seed: 1}).Last
 		return append(at.X, at.Z...)
 	}
-	base := F2SA{Batch: 8, InnerSteps: 4, Lambda: Multiplier{5, .1}, Inner: decaying(.1, .5), Outer: decaying(.02, .6)}
+	base := F2SA{Batch: 8, InnerSteps: 4, Lambda: Multiplier{5, .1}, InnerStep: decaying(.1, .5), OuterStep: decaying(.02,
+		.6)}
 	for _, c := range []struct {
 		knob   string
 		change func(m *F2SA)
@@ -390,12 +392,12 @@ func TestEveryKnobMatters(t *testing.T) {
 		{"Lambda.Size", func(m *F2SA) { m.Lambda.Size = 6 }},
 		{"Lambda.Growth", func(m *F2SA) { m.Lambda.Growth = .2 }},
 		{"Lambda, automatic", func(m *F2SA) { m.Lambda = Multiplier{} }},
-		{"Inner.Size", func(m *F2SA) { m.Inner.Size = .2 }},
-		{"Inner.Decay", func(m *F2SA) { m.Inner.Decay = .4 }},
-		{"Inner, automatic", func(m *F2SA) { m.Inner = stochastic.Rate{} }},
-		{"Outer.Size", func(m *F2SA) { m.Outer.Size = .03 }},
-		{"Outer.Decay", func(m *F2SA) { m.Outer.Decay = .5 }},
-		{"Outer, automatic", func(m *F2SA) { m.Outer = stochastic.Rate{} }},
+		{"Inner.Size", func(m *F2SA) { m.InnerStep.Size = .2 }},
+		{"Inner.Decay", func(m *F2SA) { m.InnerStep.Decay = .4 }},
+		{"Inner, automatic", func(m *F2SA) { m.InnerStep = stochastic.Rate{} }},
+		{"Outer.Size", func(m *F2SA) { m.OuterStep.Size = .03 }},
+		{"Outer.Decay", func(m *F2SA) { m.OuterStep.Decay = .5 }},
+		{"Outer, automatic", func(m *F2SA) { m.OuterStep = stochastic.Rate{} }},
 		{"Shuffle", func(m *F2SA) { m.Shuffle = true }},
 		{"Clip", func(m *F2SA) { m.Clip = .1 }},
 	} {
@@ -423,8 +425,8 @@ func TestWrongConfiguration(t *testing.T) {
 		{F2SA{Lambda: Multiplier{Size: math.Inf(1)}}, "multiplier"},
 		{F2SA{Lambda: Multiplier{1, -1}}, "exponent"},
 		{F2SA{Lambda: Multiplier{0, 1}}, "no Size"},
-		{F2SA{Inner: constant(-1)}, "inner step size"},
-		{F2SA{Outer: constant(math.NaN())}, "outer step size"},
+		{F2SA{InnerStep: constant(-1)}, "inner step size"},
+		{F2SA{OuterStep: constant(math.NaN())}, "outer step size"},
 		{F2SA{Clip: -1}, "clipping"},
 	} {
 		if _, err := c.m.Start(logistic(), bilevel.Point{}, 1); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -448,7 +450,7 @@ func (b badSplit) Split() (sampled, exact bilevel.Objective) { return b.Objectiv
 
 func TestExplicitDivergenceIsAnError(t *testing.T) {
 	c := bileveltest.Quadratic(6, 3, 240, 200, 6)
-	m := F2SA{Batch: 8, Lambda: Multiplier{Size: 10}, Inner: constant(50), Outer: constant(1)}
+	m := F2SA{Batch: 8, Lambda: Multiplier{Size: 10}, InnerStep: constant(50), OuterStep: constant(1)}
 	_, err := bilevel.Minimize(context.Background(), c.Problem, m, bilevel.Settings{MaxSteps: 10000})
 	var e *bilevel.NonFiniteError
 	if !errors.As(err, &e) {
@@ -489,7 +491,7 @@ func recovers(t *testing.T, m bilevel.Method, steps int) {
 }
 
 func TestAutoRecovers(t *testing.T) {
-	for _, m := range []F2SA{{Batch: 1000}, {Batch: 16}, {Batch: 16, Outer: constant(.002)}} {
+	for _, m := range []F2SA{{Batch: 1000}, {Batch: 16}, {Batch: 16, OuterStep: constant(.002)}} {
 		recovers(t, m, 5000)
 	}
 }

@@ -201,7 +201,7 @@ func (s *naive) size(r stochastic.Rate) float64 { return r.Size * math.Pow(s.t, 
 func f2sa(m F2SA, n int) func(s *naive) {
 	return func(s *naive) {
 		lambda := m.Lambda.Size * math.Pow(s.t, m.Lambda.Growth)
-		beta := s.size(m.Inner)
+		beta := s.size(m.InnerStep)
 		alpha := beta / (2 * lambda)
 		s.clip = m.Clip
 		for range n {
@@ -214,7 +214,7 @@ func f2sa(m F2SA, n int) func(s *naive) {
 		_, fx := s.f(s.y, zeta)
 		_, gy := s.g(s.y, xi)
 		_, gz := s.g(s.z, xi)
-		s.move(s.size(m.Outer), plus(plus(fx, lambda, gy), -lambda, gz))
+		s.move(s.size(m.OuterStep), plus(plus(fx, lambda, gy), -lambda, gz))
 	}
 }
 
@@ -243,8 +243,8 @@ func bome(m BOME, n int, eta, epsilon float64) func(s *naive) {
 			bz, bx = make([]float64, len(dz)), make([]float64, len(dx))
 		}
 		bz, bx = plus(dz, m.Momentum, bz), plus(dx, m.Momentum, bx)
-		s.y = plus(s.y, -s.size(m.Inner), bz)
-		s.move(s.size(m.Outer), bx)
+		s.y = plus(s.y, -s.size(m.InnerStep), bz)
+		s.move(s.size(m.OuterStep), bx)
 	}
 }
 
@@ -258,17 +258,17 @@ func minimaxopt(m MinimaxOPT, growth float64, k, stages int) func(s *naive) {
 			c := m.Floor + (1-m.Floor)*(1+math.Cos(math.Pi*float64(min(t, k*stages))/float64(k*stages)))/2
 			fall, fallX = c*fall, c*fallX
 		}
-		penalised := m.Penalised
+		penalised := m.PenalisedStep
 		if penalised == 0 {
-			penalised = m.Inner
+			penalised = m.InnerStep
 		}
 		zeta, xi := s.zeta(), s.xi()
 		fu, fx := s.f(s.y, zeta)
 		gu, gxu := s.g(s.y, xi)
 		gw, gxw := s.g(s.z, xi)
-		s.z = plus(s.z, -m.Inner*fall*alpha, gw)
+		s.z = plus(s.z, -m.InnerStep*fall*alpha, gw)
 		s.y = plus(s.y, -penalised*fall, plus(fu, alpha, gu))
-		s.move(m.Outer*fallX, plus(plus(fx, alpha, gxu), -alpha, gxw))
+		s.move(m.OuterStep*fallX, plus(plus(fx, alpha, gxu), -alpha, gxw))
 	}
 }
 
@@ -281,7 +281,7 @@ func vpbgd(m VPBGD, ramp, n int) func(s *naive) {
 		if tol == 0 {
 			tol = slope / (100 * gamma)
 		}
-		beta, share := s.size(m.Inner), math.Min(1/gamma, 1)
+		beta, share := s.size(m.InnerStep), math.Min(1/gamma, 1)
 		for range n {
 			d, _ := s.g(s.z, s.all)
 			if math.Sqrt(dot(d, d)) <= tol {
@@ -294,7 +294,7 @@ func vpbgd(m VPBGD, ramp, n int) func(s *naive) {
 		_, gxw := s.g(s.z, s.all)
 		slope = math.Sqrt(dot(fu, fu))
 		s.y = plus(s.y, -beta*share, plus(fu, gamma, gu))
-		s.move(s.size(m.Outer)*share, plus(plus(fx, gamma, gxu), -gamma, gxw))
+		s.move(s.size(m.OuterStep)*share, plus(plus(fx, gamma, gxu), -gamma, gxw))
 	}
 }
 
@@ -303,12 +303,12 @@ func bsg1(m BSG1, n int) func(s *naive) {
 	return func(s *naive) {
 		for range n {
 			d, _ := s.g(s.z, s.xi())
-			s.z = plus(s.z, -s.size(m.Inner), d)
+			s.z = plus(s.z, -s.size(m.InnerStep), d)
 		}
 		xi, zeta := s.xi(), s.zeta()
 		gz, gx := s.g(s.z, xi)
 		fz, fx := s.f(s.z, zeta)
-		s.move(s.size(m.Outer), plus(fx, -dot(fz, gz)/(dot(gz, gz)+m.Epsilon), gx))
+		s.move(s.size(m.OuterStep), plus(fx, -dot(fz, gz)/(dot(gz, gz)+m.Epsilon), gx))
 	}
 }
 
@@ -331,13 +331,13 @@ func bvfsm(m BVFSM, n int, mu, theta, sigma float64) func(s *naive) {
 			xi, zeta := s.xi(), s.zeta()
 			fz, _ := s.f(s.y, zeta)
 			gz, _ := s.g(s.y, xi)
-			s.y = plus(s.y, -s.size(m.Inner), plus(plus(fz, force(xi), gz), 2*theta*r, s.y))
+			s.y = plus(s.y, -s.size(m.InnerStep), plus(plus(fz, force(xi), gz), 2*theta*r, s.y))
 		}
 		xi, zeta := s.xi(), s.zeta()
 		_, fx := s.f(s.y, zeta)
 		_, gx := s.g(s.y, xi)
 		_, hx := s.g(s.z, xi)
-		s.move(s.size(m.Outer), plus(plus(fx, force(xi), gx), -force(xi), hx))
+		s.move(s.size(m.OuterStep), plus(plus(fx, force(xi), gx), -force(xi), hx))
 	}
 }
 
@@ -406,34 +406,34 @@ func TestSampledStepsAreTheFormulas(t *testing.T) {
 					compare(t, fmt.Sprintf("%T%+v, %s", m, m, c.name), m, next, shown, c.p, c.at, batch, shuffle, steps)
 				}
 				for _, m := range []F2SA{
-					{Lambda: Multiplier{3, .5}, InnerSteps: 2, Inner: r, Outer: out},
-					{Lambda: Multiplier{2, 1. / 7}, InnerSteps: 3, Inner: constant(.2), Outer: constant(.1), Clip: .3},
+					{Lambda: Multiplier{3, .5}, InnerSteps: 2, InnerStep: r, OuterStep: out},
+					{Lambda: Multiplier{2, 1. / 7}, InnerSteps: 3, InnerStep: constant(.2), OuterStep: constant(.1), Clip: .3},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
 					check(m, f2sa(m, m.InnerSteps), z)
 				}
 				for _, m := range []BOME{
-					{InnerSteps: 3, Alpha: decaying(.4, .8), Inner: r, Outer: out, Eta: .8, Epsilon: .05},
-					{InnerSteps: 2, Alpha: constant(.3), Inner: r, Outer: out, Control: GapControl, Eta: .3,
+					{InnerSteps: 3, Alpha: decaying(.4, .8), InnerStep: r, OuterStep: out, Eta: .8, Epsilon: .05},
+					{InnerSteps: 2, Alpha: constant(.3), InnerStep: r, OuterStep: out, Control: GapControl, Eta: .3,
 						Epsilon: .01, Momentum: .6},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
 					check(m, bome(m, m.InnerSteps, m.Eta, m.Epsilon), y)
 				}
 				for _, m := range []MinimaxOPT{
-					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, Inner: .05, Outer: .02},
-					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, Inner: .05, Penalised: .04, Outer: .02,
+					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, InnerStep: .05, OuterStep: .02},
+					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, InnerStep: .05, PenalisedStep: .04, OuterStep: .02,
 						OuterScaling: .5, Cosine: true, Floor: .2},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
 					check(m, minimaxopt(m, m.Growth, m.StageSteps, m.Stages), z)
 				}
-				b := BSG1{Batch: batch, Shuffle: shuffle, InnerSteps: 2, Inner: r, Outer: out, Epsilon: .1}
+				b := BSG1{Batch: batch, Shuffle: shuffle, InnerSteps: 2, InnerStep: r, OuterStep: out, Epsilon: .1}
 				check(b, bsg1(b, 2), z)
 				for _, m := range []BVFSM{
-					{InnerSteps: 2, Value: r, Inner: constant(.1), Outer: out, Mu: .2, Theta: .3, Sigma: .7,
+					{InnerSteps: 2, Value: r, InnerStep: constant(.1), OuterStep: out, Mu: .2, Theta: .3, Sigma: .7,
 						LowerBound: -.5},
-					{InnerSteps: 3, Value: constant(.1), Inner: r, Outer: out, Mu: .2, Theta: .3, Sigma: .7,
+					{InnerSteps: 3, Value: constant(.1), InnerStep: r, OuterStep: out, Mu: .2, Theta: .3, Sigma: .7,
 						Horizon: 20},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
@@ -456,25 +456,25 @@ func TestDefaultsAreTheFormulas(t *testing.T) {
 		t.Helper()
 		compare(t, fmt.Sprintf("%T%+v", m, m), m, next, shown, p, at, batch, false, steps)
 	}
-	f := F2SA{Lambda: Multiplier{Size: 3}, Inner: r, Outer: out}
+	f := F2SA{Lambda: Multiplier{Size: 3}, InnerStep: r, OuterStep: out}
 	check(f, f2sa(f, 10), z, 64, 4)
-	b := BOME{Alpha: r, Inner: r, Outer: out}
+	b := BOME{Alpha: r, InnerStep: r, OuterStep: out}
 	check(b, bome(b, 10, .5, 1e-8), y, 131, 4)
 	b.Control = GapControl
 	check(b, bome(b, 10, .5, 1e-8), y, 131, 4)
-	s := BSG1{Inner: r, Outer: out}
+	s := BSG1{InnerStep: r, OuterStep: out}
 	check(s, bsg1(s, 10), z, 131, 2)
-	v := BVFSM{Value: r, Inner: constant(.1), Outer: out}
+	v := BVFSM{Value: r, InnerStep: constant(.1), OuterStep: out}
 	check(v, bvfsm(v, 10, .1, .1, .1), y, 131, 4)
-	m := MinimaxOPT{Alpha: 1, Inner: .1, Outer: .02}
+	m := MinimaxOPT{Alpha: 1, InnerStep: .1, OuterStep: .02}
 	check(m, minimaxopt(m, 1.5, 500, 7), z, 64, 4)
 	// Through the last stage, and past the growth of the penalty.
 	p = small
-	m = MinimaxOPT{Alpha: 1, Inner: .1, Outer: .02}
+	m = MinimaxOPT{Alpha: 1, InnerStep: .1, OuterStep: .02}
 	check(m, minimaxopt(m, 1.5, 500, 7), z, 131, 3510)
-	k := VPBGD{Gamma: 5, Inner: r, Outer: out}
+	k := VPBGD{Gamma: 5, InnerStep: r, OuterStep: out}
 	check(k, vpbgd(k, 500, 100), z, 131, 510)
-	k = VPBGD{Gamma: 5, Ramp: 4, InnerSteps: 3, Tol: 1e-9, Inner: decaying(.3, .4), Outer: out}
+	k = VPBGD{Gamma: 5, Ramp: 4, InnerSteps: 3, Tol: 1e-9, InnerStep: decaying(.3, .4), OuterStep: out}
 	check(k, vpbgd(k, 4, 3), z, 131, 8)
 }
 
@@ -501,7 +501,7 @@ func TestAutomaticInnerStepsDecay(t *testing.T) {
 		Eval:     func(z, x []float64, _ bilevel.Batch) float64 { return z[0] + x[0]*x[0] },
 		Gradient: func(dz, dx, _, x []float64, _ bilevel.Batch) { dz[0], dx[0] = 1, 2*x[0] },
 	}
-	m := F2SA{Batch: 1, InnerSteps: 1, Lambda: Multiplier{Size: 10}, Outer: constant(.1)}
+	m := F2SA{Batch: 1, InnerSteps: 1, Lambda: Multiplier{Size: 10}, OuterStep: constant(.1)}
 	run, err := m.Start(&bilevel.Problem{Inner: g, Outer: f}, bilevel.Point{}, 1)
 	if err != nil {
 		t.Fatal(err)

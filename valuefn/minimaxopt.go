@@ -56,8 +56,9 @@ type MinimaxOPT struct {
 	StageSteps int
 	// Stages is N; 0 means 7.
 	Stages int
-	// Inner is the first η_ω, Penalised that of u and Outer η_x; 0 means automatic, and for Penalised Inner.
-	Inner, Penalised, Outer float64
+	// InnerStep is the first η_ω, PenalisedStep that of u and OuterStep η_x; 0 means automatic, and for PenalisedStep
+	// InnerStep.
+	InnerStep, PenalisedStep, OuterStep float64
 	// OuterScaling is a power: η_x in stage i is its first value times τ^(−i·OuterScaling). 0 does not scale, 1 scales
 	// like the others.
 	OuterScaling float64
@@ -103,24 +104,24 @@ func (m MinimaxOPT) check() error {
 		return fmt.Errorf("valuefn: step sizes that fall to %v of the first; give a number between 0 and 1", m.Floor)
 	case m.Floor > 0 && !m.Cosine:
 		return fmt.Errorf("valuefn: Floor is %v without Cosine, which alone reads it", m.Floor)
-	case m.Inner == 0 && m.Penalised != 0:
-		return fmt.Errorf("valuefn: Penalised is %v and Inner is automatic: the steps of u and ω are automatic together",
-			m.Penalised)
-	case m.Inner == 0 && m.InnerOptimizer != nil:
-		return fmt.Errorf("valuefn: %T makes directions of u and ω, whose automatic steps are for gradients: set Inner",
+	case m.InnerStep == 0 && m.PenalisedStep != 0:
+		return fmt.Errorf("valuefn: PenalisedStep is %v and InnerStep automatic: the steps of u and ω are automatic together",
+			m.PenalisedStep)
+	case m.InnerStep == 0 && m.InnerOptimizer != nil:
+		return fmt.Errorf("valuefn: %T makes directions of u and ω, whose automatic steps are for gradients: set InnerStep",
 			m.InnerOptimizer)
-	case m.Outer == 0 && m.OuterOptimizer != nil:
-		return fmt.Errorf("valuefn: %T makes directions of x, whose automatic steps are for gradients: set Outer",
+	case m.OuterStep == 0 && m.OuterOptimizer != nil:
+		return fmt.Errorf("valuefn: %T makes directions of x, whose automatic steps are for gradients: set OuterStep",
 			m.OuterOptimizer)
-	case m.Cosine && (m.Inner == 0 || m.Outer == 0):
-		return fmt.Errorf("valuefn: Cosine is for step sizes that are given: set Inner and Outer")
-	case m.OuterScaling != 0 && m.Outer == 0:
-		return fmt.Errorf("valuefn: OuterScaling is for a step size that is given: set Outer")
+	case m.Cosine && (m.InnerStep == 0 || m.OuterStep == 0):
+		return fmt.Errorf("valuefn: Cosine is for step sizes that are given: set InnerStep and OuterStep")
+	case m.OuterScaling != 0 && m.OuterStep == 0:
+		return fmt.Errorf("valuefn: OuterScaling is for a step size that is given: set OuterStep")
 	}
 	for _, s := range []struct {
 		name string
 		size float64
-	}{{"inner", m.Inner}, {"penalised", m.Penalised}, {"outer", m.Outer}} {
+	}{{"inner", m.InnerStep}, {"penalised", m.PenalisedStep}, {"outer", m.OuterStep}} {
 		if !finite(s.size) {
 			return fmt.Errorf("valuefn: the %s step size is %v; it must be positive, or 0 for an automatic one", s.name, s.size)
 		}
@@ -142,8 +143,8 @@ func (m MinimaxOPT) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bi
 	if m.Stages == 0 {
 		m.Stages = defaultStages
 	}
-	if m.Penalised == 0 {
-		m.Penalised = m.Inner
+	if m.PenalisedStep == 0 {
+		m.PenalisedStep = m.InnerStep
 	}
 	if m.Batch == 0 {
 		m.Batch = defaultBatch
@@ -152,7 +153,7 @@ func (m MinimaxOPT) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bi
 	if err != nil {
 		return nil, err
 	}
-	c.draws, c.autoInner, c.autoOuter = 1, m.Inner == 0, m.Outer == 0
+	c.draws, c.autoInner, c.autoOuter = 1, m.InnerStep == 0, m.OuterStep == 0
 	r := &minimaxRun{core: c, m: m, scale: 1, outerScale: 1, df: make([]float64, len(c.z)), fx: make([]float64, len(c.x))}
 	for _, o := range []struct {
 		rule *hypergrad.Directions
@@ -221,14 +222,14 @@ func (r *minimaxRun) Step(ctx context.Context) error {
 	r.f.grad(r.df, r.fx, r.y, r.x, bf, wf)
 	b, w := r.g.next(r.xi)
 	r.extra.GradG += int64(b.Len()) // a second time
-	if plain := !r.autoInner && r.ruleU == nil && r.m.Penalised == r.m.Inner; plain {
-		r.g.descend(r.dy, r.dz, r.dx, r.y, r.z, r.x, r.df, r.m.Inner*eta*alpha, r.m.Inner*eta, b, w)
+	if plain := !r.autoInner && r.ruleU == nil && r.m.PenalisedStep == r.m.InnerStep; plain {
+		r.g.descend(r.dy, r.dz, r.dx, r.y, r.z, r.x, r.df, r.m.InnerStep*eta*alpha, r.m.InnerStep*eta, b, w)
 	} else {
 		r.g.pair(r.dy, r.dz, r.dx, r.y, r.z, r.x, b, w)
 		r.moveInner(alpha, eta)
 	}
 	kernel.Axpby(1, r.fx, alpha, r.dx) // ∇x f + α(∇x g(u, x) − ∇x g(ω, x))
-	switch step := r.m.Outer * r.outerScale * cosine; {
+	switch step := r.m.OuterStep * r.outerScale * cosine; {
 	case r.ruleX == nil:
 		r.stepX(step)
 	default:
@@ -265,16 +266,16 @@ func (r *minimaxRun) moveInner(alpha, eta float64) {
 			w[i] -= beta * s * dw[i]
 		}
 	case r.ruleU == nil:
-		kernel.Axpy(-r.m.Penalised*eta, df, u)
-		kernel.Axpy(-r.m.Penalised*eta*alpha, du, u)
-		kernel.Axpy(-r.m.Inner*eta*alpha, dw, w)
+		kernel.Axpy(-r.m.PenalisedStep*eta, df, u)
+		kernel.Axpy(-r.m.PenalisedStep*eta*alpha, du, u)
+		kernel.Axpy(-r.m.InnerStep*eta*alpha, dw, w)
 	default:
 		kernel.Axpby(1, df, alpha, du)
 		r.ruleU.Next(r.dir, du)
-		kernel.Axpy(-r.m.Penalised*eta, r.dir, u)
+		kernel.Axpy(-r.m.PenalisedStep*eta, r.dir, u)
 		kernel.Scale(alpha, dw)
 		r.ruleW.Next(r.dir, dw)
-		kernel.Axpy(-r.m.Inner*eta, r.dir, w)
+		kernel.Axpy(-r.m.InnerStep*eta, r.dir, w)
 	}
 }
 

@@ -27,10 +27,10 @@ func TestMinimaxOPTConformance(t *testing.T) {
 		// A step has one step of u and ω, of which F2SA makes ten.
 		{"full batch", MinimaxOPT{Batch: 1000}, bileveltest.MethodOptions{Steps: 6000, Tol: 5e-4, Horizon: 50}},
 		{"zero value", MinimaxOPT{}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .1, Horizon: 150}},
-		{"explicit", MinimaxOPT{Batch: 4, Alpha: 5, Growth: 2, StageSteps: 4000, Stages: 3, Inner: .02, Outer: .1,
+		{"explicit", MinimaxOPT{Batch: 4, Alpha: 5, Growth: 2, StageSteps: 4000, Stages: 3, InnerStep: .02, OuterStep: .1,
 			Cosine: true, Floor: .01}, bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100,
 			Cases: cases[:4]}},
-		{"momentum and Adam", MinimaxOPT{Batch: 4, Shuffle: true, Alpha: 5, StageSteps: 20, Inner: .004, Outer: .002,
+		{"momentum and Adam", MinimaxOPT{Batch: 4, Shuffle: true, Alpha: 5, StageSteps: 20, InnerStep: .004, OuterStep: .002,
 			InnerOptimizer: hypergrad.Momentum{}, OuterOptimizer: hypergrad.Adam{}},
 			bileveltest.MethodOptions{Stochastic: true, Steps: 20000, Tol: .3, Horizon: 100, Cases: cases[:1]}},
 	} {
@@ -140,7 +140,7 @@ func line(least float64) *bilevel.Problem {
 
 func TestOneDimensionalLeastSquares(t *testing.T) {
 	for _, alpha := range []float64{.5, 4, 100} {
-		m := MinimaxOPT{Alpha: alpha, Stages: 1, Inner: .3 / (1 + alpha), Outer: .02}
+		m := MinimaxOPT{Alpha: alpha, Stages: 1, InnerStep: .3 / (1 + alpha), OuterStep: .02}
 		// The two problems have one solution, whatever α is.
 		r := follow(t, m, line(0), bilevel.Point{}, 20000).(*minimaxRun)
 		if math.Abs(r.x[0]-.5) > 1e-6 || math.Abs(r.y[0]-2) > 1e-6 || math.Abs(r.z[0]-2) > 1e-6 {
@@ -159,7 +159,7 @@ func TestOneDimensionalLeastSquares(t *testing.T) {
 
 // Where η_x is scaled like the others all that x can travel is a geometric series, and x stops short.
 func TestOuterStepIsNotScaledByDefault(t *testing.T) {
-	m := MinimaxOPT{Alpha: 4, Growth: 2, Stages: 12, StageSteps: 300, Inner: .06, Outer: .003}
+	m := MinimaxOPT{Alpha: 4, Growth: 2, Stages: 12, StageSteps: 300, InnerStep: .06, OuterStep: .003}
 	scaled := m
 	scaled.OuterScaling = 1
 	at := bilevel.Point{X: []float64{2}}
@@ -191,7 +191,7 @@ func TestTermsOfGShareTheirBatch(t *testing.T) {
 	var g, f []bilevel.Batch
 	p := *c.Problem
 	p.Inner, p.Outer = seen{p.Inner, &g}, seen{p.Outer, &f}
-	m := MinimaxOPT{Batch: 8, Alpha: 32, Inner: .01, Outer: .001}
+	m := MinimaxOPT{Batch: 8, Alpha: 32, InnerStep: .01, OuterStep: .001}
 	r := follow(t, m, &p, bilevel.Point{}, 300).(*minimaxRun)
 	if len(g) != 600 || len(f) != 300 {
 		t.Fatalf("%d gradients of g and %d of f in 300 steps", len(g), len(f))
@@ -245,7 +245,8 @@ func TestTermsOfGShareTheirBatch(t *testing.T) {
 func TestMinimaxOPTStepIsTheFormula(t *testing.T) {
 	p := logistic()
 	all, allF := bilevel.All(p.Inner), bilevel.All(p.Outer)
-	base := MinimaxOPT{Batch: 1000, Alpha: 3, Growth: 2, StageSteps: 3, Stages: 2, Inner: .1, Penalised: .05, Outer: .2}
+	base := MinimaxOPT{Batch: 1000, Alpha: 3, Growth: 2, StageSteps: 3, Stages: 2, InnerStep: .1, PenalisedStep: .05,
+		OuterStep: .2}
 	cosine := base
 	cosine.Cosine, cosine.Floor, cosine.OuterScaling = true, .1, .5
 	momentum := cosine
@@ -297,7 +298,7 @@ func TestMinimaxOPTStepIsTheFormula(t *testing.T) {
 }
 
 func TestCosineEndsTheRun(t *testing.T) {
-	m := MinimaxOPT{Alpha: 4, StageSteps: 5, Stages: 2, Inner: .05, Outer: .01, Cosine: true}
+	m := MinimaxOPT{Alpha: 4, StageSteps: 5, Stages: 2, InnerStep: .05, OuterStep: .01, Cosine: true}
 	run := follow(t, m, line(0), bilevel.Point{}, 10)
 	if err := run.Step(context.Background()); !errors.Is(err, bilevel.ErrDone) {
 		t.Errorf("step 11 of 10: error %v, want ErrDone", err)
@@ -308,7 +309,7 @@ func TestCosineEndsTheRun(t *testing.T) {
 
 func TestMinimaxOPTCounts(t *testing.T) {
 	p := logistic()
-	m := MinimaxOPT{Batch: 1000, Alpha: 10, Inner: .01, Outer: .01}
+	m := MinimaxOPT{Batch: 1000, Alpha: 10, InnerStep: .01, OuterStep: .01}
 	if got, want := minimize(t, m, p, bilevel.Settings{MaxSteps: 5}).Counts, (bilevel.Counts{GradF: 5 * 77,
 		GradG: 5 * 2 * 131}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
@@ -360,7 +361,7 @@ func TestFastPathIsTheGenericOne(t *testing.T) {
 	p := logistic()
 	q := *p
 	q.Inner = noPairs{p.Inner}
-	m := MinimaxOPT{Batch: 16, Alpha: 20, StageSteps: 300, Inner: .02, Outer: .02}
+	m := MinimaxOPT{Batch: 16, Alpha: 20, StageSteps: 300, InnerStep: .02, OuterStep: .02}
 	s := bilevel.Settings{MaxSteps: 2000, Seed: 1}
 	got, want := minimize(t, m, p, s).Last, minimize(t, m, &q, s).Last
 	if distance(got.X, want.X) > 1e-10 || distance(got.Z, want.Z) > 1e-10 {
@@ -384,7 +385,7 @@ func (k keeping) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilev
 func TestMinimaxOPTCheckpointsAreComplete(t *testing.T) {
 	for _, m := range []MinimaxOPT{
 		{Batch: 16, StageSteps: 300},
-		{Batch: 16, Alpha: 5, StageSteps: 300, Inner: .01, Outer: .001, InnerOptimizer: hypergrad.Momentum{},
+		{Batch: 16, Alpha: 5, StageSteps: 300, InnerStep: .01, OuterStep: .001, InnerOptimizer: hypergrad.Momentum{},
 			OuterOptimizer: hypergrad.Adam{}, OuterScaling: .5},
 	} {
 		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true, MaxSteps: 1001}
@@ -418,8 +419,9 @@ func TestEveryKnobOfMinimaxOPTMatters(t *testing.T) {
 		at := minimize(t, m, p, bilevel.Settings{MaxSteps: 60, Seed: 1}).Last
 		return append(at.X, at.Z...)
 	}
-	base := MinimaxOPT{Batch: 8, Alpha: 5, Growth: 2, StageSteps: 20, Stages: 3, Inner: .02, Outer: .02, Cosine: true,
-		Floor: .1}
+	base := MinimaxOPT{Batch: 8, Alpha: 5, Growth: 2, StageSteps: 20, Stages: 3, InnerStep: .02, OuterStep: .02,
+		Cosine: true,
+		Floor:  .1}
 	for _, c := range []struct {
 		knob   string
 		change func(m *MinimaxOPT)
@@ -430,11 +432,11 @@ func TestEveryKnobOfMinimaxOPTMatters(t *testing.T) {
 		{"Growth", func(m *MinimaxOPT) { m.Growth = 3 }},
 		{"StageSteps", func(m *MinimaxOPT) { m.StageSteps = 30 }},
 		{"Stages", func(m *MinimaxOPT) { m.Stages = 2 }},
-		{"Inner", func(m *MinimaxOPT) { m.Inner = .03 }},
-		{"Inner, automatic", func(m *MinimaxOPT) { m.Inner, m.Cosine, m.Floor = 0, false, 0 }},
-		{"Penalised", func(m *MinimaxOPT) { m.Penalised = .03 }},
-		{"Outer", func(m *MinimaxOPT) { m.Outer = .03 }},
-		{"Outer, automatic", func(m *MinimaxOPT) { m.Outer, m.Cosine, m.Floor = 0, false, 0 }},
+		{"Inner", func(m *MinimaxOPT) { m.InnerStep = .03 }},
+		{"Inner, automatic", func(m *MinimaxOPT) { m.InnerStep, m.Cosine, m.Floor = 0, false, 0 }},
+		{"Penalised", func(m *MinimaxOPT) { m.PenalisedStep = .03 }},
+		{"Outer", func(m *MinimaxOPT) { m.OuterStep = .03 }},
+		{"Outer, automatic", func(m *MinimaxOPT) { m.OuterStep, m.Cosine, m.Floor = 0, false, 0 }},
 		{"OuterScaling", func(m *MinimaxOPT) { m.OuterScaling = 1 }},
 		{"Cosine", func(m *MinimaxOPT) { m.Cosine, m.Floor = false, 0 }},
 		{"Floor", func(m *MinimaxOPT) { m.Floor = .2 }},
@@ -449,7 +451,7 @@ func TestEveryKnobOfMinimaxOPTMatters(t *testing.T) {
 		}
 	}
 	m := base
-	m.InnerOptimizer, m.OuterOptimizer, m.Penalised = hypergrad.GD{}, hypergrad.GD{}, m.Inner
+	m.InnerOptimizer, m.OuterOptimizer, m.PenalisedStep = hypergrad.GD{}, hypergrad.GD{}, m.InnerStep
 	if !slices.Equal(last(m), last(base)) {
 		t.Error("gradient descent by name is not what the zero value is")
 	}
@@ -467,18 +469,18 @@ func TestWrongMinimaxOPT(t *testing.T) {
 		{MinimaxOPT{Growth: math.Inf(1)}, "above 1"},
 		{MinimaxOPT{StageSteps: -1}, "stages"},
 		{MinimaxOPT{Stages: -1}, "stages"},
-		{MinimaxOPT{Inner: -1}, "inner step size"},
-		{MinimaxOPT{Inner: 1, Penalised: math.Inf(1)}, "penalised step size"},
-		{MinimaxOPT{Outer: math.NaN()}, "outer step size"},
-		{MinimaxOPT{Penalised: 1}, "together"},
-		{MinimaxOPT{Outer: 1, OuterScaling: -1}, "power"},
-		{MinimaxOPT{OuterScaling: 1}, "set Outer"},
-		{MinimaxOPT{Cosine: true, Inner: 1}, "set Inner and Outer"},
+		{MinimaxOPT{InnerStep: -1}, "inner step size"},
+		{MinimaxOPT{InnerStep: 1, PenalisedStep: math.Inf(1)}, "penalised step size"},
+		{MinimaxOPT{OuterStep: math.NaN()}, "outer step size"},
+		{MinimaxOPT{PenalisedStep: 1}, "together"},
+		{MinimaxOPT{OuterStep: 1, OuterScaling: -1}, "power"},
+		{MinimaxOPT{OuterScaling: 1}, "set OuterStep"},
+		{MinimaxOPT{Cosine: true, InnerStep: 1}, "set InnerStep and OuterStep"},
 		{MinimaxOPT{Floor: .1}, "without Cosine"},
-		{MinimaxOPT{Cosine: true, Inner: 1, Outer: 1, Floor: 2}, "between 0 and 1"},
-		{MinimaxOPT{InnerOptimizer: hypergrad.Adam{}}, "set Inner"},
-		{MinimaxOPT{Inner: 1, OuterOptimizer: hypergrad.Adam{}}, "set Outer"},
-		{MinimaxOPT{Inner: 1, InnerOptimizer: hypergrad.Momentum{Mu: 2}}, "Momentum"},
+		{MinimaxOPT{Cosine: true, InnerStep: 1, OuterStep: 1, Floor: 2}, "between 0 and 1"},
+		{MinimaxOPT{InnerOptimizer: hypergrad.Adam{}}, "set InnerStep"},
+		{MinimaxOPT{InnerStep: 1, OuterOptimizer: hypergrad.Adam{}}, "set OuterStep"},
+		{MinimaxOPT{InnerStep: 1, InnerOptimizer: hypergrad.Momentum{Mu: 2}}, "Momentum"},
 	} {
 		if _, err := c.m.Start(logistic(), bilevel.Point{}, 1); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one about %q", c.m, err, c.want)

@@ -21,8 +21,9 @@ func outer(t *testing.T, p *bilevel.Problem, m bilevel.Method, at bilevel.Point,
 
 // plain has one step size for both variables.
 func plain(innerSteps int, eta, alpha, step, epsilon float64) BOME {
-	return BOME{InnerSteps: innerSteps, Eta: eta, Alpha: constant(alpha), Inner: constant(step), Outer: constant(step),
-		Epsilon: epsilon}
+	return BOME{InnerSteps: innerSteps, Eta: eta, Alpha: constant(alpha), InnerStep: constant(step),
+		OuterStep: constant(step),
+		Epsilon:   epsilon}
 }
 
 // The numbers of the authors' code after 5000 steps.
@@ -130,17 +131,17 @@ func TestBaselinesOnToys(t *testing.T) {
 	p := toy.Coreset()
 	// In float64. Single precision, in which the authors computed 0.9028, moves the fourth digit of this one: the
 	// quotient of the method is one of gradients of 1e-6 at the end.
-	f, _ := outer(t, p, BSG1{Inner: constant(.05), Outer: constant(.05)}, toy.CoresetStarts()[0], 5000)
+	f, _ := outer(t, p, BSG1{InnerStep: constant(.05), OuterStep: constant(.05)}, toy.CoresetStarts()[0], 5000)
 	if !agrees(f, .902669, 2e-6) || math.Abs(f-.9028) > 2e-4 {
 		t.Errorf("BSG-1: f = %.6g, want 0.902669", f)
 	}
 	for _, at := range toy.CoresetStarts() {
-		m := BVFSM{Value: constant(.05), Inner: constant(.05), Outer: constant(.05), Horizon: 5000}
+		m := BVFSM{Value: constant(.05), InnerStep: constant(.05), OuterStep: constant(.05), Horizon: 5000}
 		if f, _ := outer(t, p, m, at, 5000); !agrees(f, .4419, 1e-4) {
 			t.Errorf("BVFSM from %v: f = %.6g, want 0.4419", at.Z, f)
 		}
 	}
-	if f, last := outer(t, toy.NoSingleton(), BSG1{Inner: constant(.5), Outer: constant(.5), Epsilon: 1e-8},
+	if f, last := outer(t, toy.NoSingleton(), BSG1{InnerStep: constant(.5), OuterStep: constant(.5), Epsilon: 1e-8},
 		bilevel.Point{}, 2000); f != .5 {
 		t.Errorf("BSG-1 without singleton: f = %g at %v", f, last)
 	}

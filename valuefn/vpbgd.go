@@ -42,8 +42,9 @@ type VPBGD struct {
 	// Tol is the norm of ∇z g(ω, x) that ends an inner solve; 0 means automatic, a hundredth of ‖∇z f(u, x)‖/γ, which is
 	// what ‖∇z g(u, x)‖ comes to.
 	Tol float64
-	// Inner is the step size β_k of ω, which is that of u too, and Outer the step size α_k of x; zero means automatic.
-	Inner, Outer stochastic.Rate
+	// InnerStep is the step size β_k of ω, which is that of u too, and OuterStep the step size α_k of x; zero means
+	// automatic.
+	InnerStep, OuterStep stochastic.Rate
 }
 
 var _ bilevel.Method = VPBGD{}
@@ -67,10 +68,10 @@ func (m VPBGD) check() error {
 		return fmt.Errorf("valuefn: the tolerance of inner solves is %v; it must be positive, or 0 for an automatic one",
 			m.Tol)
 	}
-	if err := m.Inner.Check("inner"); err != nil {
+	if err := m.InnerStep.Check("inner"); err != nil {
 		return err
 	}
-	return m.Outer.Check("outer")
+	return m.OuterStep.Check("outer")
 }
 
 // Start begins a run.
@@ -88,7 +89,7 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err != nil {
 		return nil, err
 	}
-	c.draws, c.solves, c.autoInner, c.autoOuter = 1, true, m.Inner.Auto(), m.Outer.Auto()
+	c.draws, c.solves, c.autoInner, c.autoOuter = 1, true, m.InnerStep.Auto(), m.OuterStep.Auto()
 	r := &vpbgdRun{core: c, m: m, last: m.Gamma, df: make([]float64, len(c.z)), fx: make([]float64, len(c.x)),
 		gx: make([]float64, len(c.x))}
 	if m.Gamma == 0 || r.autoInner || r.autoOuter {
@@ -146,9 +147,9 @@ func (r *vpbgdRun) Step(ctx context.Context) error {
 			r.y[i] -= s / gamma * r.dy[i]
 		}
 	} else {
-		kernel.Axpy(-r.m.Inner.At(t)*share, r.dy, r.y)
+		kernel.Axpy(-r.m.InnerStep.At(t)*share, r.dy, r.y)
 	}
-	r.stepX(r.m.Outer.At(t) * share)
+	r.stepX(r.m.OuterStep.At(t) * share)
 	r.t = t
 	if r.auto != nil && t >= r.auto.Next {
 		r.auto.Look(r.t)
@@ -172,7 +173,7 @@ func (r *vpbgdRun) solve(ctx context.Context, all bilevel.Batch) error {
 			return nil
 		}
 		if !r.autoInner {
-			kernel.Axpy(-r.m.Inner.At(r.t+1), r.dz, r.z)
+			kernel.Axpy(-r.m.InnerStep.At(r.t+1), r.dz, r.z)
 			continue
 		}
 		r.auto.approach(r.z, r.dz, 1)

@@ -21,7 +21,7 @@ func TestVPBGDConformance(t *testing.T) {
 		o    bileveltest.MethodOptions
 	}{
 		{"zero value", VPBGD{}, bileveltest.MethodOptions{Steps: 4000, Tol: 5e-4, Horizon: 60}},
-		{"explicit", VPBGD{Gamma: 100, Ramp: 200, InnerSteps: 20, Tol: 1e-4, Inner: constant(.2), Outer: constant(5)},
+		{"explicit", VPBGD{Gamma: 100, Ramp: 200, InnerSteps: 20, Tol: 1e-4, InnerStep: constant(.2), OuterStep: constant(5)},
 			bileveltest.MethodOptions{Steps: 4000, Tol: .01, Horizon: 60, Cases: cases[:1]}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
@@ -34,7 +34,7 @@ func TestVPBGDStepIsTheFormula(t *testing.T) {
 	all, allF := bilevel.All(p.Inner), bilevel.All(p.Outer)
 	for _, last := range []float64{.5, 8} {
 		u, w, x := fill(6, .3), fill(6, .3), fill(6, -1)
-		m := VPBGD{Gamma: last, Ramp: 4, InnerSteps: 3, Tol: 1e-9, Inner: decaying(.5, .4), Outer: decaying(.2, .7)}
+		m := VPBGD{Gamma: last, Ramp: 4, InnerSteps: 3, Tol: 1e-9, InnerStep: decaying(.5, .4), OuterStep: decaying(.2, .7)}
 		run, err := m.Start(p, bilevel.Point{Z: w, X: x}, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ func TestVPBGDSolvesToTolerance(t *testing.T) {
 	p := *logistic()
 	p.Lower, p.Upper = fill(6, -2), fill(6, -2)
 	for _, tol := range []float64{1e-3, 1e-8} {
-		r := follow(t, VPBGD{Tol: tol, Inner: constant(1), Outer: constant(1), Gamma: 10}, &p, bilevel.Point{},
+		r := follow(t, VPBGD{Tol: tol, InnerStep: constant(1), OuterStep: constant(1), Gamma: 10}, &p, bilevel.Point{},
 			200).(*vpbgdRun)
 		dz := fill(6, 0)
 		p.Inner.Grad(dz, nil, r.z, r.x, bilevel.All(p.Inner))
@@ -99,7 +99,8 @@ func TestVPBGDBias(t *testing.T) {
 	c := bileveltest.Quadratic(2, 3, 30, 36, 1)
 	var errs []float64
 	for _, gamma := range []float64{10, 30, 90} {
-		r := follow(t, VPBGD{Gamma: gamma, InnerSteps: 100, Tol: 1e-6 / gamma, Inner: constant(.5), Outer: constant(.3)},
+		r := follow(t, VPBGD{Gamma: gamma, InnerSteps: 100, Tol: 1e-6 / gamma, InnerStep: constant(.5),
+			OuterStep: constant(.3)},
 			c.Problem, bilevel.Point{Z: c.Solve(c.X).Z, X: c.X}, int(150*gamma))
 		errs = append(errs, distance(r.Point().X, c.X))
 	}
@@ -114,7 +115,7 @@ func TestVPBGDBias(t *testing.T) {
 
 func TestVPBGDCounts(t *testing.T) {
 	p := logistic()
-	m := VPBGD{Gamma: 10, InnerSteps: 3, Tol: 1e-12, Inner: constant(.1), Outer: constant(.01)}
+	m := VPBGD{Gamma: 10, InnerSteps: 3, Tol: 1e-12, InnerStep: constant(.1), OuterStep: constant(.01)}
 	if got, want := minimize(t, m, p, bilevel.Settings{MaxSteps: 5}).Counts, (bilevel.Counts{GradF: 5 * 77,
 		GradG: 5 * (3 + 2) * 131}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
@@ -149,7 +150,7 @@ func TestEveryKnobOfVPBGDMatters(t *testing.T) {
 		at := minimize(t, m, p, bilevel.Settings{MaxSteps: 30}).Last
 		return append(at.X, at.Z...)
 	}
-	base := VPBGD{Gamma: 10, Ramp: 20, InnerSteps: 5, Tol: 1e-3, Inner: constant(.5), Outer: constant(.5)}
+	base := VPBGD{Gamma: 10, Ramp: 20, InnerSteps: 5, Tol: 1e-3, InnerStep: constant(.5), OuterStep: constant(.5)}
 	for _, c := range []struct {
 		knob   string
 		change func(m *VPBGD)
@@ -160,10 +161,10 @@ func TestEveryKnobOfVPBGDMatters(t *testing.T) {
 		{"InnerSteps", func(m *VPBGD) { m.InnerSteps = 2 }},
 		{"Tol", func(m *VPBGD) { m.Tol = .1 }},
 		{"Tol, automatic", func(m *VPBGD) { m.Tol = 0 }},
-		{"Inner", func(m *VPBGD) { m.Inner = constant(.4) }},
-		{"Inner, automatic", func(m *VPBGD) { m.Inner.Size = 0 }},
-		{"Outer", func(m *VPBGD) { m.Outer = decaying(.5, .1) }},
-		{"Outer, automatic", func(m *VPBGD) { m.Outer.Size = 0 }},
+		{"Inner", func(m *VPBGD) { m.InnerStep = constant(.4) }},
+		{"Inner, automatic", func(m *VPBGD) { m.InnerStep.Size = 0 }},
+		{"Outer", func(m *VPBGD) { m.OuterStep = decaying(.5, .1) }},
+		{"Outer, automatic", func(m *VPBGD) { m.OuterStep.Size = 0 }},
 	} {
 		m := base
 		c.change(&m)
@@ -182,8 +183,8 @@ func TestWrongVPBGD(t *testing.T) {
 		{VPBGD{Ramp: -1}, "grows in"},
 		{VPBGD{InnerSteps: -1}, "inner steps"},
 		{VPBGD{Tol: math.NaN()}, "tolerance"},
-		{VPBGD{Inner: constant(-1)}, "inner step size"},
-		{VPBGD{Outer: constant(math.Inf(1))}, "outer step size"},
+		{VPBGD{InnerStep: constant(-1)}, "inner step size"},
+		{VPBGD{OuterStep: constant(math.Inf(1))}, "outer step size"},
 	} {
 		if _, err := c.m.Start(logistic(), bilevel.Point{}, 1); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one about %q", c.m, err, c.want)

@@ -1,6 +1,7 @@
 package valuefn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -35,9 +36,10 @@ type VPBGD struct {
 	// Gamma is the penalty of the steps after the first Ramp ones; 0 means automatic, 100 times the ratio of the
 	// smoothness of f to that of g at the start.
 	Gamma float64
-	// Ramp is the number of steps in which the penalty grows; 0 means 500.
+	// Ramp is the number of steps in which the penalty grows; 0 means 500, or 3,000 with automatic steps.
 	Ramp int
-	// InnerSteps is the largest number of steps of ω for each one of x; 0 means 100.
+	// InnerSteps is the largest number of steps of ω for each one of x; 0 means 100, or 10 with
+	// automatic steps.
 	InnerSteps int
 	// Tol is the norm of ∇z g(ω, x) that ends an inner solve; 0 means automatic, a hundredth of ‖∇z f(u, x)‖/γ, which is
 	// what ‖∇z g(u, x)‖ comes to.
@@ -53,6 +55,8 @@ const (
 	penaltyMultiple   = 10. / 3 // Gamma, relative to the automatic multiplier of F2SA
 	defaultRamp       = 500
 	defaultSolveSteps = 100
+	autoRamp          = 3000 // the same with automatic steps, which let x go far while the penalty is small
+	autoSolveSteps    = 10
 	solveTol          = 0.01
 )
 
@@ -79,12 +83,11 @@ func (m VPBGD) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	if m.Ramp == 0 {
-		m.Ramp = defaultRamp
+	ramp, solveSteps := defaultRamp, defaultSolveSteps
+	if m.InnerStep.Auto() || m.OuterStep.Auto() {
+		ramp, solveSteps = autoRamp, autoSolveSteps
 	}
-	if m.InnerSteps == 0 {
-		m.InnerSteps = defaultSolveSteps
-	}
+	m.Ramp, m.InnerSteps = cmp.Or(m.Ramp, ramp), cmp.Or(m.InnerSteps, solveSteps)
 	c, err := newCore(p, at, seed, math.MaxInt, false)
 	if err != nil {
 		return nil, err

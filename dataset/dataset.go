@@ -35,6 +35,7 @@ type Set struct {
 	Names    []string    // n names of rows, the paths of documents; nil for other formats
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages
+	Notes    []string    // what a user should know of how the file was read, a sentence each
 }
 
 // Dims returns the number of samples n and of features d.
@@ -104,6 +105,11 @@ type Options struct {
 	ZeroBased bool
 	// NoHeader says that the first line of CSV or TSV is data; columns are then called f1, f2, …
 	NoHeader bool
+	// Decimal is ',' where numbers of CSV and TSV have a decimal comma; 0 is '.'. A column without a comma may still
+	// have points; one with both is an error.
+	Decimal byte
+	// Thousands stands between groups of three digits of numbers of CSV and TSV: ',', '.', ' ' or '\''; 0 for nothing.
+	Thousands byte
 
 	Storage Storage
 	Target  Target
@@ -231,6 +237,9 @@ func read(in *input, o Options) (*Set, error) {
 		return nil, fail(in.name, "", "no label and a label are asked for at once")
 	}
 	if err := o.checkLike(); err != nil {
+		return nil, err
+	}
+	if err := (notation{o.Decimal, o.Thousands}).check(in.name); err != nil {
 		return nil, err
 	}
 	f, err := formatOf(in, o)

@@ -44,6 +44,9 @@ type tableColumn struct {
 	like   string  // what Options.Like is of
 	huge   float64 // first number beyond maxNumber, and its place
 	hugeAt int
+
+	notation         notation
+	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
 }
 
 // place sets line or row of e.
@@ -80,7 +83,7 @@ func (c *tableColumn) text(cell string, at int) error {
 		return nil
 	}
 	if c.kind != Categorical {
-		if v, ok := parseFloat(cell); ok {
+		if v, ok := c.parse(cell, at); ok {
 			return c.numeric(v, at)
 		}
 	}
@@ -123,6 +126,23 @@ func (c *tableColumn) text(cell string, at int) error {
 	return c.level(cell, at)
 }
 
+// parse reads a number in the notation of the file, or a plain one.
+func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
+	if c.notation == (notation{}) {
+		return parseFloat(cell)
+	}
+	if v, ok = c.notation.parse(cell); ok {
+		if c.commaAt == 0 {
+			c.commaAt = at
+		}
+		return v, true
+	}
+	if v, ok = parseFloat(cell); ok && c.notation.confuses(cell) && c.pointAt == 0 {
+		c.pointAt = at
+	}
+	return v, ok
+}
+
 // number adds a cell of a file that stores numbers; at is its row.
 func (c *tableColumn) number(v float64, at int) error {
 	switch {
@@ -159,13 +179,8 @@ func (c *tableColumn) tooLarge() error {
 
 // numberHint is the remedy for a cell that should be a number.
 func (c *tableColumn) numberHint(cell string) string {
-	if v, ok := parseFloat(strings.Replace(cell, ",", ".", 1)); ok {
-		return fmt.Sprintf("write the decimal point as a point: %v", v)
-	}
-	if strings.Contains(cell, ",") {
-		if _, ok := parseFloat(strings.ReplaceAll(cell, ",", "")); ok {
-			return "leave out thousands separators"
-		}
+	if flags := notationFlags(cell); flags != "" {
+		return flags
 	}
 	return "fill in a number or leave the row out"
 }
@@ -280,6 +295,10 @@ func (c *tableColumn) finish() error {
 		if c.missing > 0 {
 			return c.missingCell(c.missing1, c.missing)
 		}
+		if c.pointAt > 0 && c.commaAt > 0 {
+			return c.place(&Error{Err: fmt.Errorf("numbers are written with a decimal comma (line %d) and with a decimal point",
+				c.commaAt), Hint: "write all numbers of the column alike"}, c.pointAt)
+		}
 		if c.hugeAt > 0 {
 			return c.tooLarge()
 		}
@@ -307,6 +326,9 @@ func (c *tableColumn) suspect() error {
 	if c.asked {
 		return nil
 	}
+	if err := c.foreign(); err != nil {
+		return err
+	}
 	if err := c.slip(); err != nil {
 		return err
 	}
@@ -322,6 +344,31 @@ func (c *tableColumn) suspect() error {
 		e.Hint = "choose another label column, or give --categorical with its name if its values are classes"
 	}
 	return c.place(e, c.line1)
+}
+
+// foreign is an error if all cells that are no plain numbers are numbers in another notation.
+func (c *tableColumn) foreign() error {
+	var flags string
+	words := 0
+	for name := range c.levels {
+		if _, plain := parseFloat(name); plain || isMissing(name) {
+			continue
+		}
+		if f := notationFlags(name); f == "" {
+			return nil
+		} else if words++; flags == "" || len(f) < len(flags) { // a value that leaves less doubt than others
+			flags = f
+		}
+	}
+	if words == 0 {
+		return nil
+	}
+	what := "the value"
+	if c.label {
+		what = "the label"
+	}
+	return c.place(&Error{Err: fmt.Errorf("%s %s is no number with a decimal point", what, quote(c.text1)),
+		Hint: flags + "; or give --categorical with the column's name if its values are levels"}, c.line1)
 }
 
 // slip is an error if nearly all cells are numbers, so that the first other one looks like a slip.
@@ -364,9 +411,15 @@ type table struct {
 	file    string
 	format  string
 	columns []*tableColumn
-	label   int   // place of the label, -1 if there is none
+	label   int // place of the label, -1 if there is none
+	notes   []string
 	of      []int // places of the feature columns, in the order of features
 	n       int
+}
+
+// note says something of how the table was read.
+func (t *table) note(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
 // labelNames are the names that mark a label column.
@@ -377,7 +430,7 @@ func newTable(file string, line int, names []string, format string, o Options) (
 	t := &table{file: file, format: format, label: -1}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
-			like: o.likeName()})
+			like: o.likeName(), notation: notation{o.Decimal, o.Thousands}})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -485,7 +538,7 @@ func (t *table) set(o Options) (*Set, error) {
 			return nil, err
 		}
 	}
-	s := &Set{Schema: &Schema{Format: t.format}}
+	s := &Set{Schema: &Schema{Format: t.format}, Notes: t.notes}
 	if o.Like != nil {
 		s.Schema = o.Like.clone()
 	} else {

@@ -55,7 +55,13 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	} else if names, err = header(in.name, pendingLine, first); err != nil {
 		return nil, err
 	}
-	t, err := newTable(in.name, pendingLine, names, format, o)
+	indices := make([]index, len(names))
+	for j, c := range first {
+		if c = strings.TrimSpace(c); !o.NoHeader && (c == "" || strings.HasPrefix(c, "Unnamed: ")) {
+			indices[j] = nameless
+		}
+	}
+	t, err := newTable(in.name, pendingLine, names, format, o, indices)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type Set struct {
 	Names    []string    // n names of rows, the paths of documents; nil for other formats
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages
+	LabelHow string      // how the label column was chosen, in words; "" where columns have no names
 	Notes    []string    // what a user should know of how the file was read, a sentence each
 }
 
@@ -89,7 +90,7 @@ type Options struct {
 
 	// Label is the label column of CSV, TSV and Parquet by name or by 1-based number, of NPY by number.
 	// "" is that of Like; without it the column called label, target, class or y (any case), else the
-	// last column.
+	// last column. It is an error if two are called so, or one is called class or y and is not the last.
 	Label string
 	// Labels is the file of labels that belongs to an IDX or NPY file of features. "" is, for IDX, the
 	// file beside it with labels-idx1 in place of images-idx3, and for NPY the label column.

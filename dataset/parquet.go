@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -50,6 +52,10 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			return nil, asError(in.name, e)
+		}
 		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
 			Hint: "write the file again"}
 	}
@@ -65,7 +71,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
 	}
-	t, err := newTable(in.name, 0, names, "parquet", o)
+	t, err := newTable(in.name, 0, names, "parquet", o, pandasIndices(f, names))
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +110,27 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		}
 	}
 	return t.set(o)
+}
+
+// pandasIndices finds the columns that pandas has written its index to.
+func pandasIndices(f *parquet.File, names []string) []index {
+	indices := make([]index, len(names))
+	text, ok := f.Lookup("pandas")
+	if !ok {
+		return indices
+	}
+	var meta struct {
+		Columns []any `json:"index_columns"` // a name, or an object for a range that is no column
+	}
+	if json.Unmarshal([]byte(text), &meta) != nil {
+		return indices
+	}
+	for _, c := range meta.Columns {
+		if j := slices.Index(names, fmt.Sprint(c)); j >= 0 {
+			indices[j] = declared
+		}
+	}
+	return indices
 }
 
 type readAtFunc func(p []byte, off int64) (int, error)

@@ -143,13 +143,13 @@ func (s *Schema) clone() *Schema {
 }
 
 // match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
-// names of Columns[k]. label is the place of the label column, which is left out, or -1; line is for messages.
+// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages.
 // A column too many or too few is an error that names the first that is missing, else the first that is extra.
-func (o *Options) match(file string, line int, names []string, label int) (of []int, err error) {
+func (o *Options) match(file string, line int, names []string, skip []bool) (of []int, err error) {
 	columns := o.Like.Columns
 	at := make(map[string]int, len(names))
 	for i, n := range names {
-		if i != label {
+		if !skip[i] {
 			at[n] = i
 		}
 	}
@@ -169,10 +169,10 @@ func (o *Options) match(file string, line int, names []string, label int) (of []
 	fail := func(format string, args ...any) ([]int, error) {
 		return nil, &Error{File: file, Line: line, Hint: o.likeHint(), Err: fmt.Errorf(format, args...)}
 	}
-	var have []int // file columns without the label
+	var have []int // file columns that may be features
 	extra := -1
 	for i, n := range names {
-		if i == label {
+		if skip[i] {
 			continue
 		}
 		have = append(have, i)

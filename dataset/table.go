@@ -411,7 +411,9 @@ type table struct {
 	file    string
 	format  string
 	columns []*tableColumn
-	label   int // place of the label, -1 if there is none
+	label   int    // place of the label, -1 if there is none
+	how     string // it was chosen
+	indices []index
 	notes   []string
 	of      []int // places of the feature columns, in the order of features
 	n       int
@@ -425,9 +427,22 @@ func (t *table) note(format string, args ...any) {
 // labelNames are the names that mark a label column.
 var labelNames = []string{"label", "target", "class", "y"}
 
-// newTable chooses the label column and, with Options.Like, matches the columns. line is that of the names.
-func newTable(file string, line int, names []string, format string, o Options) (*table, error) {
-	t := &table{file: file, format: format, label: -1}
+// index says that a column is no feature but what rows are called.
+type index int
+
+const (
+	noIndex  index = iota
+	nameless       // in pandas' way to write an index as text; it is one if it holds whole numbers, no two alike
+	declared       // by the file
+)
+
+// newTable chooses the label column and, with Options.Like, matches the columns. line is that of the names, and indices
+// are of the columns, nil where there are none.
+func newTable(file string, line int, names []string, format string, o Options, indices []index) (*table, error) {
+	t := &table{file: file, format: format, label: -1, indices: indices}
+	if indices == nil {
+		t.indices = make([]index, len(names))
+	}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
 			like: o.likeName(), notation: notation{o.Decimal, o.Thousands}})
@@ -463,14 +478,12 @@ func newTable(file string, line int, names []string, format string, o Options) (
 				listNames(names)}
 		}
 	} else if !o.NoLabel {
-		for _, l := range labelNames {
-			if t.label < 0 {
-				t.label = slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, l) })
-			}
+		if err := t.guessLabel(line, names, o.OptionalLabel); err != nil {
+			return nil, err
 		}
-		if t.label < 0 && !o.OptionalLabel {
-			t.label = len(names) - 1
-		}
+	}
+	if o.Label != "" {
+		t.how = "as asked for"
 	}
 	if t.label >= 0 {
 		c := t.columns[t.label]
@@ -493,7 +506,13 @@ func newTable(file string, line int, names []string, format string, o Options) (
 	switch {
 	case o.Like != nil && o.Like.Columns != nil:
 		var err error
-		if t.of, err = o.match(file, line, names, t.label); err != nil {
+		skip := make([]bool, len(names))
+		for j, c := range t.columns {
+			known := slices.ContainsFunc(o.Like.Columns, func(l Column) bool { return l.Name == c.name })
+			skip[j] = j == t.label || t.indices[j] != noIndex && !known
+			c.drop = c.drop || skip[j] && j != t.label
+		}
+		if t.of, err = o.match(file, line, names, skip); err != nil {
 			return nil, err
 		}
 		for k, j := range t.of {
@@ -507,8 +526,13 @@ func newTable(file string, line int, names []string, format string, o Options) (
 			}
 		}
 	default:
-		for j := range names {
-			if j != t.label {
+		for j, c := range t.columns {
+			switch {
+			case j == t.label:
+			case t.indices[j] == declared:
+				c.drop = true
+				t.note("The column %s is what pandas calls an index, and no feature.", quote(c.name))
+			default:
 				t.of = append(t.of, j)
 			}
 		}
@@ -528,6 +552,79 @@ func newTable(file string, line int, names []string, format string, o Options) (
 	return t, nil
 }
 
+// guessLabel chooses a label column that nobody has named, if there is little doubt which it is.
+func (t *table) guessLabel(line int, names []string, optional bool) error {
+	last := -1
+	var called []int // like a label
+	for j, n := range names {
+		if t.indices[j] == declared {
+			continue
+		}
+		if t.indices[j] == noIndex {
+			last = j
+		}
+		if slices.ContainsFunc(labelNames, func(l string) bool { return strings.EqualFold(n, l) }) {
+			called = append(called, j)
+		}
+	}
+	choices := func(js ...int) string {
+		var words []string
+		for _, j := range js {
+			words = append(words, "--label "+names[j])
+		}
+		return "give " + list(words, "or")
+	}
+	switch {
+	case len(called) > 1:
+		return &Error{File: t.file, Line: line, Err: fmt.Errorf("columns %s and %s both have the name of a label",
+			quote(names[called[0]]), quote(names[called[1]])), Hint: choices(called...)}
+	case len(called) == 1:
+		t.label, t.how = called[0], "for its name"
+		// What is called so may well be a feature: the class of a ship's passenger, a length along an axis.
+		certain := strings.EqualFold(names[t.label], "label") || strings.EqualFold(names[t.label], "target")
+		if !certain && t.label != last && !optional {
+			return &Error{File: t.file, Line: line, Err: fmt.Errorf("the label may be the column %s, for its name, or %s, the last",
+				quote(names[t.label]), quote(names[last])), Hint: choices(t.label, last)}
+		}
+	case !optional:
+		if t.label = last; last < 0 {
+			t.label = len(names) - 1
+		}
+		t.how = "the last column"
+	}
+	return nil
+}
+
+// leaveOutIndices takes nameless columns out of the features that number the rows.
+func (t *table) leaveOutIndices() {
+	t.of = slices.DeleteFunc(t.of, func(j int) bool {
+		c := t.columns[j]
+		if t.indices[j] != nameless || len(t.of) == 1 || !c.numbersRows() {
+			return false
+		}
+		c.drop = true
+		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.", j+1)
+		return true
+	})
+}
+
+// numbersRows says that all cells are whole numbers, no two alike.
+func (c *tableColumn) numbersRows() bool {
+	if c.kind != Numeric || c.n < 2 {
+		return false
+	}
+	seen := make(map[float64]bool, c.n)
+	for _, b := range c.blocks {
+		for _, v := range b {
+			if v != math.Trunc(v) || seen[v] {
+				return false
+			}
+			seen[v] = true
+		}
+	}
+	return true
+}
+
 // set makes a set of the table, whose blocks it gives up.
 func (t *table) set(o Options) (*Set, error) {
 	if t.n == 0 {
@@ -538,7 +635,13 @@ func (t *table) set(o Options) (*Set, error) {
 			return nil, err
 		}
 	}
+	if o.Like == nil {
+		t.leaveOutIndices()
+	}
 	s := &Set{Schema: &Schema{Format: t.format}, Notes: t.notes}
+	if t.label >= 0 {
+		s.LabelHow = t.how
+	}
 	if o.Like != nil {
 		s.Schema = o.Like.clone()
 	} else {

@@ -1,6 +1,6 @@
 // Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
 //
-// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
+// Read takes LIBSVM text, CSV, TSV, NPY, NPZ, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
 // folders of documents; format and compression are recognised by content. The result is a Set: the features as a matrix
 // of package rows, the target, and names. A Schema says how the columns of a training file became features, and reads a
 // validation or test file into the same ones:
@@ -41,6 +41,15 @@ type Set struct {
 
 // Dims returns the number of samples n and of features d.
 func (s *Set) Dims() (n, d int) { return s.X.Dims() }
+
+// About says in sentences how the file was read: which column is the label, and Notes.
+func (s *Set) About() []string {
+	var w []string
+	if s.LabelHow != "" {
+		w = append(w, fmt.Sprintf("The label is the column %s, %s.", quote(s.Schema.Label), s.LabelHow))
+	}
+	return append(w, s.Notes...)
+}
 
 // FeatureName is the name of feature j.
 func (s *Set) FeatureName(j int) string {
@@ -102,6 +111,9 @@ type Options struct {
 	// names above, but not just the last.
 	OptionalLabel bool
 
+	// Width is the number of features of LIBSVM text at least, for those that only other files have; with Like it is
+	// that of Like, and features beyond are left out, and noted.
+	Width int
 	// ZeroBased says that LIBSVM indices start at 0. The default is that of Like, else 1.
 	ZeroBased bool
 	// NoHeader says that the first line of CSV or TSV is data; columns are then called f1, f2, …
@@ -116,8 +128,8 @@ type Options struct {
 	Target  Target
 
 	// Like is the schema of the set (the training set) whose features and classes this file must have.
-	// Columns are matched by name, in any order; a column too many or too few, a LIBSVM index beyond the
-	// width, an unseen level and an unseen class are errors.
+	// Columns are matched by name, in any order; a column too many or too few, an unseen level and
+	// an unseen class are errors.
 	Like         *Schema
 	UnseenLevels Unseen
 	// LikeName says in messages what Like is of; "" is "the model".

@@ -482,8 +482,8 @@ func newTable(file string, line int, names []string, format string, o Options, i
 			return nil, err
 		}
 	}
-	if o.Label != "" {
-		t.how = "as asked for"
+	if o.Label != "" && t.label >= 0 {
+		t.how = "which was asked for"
 	}
 	if t.label >= 0 {
 		c := t.columns[t.label]
@@ -579,18 +579,19 @@ func (t *table) guessLabel(line int, names []string, optional bool) error {
 		return &Error{File: t.file, Line: line, Err: fmt.Errorf("columns %s and %s both have the name of a label",
 			quote(names[called[0]]), quote(names[called[1]])), Hint: choices(called...)}
 	case len(called) == 1:
-		t.label, t.how = called[0], "for its name"
+		t.label, t.how = called[0], "chosen for its name"
 		// What is called so may well be a feature: the class of a ship's passenger, a length along an axis.
 		certain := strings.EqualFold(names[t.label], "label") || strings.EqualFold(names[t.label], "target")
 		if !certain && t.label != last && !optional {
-			return &Error{File: t.file, Line: line, Err: fmt.Errorf("the label may be the column %s, for its name, or %s, the last",
-				quote(names[t.label]), quote(names[last])), Hint: choices(t.label, last)}
+			return &Error{File: t.file, Line: line,
+				Err: fmt.Errorf("the label may be the column %s, for its name, or %s, the last",
+					quote(names[t.label]), quote(names[last])), Hint: choices(t.label, last)}
 		}
 	case !optional:
 		if t.label = last; last < 0 {
 			t.label = len(names) - 1
 		}
-		t.how = "the last column"
+		t.how = "chosen as the last"
 	}
 	return nil
 }
@@ -603,7 +604,8 @@ func (t *table) leaveOutIndices() {
 			return false
 		}
 		c.drop = true
-		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.", j+1)
+		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.",
+			j+1)
 		return true
 	})
 }

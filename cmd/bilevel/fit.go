@@ -72,6 +72,7 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 		"the last)")
 	p.StringVar(&f.read.Labels, "labels", "", "file of the labels of --train, where it is NPY or IDX without them")
 	p.StringVar(&f.read.Format, "format", "", formats)
+	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.Var((*character)(&f.read.Decimal), "decimal", "decimal separator of numbers in CSV or TSV: a point or a comma "+
@@ -163,13 +164,15 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--out \"\": name a folder")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
 		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
+	case f.read.Width < 0:
+		return usagef("--width %d: give a number of features", f.read.Width)
 	case f.text.MinDocs < 0:
 		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
 		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	}
 	if f.train == "" {
-		for _, name := range []string{"label", "labels", "format", "zero-based", "no-header", "decimal", "thousands",
+		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "decimal", "thousands",
 			"categorical"} {
 			if given(name) {
 				return usagef("--%s is about files: give --train", name)

@@ -348,26 +348,27 @@ func (c *tableColumn) suspect() error {
 
 // foreign is an error if all cells that are no plain numbers are numbers in another notation.
 func (c *tableColumn) foreign() error {
-	var flags string
-	words := 0
-	for name := range c.levels {
+	example, flags := "", ""
+	for _, name := range c.names() {
 		if _, plain := parseFloat(name); plain || isMissing(name) {
 			continue
 		}
-		if f := notationFlags(name); f == "" {
+		f := notationFlags(name)
+		if f == "" {
 			return nil
-		} else if words++; flags == "" || len(f) < len(flags) { // a value that leaves less doubt than others
-			flags = f
+		}
+		if flags == "" || strings.Count(f, " or ") < strings.Count(flags, " or ") { // it leaves less doubt
+			example, flags = name, f
 		}
 	}
-	if words == 0 {
+	if flags == "" {
 		return nil
 	}
 	what := "the value"
 	if c.label {
 		what = "the label"
 	}
-	return c.place(&Error{Err: fmt.Errorf("%s %s is no number with a decimal point", what, quote(c.text1)),
+	return c.place(&Error{Err: fmt.Errorf("%s %s is a number in another notation", what, quote(example)),
 		Hint: flags + "; or give --categorical with the column's name if its values are levels"}, c.line1)
 }
 

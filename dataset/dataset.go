@@ -124,6 +124,9 @@ type Options struct {
 	// Thousands stands between groups of three digits of numbers of CSV and TSV: ',', '.', ' ' or '\''; 0 for nothing.
 	Thousands byte
 
+	// Missing is what becomes of cells of CSV, TSV and Parquet that are missing or not finite.
+	Missing Missing
+
 	Storage Storage
 	Target  Target
 

@@ -17,7 +17,7 @@ import (
 func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) }
 
 // readParquet reads a flat table: booleans (0 and 1), integers and floats are numeric columns, and strings
-// are columns like those of CSV. A null is an error. A file is read in place; a stream, or a file that is
+// are columns like those of CSV. A null is a missing cell. A file is read in place; a stream, or a file that is
 // compressed as a whole, is read into memory first.
 func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
@@ -154,9 +154,8 @@ func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableCol
 			n, err := r.ReadValues(values[:])
 			for _, v := range values[:n] {
 				if v.IsNull() {
-					if e := c.missingCell("", c.n+1); e != nil {
-						return e
-					}
+					c.hole("", c.n+1)
+					continue
 				}
 				if e := convert(c, v, c.n+1); e != nil {
 					return e

@@ -250,10 +250,11 @@ func TestCSVLabels(t *testing.T) {
 
 func TestCSVErrors(t *testing.T) {
 	like := &Schema{Format: "csv", Width: 3, Label: "y", Classes: []string{"0", "1"},
-		Columns: []Column{{"age", Numeric, nil}, {"sex", Categorical, []string{"f", "m"}}}}
+		Columns: []Column{{Name: "age", Kind: Numeric}, {Name: "sex", Kind: Categorical, Levels: []string{"f", "m"}}}}
 	abcd := &Schema{Format: "csv", Width: 4, Label: "y", Classes: []string{"0", "1"},
-		Columns: []Column{{"a", Numeric, nil}, {"b", Numeric, nil}, {"c", Numeric, nil}, {"d", Numeric, nil}}}
-	ridge := &Schema{Format: "csv", Width: 1, Label: "y", Columns: []Column{{"a", Numeric, nil}}}
+		Columns: []Column{{Name: "a", Kind: Numeric}, {Name: "b", Kind: Numeric}, {Name: "c", Kind: Numeric}, {Name: "d",
+			Kind: Numeric}}}
+	ridge := &Schema{Format: "csv", Width: 1, Label: "y", Columns: []Column{{Name: "a", Kind: Numeric}}}
 	many := func(cell string, n int) string {
 		var b strings.Builder
 		b.WriteString("id,y\n")

@@ -34,6 +34,8 @@ type tableColumn struct {
 	words    []string
 	missing  int // place of the first such cell; 0 if none
 	missing1 string
+	holes    int      // cells that are missing
+	filling  *Filling // what stands for them; nil if nothing does
 
 	kind   string // Numeric, Categorical, or "" while not known
 	fixed  bool   // kind is that of Options.Like or of the file, and stays
@@ -62,6 +64,9 @@ func (c *tableColumn) place(e *Error, at int) *Error {
 
 // unseen is the code of a level that is not in levels, where that is allowed.
 const unseen = -1
+
+// missing is the code of a cell of a categorical column that is missing; in a numeric one it is a NaN.
+const missing = -2
 
 // nanWord is a NaN that carries k.
 func nanWord(k int) float64 { return math.Float64frombits(0x7ff8_0000_0000_0000 | uint64(k)) }
@@ -92,24 +97,18 @@ func (c *tableColumn) text(cell string, at int) error {
 	}
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
-		return c.missingCell(cell, at)
+		c.hole(cell, at)
+		return nil
 	}
 	if c.kind == Categorical {
+		if _, known := c.levels[cell]; c.fixed && !known && isMissing(cell) {
+			c.hole(cell, at)
+			return nil
+		}
 		return c.level(cell, at)
 	}
 	if isMissing(cell) {
-		if c.fixed {
-			return c.missingCell(cell, at)
-		}
-		if c.missing == 0 {
-			c.missing, c.missing1 = at, strings.Clone(cell)
-		}
-		k := slices.Index(c.words, cell)
-		if k < 0 {
-			k = len(c.words)
-			c.words = append(c.words, strings.Clone(cell))
-		}
-		c.add(nanWord(k))
+		c.hole(cell, at)
 		return nil
 	}
 	if c.fixed {
@@ -149,7 +148,8 @@ func (c *tableColumn) number(v float64, at int) error {
 	case c.drop:
 		return nil
 	case v-v != 0:
-		return c.missingCell(fmt.Sprint(v), at)
+		c.hole(fmt.Sprint(v), at)
+		return nil
 	case c.kind == Categorical:
 		return c.level(formatNumber(v), at)
 	}
@@ -185,19 +185,6 @@ func (c *tableColumn) numberHint(cell string) string {
 	return "fill in a number or leave the row out"
 }
 
-func (c *tableColumn) missingCell(cell string, at int) error {
-	what := "the cell is empty"
-	if cell != "" {
-		what = fmt.Sprintf("the cell %s is missing or not finite", quote(cell))
-	}
-	hint := "fill in a value, or leave out the row or the column"
-	if c.label {
-		what = strings.Replace(what, "cell", "label", 1)
-		hint = "give a label or leave out the row"
-	}
-	return c.place(&Error{Err: errors.New(what), Hint: hint}, at)
-}
-
 // categorise turns a numeric column into a categorical one because of a cell.
 func (c *tableColumn) categorise(cell string, at int) error {
 	c.kind = Categorical
@@ -205,11 +192,13 @@ func (c *tableColumn) categorise(cell string, at int) error {
 	c.levels = make(map[string]int)
 	for _, b := range c.blocks {
 		for i, v := range b {
-			name := ""
+			name := formatNumber(v)
 			if math.IsNaN(v) {
-				name = c.words[wordOf(v)]
-			} else {
-				name = formatNumber(v)
+				if name = c.words[wordOf(v)]; name == "" {
+					b[i] = missing
+					continue
+				}
+				c.holes-- // a level like others
 			}
 			k, ok := c.levels[name]
 			if !ok {
@@ -292,9 +281,6 @@ func (c *tableColumn) finish() error {
 	}
 	if c.kind != Categorical {
 		c.kind = Numeric
-		if c.missing > 0 {
-			return c.missingCell(c.missing1, c.missing)
-		}
 		if c.pointAt > 0 && c.commaAt > 0 {
 			return c.place(&Error{Err: fmt.Errorf("numbers are written with a decimal comma (line %d) and with a decimal point",
 				c.commaAt), Hint: "write all numbers of the column alike"}, c.pointAt)
@@ -315,7 +301,9 @@ func (c *tableColumn) finish() error {
 	}
 	for _, b := range c.blocks {
 		for i, v := range b {
-			b[i] = float64(c.levels[old[int(v)]])
+			if v != missing {
+				b[i] = float64(c.levels[old[int(v)]])
+			}
 		}
 	}
 	return nil
@@ -383,6 +371,9 @@ func (c *tableColumn) slip() error {
 	numbers, words := 0, 0
 	for _, b := range c.blocks {
 		for _, v := range b {
+			if v == missing {
+				continue
+			}
 			if isNumber[int(v)] {
 				numbers++
 			} else if isWord[int(v)] {
@@ -518,7 +509,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		}
 		for k, j := range t.of {
 			c := t.columns[j]
-			c.fixed, c.kind = true, o.Like.Columns[k].Kind
+			c.fixed, c.kind, c.filling = true, o.Like.Columns[k].Kind, o.Like.Columns[k].Filling
 			if c.kind == Categorical {
 				c.levels = make(map[string]int)
 				for l, n := range o.Like.Columns[k].Levels {
@@ -641,7 +632,10 @@ func (t *table) set(o Options) (*Set, error) {
 	if o.Like == nil {
 		t.leaveOutIndices()
 	}
-	s := &Set{Schema: &Schema{Format: t.format}, Notes: t.notes}
+	if err := t.fillHoles(&o); err != nil {
+		return nil, err
+	}
+	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing}, Notes: t.notes}
 	if t.label >= 0 {
 		s.LabelHow = t.how
 	}
@@ -653,6 +647,7 @@ func (t *table) set(o Options) (*Set, error) {
 			if c.Kind == Categorical {
 				c.Levels = t.columns[j].names()
 			}
+			c.Filling = t.columns[j].filling
 			s.Schema.Columns = append(s.Schema.Columns, c)
 		}
 		s.Schema.Width = width(s.Schema.Columns)
@@ -666,6 +661,9 @@ func (t *table) set(o Options) (*Set, error) {
 			for _, v := range b {
 				if v != 0 || t.columns[j].kind == Categorical {
 					nnz++
+				}
+				if t.columns[j].isHole(v) {
+					nnz++ // its indicator
 				}
 			}
 		}
@@ -698,6 +696,30 @@ func (t *table) set(o Options) (*Set, error) {
 	return s, nil
 }
 
+// features calls set with the values that are not zero of the features that cell v of c becomes, counted from the
+// column's first, and returns how many features it has.
+func (c *tableColumn) features(v float64, set func(feature int, value float64)) int {
+	hole := c.isHole(v)
+	if hole {
+		v = c.filling.code
+	}
+	d := 1
+	if c.kind == Categorical {
+		if d = len(c.levels); v != unseen {
+			set(int(v), 1)
+		}
+	} else if v != 0 {
+		set(0, v)
+	}
+	if c.filling == nil || !c.filling.Indicator {
+		return d
+	}
+	if hole {
+		set(d, 1)
+	}
+	return d + 1
+}
+
 // dense puts the feature columns into a row-major matrix.
 func (t *table) dense(d int) *rows.Dense {
 	m := rows.NewDense(t.n, d)
@@ -705,23 +727,12 @@ func (t *table) dense(d int) *rows.Dense {
 		first := 0 // feature
 		for _, j := range t.of {
 			c := t.columns[j]
-			at := b * blockRows * m.Stride
-			if c.kind == Categorical {
-				for _, v := range c.blocks[b] {
-					if v != unseen {
-						m.Data[at+first+int(v)] = 1
-					}
-					at += m.Stride
-				}
-				first += len(c.levels)
-			} else {
-				at += first
-				for _, v := range c.blocks[b] {
-					m.Data[at] = v
-					at += m.Stride
-				}
-				first++
+			at, width := b*blockRows*m.Stride+first, 0
+			for _, v := range c.blocks[b] {
+				width = c.features(v, func(k int, value float64) { m.Data[at+k] = value })
+				at += m.Stride
 			}
+			first += width
 			c.blocks[b] = nil
 		}
 	}
@@ -735,20 +746,10 @@ func (t *table) csr(d, nnz int) *rows.CSR {
 		first := 0
 		for _, j := range t.of {
 			c := t.columns[j]
-			v := c.blocks[i/blockRows][i%blockRows]
-			if c.kind == Categorical {
-				if v != unseen {
-					m.Idx = append(m.Idx, int32(first+int(v)))
-					m.Val = append(m.Val, 1)
-				}
-				first += len(c.levels)
-				continue
-			}
-			if v != 0 {
-				m.Idx = append(m.Idx, int32(first))
-				m.Val = append(m.Val, v)
-			}
-			first++
+			first += c.features(c.blocks[i/blockRows][i%blockRows], func(k int, value float64) {
+				m.Idx = append(m.Idx, int32(first+k))
+				m.Val = append(m.Val, value)
+			})
 		}
 		m.Ptr = append(m.Ptr, len(m.Idx))
 	}

@@ -23,7 +23,8 @@ func TestNotations(t *testing.T) {
 		n     notation
 		want  []float64
 	}{
-		{[]string{"5,1", "-0,25", "7"}, "give --decimal , to read it as 5.1,", notation{decimal: ','}, []float64{5.1, -.25, 7}},
+		{[]string{"5,1", "-0,25", "7"}, "give --decimal , to read it as 5.1,", notation{decimal: ','}, []float64{5.1, -.25,
+			7}},
 		{[]string{"1,5e3", "2", "3,0"}, "--decimal ,", notation{decimal: ','}, []float64{1500, 2, 3}},
 		{[]string{"12,573", "1,234,567", "8"}, "give --thousands , to read it as 1234567,", notation{thousands: ','},
 			[]float64{12573, 1234567, 8}},
@@ -55,7 +56,8 @@ func TestNotations(t *testing.T) {
 		column("1,5", "2.5", "3"): "with a decimal comma (line 2) and with a decimal point",
 		"a;y\n1;0,5\n2;x\n":       `column "y"`,
 	} {
-		if _, err := ReadFrom(t.Context(), strings.NewReader(text), "f.csv", comma); strings.Contains(text, "x") == (err != nil) {
+		if _, err := ReadFrom(t.Context(), strings.NewReader(text), "f.csv", comma); strings.Contains(text,
+			"x") == (err != nil) {
 			t.Errorf("%q: %v", text, err)
 		} else if err != nil {
 			wantError(t, err, want)
@@ -94,7 +96,8 @@ func TestLabelChoice(t *testing.T) {
 		{"Target,a,b", "Target", "chosen for its name", ""},
 		{"a,label,b", "label", "chosen for its name", ""},
 		{"a,b,price", "price", "chosen as the last", ""},
-		{"class,a,survived", "", "", `"class", for its name, or "survived", the last; give --label class or --label survived`},
+		{"class,a,survived", "", "", `"class", for its name, or "survived",
+			the last; give --label class or --label survived`},
 		{"a,y,z", "", "", "--label y or --label z"},
 		{"class,a,target", "", "", `columns "class" and "target" both have the name of a label`},
 	} {
@@ -231,7 +234,8 @@ func TestNPZ(t *testing.T) {
 		if d := cmp.Diff([][]float64{{1, 2}, {3, 4}, {5, 6}}, values(s)); d != "" || !slices.Equal(s.Y, []float64{0, 1, 1}) {
 			t.Errorf("%s %v", d, s.Y)
 		}
-		if u, err := ReadFrom(t.Context(), bytes.NewReader(b), "f.npz", Options{Like: s.Schema}); err != nil || len(u.Y) != 3 {
+		if u, err := ReadFrom(t.Context(), bytes.NewReader(b), "f.npz",
+			Options{Like: s.Schema}); err != nil || len(u.Y) != 3 {
 			t.Error(err)
 		}
 	}

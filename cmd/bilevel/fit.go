@@ -75,6 +75,9 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringVar((*string)(&f.read.Missing), "missing", "",
+		"rows with missing cells: drop leaves them out, impute fills in "+
+			"medians and most frequent levels and marks them (default an error)")
 	p.Var((*character)(&f.read.Decimal), "decimal", "decimal separator of numbers in CSV or TSV: a point or a comma "+
 		"(default point)")
 	p.Var((*character)(&f.read.Thousands), "thousands", "what stands between groups of three digits (default nothing)")
@@ -172,7 +175,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	}
 	if f.train == "" {
-		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "decimal", "thousands",
+		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "missing", "decimal",
+			"thousands",
 			"categorical"} {
 			if given(name) {
 				return usagef("--%s is about files: give --train", name)

@@ -21,16 +21,28 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
 		in.Discard(3)
 	}
+	comments, err := skipComments(in)
+	if err != nil {
+		return nil, asError(in.name, err)
+	}
 	head, _ := in.Peek(1 << 15)
 	r := csv.NewReader(in.Reader)
 	r.ReuseRecord = true
 	r.FieldsPerRecord = -1 // checked here, for a better message
 	r.Comma = delimiter(head)
+	failed := func(err error) error {
+		err = csvError(in.name, err)
+		var e *Error
+		if errors.As(err, &e) && e.Line > 0 {
+			e.Line += comments
+		}
+		return err
+	}
 	first, err := r.Read()
 	if err != nil {
-		return nil, csvError(in.name, err)
+		return nil, failed(err)
 	}
-	line := func() int { l, _ := r.FieldPos(0); return l }
+	line := func() int { l, _ := r.FieldPos(0); return l + comments }
 	names := make([]string, len(first))
 	var pending []string
 	pendingLine := line()
@@ -43,7 +55,13 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	} else if names, err = header(in.name, pendingLine, first); err != nil {
 		return nil, err
 	}
-	t, err := newTable(in.name, pendingLine, names, format, o)
+	indices := make([]index, len(names))
+	for j, c := range first {
+		if c = strings.TrimSpace(c); !o.NoHeader && (c == "" || strings.HasPrefix(c, "Unnamed: ")) {
+			indices[j] = nameless
+		}
+	}
+	t, err := newTable(in.name, pendingLine, names, format, o, indices)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +72,7 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 			if cells, err = r.Read(); err == io.EOF {
 				break
 			} else if err != nil {
-				return nil, csvError(in.name, err)
+				return nil, failed(err)
 			}
 		}
 		l := line()
@@ -73,7 +91,39 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 		}
 		t.n++
 	}
+	if comments > 0 {
+		t.note("%d lines above the header start with # and were passed over.", comments)
+	}
 	return t.set(o)
+}
+
+// skipComments passes over lines above the header that start with '#', and says how many there were. A line of as many
+// cells as the one below them is the header.
+func skipComments(in *input) (lines int, err error) {
+	head, _ := in.Peek(1 << 15)
+	size := 0
+	for bytes.HasPrefix(head[size:], []byte("#")) {
+		end := bytes.IndexByte(head[size:], '\n')
+		if end < 0 {
+			return 0, nil // one line, or a long one: no comment
+		}
+		size += end + 1
+		lines++
+	}
+	if lines == 0 || len(bytes.TrimSpace(head[size:])) == 0 {
+		return 0, nil
+	}
+	last := head[bytes.LastIndexByte(head[:size-1], '\n')+1 : size]
+	next := head[size:]
+	if i := bytes.IndexByte(next, '\n'); i >= 0 {
+		next = next[:i]
+	}
+	if comma := string(delimiter(next)); bytes.Count(last, []byte(comma)) == bytes.Count(next, []byte(comma)) {
+		size -= len(last)
+		lines--
+	}
+	_, err = in.Discard(size)
+	return lines, err
 }
 
 func tab([]byte) rune { return '\t' }

@@ -1,6 +1,6 @@
 // Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
 //
-// Read takes LIBSVM text, CSV, TSV, NPY, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
+// Read takes LIBSVM text, CSV, TSV, NPY, NPZ, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
 // folders of documents; format and compression are recognised by content. The result is a Set: the features as a matrix
 // of package rows, the target, and names. A Schema says how the columns of a training file became features, and reads a
 // validation or test file into the same ones:
@@ -35,10 +35,21 @@ type Set struct {
 	Names    []string    // n names of rows, the paths of documents; nil for other formats
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages
+	LabelHow string      // how the label column was chosen, in words; "" where columns have no names
+	Notes    []string    // what a user should know of how the file was read, a sentence each
 }
 
 // Dims returns the number of samples n and of features d.
 func (s *Set) Dims() (n, d int) { return s.X.Dims() }
+
+// About says in sentences how the file was read: which column is the label, and Notes.
+func (s *Set) About() []string {
+	var w []string
+	if s.LabelHow != "" {
+		w = append(w, fmt.Sprintf("The label is the column %s, %s.", quote(s.Schema.Label), s.LabelHow))
+	}
+	return append(w, s.Notes...)
+}
 
 // FeatureName is the name of feature j.
 func (s *Set) FeatureName(j int) string {
@@ -88,7 +99,7 @@ type Options struct {
 
 	// Label is the label column of CSV, TSV and Parquet by name or by 1-based number, of NPY by number.
 	// "" is that of Like; without it the column called label, target, class or y (any case), else the
-	// last column.
+	// last column. It is an error if two are called so, or one is called class or y and is not the last.
 	Label string
 	// Labels is the file of labels that belongs to an IDX or NPY file of features. "" is, for IDX, the
 	// file beside it with labels-idx1 in place of images-idx3, and for NPY the label column.
@@ -100,17 +111,28 @@ type Options struct {
 	// names above, but not just the last.
 	OptionalLabel bool
 
+	// Width is the number of features of LIBSVM text at least, for those that only other files have; with Like it is
+	// that of Like, and features beyond are left out, and noted.
+	Width int
 	// ZeroBased says that LIBSVM indices start at 0. The default is that of Like, else 1.
 	ZeroBased bool
 	// NoHeader says that the first line of CSV or TSV is data; columns are then called f1, f2, …
 	NoHeader bool
+	// Decimal is ',' where numbers of CSV and TSV have a decimal comma; 0 is '.'. A column without a comma may still
+	// have points; one with both is an error.
+	Decimal byte
+	// Thousands stands between groups of three digits of numbers of CSV and TSV: ',', '.', ' ' or '\''; 0 for nothing.
+	Thousands byte
+
+	// Missing is what becomes of cells of CSV, TSV and Parquet that are missing or not finite.
+	Missing Missing
 
 	Storage Storage
 	Target  Target
 
 	// Like is the schema of the set (the training set) whose features and classes this file must have.
-	// Columns are matched by name, in any order; a column too many or too few, a LIBSVM index beyond the
-	// width, an unseen level and an unseen class are errors.
+	// Columns are matched by name, in any order; a column too many or too few, an unseen level and
+	// an unseen class are errors.
 	Like         *Schema
 	UnseenLevels Unseen
 	// LikeName says in messages what Like is of; "" is "the model".
@@ -231,6 +253,9 @@ func read(in *input, o Options) (*Set, error) {
 		return nil, fail(in.name, "", "no label and a label are asked for at once")
 	}
 	if err := o.checkLike(); err != nil {
+		return nil, err
+	}
+	if err := (notation{o.Decimal, o.Thousands}).check(in.name); err != nil {
 		return nil, err
 	}
 	f, err := formatOf(in, o)

@@ -320,12 +320,15 @@ func (p *Public) pin(ctx context.Context, f *PublicFile, path, dir string) error
 
 // checkFile is an error if a LIBSVM file has not the declared shape.
 func (p *Public) checkFile(ctx context.Context, f *PublicFile, path string) error {
-	s, err := Read(ctx, path, Options{Format: "libsvm", Like: &Schema{Width: p.Features, Sparse: true}})
+	s, err := Read(ctx, path, Options{Format: "libsvm", Storage: Sparse})
 	if err != nil {
 		return err
 	}
-	if n, _ := s.Dims(); n != f.rows {
+	switch n, d := s.Dims(); {
+	case n != f.rows:
 		return fmt.Errorf("%d rows, expected %d", n, f.rows)
+	case d > p.Features:
+		return fmt.Errorf("feature %d is beyond the expected %d", d, p.Features)
 	}
 	if k := len(distinct(s.Y, maxClasses)); k != p.Classes {
 		return fmt.Errorf("%d classes, expected %d", k, p.Classes)

@@ -252,7 +252,7 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 	like := o.Like
 	label := -1
 	d := x.d
-	if y == nil && !o.NoLabel && format == "npy" {
+	if y == nil && !o.NoLabel && format != "idx" {
 		switch {
 		case o.Label != "":
 			var err error

@@ -26,13 +26,16 @@ type svmChunk struct {
 	text  []byte // ends with '\n'
 	lines int
 
-	y     []float64
-	end   []int // end of each row in idx and val
-	idx   []int32
-	val   []float64
-	top   int32 // largest index, counted from 0; -1 if none
-	bare  int   // local line (from 1) of the first row without a label; 0 if none
-	label int   // local line of the first row with a label; 0 if none
+	y   []float64
+	end []int // end of each row in idx and val
+	idx []int32
+	val []float64
+	top int32 // largest index, counted from 0; -1 if none
+	// The number of values beyond the features of Options.Like, and the largest of their indices.
+	nBeyond int
+	beyond  int32
+	bare    int // local line (from 1) of the first row without a label; 0 if none
+	label   int // local line of the first row with a label; 0 if none
 
 	err *Error // Line counts from the chunk's start
 }
@@ -46,7 +49,6 @@ type svmReader struct {
 	ignore   bool      // labels are passed over
 	classes  []float64 // labels become indices into these; nil for numbers
 	likeName string    // what like is of
-	likeHint string
 }
 
 // readLIBSVM reads lines of the form
@@ -61,7 +63,10 @@ type svmReader struct {
 // the order of the file.
 func readLIBSVM(in *input, o Options) (*Set, error) {
 	r := &svmReader{name: in.name, base: 1, like: o.Like, optional: o.NoLabel || o.OptionalLabel, ignore: o.NoLabel,
-		likeName: o.likeName(), likeHint: o.likeHint()}
+		likeName: o.likeName()}
+	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" { // a byte order mark
+		in.Discard(3)
+	}
 	zeroBased := o.ZeroBased || o.Like != nil && o.Like.ZeroBased
 	if zeroBased {
 		r.base = 0
@@ -229,13 +234,23 @@ func (r *svmReader) assemble(ctx context.Context, chunks []*svmChunk, o Options,
 	if n == 0 {
 		return nil, noRows(r.name)
 	}
-	if r.like != nil {
+	var notes []string
+	if d = max(d, o.Width); r.like != nil {
 		d = r.like.Width
+		count, largest := 0, int32(0)
+		for _, c := range chunks {
+			count += c.nBeyond
+			largest = max(largest, c.beyond)
+		}
+		if count > 0 {
+			notes = append(notes, fmt.Sprintf("%d values of features beyond the %d of %s, up to feature %d, are left out: it "+
+				"knows nothing of them.", count, d, r.likeName, int(largest)+r.base))
+		}
 	}
 	if d == 0 {
 		return nil, fail(r.name, "check that it is LIBSVM text: label index:value …", "no row has a feature")
 	}
-	s := &Set{Schema: &Schema{Format: "libsvm", Width: d, ZeroBased: zeroBased}}
+	s := &Set{Schema: &Schema{Format: "libsvm", Width: d, ZeroBased: zeroBased}, Notes: notes}
 	if r.like != nil {
 		s.Schema = r.like.clone()
 	}
@@ -425,10 +440,6 @@ func (r *svmReader) parse(c *svmChunk) {
 				c.fault("0", "say that indices start at 0 (--zero-based)", "feature indices of LIBSVM text start at 1")
 				return
 			}
-			if j >= limit {
-				c.fault(strconv.FormatInt(index, 10), r.likeHint, "the feature index is beyond %s's %d features", r.likeName, limit)
-				return
-			}
 			v, next, ok := scanFloat(b, i)
 			if !ok || b[next] > ' ' && b[next] != '#' {
 				c.faultValue(strconv.FormatInt(index, 10), word(b, i))
@@ -440,6 +451,11 @@ func (r *svmReader) parse(c *svmChunk) {
 				return
 			}
 			i = next
+			if j >= limit {
+				c.beyond = max(c.beyond, j)
+				c.nBeyond++
+				continue
+			}
 			if j <= last {
 				sorted = false
 			}

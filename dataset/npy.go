@@ -18,6 +18,11 @@ func readNPY(in *input, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	return withLabels(in, "npy", x, o)
+}
+
+// withLabels makes a set of an array, with labels from a file of their own or from a column.
+func withLabels(in *input, format string, x *array, o Options) (*Set, error) {
 	var y *array
 	if o.Labels != "" {
 		lin, err := openFile(in.ctx, o.Labels)
@@ -29,7 +34,7 @@ func readNPY(in *input, o Options) (*Set, error) {
 			return nil, err
 		}
 	}
-	return numbersSet(in.name, o.Labels, "npy", x, y, o)
+	return numbersSet(in.name, o.Labels, format, x, y, o)
 }
 
 // readNPYArray reads an NPY file.

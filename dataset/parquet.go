@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -15,7 +17,7 @@ import (
 func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) }
 
 // readParquet reads a flat table: booleans (0 and 1), integers and floats are numeric columns, and strings
-// are columns like those of CSV. A null is an error. A file is read in place; a stream, or a file that is
+// are columns like those of CSV. A null is a missing cell. A file is read in place; a stream, or a file that is
 // compressed as a whole, is read into memory first.
 func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
@@ -50,6 +52,10 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			return nil, asError(in.name, e)
+		}
 		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
 			Hint: "write the file again"}
 	}
@@ -65,7 +71,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
 	}
-	t, err := newTable(in.name, 0, names, "parquet", o)
+	t, err := newTable(in.name, 0, names, "parquet", o, pandasIndices(f, names))
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +112,27 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	return t.set(o)
 }
 
+// pandasIndices finds the columns that pandas has written its index to.
+func pandasIndices(f *parquet.File, names []string) []index {
+	indices := make([]index, len(names))
+	text, ok := f.Lookup("pandas")
+	if !ok {
+		return indices
+	}
+	var meta struct {
+		Columns []any `json:"index_columns"` // a name, or an object for a range that is no column
+	}
+	if json.Unmarshal([]byte(text), &meta) != nil {
+		return indices
+	}
+	for _, c := range meta.Columns {
+		if j := slices.Index(names, fmt.Sprint(c)); j >= 0 {
+			indices[j] = declared
+		}
+	}
+	return indices
+}
+
 type readAtFunc func(p []byte, off int64) (int, error)
 
 func (f readAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
@@ -127,9 +154,8 @@ func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableCol
 			n, err := r.ReadValues(values[:])
 			for _, v := range values[:n] {
 				if v.IsNull() {
-					if e := c.missingCell("", c.n+1); e != nil {
-						return e
-					}
+					c.hole("", c.n+1)
+					continue
 				}
 				if e := convert(c, v, c.n+1); e != nil {
 					return e

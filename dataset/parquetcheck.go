@@ -63,6 +63,10 @@ func checkParquet(at io.ReaderAt, size int64) error {
 		}
 		rows += g.NumRows
 		for j, c := range g.Columns {
+			if codec := c.MetaData.Codec; codec == format.Lz4Raw || codec == format.Lz4 { // the decoder takes wrong bytes
+				return &Error{Err: fmt.Errorf("is Parquet compressed by LZ4, which is not read"),
+					Hint: "write it with another compression, as pandas' to_parquet(compression='zstd') does"}
+			}
 			// The decoder takes that of the first group for all.
 			if first := meta.RowGroups[0].Columns[j].MetaData.Codec; c.MetaData.Codec != first {
 				return fmt.Errorf("a column compressed by %v and by %v", first, c.MetaData.Codec)

@@ -18,6 +18,20 @@ type Column struct {
 	Name   string   `json:"name"`
 	Kind   string   `json:"kind"`             // Numeric or Categorical
 	Levels []string `json:"levels,omitempty"` // of a categorical column, sorted
+
+	Filling *Filling `json:"filling,omitempty"` // of missing cells; nil where these are errors
+}
+
+// width is the number of features that the column makes.
+func (c *Column) width() int {
+	d := 1
+	if c.Kind == Categorical {
+		d = len(c.Levels)
+	}
+	if c.Filling != nil && c.Filling.Indicator {
+		d++
+	}
+	return d
 }
 
 // Schema says how a file became features and target, so that another file becomes the same ones:
@@ -30,13 +44,14 @@ type Schema struct {
 	Label     string   `json:"label,omitempty"`      // name of the label column, where columns have names
 	Classes   []string `json:"classes,omitempty"`    // classes in order; nil for a numeric target
 	Sparse    bool     `json:"sparse,omitempty"`     // features are stored as CSR
+	Missing   Missing  `json:"missing,omitempty"`    // what was done with missing cells
 
 	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }
 
-// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, the
-// words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than
-// 1<<16 features without names; Set.FeatureName works for those too.
+// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, "column
+// missing" where cells are filled in, the words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats
+// without names. It returns nil for more than 1<<16 features without names; Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
 	if s.Text != nil {
 		return s.Text.Words
@@ -48,10 +63,12 @@ func (s *Schema) Features() []string {
 	for _, c := range s.Columns {
 		if c.Kind != Categorical {
 			names = append(names, c.Name)
-			continue
 		}
 		for _, l := range c.Levels {
 			names = append(names, c.Name+"="+l)
+		}
+		if c.Filling != nil && c.Filling.Indicator {
+			names = append(names, c.Name+" missing")
 		}
 	}
 	if s.Columns == nil {
@@ -76,12 +93,8 @@ func (s *Schema) unnamed(j int) string {
 // width is the number of features that the columns make.
 func width(columns []Column) int {
 	d := 0
-	for _, c := range columns {
-		if c.Kind == Categorical {
-			d += len(c.Levels)
-		} else {
-			d++
-		}
+	for i := range columns {
+		d += columns[i].width()
 	}
 	return d
 }
@@ -111,6 +124,9 @@ func (s *Schema) Check() error {
 			return fmt.Errorf("dataset: column %q of a schema is of kind %q, not %q or %q", c.Name, c.Kind, Numeric, Categorical)
 		case c.Kind == Numeric && c.Levels != nil:
 			return fmt.Errorf("dataset: the numeric column %q of a schema has levels", c.Name)
+		}
+		if f := c.Filling; f != nil && (c.Kind == Categorical) != slices.Contains(c.Levels, f.Level) {
+			return fmt.Errorf("dataset: a schema fills in %q in the %s column %q", f.Level, c.Kind, c.Name)
 		}
 		seen[c.Name] = true
 		if d := firstDuplicate(c.Levels); d != "" {
@@ -143,13 +159,13 @@ func (s *Schema) clone() *Schema {
 }
 
 // match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
-// names of Columns[k]. label is the place of the label column, which is left out, or -1; line is for messages.
+// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages.
 // A column too many or too few is an error that names the first that is missing, else the first that is extra.
-func (o *Options) match(file string, line int, names []string, label int) (of []int, err error) {
+func (o *Options) match(file string, line int, names []string, skip []bool) (of []int, err error) {
 	columns := o.Like.Columns
 	at := make(map[string]int, len(names))
 	for i, n := range names {
-		if i != label {
+		if !skip[i] {
 			at[n] = i
 		}
 	}
@@ -169,10 +185,10 @@ func (o *Options) match(file string, line int, names []string, label int) (of []
 	fail := func(format string, args ...any) ([]int, error) {
 		return nil, &Error{File: file, Line: line, Hint: o.likeHint(), Err: fmt.Errorf(format, args...)}
 	}
-	var have []int // file columns without the label
+	var have []int // file columns that may be features
 	extra := -1
 	for i, n := range names {
-		if i == label {
+		if skip[i] {
 			continue
 		}
 		have = append(have, i)

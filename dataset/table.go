@@ -34,6 +34,8 @@ type tableColumn struct {
 	words    []string
 	missing  int // place of the first such cell; 0 if none
 	missing1 string
+	holes    int      // cells that are missing
+	filling  *Filling // what stands for them; nil if nothing does
 
 	kind   string // Numeric, Categorical, or "" while not known
 	fixed  bool   // kind is that of Options.Like or of the file, and stays
@@ -44,6 +46,9 @@ type tableColumn struct {
 	like   string  // what Options.Like is of
 	huge   float64 // first number beyond maxNumber, and its place
 	hugeAt int
+
+	notation         notation
+	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
 }
 
 // place sets line or row of e.
@@ -59,6 +64,9 @@ func (c *tableColumn) place(e *Error, at int) *Error {
 
 // unseen is the code of a level that is not in levels, where that is allowed.
 const unseen = -1
+
+// missing is the code of a cell of a categorical column that is missing; in a numeric one it is a NaN.
+const missing = -2
 
 // nanWord is a NaN that carries k.
 func nanWord(k int) float64 { return math.Float64frombits(0x7ff8_0000_0000_0000 | uint64(k)) }
@@ -80,7 +88,7 @@ func (c *tableColumn) text(cell string, at int) error {
 		return nil
 	}
 	if c.kind != Categorical {
-		if v, ok := parseFloat(cell); ok {
+		if v, ok := c.parse(cell, at); ok {
 			return c.numeric(v, at)
 		}
 	}
@@ -89,24 +97,18 @@ func (c *tableColumn) text(cell string, at int) error {
 	}
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
-		return c.missingCell(cell, at)
+		c.hole(cell, at)
+		return nil
 	}
 	if c.kind == Categorical {
+		if _, known := c.levels[cell]; c.fixed && !known && isMissing(cell) {
+			c.hole(cell, at)
+			return nil
+		}
 		return c.level(cell, at)
 	}
 	if isMissing(cell) {
-		if c.fixed {
-			return c.missingCell(cell, at)
-		}
-		if c.missing == 0 {
-			c.missing, c.missing1 = at, strings.Clone(cell)
-		}
-		k := slices.Index(c.words, cell)
-		if k < 0 {
-			k = len(c.words)
-			c.words = append(c.words, strings.Clone(cell))
-		}
-		c.add(nanWord(k))
+		c.hole(cell, at)
 		return nil
 	}
 	if c.fixed {
@@ -123,13 +125,31 @@ func (c *tableColumn) text(cell string, at int) error {
 	return c.level(cell, at)
 }
 
+// parse reads a number in the notation of the file, or a plain one.
+func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
+	if c.notation == (notation{}) {
+		return parseFloat(cell)
+	}
+	if v, ok = c.notation.parse(cell); ok {
+		if c.commaAt == 0 {
+			c.commaAt = at
+		}
+		return v, true
+	}
+	if v, ok = parseFloat(cell); ok && c.notation.confuses(cell) && c.pointAt == 0 {
+		c.pointAt = at
+	}
+	return v, ok
+}
+
 // number adds a cell of a file that stores numbers; at is its row.
 func (c *tableColumn) number(v float64, at int) error {
 	switch {
 	case c.drop:
 		return nil
 	case v-v != 0:
-		return c.missingCell(fmt.Sprint(v), at)
+		c.hole(fmt.Sprint(v), at)
+		return nil
 	case c.kind == Categorical:
 		return c.level(formatNumber(v), at)
 	}
@@ -159,28 +179,10 @@ func (c *tableColumn) tooLarge() error {
 
 // numberHint is the remedy for a cell that should be a number.
 func (c *tableColumn) numberHint(cell string) string {
-	if v, ok := parseFloat(strings.Replace(cell, ",", ".", 1)); ok {
-		return fmt.Sprintf("write the decimal point as a point: %v", v)
-	}
-	if strings.Contains(cell, ",") {
-		if _, ok := parseFloat(strings.ReplaceAll(cell, ",", "")); ok {
-			return "leave out thousands separators"
-		}
+	if flags := notationFlags(cell); flags != "" {
+		return flags
 	}
 	return "fill in a number or leave the row out"
-}
-
-func (c *tableColumn) missingCell(cell string, at int) error {
-	what := "the cell is empty"
-	if cell != "" {
-		what = fmt.Sprintf("the cell %s is missing or not finite", quote(cell))
-	}
-	hint := "fill in a value, or leave out the row or the column"
-	if c.label {
-		what = strings.Replace(what, "cell", "label", 1)
-		hint = "give a label or leave out the row"
-	}
-	return c.place(&Error{Err: errors.New(what), Hint: hint}, at)
 }
 
 // categorise turns a numeric column into a categorical one because of a cell.
@@ -190,11 +192,13 @@ func (c *tableColumn) categorise(cell string, at int) error {
 	c.levels = make(map[string]int)
 	for _, b := range c.blocks {
 		for i, v := range b {
-			name := ""
+			name := formatNumber(v)
 			if math.IsNaN(v) {
-				name = c.words[wordOf(v)]
-			} else {
-				name = formatNumber(v)
+				if name = c.words[wordOf(v)]; name == "" {
+					b[i] = missing
+					continue
+				}
+				c.holes-- // a level like others
 			}
 			k, ok := c.levels[name]
 			if !ok {
@@ -277,8 +281,9 @@ func (c *tableColumn) finish() error {
 	}
 	if c.kind != Categorical {
 		c.kind = Numeric
-		if c.missing > 0 {
-			return c.missingCell(c.missing1, c.missing)
+		if c.pointAt > 0 && c.commaAt > 0 {
+			return c.place(&Error{Err: fmt.Errorf("numbers are written with a decimal comma (line %d) and with a decimal point",
+				c.commaAt), Hint: "write all numbers of the column alike"}, c.pointAt)
 		}
 		if c.hugeAt > 0 {
 			return c.tooLarge()
@@ -296,7 +301,9 @@ func (c *tableColumn) finish() error {
 	}
 	for _, b := range c.blocks {
 		for i, v := range b {
-			b[i] = float64(c.levels[old[int(v)]])
+			if v != missing {
+				b[i] = float64(c.levels[old[int(v)]])
+			}
 		}
 	}
 	return nil
@@ -306,6 +313,9 @@ func (c *tableColumn) finish() error {
 func (c *tableColumn) suspect() error {
 	if c.asked {
 		return nil
+	}
+	if err := c.foreign(); err != nil {
+		return err
 	}
 	if err := c.slip(); err != nil {
 		return err
@@ -324,6 +334,32 @@ func (c *tableColumn) suspect() error {
 	return c.place(e, c.line1)
 }
 
+// foreign is an error if all cells that are no plain numbers are numbers in another notation.
+func (c *tableColumn) foreign() error {
+	example, flags := "", ""
+	for _, name := range c.names() {
+		if _, plain := parseFloat(name); plain || isMissing(name) {
+			continue
+		}
+		f := notationFlags(name)
+		if f == "" {
+			return nil
+		}
+		if flags == "" || strings.Count(f, " or ") < strings.Count(flags, " or ") { // it leaves less doubt
+			example, flags = name, f
+		}
+	}
+	if flags == "" {
+		return nil
+	}
+	what := "the value"
+	if c.label {
+		what = "the label"
+	}
+	return c.place(&Error{Err: fmt.Errorf("%s %s is a number in another notation", what, quote(example)),
+		Hint: flags + "; or give --categorical with the column's name if its values are levels"}, c.line1)
+}
+
 // slip is an error if nearly all cells are numbers, so that the first other one looks like a slip.
 func (c *tableColumn) slip() error {
 	isNumber := make([]bool, len(c.levels))
@@ -335,6 +371,9 @@ func (c *tableColumn) slip() error {
 	numbers, words := 0, 0
 	for _, b := range c.blocks {
 		for _, v := range b {
+			if v == missing {
+				continue
+			}
 			if isNumber[int(v)] {
 				numbers++
 			} else if isWord[int(v)] {
@@ -364,20 +403,41 @@ type table struct {
 	file    string
 	format  string
 	columns []*tableColumn
-	label   int   // place of the label, -1 if there is none
+	label   int    // place of the label, -1 if there is none
+	how     string // it was chosen
+	indices []index
+	notes   []string
 	of      []int // places of the feature columns, in the order of features
 	n       int
+}
+
+// note says something of how the table was read.
+func (t *table) note(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
 // labelNames are the names that mark a label column.
 var labelNames = []string{"label", "target", "class", "y"}
 
-// newTable chooses the label column and, with Options.Like, matches the columns. line is that of the names.
-func newTable(file string, line int, names []string, format string, o Options) (*table, error) {
-	t := &table{file: file, format: format, label: -1}
+// index says that a column is no feature but what rows are called.
+type index int
+
+const (
+	noIndex  index = iota
+	nameless       // in pandas' way to write an index as text; it is one if it holds whole numbers, no two alike
+	declared       // by the file
+)
+
+// newTable chooses the label column and, with Options.Like, matches the columns. line is that of the names, and indices
+// are of the columns, nil where there are none.
+func newTable(file string, line int, names []string, format string, o Options, indices []index) (*table, error) {
+	t := &table{file: file, format: format, label: -1, indices: indices}
+	if indices == nil {
+		t.indices = make([]index, len(names))
+	}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
-			like: o.likeName()})
+			like: o.likeName(), notation: notation{o.Decimal, o.Thousands}})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -410,14 +470,12 @@ func newTable(file string, line int, names []string, format string, o Options) (
 				listNames(names)}
 		}
 	} else if !o.NoLabel {
-		for _, l := range labelNames {
-			if t.label < 0 {
-				t.label = slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, l) })
-			}
+		if err := t.guessLabel(line, names, o.OptionalLabel); err != nil {
+			return nil, err
 		}
-		if t.label < 0 && !o.OptionalLabel {
-			t.label = len(names) - 1
-		}
+	}
+	if o.Label != "" && t.label >= 0 {
+		t.how = "which was asked for"
 	}
 	if t.label >= 0 {
 		c := t.columns[t.label]
@@ -440,12 +498,18 @@ func newTable(file string, line int, names []string, format string, o Options) (
 	switch {
 	case o.Like != nil && o.Like.Columns != nil:
 		var err error
-		if t.of, err = o.match(file, line, names, t.label); err != nil {
+		skip := make([]bool, len(names))
+		for j, c := range t.columns {
+			known := slices.ContainsFunc(o.Like.Columns, func(l Column) bool { return l.Name == c.name })
+			skip[j] = j == t.label || t.indices[j] != noIndex && !known
+			c.drop = c.drop || skip[j] && j != t.label
+		}
+		if t.of, err = o.match(file, line, names, skip); err != nil {
 			return nil, err
 		}
 		for k, j := range t.of {
 			c := t.columns[j]
-			c.fixed, c.kind = true, o.Like.Columns[k].Kind
+			c.fixed, c.kind, c.filling = true, o.Like.Columns[k].Kind, o.Like.Columns[k].Filling
 			if c.kind == Categorical {
 				c.levels = make(map[string]int)
 				for l, n := range o.Like.Columns[k].Levels {
@@ -454,8 +518,13 @@ func newTable(file string, line int, names []string, format string, o Options) (
 			}
 		}
 	default:
-		for j := range names {
-			if j != t.label {
+		for j, c := range t.columns {
+			switch {
+			case j == t.label:
+			case t.indices[j] == declared:
+				c.drop = true
+				t.note("The column %s is what pandas calls an index, and no feature.", quote(c.name))
+			default:
 				t.of = append(t.of, j)
 			}
 		}
@@ -475,6 +544,81 @@ func newTable(file string, line int, names []string, format string, o Options) (
 	return t, nil
 }
 
+// guessLabel chooses a label column that nobody has named, if there is little doubt which it is.
+func (t *table) guessLabel(line int, names []string, optional bool) error {
+	last := -1
+	var called []int // like a label
+	for j, n := range names {
+		if t.indices[j] == declared {
+			continue
+		}
+		if t.indices[j] == noIndex {
+			last = j
+		}
+		if slices.ContainsFunc(labelNames, func(l string) bool { return strings.EqualFold(n, l) }) {
+			called = append(called, j)
+		}
+	}
+	choices := func(js ...int) string {
+		var words []string
+		for _, j := range js {
+			words = append(words, "--label "+names[j])
+		}
+		return "give " + list(words, "or")
+	}
+	switch {
+	case len(called) > 1:
+		return &Error{File: t.file, Line: line, Err: fmt.Errorf("columns %s and %s both have the name of a label",
+			quote(names[called[0]]), quote(names[called[1]])), Hint: choices(called...)}
+	case len(called) == 1:
+		t.label, t.how = called[0], "chosen for its name"
+		// What is called so may well be a feature: the class of a ship's passenger, a length along an axis.
+		certain := strings.EqualFold(names[t.label], "label") || strings.EqualFold(names[t.label], "target")
+		if !certain && t.label != last && !optional {
+			return &Error{File: t.file, Line: line,
+				Err: fmt.Errorf("the label may be the column %s, for its name, or %s, the last",
+					quote(names[t.label]), quote(names[last])), Hint: choices(t.label, last)}
+		}
+	case !optional:
+		if t.label = last; last < 0 {
+			t.label = len(names) - 1
+		}
+		t.how = "chosen as the last"
+	}
+	return nil
+}
+
+// leaveOutIndices takes nameless columns out of the features that number the rows.
+func (t *table) leaveOutIndices() {
+	t.of = slices.DeleteFunc(t.of, func(j int) bool {
+		c := t.columns[j]
+		if t.indices[j] != nameless || len(t.of) == 1 || !c.numbersRows() {
+			return false
+		}
+		c.drop = true
+		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.",
+			j+1)
+		return true
+	})
+}
+
+// numbersRows says that all cells are whole numbers, no two alike.
+func (c *tableColumn) numbersRows() bool {
+	if c.kind != Numeric || c.n < 2 {
+		return false
+	}
+	seen := make(map[float64]bool, c.n)
+	for _, b := range c.blocks {
+		for _, v := range b {
+			if v != math.Trunc(v) || seen[v] {
+				return false
+			}
+			seen[v] = true
+		}
+	}
+	return true
+}
+
 // set makes a set of the table, whose blocks it gives up.
 func (t *table) set(o Options) (*Set, error) {
 	if t.n == 0 {
@@ -485,7 +629,16 @@ func (t *table) set(o Options) (*Set, error) {
 			return nil, err
 		}
 	}
-	s := &Set{Schema: &Schema{Format: t.format}}
+	if o.Like == nil {
+		t.leaveOutIndices()
+	}
+	if err := t.fillHoles(&o); err != nil {
+		return nil, err
+	}
+	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing}, Notes: t.notes}
+	if t.label >= 0 {
+		s.LabelHow = t.how
+	}
 	if o.Like != nil {
 		s.Schema = o.Like.clone()
 	} else {
@@ -494,6 +647,7 @@ func (t *table) set(o Options) (*Set, error) {
 			if c.Kind == Categorical {
 				c.Levels = t.columns[j].names()
 			}
+			c.Filling = t.columns[j].filling
 			s.Schema.Columns = append(s.Schema.Columns, c)
 		}
 		s.Schema.Width = width(s.Schema.Columns)
@@ -507,6 +661,9 @@ func (t *table) set(o Options) (*Set, error) {
 			for _, v := range b {
 				if v != 0 || t.columns[j].kind == Categorical {
 					nnz++
+				}
+				if t.columns[j].isHole(v) {
+					nnz++ // its indicator
 				}
 			}
 		}
@@ -539,6 +696,30 @@ func (t *table) set(o Options) (*Set, error) {
 	return s, nil
 }
 
+// features calls set with the values that are not zero of the features that cell v of c becomes, counted from the
+// column's first, and returns how many features it has.
+func (c *tableColumn) features(v float64, set func(feature int, value float64)) int {
+	hole := c.isHole(v)
+	if hole {
+		v = c.filling.code
+	}
+	d := 1
+	if c.kind == Categorical {
+		if d = len(c.levels); v != unseen {
+			set(int(v), 1)
+		}
+	} else if v != 0 {
+		set(0, v)
+	}
+	if c.filling == nil || !c.filling.Indicator {
+		return d
+	}
+	if hole {
+		set(d, 1)
+	}
+	return d + 1
+}
+
 // dense puts the feature columns into a row-major matrix.
 func (t *table) dense(d int) *rows.Dense {
 	m := rows.NewDense(t.n, d)
@@ -546,23 +727,12 @@ func (t *table) dense(d int) *rows.Dense {
 		first := 0 // feature
 		for _, j := range t.of {
 			c := t.columns[j]
-			at := b * blockRows * m.Stride
-			if c.kind == Categorical {
-				for _, v := range c.blocks[b] {
-					if v != unseen {
-						m.Data[at+first+int(v)] = 1
-					}
-					at += m.Stride
-				}
-				first += len(c.levels)
-			} else {
-				at += first
-				for _, v := range c.blocks[b] {
-					m.Data[at] = v
-					at += m.Stride
-				}
-				first++
+			at, width := b*blockRows*m.Stride+first, 0
+			for _, v := range c.blocks[b] {
+				width = c.features(v, func(k int, value float64) { m.Data[at+k] = value })
+				at += m.Stride
 			}
+			first += width
 			c.blocks[b] = nil
 		}
 	}
@@ -576,20 +746,10 @@ func (t *table) csr(d, nnz int) *rows.CSR {
 		first := 0
 		for _, j := range t.of {
 			c := t.columns[j]
-			v := c.blocks[i/blockRows][i%blockRows]
-			if c.kind == Categorical {
-				if v != unseen {
-					m.Idx = append(m.Idx, int32(first+int(v)))
-					m.Val = append(m.Val, 1)
-				}
-				first += len(c.levels)
-				continue
-			}
-			if v != 0 {
-				m.Idx = append(m.Idx, int32(first))
-				m.Val = append(m.Val, v)
-			}
-			first++
+			first += c.features(c.blocks[i/blockRows][i%blockRows], func(k int, value float64) {
+				m.Idx = append(m.Idx, int32(first+k))
+				m.Val = append(m.Val, value)
+			})
 		}
 		m.Ptr = append(m.Ptr, len(m.Idx))
 	}

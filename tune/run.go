@@ -402,7 +402,7 @@ func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (mod
 
 // words are the sentences of a result.
 func (f *fit) words(r *Result) []string {
-	var w []string
+	w := []string{}
 	say := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
 	switch {
 	case r.Interrupted:

@@ -251,8 +251,8 @@ func (d *cleaned) dataLine() string {
 
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
-	w := []string{fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
-		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare())}
+	w := append(d.train.About(), fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
+		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare()))
 	if t := d.truth; t != nil {
 		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their "+
 			"own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",

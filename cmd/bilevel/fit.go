@@ -70,9 +70,17 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 
 	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else "+
 		"the last)")
+	p.StringVar(&f.read.Labels, "labels", "", "file of the labels of --train, where it is NPY or IDX without them")
 	p.StringVar(&f.read.Format, "format", "", formats)
+	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringVar((*string)(&f.read.Missing), "missing", "",
+		"rows with missing cells: drop leaves them out, impute fills in "+
+			"medians and most frequent levels and marks them (default an error)")
+	p.Var((*character)(&f.read.Decimal), "decimal", "decimal separator of numbers in CSV or TSV: a point or a comma "+
+		"(default point)")
+	p.Var((*character)(&f.read.Thousands), "thousands", "what stands between groups of three digits (default nothing)")
 	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
 		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 	p.StringVar((*string)(&f.text.Weight), "text", "",
@@ -94,6 +102,26 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
 	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
 }
+
+// character is a flag of one character.
+type character byte
+
+func (c *character) String() string {
+	if *c == 0 {
+		return ""
+	}
+	return string(rune(*c))
+}
+
+func (c *character) Set(s string) error {
+	if len(s) != 1 {
+		return fmt.Errorf("give one character")
+	}
+	*c = character(s[0])
+	return nil
+}
+
+func (c *character) Type() string { return "char" }
 
 // switches are those of --scale and --intercept.
 func (f *fitFlags) switches() (scale, intercept tune.Switch, err error) {
@@ -139,15 +167,19 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--out \"\": name a folder")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
 		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
+	case f.read.Width < 0:
+		return usagef("--width %d: give a number of features", f.read.Width)
 	case f.text.MinDocs < 0:
 		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
 		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	}
 	if f.train == "" {
-		for _, name := range []string{"label", "format", "zero-based", "no-header", "categorical"} {
+		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "missing", "decimal",
+			"thousands",
+			"categorical"} {
 			if given(name) {
-				return usagef("--label, --format, --zero-based, --no-header and --categorical are about files: give --train")
+				return usagef("--%s is about files: give --train", name)
 			}
 		}
 	}

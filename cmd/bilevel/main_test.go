@@ -311,7 +311,6 @@ func TestWrongInput(t *testing.T) {
 		{"unseen class", "--train good.csv --val unseen.csv", []string{"unseen.csv", "maybe"}},
 		{"column too few", "--train good.csv --val missing.csv",
 			[]string{"missing.csv", `the column "noise1" is missing, which the training file has`}},
-		{"more features", "--train train.svm --val more.svm", []string{"more.svm:7", "3"}},
 		{"no rows after a split", "--train two.csv --val-fraction 0.1", []string{"two.csv", "rows"}},
 		{"classes for ridge", "--train good.csv --model ridge", []string{"good.csv:2", "not a number"}},
 		{"numbers for classes", "--train good.csv --label weight --model logistic --val-fraction .3", []string{"good.csv"}},

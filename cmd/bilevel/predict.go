@@ -98,6 +98,11 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if err != nil {
 		return err
 	}
+	for _, note := range set.Notes {
+		if !f.quiet {
+			fmt.Fprintln(c.ErrOrStderr(), "note:", note)
+		}
+	}
 	var figures *tune.Metrics
 	if set.Y != nil {
 		if figures, err = m.Judge(p, set); err != nil {

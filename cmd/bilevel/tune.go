@@ -284,6 +284,7 @@ func writeTrace(w io.Writer, r *tune.Result) error {
 type jsonResult struct {
 	Method           tune.Method `json:"method"`
 	Model            tune.Task   `json:"model"`
+	Label            string      `json:"label"`
 	Reg              tune.Reg    `json:"reg"`
 	Value            *float64    `json:"value"`
 	GradNorm         *float64    `json:"grad_norm"`
@@ -321,8 +322,12 @@ type jsonResult struct {
 func resultJSON(r *tune.Result, files *outputs, read time.Duration) jsonResult {
 	ob := r.Model.Obtained
 	nonzero, _ := r.Model.NonZero()
+	label := ""
+	if r.Model.Schema != nil {
+		label = r.Model.Schema.Label
+	}
 	j := jsonResult{
-		Method: ob.Method, Model: r.Model.Task, Reg: r.Model.Penalty.Kind,
+		Method: ob.Method, Model: r.Model.Task, Label: label, Reg: r.Model.Penalty.Kind,
 		Value: known(r.Value), GradNorm: known(r.GradNorm), BaselineX: r.BaselineX, BaselineValue: known(r.BaselineValue),
 		BaselineWon: r.BaselineWon, Spread: known(r.Spread), Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
 		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NonZero: nonzero, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest,

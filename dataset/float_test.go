@@ -100,6 +100,5 @@ func TestIsMissing(t *testing.T) {
 func ExampleError() {
 	_, err := ReadFrom(context.Background(), strings.NewReader("age,y\n31,0\n38,1\n44,\n"), "people.csv", Options{})
 	fmt.Println(err)
-	// Output: people.csv:4: column "y": the label is empty; give a label or leave out the row, or give --missing drop or
-	// --missing impute
+	// Output: people.csv:4: column "y": the label is empty; give a label, or leave out the row (--missing drop does)
 }

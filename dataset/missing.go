@@ -103,9 +103,12 @@ func (t *table) fillHoles(o *Options) error {
 	switch {
 	case do != "" && do != DropMissing && do != ImputeMissing:
 		return fail(t.file, "choose drop or impute", "nothing is called %q for missing cells", do)
-	case label != nil && do == "":
-		return t.missingError(append(with, label), "give a label or leave out the row, or give --missing drop or --missing impute")
+	case label != nil && len(with) == 0 && do == "":
+		return t.missingError([]*tableColumn{label}, "give a label, or leave out the row (--missing drop does)")
 	case len(with) > 0 && do == "":
+		if label != nil {
+			with = append(with, label)
+		}
 		return t.missingError(with, "fill in a value, or give --missing drop to leave out such rows or --missing impute to fill in "+
 			"medians and most frequent levels")
 	}

@@ -32,7 +32,7 @@ type Set struct {
 	Y        []float64   // n targets: numbers, or indices into Classes; nil if the file has no label
 	Classes  []string    // class names in order; nil for a numeric target
 	Features []string    // d names; nil for more than 1<<16 features without names, see FeatureName
-	Names    []string    // n names of rows, the paths of documents; nil for other formats
+	Names    []string    // n names of rows: the paths of documents, or the cells of Options.ID; nil where there are none
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages
 	LabelHow string      // how the label column was chosen, in words; "" where columns have no names
@@ -42,13 +42,23 @@ type Set struct {
 // Dims returns the number of samples n and of features d.
 func (s *Set) Dims() (n, d int) { return s.X.Dims() }
 
-// About says in sentences how the file was read: which column is the label, and Notes.
-func (s *Set) About() []string {
+// About says in sentences how files were read: which column of the training file is the label, and the Notes of all.
+// Other sets may be nil.
+func About(train *Set, others ...*Set) []string {
 	var w []string
-	if s.LabelHow != "" {
-		w = append(w, fmt.Sprintf("The label is the column %s, %s.", quote(s.Schema.Label), s.LabelHow))
+	if train.LabelHow != "" {
+		w = append(w, fmt.Sprintf("The label is the column %s, %s.", quote(train.Schema.Label), train.LabelHow))
 	}
-	return append(w, s.Notes...)
+	w = append(w, train.Notes...)
+	for _, s := range others {
+		if s == nil || s.Source == train.Source { // a part of the training file
+			continue
+		}
+		for _, note := range s.Notes {
+			w = append(w, s.Source+": "+note)
+		}
+	}
+	return w
 }
 
 // FeatureName is the name of feature j.
@@ -114,6 +124,12 @@ type Options struct {
 	// Width is the number of features of LIBSVM text at least, for those that only other files have; with Like it is
 	// that of Like, and features beyond are left out, and noted.
 	Width int
+	// ID is a column of CSV, TSV or Parquet that names the rows and is no feature. With Like it may be absent; "" is that
+	// of Like.
+	ID string
+	// Drop are columns to leave out, and Only, if any, the ones to take for features.
+	Drop, Only []string
+
 	// ZeroBased says that LIBSVM indices start at 0. The default is that of Like, else 1.
 	ZeroBased bool
 	// NoHeader says that the first line of CSV or TSV is data; columns are then called f1, f2, …
@@ -131,8 +147,8 @@ type Options struct {
 	Target  Target
 
 	// Like is the schema of the set (the training set) whose features and classes this file must have.
-	// Columns are matched by name, in any order; a column too many or too few, an unseen level and
-	// an unseen class are errors.
+	// Columns are matched by name, in any order; a column too few, an unseen level and an unseen class are
+	// errors, and surplus columns are left out, and noted.
 	Like         *Schema
 	UnseenLevels Unseen
 	// LikeName says in messages what Like is of; "" is "the model".

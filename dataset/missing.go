@@ -28,6 +28,12 @@ type Filling struct {
 
 // hole adds a cell that is missing; at is its place.
 func (c *tableColumn) hole(cell string, at int) {
+	if c.drop {
+		if c.keep {
+			c.rowNames = append(c.rowNames, cell)
+		}
+		return
+	}
 	c.holes++
 	if c.missing == 0 {
 		c.missing, c.missing1 = at, strings.Clone(cell)
@@ -164,6 +170,15 @@ func (t *table) leaveOutRows(with []*tableColumn) error {
 	}
 	n := t.n
 	for _, c := range t.columns {
+		if c.keep {
+			var names []string
+			for i, name := range c.rowNames {
+				if !out[i] {
+					names = append(names, name)
+				}
+			}
+			c.rowNames = names
+		}
 		if c.drop {
 			continue
 		}

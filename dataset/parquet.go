@@ -78,7 +78,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	convert := make([]func(*tableColumn, parquet.Value, int) error, len(columns))
 	for j, c := range columns {
 		t.columns[j].byRow = true
-		if t.columns[j].drop {
+		if t.columns[j].drop && !t.columns[j].keep {
 			continue
 		}
 		if convert[j], err = parquetCell(c); err != nil {

@@ -42,6 +42,7 @@ type Schema struct {
 	Width     int      `json:"width"`                // number of features d
 	ZeroBased bool     `json:"zero_based,omitempty"` // LIBSVM: indices start at 0
 	Label     string   `json:"label,omitempty"`      // name of the label column, where columns have names
+	ID        string   `json:"id,omitempty"`         // name of the column that names the rows
 	Classes   []string `json:"classes,omitempty"`    // classes in order; nil for a numeric target
 	Sparse    bool     `json:"sparse,omitempty"`     // features are stored as CSR
 	Missing   Missing  `json:"missing,omitempty"`    // what was done with missing cells
@@ -159,14 +160,16 @@ func (s *Schema) clone() *Schema {
 }
 
 // match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
-// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages.
-// A column too many or too few is an error that names the first that is missing, else the first that is extra.
-func (o *Options) match(file string, line int, names []string, skip []bool) (of []int, err error) {
+// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages. A column too few
+// is an error; surplus are those too many.
+func (o *Options) match(file string, line int, names []string, skip []bool) (of, surplus []int, err error) {
 	columns := o.Like.Columns
 	at := make(map[string]int, len(names))
+	var places []int // of columns that may be features
 	for i, n := range names {
 		if !skip[i] {
 			at[n] = i
+			places = append(places, i)
 		}
 	}
 	of = make([]int, len(columns))
@@ -182,27 +185,18 @@ func (o *Options) match(file string, line int, names []string, skip []bool) (of 
 		of[k] = i
 		delete(at, c.Name)
 	}
-	fail := func(format string, args ...any) ([]int, error) {
-		return nil, &Error{File: file, Line: line, Hint: o.likeHint(), Err: fmt.Errorf(format, args...)}
+	for _, i := range at {
+		surplus = append(surplus, i)
 	}
-	var have []int // file columns that may be features
-	extra := -1
-	for i, n := range names {
-		if skip[i] {
-			continue
-		}
-		have = append(have, i)
-		if _, ok := at[n]; ok && extra < 0 {
-			extra = i
-		}
+	slices.Sort(surplus)
+	if missing < 0 {
+		return of, surplus, nil
 	}
-	switch {
-	case missing >= 0 && len(have) == len(columns) && len(at) == 1 && extra == have[missing]: // it has another name
-		return fail("column %d is %q where %s has %q", extra+1, names[extra], o.likeName(), columns[missing].Name)
-	case missing >= 0:
-		return fail("the column %q is missing, which %s has", columns[missing].Name, o.likeName())
-	case extra >= 0:
-		return fail("column %d is %q, which %s has not", extra+1, names[extra], o.likeName())
+	e := &Error{File: file, Line: line, Hint: o.likeHint()}
+	if len(places) == len(columns) && len(surplus) == 1 && surplus[0] == places[missing] { // it has another name
+		e.Err = fmt.Errorf("column %d is %q where %s has %q", surplus[0]+1, names[surplus[0]], o.likeName(), columns[missing].Name)
+	} else {
+		e.Err = fmt.Errorf("the column %q is missing, which %s has", columns[missing].Name, o.likeName())
 	}
-	return of, nil
+	return nil, nil, e
 }

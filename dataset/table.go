@@ -24,6 +24,7 @@ type tableColumn struct {
 	file  string
 	label bool
 	drop  bool // read over
+	keep  bool // but its cells are kept in names
 	n     int
 
 	blocks [][]float64 // blockRows values each but the last
@@ -32,7 +33,8 @@ type tableColumn struct {
 	// Cells like "NA" are a level of a categorical column and an error in a numeric one: which, only the
 	// end of the file tells. Until then they are NaNs that carry an index into words.
 	words    []string
-	missing  int // place of the first such cell; 0 if none
+	rowNames []string // cells of a column that is kept
+	missing  int      // place of the first such cell; 0 if none
 	missing1 string
 	holes    int      // cells that are missing
 	filling  *Filling // what stands for them; nil if nothing does
@@ -84,6 +86,9 @@ func (c *tableColumn) add(v float64) {
 
 // text adds a cell of a text file; at is its line.
 func (c *tableColumn) text(cell string, at int) error {
+	if c.keep {
+		c.rowNames = append(c.rowNames, strings.Clone(cell))
+	}
 	if c.drop {
 		return nil
 	}
@@ -146,6 +151,9 @@ func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
 func (c *tableColumn) number(v float64, at int) error {
 	switch {
 	case c.drop:
+		if c.keep {
+			c.rowNames = append(c.rowNames, formatNumber(v))
+		}
 		return nil
 	case v-v != 0:
 		c.hole(fmt.Sprint(v), at)
@@ -403,6 +411,7 @@ type table struct {
 	file    string
 	format  string
 	columns []*tableColumn
+	id      int    // place of the column of names, -1 if there is none
 	label   int    // place of the label, -1 if there is none
 	how     string // it was chosen
 	indices []index
@@ -450,6 +459,9 @@ func newTable(file string, line int, names []string, format string, o Options, i
 			t.columns[j].levels = make(map[string]int)
 		}
 	}
+	if err := t.nameRows(line, names, &o); err != nil {
+		return nil, err
+	}
 	want := o.Label
 	if want == "" && o.Like != nil {
 		want = o.Like.Label
@@ -470,7 +482,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 				listNames(names)}
 		}
 	} else if !o.NoLabel {
-		if err := t.guessLabel(line, names, o.OptionalLabel); err != nil {
+		if err := t.guessLabel(line, names, o.Drop, o.OptionalLabel); err != nil {
 			return nil, err
 		}
 	}
@@ -501,11 +513,20 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		skip := make([]bool, len(names))
 		for j, c := range t.columns {
 			known := slices.ContainsFunc(o.Like.Columns, func(l Column) bool { return l.Name == c.name })
-			skip[j] = j == t.label || t.indices[j] != noIndex && !known
+			skip[j] = j == t.label || j == t.id || t.indices[j] != noIndex && !known
 			c.drop = c.drop || skip[j] && j != t.label
 		}
-		if t.of, err = o.match(file, line, names, skip); err != nil {
+		var surplus []int
+		if t.of, surplus, err = o.match(file, line, names, skip); err != nil {
 			return nil, err
+		}
+		var left []string
+		for _, j := range surplus {
+			t.columns[j].drop = true
+			left = append(left, names[j])
+		}
+		if left != nil {
+			t.note("Columns that %s has not are left out: %s.", o.likeName(), listNames(left))
 		}
 		for k, j := range t.of {
 			c := t.columns[j]
@@ -520,7 +541,9 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	default:
 		for j, c := range t.columns {
 			switch {
-			case j == t.label:
+			case j == t.label, j == t.id:
+			case slices.Contains(o.Drop, c.name), o.Only != nil && !slices.Contains(o.Only, c.name):
+				c.drop = true
 			case t.indices[j] == declared:
 				c.drop = true
 				t.note("The column %s is what pandas calls an index, and no feature.", quote(c.name))
@@ -544,12 +567,36 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	return t, nil
 }
 
+// nameRows finds the column of names, and makes sure that columns to leave out and to take exist.
+func (t *table) nameRows(line int, names []string, o *Options) error {
+	t.id = -1
+	id := o.ID
+	if id == "" && o.Like != nil {
+		id = o.Like.ID
+	}
+	if o.Like == nil {
+		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only) {
+			if c != "" && !slices.Contains(names, c) {
+				return &Error{File: t.file, Line: line, Err: fmt.Errorf("there is no column %q", c), Hint: "columns: " +
+					listNames(names)}
+			}
+		}
+	}
+	if id == "" {
+		return nil
+	}
+	if t.id = slices.Index(names, id); t.id >= 0 {
+		t.columns[t.id].drop, t.columns[t.id].keep = true, true
+	}
+	return nil
+}
+
 // guessLabel chooses a label column that nobody has named, if there is little doubt which it is.
-func (t *table) guessLabel(line int, names []string, optional bool) error {
+func (t *table) guessLabel(line int, names, drop []string, optional bool) error {
 	last := -1
 	var called []int // like a label
 	for j, n := range names {
-		if t.indices[j] == declared {
+		if t.indices[j] == declared || j == t.id || slices.Contains(drop, n) {
 			continue
 		}
 		if t.indices[j] == noIndex {
@@ -638,6 +685,12 @@ func (t *table) set(o Options) (*Set, error) {
 	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing}, Notes: t.notes}
 	if t.label >= 0 {
 		s.LabelHow = t.how
+	}
+	if t.id >= 0 {
+		s.Names = t.columns[t.id].rowNames
+		if o.Like == nil {
+			s.Schema.ID = t.columns[t.id].name
+		}
 	}
 	if o.Like != nil {
 		s.Schema = o.Like.clone()

@@ -108,7 +108,7 @@ func TestLabelChoice(t *testing.T) {
 			t.Errorf("%s: label %q, %s; %v", c.header, s.Schema.Label, s.LabelHow, err)
 			continue
 		}
-		if about := strings.Join(s.About(), " "); !strings.Contains(about, c.label) || !strings.Contains(about, c.how) {
+		if about := strings.Join(About(s, nil, s), " "); !strings.Contains(about, c.label) || !strings.Contains(about, c.how) {
 			t.Errorf("%s: %s", c.header, about)
 		}
 	}
@@ -256,4 +256,40 @@ func TestNPZ(t *testing.T) {
 	b := archive("X", x, "y", y)
 	_, err = ReadFrom(t.Context(), bytes.NewReader(b[:len(b)/2]), "f.npz", Options{})
 	wantError(t, err, "f.npz", "truncated")
+}
+
+// Names of rows, columns that are left out or taken alone, and surplus ones of later files.
+func TestColumnsThatAreNoFeatures(t *testing.T) {
+	const text = "id,a,b,c,y\nx1,1,2,3,0\nx2,,5,6,1\nx3,7,8,9,1\n"
+	s := readString(t, "f.csv", text, Options{ID: "id", Drop: []string{"b"}, Missing: DropMissing})
+	if d := cmp.Diff([]string{"a", "c"}, s.Features) + cmp.Diff([]string{"x1", "x3"}, s.Names); d != "" || s.Schema.ID != "id" {
+		t.Error(d)
+	}
+	if sub := s.Subset([]int{1}); sub.Names[0] != "x3" {
+		t.Errorf("%q", sub.Names)
+	}
+	for text, names := range map[string][]string{
+		"c,id,a,more\n1,u,2,?\n": {"u"},
+		"c,a,more\n1,2,x\n":      nil,
+	} {
+		u := readString(t, "u.csv", text, Options{Like: s.Schema, OptionalLabel: true})
+		if d := cmp.Diff([][]float64{{2, 1}}, values(u)) + cmp.Diff(names, u.Names); d != "" {
+			t.Error(d)
+		}
+		if len(u.Notes) != 1 || !strings.Contains(u.Notes[0], `the model has not are left out: "more"`) {
+			t.Errorf("notes %q", u.Notes)
+		}
+	}
+	s = readString(t, "f.csv", text, Options{Only: []string{"c", "b"}})
+	if d := cmp.Diff([]string{"b", "c"}, s.Features); d != "" || s.Names != nil {
+		t.Error(d)
+	}
+	s = readString(t, "f.csv", text, Options{Drop: []string{"y", "a"}, ID: "id"}) // the label is then another
+	if s.Schema.Label != "c" {
+		t.Errorf("label %q", s.Schema.Label)
+	}
+	for _, o := range []Options{{ID: "z"}, {Drop: []string{"z"}}, {Only: []string{"z"}}} {
+		_, err := ReadFrom(t.Context(), strings.NewReader(text), "f.csv", o)
+		wantError(t, err, `f.csv:1: there is no column "z"`, `"id", "a"`)
+	}
 }

@@ -61,20 +61,6 @@ type Data struct {
 	Folds int          // K ≥ 2 for K-fold cross-validation of Train
 }
 
-// about says how the files were read.
-func (d *Data) about() []string {
-	w := d.Train.About()
-	for _, s := range []*dataset.Set{d.Val, d.Test} {
-		if s == nil || s.Source == d.Train.Source {
-			continue
-		}
-		for _, note := range s.Notes {
-			w = append(w, s.Source+": "+note)
-		}
-	}
-	return w
-}
-
 // Task is a kind of model.
 type Task string
 
@@ -376,7 +362,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	}
 	res.Seconds = time.Since(begin).Seconds()
 	res.SamplesVisited = f.visited.Total()
-	res.Words = append(data.about(), f.words(res)...)
+	res.Words = append(dataset.About(data.Train, data.Val, data.Test), f.words(res)...)
 	res.Model.obtained(res, f)
 	f.report("done", 0, 1, res.Value)
 	return res, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,6 +112,7 @@ type cleaned struct {
 	*clean.Result
 	name    string
 	train   *dataset.Set
+	about   []string     // how the files were read
 	truth   *clean.Truth // nil unless labels were corrupted
 	corrupt float64
 	seed    uint64
@@ -159,6 +161,7 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	}
 	d := &cleaned{
 		Result: r, name: name, train: data.Train, corrupt: f.corrupt, seed: f.seed, read: read, files: f.outputs(),
+		about: dataset.About(data.Train, data.Trusted, data.Test),
 	}
 	if right != nil {
 		t := r.Compare(right)
@@ -225,13 +228,22 @@ func (f *cleanFlags) writeAll(d *cleaned) error {
 	return f.write(outFile{d.files.Weights, weights.Bytes()}, outFile{d.files.Report, html.Bytes()})
 }
 
-// writeWeights writes a line for each training row, in the order of the file.
+// writeWeights writes a line for each training row, in the order of the file, with what the row is called at its end.
 func (d *cleaned) writeWeights(w io.Writer) error {
 	t := csv.NewWriter(w)
-	t.Write([]string{"row", "label", "weight", "kept", "predicted", "rank"})
+	names := d.train.Names
+	head := []string{"row", "label", "weight", "kept", "predicted", "rank"}
+	if names != nil {
+		head = append(head, namesOf(d.train.Schema))
+	}
+	t.Write(head)
 	for i, r := range d.Rows {
-		t.Write([]string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
-			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)})
+		line := []string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
+			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)}
+		if names != nil {
+			line = append(line, names[i])
+		}
+		t.Write(line)
 	}
 	t.Flush()
 	return t.Error()
@@ -251,7 +263,7 @@ func (d *cleaned) dataLine() string {
 
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
-	w := append(d.train.About(), fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
+	w := append(slices.Clone(d.about), fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
 		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare()))
 	if t := d.truth; t != nil {
 		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their "+

@@ -185,7 +185,6 @@ func TestCleanWrong(t *testing.T) {
 		{"--train good.csv --trusted one.csv", "class \"yes\""},
 		{"--train empty.csv --trusted small.csv", "no rows"},
 		{"--train good.csv --trusted empty.csv", "no rows"},
-		{"--train good.csv --trusted wide.csv", "noise1"},
 		{"--train good.csv --trusted maybe.csv", "maybe"},
 		{"--train good.csv --trusted small.csv --test maybe.csv", "maybe"},
 		{"--train number.csv --trusted small.csv", "number"},

@@ -48,6 +48,7 @@ var embedded = strings.Join(dataset.EmbeddedSets(), ", ")
 type fitFlags struct {
 	train, test, set, data string
 	read                   dataset.Options // of the training file
+	unknown                string          // UnseenLevels of the others
 	text                   dataset.Vectorizer
 
 	method           string
@@ -75,6 +76,11 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringVar(&f.read.ID, "id", "", "column that names the rows: it is no feature, and stands beside predictions and weights")
+	p.StringSliceVar(&f.read.Drop, "drop", nil, "columns (NAME,...) to leave out")
+	p.StringSliceVar(&f.read.Only, "only", nil, "columns (NAME,...) to take for features, and no others")
+	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for none of "+
+		"the levels")
 	p.StringVar((*string)(&f.read.Missing), "missing", "",
 		"rows with missing cells: drop leaves them out, impute fills in "+
 			"medians and most frequent levels and marks them (default an error)")
@@ -123,6 +129,14 @@ func (c *character) Set(s string) error {
 
 func (c *character) Type() string { return "char" }
 
+// unseenLevels is what --unknown asks for.
+func unseenLevels(word string) dataset.Unseen {
+	if word == "zero" {
+		return dataset.UnseenZero
+	}
+	return dataset.UnseenError
+}
+
 // switches are those of --scale and --intercept.
 func (f *fitFlags) switches() (scale, intercept tune.Switch, err error) {
 	if scale, err = parseSwitch("scale", f.scale); err == nil {
@@ -167,6 +181,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--out \"\": name a folder")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
 		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
+	case f.unknown != "error" && f.unknown != "zero":
+		return usagef("--unknown %q: choose error or zero", f.unknown)
 	case f.read.Width < 0:
 		return usagef("--width %d: give a number of features", f.read.Width)
 	case f.text.MinDocs < 0:
@@ -175,7 +191,7 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	}
 	if f.train == "" {
-		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "missing", "decimal",
+		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only", "missing", "decimal",
 			"thousands",
 			"categorical"} {
 			if given(name) {
@@ -221,7 +237,8 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 		}
 	}
 	o := f.read
-	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
+	o.Like, o.LikeName, o.Format, o.Labels = train.Schema, "the training file", "", ""
+	o.UnseenLevels = unseenLevels(f.unknown)
 	sets := make([]*dataset.Set, len(files))
 	for k, file := range files {
 		if file == "" {

@@ -19,6 +19,7 @@ type predictFlags struct {
 	model, out    string
 	label, format string
 	noHeader      bool
+	unknown       string
 	proba, quiet  bool
 }
 
@@ -54,6 +55,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
 	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its levels")
 	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
 	return c
 }
@@ -61,6 +63,9 @@ texts after the column document, and with --proba one column of probabilities pe
 func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.model == "" {
 		return usagef("--model is missing: give the model.json of bilevel tune")
+	}
+	if f.unknown != "error" && f.unknown != "zero" {
+		return usagef("--unknown %q: choose error or zero", f.unknown)
 	}
 	if f.out != "" {
 		if err := checkFolder(filepath.Dir(f.out)); err != nil || !isFolder(filepath.Dir(f.out)) {
@@ -84,7 +89,8 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.proba && !m.Task.Classes() {
 		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
-	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema}
+	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema,
+		UnseenLevels: unseenLevels(f.unknown)}
 	var set *dataset.Set
 	if file == "-" {
 		set, err = dataset.ReadFrom(c.Context(), c.InOrStdin(), "standard input", o)
@@ -110,7 +116,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		}
 	}
 	var b bytes.Buffer
-	if err := writePredictions(&b, p, set.Names, f.proba); err != nil {
+	if err := writePredictions(&b, p, namesOf(set.Schema), set.Names, f.proba); err != nil {
 		return err
 	}
 	if f.out != "" {
@@ -130,12 +136,20 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	return nil
 }
 
-// writePredictions writes a row for each prediction; names are of the rows, or nil.
-func writePredictions(w io.Writer, p *tune.Prediction, names []string, proba bool) error {
+// namesOf says what names of rows are.
+func namesOf(s *dataset.Schema) string {
+	if s.ID != "" {
+		return s.ID
+	}
+	return "document"
+}
+
+// writePredictions writes a row for each prediction; names are of the rows, which what says what they are, or nil.
+func writePredictions(w io.Writer, p *tune.Prediction, what string, names []string, proba bool) error {
 	out := csv.NewWriter(w)
 	var record []string
 	if names != nil {
-		record = append(record, "document")
+		record = append(record, what)
 	}
 	record = append(record, "prediction")
 	k := len(p.Classes)

@@ -115,7 +115,8 @@ func (t *table) fillHoles(o *Options) error {
 		if label != nil {
 			with = append(with, label)
 		}
-		return t.missingError(with, "fill in a value, or give --missing drop to leave out such rows or --missing impute to fill in "+
+		return t.missingError(with, "fill in a value, or give --missing drop to leave out such rows or --missing impute to "+
+			"fill in "+
 			"medians and most frequent levels")
 	}
 	if do == ImputeMissing {
@@ -144,7 +145,8 @@ func (t *table) fillHoles(o *Options) error {
 			for _, c := range with {
 				n += c.holes
 			}
-			t.note("%d missing cells of %d columns are filled in with medians and most frequent levels, and marked by a feature "+
+			t.note("%d missing cells of %d columns are filled in with medians and most frequent levels, and marked by a "+
+				"feature "+
 				"each.", n, len(with))
 		}
 		with = nil

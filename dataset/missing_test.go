@@ -14,7 +14,8 @@ const holes = "age,deck,fare,y\n20,A,1,no\n,B,2,yes\n40,,3,no\n30,B,NA,yes\n31,B
 // Missing cells are counted by column, the first is named, and so are the flags.
 func TestMissingCellsAreCounted(t *testing.T) {
 	_, err := ReadFrom(t.Context(), strings.NewReader(holes), "f.csv", Options{})
-	wantError(t, err, `f.csv:3: column "age"`, "the cell is empty, one of 4 of 5 rows", `"age" 1, "deck" 1, "fare" 1, "y" 1`,
+	wantError(t, err, `f.csv:3: column "age"`, "the cell is empty, one of 4 of 5 rows",
+		`"age" 1, "deck" 1, "fare" 1, "y" 1`,
 		"--missing drop", "--missing impute")
 	_, err = ReadFrom(t.Context(), strings.NewReader(holes), "f.csv", Options{Missing: "guess"})
 	wantError(t, err, `"guess"`, "drop or impute")
@@ -38,7 +39,8 @@ func TestDropMissing(t *testing.T) {
 func TestImputeMissing(t *testing.T) {
 	for _, storage := range []Storage{Dense, Sparse} {
 		s := readString(t, "f.csv", holes, Options{Missing: ImputeMissing, Storage: storage})
-		want := [][]float64{{20, 0, 1, 0, 0, 1, 0}, {30.5, 1, 0, 1, 0, 2, 0}, {40, 0, 0, 1, 1, 3, 0}, {30, 0, 0, 1, 0, 2.5, 1}}
+		want := [][]float64{{20, 0, 1, 0, 0, 1, 0}, {30.5, 1, 0, 1, 0, 2, 0}, {40, 0, 0, 1, 1, 3, 0}, {30, 0, 0, 1, 0, 2.5,
+			1}}
 		if d := cmp.Diff(want, values(s)); d != "" {
 			t.Error(d)
 		}
@@ -75,7 +77,8 @@ func TestImputeMissing(t *testing.T) {
 	// Without the flag, or rows dropped in training, a missing cell of a prediction is an error.
 	for _, m := range []Missing{"", DropMissing} {
 		s := readString(t, "f.csv", "a,b,y\n1,5,0\n3,6,1\n", Options{Missing: m})
-		_, err := ReadFrom(t.Context(), strings.NewReader("a,b,y\n,5,0\n"), "u.csv", Options{Like: s.Schema, OptionalLabel: true})
+		_, err := ReadFrom(t.Context(), strings.NewReader("a,b,y\n,5,0\n"), "u.csv", Options{Like: s.Schema,
+			OptionalLabel: true})
 		wantError(t, err, `u.csv:2: column "a"`, "empty")
 	}
 }

@@ -160,8 +160,8 @@ func (s *Schema) clone() *Schema {
 }
 
 // match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
-// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages. A column too few
-// is an error; surplus are those too many.
+// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages. A column too
+// few is an error; surplus are those too many.
 func (o *Options) match(file string, line int, names []string, skip []bool) (of, surplus []int, err error) {
 	columns := o.Like.Columns
 	at := make(map[string]int, len(names))
@@ -194,7 +194,8 @@ func (o *Options) match(file string, line int, names []string, skip []bool) (of,
 	}
 	e := &Error{File: file, Line: line, Hint: o.likeHint()}
 	if len(places) == len(columns) && len(surplus) == 1 && surplus[0] == places[missing] { // it has another name
-		e.Err = fmt.Errorf("column %d is %q where %s has %q", surplus[0]+1, names[surplus[0]], o.likeName(), columns[missing].Name)
+		e.Err = fmt.Errorf("column %d is %q where %s has %q", surplus[0]+1, names[surplus[0]], o.likeName(),
+			columns[missing].Name)
 	} else {
 		e.Err = fmt.Errorf("the column %q is missing, which %s has", columns[missing].Name, o.likeName())
 	}

@@ -108,7 +108,8 @@ func TestLabelChoice(t *testing.T) {
 			t.Errorf("%s: label %q, %s; %v", c.header, s.Schema.Label, s.LabelHow, err)
 			continue
 		}
-		if about := strings.Join(About(s, nil, s), " "); !strings.Contains(about, c.label) || !strings.Contains(about, c.how) {
+		if about := strings.Join(About(s, nil, s), " "); !strings.Contains(about, c.label) || !strings.Contains(about,
+			c.how) {
 			t.Errorf("%s: %s", c.header, about)
 		}
 	}
@@ -262,7 +263,8 @@ func TestNPZ(t *testing.T) {
 func TestColumnsThatAreNoFeatures(t *testing.T) {
 	const text = "id,a,b,c,y\nx1,1,2,3,0\nx2,,5,6,1\nx3,7,8,9,1\n"
 	s := readString(t, "f.csv", text, Options{ID: "id", Drop: []string{"b"}, Missing: DropMissing})
-	if d := cmp.Diff([]string{"a", "c"}, s.Features) + cmp.Diff([]string{"x1", "x3"}, s.Names); d != "" || s.Schema.ID != "id" {
+	if d := cmp.Diff([]string{"a", "c"}, s.Features) + cmp.Diff([]string{"x1", "x3"},
+		s.Names); d != "" || s.Schema.ID != "id" {
 		t.Error(d)
 	}
 	if sub := s.Subset([]int{1}); sub.Names[0] != "x3" {

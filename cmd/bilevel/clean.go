@@ -263,7 +263,8 @@ func (d *cleaned) dataLine() string {
 
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
-	w := append(slices.Clone(d.about), fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are wrong.",
+	w := append(slices.Clone(d.about), fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are "+
+		"wrong.",
 		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare()))
 	if t := d.truth; t != nil {
 		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their "+

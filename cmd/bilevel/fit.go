@@ -76,10 +76,12 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
 	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
-	p.StringVar(&f.read.ID, "id", "", "column that names the rows: it is no feature, and stands beside predictions and weights")
+	p.StringVar(&f.read.ID, "id", "", "column that names the rows: it is no feature, and stands beside predictions and "+
+		"weights")
 	p.StringSliceVar(&f.read.Drop, "drop", nil, "columns (NAME,...) to leave out")
 	p.StringSliceVar(&f.read.Only, "only", nil, "columns (NAME,...) to take for features, and no others")
-	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for none of "+
+	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for "+
+		"none of "+
 		"the levels")
 	p.StringVar((*string)(&f.read.Missing), "missing", "",
 		"rows with missing cells: drop leaves them out, impute fills in "+
@@ -191,7 +193,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--text and --min-docs are about texts: give a folder with --train")
 	}
 	if f.train == "" {
-		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only", "missing", "decimal",
+		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only",
+			"missing", "decimal",
 			"thousands",
 			"categorical"} {
 			if given(name) {

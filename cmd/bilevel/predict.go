@@ -55,7 +55,8 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
 	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
-	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its levels")
+	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its "+
+		"levels")
 	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
 	return c
 }

@@ -49,9 +49,8 @@ import (
 // Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022
 // (arXiv 2209.08709), Algorithm 1; the projection of x, momentum, batches and automatic steps are added.
 type BOME struct {
-	// Batch is the number of samples per batch; 0 means all, unless ξ_z or ξ_x is automatic and g has at least 4,096
-	// samples: then it is the smallest of 64, 128, …, up to a 32nd of the samples, with little noise in ∇z g at the start,
-	// 0.4 ‖∇z f‖L_g/L_f at most.
+	// Batch is the number of samples per batch; 0 means all, or 64 where ξ_z or ξ_x is automatic, g has at least 4,096
+	// samples, and batches have little noise: a tenth of ‖∇z f‖L_g/L_f at most in ∇z g at the start.
 	Batch int
 	// InnerSteps is T; 0 means 10.
 	InnerSteps int
@@ -95,8 +94,7 @@ const (
 	defaultEta     = 0.5
 	defaultEpsilon = 1e-8
 	manySamples    = 4096  // of g, from which on an automatic batch may be a part of them
-	fewBatches     = 32    // in a pass, at least: larger ones would save little and bias λ as well
-	quietNoise     = 0.4   // of ∇z g in a batch, relative to ∇z f/κ, up to which it may
+	quietNoise     = 0.1   // of ∇z g in a batch, relative to ∇z f/κ, up to which it may
 	scaleGrowth    = 1.05  // of κ, in one step, at most
 	rareMultiplier = 0.005 // ε κ²/‖∇z f‖², automatic: it bounds λ
 )
@@ -180,16 +178,15 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err != nil {
 		return nil, err
 	}
-	for size := defaultBatch; choose && p.Inner.Samples() >= max(manySamples, fewBatches*size); size *= 2 {
-		small, err := newCore(p, at, seed, size, m.Shuffle)
+	if choose && p.Inner.Samples() >= manySamples {
+		small, err := newCore(p, at, seed, defaultBatch, m.Shuffle)
 		if err != nil {
 			return nil, err
 		}
-		small.draws, small.extra = m.InnerSteps+1, c.extra
-		quiet := small.quiet()
-		c.extra = small.extra
-		if quiet {
-			c, m.Batch, choose = small, size, false
+		if small.draws = m.InnerSteps + 1; small.quiet() {
+			c, m.Batch = small, defaultBatch
+		} else {
+			c.extra = small.Counts()
 		}
 	}
 	d, q := len(c.z), len(c.x)

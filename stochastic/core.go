@@ -456,7 +456,7 @@ func (c *core) clamp(x []float64, lo int) {
 // end ends a step: automatic step sizes look at what it did.
 func (c *core) end() {
 	c.t++
-	if c.auto == nil || c.t < c.auto.Next {
+	if c.auto == nil || !c.auto.Due(c.t) {
 		return
 	}
 	if c.held != nil {

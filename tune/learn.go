@@ -747,13 +747,18 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 	if len(s.trace) == 1 || r.Value <= s.trace[s.at].Value {
 		s.best, s.at = at, len(s.trace)-1
 	}
-	before := math.NaN() // best until half as many steps
+	// The best and the last value until half as many steps: h may rise at first, where x has left z behind, and fall again.
+	before, then := math.NaN(), math.NaN()
 	for _, t := range s.trace {
-		if 2*t.Step <= r.Step && !(t.Value > before) {
-			before = t.Value
+		if 2*t.Step > r.Step {
+			break
+		}
+		if then = t.Value; !(then > before) {
+			before = then
 		}
 	}
-	return true, r.Step >= s.least && before-s.trace[s.at].Value <= leastFall*math.Abs(before)
+	falls := func(from, to float64) bool { return from-to > leastFall*math.Abs(from) }
+	return true, r.Step >= s.least && !falls(before, s.trace[s.at].Value) && !falls(then, r.Value)
 }
 
 // closing says that there is time for one more evaluation.

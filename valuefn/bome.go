@@ -386,7 +386,7 @@ func (r *bomeRun) adapt(lambda float64) {
 		r.kappa = min(lambda, scaleGrowth*r.kappa, most)
 		r.auto.setSteps()
 	}
-	if r.t >= r.auto.Next && r.auto.Look(r.t) {
+	if r.auto.Due(r.t) && r.auto.Look(r.t) {
 		clear(r.mz)
 		clear(r.mx)
 	}

@@ -110,7 +110,7 @@ func (r *bsg1Run) Step(ctx context.Context) error {
 	if r.OuterStep.Auto() && !r.auto.Moving { // holding x would let ∇z g vanish
 		r.auto.Release(t)
 	}
-	if r.auto != nil && t >= r.auto.Next {
+	if r.auto != nil && r.auto.Due(t) {
 		r.auto.Look(r.t)
 	}
 	return nil

@@ -169,7 +169,7 @@ func (r *bvfsmRun) Step(ctx context.Context) error {
 	}
 	r.stepX(r.OuterStep.At(t))
 	r.t = t
-	if r.auto != nil && t >= r.auto.Next {
+	if r.auto != nil && r.auto.Due(t) {
 		r.kappa = force
 		r.auto.Look(r.t)
 	}

@@ -193,7 +193,7 @@ func (r *f2saRun) Step(ctx context.Context) error {
 	r.clip(r.dx)
 	r.stepX(r.OuterStep.At(t))
 	r.t = t
-	if r.auto != nil && t >= r.auto.Next {
+	if r.auto != nil && r.auto.Due(t) {
 		r.kappa = r.Lambda.At(t + 1)
 		r.auto.Look(r.t)
 	}

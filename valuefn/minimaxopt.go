@@ -238,7 +238,7 @@ func (r *minimaxRun) Step(ctx context.Context) error {
 		r.stepX(step)
 	}
 	r.t++
-	if r.auto != nil && r.t >= r.auto.Next {
+	if r.auto != nil && r.auto.Due(r.t) {
 		r.auto.Look(r.t)
 	}
 	return nil

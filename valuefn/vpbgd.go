@@ -154,7 +154,7 @@ func (r *vpbgdRun) Step(ctx context.Context) error {
 	}
 	r.stepX(r.m.OuterStep.At(t) * share)
 	r.t = t
-	if r.auto != nil && t >= r.auto.Next {
+	if r.auto != nil && r.auto.Due(t) {
 		r.auto.Look(r.t)
 	}
 	return nil

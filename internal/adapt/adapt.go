@@ -152,6 +152,20 @@ func New(s Settings, run Run) *Control {
 	return c
 }
 
+// Due says that it is time to look after t steps, or that the run has just left the numbers, which what records it must
+// not see: a first coordinate is enough, for all of them follow it soon.
+func (c *Control) Due(t int64) bool {
+	if t >= c.Next {
+		return true
+	}
+	for _, v := range c.Inner {
+		if v[0]-v[0] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Look adapts the step sizes after t steps. It says that the run has gone back to an earlier point.
 func (c *Control) Look(t int64) (back bool) {
 	c.t = t

@@ -480,3 +480,18 @@ func TestSlopeOfAMinimum(t *testing.T) {
 		t.Errorf("%g", s)
 	}
 }
+
+// A run that leaves the numbers between two looks is looked at as soon as that shows.
+func TestDue(t *testing.T) {
+	r := newToy(2, nil)
+	r.steps(100)
+	if r.Due(r.Next-1) || !r.Due(r.Next) {
+		t.Error("looks are not when they should be")
+	}
+	for _, v := range []float64{math.NaN(), math.Inf(-1)} {
+		r.z[0] = v
+		if !r.Due(r.Next-1) || !r.Look(r.step) || r.z[0]-r.z[0] != 0 {
+			t.Errorf("z = %v after it was %v", r.z, v)
+		}
+	}
+}

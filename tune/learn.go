@@ -747,7 +747,8 @@ func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bo
 	if len(s.trace) == 1 || r.Value <= s.trace[s.at].Value {
 		s.best, s.at = at, len(s.trace)-1
 	}
-	// The best and the last value until half as many steps: h may rise at first, where x has left z behind, and fall again.
+	// The best and the last value until half as many steps: h may rise at first, where x has left z behind, and fall
+	// again.
 	before, then := math.NaN(), math.NaN()
 	for _, t := range s.trace {
 		if 2*t.Step > r.Step {

@@ -271,7 +271,7 @@ func read(in *input, o Options) (*Set, error) {
 	if err := o.checkLike(); err != nil {
 		return nil, err
 	}
-	if err := (notation{o.Decimal, o.Thousands}).check(in.name); err != nil {
+	if err := o.notation().check(in.name); err != nil {
 		return nil, err
 	}
 	f, err := formatOf(in, o)

@@ -10,6 +10,28 @@ import (
 // digits; 0 for a point and for nothing.
 type notation struct{ decimal, thousands byte }
 
+// notation is that of the options, and where they say nothing that of Like.
+func (o *Options) notation() notation {
+	n := notation{o.Decimal, o.Thousands}
+	if l := o.Like; l != nil && n == (notation{}) {
+		if len(l.Decimal) == 1 {
+			n.decimal = l.Decimal[0]
+		}
+		if len(l.Thousands) == 1 {
+			n.thousands = l.Thousands[0]
+		}
+	}
+	return n
+}
+
+// character is c, or "" for none.
+func character(c byte) string {
+	if c == 0 {
+		return ""
+	}
+	return string(rune(c))
+}
+
 // notations are those that messages suggest, most usual first.
 var notations = []notation{{decimal: ','}, {thousands: ','}, {decimal: ',', thousands: '.'},
 	{decimal: ',', thousands: ' '}, {thousands: ' '}, {thousands: '\''}}

@@ -46,6 +46,8 @@ type Schema struct {
 	Classes   []string `json:"classes,omitempty"`    // classes in order; nil for a numeric target
 	Sparse    bool     `json:"sparse,omitempty"`     // features are stored as CSR
 	Missing   Missing  `json:"missing,omitempty"`    // what was done with missing cells
+	Decimal   string   `json:"decimal,omitempty"`    // Options.Decimal, and Options.Thousands; "" where not given
+	Thousands string   `json:"thousands,omitempty"`
 
 	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }

@@ -446,7 +446,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
-			like: o.likeName(), notation: notation{o.Decimal, o.Thousands}})
+			like: o.likeName(), notation: o.notation()})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -682,7 +682,8 @@ func (t *table) set(o Options) (*Set, error) {
 	if err := t.fillHoles(&o); err != nil {
 		return nil, err
 	}
-	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing}, Notes: t.notes}
+	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
+		Thousands: character(o.Thousands)}, Notes: t.notes}
 	if t.label >= 0 {
 		s.LabelHow = t.how
 	}

@@ -46,6 +46,9 @@ func TestNotations(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%q: %v, want %v", c.cells, got, c.want)
 		}
+		if u := readString(t, "u.csv", text, Options{Like: s.Schema}); cmp.Diff(values(u), values(s)) != "" {
+			t.Errorf("%q: %v with the schema alone", c.cells, values(u))
+		}
 	}
 	// What is no number stays a level, with a comma or without one.
 	if s := readString(t, "f.csv", column("5,1", "red", "5,1"), Options{}); s.Schema.Columns[0].Kind != Categorical {

@@ -22,7 +22,6 @@ type core struct {
 	t          int64 // steps made
 
 	xi, zeta *sampling.Sampler // ξ and ζ
-	lags     float64           // how many steps on g longer y is on its way to where x has led z
 	draws    int               // batches of each that a step draws, about
 	solves   bool              // a step solves for z
 	extra    bilevel.Counts    // beside those that the samplers count, a gradient of a level each

@@ -119,6 +119,9 @@ func (s *Set) GuessTask() string {
 	return "ridge"
 }
 
+// DistinctTargets is the number of different targets, or 0 if there are more than most or none.
+func (s *Set) DistinctTargets(most int) int { return len(distinct(s.Y, most)) }
+
 // AsClasses makes classes of a numeric target: Classes are its different numbers in increasing order, Y
 // the indices. The schema gets them too, so that sets read like this one have the same classes. A target
 // of classes stays as it is. It is an error if there are fewer than two classes, or more than 1000.

@@ -75,7 +75,8 @@ func TestDialects(t *testing.T) {
 
 	// Predictions know names, notation and what stands for missing cells without being told.
 	tune("--train", "named.csv", "--label", "y", "--id", "who", "--missing", "impute", "--out", "m")
-	rows, err := csv.NewReader(strings.NewReader(mustCall(t, "predict", "--model", "m/model.json", "named.csv").stdout)).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(mustCall(t, "predict", "--model", "m/model.json",
+		"named.csv").stdout)).ReadAll()
 	if err != nil || strings.Join(rows[0], " ") != "who prediction" || rows[5][0] != "row-5" || len(rows) != 121 {
 		t.Errorf("%v %v", rows[:2], err)
 	}
@@ -97,5 +98,36 @@ func TestDialects(t *testing.T) {
 	if b, err := os.ReadFile("c/weights.csv"); err != nil || !strings.HasPrefix(string(b),
 		"row,label,weight,kept,predicted,rank,who\n1,") || !strings.Contains(string(b), ",row-120\n") {
 		t.Errorf("%.200s %v", b, err)
+	}
+}
+
+// A number with few values says how it is taken, and how to have it otherwise.
+func TestTask(t *testing.T) {
+	var few strings.Builder
+	few.WriteString("a,cyl\n")
+	for i := range 40 {
+		fmt.Fprintf(&few, "%d,%d\n", i*i%17, 4+2*(i%3))
+	}
+	files(t, map[string]string{"few.csv": few.String()})
+	for args, want := range map[string]struct{ model, says string }{
+		"":                      {"ridge", "only 3 different numbers, which are taken for numbers: --task classification"},
+		"--task classification": {"softmax", ""},
+		"--task regression":     {"ridge", ""},
+		"--model softmax":       {"softmax", ""},
+	} {
+		j := decode(t, mustCall(t, append([]string{"tune", "--json", "--quiet", "--reg", "shared", "--train", "few.csv"},
+			strings.Fields(args)...)...).stdout)
+		words := fmt.Sprint(j["words"])
+		if j["model"] != want.model || !strings.Contains(words, want.says) || want.says == "" && strings.Contains(words,
+			"--task") {
+			t.Errorf("%s: %v, %s", args, j["model"], words)
+		}
+	}
+	for args, says := range map[string]string{"--task guess": "classification or regression",
+		"--task regression --model softmax": "contradict"} {
+		o := call(t, append([]string{"tune", "--quiet", "--train", "few.csv"}, strings.Fields(args)...)...)
+		if o.code != 2 || !strings.Contains(o.stderr, says) {
+			t.Errorf("%s: exit code %d, %s", args, o.code, o.stderr)
+		}
 	}
 }

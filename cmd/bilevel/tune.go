@@ -27,6 +27,7 @@ type tuneFlags struct {
 	valFraction float64
 	folds       int
 	options     tune.Options
+	task        string // classification or regression, "" to guess
 	box         string
 }
 
@@ -70,6 +71,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 			"validate on this share of the training rows (default 0.3 without --val and --folds)")
 		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
 
+		p.StringVar(&f.task, "task", "", "what the label is: classification or regression (default guessed from it)")
 		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
 		p.StringVar((*string)(&o.Reg), "reg", "auto", regs())
 		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
@@ -145,6 +147,11 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return err
 	}
 	switch {
+	case f.task != "" && f.task != "classification" && f.task != "regression":
+		return usagef("--task %q: choose classification or regression", f.task)
+	case f.task != "" && given("model") && f.options.Task != tune.AutoTask && f.options.Task.Classes() != (f.task ==
+		"classification"):
+		return usagef("--task %s and --model %s contradict each other", f.task, f.options.Task)
 	case ways > 1:
 		return usagef("--val, --val-fraction and --folds: give one of them")
 	case given("val-fraction") && !(f.valFraction > 0 && f.valFraction < 1):
@@ -166,7 +173,7 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	begin := time.Now()
 	bar := f.start(c)
 	defer bar.finish()
-	data, name, err := f.readData(c.Context(), o, bar)
+	data, name, err := f.readData(c.Context(), &o, bar)
 	if err != nil {
 		return err
 	}
@@ -185,13 +192,13 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 		r.Interrupted)
 }
 
-// readData reads or makes all parts of the data. name says what they are.
-func (f *tuneFlags) readData(ctx context.Context, o tune.Options, bar *progress) (data *tune.Data, name string,
+// readData reads or makes all parts of the data. name says what they are. It sets the task that --task asks for.
+func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress) (data *tune.Data, name string,
 	err error) {
 	data = &tune.Data{Folds: f.folds}
 	if f.train != "" {
 		target := dataset.AutoTarget
-		if o.Task != tune.AutoTask && !o.Task.Classes() {
+		if o.Task != tune.AutoTask && !o.Task.Classes() || f.task == "regression" {
 			target = dataset.NumericTarget
 		}
 		data.Train, name, err = f.readFile(ctx, target)
@@ -203,7 +210,9 @@ func (f *tuneFlags) readData(ctx context.Context, o tune.Options, bar *progress)
 	}
 	task := o.Task
 	if task == tune.AutoTask {
-		task = tune.Task(data.Train.GuessTask())
+		if task = f.taskOf(data.Train); f.task != "" {
+			o.Task = task
+		}
 	}
 	if task.Classes() {
 		if err := data.Train.AsClasses(); err != nil {
@@ -231,6 +240,30 @@ func (f *tuneFlags) readData(ctx context.Context, o tune.Options, bar *progress)
 	}
 	return data, name, nil
 }
+
+// taskOf is the task that --task asks for, or the guess, which is said where it could be another.
+func (f *tuneFlags) taskOf(train *dataset.Set) tune.Task {
+	guess := tune.Task(train.GuessTask())
+	k := train.DistinctTargets(fewValues)
+	switch {
+	case f.task == "regression":
+		return tune.Ridge
+	case f.task == "classification" && !guess.Classes():
+		return tune.Softmax // two labels would have been guessed
+	case f.task != "" || train.Classes != nil || k <= 2: // or more than a few
+	case guess.Classes():
+		train.Notes = append(train.Notes, fmt.Sprintf("The label has %d different numbers, which are taken for classes: "+
+			"--task regression takes them for numbers.", k))
+	default:
+		train.Notes = append(train.Notes, fmt.Sprintf("The label has only %d different numbers, which are taken for "+
+			"numbers: "+
+			"--task classification takes them for classes.", k))
+	}
+	return guess
+}
+
+// fewValues are so few different labels that they could be classes.
+const fewValues = 20
 
 // outputs are the files that were written.
 type outputs struct {

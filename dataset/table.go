@@ -637,12 +637,14 @@ func (t *table) guessLabel(line int, names, drop []string, optional bool) error 
 
 // leaveOutIndices takes nameless columns out of the features that number the rows.
 func (t *table) leaveOutIndices() {
+	left := len(t.of)
 	t.of = slices.DeleteFunc(t.of, func(j int) bool {
 		c := t.columns[j]
-		if t.indices[j] != nameless || len(t.of) == 1 || !c.numbersRows() {
+		if t.indices[j] != nameless || left == 1 || !c.numbersRows() {
 			return false
 		}
 		c.drop = true
+		left--
 		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.",
 			j+1)
 		return true

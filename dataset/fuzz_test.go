@@ -95,11 +95,22 @@ func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"a,b,y\n1,2,0\n3,4,1\n", "a;y\n\"x;1\";2\n", "a,y\nNA,1\nx,2\n", "a\ty\n1\tp\n2\tq\n",
 		"\xef\xbb\xbfa,label\n1,\"q\"\"r\"\n", "1,2\n3,4", "a,y\n01,1\n1.0,x\n"} {
 		f.Add([]byte(s), byte(0))
+		f.Add([]byte(s), byte(32))
+		f.Add([]byte(s), byte(64))
 	}
+	f.Add([]byte("a;b;y\n1,5;x;0\n;y;1\nNA;;1\n1.234,5;x;\n"), byte(16+64+128))
+	f.Add([]byte("a;b;y\n1,5;x;0\n;y;1\nNA;;1\n1.234,5;x;\n"), byte(32+64+128))
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
 		o := Options{Format: "csv", NoHeader: flags&1 != 0, NoLabel: flags&2 != 0, Storage: Storage(flags >> 2 & 1 * 2)}
 		if flags&8 != 0 {
 			o.Format = "tsv"
+		}
+		o.Missing = []Missing{"", DropMissing, ImputeMissing, ""}[flags>>4&3]
+		if flags&64 != 0 {
+			o.Decimal = ','
+		}
+		if flags&128 != 0 {
+			o.Thousands = '.'
 		}
 		checkRead(t, b, o)
 	})

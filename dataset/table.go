@@ -247,7 +247,7 @@ func (c *tableColumn) level(cell string, at int) error {
 	name := cell
 	k, ok := c.levels[name]
 	if !ok {
-		if v, isNumber := parseFloat(cell); isNumber {
+		if v, isNumber := c.parse(cell, at); isNumber {
 			name = formatNumber(v)
 			k, ok = c.levels[name]
 		}

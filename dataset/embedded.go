@@ -70,7 +70,7 @@ func Embedded(name string) (*Set, error) {
 		if err := e.classes(s); err != nil {
 			return nil, err
 		}
-		s.Source = name
+		s.Source, s.LabelHow = name, "" // nobody has chosen it
 		return s, nil
 	}
 	return nil, fail("", "there are "+strings.Join(EmbeddedSets(), " and "), "no embedded set is called %s", quote(name))

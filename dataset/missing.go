@@ -22,8 +22,6 @@ type Filling struct {
 	Value     float64 `json:"value,omitempty"`     // of a numeric column
 	Level     string  `json:"level,omitempty"`     // of a categorical one
 	Indicator bool    `json:"indicator,omitempty"` // a feature more says which cells were missing
-
-	code float64 // Value, or the code of Level
 }
 
 // hole adds a cell that is missing; at is its place.
@@ -116,8 +114,7 @@ func (t *table) fillHoles(o *Options) error {
 			with = append(with, label)
 		}
 		return t.missingError(with, "fill in a value, or give --missing drop to leave out such rows or --missing impute to "+
-			"fill in "+
-			"medians and most frequent levels")
+			"fill in medians and most frequent levels")
 	}
 	if do == ImputeMissing {
 		for _, j := range t.of {
@@ -131,13 +128,13 @@ func (t *table) fillHoles(o *Options) error {
 				return t.missingError([]*tableColumn{c}, "train with --missing impute, or fill in a value")
 			}
 			if c.filling != nil {
-				if c.filling.code = c.filling.Value; c.kind == Categorical {
+				if c.fill = c.filling.Value; c.kind == Categorical {
 					code, ok := c.levels[c.filling.Level]
 					if !ok {
 						return fail(t.file, "train again", "%s fills in %s, which is none of the levels", o.likeName(),
 							quote(c.filling.Level))
 					}
-					c.filling.code = float64(code)
+					c.fill = float64(code)
 				}
 			}
 		}
@@ -146,8 +143,7 @@ func (t *table) fillHoles(o *Options) error {
 				n += c.holes
 			}
 			t.note("%d missing cells of %d columns are filled in with medians and most frequent levels, and marked by a "+
-				"feature "+
-				"each.", n, len(with))
+				"feature each.", n, len(with))
 		}
 		with = nil
 	}

@@ -30,14 +30,15 @@ type tableColumn struct {
 	blocks [][]float64 // blockRows values each but the last
 	text1  string      // the first cell that is no number, and its place
 	line1  int
-	// Cells like "NA" are a level of a categorical column and an error in a numeric one: which, only the
-	// end of the file tells. Until then they are NaNs that carry an index into words.
+	// Cells like "NA" are a level of a categorical column and missing in a numeric one: which, only the end of the file
+	// tells. Until then they are NaNs that carry an index into words, as empty cells are.
 	words    []string
-	rowNames []string // cells of a column that is kept
-	missing  int      // place of the first such cell; 0 if none
+	missing  int // place of the first missing cell, and what it holds; 0 if none
 	missing1 string
-	holes    int      // cells that are missing
+	holes    int      // missing cells
 	filling  *Filling // what stands for them; nil if nothing does
+	fill     float64  // its value, or the code of its level
+	rowNames []string // cells of a column that is kept
 
 	kind   string // Numeric, Categorical, or "" while not known
 	fixed  bool   // kind is that of Options.Like or of the file, and stays
@@ -757,7 +758,7 @@ func (t *table) set(o Options) (*Set, error) {
 func (c *tableColumn) features(v float64, set func(feature int, value float64)) int {
 	hole := c.isHole(v)
 	if hole {
-		v = c.filling.code
+		v = c.fill
 	}
 	d := 1
 	if c.kind == Categorical {

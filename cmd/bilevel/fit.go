@@ -81,8 +81,7 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringSliceVar(&f.read.Drop, "drop", nil, "columns (NAME,...) to leave out")
 	p.StringSliceVar(&f.read.Only, "only", nil, "columns (NAME,...) to take for features, and no others")
 	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for "+
-		"none of "+
-		"the levels")
+		"none of the levels")
 	p.StringVar((*string)(&f.read.Missing), "missing", "",
 		"rows with missing cells: drop leaves them out, impute fills in "+
 			"medians and most frequent levels and marks them (default an error)")
@@ -194,9 +193,7 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 	}
 	if f.train == "" {
 		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only",
-			"missing", "decimal",
-			"thousands",
-			"categorical"} {
+			"missing", "decimal", "thousands", "categorical"} {
 			if given(name) {
 				return usagef("--%s is about files: give --train", name)
 			}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
 // BenchData is what the page of a benchmark shows. Every field but Title and Runs may be empty.
@@ -128,7 +130,7 @@ func WriteBench(w io.Writer, d BenchData) error {
 	}
 	hash := sha256.Sum256([]byte(benchScript))
 	v := benchView{
-		Style:      template.CSS(style + benchStyle),
+		Style:      template.CSS(palette.CSS() + style + benchStyle),
 		Script:     template.JS(benchScript),
 		ScriptHash: base64.StdEncoding.EncodeToString(hash[:]),
 		Data:       template.JS(encodeBench(d.problems())),

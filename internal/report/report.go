@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
 // Data is what a report shows. Sections without data are left out, so every
@@ -126,7 +128,7 @@ func Write(w io.Writer, d Data) error {
 	kind := parametrisationOf(d.Strengths)
 	loss := d.lossName()
 	v := view{
-		Style:      template.CSS(style),
+		Style:      template.CSS(palette.CSS() + style),
 		Title:      clean(d.Title),
 		Subtitle:   clean(d.Subtitle),
 		Comparison: compare(d.Baseline, d.Result, loss, d.Metric, d.Share),

@@ -11,6 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bilevel-go/bilevel/internal/chart"
 )
 
 // Figure is a figure that can be computed and drawn.
@@ -18,6 +22,8 @@ type Figure struct {
 	Name  string
 	Title string // what it shows, in a line
 	Paper string // what it is after
+	// Caption says below the drawing what its lines and bands are.
+	Caption string
 	// Sets are the public data sets that it needs, see dataset.Load.
 	Sets []string
 	// Labels and Values are the columns of its table.
@@ -26,7 +32,7 @@ type Figure struct {
 	Repeats int
 
 	compute func(ctx context.Context, o Options, t *Table) error
-	panels  func(t *Table) []panel
+	panels  func(t *Table) []chart.Panel
 }
 
 // Options of [Figure.Compute]. The zero value works.
@@ -154,4 +160,10 @@ var figures = []Figure{
 	hypergradRates, sidRates, warmStart,
 	bomeCoreset, bomeNoSingleton, bomeAdversarial, bomeKKT,
 	minimaxLogistic, minimaxNews, minimaxCleaning,
+}
+
+// sentence begins with a capital.
+func sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }

@@ -23,6 +23,7 @@ type figureFlags struct {
 	repeats   int
 	seed      uint64
 	quiet     bool
+	drawing   drawingFlags
 }
 
 // newFigureCommand is `bilevel figure`.
@@ -53,6 +54,7 @@ sets that a figure needs are looked up as bilevel data says, and downloaded if t
 	p.IntVar(&f.repeats, "repeats", 0, "random draws that a point is a mean of (default: the figure's own number)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all randomness")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+	f.drawing.add(p)
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
 	c.AddCommand(&cobra.Command{
 		Use:   "list",
@@ -136,8 +138,8 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 	files := []outFile{{path("csv"), numbers.Bytes()}}
 	for _, format := range bench.Drawings() {
 		var drawing bytes.Buffer
-		if err := figure.Draw(table, format, &drawing); err != nil {
-			return err
+		if err := figure.Draw(&drawing, table, f.drawing.in(format)); err != nil {
+			return f.drawing.check(err)
 		}
 		files = append(files, outFile{path(format), drawing.Bytes()})
 	}

@@ -1,7 +1,6 @@
 // Package report writes the result of a tuning run, and of a benchmark, as one
 // HTML file that needs nothing else: style and figures are inside, and opening it
-// touches no network. The page of a tuning run has no scripts; that of a benchmark
-// has one, which draws what its reader chooses.
+// touches no network. Pages have no scripts.
 package report
 
 import (

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -46,8 +45,10 @@ type Drawing struct {
 // Drawings are the formats that figures and charts can be drawn in.
 func Drawings() []string { return chart.Formats() }
 
-// ErrFront says that Drawing.Front asks for what there is not.
-var ErrFront = errors.New("bench: curves to highlight")
+// FrontError says that Drawing.Front asks for what there is not.
+type FrontError string
+
+func (e FrontError) Error() string { return "bench: curves in front: " + string(e) }
 
 // write draws f.
 func (d Drawing) write(w io.Writer, f chart.Figure) error {
@@ -64,7 +65,7 @@ func (d Drawing) highlight(panels []chart.Panel) error {
 		return nil
 	}
 	if len(d.Front) > chart.MostFront {
-		return fmt.Errorf("%w: %d are too many, %d at most have a colour", ErrFront, len(d.Front), chart.MostFront)
+		return FrontError(fmt.Sprintf("%d are too many, %d at most have a colour", len(d.Front), chart.MostFront))
 	}
 	var names []string
 	for _, p := range panels {
@@ -74,7 +75,7 @@ func (d Drawing) highlight(panels []chart.Panel) error {
 	}
 	for _, name := range d.Front {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("%w: none is called %q, there are %s", ErrFront, name, strings.Join(names, ", "))
+			return FrontError(fmt.Sprintf("none is called %q, there are %s", name, strings.Join(names, ", ")))
 		}
 	}
 	for k := range panels {

@@ -157,6 +157,7 @@ func (t *Table) labels(column int, first ...string) []string {
 }
 
 var figures = []Figure{
+	ijcnn1Tuning,
 	hypergradRates, sidRates, warmStart,
 	bomeCoreset, bomeNoSingleton, bomeAdversarial, bomeKKT,
 	minimaxLogistic, minimaxNews, minimaxCleaning,

@@ -215,7 +215,7 @@ func TestChart(t *testing.T) {
 		t.Error("no error for a gif")
 	}
 	for _, front := range [][]string{{"nobody"}, {"A batch=2", "A batch=2", "A batch=2", "A batch=2", "A batch=2"}} {
-		if err := p.Chart(&bytes.Buffer{}, Quantities[0], Drawing{Format: "svg", Front: front}); !errors.Is(err, ErrFront) {
+		if err := p.Chart(&bytes.Buffer{}, Quantities[0], Drawing{Format: "svg", Front: front}); !errors.As(err, new(FrontError)) {
 			t.Errorf("%q: %v", front, err)
 		}
 	}
@@ -353,7 +353,7 @@ func TestFigureOfResults(t *testing.T) {
 	if strings.Contains(page.String(), "rror on test rows") {
 		t.Error("the page has a figure that no run knows")
 	}
-	if err := r.WriteReport(&page, "made", DefaultTargets, []string{"C"}); !errors.Is(err, ErrFront) {
+	if err := r.WriteReport(&page, "made", DefaultTargets, []string{"C"}); !errors.As(err, new(FrontError)) {
 		t.Error(err)
 	}
 }

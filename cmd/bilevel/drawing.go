@@ -32,8 +32,8 @@ func (f *drawingFlags) in(format string) bench.Drawing {
 
 // check makes an error of a name that no curve has one of usage.
 func (f *drawingFlags) check(err error) error {
-	if errors.Is(err, bench.ErrFront) {
-		return usagef("--highlight: %w", err)
+	if wrong := bench.FrontError(""); errors.As(err, &wrong) {
+		return usagef("--highlight: %s", string(wrong))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,18 @@ func TestFigure(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v; the command says %s", file, len(data), err, r.stdout)
 		}
 	}
+	light, _ := os.ReadFile(filepath.Join(out, "hypergrad-rates.png"))
+	wide, _ := os.ReadFile(filepath.Join(out, "hypergrad-rates.svg"))
+	if r := call(t, "figure", "hypergrad-rates", "--out", out, "--repeats", "1", "--quiet", "--dark", "--narrow",
+		"--highlight", "AID-CG"); r.code != exitOK {
+		t.Errorf("code %d, %s", r.code, r.stderr)
+	}
+	dark, _ := os.ReadFile(filepath.Join(out, "hypergrad-rates.png"))
+	narrow, _ := os.ReadFile(filepath.Join(out, "hypergrad-rates.svg"))
+	if bytes.Equal(light, dark) || !strings.Contains(string(wide), `width="990"`) ||
+		!strings.Contains(string(narrow), `width="360"`) {
+		t.Errorf("--dark and --narrow do not show: %.150s", narrow)
+	}
 	numbers, _ := os.ReadFile(filepath.Join(out, "hypergrad-rates.csv"))
 	if header, _, _ := strings.Cut(string(numbers), "\n"); header != "problem,method,t,error_mean,error_std" {
 		t.Errorf("the header is %s", header)
@@ -37,6 +50,8 @@ func TestFigure(t *testing.T) {
 		"bilevel: no figure is called \"rates\"": {"figure", "rates"},
 		"number above zero":                      {"figure", "hypergrad-rates", "--repeats", "0"},
 		"--out":                                  {"figure", "hypergrad-rates", "--out", file},
+		`--highlight: none is called "ITP", there are ITD, AID-FP, AID-CG`: {
+			"figure", "hypergrad-rates", "--out", out, "--repeats", "1", "--quiet", "--highlight", "ITD,ITP"},
 	} {
 		if r := call(t, args...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
 			t.Errorf("%v: code %d, %s", args, r.code, r.stderr)

@@ -132,6 +132,53 @@ func (t *Table) WriteCSV(w io.Writer) error {
 	return c.Error()
 }
 
+// ReadCSV reads the table of f that [Table.WriteCSV] wrote. Errors name the line.
+func (f Figure) ReadCSV(r io.Reader) (*Table, error) {
+	c := csv.NewReader(r)
+	header, err := c.Read()
+	if err != nil {
+		return nil, err
+	}
+	if want := append(slices.Clone(f.Labels), f.Values...); !slices.Equal(header, want) {
+		return nil, fmt.Errorf("line 1: columns %s, want those of %s: %s", strings.Join(header, ","), f.Name,
+			strings.Join(want, ","))
+	}
+	t := &Table{Labels: f.Labels, Values: f.Values}
+	for {
+		line, err := c.Read()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		row := Row{Labels: line[:len(f.Labels)]}
+		for i, cell := range line[len(f.Labels):] {
+			v, err := strconv.ParseFloat(cell, 64)
+			if err != nil {
+				at, _ := c.FieldPos(len(f.Labels) + i)
+				return nil, fmt.Errorf("line %d: %q of column %s is no number", at, cell, f.Values[i])
+			}
+			row.Values = append(row.Values, v)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	if err := f.draws(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// draws says whether t has the rows that the drawing of f needs.
+func (f Figure) draws(t *Table) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("rows are missing that %s needs", f.Name)
+		}
+	}()
+	f.panels(t)
+	return nil
+}
+
 // values are a column of the rows with the given labels, in order.
 func (t *Table) values(column string, labels ...string) []float64 {
 	i := t.column(column)

@@ -215,7 +215,8 @@ func TestChart(t *testing.T) {
 		t.Error("no error for a gif")
 	}
 	for _, front := range [][]string{{"nobody"}, {"A batch=2", "A batch=2", "A batch=2", "A batch=2", "A batch=2"}} {
-		if err := p.Chart(&bytes.Buffer{}, Quantities[0], Drawing{Format: "svg", Front: front}); !errors.As(err, new(FrontError)) {
+		err := p.Chart(&bytes.Buffer{}, Quantities[0], Drawing{Format: "svg", Front: front})
+		if !errors.As(err, new(FrontError)) {
 			t.Errorf("%q: %v", front, err)
 		}
 	}

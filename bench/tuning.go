@@ -33,7 +33,8 @@ func computeTuning(ctx context.Context, o Options, t *Table) error {
 	if err != nil {
 		return err
 	}
-	r, err := tune.Fit(ctx, tune.Data{Train: train, Val: val}, tune.Options{Reg: tune.PerFeature, Start: "0", Seed: o.Seed})
+	r, err := tune.Fit(ctx, tune.Data{Train: train, Val: val},
+		tune.Options{Reg: tune.PerFeature, Start: "0", Seed: o.Seed})
 	if err != nil {
 		return err
 	}

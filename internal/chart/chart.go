@@ -63,16 +63,17 @@ type Curve struct {
 // MostFront is how many curves have a colour.
 const MostFront = 4
 
-// front are the looks of the curves in colour: those that coincide differ in dash and end marker too.
+// front are the looks of the curves in colour. They differ in dash and end marker too, and the later ones have gaps that
+// show the earlier ones where they coincide.
 var front = [MostFront]struct {
 	colour palette.Colour
 	dashes []vg.Length
 	marker draw.GlyphDrawer
 }{
 	{palette.Blue, nil, draw.CircleGlyph{}},
-	{palette.Orange, []vg.Length{9, 2.5}, draw.BoxGlyph{}},
-	{palette.Green, []vg.Length{4, 2}, draw.PyramidGlyph{}},
-	{palette.Ink, []vg.Length{1.5, 2}, draw.CircleGlyph{}},
+	{palette.Orange, []vg.Length{9, 4}, draw.BoxGlyph{}},
+	{palette.Green, []vg.Length{4, 3}, draw.PyramidGlyph{}},
+	{palette.Ink, []vg.Length{1.5, 2.5}, draw.CircleGlyph{}},
 }
 
 // look is how a curve is drawn.
@@ -369,14 +370,15 @@ type curves struct {
 	canvas canvas
 }
 
-// Plot draws bands first, then the lines: grey ones, and over them those in colour, the first one on top.
+// Plot draws bands first, then the lines: grey ones, and over them those in colour, the first one, which is solid, below
+// the dashed ones.
 func (l curves) Plot(c draw.Canvas, d *plot.Plot) {
 	order := make([]int, len(l.Curves))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return rankOf(l.look(l.Curves[b])) - rankOf(l.look(l.Curves[a]))
+		return depth(l.look(l.Curves[a])) - depth(l.look(l.Curves[b]))
 	})
 	x, y := d.Transforms(&c)
 	lines := make([][]vg.Point, len(l.Curves))
@@ -404,7 +406,15 @@ func (l curves) Plot(c draw.Canvas, d *plot.Plot) {
 	}
 }
 
-// rankOf orders looks from the front to the back: curves in colour, references, grey ones.
+// depth orders looks from the back to the front.
+func depth(l look) int {
+	if l.rank >= 0 {
+		return l.rank
+	}
+	return -rankOf(l)
+}
+
+// rankOf orders looks by who chooses the place of its name first: curves in colour, references, grey ones.
 func rankOf(l look) int {
 	switch {
 	case l.rank >= 0:

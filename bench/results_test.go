@@ -308,6 +308,7 @@ func TestChooseRunsThatEndWell(t *testing.T) {
 func TestFigureOfResults(t *testing.T) {
 	r := madeResults()
 	p := r.Problems[0]
+	slices.Reverse(p.Groups)
 	f, err := p.figure(Quantities[0])
 	if err != nil {
 		t.Fatal(err)
@@ -339,8 +340,8 @@ func TestFigureOfResults(t *testing.T) {
 	if got := power(p.accuracy()); got != "10⁻⁴" {
 		t.Errorf("written as %s", got)
 	}
-	if best := p.PerAlgorithm(DefaultTargets).Groups; len(best) != 2 || best[0].Params != "batch=1" {
-		t.Errorf("%d groups, the first one of %s", len(best), best[0].Params)
+	if best := p.PerAlgorithm(DefaultTargets).Groups; len(best) != 2 || best[1].Params != "batch=2" {
+		t.Errorf("%d groups, the second one of %s", len(best), best[1].Params)
 	}
 	var page bytes.Buffer
 	if err := r.WriteReport(&page, "made", DefaultTargets, []string{"B"}); err != nil {

@@ -271,6 +271,7 @@ func TestRanges(t *testing.T) {
 	if p.ys.lo != 1e-7 || p.ys.hi > 1e3 {
 		t.Errorf("heights from %g to %g", p.ys.lo, p.ys.hi)
 	}
+	f.Panels[1].Curves = f.Panels[1].Curves[:1]
 	share(f.Panels)
 	if a, b := f.Panels[0].ys, f.Panels[1].ys; a != b {
 		t.Errorf("panels of the same quantity show %v and %v", a, b)

@@ -63,8 +63,8 @@ type Curve struct {
 // MostFront is how many curves have a colour.
 const MostFront = 4
 
-// front are the looks of the curves in colour. They differ in dash and end marker too, and the later ones have gaps that
-// show the earlier ones where they coincide.
+// front are the looks of the curves in colour. They differ in dash and end marker too, and the later ones have gaps
+// that show the earlier ones where they coincide.
 var front = [MostFront]struct {
 	colour palette.Colour
 	dashes []vg.Length
@@ -370,8 +370,8 @@ type curves struct {
 	canvas canvas
 }
 
-// Plot draws bands first, then the lines: grey ones, and over them those in colour, the first one, which is solid, below
-// the dashed ones.
+// Plot draws bands first, then the lines: grey ones, and over them those in colour, the first one, which is solid,
+// below the dashed ones.
 func (l curves) Plot(c draw.Canvas, d *plot.Plot) {
 	order := make([]int, len(l.Curves))
 	for i := range order {

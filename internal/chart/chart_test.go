@@ -143,7 +143,8 @@ func TestSchemes(t *testing.T) {
 	}
 }
 
-// Names are never closer than a line to one another, in the diagram or beside it, whatever the curves.
+// Names are never closer than a line to one another, in the diagram or beside it, and no leader goes through one,
+// whatever the curves.
 func TestNamesNeverOverlap(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		n := rapid.IntRange(1, 30).Draw(r, "curves")
@@ -173,6 +174,21 @@ func TestNamesNeverOverlap(t *testing.T) {
 		for i, a := range tags {
 			if a.box.Max.Y > c.Max.Y+8+line || a.box.Min.Y < c.Min.Y-line {
 				r.Errorf("name %d is at %v", i, a.box)
+			}
+			for j, b := range tags {
+				if crosses(b.leader, a.box) {
+					r.Errorf("the leader of %d goes through name %d", j, i)
+				}
+				if len(a.leader) == 0 && crosses(lines[j], vg.Rectangle{Min: a.box.Min.Add(vg.Point{Y: 2}),
+					Max: a.box.Max.Sub(vg.Point{Y: 2})}) {
+					r.Errorf("curve %d goes through name %d", j, i)
+				}
+				lower := func(t tag) bool { // leaves below
+					return len(t.leader) > 0 && t.exits && t.end.Y < c.Min.Y+1 && t.leader[0].Y > c.Min.Y+1
+				}
+				if i != j && lower(a) && lower(b) && math.Abs(float64(a.leader[0].Y-b.leader[0].Y)) < 3 {
+					r.Errorf("the leaders of %d and %d are one", i, j)
+				}
 			}
 			for j, b := range tags[:i] {
 				a, b := a.box, b.box

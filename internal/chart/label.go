@@ -40,8 +40,8 @@ func endOf(c draw.Canvas, line []vg.Point) (end vg.Point, exits bool) {
 }
 
 // place finds a place for the name of each curve: beside its end, or the place where it leaves the diagram below, if no
-// curve and no other name is there; or else in a column at the right, in the order of the ends, with a leader. Curves
-// in colour choose first. No two names are closer than a line.
+// curve, no other name and no leader is there; or else in a column at the right, in the order of the ends, with a
+// leader. Curves in colour choose first. No two names are closer than a line.
 func (l curves) place(c draw.Canvas, lines [][]vg.Point) []tag {
 	tags := make([]tag, len(lines))
 	order := make([]int, len(lines))
@@ -51,37 +51,68 @@ func (l curves) place(c draw.Canvas, lines [][]vg.Point) []tag {
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Compare(rankOf(l.look(l.Curves[a])), rankOf(l.look(l.Curves[b])))
 	})
+	var inside, column []int
 	var taken []vg.Rectangle
-	var column []int
 	for _, i := range order {
 		t := &tags[i]
 		t.end, t.exits = endOf(c, lines[i])
-		if !l.beside(c, lines, i, t, taken) {
+		if l.beside(c, lines, i, t, taken) {
+			inside, taken = append(inside, i), append(taken, t.box)
+		} else {
 			column = append(column, i)
-			continue
 		}
-		taken = append(taken, t.box)
+	}
+	for {
+		l.align(c, lines, tags, column)
+		k := len(inside) - 1 // the last to choose is the first to go
+		for k >= 0 && !slices.ContainsFunc(column, func(i int) bool { return crosses(tags[i].leader, tags[inside[k]].box) }) {
+			k--
+		}
+		if k < 0 {
+			return tags
+		}
+		column = append(column, inside[k])
+		inside = slices.Delete(inside, k, k+1)
+	}
+}
+
+// align puts the names of column into one, with their leaders.
+func (l curves) align(c draw.Canvas, lines [][]vg.Point, tags []tag, column []int) {
+	// Leaders begin at the ends; those of curves that leave below, one above the other, the rightmost one lowest.
+	column = slices.Clone(column)
+	slices.SortStableFunc(column, func(a, b int) int {
+		return cmp.Or(cmp.Compare(tags[b].end.X, tags[a].end.X), a-b)
+	})
+	from := make([]vg.Point, len(lines))
+	above := c.Min.Y
+	for _, i := range column {
+		from[i] = tags[i].end
+		if tags[i].exits && from[i].Y < c.Min.Y+1 {
+			above += 4
+			from[i] = crossing(lines[i], above, from[i])
+		}
 	}
 	// From the bottom up, by curves where ends coincide.
 	slices.SortStableFunc(column, func(a, b int) int {
-		return cmp.Or(cmp.Compare(math.Round(float64(tags[a].end.Y)), math.Round(float64(tags[b].end.Y))), b-a)
+		return cmp.Or(cmp.Compare(math.Round(float64(from[a].Y)), math.Round(float64(from[b].Y))), b-a)
 	})
 	var wanted []float64
 	for _, i := range column {
-		wanted = append(wanted, float64(tags[i].end.Y))
+		wanted = append(wanted, float64(from[i].Y))
 	}
 	got := spreadOut(wanted, line, float64(c.Min.Y), float64(c.Max.Y)+8)
 	for k, i := range column {
 		t := &tags[i]
 		t.at, t.x = vg.Point{X: c.Max.X + leaderWidth, Y: vg.Length(got[k])}, draw.XLeft
 		t.box = l.boxOf(i, t.at, t.x)
-		from := t.end
-		if t.exits && from.Y < c.Min.Y+1 { // above the axis
-			from = crossing(lines[i], c.Min.Y+4, from)
-		}
-		t.leader = []vg.Point{from, {X: max(from.X, c.Max.X+2), Y: from.Y}, {X: t.at.X - 3, Y: t.at.Y}}
+		t.leader = []vg.Point{from[i], {X: max(from[i].X, c.Max.X+2), Y: from[i].Y}, {X: t.at.X - 3, Y: t.at.Y}}
 	}
-	return tags
+}
+
+// crosses says whether a part of line lies in box.
+func crosses(line []vg.Point, box vg.Rectangle) bool {
+	inside := draw.Canvas{Rectangle: box}
+	return slices.ContainsFunc(inside.ClipLinesXY(line), func(part []vg.Point) bool { return len(part) > 0 })
 }
 
 // boxOf is the room that the name of curve i takes.
@@ -109,9 +140,8 @@ func (l curves) beside(c draw.Canvas, lines [][]vg.Point, i int, t *tag, taken [
 			if j == i {
 				around = 1
 			}
-			room := draw.Canvas{Rectangle: vg.Rectangle{Min: vg.Point{X: box.Min.X - around, Y: box.Min.Y + 1},
-				Max: vg.Point{X: box.Max.X + around, Y: box.Max.Y - 1}}}
-			if slices.ContainsFunc(room.ClipLinesXY(line), func(part []vg.Point) bool { return len(part) > 0 }) {
+			if crosses(line, vg.Rectangle{Min: vg.Point{X: box.Min.X - around, Y: box.Min.Y + 1},
+				Max: vg.Point{X: box.Max.X + around, Y: box.Max.Y - 1}}) {
 				return false
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // Config is a bench file: what is to be run.
@@ -39,7 +41,8 @@ func Ready() []string {
 func ReadyFile(name string) ([]byte, error) {
 	text, err := ready.ReadFile("configs/" + name + ".yaml")
 	if err != nil {
-		return nil, fmt.Errorf("bench: no ready file is called %q: there are %s", name, strings.Join(Ready(), ", "))
+		return nil, fmt.Errorf("bench: no ready file is called %q: there are %s%s", name, strings.Join(Ready(), ", "),
+			nearest.Hint(name, Ready()))
 	}
 	return text, nil
 }
@@ -51,7 +54,8 @@ func ReadConfig(name string) (*Config, error) {
 		if slices.Contains(Ready(), name) {
 			text, err = ReadyFile(name)
 		} else {
-			err = fmt.Errorf("there is no such file, nor is it a ready one: those are %s", strings.Join(Ready(), ", "))
+			err = fmt.Errorf("there is no such file, nor is it a ready one: those are %s%s", strings.Join(Ready(), ", "),
+				nearest.Hint(name, Ready()))
 		}
 	}
 	if err != nil {
@@ -290,8 +294,8 @@ func decodeProblems(v value, budget Budget) ([]choice, error) {
 		}
 		prototype, ok := problems[kind]
 		if !ok {
-			return nil, at["problem"].value.errorf("no problem is called %q: there are %s", kind,
-				strings.Join(sortedKeys(problems), ", "))
+			return nil, at["problem"].value.errorf("no problem is called %q: there are %s%s", kind,
+				strings.Join(sortedKeys(problems), ", "), nearest.Hint(kind, sortedKeys(problems)))
 		}
 		name := ""
 		if e, ok := at["name"]; ok {
@@ -354,8 +358,8 @@ func decodeMethods(v value) ([]choice, error) {
 		}
 		prototype, ok := prototypes[kind]
 		if !ok {
-			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind,
-				strings.Join(sortedKeys(prototypes), ", "))
+			return nil, at["method"].value.errorf("no method is called %q: there are %s%s", kind,
+				strings.Join(sortedKeys(prototypes), ", "), nearest.Hint(kind, sortedKeys(prototypes)))
 		}
 		name := kind
 		if e, ok := at["name"]; ok {

@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // ConfigError says what is wrong with a bench file, and where.
@@ -238,7 +240,7 @@ func (e entry) unknown(what string, known []string) error {
 	if len(list) == 0 {
 		return e.errorf("unknown key %q: %s has none", e.key, what)
 	}
-	return e.errorf("unknown key %q: %s has %s", e.key, what, strings.Join(list, ", "))
+	return e.errorf("unknown key %q: %s has %s", e.key, what, strings.Join(list, ", ")+nearest.Hint(e.key, list))
 }
 
 // expand is the grid that v stands for: a list is its alternatives, and a map the product of its entries', the

@@ -18,18 +18,21 @@ import (
 	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
-// ConfigError says what is wrong with a bench file, and where.
+// ConfigError says what is wrong with a bench file or the folder of a bench, and where.
 type ConfigError struct {
 	File         string
 	Line, Column int // from 1; 0 if no place is known
 	Err          error
 }
 
-// Error is file:line:column: what is wrong.
+// Error is file:line:column: what is wrong. A place that is not known is left out.
 func (e *ConfigError) Error() string {
 	place := e.File
 	if e.Line > 0 {
-		place += fmt.Sprintf(":%d:%d", e.Line, e.Column)
+		place += fmt.Sprintf(":%d", e.Line)
+	}
+	if e.Column > 0 {
+		place += fmt.Sprintf(":%d", e.Column)
 	}
 	return place + ": " + e.Err.Error()
 }

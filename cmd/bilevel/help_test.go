@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -225,8 +224,6 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-var leaks = regexp.MustCompile(`strconv\.|json:|yaml:|reflect|panic|goroutine|unmarshal|parse error|invalid syntax`)
-
 // No wrong value of a flag makes a message that speaks of Go.
 func TestWrongFlagValues(t *testing.T) {
 	files(t, map[string]string{"t.csv": "a,b,y\n1,2,0\n2,3,1\n", "m.json": "{}"})
@@ -246,11 +243,8 @@ func TestWrongFlagValues(t *testing.T) {
 				for _, v := range values {
 					o := call(t, append(slices.Clone(base), "--"+f.name+"="+v)...)
 					seen++
-					if leaks.MatchString(o.stderr) || o.code != exitOK && o.code != exitUsage {
-						t.Errorf("%s --%s=%q: exit code %d, %s", strings.Join(base, " "), f.name, v, o.code, o.stderr)
-					}
-					if o.code != exitOK && strings.Count(o.stderr, "\n") != 1 && f.name != "quiet" {
-						t.Errorf("%s --%s=%q: not one line: %s", strings.Join(base, " "), f.name, v, o.stderr)
+					if o.code != exitOK && f.name != "quiet" {
+						checkWrong(t, fmt.Sprintf("%s --%s=%q", strings.Join(base, " "), f.name, v), o)
 					}
 				}
 			}

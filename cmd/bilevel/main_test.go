@@ -428,7 +428,7 @@ func TestWrongPredict(t *testing.T) {
 	}{
 		{"--model nowhere.json t.csv", "nowhere.json: there is no such file"},
 		{"--model . t.csv", "folder"},
-		{"--model t.csv t.csv", "t.csv: this is no model"},
+		{"--model t.csv t.csv", "t.csv:1: this is no model"},
 		{"--model broken.json t.csv", "broken.json"},
 		{"--model other.json t.csv", "no model"},
 		{"--model future.json t.csv", "version 9"},

@@ -105,7 +105,8 @@ func TestDamagedBenchFiles(t *testing.T) {
 	const good = "name: a\nbudget: {steps: 2}\nproblems: [{problem: quadratic}]\nmethods: [{method: hoag}]\n"
 	for _, text := range []string{
 		"", "3\n", "- a\n", "name: a\n\tx: y\n", "name: a: b\n", "name: [a\n", "name: \"a\n", "name: \"\\q\"\n", "name: *x\n",
-		"name: a\nname: b\n", "name: !!int x\n", "\x00\x01", "name: &a b\n", "? [a]\n: b\n", "<<: {a: b}\n", "%YAML 3\n---\na: b\n",
+		"name: a\nname: b\n", "name: !!int x\n", "\x00\x01", "name: &a b\n", "? [a]\n: b\n", "<<: {a: b}\n",
+		"%YAML 3\n---\na: b\n",
 		"name: @a\n", "{name: a, problems: [}\n", good + "seeds: 1e999\n", good + "seeds: 99999999999999999999999\n",
 		good + "seeds: x\n", good + "records: {kkt: x}\n", strings.Replace(good, "steps: 2", "time: soon", 1),
 		strings.Replace(good, "steps: 2", "steps: x", 1), strings.Replace(good, "hoag}", "hoag, params: {tolerance: x}}", 1),
@@ -124,7 +125,8 @@ func TestDamagedBenchFiles(t *testing.T) {
 // Damaged traces name file and line.
 func TestDamagedTraces(t *testing.T) {
 	files(t, nil)
-	for _, text := range []string{"", "x\n", "x\ny\n", "{}\n{}\n", "{\"format\":1,\"task\":3}\n{}\n", "{\"format\":\"x\"}\n{}\n",
+	for _, text := range []string{"", "x\n", "x\ny\n", "{}\n{}\n",
+		"{\"format\":1,\"task\":3}\n{}\n", "{\"format\":\"x\"}\n{}\n",
 		"{\"format\":1,\"no\":3}\n{}\n", "{\"format\":1,\"task\":{}}\n{\"status\":\"x\"}\n", "{\"format\":1\n", "[]\n[]\n",
 		"{\"format\":1,\"task\":{\"seed\":-1}}\n{\"status\":\"done\"}\n"} {
 		if err := os.MkdirAll("d/runs", 0o755); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func Explain(text []byte, err error) (line int, said error) {
 	case errors.As(err, &syntax):
 		return lineOf(text, syntax.Offset), fmt.Errorf("it is not JSON, or cut off: byte %d does not fit", syntax.Offset)
 	case errors.As(err, &kind) && kind.Field == "":
-		return lineOf(text, kind.Offset), fmt.Errorf("it holds %s where another value belongs", article(kind.Value))
+		return lineOf(text, kind.Offset), fmt.Errorf("it holds %s where %s belongs", article(kind.Value), belongs(kind.Type))
 	case errors.As(err, &kind):
 		return lineOf(text, kind.Offset), fmt.Errorf("%q holds %s, which does not belong there", kind.Field,
 			article(kind.Value))
@@ -31,6 +32,14 @@ func Explain(text []byte, err error) (line int, said error) {
 		return 0, fmt.Errorf("the key %s is unknown", key)
 	}
 	return 0, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// belongs says what a type is made of.
+func belongs(t reflect.Type) string {
+	if t.Kind() == reflect.Struct || t.Kind() == reflect.Map {
+		return "a JSON object"
+	}
+	return "another value"
 }
 
 func lineOf(text []byte, offset int64) int {

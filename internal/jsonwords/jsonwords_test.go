@@ -19,8 +19,9 @@ func TestExplain(t *testing.T) {
 	}{
 		{"", 0, "cut off"}, {"{", 0, "cut off"}, {"{\n\"A\": \"x\",\n}", 3, "byte 13 does not fit"},
 		{"{\n\"A\": 3}", 2, `"A" holds a number, which`}, {"{\n\n\"B\": {\"N\": 1.5}}", 3, `"B.N" holds a number 1.5, which`},
-		{"[\n]", 1, "it holds an array where"}, {"{\"A\": true}", 0, `"A" holds true or false, which`},
-		{"{\"C\": 1}", 0, `the key "C" is unknown`}, {"{\"B\":\n{\"N\": 99999999999999999999}}", 2, `"B.N" holds a number 9999`},
+		{"[\n]", 1, "an array where a JSON object belongs"}, {"{\"A\": true}", 0, `"A" holds true or false, which`},
+		{"{\"C\": 1}", 0, `the key "C" is unknown`},
+		{"{\"B\":\n{\"N\": 99999999999999999999}}", 2, `"B.N" holds a number 9999`},
 	} {
 		var v outer
 		d := json.NewDecoder(strings.NewReader(c.text))

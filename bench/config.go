@@ -60,7 +60,9 @@ func ReadConfig(name string) (*Config, error) {
 	}
 	if err != nil {
 		var p *fs.PathError
-		if errors.As(err, &p) {
+		if info, e := os.Stat(name); e == nil && info.IsDir() {
+			err = errors.New("this is a folder; name a bench file in it")
+		} else if errors.As(err, &p) {
 			err = p.Err
 		}
 		return nil, &ConfigError{File: name, Err: err}

@@ -182,6 +182,9 @@ func convertEntry(n *ast.MappingValueNode) (entry, error) {
 	return e, err
 }
 
+// longestText is the most letters of a text that messages repeat.
+const longestText = 40
+
 // kind names what v is.
 func (v value) kind() string {
 	switch x := v.v.(type) {
@@ -190,6 +193,9 @@ func (v value) kind() string {
 	case bool, float64:
 		return fmt.Sprint(x)
 	case string:
+		if r := []rune(x); len(r) > longestText {
+			return strconv.Quote(string(r[:longestText])) + "…"
+		}
 		return strconv.Quote(x)
 	case []value:
 		return "a list"

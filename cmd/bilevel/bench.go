@@ -424,8 +424,8 @@ took to reach a level of h − h*.`,
 			if out == "" {
 				out = filepath.Join(args[0], "report.html")
 			}
-			if err := checkTarget(out); err != nil {
-				return usagef("--out %s %w", out, err)
+			if err := checkFile(out); err != nil {
+				return usagef("--out %s: %w", out, err)
 			}
 			if title == "" {
 				title = filepath.Base(filepath.Clean(args[0]))
@@ -481,8 +481,8 @@ func newBenchExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := checkTarget(out); err != nil {
-				return usagef("--out %s %w", out, err)
+			if err := checkFile(out); err != nil {
+				return usagef("--out %s: %w", out, err)
 			}
 			var b bytes.Buffer
 			if err := write(r, &b); err != nil {

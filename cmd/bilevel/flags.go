@@ -155,6 +155,11 @@ func suggestFlag(c *cobra.Command, name string) string {
 			names = append(names, f.name)
 		}
 	}
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && sub.Flag(name) != nil {
+			return fmt.Sprintf("; %s has it", sub.CommandPath())
+		}
+	}
 	if n, ok := nearest.Name(name, names); ok {
 		return fmt.Sprintf("; did you mean --%s?", n)
 	}

@@ -144,3 +144,25 @@ func TestDamagedTraces(t *testing.T) {
 		}
 	}
 }
+
+// What strangers try is answered with what to type.
+func TestStrangers(t *testing.T) {
+	files(t, map[string]string{"t.csv": "a,b,y\n1,2,0\n", "long.yaml": strings.Repeat("word ", 1000)})
+	for _, c := range []struct{ args, want string }{
+		{"t.csv", `has no command "t.csv"; to learn a model of this file: bilevel tune --train t.csv`},
+		{"--train t.csv", "--train: there is no such flag; bilevel tune has it"},
+		{"version x", `"x": bilevel version takes no arguments`}, {"data list x", `"x": bilevel data list takes no arguments`},
+		{"completion bash x", `"x": bilevel completion bash takes no arguments`},
+		{"bench run .", "this is a folder"}, {"bench run long.yaml", `word word "…`}, {"bench run t.csv", "must be keys and values"},
+		{"data get", "bilevel data list has them"}, {"data path", "bilevel data list has them"},
+		{"tune t.csv", "give files with --train"}, {"tune --train", "--train: a value is missing"},
+		{"tune --train t.csv --folds two", `--folds "two": give a whole number`},
+		{"tune --max-time 30", `--max-time "30": give a time with its unit, such as 30s`},
+	} {
+		o := call(t, strings.Fields(c.args)...)
+		checkWrong(t, c.args, o)
+		if !strings.Contains(o.stderr, c.want) {
+			t.Errorf("%s: %q is not in %s", c.args, c.want, o.stderr)
+		}
+	}
+}

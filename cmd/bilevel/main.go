@@ -158,7 +158,11 @@ func unknownCommand(c *cobra.Command, args []string) error {
 			names = append(names, sub.Name())
 		}
 	}
-	return fmt.Errorf("%s has no command %q%s", c.CommandPath(), args[0], nearest.Hint(args[0], names))
+	hint := nearest.Hint(args[0], names)
+	if _, err := os.Stat(args[0]); err == nil && !c.HasParent() {
+		hint = fmt.Sprintf("; to learn a model of this file: %s tune --train %s", c.CommandPath(), args[0])
+	}
+	return fmt.Errorf("%s has no command %q%s", c.CommandPath(), args[0], hint)
 }
 
 // markUsage makes usage errors of what the commands say about their arguments.
@@ -175,6 +179,9 @@ func markUsage(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			if strings.HasPrefix(err.Error(), "unknown command") { // cobra.NoArgs, of a command without any below it
+				err = fmt.Errorf("%q: %s takes no arguments", args[0], c.CommandPath())
+			}
 			return usagef("%w; see %s --help", err, c.CommandPath())
 		}
 		return nil

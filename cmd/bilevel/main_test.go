@@ -436,7 +436,7 @@ func TestWrongPredict(t *testing.T) {
 		{"t.csv", "--model is missing"},
 		{"--model " + m + " nowhere.csv", "nowhere.csv"},
 		{"--model " + m + " t.csv --out nowhere/p.csv", "the folder nowhere does not exist"},
-		{"--model " + m + " t.csv --out bilevel-out", "bilevel-out is a folder"},
+		{"--model " + m + " t.csv --out bilevel-out", "bilevel-out: this is a folder"},
 		{"--model " + m + " t.csv --out " + m, "is the input"},
 		{"--model " + m + " t.csv --out ./t.csv", "is the input"},
 		{"--model " + m + " t.csv --out link.csv", "is the input"},

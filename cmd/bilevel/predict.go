@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -64,18 +63,12 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
 	}
 	if f.out != "" {
-		if err := checkFolder(filepath.Dir(f.out)); err != nil || !isFolder(filepath.Dir(f.out)) {
-			if err == nil {
-				err = fmt.Errorf("the folder %s does not exist; make it, or name another file", filepath.Dir(f.out))
-			}
-			return usagef("--out %s: %w", f.out, err)
-		}
 		inputs := []string{f.model}
 		if file != "-" {
 			inputs = append(inputs, file)
 		}
-		if err := checkTarget(f.out, inputs...); err != nil {
-			return usagef("--out: %s %w", f.out, err)
+		if err := checkFile(f.out, inputs...); err != nil {
+			return usagef("--out %s: %w", f.out, err)
 		}
 	}
 	m, err := wait.For(c.Context(), func() (*tune.Model, error) { return tune.Load(f.model) })

@@ -151,9 +151,11 @@ func TestStrangers(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"t.csv", `has no command "t.csv"; to learn a model of this file: bilevel tune --train t.csv`},
 		{"--train t.csv", "--train: there is no such flag; bilevel tune has it"},
-		{"version x", `"x": bilevel version takes no arguments`}, {"data list x", `"x": bilevel data list takes no arguments`},
+		{"version x", `"x": bilevel version takes no arguments`},
+		{"data list x", `"x": bilevel data list takes no arguments`},
 		{"completion bash x", `"x": bilevel completion bash takes no arguments`},
-		{"bench run .", "this is a folder"}, {"bench run long.yaml", `word word "…`}, {"bench run t.csv", "must be keys and values"},
+		{"bench run .", "this is a folder"}, {"bench run long.yaml", `word word "…`},
+		{"bench run t.csv", "must be keys and values"},
 		{"data get", "bilevel data list has them"}, {"data path", "bilevel data list has them"},
 		{"tune t.csv", "give files with --train"}, {"tune --train", "--train: a value is missing"},
 		{"tune --train t.csv --folds two", `--folds "two": give a whole number`},

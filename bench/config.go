@@ -47,24 +47,25 @@ func ReadyFile(name string) ([]byte, error) {
 	return text, nil
 }
 
-// ReadConfig reads the bench file name or, where there is no such file, the ready one of that name.
+// ReadConfig reads the bench file name or, where there is none, the ready one of that name; a folder of that name, such
+// as that of its traces, is no bench file.
 func ReadConfig(name string) (*Config, error) {
 	text, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if slices.Contains(Ready(), name) {
-			text, err = ReadyFile(name)
-		} else {
-			err = fmt.Errorf("there is no such file, nor is it a ready one: those are %s%s", strings.Join(Ready(), ", "),
-				nearest.Hint(name, Ready()))
-		}
+	info, noFile := os.Stat(name)
+	folder := noFile == nil && info.IsDir()
+	var p *fs.PathError
+	switch {
+	case (folder || errors.Is(err, fs.ErrNotExist)) && slices.Contains(Ready(), name):
+		text, err = ReadyFile(name)
+	case folder:
+		err = errors.New("this is a folder; name a bench file in it")
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("there is no such file, nor is it a ready one: those are %s%s", strings.Join(Ready(), ", "),
+			nearest.Hint(name, Ready()))
+	case errors.As(err, &p):
+		err = p.Err
 	}
 	if err != nil {
-		var p *fs.PathError
-		if info, e := os.Stat(name); e == nil && info.IsDir() {
-			err = errors.New("this is a folder; name a bench file in it")
-		} else if errors.As(err, &p) {
-			err = p.Err
-		}
 		return nil, &ConfigError{File: name, Err: err}
 	}
 	return ParseConfig(name, text)

@@ -500,7 +500,9 @@ func newBenchListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List ready bench files, problems and methods with their parameters",
-		Args:  cobra.NoArgs,
+		Example: `  bilevel bench list
+  bilevel bench list --file smoke`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := c.OutOrStdout()
 			if show != "" {

@@ -26,18 +26,20 @@ func newDataCommand() *cobra.Command {
 		Long: `Sets are looked up in the folder --data (or the environment variable BILEVEL_DATA), in a folder of the
 set's name, then in the user's cache; what is in neither is downloaded into the cache and checked.`,
 		Example: `  bilevel data list
-  bilevel data get mnist`,
+  bilevel data get ijcnn1`,
 	}
 	c.PersistentFlags().StringVar(&o.DataDir, "data", "", "folder with copies of sets, used first (default $BILEVEL_DATA)")
 	c.AddCommand(&cobra.Command{
-		Use:   "list",
-		Short: "List the public sets and where they are found",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listData(c.Context(), c.OutOrStdout(), o) },
+		Use:     "list",
+		Short:   "List the public sets and where they are found",
+		Example: `  bilevel data list`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listData(c.Context(), c.OutOrStdout(), o) },
 	}, &cobra.Command{
-		Use:   "get NAME...",
-		Short: "Download sets that are not there yet",
-		Args:  func(_ *cobra.Command, names []string) error { return needSets(len(names) > 0) },
+		Use:     "get NAME...",
+		Short:   "Download sets that are not there yet",
+		Example: `  bilevel data get ijcnn1 mnist`,
+		Args:    func(_ *cobra.Command, names []string) error { return needSets(len(names) > 0) },
 		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return slices.DeleteFunc(publicSets(), func(n string) bool { return slices.Contains(given, n) }),
 				cobra.ShellCompDirectiveNoFileComp
@@ -58,6 +60,7 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 	}, &cobra.Command{
 		Use:               "path NAME",
 		Short:             "Print the files of a set that is there",
+		Example:           `  bilevel data path mnist`,
 		Args:              func(_ *cobra.Command, names []string) error { return needSets(len(names) == 1) },
 		ValidArgsFunction: once(words(publicSets)),
 		RunE: func(c *cobra.Command, names []string) error {

@@ -52,10 +52,11 @@ Public data sets that a figure needs are looked up as bilevel data says, and dow
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
 	c.AddCommand(&cobra.Command{
-		Use:   "list",
-		Short: "List the figures",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
+		Use:     "list",
+		Short:   "List the figures",
+		Example: `  bilevel figure list`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
 	})
 	return c
 }

@@ -90,7 +90,7 @@ func TestHelpPages(t *testing.T) {
 				}
 			}
 		}
-		if n := len(p.example); n > 2 {
+		if n := len(p.example); (n == 0 || n > 2) && !strings.HasPrefix(p.name, "bilevel completion") {
 			t.Errorf("%s: %d examples", p.name, n)
 		}
 		for _, e := range p.example {
@@ -124,15 +124,15 @@ func TestExamples(t *testing.T) {
 		for _, e := range pageOf(c).example {
 			args := strings.Fields(e)[1:]
 			switch {
-			case len(args) == 1, args[0] == "man", args[0] == "figure" && args[1] != "list", args[0] == "bench",
-				args[0] == "data" && args[1] == "get":
-				continue // they are in other tests, are long, or write to the user's home
+			case len(args) == 1, args[0] == "man", args[0] == "figure" && args[1] != "list",
+				args[0] == "data" && args[1] != "list":
+				continue // they are in other tests, are long, write to the user's home, or need a download
 			}
 			ran++
 			mustCall(t, args...)
 		}
 	}
-	if ran < 6 {
+	if ran < 15 {
 		t.Errorf("only %d examples ran", ran)
 	}
 }

@@ -60,9 +60,10 @@ func (b build) write(w io.Writer) error {
 func newVersionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, what it was built of, and the vector kernels in use",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version, what it was built of, and the vector kernels in use",
+		Example: `  bilevel version --json`,
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if asJSON {
 				return encode(c.OutOrStdout(), thisBuild())

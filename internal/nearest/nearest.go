@@ -17,22 +17,23 @@ func Hint[S, T ~string](name S, known []T) string {
 // longest are the bytes of a name that is compared: nobody types more, and a table can have many long names.
 const longest = 100
 
-// Name is the name of known that is nearest to name, the first of those alike. At most a third of the letters may have
-// to change; where that leaves none, the first that goes on where name ends is taken, for three letters and more. Case
-// counts for nothing.
+// Name is the name of known that is nearest to name; of those alike the one that begins most like it, or the first. At
+// most a third of the letters may have to change; where that leaves none, the first that goes on where name ends is
+// taken, for three letters and more. Case counts for nothing.
 func Name[T ~string](name string, known []T) (nearest T, ok bool) {
 	if len(name) > longest {
 		return nearest, false
 	}
 	a := []rune(strings.ToLower(name))
-	least := max(1, len(a)/3) + 1
+	least, begin := max(1, len(a)/3)+1, 0
 	for _, k := range known {
 		if d := len(k) - len(name); len(k) == 0 || len(k) > longest || d > 4*least || -d > 4*least { // 4 bytes a letter
 			continue
 		}
 		b := []rune(strings.ToLower(string(k)))
-		if d := distance(a, b); d < least && d < max(len(a), len(b)) {
-			nearest, least, ok = k, d, true
+		d, same := distance(a, b), common(a, b)
+		if (d < least || ok && d == least && same > begin) && d < max(len(a), len(b)) {
+			nearest, least, begin, ok = k, d, same, true
 		}
 	}
 	for _, k := range known {
@@ -41,6 +42,15 @@ func Name[T ~string](name string, known []T) (nearest T, ok bool) {
 		}
 	}
 	return nearest, ok
+}
+
+// common is the number of letters that a and b begin with.
+func common(a, b []rune) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance is the least number of letters that are put in, left out, changed, or swapped with the next one, to make b

@@ -6,12 +6,12 @@ import (
 )
 
 func TestName(t *testing.T) {
-	known := []string{"price", "size", "Größe", "x", "y", "feature-class", "", strings.Repeat("long", 40)}
+	known := []string{"price", "size", "Größe", "x", "y", "on", "off", "feature-class", "", strings.Repeat("long", 40)}
 	for _, c := range []struct{ name, want string }{
 		{"pricee", "price"}, {"prcie", "price"}, {"PRICE", "price"}, {"rice", "price"}, {"prixe", "price"},
 		{"siez", "size"}, {"grösse", "Größe"}, {"Groesse", ""}, {"feature_class", "feature-class"},
 		{"featureclass", "feature-class"}, {"colour", ""}, {"z", ""}, {"", ""}, {"xy", "x"},
-		{"feat", "feature-class"}, {"fe", ""},
+		{"of", "off"}, {"feat", "feature-class"}, {"fe", ""},
 		{strings.Repeat("long", 39) + "lon", ""},
 	} {
 		got, ok := Name(c.name, known)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -142,6 +143,14 @@ func TestDamagedTraces(t *testing.T) {
 				t.Errorf("%s of %q: no place in %s", command, text, o.stderr)
 			}
 		}
+	}
+}
+
+// A message is one line that steers no terminal, whatever files are called.
+func TestMessage(t *testing.T) {
+	err := errors.New("dataset: a\x1b[31m\nb\t\xf6: größer")
+	if got := message(err); got != "a\uFFFD[31m b \uFFFD: größer" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -75,13 +76,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
-// message is err in one line, without the names of packages.
+// message is err in one line, without the names of packages and what would steer the terminal.
 func message(err error) string {
 	text := err.Error()
 	for _, p := range []string{"tune: ", "clean: ", "bilevel: ", "dataset: ", "bench: "} {
 		text = strings.TrimPrefix(text, p)
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
 }
 
 func exitCode(err error) int {

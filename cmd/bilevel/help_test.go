@@ -259,7 +259,7 @@ func TestWrongFlagValues(t *testing.T) {
 func TestSuggestions(t *testing.T) {
 	files(t, map[string]string{"t.csv": "size,colour,price\n1,red,2\n2,blue,1\n",
 		"b.yaml": "name: b\nproblems: [{problem: quadratik}]\nmethods: [{method: hoag}]\n",
-		"k.yaml": "nam: b\n"})
+		"k.yaml": "nam: b\n", "v.csv": "Size,colour,more,price\n1,red,1,2\n"})
 	for _, c := range []struct{ args, want string }{
 		{"tuen", `"tune"`}, {"data gte", `"get"`}, {"help benhc", `"bench"`}, {"completion bsh", `"bash"`},
 		{"tune --lable x", "--label"}, {"tune -label x", "--label"}, {"bench run --job 3", "--jobs"},
@@ -280,5 +280,9 @@ func TestSuggestions(t *testing.T) {
 		if want := "did you mean " + c.want + "?"; o.code != exitUsage || !strings.Contains(o.stderr, want) {
 			t.Errorf("%s: %q is not in %s (exit code %d)", c.args, want, o.stderr, o.code)
 		}
+	}
+	o := call(t, "tune", "--train", "t.csv", "--val", "v.csv")
+	if !strings.Contains(o.stderr, `v.csv:1: the column "size" is missing, which the training file has; rename "Size" if`) {
+		t.Error(o.stderr)
 	}
 }

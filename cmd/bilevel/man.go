@@ -19,7 +19,7 @@ func newManCommand() *cobra.Command {
 		Use:   "man FOLDER",
 		Short: "Write man pages of all commands",
 		Long: `The folder is made if it is not there. man finds pages in the folders that MANPATH names, below man1, and ` +
-			`for a user in ~/.local/share/man.`,
+			`in ~/.local/share/man where ~/.local/bin is in PATH.`,
 		Example: `  bilevel man ~/.local/share/man/man1`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {

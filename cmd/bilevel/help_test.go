@@ -282,7 +282,7 @@ func TestSuggestions(t *testing.T) {
 		}
 	}
 	o := call(t, "tune", "--train", "t.csv", "--val", "v.csv")
-	if want := `the column "size" is missing, which the training file has; rename "Size"`; !strings.Contains(o.stderr, want) {
+	if want := `"size" is missing, which the training file has; rename "Size"`; !strings.Contains(o.stderr, want) {
 		t.Error(o.stderr)
 	}
 }

@@ -14,20 +14,14 @@ import (
 
 // page is what there is to say about a command. The help, the man page and docs/commands.md are made of it.
 type page struct {
-	name    string // with those of the commands above
-	short   string
-	about   []string // paragraphs of the long text behind short, and blocks of lines that are indented
-	usage   []string
-	parts   []commandPart // subcommands
-	flags   []flagPart
-	example []string
-	above   string // the command above, "" if there is none
-}
-
-// commandPart are commands that belong together.
-type commandPart struct {
-	title    string
-	commands []*page
+	name     string // with those of the commands above
+	above    string // the command above, "" if there is none
+	short    string
+	about    []string // paragraphs of the long text behind short, and blocks of lines that are indented
+	usage    []string
+	example  []string
+	commands []*page // below
+	flags    []flagPart
 }
 
 // pageOf describes c and what is below it.
@@ -47,13 +41,11 @@ func pageOf(c *cobra.Command) *page {
 	}
 	if c.HasAvailableSubCommands() {
 		p.usage = append(p.usage, c.CommandPath()+" COMMAND")
-		part := commandPart{title: "Commands"}
 		for _, sub := range c.Commands() {
 			if sub.IsAvailableCommand() && sub.Name() != "help" {
-				part.commands = append(part.commands, pageOf(sub))
+				p.commands = append(p.commands, pageOf(sub))
 			}
 		}
-		p.parts = append(p.parts, part)
 	}
 	if e := strings.TrimSpace(c.Example); e != "" {
 		for line := range strings.SplitSeq(e, "\n") {
@@ -66,10 +58,8 @@ func pageOf(c *cobra.Command) *page {
 // all are p and the pages below it, each before those below.
 func (p *page) all() []*page {
 	list := []*page{p}
-	for _, part := range p.parts {
-		for _, sub := range part.commands {
-			list = append(list, sub.all()...)
-		}
+	for _, sub := range p.commands {
+		list = append(list, sub.all()...)
 	}
 	return list
 }
@@ -114,13 +104,13 @@ func (p *page) writeHelp(w io.Writer, width int) error {
 	if p.example != nil {
 		section("Examples", lines(p.example))
 	}
-	for _, part := range p.parts {
+	if p.commands != nil {
 		column := 0
-		for _, sub := range part.commands {
+		for _, sub := range p.commands {
 			column = max(column, len(sub.name)-len(p.name)+3)
 		}
-		section(part.title, func() {
-			for _, sub := range part.commands {
+		section("Commands", func() {
+			for _, sub := range p.commands {
 				writeItem(&b, strings.TrimPrefix(sub.name, p.name+" "), sub.short, column, width)
 			}
 		})
@@ -132,7 +122,7 @@ func (p *page) writeHelp(w io.Writer, width int) error {
 			}
 		})
 	}
-	if p.parts != nil {
+	if p.commands != nil {
 		fmt.Fprintf(&b, "\nMore about one: %s COMMAND --help\n", p.name)
 	}
 	_, err := w.Write(b.Bytes())
@@ -257,9 +247,9 @@ func (p *page) writeMan(w io.Writer, version string) error {
 			}
 		}
 	}
-	for _, part := range p.parts {
-		line(".SH %s", strings.ToUpper(part.title))
-		for _, sub := range part.commands {
+	if p.commands != nil {
+		b.WriteString(".SH COMMANDS\n")
+		for _, sub := range p.commands {
 			line(".TP\n.BR %s (1)\n%s", strings.TrimSuffix(sub.fileName(), ".1"), sub.short)
 		}
 	}

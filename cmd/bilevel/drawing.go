@@ -22,7 +22,7 @@ func (f *drawingFlags) add(p *pflag.FlagSet) {
 
 func (f *drawingFlags) addHighlight(p *pflag.FlagSet) {
 	p.StringSliceVar(&f.highlight, "highlight", nil,
-		"`names` of the curves in colour, at most four, separated by commas (default: the figure's choice)")
+		"names of the curves in colour, at most four, separated by commas (default: the figure's choice)")
 }
 
 // in is how a figure is drawn in a format.

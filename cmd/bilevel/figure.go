@@ -33,12 +33,8 @@ func newFigureCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "figure NAME",
 		Short: "Compute a figure of a paper afresh",
-		Long: `Compute a figure of a paper afresh.
-
-The folder --out gets NAME.svg, NAME.png and NAME.csv, the numbers: a header, and one row per point. Public data
-sets that a figure needs are looked up as bilevel data says, and downloaded if they are not there.
-
-` + exitCodes,
+		Long: `The folder --out gets NAME.svg, NAME.png and NAME.csv, the numbers: a header, and one row per point.
+Public data sets that a figure needs are looked up as bilevel data says, and downloaded if they are not there.`,
 		Example: `  bilevel figure list
   bilevel figure hypergrad-rates --out figures`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -47,24 +43,33 @@ sets that a figure needs are looked up as bilevel data says, and downloaded if t
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return runFigure(c, args[0], f) },
+		RunE:              func(c *cobra.Command, args []string) error { return runFigure(c, args[0], f) },
+		ValidArgsFunction: once(words(figureNames)),
 	}
 	p := c.Flags()
 	p.SortFlags = false
 	p.StringVar(&f.out, "out", "figures", "folder for the files, made if it is not there")
-	p.StringVar(&f.numbers, "numbers", "", "draw the numbers of this `file`, a NAME.csv of before, and compute none")
+	p.StringVar(&f.numbers, "numbers", "", "draw the numbers of this file, a NAME.csv of before, and compute none")
 	p.IntVar(&f.repeats, "repeats", 0, "random draws that a point is a mean of (default: the figure's own number)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all randomness")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 	f.drawing.add(p)
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
 	c.AddCommand(&cobra.Command{
-		Use:   "list",
-		Short: "List the figures",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
+		Use:     "list",
+		Short:   "List the figures",
+		Example: `  bilevel figure list`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
 	})
 	return c
+}
+
+func figureNames() (names []string) {
+	for _, f := range bench.Figures() {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 func listFigures(w io.Writer) error {

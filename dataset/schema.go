@@ -19,7 +19,8 @@ type Column struct {
 	Kind   string   `json:"kind"`             // Numeric or Categorical
 	Levels []string `json:"levels,omitempty"` // of a categorical column, sorted
 
-	Filling *Filling `json:"filling,omitempty"` // of missing cells; nil where these are errors
+	Filling  *Filling  `json:"filling,omitempty"`  // of missing cells; nil where these are errors
+	Notation *Notation `json:"notation,omitempty"` // of its numbers; nil for that of the file
 }
 
 // width is the number of features that the column makes.
@@ -48,6 +49,8 @@ type Schema struct {
 	Missing   Missing  `json:"missing,omitempty"`    // what was done with missing cells
 	Decimal   string   `json:"decimal,omitempty"`    // Options.Decimal, and Options.Thousands; "" where not given
 	Thousands string   `json:"thousands,omitempty"`
+
+	LabelNotation *Notation `json:"label_notation,omitempty"` // of a numeric label; nil for that of the file
 
 	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }

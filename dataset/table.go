@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -50,7 +51,13 @@ type tableColumn struct {
 	huge   float64 // first number beyond maxNumber, and its place
 	hugeAt int
 
+	numbers          bool // a cell that is no number is an error
 	notation         notation
+	file0            notation // of the file
+	odd1             string   // the first number with something around it in an otherwise plain column, and its place
+	oddAt            int
+	word1            string // the first level that would be missing in a numeric column, and its place
+	wordAt           int
 	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
 }
 
@@ -107,9 +114,14 @@ func (c *tableColumn) text(cell string, at int) error {
 		return nil
 	}
 	if c.kind == Categorical {
-		if _, known := c.levels[cell]; c.fixed && !known && isMissing(cell) {
-			c.hole(cell, at)
-			return nil
+		if isMissing(cell) {
+			if _, known := c.levels[cell]; c.fixed && !known {
+				c.hole(cell, at)
+				return nil
+			}
+			if c.wordAt == 0 {
+				c.word1, c.wordAt = strings.Clone(cell), at
+			}
 		}
 		return c.level(cell, at)
 	}
@@ -117,7 +129,17 @@ func (c *tableColumn) text(cell string, at int) error {
 		c.hole(cell, at)
 		return nil
 	}
-	if c.fixed {
+	d, dressed := undress(cell)
+	dressed = dressed && d.isNumber() && !c.fixed
+	if dressed && d.unit == "" && d.brackets && !c.notation.brackets { // plain numbers may be in front
+		c.notation.brackets = true
+		if v, _, ok := c.notation.number(cell); ok {
+			c.odd1, c.oddAt = strings.Clone(cell), at
+			return c.numeric(v, at)
+		}
+		c.notation.brackets = false
+	}
+	if c.fixed || c.numbers && !dressed {
 		if c.label {
 			return c.place(&Error{Err: fmt.Errorf("the label %s is not a number", quote(cell)),
 				Hint: "give a number, or train a model for classes"}, at)
@@ -134,16 +156,21 @@ func (c *tableColumn) text(cell string, at int) error {
 // parse reads a number in the notation of the file, or a plain one.
 func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
 	if c.notation == (notation{}) {
-		return parseFloat(cell)
-	}
-	if v, ok = c.notation.parse(cell); ok {
-		if c.commaAt == 0 {
-			c.commaAt = at
+		if v, ok = parseFloat(cell); ok {
+			return v, ok
 		}
-		return v, true
 	}
-	if v, ok = parseFloat(cell); ok && c.notation.confuses(cell) && c.pointAt == 0 {
+	v, foreign, ok := c.notation.number(cell)
+	switch {
+	case !ok:
+		return v, ok
+	case foreign && c.commaAt == 0:
+		c.commaAt = at
+	case !foreign && c.pointAt == 0 && c.notation.confuses(cell):
 		c.pointAt = at
+	}
+	if c.oddAt == 0 && c.notation == c.file0 && strings.Contains(cell, minus) {
+		c.odd1, c.oddAt = strings.Clone(cell), at
 	}
 	return v, ok
 }
@@ -188,6 +215,9 @@ func (c *tableColumn) tooLarge() error {
 
 // numberHint is the remedy for a cell that should be a number.
 func (c *tableColumn) numberHint(cell string) string {
+	if u := c.notation.unit; u != "" {
+		return fmt.Sprintf("numbers of this column are written with %s; write all of them so", u)
+	}
 	if flags := notationFlags(cell); flags != "" {
 		return flags
 	}
@@ -257,7 +287,11 @@ func (c *tableColumn) level(cell string, at int) error {
 		switch {
 		case !c.fixed:
 			if k = len(c.levels); k == maxLevels {
-				return c.tooMany()
+				if done, err := c.reread(); err != nil || !done {
+					return cmp.Or(err, c.tooMany())
+				}
+				c.fixed = true // there is no going back
+				return c.text(cell, at)
 			}
 			c.levels[strings.Clone(name)] = k
 		case c.label:
@@ -288,6 +322,11 @@ func (c *tableColumn) finish() error {
 	if c.drop || c.fixed {
 		return nil
 	}
+	if c.kind == Categorical {
+		if _, err := c.reread(); err != nil {
+			return err
+		}
+	}
 	if c.kind != Categorical {
 		c.kind = Numeric
 		if c.pointAt > 0 && c.commaAt > 0 {
@@ -316,6 +355,19 @@ func (c *tableColumn) finish() error {
 		}
 	}
 	return nil
+}
+
+// reread makes numbers of a column that became categorical by its cells, if these can be read as such. It is an error
+// if only some can.
+func (c *tableColumn) reread() (done bool, err error) {
+	if c.asked {
+		return false, nil
+	}
+	if c.oddAt > 0 {
+		return false, c.place(&Error{Err: fmt.Errorf("%s is a number in another notation, and %s, in the same column, is none",
+			quote(c.odd1), quote(c.text1)), Hint: "write all cells of the column alike, or " + orLevels}, c.oddAt)
+	}
+	return c.dressed(c.names())
 }
 
 // suspect is an error if a column that became categorical by its cells should not be one.
@@ -447,7 +499,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
-			like: o.likeName(), notation: o.notation()})
+			like: o.likeName(), notation: o.notation(), file0: o.notation()})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -496,6 +548,8 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		switch {
 		case o.NoLabel:
 			c.drop = true
+		case o.Target == NumericTarget && o.Like == nil:
+			c.numbers = true
 		case o.Target == NumericTarget:
 			c.kind, c.fixed = Numeric, true
 		case o.Like != nil && o.Like.Classes != nil:
@@ -506,6 +560,9 @@ func newTable(file string, line int, names []string, format string, o Options, i
 			}
 		case o.Like != nil && o.Target == AutoTarget:
 			c.kind, c.fixed = Numeric, true
+		}
+		if o.Like != nil {
+			c.notation = notationOf(o.Like.LabelNotation, c.notation)
 		}
 	}
 	switch {
@@ -532,6 +589,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		for k, j := range t.of {
 			c := t.columns[j]
 			c.fixed, c.kind, c.filling = true, o.Like.Columns[k].Kind, o.Like.Columns[k].Filling
+			c.notation = notationOf(o.Like.Columns[k].Notation, c.notation)
 			if c.kind == Categorical {
 				c.levels = make(map[string]int)
 				for l, n := range o.Like.Columns[k].Levels {
@@ -681,6 +739,7 @@ func (t *table) set(o Options) (*Set, error) {
 	}
 	if o.Like == nil {
 		t.leaveOutIndices()
+		t.noteNotations()
 	}
 	if err := t.fillHoles(&o); err != nil {
 		return nil, err
@@ -704,12 +763,13 @@ func (t *table) set(o Options) (*Set, error) {
 			if c.Kind == Categorical {
 				c.Levels = t.columns[j].names()
 			}
-			c.Filling = t.columns[j].filling
+			c.Filling, c.Notation = t.columns[j].filling, t.columns[j].notation.stored(t.columns[j].file0)
 			s.Schema.Columns = append(s.Schema.Columns, c)
 		}
 		s.Schema.Width = width(s.Schema.Columns)
 		if t.label >= 0 {
 			s.Schema.Label = t.columns[t.label].name
+			s.Schema.LabelNotation = t.columns[t.label].notation.stored(t.columns[t.label].file0)
 		}
 	}
 	nnz := 0

@@ -31,7 +31,7 @@ func TestNotations(t *testing.T) {
 		{[]string{"12,573", "104,900", "8"}, "--decimal , to read it as 12.573 or --thousands , to read it as 12573",
 			notation{thousands: ','}, []float64{12573, 104900, 8}},
 		{[]string{"1.234,5", "0,5", "2.000.000,25"}, "--decimal , --thousands . to read it as 1234.5",
-			notation{',', '.'}, []float64{1234.5, .5, 2000000.25}},
+			notation{decimal: ',', thousands: '.'}, []float64{1234.5, .5, 2000000.25}},
 		{[]string{"1 234", "5", "10\u00a0000"}, `--thousands " "`, notation{thousands: ' '}, []float64{1234, 5, 10000}},
 		{[]string{"1'234.5", "5", "10'000"}, `--thousands "'"`, notation{thousands: '\''}, []float64{1234.5, 5, 10000}},
 	} {

@@ -143,6 +143,12 @@ type Options struct {
 	// Missing is what becomes of cells of CSV, TSV and Parquet that are missing or not finite.
 	Missing Missing
 
+	// Dates is what becomes of columns of CSV, TSV and Parquet that hold dates or times.
+	Dates Dates
+	// DateOrder is one of DateOrders for dates in which day or month come first, and for years of two digits. "" is what
+	// the column leaves open no doubt about, and otherwise an error.
+	DateOrder string
+
 	Storage Storage
 	Target  Target
 
@@ -272,6 +278,9 @@ func read(in *input, o Options) (*Set, error) {
 		return nil, err
 	}
 	if err := o.notation().check(in.name); err != nil {
+		return nil, err
+	}
+	if err := o.checkDates(in.name); err != nil {
 		return nil, err
 	}
 	f, err := formatOf(in, o)

@@ -229,5 +229,9 @@ func (c *tableColumn) fit() {
 	}
 	slices.Sort(values)
 	n := len(values)
+	if c.kind == Date { // a day that there is
+		c.filling.Value = values[(n-1)/2]
+		return
+	}
 	c.filling.Value = (values[(n-1)/2] + values[n/2]) / 2
 }

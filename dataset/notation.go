@@ -249,7 +249,7 @@ func (t *table) noteNotations() {
 	var says []string
 	for _, c := range t.columns {
 		cell := cmp.Or(c.odd1, c.text1)
-		if c.drop || c.kind != Numeric || c.notation == c.file0 && c.oddAt == 0 {
+		if c.drop || c.kind != Numeric || c.notation == c.plain && c.oddAt == 0 {
 			continue
 		}
 		if v, _, ok := c.notation.number(cell); ok {
@@ -312,8 +312,8 @@ func (c *tableColumn) dressed(names []string) (done bool, err error) {
 	}
 
 	// All readings of the digits that fit all cells.
-	candidates := []notation{c.file0}
-	if c.file0 == (notation{}) {
+	candidates := []notation{c.plain}
+	if c.plain == (notation{}) {
 		candidates = append(candidates, notations...)
 	}
 	type reading struct {
@@ -344,7 +344,7 @@ func (c *tableColumn) dressed(names []string) (done bool, err error) {
 	switch {
 	case len(readings) == 0:
 		return false, refuse(alike, "the numbers of the column are in no single notation: one is %s", quote(example))
-	case unit == "" && readings[0].notation != c.file0: // as other numbers with a comma
+	case unit == "" && readings[0].notation != c.plain: // as other numbers with a comma
 		i := slices.IndexFunc(ds, func(d dress) bool { _, ok := parseFloat(d.number); return !ok })
 		return false, refuse(notationFlags(ds[i].number), "%s is a number in another notation", quote(example))
 	case unit != "" && len(readings) > 1: // 1.234 € has no three decimals, as a plain number may have

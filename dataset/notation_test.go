@@ -88,8 +88,8 @@ func TestDressedNumbers(t *testing.T) {
 		{[]string{"$4", "€4"}, "different units"},
 		{[]string{"7%", "much"}, `"7%" is a number with what stands around it, and "much"`},
 		{[]string{"(5)", "much"}, `"(5)" is a number in another notation, and "much"`},
-		{[]string{"\u22125", "much"}, `and "much", in the same column, is none; write all cells of the column alike, or give ` +
-			"--categorical"},
+		{[]string{"\u22125", "much"}, `and "much", in the same column, is none; write all cells of the column alike, or ` +
+			"give --categorical"},
 		{[]string{"\u22121,5", "2,5"}, "--decimal , to read it as -1.5"},
 		{[]string{"(1,5)", "(2,5)"}, "--decimal , to read it as 1.5"},
 	} {

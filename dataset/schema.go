@@ -11,6 +11,7 @@ import (
 const (
 	Numeric     = "numeric"     // one feature
 	Categorical = "categorical" // one feature per level, 1 where the cell is that level and 0 elsewhere
+	Date        = "date"        // of a file; in a schema each DatePart of it is a column
 )
 
 // Column is a column of a table before it became features.
@@ -21,6 +22,7 @@ type Column struct {
 
 	Filling  *Filling  `json:"filling,omitempty"`  // of missing cells; nil where these are errors
 	Notation *Notation `json:"notation,omitempty"` // of its numbers; nil for that of the file
+	Date     *DatePart `json:"date,omitempty"`     // which it is of a column of dates; nil for other columns
 }
 
 // width is the number of features that the column makes.
@@ -134,6 +136,11 @@ func (s *Schema) Check() error {
 		if f := c.Filling; f != nil && (c.Kind == Categorical) != slices.Contains(c.Levels, f.Level) {
 			return fmt.Errorf("dataset: a schema fills in %q in the %s column %q", f.Level, c.Kind, c.Name)
 		}
+		if d := c.Date; d != nil {
+			if err := d.check(c); err != nil {
+				return err
+			}
+		}
 		seen[c.Name] = true
 		if d := firstDuplicate(c.Levels); d != "" {
 			return fmt.Errorf("dataset: column %q of a schema has the level %q twice", c.Name, d)
@@ -164,11 +171,11 @@ func (s *Schema) clone() *Schema {
 	return &c
 }
 
-// match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
-// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages. A column too
-// few is an error; surplus are those too many.
-func (o *Options) match(file string, line int, names []string, skip []bool) (of, surplus []int, err error) {
-	columns := o.Like.Columns
+// match finds the columns, those that Like is made of, among the names of a file's columns, in any order: of[k] is the
+// place in names of columns[k]. skip says which of the file's are none, such as the label; line is for messages. A
+// column too few is an error; surplus are those too many.
+func (o *Options) match(file string, line int, columns []Column, names []string, skip []bool) (of, surplus []int,
+	err error) {
 	at := make(map[string]int, len(names))
 	var places []int // of columns that may be features
 	for i, n := range names {

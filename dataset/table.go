@@ -51,14 +51,21 @@ type tableColumn struct {
 	huge   float64 // first number beyond maxNumber, and its place
 	hugeAt int
 
-	numbers          bool // a cell that is no number is an error
-	notation         notation
-	file0            notation // of the file
-	odd1             string   // the first number with something around it in an otherwise plain column, and its place
-	oddAt            int
-	word1            string // the first level that would be missing in a numeric column, and its place
-	wordAt           int
+	numbers  bool     // a cell that is no number is an error
+	notation notation // of numbers, and that of the file
+	plain    notation
+	odd1     string // the first number in another notation in an otherwise plain column, and its place
+	oddAt    int
+	word1    string // the first level that would be missing in a numeric column, and its place
+	wordAt   int
+
 	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
+
+	dropDates bool // dates are left out
+	dateOrder string
+	date      dateForm
+	from      *DatePart               // of a column that is made of one of dates
+	valueOf   func(v float64) float64 // what that makes of a date
 }
 
 // place sets line or row of e.
@@ -100,7 +107,16 @@ func (c *tableColumn) text(cell string, at int) error {
 	if c.drop {
 		return nil
 	}
-	if c.kind != Categorical {
+	if c.kind == Date && c.dropDates {
+		c.add(0)
+		return nil
+	}
+	if c.kind == Date {
+		if v, ok := c.date.read(cell); ok {
+			c.add(v)
+			return nil
+		}
+	} else if c.kind != Categorical {
 		if v, ok := c.parse(cell, at); ok {
 			return c.numeric(v, at)
 		}
@@ -128,6 +144,9 @@ func (c *tableColumn) text(cell string, at int) error {
 	if isMissing(cell) {
 		c.hole(cell, at)
 		return nil
+	}
+	if c.kind == Date {
+		return c.notDate(cell, at)
 	}
 	d, dressed := undress(cell)
 	dressed = dressed && d.isNumber() && !c.fixed
@@ -169,7 +188,7 @@ func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
 	case !foreign && c.pointAt == 0 && c.notation.confuses(cell):
 		c.pointAt = at
 	}
-	if c.oddAt == 0 && c.notation == c.file0 && strings.Contains(cell, minus) {
+	if c.oddAt == 0 && c.notation == c.plain && strings.Contains(cell, minus) {
 		c.odd1, c.oddAt = strings.Clone(cell), at
 	}
 	return v, ok
@@ -188,6 +207,8 @@ func (c *tableColumn) number(v float64, at int) error {
 		return nil
 	case c.kind == Categorical:
 		return c.level(formatNumber(v), at)
+	case c.kind == Date:
+		return c.notDate(formatNumber(v), at)
 	}
 	return c.numeric(v, at)
 }
@@ -327,6 +348,9 @@ func (c *tableColumn) finish() error {
 			return err
 		}
 	}
+	if c.kind == Date {
+		return nil
+	}
 	if c.kind != Categorical {
 		c.kind = Numeric
 		if c.pointAt > 0 && c.commaAt > 0 {
@@ -364,10 +388,14 @@ func (c *tableColumn) reread() (done bool, err error) {
 		return false, nil
 	}
 	if c.oddAt > 0 {
-		return false, c.place(&Error{Err: fmt.Errorf("%s is a number in another notation, and %s, in the same column, is none",
-			quote(c.odd1), quote(c.text1)), Hint: "write all cells of the column alike, or " + orLevels}, c.oddAt)
+		return false, c.place(&Error{Err: fmt.Errorf("%s is a number in another notation, and %s, in the same column, is "+
+			"none", quote(c.odd1), quote(c.text1)), Hint: "write all cells of the column alike, or " + orLevels}, c.oddAt)
 	}
-	return c.dressed(c.names())
+	names := c.names()
+	if done, err = c.dressed(names); done || err != nil {
+		return done, err
+	}
+	return c.dates(names)
 }
 
 // suspect is an error if a column that became categorical by its cells should not be one.
@@ -499,7 +527,8 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
-			like: o.likeName(), notation: o.notation(), file0: o.notation()})
+			like: o.likeName(), notation: o.notation(), plain: o.notation(),
+			dateOrder: o.DateOrder, dropDates: o.Dates == DropDates && o.Like == nil})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -568,14 +597,15 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	switch {
 	case o.Like != nil && o.Like.Columns != nil:
 		var err error
+		columns := o.Like.sources()
 		skip := make([]bool, len(names))
 		for j, c := range t.columns {
-			known := slices.ContainsFunc(o.Like.Columns, func(l Column) bool { return l.Name == c.name })
+			known := slices.ContainsFunc(columns, func(l Column) bool { return l.Name == c.name })
 			skip[j] = j == t.label || j == t.id || t.indices[j] != noIndex && !known
 			c.drop = c.drop || skip[j] && j != t.label
 		}
 		var surplus []int
-		if t.of, surplus, err = o.match(file, line, names, skip); err != nil {
+		if t.of, surplus, err = o.match(file, line, columns, names, skip); err != nil {
 			return nil, err
 		}
 		var left []string
@@ -588,11 +618,14 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		}
 		for k, j := range t.of {
 			c := t.columns[j]
-			c.fixed, c.kind, c.filling = true, o.Like.Columns[k].Kind, o.Like.Columns[k].Filling
-			c.notation = notationOf(o.Like.Columns[k].Notation, c.notation)
+			c.fixed, c.kind, c.filling = true, columns[k].Kind, columns[k].Filling
+			c.notation = notationOf(columns[k].Notation, c.notation)
+			if d := columns[k].Date; d != nil {
+				c.date = dateForm{d.Order, d.Zone, d.Clock}
+			}
 			if c.kind == Categorical {
 				c.levels = make(map[string]int)
-				for l, n := range o.Like.Columns[k].Levels {
+				for l, n := range columns[k].Levels {
 					c.levels[n] = l
 				}
 			}
@@ -740,8 +773,16 @@ func (t *table) set(o Options) (*Set, error) {
 	if o.Like == nil {
 		t.leaveOutIndices()
 		t.noteNotations()
+		if o.Dates == DropDates {
+			if err := t.leaveOutDates(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if err := t.fillHoles(&o); err != nil {
+		return nil, err
+	}
+	if err := t.divideDates(&o); err != nil {
 		return nil, err
 	}
 	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
@@ -759,17 +800,17 @@ func (t *table) set(o Options) (*Set, error) {
 		s.Schema = o.Like.clone()
 	} else {
 		for _, j := range t.of {
-			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind}
+			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind, Date: t.columns[j].from}
 			if c.Kind == Categorical {
 				c.Levels = t.columns[j].names()
 			}
-			c.Filling, c.Notation = t.columns[j].filling, t.columns[j].notation.stored(t.columns[j].file0)
+			c.Filling, c.Notation = t.columns[j].filling, t.columns[j].notation.stored(t.columns[j].plain)
 			s.Schema.Columns = append(s.Schema.Columns, c)
 		}
 		s.Schema.Width = width(s.Schema.Columns)
 		if t.label >= 0 {
 			s.Schema.Label = t.columns[t.label].name
-			s.Schema.LabelNotation = t.columns[t.label].notation.stored(t.columns[t.label].file0)
+			s.Schema.LabelNotation = t.columns[t.label].notation.stored(t.columns[t.label].plain)
 		}
 	}
 	nnz := 0

@@ -88,6 +88,10 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.Var((*character)(&f.read.Decimal), "decimal", "decimal separator of numbers in CSV or TSV: a point or a comma "+
 		"(default point)")
 	p.Var((*character)(&f.read.Thousands), "thousands", "what stands between groups of three digits (default nothing)")
+	p.StringVar((*string)(&f.read.Dates), "dates", "features", "columns of dates and times: features makes year, month, "+
+		"weekday, hour and elapsed days of them, drop leaves them out")
+	p.StringVar(&f.read.DateOrder, "date-order", "", "order of day, month and year, where a column leaves it open: "+
+		oneOf(dataset.DateOrders))
 	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
 		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 	p.StringVar((*string)(&f.text.Weight), "text", "",
@@ -193,7 +197,7 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 	}
 	if f.train == "" {
 		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only",
-			"missing", "decimal", "thousands", "categorical"} {
+			"missing", "decimal", "thousands", "dates", "date-order", "categorical"} {
 			if given(name) {
 				return usagef("--%s is about files: give --train", name)
 			}

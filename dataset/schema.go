@@ -11,6 +11,7 @@ import (
 const (
 	Numeric     = "numeric"     // one feature
 	Categorical = "categorical" // one feature per level, 1 where the cell is that level and 0 elsewhere
+	Text        = "text"        // one feature per word
 	Date        = "date"        // of a file; in a schema each DatePart of it is a column
 )
 

@@ -786,7 +786,7 @@ func (t *table) set(o Options) (*Set, error) {
 		return nil, err
 	}
 	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
-		Thousands: character(o.Thousands)}, Notes: t.notes}
+		Thousands: character(o.Thousands)}}
 	if t.label >= 0 {
 		s.LabelHow = t.how
 	}
@@ -813,6 +813,28 @@ func (t *table) set(o Options) (*Set, error) {
 			s.Schema.LabelNotation = t.columns[t.label].notation.stored(t.columns[t.label].plain)
 		}
 	}
+	if t.label >= 0 && !t.columns[t.label].drop {
+		c := t.columns[t.label]
+		s.Y = make([]float64, 0, t.n)
+		for _, b := range c.blocks {
+			s.Y = append(s.Y, b...)
+		}
+		if c.kind == Categorical {
+			if o.Like != nil && o.Like.Classes != nil {
+				s.Classes = s.Schema.Classes
+			} else {
+				s.setClasses(c.names())
+			}
+		} else if o.Target == ClassTarget {
+			if err := s.AsClasses(); err != nil {
+				return nil, asError(t.file, err)
+			}
+		}
+	}
+	if o.Like == nil {
+		t.noteOddities(s.Y, s.Classes != nil || o.Target != NumericTarget && s.GuessTask() != "ridge")
+	}
+	s.Notes = t.notes
 	nnz := 0
 	for _, j := range t.of {
 		for _, b := range t.columns[j].blocks {
@@ -832,24 +854,6 @@ func (t *table) set(o Options) (*Set, error) {
 		s.X = t.csr(d, nnz)
 	} else {
 		s.X = t.dense(d)
-	}
-	if t.label >= 0 && !t.columns[t.label].drop {
-		c := t.columns[t.label]
-		s.Y = make([]float64, 0, t.n)
-		for _, b := range c.blocks {
-			s.Y = append(s.Y, b...)
-		}
-		if c.kind == Categorical {
-			if o.Like != nil && o.Like.Classes != nil {
-				s.Classes = s.Schema.Classes
-			} else {
-				s.setClasses(c.names())
-			}
-		} else if o.Target == ClassTarget {
-			if err := s.AsClasses(); err != nil {
-				return nil, asError(t.file, err)
-			}
-		}
 	}
 	return s, nil
 }

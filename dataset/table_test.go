@@ -132,7 +132,7 @@ func TestRowNumbers(t *testing.T) {
 		{",a,y\n0,5,1\n1,6,0\n", []string{"a"}, true},
 		{"Unnamed: 0,a,y\n7,5,1\n3,6,0\n9,5,1\n", []string{"a"}, true},
 		{",a,y\n.5,5,1\n1,6,0\n", []string{"column1", "a"}, false},
-		{",a,y\n1,5,1\n1,6,0\n", []string{"column1", "a"}, false},
+		{",a,y\n1,5,1\n1,6,0\n2,7,1\n", []string{"column1", "a"}, false},
 		{",y\n0,1\n1,0\n", []string{"column1"}, false},
 		{"id,a,y\n0,5,1\n1,6,0\n", []string{"id", "a"}, false},
 	} {

@@ -321,6 +321,9 @@ func (c *tableColumn) instant(v float64, clock bool, name string, at int) error 
 		return nil
 	case c.kind == Categorical:
 		return c.level(name, at)
+	case c.kind == Text:
+		c.document(name)
+		return nil
 	case !isDate(v):
 		return c.place(&Error{Err: fmt.Errorf("the date %s is not in the years 1 to 9999", name),
 			Hint: "mend it, or leave the column out with --drop"}, at)

@@ -32,6 +32,10 @@ func (c *tableColumn) hole(cell string, at int) {
 		}
 		return
 	}
+	if c.kind == Text {
+		c.document(cell)
+		return
+	}
 	c.holes++
 	if c.missing == 0 {
 		c.missing, c.missing1 = at, strings.Clone(cell)

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// dropFlag is what to type to leave out the column.
-func dropFlag(name string) string {
+// columnFlag is what to type to name a column.
+func columnFlag(flag, name string) string {
 	switch {
 	case strings.ContainsAny(name, `",`): // names in a list
 		name = `'"` + strings.ReplaceAll(name, `"`, `""`) + `"'`
 	case strings.ContainsAny(name, " '$&|;<>()*?!#~`\\"):
 		name = "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 	}
-	return "--drop " + name
+	return "--" + flag + " " + name
 }
 
 // source is the name of the column of the file that c is, or was made of.
@@ -187,7 +187,7 @@ func (t *table) noteTelling(y []float64, classes bool) {
 		}
 		if how != "" {
 			t.note("The column %s alone tells the label in every row: %s. If it is not known before the label is, leave it out "+
-				"with %s.", quote(c.name), how, dropFlag(c.source()))
+				"with %s.", quote(c.name), how, columnFlag("drop", c.source()))
 		}
 	}
 }

@@ -24,13 +24,18 @@ type Column struct {
 	Filling  *Filling  `json:"filling,omitempty"`  // of missing cells; nil where these are errors
 	Notation *Notation `json:"notation,omitempty"` // of its numbers; nil for that of the file
 	Date     *DatePart `json:"date,omitempty"`     // which it is of a column of dates; nil for other columns
+
+	Text *Vectorizer `json:"text,omitempty"` // of a column of texts: the words
 }
 
 // width is the number of features that the column makes.
 func (c *Column) width() int {
 	d := 1
-	if c.Kind == Categorical {
+	switch {
+	case c.Kind == Categorical:
 		d = len(c.Levels)
+	case c.Text != nil:
+		d = len(c.Text.Words)
 	}
 	if c.Filling != nil && c.Filling.Indicator {
 		d++
@@ -58,9 +63,10 @@ type Schema struct {
 	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }
 
-// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, "column
-// missing" where cells are filled in, the words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats
-// without names. It returns nil for more than 1<<16 features without names; Set.FeatureName works for those too.
+// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, "column:
+// word" for a word of one of texts, "column missing" where cells are filled in, the words of documents, and f1, f2, …
+// (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than 1<<16 features without names;
+// Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
 	if s.Text != nil {
 		return s.Text.Words
@@ -70,8 +76,13 @@ func (s *Schema) Features() []string {
 	}
 	names := make([]string, 0, s.Width)
 	for _, c := range s.Columns {
-		if c.Kind != Categorical {
+		if c.Kind == Numeric {
 			names = append(names, c.Name)
+		}
+		if c.Text != nil {
+			for _, w := range c.Text.Words {
+				names = append(names, c.Name+": "+w)
+			}
 		}
 		for _, l := range c.Levels {
 			names = append(names, c.Name+"="+l)
@@ -129,10 +140,18 @@ func (s *Schema) Check() error {
 		switch {
 		case seen[c.Name]:
 			return fmt.Errorf("dataset: a schema has column %q twice", c.Name)
-		case c.Kind != Numeric && c.Kind != Categorical:
-			return fmt.Errorf("dataset: column %q of a schema is of kind %q, not %q or %q", c.Name, c.Kind, Numeric, Categorical)
-		case c.Kind == Numeric && c.Levels != nil:
-			return fmt.Errorf("dataset: the numeric column %q of a schema has levels", c.Name)
+		case c.Kind != Numeric && c.Kind != Categorical && c.Kind != Text:
+			return fmt.Errorf("dataset: column %q of a schema is of kind %q, not %q, %q or %q", c.Name, c.Kind, Numeric,
+				Categorical, Text)
+		case c.Kind != Categorical && c.Levels != nil:
+			return fmt.Errorf("dataset: the %s column %q of a schema has levels", c.Kind, c.Name)
+		case (c.Kind == Text) != (c.Text != nil):
+			return fmt.Errorf("dataset: the %s column %q of a schema has no words, or words", c.Kind, c.Name)
+		}
+		if c.Text != nil {
+			if err := c.Text.checkFitted(); err != nil {
+				return fmt.Errorf("dataset: column %q of a schema: %w", c.Name, err)
+			}
 		}
 		if f := c.Filling; f != nil && (c.Kind == Categorical) != slices.Contains(c.Levels, f.Level) {
 			return fmt.Errorf("dataset: a schema fills in %q in the %s column %q", f.Level, c.Kind, c.Name)

@@ -61,6 +61,10 @@ type tableColumn struct {
 
 	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
 
+	docs  [][]byte    // cells of a column of texts, whose values are their places
+	texts *Vectorizer // that they become
+	rows  *rows.CSR
+
 	dropDates bool // dates are left out
 	dateOrder string
 	date      dateForm
@@ -116,13 +120,20 @@ func (c *tableColumn) text(cell string, at int) error {
 			c.add(v)
 			return nil
 		}
-	} else if c.kind != Categorical {
+	} else if c.kind != Categorical && c.kind != Text {
 		if v, ok := c.parse(cell, at); ok {
 			return c.numeric(v, at)
 		}
 	}
 	if !utf8.ValidString(cell) {
 		return c.place(&Error{Err: fmt.Errorf("the cell %s is not UTF-8 text", quote(cell)), Hint: hintUTF8}, at)
+	}
+	if c.kind == Text {
+		if err := checkDocument([]byte(cell)); err != nil {
+			return c.place(&Error{Err: fmt.Errorf("the text %s %w", quote(cell), err), Hint: hintUTF8}, at)
+		}
+		c.document(cell)
+		return nil
 	}
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
@@ -209,6 +220,9 @@ func (c *tableColumn) number(v float64, at int) error {
 		return c.level(formatNumber(v), at)
 	case c.kind == Date:
 		return c.notDate(formatNumber(v), at)
+	case c.kind == Text:
+		c.document(formatNumber(v))
+		return nil
 	}
 	return c.numeric(v, at)
 }
@@ -277,20 +291,26 @@ func (c *tableColumn) categorise(cell string, at int) error {
 func (c *tableColumn) tooMany() error {
 	if c.asked {
 		return c.place(&Error{Err: fmt.Errorf("more than %d different values", maxLevels),
-			Hint: "it looks like an identifier or free text: leave the column out"}, 0)
+			Hint: "it looks like an identifier or free text: " + c.leaveHint()}, 0)
 	}
 	if err := c.slip(); err != nil {
 		return err
 	}
 	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s",
-		maxLevels, quote(c.text1)), Hint: "it looks like an identifier or free text: leave the column out, or " +
-		c.numberHint(c.text1)}
+		maxLevels, quote(c.text1)), Hint: "it looks like an identifier or free text: " + c.leaveHint() +
+		", or " + c.numberHint(c.text1)}
 	if c.label {
 		e.Err = fmt.Errorf("the label has more than %d different values, of which some are not numbers, such as %s",
 			maxLevels, quote(c.text1))
 		e.Hint = "choose another label column"
 	}
 	return c.place(e, c.line1)
+}
+
+// leaveHint is what to do about a column of cells that are all different.
+func (c *tableColumn) leaveHint() string {
+	return "give " + columnFlag("drop", c.name) + " to remove the column, --id to have it beside predictions, --text to " +
+		"take its words"
 }
 
 // level adds a cell of a categorical column. A cell that reads as a number is the level of that number's
@@ -413,8 +433,7 @@ func (c *tableColumn) suspect() error {
 		return nil
 	}
 	e := &Error{Err: fmt.Errorf("%d rows have %d different values, such as %s: it looks like an identifier or free text",
-		c.n, len(c.levels), quote(c.text1)), Hint: "remove the column, " +
-		"or give --categorical with its name if its values are levels"}
+		c.n, len(c.levels), quote(c.text1)), Hint: c.leaveHint() + ", or --categorical if its values are levels"}
 	if c.label {
 		e.Err = fmt.Errorf("%d rows have %d different labels, such as %s: these are no classes",
 			c.n, len(c.levels), quote(c.text1))
@@ -544,6 +563,15 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	if err := t.nameRows(line, names, &o); err != nil {
 		return nil, err
 	}
+	if o.Like == nil {
+		for _, n := range o.Texts {
+			c := t.columns[slices.Index(names, n)]
+			c.kind, c.fixed, c.texts = Text, true, &Vectorizer{Weight: TFIDF}
+			if o.Text != nil {
+				*c.texts = *o.Text
+			}
+		}
+	}
 	want := o.Label
 	if want == "" && o.Like != nil {
 		want = o.Like.Label
@@ -574,6 +602,10 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	if t.label >= 0 {
 		c := t.columns[t.label]
 		c.label = true
+		if c.kind == Text {
+			return nil, &Error{File: file, Line: line, Column: c.name, Err: errors.New("the label cannot be a text"),
+				Hint: "choose another label with --label"}
+		}
 		switch {
 		case o.NoLabel:
 			c.drop = true
@@ -611,7 +643,9 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		var left []string
 		for _, j := range surplus {
 			t.columns[j].drop = true
-			left = append(left, names[j])
+			if o.Only == nil && !slices.Contains(o.Drop, names[j]) { // who asked for it knows
+				left = append(left, names[j])
+			}
 		}
 		if left != nil {
 			t.note("Columns that %s has not are left out: %s.", o.likeName(), listNames(left))
@@ -619,7 +653,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		for k, j := range t.of {
 			c := t.columns[j]
 			c.fixed, c.kind, c.filling = true, columns[k].Kind, columns[k].Filling
-			c.notation = notationOf(columns[k].Notation, c.notation)
+			c.notation, c.texts = notationOf(columns[k].Notation, c.notation), columns[k].Text
 			if d := columns[k].Date; d != nil {
 				c.date = dateForm{d.Order, d.Zone, d.Clock}
 			}
@@ -667,7 +701,7 @@ func (t *table) nameRows(line int, names []string, o *Options) error {
 		id = o.Like.ID
 	}
 	if o.Like == nil {
-		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only) {
+		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only, o.Texts) {
 			if c != "" && !slices.Contains(names, c) {
 				return &Error{File: t.file, Line: line, Err: fmt.Errorf("there is no column %q", c), Hint: "columns: " +
 					listNames(names)}
@@ -785,6 +819,9 @@ func (t *table) set(o Options) (*Set, error) {
 	if err := t.divideDates(&o); err != nil {
 		return nil, err
 	}
+	if err := t.countWords(&o); err != nil {
+		return nil, err
+	}
 	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
 		Thousands: character(o.Thousands)}}
 	if t.label >= 0 {
@@ -800,7 +837,7 @@ func (t *table) set(o Options) (*Set, error) {
 		s.Schema = o.Like.clone()
 	} else {
 		for _, j := range t.of {
-			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind, Date: t.columns[j].from}
+			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind, Date: t.columns[j].from, Text: t.columns[j].texts}
 			if c.Kind == Categorical {
 				c.Levels = t.columns[j].names()
 			}
@@ -837,6 +874,10 @@ func (t *table) set(o Options) (*Set, error) {
 	s.Notes = t.notes
 	nnz := 0
 	for _, j := range t.of {
+		if w := t.columns[j].rows; w != nil {
+			nnz += len(w.Val)
+			continue
+		}
 		for _, b := range t.columns[j].blocks {
 			for _, v := range b {
 				if v != 0 || t.columns[j].kind == Categorical {
@@ -861,6 +902,13 @@ func (t *table) set(o Options) (*Set, error) {
 // features calls set with the values that are not zero of the features that cell v of c becomes, counted from the
 // column's first, and returns how many features it has.
 func (c *tableColumn) features(v float64, set func(feature int, value float64)) int {
+	if c.rows != nil {
+		idx, val := c.rows.Row(int(v))
+		for k, j := range idx {
+			set(int(j), val[k])
+		}
+		return c.rows.D
+	}
 	hole := c.isHole(v)
 	if hole {
 		v = c.fill

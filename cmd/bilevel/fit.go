@@ -94,8 +94,9 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 		oneOf(dataset.DateOrders))
 	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
 		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
-	p.StringVar((*string)(&f.text.Weight), "text", "",
-		"weight of a word in a folder of texts: "+oneOf(dataset.Weights())+" (default count); rows get unit length")
+	p.StringSliceVar(&f.read.Texts, "text", nil, "columns (NAME,...) that hold texts, which become words")
+	p.StringVar((*string)(&f.text.Weight), "words", "", "weight of a word: "+oneOf(dataset.Weights())+
+		" (default count in folders of texts, tfidf in columns); rows of words get unit length")
 	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
 
 	own()
@@ -185,7 +186,7 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
-		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
+		return usagef("--words %q: choose %s", weight, oneOf(dataset.Weights()))
 	case f.unknown != "error" && f.unknown != "zero":
 		return usagef("--unknown %q: choose error or zero", f.unknown)
 	case f.read.Width < 0:
@@ -193,11 +194,11 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 	case f.text.MinDocs < 0:
 		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
-		return usagef("--text and --min-docs are about texts: give a folder with --train")
+		return usagef("--words and --min-docs are about texts: give a folder, or a table with --text, as --train")
 	}
 	if f.train == "" {
 		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only",
-			"missing", "decimal", "thousands", "dates", "date-order", "categorical"} {
+			"missing", "decimal", "thousands", "dates", "date-order", "categorical", "text"} {
 			if given(name) {
 				return usagef("--%s is about files: give --train", name)
 			}

@@ -58,7 +58,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
   bilevel tune --train train.csv --val val.csv --test test.csv
   bilevel tune --train all.csv --label price --folds 5
   bilevel tune --train ijcnn1.trn.bz2 --val ijcnn1.tst.bz2 --reg feature --box -12,12
-  bilevel tune --train mails --text tfidf --val-fraction 0.5 --reg feature
+  bilevel tune --train mails --words tfidf --val-fraction 0.5 --reg feature
   bilevel tune --set breast-cancer --json`,
 		Args: noFiles("val"),
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },

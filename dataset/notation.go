@@ -385,7 +385,7 @@ func (c *tableColumn) asNumbers(names []string, read func(name string) (float64,
 			return c.place(tooLargeError("the value", v), c.line1)
 		}
 	}
-	c.kind, c.levels, c.words = Numeric, nil, []string{""}
+	c.kind, c.levels, c.alias, c.words = Numeric, nil, nil, []string{""}
 	if c.wordAt > 0 && (c.missing == 0 || c.wordAt < c.missing) {
 		c.missing, c.missing1 = c.wordAt, c.word1
 	}

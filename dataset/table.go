@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -44,11 +45,12 @@ type tableColumn struct {
 	kind   string // Numeric, Categorical, or "" while not known
 	fixed  bool   // kind is that of Options.Like or of the file, and stays
 	levels map[string]int
-	zero   bool    // unseen levels are allowed
-	asked  bool    // categorical because of Options.Categorical
-	byRow  bool    // places are rows, not lines
-	like   string  // what Options.Like is of
-	huge   float64 // first number beyond maxNumber, and its place
+	alias  map[string]int // codes of levels in another Unicode form
+	zero   bool           // unseen levels are allowed
+	asked  bool           // categorical because of Options.Categorical
+	byRow  bool           // places are rows, not lines
+	like   string         // what Options.Like is of
+	huge   float64        // first number beyond maxNumber, and its place
 	hugeAt int
 
 	numbers  bool     // a cell that is no number is an error
@@ -319,10 +321,28 @@ func (c *tableColumn) level(cell string, at int) error {
 	name := cell
 	k, ok := c.levels[name]
 	if !ok {
+		if k, ok = c.alias[name]; ok {
+			c.add(float64(k))
+			return nil
+		}
+	}
+	if !ok {
 		if v, isNumber := c.parse(cell, at); isNumber {
 			name = formatNumber(v)
 			k, ok = c.levels[name]
 		}
+	}
+	if form, changed := composed(cell); changed {
+		if err := c.level(form, at); err != nil {
+			return err
+		}
+		if c.alias == nil {
+			c.alias = make(map[string]int)
+		}
+		if last := c.blocks[len(c.blocks)-1]; c.kind == Categorical {
+			c.alias[strings.Clone(cell)] = int(last[len(last)-1])
+		}
+		return nil
 	}
 	if !ok {
 		switch {
@@ -516,6 +536,7 @@ type table struct {
 	how     string // it was chosen
 	indices []index
 	notes   []string
+	forms   forms
 	of      []int // places of the feature columns, in the order of features
 	n       int
 }
@@ -541,6 +562,12 @@ const (
 // are of the columns, nil where there are none.
 func newTable(file string, line int, names []string, format string, o Options, indices []index) (*table, error) {
 	t := &table{file: file, format: format, label: -1, indices: indices}
+	names = t.forms.compose(names)
+	if d := firstDuplicate(names); t.forms.n > 0 && d != "" {
+		return nil, &Error{File: file, Line: line, Column: d, Err: errors.New("two columns have this name, in different " +
+			"Unicode forms"), Hint: "give each column a name of its own"}
+	}
+	o.compose()
 	if indices == nil {
 		t.indices = make([]index, len(names))
 	}
@@ -800,9 +827,15 @@ func (t *table) set(o Options) (*Set, error) {
 		return nil, noRows(t.file)
 	}
 	for _, c := range t.columns {
+		for _, form := range slices.Sorted(maps.Keys(c.alias)) {
+			t.forms.add(form)
+		}
 		if err := c.finish(); err != nil {
 			return nil, err
 		}
+	}
+	if note := t.forms.note(); note != "" {
+		t.note("%s", note)
 	}
 	if o.Like == nil {
 		t.leaveOutIndices()

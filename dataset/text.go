@@ -331,6 +331,7 @@ func (l *listing) add(at string, folder bool, text func() ([]byte, error)) {
 		return
 	}
 	class, rest, inClass := strings.Cut(at, "/")
+	class, _ = composed(class)
 	switch {
 	case !inClass && !folder:
 		l.outside = append(l.outside, document{path: at, text: text})

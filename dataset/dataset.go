@@ -149,6 +149,8 @@ type Options struct {
 	// the column leaves open no doubt about, and otherwise an error.
 	DateOrder string
 
+	describe *Description // to fill in; nil to read
+
 	Storage Storage
 	Target  Target
 

@@ -313,6 +313,10 @@ func (c *tableColumn) orderOf(ms []moment, example string) (string, error) {
 // instant adds a cell of a file that stores dates, in seconds since 1970, as a clock time those of a day. The name is
 // what it is called as a level. at is its row.
 func (c *tableColumn) instant(v float64, clock bool, name string, at int) error {
+	return c.tolerate(c.addInstant(v, clock, name, at))
+}
+
+func (c *tableColumn) addInstant(v float64, clock bool, name string, at int) error {
 	switch {
 	case c.drop:
 		if c.keep {
@@ -440,6 +444,7 @@ func (t *table) leaveOutDates() error {
 			return false
 		}
 		c.drop = true
+		c.odd("dates are left out")
 		t.note("The column %s holds dates, which are left out.", quote(c.name))
 		return true
 	})

@@ -253,6 +253,7 @@ func (t *table) noteNotations() {
 			continue
 		}
 		if v, _, ok := c.notation.number(cell); ok {
+			c.odd("written as %s", cell)
 			says = append(says, fmt.Sprintf("%s (%s is %s)", quote(c.name), quote(cell), formatNumber(v)))
 		}
 	}

@@ -46,6 +46,7 @@ func (t *table) noteOddities(y []float64, classes bool) {
 			continue
 		}
 		if c.constant() {
+			c.odd("constant")
 			constant = append(constant, quote(c.name))
 			continue
 		}
@@ -62,11 +63,13 @@ func (t *table) noteOddities(y []float64, classes bool) {
 			other := seen[h]
 			if other == nil {
 				seen[h] = c
-			} else if of == nil && (h[0] == 0 || c.kind == Categorical || other.kind == Categorical) {
+			} else if alike := h[0] == 0 || c.kind == Categorical || other.kind == Categorical; alike && of == nil &&
+				other.source() != c.source() {
 				of = other
 			}
 		}
 		if of != nil {
+			c.odd("repeats %s", of.name)
 			repeat = append(repeat, fmt.Sprintf("%s repeats %s", quote(c.name), quote(of.name)))
 		}
 	}
@@ -186,6 +189,7 @@ func (t *table) noteTelling(y []float64, classes bool) {
 			how = "the label rises or falls with it throughout"
 		}
 		if how != "" {
+			c.odd("tells the label")
 			t.note("The column %s alone tells the label in every row: %s. If it is not known before the label is, leave it out "+
 				"with %s.", quote(c.name), how, columnFlag("drop", c.source()))
 		}

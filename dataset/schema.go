@@ -64,9 +64,9 @@ type Schema struct {
 }
 
 // Features returns one name per feature: the column's name, "column=level" for a level of a categorical column,
-// "column: word" for a word of one of texts, "column missing" where cells are filled in, the words of documents, and f1,
-// f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than 1<<16 features without names;
-// Set.FeatureName works for those too.
+// "column: word" for a word of one of texts, "column missing" where cells are filled in, the words of documents, and
+// f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than 1<<16 features without
+// names; Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
 	if s.Text != nil {
 		return s.Text.Words

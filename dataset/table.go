@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -67,6 +66,11 @@ type tableColumn struct {
 	texts *Vectorizer // that they become
 	rows  *rows.CSR
 
+	describe *Description // to fill in; nil to read
+	problem  bool         // that ended the reading of the column
+	distinct bool         // it was that most cells are different
+	oddities []string
+
 	dropDates bool // dates are left out
 	dateOrder string
 	date      dateForm
@@ -106,7 +110,9 @@ func (c *tableColumn) add(v float64) {
 }
 
 // text adds a cell of a text file; at is its line.
-func (c *tableColumn) text(cell string, at int) error {
+func (c *tableColumn) text(cell string, at int) error { return c.tolerate(c.addText(cell, at)) }
+
+func (c *tableColumn) addText(cell string, at int) error {
 	if c.keep {
 		c.rowNames = append(c.rowNames, strings.Clone(cell))
 	}
@@ -208,7 +214,9 @@ func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
 }
 
 // number adds a cell of a file that stores numbers; at is its row.
-func (c *tableColumn) number(v float64, at int) error {
+func (c *tableColumn) number(v float64, at int) error { return c.tolerate(c.addNumber(v, at)) }
+
+func (c *tableColumn) addNumber(v float64, at int) error {
 	switch {
 	case c.drop:
 		if c.keep {
@@ -298,6 +306,7 @@ func (c *tableColumn) tooMany() error {
 	if err := c.slip(); err != nil {
 		return err
 	}
+	c.distinct = true
 	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s",
 		maxLevels, quote(c.text1)), Hint: "it looks like an identifier or free text: " + c.leaveHint() +
 		", or " + c.numberHint(c.text1)}
@@ -348,11 +357,15 @@ func (c *tableColumn) level(cell string, at int) error {
 		switch {
 		case !c.fixed:
 			if k = len(c.levels); k == maxLevels {
-				if done, err := c.reread(); err != nil || !done {
-					return cmp.Or(err, c.tooMany())
+				done, err := c.reread()
+				if err != nil {
+					return err
+				}
+				if !done {
+					return c.tooMany()
 				}
 				c.fixed = true // there is no going back
-				return c.text(cell, at)
+				return c.addText(cell, at)
 			}
 			c.levels[strings.Clone(name)] = k
 		case c.label:
@@ -452,6 +465,7 @@ func (c *tableColumn) suspect() error {
 	if c.n < 20 || 2*len(c.levels) <= c.n {
 		return nil
 	}
+	c.distinct = true
 	e := &Error{Err: fmt.Errorf("%d rows have %d different values, such as %s: it looks like an identifier or free text",
 		c.n, len(c.levels), quote(c.text1)), Hint: c.leaveHint() + ", or --categorical if its values are levels"}
 	if c.label {
@@ -546,6 +560,13 @@ func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
+// How a label was chosen.
+const (
+	labelAsked = "which was asked for"
+	labelNamed = "chosen for its name"
+	labelLast  = "chosen as the last"
+)
+
 // labelNames are the names that mark a label column.
 var labelNames = []string{"label", "target", "class", "y"}
 
@@ -574,7 +595,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
 			like: o.likeName(), notation: o.notation(), plain: o.notation(),
-			dateOrder: o.DateOrder, dropDates: o.Dates == DropDates && o.Like == nil})
+			describe: o.describe, dateOrder: o.DateOrder, dropDates: o.Dates == DropDates && o.Like == nil})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -620,11 +641,13 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		}
 	} else if !o.NoLabel {
 		if err := t.guessLabel(line, names, o.Drop, o.OptionalLabel); err != nil {
-			return nil, err
+			if o.describe == nil || o.describe.problem(err) != nil {
+				return nil, err
+			}
 		}
 	}
 	if o.Label != "" && t.label >= 0 {
-		t.how = "which was asked for"
+		t.how = labelAsked
 	}
 	if t.label >= 0 {
 		c := t.columns[t.label]
@@ -699,6 +722,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 				c.drop = true
 			case t.indices[j] == declared:
 				c.drop = true
+				c.odd("pandas' index")
 				t.note("The column %s is what pandas calls an index, and no feature.", quote(c.name))
 			default:
 				t.of = append(t.of, j)
@@ -771,7 +795,7 @@ func (t *table) guessLabel(line int, names, drop []string, optional bool) error 
 		return &Error{File: t.file, Line: line, Err: fmt.Errorf("columns %s and %s both have the name of a label",
 			quote(names[called[0]]), quote(names[called[1]])), Hint: choices(called...)}
 	case len(called) == 1:
-		t.label, t.how = called[0], "chosen for its name"
+		t.label, t.how = called[0], labelNamed
 		// What is called so may well be a feature: the class of a ship's passenger, a length along an axis.
 		certain := strings.EqualFold(names[t.label], "label") || strings.EqualFold(names[t.label], "target")
 		if !certain && t.label != last && !optional {
@@ -783,7 +807,7 @@ func (t *table) guessLabel(line int, names, drop []string, optional bool) error 
 		if t.label = last; last < 0 {
 			t.label = len(names) - 1
 		}
-		t.how = "chosen as the last"
+		t.how = labelLast
 	}
 	return nil
 }
@@ -798,6 +822,7 @@ func (t *table) leaveOutIndices() {
 		}
 		c.drop = true
 		left--
+		c.odd("numbers the rows")
 		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.",
 			j+1)
 		return true
@@ -821,6 +846,17 @@ func (c *tableColumn) numbersRows() bool {
 	return true
 }
 
+// schemaColumn is column j as a schema has it.
+func (t *table) schemaColumn(j int) Column {
+	c := t.columns[j]
+	s := Column{Name: c.name, Kind: c.kind, Filling: c.filling, Notation: c.notation.stored(c.plain), Date: c.from,
+		Text: c.texts}
+	if c.kind == Categorical {
+		s.Levels = c.names()
+	}
+	return s
+}
+
 // set makes a set of the table, whose blocks it gives up.
 func (t *table) set(o Options) (*Set, error) {
 	if t.n == 0 {
@@ -830,7 +866,7 @@ func (t *table) set(o Options) (*Set, error) {
 		for _, form := range slices.Sorted(maps.Keys(c.alias)) {
 			t.forms.add(form)
 		}
-		if err := c.finish(); err != nil {
+		if err := c.tolerate(c.finish()); err != nil {
 			return nil, err
 		}
 	}
@@ -841,19 +877,22 @@ func (t *table) set(o Options) (*Set, error) {
 		t.leaveOutIndices()
 		t.noteNotations()
 		if o.Dates == DropDates {
-			if err := t.leaveOutDates(); err != nil {
+			if err := t.leaveOutDates(); err != nil && (o.describe == nil || o.describe.problem(err) != nil) {
 				return nil, err
 			}
 		}
 	}
-	if err := t.fillHoles(&o); err != nil {
-		return nil, err
+	if o.describe != nil {
+		t.describe(o.describe)
 	}
-	if err := t.divideDates(&o); err != nil {
-		return nil, err
-	}
-	if err := t.countWords(&o); err != nil {
-		return nil, err
+	for _, step := range []func(*Options) error{t.fillHoles, t.divideDates, t.countWords} {
+		err := step(&o)
+		if err != nil && o.describe != nil {
+			err = o.describe.problem(err)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
 		Thousands: character(o.Thousands)}}
@@ -870,12 +909,7 @@ func (t *table) set(o Options) (*Set, error) {
 		s.Schema = o.Like.clone()
 	} else {
 		for _, j := range t.of {
-			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind, Date: t.columns[j].from, Text: t.columns[j].texts}
-			if c.Kind == Categorical {
-				c.Levels = t.columns[j].names()
-			}
-			c.Filling, c.Notation = t.columns[j].filling, t.columns[j].notation.stored(t.columns[j].plain)
-			s.Schema.Columns = append(s.Schema.Columns, c)
+			s.Schema.Columns = append(s.Schema.Columns, t.schemaColumn(j))
 		}
 		s.Schema.Width = width(s.Schema.Columns)
 		if t.label >= 0 {
@@ -883,12 +917,21 @@ func (t *table) set(o Options) (*Set, error) {
 			s.Schema.LabelNotation = t.columns[t.label].notation.stored(t.columns[t.label].plain)
 		}
 	}
+	told := false // the label of each row
 	if t.label >= 0 && !t.columns[t.label].drop {
 		c := t.columns[t.label]
 		s.Y = make([]float64, 0, t.n)
+		holes := false // as there are where a table is described
 		for _, b := range c.blocks {
-			s.Y = append(s.Y, b...)
+			for _, v := range b {
+				if c.isHole(v) {
+					holes = true
+				} else {
+					s.Y = append(s.Y, v)
+				}
+			}
 		}
+		told = !holes
 		if c.kind == Categorical {
 			if o.Like != nil && o.Like.Classes != nil {
 				s.Classes = s.Schema.Classes
@@ -902,9 +945,16 @@ func (t *table) set(o Options) (*Set, error) {
 		}
 	}
 	if o.Like == nil {
-		t.noteOddities(s.Y, s.Classes != nil || o.Target != NumericTarget && s.GuessTask() != "ridge")
+		y := s.Y
+		if !told {
+			y = nil
+		}
+		t.noteOddities(y, s.Classes != nil || o.Target != NumericTarget && s.GuessTask() != "ridge")
 	}
-	s.Notes = t.notes
+	if s.Notes = t.notes; o.describe != nil {
+		t.describeRest(o.describe)
+		return s, nil
+	}
 	nnz := 0
 	for _, j := range t.of {
 		if w := t.columns[j].rows; w != nil {

@@ -53,8 +53,8 @@ func (f *forms) note() string {
 		return fmt.Sprintf("The name or level %s is in another Unicode form, and is compared in the composed one (NFC).",
 			quote(f.first))
 	}
-	return fmt.Sprintf("%d names and levels, such as %s, are in another Unicode form, and are compared in the composed one "+
-		"(NFC).", f.n, quote(f.first))
+	return fmt.Sprintf("%d names and levels, such as %s, are in another Unicode form, and are compared in the composed "+
+		"one (NFC).", f.n, quote(f.first))
 }
 
 // compose brings the names of columns that o has into the composed form. Nothing is said of these.

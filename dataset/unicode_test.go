@@ -14,8 +14,8 @@ func TestUnicodeForms(t *testing.T) {
 	text := "Gr\u00f6\u00dfe,ort,y\n1," + one + ",m\u00fcde\n2," + two + ",wach\n3,Bern,mu\u0308de\n"
 	s := readString(t, "f.csv", text, Options{})
 	if d := cmp.Diff([]string{"Gr\u00f6\u00dfe", "ort=Bern", "ort=" + one}, s.Features) +
-		cmp.Diff([]string{"m\u00fcde", "wach"}, s.Classes) + cmp.Diff([][]float64{{1, 0, 1}, {2, 0, 1}, {3, 1, 0}}, values(s)); d !=
-		"" || !slices.Equal(s.Y, []float64{0, 1, 0}) {
+		cmp.Diff([]string{"m\u00fcde", "wach"}, s.Classes) + cmp.Diff([][]float64{{1, 0, 1}, {2, 0, 1}, {3, 1, 0}},
+		values(s)); d != "" || !slices.Equal(s.Y, []float64{0, 1, 0}) {
 		t.Errorf("%s %v", d, s.Y)
 	}
 	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "2 names and levels") {

@@ -69,6 +69,28 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringVar(&f.set, "set", "", "an embedded set ("+embedded+") or a public one (see bilevel data list)")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 
+	f.registerReading(p)
+	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for "+
+		"none of the levels")
+
+	own()
+	p.StringVar(&f.method, "method", "auto", "how "+what+" are learned: auto or one of the names above")
+	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, "+
+		"else on")
+	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of "+
+		"texts, else on")
+	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
+	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best "+what+" after this time, such as 30s (reading is not "+
+		"counted)")
+	p.Uint64Var(&f.seed, "seed", 0, "seed of all that is random")
+
+	p.StringVar(&f.out, "out", out, "folder for "+files)
+	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
+	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
+}
+
+// registerReading registers the flags of how a file is read.
+func (f *fitFlags) registerReading(p *pflag.FlagSet) {
 	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else "+
 		"the last)")
 	p.StringVar(&f.read.Labels, "labels", "", "file of the labels of --train, where it is NPY or IDX without them")
@@ -80,8 +102,6 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 		"weights")
 	p.StringSliceVar(&f.read.Drop, "drop", nil, "columns (NAME,...) to leave out")
 	p.StringSliceVar(&f.read.Only, "only", nil, "columns (NAME,...) to take for features, and no others")
-	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for "+
-		"none of the levels")
 	p.StringVar((*string)(&f.read.Missing), "missing", "",
 		"rows with missing cells: drop leaves them out, impute fills in "+
 			"medians and most frequent levels and marks them (default an error)")
@@ -98,21 +118,6 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringVar((*string)(&f.text.Weight), "words", "", "weight of a word: "+oneOf(dataset.Weights())+
 		" (default count in folders of texts, tfidf in columns); rows of words get unit length")
 	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
-
-	own()
-	p.StringVar(&f.method, "method", "auto", "how "+what+" are learned: auto or one of the names above")
-	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, "+
-		"else on")
-	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of "+
-		"texts, else on")
-	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
-	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best "+what+" after this time, such as 30s (reading is not "+
-		"counted)")
-	p.Uint64Var(&f.seed, "seed", 0, "seed of all that is random")
-
-	p.StringVar(&f.out, "out", out, "folder for "+files)
-	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
-	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
 }
 
 // character is a flag of one character.
@@ -176,7 +181,10 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 			return usagef("--%s -: %s does not read standard input; save the rows and give the file", name, c.Name())
 		}
 	}
-	switch weight := f.text.Weight; {
+	if err := f.checkReading(); err != nil {
+		return err
+	}
+	switch {
 	case f.train != "" && f.set != "":
 		return usagef("--train and --set: give one of them")
 	case f.train == "" && (value(second) != "" || f.test != ""):
@@ -185,14 +193,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
-	case weight != "" && !slices.Contains(dataset.Weights(), weight):
-		return usagef("--words %q: choose %s", weight, oneOf(dataset.Weights()))
 	case f.unknown != "error" && f.unknown != "zero":
 		return usagef("--unknown %q: choose error or zero", f.unknown)
-	case f.read.Width < 0:
-		return usagef("--width %d: give a number of features", f.read.Width)
-	case f.text.MinDocs < 0:
-		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
 		return usagef("--words and --min-docs are about texts: give a folder, or a table with --text, as --train")
 	}
@@ -211,6 +213,19 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		if err := checkTarget(path, f.train, value(second), f.test); err != nil {
 			return usagef("--out %s: %s %w", f.out, path, err)
 		}
+	}
+	return nil
+}
+
+// checkReading finds what is wrong with the flags of how a file is read.
+func (f *fitFlags) checkReading() error {
+	switch weight := f.text.Weight; {
+	case weight != "" && !slices.Contains(dataset.Weights(), weight):
+		return usagef("--words %q: choose %s", weight, oneOf(dataset.Weights()))
+	case f.read.Width < 0:
+		return usagef("--width %d: give a number of features", f.read.Width)
+	case f.text.MinDocs < 0:
+		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	}
 	return nil
 }

@@ -305,7 +305,7 @@ func (c *tableColumn) orderOf(ms []moment, example string) (string, error) {
 		e.Err = fmt.Errorf("no order of day and month makes dates of all cells of the column, such as %s", quote(example))
 		e.Hint = "write dates as 2021-04-03, or " + orLevels
 	default:
-		e.Hint = "give " + strings.Join(say, " or ") + "; or write dates as 2021-04-03, or give --dates drop"
+		e.Hint = "give " + strings.Join(say, " or ") + "; or write dates as 2021-04-03, or " + orLevels
 	}
 	return "", c.place(e, c.line1)
 }

@@ -122,6 +122,17 @@ func FuzzCSV(f *testing.F) {
 		}
 		o.DateOrder = append([]string{""}, DateOrders...)[more&3]
 		o.Dates = []Dates{"", DropDates}[more>>2&1]
+		if more&8 != 0 {
+			o.Texts = []string{"a"}
+		}
+		// A description has problems where reading is refused, and only there.
+		d := o
+		d.describe = new(Description)
+		_, told := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", d)
+		_, refused := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
+		if (told != nil || len(d.describe.Problems) > 0) != (refused != nil) {
+			t.Fatalf("described with %v %q, and read with %v", told, d.describe.Problems, refused)
+		}
 		checkRead(t, b, o)
 	})
 }

@@ -338,7 +338,7 @@ func (t *table) describeRest(d *Description) {
 			}
 			if slices.Contains(t.of, k) {
 				s := t.schemaColumn(k)
-				info.Features += s.width()
+				info.Features += s.Width()
 			}
 		}
 	}

@@ -91,6 +91,8 @@ func TestDressedNumbers(t *testing.T) {
 		{[]string{"\u22125", "much"}, `and "much", in the same column, is none; write all cells of the column alike, or ` +
 			"give --categorical"},
 		{[]string{"\u22121,5", "2,5"}, "--decimal , to read it as -1.5"},
+		{[]string{"1,5", "2,5", "3,5", "much"}, `"1,5" is a number in another notation, and "much", in the same column, is ` +
+			"none; give --decimal , to read it as 1.5"},
 		{[]string{"(1,5)", "(2,5)"}, "--decimal , to read it as 1.5"},
 	} {
 		_, err := ReadFrom(t.Context(), strings.NewReader(columnOf(c.cells...)), "f.csv", Options{})

@@ -79,7 +79,7 @@ func (s *Set) FitScaler() *Scaler {
 	}
 	first := 0
 	for _, c := range s.Schema.Columns {
-		d := c.width()
+		d := c.Width()
 		if c.Text != nil {
 			n, _ := s.Dims()
 			square := 0.0

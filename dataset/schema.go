@@ -28,8 +28,8 @@ type Column struct {
 	Text *Vectorizer `json:"text,omitempty"` // of a column of texts: the words
 }
 
-// width is the number of features that the column makes.
-func (c *Column) width() int {
+// Width is the number of features that the column makes.
+func (c *Column) Width() int {
 	d := 1
 	switch {
 	case c.Kind == Categorical:
@@ -114,7 +114,7 @@ func (s *Schema) unnamed(j int) string {
 func width(columns []Column) int {
 	d := 0
 	for i := range columns {
-		d += columns[i].width()
+		d += columns[i].Width()
 	}
 	return d
 }

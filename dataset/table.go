@@ -476,30 +476,42 @@ func (c *tableColumn) suspect() error {
 	return c.place(e, c.line1)
 }
 
-// foreign is an error if all cells that are no plain numbers are numbers in another notation.
+// foreign is an error if cells that are no plain numbers are numbers in another notation, all of them or most levels.
 func (c *tableColumn) foreign() error {
-	example, flags := "", ""
+	example, flags, word := "", "", ""
+	numbers, words := 0, 0
 	for _, name := range c.names() {
-		if _, plain := parseFloat(name); plain || isMissing(name) {
+		if isMissing(name) {
+			continue
+		}
+		if _, plain := parseFloat(name); plain {
+			numbers++
 			continue
 		}
 		f := notationFlags(name)
 		if f == "" {
-			return nil
+			word = name
+			words++
+			continue
 		}
+		numbers++
 		if flags == "" || strings.Count(f, " or ") < strings.Count(flags, " or ") { // it leaves less doubt
 			example, flags = name, f
 		}
 	}
-	if flags == "" {
+	if flags == "" || 3*words > numbers {
 		return nil
 	}
 	what := "the value"
 	if c.label {
 		what = "the label"
 	}
-	return c.place(&Error{Err: fmt.Errorf("%s %s is a number in another notation", what, quote(example)),
-		Hint: flags + "; or give --categorical with the column's name if its values are levels"}, c.line1)
+	what = fmt.Sprintf("%s %s is a number in another notation", what, quote(example))
+	if words > 0 {
+		what += fmt.Sprintf(", and %s, in the same column, is none", quote(word))
+	}
+	return c.place(&Error{Err: errors.New(what), Hint: flags + "; or give --categorical with the column's name if its " +
+		"values are levels"}, c.line1)
 }
 
 // slip is an error if nearly all cells are numbers, so that the first other one looks like a slip.
@@ -718,7 +730,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		for j, c := range t.columns {
 			switch {
 			case j == t.label, j == t.id:
-			case slices.Contains(o.Drop, c.name), o.Only != nil && !slices.Contains(o.Only, c.name):
+			case slices.Contains(o.Drop, c.name), o.Only != nil && !slices.Contains(o.Only, c.name) && c.kind != Text:
 				c.drop = true
 			case t.indices[j] == declared:
 				c.drop = true

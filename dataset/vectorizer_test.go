@@ -153,6 +153,10 @@ func TestTextColumns(t *testing.T) {
 		s.Schema.Columns[0].Text.Weight != TFIDF || values(s)[1][0] != 1 {
 		t.Errorf("%s %v", d, values(s))
 	}
+	s = readString(t, "f.csv", text, Options{Texts: []string{"review"}, Only: []string{"stars"}})
+	if _, d := s.Dims(); d != 7 {
+		t.Errorf("%q", s.Features)
+	}
 	for _, c := range []struct {
 		o    Options
 		want string

@@ -105,7 +105,9 @@ var (
 		{regexp.MustCompile(`^(\d{1,2})[- ]([A-Za-z]{3,9})\.?,?[- ](\d{4})(?:\s+|$)`), 3, 2, 1, false, false},
 		{regexp.MustCompile(`^([A-Za-z]{3,9})\.? (\d{1,2}),? (\d{4})(?:\s+|$)`), 3, 1, 2, false, false},
 		{regexp.MustCompile(`^(\d{4})[-/](\d{2})$`), 1, 2, 0, false, true},
+		{regexp.MustCompile(`^([A-Za-z]{3,9})[- ](\d{4})$`), 2, 1, 0, false, true},
 	}
+	weekday  = regexp.MustCompile(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? `)
 	timeForm = regexp.MustCompile(`^(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s?([AaPp][Mm])?\s?` +
 		`(?:([Zz]|UTC|GMT)|([+-])(\d{2}):?(\d{2})?)?$`)
 )
@@ -115,6 +117,9 @@ func parseMoment(s string) (m moment, ok bool) {
 	s = strings.TrimSpace(s)
 	if len(s) < 4 || len(s) > 64 {
 		return m, false
+	}
+	if s[0] > '9' {
+		s = s[len(weekday.FindString(s)):]
 	}
 	for _, f := range datesForm {
 		g := f.form.FindStringSubmatch(s)

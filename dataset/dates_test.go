@@ -37,6 +37,10 @@ func TestDates(t *testing.T) {
 			"weekday=Tue weekday=Wed hour=11 hour=23 days", []float64{0, 1, 1, 0, .5 + .5/86400}, Options{}},
 		{[]string{spring, spring + " 6:00 pm"}, "hour=0 hour=18 days", []float64{0, 1, .75}, Options{}},
 		{[]string{"08:00", "14:00:00"}, "hour=8 hour=14 days", []float64{0, 1, .25}, Options{}},
+		{[]string{"Tue, 30 Mar 2021 00:00:00 GMT", "Wednesday, 31 March 2021 06:00 GMT"},
+			"weekday=Tue weekday=Wed hour=0 hour=6 days", []float64{0, 1, 0, 1, 1.25}, Options{}},
+		{[]string{"Mar 2021", "April 2021"}, "month=3 month=4 weekday=Mon weekday=Thu days", []float64{0, 1, 0, 1, 31},
+			Options{}},
 		{[]string{"2021-03", "2021-04"}, "month=3 month=4 weekday=Mon weekday=Thu days", []float64{0, 1, 0, 1, 31},
 			Options{}},
 	} {

@@ -176,15 +176,17 @@ type dress struct {
 	brackets, negative bool
 }
 
-// codes are units beside %, and the currencies that have a sign of their own.
-var codes = []string{"USD", "EUR", "GBP", "JPY", "CHF", "US$"}
+// codes are units beside per cent and the currencies that have a sign of their own; longer ones are in front.
+var codes = []string{"HK$", "NZ$", "US$", "A$", "C$", "R$", "Rs.", "Rs", "kr.", "kr", "Kč", "zł", "Ft", "AUD", "BRL",
+	"CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HUF", "INR", "JPY", "MXN", "NOK", "NZD", "PLN", "SEK", "USD"}
 
 // undress takes signs, brackets, per cent and currencies from around a number, each at most once. ok says that digits
 // are left; whether they are a number, a notation tells.
 func undress(s string) (d dress, ok bool) {
 	signed := false
 	for s != "" {
-		rest, unit, sign, brackets := s, "", false, false
+		var rest, unit string
+		var sign, brackets bool
 		first, n := utf8.DecodeRuneInString(s)
 		last, m := utf8.DecodeLastRuneInString(s)
 		i := slices.IndexFunc(codes, func(c string) bool { return strings.HasPrefix(s, c) })
@@ -198,9 +200,9 @@ func undress(s string) (d dress, ok bool) {
 			rest, unit = s[len(codes[i]):], codes[i]
 		case j >= 0:
 			rest, unit = strings.TrimSuffix(s, codes[j]), codes[j]
-		case unicode.Is(unicode.Sc, first):
+		case unicode.Is(unicode.Sc, first), first == '%':
 			rest, unit = s[n:], s[:n]
-		case unicode.Is(unicode.Sc, last), last == '%':
+		case unicode.Is(unicode.Sc, last), last == '%', last == '‰':
 			rest, unit = s[:len(s)-m], s[len(s)-m:]
 		default:
 			d.number = s

@@ -306,6 +306,9 @@ func (c *tableColumn) orderOf(ms []moment, example string) (string, error) {
 	switch short := slices.ContainsFunc(ms, func(m moment) bool { return m.short }); {
 	case len(fit) == 1 && (!short || c.dateOrder != ""):
 		return fit[0], nil
+	case len(fit) == 2 && !short && c.early && !slices.ContainsFunc(ms, func(m moment) bool { return !m.front || m.zone }):
+		c.open = example // later cells will tell
+		return fit[0], nil
 	case len(fit) == 0:
 		e.Err = fmt.Errorf("no order of day and month makes dates of all cells of the column, such as %s", quote(example))
 		e.Hint = "write dates as 2021-04-03, or " + orLevels
@@ -313,6 +316,37 @@ func (c *tableColumn) orderOf(ms []moment, example string) (string, error) {
 		e.Hint = "give " + strings.Join(say, " or ") + "; or write dates as 2021-04-03, or " + orLevels
 	}
 	return "", c.place(e, c.line1)
+}
+
+// settle decides on the order of day and month, if it is open and this cell tells. It is false if the cell is none of
+// which that is a question: with such cells among them the others could not be told apart any more.
+func (c *tableColumn) settle(cell string) bool {
+	if c.open == "" {
+		return true
+	}
+	m, ok := parseMoment(cell)
+	if !ok || !m.front || m.short || m.zone {
+		return false
+	}
+	_, dmy := m.at("dmy")
+	_, mdy := m.at("mdy")
+	if dmy == mdy {
+		return dmy
+	}
+	if c.open = ""; dmy {
+		return true
+	}
+	c.date.order = "mdy"
+	for _, b := range c.blocks {
+		for i, v := range b {
+			if !math.IsNaN(v) {
+				t := unix(v)
+				swapped := time.Date(t.Year(), time.Month(t.Day()), int(t.Month()), 0, 0, 0, 0, time.UTC)
+				b[i] = float64(swapped.Unix()) + v - 86400*math.Floor(v/86400)
+			}
+		}
+	}
+	return true
 }
 
 // instant adds a cell of a file that stores dates, in seconds since 1970, as a clock time those of a day. The name is

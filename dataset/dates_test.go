@@ -146,6 +146,35 @@ func TestManyDates(t *testing.T) {
 	wantError(t, err, `f.csv:9: column "a": the cell "NA" is missing`, "one of 2 of 3000 rows")
 }
 
+// What is day and month may show after more dates than a column may have levels, or never.
+func TestLateOrder(t *testing.T) {
+	cells := func(layout string, days int) []string {
+		var out []string
+		for i := range days * 100 {
+			at := time.Date(2021, 4, 1, 0, 14*i, 0, 0, time.UTC) // 100 a day and more
+			out = append(out, at.Format(layout))
+		}
+		return out
+	}
+	iso := readString(t, "f.csv", columnOf(cells("2006-01-02 15:04", 14)...), Options{})
+	for _, layout := range []string{"02/01/2006 15:04", "01/02/2006 15:04"} {
+		text := columnOf(cells(layout, 14)...)
+		s := readString(t, "f.csv", text, Options{})
+		if d := cmp.Diff(values(iso), values(s)); d != "" {
+			t.Errorf("%s: %s", layout, d)
+		}
+		u := readString(t, "u.csv", text, Options{Like: stored(t, s.Schema)})
+		if d := cmp.Diff(values(iso), values(u)); d != "" {
+			t.Errorf("%s with the schema: %s", layout, d)
+		}
+		_, err := ReadFrom(t.Context(), strings.NewReader(columnOf(cells(layout, 11)...)), "f.csv", Options{})
+		wantError(t, err, `f.csv:2: column "a"`, "it is open", "--date-order dmy")
+		_, err = ReadFrom(t.Context(), strings.NewReader(columnOf(append(cells(layout, 11), "2021-04-15")...)), "f.csv",
+			Options{})
+		wantError(t, err, `column "a"`, `"2021-04-15" is not a date as the others`)
+	}
+}
+
 // Dates and times that Parquet stores become what their text becomes, in either direction.
 func TestParquetDates(t *testing.T) {
 	type row struct {

@@ -324,22 +324,23 @@ func (c *tableColumn) dressed(names []string) (done bool, err error) {
 		values []float64
 	}
 	var readings []reading
+	var fitting []notation
 	for _, n := range candidates {
 		r := reading{notation: n}
 		for _, d := range ds {
-			v, ok := n.parse(d.number)
-			if !ok {
-				if v, ok = parseFloat(d.number); ok && n.confuses(d.number) {
-					ok = false
-				}
-			}
+			v, ok := n.fits(d.number)
 			if !ok {
 				break
 			}
 			r.values = append(r.values, v)
 		}
+		if len(r.values) < len(ds) {
+			continue
+		}
+		n.unit, n.brackets = unit, true
+		fitting = append(fitting, n)
 		same := func(o reading) bool { return slices.Equal(o.values, r.values) }
-		if len(r.values) == len(ds) && !slices.ContainsFunc(readings, same) {
+		if !slices.ContainsFunc(readings, same) {
 			readings = append(readings, r)
 		}
 	}
@@ -363,11 +364,47 @@ func (c *tableColumn) dressed(names []string) (done bool, err error) {
 			quote(example))
 	}
 	c.notation = readings[0].notation
-	c.notation.unit, c.notation.brackets = unit, brackets
+	c.notation.unit, c.notation.brackets = unit, brackets || unit != ""
+	if unit != "" && len(fitting) > 1 {
+		c.fitting = fitting
+	}
 	return true, c.asNumbers(names, func(name string) (float64, bool) {
 		v, _, ok := c.notation.number(name)
 		return v, ok
 	})
+}
+
+// fits reads digits that a plain number may be, or not; one with a point is none where there is a decimal comma.
+func (n notation) fits(digits string) (v float64, ok bool) {
+	if v, ok = n.parse(digits); ok {
+		return v, true
+	}
+	v, ok = parseFloat(digits)
+	return v, ok && !n.confuses(digits)
+}
+
+// narrow reads a cell in the notations that have fitted all cells so far, which become fewer. It is none if they
+// disagree.
+func (c *tableColumn) narrow(cell string) (v float64, ok bool) {
+	var left []notation
+	d, _ := undress(trimSpace(cell))
+	for _, n := range c.fitting {
+		if _, fits := n.fits(d.number); !fits {
+			continue
+		}
+		x, _, is := n.number(cell)
+		if !is || len(left) > 0 && x != v {
+			return 0, false
+		}
+		v, left = x, append(left, n)
+	}
+	if left == nil {
+		return 0, false
+	}
+	if c.notation, c.fitting = left[0], left; len(left) == 1 {
+		c.fitting = nil
+	}
+	return v, true
 }
 
 // isNumber says that the digits of d are a number in some notation.

@@ -126,6 +126,31 @@ func TestDressedNumbers(t *testing.T) {
 		Options{Missing: DropMissing})
 	wantError(t, err, `f.csv:4503: column "a"`, `"much" is not a number, and`)
 
+	// Thousands show late, and then what stands between them may be open.
+	var prices []string
+	for i := range 2 * maxLevels {
+		prices = append(prices, fmt.Sprintf("€%d.50", i%900), fmt.Sprintf("€%d.75", i%900))
+	}
+	late := append(prices, "€1,234.25", "(€2)", "€12,345,678.5")
+	s = readString(t, "f.csv", columnOf(late...), Options{})
+	if got := firstColumn(s); !slices.Equal(got[len(prices):], []float64{1234.25, -2, 12345678.5}) || got[1] != .75 {
+		t.Errorf("%v", got[len(prices):])
+	}
+	for cell, hint := range map[string]string{"€1,234": "--thousands , to read it as 1234", "€1.234,5": "--decimal ,"} {
+		var whole []string
+		for i := range maxLevels + 1 {
+			whole = append(whole, fmt.Sprintf("€%d", i))
+		}
+		_, err = ReadFrom(t.Context(), strings.NewReader(columnOf(append(whole, cell)...)), "f.csv", Options{})
+		if cell == "€1.234,5" {
+			if err != nil { // nothing says otherwise
+				t.Error(err)
+			}
+			continue
+		}
+		wantError(t, err, fmt.Sprintf(`f.csv:%d: column "a"`, maxLevels+3), hint)
+	}
+
 	// A label is read alike, asked for or not.
 	for _, target := range []Target{AutoTarget, NumericTarget} {
 		s := readString(t, "f.csv", "a,y\n1,$5\n2,$7.5\n", Options{Target: target})

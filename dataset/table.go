@@ -55,7 +55,8 @@ type tableColumn struct {
 	numbers  bool     // a cell that is no number is an error
 	notation notation // of numbers, and that of the file
 	plain    notation
-	odd1     string // the first number in another notation in an otherwise plain column, and its place
+	fitting  []notation // all that fit the cells so far; nil for notation alone
+	odd1     string     // the first number in another notation in an otherwise plain column, and its place
 	oddAt    int
 	word1    string // the first level that would be missing in a numeric column, and its place
 	wordAt   int
@@ -71,7 +72,9 @@ type tableColumn struct {
 	distinct bool         // it was that most cells are different
 	oddities []string
 
-	dropDates bool // dates are left out
+	early     bool   // more cells follow when levels are read as numbers or dates
+	open      string // a date in which day and month may be each other, as they may be in all so far
+	dropDates bool   // dates are left out
 	dateOrder string
 	date      dateForm
 	from      *DatePart               // of a column that is made of one of dates
@@ -124,9 +127,11 @@ func (c *tableColumn) addText(cell string, at int) error {
 		return nil
 	}
 	if c.kind == Date {
-		if v, ok := c.date.read(cell); ok {
-			c.add(v)
-			return nil
+		if c.settle(cell) {
+			if v, ok := c.date.read(cell); ok {
+				c.add(v)
+				return nil
+			}
 		}
 	} else if c.kind != Categorical && c.kind != Text {
 		if v, ok := c.parse(cell, at); ok {
@@ -198,6 +203,9 @@ func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
 			return v, ok
 		}
 	}
+	if c.fitting != nil {
+		return c.narrow(cell)
+	}
 	v, foreign, ok := c.notation.number(cell)
 	switch {
 	case !ok:
@@ -261,6 +269,9 @@ func (c *tableColumn) tooLarge() error {
 // numberHint is the remedy for a cell that should be a number.
 func (c *tableColumn) numberHint(cell string) string {
 	if u := c.notation.unit; u != "" {
+		if d, ok := undress(cell); ok && d.unit == u && d.isNumber() {
+			return notationFlags(d.number)
+		}
 		return fmt.Sprintf("numbers of this column are written with %s; write all of them so", u)
 	}
 	if flags := notationFlags(cell); flags != "" {
@@ -357,6 +368,7 @@ func (c *tableColumn) level(cell string, at int) error {
 		switch {
 		case !c.fixed:
 			if k = len(c.levels); k == maxLevels {
+				c.early = true
 				done, err := c.reread()
 				if err != nil {
 					return err
@@ -393,6 +405,12 @@ func (c *tableColumn) names() []string {
 
 // finish settles the kind and sorts the levels.
 func (c *tableColumn) finish() error {
+	if c.open != "" && !c.drop {
+		c.early = false
+		m, _ := parseMoment(c.open)
+		_, err := c.orderOf([]moment{m}, c.open)
+		return err
+	}
 	if c.drop || c.fixed {
 		return nil
 	}

@@ -112,6 +112,9 @@ func Describe(ctx context.Context, path string, o Options) (*Description, error)
 		}
 		d.Label.of(s)
 	}
+	if d.Label != nil && d.Label.Classes == nil {
+		d.Label.Classes = []LevelCount{}
+	}
 	return d, nil
 }
 

@@ -107,6 +107,8 @@ func (n notation) flags() string {
 	return strings.Join(words, " ")
 }
 
+var spaces = strings.NewReplacer("\u00a0", " ", "\u202f", " ")
+
 // parse reads all of s as a number that a plain one could not be: it has a decimal comma or thousands.
 func (n notation) parse(s string) (v float64, ok bool) {
 	s = trimSpace(s)
@@ -121,7 +123,7 @@ func (n notation) parse(s string) (v float64, ok bool) {
 	digits := whole
 	if n.thousands != 0 {
 		if n.thousands == ' ' { // no-break spaces are usual
-			whole = strings.NewReplacer("\u00a0", " ", "\u202f", " ").Replace(whole)
+			whole = spaces.Replace(whole)
 		}
 		groups := strings.Split(strings.TrimLeft(whole, "+-"), string(n.thousands))
 		first := groups[0]
@@ -189,8 +191,13 @@ func undress(s string) (d dress, ok bool) {
 		var sign, brackets bool
 		first, n := utf8.DecodeRuneInString(s)
 		last, m := utf8.DecodeLastRuneInString(s)
-		i := slices.IndexFunc(codes, func(c string) bool { return strings.HasPrefix(s, c) })
-		j := slices.IndexFunc(codes, func(c string) bool { return strings.HasSuffix(s, c) })
+		i, j := -1, -1
+		if unicode.IsLetter(first) {
+			i = slices.IndexFunc(codes, func(c string) bool { return strings.HasPrefix(s, c) })
+		}
+		if unicode.IsLetter(last) || last == '.' || last == '$' {
+			j = slices.IndexFunc(codes, func(c string) bool { return strings.HasSuffix(s, c) })
+		}
 		switch {
 		case strings.HasPrefix(s, minus), first == '-', first == '+':
 			rest, sign = s[n:], true
@@ -387,19 +394,22 @@ func (n notation) fits(digits string) (v float64, ok bool) {
 // disagree.
 func (c *tableColumn) narrow(cell string) (v float64, ok bool) {
 	var left []notation
-	d, _ := undress(trimSpace(cell))
+	d, ok := undress(trimSpace(cell))
 	for _, n := range c.fitting {
-		if _, fits := n.fits(d.number); !fits {
+		x, fits := n.fits(d.number)
+		if !fits {
 			continue
 		}
-		x, _, is := n.number(cell)
-		if !is || len(left) > 0 && x != v {
+		if !ok || len(left) > 0 && x != v || d.unit != n.unit && (d.unit != "" || x != 0) {
 			return 0, false
 		}
 		v, left = x, append(left, n)
 	}
 	if left == nil {
 		return 0, false
+	}
+	if d.negative {
+		v = -v
 	}
 	if c.notation, c.fitting = left[0], left; len(left) == 1 {
 		c.fitting = nil

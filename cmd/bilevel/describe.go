@@ -131,6 +131,9 @@ func (d *described) write(w io.Writer) error {
 	return err
 }
 
+// shownColumnInfos are the most columns that are printed.
+const shownColumnInfos = 60
+
 // writeColumns prints the table of columns.
 func (d *described) writeColumns(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
@@ -141,7 +144,7 @@ func (d *described) writeColumns(b *strings.Builder) {
 		}
 		return fmt.Sprint(n)
 	}
-	for _, c := range d.Columns {
+	for _, c := range d.Columns[:min(len(d.Columns), shownColumnInfos)] {
 		span := ""
 		switch {
 		case c.Min != nil:
@@ -162,6 +165,9 @@ func (d *described) writeColumns(b *strings.Builder) {
 	}
 	b.Reset()
 	b.WriteString(strings.Join(lines, "\n"))
+	if more := len(d.Columns) - shownColumnInfos; more > 0 {
+		fmt.Fprintf(b, "… and %s: --json has all\n", count(more, "column"))
+	}
 }
 
 // counts are the first few values with their numbers of rows.

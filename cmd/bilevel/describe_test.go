@@ -18,7 +18,14 @@ func TestDescribe(t *testing.T) {
 		}
 		fmt.Fprintf(&marked, "%s,%s\n", mark, l)
 	}
-	files(t, map[string]string{"plain.csv": plain, "marked.csv": marked.String(), "price.csv": table(60, 0, 4, price),
+	var wide [3][]string
+	for i := range wide {
+		for j := range 100 {
+			wide[i] = append(wide[i], []string{fmt.Sprintf("x%d", j), fmt.Sprint(j), fmt.Sprint(j * j)}[i])
+		}
+	}
+	files(t, map[string]string{"wide.csv": strings.Join(wide[0], ",") + "\n" + strings.Join(wide[1], ",") + "\n" +
+		strings.Join(wide[2], ",") + "\n", "plain.csv": plain, "marked.csv": marked.String(), "price.csv": table(60, 0, 4, price),
 		"a.svm": "1 1:1 3:2\n0 2:1\n1 1:3\n0 2:4\n", "none.csv": "a,b\n"})
 	for _, c := range []struct {
 		args string
@@ -36,6 +43,7 @@ func TestDescribe(t *testing.T) {
 			"clean   refuses the file: the label is a number"}, ""},
 		{"price.csv", []string{"y         number    label", "chosen for its name"}, "guess"},
 		{"price.csv --drop y", []string{"which is a guess: --label decides", "y                   left out"}, ""},
+		{"wide.csv --label x0", []string{"x59 ", "\n… and 40 columns: --json has all\n", "label   x0; "}, "x60"},
 		{"a.svm", []string{"a.svm: libsvm, 4 rows, 3 features", "values  0 … 4,", "features as they are, without an"}, ""},
 	} {
 		o := mustCall(t, append([]string{"data", "describe"}, strings.Fields(c.args)...)...)

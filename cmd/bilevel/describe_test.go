@@ -25,8 +25,9 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 	files(t, map[string]string{"wide.csv": strings.Join(wide[0], ",") + "\n" + strings.Join(wide[1], ",") + "\n" +
-		strings.Join(wide[2], ",") + "\n", "plain.csv": plain, "marked.csv": marked.String(), "price.csv": table(60, 0, 4, price),
-		"a.svm": "1 1:1 3:2\n0 2:1\n1 1:3\n0 2:4\n", "none.csv": "a,b\n"})
+		strings.Join(wide[2], ",") + "\n", "plain.csv": plain, "marked.csv": marked.String(),
+		"price.csv": table(60, 0, 4, price),
+		"a.svm":     "1 1:1 3:2\n0 2:1\n1 1:3\n0 2:4\n", "none.csv": "a,b\n"})
 	for _, c := range []struct {
 		args string
 		says []string

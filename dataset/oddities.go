@@ -50,11 +50,8 @@ func (t *table) noteOddities(y []float64, classes bool) {
 			constant = append(constant, quote(c.name))
 			continue
 		}
-		hashes := [][2]uint64{}
-		if c.kind == Numeric {
-			hashes = append(hashes, [2]uint64{0, c.hash()})
-		}
-		if h, ok := c.partition(most); ok {
+		hashes := [][2]uint64{{0, c.hash()}}
+		if h, ok := c.partition(most); ok && t.n >= fewestRows {
 			hashes = append(hashes, [2]uint64{1, h})
 		}
 		var of *tableColumn
@@ -86,6 +83,10 @@ func (t *table) noteOddities(y []float64, classes bool) {
 	}
 }
 
+// fewestRows are as many as it takes to say that columns correspond to each other or to the label: in fewer, levels do
+// by chance.
+const fewestRows = 20
+
 // some is a list of the first few.
 func some(items []string) string {
 	const most = 8
@@ -111,6 +112,11 @@ func (c *tableColumn) constant() bool {
 // hash is one of the cells in their order.
 func (c *tableColumn) hash() uint64 {
 	h := uint64(0)
+	if c.kind == Categorical {
+		for _, b := range []byte(strings.Join(c.names(), "\x00")) {
+			h = mix(h, uint64(b))
+		}
+	}
 	for _, b := range c.blocks {
 		for _, v := range b {
 			switch {
@@ -156,12 +162,11 @@ func (c *tableColumn) partition(most int) (h uint64, ok bool) {
 // In few rows a rule of one column fits by chance. If labels stood in a random order, the probability that a rule fits
 // is at most the number of labellings that it can make, over the number of orders: K^m for m levels and K different
 // labels, K! for one range of numbers for each class, 2 for a label that rises or falls with the numbers. A column is
-// named if that, times the number of columns, is below 1e-6, and if there are at least 20 rows. What grows with time
-// rises in every row for no other reason: that is said of numbers that are no dates, from 100 rows on, or where the
-// label is a linear function of them.
+// named if that, times the number of columns, is below 1e-6. What grows with time rises in every row for no other
+// reason: that is said of numbers that are no dates, from 100 rows on, or where the label is a linear function of them.
 func (t *table) noteTelling(y []float64, classes bool) {
-	const fewest, fewestRising = 20, 100
-	if len(y) < fewest {
+	const fewestRising = 100
+	if len(y) < fewestRows {
 		return
 	}
 	for _, j := range t.of {

@@ -35,6 +35,9 @@ func TestOddities(t *testing.T) {
 		{"duplicates", tableOf("a,b,c,d,e,y", 30, func(i int, r *rand.Rand) string {
 			return fmt.Sprintf("%d,%d.0,%d,%s,%s,%d", i, i, i%3, "pqr"[i%3:i%3+1], "xyz"[i%3:i%3+1], class(r))
 		}), Options{}, `others in every row: "b" repeats "a", "d" repeats "c", "e" repeats "c".`},
+		{"few rows of duplicates", tableOf("a,b,c,d,e,y", 5, func(i int, r *rand.Rand) string {
+			return fmt.Sprintf("%d,%d,%s,%s,%s,%d", i, i, "pqr"[i%3:i%3+1], "xyz"[i%3:i%3+1], "pqr"[i%3:i%3+1], i*i%7)
+		}), Options{}, `others in every row: "b" repeats "a", "e" repeats "c".`},
 		{"another unit is another column", tableOf("a,b,c,y", 30, func(i int, r *rand.Rand) string {
 			return fmt.Sprintf("%d,%d,%s,%d", i, 2*i, "pqr"[i%3:i%3+1], class(r))
 		}), Options{}, ""},

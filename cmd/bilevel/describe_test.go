@@ -74,7 +74,7 @@ func TestDescribe(t *testing.T) {
 	}
 	for args, says := range map[string]string{"": "give one file", "none.csv": "no rows", "nothing.csv": "check the path",
 		"plain.csv --label z": `no label column "z"`, "plain.csv --words log": "count or tfidf",
-		"plain.csv --train plain.csv": "unknown flag"} {
+		"plain.csv --train plain.csv": "--train: there is no such flag"} {
 		o := call(t, append([]string{"data", "describe"}, strings.Fields(args)...)...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, says) {
 			t.Errorf("%s: exit code %d, %s", args, o.code, o.stderr)

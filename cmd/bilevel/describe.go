@@ -26,8 +26,8 @@ func newDescribeCommand() *cobra.Command {
 		Use:   "describe FILE",
 		Short: "Say what is in a file, and how tune and clean would read it",
 		Long: `For each column: its type, what it is taken for, missing cells, different values, the range or the most
-frequent ones, and what is odd about it. Then the label and how certain it is, what would be said of the file, and what tune
-and clean would do, or why they would refuse it. Flags of reading are those of tune.`,
+frequent ones, and what is odd about it. Then the label and how certain it is, what would be said of the file, and
+what tune and clean would do, or why they would refuse it. Flags of reading are those of tune.`,
 		Example: `  bilevel data describe train.csv
   bilevel data describe train.csv --label price --missing impute`,
 		Args: func(_ *cobra.Command, args []string) error {

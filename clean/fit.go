@@ -92,7 +92,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	if on(o.Scale) || on(o.Intercept) {
 		var scaler *dataset.Scaler
 		if on(o.Scale) {
-			scaler = dataset.FitScaler(train.X)
+			scaler = train.FitScaler()
 		}
 		transform = func(s *dataset.Set) *dataset.Set {
 			t := *s

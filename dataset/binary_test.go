@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
@@ -287,11 +286,6 @@ func TestParquet(t *testing.T) {
 	data[2].Name = "c"
 	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, data)), "x", Options{Like: s.Schema})
 	wantError(t, err, `x: row 3: column "name"`, `level "c"`)
-	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []struct {
-		When time.Time `parquet:"when"`
-		Y    int64     `parquet:"y"`
-	}{{time.Now(), 1}})), "x", Options{})
-	wantError(t, err, `column "when"`, "TIMESTAMP")
 	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []struct {
 		V []int64 `parquet:"v"`
 		Y int64   `parquet:"y"`

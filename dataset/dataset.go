@@ -144,6 +144,14 @@ type Options struct {
 	// Missing is what becomes of cells of CSV, TSV and Parquet that are missing or not finite.
 	Missing Missing
 
+	// Dates is what becomes of columns of CSV, TSV and Parquet that hold dates or times.
+	Dates Dates
+	// DateOrder is one of DateOrders for dates in which day or month come first, and for years of two digits. "" is what
+	// the column leaves open no doubt about, and otherwise an error.
+	DateOrder string
+
+	describe *Description // to fill in; nil to read
+
 	Storage Storage
 	Target  Target
 
@@ -155,8 +163,10 @@ type Options struct {
 	// LikeName says in messages what Like is of; "" is "the model".
 	LikeName string
 
-	// Text says how documents become rows: its Weight, MinDocs and NoNorm; nil is the zero value. With Like
-	// the rows are those of Like.Text instead.
+	// Texts names columns of CSV, TSV and Parquet that hold texts, which become words. An empty cell is one without words.
+	Texts []string
+	// Text says how documents become rows: its Weight, MinDocs and NoNorm; nil is the zero value, and TFIDF for columns of
+	// texts. With Like the rows are those of Like.Text, or of the column there, instead.
 	Text *Vectorizer
 
 	// Categorical names columns of CSV, TSV and Parquet whose cells are levels whatever they look like. A
@@ -277,6 +287,9 @@ func read(in *input, o Options) (*Set, error) {
 	if err := o.notation().check(in.name); err != nil {
 		return nil, err
 	}
+	if err := o.checkDates(in.name); err != nil {
+		return nil, err
+	}
 	f, err := formatOf(in, o)
 	if err != nil {
 		return nil, err
@@ -286,9 +299,12 @@ func read(in *input, o Options) (*Set, error) {
 	case len(o.Categorical) > 0 && o.Like == nil && !f.columns:
 		return nil, fail(in.name, "leave out the names of categorical columns",
 			"columns of the format %s have no names and are numbers", f.name)
-	case o.Text != nil:
-		return nil, fail(in.name, "leave out how words are weighted", "the format is %s, and not a folder of documents",
-			f.name)
+	case len(o.Texts) > 0 && !f.columns:
+		return nil, fail(in.name, "leave out the names of columns of texts",
+			"columns of the format %s have no names and are numbers", f.name)
+	case o.Text != nil && len(o.Texts) == 0:
+		return nil, fail(in.name, "name columns of texts, or leave out how words are weighted",
+			"the format is %s, and not a folder of documents", f.name)
 	case o.Like != nil && o.Like.Text != nil:
 		return nil, fail(in.name, "give a folder of documents", "the format is %s, and %s is of documents", f.name,
 			o.likeName())

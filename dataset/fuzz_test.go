@@ -94,13 +94,21 @@ func FuzzLIBSVM(f *testing.F) {
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"a,b,y\n1,2,0\n3,4,1\n", "a;y\n\"x;1\";2\n", "a,y\nNA,1\nx,2\n", "a\ty\n1\tp\n2\tq\n",
 		"\xef\xbb\xbfa,label\n1,\"q\"\"r\"\n", "1,2\n3,4", "a,y\n01,1\n1.0,x\n"} {
-		f.Add([]byte(s), byte(0))
-		f.Add([]byte(s), byte(32))
-		f.Add([]byte(s), byte(64))
+		f.Add([]byte(s), byte(0), byte(0))
+		f.Add([]byte(s), byte(32), byte(0))
+		f.Add([]byte(s), byte(64), byte(0))
 	}
-	f.Add([]byte("a;b;y\n1,5;x;0\n;y;1\nNA;;1\n1.234,5;x;\n"), byte(16+64+128))
-	f.Add([]byte("a;b;y\n1,5;x;0\n;y;1\nNA;;1\n1.234,5;x;\n"), byte(32+64+128))
-	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+	f.Add([]byte("a;b;y\n1,5;x;0\n;y;1\nNA;;1\n1.234,5;x;\n"), byte(16+64+128), byte(0))
+	f.Add([]byte("a;b;y\n1,5;x;0\n;y;1\nNA;;1\n1.234,5;x;\n"), byte(32+64+128), byte(0))
+	for _, s := range []string{"a,b,y\n7%,$5,0\n8 %,($1.5),1\n", "a;b;y\n4,50 €;(5);0\n1 €;\u22121;1\n"} {
+		f.Add([]byte(s), byte(0), byte(0))
+		f.Add([]byte(s), byte(16), byte(8))
+	}
+	for order := range byte(8) {
+		f.Add([]byte("a,b,y\n2021-03-31,2021-03-31T06:00:00.5Z,0\n2020-01-01,1999-12-31 23:59Z,1\n,NA,1\n"), byte(32), order)
+		f.Add([]byte("a,b,y\n31/3/21,9:30 am,0\n1.4.20,23:59:59+01:00,1\n"), byte(0), order)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags, more byte) {
 		o := Options{Format: "csv", NoHeader: flags&1 != 0, NoLabel: flags&2 != 0, Storage: Storage(flags >> 2 & 1 * 2)}
 		if flags&8 != 0 {
 			o.Format = "tsv"
@@ -111,6 +119,19 @@ func FuzzCSV(f *testing.F) {
 		}
 		if flags&128 != 0 {
 			o.Thousands = '.'
+		}
+		o.DateOrder = append([]string{""}, DateOrders...)[more&3]
+		o.Dates = []Dates{"", DropDates}[more>>2&1]
+		if more&8 != 0 {
+			o.Texts = []string{"a"}
+		}
+		// A description has problems where reading is refused, and only there.
+		d := o
+		d.describe = new(Description)
+		_, told := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", d)
+		_, refused := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
+		if (told != nil || len(d.describe.Problems) > 0) != (refused != nil) {
+			t.Fatalf("described with %v %q, and read with %v", told, d.describe.Problems, refused)
 		}
 		checkRead(t, b, o)
 	})

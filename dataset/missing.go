@@ -32,6 +32,10 @@ func (c *tableColumn) hole(cell string, at int) {
 		}
 		return
 	}
+	if c.kind == Text {
+		c.document(cell)
+		return
+	}
 	c.holes++
 	if c.missing == 0 {
 		c.missing, c.missing1 = at, strings.Clone(cell)
@@ -229,5 +233,9 @@ func (c *tableColumn) fit() {
 	}
 	slices.Sort(values)
 	n := len(values)
+	if c.kind == Date { // a day that there is
+		c.filling.Value = values[(n-1)/2]
+		return
+	}
 	c.filling.Value = (values[(n-1)/2] + values[n/2]) / 2
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/deprecated"
@@ -187,6 +189,12 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 		case *format.StringType, *format.EnumType, *format.JsonType, nil:
 		case *format.IntType:
 			unsigned = !v.IsSigned
+		case *format.DateType:
+			return instants(86400, "2006-01-02", false), nil
+		case *format.TimestampType:
+			return instants(unitOf(v.Unit), time.RFC3339Nano, false), nil
+		case *format.TimeType:
+			return instants(unitOf(v.Unit), "15:04:05.999999999", true), nil
 		default:
 			return nil, fmt.Errorf("the column is of the type %v, which is not read", l)
 		}
@@ -196,6 +204,12 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 			deprecated.Int64:
 		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
 			unsigned = true
+		case deprecated.Date:
+			return instants(86400, "2006-01-02", false), nil
+		case deprecated.TimestampMillis:
+			return instants(1e-3, time.RFC3339Nano, false), nil
+		case deprecated.TimestampMicros:
+			return instants(1e-6, time.RFC3339Nano, false), nil
 		default:
 			return nil, fmt.Errorf("the column is of the type %v, which is not read", *l)
 		}
@@ -221,6 +235,12 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 			return number(func(v parquet.Value) float64 { return float64(v.Uint64()) }), nil
 		}
 		return number(func(v parquet.Value) float64 { return float64(v.Int64()) }), nil
+	case parquet.Int96: // timestamps of old: nanoseconds of a day, and its Julian number
+		return func(c *tableColumn, v parquet.Value, at int) error {
+			d := v.Int96()
+			t := unix(86400*(float64(d[2])-2440588) + 1e-9*float64(uint64(d[1])<<32|uint64(d[0])))
+			return c.instant(seconds(t), false, t.Format(time.RFC3339Nano), at)
+		}, nil
 	case parquet.Float:
 		return number(func(v parquet.Value) float64 { return float64(v.Float()) }), nil
 	case parquet.Double:
@@ -231,4 +251,32 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 		}, nil
 	}
 	return nil, fmt.Errorf("the column is of the type %v, which is not read", typ)
+}
+
+// instants adds dates or, with clock, times, which are stored in units of so many seconds. layout writes them as
+// levels.
+func instants(unit float64, layout string, clock bool) func(*tableColumn, parquet.Value, int) error {
+	return func(c *tableColumn, v parquet.Value, at int) error {
+		n := v.Int64()
+		if v.Kind() == parquet.Int32 {
+			n = int64(v.Int32())
+		}
+		per := int64(math.Round(1 / unit)) // 0 for days
+		s := float64(n) * unit
+		if per > 1 { // free of rounding in the seconds
+			s = float64(n/per) + float64(n%per)*unit
+		}
+		return c.instant(s, clock, unix(s).Format(layout), at)
+	}
+}
+
+// unitOf is the unit of a time in seconds.
+func unitOf(u format.TimeUnit) float64 {
+	switch u.Value.(type) {
+	case *format.MilliSeconds:
+		return 1e-3
+	case *format.MicroSeconds:
+		return 1e-6
+	}
+	return 1e-9
 }

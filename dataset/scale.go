@@ -70,6 +70,53 @@ func FitScaler(x rows.Matrix) *Scaler {
 	return s
 }
 
+// FitScaler returns the scaler of the features of s. Words of a column of texts have one scale, so that rare ones stay
+// rare, and are not centred: their mean square over all words and rows becomes 1, as that of other features is.
+func (s *Set) FitScaler() *Scaler {
+	sc := FitScaler(s.X)
+	if s.Schema == nil {
+		return sc
+	}
+	first := 0
+	for _, c := range s.Schema.Columns {
+		d := c.Width()
+		if c.Text != nil {
+			n, _ := s.Dims()
+			square := 0.0
+			for i := range n {
+				square += squares(s.X, i, first, first+d)
+			}
+			scale := math.Sqrt(square / (float64(n) * float64(d)))
+			if scale == 0 {
+				scale = 1
+			}
+			for j := first; j < first+d; j++ {
+				sc.Mean[j], sc.Scale[j] = 0, scale
+			}
+		}
+		first += d
+	}
+	return sc
+}
+
+// squares is the sum of squares of features from lo to hi−1 in row i.
+func squares(x rows.Matrix, i, lo, hi int) (sum float64) {
+	switch x := x.(type) {
+	case *rows.Dense:
+		for _, v := range x.Row(i)[lo:hi] {
+			sum += v * v
+		}
+	case *rows.CSR:
+		idx, val := x.Row(i)
+		for k, j := range idx {
+			if lo <= int(j) && int(j) < hi {
+				sum += val[k] * val[k]
+			}
+		}
+	}
+	return sum
+}
+
 // Apply returns a scaled copy of x, which has len(s.Mean) columns; of sparse x, Mean must be zero.
 func (s *Scaler) Apply(x rows.Matrix) rows.Matrix {
 	n, d := x.Dims()

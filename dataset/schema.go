@@ -13,6 +13,8 @@ import (
 const (
 	Numeric     = "numeric"     // one feature
 	Categorical = "categorical" // one feature per level, 1 where the cell is that level and 0 elsewhere
+	Text        = "text"        // one feature per word
+	Date        = "date"        // of a file; in a schema each DatePart of it is a column
 )
 
 // Column is a column of a table before it became features.
@@ -21,14 +23,21 @@ type Column struct {
 	Kind   string   `json:"kind"`             // Numeric or Categorical
 	Levels []string `json:"levels,omitempty"` // of a categorical column, sorted
 
-	Filling *Filling `json:"filling,omitempty"` // of missing cells; nil where these are errors
+	Filling  *Filling  `json:"filling,omitempty"`  // of missing cells; nil where these are errors
+	Notation *Notation `json:"notation,omitempty"` // of its numbers; nil for that of the file
+	Date     *DatePart `json:"date,omitempty"`     // which it is of a column of dates; nil for other columns
+
+	Text *Vectorizer `json:"text,omitempty"` // of a column of texts: the words
 }
 
-// width is the number of features that the column makes.
-func (c *Column) width() int {
+// Width is the number of features that the column makes.
+func (c *Column) Width() int {
 	d := 1
-	if c.Kind == Categorical {
+	switch {
+	case c.Kind == Categorical:
 		d = len(c.Levels)
+	case c.Text != nil:
+		d = len(c.Text.Words)
 	}
 	if c.Filling != nil && c.Filling.Indicator {
 		d++
@@ -51,12 +60,15 @@ type Schema struct {
 	Decimal   string   `json:"decimal,omitempty"`    // Options.Decimal, and Options.Thousands; "" where not given
 	Thousands string   `json:"thousands,omitempty"`
 
+	LabelNotation *Notation `json:"label_notation,omitempty"` // of a numeric label; nil for that of the file
+
 	Text *Vectorizer `json:"text,omitempty"` // of documents: the words; nil for other formats
 }
 
-// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column, "column
-// missing" where cells are filled in, the words of documents, and f1, f2, … (f0, f1, … with ZeroBased) for formats
-// without names. It returns nil for more than 1<<16 features without names; Set.FeatureName works for those too.
+// Features returns one name per feature: the column's name, "column=level" for a level of a categorical column,
+// "column: word" for a word of one of texts, "column missing" where cells are filled in, the words of documents, and
+// f1, f2, … (f0, f1, … with ZeroBased) for formats without names. It returns nil for more than 1<<16 features without
+// names; Set.FeatureName works for those too.
 func (s *Schema) Features() []string {
 	if s.Text != nil {
 		return s.Text.Words
@@ -66,8 +78,13 @@ func (s *Schema) Features() []string {
 	}
 	names := make([]string, 0, s.Width)
 	for _, c := range s.Columns {
-		if c.Kind != Categorical {
+		if c.Kind == Numeric {
 			names = append(names, c.Name)
+		}
+		if c.Text != nil {
+			for _, w := range c.Text.Words {
+				names = append(names, c.Name+": "+w)
+			}
 		}
 		for _, l := range c.Levels {
 			names = append(names, c.Name+"="+l)
@@ -99,7 +116,7 @@ func (s *Schema) unnamed(j int) string {
 func width(columns []Column) int {
 	d := 0
 	for i := range columns {
-		d += columns[i].width()
+		d += columns[i].Width()
 	}
 	return d
 }
@@ -125,13 +142,26 @@ func (s *Schema) Check() error {
 		switch {
 		case seen[c.Name]:
 			return fmt.Errorf("dataset: a schema has column %q twice", c.Name)
-		case c.Kind != Numeric && c.Kind != Categorical:
-			return fmt.Errorf("dataset: column %q of a schema is of kind %q, not %q or %q", c.Name, c.Kind, Numeric, Categorical)
-		case c.Kind == Numeric && c.Levels != nil:
-			return fmt.Errorf("dataset: the numeric column %q of a schema has levels", c.Name)
+		case c.Kind != Numeric && c.Kind != Categorical && c.Kind != Text:
+			return fmt.Errorf("dataset: column %q of a schema is of kind %q, not %q, %q or %q", c.Name, c.Kind, Numeric,
+				Categorical, Text)
+		case c.Kind != Categorical && c.Levels != nil:
+			return fmt.Errorf("dataset: the %s column %q of a schema has levels", c.Kind, c.Name)
+		case (c.Kind == Text) != (c.Text != nil):
+			return fmt.Errorf("dataset: the %s column %q of a schema has no words, or words", c.Kind, c.Name)
+		}
+		if c.Text != nil {
+			if err := c.Text.checkFitted(); err != nil {
+				return fmt.Errorf("dataset: column %q of a schema: %w", c.Name, err)
+			}
 		}
 		if f := c.Filling; f != nil && (c.Kind == Categorical) != slices.Contains(c.Levels, f.Level) {
 			return fmt.Errorf("dataset: a schema fills in %q in the %s column %q", f.Level, c.Kind, c.Name)
+		}
+		if d := c.Date; d != nil {
+			if err := d.check(c); err != nil {
+				return err
+			}
 		}
 		seen[c.Name] = true
 		if d := firstDuplicate(c.Levels); d != "" {
@@ -163,11 +193,11 @@ func (s *Schema) clone() *Schema {
 	return &c
 }
 
-// match finds the columns of Like among the names of a file's columns, in any order: of[k] is the place in
-// names of Columns[k]. skip says which of the file's are none, such as the label; line is for messages. A column too
-// few is an error; surplus are those too many.
-func (o *Options) match(file string, line int, names []string, skip []bool) (of, surplus []int, err error) {
-	columns := o.Like.Columns
+// match finds the columns, those that Like is made of, among the names of a file's columns, in any order: of[k] is the
+// place in names of columns[k]. skip says which of the file's are none, such as the label; line is for messages. A
+// column too few is an error; surplus are those too many.
+func (o *Options) match(file string, line int, columns []Column, names []string, skip []bool) (of, surplus []int,
+	err error) {
 	at := make(map[string]int, len(names))
 	var places []int // of columns that may be features
 	for i, n := range names {

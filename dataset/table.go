@@ -3,6 +3,7 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -44,15 +45,41 @@ type tableColumn struct {
 	kind   string // Numeric, Categorical, or "" while not known
 	fixed  bool   // kind is that of Options.Like or of the file, and stays
 	levels map[string]int
-	zero   bool    // unseen levels are allowed
-	asked  bool    // categorical because of Options.Categorical
-	byRow  bool    // places are rows, not lines
-	like   string  // what Options.Like is of
-	huge   float64 // first number beyond maxNumber, and its place
+	alias  map[string]int // codes of levels in another Unicode form
+	zero   bool           // unseen levels are allowed
+	asked  bool           // categorical because of Options.Categorical
+	byRow  bool           // places are rows, not lines
+	like   string         // what Options.Like is of
+	huge   float64        // first number beyond maxNumber, and its place
 	hugeAt int
 
-	notation         notation
+	numbers  bool     // a cell that is no number is an error
+	notation notation // of numbers, and that of the file
+	plain    notation
+	fitting  []notation // all that fit the cells so far; nil for notation alone
+	odd1     string     // the first number in another notation in an otherwise plain column, and its place
+	oddAt    int
+	word1    string // the first level that would be missing in a numeric column, and its place
+	wordAt   int
+
 	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
+
+	docs  [][]byte    // cells of a column of texts, whose values are their places
+	texts *Vectorizer // that they become
+	rows  *rows.CSR
+
+	describe *Description // to fill in; nil to read
+	problem  bool         // that ended the reading of the column
+	distinct bool         // it was that most cells are different
+	oddities []string
+
+	early     bool   // more cells follow when levels are read as numbers or dates
+	open      string // a date in which day and month may be each other, as they may be in all so far
+	dropDates bool   // dates are left out
+	dateOrder string
+	date      dateForm
+	from      *DatePart               // of a column that is made of one of dates
+	valueOf   func(v float64) float64 // what that makes of a date
 }
 
 // place sets line or row of e.
@@ -87,14 +114,27 @@ func (c *tableColumn) add(v float64) {
 }
 
 // text adds a cell of a text file; at is its line.
-func (c *tableColumn) text(cell string, at int) error {
+func (c *tableColumn) text(cell string, at int) error { return c.tolerate(c.addText(cell, at)) }
+
+func (c *tableColumn) addText(cell string, at int) error {
 	if c.keep {
 		c.rowNames = append(c.rowNames, strings.Clone(cell))
 	}
 	if c.drop {
 		return nil
 	}
-	if c.kind != Categorical {
+	if c.kind == Date && c.dropDates {
+		c.add(0)
+		return nil
+	}
+	if c.kind == Date {
+		if c.settle(cell) {
+			if v, ok := c.date.read(cell); ok {
+				c.add(v)
+				return nil
+			}
+		}
+	} else if c.kind != Categorical && c.kind != Text {
 		if v, ok := c.parse(cell, at); ok {
 			return c.numeric(v, at)
 		}
@@ -102,15 +142,27 @@ func (c *tableColumn) text(cell string, at int) error {
 	if !utf8.ValidString(cell) {
 		return c.place(&Error{Err: fmt.Errorf("the cell %s is not UTF-8 text", quote(cell)), Hint: hintUTF8}, at)
 	}
+	if c.kind == Text {
+		if err := checkDocument([]byte(cell)); err != nil {
+			return c.place(&Error{Err: fmt.Errorf("the text %s %w", quote(cell), err), Hint: hintUTF8}, at)
+		}
+		c.document(cell)
+		return nil
+	}
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
 		c.hole(cell, at)
 		return nil
 	}
 	if c.kind == Categorical {
-		if _, known := c.levels[cell]; c.fixed && !known && isMissing(cell) {
-			c.hole(cell, at)
-			return nil
+		if isMissing(cell) {
+			if _, known := c.levels[cell]; c.fixed && !known {
+				c.hole(cell, at)
+				return nil
+			}
+			if c.wordAt == 0 {
+				c.word1, c.wordAt = strings.Clone(cell), at
+			}
 		}
 		return c.level(cell, at)
 	}
@@ -118,7 +170,20 @@ func (c *tableColumn) text(cell string, at int) error {
 		c.hole(cell, at)
 		return nil
 	}
-	if c.fixed {
+	if c.kind == Date {
+		return c.notDate(cell, at)
+	}
+	d, dressed := undress(cell)
+	dressed = dressed && d.isNumber() && !c.fixed
+	if dressed && d.unit == "" && d.brackets && !c.notation.brackets { // plain numbers may be in front
+		c.notation.brackets = true
+		if v, _, ok := c.notation.number(cell); ok {
+			c.odd1, c.oddAt = strings.Clone(cell), at
+			return c.numeric(v, at)
+		}
+		c.notation.brackets = false
+	}
+	if c.fixed || c.numbers && !dressed {
 		if c.label {
 			return c.place(&Error{Err: fmt.Errorf("the label %s is not a number", quote(cell)),
 				Hint: "give a number, or train a model for classes"}, at)
@@ -135,22 +200,32 @@ func (c *tableColumn) text(cell string, at int) error {
 // parse reads a number in the notation of the file, or a plain one.
 func (c *tableColumn) parse(cell string, at int) (v float64, ok bool) {
 	if c.notation == (notation{}) {
-		return parseFloat(cell)
-	}
-	if v, ok = c.notation.parse(cell); ok {
-		if c.commaAt == 0 {
-			c.commaAt = at
+		if v, ok = parseFloat(cell); ok {
+			return v, ok
 		}
-		return v, true
 	}
-	if v, ok = parseFloat(cell); ok && c.notation.confuses(cell) && c.pointAt == 0 {
+	if c.fitting != nil {
+		return c.narrow(cell)
+	}
+	v, foreign, ok := c.notation.number(cell)
+	switch {
+	case !ok:
+		return v, ok
+	case foreign && c.commaAt == 0:
+		c.commaAt = at
+	case !foreign && c.pointAt == 0 && c.notation.confuses(cell):
 		c.pointAt = at
+	}
+	if c.oddAt == 0 && c.notation == c.plain && strings.Contains(cell, minus) {
+		c.odd1, c.oddAt = strings.Clone(cell), at
 	}
 	return v, ok
 }
 
 // number adds a cell of a file that stores numbers; at is its row.
-func (c *tableColumn) number(v float64, at int) error {
+func (c *tableColumn) number(v float64, at int) error { return c.tolerate(c.addNumber(v, at)) }
+
+func (c *tableColumn) addNumber(v float64, at int) error {
 	switch {
 	case c.drop:
 		if c.keep {
@@ -162,6 +237,11 @@ func (c *tableColumn) number(v float64, at int) error {
 		return nil
 	case c.kind == Categorical:
 		return c.level(formatNumber(v), at)
+	case c.kind == Date:
+		return c.notDate(formatNumber(v), at)
+	case c.kind == Text:
+		c.document(formatNumber(v))
+		return nil
 	}
 	return c.numeric(v, at)
 }
@@ -189,6 +269,12 @@ func (c *tableColumn) tooLarge() error {
 
 // numberHint is the remedy for a cell that should be a number.
 func (c *tableColumn) numberHint(cell string) string {
+	if u := c.notation.unit; u != "" {
+		if d, ok := undress(cell); ok && d.unit == u && d.isNumber() {
+			return notationFlags(d.number)
+		}
+		return fmt.Sprintf("numbers of this column are written with %s; write all of them so", u)
+	}
 	if flags := notationFlags(cell); flags != "" {
 		return flags
 	}
@@ -227,14 +313,15 @@ func (c *tableColumn) categorise(cell string, at int) error {
 func (c *tableColumn) tooMany() error {
 	if c.asked {
 		return c.place(&Error{Err: fmt.Errorf("more than %d different values", maxLevels),
-			Hint: "it looks like an identifier or free text: leave the column out"}, 0)
+			Hint: "it looks like an identifier or free text: " + c.leaveHint()}, 0)
 	}
 	if err := c.slip(); err != nil {
 		return err
 	}
+	c.distinct = true
 	e := &Error{Err: fmt.Errorf("more than %d different values, of which some are not numbers, such as %s",
-		maxLevels, quote(c.text1)), Hint: "it looks like an identifier or free text: leave the column out, or " +
-		c.numberHint(c.text1)}
+		maxLevels, quote(c.text1)), Hint: "it looks like an identifier or free text: " + c.leaveHint() +
+		", or " + c.numberHint(c.text1)}
 	if c.label {
 		e.Err = fmt.Errorf("the label has more than %d different values, of which some are not numbers, such as %s",
 			maxLevels, quote(c.text1))
@@ -243,22 +330,55 @@ func (c *tableColumn) tooMany() error {
 	return c.place(e, c.line1)
 }
 
+// leaveHint is what to do about a column of cells that are all different.
+func (c *tableColumn) leaveHint() string {
+	return "give " + columnFlag("drop", c.name) + " to remove the column, --id to have it beside predictions, --text to " +
+		"take its words"
+}
+
 // level adds a cell of a categorical column. A cell that reads as a number is the level of that number's
 // shortest form: 1, 1.0 and 01 are one level.
 func (c *tableColumn) level(cell string, at int) error {
 	name := cell
 	k, ok := c.levels[name]
 	if !ok {
+		if k, ok = c.alias[name]; ok {
+			c.add(float64(k))
+			return nil
+		}
+	}
+	if !ok {
 		if v, isNumber := c.parse(cell, at); isNumber {
 			name = formatNumber(v)
 			k, ok = c.levels[name]
 		}
 	}
+	if form, changed := composed(cell); changed {
+		if err := c.level(form, at); err != nil {
+			return err
+		}
+		if c.alias == nil {
+			c.alias = make(map[string]int)
+		}
+		if last := c.blocks[len(c.blocks)-1]; c.kind == Categorical {
+			c.alias[strings.Clone(cell)] = int(last[len(last)-1])
+		}
+		return nil
+	}
 	if !ok {
 		switch {
 		case !c.fixed:
 			if k = len(c.levels); k == maxLevels {
-				return c.tooMany()
+				c.early = true
+				done, err := c.reread()
+				if err != nil {
+					return err
+				}
+				if !done {
+					return c.tooMany()
+				}
+				c.fixed = true // there is no going back
+				return c.addText(cell, at)
 			}
 			c.levels[strings.Clone(name)] = k
 		case c.label:
@@ -286,7 +406,21 @@ func (c *tableColumn) names() []string {
 
 // finish settles the kind and sorts the levels.
 func (c *tableColumn) finish() error {
+	if c.open != "" && !c.drop {
+		c.early = false
+		m, _ := parseMoment(c.open)
+		_, err := c.orderOf([]moment{m}, c.open)
+		return err
+	}
 	if c.drop || c.fixed {
+		return nil
+	}
+	if c.kind == Categorical {
+		if _, err := c.reread(); err != nil {
+			return err
+		}
+	}
+	if c.kind == Date {
 		return nil
 	}
 	if c.kind != Categorical {
@@ -319,6 +453,23 @@ func (c *tableColumn) finish() error {
 	return nil
 }
 
+// reread makes numbers of a column that became categorical by its cells, if these can be read as such. It is an error
+// if only some can.
+func (c *tableColumn) reread() (done bool, err error) {
+	if c.asked {
+		return false, nil
+	}
+	if c.oddAt > 0 {
+		return false, c.place(&Error{Err: fmt.Errorf("%s is a number in another notation, and %s, in the same column, is "+
+			"none", quote(c.odd1), quote(c.text1)), Hint: "write all cells of the column alike, or " + orLevels}, c.oddAt)
+	}
+	names := c.names()
+	if done, err = c.dressed(names); done || err != nil {
+		return done, err
+	}
+	return c.dates(names)
+}
+
 // suspect is an error if a column that became categorical by its cells should not be one.
 func (c *tableColumn) suspect() error {
 	if c.asked {
@@ -333,9 +484,9 @@ func (c *tableColumn) suspect() error {
 	if c.n < 20 || 2*len(c.levels) <= c.n {
 		return nil
 	}
+	c.distinct = true
 	e := &Error{Err: fmt.Errorf("%d rows have %d different values, such as %s: it looks like an identifier or free text",
-		c.n, len(c.levels), quote(c.text1)), Hint: "remove the column, " +
-		"or give --categorical with its name if its values are levels"}
+		c.n, len(c.levels), quote(c.text1)), Hint: c.leaveHint() + ", or --categorical if its values are levels"}
 	if c.label {
 		e.Err = fmt.Errorf("%d rows have %d different labels, such as %s: these are no classes",
 			c.n, len(c.levels), quote(c.text1))
@@ -344,30 +495,42 @@ func (c *tableColumn) suspect() error {
 	return c.place(e, c.line1)
 }
 
-// foreign is an error if all cells that are no plain numbers are numbers in another notation.
+// foreign is an error if cells that are no plain numbers are numbers in another notation, all of them or most levels.
 func (c *tableColumn) foreign() error {
-	example, flags := "", ""
+	example, flags, word := "", "", ""
+	numbers, words := 0, 0
 	for _, name := range c.names() {
-		if _, plain := parseFloat(name); plain || isMissing(name) {
+		if isMissing(name) {
+			continue
+		}
+		if _, plain := parseFloat(name); plain {
+			numbers++
 			continue
 		}
 		f := notationFlags(name)
 		if f == "" {
-			return nil
+			word = name
+			words++
+			continue
 		}
+		numbers++
 		if flags == "" || strings.Count(f, " or ") < strings.Count(flags, " or ") { // it leaves less doubt
 			example, flags = name, f
 		}
 	}
-	if flags == "" {
+	if flags == "" || 3*words > numbers {
 		return nil
 	}
 	what := "the value"
 	if c.label {
 		what = "the label"
 	}
-	return c.place(&Error{Err: fmt.Errorf("%s %s is a number in another notation", what, quote(example)),
-		Hint: flags + "; or give --categorical with the column's name if its values are levels"}, c.line1)
+	what = fmt.Sprintf("%s %s is a number in another notation", what, quote(example))
+	if words > 0 {
+		what += fmt.Sprintf(", and %s, in the same column, is none", quote(word))
+	}
+	return c.place(&Error{Err: errors.New(what), Hint: flags + "; or give --categorical with the column's name if its " +
+		"values are levels"}, c.line1)
 }
 
 // slip is an error if nearly all cells are numbers, so that the first other one looks like a slip.
@@ -418,6 +581,7 @@ type table struct {
 	how     string // it was chosen
 	indices []index
 	notes   []string
+	forms   forms
 	of      []int // places of the feature columns, in the order of features
 	n       int
 }
@@ -426,6 +590,13 @@ type table struct {
 func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
+
+// How a label was chosen.
+const (
+	labelAsked = "which was asked for"
+	labelNamed = "chosen for its name"
+	labelLast  = "chosen as the last"
+)
 
 // labelNames are the names that mark a label column.
 var labelNames = []string{"label", "target", "class", "y"}
@@ -447,12 +618,19 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		return nil, errColumns
 	}
 	t := &table{file: file, format: format, label: -1, indices: indices}
+	names = t.forms.compose(names)
+	if d := firstDuplicate(names); t.forms.n > 0 && d != "" {
+		return nil, &Error{File: file, Line: line, Column: d, Err: errors.New("two columns have this name, in different " +
+			"Unicode forms"), Hint: "give each column a name of its own"}
+	}
+	o.compose()
 	if indices == nil {
 		t.indices = make([]index, len(names))
 	}
 	for _, n := range names {
 		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
-			like: o.likeName(), notation: o.notation()})
+			like: o.likeName(), notation: o.notation(), plain: o.notation(),
+			describe: o.describe, dateOrder: o.DateOrder, dropDates: o.Dates == DropDates && o.Like == nil})
 	}
 	if o.Like == nil {
 		for _, n := range o.Categorical {
@@ -467,6 +645,15 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	}
 	if err := t.nameRows(line, names, &o); err != nil {
 		return nil, err
+	}
+	if o.Like == nil {
+		for _, n := range o.Texts {
+			c := t.columns[slices.Index(names, n)]
+			c.kind, c.fixed, c.texts = Text, true, &Vectorizer{Weight: TFIDF}
+			if o.Text != nil {
+				*c.texts = *o.Text
+			}
+		}
 	}
 	want := o.Label
 	if want == "" && o.Like != nil {
@@ -489,18 +676,26 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		}
 	} else if !o.NoLabel {
 		if err := t.guessLabel(line, names, o.Drop, o.OptionalLabel); err != nil {
-			return nil, err
+			if o.describe == nil || o.describe.problem(err) != nil {
+				return nil, err
+			}
 		}
 	}
 	if o.Label != "" && t.label >= 0 {
-		t.how = "which was asked for"
+		t.how = labelAsked
 	}
 	if t.label >= 0 {
 		c := t.columns[t.label]
 		c.label = true
+		if c.kind == Text {
+			return nil, &Error{File: file, Line: line, Column: c.name, Err: errors.New("the label cannot be a text"),
+				Hint: "choose another label with --label"}
+		}
 		switch {
 		case o.NoLabel:
 			c.drop = true
+		case o.Target == NumericTarget && o.Like == nil:
+			c.numbers = true
 		case o.Target == NumericTarget:
 			c.kind, c.fixed = Numeric, true
 		case o.Like != nil && o.Like.Classes != nil:
@@ -512,34 +707,44 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		case o.Like != nil && o.Target == AutoTarget:
 			c.kind, c.fixed = Numeric, true
 		}
+		if o.Like != nil {
+			c.notation = notationOf(o.Like.LabelNotation, c.notation)
+		}
 	}
 	switch {
 	case o.Like != nil && o.Like.Columns != nil:
 		var err error
+		columns := o.Like.sources()
 		skip := make([]bool, len(names))
 		for j, c := range t.columns {
-			known := slices.ContainsFunc(o.Like.Columns, func(l Column) bool { return l.Name == c.name })
+			known := slices.ContainsFunc(columns, func(l Column) bool { return l.Name == c.name })
 			skip[j] = j == t.label || j == t.id || t.indices[j] != noIndex && !known
 			c.drop = c.drop || skip[j] && j != t.label
 		}
 		var surplus []int
-		if t.of, surplus, err = o.match(file, line, names, skip); err != nil {
+		if t.of, surplus, err = o.match(file, line, columns, names, skip); err != nil {
 			return nil, err
 		}
 		var left []string
 		for _, j := range surplus {
 			t.columns[j].drop = true
-			left = append(left, names[j])
+			if o.Only == nil && !slices.Contains(o.Drop, names[j]) { // who asked for it knows
+				left = append(left, names[j])
+			}
 		}
 		if left != nil {
 			t.note("Columns that %s has not are left out: %s.", o.likeName(), listNames(left))
 		}
 		for k, j := range t.of {
 			c := t.columns[j]
-			c.fixed, c.kind, c.filling = true, o.Like.Columns[k].Kind, o.Like.Columns[k].Filling
+			c.fixed, c.kind, c.filling = true, columns[k].Kind, columns[k].Filling
+			c.notation, c.texts = notationOf(columns[k].Notation, c.notation), columns[k].Text
+			if d := columns[k].Date; d != nil {
+				c.date = dateForm{d.Order, d.Zone, d.Clock}
+			}
 			if c.kind == Categorical {
 				c.levels = make(map[string]int)
-				for l, n := range o.Like.Columns[k].Levels {
+				for l, n := range columns[k].Levels {
 					c.levels[n] = l
 				}
 			}
@@ -548,10 +753,11 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		for j, c := range t.columns {
 			switch {
 			case j == t.label, j == t.id:
-			case slices.Contains(o.Drop, c.name), o.Only != nil && !slices.Contains(o.Only, c.name):
+			case slices.Contains(o.Drop, c.name), o.Only != nil && !slices.Contains(o.Only, c.name) && c.kind != Text:
 				c.drop = true
 			case t.indices[j] == declared:
 				c.drop = true
+				c.odd("pandas' index")
 				t.note("The column %s is what pandas calls an index, and no feature.", quote(c.name))
 			default:
 				t.of = append(t.of, j)
@@ -586,7 +792,7 @@ func (t *table) nameRows(line int, names []string, o *Options) error {
 		id = o.Like.ID
 	}
 	if o.Like == nil {
-		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only) {
+		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only, o.Texts) {
 			if c != "" && !slices.Contains(names, c) {
 				return &Error{File: t.file, Line: line, Err: fmt.Errorf("there is no column %q", c),
 					Hint: columnsHint(c, names)}
@@ -629,7 +835,7 @@ func (t *table) guessLabel(line int, names, drop []string, optional bool) error 
 		return &Error{File: t.file, Line: line, Err: fmt.Errorf("columns %s and %s both have the name of a label",
 			quote(names[called[0]]), quote(names[called[1]])), Hint: choices(called...)}
 	case len(called) == 1:
-		t.label, t.how = called[0], "chosen for its name"
+		t.label, t.how = called[0], labelNamed
 		// What is called so may well be a feature: the class of a ship's passenger, a length along an axis.
 		certain := strings.EqualFold(names[t.label], "label") || strings.EqualFold(names[t.label], "target")
 		if !certain && t.label != last && !optional {
@@ -641,7 +847,7 @@ func (t *table) guessLabel(line int, names, drop []string, optional bool) error 
 		if t.label = last; last < 0 {
 			t.label = len(names) - 1
 		}
-		t.how = "chosen as the last"
+		t.how = labelLast
 	}
 	return nil
 }
@@ -656,6 +862,7 @@ func (t *table) leaveOutIndices() {
 		}
 		c.drop = true
 		left--
+		c.odd("numbers the rows")
 		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.",
 			j+1)
 		return true
@@ -679,24 +886,56 @@ func (c *tableColumn) numbersRows() bool {
 	return true
 }
 
+// schemaColumn is column j as a schema has it.
+func (t *table) schemaColumn(j int) Column {
+	c := t.columns[j]
+	s := Column{Name: c.name, Kind: c.kind, Filling: c.filling, Notation: c.notation.stored(c.plain), Date: c.from,
+		Text: c.texts}
+	if c.kind == Categorical {
+		s.Levels = c.names()
+	}
+	return s
+}
+
 // set makes a set of the table, whose blocks it gives up.
 func (t *table) set(o Options) (*Set, error) {
 	if t.n == 0 {
 		return nil, noRows(t.file)
 	}
 	for _, c := range t.columns {
-		if err := c.finish(); err != nil {
+		for _, form := range slices.Sorted(maps.Keys(c.alias)) {
+			t.forms.add(form)
+		}
+		if err := c.tolerate(c.finish()); err != nil {
 			return nil, err
 		}
 	}
+	if note := t.forms.note(); note != "" {
+		t.note("%s", note)
+	}
 	if o.Like == nil {
 		t.leaveOutIndices()
+		t.noteNotations()
+		if o.Dates == DropDates {
+			if err := t.leaveOutDates(); err != nil && (o.describe == nil || o.describe.problem(err) != nil) {
+				return nil, err
+			}
+		}
 	}
-	if err := t.fillHoles(&o); err != nil {
-		return nil, err
+	if o.describe != nil {
+		t.describe(o.describe)
+	}
+	for _, step := range []func(*Options) error{t.fillHoles, t.divideDates, t.countWords} {
+		err := step(&o)
+		if err != nil && o.describe != nil {
+			err = o.describe.problem(err)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
-		Thousands: character(o.Thousands)}, Notes: t.notes}
+		Thousands: character(o.Thousands)}}
 	if t.label >= 0 {
 		s.LabelHow = t.how
 	}
@@ -710,20 +949,58 @@ func (t *table) set(o Options) (*Set, error) {
 		s.Schema = o.Like.clone()
 	} else {
 		for _, j := range t.of {
-			c := Column{Name: t.columns[j].name, Kind: t.columns[j].kind}
-			if c.Kind == Categorical {
-				c.Levels = t.columns[j].names()
-			}
-			c.Filling = t.columns[j].filling
-			s.Schema.Columns = append(s.Schema.Columns, c)
+			s.Schema.Columns = append(s.Schema.Columns, t.schemaColumn(j))
 		}
 		s.Schema.Width = width(s.Schema.Columns)
 		if t.label >= 0 {
 			s.Schema.Label = t.columns[t.label].name
+			s.Schema.LabelNotation = t.columns[t.label].notation.stored(t.columns[t.label].plain)
 		}
+	}
+	told := false // the label of each row
+	if t.label >= 0 && !t.columns[t.label].drop {
+		c := t.columns[t.label]
+		s.Y = make([]float64, 0, t.n)
+		holes := false // as there are where a table is described
+		for _, b := range c.blocks {
+			for _, v := range b {
+				if c.isHole(v) {
+					holes = true
+				} else {
+					s.Y = append(s.Y, v)
+				}
+			}
+		}
+		told = !holes
+		if c.kind == Categorical {
+			if o.Like != nil && o.Like.Classes != nil {
+				s.Classes = s.Schema.Classes
+			} else {
+				s.setClasses(c.names())
+			}
+		} else if o.Target == ClassTarget {
+			if err := s.AsClasses(); err != nil {
+				return nil, asError(t.file, err)
+			}
+		}
+	}
+	if o.Like == nil {
+		y := s.Y
+		if !told {
+			y = nil
+		}
+		t.noteOddities(y, s.Classes != nil || o.Target != NumericTarget && s.GuessTask() != "ridge")
+	}
+	if s.Notes = t.notes; o.describe != nil {
+		t.describeRest(o.describe)
+		return s, nil
 	}
 	nnz := 0
 	for _, j := range t.of {
+		if w := t.columns[j].rows; w != nil {
+			nnz += len(w.Val)
+			continue
+		}
 		for _, b := range t.columns[j].blocks {
 			for _, v := range b {
 				if v != 0 || t.columns[j].kind == Categorical {
@@ -742,30 +1019,19 @@ func (t *table) set(o Options) (*Set, error) {
 	} else {
 		s.X = t.dense(d)
 	}
-	if t.label >= 0 && !t.columns[t.label].drop {
-		c := t.columns[t.label]
-		s.Y = make([]float64, 0, t.n)
-		for _, b := range c.blocks {
-			s.Y = append(s.Y, b...)
-		}
-		if c.kind == Categorical {
-			if o.Like != nil && o.Like.Classes != nil {
-				s.Classes = s.Schema.Classes
-			} else {
-				s.setClasses(c.names())
-			}
-		} else if o.Target == ClassTarget {
-			if err := s.AsClasses(); err != nil {
-				return nil, asError(t.file, err)
-			}
-		}
-	}
 	return s, nil
 }
 
 // features calls set with the values that are not zero of the features that cell v of c becomes, counted from the
 // column's first, and returns how many features it has.
 func (c *tableColumn) features(v float64, set func(feature int, value float64)) int {
+	if c.rows != nil {
+		idx, val := c.rows.Row(int(v))
+		for k, j := range idx {
+			set(int(j), val[k])
+		}
+		return c.rows.D
+	}
 	hole := c.isHole(v)
 	if hole {
 		v = c.fill

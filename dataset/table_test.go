@@ -31,7 +31,7 @@ func TestNotations(t *testing.T) {
 		{[]string{"12,573", "104,900", "8"}, "--decimal , to read it as 12.573 or --thousands , to read it as 12573",
 			notation{thousands: ','}, []float64{12573, 104900, 8}},
 		{[]string{"1.234,5", "0,5", "2.000.000,25"}, "--decimal , --thousands . to read it as 1234.5",
-			notation{',', '.'}, []float64{1234.5, .5, 2000000.25}},
+			notation{decimal: ',', thousands: '.'}, []float64{1234.5, .5, 2000000.25}},
 		{[]string{"1 234", "5", "10\u00a0000"}, `--thousands " "`, notation{thousands: ' '}, []float64{1234, 5, 10000}},
 		{[]string{"1'234.5", "5", "10'000"}, `--thousands "'"`, notation{thousands: '\''}, []float64{1234.5, 5, 10000}},
 	} {
@@ -132,7 +132,7 @@ func TestRowNumbers(t *testing.T) {
 		{",a,y\n0,5,1\n1,6,0\n", []string{"a"}, true},
 		{"Unnamed: 0,a,y\n7,5,1\n3,6,0\n9,5,1\n", []string{"a"}, true},
 		{",a,y\n.5,5,1\n1,6,0\n", []string{"column1", "a"}, false},
-		{",a,y\n1,5,1\n1,6,0\n", []string{"column1", "a"}, false},
+		{",a,y\n1,5,1\n1,6,0\n2,7,1\n", []string{"column1", "a"}, false},
 		{",y\n0,1\n1,0\n", []string{"column1"}, false},
 		{"id,a,y\n0,5,1\n1,6,0\n", []string{"id", "a"}, false},
 	} {

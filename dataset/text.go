@@ -331,6 +331,7 @@ func (l *listing) add(at string, folder bool, text func() ([]byte, error)) {
 		return
 	}
 	class, rest, inClass := strings.Cut(at, "/")
+	class, _ = composed(class)
 	switch {
 	case !inClass && !folder:
 		l.outside = append(l.outside, document{path: at, text: text})
@@ -403,7 +404,8 @@ func (o *Options) checkText(name string) error {
 	switch {
 	case o.Like != nil && o.Like.Text == nil:
 		return fail(name, o.likeHint(), "these are documents, and %s is of a table", o.likeName())
-	case o.Label != "" || o.Labels != "" || o.ZeroBased || o.NoHeader || len(o.Categorical) > 0 && o.Like == nil:
+	case o.Label != "" || o.Labels != "" || o.ZeroBased || o.NoHeader ||
+		len(o.Categorical)+len(o.Texts) > 0 && o.Like == nil:
 		return fail(name, "leave out what is said about columns", "documents have no columns: their folders are the labels")
 	case o.Target == NumericTarget:
 		return fail(name, "choose a model of classes (logistic, softmax)", "the labels are folders, which are classes and "+

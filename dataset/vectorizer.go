@@ -366,3 +366,42 @@ func checkDocument(doc []byte) error {
 	}
 	return nil
 }
+
+// document adds a cell of a column of texts.
+func (c *tableColumn) document(cell string) {
+	c.add(float64(len(c.docs)))
+	c.docs = append(c.docs, []byte(cell))
+}
+
+// countWords makes rows of words of the columns of texts.
+func (t *table) countWords(o *Options) error {
+	for _, j := range t.of {
+		c := t.columns[j]
+		if c.kind != Text {
+			continue
+		}
+		docs := make([][]byte, 0, c.n) // of the rows that are left
+		for _, b := range c.blocks {
+			for i, v := range b {
+				b[i] = float64(len(docs))
+				docs = append(docs, c.docs[int(v)])
+			}
+		}
+		c.docs = nil
+		if o.Like != nil {
+			if c.rows = c.texts.Transform(docs); len(c.rows.Val) == 0 {
+				t.note("No text in %s has a word that %s knows.", quote(c.name), o.likeName())
+			}
+			continue
+		}
+		if err := c.texts.check(); err != nil {
+			return &Error{File: t.file, Err: err}
+		}
+		if c.rows = c.texts.Fit(docs); len(c.texts.Words) == 0 {
+			return &Error{File: t.file, Column: c.name, Err: errors.New("the texts have no words"),
+				Hint: "a word has two letters or digits at least, and is in the least number of texts that is asked for"}
+		}
+		t.note("The column %s holds texts, which become %d words.", quote(c.name), len(c.texts.Words))
+	}
+	return nil
+}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,4 +108,74 @@ func TestVectorizerAnyProcs(t *testing.T) {
 	if !cmp.Equal(v1, v7) || !cmp.Equal(x1, x7) || len(v1.Words) == 0 {
 		t.Error("the result depends on GOMAXPROCS")
 	}
+}
+
+// Columns of texts become words beside the other columns, and later files become the same ones.
+func TestTextColumns(t *testing.T) {
+	const text = "review,stars,y\n\"Good food, good wine\",4,p\nbad,1,q\n,3,q\n\"the food, cold\",2,q\n"
+	for _, storage := range []Storage{Dense, Sparse} {
+		o := Options{Texts: []string{"review"}, Text: &Vectorizer{NoNorm: true}, Storage: storage}
+		s := readString(t, "f.csv", text, o)
+		names := []string{"review: bad", "review: cold", "review: food", "review: good", "review: the", "review: wine",
+			"stars"}
+		want := [][]float64{{0, 0, 1, 2, 0, 1, 4}, {1, 0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 3}, {0, 1, 1, 0, 1, 0, 2}}
+		if d := cmp.Diff(names, s.Features) + cmp.Diff(want, values(s)); d != "" {
+			t.Error(d)
+		}
+		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "6 words") {
+			t.Errorf("%q", s.Notes)
+		}
+		like := stored(t, s.Schema)
+		u := readString(t, "u.csv", "stars,review\n5,bad wine list\n", Options{Like: like, OptionalLabel: true})
+		if d := cmp.Diff([][]float64{{1, 0, 0, 0, 0, 1, 5}}, values(u)); d != "" {
+			t.Error(d)
+		}
+		u = readString(t, "u.csv", "stars,review\n5,nothing\n", Options{Like: like, OptionalLabel: true})
+		if len(u.Notes) != 1 || !strings.Contains(u.Notes[0], "No text") {
+			t.Errorf("%q", u.Notes)
+		}
+		// Words share a scale, with which their mean square is one, and keep their zeros.
+		sc := s.FitScaler()
+		sum := 0.0
+		for _, row := range values(s) {
+			for j, v := range row[:6] {
+				sum += v * v / sc.Scale[j] / sc.Scale[j]
+			}
+		}
+		if math.Abs(sum-4*6) > 1e-12 || sc.Scale[0] != sc.Scale[5] || sc.Mean[3] != 0 || sc.Scale[6] == sc.Scale[0] {
+			t.Errorf("%v, sum %v", sc, sum)
+		}
+	}
+	// Rows that are left out leave no words; the default is tf-idf of unit length.
+	s := readString(t, "f.csv", "review,stars,y\none two,,p\ntwo three,1,q\nthree,2,p\n", Options{
+		Texts: []string{"review"}, Missing: DropMissing})
+	if d := cmp.Diff([]string{"three", "two"}, s.Schema.Columns[0].Text.Words); d != "" ||
+		s.Schema.Columns[0].Text.Weight != TFIDF || values(s)[1][0] != 1 {
+		t.Errorf("%s %v", d, values(s))
+	}
+	s = readString(t, "f.csv", text, Options{Texts: []string{"review"}, Only: []string{"stars"}})
+	if _, d := s.Dims(); d != 7 {
+		t.Errorf("%q", s.Features)
+	}
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Texts: []string{"view"}}, `no column "view"`},
+		{Options{Texts: []string{"y"}}, "the label cannot be a text"},
+		{Options{Texts: []string{"review", "stars"}}, "no words"},
+		{Options{Text: &Vectorizer{}}, "name columns of texts"},
+	} {
+		_, err := ReadFrom(t.Context(), strings.NewReader(text), "f.csv", c.o)
+		wantError(t, err, "f.csv", c.want)
+	}
+	_, err := ReadFrom(t.Context(), strings.NewReader("1 1:2\n"), "f.svm", Options{Texts: []string{"a"}})
+	wantError(t, err, "f.svm", "have no names")
+	var all strings.Builder
+	all.WriteString("review,y\n")
+	for i := range 30 {
+		fmt.Fprintf(&all, "word number %d,%d\n", i, i%2)
+	}
+	_, err = ReadFrom(t.Context(), strings.NewReader(all.String()), "f.csv", Options{})
+	wantError(t, err, `column "review"`, "free text", "--drop review", "--text")
 }

@@ -135,7 +135,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	tables := !f.schema.Prepared()
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
 	if o.Scale == On || o.Scale == Auto && tables {
-		f.scaler = dataset.FitScaler(train.X)
+		f.scaler = train.FitScaler()
 	}
 	if f.loss.standardise {
 		f.standardise(train.Y)

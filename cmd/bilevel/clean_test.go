@@ -202,7 +202,7 @@ func TestCleanWrong(t *testing.T) {
 		{"--max-time 0s", "time"},
 		{"--scale much", "much"},
 		{"--label y", "--train"},
-		{"--text count", "folder"},
+		{"--words count", "folder"},
 		{"--out file", "file"},
 		{"--unknown", "unknown"},
 		{"good.csv", "--train"},

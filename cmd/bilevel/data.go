@@ -22,14 +22,14 @@ func newDataCommand() *cobra.Command {
 	var o dataset.GetOptions
 	c := &cobra.Command{
 		Use:   "data",
-		Short: "List, download and locate public data sets",
+		Short: "Describe files; list, download and locate public data sets",
 		Long: `Sets are looked up in the folder --data (or the environment variable BILEVEL_DATA), in a folder of the
 set's name, then in the user's cache; what is in neither is downloaded into the cache and checked.`,
 		Example: `  bilevel data list
   bilevel data get ijcnn1`,
 	}
 	c.PersistentFlags().StringVar(&o.DataDir, "data", "", "folder with copies of sets, used first (default $BILEVEL_DATA)")
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(newDescribeCommand(), &cobra.Command{
 		Use:     "list",
 		Short:   "List the public sets and where they are found",
 		Example: `  bilevel data list`,

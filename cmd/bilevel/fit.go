@@ -70,30 +70,9 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringVar(&f.set, "set", "", "an embedded set ("+embedded+") or a public one (see bilevel data list)")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 
-	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else "+
-		"the last)")
-	p.StringVar(&f.read.Labels, "labels", "", "file of the labels of --train, where it is NPY or IDX without them")
-	p.StringVar(&f.read.Format, "format", "", formats)
-	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
-	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
-	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
-	p.StringVar(&f.read.ID, "id", "", "column that names the rows: it is no feature, and stands beside predictions and "+
-		"weights")
-	p.StringSliceVar(&f.read.Drop, "drop", nil, "columns (NAME,...) to leave out")
-	p.StringSliceVar(&f.read.Only, "only", nil, "columns (NAME,...) to take for features, and no others")
+	f.registerReading(p)
 	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for "+
 		"none of the levels")
-	p.StringVar((*string)(&f.read.Missing), "missing", "",
-		"rows with missing cells: drop leaves them out, impute fills in "+
-			"medians and most frequent levels and marks them (default an error)")
-	p.Var((*character)(&f.read.Decimal), "decimal", "decimal separator of numbers in CSV or TSV: a point or a comma "+
-		"(default point)")
-	p.Var((*character)(&f.read.Thousands), "thousands", "what stands between groups of three digits (default nothing)")
-	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
-		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
-	p.StringVar((*string)(&f.text.Weight), "text", "",
-		"weight of a word in a folder of texts: "+oneOf(dataset.Weights())+" (default count); rows get unit length")
-	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
 
 	own()
 	p.StringVar(&f.method, "method", "auto", "how "+what+" are learned: auto or one of the names above")
@@ -109,6 +88,37 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringVar(&f.out, "out", out, "folder for "+files)
 	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
 	p.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
+}
+
+// registerReading registers the flags of how a file is read.
+func (f *fitFlags) registerReading(p *pflag.FlagSet) {
+	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else "+
+		"the last)")
+	p.StringVar(&f.read.Labels, "labels", "", "file of the labels of --train, where it is NPY or IDX without them")
+	p.StringVar(&f.read.Format, "format", "", formats)
+	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
+	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
+	p.BoolVar(&f.read.NoHeader, "no-header", false, "the first line of CSV or TSV is data")
+	p.StringVar(&f.read.ID, "id", "", "column that names the rows: it is no feature, and stands beside predictions and "+
+		"weights")
+	p.StringSliceVar(&f.read.Drop, "drop", nil, "columns (NAME,...) to leave out")
+	p.StringSliceVar(&f.read.Only, "only", nil, "columns (NAME,...) to take for features, and no others")
+	p.StringVar((*string)(&f.read.Missing), "missing", "",
+		"rows with missing cells: drop leaves them out, impute fills in "+
+			"medians and most frequent levels and marks them (default an error)")
+	p.Var((*character)(&f.read.Decimal), "decimal", "decimal separator of numbers in CSV or TSV: a point or a comma "+
+		"(default point)")
+	p.Var((*character)(&f.read.Thousands), "thousands", "what stands between groups of three digits (default nothing)")
+	p.StringVar((*string)(&f.read.Dates), "dates", "features", "columns of dates and times: features makes year, month, "+
+		"weekday, hour and elapsed days of them, drop leaves them out")
+	p.StringVar(&f.read.DateOrder, "date-order", "", "order of day, month and year, where a column leaves it open: "+
+		oneOf(dataset.DateOrders))
+	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
+		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
+	p.StringSliceVar(&f.read.Texts, "text", nil, "columns (NAME,...) that hold texts, which become words")
+	p.StringVar((*string)(&f.text.Weight), "words", "", "weight of a word: "+oneOf(dataset.Weights())+
+		" (default count in folders of texts, tfidf in columns); rows of words get unit length")
+	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
 }
 
 // character is a flag of one character.
@@ -133,6 +143,9 @@ func (c *character) Type() string { return "char" }
 
 // missings are what --missing asks for.
 var missings = []dataset.Missing{dataset.DropMissing, dataset.ImputeMissing}
+
+// allDates are what --dates asks for.
+var allDates = []dataset.Dates{dataset.DateFeatures, dataset.DropDates}
 
 // unseenLevels is what --unknown asks for.
 func unseenLevels(word string) dataset.Unseen {
@@ -175,7 +188,10 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 			return usagef("--%s -: %s does not read standard input; save the rows and give the file", name, c.Name())
 		}
 	}
-	switch weight := f.text.Weight; {
+	if err := f.checkReading(); err != nil {
+		return err
+	}
+	switch {
 	case f.train != "" && f.set != "":
 		return usagef("--train and --set: give one of them")
 	case f.train == "" && (value(second) != "" || f.test != ""):
@@ -184,22 +200,14 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
-	case weight != "" && !slices.Contains(dataset.Weights(), weight):
-		return wrongChoice("text", weight, dataset.Weights())
 	case f.unknown != "error" && f.unknown != "zero":
 		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
-	case f.read.Missing != "" && !slices.Contains(missings, f.read.Missing):
-		return wrongChoice("missing", f.read.Missing, missings)
-	case f.read.Width < 0:
-		return usagef("--width %d: give a number of features", f.read.Width)
-	case f.text.MinDocs < 0:
-		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
-		return usagef("--text and --min-docs are about texts: give a folder with --train")
+		return usagef("--words and --min-docs are about texts: give a folder, or a table with --text, as --train")
 	}
 	if f.train == "" {
 		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only",
-			"missing", "decimal", "thousands", "categorical"} {
+			"missing", "decimal", "thousands", "dates", "date-order", "categorical", "text"} {
 			if given(name) {
 				return usagef("--%s is about files: give --train", name)
 			}
@@ -212,6 +220,25 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		if err := checkTarget(path, f.train, value(second), f.test); err != nil {
 			return usagef("--out %s: %s %w", f.out, path, err)
 		}
+	}
+	return nil
+}
+
+// checkReading finds what is wrong with the flags of how a file is read.
+func (f *fitFlags) checkReading() error {
+	switch weight := f.text.Weight; {
+	case weight != "" && !slices.Contains(dataset.Weights(), weight):
+		return wrongChoice("words", weight, dataset.Weights())
+	case f.read.Missing != "" && !slices.Contains(missings, f.read.Missing):
+		return wrongChoice("missing", f.read.Missing, missings)
+	case f.read.Dates != dataset.DateFeatures && f.read.Dates != dataset.DropDates:
+		return wrongChoice("dates", f.read.Dates, allDates)
+	case f.read.DateOrder != "" && !slices.Contains(dataset.DateOrders, f.read.DateOrder):
+		return wrongChoice("date-order", f.read.DateOrder, dataset.DateOrders)
+	case f.read.Width < 0:
+		return usagef("--width %d: give a number of features", f.read.Width)
+	case f.text.MinDocs < 0:
+		return usagef("--min-docs %d: give a number of texts", f.text.MinDocs)
 	}
 	return nil
 }

@@ -271,7 +271,7 @@ func TestSuggestions(t *testing.T) {
 		{"tune --train t.csv --label pricee", `"price"`}, {"tune --train t.csv --label price --id siz", `"size"`},
 		{"tune --train t.csv --label price --drop color", `"colour"`}, {"tune --train t.csv --only pric,size", `"price"`},
 		{"tune --train t.csv --categorical Colours", `"colour"`}, {"tune --train t.csv --format cvs", `"csv"`},
-		{"tune --train t.csv --text tfdif", `"tfidf"`}, {"tune --train t.csv --task clasification", `"classification"`},
+		{"tune --train t.csv --words tfdif", `"tfidf"`}, {"tune --train t.csv --task clasification", `"classification"`},
 		{"tune --train t.csv --unknown eror", `"error"`}, {"tune --train t.csv --missing impte", `"impute"`},
 		{"tune --train t.csv --scale autp", `"auto"`}, {"tune --train t.csv --start gird", `"grid"`},
 		{"tune --train t.csv --spread of", `"off"`},

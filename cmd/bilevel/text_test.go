@@ -40,8 +40,8 @@ func TestTuneText(t *testing.T) {
 	corpus(t, "train", 30, 1, "cars", "space", "wine")
 	corpus(t, "val", 30, 2, "cars", "space", "wine")
 	corpus(t, "test", 20, 3, "cars", "space", "wine")
-	out := mustCall(t, "tune", "--train", "train", "--val", "val", "--test", "test", "--reg", "feature", "--text", "tfidf",
-		"--json", "--quiet")
+	out := mustCall(t, "tune", "--train", "train", "--val", "val", "--test", "test", "--reg", "feature", "--words",
+		"tfidf", "--json", "--quiet")
 	m, err := tune.Load("bilevel-out/model.json")
 	if err != nil {
 		t.Fatal(err)
@@ -90,13 +90,15 @@ func TestTuneText(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"tune", "--train", "train", "--text", "log"}, "count or tfidf"},
+		{[]string{"tune", "--train", "train", "--words", "log"}, "count or tfidf"},
 		{[]string{"tune", "--train", "train", "--min-docs", "-1"}, "--min-docs -1"},
-		{[]string{"tune", "--text", "count"}, "--train"},
-		{[]string{"tune", "--set", "digits", "--text", "count"}, "--train"},
+		{[]string{"tune", "--words", "count"}, "--train"},
+		{[]string{"tune", "--set", "digits", "--words", "count"}, "--train"},
 		{[]string{"tune", "--set", "breast-cancer", "--min-docs", "2"}, "--train"},
-		{[]string{"tune", "--set", "ijcnn1", "--text", "count"}, "table"},
-		{[]string{"tune", "--train", "t.csv", "--text", "count"}, "not a folder"},
+		{[]string{"tune", "--set", "ijcnn1", "--words", "count"}, "table"},
+		{[]string{"tune", "--train", "t.csv", "--words", "count"}, "not a folder"},
+		{[]string{"tune", "--train", "train", "--text", "review"}, "no columns"},
+		{[]string{"tune", "--text", "review"}, "--train"},
 		{[]string{"tune", "--train", "train", "--label", "y"}, "no columns"},
 		{[]string{"tune", "--train", "train", "--model", "ridge"}, "classes"},
 		{[]string{"tune", "--train", "train/cars"}, "no class folders"},

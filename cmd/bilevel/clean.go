@@ -181,7 +181,7 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 			return nil, "", err
 		}
 		if !tune.Task(data.Train.GuessTask()).Classes() {
-			return nil, "", &dataset.Error{File: f.train,
+			return nil, "", &dataset.Error{File: data.Train.Source,
 				Err:  errors.New("the label is a number, and clean finds wrong classes"),
 				Hint: "choose the label column with --label"}
 		}

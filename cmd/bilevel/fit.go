@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -58,13 +57,16 @@ type fitFlags struct {
 
 	out         string
 	json, quiet bool
+
+	stdin io.Reader
 }
 
 // register registers the flags, and own those of the command alone. what is learned, and goes with all else into files
 // in the folder out.
 func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func()) {
 	p.SortFlags = false
-	p.StringVar(&f.train, "train", "", "file of training rows")
+	p.StringVar(&f.train, "train", "", "file of training rows; - is standard input, here and for one of "+
+		"the other files instead")
 	p.StringVar(&f.test, "test", "", "file of test rows, used for nothing but the figures")
 	p.StringVar(&f.set, "set", "", "an embedded set ("+embedded+") or a public one (see bilevel data list)")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
@@ -163,12 +165,17 @@ func parseSwitch(name, word string) (tune.Switch, error) {
 func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) error {
 	given := c.Flags().Changed
 	value := func(name string) string { return c.Flag(name).Value.String() }
+	f.stdin = c.InOrStdin()
+	piped := "" // the flag that takes standard input
 	for _, name := range []string{"train", second, "test", "set"} {
 		switch {
 		case given(name) && value(name) == "":
 			return usagef("--%s \"\": give a name, or leave the flag out", name)
-		case value(name) == "-" && name != "set":
-			return usagef("--%s -: %s does not read standard input; save the rows and give the file", name, c.Name())
+		case value(name) != dash || name == "set":
+		case piped != "":
+			return usagef("--%s - and --%s -: standard input is one file; save the other", piped, name)
+		default:
+			piped = name
 		}
 	}
 	switch weight := f.text.Weight; {
@@ -180,6 +187,10 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
+	case f.out == dash:
+		return usagef("--out -: several files are written; name a folder, and give --json for the result on standard output")
+	case f.read.Labels == dash:
+		return usagef("--labels -: labels are not read from standard input; save them and give the file")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
 		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
 	case f.unknown != "error" && f.unknown != "zero":
@@ -222,8 +233,8 @@ func (f *fitFlags) vectorizer() *dataset.Vectorizer {
 func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *dataset.Set, name string, err error) {
 	o := f.read
 	o.Target, o.Text = target, f.vectorizer()
-	train, err = dataset.Read(ctx, f.train, o)
-	return train, filepath.Base(f.train), err
+	train, err = readRows(ctx, f.stdin, f.train, o)
+	return train, sourceName(f.train), err
 }
 
 // readLike reads other files with the columns of the training rows, none for those without a name. It is an error if
@@ -245,7 +256,7 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 			continue
 		}
 		var err error
-		if sets[k], err = dataset.Read(ctx, file, o); err != nil {
+		if sets[k], err = readRows(ctx, f.stdin, file, o); err != nil {
 			return nil, err
 		}
 	}

@@ -51,7 +51,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.SortFlags = false
 	p.StringVar(&f.model, "model", "", "model.json of bilevel tune (required)")
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
-	p.StringVar(&f.out, "out", "", "file for the predictions (default standard output)")
+	p.StringVar(&f.out, "out", "", "file for the predictions; - is standard output (default -)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
 	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
@@ -68,6 +68,9 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.unknown != "error" && f.unknown != "zero" {
 		return usagef("--unknown %q: choose error or zero", f.unknown)
 	}
+	if f.out == dash {
+		f.out = ""
+	}
 	if f.out != "" {
 		if err := checkFolder(filepath.Dir(f.out)); err != nil || !isFolder(filepath.Dir(f.out)) {
 			if err == nil {
@@ -76,7 +79,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 			return usagef("--out %s: %w", f.out, err)
 		}
 		inputs := []string{f.model}
-		if file != "-" {
+		if file != dash {
 			inputs = append(inputs, file)
 		}
 		if err := checkTarget(f.out, inputs...); err != nil {
@@ -92,12 +95,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	}
 	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema,
 		UnseenLevels: unseenLevels(f.unknown)}
-	var set *dataset.Set
-	if file == "-" {
-		set, err = dataset.ReadFrom(c.Context(), c.InOrStdin(), "standard input", o)
-	} else {
-		set, err = dataset.Read(c.Context(), file, o)
-	}
+	set, err := readRows(c.Context(), c.InOrStdin(), file, o)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ var formats = []*fileFormat{
 	{name: "tsv", extensions: []string{".tsv", ".tab"}, columns: true,
 		likeLine: func(line string) bool { return strings.Contains(line, "\t") },
 		read:     func(in *input, o Options) (*Set, error) { return readCSV(in, "tsv", tab, o) }},
+	{name: "json", extensions: []string{".json", ".jsonl", ".ndjson"}, line: jsonLine.MatchString, columns: true,
+		read: readJSON},
 	{name: "npy", magic: isNPY, read: readNPY},
 	{name: "idx", magic: isIDX, read: readIDX},
 	{name: "parquet", magic: isParquet, columns: true, read: readParquet},

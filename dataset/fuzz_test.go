@@ -116,6 +116,19 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`{"a":1,"y":"p"}` + "\n" + `{"y":"q","a":null}`, `[{"a":{"b":true,"c":[1]},"y":2.5e1}]`,
+		`{"":0,"a":"x","y":1}{"":1,"a":"y","y":1}`, `{"a":NaN}`, "{\n", `[[1]]`, `{"a":1,"a":2}`} {
+		for flags := range byte(4) {
+			f.Add([]byte(s), flags<<2)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "json", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2),
+			Missing: []Missing{"", DropMissing, ImputeMissing, ""}[flags>>2&3]})
+	})
+}
+
 func FuzzIDX(f *testing.F) {
 	f.Add(idx(0x08, []uint32{2, 2, 1}, []byte{1, 2, 3, 4}), byte(0))
 	f.Add(idx(0x0d, []uint32{1, 2}, []float32{1, 2}), byte(1))

@@ -26,30 +26,13 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 			s, err = nil, fail(in.name, "write the file again", "the Parquet file is damaged: %v", e)
 		}
 	}()
-	var at io.ReaderAt
-	var size int64
-	if in.file != nil && in.compressed == "" {
-		st, err := in.file.Stat()
-		if err != nil {
-			return nil, &Error{File: in.name, Err: bare(err)}
-		}
-		at, size = in.file, st.Size()
-	} else {
-		b, err := io.ReadAll(in)
-		if err != nil {
-			return nil, asError(in.name, err)
-		}
-		at, size = bytes.NewReader(b), int64(len(b))
+	at, size, err := in.anywhere()
+	if err != nil {
+		return nil, err
 	}
-	untilDone := readAtFunc(func(p []byte, off int64) (int, error) {
-		if err := in.ctx.Err(); err != nil {
-			return 0, err
-		}
-		return at.ReadAt(p, off)
-	})
 	var f *parquet.File
-	if err = checkParquet(untilDone, size); err == nil {
-		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err = checkParquet(at, size); err == nil {
+		f, err = parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
 		var e *Error
@@ -66,7 +49,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	}
 	if d := firstDuplicate(names); d != "" {
 		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"),
-			Hint: "give each column a name of its own"}
+			Hint: hintNames}
 	}
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
@@ -132,10 +115,6 @@ func pandasIndices(f *parquet.File, names []string) []index {
 	}
 	return indices
 }
-
-type readAtFunc func(p []byte, off int64) (int, error)
-
-func (f readAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 // readChunk adds the values of one column of a row group.
 func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableColumn, parquet.Value, int) error) error {

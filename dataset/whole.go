@@ -23,7 +23,9 @@ func (in *input) whole() ([]byte, error) {
 
 // anywhere is the content and its size for formats that are read at places of their choice: the file itself, or, of a
 // stream and of a file that is compressed, what is in memory. It ends with the context.
-func (in *input) anywhere() (at io.ReaderAt, size int64, err error) {
+func (in *input) anywhere() (io.ReaderAt, int64, error) {
+	var at io.ReaderAt
+	var size int64
 	if in.file != nil && in.compressed == "" {
 		st, err := in.file.Stat()
 		if err != nil {

@@ -296,7 +296,7 @@ func TestParquet(t *testing.T) {
 		V []int64 `parquet:"v"`
 		Y int64   `parquet:"y"`
 	}{{[]int64{1}, 1}})), "x", Options{})
-	wantError(t, err, `column "v"`, "nested")
+	wantError(t, err, `column "v"`, "lists", "--drop")
 	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []parquetRow{})), "x", Options{})
 	wantError(t, err, "no rows")
 	for cut := 4; cut < len(file); cut += 7 {

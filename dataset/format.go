@@ -25,6 +25,7 @@ var formats = []*fileFormat{
 	{name: "npy", magic: isNPY, read: readNPY},
 	{name: "idx", magic: isIDX, read: readIDX},
 	{name: "parquet", magic: isParquet, columns: true, read: readParquet},
+	{name: "arrow", magic: isArrow, columns: true, read: readArrow},
 	{name: "npz", magic: isNPZ, read: readNPZ},
 	{name: "text", magic: func(head []byte) bool { return isZip(head) || isTar(head) }, prepared: true, documents: true,
 		read: func(in *input, o Options) (*Set, error) { return readArchive(in, "", o) }},

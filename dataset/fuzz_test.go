@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/rows"
@@ -161,8 +162,31 @@ func FuzzParquet(f *testing.F) {
 	for i, c := range codecs {
 		f.Add(parquetFile(f, rows[:1], parquet.Compression(c), parquet.DataPageVersion(1+i%2)), byte(2))
 	}
+	for _, files := range columnarFiles(f) {
+		for name, b := range files {
+			if isParquet(b) && len(b) < 4000 && strings.Contains(name, "lz4") {
+				f.Add(b, byte(8))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
-		checkRead(t, b, Options{Format: "parquet", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2)})
+		checkRead(t, b, Options{Format: "parquet", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2),
+			Missing: []Missing{"", DropMissing, ImputeMissing, ""}[flags>>2&3]})
+	})
+}
+
+func FuzzArrow(f *testing.F) {
+	for _, files := range columnarFiles(f) {
+		for name, b := range files {
+			if isArrow(b) && len(b) < 6000 {
+				f.Add(b, byte(len(name)))
+				f.Add(b, byte(8))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "arrow", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2),
+			Missing: []Missing{"", DropMissing, ImputeMissing, ""}[flags>>2&3]})
 	})
 }
 

@@ -1,6 +1,11 @@
 package dataset
 
 import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,4 +62,36 @@ func nameIndices(names []string) []index {
 		}
 	}
 	return indices
+}
+
+// declareIndices finds the columns that pandas has written its index to, as the text that it adds to a file says.
+func declareIndices(indices []index, names []string, text string) {
+	var meta struct {
+		Columns []any `json:"index_columns"` // a name, or an object for a range that is no column
+	}
+	if json.Unmarshal([]byte(text), &meta) != nil {
+		return
+	}
+	for _, c := range meta.Columns {
+		if j := slices.Index(names, fmt.Sprint(c)); j >= 0 {
+			indices[j] = declared
+		}
+	}
+}
+
+// decimal adds n·10^−scale.
+func (c *tableColumn) decimal(n *big.Int, scale int32, at int) error {
+	text := new(big.Int).Abs(n).String()
+	if k := int(scale); k > 0 {
+		text = strings.Repeat("0", max(0, k+1-len(text))) + text
+		text = text[:len(text)-k] + "." + text[len(text)-k:]
+	}
+	if n.Sign() < 0 {
+		text = "-" + text
+	}
+	v, ok := parseFloat(text)
+	if !ok {
+		v = math.Inf(n.Sign())
+	}
+	return c.literal(v, text, at)
 }

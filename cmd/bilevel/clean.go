@@ -64,7 +64,7 @@ which to look at rows) and report.html, which shows the most suspicious rows.
 		RunE: func(c *cobra.Command, _ []string) error { return runClean(c, &f) },
 	}
 	p := c.Flags()
-	f.register(p, "weights", "bilevel-clean-out", "weights.csv and report.html", func() {
+	f.register(p, "trusted", "weights", "bilevel-clean-out", "weights.csv and report.html", func() {
 		p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
 		p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set "+
 			"(default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
@@ -188,7 +188,7 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 		if err = data.Train.AsClasses(); err != nil {
 			return nil, "", err
 		}
-		sets, err := f.readLike(ctx, data.Train, f.trusted, f.test)
+		sets, err := f.readLike(ctx, data.Train, f.trusted)
 		if err != nil {
 			return nil, "", err
 		}

@@ -46,6 +46,7 @@ var embedded = strings.Join(dataset.EmbeddedSets(), ", ")
 // fitFlags are the flags of the commands that read rows and fit models to them.
 type fitFlags struct {
 	train, test, set, data string
+	labels                 [2]string       // files of the labels of the second file and of test
 	read                   dataset.Options // of the training file
 	unknown                string          // UnseenLevels of the others
 	text                   dataset.Vectorizer
@@ -61,9 +62,9 @@ type fitFlags struct {
 	stdin io.Reader
 }
 
-// register registers the flags, and own those of the command alone. what is learned, and goes with all else into files
-// in the folder out.
-func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func()) {
+// register registers the flags, and own those of the command alone. second is the flag of the file beside --train and
+// --test. what is learned, and goes with all else into files in the folder out.
+func (f *fitFlags) register(p *pflag.FlagSet, second, what, out, files string, own func()) {
 	p.SortFlags = false
 	p.StringVar(&f.train, "train", "", "file of training rows; - is standard input, here and for one of "+
 		"the other files instead")
@@ -74,6 +75,8 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.StringVar(&f.read.Label, "label", "", "label column by name or number (default label, target, class or y, else "+
 		"the last)")
 	p.StringVar(&f.read.Labels, "labels", "", "file of the labels of --train, where it is NPY or IDX without them")
+	p.StringVar(&f.labels[0], second+"-labels", "", "the same of --"+second)
+	p.StringVar(&f.labels[1], "test-labels", "", "the same of --test")
 	p.StringVar(&f.read.Format, "format", "", formats)
 	p.IntVar(&f.read.Width, "width", 0, "features of LIBSVM text, at least (default the largest index)")
 	p.BoolVar(&f.read.ZeroBased, "zero-based", false, "LIBSVM indices start at 0")
@@ -178,6 +181,15 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 			piped = name
 		}
 	}
+	for _, of := range []string{"train", second, "test"} {
+		name := strings.TrimPrefix(of+"-labels", "train-")
+		switch {
+		case value(name) == dash:
+			return usagef("--%s -: labels are not read from standard input; save them and give the file", name)
+		case given(name) && value(of) == "":
+			return usagef("--%s needs --%s, whose labels they are", name, of)
+		}
+	}
 	switch weight := f.text.Weight; {
 	case f.train != "" && f.set != "":
 		return usagef("--train and --set: give one of them")
@@ -189,8 +201,6 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--out \"\": name a folder")
 	case f.out == dash:
 		return usagef("--out -: several files are written; name a folder, and give --json for the result on standard output")
-	case f.read.Labels == dash:
-		return usagef("--labels -: labels are not read from standard input; save them and give the file")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
 		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
 	case f.unknown != "error" && f.unknown != "zero":
@@ -237,10 +247,12 @@ func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *
 	return train, sourceName(f.train), err
 }
 
-// readLike reads other files with the columns of the training rows, none for those without a name. It is an error if
+// readLike reads the second file and that of the test with the columns of the training rows, none for those without a
+// name. It is an error if
 // the output would lie in one of the folders of texts.
-func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...string) ([]*dataset.Set, error) {
-	for _, in := range append(files, f.train) {
+func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second string) ([]*dataset.Set, error) {
+	files := []string{second, f.test}
+	for _, in := range []string{second, f.test, f.train} {
 		if train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
 			return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another "+
 				"one",
@@ -248,13 +260,14 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 		}
 	}
 	o := f.read
-	o.Like, o.LikeName, o.Format, o.Labels = train.Schema, "the training file", "", ""
+	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
 	o.UnseenLevels = unseenLevels(f.unknown)
 	sets := make([]*dataset.Set, len(files))
 	for k, file := range files {
 		if file == "" {
 			continue
 		}
+		o.Labels = f.labels[k]
 		var err error
 		if sets[k], err = readRows(ctx, f.stdin, file, o); err != nil {
 			return nil, err

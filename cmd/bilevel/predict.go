@@ -17,7 +17,8 @@ import (
 
 type predictFlags struct {
 	model, out    string
-	label, format string
+	label, labels string
+	format        string
 	noHeader      bool
 	unknown       string
 	proba, quiet  bool
@@ -53,6 +54,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
 	p.StringVar(&f.out, "out", "", "file for the predictions; - is standard output (default -)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
+	p.StringVar(&f.labels, "labels", "", "file of the labels of DATA, where it is NPY or IDX without them")
 	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its "+
@@ -93,7 +95,7 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.proba && !m.Task.Classes() {
 		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
-	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema,
+	o := dataset.Options{Format: f.format, Label: f.label, Labels: f.labels, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema,
 		UnseenLevels: unseenLevels(f.unknown)}
 	set, err := readRows(c.Context(), c.InOrStdin(), file, o)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // columnarFiles are the files of testdata/columnar.zip by folder, see testdata/columnar.py.
@@ -93,5 +95,38 @@ func TestColumnsThatAreNotRead(t *testing.T) {
 		}
 		_, err = ReadFrom(t.Context(), bytes.NewReader(b), name, Options{Drop: []string{column}})
 		wantError(t, err, "no feature column")
+	}
+}
+
+// TestFilesToPredictFor: columns in another order, surplus ones, and a label column that is empty or not there make no
+// difference, in whatever format the model was trained and the rows are.
+func TestFilesToPredictFor(t *testing.T) {
+	files := columnarFiles(t)["predict/"]
+	extensions := []string{".csv", ".tsv", ".json", ".jsonl", ".parquet", ".feather"}
+	want := [][]float64{{7.5, 0, 1, 0}, {8.5, 1, 0, 1}, {9.5, 0, 1, 0}}
+	for _, trained := range extensions {
+		train, err := ReadFrom(t.Context(), bytes.NewReader(files["train"+trained]), "train"+trained, Options{})
+		if err != nil {
+			t.Fatal(trained, err)
+		}
+		if d := cmp.Diff([]float64{3, 4, 5, 6}, train.Y); d != "" {
+			t.Error(trained, d)
+		}
+		for _, name := range []string{"new", "nan", "none"} {
+			for _, ext := range extensions {
+				s, err := ReadFrom(t.Context(), bytes.NewReader(files[name+ext]), name+ext, Options{Like: train.Schema,
+					OptionalLabel: true})
+				if err != nil {
+					t.Errorf("%s for %s%s: %v", trained, name, ext, err)
+					continue
+				}
+				if d := cmp.Diff(want, values(s)); d != "" || s.Y != nil {
+					t.Errorf("%s for %s%s: %s %v", trained, name, ext, d, s.Y)
+				}
+				if notes := strings.Join(s.Notes, " "); !strings.Contains(notes, `left out: "more", "when"`) {
+					t.Errorf("%s: %s", ext, notes)
+				}
+			}
+		}
 	}
 }

@@ -157,6 +157,8 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 		case *format.StringType, *format.EnumType, *format.JsonType, nil:
 		case *format.IntType:
 			unsigned = !v.IsSigned
+		case *format.NullType:
+			return func(c *tableColumn, _ parquet.Value, at int) error { c.hole("", at); return nil }, nil
 		case *format.DecimalType:
 			decimal = &v.Scale
 		case *format.Float16Type:

@@ -1,14 +1,16 @@
 """Write columnar.zip: small Parquet and Arrow files of one table, and the table as CSV, for TestColumnar.
 
-Run it in this folder with pyarrow 19 or later; the file is committed, and the tests need no Python.
+Run it in this folder with pandas and pyarrow 19 or later; the file is committed, and the tests need no Python.
 """
 import datetime
 import decimal
 import io
 import itertools
+import math
 import random
 import zipfile
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.ipc as ipc
@@ -130,6 +132,21 @@ with zipfile.ZipFile("columnar.zip", "w", zipfile.ZIP_DEFLATED) as z:
     out = io.BytesIO()
     feather.write_feather(t, out)
     put("nested/lz4.feather", out.getvalue())
+
+    # Files to predict for: columns in another order, surplus ones, and no label in any row.
+    train = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5], "b": ["u", "v", "u", "v"], "c": [True, False, True, True],
+                          "label": [3, 4, 5, 6]})
+    new = pd.DataFrame({"more": ["x", "y", "z"], "c": [False, True, False], "label": [None] * 3, "b": ["v", "u", "v"],
+                        "when": pd.to_datetime(["2020-01-01"] * 3), "a": [7.5, 8.5, 9.5]}, index=[10, 20, 30])
+    for name, frame in {"train": train, "new": new, "nan": new.assign(label=math.nan), "none": new.drop(columns="label")}.items():
+        put(f"predict/{name}.csv", frame.replace({False: 0, True: 1}).to_csv(index=False))
+        put(f"predict/{name}.tsv", frame.replace({False: 0, True: 1}).to_csv(index=False, sep="\t"))
+        put(f"predict/{name}.jsonl", frame.to_json(orient="records", lines=True))
+        put(f"predict/{name}.json", frame.to_json(orient="records"))
+        put(f"predict/{name}.parquet", frame.to_parquet())
+        out = io.BytesIO()
+        frame.reset_index(drop=True).to_feather(out)
+        put(f"predict/{name}.feather", out.getvalue())
 
     for name, column in {
         "list": [[1, 2], [3]],

@@ -22,7 +22,8 @@ var foreign = []struct {
 	{magics: []string{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"}, what: "an Excel file of before 2007",
 		hint: "save the sheet as CSV, or give what " + toCSV("pandas.read_excel(FILE)") + " writes"},
 	{is: func(head []byte) bool { return len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 },
-		what: "a pickle of Python", hint: giveCSV("pandas.read_pickle(FILE)") + ", or numpy.save('array.npy', ARRAY) for an array"},
+		what: "a pickle of Python",
+		hint: giveCSV("pandas.read_pickle(FILE)") + ", or numpy.save('array.npy', ARRAY) for an array"},
 	{magics: []string{"\x89HDF\r\n\x1a\n"}, what: "an HDF5 file", hint: giveCSV("pandas.read_hdf(FILE)")},
 	{magics: []string{"FEA1"}, what: "a Feather file of version 1",
 		hint: "give what pandas.read_feather(FILE).to_feather('new.feather') writes"},
@@ -34,7 +35,8 @@ var foreign = []struct {
 	{magics: []string{"SQLite format 3\x00"}, what: "an SQLite database",
 		hint: "give what sqlite3 -header -csv FILE 'select * from TABLE' prints"},
 	{magics: []string{"X\n\x00\x00\x00", "RDX2\n", "RDX3\n", "B\n\x02\x00\x00\x00", "B\n\x03\x00\x00\x00"},
-		what: "a file of R", hint: "give what write.csv(readRDS(FILE), NAME, row.names = FALSE) writes (with load for .RData)"},
+		what: "a file of R",
+		hint: "give what write.csv(readRDS(FILE), NAME, row.names = FALSE) writes (with load for .RData)"},
 	{magics: []string{strings.Repeat("\x00", 12) + "\xc2\xea\x81\x60", "HEADER RECORD*******LIB"}, what: "a SAS file",
 		hint: giveCSV("pandas.read_sas(FILE)")},
 	{magics: []string{"<stata_dta>"}, is: isOldStata, what: "a Stata file", hint: giveCSV("pandas.read_stata(FILE)")},
@@ -95,5 +97,6 @@ func startsZip(places ...string) func(head []byte) bool {
 
 // isOldStata says whether head starts a Stata file of version 113 to 115: version, byte order, and two fixed bytes.
 func isOldStata(head []byte) bool {
-	return len(head) > 4 && head[0] >= 113 && head[0] <= 115 && (head[1] == 1 || head[1] == 2) && head[2] == 1 && head[3] == 0
+	return len(head) > 4 && head[0] >= 113 && head[0] <= 115 && (head[1] == 1 || head[1] == 2) && head[2] == 1 &&
+		head[3] == 0
 }

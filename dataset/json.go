@@ -9,6 +9,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -48,8 +49,8 @@ func readJSON(in *input, o Options) (*Set, error) {
 		return nil, err
 	}
 	if k.rows > 0 && len(names) > 0 && 8*int64(k.rows) > room(int64(len(b)))/int64(len(names)) {
-		return nil, fail(in.name, "give all rows the same keys", "%d rows have %d different keys: nearly all cells are missing",
-			k.rows, len(names))
+		return nil, fail(in.name, "give all rows the same keys",
+			"%d rows have %d different keys: nearly all cells are missing", k.rows, len(names))
 	}
 	columns := slices.Clone(names)
 	indices := nameIndices(columns)
@@ -170,8 +171,8 @@ func (k *jsonKeys) names(file string) ([]string, error) {
 		names = append(names, p)
 	}
 	if k.rows == 1 && k.nested && len(k.paths) > 1 {
-		return nil, &Error{File: file, Line: k.line, Err: errors.New("the only object holds objects alone: columns, and no rows"),
-			Hint: hintLines}
+		return nil, &Error{File: file, Line: k.line, Hint: hintLines,
+			Err: errors.New("the only object holds objects alone: columns, and no rows")}
 	}
 	if len(names) == 0 {
 		return nil, noRows(file)
@@ -179,7 +180,7 @@ func (k *jsonKeys) names(file string) ([]string, error) {
 	return names, nil
 }
 
-// jsonDepth is how deep objects and lists may be nested.
+// jsonDepth is how deep objects may be nested.
 const jsonDepth = 32
 
 // jsonList stands for a list where a cell should be.
@@ -189,50 +190,52 @@ type jsonList struct{}
 type jsonWalk struct {
 	file string
 	b    []byte
-	d    *json.Decoder
+	i    int // where it stands
 	line int // of b[:seen]
 	seen int
+	keys map[string]string // to allocate each once
 	cell func(path string, depth int, v any, line int) error
 }
 
-// walkJSON calls row at the beginning of each object, and cell for each value in it: nil, a bool, a json.Number, a string
-// or a jsonList, so deep in objects within objects.
+// walkJSON calls row at the beginning of each object, and cell for each value in it: nil, a bool, a json.Number, a
+// string or a jsonList, so deep in objects within objects.
 func walkJSON(in *input, b []byte, row func(line int) error,
 	cell func(path string, depth int, v any, line int) error) error {
-	w := &jsonWalk{file: in.name, b: b, d: json.NewDecoder(bytes.NewReader(b)), line: 1, cell: cell}
-	w.d.UseNumber()
-	inArray := false
+	w := &jsonWalk{file: in.name, b: b, line: 1, keys: make(map[string]string), cell: cell}
+	d := json.NewDecoder(bytes.NewReader(b))
+	inArray := bytes.HasPrefix(bytes.TrimSpace(b), []byte("["))
+	if inArray {
+		d.Token()
+	}
 	for {
 		if err := in.ctx.Err(); err != nil {
 			return err
 		}
-		v, line, err := w.next()
-		switch {
-		case err == io.EOF && !inArray:
-			return nil
-		case err != nil:
-			return w.failed(err)
-		case v == json.Delim('[') && !inArray:
-			inArray = true
-		case v == json.Delim(']'):
+		if inArray && !d.More() {
+			if _, err := d.Token(); err != nil {
+				return w.failed(int(d.InputOffset()), err)
+			}
 			inArray = false
-		case v == json.Delim('{'):
-			if err := row(line); err != nil {
-				return err
-			}
-			if err := w.object("", 0); err != nil {
-				return err
-			}
-		default:
-			return &Error{File: in.name, Line: line, Err: errors.New("an object is expected here, and this is none"), Hint: hintLines}
+		}
+		var value json.RawMessage // which the decoder has found to be well-formed
+		if err := d.Decode(&value); err == io.EOF && !inArray {
+			return nil
+		} else if err != nil {
+			return w.failed(int(d.InputOffset()), err)
+		}
+		w.i = int(d.InputOffset()) - len(value)
+		line := w.at(w.i)
+		if value[0] != '{' {
+			return &Error{File: in.name, Line: line, Err: errors.New("an object is expected here, and this is none"),
+				Hint: hintLines}
+		}
+		if err := row(line); err != nil {
+			return err
+		}
+		if err := w.object("", 0); err != nil {
+			return err
 		}
 	}
-}
-
-// next returns a token and its line.
-func (w *jsonWalk) next() (json.Token, int, error) {
-	v, err := w.d.Token()
-	return v, w.at(int(w.d.InputOffset())), err
 }
 
 // at is the line of an offset, which only grows.
@@ -242,81 +245,121 @@ func (w *jsonWalk) at(offset int) int {
 	return w.line
 }
 
-// object reads to the end of an object; prefix is in front of the names of its keys.
-func (w *jsonWalk) object(prefix string, depth int) error {
+// next passes over what is between values and returns the first byte of the next.
+func (w *jsonWalk) next() byte {
 	for {
-		key, _, err := w.next()
-		if err != nil {
-			return w.failed(err)
+		switch c := w.b[w.i]; c {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			w.i++
+		default:
+			return c
 		}
-		name, ok := key.(string)
-		if !ok {
-			return nil // its end
+	}
+}
+
+// text reads a string, with its quotes.
+func (w *jsonWalk) text() []byte {
+	start, escaped := w.i, false
+	for w.i++; w.b[w.i] != '"'; w.i++ {
+		if w.b[w.i] == '\\' {
+			escaped = true
+			w.i++
+		}
+	}
+	w.i++
+	if !escaped {
+		return w.b[start+1 : w.i-1]
+	}
+	var s string
+	if json.Unmarshal(w.b[start:w.i], &s) != nil {
+		panic("dataset: a string that was read before")
+	}
+	return []byte(s)
+}
+
+// object reads an object; prefix is in front of the names of its keys.
+func (w *jsonWalk) object(prefix string, depth int) error {
+	w.i++
+	for w.next() != '}' {
+		key := w.text()
+		name, known := w.keys[string(key)]
+		if !known {
+			name = string(key)
+			w.keys[name] = name
 		}
 		if prefix != "" {
 			name = prefix + "." + name
 		}
-		v, line, err := w.next()
-		if err != nil {
-			return w.failed(err)
-		}
-		switch v {
-		case json.Delim('{'):
+		c := w.next()
+		line := w.at(w.i)
+		var v any
+		switch c {
+		case '{':
 			if depth == jsonDepth {
-				return w.tooDeep(line)
+				return &Error{File: w.file, Line: line, Err: fmt.Errorf("objects are nested deeper than %d", jsonDepth),
+					Hint: hintLines}
 			}
 			if err := w.object(name, depth+1); err != nil {
 				return err
 			}
 			continue
-		case json.Delim('['):
-			if err := w.skipList(); err != nil {
-				return err
-			}
+		case '[':
+			w.skipList()
 			v = jsonList{}
+		case '"':
+			v = string(w.text())
+		default:
+			start := w.i
+			w.i += bytes.IndexAny(w.b[w.i:], " \t\r\n,}")
+			switch word := string(w.b[start:w.i]); word {
+			case "null":
+			case "true", "false":
+				v = word == "true"
+			default:
+				v = json.Number(word)
+			}
 		}
 		if err := w.cell(name, depth, v, line); err != nil {
 			return err
 		}
 	}
-}
-
-// skipList reads to the end of a list.
-func (w *jsonWalk) skipList() error {
-	for depth := 1; depth > 0; {
-		v, line, err := w.next()
-		if err != nil {
-			return w.failed(err)
-		}
-		switch v {
-		case json.Delim('['), json.Delim('{'):
-			if depth++; depth > jsonDepth {
-				return w.tooDeep(line)
-			}
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
-	}
+	w.i++
 	return nil
 }
 
-func (w *jsonWalk) tooDeep(line int) error {
-	return &Error{File: w.file, Line: line, Err: fmt.Errorf("objects and lists are nested deeper than %d", jsonDepth),
-		Hint: hintLines}
+// skipList passes over a list.
+func (w *jsonWalk) skipList() {
+	for depth := 0; ; {
+		switch w.next() {
+		case '"':
+			w.text()
+			continue
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		if w.i++; depth == 0 {
+			return
+		}
+	}
 }
 
-// failed is the error of what is no JSON. The decoder stands behind the last token that is some.
-func (w *jsonWalk) failed(err error) error {
-	rest := bytes.TrimLeft(w.b[w.seen:], " \t\r\n,:")
-	e := &Error{File: w.file, Line: w.at(len(w.b) - len(rest)), Err: fmt.Errorf("it is no JSON: %w", err),
-		Hint: hintLines}
-	switch {
-	case len(rest) == 0 || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+// failed is the error of what is no JSON, behind the values that end at offset.
+func (w *jsonWalk) failed(offset int, err error) error {
+	rest := bytes.TrimLeft(w.b[offset:], " \t\r\n,")
+	offset = len(w.b) - len(rest)
+	var syntax *json.SyntaxError
+	if e := json.Unmarshal(rest, new(json.RawMessage)); errors.As(e, &syntax) && syntax.Offset > 0 {
+		offset = min(offset+int(syntax.Offset)-1, len(w.b))
+		err = e
+	}
+	e := &Error{File: w.file, Line: w.at(offset), Err: fmt.Errorf("it is no JSON: %w", err), Hint: hintLines}
+	switch rest = w.b[offset:]; {
+	case len(bytes.TrimSpace(rest)) == 0 || errors.Is(err, io.EOF) || strings.Contains(err.Error(), "unexpected end"):
 		e.Err, e.Hint = errors.New("the text ends within an object or a list: the file is truncated"), "fetch or write the "+
 			"file again"
-	case slices.ContainsFunc([]string{"NaN", "-NaN", "Infinity", "-Infinity"}, func(s string) bool {
-		return bytes.HasPrefix(rest, []byte(s))
-	}):
+	case bytes.HasPrefix(rest, []byte("N")) || bytes.HasPrefix(rest, []byte("I")):
 		e.Err, e.Hint = errors.New("NaN and Infinity are no values of JSON"), "write null where a value is missing"
 	}
 	return e

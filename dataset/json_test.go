@@ -34,9 +34,10 @@ func TestJSON(t *testing.T) {
 		json, csv string
 		o         Options
 	}{
-		"lines": {"{\"a\":1,\"b\":\"x\",\"y\":\"no\"}\n{\"a\":-2.5e3,\"b\":\"z\",\"y\":\"yes\"}\n", "a,b,y\n1,x,no\n-2500,z,yes\n",
-			Options{}},
-		"array": {"\xef\xbb\xbf[\n {\"a\": 1, \"y\": 2},\n {\"a\": 3, \"y\": 4}]", "a,y\n1,2\n3,4\n", Options{}},
+		"lines": {"{\"a\":1,\"b\":\"x\",\"y\":\"no\"}\n{\"a\":-2.5e3,\"b\":\"z\",\"y\":\"yes\"}\n",
+			"a,b,y\n1,x,no\n-2500,z,yes\n", Options{}},
+		"escapes": {`{"\u0061":1,"y":"\u00fc\"}"}{"a":2,"y":"\\"}`, "a,y\n1,\"ü\"\"}\"\n2,\\\n", Options{}},
+		"array":   {"\xef\xbb\xbf[\n {\"a\": 1, \"y\": 2},\n {\"a\": 3, \"y\": 4}]", "a,y\n1,2\n3,4\n", Options{}},
 		"keys in any order, absent, and null": {`{"a":1,"y":0} {"y":1,"b":3,"a":2} {"b":null,"y":1,"a":7}`,
 			"a,y,b\n1,0,\n2,1,3\n7,1,\n", Options{Missing: ImputeMissing, Label: "y"}},
 		"label by name": {`{"label":1,"b":2}{"label":0,"b":3}`, "label,b\n1,2\n0,3\n", Options{}},
@@ -70,7 +71,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestJSONErrors(t *testing.T) {
-	deep := strings.Repeat(`{"a":`, 40)
+	deep := strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40)
 	scattered := ""
 	for i := range 3000 {
 		scattered += fmt.Sprintf(`{"%x":1}`, i)
@@ -81,6 +82,7 @@ func TestJSONErrors(t *testing.T) {
 	}{
 		"syntax":           {"{\"a\":1,\"y\":2}\n\n{\"a\":1 \"y\":2}\n", []string{"x.json:3: it is no JSON"}},
 		"truncated":        {"{\"a\":1,\"y\":2}\n{\"a\":1,\"y\"", []string{"x.json:2", "truncated"}},
+		"no comma":         {"[{\"a\":1}\n{\"a\":2}]", []string{"x.json", "it is no JSON"}},
 		"truncated array":  {"[{\"a\":1,\"y\":2}\n", []string{"x.json:2", "truncated"}},
 		"NaN":              {"{\"a\":1,\"y\":2}\n{\"a\":\nNaN,\"y\":2}", []string{"x.json:3", "NaN", "write null"}},
 		"list":             {"{\"a\":1,\"y\":2}\n{\"a\":[2],\"y\":2}", []string{`x.json:2: column "a"`, "list", "--drop"}},
@@ -88,15 +90,16 @@ func TestJSONErrors(t *testing.T) {
 		"value and object": {"{\"a\":{\"b\":1},\"y\":2}\n{\"a\":2,\"y\":2}", []string{`x.json:2: column "a"`, `"a.b"`}},
 		"two names":        {"{\"a\":{\"b\":1},\"a.b\":2,\"y\":2}", []string{`x.json:1: column "a.b"`, "twice"}},
 		"columns":          {`{"a":{"0":1,"1":2},"y":{"0":3,"1":4}}`, []string{"columns, and no rows", "lines=True"}},
-		"split":            {`{"columns":["a","y"],"data":[[1,2],[3,4]]}`, []string{`column "columns"`, "list", "lines=True"}},
-		"values":           {`[[1,2],[3,4]]`, []string{"an object is expected"}},
-		"deep":             {deep, []string{"deeper than 32"}},
-		"empty":            {"[]", []string{"no rows"}},
-		"empty objects":    {"{}\n{}", []string{"no rows"}},
-		"UTF-8":            {"{\"a\":1}\n{\"a\":\"\xff\"}", []string{"x.json:2", "UTF-8"}},
-		"missing":          {"{\"a\":1,\"y\":2}\n\n{\"y\":2}", []string{`x.json:3: column "a"`, "empty", "--missing"}},
-		"not finite":       {`{"a":1e999,"y":2}`, []string{`x.json:1: column "a"`, "Inf"}},
-		"scattered keys":   {scattered, []string{"different keys"}},
+		"split": {`{"columns":["a","y"],"data":[[1,2],[3,4]]}`, []string{`column "columns"`,
+			"list", "lines=True"}},
+		"values":         {`[[1,2],[3,4]]`, []string{"an object is expected"}},
+		"deep":           {deep, []string{"deeper than 32"}},
+		"empty":          {"[]", []string{"no rows"}},
+		"empty objects":  {"{}\n{}", []string{"no rows"}},
+		"UTF-8":          {"{\"a\":1}\n{\"a\":\"\xff\"}", []string{"x.json:2", "UTF-8"}},
+		"missing":        {"{\"a\":1,\"y\":2}\n\n{\"y\":2}", []string{`x.json:3: column "a"`, "empty", "--missing"}},
+		"not finite":     {`{"a":1e999,"y":2}`, []string{`x.json:1: column "a"`, "Inf"}},
+		"scattered keys": {scattered, []string{"different keys"}},
 	} {
 		_, err := ReadFrom(t.Context(), strings.NewReader(c.text), "x.json", Options{Format: "json"})
 		t.Run(name, func(t *testing.T) { wantError(t, err, c.want...) })

@@ -17,8 +17,8 @@ import (
 func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) }
 
 // readParquet reads a table: booleans (0 and 1), integers, floats and decimals are numeric columns, and strings are
-// columns like those of CSV. Of a group, each field is a column a.b. A null is a missing cell. A file is read in place; a stream, or a file that is
-// compressed as a whole, is read into memory first.
+// columns like those of CSV. Of a group, each field is a column a.b. A null is a missing cell. A file is read in place;
+// a stream, or a file that is compressed as a whole, is read into memory first.
 func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
 	defer func() {

@@ -24,9 +24,9 @@ import (
 // that compresses better holds next to nothing.
 func room(size int64) int64 { return blockBytes + 1000*min(size, math.MaxInt64/2000) }
 
-// checkParquet walks through the metadata and the pages of a file of size bytes. It returns the file that the decoder is
-// given, which is another one where columns are compressed by LZ4: the decoder takes wrong bytes of those, and so they
-// are decompressed here.
+// checkParquet walks through the metadata and the pages of a file of size bytes. It returns the file that the decoder
+// is given, which is another one where columns are compressed by LZ4: the decoder takes wrong bytes of those, and so
+// they are decompressed here.
 func checkParquet(at io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
 	f := parquetCheck{at: at, size: size}
 	defer f.close()

@@ -15,8 +15,8 @@ func (in *input) whole() ([]byte, error) {
 		return nil, asError(in.name, err)
 	}
 	if len(b) > maxWhole {
-		return nil, fail(in.name, "decompress it, or save it, and name the file", "is a stream of more than %d MB, which has "+
-			"to be in memory whole", maxWhole>>20)
+		return nil, fail(in.name, "decompress it, or save it, and name the file",
+			"is a stream of more than %d MB, which has to be in memory whole", maxWhole>>20)
 	}
 	return b, nil
 }

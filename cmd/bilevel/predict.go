@@ -95,8 +95,8 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.proba && !m.Task.Classes() {
 		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
-	o := dataset.Options{Format: f.format, Label: f.label, Labels: f.labels, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema,
-		UnseenLevels: unseenLevels(f.unknown)}
+	o := dataset.Options{Format: f.format, Label: f.label, Labels: f.labels, NoHeader: f.noHeader, OptionalLabel: true,
+		Like: m.Schema, UnseenLevels: unseenLevels(f.unknown)}
 	set, err := readRows(c.Context(), c.InOrStdin(), file, o)
 	if err != nil {
 		return err

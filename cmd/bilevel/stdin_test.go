@@ -92,7 +92,8 @@ func TestArraysWithLabels(t *testing.T) {
 	if !strings.HasPrefix(o.stderr, "40 rows with labels: accuracy") {
 		t.Error(o.stderr)
 	}
-	mustCall(t, strings.Fields("clean --train train.npy --labels train-y.npy --trusted val.npy --trusted-labels val-y.npy")...)
+	mustCall(t, strings.Fields("clean --train train.npy --labels train-y.npy --trusted val.npy "+
+		"--trusted-labels val-y.npy")...)
 	for args, want := range map[string]string{
 		"tune --train train.npy --labels train-y.npy --val val.npy":    "val.npy: the labels are missing",
 		"tune --train train.npy --labels train-y.npy --val-labels a":   "--val-labels needs --val",

@@ -2,8 +2,8 @@
 //
 // Read takes LIBSVM text, CSV, TSV, JSON, Parquet, Arrow and Feather, NPY, NPZ and IDX, plain or compressed by gzip,
 // bzip2, xz or Zstandard, and folders of documents; format and compression are recognised by content. The result is a
-// Set: the features as a matrix of package rows, the target, and names. A Schema says how the columns of a training file became features, and reads a
-// validation or test file into the same ones:
+// Set: the features as a matrix of package rows, the target, and names. A Schema says how the columns of a training
+// file became features, and reads a validation or test file into the same ones:
 //
 //	train, err := dataset.Read(ctx, "train.csv", dataset.Options{})
 //	...
@@ -17,6 +17,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -163,6 +164,8 @@ type Options struct {
 	// look like slips (nine in ten cells, and at least ten, are numbers), or if more than half of at least
 	// 20 rows have levels of their own. The columns of Like stay what they are.
 	Categorical []string
+
+	columns *[]string // gets the names of columns, and nothing more is read; see Columns
 }
 
 // maxNumber is the largest magnitude of a feature or of a numeric target: products of a few values stay
@@ -242,8 +245,8 @@ func Read(ctx context.Context, path string, o Options) (*Set, error) {
 }
 
 // ReadFrom is Read for a stream; name is for messages and for the extension. Parquet, Arrow, JSON
-// and NPZ are read into memory first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r may
-// be read from once more.
+// and NPZ are read into memory first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r
+// may be read from once more.
 func ReadFrom(ctx context.Context, r io.Reader, name string, o Options) (*Set, error) {
 	return reading(ctx, name, func() (*Set, error) {
 		in, err := openReader(ctx, r, name)
@@ -294,7 +297,7 @@ func read(in *input, o Options) (*Set, error) {
 	s, err := f.read(in, o)
 	if err != nil {
 		// What cannot be read may come of a damaged stream, which is known at its end.
-		if in.compressed != "" {
+		if in.compressed != "" && !errors.Is(err, errColumns) {
 			if _, e := io.Copy(io.Discard, in); e != nil {
 				err = e
 			}

@@ -23,7 +23,11 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
 	defer func() {
 		if e := recover(); e != nil {
-			s, err = nil, fail(in.name, "write the file again", "the Parquet file is damaged: %v", e)
+			fault, ok := e.(error)
+			if !ok {
+				fault = fmt.Errorf("%v", e)
+			}
+			s, err = nil, fail(in.name, "write the file again", "the Parquet file is damaged: %w", cause(fault))
 		}
 	}()
 	at, size, err := in.anywhere()
@@ -39,7 +43,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		if errors.As(err, &e) {
 			return nil, asError(in.name, e)
 		}
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", cause(err)),
 			Hint: "write the file again"}
 	}
 	var names []string
@@ -83,7 +87,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 				if errors.As(err, &e) {
 					return nil, e
 				}
-				return nil, &Error{File: in.name, Column: names[j], Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+				return nil, &Error{File: in.name, Column: names[j], Err: fmt.Errorf("the Parquet file is damaged: %w", cause(err)),
 					Hint: "write the file again"}
 			}
 		}

@@ -194,6 +194,16 @@ func TestNPY(t *testing.T) {
 			}
 		}
 	}
+	for version := range byte(3) {
+		head, rest := bytes.Clone(c[:10]), c[10:]
+		if head[6] = version + 1; version > 0 { // lengths of four bytes
+			head = append(head, 0, 0)
+		}
+		s := readFile(t, writeFile(t, dir, "v.npy", append(head, rest...)), Options{Labels: y})
+		if d := cmp.Diff(want, values(s)); d != "" {
+			t.Errorf("version %d: %s", version+1, d)
+		}
+	}
 	if s := half(0x3555); math.Abs(s-1./3) > 1e-4 || half(0xc000) != -2 || half(1) != math.Ldexp(1, -24) ||
 		!math.IsInf(half(0xfc00), -1) || !math.IsNaN(half(0x7e00)) {
 		t.Error("half precision is wrong")
@@ -290,7 +300,7 @@ func TestParquet(t *testing.T) {
 		V []int64 `parquet:"v"`
 		Y int64   `parquet:"y"`
 	}{{[]int64{1}, 1}})), "x", Options{})
-	wantError(t, err, `column "v"`, "nested")
+	wantError(t, err, `column "v"`, "lists", "--drop")
 	_, err = ReadFrom(t.Context(), bytes.NewReader(parquetFile(t, []parquetRow{})), "x", Options{})
 	wantError(t, err, "no rows")
 	for cut := 4; cut < len(file); cut += 7 {

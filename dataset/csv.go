@@ -170,7 +170,7 @@ func header(file string, line int, cells []string) ([]string, error) {
 			names[j] = "column" + strconv.Itoa(j+1)
 		}
 		if first, ok := at[names[j]]; ok {
-			return nil, &Error{File: file, Line: line, Column: names[j], Hint: "give each column a name of its own",
+			return nil, &Error{File: file, Line: line, Column: names[j], Hint: hintNames,
 				Err: fmt.Errorf("columns %d and %d have the same name", first+1, j+1)}
 		}
 		at[names[j]] = j

@@ -1,9 +1,9 @@
 // Package dataset reads tables of samples, splits and scales them, and knows where public ones are.
 //
-// Read takes LIBSVM text, CSV, TSV, NPY, NPZ, IDX and Parquet, plain or compressed by gzip, bzip2, xz or Zstandard, and
-// folders of documents; format and compression are recognised by content. The result is a Set: the features as a matrix
-// of package rows, the target, and names. A Schema says how the columns of a training file became features, and reads a
-// validation or test file into the same ones:
+// Read takes LIBSVM text, CSV, TSV, JSON, Parquet, Arrow and Feather, NPY, NPZ and IDX, plain or compressed by gzip,
+// bzip2, xz or Zstandard, and folders of documents; format and compression are recognised by content. The result is a
+// Set: the features as a matrix of package rows, the target, and names. A Schema says how the columns of a training
+// file became features, and reads a validation or test file into the same ones:
 //
 //	train, err := dataset.Read(ctx, "train.csv", dataset.Options{})
 //	...
@@ -108,7 +108,8 @@ type Options struct {
 	// see ReadText.
 	Format string
 
-	// Label is the label column of CSV, TSV and Parquet by name or by 1-based number, of NPY by number.
+	// Label is the label column of a table by name or by 1-based number, of NPY by number. Tables are CSV, TSV, JSON,
+	// Parquet and Arrow, whose columns have names.
 	// "" is that of Like; without it the column called label, target, class or y (any case), else the
 	// last column. It is an error if two are called so, or one is called class or y and is not the last.
 	Label string
@@ -125,8 +126,7 @@ type Options struct {
 	// Width is the number of features of LIBSVM text at least, for those that only other files have; with Like it is
 	// that of Like, and features beyond are left out, and noted.
 	Width int
-	// ID is a column of CSV, TSV or Parquet that names the rows and is no feature. With Like it may be absent; "" is that
-	// of Like.
+	// ID is a column of a table that names the rows and is no feature. With Like it may be absent; "" is that of Like.
 	ID string
 	// Drop are columns to leave out, and Only, if any, the ones to take for features.
 	Drop, Only []string
@@ -141,7 +141,7 @@ type Options struct {
 	// Thousands stands between groups of three digits of numbers of CSV and TSV: ',', '.', ' ' or '\''; 0 for nothing.
 	Thousands byte
 
-	// Missing is what becomes of cells of CSV, TSV and Parquet that are missing or not finite.
+	// Missing is what becomes of cells of tables that are missing or not finite.
 	Missing Missing
 
 	// Dates is what becomes of columns of CSV, TSV and Parquet that hold dates or times.
@@ -169,7 +169,7 @@ type Options struct {
 	// texts. With Like the rows are those of Like.Text, or of the column there, instead.
 	Text *Vectorizer
 
-	// Categorical names columns of CSV, TSV and Parquet whose cells are levels whatever they look like. A
+	// Categorical names columns of tables whose cells are levels whatever they look like. A
 	// column that is not named is categorical if some of its cells are no numbers; it is an error if these
 	// look like slips (nine in ten cells, and at least ten, are numbers), or if more than half of at least
 	// 20 rows have levels of their own. The columns of Like stay what they are.
@@ -254,8 +254,9 @@ func Read(ctx context.Context, path string, o Options) (*Set, error) {
 	})
 }
 
-// ReadFrom is Read for a stream; name is for messages and for the extension. Parquet is read into memory
-// first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r may be read from once more.
+// ReadFrom is Read for a stream; name is for messages and for the extension. Parquet, Arrow, JSON
+// and NPZ are read into memory first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r
+// may be read from once more.
 func ReadFrom(ctx context.Context, r io.Reader, name string, o Options) (*Set, error) {
 	return reading(ctx, name, func() (*Set, error) {
 		in, err := openReader(ctx, r, name)

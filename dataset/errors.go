@@ -15,7 +15,7 @@ import (
 type Error struct {
 	File   string // file as the user named it, or a set's name; "" if no file is concerned
 	Line   int    // 1-based line of a text file; 0 if unknown or the format has no lines
-	Row    int    // 1-based row of a format without lines (NPY, IDX, Parquet); 0 if unknown
+	Row    int    // 1-based row of a format without lines (NPY, IDX, Parquet, Arrow); 0 if unknown
 	Column string // column by name, or by number where it has none; "" if no column is concerned
 	Err    error  // what is wrong
 	Hint   string // what to do; "" if Err says it

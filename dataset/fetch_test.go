@@ -293,7 +293,7 @@ func TestGetPins(t *testing.T) {
 		"1 1:2\n-1 2:3\n":        "2 rows, expected 3",
 		"1 1:2\n2 2:3\n3 1:1\n":  "3 classes, expected 2",
 		"1 1:2\n-1 3:3\n1 1:1\n": "beyond",
-		"<html>sorry</html>":     "not a finite number",
+		"<html>sorry</html>":     "a page of the Web",
 	} {
 		s.content["toy.svm"] = []byte(bad)
 		_, err := Get(t.Context(), "toy", o)

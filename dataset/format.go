@@ -22,9 +22,12 @@ var formats = []*fileFormat{
 	{name: "tsv", extensions: []string{".tsv", ".tab"}, columns: true,
 		likeLine: func(line string) bool { return strings.Contains(line, "\t") },
 		read:     func(in *input, o Options) (*Set, error) { return readCSV(in, "tsv", tab, o) }},
+	{name: "json", extensions: []string{".json", ".jsonl", ".ndjson"}, line: jsonLine.MatchString, columns: true,
+		read: readJSON},
 	{name: "npy", magic: isNPY, read: readNPY},
 	{name: "idx", magic: isIDX, read: readIDX},
 	{name: "parquet", magic: isParquet, columns: true, read: readParquet},
+	{name: "arrow", magic: isArrow, columns: true, read: readArrow},
 	{name: "npz", magic: isNPZ, read: readNPZ},
 	{name: "text", magic: func(head []byte) bool { return isZip(head) || isTar(head) }, prepared: true, documents: true,
 		read: func(in *input, o Options) (*Set, error) { return readArchive(in, "", o) }},
@@ -102,6 +105,11 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	} else if i := slices.IndexFunc(formats, func(f *fileFormat) bool { return f.magic != nil && f.magic(head) }); i >= 0 {
 		f = formats[i]
 	}
+	if f == nil || !f.documents || name == "" {
+		if err := checkForeign(in, head); err != nil {
+			return nil, err
+		}
+	}
 	if f != nil && f.magic != nil {
 		return f, nil
 	}
@@ -151,8 +159,6 @@ func checkText(name string, head []byte) error {
 		return fail(name, "unpack it and name the file with the data", "is a zip archive")
 	case isTar(head):
 		return fail(name, "unpack it and name the file with the data", "is a tar archive")
-	case bytes.HasPrefix(head, []byte("\x89HDF")):
-		return fail(name, hint, "is an HDF5 file, which is not read")
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return fail(name, "save it as UTF-8", "is text in UTF-16")
 	}

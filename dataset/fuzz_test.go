@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/rows"
@@ -137,6 +138,19 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`{"a":1,"y":"p"}` + "\n" + `{"y":"q","a":null}`, `[{"a":{"b":true,"c":[1]},"y":2.5e1}]`,
+		`{"":0,"a":"x","y":1}{"":1,"a":"y","y":1}`, `{"a":NaN}`, "{\n", `[[1]]`, `{"a":1,"a":2}`} {
+		for flags := range byte(4) {
+			f.Add([]byte(s), flags<<2)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "json", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2),
+			Missing: []Missing{"", DropMissing, ImputeMissing, ""}[flags>>2&3]})
+	})
+}
+
 func FuzzIDX(f *testing.F) {
 	f.Add(idx(0x08, []uint32{2, 2, 1}, []byte{1, 2, 3, 4}), byte(0))
 	f.Add(idx(0x0d, []uint32{1, 2}, []float32{1, 2}), byte(1))
@@ -169,8 +183,31 @@ func FuzzParquet(f *testing.F) {
 	for i, c := range codecs {
 		f.Add(parquetFile(f, rows[:1], parquet.Compression(c), parquet.DataPageVersion(1+i%2)), byte(2))
 	}
+	for _, files := range columnarFiles(f) {
+		for name, b := range files {
+			if isParquet(b) && len(b) < 4000 && strings.Contains(name, "lz4") {
+				f.Add(b, byte(8))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
-		checkRead(t, b, Options{Format: "parquet", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2)})
+		checkRead(t, b, Options{Format: "parquet", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2),
+			Missing: []Missing{"", DropMissing, ImputeMissing, ""}[flags>>2&3]})
+	})
+}
+
+func FuzzArrow(f *testing.F) {
+	for _, files := range columnarFiles(f) {
+		for name, b := range files {
+			if isArrow(b) && len(b) < 6000 {
+				f.Add(b, byte(len(name)))
+				f.Add(b, byte(8))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		checkRead(t, b, Options{Format: "arrow", NoLabel: flags&1 != 0, Storage: Storage(flags >> 1 & 1 * 2),
+			Missing: []Missing{"", DropMissing, ImputeMissing, ""}[flags>>2&3]})
 	})
 }
 

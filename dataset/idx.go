@@ -274,6 +274,10 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 			"label")
 	}
 	if like != nil && d != like.Width {
+		if label >= 0 && x.d == like.Width {
+			return nil, fail(file, "give the file of its labels, as --labels, --val-labels, --trusted-labels or --test-labels",
+				"the labels are missing: there are %d columns, as many as %s has features", x.d, o.likeName())
+		}
 		return nil, o.tooWide(file, d)
 	}
 

@@ -34,6 +34,7 @@ type svmChunk struct {
 	// The number of values beyond the features of Options.Like, and the largest of their indices.
 	nBeyond int
 	beyond  int32
+	queries int // words qid:
 	bare    int // local line (from 1) of the first row without a label; 0 if none
 	label   int // local line of the first row with a label; 0 if none
 
@@ -57,7 +58,7 @@ type svmReader struct {
 //
 // Indices count from 1, or from 0 with ZeroBased, and need not be in order; an index that comes twice in a
 // row is an error. Explicit zeros count for the width and are stored only in dense rows. Blank lines and
-// comments are passed over, and so are qid:group pairs. Labels are numbers.
+// comments are passed over, and so are qid:group pairs, which are counted. Labels are numbers.
 //
 // The text is cut into chunks at line ends, which GOMAXPROCS goroutines parse; results are put together in
 // the order of the file.
@@ -215,7 +216,7 @@ reading:
 
 // assemble makes a set of parsed chunks, which it empties.
 func (r *svmReader) assemble(ctx context.Context, chunks []*svmChunk, o Options, zeroBased bool) (*Set, error) {
-	n, nnz, stored, d := 0, 0, 0, 0
+	n, nnz, stored, d, queries := 0, 0, 0, 0, 0
 	labelled := false
 	for _, c := range chunks {
 		if err := ctx.Err(); err != nil {
@@ -223,6 +224,7 @@ func (r *svmReader) assemble(ctx context.Context, chunks []*svmChunk, o Options,
 		}
 		n += len(c.end)
 		stored += len(c.val)
+		queries += c.queries
 		d = max(d, int(c.top)+1)
 		labelled = labelled || c.label > 0 && !r.ignore
 		for _, v := range c.val {
@@ -235,6 +237,9 @@ func (r *svmReader) assemble(ctx context.Context, chunks []*svmChunk, o Options,
 		return nil, noRows(r.name)
 	}
 	var notes []string
+	if queries > 0 {
+		notes = append(notes, fmt.Sprintf("%d query ids (qid:) are left out: rows are not compared within queries.", queries))
+	}
 	if d = max(d, o.Width); r.like != nil {
 		d = r.like.Width
 		count, largest := 0, int32(0)
@@ -426,6 +431,7 @@ func (r *svmReader) parse(c *svmChunk) {
 			}
 			if i == at || b[i] != ':' || index > maxIndex {
 				if bytes.HasPrefix(b[at:], []byte("qid:")) {
+					c.queries++
 					for b[i] > ' ' && b[i] != '#' {
 						i++
 					}

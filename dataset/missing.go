@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Missing says what becomes of cells of CSV, TSV and Parquet that are missing or not finite.
+// Missing says what becomes of cells of tables that are missing or not finite.
 type Missing string
 
 // What can become of them. "" is an error, and with Options.Like what was done there.

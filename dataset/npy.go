@@ -96,7 +96,11 @@ func npyHeader(in *input) (h npy.Header, err error) {
 			err = fmt.Errorf("it is not well-formed")
 		}
 	}()
-	r, err := npy.NewReader(in)
+	if head = bytes.Clone(head); head[6] == 3 { // as version 2, but that names of fields may be in UTF-8
+		head[6] = 2
+	}
+	in.Discard(size)
+	r, err := npy.NewReader(bytes.NewReader(head))
 	if err != nil {
 		return h, err
 	}

@@ -29,9 +29,9 @@ var (
 // readNPZ reads the arrays of features and labels of numpy.savez, by their names. One array alone, or one of features
 // without one of labels, is as a file of numpy.save: see readNPY.
 func readNPZ(in *input, o Options) (*Set, error) {
-	b, err := io.ReadAll(in)
+	b, err := in.whole()
 	if err != nil {
-		return nil, asError(in.name, err)
+		return nil, err
 	}
 	archive, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {

@@ -2,12 +2,12 @@ package dataset
 
 import (
 	"bytes"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
+	"math/big"
 	"strings"
 	"time"
 
@@ -18,9 +18,9 @@ import (
 
 func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) }
 
-// readParquet reads a flat table: booleans (0 and 1), integers and floats are numeric columns, and strings
-// are columns like those of CSV. A null is a missing cell. A file is read in place; a stream, or a file that is
-// compressed as a whole, is read into memory first.
+// readParquet reads a table: booleans (0 and 1), integers, floats and decimals are numeric columns, and strings are
+// columns like those of CSV. Of a group, each field is a column a.b. A null is a missing cell. A file is read in place;
+// a stream, or a file that is compressed as a whole, is read into memory first.
 func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
 	defer func() {
@@ -32,30 +32,13 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 			s, err = nil, fail(in.name, "write the file again", "the Parquet file is damaged: %w", cause(fault))
 		}
 	}()
-	var at io.ReaderAt
-	var size int64
-	if in.file != nil && in.compressed == "" {
-		st, err := in.file.Stat()
-		if err != nil {
-			return nil, &Error{File: in.name, Err: bare(err)}
-		}
-		at, size = in.file, st.Size()
-	} else {
-		b, err := io.ReadAll(in)
-		if err != nil {
-			return nil, asError(in.name, err)
-		}
-		at, size = bytes.NewReader(b), int64(len(b))
+	at, size, err := in.anywhere()
+	if err != nil {
+		return nil, err
 	}
-	untilDone := readAtFunc(func(p []byte, off int64) (int, error) {
-		if err := in.ctx.Err(); err != nil {
-			return 0, err
-		}
-		return at.ReadAt(p, off)
-	})
 	var f *parquet.File
-	if err = checkParquet(untilDone, size); err == nil {
-		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if at, size, err = checkParquet(at, size); err == nil {
+		f, err = parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
 		var e *Error
@@ -66,18 +49,22 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 			Hint: "write the file again"}
 	}
 	var names []string
-	columns := f.Root().Columns()
+	columns := parquetLeaves(nil, f.Root())
 	for _, c := range columns {
-		names = append(names, c.Name())
+		names = append(names, strings.Join(c.Path(), "."))
 	}
 	if d := firstDuplicate(names); d != "" {
 		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"),
-			Hint: "give each column a name of its own"}
+			Hint: hintNames}
 	}
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
 	}
-	t, err := newTable(in.name, 0, names, "parquet", o, pandasIndices(f, names))
+	indices := nameIndices(names)
+	if text, ok := f.Lookup("pandas"); ok {
+		declareIndices(indices, names, text)
+	}
+	t, err := newTable(in.name, 0, names, "parquet", o, indices)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +75,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 			continue
 		}
 		if convert[j], err = parquetCell(c); err != nil {
-			return nil, &Error{File: in.name, Column: c.Name(), Err: err, Hint: "leave the column out, or make numbers or " +
-				"strings of it"}
+			return nil, &Error{File: in.name, Column: names[j], Err: err, Hint: hintTypes}
 		}
 	}
 	for _, g := range f.RowGroups() {
@@ -103,7 +89,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 				if errors.As(err, &e) {
 					return nil, e
 				}
-				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", cause(err)),
+				return nil, &Error{File: in.name, Column: names[j], Err: fmt.Errorf("the Parquet file is damaged: %w", cause(err)),
 					Hint: "write the file again"}
 			}
 		}
@@ -118,30 +104,17 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	return t.set(o)
 }
 
-// pandasIndices finds the columns that pandas has written its index to.
-func pandasIndices(f *parquet.File, names []string) []index {
-	indices := make([]index, len(names))
-	text, ok := f.Lookup("pandas")
-	if !ok {
-		return indices
-	}
-	var meta struct {
-		Columns []any `json:"index_columns"` // a name, or an object for a range that is no column
-	}
-	if json.Unmarshal([]byte(text), &meta) != nil {
-		return indices
-	}
-	for _, c := range meta.Columns {
-		if j := slices.Index(names, fmt.Sprint(c)); j >= 0 {
-			indices[j] = declared
+// parquetLeaves appends the columns below c; one that is repeated is one, whatever is in it.
+func parquetLeaves(leaves []*parquet.Column, c *parquet.Column) []*parquet.Column {
+	for _, d := range c.Columns() {
+		if d.Leaf() || d.Repeated() || len(d.Columns()) == 1 && d.Columns()[0].Repeated() { // a list or a map
+			leaves = append(leaves, d)
+		} else {
+			leaves = parquetLeaves(leaves, d)
 		}
 	}
-	return indices
+	return leaves
 }
-
-type readAtFunc func(p []byte, off int64) (int, error)
-
-func (f readAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 // readChunk adds the values of one column of a row group.
 func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableColumn, parquet.Value, int) error) error {
@@ -180,10 +153,11 @@ func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableCol
 // parquetCell says how the values of a column are added to a table.
 func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) error, error) {
 	if !c.Leaf() || c.Repeated() {
-		return nil, errors.New("the column is nested or repeated")
+		return nil, errors.New("the column holds lists")
 	}
 	typ := c.Type()
 	unsigned := false
+	var decimal *int32 // the scale
 	if l := typ.LogicalType(); l != nil {
 		switch v := l.Value.(type) {
 		case *format.StringType, *format.EnumType, *format.JsonType, nil:
@@ -195,6 +169,14 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 			return instants(unitOf(v.Unit), time.RFC3339Nano, false), nil
 		case *format.TimeType:
 			return instants(unitOf(v.Unit), "15:04:05.999999999", true), nil
+		case *format.NullType:
+			return func(c *tableColumn, _ parquet.Value, at int) error { c.hole("", at); return nil }, nil
+		case *format.DecimalType:
+			decimal = &v.Scale
+		case *format.Float16Type:
+			return func(c *tableColumn, v parquet.Value, at int) error {
+				return c.number(half(binary.LittleEndian.Uint16(v.ByteArray())), at)
+			}, nil
 		default:
 			return nil, fmt.Errorf("the column is of the type %v, which is not read", l)
 		}
@@ -214,27 +196,25 @@ func parquetCell(c *parquet.Column) (func(*tableColumn, parquet.Value, int) erro
 			return nil, fmt.Errorf("the column is of the type %v, which is not read", *l)
 		}
 	}
+	if decimal != nil {
+		return parquetDecimal(typ, *decimal)
+	}
 	number := func(f func(parquet.Value) float64) func(*tableColumn, parquet.Value, int) error {
 		return func(c *tableColumn, v parquet.Value, at int) error { return c.number(f(v), at) }
 	}
 	switch typ.Kind() {
 	case parquet.Boolean:
-		return number(func(v parquet.Value) float64 {
-			if v.Boolean() {
-				return 1
-			}
-			return 0
-		}), nil
+		return func(c *tableColumn, v parquet.Value, at int) error { return c.boolean(v.Boolean(), at) }, nil
 	case parquet.Int32:
 		if unsigned {
-			return number(func(v parquet.Value) float64 { return float64(v.Uint32()) }), nil
+			return func(c *tableColumn, v parquet.Value, at int) error { return c.unsigned(uint64(v.Uint32()), at) }, nil
 		}
-		return number(func(v parquet.Value) float64 { return float64(v.Int32()) }), nil
+		return func(c *tableColumn, v parquet.Value, at int) error { return c.integer(int64(v.Int32()), at) }, nil
 	case parquet.Int64:
 		if unsigned {
-			return number(func(v parquet.Value) float64 { return float64(v.Uint64()) }), nil
+			return func(c *tableColumn, v parquet.Value, at int) error { return c.unsigned(v.Uint64(), at) }, nil
 		}
-		return number(func(v parquet.Value) float64 { return float64(v.Int64()) }), nil
+		return func(c *tableColumn, v parquet.Value, at int) error { return c.integer(v.Int64(), at) }, nil
 	case parquet.Int96: // timestamps of old: nanoseconds of a day, and its Julian number
 		return func(c *tableColumn, v parquet.Value, at int) error {
 			d := v.Int96()
@@ -279,4 +259,26 @@ func unitOf(u format.TimeUnit) float64 {
 		return 1e-6
 	}
 	return 1e-9
+}
+
+// parquetDecimal adds decimals with so many places.
+func parquetDecimal(typ parquet.Type, scale int32) (func(*tableColumn, parquet.Value, int) error, error) {
+	if scale < 0 || scale > 100 {
+		return nil, fmt.Errorf("the column holds decimals of scale %d", scale)
+	}
+	return func(c *tableColumn, v parquet.Value, at int) error {
+		n := new(big.Int)
+		switch typ.Kind() {
+		case parquet.Int32:
+			n.SetInt64(int64(v.Int32()))
+		case parquet.Int64:
+			n.SetInt64(v.Int64())
+		default: // two's complement, high bytes first
+			b := v.ByteArray()
+			if n.SetBytes(b); len(b) > 0 && b[0] >= 0x80 {
+				n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+			}
+		}
+		return c.decimal(n, scale, at)
+	}, nil
 }

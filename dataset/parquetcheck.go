@@ -24,10 +24,23 @@ import (
 // that compresses better holds next to nothing.
 func room(size int64) int64 { return blockBytes + 1000*min(size, math.MaxInt64/2000) }
 
-// checkParquet walks through the metadata and the pages of a file of size bytes.
-func checkParquet(at io.ReaderAt, size int64) error {
+// checkParquet walks through the metadata and the pages of a file of size bytes. It returns the file that the decoder
+// is given, which is another one where columns are compressed by LZ4: the decoder takes wrong bytes of those, and so
+// they are decompressed here.
+func checkParquet(at io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
 	f := parquetCheck{at: at, size: size}
 	defer f.close()
+	if err := f.check(); err != nil || f.out == nil {
+		return at, size, err
+	}
+	return bytes.NewReader(f.out.Bytes()), int64(f.out.Len()), nil
+}
+
+// isLZ4 says whether a codec is one of the two.
+func isLZ4(codec format.CompressionCodec) bool { return codec == format.Lz4Raw || codec == format.Lz4 }
+
+func (f *parquetCheck) check() error {
+	at, size := f.at, f.size
 	var meta format.FileMetaData
 	var end [8]byte // the length of the metadata before it, and a magic
 	if size < 12 {
@@ -55,6 +68,11 @@ func checkParquet(at io.ReaderAt, size int64) error {
 	}
 	rows := int64(0)
 	for _, g := range meta.RowGroups {
+		if slices.ContainsFunc(g.Columns, func(c format.ColumnChunk) bool { return isLZ4(c.MetaData.Codec) }) {
+			f.out = bytes.NewBufferString("PAR1")
+		}
+	}
+	for _, g := range meta.RowGroups {
 		if len(g.Columns) != leaves {
 			return fmt.Errorf("%d columns of %d", len(g.Columns), leaves)
 		}
@@ -62,11 +80,8 @@ func checkParquet(at io.ReaderAt, size int64) error {
 			return fmt.Errorf("%d rows in %d bytes", g.NumRows, size)
 		}
 		rows += g.NumRows
-		for j, c := range g.Columns {
-			if codec := c.MetaData.Codec; codec == format.Lz4Raw || codec == format.Lz4 { // the decoder takes wrong bytes
-				return &Error{Err: fmt.Errorf("is Parquet compressed by LZ4, which is not read"),
-					Hint: "write it with another compression, as pandas' to_parquet(compression='zstd') does"}
-			}
+		for j := range g.Columns {
+			c := &g.Columns[j]
 			// The decoder takes that of the first group for all.
 			if first := meta.RowGroups[0].Columns[j].MetaData.Codec; c.MetaData.Codec != first {
 				return fmt.Errorf("a column compressed by %v and by %v", first, c.MetaData.Codec)
@@ -76,6 +91,25 @@ func checkParquet(at io.ReaderAt, size int64) error {
 			}
 		}
 	}
+	if f.out == nil {
+		return nil
+	}
+	for _, g := range meta.RowGroups {
+		for j := range g.Columns {
+			c := &g.Columns[j]
+			if isLZ4(c.MetaData.Codec) {
+				c.MetaData.Codec = format.Uncompressed
+			}
+			c.ColumnIndexOffset, c.OffsetIndexOffset, c.MetaData.BloomFilterOffset = 0, 0, 0
+		}
+	}
+	foot, err := thrift.Marshal(new(thrift.CompactProtocol), &meta)
+	if err != nil {
+		return err
+	}
+	f.out.Write(foot)
+	f.out.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(foot))))
+	f.out.WriteString("PAR1")
 	return nil
 }
 
@@ -86,6 +120,7 @@ type parquetCheck struct {
 	zstd   *zstd.Decoder // when it is needed
 	packed []byte        // a page
 	whole  []byte        // it, decompressed
+	out    *bytes.Buffer // the file with the columns decompressed that the decoder does not read; nil if it reads all
 }
 
 func (f *parquetCheck) close() {
@@ -102,6 +137,10 @@ func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
 	}
 	if from < 0 || c.TotalCompressedSize < 0 || c.TotalCompressedSize > size || from > size-c.TotalCompressedSize {
 		return fmt.Errorf("a column of %d bytes at %d in a file of %d", c.TotalCompressedSize, from, size)
+	}
+	start, data := 0, -1 // of the column in out, and of its first page with values
+	if f.out != nil {
+		start = f.out.Len()
 	}
 	for to := from + c.TotalCompressedSize; from < to; {
 		head, length, err := pageHead(f.at, from, to)
@@ -123,26 +162,73 @@ func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
 				levels = packed
 			}
 		}
+		headAt := from
 		from += length
 		within := func(n, most int64) bool { return n >= 0 && n <= most }
 		if !(within(packed, to-from) && within(unpacked, room(size)) && within(values, most) && within(levels, packed)) {
 			return fmt.Errorf("a page of %d values in %d bytes, compressed %d", values, unpacked, packed)
 		}
-		if err := f.checkPacked(c.Codec, from+levels, packed-levels, unpacked); err != nil {
+		if err := f.checkPacked(c.Codec, from+levels, packed-levels, unpacked-levels); err != nil {
 			return fmt.Errorf("a page compressed by %v: %w", c.Codec, err)
 		}
+		if f.out != nil {
+			if !head.DictionaryPageHeader.Valid && data < 0 {
+				data = f.out.Len()
+			}
+			if err := f.copyPage(c.Codec, head, headAt, from, levels, packed); err != nil {
+				return err
+			}
+		}
 		from += packed
+	}
+	if f.out != nil {
+		if c.DictionaryPageOffset != 0 {
+			c.DictionaryPageOffset = int64(start)
+		}
+		c.DataPageOffset, c.TotalCompressedSize = int64(max(data, start)), int64(f.out.Len()-start)
 	}
 	return nil
 }
 
+// copyPage writes a page whose head is at headAt and whose rest, the levels first, is at from. If it is compressed by
+// LZ4, it is decompressed in f.whole.
+func (f *parquetCheck) copyPage(codec format.CompressionCodec, head *format.PageHeader, headAt, from, levels,
+	packed int64) error {
+	if !isLZ4(codec) {
+		_, err := io.Copy(f.out, io.NewSectionReader(f.at, headAt, from+packed-headAt))
+		return err
+	}
+	size := levels + int64(len(f.whole))
+	if int64(f.out.Len())+size > room(f.size) {
+		return fmt.Errorf("it unpacks to more than %d bytes", room(f.size))
+	}
+	head.CompressedPageSize, head.UncompressedPageSize, head.CRC = int32(size), int32(size), 0
+	b, err := thrift.Marshal(new(thrift.CompactProtocol), head)
+	if err != nil {
+		return err
+	}
+	f.out.Write(b)
+	if _, err := io.Copy(f.out, io.NewSectionReader(f.at, from, levels)); err != nil {
+		return err
+	}
+	f.out.Write(f.whole)
+	return nil
+}
+
 // checkPacked makes sure that n bytes decompress to no more than unpacked, where the decoder does not: it makes room
-// for what snappy and Zstandard say, for all that comes of brotli, and doubles it for ever where LZ4 is damaged.
+// for what snappy and Zstandard say, and for all that comes of brotli. Of LZ4 there must be as much.
 func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpacked int64) error {
 	switch codec {
-	case format.Snappy, format.Zstd, format.Brotli, format.Lz4Raw:
+	case format.Snappy, format.Zstd, format.Brotli, format.Lz4Raw, format.Lz4:
 	default:
 		return nil
+	}
+	if n == 0 { // all nulls, or a page that is not compressed
+		f.whole = f.whole[:0]
+		return nil
+	}
+	if unpacked < 0 {
+		return fmt.Errorf("it is to be of %d bytes", unpacked)
 	}
 	f.packed = slices.Grow(f.packed[:0], int(n))[:n]
 	if _, err := f.at.ReadAt(f.packed, from); err != nil {
@@ -155,9 +241,12 @@ func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpac
 		var k int
 		k, err = snappy.DecodedLen(f.packed)
 		is = int64(k)
-	case format.Lz4Raw:
+	case format.Lz4Raw, format.Lz4:
 		f.whole = slices.Grow(f.whole[:0], int(unpacked))[:unpacked]
-		_, err = lz4.UncompressBlock(f.packed, f.whole)
+		var k int
+		if k, err = unpackLZ4(f.whole, f.packed, codec == format.Lz4); err == nil && k < len(f.whole) {
+			err = fmt.Errorf("it has %d bytes of %d", k, len(f.whole))
+		}
 	case format.Brotli:
 		is, err = io.Copy(io.Discard, io.LimitReader(brotli.NewReader(bytes.NewReader(f.packed)), unpacked+1))
 	case format.Zstd:
@@ -174,6 +263,35 @@ func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpac
 		err = fmt.Errorf("it is longer than %d bytes", unpacked)
 	}
 	return err
+}
+
+// unpackLZ4 decompresses into whole and says how much there is. With framed, the blocks may be as Hadoop writes them,
+// with the lengths of what they hold and of what they are, in big-endian order, before each.
+func unpackLZ4(whole, packed []byte, framed bool) (n int, err error) {
+	if len(packed) == 0 {
+		return 0, nil
+	}
+	if !framed {
+		return lz4.UncompressBlock(packed, whole)
+	}
+	for rest := packed; len(rest) > 0; {
+		if len(rest) < 8 {
+			break
+		}
+		holds, is := int64(binary.BigEndian.Uint32(rest)), int64(binary.BigEndian.Uint32(rest[4:]))
+		if rest = rest[8:]; is > int64(len(rest)) || holds > int64(len(whole)-n) {
+			break
+		}
+		k, err := lz4.UncompressBlock(rest[:is], whole[n:n+int(holds)])
+		if err != nil || int64(k) != holds {
+			break
+		}
+		n += k
+		if rest = rest[is:]; len(rest) == 0 {
+			return n, nil
+		}
+	}
+	return lz4.UncompressBlock(packed, whole) // one block, as older writers have called the same
 }
 
 // pageHead reads the head of a page, which may be as long as the strings in its statistics.

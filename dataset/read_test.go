@@ -57,6 +57,10 @@ func wantError(t *testing.T, err error, parts ...string) {
 }
 
 func TestLIBSVM(t *testing.T) {
+	if s := readString(t, "q", "1 qid:3 1:1\n0 qid:3 1:2\n", Options{}); !strings.Contains(strings.Join(s.Notes, ""),
+		"2 query ids") {
+		t.Error(s.Notes)
+	}
 	const text = "# a comment\n+1 1:0.5 3:-2e-1 # first\r\n\n-1.0 qid:7 4:0 2:7\n  0\t\n3 # nothing\n-1 1:1"
 	want := [][]float64{{.5, 0, -.2, 0}, {0, 7, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 0, 0}}
 	for _, storage := range []Storage{AutoStorage, Dense, Sparse} {
@@ -406,11 +410,30 @@ func TestInputErrors(t *testing.T) {
 		{write("bad.gz", append(append([]byte{}, gz[:len(gz)/2]...), gz[:200]...)), []string{"gzip"}},
 		{write("nothing.gz", compressed(t, nil)["gzip"]), []string{"holds no data"}},
 		{write("words", []byte("hello world\n")), []string{"not recognised", "name the format"}},
+		{write("x.xlsx", zipOf(t, map[string]string{"xl/workbook.xml": ""})), []string{"Excel", "save the sheet as CSV",
+			"read_excel"}},
+		{write("x.ods", zipOf(t, map[string]string{"mimetype": ""})), []string{"OpenDocument", "odf"}},
+		{write("x.xls", []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")), []string{"Excel", "save the sheet as CSV"}},
+		{write("x.pkl", []byte("\x80\x04\x95")), []string{"pickle", "x.pkl').to_csv('x.csv', index=False)"}},
+		{write("x.h5", []byte("\x89HDF\r\n\x1a\n")), []string{"HDF5", "read_hdf"}},
+		{write("x.rds", compressed(t, []byte("X\n\x00\x00\x00\x03"))["gzip"]), []string{"file of R", "readRDS"}},
+		{write("x.RData", compressed(t, []byte("RDX3\nX\n"))["xz"]), []string{"file of R", "readRDS"}},
+		{write("x.sas7bdat", append(make([]byte, 12), 0xc2, 0xea, 0x81, 0x60)), []string{"SAS", "read_sas"}},
+		{write("x.dta", []byte("<stata_dta><header>")), []string{"Stata", "read_stata"}},
+		{write("y.dta", []byte{114, 2, 1, 0, 3}), []string{"Stata", "read_stata"}},
+		{write("x.orc", []byte("ORC\x08\x03")), []string{"ORC", "read_orc"}},
+		{write("x.arff", []byte("\n@RELATION iris\n")), []string{"ARFF", "loadarff"}},
+		{write("x.html", []byte("<!DOCTYPE html>\n<p>1,2")), []string{"page of the Web", "fetch the file itself"}},
+		{write("v1.feather", columnarFiles(t)["refused/"]["version1.feather"]), []string{"Feather", "version 1",
+			"to_feather"}},
 		{write("magic.parquet", []byte("PAR1 and then nothing")), []string{"Parquet", "damaged"}},
 		{write("magic.npy", []byte("\x93NUMPY\x01\x00\x10\x00{'descr': 1}\n    ")), []string{"NPY header"}},
 	} {
 		_, err := Read(t.Context(), c.path, Options{})
 		t.Run(filepath.Base(c.path), func(t *testing.T) { wantError(t, err, c.want...) })
+	}
+	for _, line := range []string{"ORC,label\n1,2\n3,4\n", "r,label\n1,2\n3,4\n"} { // only look like others
+		readString(t, "x.csv", line, Options{})
 	}
 	_, err := ReadFrom(t.Context(), strings.NewReader("1 1:1\n"), "x", Options{Format: "arff"})
 	wantError(t, err, "arff")

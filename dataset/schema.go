@@ -49,7 +49,7 @@ func (c *Column) Width() int {
 // pass it as Options.Like. It is plain data for JSON.
 type Schema struct {
 	Format    string   `json:"format"`               // format of the file that it was made from
-	Columns   []Column `json:"columns,omitempty"`    // feature columns of CSV, TSV and Parquet, in order
+	Columns   []Column `json:"columns,omitempty"`    // feature columns of a table, in order
 	Width     int      `json:"width"`                // number of features d
 	ZeroBased bool     `json:"zero_based,omitempty"` // LIBSVM: indices start at 0
 	Label     string   `json:"label,omitempty"`      // name of the label column, where columns have names

@@ -28,6 +28,7 @@ type tableColumn struct {
 	drop  bool // read over
 	keep  bool // but its cells are kept in names
 	n     int
+	seen  int // the last row with a cell, where cells come in any order
 
 	blocks [][]float64 // blockRows values each but the last
 	text1  string      // the first cell that is no number, and its place

@@ -3,6 +3,7 @@ package dataset
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
+	"github.com/pierrec/lz4/v4"
 )
 
 // Numbers in another notation are refused with the flags that read them, and read with these.
@@ -179,19 +181,36 @@ func TestPandasIndex(t *testing.T) {
 	}
 }
 
-// What the decoder would read wrongly is refused by name.
-func TestLZ4IsRefused(t *testing.T) {
-	type row struct {
-		A, Y float64
+// TestFramedLZ4: what older writers call LZ4 is blocks as Hadoop frames them, or one alone.
+func TestFramedLZ4(t *testing.T) {
+	text := bytes.Repeat([]byte("abcd"), 100)
+	var framed []byte
+	for _, part := range [][]byte{text[:150], text[150:]} {
+		block := make([]byte, lz4.CompressBlockBound(len(part)))
+		n, err := lz4.CompressBlock(part, block, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		framed = binary.BigEndian.AppendUint32(framed, uint32(len(part)))
+		framed = append(binary.BigEndian.AppendUint32(framed, uint32(n)), block[:n]...)
 	}
-	var b bytes.Buffer
-	w := parquet.NewGenericWriter[row](&b, parquet.Compression(&parquet.Lz4Raw))
-	w.Write(make([]row, 10))
-	w.Close()
-	_, err := ReadFrom(t.Context(), bytes.NewReader(b.Bytes()), "x.parquet", Options{})
-	wantError(t, err, "x.parquet", "LZ4", "compression=")
-	if strings.Contains(err.Error(), "damaged") {
-		t.Error(err)
+	whole := make([]byte, len(text))
+	if n, err := unpackLZ4(whole, framed, true); err != nil || n != len(text) || !bytes.Equal(whole, text) {
+		t.Error(n, err)
+	}
+	block := make([]byte, lz4.CompressBlockBound(len(text)))
+	n, err := lz4.CompressBlock(text, block, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, isFramed := range []bool{true, false} {
+		clear(whole)
+		if n, err := unpackLZ4(whole, block[:n], isFramed); err != nil || n != len(text) || !bytes.Equal(whole, text) {
+			t.Error(n, err)
+		}
+	}
+	if _, err := unpackLZ4(whole, framed[:len(framed)-3], true); err == nil {
+		t.Error("a truncated block")
 	}
 }
 

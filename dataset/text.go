@@ -160,9 +160,9 @@ func (t *tarTail) Read(p []byte) (int, error) {
 
 // unzip returns the content of a zip archive.
 func unzip(in *input) ([]archived, error) {
-	data, err := io.ReadAll(in)
+	data, err := in.whole()
 	if err != nil {
-		return nil, asError(in.name, err)
+		return nil, err
 	}
 	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if errors.Is(err, zip.ErrFormat) { // its directory is at the end

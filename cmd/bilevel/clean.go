@@ -58,7 +58,7 @@ which to look at rows) and report.html, which shows the most suspicious rows.`,
 		RunE: func(c *cobra.Command, _ []string) error { return runClean(c, &f) },
 	}
 	p := c.Flags()
-	f.register(p, "weights", "bilevel-clean-out", "weights.csv and report.html", func() {
+	f.register(p, "trusted", "weights", "bilevel-clean-out", "weights.csv and report.html", func() {
 		p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
 		p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set "+
 			"(default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
@@ -175,14 +175,14 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 			return nil, "", err
 		}
 		if !tune.Task(data.Train.GuessTask()).Classes() {
-			return nil, "", &dataset.Error{File: f.train,
+			return nil, "", &dataset.Error{File: data.Train.Source,
 				Err:  errors.New("the label is a number, and clean finds wrong classes"),
 				Hint: "choose the label column with --label"}
 		}
 		if err = data.Train.AsClasses(); err != nil {
 			return nil, "", err
 		}
-		sets, err := f.readLike(ctx, data.Train, f.trusted, f.test)
+		sets, err := f.readLike(ctx, data.Train, f.trusted)
 		if err != nil {
 			return nil, "", err
 		}

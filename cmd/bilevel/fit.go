@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +47,7 @@ var embedded = strings.Join(dataset.EmbeddedSets(), ", ")
 // fitFlags are the flags of the commands that read rows and fit models to them.
 type fitFlags struct {
 	train, test, set, data string
+	labels                 [2]string       // files of the labels of the second file and of test
 	read                   dataset.Options // of the training file
 	unknown                string          // UnseenLevels of the others
 	text                   dataset.Vectorizer
@@ -59,18 +59,23 @@ type fitFlags struct {
 
 	out         string
 	json, quiet bool
+
+	stdin io.Reader
 }
 
-// register registers the flags, and own those of the command alone. what is learned, and goes with all else into files
-// in the folder out.
-func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func()) {
+// register registers the flags, and own those of the command alone. second is the flag of the file beside --train and
+// --test. what is learned, and goes with all else into files in the folder out.
+func (f *fitFlags) register(p *pflag.FlagSet, second, what, out, files string, own func()) {
 	p.SortFlags = false
-	p.StringVar(&f.train, "train", "", "file of training rows")
+	p.StringVar(&f.train, "train", "", "file of training rows; - is standard input, here and for one of "+
+		"the other files instead")
 	p.StringVar(&f.test, "test", "", "file of test rows, used for nothing but the figures")
 	p.StringVar(&f.set, "set", "", "an embedded set ("+embedded+") or a public one (see bilevel data list)")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 
 	f.registerReading(p)
+	p.StringVar(&f.labels[0], second+"-labels", "", "labels of --"+second+", as --labels are those of --train")
+	p.StringVar(&f.labels[1], "test-labels", "", "the same of --test")
 	p.StringVar(&f.unknown, "unknown", "error", "levels that no training row has, in other files: error, or zero for "+
 		"none of the levels")
 
@@ -180,12 +185,26 @@ func parseSwitch(name, word string) (tune.Switch, error) {
 func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) error {
 	given := c.Flags().Changed
 	value := func(name string) string { return c.Flag(name).Value.String() }
+	f.stdin = c.InOrStdin()
+	piped := "" // the flag that takes standard input
 	for _, name := range []string{"train", second, "test", "set"} {
 		switch {
 		case given(name) && value(name) == "":
 			return usagef("--%s \"\": give a name, or leave the flag out", name)
-		case value(name) == "-" && name != "set":
-			return usagef("--%s -: %s does not read standard input; save the rows and give the file", name, c.Name())
+		case value(name) != dash || name == "set":
+		case piped != "":
+			return usagef("--%s - and --%s -: standard input is one file; save the other", piped, name)
+		default:
+			piped = name
+		}
+	}
+	for _, of := range []string{"train", second, "test"} {
+		name := strings.TrimPrefix(of+"-labels", "train-")
+		switch {
+		case value(name) == dash:
+			return usagef("--%s -: labels are not read from standard input; save them and give the file", name)
+		case given(name) && value(of) == "":
+			return usagef("--%s needs --%s, whose labels they are", name, of)
 		}
 	}
 	if err := f.checkReading(); err != nil {
@@ -200,6 +219,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
+	case f.out == dash:
+		return usagef("--out -: several files are written; name a folder, and give --json for the result on standard output")
 	case f.unknown != "error" && f.unknown != "zero":
 		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
@@ -255,14 +276,16 @@ func (f *fitFlags) vectorizer() *dataset.Vectorizer {
 func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *dataset.Set, name string, err error) {
 	o := f.read
 	o.Target, o.Text = target, f.vectorizer()
-	train, err = dataset.Read(ctx, f.train, o)
-	return train, filepath.Base(f.train), err
+	train, err = readRows(ctx, f.stdin, f.train, o)
+	return train, sourceName(f.train), err
 }
 
-// readLike reads other files with the columns of the training rows, none for those without a name. It is an error if
+// readLike reads the second file and that of the test with the columns of the training rows, none for those without a
+// name. It is an error if
 // the output would lie in one of the folders of texts.
-func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...string) ([]*dataset.Set, error) {
-	for _, in := range append(files, f.train) {
+func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second string) ([]*dataset.Set, error) {
+	files := []string{second, f.test}
+	for _, in := range []string{second, f.test, f.train} {
 		if train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
 			return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another "+
 				"one",
@@ -270,15 +293,16 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 		}
 	}
 	o := f.read
-	o.Like, o.LikeName, o.Format, o.Labels = train.Schema, "the training file", "", ""
+	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
 	o.UnseenLevels = unseenLevels(f.unknown)
 	sets := make([]*dataset.Set, len(files))
 	for k, file := range files {
 		if file == "" {
 			continue
 		}
+		o.Labels = f.labels[k]
 		var err error
-		if sets[k], err = dataset.Read(ctx, file, o); err != nil {
+		if sets[k], err = readRows(ctx, f.stdin, file, o); err != nil {
 			return nil, err
 		}
 	}

@@ -19,7 +19,8 @@ import (
 var flagGroups = []flagGroup{
 	{"Data", "train FILE, val FILE, trusted FILE, test FILE, set SET, data FOLDER, val-fraction SHARE, folds N, " +
 		"trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
-	{"Columns", "label COLUMN, labels FILE, task classification|regression, id COLUMN, drop COLUMNS, " +
+	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
+		"task classification|regression, id COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
 		"missing drop|impute, unknown error|zero"},
 	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},

@@ -16,7 +16,8 @@ import (
 
 type predictFlags struct {
 	model, out    string
-	label, format string
+	label, labels string
+	format        string
 	noHeader      bool
 	unknown       string
 	proba, quiet  bool
@@ -45,8 +46,9 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.SortFlags = false
 	p.StringVar(&f.model, "model", "", "`FILE`: model.json of bilevel tune (required)")
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
-	p.StringVar(&f.out, "out", "", "`FILE`: where predictions go (default standard output)")
+	p.StringVar(&f.out, "out", "", "`FILE`: where predictions go; - is standard output (default -)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
+	p.StringVar(&f.labels, "labels", "", "file of the labels of DATA, where it is NPY or IDX without them")
 	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its "+
@@ -62,9 +64,12 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.unknown != "error" && f.unknown != "zero" {
 		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
 	}
+	if f.out == dash {
+		f.out = ""
+	}
 	if f.out != "" {
 		inputs := []string{f.model}
-		if file != "-" {
+		if file != dash {
 			inputs = append(inputs, file)
 		}
 		if err := checkFile(f.out, inputs...); err != nil {
@@ -78,14 +83,9 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.proba && !m.Task.Classes() {
 		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
-	o := dataset.Options{Format: f.format, Label: f.label, NoHeader: f.noHeader, OptionalLabel: true, Like: m.Schema,
-		UnseenLevels: unseenLevels(f.unknown)}
-	var set *dataset.Set
-	if file == "-" {
-		set, err = dataset.ReadFrom(c.Context(), c.InOrStdin(), "standard input", o)
-	} else {
-		set, err = dataset.Read(c.Context(), file, o)
-	}
+	o := dataset.Options{Format: f.format, Label: f.label, Labels: f.labels, NoHeader: f.noHeader, OptionalLabel: true,
+		Like: m.Schema, UnseenLevels: unseenLevels(f.unknown)}
+	set, err := readRows(c.Context(), c.InOrStdin(), file, o)
 	if err != nil {
 		return err
 	}

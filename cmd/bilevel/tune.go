@@ -39,7 +39,8 @@ func newTuneCommand() *cobra.Command {
 		Use:   "tune",
 		Short: "Fit a linear model and learn its regularisation strengths on validation data",
 		Long: `Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
-with a header, NPY, IDX or Parquet, plain or compressed; what they are is found out from their content.
+with a header, JSON, Parquet, Arrow or Feather, NPY, NPZ or IDX, plain or compressed; what they are is found out
+from their content.
 A folder with one folder of text files for each class, or a tar or zip archive of it, becomes counts of words.
 
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
@@ -56,7 +57,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
 	}
 	p := c.Flags()
-	f.register(p, "strengths", "bilevel-out", "model.json, trace.csv and report.html", func() {
+	f.register(p, "val", "strengths", "bilevel-out", "model.json, trace.csv and report.html", func() {
 		o := &f.options
 		p.StringVar(&f.val, "val", "", "file of validation rows")
 		p.Float64Var(&f.valFraction, "val-fraction", 0,
@@ -212,7 +213,7 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 		}
 	}
 	if f.train != "" {
-		sets, err := f.readLike(ctx, data.Train, f.val, f.test)
+		sets, err := f.readLike(ctx, data.Train, f.val)
 		if err != nil {
 			return nil, "", err
 		}

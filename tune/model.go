@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
@@ -153,6 +154,7 @@ func (m *Model) Save(path string) error {
 	if err != nil {
 		return err
 	}
+	outfile.Sweep(filepath.Dir(path))
 	return outfile.Write(path, data)
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -99,11 +98,16 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 			return usagef("--out %s: %s %w", f.out, path(ext), err)
 		}
 	}
+	release, err := claimFolder(f.out, "")
+	if err != nil {
+		return err
+	}
+	defer release()
 	stderr := c.ErrOrStderr()
 	ctx := c.Context()
 	get := dataset.GetOptions{DataDir: f.data}
 	if !f.quiet {
-		get.Progress = progressLines(stderr)
+		get.Progress, get.Waiting = progressLines(stderr), waitingLine(stderr)
 	}
 	for _, set := range figure.Sets {
 		if _, err := dataset.Get(ctx, set, get); err != nil {
@@ -140,9 +144,6 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 			return err
 		}
 		files = append(files, outFile{path(format), drawing.Bytes()})
-	}
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return fmt.Errorf("--out %s: %w", f.out, bare(err))
 	}
 	if err := writeFiles(files); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -229,12 +228,9 @@ func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *
 // readLike reads other files with the columns of the training rows, none for those without a name. It is an error if
 // the output would lie in one of the folders of texts.
 func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...string) ([]*dataset.Set, error) {
-	for _, in := range append(files, f.train) {
-		if train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
-			return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another "+
-				"one",
-				f.out, in)
-		}
+	if in := f.enclosing(append(files, f.train)...); in != "" {
+		return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one",
+			f.out, in)
 	}
 	o := f.read
 	o.Like, o.LikeName, o.Format, o.Labels = train.Schema, "the training file", "", ""
@@ -250,6 +246,24 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 		}
 	}
 	return sets, nil
+}
+
+// enclosing is the first of the files that is a folder with the output in it, "" if there is none.
+func (f *fitFlags) enclosing(files ...string) string {
+	for _, in := range files {
+		if isFolder(in) && isWithin(f.out, in) {
+			return in
+		}
+	}
+	return ""
+}
+
+// claim claims the folder for the output, except one that readLike refuses.
+func (f *fitFlags) claim(second string) (release func(), err error) {
+	if f.enclosing(f.train, second, f.test) != "" {
+		return func() {}, nil
+	}
+	return claimFolder(f.out, "")
 }
 
 // isEmbedded says whether set is an embedded one; without a name it is.
@@ -271,7 +285,8 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 	if _, err := dataset.Lookup(f.set); err != nil {
 		return nil, nil, "", usagef("--set: %w (public), %s (embedded)", err, strings.Join(dataset.EmbeddedSets(), " and "))
 	}
-	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
+	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer(),
+		Waiting: func(file string) { bar.say("waiting for another process, which downloads " + file) }}
 	rest, test, files, err := dataset.Load(ctx, f.set, o)
 	if err != nil {
 		return nil, nil, "", err
@@ -293,12 +308,16 @@ func (f *fitFlags) start(c *cobra.Command) *progress {
 	return bar
 }
 
-// write makes the folder and writes files in it.
-func (f *fitFlags) write(files ...outFile) error {
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return usagef("--out %s: the folder cannot be made: %w", f.out, bare(err))
+// write writes the file that matters most, and then those that others makes.
+func (f *fitFlags) write(first outFile, others func() ([]outFile, error)) error {
+	if err := writeFiles([]outFile{first}); err != nil {
+		return usagef("--out %s: %w", f.out, err)
 	}
-	if err := writeFiles(files); err != nil {
+	files, err := others()
+	if err != nil {
+		return err
+	}
+	if err := writeBeside(first.path, files...); err != nil {
 		return usagef("--out %s: %w", f.out, err)
 	}
 	return nil

@@ -4,8 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 )
@@ -28,16 +26,9 @@ var (
 // readNPZ reads the arrays of features and labels of numpy.savez, by their names. One array alone, or one of features
 // without one of labels, is as a file of numpy.save: see readNPY.
 func readNPZ(in *input, o Options) (*Set, error) {
-	b, err := io.ReadAll(in)
+	archive, err := in.zip("npz")
 	if err != nil {
-		return nil, asError(in.name, err)
-	}
-	archive, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		if errors.Is(err, zip.ErrFormat) { // its directory is at the end
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, brokenArchive(in.name, "npz", err)
+		return nil, err
 	}
 	arrays := map[string]*zip.File{}
 	var names []string
@@ -69,7 +60,7 @@ func readNPZ(in *input, o Options) (*Set, error) {
 			return nil, brokenArchive(in.name, "npz", err)
 		}
 		defer r.Close()
-		member, err := openReader(in.ctx, r, in.name+"/"+name+".npy")
+		member, err := openReader(in.ctx, r, in.name+"/"+name+".npy", in.mem)
 		if err != nil {
 			return nil, err
 		}

@@ -35,7 +35,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		}
 		at, size = in.file, st.Size()
 	} else {
-		b, err := io.ReadAll(in)
+		b, err := in.mem.readAll(in)
 		if err != nil {
 			return nil, asError(in.name, err)
 		}
@@ -48,7 +48,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		return at.ReadAt(p, off)
 	})
 	var f *parquet.File
-	if err = checkParquet(untilDone, size); err == nil {
+	if err = checkParquet(untilDone, size, in.mem); err == nil {
 		f, err = parquet.OpenFile(untilDone, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
@@ -71,6 +71,9 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	if len(names) == 0 {
 		return nil, fail(in.name, "check how it was written", "there are no columns")
 	}
+	if err := in.mem.takeEach(len(names), columnBytes); err != nil {
+		return nil, err
+	}
 	t, err := newTable(in.name, 0, names, "parquet", o, pandasIndices(f, names))
 	if err != nil {
 		return nil, err
@@ -86,6 +89,17 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 				"strings of it"}
 		}
 	}
+	// All of it is looked for before anything is decoded.
+	used := 0
+	for _, c := range convert {
+		if c != nil {
+			used++
+		}
+	}
+	if err := in.mem.takeEach(int(f.NumRows()), 8*used); err != nil {
+		return nil, err
+	}
+	in.mem.give(8 * f.NumRows() * int64(used))
 	for _, g := range f.RowGroups() {
 		chunks := g.ColumnChunks()
 		for j, c := range columns {
@@ -152,6 +166,9 @@ func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableCol
 		r := page.Values()
 		for {
 			n, err := r.ReadValues(values[:])
+			if e := c.mem.err(); e != nil {
+				return e
+			}
 			for _, v := range values[:n] {
 				if v.IsNull() {
 					c.hole("", c.n+1)

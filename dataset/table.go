@@ -20,6 +20,7 @@ const (
 // tableColumn is one column while a table is read. It is numeric until a cell is no number; from then on
 // its values are codes of levels, and the numbers before become levels by their shortest form.
 type tableColumn struct {
+	mem   *ledger
 	name  string
 	file  string
 	label bool
@@ -78,17 +79,23 @@ func wordOf(v float64) int { return int(math.Float64bits(v) & 0xffff) }
 
 func (c *tableColumn) add(v float64) {
 	if c.n%blockRows == 0 {
-		c.blocks = append(c.blocks, make([]float64, 0, blockRows))
+		c.blocks = append(c.blocks, nil)
 	}
 	last := &c.blocks[len(c.blocks)-1]
-	*last = append(*last, v)
+	*last = append(c.mem.growBlock(*last), v)
 	c.n++
+}
+
+// rowName keeps what a row is called.
+func (c *tableColumn) rowName(name string) {
+	c.mem.take(int64(16 + len(name))) // err says if it is too much
+	c.rowNames = append(c.rowNames, name)
 }
 
 // text adds a cell of a text file; at is its line.
 func (c *tableColumn) text(cell string, at int) error {
 	if c.keep {
-		c.rowNames = append(c.rowNames, strings.Clone(cell))
+		c.rowName(strings.Clone(cell))
 	}
 	if c.drop {
 		return nil
@@ -153,7 +160,7 @@ func (c *tableColumn) number(v float64, at int) error {
 	switch {
 	case c.drop:
 		if c.keep {
-			c.rowNames = append(c.rowNames, formatNumber(v))
+			c.rowName(formatNumber(v))
 		}
 		return nil
 	case v-v != 0:
@@ -259,6 +266,7 @@ func (c *tableColumn) level(cell string, at int) error {
 			if k = len(c.levels); k == maxLevels {
 				return c.tooMany()
 			}
+			c.mem.take(int64(64 + len(name)))
 			c.levels[strings.Clone(name)] = k
 		case c.label:
 			return c.place(&Error{Err: fmt.Errorf("the label %s is none of %s's classes %s",
@@ -446,7 +454,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		t.indices = make([]index, len(names))
 	}
 	for _, n := range names {
-		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
+		t.columns = append(t.columns, &tableColumn{mem: o.mem, name: n, file: file, zero: o.UnseenLevels == UnseenZero,
 			like: o.likeName(), notation: o.notation()})
 	}
 	if o.Like == nil {
@@ -657,16 +665,21 @@ func (c *tableColumn) numbersRows() bool {
 	if c.kind != Numeric || c.n < 2 {
 		return false
 	}
-	seen := make(map[float64]bool, c.n)
+	if c.mem.take(int64(8*c.n)) != nil {
+		return false // err says so
+	}
+	defer c.mem.give(int64(8 * c.n))
+	all := make([]float64, 0, c.n)
 	for _, b := range c.blocks {
 		for _, v := range b {
-			if v != math.Trunc(v) || seen[v] {
+			if v != math.Trunc(v) {
 				return false
 			}
-			seen[v] = true
 		}
+		all = append(all, b...)
 	}
-	return true
+	slices.Sort(all)
+	return len(slices.Compact(all)) == c.n
 }
 
 // set makes a set of the table, whose blocks it gives up.
@@ -681,6 +694,9 @@ func (t *table) set(o Options) (*Set, error) {
 	}
 	if o.Like == nil {
 		t.leaveOutIndices()
+	}
+	if err := o.mem.err(); err != nil {
+		return nil, err
 	}
 	if err := t.fillHoles(&o); err != nil {
 		return nil, err
@@ -726,10 +742,18 @@ func (t *table) set(o Options) (*Set, error) {
 		}
 	}
 	d := s.Schema.Width
-	s.Schema.Sparse = o.sparse(t.n, d, nnz)
-	if s.Schema.Sparse {
+	if err := o.mem.takeEach(t.n, 8*2); err != nil { // targets and ends of rows
+		return nil, err
+	}
+	if s.Schema.Sparse = o.sparse(t.n, d, nnz); s.Schema.Sparse {
+		if err := o.mem.takeEach(nnz, 12); err != nil {
+			return nil, err
+		}
 		s.X = t.csr(d, nnz)
 	} else {
+		if err := o.mem.takeDense(t.n, d); err != nil {
+			return nil, err
+		}
 		s.X = t.dense(d)
 	}
 	if t.label >= 0 && !t.columns[t.label].drop {

@@ -171,8 +171,14 @@ func (m *Model) JSON() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
+// jsonFactor is what a byte of a model file takes in memory while it is read, at most.
+const jsonFactor = 32
+
 // Load reads a model and checks it. An error about the file is a [*dataset.Error].
-func Load(path string) (*Model, error) {
+func Load(path string) (*Model, error) { return LoadWithin(path, nil) }
+
+// LoadWithin is Load within a bound of memory; nil is dataset.NewMemory(0).
+func LoadWithin(path string, memory *dataset.Memory) (*Model, error) {
 	fail := func(hint, format string, args ...any) (*Model, error) {
 		return nil, &dataset.Error{File: path, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
@@ -184,9 +190,9 @@ func Load(path string) (*Model, error) {
 	case err == nil && info.IsDir():
 		return fail(hint, "this is a folder")
 	}
-	data, err := os.ReadFile(path)
+	data, err := dataset.ReadWithin(path, memory, jsonFactor)
 	if err != nil {
-		return fail("", "%w", err)
+		return nil, err
 	}
 	var head struct {
 		Format  string `json:"format"`

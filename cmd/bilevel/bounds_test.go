@@ -126,3 +126,37 @@ func TestBenchFileInterrupted(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// --memory bounds what is read and what is learned from it: an error that names the file, the bound and the flag.
+func TestMemoryFlag(t *testing.T) {
+	rows := strings.SplitAfter(table(60, 2, 1, yesNo), "\n")
+	last := rows[len(rows)-2]
+	files(t, map[string]string{
+		"good.csv": table(60, 2, 1, yesNo), "cell.csv": "a,y\n1,2\n\"" + strings.Repeat("a", 2<<20),
+		"wide.svm": "1 1:1 9000000:2\n" + strings.Repeat("0 1:1 2:3\n1 2:1\n", 50),
+		"rows.csv": table(60, 2, 1, yesNo) + strings.Repeat(last, 300_000),
+		"huge.json": `{"format":"bilevel-model","version":1,"coefficients":[{"weights":[` + strings.Repeat("0,", 1<<20) +
+			"0]}]}",
+	})
+	mustCall(t, "tune", "--train", "good.csv", "--quiet", "--reg", "shared", "--out", "m", "--memory", "64MB")
+	for args, want := range map[string]string{
+		"tune --train cell.csv":                           "cell.csv:3: a line, or a cell in quotes, goes on for more than",
+		"tune --train wide.svm":                           "wide.svm: learning a model of 9000000 features",
+		"tune --train good.csv --val rows.csv":            "rows.csv: ",
+		"clean --train good.csv --trusted rows.csv":       "rows.csv: ",
+		"predict --model m/model.json rows.csv":           "rows.csv: ",
+		"predict --model huge.json good.csv":              "huge.json: reading it takes more than",
+		"tune --train good.csv --memory much":             `"much" is no size; write a number with a unit, such as 2GB or 512MiB`,
+		"predict --model m/model.json good.csv --memory ": "is no size",
+	} {
+		list := strings.Split(args, " ")
+		if !strings.Contains(args, "--memory") {
+			list = append(list, "--memory", "16MB")
+		}
+		o := call(t, append(list, "--quiet")...)
+		if o.code != exitUsage || !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, "--memory") ||
+			strings.Count(o.stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d: %s", args, o.code, o.stderr)
+		}
+	}
+}

@@ -153,6 +153,9 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := f.checkRoom(data.Train, data.Trusted, data.Test); err != nil {
+		return err
+	}
 	var right []bool
 	if f.corrupt > 0 {
 		data.Train, right = clean.Corrupt(data.Train, f.corrupt, f.seed)

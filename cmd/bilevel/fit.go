@@ -53,6 +53,7 @@ type fitFlags struct {
 	method           string
 	scale, intercept string
 	maxTime          time.Duration
+	memory           size
 	seed             uint64
 
 	out         string
@@ -102,6 +103,7 @@ func (f *fitFlags) register(p *pflag.FlagSet, what, out, files string, own func(
 	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
 	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best "+what+" after this time, such as 30s (reading is not "+
 		"counted)")
+	p.Var(&f.memory, "memory", memoryHelp)
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all that is random")
 
 	p.StringVar(&f.out, "out", out, "folder for "+files)
@@ -248,6 +250,28 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 	return sets, nil
 }
 
+// checkRoom is an error if there is no room for a model of the training rows, the copies of all rows that learning makes,
+// and predictions. Other sets may be nil.
+func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
+	_, d := train.Dims()
+	scores := max(len(train.Classes), 1)
+	need := bytesPerWeight * float64(d+1) * float64(scores)
+	for _, s := range append(others, train) {
+		if s != nil {
+			n, _ := s.Dims()
+			need += copies*float64(s.Bytes()) + 2*8*float64(n)*float64(scores)
+		}
+	}
+	return f.read.Memory.Check(train.Source, fmt.Sprintf("learning a model of %d features and %d classes", d, scores), need)
+}
+
+// What learning takes, about: bytes for each coefficient, with its strength, in the vectors of inner and outer solvers,
+// and copies of the rows.
+const (
+	bytesPerWeight = 64 * 8
+	copies         = 3
+)
+
 // enclosing is the first of the files that is a folder with the output in it, "" if there is none.
 func (f *fitFlags) enclosing(files ...string) string {
 	for _, in := range files {
@@ -299,6 +323,7 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 
 // start is the progress of the command, on standard error.
 func (f *fitFlags) start(c *cobra.Command) *progress {
+	f.read.Memory = f.memory.bound()
 	stderr := c.ErrOrStderr()
 	if f.quiet {
 		stderr = io.Discard

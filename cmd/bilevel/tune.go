@@ -182,6 +182,9 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := f.checkRoom(data.Train, data.Val, data.Test); err != nil {
+		return err
+	}
 	read := time.Since(begin)
 	o.Progress = bar.update
 	r, err := tune.Fit(c.Context(), *data, o)

@@ -47,8 +47,8 @@ type bzip2Piece struct {
 	err  error
 }
 
-// bzip2Text is the most that is decompressed ahead of a block: runs make up to 46 MB of one. bzip2Packed is more than one
-// takes in a file.
+// bzip2Text is the most that is decompressed ahead of a block: runs make up to 46 MB of one. bzip2Packed is more than
+// one takes in a file.
 const (
 	bzip2Text   = 4 << 20
 	bzip2Packed = 2 << 20

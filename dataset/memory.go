@@ -14,9 +14,9 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// Memory bounds what is read, so that a file that is too large, or that claims or decompresses to more than it should, is
-// an error and not the end of the process. Everything that is read with one Memory shares it: sets that were read keep
-// their part.
+// Memory bounds what is read, so that a file that is too large, or that claims or decompresses to more than it should,
+// is an error and not the end of the process. Everything that is read with one Memory shares it: sets that were read
+// keep their part. A quarter is left for what is not counted.
 type Memory struct {
 	most int64
 	used atomic.Int64
@@ -228,7 +228,6 @@ func (l *ledger) readAll(r io.Reader) ([]byte, error) {
 // NewMemory(0), has left.
 func ReadWithin(path string, memory *Memory, factor int64) ([]byte, error) {
 	l := newLedger(memory)
-	defer l.settle(nil)
 	most := (l.m.most - l.m.used.Load()) / factor
 	f, err := os.Open(path)
 	if err != nil {

@@ -88,8 +88,8 @@ type input struct {
 	metered *metered // what Reader reads from
 }
 
-// lines bounds the lines or records that are read from here on, each of which begins with a call of the function that it
-// returns. A byte of one takes up to so many in memory.
+// lines bounds the lines or records that are read from here on, each of which begins with a call of the function that
+// it returns. A byte of one takes up to factor bytes in memory.
 func (in *input) lines(factor int64) (begin func()) {
 	in.metered.most = max(in.mem.part(factor), 1<<18)
 	return func() { in.metered.run = 0 }

@@ -206,8 +206,8 @@ func (f *parquetCheck) pageHead(from, to int64) (head *format.PageHeader, length
 	}
 }
 
-// decodeThrift decodes a structure of Thrift's compact protocol from the beginning of b and says how long it is, and what
-// it took of the memory.
+// decodeThrift decodes a structure of Thrift's compact protocol from the beginning of b and says how long it is, and
+// what it took of the memory.
 func decodeThrift(b []byte, v any, mem *ledger) (length int, took int64, err error) {
 	structs := 0
 	rest, err := skipThrift(b, thriftStruct, 0, &structs)

@@ -146,7 +146,7 @@ func TestMemoryFlag(t *testing.T) {
 		"clean --train good.csv --trusted rows.csv":       "rows.csv: ",
 		"predict --model m/model.json rows.csv":           "rows.csv: ",
 		"predict --model huge.json good.csv":              "huge.json: reading it takes more than",
-		"tune --train good.csv --memory much":             `"much" is no size; write a number with a unit, such as 2GB or 512MiB`,
+		"tune --train good.csv --memory much":             `"much" is no size; write a number with a unit, such as 2GB`,
 		"predict --model m/model.json good.csv --memory ": "is no size",
 	} {
 		list := strings.Split(args, " ")

@@ -250,8 +250,8 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 	return sets, nil
 }
 
-// checkRoom is an error if there is no room for a model of the training rows, the copies of all rows that learning makes,
-// and predictions. Other sets may be nil.
+// checkRoom is an error if there is no room for a model of the training rows, the copies of all rows that learning
+// makes, and predictions. Other sets may be nil.
 func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 	_, d := train.Dims()
 	scores := max(len(train.Classes), 1)
@@ -262,7 +262,11 @@ func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 			need += copies*float64(s.Bytes()) + 2*8*float64(n)*float64(scores)
 		}
 	}
-	return f.read.Memory.Check(train.Source, fmt.Sprintf("learning a model of %d features and %d classes", d, scores), need)
+	what := fmt.Sprintf("learning a model of %d features", d)
+	if train.Classes != nil {
+		what += fmt.Sprintf(" and %d classes", scores)
+	}
+	return f.read.Memory.Check(train.Source, what, need)
 }
 
 // What learning takes, about: bytes for each coefficient, with its strength, in the vectors of inner and outer solvers,

@@ -24,8 +24,8 @@ func (s *size) Set(text string) error {
 // Type is what the help calls a value.
 func (s *size) Type() string { return "SIZE" }
 
-// bound is the bound for what the command reads. The collector works harder near it, so that what is no more needed does
-// not count.
+// bound is the bound for what the command reads. The collector works harder near it, so that what is no more needed
+// does not count.
 func (s size) bound() *dataset.Memory {
 	m := dataset.NewMemory(int64(s))
 	debug.SetMemoryLimit(m.Bytes())

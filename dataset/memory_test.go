@@ -44,10 +44,10 @@ const (
 // TestMemory: files that are small and become large are errors that name them and the flag, and what is held on the way
 // is within the bound.
 func TestMemory(t *testing.T) {
-	const most = 32 << 20
-	letters := strings.Repeat("a", 20<<20)
+	const most = 8 << 20
+	letters := strings.Repeat("a", 5<<20)
 	var words strings.Builder
-	for i := range 400_000 {
+	for i := range 100_000 {
 		fmt.Fprintf(&words, "%05x ", i)
 	}
 	bombs, err := hex.DecodeString(bzip2Begin + strings.Repeat(bzip2Letters, 200))
@@ -55,31 +55,31 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	many := make(map[string]string)
-	for i := range 100_000 {
+	for i := range 25_000 {
 		many[fmt.Sprintf("a/%d", i)] = ""
 	}
 	sparse := append([]byte("1 1:1\n"), bytes.Repeat([]byte("1 2:1 60000000:3\n"), 10)...)
 	type pair struct{ A, Y int32 }
-	float8 := string(npyFile("<f8", false, "(4194304, 2)", []float64{}))
-	packed := map[string]string{"x.npy": float8 + strings.Repeat("\x00", 64<<20)}
+	float8 := string(npyFile("<f8", false, "(1048576, 2)", []float64{}))
+	packed := map[string]string{"x.npy": float8 + strings.Repeat("\x00", 16<<20)}
 	images := func(n uint32) string { return string(idx(0x08, []uint32{n, 8}, []byte{})) }
 	for name, c := range map[string]struct {
 		file []byte
 		o    Options
 	}{
-		"csv, cell":            {squeeze(t, "a,y\n1,2\n\"", "aaaaaaaa", 4<<20), Options{}},
-		"csv, line":            {squeeze(t, "a,y\n1", "1", 32<<20), Options{}},
-		"csv, cells":           {squeeze(t, "a", ",", 8<<20), Options{}},
-		"csv, columns":         {squeeze(t, "a,y\n", "1,2\n", 2<<20), Options{}},
-		"csv, names":           {squeeze(t, "a,b,y\n", "1,aaaaaaaaaaaaaaaa,2\n", 1<<20), Options{ID: "b"}},
-		"libsvm, line":         {squeeze(t, "1 1:1", " ", 64<<20), Options{}},
-		"libsvm, rows":         {squeeze(t, "", "1 1:1 2:2\n", 2<<20), Options{}},
+		"csv, cell":            {squeeze(t, "a,y\n1,2\n\"", "aaaaaaaa", 1<<20), Options{}},
+		"csv, line":            {squeeze(t, "a,y\n1", "1", 8<<20), Options{}},
+		"csv, cells":           {squeeze(t, "a", ",", 2<<20), Options{}},
+		"csv, columns":         {squeeze(t, "a,y\n", "1,2\n", 1<<19), Options{}},
+		"csv, names":           {squeeze(t, "a,b,y\n", "1,aaaaaaaaaaaaaaaa,2\n", 1<<18), Options{ID: "b"}},
+		"libsvm, line":         {squeeze(t, "1 1:1", " ", 16<<20), Options{}},
+		"libsvm, rows":         {squeeze(t, "", "1 1:1 2:2\n", 1<<19), Options{}},
 		"libsvm, dense":        {sparse, Options{Storage: Dense}},
-		"npy":                  {squeeze(t, float8, "\x00", 64<<20), Options{}},
+		"npy":                  {squeeze(t, float8, "\x00", 16<<20), Options{}},
 		"npz":                  {zipOf(t, packed), Options{}},
-		"idx":                  {squeeze(t, images(1<<23), "\x00", 64<<20), Options{NoLabel: true}},
-		"idx of bytes, dense":  {squeeze(t, images(1<<20), "\x01", 8<<20), Options{NoLabel: true}},
-		"parquet":              {parquetFile(t, make([]pair, 4<<20), parquet.Compression(&parquet.Zstd)), Options{}},
+		"idx":                  {squeeze(t, images(1<<21), "\x00", 16<<20), Options{NoLabel: true}},
+		"idx of bytes, dense":  {squeeze(t, images(1<<18), "\x01", 2<<20), Options{NoLabel: true}},
+		"parquet":              {parquetFile(t, make([]pair, 1<<20), parquet.Compression(&parquet.Zstd)), Options{}},
 		"zip, letters":         {zipOf(t, map[string]string{"a/1": letters, "b/2": letters}), Options{}},
 		"zip, entries":         {zipOf(t, many), Options{}},
 		"tar, entries":         {squeeze(t, string(tarOf(t, many)), "", 0), Options{}},
@@ -102,15 +102,15 @@ func TestMemory(t *testing.T) {
 		})
 	}
 	// With more, some of them are read, and what is kept is what the set takes.
-	m := NewMemory(1 << 30)
-	s, err := ReadFrom(t.Context(), bytes.NewReader(squeeze(t, "a,y\n", "1,2\n", 1<<20)), "file", Options{Memory: m})
+	m := NewMemory(256 << 20)
+	s, err := ReadFrom(t.Context(), bytes.NewReader(squeeze(t, "a,y\n", "1,2\n", 1<<18)), "file", Options{Memory: m})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if used := m.used.Load(); used != s.Bytes() || used < 64<<20 {
+	if used := m.used.Load(); used != s.Bytes() || used < 16<<20 {
 		t.Errorf("%d bytes are kept, and the set has %d", used, s.Bytes())
 	}
-	if err := m.Check("file", "a model", 1<<29); err != nil {
+	if err := m.Check("file", "a model", 1<<27); err != nil {
 		t.Error(err)
 	}
 	wantError(t, m.Check("file", "a model", math.Inf(1)), "file", "a model takes about", "--memory")

@@ -273,7 +273,7 @@ func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 // and copies of the rows.
 const (
 	bytesPerWeight = 64 * 8
-	copies         = 3
+	copies         = 4
 )
 
 // enclosing is the first of the files that is a folder with the output in it, "" if there is none.

@@ -27,11 +27,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/ulikunitz/xz"
+
+	"github.com/bilevel-go/bilevel/dataset"
 )
 
 // victim is a kind of files that are corrupted: a good file, and commands that read it as FILE.
 type victim struct {
 	name     string
+	format   string // that must be read, see dataset.Formats; "" for all others
 	file     func() []byte
 	beside   string // a good file of this name beside it; "" for none
 	besides  func() []byte
@@ -75,6 +78,13 @@ var victims = []victim{
 		commands: tableCommands},
 	{name: "t.csv.bz2", file: func() []byte { return must(os.ReadFile(testdata("table.csv.bz2"))) },
 		commands: tableCommands},
+	{name: "t.jsonl", format: "json", file: jsonBytes, commands: tableCommands},
+	{name: "plain.feather", format: "arrow", commands: tableCommands, file: func() []byte {
+		return must(os.ReadFile(testdata("table-uncompressed.feather")))
+	}},
+	{name: "zstd.feather", format: "arrow", commands: tableCommands, file: func() []byte {
+		return must(os.ReadFile(testdata("table-zstd.feather")))
+	}},
 	{name: "t.tar", file: tarBytes, commands: tableCommands},
 	{name: "t.zip", file: zipBytes, commands: tableCommands},
 	{name: "model.json", file: func() []byte { return must(os.ReadFile("good-out/model.json")) },
@@ -99,6 +109,17 @@ func csvBytes() []byte {
 	for range 60 {
 		v := r.NormFloat64()
 		fmt.Fprintf(&b, "%.4f,%s,\"a, %d\",%s\n", v, []string{"red", "green"}[r.IntN(2)], r.IntN(3), yesNo(r, v))
+	}
+	return b.Bytes()
+}
+
+func jsonBytes() []byte {
+	r := rand.New(rand.NewPCG(1, 8))
+	var b bytes.Buffer
+	for range 60 {
+		v := r.NormFloat64()
+		fmt.Fprintf(&b, "{\"size\": %.4f, \"colour\": %q, \"even\": %t, \"y\": %q}\n", v, []string{"red", "green"}[r.IntN(2)],
+			r.IntN(2) == 0, yesNo(r, v))
 	}
 	return b.Bytes()
 }
@@ -292,9 +313,13 @@ func corrupt(b []byte, r *rand.Rand) []byte {
 	return b
 }
 
-// corruptApart is the process that corrupts the victim of a name, from one number to another, in the current folder. It
-// says what it does before it does it, and what came of it.
-func corruptApart(job string) {
+// The test program is also the process that corrupts the victim of a name, from one number to another, in the current
+// folder.
+func init() {
+	job := os.Getenv("BILEVEL_TEST_CORRUPT")
+	if job == "" {
+		return
+	}
 	var name string
 	var from, to int
 	must(fmt.Sscan(job, &name, &from, &to))
@@ -303,8 +328,10 @@ func corruptApart(job string) {
 			victims[i].corrupted(from, to)
 		}
 	}
+	os.Exit(0)
 }
 
+// corrupted says what it does before it does it, and what came of it.
 func (v *victim) corrupted(from, to int) {
 	for i := from; i < to; i++ {
 		fmt.Println("begin", i)
@@ -335,7 +362,8 @@ func TestCorrupted(t *testing.T) {
 		n = 1000
 	}
 	for _, v := range victims {
-		if only := os.Getenv("BILEVEL_TEST_VICTIM"); only != "" && only != v.name {
+		if only := os.Getenv("BILEVEL_TEST_VICTIM"); only != "" && only != v.name ||
+			v.format != "" && !slices.Contains(dataset.Formats(), v.format) {
 			continue
 		}
 		t.Run(v.name, func(t *testing.T) {

@@ -75,9 +75,8 @@ func checkFolder(dir string) error {
 // lockName is the file by which a command claims a folder.
 const lockName = ".bilevel.lock"
 
-// claimFolder makes dir, removes what killed processes left in it, and keeps other commands from writing there until
-// release, which removes what was made if nothing came into it. share tells commands apart that may write to one folder
-// at once; "" for one that may not.
+// claimFolder makes dir and keeps other commands from writing there until release, which removes what was made if
+// nothing came into it. share tells commands apart that may write to one folder at once; "" for one that may not.
 func claimFolder(dir, share string) (release func(), err error) {
 	var made []string // the deepest first
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
@@ -105,7 +104,6 @@ func claimFolder(dir, share string) (release func(), err error) {
 		unmake()
 		return nil, usagef("--out %s: the folder cannot be written to: %w; name another one", dir, bare(err))
 	}
-	outfile.Sweep(dir)
 	return func() { unlock(); unmake() }, nil
 }
 
@@ -152,6 +150,9 @@ func writeFiles(files []outFile) (err error) {
 			}
 		}
 	}()
+	for _, f := range files {
+		outfile.Sweep(filepath.Dir(f.path)) // what killed processes left
+	}
 	fail := func(path string, err error) error {
 		return fmt.Errorf("%s cannot be written: %w; make room or name another place", path, bare(err))
 	}

@@ -168,7 +168,8 @@ type Options struct {
 	// 20 rows have levels of their own. The columns of Like stay what they are.
 	Categorical []string
 
-	mem *ledger // what the call of Read takes
+	mem     *ledger   // what the call of Read takes
+	columns *[]string // gets the names of columns, and nothing more is read; see Columns
 }
 
 // maxNumber is the largest magnitude of a feature or of a numeric target: products of a few values stay
@@ -302,7 +303,7 @@ func read(in *input, o Options) (*Set, error) {
 	s, err := f.read(in, o)
 	if err != nil {
 		// What cannot be read may come of a damaged stream, which is known at its end.
-		if in.compressed != "" && !errors.Is(err, errMemory) {
+		if in.compressed != "" && !errors.Is(err, errColumns) && !errors.Is(err, errMemory) {
 			if _, e := io.Copy(io.Discard, in); e != nil {
 				err = e
 			}

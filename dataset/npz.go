@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -54,7 +56,13 @@ func readNPZ(in *input, o Options) (*Set, error) {
 		return nil, fail(in.name, "name them X and y: numpy.savez(name, X=..., y=...)",
 			"is an npz archive of the arrays %s, and which holds features and which labels is not clear", listNames(names))
 	}
-	read := func(name string) (*array, error) {
+	read := func(name string) (a *array, err error) {
+		defer func() {
+			var e *Error
+			if errors.As(err, &e) && e.Hint == "" { // of reading
+				e.Err, e.Hint = fmt.Errorf("the npz archive is damaged: %w", e.Err), "fetch or write the file again"
+			}
+		}()
 		r, err := arrays[name].Open()
 		if err != nil {
 			return nil, brokenArchive(in.name, "npz", err)

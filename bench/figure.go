@@ -11,7 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
@@ -20,6 +23,8 @@ type Figure struct {
 	Name  string
 	Title string // what it shows, in a line
 	Paper string // what it is after
+	// Caption says below the drawing what its lines and bands are.
+	Caption string
 	// Sets are the public data sets that it needs, see dataset.Load.
 	Sets []string
 	// Labels and Values are the columns of its table.
@@ -28,7 +33,7 @@ type Figure struct {
 	Repeats int
 
 	compute func(ctx context.Context, o Options, t *Table) error
-	panels  func(t *Table) []panel
+	panels  func(t *Table) []chart.Panel
 }
 
 // Options of [Figure.Compute]. The zero value works.
@@ -129,6 +134,53 @@ func (t *Table) WriteCSV(w io.Writer) error {
 	return c.Error()
 }
 
+// ReadCSV reads the table of f that [Table.WriteCSV] wrote. Errors name the line.
+func (f Figure) ReadCSV(r io.Reader) (*Table, error) {
+	c := csv.NewReader(r)
+	header, err := c.Read()
+	if err != nil {
+		return nil, err
+	}
+	if want := append(slices.Clone(f.Labels), f.Values...); !slices.Equal(header, want) {
+		return nil, fmt.Errorf("line 1: columns %s, want those of %s: %s", strings.Join(header, ","), f.Name,
+			strings.Join(want, ","))
+	}
+	t := &Table{Labels: f.Labels, Values: f.Values}
+	for {
+		line, err := c.Read()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		row := Row{Labels: line[:len(f.Labels)]}
+		for i, cell := range line[len(f.Labels):] {
+			v, err := strconv.ParseFloat(cell, 64)
+			if err != nil {
+				at, _ := c.FieldPos(len(f.Labels) + i)
+				return nil, fmt.Errorf("line %d: %q of column %s is no number", at, cell, f.Values[i])
+			}
+			row.Values = append(row.Values, v)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	if err := f.draws(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// draws says whether t has the rows that the drawing of f needs.
+func (f Figure) draws(t *Table) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("rows are missing that %s needs", f.Name)
+		}
+	}()
+	f.panels(t)
+	return nil
+}
+
 // values are a column of the rows with the given labels, in order.
 func (t *Table) values(column string, labels ...string) []float64 {
 	i := t.column(column)
@@ -154,7 +206,14 @@ func (t *Table) labels(column int, first ...string) []string {
 }
 
 var figures = []Figure{
+	ijcnn1Tuning,
 	hypergradRates, sidRates, warmStart,
 	bomeCoreset, bomeNoSingleton, bomeAdversarial, bomeKKT,
 	minimaxLogistic, minimaxNews, minimaxCleaning,
+}
+
+// sentence begins with a capital.
+func sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }

@@ -131,9 +131,9 @@ func FuzzTrace(f *testing.F) {
 			}
 		}
 		// It may be that there is nothing to draw.
-		_ = r.WriteReport(io.Discard, "fuzz")
+		_ = r.WriteReport(io.Discard, "fuzz", DefaultTargets, nil)
 		for _, q := range Quantities {
-			_ = r.Problems[0].Chart(io.Discard, "svg", q)
+			_ = r.Problems[0].Chart(io.Discard, q, Drawing{Format: "svg"})
 		}
 	})
 }

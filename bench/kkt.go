@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/internal/toy"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
@@ -15,6 +16,7 @@ var bomeKKT = Figure{
 	Title: "BOME's KKT loss, the smallest of K steps of a size proportional to 1/√K, for a convex and a non-convex " +
 		"inner problem",
 	Paper:   bomePaper + "theorem 2 and its convex counterpart",
+	Caption: "The bound is drawn from the first point on.",
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap", "kkt"},
 	compute: computeKKT,
@@ -89,20 +91,21 @@ func smallestKKT(ctx context.Context, p *bilevel.Problem, s toySeries,
 }
 
 // kktPanels is a panel for each problem, with the rate of its theorem.
-func kktPanels(t *Table) []panel {
-	var list []panel
+func kktPanels(t *Table) []chart.Panel {
+	var list []chart.Panel
 	for _, c := range kktProblems {
-		p := panel{title: c.name + " inner problem", x: "K", y: "smallest KKT loss", logX: true, logY: true, falling: true}
+		p := chart.Panel{Title: sentence(c.name) + " inner problem", X: chart.Axis{Quantity: "outer steps K", Log: true},
+			Y: chart.Axis{Quantity: "smallest KKT loss so far", Log: true}}
 		for _, innerSteps := range kktInnerSteps {
 			name := fmt.Sprintf("T=%d eta=0.5", innerSteps)
-			p.series = append(p.series, series{name: name, x: t.values("step", c.name+" "+name),
-				y: t.values("kkt", c.name+" "+name)})
+			p.Curves = append(p.Curves, chart.Curve{Name: fmt.Sprintf("T = %d", innerSteps),
+				X: t.values("step", c.name+" "+name), Y: t.values("kkt", c.name+" "+name)})
 		}
-		rate := series{name: fmt.Sprintf("K^(%.2f)", c.rate), x: p.series[0].x, dashed: true}
-		for _, k := range rate.x {
-			rate.y = append(rate.y, p.series[0].y[0]*math.Pow(k/rate.x[0], c.rate))
+		rate := chart.Curve{Name: fmt.Sprintf("bound, slope −%.2f", -c.rate), X: p.Curves[0].X, Reference: true}
+		for _, k := range rate.X {
+			rate.Y = append(rate.Y, p.Curves[0].Y[0]*math.Pow(k/rate.X[0], c.rate))
 		}
-		p.series = append(p.series, rate)
+		p.Curves = append(p.Curves, rate)
 		list = append(list, p)
 	}
 	return list

@@ -3,10 +3,12 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/stochastic"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
@@ -17,6 +19,7 @@ var minimaxCleaning = Figure{
 		"against time",
 	Paper:   minimaxPaper + ", figure 4 and table 2",
 	Sets:    []string{"mnist"},
+	Caption: "One run of each method; momentum comes with a cosine schedule. Noise is the share of labels replaced.",
 	Labels:  []string{"noise", "method"},
 	Values:  []string{"seconds", "calls", "accuracy"},
 	Repeats: 1,
@@ -84,13 +87,15 @@ func computeMinimaxCleaning(ctx context.Context, o Options, t *Table) error {
 
 // minimaxCleaningPanels is a panel for each level of noise, without the start, which has no place on a logarithmic
 // axis.
-func minimaxCleaningPanels(t *Table) []panel {
-	var list []panel
+func minimaxCleaningPanels(t *Table) []chart.Panel {
+	var list []chart.Panel
 	for _, noise := range t.labels(0) {
-		p := panel{title: "noise " + noise, x: "seconds", y: "test accuracy", logX: true}
+		p := minimaxPanel("accuracy", chart.Axis{Quantity: "time on one core", Log: true, Seconds: true})
+		p.Title = "Noise " + noise
 		for _, method := range t.labels(1, noise) {
-			p.series = append(p.series, series{name: method, x: t.values("seconds", noise, method)[1:],
-				y: t.values("accuracy", noise, method)[1:]})
+			p.Curves = append(p.Curves, chart.Curve{
+				Name: strings.TrimSuffix(method, " and cosine"), X: t.values("seconds", noise, method)[1:],
+				Y: t.values("accuracy", noise, method)[1:]})
 		}
 		list = append(list, p)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
 
@@ -15,6 +16,7 @@ var minimaxNews = Figure{
 		"gradient calls",
 	Paper:   minimaxPaper + ", figure 2",
 	Sets:    []string{"20newsgroups"},
+	Caption: "One run of each method.",
 	Labels:  []string{"method"},
 	Values:  []string{"calls", "seconds", "loss", "accuracy"},
 	Repeats: 1,
@@ -61,19 +63,22 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 }
 
 // minimaxNewsPanels are loss and accuracy, against calls and time.
-func minimaxNewsPanels(t *Table) []panel {
-	var list []panel
-	for _, v := range []struct{ title, x, label, y string }{
-		{"validation loss", "calls", "gradient calls", "loss"},
-		{"test accuracy", "calls", "gradient calls", "accuracy"},
-		{"validation loss", "seconds", "seconds", "loss"},
-		{"test accuracy", "seconds", "seconds", "accuracy"},
+func minimaxNewsPanels(t *Table) []chart.Panel {
+	var list []chart.Panel
+	for _, x := range []struct {
+		column string
+		axis   chart.Axis
+	}{
+		{"calls", chart.Axis{Quantity: "gradient calls", Zero: true}},
+		{"seconds", chart.Axis{Quantity: "time on one core", Zero: true, Seconds: true}},
 	} {
-		p := panel{title: v.title, x: v.label, y: v.title}
-		for _, method := range t.labels(0) {
-			p.series = append(p.series, series{name: method, x: t.values(v.x, method), y: t.values(v.y, method)})
+		for _, column := range []string{"loss", "accuracy"} {
+			p := minimaxPanel(column, x.axis)
+			for _, method := range t.labels(0) {
+				p.Curves = append(p.Curves, chart.Curve{Name: method, X: t.values(x.column, method), Y: t.values(column, method)})
+			}
+			list = append(list, p)
 		}
-		list = append(list, p)
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
@@ -24,6 +25,7 @@ var hypergradRates = Figure{
 	Title: "Error of hypergradients against the number of steps t = k: iterative differentiation, fixed point, " +
 		"conjugate gradients",
 	Paper:   "Grazzi, Franceschi, Pontil, Salzo, On the iteration complexity of hypergradient computation, 2020, figure 1",
+	Caption: "Means over random problems. The bands are as wide below as above: a factor of 1 + deviation / mean.",
 	Labels:  []string{"problem", "method"},
 	Values:  []string{"t", "error_mean", "error_std"},
 	Repeats: 20,
@@ -278,18 +280,19 @@ func normal(p *bilevel.Problem, rng *rand.Rand) []float64 {
 }
 
 // ratePanels is a panel for each problem.
-func ratePanels(t *Table) []panel {
-	var list []panel
+func ratePanels(t *Table) []chart.Panel {
+	var list []chart.Panel
 	for _, problem := range t.labels(0) {
-		p := panel{title: problem, x: "t = k", y: "error of the hypergradient", logY: true}
+		p := chart.Panel{Title: sentence(problem), X: chart.Axis{Quantity: "steps, t = k", Zero: true},
+			Y: chart.Axis{Quantity: "error of the hypergradient", Log: true}}
 		for _, method := range t.labels(1, problem) {
-			s := series{name: method, x: t.values("t", problem, method), y: t.values("error_mean", problem, method)}
+			s := chart.Curve{Name: method, X: t.values("t", problem, method), Y: t.values("error_mean", problem, method)}
 			for i, std := range t.values("error_std", problem, method) {
 				// As wide below as above on the logarithmic axis: mean − std can be negative.
-				spread := 1 + std/s.y[i]
-				s.lo, s.hi = append(s.lo, s.y[i]/spread), append(s.hi, s.y[i]*spread)
+				spread := 1 + std/s.Y[i]
+				s.Low, s.High = append(s.Low, s.Y[i]/spread), append(s.High, s.Y[i]*spread)
 			}
-			p.series = append(p.series, s)
+			p.Curves = append(p.Curves, s)
 		}
 		list = append(list, p)
 	}

@@ -55,16 +55,16 @@ func checkFiles(t *testing.T, f Figure, table *Table) {
 		strings.Join(lines[0], ",") != strings.Join(append(append([]string{}, f.Labels...), f.Values...), ",") {
 		t.Errorf("%d lines for %d rows, header %v, %v", len(lines), len(table.Rows), lines[0], err)
 	}
-	if err := f.Draw(table, "svg", &svg); err != nil || !strings.Contains(svg.String(), "<svg") {
+	if err := f.Draw(&svg, table, Drawing{Format: "svg"}); err != nil || !strings.Contains(svg.String(), "<svg") {
 		t.Errorf("svg: %v", err)
 	}
-	if err := f.Draw(table, "png", &image); err != nil {
+	if err := f.Draw(&image, table, Drawing{Format: "png"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := png.Decode(&image); err != nil {
 		t.Error(err)
 	}
-	if err := f.Draw(table, "gif", &image); err == nil {
+	if err := f.Draw(&image, table, Drawing{Format: "gif"}); err == nil {
 		t.Error("no error for a gif")
 	}
 }

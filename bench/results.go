@@ -145,12 +145,22 @@ func quantile(sorted []float64, p float64) float64 {
 // targets first; where no parameters of the method do, those that reach the next one; and where they reach none,
 // those with the smallest median of the last h. Parameters with which a run does not end well come last.
 func (p ProblemResults) Choose(targets []float64) ProblemResults {
+	return p.bestBy(targets, func(g Group) string { return g.Method })
+}
+
+// PerAlgorithm returns p with the best group of each algorithm only, by the same rule, whatever its methods are called.
+func (p ProblemResults) PerAlgorithm(targets []float64) ProblemResults {
+	return p.bestBy(targets, func(g Group) string { return g.Algorithm })
+}
+
+// bestBy keeps the best of the groups with the same key.
+func (p ProblemResults) bestBy(targets []float64, key func(Group) string) ProblemResults {
 	order := slices.Clone(targets)
 	slices.Sort(order)
 	best := p
 	best.Groups = nil
 	for _, g := range p.Groups {
-		i := slices.IndexFunc(best.Groups, func(b Group) bool { return b.Method == g.Method })
+		i := slices.IndexFunc(best.Groups, func(b Group) bool { return key(b) == key(g) })
 		switch {
 		case i < 0:
 			best.Groups = append(best.Groups, g)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image/png"
 	"math"
@@ -158,25 +159,32 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A curve is a step function: a run is where its last record put it, and one that diverged is nowhere.
+// A curve joins the records of a run straight on the axes drawn, and a run that diverged is nowhere.
 func TestCurve(t *testing.T) {
 	p := madeResults().Problems[0]
 	seconds := func(at Point) float64 { return at.Seconds }
 	value := func(at Point) float64 { return float64(at.Value) - 2 }
-	x, y := p.Groups[0].curve(value, seconds) // of paces 1, 2 and 3
-	if x[0] != 1 || math.Abs(x[len(x)-1]-12) > 1e-9 {
-		t.Errorf("from %v to %v", x[0], x[len(x)-1])
-	}
-	for i, at := range x {
-		steps := math.Min(math.Floor(at/2*(1+1e-12)), 4)
-		if want := math.Pow(10, -steps); math.Abs(y[i].Median-want) > 1e-12 {
-			t.Errorf("at %v the median is %v, want %v", at, y[i].Median, want)
+	one := Group{Traces: p.Groups[0].Traces[:1]} // 10^-steps after so many seconds
+	for logarithmic, between := range map[bool]float64{true: math.Pow(10, -1.5), false: (.1 + .01) / 2} {
+		x, y := one.curve(value, seconds, logarithmic)
+		if x[0] != 1 || math.Abs(x[len(x)-1]-4) > 1e-9 {
+			t.Errorf("from %v to %v", x[0], x[len(x)-1])
+		}
+		if a, b := y[0].Median, y[len(y)-1].Median; math.Abs(a-.1) > 1e-12 || math.Abs(b-1e-4) > 1e-12 {
+			t.Errorf("from %v to %v", a, b)
+		}
+		if got := join(1, .1, 4, .01, 2, logarithmic); math.Abs(got-between) > 1e-12 {
+			t.Errorf("half way on a logarithmic axis: %v, want %v", got, between)
 		}
 	}
+	if got := join(0, 5, 1, .1, .5, true); got != 5 {
+		t.Errorf("before the first record: %v", got)
+	}
+	_, y := p.Groups[0].curve(value, seconds, true)   // of paces 1, 2 and 3
 	if last := y[len(y)-1]; last.Median != last.Low { // all have ended at 10^-4
 		t.Errorf("at the end: %+v", last)
 	}
-	_, y = Group{Traces: p.Groups[2].Traces[:1]}.curve(value, seconds)
+	_, y = Group{Traces: p.Groups[2].Traces[:1]}.curve(value, seconds, true)
 	if y[0].Median > .1*1.01 || !math.IsInf(y[len(y)-1].Median, 1) {
 		t.Errorf("from %+v to %+v", y[0], y[len(y)-1])
 	}
@@ -186,25 +194,31 @@ func TestChart(t *testing.T) {
 	p := madeResults().Problems[0]
 	for _, q := range Quantities {
 		var svg, image bytes.Buffer
-		err := p.Chart(&svg, "svg", q)
+		err := p.Chart(&svg, q, Drawing{Format: "svg"})
 		if q.Name == "test-error" { // which nothing has
 			if err == nil || !strings.Contains(err.Error(), "no run on made knows its test-error") {
 				t.Error(err)
 			}
 			continue
 		}
-		if err != nil || !strings.Contains(svg.String(), "A batch=2") || !strings.Contains(svg.String(), "samples visited") {
+		if err != nil || !strings.Contains(svg.String(), "A batch=2") || !strings.Contains(svg.String(), "terms of f and g") {
 			t.Errorf("%s: %v", q.Name, err)
 		}
-		if err := p.Chart(&image, "png", q); err != nil {
+		if err := p.Chart(&image, q, Drawing{Format: "png"}); err != nil {
 			t.Error(err)
 		}
 		if _, err := png.Decode(&image); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := p.Chart(&bytes.Buffer{}, "gif", Quantities[0]); err == nil {
+	if err := p.Chart(&bytes.Buffer{}, Quantities[0], Drawing{Format: "gif"}); err == nil {
 		t.Error("no error for a gif")
+	}
+	for _, front := range [][]string{{"nobody"}, {"A batch=2", "A batch=2", "A batch=2", "A batch=2", "A batch=2"}} {
+		err := p.Chart(&bytes.Buffer{}, Quantities[0], Drawing{Format: "svg", Front: front})
+		if !errors.As(err, new(FrontError)) {
+			t.Errorf("%q: %v", front, err)
+		}
 	}
 }
 
@@ -271,18 +285,6 @@ func TestParametersAreOrderedByNumber(t *testing.T) {
 	}
 }
 
-func TestLinesLookDifferent(t *testing.T) {
-	seen := map[string]int{}
-	for i := range len(prototypes) + 6 {
-		c, d := style(i)
-		look := fmt.Sprint(c, d)
-		if j, ok := seen[look]; ok {
-			t.Errorf("lines %d and %d look the same", j, i)
-		}
-		seen[look] = i
-	}
-}
-
 // Steps with which a run leaves the numbers are not chosen, however early the others came close.
 func TestChooseRunsThatEndWell(t *testing.T) {
 	run := func(batch int, seed uint64, status string, values ...number) *Trace {
@@ -299,5 +301,61 @@ func TestChooseRunsThatEndWell(t *testing.T) {
 	}).Problems[0]
 	if best := p.Choose([]float64{.1}); len(best.Groups) != 1 || best.Groups[0].Params != "batch=2" {
 		t.Errorf("%+v", best.Groups)
+	}
+}
+
+// The groups in front are those that reach the smallest target first; h* is known as well as two methods agree on it.
+func TestFigureOfResults(t *testing.T) {
+	r := madeResults()
+	p := r.Problems[0]
+	slices.Reverse(p.Groups)
+	f, err := p.figure(Quantities[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"A batch=1", "A batch=2", "B"}; !slices.Equal(f.Panels[0].Front, want) {
+		t.Errorf("in front are %q, want %q", f.Panels[0].Front, want)
+	}
+	if f.Panels[0].Y.Least != 1e-9 {
+		t.Errorf("the axis ends at %g", f.Panels[0].Y.Least)
+	}
+	for _, want := range []string{"made. Medians of 2 to 3 seeds", "h* is known to 10⁻⁹", "from there on: B 2 of 2."} {
+		if !strings.Contains(f.Caption, want) {
+			t.Errorf("no %q in %s", want, f.Caption)
+		}
+	}
+	for i, g := range p.Groups {
+		for _, run := range g.Traces {
+			run.Known = number(math.NaN())
+			if i == 1 {
+				run.Algorithm = "soba"
+			}
+		}
+		p.Groups[i].Algorithm = g.Traces[0].Algorithm
+	}
+	// The lowest of saba are 2 + 10⁻⁷, those of soba 2 + 10⁻⁴.
+	if got, want := p.accuracy(), 1e-4-1e-7; math.Abs(got-want) > 1e-12 {
+		t.Errorf("h* is known to %g, want %g", got, want)
+	}
+	if got := power(p.accuracy()); got != "10⁻⁴" {
+		t.Errorf("written as %s", got)
+	}
+	if best := p.PerAlgorithm(DefaultTargets).Groups; len(best) != 2 || best[1].Params != "batch=2" {
+		t.Errorf("%d groups, the second one of %s", len(best), best[1].Params)
+	}
+	var page bytes.Buffer
+	if err := r.WriteReport(&page, "made", DefaultTargets, []string{"B"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"A batch=2", "8 runs on 1 problem", "2 of 8 runs diverged or failed", "KKT loss"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("no %q on the page", want)
+		}
+	}
+	if strings.Contains(page.String(), "rror on test rows") {
+		t.Error("the page has a figure that no run knows")
+	}
+	if err := r.WriteReport(&page, "made", DefaultTargets, []string{"C"}); !errors.As(err, new(FrontError)) {
+		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
@@ -22,6 +23,7 @@ var sidRates = Figure{
 	Title:   "Mean squared error, bias and variance of stochastic hypergradients against t = k = J, MNIST odd versus even",
 	Paper:   "Grazzi, Pontil, Salzo, Convergence properties of stochastic hypergradients, 2021, figure 1",
 	Sets:    []string{"mnist"},
+	Caption: "Means over random draws; bias and variance are the two parts of the squared error.",
 	Labels:  []string{"steps"},
 	Values:  []string{"t", "mse", "bias2", "variance"},
 	Repeats: 100,
@@ -145,16 +147,17 @@ func oddEven(ctx context.Context, o Options) (*bilevel.Problem, error) {
 }
 
 // sidPanels is a panel for each rule.
-func sidPanels(t *Table) []panel {
-	var list []panel
-	all := panel{title: "all", x: "t = k = J", y: "mean squared error", logX: true, logY: true}
+func sidPanels(t *Table) []chart.Panel {
+	x := chart.Axis{Quantity: "steps, t = k = J", Log: true}
+	y := chart.Axis{Quantity: "mean squared error", Log: true}
+	var list []chart.Panel
+	all := chart.Panel{Title: "All", X: x, Y: y}
 	for _, rule := range t.labels(0) {
-		p := panel{title: rule + " steps", x: "t = k = J", y: "squared error", logX: true, logY: true}
-		for _, column := range t.Values[1:] {
-			p.series = append(p.series, series{name: column, x: t.values("t", rule), y: t.values(column, rule),
-				dashed: column != "mse"})
+		p := chart.Panel{Title: sentence(rule) + " steps", X: x, Y: y}
+		for _, c := range []struct{ name, column string }{{"all", "mse"}, {"bias²", "bias2"}, {"variance", "variance"}} {
+			p.Curves = append(p.Curves, chart.Curve{Name: c.name, X: t.values("t", rule), Y: t.values(c.column, rule)})
 		}
-		all.series = append(all.series, series{name: rule, x: t.values("t", rule), y: t.values("mse", rule)})
+		all.Curves = append(all.Curves, chart.Curve{Name: rule, X: t.values("t", rule), Y: t.values("mse", rule)})
 		list = append(list, p)
 	}
 	return append(list, all)

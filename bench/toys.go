@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/internal/toy"
 	"github.com/bilevel-go/bilevel/stochastic"
 	"github.com/bilevel-go/bilevel/valuefn"
@@ -32,7 +34,7 @@ var bomeNoSingleton = Figure{
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap"},
 	compute: computeNoSingleton,
-	panels:  func(t *Table) []panel { return toyPanels(t, "f", func(f float64) float64 { return f }) },
+	panels:  func(t *Table) []chart.Panel { return toyPanels(t, "f", same) },
 }
 
 var bomeAdversarial = Figure{
@@ -42,7 +44,7 @@ var bomeAdversarial = Figure{
 	Labels:  []string{"series"},
 	Values:  []string{"step", "f", "gap"},
 	compute: computeAdversarial,
-	panels:  func(t *Table) []panel { return toyPanels(t, "|f|", math.Abs) },
+	panels:  func(t *Table) []chart.Panel { return toyPanels(t, "size of f, |f|", math.Abs) },
 }
 
 // toySeries is a run of a toy figure.
@@ -188,48 +190,65 @@ func computeAdversarial(ctx context.Context, o Options, t *Table) error {
 	return toyCurves(ctx, o, t, toy.Adversarial(), runs)
 }
 
-// toyCurve is a column of a series against steps.
-func toyCurve(t *Table, name, column string, of func(float64) float64) series {
-	s := series{name: name, x: t.values("step", name)}
-	for _, v := range t.values(column, name) {
-		s.y = append(s.y, of(v))
-	}
-	return s
+// toyName is what figures call a series: T = 10, η = 0.5.
+func toyName(name string) string {
+	return strings.NewReplacer(" eta=", ", η = ", "T=", "T = ", "penalty", "Penalty").Replace(name)
 }
 
-// toyPanels are f and the gap of all series.
-func toyPanels(t *Table, label string, of func(float64) float64) []panel {
-	f := panel{title: "outer objective", x: "steps", y: label, logX: true, logY: true, falling: true}
-	gap := panel{title: "inner gap, by T steps", x: "steps", y: "q̂", logX: true, logY: true, falling: true}
-	for _, name := range t.labels(0) {
-		f.series = append(f.series, toyCurve(t, name, "f", of))
-		gap.series = append(gap.series, toyCurve(t, name, "gap", func(v float64) float64 { return v }))
+// toyCurve is a column of a series against steps.
+func toyCurve(t *Table, name, column string, of func(float64) float64) chart.Curve {
+	c := chart.Curve{Name: toyName(name), X: t.values("step", name)}
+	for _, v := range t.values(column, name) {
+		c.Y = append(c.Y, of(v))
 	}
-	return []panel{f, gap}
+	return c
+}
+
+// What figures of toys show against steps.
+var (
+	outerSteps = chart.Axis{Quantity: "outer steps", Log: true}
+	toyGap     = chart.Axis{Quantity: "what T gradient steps still lower g by", Log: true}
+)
+
+func same(v float64) float64 { return v }
+
+// toyPanels are f and the gap of all series.
+func toyPanels(t *Table, quantity string, of func(float64) float64) []chart.Panel {
+	f := chart.Panel{Title: "Outer objective", X: outerSteps, Y: chart.Axis{Quantity: quantity, Log: true}}
+	gap := chart.Panel{Title: "Inner gap", X: outerSteps, Y: toyGap}
+	for _, name := range t.labels(0) {
+		f.Curves = append(f.Curves, toyCurve(t, name, "f", of))
+		gap.Curves = append(gap.Curves, toyCurve(t, name, "gap", same))
+	}
+	return []chart.Panel{f, gap}
 }
 
 // coresetPanels are the plane, and f and the gap of some series.
-func coresetPanels(t *Table) []panel {
-	plane := panel{title: "z from three starts", x: "z₁", y: "z₂"}
+func coresetPanels(t *Table) []chart.Panel {
+	plane := chart.Panel{Title: "z from three starts", X: chart.Axis{Quantity: "z₁"}, Y: chart.Axis{Quantity: "z₂"}}
 	for i, name := range []string{"T=10 eta=0.5", coresetStart(1), coresetStart(2), "hull"} {
 		label := name
 		if name != "hull" {
 			label = fmt.Sprintf("start %d", i+1)
 		}
-		plane.series = append(plane.series, series{name: label, x: t.values("z1", name), y: t.values("z2", name),
-			dashed: name == "hull"})
+		plane.Curves = append(plane.Curves, chart.Curve{Name: label, X: t.values("z1", name), Y: t.values("z2", name),
+			Reference: name == "hull"})
 	}
-	f := panel{title: "outer objective: 0.72 at the answer", x: "steps", y: "f", logX: true}
-	gap := panel{title: "inner gap, by T steps", x: "steps", y: "q̂", logX: true, logY: true}
-	others := panel{title: "other methods", x: "steps", y: "f", logX: true}
-	same := func(v float64) float64 { return v }
+	objective := chart.Axis{Quantity: "f, 0.72 at the answer"}
+	f := chart.Panel{Title: "Outer objective", X: outerSteps, Y: objective}
+	gap := chart.Panel{Title: "Inner gap", X: outerSteps, Y: toyGap}
+	others := chart.Panel{Title: "Other methods", X: outerSteps, Y: objective}
 	for _, v := range bomeParameters {
 		name := fmt.Sprintf("T=%d eta=%g", v.innerSteps, v.eta)
-		f.series = append(f.series, toyCurve(t, name, "f", same))
-		gap.series = append(gap.series, toyCurve(t, name, "gap", same))
+		f.Curves = append(f.Curves, toyCurve(t, name, "f", same))
+		gap.Curves = append(gap.Curves, toyCurve(t, name, "gap", same))
 	}
 	for _, name := range []string{"T=10 eta=0.5", "BSG-1", "BVFSM", "penalty"} {
-		others.series = append(others.series, toyCurve(t, name, "f", same))
+		c := toyCurve(t, name, "f", same)
+		if strings.HasPrefix(name, "T=") {
+			c.Name = "BOME"
+		}
+		others.Curves = append(others.Curves, c)
 	}
-	return []panel{plane, f, gap, others}
+	return []chart.Panel{plane, f, gap, others}
 }

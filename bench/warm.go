@@ -11,6 +11,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/linsolve"
 )
 
@@ -20,6 +21,7 @@ var warmStart = Figure{
 		"strength per feature",
 	Paper: "Grazzi and Pontil, Principled and efficient bilevel optimization for machine learning (tutorial), " +
 		"warm start",
+	Caption: "Medians over random problems; bands from the 20% to the 80% quantile.",
 	Labels:  []string{"start", "schedule"},
 	Values:  []string{"iterations", "grad2_median", "grad2_q20", "grad2_q80"},
 	Repeats: 10,
@@ -117,14 +119,16 @@ func computeWarm(ctx context.Context, o Options, t *Table) error {
 }
 
 // warmPanels is a panel for each start.
-func warmPanels(t *Table) []panel {
-	var list []panel
+func warmPanels(t *Table) []chart.Panel {
+	var list []chart.Panel
 	for _, start := range t.labels(0) {
-		p := panel{title: start + " start", x: "inner and linear iterations", y: "squared norm of the gradient", logY: true}
+		p := chart.Panel{Title: sentence(start) + " start",
+			X: chart.Axis{Quantity: "inner and linear iterations", Zero: true},
+			Y: chart.Axis{Quantity: "squared norm of the gradient of h", Log: true}}
 		for _, s := range t.labels(1, start) {
-			p.series = append(p.series, series{
-				name: s, x: t.values("iterations", start, s), y: t.values("grad2_median", start, s),
-				lo: t.values("grad2_q20", start, s), hi: t.values("grad2_q80", start, s),
+			p.Curves = append(p.Curves, chart.Curve{
+				Name: s, X: t.values("iterations", start, s), Y: t.values("grad2_median", start, s),
+				Low: t.values("grad2_q20", start, s), High: t.values("grad2_q80", start, s),
 			})
 		}
 		list = append(list, p)

@@ -47,7 +47,7 @@ func TestLinks(t *testing.T) {
 			}
 		}
 	}
-	if seen < 30 {
+	if seen < 25 {
 		t.Errorf("only %d links were found", seen)
 	}
 }

@@ -317,32 +317,31 @@ of the records.`,
 }
 
 func newBenchPlotCommand() *cobra.Command {
-	var out, y, targets string
-	var all bool
+	var f benchPlotFlags
 	c := &cobra.Command{
 		Use:   "plot DIR",
-		Short: "Draw runs against time and samples",
+		Short: "Draw runs against work and time",
 		Long: `There are an SVG and a PNG for each problem, with medians over seeds, and bands between the 20% and 80%
-quantiles. Of each method the best parameters are drawn, see bilevel bench show --best.`,
+quantiles. Of each method the best parameters are drawn, see bilevel bench show --best. In colour are the four
+curves that reach the smallest of the targets first, or else the next one, or end lowest.`,
 		Example:           `  bilevel bench plot smoke --out figures`,
 		Args:              oneFolder,
 		ValidArgsFunction: once(folders),
 		RunE: func(c *cobra.Command, args []string) error {
-			levels, err := parseTargets(targets)
-			if err != nil {
-				return err
-			}
-			return plotBench(c, args[0], out, y, levels, all)
+			return plotBench(c, args[0], f)
 		},
 	}
 	names := quantities()
 	p := c.Flags()
 	p.SortFlags = false
-	p.StringVar(&out, "out", "", "folder for the figures, made if it is not there (default DIR)")
-	p.StringVar(&y, "y", names[0], "what to draw: "+strings.Join(names, ", "))
-	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default "+
+	p.StringVar(&f.out, "out", "", "folder for the figures, made if it is not there (default DIR)")
+	p.StringVar(&f.y, "y", names[0], "what to draw: "+strings.Join(names, ", "))
+	p.StringVar(&f.targets, "targets", "", "levels of h − h* by which parameters are chosen (default "+
 		"0.01,0.001,0.0001,0.00001)")
-	p.BoolVar(&all, "all", false, "draw all parameters of each method")
+	p.BoolVar(&f.all, "all", false, "draw all parameters of each method")
+	p.BoolVar(&f.algorithm, "per-algorithm", false, "draw one curve of each algorithm: the best of the methods "+
+		"that run it")
+	f.drawing.add(p)
 	return c
 }
 
@@ -354,24 +353,44 @@ func quantities() (names []string) {
 	return names
 }
 
-func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool) error {
+// benchPlotFlags are the flags of bilevel bench plot.
+type benchPlotFlags struct {
+	out, y, targets string
+	all, algorithm  bool
+	drawing         drawingFlags
+}
+
+func plotBench(c *cobra.Command, dir string, f benchPlotFlags) error {
+	levels, err := parseTargets(f.targets)
+	if err != nil {
+		return err
+	}
+	if f.all && f.algorithm {
+		return usagef("--all draws every curve, --per-algorithm one of each algorithm: give one of them")
+	}
+	out := f.out
 	var quantity *bench.Quantity
 	var names []string
 	for i, q := range bench.Quantities {
 		names = append(names, q.Name)
-		if q.Name == y {
+		if q.Name == f.y {
 			quantity = &bench.Quantities[i]
 		}
 	}
 	if quantity == nil {
-		return wrongChoice("y", y, names)
+		return wrongChoice("y", f.y, names)
 	}
 	r, err := readResults(dir)
 	if err != nil {
 		return err
 	}
-	if !all {
+	if !f.all {
 		r = choose(r, levels)
+	}
+	if f.algorithm {
+		for i, p := range r.Problems {
+			r.Problems[i] = p.PerAlgorithm(levels)
+		}
 	}
 	if out == "" {
 		out = dir
@@ -383,8 +402,8 @@ func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool)
 	for _, p := range r.Problems {
 		for _, format := range bench.Drawings() {
 			var b bytes.Buffer
-			if err := p.Chart(&b, format, *quantity); err != nil {
-				return err
+			if err := p.Chart(&b, *quantity, f.drawing.in(format)); err != nil {
+				return f.drawing.check(err)
 			}
 			path := filepath.Join(out, fileName(p.Problem)+"-"+quantity.Name+"."+format)
 			if err := checkTarget(path); err != nil {
@@ -408,11 +427,12 @@ func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool)
 func newBenchReportCommand() *cobra.Command {
 	var out, title, targets string
 	var best bool
+	var drawing drawingFlags
 	c := &cobra.Command{
 		Use:   "report DIR",
-		Short: "Write all runs as one interactive HTML page",
-		Long: `The page needs nothing else. It has figures against time, samples and steps, and a table of what methods
-took to reach a level of h − h*.`,
+		Short: "Write all runs as one HTML page",
+		Long: `The page needs nothing else. It has the figures of bench plot, of each quantity that runs know, and a table
+of what methods took to reach levels of h − h*, the best method first.`,
 		Example:           `  bilevel bench report smoke --out smoke.html`,
 		Args:              oneFolder,
 		ValidArgsFunction: once(folders),
@@ -438,8 +458,8 @@ took to reach a level of h − h*.`,
 				title = filepath.Base(filepath.Clean(args[0]))
 			}
 			var b bytes.Buffer
-			if err := r.WriteReport(&b, title); err != nil {
-				return err
+			if err := r.WriteReport(&b, title, levels, drawing.highlight); err != nil {
+				return drawing.check(err)
 			}
 			if err := writeFiles([]outFile{{out, b.Bytes()}}); err != nil {
 				return err
@@ -453,8 +473,9 @@ took to reach a level of h − h*.`,
 	p.StringVar(&out, "out", "", "`FILE`: the page (default report.html in DIR)")
 	p.StringVar(&title, "title", "", "what the page is called (default: as the folder)")
 	p.BoolVar(&best, "best", false, "only the best parameters of each method, see bilevel bench show")
-	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default "+
-		"0.01,0.001,0.0001,0.00001)")
+	p.StringVar(&targets, "targets", "", "levels of h − h* that the table has, and by which parameters are chosen "+
+		"(default 0.01,0.001,0.0001,0.00001)")
+	drawing.addHighlight(p)
 	return c
 }
 

@@ -68,6 +68,20 @@ func TestBench(t *testing.T) {
 			}
 		}
 	}
+	mustCall(t, "bench", "plot", "bench-small", "--out", "best", "--per-algorithm", "--highlight", "SABA")
+	if svg, err := os.ReadFile("best/a-b-suboptimality.svg"); err != nil || !bytes.Contains(svg, []byte(">SABA</text>")) {
+		t.Errorf("%v in %.300s", err, svg)
+	}
+	for want, args := range map[string][]string{
+		"none is called \"SAGA\", there are SABA, soba": {"bench", "plot", "bench-small", "--highlight", "SAGA"},
+		"5 are too many, 4 at most have a colour":       {"bench", "plot", "bench-small", "--highlight", "a,b,c,d,e"},
+		"none is called \"x\"":                          {"bench", "report", "bench-small", "--highlight", "x"},
+		"give one of them":                              {"bench", "plot", "bench-small", "--all", "--per-algorithm"},
+	} {
+		if o := call(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, want) {
+			t.Errorf("%v: code %d, %s", args, o.code, o.stderr)
+		}
+	}
 	mustCall(t, "bench", "plot", "bench-small", "--all")
 	if !exists("bench-small/a-b-suboptimality.png") {
 		t.Error("no figure in the folder of the bench")

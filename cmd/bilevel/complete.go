@@ -34,7 +34,9 @@ var kinds = map[string]cobra.CompletionFunc{
 	"START":    words(choices("grid|random")),
 
 	"N": nothing, "I": nothing, "C": nothing, "SHARE": nothing, "TIME": nothing, "LEVELS": nothing, "TEXT": nothing,
-	"LOWER,UPPER": nothing, "SIZE": nothing,
+	"NAMES":       nothing,
+	"LOWER,UPPER": nothing,
+	"SIZE":        nothing,
 }
 
 // choices are the words of a kind that names them all.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -19,9 +20,11 @@ import (
 // figureFlags are the flags of bilevel figure.
 type figureFlags struct {
 	out, data string
+	numbers   string
 	repeats   int
 	seed      uint64
 	quiet     bool
+	drawing   drawingFlags
 }
 
 // newFigureCommand is `bilevel figure`.
@@ -46,9 +49,11 @@ Public data sets that a figure needs are looked up as bilevel data says, and dow
 	p := c.Flags()
 	p.SortFlags = false
 	p.StringVar(&f.out, "out", "figures", "folder for the files, made if it is not there")
+	p.StringVar(&f.numbers, "numbers", "", "draw the numbers of this file, a NAME.csv of before, and compute none")
 	p.IntVar(&f.repeats, "repeats", 0, "random draws that a point is a mean of (default: the figure's own number)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all randomness")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+	f.drawing.add(p)
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
 	c.AddCommand(&cobra.Command{
 		Use:     "list",
@@ -114,7 +119,11 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 	if !f.quiet {
 		get.Progress, get.Waiting = progressLines(stderr), waitingLine(stderr)
 	}
-	for _, set := range figure.Sets {
+	sets := figure.Sets
+	if f.numbers != "" {
+		sets = nil
+	}
+	for _, set := range sets {
 		if _, err := dataset.Get(ctx, set, get); err != nil {
 			return err
 		}
@@ -130,7 +139,12 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 		}
 	}
 	begin := time.Now()
-	table, err := figure.Compute(ctx, o)
+	var table *bench.Table
+	if f.numbers != "" {
+		table, err = readNumbers(figure, f.numbers)
+	} else {
+		table, err = figure.Compute(ctx, o)
+	}
 	if err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			fmt.Fprintln(stderr, "bilevel: interrupted: nothing was written")
@@ -145,8 +159,8 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 	files := []outFile{{path("csv"), numbers.Bytes()}}
 	for _, format := range bench.Drawings() {
 		var drawing bytes.Buffer
-		if err := figure.Draw(table, format, &drawing); err != nil {
-			return err
+		if err := figure.Draw(&drawing, table, f.drawing.in(format)); err != nil {
+			return f.drawing.check(err)
 		}
 		files = append(files, outFile{path(format), drawing.Bytes()})
 	}
@@ -159,4 +173,18 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 		fmt.Fprintf(out, "  %s\n", file.path)
 	}
 	return nil
+}
+
+// readNumbers reads the numbers of a figure.
+func readNumbers(figure bench.Figure, name string) (*bench.Table, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, usagef("--numbers %s: %w", name, bare(err))
+	}
+	defer file.Close()
+	table, err := figure.ReadCSV(file)
+	if err != nil {
+		return nil, usagef("--numbers %s: %w", name, err)
+	}
+	return table, nil
 }

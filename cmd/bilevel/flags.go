@@ -18,7 +18,7 @@ import (
 // a name in backquotes. Values are completed in the shell, see kinds.
 var flagGroups = []flagGroup{
 	{"Data", "train FILE, val FILE, trusted FILE, test FILE, set SET, data FOLDER, val-fraction SHARE, folds N, " +
-		"trusted-fraction SHARE, corrupt SHARE, file BENCH"},
+		"trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, task classification|regression, id COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, missing drop|impute, unknown error|zero"},
 	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, text WEIGHT, min-docs N"},
@@ -26,8 +26,8 @@ var flagGroups = []flagGroup{
 		"intercept auto|on|off"},
 	{"Method and limits", "method METHOD, max-time TIME, memory SIZE, seed N, repeats N, jobs N, task-index I, " +
 		"task-count N, retry"},
-	{"Output", "proba, best, all, targets LEVELS, y QUANTITY, title TEXT, out FOLDER, yaml, json, quiet, markdown, " +
-		"no-descriptions"},
+	{"Output", "proba, best, all, per-algorithm, targets LEVELS, y QUANTITY, highlight NAMES, narrow, dark, title TEXT, " +
+		"out FOLDER, yaml, json, quiet, markdown, no-descriptions"},
 	{"Help", "help, version"},
 }
 

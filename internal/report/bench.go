@@ -2,68 +2,75 @@ package report
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
-// BenchData is what the page of a benchmark shows. Every field but Title and Runs may be empty.
+// BenchData is what the page of a benchmark shows. Every field but Title and Problems may be empty.
 type BenchData struct {
 	Title    string
 	Subtitle string
+	Problems []BenchProblem
+	// Runs is how many there are, and Failures are those that did not end well.
+	Runs     int
+	Failures []BenchFailure
 	// Facts say how the runs were obtained: machine, version, budget, configuration.
 	Facts []Fact
-	// Best is h* for each problem, by its name. For a problem that is missing, or has no finite number here,
-	// it is the lowest finite value of all its runs less 1e-10. Entries of problems without runs are not used.
-	Best map[string]float64
-	// Runs are in the order that problems, methods and parameters get on the page.
-	Runs []BenchRun
 }
 
-// BenchRun is one run: a method with its parameters from one seed on one problem.
-type BenchRun struct {
-	Problem string
-	Method  string
-	// Params tells the runs of one method apart, as in "batch=64 inner=0.125"; runs that differ in the seed
-	// alone make one curve.
-	Params string
-	Seed   uint64
-	// Status is "done", "diverged", or "failed: " and the message. A run that is not done counts as infinite
-	// from its last record on.
-	Status string
-	Points []BenchPoint
+// BenchProblem is a section of the page.
+type BenchProblem struct {
+	Name   string
+	Charts []BenchChart
+	// Levels are those of h − h* that the table has, in the order of its columns.
+	Levels []float64
+	// Rows are the methods, the best one first.
+	Rows []BenchRow
 }
 
-// BenchPoint is one record of a run. Step, Seconds, Samples and GradCalls never decrease within a run.
-type BenchPoint struct {
-	Step      int64
-	Seconds   float64 // of the method alone
-	Samples   int64   // visited by all oracles
-	GradCalls int64   // of gradients
-	// Quantities that were not measured are NaN.
-	Value     float64 // h(x)
-	GradNorm2 float64 // ‖∇h(x)‖²
-	TestError float64
-	KKT       float64
+// BenchChart is a figure of the runs. The first one of a problem is open.
+type BenchChart struct {
+	Quantity string
+	Caption  string
+	// Wide and Narrow are the panels as SVG, for wide and narrow screens.
+	Wide, Narrow []template.HTML
 }
 
+// BenchRow is what a method with its parameters took.
+type BenchRow struct {
+	Method, Params string
+	Last           float64 // the median of h − h* at the end, +Inf where most runs did not end well
+	Seeds          int
+	Levels         []BenchLevel
+}
+
+// BenchLevel is what it took to reach a level: medians over seeds, +Inf where half of them or more did not.
+type BenchLevel struct {
+	Seconds, Samples float64
+	Reached          int // seeds
+}
+
+// BenchFailure is a run that did not end well.
+type BenchFailure struct {
+	Problem, Method, Params string
+	Seed                    uint64
+	Step                    int64   // of the last record, −1 where there is none
+	Seconds                 float64 // until there
+	Message                 string
+}
+
+// mostFailures is the count of failures up to which their list is open, and fewSeeds the number of seeds below which
+// methods are not compared.
 const (
-	statusDone     = "done"
-	statusDiverged = "diverged"
-	statusFailed   = "failed: "
-
-	// belowBest keeps the lowest value itself on a logarithmic axis.
-	belowBest = 1e-10
-	// mostFailures is the count of failures up to which their list is open.
 	mostFailures = 20
+	fewSeeds     = 10
 )
 
 var (
@@ -71,28 +78,41 @@ var (
 	benchPage string
 	//go:embed bench.css
 	benchStyle string
-	//go:embed bench.js
-	benchScript string
 )
 
-var benchTemplate = template.Must(template.New("bench").Parse(benchPage))
+var benchTemplate = template.Must(template.New("bench").Funcs(template.FuncMap{
+	"clean": clean, "count": func(n int) string { return count(n) },
+}).Parse(benchPage))
 
 // benchView is what the template of a benchmark reads.
 type benchView struct {
-	Style           template.CSS
-	Script          template.JS
-	ScriptHash      string
-	Data            template.JS
-	Title, Subtitle string
-	Failures        *failures
-	Facts           []Fact
+	BenchData
+	Style  template.CSS
+	Tables []benchTable // by problem
+	Failed *failures
+}
+
+// benchTable is what methods took to reach levels.
+type benchTable struct {
+	Heads []string
+	Rows  []benchTableRow
+	Note  string
+}
+
+type benchTableRow struct {
+	Method, Params, Last string
+	Cells                []benchCell
+}
+
+type benchCell struct {
+	Time, Samples, Share string
+	Fastest              bool
 }
 
 // failures lists the runs that are not done.
 type failures struct {
 	Summary string
 	Open    bool
-	Params  bool // whether any run has parameters
 	Rows    []failure
 }
 
@@ -100,44 +120,19 @@ type failure struct {
 	Problem, Method, Params, Seed, Step, Seconds, Message string
 }
 
-// benchProblem is the part of the page's data that one problem has.
-type benchProblem struct {
-	Name string
-	// Best is h*, Given says that the caller knew it.
-	Best   float64
-	Given  bool
-	Curves []*benchCurve
-	index  map[[2]string]*benchCurve
-}
-
-// benchCurve is the runs of one method with one set of parameters.
-type benchCurve struct {
-	Method, Params string
-	Style          int // of the line: colour and dashes
-	Runs           []*BenchRun
-}
-
-// WriteBench renders d to w as one HTML document that holds its data, style and script: it needs no other
-// file and no network. The reader chooses problem, methods and axes; curves are medians over seeds with bands
-// from the 20% to the 80% quantile, the value of a run between records being that of the last one. WriteBench
-// returns an error, before writing anything, when there are no runs, when a run lacks its problem, method or
-// status or is there twice, and when the time or a count of a run is negative or decreases.
+// WriteBench renders d to w as one HTML document that needs no other file, no network and no script. It returns an
+// error, before writing anything, when there are no problems, and when a row has not a cell for each level.
 func WriteBench(w io.Writer, d BenchData) error {
-	if err := d.check(); err != nil {
-		return err
+	if len(d.Problems) == 0 {
+		return fmt.Errorf("report: a benchmark without runs")
 	}
-	hash := sha256.Sum256([]byte(benchScript))
-	v := benchView{
-		Style:      template.CSS(style + benchStyle),
-		Script:     template.JS(benchScript),
-		ScriptHash: base64.StdEncoding.EncodeToString(hash[:]),
-		Data:       template.JS(encodeBench(d.problems())),
-		Title:      clean(d.Title),
-		Subtitle:   clean(d.Subtitle),
-		Failures:   d.failures(),
-	}
-	for _, f := range d.Facts {
-		v.Facts = append(v.Facts, Fact{clean(f.Name), clean(f.Value)})
+	v := benchView{BenchData: d, Style: template.CSS(palette.CSS() + style + benchStyle), Failed: d.failures()}
+	for _, p := range d.Problems {
+		t, err := p.table()
+		if err != nil {
+			return err
+		}
+		v.Tables = append(v.Tables, t)
 	}
 	var b bytes.Buffer
 	if err := benchTemplate.Execute(&b, v); err != nil {
@@ -147,263 +142,87 @@ func WriteBench(w io.Writer, d BenchData) error {
 	return err
 }
 
-func (d BenchData) check() error {
-	if len(d.Runs) == 0 {
-		return fmt.Errorf("report: a benchmark without runs")
+func (p BenchProblem) table() (benchTable, error) {
+	var t benchTable
+	fastest := make([]float64, len(p.Levels))
+	for i, level := range p.Levels {
+		t.Heads = append(t.Heads, "h − h* ≤ "+level10(level))
+		fastest[i] = math.Inf(1)
 	}
-	type key struct {
-		problem, method, params string
-		seed                    uint64
+	few := false
+	for _, r := range p.Rows {
+		if len(r.Levels) != len(p.Levels) {
+			return t, fmt.Errorf("report: %s on %s has %d of %d levels", r.Method, p.Name, len(r.Levels), len(p.Levels))
+		}
+		few = few || r.Seeds < fewSeeds
+		for i, l := range r.Levels {
+			fastest[i] = min(fastest[i], l.Seconds)
+		}
 	}
-	first := map[key]int{}
-	for i, r := range d.Runs {
-		if r.Problem == "" || r.Method == "" {
-			return fmt.Errorf("report: run %d has problem %q and method %q; both need a name", i, r.Problem, r.Method)
+	for _, r := range p.Rows {
+		row := benchTableRow{Method: clean(r.Method), Params: clean(r.Params), Last: unknown}
+		if drawable(r.Last) {
+			row.Last = level10(r.Last)
 		}
-		where := fmt.Sprintf("run %d (%s)", i, r.name())
-		if r.Status != statusDone && r.Status != statusDiverged && !strings.HasPrefix(r.Status, statusFailed) {
-			return fmt.Errorf("report: %s has status %q, which is neither %q nor %q nor starts with %q",
-				where, r.Status, statusDone, statusDiverged, statusFailed)
-		}
-		k := key{r.Problem, r.Method, r.Params, r.Seed}
-		if j, ok := first[k]; ok {
-			return fmt.Errorf("report: %s is there twice, first as run %d", where, j)
-		}
-		first[k] = i
-		var previous BenchPoint
-		for j, p := range r.Points {
-			if math.IsInf(p.Seconds, 0) || !(p.Seconds >= previous.Seconds) {
-				return fmt.Errorf("report: record %d of %s is at %v s, after one at %v s", j, where, p.Seconds, previous.Seconds)
+		for i, l := range r.Levels {
+			c := benchCell{Time: unknown, Share: fmt.Sprintf("%d of %d", l.Reached, r.Seeds)}
+			if drawable(l.Seconds) {
+				c.Time, c.Samples = duration(l.Seconds), level10(l.Samples)+" terms"
+				c.Fastest = !few && len(p.Rows) > 1 && l.Seconds == fastest[i]
 			}
-			for _, c := range []struct {
-				what      string
-				now, then int64
-			}{
-				{"step", p.Step, previous.Step},
-				{"samples", p.Samples, previous.Samples},
-				{"gradient calls", p.GradCalls, previous.GradCalls},
-			} {
-				if c.now < c.then {
-					return fmt.Errorf("report: record %d of %s is at %d in %s, after %d", j, where, c.now, c.what, c.then)
-				}
-			}
-			previous = p
+			row.Cells = append(row.Cells, c)
 		}
+		t.Rows = append(t.Rows, row)
 	}
-	return nil
+	t.Note = "Medians over seeds of the time on one core and of the terms of f and g visited, and how many seeds got " +
+		"there; the others count as infinite, and – is where half of the seeds or more did not."
+	switch {
+	case few:
+		t.Note += fmt.Sprintf(" Fewer than %d seeds are too few to compare methods.", fewSeeds)
+	case len(p.Rows) > 1:
+		t.Note += " The shortest time is bold."
+	}
+	return t, nil
 }
 
-// name is the run in words.
-func (r BenchRun) name() string {
-	s := r.Problem + ", " + r.Method
-	if r.Params != "" {
-		s += " " + r.Params
+// level10 is v with two digits, as a power of ten where it is large or small: 3.9·10⁻³.
+func level10(v float64) string {
+	if v == 0 || math.Abs(v) >= 0.1 && math.Abs(v) < 1e4 {
+		return number(v, 2)
 	}
-	return fmt.Sprintf("%s, seed %d", s, r.Seed)
+	digits, exponent, _ := strings.Cut(strconv.FormatFloat(v, 'e', 1, 64), "e")
+	e, _ := strconv.Atoi(exponent) // it is one
+	if digits == "1.0" {
+		return power(e)
+	}
+	return signed(digits) + "·" + power(e)
 }
 
-// problems sorts the runs into problems and curves, both in the order of first appearance.
-func (d BenchData) problems() []*benchProblem {
-	var problems []*benchProblem
-	byName := map[string]*benchProblem{}
-	methods := map[string]int{}
-	for i := range d.Runs {
-		r := &d.Runs[i]
-		if _, ok := methods[r.Method]; !ok {
-			methods[r.Method] = len(methods)
-		}
-		p := byName[r.Problem]
-		if p == nil {
-			p = &benchProblem{Name: r.Problem, index: map[[2]string]*benchCurve{}}
-			byName[r.Problem] = p
-			problems = append(problems, p)
-		}
-		key := [2]string{r.Method, r.Params}
-		c := p.index[key]
-		if c == nil {
-			c = &benchCurve{Method: r.Method, Params: r.Params}
-			p.index[key] = c
-			p.Curves = append(p.Curves, c)
-		}
-		c.Runs = append(c.Runs, r)
+// duration has the unit that leaves few zeros.
+func duration(seconds float64) string {
+	switch {
+	case seconds == 0 || seconds >= 0.9995:
+		return number(seconds, 3) + " s"
+	case seconds >= 0.9995e-3:
+		return number(1e3*seconds, 3) + " ms"
 	}
-	for _, p := range problems {
-		p.Best, p.Given = d.Best[p.Name]
-		if !p.Given || !finite(p.Best) {
-			p.Best, p.Given = p.lowest()-belowBest, false
-		}
-		// A method looks alike on all problems, unless it has several curves on this one.
-		single := map[string]bool{}
-		for _, c := range p.Curves {
-			single[c.Method] = true
-		}
-		for i, c := range p.Curves {
-			c.Style = i
-			if len(single) == len(p.Curves) {
-				c.Style = methods[c.Method]
-			}
-		}
-	}
-	return problems
+	return number(1e6*seconds, 3) + " µs"
 }
 
-// lowest is the lowest finite value of all runs, NaN if there is none.
-func (p *benchProblem) lowest() float64 {
-	lowest := math.NaN()
-	for _, c := range p.Curves {
-		for _, r := range c.Runs {
-			for _, q := range r.Points {
-				if finite(q.Value) && !(q.Value >= lowest) {
-					lowest = q.Value
-				}
-			}
-		}
-	}
-	return lowest
-}
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-// failures is nil when all runs are done.
+// failures is nil when all runs ended well.
 func (d BenchData) failures() *failures {
-	f := &failures{}
-	for _, r := range d.Runs {
-		if r.Status == statusDone {
-			continue
-		}
-		row := failure{
-			Problem: clean(r.Problem), Method: clean(r.Method), Params: clean(r.Params),
-			Seed: strconv.FormatUint(r.Seed, 10), Step: unknown, Seconds: unknown,
-			Message: clean(r.Status),
-		}
-		if n := len(r.Points); n > 0 {
-			row.Step, row.Seconds = count(r.Points[n-1].Step), number(r.Points[n-1].Seconds, 3)
-		}
-		f.Params = f.Params || r.Params != ""
-		f.Rows = append(f.Rows, row)
-	}
-	if len(f.Rows) == 0 {
+	if len(d.Failures) == 0 {
 		return nil
 	}
-	f.Open = len(f.Rows) <= mostFailures
-	f.Summary = fmt.Sprintf("%s of %s diverged or failed", count(len(f.Rows)), counted(len(d.Runs), "run"))
-	return f
-}
-
-// encodeBench writes what the script reads: JSON that is safe inside a script element, the records of a run
-// in columns, and a column that says nothing left out. Unknown numbers are null and infinity is 1e999, which
-// every reader of JSON in a browser takes for it. Values are written as suboptimalities: their six digits
-// would not show how far a value is from h*.
-func encodeBench(problems []*benchProblem) string {
-	e := &encoder{}
-	e.list("", len(problems), func(i int) {
-		p := problems[i]
-		e.object(func() {
-			e.text("name", p.Name)
-			e.field("best")
-			e.float(p.Best, 17)
-			e.field("given")
-			e.b = strconv.AppendBool(e.b, p.Given)
-			e.list("curves", len(p.Curves), func(i int) {
-				c := p.Curves[i]
-				e.object(func() {
-					e.text("method", c.Method)
-					e.text("params", c.Params)
-					e.field("style")
-					e.b = strconv.AppendInt(e.b, int64(c.Style), 10)
-					e.list("runs", len(c.Runs), func(i int) { e.run(c.Runs[i], p.Best) })
-				})
-			})
-		})
-	})
-	var safe bytes.Buffer
-	json.HTMLEscape(&safe, e.b)
-	return safe.String()
-}
-
-type encoder struct{ b []byte }
-
-// comma separates what follows from what is there.
-func (e *encoder) comma() {
-	if n := len(e.b); n > 0 && !strings.ContainsRune("[{:", rune(e.b[n-1])) {
-		e.b = append(e.b, ',')
-	}
-}
-
-func (e *encoder) object(inside func()) {
-	e.comma()
-	e.b = append(e.b, '{')
-	inside()
-	e.b = append(e.b, '}')
-}
-
-func (e *encoder) field(name string) {
-	e.comma()
-	e.b = strconv.AppendQuote(e.b, name)
-	e.b = append(e.b, ':')
-}
-
-func (e *encoder) text(name, s string) {
-	e.field(name)
-	quoted, _ := json.Marshal(clean(s)) // strings have no errors
-	e.b = append(e.b, quoted...)
-}
-
-// list writes n elements, as a field where it has a name.
-func (e *encoder) list(name string, n int, element func(i int)) {
-	if name != "" {
-		e.field(name)
-	}
-	e.b = append(e.b, '[')
-	for i := range n {
-		element(i)
-	}
-	e.b = append(e.b, ']')
-}
-
-func (e *encoder) float(v float64, digits int) {
-	switch {
-	case math.IsNaN(v):
-		e.b = append(e.b, "null"...)
-	case math.IsInf(v, 1):
-		e.b = append(e.b, "1e999"...)
-	case math.IsInf(v, -1):
-		e.b = append(e.b, "-1e999"...)
-	default:
-		e.b = strconv.AppendFloat(e.b, v, 'g', digits, 64)
-	}
-}
-
-func (e *encoder) run(r *BenchRun, best float64) {
-	const digits = 6
-	floats := func(name string, of func(p BenchPoint) float64) {
-		e.list(name, len(r.Points), func(i int) {
-			e.comma()
-			e.float(of(r.Points[i]), digits)
-		})
-	}
-	known := func(name string, of func(p BenchPoint) float64) {
-		if !slices.ContainsFunc(r.Points, func(p BenchPoint) bool { return !math.IsNaN(of(p)) }) {
-			return
+	f := &failures{Open: len(d.Failures) <= mostFailures,
+		Summary: fmt.Sprintf("%s of %s diverged or failed", count(len(d.Failures)), counted(d.Runs, "run"))}
+	for _, r := range d.Failures {
+		row := failure{Problem: clean(r.Problem), Method: clean(r.Method), Params: clean(r.Params),
+			Seed: strconv.FormatUint(r.Seed, 10), Step: unknown, Seconds: unknown, Message: clean(r.Message)}
+		if r.Step >= 0 {
+			row.Step, row.Seconds = count(r.Step), duration(r.Seconds)
 		}
-		floats(name, of)
+		f.Rows = append(f.Rows, row)
 	}
-	counts := func(name string, of func(p BenchPoint) int64) {
-		e.list(name, len(r.Points), func(i int) {
-			e.comma()
-			e.b = strconv.AppendInt(e.b, of(r.Points[i]), 10)
-		})
-	}
-	e.object(func() {
-		e.field("done")
-		e.b = strconv.AppendBool(e.b, r.Status == statusDone)
-		floats("time", func(p BenchPoint) float64 { return p.Seconds })
-		counts("steps", func(p BenchPoint) int64 { return p.Step })
-		counts("samples", func(p BenchPoint) int64 { return p.Samples })
-		counts("gradients", func(p BenchPoint) int64 { return p.GradCalls })
-		known("suboptimality", func(p BenchPoint) float64 { return p.Value - best })
-		known("gradnorm", func(p BenchPoint) float64 { return p.GradNorm2 })
-		known("error", func(p BenchPoint) float64 { return p.TestError })
-		known("kkt", func(p BenchPoint) float64 { return p.KKT })
-	})
+	return f
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
 // Cleaning is what the report of a search for wrong labels shows.
@@ -59,7 +61,7 @@ func WriteCleaning(w io.Writer, d Cleaning) error {
 		Pictures      bool
 		Facts         []Fact
 	}{
-		Style: template.CSS(style), Title: clean(d.Title),
+		Style: template.CSS(palette.CSS() + style), Title: clean(d.Title),
 		Bars: weightBars(d.Weights), Width: weightBins * weightWidth, Height: weightHeight,
 	}
 	for _, words := range d.Words {

@@ -1,7 +1,6 @@
 // Package report writes the result of a tuning run, and of a benchmark, as one
 // HTML file that needs nothing else: style and figures are inside, and opening it
-// touches no network. The page of a tuning run has no scripts; that of a benchmark
-// has one, which draws what its reader chooses.
+// touches no network. Pages have no scripts.
 package report
 
 import (
@@ -10,6 +9,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
 // Data is what a report shows. Sections without data are left out, so every
@@ -126,7 +127,7 @@ func Write(w io.Writer, d Data) error {
 	kind := parametrisationOf(d.Strengths)
 	loss := d.lossName()
 	v := view{
-		Style:      template.CSS(style),
+		Style:      template.CSS(palette.CSS() + style),
 		Title:      clean(d.Title),
 		Subtitle:   clean(d.Subtitle),
 		Comparison: compare(d.Baseline, d.Result, loss, d.Metric, d.Share),

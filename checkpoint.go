@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"gonum.org/v1/gonum/floats"
+
+	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
 const checkpointMagic = "bilevel checkpoint 1\n"
@@ -282,17 +284,14 @@ func identify(p *Problem, m Method, s Settings) (id string, data []float64, err 
 	return identity(p, m, s.Seed), data, err
 }
 
-// checkWritable reports what would keep writeAtomic from writing to path.
+// checkWritable reports what would keep a checkpoint from being written to path, where it removes what
+// killed processes left.
 func checkWritable(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("%s is a folder", path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	f.Close()
-	return os.Remove(f.Name())
+	outfile.Sweep(filepath.Dir(path))
+	return outfile.CheckWritable(filepath.Dir(path))
 }
 
 // encode is the state of driver and run.
@@ -316,7 +315,7 @@ func (d *driver) save() error {
 	}
 	sum := sha256.Sum256(state)
 	data := append([]byte(checkpointMagic), sum[:]...)
-	if err := writeAtomic(d.s.Checkpoint, append(data, state...)); err != nil {
+	if err := outfile.Write(d.s.Checkpoint, append(data, state...)); err != nil {
 		return fmt.Errorf("bilevel: saving the checkpoint: %w", err)
 	}
 	return nil
@@ -346,24 +345,4 @@ func (d *driver) load() error {
 		return fmt.Errorf("%s: %w", d.s.Checkpoint, s.err)
 	}
 	return nil
-}
-
-// writeAtomic writes data to path so that a reader, or a crash, finds the old file or the new one.
-func writeAtomic(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -13,6 +13,9 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/bilevel-go/bilevel/internal/outfile"
+	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
 // ExecuteOptions of [Execute].
@@ -49,6 +52,7 @@ func Execute(ctx context.Context, tasks []Task, o ExecuteOptions) (Progress, err
 	if err := os.MkdirAll(filepath.Join(o.Dir, runsFolder), 0o755); err != nil {
 		return Progress{}, fmt.Errorf("bench: %w", err)
 	}
+	outfile.Sweep(filepath.Join(o.Dir, runsFolder))
 	p := Progress{All: len(tasks)}
 	var left []Task
 	for _, t := range tasks {
@@ -283,23 +287,45 @@ func (t *opening) first() string {
 	return line
 }
 
-// Work is what a process of [ExecuteOptions.Worker] does: it reads tasks from in and answers on out, until in ends.
+// Work is what a process of [ExecuteOptions.Worker] does: it reads tasks from in and answers on out, until in ends,
+// which is also when the process that asks has ended, however it did. A run in the middle is then given up.
 func Work(in io.Reader, out io.Writer) error {
 	answers := json.NewEncoder(out)
 	if err := answers.Encode(reply{Ready: true}); err != nil {
 		return err
 	}
-	var l loader
-	for requests := json.NewDecoder(in); ; {
-		var q request
-		if err := requests.Decode(&q); err != nil {
-			if err == io.EOF {
-				return nil
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	requests := make(chan request)
+	go func() {
+		for lines := json.NewDecoder(in); ; {
+			var q request
+			if err := lines.Decode(&q); err != nil {
+				if err != io.EOF {
+					err = fmt.Errorf("bench: request: %w", err)
+				}
+				cancel(err)
+				return
 			}
-			return fmt.Errorf("bench: request: %w", err)
+			requests <- q
+		}
+	}()
+	var l loader
+	for {
+		var q request
+		select {
+		case q = <-requests:
+		case <-ctx.Done():
+			if err := context.Cause(ctx); err != io.EOF {
+				return err
+			}
+			return nil
 		}
 		l.dir = q.DataDir
-		trace, err := l.run(context.Background(), q.Task)
+		trace, err := wait.For(ctx, func() (*Trace, error) { return l.run(ctx, q.Task) })
+		if ctx.Err() != nil {
+			continue
+		}
 		if err == nil {
 			err = trace.write(q.Dir)
 		}

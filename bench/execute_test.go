@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/outfile"
 	"github.com/bilevel-go/bilevel/stochastic"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
@@ -22,7 +24,8 @@ import (
 type odd struct {
 	Panic, Vanish, Refuse bool
 	LeaveAt, FailAt       int64
-	GrowAt                int64 // far away, but not out of the numbers
+	Hang                  string // a file to lock, and then to go on for ever
+	GrowAt                int64  // far away, but not out of the numbers
 }
 
 type oddRun struct {
@@ -44,6 +47,11 @@ func (r *oddRun) Step(ctx context.Context) error {
 	switch {
 	case r.Panic && r.t == 5:
 		panic("odd: lost")
+	case r.Hang != "":
+		if _, err := outfile.Lock(r.Hang); err != nil {
+			return err
+		}
+		time.Sleep(time.Hour)
 	case r.Vanish && r.t == 5:
 		fmt.Fprintln(os.Stderr, "odd: out of memory")
 		os.Exit(3)
@@ -71,6 +79,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if dir := os.Getenv("BENCH_TEST_PARENT"); dir != "" {
+		executeAndHang(dir)
 	}
 	os.Exit(m.Run())
 }
@@ -453,4 +464,80 @@ func (l loose) Evaluate(ctx context.Context, grad, _ []float64) (float64, error)
 		clear(grad)
 	}
 	return 7, errors.New("not solved")
+}
+
+// executeAndHang is the process of TestWorkerEndsWithItsParent that is killed.
+func executeAndHang(dir string) {
+	c, err := ParseConfig("test.yaml", []byte(`
+name: test
+problems: [{problem: quadratic, name: small, inner: 4, outer: 2, terms: 32, validation: 32}]
+budget: {steps: 50}
+records: {per-decade: 4}
+seeds: 1
+methods: [{method: odd, params: {hang: `+filepath.Join(dir, "lock")+`}}]`))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	_, err = Execute(context.Background(), c.Tasks, ExecuteOptions{Dir: dir, Jobs: 1,
+		Worker: func(ctx context.Context) *exec.Cmd {
+			c := exec.CommandContext(ctx, os.Args[0])
+			c.Env = append(os.Environ(), "BENCH_TEST_WORKER=1")
+			return c
+		}})
+	fmt.Println(err)
+	os.Exit(1)
+}
+
+// A worker in the middle of a run ends when the process that started it is killed, and writes nothing.
+func TestWorkerEndsWithItsParent(t *testing.T) {
+	dir := t.TempDir()
+	lock := filepath.Join(dir, "lock")
+	if release, err := outfile.Lock(lock); err != nil {
+		t.Fatal(err)
+	} else if _, err := outfile.Lock(lock); err == nil {
+		t.Skip("there are no locks here, by which a process can be known")
+	} else {
+		release()
+	}
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), "BENCH_TEST_PARENT="+dir)
+	var words strings.Builder
+	parent.Stdout = &words
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for { // until the worker is in its run
+		if ctx.Err() != nil {
+			t.Fatal("the run does not begin")
+		}
+		if _, err := os.Stat(lock); err == nil {
+			release, err := outfile.Lock(lock)
+			if errors.Is(err, outfile.ErrLocked) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			release() // the worker has made the file, and not locked it yet
+		}
+		time.Sleep(time.Millisecond)
+	}
+	parent.Process.Kill()
+	parent.Wait()
+	for { // until the worker is gone
+		release, err := outfile.Lock(lock)
+		if err == nil {
+			release()
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("the worker lives")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if traces, err := filepath.Glob(filepath.Join(dir, runsFolder, "*")); err != nil || len(traces) > 0 {
+		t.Errorf("%v, %v; %s", traces, err, words.String())
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/jsonwords"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
 // What becomes of a run.
@@ -142,25 +143,7 @@ func (t *Trace) write(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, runsFolder, t.file())
-	f, err := os.CreateTemp(filepath.Dir(path), ".run-*")
-	if err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := outfile.Write(path, text); err != nil {
 		return fmt.Errorf("bench: %s cannot be written: %w", path, err)
 	}
 	return nil

@@ -34,6 +34,9 @@ func isArrow(head []byte) bool {
 // cell.
 func readArrow(in *input, o Options) (s *Set, err error) {
 	damaged := func(why any) error {
+		if err := in.mem.err(); err != nil { // the decoder says something else
+			return asError(in.name, err)
+		}
 		return fail(in.name, "write the file again", "the Arrow file is damaged: %v", why)
 	}
 	// The decoder is not made for hostile input: what it does with such is an error.
@@ -57,7 +60,7 @@ func readArrow(in *input, o Options) (s *Set, err error) {
 		}
 		m.r.Discard(8)
 	}
-	r, err := ipc.NewReaderFromMessageReader(m, ipc.WithAllocator(&arrowMemory{left: room(size)}))
+	r, err := ipc.NewReaderFromMessageReader(m, ipc.WithAllocator(&arrowMemory{left: room(size), mem: in.mem}))
 	if err != nil {
 		return nil, damaged(err)
 	}
@@ -78,6 +81,9 @@ func readArrow(in *input, o Options) (s *Set, err error) {
 	}
 	if meta := r.Schema().Metadata(); meta.FindKey("pandas") >= 0 {
 		declareIndices(indices, names, meta.Values()[meta.FindKey("pandas")])
+	}
+	if err := in.mem.takeEach(len(names), columnBytes); err != nil {
+		return nil, err
 	}
 	t, err := newTable(in.name, 0, names, "arrow", o, indices)
 	if err != nil {
@@ -104,7 +110,9 @@ func readArrow(in *input, o Options) (s *Set, err error) {
 				}
 			}
 		}
-		t.n += n
+		if t.n += n; in.mem.err() != nil {
+			return nil, damaged(nil)
+		}
 	}
 	if err := r.Err(); err != nil {
 		if in.ctx.Err() != nil {
@@ -267,11 +275,17 @@ func decimalCells(t arrow.DataType, value func(i int) *big.Int) func(c *tableCol
 }
 
 // arrowMemory gives memory to the decoder, as much in all as a file of this size can need.
-type arrowMemory struct{ left int64 }
+type arrowMemory struct {
+	left int64
+	mem  *ledger
+}
 
 func (m *arrowMemory) Allocate(size int) []byte {
 	if m.left -= int64(size); size < 0 || m.left < 0 {
 		panic("it unpacks to far more than its size")
+	}
+	if err := m.mem.take(int64(size)); err != nil {
+		panic(err)
 	}
 	return make([]byte, size)
 }
@@ -282,10 +296,11 @@ func (m *arrowMemory) Reallocate(size int, b []byte) []byte {
 	}
 	n := m.Allocate(size)
 	copy(n, b)
+	m.Free(b)
 	return n
 }
 
-func (m *arrowMemory) Free([]byte) {}
+func (m *arrowMemory) Free(b []byte) { m.mem.give(int64(cap(b))) }
 
 // arrowMessages cuts a stream into messages, which say how long their parts are, and makes sure that there is so much.
 type arrowMessages struct {

@@ -32,6 +32,7 @@ type bzip2Reader struct {
 	ahead []*bzip2Piece // in the order of the file; blocks are being decompressed
 	crc   uint32        // of this stream, up to here
 	text  []byte        // decompressed
+	more  io.Reader     // of the block, behind text; nil for nothing
 	err   error
 }
 
@@ -42,8 +43,16 @@ type bzip2Piece struct {
 
 	done chan struct{}
 	text []byte
+	long bool // the text is longer than bzip2Text, and was only looked through
 	err  error
 }
+
+// bzip2Text is the most that is decompressed ahead of a block: runs make up to 46 MB of one. bzip2Packed is more than
+// one takes in a file.
+const (
+	bzip2Text   = 4 << 20
+	bzip2Packed = 2 << 20
+)
 
 func newBzip2Reader(in io.Reader) *bzip2Reader {
 	r := &bzip2Reader{in: bufio.NewReader(in)}
@@ -62,6 +71,16 @@ func (r *bzip2Reader) cutAt(mark uint64) {
 // Read is described at [io.Reader].
 func (r *bzip2Reader) Read(p []byte) (int, error) {
 	for len(r.text) == 0 {
+		if r.more != nil {
+			n, err := r.more.Read(p)
+			if err != nil { // it is io.EOF: the block was looked through
+				r.more = nil
+			}
+			if n > 0 {
+				return n, nil
+			}
+			continue
+		}
 		if r.err == nil {
 			r.err = r.advance()
 		}
@@ -94,7 +113,9 @@ func (r *bzip2Reader) advance() error {
 	switch {
 	case p.err == nil:
 		r.crc = bits.RotateLeft32(r.crc, 1) ^ uint32(p.at(48, 32))
-		r.text = p.text
+		if r.text = p.text; p.long {
+			r.more = p.stream()
+		}
 		return nil
 	case len(r.ahead) == 0: // no end follows
 		return r.early()
@@ -166,6 +187,10 @@ func (r *bzip2Reader) cut() *bzip2Piece {
 			r.inErr = err
 			return &bzip2Piece{mark: r.mark, bitString: r.buf}
 		}
+		if len(r.buf.b) > bzip2Packed {
+			r.inErr = bzip2.StructuralError("a block without an end")
+			return &bzip2Piece{mark: r.mark, bitString: r.buf}
+		}
 		r.buf.b = append(r.buf.b, c)
 		r.buf.to += 8
 		r.window = r.window<<8 | uint64(c)
@@ -188,15 +213,28 @@ func (r *bzip2Reader) cut() *bzip2Piece {
 	}
 }
 
-// decompress sets text, or err.
-func (p *bzip2Piece) decompress() {
+// stream decompresses p.
+func (p *bzip2Piece) stream() io.Reader {
 	var end [10]byte
 	binary.BigEndian.PutUint64(end[:], bzip2End<<16|p.at(48, 16))
 	binary.BigEndian.PutUint16(end[8:], uint16(p.at(64, 16)))
 	stream := join(wholeBytes([]byte("BZh9")), p.bitString, wholeBytes(end[:]))
+	return bzip2.NewReader(bytes.NewReader(stream.b))
+}
+
+// decompress sets text, or err.
+func (p *bzip2Piece) decompress() {
+	r := p.stream()
 	var text bytes.Buffer
 	text.Grow(1 << 20)
-	_, p.err = text.ReadFrom(bzip2.NewReader(bytes.NewReader(stream.b)))
+	if _, p.err = text.ReadFrom(io.LimitReader(r, bzip2Text)); p.err != nil {
+		return
+	}
+	rest, err := io.Copy(io.Discard, r)
+	if p.err = err; rest > 0 {
+		p.long = true
+		return
+	}
 	p.text = text.Bytes()
 }
 

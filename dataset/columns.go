@@ -25,8 +25,8 @@ func Columns(ctx context.Context, path string, o Options) ([]string, error) {
 	}
 	var names []string
 	o = Options{Format: o.Format, NoHeader: o.NoHeader, columns: &names}
-	_, err := reading(ctx, path, func() (*Set, error) {
-		in, err := openFile(ctx, path)
+	_, err := reading(ctx, path, &o, func() (*Set, error) {
+		in, err := openFile(ctx, path, o.mem)
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,12 @@ import (
 	"unicode/utf8"
 )
 
+// What a byte of a record takes in memory at most, where it is a cell, and a column.
+const (
+	csvFactor   = 128
+	columnBytes = 1 << 10
+)
+
 const hintUTF8 = "save the file as UTF-8"
 
 // readCSV reads RFC 4180 text with a header, with the delimiter that its start has. Empty lines are passed over. A
@@ -26,11 +32,18 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 		return nil, asError(in.name, err)
 	}
 	head, _ := in.Peek(1 << 15)
+	begin := in.lines(csvFactor)
 	r := csv.NewReader(in.Reader)
 	r.ReuseRecord = true
 	r.FieldsPerRecord = -1 // checked here, for a better message
 	r.Comma = delimiter(head)
+	last := 0 // line of the last record
 	failed := func(err error) error {
+		if errors.Is(err, errLongRun) {
+			e := in.longLine(in.metered.most)
+			e.Line = last + comments + 1
+			return e
+		}
 		err = csvError(in.name, err)
 		var e *Error
 		if errors.As(err, &e) && e.Line > 0 {
@@ -39,10 +52,13 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 		return err
 	}
 	first, err := r.Read()
+	if err == nil {
+		err = in.mem.takeEach(len(first), columnBytes)
+	}
 	if err != nil {
 		return nil, failed(err)
 	}
-	line := func() int { l, _ := r.FieldPos(0); return l + comments }
+	line := func() int { last, _ = r.FieldPos(0); return last + comments }
 	names := make([]string, len(first))
 	var pending []string
 	pendingLine := line()
@@ -68,7 +84,10 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	for {
 		cells := pending
 		pending = nil
-		if cells == nil {
+		if err := in.mem.err(); err != nil {
+			return nil, err
+		}
+		if begin(); cells == nil {
 			if cells, err = r.Read(); err == io.EOF {
 				break
 			} else if err != nil {

@@ -160,6 +160,9 @@ type Options struct {
 	// errors, and surplus columns are left out, and noted.
 	Like         *Schema
 	UnseenLevels Unseen
+	// Memory bounds what reading takes, beside what was read with it before; nil is one of its own, NewMemory(0). More is
+	// an error that names the file.
+	Memory *Memory
 	// LikeName says in messages what Like is of; "" is "the model".
 	LikeName string
 
@@ -175,6 +178,7 @@ type Options struct {
 	// 20 rows have levels of their own. The columns of Like stay what they are.
 	Categorical []string
 
+	mem     *ledger   // what the call of Read takes
 	columns *[]string // gets the names of columns, and nothing more is read; see Columns
 }
 
@@ -218,7 +222,8 @@ func (o *Options) likeHint() string {
 }
 
 // Read reads the file at path. Of an IDX pair it takes the file of images and finds the labels beside it.
-// Besides the result, memory is bounded by the stored values once more, and less for LIBSVM text.
+// Besides the result, memory is bounded by the stored values once more, and less for LIBSVM text, and all of it by
+// Options.Memory.
 // Results do not depend on the number of processors.
 //
 // A folder is read as documents, and so is a tar or zip archive of one; archive.tar.gz/train is the folder train
@@ -226,7 +231,7 @@ func (o *Options) likeHint() string {
 //
 // When ctx ends, Read returns at once, whatever it waits for, with an error that wraps the cause.
 func Read(ctx context.Context, path string, o Options) (*Set, error) {
-	return reading(ctx, path, func() (*Set, error) {
+	return reading(ctx, path, &o, func() (*Set, error) {
 		inside := ""
 		if o.Format == "" || o.Format == "text" {
 			st, err := os.Stat(path)
@@ -239,7 +244,7 @@ func Read(ctx context.Context, path string, o Options) (*Set, error) {
 				}
 			}
 		}
-		in, err := openFile(ctx, path)
+		in, err := openFile(ctx, path, o.mem)
 		if err != nil {
 			return nil, err
 		}
@@ -258,8 +263,8 @@ func Read(ctx context.Context, path string, o Options) (*Set, error) {
 // and NPZ are read into memory first. The labels of an IDX or NPY file are those of Options.Labels. When ctx ends, r
 // may be read from once more.
 func ReadFrom(ctx context.Context, r io.Reader, name string, o Options) (*Set, error) {
-	return reading(ctx, name, func() (*Set, error) {
-		in, err := openReader(ctx, r, name)
+	return reading(ctx, name, &o, func() (*Set, error) {
+		in, err := openReader(ctx, r, name, o.mem)
 		if err != nil {
 			return nil, err
 		}
@@ -269,8 +274,10 @@ func ReadFrom(ctx context.Context, r io.Reader, name string, o Options) (*Set, e
 }
 
 // reading is what f returns, unless ctx ends before.
-func reading(ctx context.Context, name string, f func() (*Set, error)) (*Set, error) {
+func reading(ctx context.Context, name string, o *Options, f func() (*Set, error)) (*Set, error) {
+	o.mem = newLedger(o.Memory)
 	s, err := wait.For(ctx, f)
+	o.mem.settle(s)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("dataset: reading %s was stopped: %w", name, err)
 	}
@@ -313,7 +320,7 @@ func read(in *input, o Options) (*Set, error) {
 	s, err := f.read(in, o)
 	if err != nil {
 		// What cannot be read may come of a damaged stream, which is known at its end.
-		if in.compressed != "" && !errors.Is(err, errColumns) {
+		if in.compressed != "" && !errors.Is(err, errColumns) && !errors.Is(err, errMemory) {
 			if _, e := io.Copy(io.Discard, in); e != nil {
 				err = e
 			}

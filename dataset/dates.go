@@ -359,7 +359,7 @@ func (c *tableColumn) addInstant(v float64, clock bool, name string, at int) err
 	switch {
 	case c.drop:
 		if c.keep {
-			c.rowNames = append(c.rowNames, name)
+			c.rowName(name)
 		}
 		return nil
 	case c.kind == Categorical:

@@ -5,20 +5,14 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/bilevel-go/bilevel/internal/jsonwords"
 	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
@@ -30,8 +24,12 @@ type GetOptions struct {
 	// Progress is told how far the download of a file is, in bytes; total is 0 if the server does not say.
 	// It is called often, from one goroutine.
 	Progress func(file string, done, total int64)
-	Text     *Vectorizer // how Load makes rows of documents, as Options.Text
-	BaseURL  string      // downloads come from BaseURL/set/file instead of the public addresses
+	// Waiting is told once of a file that another process is downloading, for which Get waits.
+	Waiting func(file string)
+	Text    *Vectorizer // how Load makes rows of documents, as Options.Text
+	BaseURL string      // downloads come from BaseURL/set/file instead of the public addresses
+
+	alone bool // wait for no other process, as where locks do not work between machines
 }
 
 // Files is where the files of a public set are.
@@ -45,15 +43,6 @@ type Files struct {
 
 	text *Vectorizer // of GetOptions
 }
-
-// stallTimeout is how long a server may send nothing.
-const stallTimeout = time.Minute
-
-var client = &http.Client{Transport: func() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.ResponseHeaderTimeout = stallTimeout
-	return t
-}()}
 
 // dirs fills in the folders.
 func (o *GetOptions) dirs() error {
@@ -182,9 +171,14 @@ func sum(ctx context.Context, path string, h hash.Hash) (string, error) {
 
 // Get returns where a public set's files are. It takes copies in o.DataDir as they are, with a note where
 // their bytes are not the published ones; then files of the cache, whose checksums it verifies; and
-// downloads what is missing. A download that is interrupted leaves a file NAME.part, from which the next
-// one goes on. A file with a wrong checksum is removed. Where no checksum is published, the first download
-// must have the declared shape, and its SHA-256 is kept in checksums.json in the cache, for later ones.
+// downloads what is missing or damaged, into a file of its own that takes the place when it is verified. Where no
+// checksum is published, the first download must have the declared shape, and its SHA-256 is kept beside it in
+// NAME.sha256, for later ones.
+//
+// Any number of processes may do so at once: one downloads, and the others wait for it. A download that is interrupted
+// leaves a part, from which the next one goes on if the server says that its file is the same. It is an error if a
+// server sends nothing for a minute, or less than 64 kB a second after the first ten minutes, or more than twice what
+// is declared.
 func Get(ctx context.Context, name string, o GetOptions) (*Files, error) {
 	p, err := Lookup(name)
 	if err != nil {
@@ -217,106 +211,115 @@ func Get(ctx context.Context, name string, o GetOptions) (*Files, error) {
 // get returns the path of one file in the cache, downloaded if need be.
 func (p *Public) get(ctx context.Context, file *PublicFile, o GetOptions) (string, error) {
 	path := filepath.Join(o.Dir, p.Name, file.Name)
-	key := p.Name + "/" + file.Name
-	pins, err := readPins(o.Dir)
+	if there, err := p.cached(ctx, file, path); there || err != nil {
+		return path, err
+	}
+	release, err := file.await(ctx, path, o)
 	if err != nil {
 		return "", err
 	}
-	f := *file
-	pinned := f.SHA256 == "" && f.MD5 == "" && pins[key] != ""
-	if pinned {
-		f.SHA256 = pins[key]
+	defer release()
+	if there, err := p.cached(ctx, file, path); there || err != nil { // another process has got it
+		return path, err
 	}
-	if isFile(path) {
-		wrong, err := f.differs(ctx, path)
-		if err != nil {
-			return "", fmt.Errorf("dataset: cache: %w", err)
-		}
-		if wrong == "" && (f.SHA256 != "" || f.MD5 != "") {
-			return path, nil
-		}
-		if f.SHA256 == "" && f.MD5 == "" { // put there by hand
-			if err := p.checkFile(ctx, &f, path); err == nil {
-				return path, p.pin(ctx, &f, path, o.Dir)
-			} else if ctx.Err() != nil {
-				return "", err
-			}
-		}
-		// It is damaged.
-		if err := os.Remove(path); err != nil {
-			return "", fmt.Errorf("dataset: cache: %w", err)
-		}
-	}
-	urls := f.URLs
+	outfile.Sweep(filepath.Dir(path))
+	urls := file.URLs
 	if o.BaseURL != "" {
-		urls = []string{strings.TrimSuffix(o.BaseURL, "/") + "/" + key}
+		urls = []string{strings.TrimSuffix(o.BaseURL, "/") + "/" + p.Name + "/" + file.Name}
 	}
-	part := path + ".part"
+	var temp *outfile.File
 	var failed []error
 	for _, url := range urls {
-		err := download(ctx, url, part, f.Name, o)
-		if err == nil {
-			failed = nil
+		if temp, err = download(ctx, url, path, file, o); err == nil {
 			break
 		}
 		failed = append(failed, err)
 		if ctx.Err() != nil {
-			break
+			return "", fmt.Errorf("dataset: download of %s stopped; the next one goes on from there: %w", p.Name,
+				context.Cause(ctx))
 		}
 	}
-	if len(failed) > 0 {
-		if err := ctx.Err(); err != nil {
-			return "", fmt.Errorf("dataset: download of %s stopped; the next one goes on from there: %w", p.Name, err)
+	if temp == nil {
+		if e := (*os.PathError)(nil); errors.As(failed[0], &e) { // of the cache
+			return "", fmt.Errorf("dataset: download of %s/%s: %w", p.Name, file.Name, failed[0])
 		}
-		if p := (*os.PathError)(nil); errors.As(failed[0], &p) { // of the cache
-			return "", fmt.Errorf("dataset: download of %s: %w", key, failed[0])
-		}
-		return "", fmt.Errorf("dataset: download of %s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", key,
-			oneLine(failed), p.Name)
+		return "", fmt.Errorf("dataset: download of %s/%s: %w; check the network, or put a copy in $BILEVEL_DATA/%s", p.Name,
+			file.Name, oneLine(failed), p.Name)
 	}
-	remove := func() { os.Remove(part); os.Remove(part + ".etag") }
-	wrong, err := f.differs(ctx, part)
-	if err != nil {
+	defer temp.Discard()
+	if err := p.verify(ctx, file, temp.Name(), path, urls[0]); err != nil {
+		return "", err
+	}
+	if err := temp.Commit(); err != nil {
 		return "", fmt.Errorf("dataset: cache: %w", err)
 	}
-	if wrong != "" {
-		remove()
-		hint := "try again later; the publisher may have changed the file"
-		if pinned {
-			hint = fmt.Sprintf("the file differs from the one at first use; to accept it, remove %q from %s", key,
-				pinsPath(o.Dir))
-		}
-		return "", fail(urls[0], hint, "the download has a wrong checksum and was removed: %s", wrong)
+	for _, part := range parts(path, "") { // of other addresses, or of an earlier file
+		os.Remove(part)
 	}
-	if f.SHA256 == "" && f.MD5 == "" {
-		if err := p.checkFile(ctx, &f, part); ctx.Err() != nil {
-			return "", err
-		} else if err != nil {
-			remove()
-			return "", fail(urls[0], "try again later; the publisher may have changed the file",
-				"the download is not the declared file and was removed: %w", err)
-		}
-		if err := p.pin(ctx, &f, part, o.Dir); err != nil {
-			return "", err
-		}
-	}
-	if err := os.Rename(part, path); err != nil {
-		return "", fmt.Errorf("dataset: cache: %w", err)
-	}
-	os.Remove(part + ".etag")
 	return path, nil
 }
 
-// pin remembers the SHA-256 of a file.
-func (p *Public) pin(ctx context.Context, f *PublicFile, path, dir string) error {
-	pins, err := readPins(dir)
+// cached says whether the file at path is the published one, or that of the first use. One without either checksum, put
+// there by hand, is taken for the first if it has the declared shape.
+func (p *Public) cached(ctx context.Context, file *PublicFile, path string) (bool, error) {
+	if !isFile(path) {
+		return false, nil
+	}
+	f, err := file.withPin(path)
+	if err != nil {
+		return false, err
+	}
+	if f.SHA256 != "" || f.MD5 != "" {
+		wrong, err := f.differs(ctx, path)
+		if err != nil {
+			return false, fmt.Errorf("dataset: cache: %w", err)
+		}
+		return wrong == "", nil
+	}
+	is, err := sum(ctx, path, sha256.New())
+	if err != nil {
+		return false, fmt.Errorf("dataset: cache: %w", err)
+	}
+	if err := p.checkFile(ctx, file, path); err != nil {
+		return false, ctx.Err()
+	}
+	pinned, err := pin(path, is)
+	return pinned == is, err
+}
+
+// verify is an error unless the download at temp is what belongs at path. Nobody else writes to temp.
+func (p *Public) verify(ctx context.Context, file *PublicFile, temp, path, url string) error {
+	const changed = "try again later; the publisher may have changed the file"
+	f, err := file.withPin(path)
 	if err != nil {
 		return err
 	}
-	if pins[p.Name+"/"+f.Name], err = sum(ctx, path, sha256.New()); err != nil {
+	if f.SHA256 == "" && f.MD5 == "" {
+		if err := p.checkFile(ctx, file, temp); ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			return fail(url, changed, "the download is not the declared file and was removed: %w", err)
+		}
+		is, err := sum(ctx, temp, sha256.New())
+		if err == nil {
+			f.SHA256, err = pin(path, is) // another process may have been the first
+		}
+		if err != nil {
+			return err
+		}
+	}
+	wrong, err := f.differs(ctx, temp)
+	if err != nil {
 		return fmt.Errorf("dataset: cache: %w", err)
 	}
-	return writePins(dir, pins)
+	if wrong == "" {
+		return nil
+	}
+	hint := changed
+	if file.SHA256 == "" && file.MD5 == "" {
+		hint = "the file differs from the one at first use; to accept it, remove " + pinPath(path)
+	}
+	return fail(url, hint, "the download has a wrong checksum and was removed: %s", wrong)
 }
 
 // checkFile is an error if a LIBSVM file has not the declared shape.
@@ -337,193 +340,38 @@ func (p *Public) checkFile(ctx context.Context, f *PublicFile, path string) erro
 	return nil
 }
 
-// Checksums at first use: "set/file" to SHA-256.
+// pinPath is where the checksum at first use of the file at path is, as sha256sum writes and checks it.
+func pinPath(path string) string { return path + ".sha256" }
 
-func pinsPath(dir string) string { return filepath.Join(dir, "checksums.json") }
-
-func readPins(dir string) (map[string]string, error) {
-	pins := make(map[string]string)
-	b, err := os.ReadFile(pinsPath(dir))
+// withPin is f with the checksum at first use where none is published.
+func (f PublicFile) withPin(path string) (PublicFile, error) {
+	if f.SHA256 != "" || f.MD5 != "" {
+		return f, nil
+	}
+	b, err := os.ReadFile(pinPath(path))
 	if errors.Is(err, os.ErrNotExist) {
-		return pins, nil
+		return f, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("dataset: cache: %w", err)
+		return f, fmt.Errorf("dataset: cache: %w", err)
 	}
-	if err := json.Unmarshal(b, &pins); err != nil {
-		_, err = jsonwords.Explain(b, err)
-		return nil, fail(pinsPath(dir), "remove it: it is written anew", "the checksums cannot be read: %w", err)
+	f.SHA256, _, _ = strings.Cut(string(b), " ")
+	if _, err := hex.DecodeString(f.SHA256); err != nil || len(f.SHA256) != 2*sha256.Size {
+		return f, fail(pinPath(path), "remove it: it is written anew", "the checksum cannot be read")
 	}
-	return pins, nil
+	return f, nil
 }
 
-func writePins(dir string, pins map[string]string) error {
-	b, err := json.MarshalIndent(pins, "", "  ")
-	if err != nil {
-		return err
+// pin keeps a checksum for the file at path, unless there is one already, and returns the one that is kept.
+func pin(path, is string) (kept string, err error) {
+	err = outfile.WriteNew(pinPath(path), []byte(is+"  "+filepath.Base(path)+"\n"))
+	switch {
+	case errors.Is(err, os.ErrExist):
+		f, err := PublicFile{}.withPin(path)
+		return f.SHA256, err
+	case err != nil:
+		return "", fmt.Errorf("dataset: cache: %w", err)
 	}
-	if err := outfile.Write(pinsPath(dir), append(b, '\n')); err != nil {
-		return fmt.Errorf("dataset: cache: %w", err)
-	}
-	return nil
-}
-
-// download fetches url into part, going on from what is there. A connection that breaks after it brought
-// something is taken up again, up to five times.
-func download(ctx context.Context, url, part, name string, o GetOptions) error {
-	for attempt := 1; ; attempt++ {
-		got, err := downloadOnce(ctx, url, part, name, o)
-		if err == nil {
-			return nil
-		}
-		if cause := ctx.Err(); cause != nil {
-			return cause
-		}
-		if err == errAnew && attempt < 5 {
-			continue
-		}
-		var broke *interrupted
-		if !errors.As(err, &broke) {
-			return err
-		}
-		if st, e := os.Stat(part); e != nil || st.Size() == 0 {
-			return fmt.Errorf("%s failed: %w", url, broke.err)
-		}
-		if got == 0 || attempt == 5 {
-			return fmt.Errorf("%s was interrupted, and the next download goes on from there: %w", url, broke.err)
-		}
-	}
-}
-
-// oneLine is errors joined by "; ".
-type oneLine []error
-
-func (o oneLine) Error() string {
-	words := make([]string, len(o))
-	for k, err := range o {
-		words[k] = err.Error()
-	}
-	return strings.Join(words, "; ")
-}
-
-func (o oneLine) Unwrap() []error { return o }
-
-// interrupted is a fault of the connection, after which one may go on.
-type interrupted struct{ err error }
-
-func (i *interrupted) Error() string { return i.err.Error() }
-func (i *interrupted) Unwrap() error { return i.err }
-
-// errAnew says that the part was of another file and is gone.
-var errAnew = errors.New("the server refuses the range that is missing")
-
-// downloadOnce makes one request and returns the number of bytes that it brought.
-func downloadOnce(ctx context.Context, address, part, name string, o GetOptions) (got int64, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var have int64
-	if st, err := os.Stat(part); err == nil {
-		have = st.Size()
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Accept-Encoding", "identity") // or the transport would decompress .gz files
-	if have > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
-		if tag, err := os.ReadFile(part + ".etag"); err == nil && len(tag) > 0 {
-			req.Header.Set("If-Range", string(tag))
-		}
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		var named *url.Error // names the address, which the caller does too
-		if errors.As(err, &named) {
-			err = named.Err
-		}
-		return 0, &interrupted{err}
-	}
-	defer resp.Body.Close()
-	flags := os.O_CREATE | os.O_WRONLY
-	switch resp.StatusCode {
-	case http.StatusOK: // the whole file: the server has no ranges, or the file changed
-		have = 0
-		flags |= os.O_TRUNC
-	case http.StatusPartialContent:
-		var from int64
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != have {
-			os.Remove(part)
-			return 0, fmt.Errorf("%s sent the range %q for bytes from %d; run it again to start anew", address,
-				resp.Header.Get("Content-Range"), have)
-		}
-		flags |= os.O_APPEND
-	case http.StatusRequestedRangeNotSatisfiable:
-		// The part is the whole file, or of another file.
-		if resp.Header.Get("Content-Range") == "bytes */"+strconv.FormatInt(have, 10) {
-			return 0, nil
-		}
-		os.Remove(part)
-		return 0, errAnew
-	default:
-		return 0, fmt.Errorf("%s failed: %s", address, resp.Status)
-	}
-	total := resp.ContentLength
-	if total >= 0 {
-		total += have
-	} else {
-		total = 0
-	}
-	tag := resp.Header.Get("ETag")
-	if strings.HasPrefix(tag, "W/") || tag == "" {
-		tag = resp.Header.Get("Last-Modified")
-	}
-	if err := os.WriteFile(part+".etag", []byte(tag), 0o644); err != nil {
-		return 0, fmt.Errorf("cache: %w", err)
-	}
-	w, err := os.OpenFile(part, flags, 0o644)
-	if err != nil {
-		return 0, fmt.Errorf("cache: %w", err)
-	}
-	defer func() {
-		if e := w.Close(); e != nil && err == nil {
-			err = fmt.Errorf("cache: %w", e)
-		}
-	}()
-
-	stalled := time.AfterFunc(stallTimeout, func() { cancel(fmt.Errorf("the server sent nothing for %v", stallTimeout)) })
-	defer stalled.Stop()
-	buf := make([]byte, 64<<10)
-	for {
-		if o.Progress != nil {
-			o.Progress(name, have+got, total)
-		}
-		n, rerr := 0, ctx.Err() // what is buffered would come after a cancellation too
-		if rerr == nil {
-			n, rerr = resp.Body.Read(buf)
-		}
-		if n > 0 {
-			stalled.Reset(stallTimeout)
-			if _, err := w.Write(buf[:n]); err != nil {
-				return got, fmt.Errorf("cache: %w", err)
-			}
-			got += int64(n)
-		}
-		switch {
-		case rerr == io.EOF:
-			if total > 0 && have+got != total {
-				return got, &interrupted{io.ErrUnexpectedEOF}
-			}
-			if o.Progress != nil {
-				o.Progress(name, have+got, max(total, have+got))
-			}
-			return got, nil
-		case rerr != nil:
-			if cause := context.Cause(ctx); cause != nil {
-				rerr = cause
-			}
-			return got, &interrupted{rerr}
-		}
-	}
+	return is, nil
 }
 
 // Load gets a public set and reads it, with a target of classes. test is nil if the set is not divided.

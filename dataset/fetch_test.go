@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -34,7 +36,9 @@ type server struct {
 	content  map[string][]byte
 	cut      int  // answer breaks off after so many bytes, once
 	noRanges bool // ignores Range
+	noIf     bool // ignores If-Range
 	etag     string
+	header   map[string]string // of answers to a Range, in place of others
 }
 
 func newServer(t *testing.T, content map[string][]byte) *server {
@@ -65,8 +69,27 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	}
+	if s.noIf {
+		r.Header.Del("If-Range")
+	}
 	w.Header().Set("ETag", s.etag)
+	if s.header != nil && r.Header.Get("Range") != "" {
+		w = &headers{w, s.header}
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+}
+
+// headers changes what is set at last.
+type headers struct {
+	http.ResponseWriter
+	set map[string]string
+}
+
+func (h *headers) WriteHeader(code int) {
+	for k, v := range h.set {
+		h.Header().Set(k, v)
+	}
+	h.ResponseWriter.WriteHeader(code)
 }
 
 func toy(content []byte) *Public {
@@ -170,8 +193,12 @@ func TestGetResumes(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "goes on from there") {
 		t.Fatalf("error %v", err)
 	}
-	noLeftovers(t, filepath.Join(o.Dir, "toy"), "toy.bin.part", "toy.bin.part.etag")
-	st, err := os.Stat(filepath.Join(o.Dir, "toy", "toy.bin.part"))
+	kept := parts(filepath.Join(o.Dir, "toy", "toy.bin"), s.URL+"/toy/toy.bin")
+	if len(kept) != 1 {
+		t.Fatalf("kept %q", kept)
+	}
+	noLeftovers(t, filepath.Join(o.Dir, "toy"), filepath.Base(kept[0]))
+	st, err := os.Stat(kept[0])
 	if err != nil || st.Size() == 0 {
 		t.Fatal("nothing was kept", err)
 	}
@@ -186,29 +213,41 @@ func TestGetResumes(t *testing.T) {
 	noLeftovers(t, filepath.Join(o.Dir, "toy"), "toy.bin")
 }
 
+// A part is gone on with only where the server says that it is of the file that it has now.
 func TestGetPart(t *testing.T) {
 	content := svmText(100 << 10)
 	register(t, toy(content))
+	part := string(content[:5000])
 	for name, c := range map[string]struct {
-		noRanges  bool
+		behave    func(s *server)
 		part, tag string
+		ranges    []string
 	}{
-		"a server that ignores ranges":      {true, string(content[:5000]), ""},
-		"a part of a file that has changed": {false, strings.Repeat("x", 5000), `"old"`},
-		"a part that is whole":              {false, string(content), `"1"`},
-		"a part that is too long":           {false, string(content) + "x", `"1"`},
-		"an empty part":                     {false, "", ""},
+		"the same file":                     {nil, part, `"1"`, []string{"bytes=5000-"}},
+		"a server that ignores ranges":      {func(s *server) { s.noRanges = true }, part, `"1"`, []string{"bytes=5000-"}},
+		"a part of a file that has changed": {nil, strings.Repeat("x", 5000), `"old"`, []string{"bytes=5000-"}},
+		"a server that ignores If-Range": {func(s *server) { s.noIf = true }, strings.Repeat("x", 5000), `"old"`,
+			[]string{"bytes=5000-", ""}},
+		"a part that is whole":    {nil, string(content), `"1"`, []string{"bytes=%d-", ""}},
+		"a part that is too long": {nil, string(content) + "x", `"1"`, []string{"bytes=%d-", ""}},
+		"an empty part":           {nil, "", `"1"`, []string{""}},
+		"another range": {func(s *server) { s.header = map[string]string{"Content-Range": "bytes 4999-102399/102400"} },
+			part, `"1"`, []string{"bytes=5000-", ""}},
+		"another length": {func(s *server) { s.header = map[string]string{"Content-Range": "bytes 5000-6000/102400"} },
+			part, `"1"`, []string{"bytes=5000-", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, map[string][]byte{"toy.bin": content})
-			s.noRanges = c.noRanges
+			if c.behave != nil {
+				c.behave(s)
+			}
 			o := GetOptions{Dir: t.TempDir(), DataDir: t.TempDir(), BaseURL: s.URL}
 			dir := filepath.Join(o.Dir, "toy")
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, dir, "toy.bin.part", []byte(c.part))
-			writeFile(t, dir, "toy.bin.part.etag", []byte(c.tag))
+			word := strings.ReplaceAll(base64.RawURLEncoding.EncodeToString([]byte(c.tag)), "-", "~")
+			writeFile(t, dir, partName("toy.bin", s.URL+"/toy/toy.bin", word), []byte(c.part))
 			o.Progress = func(_ string, done, total int64) {
 				if total != int64(len(content)) || done > total {
 					t.Errorf("progress %d of %d", done, total)
@@ -220,8 +259,13 @@ func TestGetPart(t *testing.T) {
 			}
 			checkContent(t, f.Paths[0], content)
 			noLeftovers(t, dir, "toy.bin")
-			if want := fmt.Sprintf("bytes=%d-", len(c.part)); c.part != "" && s.ranges[0] != want {
-				t.Errorf("range %q, want %q", s.ranges[0], want)
+			for i, r := range c.ranges {
+				if strings.Contains(r, "%") {
+					c.ranges[i] = fmt.Sprintf(r, len(c.part))
+				}
+			}
+			if !slices.Equal(s.ranges, c.ranges) {
+				t.Errorf("ranges %q, want %q", s.ranges, c.ranges)
 			}
 		})
 	}
@@ -305,16 +349,15 @@ func TestGetPins(t *testing.T) {
 	if err != nil || test != nil || len(train.Y) != 3 {
 		t.Fatal(err)
 	}
-	if pins, err := readPins(o.Dir); err != nil || len(pins["toy/toy.svm"]) != 64 {
-		t.Errorf("pins %v, %v", pins, err)
-	}
+	is := sha256.Sum256(good)
+	checkContent(t, pinPath(f.Paths[0]), []byte(hex.EncodeToString(is[:])+"  toy.svm\n"))
 	// Another file of the right shape is refused, whether it comes from the server or lay in the cache.
 	s.content["toy.svm"] = []byte("1 1:2\n-1 2:3\n1 1:7\n")
 	if err := os.WriteFile(f.Paths[0], s.content["toy.svm"], 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Get(t.Context(), "toy", o)
-	wantError(t, err, "wrong checksum", "at first use", "toy/toy.svm", "checksums.json")
+	wantError(t, err, "wrong checksum", "at first use", pinPath(f.Paths[0]))
 	// A file put into the cache by hand is taken if it has the shape.
 	o.Dir, o.BaseURL = t.TempDir(), "http://127.0.0.1:1"
 	if err := os.MkdirAll(filepath.Join(o.Dir, "toy"), 0o755); err != nil {
@@ -325,11 +368,11 @@ func TestGetPins(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkContent(t, path, good)
-	if err := os.WriteFile(pinsPath(o.Dir), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(pinPath(path), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Get(t.Context(), "toy", o)
-	wantError(t, err, "checksums.json", "remove it")
+	wantError(t, err, pinPath(path), "remove it")
 }
 
 func TestRegistry(t *testing.T) {

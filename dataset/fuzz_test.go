@@ -17,12 +17,13 @@ import (
 func readBounded(t *testing.T, b []byte, base uint64, o Options) *Set {
 	t.Helper()
 	var before, after runtime.MemStats
+	o.Memory = NewMemory(fuzzMemory)
 	runtime.ReadMemStats(&before)
 	s, err := ReadFrom(t.Context(), bytes.NewReader(b), "fuzz", o)
 	runtime.ReadMemStats(&after)
 	for _, c := range compressions {
 		if bytes.HasPrefix(b, []byte(c.magic)) && (c.name == "xz" || c.name == "zstd") {
-			base += 2 * maxWindow // which these decompressors make room for, as their streams ask for it
+			base += 2 * fuzzMemory / windowShare // which these decompressors make room for, as their streams ask for it
 		}
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > base+1000*uint64(len(b)) {
@@ -34,6 +35,9 @@ func readBounded(t *testing.T, b []byte, base uint64, o Options) *Set {
 	}
 	return s
 }
+
+// fuzzMemory bounds what is read.
+const fuzzMemory = 1 << 30
 
 // readBase is what reading takes whatever is read: buffers, and blocks that are read ahead.
 const readBase = 16 << 20

@@ -65,11 +65,15 @@ const blockBytes = 1 << 20 // a multiple of every value's size
 const maxValues = 1 << 40
 
 // readArray reads n·d values. Memory grows with what is there, not with what a header declares.
-func readArray(r io.Reader, file string, n, d int, fortran bool, typ valueType) (*array, error) {
+func readArray(in *input, n, d int, fortran bool, typ valueType) (*array, error) {
+	file := in.name
 	a := &array{n: n, d: d, fortran: fortran, typ: typ}
 	for left := int64(n) * int64(d) * int64(typ.size); left > 0; {
+		if err := in.mem.take(min(left, blockBytes)); err != nil {
+			return nil, err
+		}
 		b := make([]byte, min(left, blockBytes))
-		k, err := io.ReadFull(r, b)
+		k, err := io.ReadFull(in, b)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			got := int64(n)*int64(d)*int64(typ.size) - left + int64(k)
 			return nil, fail(file, "fetch or write the file again", "the file is truncated: the header declares %d × %d "+
@@ -82,7 +86,7 @@ func readArray(r io.Reader, file string, n, d int, fortran bool, typ valueType) 
 		left -= int64(len(b))
 	}
 	var one [1]byte
-	if k, err := io.ReadFull(r, one[:]); k > 0 {
+	if k, err := io.ReadFull(in, one[:]); k > 0 {
 		return nil, fail(file, "check how it was written", "more data follows than the %d × %d values that the header "+
 			"declares", n, d)
 	} else if err != io.EOF {
@@ -145,7 +149,7 @@ func readIDX(in *input, o Options) (*Set, error) {
 	}
 	var y *array
 	if labels != "" && !o.NoLabel {
-		lin, err := openFile(in.ctx, labels)
+		lin, err := openFile(in.ctx, labels, in.mem)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +189,7 @@ func readIDXArray(in *input) (a *array, dims int, err error) {
 	if err := checkShape(in.name, n, d); err != nil {
 		return nil, 0, err
 	}
-	a, err = readArray(in, in.name, n, d, false, idxTypes[head[2]])
+	a, err = readArray(in, n, d, false, idxTypes[head[2]])
 	return a, int(head[3]), err
 }
 
@@ -288,6 +292,9 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 	if like != nil {
 		s.Schema = like.clone()
 	}
+	if err := o.mem.takeEach(x.n, 8*3); err != nil { // targets, and ends of rows twice
+		return nil, err
+	}
 	if y != nil || label >= 0 {
 		s.Y = make([]float64, x.n)
 	}
@@ -301,7 +308,13 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 	for i := range x.n {
 		ptr[i+1] += ptr[i]
 	}
-	s.Schema.Sparse = o.sparse(x.n, d, ptr[x.n])
+	if s.Schema.Sparse = o.sparse(x.n, d, ptr[x.n]); s.Schema.Sparse {
+		if err := o.mem.takeEach(ptr[x.n], 12); err != nil {
+			return nil, err
+		}
+	} else if err := o.mem.takeDense(x.n, d); err != nil {
+		return nil, err
+	}
 	feature := func(j int) int {
 		if label >= 0 && j > label {
 			return j - 1

@@ -57,6 +57,10 @@ func readJSON(in *input, o Options) (*Set, error) {
 	if d := firstDuplicate(columns); d != "" {
 		return nil, &Error{File: in.name, Column: d, Err: errors.New("two columns have this name"), Hint: hintNames}
 	}
+	if err := in.mem.takeEach(len(names), columnBytes+8*k.rows); err != nil { // of all columns, before there is one
+		return nil, err
+	}
+	in.mem.give(8 * int64(k.rows) * int64(len(names)))
 	t, err := newTable(in.name, 0, columns, "json", o, indices)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 
 const (
 	chunkSize = 1 << 20 // bytes of text parsed at once, more if a line is longer
-	maxLine   = 1 << 28 // longest line, in bytes
+	svmFactor = 32      // bytes that one of a line takes in memory, at most
 	maxIndex  = 1 << 26 // largest feature index: beyond it, it is a slip or an identifier
 )
 
@@ -50,6 +50,8 @@ type svmReader struct {
 	ignore   bool      // labels are passed over
 	classes  []float64 // labels become indices into these; nil for numbers
 	likeName string    // what like is of
+	mem      *ledger
+	line     int64 // most bytes of a line
 }
 
 // readLIBSVM reads lines of the form
@@ -64,7 +66,7 @@ type svmReader struct {
 // the order of the file.
 func readLIBSVM(in *input, o Options) (*Set, error) {
 	r := &svmReader{name: in.name, base: 1, like: o.Like, optional: o.NoLabel || o.OptionalLabel, ignore: o.NoLabel,
-		likeName: o.likeName()}
+		likeName: o.likeName(), mem: o.mem, line: max(o.mem.part(svmFactor), chunkSize)}
 	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" { // a byte order mark
 		in.Discard(3)
 	}
@@ -87,7 +89,7 @@ func readLIBSVM(in *input, o Options) (*Set, error) {
 }
 
 // readAll parses all chunks and returns them in order; on an error, the first in the file.
-func (r *svmReader) readAll(in io.Reader) ([]*svmChunk, error) {
+func (r *svmReader) readAll(in *input) ([]*svmChunk, error) {
 	workers := runtime.GOMAXPROCS(0)
 	work := make(chan *svmChunk)
 	free := make(chan []byte, workers+2) // texts to use again: bounds what is in memory
@@ -103,6 +105,7 @@ func (r *svmReader) readAll(in io.Reader) ([]*svmChunk, error) {
 			defer wg.Done()
 			for c := range work {
 				r.parse(c)
+				r.mem.take(int64(4*cap(c.idx) + 8*cap(c.val) + 8*cap(c.end) + 8*cap(c.y)))
 				if c.err != nil {
 					once.Do(func() { close(failed) })
 				}
@@ -118,6 +121,9 @@ func (r *svmReader) readAll(in io.Reader) ([]*svmChunk, error) {
 	var readErr error
 reading:
 	for {
+		if readErr = r.mem.err(); readErr != nil {
+			break
+		}
 		var buf []byte
 		select {
 		case buf = <-free:
@@ -146,8 +152,8 @@ reading:
 		} else if !last {
 			if cut = bytes.LastIndexByte(buf, '\n') + 1; cut == 0 {
 				// A line longer than the buffer: read on.
-				if len(buf) > maxLine {
-					readErr = fail(r.name, "check that it is LIBSVM text", "a line is longer than %d MB", maxLine>>20)
+				if int64(len(buf)) > r.line {
+					readErr = in.longLine(r.line)
 					break
 				}
 				rest = buf
@@ -261,6 +267,16 @@ func (r *svmReader) assemble(ctx context.Context, chunks []*svmChunk, o Options,
 	}
 	sparse := o.sparse(n, d, nnz)
 	s.Schema.Sparse = sparse
+	if err := o.mem.takeEach(n, 8*2); err != nil {
+		return nil, err
+	}
+	if sparse {
+		if err := o.mem.takeEach(nnz, 12); err != nil {
+			return nil, err
+		}
+	} else if err := o.mem.takeDense(n, d); err != nil {
+		return nil, err
+	}
 	if labelled {
 		s.Y = make([]float64, 0, n)
 	}

@@ -28,7 +28,7 @@ type Filling struct {
 func (c *tableColumn) hole(cell string, at int) {
 	if c.drop {
 		if c.keep {
-			c.rowNames = append(c.rowNames, cell)
+			c.rowName(strings.Clone(cell))
 		}
 		return
 	}

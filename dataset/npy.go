@@ -25,7 +25,7 @@ func readNPY(in *input, o Options) (*Set, error) {
 func withLabels(in *input, format string, x *array, o Options) (*Set, error) {
 	var y *array
 	if o.Labels != "" {
-		lin, err := openFile(in.ctx, o.Labels)
+		lin, err := openFile(in.ctx, o.Labels, in.mem)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func readNPYArray(in *input) (*array, error) {
 		return nil, fail(in.name, "save it with numpy.ascontiguousarray", "the NPY array has %d dimensions in Fortran order",
 			len(descr.Shape))
 	}
-	return readArray(in, in.name, n, d, descr.Fortran, typ)
+	return readArray(in, n, d, descr.Fortran, typ)
 }
 
 // npyHeader reads the header. The parser is not made for hostile input: what it does with such is an error.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -29,16 +28,9 @@ var (
 // readNPZ reads the arrays of features and labels of numpy.savez, by their names. One array alone, or one of features
 // without one of labels, is as a file of numpy.save: see readNPY.
 func readNPZ(in *input, o Options) (*Set, error) {
-	b, err := in.whole()
+	archive, err := in.zip("npz")
 	if err != nil {
 		return nil, err
-	}
-	archive, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		if errors.Is(err, zip.ErrFormat) { // its directory is at the end
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, brokenArchive(in.name, "npz", err)
 	}
 	arrays := map[string]*zip.File{}
 	var names []string
@@ -76,7 +68,7 @@ func readNPZ(in *input, o Options) (*Set, error) {
 			return nil, brokenArchive(in.name, "npz", err)
 		}
 		defer r.Close()
-		member, err := openReader(in.ctx, r, in.name+"/"+name+".npy")
+		member, err := openReader(in.ctx, r, in.name+"/"+name+".npy", in.mem)
 		if err != nil {
 			return nil, err
 		}

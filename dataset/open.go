@@ -18,34 +18,35 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// maxWindow is the most bytes that a decompressor looks back on, and makes room for at once.
-const maxWindow = 1 << 29
+// windowShare is the share of the memory that a decompressor may take to look back: it makes room for it at once.
+const windowShare = 8
 
 // compressions are those that are read.
 var compressions = []struct {
 	name, magic string
 	extensions  []string
-	open        func(io.Reader) (io.Reader, func(), error)
+	open        func(*input) (io.Reader, func(), error)
 }{
-	{"gzip", "\x1f\x8b", []string{".gz"}, func(r io.Reader) (io.Reader, func(), error) {
-		z, err := gzip.NewReader(r)
+	{"gzip", "\x1f\x8b", []string{".gz"}, func(r *input) (io.Reader, func(), error) {
+		z, err := gzip.NewReader(r.Reader)
 		return z, func() {}, err
 	}},
-	{"bzip2", "BZh", []string{".bz2"}, func(r io.Reader) (io.Reader, func(), error) {
-		return newBzip2Reader(r), func() {}, nil
+	{"bzip2", "BZh", []string{".bz2"}, func(r *input) (io.Reader, func(), error) {
+		return newBzip2Reader(r.Reader), func() {}, nil
 	}},
-	{"xz", "\xfd7zXZ\x00", []string{".xz"}, func(r io.Reader) (io.Reader, func(), error) {
-		head, _ := r.(*bufio.Reader).Peek(64)
-		if n := xzDictionary(head); n > maxWindow {
-			return nil, nil, fmt.Errorf("it needs a dictionary of %d MB, and %d are the most", n>>20, maxWindow>>20)
+	{"xz", "\xfd7zXZ\x00", []string{".xz"}, func(r *input) (io.Reader, func(), error) {
+		head, _ := r.Peek(64)
+		if xzDictionary(head) > r.mem.part(windowShare) {
+			return nil, nil, tooMuch(r.mem.m.most)
 		}
-		t := &xzTail{r: r}
+		t := &xzTail{r: r.Reader}
 		var err error
 		t.z, err = xz.NewReader(t.source())
 		return t, func() {}, err
 	}},
-	{"zstd", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, func(r io.Reader) (io.Reader, func(), error) {
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	{"zstd", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, func(r *input) (io.Reader, func(), error) {
+		window := zstd.WithDecoderMaxWindow(max(uint64(r.mem.part(windowShare)), zstd.MinWindowSize))
+		z, err := zstd.NewReader(r.Reader, zstd.WithDecoderConcurrency(1), window)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -82,6 +83,25 @@ type input struct {
 	base       string   // name without folder and without the extension of a compression
 	compressed string   // compression, "" if none
 	close      []func()
+
+	mem     *ledger
+	metered *metered // what Reader reads from
+}
+
+// lines bounds the lines or records that are read from here on, each of which begins with a call of the function that
+// it returns. A byte of one takes up to factor bytes in memory.
+func (in *input) lines(factor int64) (begin func()) {
+	in.metered.most = max(in.mem.part(factor), 1<<18)
+	return func() { in.metered.run = 0 }
+}
+
+// longLine is the error of a line beyond that.
+func (in *input) longLine(most int64) *Error {
+	e := tooMuch(in.mem.m.most)
+	e.File, e.Err = in.name, memoryError(fmt.Sprintf("a line, or a cell in quotes, goes on for more than %s, where %s of "+
+		"memory may be used", sizeText(float64(most)), sizeText(float64(in.mem.m.most))))
+	e.Hint = "check that it is text with lines, and that quotes are closed, or allow more with --memory"
+	return e
 }
 
 // Close releases what the input holds; it may be called more than once.
@@ -93,7 +113,7 @@ func (in *input) Close() {
 }
 
 // openFile opens the file at path and decompresses it.
-func openFile(ctx context.Context, path string) (*input, error) {
+func openFile(ctx context.Context, path string, mem *ledger) (*input, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -108,7 +128,7 @@ func openFile(ctx context.Context, path string) (*input, error) {
 	if err != nil {
 		return nil, &Error{File: path, Err: bare(err)}
 	}
-	in, err := openReader(ctx, f, path)
+	in, err := openReader(ctx, f, path, mem)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -130,8 +150,9 @@ func bare(err error) error {
 }
 
 // openReader decompresses r, as its first bytes ask for, in a goroutine of its own.
-func openReader(ctx context.Context, r io.Reader, name string) (*input, error) {
-	in := &input{ctx: ctx, name: name, Reader: bufio.NewReaderSize(untilDone(ctx, r), 1<<17)}
+func openReader(ctx context.Context, r io.Reader, name string, mem *ledger) (*input, error) {
+	in := &input{ctx: ctx, name: name, mem: mem, metered: &metered{r: untilDone(ctx, r)}}
+	in.Reader = bufio.NewReaderSize(in.metered, 1<<17)
 	in.base, _ = cutCompression(filepath.Base(name))
 	head, err := in.Peek(6)
 	if len(head) == 0 {
@@ -144,14 +165,15 @@ func openReader(ctx context.Context, r io.Reader, name string) (*input, error) {
 		if !bytes.HasPrefix(head, []byte(c.magic)) {
 			continue
 		}
-		z, stop, err := c.open(in.Reader)
+		z, stop, err := c.open(in)
 		if err != nil {
 			return nil, broken(name, c.name, err)
 		}
 		in.compressed = c.name
-		ahead := newReadAhead(&decompressed{r: z, file: name, kind: c.name})
+		ahead := newReadAhead(&decompressed{r: z, file: name, kind: c.name, most: mem.m.most})
 		in.close = append(in.close, stop, ahead.stop)
-		in.Reader = bufio.NewReaderSize(ahead, 1<<16)
+		in.metered = &metered{r: ahead}
+		in.Reader = bufio.NewReaderSize(in.metered, 1<<16)
 		if _, err := in.Peek(1); err != nil {
 			in.Close()
 			if err != io.EOF {
@@ -166,6 +188,9 @@ func openReader(ctx context.Context, r io.Reader, name string) (*input, error) {
 
 // broken is the error of a stream that does not decompress.
 func broken(file, kind string, err error) error {
+	if e := (*Error)(nil); errors.As(err, &e) { // of the memory
+		return asError(file, e)
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fail(file, "fetch or write the file again", "the %s stream ends early: the file is truncated", kind)
 	}
@@ -177,10 +202,14 @@ func broken(file, kind string, err error) error {
 type decompressed struct {
 	r          io.Reader
 	file, kind string
+	most       int64 // memory
 }
 
 func (d *decompressed) Read(p []byte) (n int, err error) {
 	n, err = d.r.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		err = tooMuch(d.most)
+	}
 	if err != nil && err != io.EOF {
 		err = broken(d.file, d.kind, err)
 	}

@@ -37,7 +37,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		return nil, err
 	}
 	var f *parquet.File
-	if at, size, err = checkParquet(at, size); err == nil {
+	if at, size, err = checkParquet(at, size, in.mem); err == nil {
 		f, err = parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	}
 	if err != nil {
@@ -64,6 +64,9 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	if text, ok := f.Lookup("pandas"); ok {
 		declareIndices(indices, names, text)
 	}
+	if err := in.mem.takeEach(len(names), columnBytes); err != nil {
+		return nil, err
+	}
 	t, err := newTable(in.name, 0, names, "parquet", o, indices)
 	if err != nil {
 		return nil, err
@@ -78,6 +81,17 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 			return nil, &Error{File: in.name, Column: names[j], Err: err, Hint: hintTypes}
 		}
 	}
+	// All of it is looked for before anything is decoded.
+	used := 0
+	for _, c := range convert {
+		if c != nil {
+			used++
+		}
+	}
+	if err := in.mem.takeEach(int(f.NumRows()), 8*used); err != nil {
+		return nil, err
+	}
+	in.mem.give(8 * f.NumRows() * int64(used))
 	for _, g := range f.RowGroups() {
 		chunks := g.ColumnChunks()
 		for j, c := range columns {
@@ -131,6 +145,9 @@ func readChunk(chunk parquet.ColumnChunk, c *tableColumn, convert func(*tableCol
 		r := page.Values()
 		for {
 			n, err := r.ReadValues(values[:])
+			if e := c.mem.err(); e != nil {
+				return e
+			}
 			for _, v := range values[:n] {
 				if v.IsNull() {
 					c.hole("", c.n+1)

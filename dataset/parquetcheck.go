@@ -20,6 +20,13 @@ import (
 // A Parquet file says how long its parts are, and the decoder makes room for what it says. checkParquet makes sure that
 // the file can hold so much.
 
+// What the decoder takes: the share of the memory that a page may have, which is there packed and unpacked, and what a
+// structure of metadata is in bytes, about.
+const (
+	pageShare   = 8
+	structBytes = 1 << 10
+)
+
 // room is the most rows in a file of size bytes, and the most values and decompressed bytes in a page of it. A table
 // that compresses better holds next to nothing.
 func room(size int64) int64 { return blockBytes + 1000*min(size, math.MaxInt64/2000) }
@@ -27,8 +34,8 @@ func room(size int64) int64 { return blockBytes + 1000*min(size, math.MaxInt64/2
 // checkParquet walks through the metadata and the pages of a file of size bytes. It returns the file that the decoder
 // is given, which is another one where columns are compressed by LZ4: the decoder takes wrong bytes of those, and so
 // they are decompressed here.
-func checkParquet(at io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
-	f := parquetCheck{at: at, size: size}
+func checkParquet(at io.ReaderAt, size int64, mem *ledger) (io.ReaderAt, int64, error) {
+	f := parquetCheck{at: at, size: size, mem: mem}
 	defer f.close()
 	if err := f.check(); err != nil || f.out == nil {
 		return at, size, err
@@ -53,11 +60,14 @@ func (f *parquetCheck) check() error {
 	if n > size-12 {
 		return fmt.Errorf("metadata of %d bytes in a file of %d", n, size)
 	}
+	if err := f.mem.take(n); err != nil {
+		return err
+	}
 	foot := make([]byte, n)
 	if _, err := at.ReadAt(foot, size-8-n); err != nil {
 		return err
 	}
-	if _, err := decodeThrift(foot, &meta); err != nil {
+	if _, _, err := decodeThrift(foot, &meta, f.mem); err != nil {
 		return fmt.Errorf("its metadata: %w", err)
 	}
 	leaves := 0
@@ -117,6 +127,7 @@ func (f *parquetCheck) check() error {
 type parquetCheck struct {
 	at     io.ReaderAt
 	size   int64
+	mem    *ledger
 	zstd   *zstd.Decoder // when it is needed
 	packed []byte        // a page
 	whole  []byte        // it, decompressed
@@ -143,7 +154,7 @@ func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
 		start = f.out.Len()
 	}
 	for to := from + c.TotalCompressedSize; from < to; {
-		head, length, err := pageHead(f.at, from, to)
+		head, length, err := f.pageHead(from, to)
 		if err != nil {
 			return fmt.Errorf("the head of a page: %w", err)
 		}
@@ -163,6 +174,9 @@ func (f *parquetCheck) checkPages(c *format.ColumnMetaData) error {
 			}
 		}
 		headAt := from
+		if max(packed, unpacked) > f.mem.part(pageShare) || values > f.mem.part(4*pageShare) {
+			return tooMuch(f.mem.m.most)
+		}
 		from += length
 		within := func(n, most int64) bool { return n >= 0 && n <= most }
 		if !(within(packed, to-from) && within(unpacked, room(size)) && within(values, most) && within(levels, packed)) {
@@ -201,6 +215,9 @@ func (f *parquetCheck) copyPage(codec format.CompressionCodec, head *format.Page
 	size := levels + int64(len(f.whole))
 	if int64(f.out.Len())+size > room(f.size) {
 		return fmt.Errorf("it unpacks to more than %d bytes", room(f.size))
+	}
+	if err := f.mem.take(size); err != nil {
+		return err
 	}
 	head.CompressedPageSize, head.UncompressedPageSize, head.CRC = int32(size), int32(size), 0
 	b, err := thrift.Marshal(new(thrift.CompactProtocol), head)
@@ -251,7 +268,7 @@ func (f *parquetCheck) checkPacked(codec format.CompressionCodec, from, n, unpac
 		is, err = io.Copy(io.Discard, io.LimitReader(brotli.NewReader(bytes.NewReader(f.packed)), unpacked+1))
 	case format.Zstd:
 		if f.zstd == nil {
-			most := zstd.WithDecoderMaxMemory(uint64(room(f.size)))
+			most := zstd.WithDecoderMaxMemory(uint64(min(room(f.size), f.mem.part(pageShare))))
 			if f.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), most); err != nil {
 				return err
 			}
@@ -295,29 +312,35 @@ func unpackLZ4(whole, packed []byte, framed bool) (n int, err error) {
 }
 
 // pageHead reads the head of a page, which may be as long as the strings in its statistics.
-func pageHead(at io.ReaderAt, from, to int64) (head *format.PageHeader, length int64, err error) {
+func (f *parquetCheck) pageHead(from, to int64) (head *format.PageHeader, length int64, err error) {
 	for window := int64(1 << 12); ; window *= 8 {
 		b := make([]byte, min(window, to-from))
-		if _, err := at.ReadAt(b, from); err != nil {
+		if _, err := f.at.ReadAt(b, from); err != nil {
 			return nil, 0, err
 		}
 		head = new(format.PageHeader)
-		n, err := decodeThrift(b, head)
+		n, took, err := decodeThrift(b, head, f.mem)
+		f.mem.give(took)
 		if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) || window >= to-from {
 			return head, int64(n), err
 		}
 	}
 }
 
-// decodeThrift decodes a structure of Thrift's compact protocol from the beginning of b and says how long it is.
-func decodeThrift(b []byte, v any) (length int, err error) {
-	rest, err := skipThrift(b, thriftStruct, 0)
+// decodeThrift decodes a structure of Thrift's compact protocol from the beginning of b and says how long it is, and
+// what it took of the memory.
+func decodeThrift(b []byte, v any, mem *ledger) (length int, took int64, err error) {
+	structs := 0
+	rest, err := skipThrift(b, thriftStruct, 0, &structs)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	if err := mem.takeEach(structs, structBytes); err != nil {
+		return 0, 0, err
 	}
 	length = len(b) - len(rest)
 	var p thrift.CompactProtocol
-	return length, thrift.Unmarshal(&p, b[:length], v)
+	return length, int64(structs) * structBytes, thrift.Unmarshal(&p, b[:length], v)
 }
 
 // Types of Thrift's compact protocol.
@@ -342,8 +365,8 @@ var errThrift = errors.New("it is not well-formed")
 // thriftDepth is how deep structures may be nested; those of Parquet are within ten.
 const thriftDepth = 32
 
-// skipThrift returns what follows a value, all of whose parts are within b.
-func skipThrift(b []byte, typ byte, depth int) ([]byte, error) {
+// skipThrift returns what follows a value, all of whose parts are within b, and counts the structures.
+func skipThrift(b []byte, typ byte, depth int, structs *int) ([]byte, error) {
 	skip := func(n uint64) ([]byte, error) {
 		if n > uint64(len(b)) {
 			return nil, io.ErrUnexpectedEOF
@@ -379,7 +402,7 @@ func skipThrift(b []byte, typ byte, depth int) ([]byte, error) {
 					t = thriftInt8 // outside a structure they are bytes
 				}
 				var err error
-				if b, err = skipThrift(b, t, depth+1); err != nil {
+				if b, err = skipThrift(b, t, depth+1, structs); err != nil {
 					return nil, err
 				}
 			}
@@ -428,6 +451,7 @@ func skipThrift(b []byte, typ byte, depth int) ([]byte, error) {
 		}
 		return items(n, kinds>>4, kinds&15)
 	case thriftStruct:
+		*structs++
 		for {
 			head, err := next()
 			if err != nil || head == 0 {
@@ -438,7 +462,7 @@ func skipThrift(b []byte, typ byte, depth int) ([]byte, error) {
 					return nil, err
 				}
 			}
-			if b, err = skipThrift(b, head&15, depth+1); err != nil {
+			if b, err = skipThrift(b, head&15, depth+1, structs); err != nil {
 				return nil, err
 			}
 		}

@@ -22,6 +22,7 @@ const (
 // tableColumn is one column while a table is read. It is numeric until a cell is no number; from then on
 // its values are codes of levels, and the numbers before become levels by their shortest form.
 type tableColumn struct {
+	mem   *ledger
 	name  string
 	file  string
 	label bool
@@ -107,11 +108,17 @@ func wordOf(v float64) int { return int(math.Float64bits(v) & 0xffff) }
 
 func (c *tableColumn) add(v float64) {
 	if c.n%blockRows == 0 {
-		c.blocks = append(c.blocks, make([]float64, 0, blockRows))
+		c.blocks = append(c.blocks, nil)
 	}
 	last := &c.blocks[len(c.blocks)-1]
-	*last = append(*last, v)
+	*last = append(c.mem.growBlock(*last), v)
 	c.n++
+}
+
+// rowName keeps what a row is called.
+func (c *tableColumn) rowName(name string) {
+	c.mem.take(int64(16 + len(name))) // err says if it is too much
+	c.rowNames = append(c.rowNames, name)
 }
 
 // text adds a cell of a text file; at is its line.
@@ -119,7 +126,7 @@ func (c *tableColumn) text(cell string, at int) error { return c.tolerate(c.addT
 
 func (c *tableColumn) addText(cell string, at int) error {
 	if c.keep {
-		c.rowNames = append(c.rowNames, strings.Clone(cell))
+		c.rowName(strings.Clone(cell))
 	}
 	if c.drop {
 		return nil
@@ -230,7 +237,7 @@ func (c *tableColumn) addNumber(v float64, at int) error {
 	switch {
 	case c.drop:
 		if c.keep {
-			c.rowNames = append(c.rowNames, formatNumber(v))
+			c.rowName(formatNumber(v))
 		}
 		return nil
 	case v-v != 0:
@@ -381,6 +388,7 @@ func (c *tableColumn) level(cell string, at int) error {
 				c.fixed = true // there is no going back
 				return c.addText(cell, at)
 			}
+			c.mem.take(int64(64 + len(name)))
 			c.levels[strings.Clone(name)] = k
 		case c.label:
 			return c.place(&Error{Err: fmt.Errorf("the label %s is none of %s's classes %s",
@@ -629,7 +637,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		t.indices = make([]index, len(names))
 	}
 	for _, n := range names {
-		t.columns = append(t.columns, &tableColumn{name: n, file: file, zero: o.UnseenLevels == UnseenZero,
+		t.columns = append(t.columns, &tableColumn{mem: o.mem, name: n, file: file, zero: o.UnseenLevels == UnseenZero,
 			like: o.likeName(), notation: o.notation(), plain: o.notation(),
 			describe: o.describe, dateOrder: o.DateOrder, dropDates: o.Dates == DropDates && o.Like == nil})
 	}
@@ -875,16 +883,21 @@ func (c *tableColumn) numbersRows() bool {
 	if c.kind != Numeric || c.n < 2 {
 		return false
 	}
-	seen := make(map[float64]bool, c.n)
+	if c.mem.take(int64(8*c.n)) != nil {
+		return false // err says so
+	}
+	defer c.mem.give(int64(8 * c.n))
+	all := make([]float64, 0, c.n)
 	for _, b := range c.blocks {
 		for _, v := range b {
-			if v != math.Trunc(v) || seen[v] {
+			if v != math.Trunc(v) {
 				return false
 			}
-			seen[v] = true
 		}
+		all = append(all, b...)
 	}
-	return true
+	slices.Sort(all)
+	return len(slices.Compact(all)) == c.n
 }
 
 // schemaColumn is column j as a schema has it.
@@ -922,6 +935,9 @@ func (t *table) set(o Options) (*Set, error) {
 				return nil, err
 			}
 		}
+	}
+	if err := o.mem.err(); err != nil {
+		return nil, err
 	}
 	if o.describe != nil {
 		t.describe(o.describe)
@@ -1014,10 +1030,18 @@ func (t *table) set(o Options) (*Set, error) {
 		}
 	}
 	d := s.Schema.Width
-	s.Schema.Sparse = o.sparse(t.n, d, nnz)
-	if s.Schema.Sparse {
+	if err := o.mem.takeEach(t.n, 8*2); err != nil { // targets and ends of rows
+		return nil, err
+	}
+	if s.Schema.Sparse = o.sparse(t.n, d, nnz); s.Schema.Sparse {
+		if err := o.mem.takeEach(nnz, 12); err != nil {
+			return nil, err
+		}
 		s.X = t.csr(d, nnz)
 	} else {
+		if err := o.mem.takeDense(t.n, d); err != nil {
+			return nil, err
+		}
 		s.X = t.dense(d)
 	}
 	return s, nil

@@ -26,7 +26,7 @@ import (
 // a dot are passed over. Options.Text says how documents become rows, and Options.Like which words are known.
 // The texts are held in memory until they are rows.
 func ReadText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, error) {
-	return reading(ctx, name, func() (*Set, error) { return readText(ctx, fsys, name, o) })
+	return reading(ctx, name, &o, func() (*Set, error) { return readText(ctx, fsys, name, o) })
 }
 
 func readText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, error) {
@@ -34,7 +34,7 @@ func readText(ctx context.Context, fsys fs.FS, name string, o Options) (*Set, er
 		return nil, err
 	}
 	l := &listing{name: name}
-	if err := l.list(ctx, fsys); err != nil {
+	if err := l.list(ctx, fsys, o.mem); err != nil {
 		return nil, err
 	}
 	return l.read(ctx, o)
@@ -120,17 +120,20 @@ func untar(in *input, inside string) ([]archived, error) {
 		} else if err != nil {
 			return nil, brokenArchive(in.name, "tar", err)
 		}
+		if err := in.mem.take(entryBytes + int64(len(h.Name))); err != nil {
+			return nil, err
+		}
 		name := path.Clean("/" + h.Name)[1:]
 		switch {
 		case inside != "" && !strings.HasPrefix(name+"/", inside+"/"):
 		case h.Typeflag == tar.TypeDir:
 			out = append(out, archived{path: name, folder: true})
-		case h.Typeflag == tar.TypeReg:
-			b, err := readDocument(r)
-			if err != nil && !errors.Is(err, errLongDocument) {
+		case h.Typeflag == tar.TypeReg, h.Typeflag == tar.TypeGNUSparse:
+			b, err := in.mem.readAll(r)
+			if err != nil {
 				return nil, brokenArchive(in.name, "tar", err)
 			}
-			out = append(out, archived{path: name, text: func() ([]byte, error) { return b, err }})
+			out = append(out, archived{path: name, text: func() ([]byte, error) { return b, nil }})
 		}
 	}
 	if tail.zeros < 512 { // the end is marked by blocks of zeros
@@ -160,16 +163,9 @@ func (t *tarTail) Read(p []byte) (int, error) {
 
 // unzip returns the content of a zip archive.
 func unzip(in *input) ([]archived, error) {
-	data, err := in.whole()
+	r, err := in.zip("zip")
 	if err != nil {
 		return nil, err
-	}
-	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if errors.Is(err, zip.ErrFormat) { // its directory is at the end
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return nil, brokenArchive(in.name, "zip", err)
 	}
 	var out []archived
 	for _, f := range r.File {
@@ -180,10 +176,32 @@ func unzip(in *input) ([]archived, error) {
 					return nil, err
 				}
 				defer r.Close()
-				return readDocument(untilDone(in.ctx, r))
+				return in.mem.readAll(untilDone(in.ctx, r))
 			}})
 	}
 	return out, nil
+}
+
+// entryBytes is about what an entry of an archive takes in memory.
+const entryBytes = 512
+
+// zip reads a zip archive, of a kind that messages name, into memory.
+func (in *input) zip(kind string) (*zip.Reader, error) {
+	data, err := in.whole()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.mem.takeEach(bytes.Count(data, []byte("PK\x01\x02")), entryBytes); err != nil {
+		return nil, err
+	}
+	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if errors.Is(err, zip.ErrFormat) { // its directory is at the end
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, brokenArchive(in.name, kind, err)
+	}
+	return r, nil
 }
 
 // brokenArchive is the error of an archive that cannot be read.
@@ -241,19 +259,6 @@ func hidden(path string) bool {
 		strings.HasPrefix(path, "__MACOSX/")
 }
 
-// maxDocument is the most bytes of a document.
-const maxDocument = 1 << 28
-
-var errLongDocument = fmt.Errorf("a document of more than %d MB", maxDocument>>20)
-
-func readDocument(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
-	if err == nil && len(b) > maxDocument {
-		return nil, errLongDocument
-	}
-	return b, err
-}
-
 // listing is what lies in a folder of documents.
 type listing struct {
 	name    string
@@ -271,7 +276,7 @@ type document struct {
 }
 
 // list lists the files of two levels of fsys.
-func (l *listing) list(ctx context.Context, fsys fs.FS) error {
+func (l *listing) list(ctx context.Context, fsys fs.FS, mem *ledger) error {
 	var list func(dir string) error
 	list = func(dir string) error {
 		entries, err := fs.ReadDir(fsys, dir)
@@ -303,7 +308,7 @@ func (l *listing) list(ctx context.Context, fsys fs.FS) error {
 					return nil, bare(err)
 				}
 				defer f.Close()
-				b, err := readDocument(untilDone(ctx, f))
+				b, err := mem.readAll(untilDone(ctx, f))
 				return b, bare(err)
 			})
 			if mode.IsDir() && dir == "." {
@@ -439,7 +444,9 @@ func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 		}
 	})
 	for i, err := range errs {
-		if err != nil {
+		if errors.Is(err, errMemory) {
+			return nil, asError(l.join(l.docs[i].path), err)
+		} else if err != nil {
 			return nil, &Error{File: l.join(l.docs[i].path), Err: err, Hint: "documents are plain text in UTF-8 or Latin-1; " +
 				"convert or remove it"}
 		}
@@ -452,7 +459,10 @@ func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 	var x *rows.CSR
 	if o.Like != nil {
 		s.Schema = o.Like
-		if x = o.Like.Text.Transform(texts); len(x.Val) == 0 {
+		var err error
+		if x, err = o.Like.Text.transform(texts, o.mem); err != nil {
+			return nil, err
+		} else if len(x.Val) == 0 {
 			return nil, fail(l.name, "give documents in the language that "+o.likeName()+" was trained on",
 				"no document has a word that %s knows", o.likeName())
 		}
@@ -461,7 +471,10 @@ func (l *listing) read(ctx context.Context, o Options) (*Set, error) {
 		if o.Text != nil {
 			*v = *o.Text
 		}
-		if x = v.Fit(texts); len(v.Words) == 0 {
+		var err error
+		if x, err = v.fit(texts, o.mem); err != nil {
+			return nil, err
+		} else if len(v.Words) == 0 {
 			return nil, fail(l.name, "a word has two letters or digits at least, and is in the least number of documents that "+
 				"is asked for", "the documents have no words")
 		}

@@ -416,7 +416,7 @@ func BenchmarkNewsgroups(b *testing.B) {
 		}
 	})
 	b.Run("fit", func(b *testing.B) {
-		in, err := openFile(b.Context(), path)
+		in, err := openFile(b.Context(), path, newLedger(nil))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 // literal adds a number; text is how it is written where it names its row.
 func (c *tableColumn) literal(v float64, text string, at int) error {
 	if c.keep {
-		c.rowNames = append(c.rowNames, strings.Clone(text))
+		c.rowName(strings.Clone(text))
 	}
 	if c.drop {
 		return nil

@@ -78,7 +78,26 @@ type Vectorizer struct {
 
 // Fit learns the words of docs, and with TFIDF how rare they are, and returns the rows of docs.
 func (v *Vectorizer) Fit(docs [][]byte) *rows.CSR {
-	counts := countWords(docs, nil)
+	x, _ := v.fit(docs, nil) // nothing else can go wrong
+	return x
+}
+
+// What a word takes while documents are read, beside its letters, and in a vocabulary.
+const (
+	countedBytes = 160
+	wordBytes    = 80
+)
+
+func (v *Vectorizer) fit(docs [][]byte, mem *ledger) (*rows.CSR, error) {
+	counts := countWords(docs, nil, mem)
+	for _, w := range counts.workers {
+		if err := mem.takeEach(len(w.words), wordBytes); err != nil {
+			return nil, err
+		}
+	}
+	if err := mem.err(); err != nil {
+		return nil, err
+	}
 	v.Words, v.IDF = nil, nil
 	for _, w := range counts.workers {
 		v.Words = append(v.Words, w.words...)
@@ -120,11 +139,22 @@ func (v *Vectorizer) Fit(docs [][]byte) *rows.CSR {
 			w.columns[k] = j
 		}
 	}
-	return v.rows(counts)
+	return v.rows(counts, mem)
 }
 
 // Transform returns the rows of docs in the words that Fit learned. Other words are passed over.
-func (v *Vectorizer) Transform(docs [][]byte) *rows.CSR { return v.rows(countWords(docs, v.columns())) }
+func (v *Vectorizer) Transform(docs [][]byte) *rows.CSR {
+	x, _ := v.transform(docs, nil)
+	return x
+}
+
+func (v *Vectorizer) transform(docs [][]byte, mem *ledger) (*rows.CSR, error) {
+	counts := countWords(docs, v.columns(), mem)
+	if err := mem.err(); err != nil {
+		return nil, err
+	}
+	return v.rows(counts, mem)
+}
 
 // columns is the place of each word.
 func (v *Vectorizer) columns() map[string]int32 {
@@ -185,14 +215,15 @@ type wordCounter struct {
 	counts []uint64 // word number and count of the documents, one after the other: number<<32 | count
 	times  []uint32 // of each word in the current document
 	text   []byte
+	mem    *ledger
 }
 
 // countWords counts the words of docs; those of known only, if it is not nil.
-func countWords(docs [][]byte, known map[string]int32) *wordCounts {
+func countWords(docs [][]byte, known map[string]int32, mem *ledger) *wordCounts {
 	c := &wordCounts{by: make([]int32, len(docs)), lo: make([]int, len(docs)), hi: make([]int, len(docs))}
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(docs)))
 	for range workers {
-		w := &wordCounter{known: known, index: make(map[string]int32)}
+		w := &wordCounter{known: known, mem: mem, index: make(map[string]int32)}
 		if known != nil {
 			w.times = make([]uint32, len(known))
 		}
@@ -223,6 +254,9 @@ func inParallel(workers, n int, f func(worker, job int)) {
 
 // add counts the words of one document.
 func (w *wordCounter) add(doc []byte) {
+	if n := 2*len(doc) + 1; n > cap(w.text) && w.mem.take(int64(n-cap(w.text))) != nil {
+		return
+	}
 	w.text = normalise(w.text[:0], doc)
 	from := len(w.counts)
 	for text := w.text; ; {
@@ -247,6 +281,9 @@ func (w *wordCounter) add(doc []byte) {
 				continue
 			}
 		} else if k, ok = w.index[string(word)]; !ok {
+			if w.mem.take(int64(countedBytes+len(word))) != nil {
+				break // and so is all else
+			}
 			k = int32(len(w.words))
 			s := string(word)
 			w.index[s] = k
@@ -257,6 +294,7 @@ func (w *wordCounter) add(doc []byte) {
 		}
 		w.times[k]++
 	}
+	w.mem.take(int64(16 * (len(w.counts) - from)))
 	for e, c := range w.counts[from:] {
 		k := c >> 32
 		w.counts[from+e] = c | uint64(w.times[k])
@@ -309,7 +347,7 @@ func normalise(dst, doc []byte) []byte {
 }
 
 // rows makes the rows of counted documents.
-func (v *Vectorizer) rows(c *wordCounts) *rows.CSR {
+func (v *Vectorizer) rows(c *wordCounts, mem *ledger) (*rows.CSR, error) {
 	n := len(c.by)
 	m := &rows.CSR{N: n, D: len(v.Words), Ptr: make([]int, n+1)}
 	workers := len(c.workers)
@@ -332,6 +370,9 @@ func (v *Vectorizer) rows(c *wordCounts) *rows.CSR {
 	for i := range n {
 		m.Ptr[i+1] += m.Ptr[i]
 	}
+	if err := mem.takeEach(m.Ptr[n], 12); err != nil {
+		return nil, err
+	}
 	m.Idx, m.Val = make([]int32, m.Ptr[n]), make([]float64, m.Ptr[n])
 	inParallel(workers, n, func(_, i int) {
 		idx, val := m.Row(i)
@@ -353,7 +394,7 @@ func (v *Vectorizer) rows(c *wordCounts) *rows.CSR {
 			val[k] /= norm
 		}
 	})
-	return m
+	return m, nil
 }
 
 // checkDocument is an error if doc is not text.
@@ -370,6 +411,7 @@ func checkDocument(doc []byte) error {
 // document adds a cell of a column of texts.
 func (c *tableColumn) document(cell string) {
 	c.add(float64(len(c.docs)))
+	c.mem.take(int64(24 + len(cell))) // err says if it is too much
 	c.docs = append(c.docs, []byte(cell))
 }
 
@@ -389,7 +431,11 @@ func (t *table) countWords(o *Options) error {
 		}
 		c.docs = nil
 		if o.Like != nil {
-			if c.rows = c.texts.Transform(docs); len(c.rows.Val) == 0 {
+			var err error
+			if c.rows, err = c.texts.transform(docs, o.mem); err != nil {
+				return err
+			}
+			if len(c.rows.Val) == 0 {
 				t.note("No text in %s has a word that %s knows.", quote(c.name), o.likeName())
 			}
 			continue
@@ -397,7 +443,11 @@ func (t *table) countWords(o *Options) error {
 		if err := c.texts.check(); err != nil {
 			return &Error{File: t.file, Err: err}
 		}
-		if c.rows = c.texts.Fit(docs); len(c.texts.Words) == 0 {
+		var err error
+		if c.rows, err = c.texts.fit(docs, o.mem); err != nil {
+			return err
+		}
+		if len(c.texts.Words) == 0 {
 			return &Error{File: t.file, Column: c.name, Err: errors.New("the texts have no words"),
 				Hint: "a word has two letters or digits at least, and is in the least number of texts that is asked for"}
 		}

@@ -5,18 +5,11 @@ import (
 	"io"
 )
 
-// maxWhole is the most bytes of a stream that are kept in memory for formats that cannot be read from beginning to end.
-const maxWhole = 1 << 32
-
-// whole is all of the content, in memory.
+// whole is all of the content, in memory: for formats that cannot be read from beginning to end.
 func (in *input) whole() ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(in, maxWhole+1))
+	b, err := in.mem.readAll(in)
 	if err != nil {
 		return nil, asError(in.name, err)
-	}
-	if len(b) > maxWhole {
-		return nil, fail(in.name, "decompress it, or save it, and name the file",
-			"is a stream of more than %d MB, which has to be in memory whole", maxWhole>>20)
 	}
 	return b, nil
 }

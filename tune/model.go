@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -155,6 +156,7 @@ func (m *Model) Save(path string) error {
 	if err != nil {
 		return err
 	}
+	outfile.Sweep(filepath.Dir(path))
 	return outfile.Write(path, data)
 }
 
@@ -171,8 +173,14 @@ func (m *Model) JSON() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
+// jsonFactor is what a byte of a model file takes in memory while it is read, at most.
+const jsonFactor = 32
+
 // Load reads a model and checks it. An error about the file is a [*dataset.Error].
-func Load(path string) (*Model, error) {
+func Load(path string) (*Model, error) { return LoadWithin(path, nil) }
+
+// LoadWithin is Load within a bound of memory; nil is dataset.NewMemory(0).
+func LoadWithin(path string, memory *dataset.Memory) (*Model, error) {
 	fail := func(line int, hint, format string, args ...any) (*Model, error) {
 		return nil, &dataset.Error{File: path, Line: line, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
@@ -184,13 +192,9 @@ func Load(path string) (*Model, error) {
 	case err == nil && info.IsDir():
 		return fail(0, hint, "this is a folder")
 	}
-	data, err := os.ReadFile(path)
+	data, err := dataset.ReadWithin(path, memory, jsonFactor)
 	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) { // which names the file again
-			err = p.Err
-		}
-		return fail(0, "", "%w", err)
+		return nil, err
 	}
 	var head struct {
 		Format  string `json:"format"`

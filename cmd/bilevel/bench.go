@@ -23,6 +23,7 @@ import (
 
 	"github.com/bilevel-go/bilevel/bench"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
 // newBenchCommand is `bilevel bench`.
@@ -95,7 +96,8 @@ func runBench(c *cobra.Command, file string, f benchRunFlags) error {
 		return usagef("--task-index %d --task-count %d: shares are numbered from 0 to their number less one",
 			f.index, f.count)
 	}
-	config, err := bench.ReadConfig(file)
+	ctx := c.Context()
+	config, err := wait.For(ctx, func() (*bench.Config, error) { return bench.ReadConfig(file) })
 	if err != nil {
 		return err
 	}
@@ -105,10 +107,15 @@ func runBench(c *cobra.Command, file string, f benchRunFlags) error {
 	if err := checkFolder(f.out); err != nil {
 		return usagef("--out %s: %w", f.out, err)
 	}
-	stderr, ctx := c.ErrOrStderr(), c.Context()
+	release, err := claimFolder(f.out, fmt.Sprintf("-%d-of-%d", f.index, f.count))
+	if err != nil {
+		return err
+	}
+	defer release()
+	stderr := c.ErrOrStderr()
 	get := dataset.GetOptions{DataDir: f.data}
 	if !f.quiet {
-		get.Progress = progressLines(stderr)
+		get.Progress, get.Waiting = progressLines(stderr), waitingLine(stderr)
 	}
 	for _, set := range config.Sets {
 		files, err := dataset.Get(ctx, set, get)

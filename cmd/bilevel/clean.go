@@ -135,11 +135,19 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if f.train == "" && f.set == "" && !c.Flags().Changed("corrupt") {
 		f.corrupt = defaultCorrupt
 	}
+	release, err := f.claim(f.trusted)
+	if err != nil {
+		return err
+	}
+	defer release()
 	begin := time.Now()
 	bar := f.start(c)
 	defer bar.finish()
 	data, name, err := f.readData(c.Context(), bar)
 	if err != nil {
+		return err
+	}
+	if err := f.checkRoom(data.Train, data.Trusted, data.Test); err != nil {
 		return err
 	}
 	var right []bool
@@ -210,16 +218,17 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 	return data, name, err
 }
 
-// writeAll makes all files in memory and then writes them.
+// writeAll writes the weights, and then the report.
 func (f *cleanFlags) writeAll(d *cleaned) error {
-	var weights, html bytes.Buffer
+	var weights bytes.Buffer
 	if err := d.writeWeights(&weights); err != nil {
 		return err
 	}
-	if err := d.writeReport(&html); err != nil {
-		return err
-	}
-	return f.write(outFile{d.files.Weights, weights.Bytes()}, outFile{d.files.Report, html.Bytes()})
+	return f.write(outFile{d.files.Weights, weights.Bytes()}, func() ([]outFile, error) {
+		var html bytes.Buffer
+		err := d.writeReport(&html)
+		return []outFile{{d.files.Report, html.Bytes()}}, err
+	})
 }
 
 // writeWeights writes a line for each training row, in the order of the file, with what the row is called at its end.

@@ -36,6 +36,7 @@ var kinds = map[string]cobra.CompletionFunc{
 	"N": nothing, "I": nothing, "C": nothing, "SHARE": nothing, "TIME": nothing, "LEVELS": nothing, "TEXT": nothing,
 	"NAMES":       nothing,
 	"LOWER,UPPER": nothing,
+	"SIZE":        nothing,
 }
 
 // choices are the words of a kind that names them all.

@@ -134,6 +134,7 @@ func getData(c *cobra.Command, name string, o dataset.GetOptions) error {
 	} else {
 		o.Progress = progressLines(stderr)
 	}
+	o.Waiting = waitingLine(stderr)
 	f, err := dataset.Get(c.Context(), name, o)
 	finish()
 	if err != nil {
@@ -146,6 +147,11 @@ func getData(c *cobra.Command, name string, o dataset.GetOptions) error {
 		fmt.Fprintln(c.OutOrStdout(), p)
 	}
 	return nil
+}
+
+// waitingLine says what another process downloads.
+func waitingLine(w io.Writer) func(file string) {
+	return func(file string) { fmt.Fprintf(w, "waiting for another process, which downloads %s\n", file) }
 }
 
 // progressLines says when a file's download starts and ends.

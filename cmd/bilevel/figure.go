@@ -108,11 +108,16 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 			return usagef("--out %s: %s %w", f.out, path(ext), err)
 		}
 	}
+	release, err := claimFolder(f.out, "")
+	if err != nil {
+		return err
+	}
+	defer release()
 	stderr := c.ErrOrStderr()
 	ctx := c.Context()
 	get := dataset.GetOptions{DataDir: f.data}
 	if !f.quiet {
-		get.Progress = progressLines(stderr)
+		get.Progress, get.Waiting = progressLines(stderr), waitingLine(stderr)
 	}
 	sets := figure.Sets
 	if f.numbers != "" {
@@ -158,9 +163,6 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 			return f.drawing.check(err)
 		}
 		files = append(files, outFile{path(format), drawing.Bytes()})
-	}
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return fmt.Errorf("--out %s: %w", f.out, bare(err))
 	}
 	if err := writeFiles(files); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +54,7 @@ type fitFlags struct {
 	method           string
 	scale, intercept string
 	maxTime          time.Duration
+	memory           size
 	seed             uint64
 
 	out         string
@@ -88,6 +88,7 @@ func (f *fitFlags) register(p *pflag.FlagSet, second, what, out, files string, o
 	p.Lookup("scale").NoOptDefVal, p.Lookup("intercept").NoOptDefVal = "on", "on"
 	p.DurationVar(&f.maxTime, "max-time", 0, "end with the best "+what+" after this time, such as 30s (reading is not "+
 		"counted)")
+	p.Var(&f.memory, "memory", memoryHelp)
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all that is random")
 
 	p.StringVar(&f.out, "out", out, "folder for "+files)
@@ -285,12 +286,9 @@ func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *
 // the output would lie in one of the folders of texts.
 func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second string) ([]*dataset.Set, error) {
 	files := []string{second, f.test}
-	for _, in := range []string{second, f.test, f.train} {
-		if train.Schema.Text != nil && isFolder(in) && isWithin(f.out, in) {
-			return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another "+
-				"one",
-				f.out, in)
-		}
+	if in := f.enclosing(second, f.test, f.train); in != "" {
+		return nil, usagef("--out %s: is in the folder of texts %s and would be read with it the next time; name another one",
+			f.out, in)
 	}
 	o := f.read
 	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
@@ -307,6 +305,50 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second stri
 		}
 	}
 	return sets, nil
+}
+
+// checkRoom is an error if there is no room for a model of the training rows, the copies of all rows that learning
+// makes, and predictions. Other sets may be nil.
+func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
+	_, d := train.Dims()
+	scores := max(len(train.Classes), 1)
+	need := bytesPerWeight * float64(d+1) * float64(scores)
+	for _, s := range append(others, train) {
+		if s != nil {
+			n, _ := s.Dims()
+			need += copies*float64(s.Bytes()) + 2*8*float64(n)*float64(scores)
+		}
+	}
+	what := fmt.Sprintf("learning a model of %d features", d)
+	if train.Classes != nil {
+		what += fmt.Sprintf(" and %d classes", scores)
+	}
+	return f.read.Memory.Check(train.Source, what, need)
+}
+
+// What learning takes, about: bytes for each coefficient, with its strength, in the vectors of inner and outer solvers,
+// and copies of the rows.
+const (
+	bytesPerWeight = 64 * 8
+	copies         = 4
+)
+
+// enclosing is the first of the files that is a folder with the output in it, "" if there is none.
+func (f *fitFlags) enclosing(files ...string) string {
+	for _, in := range files {
+		if isFolder(in) && isWithin(f.out, in) {
+			return in
+		}
+	}
+	return ""
+}
+
+// claim claims the folder for the output, except one that readLike refuses.
+func (f *fitFlags) claim(second string) (release func(), err error) {
+	if f.enclosing(f.train, second, f.test) != "" {
+		return func() {}, nil
+	}
+	return claimFolder(f.out, "")
 }
 
 // publicSets names the public sets.
@@ -340,7 +382,8 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 		return nil, nil, "", usagef("--set %q: there are %s (embedded) and %s (public)%s", f.set,
 			strings.Join(dataset.EmbeddedSets(), ", "), strings.Join(publicSets(), ", "), nearest.Hint(f.set, allSets()))
 	}
-	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
+	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer(),
+		Waiting: func(file string) { bar.say("waiting for another process, which downloads " + file) }}
 	rest, test, files, err := dataset.Load(ctx, f.set, o)
 	if err != nil {
 		return nil, nil, "", err
@@ -353,6 +396,7 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 
 // start is the progress of the command, on standard error.
 func (f *fitFlags) start(c *cobra.Command) *progress {
+	f.read.Memory = f.memory.bound()
 	stderr := c.ErrOrStderr()
 	if f.quiet {
 		stderr = io.Discard
@@ -362,12 +406,16 @@ func (f *fitFlags) start(c *cobra.Command) *progress {
 	return bar
 }
 
-// write makes the folder and writes files in it.
-func (f *fitFlags) write(files ...outFile) error {
-	if err := os.MkdirAll(f.out, 0o755); err != nil {
-		return usagef("--out %s: the folder cannot be made: %w", f.out, bare(err))
+// write writes the file that matters most, and then those that others makes.
+func (f *fitFlags) write(first outFile, others func() ([]outFile, error)) error {
+	if err := writeFiles([]outFile{first}); err != nil {
+		return usagef("--out %s: %w", f.out, err)
 	}
-	if err := writeFiles(files); err != nil {
+	files, err := others()
+	if err != nil {
+		return err
+	}
+	if err := writeBeside(first.path, files...); err != nil {
 		return usagef("--out %s: %w", f.out, err)
 	}
 	return nil

@@ -26,7 +26,8 @@ var flagGroups = []flagGroup{
 	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},
 	{"Model", "model MODEL, reg REG, param PARAM, box LOWER,UPPER, spread SPREAD, start START, scale auto|on|off, " +
 		"intercept auto|on|off"},
-	{"Method and limits", "method METHOD, max-time TIME, seed N, repeats N, jobs N, task-index I, task-count N, retry"},
+	{"Method and limits", "method METHOD, max-time TIME, memory SIZE, seed N, repeats N, jobs N, task-index I, " +
+		"task-count N, retry"},
 	{"Output", "proba, best, all, per-algorithm, targets LEVELS, y QUANTITY, highlight NAMES, narrow, dark, title TEXT, " +
 		"out FOLDER, yaml, json, quiet, markdown, no-descriptions"},
 	{"Help", "help, version"},

@@ -66,12 +66,60 @@ func checkFolder(dir string) error {
 		}
 		return fmt.Errorf("%w; name another folder", bare(err))
 	}
-	t, err := os.CreateTemp(at, ".bilevel-*")
-	if err != nil {
+	if err := outfile.CheckWritable(at); err != nil {
 		return fmt.Errorf("the folder %s cannot be written to: %w; name another one", at, bare(err))
 	}
-	t.Close()
-	return bare(os.Remove(t.Name()))
+	return nil
+}
+
+// lockName is the file by which a command claims a folder.
+const lockName = ".bilevel.lock"
+
+// claimFolder makes dir and keeps other commands from writing there until release, which removes what was made if
+// nothing came into it. share tells commands apart that may write to one folder at once; "" for one that may not.
+func claimFolder(dir, share string) (release func(), err error) {
+	var made []string // the deepest first
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); err == nil || filepath.Dir(at) == at {
+			break
+		}
+		made = append(made, at)
+	}
+	unmake := func() {
+		for _, at := range made {
+			if os.Remove(at) != nil {
+				return
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		unmake()
+		return nil, usagef("--out %s: the folder cannot be made: %w", dir, bare(err))
+	}
+	unlock, err := outfile.Lock(filepath.Join(dir, lockName+share))
+	if errors.Is(err, outfile.ErrLocked) {
+		return nil, usagef("--out %s: another bilevel command is writing to this folder; wait until it ends, or name "+
+			"another folder", dir)
+	} else if err != nil {
+		unmake()
+		return nil, usagef("--out %s: the folder cannot be written to: %w; name another one", dir, bare(err))
+	}
+	return func() { unlock(); unmake() }, nil
+}
+
+// writeBeside writes files that belong to first, which is there. If it cannot, old ones in their place are removed:
+// they are not of first.
+func writeBeside(first string, files ...outFile) error {
+	err := writeFiles(files)
+	if err == nil {
+		return nil
+	}
+	for _, f := range files {
+		if info, e := os.Lstat(f.path); e == nil && info.Mode().IsRegular() {
+			os.Remove(f.path)
+		}
+	}
+	return fmt.Errorf("%w; %s is written", err, first)
 }
 
 // checkFile is an error if the file path cannot be written, or is one of the inputs. Its folder must be there; devices
@@ -112,14 +160,17 @@ func checkTarget(path string, inputs ...string) error {
 // writeFiles writes all files or none: each goes under another name first, and gets its own when all are there. A
 // reader finds the old file or the new one. What is no regular file, such as a pipe, is written to directly.
 func writeFiles(files []outFile) (err error) {
-	temps := make([]string, len(files))
+	temps := make([]*outfile.File, len(files))
 	defer func() {
 		for _, t := range temps {
-			if t != "" {
-				os.Remove(t)
+			if t != nil {
+				t.Discard()
 			}
 		}
 	}()
+	for _, f := range files {
+		outfile.Sweep(filepath.Dir(f.path)) // what killed processes left
+	}
 	fail := func(path string, err error) error {
 		return fmt.Errorf("%s cannot be written: %w; make room or name another place", path, bare(err))
 	}
@@ -135,18 +186,17 @@ func writeFiles(files []outFile) (err error) {
 			}
 			continue
 		}
-		if temps[k], err = outfile.Temp(f.path, f.data); err != nil {
+		if temps[k], err = outfile.With(f.path, f.data); err != nil {
 			return fail(f.path, err)
 		}
 	}
 	for k, t := range temps {
-		if t == "" {
+		if t == nil {
 			continue
 		}
-		if err := os.Rename(t, files[k].path); err != nil {
+		if err := t.Commit(); err != nil {
 			return fail(files[k].path, err)
 		}
-		temps[k] = ""
 	}
 	return nil
 }

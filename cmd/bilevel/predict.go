@@ -21,6 +21,7 @@ type predictFlags struct {
 	noHeader      bool
 	unknown       string
 	proba, quiet  bool
+	memory        size
 }
 
 func newPredictCommand() *cobra.Command {
@@ -53,6 +54,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
 	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its "+
 		"levels")
+	p.Var(&f.memory, "memory", memoryHelp)
 	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
 	return c
 }
@@ -76,7 +78,8 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 			return usagef("--out %s: %w", f.out, err)
 		}
 	}
-	m, err := wait.For(c.Context(), func() (*tune.Model, error) { return tune.Load(f.model) })
+	memory := f.memory.bound()
+	m, err := wait.For(c.Context(), func() (*tune.Model, error) { return tune.LoadWithin(f.model, memory) })
 	if err != nil {
 		return err
 	}
@@ -84,9 +87,14 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
 	o := dataset.Options{Format: f.format, Label: f.label, Labels: f.labels, NoHeader: f.noHeader, OptionalLabel: true,
-		Like: m.Schema, UnseenLevels: unseenLevels(f.unknown)}
+		Like: m.Schema, UnseenLevels: unseenLevels(f.unknown), Memory: memory}
 	set, err := readRows(c.Context(), c.InOrStdin(), file, o)
 	if err != nil {
+		return err
+	}
+	n, _ := set.Dims()
+	need := float64(set.Bytes()) + float64(n)*float64(max(len(m.Classes), 1))*bytesPerPrediction
+	if err := memory.Check(set.Source, fmt.Sprintf("predicting %d rows", n), need); err != nil {
 		return err
 	}
 	p, err := m.Predict(set)
@@ -124,6 +132,9 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	}
 	return nil
 }
+
+// bytesPerPrediction is what a score, its probability and their text take, about.
+const bytesPerPrediction = 64
 
 // namesOf says what names of rows are.
 func namesOf(s *dataset.Schema) string {

@@ -163,11 +163,19 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	if err := f.checkFlags(c); err != nil {
 		return err
 	}
+	release, err := f.claim(f.val)
+	if err != nil {
+		return err
+	}
+	defer release()
 	begin := time.Now()
 	bar := f.start(c)
 	defer bar.finish()
 	data, name, err := f.readData(c.Context(), &o, bar)
 	if err != nil {
+		return err
+	}
+	if err := f.checkRoom(data.Train, data.Val, data.Test); err != nil {
 		return err
 	}
 	read := time.Since(begin)
@@ -271,22 +279,21 @@ func (f *tuneFlags) outputs() *outputs {
 		filepath.Join(f.out, "report.html")}
 }
 
-// writeAll makes all files in memory and then writes them.
+// writeAll writes the model, and then what can be made again.
 func (f *tuneFlags) writeAll(r *tune.Result, name string) (*outputs, error) {
 	model, err := r.Model.JSON()
 	if err != nil {
 		return nil, err
 	}
-	var trace, html bytes.Buffer
-	if err := writeTrace(&trace, r); err != nil {
-		return nil, err
-	}
-	if err := report.Write(&html, reportData(r, name)); err != nil {
-		return nil, err
-	}
 	files := f.outputs()
-	return files, f.write(outFile{files.Model, model}, outFile{files.Trace, trace.Bytes()},
-		outFile{files.Report, html.Bytes()})
+	return files, f.write(outFile{files.Model, model}, func() ([]outFile, error) {
+		var trace, html bytes.Buffer
+		if err := writeTrace(&trace, r); err != nil {
+			return nil, err
+		}
+		err := report.Write(&html, reportData(r, name))
+		return []outFile{{files.Trace, trace.Bytes()}, {files.Report, html.Bytes()}}, err
+	})
 }
 
 func writeTrace(w io.Writer, r *tune.Result) error {

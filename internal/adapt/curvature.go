@@ -8,9 +8,9 @@ import (
 	"github.com/bilevel-go/bilevel/internal/power"
 )
 
-// Curvature is that of an objective in z: the largest, L, of what is sampled of it, and the diagonal e ≥ 0 of the Hessian
-// of an exact part, such as ½ Σ e^{x_j} z_j², which may be stiff in some coordinates. An exact part whose Hessian is not
-// diagonal belongs to L.
+// Curvature is that of an objective in z: the largest, L, of what is sampled of it, and the diagonal e ≥ 0 of the
+// Hessian of an exact part, such as ½ Σ e^{x_j} z_j², which may be stiff in some coordinates. An exact part whose
+// Hessian is not diagonal belongs to L.
 //
 // Products with Hessians H_ξ of one fresh block after another, r −= η H_ξ r, shrink E‖r‖² where η is below 2 over
 // E‖H_ξ v‖²/⟨v, E H_ξ v⟩ for all v: see Fresh.
@@ -54,8 +54,8 @@ func (c *Curvature) Raise(some, blocks, products int, mul func(dst, v []float64,
 	}
 }
 
-// Fresh is the largest E‖H_ξ v‖²/⟨v, E H_ξ v⟩ as far as blocks have shown it: about L where they are alike, and well below
-// it otherwise.
+// Fresh is the largest E‖H_ξ v‖²/⟨v, E H_ξ v⟩ as far as blocks have shown it: about L where they are alike, and well
+// below it otherwise.
 func (c *Curvature) Fresh() float64 {
 	if c.linear > 0 {
 		return c.square / c.linear

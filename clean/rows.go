@@ -33,7 +33,7 @@ func meanSquare(x rows.Matrix) float64 {
 func stack(a, b *dataset.Set, order []int) *dataset.Set {
 	s := a.Subset(order)
 	s.Y = append(s.Y, b.Y...)
-	s.Names = nil
+	s.Names, s.Rows = nil, nil
 	switch x := s.X.(type) {
 	case *rows.Dense:
 		y := b.X.(*rows.Dense)

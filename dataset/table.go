@@ -419,6 +419,7 @@ type table struct {
 	notes   []string
 	of      []int // places of the feature columns, in the order of features
 	n       int
+	rows    []int // places in the file of the rows that are left; nil for all
 }
 
 // note says something of how the table was read.
@@ -685,7 +686,7 @@ func (t *table) set(o Options) (*Set, error) {
 	if err := t.fillHoles(&o); err != nil {
 		return nil, err
 	}
-	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
+	s := &Set{Rows: t.rows, Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
 		Thousands: character(o.Thousands)}, Notes: t.notes}
 	if t.label >= 0 {
 		s.LabelHow = t.how

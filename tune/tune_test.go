@@ -225,7 +225,7 @@ func TestKinds(t *testing.T) {
 						}
 						if c.k > 0 {
 							total := 0
-							for _, row := range r.Confusion.Counts {
+							for _, row := range r.Unseen.Confusion(c.k) {
 								for _, n := range row {
 									total += n
 								}

@@ -412,6 +412,9 @@ func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (mod
 	return model, solved, err
 }
 
+// NothingBetter is the sentence of a result whose BaselineWon.
+const NothingBetter = "No strengths were found that do better on the validation rows than the baseline, which is kept."
+
 // words are the sentences of a result: what was learned.
 func (f *fit) words(r *Result) []string {
 	w := []string{}
@@ -466,7 +469,7 @@ func (f *fit) words(r *Result) []string {
 			"--box may help.", r.Reason)
 	}
 	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
-		say("No strengths were found that do better on the validation rows than the baseline, which is kept.")
+		w = append(w, NothingBetter)
 	}
 	if kind.Sparse() {
 		say("%s", f.zeros(r))
@@ -507,9 +510,16 @@ func (f *fit) otherKinds(all []Candidate, chosen Candidate) string {
 		}
 		change, low, high := c.Change()
 		if low > 0 {
-			by, from, to := numbers.Estimate(100*change, 100*low, 100*high)
-			parts = append(parts, fmt.Sprintf("%s is worse than one for all (the loss is %s%% larger, %s to %s%%)",
-				f.describe(c.Reg), by, from, to))
+			text := "larger by " + numbers.Digits(100*change, 2) + "%"
+			if change >= 1 {
+				text = numbers.Digits(1+change, 2) + " times as large"
+			}
+			parts = append(parts, fmt.Sprintf("%s is worse than one for all by more than chance (the loss is %s)",
+				f.describe(c.Reg), text))
+			continue
+		}
+		if most := max(math.Abs(low), math.Abs(high)); most < .01 {
+			parts = append(parts, f.describe(c.Reg)+" is as good as one for all")
 			continue
 		}
 		parts = append(parts, fmt.Sprintf("%s is within chance of one for all (%s; anything from %s to %s fits these rows)",

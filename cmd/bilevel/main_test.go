@@ -136,8 +136,9 @@ func TestTuneDefault(t *testing.T) {
 	if spent := time.Since(begin); spent > 20*time.Second {
 		t.Errorf("took %v", spent)
 	}
-	for _, want := range []string{"digits", "10 classes", "softmax", "baseline", "bilevel", "validation loss",
-		"test accuracy", "bilevel-out/model.json"} {
+	for _, want := range []string{"digits (embedded)   1,348 rows and 449 test rows, label digit (10 classes), 64 columns\n",
+		"On the 449 test rows   right   log loss\n", "  always the shares    10.0%", "  softmax ", "baseline",
+		"as good as the baseline\n", "wrote bilevel-out: model.json trace.csv report.html\n"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -204,8 +205,8 @@ func TestTuneJSON(t *testing.T) {
 func TestFoldsStory(t *testing.T) {
 	files(t, map[string]string{"all.csv": table(300, 6, 2, yesNo), "new.csv": table(50, 6, 3, yesNo)})
 	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5")
-	for _, want := range []string{"300 rows in 5 folds × 12 features, 2 classes", "logistic", "cross-validation loss",
-		"rows held out"} {
+	for _, want := range []string{"all.csv   300 rows, label y (2 classes, chosen for its name), 10 columns\n", "logistic",
+		"On unseen rows ", "right   log loss", "rows held out", "Most on “yes”: size −", "colour red → blue +", "--test"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -246,7 +247,8 @@ func TestFoldsStory(t *testing.T) {
 func TestRidgeStory(t *testing.T) {
 	files(t, map[string]string{"all.csv": table(200, 4, 4, price), "new.csv": table(80, 4, 5, price)})
 	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5", "--test", "new.csv")
-	for _, want := range []string{"ridge", "RMSE", "a number as label"} {
+	for _, want := range []string{"ridge", "On the 80 test rows   average error   explained\n", "label y (a number",
+		"Most on y: size −"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}

@@ -172,8 +172,6 @@ func level(levels []string, k int) move {
 type values struct {
 	x    rows.Matrix
 	n, d int
-
-	sampled [][]float64 // by feature, of dense rows
 }
 
 // row is row i with all its zeros, in buf if it is sparse.

@@ -48,7 +48,14 @@ const (
 	WithinChance   Verdict = "within chance"    // it contains zero
 	Worse          Verdict = "worse"            // it excludes zero on the wrong side, or the loss grew manyfold
 	TooFewRows     Verdict = "too few rows"     // it is wider than the loss of the baseline itself
+	AsGood         Verdict = "as good"          // it lies within a margin that nobody minds
 	Same           Verdict = "the baseline"     // the model is the baseline
+)
+
+// Changes of the loss that nobody minds: of log losses, and of typical errors.
+const (
+	marginClasses = .05
+	marginValues  = .01
 )
 
 // Manyfold is a growth of the loss that is never within chance.
@@ -65,13 +72,16 @@ type Judgement struct {
 	// Held says that Change is not of these rows, which chose the strengths, but of held-out ones.
 	Held    bool
 	Verdict Verdict
-	// Culprits are the places, in Unseen, of the rows that make up most of a growth of the loss; nil where it is not worse.
+	// Culprits are the places, in Unseen, of the few rows without which the loss would not have grown; nil where it is not
+	// worse, or where there are no such few.
 	Culprits []int
 
 	Recalls     []Recall // by class
 	Calibration []Group
-	ROC         *ROC // of two classes
-	Smallest    float64
+	ROC         *ROC    // of two classes
+	Smallest    float64 // share of the rows that are of the smallest class
+
+	margin float64
 }
 
 // Loss is the first figure, which the verdict is about.
@@ -194,8 +204,9 @@ func (j *Judgement) compare(u *tune.Unseen, values bool) {
 	n := len(u.Y)
 	d := influenced{value: math.Log(model / base), rows: make([]float64, n)}
 	root := 1.0
+	j.margin = marginClasses
 	if values {
-		root = .5 // of the typical error
+		root, j.margin = .5, marginValues // of the typical error
 	}
 	for i := range n {
 		d.rows[i] = root * (u.Model.Losses[i]/model - u.Baseline.Losses[i]/base)
@@ -226,6 +237,8 @@ func (j *Judgement) Hold(change, low, high float64) {
 // judge finds the verdict on the change.
 func (j *Judgement) judge() {
 	switch c := j.Change; {
+	case c.Low > -j.margin && c.High < j.margin:
+		j.Verdict = AsGood
 	case c.Value >= Manyfold-1, c.Low > 0:
 		j.Verdict = Worse
 	case c.High < 0:
@@ -240,21 +253,38 @@ func (j *Judgement) judge() {
 // mostCulprits is how many rows are named.
 const mostCulprits = 5
 
-// culprits are the fewest rows without which the loss would be no larger than the baseline's, at most five of them.
+// culprits are the fewest rows without which the loss would be no larger than the baseline's, nil for more than five.
 func culprits(u *tune.Unseen) []int {
-	order := make([]int, len(u.Y))
-	excess := 0.0
+	grown := make([]float64, len(u.Y))
+	floats.SubTo(grown, u.Model.Losses, u.Baseline.Losses)
+	excess := floats.Sum(grown)
+	order := make([]int, len(grown))
 	for i := range order {
 		order[i] = i
-		excess += u.Model.Losses[i] - u.Baseline.Losses[i]
 	}
-	grown := func(i int) float64 { return u.Model.Losses[i] - u.Baseline.Losses[i] }
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(grown(b), grown(a)) })
-	for k, i := range order {
-		if excess <= 0 || k == mostCulprits {
-			return order[:k]
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(grown[b], grown[a]) })
+	for k, i := range order[:min(len(order), mostCulprits)] {
+		if excess -= grown[i]; excess <= 0 {
+			return order[:k+1]
 		}
-		excess -= grown(i)
 	}
-	return order
+	return nil
+}
+
+// Paired is the difference of the shares of right rows of two models, a minus b: Wald's interval with half a row added
+// to each of the four kinds of rows, as Agresti and Min have it, so that equal models have one too.
+func Paired(a, b []bool) Estimate {
+	n, more, less := float64(len(a)), 0.0, 0.0
+	for i := range a {
+		switch {
+		case a[i] && !b[i]:
+			more++
+		case b[i] && !a[i]:
+			less++
+		}
+	}
+	m, p, q := n+2, more+.5, less+.5
+	middle := (p - q) / m
+	half := 1.959964 * math.Sqrt((p+q)-(p-q)*(p-q)/m) / m
+	return Estimate{(more - less) / n, max(middle-half, -1), min(middle+half, 1)}
 }

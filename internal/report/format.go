@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -45,17 +44,6 @@ func signed(s string) string {
 	return strings.ReplaceAll(s, "-", minus)
 }
 
-// percent formats a fraction of 1.
-func percent(v float64, decimals int) string {
-	if !drawable(v) {
-		return unknown
-	}
-	if math.Abs(v) >= 1000 {
-		return number(100*v, 3) + "%"
-	}
-	return signed(strconv.FormatFloat(100*v, 'f', decimals, 64)) + "%"
-}
-
 // count formats n with thousands separated.
 func count[T int | int64](n T) string {
 	return grouped(strconv.FormatInt(int64(n), 10))
@@ -75,20 +63,6 @@ func grouped(s string) string {
 		whole = minus + whole
 	}
 	return whole + rest
-}
-
-// counted is "1 record", "2 records".
-func counted(n int, singular string) string {
-	if n == 1 {
-		return "1 " + singular
-	}
-	return count(n) + " " + singular + "s"
-}
-
-// power is 10^k as it is printed: 10⁻³.
-func power(k int) string {
-	return "10" + strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴",
-		"5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").Replace(strconv.Itoa(k))
 }
 
 // clean makes s valid in HTML and XML: valid UTF-8 without control characters.
@@ -120,8 +94,10 @@ func name(s string) string {
 	return s
 }
 
-// sentence starts s with a capital letter.
-func sentence(s string) string {
-	_, n := utf8.DecodeRuneInString(s)
-	return strings.ToUpper(s[:n]) + s[n:]
+// counted is "1 record", "2 records".
+func counted(n int, singular string) string {
+	if n == 1 {
+		return "1 " + singular
+	}
+	return count(n) + " " + singular + "s"
 }

@@ -71,6 +71,14 @@ func (f *fit) judge(s *dataset.Set, z []float64) *judged {
 	return f.loss.judge(scores, y, f.scores)
 }
 
+// add appends the rows of b.
+func (j *judged) add(b *judged) {
+	j.y = append(j.y, b.y...)
+	j.losses = append(j.losses, b.losses...)
+	j.predicted = append(j.predicted, b.predicted...)
+	j.scores = append(j.scores, b.scores...)
+}
+
 // outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds.
 func (f *fit) outOfFold(s split, z []float64) *judged {
 	all := &judged{}
@@ -78,10 +86,7 @@ func (f *fit) outOfFold(s split, z []float64) *judged {
 	for k := range s.folds() {
 		lo, hi := s.bounds[k], s.bounds[k+1]
 		j := f.judge(&dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}, z[k*d:(k+1)*d])
-		all.y = append(all.y, j.y...)
-		all.losses = append(all.losses, j.losses...)
-		all.predicted = append(all.predicted, j.predicted...)
-		all.scores = append(all.scores, j.scores...)
+		all.add(j)
 	}
 	return all
 }

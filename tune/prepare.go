@@ -47,6 +47,7 @@ type fit struct {
 	partGrid  bool // not all of them were tried
 
 	compared        []*trial // kinds and spreads as compared; nil for none
+	heldRows        []int    // places of the rows that they were compared on
 	compareErr      error    // why kinds could not be compared
 	noTimeToCompare bool
 	chosen          *trial // is learned on all rows

@@ -103,6 +103,9 @@ func (f *fit) run() (*Result, error) {
 		res.NTest = res.Test.N
 	}
 	res.Unseen = f.unseen(shown, baseVal, test, baseTest)
+	if test == nil && !res.BaselineWon && f.strengths(kind) > 1 {
+		f.heldOutUnseen(res.Unseen)
+	}
 	res.NTrain, _ = f.main.train.Dims()
 	res.NVal = res.Val.N
 	if q, res.X, modelZ, err = f.restore(q, kind, l.x, modelZ, base.x); err != nil {
@@ -292,7 +295,7 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 				continue
 			}
 			if known && t.kind == Shared {
-				t.losses = f.judge(h.judge, base.z).losses
+				t.judge(f.judge(h.judge, base.z))
 				continue
 			}
 			lo := .2 + float64(i*len(trials)+k)*share
@@ -321,13 +324,16 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 					return outOfTime()
 				}
 			}
-			t.losses = append(t.losses, f.judge(h.judge, z).losses...)
+			t.judge(f.judge(h.judge, z))
 		}
 		if ctx.Err() != nil && !(known && bestTrial(trials, f.o.Reg) != nil) { // the last one was cut short
 			return outOfTime()
 		}
 	}
 	f.compared = trials
+	for _, h := range parts {
+		f.heldRows = append(f.heldRows, h.judge.Rows...)
+	}
 	out := make([]Candidate, len(kinds))
 	of := make([]*trial, len(kinds))
 	chosen := 0
@@ -456,13 +462,12 @@ func (f *fit) words(r *Result) []string {
 	case chosen == nil:
 	case chosen.Reg == Shared:
 		say("%s: one is kept (compared on %s).", capital(f.otherKinds(r.Candidates, *chosen)), held)
+	case f.choosesSpread(kind):
+		w = append(w, f.spreadWords(r, held)...)
 	default:
 		gain, least, most := chosen.better()
 		say("%s is better than one for all by more than chance: the loss is %s smaller on %s (%s to %s).",
 			capital(f.describe(chosen.Reg)), gain, held, least, most)
-		if f.choosesSpread(kind) {
-			w = append(w, f.spreadWords(r, held)...)
-		}
 	}
 	if f.failedEarly && !r.Interrupted && !r.TimedOut {
 		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower "+
@@ -565,7 +570,8 @@ func (f *fit) atBounds(r *Result) []string {
 	case x <= b.Lower:
 		return []string{"These rows need no regularisation."}
 	case x >= b.Upper:
-		return []string{"The strongest regularisation that was tried is the best: the columns may tell nothing about the label."}
+		return []string{"The strongest regularisation that was tried is the best: the columns may tell nothing about the " +
+			"label."}
 	}
 	return nil
 }

@@ -8,8 +8,12 @@ import (
 
 // Unseen is what models say about rows that none of them was fitted to: the test rows where there are any, else the
 // validation rows, or with folds all rows, each judged by the models of the folds without it.
+//
+// Many strengths can fit the validation rows. Where several were learned, and there are no test rows, the rows are
+// therefore those on which kinds of strengths were compared, if they were, and the models are those that were learned
+// without them.
 type Unseen struct {
-	On string // the rows: "test", "validation" or "out-of-fold"
+	On string // the rows: "test", "held-out", "validation" or "out-of-fold"
 	// Rows are the places of the rows in Data.Test, Val or, with folds, Train.
 	Rows []int
 	Y    []float64 // indices of classes, or values
@@ -19,7 +23,7 @@ type Unseen struct {
 }
 
 // ChoseStrengths says whether strengths were chosen for these rows, so that losses on them are rather too small.
-func (u *Unseen) ChoseStrengths() bool { return u.On != "test" }
+func (u *Unseen) ChoseStrengths() bool { return u.On != "test" && u.On != "held-out" }
 
 // Judged is what a model says about rows, in their order.
 type Judged struct {
@@ -107,6 +111,24 @@ func (f *fit) unseen(valModel, valBaseline, testModel, testBaseline *judged) *Un
 	case f.main.folds() > 0:
 		u.On = "out-of-fold"
 	}
+	f.say(u, model, baseline)
+	return u
+}
+
+// heldOutUnseen makes u one of the rows on which kinds of strengths were compared, if all of these judged model and
+// baseline.
+func (f *fit) heldOutUnseen(u *Unseen) {
+	n := len(f.heldRows)
+	if n == 0 || f.chosen.kind == Shared || len(f.chosen.said.y) != n || f.compared[0].kind != Shared ||
+		len(f.compared[0].said.y) != n {
+		return
+	}
+	u.On, u.Rows = "held-out", f.heldRows
+	f.say(u, &f.chosen.said, &f.compared[0].said)
+}
+
+// say fills in what the models say.
+func (f *fit) say(u *Unseen, model, baseline *judged) {
 	labels := f.main.train.Y
 	if f.loss.standardise {
 		labels = f.inUnits(labels)
@@ -114,7 +136,6 @@ func (f *fit) unseen(valModel, valBaseline, testModel, testBaseline *judged) *Un
 	u.Y = model.y
 	u.Trivial = trivial(labels, u.Y, len(f.classes))
 	u.Model, u.Baseline = model.said(len(f.classes)), baseline.said(len(f.classes))
-	return u
 }
 
 // rows are the places of the rows that judge.

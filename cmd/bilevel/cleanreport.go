@@ -152,8 +152,8 @@ func (d *cleaned) warnings() []string {
 		if more := n - len(names); more > 0 {
 			names = append(names, numbers.Count(more)+" more")
 		}
-		w = append(w, fmt.Sprintf("No trusted row is of the class %s: what is said of their rows is worth little. Add some to "+
-			"%s.", numbers.List(names), report.Code("--trusted")))
+		w = append(w, fmt.Sprintf("No trusted row is of the class %s: what is said of their rows is worth little. Add some "+
+			"to %s.", numbers.List(names), report.Code("--trusted")))
 	}
 	if d.AllBetter {
 		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong.")
@@ -307,7 +307,8 @@ func (d *cleaned) gains() *report.Section {
 		}
 	}
 	if d.After == nil {
-		s.Text = append(s.Text, "Nobody knows without test rows: "+report.Code("--test")+" takes rows whose labels are right.")
+		s.Text = append(s.Text, "Nobody knows without test rows: "+report.Code("--test")+
+			" takes rows whose labels are right.")
 		return s
 	}
 	dots := &report.Dots{Title: "Accuracy on the test rows", Hint: "higher is better; intervals hold 95%", Percent: true}
@@ -323,7 +324,8 @@ func (d *cleaned) gains() *report.Section {
 		n := float64(len(r.f.Right))
 		k := math.Round(r.f.Accuracy * n)
 		dot := report.Dot{Name: r.name, Small: r.small, Value: r.f.Accuracy, Text: numbers.Percent(r.f.Accuracy, 1),
-			Interval: fmt.Sprintf("%s of %s right", numbers.Count(int(k)), numbers.Count(int(n))), Kind: r.kind}
+			Interval: fmt.Sprintf("%s of %s right", numbers.Count(int(k)), numbers.Count(int(n))), Kind: r.kind,
+			Strong: r.kind == report.Main}
 		dot.Low, dot.High = judge.Wilson(k, n)
 		dots.Rows = append(dots.Rows, dot)
 	}
@@ -341,11 +343,11 @@ func (d *cleaned) suspicious() (*report.Section, error) {
 	}
 	order := d.order()
 	shown := order[:min(len(order), shownSuspects)]
-	s.Text = []string{fmt.Sprintf("The given label is struck out, the suggested one follows, with the probability that the "+
-		"cleaned model gives it. The first %d of %s:", len(shown), numbers.Count(n))}
+	s.Text = []string{fmt.Sprintf("The given label is struck out, the suggested one follows, with the probability that "+
+		"the cleaned model gives it. The first %d of %s:", len(shown), numbers.Count(n))}
 	if pictureSide(d.train) == 0 {
-		s.Text[0] = fmt.Sprintf("With the probability that the cleaned model gives the suggested label, and the columns that "+
-			"speak most against the given one. The first %d of %s:", len(shown), numbers.Count(n))
+		s.Text[0] = fmt.Sprintf("With the probability that the cleaned model gives the suggested label, and the columns "+
+			"that speak most against the given one. The first %d of %s:", len(shown), numbers.Count(n))
 		s.Parts = []report.Part{d.table(shownSuspects)}
 		return s, nil
 	}
@@ -375,7 +377,7 @@ func (d *cleaned) cards(rows []int) (report.Cards, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, report.Card{Picture: data, From: report.Name(d.Classes[r.Label]),
+		out = append(out, report.Card{Picture: data, Alt: "row " + d.rowName(i), From: report.Name(d.Classes[r.Label]),
 			To:    report.Name(d.Classes[r.Predicted]),
 			Small: []string{numbers.Probability(r.Suggested) + " likely", "row " + d.rowName(i)}})
 	}
@@ -493,14 +495,15 @@ func (d *cleaned) byClass() *report.Section {
 		}
 		small := "none"
 		if other >= 0 {
-			small = fmt.Sprintf("mostly %s (%s of %s)", report.Name(d.Classes[other]), numbers.Count(most), numbers.Count(bad[c]))
+			small = fmt.Sprintf("mostly %s (%s of %s)", report.Name(d.Classes[other]), numbers.Count(most),
+				numbers.Count(bad[c]))
 			if 3*most < bad[c] {
 				small = "no one class"
 			}
 		}
-		dot := report.Dot{Name: said(d.Classes[c]), Small: small, Value: float64(bad[c]) / float64(rows[c]), Kind: report.Main,
-			Text:     numbers.Percent(float64(bad[c])/float64(rows[c]), 0),
-			Interval: fmt.Sprintf("%s of %s", numbers.Count(bad[c]), numbers.Count(rows[c]))}
+		share := float64(bad[c]) / float64(rows[c])
+		dot := report.Dot{Name: said(d.Classes[c]), Small: small, Value: share, Kind: report.Main,
+			Text: numbers.Percent(share, 0), Interval: fmt.Sprintf("%s of %s", numbers.Count(bad[c]), numbers.Count(rows[c]))}
 		dot.Low, dot.High = judge.Wilson(float64(bad[c]), float64(rows[c]))
 		dots.Rows = append(dots.Rows, dot)
 	}
@@ -545,9 +548,9 @@ func (d *cleaned) cut() *report.Section {
 			unlikely++
 		}
 	}
-	s := &report.Section{Title: "Where the cut lies", Text: []string{fmt.Sprintf("Suspicious are rows whose weight fell below "+
-		"one half and to which the cleaned model gives another label. %s more are less than 40%% likely to have their label "+
-		"and are kept: they are unclear rather than wrong.", upper(numbers.Of(unlikely, "row")))}}
+	s := &report.Section{Title: "Where the cut lies", Text: []string{fmt.Sprintf("Suspicious are rows whose weight fell "+
+		"below one half and to which the cleaned model gives another label. %s more are less than 40%% likely to have their "+
+		"label and are kept: they are unclear rather than wrong.", upper(numbers.Of(unlikely, "row")))}}
 	if unlikely == 0 {
 		s.Text[0], _, _ = strings.Cut(s.Text[0], " 0 rows")
 	}
@@ -559,8 +562,8 @@ func (d *cleaned) cut() *report.Section {
 			wrong = append(wrong, report.Point{X: from, Y: float64(bad[k]), X2: to})
 		}
 	}
-	s.Parts = []report.Part{&report.Chart{Title: "Rows by the probability of their given label", Hint: "orange: suspicious; " +
-		"heights are square roots, to show the small groups", Say: d.estimate(), Height: 10,
+	s.Parts = []report.Part{&report.Chart{Title: "Rows by the probability of their given label",
+		Hint: "orange: suspicious; heights are square roots, to show the small groups", Say: d.estimate(), Height: 10,
 		X: report.Axis{Name: "probability of the given label", Percent: true, High: 1},
 		Y: report.Axis{Name: "rows", Root: true, Zero: true}, Marks: []report.Mark{
 			{Shape: report.Bars, Kind: report.Count, Points: bars}, {Shape: report.Bars, Kind: report.Look, Points: wrong}}}}
@@ -570,8 +573,8 @@ func (d *cleaned) cut() *report.Section {
 func (d *cleaned) now() *report.Section {
 	s := &report.Section{Title: "What to do now", Text: []string{d.advice()}}
 	if d.suspects() > 0 && d.file != "" {
-		s.Text = []string{report.Code("weights.csv") + " has every row with its weight, the suggested label and the order in which " +
-			"to look at them. Mend the labels of the rows that are not kept, from rank 1 on, and tune again:"}
+		s.Text = []string{report.Code("weights.csv") + " has every row with its weight, the suggested label and the order " +
+			"in which to look at them. Mend the labels of the rows that are not kept, from rank 1 on, and tune again:"}
 		s.Parts = []report.Part{report.Command(d.tune())}
 	}
 	return s
@@ -583,8 +586,8 @@ func (d *cleaned) obtained() report.Section {
 		{Name: "command", Value: report.Code(d.command)},
 		{Name: "rows", Value: d.dataLine()},
 		{Name: "model", Value: "softmax regression of the rows that are kept and the trusted ones"},
-		{Name: "kept", Value: numbers.Of(d.Kept, "row") + ": the weight is at least one half, or a model of such rows gives " +
-			"them their label"},
+		{Name: "kept", Value: numbers.Of(d.Kept, "row") + ": the weight is at least one half, or a model of such rows " +
+			"gives them their label"},
 		{Name: "ridge", Value: fmt.Sprintf("%s while weights are learned, %s in the final model", numbers.Digits(d.Ridge, 2),
 			numbers.Digits(d.FinalRidge, 2))},
 		{Name: "intervals", Value: "of 95%, by rows: Wilson’s for shares"},

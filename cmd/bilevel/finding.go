@@ -38,8 +38,8 @@ func newFinding(r *tune.Result, data *tune.Data, name, out string) *finding {
 	f := &finding{Result: r, data: data, name: name, out: out, when: time.Now(),
 		judged: judge.Of(r.Unseen, r.Model.Classes), effects: effects.Of(r, data.Train),
 		about: dataset.About(data.Train, data.Val, data.Test)}
-	if c := r.Chosen(); c != nil && c.Reg != tune.Shared && f.judged.ChoseStrengths && f.judged.Verdict != judge.Same {
-		f.judged.Hold(c.Change())
+	if f.judged.ChoseStrengths && len(r.X) > 1 && f.judged.Verdict != judge.Same {
+		f.judged.Verdict = judge.Untold
 	}
 	f.notes = withoutLabel(f.about, data.Train)
 	return f
@@ -261,7 +261,11 @@ func (f *finding) classCounts() string {
 	}
 	var parts []string
 	for c, n := range counts {
-		parts = append(parts, numbers.Count(n)+" "+report.Name(f.classes()[c]))
+		class := report.Name(f.classes()[c])
+		if strings.ContainsAny(class[:1], "0123456789-") {
+			class = said(class)
+		}
+		parts = append(parts, numbers.Count(n)+" "+class)
 	}
 	return strings.Join(parts, ", ")
 }
@@ -281,6 +285,8 @@ func (f *finding) on() string {
 	switch f.judged.On {
 	case "test":
 		return "the " + n + " test rows"
+	case "held-out":
+		return n + " rows that were held out"
 	case "out-of-fold":
 		return "all " + n + " rows, each of which its model had not seen"
 	}
@@ -288,18 +294,12 @@ func (f *finding) on() string {
 }
 
 // imbalanced says that the share of right answers says little alone.
-func (f *finding) imbalanced() bool {
-	k := float64(len(f.classes()))
-	return k == 2 && f.judged.Smallest < .2 || k > 2 && f.judged.Smallest < .5/k
+func imbalanced(j *judge.Judgement) bool {
+	k := float64(len(j.Recalls))
+	return k == 2 && j.Smallest < .2 || k > 2 && j.Smallest < .5/k
 }
 
-// rarest is the recall of the smallest class.
-func (f *finding) rarest() *judge.Recall {
-	all := f.judged.Recalls
-	return &all[slices.IndexFunc(all, func(r judge.Recall) bool {
-		return r.Rows == slices.MinFunc(all, func(a, b judge.Recall) int { return a.Rows - b.Rows }).Rows
-	})]
-}
+func (f *finding) imbalanced() bool { return imbalanced(f.judged) }
 
 // goodness is how good the model is, in one sentence.
 func (f *finding) goodness() string {
@@ -316,7 +316,7 @@ func (f *finding) goodness() string {
 	text := fmt.Sprintf("Of %s, %s of 100 are predicted rightly; always saying %s gets %s.", f.on(),
 		report.Bold(outOf100(right.Model.Value)), often, outOf100(right.Trivial.Value))
 	if f.imbalanced() {
-		r := f.rarest()
+		r := f.judged.Rarest()
 		text += fmt.Sprintf(" Of the %s that are %s it finds %s.", numbers.Count(r.Rows), said(r.Class),
 			report.Bold(numbers.Count(r.Found)))
 	}
@@ -368,11 +368,10 @@ func change(v float64) string {
 func (f *finding) verdict() string {
 	j := f.judged
 	c := j.Change
-	where := ""
-	if j.Held {
-		where = " on held-out rows"
-	}
 	switch {
+	case j.Verdict == judge.Untold:
+		return fmt.Sprintf("How much better it is than the baseline, %s, these rows cannot tell: the %d strengths were "+
+			"chosen for them.", f.baselineName(), len(f.X))
 	case j.Verdict == judge.Same:
 		return "It is the baseline, " + f.baselineName() + ": nothing better was found."
 	case j.Verdict == judge.Worse:
@@ -385,19 +384,19 @@ func (f *finding) verdict() string {
 	case math.IsNaN(c.Value):
 		return "Against the baseline, " + f.baselineName() + ", nothing can be told: a loss is zero."
 	case j.Verdict == judge.AsGood:
-		return fmt.Sprintf("It is as good as the baseline, %s: the %s is %s%s%s.", f.baselineName(), f.measured(),
-			change(c.Value), where, f.alike())
+		return fmt.Sprintf("It is as good as the baseline, %s: the %s is %s%s.", f.baselineName(), f.measured(),
+			change(c.Value), f.alike())
 	case j.Verdict == judge.MoreThanChance:
-		return fmt.Sprintf("Against the baseline, %s, the %s is %s%s%s: %s.", f.baselineName(), f.measured(),
-			report.Bold(change(c.Value)), where, f.between(), report.Bold("more than chance"))
+		return fmt.Sprintf("Against the baseline, %s, the %s is %s%s: %s.", f.baselineName(), f.measured(),
+			report.Bold(change(c.Value)), f.between(), report.Bold("more than chance"))
 	case j.Verdict == judge.TooFewRows:
 		return fmt.Sprintf("Against the baseline, %s, there are %s: the %s is %s, and anything from %s to %s fits.",
 			f.baselineName(), report.Bold("too few rows to tell"), f.measured(), change(c.Value), change(c.Low),
 			change(c.High))
 	}
-	return fmt.Sprintf("Against the baseline, %s, the difference is %s: the %s is %s%s, but anything from %s to %s fits "+
-		"these rows.", f.baselineName(), report.Bold("within chance"), f.measured(), change(c.Value), where,
-		change(c.Low), change(c.High))
+	return fmt.Sprintf("Against the baseline, %s, the difference is %s: the %s is %s, but anything from %s to %s fits "+
+		"these rows.", f.baselineName(), report.Bold("within chance"), f.measured(), change(c.Value), change(c.Low),
+		change(c.High))
 }
 
 // alike says that the same rows are right, where they are.
@@ -456,6 +455,8 @@ func (f *finding) short() string {
 	switch j := f.judged; {
 	case j.Verdict == judge.Same:
 		return "the baseline: nothing better was found"
+	case j.Verdict == judge.Untold:
+		return fmt.Sprintf("%d strengths were chosen for these rows", len(f.X))
 	case j.Verdict == judge.Worse:
 		return "worse than the baseline"
 	case j.Verdict == judge.TooFewRows:
@@ -473,16 +474,20 @@ func (f *finding) optimism() string {
 	if !f.judged.ChoseStrengths {
 		return ""
 	}
-	return "These rows chose the " + plural("strength", len(f.X)) + ", so that figures are rather optimistic: " +
+	much := "rather"
+	if f.judged.Verdict == judge.Untold {
+		much = "too"
+	}
+	return "These rows chose the " + plural("strength", len(f.X)) + ", so that figures are " + much + " optimistic: " +
 		report.Code("--test") + " takes rows that did not."
 }
 
 // rows are the set that the unseen rows are of.
 func (f *finding) rows() *dataset.Set {
-	switch f.judged.On {
-	case "test":
+	switch {
+	case f.judged.On == "test":
 		return f.data.Test
-	case "validation":
+	case f.data.Val != nil:
 		return f.data.Val
 	}
 	return f.data.Train

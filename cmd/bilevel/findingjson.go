@@ -20,13 +20,12 @@ func estimated(e judge.Estimate) estimateJSON {
 
 // unseenJSON is how good the model is on unseen rows.
 type unseenJSON struct {
-	On             string        `json:"on"` // test, validation or out-of-fold
+	On             string        `json:"on"` // test, held-out, validation or out-of-fold
 	Rows           int           `json:"rows"`
 	ChoseStrengths bool          `json:"chose_strengths"`
 	Verdict        judge.Verdict `json:"verdict"`
-	// Change is the relative change of the first figure from the baseline to the model, on these rows or held-out ones.
+	// Change is the relative change of the first figure from the baseline to the model.
 	Change   estimateJSON `json:"change"`
-	HeldOut  bool         `json:"held_out"`
 	Culprits []string     `json:"culprits"`
 
 	Figures []figureJSON `json:"figures"`
@@ -88,7 +87,7 @@ func (f *finding) sentences() []string {
 func (f *finding) unseenJSON() unseenJSON {
 	j := f.judged
 	u := unseenJSON{On: j.On, Rows: j.Rows, ChoseStrengths: j.ChoseStrengths, Verdict: j.Verdict,
-		Change: estimated(j.Change), HeldOut: j.Held, Culprits: []string{}, Figures: []figureJSON{}, Recall: []recallJSON{}}
+		Change: estimated(j.Change), Culprits: []string{}, Figures: []figureJSON{}, Recall: []recallJSON{}}
 	for _, i := range j.Culprits {
 		u.Culprits = append(u.Culprits, f.rowName(i))
 	}

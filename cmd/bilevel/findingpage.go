@@ -23,6 +23,7 @@ const (
 	mostMatrix   = 20 // classes of a matrix
 	shownPairs   = 12 // of classes that are confused
 	shownPoints  = 4000
+	mostRoomy    = 12 // dots that have two lines each
 )
 
 // page is the report.
@@ -77,7 +78,8 @@ func (f *finding) good() *report.Section {
 		{base + ", one strength", fmt.Sprintf("the baseline: the best of %d", len(f.Grid)), loss.Baseline, report.Reference},
 		{model, f.kind(), loss.Model, report.Main},
 	} {
-		d := report.Dot{Name: r.name, Small: r.small, Value: r.e.Value, Low: r.e.Low, High: r.e.High, Kind: r.kind}
+		d := report.Dot{Name: r.name, Small: r.small, Value: r.e.Value, Low: r.e.Low, High: r.e.High, Kind: r.kind,
+			Strong: r.kind == report.Main}
 		d.Text, d.Interval = text(loss, r.e)
 		if r.kind == report.Main && j.Verdict == judge.Worse {
 			d.Kind = report.Look
@@ -95,7 +97,7 @@ func (f *finding) good() *report.Section {
 	}
 	for i := range j.Figures {
 		fig := &j.Figures[i]
-		if i == 0 || math.IsNaN(fig.Model.Value) || fig.Key == "balanced_accuracy" && !f.imbalanced() && len(f.classes()) == 2 {
+		if i == 0 || math.IsNaN(fig.Model.Value) || fig.Key == "balanced_accuracy" && !f.imbalanced() {
 			continue
 		}
 		a, _ := text(fig, fig.Trivial)
@@ -114,6 +116,9 @@ func (f *finding) good() *report.Section {
 	case "out-of-fold":
 		note = fmt.Sprintf("Every row was predicted by a model that was fitted without it: %d folds. ",
 			f.Model.Obtained.Folds) + note
+	case "held-out":
+		note = "The models were learned without these rows, which decided on the kind of strengths alone; the one that is " +
+			"kept was learned with them. " + note
 	case "test":
 		note = "The test rows were used for nothing but these figures. " + note
 	}
@@ -161,6 +166,9 @@ func step(e effects.Effect) string { return e.From + " → " + e.To }
 // matter says which columns matter and in which direction.
 func (f *finding) matter() *report.Section {
 	e := f.effects
+	if f.pictures() && f.classes() != nil && len(f.classes()) <= mostMatrix {
+		return f.pixels()
+	}
 	if len(e.Columns) == 0 {
 		return &report.Section{Title: "Which columns matter", Text: []string{"None: all coefficients are zero."}}
 	}
@@ -191,6 +199,7 @@ func (f *finding) matter() *report.Section {
 		r.Text, r.Interval = f.effectText(c)
 		d.Rows = append(d.Rows, r)
 	}
+	d.Tight = len(d.Rows) > mostRoomy
 	var notes []string
 	if n := e.Total - len(d.Rows) - len(e.Dead); n > 0 {
 		notes = append(notes, fmt.Sprintf("The strongest %d of %s; model.json has all coefficients.", len(d.Rows),
@@ -235,6 +244,27 @@ func (f *finding) matter() *report.Section {
 		}
 		s.Parts = append(s.Parts, d)
 	}
+	return s
+}
+
+// pixels shows which pixels speak for a class.
+func (f *finding) pixels() *report.Section {
+	side := pictureSide(f.data.Train)
+	s := &report.Section{Title: "Which pixels matter", Text: []string{"White pixels speak for a class, black ones against " +
+		"it; grey ones say nothing."}}
+	var cards report.Cards
+	for _, c := range f.Model.Coefficients {
+		largest := 0.0
+		for _, w := range c.Weights {
+			largest = max(largest, math.Abs(w))
+		}
+		data, err := shades(c.Weights, -largest, largest, side)
+		if err != nil {
+			return nil
+		}
+		cards = append(cards, report.Card{Picture: data, Alt: "coefficients of " + said(c.Class), To: report.Name(c.Class)})
+	}
+	s.Parts = []report.Part{cards}
 	return s
 }
 
@@ -316,7 +346,8 @@ func (f *finding) strengths() *report.Dots {
 	if !log {
 		base = f.BaselineX
 	}
-	d := &report.Dots{Title: "Learned strengths", Hint: "the smaller, the freer a coefficient", Tight: true, Log: all[0].Value > 0}
+	d := &report.Dots{Title: "Learned strengths", Hint: "the smaller, the freer a coefficient", Tight: true,
+		Log: all[0].Value > 0}
 	d.Rows = append(d.Rows, report.Dot{Name: "the baseline’s", Value: base, Low: math.NaN(), High: math.NaN(),
 		Text: numbers.Digits(base, 2), Kind: report.Reference})
 	const each = shownColumns / 2
@@ -386,15 +417,16 @@ func (f *finding) offValues(s *report.Section) {
 		Say: fmt.Sprintf("A cloud of %s points around the diagonal, from %s to %s.", numbers.Count(n), numbers.Digits(lo, 2),
 			numbers.Digits(hi, 2)),
 		X: report.Axis{Name: "predicted " + name}, Y: report.Axis{Name: name},
-		Marks: []report.Mark{{Shape: report.Line, Kind: report.Reference, Points: []report.Point{{X: lo, Y: lo}, {X: hi, Y: hi}}},
+		Marks: []report.Mark{
+			{Shape: report.Line, Kind: report.Reference, Points: []report.Point{{X: lo, Y: lo}, {X: hi, Y: hi}}},
 			{Points: cloud}, {Kind: report.Look, Points: far}}}
 	side := report.Side{scatter}
 	if n >= 50 {
 		chart, grows := f.errors(size)
 		side = append(side, chart)
 		if grows && slices.Min(u.Y) > 0 {
-			s.Parts = append(s.Parts, side, report.Paragraph(fmt.Sprintf("The error grows with the %s: a model of the logarithm "+
-				"of the %s may do better.", name, name)))
+			s.Parts = append(s.Parts, side, report.Paragraph(fmt.Sprintf("The error grows with the %s: a model of the "+
+				"logarithm of the %s may do better.", name, name)))
 			return
 		}
 	}
@@ -429,9 +461,9 @@ func (f *finding) errors(size []float64) (*report.Chart, bool) {
 	if grows {
 		say = "The error grows with the prediction."
 	}
-	return &report.Chart{Title: "Size of the error", Hint: "by tenth of the prediction: half of the rows are below the dot, " +
-		"nine in ten below the end of the line", Say: say, Height: 14, X: report.Axis{Name: "predicted " + f.predicted()},
-		Y: report.Axis{Name: "off by", Zero: true},
+	return &report.Chart{Title: "Size of the error", Hint: "by tenth of the prediction: half of the rows are below the " +
+		"dot, nine in ten below the end of the line", Say: say, Height: 14,
+		X: report.Axis{Name: "predicted " + f.predicted()}, Y: report.Axis{Name: "off by", Zero: true},
 		Marks: []report.Mark{{Shape: report.Intervals, Kind: report.Main, Points: most},
 			{Kind: report.Main, Points: append(half, report.Point{X: half[0].X, Y: math.NaN()})}}}, grows
 }
@@ -544,8 +576,8 @@ func (f *finding) calibration() *report.Chart {
 		dots = append(dots, report.Point{X: c.Predicted, Y: c.Observed.Value})
 		lines = append(lines, report.Point{X: c.Predicted, Y: c.Observed.Low, Y2: c.Observed.High})
 	}
-	return &report.Chart{Title: "Is 70% really 70%?", Hint: fmt.Sprintf("share of %s in %d groups of rows by probability", of,
-		len(g)), Say: f.calibrated(), X: report.Axis{Name: "predicted probability", Percent: true, High: 1},
+	return &report.Chart{Title: "Is 70% really 70%?", Hint: fmt.Sprintf("share of %s in %d groups of rows by probability",
+		of, len(g)), Say: f.calibrated(), X: report.Axis{Name: "predicted probability", Percent: true, High: 1},
 		Y: report.Axis{Percent: true, High: 1}, Marks: []report.Mark{
 			{Shape: report.Line, Kind: report.Reference, Points: []report.Point{{}, {X: 1, Y: 1}}},
 			{Shape: report.Intervals, Kind: report.Main, Points: lines}, {Kind: report.Main, Points: dots}}}
@@ -564,7 +596,8 @@ func (f *finding) roc() *report.Chart {
 		return out
 	}
 	auc := f.judged.Figure("auc")
-	labels := []report.Label{{Text: "this model, area " + numbers.Fixed(auc.Model.Value, 2), Kind: report.Main, X: .98, Y: .24}}
+	labels := []report.Label{{Text: "this model, area " + numbers.Fixed(auc.Model.Value, 2), Kind: report.Main, X: .98,
+		Y: .24}}
 	marks := []report.Mark{{Shape: report.Line, Kind: report.Main, Points: points(r.Model)}}
 	if f.judged.Verdict != judge.Same {
 		labels = append(labels, report.Label{Text: "baseline (dashed), " + numbers.Fixed(auc.Baseline.Value, 2),
@@ -633,8 +666,8 @@ func (f *finding) look() *report.Section {
 		head = append(head, report.Column{Name: f.predicted(), Number: true}, report.Column{Name: "predicted", Number: true},
 			report.Column{Name: "off by", Number: true, Strong: true})
 	} else {
-		s.Text = []string{fmt.Sprintf("The %d rows whose given label the model finds least likely. Are they labelled rightly?",
-			len(rows))}
+		s.Text = []string{fmt.Sprintf("The %d rows whose given label the model finds least likely. Are they labelled "+
+			"rightly?", len(rows))}
 		head = append(head, report.Column{Name: "given"}, report.Column{Name: "predicted"},
 			report.Column{Name: "given is likely", Number: true, Strong: true})
 	}
@@ -646,8 +679,8 @@ func (f *finding) look() *report.Section {
 			if err != nil {
 				continue
 			}
-			cards = append(cards, report.Card{Picture: data, From: report.Name(f.classes()[int(u.Y[i])]),
-				To:    report.Name(f.classes()[int(u.Model.Predicted[i])]),
+			cards = append(cards, report.Card{Picture: data, Alt: "row " + f.rowName(i),
+				From: report.Name(f.classes()[int(u.Y[i])]), To: report.Name(f.classes()[int(u.Model.Predicted[i])]),
 				Small: []string{f.likely(i), "row " + f.rowName(i) + of}})
 		}
 		s.Parts = []report.Part{cards}
@@ -792,7 +825,8 @@ func (f *finding) obtained() report.Section {
 		{Name: "optimiser", Value: fmt.Sprintf("%s, %s from %s, %s terms: %s", ob.Method, numbers.Of(int(f.Steps), "step"),
 			ob.Start, numbers.Digits(float64(f.SamplesVisited), 3), f.Reason)},
 	}
-	return report.Section{Title: "How it was obtained", Hint: "rows, strengths, optimiser, files", Parts: []report.Part{facts}}
+	return report.Section{Title: "How it was obtained", Hint: "rows, strengths, optimiser, files",
+		Parts: []report.Part{facts}}
 }
 
 // measuredModel is the model in words.

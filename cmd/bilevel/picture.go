@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/png"
 	"math"
+	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/rows"
@@ -26,10 +27,11 @@ func pictureSide(s *dataset.Set) int {
 
 // picture is a row as a grey picture, a PNG in base64. Its largest value is white.
 func picture(row []float64, side int) (string, error) {
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, v := range row {
-		lo, hi = min(lo, v), max(hi, v)
-	}
+	return shades(row, slices.Min(row), slices.Max(row), side)
+}
+
+// shades is a picture of values from lo, black, to hi, white.
+func shades(row []float64, lo, hi float64, side int) (string, error) {
 	img := image.NewGray(image.Rect(0, 0, side, side))
 	for j, v := range row {
 		if hi > lo {

@@ -68,6 +68,7 @@ func (f *finding) table() [][]string {
 	heads := map[string]string{"mae": "average error", "r2": "explained", "accuracy": "right",
 		"balanced_accuracy": "classes alike", "log_loss": "log loss"}
 	on := map[string]string{"test": fmt.Sprintf("On the %s test rows", numbers.Count(j.Rows)),
+		"held-out":    fmt.Sprintf("On %s held-out rows", numbers.Count(j.Rows)),
 		"out-of-fold": "On unseen rows", "validation": fmt.Sprintf("On the %s validation rows", numbers.Count(j.Rows))}[j.On]
 	out := [][]string{{on}, {"  " + trivial}, {"  " + base}, {"  " + model}}
 	column := func(head string, cells ...string) {
@@ -85,7 +86,7 @@ func (f *finding) table() [][]string {
 		}
 		column(heads[k], cells...)
 		if k == "accuracy" && f.imbalanced() && len(f.classes()) == 2 {
-			r := f.rarest()
+			r := f.judged.Rarest()
 			column(said(r.Class)+" found", numbers.Percent(r.Trivial, 1), numbers.Percent(r.Baseline, 1),
 				numbers.Percent(r.Model.Value, 1))
 		}

@@ -162,9 +162,10 @@ func TestSteps(t *testing.T) {
 			Filling: &dataset.Filling{Level: "no", Indicator: true}}, {Name: "dead", Kind: dataset.Numeric}}
 	s := set(y, columns, make3(func(i int) float64 { return float64(i) / 100 }), make3(func(i int) float64 {
 		return map[bool]float64{true: float64(i)}[i >= 90]
-	}), make3(func(int) float64 { return 7 }), make3(func(i int) float64 { return 1 - yes[i] }), yes, make3(func(i int) float64 {
-		return map[bool]float64{true: 1}[i < 9]
-	}), y)
+	}), make3(func(int) float64 { return 7 }), make3(func(i int) float64 { return 1 - yes[i] }), yes,
+		make3(func(i int) float64 {
+			return map[bool]float64{true: 1}[i < 9]
+		}), y)
 	r := result(tune.Ridge, nil, nil, tune.Coefficients{Weights: []float64{10, 1, 5, 0, 30, 2, 0}})
 	e := Of(r, s)
 	var got []string
@@ -172,7 +173,8 @@ func TestSteps(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s → %s %.4g", c.Column, c.From, c.To, c.Value))
 	}
 	want := []string{"rare 0 → 95 95", "garage no → yes 30", "size 0.24 → 0.75 5.1", "garage missing no → yes 2"}
-	if !slices.Equal(got, want) || !slices.Equal(e.Dead, []string{"constant", "dead"}) || e.Total != 6 || len(e.Levels) != 0 {
+	if !slices.Equal(got, want) || !slices.Equal(e.Dead, []string{"constant", "dead"}) || e.Total != 6 ||
+		len(e.Levels) != 0 {
 		t.Errorf("%q, without effect %q of %d", got, e.Dead, e.Total)
 	}
 }

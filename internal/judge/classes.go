@@ -20,6 +20,17 @@ type Recall struct {
 	Found, Mistaken int // rows that the model takes for the class: of it, and of others
 }
 
+// Rarest is the recall of the smallest class that has rows.
+func (j *Judgement) Rarest() *Recall {
+	at := 0
+	for c, r := range j.Recalls {
+		if r.Rows > 0 && (j.Recalls[at].Rows == 0 || r.Rows < j.Recalls[at].Rows) {
+			at = c
+		}
+	}
+	return &j.Recalls[at]
+}
+
 // Group is some rows of like probability: of the second of two classes, or of more, of the one that is predicted.
 type Group struct {
 	Rows      int
@@ -70,10 +81,12 @@ func (j *Judgement) byClass(u *tune.Unseen, classes []string) {
 		n := counts[c]
 		r := Recall{Class: classes[c], Rows: int(n), Trivial: trivial[c] / n, Baseline: base[c] / n,
 			Found: int(model[c]), Mistaken: said[c] - int(model[c])}
-		r.Model.Value = model[c] / n
+		r.Model.Value = model[c] / n // NaN without rows
 		r.Model.Low, r.Model.High = Wilson(model[c], n)
 		j.Recalls[c] = r
-		j.Smallest = min(j.Smallest, n/float64(len(u.Y)))
+		if n > 0 {
+			j.Smallest = min(j.Smallest, n/float64(len(u.Y)))
+		}
 	}
 	j.Calibration = calibration(u, k)
 	if k == 2 && counts[0] > 0 && counts[1] > 0 {

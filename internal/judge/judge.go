@@ -50,6 +50,7 @@ const (
 	TooFewRows     Verdict = "too few rows"     // it is wider than the loss of the baseline itself
 	AsGood         Verdict = "as good"          // it lies within a margin that nobody minds
 	Same           Verdict = "the baseline"     // the model is the baseline
+	Untold         Verdict = "not judged"       // several strengths were chosen on these very rows
 )
 
 // Changes of the loss that nobody minds: of log losses, and of typical errors.
@@ -63,14 +64,12 @@ const Manyfold = 2
 
 // Judgement is how good a model is.
 type Judgement struct {
-	On             string // the rows: "test", "validation" or "out-of-fold"
+	On             string // the rows: "test", "held-out", "validation" or "out-of-fold"
 	ChoseStrengths bool   // losses on these rows are rather too small
 	Rows           int
 	Figures        []Figure
 	// Change is the relative change of the loss from the baseline to the model: −0.12 is 12% less.
-	Change Estimate
-	// Held says that Change is not of these rows, which chose the strengths, but of held-out ones.
-	Held    bool
+	Change  Estimate
 	Verdict Verdict
 	// Culprits are the places, in Unseen, of the few rows without which the loss would not have grown; nil where it is not
 	// worse, or where there are no such few.
@@ -226,12 +225,6 @@ func (j *Judgement) compare(u *tune.Unseen, values bool) {
 	if j.Verdict == Worse {
 		j.Culprits = culprits(u)
 	}
-}
-
-// Hold replaces the change by one on held-out rows, where the rows at hand chose the strengths.
-func (j *Judgement) Hold(change, low, high float64) {
-	j.Change, j.Held = Estimate{change, low, high}, true
-	j.judge()
 }
 
 // judge finds the verdict on the change.

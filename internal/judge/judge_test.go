@@ -61,7 +61,8 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// The influence of a row is the derivative of the figure by the row's weight: as rows are repeated, the figure moves by it.
+// The influence of a row is the derivative of the figure by the row's weight: as rows are repeated, the figure moves by
+// it.
 func TestInfluences(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const n = 400
@@ -131,7 +132,8 @@ func TestCoverage(t *testing.T) {
 			e := r.NormFloat64()
 			a[i], b[i] = v[i]+e, v[i]+.9*e+.3*r.NormFloat64()
 		}
-		u := &tune.Unseen{On: "test", Y: v, Trivial: values(v, make([]float64, n)), Baseline: values(v, a), Model: values(v, b)}
+		u := &tune.Unseen{On: "test", Y: v, Trivial: values(v, make([]float64, n)), Baseline: values(v, a),
+			Model: values(v, b)}
 		j := Of(u, nil)
 		truth := math.Sqrt(.81 + .09)
 		if e := j.Loss().Model; e.Low < truth && truth < e.High {
@@ -182,19 +184,16 @@ func TestVerdicts(t *testing.T) {
 		{"one row off", with(func(i int, v float64) float64 { return v + map[bool]float64{true: 15}[i == 42] }), TooFewRows,
 			nil},
 	} {
-		j := Of(&tune.Unseen{On: "test", Y: y, Trivial: values(y, zero), Baseline: values(y, base), Model: values(y, c.model)},
-			nil)
+		j := Of(&tune.Unseen{On: "test", Y: y, Trivial: values(y, zero), Baseline: values(y, base),
+			Model: values(y, c.model)}, nil)
 		if j.Verdict != c.want || !slices.Equal(j.Culprits, c.culprits) {
 			t.Errorf("%s: %s, rows %v, change %+v", c.name, j.Verdict, j.Culprits, j.Change)
 		}
 	}
-	j := &Judgement{}
-	if j.Hold(-.2, -.3, -.1); j.Verdict != MoreThanChance || !j.Held {
-		t.Errorf("%+v", j)
-	}
 }
 
-// The loss of a class model that is sure and wrong in one row grows manyfold: that is never chance, and the row is named.
+// The loss of a class model that is sure and wrong in one row grows manyfold: that is never chance, and the row is
+// named.
 func TestManyfold(t *testing.T) {
 	n := 60
 	y, odds := make([]float64, n), make([]float64, n)

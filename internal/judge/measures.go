@@ -110,8 +110,8 @@ func balanced(y []float64, s tune.Judged, counts []float64) influenced {
 	return i
 }
 
-// f1 is the mean over the classes of 2TP/(P + T), with P rows that were predicted to be of the class, T that are, and TP
-// that are both.
+// f1 is the mean over the classes of 2TP/(P + T), with P rows that were predicted to be of the class, T that are, and
+// TP that are both.
 func f1(y []float64, s tune.Judged, counts []float64) influenced {
 	both, said := make([]float64, len(counts)), make([]float64, len(counts))
 	for i, c := range y {

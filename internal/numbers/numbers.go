@@ -25,9 +25,16 @@ func Of(n int, singular string) string {
 	return Count(n) + " " + singular + "s"
 }
 
-// Value is v as it stands in a file: 0.35, 1,200, and 3 × 10⁻⁹ where zeros would hide it.
+// mostDigits is how many digits of a number are shown that is not whole.
+const mostDigits = 6
+
+// Value is v as it stands in a file: 0.35, 1,200, and 3 × 10⁻⁹ where zeros would hide it. Of more than six digits after
+// which it is not whole four are left.
 func Value(v float64) string {
-	if a := math.Abs(v); v != 0 && (a < 1e-6 || a >= 1e15) && !math.IsInf(v, 0) {
+	if s := strconv.FormatFloat(math.Abs(v), 'e', -1, 64); v != math.Trunc(v) && strings.Index(s, "e") > mostDigits+1 {
+		return Digits(v, 4)
+	}
+	if a := math.Abs(v); v != 0 && (a < 1e-4 || a >= 1e15) && !math.IsInf(v, 0) {
 		return power(v, -1)
 	}
 	return decimal(v, -1)
@@ -38,7 +45,7 @@ func Digits(v float64, n int) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v) || math.IsInf(v, 0) || v == 0:
 		return decimal(v, 0)
-	case a < 1e-6 || a >= 1e15:
+	case a < 1e-4 || a >= 1e15:
 		return power(v, n-1)
 	}
 	place := placeOf(v) - n + 1
@@ -54,7 +61,7 @@ func Estimate(v, lo, hi float64) (value, from, to string) {
 		return Digits(v, 3), Digits(lo, 3), Digits(hi, 3)
 	}
 	place := placeOf(half)
-	if place < -6 || placeOf(math.Max(math.Abs(lo), math.Abs(hi))) >= 15 {
+	if place < -5 || placeOf(math.Max(math.Abs(lo), math.Abs(hi))) >= 15 {
 		return Digits(v, 3), Digits(lo, 3), Digits(hi, 3)
 	}
 	return words(round(v, place), place), words(round(lo, place), place), words(round(hi, place), place)

@@ -29,6 +29,7 @@ type Dot struct {
 	Value, Low, High float64
 	Text, Interval   string
 	Kind             Kind
+	Strong           bool // the result among what it is compared with
 }
 
 // Kind is what a mark is: it has its colour, and something else that tells it.
@@ -54,7 +55,8 @@ type Chart struct {
 	Note        string
 }
 
-// Axis is that of a chart. It begins at the smallest value and ends at the largest, or at Low and High where they differ.
+// Axis is that of a chart. It begins at the smallest value and ends at the largest, or at Low and High where they
+// differ.
 type Axis struct {
 	Name      string
 	Percent   bool
@@ -132,7 +134,7 @@ func (d *Dots) View() dotsView {
 	s.pad(.03, d.Zero && lo == 0, d.Zero && hi == 0)
 	for _, r := range d.Rows {
 		row := dotView{Name: name(r.Name), Small: numbers.Plain(r.Small), Text: r.Text, Interval: r.Interval,
-			Kind: r.Kind, Strong: r.Kind != Reference && d.hasReference()}
+			Kind: r.Kind, Strong: r.Strong}
 		if d.Zero && s.lo < 0 {
 			row.Zero = place(s.at(0))
 		}
@@ -149,11 +151,6 @@ func (d *Dots) View() dotsView {
 		v.Ticks = append(v.Ticks, tickView{At: place(s.at(t)), Text: s.label(t, d.Percent, d.Points), Side: side(s.at(t))})
 	}
 	return v
-}
-
-// hasReference says whether some rows are only compared with.
-func (d *Dots) hasReference() bool {
-	return slices.ContainsFunc(d.Rows, func(r Dot) bool { return r.Kind == Reference })
 }
 
 // side is where the label of a tick at a share of the axis is: at an end it must not leave the page.

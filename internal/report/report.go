@@ -59,11 +59,11 @@ type Side []Part
 // Cards are things to handle one by one.
 type Cards []Card
 
-// Card is a row whose label may be wrong.
+// Card is a row whose label may be wrong, or a picture with a name.
 type Card struct {
-	Picture  string // a PNG in base64
-	From, To string
-	Small    []string
+	Picture, Alt string // a PNG in base64, and what one sees
+	From, To     string // a label, struck out, and another one; From may be empty
+	Small        []string
 }
 
 // Table is a table; cells of a column with numbers stand right.

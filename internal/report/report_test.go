@@ -13,7 +13,8 @@ import (
 
 var nan = math.NaN()
 
-// render writes p and checks what holds for every page: well-formed, in one piece, and without a number that went wrong.
+// render writes p and checks what holds for every page: well-formed, in one piece, and without a number that went
+// wrong.
 func render(t *testing.T, p Page) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -116,7 +117,7 @@ func TestNamesCannotEscape(t *testing.T) {
 // Places of dots and intervals are those of their values on the common axis.
 func TestDots(t *testing.T) {
 	inf := math.Inf(1)
-	v := (&Dots{Zero: true, Rows: []Dot{{Name: "a", Value: 50, Low: 0, High: 100, Kind: Main},
+	v := (&Dots{Zero: true, Rows: []Dot{{Name: "a", Value: 50, Low: 0, High: 100, Strong: true},
 		{Name: "b", Value: 25, Low: nan, High: nan, Kind: Reference}, {Name: "c", Value: nan, Low: -inf, High: inf}}}).View()
 	a, b, c := v.Rows[0], v.Rows[1], v.Rows[2]
 	if a.From != "0" || a.Width != "97.09" || a.At != "48.54" || b.At != "24.27" || b.Line || c.At != "" || c.Line ||
@@ -126,8 +127,8 @@ func TestDots(t *testing.T) {
 	if n := len(v.Ticks); n < 3 || v.Ticks[0] != (tickView{"0", "0", "left"}) || v.Ticks[n-1].Text != "100" {
 		t.Errorf("%+v", v.Ticks)
 	}
-	both := (&Dots{Zero: true, Points: true, Rows: []Dot{{Value: -.2, Low: -.3, High: -.1}, {Value: .2, Low: .1, High: .3}}}).
-		View()
+	both := (&Dots{Zero: true, Points: true, Rows: []Dot{{Value: -.2, Low: -.3, High: -.1}, {Value: .2, Low: .1,
+		High: .3}}}).View()
 	if both.Rows[0].Zero != "50" || both.Ticks[0].Text != "−20" || both.Ticks[len(both.Ticks)-1].Text != "+20" {
 		t.Errorf("%+v", both)
 	}

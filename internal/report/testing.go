@@ -78,9 +78,9 @@ func Example() Page {
 		Sections: []Section{
 			{Title: "How good it is", Lead: "Off by " + Bold("11,300") + " on average.", Parts: []Part{
 				&Dots{Title: "Typical error", Hint: "lower is better", Zero: true, Rows: []Dot{
-					{"always the mean", "the trivial model", 26700, 24600, 29100, "26,700", "24,600 to 29,100", Reference},
-					{"this model", long, 15800, 14400, 17300, "15,800", "14,400 to 17,300", Main},
-					{"another", "", 19000, 18000, 20000, "19,000", "", Look}}},
+					{"always the mean", "the trivial model", 26700, 24600, 29100, "26,700", "24,600 to 29,100", Reference, false},
+					{"this model", long, 15800, 14400, 17300, "15,800", "14,400 to 17,300", Main, true},
+					{"another", "", 19000, 18000, 20000, "19,000", "", Look, false}}},
 				&Table{Narrow: true, Columns: []Column{{Name: "on unseen rows"}, {Name: "ridge", Number: true},
 					{Name: "this model", Number: true, Strong: true}, {Name: "95% interval", Number: true, Minor: true}},
 					Rows: [][]string{{"average error (MAE)", "11,400", "11,300", "10,400 to 12,200"}}},
@@ -94,10 +94,10 @@ func Example() Page {
 				&Matrix{Title: "Predicted against given", Given: "given", Classes: []string{"no", "yes"},
 					Counts: [][]int{{352, 119}, {165, 236}}}}},
 			{Title: "Rows to look at", Parts: []Part{
-				&Table{Columns: []Column{{Name: "row", Number: true}, {Name: "price", Number: true}, {Name: "predicted", Number: true},
-					{Name: "off by", Number: true, Strong: true}, {Name: "what it is", Long: true}},
+				&Table{Columns: []Column{{Name: "row", Number: true}, {Name: "price", Number: true},
+					{Name: "predicted", Number: true}, {Name: "off by", Number: true, Strong: true}, {Name: "what it is", Long: true}},
 					Rows: [][]string{{"378", "190,000", "116,700", "+73,300", "bathrms 2 · " + long}}},
-				Cards{{Picture: png, From: "5", To: "2", Small: []string{"97% likely", "row 1,014"}}}}},
+				Cards{{Picture: png, Alt: "a pixel", From: "5", To: "2", Small: []string{"97% likely", "row 1,014"}}}}},
 			{Title: "What to do now", Text: []string{"The model lies beside this page."},
 				Parts: []Part{Command("bilevel predict --model m.json new.csv")}},
 		},

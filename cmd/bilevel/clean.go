@@ -179,7 +179,7 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if err := f.writeAll(d); err != nil {
 		return err
 	}
-	bar.notes(d.notes)
+	f.note(c, d.notes)
 	return f.say(c.OutOrStdout(), d.json(), d.summary, r.Interrupted)
 }
 

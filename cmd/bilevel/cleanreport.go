@@ -266,7 +266,7 @@ func (d *cleaned) writeReport(w io.Writer) error {
 	}
 	if t := d.table(shownSuspects); t != nil && pictureSide(d.train) > 0 {
 		p.Details = append(p.Details, report.Section{Title: "The same as a table",
-			Hint: fmt.Sprintf("the first %d rows", len(t.Rows)), Parts: []report.Part{t}})
+			Hint: fmt.Sprintf("the first %d rows", len(t.Rows)), Repeats: true, Parts: []report.Part{t}})
 	}
 	p.Details = append(p.Details, d.obtained())
 	return report.Write(w, p)
@@ -449,15 +449,12 @@ func (d *cleaned) against(i int) string {
 // columnNames are the columns that features are of.
 func columnNames(s *dataset.Schema) []string {
 	var out []string
-	for _, c := range s.Columns {
-		n := 1
-		if c.Kind == dataset.Categorical {
-			n = len(c.Levels)
-		}
-		if c.Filling != nil && c.Filling.Indicator {
+	for k, span := range s.Spans() {
+		n := span.N
+		if span.Indicator {
 			n++
 		}
-		out = append(out, slices.Repeat([]string{c.Name}, n)...)
+		out = append(out, slices.Repeat([]string{s.Columns[k].Name}, n)...)
 	}
 	return out
 }

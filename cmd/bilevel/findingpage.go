@@ -166,8 +166,11 @@ func step(e effects.Effect) string { return e.From + " → " + e.To }
 // matter says which columns matter and in which direction.
 func (f *finding) matter() *report.Section {
 	e := f.effects
-	if f.pictures() && f.classes() != nil && len(f.classes()) <= mostMatrix {
+	switch {
+	case f.pictures() && f.classes() != nil && len(f.classes()) <= mostMatrix:
 		return f.pixels()
+	case f.speaks():
+		return f.speaking()
 	}
 	if len(e.Columns) == 0 {
 		return &report.Section{Title: "Which columns matter", Text: []string{"None: all coefficients are zero."}}
@@ -244,6 +247,27 @@ func (f *finding) matter() *report.Section {
 		}
 		s.Parts = append(s.Parts, d)
 	}
+	return s
+}
+
+// speaks says whether columns are words that speak for one of several classes.
+func (f *finding) speaks() bool {
+	return f.Model.Schema != nil && f.Model.Schema.Text != nil && len(f.Model.Coefficients) > 2
+}
+
+// speaking says which words speak for which class.
+func (f *finding) speaking() *report.Section {
+	s := &report.Section{Title: "Which words matter", Text: []string{"The words that speak most for each class, by " +
+		"coefficient and frequency."}}
+	t := &report.Table{Columns: []report.Column{{Name: "class"}, {Name: "words", Long: true}}}
+	for _, c := range effects.Speaking(f.Model, f.data.Train) {
+		var words []string
+		for _, w := range c.Features {
+			words = append(words, report.Name(w))
+		}
+		t.Rows = append(t.Rows, []string{report.Name(c.Class), strings.Join(words, " · ")})
+	}
+	s.Parts = []report.Part{t}
 	return s
 }
 
@@ -763,26 +787,46 @@ func (f *finding) coefficients() []report.Section {
 		}
 		t.Columns = append(t.Columns, report.Column{Name: name, Number: true})
 	}
-	constant := []string{"constant"}
-	for _, c := range m.Coefficients {
-		v := c.Intercept
+	constants := make([]float64, len(m.Coefficients))
+	for k, c := range m.Coefficients {
+		constants[k] = c.Intercept
 		if m.Scaler != nil {
 			for j, w := range c.Weights {
-				v -= w * m.Scaler.Mean[j] / m.Scaler.Scale[j]
+				constants[k] -= w * m.Scaler.Mean[j] / m.Scaler.Scale[j]
 			}
 		}
-		constant = append(constant, numbers.Digits(v, 3))
 	}
+	per := func(c tune.Coefficients, j int) float64 {
+		if m.Scaler != nil {
+			return c.Weights[j] / m.Scaler.Scale[j]
+		}
+		return c.Weights[j]
+	}
+	second := secondOfTwo(m.Schema)
 	for j := range m.Dim() {
-		line := []string{report.Name(strings.Replace(f.data.Train.FeatureName(j), "=", ": ", 1))}
+		if j+1 < m.Dim() && second[j+1] != "" {
+			for k, c := range m.Coefficients { // with the first of two levels the constant is what it is there
+				constants[k] += per(c, j)
+			}
+			continue
+		}
+		name := second[j]
+		if name == "" {
+			name = strings.Replace(f.data.Train.FeatureName(j), "=", ": ", 1)
+		}
+		line := []string{report.Name(name)}
 		for _, c := range m.Coefficients {
-			w := c.Weights[j]
-			if m.Scaler != nil {
-				w /= m.Scaler.Scale[j]
+			w := per(c, j)
+			if second[j] != "" {
+				w -= per(c, j-1)
 			}
 			line = append(line, numbers.Digits(w, 3))
 		}
 		t.Rows = append(t.Rows, line)
+	}
+	constant := []string{"constant"}
+	for _, v := range constants {
+		constant = append(constant, numbers.Digits(v, 3))
 	}
 	if m.HasIntercept || m.Scaler != nil {
 		t.Rows = append(t.Rows, constant)
@@ -794,9 +838,27 @@ func (f *finding) coefficients() []report.Section {
 	return []report.Section{{Title: "Coefficients", Hint: hint, Parts: []report.Part{t}}}
 }
 
+// secondOfTwo names the features that are the second level of a column of two, which has one coefficient for people.
+func secondOfTwo(s *dataset.Schema) map[int]string {
+	out := make(map[int]string)
+	if s == nil {
+		return out
+	}
+	for k, span := range s.Spans() {
+		if c := s.Columns[k]; len(c.Levels) == 2 {
+			out[span.First+1] = fmt.Sprintf("%s: %s → %s", c.Name, c.Levels[0], c.Levels[1])
+		}
+	}
+	return out
+}
+
 // obtained says how the result was obtained, the optimiser last.
 func (f *finding) obtained() report.Section {
 	m, ob := f.Model, f.Model.Obtained
+	reason := f.Reason
+	if strings.HasPrefix(reason, "converged") {
+		reason = "converged"
+	}
 	how := fmt.Sprintf("%s training and %s validation rows", numbers.Count(f.NTrain), numbers.Count(f.NVal))
 	if ob.Folds > 0 {
 		how = fmt.Sprintf("%s in %d folds", numbers.Of(f.NTrain, "row"), ob.Folds)
@@ -823,7 +885,7 @@ func (f *finding) obtained() report.Section {
 		{Name: "files", Value: report.Code("model.json") + ", " + report.Code("trace.csv") + ", " +
 			report.Code("report.html")},
 		{Name: "optimiser", Value: fmt.Sprintf("%s, %s from %s, %s terms: %s", ob.Method, numbers.Of(int(f.Steps), "step"),
-			ob.Start, numbers.Digits(float64(f.SamplesVisited), 3), f.Reason)},
+			ob.Start, numbers.Digits(float64(f.SamplesVisited), 3), reason)},
 	}
 	return report.Section{Title: "How it was obtained", Hint: "rows, strengths, optimiser, files",
 		Parts: []report.Part{facts}}
@@ -874,26 +936,20 @@ func cellsOf(s *dataset.Set, i int) (out [][2]string) {
 		}
 		return out
 	}
-	at := 0
-	for _, c := range s.Schema.Columns {
-		first := at
-		text := "none of its levels"
-		if c.Kind == dataset.Categorical {
-			at += len(c.Levels)
-			for k, l := range c.Levels {
-				if row[first+k] == 1 {
-					text = l
-				}
-			}
-		} else {
-			text = numbers.Value(row[at])
-			at++
-		}
-		if c.Filling != nil && c.Filling.Indicator {
-			if row[at] == 1 {
-				text = "missing"
-			}
-			at++
+	for k, span := range s.Schema.Spans() {
+		c, text := s.Schema.Columns[k], ""
+		values := row[span.First : span.First+span.N]
+		switch at := slices.Index(values, 1); {
+		case span.Indicator && row[span.First+span.N] == 1:
+			text = "missing"
+		case c.Kind == dataset.Categorical && at >= 0:
+			text = c.Levels[at]
+		case c.Kind == dataset.Categorical:
+			text = "none of its levels"
+		case span.N == 1:
+			text = numbers.Value(values[0])
+		default: // words
+			continue
 		}
 		out = append(out, [2]string{c.Name, text})
 	}

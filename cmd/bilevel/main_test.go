@@ -40,6 +40,9 @@ func mustCall(t *testing.T, args ...string) outcome {
 	if o.code != exitOK {
 		t.Fatalf("bilevel %s: exit code %d\n%s", strings.Join(args, " "), o.code, o.stderr)
 	}
+	if n := strings.Count(o.stdout, "\n"); strings.Contains(o.stdout, "\nwrote ") && n > mostLines {
+		t.Errorf("bilevel %s: a summary of %d lines\n%s", strings.Join(args, " "), n, o.stdout)
+	}
 	return o
 }
 
@@ -257,7 +260,7 @@ func TestRidgeStory(t *testing.T) {
 	o = mustCall(t, "predict", "--model", "bilevel-out/model.json", "new.csv", "--out", "p.csv")
 	_, tail, _ := strings.Cut(o.stderr, ", RMSE ")
 	var rmse float64
-	if _, err := fmt.Sscanf(strings.ReplaceAll(tail, ",", ""), "%f.", &rmse); err != nil || rmse < 1500 || rmse > 2600 ||
+	if _, err := fmt.Sscanf(strings.ReplaceAll(tail, ",", ""), "%f", &rmse); err != nil || rmse < 1500 || rmse > 2600 ||
 		!strings.HasPrefix(o.stderr, "On 80 rows with labels, the prediction is off by ") {
 		t.Errorf("%v: %s", err, o.stderr)
 	}

@@ -48,13 +48,6 @@ func (p *progress) say(line string) {
 	}
 }
 
-// notes writes what a user should know of how the rows were read.
-func (p *progress) notes(all []string) {
-	for _, n := range all {
-		fmt.Fprintln(p.w, "note:", n)
-	}
-}
-
 func (p *progress) update(u tune.Progress) {
 	status := u.Stage
 	if !math.IsNaN(u.Value) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bilevel-go/bilevel/internal/effects"
 	"github.com/bilevel-go/bilevel/internal/judge"
 	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/report"
@@ -26,7 +27,10 @@ func (f *finding) summary() string {
 	if f.judged.ChoseStrengths {
 		lines = append(lines, report.Bare(f.optimism()))
 	}
-	if len(f.effects.Columns) > 0 && !f.pictures() {
+	switch {
+	case f.speaks():
+		lines = append(lines, f.mostSpoken())
+	case len(f.effects.Columns) > 0 && !f.pictures():
 		lines = append(lines, f.most())
 	}
 	lines = append(lines, f.firstWords(4-len(lines))...)
@@ -120,6 +124,20 @@ func (f *finding) most() string {
 		parts = append(parts, part)
 	}
 	return what + strings.Join(parts, " · ")
+}
+
+// mostSpoken are the most telling words of the first classes, in one line.
+func (f *finding) mostSpoken() string {
+	var parts []string
+	all := effects.Speaking(f.Model, f.data.Train)
+	for _, c := range all[:min(3, len(all))] {
+		var words []string
+		for _, w := range c.Features[:min(3, len(c.Features))] {
+			words = append(words, report.Name(w))
+		}
+		parts = append(parts, said(c.Class)+" "+strings.Join(words, ", "))
+	}
+	return "Most telling words: " + strings.Join(parts, " · ")
 }
 
 // writeTable aligns the first column left, the last one left too, and the others right.

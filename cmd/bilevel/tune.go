@@ -190,7 +190,7 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	if err != nil {
 		return err
 	}
-	bar.notes(found.notes)
+	f.note(c, found.notes)
 	return f.say(c.OutOrStdout(), found.json(files, read), found.summary, r.Interrupted)
 }
 

@@ -110,33 +110,32 @@ func bySize(all []Effect) {
 	slices.SortStableFunc(all, func(a, b Effect) int { return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value)) })
 }
 
-// columns are those of the schema, or the features where it has none.
+// columns are those of the schema, each word of a column of texts for itself, or the features where it has none.
 func columns(m *tune.Model, train *dataset.Set) []column {
 	var out []column
-	if s := train.Schema; s != nil && s.Columns != nil {
-		at := 0
-		for _, c := range s.Columns {
-			if c.Kind == dataset.Categorical {
-				out = append(out, levelled(c, at))
-				at += len(c.Levels)
-			} else {
-				out = append(out, numeric(c.Name, at))
-				at++
-			}
-			if c.Filling != nil && c.Filling.Indicator {
-				out = append(out, column{name: c.Name + " missing", first: at, n: 1, step: func(*values) (move, move) {
-					return move{"no", []float64{0}}, move{"yes", []float64{1}}
-				}})
-				at++
-			}
+	each := func(first, n int) {
+		for j := first; j < first+n; j++ {
+			out = append(out, numeric(train.FeatureName(j), j))
 		}
-		if at == m.Dim() {
-			return out
-		}
-		out = out[:0] // columns of a kind that is not known here
 	}
-	for j := range m.Dim() {
-		out = append(out, numeric(train.FeatureName(j), j))
+	s := train.Schema
+	if s == nil || s.Columns == nil {
+		each(0, m.Dim())
+		return out
+	}
+	for k, span := range s.Spans() {
+		switch c := s.Columns[k]; {
+		case c.Kind == dataset.Categorical:
+			out = append(out, levelled(c, span.First))
+		case span.N == 1:
+			out = append(out, numeric(c.Name, span.First))
+		default:
+			each(span.First, span.N)
+		}
+		if span.Indicator {
+			out = append(out, column{name: s.Columns[k].Name + " missing", first: span.First + span.N, n: 1,
+				step: func(*values) (move, move) { return move{"no", []float64{0}}, move{"yes", []float64{1}} }})
+		}
 	}
 	return out
 }
@@ -273,4 +272,50 @@ func rootMeanSquares(v *values) []float64 {
 		sum[j] = math.Sqrt(sum[j] / float64(max(many, 1)))
 	}
 	return sum
+}
+
+// Spoken are the features that speak most for a class.
+type Spoken struct {
+	Class    string
+	Features []string
+}
+
+// mostSpoken is how many features are named for a class.
+const mostSpoken = 6
+
+// Speaking finds the features that speak most for each class of a model with a score for each: those whose coefficient
+// times their size is furthest above the mean of the classes.
+func Speaking(m *tune.Model, train *dataset.Set) []Spoken {
+	v := &values{x: train.X}
+	v.n, v.d = train.X.Dims()
+	size := slices.Repeat([]float64{1}, v.d)
+	if m.Scaler == nil {
+		size = rootMeanSquares(v)
+	}
+	mean := make([]float64, v.d)
+	for _, c := range m.Coefficients {
+		for j, w := range c.Weights {
+			mean[j] += w / float64(len(m.Coefficients))
+		}
+	}
+	var out []Spoken
+	for _, c := range m.Coefficients {
+		above := func(j int) float64 { return (c.Weights[j] - mean[j]) * size[j] }
+		var best []int
+		for j := range v.d {
+			if above(j) <= 0 || len(best) == mostSpoken && above(j) <= above(best[mostSpoken-1]) {
+				continue
+			}
+			at, _ := slices.BinarySearchFunc(best, j, func(a, b int) int { return cmp.Compare(above(b), above(a)) })
+			if best = slices.Insert(best, at, j); len(best) > mostSpoken {
+				best = best[:mostSpoken]
+			}
+		}
+		s := Spoken{Class: c.Class}
+		for _, j := range best {
+			s.Features = append(s.Features, train.FeatureName(j))
+		}
+		out = append(out, s)
+	}
+	return out
 }

@@ -81,7 +81,7 @@ func TestSlope(t *testing.T) {
 func TestShares(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	n := 3000
-	probabilities := [][]float64{{.5, .3, .2}, {.2, .3, .5}, {.3, .4, .3}}
+	probabilities := [][]float64{{.6, .3, .1}, {.2, .5, .3}, {.4, .4, .2}}
 	for _, k := range []int{2, 3} {
 		y := make([]float64, n)
 		features := [][]float64{make([]float64, n), make([]float64, n), make([]float64, n)}
@@ -135,7 +135,7 @@ func TestShares(t *testing.T) {
 		if math.Abs(got.Value-(to-from)) > 1e-6 || math.Abs(half(got)/math.Sqrt(v0+v1)-1) > .03 || got.From == got.To {
 			t.Errorf("%d classes: %+v ± %v, want %v ± %v", k, got, half(got), to-from, math.Sqrt(v0+v1))
 		}
-		if got.Value < .2 {
+		if want := map[int]string{2: "b", 3: "a"}[k]; got.Class != want || math.Abs(got.Value) < .3 {
 			t.Errorf("%d classes: the widest step is %+v", k, got)
 		}
 		if l := e.Levels[0]; len(l.Effects) != 2 || math.Abs(l.Effects[0].Value) < math.Abs(l.Effects[1].Value) ||
@@ -198,5 +198,18 @@ func TestManyFeatures(t *testing.T) {
 	if first.Column != "f1235" || first.From != "0" || first.To != "0.5" || first.Value < .2 || first.Known() ||
 		first.Class != "b" || second.Column != "f78" || second.Value > -.1 || e.Total != d || len(e.Columns) != 2 {
 		t.Errorf("%+v", e.Columns)
+	}
+}
+
+// The features of a class are those that speak for it and not for all.
+func TestSpeaking(t *testing.T) {
+	s := set([]float64{0, 1, 2}, []dataset.Column{{Name: "common", Kind: dataset.Numeric}, {Name: "cat", Kind: dataset.Numeric},
+		{Name: "rare", Kind: dataset.Numeric}}, []float64{1, 1, 1}, []float64{1, 0, 0}, []float64{.01, 0, 0})
+	m := result(tune.Softmax, []string{"a", "b", "c"}, nil, tune.Coefficients{Class: "a", Weights: []float64{9, 2, 3}},
+		tune.Coefficients{Class: "b", Weights: []float64{9.5, 0, 0}}, tune.Coefficients{Class: "c",
+			Weights: []float64{9, 0, 0}}).Model
+	got := fmt.Sprint(Speaking(m, s))
+	if want := "[{a [cat rare]} {b [common]} {c []}]"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/bilevel-go/bilevel/dataset"
@@ -246,9 +247,9 @@ func (e *evaluation) effect(c column, from, to move, class int) Effect {
 		class = e.k - 1
 		if e.k > 1 {
 			change := e.means(c, to)
-			for k, v := range e.means(c, from) {
-				change[k] -= v
-				if math.Abs(change[k]) > math.Abs(change[class]) {
+			floats.Sub(change, e.means(c, from))
+			for k, v := range change {
+				if math.Abs(v) > math.Abs(change[class]) {
 					class = k
 				}
 			}

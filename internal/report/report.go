@@ -31,6 +31,7 @@ type Section struct {
 	Lead        string // larger than Text
 	Text        []string
 	Parts       []Part
+	Repeats     bool // says again what a figure shows: details that are not printed
 }
 
 // Part is one of the things below.

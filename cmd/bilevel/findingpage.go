@@ -654,12 +654,18 @@ func (f *finding) recalls() *report.Dots {
 // furthest are the unseen rows with the largest losses, and those that made the loss grow.
 func (f *finding) furthest() []int {
 	losses := f.Unseen.Model.Losses
-	order := make([]int, len(losses))
-	for i := range order {
-		order[i] = i
+	var order []int
+	for i, l := range losses {
+		if len(order) == shownRows && l <= losses[order[shownRows-1]] {
+			continue
+		}
+		at := slices.IndexFunc(order, func(j int) bool { return losses[j] < l })
+		if at < 0 {
+			at = len(order)
+		}
+		order = slices.Insert(order, at, i)
+		order = order[:min(shownRows, len(order))]
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(losses[b], losses[a]) })
-	order = order[:min(shownRows, len(order))]
 	for _, i := range f.judged.Culprits {
 		if !slices.Contains(order, i) {
 			order = append(order, i)

@@ -10,7 +10,7 @@
 // with its penalty and of the variance of the rows' gradients; the influence of a row on an effect is its gradient
 // times H⁻¹ times the derivative of the effect, and package judge makes an interval of influences. This is what a
 // bootstrap of the rows would converge to, at the price of one factorisation. It takes the strengths as given. It is
-// left out for more than 300 coefficients.
+// left out for more than 200 coefficients.
 package effects
 
 import (

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	mostCoefficients = 300 // with intervals
-	// errorWork bounds the multiplications of the Hessian: of more rows, some are taken.
-	errorWork = 5e7
+	mostCoefficients = 200 // with intervals
+	// errorWork bounds the multiplications of the Hessian: of more rows, some are taken, but leastErrorRows.
+	errorWork      = 1e7
+	leastErrorRows = 1000
 )
 
 // evaluation knows what the model says about some training rows, and how certain its coefficients are.
@@ -45,7 +46,8 @@ func newEvaluation(r *tune.Result, train *dataset.Set) *evaluation {
 		many := min(e.n, background)
 		buf := make([]float64, e.d)
 		for i := range many {
-			row := e.scaled(e.v.row(i*e.n/many, buf))
+			row := make([]float64, e.d+1)
+			e.scaled(row, e.v.row(i*e.n/many, buf))
 			e.at = append(e.at, row)
 			e.scores = append(e.scores, e.score(row))
 		}
@@ -56,15 +58,15 @@ func newEvaluation(r *tune.Result, train *dataset.Set) *evaluation {
 	return e
 }
 
-// scaled is a row as the model takes it, with a one at its end.
-func (e *evaluation) scaled(row []float64) []float64 {
-	out := append(slices.Clone(row), 1)
+// scaled overwrites dst by a row as the model takes it, with a one at its end.
+func (e *evaluation) scaled(dst, row []float64) {
+	copy(dst, row)
+	dst[e.d] = 1
 	if s := e.m.Scaler; s != nil {
 		for j := range row {
-			out[j] = (out[j] - s.Mean[j]) / s.Scale[j]
+			dst[j] = (dst[j] - s.Mean[j]) / s.Scale[j]
 		}
 	}
-	return out
 }
 
 // scale is by how much a scaled feature changes with the feature.
@@ -120,7 +122,7 @@ func (e *evaluation) errors(r *tune.Result, train *dataset.Set) {
 	if len(e.active) == 0 {
 		return
 	}
-	many := max(min(e.n, int(errorWork/float64(q*q))), min(e.n, 2*q))
+	many := min(e.n, max(int(errorWork/float64(q*q)), leastErrorRows))
 	h := mat.NewSymDense(len(e.active), nil)
 	e.gradients = mat.NewDense(many, len(e.active), nil)
 	buf, prob := make([]float64, e.d), make([]float64, e.k)
@@ -130,10 +132,14 @@ func (e *evaluation) errors(r *tune.Result, train *dataset.Set) {
 	for c := range blocks {
 		blocks[c] = mat.NewDense(many, p, nil)
 	}
-	cross := mat.NewDense(many, len(e.active), nil)
+	var cross *mat.Dense
+	if e.k > 1 {
+		cross = mat.NewDense(many, len(e.active), nil)
+	}
+	row := make([]float64, p)
 	for i := range many {
 		at := i * e.n / many
-		row := e.scaled(e.v.row(at, buf))
+		e.scaled(row, e.v.row(at, buf))
 		scores, y := e.score(row), train.Y[at]
 		g := e.gradients.RawRowView(i)
 		clear(inside)
@@ -160,7 +166,9 @@ func (e *evaluation) errors(r *tune.Result, train *dataset.Set) {
 				}
 			}
 		}
-		copy(cross.RawRowView(i), inside)
+		if cross != nil {
+			copy(cross.RawRowView(i), inside)
+		}
 	}
 	share := 1 / float64(many)
 	for c := range blocks {

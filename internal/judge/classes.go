@@ -55,7 +55,7 @@ const (
 )
 
 // byClass finds what there is to say about classes.
-func (j *Judgement) byClass(u *tune.Unseen, classes []string) {
+func (j *Judgement) byClass(u *tune.Unseen, classes []string, sorted orders) {
 	k := len(classes)
 	j.Recalls = make([]Recall, k)
 	counts := make([]float64, k)
@@ -88,16 +88,15 @@ func (j *Judgement) byClass(u *tune.Unseen, classes []string) {
 			j.Smallest = min(j.Smallest, n/float64(len(u.Y)))
 		}
 	}
-	j.Calibration = calibration(u, k)
+	j.Calibration = calibration(u, k, sorted.of(u.Model.LogOdds))
 	if k == 2 && counts[0] > 0 && counts[1] > 0 {
-		j.ROC = &ROC{cuts(u.Y, u.Baseline.LogOdds), cuts(u.Y, u.Model.LogOdds)}
+		j.ROC = &ROC{cuts(u.Y, u.Baseline.LogOdds, sorted), cuts(u.Y, u.Model.LogOdds, sorted)}
 	}
 }
 
 // calibration groups rows by probability.
-func calibration(u *tune.Unseen, k int) []Group {
+func calibration(u *tune.Unseen, k int, order []int) []Group {
 	n := len(u.Y)
-	order := byOdds(u.Model.LogOdds)
 	many := min(groups, n/leastGroup)
 	var out []Group
 	for g := range many {
@@ -118,18 +117,44 @@ func calibration(u *tune.Unseen, k int) []Group {
 	return out
 }
 
-func byOdds(odds []float64) []int {
-	order := make([]int, len(odds))
-	for i := range order {
-		order[i] = i
+// orders are the orders of rows by odds, found once.
+type orders map[*float64][]int
+
+// of is the order by these odds.
+func (o orders) of(odds []float64) []int {
+	if len(odds) == 0 {
+		return nil
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(odds[a], odds[b]) })
+	if o[&odds[0]] == nil {
+		o[&odds[0]] = byOdds(odds)
+	}
+	return o[&odds[0]]
+}
+
+// byOdds are the rows by their odds, and by their place where these are equal.
+func byOdds(odds []float64) []int {
+	type at struct {
+		odds float64
+		row  int
+	}
+	sorted := make([]at, len(odds))
+	for i, v := range odds {
+		sorted[i] = at{v, i}
+	}
+	compare := func(a, b at) int { return cmp.Or(cmp.Compare(a.odds, b.odds), cmp.Compare(a.row, b.row)) }
+	if !slices.IsSortedFunc(sorted, compare) {
+		slices.SortFunc(sorted, compare)
+	}
+	order := make([]int, len(odds))
+	for k, s := range sorted {
+		order[k] = s.row
+	}
 	return order
 }
 
 // cuts are the points of a ROC, not all of them where there are many.
-func cuts(y, odds []float64) []Cut {
-	order := byOdds(odds)
+func cuts(y, odds []float64, sorted orders) []Cut {
+	order := slices.Clone(sorted.of(odds))
 	slices.Reverse(order)
 	total, seen := [2]float64{}, [2]float64{}
 	for _, c := range y {

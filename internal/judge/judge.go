@@ -105,16 +105,16 @@ type influenced struct {
 // Of judges what was said about unseen rows. classes is nil for values.
 func Of(u *tune.Unseen, classes []string) *Judgement {
 	j := &Judgement{On: u.On, ChoseStrengths: u.ChoseStrengths(), Rows: len(u.Y)}
-	measures := numbers
+	measures, sorted := numbers, make(orders)
 	if classes != nil {
-		measures = labels(u.Y, classes)
+		measures = labels(u.Y, classes, sorted)
 	}
 	for _, m := range measures {
 		j.Figures = append(j.Figures, m.figure(u))
 	}
 	j.compare(u, classes == nil)
 	if classes != nil {
-		j.byClass(u, classes)
+		j.byClass(u, classes, sorted)
 	}
 	return j
 }

@@ -85,7 +85,7 @@ func TestInfluences(t *testing.T) {
 			}
 			again := numbers
 			if classes {
-				again = labels(part, []string{"a", "b"})
+				again = labels(part, []string{"a", "b"}, make(orders))
 			}
 			return again[slices.IndexFunc(again, func(a measure) bool { return a.Key == m.Key })].of(part, s(part, rows))
 		}
@@ -111,7 +111,7 @@ func TestInfluences(t *testing.T) {
 		}
 		return out
 	}
-	for _, m := range labels(y, []string{"a", "b"}) {
+	for _, m := range labels(y, []string{"a", "b"}, make(orders)) {
 		check(m, true, y, func(y []float64, rows []int) tune.Judged { return two(y, pick(odds, rows)) })
 	}
 	for _, m := range numbers {

@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -50,7 +49,7 @@ var numbers = []measure{
 }
 
 // labels are the measures of classes. The first is what the verdict is about.
-func labels(y []float64, classes []string) []measure {
+func labels(y []float64, classes []string, sorted orders) []measure {
 	k := len(classes)
 	counts := make([]float64, k)
 	for _, c := range y {
@@ -73,7 +72,8 @@ func labels(y []float64, classes []string) []measure {
 			func(y []float64, s tune.Judged) influenced { return balanced(y, s, counts) }},
 	}
 	if k == 2 {
-		m = append(m, measure{Figure{Key: "auc", Name: "ranked rightly", Term: "AUC", Share: true, More: true}, ranked})
+		m = append(m, measure{Figure{Key: "auc", Name: "ranked rightly", Term: "AUC", Share: true, More: true},
+			func(y []float64, s tune.Judged) influenced { return ranked(y, s, sorted) }})
 	}
 	return append(m, measure{Figure{Key: "f1", Name: "found and right", Term: "F1", Share: true, More: true},
 		func(y []float64, s tune.Judged) influenced { return f1(y, s, counts) }})
@@ -142,13 +142,9 @@ func f1(y []float64, s tune.Judged, counts []float64) influenced {
 
 // ranked is the share of pairs of a row of each of two classes in which that of the second has the larger odds; ties
 // count one half. The influence of a row is the share of pairs that it is in, as DeLong has it.
-func ranked(y []float64, s tune.Judged) influenced {
+func ranked(y []float64, s tune.Judged, sorted orders) influenced {
 	n := len(y)
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(s.LogOdds[a], s.LogOdds[b]) })
+	order := sorted.of(s.LogOdds)
 	total := [2]float64{}
 	for _, c := range y {
 		total[int(c)]++

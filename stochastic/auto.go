@@ -144,10 +144,10 @@ func (a *auto) descend(dst, d []float64) {
 	}
 }
 
-// series is the step size of coordinate i in a Neumann series, which needs no averaging of noise: it does not decay. Up
-// to 2/(L + e_i) no product lengthens the remainder.
-func (a *auto) series(i int) float64 {
-	if l := a.curve.L + a.curve.E[i]; l > 0 {
+// series is the step size of coordinate i in a Neumann series for blocks of curvature l: it needs no averaging of noise
+// and does not decay.
+func (a *auto) series(i int, l float64) float64 {
+	if l += a.curve.E[i]; l > 0 {
 		return 1.5 * a.Safety / l
 	}
 	return 1.5

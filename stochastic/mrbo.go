@@ -27,7 +27,7 @@ type MRBO struct {
 	// Momentum is η; 0 means 0.5.
 	Momentum float64
 	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means the first one of z, or with
-	// automatic steps 1.5 over the curvature.
+	// automatic steps 1.5 over the curvature of blocks as they come.
 	Terms   int
 	Neumann Rate
 	// Shuffle draws batches in shuffled passes instead of independently.

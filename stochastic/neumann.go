@@ -136,11 +136,21 @@ func (n *neumann) eta() float64 {
 	return n.step.At(n.c.t + 1)
 }
 
+// curvature is what automatic steps are the inverse of. Long ones shorten the remainder of SHIA. HIA has its remainder
+// in its noise, P times one term, which grows with η: there no block may lengthen r.
+func (n *neumann) curvature() float64 {
+	if n.hia {
+		return n.c.auto.curve.L
+	}
+	return n.c.auto.curve.Fresh()
+}
+
 // scale makes r = η r.
 func (n *neumann) scale(r []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
+		l := n.curvature()
 		for i := range r {
-			r[i] *= n.c.auto.series(i)
+			r[i] *= n.c.auto.series(i, l)
 		}
 		return
 	}
@@ -150,8 +160,9 @@ func (n *neumann) scale(r []float64) {
 // descend makes r −= η h.
 func (n *neumann) descend(r, h []float64) {
 	if n.step.Auto() && n.c.inner.Auto() {
+		l := n.curvature()
 		for i, d := range h {
-			r[i] -= n.c.auto.series(i) * d
+			r[i] -= n.c.auto.series(i, l) * d
 		}
 		return
 	}

@@ -22,7 +22,7 @@ type StocBiO struct {
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int
 	// Terms is P; 0 means 10. Neumann is the step size η of the series; zero means the first one of z, or with
-	// automatic steps 1.5 over the curvature.
+	// automatic steps 1.5 over the curvature of blocks as they come.
 	Terms   int
 	Neumann Rate
 	// Shuffle draws batches in shuffled passes instead of independently.

@@ -24,7 +24,7 @@ type SUSTAIN struct {
 	// Momentum is η; 0 means 0.5.
 	Momentum float64
 	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means the first one of z, or with
-	// automatic steps 1.5 over the curvature.
+	// automatic steps 1.5 over the largest curvature of blocks.
 	Terms   int
 	Neumann Rate
 	// Shuffle draws batches in shuffled passes instead of independently.

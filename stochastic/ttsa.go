@@ -21,7 +21,7 @@ type TTSA struct {
 	// InnerStep is the step size ρ of z, OuterStep the step size γ of x; zero means automatic.
 	InnerStep, OuterStep Rate
 	// Terms is P; 0 means 10. Neumann is the step size η of the series; zero means the first one of z, or with
-	// automatic steps 1.5 over the curvature.
+	// automatic steps 1.5 over the largest curvature of blocks.
 	Terms   int
 	Neumann Rate
 	// Shuffle draws batches in shuffled passes instead of independently.

@@ -29,7 +29,7 @@ type VRBO struct {
 	// InnerSteps is N; 0 means 10.
 	InnerSteps int
 	// Terms is P; 0 means 10. Neumann is the step size of the series; zero means the first one of z, or with
-	// automatic steps 1.5 over the curvature.
+	// automatic steps 1.5 over the curvature of blocks as they come.
 	Terms   int
 	Neumann Rate
 	// Period is the number of steps q from one full pass to the next; 0 means (n + m)/(2·Batch).

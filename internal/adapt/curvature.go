@@ -4,20 +4,27 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 	"github.com/bilevel-go/bilevel/internal/power"
 )
 
-// Curvature is that of an objective in z: L of what is sampled of it, and the diagonal e ≥ 0 of the Hessian of an exact
-// part, such as ½ Σ e^{x_j} z_j², which may be stiff in some coordinates. An exact part whose Hessian is not diagonal
-// belongs to L.
+// Curvature is that of an objective in z: the largest, L, of what is sampled of it, and the diagonal e ≥ 0 of the Hessian
+// of an exact part, such as ½ Σ e^{x_j} z_j², which may be stiff in some coordinates. An exact part whose Hessian is not
+// diagonal belongs to L.
+//
+// Products with Hessians H_ξ of one fresh block after another, r −= η H_ξ r, shrink E‖r‖² where η is below 2 over
+// E‖H_ξ v‖²/⟨v, E H_ξ v⟩ for all v: see Fresh.
 type Curvature struct {
 	L        float64
 	Diagonal bool
 	E        []float64 // zeros unless Diagonal
 
-	dir, room []float64
-	probes    int
+	dir, room      []float64
+	probes         int
+	square, linear float64 // E‖H_ξ v‖² and E⟨v, H_ξ v⟩ for directions v of large curvature that other blocks have
 }
+
+const remembered = 64 // blocks that means are of, about
 
 // NewCurvature is that of an objective of z of length d, of which nothing is known.
 func NewCurvature(d int) Curvature {
@@ -31,11 +38,29 @@ func (c *Curvature) Raise(some, blocks, products int, mul func(dst, v []float64,
 	for range min(some, blocks) {
 		block := int(uint64(c.probes) * 0x9E3779B97F4A7C15 >> 32 % uint64(blocks))
 		c.probes++
-		l := power.Largest(c.dir, c.room, products, 0, func(dst, v []float64) { mul(dst, v, block) })
+		first := true // that product knows v from other blocks
+		l := power.Largest(c.dir, c.room, products, 0, func(dst, v []float64) {
+			mul(dst, v, block)
+			if square, linear := kernel.Dot(dst, dst), kernel.Dot(v, dst); first && linear > 0 && !math.IsInf(square, 0) {
+				share := 1 / float64(min(c.probes, remembered))
+				c.square += share * (square - c.square)
+				c.linear += share * (linear - c.linear)
+			}
+			first = false
+		})
 		if l > c.L && !math.IsInf(l, 0) {
 			c.L = l
 		}
 	}
+}
+
+// Fresh is the largest E‖H_ξ v‖²/⟨v, E H_ξ v⟩ as far as blocks have shown it: about L where they are alike, and well below
+// it otherwise.
+func (c *Curvature) Fresh() float64 {
+	if c.linear > 0 {
+		return c.square / c.linear
+	}
+	return c.L
 }
 
 // FindDiagonal finds out whether the exact part's Hessian, with which mul multiplies to within tol, is diagonal: then,
@@ -97,6 +122,8 @@ func (c *Curvature) Steps(dst []float64, l, k float64) {
 // State lists the variables.
 func (c *Curvature) State(s *bilevel.State) {
 	s.Float(&c.L)
+	s.Float(&c.square)
+	s.Float(&c.linear)
 	s.Fixed(c.E, c.dir)
 	s.Count(&c.probes)
 }

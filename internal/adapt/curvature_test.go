@@ -35,6 +35,25 @@ func TestDiagonal(t *testing.T) {
 	}
 }
 
+// Fresh is E‖H_ξ v‖²/⟨v, E H_ξ v⟩: the curvature where blocks are alike, and between that of the mean and the largest
+// where they are not. Here one block in four is steep, and some 64 are looked at: a mean of them is off by some 15%.
+func TestFresh(t *testing.T) {
+	for _, steep := range []float64{1, 4} {
+		c := NewCurvature(2)
+		c.Raise(64, 4, 4, func(dst, v []float64, block int) {
+			h := 1.
+			if block == 0 {
+				h = steep
+			}
+			dst[0], dst[1] = h*v[0], .1*v[1]
+		})
+		want := (steep*steep + 3) / (steep + 3)
+		if got := c.Fresh(); math.Abs(got/want-1) > .02+.06*(steep-1) || c.L != steep {
+			t.Errorf("steep %v: %v, want %v; L = %v", steep, got, want, c.L)
+		}
+	}
+}
+
 // L is that of the most curved block that was looked at, falls slowly, and does not mind a block that is no number.
 func TestRaise(t *testing.T) {
 	c := NewCurvature(2)

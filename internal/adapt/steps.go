@@ -249,6 +249,8 @@ func (c *Control) common(noisy bool) float64 {
 	return c.factor(0, cosine, now/was, now/(was*c.grown), noisy)
 }
 
+func square(v float64) float64 { return v * v }
+
 // adapt ends a stretch: it changes γ and K.
 func (c *Control) adapt() {
 	fall, scale, still := 0.0, 0.0, true
@@ -269,8 +271,8 @@ func (c *Control) adapt() {
 	noisy, resting, straight := c.walk(fall)
 	slow := 1.0
 	switch {
-	case resting:
-		slow = shrink
+	case resting: // but not faster than 1/t², or γ vanishes while x is still on its way
+		slow = max(shrink, square(float64(c.From+1)/float64(c.t+1)))
 	case noisy && c.Slows:
 		slow = max(shrink, math.Sqrt(float64(c.From+1)/float64(c.t+1)))
 	}

@@ -351,7 +351,7 @@ func (f *finding) baselineName() string {
 
 // change is a relative change in words.
 func change(v float64) string {
-	if math.Abs(v) < .0005 {
+	if math.Abs(v) < .001 {
 		return "the same"
 	}
 	digits := 2

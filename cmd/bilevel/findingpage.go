@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/effects"
@@ -21,6 +22,7 @@ const (
 	shownColumns = 24 // with their effects
 	shownLevels  = 6  // columns whose levels are compared
 	mostMatrix   = 20 // classes of a matrix
+	mostLetters  = 90 // of their names
 	shownPairs   = 12 // of classes that are confused
 	shownPoints  = 4000
 	mostRoomy    = 12 // dots that have two lines each
@@ -257,8 +259,8 @@ func (f *finding) speaks() bool {
 
 // speaking says which words speak for which class.
 func (f *finding) speaking() *report.Section {
-	s := &report.Section{Title: "Which words matter", Text: []string{"The words that speak most for each class, by " +
-		"coefficient and frequency."}}
+	s := &report.Section{Title: "Which words matter", Text: []string{"The words that speak most for each class: those " +
+		"with the largest coefficients."}}
 	t := &report.Table{Columns: []report.Column{{Name: "class"}, {Name: "words", Long: true}}}
 	for _, c := range effects.Speaking(f.Model, f.data.Train) {
 		var words []string
@@ -515,7 +517,7 @@ func (f *finding) offClasses(s *report.Section) {
 	s.Text = []string{strings.Join(sentences, " ")}
 	var side report.Side
 	switch {
-	case len(classes) <= mostMatrix:
+	case f.fitsMatrix():
 		m := &report.Matrix{Title: "Predicted against given label", Given: "given", Classes: classes, Counts: counts,
 			Hint: "rows: given, columns: predicted"}
 		if len(classes) == 2 {
@@ -544,10 +546,22 @@ func (f *finding) offClasses(s *report.Section) {
 	if c := f.roc(); c != nil {
 		side = append(side, c)
 	}
-	if len(classes) > 2 && len(classes) <= mostMatrix {
+	if len(classes) > 2 && f.fitsMatrix() {
 		side = append(side, f.recalls())
 	}
 	s.Parts = append(s.Parts, side)
+	if !f.fitsMatrix() {
+		s.Parts = append(s.Parts, f.recalls())
+	}
+}
+
+// fitsMatrix says whether counts of all pairs of classes fit on a page.
+func (f *finding) fitsMatrix() bool {
+	letters := 0
+	for _, c := range f.classes() {
+		letters += max(utf8.RuneCountInString(c), 3)
+	}
+	return len(f.classes()) <= mostMatrix && letters <= mostLetters
 }
 
 // pair is how many rows of one class are taken for another.
@@ -643,6 +657,10 @@ func (f *finding) recalls() *report.Dots {
 	for _, r := range all {
 		if r.Rows == 0 {
 			continue
+		}
+		if len(d.Rows) == shownColumns {
+			d.Note = fmt.Sprintf("The %d classes of which fewest are found, of %s.", shownColumns, numbers.Count(len(all)))
+			break
 		}
 		d.Rows = append(d.Rows, report.Dot{Name: r.Class, Value: r.Model.Value, Low: r.Model.Low, High: r.Model.High,
 			Text: numbers.Percent(r.Model.Value, 0), Interval: fmt.Sprintf("%s of %s", numbers.Count(r.Found),

@@ -284,15 +284,10 @@ type Spoken struct {
 const mostSpoken = 6
 
 // Speaking finds the features that speak most for each class of a model with a score for each: those whose coefficient
-// times their size is furthest above the mean of the classes.
+// is furthest above the mean of the classes. Penalties keep those of rare features small.
 func Speaking(m *tune.Model, train *dataset.Set) []Spoken {
-	v := &values{x: train.X}
-	v.n, v.d = train.X.Dims()
-	size := slices.Repeat([]float64{1}, v.d)
-	if m.Scaler == nil {
-		size = rootMeanSquares(v)
-	}
-	mean := make([]float64, v.d)
+	d := m.Dim()
+	mean := make([]float64, d)
 	for _, c := range m.Coefficients {
 		for j, w := range c.Weights {
 			mean[j] += w / float64(len(m.Coefficients))
@@ -300,9 +295,9 @@ func Speaking(m *tune.Model, train *dataset.Set) []Spoken {
 	}
 	var out []Spoken
 	for _, c := range m.Coefficients {
-		above := func(j int) float64 { return (c.Weights[j] - mean[j]) * size[j] }
+		above := func(j int) float64 { return c.Weights[j] - mean[j] }
 		var best []int
-		for j := range v.d {
+		for j := range d {
 			if above(j) <= 0 || len(best) == mostSpoken && above(j) <= above(best[mostSpoken-1]) {
 				continue
 			}

@@ -209,7 +209,7 @@ func TestSpeaking(t *testing.T) {
 		tune.Coefficients{Class: "b", Weights: []float64{9.5, 0, 0}}, tune.Coefficients{Class: "c",
 			Weights: []float64{9, 0, 0}}).Model
 	got := fmt.Sprint(Speaking(m, s))
-	if want := "[{a [cat rare]} {b [common]} {c []}]"; got != want {
+	if want := "[{a [rare cat]} {b [common]} {c []}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

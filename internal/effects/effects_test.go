@@ -71,7 +71,8 @@ func TestSlope(t *testing.T) {
 	} {
 		e := Of(r, set(y, columns, x))
 		got := e.Columns[0]
-		if math.Abs(got.Value-slope*step) > 1e-9 || math.Abs(half(got)/(se*step)-1) > .02 || !got.Sure() || got.Class != "" {
+		if math.Abs(got.Value-slope*step) > 1e-9 || !(math.Abs(half(got)/(se*step)-1) < .02) ||
+			!got.Sure() || got.Class != "" {
 			t.Errorf("%s: %+v ± %v, want %v ± %v", name, got, half(got), slope*step, se*step)
 		}
 	}
@@ -132,7 +133,7 @@ func TestShares(t *testing.T) {
 		}
 		from, v0 := at(got.From, got.Class)
 		to, v1 := at(got.To, got.Class)
-		if math.Abs(got.Value-(to-from)) > 1e-6 || math.Abs(half(got)/math.Sqrt(v0+v1)-1) > .03 || got.From == got.To {
+		if math.Abs(got.Value-(to-from)) > 1e-6 || !(math.Abs(half(got)/math.Sqrt(v0+v1)-1) < .03) || got.From == got.To {
 			t.Errorf("%d classes: %+v ± %v, want %v ± %v", k, got, half(got), to-from, math.Sqrt(v0+v1))
 		}
 		if want := map[int]string{2: "b", 3: "a"}[k]; got.Class != want || math.Abs(got.Value) < .3 {
@@ -203,13 +204,40 @@ func TestManyFeatures(t *testing.T) {
 
 // The features of a class are those that speak for it and not for all.
 func TestSpeaking(t *testing.T) {
-	s := set([]float64{0, 1, 2}, []dataset.Column{{Name: "common", Kind: dataset.Numeric}, {Name: "cat", Kind: dataset.Numeric},
-		{Name: "rare", Kind: dataset.Numeric}}, []float64{1, 1, 1}, []float64{1, 0, 0}, []float64{.01, 0, 0})
+	s := set([]float64{0, 1, 2}, []dataset.Column{{Name: "common", Kind: dataset.Numeric},
+		{Name: "cat", Kind: dataset.Numeric}, {Name: "rare", Kind: dataset.Numeric}}, []float64{1, 1, 1}, []float64{1, 0, 0}, []float64{.01, 0, 0})
 	m := result(tune.Softmax, []string{"a", "b", "c"}, nil, tune.Coefficients{Class: "a", Weights: []float64{9, 2, 3}},
 		tune.Coefficients{Class: "b", Weights: []float64{9.5, 0, 0}}, tune.Coefficients{Class: "c",
 			Weights: []float64{9, 0, 0}}).Model
 	got := fmt.Sprint(Speaking(m, s))
 	if want := "[{a [rare cat]} {b [common]} {c []}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A model of two classes with a score for each is that with one score, and its effects have the same intervals.
+func TestTwoScores(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	n := 500
+	features, y := [][]float64{make([]float64, n), make([]float64, n)}, make([]float64, n)
+	for i := range n {
+		features[0][i], features[1][i] = r.NormFloat64(), r.NormFloat64()
+		if r.Float64() < 1/(1+math.Exp(-.5-2*features[0][i]+features[1][i])) {
+			y[i] = 1
+		}
+	}
+	s := set(y, []dataset.Column{{Name: "a", Kind: dataset.Numeric}, {Name: "b", Kind: dataset.Numeric}}, features...)
+	one := Of(result(tune.Logistic, []string{"no", "yes"}, nil, tune.Coefficients{Class: "yes", Intercept: .5,
+		Weights: []float64{2, -1}}), s)
+	both := result(tune.Softmax, []string{"no", "yes"}, nil, tune.Coefficients{Class: "no", Intercept: -.25,
+		Weights: []float64{-1, .5}}, tune.Coefficients{Class: "yes", Intercept: .25, Weights: []float64{1, -.5}})
+	for _, ridge := range both.Ridge {
+		ridge[0], ridge[1] = 1e-9, 1e-9
+	}
+	for k, e := range Of(both, s).Columns {
+		if o := one.Columns[k]; e.Column != o.Column || e.Class != "yes" || math.Abs(e.Value-o.Value) > 1e-9 ||
+			!(math.Abs(half(e)/half(o)-1) < .01) {
+			t.Errorf("%+v with two scores, %+v with one", e, o)
+		}
 	}
 }

@@ -87,7 +87,8 @@ func parses(args []string) error {
 	return err
 }
 
-// The output that the README shows is that of the command, but for the numbers, whose last digits depend on the machine.
+// The output that the README shows is that of the command, but for the numbers, whose last digits depend on the
+// machine.
 func TestDocumentedOutput(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {

@@ -276,8 +276,8 @@ func (f *finding) speaking() *report.Section {
 // pixels shows which pixels speak for a class.
 func (f *finding) pixels() *report.Section {
 	side := pictureSide(f.data.Train)
-	s := &report.Section{Title: "Which pixels matter", Text: []string{"White pixels speak for a class, black ones against " +
-		"it; grey ones say nothing."}}
+	s := &report.Section{Title: "Which pixels matter", Text: []string{"White pixels speak for a class, black ones " +
+		"against it; grey ones say nothing."}}
 	var cards report.Cards
 	for _, c := range f.Model.Coefficients {
 		largest := 0.0

@@ -205,7 +205,8 @@ func TestManyFeatures(t *testing.T) {
 // The features of a class are those that speak for it and not for all.
 func TestSpeaking(t *testing.T) {
 	s := set([]float64{0, 1, 2}, []dataset.Column{{Name: "common", Kind: dataset.Numeric},
-		{Name: "cat", Kind: dataset.Numeric}, {Name: "rare", Kind: dataset.Numeric}}, []float64{1, 1, 1}, []float64{1, 0, 0}, []float64{.01, 0, 0})
+		{Name: "cat", Kind: dataset.Numeric}, {Name: "rare", Kind: dataset.Numeric}}, []float64{1, 1, 1},
+		[]float64{1, 0, 0}, []float64{.01, 0, 0})
 	m := result(tune.Softmax, []string{"a", "b", "c"}, nil, tune.Coefficients{Class: "a", Weights: []float64{9, 2, 3}},
 		tune.Coefficients{Class: "b", Weights: []float64{9.5, 0, 0}}, tune.Coefficients{Class: "c",
 			Weights: []float64{9, 0, 0}}).Model

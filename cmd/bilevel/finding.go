@@ -531,5 +531,10 @@ func (f *finding) predict() string {
 	if f.classes() != nil {
 		proba = " --proba"
 	}
-	return fmt.Sprintf("bilevel predict --model %s %s%s", quoted(f.out+"/model.json"), what, proba)
+	out := f.out
+	if filepath.IsAbs(out) { // a page that is sent away tells nothing of the machine
+		out = filepath.Base(out)
+	}
+	return fmt.Sprintf("bilevel predict --model %s %s%s", quoted(filepath.ToSlash(filepath.Join(out, "model.json"))), what,
+		proba)
 }

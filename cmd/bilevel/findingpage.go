@@ -899,7 +899,7 @@ func (f *finding) obtained() report.Section {
 		{Name: "strengths learned on", Value: how},
 		{Name: "judged by", Value: f.on()},
 		{Name: "model", Value: strings.Join(parts, ", ")},
-		{Name: "strengths", Value: fmt.Sprintf("%s; %s", m.Penalty.Words(), m.Penalty.Explain())},
+		{Name: "strengths", Value: fmt.Sprintf("%s. %s", m.Penalty.Words(), m.Penalty.Explain())},
 		{Name: "baseline", Value: fmt.Sprintf("the best of %d shared strengths, %s", len(f.Grid),
 			numbers.Digits(f.baselineStrength(), 2))},
 		{Name: "intervals", Value: "of 95%, from what each row adds to a figure; of columns, from what each training row " +

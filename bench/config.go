@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // Config is a bench file: what is to be run.
@@ -39,26 +41,31 @@ func Ready() []string {
 func ReadyFile(name string) ([]byte, error) {
 	text, err := ready.ReadFile("configs/" + name + ".yaml")
 	if err != nil {
-		return nil, fmt.Errorf("bench: no ready file is called %q: there are %s", name, strings.Join(Ready(), ", "))
+		return nil, fmt.Errorf("bench: no ready file is called %q: there are %s%s", name, strings.Join(Ready(), ", "),
+			nearest.Hint(name, Ready()))
 	}
 	return text, nil
 }
 
-// ReadConfig reads the bench file name or, where there is no such file, the ready one of that name.
+// ReadConfig reads the bench file name or, where there is none, the ready one of that name; a folder of that name, such
+// as that of its traces, is no bench file.
 func ReadConfig(name string) (*Config, error) {
 	text, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if slices.Contains(Ready(), name) {
-			text, err = ReadyFile(name)
-		} else {
-			err = fmt.Errorf("there is no such file, nor is it a ready one: those are %s", strings.Join(Ready(), ", "))
-		}
+	info, noFile := os.Stat(name)
+	folder := noFile == nil && info.IsDir()
+	var p *fs.PathError
+	switch {
+	case (folder || errors.Is(err, fs.ErrNotExist)) && slices.Contains(Ready(), name):
+		text, err = ReadyFile(name)
+	case folder:
+		err = errors.New("this is a folder; name a bench file in it")
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("there is no such file, nor is it a ready one: those are %s%s", strings.Join(Ready(), ", "),
+			nearest.Hint(name, Ready()))
+	case errors.As(err, &p):
+		err = p.Err
 	}
 	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) {
-			err = p.Err
-		}
 		return nil, &ConfigError{File: name, Err: err}
 	}
 	return ParseConfig(name, text)
@@ -290,8 +297,8 @@ func decodeProblems(v value, budget Budget) ([]choice, error) {
 		}
 		prototype, ok := problems[kind]
 		if !ok {
-			return nil, at["problem"].value.errorf("no problem is called %q: there are %s", kind,
-				strings.Join(sortedKeys(problems), ", "))
+			return nil, at["problem"].value.errorf("no problem is called %q: there are %s%s", kind,
+				strings.Join(sortedKeys(problems), ", "), nearest.Hint(kind, sortedKeys(problems)))
 		}
 		name := ""
 		if e, ok := at["name"]; ok {
@@ -354,8 +361,8 @@ func decodeMethods(v value) ([]choice, error) {
 		}
 		prototype, ok := prototypes[kind]
 		if !ok {
-			return nil, at["method"].value.errorf("no method is called %q: there are %s", kind,
-				strings.Join(sortedKeys(prototypes), ", "))
+			return nil, at["method"].value.errorf("no method is called %q: there are %s%s", kind,
+				strings.Join(sortedKeys(prototypes), ", "), nearest.Hint(kind, sortedKeys(prototypes)))
 		}
 		name := kind
 		if e, ok := at["name"]; ok {

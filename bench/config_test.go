@@ -212,7 +212,7 @@ func TestConfigErrors(t *testing.T) {
 		!strings.Contains(err.Error(), "nowhere.yaml: there is no such file, nor is it a ready one: those are") {
 		t.Error(err)
 	}
-	if _, err := ReadConfig(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := ReadConfig(t.TempDir()); err == nil || !strings.Contains(err.Error(), "this is a folder") {
 		t.Error(err)
 	}
 }

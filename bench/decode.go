@@ -10,6 +10,7 @@ import (
 
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"github.com/bilevel-go/bilevel/stochastic"
 )
@@ -304,7 +305,8 @@ func decodeName(dst reflect.Value, v value, what string) error {
 		}
 		names = append(names, name)
 	}
-	return v.errorf("%s is one of %s, not %s", what, strings.Join(names, ", "), v.kind())
+	word, _ := v.v.(string)
+	return v.errorf("%s is one of %s, not %s%s", what, strings.Join(names, ", "), v.kind(), nearest.Hint(word, names))
 }
 
 // decodeChoice sets an interface to one of its choices: a name, or a map of the name to what it is set to.
@@ -325,7 +327,7 @@ func decodeChoice(dst reflect.Value, v value, what string) error {
 	}
 	prototype, ok := choices[dst.Type()][name]
 	if !ok {
-		return place.errorf("%s is one of %s, not %q", what, strings.Join(names, ", "), name)
+		return place.errorf("%s is one of %s, not %q%s", what, strings.Join(names, ", "), name, nearest.Hint(name, names))
 	}
 	made, err := configure(prototype, set, name)
 	if err != nil {

@@ -408,7 +408,7 @@ func TestDamagedTrace(t *testing.T) {
 	lines := strings.SplitAfter(string(whole), "\n")
 	otherFormat := strings.Replace(string(whole), `"format":1`, `"format":9`, 1)
 	for text, want := range map[string]string{
-		"":                            "jsonl:0: the trace is damaged: it has no end",
+		"":                            "jsonl: the trace is damaged: it has no end",
 		lines[0]:                      "jsonl:1: the trace is damaged: it has no end",
 		strings.Join(lines[:4], ""):   "jsonl:4: the trace is damaged",
 		string(whole[:len(whole)-30]): "the trace is damaged",

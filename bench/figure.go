@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // Figure is a figure that can be computed and drawn.
@@ -53,7 +55,8 @@ func Lookup(name string) (Figure, error) {
 		}
 		names = append(names, f.Name)
 	}
-	return Figure{}, fmt.Errorf("bench: no figure is called %q: there are %s", name, strings.Join(names, ", "))
+	return Figure{}, fmt.Errorf("bench: no figure is called %q: there are %s%s", name, strings.Join(names, ", "),
+		nearest.Hint(name, names))
 }
 
 // Compute computes the numbers of f. Cancelling ctx is an error, for half of a figure is none.

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/jsonwords"
 	"github.com/bilevel-go/bilevel/internal/kernel"
 )
 
@@ -169,10 +170,15 @@ func (t *Trace) write(dir string) error {
 func readTrace(path string) (*Trace, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return nil, &ConfigError{File: path, Err: err}
 	}
 	damaged := func(line int, err error) error {
-		return fmt.Errorf("bench: %s:%d: the trace is damaged: %w; remove it and run the bench again", path, line, err)
+		return &ConfigError{File: path, Line: line, Err: fmt.Errorf("the trace is damaged: %w; remove it and run the bench "+
+			"again", err)}
 	}
 	lines := slices.Collect(bytes.Lines(text))
 	if len(lines) < 2 {
@@ -182,6 +188,7 @@ func readTrace(path string) (*Trace, error) {
 		d := json.NewDecoder(bytes.NewReader(lines[i]))
 		d.DisallowUnknownFields()
 		if err := d.Decode(dst); err != nil {
+			_, err = jsonwords.Explain(nil, err)
 			return damaged(i+1, err)
 		}
 		return nil

@@ -14,20 +14,25 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
-// ConfigError says what is wrong with a bench file, and where.
+// ConfigError says what is wrong with a bench file or the folder of a bench, and where.
 type ConfigError struct {
 	File         string
 	Line, Column int // from 1; 0 if no place is known
 	Err          error
 }
 
-// Error is file:line:column: what is wrong.
+// Error is file:line:column: what is wrong. A place that is not known is left out.
 func (e *ConfigError) Error() string {
 	place := e.File
 	if e.Line > 0 {
-		place += fmt.Sprintf(":%d:%d", e.Line, e.Column)
+		place += fmt.Sprintf(":%d", e.Line)
+	}
+	if e.Column > 0 {
+		place += fmt.Sprintf(":%d", e.Column)
 	}
 	return place + ": " + e.Err.Error()
 }
@@ -177,6 +182,9 @@ func convertEntry(n *ast.MappingValueNode) (entry, error) {
 	return e, err
 }
 
+// longestText is the most letters of a text that messages repeat.
+const longestText = 40
+
 // kind names what v is.
 func (v value) kind() string {
 	switch x := v.v.(type) {
@@ -185,6 +193,9 @@ func (v value) kind() string {
 	case bool, float64:
 		return fmt.Sprint(x)
 	case string:
+		if r := []rune(x); len(r) > longestText {
+			return strconv.Quote(string(r[:longestText])) + "…"
+		}
 		return strconv.Quote(x)
 	case []value:
 		return "a list"
@@ -238,7 +249,7 @@ func (e entry) unknown(what string, known []string) error {
 	if len(list) == 0 {
 		return e.errorf("unknown key %q: %s has none", e.key, what)
 	}
-	return e.errorf("unknown key %q: %s has %s", e.key, what, strings.Join(list, ", "))
+	return e.errorf("unknown key %q: %s has %s", e.key, what, strings.Join(list, ", ")+nearest.Hint(e.key, list))
 }
 
 // expand is the grid that v stands for: a list is its alternatives, and a map the product of its entries', the

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
@@ -84,7 +85,7 @@ func (o Options) fill() (Options, error) {
 			"weight for every row: choose auto or another method that follows gradients, such as saba"}
 	case !ok:
 		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " +
-			strings.Join(Methods(), ", ")}
+			strings.Join(Methods(), ", ") + nearest.Hint(o.Method, Methods())}
 	case o.MaxTime < 0:
 		return o, &tune.OptionError{Option: "max-time", Value: o.MaxTime.String(), Reason: "a time is not negative"}
 	}

@@ -17,6 +17,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -172,6 +173,8 @@ type Options struct {
 	// look like slips (nine in ten cells, and at least ten, are numbers), or if more than half of at least
 	// 20 rows have levels of their own. The columns of Like stay what they are.
 	Categorical []string
+
+	columns *[]string // gets the names of columns, and nothing more is read; see Columns
 }
 
 // maxNumber is the largest magnitude of a feature or of a numeric target: products of a few values stay
@@ -302,7 +305,7 @@ func read(in *input, o Options) (*Set, error) {
 	s, err := f.read(in, o)
 	if err != nil {
 		// What cannot be read may come of a damaged stream, which is known at its end.
-		if in.compressed != "" {
+		if in.compressed != "" && !errors.Is(err, errColumns) {
 			if _, e := io.Copy(io.Discard, in); e != nil {
 				err = e
 			}

@@ -3,6 +3,9 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -62,8 +65,39 @@ func asError(file string, err error) error {
 		}
 		return e
 	}
-	return &Error{File: file, Err: err}
+	return &Error{File: file, Err: cause(err)}
 }
+
+// cause is what a decoder says of a file, without the names of packages and their types. It wraps err.
+func cause(err error) error {
+	text := packages.ReplaceAllString(err.Error(), "")
+	var fault runtime.Error // of a decoder that trusts what it reads
+	var number *strconv.NumError
+	if before, _, ok := strings.Cut(text, structure); ok {
+		text = before + "its structure is wrong"
+	} else if errors.As(err, &fault) {
+		text = "its structure is wrong"
+	} else if errors.As(err, &number) {
+		text = fmt.Sprintf("%s is not a number that belongs there", quote(number.Num))
+	}
+	return &caused{strings.Replace(text, "unexpected EOF", "it ends early", 1), err}
+}
+
+// structure are words of the decoder of Parquet's structures, which go on with their types.
+const structure = "decoding thrift payload"
+
+// packages are what decoders begin their errors with.
+var packages = regexp.MustCompile(
+	`\b(gzip|zip|flate|lzma|xz|npy|brotli|zstd|snappy|lz4|parquet|bzip2 data invalid|bytes\.Reader\.ReadAt|writeMatch): `)
+
+// caused is an error in other words.
+type caused struct {
+	text string
+	err  error
+}
+
+func (c *caused) Error() string { return c.text }
+func (c *caused) Unwrap() error { return c.err }
 
 // quote shortens s to something that fits a message.
 func quote(s string) string {

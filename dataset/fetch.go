@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bilevel-go/bilevel/internal/jsonwords"
 	"github.com/bilevel-go/bilevel/internal/outfile"
 )
 
@@ -349,6 +350,7 @@ func readPins(dir string) (map[string]string, error) {
 		return nil, fmt.Errorf("dataset: cache: %w", err)
 	}
 	if err := json.Unmarshal(b, &pins); err != nil {
+		_, err = jsonwords.Explain(b, err)
 		return nil, fail(pinsPath(dir), "remove it: it is written anew", "the checksums cannot be read: %w", err)
 	}
 	return pins, nil

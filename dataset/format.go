@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // formats are those of the files that are read. An entry is all that there is to say about one.
@@ -92,7 +94,8 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	var f *fileFormat
 	if name != "" {
 		if f = formatNamed(name); f == nil {
-			return nil, fail(in.name, "formats are "+list(Formats(), "and"), "no format is called %q", name)
+			return nil, fail(in.name, "formats are "+list(Formats(), "and")+nearest.Hint(name, Formats()),
+				"no format is called %q", name)
 		}
 	} else if len(head) == 0 && err != nil {
 		return nil, asError(in.name, err)

@@ -41,7 +41,7 @@ func withLabels(in *input, format string, x *array, o Options) (*Set, error) {
 func readNPYArray(in *input) (*array, error) {
 	head, err := npyHeader(in)
 	if err != nil {
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the NPY header cannot be read: %w", err),
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the NPY header cannot be read: %w", cause(err)),
 			Hint: "write the file again with numpy.save"}
 	}
 	descr := head.Descr

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -63,7 +64,13 @@ func readNPZ(in *input, o Options) (*Set, error) {
 		return nil, fail(in.name, "name them X and y: numpy.savez(name, X=..., y=...)",
 			"is an npz archive of the arrays %s, and which holds features and which labels is not clear", listNames(names))
 	}
-	read := func(name string) (*array, error) {
+	read := func(name string) (a *array, err error) {
+		defer func() {
+			var e *Error
+			if errors.As(err, &e) && e.Hint == "" { // of reading
+				e.Err, e.Hint = fmt.Errorf("the npz archive is damaged: %w", e.Err), "fetch or write the file again"
+			}
+		}()
 		r, err := arrays[name].Open()
 		if err != nil {
 			return nil, brokenArchive(in.name, "npz", err)

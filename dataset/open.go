@@ -136,7 +136,7 @@ func openReader(ctx context.Context, r io.Reader, name string) (*input, error) {
 	head, err := in.Peek(6)
 	if len(head) == 0 {
 		if err != nil && err != io.EOF {
-			return nil, &Error{File: name, Err: bare(err)}
+			return nil, &Error{File: name, Err: cause(bare(err))}
 		}
 		return nil, fail(name, "check how it was written", "the file is empty")
 	}
@@ -169,7 +169,7 @@ func broken(file, kind string, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fail(file, "fetch or write the file again", "the %s stream ends early: the file is truncated", kind)
 	}
-	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, err),
+	return &Error{File: file, Err: fmt.Errorf("the %s stream is damaged: %w", kind, cause(err)),
 		Hint: "fetch or write the file again"}
 }
 

@@ -23,7 +23,11 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 	// The decoder is not made for hostile input: what it does with such is an error.
 	defer func() {
 		if e := recover(); e != nil {
-			s, err = nil, fail(in.name, "write the file again", "the Parquet file is damaged: %v", e)
+			fault, ok := e.(error)
+			if !ok {
+				fault = fmt.Errorf("%v", e)
+			}
+			s, err = nil, fail(in.name, "write the file again", "the Parquet file is damaged: %w", cause(fault))
 		}
 	}()
 	var at io.ReaderAt
@@ -56,7 +60,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 		if errors.As(err, &e) {
 			return nil, asError(in.name, e)
 		}
-		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+		return nil, &Error{File: in.name, Err: fmt.Errorf("the Parquet file is damaged: %w", cause(err)),
 			Hint: "write the file again"}
 	}
 	var names []string
@@ -97,7 +101,7 @@ func readParquet(in *input, o Options) (s *Set, err error) {
 				if errors.As(err, &e) {
 					return nil, e
 				}
-				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", err),
+				return nil, &Error{File: in.name, Column: c.Name(), Err: fmt.Errorf("the Parquet file is damaged: %w", cause(err)),
 					Hint: "write the file again"}
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // Public is a public data set: what it holds, and where its files are.
@@ -173,7 +175,8 @@ func Lookup(name string) (*Public, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return nil, fail("", "known are "+strings.Join(names, ", "), "no public set is called %s", quote(name))
+	return nil, fail("", "known are "+strings.Join(names, ", ")+nearest.Hint(name, names),
+		"no public set is called %s", quote(name))
 }
 
 // Size is the size of all files in bytes, about.

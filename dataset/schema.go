@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/bilevel-go/bilevel/internal/nearest"
 )
 
 // Kinds of a raw column.
@@ -200,6 +202,13 @@ func (o *Options) match(file string, line int, names []string, skip []bool) (of,
 			columns[missing].Name)
 	} else {
 		e.Err = fmt.Errorf("the column %q is missing, which %s has", columns[missing].Name, o.likeName())
+		var unknown []string
+		for _, i := range surplus {
+			unknown = append(unknown, names[i])
+		}
+		if n, ok := nearest.Name(columns[missing].Name, unknown); ok {
+			e.Hint = fmt.Sprintf("rename %s if that is the column", quote(n))
+		}
 	}
 	return nil, nil, e
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -442,6 +443,10 @@ const (
 // newTable chooses the label column and, with Options.Like, matches the columns. line is that of the names, and indices
 // are of the columns, nil where there are none.
 func newTable(file string, line int, names []string, format string, o Options, indices []index) (*table, error) {
+	if o.columns != nil {
+		*o.columns = slices.Clone(names)
+		return nil, errColumns
+	}
 	t := &table{file: file, format: format, label: -1, indices: indices}
 	if indices == nil {
 		t.indices = make([]index, len(names))
@@ -455,7 +460,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 			j := slices.Index(names, n)
 			if j < 0 {
 				return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no categorical column %q", n),
-					Hint: "columns: " + listNames(names)}
+					Hint: columnsHint(n, names)}
 			}
 			t.columns[j].kind, t.columns[j].asked = Categorical, true
 			t.columns[j].levels = make(map[string]int)
@@ -480,8 +485,8 @@ func newTable(file string, line int, names []string, format string, o Options, i
 			}
 		}
 		if t.label < 0 && !o.NoLabel && !o.OptionalLabel {
-			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no label column %q", want), Hint: "columns: " +
-				listNames(names)}
+			return nil, &Error{File: file, Line: line, Err: fmt.Errorf("there is no label column %q", want),
+				Hint: columnsHint(want, names)}
 		}
 	} else if !o.NoLabel {
 		if err := t.guessLabel(line, names, o.Drop, o.OptionalLabel); err != nil {
@@ -569,6 +574,11 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	return t, nil
 }
 
+// columnsHint says which columns there are where none is called name.
+func columnsHint(name string, names []string) string {
+	return "columns: " + listNames(names) + nearest.Hint(name, names)
+}
+
 // nameRows finds the column of names, and makes sure that columns to leave out and to take exist.
 func (t *table) nameRows(line int, names []string, o *Options) error {
 	t.id = -1
@@ -579,8 +589,8 @@ func (t *table) nameRows(line int, names []string, o *Options) error {
 	if o.Like == nil {
 		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only) {
 			if c != "" && !slices.Contains(names, c) {
-				return &Error{File: t.file, Line: line, Err: fmt.Errorf("there is no column %q", c), Hint: "columns: " +
-					listNames(names)}
+				return &Error{File: t.file, Line: line, Err: fmt.Errorf("there is no column %q", c),
+					Hint: columnsHint(c, names)}
 			}
 		}
 	}

@@ -193,10 +193,10 @@ func brokenArchive(file, kind string, err error) error {
 		return e
 	}
 	const hint = "fetch or write the file again"
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fail(file, hint, "the %s archive ends early: the file is truncated", kind)
 	}
-	return fail(file, hint, "the %s archive is damaged: %w", kind, err)
+	return fail(file, hint, "the %s archive is damaged: %w", kind, cause(err))
 }
 
 // within are the entries in a folder, with paths from there.

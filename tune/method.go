@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/methods"
 )
 
@@ -16,7 +17,8 @@ func (m Method) entry() (methods.Entry, bool) { return methods.Lookup(string(m))
 // checkMethod reports a method that does not exist, or that cannot learn the kind of strengths that is asked for.
 func (o Options) checkMethod() error {
 	if _, ok := o.Method.entry(); !ok && o.Method != AutoMethod {
-		return &OptionError{"method", string(o.Method), "choose one of auto, " + strings.Join(methods.Names(), ", ")}
+		return &OptionError{"method", string(o.Method), "choose one of auto, " + strings.Join(methods.Names(), ", ") +
+			nearest.Hint(string(o.Method), methods.Names())}
 	}
 	return nil
 }

@@ -9,8 +9,10 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/jsonwords"
 	"github.com/bilevel-go/bilevel/internal/outfile"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
@@ -171,71 +173,53 @@ func (m *Model) JSON() ([]byte, error) {
 
 // Load reads a model and checks it. An error about the file is a [*dataset.Error].
 func Load(path string) (*Model, error) {
-	fail := func(hint, format string, args ...any) (*Model, error) {
-		return nil, &dataset.Error{File: path, Err: fmt.Errorf(format, args...), Hint: hint}
+	fail := func(line int, hint, format string, args ...any) (*Model, error) {
+		return nil, &dataset.Error{File: path, Line: line, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	const hint = "give the model.json of bilevel tune"
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fail(hint, "there is no such file")
+		return fail(0, hint, "there is no such file")
 	case err == nil && info.IsDir():
-		return fail(hint, "this is a folder")
+		return fail(0, hint, "this is a folder")
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fail("", "%w", err)
+		var p *fs.PathError
+		if errors.As(err, &p) { // which names the file again
+			err = p.Err
+		}
+		return fail(0, "", "%w", err)
 	}
 	var head struct {
 		Format  string `json:"format"`
 		Version int    `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return fail(hint, "this is no model: %w", jsonError(err))
+		line, err := jsonwords.Explain(data, err)
+		return fail(line, hint, "this is no model: %w", err)
 	}
 	switch {
 	case head.Format != modelFormat:
-		return fail(hint, "this is JSON, but no model: its \"format\" is %q and not %q", head.Format, modelFormat)
+		return fail(0, hint, "this is JSON, but no model: its \"format\" is %q and not %q", head.Format, modelFormat)
 	case head.Version != modelVersion:
-		return fail("use the version of bilevel that wrote it", "this is a model of version %d, and this program reads "+
+		return fail(0, "use the version of bilevel that wrote it", "this is a model of version %d, and this program reads "+
 			"version %d", head.Version, modelVersion)
 	}
-	m := &Model{}
+	m, line := &Model{}, 0
 	err = json.Unmarshal(data, m)
 	if err != nil {
-		err = jsonError(err)
+		line, err = jsonwords.Explain(data, err)
 	} else if err = checkKeys(data); err == nil {
 		if err = m.Check(); err == nil {
 			err = m.checkStored()
 		}
 	}
 	if err != nil {
-		return fail("fit the model again", "this model is damaged: %w", err)
+		return fail(line, "fit the model again", "this model is damaged: %w", err)
 	}
 	return m, nil
-}
-
-// jsonError says in words of the file what encoding/json says in words of Go.
-func jsonError(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("it is not JSON, or cut off: byte %d does not fit", syntax.Offset)
-	case errors.As(err, &kind) && kind.Field == "":
-		return fmt.Errorf("it holds %s where a JSON object belongs", article(kind.Value))
-	case errors.As(err, &kind):
-		return fmt.Errorf("%q holds %s, which does not belong there", kind.Field, article(kind.Value))
-	}
-	return err
-}
-
-// article is a kind of JSON value with its article.
-func article(kind string) string {
-	if kind == "array" || kind == "object" {
-		return "an " + kind
-	}
-	return "a " + kind
 }
 
 // checkKeys reports a key that every model has and this one lacks, and a null where none belongs: both would
@@ -243,7 +227,8 @@ func article(kind string) string {
 func checkKeys(data []byte) error {
 	var m map[string]any
 	if err := json.Unmarshal(data, &m); err != nil {
-		return jsonError(err)
+		_, err = jsonwords.Explain(data, err)
+		return err
 	}
 	for _, key := range []string{"task", "coefficients", "has_intercept", "scaler", "schema", "penalty", "obtained"} {
 		if _, ok := m[key]; !ok {
@@ -358,7 +343,7 @@ func (m *Model) Check() error {
 	}
 	if m.Schema != nil {
 		if err := m.Schema.Check(); err != nil {
-			return err
+			return errors.New(strings.TrimPrefix(err.Error(), "dataset: "))
 		}
 		if m.Schema.Width != d {
 			return fmt.Errorf("a schema of %d features for %d weights", m.Schema.Width, d)

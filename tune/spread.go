@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/internal/numbers"
 )
 
@@ -25,7 +26,8 @@ func (o Options) checkSpread() error {
 	kind := o.Reg.entry()
 	switch {
 	case err != nil || math.IsNaN(r) || math.IsInf(r, 0):
-		return &OptionError{"spread", o.Spread, "write auto, off or a number"}
+		return &OptionError{"spread", o.Spread, "write auto, off or a number" +
+			nearest.Hint(o.Spread, []string{"auto", "off"})}
 	case r <= 0:
 		return &OptionError{"spread", o.Spread, "a distance is above zero"}
 	case kind != nil && !kind.many():

@@ -50,6 +50,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
@@ -205,7 +206,8 @@ func (o Options) fill() (Options, error) {
 		x, err := strconv.ParseFloat(o.Start, 64)
 		switch {
 		case err != nil || math.IsNaN(x):
-			return o, &OptionError{"start", o.Start, "write grid, random or a number"}
+			return o, &OptionError{"start", o.Start, "write grid, random or a number" +
+				nearest.Hint(o.Start, []string{"grid", "random"})}
 		case x < lo || x > hi:
 			return o, &OptionError{"start", o.Start, fmt.Sprintf("outside the box [%v, %v]", lo, hi)}
 		}
@@ -228,7 +230,7 @@ func oneOf[T ~string](name string, v T, values ...T) error {
 		}
 		words[i] = string(w)
 	}
-	return &OptionError{name, string(v), "choose one of " + strings.Join(words, ", ")}
+	return &OptionError{name, string(v), "choose one of " + strings.Join(words, ", ") + nearest.Hint(string(v), words)}
 }
 
 // Result is the outcome of Fit. Losses are means over rows: −log p(label) in natural units, or half the squared

@@ -30,17 +30,10 @@ func newBenchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Compare methods on problems, over seeds",
-		Long: `Compare methods on problems, over seeds.
-
-A bench file names problems, methods with their parameters, seeds and a budget; bench run makes all the runs, and the
-other commands read the folder of traces that it leaves.
-
-` + exitCodes,
-		Example: `  bilevel bench list
-  bilevel bench run smoke --out smoke
-  bilevel bench show smoke
-  bilevel bench plot smoke
-  bilevel bench report smoke`,
+		Long: `A bench file names problems, methods with their parameters, seeds and a budget; bench run makes all the
+runs, and the other commands read the folder of traces that it leaves.`,
+		Example: `  bilevel bench run smoke --out smoke
+  bilevel bench show smoke`,
 	}
 	c.AddCommand(newBenchRunCommand(), newBenchShowCommand(), newBenchPlotCommand(), newBenchReportCommand(),
 		newBenchExportCommand(), newBenchListCommand(), newBenchWorkCommand())
@@ -61,17 +54,15 @@ func newBenchRunCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Make the runs of a bench file that have not ended yet",
-		Long: `Make the runs of a bench file that have not ended yet.
+		Long: `FILE is a bench file, see docs/bench.md, or the name of a ready one, see bilevel bench list. Every run
+has one thread; --jobs of them are made at once, each in a process of its own. The folder --out gets a trace of
+each run when it ends: after an interruption the same command goes on from there. Runs that diverge or fail are
+results too.
 
-FILE is a bench file, see docs/bench.md, or the name of a ready one, see bilevel bench list. Every run has one thread;
---jobs of them are made at once, each in a process of its own. The folder --out gets a trace of each run when it ends:
-after an interruption the same command goes on from there. Runs that diverge or fail are results too.
-
-With --task-index I --task-count N this is one of N shares that together are all runs, for the jobs of an array.
-
-` + exitCodes,
-		Example: `  bilevel bench run ijcnn1 --out ijcnn1 --jobs 8
-  bilevel bench run my.yaml --task-index 3 --task-count 10`,
+With --task-index I --task-count N this is one of N shares that together are all runs, for the jobs of an array.`,
+		Example: `  bilevel bench run smoke --out smoke --jobs 2
+  bilevel bench run smoke --task-index 0 --task-count 2`,
+		ValidArgsFunction: wordsOrFiles(bench.Ready),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("give one bench file, or the name of a ready one; bilevel bench list has them")
@@ -284,14 +275,13 @@ func newBenchShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show DIR",
 		Short: "Print what methods took to reach levels of h − h*",
-		Long: `Print what methods took to reach levels of h − h*: seconds in the method and samples visited, the
-median over seeds and the 20% and 80% quantiles. h* is the smallest h of all runs, or the known one
-of the problem, less 1e-10. The resolution is that of the records.
-
-` + exitCodes,
-		Example: `  bilevel bench show ijcnn1 --targets 1e-3,1e-5
-  bilevel bench show ijcnn1-grid --best --yaml`,
-		Args: oneFolder,
+		Long: `The table has seconds in the method and samples visited, the median over seeds and the 20% and 80%
+quantiles. h* is the smallest h of all runs, or the known one of the problem, less 1e-10. The resolution is that
+of the records.`,
+		Example: `  bilevel bench show smoke --targets 1e-3,1e-5
+  bilevel bench show smoke --best --yaml`,
+		Args:              oneFolder,
+		ValidArgsFunction: once(folders),
 		RunE: func(c *cobra.Command, args []string) error {
 			levels, err := parseTargets(targets)
 			if err != nil {
@@ -325,14 +315,11 @@ func newBenchPlotCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plot DIR",
 		Short: "Draw runs against time and samples",
-		Long: `Draw runs against time and samples, as SVG and PNG, a file of each for a problem: medians over
-seeds, and bands between the 20% and 80% quantiles. Of each method the best parameters are drawn,
-see bilevel bench show --best.
-
-` + exitCodes,
-		Example: `  bilevel bench plot ijcnn1
-  bilevel bench plot ijcnn1 --y gradnorm2 --out figures`,
-		Args: oneFolder,
+		Long: `There are an SVG and a PNG for each problem, with medians over seeds, and bands between the 20% and 80%
+quantiles. Of each method the best parameters are drawn, see bilevel bench show --best.`,
+		Example:           `  bilevel bench plot smoke --out figures`,
+		Args:              oneFolder,
+		ValidArgsFunction: once(folders),
 		RunE: func(c *cobra.Command, args []string) error {
 			levels, err := parseTargets(targets)
 			if err != nil {
@@ -341,10 +328,7 @@ see bilevel bench show --best.
 			return plotBench(c, args[0], out, y, levels, all)
 		},
 	}
-	var names []string
-	for _, q := range bench.Quantities {
-		names = append(names, q.Name)
-	}
+	names := quantities()
 	p := c.Flags()
 	p.SortFlags = false
 	p.StringVar(&out, "out", "", "folder for the figures, made if it is not there (default DIR)")
@@ -353,6 +337,14 @@ see bilevel bench show --best.
 		"0.01,0.001,0.0001,0.00001)")
 	p.BoolVar(&all, "all", false, "draw all parameters of each method")
 	return c
+}
+
+// quantities names what can be drawn.
+func quantities() (names []string) {
+	for _, q := range bench.Quantities {
+		names = append(names, q.Name)
+	}
+	return names
 }
 
 func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool) error {
@@ -365,7 +357,7 @@ func plotBench(c *cobra.Command, dir, out, y string, levels []float64, all bool)
 		}
 	}
 	if quantity == nil {
-		return usagef("--y %s: give one of %s", y, strings.Join(names, ", "))
+		return wrongChoice("y", y, names)
 	}
 	r, err := readResults(dir)
 	if err != nil {
@@ -412,13 +404,11 @@ func newBenchReportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Write all runs as one interactive HTML page",
-		Long: `Write all runs as one HTML page that needs nothing else: figures against time, samples and steps,
-and a table of what methods took to reach a level of h − h*.
-
-` + exitCodes,
-		Example: `  bilevel bench report ijcnn1 --out ijcnn1.html
-  bilevel bench report ijcnn1-grid --best`,
-		Args: oneFolder,
+		Long: `The page needs nothing else. It has figures against time, samples and steps, and a table of what methods
+took to reach a level of h − h*.`,
+		Example:           `  bilevel bench report smoke --out smoke.html`,
+		Args:              oneFolder,
+		ValidArgsFunction: once(folders),
 		RunE: func(c *cobra.Command, args []string) error {
 			levels, err := parseTargets(targets)
 			if err != nil {
@@ -434,8 +424,8 @@ and a table of what methods took to reach a level of h − h*.
 			if out == "" {
 				out = filepath.Join(args[0], "report.html")
 			}
-			if err := checkTarget(out); err != nil {
-				return usagef("--out %s %w", out, err)
+			if err := checkFile(out); err != nil {
+				return usagef("--out %s: %w", out, err)
 			}
 			if title == "" {
 				title = filepath.Base(filepath.Clean(args[0]))
@@ -453,7 +443,7 @@ and a table of what methods took to reach a level of h − h*.
 	}
 	p := c.Flags()
 	p.SortFlags = false
-	p.StringVar(&out, "out", "", "the file (default report.html in DIR)")
+	p.StringVar(&out, "out", "", "`FILE`: the page (default report.html in DIR)")
 	p.StringVar(&title, "title", "", "what the page is called (default: as the folder)")
 	p.BoolVar(&best, "best", false, "only the best parameters of each method, see bilevel bench show")
 	p.StringVar(&targets, "targets", "", "levels of h − h* by which parameters are chosen (default "+
@@ -474,14 +464,12 @@ func fileName(title string) string {
 func newBenchExportCommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
-		Use:   "export DIR",
-		Short: "Write all records as one table",
-		Long: `Write all records as one table, Parquet or CSV by the ending of --out. A run without a record is a
-row of step −1.
-
-` + exitCodes,
-		Example: `  bilevel bench export ijcnn1 --out runs.parquet`,
-		Args:    oneFolder,
+		Use:               "export DIR",
+		Short:             "Write all records as one table",
+		Long:              `The table is Parquet or CSV by the ending of --out. A run without a record is a row of step −1.`,
+		Example:           `  bilevel bench export smoke --out runs.parquet`,
+		Args:              oneFolder,
+		ValidArgsFunction: once(folders),
 		RunE: func(c *cobra.Command, args []string) error {
 			write := map[string]func(*bench.Results, io.Writer) error{
 				".parquet": (*bench.Results).WriteParquet, ".csv": (*bench.Results).WriteCSV,
@@ -493,8 +481,8 @@ row of step −1.
 			if err != nil {
 				return err
 			}
-			if err := checkTarget(out); err != nil {
-				return usagef("--out %s %w", out, err)
+			if err := checkFile(out); err != nil {
+				return usagef("--out %s: %w", out, err)
 			}
 			var b bytes.Buffer
 			if err := write(r, &b); err != nil {
@@ -503,7 +491,7 @@ row of step −1.
 			return writeFiles([]outFile{{out, b.Bytes()}})
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "the file, .parquet or .csv")
+	c.Flags().StringVar(&out, "out", "", "`FILE`: the table, .parquet or .csv")
 	return c
 }
 
@@ -512,7 +500,9 @@ func newBenchListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List ready bench files, problems and methods with their parameters",
-		Args:  cobra.NoArgs,
+		Example: `  bilevel bench list
+  bilevel bench list --file smoke`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			w := c.OutOrStdout()
 			if show != "" {

@@ -181,11 +181,11 @@ func TestBenchErrors(t *testing.T) {
 		{"empty: no run has ended here", []string{"bench", "export", "empty", "--out", "a.csv"}},
 		{`"x" is no number above zero`, []string{"bench", "show", "empty", "--targets", "1,x"}},
 		{`"-1" is no number above zero`, []string{"bench", "show", "empty", "--targets", "-1"}},
-		{"--y h: give one of suboptimality, gradnorm2, test-error, kkt", []string{"bench", "plot", "empty", "--y", "h"}},
+		{"--y \"h\": choose suboptimality, gradnorm2, test-error or kkt", []string{"bench", "plot", "empty", "--y", "h"}},
 		{`--out "a.txt": name a file that ends in .parquet or .csv`, []string{"bench", "export", "empty", "--out", "a.txt"}},
 		{`--out "": name a file`, []string{"bench", "export", "empty"}},
 		{`no ready file is called "none"`, []string{"bench", "list", "--file", "none"}},
-		{"unknown command", []string{"bench", "walk"}},
+		{`has no command "walk"`, []string{"bench", "walk"}},
 	} {
 		o := call(t, c.args...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, c.want) || strings.Count(o.stderr, "\n") != 1 {

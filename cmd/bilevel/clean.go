@@ -8,7 +8,6 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,9 +39,7 @@ func newCleanCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "clean",
 		Short: "Find wrong labels with the help of a small trusted set",
-		Long: `Find wrong labels with the help of a small trusted set.
-
-A linear model is trained with one weight per row, and the weights are learned by gradient so that the model
+		Long: `A linear model is trained with one weight per row, and the weights are learned by gradient so that the model
 predicts the trusted rows well. Rows whose weight falls below one half, and to which the cleaned
 model gives another label, are suspicious.
 
@@ -52,13 +49,9 @@ replaces by random ones. Files are read as tune reads them.
 Methods (--method); auto is saba:
 ` + methods.Describe("  ", clean.Kinds...) + `
 The folder --out gets weights.csv (a weight per row, the label that the cleaned model predicts, and the order in
-which to look at rows) and report.html, which shows the most suspicious rows.
-
-` + strings.Replace(exitCodes, "tune and clean have", "clean has", 1),
-		Example: `  bilevel clean
-  bilevel clean --train noisy.csv --trusted clean.csv --test test.csv
-  bilevel clean --train noisy.csv --trusted clean.csv --label species --json
-  bilevel clean --set mnist --corrupt 0.5 --seed 1`,
+which to look at rows) and report.html, which shows the most suspicious rows.`,
+		Example: `  bilevel clean --set breast-cancer --corrupt 0.3
+  bilevel clean --train noisy.csv --trusted clean.csv --label species`,
 		Args: noFiles("trusted"),
 		RunE: func(c *cobra.Command, _ []string) error { return runClean(c, &f) },
 	}

@@ -427,7 +427,7 @@ func (d *cleaned) against(i int) string {
 		}
 		return strings.Join(parts, " · ")
 	}
-	column := columnNames(s.Schema)
+	column := columnOfEach(s.Schema)
 	var names []string
 	for _, j := range d.Against[i] {
 		if c := column[j]; !slices.Contains(names, c) && len(names) < shownReasons {
@@ -446,8 +446,8 @@ func (d *cleaned) against(i int) string {
 	return strings.Join(parts, " · ")
 }
 
-// columnNames are the columns that features are of.
-func columnNames(s *dataset.Schema) []string {
+// columnOfEach are the columns that features are of.
+func columnOfEach(s *dataset.Schema) []string {
 	var out []string
 	for k, span := range s.Spans() {
 		n := span.N

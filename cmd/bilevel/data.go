@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -22,21 +23,27 @@ func newDataCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "data",
 		Short: "List, download and locate public data sets",
-		Long: `List, download and locate public data sets.
-
-Sets are looked up in the folder --data (or the environment variable BILEVEL_DATA), in a folder of the
+		Long: `Sets are looked up in the folder --data (or the environment variable BILEVEL_DATA), in a folder of the
 set's name, then in the user's cache; what is in neither is downloaded into the cache and checked.`,
+		Example: `  bilevel data list
+  bilevel data get ijcnn1`,
 	}
 	c.PersistentFlags().StringVar(&o.DataDir, "data", "", "folder with copies of sets, used first (default $BILEVEL_DATA)")
 	c.AddCommand(&cobra.Command{
-		Use:   "list",
-		Short: "List the public sets and where they are found",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listData(c.Context(), c.OutOrStdout(), o) },
+		Use:     "list",
+		Short:   "List the public sets and where they are found",
+		Example: `  bilevel data list`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listData(c.Context(), c.OutOrStdout(), o) },
 	}, &cobra.Command{
-		Use:   "get NAME...",
-		Short: "Download sets that are not there yet",
-		Args:  cobra.MinimumNArgs(1),
+		Use:     "get NAME...",
+		Short:   "Download sets that are not there yet",
+		Example: `  bilevel data get ijcnn1 mnist`,
+		Args:    func(_ *cobra.Command, names []string) error { return needSets(len(names) > 0) },
+		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return slices.DeleteFunc(publicSets(), func(n string) bool { return slices.Contains(given, n) }),
+				cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(c *cobra.Command, names []string) error {
 			for _, name := range names { // a slip in the last name shows before the first download
 				if _, err := dataset.Lookup(name); err != nil {
@@ -51,9 +58,11 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 			return nil
 		},
 	}, &cobra.Command{
-		Use:   "path NAME",
-		Short: "Print the files of a set that is there",
-		Args:  cobra.ExactArgs(1),
+		Use:               "path NAME",
+		Short:             "Print the files of a set that is there",
+		Example:           `  bilevel data path mnist`,
+		Args:              func(_ *cobra.Command, names []string) error { return needSets(len(names) == 1) },
+		ValidArgsFunction: once(words(publicSets)),
 		RunE: func(c *cobra.Command, names []string) error {
 			f, err := dataset.Find(c.Context(), names[0], o)
 			if err != nil {
@@ -70,6 +79,14 @@ set's name, then in the user's cache; what is in neither is downloaded into the 
 		},
 	})
 	return c
+}
+
+// needSets is an error unless there are as many names as there should be.
+func needSets(enough bool) error {
+	if !enough {
+		return fmt.Errorf("name a set; bilevel data list has them")
+	}
+	return nil
 }
 
 // listData prints the table of sets.

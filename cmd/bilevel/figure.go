@@ -31,12 +31,8 @@ func newFigureCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "figure NAME",
 		Short: "Compute a figure of a paper afresh",
-		Long: `Compute a figure of a paper afresh.
-
-The folder --out gets NAME.svg, NAME.png and NAME.csv, the numbers: a header, and one row per point. Public data
-sets that a figure needs are looked up as bilevel data says, and downloaded if they are not there.
-
-` + exitCodes,
+		Long: `The folder --out gets NAME.svg, NAME.png and NAME.csv, the numbers: a header, and one row per point.
+Public data sets that a figure needs are looked up as bilevel data says, and downloaded if they are not there.`,
 		Example: `  bilevel figure list
   bilevel figure hypergrad-rates --out figures`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -45,7 +41,8 @@ sets that a figure needs are looked up as bilevel data says, and downloaded if t
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return runFigure(c, args[0], f) },
+		RunE:              func(c *cobra.Command, args []string) error { return runFigure(c, args[0], f) },
+		ValidArgsFunction: once(words(figureNames)),
 	}
 	p := c.Flags()
 	p.SortFlags = false
@@ -55,12 +52,20 @@ sets that a figure needs are looked up as bilevel data says, and downloaded if t
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
 	c.AddCommand(&cobra.Command{
-		Use:   "list",
-		Short: "List the figures",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
+		Use:     "list",
+		Short:   "List the figures",
+		Example: `  bilevel figure list`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listFigures(c.OutOrStdout()) },
 	})
 	return c
+}
+
+func figureNames() (names []string) {
+	for _, f := range bench.Figures() {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 func listFigures(w io.Writer) error {

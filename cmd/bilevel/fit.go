@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -130,6 +131,9 @@ func (c *character) Set(s string) error {
 
 func (c *character) Type() string { return "char" }
 
+// missings are what --missing asks for.
+var missings = []dataset.Missing{dataset.DropMissing, dataset.ImputeMissing}
+
 // unseenLevels is what --unknown asks for.
 func unseenLevels(word string) dataset.Unseen {
 	if word == "zero" {
@@ -155,7 +159,7 @@ func parseSwitch(name, word string) (tune.Switch, error) {
 	case "off", "false", "no":
 		return tune.Off, nil
 	}
-	return "", usagef("--%s %q: choose on, off or auto", name, word)
+	return "", wrongChoice(name, word, []string{"on", "off", "auto"})
 }
 
 // check finds contradictions before anything is read. second is the flag of the file beside --train and --test, and
@@ -181,9 +185,11 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 	case f.out == "":
 		return usagef("--out \"\": name a folder")
 	case weight != "" && !slices.Contains(dataset.Weights(), weight):
-		return usagef("--text %q: choose %s", weight, oneOf(dataset.Weights()))
+		return wrongChoice("text", weight, dataset.Weights())
 	case f.unknown != "error" && f.unknown != "zero":
-		return usagef("--unknown %q: choose error or zero", f.unknown)
+		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
+	case f.read.Missing != "" && !slices.Contains(missings, f.read.Missing):
+		return wrongChoice("missing", f.read.Missing, missings)
 	case f.read.Width < 0:
 		return usagef("--width %d: give a number of features", f.read.Width)
 	case f.text.MinDocs < 0:
@@ -252,6 +258,17 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, files ...st
 	return sets, nil
 }
 
+// publicSets names the public sets.
+func publicSets() (names []string) {
+	for _, p := range dataset.Publics() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// allSets names the sets that --set takes.
+func allSets() []string { return append(dataset.EmbeddedSets(), publicSets()...) }
+
 // isEmbedded says whether set is an embedded one; without a name it is.
 func isEmbedded(set string) bool { return set == "" || slices.Contains(dataset.EmbeddedSets(), set) }
 
@@ -269,7 +286,8 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 		return rest, test, name + " (embedded)", err
 	}
 	if _, err := dataset.Lookup(f.set); err != nil {
-		return nil, nil, "", usagef("--set: %w (public), %s (embedded)", err, strings.Join(dataset.EmbeddedSets(), " and "))
+		return nil, nil, "", usagef("--set %q: there are %s (embedded) and %s (public)%s", f.set,
+			strings.Join(dataset.EmbeddedSets(), ", "), strings.Join(publicSets(), ", "), nearest.Hint(f.set, allSets()))
 	}
 	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer()}
 	rest, test, files, err := dataset.Load(ctx, f.set, o)

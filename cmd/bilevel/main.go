@@ -11,11 +11,13 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/nearest"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -61,6 +63,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // which keeps where it writes to
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args = nil
+		markUsage(c)
+	}
 	err := root.ExecuteContext(ctx)
 	code := exitCode(err)
 	if err != nil && !errors.Is(err, errInterrupted) {
@@ -69,13 +76,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
-// message is err in one line, without the names of packages.
+// message is err in one line, without the names of packages and what would steer the terminal.
 func message(err error) string {
 	text := err.Error()
 	for _, p := range []string{"tune: ", "clean: ", "bilevel: ", "dataset: ", "bench: "} {
 		text = strings.TrimPrefix(text, p)
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
 }
 
 func exitCode(err error) int {
@@ -94,30 +109,33 @@ func exitCode(err error) int {
 }
 
 func newRoot() *cobra.Command {
+	cobra.EnableCommandSorting = false
 	c := &cobra.Command{
 		Use:   "bilevel",
 		Short: "Learn hyperparameters by gradient",
-		Long: `Learn hyperparameters by gradient: bilevel optimisation for people with a data file.
+		Long: `Bilevel optimisation for people with a data file: tune learns a model and how strongly to regularise it,
+predict applies the model, and clean finds wrong labels.
 
-  bilevel tune                                  try it on an embedded set
-  bilevel tune --train t.csv --val v.csv        learn a model and its regularisation
-  bilevel predict --model bilevel-out/model.json new.csv
-  bilevel clean --train t.csv --trusted v.csv   find wrong labels
+` + exitCodes + `
 
-` + exitCodes,
+Commands, flags and values are completed in the shell: bilevel completion bash --help says how; zsh and fish alike.`,
+		Example: `  bilevel tune
+  bilevel tune --train train.csv --label price`,
 		Version:       tune.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetVersionTemplate("bilevel {{.Version}}\n")
-	c.CompletionOptions.HiddenDefaultCmd = true
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%w; see %s --help", err, c.CommandPath())
+	var version strings.Builder
+	thisBuild().write(&version)
+	c.SetVersionTemplate(version.String())
+	c.SetFlagErrorFunc(flagError)
+	c.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		w := c.OutOrStdout()
+		pageOf(c).writeHelp(w, helpWidth(w))
 	})
-	c.AddCommand(newTuneCommand(), newCleanCommand(), newPredictCommand(), newDataCommand(), newFigureCommand(),
-		newBenchCommand())
+	c.AddCommand(newTuneCommand(), newPredictCommand(), newCleanCommand(), newDataCommand(), newBenchCommand(),
+		newFigureCommand(), newVersionCommand(), newManCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {
 		if sub.Name() == "help" {
@@ -125,6 +143,7 @@ func newRoot() *cobra.Command {
 		}
 	}
 	markUsage(c)
+	completeFlags(c)
 	return c
 }
 
@@ -132,9 +151,27 @@ func newRoot() *cobra.Command {
 func knownCommand(c *cobra.Command, args []string) error {
 	at, rest, err := c.Root().Find(args)
 	if err == nil && len(rest) > 0 {
-		err = fmt.Errorf("unknown command %q for %q", rest[0], at.CommandPath())
+		err = unknownCommand(at, rest)
 	}
 	return err
+}
+
+// unknownCommand is the error of the first of args, which is none of the commands below c.
+func unknownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	hint := nearest.Hint(args[0], names)
+	if _, err := os.Stat(args[0]); err == nil && !c.HasParent() {
+		hint = fmt.Sprintf("; to learn a model of this file: %s tune --train %s", c.CommandPath(), args[0])
+	}
+	return fmt.Errorf("%s has no command %q%s", c.CommandPath(), args[0], hint)
 }
 
 // markUsage makes usage errors of what the commands say about their arguments.
@@ -142,8 +179,8 @@ func markUsage(c *cobra.Command) {
 	check := c.Args
 	if check == nil {
 		check = cobra.ArbitraryArgs
-		if c.HasSubCommands() {
-			check = cobra.NoArgs // an unknown command is not silently help
+		if c.HasSubCommands() { // an unknown command is not silently help
+			check = unknownCommand
 		}
 	}
 	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
@@ -151,6 +188,9 @@ func markUsage(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			if strings.HasPrefix(err.Error(), "unknown command") { // cobra.NoArgs, of a command without any below it
+				err = fmt.Errorf("%q: %s takes no arguments", args[0], c.CommandPath())
+			}
 			return usagef("%w; see %s --help", err, c.CommandPath())
 		}
 		return nil

@@ -436,7 +436,7 @@ func TestWrongPredict(t *testing.T) {
 	}{
 		{"--model nowhere.json t.csv", "nowhere.json: there is no such file"},
 		{"--model . t.csv", "folder"},
-		{"--model t.csv t.csv", "t.csv: this is no model"},
+		{"--model t.csv t.csv", "t.csv:1: this is no model"},
 		{"--model broken.json t.csv", "broken.json"},
 		{"--model other.json t.csv", "no model"},
 		{"--model future.json t.csv", "version 9"},
@@ -444,7 +444,7 @@ func TestWrongPredict(t *testing.T) {
 		{"t.csv", "--model is missing"},
 		{"--model " + m + " nowhere.csv", "nowhere.csv"},
 		{"--model " + m + " t.csv --out nowhere/p.csv", "the folder nowhere does not exist"},
-		{"--model " + m + " t.csv --out bilevel-out", "bilevel-out is a folder"},
+		{"--model " + m + " t.csv --out bilevel-out", "bilevel-out: this is a folder"},
 		{"--model " + m + " t.csv --out " + m, "is the input"},
 		{"--model " + m + " t.csv --out ./t.csv", "is the input"},
 		{"--model " + m + " t.csv --out link.csv", "is the input"},

@@ -74,6 +74,24 @@ func checkFolder(dir string) error {
 	return bare(os.Remove(t.Name()))
 }
 
+// checkFile is an error if the file path cannot be written, or is one of the inputs. Its folder must be there; devices
+// and pipes have none to write to.
+func checkFile(path string, inputs ...string) error {
+	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+		dir := filepath.Dir(path)
+		if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			return fmt.Errorf("the folder %s does not exist; make it, or name another file", dir)
+		}
+		if err := checkFolder(dir); err != nil {
+			return err
+		}
+	}
+	if err := checkTarget(path, inputs...); err != nil {
+		return fmt.Errorf("this %w", err)
+	}
+	return nil
+}
+
 // checkTarget is an error if path is a folder or one of the inputs, so that writing it would fail or destroy it.
 func checkTarget(path string, inputs ...string) error {
 	info, err := os.Stat(path)

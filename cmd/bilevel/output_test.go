@@ -36,6 +36,19 @@ func TestWriteFiles(t *testing.T) {
 	}
 }
 
+func TestCheckFile(t *testing.T) {
+	files(t, map[string]string{"input": "", "old": ""})
+	for _, c := range []struct{ path, want string }{
+		{"new", ""}, {"old", ""}, {"./input", "is the input"}, {".", "this is a folder"}, {"nowhere/x", "does not exist"},
+		{"old/x", "does not exist"}, {os.DevNull, ""},
+	} {
+		if err := checkFile(c.path, "input"); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(),
+			c.want) {
+			t.Errorf("%s: %v, want %q", c.path, err, c.want)
+		}
+	}
+}
+
 func TestCategoricalFlag(t *testing.T) {
 	files(t, map[string]string{"t.csv": "a,y\n" + strings.Repeat("1,no\n2,yes\n3,yes\n", 20) + "x,no\n"})
 	j := decode(t, mustCall(t, "tune", "--train", "t.csv", "--val-fraction", ".4", "--categorical", "a", "--json",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -31,17 +30,12 @@ func newPredictCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "predict --model FILE DATA",
 		Short: "Apply a model of bilevel tune to rows",
-		Long: `Apply a model of bilevel tune to rows.
-
-DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
-column may be there, and then how good the predictions are goes to standard error. For a model of texts, DATA is
-a folder of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
-texts after the column document, and with --proba one column of probabilities per class.
-
-` + exitCodes,
+		Long: `DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
+column may be there, and then how good the predictions are goes to standard error. For a model of texts, DATA is a
+folder of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
+texts after the column document, and with --proba one column of probabilities per class.`,
 		Example: `  bilevel predict --model bilevel-out/model.json new.csv
-  bilevel predict --model bilevel-out/model.json new.csv --proba --out predictions.csv
-  bilevel predict --model bilevel-out/model.json inbox`,
+  bilevel predict --model bilevel-out/model.json new.csv --proba --out p.csv`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return fmt.Errorf("give one file or folder of rows, or - for standard input")
@@ -52,9 +46,9 @@ texts after the column document, and with --proba one column of probabilities pe
 	}
 	p := c.Flags()
 	p.SortFlags = false
-	p.StringVar(&f.model, "model", "", "model.json of bilevel tune (required)")
+	p.StringVar(&f.model, "model", "", "`FILE`: model.json of bilevel tune (required)")
 	p.BoolVar(&f.proba, "proba", false, "add the probability of each class")
-	p.StringVar(&f.out, "out", "", "file for the predictions (default standard output)")
+	p.StringVar(&f.out, "out", "", "`FILE`: where predictions go (default standard output)")
 	p.StringVar(&f.label, "label", "", "label column by name or number (default that of the model)")
 	p.StringVar(&f.format, "format", "", formats)
 	p.BoolVar(&f.noHeader, "no-header", false, "the first line of CSV or TSV is data")
@@ -69,21 +63,15 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 		return usagef("--model is missing: give the model.json of bilevel tune")
 	}
 	if f.unknown != "error" && f.unknown != "zero" {
-		return usagef("--unknown %q: choose error or zero", f.unknown)
+		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
 	}
 	if f.out != "" {
-		if err := checkFolder(filepath.Dir(f.out)); err != nil || !isFolder(filepath.Dir(f.out)) {
-			if err == nil {
-				err = fmt.Errorf("the folder %s does not exist; make it, or name another file", filepath.Dir(f.out))
-			}
-			return usagef("--out %s: %w", f.out, err)
-		}
 		inputs := []string{f.model}
 		if file != "-" {
 			inputs = append(inputs, file)
 		}
-		if err := checkTarget(f.out, inputs...); err != nil {
-			return usagef("--out: %s %w", f.out, err)
+		if err := checkFile(f.out, inputs...); err != nil {
+			return usagef("--out %s: %w", f.out, err)
 		}
 	}
 	m, err := wait.For(c.Context(), func() (*tune.Model, error) { return tune.Load(f.model) })

@@ -38,9 +38,7 @@ func newTuneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tune",
 		Short: "Fit a linear model and learn its regularisation strengths on validation data",
-		Long: `Fit a linear model and learn its regularisation strengths on validation data.
-
-Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
+		Long: `Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
 with a header, NPY, IDX or Parquet, plain or compressed; what they are is found out from their content.
 A folder with one folder of text files for each class, or a tar or zip archive of it, becomes counts of words.
 
@@ -51,15 +49,9 @@ they stay near the best shared one, as far as held-out rows allow (--spread).
 
 Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are expensive:
 ` + methods.Describe("  ", methods.Exact, methods.Sampled, methods.FullBatch, methods.Search) + `
-The folder --out gets model.json (for bilevel predict), trace.csv and report.html.
-
-` + exitCodes,
-		Example: `  bilevel tune
-  bilevel tune --train train.csv --val val.csv --test test.csv
-  bilevel tune --train all.csv --label price --folds 5
-  bilevel tune --train ijcnn1.trn.bz2 --val ijcnn1.tst.bz2 --reg feature --box -12,12
-  bilevel tune --train mails --text tfidf --val-fraction 0.5 --reg feature
-  bilevel tune --set breast-cancer --json`,
+The folder --out gets model.json (for bilevel predict), trace.csv and report.html.`,
+		Example: `  bilevel tune --set breast-cancer
+  bilevel tune --train train.csv --label price --folds 5`,
 		Args: noFiles("val"),
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
 	}
@@ -148,7 +140,7 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 	}
 	switch {
 	case f.task != "" && f.task != "classification" && f.task != "regression":
-		return usagef("--task %q: choose classification or regression", f.task)
+		return wrongChoice("task", f.task, []string{"classification", "regression"})
 	case f.task != "" && given("model") && f.options.Task != tune.AutoTask && f.options.Task.Classes() != (f.task ==
 		"classification"):
 		return usagef("--task %s and --model %s contradict each other", f.task, f.options.Task)

@@ -33,11 +33,14 @@ func (f *finding) summary() string {
 	case len(f.effects.Columns) > 0 && !f.pictures():
 		lines = append(lines, f.most())
 	}
-	lines = append(lines, f.firstWords(4-len(lines))...)
-	if a := f.advice(); len(lines) < 5 && !strings.HasPrefix(a, "Predict") {
-		lines = append(lines, report.Bare(a))
+	const room = mostLines - 8 // beside the table
+	var last []string
+	if a := f.advice(); !strings.HasPrefix(a, "Predict") {
+		last = append(last, report.Bare(a))
 	}
-	for _, l := range lines[:min(len(lines), mostLines-7)] {
+	lines = append(lines, f.firstWords(room-len(lines)-len(last))...)
+	lines = append(lines[:min(len(lines), room-len(last))], last...)
+	for _, l := range lines {
 		fmt.Fprintln(&b, l)
 	}
 	fmt.Fprintf(&b, "wrote %s: model.json trace.csv report.html\n", f.out)

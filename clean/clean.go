@@ -114,13 +114,18 @@ type Row struct {
 	Weight    float64 // between 0 and 1
 	Kept      bool    // the weight is at least one half, or a model of the rows where it is gives the row its label
 	Predicted int     // the label that the final model gives the row
+	// Given and Suggested are the probabilities that the final model gives to Label and Predicted.
+	Given, Suggested float64
 	// Rank is 1 for the most suspicious row and n for the least: the rows that are not kept come first, and among
 	// these and among the others those to whose label the final model gives the smallest probability.
 	Rank int
 }
 
 // Figures are those of a model on the test rows.
-type Figures struct{ Accuracy, Loss float64 }
+type Figures struct {
+	Accuracy, Loss float64
+	Right          []bool // of each row
+}
 
 // Result is the outcome of [Fit].
 type Result struct {
@@ -131,8 +136,14 @@ type Result struct {
 	// without the suspicious ones, and that the final model is of all.
 	AllBetter bool
 
-	// Before is the model of all training rows, After the final one; nil without test rows.
-	Before, After *Figures
+	// Alone is a model of three quarters of the trusted rows and nothing else, Before that of all training rows, After the
+	// final one; nil without test rows.
+	Alone, Before, After *Figures
+	// Against are, for each row that is not kept, the features that speak most for the predicted label and against its
+	// own, the strongest first.
+	Against map[int][]int
+	// Untrusted are the classes that no trusted row has: what is said about their rows is little worth.
+	Untrusted []string
 
 	// Value is the loss of the held-out trusted rows at the weights, and Start that of a model of all training rows with
 	// the best C for it.

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,7 @@ type fit struct {
 	train, trusted, learn, judge *dataset.Set
 	test                         *dataset.Set // or nil
 	classes                      []string
+	constant                     bool    // the last feature is one everywhere
 	unit                         float64 // mean square of a feature
 }
 
@@ -89,7 +91,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	tables := !train.Schema.Prepared()
 	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }
 	transform := func(s *dataset.Set) *dataset.Set { return s }
-	if on(o.Scale) || on(o.Intercept) {
+	if f.constant = on(o.Intercept); on(o.Scale) || f.constant {
 		var scaler *dataset.Scaler
 		if on(o.Scale) {
 			scaler = train.FitScaler()
@@ -234,6 +236,9 @@ func (f *fit) run() (*Result, error) {
 		return nil, err
 	}
 	r.Ridge = ridge
+	if f.test != nil {
+		r.Alone = f.figures(f.test, z)
+	}
 	ctx, cancel := wait.Earlier(f.ctx, 2*f.fitTime) // the final model takes time too
 	defer cancel()
 	weights, z, err := f.weigh(ctx, r, z)
@@ -280,6 +285,12 @@ func (f *fit) run() (*Result, error) {
 		}
 	}
 	rank(r.Rows, f.predict(r, z))
+	f.explain(r, z)
+	for c, n := range f.trusted.ClassCounts() {
+		if n == 0 {
+			r.Untrusted = append(r.Untrusted, f.classes[c])
+		}
+	}
 	if f.test != nil {
 		r.Before, r.After = f.figures(f.test, before), f.figures(f.test, z)
 	}
@@ -288,11 +299,44 @@ func (f *fit) run() (*Result, error) {
 
 // predict sets the labels that the model z gives the training rows, and returns the losses of the labels they have.
 func (f *fit) predict(r *Result, z []float64) []float64 {
-	losses, predicted := f.judged(f.train, z)
-	for i, k := range predicted {
-		r.Rows[i].Predicted = int(k)
+	k := len(f.classes)
+	scores := model.ScoreRows(f.train.X, z, k)
+	losses, predicted := tune.Softmax.Judge(scores, f.train.Y, k)
+	for i, c := range predicted {
+		row, t := &r.Rows[i], scores[i*k:(i+1)*k]
+		row.Predicted, row.Given = int(c), math.Exp(-losses[i])
+		row.Suggested = row.Given * math.Exp(t[row.Predicted]-t[row.Label])
 	}
 	return losses
+}
+
+// reasons is how many features are named that speak against a label.
+const reasons = 12
+
+// explain finds the features that speak most against the labels of the rows that are not kept: those with the largest
+// parts of the difference of the two scores.
+func (f *fit) explain(r *Result, z []float64) {
+	d := len(z) / len(f.classes)
+	layout := model.Layout{Features: d, Classes: len(f.classes), FeatureMajor: isSparse(f.train)}
+	r.Against = make(map[int][]int)
+	part := make([]float64, d)
+	for i, row := range r.Rows {
+		if row.Kept || row.Label == row.Predicted {
+			continue
+		}
+		var there []int
+		eachValue(f.train, i, func(j int, v float64) {
+			if j == d-1 && f.constant {
+				return
+			}
+			part[j] = v * (z[layout.Index(row.Predicted, j)] - z[layout.Index(row.Label, j)])
+			if part[j] > 0 {
+				there = append(there, j)
+			}
+		})
+		slices.SortStableFunc(there, func(a, b int) int { return cmp.Compare(part[b], part[a]) })
+		r.Against[i] = slices.Clone(there[:min(len(there), reasons)])
+	}
 }
 
 // keptRows are the indices of the kept rows.

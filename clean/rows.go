@@ -33,7 +33,7 @@ func meanSquare(x rows.Matrix) float64 {
 func stack(a, b *dataset.Set, order []int) *dataset.Set {
 	s := a.Subset(order)
 	s.Y = append(s.Y, b.Y...)
-	s.Names = nil
+	s.Names, s.Rows = nil, nil
 	switch x := s.X.(type) {
 	case *rows.Dense:
 		y := b.X.(*rows.Dense)
@@ -62,13 +62,33 @@ func (f *fit) judged(s *dataset.Set, z []float64) (losses, predicted []float64) 
 // figures are those of the model z on the rows of s.
 func (f *fit) figures(s *dataset.Set, z []float64) *Figures {
 	losses, predicted := f.judged(s, z)
-	m := &Figures{}
+	m := &Figures{Right: make([]bool, len(s.Y))}
 	for i, y := range s.Y {
 		m.Loss += losses[i] / float64(len(s.Y))
-		if predicted[i] == y {
+		if m.Right[i] = predicted[i] == y; m.Right[i] {
 			m.Accuracy++
 		}
 	}
 	m.Accuracy /= float64(len(s.Y))
 	return m
+}
+
+func isSparse(s *dataset.Set) bool {
+	_, ok := s.X.(*rows.CSR)
+	return ok
+}
+
+// eachValue calls see with the values of row i of s, all or those that are stored.
+func eachValue(s *dataset.Set, i int, see func(j int, v float64)) {
+	switch x := s.X.(type) {
+	case *rows.Dense:
+		for j, v := range x.Row(i) {
+			see(j, v)
+		}
+	case *rows.CSR:
+		idx, val := x.Row(i)
+		for k, j := range idx {
+			see(int(j), val[k])
+		}
+	}
 }

@@ -34,6 +34,7 @@ type Set struct {
 	Classes  []string    // class names in order; nil for a numeric target
 	Features []string    // d names; nil for more than 1<<16 features without names, see FeatureName
 	Names    []string    // n names of rows: the paths of documents, or the cells of Options.ID; nil where there are none
+	Rows     []int       // n places of the rows among those of the file, from 0; nil for all of them in order
 	Schema   *Schema     // how the file became features, for reading others the same way
 	Source   string      // file name, for messages
 	LabelHow string      // how the label column was chosen, in words; "" where columns have no names
@@ -60,6 +61,14 @@ func About(train *Set, others ...*Set) []string {
 		}
 	}
 	return w
+}
+
+// RowNumber is the number of row i among the rows of its file, from 1. A header is not counted.
+func (s *Set) RowNumber(i int) int {
+	if s.Rows != nil {
+		i = s.Rows[i]
+	}
+	return i + 1
 }
 
 // FeatureName is the name of feature j.

@@ -171,6 +171,12 @@ func (t *table) leaveOutRows(with []*tableColumn) error {
 		}
 	}
 	n := t.n
+	t.rows = nil
+	for i, o := range out[:n] {
+		if !o {
+			t.rows = append(t.rows, i)
+		}
+	}
 	for _, c := range t.columns {
 		if c.keep {
 			var names []string

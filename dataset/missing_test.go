@@ -29,8 +29,21 @@ func TestDropMissing(t *testing.T) {
 	for _, storage := range []Storage{Dense, Sparse} {
 		s := readString(t, "f.csv", holes, Options{Missing: DropMissing, Storage: storage})
 		if d := cmp.Diff([][]float64{{20, 1, 0, 1}}, values(s)); d != "" || len(s.Y) != 1 || len(s.Notes) != 1 ||
-			!strings.Contains(s.Notes[0], "4 of 5 rows") {
-			t.Errorf("%s %v %q", d, s.Y, s.Notes)
+			!strings.Contains(s.Notes[0], "4 of 5 rows") || s.RowNumber(0) != 1 {
+			t.Errorf("%s %v %q, row %d", d, s.Y, s.Notes, s.RowNumber(0))
+		}
+	}
+	// Rows that are left know their places in the file, after a split too.
+	s := readString(t, "f.csv", "a,y\n1,0\n,1\n3,0\n4,1\n,1\n6,1\n", Options{Missing: DropMissing})
+	rest, part, err := s.Split(.5, 1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Set{s, rest, part, rest.Shuffle(1)} {
+		for i, row := range values(s) {
+			if s.RowNumber(i) != int(row[0]) {
+				t.Errorf("row %d is %v", s.RowNumber(i), row)
+			}
 		}
 	}
 }

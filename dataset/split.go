@@ -32,6 +32,10 @@ func (s *Set) Subset(order []int) *Set {
 			t.Names[i] = s.Names[o]
 		}
 	}
+	t.Rows = make([]int, len(order))
+	for i, o := range order {
+		t.Rows[i] = s.RowNumber(o) - 1
+	}
 	return &t
 }
 

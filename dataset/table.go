@@ -593,6 +593,7 @@ type table struct {
 	forms   forms
 	of      []int // places of the feature columns, in the order of features
 	n       int
+	rows    []int // places in the file of the rows that are left; nil for all
 }
 
 // note says something of how the table was read.
@@ -951,7 +952,7 @@ func (t *table) set(o Options) (*Set, error) {
 			return nil, err
 		}
 	}
-	s := &Set{Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
+	s := &Set{Rows: t.rows, Schema: &Schema{Format: t.format, Missing: o.Missing, Decimal: character(o.Decimal),
 		Thousands: character(o.Thousands)}}
 	if t.label >= 0 {
 		s.LabelHow = t.how

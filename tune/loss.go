@@ -175,6 +175,7 @@ type judged struct {
 	y         []float64 // class indices or values
 	losses    []float64
 	predicted []float64 // class indices or values
+	scores    []float64
 }
 
 // Judge returns the losses of rows with k scores each, one after the other, and the labels that the scores speak for. y
@@ -186,7 +187,7 @@ func (t Task) Judge(scores, y []float64, k int) (losses, predicted []float64) {
 
 // judge computes losses and predictions from k scores of each row; y are class indices, or values as the scores are.
 func (l *loss) judge(scores, y []float64, k int) *judged {
-	j := &judged{y: y, losses: make([]float64, len(y)), predicted: make([]float64, len(y))}
+	j := &judged{y: y, losses: make([]float64, len(y)), predicted: make([]float64, len(y)), scores: scores}
 	for i, v := range y {
 		t := scores[i*k : (i+1)*k]
 		j.losses[i], j.predicted[i] = l.value(t, v), l.predict(t)

@@ -19,19 +19,6 @@ type Metrics struct {
 	Accuracy, RMSE float64
 }
 
-// Confusion counts predictions: Counts[i][j] rows of class i were taken for class j.
-type Confusion struct {
-	On      string // the rows: "test", "validation" or "out-of-fold"
-	Classes []string
-	Counts  [][]int
-}
-
-// Residuals are observed and predicted values of the same rows, in order.
-type Residuals struct {
-	On                  string // the rows, see Confusion
-	Observed, Predicted []float64
-}
-
 // logistic is log(1 + e^{−m}) of a margin m.
 func logisticLoss(m float64) float64 {
 	return max(-m, 0) + math.Log1p(math.Exp(-math.Abs(m)))
@@ -70,28 +57,6 @@ func best(t []float64) int {
 	return k
 }
 
-// right is 1 for each row whose class was predicted and 0 for the others.
-func (j *judged) right() []float64 {
-	r := make([]float64, len(j.y))
-	for i, y := range j.y {
-		if j.predicted[i] == y {
-			r[i] = 1
-		}
-	}
-	return r
-}
-
-func (j *judged) confusion(on string, classes []string) *Confusion {
-	c := &Confusion{On: on, Classes: classes, Counts: make([][]int, len(classes))}
-	for i := range c.Counts {
-		c.Counts[i] = make([]int, len(classes))
-	}
-	for i, y := range j.y {
-		c.Counts[int(y)][int(j.predicted[i])]++
-	}
-	return c
-}
-
 // judge is what a model with coefficients z does on prepared rows, in the units of the target.
 func (f *fit) judge(s *dataset.Set, z []float64) *judged {
 	scores := model.ScoreRows(s.X, z, f.scores)
@@ -106,6 +71,14 @@ func (f *fit) judge(s *dataset.Set, z []float64) *judged {
 	return f.loss.judge(scores, y, f.scores)
 }
 
+// add appends the rows of b.
+func (j *judged) add(b *judged) {
+	j.y = append(j.y, b.y...)
+	j.losses = append(j.losses, b.losses...)
+	j.predicted = append(j.predicted, b.predicted...)
+	j.scores = append(j.scores, b.scores...)
+}
+
 // outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds.
 func (f *fit) outOfFold(s split, z []float64) *judged {
 	all := &judged{}
@@ -113,9 +86,7 @@ func (f *fit) outOfFold(s split, z []float64) *judged {
 	for k := range s.folds() {
 		lo, hi := s.bounds[k], s.bounds[k+1]
 		j := f.judge(&dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}, z[k*d:(k+1)*d])
-		all.y = append(all.y, j.y...)
-		all.losses = append(all.losses, j.losses...)
-		all.predicted = append(all.predicted, j.predicted...)
+		all.add(j)
 	}
 	return all
 }

@@ -489,3 +489,21 @@ func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
 	l := m.Task.entry()
 	return l.metrics(l.judge(p.scores, s.Y, len(m.Coefficients))), nil
 }
+
+// Unseen is what the predictions say about the rows of set, with labels, one by one. Baseline is the same, because a
+// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
+func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
+	if _, err := m.Judge(p, set); err != nil {
+		return nil, err
+	}
+	s := *set
+	if m.Task.Classes() {
+		if err := s.MapClasses(m.Classes); err != nil {
+			return nil, err
+		}
+	}
+	u := &Unseen{On: "test", Rows: placed(&s).Rows, Y: s.Y, Trivial: trivial(s.Y, s.Y, len(m.Classes))}
+	u.Model = m.Task.entry().judge(p.scores, s.Y, len(m.Coefficients)).said(len(m.Classes))
+	u.Baseline = u.Model
+	return u, nil
+}

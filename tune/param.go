@@ -26,7 +26,6 @@ var params = []*param{
 		exponent: func(x float64) float64 { return x },
 		at:       func(t float64) float64 { return t },
 		around:   func(x, r float64) (lo, hi float64) { return x - r, x + r },
-		near:     "within %g of the best shared one, x = %.4g",
 		patience: patience,
 	},
 	{
@@ -45,7 +44,6 @@ var params = []*param{
 		exponent: math.Log,
 		at:       math.Exp,
 		around:   func(x, r float64) (lo, hi float64) { return x * math.Exp(-r), x * math.Exp(r) },
-		near:     "within a factor e^%g of the best shared one, %.4g",
 		patience: 4 * patience, // the scale of x is not that of h
 	},
 }
@@ -67,7 +65,6 @@ type param struct {
 	exponent func(x float64) float64             // t for which x is the strength e^t
 	at       func(t float64) float64             // x of the strength e^t
 	around   func(x, r float64) (lo, hi float64) // the x of strengths within a factor e^r
-	near     string                              // says so
 	patience int                                 // steps over which h has to fall
 }
 

@@ -42,15 +42,12 @@ type fit struct {
 	visited bilevel.Counts
 	squares []float64 // means of the features' squares; nil until needed
 	top     float64   // logarithm of the least ℓ1 strength with which all coefficients are zero
-	// loss on the test rows minus that of the baseline, and the standard error of this paired difference
-	testGap, testGapError float64
-	// the same of the shares of right predictions
-	rightGap, rightGapError float64
 
 	gridTried int  // points of the grid
 	partGrid  bool // not all of them were tried
 
 	compared        []*trial // kinds and spreads as compared; nil for none
+	heldRows        []int    // places of the rows that they were compared on
 	compareErr      error    // why kinds could not be compared
 	noTimeToCompare bool
 	chosen          *trial // is learned on all rows
@@ -150,9 +147,9 @@ func prepare(data Data, o Options) (*fit, error) {
 		if err != nil {
 			return nil, err
 		}
-		others[name] = f.transform(s)
+		others[name] = f.transform(placed(s))
 	}
-	t := f.dropUnseen(f.transform(&train), others)
+	t := f.dropUnseen(f.transform(placed(&train)), others)
 	f.test = others["test"]
 	if data.Folds == 0 {
 		f.main = split{train: t, val: others["validation"]}

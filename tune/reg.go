@@ -38,11 +38,11 @@ var regs = []*reg{
 	},
 	{
 		reg: PerFeature, squares: &perFeature, compared: true,
-		words: "one strength per feature", short: "one per feature",
+		words: "one strength per column", short: "one per column",
 	},
 	{
 		reg: PerFeatureClass, squares: &perFeatureClass,
-		words: "one strength per feature and class", short: "one per feature and class",
+		words: "one strength per column and class", short: "one per column and class",
 	},
 	{
 		reg: L1, l1: &forAll,
@@ -50,7 +50,7 @@ var regs = []*reg{
 	},
 	{
 		reg: L1PerFeature, l1: &perFeature,
-		words: "one ℓ1 strength per feature", short: "one per feature",
+		words: "one ℓ1 strength per column", short: "one per column",
 	},
 	{
 		reg: ElasticNet, l1: &forAll, squares: &forAll, names: []string{"|z|", "z²"},

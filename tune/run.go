@@ -1,7 +1,6 @@
 package tune
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -14,6 +13,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
@@ -97,22 +97,14 @@ func (f *fit) run() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	on := "validation"
-	if f.main.folds() > 0 {
-		on = "out-of-fold"
-	}
 	res.Val = f.loss.metrics(shown)
 	if test != nil {
 		res.Test, res.BaselineTest = f.loss.metrics(test), f.loss.metrics(baseTest)
-		f.testGap, f.testGapError = pairedGap(test.losses, baseTest.losses)
-		f.rightGap, f.rightGapError = pairedGap(test.right(), baseTest.right())
-		shown, on = test, "test"
 		res.NTest = res.Test.N
 	}
-	if f.loss.classes {
-		res.Confusion = shown.confusion(on, f.classes)
-	} else {
-		res.Residuals = &Residuals{On: on, Observed: shown.y, Predicted: shown.predicted}
+	res.Unseen = f.unseen(shown, baseVal, test, baseTest)
+	if test == nil && !res.BaselineWon && f.strengths(kind) > 1 {
+		f.heldOutUnseen(res.Unseen)
 	}
 	res.NTrain, _ = f.main.train.Dims()
 	res.NVal = res.Val.N
@@ -126,7 +118,30 @@ func (f *fit) run() (*Result, error) {
 		return nil, err
 	}
 	res.InnerDim, res.OuterDim = q.layout.Len(), len(res.X)
+	res.Ridge = f.ridge(q, res.X)
 	return res, nil
+}
+
+// mostRidges is how many coefficients there are at most where their strengths are listed.
+const mostRidges = 1e4
+
+// ridge are the strengths of ½z² of all coefficients, nil where there are many.
+func (f *fit) ridge(q *problem, x []float64) [][]float64 {
+	if f.d*f.scores > mostRidges {
+		return nil
+	}
+	value := make([]float64, len(x))
+	q.strengths(value, x)
+	out := make([][]float64, f.scores)
+	for c := range out {
+		out[c] = make([]float64, f.d)
+		for j := range out[c] {
+			if q.pen != nil {
+				out[c][j] = value[q.pen.Strength(q.layout.Index(c, j))]
+			}
+		}
+	}
+	return out
 }
 
 // figures are what z, as learned on all rows, does on the validation and test rows, the latter nil if there are none.
@@ -280,7 +295,7 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 				continue
 			}
 			if known && t.kind == Shared {
-				t.losses = f.judge(h.judge, base.z).losses
+				t.judge(f.judge(h.judge, base.z))
 				continue
 			}
 			lo := .2 + float64(i*len(trials)+k)*share
@@ -309,13 +324,16 @@ func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 					return outOfTime()
 				}
 			}
-			t.losses = append(t.losses, f.judge(h.judge, z).losses...)
+			t.judge(f.judge(h.judge, z))
 		}
 		if ctx.Err() != nil && !(known && bestTrial(trials, f.o.Reg) != nil) { // the last one was cut short
 			return outOfTime()
 		}
 	}
 	f.compared = trials
+	for _, h := range parts {
+		f.heldRows = append(f.heldRows, h.judge.Rows...)
+	}
 	out := make([]Candidate, len(kinds))
 	of := make([]*trial, len(kinds))
 	chosen := 0
@@ -400,7 +418,10 @@ func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (mod
 	return model, solved, err
 }
 
-// words are the sentences of a result.
+// NothingBetter is the sentence of a result whose BaselineWon.
+const NothingBetter = "No strengths were found that do better on the validation rows than the baseline, which is kept."
+
+// words are the sentences of a result: what was learned.
 func (f *fit) words(r *Result) []string {
 	w := []string{}
 	say := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
@@ -415,29 +436,20 @@ func (f *fit) words(r *Result) []string {
 	if f.main.folds() > 0 {
 		held = "rows held out of the cross-validation"
 	}
-	var shared, chosen *Candidate
-	for i, c := range r.Candidates {
-		if c.Reg == Shared {
-			shared = &r.Candidates[i]
-		}
-		if c.Chosen {
-			chosen = &r.Candidates[i]
-		}
-	}
 	if m, ok := f.o.Method.entry(); ok && f.o.Reg == AutoReg {
 		for _, k := range Compared() {
 			if n := f.strengths(k); n > 1 && !m.Fits(n) {
-				words := k.entry().words
-				say("%s was not tried: %s searches for at most %d.", strings.ToUpper(words[:1])+words[1:], m.Name, m.Longest)
+				say("%s was not tried: %s searches for at most %d.", capital(k.entry().words), m.Name, m.Longest)
 			}
 		}
 	}
+	chosen := r.Chosen()
 	switch {
 	case f.o.Reg != AutoReg && f.choosesSpread(kind) && kind != Shared:
 		w = append(w, f.spreadWords(r, held)...)
 	case f.o.Reg != AutoReg:
 		if kind != f.base() && !r.BaselineWon {
-			say("Strengths: %s, as asked for; without a comparison on held-out rows.", f.describe(kind))
+			say("%s, as asked for, without a comparison on held-out rows.", capital(f.describe(kind)))
 		}
 	case chosen == nil && len(f.kinds()) > 1:
 		why := "there are too few validation rows to compare kinds of strengths"
@@ -446,66 +458,91 @@ func (f *fit) words(r *Result) []string {
 		} else if f.noTimeToCompare || r.Interrupted {
 			why = "there was no time to compare kinds of strengths"
 		}
-		say("Strengths: one for all, because %s.", why)
+		say("One strength for all, because %s.", why)
 	case chosen == nil:
 	case chosen.Reg == Shared:
-		text := ""
-		for _, c := range r.Candidates {
-			if c.Reg != Shared {
-				text += fmt.Sprintf(", %.5g with %s", c.Loss, f.describe(c.Reg))
-			}
-		}
-		least := slices.MinFunc(r.Candidates, func(a, b Candidate) int { return cmp.Compare(a.Loss, b.Loss) })
-		if least.Gap < 0 {
-			say("More strengths did not help beyond noise: on %s the loss is %.5g with one strength for all%s, a difference "+
-				"of %.2g ± %.2g. One is kept; --reg %s takes more.", held, shared.Loss, text, -least.Gap, least.GapError, least.Reg)
-		} else {
-			say("More strengths did not help: on %s the loss is %.5g with one strength for all%s. One is kept.", held,
-				shared.Loss, text)
-		}
+		say("%s: one is kept (compared on %s).", capital(f.otherKinds(r.Candidates, *chosen)), held)
+	case f.choosesSpread(kind):
+		w = append(w, f.spreadWords(r, held)...)
 	default:
-		say("More strengths helped: on %s the loss is %.5g with %s, against %.5g with one for all, a difference of %.2g ± "+
-			"%.2g.", held, chosen.Loss, f.describe(chosen.Reg), shared.Loss, -chosen.Gap, chosen.GapError)
-		if f.choosesSpread(kind) {
-			w = append(w, f.spreadWords(r, held)...)
-		}
+		gain, least, most := chosen.better()
+		say("%s is better than one for all by more than chance: the loss is %s smaller on %s (%s to %s).",
+			capital(f.describe(chosen.Reg)), gain, held, least, most)
 	}
 	if f.failedEarly && !r.Interrupted && !r.TimedOut {
 		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower "+
 			"--box may help.", r.Reason)
 	}
 	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
-		say("No strengths were found that do better on the validation rows than the baseline: the model is the baseline.")
-	}
-	if r.Test != nil && !r.BaselineWon {
-		change := 100 * (r.Test.Loss - r.BaselineTest.Loss) / r.BaselineTest.Loss
-		s := f.loss.score
-		score := fmt.Sprintf(" (%s %s, baseline %s", s.Name, s.Text(r.Test, 4), s.Text(r.BaselineTest, 4))
-		if f.loss.classes {
-			score += fmt.Sprintf(", difference %.2f ± %.2f", 100*f.rightGap, 100*f.rightGapError)
-		}
-		score += ")"
-		switch {
-		case math.Abs(change) < .05:
-			say("On the test rows the loss is the baseline's%s.", score)
-		case math.Abs(f.testGap) < 2*f.testGapError:
-			say("On the test rows the loss is %.1f%% %s the baseline's%s, a difference within noise.", math.Abs(change),
-				map[bool]string{true: "below", false: "above"}[change < 0], score)
-		case change < 0:
-			say("On the test rows the loss is %.1f%% below the baseline's%s.", -change, score)
-		case kind == f.base():
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the best strength for the validation rows is not "+
-				"quite the best for these.", change, score)
-		default:
-			say("On the test rows the loss is %.1f%% above the baseline's%s: the strengths fit the validation rows more than "+
-				"the problem. More validation rows or a shared strength would be safer.", change, score)
-		}
+		w = append(w, NothingBetter)
 	}
 	if kind.Sparse() {
 		say("%s", f.zeros(r))
 	}
 	return append(append(w, f.atBounds(r)...), f.unscaled()...)
 }
+
+// Chosen is the kind of strengths that held-out rows chose, nil if none were compared.
+func (r *Result) Chosen() *Candidate {
+	for i := range r.Candidates {
+		if r.Candidates[i].Chosen {
+			return &r.Candidates[i]
+		}
+	}
+	return nil
+}
+
+// Change is the change of the loss from one shared strength to c on held-out rows, in shares of the former, and the
+// ends of its 95% interval.
+func (c Candidate) Change() (change, low, high float64) {
+	one := c.Loss - c.Gap
+	return c.Gap / one, (c.Gap - 1.96*c.GapError) / one, (c.Gap + 1.96*c.GapError) / one
+}
+
+// better says how much smaller the loss of c is than that with one strength for all.
+func (c Candidate) better() (gain, least, most string) {
+	change, low, high := c.Change()
+	gain, least, most = numbers.Estimate(-100*change, -100*high, -100*low)
+	return gain + "%", least, most + "%"
+}
+
+// otherKinds says how the kinds that were not chosen do beside one strength for all.
+func (f *fit) otherKinds(all []Candidate, chosen Candidate) string {
+	var parts []string
+	for _, c := range all {
+		if c.Reg == chosen.Reg {
+			continue
+		}
+		change, low, high := c.Change()
+		if low > 0 {
+			text := "larger by " + numbers.Digits(100*change, 2) + "%"
+			if change >= 1 {
+				text = numbers.Digits(1+change, 2) + " times as large"
+			}
+			parts = append(parts, fmt.Sprintf("%s is worse than one for all by more than chance (the loss is %s)",
+				f.describe(c.Reg), text))
+			continue
+		}
+		if most := max(math.Abs(low), math.Abs(high)); most < .01 {
+			parts = append(parts, f.describe(c.Reg)+" is as good as one for all")
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s is within chance of one for all (%s; anything from %s to %s fits these rows)",
+			f.describe(c.Reg), betterOrWorse(change), betterOrWorse(low), betterOrWorse(high)))
+	}
+	return strings.Join(parts, ", and ")
+}
+
+// betterOrWorse is a change of a loss in words.
+func betterOrWorse(change float64) string {
+	if change < 0 {
+		return numbers.Digits(-100*change, 2) + "% better"
+	}
+	return numbers.Digits(100*change, 2) + "% worse"
+}
+
+// capital starts a sentence.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // unscaled notes features of such different sizes that what a strength means to one it does not mean to another.
 func (f *fit) unscaled() []string {
@@ -531,11 +568,10 @@ func (f *fit) atBounds(r *Result) []string {
 	x, b := r.X[0], f.o.Box
 	switch {
 	case x <= b.Lower:
-		return []string{fmt.Sprintf("The strength is at the lower end of the box, %v: less regularisation might do better "+
-			"still.", b.Lower)}
+		return []string{"These rows need no regularisation."}
 	case x >= b.Upper:
-		return []string{fmt.Sprintf("The strength is at the upper end of the box, %v: the features may tell nothing about "+
-			"the label.", b.Upper)}
+		return []string{"The strongest regularisation that was tried is the best: the columns may tell nothing about the " +
+			"label."}
 	}
 	return nil
 }

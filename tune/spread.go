@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/nearest"
+	"github.com/bilevel-go/bilevel/internal/numbers"
 )
 
 // wholeBox is the spread of strengths that only Options.Box bounds.
@@ -68,9 +68,16 @@ type trial struct {
 	chosen  bool      // the spread is one of several that are tried
 	dropped bool      // a narrower one was worse than a still narrower one
 	losses  []float64 // on the held-out rows of all parts, one after the other
+	said    judged    // of the same rows
 	// evaluations of new points after which learning ends, because the held-out loss had been lowest there;
 	// 0 for as long as it takes.
 	evaluations int
+}
+
+// judge adds what is said about one part of the held-out rows.
+func (t *trial) judge(j *judged) {
+	t.said.add(j)
+	t.losses = t.said.losses
 }
 
 // trials are what there is to compare.
@@ -136,6 +143,7 @@ type heldOutWatch struct {
 	n     int       // points seen
 	v     []float64 // adjoint of the first
 	least []float64 // the lowest losses
+	said  *judged   // what goes with them
 	at    int       // where they were, from 1
 	// The losses that count as the last progress: lower than those before by more than noise; and where they were.
 	progress   []float64
@@ -155,13 +163,14 @@ func (f *fit) newHeldOutWatch(h heldOut, d int) *heldOutWatch {
 }
 
 func (w *heldOutWatch) see(at bilevel.Point) bool {
-	losses := w.f.judge(w.h.judge, at.Z).losses
+	said := w.f.judge(w.h.judge, at.Z)
+	losses := said.losses
 	if w.n++; w.n == 1 {
-		w.v, w.least, w.at, w.progress, w.progressAt = at.V, losses, 1, losses, 1
+		w.v, w.least, w.said, w.at, w.progress, w.progressAt = at.V, losses, said, 1, losses, 1
 		return true
 	}
 	if gap, _ := pairedGap(losses, w.least); gap < 0 {
-		w.least, w.at = losses, w.n
+		w.least, w.said, w.at = losses, said, w.n
 	}
 	if gap, err := pairedGap(losses, w.progress); gap < -err {
 		w.progress, w.progressAt = losses, w.n
@@ -183,7 +192,7 @@ func (f *fit) try(ctx context.Context, q *problem, t *trial, h heldOut, start sh
 	if err != nil && w.n == 0 {
 		return v, err
 	}
-	t.losses = w.least
+	t.losses, t.said = w.least, *w.said
 	if w.ended || w.at < w.n {
 		t.evaluations = w.at
 	}
@@ -209,9 +218,9 @@ func (f *fit) learnTrial(q *problem, t *trial, base shared) (*learned, error) {
 // spreadWords say which spread held-out rows chose, and why.
 func (f *fit) spreadWords(r *Result, held string) []string {
 	t, n := f.chosen, f.strengths(f.chosen.kind)
-	near := "in the whole box"
+	near := "as far from each other as they like"
 	if t.spread < wholeBox {
-		near = fmt.Sprintf(f.param().near, t.spread, r.BaselineX)
+		near = fmt.Sprintf("within a factor of %s of the best shared one", numbers.Digits(math.Exp(t.spread), 2))
 	}
 	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n,
 		map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)
@@ -225,27 +234,24 @@ func (f *fit) spreadWords(r *Result, held string) []string {
 		return []string{fmt.Sprintf("%s. They stay %s, because %s.", of, near, why)}
 	}
 	shared := f.compared[0]
-	gap, err := pairedGap(t.losses, shared.losses)
 	if t.evaluations == 1 {
-		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: "+
-			"on %s no step from the best shared strength lowers the loss, %.5g. The model is the baseline; "+
-			"--spread off learns them all the same.", of, held, mean(shared.losses))}
+		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: on %s no step from the best "+
+			"shared strength lowers the loss. The model is the baseline; --spread off learns them all the same.", of, held)}
 	}
-	others := ""
-	for _, o := range f.compared {
-		if o.kind == t.kind && o != t && o.losses != nil {
-			if others += fmt.Sprintf(", %.5g within %g", mean(o.losses), o.spread); o.spread == wholeBox {
-				others = others[:strings.LastIndex(others, " within")] + " in the whole box"
-			}
-		}
+	c := Candidate{Loss: mean(t.losses)}
+	c.Gap, c.GapError = pairedGap(t.losses, shared.losses)
+	change, low, high := c.Change()
+	verdict := fmt.Sprintf("within chance of one for all (%s; anything from %s to %s fits these rows): --reg shared may "+
+		"do as well", betterOrWorse(change), betterOrWorse(low), betterOrWorse(high))
+	if high < 0 {
+		gain, least, most := c.better()
+		verdict = fmt.Sprintf("better than one for all by more than chance (the loss is %s smaller, %s to %s)", gain, least,
+			most)
 	}
-	w := []string{fmt.Sprintf("%s. They stay %s: on %s the loss is %.5g so%s, and %.5g with one for all, "+
-		"a difference of %.2g ± %.2g.", of, near, held, mean(t.losses), others, mean(shared.losses), -gap, err)}
+	w := []string{fmt.Sprintf("%s: they stay %s. On %s they are %s.", of, near, held, verdict)}
 	if t.evaluations > 0 {
-		w = append(w, fmt.Sprintf("Learning ends at evaluation %d, where that loss was lowest.", t.evaluations))
-	}
-	if gap > -2*err {
-		w = append(w, "This is no more than noise: --reg shared may do as well.")
+		w = append(w, fmt.Sprintf("Learning ends at evaluation %d, where the loss on held-out rows was lowest.",
+			t.evaluations))
 	}
 	return w
 }

@@ -260,9 +260,11 @@ type Result struct {
 	// Figures of model and baseline on validation rows (out of fold, with folds) and test rows; nil for no
 	// test rows.
 	Val, Test, BaselineVal, BaselineTest *Metrics
-	// Confusion is for classification and Residuals for ridge, on the test rows, else on those of Val.
-	Confusion *Confusion
-	Residuals *Residuals
+	// Unseen is what model, baseline and the trivial model say about the test rows, else about those of Val, row by row.
+	Unseen *Unseen
+
+	// Ridge are the strengths of ½z² of all coefficients, by score and feature; nil for more than 10,000.
+	Ridge [][]float64
 
 	// Trace is the course of the final learning, of the best descent where there were several. Its last point
 	// is the result, with Value and GradNorm, unless BaselineWon.
@@ -281,7 +283,8 @@ type Result struct {
 	NTrain, NVal       int // with folds, NVal = NTrain
 	NTest              int
 
-	// Words are sentences for the reader: what was chosen, and whether more strengths helped.
+	// Words are sentences for the reader: what was learned, and whether more strengths helped. What is to be known of how
+	// the rows were read is said by dataset.About.
 	Words []string
 }
 
@@ -364,7 +367,7 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	}
 	res.Seconds = time.Since(begin).Seconds()
 	res.SamplesVisited = f.visited.Total()
-	res.Words = append(dataset.About(data.Train, data.Val, data.Test), f.words(res)...)
+	res.Words = f.words(res)
 	res.Model.obtained(res, f)
 	f.report("done", 0, 1, res.Value)
 	return res, nil

@@ -225,7 +225,7 @@ func TestKinds(t *testing.T) {
 						}
 						if c.k > 0 {
 							total := 0
-							for _, row := range r.Confusion.Counts {
+							for _, row := range r.Unseen.Confusion(c.k) {
 								for _, n := range row {
 									total += n
 								}
@@ -265,7 +265,8 @@ func TestAutoReg(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Model.Penalty.Kind != tune.PerFeature || !strings.Contains(strings.Join(r.Words, " "), "More strengths helped") {
+	if r.Model.Penalty.Kind != tune.PerFeature || !strings.Contains(strings.Join(r.Words, " "),
+		"is better than one for all by more than chance: the loss is ") {
 		t.Errorf("%s: %v", r.Model.Penalty.Kind, r.Words)
 	}
 	for _, name := range []string{"f1", "f2"} {
@@ -290,7 +291,8 @@ func TestAutoReg(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Model.Penalty.Kind != tune.Shared || !strings.Contains(strings.Join(r.Words, " "), "did not help") {
+	if r.Model.Penalty.Kind != tune.Shared || !strings.Contains(strings.Join(r.Words, " "),
+		"is worse than one for all by more than chance (the loss is 4.6 times as large): one is kept") {
 		t.Errorf("%s: %v", r.Model.Penalty.Kind, r.Words)
 	}
 }

@@ -5,18 +5,16 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bilevel-go/bilevel/clean"
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/judge"
 	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -104,14 +102,19 @@ func (f *cleanFlags) checkFlags(c *cobra.Command) error {
 // cleaned is what was done, for the reports.
 type cleaned struct {
 	*clean.Result
-	name    string
+	name    string // of the data
+	file    string // of the rows, without its folder; "" for a set
 	train   *dataset.Set
 	about   []string     // how the files were read
+	notes   []string     // the same without which column is the label
 	truth   *clean.Truth // nil unless labels were corrupted
 	corrupt float64
 	seed    uint64
 	read    time.Duration
 	files   *cleanOutputs
+	command string // as it was typed, without folders
+	when    time.Time
+	out     string // folder
 }
 
 // cleanOutputs are the files that were written.
@@ -163,8 +166,13 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	}
 	d := &cleaned{
 		Result: r, name: name, train: data.Train, corrupt: f.corrupt, seed: f.seed, read: read, files: f.outputs(),
-		about: dataset.About(data.Train, data.Trusted, data.Test),
+		about:   dataset.About(data.Train, data.Trusted, data.Test),
+		command: typed(c), when: time.Now(), out: f.out,
 	}
+	if f.train != "" {
+		d.file = filepath.Base(f.train)
+	}
+	d.notes = withoutLabel(d.about, data.Train)
 	if right != nil {
 		t := r.Compare(right)
 		d.truth = &t
@@ -172,6 +180,7 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if err := f.writeAll(d); err != nil {
 		return err
 	}
+	f.note(c, d.notes)
 	return f.say(c.OutOrStdout(), d.json(), d.summary, r.Interrupted)
 }
 
@@ -252,59 +261,6 @@ func (d *cleaned) writeWeights(w io.Writer) error {
 	return t.Error()
 }
 
-// wrongShare is the estimated share of wrong labels.
-func (d *cleaned) wrongShare() float64 { return 1 - float64(d.Kept)/float64(d.NTrain) }
-
-// dataLine is the data in one line.
-func (d *cleaned) dataLine() string {
-	line := fmt.Sprintf("%s: %d training and %d trusted rows", d.name, d.NTrain, d.NTrusted)
-	if d.NTest > 0 {
-		line += fmt.Sprintf(", %d test rows", d.NTest)
-	}
-	return fmt.Sprintf("%s, %d classes", line, len(d.Classes))
-}
-
-// words are the sentences of summary and report.
-func (d *cleaned) words() []string {
-	w := append(slices.Clone(d.about), fmt.Sprintf("%d of %d rows are suspicious: an estimated %.1f%% of the labels are "+
-		"wrong.",
-		d.NTrain-d.Kept, d.NTrain, 100*d.wrongShare()))
-	if t := d.truth; t != nil {
-		w = append(w, fmt.Sprintf("%d labels (%.1f%%) were made wrong by --corrupt %g. Of the rows kept %.1f%% have their "+
-			"own label (precision), and %.1f%% of those with their own label were kept (recall): F1 %.4f.",
-			t.Corrupted, 100*float64(t.Corrupted)/float64(d.NTrain), d.corrupt, 100*t.Precision, 100*t.Recall, t.F1))
-	}
-	final := "a model of the kept and the trusted rows"
-	if d.AllBetter {
-		final = "a model of all training and trusted rows"
-		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong, "+
-			"and the final model is of all rows.")
-	}
-	if d.After != nil {
-		w = append(w, fmt.Sprintf("Test accuracy: %.2f%% of a model of all rows, %.2f%% of %s.", 100*d.Before.Accuracy,
-			100*d.After.Accuracy, final))
-	}
-	switch {
-	case d.Interrupted:
-		w = append(w, "Interrupted: these are the best weights found until then.")
-	case d.TimedOut:
-		w = append(w, "The time budget was used: these are the best weights found until then.")
-	}
-	return w
-}
-
-// summary is what is printed without --json.
-func (d *cleaned) summary() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "data   %s\n\n", d.dataLine())
-	for _, w := range d.words() {
-		fmt.Fprintln(&b, w)
-	}
-	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", d.Method, count(int(d.Steps), "step"), d.Seconds, d.Reason)
-	fmt.Fprintf(&b, "\nwrote %s\n      %s\n", d.files.Weights, d.files.Report)
-	return b.String()
-}
-
 // cleanJSON is what --json prints. Unknown numbers are null.
 type cleanJSON struct {
 	Method             string        `json:"method"`
@@ -334,17 +290,23 @@ type cleanJSON struct {
 	Interrupted        bool          `json:"interrupted"`
 	TimedOut           bool          `json:"timed_out"`
 	Reason             string        `json:"reason"`
+	Wrong              estimateJSON  `json:"wrong"` // the share, with its interval
+	Verdict            judge.Verdict `json:"verdict,omitempty"`
+	TestChange         *estimateJSON `json:"test_accuracy_change"`
+	Untrusted          []string      `json:"untrusted"` // classes without trusted rows
+	Notes              []string      `json:"notes"`
 	Words              []string      `json:"words"`
 	Files              *cleanOutputs `json:"files"`
 }
 
 func (d *cleaned) json() cleanJSON {
 	j := cleanJSON{
-		Method: d.Method, HeldOutLoss: known(d.Value), HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrongShare(),
+		Method: d.Method, HeldOutLoss: known(d.Value), HeldOutLossBefore: d.Start, Kept: d.Kept, WrongShare: d.wrong().Value,
 		AllBetter: d.AllBetter, Seconds: d.Seconds, ReadSeconds: d.read.Seconds(), Steps: d.Steps,
 		NTrain: d.NTrain, NTrusted: d.NTrusted, NTest: d.NTest, Corrupt: d.corrupt, Ridge: d.Ridge, FinalRidge: d.FinalRidge,
 		Seed:        d.seed,
 		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
+		Wrong: estimated(d.wrong()), Untrusted: append([]string{}, d.Untrusted...), Notes: append([]string{}, d.notes...),
 	}
 	if t := d.truth; t != nil {
 		j.F1, j.Precision, j.Recall, j.Corrupted = &t.F1, &t.Precision, &t.Recall, &t.Corrupted
@@ -352,6 +314,8 @@ func (d *cleaned) json() cleanJSON {
 	if d.After != nil {
 		j.TestAccuracy, j.TestAccuracyBefore, j.TestLoss, j.TestLossBefore = &d.After.Accuracy, &d.Before.Accuracy,
 			&d.After.Loss, &d.Before.Loss
+		change := estimated(d.gain())
+		j.TestChange, j.Verdict = &change, d.verdict()
 	}
 	return j
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -196,7 +197,7 @@ func labelWords(l *dataset.LabelInfo) string {
 	case len(l.Classes) > 6:
 		words = append(words, fmt.Sprintf("%d classes: %s, …", len(l.Classes), counts(l.Classes, 5)))
 	case len(l.Classes) > 0:
-		words = append(words, fmt.Sprintf("%s: %s", plural(len(l.Classes), "class", "classes"), counts(l.Classes, 6)))
+		words = append(words, fmt.Sprintf("%s: %s", classCount(len(l.Classes)), counts(l.Classes, 6)))
 	case l.Min != nil:
 		words = append(words, fmt.Sprintf("a number from %.6g to %.6g", *l.Min, *l.Max))
 	}
@@ -210,9 +211,9 @@ func labelWords(l *dataset.LabelInfo) string {
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), "; ")
 }
 
-func plural(n int, one, more string) string {
+func classCount(n int) string {
 	if n == 1 {
-		return "1 " + one
+		return "1 class"
 	}
-	return fmt.Sprintf("%d %s", n, more)
+	return numbers.Count(n) + " classes"
 }

@@ -86,3 +86,22 @@ func parses(args []string) error {
 	}
 	return err
 }
+
+// The output that the README shows is that of the command, but for the numbers, whose last digits depend on the
+// machine.
+func TestDocumentedOutput(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(text), "$ bilevel tune --set breast-cancer\n")
+	want, _, closed := strings.Cut(after, "```")
+	if !ok || !closed {
+		t.Fatal("no output in the README")
+	}
+	files(t, nil)
+	shape := func(s string) string { return regexp.MustCompile(`[\d,.−]+`).ReplaceAllString(s, "#") }
+	if got := mustCall(t, "tune", "--quiet", "--set", "breast-cancer").stdout; shape(got) != shape(want) {
+		t.Errorf("the command prints\n%s\nand the README has\n%s", got, want)
+	}
+}

@@ -431,6 +431,16 @@ func noFiles(second string) cobra.PositionalArgs {
 	}
 }
 
+// note writes on standard error what a user should know of how the rows were read, unless JSON says it.
+func (f *fitFlags) note(c *cobra.Command, notes []string) {
+	if f.json && f.quiet {
+		return
+	}
+	for _, n := range notes {
+		fmt.Fprintln(c.ErrOrStderr(), "note:", n)
+	}
+}
+
 // say prints the result, as JSON or in words.
 func (f *fitFlags) say(w io.Writer, result any, words func() string, interrupted bool) error {
 	var err error

@@ -40,6 +40,9 @@ func mustCall(t *testing.T, args ...string) outcome {
 	if o.code != exitOK {
 		t.Fatalf("bilevel %s: exit code %d\n%s", strings.Join(args, " "), o.code, o.stderr)
 	}
+	if n := strings.Count(o.stdout, "\n"); strings.Contains(o.stdout, "\nwrote ") && n > mostLines {
+		t.Errorf("bilevel %s: a summary of %d lines\n%s", strings.Join(args, " "), n, o.stdout)
+	}
 	return o
 }
 
@@ -136,8 +139,9 @@ func TestTuneDefault(t *testing.T) {
 	if spent := time.Since(begin); spent > 20*time.Second {
 		t.Errorf("took %v", spent)
 	}
-	for _, want := range []string{"digits", "10 classes", "softmax", "baseline", "bilevel", "validation loss",
-		"test accuracy", "bilevel-out/model.json"} {
+	for _, want := range []string{"digits (embedded)   1,348 rows and 449 test rows, label digit (10 classes), 64 col",
+		"On the 449 test rows   right   log loss\n", "  always the shares    10.0%", "  softmax ", "baseline",
+		"as good as the baseline\n", "wrote bilevel-out: model.json trace.csv report.html\n"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -204,8 +208,8 @@ func TestTuneJSON(t *testing.T) {
 func TestFoldsStory(t *testing.T) {
 	files(t, map[string]string{"all.csv": table(300, 6, 2, yesNo), "new.csv": table(50, 6, 3, yesNo)})
 	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5")
-	for _, want := range []string{"300 rows in 5 folds × 12 features, 2 classes", "logistic", "cross-validation loss",
-		"rows held out"} {
+	for _, want := range []string{"all.csv   300 rows, label y (2 classes, chosen for its name), 10 columns\n", "logistic",
+		"On unseen rows ", "right   log loss", "rows held out", "Most on “yes”: size −", "colour red → blue +", "--test"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
@@ -226,7 +230,8 @@ func TestFoldsStory(t *testing.T) {
 		}
 	}
 	accuracy := 0.0
-	if _, err := fmt.Sscanf(o.stderr, "50 rows with labels: accuracy %f%%", &accuracy); err != nil || accuracy < 70 {
+	if _, err := fmt.Sscanf(o.stderr, "Of 50 rows with labels, %f%% are predicted rightly (", &accuracy); err != nil ||
+		accuracy < 70 || !strings.Contains(o.stderr, "), log loss 0.") {
 		t.Errorf("%v: %s", err, o.stderr)
 	}
 
@@ -246,14 +251,17 @@ func TestFoldsStory(t *testing.T) {
 func TestRidgeStory(t *testing.T) {
 	files(t, map[string]string{"all.csv": table(200, 4, 4, price), "new.csv": table(80, 4, 5, price)})
 	o := mustCall(t, "tune", "--train", "all.csv", "--folds", "5", "--test", "new.csv")
-	for _, want := range []string{"ridge", "RMSE", "a number as label"} {
+	for _, want := range []string{"ridge", "On the 80 test rows   average error   explained\n", "label y (a number",
+		"Most on y: size −"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}
 	}
 	o = mustCall(t, "predict", "--model", "bilevel-out/model.json", "new.csv", "--out", "p.csv")
+	_, tail, _ := strings.Cut(o.stderr, ", RMSE ")
 	var rmse float64
-	if _, err := fmt.Sscanf(o.stderr, "80 rows with labels: RMSE %f", &rmse); err != nil || rmse < 1500 || rmse > 2600 {
+	if _, err := fmt.Sscanf(strings.ReplaceAll(tail, ",", ""), "%f", &rmse); err != nil || rmse < 1500 || rmse > 2600 ||
+		!strings.HasPrefix(o.stderr, "On 80 rows with labels, the prediction is off by ") {
 		t.Errorf("%v: %s", err, o.stderr)
 	}
 	if o.stdout != "" || !exists("p.csv") {

@@ -153,7 +153,7 @@ func TestMethodErrors(t *testing.T) {
 		}
 	}
 	o := mustCall(t, "tune", "--set", "breast-cancer", "--method", "grid")
-	if want := "One strength per feature was not tried: grid searches for at most 1."; !strings.Contains(o.stdout, want) {
+	if want := "One strength per column was not tried: grid searches for at most 1."; !strings.Contains(o.stdout, want) {
 		t.Errorf("%q is not in\n%s", want, o.stdout)
 	}
 	gradient := []methods.Kind{methods.Exact, methods.Sampled, methods.FullBatch}

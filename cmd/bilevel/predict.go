@@ -5,11 +5,14 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/judge"
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/tune"
 )
@@ -30,8 +33,8 @@ func newPredictCommand() *cobra.Command {
 		Use:   "predict --model FILE DATA",
 		Short: "Apply a model of bilevel tune to rows",
 		Long: `DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
-column may be there, and then accuracy or error goes to standard error. For a model of texts, DATA is a folder
-of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
+column may be there, and then how good the predictions are goes to standard error. For a model of texts, DATA is a
+folder of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
 texts after the column document, and with --proba one column of probabilities per class.`,
 		Example: `  bilevel predict --model bilevel-out/model.json new.csv
   bilevel predict --model bilevel-out/model.json new.csv --proba --out p.csv`,
@@ -55,7 +58,7 @@ texts after the column document, and with --proba one column of probabilities pe
 	p.StringVar(&f.unknown, "unknown", "error", "levels that the model does not know: error, or zero for none of its "+
 		"levels")
 	p.Var(&f.memory, "memory", memoryHelp)
-	p.BoolVar(&f.quiet, "quiet", false, "no accuracy or error on standard error")
+	p.BoolVar(&f.quiet, "quiet", false, "no figures on standard error")
 	return c
 }
 
@@ -106,9 +109,9 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 			fmt.Fprintln(c.ErrOrStderr(), "note:", note)
 		}
 	}
-	var figures *tune.Metrics
+	var labelled *tune.Unseen
 	if set.Y != nil {
-		if figures, err = m.Judge(p, set); err != nil {
+		if labelled, err = m.Unseen(p, set); err != nil {
 			return err
 		}
 	}
@@ -123,18 +126,40 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	} else if _, err := c.OutOrStdout().Write(b.Bytes()); err != nil {
 		return err
 	}
-	if figures != nil && !f.quiet {
-		s, loss := m.Task.Score(), ""
-		if m.Task.Classes() {
-			loss = fmt.Sprintf(", loss %.6g", figures.Loss)
-		}
-		fmt.Fprintf(c.ErrOrStderr(), "%d rows with labels: %s %s%s\n", figures.N, s.Name, s.Text(figures, 6), loss)
+	if labelled != nil && !f.quiet {
+		fmt.Fprintln(c.ErrOrStderr(), goodAt(labelled, m.Classes))
 	}
 	return nil
 }
 
 // bytesPerPrediction is what a score, its probability and their text take, about.
 const bytesPerPrediction = 64
+
+// goodAt is how good predictions are where the labels are known, in a sentence.
+func goodAt(u *tune.Unseen, classes []string) string {
+	j := judge.Of(u, classes)
+	rows := numbers.Of(j.Rows, "row") + " with labels"
+	if classes == nil {
+		mae := j.Figure("mae")
+		v, low, high := numbers.Estimate(mae.Model.Value, mae.Model.Low, mae.Model.High)
+		text := fmt.Sprintf("On %s, the prediction is off by %s on average (%s to %s), where their mean is off by %s", rows,
+			v, low, high, numbers.Digits(mae.Trivial.Value, 3))
+		if r2 := j.Figure("r2").Model.Value; !math.IsNaN(r2) {
+			text += fmt.Sprintf(": %s explained", numbers.Percent(r2, 1))
+		}
+		return text + fmt.Sprintf(", RMSE %s.", numbers.Digits(j.Loss().Model.Value, 4))
+	}
+	right := j.Figure("accuracy")
+	text := fmt.Sprintf("Of %s, %s are predicted rightly (%s to %s), log loss %s", rows,
+		numbers.Percent(right.Model.Value, 1), numbers.Fixed(100*right.Model.Low, 1), numbers.Percent(right.Model.High, 1),
+		numbers.Digits(j.Loss().Model.Value, 3))
+	if imbalanced(j) {
+		r := j.Rarest()
+		text += fmt.Sprintf("; of the %s that are %s it finds %s", numbers.Count(r.Rows), said(r.Class),
+			numbers.Count(r.Found))
+	}
+	return text + "."
+}
 
 // namesOf says what names of rows are.
 func namesOf(s *dataset.Schema) string {

@@ -39,7 +39,7 @@ func TestStandardInput(t *testing.T) {
 		{[]byte(table(60, 2, 2, yesNo)), "--train train.csv --val -"},
 	} {
 		o := piped(way.in, "tune --reg shared "+way.args)
-		if named := strings.HasPrefix(o.stdout, "data   standard input: "); named != strings.Contains(way.args, "--train -") {
+		if named := strings.HasPrefix(o.stdout, "standard input "); named != strings.Contains(way.args, "--train -") {
 			t.Errorf("%s\n%s", way.args, o.stdout)
 		}
 		predicted = append(predicted, piped(nil, "predict --model bilevel-out/model.json val.csv --proba").stdout)
@@ -85,11 +85,11 @@ func TestArraysWithLabels(t *testing.T) {
 	files(t, content)
 	o := mustCall(t, strings.Fields("tune --train train.npy --labels train-y.npy --val val.npy --val-labels val-y.npy "+
 		"--test test.npy --test-labels test-y.npy --reg shared")...)
-	if !strings.Contains(o.stdout, "90 training") || !strings.Contains(o.stdout, "50 validation") {
+	if !strings.Contains(o.stdout, " 90 rows, 50 validation rows and 40 test rows,") {
 		t.Error(o.stdout)
 	}
 	o = mustCall(t, strings.Fields("predict --model bilevel-out/model.json test.npy --labels test-y.npy")...)
-	if !strings.HasPrefix(o.stderr, "40 rows with labels: accuracy") {
+	if !strings.HasPrefix(o.stderr, "Of 40 rows with labels, ") {
 		t.Error(o.stderr)
 	}
 	mustCall(t, strings.Fields("clean --train train.npy --labels train-y.npy --trusted val.npy "+

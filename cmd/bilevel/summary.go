@@ -2,107 +2,148 @@ package main
 
 import (
 	"fmt"
-	"math"
+	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bilevel-go/bilevel/internal/effects"
+	"github.com/bilevel-go/bilevel/internal/judge"
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/report"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
-// dataLine is the data in one line.
-func dataLine(r *tune.Result, name string) string {
-	var rows string
-	if k := r.Model.Obtained.Folds; k > 0 {
-		rows = fmt.Sprintf("%d rows in %d folds", r.NTrain, k)
-	} else {
-		rows = fmt.Sprintf("%d training and %d validation rows", r.NTrain, r.NVal)
-	}
-	if r.NTest > 0 {
-		rows += fmt.Sprintf(", %d test rows", r.NTest)
-	}
-	label := "a number as label"
-	if k := len(r.Model.Classes); k > 0 {
-		label = fmt.Sprintf("%d classes", k)
-	}
-	return fmt.Sprintf("%s: %s × %d features, %s", name, rows, r.Model.Dim(), label)
-}
-
-// modelLine is the model in one line.
-func modelLine(r *tune.Result) string {
-	m := r.Model
-	parts := []string{string(m.Task), m.Penalty.Words(),
-		fmt.Sprintf("%s with x in [%g, %g]", m.Penalty.Param.Formula(), m.Penalty.Box.Lower, m.Penalty.Box.Upper)}
-	if m.Scaler != nil {
-		parts = append(parts, "features standardised")
-	}
-	if m.HasIntercept {
-		parts = append(parts, "intercept")
-	}
-	return strings.Join(parts, ", ")
-}
-
-// count is n things in words.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// lossName is what h is called.
-func lossName(r *tune.Result) string {
-	if r.Model.Obtained.Folds > 0 {
-		return "cross-validation loss"
-	}
-	return "validation loss"
-}
-
-// summary is what is printed without --json.
-func summary(r *tune.Result, name string, files *outputs) string {
+// summary is what is printed without --json: the sentences of the report in its order, in twelve lines at most.
+func (f *finding) summary() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "data   %s\nmodel  %s\n\n", dataLine(r, name), modelLine(r))
-	metric := r.Model.Task.Score()
-	score := func(m *tune.Metrics) string { return metric.Text(m, 5) }
-	table := [][]string{
-		{"", lossName(r), metric.Name},
-		{baselineName(r), loss(r.BaselineValue), score(r.BaselineVal)},
-		{resultName(r), loss(r.Value), score(r.Val)},
-	}
-	if r.Test != nil {
-		for i, cells := range [][]string{
-			{"test loss", "test " + metric.Name},
-			{loss(r.BaselineTest.Loss), score(r.BaselineTest)},
-			{loss(r.Test.Loss), score(r.Test)},
-		} {
-			table[i] = append(table[i], cells...)
-		}
-	}
-	writeTable(&b, table)
+	fmt.Fprintf(&b, "%s   %s\n\n", f.name, f.dataLine())
+	writeTable(&b, f.table())
 	b.WriteString("\n")
-	for _, w := range r.Words {
-		fmt.Fprintln(&b, w)
+	var lines []string
+	if f.judged.Verdict == judge.Worse {
+		lines = append(lines, report.Bare(f.verdict()))
 	}
-	fmt.Fprintf(&b, "Method %s, %s in %.2f s: %s.\n", r.Model.Obtained.Method, count(int(r.Steps), "step"), r.Seconds,
-		r.Reason)
-	fmt.Fprintf(&b, "\nwrote %s\n      %s\n      %s\n", files.Model, files.Trace, files.Report)
+	if f.judged.ChoseStrengths {
+		lines = append(lines, report.Bare(f.optimism()))
+	}
+	switch {
+	case f.speaks():
+		lines = append(lines, f.mostSpoken())
+	case len(f.effects.Columns) > 0 && !f.pictures():
+		lines = append(lines, f.most())
+	}
+	const room = mostLines - 8 // beside the table
+	var last []string
+	if a := f.advice(); !strings.HasPrefix(a, "Predict") {
+		last = append(last, report.Bare(a))
+	}
+	lines = append(lines, f.firstWords(room-len(lines)-len(last))...)
+	lines = append(lines[:min(len(lines), room-len(last))], last...)
+	for _, l := range lines {
+		fmt.Fprintln(&b, l)
+	}
+	fmt.Fprintf(&b, "wrote %s: model.json trace.csv report.html\n", f.out)
 	return b.String()
 }
 
-func baselineName(r *tune.Result) string {
-	return fmt.Sprintf("baseline: grid of one strength, best x = %.4g", r.BaselineX)
-}
+// mostLines is how long a summary is at most.
+const mostLines = 12
 
-func resultName(r *tune.Result) string {
-	if r.BaselineWon {
-		return "bilevel: nothing better, the baseline"
+// firstWords are at most n sentences on what was learned.
+func (f *finding) firstWords(n int) []string {
+	words := f.Words
+	if f.judged.Verdict == judge.Same { // which says that nothing better was found
+		words = slices.DeleteFunc(slices.Clone(words), func(s string) bool { return s == tune.NothingBetter })
 	}
-	return "bilevel: " + r.Model.Penalty.Words()
+	return words[:max(min(n, len(words)), 0)]
 }
 
-func loss(v float64) string { return fmt.Sprintf("%.6g", v) }
+// table compares the three models.
+func (f *finding) table() [][]string {
+	j := f.judged
+	trivial, base, model := f.models()
+	var keys []string
+	switch {
+	case f.classes() == nil:
+		keys = []string{"mae", "r2"}
+	case f.imbalanced() && len(f.classes()) > 2:
+		keys = []string{"accuracy", "balanced_accuracy", "log_loss"}
+	default:
+		keys = []string{"accuracy", "log_loss"}
+	}
+	heads := map[string]string{"mae": "average error", "r2": "explained", "accuracy": "right",
+		"balanced_accuracy": "classes alike", "log_loss": "log loss"}
+	on := map[string]string{"test": fmt.Sprintf("On the %s test rows", numbers.Count(j.Rows)),
+		"held-out":    fmt.Sprintf("On %s held-out rows", numbers.Count(j.Rows)),
+		"out-of-fold": "On unseen rows", "validation": fmt.Sprintf("On the %s validation rows", numbers.Count(j.Rows))}[j.On]
+	out := [][]string{{on}, {"  " + trivial}, {"  " + base}, {"  " + model}}
+	column := func(head string, cells ...string) {
+		out[0] = append(out[0], head)
+		for i, c := range cells {
+			out[i+1] = append(out[i+1], c)
+		}
+	}
+	for _, k := range keys {
+		fig := j.Figure(k)
+		var cells []string
+		for _, e := range []judge.Estimate{fig.Trivial, fig.Baseline, fig.Model} {
+			v, _ := text(fig, e)
+			cells = append(cells, v)
+		}
+		column(heads[k], cells...)
+		if k == "accuracy" && f.imbalanced() && len(f.classes()) == 2 {
+			r := f.judged.Rarest()
+			column(said(r.Class)+" found", numbers.Percent(r.Trivial, 1), numbers.Percent(r.Baseline, 1),
+				numbers.Percent(r.Model.Value, 1))
+		}
+	}
+	column("", "", "baseline", f.short())
+	return out
+}
 
-// writeTable aligns the first column left and the others right.
+// most is what the strongest columns do, in one line.
+func (f *finding) most() string {
+	what := "Most on " + f.predicted() + ": "
+	switch k := f.classes(); {
+	case len(k) == 2:
+		what = "Most on " + said(k[1]) + ": "
+	case k != nil:
+		what = "Most telling: "
+	}
+	var parts []string
+	for _, e := range f.effects.Columns[:min(3, len(f.effects.Columns))] {
+		v, interval := f.effectText(e)
+		if f.classes() != nil {
+			v += " points"
+		}
+		if interval != "" {
+			v += " (" + strings.ReplaceAll(interval, "+", "") + ")"
+		}
+		part := fmt.Sprintf("%s %s %s", report.Name(e.Column), step(e), v)
+		if len(f.classes()) > 2 {
+			part += " for " + said(e.Class)
+		}
+		parts = append(parts, part)
+	}
+	return what + strings.Join(parts, " · ")
+}
+
+// mostSpoken are the most telling words of the first classes, in one line.
+func (f *finding) mostSpoken() string {
+	var parts []string
+	all := effects.Speaking(f.Model, f.data.Train)
+	for _, c := range all[:min(3, len(all))] {
+		var words []string
+		for _, w := range c.Features[:min(3, len(c.Features))] {
+			words = append(words, report.Name(w))
+		}
+		parts = append(parts, said(c.Class)+" "+strings.Join(words, ", "))
+	}
+	return "Most telling words: " + strings.Join(parts, " · ")
+}
+
+// writeTable aligns the first column left, the last one left too, and the others right.
 func writeTable(b *strings.Builder, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
@@ -111,62 +152,23 @@ func writeTable(b *strings.Builder, rows [][]string) {
 		}
 	}
 	for _, r := range rows {
+		var line strings.Builder
 		for j, c := range r {
 			pad := strings.Repeat(" ", width[j]-utf8.RuneCountInString(c))
-			if j == 0 {
-				b.WriteString(c + pad)
-			} else {
-				b.WriteString("  " + pad + c)
+			switch j {
+			case 0:
+				line.WriteString(c + pad)
+			case len(r) - 1:
+				line.WriteString("   " + c)
+			default:
+				line.WriteString("   " + pad + c)
 			}
 		}
-		b.WriteString("\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 }
 
-// reportData is what the report shows.
-func reportData(r *tune.Result, name string) report.Data {
-	m, ob := r.Model, r.Model.Obtained
-	d := report.Data{
-		Title:    "bilevel tune: " + name,
-		Loss:     lossName(r),
-		Subtitle: modelLine(r),
-		Facts: []report.Fact{
-			{Name: "data", Value: dataLine(r, name)},
-			{Name: "model", Value: modelLine(r)},
-			{Name: "method", Value: fmt.Sprintf("%s, %d steps, %s", ob.Method, r.Steps, r.Reason)},
-			{Name: "time", Value: fmt.Sprintf("%.2f s, %d samples visited", r.Seconds, r.SamplesVisited)},
-			{Name: "projected gradient norm", Value: fmt.Sprintf("%.3g", r.GradNorm)},
-			{Name: "seed", Value: fmt.Sprint(ob.Seed)},
-			{Name: "start", Value: ob.Start},
-			{Name: "version", Value: ob.Library},
-		},
-		Words:    r.Words,
-		Baseline: report.Row{Name: baselineName(r), Validation: r.BaselineValue, Test: math.NaN(), Score: math.NaN()},
-		Result:   report.Row{Name: resultName(r), Validation: r.Value, Test: math.NaN(), Score: math.NaN()},
-	}
-	for _, p := range r.Trace {
-		d.Trace = append(d.Trace, report.TracePoint{Step: p.Step, Seconds: p.Seconds, Value: p.Value, GradNorm: p.GradNorm})
-	}
-	for _, p := range r.Grid {
-		d.Grid = append(d.Grid, report.GridPoint{X: p.X, Value: p.Value})
-	}
-	for _, s := range m.Penalty.Strengths {
-		d.Strengths = append(d.Strengths, report.Strength{Name: s.Name, X: s.X, Value: s.Value})
-	}
-	score, on := m.Task.Score(), "validation"
-	baseline, result := r.BaselineVal, r.Val
-	if r.Test != nil {
-		on, baseline, result = "test", r.BaselineTest, r.Test
-		d.Baseline.Test, d.Result.Test = baseline.Loss, result.Loss
-	}
-	d.Metric, d.Share = on+" "+score.Name, score.Share
-	d.Baseline.Score, d.Result.Score = score.Of(baseline), score.Of(result)
-	d.StrengthNote = m.Penalty.Explain()
-	if c := r.Confusion; c != nil {
-		d.Confusion = &report.Confusion{On: c.On, Classes: c.Classes, Counts: c.Counts}
-	}
-	if c := r.Residuals; c != nil {
-		d.Residuals = &report.Residuals{On: c.On, Observed: c.Observed, Predicted: c.Predicted}
-	}
-	return d
-}
+func baseOf(path string) string { return filepath.Base(path) }
+
+// count is n things in words.
+func count(n int, thing string) string { return numbers.Of(n, thing) }

@@ -185,12 +185,14 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	if err != nil {
 		return err
 	}
-	files, err := f.writeAll(r, name)
+	found := newFinding(r, data, name, f.out)
+	found.command = typed(c)
+	files, err := f.writeAll(found)
 	if err != nil {
 		return err
 	}
-	return f.say(c.OutOrStdout(), resultJSON(r, files, read), func() string { return summary(r, name, files) },
-		r.Interrupted)
+	f.note(c, found.notes)
+	return f.say(c.OutOrStdout(), found.json(files, read), found.summary, r.Interrupted)
 }
 
 // readData reads or makes all parts of the data. name says what they are. It sets the task that --task asks for.
@@ -280,18 +282,18 @@ func (f *tuneFlags) outputs() *outputs {
 }
 
 // writeAll writes the model, and then what can be made again.
-func (f *tuneFlags) writeAll(r *tune.Result, name string) (*outputs, error) {
-	model, err := r.Model.JSON()
+func (f *tuneFlags) writeAll(found *finding) (*outputs, error) {
+	model, err := found.Model.JSON()
 	if err != nil {
 		return nil, err
 	}
 	files := f.outputs()
 	return files, f.write(outFile{files.Model, model}, func() ([]outFile, error) {
 		var trace, html bytes.Buffer
-		if err := writeTrace(&trace, r); err != nil {
+		if err := writeTrace(&trace, found.Result); err != nil {
 			return nil, err
 		}
-		err := report.Write(&html, reportData(r, name))
+		err := report.Write(&html, found.page())
 		return []outFile{{files.Trace, trace.Bytes()}, {files.Report, html.Bytes()}}, err
 	})
 }
@@ -348,11 +350,18 @@ type jsonResult struct {
 	Interrupted      bool        `json:"interrupted"`
 	TimedOut         bool        `json:"timed_out"`
 	Reason           string      `json:"reason"`
-	Words            []string    `json:"words"`
-	Files            *outputs    `json:"files"`
+
+	Unseen  unseenJSON   `json:"unseen"`
+	Effects []effectJSON `json:"effects"`
+	Look    []lookJSON   `json:"look"`
+	Notes   []string     `json:"notes"` // how the rows were read
+	Words   []string     `json:"words"` // the sentences of summary and report
+
+	Files *outputs `json:"files"`
 }
 
-func resultJSON(r *tune.Result, files *outputs, read time.Duration) jsonResult {
+func (f *finding) json(files *outputs, read time.Duration) jsonResult {
+	r := f.Result
 	ob := r.Model.Obtained
 	nonzero, _ := r.Model.NonZero()
 	label := ""
@@ -367,7 +376,8 @@ func resultJSON(r *tune.Result, files *outputs, read time.Duration) jsonResult {
 		Folds:       ob.Folds,
 		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
-		Reason: r.Reason, Words: r.Words, Files: files,
+		Reason: r.Reason, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),
+		Notes: append([]string{}, f.notes...), Words: f.sentences(), Files: files,
 	}
 	if r.Test != nil {
 		j.TestLoss, j.TestAccuracy, j.TestRMSE = known(r.Test.Loss), known(r.Test.Accuracy), known(r.Test.RMSE)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
@@ -81,7 +82,7 @@ var (
 )
 
 var benchTemplate = template.Must(template.New("bench").Funcs(template.FuncMap{
-	"clean": clean, "count": func(n int) string { return count(n) },
+	"clean": numbers.Plain, "count": numbers.Count,
 }).Parse(benchPage))
 
 // benchView is what the template of a benchmark reads.
@@ -160,13 +161,13 @@ func (p BenchProblem) table() (benchTable, error) {
 		}
 	}
 	for _, r := range p.Rows {
-		row := benchTableRow{Method: clean(r.Method), Params: clean(r.Params), Last: unknown}
-		if drawable(r.Last) {
+		row := benchTableRow{Method: numbers.Plain(r.Method), Params: numbers.Plain(r.Params), Last: unknown}
+		if finite(r.Last) {
 			row.Last = level10(r.Last)
 		}
 		for i, l := range r.Levels {
 			c := benchCell{Time: unknown, Share: fmt.Sprintf("%d of %d", l.Reached, r.Seeds)}
-			if drawable(l.Seconds) {
+			if finite(l.Seconds) {
 				c.Time, c.Samples = duration(l.Seconds), level10(l.Samples)+" terms"
 				c.Fastest = !few && len(p.Rows) > 1 && l.Seconds == fastest[i]
 			}
@@ -185,28 +186,30 @@ func (p BenchProblem) table() (benchTable, error) {
 	return t, nil
 }
 
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
 // level10 is v with two digits, as a power of ten where it is large or small: 3.9·10⁻³.
 func level10(v float64) string {
 	if v == 0 || math.Abs(v) >= 0.1 && math.Abs(v) < 1e4 {
-		return number(v, 2)
+		return numbers.Digits(v, 2)
 	}
 	digits, exponent, _ := strings.Cut(strconv.FormatFloat(v, 'e', 1, 64), "e")
 	e, _ := strconv.Atoi(exponent) // it is one
 	if digits == "1.0" {
-		return power(e)
+		return numbers.Power(e)
 	}
-	return signed(digits) + "·" + power(e)
+	return strings.Replace(digits, "-", "−", 1) + "·" + numbers.Power(e)
 }
 
 // duration has the unit that leaves few zeros.
 func duration(seconds float64) string {
 	switch {
 	case seconds == 0 || seconds >= 0.9995:
-		return number(seconds, 3) + " s"
+		return numbers.Digits(seconds, 3) + " s"
 	case seconds >= 0.9995e-3:
-		return number(1e3*seconds, 3) + " ms"
+		return numbers.Digits(1e3*seconds, 3) + " ms"
 	}
-	return number(1e6*seconds, 3) + " µs"
+	return numbers.Digits(1e6*seconds, 3) + " µs"
 }
 
 // failures is nil when all runs ended well.
@@ -215,12 +218,12 @@ func (d BenchData) failures() *failures {
 		return nil
 	}
 	f := &failures{Open: len(d.Failures) <= mostFailures,
-		Summary: fmt.Sprintf("%s of %s diverged or failed", count(len(d.Failures)), counted(d.Runs, "run"))}
+		Summary: fmt.Sprintf("%s of %s diverged or failed", numbers.Count(len(d.Failures)), numbers.Of(d.Runs, "run"))}
 	for _, r := range d.Failures {
-		row := failure{Problem: clean(r.Problem), Method: clean(r.Method), Params: clean(r.Params),
-			Seed: strconv.FormatUint(r.Seed, 10), Step: unknown, Seconds: unknown, Message: clean(r.Message)}
+		row := failure{Problem: numbers.Plain(r.Problem), Method: numbers.Plain(r.Method), Params: numbers.Plain(r.Params),
+			Seed: strconv.FormatUint(r.Seed, 10), Step: unknown, Seconds: unknown, Message: numbers.Plain(r.Message)}
 		if r.Step >= 0 {
-			row.Step, row.Seconds = count(r.Step), duration(r.Seconds)
+			row.Step, row.Seconds = numbers.Count(int(r.Step)), duration(r.Seconds)
 		}
 		f.Rows = append(f.Rows, row)
 	}

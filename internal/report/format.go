@@ -1,110 +1,17 @@
 package report
 
 import (
-	"math"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/bilevel-go/bilevel/internal/numbers"
 )
 
 const (
-	unknown = "–"
-	minus   = "−"
-	// longestName is where names of features and classes are cut.
-	longestName = 120
+	unknown     = "–"
+	longestName = 120 // where names of features and classes are cut
 )
 
-// number formats v with the given count of significant digits.
-func number(v float64, digits int) string {
-	switch a := math.Abs(v); {
-	case math.IsNaN(v):
-		return unknown
-	case math.IsInf(a, 1):
-		return signed(strconv.FormatFloat(v, 'g', -1, 64))
-	case v == 0:
-		return "0"
-	case a >= 1e5 || a < 1e-4:
-		return signed(strconv.FormatFloat(v, 'e', digits-1, 64))
-	}
-	// The exponent after rounding: 9.9996 has the decimals of 10.
-	scientific := strconv.FormatFloat(v, 'e', digits-1, 64)
-	_, exponent, _ := strings.Cut(scientific, "e")
-	decade, _ := strconv.Atoi(exponent)
-	return signed(strconv.FormatFloat(v, 'f', max(digits-1-decade, 0), 64))
-}
-
-// signed gives s the typographic minus, short exponents and ∞.
-func signed(s string) string {
-	s = strings.TrimPrefix(s, "+")
-	s = strings.Replace(s, "Inf", "∞", 1)
-	if mantissa, exponent, ok := strings.Cut(s, "e"); ok {
-		n, _ := strconv.Atoi(exponent)
-		s = mantissa + "e" + strconv.Itoa(n)
-	}
-	return strings.ReplaceAll(s, "-", minus)
-}
-
-// percent formats a fraction of 1.
-func percent(v float64, decimals int) string {
-	if !drawable(v) {
-		return unknown
-	}
-	if math.Abs(v) >= 1000 {
-		return number(100*v, 3) + "%"
-	}
-	return signed(strconv.FormatFloat(100*v, 'f', decimals, 64)) + "%"
-}
-
-// count formats n with thousands separated.
-func count[T int | int64](n T) string {
-	return grouped(strconv.FormatInt(int64(n), 10))
-}
-
-// grouped separates the thousands of a decimal number.
-func grouped(s string) string {
-	s, negative := strings.CutPrefix(s, "-")
-	whole, rest, fraction := strings.Cut(s, ".")
-	if fraction {
-		rest = "." + rest
-	}
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if negative {
-		whole = minus + whole
-	}
-	return whole + rest
-}
-
-// counted is "1 record", "2 records".
-func counted(n int, singular string) string {
-	if n == 1 {
-		return "1 " + singular
-	}
-	return count(n) + " " + singular + "s"
-}
-
-// power is 10^k as it is printed: 10⁻³.
-func power(k int) string {
-	return "10" + strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴",
-		"5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").Replace(strconv.Itoa(k))
-}
-
-// clean makes s valid in HTML and XML: valid UTF-8 without control characters.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF:
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
-}
-
-// name is clean for the name of a feature or class: never empty, never endless.
+// name is text for the name of a feature or class: never empty, never endless.
 func name(s string) string {
 	runes := 0
 	for i := range s {
@@ -114,14 +21,8 @@ func name(s string) string {
 		}
 		runes++
 	}
-	if s = clean(s); strings.TrimSpace(s) == "" {
+	if s = numbers.Plain(s); strings.TrimSpace(s) == "" {
 		return "(no name)"
 	}
 	return s
-}
-
-// sentence starts s with a capital letter.
-func sentence(s string) string {
-	_, n := utf8.DecodeRuneInString(s)
-	return strings.ToUpper(s[:n]) + s[n:]
 }

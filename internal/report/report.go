@@ -1,6 +1,5 @@
-// Package report writes the result of a tuning run, and of a benchmark, as one
-// HTML file that needs nothing else: style and figures are inside, and opening it
-// touches no network. Pages have no scripts.
+// Package report writes what a command found, and the result of a benchmark, as one HTML file that needs nothing else:
+// style and figures are inside, and opening it touches no network. Pages have no scripts.
 package report
 
 import (
@@ -9,189 +8,163 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/palette"
 )
 
-// Data is what a report shows. Sections without data are left out, so every
-// field but Title may be empty.
-type Data struct {
-	Title    string
-	Subtitle string
-	// Facts say how the result was obtained: data, model, method, seed, version.
-	Facts []Fact
-	// Words are sentences for the reader, one paragraph each.
-	Words []string
-	// Trace is the course of the run, in the order of recording.
-	Trace []TracePoint
-	// Grid is the search over one shared strength that gave the baseline, in any
-	// order. Its best point is where the bars of the learned strengths start.
-	Grid []GridPoint
-	// Loss names the loss that the trace and the grid show and that is Row.Validation. Empty means "validation
-	// loss", or "cross-validation loss" where predictions are out of fold.
-	Loss string
-	// Baseline and Result are compared value by value.
-	Baseline, Result Row
-	// Metric names Row.Score and may say where it was measured, as in "test accuracy"; empty means no score.
-	// Share says that it is a fraction of 1, of which more is better; of another less is.
-	Metric string
-	Share  bool
-	// Strengths are the learned strengths, in any order.
-	Strengths []Strength
-	// StrengthNote explains what one strength belongs to and how it acts.
-	StrengthNote string
-	// Confusion is for classifiers, Residuals for regression; nil leaves it out.
-	Confusion *Confusion
-	Residuals *Residuals
+// Page is a finding: sections that each open with a sentence that could stand alone, and after them details that are
+// folded away. Texts may have [Bold] and [Code] parts; everything else in them is shown as it stands.
+type Page struct {
+	Above    string // a small line above the title: command, file, date
+	Title    string // the finding
+	Intro    []string
+	Sections []Section
+	Details  []Section
 }
 
-// Fact is one line of the table of facts.
+// Section has a title and what is under it, in this order. Parts that are empty are left out.
+type Section struct {
+	Title, Hint string
+	Lead        string // larger than Text
+	Text        []string
+	Parts       []Part
+	Repeats     bool // says again what a figure shows: details that are not printed
+}
+
+// Part is one of the things below.
+type Part interface{ part() (name string) }
+
+// Note is a small quiet line.
+type Note string
+
+// Paragraph is text between figures.
+type Paragraph string
+
+// Command is what to type.
+type Command string
+
+// Facts are names and values.
+type Facts []Fact
+
+// Fact is one line of Facts.
 type Fact struct {
 	Name, Value string
 }
 
-// TracePoint is one record of a run. Values that were not measured are NaN.
-type TracePoint struct {
-	Step     int64
-	Seconds  float64
-	Value    float64 // validation loss h(x)
-	GradNorm float64 // norm of the projected hypergradient
+// Side are figures beside each other where there is room.
+type Side []Part
+
+// Cards are things to handle one by one.
+type Cards []Card
+
+// Card is a row whose label may be wrong, or a picture with a name.
+type Card struct {
+	Picture, Alt string // a PNG in base64, and what one sees
+	From, To     string // a label, struck out, and another one; From may be empty
+	Small        []string
 }
 
-// GridPoint is the validation loss at one shared strength, X being in the
-// parametrisation of Strength.X.
-type GridPoint struct {
-	X, Value float64
+// Table is a table; cells of a column with numbers stand right.
+type Table struct {
+	Title, Hint string
+	Columns     []Column
+	Rows        [][]string
+	// Narrow is for few columns, which need not fill the page.
+	Narrow bool
 }
 
-// Row is one of the two results compared. Unknown numbers are NaN.
-type Row struct {
-	Name       string
-	Validation float64 // loss on the validation rows
-	Test       float64 // loss on the test rows
-	Score      float64 // Data.Metric
+// Column is a column of a Table.
+type Column struct {
+	Name, Small string
+	Number      bool
+	Strong      bool // the result
+	Minor       bool // left out on narrow screens
+	Long        bool // a description, on a line of its own on narrow screens
 }
 
-// Strength is one regularisation strength: Value = e^X in the exponential
-// parametrisation, Value = X in the linear one.
-type Strength struct {
-	Name  string
-	X     float64
-	Value float64
+// Matrix are counts of predictions: Counts[i][j] rows of class i were taken for class j.
+type Matrix struct {
+	Title, Hint string
+	Given       string // the label
+	Classes     []string
+	Counts      [][]int
 }
 
-// Confusion counts predictions: Counts[i][j] rows of class i were taken for
-// class j. On names the rows counted, for example "test".
-type Confusion struct {
-	On      string
-	Classes []string
-	Counts  [][]int
-}
+func (Note) part() string      { return "note" }
+func (Paragraph) part() string { return "paragraph" }
+func (Command) part() string   { return "command" }
+func (Facts) part() string     { return "facts" }
+func (Side) part() string      { return "side" }
+func (Cards) part() string     { return "cards" }
+func (*Table) part() string    { return "table" }
+func (*Matrix) part() string   { return "matrix" }
+func (*Dots) part() string     { return "dots" }
+func (*Chart) part() string    { return "chart" }
 
-// Residuals are observed and predicted values of the rows named by On, in the
-// same order.
-type Residuals struct {
-	On        string
-	Observed  []float64
-	Predicted []float64
-}
+// Marks around parts of texts. Names never have them: they are cleaned first.
+const (
+	boldOn, boldOff = "\x02", "\x03"
+	codeOn, codeOff = "\x0e", "\x0f"
+)
 
-//go:embed report.html.tmpl
-var page string
+// Bold is s in bold type.
+func Bold(s string) string { return boldOn + s + boldOff }
 
-//go:embed style.css
-var style string
+// Code is s as something to type.
+func Code(s string) string { return codeOn + s + codeOff }
 
-var pageTemplate = template.Must(template.New("report").Parse(page))
+var (
+	bare   = strings.NewReplacer(boldOn, "", boldOff, "", codeOn, "", codeOff, "")
+	marked = strings.NewReplacer(boldOn, "<b>", boldOff, "</b>", codeOn, "<code>", codeOff, "</code>")
+)
 
-// view is what the template reads: every number formatted, every figure drawn.
-type view struct {
-	Style           template.CSS
-	Title, Subtitle string
-	Comparison      *comparison
-	Words           []string
-	Convergence     []*figure
-	Grid            *figure
-	Strengths       *strengths
-	Confusion       *confusion
-	Residuals       *figure
-	Facts           []Fact
-}
+// Bare is a text for a terminal.
+func Bare(s string) string { return bare.Replace(s) }
 
-// Write renders d to w as one HTML document. It returns an error, before
-// writing anything, when the shapes in d contradict each other.
-func Write(w io.Writer, d Data) error {
-	if err := d.check(); err != nil {
-		return err
+// Name is the name of a column, class or file as pages and terminals can show it: never empty, never endless.
+func Name(s string) string { return name(s) }
+
+// rich is a text in HTML.
+func rich(s string) template.HTML {
+	var clean strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune(boldOn+boldOff+codeOn+codeOff, r) {
+			clean.WriteRune(r)
+			continue
+		}
+		clean.WriteString(numbers.Plain(string(r)))
 	}
-	kind := parametrisationOf(d.Strengths)
-	loss := d.lossName()
-	v := view{
-		Style:      template.CSS(palette.CSS() + style),
-		Title:      clean(d.Title),
-		Subtitle:   clean(d.Subtitle),
-		Comparison: compare(d.Baseline, d.Result, loss, d.Metric, d.Share),
-		Grid:       drawGrid(d.Grid, d.Result, loss, kind),
-		Strengths:  viewStrengths(d.Strengths, d.Grid, d.StrengthNote, kind),
-		Confusion:  viewConfusion(d.Confusion),
-		Residuals:  drawResiduals(d.Residuals),
-	}
-	for _, words := range d.Words {
-		v.Words = append(v.Words, clean(words))
-	}
-	for _, f := range d.Facts {
-		v.Facts = append(v.Facts, Fact{clean(f.Name), clean(f.Value)})
-	}
-	if f := drawLoss(d.Trace, d.Baseline, loss); f != nil {
-		v.Convergence = append(v.Convergence, f)
-	}
-	if f := drawGradNorm(d.Trace, loss); f != nil {
-		v.Convergence = append(v.Convergence, f)
-	}
+	return template.HTML(marked.Replace(template.HTMLEscapeString(clean.String())))
+}
+
+var (
+	//go:embed page.html.tmpl
+	page string
+	//go:embed page.css
+	pageStyle string
+	//go:embed style.css
+	style string
+)
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"kind": Part.part,
+	"rich": rich,
+	"bare": func(s string) string { return numbers.Plain(Bare(s)) },
+	"png":  func(s string) template.URL { return template.URL("data:image/png;base64," + s) },
+}).Parse(page))
+
+// Write renders p to w as one HTML document.
+func Write(w io.Writer, p Page) error {
+	v := struct {
+		Page
+		Style template.CSS
+	}{p, template.CSS(palette.CSS() + pageStyle)}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, v); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// lossName is Loss, or what it is when it is empty.
-func (d Data) lossName() string {
-	on := ""
-	switch {
-	case clean(d.Loss) != "":
-		return clean(d.Loss)
-	case d.Confusion != nil:
-		on = d.Confusion.On
-	case d.Residuals != nil:
-		on = d.Residuals.On
-	}
-	if on == "out-of-fold" {
-		return "cross-validation loss"
-	}
-	return "validation loss"
-}
-
-func (d Data) check() error {
-	if c := d.Confusion; c != nil {
-		if len(c.Counts) != len(c.Classes) {
-			return fmt.Errorf("report: confusion matrix has %d rows for %d classes", len(c.Counts), len(c.Classes))
-		}
-		for i, row := range c.Counts {
-			if len(row) != len(c.Classes) {
-				return fmt.Errorf("report: row %d of the confusion matrix has %d counts for %d classes", i, len(row),
-					len(c.Classes))
-			}
-			for _, n := range row {
-				if n < 0 {
-					return fmt.Errorf("report: row %d of the confusion matrix has a negative count", i)
-				}
-			}
-		}
-	}
-	if r := d.Residuals; r != nil && len(r.Observed) != len(r.Predicted) {
-		return fmt.Errorf("report: %d observed values for %d predicted ones", len(r.Observed), len(r.Predicted))
-	}
-	return nil
 }

@@ -99,7 +99,8 @@ func newTab(t *testing.T, ctx context.Context) *browser {
 		case *log.EventEntryAdded:
 			what = "log: " + e.Entry.Text
 		case *network.EventRequestWillBeSent:
-			if e.Type != network.ResourceTypeDocument || !strings.HasPrefix(e.Request.URL, "file://") {
+			if !strings.HasPrefix(e.Request.URL, "data:") && // a picture inside
+				(e.Type != network.ResourceTypeDocument || !strings.HasPrefix(e.Request.URL, "file://")) {
 				what = "request: " + e.Request.URL
 			}
 		case *tab.EventJavascriptDialogOpening:

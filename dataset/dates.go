@@ -44,6 +44,18 @@ type DatePart struct {
 	Clock bool   `json:"clock,omitempty"` // there are times of a day and no dates
 }
 
+// Say writes a value of the part as people read it: elapsed days as the date, or the time of day, that they lead to.
+func (d *DatePart) Say(v float64) string {
+	since, err := time.Parse(time.RFC3339Nano, d.Since)
+	switch {
+	case d.Part != "days" || err != nil:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case d.Clock:
+		return unix(seconds(since) + 86400*v).Format("15:04")
+	}
+	return unix(seconds(since) + 86400*v).Format(time.DateOnly)
+}
+
 // datePart is one of the parts that a date is divided into: a number, or a place among levels.
 type datePart struct {
 	name   string
@@ -399,8 +411,8 @@ func (c *tableColumn) notDate(cell string, at int) error {
 		Hint: "write it as " + as}, at)
 }
 
-// sources are the columns of the file: those of the schema, but one of dates in place of its parts.
-func (s *Schema) sources() []Column {
+// Sources are the columns of the file: those of the schema, but one of dates in place of its parts.
+func (s *Schema) Sources() []Column {
 	var out []Column
 	for _, c := range s.Columns {
 		if c.Date != nil {

@@ -147,7 +147,7 @@ func (t *table) fillHoles(o *Options) error {
 				n += c.holes
 			}
 			t.note("%d missing cells of %d columns are filled in with medians and most frequent levels, and marked by a "+
-				"feature each.", n, len(with))
+				"column each.", n, len(with))
 		}
 		with = nil
 	}

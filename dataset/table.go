@@ -724,7 +724,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	switch {
 	case o.Like != nil && o.Like.Columns != nil:
 		var err error
-		columns := o.Like.sources()
+		columns := o.Like.Sources()
 		skip := make([]bool, len(names))
 		for j, c := range t.columns {
 			known := slices.ContainsFunc(columns, func(l Column) bool { return l.Name == c.name })

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -104,6 +105,7 @@ type cleaned struct {
 	*clean.Result
 	name    string // of the data
 	file    string // of the rows, without its folder; "" for a set
+	reading string // the flags that say how it is read
 	train   *dataset.Set
 	about   []string     // how the files were read
 	notes   []string     // the same without which column is the label
@@ -115,6 +117,20 @@ type cleaned struct {
 	command string // as it was typed, without folders
 	when    time.Time
 	out     string // folder
+}
+
+// readingFlags are those that were typed and that tune has to be given to read the training rows in the same way.
+func readingFlags(c *cobra.Command) string {
+	var names []string
+	for _, g := range flagGroups {
+		if g.title == "Columns" || g.title == "Format" {
+			of, _ := flagKinds(g)
+			names = append(names, of...)
+		}
+	}
+	return typedFlags(c, func(name string) bool {
+		return slices.Contains(names, name) && name != "trusted-labels" && name != "test-labels"
+	})
 }
 
 // cleanOutputs are the files that were written.
@@ -170,7 +186,7 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 		command: typed(c), when: time.Now(), out: f.out,
 	}
 	if f.train != "" {
-		d.file = filepath.Base(f.train)
+		d.file, d.reading = filepath.Base(f.train), readingFlags(c)
 	}
 	d.notes = withoutLabel(d.about, data.Train)
 	if right != nil {

@@ -138,7 +138,8 @@ func TestCleanStory(t *testing.T) {
 	}
 	files(t, map[string]string{"noisy.csv": strings.Join(lines, ""), "right.csv": table(100, 2, 2, sign),
 		"test.csv": table(200, 2, 3, sign)})
-	o := mustCall(t, "clean", "--train", "noisy.csv", "--trusted", "right.csv", "--test", "test.csv", "--label", "y")
+	o := mustCall(t, "clean", "--train", "noisy.csv", "--trusted", "right.csv", "--test", "test.csv", "--label", "y", "--categorical",
+		"colour")
 	if !strings.Contains(o.stdout, "400 rows, 100 trusted rows and 200 test rows, label y (2 classes, by --label), 6 ") ||
 		strings.Contains(o.stdout, "F1") {
 		t.Errorf("%s", o.stdout)
@@ -160,6 +161,8 @@ func TestCleanStory(t *testing.T) {
 	if page := string(html); strings.Contains(page, "<img") || !strings.Contains(page, "size\u00a0") ||
 		!strings.Contains(page, "colour\u00a0red") {
 		t.Error("the report does not show the values of rows")
+	} else if !strings.Contains(page, "bilevel tune --train noisy.csv --label y --categorical colour<") {
+		t.Error("the report does not say how to tune again")
 	}
 }
 

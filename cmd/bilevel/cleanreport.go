@@ -129,9 +129,9 @@ func (d *cleaned) found() string {
 	if t == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s labels (%s) were made wrong by --corrupt %g. Of the rows kept %s have their own label "+
+	return fmt.Sprintf("%s labels (%s) were made wrong by %s. Of the rows kept %s have their own label "+
 		"(precision), and %s of those with their own label were kept (recall): F1 %s.", numbers.Count(t.Corrupted),
-		numbers.Percent(float64(t.Corrupted)/float64(d.NTrain), 0), d.corrupt, numbers.Percent(t.Precision, 1),
+		numbers.Percent(float64(t.Corrupted)/float64(d.NTrain), 0), report.Code(fmt.Sprintf("--corrupt %g", d.corrupt)), numbers.Percent(t.Precision, 1),
 		numbers.Percent(t.Recall, 1), numbers.Fixed(t.F1, 3))
 }
 
@@ -175,11 +175,7 @@ func (d *cleaned) advice() string {
 
 // tune is the command that takes the mended rows.
 func (d *cleaned) tune() string {
-	label := ""
-	if d.label() != "" && d.train.LabelHow == "which was asked for" {
-		label = " --label " + quoted(d.label())
-	}
-	return "bilevel tune --train " + quoted(d.file) + label
+	return "bilevel tune --train " + quoted(d.file) + d.reading
 }
 
 // words are the sentences of summary and report.
@@ -394,7 +390,11 @@ func (d *cleaned) table(most int) *report.Table {
 	if len(order) == 0 {
 		return nil
 	}
-	t := &report.Table{Columns: []report.Column{{Name: "row", Number: d.train.Names == nil}, {Name: "given"},
+	row := "row"
+	if d.train.Names != nil {
+		row = report.Name(namesOf(d.train.Schema))
+	}
+	t := &report.Table{Columns: []report.Column{{Name: row, Number: d.train.Names == nil}, {Name: "given"},
 		{Name: "suggested", Strong: true}, {Name: "suggested is likely", Number: true},
 		{Name: "given is likely", Number: true, Minor: true}}}
 	why := pictureSide(d.train) == 0
@@ -550,8 +550,8 @@ func (d *cleaned) cut() *report.Section {
 		}
 	}
 	s := &report.Section{Title: "Where the cut lies", Text: []string{fmt.Sprintf("Suspicious are rows whose weight fell "+
-		"below one half and to which the cleaned model gives another label. %s more are less than 40%% likely to have their "+
-		"label and are kept: they are unclear rather than wrong.", upper(numbers.Of(unlikely, "row")))}}
+		"below one half and to which the cleaned model gives another label. Kept, and unclear rather than wrong: %s less "+
+		"than 40%% likely to have the given label.", numbers.Of(unlikely, "row"))}}
 	if unlikely == 0 {
 		s.Text[0], _, _ = strings.Cut(s.Text[0], " 0 rows")
 	}

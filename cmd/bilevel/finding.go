@@ -55,8 +55,16 @@ func withoutLabel(about []string, train *dataset.Set) []string {
 
 // typed is the command as it was typed, without the folders of files.
 func typed(c *cobra.Command) string {
-	words := []string{c.CommandPath()}
+	return c.CommandPath() + typedFlags(c, func(string) bool { return true })
+}
+
+// typedFlags are those that were typed and are wanted, each after a space.
+func typedFlags(c *cobra.Command, want func(name string) bool) string {
+	var b strings.Builder
 	c.Flags().Visit(func(p *pflag.Flag) {
+		if !want(p.Name) {
+			return
+		}
 		v := p.Value.String()
 		if s, ok := p.Value.(pflag.SliceValue); ok {
 			v = strings.Join(s.GetSlice(), ",")
@@ -65,14 +73,12 @@ func typed(c *cobra.Command) string {
 		case "train", "val", "test", "trusted", "labels", "out", "data", "model":
 			v = filepath.Base(v)
 		}
-		switch {
-		case p.Value.Type() == "bool" && v == "true":
-			words = append(words, "--"+p.Name)
-		default:
-			words = append(words, "--"+p.Name, quoted(v))
+		b.WriteString(" --" + p.Name)
+		if p.Value.Type() != "bool" || v != "true" {
+			b.WriteString(" " + quoted(v))
 		}
 	})
-	return strings.Join(words, " ")
+	return b.String()
 }
 
 // quoted is a word for a shell.
@@ -104,7 +110,7 @@ func columnsOf(s *dataset.Schema, d int) string {
 	case s != nil && s.Text != nil:
 		return numbers.Of(d, "word")
 	case s != nil && s.Columns != nil:
-		return numbers.Of(len(s.Columns), "column")
+		return numbers.Of(len(s.Sources()), "column")
 	}
 	return numbers.Of(d, "column")
 }
@@ -205,14 +211,14 @@ func (f *finding) intro() []string {
 // kindsOf says how many columns are of which kind: "3 columns are numbers, 1 has levels."
 func kindsOf(s *dataset.Schema) string {
 	counts := map[string]int{}
-	for _, c := range s.Columns {
+	for _, c := range s.Sources() {
 		counts[c.Kind]++
 	}
 	var parts []string
 	for _, k := range []struct {
 		kind, one, more string
 	}{{dataset.Numeric, "is a number", "are numbers"}, {dataset.Categorical, "has levels", "have levels"},
-		{dataset.Text, "holds texts", "hold texts"}} {
+		{dataset.Date, "holds dates", "hold dates"}, {dataset.Text, "holds texts", "hold texts"}} {
 		n := counts[k.kind]
 		if n == 0 {
 			continue
@@ -377,8 +383,12 @@ func (f *finding) verdict() string {
 	case math.IsNaN(c.Value):
 		return "Against the baseline, " + f.baselineName() + ", nothing can be told: a loss is zero."
 	case j.Verdict == judge.AsGood:
-		return fmt.Sprintf("It is as good as the baseline, %s: the %s is %s%s.", f.baselineName(), f.measured(),
-			change(c.Value), f.alike())
+		between := ""
+		if f.asGood() != "as good as" {
+			between = f.between()
+		}
+		return fmt.Sprintf("It is %s the baseline, %s: the %s is %s%s%s.", f.asGood(), f.baselineName(), f.measured(),
+			change(c.Value), between, f.alike())
 	case j.Verdict == judge.MoreThanChance:
 		return fmt.Sprintf("Against the baseline, %s, the %s is %s%s: %s.", f.baselineName(), f.measured(),
 			report.Bold(change(c.Value)), f.between(), report.Bold("more than chance"))
@@ -390,6 +400,14 @@ func (f *finding) verdict() string {
 	return fmt.Sprintf("Against the baseline, %s, the difference is %s: the %s is %s, but anything from %s to %s fits "+
 		"these rows.", f.baselineName(), report.Bold("within chance"), f.measured(), change(c.Value), change(c.Low),
 		change(c.High))
+}
+
+// asGood is what a model that is as good as the baseline is where it is better by little, though by more than chance.
+func (f *finding) asGood() string {
+	if f.judged.Change.High < 0 {
+		return "hardly better than"
+	}
+	return "as good as"
 }
 
 // alike says that the same rows are right, where they are.
@@ -455,7 +473,7 @@ func (f *finding) short() string {
 	case j.Verdict == judge.TooFewRows:
 		return "too few rows to tell"
 	case j.Verdict == judge.AsGood:
-		return "as good as the baseline"
+		return f.asGood() + " the baseline"
 	case j.Verdict == judge.MoreThanChance:
 		return "better than the baseline by more than chance"
 	}

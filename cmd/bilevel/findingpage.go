@@ -339,7 +339,11 @@ func (f *finding) matters() string {
 	case unsure == 1:
 		text += ". For one column the direction is within chance."
 	default:
-		text += fmt.Sprintf(". For %d columns the direction is within chance.", unsure)
+		of := "columns"
+		if s := f.Model.Schema; s != nil && slices.ContainsFunc(s.Columns, func(c dataset.Column) bool { return c.Text != nil }) {
+			of = "columns and words"
+		}
+		text += fmt.Sprintf(". For %d %s the direction is within chance.", unsure, of)
 	}
 	return text
 }
@@ -381,8 +385,8 @@ func (f *finding) strengths() *report.Dots {
 		if i >= each && i < len(all)-each {
 			continue
 		}
-		d.Rows = append(d.Rows, report.Dot{Name: s.Name, Value: s.Value, Low: math.NaN(), High: math.NaN(),
-			Text: f.strength(s.Value), Kind: report.Main})
+		d.Rows = append(d.Rows, report.Dot{Name: strings.Replace(s.Name, "=", ": ", 1), Value: s.Value, Low: math.NaN(),
+			High: math.NaN(), Text: f.strength(s.Value), Kind: report.Main})
 	}
 	if n := len(all); n > 2*each {
 		d.Note = fmt.Sprintf("The %d smallest and the %d largest of %s; model.json has all.", each, each, numbers.Count(n))
@@ -970,6 +974,8 @@ func cellsOf(s *dataset.Set, i int) (out [][2]string) {
 			text = c.Levels[at]
 		case c.Kind == dataset.Categorical:
 			text = "none of its levels"
+		case c.Date != nil:
+			text = c.Date.Say(values[0])
 		case span.N == 1:
 			text = numbers.Value(values[0])
 		default: // the words that are there

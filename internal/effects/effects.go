@@ -17,6 +17,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/judge"
@@ -51,7 +52,7 @@ func (e Effect) Known() bool { return !math.IsNaN(e.Low) }
 // Levels are the levels of a column beside its most frequent one.
 type Levels struct {
 	Column, Reference string
-	Effects           []Effect // From Reference, by size
+	Effects           []Effect // From Reference, by size unless the levels have an order
 }
 
 // Effects are those of all columns, or of the strongest.
@@ -68,6 +69,7 @@ type column struct {
 	first, n int                             // features
 	step     func(v *values) (from, to move) // ok false: it makes none
 	levels   []string                        // of one with more than two
+	ordered  bool                            // they are numbers, or parts of dates in their order
 	weight   float64                         // size of its coefficients
 }
 
@@ -103,6 +105,11 @@ func Of(r *tune.Result, train *dataset.Set) *Effects {
 		out.Columns = append(out.Columns, e.effect(c, from, to, -1))
 	}
 	bySize(out.Columns)
+	place := make(map[string]int)
+	for i, c := range out.Columns {
+		place[c.Column] = i
+	}
+	slices.SortStableFunc(out.Levels, func(a, b Levels) int { return cmp.Compare(place[a.Column], place[b.Column]) })
 	return out
 }
 
@@ -127,8 +134,17 @@ func columns(m *tune.Model, train *dataset.Set) []column {
 		switch c := s.Columns[k]; {
 		case c.Kind == dataset.Categorical:
 			out = append(out, levelled(c, span.First))
-		case span.N == 1:
-			out = append(out, numeric(c.Name, span.First))
+		case c.Text != nil: // what a word weighs in a text tells people nothing
+			for j := span.First; j < span.First+span.N; j++ {
+				out = append(out, said(numeric(train.FeatureName(j), j), func(v float64) string {
+					if v == 0 {
+						return "without"
+					}
+					return "with"
+				}))
+			}
+		case c.Date != nil:
+			out = append(out, said(numeric(c.Name, span.First), c.Date.Say))
 		default:
 			each(span.First, span.N)
 		}
@@ -145,11 +161,29 @@ func numeric(name string, j int) column {
 	return column{name: name, first: j, n: 1, step: func(v *values) (move, move) { return v.step(j) }}
 }
 
+// said is a column of numbers that are called otherwise.
+func said(c column, say func(float64) string) column {
+	step := c.step
+	c.step = func(v *values) (from, to move) {
+		from, to = step(v)
+		for _, m := range []*move{&from, &to} {
+			if m.to != nil {
+				m.name = say(m.to[0])
+			}
+		}
+		return from, to
+	}
+	return c
+}
+
 // levelled is a column of levels.
 func levelled(c dataset.Column, at int) column {
 	out := column{name: c.Name, first: at, n: len(c.Levels)}
 	if len(c.Levels) > 2 {
-		out.levels = c.Levels
+		out.levels, out.ordered = c.Levels, c.Date != nil || !slices.ContainsFunc(c.Levels, func(l string) bool {
+			_, err := strconv.ParseFloat(l, 64)
+			return err != nil
+		})
 	}
 	out.step = func(*values) (from, to move) {
 		if len(c.Levels) < 2 {

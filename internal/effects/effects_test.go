@@ -2,6 +2,7 @@ package effects
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -240,5 +241,37 @@ func TestTwoScores(t *testing.T) {
 			!(math.Abs(half(e)/half(o)-1) < .01) {
 			t.Errorf("%+v with two scores, %+v with one", e, o)
 		}
+	}
+}
+
+// Words are there or not, days are dates, years have no commas, and levels with an order keep it.
+func TestSaid(t *testing.T) {
+	n := 40
+	y, word, year, days := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	months := [][]float64{make([]float64, n), make([]float64, n), make([]float64, n)}
+	for i := range n {
+		word[i], year[i], days[i] = .4321*float64(i%2), 2022+float64(i%2), 10.5+float64(i%2)
+		months[i%3][i] = 1
+	}
+	part := func(part string) *dataset.DatePart {
+		return &dataset.DatePart{Column: "sold", Part: part, Since: "2022-03-01T00:00:00Z"}
+	}
+	s := set(y, []dataset.Column{{Name: "review", Kind: dataset.Text, Text: &dataset.Vectorizer{Words: []string{"awful"}}},
+		{Name: "sold (year)", Kind: dataset.Numeric, Date: part("year")},
+		{Name: "sold (days)", Kind: dataset.Numeric, Date: part("days")},
+		{Name: "sold (month)", Kind: dataset.Categorical, Levels: []string{"1", "2", "3"}, Date: part("month")}},
+		word, year, days, months[0], months[1], months[2])
+	e := Of(result(tune.Ridge, nil, nil, tune.Coefficients{Weights: []float64{1, 1, 1, 3, 1, 9}}), s)
+	got := map[string]string{}
+	for _, c := range e.Columns {
+		got[c.Column] = c.From + " to " + c.To
+	}
+	want := map[string]string{"review: awful": "without to with", "sold (year)": "2022 to 2023",
+		"sold (days)": "2022-03-11 to 2022-03-12", "sold (month)": "2 to 3"}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if l := e.Levels[0]; l.Effects[0].To != "2" || l.Effects[1].To != "3" {
+		t.Errorf("levels %v beside %s", l.Effects, l.Reference)
 	}
 }

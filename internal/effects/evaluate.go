@@ -412,6 +412,8 @@ func (e *evaluation) levels(c column) Levels {
 			out.Effects = append(out.Effects, e.effect(c, level(c.levels, reference), level(c.levels, t), class))
 		}
 	}
-	bySize(out.Effects)
+	if !c.ordered {
+		bySize(out.Effects)
+	}
 	return out
 }

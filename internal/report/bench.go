@@ -127,7 +127,7 @@ func WriteBench(w io.Writer, d BenchData) error {
 	if len(d.Problems) == 0 {
 		return fmt.Errorf("report: a benchmark without runs")
 	}
-	v := benchView{BenchData: d, Style: template.CSS(palette.CSS() + style + benchStyle), Failed: d.failures()}
+	v := benchView{BenchData: d, Style: template.CSS(palette.CSS() + benchStyle), Failed: d.failures()}
 	for _, p := range d.Problems {
 		t, err := p.table()
 		if err != nil {

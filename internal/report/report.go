@@ -144,8 +144,6 @@ var (
 	page string
 	//go:embed page.css
 	pageStyle string
-	//go:embed style.css
-	style string
 )
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{

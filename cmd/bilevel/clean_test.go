@@ -138,8 +138,8 @@ func TestCleanStory(t *testing.T) {
 	}
 	files(t, map[string]string{"noisy.csv": strings.Join(lines, ""), "right.csv": table(100, 2, 2, sign),
 		"test.csv": table(200, 2, 3, sign)})
-	o := mustCall(t, "clean", "--train", "noisy.csv", "--trusted", "right.csv", "--test", "test.csv", "--label", "y", "--categorical",
-		"colour")
+	o := mustCall(t, "clean", "--train", "noisy.csv", "--trusted", "right.csv", "--test", "test.csv", "--label", "y",
+		"--categorical", "colour")
 	if !strings.Contains(o.stdout, "400 rows, 100 trusted rows and 200 test rows, label y (2 classes, by --label), 6 ") ||
 		strings.Contains(o.stdout, "F1") {
 		t.Errorf("%s", o.stdout)

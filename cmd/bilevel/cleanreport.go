@@ -131,7 +131,8 @@ func (d *cleaned) found() string {
 	}
 	return fmt.Sprintf("%s labels (%s) were made wrong by %s. Of the rows kept %s have their own label "+
 		"(precision), and %s of those with their own label were kept (recall): F1 %s.", numbers.Count(t.Corrupted),
-		numbers.Percent(float64(t.Corrupted)/float64(d.NTrain), 0), report.Code(fmt.Sprintf("--corrupt %g", d.corrupt)), numbers.Percent(t.Precision, 1),
+		numbers.Percent(float64(t.Corrupted)/float64(d.NTrain), 0),
+		report.Code(fmt.Sprintf("--corrupt %g", d.corrupt)), numbers.Percent(t.Precision, 1),
 		numbers.Percent(t.Recall, 1), numbers.Fixed(t.F1, 3))
 }
 

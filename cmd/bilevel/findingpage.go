@@ -340,7 +340,8 @@ func (f *finding) matters() string {
 		text += ". For one column the direction is within chance."
 	default:
 		of := "columns"
-		if s := f.Model.Schema; s != nil && slices.ContainsFunc(s.Columns, func(c dataset.Column) bool { return c.Text != nil }) {
+		texts := func(c dataset.Column) bool { return c.Text != nil }
+		if s := f.Model.Schema; s != nil && slices.ContainsFunc(s.Columns, texts) {
 			of = "columns and words"
 		}
 		text += fmt.Sprintf(". For %d %s the direction is within chance.", unsure, of)

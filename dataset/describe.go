@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -93,9 +94,18 @@ type LabelInfo struct {
 // Describe says what is in the file at path, and how Read would read it with the same options. What Read would refuse
 // it for is in Problems, as far as the file can be read on.
 func Describe(ctx context.Context, path string, o Options) (*Description, error) {
-	d := &Description{File: path, Columns: []ColumnInfo{}, Notes: []string{}, Problems: []string{}}
+	return describe(path, o, func(o Options) (*Set, error) { return Read(ctx, path, o) })
+}
+
+// DescribeFrom is Describe for the content of a file, as ReadFrom reads it.
+func DescribeFrom(ctx context.Context, r io.Reader, name string, o Options) (*Description, error) {
+	return describe(name, o, func(o Options) (*Set, error) { return ReadFrom(ctx, r, name, o) })
+}
+
+func describe(name string, o Options, read func(Options) (*Set, error)) (*Description, error) {
+	d := &Description{File: name, Columns: []ColumnInfo{}, Notes: []string{}, Problems: []string{}}
 	o.describe = d
-	s, err := Read(ctx, path, o)
+	s, err := read(o)
 	if err != nil {
 		return nil, err
 	}

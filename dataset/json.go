@@ -40,7 +40,7 @@ func readJSON(in *input, o Options) (*Set, error) {
 		}
 		return nil, &Error{File: in.name, Line: line, Err: errors.New("the line is not UTF-8 text"), Hint: hintUTF8}
 	}
-	k := jsonKeys{at: make(map[string]int)}
+	k := jsonKeys{at: make(map[string]int), object: make(map[string]bool)}
 	if err := walkJSON(in, b, k.row, k.cell); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func readJSON(in *input, o Options) (*Set, error) {
 		return nil
 	}, func(name string, _ int, v any, l int) error {
 		j, ok := of[name]
-		if !ok { // a null where other rows have an object
+		if !ok { // an object, or a null where other rows have one
 			return nil
 		}
 		c := t.columns[j]
@@ -127,10 +127,11 @@ func readJSON(in *input, o Options) (*Set, error) {
 // jsonKeys finds the columns of objects.
 type jsonKeys struct {
 	rows   int
-	at     map[string]int // where a path first has a value that is no object; 0 if it is null everywhere so far
-	paths  []string       // in the order of their first values
-	nested bool           // all cells of the first row are of objects in it
-	line   int            // of the first object
+	at     map[string]int  // where a path first has a value that is no object; 0 if it is null everywhere so far
+	paths  []string        // in the order of their first values
+	object map[string]bool // paths of objects
+	nested bool            // all cells of the first row are of objects in it
+	line   int             // of the first object
 }
 
 func (k *jsonKeys) row(line int) error {
@@ -141,6 +142,10 @@ func (k *jsonKeys) row(line int) error {
 }
 
 func (k *jsonKeys) cell(path string, depth int, v any, line int) error {
+	if v == (jsonObject{}) {
+		k.object[path] = true
+		return nil
+	}
 	first, known := k.at[path]
 	if !known {
 		k.paths = append(k.paths, path)
@@ -155,20 +160,12 @@ func (k *jsonKeys) cell(path string, depth int, v any, line int) error {
 
 // names are the columns.
 func (k *jsonKeys) names(file string) ([]string, error) {
-	inside := make(map[string]string) // paths of objects, and one of a value in each
-	for _, p := range k.paths {
-		for i, c := range p {
-			if c == '.' {
-				inside[p[:i]] = p
-			}
-		}
-	}
 	var names []string
 	for _, p := range k.paths {
-		if in, ok := inside[p]; ok {
+		if k.object[p] {
 			if line := k.at[p]; line > 0 {
-				return nil, &Error{File: file, Line: line, Column: p, Err: fmt.Errorf("is a value here, and elsewhere an object "+
-					"with %s in it", quote(in)), Hint: "write values or objects in all rows"}
+				return nil, &Error{File: file, Line: line, Column: p, Hint: "write values or objects in all rows",
+					Err: errors.New("is a value here, and elsewhere an object")}
 			}
 			continue
 		}
@@ -187,8 +184,11 @@ func (k *jsonKeys) names(file string) ([]string, error) {
 // jsonDepth is how deep objects may be nested.
 const jsonDepth = 32
 
-// jsonList stands for a list where a cell should be.
-type jsonList struct{}
+// jsonList stands for a list where a cell should be, and jsonObject for an object, whose values follow.
+type (
+	jsonList   struct{}
+	jsonObject struct{}
+)
 
 // jsonWalk goes through the objects of b and says where things are.
 type jsonWalk struct {
@@ -202,7 +202,7 @@ type jsonWalk struct {
 }
 
 // walkJSON calls row at the beginning of each object, and cell for each value in it: nil, a bool, a json.Number, a
-// string or a jsonList, so deep in objects within objects.
+// string, a jsonList or a jsonObject, so deep in objects within objects.
 func walkJSON(in *input, b []byte, row func(line int) error,
 	cell func(path string, depth int, v any, line int) error) error {
 	w := &jsonWalk{file: in.name, b: b, line: 1, keys: make(map[string]string), cell: cell}
@@ -302,6 +302,9 @@ func (w *jsonWalk) object(prefix string, depth int) error {
 			if depth == jsonDepth {
 				return &Error{File: w.file, Line: line, Err: fmt.Errorf("objects are nested deeper than %d", jsonDepth),
 					Hint: hintLines}
+			}
+			if err := w.cell(name, depth, jsonObject{}, line); err != nil {
+				return err
 			}
 			if err := w.object(name, depth+1); err != nil {
 				return err

@@ -162,3 +162,20 @@ func TestDressedNumbers(t *testing.T) {
 	_, err = ReadFrom(t.Context(), strings.NewReader("a,y\n1,$5\n2,x\n"), "f.csv", Options{Target: NumericTarget})
 	wantError(t, err, `column "y"`, `"x"`)
 }
+
+// A label of many different numbers in another notation is refused with the flag to type, as one of few is.
+func TestManyForeignLabels(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("a;wage\n")
+	for i := range 1100 {
+		fmt.Fprintf(&b, "%d;1,%04d\n", i%7, 1000+i)
+	}
+	_, err := ReadFrom(t.Context(), strings.NewReader(b.String()), "pay.csv", Options{Label: "wage"})
+	if err == nil || !strings.Contains(err.Error(), "give --decimal , to read it as 1.1") {
+		t.Error(err)
+	}
+	s, err := ReadFrom(t.Context(), strings.NewReader(b.String()), "pay.csv", Options{Label: "wage", Decimal: ','})
+	if err != nil || s.Y[1] != 1.1001 {
+		t.Error(err)
+	}
+}

@@ -334,6 +334,9 @@ func (c *tableColumn) tooMany() error {
 		e.Err = fmt.Errorf("the label has more than %d different values, of which some are not numbers, such as %s",
 			maxLevels, quote(c.text1))
 		e.Hint = "choose another label column"
+		if flags := notationFlags(c.text1); flags != "" {
+			e.Hint = flags + ", or " + e.Hint
+		}
 	}
 	return c.place(e, c.line1)
 }

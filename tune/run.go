@@ -185,8 +185,8 @@ type heldOut struct {
 	refit bool // on learn.train, before judging
 }
 
-// leastHeldOut is on how many held-out rows kinds are compared, at least: two standard errors of a few rows are no bound
-// of chance, and one row has none.
+// leastHeldOut is on how many held-out rows kinds are compared, at least: two standard errors of a few rows are no
+// bound of chance, and one row has none.
 const leastHeldOut = 6
 
 // cheapComparison is the number of multiplications of all passes with which kinds are judged on every fold.

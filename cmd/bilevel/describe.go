@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -28,12 +29,13 @@ func newDescribeCommand() *cobra.Command {
 		Short: "Say what is in a file, and how tune and clean would read it",
 		Long: `For each column: its type, what it is taken for, missing cells, different values, the range or the most
 frequent ones, and what is odd about it. Then the label and how certain it is, what would be said of the file, and
-what tune and clean would do, or why they would refuse it. Flags of reading are those of tune.`,
+what tune and clean would do, or why they would refuse it. Flags of reading are those of tune, and - is standard
+input.`,
 		Example: `  bilevel data describe train.csv
   bilevel data describe train.csv --label price --missing impute`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
-				return fmt.Errorf("give one file or folder of rows")
+				return fmt.Errorf("give one file or folder of rows, or - for standard input")
 			}
 			return nil
 		},
@@ -44,7 +46,8 @@ what tune and clean would do, or why they would refuse it. Flags of reading are 
 			}
 			o := f.read
 			o.Text = f.vectorizer()
-			d, err := dataset.Describe(c.Context(), args[0], o)
+			o.Memory = f.memory.bound()
+			d, err := describeRows(c.Context(), c.InOrStdin(), args[0], o)
 			if err != nil {
 				return err
 			}
@@ -59,8 +62,17 @@ what tune and clean would do, or why they would refuse it. Flags of reading are 
 	p := c.Flags()
 	p.SortFlags = false
 	f.registerReading(p)
+	p.Var(&f.memory, "memory", memoryHelp)
 	p.BoolVar(&f.json, "json", false, "print one JSON object and nothing else on standard output")
 	return c
+}
+
+// describeRows describes a file, or standard input where it is called -.
+func describeRows(ctx context.Context, stdin io.Reader, path string, o dataset.Options) (*dataset.Description, error) {
+	if path == dash {
+		return dataset.DescribeFrom(ctx, stdin, sourceName(path), o)
+	}
+	return dataset.Describe(ctx, path, o)
 }
 
 const refusesToo = "refuses the file as well"

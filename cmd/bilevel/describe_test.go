@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -56,6 +57,16 @@ func TestDescribe(t *testing.T) {
 		if c.not != "" && strings.Contains(o.stdout, c.not) || strings.Contains(o.stdout, " \n") {
 			t.Errorf("%s: %q or a space at the end of a line in\n%s", c.args, c.not, o.stdout)
 		}
+	}
+	named := mustCall(t, "data", "describe", "plain.csv").stdout
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"data", "describe", "-"}, strings.NewReader(plain), &stdout, &stderr); code != 0 ||
+		strings.ReplaceAll(stdout.String(), "standard input", "plain.csv") != named {
+		t.Errorf("standard input: %s%s", &stdout, &stderr)
+	}
+	if o := call(t, "data", "describe", "plain.csv", "--memory", "1KB"); o.code != 2 ||
+		!strings.Contains(o.stderr, "plain.csv") {
+		t.Errorf("%d: %s", o.code, o.stderr)
 	}
 	j := decode(t, mustCall(t, "data", "describe", "marked.csv", "--json").stdout)
 	columns, _ := j["columns"].([]any)

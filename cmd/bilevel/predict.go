@@ -135,14 +135,16 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 // bytesPerPrediction is what a score, its probability and their text take, about.
 const bytesPerPrediction = 64
 
-// goodAt is how good predictions are where the labels are known, in a sentence.
+// goodAt is how good predictions are where the labels are known, in a line. Its last word is the loss, for scripts: a
+// number as programs write it, with no full stop.
 func goodAt(u *tune.Unseen, classes []string) string {
 	j := judge.Of(u, classes)
 	rows := numbers.Of(j.Rows, "row") + " with labels"
 	if classes == nil {
 		mae := j.Figure("mae")
 		if j.Rows == 1 {
-			return fmt.Sprintf("On the row with a label, the prediction is off by %s.", numbers.Digits(mae.Model.Value, 3))
+			return fmt.Sprintf("On the row with a label, the prediction is off by %s, RMSE %.6g",
+				numbers.Digits(mae.Model.Value, 3), j.Loss().Model.Value)
 		}
 		v, low, high := numbers.Estimate(mae.Model.Value, mae.Model.Low, mae.Model.High)
 		text := fmt.Sprintf("On %s, the prediction is off by %s on average (%s to %s), where their mean is off by %s", rows,
@@ -150,22 +152,21 @@ func goodAt(u *tune.Unseen, classes []string) string {
 		if r2 := j.Figure("r2").Model.Value; !math.IsNaN(r2) {
 			text += fmt.Sprintf(": %s explained", numbers.Percent(r2, 1))
 		}
-		return text + fmt.Sprintf(", RMSE %s.", numbers.Digits(j.Loss().Model.Value, 4))
+		return text + fmt.Sprintf(", RMSE %.6g", j.Loss().Model.Value)
 	}
 	right := j.Figure("accuracy")
 	if j.Rows == 1 {
 		how := map[bool]string{true: "rightly", false: "wrongly"}[right.Model.Value == 1]
-		return fmt.Sprintf("The row with a label is predicted %s, log loss %s.", how, numbers.Digits(j.Loss().Model.Value, 3))
+		return fmt.Sprintf("The row with a label is predicted %s, log loss %.6g", how, j.Loss().Model.Value)
 	}
-	text := fmt.Sprintf("Of %s, %s are predicted rightly (%s to %s), log loss %s", rows,
-		numbers.Percent(right.Model.Value, 1), numbers.Fixed(100*right.Model.Low, 1), numbers.Percent(right.Model.High, 1),
-		numbers.Digits(j.Loss().Model.Value, 3))
+	text := fmt.Sprintf("Of %s, %s are predicted rightly (%s to %s)", rows, numbers.Percent(right.Model.Value, 1),
+		numbers.Fixed(100*right.Model.Low, 1), numbers.Percent(right.Model.High, 1))
 	if imbalanced(j) {
 		r := j.Rarest()
-		text += fmt.Sprintf("; of the %s that are %s it finds %s", numbers.Count(r.Rows), said(r.Class),
+		text += fmt.Sprintf(", and of the %s that are %s %s are found", numbers.Count(r.Rows), said(r.Class),
 			numbers.Count(r.Found))
 	}
-	return text + "."
+	return text + fmt.Sprintf(", log loss %.6g", j.Loss().Model.Value)
 }
 
 // namesOf says what names of rows are.

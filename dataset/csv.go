@@ -110,7 +110,10 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 		}
 		t.n++
 	}
-	if comments > 0 {
+	switch {
+	case comments == 1:
+		t.note("The line above the header starts with # and was passed over.")
+	case comments > 1:
 		t.note("%d lines above the header start with # and were passed over.", comments)
 	}
 	return t.set(o)

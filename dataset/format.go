@@ -17,7 +17,7 @@ var formats = []*fileFormat{
 	{name: "libsvm", extensions: []string{".svm", ".libsvm", ".svmlight"}, line: pair.MatchString, prepared: true,
 		read: readLIBSVM},
 	{name: "csv", extensions: []string{".csv"}, columns: true,
-		likeLine: func(line string) bool { return strings.ContainsAny(line, ",;") && !strings.Contains(line, "\t") },
+		likeLine: func(line string) bool { return strings.ContainsAny(line, ",;|") && !strings.Contains(line, "\t") },
 		read:     func(in *input, o Options) (*Set, error) { return readCSV(in, "csv", delimiter, o) }},
 	{name: "tsv", extensions: []string{".tsv", ".tab"}, columns: true,
 		likeLine: func(line string) bool { return strings.Contains(line, "\t") },
@@ -136,7 +136,8 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	if line == "" {
 		return nil, noRows(in.name)
 	}
-	return nil, fail(in.name, "name the format: "+list(Formats(), "or"), "the format of a line like %s is not recognised",
+	return nil, fail(in.name, "separate columns by commas, semicolons, tabs or bars, or name the format: "+
+		list(Formats(), "or"), "the format of a line like %s is not recognised",
 		quote(line))
 }
 

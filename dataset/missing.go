@@ -97,7 +97,11 @@ func (t *table) fillHoles(o *Options) error {
 	var label *tableColumn
 	if t.label >= 0 && !t.columns[t.label].drop && t.columns[t.label].holes > 0 {
 		label = t.columns[t.label]
-		if label.holes == t.n && o.OptionalLabel { // a column that waits for predictions
+		if o.OptionalLabel { // a column that waits for predictions
+			if label.holes < t.n {
+				t.note("%d of %d rows have no label: the labels of the others are not compared with predictions.",
+					label.holes, t.n)
+			}
 			label.drop, label = true, nil
 		}
 	}

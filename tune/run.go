@@ -48,7 +48,10 @@ func (f *fit) run() (*Result, error) {
 	learnFrom := .2
 	if len(kinds) > 1 {
 		if chosen, res.Candidates, err = f.compare(kinds, base); err != nil {
-			chosen, f.compareErr = f.withoutComparison(kinds), err
+			chosen = f.withoutComparison(kinds)
+			if f.noTimeToCompare = f.ctx.Err() != nil; !f.noTimeToCompare { // cut short, it fails too
+				f.compareErr = err
+			}
 		}
 		learnFrom = .7
 	}
@@ -182,6 +185,10 @@ type heldOut struct {
 	refit bool // on learn.train, before judging
 }
 
+// leastHeldOut is on how many held-out rows kinds are compared, at least: two standard errors of a few rows are no
+// bound of chance, and one row has none.
+const leastHeldOut = 6
+
 // cheapComparison is the number of multiplications of all passes with which kinds are judged on every fold.
 const cheapComparison = 2e6
 
@@ -251,7 +258,11 @@ func (f *fit) withoutComparison(kinds []Reg) *trial {
 // asked for is returned in any case.
 func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 	parts := f.heldOuts()
-	if parts == nil {
+	rows := 0
+	for _, h := range parts {
+		rows += len(h.judge.Y)
+	}
+	if rows < leastHeldOut {
 		return f.withoutComparison(kinds), nil, nil
 	}
 	outOfTime := func() (*trial, []Candidate, error) {
@@ -493,10 +504,10 @@ func (r *Result) Chosen() *Candidate {
 }
 
 // Change is the change of the loss from one shared strength to c on held-out rows, in shares of the former, and the
-// ends of its 95% interval.
+// ends of its 95% interval. A loss is not negative: nothing is below −1.
 func (c Candidate) Change() (change, low, high float64) {
 	one := c.Loss - c.Gap
-	return c.Gap / one, (c.Gap - 1.96*c.GapError) / one, (c.Gap + 1.96*c.GapError) / one
+	return c.Gap / one, max((c.Gap-1.96*c.GapError)/one, -1), (c.Gap + 1.96*c.GapError) / one
 }
 
 // better says how much smaller the loss of c is than that with one strength for all.

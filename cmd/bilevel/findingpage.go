@@ -163,7 +163,7 @@ func (f *finding) effectText(e effects.Effect) (value, interval string) {
 }
 
 // step is what a column does, in a few words.
-func step(e effects.Effect) string { return e.From + " → " + e.To }
+func step(e effects.Effect) string { return report.Name(e.From) + " → " + report.Name(e.To) }
 
 // matter says which columns matter and in which direction.
 func (f *finding) matter() *report.Section {

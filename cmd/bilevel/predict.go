@@ -142,6 +142,10 @@ func goodAt(u *tune.Unseen, classes []string) string {
 	rows := numbers.Of(j.Rows, "row") + " with labels"
 	if classes == nil {
 		mae := j.Figure("mae")
+		if j.Rows == 1 {
+			return fmt.Sprintf("On the row with a label, the prediction is off by %s, RMSE %.6g",
+				numbers.Digits(mae.Model.Value, 3), j.Loss().Model.Value)
+		}
 		v, low, high := numbers.Estimate(mae.Model.Value, mae.Model.Low, mae.Model.High)
 		text := fmt.Sprintf("On %s, the prediction is off by %s on average (%s to %s), where their mean is off by %s", rows,
 			v, low, high, numbers.Digits(mae.Trivial.Value, 3))
@@ -151,6 +155,10 @@ func goodAt(u *tune.Unseen, classes []string) string {
 		return text + fmt.Sprintf(", RMSE %.6g", j.Loss().Model.Value)
 	}
 	right := j.Figure("accuracy")
+	if j.Rows == 1 {
+		how := map[bool]string{true: "rightly", false: "wrongly"}[right.Model.Value == 1]
+		return fmt.Sprintf("The row with a label is predicted %s, log loss %.6g", how, j.Loss().Model.Value)
+	}
 	text := fmt.Sprintf("Of %s, %s are predicted rightly (%s to %s)", rows, numbers.Percent(right.Model.Value, 1),
 		numbers.Fixed(100*right.Model.Low, 1), numbers.Percent(right.Model.High, 1))
 	if imbalanced(j) {

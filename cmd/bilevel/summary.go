@@ -74,9 +74,9 @@ func (f *finding) table() [][]string {
 	}
 	heads := map[string]string{"mae": "average error", "r2": "explained", "accuracy": "right",
 		"balanced_accuracy": "classes alike", "log_loss": "log loss"}
-	on := map[string]string{"test": fmt.Sprintf("On the %s test rows", numbers.Count(j.Rows)),
-		"held-out":    fmt.Sprintf("On %s held-out rows", numbers.Count(j.Rows)),
-		"out-of-fold": "On unseen rows", "validation": fmt.Sprintf("On the %s validation rows", numbers.Count(j.Rows))}[j.On]
+	on := map[string]string{"test": "On the " + numbers.Of(j.Rows, "test row"),
+		"held-out":    "On " + numbers.Of(j.Rows, "held-out row"),
+		"out-of-fold": "On unseen rows", "validation": "On the " + numbers.Of(j.Rows, "validation row")}[j.On]
 	out := [][]string{{on}, {"  " + trivial}, {"  " + base}, {"  " + model}}
 	column := func(head string, cells ...string) {
 		out[0] = append(out[0], head)

@@ -213,8 +213,8 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 	}
 	task := o.Task
 	if task == tune.AutoTask {
-		if task = f.taskOf(data.Train); f.task != "" {
-			o.Task = task
+		if task = f.taskOf(data.Train); f.task != "" || !task.Classes() {
+			o.Task = task // a part of the rows may have two numbers only
 		}
 	}
 	if task.Classes() {

@@ -141,13 +141,17 @@ func (m measure) figure(u *tune.Unseen) Figure {
 // estimate is the figure of one model.
 func (m measure) estimate(i influenced) Estimate {
 	e := i.estimate()
-	if !m.Share {
-		return e
+	least, most := 0.0, math.Inf(1) // of losses and errors
+	switch {
+	case m.Key == "r2":
+		least, most = math.Inf(-1), 1 // worse than the mean is below zero
+	case m.Share:
+		if n := float64(len(i.rows)); e.High == e.Low && n > 0 {
+			e.Low, e.High = Wilson(e.Value*n, n)
+		}
+		most = 1
 	}
-	if n := float64(len(i.rows)); e.High == e.Low && n > 0 {
-		e.Low, e.High = Wilson(e.Value*n, n)
-	}
-	return Estimate{e.Value, max(e.Low, 0), min(e.High, 1)}
+	return Estimate{min(max(e.Value, least), most), max(e.Low, least), min(e.High, most)}
 }
 
 // Interval is a value with its interval, where the rows, some of n, have these influences.

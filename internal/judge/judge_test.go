@@ -297,3 +297,33 @@ func BenchmarkOf(b *testing.B) {
 		Of(u, []string{"a", "b"})
 	}
 }
+
+// An interval holds its value, and nothing that the figure cannot be.
+func TestRanges(t *testing.T) {
+	y := []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+	opposite := Of(same(y, values(y, []float64{9, 7, 6, 8, 5, 4, 1, 3, 2, 0})), nil)
+	odds := slices.Repeat([]float64{9}, 10)
+	odds[3] = -5
+	sure := Of(same(slices.Repeat([]float64{1}, 10), two(slices.Repeat([]float64{1}, 10), odds)), []string{"no", "yes"})
+	outlier := slices.Clone(y)
+	outlier[9] = 90
+	far := Of(same(y, values(y, outlier)), nil)
+	for _, j := range []*Judgement{opposite, sure, far} {
+		for _, f := range j.Figures {
+			e := f.Model
+			least, most := 0.0, math.Inf(1)
+			if f.Key == "r2" {
+				least = math.Inf(-1)
+			}
+			if f.Share {
+				most = 1
+			}
+			if e.Value > e.High || e.Value < e.Low || e.Low < least || e.High > most {
+				t.Errorf("%s is %+v", f.Key, e)
+			}
+		}
+	}
+	if r2 := opposite.Figure("r2").Model; r2.Value > -1 || r2.High > 0 {
+		t.Errorf("R² of opposite predictions is %+v", r2)
+	}
+}

@@ -60,8 +60,8 @@ func TestDescribe(t *testing.T) {
 	}
 	named := mustCall(t, "data", "describe", "plain.csv").stdout
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"data", "describe", "-"}, strings.NewReader(plain), &stdout, &stderr); code != 0 ||
-		strings.ReplaceAll(stdout.String(), "standard input", "plain.csv") != named {
+	code := run(t.Context(), []string{"data", "describe", "-"}, strings.NewReader(plain), &stdout, &stderr)
+	if code != 0 || strings.ReplaceAll(stdout.String(), "standard input", "plain.csv") != named {
 		t.Errorf("standard input: %s%s", &stdout, &stderr)
 	}
 	if o := call(t, "data", "describe", "plain.csv", "--memory", "1KB"); o.code != 2 ||

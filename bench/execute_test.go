@@ -496,7 +496,7 @@ func TestWorkerEndsWithItsParent(t *testing.T) {
 	if release, err := outfile.Lock(lock); err != nil {
 		t.Fatal(err)
 	} else if _, err := outfile.Lock(lock); err == nil {
-		t.Skip("there are no locks here, by which a process can be known")
+		t.Skip("this system has no locks, by which a process could be known to live")
 	} else {
 		release()
 	}

@@ -41,12 +41,15 @@ func (c *Curvature) Raise(some, blocks, products int, mul func(dst, v []float64,
 		first := true // that product knows v from other blocks
 		l := power.Largest(c.dir, c.room, products, 0, func(dst, v []float64) {
 			mul(dst, v, block)
-			if square, linear := kernel.Dot(dst, dst), kernel.Dot(v, dst); first && linear > 0 && !math.IsInf(square, 0) {
+			if !first {
+				return
+			}
+			first = false
+			if square, linear := kernel.Dot(dst, dst), kernel.Dot(v, dst); linear > 0 && !math.IsInf(square, 0) {
 				share := 1 / float64(min(c.probes, remembered))
 				c.square += share * (square - c.square)
 				c.linear += share * (linear - c.linear)
 			}
-			first = false
 		})
 		if l > c.L && !math.IsInf(l, 0) {
 			c.L = l

@@ -129,7 +129,7 @@ func TestAdopt(t *testing.T) {
 // A process that is killed keeps nothing: its temporary file goes, and its lock is free. One that lives keeps both.
 func TestKilled(t *testing.T) {
 	if !locks {
-		t.Skip("there are no locks here")
+		t.Skip("this system has no locks that end with their process")
 	}
 	dir := t.TempDir()
 	c := exec.Command(os.Args[0])
@@ -203,7 +203,7 @@ func TestSweepNames(t *testing.T) {
 // Several that take and release one lock never hold it together.
 func TestLock(t *testing.T) {
 	if !locks {
-		t.Skip("there are no locks here")
+		t.Skip("this system has no locks that end with their process")
 	}
 	path := filepath.Join(t.TempDir(), "lock")
 	var holders, held atomic.Int64

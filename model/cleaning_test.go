@@ -20,7 +20,7 @@ var weightKinds = []model.Weights{model.SigmoidWeights, model.LinearWeights, mod
 func TestCleaning(t *testing.T) {
 	const n, d = 23, 5
 	dense, csr := table(n, d, 8)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr, dense.WithOnes()} {
 			for _, kind := range weightKinds {
 				o := must(model.NewCleaning(must(c.make(a, 0))(t), model.CleaningOptions{Weights: kind, Ridge: .3}))(t)
@@ -65,7 +65,7 @@ func weightOf(kind model.Weights, x []float64) []float64 {
 func TestCleaningByDefinition(t *testing.T) {
 	const n, d, ridge = 2500, 7, .2
 	dense, csr := table(n, d, 1)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			for _, kind := range weightKinds {
 				loss := must(c.make(a, 3))(t)
@@ -166,7 +166,7 @@ func TestCleaningBits(t *testing.T) {
 func TestCleaningAllocates(t *testing.T) {
 	const n, d = 400, 30
 	dense, csr := table(n, d, 8)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			for _, kind := range weightKinds {
 				o := must(model.NewCleaning(must(c.make(a, 0))(t), model.CleaningOptions{Weights: kind}))(t)

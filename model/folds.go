@@ -17,7 +17,8 @@ import (
 //	inner  g(z, x) = Σ_f mean over the rows outside fold f of ℓ_i(z_f), to which a penalty with Copies = K is added,
 //	outer  f(z)    = mean over all rows of ℓ_i(z_f), f the row's own fold.
 //
-// Minimising g minimises each model's own training loss, because the z_f do not meet.
+// Means of rows that count by weights are weighted ones. Minimising g minimises each model's own training loss, because
+// the z_f do not meet.
 type Folds struct {
 	Inner *FoldsInner
 	Outer *FoldsOuter
@@ -33,12 +34,17 @@ func NewFolds(loss *Loss, bounds []int) (*Folds, error) {
 	if bounds[0] != 0 || bounds[k] != loss.n {
 		return nil, fmt.Errorf("model: folds from %d to %d of %d rows", bounds[0], bounds[k], loss.n)
 	}
+	c := folds{loss: loss, bounds: bounds, d: loss.layout.Len()}
 	for f := range k {
 		if bounds[f] >= bounds[f+1] {
 			return nil, fmt.Errorf("model: fold %d has no rows", f)
 		}
+		rest := loss.mass(0, bounds[f]) + loss.mass(bounds[f+1], loss.n)
+		if rest == 0 {
+			return nil, fmt.Errorf("model: all rows outside of fold %d have the weight 0", f)
+		}
+		c.weight = append(c.weight, float64(loss.n)/rest)
 	}
-	c := folds{loss: loss, bounds: bounds, d: loss.layout.Len()}
 	return &Folds{Inner: &FoldsInner{folds: c}, Outer: &FoldsOuter{folds: c}}, nil
 }
 
@@ -48,7 +54,8 @@ func (c *folds) Count() int { return len(c.bounds) - 1 }
 type folds struct {
 	loss   *Loss
 	bounds []int
-	d      int // length of one z_f
+	d      int       // length of one z_f
+	weight []float64 // of a mean over all rows in that over the rows outside of a fold
 }
 
 // Dims returns the lengths of the stacked z and of x.
@@ -91,7 +98,7 @@ func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight 
 	lo, hi := c.bounds[f], c.bounds[f+1]
 	parts[0] = bilevel.Batch{Lo: b.Lo, Hi: max(b.Lo, min(b.Hi, lo)), Draw: b.Draw}
 	parts[1] = bilevel.Batch{Lo: min(b.Hi, max(b.Lo, hi)), Hi: b.Hi, Draw: b.Draw}
-	return parts, float64(c.loss.n) / float64(c.loss.n-(hi-lo))
+	return parts, c.weight[f]
 }
 
 func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {

@@ -15,7 +15,8 @@ import (
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
-var weightKinds = []model.Weights{model.SigmoidWeights, model.LinearWeights, model.SoftmaxWeights}
+var weightKinds = []model.Weights{model.SigmoidWeights, model.LinearWeights, model.SoftmaxWeights,
+	model.ExpWeights}
 
 func TestCleaning(t *testing.T) {
 	const n, d = 23, 5
@@ -48,7 +49,7 @@ func weightOf(kind model.Weights, x []float64) []float64 {
 			w[i] = 1 / (1 + math.Exp(-v))
 		case model.LinearWeights:
 			w[i] = v
-		case model.SoftmaxWeights:
+		case model.SoftmaxWeights, model.ExpWeights:
 			w[i] = math.Exp(v)
 			sum += w[i]
 		}
@@ -109,6 +110,8 @@ func TestCleaningByDefinition(t *testing.T) {
 								s[i] = w[i] * (1 - w[i]) * e[i]
 							case model.LinearWeights:
 								s[i] = e[i]
+							case model.ExpWeights:
+								s[i] = w[i] * e[i]
 							case model.SoftmaxWeights:
 								s[i] = w[i] * (e[i] - total/n)
 							}
@@ -200,7 +203,7 @@ func TestCleaningAllocates(t *testing.T) {
 func TestNewCleaningErrors(t *testing.T) {
 	dense, _ := table(12, 5, 8)
 	loss := must(lossCases(12)[0].make(dense, 0))(t)
-	for _, o := range []model.CleaningOptions{{Weights: -1}, {Weights: 3}, {Ridge: -1}, {Ridge: math.NaN()},
+	for _, o := range []model.CleaningOptions{{Weights: -1}, {Weights: 99}, {Ridge: -1}, {Ridge: math.NaN()},
 		{Ridge: math.Inf(1)}} {
 		if _, err := model.NewCleaning(loss, o); err == nil {
 			t.Errorf("%+v was taken", o)

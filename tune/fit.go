@@ -25,7 +25,7 @@ func (f *fit) report(name string, step int64, done, value float64) {
 
 // at reports that so much of the current stage is done.
 func (f *fit) at(step int64, share, value float64) {
-	f.report(f.stage.name, step, f.stage.lo+share*(f.stage.hi-f.stage.lo), value*f.unit*f.unit)
+	f.report(f.stage.name, step, f.stage.lo+share*(f.stage.hi-f.stage.lo), value*f.units.loss)
 }
 
 // fit is one job.
@@ -40,11 +40,13 @@ type fit struct {
 	classes   []string
 	scaler    *dataset.Scaler // or nil
 	intercept bool
-	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
-	unit      float64
-	comparing bool // kinds of strengths are being compared
-	onTrial   bool // of a descent only the losses on held-out rows are wanted, and no exact end
-	scores    int  // per row
+	units     units
+	costs     []float64 // of mistaking a row of each class; nil for none
+	// classWeights are those of the classes, nil for none.
+	classWeights *ClassWeights
+	comparing    bool // kinds of strengths are being compared
+	onTrial      bool // of a descent only the losses on held-out rows are wanted, and no exact end
+	scores       int  // per row
 
 	main split // all rows
 	test *dataset.Set
@@ -86,7 +88,7 @@ func (f *fit) run() (*Result, error) {
 	}
 	f.partGrid, f.gridTried = !all, len(grid)
 	base := start[0]
-	u := f.unit * f.unit
+	u := f.units.loss
 	res := &Result{Grid: grid, BaselineX: base.x, BaselineValue: base.value * u}
 
 	// The figures of the baseline take as long as those of the result will.
@@ -96,6 +98,11 @@ func (f *fit) run() (*Result, error) {
 		return nil, err
 	}
 	res.BaselineVal = f.loss.metrics(baseVal)
+	from := base // learning starts from here
+	if w := f.classWeights; w != nil && w.How == learnedWeights {
+		f.stage = stage{"weights of classes", .2, .2}
+		from = f.learnClassWeights(base)
+	}
 	var cancel context.CancelFunc
 	f.ctx, cancel = wait.Earlier(f.ctx, time.Since(begin)*3/2)
 	defer cancel()
@@ -103,7 +110,7 @@ func (f *fit) run() (*Result, error) {
 	chosen := &trial{kind: kinds[len(kinds)-1], spread: f.spread(kinds[len(kinds)-1])}
 	learnFrom := .2
 	if len(kinds) > 1 {
-		if chosen, res.Candidates, err = f.compare(kinds, base); err != nil {
+		if chosen, res.Candidates, err = f.compare(kinds, from); err != nil {
 			chosen = f.withoutComparison(kinds)
 			if f.noTimeToCompare = f.ctx.Err() != nil; !f.noTimeToCompare { // cut short, it fails too
 				f.compareErr = err
@@ -119,11 +126,11 @@ func (f *fit) run() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.keepWithin(q, base.x, chosen.spread)
+	f.keepWithin(q, from.x, chosen.spread)
 	f.stage = stage{"learning: " + string(kind), learnFrom, .98}
 	var l *learned
 	if f.ctx.Err() == nil {
-		l, err = f.learnTrial(q, chosen, base)
+		l, err = f.learnTrial(q, chosen, from)
 		if err != nil {
 			res.Reason = troubled(err)
 		}
@@ -135,12 +142,15 @@ func (f *fit) run() (*Result, error) {
 	f.failedEarly = strings.HasPrefix(res.Reason, stoppedEarly)
 	if l == nil || l.value >= base.value-1e-9*math.Abs(base.value) {
 		// Nothing better was found: the baseline stays.
-		res.BaselineWon = true
+		res.BaselineWon, from = true, base
+		if f.classWeights != nil && f.classWeights.How == learnedWeights {
+			f.classWeights = nil
+		}
 		if r := kind.entry(); r.l1 != nil && r.squares != nil { // the baseline is a lasso, which no ℓ2 strength of the box is
 			kind = f.base()
-			if q, err = f.problem(f.main, kind); err != nil {
-				return nil, err
-			}
+		}
+		if q, err = f.problem(f.main, kind); err != nil {
+			return nil, err
 		}
 		x := f.baseline(kind, base.x)
 		if f.ctx.Err() != nil || f.cutShort { // no time for the gradient
@@ -167,7 +177,7 @@ func (f *fit) run() (*Result, error) {
 	}
 	res.NTrain, _ = f.main.train.Dims()
 	res.NVal = res.Val.N
-	if q, res.X, modelZ, err = f.restore(q, kind, l.x, modelZ, base.x); err != nil {
+	if q, res.X, modelZ, err = f.restore(q, kind, l.x, modelZ, from.x); err != nil {
 		return nil, err
 	}
 	for i := range res.Candidates {

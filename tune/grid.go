@@ -144,7 +144,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 					"validation rows of another size than those of the training rows?", v, t)
 			}
 			if k == 0 {
-				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
+				grid = append(grid, GridPoint{x[0], v * f.units.loss})
 			}
 			if i == 0 || v < best[k].value {
 				best[k] = shared{x[0], v, slices.Clone(z)}

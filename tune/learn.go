@@ -373,7 +373,7 @@ func troubled(err error) string {
 // tracePoints are the records in the units of the target; the last is the result itself, to tolerance.
 func (f *fit) tracePoints(l *learned) []TracePoint {
 	out := make([]TracePoint, 0, len(l.trace))
-	u := f.unit * f.unit
+	u := f.units.loss
 	for _, r := range l.trace {
 		if math.IsNaN(r.Value) {
 			continue

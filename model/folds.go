@@ -30,8 +30,8 @@ type Folds struct {
 // to the number of rows.
 func NewFolds(loss *Loss, bounds []int) (*Folds, error) { return NewRepeatedFolds(loss, bounds, 1) }
 
-// NewRepeatedFolds is NewFolds of rows that are stacked so many times: there are as many folds each time, and bounds goes
-// through all of them.
+// NewRepeatedFolds is NewFolds of rows that are stacked so many times: there are as many folds each time, and bounds
+// goes through all of them.
 func NewRepeatedFolds(loss *Loss, bounds []int, times int) (*Folds, error) {
 	k := len(bounds) - 1
 	if times < 1 || k%times != 0 || k/times < 2 {
@@ -116,7 +116,9 @@ func within(b bilevel.Batch, lo, hi int) bilevel.Batch {
 }
 
 // inside is the part of b in fold f.
-func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch { return within(b, c.bounds[f], c.bounds[f+1]) }
+func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
+	return within(b, c.bounds[f], c.bounds[f+1])
+}
 
 // FoldsInner is the inner loss of [Folds]. Its K models are evaluated on all cores where that pays.
 type FoldsInner struct {

@@ -93,8 +93,8 @@ func (f *fit) trials(kinds []Reg) []*trial {
 }
 
 // choose compares kinds of strengths, each with priors from narrow to wide, on rows held out of learning, and takes the
-// one that does best there. More strengths than one have to do better by two standard errors unless they were asked for,
-// and a wider prior by one. What was asked for is taken in any case, with all strengths alike if no prior is better.
+// one that does best there. More strengths than one have to do better by two standard errors unless they were asked
+// for, and a wider prior by one. What was asked for is taken in any case, with all strengths alike if no prior is better.
 func (f *fit) choose(g *gridded) *choice {
 	kinds := f.kinds()
 	if len(kinds) == 1 {
@@ -203,8 +203,8 @@ func (f *fit) judgeAt(ctx context.Context, h heldOut, t *trial, x, z []float64) 
 	return nil
 }
 
-// worse says whether a narrower prior than t's was already worse than a still narrower one, or than all alike: t would be,
-// too. It has to be by two standard errors, unless trials are expensive.
+// worse says whether a narrower prior than t's was already worse than a still narrower one, or than all alike: t would
+// be, too. It has to be by two standard errors, unless trials are expensive.
 func (f *fit) worse(before []*trial, t *trial) bool {
 	if len(before) < 2 {
 		return false
@@ -293,7 +293,7 @@ func bestTrial(trials []*trial, kind Reg) *trial {
 
 // giveUp watches strengths learn and ends it where the held-out rows show that they will not be chosen: they fit the
 // validation rows only, and the weak strengths that do so make inner problems slow. shared are the losses of one shared
-// strength on these rows. With folds there is no such watch, because the models on the way are not those that are judged.
+// strength on these rows. With folds there is no such watch: the models on the way are not those that are judged.
 func (f *fit) giveUp(h heldOut, shared []float64) func() watch {
 	if h.refit {
 		return nil

@@ -79,8 +79,8 @@ func (j *judged) add(b *judged) {
 	j.scores = append(j.scores, b.scores...)
 }
 
-// outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds; of a repeated one,
-// the first time.
+// outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds; of a repeated
+// one, the first time.
 func (f *fit) outOfFold(s split, z []float64) *judged {
 	all := &judged{}
 	d := len(z) / s.folds()

@@ -8,8 +8,8 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// refit solves the inner problem on all rows of s with strengths x, from z: the model of the training rows, or the mean of
-// the models of the folds; solved says that there was time for it.
+// refit solves the inner problem on all rows of s with strengths x, from z: the model of the training rows, or the mean
+// of the models of the folds; solved says that there was time for it.
 func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, solved bool, err error) {
 	all := s.all
 	if all == nil {

@@ -55,8 +55,8 @@ import (
 )
 
 // Data are the rows to learn from. At most one of Val, Folds and Share is given; without, fewer than 5,000 rows are
-// validated by cross-validation with five folds, repeated where there are fewer than 300, and from there on a quarter of
-// them is held out.
+// validated by cross-validation with five folds, repeated where there are fewer than 300, and from there on a quarter
+// of them is held out.
 type Data struct {
 	Train *dataset.Set
 	Val   *dataset.Set // validation rows, read with dataset.Options.Like = Train.Schema

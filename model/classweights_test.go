@@ -28,11 +28,11 @@ func TestClassWeights(t *testing.T) {
 	}
 	for _, c := range lossCases(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
-			for _, bounds := range [][]int{nil, {0, 8, n}} {
+			for _, bounds := range [][]int{nil, {0, 8, n}, {0, 4, 10, 15, n}} {
 				loss := must(must(c.make(a, 0))(t).Weigh(w))(t)
 				copies := max(len(bounds)-1, 1)
 				pen := must(model.NewPenalty(loss.Layout(), model.PerFeature, model.PenaltyOptions{First: 3, Copies: copies}))(t)
-				o := must(model.NewClassWeights(loss, class, bounds, pen))(t)
+				o := must(model.NewClassWeights(loss, class, bounds, max(copies/2, 1), pen))(t)
 				t.Run(fmt.Sprintf("%s/%T/%d", c.name, a, len(bounds)), func(t *testing.T) {
 					bileveltest.Objective(t, o, bileveltest.ObjectiveOptions{})
 				})
@@ -43,7 +43,7 @@ func TestClassWeights(t *testing.T) {
 				for f := range copies {
 					zf, sum, mass := z[f*d*c.k:(f+1)*d*c.k], 0.0, 0.0
 					for i := range w {
-						if bounds != nil && bounds[f] <= i && i < bounds[f+1] {
+						if bounds != nil && (bounds[f] <= i && i < bounds[f+1] || i < bounds[f-f%2] || i >= bounds[f-f%2+2]) {
 							continue
 						}
 						one := bilevel.Batch{Lo: i, Hi: i + 1}
@@ -60,7 +60,7 @@ func TestClassWeights(t *testing.T) {
 	}
 	loss := must(lossCases(n)[1].make(dense, 0))(t)
 	pen := must(model.NewPenalty(loss.Layout(), model.Shared, model.PenaltyOptions{First: 1}))(t)
-	if _, err := model.NewClassWeights(loss, class, nil, pen); err == nil || !strings.Contains(err.Error(), "among") {
+	if _, err := model.NewClassWeights(loss, class, nil, 1, pen); err == nil || !strings.Contains(err.Error(), "among") {
 		t.Errorf("strengths among the weights: %v", err)
 	}
 }

@@ -390,7 +390,7 @@ func TestFoldsByDefinition(t *testing.T) {
 	const n, d = 90, 5
 	dense, csr := table(n, d, 4)
 	bounds := []int{0, 20, 55, n}
-	for _, c := range weighed(n) {
+	for _, c := range lossCases(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			loss, err := c.make(a, 1)
 			if err != nil {

@@ -149,14 +149,14 @@ func (w *ClassWeights) normalise(masses []float64) {
 	floats.Scale(floats.Sum(masses)/floats.Dot(w.Weights, masses), w.Weights)
 }
 
-// inLoss says whether rows count by the weights in validation losses too: learned ones are good for a loss without.
-func (w *ClassWeights) inLoss() bool { return w != nil && w.How != learnedWeights }
+// learned says whether w is good for a validation loss in which rows do not count by it.
+func (w *ClassWeights) learned() bool { return w != nil && w.How == learnedWeights }
 
 // classWeights makes rows count by w in the loss, unless w is learned, and predictions be those with the least expected
 // cost: of a row of class c with the probability p_c that is not taken for it, costs[c]. Probabilities of rows that count
 // by weights are divided by these.
 func (l *loss) classWeights(w *ClassWeights, costs []float64) {
-	if w.inLoss() {
+	if w != nil && !w.learned() {
 		l.weights = w.Weights
 	}
 	if costs == nil {

@@ -85,14 +85,14 @@ func (f *fit) classWeightProblem() (*problem, error) {
 	for i, c := range s.train.Y {
 		class[i] = int(c)
 	}
-	if q.Inner, err = model.NewClassWeights(train, class, s.bounds, q.pen); err != nil {
+	if q.Inner, err = model.NewClassWeights(train, class, s.bounds, s.times, q.pen); err != nil {
 		return nil, err
 	}
 	if s.folds() == 0 {
 		q.Outer, err = f.objective(s.val, p)
 	} else {
 		var folds *model.Folds
-		if folds, err = model.NewFolds(train, s.bounds); err == nil {
+		if folds, err = model.NewRepeatedFolds(train, s.bounds, s.times); err == nil {
 			q.Outer = folds.Outer
 		}
 	}

@@ -33,9 +33,9 @@ func (f *fit) findDelta(ctx context.Context, train *dataset.Set) error {
 	few := train.Subset(rows).Shuffle(f.o.Seed)
 	if n = len(rows); n > scaleRows {
 		n = scaleRows
-		few = few.Subset(seq(0, n))
+		few = few.Subset(between(0, n))
 	}
-	halves := [2]*dataset.Set{few.Subset(seq(0, n/2)), few.Subset(seq(n/2, n))}
+	halves := [2]*dataset.Set{few.Subset(between(0, n/2)), few.Subset(between(n/2, n))}
 	middle := median(slices.Clone(few.Y))
 	sizes := make([]float64, n)
 	for i, y := range few.Y {
@@ -90,8 +90,8 @@ func (f *fit) findDelta(ctx context.Context, train *dataset.Set) error {
 	return nil
 }
 
-// seq are the numbers from lo to hi−1.
-func seq(lo, hi int) []int {
+// between are the numbers from lo to hi−1.
+func between(lo, hi int) []int {
 	out := make([]int, hi-lo)
 	for i := range out {
 		out[i] = lo + i

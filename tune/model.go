@@ -338,6 +338,27 @@ func (m *Model) loss() *loss {
 	return &l
 }
 
+// Bend is the first two derivatives of the loss of a row with the label y by its score, for models with one score a row;
+// nil for others. y is the index of a class, or a value.
+func (m *Model) Bend() func(score, y float64) (slope, curvature float64) {
+	l := m.loss()
+	if l.bend == nil {
+		return nil
+	}
+	return func(score, y float64) (slope, curvature float64) { return l.bend(l, score, y) }
+}
+
+// RowWeights are what the training rows of s, whose labels are indices of the model's classes or values, counted by in
+// the training loss, with the mean one; nil where all counted alike.
+func (m *Model) RowWeights(s *dataset.Set) []float64 {
+	l := m.loss()
+	if m.ClassWeights != nil {
+		l.weights = m.ClassWeights.Weights
+	}
+	w := l.rowWeights(s.Y, s.Weights)
+	return meanOne(w, w)
+}
+
 // checkLoss reports what is wrong with the parameters of the loss.
 func (m *Model) checkLoss() error {
 	above := func(what string, v []float64) error {

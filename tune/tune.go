@@ -285,7 +285,8 @@ type Result struct {
 	// Unseen is what model, baseline and the trivial model say about the test rows, else about those of Val, row by row.
 	Unseen *Unseen
 
-	// Ridge are the strengths of ½z² of all coefficients, by score and feature; nil for more than 10,000.
+	// Ridge are the strengths of ½z² of all coefficients, by score and feature, beside the loss in the units of the
+	// target; nil for more than 10,000.
 	Ridge [][]float64
 
 	// Trace is the course of the final learning, of the best descent where there were several. Its last point

@@ -66,8 +66,9 @@ type Coefficients struct {
 }
 
 // Penalty is what the coefficients were regularised with: ½ Σ s z², for the kinds with an ℓ1 norm Σ s|z|, and for the
-// elastic net both; s = e^x or x. The intercept has none. That
-// of a ridge model acts on a target of unit variance, so that s does not depend on the target's units.
+// elastic net both; s = e^x or x. The intercept has none. That of a ridge or Huber model acts on a target of unit
+// variance, and that of a Poisson model on counts of mean one where there is an intercept, so that s does not depend on
+// the target's units.
 type Penalty struct {
 	Kind      Reg        `json:"kind"`
 	Param     Param      `json:"parametrisation"`

@@ -14,6 +14,7 @@ import (
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/judge"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/tune"
@@ -165,6 +166,9 @@ func (f *fit) learn(ctx context.Context, p *problem, x, z []float64) (*learned, 
 		Start: bilevel.Point{X: x, Z: z}, Seed: f.o.Seed, MaxSteps: mostSteps, GradTol: gradTol,
 		Recorder: bilevel.RecorderFunc(func(rec bilevel.Record, _ bilevel.Point) {
 			best := rec.Value
+			if math.IsNaN(best) { // before the first step
+				return
+			}
 			if n := len(past); n > 0 {
 				best = min(best, past[n-1])
 			}
@@ -233,7 +237,10 @@ func (f *fit) run() (*Result, error) {
 	var every []int
 	var shares []float64
 	for s := range r.Sources {
-		r.Sources[s].Low, r.Sources[s].High, r.Sources[s].Alone = math.NaN(), math.NaN(), math.NaN()
+		of := &r.Sources[s]
+		for _, v := range []*float64{&of.Low, &of.High, &of.Alone, &of.Change, &of.ChangeLow, &of.ChangeHigh} {
+			*v = math.NaN()
+		}
 		every = append(every, s)
 		shares = append(shares, r.Sources[s].Share)
 	}
@@ -266,6 +273,10 @@ func (f *fit) run() (*Result, error) {
 	}
 	for s, w := range r.Mix.Weights {
 		r.Sources[s].Weight = w
+	}
+	f.report("comparing sources", .9, l.value)
+	if err := f.changes(r, p, even); err != nil {
+		return nil, err
 	}
 	r.TimedOut = f.ctx.Err() != nil
 	f.report("final model", .95, l.value)
@@ -522,6 +533,40 @@ func (f *fit) judge(r *Result, p *problem, even, l *learned) error {
 	r.Learned.Said = f.said(f.target, scores)
 	if r.Even = gain(r.Learned, way) < certain; !r.Even {
 		r.Mix = r.Learned
+	}
+	return nil
+}
+
+// changes finds what each source changes beside those of p, with all rows alike.
+func (f *fit) changes(r *Result, p *problem, even *learned) error {
+	base := f.way(p, even)
+	for s := range f.sources {
+		use := slices.Clone(p.use)
+		if k, ok := slices.BinarySearch(use, s); ok {
+			use = slices.Delete(use, k, k+1)
+		} else {
+			use = slices.Insert(use, k, s)
+		}
+		if len(use) == 0 || f.ctx.Err() != nil {
+			continue
+		}
+		q, err := f.problem(use, -1)
+		if err != nil {
+			return err
+		}
+		l, err := q.at(f.ctx, append(f.fair(use), even.x[len(p.use)]), even.z)
+		if err != nil {
+			continue // there is no such model, or time is up
+		}
+		with, without := base, f.way(q, l)
+		if len(use) > len(p.use) {
+			with, without = without, with
+		}
+		y := f.inUnits(f.target.Y)
+		c := judge.Of(&tune.Unseen{On: "out-of-fold", Y: y, Trivial: tune.AlwaysSaid(y, y, f.classes),
+			Baseline: without.Said, Model: with.Said}, f.given.Classes).Change
+		of := &r.Sources[s]
+		of.Change, of.ChangeLow, of.ChangeHigh = c.Value, c.Low, c.High
 	}
 	return nil
 }

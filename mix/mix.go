@@ -17,19 +17,19 @@
 // first, each with the best strength for itself. From the best of them, and from all rows alike, weights and strength
 // follow hypergradients.
 //
+// A source is left out if all rows of the others alike do better without it by two standard errors of the difference on
+// target rows. Then weights are learned, and a source is left out too whose weight may be zero and is clearly worth less
+// than its rows are alike (the interval begins below [Least] and ends below its share of the rows), if the others do
+// better without it at all. This is repeated until none is left out. What is left out has the weight zero: a source with
+// wrong labels acts like a ridge, and hypergradients alone would leave it a little weight as often as not.
+//
 // How certain weights are is found by drawing the target rows that judge anew, with replacement: at the minimum, h is
 // replaced by a parabola, of the gradient of each row's loss and the Hessian of h, and each draw's parabola is minimised
 // over the simplex. Models are not fitted again for that, and rows that train them are not drawn.
 //
-// A source is left out, its weight set to zero and the others learned again, where the draws do not tell its weight from
-// zero (the interval begins below [Least]) and it is clearly worth less than its rows would be alike (the interval ends
-// below its share of the rows). A source with wrong labels acts like a ridge, so that a little of it can do no harm;
-// this takes the rest away. A source whose interval holds both stays: these rows cannot tell.
-//
 // Of the sources that are left, either all rows count alike, or each source has its learned weight, where that is better
-// by two standard errors of the difference on target rows: to judge them, weights are learned again without each fold in
-// turn. Where neither is better than all rows of all sources alike, that is the answer. The final model is fitted to all
-// sources that have a weight and, as one of them, to all target rows.
+// by two standard errors on target rows: to judge them, weights are learned again without each fold in turn. The final
+// model is fitted to all sources that have a weight and, as one of them, to all target rows.
 package mix
 
 import (
@@ -121,11 +121,14 @@ type Source struct {
 	// Weight is the weight, of the mean loss of the source, in the final model; all add up to one. Low and High are the 95%
 	// interval of the learned one.
 	Weight, Low, High float64
-	// LeftOut says that the source is left out: its weight is zero because rows cannot tell it from that, and tell it from
-	// its share of the rows. The interval is that from before.
+	// LeftOut says that the source is left out, and its weight zero. The interval, if any, is that from before.
 	LeftOut bool
 	// Alone is the loss of target rows with a model of this source alone; NaN if there is none.
 	Alone float64
+	// Change is the relative change of the loss, of a numeric target of the typical error, by training on this source
+	// beside the others that are not left out, all their rows alike: −0.1 is 10% less. ChangeLow and ChangeHigh are its 95%
+	// interval. NaN if there are no others.
+	Change, ChangeLow, ChangeHigh float64
 }
 
 // Way is a way to train: weights, and how good its model is on target rows.

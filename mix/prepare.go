@@ -241,15 +241,14 @@ func stack(sets []*dataset.Set) *dataset.Set {
 		}
 		s.X = all
 	case *rows.CSR:
-		all := &rows.CSR{N: n, D: x.D, Ptr: []int{0}}
+		all := &rows.CSR{D: x.D, Ptr: []int{0}}
 		for _, t := range sets {
 			y := t.X.(*rows.CSR)
-			base := len(all.Idx) - y.Ptr[0]
-			for _, p := range y.Ptr[1 : y.N+1] {
-				all.Ptr = append(all.Ptr, base+p)
+			for _, p := range y.Ptr[1:] {
+				all.Ptr = append(all.Ptr, all.Ptr[all.N]+p)
 			}
-			all.Idx = append(all.Idx, y.Idx[y.Ptr[0]:y.Ptr[y.N]]...)
-			all.Val = append(all.Val, y.Val[y.Ptr[0]:y.Ptr[y.N]]...)
+			all.N += y.N
+			all.Idx, all.Val = append(all.Idx, y.Idx...), append(all.Val, y.Val...)
 		}
 		s.X = all
 	}
@@ -264,7 +263,12 @@ func span(s *dataset.Set, lo, hi int) *dataset.Set {
 	case *rows.Dense:
 		t.X = &rows.Dense{N: hi - lo, D: x.D, Stride: x.Stride, Data: x.Data[lo*x.Stride : hi*x.Stride]}
 	case *rows.CSR:
-		t.X = &rows.CSR{N: hi - lo, D: x.D, Ptr: x.Ptr[lo : hi+1], Idx: x.Idx, Val: x.Val}
+		from, to := x.Ptr[lo], x.Ptr[hi]
+		m := &rows.CSR{N: hi - lo, D: x.D, Idx: x.Idx[from:to], Val: x.Val[from:to]}
+		for _, p := range x.Ptr[lo : hi+1] {
+			m.Ptr = append(m.Ptr, p-from)
+		}
+		t.X = m
 	}
 	return &t
 }

@@ -28,7 +28,8 @@ func (f *fit) lossWords(m *Model) (w []string) {
 		say("A row is taken for “%s” from a probability of %s on, because of the costs: %s.", m.Classes[1],
 			numbers.Probability(c), byClass(m.Costs, numbers.Value))
 	} else if m.Costs != nil {
-		say("Predictions have the least expected cost: a row costs %s where it is taken for another class.", byClass(m.Costs, numbers.Value))
+		say("Predictions have the least expected cost: a row costs %s where it is taken for another class.",
+			byClass(m.Costs, numbers.Value))
 	}
 	switch c := m.ClassWeights; {
 	case c.learned():
@@ -49,8 +50,8 @@ func (f *fit) lossWords(m *Model) (w []string) {
 	}
 	switch m.Task {
 	case Huber:
-		say("Residuals beyond %s count linearly: that is %g times their scale on training rows that a model of other rows was "+
-			"not fitted to.", numbers.Digits(m.Delta, 3), huberDelta)
+		say("Residuals beyond %s count linearly: that is %g times their scale on training rows that a model of other rows "+
+			"predicts.", numbers.Digits(m.Delta, 3), huberDelta)
 	case SquaredHinge:
 		say("The model has scores and no probabilities: a row is taken for “%s” where the score is above zero.", m.Classes[1])
 	}

@@ -72,8 +72,8 @@ func TestWeightsAreCopies(t *testing.T) {
 				t.Errorf("%s: losses %v, %v with weights and %v, %v of copies", task, a.Value, a.BaselineValue, b.Value,
 					b.BaselineValue)
 			}
-			if x, y := a.BaselineTest, b.BaselineTest; !near(x.Loss, y.Loss, 1e-7) || task.Classes() && x.Accuracy != y.Accuracy ||
-				!task.Classes() && !near(x.RMSE, y.RMSE, 1e-7) {
+			if x, y := a.BaselineTest, b.BaselineTest; !near(x.Loss, y.Loss, 1e-7) ||
+				!near(task.Score().Of(x), task.Score().Of(y), 1e-7) {
 				t.Errorf("%s: test figures %+v with weights and %+v of copies", task, x, y)
 			}
 			if x, y := mean(a.Unseen.Trivial.Losses), mean(b.Unseen.Trivial.Losses); !near(x, y, 1e-12) {
@@ -276,8 +276,8 @@ func TestPoisson(t *testing.T) {
 	}
 }
 
-// Huber's delta is 1.345 deviations of normal residuals, in the units of the target, and a few wild rows move neither it
-// nor the model as they move ridge's.
+// Huber's delta is 1.345 deviations of normal residuals, in the units of the target, and a few wild rows move neither
+// it nor the model as they move ridge's.
 func TestHuber(t *testing.T) {
 	wild := func(s *dataset.Set) *dataset.Set {
 		w := *s
@@ -312,7 +312,8 @@ func TestHuber(t *testing.T) {
 	}
 	big := mustFit(t, tune.Data{Train: large(data.Train), Val: large(data.Val), Test: large(test)}, o)
 	if !near(big.Model.Delta, 1000*r.Model.Delta, 1e-6) || !near(big.Value, 1e6*r.Value, 1e-6) {
-		t.Errorf("delta %v and loss %v in another unit, %v and %v in this", big.Model.Delta, big.Value, r.Model.Delta, r.Value)
+		t.Errorf("delta %v and loss %v in another unit, %v and %v in this", big.Model.Delta, big.Value, r.Model.Delta,
+			r.Value)
 	}
 }
 
@@ -338,7 +339,7 @@ func TestLossErrors(t *testing.T) {
 		{tune.Data{Train: train, Val: val}, tune.Options{ClassWeights: "balance"}, `did you mean "balanced"?`},
 		{tune.Data{Train: train, Val: val}, tune.Options{ClassWeights: "learned", Reg: tune.L1}, "with l1 give weights"},
 		{tune.Data{Train: train, Val: val}, tune.Options{Costs: "b"}, "CLASS=NUMBER"},
-		{tune.Data{Train: train, Val: val}, tune.Options{Costs: "b=2", Task: tune.SquaredHinge}, "choose logistic or softmax"},
+		{tune.Data{Train: train, Val: val}, tune.Options{Costs: "b=2", Task: tune.SquaredHinge}, "logistic or softmax"},
 		{tune.Data{Train: numbers, Val: others}, tune.Options{Costs: "b=2"}, "a ridge model has no classes"},
 		{tune.Data{Train: numbers, Val: others}, tune.Options{ClassWeights: "balanced"}, "a ridge model has no classes"},
 		{tune.Data{Train: &negative, Val: others}, tune.Options{Task: tune.Poisson}, "the label -1 is negative"},

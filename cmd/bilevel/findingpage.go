@@ -731,7 +731,8 @@ func (f *finding) look() *report.Section {
 		head = append(head, report.Column{Name: "given"}, report.Column{Name: "predicted"},
 			report.Column{Name: "given is likely", Number: true, Strong: true})
 		if !f.odds() {
-			s.Text[0] = fmt.Sprintf("The %d rows whose score is furthest on the wrong side. Are they labelled rightly?", len(rows))
+			s.Text[0] = fmt.Sprintf("The %d rows whose score is furthest on the wrong side. Are they labelled rightly?",
+				len(rows))
 			head[len(head)-1].Name = "score of " + said(f.classes()[1])
 		}
 	}

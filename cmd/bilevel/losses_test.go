@@ -43,8 +43,8 @@ func TestLosses(t *testing.T) {
 			"prediction", "deviance", func(o object) bool { return o.number(t, "value") > 0 }},
 		{"--label cost --drop w,falls,state --model huber", "Huber loss", "count linearly", "Huber regression",
 			"prediction", "Huber loss", func(o object) bool { return math.Abs(o.number(t, "delta")-1.4) < .4 }},
-		{"--label state --drop w,cost,falls --model squared-hinge", "hinge loss", "no probabilities", "cut at a score of zero",
-			"prediction,score", "squared hinge loss", func(o object) bool { return o["cut"] == nil }},
+		{"--label state --drop w,cost,falls --model squared-hinge", "hinge loss", "no probabilities",
+			"cut at a score of zero", "prediction,score", "squared hinge loss", func(o object) bool { return o["cut"] == nil }},
 		{"--label state --weight w --drop cost,falls --cost ill=9", "cost of a row", "from a probability of 10% on",
 			"cut at 10%, by the costs", "prediction", "at a cost of", func(o object) bool {
 				return o["weight"] == "w" && math.Abs(o.number(t, "cut")-.1) < 1e-12
@@ -76,7 +76,7 @@ func TestLosses(t *testing.T) {
 		}
 	}
 	for flags, says := range map[string]string{
-		"--label state --class-weights il=2":                     `--class-weights "il=2": there is no class "il": there are healthy, ill`,
+		"--label state --class-weights il=2":                     `"il=2": there is no class "il": there are healthy, ill`,
 		"--label state --cost ill":                               "CLASS=NUMBER",
 		"--label falls --class-weights balanced --model poisson": "a poisson model has no classes",
 		"--label age --drop state --model poisson":               "is negative",

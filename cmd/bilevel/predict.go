@@ -36,8 +36,9 @@ func newPredictCommand() *cobra.Command {
 		Long: `DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
 column may be there, and then how good the predictions are goes to standard error. For a model of texts, DATA is a
 folder of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
-texts after the column document, and with --proba one column of probabilities per class. A model of counts predicts their mean. A
-squared-hinge model has no probabilities: its score, in the column score, is above zero for the second class.`,
+texts after the column document, and with --proba one column of probabilities per class. A model of counts predicts
+their mean. A squared-hinge model has no probabilities: its score, in the column score, is above zero for the second
+class.`,
 		Example: `  bilevel predict --model bilevel-out/model.json new.csv
   bilevel predict --model bilevel-out/model.json new.csv --proba --out p.csv`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/rows"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -353,5 +354,20 @@ func TestLossErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.As(err, &data) && !errors.As(err, &option) {
 			t.Errorf("%q is not in %v", c.want, err)
 		}
+	}
+}
+
+// A validation row for which weak strengths foretell more than a number can hold does not end the grid.
+func TestPoissonOverflow(t *testing.T) {
+	train, val := halves(t, counts(regression(100, 3, 4)))
+	far := *val
+	x := rows.NewDense(val.X.Dims())
+	copy(x.Data, val.X.(*rows.Dense).Data)
+	x.Row(0)[0] = 1200
+	far.X = x
+	r := mustFit(t, tune.Data{Train: train, Val: &far}, tune.Options{Task: tune.Poisson, Reg: tune.Shared, Scale: tune.On,
+		Intercept: tune.On})
+	if len(r.Grid) == 0 || len(r.Grid) == 25 || math.IsInf(r.Value, 0) {
+		t.Errorf("%d points, the loss is %v", len(r.Grid), r.Value)
 	}
 }

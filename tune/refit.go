@@ -8,8 +8,8 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// refit solves the inner problem on all rows of s with strengths x, from z: the model of the training rows, or the mean of
-// the models of the folds; solved says that there was time for it.
+// refit solves the inner problem on all rows of s with strengths x, from z: the model of the training rows, or the mean
+// of the models of the folds; solved says that there was time for it.
 func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, solved bool, err error) {
 	all := s.all
 	if all == nil {
@@ -101,6 +101,7 @@ func (f *fit) ridge(q *problem, x []float64) [][]float64 {
 	}
 	value := make([]float64, len(x))
 	q.strengths(value, x)
+	floats.Scale(f.units.loss/(f.units.t.unit*f.units.t.unit), value) // beside the loss of the file's targets
 	out := make([][]float64, f.scores)
 	for c := range out {
 		out[c] = make([]float64, f.d)

@@ -42,7 +42,8 @@ func (s split) judged() int {
 	return len(s.train.Y) / s.times
 }
 
-// learnedFrom is the number of rows that strengths are learned from, those that judge left aside unless there are folds.
+// learnedFrom is the number of rows that models are fitted to on the way: those that judge are left aside unless there
+// are folds.
 func (s split) learnedFrom() int { return len(s.train.Y) / max(s.times, 1) }
 
 func upTo(n int) []int {

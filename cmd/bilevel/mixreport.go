@@ -11,7 +11,6 @@ import (
 	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/report"
 	"github.com/bilevel-go/bilevel/mix"
-	"github.com/bilevel-go/bilevel/tune"
 )
 
 // rowsLine says how many rows there are of which kind.
@@ -394,9 +393,8 @@ func (m *mixed) obtained() report.Section {
 	facts := report.Facts{
 		{Name: "command", Value: report.Code(m.command)},
 		{Name: "rows", Value: m.dataLine()},
-		{Name: "model", Value: map[tune.Task]string{tune.Ridge: "ridge regression", tune.Logistic: "logistic regression",
-			tune.Softmax: "softmax regression"}[m.Model.Task] + " of the weighted sources, with one strength, which is learned " +
-			"with the weights: " + numbers.Digits(m.Model.Penalty.Strengths[0].Value, 2)},
+		{Name: "model", Value: m.Model.Task.Words() + " of the weighted sources, with one strength, which is learned with " +
+			"the weights: " + numbers.Digits(m.Model.Penalty.Strengths[0].Value, 2)},
 		{Name: "judging", Value: fmt.Sprintf("the target in %d folds, each judged by a model without it", m.Folds)},
 		{Name: "left out", Value: "sources without which the loss of target rows is smaller by two standard errors, or smaller " +
 			"at all where the learned weight may be zero and is below the share of the rows"},

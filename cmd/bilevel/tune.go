@@ -65,8 +65,8 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 			"validate on this share of the training rows (default a quarter of 5,000 rows or more)")
 		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds (default 5 below 5,000 rows, "+
 			"repeated below 300)")
-		p.StringVar(&f.group, "group", "", "column whose cells group rows, such as persons: rows of a group are on one side of "+
-			"every division; it is no feature")
+		p.StringVar(&f.group, "group", "", "column whose cells group rows, such as persons: rows of a group are on one "+
+			"side of every division; it is no feature")
 		p.StringVar(&f.time, "time", "", "column of numbers or dates: the latest rows are the validation rows; it is no "+
 			"feature")
 

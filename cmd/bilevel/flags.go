@@ -21,7 +21,7 @@ var flagGroups = []flagGroup{
 		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, file BENCH, " +
 		"numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
-		"task classification|regression, id COLUMN, drop COLUMNS, " +
+		"task classification|regression, id COLUMN, by COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
 		"missing drop|impute, unknown error|zero"},
 	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},

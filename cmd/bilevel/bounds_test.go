@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bilevel-go/bilevel/internal/outfile"
 )
@@ -158,5 +159,26 @@ func TestMemoryFlag(t *testing.T) {
 			strings.Count(o.stderr, "\n") != 1 {
 			t.Errorf("%s: exit code %d: %s", args, o.code, o.stderr)
 		}
+	}
+}
+
+// What cannot be read at once is nothing to wait for.
+func TestCompletionOfPipe(t *testing.T) {
+	files(t, nil)
+	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+		t.Skipf("this file system has no pipes: %v", err)
+	}
+	done := make(chan []string)
+	go func() {
+		got, _ := completed(t, "tune", "--train", "pipe", "--label", "")
+		done <- got
+	}()
+	select {
+	case got := <-done:
+		if got != nil {
+			t.Errorf("%q", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it waits for the pipe")
 	}
 }

@@ -6,9 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -96,27 +94,6 @@ func TestCompletion(t *testing.T) {
 	}
 	if got, _ := completed(t, "clean", "--method", ""); slices.Contains(got, "tpe") {
 		t.Error("clean takes no searches")
-	}
-}
-
-// What cannot be read at once is nothing to wait for.
-func TestCompletionOfPipe(t *testing.T) {
-	files(t, nil)
-	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
-		t.Skipf("this file system has no pipes: %v", err)
-	}
-	done := make(chan []string)
-	go func() {
-		got, _ := completed(t, "tune", "--train", "pipe", "--label", "")
-		done <- got
-	}()
-	select {
-	case got := <-done:
-		if got != nil {
-			t.Errorf("%q", got)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("it waits for the pipe")
 	}
 }
 

@@ -98,11 +98,12 @@ func (t *table) fillHoles(o *Options) error {
 	if t.label >= 0 && !t.columns[t.label].drop && t.columns[t.label].holes > 0 {
 		label = t.columns[t.label]
 		if o.OptionalLabel { // a column that waits for predictions
-			if label.holes < t.n {
-				t.note("%d of %d rows have no label: the labels of the others are not compared with predictions.",
-					label.holes, t.n)
+			if label.holes < t.n && o.Like != nil {
+				t.note("%d of %d rows have no label: figures are of the other %d.", label.holes, t.n, t.n-label.holes)
+			} else {
+				label.drop = true
 			}
-			label.drop, label = true, nil
+			label = nil
 		}
 	}
 	do := o.Missing

@@ -1000,10 +1000,13 @@ func (t *table) set(o Options) (*Set, error) {
 		holes := false // as there are where a table is described
 		for _, b := range c.blocks {
 			for _, v := range b {
-				if c.isHole(v) {
-					holes = true
-				} else {
+				switch {
+				case !c.isHole(v):
 					s.Y = append(s.Y, v)
+				case o.OptionalLabel:
+					s.Y = append(s.Y, math.NaN())
+				default:
+					holes = true
 				}
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// xzWalk hands over the bytes of xz streams and looks at the structure in front of the decompressor, which makes room for
+// xzWalk hands over the bytes of xz streams and looks at their structure before the decompressor, which makes room for
 // the dictionary that a block asks for at once, and takes a stream that ends between two blocks for whole. A dictionary
 // beyond most is tooLarge, and an end that is none an error. What it does not know is left to the decompressor, which
 // refuses it: nothing else than LZMA2 is decompressed.

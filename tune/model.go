@@ -474,39 +474,54 @@ func (m *Model) sparseScaler() bool {
 	return true
 }
 
-// Judge compares the predictions for the rows of set with its labels.
+// Judge compares the predictions for the rows of set with its labels. Rows whose label is NaN have none.
 func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
-	s := *set
-	switch {
-	case s.Y == nil:
-		return nil, &dataset.Error{File: s.Source, Err: errors.New("there is no label")}
-	case len(s.Y) != p.Len():
-		return nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(s.Y))
-	case !m.Task.Classes() && s.Classes != nil:
-		return nil, &dataset.Error{File: s.Source, Err: errors.New("the labels are classes, and the model predicts numbers")}
-	case m.Task.Classes():
-		if err := s.MapClasses(m.Classes); err != nil {
-			return nil, err
-		}
-	}
-	l := m.Task.entry()
-	return l.metrics(l.judge(p.scores, s.Y, len(m.Coefficients))), nil
-}
-
-// Unseen is what the predictions say about the rows of set, with labels, one by one. Baseline is the same, because a
-// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
-func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
-	if _, err := m.Judge(p, set); err != nil {
+	scores, s, _, err := m.labelled(p, set)
+	if err != nil {
 		return nil, err
 	}
-	s := *set
-	if m.Task.Classes() {
-		if err := s.MapClasses(m.Classes); err != nil {
-			return nil, err
+	l := m.Task.entry()
+	return l.metrics(l.judge(scores, s.Y, len(m.Coefficients))), nil
+}
+
+// labelled are the scores, labels and places of the rows of set that have a label.
+func (m *Model) labelled(p *Prediction, set *dataset.Set) (scores []float64, s *dataset.Set, rows []int, err error) {
+	t := *set
+	switch {
+	case t.Y == nil:
+		return nil, nil, nil, &dataset.Error{File: t.Source, Err: errors.New("there is no label")}
+	case len(t.Y) != p.Len():
+		return nil, nil, nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(t.Y))
+	case !m.Task.Classes() && t.Classes != nil:
+		return nil, nil, nil, &dataset.Error{File: t.Source, Err: errors.New("the labels are classes, and the model predicts " +
+			"numbers")}
+	}
+	t.Y = nil
+	k := len(m.Coefficients)
+	for i, y := range set.Y {
+		if !math.IsNaN(y) {
+			t.Y, rows = append(t.Y, y), append(rows, i)
+			scores = append(scores, p.scores[i*k:(i+1)*k]...)
 		}
 	}
-	u := &Unseen{On: "test", Rows: placed(&s).Rows, Y: s.Y, Trivial: trivial(s.Y, s.Y, len(m.Classes))}
-	u.Model = m.Task.entry().judge(p.scores, s.Y, len(m.Coefficients)).said(len(m.Classes))
+	if t.Y == nil {
+		return nil, nil, nil, &dataset.Error{File: t.Source, Err: errors.New("no row has a label")}
+	}
+	if m.Task.Classes() {
+		err = t.MapClasses(m.Classes)
+	}
+	return scores, &t, rows, err
+}
+
+// Unseen is what the predictions say about the rows of set with labels, one by one. Baseline is the same, because a
+// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
+func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
+	scores, s, rows, err := m.labelled(p, set)
+	if err != nil {
+		return nil, err
+	}
+	u := &Unseen{On: "test", Rows: rows, Y: s.Y, Trivial: trivial(s.Y, s.Y, len(m.Classes))}
+	u.Model = m.Task.entry().judge(scores, s.Y, len(m.Coefficients)).said(len(m.Classes))
 	u.Baseline = u.Model
 	return u, nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // Instants are the cells of a column that stands beside the rows (see Options.Beside) as numbers that grow with time:
-// numbers as they are, or dates and times in seconds since 1970. order is that of Options.DateOrder; "" takes the one in
-// which all cells are dates. It is an error if a cell is neither, or if the order is open.
+// numbers as they are, or dates and times in seconds since 1970. order is that of Options.DateOrder; "" takes the one
+// in which all cells are dates. It is an error if a cell is neither, or if the order is open.
 func (s *Set) Instants(column, order string) ([]float64, error) {
 	cells, ok := s.Beside[column]
 	if !ok {

@@ -164,8 +164,8 @@ func (s *Set) Folds(k int, seed uint64) ([]int, error) {
 	return fold, nil
 }
 
-// GroupFolds draws for each row the fold, 0 to k-1, that it is held out in, where rows of one group, of one name, are in
-// one fold. Groups go, from the largest, to the fold that makes the folds' sizes and, with classes, their
+// GroupFolds draws for each row the fold, 0 to k-1, that it is held out in, where rows of one group, of one name, are
+// in one fold. Groups go, from the largest, to the fold that makes the folds' sizes and, with classes, their
 // shares of each class most alike. It is an error if there are fewer groups than folds, or if a class is in one group
 // only, so that it would be missing from training when its fold is held out.
 func (s *Set) GroupFolds(groups []string, k int, seed uint64) ([]int, error) {

@@ -94,7 +94,8 @@ func (f *fit) trials(kinds []Reg) []*trial {
 
 // choose compares kinds of strengths, each with priors from narrow to wide, on rows held out of learning, and takes the
 // one that does best there. More strengths than one have to do better by two standard errors unless they were asked
-// for, and a wider prior by one. What was asked for is taken in any case, with all strengths alike if no prior is better.
+// for, and a wider prior by one. What was asked for is taken in any case, with all strengths alike if no prior is
+// better.
 func (f *fit) choose(g *gridded) *choice {
 	kinds := f.kinds()
 	if len(kinds) == 1 {

@@ -145,8 +145,8 @@ func (m *Model) obtained(r *Result, f *fit) {
 		norm = &r.GradNorm
 	}
 	m.Obtained = Obtained{
-		Library: Version(), Method: f.method(), Seed: f.o.Seed, Start: f.o.Start, Folds: f.main.folds() / max(f.main.times, 1),
-		Times: f.main.times, Refitted: r.Refitted,
+		Library: Version(), Method: f.method(), Seed: f.o.Seed, Start: f.o.Start,
+		Folds: f.main.folds() / max(f.main.times, 1), Times: f.main.times, Refitted: r.Refitted,
 		TrainRows: r.NTrain, ValidationRows: r.NVal, ValidationLoss: r.Value, GradNorm: norm,
 		BaselineX: r.BaselineX, BaselineLoss: r.BaselineValue, Steps: r.Steps, Seconds: r.Seconds, Reason: r.Reason,
 		Interrupted: r.Interrupted, TimedOut: r.TimedOut, BaselineWasBetter: r.BaselineWon,

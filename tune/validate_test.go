@@ -93,7 +93,8 @@ func TestGroups(t *testing.T) {
 	if !(grouped.Value > 1.3*plain.Value) || !(grouped.Test.Loss <= plain.Test.Loss) {
 		t.Errorf("by groups loss %v, test %v; without %v, %v", grouped.Value, grouped.Test.Loss, plain.Value, plain.Test.Loss)
 	}
-	if r := learnt(t, tune.Data{Train: train, Share: .2, Groups: names}, tune.Options{Reg: tune.Shared}); r.NVal%each != 0 {
+	r := learnt(t, tune.Data{Train: train, Share: .2, Groups: names}, tune.Options{Reg: tune.Shared})
+	if r.NVal%each != 0 {
 		t.Errorf("%d rows are held out, which are not whole groups", r.NVal)
 	}
 	var short *dataset.Error

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -32,6 +33,7 @@ func (t *table) noteOddities(y []float64, classes bool) {
 	if t.n < 2 {
 		return
 	}
+	t.noteNumbering()
 	var constant, repeat []string
 	most := 0 // levels of a categorical column
 	for _, j := range t.of {
@@ -81,6 +83,42 @@ func (t *table) noteOddities(y []float64, classes bool) {
 	if y != nil {
 		t.noteTelling(y, classes)
 	}
+}
+
+// identifiers are names of columns that say which row it is.
+var identifiers = regexp.MustCompile(`(?i)^(id|index|idx|key|nr|no|row|row_?(id|nr|no|num|number))$|[_ .-]id$|[a-z]I[Dd]$`)
+
+// noteNumbering says which features number the rows: of whole numbers, no two alike, that have the name of identifiers,
+// or count the rows in order.
+func (t *table) noteNumbering() {
+	for _, j := range t.of {
+		c := t.columns[j]
+		if c.kind != Numeric || c.from != nil || !c.counts() && !(identifiers.MatchString(c.name) && c.numbersRows()) {
+			continue
+		}
+		c.odd("numbers the rows")
+		t.note("The column %s has a whole number of its own in each row, and is a feature: leave it out with %s, or have it "+
+			"beside predictions with %s, if it only tells rows apart.", quote(c.name), columnFlag("drop", c.name),
+			columnFlag("id", c.name))
+	}
+}
+
+// counts says that the cells are 0, 1, 2, … or 1, 2, 3, …
+func (c *tableColumn) counts() bool {
+	const fewestCounted = 100
+	next := c.blocks[0][0]
+	if c.n < fewestCounted || next != 0 && next != 1 {
+		return false
+	}
+	for _, b := range c.blocks {
+		for _, v := range b {
+			if v != next {
+				return false
+			}
+			next++
+		}
+	}
+	return true
 }
 
 // fewestRows are as many as it takes to say that columns correspond to each other or to the label: in fewer, levels do

@@ -200,7 +200,7 @@ func (f *finding) intro() []string {
 				}
 			}
 		}
-		fmt.Fprintf(&b, ", a number between %s and %s.", numbers.Value(lo), numbers.Value(hi))
+		fmt.Fprintf(&b, ", a number between %s and %s.", numbers.In(f.label(), lo), numbers.In(f.label(), hi))
 	}
 	if s := f.Model.Schema; s != nil && s.Columns != nil {
 		b.WriteString(" " + kindsOf(s))
@@ -320,6 +320,33 @@ func (f *finding) goodness() string {
 			report.Bold(numbers.Count(r.Found)))
 	}
 	return text
+}
+
+// nothing says that the model tells no more than the trivial one, where it does not.
+func (f *finding) nothing() string {
+	loss := f.judged.Loss()
+	const hardly = .995
+	if !(loss.Model.Value > hardly*loss.Trivial.Value) {
+		return ""
+	}
+	what := "the label"
+	if f.label() != "" {
+		what = f.label()
+	}
+	same := "always saying the mean"
+	if f.classes() != nil {
+		same = "always saying the shares of the classes"
+	}
+	return fmt.Sprintf("It is no better than %s: %s tell nothing about %s that holds on unseen rows.", same,
+		theColumns(f.columns()), what)
+}
+
+// theColumns are columns in a sentence: "these 3 columns".
+func theColumns(columns string) string {
+	if n, thing, _ := strings.Cut(columns, " "); n == "1" {
+		return "values of this one " + thing
+	}
+	return "these " + columns
 }
 
 // outOf100 is a share, with a decimal where none would say that all or no rows are right.

@@ -69,6 +69,9 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	if _, short := blankTable(head); comma == ' ' && short && !o.NoHeader {
 		first = slices.Insert(first, 0, "") // the column of the names of rows has none
 	}
+	if err := suspectHeader(in.name, head, comma, first); err != nil {
+		return nil, err
+	}
 	line := func() int { last, _ = r.FieldPos(0); return last + above }
 	names := make([]string, len(first))
 	var pending []string
@@ -131,6 +134,25 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 		t.note("Columns are separated by blanks.")
 	}
 	return t.set(o)
+}
+
+// suspectHeader is an error if the first line is none of column names, as the lines below tell.
+func suspectHeader(file string, head []byte, comma rune, first []string) error {
+	_, below, _ := bytes.Cut(head, []byte("\n"))
+	below = bytes.TrimLeft(below, "\r\n")
+	next, _, _ := bytes.Cut(below, []byte("\n"))
+	if comma == '|' && len(bytes.Trim(next, "|-: \r")) == 0 && bytes.Contains(next, []byte("-")) {
+		return fail(file, "write it as CSV", "is a table of Markdown")
+	}
+	if len(first) > 1 {
+		return nil
+	}
+	if delimited := bytes.ContainsRune(next, delimiter(below)) && len(bytes.TrimSpace(next)) > 0; delimited {
+		return &Error{File: file, Line: 1, Err: errors.New("the first line has one cell, and the next ones have more"),
+			Hint: "remove what is above the column names, or begin such lines with #"}
+	}
+	return &Error{File: file, Line: 1, Err: errors.New("there is only one column"), Hint: "separate columns by commas, " +
+		"semicolons, tabs, bars or blanks"}
 }
 
 // declaredDelimiter is that of a line such as sep=; at the top, as Excel has it, which is passed over; 0 without one.

@@ -118,6 +118,10 @@ func (t *table) fillHoles(o *Options) error {
 		return fail(t.file, "choose drop or impute", "nothing is called %q for missing cells", do)
 	case label != nil && len(with) == 0 && do == "":
 		return t.missingError([]*tableColumn{label}, "give a label, or leave out the row (--missing drop does)")
+	case len(with) > 0 && do == "" && o.Like == nil && with[t.emptiest(with)].holes == t.n:
+		c := with[t.emptiest(with)]
+		return c.place(&Error{Err: errors.New("all cells of the column are empty"), Hint: "leave it out with " +
+			columnFlag("drop", c.name)}, 0)
 	case len(with) > 0 && do == "":
 		if label != nil {
 			with = append(with, label)
@@ -151,8 +155,15 @@ func (t *table) fillHoles(o *Options) error {
 			for _, c := range with {
 				n += c.holes
 			}
-			t.note("%d missing cells of %d columns are filled in with medians and most frequent levels, and marked by a "+
-				"column each.", n, len(with))
+			cells, columns, are := "missing cells", "columns", "are"
+			if n == 1 {
+				cells, are = "missing cell", "is"
+			}
+			if len(with) == 1 {
+				columns = "column"
+			}
+			t.note("%d %s of %d %s %s filled in with medians and most frequent levels, and marked by a column each.", n, cells,
+				len(with), columns, are)
 		}
 		with = nil
 	}
@@ -163,6 +174,16 @@ func (t *table) fillHoles(o *Options) error {
 		return nil
 	}
 	return t.leaveOutRows(with)
+}
+
+// emptiest is the place of the column with the most missing cells.
+func (t *table) emptiest(columns []*tableColumn) (at int) {
+	for k, c := range columns {
+		if c.holes > columns[at].holes {
+			at = k
+		}
+	}
+	return at
 }
 
 // leaveOutRows leaves out the rows where one of the columns has no cell.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/bilevel-go/bilevel/internal/outfile"
@@ -145,8 +146,13 @@ func TestMemoryFlag(t *testing.T) {
 			"0]}]}",
 		"big.yaml": "problems: [{problem: quadratic, inner: 3000, terms: 10000, validation: 10000}]\nmethods: [{method: soba}]\n" +
 			"seeds: 1\nbudget: {steps: 1}\n",
-		"data/ijcnn1/ijcnn1.bz2": strings.Repeat("1"+wide+"\n", 100_000), "data/ijcnn1/ijcnn1.t.bz2": "1" + wide + "\n",
 	})
+	if err := os.CopyFS("data", fstest.MapFS{
+		"ijcnn1/ijcnn1.bz2":   {Data: []byte(strings.Repeat("1"+wide+"\n", 100_000))},
+		"ijcnn1/ijcnn1.t.bz2": {Data: []byte("1" + wide + "\n")},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	mustCall(t, "tune", "--train", "good.csv", "--quiet", "--reg", "shared", "--out", "m", "--memory", "64MB")
 	for args, want := range map[string]string{
 		"tune --train cell.csv":                           "cell.csv:3: a line, or a cell in quotes, goes on for more than",

@@ -118,16 +118,16 @@ func (t *table) fillHoles(o *Options) error {
 		return fail(t.file, "choose drop or impute", "nothing is called %q for missing cells", do)
 	case label != nil && len(with) == 0 && do == "":
 		return t.missingError([]*tableColumn{label}, "give a label, or leave out the row (--missing drop does)")
-	case len(with) > 0 && do == "" && o.Like == nil && with[t.emptiest(with)].holes == t.n:
-		c := with[t.emptiest(with)]
-		return c.place(&Error{Err: errors.New("all cells of the column are empty"), Hint: "leave it out with " +
-			columnFlag("drop", c.name)}, 0)
 	case len(with) > 0 && do == "":
 		if label != nil {
 			with = append(with, label)
 		}
-		return t.missingError(with, "fill in a value, or give --missing drop to leave out such rows or --missing impute to "+
-			"fill in medians and most frequent levels")
+		hint := "fill in a value, or give --missing drop to leave out such rows or --missing impute to fill in medians and " +
+			"most frequent levels"
+		if c := with[t.emptiest(with)]; c.holes == t.n && t.n > 1 && o.Like == nil {
+			hint = fmt.Sprintf("leave out %s, which is empty, with %s; %s", quote(c.name), columnFlag("drop", c.name), hint)
+		}
+		return t.missingError(with, hint)
 	}
 	if do == ImputeMissing {
 		for _, j := range t.of {

@@ -580,8 +580,9 @@ func (c *tableColumn) measured() error {
 			if g == nil || count > 0 && g[len(g)-1] != unit && len(g) > 1 {
 				return true
 			}
-			count++
-			example, unit = name, g[len(g)-1]
+			if count++; count == 1 {
+				example, unit = name, g[len(g)-1]
+			}
 			return false
 		})
 		if fits && count > 2 && !c.label {

@@ -144,8 +144,8 @@ func TestMemoryFlag(t *testing.T) {
 		"rows.csv": table(60, 2, 1, yesNo) + strings.Repeat(last, 300_000),
 		"huge.json": `{"format":"bilevel-model","version":1,"coefficients":[{"weights":[` + strings.Repeat("0,", 1<<20) +
 			"0]}]}",
-		"big.yaml": "problems: [{problem: quadratic, inner: 3000, terms: 10000, validation: 10000}]\nmethods: [{method: soba}]\n" +
-			"seeds: 1\nbudget: {steps: 1}\n",
+		"big.yaml": "name: big\nproblems: [{name: q, problem: quadratic, inner: 3000, terms: 10000, validation: 10000}]\n" +
+			"methods: [{name: m, method: soba}]\nseeds: 1\nbudget: {steps: 1}\n",
 	})
 	if err := os.CopyFS("data", fstest.MapFS{
 		"ijcnn1/ijcnn1.bz2":   {Data: []byte(strings.Repeat("1"+wide+"\n", 100_000))},

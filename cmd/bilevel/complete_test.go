@@ -115,5 +115,13 @@ func TestCompletionScripts(t *testing.T) {
 		if out, err := exec.Command(path, "-n", shell).CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v, %s", shell, err, out)
 		}
+		if shell != "bash" {
+			continue
+		}
+		alone := exec.Command(path, "--norc", "-c", "source ./bash; COMP_WORDS=(bilevel tune --me) COMP_CWORD=2; "+
+			"_get_comp_words_by_ref -n =: cur prev words cword; echo $cur $prev $cword ${#words[@]}")
+		if out, err := alone.CombinedOutput(); err != nil || string(out) != "--me tune 2 3\n" {
+			t.Errorf("without bash-completion: %v, %s", err, out)
+		}
 	}
 }

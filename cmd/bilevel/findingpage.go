@@ -957,7 +957,7 @@ func cells(s *dataset.Set, i int, order []string, most int) string {
 	if len(all) > most {
 		parts = append(parts, "…")
 	}
-	return strings.Join(parts, " · ")
+	return strings.Join(parts, "\u00a0· ")
 }
 
 // cellsOf are names and cells of row i of s as they stand in the file; zeros of rows without columns are left out.

@@ -106,6 +106,7 @@ type Obtained struct {
 	Interrupted       bool     `json:"interrupted,omitempty"`
 	TimedOut          bool     `json:"timed_out,omitempty"`
 	BaselineWasBetter bool     `json:"baseline_was_better,omitempty"`
+	Mix               []Part   `json:"mix,omitempty"` // sources of training rows, of package mix
 }
 
 // model is the model with coefficients z and strengths x of q.

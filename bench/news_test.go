@@ -15,7 +15,8 @@ func TestClippedCleaning(t *testing.T) {
 	realdata.Long(t, "reads 70,000 pictures")
 	dir := realdata.Folder(t, "mnist")
 	const n = 60
-	in, err := cleaning{Noise: .5, Train: n, Validation: 40, Weights: "clip"}.load(context.Background(), dataset.GetOptions{DataDir: dir})
+	from := dataset.GetOptions{DataDir: dir}
+	in, err := cleaning{Noise: .5, Train: n, Validation: 40, Weights: "clip"}.load(context.Background(), from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,8 @@ func TestOptionsRefused(t *testing.T) {
 		!strings.Contains(err.Error(), "20news with box -1") {
 		t.Errorf("a box of -1: %v", err)
 	}
-	if _, err := (cleaning{Weights: "hard", Train: 1, Validation: 1}).load(context.Background(), dataset.GetOptions{}); err == nil ||
+	hard := cleaning{Weights: "hard", Train: 1, Validation: 1}
+	if _, err := hard.load(context.Background(), dataset.GetOptions{}); err == nil ||
 		!strings.Contains(err.Error(), `weights "hard": choose sigmoid or clip`) {
 		t.Errorf("hard weights: %v", err)
 	}

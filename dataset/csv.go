@@ -151,8 +151,8 @@ func suspectHeader(file string, head []byte, comma rune, first []string) error {
 		return &Error{File: file, Line: 1, Err: errors.New("the first line has one cell, and the next ones have more"),
 			Hint: "remove what is above the column names, or begin such lines with #"}
 	}
-	return &Error{File: file, Line: 1, Err: errors.New("there is one column, and no feature column besides the label"), Hint: "separate columns by commas, " +
-		"semicolons, tabs, bars or blanks"}
+	return &Error{File: file, Line: 1, Err: errors.New("there is one column, and no feature column besides the label"),
+		Hint: "separate columns by commas, semicolons, tabs, bars or blanks"}
 }
 
 // declaredDelimiter is that of a line such as sep=; at the top, as Excel has it, which is passed over; 0 without one.

@@ -93,7 +93,8 @@ func (t *table) noteOddities(y []float64, classes bool) {
 }
 
 // identifiers are names of columns that say which row it is.
-var identifiers = regexp.MustCompile(`(?i)^(id|index|idx|key|nr|no|row|row_?(id|nr|no|num|number))$|[_ .-]id$|[a-z]I[Dd]$`)
+var identifiers = regexp.MustCompile(`(?i)^(id|index|idx|key|nr|no|row|row_?(id|nr|no|num|number))$|[_ .-]id$|` +
+	`(?-i)[a-z]I[Dd]$`)
 
 // noteNumbering says which features number the rows: of whole numbers, no two alike, that have the name of identifiers,
 // or count the rows in order.
@@ -138,8 +139,8 @@ func (t *table) noteNumber(c *tableColumn) {
 	}
 	if other == 0 && days >= fewestDates && len(marks) == 0 {
 		c.odd("perhaps dates")
-		t.note("Numbers of the column %s look like dates, such as %.0f, and are taken for numbers: written as 2021-04-03 they "+
-			"become year, month and elapsed days.", quote(c.name), lo)
+		t.note("Numbers of the column %s look like dates, such as %.0f, and are taken for numbers: written as 2021-04-03 "+
+			"they become year, month and elapsed days.", quote(c.name), lo)
 	}
 	const far = 3
 	for _, v := range slices.Sorted(maps.Keys(marks)) {

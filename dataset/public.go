@@ -204,7 +204,8 @@ func loadLIBSVM(ctx context.Context, f *Files) (train, test *Set, err error) {
 
 // loadNewsgroups reads the two folders of the archive, with the words of the first.
 func loadNewsgroups(ctx context.Context, f *Files) (train, test *Set, err error) {
-	if train, err = Read(ctx, f.Paths[0]+"/20news-bydate-train", Options{Memory: f.memory, Format: "text", Text: f.text}); err != nil {
+	o := Options{Memory: f.memory, Format: "text", Text: f.text}
+	if train, err = Read(ctx, f.Paths[0]+"/20news-bydate-train", o); err != nil {
 		return nil, nil, err
 	}
 	test, err = Read(ctx, f.Paths[0]+"/20news-bydate-test", Options{Memory: f.memory, Format: "text", Like: train.Schema})

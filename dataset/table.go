@@ -555,8 +555,8 @@ func (c *tableColumn) foreign() error {
 		"values are levels"}, c.line1)
 }
 
-// measures are forms of cells that are numbers with something that is none, and what to do about them. Where a part is in
-// brackets, it is the same in all cells of a column.
+// measures are forms of cells that are numbers with something that is none, and what to do about them. Where a part is
+// in brackets, it is the same in all cells of a column.
 var measures = []struct {
 	form *regexp.Regexp
 	what string

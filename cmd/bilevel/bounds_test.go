@@ -161,7 +161,7 @@ func TestMemoryFlag(t *testing.T) {
 		"clean --train good.csv --trusted rows.csv":       "rows.csv: ",
 		"predict --model m/model.json rows.csv":           "rows.csv: ",
 		"predict --model huge.json good.csv":              "huge.json: reading it takes more than",
-		"bench run big.yaml --jobs 1":                     "quadratic: inner 3000, outer 10, terms 10000, validation 10000 takes",
+		"bench run big.yaml --jobs 1":                     "quadratic: inner 3000, outer 10, terms 10000, validation",
 		"figure ijcnn1 --data data":                       "data/ijcnn1/ijcnn1.bz2: ",
 		"tune --set ijcnn1 --data data":                   "data/ijcnn1/ijcnn1.bz2: ",
 		"tune --train good.csv --memory much":             `"much" is no size; write a number with a unit, such as 2GB`,

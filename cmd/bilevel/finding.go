@@ -331,9 +331,13 @@ func (f *finding) goodness() string {
 // nothing says that the model tells no more than the trivial one, where it does not.
 func (f *finding) nothing() string {
 	loss := f.judged.Loss()
-	const hardly = .995
-	if !(loss.Model.Value > hardly*loss.Trivial.Value) {
+	const most = .995
+	if !(loss.Model.Value > most*loss.Trivial.Value) {
 		return ""
+	}
+	better, tell := "no better", "nothing"
+	if loss.Model.Value < loss.Trivial.Value {
+		better, tell = "hardly better", "next to nothing"
 	}
 	what := "the label"
 	if f.label() != "" {
@@ -343,8 +347,8 @@ func (f *finding) nothing() string {
 	if f.classes() != nil {
 		same = "always saying the shares of the classes"
 	}
-	return fmt.Sprintf("It is no better than %s: %s tell nothing about %s that holds on unseen rows.", same,
-		theColumns(f.columns()), what)
+	return fmt.Sprintf("It is %s than %s: %s tell %s about %s that holds on unseen rows.", better, same,
+		theColumns(f.columns()), tell, what)
 }
 
 // theColumns are columns in a sentence: "these 3 columns".

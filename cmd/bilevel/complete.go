@@ -169,3 +169,16 @@ func completeFlags(c *cobra.Command) {
 		completeFlags(sub)
 	}
 }
+
+// bashAlone are the functions of the package bash-completion that the script calls, where that is not installed.
+const bashAlone = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
+    _get_comp_words_by_ref() {
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+    }
+    _filedir() {
+        local IFS=$'\n' kind=-f
+        [[ $1 == -d ]] && kind=-d
+        COMPREPLY+=($(compgen "$kind" -- "$cur"))
+    }
+fi
+`

@@ -26,10 +26,21 @@ func (s *Set) Subset(order []int) *Set {
 			t.Y[i] = s.Y[o]
 		}
 	}
-	if s.Names != nil {
-		t.Names = make([]string, len(order))
+	take := func(cells []string) []string {
+		if cells == nil {
+			return nil
+		}
+		out := make([]string, len(order))
 		for i, o := range order {
-			t.Names[i] = s.Names[o]
+			out[i] = cells[o]
+		}
+		return out
+	}
+	t.Names = take(s.Names)
+	if s.Beside != nil {
+		t.Beside = make(map[string][]string)
+		for name, cells := range s.Beside {
+			t.Beside[name] = take(cells)
 		}
 	}
 	t.Rows = make([]int, len(order))

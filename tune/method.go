@@ -82,3 +82,33 @@ func (f *fit) course(q *problem) course {
 	}
 	return c
 }
+
+// cheapPass is the most multiplications of a pass with which full-batch methods are the default; less in proportion
+// where there is less than a minute.
+const cheapPass = 5e8
+
+// stochastic says whether a method that samples rows is used.
+func (f *fit) stochastic(s split) bool {
+	if f.o.Reg.Sparse() {
+		return false
+	}
+	if m, ok := f.o.Method.entry(); ok {
+		return m.Kind == methods.Sampled
+	}
+	limit := float64(cheapPass)
+	if f.o.MaxTime > 0 {
+		limit *= min(1, f.o.MaxTime.Seconds()/60)
+	}
+	return f.pass(s) > limit
+}
+
+// method is the method that is used.
+func (f *fit) method() Method {
+	if f.o.Method != AutoMethod {
+		return f.o.Method
+	}
+	if f.stochastic(f.main) {
+		return SABA
+	}
+	return HOAG
+}

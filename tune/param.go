@@ -89,3 +89,6 @@ func Params() []Param {
 
 // Formula is the strength as a function of x: "e^x". p is one of [Params].
 func (p Param) Formula() string { return p.entry().formula }
+
+// param is the parametrisation.
+func (f *fit) param() *param { return f.o.Param.entry() }

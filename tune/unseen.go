@@ -138,14 +138,6 @@ func (f *fit) say(u *Unseen, model, baseline *judged) {
 	u.Model, u.Baseline = model.said(len(f.classes)), baseline.said(len(f.classes))
 }
 
-// rows are the places of the rows that judge.
-func (s split) rows() []int {
-	if s.folds() > 0 {
-		return s.train.Rows
-	}
-	return s.val.Rows
-}
-
 // inUnits are prepared targets in their own units.
 func (f *fit) inUnits(y []float64) []float64 {
 	out := make([]float64, len(y))

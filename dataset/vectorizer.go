@@ -82,7 +82,7 @@ func Weights() []Weight {
 type Weighting struct {
 	Weight Weight
 	Power  float64 // of the idf; 0 is 1
-	Grams  int     // the longest sequences of words that are kept; 0 for all that there are
+	Grams  int     // the longest sequences of words that are kept where Vectorizer.Grams says nothing; 0 is 1
 }
 
 // HasIDF says whether the idf enters, which Power is one of.
@@ -121,8 +121,8 @@ func (w Weighting) String() string {
 type Vectorizer struct {
 	Weight Weight  `json:"weight,omitempty"`
 	Power  float64 `json:"idf_power,omitempty"` // of the idf; 0 is 1
-	// Grams is how many words that follow each other have a column too, at most; 0 is 1. Such a sequence is in two
-	// documents at least.
+	// Grams is how many words that follow each other have a column too, at most; 0 is 1, and with AutoWeight 2 in up to 4 MiB
+	// of documents, for Schema.Weigh to choose from. Such a sequence is in two documents at least.
 	Grams   int  `json:"grams,omitempty"`
 	MinDocs int  `json:"min_docs,omitempty"` // a word in fewer documents has no column; 0 is 1
 	NoNorm  bool `json:"no_norm,omitempty"`  // rows keep the length that they have
@@ -147,7 +147,7 @@ const (
 )
 
 func (v *Vectorizer) fit(docs [][]byte, mem *ledger) (*rows.CSR, error) {
-	counts := countWords(docs, nil, v.Grams, mem)
+	counts := countWords(docs, nil, v.longest(docs), mem)
 	for _, w := range counts.workers {
 		if err := mem.takeEach(len(w.words), wordBytes); err != nil {
 			return nil, err
@@ -215,19 +215,47 @@ func (v *Vectorizer) setIDF(df []int, n int) {
 // grams is the number of words of a column.
 func grams(word string) int { return 1 + strings.Count(word, " ") }
 
-// Weighting is that of v.
-func (v *Vectorizer) Weighting() Weighting { return Weighting{v.Weight, v.Power, max(v.Grams, 1)} }
+// openBytes are the most letters of documents of which pairs of words are counted to choose from: they take three times
+// the time and memory of words.
+const openBytes = 4 << 20
+
+// longest is how many words of docs are counted as one, at most.
+func (v *Vectorizer) longest(docs [][]byte) int {
+	if v.Grams > 0 || v.Weight != AutoWeight {
+		return max(v.Grams, 1)
+	}
+	size := 0
+	for _, d := range docs {
+		size += len(d)
+	}
+	if size > openBytes {
+		return 1
+	}
+	return 2
+}
+
+// longestKnown is how many words the longest of the columns has.
+func (v *Vectorizer) longestKnown() int {
+	if v.Grams > 0 || v.Weight != AutoWeight {
+		return max(v.Grams, 1)
+	}
+	n := 1
+	for _, w := range v.Words {
+		n = max(n, grams(w))
+	}
+	return n
+}
 
 // weighed is v, whose Weight is AutoWeight, with another weighting. from are the columns of v that it has.
 func (v *Vectorizer) weighed(w Weighting) (to *Vectorizer, from []int) {
 	c := *v
 	c.Weight, c.Power, c.Words = w.Weight, w.Power, nil
-	if w.Grams > 0 {
-		c.Grams = min(max(v.Grams, 1), w.Grams)
+	if c.Grams == 0 {
+		c.Grams = w.Grams
 	}
 	var df []int
 	for j, word := range v.Words {
-		if w.Grams == 0 || grams(word) <= w.Grams {
+		if grams(word) <= max(c.Grams, 1) {
 			from, c.Words, df = append(from, j), append(c.Words, word), append(df, v.Docs[j])
 		}
 	}
@@ -268,7 +296,7 @@ func (v *Vectorizer) Transform(docs [][]byte) *rows.CSR {
 }
 
 func (v *Vectorizer) transform(docs [][]byte, mem *ledger) (*rows.CSR, error) {
-	counts := countWords(docs, v.columns(), v.Grams, mem)
+	counts := countWords(docs, v.columns(), v.longestKnown(), mem)
 	if err := mem.err(); err != nil {
 		return nil, err
 	}

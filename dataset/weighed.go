@@ -17,15 +17,22 @@ func (s *Schema) texts() (all []*Vectorizer, first []int) {
 	return all, first
 }
 
-// Unweighed is the most words of a sequence in texts that were read with AutoWeight; 0 if there are no such texts.
-func (s *Schema) Unweighed() (grams int) {
+// Unweighed says whether there are texts that were read with AutoWeight, and how many words of them can have a column
+// together, 1 where Vectorizer.Grams has said it. s may be nil.
+func (s *Schema) Unweighed() (is bool, grams int) {
+	if s == nil {
+		return false, 0
+	}
 	all, _ := s.texts()
 	for _, v := range all {
 		if v.Weight == AutoWeight {
-			grams = max(grams, v.Grams, 1)
+			is = true
+			if grams = max(grams, 1); v.Grams == 0 {
+				grams = max(grams, v.longestKnown())
+			}
 		}
 	}
-	return grams
+	return is, grams
 }
 
 // Weigh returns the schema of s.Weighed(w).

@@ -90,7 +90,7 @@ func TestTuneText(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"tune", "--train", "train", "--words", "log"}, "count or tfidf"},
+		{[]string{"tune", "--train", "train", "--words", "idf"}, "log-tfidf"},
 		{[]string{"tune", "--train", "train", "--min-docs", "-1"}, "--min-docs -1"},
 		{[]string{"tune", "--words", "count"}, "--train"},
 		{[]string{"tune", "--set", "digits", "--words", "count"}, "--train"},

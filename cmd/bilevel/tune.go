@@ -57,6 +57,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
 	}
 	p := c.Flags()
+	f.weighs = true
 	f.register(p, "val", "strengths", "bilevel-out", "model.json, trace.csv and report.html", func() {
 		o := &f.options
 		p.StringVar(&f.val, "val", "", "file of validation rows")
@@ -180,10 +181,18 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	}
 	read := time.Since(begin)
 	o.Progress = bar.update
+	weighed, weighing, err := tune.Weigh(c.Context(), *data, o)
+	if err != nil {
+		return err
+	}
+	data, o.Spent = &weighed, time.Since(begin)-read
 	r, err := tune.Fit(c.Context(), *data, o)
 	bar.finish()
 	if err != nil {
 		return err
+	}
+	if weighing != nil {
+		r.Words = append(weighing.Words, r.Words...)
 	}
 	found := newFinding(r, data, name, f.out)
 	found.command = typed(c)

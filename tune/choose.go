@@ -2,6 +2,7 @@ package tune
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,13 +10,64 @@ import (
 	"github.com/bilevel-go/bilevel"
 )
 
-// kinds are the kinds of strengths to compare, or the one that was asked for, beside the shared strength where
-// its spread is chosen.
+// trial is a kind of strengths, with a prior, as it is compared on held-out rows.
+type trial struct {
+	kind  Reg
+	width float64 // of the prior: 0 for strengths that are all alike, free for none
+
+	dropped bool      // it, or one like it, was worse than others
+	losses  []float64 // on the held-out rows of all parts, one after the other; nil if it was not tried on all
+	said    judged    // of the same rows
+	// evaluations of new points after which learning ends, because the held-out loss had been lowest there;
+	// 0 for as long as it takes.
+	evaluations int
+}
+
+// choice is what held-out rows chose.
+type choice struct {
+	*trial
+	candidates []Candidate
+	tried      []*trial // that were compared, the shared strength first; nil where none could be
+	rows       []int    // places of the rows that they were compared on
+	why        reason   // nothing was compared, although it should have been
+}
+
+// reason is why nothing was compared.
+type reason int
+
+const (
+	none reason = iota
+	tooFewRows
+	noTime
+	inaccurate // some models could not be fitted accurately enough
+)
+
+var errNoTime = errors.New("tune: there was no time")
+
+// name of t in a stage.
+func (t *trial) name() string {
+	switch t.width {
+	case 0:
+		return string(t.kind) + ", all alike"
+	case free:
+		return string(t.kind)
+	}
+	return fmt.Sprintf("%s, prior %g", t.kind, t.width)
+}
+
+// judge adds what is said about one part of the held-out rows.
+func (t *trial) judge(j *judged) {
+	t.said.add(j)
+	t.losses = t.said.losses
+}
+
+// kinds are the kinds of strengths to compare, the shared one first; only the one that was asked for where nothing
+// about it is left to held-out rows.
 func (f *fit) kinds() []Reg {
 	switch {
 	case f.o.Reg == AutoReg:
-	case f.choosesSpread(f.o.Reg):
-		return []Reg{Shared, f.o.Reg}
+	case f.choosesWidth(f.o.Reg):
+		return []Reg{f.base(), f.o.Reg}
 	default:
 		return []Reg{f.o.Reg}
 	}
@@ -25,171 +77,206 @@ func (f *fit) kinds() []Reg {
 	return f.fittingKinds(kinds)
 }
 
-// trial is a kind of strengths as it is compared on held-out rows.
-type trial struct {
-	kind    Reg
-	spread  float64
-	chosen  bool      // the spread is one of several that are tried
-	dropped bool      // a narrower one was worse than a still narrower one
-	losses  []float64 // on the held-out rows of all parts, one after the other
-	said    judged    // of the same rows
-	// evaluations of new points after which learning ends, because the held-out loss had been lowest there;
-	// 0 for as long as it takes.
-	evaluations int
-}
-
-// judge adds what is said about one part of the held-out rows.
-func (t *trial) judge(j *judged) {
-	t.said.add(j)
-	t.losses = t.said.losses
-}
-
 // trials are what there is to compare.
 func (f *fit) trials(kinds []Reg) []*trial {
 	var out []*trial
 	for _, kind := range kinds {
-		if !f.choosesSpread(kind) {
-			out = append(out, &trial{kind: kind, spread: f.spread(kind)})
+		if !f.choosesWidth(kind) {
+			out = append(out, &trial{kind: kind, width: f.width(kind)})
 			continue
 		}
-		for _, r := range autoSpreads {
-			out = append(out, &trial{kind: kind, spread: r, chosen: true})
+		for _, w := range widths {
+			out = append(out, &trial{kind: kind, width: w})
 		}
 	}
 	return out
 }
 
-// name of t in a stage.
-func (t *trial) name() string {
-	switch {
-	case !t.chosen:
-		return string(t.kind)
-	case t.spread == wholeBox:
-		return string(t.kind) + " in the whole box"
+// choose compares kinds of strengths, each with priors from narrow to wide, on rows held out of learning, and takes the
+// one that does best there. More strengths than one have to do better by two standard errors unless they were asked
+// for, and a wider prior by one. What was asked for is taken in any case, with all strengths alike if no prior is
+// better.
+func (f *fit) choose(g *gridded) *choice {
+	kinds := f.kinds()
+	if len(kinds) == 1 {
+		return &choice{trial: &trial{kind: kinds[0], width: f.width(kinds[0])}}
 	}
-	return fmt.Sprintf("%s within %g", t.kind, t.spread)
-}
-
-// withoutComparison is what is learned where nothing could be compared.
-func (f *fit) withoutComparison(kinds []Reg) *trial {
-	if f.o.Reg == AutoReg {
-		return &trial{kind: Shared, spread: wholeBox}
-	}
-	return f.trials(kinds)[1] // the narrowest spread
-}
-
-// compare learns each kind of strengths without the held-out rows and returns the one that does best on them, where
-// more strengths than one have to do better by two standard errors, and so has each wider spread. The kind that was
-// asked for is returned in any case.
-func (f *fit) compare(kinds []Reg, base shared) (*trial, []Candidate, error) {
 	parts := f.heldOuts()
+	trials := f.trials(kinds)
 	rows := 0
 	for _, h := range parts {
 		rows += len(h.judge.Y)
 	}
-	if rows < leastHeldOut {
-		return f.withoutComparison(kinds), nil, nil
+	without := func(why reason) *choice {
+		if f.o.Reg == AutoReg {
+			return &choice{trial: &trial{kind: Shared, width: free}, why: why}
+		}
+		return &choice{trial: &trial{kind: f.o.Reg, width: widths[0]}, why: why} // the narrowest
 	}
-	outOfTime := func() (*trial, []Candidate, error) {
-		f.noTimeToCompare = true
-		return f.withoutComparison(kinds), nil, nil
-	}
-	if f.partGrid && f.gridTried < 4 {
-		return outOfTime() // a few models are all that there is time for
+	switch {
+	case rows < leastHeldOut:
+		return without(tooFewRows)
+	case !g.all && len(g.points) < 4: // a few models are all that there is time for
+		return without(noTime)
 	}
 	ctx, cancel := sub(f.ctx, 1./3)
 	defer cancel()
-	f.comparing = true
-	defer func() { f.comparing = false }()
-	trials := f.trials(kinds)
-	share := .5 / float64(len(parts)*len(trials))
 	for i, h := range parts {
-		if ctx.Err() != nil {
-			return outOfTime()
+		lo, share := .2, .5/float64(len(parts))
+		err := f.compare(ctx, h, trials, g.best, stage{lo: lo + float64(i)*share, hi: lo + float64(i+1)*share})
+		if ctx.Err() != nil || errors.Is(err, errNoTime) {
+			return without(noTime)
+		} else if err != nil {
+			return without(inaccurate)
 		}
-		// The training rows are those of the grid: one shared strength for all is known where no more is asked for.
-		known := !h.refit && f.o.Reg != AutoReg
-		start := []shared{base}
-		if !known {
-			lo := .2 + float64(i*len(trials))*share
-			f.stage = stage{"comparing: grid", lo, lo + share/2}
-			var err error
-			if _, start, _, err = f.grid(ctx, h.learn, 3, .3/float64(len(parts)-i)); err != nil {
-				return nil, nil, err
-			}
-		}
-		var adjoint []float64
-		for k, t := range trials {
-			if ctx.Err() != nil {
-				if known && bestTrial(trials, f.o.Reg) != nil {
-					break // some spreads were tried
-				}
-				return outOfTime()
-			}
-			if t.dropped = t.dropped || t.chosen && worse(trials[:k], t.kind, f.d*f.scores > manyCoefficients); t.dropped {
-				t.losses = nil
-				continue
-			}
-			if known && t.kind == Shared {
-				t.judge(f.judge(h.judge, base.z))
-				continue
-			}
-			lo := .2 + float64(i*len(trials)+k)*share
-			f.stage = stage{"comparing: " + t.name(), lo, lo + share}
-			q, err := f.problem(h.learn, t.kind)
-			if err != nil {
-				return nil, nil, err
-			}
-			f.keepWithin(q, start[0].x, t.spread)
-			if t.chosen && !h.refit {
-				if adjoint, err = f.try(ctx, q, t, h, start[0], adjoint); err != nil {
-					return nil, nil, err
-				}
-				continue
-			}
-			l, err := f.learn(ctx, q, start[0], false, f.giveUp(h, t.kind, trials[0].losses))
-			if err != nil {
-				return nil, nil, err
-			}
-			z := l.z
-			if h.refit {
-				solved := false
-				if z, solved, err = f.refit(ctx, h.learn, t.kind, l.x, l.z); err != nil {
-					return nil, nil, err
-				} else if !solved {
-					return outOfTime()
-				}
-			}
-			t.judge(f.judge(h.judge, z))
-		}
-		if ctx.Err() != nil && !(known && bestTrial(trials, f.o.Reg) != nil) { // the last one was cut short
-			return outOfTime()
-		}
+		f.dropKinds(trials, i+1)
 	}
-	f.compared = trials
+	c := f.best(kinds, trials)
 	for _, h := range parts {
-		f.heldRows = append(f.heldRows, h.judge.Rows...)
+		c.rows = append(c.rows, h.judge.Rows...)
 	}
-	out := make([]Candidate, len(kinds))
-	of := make([]*trial, len(kinds))
+	return c
+}
+
+// compare learns the trials that are left on one part and judges them. The first is the shared strength of the grid.
+func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shared, all stage) (err error) {
+	start := base
+	if h.refit { // the rows are others than those of the grid
+		if start, err = f.solveShared(ctx, h.learn, base.x); err != nil {
+			return err
+		}
+	}
+	var adjoint []float64
+	for k, t := range trials {
+		width := (all.hi - all.lo) / float64(len(trials))
+		f.stage = stage{"comparing: " + t.name(), all.lo + float64(k)*width, all.lo + float64(k+1)*width}
+		if ctx.Err() != nil {
+			return errNoTime
+		}
+		if t.dropped = t.dropped || f.worse(trials[:k], t); t.dropped {
+			t.losses = nil
+			continue
+		}
+		q, err := f.problem(h.learn, t.kind)
+		if err != nil {
+			return err
+		}
+		if err := f.near(q, t.width, start); err != nil {
+			return err
+		}
+		s := search{fit: f, q: q, ctx: ctx, aim: toCompare}
+		switch {
+		case k == 0:
+			if err := f.judgeAt(ctx, h, t, []float64{start.x}, start.z); err != nil {
+				return err
+			}
+		case !h.refit && f.strengths(t.kind) > len(h.learn.val.Y):
+			s.aim = toWatch
+			if adjoint, err = s.watched(t, h, start, adjoint); err != nil {
+				return err
+			}
+		default:
+			l, err := s.learn(start, f.giveUp(h, trials[0].losses))
+			if err != nil {
+				return err
+			}
+			if err := f.judgeAt(ctx, h, t, l.x, l.z); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// judgeAt judges the strengths x, with the models z of the folds if there are some, on the rows of h.
+func (f *fit) judgeAt(ctx context.Context, h heldOut, t *trial, x, z []float64) error {
+	if h.refit {
+		model, solved, err := f.refit(ctx, h.learn, t.kind, x, z)
+		if err != nil {
+			return err
+		}
+		if !solved {
+			return errNoTime
+		}
+		z = model
+	}
+	t.judge(f.judge(h.judge, z))
+	return nil
+}
+
+// worse says whether a narrower prior than t's was already worse than a still narrower one, or than all alike: t would
+// be, too. It has to be by two standard errors, unless trials are expensive.
+func (f *fit) worse(before []*trial, t *trial) bool {
+	if len(before) < 2 {
+		return false
+	}
+	last := before[len(before)-1]
+	if last.kind != t.kind {
+		return false
+	}
+	if last.losses == nil {
+		return last.dropped
+	}
+	best := before[0]
+	for _, b := range before[:len(before)-1] {
+		if b.kind == t.kind && len(b.losses) == len(last.losses) && mean(b.losses) < mean(best.losses) {
+			best = b
+		}
+	}
+	gap, err := pairedGap(last.losses, best.losses)
+	return gap > 2*err || f.d*f.scores > manyCoefficients && gap > 0
+}
+
+// dropKinds gives up on kinds of which no trial is better than the shared strength on the parts that were judged, once
+// these are two.
+func (f *fit) dropKinds(trials []*trial, parts int) {
+	if parts < 2 {
+		return
+	}
+	for _, t := range trials[1:] {
+		if hopeful := slices.ContainsFunc(trials, func(o *trial) bool {
+			return o.kind == t.kind && o.losses != nil && mean(o.losses) < mean(trials[0].losses)
+		}); !hopeful {
+			t.dropped = true
+		}
+	}
+}
+
+// best is the choice among trials that were judged.
+func (f *fit) best(kinds []Reg, trials []*trial) *choice {
+	one := trials[0]
+	c := &choice{tried: trials}
+	var of []*trial
 	chosen := 0
 	for k, kind := range kinds {
-		of[k] = bestTrial(trials, kind)
-		c := Candidate{Reg: kind, Loss: mean(of[k].losses)}
-		c.Gap, c.GapError = pairedGap(of[k].losses, trials[0].losses)
-		out[k] = c
-		if c.Gap < -2*c.GapError && c.Loss < out[chosen].Loss {
+		best := one
+		if kind != one.kind {
+			if best = bestTrial(trials, kind); best == nil {
+				best = &trial{kind: kind, losses: one.losses, said: one.said} // all alike
+			}
+		}
+		of = append(of, best)
+		a := Candidate{Reg: kind, Loss: mean(best.losses), Prior: best.width}
+		a.Gap, a.GapError = pairedGap(best.losses, one.losses)
+		c.candidates = append(c.candidates, a)
+		if a.Gap < -2*a.GapError && a.Loss < c.candidates[chosen].Loss {
 			chosen = k
 		}
 	}
-	if f.o.Reg != AutoReg {
-		return of[1], nil, nil
+	if f.o.Reg == AutoReg {
+		c.candidates[chosen].Chosen = true
+		c.trial = of[chosen]
+		return c
 	}
-	out[chosen].Chosen = true
-	return of[chosen], out, nil
+	c.candidates = nil
+	c.trial = of[1]
+	if gap, err := pairedGap(c.losses, one.losses); gap > -err {
+		c.trial = &trial{kind: f.o.Reg, losses: one.losses, said: one.said}
+	}
+	return c
 }
 
-// bestTrial is the trial of a kind that did best: the narrowest, unless a wider one is better by two standard errors.
+// bestTrial is the trial of a kind that did best: the narrowest, unless a wider one is better by a standard error.
 func bestTrial(trials []*trial, kind Reg) *trial {
 	var best *trial
 	for _, t := range trials {
@@ -198,31 +285,18 @@ func bestTrial(trials []*trial, kind Reg) *trial {
 		}
 		if best == nil {
 			best = t
-		} else if gap, err := pairedGap(t.losses, best.losses); gap < -2*err {
+		} else if gap, err := pairedGap(t.losses, best.losses); gap < -err {
 			best = t
 		}
 	}
 	return best
 }
 
-// worse says whether the last of the trials of a kind is worse than the best: still wider ones would be, too. It has to
-// be by two standard errors, unless trials are expensive.
-func worse(trials []*trial, kind Reg, expensive bool) bool {
-	last := trials[len(trials)-1]
-	best := bestTrial(trials, kind)
-	if best == nil || last.kind != kind || last.losses == nil {
-		return last.kind == kind && last.dropped
-	}
-	gap, err := pairedGap(last.losses, best.losses)
-	return gap > 2*err || expensive && gap > 0
-}
-
-// giveUp watches a kind of many strengths learn and ends it where the held-out rows show that it will not be
-// chosen: it fits the validation rows only, and the weak strengths that do so make inner problems slow. shared are
-// the losses of one shared strength on these rows. With folds there is no such watch, because the models on the
-// way are not those that are judged.
-func (f *fit) giveUp(h heldOut, kind Reg, shared []float64) func() watch {
-	if kind == Shared || h.refit {
+// giveUp watches strengths learn and ends it where the held-out rows show that they will not be chosen: they fit the
+// validation rows only, and the weak strengths that do so make inner problems slow. shared are the losses of one shared
+// strength on these rows. With folds there is no such watch: the models on the way are not those that are judged.
+func (f *fit) giveUp(h heldOut, shared []float64) func() watch {
+	if h.refit {
 		return nil
 	}
 	return func() watch {
@@ -283,17 +357,14 @@ func (w *heldOutWatch) see(at bilevel.Point) bool {
 	return !w.ended
 }
 
-// try learns a trial without the held-out rows of h, from the shared solution, and judges it there on its way. v is the
-// adjoint at the start, nil if it is not known, and returned.
-func (f *fit) try(ctx context.Context, q *problem, t *trial, h heldOut, start shared, v []float64) ([]float64, error) {
-	from := f.start(q, start)
+// watched learns a trial without the held-out rows of h, from the shared solution, and judges it there on its way. v is
+// the adjoint at the start, nil if it is not known, and returned.
+func (s search) watched(t *trial, h heldOut, start shared, v []float64) ([]float64, error) {
+	from := s.start(s.q, start)
 	from.V = v
-	d, _ := q.Dims()
-	w := f.newHeldOutWatch(h, d)
-	f.onTrial = true
-	_, err := f.descend(ctx, q, from, w.see)
-	f.onTrial = false
-	if err != nil && w.n == 0 {
+	d, _ := s.q.Dims()
+	w := s.newHeldOutWatch(h, d)
+	if _, err := s.descend(from, w.see); err != nil && w.n == 0 {
 		return v, err
 	}
 	t.losses, t.said = w.least, *w.said
@@ -305,16 +376,37 @@ func (f *fit) try(ctx context.Context, q *problem, t *trial, h heldOut, start sh
 
 // learnTrial learns the strengths of a trial on all rows.
 func (f *fit) learnTrial(q *problem, t *trial, base shared) (*learned, error) {
+	s := search{fit: f, q: q, ctx: f.ctx}
+	if t.width == 0 { // all alike
+		return s.learnAlike(base)
+	}
+	if err := f.near(q, t.width, base); err != nil {
+		return nil, err
+	}
 	if t.evaluations == 0 {
-		return f.learn(f.ctx, q, base, true, nil)
+		return s.learn(base, nil)
 	}
 	n := 0
-	l, err := f.descend(f.ctx, q, f.start(q, base), func(bilevel.Point) bool {
+	l, err := s.descend(f.start(q, base), func(bilevel.Point) bool {
 		n++
 		return n < t.evaluations
 	})
 	if l != nil && l.reason == givenUp {
 		l.reason = fmt.Sprintf("ended at evaluation %d, where the loss on the held-out rows had been lowest", t.evaluations)
+	}
+	return l, err
+}
+
+// learnAlike learns the one strength that all strengths of a kind have.
+func (s search) learnAlike(base shared) (*learned, error) {
+	_, p := s.q.Dims()
+	var err error
+	if s.q, err = s.problem(s.q.rows, s.base()); err != nil {
+		return nil, err
+	}
+	l, err := s.learn(base, nil)
+	if l != nil {
+		l.x = slices.Repeat(l.x, p)
 	}
 	return l, err
 }

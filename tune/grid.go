@@ -72,34 +72,36 @@ func fromMiddle(points []float64, shift float64) []float64 {
 	return append(out, left...)
 }
 
+// gridded is what a grid of shared strengths found.
+type gridded struct {
+	points []GridPoint // in units of the target
+	best   shared
+	all    bool // points were tried, and not only those that there was time for
+}
+
 // grid solves the inner problem for one shared strength after another, each from the solution of the one
-// before, and returns the points and the best one for each of the outer objectives. Where ctx has a deadline, it takes
-// a share of the time that is left: then the points come in another order, see fromMiddle, and all says whether
-// all were tried.
-func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint,
-	best []shared, all bool, err error) {
+// before. Where ctx has a deadline, it takes a share of the time that is left: then the points come in another order,
+// see fromMiddle.
+func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded, error) {
 	q, err := f.problem(s, f.base())
 	if err != nil {
-		return nil, nil, false, err
-	}
-	if len(outers) == 0 {
-		outers = []bilevel.Objective{q.Outer}
+		return nil, err
 	}
 	solver, err := f.solver(q)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, err
 	}
 	d, _ := q.Dims()
 	z, x := make([]float64, d), make([]float64, 1)
 	tol, err := f.tolerance(q)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, err
 	}
 	var points []float64
 	if q.l1 == nil {
 		points = f.gridPoints(step)
 	} else if err := f.findTop(q, tol); err != nil {
-		return nil, nil, false, err
+		return nil, err
 	} else {
 		points = f.sparsePoints(step)
 	}
@@ -114,7 +116,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 	} else if d > manyCoefficients || f.pass(s) > costlyPass {
 		slack = 1e3
 	}
-	best = make([]shared, len(outers))
+	g := &gridded{}
 	var slowest time.Duration
 	for i, t := range points {
 		from := time.Now()
@@ -125,54 +127,75 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...
 		accept := slack * tol
 		if norm := floats.Norm(z, 2); slack > 1 && norm > 0 {
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
-			accept = max(tol, min(accept, math.Exp(t)*norm/100))
+			accept = max(coarse(d)*tol, min(accept, math.Exp(t)*norm/100))
 		}
 		within := ctx
 		if i == 0 {
 			within = f.closing // a model there must be
 		}
 		if solved, err := solve(within, solver, z, x, accept); err != nil {
-			return nil, nil, false, err
+			return nil, err
 		} else if !solved && i > 0 {
 			break
 		}
-		for k, o := range outers {
-			v := o.Value(z, x, bilevel.All(o))
-			f.visited.ValueF += int64(o.Samples())
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
-					"validation rows of another size than those of the training rows?", v, t)
-			}
-			if k == 0 {
-				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
-			}
-			if i == 0 || v < best[k].value {
-				best[k] = shared{x[0], v, slices.Clone(z)}
-			}
+		v := f.valueAt(q, x, z)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
+				"validation rows of another size than those of the training rows?", v, t)
+		}
+		g.points = append(g.points, GridPoint{x[0], v * f.unit * f.unit})
+		if i == 0 || v < g.best.value {
+			g.best = shared{x[0], v, slices.Clone(z)}
 		}
 		slowest = max(slowest, time.Since(from))
-		f.at(int64(i+1), float64(i+1)/float64(len(points)), best[0].value)
-		if all = len(grid) == len(points); slack > 1 && len(outers) == 1 && pastBest(grid) {
-			all = true
+		f.at(int64(i+1), float64(i+1)/float64(len(points)), g.best.value)
+		if g.all = len(g.points) == len(points); slack > 1 && (pastBest(g.points) || flat(g.points)) {
+			g.all = true
 			break
 		}
 	}
-	if slack > 1 { // the best points deserve better
-		for k := range best {
-			b := &best[k]
-			better := slices.Clone(b.z)
-			if solved, err := solve(ctx, solver, better, []float64{b.x}, tol); err != nil {
-				return nil, nil, false, err
-			} else if !solved {
-				break
-			}
-			b.z = better
-			b.value = outers[k].Value(b.z, []float64{b.x}, bilevel.All(outers[k]))
-			f.visited.ValueF += int64(outers[k].Samples())
+	if slack > 1 { // the best point deserves better
+		better := slices.Clone(g.best.z)
+		x[0] = g.best.x
+		if solved, err := solve(ctx, solver, better, x, tol); err != nil {
+			return nil, err
+		} else if solved {
+			g.best.z, g.best.value = better, f.valueAt(q, x, better)
 		}
 	}
-	slices.SortFunc(grid, func(a, b GridPoint) int { return cmp.Compare(b.X, a.X) })
-	return grid, best, all, nil
+	slices.SortFunc(g.points, func(a, b GridPoint) int { return cmp.Compare(b.X, a.X) })
+	return g, nil
+}
+
+// solveShared is the solution of s with the shared strength x.
+func (f *fit) solveShared(ctx context.Context, s split, x float64) (shared, error) {
+	q, err := f.problem(s, f.base())
+	if err != nil {
+		return shared{}, err
+	}
+	solver, err := f.solver(q)
+	if err != nil {
+		return shared{}, err
+	}
+	tol, err := f.tolerance(q)
+	if err != nil {
+		return shared{}, err
+	}
+	d, _ := q.Dims()
+	at := shared{x: x, z: make([]float64, d)}
+	if solved, err := solve(ctx, solver, at.z, []float64{x}, tol); err != nil {
+		return shared{}, err
+	} else if !solved {
+		return shared{}, errNoTime
+	}
+	at.value = f.valueAt(q, []float64{x}, at.z)
+	return at, nil
+}
+
+// valueAt is the outer objective of q.
+func (f *fit) valueAt(q *problem, x, z []float64) float64 {
+	f.visited.ValueF += int64(q.Outer.Samples())
+	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
 // With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
@@ -182,6 +205,17 @@ const (
 	manyCoefficients = 1e5
 	costlyPass       = 1e8
 )
+
+// flat says whether the loss fell by less than a hundredth over the last three of the points, from strong to weak, after
+// it fell at all.
+func flat(grid []GridPoint) bool {
+	n := len(grid)
+	if n < 3 {
+		return false
+	}
+	last := grid[n-1].Value
+	return last < .9*grid[0].Value && grid[n-3].Value-last < .01*last
+}
 
 // pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
 func pastBest(grid []GridPoint) bool {

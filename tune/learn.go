@@ -47,48 +47,85 @@ const (
 // watch sees the points of a run on their way, and may end it by returning false.
 type watch func(at bilevel.Point) bool
 
-// cheapDescent is the number of multiplications of a hypergradient, about, up to which strengths are learned from
-// several starts.
-const cheapDescent = 2e6
+// search is a search for the strengths of q while ctx lasts.
+type search struct {
+	*fit
+	q   *problem
+	ctx context.Context
+	aim aim
+}
 
-// learn minimises h by descents, see chain, and returns the best. base is the best shared strength. Where the
-// user named no start, many strengths start from there, unless it is so weak that nothing is felt of it; then from
-// where they matter, see middle. h has local minima, and where descents are cheap there are more of them.
-func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w func() watch) (*learned, error) {
-	d, p := q.Dims()
-	mid := f.middle(q)
+// aim is what a search is for.
+type aim int
+
+const (
+	toFinish  aim = iota // its end is the result
+	toCompare            // a few steps from one start
+	toWatch              // the same, and what matters are held-out rows on the way, and no exact end
+)
+
+// Hypergradients of so many multiplications, about, are cheap enough for descents from several starts, all to their end
+// or all for a few evaluations, after which the best goes on.
+const (
+	cheapDescent     = 2e6
+	fairDescent      = 2e8
+	firstEvaluations = 10
+)
+
+// learn minimises the outer objective by descents, see chain, and returns the best. base is the best shared strength.
+// Where the user named no start, many strengths start from there, unless it is so weak that nothing is felt of it; then
+// from where they matter, see middle. h has local minima, and where descents are cheap there are more of them.
+func (s search) learn(base shared, w func() watch) (*learned, error) {
+	d, p := s.q.Dims()
+	mid := s.middle(s.q)
 	at := func(shift float64) bilevel.Point {
 		x := make([]float64, p)
 		for j := range x {
-			x[j] = min(max(mid[j]+shift, q.Lower[j]), q.Upper[j])
+			x[j] = min(max(mid[j]+shift, s.q.Lower[j]), s.q.Upper[j])
 		}
 		return bilevel.Point{X: x}
 	}
-	var starts []bilevel.Point
-	if named {
-		starts = []bilevel.Point{f.start(q, base)}
-	} else {
-		starts = []bilevel.Point{{X: slices.Repeat([]float64{base.x}, p), Z: base.z}}
+	first := s.start(s.q, base)
+	if s.aim != toFinish { // whatever the user's start
+		first = bilevel.Point{X: slices.Repeat([]float64{base.x}, p), Z: base.z}
 	}
-	if q.l1 != nil && f.o.Start == "grid" {
-		starts = f.sparseStarts(q, base, mid)
-	} else if f.param().logarithmic && p > 1 && (!named || f.o.Start == "grid") {
+	starts := []bilevel.Point{first}
+	cost := s.pass(s.q.rows) * float64(d)
+	if s.q.l1 != nil && s.o.Start == "grid" {
+		starts = s.sparseStarts(s.q, base, mid)
+	} else if s.param().logarithmic && p > 1 && (s.aim != toFinish || s.o.Start == "grid") {
 		unfelt := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
-		cheap := f.method() == HOAG && f.pass(q.rows)*float64(d) <= cheapDescent
 		switch {
-		case cheap:
+		case s.aim == toFinish && s.method() == HOAG && cost <= fairDescent:
 			starts = append(starts, at(0), at(2), at(-3))
-		case unfelt:
+		case unfelt && s.q.prior == nil: // it keeps strengths near the shared one, and that is far from there
 			starts[0] = at(0)
 		}
 	}
+	if s.aim != toFinish {
+		starts = starts[:1]
+	}
+	short := func() watch { // ends a descent that will go on if it is the best
+		n := 0
+		return func(bilevel.Point) bool {
+			n++
+			return n < firstEvaluations
+		}
+	}
+	race := len(starts) > 1 && cost > cheapDescent
 	var best *learned
 	var failed error
 	for i, from := range starts {
-		if i > 0 && ctx.Err() != nil {
+		if i > 0 && s.ctx.Err() != nil {
 			break
 		}
-		l, err := f.chain(ctx, q, from, mid, w)
+		one := s.chain
+		if race {
+			one = func(from bilevel.Point, _ []float64, _ func() watch) (*learned, error) {
+				return s.descend(from, short())
+			}
+		}
+		l, err := one(from, mid, w)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -100,7 +137,31 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 	if best == nil {
 		return nil, failed
 	}
+	if race && s.ctx.Err() == nil {
+		if l, err := s.chain(bilevel.Point{X: best.x, Z: best.z, V: best.v}, mid, w); err == nil && l.value <= best.value {
+			best = l.after(best)
+		}
+	}
 	return best, nil
+}
+
+// after is l with the trace of the descent before.
+func (l *learned) after(before *learned) *learned {
+	l.trace = joined(before.trace, l.trace)
+	l.steps += before.steps
+	return l
+}
+
+// joined is the trace of a run and of one that went on from there.
+func joined(trace, next []bilevel.Record) []bilevel.Record {
+	last := trace[len(trace)-1]
+	for _, r := range next {
+		r.Step += last.Step
+		r.Time += last.Time
+		r.Counts = sumCounts(last.Counts, r.Counts)
+		trace = append(trace, r)
+	}
+	return trace
 }
 
 // middle is, for each strength in the exponential parametrisation, an x at which it is felt and does not rule: e^x is
@@ -158,20 +219,19 @@ func meanSquares(m rows.Matrix) []float64 {
 // strong that its coefficients vanish, because it falls as e^{−x}: a descent that starts or steps there ends at once.
 // Where h falls with the strength itself, or with its inverse, such strengths are set to the middle and the descent
 // goes on, as long as this lowers h.
-func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned,
-	error) {
+func (s search) chain(from bilevel.Point, mid []float64, w func() watch) (*learned, error) {
 	watched := func() watch {
 		if w == nil {
 			return nil
 		}
 		return w()
 	}
-	l, err := f.descend(ctx, q, from, watched())
-	if err != nil || f.method() != HOAG || !f.param().logarithmic {
+	l, err := s.descend(from, watched())
+	if err != nil || s.method() != HOAG || !s.param().logarithmic {
 		return l, err
 	}
 	for range 3 {
-		if ctx.Err() != nil || l.reason == givenUp {
+		if s.ctx.Err() != nil || l.reason == givenUp {
 			break
 		}
 		x := slices.Clone(l.x)
@@ -186,26 +246,16 @@ func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []f
 		if !unfelt {
 			break
 		}
-		next, err := f.descend(ctx, q, bilevel.Point{X: x, Z: l.z, V: l.v}, watched())
+		next, err := s.descend(bilevel.Point{X: x, Z: l.z, V: l.v}, watched())
 		if err != nil {
 			break // what there is is good
 		}
-		last := l.trace[len(l.trace)-1]
-		better := next.value < l.value-negligible*math.Abs(l.value)
-		trace := l.trace
-		for _, r := range next.trace {
-			r.Step += last.Step
-			r.Time += last.Time
-			r.Counts = sumCounts(last.Counts, r.Counts)
-			trace = append(trace, r)
+		if next.value < l.value-negligible*math.Abs(l.value) {
+			l = next.after(l)
+			continue
 		}
-		next.steps += l.steps
-		if !better {
-			l.trace, l.steps = trace, next.steps
-			break
-		}
-		next.trace = trace
-		l = next
+		l.trace, l.steps = joined(l.trace, next.trace), l.steps+next.steps
+		break
 	}
 	return l, nil
 }
@@ -215,14 +265,15 @@ const givenUp = "given up"
 // descend minimises h from the given point. It ends when h does not fall any more, when an e-fold change of the
 // strengths would not change it (‖∇h‖ ≤ negligible·h), when w, which may be nil, says so, or when the context is
 // cancelled.
-func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
-	course := f.course(q)
+func (s search) descend(from bilevel.Point, w watch) (*learned, error) {
+	f, q := s.fit, s.q
+	course := f.course(q, s.aim)
 	within := f.closing // evaluations of what may be the result
-	if f.comparing {
-		within = ctx
+	if s.aim != toFinish {
+		within = s.ctx
 	}
 	settings := bilevel.Settings{Start: from, Seed: f.o.Seed, MaxSteps: course.steps}
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(s.ctx)
 	defer stop()
 	ended := ""
 	end := func(reason string) {
@@ -254,7 +305,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 			closing := sampled.closing()
 			known, stop := sampled.add(r, at)
 			if closing {
-				f.cutShort = true
+				f.outOfTime = true
 				end("time budget used")
 			}
 			if stop {
@@ -314,19 +365,19 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	}
 	var l *learned
 	var exactErr error
-	recordOnly := f.onTrial || sampled != nil && (f.cutShort || f.ctx.Err() != nil)
+	recordOnly := s.aim == toWatch || sampled != nil && (f.outOfTime || f.ctx.Err() != nil)
 	if !recordOnly {
 		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
 	if recordOnly {
 		// There is no time, or no need, for more.
-		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
+		l = q.settled(&learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm})
 	} else if exactErr != nil {
 		// What the run itself knows is close.
-		l = &learned{
+		l = q.settled(&learned{
 			x: res.Point.X, z: res.Point.Z, v: res.Point.V,
 			value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X)),
-		}
+		})
 		if within.Err() != nil {
 			l.gradNorm, exactErr = res.GradNorm, nil
 		}

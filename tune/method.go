@@ -55,7 +55,7 @@ type course struct {
 }
 
 // course is that of the method on q.
-func (f *fit) course(q *problem) course {
+func (f *fit) course(q *problem, a aim) course {
 	m, _ := f.method().entry()
 	c := course{method: m.Method}
 	switch m.Method.(type) {
@@ -67,7 +67,7 @@ func (f *fit) course(q *problem) course {
 	switch m.Kind {
 	case methods.Exact, methods.Search:
 		c.steps = maxSteps
-		if f.comparing {
+		if a != toFinish {
 			c.steps = compareSteps
 		}
 		if m.Kind == methods.Search {

@@ -10,9 +10,31 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
+// table is the data in the form that learning takes.
+type table struct {
+	loss      *loss
+	schema    *dataset.Schema
+	features  []string // names; nil for too many
+	classes   []string
+	scaler    *dataset.Scaler // or nil
+	intercept bool
+	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
+	unit      float64
+	scores    int // per row
+
+	main split // all rows
+	test *dataset.Set
+	d    int          // features without intercept
+	kept []int        // of those that were given; nil for all
+	full *dataset.Set // training rows with all of them; nil if all were kept
+
+	squares []float64 // means of the features' squares; nil until needed
+	top     float64   // logarithm of the least ℓ1 strength with which all coefficients are zero
+}
+
 // prepare checks the data and brings them into the form that learning takes.
 func prepare(data Data, o Options) (*fit, error) {
-	f := &fit{o: o, unit: 1}
+	f := &fit{o: o, table: table{unit: 1}}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
 	}
@@ -21,8 +43,10 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, &OptionError{"folds", fmt.Sprint(data.Folds), "cross-validation needs at least 2 folds"}
 	case data.Folds > 0 && data.Val != nil:
 		return nil, &OptionError{"folds", fmt.Sprint(data.Folds), "give validation rows or folds, not both"}
-	case data.Folds == 0 && data.Val == nil:
-		return nil, &OptionError{"val", "", "give validation rows, or folds"}
+	case data.Share != 0 && (data.Val != nil || data.Folds > 0):
+		return nil, &OptionError{"share", fmt.Sprint(data.Share), "give validation rows, folds or a share of the rows"}
+	case data.Share < 0 || data.Share >= 1:
+		return nil, &OptionError{"share", fmt.Sprint(data.Share), "a share is between 0 and 1"}
 	}
 	train := *data.Train
 	n, d := train.Dims()
@@ -94,20 +118,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	}
 	t := f.dropUnseen(f.transform(placed(&train)), others)
 	f.test = others["test"]
-	if data.Folds == 0 {
-		f.main = split{train: t, val: others["validation"]}
-		if f.stochastic(f.main) {
-			// Batches are consecutive rows.
-			f.main.train, f.main.val = t.Shuffle(o.Seed), f.main.val.Shuffle(o.Seed+1)
-		}
-		return f, nil
-	}
-	of, err := t.Folds(data.Folds, o.Seed)
-	if err != nil {
-		return nil, err
-	}
-	f.main = byFold(t, of, data.Folds)
-	return f, nil
+	return f, f.divide(t, others["validation"], data)
 }
 
 // isText says whether rows are of documents.

@@ -24,6 +24,7 @@ type problem struct {
 	l1     *model.L1      // or nil
 	layout model.Layout
 	copies int
+	prior  *model.Prior // part of the outer objective; nil for none
 
 	estimator hypergrad.Estimator
 }
@@ -40,7 +41,7 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	q.Outer = train // of a refit, which has none
 	switch {
 	case s.folds() > 0:
-		folds, err := model.NewFolds(train, s.bounds)
+		folds, err := model.NewRepeatedFolds(train, s.bounds, s.times)
 		if err != nil {
 			return nil, err
 		}
@@ -159,11 +160,13 @@ func unlessUnsolved(err error) error {
 // learned are strengths and what is known at them, exactly.
 type learned struct {
 	x, z, v         []float64
-	value, gradNorm float64 // in prepared units
+	value, gradNorm float64 // of the outer objective with the prior, in prepared units
+	loss            float64 // value without the prior
 	grad            []float64
 	steps           int64
 	trace           []bilevel.Record
 	reason          string
+	isBaseline      bool // nothing better was found
 }
 
 // valueAccuracy is how exactly the reported loss is that of the strengths, relative to itself.
@@ -198,5 +201,14 @@ func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learne
 	q.ProjectedGrad(projected, at.X, grad)
 	// The loss of the model that is kept, not a better estimate of h.
 	value := rep.Value - rep.Correction
-	return &learned{x: at.X, z: at.Z, v: at.V, value: value, grad: grad, gradNorm: floats.Norm(projected, 2)}, nil
+	return q.settled(&learned{x: at.X, z: at.Z, v: at.V, value: value, grad: grad, gradNorm: floats.Norm(projected, 2)}),
+		nil
+}
+
+// settled fills in the loss of l, which is its value without the prior.
+func (q *problem) settled(l *learned) *learned {
+	if l.loss = l.value; q.prior != nil {
+		l.loss -= q.prior.Value(nil, l.x, bilevel.All(q.prior))
+	}
+	return l
 }

@@ -8,10 +8,14 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// refit solves the inner problem on all rows of s with strengths x, from the mean of the models z of the folds of s;
-// solved says that there was time for it.
+// refit solves the inner problem on all rows of s with strengths x, from z: the model of the training rows, or the mean
+// of the models of the folds; solved says that there was time for it.
 func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (model []float64, solved bool, err error) {
-	q, err := f.problem(split{train: s.train}, kind)
+	all := s.all
+	if all == nil {
+		all = s.train
+	}
+	q, err := f.problem(split{train: all}, kind)
 	if err != nil {
 		return nil, false, err
 	}
@@ -24,26 +28,34 @@ func (f *fit) refit(ctx context.Context, s split, kind Reg, x, z []float64) (mod
 		return nil, false, err
 	}
 	model = make([]float64, q.layout.Len())
-	for k := range s.folds() {
-		floats.AddScaled(model, 1/float64(s.folds()), z[k*len(model):(k+1)*len(model)])
+	copies := len(z) / len(model)
+	for k := range copies {
+		floats.AddScaled(model, 1/float64(copies), z[k*len(model):(k+1)*len(model)])
 	}
 	solved, err = solve(ctx, solver, model, x, tol)
 	return model, solved, err
 }
 
-// figures are what z, as learned on all rows, does on the validation and test rows, the latter nil if there are none.
-// model is what it is there: with folds, the model of all rows.
-func (f *fit) figures(kind Reg, x, z []float64) (val, test *judged, model []float64, err error) {
-	val, model = f.validation(f.main, z), z
-	if f.main.folds() > 0 {
-		if model, _, err = f.refit(f.closing, f.main, kind, x, z); err != nil {
-			return nil, nil, nil, err
+// figures are what a model does on rows that it was not fitted to.
+type figures struct {
+	val, test *judged   // test is nil if there are no test rows
+	z         []float64 // the model, which test judges
+	refitted  bool      // to all rows; val judges those that were fitted without them
+}
+
+// figures are those of z, as learned on the split.
+func (f *fit) figures(kind Reg, x, z []float64) (*figures, error) {
+	g := &figures{val: f.validation(f.main, z), z: z}
+	if g.refitted = f.main.folds() > 0 || f.main.all != nil; g.refitted {
+		var err error
+		if g.z, _, err = f.refit(f.closing, f.main, kind, x, z); err != nil {
+			return nil, err
 		}
 	}
 	if f.test != nil {
-		test = f.judge(f.test, model)
+		g.test = f.judge(f.test, g.z)
 	}
-	return val, test, model, nil
+	return g, nil
 }
 
 // restore gives strengths and coefficients the features that were left out. Their strengths are the shared one, x0.

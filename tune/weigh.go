@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/numbers"
 )
@@ -106,8 +105,9 @@ func (w *weigher) divide(data Data) (why string) {
 	train, val := data.Train, data.Val
 	stratified := train.Classes != nil
 	if val == nil {
+		f := &fit{o: w.options, table: table{loss: &loss{classes: stratified}, classes: train.Classes}}
 		var err error
-		if train, val, err = train.Split(weighPart, w.options.Seed, stratified); err != nil {
+		if train, val, err = f.holdOut(train, weighPart, data); err != nil {
 			return few
 		}
 	}
@@ -201,7 +201,7 @@ func (w *weigher) judge(at dataset.Weighting) []float64 {
 	if err != nil {
 		return nil
 	}
-	f.ctx, f.closing = w.ctx, w.ctx
+	f.clock = clock{asked: w.ctx, ctx: w.ctx, closing: w.ctx}
 	q, err := f.problem(f.main, Shared)
 	if err != nil {
 		return nil
@@ -226,7 +226,7 @@ func (w *weigher) judge(at dataset.Weighting) []float64 {
 		if solved, err := solve(w.ctx, solver, z, x, tol); err != nil || !solved {
 			return nil
 		}
-		v := q.Outer.Value(z, x, bilevel.All(q.Outer))
+		v := f.valueAt(q, x, z)
 		if !(v < least) {
 			break
 		}
@@ -283,6 +283,5 @@ func documented(o Options, s *dataset.Schema) Options {
 	if p := or(o.Param, Exp).entry(); p != nil {
 		o.Box = p.documentBox
 	}
-	o.Spread = or(o.Spread, "auto")
 	return o
 }

@@ -13,7 +13,7 @@ import (
 const NothingBetter = "No strengths were found that do better on the validation rows than the baseline, which is kept."
 
 // words are the sentences of a result: what was learned.
-func (f *fit) words(r *Result) []string {
+func (f *fit) words(r *Result, g *gridded, c *choice) []string {
 	w := []string{}
 	say := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
 	switch {
@@ -36,80 +36,78 @@ func (f *fit) words(r *Result) []string {
 	}
 	chosen := r.Chosen()
 	switch {
-	case f.o.Reg != AutoReg && f.choosesSpread(kind) && kind != Shared:
-		w = append(w, f.spreadWords(r, held)...)
+	case f.o.Reg != AutoReg && len(f.kinds()) > 1:
+		w = append(w, f.priorWords(r, c, held)...)
 	case f.o.Reg != AutoReg:
 		if kind != f.base() && !r.BaselineWon {
 			say("%s, as asked for, without a comparison on held-out rows.", capital(f.describe(kind)))
 		}
-	case chosen == nil && len(f.kinds()) > 1:
-		why := "there are too few validation rows to compare kinds of strengths"
-		if f.compareErr != nil {
-			why = "kinds of strengths could not be compared: the models of some could not be fitted accurately enough"
-		} else if f.noTimeToCompare || r.Interrupted {
-			why = "there was no time to compare kinds of strengths"
-		}
-		say("One strength for all, because %s.", why)
+	case c.why != none:
+		say("One strength for all, because %s.", map[reason]string{
+			tooFewRows: "there are too few validation rows to compare kinds of strengths",
+			noTime:     "there was no time to compare kinds of strengths",
+			inaccurate: "kinds of strengths could not be compared: the models of some could not be fitted accurately enough",
+		}[f.why(r, c)])
 	case chosen == nil:
 	case chosen.Reg == Shared:
 		say("%s: one is kept (compared on %s).", capital(f.otherKinds(r.Candidates, *chosen)), held)
-	case f.choosesSpread(kind):
-		w = append(w, f.spreadWords(r, held)...)
 	default:
-		gain, least, most := chosen.better()
-		say("%s is better than one for all by more than chance: the loss is %s smaller on %s (%s to %s).",
-			capital(f.describe(chosen.Reg)), gain, held, least, most)
+		w = append(w, f.priorWords(r, c, held)...)
 	}
-	if f.failedEarly && !r.Interrupted && !r.TimedOut {
+	if r.failed() {
 		say("Learning %s. What is given is the best point until then; standardised features (--scale on) or a narrower "+
 			"--box may help.", r.Reason)
 	}
-	if r.BaselineWon && !r.Interrupted && !r.TimedOut && !(f.chosen.evaluations == 1) {
+	if r.BaselineWon && !r.Interrupted && !r.TimedOut && c.evaluations != 1 {
 		w = append(w, NothingBetter)
 	}
 	if kind.Sparse() {
 		say("%s", f.zeros(r))
 	}
-	return append(append(w, f.atBounds(r)...), f.unscaled()...)
+	return append(append(w, f.atBounds(r, g)...), f.unscaled()...)
 }
 
-// spreadWords say which spread held-out rows chose, and why.
-func (f *fit) spreadWords(r *Result, held string) []string {
-	t, n := f.chosen, f.strengths(f.chosen.kind)
-	near := "as far from each other as they like"
-	if t.spread < wholeBox {
-		near = fmt.Sprintf("within a factor of %s of the best shared one", numbers.Digits(math.Exp(t.spread), 2))
+// why is why nothing was compared: an interruption cuts fits short, too.
+func (f *fit) why(r *Result, c *choice) reason {
+	if r.Interrupted && c.why == inaccurate {
+		return noTime
 	}
-	of := fmt.Sprintf("There are more strengths (%d) than %s (%d)", n,
-		map[bool]string{true: "rows", false: "validation rows"}[f.main.folds() > 0], r.NVal)
-	if t.losses == nil {
-		why := "there are too few rows to choose how far"
-		if f.compareErr != nil {
-			why = "the models of wider ones could not be fitted accurately enough"
-		} else if f.noTimeToCompare || r.Interrupted {
-			why = "there was no time to choose how far"
-		}
-		return []string{fmt.Sprintf("%s. They stay %s, because %s.", of, near, why)}
+	return c.why
+}
+
+// priorWords say how near each other strengths of the kind that was chosen stay, and why.
+func (f *fit) priorWords(r *Result, c *choice, held string) []string {
+	what := capital(f.describe(c.kind))
+	near := "They are as far from each other as they like"
+	if c.width < free {
+		near = fmt.Sprintf("A prior keeps most of them within a factor of %s of their mean (one standard deviation, --prior)",
+			numbers.Digits(math.Exp(c.width), 2))
 	}
-	shared := f.compared[0]
-	if t.evaluations == 1 {
-		return []string{fmt.Sprintf("%s, and they fit those rows rather than the problem: on %s no step from the best "+
-			"shared strength lowers the loss. The model is the baseline; --spread off learns them all the same.", of, held)}
+	if c.why != none {
+		return []string{fmt.Sprintf("%s. %s, because %s.", what, near, map[reason]string{
+			tooFewRows: "there are too few rows to choose how far",
+			noTime:     "there was no time to choose how far",
+			inaccurate: "the models of wider ones could not be fitted accurately enough",
+		}[f.why(r, c)])}
 	}
-	c := Candidate{Loss: mean(t.losses)}
-	c.Gap, c.GapError = pairedGap(t.losses, shared.losses)
-	change, low, high := c.Change()
+	if c.width == 0 || c.evaluations == 1 {
+		return []string{fmt.Sprintf("%s, as asked for, but all alike: on %s no prior that lets them differ lowers the loss "+
+			"by more than chance. --prior off learns them freely all the same.", what, held)}
+	}
+	a := Candidate{Loss: mean(c.losses)}
+	a.Gap, a.GapError = pairedGap(c.losses, c.tried[0].losses)
+	change, low, high := a.Change()
 	verdict := fmt.Sprintf("within chance of one for all (%s; anything from %s to %s fits these rows): --reg shared may "+
 		"do as well", betterOrWorse(change), betterOrWorse(low), betterOrWorse(high))
 	if high < 0 {
-		gain, least, most := c.better()
-		verdict = fmt.Sprintf("better than one for all by more than chance (the loss is %s smaller, %s to %s)", gain, least,
-			most)
+		gain, least, most := a.better()
+		verdict = fmt.Sprintf("better than one for all by more than chance: the loss is %s smaller on %s (%s to %s)", gain,
+			held, least, most)
 	}
-	w := []string{fmt.Sprintf("%s: they stay %s. On %s they are %s.", of, near, held, verdict)}
-	if t.evaluations > 0 {
+	w := []string{what + " is " + verdict + ".", near + "."}
+	if c.evaluations > 0 {
 		w = append(w, fmt.Sprintf("Learning ends at evaluation %d, where the loss on held-out rows was lowest.",
-			t.evaluations))
+			c.evaluations))
 	}
 	return w
 }
@@ -166,8 +164,8 @@ func (f *fit) unscaled() []string {
 }
 
 // atBounds notes a single strength at an end of the box.
-func (f *fit) atBounds(r *Result) []string {
-	if len(r.X) != 1 || f.partGrid || r.Interrupted || r.TimedOut {
+func (f *fit) atBounds(r *Result, g *gridded) []string {
+	if len(r.X) != 1 || !g.all || r.Interrupted || r.TimedOut {
 		return nil // better points may not have been tried
 	}
 	if n, _ := r.Model.NonZero(); n == 0 {

@@ -123,9 +123,11 @@ type Vectorizer struct {
 	Power  float64 `json:"idf_power,omitempty"` // of the idf; 0 is 1
 	// Grams is how many words that follow each other have a column too, at most; 0 is 1, and with AutoWeight 2 in up to 4 MiB
 	// of documents, for Schema.Weigh to choose from. Such a sequence is in two documents at least.
-	Grams   int  `json:"grams,omitempty"`
-	MinDocs int  `json:"min_docs,omitempty"` // a word in fewer documents has no column; 0 is 1
-	NoNorm  bool `json:"no_norm,omitempty"`  // rows keep the length that they have
+	Grams int `json:"grams,omitempty"`
+	// A word in fewer documents than MinDocs has no column; 0 is 1, and with AutoWeight 2 where there are more than 50,000
+	// words.
+	MinDocs int  `json:"min_docs,omitempty"`
+	NoNorm  bool `json:"no_norm,omitempty"` // rows keep the length that they have
 
 	Words []string  `json:"words"`         // of the columns, increasing, with a space within sequences; set by Fit
 	IDF   []float64 `json:"idf,omitempty"` // of the columns, to its power, where the weight has one; set by Fit
@@ -169,6 +171,9 @@ func (v *Vectorizer) fit(docs [][]byte, mem *ledger) (*rows.CSR, error) {
 		for k, word := range w.words {
 			df[column[word]] += w.docs[k]
 		}
+	}
+	if v.MinDocs == 0 && v.Weight == AutoWeight && len(df) > manyWords {
+		v.MinDocs = 2
 	}
 	kept := 0
 	for j, n := range df {
@@ -218,6 +223,9 @@ func grams(word string) int { return 1 + strings.Count(word, " ") }
 // openBytes are the most letters of documents of which pairs of words are counted to choose from: they take three times
 // the time and memory of words.
 const openBytes = 4 << 20
+
+// manyWords are so many that those of a single document are left out: they are half of all, and say nothing of others.
+const manyWords = 50_000
 
 // longest is how many words of docs are counted as one, at most.
 func (v *Vectorizer) longest(docs [][]byte) int {

@@ -228,6 +228,23 @@ func TestVectorizerGrams(t *testing.T) {
 	}
 }
 
+// Where there are very many words, those of a single document are left out, unless MinDocs says otherwise.
+func TestVectorizerManyWords(t *testing.T) {
+	docs := docsOf("both", "both")
+	for i := range manyWords {
+		docs[0] = fmt.Appendf(docs[0], " w%d", i)
+	}
+	for _, c := range []struct {
+		v    Vectorizer
+		want int
+	}{{Vectorizer{Weight: AutoWeight, Grams: 1}, 1}, {Vectorizer{Weight: AutoWeight, Grams: 1, MinDocs: 1}, manyWords + 1},
+		{Vectorizer{Weight: LogTFIDF}, manyWords + 1}} {
+		if c.v.Fit(docs); len(c.v.Words) != c.want {
+			t.Errorf("%v, at least %d documents: %d words", c.v.Weight, c.v.MinDocs, len(c.v.Words))
+		}
+	}
+}
+
 // Languages without spaces have pairs of letters for words.
 func TestVectorizerUnspaced(t *testing.T) {
 	v := &Vectorizer{}

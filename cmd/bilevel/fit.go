@@ -129,7 +129,8 @@ func (f *fitFlags) registerReading(p *pflag.FlagSet) {
 		"; auto is the best on validation rows (tune), else log-tfidf; texts get unit length")
 	p.StringVar(&f.ngrams, "ngrams", "auto", "columns for words that follow each other, up to 1, 2 or 3; auto tries 2 "+
 		"where it is cheap (tune), else 1")
-	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
+	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have (default 1; 2 where more "+
+		"than 50,000 words are weighed by --words auto)")
 }
 
 // character is a flag of one character.
@@ -256,8 +257,8 @@ func (f *fitFlags) checkReading() error {
 	switch weight := f.text.Weight; {
 	case weight != dataset.AutoWeight && !slices.Contains(dataset.Weights(), weight):
 		return wrongChoice("words", weight, append([]dataset.Weight{dataset.AutoWeight}, dataset.Weights()...))
-	case !slices.Contains(allGrams, f.ngrams):
-		return wrongChoice("ngrams", f.ngrams, allGrams)
+	case !slices.Contains(choices("auto|1|2|3")(), f.ngrams):
+		return wrongChoice("ngrams", f.ngrams, choices("auto|1|2|3")())
 	case f.read.Missing != "" && !slices.Contains(missings, f.read.Missing):
 		return wrongChoice("missing", f.read.Missing, missings)
 	case f.read.Dates != dataset.DateFeatures && f.read.Dates != dataset.DropDates:
@@ -271,9 +272,6 @@ func (f *fitFlags) checkReading() error {
 	}
 	return nil
 }
-
-// allGrams are what --ngrams takes.
-var allGrams = []string{"auto", "1", "2", "3"}
 
 // asksForWords says whether a flag says how texts become rows.
 func (f *fitFlags) asksForWords() bool {

@@ -40,7 +40,7 @@ func newTuneCommand() *cobra.Command {
 		Long: `Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
 with a header, JSON, Parquet, Arrow or Feather, NPY, NPZ or IDX, plain or compressed; what they are is found out
 from their content.
-A folder with one folder of text files for each class, or a tar or zip archive of it, becomes counts of words.
+A folder with one folder of text files for each class, or a tar or zip archive of it, becomes weighted words.
 
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind

@@ -111,8 +111,8 @@ func (w Weighting) String() string {
 // counts words and scales every row to unit length.
 //
 // A word is a run of two or more letters, digits and underscores, in lower case. Where a language is written without
-// spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese), a word is two letters that follow each other. A document that is
-// valid UTF-8 is read as such, and as Latin-1 otherwise. On 20 newsgroups these are the columns and counts of
+// spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese), a word is two letters that follow each other. A document
+// that is valid UTF-8 is read as such, and as Latin-1 otherwise. On 20 newsgroups these are the columns and counts of
 // scikit-learn's CountVectorizer, and with TFIDF the rows of its TfidfVectorizer; letters are put in lower case
 // one by one, without its two exceptions for Σ at the end of a word and İ.
 //
@@ -121,8 +121,8 @@ func (w Weighting) String() string {
 type Vectorizer struct {
 	Weight Weight  `json:"weight,omitempty"`
 	Power  float64 `json:"idf_power,omitempty"` // of the idf; 0 is 1
-	// Grams is how many words that follow each other have a column too, at most; 0 is 1, and with AutoWeight 2 in up to 4 MiB
-	// of documents, for Schema.Weigh to choose from. Such a sequence is in two documents at least.
+	// Grams is how many words that follow each other have a column too, at most; 0 is 1, and with AutoWeight 2 in up to
+	// 4 MiB of documents, for Schema.Weigh to choose from. Such a sequence is in two documents at least.
 	Grams int `json:"grams,omitempty"`
 	// A word in fewer documents than MinDocs has no column; 0 is 1, and with AutoWeight 2 where there are more than 50,000
 	// words.

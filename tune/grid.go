@@ -199,16 +199,16 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 }
 
 // With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
-// points of the grid are solved to about a hundredth only, and weaker ones are left out once the loss rises, or falls by
-// less than the share flatFall of itself from point to point: they are the slowest, and the model is not there.
+// points of the grid are solved to about a hundredth only, and weaker ones are left out once the loss rises, or falls
+// by less than the share flatFall of itself from point to point: they are the slowest, and the model is not there.
 const (
 	manyCoefficients = 1e5
 	costlyPass       = 1e8
 	flatFall         = .01
 )
 
-// flat says whether the loss fell by less than flatFall over the last three of the points, from strong to weak, after it
-// fell at all.
+// flat says whether the loss fell by less than flatFall over the last three of the points, from strong to weak, after
+// it fell at all.
 func flat(grid []GridPoint) bool {
 	n := len(grid)
 	if n < 3 {

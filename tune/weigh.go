@@ -33,10 +33,11 @@ func DefaultWeighting(grams int) dataset.Weighting {
 
 // Weigh makes rows of texts that were read with [dataset.AutoWeight]; other data it returns as they are, and nil.
 //
-// Weightings are compared on the validation rows, with folds on a held-out part of the training rows, each with the best of
-// a few shared strengths. They are tried one after the other: what is counted, then the power of the idf, then sequences of
-// words; each is kept that is better than the best by more than the standard error of the difference. A model is fitted
-// loosely, and to some thousand rows at most. Of options it needs what Fit does, and takes a sixth of MaxTime at most.
+// Weightings are compared on the validation rows, or on a held-out part of the training rows where there are none, each
+// with the best of a few shared strengths. They are tried one after the other: what is counted, then the power of the
+// idf, then sequences of words; each is kept that is better than the best by more than the standard error of the
+// difference. A model is fitted loosely, and to some thousand rows at most. Of options it needs what Fit does, and it
+// takes a sixth of MaxTime at most.
 func Weigh(ctx context.Context, data Data, options Options) (Data, *Weighing, error) {
 	if data.Train == nil || data.Train.Schema == nil {
 		return data, nil, nil

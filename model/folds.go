@@ -38,17 +38,21 @@ func NewFolds(loss *Loss, bounds []int) (*Folds, error) {
 			return nil, fmt.Errorf("model: fold %d has no rows", f)
 		}
 	}
-	c := folds{loss: loss, bounds: bounds, d: loss.layout.Len()}
+	c := folds{loss: loss, bounds: bounds, models: make([]int, k), d: loss.layout.Len()}
+	for f := range k {
+		c.models[f] = f
+	}
 	return &Folds{Inner: &FoldsInner{folds: c}, Outer: &FoldsOuter{folds: c}}, nil
 }
 
-// Count is the number of folds.
-func (c *folds) Count() int { return len(c.bounds) - 1 }
+// Count is the number of models, one for each fold.
+func (c *folds) Count() int { return len(c.models) }
 
 type folds struct {
 	loss   *Loss
 	bounds []int
-	d      int // length of one z_f
+	models []int // the fold of each
+	d      int   // length of one z_f
 }
 
 // Dims returns the lengths of the stacked z and of x.
@@ -78,7 +82,7 @@ func (c *folds) Prefetch(b bilevel.Batch) {
 	}
 }
 
-// of is the part of a stacked vector that belongs to fold f; nil stays nil.
+// of is the part of a stacked vector that belongs to model f; nil stays nil.
 func (c *folds) of(f int, s []float64) []float64 {
 	if s == nil {
 		return nil
@@ -86,17 +90,17 @@ func (c *folds) of(f int, s []float64) []float64 {
 	return s[f*c.d : (f+1)*c.d]
 }
 
-// parts is b without fold f, as up to two ranges, and the weight of a mean over b's rows in it.
+// outside is b without the fold of model f, as up to two ranges, and the weight of a mean over b's rows in it.
 func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight float64) {
-	lo, hi := c.bounds[f], c.bounds[f+1]
+	lo, hi := c.bounds[c.models[f]], c.bounds[c.models[f]+1]
 	parts[0] = bilevel.Batch{Lo: b.Lo, Hi: max(b.Lo, min(b.Hi, lo)), Draw: b.Draw}
 	parts[1] = bilevel.Batch{Lo: min(b.Hi, max(b.Lo, hi)), Hi: b.Hi, Draw: b.Draw}
 	return parts, float64(c.loss.n) / float64(c.loss.n-(hi-lo))
 }
 
 func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
-	lo := min(max(b.Lo, c.bounds[f]), b.Hi)
-	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[f+1])), Draw: b.Draw}
+	lo := min(max(b.Lo, c.bounds[c.models[f]]), b.Hi)
+	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[c.models[f]+1])), Draw: b.Draw}
 }
 
 // FoldsInner is the inner loss of [Folds]. Its K models are evaluated on all cores where that pays.
@@ -127,11 +131,22 @@ type FoldsOuter struct{ folds }
 
 var (
 	_ Sampled                 = (*FoldsInner)(nil)
+	_ bilevel.Divisible       = (*FoldsInner)(nil)
 	_ bilevel.Local           = (*FoldsInner)(nil)
 	_ bilevel.Linear          = (*FoldsOuter)(nil)
 	_ bilevel.Local           = (*FoldsOuter)(nil)
 	_ bilevel.ValueGradienter = (*FoldsOuter)(nil)
 )
+
+// Parts are the inner losses of single models, which share the rows and nothing else.
+func (o *FoldsInner) Parts() []bilevel.SecondOrder {
+	parts := make([]bilevel.SecondOrder, o.Count())
+	for f, m := range o.models {
+		loss := o.loss.view()
+		parts[f] = &FoldsInner{folds: folds{loss: &loss, bounds: o.bounds, models: []int{m}, d: o.d}}
+	}
+	return parts
+}
 
 // Value is the loss over b.
 func (o *FoldsInner) Value(z, x []float64, b bilevel.Batch) float64 {

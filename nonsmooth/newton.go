@@ -3,12 +3,14 @@ package nonsmooth
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"slices"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
@@ -57,57 +59,164 @@ func (m ProxNewton) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer
 	if m.MaxIter == 0 {
 		m.MaxIter = 500
 	}
-	d, _ := c.Dims()
-	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d),
-		lambda: make([]float64, d)}, nil
+	parts := divide(c.G)
+	if len(parts) == 1 {
+		t := newTerm(m, c.G, 0)
+		t.counts = counts
+		return &whole{t, c}, nil
+	}
+	n := &divided{c: c, counts: counts, at: newIterate(parts[len(parts)-1].hi)}
+	n.lambda = make([]float64, len(n.at.z))
+	for _, p := range parts {
+		t := newTerm(m, p.g, p.lo)
+		t.room /= len(parts)
+		t.counts = &bilevel.Counts{}
+		n.terms = append(n.terms, t)
+	}
+	return n, nil
 }
 
-type newton struct {
-	m      ProxNewton
+// piece is a term of g that depends on z[lo:hi] alone.
+type piece struct {
+	g      bilevel.SecondOrder
+	lo, hi int
+}
+
+// divide returns the terms of g.
+func divide(g bilevel.SecondOrder) []piece {
+	d, _ := g.Dims()
+	if of, ok := g.(bilevel.Divisible); ok {
+		var all []piece
+		lo := 0
+		for _, p := range of.Parts() {
+			n, _ := p.Dims()
+			all = append(all, piece{p, lo, lo + n})
+			lo += n
+		}
+		if len(all) > 1 {
+			return all
+		}
+	}
+	return []piece{{g, 0, d}}
+}
+
+// whole minimises a g of one term.
+type whole struct {
+	*term
+	c *Composite
+}
+
+// Minimize is described at [inner.Minimizer].
+func (n *whole) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
+	n.c.L1.Weights(n.weights, x)
+	return n.minimize(ctx, z, x, tol)
+}
+
+// divided minimises a sum of functions of parts of z, one by one.
+type divided struct {
 	c      *Composite
+	counts *bilevel.Counts
+	terms  []*term
+	lambda []float64
+	at     iterate
+}
+
+// Minimize is described at [inner.Minimizer].
+func (n *divided) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
+	n.c.L1.Weights(n.lambda, x)
+	k := len(n.terms)
+	results, errs := make([]inner.Result, k), make([]error, k)
+	pool.For(math.MaxInt).Run(k, func(_, i int) {
+		t := n.terms[i]
+		lo, hi := t.lo, t.lo+len(t.weights)
+		copy(t.weights, n.lambda[lo:hi])
+		results[i], errs[i] = t.minimize(ctx, z[lo:hi], x, tol/math.Sqrt(float64(k)))
+	})
+	var res inner.Result
+	var failed error
+	n.at.value = 0
+	for i, t := range n.terms {
+		r := results[i]
+		copy(n.at.sub[t.lo:], r.Grad)
+		n.at.value += r.Value
+		res.Iterations = max(res.Iterations, r.Iterations)
+		res.Rounding = res.Rounding || r.Rounding
+		n.counts.ValueG += t.counts.ValueG / int64(k) // a pass of all models is one over the samples
+		n.counts.GradG += t.counts.GradG / int64(k)
+		n.counts.HessG += t.counts.HessG / int64(k)
+		*t.counts = bilevel.Counts{}
+		if failed == nil {
+			failed = errs[i]
+		}
+	}
+	n.at.norm = vector.Norm(n.at.sub)
+	res = n.at.result(res, tol)
+	var unsolved *inner.NotConvergedError
+	if errors.As(failed, &unsolved) {
+		failed = &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: unsolved.Reason}
+	}
+	return res, failed
+}
+
+// term minimises a g that is not a sum of functions of parts of z, or one of them.
+type term struct {
+	m      ProxNewton
+	g      bilevel.SecondOrder
+	lo     int // where its coefficients begin
 	counts *bilevel.Counts
 	at     iterate
 	w      workingSet
+	gram   *gram // nil unless g is quadratic, and where that would be too large
+	room   int   // numbers that gram may hold
 
 	weights, lambda []float64 // λ, and that of the problem on the way
 }
 
-// Minimize is described at [inner.Minimizer].
-func (n *newton) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
-	n.c.L1.Weights(n.weights, x)
-	copy(n.lambda, n.weights)
-	copy(n.at.z, z)
+func newTerm(m ProxNewton, g bilevel.SecondOrder, lo int) *term {
+	d, _ := g.Dims()
+	t := &term{m: m, g: g, lo: lo, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d),
+		room: mostGram}
+	if q, ok := g.(Quadratic); ok && q.HessianColumns(nil, nil) {
+		t.gram = newGram(q, d)
+	}
+	return t
+}
+
+// minimize minimises with t.weights.
+func (t *term) minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
+	copy(t.lambda, t.weights)
+	copy(t.at.z, z)
 	var res inner.Result
-	n.at.eval(n.c.G, x, n.lambda, n.counts)
-	if !n.at.finite() {
-		return n.at.result(res, tol), &inner.NonFiniteError{Value: n.at.value, GradNorm: n.at.norm}
+	t.at.eval(t.g, x, t.lambda, t.counts)
+	if !t.at.finite() {
+		return t.at.result(res, tol), &inner.NonFiniteError{Value: t.at.value, GradNorm: t.at.norm}
 	}
 	// Where weights are small beside what they hold back, many signs would change, and slowly: larger weights first.
 	least := math.Inf(1)
-	for _, l := range n.weights {
+	for _, l := range t.weights {
 		if l > 0 {
 			least = min(least, l)
 		}
 	}
-	if n.at.norm > tol {
-		for c := floats.Norm(n.at.sub, math.Inf(1)) / shrink; c > least; c /= shrink {
-			for i, l := range n.weights {
+	if t.at.norm > tol {
+		for c := floats.Norm(t.at.sub, math.Inf(1)) / shrink; c > least; c /= shrink {
+			for i, l := range t.weights {
 				if l > 0 {
-					n.lambda[i] = max(l, c)
+					t.lambda[i] = max(l, c)
 				}
 			}
-			n.solve(ctx, x, max(tol, c/10), &res)
+			t.solve(ctx, x, max(tol, c/10), &res)
 		}
 	}
-	copy(n.lambda, n.weights)
-	stuck := n.solve(ctx, x, tol, &res)
-	copy(z, n.at.z)
-	res = n.at.result(res, tol)
+	copy(t.lambda, t.weights)
+	stuck := t.solve(ctx, x, tol, &res)
+	copy(z, t.at.z)
+	res = t.at.result(res, tol)
 	if err := ctx.Err(); err != nil {
 		return res, err
 	}
 	if res.Rounding = stuck == atRounding; stuck != "" && !res.Rounding {
-		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: stuck}
+		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: t.at.norm, Tol: tol, Reason: stuck}
 	}
 	return res, nil
 }
@@ -115,55 +224,73 @@ func (n *newton) Minimize(ctx context.Context, z, x []float64, tol float64) (inn
 // shrink is the factor between the weights of one problem on the way and those of the next.
 const shrink = 30
 
-// solve minimises with the weights n.lambda, to a subgradient of tol, and says why it did not get there.
-func (n *newton) solve(ctx context.Context, x []float64, tol float64, res *inner.Result) (stuck string) {
+// solve minimises with the weights t.lambda, to a subgradient of tol, and says why it did not get there.
+func (t *term) solve(ctx context.Context, x []float64, tol float64, res *inner.Result) (stuck string) {
 	var last []int
+	before := math.Inf(1) // what columns took for solved
 	for {
-		n.at.eval(n.c.G, x, n.lambda, n.counts)
-		if n.at.norm <= tol {
+		t.at.eval(t.g, x, t.lambda, t.counts)
+		if t.at.norm <= tol {
 			return ""
 		}
 		if err := ctx.Err(); err != nil {
 			return err.Error()
 		}
-		set := n.working()
+		if t.gram != nil {
+			if t.at.norm > before/2 {
+				return atRounding
+			}
+			norm := t.at.norm
+			made, ok := t.gram.minimize(t, x, tol/2, t.m.MaxIter-res.Iterations)
+			res.Iterations += made
+			switch {
+			case !ok:
+				t.gram = nil
+			case made == 0:
+				return iterationLimit
+			case vector.Norm(t.at.sub) <= tol/2:
+				before = norm
+			}
+			continue
+		}
+		set := t.working()
 		if stuck != "" && slices.Equal(set, last) {
 			return stuck
 		}
 		last = set
-		n.w.restrict(n.c.G, set)
-		n.w.gather(n.at.z, n.lambda)
+		t.w.restrict(t.g, set)
+		t.w.gather(t.at.z, t.lambda)
 		var made int
-		made, stuck = n.w.minimize(ctx, x, max(tol/2, 1e-4*n.at.norm), n.m.MaxIter-res.Iterations, n.counts)
+		made, stuck = t.w.minimize(ctx, x, max(tol/2, 1e-4*t.at.norm), t.m.MaxIter-res.Iterations, t.counts)
 		if made == 0 && stuck == "" { // solved already, but for the rounding of restricted sums
 			stuck = atRounding
 		}
 		res.Iterations += made
-		n.w.scatter(n.at.z)
+		t.w.scatter(t.at.z)
 	}
 }
 
 // working is the next working set.
-func (n *newton) working() []int {
+func (t *term) working() []int {
 	var set, others []int
-	for i, l := range n.lambda {
+	for i, l := range t.lambda {
 		switch {
-		case n.at.z[i] != 0 || l == 0:
+		case t.at.z[i] != 0 || l == 0:
 			set = append(set, i)
-		case n.at.sub[i] != 0:
+		case t.at.sub[i] != 0:
 			others = append(others, i)
 		}
 	}
 	if room := max(64, len(set)); len(others) > room {
 		slices.SortFunc(others, func(i, j int) int {
-			return cmp.Or(cmp.Compare(math.Abs(n.at.sub[j]), math.Abs(n.at.sub[i])), cmp.Compare(i, j))
+			return cmp.Or(cmp.Compare(math.Abs(t.at.sub[j]), math.Abs(t.at.sub[i])), cmp.Compare(i, j))
 		})
 		others = others[:room]
 	}
 	set = append(set, others...)
-	if 2*len(set) > len(n.lambda) {
+	if 2*len(set) > len(t.lambda) {
 		set = set[:0]
-		for i := range n.lambda {
+		for i := range t.lambda {
 			set = append(set, i)
 		}
 		return set

@@ -9,6 +9,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/kernel"
 	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
@@ -74,7 +75,7 @@ func (m Implicit) Start(p *bilevel.Problem, counts *bilevel.Counts) (hypergrad.H
 	d, q := p.Dims()
 	h := &implicit{p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d),
 		signed: make([]float64, d), cx: make([]float64, q)}
-	for _, piece := range divide(c.G) {
+	for _, piece := range c.divide() {
 		h.parts = append(h.parts, &adjointPart{piece: piece, cx: make([]float64, q)})
 	}
 	return h, nil
@@ -92,7 +93,7 @@ type implicit struct {
 
 // adjointPart is the adjoint system of a term of g.
 type adjointPart struct {
-	piece
+	*piece
 	set    []int // the support, among the coefficients of the term
 	counts bilevel.Counts
 	linear linsolve.Result
@@ -221,7 +222,7 @@ func (m *implicit) adjoint(
 
 // solve sets v = at.V and cx. tol is absolute.
 func (q *adjointPart) solve(ctx context.Context, dz []float64, at bilevel.Point, tol float64) {
-	h := newSupport(q.g, q.set, at, &q.counts)
+	h := newSupport(q.piece, q.set, at, &q.counts)
 	b, v := make([]float64, len(q.set)), make([]float64, len(q.set))
 	for e, i := range q.set {
 		b[e], v[e] = -dz[i], at.V[i]
@@ -315,9 +316,13 @@ func (p *preconditioned) Precondition(dst, r []float64) {
 
 // kink is the warning about strict complementarity.
 func (m *implicit) kink(at bilevel.Point) error {
-	all := bilevel.All(m.c.G)
-	m.c.G.Grad(m.dz, nil, at.Z, at.X, all)
-	m.counts.GradG += int64(all.Len())
+	if known, ok := m.min.(interface{ gradient(dst []float64) }); ok {
+		known.gradient(m.dz)
+	} else {
+		all := bilevel.All(m.c.G)
+		m.c.G.Grad(m.dz, nil, at.Z, at.X, all)
+		m.counts.GradG += int64(all.Len())
+	}
 	for i, z := range at.Z {
 		l, g := m.lambda[i], math.Abs(m.dz[i])
 		if z == 0 && l > 0 && math.Abs(g-l) <= kink*l {
@@ -334,6 +339,8 @@ type support struct {
 	counts *bilevel.Counts
 	z, x   []float64
 	v, hv  []float64
+
+	matrix []float64 // of a quadratic, by its columns; else nil
 }
 
 var (
@@ -341,9 +348,21 @@ var (
 	_ linsolve.Matrix   = (*support)(nil)
 )
 
-func newSupport(g bilevel.SecondOrder, set []int, at bilevel.Point, counts *bilevel.Counts) *support {
-	sub, in := restrictTo(g, set)
-	h := &support{g: sub, places: make([]int, 0, len(set)), counts: counts, x: at.X}
+func newSupport(p *piece, set []int, at bilevel.Point, counts *bilevel.Counts) *support {
+	h := &support{places: make([]int, 0, len(set)), counts: counts, x: at.X}
+	if len(set) <= mostDirect && p.gram != nil {
+		if fresh, ok := p.gram.fetch(set); ok {
+			counts.HessG += int64(fresh) * int64(p.g.Samples())
+			h.matrix = make([]float64, len(set)*len(set))
+			p.gram.of.HessianDiagonal(p.gram.diagonal, at.X)
+			p.gram.part(h.matrix, set)
+			h.g, h.places, h.z, h.v = p.g, set, at.Z, make([]float64, len(at.Z))
+			return h
+		}
+		p.gram = nil
+	}
+	var in []int
+	h.g, in = restrictTo(p.g, set)
 	h.z, h.v, h.hv = make([]float64, len(in)), make([]float64, len(in)), make([]float64, len(in))
 	for e, i := range in {
 		h.z[e] = at.Z[i]
@@ -363,6 +382,13 @@ func (h *support) spread(v []float64) []float64 {
 
 // MulVec is described at [linsolve.Operator].
 func (h *support) MulVec(dst, v []float64) {
+	if s := len(v); h.matrix != nil {
+		clear(dst)
+		for e, c := range v {
+			kernel.Axpy(c, h.matrix[e*s:(e+1)*s], dst)
+		}
+		return
+	}
 	h.g.Products(nil, h.hv, nil, h.z, h.x, h.spread(v), bilevel.All(h.g))
 	h.counts.HessG += int64(h.g.Samples())
 	for e, k := range h.places {
@@ -372,6 +398,10 @@ func (h *support) MulVec(dst, v []float64) {
 
 // Matrix is described at [linsolve.Matrix].
 func (h *support) Matrix(ctx context.Context, dst []float64) error {
+	if h.matrix != nil {
+		copy(dst, h.matrix)
+		return nil
+	}
 	n, s := len(h.z), len(h.places)
 	h.counts.HessG += int64(n) * int64(h.g.Samples())
 	if n == s {

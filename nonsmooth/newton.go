@@ -59,45 +59,48 @@ func (m ProxNewton) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer
 	if m.MaxIter == 0 {
 		m.MaxIter = 500
 	}
-	parts := divide(c.G)
-	if len(parts) == 1 {
-		t := newTerm(m, c.G, 0)
-		t.counts = counts
-		return &whole{t, c}, nil
+	pieces := c.divide()
+	if len(pieces) == 1 {
+		return &whole{newTerm(m, pieces[0], counts), c}, nil
 	}
-	n := &divided{c: c, counts: counts, at: newIterate(parts[len(parts)-1].hi)}
-	n.lambda = make([]float64, len(n.at.z))
-	for _, p := range parts {
-		t := newTerm(m, p.g, p.lo)
-		t.room /= len(parts)
-		t.counts = &bilevel.Counts{}
-		n.terms = append(n.terms, t)
+	d, _ := c.Dims()
+	n := &divided{c: c, counts: counts, at: newIterate(d), lambda: make([]float64, d)}
+	for _, p := range pieces {
+		n.terms = append(n.terms, newTerm(m, p, &bilevel.Counts{}))
 	}
 	return n, nil
 }
 
-// piece is a term of g that depends on z[lo:hi] alone.
+// piece is a term of g, a function of z[lo:hi].
 type piece struct {
 	g      bilevel.SecondOrder
 	lo, hi int
+	gram   *gram // nil unless g is quadratic, and where that would be too large
 }
 
-// divide returns the terms of g.
-func divide(g bilevel.SecondOrder) []piece {
-	d, _ := g.Dims()
-	if of, ok := g.(bilevel.Divisible); ok {
-		var all []piece
-		lo := 0
-		for _, p := range of.Parts() {
-			n, _ := p.Dims()
-			all = append(all, piece{p, lo, lo + n})
-			lo += n
-		}
-		if len(all) > 1 {
-			return all
-		}
+// divide returns the terms of the smooth part.
+func (c *Composite) divide() []*piece {
+	if c.pieces != nil {
+		return c.pieces
 	}
-	return []piece{{g, 0, d}}
+	var parts []bilevel.SecondOrder
+	if of, ok := c.G.(bilevel.Divisible); ok {
+		parts = of.Parts()
+	}
+	if len(parts) < 2 {
+		parts = []bilevel.SecondOrder{c.G}
+	}
+	lo := 0
+	for _, g := range parts {
+		d, _ := g.Dims()
+		p := &piece{g: g, lo: lo, hi: lo + d}
+		if q, ok := g.(Quadratic); ok && q.HessianColumns(nil, nil) {
+			p.gram = newGram(q, d, mostGram/len(parts))
+		}
+		c.pieces = append(c.pieces, p)
+		lo += d
+	}
+	return c.pieces
 }
 
 // whole minimises a g of one term.
@@ -128,9 +131,8 @@ func (n *divided) Minimize(ctx context.Context, z, x []float64, tol float64) (in
 	results, errs := make([]inner.Result, k), make([]error, k)
 	pool.For(math.MaxInt).Run(k, func(_, i int) {
 		t := n.terms[i]
-		lo, hi := t.lo, t.lo+len(t.weights)
-		copy(t.weights, n.lambda[lo:hi])
-		results[i], errs[i] = t.minimize(ctx, z[lo:hi], x, tol/math.Sqrt(float64(k)))
+		copy(t.weights, n.lambda[t.lo:t.hi])
+		results[i], errs[i] = t.minimize(ctx, z[t.lo:t.hi], x, tol/math.Sqrt(float64(k)))
 	})
 	var res inner.Result
 	var failed error
@@ -160,26 +162,27 @@ func (n *divided) Minimize(ctx context.Context, z, x []float64, tol float64) (in
 
 // term minimises a g that is not a sum of functions of parts of z, or one of them.
 type term struct {
+	*piece
 	m      ProxNewton
-	g      bilevel.SecondOrder
-	lo     int // where its coefficients begin
 	counts *bilevel.Counts
 	at     iterate
 	w      workingSet
-	gram   *gram // nil unless g is quadratic, and where that would be too large
-	room   int   // numbers that gram may hold
 
 	weights, lambda []float64 // λ, and that of the problem on the way
 }
 
-func newTerm(m ProxNewton, g bilevel.SecondOrder, lo int) *term {
-	d, _ := g.Dims()
-	t := &term{m: m, g: g, lo: lo, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d),
-		room: mostGram}
-	if q, ok := g.(Quadratic); ok && q.HessianColumns(nil, nil) {
-		t.gram = newGram(q, d)
+func newTerm(m ProxNewton, p *piece, counts *bilevel.Counts) *term {
+	d := p.hi - p.lo
+	return &term{piece: p, m: m, counts: counts, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d)}
+}
+
+// gradient overwrites dst with the gradient of the smooth part at the last iterate.
+func (t *term) gradient(dst []float64) { copy(dst, t.at.grad) }
+
+func (n *divided) gradient(dst []float64) {
+	for _, t := range n.terms {
+		t.gradient(dst[t.lo:t.hi])
 	}
-	return t
 }
 
 // minimize minimises with t.weights.
@@ -187,7 +190,7 @@ func (t *term) minimize(ctx context.Context, z, x []float64, tol float64) (inner
 	copy(t.lambda, t.weights)
 	copy(t.at.z, z)
 	var res inner.Result
-	t.at.eval(t.g, x, t.lambda, t.counts)
+	t.look(x)
 	if !t.at.finite() {
 		return t.at.result(res, tol), &inner.NonFiniteError{Value: t.at.value, GradNorm: t.at.norm}
 	}
@@ -205,11 +208,17 @@ func (t *term) minimize(ctx context.Context, z, x []float64, tol float64) (inner
 					t.lambda[i] = max(l, c)
 				}
 			}
-			t.solve(ctx, x, max(tol, c/10), &res)
+			t.approach(ctx, x, max(tol, c/10), &res)
 		}
 	}
 	copy(t.lambda, t.weights)
-	stuck := t.solve(ctx, x, tol, &res)
+	if t.gram != nil {
+		t.approach(ctx, x, tol/2, &res)
+	}
+	stuck := ""
+	if t.gram == nil || !t.gram.sure(t, tol/2) {
+		stuck = t.solve(ctx, x, tol, &res)
+	}
 	copy(z, t.at.z)
 	res = t.at.result(res, tol)
 	if err := ctx.Err(); err != nil {
@@ -219,6 +228,27 @@ func (t *term) minimize(ctx context.Context, z, x []float64, tol float64) (inner
 		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: t.at.norm, Tol: tol, Reason: stuck}
 	}
 	return res, nil
+}
+
+// look fills in what is known at the iterate, by columns of the Hessian where they are kept, which is cheaper than by
+// rows.
+func (t *term) look(x []float64) {
+	if t.gram != nil && t.gram.look(t, x) {
+		return
+	}
+	t.at.eval(t.g, x, t.lambda, t.counts)
+}
+
+// approach is solve without a look at rows where columns are kept.
+func (t *term) approach(ctx context.Context, x []float64, tol float64, res *inner.Result) {
+	if t.gram != nil {
+		made, ok := t.gram.minimize(ctx, t, x, tol, t.m.MaxIter-res.Iterations)
+		if res.Iterations += made; ok {
+			return
+		}
+		t.gram = nil
+	}
+	t.solve(ctx, x, tol, res)
 }
 
 // shrink is the factor between the weights of one problem on the way and those of the next.
@@ -241,14 +271,14 @@ func (t *term) solve(ctx context.Context, x []float64, tol float64, res *inner.R
 				return atRounding
 			}
 			norm := t.at.norm
-			made, ok := t.gram.minimize(t, x, tol/2, t.m.MaxIter-res.Iterations)
+			made, ok := t.gram.minimize(ctx, t, x, tol/2, t.m.MaxIter-res.Iterations)
 			res.Iterations += made
 			switch {
 			case !ok:
 				t.gram = nil
 			case made == 0:
 				return iterationLimit
-			case vector.Norm(t.at.sub) <= tol/2:
+			case t.at.norm <= tol/2:
 				before = norm
 			}
 			continue

@@ -75,7 +75,7 @@ func (f *fit) run() (*Result, error) {
 	defer cancel()
 
 	c := f.choose(g)
-	l, kind, err := f.learnChosen(c, base)
+	l, kind, err := f.learnChosen(c, g)
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +94,13 @@ func (f *fit) run() (*Result, error) {
 
 // learnChosen learns strengths of the kind that was chosen, or returns the baseline, with the kind that it has, where
 // nothing better is found.
-func (f *fit) learnChosen(c *choice, base shared) (*learned, Reg, error) {
-	kind := c.kind
-	q, err := f.problem(f.main, kind)
-	if err != nil {
-		return nil, "", err
+func (f *fit) learnChosen(c *choice, g *gridded) (*learned, Reg, error) {
+	kind, base, q := c.kind, g.best, g.q
+	var err error
+	if kind != L1 { // whose columns of the Hessian are worth keeping
+		if q, err = f.problem(f.main, kind); err != nil {
+			return nil, "", err
+		}
 	}
 	f.stage = stage{"learning: " + string(kind), .2, .98}
 	if c.tried != nil {

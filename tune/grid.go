@@ -77,6 +77,7 @@ type gridded struct {
 	points []GridPoint // in units of the target
 	best   shared
 	all    bool // points were tried, and not only those that there was time for
+	q      *problem
 }
 
 // grid solves the inner problem for one shared strength after another, each from the solution of the one
@@ -113,10 +114,10 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
-	} else if d > manyCoefficients || f.pass(s) > costlyPass {
+	} else if d > manyCoefficients || f.pass(s) > costlyPass || q.l1 != nil {
 		slack = 1e3
 	}
-	g := &gridded{}
+	g := &gridded{q: q}
 	var slowest time.Duration
 	for i, t := range points {
 		from := time.Now()

@@ -10,8 +10,8 @@ import (
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// Columns of the Hessian of a squared loss, and what x adds to its diagonal, are those of its products; other losses say
-// that they have none. The parts of folds are the models that leave a fold out.
+// Columns of the Hessian of a squared loss, and what x adds to its diagonal, are those of its products; other losses
+// say that they have none. The parts of folds are the models that leave a fold out.
 func TestHessianColumns(t *testing.T) {
 	const n, d = 700, 41
 	dense, csr := table(n, d, 8)

@@ -23,8 +23,8 @@ type Quadratic interface {
 // mostGram is how many numbers the columns of all terms may have, 128 MiB.
 const mostGram = 1 << 24
 
-// gram minimises a quadratic g with an ℓ1 norm by covariance updates: a step along a coefficient changes the gradient by
-// a column of A, and no row is looked at.
+// gram minimises a quadratic g with an ℓ1 norm by covariance updates: a step along a coefficient changes the gradient
+// by a column of A, and no row is looked at.
 type gram struct {
 	of       Quadratic
 	room     int         // numbers that columns may have
@@ -121,8 +121,8 @@ func (g *gram) sure(t *term, tol float64) bool {
 	return errors*(vector.Norm(g.b)+math.Sqrt(float64(len(g.b)))*top*sum) <= tol
 }
 
-// minimize improves t.at, of which the gradient is known and value and norm are left as they were, until the subgradient
-// is at most tol. It returns the number of working sets, and false where there is no room for columns.
+// minimize improves t.at, of which the gradient is known, until the subgradient is at most tol; it leaves the value as
+// it was. It returns the number of working sets, and false where there is no room for columns.
 func (g *gram) minimize(ctx context.Context, t *term, x []float64, tol float64, most int) (made int, ok bool) {
 	at := &t.at
 	g.of.HessianDiagonal(g.diagonal, x)

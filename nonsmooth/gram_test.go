@@ -81,8 +81,8 @@ func TestPathOfColumns(t *testing.T) {
 	}
 }
 
-// gapOf is the duality gap of the lasso ½‖Az − y‖²/m + λ‖z‖₁ on the m rows outside [lo, hi): with r = y − Az and θ = r·s
-// such that |Aᵀθ|/m ≤ λ, it is the objective less (yᵀθ − ½‖θ‖²)/m.
+// gapOf is the duality gap of the lasso ½‖Az − y‖²/m + λ‖z‖₁ on the m rows outside [lo, hi): with r = y − Az and
+// θ = r·s such that |Aᵀθ|/m ≤ λ, it is the objective less (yᵀθ − ½‖θ‖²)/m.
 func gapOf(a *rows.Dense, y []float64, lo, hi int, z []float64, lambda float64) float64 {
 	m, squares, most, norm := 0.0, 0.0, 0.0, 0.0
 	gradient := make([]float64, a.D)

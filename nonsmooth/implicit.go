@@ -157,7 +157,7 @@ const (
 	mostDirect  = 2000
 )
 
-// adjoint solves for v on the support, of so many coefficients, with the right-hand side −m.dz, and adds its part of the
+// adjoint solves for v on the support, of size coefficients, with the right-hand side −m.dz, and adds its part of the
 // hypergradient to grad.
 func (m *implicit) adjoint(
 	ctx context.Context, rep *hypergrad.Report, grad []float64, at bilevel.Point, size int, tol float64,

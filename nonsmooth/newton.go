@@ -173,7 +173,8 @@ type term struct {
 
 func newTerm(m ProxNewton, p *piece, counts *bilevel.Counts) *term {
 	d := p.hi - p.lo
-	return &term{piece: p, m: m, counts: counts, at: newIterate(d), weights: make([]float64, d), lambda: make([]float64, d)}
+	return &term{piece: p, m: m, counts: counts, at: newIterate(d), weights: make([]float64, d),
+		lambda: make([]float64, d)}
 }
 
 // gradient overwrites dst with the gradient of the smooth part at the last iterate.

@@ -3,23 +3,36 @@ package tune
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/rows"
 )
 
 // One strength ends where h is lowest near the best point of the grid, after few evaluations: where h is smooth, and at
 // the kinks of an ℓ1 norm.
 func TestOneStrength(t *testing.T) {
+	embedded, err := dataset.Embedded("breast-cancer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	x, y := rows.NewDense(120, 200), make([]float64, 120)
+	for i := range y {
+		for j := range x.Row(i) {
+			x.Row(i)[j] = rng.NormFloat64()
+		}
+		y[i] = x.Row(i)[0] - x.Row(i)[1] + x.Row(i)[2]/2 + rng.NormFloat64()
+	}
+	numbers := &dataset.Set{X: x, Y: y, Schema: &dataset.Schema{Width: 200}}
 	for _, c := range []struct {
-		set string
-		reg Reg
-	}{{"diabetes", L1}, {"breast-cancer", L1}, {"breast-cancer", Shared}} {
-		t.Run(c.set+"/"+string(c.reg), func(t *testing.T) {
-			set, err := dataset.Embedded(c.set)
-			if err != nil {
-				t.Skip(err)
-			}
+		name string
+		set  *dataset.Set
+		reg  Reg
+	}{{"lasso", numbers, L1}, {"logistic", embedded, L1}, {"logistic", embedded, Shared}} {
+		t.Run(c.name+"/"+string(c.reg), func(t *testing.T) {
+			set := c.set
 			r, err := Fit(context.Background(), Data{Train: set, Folds: 5}, Options{Reg: c.reg})
 			if err != nil {
 				t.Fatal(err)

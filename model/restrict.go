@@ -74,8 +74,8 @@ func (o *FoldsInner) Restrict(set []int) (sub bilevel.SecondOrder, super []int) 
 			super = append(super, f*o.d+j)
 		}
 	}
-	sub = &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, models: o.models, d: len(own)}}
-	return sub, super
+	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, models: o.models, d: len(own),
+		weight: o.weight}}, super
 }
 
 // Restrict is o as a function of some coefficients, the others being zero; see [Loss.Restrict]. Other losses

@@ -144,7 +144,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 			return nil, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
 				"validation rows of another size than those of the training rows?", v, t)
 		}
-		g.points = append(g.points, GridPoint{x[0], v * f.unit * f.unit})
+		g.points = append(g.points, GridPoint{x[0], v * f.units.loss})
 		if i == 0 || v < g.best.value {
 			g.best = shared{x[0], v, slices.Clone(z)}
 		}

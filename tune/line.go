@@ -80,7 +80,7 @@ func (s search) line(base shared) (*learned, error) {
 		}
 		t := best.t - math.Copysign(stretch, best.slope)
 		if far != nil {
-			t = between(best, far, l.steps%2 == 0)
+			t = halfway(best, far, l.steps%2 == 0)
 			if fall(best, far) <= negligibleFall*math.Abs(best.value) || t == best.t || t == far.t {
 				break
 			}
@@ -133,8 +133,8 @@ func tangents(a, b *onLine) (t float64, ok bool) {
 	return t, a.slope*b.slope < 0 && (t-a.t)*(b.t-t) > 0
 }
 
-// between is a point between a and b, not too close to either.
-func between(a, b *onLine, kink bool) float64 {
+// halfway is a point between a and b, not too close to either.
+func halfway(a, b *onLine, kink bool) float64 {
 	t, ok := tangents(a, b)
 	switch {
 	case !ok:

@@ -51,7 +51,7 @@ func TestOneStrength(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if h := at.value * f.unit * f.unit; h < r.Value-1e-5*math.Abs(r.Value) {
+				if h := at.value * f.units.loss; h < r.Value-1e-5*math.Abs(r.Value) {
 					t.Errorf("h(%v) = %v, and %v at %+v from there", r.X[0], r.Value, h, step)
 				}
 			}
@@ -60,7 +60,7 @@ func TestOneStrength(t *testing.T) {
 }
 
 // Where the tangents of two points do not meet between them, h is not convex there and the middle is looked at.
-func TestBetween(t *testing.T) {
+func TestHalfway(t *testing.T) {
 	point := func(t, value, slope float64) *onLine { return &onLine{t: t, value: value, slope: slope} }
 	for _, c := range []struct {
 		name       string
@@ -74,8 +74,8 @@ func TestBetween(t *testing.T) {
 		{"tangents that cut h", point(0, 1, -.1), point(2, 1.9, .1), true, 1, .2},
 		{"near an end", point(0, 1, 1e-3), point(-2, 8.9, -4), false, -.1, 1e-4 / 4.001},
 	} {
-		if got := between(c.a, c.b, c.kink); math.Abs(got-c.t) > 1e-12 {
-			t.Errorf("%s: between is %v, want %v", c.name, got, c.t)
+		if got := halfway(c.a, c.b, c.kink); math.Abs(got-c.t) > 1e-12 {
+			t.Errorf("%s: halfway is %v, want %v", c.name, got, c.t)
 		}
 		if got := fall(c.a, c.b); math.Abs(got-c.fallsBy) > 1e-12 {
 			t.Errorf("%s: fall is %v, want %v", c.name, got, c.fallsBy)

@@ -67,7 +67,13 @@ func typedFlags(c *cobra.Command, want func(name string) bool) string {
 		}
 		v := p.Value.String()
 		if s, ok := p.Value.(pflag.SliceValue); ok {
-			v = strings.Join(s.GetSlice(), ",")
+			parts := slices.Clone(s.GetSlice())
+			for i := range parts {
+				if p.Name == "sources" {
+					parts[i] = filepath.Base(parts[i])
+				}
+			}
+			v = strings.Join(parts, ",")
 		}
 		switch p.Name {
 		case "train", "val", "test", "trusted", "labels", "out", "data", "model":

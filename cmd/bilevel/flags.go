@@ -17,8 +17,9 @@ import (
 // kind of its value, or the words that it takes. A flag that has another kind of value in one command says so there, by
 // a name in backquotes. Values are completed in the shell, see kinds.
 var flagGroups = []flagGroup{
-	{"Data", "train FILE, val FILE, trusted FILE, test FILE, set SET, data FOLDER, val-fraction SHARE, folds N, " +
-		"group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
+	{"Data", "train FILE, sources FILES, sources-only, val FILE, trusted FILE, test FILE, set SET, data FOLDER, " +
+		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, " +
+		"trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
 		"task classification|regression, id COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +

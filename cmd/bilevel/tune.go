@@ -229,7 +229,7 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 	}
 	task := o.Task
 	if task == tune.AutoTask {
-		if task = f.taskOf(data.Train); f.task != "" || !task.Classes() {
+		if task = taskOf(f.task, data.Train); f.task != "" || !task.Classes() {
 			o.Task = task // a part of the rows may have two numbers only
 		}
 	}
@@ -257,16 +257,16 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 	return data, name, nil
 }
 
-// taskOf is the task that --task asks for, or the guess, which is said where it could be another.
-func (f *tuneFlags) taskOf(train *dataset.Set) tune.Task {
+// taskOf is the task that asked, the word of --task, asks for, or the guess, which is said where it could be another.
+func taskOf(asked string, train *dataset.Set) tune.Task {
 	guess := tune.Task(train.GuessTask())
 	k := train.DistinctTargets(fewValues)
 	switch {
-	case f.task == "regression":
+	case asked == "regression":
 		return tune.Ridge
-	case f.task == "classification" && !guess.Classes():
+	case asked == "classification" && !guess.Classes():
 		return tune.Softmax // two labels would have been guessed
-	case f.task != "" || train.Classes != nil || k <= 2: // or more than a few
+	case asked != "" || train.Classes != nil || k <= 2: // or more than a few
 	case guess.Classes():
 		train.Notes = append(train.Notes, fmt.Sprintf("The label has %d different numbers, which are taken for classes: "+
 			"--task regression takes them for numbers.", k))

@@ -199,12 +199,12 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
-// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
-// points of the grid are solved to about a hundredth only, and points weaker than the best are left out once the loss
-// rises: they are the slowest, and the model is not there.
+// With more coefficients than manyCoefficients, more multiplications in a pass over the rows than costlyPass, or an ℓ1
+// norm, the points of the grid are solved to about a hundredth only, and points weaker than the best are left out once
+// the loss rises: they are the slowest, and the model is not there.
 const (
 	manyCoefficients = 1e5
-	costlyPass       = 1e8
+	costlyPass       = 1e6
 )
 
 // pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.

@@ -77,6 +77,7 @@ type gridded struct {
 	points []GridPoint // in units of the target
 	best   shared
 	all    bool // points were tried, and not only those that there was time for
+	q      *problem
 }
 
 // grid solves the inner problem for one shared strength after another, each from the solution of the one
@@ -113,10 +114,12 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
-	} else if d > manyCoefficients || f.pass(s) > costlyPass {
-		slack, enough = 1e3, 1-flatFall
+	} else if dear := d > manyCoefficients || f.pass(s) > dearPass; dear || f.pass(s) > costlyPass || q.l1 != nil {
+		if slack = 1e3; dear {
+			enough = 1 - flatFall
+		}
 	}
-	g := &gridded{}
+	g := &gridded{q: q}
 	var slowest time.Duration
 	var last error
 	infinite := 0 // points
@@ -153,7 +156,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		slowest = max(slowest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), g.best.value)
-		if g.all = len(g.points)+infinite == len(points); slack > 1 && (pastBest(g.points) || flat(g.points)) {
+		if g.all = len(g.points)+infinite == len(points); slack > 1 && pastBest(g.points) || enough < 1 && flat(g.points) {
 			g.all = true
 			break
 		}
@@ -205,12 +208,14 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
-// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
-// points of the grid are solved to about a hundredth only, and weaker ones are left out once the loss rises, or falls
-// by less than the share flatFall of itself from point to point: they are the slowest, and the model is not there.
+// With more coefficients than manyCoefficients, more multiplications in a pass over the rows than costlyPass, or an ℓ1
+// norm, the points of the grid are solved to about a hundredth only, and points weaker than the best are left out once
+// the loss rises: they are the slowest, and the model is not there. With more than dearPass they are left out where it
+// falls by less than the share flatFall of itself from point to point.
 const (
 	manyCoefficients = 1e5
-	costlyPass       = 1e8
+	costlyPass       = 1e6
+	dearPass         = 1e8
 	flatFall         = .01
 )
 

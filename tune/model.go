@@ -483,6 +483,9 @@ func (p *Prediction) Label(i int) string {
 // Len is the number of rows.
 func (p *Prediction) Len() int { return max(len(p.Values), len(p.Labels)) }
 
+// scoredRows are scaled and scored at a time, so that no copy of all rows is made.
+const scoredRows = 4096
+
 // Predict applies m to the rows of set, which is read with dataset.Options.Like = m.Schema. An error about the
 // rows is a [*dataset.Error] that names the first feature that differs.
 func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
@@ -505,7 +508,6 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 		if sparse && !m.sparseScaler() {
 			return fail("the features are sparse where the model's are dense")
 		}
-		x = m.Scaler.Apply(x)
 	}
 	k := len(m.Coefficients)
 	layout := model.Layout{Features: d, Classes: k, FeatureMajor: sparse && k > 1}
@@ -515,7 +517,14 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 			z[layout.Index(c, j)] = v
 		}
 	}
-	scores := model.ScoreRows(x, z, k)
+	scores := make([]float64, 0, n*k)
+	for lo := 0; lo < n; lo += scoredRows {
+		part := x.Slice(lo, min(lo+scoredRows, n))
+		if m.Scaler != nil {
+			part = m.Scaler.Apply(part)
+		}
+		scores = append(scores, model.ScoreRows(part, z, k)...)
+	}
 	for i := range n {
 		for c := range k {
 			scores[i*k+c] += m.Coefficients[c].Intercept

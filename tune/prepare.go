@@ -167,10 +167,12 @@ func isText(s *dataset.Schema) bool { return s != nil && s.Text != nil }
 // transform scales features and targets and appends the intercept's column.
 func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	t := *s
-	if f.scaler != nil {
+	switch {
+	case f.scaler != nil && f.intercept:
+		t.X = f.scaler.ApplyWithOnes(t.X)
+	case f.scaler != nil:
 		t.X = f.scaler.Apply(t.X)
-	}
-	if f.intercept {
+	case f.intercept:
 		t.X = t.X.WithOnes()
 	}
 	if f.units != asTheyAre {

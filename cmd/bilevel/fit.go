@@ -341,9 +341,11 @@ func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 	_, d := train.Dims()
 	scores := max(len(train.Classes), 1)
 	need := bytesPerWeight * float64(d+1) * float64(scores)
+	read := int64(0)
 	for _, s := range append(others, train) {
 		if s != nil {
 			n, _ := s.Dims()
+			read += s.Bytes()
 			need += copies*float64(s.Bytes()) + 2*8*float64(n)*float64(scores)
 		}
 	}
@@ -351,6 +353,7 @@ func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 	if train.Classes != nil {
 		what += fmt.Sprintf(" and %d classes", scores)
 	}
+	settle(read)
 	return f.read.Memory.Check(train.Source, what, need)
 }
 

@@ -71,7 +71,8 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 			"feature")
 
 		p.StringVar(&f.task, "task", "", "what the label is: classification or regression (default guessed from it)")
-		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
+		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(models())+"; auto guesses from the labels, and kernel "+
+			"adds kernels with one learned length scale per column to what auto guesses")
 		p.StringVar((*string)(&o.Reg), "reg", "auto", regs())
 		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 		p.StringVar(&o.Prior, "prior", "auto", "how near each other several strengths stay: a standard deviation of their "+
@@ -81,6 +82,12 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	})
 	return c
 }
+
+// kernelModel is the value of --model that asks for kernels.
+const kernelModel tune.Task = "kernel"
+
+// models are the values of --model beside auto.
+func models() []tune.Task { return append(tune.Tasks(), kernelModel) }
 
 // regs is the help of --reg.
 func regs() string {
@@ -107,6 +114,9 @@ func params() string {
 
 // settings are those of tune.Fit, checked.
 func (f *tuneFlags) settings() (tune.Options, error) {
+	if f.options.Task == kernelModel {
+		f.options.Task, f.options.Kernel = tune.AutoTask, tune.On
+	}
 	o := f.options
 	o.Method, o.Seed, o.MaxTime = tune.Method(f.method), f.seed, f.maxTime
 	var err error

@@ -192,17 +192,17 @@ type job struct {
 	done    chan float64
 }
 
-// Fit learns a committee of the rows x, whose features are of the size of one, as standardised ones are. y are values, or
-// with classes the indices of these; groups has the group of each feature, numbered from 0 on.
+// Fit learns a committee of the rows x, whose features are of the size of one, as standardised ones are. y are values,
+// or with classes the indices of these; groups has the group of each feature, numbered from 0 on.
 //
 // For each of five folds x is learned on the other rows by cross-validation, for each [Kind]. The models with it are
-// fitted to all rows, and their scores are averaged over the folds; the weights of kinds minimise the out-of-fold loss on
-// the simplex, with a prior that favours the linear kind:
+// fitted to all rows, and their scores are averaged over the folds; the weights of kinds minimise the out-of-fold loss
+// on the simplex, with a prior that favours the linear kind:
 //
 //	Σ_i ℓ(Σ_k w_k t_ik, y_i) − Σ_k α_k log w_k.
 //
-// The linear kind has one more λ, learned on all rows, which its model takes. The same seed gives the same bits, whatever
-// the number of cores. An error is that of ctx, soon after it is done, or about lengths and numbers.
+// The linear kind has one more λ, learned on all rows, which its model takes. The same seed gives the same bits,
+// whatever the number of cores. An error is that of ctx, soon after it is done, or about lengths and numbers.
 func Fit(ctx context.Context, x *rows.Dense, y []float64, classes int, groups []int, o Options) (*Outcome, error) {
 	l, k, err := task(classes)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package nystrom has models that are linear in their features and in a kernel with one learned length scale per column:
-// inner problems whose features depend on x.
+// Package nystrom has models that are linear in their features and in a kernel with one learned length scale per
+// column: inner problems whose features depend on x.
 //
 // With m landmarks z_l, a row a has the features [a, φ(a), 1], where
 //
@@ -15,6 +15,6 @@
 // grid can search and a hypergradient can.
 //
 // [NewProblem] is this as a [bilevel.Problem] for every method of the module. [Fit] is what a small table asks for: it
-// learns x by L-BFGS with exact inner solutions, many times faster than general methods, on each of five folds' rows, and
-// stacks linear models, models with one length scale and models with one per column.
+// learns x by L-BFGS with exact inner solutions, many times faster than general methods, on each of five folds' rows,
+// and stacks linear models, models with one length scale and models with one per column.
 package nystrom

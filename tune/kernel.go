@@ -22,8 +22,8 @@ type Kernel struct {
 	Columns float64 `json:"columns"`
 	// Lengths are the length scales of columns, the shortest first: along a short one predictions bend most.
 	Lengths []Length `json:"lengths"`
-	// Gap is the mean loss of out-of-fold rows less that of linear models that were learned alike, and GapError the standard
-	// error of this paired difference.
+	// Gap is the mean loss of out-of-fold rows less that of linear models that were learned alike, and GapError the
+	// standard error of this paired difference.
 	Gap      float64 `json:"gap"`
 	GapError float64 `json:"gap_error"`
 }
@@ -56,11 +56,29 @@ func (o *Options) checkKernel() error {
 	return nil
 }
 
-// kernelRows says what keeps the prepared rows from a model with kernels; nil for nothing.
-func (f *fit) kernelRows(data Data) error {
-	if f.o.Kernel != On {
+// decideKernel settles whether there are kernels where that is left to the rows.
+func (f *fit) decideKernel(data Data) error {
+	if f.o.Kernel == Off {
 		return nil
 	}
+	err := f.kernelRows(data)
+	if f.o.Kernel == Auto {
+		n, _ := data.Train.Dims()
+		asked := f.o.Reg != AutoReg || f.o.Method != AutoMethod || f.o.Param != Exp || f.o.Start != "grid" ||
+			f.o.Prior != "auto" || f.o.Box != f.o.Param.entry().box
+		many := n > mostAutoRows || f.d*f.scores > mostAutoCoefficients
+		f.o.Kernel = On
+		if err != nil || asked || many || data.Val != nil {
+			f.o.Kernel, err = Off, nil
+		} else {
+			f.o.Reg = Shared
+		}
+	}
+	return err
+}
+
+// kernelRows says what keeps the prepared rows from a model with kernels; nil for nothing.
+func (f *fit) kernelRows(data Data) error {
 	bad := func(format string, args ...any) error {
 		return &dataset.Error{File: data.Train.Source, Err: fmt.Errorf(format, args...),
 			Hint: "choose a linear model: " + anyOf(func(*loss) bool { return true })}
@@ -88,6 +106,10 @@ func (f *fit) kernelRows(data Data) error {
 const (
 	leastKernelRows    = 20
 	mostKernelFeatures = 1000
+
+	// Where it is left to the rows, kernels are learned for so many rows and coefficients at most.
+	mostAutoRows         = 20000
+	mostAutoCoefficients = 1000
 )
 
 // withKernels learns kernels on top of the linear model of res and puts them in.

@@ -121,6 +121,23 @@ func TestKernelRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, c := range map[string]struct {
+		data tune.Data
+		o    tune.Options
+		want bool
+	}{
+		"a table":    {tune.Data{Train: wave(60, false, 1)}, tune.Options{}, true},
+		"few rows":   {tune.Data{Train: wave(15, false, 1)}, tune.Options{}, false},
+		"weights":    {tune.Data{Train: weights}, tune.Options{}, false},
+		"strengths":  {tune.Data{Train: wave(60, false, 1)}, tune.Options{Reg: tune.PerFeature}, false},
+		"validation": {tune.Data{Train: wave(60, false, 1), Val: wave(30, false, 2)}, tune.Options{}, false},
+	} {
+		c.o.Kernel = tune.Auto
+		r, err := tune.Fit(context.Background(), c.data, c.o)
+		if err != nil || (r.Kernel != nil) != c.want {
+			t.Errorf("%s, left to the rows: %v, a kernel %v", name, err, err == nil && r.Kernel != nil)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r, err := tune.Fit(ctx, tune.Data{Train: wave(400, false, 1)}, tune.Options{Kernel: tune.On,
 		Progress: func(p tune.Progress) {

@@ -138,7 +138,7 @@ func prepare(data Data, o Options) (*fit, error) {
 			return nil, err
 		}
 	}
-	if err := f.kernelRows(data); err != nil {
+	if err := f.decideKernel(data); err != nil {
 		return nil, err
 	}
 	return f, f.divide(t, others["validation"], data)

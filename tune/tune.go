@@ -136,8 +136,9 @@ type Options struct {
 	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
 	Seed    uint64
-	// Kernel puts kernels with one learned length scale per column on top of the linear model, see package nystrom. "" is
-	// off.
+	// Kernel puts kernels with one learned length scale per column on top of the linear model, see package nystrom. Auto
+	// does so for tables of 20 to 20,000 rows and at most 1,000 coefficients where nothing else is said about strengths, no
+	// weights, times or validation rows are given, and the loss is logistic, softmax or squared. "" is off.
 	Kernel Switch
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
 	Scale, Intercept Switch

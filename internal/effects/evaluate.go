@@ -93,8 +93,8 @@ func (e *evaluation) score(row []float64) []float64 {
 	return out
 }
 
-// predict overwrites dst by what scores of a model that is curved predict: a value, a count, or the probabilities of classes, that
-// of the second of two with one score.
+// predict overwrites dst by what scores of a model that is curved predict: a value, a count, or the probabilities of
+// classes, that of the second of two with one score.
 func (e *evaluation) predict(dst, scores []float64) {
 	if e.classes == 0 {
 		if dst[0] = scores[0]; e.m.Task == tune.Poisson {

@@ -143,6 +143,9 @@ func (f *finding) kind() string {
 	if f.judged.Verdict == judge.Same {
 		return "the baseline"
 	}
+	if f.Model.Kernel != nil {
+		return "with kernels"
+	}
 	return f.Model.Penalty.Words()
 }
 
@@ -211,6 +214,7 @@ func (f *finding) matter() *report.Section {
 			numbers.Count(e.Total)))
 	}
 	switch {
+	case f.Model.Kernel != nil: // kernels have no coefficients with errors
 	case !e.Columns[0].Known():
 		notes = append(notes, "No intervals: there are too many coefficients for these rows.")
 	case grey:
@@ -951,6 +955,10 @@ func (f *finding) obtained() report.Section {
 		}
 	}
 	parts := []string{f.measuredModel()}
+	if k := f.Kernel; k != nil {
+		parts = append(parts, fmt.Sprintf("with kernels: weights %s of linear models, %s of one length scale, %s of one per "+
+			"column", numbers.Digits(k.Linear, 2), numbers.Digits(k.Shared, 2), numbers.Digits(k.Columns, 2)))
+	}
 	if m.Scaler != nil {
 		parts = append(parts, "columns standardised")
 	}

@@ -45,7 +45,9 @@ A folder with one folder of text files for each class, or a tar or zip archive o
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
 that does best is learned on all validation rows. Several strengths could fit those rows: a prior keeps them
-near each other, as far as held-out rows ask for it (--prior). Without --val, --val-fraction or --folds,
+near each other, as far as held-out rows ask for it (--prior). --model kernel puts kernels on top of a linear
+model, with one learned length scale per column, for tables in which predictions bend: models of five folds
+are stacked, and held-out rows say how much of them is used. Without --val, --val-fraction or --folds,
 fewer than 5,000 rows are validated by cross-validation and a quarter of more is held out; the model that is
 kept is fitted to all rows in either case.
 
@@ -376,6 +378,7 @@ type jsonResult struct {
 	TimedOut         bool        `json:"timed_out"`
 	Reason           string      `json:"reason"`
 
+	Kernel  *tune.Kernel `json:"kernel"` // null for a linear model
 	Unseen  unseenJSON   `json:"unseen"`
 	Effects []effectJSON `json:"effects"`
 	Look    []lookJSON   `json:"look"`
@@ -401,7 +404,7 @@ func (f *finding) json(files *outputs, read time.Duration) jsonResult {
 		Folds: ob.Folds, Times: ob.Times, Refitted: r.Refitted,
 		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
-		Reason: r.Reason, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),
+		Reason: r.Reason, Kernel: r.Kernel, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),
 		Notes: append([]string{}, f.notes...), Words: f.sentences(), Files: files,
 	}
 	if r.Test != nil {

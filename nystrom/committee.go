@@ -19,8 +19,11 @@ import (
 const (
 	outerFolds = 5
 	innerFolds = 5
-	// searchRows are the rows, at most, that x is learned from; models are fitted to all rows.
-	searchRows = 2000
+	// x is learned from so many rows at most, and from fewer where these make more than searchWork numbers of features and
+	// scores; models are fitted to all rows.
+	searchRows      = 2000
+	searchWork      = 800_000
+	leastSearchRows = 300
 	// fewRows are so few that one division into folds is mostly luck: the λ of the linear model is learned from four.
 	fewRows = 1000
 	// leastWeight is that of a kind; kinds with less are left out.
@@ -357,8 +360,9 @@ func (j *job) fold(ctx context.Context, of []int, fold int) ([]member, error) {
 	rng := j.rng(uint64(fold) + 10)
 	inside := j.all.take(in)
 	some := inside
-	if n := len(in); n > searchRows {
-		some = inside.take(rng.Perm(n)[:searchRows])
+	most := max(min(searchRows, searchWork/((j.z.N+j.z.D+1)*j.k)), leastSearchRows)
+	if n := len(in); n > most {
+		some = inside.take(rng.Perm(n)[:most])
 	}
 	kinds, divisions := Kinds(), 1
 	if fold == outerFolds {

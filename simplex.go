@@ -5,7 +5,7 @@ import "slices"
 // ProjectSimplex projects x, in place, onto the simplex {x ≥ 0, Σ x_i = 1}: it is a [Problem].Project for weights, or a
 // part of one. Entries on a face are exactly zero. It sorts a copy: O(p log p).
 //
-// Held, Wolfe and Crowder, Validation of subgradient optimization, 1974, section 4.
+// Held, Wolfe and Crowder, Validation of subgradient optimization, 1974.
 func ProjectSimplex(x []float64) {
 	s := slices.Clone(x)
 	slices.Sort(s)

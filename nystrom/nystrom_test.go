@@ -173,8 +173,8 @@ func TestFitOddTables(t *testing.T) {
 		n, d, classes int
 		change        func(x *rows.Dense, y []float64)
 	}{
-		"wide":      {n: 20, d: 40},
-		"equal":     {n: 40, d: 2, change: func(x *rows.Dense, _ []float64) {
+		"wide": {n: 20, d: 40},
+		"equal": {n: 40, d: 2, change: func(x *rows.Dense, _ []float64) {
 			copy(x.Data[20*x.Stride:], x.Data[:20*x.Stride])
 		}},
 		"all equal": {n: 30, d: 2, classes: 2, change: func(x *rows.Dense, _ []float64) { clear(x.Data) }},

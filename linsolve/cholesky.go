@@ -10,6 +10,9 @@ import (
 
 // Cholesky is the factor L of A = L Lᵀ, kept for many solves. The zero value is empty.
 type Cholesky struct {
+	// Serial keeps to the core of the caller, which has work for the others.
+	Serial bool
+
 	n, stride int
 	l         []float64 // rows of the lower triangle, stride apart; zeros above it
 	pivot     float64
@@ -93,7 +96,10 @@ func (c *Cholesky) columns(lo, hi int) bool {
 	for j := lo; j < hi; j++ {
 		c.panel = append(c.panel, c.row(j)[:lo]...)
 	}
-	team := pool.For((c.n - hi) * k * hi)
+	team := pool.Team{Size: 1}
+	if !c.Serial {
+		team = pool.For((c.n - hi) * k * hi)
+	}
 	for len(c.parts) < team.Size {
 		c.parts = append(c.parts, make([]float64, cholColumns*cholRows))
 	}
@@ -208,4 +214,17 @@ func (c *Cholesky) Solve(x, b []float64) {
 		x[i] /= row[i]
 		kernel.Axpy(-x[i], row[:i], x[:i])
 	}
+}
+
+// InverseFactor writes L⁻¹, zeros above the diagonal included, to the rows of dst, which are stride numbers apart. The
+// factor is lost.
+func (c *Cholesky) InverseFactor(dst []float64, stride int) {
+	n := c.n
+	for lo := 0; lo < n; lo += cholColumns {
+		c.invertRows(lo, min(lo+cholColumns, n))
+	}
+	for i := range n {
+		copy(dst[i*stride:i*stride+n], c.row(i)[:n])
+	}
+	c.n = 0
 }

@@ -141,3 +141,38 @@ func BenchmarkCholesky(b *testing.B) {
 		})
 	}
 }
+
+// L⁻¹ takes A to the identity, whether or not the cores are shared.
+func TestCholeskyInverseFactor(t *testing.T) {
+	for _, n := range []int{1, 8, 33, 130} {
+		a := spread(n)
+		c := linsolve.Cholesky{Serial: n%2 == 0}
+		if err := c.Factorize(n, a); err != nil {
+			t.Fatal(err)
+		}
+		stride := n + 3
+		w := slices.Repeat([]float64{7}, n*stride)
+		c.InverseFactor(w, stride)
+		wide := make([]float64, n*n)
+		for i := range n {
+			copy(wide[i*n:], w[i*stride:i*stride+n])
+			if w[i*stride+n] != 7 {
+				t.Fatalf("order %d: something was written behind row %d", n, i)
+			}
+		}
+		l := mat.NewDense(n, n, wide)
+		var got mat.Dense
+		got.Product(l, mat.NewSymDense(n, slices.Clone(a)), l.T()) // W A Wᵀ
+		for i := range n {
+			for j := range n {
+				want := 0.0
+				if i == j {
+					want = 1
+				}
+				if math.Abs(got.At(i, j)-want) > 1e-9 || j > i && wide[i*n+j] != 0 {
+					t.Fatalf("order %d: WAWᵀ has %v at %d, %d", n, got.At(i, j), i, j)
+				}
+			}
+		}
+	}
+}

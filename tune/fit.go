@@ -94,6 +94,9 @@ func (f *fit) run() (*Result, error) {
 		return nil, err
 	}
 	res.Words = f.words(res, g, c)
+	if f.o.Kernel == On {
+		return res, f.withKernels(res, baseFigures)
+	}
 	return res, nil
 }
 

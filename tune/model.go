@@ -16,6 +16,7 @@ import (
 	"github.com/bilevel-go/bilevel/internal/jsonwords"
 	"github.com/bilevel-go/bilevel/internal/outfile"
 	"github.com/bilevel-go/bilevel/model"
+	"github.com/bilevel-go/bilevel/nystrom"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
@@ -37,10 +38,12 @@ type Model struct {
 
 	Classes []string `json:"classes,omitempty"` // in order; nil for ridge
 	// names; nil for documents, whose words Schema has, and for more than 1<<16 without names
-	Features     []string        `json:"features,omitempty"`
-	Coefficients []Coefficients  `json:"coefficients"`
-	HasIntercept bool            `json:"has_intercept"`
-	Scaler       *dataset.Scaler `json:"scaler"` // nil where features are not scaled
+	Features     []string       `json:"features,omitempty"`
+	Coefficients []Coefficients `json:"coefficients"`
+	HasIntercept bool           `json:"has_intercept"`
+	// Kernel adds to the scores of scaled features; nil for a linear model.
+	Kernel *nystrom.Part   `json:"kernel,omitempty"`
+	Scaler *dataset.Scaler `json:"scaler"` // nil where features are not scaled
 	// Schema reads other files into the same features: pass it as dataset.Options.Like. It is nil for rows that
 	// have none.
 	Schema *dataset.Schema `json:"schema"`
@@ -438,6 +441,11 @@ func (m *Model) Check() error {
 			}
 		}
 	}
+	if m.Kernel != nil {
+		if err := m.Kernel.Check(d, len(m.Coefficients)); err != nil {
+			return err
+		}
+	}
 	for _, c := range m.Coefficients {
 		if len(c.Weights) != d {
 			return fmt.Errorf("%d weights of one score and %d of another", len(c.Weights), d)
@@ -529,6 +537,13 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 		for c := range k {
 			scores[i*k+c] += m.Coefficients[c].Intercept
 		}
+	}
+	if m.Kernel != nil {
+		a, ok := x.(*rows.Dense)
+		if !ok {
+			return fail("the features are sparse where the model's are dense")
+		}
+		m.Kernel.Add(scores, a)
 	}
 	p := &Prediction{Task: m.Task, Classes: m.Classes, Scores: scores}
 	l, classes := m.loss(), len(m.Classes)

@@ -24,6 +24,8 @@ type table struct {
 	classWeights *ClassWeights
 	scores       int // per row
 
+	groups []string // of the training rows, for kernels; nil for none
+
 	main split // all rows
 	test *dataset.Set
 	d    int          // features without intercept
@@ -138,6 +140,9 @@ func prepare(data Data, o Options) (*fit, error) {
 		if err := f.findDelta(context.Background(), t); err != nil {
 			return nil, err
 		}
+	}
+	if err := f.decideKernel(data); err != nil {
+		return nil, err
 	}
 	return f, f.divide(t, others["validation"], data)
 }

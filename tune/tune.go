@@ -138,6 +138,10 @@ type Options struct {
 	MaxTime time.Duration
 	Spent   time.Duration // of MaxTime, before Fit, see Weigh
 	Seed    uint64
+	// Kernel puts kernels with one learned length scale per column on top of the linear model, see package nystrom. Auto
+	// does so for tables of 20 to 20,000 rows and at most 1,000 coefficients where nothing else is said about strengths,
+	// no weights, times or validation rows are given, and the loss is logistic, softmax or squared. "" is off.
+	Kernel Switch
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
 	Scale, Intercept Switch
 	// ClassWeights are what rows count by for their class: "" or "none"; "balanced", where all classes weigh alike;
@@ -189,6 +193,7 @@ func (o Options) fill() (Options, error) {
 	o.Scale = or(o.Scale, Auto)
 	o.Intercept = or(o.Intercept, Auto)
 	o.Start = or(o.Start, "grid")
+	o.Kernel = or(o.Kernel, Off)
 	for _, c := range []error{
 		oneOf("model", o.Task, append([]Task{AutoTask}, Tasks()...)...),
 		oneOf("reg", o.Reg, append([]Reg{AutoReg}, Regs()...)...),
@@ -198,6 +203,8 @@ func (o Options) fill() (Options, error) {
 		oneOf("intercept", o.Intercept, Auto, On, Off),
 		checkByClass("class-weights", o.ClassWeights, balancedWeights, noWeights, learnedWeights),
 		checkByClass("cost", o.Costs),
+		oneOf("kernel", o.Kernel, Auto, On, Off),
+		o.checkKernel(),
 		o.checkSparse(),
 		o.checkPrior(),
 	} {
@@ -277,6 +284,9 @@ type Result struct {
 	// Prior is the standard deviation of the logarithms of strengths under their prior, see Options: 0 for all alike, +Inf
 	// for none.
 	Prior float64
+
+	// Kernel says what part kernels have in the model; nil for a linear one.
+	Kernel *Kernel
 
 	// Candidates are the kinds that were compared on held-out rows; empty if Options.Reg chose one.
 	Candidates []Candidate

@@ -24,7 +24,7 @@ var kinds = map[string]cobra.CompletionFunc{
 	"COLUMNS":  completeColumns,
 	"SET":      words(allSets),
 	"METHOD":   completeMethod,
-	"MODEL":    words(func() []string { return texts(append(tune.Tasks(), tune.AutoTask)) }),
+	"MODEL":    words(func() []string { return texts(append(models(), tune.AutoTask)) }),
 	"REG":      words(func() []string { return texts(append(tune.Regs(), tune.AutoReg)) }),
 	"PARAM":    words(func() []string { return texts(tune.Params()) }),
 	"WEIGHT":   words(func() []string { return texts(append(dataset.Weights(), dataset.AutoWeight)) }),

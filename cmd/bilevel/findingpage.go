@@ -146,6 +146,9 @@ func (f *finding) kind() string {
 	if f.judged.Verdict == judge.Same {
 		return "the baseline"
 	}
+	if f.Model.Kernel != nil {
+		return "with kernels"
+	}
 	return f.Model.Penalty.Words()
 }
 
@@ -216,6 +219,7 @@ func (f *finding) matter() *report.Section {
 			numbers.Count(e.Total)))
 	}
 	switch {
+	case f.Model.Kernel != nil: // kernels have no coefficients with errors
 	case !e.Columns[0].Known():
 		notes = append(notes, "No intervals: there are too many coefficients for these rows.")
 	case grey:
@@ -233,6 +237,10 @@ func (f *finding) matter() *report.Section {
 	}
 	d.Note = strings.Join(notes, " ")
 	s.Parts = []report.Part{d}
+	if t := f.curves(); t != nil {
+		s.Parts = append(s.Parts, report.Paragraph("The mean prediction where a column has the value on the left of the "+
+			"arrow in every row:"), t)
+	}
 	shown := 0
 	for _, l := range e.Levels {
 		if len(l.Effects) == 0 || shown == shownLevels {
@@ -364,7 +372,58 @@ func (f *finding) learned() *report.Section {
 	if d := f.strengths(); d != nil {
 		s.Parts = []report.Part{d}
 	}
+	if d := f.lengths(); d != nil {
+		s.Parts = append(s.Parts, d)
+	}
 	return s
+}
+
+// lengths are the length scales of kernels.
+func (f *finding) lengths() *report.Dots {
+	if f.Kernel == nil || f.Kernel.Columns == 0 {
+		return nil
+	}
+	d := &report.Dots{Title: "Learned length scales", Tight: true, Log: true,
+		Hint: "in standard deviations; the shorter, the more predictions bend along a column"}
+	for _, l := range f.Kernel.Lengths[:min(shownColumns, len(f.Kernel.Lengths))] {
+		d.Rows = append(d.Rows, report.Dot{Name: l.Column, Value: l.Scale, Low: math.NaN(), High: math.NaN(),
+			Text: numbers.Digits(l.Scale, 2), Kind: report.Main})
+	}
+	if n := len(f.Kernel.Lengths); n > shownColumns {
+		d.Note = fmt.Sprintf("The %d shortest of %s.", shownColumns, numbers.Count(n))
+	}
+	return d
+}
+
+// curves is the mean prediction along the strongest columns of a model that bends.
+func (f *finding) curves() *report.Table {
+	if len(f.effects.Curves) == 0 {
+		return nil
+	}
+	t := &report.Table{Columns: []report.Column{{Name: "column"}}}
+	for _, q := range effects.Quantiles {
+		name := "median"
+		if q != .5 {
+			name = "quantile " + numbers.Percent(q, 0)
+		}
+		t.Columns = append(t.Columns, report.Column{Name: name, Number: true})
+	}
+	for _, c := range f.effects.Curves {
+		name := report.Name(c.Column)
+		if len(f.classes()) > 2 {
+			name += ", " + said(c.Class)
+		}
+		line := []string{name}
+		for i, v := range c.Values {
+			text := numbers.Digits(v, 3)
+			if f.classes() != nil {
+				text = numbers.Percent(v, 0)
+			}
+			line = append(line, c.At[i]+" → "+text)
+		}
+		t.Rows = append(t.Rows, line)
+	}
+	return t
 }
 
 // strength is a strength in words.
@@ -839,7 +898,7 @@ const mostListed = 60
 // coefficients are those of models with few, per unit of their columns.
 func (f *finding) coefficients() []report.Section {
 	m := f.Model
-	if m.Dim() > mostListed || len(m.Coefficients) > 6 {
+	if m.Dim() > mostListed || len(m.Coefficients) > 6 || m.Kernel != nil { // kernels would have to be added
 		return nil
 	}
 	t := &report.Table{Columns: []report.Column{{Name: "column"}}}
@@ -936,6 +995,10 @@ func (f *finding) obtained() report.Section {
 		}
 	}
 	parts := []string{f.measuredModel()}
+	if k := f.Kernel; k != nil {
+		parts = append(parts, fmt.Sprintf("with kernels: weights %s of linear models, %s of one length scale, %s of one per "+
+			"column", numbers.Digits(k.Linear, 2), numbers.Digits(k.Shared, 2), numbers.Digits(k.Columns, 2)))
+	}
 	if m.Scaler != nil {
 		parts = append(parts, "columns standardised")
 	}

@@ -46,7 +46,9 @@ A folder with one folder of text files for each class, or a tar or zip archive o
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
 that does best is learned on all validation rows. Several strengths could fit those rows: a prior keeps them
-near each other, as far as held-out rows ask for it (--prior). Without --val, --val-fraction or --folds,
+near each other, as far as held-out rows ask for it (--prior). --model kernel puts kernels on top of a linear
+model, with one learned length scale per column, for tables in which predictions bend: models of five folds
+are stacked, and held-out rows say how much of them is used. Without --val, --val-fraction or --folds,
 fewer than 5,000 rows are validated by cross-validation and a quarter of more is held out; the model that is
 kept is fitted to all rows in either case.
 
@@ -73,7 +75,8 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 			"feature")
 
 		p.StringVar(&f.task, "task", "", "what the label is: classification or regression (default guessed from it)")
-		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
+		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(models())+"; auto guesses from the labels, and kernel "+
+			"adds kernels with one learned length scale per column to what auto guesses")
 		p.StringVar(&f.read.Weight, "weight", "", "column that says how much each row counts, 2 for two such rows; it is "+
 			"no feature, and may be absent from other files")
 		p.StringVar(&f.read.Weights, "weights", "", "file of a number for each row of --train instead, NPY or IDX")
@@ -90,6 +93,12 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 	})
 	return c
 }
+
+// kernelModel is the value of --model that asks for kernels.
+const kernelModel tune.Task = "kernel"
+
+// models are the values of --model beside auto.
+func models() []tune.Task { return append(tune.Tasks(), kernelModel) }
 
 // regs is the help of --reg.
 func regs() string {
@@ -116,6 +125,9 @@ func params() string {
 
 // settings are those of tune.Fit, checked.
 func (f *tuneFlags) settings() (tune.Options, error) {
+	if f.options.Task == kernelModel {
+		f.options.Task, f.options.Kernel = tune.AutoTask, tune.On
+	}
 	o := f.options
 	o.Method, o.Seed, o.MaxTime = tune.Method(f.method), f.seed, f.maxTime
 	var err error
@@ -399,6 +411,7 @@ type jsonResult struct {
 	TimedOut         bool        `json:"timed_out"`
 	Reason           string      `json:"reason"`
 
+	Kernel  *tune.Kernel `json:"kernel"` // null for a linear model
 	Unseen  unseenJSON   `json:"unseen"`
 	Effects []effectJSON `json:"effects"`
 	Look    []lookJSON   `json:"look"`
@@ -425,7 +438,7 @@ func (f *finding) json(files *outputs, read time.Duration) jsonResult {
 		Folds: ob.Folds, Times: ob.Times, Refitted: r.Refitted,
 		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
-		Reason: r.Reason, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),
+		Reason: r.Reason, Kernel: r.Kernel, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),
 		Notes: append([]string{}, f.notes...), Words: f.sentences(), Files: files,
 	}
 	if w := r.Model.ClassWeights; w != nil {

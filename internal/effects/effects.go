@@ -60,6 +60,7 @@ type Effects struct {
 	Columns []Effect // the strongest first
 	Levels  []Levels // of the columns with more than two
 	Total   int      // columns
+	Curves  []Curve  // of the strongest columns of numbers, of a model with kernels
 	Dead    []string // columns without effect: constant, or with coefficients of zero
 }
 
@@ -105,6 +106,7 @@ func Of(r *tune.Result, train *dataset.Set) *Effects {
 		out.Columns = append(out.Columns, e.effect(c, from, to, -1))
 	}
 	bySize(out.Columns)
+	out.Curves = e.curves(all, out.Columns)
 	place := make(map[string]int)
 	for i, c := range out.Columns {
 		place[c.Column] = i
@@ -282,6 +284,9 @@ func weigh(all []column, m *tune.Model, v *values) {
 		c := &all[k]
 		for j := c.first; j < c.first+c.n; j++ {
 			c.weight = max(c.weight, size[j])
+			if m.Kernel != nil { // moves predictions without a coefficient, too
+				c.weight = max(c.weight, 1e-9)
+			}
 		}
 	}
 }

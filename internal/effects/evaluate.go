@@ -27,8 +27,9 @@ type evaluation struct {
 	classes int
 	curved  bool // predictions are no linear functions of the features: probabilities, or counts
 
-	at     [][]float64 // background rows, scaled, with a one for the intercept
-	scores [][]float64 // of the background
+	moves  []kernelMove // of a model with kernels
+	at     [][]float64  // background rows, scaled, with a one for the intercept
+	scores [][]float64  // of the background
 
 	solve     *mat.Cholesky // of the Hessian; nil where intervals are not known
 	gradients *mat.Dense    // of some rows
@@ -41,7 +42,7 @@ type evaluation struct {
 // newEvaluation prepares the effects of the model of r.
 func newEvaluation(r *tune.Result, train *dataset.Set) *evaluation {
 	e := &evaluation{m: r.Model, v: &values{x: train.X}, k: len(r.Model.Coefficients), classes: len(r.Model.Classes)}
-	e.curved = e.m.Task == tune.Poisson || e.classes > 0 && e.m.Task.Odds()
+	e.curved = e.m.Kernel != nil || e.m.Task == tune.Poisson || e.classes > 0 && e.m.Task.Odds()
 	e.v.n, e.v.d = train.Dims()
 	e.n, e.d = e.v.n, e.v.d
 	if e.curved {
@@ -53,6 +54,7 @@ func newEvaluation(r *tune.Result, train *dataset.Set) *evaluation {
 			e.at = append(e.at, row)
 			e.scores = append(e.scores, e.score(row))
 		}
+		e.bend(e.scores, e.at)
 	}
 	if r.Ridge != nil && e.k*(e.d+1) <= mostCoefficients && train.Y != nil {
 		e.errors(r, train)
@@ -91,11 +93,13 @@ func (e *evaluation) score(row []float64) []float64 {
 	return out
 }
 
-// predict overwrites dst by what scores of a model that is curved predict: a count, or the probabilities of classes,
-// with one score that of the second of two.
+// predict overwrites dst by what scores of a model that is curved predict: a value, a count, or the probabilities of
+// classes, that of the second of two with one score.
 func (e *evaluation) predict(dst, scores []float64) {
 	if e.classes == 0 {
-		dst[0] = math.Exp(scores[0])
+		if dst[0] = scores[0]; e.m.Task == tune.Poisson {
+			dst[0] = math.Exp(scores[0])
+		}
 		return
 	}
 	if len(scores) == 1 {
@@ -314,6 +318,9 @@ func (e *evaluation) effect(c column, from, to move, class int) Effect {
 
 // moved is background row i after a move of a column, and its scores. The row is kept until the next call.
 func (e *evaluation) moved(c column, m move, i int) (row, scores []float64) {
+	if e.m.Kernel != nil {
+		return e.at[i], e.movedAll(c, m)[i]
+	}
 	row, scores = e.at[i], slices.Clone(e.scores[i])
 	if e.solve != nil {
 		row = slices.Clone(row)

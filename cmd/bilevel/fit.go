@@ -396,6 +396,7 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 			strings.Join(dataset.EmbeddedSets(), ", "), strings.Join(publicSets(), ", "), nearest.Hint(f.set, allSets()))
 	}
 	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer(),
+		Memory:  f.read.Memory,
 		Waiting: func(file string) { bar.say("waiting for another process, which downloads " + file) }}
 	rest, test, files, err := dataset.Load(ctx, f.set, o)
 	if err != nil {

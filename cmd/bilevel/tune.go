@@ -291,9 +291,8 @@ func taskOf(asked string, train *dataset.Set) tune.Task {
 		train.Notes = append(train.Notes, fmt.Sprintf("The label has %d different numbers, which are taken for classes: "+
 			"--task regression takes them for numbers.", k))
 	default:
-		train.Notes = append(train.Notes, fmt.Sprintf("The label has only %d different numbers, which are taken for "+
-			"numbers: "+
-			"--task classification takes them for classes.", k))
+		train.Notes = append(train.Notes, fmt.Sprintf("The label has only %d different values and is predicted as a "+
+			"number: --task classification takes them for classes.", k))
 	}
 	return guess
 }

@@ -53,7 +53,7 @@ func byClass(text string) (map[string]float64, error) {
 	r.LazyQuotes, r.TrimLeadingSpace = true, true
 	parts, err := r.Read()
 	if err != nil {
-		return nil, fmt.Errorf("write CLASS=NUMBER,...")
+		return nil, fmt.Errorf("write CLASS=NUMBER, separated by commas")
 	}
 	out := make(map[string]float64)
 	for _, part := range parts {

@@ -46,17 +46,6 @@ func logSum(t []float64) float64 {
 	return top + math.Log(sum)
 }
 
-// best is the index of the largest score.
-func best(t []float64) int {
-	k := 0
-	for c, v := range t {
-		if v > t[k] {
-			k = c
-		}
-	}
-	return k
-}
-
 // judge is what a model with coefficients z does on prepared rows, in the units of the target.
 func (f *fit) judge(s *dataset.Set, z []float64) *judged {
 	scores := f.units.t.all(model.ScoreRows(s.X, z, f.scores))

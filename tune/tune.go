@@ -6,8 +6,8 @@
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
 //
 // with the logistic loss, the cross entropy, the squared loss or another (see [Task]) for ℓ, and one strength in all,
-// per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
-// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
+// per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or
+// both (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
 // is compared with, and follows hypergradients from there.
 //
 // # Which strengths

@@ -326,9 +326,7 @@ func TestLossErrors(t *testing.T) {
 	zero := *numbers
 	zero.Y = make([]float64, len(numbers.Y))
 	light := *train
-	for _, y := range train.Y {
-		light.Weights = append(light.Weights, y)
-	}
+	light.Weights = train.Y
 	for _, c := range []struct {
 		data tune.Data
 		o    tune.Options

@@ -276,8 +276,8 @@ func TestSaid(t *testing.T) {
 	}
 }
 
-// The effect on a count is the mean change of e^score over the rows, that on a model without probabilities the change of
-// the score. Rows count by their weights in intervals.
+// The effect on a count is the mean change of e^score over the rows, that on a model without probabilities the change
+// of the score. Rows count by their weights in intervals.
 func TestCountsAndScores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const n = 240

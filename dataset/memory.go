@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -188,15 +189,17 @@ func (l *ledger) part(divisor int64) int64 { return l.m.most / divisor }
 
 // Bytes is about what the set takes in memory: features and targets.
 func (s *Set) Bytes() int64 {
-	n := int64(8 * len(s.Y))
+	n := int64(8 * (len(s.Y) + len(s.Weights)))
 	switch x := s.X.(type) {
 	case *rows.Dense:
 		n += 8 * int64(len(x.Data))
 	case *rows.CSR:
 		n += 8*int64(len(x.Ptr)) + 12*int64(len(x.Idx))
 	}
-	for _, name := range s.Names {
-		n += 16 + int64(len(name))
+	for _, cells := range append(slices.Collect(maps.Values(s.Beside)), s.Names) {
+		for _, cell := range cells {
+			n += 16 + int64(len(cell))
+		}
 	}
 	return n
 }

@@ -5,10 +5,10 @@
 //
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
 //
-// with the logistic loss, the cross entropy or the squared loss for ℓ, and one strength in all, one per feature,
-// per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
-// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the
-// baseline that a result is compared with, and follows hypergradients from there.
+// with the logistic loss, the cross entropy, the squared loss or another (see [Task]) for ℓ, and one strength in all,
+// per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
+// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
+// is compared with, and follows hypergradients from there.
 //
 // # Which strengths
 //
@@ -35,8 +35,9 @@
 // Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
 // final model is fitted to all of them. This and the intercept, a column of ones without penalty, are on for
 // tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention, and for
-// documents, whose rows have unit length. The target of a ridge model is centred and scaled inside; losses and
-// coefficients are reported in its own units.
+// documents, whose rows have unit length. The target of a ridge or Huber model is centred and scaled inside, and counts
+// are divided by their mean; losses and coefficients are reported in their own units. Rows count by
+// dataset.Set.Weights, in scales, losses and figures.
 package tune
 
 import (
@@ -54,12 +55,21 @@ import (
 	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
-// Data are the rows to learn from. Exactly one of Val and Folds is given.
+// Data are the rows to learn from. At most one of Val, Folds and Share is given; without, fewer than 5,000 rows are
+// validated by cross-validation with five folds, repeated where there are fewer than 300, and from there on a quarter
+// of them is held out.
 type Data struct {
 	Train *dataset.Set
 	Val   *dataset.Set // validation rows, read with dataset.Options.Like = Train.Schema
 	Test  *dataset.Set // nil for none; used for nothing but the figures of the result
 	Folds int          // K ≥ 2 for K-fold cross-validation of Train
+	Share float64      // of Train that is held out for validation, between 0 and 1
+	// Groups are names for the rows of Train, such as persons: rows of one name are on one side of every division. nil for
+	// none.
+	Groups []string
+	// Times are those of the rows of Train: the latest ones, a quarter or Share of them, are the validation rows, because
+	// what is to be predicted lies in the future. nil for none.
+	Times []float64
 }
 
 // Task is a kind of model.
@@ -71,6 +81,14 @@ const (
 	Logistic Task = "logistic" // two classes
 	Softmax  Task = "softmax"  // two or more classes
 	Ridge    Task = "ridge"    // a number
+	// Poisson is for counts: the logarithm of their mean is linear, and the loss half the deviance.
+	Poisson Task = "poisson"
+	// Huber is for numbers among which some are far off: the loss is squared up to a delta and linear beyond. Delta is
+	// 1.345 times the scale of the residuals, 1.4826 times the median of their sizes on training rows that a model of
+	// the other half was not fitted to.
+	Huber Task = "huber"
+	// SquaredHinge is a linear support vector machine for two classes, with scores and no probabilities.
+	SquaredHinge Task = "squared-hinge"
 )
 
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
@@ -112,18 +130,22 @@ type Options struct {
 	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear, and for documents, in whose rows of unit
 	// length a word's mean square is small, [−24, 0] and [1e-10, 1].
 	Box Box
-	// Spread is how far many strengths may be from the best shared one: a number above zero, by which x may be
-	// less or more (e^x a factor e^Spread; with Linear, x is), within Box; "off" for all of Box; or "auto",
-	// where held-out rows choose if there are more strengths than validation rows (rows, with folds), and
-	// Box alone bounds them if there are not. "" is "auto", and "off" where Box is set. Kinds with an ℓ1 norm take
-	// a number or all of Box.
-	Spread string
+	// Prior is how near each other several strengths stay: the standard deviation of their logarithms under a normal
+	// prior, a number above zero; "off" for none; or "auto" or "", where held-out rows choose from all alike to none.
+	Prior string
 	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound. At most a quarter of it
 	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
 	Seed    uint64
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
 	Scale, Intercept Switch
+	// ClassWeights are what rows count by for their class: "" or "none"; "balanced", where all classes weigh alike;
+	// numbers above zero of classes, "ill=10,healthy=1", 1 where none is given; or "learned", where they are learned with
+	// a shared strength for the validation loss, in which rows do not count by them, and then held.
+	ClassWeights string
+	// Costs say what a row of a class costs that is taken for another, "ill=10", 1 where no cost is given: predictions
+	// are those with the least expected cost. "" predicts the most probable class.
+	Costs string
 	// Start is where the strengths start: "grid" or "" for the best point of the grid, and for many strengths
 	// also from where they are felt, if the grid's best is not or descents are cheap; "random" for
 	// strengths drawn uniformly between 0 and 1; or a number for every x_j.
@@ -173,8 +195,10 @@ func (o Options) fill() (Options, error) {
 		oneOf("param", o.Param, Params()...),
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),
+		checkByClass("class-weights", o.ClassWeights, balancedWeights, noWeights, learnedWeights),
+		checkByClass("cost", o.Costs),
 		o.checkSparse(),
-		o.checkSpread(),
+		o.checkPrior(),
 	} {
 		if c != nil {
 			return o, c
@@ -183,12 +207,10 @@ func (o Options) fill() (Options, error) {
 	if o.MaxTime < 0 {
 		return o, &OptionError{"max-time", o.MaxTime.String(), "a time is not negative"}
 	}
-	if o.Box != (Box{}) {
-		o.Spread = or(o.Spread, "off")
-	} else {
+	if o.Box == (Box{}) {
 		o.Box = o.Param.entry().box
 	}
-	o.Spread = or(o.Spread, "auto")
+	o.Prior = or(o.Prior, "auto")
 	bad := func(reason string) (Options, error) {
 		return o, &OptionError{"box", fmt.Sprintf("%v,%v", o.Box.Lower, o.Box.Upper), reason}
 	}
@@ -238,9 +260,9 @@ func oneOf[T ~string](name string, v T, values ...T) error {
 type Result struct {
 	Model *Model
 
-	// Value is the validation loss h(x) of the model and GradNorm the norm of the projected ∇h(x), both at
-	// the inner solution to tolerance. With folds, h is the cross-validation loss. GradNorm is NaN where the
-	// baseline was all that there was time for.
+	// Value is the validation loss h(x) and GradNorm the norm of the projected gradient of h and the prior, both at
+	// the inner solution to tolerance. With folds, h is the cross-validation loss, the mean over all times where they are
+	// repeated. GradNorm is NaN where the baseline was all that there was time for.
 	Value, GradNorm float64
 	// X are the strengths in the parametrisation, in the order of Model.Strengths.
 	X []float64
@@ -251,8 +273,9 @@ type Result struct {
 	// BaselineWon says that nothing better was found, and that the model is the baseline.
 	BaselineWon bool
 
-	// Spread is how far strengths could be from BaselineX, see Options; +Inf where only Box bounds them.
-	Spread float64
+	// Prior is the standard deviation of the logarithms of strengths under their prior, see Options: 0 for all alike, +Inf
+	// for none.
+	Prior float64
 
 	// Candidates are the kinds that were compared on held-out rows; empty if Options.Reg chose one.
 	Candidates []Candidate
@@ -263,7 +286,8 @@ type Result struct {
 	// Unseen is what model, baseline and the trivial model say about the test rows, else about those of Val, row by row.
 	Unseen *Unseen
 
-	// Ridge are the strengths of ½z² of all coefficients, by score and feature; nil for more than 10,000.
+	// Ridge are the strengths of ½z² of all coefficients, by score and feature, beside the loss in the units of the
+	// target; nil for more than 10,000.
 	Ridge [][]float64
 
 	// Trace is the course of the final learning, of the best descent where there were several. Its last point
@@ -280,8 +304,11 @@ type Result struct {
 	Interrupted, TimedOut bool
 
 	InnerDim, OuterDim int // lengths of z (of one model) and of x
-	NTrain, NVal       int // with folds, NVal = NTrain
+	NTrain, NVal       int // rows that strengths were learned from; with folds, NVal = NTrain
 	NTest              int
+	// Refitted says that the model is fitted to training and validation rows together, with the strengths that were
+	// learned. Val judges models that were not. It is so unless Data.Val is given.
+	Refitted bool
 
 	// Words are sentences for the reader: what was learned, and whether more strengths helped. What is to be known of how
 	// the rows were read is said by dataset.About.
@@ -295,6 +322,7 @@ type GridPoint struct{ X, Value float64 }
 type Candidate struct {
 	Reg       Reg
 	Strengths int     // how many
+	Prior     float64 // as Result.Prior
 	Loss      float64 // mean over the held-out rows
 	// Gap is Loss minus that of the shared strength, and GapError the standard error of this paired
 	// difference.
@@ -302,7 +330,7 @@ type Candidate struct {
 	Chosen        bool
 }
 
-// TracePoint is one record of the final learning.
+// TracePoint is one record of the final learning. Value is what is minimised: the validation loss, and the prior.
 type TracePoint struct {
 	Step           int64
 	Seconds        float64
@@ -338,7 +366,6 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		if p := or(options.Param, Exp).entry(); p != nil {
 			options.Box = p.documentBox
 		}
-		options.Spread = or(options.Spread, "auto")
 	}
 	o, err := options.fill()
 	if err != nil {
@@ -352,22 +379,13 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.ctx, f.closing = work, closing
+	f.clock = clock{asked: ctx, ctx: work, closing: closing}
 	res, err := f.run()
 	if err != nil {
 		return nil, err
 	}
-	res.Interrupted = ctx.Err() != nil
-	res.TimedOut = !res.Interrupted && (f.timedOut || f.cutShort)
-	switch {
-	case res.Interrupted:
-		res.Reason = "interrupted: the best point so far"
-	case res.TimedOut:
-		res.Reason = "time budget used: the best point so far"
-	}
 	res.Seconds = time.Since(begin).Seconds()
 	res.SamplesVisited = f.visited.Total()
-	res.Words = f.words(res)
 	res.Model.obtained(res, f)
 	f.report("done", 0, 1, res.Value)
 	return res, nil

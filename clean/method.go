@@ -5,6 +5,7 @@ import (
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/stochastic"
+	"github.com/bilevel-go/bilevel/valuefn"
 )
 
 // course is how a method learns weights.
@@ -38,6 +39,8 @@ func (f *fit) course(n int) course {
 		c.method = stochastic.SRBA{OuterStep: outer}
 	case hypergrad.Descent:
 		c.method = hypergrad.Descent{Optimizer: hypergrad.Adam{}, Step: 1}
+	case valuefn.BOME: // whose z leans towards the trusted rows, and whose steps visit all or many
+		c.every, c.refits = leastFullSteps, true
 	}
 	return c
 }

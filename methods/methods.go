@@ -60,7 +60,7 @@ const longestSearch = 20
 // all is in the order of names.
 var all = []Entry{
 	{Name: "amigo", Method: stochastic.AmIGO{}, Kind: Sampled},
-	{Name: "bome", Method: valuefn.BOME{}, Kind: FullBatch},
+	{Name: "bome", Method: valuefn.BOME{}, Kind: Sampled},
 	{Name: "bsa", Method: stochastic.BSA{}, Kind: Sampled},
 	{Name: "bsg1", Method: valuefn.BSG1{}, Kind: FullBatch},
 	{Name: "bvfsm", Method: valuefn.BVFSM{}, Kind: FullBatch},

@@ -12,7 +12,7 @@ import (
 // auto chooses multiplier and step sizes of a core from gradients: those of x as [adapt.Control] does. L_g and L_f are
 // the largest curvatures of blocks, by differences of gradients, see [adapt.Curvature]. λ₀ is a multiple of L_f/L_g,
 // fixed at the start; the inner step of coordinate i is 1/(2(L_g + e_i + L_f/λ)), which is stable for z and, divided by
-// λ, for y. Where batches leave noise it decays from then on as (1 + t/T₀)^(−4/7).
+// λ, for y. Where batches leave noise, and no anchor takes it away, it decays from then on as (1 + t/T₀)^(−4/7).
 type auto struct {
 	*adapt.Control
 	r          *core
@@ -22,7 +22,8 @@ type auto struct {
 	shortest   int       // K, at least
 	pass       int       // steps in which all samples are visited
 	measured   int64     // samples visited before the last measurement
-	decay      float64   // T₀, 0 for no decay
+	noisy      bool      // batches leave noise
+	after      float64   // T₀, with batches
 	at, d0, d1 []float64 // scratch
 }
 
@@ -47,7 +48,7 @@ func newAuto(r *core) *auto {
 	}
 	if r.xi.Blocks() > 1 || r.zeta.Blocks() > 1 {
 		a.shortest = max(16, sampledStretch/r.draws)
-		a.decay = float64(decayAfter * max(a.shortest, a.pass))
+		a.after, a.noisy = float64(decayAfter*max(a.shortest, a.pass)), r.anchor == nil
 	}
 	if r.g.Exact != nil {
 		a.g.FindDiagonal(a.exact, 1e-6)
@@ -64,7 +65,7 @@ func (a *auto) start() {
 	s := adapt.Settings{X: r.x, Inner: [][]float64{r.z, r.y}, Lower: r.p.Lower, Upper: r.p.Upper, Project: r.p.Project,
 		AutoInner: r.autoInner, AutoOuter: r.autoOuter, Farthest: adapt.LargestMove, Share: adapt.StepShare,
 		Shortest: a.shortest, Longest: 256 * max(a.shortest, a.pass), Patience: a.pass, Every: 8 * max(1, a.pass),
-		Noisy: a.decay > 0}
+		Noisy: a.noisy}
 	if r.parted() {
 		s.Blocks, s.Share, s.Farthest = r.xi.Blocks(), 1, adapt.PartedMove
 		s.Shortest, s.Patience = max(s.Shortest, s.Blocks), max(s.Patience, s.Blocks)
@@ -91,7 +92,7 @@ func (a *auto) multiplier() float64 {
 		l = norm(a.d0) / (1 + norm(r.z))
 	}
 	multiple := float64(exactMultiple)
-	if a.decay > 0 {
+	if a.noisy {
 		multiple = sampledMultiple
 	}
 	stiffest := 0.0
@@ -177,10 +178,10 @@ func (a *auto) approach(z, d []float64, share float64) {
 
 // slowness is how much the inner step has decayed.
 func (a *auto) slowness(t int64) float64 {
-	if a.decay == 0 {
+	if !a.noisy {
 		return 1
 	}
-	return math.Pow(1+float64(t)/a.decay, 4./7)
+	return math.Pow(1+float64(t)/a.after, 4./7)
 }
 
 // Slopes is described at [adapt.Run]. The direction of y is no scale: it grows with λ.

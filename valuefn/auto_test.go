@@ -91,35 +91,47 @@ func TestF2SAFollowsNoiseInStep(t *testing.T) {
 	}
 }
 
-// BOME takes batches where they tell ∇z g well, and all samples where noise would decide about λ. What it has looked at
-// to choose counts.
+// BOME takes the smallest batches that tell ∇z g well, with an anchor where a pass is longer than a step and steps have
+// been made, and all samples where noise would decide about λ. What it has looked at to choose counts.
 func TestBOMEChoosesItsBatch(t *testing.T) {
-	const n, d = 4096, 3
+	const n, d = 8192, 3
 	rng := rand.New(rand.NewPCG(1, 1))
-	a, y := rows.NewDense(n, d), make([]float64, n)
+	a, y, unit := rows.NewDense(n, d), make([]float64, n), make([]float64, n)
 	for i := range n {
 		for j := range d {
 			a.Row(i)[j] = rng.NormFloat64() / 4
 		}
 		y[i] = math.Copysign(1, a.Row(i)[0]+.05)
+		unit[i] = rng.NormFloat64()
 	}
 	loss := must(model.NewLogistic(a, y, d))
-	quiet := withStrengths(loss, loss, model.PenaltyOptions{})
-	far := make([]float64, n)
-	for i := range far {
-		far[i] = 100 * rng.NormFloat64()
+	scattered := func(by float64) *bilevel.Problem {
+		return &bilevel.Problem{Inner: towards(plus(fill(n, 0), by, unit)), Outer: towards(fill(n, 4))}
 	}
-	noisy := &bilevel.Problem{Inner: towards(far), Outer: towards(fill(n, 4))}
 	for _, c := range []struct {
-		p       *bilevel.Problem
-		batches bool
-	}{{quiet, true}, {noisy, false}} {
+		p        *bilevel.Problem
+		batch    int
+		anchored bool
+	}{{withStrengths(loss, loss, model.PenaltyOptions{}), 64, true}, {scattered(10), 64, true}, {scattered(50), 256, true},
+		{scattered(100), 1024, false}, {scattered(1000), n, false}} {
 		seen := &bilevel.Counts{}
 		q := *c.p
 		q.Inner, q.Outer = counting{q.Inner, &seen.GradG, &seen.ValueG}, counting{q.Outer, &seen.GradF, &seen.ValueF}
 		run := must(BOME{}.Start(&q, bilevel.Point{}, 1)).(*bomeRun)
-		if got := run.xi.Blocks() > 1; got != c.batches {
-			t.Errorf("%T: batches %v, want %v", c.p.Inner, got, c.batches)
+		if got := run.xi.Size(); got != c.batch || (run.anchor != nil) != c.anchored {
+			t.Errorf("%T: batches of %d, anchor %v, want %d, %v", c.p.Inner, got, run.anchor != nil, c.batch, c.anchored)
+		}
+		if c.anchored {
+			first := run.anchor.from
+			for run.t <= 2*first {
+				step(t, run)
+				if got := norm(run.anchor.gz) > 0; got != (run.t > first) {
+					t.Fatalf("%T: after %d steps there is an anchor: %v", c.p.Inner, run.t, got)
+				}
+			}
+			if got := run.innerSteps(run.t); got <= run.InnerSteps {
+				t.Errorf("%T: T = %d with an anchor, %d without", c.p.Inner, got, run.InnerSteps)
+			}
 		}
 		if got := run.Counts(); got != *seen {
 			t.Errorf("%T: counts %+v, the objectives saw %+v", c.p.Inner, got, *seen)

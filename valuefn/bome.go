@@ -33,26 +33,40 @@ import (
 //
 // A step visits (T + 2)|ξ| samples of g and |ζ| of f by gradients, and 2|ξ| of g by values where φ = η q̂. Memory
 // beside the point is 4d + 2p numbers, with momentum d + p more, with automatic steps 10d + 10p more, and d + p for
-// each level with a part that is not sampled. The default batch is all samples, as in the paper: λ is a ratio of
-// gradients at a point where that of g almost vanishes, and batches bias it by their noise. With automatic steps
-// the default is a batch of 64 where there are many samples and batches tell them well.
+// each level with a part that is not sampled.
+//
+// The default batch is all samples, as in the paper. Batches bias the run twice: λ is a ratio of gradients at a point
+// where that of g almost vanishes, with the square of their noise in its denominator, and ∇x q̂ is a difference between
+// z and z^T, which vary differently. With an anchor, a recent point (z̃, x̃) where all samples have been visited, that
+// noise vanishes at a solution: ∇z g(z, x) is estimated by ∇z g_ξ(z, x) − ∇z g_ξ(z̃, x̃) + ∇z g(z̃, x̃), and ∇f alike
+// (Johnson, Zhang, NIPS 2013). A step visits (T + 1)|ξ| samples of g and |ζ| of f more then. When steps have visited so
+// many as three passes over both levels the current point becomes the anchor, which takes a pass. Memory is 4d + 3p
+// numbers more.
+//
+// With automatic steps batches are the default where there are many samples: of 64 or a power of two times that, as the
+// noise of ∇z g at the start asks. Where a step visits less than a pass there is an anchor after T₀ steps, ten times as
+// many as visit all samples and at least 160; before, noise matters little, and steps without it cost half.
 //
 // Automatic steps: α_i = 1/(L_g + e_i), where L_g is the curvature of g and e_i what a stiff regulariser adds to
-// coordinate i; with batches ξ_z decays as that of [F2SA], and α as its root: ∇x q̂ is a difference between z and z^T,
-// which noise biases where it is that of z^T alone, while with steps as small as those of z T of them would not come
-// far. ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ upwards from L_f/L_g to 30 t^(1/7) times that (5
-// times with batches); ξ_x is one number per coordinate, adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is
-// taken to be slow beside z, and the products in λ run over z alone, weighted by ξ_z: plain ones of all coordinates
-// would depend on the units of z and x. Then ε is 0.005‖∇z f‖²/κ² by default, which bounds λ, and η is
-// L_f/(2L_g), times 1/κ for φ = η q̂.
+// coordinate i; with batches and no anchor ξ_z decays as that of [F2SA], and α as its root: smaller steps would bring
+// z^T as little noise as z has, but T of them would not come far. ξ_z = 1/(2κ(L_g + e_i + L_f/κ)), where κ follows λ
+// upwards from L_f/L_g to 30 t^(1/7) times that (5 times with batches and no anchor); ξ_x is one number per coordinate,
+// adapted as [F2SA] does. Where ξ_z or ξ_x is automatic x is taken to be slow beside z, and the products in λ run over
+// z alone, weighted by ξ_z: plain ones of all coordinates would depend on the units of z and x. Then ε is
+// 0.005‖∇z f‖²/κ² by default, which bounds λ, and η is L_f/(2L_g), times 1/κ for φ = η q̂.
 //
 // Liu, Ye, Wright, Stone, Liu, "BOME! Bilevel optimization made easy: a simple first-order approach", NeurIPS 2022
-// (arXiv 2209.08709), Algorithm 1; the projection of x, momentum, batches and automatic steps are added.
+// (arXiv 2209.08709), Algorithm 1; the projection of x, momentum, batches, anchors and automatic steps are added.
 type BOME struct {
-	// Batch is the number of samples per batch; 0 means all, or 64 where ξ_z or ξ_x is automatic, g has at least 4,096
-	// samples, and batches have little noise: a tenth of ‖∇z f‖L_g/L_f at most in ∇z g at the start.
+	// Batch is the number of samples per batch; 0 means all, or where ξ_z or ξ_x is automatic and g has at least 4,096
+	// samples the smallest of 64, 128, …, an eighth of them whose noise in ∇z g is at most half of ‖∇z f‖L_g/L_f at the
+	// start.
 	Batch int
-	// InnerSteps is T; 0 means 10.
+	// Anchored takes the noise of batches away with an anchor, from the first step on. Where Batch is chosen, so is an
+	// anchor.
+	Anchored bool
+	// InnerSteps is T; 0 means 10, or 10(1 + t/T₀)^(2/7) with automatic steps and an anchor: what T steps leave of the
+	// way to z*(x) is all that biases x then.
 	InnerSteps int
 	// Alpha is the step size α of the T steps, Inner that of z, ξ_z, and Outer that of x, ξ_x; zero means automatic.
 	Alpha, InnerStep, OuterStep stochastic.Rate
@@ -93,10 +107,12 @@ func (c Control) String() string {
 const (
 	defaultEta     = 0.5
 	defaultEpsilon = 1e-8
-	manySamples    = 4096  // of g, from which on an automatic batch may be a part of them
-	quietNoise     = 0.1   // of ∇z g in a batch, relative to ∇z f/κ, up to which it may
-	scaleGrowth    = 1.05  // of κ, in one step, at most
-	rareMultiplier = 0.005 // ε κ²/‖∇z f‖², automatic: it bounds λ
+	manySamples    = 4096   // of g, from which on an automatic batch may be a part of them
+	fewestBatches  = 8      // in them
+	quietNoise     = 0.5    // of ∇z g in an automatic batch, relative to ∇z f/κ, at most
+	scaleGrowth    = 1.05   // of κ, in one step, at most
+	rareMultiplier = 0.005  // ε κ²/‖∇z f‖², automatic: it bounds λ
+	approachGrowth = 2. / 7 // of T with an anchor, where without one α would fall so
 )
 
 // positive reports that a number which must be positive, or 0 for a default, is not.
@@ -164,11 +180,11 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	choose := m.Batch == 0 && m.automatic()
+	choose, grows := m.Batch == 0 && m.automatic(), m.InnerSteps == 0
 	if m.Batch == 0 {
 		m.Batch = math.MaxInt
 	}
-	if m.InnerSteps == 0 {
+	if grows {
 		m.InnerSteps = defaultInnerSteps
 	}
 	if m.Epsilon == 0 && !m.automatic() {
@@ -178,21 +194,21 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	if err != nil {
 		return nil, err
 	}
-	if choose && p.Inner.Samples() >= manySamples {
-		small, err := newCore(p, at, seed, defaultBatch, m.Shuffle)
-		if err != nil {
-			return nil, err
+	c.draws, c.autoInner, c.autoOuter = m.InnerSteps+1, m.InnerStep.Auto(), m.OuterStep.Auto()
+	if choose = choose && p.Inner.Samples() >= manySamples; choose {
+		c.sample(defaultBatch, seed, m.Shuffle)
+		batch := c.quietBatch()
+		if batch > p.Inner.Samples()/fewestBatches {
+			batch = math.MaxInt
 		}
-		if small.draws = m.InnerSteps + 1; small.quiet() {
-			c, m.Batch = small, defaultBatch
-		} else {
-			c.extra = small.Counts()
-		}
+		c.sample(batch, seed, m.Shuffle)
+	}
+	if m.Anchored || choose {
+		c.anchor = newAnchor(c, 2*m.InnerSteps+3, m.Anchored)
 	}
 	d, q := len(c.z), len(c.x)
 	r := &bomeRun{BOME: m, core: c, z: c.y, zT: c.z, qz: c.dy, qx: make([]float64, q), fz: make([]float64, d), fx: c.dx}
 	r.deltaZ, r.deltaX = r.fz, r.fx
-	r.draws, r.autoInner, r.autoOuter = m.InnerSteps+1, m.InnerStep.Auto(), m.OuterStep.Auto()
 	if m.Momentum > 0 {
 		r.mz, r.mx = make([]float64, d), make([]float64, q)
 	}
@@ -200,7 +216,7 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		a := newAuto(r.core)
 		r.largest = a.multiplier()
 		r.kappa = r.largest / exactMultiple
-		if a.decay > 0 {
+		if a.noisy {
 			r.kappa = r.largest / sampledMultiple
 		}
 		if r.Eta == 0 && m.automatic() {
@@ -208,6 +224,10 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 		}
 		a.start()
 		r.auto = a
+		r.grows = grows && r.anchor != nil
+		if r.anchor != nil && !m.Anchored { // noise matters little before
+			r.anchor.from = int64(a.after)
+		}
 	}
 	if r.Eta == 0 {
 		r.Eta = defaultEta
@@ -215,9 +235,9 @@ func (m BOME) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel.
 	return r, nil
 }
 
-// quiet says that batches know ∇z g well enough for λ: that the noise of one is small beside ∇z f/κ, which is what ∇z g
-// comes to where g holds back f.
-func (r *core) quiet() bool {
+// quietBatch is the number of samples that know ∇z g well enough for λ: their noise is small beside ∇z f/κ, which is
+// what ∇z g comes to where g holds back f. It is 64 or a power of two times that.
+func (r *core) quietBatch() int {
 	kappa := newAuto(r).multiplier() / sampledMultiple
 	spread := func(l *level, s *sampling.Sampler, count *int64) (mean, noise float64) {
 		sum, square, blocks := make([]float64, len(r.z)), 0.0, min(32, s.Blocks())
@@ -232,7 +252,11 @@ func (r *core) quiet() bool {
 	}
 	_, noise := spread(&r.g, r.xi, &r.extra.GradG)
 	slope, _ := spread(&r.f, r.zeta, &r.extra.GradF)
-	return noise*kappa <= quietNoise*slope
+	batch := defaultBatch
+	for most := quietNoise * slope; !(noise*kappa <= most) && batch < r.xi.Samples(); most *= math.Sqrt2 {
+		batch *= 2
+	}
+	return batch
 }
 
 // bomeRun is a run. Names are those of [BOME]: the core calls z y, because f counts there, and z^T z.
@@ -246,11 +270,13 @@ type bomeRun struct {
 	mz, mx         []float64 // the last δ with momentum, nil for none
 	largest        float64   // κ at most, at t = 1
 	scalesEta      bool      // η is automatic
+	grows          bool      // T grows with an anchor
 }
 
 // Step makes one step.
 func (r *bomeRun) Step(ctx context.Context) error {
 	t := r.t + 1
+	r.anchor.keep(r.core, r.z)
 	if err := r.descend(ctx, t); err != nil { // z^T: T steps of z on g(·, x)
 		return err
 	}
@@ -268,12 +294,12 @@ func (r *bomeRun) Step(ctx context.Context) error {
 // descend makes the T steps from z to z^T.
 func (r *bomeRun) descend(ctx context.Context, t int64) error {
 	copy(r.zT, r.z)
-	for range r.InnerSteps {
+	for range r.innerSteps(t) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		b, w := r.g.next(r.xi)
-		r.g.grad(r.dz, nil, r.zT, r.x, b, w)
+		r.gradG(r.dz, nil, r.zT, b, w)
 		if r.Alpha.Auto() {
 			r.auto.approach(r.zT, r.dz, 1/math.Sqrt(r.auto.slowness(r.t)))
 		} else {
@@ -283,17 +309,32 @@ func (r *bomeRun) descend(ctx context.Context, t int64) error {
 	return nil
 }
 
+// innerSteps is T.
+func (r *bomeRun) innerSteps(t int64) int {
+	if r.grows && !r.anchor.off(r.core) {
+		return int(float64(r.InnerSteps) * math.Pow(1+float64(t)/r.auto.after, approachGrowth))
+	}
+	return r.InnerSteps
+}
+
+// gradG sets dz and dx to ∇g at (z, x) over a batch. An anchor corrects dz alone: c of dx is one for all z, and cancels
+// in ∇x q̂.
+func (r *bomeRun) gradG(dz, dx, z []float64, b bilevel.Batch, w float64) {
+	r.g.grad(dz, dx, z, r.x, b, w)
+	r.anchor.correctG(r.core, dz, b, w)
+}
+
 // gapGradient sets ∇q̂, in which z^T is held fixed, and returns q̂ where φ needs it. Both terms are of one batch.
 func (r *bomeRun) gapGradient() (gap float64) {
 	b, w := r.g.next(r.xi)
-	r.g.grad(r.qz, r.qx, r.z, r.x, b, w)
+	r.gradG(r.qz, r.qx, r.z, b, w)
 	r.g.grad(nil, r.dx, r.zT, r.x, b, w)
 	r.extra.GradG += int64(b.Len()) // a second time
 	for j, v := range r.qx {
 		r.qx[j] = v - r.dx[j]
 	}
 	if r.Control == GapControl {
-		gap = r.g.value(r.z, r.x, b, w) - r.g.value(r.zT, r.x, b, w)
+		gap = r.g.value(r.z, r.x, b, w) - r.g.value(r.zT, r.x, b, w) + r.anchor.gap(r.core, r.z, r.zT)
 		r.extra.ValueG += 2 * int64(b.Len())
 	}
 	return gap
@@ -303,6 +344,7 @@ func (r *bomeRun) gapGradient() (gap float64) {
 func (r *bomeRun) outerGradient() {
 	b, w := r.f.next(r.zeta)
 	r.f.grad(r.fz, r.fx, r.z, r.x, b, w)
+	r.anchor.correctF(r.core, r.fz, r.fx, b, w)
 }
 
 // multiplier is λ, for q̂ = gap.
@@ -389,6 +431,7 @@ func (r *bomeRun) adapt(lambda float64) {
 	if r.auto.Due(r.t) && r.auto.Look(r.t) {
 		clear(r.mz)
 		clear(r.mx)
+		r.anchor.drop()
 	}
 }
 
@@ -399,6 +442,7 @@ func (r *bomeRun) Point() bilevel.Point { return r.point(r.z) }
 func (r *bomeRun) State(s *bilevel.State) {
 	r.core.state(s)
 	s.Fixed(r.mz, r.mx)
+	r.anchor.state(s)
 	s.Float(&r.Eta)
 	s.Float(&r.largest)
 }

@@ -36,6 +36,8 @@ func TestBOMEConformance(t *testing.T) {
 		// Noise biases λ: only much curved levels leave little of it.
 		{"batches", BOME{Batch: 64, Shuffle: true}, bileveltest.MethodOptions{Stochastic: true, Steps: 2500, Tol: .1,
 			Horizon: 150, Cases: []bileveltest.Case{cases[0], cases[3]}}},
+		{"anchored", BOME{Batch: 16, Anchored: true}, bileveltest.MethodOptions{Stochastic: true, Steps: 3000, Tol: .03,
+			Horizon: 60}},
 	} {
 		t.Run(c.name, func(t *testing.T) { bileveltest.Method(t, c.m, c.o) })
 	}
@@ -186,7 +188,8 @@ func TestBOMECounts(t *testing.T) {
 		}
 	}
 	// Automatic steps: what the objectives see is what is counted.
-	for _, m := range []bilevel.Method{BOME{}, BOME{Batch: 8, Control: GapControl}, BSG1{}, BVFSM{}} {
+	for _, m := range []bilevel.Method{BOME{}, BOME{Batch: 8, Control: GapControl}, BOME{Batch: 8, Anchored: true}, BSG1{},
+		BVFSM{}} {
 		seen := &bilevel.Counts{}
 		q := *p
 		q.Inner, q.Outer = counting{p.Inner, &seen.GradG, &seen.ValueG}, counting{p.Outer, &seen.GradF, &seen.ValueF}
@@ -223,6 +226,7 @@ func TestBOMEEveryKnobMatters(t *testing.T) {
 		"Epsilon":          func(m *BOME) { m.Epsilon = .1 },
 		"Momentum":         func(m *BOME) { m.Momentum = .1 },
 		"Shuffle":          func(m *BOME) { m.Shuffle = true },
+		"Anchored":         func(m *BOME) { m.Anchored = true },
 	} {
 		m := base
 		change(&m)
@@ -283,7 +287,8 @@ func TestBOMEWrongConfiguration(t *testing.T) {
 // A run that is loaded, in the middle of a stretch, is the one that was saved, in every variable.
 func TestBOMECheckpointsAreComplete(t *testing.T) {
 	p := logistic()
-	for _, m := range []bilevel.Method{BOME{Momentum: .3}, BOME{Batch: 16}, BSG1{}, BVFSM{}} {
+	for _, m := range []bilevel.Method{BOME{Momentum: .3}, BOME{Batch: 16}, BOME{Batch: 2, Anchored: true}, BSG1{},
+		BVFSM{}} {
 		s := bilevel.Settings{Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true,
 			Start: bilevel.Point{X: fill(6, -2)}, MaxSteps: 501}
 		var kept [2]bilevel.Run
@@ -298,6 +303,9 @@ func TestBOMECheckpointsAreComplete(t *testing.T) {
 			c.dy, c.dz, c.dx = nil, nil, nil
 			if r, ok := run.(*bomeRun); ok {
 				r.fz, r.fx, r.deltaZ, r.deltaX, r.qz, r.qx = nil, nil, nil, nil, nil, nil
+				if r.anchor != nil {
+					r.anchor.cz, r.anchor.cx = nil, nil
+				}
 			}
 			if r, ok := run.(*bsg1Run); ok {
 				r.gx = nil
@@ -343,8 +351,8 @@ func (s shown) Start(p *bilevel.Problem, at bilevel.Point, seed uint64) (bilevel
 
 func TestBOMEResumesBitForBit(t *testing.T) {
 	c := bileveltest.Quadratic(3, 5, 60, 50, 22)
-	for _, m := range []bilevel.Method{BOME{Momentum: .5}, BOME{Batch: 16, Shuffle: true, Control: GapControl}, BSG1{},
-		BVFSM{LowerBound: -100, Horizon: 7}} {
+	for _, m := range []bilevel.Method{BOME{Momentum: .5}, BOME{Batch: 16, Shuffle: true, Control: GapControl},
+		BOME{Batch: 1, Anchored: true}, BSG1{}, BVFSM{LowerBound: -100, Horizon: 7}} {
 		whole := minimize(t, m, c.Problem, bilevel.Settings{MaxSteps: 900, Seed: 1})
 		s := bilevel.Settings{Seed: 1, Checkpoint: filepath.Join(t.TempDir(), "run"), Resume: true}
 		var last *bilevel.Result

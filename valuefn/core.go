@@ -23,6 +23,7 @@ type core struct {
 
 	xi, zeta *sampling.Sampler // ξ and ζ
 	draws    int               // batches of each that a step draws, about
+	anchor   *anchor           // nil where noise of batches stays
 	solves   bool              // a step solves for z
 	extra    bilevel.Counts    // beside those that the samplers count, a gradient of a level each
 
@@ -55,9 +56,14 @@ func newCore(p *bilevel.Problem, at bilevel.Point, seed uint64, batch int, shuff
 	r.y = append([]float64(nil), r.z...)
 	d, q := len(r.z), len(r.x)
 	r.dy, r.dz, r.dx = make([]float64, d), make([]float64, d), make([]float64, q)
-	r.xi = sampling.NewSampler(sampling.NewPartition(p.Inner.Samples(), batch), seed, 1, shuffle)
-	r.zeta = sampling.NewSampler(sampling.NewPartition(p.Outer.Samples(), batch), seed, 2, shuffle)
+	r.sample(batch, seed, shuffle)
 	return r, nil
+}
+
+// sample starts drawing batches of such a size.
+func (r *core) sample(batch int, seed uint64, shuffle bool) {
+	r.xi = sampling.NewSampler(sampling.NewPartition(r.p.Inner.Samples(), batch), seed, 1, shuffle)
+	r.zeta = sampling.NewSampler(sampling.NewPartition(r.p.Outer.Samples(), batch), seed, 2, shuffle)
 }
 
 // parted says that a batch of g knows only its own part of the direction of x.

@@ -159,22 +159,27 @@ type naive struct {
 	p               *bilevel.Problem
 	xi, zeta, other func() sample
 	all, allF       sample
+	whole           func() (g, f sample) // full passes, each under a draw of its own
 	y, z, x         []float64
 	t               float64 // number of the coming step, from 1
 	clip            float64
 }
 
 func newNaive(p *bilevel.Problem, at bilevel.Point, batch int, shuffle bool, seed uint64) *naive {
-	draws := func(o bilevel.Objective, stream uint64) func() sample {
-		s := sampling.NewSampler(sampling.NewPartition(o.Samples(), batch), seed, stream, shuffle)
+	sampler := func(o bilevel.Objective, stream uint64) *sampling.Sampler {
+		return sampling.NewSampler(sampling.NewPartition(o.Samples(), batch), seed, stream, shuffle)
+	}
+	next := func(s *sampling.Sampler) func() sample {
 		return func() sample {
 			d := s.Next()
 			return sample{d.Batch, d.Weight}
 		}
 	}
 	start := must(p.StartPoint(at))
-	return &naive{p: p, xi: draws(p.Inner, 1), zeta: draws(p.Outer, 2), other: draws(p.Inner, 3),
-		all: sample{bilevel.All(p.Inner), 1}, allF: sample{bilevel.All(p.Outer), 1},
+	xi, zeta := sampler(p.Inner, 1), sampler(p.Outer, 2)
+	return &naive{p: p, xi: next(xi), zeta: next(zeta), other: next(sampler(p.Inner, 3)),
+		whole: func() (g, f sample) { return sample{xi.All(), 1}, sample{zeta.All(), 1} },
+		all:   sample{bilevel.All(p.Inner), 1}, allF: sample{bilevel.All(p.Outer), 1},
 		y: start.Z, z: start.Z, x: start.X, t: 1}
 }
 
@@ -218,24 +223,44 @@ func f2sa(m F2SA, n int) func(s *naive) {
 	}
 }
 
-// bome: Liu et al. 2022, Algorithm 1, with y for z and z for z^T; momentum is that of gradients.
-func bome(m BOME, n int, eta, epsilon float64) func(s *naive) {
+// bome: Liu et al. 2022, Algorithm 1, with y for z and z for z^T; momentum is that of gradients, and an anchor that of
+// Johnson and Zhang 2013, where it has a period.
+func bome(m BOME, n int, eta, epsilon float64, period int) func(s *naive) {
 	var bz, bx []float64
+	var anchor struct{ z, x, gz, fz, fx []float64 }
 	return func(s *naive) {
+		if period > 0 && (int(s.t)-1)%period == 0 {
+			g, f := s.whole()
+			anchor.z, anchor.x = s.y, s.x
+			anchor.gz, _ = s.g(s.y, g)
+			anchor.fz, anchor.fx = s.f(s.y, f)
+		}
+		c := fill(len(s.y), 0) // what the gradient of a batch lacks at the anchor
+		corrected := func(z []float64, xi sample) (dz, dx []float64) {
+			if dz, dx = s.g(z, xi); period > 0 {
+				there, _ := estimate(s.p.Inner, anchor.z, anchor.x, xi)
+				c = plus(anchor.gz, -1, there)
+			}
+			return plus(dz, 1, c), dx
+		}
 		s.z = s.y
 		for range n {
-			d, _ := s.g(s.z, s.xi())
+			d, _ := corrected(s.z, s.xi())
 			s.z = plus(s.z, -s.size(m.Alpha), d)
 		}
 		xi, zeta := s.xi(), s.zeta()
-		qz, qx := s.g(s.y, xi)
+		qz, qx := corrected(s.y, xi)
 		_, hx := s.g(s.z, xi)
 		qx = plus(qx, -1, hx)
 		fz, fx := s.f(s.y, zeta)
+		if period > 0 {
+			thereZ, thereX := estimate(s.p.Outer, anchor.z, anchor.x, zeta)
+			fz, fx = plus(plus(fz, 1, anchor.fz), -1, thereZ), plus(plus(fx, 1, anchor.fx), -1, thereX)
+		}
 		square := dot(qz, qz) + dot(qx, qx)
 		phi := eta * (square + epsilon)
 		if m.Control == GapControl {
-			phi = eta * (valueOf(s.p.Inner, s.y, s.x, xi) - valueOf(s.p.Inner, s.z, s.x, xi))
+			phi = eta * (valueOf(s.p.Inner, s.y, s.x, xi) - valueOf(s.p.Inner, s.z, s.x, xi) + dot(c, plus(s.y, -1, s.z)))
 		}
 		lambda := math.Max(0, (phi-dot(fz, qz)-dot(fx, qx))/(square+epsilon))
 		dz, dx := plus(fz, lambda, qz), plus(fx, lambda, qx)
@@ -418,7 +443,12 @@ func TestSampledStepsAreTheFormulas(t *testing.T) {
 						Epsilon: .01, Momentum: .6},
 				} {
 					m.Batch, m.Shuffle = batch, shuffle
-					check(m, bome(m, m.InnerSteps, m.Eta, m.Epsilon), y)
+					check(m, bome(m, m.InnerSteps, m.Eta, m.Epsilon, 0), y)
+					if batch < 29 { // as many samples as in three passes, with a gradient more of each batch but one
+						m.Anchored = true
+						n, k := c.p.Inner.Samples()+c.p.Outer.Samples(), (2*m.InnerSteps+3+2)*batch
+						check(m, bome(m, m.InnerSteps, m.Eta, m.Epsilon, max(1, 3*n/k)), y)
+					}
 				}
 				for _, m := range []MinimaxOPT{
 					{Alpha: 2, Growth: 1.3, StageSteps: 3, Stages: 3, InnerStep: .05, OuterStep: .02},
@@ -459,9 +489,9 @@ func TestDefaultsAreTheFormulas(t *testing.T) {
 	f := F2SA{Lambda: Multiplier{Size: 3}, InnerStep: r, OuterStep: out}
 	check(f, f2sa(f, 10), z, 64, 4)
 	b := BOME{Alpha: r, InnerStep: r, OuterStep: out}
-	check(b, bome(b, 10, .5, 1e-8), y, 131, 4)
+	check(b, bome(b, 10, .5, 1e-8, 0), y, 131, 4)
 	b.Control = GapControl
-	check(b, bome(b, 10, .5, 1e-8), y, 131, 4)
+	check(b, bome(b, 10, .5, 1e-8, 0), y, 131, 4)
 	s := BSG1{InnerStep: r, OuterStep: out}
 	check(s, bsg1(s, 10), z, 131, 2)
 	v := BVFSM{Value: r, InnerStep: constant(.1), OuterStep: out}

@@ -5,10 +5,10 @@
 //
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
 //
-// with the logistic loss, the cross entropy or the squared loss for ℓ, and one strength in all, one per feature,
-// per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
-// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the
-// baseline that a result is compared with, and follows hypergradients from there.
+// with the logistic loss, the cross entropy, the squared loss or another (see [Task]) for ℓ, and one strength in all,
+// per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
+// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
+// is compared with, and follows hypergradients from there.
 //
 // # Which strengths
 //
@@ -35,8 +35,9 @@
 // Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
 // final model is fitted to all of them. This and the intercept, a column of ones without penalty, are on for
 // tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention, and for
-// documents, whose rows have unit length. The target of a ridge model is centred and scaled inside; losses and
-// coefficients are reported in its own units.
+// documents, whose rows have unit length. The target of a ridge or Huber model is centred and scaled inside, and counts
+// are divided by their mean; losses and coefficients are reported in their own units. Rows count by
+// dataset.Set.Weights, in scales, losses and figures.
 package tune
 
 import (
@@ -135,6 +136,7 @@ type Options struct {
 	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound. At most a quarter of it
 	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
+	Spent   time.Duration // of MaxTime, before Fit, see Weigh
 	Seed    uint64
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
 	Scale, Intercept Switch
@@ -361,16 +363,14 @@ func Version() string { return version() }
 // [*dataset.Error], those about options of type [*OptionError].
 func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	begin := time.Now()
-	if options.Box == (Box{}) && data.Train != nil && isText(data.Train.Schema) {
-		if p := or(options.Param, Exp).entry(); p != nil {
-			options.Box = p.documentBox
-		}
+	if data.Train != nil {
+		options = documented(options, data.Train.Schema)
 	}
 	o, err := options.fill()
 	if err != nil {
 		return nil, err
 	}
-	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
+	work, closing, cancel := wait.Budget(ctx, begin.Add(-o.Spent), o.MaxTime)
 	defer cancel()
 	patient, end := wait.Longer(ctx)
 	defer end()

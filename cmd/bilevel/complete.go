@@ -27,7 +27,7 @@ var kinds = map[string]cobra.CompletionFunc{
 	"MODEL":    words(func() []string { return texts(append(tune.Tasks(), tune.AutoTask)) }),
 	"REG":      words(func() []string { return texts(append(tune.Regs(), tune.AutoReg)) }),
 	"PARAM":    words(func() []string { return texts(tune.Params()) }),
-	"WEIGHT":   words(func() []string { return texts(dataset.Weights()) }),
+	"WEIGHT":   words(func() []string { return texts(append(dataset.Weights(), dataset.AutoWeight)) }),
 	"FORMAT":   words(dataset.Formats),
 	"BENCH":    words(bench.Ready),
 	"QUANTITY": words(quantities),
@@ -37,6 +37,8 @@ var kinds = map[string]cobra.CompletionFunc{
 	"N": nothing, "I": nothing, "C": nothing, "SHARE": nothing, "TIME": nothing, "LEVELS": nothing, "TEXT": nothing,
 	"NAMES":       nothing,
 	"LOWER,UPPER": nothing,
+	"WEIGHTS":     words(choices("balanced|learned|none")),
+	"COSTS":       nothing,
 	"SIZE":        nothing,
 }
 
@@ -167,3 +169,16 @@ func completeFlags(c *cobra.Command) {
 		completeFlags(sub)
 	}
 }
+
+// bashAlone are the functions of the package bash-completion that the script calls, where that is not installed.
+const bashAlone = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
+    _get_comp_words_by_ref() {
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+    }
+    _filedir() {
+        local IFS=$'\n' kind=-f
+        [[ $1 == -d ]] && kind=-d
+        COMPREPLY+=($(compgen "$kind" -- "$cur"))
+    }
+fi
+`

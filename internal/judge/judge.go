@@ -54,8 +54,7 @@ const (
 	Untold         Verdict = "not judged"       // several strengths were chosen on these very rows
 )
 
-// Changes of the loss that nobody minds: of losses of classes, and of typical errors, whose squares are losses of
-// values.
+// Changes of the loss that nobody minds: of losses of classes, and of typical errors, the roots of losses of values.
 const (
 	marginClasses = .05
 	marginErrors  = .01
@@ -134,7 +133,8 @@ type measure struct {
 func (m measure) figure(u *tune.Unseen) Figure {
 	f := m.Figure
 	trivial, base, model := m.of(u.Y, u.Trivial), m.of(u.Y, u.Baseline), m.of(u.Y, u.Model)
-	f.Trivial, f.Baseline, f.Model = m.estimate(trivial, u.Weights), m.estimate(base, u.Weights), m.estimate(model, u.Weights)
+	w := weights(u.Weights)
+	f.Trivial, f.Baseline, f.Model = m.estimate(trivial, w), m.estimate(base, w), m.estimate(model, w)
 	d := influenced{value: model.value - base.value, rows: make([]float64, len(u.Y))}
 	if model.rows != nil && base.rows != nil {
 		floats.SubTo(d.rows, model.rows, base.rows)

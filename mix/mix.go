@@ -144,6 +144,8 @@ type Way struct {
 	// Said is what it says about the rows of Result.Unseen. Learned weights were learned without the rows that Said is
 	// about.
 	Said tune.Judged
+
+	z []float64 // the mean of the models of the folds
 }
 
 // Result is the outcome of [Fit].

@@ -22,9 +22,9 @@
 // all others are kept. The second condition is for rows that the model fits without effort: they hardly change it,
 // their weights stay near one half, and to which side of it is chance.
 //
-// Where the rows are of groups, such as annotators, [Result.Groups] says for each how many of its labels look wrong, and
-// how that compares with the others; and package mix learns weights of the groups, with the trusted rows as the target:
-// a group without which these are predicted better has none.
+// Where the rows are of groups, such as annotators, [Result.Groups] says for each how many of its labels look wrong,
+// and how that compares with the others; and package mix learns weights of the groups, with the trusted rows as the
+// target: a group without which these are predicted better has none.
 //
 // The final model is fitted to the kept and the trusted rows, with a C chosen for the held-out ones. Where a model of
 // all training rows predicts these better, as it does if all labels are right, it is fitted to all rows.

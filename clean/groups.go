@@ -29,8 +29,8 @@ type Group struct {
 	Change, ChangeLow, ChangeHigh float64
 }
 
-// Worse says whether labels of g look wrong more often than those of the others by more than chance, or trusted rows are
-// predicted worse with it by more than chance.
+// Worse says whether labels of g look wrong more often than those of the others by more than chance, or trusted rows
+// are predicted worse with it by more than chance.
 func (g Group) Worse() bool { return g.ExcessLow > 0 || g.ChangeLow > 0 }
 
 // MostGroups is how many groups are told apart, and leastRows how many rows each of them has; all others are one group.

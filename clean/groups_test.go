@@ -8,8 +8,8 @@ import (
 	"github.com/bilevel-go/bilevel/dataset"
 )
 
-// Of five annotators, one labels at random and one makes some mistakes: they are found, in this order, the first gets no
-// weight, and the others are not blamed.
+// Of five annotators, one labels at random and one makes some mistakes: they are found, in this order, the first gets
+// no weight, and the others are not blamed.
 func TestGroups(t *testing.T) {
 	all, err := dataset.Embedded("breast-cancer")
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 )
 
 // Periods are the cells of a column that stands beside the rows (see Options.Beside) as names of groups of rows. Dates
-// become months, such as 2021-04, or years where there are more than most months; all else is as it stands, without space
-// around it. order is that of [Set.Instants]. It is an error if a cell is empty, or if the order of dates is open.
+// become months, such as 2021-04, or years where there are more than most months; all else is as it stands, without
+// space around it. order is that of [Set.Instants]. It is an error if a cell is empty, or if the order of dates is
+// open.
 func (s *Set) Periods(column, order string, most int) ([]string, error) {
 	cells, ok := s.Beside[column]
 	if !ok {

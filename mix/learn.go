@@ -478,6 +478,11 @@ func (f *fit) way(p *problem, l *learned) *Way {
 	for k, s := range p.use {
 		w.Weights[s] = l.x[k]
 	}
+	d := p.mixture.Layout().Len()
+	w.z = make([]float64, d)
+	for at := 0; at < len(l.z); at += d {
+		floats.AddScaled(w.z, float64(d)/float64(len(l.z)), l.z[at:at+d])
+	}
 	return w
 }
 
@@ -608,7 +613,7 @@ func (f *fit) fitted(ctx context.Context, use []int, x []float64, omit int) ([]f
 	return solve(ctx, g, x, nil, fitTol)
 }
 
-// final is the model of all rows of a way to train.
+// final is the model of all rows of a way to train, or what its folds say where time is up.
 func (f *fit) final(w *Way) ([]float64, error) {
 	var use []int
 	var x []float64
@@ -618,7 +623,10 @@ func (f *fit) final(w *Way) ([]float64, error) {
 		}
 	}
 	z, err := f.fitted(f.closing, use, append(x, w.Log), -1)
-	if err != nil {
+	switch {
+	case err != nil && f.closing.Err() != nil: // there was no time for it
+		return w.z, nil
+	case err != nil:
 		return nil, fmt.Errorf("mix: the final model could not be fitted: %w", err)
 	}
 	return z, nil

@@ -1,8 +1,8 @@
 // Package mix learns which of several training files help to predict a small target: the job of `bilevel mix`, as a
 // library.
 //
-// [Fit] learns one weight per source, all of them on the simplex, and the strength of a ridge, by minimising the loss of
-// target rows
+// [Fit] learns one weight per source, all of them on the simplex, and the strength of a ridge, by minimising the loss
+// of target rows
 //
 //	h(w, x) = mean over target rows i of ℓ(A_i z_f(w, x), y_i),  f the fold of row i,
 //	z_f(w, x) = argmin_z  Σ_s w_s · mean over the rows of source s of ℓ(A_j z, y_j) + ½e^x‖z‖²,
@@ -18,18 +18,18 @@
 // follow hypergradients.
 //
 // A source is left out if all rows of the others alike do better without it by two standard errors of the difference on
-// target rows. Then weights are learned, and a source is left out too whose weight may be zero and is clearly worth less
-// than its rows are alike (the interval begins below [Least] and ends below its share of the rows), if the others do
-// better without it at all. This is repeated until none is left out. What is left out has the weight zero: a source with
-// wrong labels acts like a ridge, and hypergradients alone would leave it a little weight as often as not.
+// target rows. Then weights are learned, and a source is left out too whose weight may be zero and is clearly worth
+// less than its rows are alike (the interval begins below [Least] and ends below its share of the rows), if the others
+// do better without it at all. This is repeated until none is left out. What is left out has the weight zero: a source
+// with wrong labels acts like a ridge, and hypergradients alone would leave it a little weight as often as not.
 //
 // How certain weights are is found by drawing the target rows that judge anew, with replacement: at the minimum, h is
-// replaced by a parabola, of the gradient of each row's loss and the Hessian of h, and each draw's parabola is minimised
-// over the simplex. Models are not fitted again for that, and rows that train them are not drawn.
+// replaced by a parabola, of the gradient of each row's loss and the Hessian of h, and each draw's parabola is
+// minimised over the simplex. Models are not fitted again for that, and rows that train them are not drawn.
 //
-// Of the sources that are left, either all rows count alike, or each source has its learned weight, where that is better
-// by two standard errors on target rows: to judge them, weights are learned again without each fold in turn. The final
-// model is fitted to all sources that have a weight and, as one of them, to all target rows.
+// Of the sources that are left, either all rows count alike, or each source has its learned weight, where that is
+// better by two standard errors on target rows: to judge them, weights are learned again without each fold in turn. The
+// final model is fitted to all sources that have a weight and, as one of them, to all target rows.
 package mix
 
 import (
@@ -121,16 +121,16 @@ type Source struct {
 	Target bool // it is the target's own rows
 	// Share is that of its rows among all: its weight where all rows count alike.
 	Share float64
-	// Weight is the weight, of the mean loss of the source, in the final model; all add up to one. Low and High are the 95%
-	// interval of the learned one.
+	// Weight is the weight, of the mean loss of the source, in the final model; all add up to one. Low and High are the
+	// 95% interval of the learned one.
 	Weight, Low, High float64
 	// LeftOut says that the source is left out, and its weight zero. The interval, if any, is that from before.
 	LeftOut bool
 	// Alone is the loss of target rows with a model of this source alone; NaN if there is none.
 	Alone float64
 	// Change is the relative change of the loss, of a numeric target of the typical error, by training on this source
-	// beside the others that are not left out, all their rows alike: −0.1 is 10% less. ChangeLow and ChangeHigh are its 95%
-	// interval. NaN if there are no others.
+	// beside the others that are not left out, all their rows alike: −0.1 is 10% less. ChangeLow and ChangeHigh are its
+	// 95% interval. NaN if there are no others.
 	Change, ChangeLow, ChangeHigh float64
 }
 
@@ -144,6 +144,8 @@ type Way struct {
 	// Said is what it says about the rows of Result.Unseen. Learned weights were learned without the rows that Said is
 	// about.
 	Said tune.Judged
+
+	z []float64 // the mean of the models of the folds
 }
 
 // Result is the outcome of [Fit].

@@ -495,8 +495,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// Real data, cut into five sources with two of permuted labels: their weights are zero, and the test loss is that of the
-// clean three.
+// Real data, cut into five sources with two of permuted labels: their weights are zero, and the test loss is that of
+// the clean three.
 func TestIJCNN1(t *testing.T) {
 	realdata.Long(t, "learns weights of five parts of ijcnn1")
 	all, err := dataset.Read(t.Context(), realdata.File(t, "ijcnn1", "ijcnn1.trn.bz2"), dataset.Options{})

@@ -178,8 +178,8 @@ func (f *fit) folds(target *dataset.Set) ([]int, error) {
 	return target.Folds(k, f.o.Seed)
 }
 
-// standardise finds shift and unit of a numeric target. They change neither the strength nor the model, only the size of
-// the numbers that tolerances are compared with.
+// standardise finds shift and unit of a numeric target. They change neither the strength nor the model, only the size
+// of the numbers that tolerances are compared with.
 func (f *fit) standardise(y []float64) {
 	n := float64(len(y))
 	if f.intercept {

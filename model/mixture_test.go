@@ -100,7 +100,8 @@ func TestMixtureRefuses(t *testing.T) {
 		{[]int{0, 1, 1, 0}, nil, pen(1, 1), "behind 2 weights"},
 		{[]int{0, 1, 1, 0}, nil, pen(2, 3), "6 coefficients, and 1 models have 2 each"},
 	} {
-		if _, err := model.NewMixture(loss, c.part, c.bounds, c.penalty); err == nil || !strings.Contains(err.Error(), c.want) {
+		_, err := model.NewMixture(loss, c.part, c.bounds, c.penalty)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v %v: %v, want %q", c.part, c.bounds, err, c.want)
 		}
 	}

@@ -42,8 +42,8 @@ func newTie(of []int, n int, perRow bool) (*tie, error) {
 	return t, nil
 }
 
-// spread sets dst, with an entry per row, for the rows of b: to their x at the outer variable u, or to the direction of x
-// along u. It returns dst.
+// spread sets dst, with an entry per row, for the rows of b: to their x at the outer variable u, or to the direction of
+// x along u. It returns dst.
 func (t *tie) spread(dst, u []float64, b bilevel.Batch) []float64 {
 	for i := b.Lo; i < b.Hi; i++ {
 		v := 0.0

@@ -65,8 +65,8 @@ which to look at rows) and report.html, which shows the most suspicious rows.`,
 		p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
 		p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set "+
 			"(default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
-		p.StringVar(&f.by, "by", "", "column of annotators, sources, sensors or dates (months): it is no feature, and which of "+
-			"them are worse than the others is said too")
+		p.StringVar(&f.by, "by", "", "column of annotators, sources, sensors or dates (months): it is no feature, and "+
+			"which of them are worse than the others is said too")
 		p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and "+
 			"say how many were found (default 0.5 for the embedded digits without --set)")
 	})

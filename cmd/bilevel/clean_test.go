@@ -253,7 +253,8 @@ func TestCleanInterrupted(t *testing.T) {
 	}
 }
 
-// TestCleanBy: the annotator whose labels are random is named, in the summary, in JSON, in weights.csv and in the report.
+// TestCleanBy: the annotator whose labels are random is named, in the summary, in JSON, in weights.csv and in the
+// report.
 func TestCleanBy(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(table(600, 1, 1, yesNo)), "\n")
 	for i, coin := range strings.Split(strings.TrimSpace(table(600, 1, 2, yesNo)), "\n") {

@@ -69,11 +69,12 @@ func (d *cleaned) byGroup() *report.Section {
 		return nil
 	}
 	s := &report.Section{Title: "Which " + report.Name(d.by) + " is worse", Lead: d.worse()}
-	dots := &report.Dots{Title: "Labels that look wrong, by " + report.Name(d.by), Hint: "share of the rows, 95% intervals",
-		Percent: true, Zero: true}
+	dots := &report.Dots{Title: "Labels that look wrong, by " + report.Name(d.by),
+		Hint: "share of the rows, 95% intervals", Percent: true, Zero: true}
 	weighed := false
 	for _, g := range d.Groups[:min(len(d.Groups), shownColumns)] {
-		dot := report.Dot{Name: report.Name(g.Name), Small: fmt.Sprintf("%s of %s", numbers.Count(g.Wrong), numbers.Count(g.Rows)),
+		dot := report.Dot{Name: report.Name(g.Name),
+			Small: fmt.Sprintf("%s of %s", numbers.Count(g.Wrong), numbers.Count(g.Rows)),
 			Value: g.Share, Low: g.Low, High: g.High, Text: numbers.Percent(g.Share, 0), Kind: report.Main,
 			Interval: fmt.Sprintf("%s to %s", numbers.Fixed(100*g.Low, 0), numbers.Percent(g.High, 0))}
 		if g.Worse() {
@@ -94,8 +95,8 @@ func (d *cleaned) byGroup() *report.Section {
 
 // groupWeights is the table of the weights of groups.
 func (d *cleaned) groupWeights() *report.Table {
-	t := &report.Table{Title: "Weights", Hint: "of a row, where those of the best have 1; learned on the trusted rows, intervals " +
-		"of 95%", Columns: []report.Column{{Name: report.Name(d.by)}, {Name: "rows", Number: true},
+	t := &report.Table{Title: "Weights", Hint: "of a row, where those of the best have 1; learned on the trusted rows, " +
+		"intervals of 95%", Columns: []report.Column{{Name: report.Name(d.by)}, {Name: "rows", Number: true},
 		{Name: "weight", Number: true, Strong: true}, {Name: "learned", Small: "95%", Number: true},
 		{Name: "log loss of trusted rows", Small: "with it, against without", Number: true, Minor: true}}}
 	for _, g := range d.Groups[:min(len(d.Groups), shownColumns)] {

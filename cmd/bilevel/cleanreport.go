@@ -182,7 +182,8 @@ func (d *cleaned) tune() string {
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
 	w := slices.Clone(d.about)
-	for _, s := range append([]string{d.estimate(), d.gained(), d.worse(), d.found()}, append(d.warnings(), d.advice())...) {
+	first := []string{d.estimate(), d.gained(), d.worse(), d.found()}
+	for _, s := range append(first, append(d.warnings(), d.advice())...) {
 		if s != "" {
 			w = append(w, report.Bare(s))
 		}

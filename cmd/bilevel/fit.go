@@ -241,8 +241,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 	return f.checkOutputs(c, outputs, f.train, value(second), f.test)
 }
 
-// checkOutputs finds what is wrong with the flags of registerModel. outputs are what is written, and must be none of the
-// inputs.
+// checkOutputs finds what is wrong with the flags of registerModel. outputs are what is written, and must be none of
+// the inputs.
 func (f *fitFlags) checkOutputs(c *cobra.Command, outputs []string, inputs ...string) error {
 	switch {
 	case c.Flags().Changed("max-time") && f.maxTime <= 0:

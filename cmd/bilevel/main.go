@@ -143,8 +143,8 @@ Commands, flags and values are completed in the shell: bilevel completion bash -
 		w := c.OutOrStdout()
 		pageOf(c).writeHelp(w, helpWidth(w))
 	})
-	c.AddCommand(newTuneCommand(), newPredictCommand(), newCleanCommand(), newMixCommand(), newDataCommand(), newBenchCommand(),
-		newFigureCommand(), newVersionCommand(), newManCommand())
+	c.AddCommand(newTuneCommand(), newPredictCommand(), newCleanCommand(), newMixCommand(), newDataCommand(),
+		newBenchCommand(), newFigureCommand(), newVersionCommand(), newManCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {
 		if sub.Name() == "help" {

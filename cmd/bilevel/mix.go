@@ -35,10 +35,10 @@ func newMixCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mix TARGET --sources FILE,FILE,…",
 		Short: "Find which training files help to predict a small target file",
-		Long: `TARGET is a file of rows like those that are to be predicted, some hundred of them. The sources are larger files
-with the same columns, from other times, places or people. Each gets a weight, all of them add up to one, and sources
-without which target rows are predicted better get none; the target's own rows are a source as well. No row of the
-target is judged by a model that was trained on it.
+		Long: `TARGET is a file of rows like those that are to be predicted, some hundred of them. The sources are larger
+files with the same columns, from other times, places or people. Each gets a weight, all of them add up to one,
+and sources without which target rows are predicted better get none; the target's own rows are a source as well. No
+row of the target is judged by a model that was trained on it.
 
 The folder --out gets model.json (for bilevel predict), weights.csv and report.html.`,
 		Example: `  bilevel mix here.csv --sources 2023.csv,2024.csv,elsewhere.csv
@@ -60,8 +60,8 @@ The folder --out gets model.json (for bilevel predict), weights.csv and report.h
 	p.BoolVar(&f.only, "sources-only", false, "train on the sources alone: target rows do nothing but judge")
 	p.StringVar(&f.test, "test", "", "file of target rows, used for nothing but the figures")
 	f.registerReading(p)
-	p.StringVar(&f.unknown, "unknown", "error", "levels that no target row has, in other files: error, or zero for none of "+
-		"the levels")
+	p.StringVar(&f.unknown, "unknown", "error", "levels that no target row has, in other files: error, or zero for none "+
+		"of the levels")
 	p.StringVar(&f.task, "task", "", "what the label is: classification or regression (default guessed from it)")
 	p.IntVar(&f.folds, "folds", 0, "parts of the target, each judged by models without it (default 5)")
 	f.registerModel(p, "weights", "bilevel-mix-out", "model.json, weights.csv and report.html")
@@ -186,8 +186,9 @@ func runMix(c *cobra.Command, f *mixFlags) error {
 	if err != nil {
 		return err
 	}
-	m := &mixed{Result: r, target: data.Target, name: sourceName(f.train), read: read, files: f.outputs(), command: typed(c),
-		about: dataset.About(data.Target, append(data.Sources, data.Test)...), when: time.Now(), out: f.out, seed: f.seed}
+	m := &mixed{Result: r, target: data.Target, name: sourceName(f.train), read: read, files: f.outputs(),
+		command: typed(c),
+		about:   dataset.About(data.Target, append(data.Sources, data.Test)...), when: time.Now(), out: f.out, seed: f.seed}
 	m.notes = withoutLabel(m.about, data.Target)
 	m.command = strings.Replace(m.command, "bilevel mix", "bilevel mix "+quoted(m.name), 1)
 	m.judged = m.judge(r.Mix)
@@ -335,12 +336,15 @@ type mixWayJSON struct {
 }
 
 func (m *mixed) json() mixJSON {
-	j := mixJSON{Model: m.Model.Task, Label: m.target.Schema.Label, Even: m.Even, Strength: m.Model.Penalty.Strengths[0].Value,
-		Unseen: m.Unseen.On, Change: estimated(m.judged.Change), Verdict: m.judged.Verdict, NTarget: m.NTarget, NTest: m.NTest,
+	j := mixJSON{Model: m.Model.Task, Label: m.target.Schema.Label, Even: m.Even,
+		Strength: m.Model.Penalty.Strengths[0].Value,
+		Unseen:   m.Unseen.On, Change: estimated(m.judged.Change), Verdict: m.judged.Verdict, NTarget: m.NTarget,
+		NTest: m.NTest,
 		Folds: m.Folds, Steps: m.Steps, Seconds: m.Seconds, Read: m.read.Seconds(), Seed: m.seed, Cancelled: m.Interrupted,
 		TimedOut: m.TimedOut, Reason: m.Reason, Notes: append([]string{}, m.notes...), Words: m.words(), Files: m.files}
 	for _, s := range m.Sources {
-		j.Sources = append(j.Sources, mixSourceJSON{s.Name, s.Rows, s.Target, s.Weight, known(s.Low), known(s.High), s.LeftOut,
+		j.Sources = append(j.Sources, mixSourceJSON{s.Name, s.Rows, s.Target, s.Weight, known(s.Low), known(s.High),
+			s.LeftOut,
 			known(s.Alone), estimated(judge.Estimate{Value: s.Change, Low: s.ChangeLow, High: s.ChangeHigh})})
 	}
 	for _, w := range m.ways() {

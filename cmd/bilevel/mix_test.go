@@ -33,14 +33,16 @@ func TestMix(t *testing.T) {
 			"test.csv", "--quiet"}
 		text := mustCall(t, args...).stdout
 		for _, want := range []string{"here.csv   300 target rows, 2,000 rows of 4 sources and 1,500 test rows, label y",
-			"all rows alike", "baseline", "this mix", "better by more than chance", "Left out: east.csv (with it the " + c.measured,
+			"all rows alike", "baseline", "this mix", "better by more than chance",
+			"Left out: east.csv (with it the " + c.measured,
 			"and west.csv (with it", "wrote bilevel-mix-out: model.json weights.csv report.html"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: no %q in\n%s", c.kind, want, text)
 			}
 		}
 		j := decode(t, mustCall(t, append(args, "--json")...).stdout)
-		if j["model"] != c.kind || j["verdict"] != "more than chance" || j["unseen"] != "test" || j.number(t, "n_test") != 1500 {
+		if j["model"] != c.kind || j["verdict"] != "more than chance" || j["unseen"] != "test" ||
+			j.number(t, "n_test") != 1500 {
 			t.Errorf("%v", j)
 		}
 		sources := j["sources"].([]any)
@@ -63,7 +65,8 @@ func TestMix(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"2 of 4 sources do not help to predict", "bilevel predict --model bilevel-mix-out/model.json",
+		for _, want := range []string{"2 of 4 sources do not help to predict",
+			"bilevel predict --model bilevel-mix-out/model.json",
 			"bilevel mix here.csv --", "the target’s own rows"} {
 			if !strings.Contains(string(html), want) {
 				t.Errorf("%s: the report does not say %q", c.kind, want)
@@ -162,8 +165,8 @@ func TestMixWrong(t *testing.T) {
 		}
 	}
 	files(t, content)
-	if o := mustCall(t, strings.Fields("mix t.csv --sources wide.csv,level.csv --unknown zero --quiet")...); !strings.Contains(
-		o.stderr, "wide.csv: ") {
+	o := mustCall(t, strings.Fields("mix t.csv --sources wide.csv,level.csv --unknown zero --quiet")...)
+	if !strings.Contains(o.stderr, "wide.csv: ") {
 		t.Errorf("nothing is said of a column too many: %q", o.stderr)
 	}
 	for _, name := range []string{"report.html", "model.json", "weights.csv"} {

@@ -21,7 +21,8 @@ func (m *mixed) rowsLine() string {
 			files, rows = files+1, rows+s.Rows
 		}
 	}
-	parts := []string{numbers.Of(m.NTarget, "target row"), fmt.Sprintf("%s rows of %d sources", numbers.Count(rows), files)}
+	parts := []string{numbers.Of(m.NTarget, "target row"),
+		fmt.Sprintf("%s rows of %d sources", numbers.Count(rows), files)}
 	if m.NTest > 0 {
 		parts = append(parts, numbers.Of(m.NTest, "test row"))
 	}
@@ -91,8 +92,8 @@ func (m *mixed) verdict() string {
 	case math.IsNaN(c.Value):
 		return "Against all rows alike, nothing can be told: a loss is zero."
 	case j.Verdict == judge.MoreThanChance, j.Verdict == judge.AsGood && c.High < 0:
-		return fmt.Sprintf("Against all rows alike, the %s on %s is %s%s: %s.", m.measured(), m.on(), report.Bold(change(c.Value)),
-			interval(c), report.Bold("more than chance"))
+		return fmt.Sprintf("Against all rows alike, the %s on %s is %s%s: %s.", m.measured(), m.on(),
+			report.Bold(change(c.Value)), interval(c), report.Bold("more than chance"))
 	case j.Verdict == judge.Worse:
 		return fmt.Sprintf("%s: the %s on %s is %s%s.", report.Bold("Worse than all rows alike"), m.measured(), m.on(),
 			change(c.Value), interval(c))
@@ -148,8 +149,8 @@ func (m *mixed) weighed() string {
 	case m.Even && !some:
 		return ""
 	case m.Even:
-		return "The rows of all sources that are not left out count alike: weights of their own are not better by more than " +
-			"chance."
+		return "The rows of all sources that are not left out count alike: weights of their own are not better by more " +
+			"than chance."
 	}
 	used := slices.DeleteFunc(slices.Clone(m.Sources), func(s mix.Source) bool { return s.Weight == 0 })
 	slices.SortStableFunc(used, func(a, b mix.Source) int {
@@ -322,7 +323,8 @@ func (m *mixed) which() report.Section {
 			kind, small = report.Look, "left out"
 		}
 		low, high := of.ChangeLow, of.ChangeHigh
-		dots.Rows = append(dots.Rows, report.Dot{Name: report.Name(of.Name), Small: small, Value: of.Change, Low: low, High: high,
+		dots.Rows = append(dots.Rows, report.Dot{Name: report.Name(of.Name), Small: small, Value: of.Change, Low: low,
+			High: high,
 			Text: change(of.Change), Interval: between(judge.Estimate{Low: low, High: high}), Kind: kind})
 	}
 	if len(dots.Rows) > 0 {
@@ -376,7 +378,8 @@ func (m *mixed) good() report.Section {
 	for _, w := range m.ways() {
 		e := w.of(w.judged.Loss())
 		v, between := text(w.judged.Loss(), e)
-		dots.Rows = append(dots.Rows, report.Dot{Name: w.name, Small: w.small, Value: e.Value, Low: e.Low, High: e.High, Text: v,
+		dots.Rows = append(dots.Rows, report.Dot{Name: w.name, Small: w.small, Value: e.Value, Low: e.Low, High: e.High,
+			Text:     v,
 			Interval: between, Kind: w.kind, Strong: w.kind == report.Main})
 	}
 	s.Parts = []report.Part{dots}
@@ -396,8 +399,8 @@ func (m *mixed) obtained() report.Section {
 		{Name: "model", Value: m.Model.Task.Words() + " of the weighted sources, with one strength, which is learned with " +
 			"the weights: " + numbers.Digits(m.Model.Penalty.Strengths[0].Value, 2)},
 		{Name: "judging", Value: fmt.Sprintf("the target in %d folds, each judged by a model without it", m.Folds)},
-		{Name: "left out", Value: "sources without which the loss of target rows is smaller by two standard errors, or smaller " +
-			"at all where the learned weight may be zero and is below the share of the rows"},
+		{Name: "left out", Value: "sources without which the loss of target rows is smaller by two standard errors, or " +
+			"smaller at all where the learned weight may be zero and is below the share of the rows"},
 		{Name: "intervals", Value: "of 95%, by target rows; those of weights by drawing these rows 1,000 times"},
 		{Name: "seed", Value: fmt.Sprint(m.seed)},
 		{Name: "time", Value: numbers.Seconds(m.Seconds)},

@@ -293,8 +293,8 @@ func Paired(a, b []bool) Estimate {
 	return Estimate{(more - less) / n, max(middle-half, -1), min(middle+half, 1)}
 }
 
-// Unpaired is the difference of two shares of different rows, a of n and b of m: Wald's interval with a row of each kind
-// added to both, as Agresti and Caffo have it.
+// Unpaired is the difference of two shares of different rows, a of n and b of m: Wald's interval with a row of each
+// kind added to both, as Agresti and Caffo have it.
 func Unpaired(a, n, b, m float64) Estimate {
 	p, q := (a+1)/(n+2), (b+1)/(m+2)
 	half := 1.959964 * math.Sqrt(p*(1-p)/(n+2)+q*(1-q)/(m+2))

@@ -133,7 +133,7 @@ type Options struct {
 	// which is left out where it is present.
 	NoLabel bool
 	// OptionalLabel reads a label where there is one: the column named by Label, by Like or by one of the
-	// names above, but not just the last.
+	// names above, but not just the last. With Like, rows without a label among others with one have the target NaN.
 	OptionalLabel bool
 
 	// Width is the number of features of LIBSVM text at least, for those that only other files have; with Like it is

@@ -27,6 +27,7 @@ type GetOptions struct {
 	// Waiting is told once of a file that another process is downloading, for which Get waits.
 	Waiting func(file string)
 	Text    *Vectorizer // how Load makes rows of documents, as Options.Text
+	Memory  *Memory     // bounds what Load reads, as Options.Memory
 	BaseURL string      // downloads come from BaseURL/set/file instead of the public addresses
 
 	alone bool // wait for no other process, as where locks do not work between machines
@@ -41,7 +42,8 @@ type Files struct {
 	Sample bool     // the copy holds other rows or features than the public set
 	Notes  []string // what a user should know about the copy, a sentence each
 
-	text *Vectorizer // of GetOptions
+	text   *Vectorizer // of GetOptions
+	memory *Memory
 }
 
 // dirs fills in the folders.
@@ -393,7 +395,7 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 	if f, err = Get(ctx, name, o); err != nil {
 		return nil, nil, nil, err
 	}
-	f.text = o.Text
+	f.text, f.memory = o.Text, o.Memory
 	if train, test, err = p.load(ctx, f); err != nil {
 		return nil, nil, nil, err
 	}

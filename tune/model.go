@@ -28,8 +28,8 @@ const (
 //
 // The score of a row a is intercept + Σ_j weights[j]·(a_j − mean_j)/scale_j, without the scaler intercept +
 // Σ_j weights[j]·a_j. It is the prediction of a ridge model; a logistic model has P(Classes[1]) =
-// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score. A poisson model predicts e^score,
-// and a squared-hinge model Classes[1] where the score is above zero.
+// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score. A poisson model predicts
+// e^score, and a squared-hinge model Classes[1] where the score is above zero.
 type Model struct {
 	Format  string `json:"format"`  // "bilevel-model"
 	Version int    `json:"version"` // 1
@@ -66,8 +66,9 @@ type Coefficients struct {
 }
 
 // Penalty is what the coefficients were regularised with: ½ Σ s z², for the kinds with an ℓ1 norm Σ s|z|, and for the
-// elastic net both; s = e^x or x. The intercept has none. That
-// of a ridge model acts on a target of unit variance, so that s does not depend on the target's units.
+// elastic net both; s = e^x or x. The intercept has none. That of a ridge or Huber model acts on a target of unit
+// variance, and that of a Poisson model on counts of mean one where there is an intercept, so that s does not depend on
+// the target's units.
 type Penalty struct {
 	Kind      Reg        `json:"kind"`
 	Param     Param      `json:"parametrisation"`
@@ -339,8 +340,8 @@ func (m *Model) loss() *loss {
 	return &l
 }
 
-// Bend is the first two derivatives of the loss of a row with the label y by its score, for models with one score a row;
-// nil for others. y is the index of a class, or a value.
+// Bend is the first two derivatives of the loss of a row with the label y by its score, for models with one score a
+// row; nil for others. y is the index of a class, or a value.
 func (m *Model) Bend() func(score, y float64) (slope, curvature float64) {
 	l := m.loss()
 	if l.bend == nil {
@@ -562,43 +563,60 @@ func (m *Model) sparseScaler() bool {
 	return true
 }
 
-// Judge compares the predictions for the rows of set with its labels.
+// Judge compares the predictions for the rows of set with its labels. Rows whose label is NaN have none.
 func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
-	s := *set
-	switch {
-	case s.Y == nil:
-		return nil, &dataset.Error{File: s.Source, Err: errors.New("there is no label")}
-	case len(s.Y) != p.Len():
-		return nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(s.Y))
-	case !m.Task.Classes() && s.Classes != nil:
-		return nil, &dataset.Error{File: s.Source, Err: errors.New("the labels are classes, and the model predicts numbers")}
-	case m.Task.Classes():
-		if err := s.MapClasses(m.Classes); err != nil {
-			return nil, err
-		}
-	case m.Task.entry().counts:
-		if err := checkCounts(&s, false); err != nil {
-			return nil, err
-		}
-	}
-	l := m.loss()
-	return l.metrics(l.judge(p.Scores, s.Y, s.Weights, len(m.Coefficients))), nil
-}
-
-// Unseen is what the predictions say about the rows of set, with labels, one by one. Baseline is the same, because a
-// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
-func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
-	if _, err := m.Judge(p, set); err != nil {
+	scores, s, err := m.labelled(p, set)
+	if err != nil {
 		return nil, err
 	}
-	s := *set
-	if m.Task.Classes() {
-		if err := s.MapClasses(m.Classes); err != nil {
-			return nil, err
+	l := m.loss()
+	return l.metrics(l.judge(scores, s.Y, s.Weights, len(m.Coefficients))), nil
+}
+
+// labelled are the scores, labels, weights and places of the rows of set that have a label.
+func (m *Model) labelled(p *Prediction, set *dataset.Set) (scores []float64, s *dataset.Set, err error) {
+	t := *set
+	switch {
+	case t.Y == nil:
+		return nil, nil, &dataset.Error{File: t.Source, Err: errors.New("there is no label")}
+	case len(t.Y) != p.Len():
+		return nil, nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(t.Y))
+	case !m.Task.Classes() && t.Classes != nil:
+		return nil, nil, &dataset.Error{File: t.Source, Err: errors.New("the labels are classes, and the model predicts " +
+			"numbers")}
+	}
+	t.Y, t.Weights, t.Rows = nil, nil, nil
+	k := len(m.Coefficients)
+	for i, y := range set.Y {
+		if math.IsNaN(y) {
+			continue
+		}
+		t.Y, t.Rows = append(t.Y, y), append(t.Rows, i)
+		scores = append(scores, p.Scores[i*k:(i+1)*k]...)
+		if set.Weights != nil {
+			t.Weights = append(t.Weights, set.Weights[i])
 		}
 	}
-	u, l := &Unseen{On: "test", Rows: placed(&s).Rows}, m.loss()
-	j := l.judge(p.Scores, s.Y, s.Weights, len(m.Coefficients))
+	switch {
+	case t.Y == nil:
+		err = &dataset.Error{File: t.Source, Err: errors.New("no row has a label")}
+	case m.Task.Classes():
+		err = t.MapClasses(m.Classes)
+	case m.Task.entry().counts:
+		err = checkCounts(&t, false)
+	}
+	return scores, &t, err
+}
+
+// Unseen is what the predictions say about the rows of set with labels, one by one. Baseline is the same, because a
+// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
+func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
+	scores, s, err := m.labelled(p, set)
+	if err != nil {
+		return nil, err
+	}
+	u, l := &Unseen{On: "test", Rows: s.Rows}, m.loss()
+	j := l.judge(scores, s.Y, s.Weights, len(m.Coefficients))
 	l.say(u, s.Y, s.Weights, len(m.Classes), m.Costs, j, j)
 	return u, nil
 }

@@ -206,7 +206,7 @@ func (f *finding) intro() []string {
 				}
 			}
 		}
-		fmt.Fprintf(&b, ", a number between %s and %s.", numbers.Value(lo), numbers.Value(hi))
+		fmt.Fprintf(&b, ", a number between %s and %s.", numbers.In(f.label(), lo), numbers.In(f.label(), hi))
 	}
 	if s := f.Model.Schema; s != nil && s.Columns != nil {
 		b.WriteString(" " + kindsOf(s))
@@ -325,7 +325,42 @@ func (f *finding) goodness() string {
 		text += fmt.Sprintf(" Of the %s that are %s it finds %s.", numbers.Count(r.Rows), said(r.Class),
 			report.Bold(numbers.Count(r.Found)))
 	}
+	if c := j.Figure("cost"); c != nil {
+		text += fmt.Sprintf(" A row costs %s on average, where it costs %s with always the same answer.",
+			report.Bold(numbers.Digits(c.Model.Value, 2)), numbers.Digits(c.Trivial.Value, 2))
+	}
 	return text
+}
+
+// nothing says that the model tells no more than the trivial one, where it does not.
+func (f *finding) nothing() string {
+	loss := f.judged.Loss()
+	const most = .995
+	if !(loss.Model.Value > most*loss.Trivial.Value) {
+		return ""
+	}
+	better, tell := "no better", "nothing"
+	if loss.Model.Value < loss.Trivial.Value {
+		better, tell = "hardly better", "next to nothing"
+	}
+	what := "the label"
+	if f.label() != "" {
+		what = f.label()
+	}
+	same := "always saying the mean"
+	if f.classes() != nil {
+		same = "always saying the shares of the classes"
+	}
+	return fmt.Sprintf("It is %s than %s: %s tell %s about %s that holds on unseen rows.", better, same,
+		theColumns(f.columns()), tell, what)
+}
+
+// theColumns are columns in a sentence: "these 3 columns".
+func theColumns(columns string) string {
+	if n, thing, _ := strings.Cut(columns, " "); n == "1" {
+		return "values of this one " + thing
+	}
+	return "these " + columns
 }
 
 // outOf100 is a share, with a decimal where none would say that all or no rows are right.
@@ -337,17 +372,14 @@ func outOf100(share float64) string {
 }
 
 // measured is what the verdict is about.
-func (f *finding) measured() string {
-	if f.classes() == nil {
-		return "typical error"
-	}
-	return "log loss"
-}
+func (f *finding) measured() string { return f.judged.Loss().Name }
+
+// odds says whether the model has probabilities of classes.
+func (f *finding) odds() bool { return f.Model.Task.Odds() }
 
 // baselineName is the baseline in words.
 func (f *finding) baselineName() string {
-	name := map[tune.Task]string{tune.Ridge: "ridge", tune.Logistic: "logistic", tune.Softmax: "softmax"}[f.Model.Task] +
-		" regression with one strength"
+	name := f.Model.Task.Words() + " with one strength"
 	if f.Model.Penalty.Kind.Sparse() {
 		return "the best lasso, " + strings.TrimSuffix(name, " with one strength") + " with one ℓ1 strength"
 	}
@@ -553,7 +585,7 @@ func (f *finding) predict() string {
 	case s != nil && s.Format != "csv" && s.Format != "":
 		what = "new." + s.Format
 	}
-	if f.classes() != nil {
+	if f.odds() {
 		proba = " --proba"
 	}
 	out := f.out

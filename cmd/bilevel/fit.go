@@ -305,7 +305,7 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second stri
 	}
 	o := f.read
 	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
-	o.UnseenLevels = unseenLevels(f.unknown)
+	o.UnseenLevels, o.Weights = unseenLevels(f.unknown), ""
 	sets := make([]*dataset.Set, len(files))
 	for k, file := range files {
 		if file == "" {
@@ -399,6 +399,7 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 			strings.Join(dataset.EmbeddedSets(), ", "), strings.Join(publicSets(), ", "), nearest.Hint(f.set, allSets()))
 	}
 	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer(),
+		Memory:  f.read.Memory,
 		Waiting: func(file string) { bar.say("waiting for another process, which downloads " + file) }}
 	rest, test, files, err := dataset.Load(ctx, f.set, o)
 	if err != nil {

@@ -106,7 +106,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 	} else {
 		points = f.sparsePoints(step)
 	}
-	slack := 1.0 // points are solved to slack times tol
+	slack, enough := 1.0, 1.0 // points are solved to slack times tol, and a weaker strength has to be so much better
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
 		if q.l1 == nil { // the weaker an ℓ1 strength, the longer it takes
@@ -114,8 +114,13 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
+<<<<<<< HEAD
 	} else if d > manyCoefficients || f.pass(s) > costlyPass || q.l1 != nil {
 		slack = 1e3
+=======
+	} else if d > manyCoefficients || f.pass(s) > costlyPass {
+		slack, enough = 1e3, 1-flatFall
+>>>>>>> main
 	}
 	g := &gridded{q: q}
 	var slowest time.Duration
@@ -130,7 +135,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		accept := slack * tol
 		if norm := floats.Norm(z, 2); slack > 1 && norm > 0 {
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
-			accept = max(tol, min(accept, math.Exp(t)*norm/100))
+			accept = max(coarse(d)*tol, min(accept, math.Exp(t)*norm/100))
 		}
 		within := ctx
 		if i == 0 {
@@ -149,12 +154,12 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 			continue
 		}
 		g.points = append(g.points, GridPoint{x[0], v * f.units.loss})
-		if len(g.points) == 1 || v < g.best.value {
+		if len(g.points) == 1 || v < enough*g.best.value {
 			g.best = shared{x[0], v, slices.Clone(z)}
 		}
 		slowest = max(slowest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), g.best.value)
-		if g.all = len(g.points)+infinite == len(points); slack > 1 && pastBest(g.points) {
+		if g.all = len(g.points)+infinite == len(points); slack > 1 && (pastBest(g.points) || flat(g.points)) {
 			g.all = true
 			break
 		}
@@ -206,13 +211,34 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
+<<<<<<< HEAD
 // With more coefficients than manyCoefficients, more multiplications in a pass over the rows than costlyPass, or an ℓ1
 // norm, the points of the grid are solved to about a hundredth only, and points weaker than the best are left out once
 // the loss rises: they are the slowest, and the model is not there.
 const (
 	manyCoefficients = 1e5
 	costlyPass       = 1e6
+=======
+// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
+// points of the grid are solved to about a hundredth only, and weaker ones are left out once the loss rises, or falls
+// by less than the share flatFall of itself from point to point: they are the slowest, and the model is not there.
+const (
+	manyCoefficients = 1e5
+	costlyPass       = 1e8
+	flatFall         = .01
+>>>>>>> main
 )
+
+// flat says whether the loss fell by less than flatFall over the last three of the points, from strong to weak, after
+// it fell at all.
+func flat(grid []GridPoint) bool {
+	n := len(grid)
+	if n < 3 {
+		return false
+	}
+	last := grid[n-1].Value
+	return last < .9*grid[0].Value && grid[n-3].Value-last < flatFall*last
+}
 
 // pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
 func pastBest(grid []GridPoint) bool {

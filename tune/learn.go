@@ -43,6 +43,10 @@ const (
 	patience     = 10   // steps over which h has to fall
 	negligible   = 1e-5 // by this share of itself
 
+	// The same with more coefficients than manyCoefficients, where an evaluation takes seconds.
+	largePatience   = 2
+	largeNegligible = 1e-3
+
 	comparePatience   = 3 // the same to tell kinds apart
 	compareNegligible = 1e-3
 )

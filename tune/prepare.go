@@ -103,6 +103,9 @@ func prepare(data Data, o Options) (*fit, error) {
 			task, anyOf(func(l *loss) bool { return l.scores(3) > 1 }))}
 	}
 	f.schema, f.features = train.Schema, train.Features
+	if is, _ := f.schema.Unweighed(); is {
+		return nil, errors.New("tune: the texts are counts that have no weight yet: give Fit what Weigh makes of them")
+	}
 
 	tables := !f.schema.Prepared()
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables

@@ -238,17 +238,20 @@ func sorted(of []int, k int) (order, bounds []int) {
 
 // pass is the number of multiplications of one pass over all rows of s.
 func (f *fit) pass(s split) float64 {
-	size := func(t *dataset.Set) float64 {
-		if t == nil {
-			return 0
-		}
-		if m, ok := t.X.(*rows.CSR); ok {
-			return float64(len(m.Val))
-		}
-		n, d := t.Dims()
-		return float64(n) * float64(d)
+	size := values(s.train.X) * float64(max(s.folds()/max(s.times, 1), 1))
+	if s.val != nil {
+		size += values(s.val.X)
 	}
-	return (size(s.train)*float64(max(s.folds()/max(s.times, 1), 1)) + size(s.val)) * float64(f.scores)
+	return size * float64(f.scores)
+}
+
+// values is how many m has stored.
+func values(m rows.Matrix) float64 {
+	if m, ok := m.(*rows.CSR); ok {
+		return float64(len(m.Val))
+	}
+	n, d := m.Dims()
+	return float64(n) * float64(d)
 }
 
 // heldOut is one comparison: where a kind learns, and the rows that judge it.

@@ -27,7 +27,7 @@ var kinds = map[string]cobra.CompletionFunc{
 	"MODEL":    words(func() []string { return texts(append(tune.Tasks(), tune.AutoTask)) }),
 	"REG":      words(func() []string { return texts(append(tune.Regs(), tune.AutoReg)) }),
 	"PARAM":    words(func() []string { return texts(tune.Params()) }),
-	"WEIGHT":   words(func() []string { return texts(dataset.Weights()) }),
+	"WEIGHT":   words(func() []string { return texts(append(dataset.Weights(), dataset.AutoWeight)) }),
 	"FORMAT":   words(dataset.Formats),
 	"BENCH":    words(bench.Ready),
 	"QUANTITY": words(quantities),

@@ -24,7 +24,8 @@ var flagGroups = []flagGroup{
 		"task classification|regression, id COLUMN, weight COLUMN, weights FILE, by COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
 		"missing drop|impute, unknown error|zero"},
-	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},
+	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, " +
+		"ngrams auto|1|2|3, min-docs N"},
 	{"Model", "model MODEL, class-weights WEIGHTS, cost COSTS, reg REG, param PARAM, box LOWER,UPPER, prior PRIOR, " +
 		"start START, scale auto|on|off, " +
 		"intercept auto|on|off"},

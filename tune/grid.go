@@ -114,13 +114,10 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
-<<<<<<< HEAD
-	} else if d > manyCoefficients || f.pass(s) > costlyPass || q.l1 != nil {
-		slack = 1e3
-=======
 	} else if d > manyCoefficients || f.pass(s) > costlyPass {
 		slack, enough = 1e3, 1-flatFall
->>>>>>> main
+	} else if f.pass(s) > fairPass || q.l1 != nil {
+		slack = 1e3
 	}
 	g := &gridded{q: q}
 	var slowest time.Duration
@@ -159,7 +156,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		slowest = max(slowest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), g.best.value)
-		if g.all = len(g.points)+infinite == len(points); slack > 1 && (pastBest(g.points) || flat(g.points)) {
+		if g.all = len(g.points)+infinite == len(points); slack > 1 && pastBest(g.points) || enough < 1 && flat(g.points) {
 			g.all = true
 			break
 		}
@@ -211,22 +208,15 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
-<<<<<<< HEAD
-// With more coefficients than manyCoefficients, more multiplications in a pass over the rows than costlyPass, or an ℓ1
-// norm, the points of the grid are solved to about a hundredth only, and points weaker than the best are left out once
-// the loss rises: they are the slowest, and the model is not there.
-const (
-	manyCoefficients = 1e5
-	costlyPass       = 1e6
-=======
 // With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
 // points of the grid are solved to about a hundredth only, and weaker ones are left out once the loss rises, or falls
-// by less than the share flatFall of itself from point to point: they are the slowest, and the model is not there.
+// by less than the share flatFall of itself from point to point: they are the slowest, and the model is not there. From
+// fairPass on, and with an ℓ1 norm, they are left out once the loss rises.
 const (
 	manyCoefficients = 1e5
 	costlyPass       = 1e8
+	fairPass         = 1e6
 	flatFall         = .01
->>>>>>> main
 )
 
 // flat says whether the loss fell by less than flatFall over the last three of the points, from strong to weak, after

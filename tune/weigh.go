@@ -107,8 +107,11 @@ func (w *weigher) divide(data Data) (why string) {
 	stratified := train.Classes != nil
 	if val == nil {
 		f := &fit{o: w.options, table: table{loss: &loss{classes: stratified}, classes: train.Classes}}
-		var err error
-		if train, val, err = f.holdOut(train, weighPart, data); err != nil {
+		in, out, err := f.holdOut(train, weighPart, data)
+		if err != nil {
+			return few
+		}
+		if train, val = train.Subset(in), train.Subset(out); f.bothSides(train, val) != nil {
 			return few
 		}
 	}

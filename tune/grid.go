@@ -114,10 +114,10 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
-	} else if dear := d > manyCoefficients || f.pass(s) > dearPass; dear || f.pass(s) > costlyPass || q.l1 != nil {
-		if slack = 1e3; dear {
-			enough = 1 - flatFall
-		}
+	} else if d > manyCoefficients || f.pass(s) > costlyPass {
+		slack, enough = 1e3, 1-flatFall
+	} else if f.pass(s) > fairPass || q.l1 != nil {
+		slack = 1e3
 	}
 	g := &gridded{q: q}
 	var slowest time.Duration
@@ -208,14 +208,14 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
-// With more coefficients than manyCoefficients, more multiplications in a pass over the rows than costlyPass, or an ℓ1
-// norm, the points of the grid are solved to about a hundredth only, and points weaker than the best are left out once
-// the loss rises: they are the slowest, and the model is not there. With more than dearPass they are left out where it
-// falls by less than the share flatFall of itself from point to point.
+// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
+// points of the grid are solved to about a hundredth only, and weaker ones are left out once the loss rises, or falls
+// by less than the share flatFall of itself from point to point: they are the slowest, and the model is not there. From
+// fairPass on, and with an ℓ1 norm, they are left out once the loss rises.
 const (
 	manyCoefficients = 1e5
-	costlyPass       = 1e6
-	dearPass         = 1e8
+	costlyPass       = 1e8
+	fairPass         = 1e6
 	flatFall         = .01
 )
 

@@ -111,7 +111,9 @@ func (w *weigher) divide(data Data) (why string) {
 		if err != nil {
 			return few
 		}
-		train, val = train.Subset(in), train.Subset(out)
+		if train, val = train.Subset(in), train.Subset(out); f.bothSides(train, val) != nil {
+			return few
+		}
 	}
 	cut := func(s *dataset.Set) *dataset.Set {
 		share := weighPass / (values(s.X) * float64(max(len(train.Classes), 1)))

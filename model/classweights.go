@@ -10,11 +10,11 @@ import (
 //
 //	g(z, x) = mean over rows of e^{x_c(i)} ℓ_i(z) + penalty(z, x),
 //
-// where class[i], from 0 on, is that of row i. The outer objective, in which they do not enter, decides what they are good for. As
-// weights and strengths that grow alike change nothing, the weight of one class may as well be held at 1.
+// where class[i], from 0 on, is that of row i. The outer objective, in which they do not enter, decides what they are
+// good for. As weights and strengths that grow alike change nothing, the weight of one class may as well be held at 1.
 //
-// With bounds, those of folds, z stacks models as for [NewRepeatedFolds], and the mean of each is over the rows outside of
-// its fold. Rows of a loss that count by [Loss.Weigh] keep that weight too.
+// With bounds, those of folds, z stacks models as for [NewRepeatedFolds], and the mean of each is over the rows outside
+// of its fold. Rows of a loss that count by [Loss.Weigh] keep that weight too.
 func NewClassWeights(loss *Loss, class, bounds []int, times int, penalty *Penalty) (*Mixture, error) {
 	copies := max(len(bounds)-1, 1)
 	o := &Mixture{d: loss.layout.Len(), pen: penalty, dx: make([]float64, penalty.outer)}

@@ -129,7 +129,8 @@ func TestWeighErrors(t *testing.T) {
 		}
 	}
 	light := must(loss.Weigh([]float64{1, 1, 0, 0, 0, 0}))(t)
-	if _, err := model.NewFolds(light, []int{0, 2, 4, 6}); err == nil || !strings.Contains(err.Error(), "outside of fold 0") {
+	_, err := model.NewFolds(light, []int{0, 2, 4, 6})
+	if err == nil || !strings.Contains(err.Error(), "outside of fold 0") {
 		t.Errorf("folds without weight: %v", err)
 	}
 	for name, f := range map[string]func() (*model.Loss, error){

@@ -3,7 +3,8 @@
 // weights are the outer variables.
 //
 // A loss is a [Loss], made by [NewSquared], [NewLogistic], [NewSoftmax], [NewPoisson], [NewHuber] or [NewSquaredHinge];
-// alone it is an outer objective in which x does not enter. [Loss.Weigh] makes rows count by given weights. With a [Penalty] it becomes a [Regularized] inner objective,
+// alone it is an outer objective in which x does not enter. [Loss.Weigh] makes rows count by given weights. With a
+// [Penalty] it becomes a [Regularized] inner objective,
 //
 //	g(z, x) = mean over rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j s(x_j) z_j²,  s(x) = eˣ or x,
 //

@@ -153,8 +153,8 @@ func (w *ClassWeights) normalise(masses []float64) {
 func (w *ClassWeights) learned() bool { return w != nil && w.How == learnedWeights }
 
 // classWeights makes rows count by w in the loss, unless w is learned, and predictions be those with the least expected
-// cost: of a row of class c with the probability p_c that is not taken for it, costs[c]. Probabilities of rows that count
-// by weights are divided by these.
+// cost: of a row that is of class c with the probability p_c and is not taken for it, costs[c]. Probabilities of rows
+// that count by weights are divided by these.
 func (l *loss) classWeights(w *ClassWeights, costs []float64) {
 	if w != nil && !w.learned() {
 		l.weights = w.Weights

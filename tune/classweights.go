@@ -66,8 +66,8 @@ func (f *fit) learnClassWeights(base shared) shared {
 	return out
 }
 
-// classWeightProblem is the problem whose x are the logarithms of the weights of the classes and a shared strength. That
-// of the largest class is held at zero.
+// classWeightProblem is the problem whose x are the logarithms of the weights of the classes and a shared strength. The
+// weight of the largest class is held at one.
 func (f *fit) classWeightProblem() (*problem, error) {
 	k, s := len(f.classes), f.main
 	p := k + 1

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	huberDelta   = 1.345  // of normal residuals of deviation one: with it Huber's estimate has 95% of the efficiency of means
+	huberDelta   = 1.345  // of normal residuals of deviation one: with it estimates have 95% of the efficiency of means
 	normalMedian = 1.4826 // the deviation of normal residuals over the median of their sizes
 	scaleRounds  = 2      // from the scale of the targets to that of the residuals
 	scaleRows    = 5000   // that the scale is found on
 )
 
-// findDelta finds delta of Huber's loss from residuals of training rows that models were not fitted to: the rows are cut
-// into halves, a model of each predicts the other, and of some shared strengths the one with the smallest median counts.
-// It starts with delta from the spread of the targets, and goes through this twice.
+// findDelta finds delta of Huber's loss from residuals of training rows that models were not fitted to: the rows are
+// cut into halves, a model of each predicts the other, and of some shared strengths the one with the smallest median
+// counts. It starts with delta from the spread of the targets, and goes through this twice.
 func (f *fit) findDelta(ctx context.Context, train *dataset.Set) error {
 	n, _ := train.Dims()
 	rows := make([]int, 0, n)

@@ -307,8 +307,8 @@ func (t Task) Judge(scores, y []float64, k int) (losses, predicted []float64) {
 	return j.losses, j.predicted
 }
 
-// judge computes losses and predictions from k scores of each row; y are class indices, or values as the scores are, and
-// counts are what rows count by, nil where that is 1.
+// judge computes losses and predictions from k scores of each row; y are class indices, or values as the scores are,
+// and counts are what rows count by, nil where that is 1.
 func (l *loss) judge(scores, y, counts []float64, k int) *judged {
 	j := &judged{y: y, losses: make([]float64, len(y)), predicted: make([]float64, len(y)), scores: scores,
 		counts: counts, weights: l.rowWeights(y, counts)}

@@ -28,8 +28,8 @@ const (
 //
 // The score of a row a is intercept + Σ_j weights[j]·(a_j − mean_j)/scale_j, without the scaler intercept +
 // Σ_j weights[j]·a_j. It is the prediction of a ridge model; a logistic model has P(Classes[1]) =
-// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score. A poisson model predicts e^score,
-// and a squared-hinge model Classes[1] where the score is above zero.
+// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score. A poisson model predicts
+// e^score, and a squared-hinge model Classes[1] where the score is above zero.
 type Model struct {
 	Format  string `json:"format"`  // "bilevel-model"
 	Version int    `json:"version"` // 1
@@ -66,8 +66,9 @@ type Coefficients struct {
 }
 
 // Penalty is what the coefficients were regularised with: ½ Σ s z², for the kinds with an ℓ1 norm Σ s|z|, and for the
-// elastic net both; s = e^x or x. The intercept has none. That
-// of a ridge model acts on a target of unit variance, so that s does not depend on the target's units.
+// elastic net both; s = e^x or x. The intercept has none. That of a ridge or Huber model acts on a target of unit
+// variance, and that of a Poisson model on counts of mean one where there is an intercept, so that s does not depend on
+// the target's units.
 type Penalty struct {
 	Kind      Reg        `json:"kind"`
 	Param     Param      `json:"parametrisation"`
@@ -339,8 +340,8 @@ func (m *Model) loss() *loss {
 	return &l
 }
 
-// Bend is the first two derivatives of the loss of a row with the label y by its score, for models with one score a row;
-// nil for others. y is the index of a class, or a value.
+// Bend is the first two derivatives of the loss of a row with the label y by its score, for models with one score a
+// row; nil for others. y is the index of a class, or a value.
 func (m *Model) Bend() func(score, y float64) (slope, curvature float64) {
 	l := m.loss()
 	if l.bend == nil {

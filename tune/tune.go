@@ -5,10 +5,10 @@
 //
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
 //
-// with the logistic loss, the cross entropy or the squared loss for ℓ, and one strength in all, one per feature,
-// per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
-// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the
-// baseline that a result is compared with, and follows hypergradients from there.
+// with the logistic loss, the cross entropy, the squared loss or another (see [Task]) for ℓ, and one strength in all,
+// per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
+// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
+// is compared with, and follows hypergradients from there.
 //
 // # Which strengths
 //
@@ -35,8 +35,9 @@
 // Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
 // final model is fitted to all of them. This and the intercept, a column of ones without penalty, are on for
 // tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention, and for
-// documents, whose rows have unit length. The target of a ridge model is centred and scaled inside; losses and
-// coefficients are reported in its own units.
+// documents, whose rows have unit length. The target of a ridge or Huber model is centred and scaled inside, and counts
+// are divided by their mean; losses and coefficients are reported in their own units. Rows count by
+// dataset.Set.Weights, in scales, losses and figures.
 package tune
 
 import (

@@ -19,6 +19,7 @@ import (
 // said, and nothing where there is nothing to choose.
 var kinds = map[string]cobra.CompletionFunc{
 	"FOLDER":   folders,
+	"FILES":    anyFiles,
 	"COLUMN":   completeColumn,
 	"COLUMNS":  completeColumns,
 	"SET":      words(allSets),
@@ -36,6 +37,8 @@ var kinds = map[string]cobra.CompletionFunc{
 	"N": nothing, "I": nothing, "C": nothing, "SHARE": nothing, "TIME": nothing, "LEVELS": nothing, "TEXT": nothing,
 	"NAMES":       nothing,
 	"LOWER,UPPER": nothing,
+	"WEIGHTS":     words(choices("balanced|learned|none")),
+	"COSTS":       nothing,
 	"SIZE":        nothing,
 }
 
@@ -78,6 +81,10 @@ func once(complete cobra.CompletionFunc) cobra.CompletionFunc {
 
 func nothing(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+func anyFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault | cobra.ShellCompDirectiveNoSpace
 }
 
 func folders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -320,7 +320,7 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second stri
 	}
 	o := f.read
 	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
-	o.UnseenLevels = unseenLevels(f.unknown)
+	o.UnseenLevels, o.Weights = unseenLevels(f.unknown), ""
 	sets := make([]*dataset.Set, len(files))
 	for k, file := range files {
 		if file == "" {

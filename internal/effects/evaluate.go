@@ -91,8 +91,8 @@ func (e *evaluation) score(row []float64) []float64 {
 	return out
 }
 
-// predict overwrites dst by what scores of a model that is curved predict: a count, or the probabilities of classes, that
-// of the second of two with one score.
+// predict overwrites dst by what scores of a model that is curved predict: a count, or the probabilities of classes,
+// with one score that of the second of two.
 func (e *evaluation) predict(dst, scores []float64) {
 	if e.classes == 0 {
 		dst[0] = math.Exp(scores[0])

@@ -54,7 +54,7 @@ const (
 	Untold         Verdict = "not judged"       // several strengths were chosen on these very rows
 )
 
-// Changes of the loss that nobody minds: of losses of classes, and of typical errors, whose squares are losses of values.
+// Changes of the loss that nobody minds: of losses of classes, and of typical errors, the roots of losses of values.
 const (
 	marginClasses = .05
 	marginErrors  = .01
@@ -133,7 +133,8 @@ type measure struct {
 func (m measure) figure(u *tune.Unseen) Figure {
 	f := m.Figure
 	trivial, base, model := m.of(u.Y, u.Trivial), m.of(u.Y, u.Baseline), m.of(u.Y, u.Model)
-	f.Trivial, f.Baseline, f.Model = m.estimate(trivial, u.Weights), m.estimate(base, u.Weights), m.estimate(model, u.Weights)
+	w := weights(u.Weights)
+	f.Trivial, f.Baseline, f.Model = m.estimate(trivial, w), m.estimate(base, w), m.estimate(model, w)
 	d := influenced{value: model.value - base.value, rows: make([]float64, len(u.Y))}
 	if model.rows != nil && base.rows != nil {
 		floats.SubTo(d.rows, model.rows, base.rows)
@@ -290,4 +291,12 @@ func Paired(a, b []bool) Estimate {
 	middle := (p - q) / m
 	half := 1.959964 * math.Sqrt((p+q)-(p-q)*(p-q)/m) / m
 	return Estimate{(more - less) / n, max(middle-half, -1), min(middle+half, 1)}
+}
+
+// Unpaired is the difference of two shares of different rows, a of n and b of m: Wald's interval with a row of each kind
+// added to both, as Agresti and Caffo have it.
+func Unpaired(a, n, b, m float64) Estimate {
+	p, q := (a+1)/(n+2), (b+1)/(m+2)
+	half := 1.959964 * math.Sqrt(p*(1-p)/(n+2)+q*(1-q)/(m+2))
+	return Estimate{a/n - b/m, max(p-q-half, -1), min(p-q+half, 1)}
 }

@@ -58,6 +58,10 @@ type Options struct {
 	Scale, Intercept tune.Switch
 	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound.
 	MaxTime time.Duration
+	// Probabilities are what another model, which has not seen the row, says of the class of each training row: n·k
+	// numbers, row by row, with classes in the order of Train. The noise is then learned of them, without a linear model;
+	// nil for that.
+	Probabilities []float64
 	// Seed is that of the sampling and of the held-out rows.
 	Seed uint64
 	// Progress, if any, is called from the goroutine of Fit.
@@ -65,7 +69,7 @@ type Options struct {
 }
 
 // defaultMethod has the smallest variance of those whose steps do not grow with the number of rows.
-const defaultMethod = "saba"
+const defaultMethod = noiseMethod
 
 // Kinds are those of the methods that can learn a weight for every row: searches cannot.
 var Kinds = []methods.Kind{methods.Sampled, methods.Exact, methods.FullBatch}
@@ -83,7 +87,7 @@ func (o Options) fill() (Options, error) {
 	case ok && m.Kind == methods.Search:
 		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a " +
 			"weight for every row: choose auto or another method that follows gradients, such as saba"}
-	case !ok:
+	case !ok && o.Method != noiseMethod:
 		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " +
 			strings.Join(Methods(), ", ") + nearest.Hint(o.Method, Methods())}
 	case o.MaxTime < 0:
@@ -139,6 +143,8 @@ type Result struct {
 	// Alone is a model of three quarters of the trusted rows and nothing else, Before that of all training rows, After the
 	// final one; nil without test rows.
 	Alone, Before, After *Figures
+	// Noise is what was learned of how labels become wrong; nil by methods that learn weights.
+	Noise *Noise
 	// Against are, for each row that is not kept, the features that speak most for the predicted label and against its
 	// own, the strongest first.
 	Against map[int][]int
@@ -243,7 +249,11 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		return nil, err
 	}
 	f.ctx, f.closing = work, closing
-	r, err := f.run()
+	run := f.run
+	if o.Method == noiseMethod {
+		run = f.runNoise
+	}
+	r, err := run()
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func computeTuning(ctx context.Context, o Options, t *Table) error {
 		return err
 	}
 	r, err := tune.Fit(ctx, tune.Data{Train: train, Val: val},
-		tune.Options{Reg: tune.PerFeature, Start: "0", Seed: o.Seed})
+		tune.Options{Reg: tune.PerFeature, Prior: "off", Start: "0", Seed: o.Seed})
 	if err != nil {
 		return err
 	}

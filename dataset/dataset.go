@@ -34,11 +34,13 @@ type Set struct {
 	Classes  []string    // class names in order; nil for a numeric target
 	Features []string    // d names; nil for more than 1<<16 features without names, see FeatureName
 	Names    []string    // n names of rows: the paths of documents, or the cells of Options.ID; nil where there are none
-	Rows     []int       // n places of the rows among those of the file, from 0; nil for all of them in order
-	Schema   *Schema     // how the file became features, for reading others the same way
-	Source   string      // file name, for messages
-	LabelHow string      // how the label column was chosen, in words; "" where columns have no names
-	Notes    []string    // what a user should know of how the file was read, a sentence each
+	// Beside are the cells of the columns of Options.Beside, by name, n each; nil where there are none.
+	Beside   map[string][]string
+	Rows     []int    // n places of the rows among those of the file, from 0; nil for all of them in order
+	Schema   *Schema  // how the file became features, for reading others the same way
+	Source   string   // file name, for messages
+	LabelHow string   // how the label column was chosen, in words; "" where columns have no names
+	Notes    []string // what a user should know of how the file was read, a sentence each
 }
 
 // Dims returns the number of samples n and of features d.
@@ -137,6 +139,9 @@ type Options struct {
 	Width int
 	// ID is a column of a table that names the rows and is no feature. With Like it may be absent; "" is that of Like.
 	ID string
+	// Beside are columns of a table that are no features and whose cells stand beside the rows: groups, times, sources,
+	// weights. With Like they may be absent.
+	Beside []string
 	// Drop are columns to leave out, and Only, if any, the ones to take for features.
 	Drop, Only []string
 
@@ -316,6 +321,9 @@ func read(in *input, o Options) (*Set, error) {
 	case len(o.Categorical) > 0 && o.Like == nil && !f.columns:
 		return nil, fail(in.name, "leave out the names of categorical columns",
 			"columns of the format %s have no names and are numbers", f.name)
+	case len(o.Beside) > 0 && o.Like == nil && !f.columns:
+		return nil, fail(in.name, "leave out the names of columns that stand beside the rows",
+			"columns of the format %s have no names", f.name)
 	case len(o.Texts) > 0 && !f.columns:
 		return nil, fail(in.name, "leave out the names of columns of texts",
 			"columns of the format %s have no names and are numbers", f.name)

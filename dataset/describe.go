@@ -30,6 +30,7 @@ const (
 	RoleFeature = "feature"
 	RoleLabel   = "label"
 	RoleID      = "id"
+	RoleBeside  = "beside the rows"
 	RoleLeftOut = "left out"
 )
 
@@ -233,6 +234,8 @@ func (t *table) describe(d *Description) {
 			info.Role = RoleLabel
 		case j == t.id:
 			info.Role = RoleID
+		case slices.Contains(t.beside, j):
+			info.Role = RoleBeside
 		case slices.Contains(t.of, j):
 			info.Role = RoleFeature
 		}

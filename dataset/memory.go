@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -195,8 +196,10 @@ func (s *Set) Bytes() int64 {
 	case *rows.CSR:
 		n += 8*int64(len(x.Ptr)) + 12*int64(len(x.Idx))
 	}
-	for _, name := range s.Names {
-		n += 16 + int64(len(name))
+	for _, cells := range append(slices.Collect(maps.Values(s.Beside)), s.Names) {
+		for _, cell := range cells {
+			n += 16 + int64(len(cell))
+		}
 	}
 	return n
 }

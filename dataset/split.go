@@ -26,10 +26,21 @@ func (s *Set) Subset(order []int) *Set {
 			t.Y[i] = s.Y[o]
 		}
 	}
-	if s.Names != nil {
-		t.Names = make([]string, len(order))
+	take := func(cells []string) []string {
+		if cells == nil {
+			return nil
+		}
+		out := make([]string, len(order))
 		for i, o := range order {
-			t.Names[i] = s.Names[o]
+			out[i] = cells[o]
+		}
+		return out
+	}
+	t.Names = take(s.Names)
+	if s.Beside != nil {
+		t.Beside = make(map[string][]string)
+		for name, cells := range s.Beside {
+			t.Beside[name] = take(cells)
 		}
 	}
 	t.Rows = make([]int, len(order))
@@ -150,5 +161,80 @@ func (s *Set) Folds(k int, seed uint64) ([]int, error) {
 			next = (next + 1) % k
 		}
 	}
+	return fold, nil
+}
+
+// GroupFolds draws for each row the fold, 0 to k-1, that it is held out in, where rows of one group, of one name, are
+// in one fold. Groups go, from the largest, to the fold that makes the folds' sizes and, with classes, their
+// shares of each class most alike. It is an error if there are fewer groups than folds, or if a class is in one group
+// only, so that it would be missing from training when its fold is held out.
+func (s *Set) GroupFolds(groups []string, k int, seed uint64) ([]int, error) {
+	n, _ := s.Dims()
+	of := make(map[string]int)
+	var members [][]int
+	for i := range n {
+		g, ok := of[groups[i]]
+		if !ok {
+			g = len(members)
+			of[groups[i]] = g
+			members = append(members, nil)
+		}
+		members[g] = append(members[g], i)
+	}
+	if k < 2 || k > len(members) {
+		return nil, fail(s.Source, fmt.Sprintf("choose 2 to %d folds, or another column of groups", len(members)),
+			"%d folds cannot be made of %d groups", k, len(members))
+	}
+	g := generator(seed, streamFolds)
+	g.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	slices.SortStableFunc(members, func(a, b []int) int { return len(b) - len(a) })
+
+	class := func(i int) int { return 0 }
+	classes := 1
+	if s.Classes != nil {
+		class, classes = func(i int) int { return int(s.Y[i]) }, len(s.Classes)
+	}
+	total := make([]float64, classes)
+	for i := range n {
+		total[class(i)]++
+	}
+	fold := make([]int, n)
+	counts := make([][]float64, k) // of classes, as shares of all rows of the class
+	for f := range counts {
+		counts[f] = make([]float64, classes)
+	}
+	groupsOf := make([]int, classes)
+	for _, rows := range members {
+		add := make([]float64, classes)
+		for _, i := range rows {
+			add[class(i)] += 1 / total[class(i)]
+		}
+		// The sum of squares is least where the folds are alike.
+		to, least := 0, math.Inf(1)
+		for f := range counts {
+			rise := 0.0
+			for c, a := range add {
+				rise += a * (2*counts[f][c] + a)
+			}
+			if rise < least {
+				to, least = f, rise
+			}
+		}
+		for c, a := range add {
+			if counts[to][c] += a; a > 0 {
+				groupsOf[c]++
+			}
+		}
+		for _, i := range rows {
+			fold[i] = to
+		}
+	}
+	for c, m := range groupsOf {
+		if s.Classes != nil && total[c] > 0 && m == 1 {
+			return nil, fail(s.Source, "choose another column of groups, or leave the class out",
+				"all rows of the class %s are in one group and would be missing when it is held out", quote(s.Classes[c]))
+		}
+	}
+	// Every fold has rows: where some had none, an empty one would have been the best place for the group.
 	return fold, nil
 }

@@ -589,6 +589,7 @@ type table struct {
 	format  string
 	columns []*tableColumn
 	id      int    // place of the column of names, -1 if there is none
+	beside  []int  // places of those of Options.Beside
 	label   int    // place of the label, -1 if there is none
 	how     string // it was chosen
 	indices []index
@@ -731,7 +732,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 		skip := make([]bool, len(names))
 		for j, c := range t.columns {
 			known := slices.ContainsFunc(columns, func(l Column) bool { return l.Name == c.name })
-			skip[j] = j == t.label || j == t.id || t.indices[j] != noIndex && !known
+			skip[j] = j == t.label || t.isBeside(j) || t.indices[j] != noIndex && !known
 			c.drop = c.drop || skip[j] && j != t.label
 		}
 		var surplus []int
@@ -765,7 +766,7 @@ func newTable(file string, line int, names []string, format string, o Options, i
 	default:
 		for j, c := range t.columns {
 			switch {
-			case j == t.label, j == t.id:
+			case j == t.label, t.isBeside(j):
 			case slices.Contains(o.Drop, c.name), o.Only != nil && !slices.Contains(o.Only, c.name) && c.kind != Text:
 				c.drop = true
 			case t.indices[j] == declared:
@@ -797,7 +798,10 @@ func columnsHint(name string, names []string) string {
 	return "columns: " + listNames(names) + nearest.Hint(name, names)
 }
 
-// nameRows finds the column of names, and makes sure that columns to leave out and to take exist.
+// isBeside says whether column j stands beside the rows.
+func (t *table) isBeside(j int) bool { return j == t.id || slices.Contains(t.beside, j) }
+
+// nameRows finds the columns that stand beside the rows, and makes sure that columns to leave out and to take exist.
 func (t *table) nameRows(line int, names []string, o *Options) error {
 	t.id = -1
 	id := o.ID
@@ -805,18 +809,23 @@ func (t *table) nameRows(line int, names []string, o *Options) error {
 		id = o.Like.ID
 	}
 	if o.Like == nil {
-		for _, c := range slices.Concat([]string{id}, o.Drop, o.Only, o.Texts) {
+		for _, c := range slices.Concat([]string{id}, o.Beside, o.Drop, o.Only, o.Texts) {
 			if c != "" && !slices.Contains(names, c) {
 				return &Error{File: t.file, Line: line, Err: fmt.Errorf("there is no column %q", c),
 					Hint: columnsHint(c, names)}
 			}
 		}
 	}
-	if id == "" {
-		return nil
-	}
-	if t.id = slices.Index(names, id); t.id >= 0 {
-		t.columns[t.id].drop, t.columns[t.id].keep = true, true
+	for j, c := range t.columns {
+		switch {
+		case id != "" && names[j] == id:
+			t.id = j
+		case slices.Contains(o.Beside, names[j]):
+			t.beside = append(t.beside, j)
+		default:
+			continue
+		}
+		c.drop, c.keep = true, true
 	}
 	return nil
 }
@@ -826,7 +835,7 @@ func (t *table) guessLabel(line int, names, drop []string, optional bool) error 
 	last := -1
 	var called []int // like a label
 	for j, n := range names {
-		if t.indices[j] == declared || j == t.id || slices.Contains(drop, n) {
+		if t.indices[j] == declared || t.isBeside(j) || slices.Contains(drop, n) {
 			continue
 		}
 		if t.indices[j] == noIndex {
@@ -964,6 +973,12 @@ func (t *table) set(o Options) (*Set, error) {
 		s.Names = t.columns[t.id].rowNames
 		if o.Like == nil {
 			s.Schema.ID = t.columns[t.id].name
+		}
+	}
+	if t.beside != nil {
+		s.Beside = make(map[string][]string)
+		for _, j := range t.beside {
+			s.Beside[t.columns[j].name] = t.columns[j].rowNames
 		}
 	}
 	if o.Like != nil {

@@ -304,6 +304,22 @@ func TestColumnsThatAreNoFeatures(t *testing.T) {
 			t.Errorf("notes %q", u.Notes)
 		}
 	}
+	s = readString(t, "f.csv", text, Options{Beside: []string{"b", "id"}, Missing: DropMissing})
+	want := map[string][]string{"b": {"2", "8"}, "id": {"x1", "x3"}}
+	if d := cmp.Diff([]string{"a", "c"}, s.Features) + cmp.Diff(want, s.Beside); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"x3", "x1"}, s.Subset([]int{1, 0}).Beside["id"]); d != "" {
+		t.Error(d)
+	}
+	if u := readString(t, "u.csv", "a,c,id\n1,2,q\n", Options{Like: s.Schema, OptionalLabel: true,
+		Beside: []string{"b", "id"}}); u.Beside["id"][0] != "q" || u.Beside["b"] != nil {
+		t.Errorf("%q", u.Beside)
+	}
+	for _, c := range [][3]string{{"f.csv", text, `there is no column "bb"`}, {"f.libsvm", "1 1:2\n", "have no names"}} {
+		_, err := ReadFrom(t.Context(), strings.NewReader(c[1]), c[0], Options{Beside: []string{"bb"}})
+		wantError(t, err, c[0], c[2])
+	}
 	s = readString(t, "f.csv", text, Options{Only: []string{"c", "b"}})
 	if d := cmp.Diff([]string{"b", "c"}, s.Features); d != "" || s.Names != nil {
 		t.Error(d)

@@ -63,7 +63,7 @@ func (o *Options) compose() {
 	for _, s := range []*string{&o.Label, &o.ID} {
 		*s, _ = composed(*s)
 	}
-	for _, names := range []*[]string{&o.Drop, &o.Only, &o.Categorical, &o.Texts} {
+	for _, names := range []*[]string{&o.Beside, &o.Drop, &o.Only, &o.Categorical, &o.Texts} {
 		*names = f.compose(*names)
 	}
 }

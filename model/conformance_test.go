@@ -29,6 +29,12 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(name+"/folds", folds.Outer)
+			for _, log := range []bool{false, true} {
+				prior := must(model.NewPrior(loss.Layout().Len()*3, 4, 1.7, log))(t)
+				o := must(model.NewPosterior(folds.Outer, prior))(t)
+				bileveltest.Objective(t, o, bileveltest.ObjectiveOptions{Lower: []float64{.5, .5, .5, .5},
+					Upper: []float64{2, 2, 2, 2}})
+			}
 			for _, kind := range []model.Strengths{model.Shared, model.PerFeature, model.PerClass, model.PerFeatureClass,
 				model.PerGroup} {
 				pen := must(model.NewPenalty(loss.Layout(), kind, opt))(t)
@@ -46,6 +52,13 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(name+"/folds/feature", must(model.Regularize(folds.Inner, pen))(t))
+			opt.Copies = 4
+			pen = must(model.NewPenalty(loss.Layout(), model.PerFeature, opt))(t)
+			folds, err = model.NewRepeatedFolds(must(c.make(a, pen.P()))(t), []int{0, 7, 11, 15, n}, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(name+"/folds/repeated", must(model.Regularize(folds.Inner, pen))(t))
 		}
 	}
 }

@@ -18,6 +18,9 @@ import (
 //	outer  f(z)    = mean over all rows of ℓ_i(z_f), f the row's own fold.
 //
 // Minimising g minimises each model's own training loss, because the z_f do not meet.
+//
+// Repeated cross-validation divides the rows several times, differently each time. The rows are then stacked, once for
+// each time, and the models of one time do not see the others' rows.
 type Folds struct {
 	Inner *FoldsInner
 	Outer *FoldsOuter
@@ -25,10 +28,14 @@ type Folds struct {
 
 // NewFolds makes the two objectives from a loss whose rows are sorted by fold. bounds has K+1 entries, from 0
 // to the number of rows.
-func NewFolds(loss *Loss, bounds []int) (*Folds, error) {
+func NewFolds(loss *Loss, bounds []int) (*Folds, error) { return NewRepeatedFolds(loss, bounds, 1) }
+
+// NewRepeatedFolds is NewFolds of rows that are stacked so many times: there are as many folds each time, and bounds
+// goes through all of them.
+func NewRepeatedFolds(loss *Loss, bounds []int, times int) (*Folds, error) {
 	k := len(bounds) - 1
-	if k < 2 {
-		return nil, errors.New("model: cross-validation needs at least 2 folds")
+	if times < 1 || k%times != 0 || k/times < 2 {
+		return nil, errors.New("model: cross-validation needs at least 2 folds, and as many each time")
 	}
 	if bounds[0] != 0 || bounds[k] != loss.n {
 		return nil, fmt.Errorf("model: folds from %d to %d of %d rows", bounds[0], bounds[k], loss.n)
@@ -38,7 +45,7 @@ func NewFolds(loss *Loss, bounds []int) (*Folds, error) {
 			return nil, fmt.Errorf("model: fold %d has no rows", f)
 		}
 	}
-	c := folds{loss: loss, bounds: bounds, d: loss.layout.Len()}
+	c := folds{loss: loss, bounds: bounds, each: k / times, d: loss.layout.Len()}
 	return &Folds{Inner: &FoldsInner{folds: c}, Outer: &FoldsOuter{folds: c}}, nil
 }
 
@@ -48,6 +55,7 @@ func (c *folds) Count() int { return len(c.bounds) - 1 }
 type folds struct {
 	loss   *Loss
 	bounds []int
+	each   int // folds of one time
 	d      int // length of one z_f
 }
 
@@ -86,17 +94,30 @@ func (c *folds) of(f int, s []float64) []float64 {
 	return s[f*c.d : (f+1)*c.d]
 }
 
-// parts is b without fold f, as up to two ranges, and the weight of a mean over b's rows in it.
+// outside is b without fold f and other times, as up to two ranges, and the weight of a mean over b's rows in it.
 func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight float64) {
 	lo, hi := c.bounds[f], c.bounds[f+1]
-	parts[0] = bilevel.Batch{Lo: b.Lo, Hi: max(b.Lo, min(b.Hi, lo)), Draw: b.Draw}
-	parts[1] = bilevel.Batch{Lo: min(b.Hi, max(b.Lo, hi)), Hi: b.Hi, Draw: b.Draw}
-	return parts, float64(c.loss.n) / float64(c.loss.n-(hi-lo))
+	begin, end := c.time(f)
+	parts[0] = within(b, begin, lo)
+	parts[1] = within(b, hi, end)
+	return parts, float64(c.loss.n) / float64(end-begin-(hi-lo))
 }
 
+// time are the rows of the time that fold f belongs to.
+func (c *folds) time(f int) (begin, end int) {
+	first := f - f%c.each
+	return c.bounds[first], c.bounds[first+c.each]
+}
+
+// within is the part of b that lies in [lo, hi).
+func within(b bilevel.Batch, lo, hi int) bilevel.Batch {
+	lo = min(max(b.Lo, lo), b.Hi)
+	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, hi)), Draw: b.Draw}
+}
+
+// inside is the part of b in fold f.
 func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
-	lo := min(max(b.Lo, c.bounds[f]), b.Hi)
-	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, c.bounds[f+1])), Draw: b.Draw}
+	return within(b, c.bounds[f], c.bounds[f+1])
 }
 
 // FoldsInner is the inner loss of [Folds]. Its K models are evaluated on all cores where that pays.
@@ -314,8 +335,7 @@ func (o *FoldsInner) Scores() int { return o.Count() * o.loss.Scores() }
 func (o *FoldsInner) Coefs(cg, ch, _, z, x, v []float64, b bilevel.Batch) {
 	n := o.loss.Scores() * b.Len()
 	for f := range o.Count() {
-		own := o.inside(f, b)
-		_, w := o.outside(f, b)
+		parts, w := o.outside(f, b)
 		g, h := cut(cg, f, n), cut(ch, f, n)
 		o.loss.Coefs(g, h, nil, o.of(f, z), x, o.of(f, v), b)
 		for _, c := range [][]float64{g, h} {
@@ -324,7 +344,10 @@ func (o *FoldsInner) Coefs(cg, ch, _, z, x, v []float64, b bilevel.Batch) {
 			}
 			kernel.Scale(w, c)
 			for s := range o.loss.Scores() {
-				clear(c[s*b.Len()+own.Lo-b.Lo : s*b.Len()+own.Hi-b.Lo])
+				row := c[s*b.Len() : (s+1)*b.Len()]
+				clear(row[:parts[0].Lo-b.Lo])
+				clear(row[parts[0].Hi-b.Lo : parts[1].Lo-b.Lo])
+				clear(row[parts[1].Hi-b.Lo:])
 			}
 		}
 	}

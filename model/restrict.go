@@ -74,7 +74,7 @@ func (o *FoldsInner) Restrict(set []int) (sub bilevel.SecondOrder, super []int) 
 			super = append(super, f*o.d+j)
 		}
 	}
-	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, d: len(own)}}, super
+	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, d: len(own)}}, super
 }
 
 // Restrict is o as a function of some coefficients, the others being zero; see [Loss.Restrict]. Other losses

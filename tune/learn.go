@@ -1,7 +1,6 @@
 package tune
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,312 +10,12 @@ import (
 	"strconv"
 	"time"
 
+	"gonum.org/v1/gonum/floats"
+
 	"github.com/bilevel-go/bilevel"
-	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/rows"
-	"gonum.org/v1/gonum/floats"
 )
-
-// stage is what Progress says: the part of the whole job that a stage begins with and ends at.
-type stage struct {
-	name   string
-	lo, hi float64
-}
-
-func (f *fit) report(name string, step int64, done, value float64) {
-	if f.done = max(f.done, done); f.o.Progress != nil {
-		f.o.Progress(Progress{Stage: name, Step: step, Done: f.done, Value: value})
-	}
-}
-
-// at reports that so much of the current stage is done.
-func (f *fit) at(step int64, share, value float64) {
-	f.report(f.stage.name, step, f.stage.lo+share*(f.stage.hi-f.stage.lo), value*f.unit*f.unit)
-}
-
-// gridPoints are the shared strengths to try, from strong to weak, as x in the exponential parametrisation.
-func (f *fit) gridPoints(step float64) []float64 {
-	exponent := f.param().exponent
-	lo, hi := exponent(f.o.Box.Lower), exponent(f.o.Box.Upper)
-	a, b := max(lo, f.middleOfGrid()-12), min(hi, f.middleOfGrid()+12)
-	if a > b {
-		a, b = lo, hi
-	}
-	step = max(step, (b-a)/24)
-	var x []float64
-	for i := 0; ; i++ {
-		t := math.Floor(b) - float64(i)*step
-		if i == 0 && (t < a || t < b-step/2) {
-			t = b
-		}
-		if t <= a+1e-9 {
-			return append(x, a)
-		}
-		x = append(x, t)
-	}
-}
-
-// middleOfGrid is where the grid is: around e^x = 1 for features of unit size, and lower for documents, where the
-// mean square of a feature is about one over the number of words.
-func (f *fit) middleOfGrid() float64 {
-	if isText(f.schema) {
-		return -12
-	}
-	return 0
-}
-
-// param is the parametrisation.
-func (f *fit) param() *param { return f.o.Param.entry() }
-
-// shared is a solution with the same strength everywhere.
-type shared struct {
-	x, value float64
-	z        []float64
-}
-
-// fromMiddle puts points into the order in which to try them while there is time: coarse from where the best usually
-// is, then between those. shift is the middle of the grid.
-func fromMiddle(points []float64, shift float64) []float64 {
-	left := slices.Clone(points)
-	var out []float64
-	take := func(t float64) {
-		i := 0
-		for k, x := range left {
-			if math.Abs(x-t) < math.Abs(left[i]-t) {
-				i = k
-			}
-		}
-		if len(left) > 0 && math.Abs(left[i]-t) <= .5 {
-			out, left = append(out, left[i]), slices.Delete(left, i, i+1)
-		}
-	}
-	for _, t := range []float64{-2, -5, 1, -8, -3, -6, -11, 4, -1, -4, -7, -9, -10, 0} {
-		take(t + shift)
-	}
-	return append(out, left...)
-}
-
-// grid solves the inner problem for one shared strength after another, each from the solution of the one
-// before, and returns the points and the best one for each of the outer objectives. Where ctx has a deadline, it takes
-// a share of the time that is left: then the points come in another order, see fromMiddle, and all says whether
-// all were tried.
-func (f *fit) grid(ctx context.Context, s split, step, share float64, outers ...bilevel.Objective) (grid []GridPoint,
-	best []shared, all bool, err error) {
-	q, err := f.problem(s, f.base())
-	if err != nil {
-		return nil, nil, false, err
-	}
-	if len(outers) == 0 {
-		outers = []bilevel.Objective{q.Outer}
-	}
-	solver, err := f.solver(q)
-	if err != nil {
-		return nil, nil, false, err
-	}
-	d, _ := q.Dims()
-	z, x := make([]float64, d), make([]float64, 1)
-	tol, err := f.tolerance(q)
-	if err != nil {
-		return nil, nil, false, err
-	}
-	var points []float64
-	if q.l1 == nil {
-		points = f.gridPoints(step)
-	} else if err := f.findTop(q, tol); err != nil {
-		return nil, nil, false, err
-	} else {
-		points = f.sparsePoints(step)
-	}
-	slack := 1.0 // points are solved to slack times tol
-	begin, budget := time.Now(), time.Duration(math.MaxInt64)
-	if end, limited := ctx.Deadline(); limited {
-		if q.l1 == nil { // the weaker an ℓ1 strength, the longer it takes
-			points = fromMiddle(points, f.middleOfGrid())
-		}
-		budget = time.Duration(share * float64(time.Until(end)))
-		tol *= coarse(d)
-	} else if d > manyCoefficients || f.pass(s) > costlyPass {
-		slack = 1e3
-	}
-	best = make([]shared, len(outers))
-	var slowest time.Duration
-	for i, t := range points {
-		from := time.Now()
-		if i > 0 && (ctx.Err() != nil || from.Sub(begin)+slowest > budget) {
-			break
-		}
-		x[0] = min(max(f.param().at(t), f.o.Box.Lower), f.o.Box.Upper) // rounding must not lead out of the box
-		accept := slack * tol
-		if norm := floats.Norm(z, 2); slack > 1 && norm > 0 {
-			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
-			accept = max(tol, min(accept, math.Exp(t)*norm/100))
-		}
-		within := ctx
-		if i == 0 {
-			within = f.closing // a model there must be
-		}
-		if solved, err := solve(within, solver, z, x, accept); err != nil {
-			return nil, nil, false, err
-		} else if !solved && i > 0 {
-			break
-		}
-		for k, o := range outers {
-			v := o.Value(z, x, bilevel.All(o))
-			f.visited.ValueF += int64(o.Samples())
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, false, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
-					"validation rows of another size than those of the training rows?", v, t)
-			}
-			if k == 0 {
-				grid = append(grid, GridPoint{x[0], v * f.unit * f.unit})
-			}
-			if i == 0 || v < best[k].value {
-				best[k] = shared{x[0], v, slices.Clone(z)}
-			}
-		}
-		slowest = max(slowest, time.Since(from))
-		f.at(int64(i+1), float64(i+1)/float64(len(points)), best[0].value)
-		if all = len(grid) == len(points); slack > 1 && len(outers) == 1 && pastBest(grid) {
-			all = true
-			break
-		}
-	}
-	if slack > 1 { // the best points deserve better
-		for k := range best {
-			b := &best[k]
-			better := slices.Clone(b.z)
-			if solved, err := solve(ctx, solver, better, []float64{b.x}, tol); err != nil {
-				return nil, nil, false, err
-			} else if !solved {
-				break
-			}
-			b.z = better
-			b.value = outers[k].Value(b.z, []float64{b.x}, bilevel.All(outers[k]))
-			f.visited.ValueF += int64(outers[k].Samples())
-		}
-	}
-	slices.SortFunc(grid, func(a, b GridPoint) int { return cmp.Compare(b.X, a.X) })
-	return grid, best, all, nil
-}
-
-// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
-// points of the grid are solved to about a hundredth only, and points weaker than the best are left out once the loss
-// rises: they are the slowest, and the model is not there.
-const (
-	manyCoefficients = 1e5
-	costlyPass       = 1e8
-)
-
-// pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
-func pastBest(grid []GridPoint) bool {
-	n := len(grid)
-	if n < 4 {
-		return false
-	}
-	least := math.Inf(1)
-	for i, g := range grid {
-		if i >= n-3 && !(g.Value > grid[i-1].Value) {
-			return false
-		}
-		least = min(least, g.Value)
-	}
-	return grid[n-1].Value > 1.05*least
-}
-
-// accuracy of exact solutions of inner problems and adjoint systems of d coefficients.
-func accuracy(d int) float64 {
-	if d > manyCoefficients {
-		return 1e-5
-	}
-	return 1e-9
-}
-
-// coarse is the factor from the tolerance of exact solutions to one that will do to choose among points.
-func coarse(d int) float64 {
-	if d > manyCoefficients {
-		return 10
-	}
-	return 1e4 // 1e-5 of the gradient
-}
-
-// tolerance of exact inner solutions, relative to the gradient at z = 0.
-func (f *fit) tolerance(q *problem) (float64, error) {
-	d, p := q.Dims()
-	dz := make([]float64, d)
-	x := slices.Repeat([]float64{f.o.Box.Upper}, p)
-	q.Inner.Grad(dz, nil, make([]float64, d), x, bilevel.All(q.Inner))
-	f.visited.GradG += int64(q.Inner.Samples())
-	g := inner.NewNorm(q.Inner).Of(dz)
-	if math.IsNaN(g) || math.IsInf(g, 0) {
-		return 0, errors.New("tune: the gradient of the training loss is not finite: some values are too large; " +
-			"standardise them (--scale)")
-	}
-	return accuracy(d) * max(g, 1e-300), nil
-}
-
-// solve solves an inner problem, and says whether it did before ctx ended; then z is some point on the way.
-func solve(ctx context.Context, m inner.Minimizer, z, x []float64, tol float64) (solved bool, err error) {
-	if _, err = m.Minimize(ctx, z, x, tol); err != nil && ctx.Err() != nil {
-		return false, nil
-	}
-	return true, unlessUnsolved(err)
-}
-
-// unlessUnsolved is err, except that an inner problem that was not solved to tolerance is none: the solution
-// is the best that there is.
-func unlessUnsolved(err error) error {
-	var unsolved *inner.NotConvergedError
-	if errors.As(err, &unsolved) {
-		return nil
-	}
-	return err
-}
-
-// learned are strengths and what is known at them, exactly.
-type learned struct {
-	x, z, v         []float64
-	value, gradNorm float64 // in prepared units
-	grad            []float64
-	steps           int64
-	trace           []bilevel.Record
-	reason          string
-}
-
-// valueAccuracy is how exactly the reported loss is that of the strengths, relative to itself.
-const valueAccuracy = 1e-6
-
-// exact solves inner problem and adjoint system at x to tolerance, starting from z and v.
-func (f *fit) exact(ctx context.Context, q *problem, x, z, v []float64) (*learned, error) {
-	var counts bilevel.Counts
-	hyper, err := q.estimator.Start(&q.Problem, &counts)
-	if err != nil {
-		return nil, err
-	}
-	at, err := q.StartPoint(bilevel.Point{Z: z, X: x, V: v})
-	if err != nil {
-		return nil, err
-	}
-	tol, err := f.tolerance(q)
-	if err != nil {
-		return nil, err
-	}
-	grad := make([]float64, len(x))
-	all := bilevel.All(q.Outer)
-	size := math.Abs(q.Outer.Value(at.Z, at.X, all))
-	effort := hypergrad.Effort{Inner: tol, LinearTol: accuracy(len(at.Z)), ValueTol: valueAccuracy * size}
-	f.visited.ValueF += int64(all.Len())
-	rep, err := hyper.At(ctx, grad, at, effort)
-	addCounts(&f.visited, counts)
-	if err != nil {
-		return nil, err
-	}
-	projected := make([]float64, len(x))
-	q.ProjectedGrad(projected, at.X, grad)
-	// The loss of the model that is kept, not a better estimate of h.
-	value := rep.Value - rep.Correction
-	return &learned{x: at.X, z: at.Z, v: at.V, value: value, grad: grad, gradNorm: floats.Norm(projected, 2)}, nil
-}
 
 // start is where strengths start.
 func (f *fit) start(q *problem, from shared) bilevel.Point {
@@ -348,48 +47,85 @@ const (
 // watch sees the points of a run on their way, and may end it by returning false.
 type watch func(at bilevel.Point) bool
 
-// cheapDescent is the number of multiplications of a hypergradient, about, up to which strengths are learned from
-// several starts.
-const cheapDescent = 2e6
+// search is a search for the strengths of q while ctx lasts.
+type search struct {
+	*fit
+	q   *problem
+	ctx context.Context
+	aim aim
+}
 
-// learn minimises h by descents, see chain, and returns the best. base is the best shared strength. Where the
-// user named no start, many strengths start from there, unless it is so weak that nothing is felt of it; then from
-// where they matter, see middle. h has local minima, and where descents are cheap there are more of them.
-func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w func() watch) (*learned, error) {
-	d, p := q.Dims()
-	mid := f.middle(q)
+// aim is what a search is for.
+type aim int
+
+const (
+	toFinish  aim = iota // its end is the result
+	toCompare            // a few steps from one start
+	toWatch              // the same, and what matters are held-out rows on the way, and no exact end
+)
+
+// Hypergradients of so many multiplications, about, are cheap enough for descents from several starts, all to their end
+// or all for a few evaluations, after which the best goes on.
+const (
+	cheapDescent     = 2e6
+	fairDescent      = 2e8
+	firstEvaluations = 10
+)
+
+// learn minimises the outer objective by descents, see chain, and returns the best. base is the best shared strength.
+// Where the user named no start, many strengths start from there, unless it is so weak that nothing is felt of it; then
+// from where they matter, see middle. h has local minima, and where descents are cheap there are more of them.
+func (s search) learn(base shared, w func() watch) (*learned, error) {
+	d, p := s.q.Dims()
+	mid := s.middle(s.q)
 	at := func(shift float64) bilevel.Point {
 		x := make([]float64, p)
 		for j := range x {
-			x[j] = min(max(mid[j]+shift, q.Lower[j]), q.Upper[j])
+			x[j] = min(max(mid[j]+shift, s.q.Lower[j]), s.q.Upper[j])
 		}
 		return bilevel.Point{X: x}
 	}
-	var starts []bilevel.Point
-	if named {
-		starts = []bilevel.Point{f.start(q, base)}
-	} else {
-		starts = []bilevel.Point{{X: slices.Repeat([]float64{base.x}, p), Z: base.z}}
+	first := s.start(s.q, base)
+	if s.aim != toFinish { // whatever the user's start
+		first = bilevel.Point{X: slices.Repeat([]float64{base.x}, p), Z: base.z}
 	}
-	if q.l1 != nil && f.o.Start == "grid" {
-		starts = f.sparseStarts(q, base, mid)
-	} else if f.param().logarithmic && p > 1 && (!named || f.o.Start == "grid") {
+	starts := []bilevel.Point{first}
+	cost := s.pass(s.q.rows) * float64(d)
+	if s.q.l1 != nil && s.o.Start == "grid" {
+		starts = s.sparseStarts(s.q, base, mid)
+	} else if s.param().logarithmic && p > 1 && (s.aim != toFinish || s.o.Start == "grid") {
 		unfelt := base.x < slices.Min(mid)-4 || base.x > slices.Max(mid)+4
-		cheap := f.method() == HOAG && f.pass(q.rows)*float64(d) <= cheapDescent
 		switch {
-		case cheap:
+		case s.aim == toFinish && s.method() == HOAG && cost <= fairDescent:
 			starts = append(starts, at(0), at(2), at(-3))
-		case unfelt:
+		case unfelt && s.q.prior == nil: // it keeps strengths near the shared one, and that is far from there
 			starts[0] = at(0)
 		}
 	}
+	if s.aim != toFinish {
+		starts = starts[:1]
+	}
+	short := func() watch { // ends a descent that will go on if it is the best
+		n := 0
+		return func(bilevel.Point) bool {
+			n++
+			return n < firstEvaluations
+		}
+	}
+	race := len(starts) > 1 && cost > cheapDescent
 	var best *learned
 	var failed error
 	for i, from := range starts {
-		if i > 0 && ctx.Err() != nil {
+		if i > 0 && s.ctx.Err() != nil {
 			break
 		}
-		l, err := f.chain(ctx, q, from, mid, w)
+		one := s.chain
+		if race {
+			one = func(from bilevel.Point, _ []float64, _ func() watch) (*learned, error) {
+				return s.descend(from, short())
+			}
+		}
+		l, err := one(from, mid, w)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -401,7 +137,31 @@ func (f *fit) learn(ctx context.Context, q *problem, base shared, named bool, w 
 	if best == nil {
 		return nil, failed
 	}
+	if race && s.ctx.Err() == nil {
+		if l, err := s.chain(bilevel.Point{X: best.x, Z: best.z, V: best.v}, mid, w); err == nil && l.value <= best.value {
+			best = l.after(best)
+		}
+	}
 	return best, nil
+}
+
+// after is l with the trace of the descent before.
+func (l *learned) after(before *learned) *learned {
+	l.trace = joined(before.trace, l.trace)
+	l.steps += before.steps
+	return l
+}
+
+// joined is the trace of a run and of one that went on from there.
+func joined(trace, next []bilevel.Record) []bilevel.Record {
+	last := trace[len(trace)-1]
+	for _, r := range next {
+		r.Step += last.Step
+		r.Time += last.Time
+		r.Counts = sumCounts(last.Counts, r.Counts)
+		trace = append(trace, r)
+	}
+	return trace
 }
 
 // middle is, for each strength in the exponential parametrisation, an x at which it is felt and does not rule: e^x is
@@ -459,20 +219,19 @@ func meanSquares(m rows.Matrix) []float64 {
 // strong that its coefficients vanish, because it falls as e^{−x}: a descent that starts or steps there ends at once.
 // Where h falls with the strength itself, or with its inverse, such strengths are set to the middle and the descent
 // goes on, as long as this lowers h.
-func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []float64, w func() watch) (*learned,
-	error) {
+func (s search) chain(from bilevel.Point, mid []float64, w func() watch) (*learned, error) {
 	watched := func() watch {
 		if w == nil {
 			return nil
 		}
 		return w()
 	}
-	l, err := f.descend(ctx, q, from, watched())
-	if err != nil || f.method() != HOAG || !f.param().logarithmic {
+	l, err := s.descend(from, watched())
+	if err != nil || s.method() != HOAG || !s.param().logarithmic {
 		return l, err
 	}
 	for range 3 {
-		if ctx.Err() != nil || l.reason == givenUp {
+		if s.ctx.Err() != nil || l.reason == givenUp {
 			break
 		}
 		x := slices.Clone(l.x)
@@ -487,26 +246,16 @@ func (f *fit) chain(ctx context.Context, q *problem, from bilevel.Point, mid []f
 		if !unfelt {
 			break
 		}
-		next, err := f.descend(ctx, q, bilevel.Point{X: x, Z: l.z, V: l.v}, watched())
+		next, err := s.descend(bilevel.Point{X: x, Z: l.z, V: l.v}, watched())
 		if err != nil {
 			break // what there is is good
 		}
-		last := l.trace[len(l.trace)-1]
-		better := next.value < l.value-negligible*math.Abs(l.value)
-		trace := l.trace
-		for _, r := range next.trace {
-			r.Step += last.Step
-			r.Time += last.Time
-			r.Counts = sumCounts(last.Counts, r.Counts)
-			trace = append(trace, r)
+		if next.value < l.value-negligible*math.Abs(l.value) {
+			l = next.after(l)
+			continue
 		}
-		next.steps += l.steps
-		if !better {
-			l.trace, l.steps = trace, next.steps
-			break
-		}
-		next.trace = trace
-		l = next
+		l.trace, l.steps = joined(l.trace, next.trace), l.steps+next.steps
+		break
 	}
 	return l, nil
 }
@@ -516,14 +265,15 @@ const givenUp = "given up"
 // descend minimises h from the given point. It ends when h does not fall any more, when an e-fold change of the
 // strengths would not change it (‖∇h‖ ≤ negligible·h), when w, which may be nil, says so, or when the context is
 // cancelled.
-func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w watch) (*learned, error) {
-	course := f.course(q)
+func (s search) descend(from bilevel.Point, w watch) (*learned, error) {
+	f, q := s.fit, s.q
+	course := f.course(q, s.aim)
 	within := f.closing // evaluations of what may be the result
-	if f.comparing {
-		within = ctx
+	if s.aim != toFinish {
+		within = s.ctx
 	}
 	settings := bilevel.Settings{Start: from, Seed: f.o.Seed, MaxSteps: course.steps}
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(s.ctx)
 	defer stop()
 	ended := ""
 	end := func(reason string) {
@@ -555,7 +305,7 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 			closing := sampled.closing()
 			known, stop := sampled.add(r, at)
 			if closing {
-				f.cutShort = true
+				f.outOfTime = true
 				end("time budget used")
 			}
 			if stop {
@@ -615,19 +365,19 @@ func (f *fit) descend(ctx context.Context, q *problem, from bilevel.Point, w wat
 	}
 	var l *learned
 	var exactErr error
-	recordOnly := f.onTrial || sampled != nil && (f.cutShort || f.ctx.Err() != nil)
+	recordOnly := s.aim == toWatch || sampled != nil && (f.outOfTime || f.ctx.Err() != nil)
 	if !recordOnly {
 		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
 	if recordOnly {
 		// There is no time, or no need, for more.
-		l = &learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm}
+		l = q.settled(&learned{x: res.Point.X, z: res.Point.Z, v: res.Point.V, value: res.Value, gradNorm: res.GradNorm})
 	} else if exactErr != nil {
 		// What the run itself knows is close.
-		l = &learned{
+		l = q.settled(&learned{
 			x: res.Point.X, z: res.Point.Z, v: res.Point.V,
 			value: res.Value, gradNorm: math.NaN(), grad: make([]float64, len(res.Point.X)),
-		}
+		})
 		if within.Err() != nil {
 			l.gradNorm, exactErr = res.GradNorm, nil
 		}
@@ -671,115 +421,6 @@ func troubled(err error) string {
 	return stoppedEarly + ": at some strengths the gradient could not be computed accurately enough"
 }
 
-const (
-	batch          = 64   // of a stochastic method
-	leastPasses    = 5    // before one may end
-	leastSteps     = 2000 // the same in steps
-	leastFullSteps = 2000 // of a method that passes over all rows
-	mostSeconds    = 60   // of steps, where the user gives no limit
-	smallGradient  = 1e-3 // as a share of h: the run has converged
-	leastFall      = 1e-4 // the share of itself by which h has to fall while the steps double
-)
-
-// sampledRecords evaluates h on the way of a method that does not know it: at a step, and again after about an eighth
-// more steps, so that the evaluations do not outweigh the steps.
-type sampledRecords struct {
-	f      *fit
-	ctx    context.Context // of evaluations
-	hyper  hypergrad.Hypergradient
-	q      *problem
-	tol    hypergrad.Effort
-	counts bilevel.Counts
-	next   int64
-	least  int64
-	pg     []float64
-	v      []float64 // the last adjoint, where the method has none
-
-	deadline time.Time     // zero for none
-	cost     time.Duration // of the last evaluation
-	ended    time.Time     // when it ended
-
-	trace []bilevel.Record
-	best  bilevel.Point
-	at    int // index of best in trace
-	err   error
-}
-
-func (f *fit) sampledRecords(ctx context.Context, q *problem, least int64) (*sampledRecords, error) {
-	tol, err := f.tolerance(q)
-	if err != nil {
-		return nil, err
-	}
-	linear := 1e-6
-	d, p := q.Dims()
-	end, limited := f.ctx.Deadline()
-	if limited { // records choose the best of some points, and are not the result
-		tol, linear = coarse(d)*tol, 1e-3
-	}
-	s := &sampledRecords{deadline: end, f: f, ctx: ctx, q: q, least: least, pg: make([]float64, p),
-		tol: hypergrad.Effort{Inner: tol, LinearTol: linear}}
-	s.hyper, err = q.estimator.Start(&q.Problem, &s.counts)
-	return s, err
-}
-
-// add evaluates h at a record, if it is time to, and says whether it is known there, and whether it falls no more.
-// What cannot be evaluated is left out.
-func (s *sampledRecords) add(r bilevel.Record, at bilevel.Point) (known, stop bool) {
-	if r.Step < s.next && !s.closing() || !s.deadline.IsZero() && time.Since(s.ended) < s.cost && !s.closing() {
-		return false, false
-	}
-	begin := time.Now()
-	defer func() { s.ended = time.Now(); s.cost = s.ended.Sub(begin) }()
-	s.next = r.Step + r.Step/8 + 1
-	if at.V == nil { // of a method without an adjoint
-		at.V = make([]float64, len(at.Z))
-		copy(at.V, s.v)
-		s.v = at.V
-	}
-	rep, err := s.hyper.At(s.ctx, s.pg, at, s.tol)
-	if err != nil {
-		s.err = err
-		return false, false
-	}
-	s.q.ProjectedGrad(s.pg, at.X, s.pg)
-	r.Value, r.GradNorm = rep.Value-rep.Correction, floats.Norm(s.pg, 2)
-	s.trace = append(s.trace, r)
-	if len(s.trace) == 1 || r.Value <= s.trace[s.at].Value {
-		s.best, s.at = at, len(s.trace)-1
-	}
-	// The best and the last value until half as many steps: h may rise at first, where x has left z behind, and fall
-	// again.
-	before, then := math.NaN(), math.NaN()
-	for _, t := range s.trace {
-		if 2*t.Step > r.Step {
-			break
-		}
-		if then = t.Value; !(then > before) {
-			before = then
-		}
-	}
-	falls := func(from, to float64) bool { return from-to > leastFall*math.Abs(from) }
-	return true, r.Step >= s.least && !falls(before, s.trace[s.at].Value) && !falls(then, r.Value)
-}
-
-// closing says that there is time for one more evaluation.
-func (s *sampledRecords) closing() bool {
-	return !s.deadline.IsZero() && s.cost > 0 && time.Until(s.deadline) < s.cost*5/4
-}
-
-// finish evaluates the last point of res, if there is time, and puts what is known into res.
-func (s *sampledRecords) finish(res *bilevel.Result) {
-	if n := len(s.trace); n > 0 && len(res.Trace) > 0 && s.trace[n-1].Step < res.Steps && s.f.ctx.Err() == nil {
-		s.next = 0
-		s.add(res.Trace[len(res.Trace)-1], res.Last)
-	}
-	res.Trace = s.trace
-	res.Value = math.NaN()
-	if len(s.trace) > 0 {
-		res.Point, res.Value, res.GradNorm = s.best, s.trace[s.at].Value, s.trace[s.at].GradNorm
-	}
-}
-
 // tracePoints are the records in the units of the target; the last is the result itself, to tolerance.
 func (f *fit) tracePoints(l *learned) []TracePoint {
 	out := make([]TracePoint, 0, len(l.trace))
@@ -801,12 +442,4 @@ func (f *fit) tracePoints(l *learned) []TracePoint {
 		}
 	}
 	return out
-}
-
-// sub is a context that ends after a share of the time that is left.
-func sub(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
-	if end, ok := ctx.Deadline(); ok {
-		return context.WithTimeout(ctx, time.Duration(share*float64(time.Until(end))))
-	}
-	return context.WithCancel(ctx)
 }

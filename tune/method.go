@@ -55,7 +55,7 @@ type course struct {
 }
 
 // course is that of the method on q.
-func (f *fit) course(q *problem) course {
+func (f *fit) course(q *problem, a aim) course {
 	m, _ := f.method().entry()
 	c := course{method: m.Method}
 	switch m.Method.(type) {
@@ -67,7 +67,7 @@ func (f *fit) course(q *problem) course {
 	switch m.Kind {
 	case methods.Exact, methods.Search:
 		c.steps = maxSteps
-		if f.comparing {
+		if a != toFinish {
 			c.steps = compareSteps
 		}
 		if m.Kind == methods.Search {
@@ -81,4 +81,34 @@ func (f *fit) course(q *problem) course {
 		c.every, c.least = 1, leastFullSteps
 	}
 	return c
+}
+
+// cheapPass is the most multiplications of a pass with which full-batch methods are the default; less in proportion
+// where there is less than a minute.
+const cheapPass = 5e8
+
+// stochastic says whether a method that samples rows is used.
+func (f *fit) stochastic(s split) bool {
+	if f.o.Reg.Sparse() {
+		return false
+	}
+	if m, ok := f.o.Method.entry(); ok {
+		return m.Kind == methods.Sampled
+	}
+	limit := float64(cheapPass)
+	if f.o.MaxTime > 0 {
+		limit *= min(1, f.o.MaxTime.Seconds()/60)
+	}
+	return f.pass(s) > limit
+}
+
+// method is the method that is used.
+func (f *fit) method() Method {
+	if f.o.Method != AutoMethod {
+		return f.o.Method
+	}
+	if f.stochastic(f.main) {
+		return SABA
+	}
+	return HOAG
 }

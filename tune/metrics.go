@@ -79,11 +79,12 @@ func (j *judged) add(b *judged) {
 	j.scores = append(j.scores, b.scores...)
 }
 
-// outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds.
+// outOfFold is what the models of a cross-validation, stacked in z, do on the rows of their own folds; of a repeated
+// one, the first time.
 func (f *fit) outOfFold(s split, z []float64) *judged {
 	all := &judged{}
 	d := len(z) / s.folds()
-	for k := range s.folds() {
+	for k := range s.folds() / s.times {
 		lo, hi := s.bounds[k], s.bounds[k+1]
 		j := f.judge(&dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}, z[k*d:(k+1)*d])
 		all.add(j)

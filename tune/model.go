@@ -82,6 +82,8 @@ type Obtained struct {
 	Seed              uint64   `json:"seed"`
 	Start             string   `json:"start"`
 	Folds             int      `json:"folds,omitempty"`
+	Times             int      `json:"times,omitempty"` // that the rows were divided into folds
+	Refitted          bool     `json:"refitted,omitempty"`
 	TrainRows         int      `json:"train_rows"`
 	ValidationRows    int      `json:"validation_rows"`
 	ValidationLoss    float64  `json:"validation_loss"`
@@ -143,7 +145,8 @@ func (m *Model) obtained(r *Result, f *fit) {
 		norm = &r.GradNorm
 	}
 	m.Obtained = Obtained{
-		Library: Version(), Method: f.method(), Seed: f.o.Seed, Start: f.o.Start, Folds: f.main.folds(),
+		Library: Version(), Method: f.method(), Seed: f.o.Seed, Start: f.o.Start,
+		Folds: f.main.folds() / max(f.main.times, 1), Times: f.main.times, Refitted: r.Refitted,
 		TrainRows: r.NTrain, ValidationRows: r.NVal, ValidationLoss: r.Value, GradNorm: norm,
 		BaselineX: r.BaselineX, BaselineLoss: r.BaselineValue, Steps: r.Steps, Seconds: r.Seconds, Reason: r.Reason,
 		Interrupted: r.Interrupted, TimedOut: r.TimedOut, BaselineWasBetter: r.BaselineWon,

@@ -25,7 +25,6 @@ var params = []*param{
 		of:       math.Log,
 		exponent: func(x float64) float64 { return x },
 		at:       func(t float64) float64 { return t },
-		around:   func(x, r float64) (lo, hi float64) { return x - r, x + r },
 		patience: patience,
 	},
 	{
@@ -43,7 +42,6 @@ var params = []*param{
 		of:       func(strength float64) float64 { return strength },
 		exponent: math.Log,
 		at:       math.Exp,
-		around:   func(x, r float64) (lo, hi float64) { return x * math.Exp(-r), x * math.Exp(r) },
 		patience: 4 * patience, // the scale of x is not that of h
 	},
 }
@@ -61,11 +59,10 @@ type param struct {
 	enormous         float64          // an x with which all coefficients of an ℓ1 norm are zero
 	check            func(Box) string // what is wrong with a box, "" for nothing
 
-	of       func(strength float64) float64      // x
-	exponent func(x float64) float64             // t for which x is the strength e^t
-	at       func(t float64) float64             // x of the strength e^t
-	around   func(x, r float64) (lo, hi float64) // the x of strengths within a factor e^r
-	patience int                                 // steps over which h has to fall
+	of       func(strength float64) float64 // x
+	exponent func(x float64) float64        // t for which x is the strength e^t
+	at       func(t float64) float64        // x of the strength e^t
+	patience int                            // steps over which h has to fall
 }
 
 // entry is that of a parametrisation, nil if there is none.
@@ -89,3 +86,6 @@ func Params() []Param {
 
 // Formula is the strength as a function of x: "e^x". p is one of [Params].
 func (p Param) Formula() string { return p.entry().formula }
+
+// param is the parametrisation.
+func (f *fit) param() *param { return f.o.Param.entry() }

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/model"
-	"github.com/bilevel-go/bilevel/nonsmooth"
 )
 
 // Reg says which coefficients share a strength.
@@ -179,51 +177,6 @@ func (f *fit) baseline(kind Reg, x float64) []float64 {
 		for j := r.l1.count(f); j < len(all); j++ {
 			all[j] = f.o.Box.Lower
 		}
-	}
-	return all
-}
-
-// penalize gives q its inner objective, the loss with the penalties of a kind.
-func (f *fit) penalize(q *problem, loss model.Sampled, kind Reg) error {
-	_, p := loss.Dims()
-	o := model.PenaltyOptions{Linear: f.o.Param == Linear, Intercept: f.intercept, Copies: q.copies, Outer: p}
-	r := kind.entry()
-	var err error
-	if r.l1 != nil {
-		if q.l1, err = model.NewL1(q.layout, r.l1.of, o); err != nil {
-			return err
-		}
-		o.First = q.l1.P()
-	}
-	var g bilevel.SecondOrder = loss
-	if r.squares != nil {
-		if q.pen, err = model.NewPenalty(q.layout, r.squares.of, o); err != nil {
-			return err
-		}
-		if g, err = model.Regularize(loss, q.pen); err != nil {
-			return err
-		}
-	}
-	q.Inner = g
-	if q.l1 != nil {
-		q.estimator = composite{&nonsmooth.Composite{G: g, L1: q.l1}}
-	}
-	return nil
-}
-
-// term is a term of the penalty.
-type term interface {
-	Strength(i int) int // place in x of the strength of coefficient i, −1 for the intercept, which has none
-}
-
-// terms are those of the penalty of q, in the order of their strengths in x.
-func (q *problem) terms() []term {
-	var all []term
-	if q.l1 != nil {
-		all = append(all, q.l1)
-	}
-	if q.pen != nil {
-		all = append(all, q.pen)
 	}
 	return all
 }

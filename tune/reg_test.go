@@ -38,7 +38,7 @@ func TestRegs(t *testing.T) {
 		}
 	}
 	var wrong *tune.OptionError
-	if err := (tune.Options{Reg: "none", Spread: "1"}).Check(); !errors.As(err, &wrong) || wrong.Option != "reg" {
+	if err := (tune.Options{Reg: "none", Prior: "1"}).Check(); !errors.As(err, &wrong) || wrong.Option != "reg" {
 		t.Errorf("an unknown kind: %v", err)
 	}
 	if all := tune.Compared(); len(all) < 2 || all[0] != tune.Shared {

@@ -11,7 +11,8 @@ import (
 func TestSampledBudget(t *testing.T) {
 	data := benchData(t, "digits", 0)
 	for _, limit := range []time.Duration{0, time.Second} {
-		r, err := Fit(context.Background(), data, Options{Reg: PerFeature, Method: SABA, Start: "random", MaxTime: limit})
+		r, err := Fit(context.Background(), data,
+			Options{Reg: PerFeature, Prior: "off", Method: SABA, Start: "random", MaxTime: limit})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,12 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"gonum.org/v1/gonum/floats"
+
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/methods"
 	"github.com/bilevel-go/bilevel/nonsmooth"
-	"gonum.org/v1/gonum/floats"
 )
 
 // NonZero counts the weights of m that are not zero, and all of them; intercepts are left out.

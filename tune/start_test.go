@@ -81,7 +81,8 @@ func TestDefaultStart(t *testing.T) {
 	add("large", halfRelevant(4000, 60, 0, 2, 1), 3000, 0) // too large for several starts
 	for _, p := range problems {
 		value := func(start string, seed uint64) float64 {
-			r, err := tune.Fit(context.Background(), p.data, tune.Options{Reg: tune.PerFeature, Start: start, Seed: seed})
+			r, err := tune.Fit(context.Background(), p.data,
+				tune.Options{Reg: tune.PerFeature, Prior: "off", Start: start, Seed: seed})
 			if err != nil {
 				t.Fatal(err)
 			}

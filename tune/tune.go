@@ -54,12 +54,21 @@ import (
 	"github.com/bilevel-go/bilevel/internal/wait"
 )
 
-// Data are the rows to learn from. Exactly one of Val and Folds is given.
+// Data are the rows to learn from. At most one of Val, Folds and Share is given; without, fewer than 5,000 rows are
+// validated by cross-validation with five folds, repeated where there are fewer than 300, and from there on a quarter
+// of them is held out.
 type Data struct {
 	Train *dataset.Set
 	Val   *dataset.Set // validation rows, read with dataset.Options.Like = Train.Schema
 	Test  *dataset.Set // nil for none; used for nothing but the figures of the result
 	Folds int          // K ≥ 2 for K-fold cross-validation of Train
+	Share float64      // of Train that is held out for validation, between 0 and 1
+	// Groups are names for the rows of Train, such as persons: rows of one name are on one side of every division. nil for
+	// none.
+	Groups []string
+	// Times are those of the rows of Train: the latest ones, a quarter or Share of them, are the validation rows, because
+	// what is to be predicted lies in the future. nil for none.
+	Times []float64
 }
 
 // Task is a kind of model.
@@ -112,12 +121,9 @@ type Options struct {
 	// Box is, unless set, [−12, 12] for Exp and [1e-8, 1e8] for Linear, and for documents, in whose rows of unit
 	// length a word's mean square is small, [−24, 0] and [1e-10, 1].
 	Box Box
-	// Spread is how far many strengths may be from the best shared one: a number above zero, by which x may be
-	// less or more (e^x a factor e^Spread; with Linear, x is), within Box; "off" for all of Box; or "auto",
-	// where held-out rows choose if there are more strengths than validation rows (rows, with folds), and
-	// Box alone bounds them if there are not. "" is "auto", and "off" where Box is set. Kinds with an ℓ1 norm take
-	// a number or all of Box.
-	Spread string
+	// Prior is how near each other several strengths stay: the standard deviation of their logarithms under a normal
+	// prior, a number above zero; "off" for none; or "auto" or "", where held-out rows choose from all alike to none.
+	Prior string
 	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound. At most a quarter of it
 	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
@@ -174,7 +180,7 @@ func (o Options) fill() (Options, error) {
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),
 		o.checkSparse(),
-		o.checkSpread(),
+		o.checkPrior(),
 	} {
 		if c != nil {
 			return o, c
@@ -183,12 +189,10 @@ func (o Options) fill() (Options, error) {
 	if o.MaxTime < 0 {
 		return o, &OptionError{"max-time", o.MaxTime.String(), "a time is not negative"}
 	}
-	if o.Box != (Box{}) {
-		o.Spread = or(o.Spread, "off")
-	} else {
+	if o.Box == (Box{}) {
 		o.Box = o.Param.entry().box
 	}
-	o.Spread = or(o.Spread, "auto")
+	o.Prior = or(o.Prior, "auto")
 	bad := func(reason string) (Options, error) {
 		return o, &OptionError{"box", fmt.Sprintf("%v,%v", o.Box.Lower, o.Box.Upper), reason}
 	}
@@ -238,9 +242,9 @@ func oneOf[T ~string](name string, v T, values ...T) error {
 type Result struct {
 	Model *Model
 
-	// Value is the validation loss h(x) of the model and GradNorm the norm of the projected ∇h(x), both at
-	// the inner solution to tolerance. With folds, h is the cross-validation loss. GradNorm is NaN where the
-	// baseline was all that there was time for.
+	// Value is the validation loss h(x) and GradNorm the norm of the projected gradient of h and the prior, both at
+	// the inner solution to tolerance. With folds, h is the cross-validation loss, the mean over all times where they are
+	// repeated. GradNorm is NaN where the baseline was all that there was time for.
 	Value, GradNorm float64
 	// X are the strengths in the parametrisation, in the order of Model.Strengths.
 	X []float64
@@ -251,8 +255,9 @@ type Result struct {
 	// BaselineWon says that nothing better was found, and that the model is the baseline.
 	BaselineWon bool
 
-	// Spread is how far strengths could be from BaselineX, see Options; +Inf where only Box bounds them.
-	Spread float64
+	// Prior is the standard deviation of the logarithms of strengths under their prior, see Options: 0 for all alike, +Inf
+	// for none.
+	Prior float64
 
 	// Candidates are the kinds that were compared on held-out rows; empty if Options.Reg chose one.
 	Candidates []Candidate
@@ -280,8 +285,11 @@ type Result struct {
 	Interrupted, TimedOut bool
 
 	InnerDim, OuterDim int // lengths of z (of one model) and of x
-	NTrain, NVal       int // with folds, NVal = NTrain
+	NTrain, NVal       int // rows that strengths were learned from; with folds, NVal = NTrain
 	NTest              int
+	// Refitted says that the model is fitted to training and validation rows together, with the strengths that were
+	// learned. Val judges models that were not. It is so unless Data.Val is given.
+	Refitted bool
 
 	// Words are sentences for the reader: what was learned, and whether more strengths helped. What is to be known of how
 	// the rows were read is said by dataset.About.
@@ -295,6 +303,7 @@ type GridPoint struct{ X, Value float64 }
 type Candidate struct {
 	Reg       Reg
 	Strengths int     // how many
+	Prior     float64 // as Result.Prior
 	Loss      float64 // mean over the held-out rows
 	// Gap is Loss minus that of the shared strength, and GapError the standard error of this paired
 	// difference.
@@ -302,7 +311,7 @@ type Candidate struct {
 	Chosen        bool
 }
 
-// TracePoint is one record of the final learning.
+// TracePoint is one record of the final learning. Value is what is minimised: the validation loss, and the prior.
 type TracePoint struct {
 	Step           int64
 	Seconds        float64
@@ -338,7 +347,6 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		if p := or(options.Param, Exp).entry(); p != nil {
 			options.Box = p.documentBox
 		}
-		options.Spread = or(options.Spread, "auto")
 	}
 	o, err := options.fill()
 	if err != nil {
@@ -352,22 +360,13 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.ctx, f.closing = work, closing
+	f.clock = clock{asked: ctx, ctx: work, closing: closing}
 	res, err := f.run()
 	if err != nil {
 		return nil, err
 	}
-	res.Interrupted = ctx.Err() != nil
-	res.TimedOut = !res.Interrupted && (f.timedOut || f.cutShort)
-	switch {
-	case res.Interrupted:
-		res.Reason = "interrupted: the best point so far"
-	case res.TimedOut:
-		res.Reason = "time budget used: the best point so far"
-	}
 	res.Seconds = time.Since(begin).Seconds()
 	res.SamplesVisited = f.visited.Total()
-	res.Words = f.words(res)
 	res.Model.obtained(res, f)
 	f.report("done", 0, 1, res.Value)
 	return res, nil

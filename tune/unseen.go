@@ -14,7 +14,7 @@ import (
 // without them.
 type Unseen struct {
 	On string // the rows: "test", "held-out", "validation" or "out-of-fold"
-	// Rows are the places of the rows in Data.Test, Val or, with folds, Train.
+	// Rows are the places of the rows in Data.Test, or else in Val, or, where that is not given, in Train.
 	Rows []int
 	Y    []float64 // indices of classes, or values
 	// Trivial always says the shares of the classes, or the mean, of the training rows; Baseline has the best shared
@@ -102,33 +102,30 @@ func trivial(labels, y []float64, k int) Judged {
 }
 
 // unseen are the rows that judge the result.
-func (f *fit) unseen(valModel, valBaseline, testModel, testBaseline *judged) *Unseen {
-	u := &Unseen{On: "validation", Rows: f.main.rows()}
-	model, baseline := valModel, valBaseline
-	switch {
-	case testModel != nil:
-		u.On, u.Rows, model, baseline = "test", f.test.Rows, testModel, testBaseline
-	case f.main.folds() > 0:
+func (f *fit) unseen(model, baseline *figures) *Unseen {
+	if model.test != nil {
+		return f.say(&Unseen{On: "test", Rows: f.test.Rows}, model.test, baseline.test)
+	}
+	u := &Unseen{On: "validation", Rows: f.main.judges().Rows}
+	if f.main.folds() > 0 {
 		u.On = "out-of-fold"
 	}
-	f.say(u, model, baseline)
-	return u
+	return f.say(u, model.val, baseline.val)
 }
 
 // heldOutUnseen makes u one of the rows on which kinds of strengths were compared, if all of these judged model and
 // baseline.
-func (f *fit) heldOutUnseen(u *Unseen) {
-	n := len(f.heldRows)
-	if n == 0 || f.chosen.kind == Shared || len(f.chosen.said.y) != n || f.compared[0].kind != Shared ||
-		len(f.compared[0].said.y) != n {
+func (f *fit) heldOutUnseen(u *Unseen, c *choice) {
+	n := len(c.rows)
+	if n == 0 || c.kind == f.base() || c.width == 0 || len(c.said.y) != n {
 		return
 	}
-	u.On, u.Rows = "held-out", f.heldRows
-	f.say(u, &f.chosen.said, &f.compared[0].said)
+	u.On, u.Rows = "held-out", c.rows
+	f.say(u, &c.said, &c.tried[0].said)
 }
 
 // say fills in what the models say.
-func (f *fit) say(u *Unseen, model, baseline *judged) {
+func (f *fit) say(u *Unseen, model, baseline *judged) *Unseen {
 	labels := f.main.train.Y
 	if f.loss.standardise {
 		labels = f.inUnits(labels)
@@ -136,14 +133,7 @@ func (f *fit) say(u *Unseen, model, baseline *judged) {
 	u.Y = model.y
 	u.Trivial = trivial(labels, u.Y, len(f.classes))
 	u.Model, u.Baseline = model.said(len(f.classes)), baseline.said(len(f.classes))
-}
-
-// rows are the places of the rows that judge.
-func (s split) rows() []int {
-	if s.folds() > 0 {
-		return s.train.Rows
-	}
-	return s.val.Rows
+	return u
 }
 
 // inUnits are prepared targets in their own units.

@@ -51,7 +51,7 @@ func TestUnseenFeatures(t *testing.T) {
 			if c.folds > 0 {
 				data.Val, data.Folds = nil, c.folds
 			}
-			r, err := tune.Fit(context.Background(), data, tune.Options{Reg: c.reg, Spread: "1", Intercept: c.intercept})
+			r, err := tune.Fit(context.Background(), data, tune.Options{Reg: c.reg, Prior: "1", Intercept: c.intercept})
 			if c.reg == tune.Shared {
 				r, err = tune.Fit(context.Background(), data, tune.Options{Reg: c.reg, Intercept: c.intercept})
 			}

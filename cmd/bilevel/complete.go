@@ -30,7 +30,7 @@ var kinds = map[string]cobra.CompletionFunc{
 	"FORMAT":   words(dataset.Formats),
 	"BENCH":    words(bench.Ready),
 	"QUANTITY": words(quantities),
-	"SPREAD":   words(choices("auto|off")),
+	"PRIOR":    words(choices("auto|off")),
 	"START":    words(choices("grid|random")),
 
 	"N": nothing, "I": nothing, "C": nothing, "SHARE": nothing, "TIME": nothing, "LEVELS": nothing, "TEXT": nothing,

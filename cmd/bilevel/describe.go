@@ -91,9 +91,16 @@ func plans(d *dataset.Description) (tuning, cleaning string) {
 		if d.Prepared {
 			as = "features as they are, without an intercept"
 		}
-		held := int(defaultFraction*float64(d.Used) + .5)
-		tuning = fmt.Sprintf("fits a %s model of %s on %d rows, %s, and chooses strengths on the other %d (--val, --folds "+
-			"and --val-fraction decide otherwise)", l.Task, count(d.Features, "feature"), d.Used-held, as, held)
+		folds, times, share := tune.Validation(d.Used, false)
+		chosen := fmt.Sprintf("on %d of the rows", int(share*float64(d.Used)+.5))
+		if folds > 0 {
+			chosen = fmt.Sprintf("by cross-validation with %d folds", folds)
+			if times > 1 {
+				chosen += fmt.Sprintf(", %d times", times)
+			}
+		}
+		tuning = fmt.Sprintf("fits a %s model of %s, %s, and chooses strengths %s (--val, --folds and --val-fraction decide "+
+			"otherwise)", l.Task, count(d.Features, "feature"), as, chosen)
 		if !tune.Task(l.Task).Classes() {
 			return tuning, "refuses the file: the label is a number, and clean finds wrong classes"
 		}

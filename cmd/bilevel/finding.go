@@ -524,10 +524,18 @@ func (f *finding) advice() string {
 		return "Give more rows to " + report.Code("--test") + " to tell."
 	case j.Verdict == judge.WithinChance && len(f.X) > 1 && !f.Model.Penalty.Kind.Sparse():
 		return "The simpler one is as good: " + report.Code("--reg shared") + "."
-	case j.ChoseStrengths && j.On == "validation" && f.NVal < 200:
+	case j.ChoseStrengths && j.On == "validation" && f.NVal < 200 && f.data.Times == nil:
 		return "The validation rows are few: " + report.Code("--folds 5") + " judges by all rows."
 	}
 	return "Predict new rows with " + report.Code(f.predict()) + "."
+}
+
+// fittedRows are how many the model is fitted to.
+func (f *finding) fittedRows() int {
+	if f.Refitted && f.Model.Obtained.Folds == 0 {
+		return f.NTrain + f.NVal
+	}
+	return f.NTrain
 }
 
 // predict is the command that uses the model.

@@ -787,8 +787,8 @@ func (f *finding) order() []string {
 func (f *finding) now() *report.Section {
 	s := &report.Section{Title: "What to do now"}
 	model := "The model"
-	if f.Model.Obtained.Folds > 0 {
-		model = "The model was fitted again on all " + numbers.Of(f.NTrain, "row") + " and"
+	if f.Refitted {
+		model = "The model was fitted again on all " + numbers.Of(f.fittedRows(), "row") + " and"
 	}
 	text := model + " lies beside this page."
 	if a := f.advice(); !strings.HasPrefix(a, "Predict") {
@@ -891,6 +891,9 @@ func (f *finding) obtained() report.Section {
 	how := fmt.Sprintf("%s training and %s validation rows", numbers.Count(f.NTrain), numbers.Count(f.NVal))
 	if ob.Folds > 0 {
 		how = fmt.Sprintf("%s in %d folds", numbers.Of(f.NTrain, "row"), ob.Folds)
+		if ob.Times > 1 {
+			how += fmt.Sprintf(", %d times", ob.Times)
+		}
 	}
 	parts := []string{f.measuredModel()}
 	if m.Scaler != nil {

@@ -18,13 +18,13 @@ import (
 // a name in backquotes. Values are completed in the shell, see kinds.
 var flagGroups = []flagGroup{
 	{"Data", "train FILE, val FILE, trusted FILE, test FILE, set SET, data FOLDER, val-fraction SHARE, folds N, " +
-		"trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
+		"group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
 		"task classification|regression, id COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
 		"missing drop|impute, unknown error|zero"},
 	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},
-	{"Model", "model MODEL, reg REG, param PARAM, box LOWER,UPPER, spread SPREAD, start START, scale auto|on|off, " +
+	{"Model", "model MODEL, reg REG, param PARAM, box LOWER,UPPER, prior PRIOR, start START, scale auto|on|off, " +
 		"intercept auto|on|off"},
 	{"Method and limits", "method METHOD, max-time TIME, memory SIZE, seed N, repeats N, jobs N, task-index I, " +
 		"task-count N, retry"},

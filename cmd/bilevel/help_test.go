@@ -274,7 +274,7 @@ func TestSuggestions(t *testing.T) {
 		{"tune --train t.csv --words tfdif", `"tfidf"`}, {"tune --train t.csv --task clasification", `"classification"`},
 		{"tune --train t.csv --unknown eror", `"error"`}, {"tune --train t.csv --missing impte", `"impute"`},
 		{"tune --train t.csv --scale autp", `"auto"`}, {"tune --train t.csv --start gird", `"grid"`},
-		{"tune --train t.csv --spread of", `"off"`},
+		{"tune --train t.csv --prior of", `"off"`},
 	} {
 		o := call(t, strings.Fields(c.args)...)
 		if want := "did you mean " + c.want + "?"; o.code != exitUsage || !strings.Contains(o.stderr, want) {

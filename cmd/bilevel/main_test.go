@@ -361,8 +361,8 @@ func TestWrongInput(t *testing.T) {
 		{"box of words", "--box a,b", []string{"--box", "lower,upper"}},
 		{"box beyond numbers", "--box -1e9,1e9", []string{"--box", "±100"}},
 		{"box with NaN", "--box nan,1", []string{"--box", "finite"}},
-		{"negative spread", "--reg feature --spread -1", []string{"--spread", "above zero"}},
-		{"spread with NaN", "--reg feature --spread nan", []string{"--spread", "auto, off or a number"}},
+		{"negative prior", "--reg feature --prior -1", []string{"--prior", "above zero"}},
+		{"prior of NaN", "--reg feature --prior nan", []string{"--prior", "auto, off or a number"}},
 		{"negative linear box", "--param linear --box -1,1", []string{"--box", "positive"}},
 		{"model", "--model forest", []string{"--model", "logistic, softmax, ridge"}},
 		{"reg", "--reg lasso", []string{"--reg", "feature-class"}},
@@ -511,7 +511,7 @@ func TestHelp(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"tune --help", "--spread"},
+		{"", "bilevel tune"}, {"--help", "Exit codes"}, {"tune --help", "--val-fraction"}, {"tune --help", "--prior"},
 		{"predict --help", "--proba"}, {"help", "bilevel tune"}, {"help data list", "where they are found"},
 		{"--version", "bilevel "}, {"data list", "ijcnn1"},
 	} {

@@ -26,12 +26,11 @@ type tuneFlags struct {
 	val         string
 	valFraction float64
 	folds       int
+	group, time string
 	options     tune.Options
 	task        string // classification or regression, "" to guess
 	box         string
 }
-
-const defaultFraction = .3
 
 func newTuneCommand() *cobra.Command {
 	var f tuneFlags
@@ -45,8 +44,10 @@ A folder with one folder of text files for each class, or a tar or zip archive o
 
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
-that does best is learned on all validation rows. More strengths than validation rows would fit those rows:
-they stay near the best shared one, as far as held-out rows allow (--spread).
+that does best is learned on all validation rows. Several strengths could fit those rows: a prior keeps them
+near each other, as far as held-out rows ask for it (--prior). Without --val, --val-fraction or --folds,
+fewer than 5,000 rows are validated by cross-validation and a quarter of more is held out; the model that is
+kept is fitted to all rows in either case.
 
 Methods (--method), all of which choose their own step sizes; auto takes hoag, and saba where passes are expensive:
 ` + methods.Describe("  ", methods.Exact, methods.Sampled, methods.FullBatch, methods.Search) + `
@@ -61,16 +62,20 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		o := &f.options
 		p.StringVar(&f.val, "val", "", "file of validation rows")
 		p.Float64Var(&f.valFraction, "val-fraction", 0,
-			"validate on this share of the training rows (default 0.3 without --val and --folds)")
-		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds")
+			"validate on this share of the training rows (default a quarter of 5,000 rows or more)")
+		p.IntVar(&f.folds, "folds", 0, "validate by cross-validation with so many folds (default 5 below 5,000 rows, "+
+			"repeated below 300)")
+		p.StringVar(&f.group, "group", "", "column whose cells group rows, such as persons: rows of a group are on one "+
+			"side of every division; it is no feature")
+		p.StringVar(&f.time, "time", "", "column of numbers or dates: the latest rows are the validation rows; it is no "+
+			"feature")
 
 		p.StringVar(&f.task, "task", "", "what the label is: classification or regression (default guessed from it)")
 		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
 		p.StringVar((*string)(&o.Reg), "reg", "auto", regs())
 		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
-		p.StringVar(&o.Spread, "spread", "", "how far x may be from the best shared strength: a number, off (all of the "+
-			"box) or auto, where held-out rows choose if there are more strengths than validation rows (default auto, and "+
-			"off with --box)")
+		p.StringVar(&o.Prior, "prior", "auto", "how near each other several strengths stay: a standard deviation of their "+
+			"logarithms, off, or auto, where held-out rows choose")
 		p.StringVar((*string)(&o.Param), "param", "exp", params())
 		p.StringVar(&o.Start, "start", "grid", "where strengths start: grid (its best point), random, or a number")
 	})
@@ -149,6 +154,12 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return usagef("--val, --val-fraction and --folds: give one of them")
 	case given("val-fraction") && !(f.valFraction > 0 && f.valFraction < 1):
 		return usagef("--val-fraction %v: choose a share between 0 and 1, such as 0.3", f.valFraction)
+	case f.group != "" && f.val != "" || f.time != "" && (f.val != "" || f.folds > 0):
+		return usagef("--group and --time divide the training rows: leave out --val, and --folds beside --time")
+	case (f.group != "" || f.time != "") && f.train == "":
+		return usagef("--group and --time name columns of a file: give --train")
+	case f.group != "" && f.time != "":
+		return usagef("--group and --time: give one of them")
 	case given("folds") && f.folds < 2:
 		return usagef("--folds %d: cross-validation needs at least 2 folds", f.folds)
 	}
@@ -204,6 +215,11 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 		if o.Task != tune.AutoTask && !o.Task.Classes() || f.task == "regression" {
 			target = dataset.NumericTarget
 		}
+		for _, column := range []string{f.group, f.time} {
+			if column != "" {
+				f.read.Beside = append(f.read.Beside, column)
+			}
+		}
 		data.Train, name, err = f.readFile(ctx, target)
 	} else {
 		data.Train, data.Test, name, err = f.readSet(ctx, bar)
@@ -229,15 +245,12 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 		}
 		data.Val, data.Test = sets[0], sets[1]
 	}
-	if data.Val == nil && data.Folds == 0 {
-		share := f.valFraction
-		if share == 0 {
-			share = defaultFraction
-			if f.train != "" {
-				bar.say("no --val, --val-fraction or --folds: validating on 0.3 of the rows")
-			}
-		}
-		if data.Train, data.Val, err = data.Train.Split(share, f.seed, task.Classes()); err != nil {
+	data.Share = f.valFraction
+	if f.group != "" {
+		data.Groups = data.Train.Beside[f.group]
+	}
+	if f.time != "" {
+		if data.Times, err = data.Train.Instants(f.time, f.read.DateOrder); err != nil {
 			return nil, "", err
 		}
 	}
@@ -326,7 +339,7 @@ type jsonResult struct {
 	BaselineX        float64     `json:"baseline_x"`
 	BaselineValue    *float64    `json:"baseline_value"`
 	BaselineWon      bool        `json:"baseline_won"`
-	Spread           *float64    `json:"spread"`
+	Prior            *float64    `json:"prior"`
 	Steps            int64       `json:"steps"`
 	Seconds          float64     `json:"seconds"`
 	ReadSeconds      float64     `json:"read_seconds"`
@@ -337,6 +350,8 @@ type jsonResult struct {
 	NVal             int         `json:"n_val"`
 	NTest            int         `json:"n_test"`
 	Folds            int         `json:"folds"`
+	Times            int         `json:"times"`
+	Refitted         bool        `json:"refitted"`
 	ValAccuracy      *float64    `json:"val_accuracy"`
 	ValRMSE          *float64    `json:"val_rmse"`
 	TestLoss         *float64    `json:"test_loss"`
@@ -371,9 +386,9 @@ func (f *finding) json(files *outputs, read time.Duration) jsonResult {
 	j := jsonResult{
 		Method: ob.Method, Model: r.Model.Task, Label: label, Reg: r.Model.Penalty.Kind,
 		Value: known(r.Value), GradNorm: known(r.GradNorm), BaselineX: r.BaselineX, BaselineValue: known(r.BaselineValue),
-		BaselineWon: r.BaselineWon, Spread: known(r.Spread), Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
+		BaselineWon: r.BaselineWon, Prior: known(r.Prior), Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
 		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NonZero: nonzero, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest,
-		Folds:       ob.Folds,
+		Folds: ob.Folds, Times: ob.Times, Refitted: r.Refitted,
 		ValAccuracy: known(r.Val.Accuracy), ValRMSE: known(r.Val.RMSE),
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
 		Reason: r.Reason, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),

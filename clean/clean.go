@@ -1,14 +1,31 @@
 // Package clean finds wrong labels: the job of `bilevel clean`, as a library.
 //
-// [Fit] learns one weight σ(x_i) per training row by minimising the loss of trusted rows
+// # The noise
+//
+// [Fit] learns, by the method "noise", a linear model of the true class of rows together with a matrix T: T_kj is how
+// often a row of class k is labelled j, see [model.Noise]. T, the ridge and a temperature are outer variables, and what
+// they are judged by are labels as they are, of five folds that the model has not seen, so that no label needs to be
+// trusted. Those that are trusted count as right at both levels.
+//
+// The hypergradient is that of implicit differentiation, and a quasi-Newton method follows it, from several starts: one
+// rate for all classes; a rate for each class and pair, from the confident joint of a model of labels as they are, and
+// from the confusion of trusted rows. The matrix of pairs is taken where it tells held-out labels better by more than
+// the price of its numbers. Large data are sampled for the learning.
+//
+// Rows are ranked by the probability that their label is wrong, 1 − p_y T_yy / Σ_k p_k T_ky, with p of a model that has
+// not seen the row, and flagged where the expected F1 of the flagged ones is largest. The final model is that of all
+// rows behind the noise, or, where this meets fewer held-out labels or tells them hardly better, one of labels as
+// they are.
+//
+// # Weights
+//
+// The other methods learn one weight σ(x_i) per training row by minimising the loss of trusted rows
 //
 //	h(x) = mean over trusted rows of ℓ(A_i z*(x), y_i),
 //	z*(x) = argmin_z  mean over training rows of σ(x_i) ℓ(A_i z, y_i) + C‖z‖²,
 //
 // with the cross entropy for ℓ, see [model.Cleaning]. All x_i start at 0, where σ is one half: a row whose weight grows
 // helps to predict the trusted labels, and one whose weight falls harms.
-//
-// # What is done
 //
 // Features are standardised and get an intercept, as package tune does it. A quarter of the trusted rows is held out.
 // The baseline, "before", is the model of all training rows with equal weights whose C is the best of a grid for the
@@ -45,13 +62,13 @@ import (
 // Data are the rows. All have the features and classes of Train; read the others with dataset.Options.Like.
 type Data struct {
 	Train   *dataset.Set // some labels are wrong
-	Trusted *dataset.Set // labels are right
+	Trusted *dataset.Set // labels are right; nil for none, which only the method "noise" takes
 	Test    *dataset.Set // nil for none; used for nothing but the figures of the result
 }
 
 // Options of [Fit]. The zero value works.
 type Options struct {
-	// Method is how weights are learned, one of [Methods]; "" and "auto" are "saba".
+	// Method is one of [Methods]: "noise", or how weights are learned. "" and "auto" are "noise".
 	Method string
 	// Scale standardises features, Intercept adds one: off by default for LIBSVM text and documents, and on for
 	// tables.
@@ -68,14 +85,16 @@ type Options struct {
 	Progress func(tune.Progress)
 }
 
-// defaultMethod has the smallest variance of those whose steps do not grow with the number of rows.
+// defaultMethod needs no trusted rows.
 const defaultMethod = noiseMethod
 
 // Kinds are those of the methods that can learn a weight for every row: searches cannot.
 var Kinds = []methods.Kind{methods.Sampled, methods.Exact, methods.FullBatch}
 
 // Methods are the names of the methods, in order.
-func Methods() []string { return methods.Names(Kinds...) }
+func Methods() []string {
+	return slices.Sorted(slices.Values(append(methods.Names(Kinds...), noiseMethod)))
+}
 
 // fill replaces what is empty by the default.
 func (o Options) fill() (Options, error) {
@@ -114,14 +133,18 @@ func (o Options) Check() error {
 
 // Row is what was learned of one training row.
 type Row struct {
-	Label     int     // as given, an index into Result.Classes
-	Weight    float64 // between 0 and 1
-	Kept      bool    // the weight is at least one half, or a model of the rows where it is gives the row its label
-	Predicted int     // the label that the final model gives the row
-	// Given and Suggested are the probabilities that the final model gives to Label and Predicted.
+	Label  int     // as given, an index into Result.Classes
+	Weight float64 // between 0 and 1; by the noise the probability that the label is right
+	// Kept says that the weight is at least one half, or that a model of the rows where it is gives the row its label; by
+	// the noise, that the label is not among those most likely wrong.
+	Kept bool
+	// Predicted is the label that the final model gives the row; by the noise what the class of the row most likely is, if
+	// the row is not kept another than Label.
+	Predicted int
+	// Given and Suggested are the probabilities of Label and Predicted.
 	Given, Suggested float64
-	// Rank is 1 for the most suspicious row and n for the least: the rows that are not kept come first, and among
-	// these and among the others those to whose label the final model gives the smallest probability.
+	// Rank is 1 for the most suspicious row and n for the least: by the noise by Weight, and by weights the rows that are
+	// not kept come first, and among these and among the others those to whose label the final model gives the smallest probability.
 	Rank int
 }
 
@@ -136,8 +159,8 @@ type Result struct {
 	Rows    []Row
 	Classes []string
 	Kept    int // rows that are not suspicious
-	// AllBetter says that the held-out trusted rows are predicted better by a model of all training rows than by one
-	// without the suspicious ones, and that the final model is of all.
+	// AllBetter says that held-out rows are predicted better by a model of all rows as they are, and that this is the
+	// final model.
 	AllBetter bool
 
 	// Alone is a model of three quarters of the trusted rows and nothing else, Before that of all training rows, After the
@@ -152,7 +175,7 @@ type Result struct {
 	Untrusted []string
 
 	// Value is the loss of the held-out trusted rows at the weights, and Start that of a model of all training rows with
-	// the best C for it.
+	// the best C for it; by the noise, of held-out labels with it and without it. Trace and Best are of weights.
 	Value, Start float64
 	Trace        []Stretch
 	Best         int     // the index in Trace of the weights that were taken

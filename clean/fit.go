@@ -86,7 +86,7 @@ func prepare(data Data, o Options) (*fit, error) {
 		if trusted, err = data.Trusted.Conform("trusted", &train); err != nil {
 			return nil, err
 		}
-		if slices.Max(trusted.ClassCounts()) == len(trusted.Y) && o.Method != noiseMethod {
+		if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
 			return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q",
 				f.classes[int(trusted.Y[0])])
 		}

@@ -17,24 +17,26 @@ import (
 
 const (
 	noiseFolds = 5
-	// natsPerNumber is what a number of T that the labels tell has to gain in held-out log likelihood: it was learned
-	// on the same labels.
-	natsPerNumber = .75
 	// Evaluations of the hypergradient from each start, and as many more from the best of a family.
 	firstEvaluations, moreEvaluations = 5, 16
 	// The inner tolerance, relative to the gradient at zero, how well the adjoint system is solved, and bounds.
-	noiseTol, adjointTol = 1e-3, 1e-2
-	innerSteps, cgSteps  = 100, 25
+	noiseTol, adjointTol = 5e-3, 3e-2
+	innerSteps, cgSteps  = 50, 15
 	// flat is the outer gradient, in nats, below which learning ends.
 	flat = .3
 	// mostOuter keeps trials of a search where numbers are finite.
 	mostOuter = 12
 	// leastChance bounds the loss of a single label.
 	leastChance = 1e-7
-	// mostWork is how many products of a value and a coefficient, without the folds, a pass of the learning may take:
-	// T and strengths are learned on so many rows, of 5,000 with 784 pixels and ten classes, and then used on all.
-	mostWork = 4e7
 )
+
+// mostWork is how many products of a value and a coefficient, without the folds, a pass of the learning may take, where
+// one of a sparse row counts as sparseWork: T and strengths are learned on so many rows, of 5,000 with 784 pixels and
+// ten classes, and then used on all. mostCoefficients is how many the models of all folds may have: of sparse rows the
+// features with the most weight are taken. Final models have them all.
+var mostWork, mostCoefficients = 4e7, 1e6
+
+const sparseWork = 8
 
 // noiseRidges are λ, from strong to weak, in units of the mean square of a row.
 var noiseRidges = []float64{30, 10, 3, 1, .3, .1, .03, .01, .003, .001}
@@ -42,7 +44,8 @@ var noiseRidges = []float64{30, 10, 3, 1, .3, .1, .03, .01, .003, .001}
 // noisy are rows with labels whose noise is learned.
 type noisy struct {
 	*fit
-	x       rows.Matrix
+	x       rows.Matrix // of the models that do not see a row
+	all     rows.Matrix // of final models
 	y       []int
 	trusted []bool
 	n, k    int
@@ -66,11 +69,13 @@ type candidate struct {
 	t           []float64
 	ridge, beta float64
 	loss        float64 // held out, the sum over rows
-	freedom     float64 // numbers of T that the labels tell
+	// freedom is how much more is known of T than before, half the logarithm of the information: its numbers, each by
+	// how well the labels tell it.
+	freedom float64
 }
 
-// score is what candidates are compared by.
-func (c *candidate) score() float64 { return c.loss + natsPerNumber*c.freedom }
+// score is the held-out loss with the price of what was learned on the same labels.
+func (c *candidate) score() float64 { return c.loss + cheap*c.freedom }
 
 // stratified draws folds, of each group of rows with the same key as evenly as can be.
 func stratified(key []int, folds int, seed uint64) []int {
@@ -97,7 +102,8 @@ func (f *fit) noisy() *noisy {
 	if f.trusted != nil {
 		all = stack(f.train, f.trusted, everyRow(len(f.train.Y)))
 	}
-	s := &noisy{fit: f, x: all.X, k: len(f.classes), steps: new(int64)}
+	s := &noisy{fit: f, all: all.X, k: len(f.classes), steps: new(int64)}
+	s.x = narrowed(all.X, int(mostCoefficients)/(s.k*noiseFolds))
 	for i, y := range all.Y {
 		s.y = append(s.y, int(y))
 		s.trusted = append(s.trusted, i >= len(f.train.Y))
@@ -134,7 +140,7 @@ func (s *noisy) sample() *noisy {
 	case *rows.Dense:
 		each = x.D
 	case *rows.CSR:
-		each = len(x.Val)/max(x.N, 1) + 1
+		each = sparseWork * (len(x.Val)/max(x.N, 1) + 1)
 	}
 	most := max(int(mostWork)/(each*s.k), 1000)
 	if s.n <= most {
@@ -165,6 +171,9 @@ func (s *noisy) problem(form model.Transitions, blind bool, folds int) (*model.N
 		Outer: form, Ridge: s.size, Intercept: s.constant && !s.given}
 	if blind {
 		o.Inner = model.RightLabels
+	}
+	if folds == 0 {
+		return model.NewNoise(s.all, o)
 	}
 	return model.NewNoise(s.x, o)
 }
@@ -202,7 +211,7 @@ func (s *noisy) know(c *candidate) {
 		}
 		c.loss -= math.Log(max(q, leastChance))
 	}
-	_, c.freedom = s.deviations(c)
+	_, c.freedom = s.deviations(c, false)
 }
 
 // walk fits models of the labels as they are, from a strong ridge to a weak one, until held-out labels are told worse.
@@ -223,10 +232,9 @@ func (s *noisy) walk() error {
 	for i, c := range noiseRidges {
 		a := &candidate{problem: p, form: model.RightLabels, x: p.X(symmetric(s.k, 0), c*s.size, 1)}
 		if err := s.minimise(ctx, p, z, a.x); err != nil {
-			if s.first != nil && ctx.Err() != nil {
-				return nil
+			if err = ignoreEnd(ctx, err); err != nil || s.first != nil {
+				return err
 			}
-			return err
 		}
 		a.z = slices.Clone(z)
 		s.know(a)
@@ -459,8 +467,8 @@ func (s *noisy) families() []family {
 		}
 		full = append(full, c)
 	}
-	f := []family{{model.RightLabels, false, [][]float64{symmetric(k, 0)}, true}, {model.SymmetricNoise, false, one, false},
-		{model.FullNoise, false, full, true}}
+	f := []family{{model.RightLabels, false, [][]float64{symmetric(k, 0)}, true},
+		{model.SymmetricNoise, false, one, false}, {model.FullNoise, false, full, true}}
 	if !s.given {
 		f = append(f, family{model.SymmetricNoise, true, one, false})
 	}

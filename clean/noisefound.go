@@ -16,7 +16,8 @@ type Noise struct {
 	Symmetric bool
 	// T_kj is how often a row of class k is labelled j, and Low and High hold it with 95%.
 	T, Low, High [][]float64
-	// Pairs are those of two classes of which one is taken for the other, the one with most rows first.
+	// Pairs are those of two classes of which one is taken for the other, the one with most rows first; 50
+	// at most.
 	Pairs []Pair
 	// Ridge is λ of the penalty λ/2‖z‖² of the sum of losses, and Temperature what scores are multiplied by.
 	Ridge, Temperature float64
@@ -40,7 +41,8 @@ const (
 	nearly, unlike = 4, .15
 	// mostInformation is the order of a matrix of information that is inverted as a whole.
 	mostInformation = 900
-	leastRows       = .5 // expected, of a pair that is named
+	// Pairs are named that have so many rows, expected, and no more of them.
+	leastRows, mostPairs = .5, 50
 )
 
 // found is the noise of the best candidate.
@@ -55,7 +57,7 @@ func (s *noisy) found(best *candidate, all []*candidate, n int) *Noise {
 		return t
 	}
 	out.T, out.Low, out.High = table(), table(), table()
-	deviations, _ := s.deviations(best)
+	deviations, _ := s.deviations(best, true)
 	for i, v := range best.t {
 		a, b := i/k, i%k
 		out.T[a][b] = v
@@ -75,6 +77,7 @@ func (s *noisy) found(best *candidate, all []*candidate, n int) *Noise {
 		}
 	}
 	slices.SortStableFunc(out.Pairs, func(a, b Pair) int { return cmp.Compare(b.Rows, a.Rows) })
+	out.Pairs = out.Pairs[:min(len(out.Pairs), mostPairs)]
 	for _, c := range all {
 		if c.form == best.form && c.score() < best.score()+nearly && furthest(c.t, best.t) > unlike {
 			out.Rival = table()
@@ -126,8 +129,10 @@ func (s *noisy) posterior(c *candidate, i int) []float64 {
 }
 
 // deviations are standard deviations of the entries of T: of the inverse information of held-out labels, with
-// probabilities of classes as they are. freedom is how many numbers of T the labels tell.
-func (s *noisy) deviations(c *candidate) (out []float64, freedom float64) {
+// probabilities of classes as they are. Expected information is that of labels that rows might have, which knows that a
+// rate near zero would show soon. freedom is half the logarithm of the information, relative
+// to that of before.
+func (s *noisy) deviations(c *candidate, expected bool) (out []float64, freedom float64) {
 	k := s.k
 	out = make([]float64, k*k)
 	if c.form == model.RightLabels {
@@ -148,7 +153,7 @@ func (s *noisy) deviations(c *candidate) (out []float64, freedom float64) {
 				out[i] *= float64(k - 1)
 			}
 		}
-		return out, 1 - vague/info
+		return out, math.Log(info/vague) / 2
 	}
 	// Free are the entries off the diagonal: (a, b) is number a(k − 1) + b, less one behind the diagonal.
 	place := func(a, b int) int {
@@ -169,24 +174,34 @@ func (s *noisy) deviations(c *candidate) (out []float64, freedom float64) {
 			continue
 		}
 		p := c.p[i*k : (i+1)*k]
-		q := 0.0
-		for a, v := range p {
-			q += v * c.t[a*k+y]
+		first, last := y, y
+		if expected {
+			first, last = 0, k-1
 		}
-		q = max(q, 1e-9)
-		at, slope = at[:0], slope[:0]
-		for j := range k {
-			if j != y {
-				at, slope = append(at, place(j, y), place(y, j)), append(slope, p[j]/q, -p[y]/q)
+		for y := first; y <= last; y++ {
+			q, weight := 0.0, 1.0
+			for a, v := range p {
+				q += v * c.t[a*k+y]
 			}
-		}
-		for e, a := range at {
-			if !whole {
-				info[a] += slope[e] * slope[e]
-				continue
+			q = max(q, 1e-9)
+			if expected {
+				weight = q
 			}
-			for g, b := range at {
-				info[a*m+b] += slope[e] * slope[g]
+			at, slope = at[:0], slope[:0]
+			for j := range k {
+				if j != y {
+					at, slope = append(at, place(j, y), place(y, j)), append(slope, p[j]/q, -p[y]/q)
+				}
+			}
+			for e, a := range at {
+				if !whole {
+					info[a] += weight * slope[e] * slope[e]
+					continue
+				}
+				row := info[a*m : (a+1)*m]
+				for g, b := range at {
+					row[b] += weight * slope[e] * slope[g]
+				}
 			}
 		}
 	}
@@ -209,7 +224,7 @@ func (s *noisy) deviations(c *candidate) (out []float64, freedom float64) {
 		}
 	}
 	for _, v := range variance {
-		freedom += 1 - vague*v
+		freedom -= math.Log(vague*v) / 2
 	}
 	for a := range k {
 		sum := 0.0

@@ -53,18 +53,19 @@ func (f *fit) runNoise() (*Result, error) {
 		}
 	}
 	r.Noise = whole.found(best, all, r.NTrain)
-	r.Value, r.Start, r.Ridge, r.FinalRidge = r.Noise.Loss, r.Noise.LossWithout, best.ridge, best.ridge
+	r.Value, r.Start, r.Ridge = r.Noise.Loss, r.Noise.LossWithout, best.ridge
 	whole.flag(r, best)
+	r.AllBetter = whole.worse(best)
 
 	// The models of all rows at last, with labels as they are and with the noise.
-	first := whole.first
-	if whole.given {
+	first, ridge := whole.first, best.ridge
+	if whole.given { // the ridge of a linear model is not known yet
 		if err := linear.walk(); err != nil {
 			return nil, err
 		}
-		first = linear.first
-		best = &candidate{problem: best.problem, form: best.form, t: best.t, ridge: first.ridge, beta: 1}
+		first, ridge = linear.first, linear.first.ridge
 	}
+	r.FinalRidge = ridge
 	before, err := linear.final(model.RightLabels, symmetric(linear.k, 0), first.ridge)
 	if err != nil {
 		return nil, err
@@ -73,10 +74,9 @@ func (f *fit) runNoise() (*Result, error) {
 	if best.blind {
 		form = model.SymmetricNoise
 	}
-	r.AllBetter = whole.worse(best)
 	z := before
 	if !r.AllBetter {
-		if z, err = linear.final(form, best.t, best.ridge); err != nil {
+		if z, err = linear.final(form, best.t, ridge); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +87,7 @@ func (f *fit) runNoise() (*Result, error) {
 		return r, nil
 	}
 	r.Before, r.After = f.figures(f.test, before), f.figures(f.test, z)
-	if f.trusted != nil {
+	if f.trusted != nil && f.closing.Err() == nil {
 		alone, _, _, err := f.best(f.learn, make([]float64, len(z)))
 		if err != nil {
 			return nil, err
@@ -97,14 +97,31 @@ func (f *fit) runNoise() (*Result, error) {
 	return r, nil
 }
 
-// choose is the noise with the least score, nil if there is none.
-func choose(all []*candidate) (best *candidate) {
+// What a number of T that the labels tell has to gain in held-out log likelihood, in nats: where one rate for all
+// explains them better than none by as much as told, and where it does not. Who looks for wrong labels expects some,
+// and a noise that is not alike for all leaves none to one rate.
+const dear, cheap, told, margin = 1, .4, 3, 2
+
+// choose is the noise that is taken, nil if there is none.
+func choose(all []*candidate) *candidate {
+	least := make(map[model.Transitions]*candidate)
 	for _, c := range all {
-		if c.form != model.RightLabels && (best == nil || c.score() < best.score()) {
-			best = c
+		if b := least[c.form]; b == nil || c.loss < b.loss {
+			least[c.form] = c
 		}
 	}
-	return best
+	right, one, full := least[model.RightLabels], least[model.SymmetricNoise], least[model.FullNoise]
+	if one == nil || full == nil {
+		return cmp.Or(one, full)
+	}
+	gain := one.loss - full.loss - dear*(full.freedom-one.freedom)
+	if right != nil && right.loss-one.loss < told {
+		gain = right.loss - full.loss - cheap*full.freedom - margin
+	}
+	if gain > 0 {
+		return full
+	}
+	return one
 }
 
 // timing says how the learning ended.
@@ -117,8 +134,8 @@ func (s *noisy) timing(r *Result, nothing bool) {
 	}
 }
 
-// ofProbabilities are the same rows with what another model says of them in place of features: of the training rows, n·k
-// numbers, in order. Trusted rows have no say.
+// ofProbabilities are the same rows with what another model says of them in place of features: of the training rows,
+// n·k numbers, in order. Trusted rows have no say.
 func (s *noisy) ofProbabilities(p []float64) *noisy {
 	n := len(s.train.Y)
 	x := rows.NewDense(n, s.k)
@@ -142,7 +159,7 @@ func (s *noisy) again(c *candidate) (*candidate, error) {
 	d.problem, d.z = p, slices.Clone(c.z)
 	d.x = slices.Clone(c.x)
 	d.x[len(d.x)-2] += math.Log(c.problem.Inner.Ridge() / p.Inner.Ridge()) // relative to another unit
-	if err := s.minimise(s.closing, p, d.z, d.x); err != nil {
+	if err := ignoreEnd(s.closing, s.minimise(s.closing, p, d.z, d.x)); err != nil {
 		return nil, err
 	}
 	s.know(&d)
@@ -157,7 +174,7 @@ func (s *noisy) final(form model.Transitions, t []float64, ridge float64) ([]flo
 	}
 	d, _ := p.Inner.Dims()
 	z := make([]float64, d)
-	return z, s.minimise(s.closing, p, z, p.X(t, ridge, 1))
+	return z, ignoreEnd(s.closing, s.minimise(s.closing, p, z, p.X(t, ridge, 1)))
 }
 
 // flag sets what is said of the training rows.
@@ -192,7 +209,7 @@ const (
 	// enough is how many nats of held-out likelihood speak for a noise, and below which labels are taken as they are.
 	enough = 3
 	// doubtful is how many standard errors a share of labels that are met may be below another.
-	doubtful = .5
+	doubtful = 1
 )
 
 // worse says that the final model had better take labels as they are: held-out labels are told hardly better by the

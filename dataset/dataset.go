@@ -22,6 +22,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/bilevel-go/bilevel/internal/wait"
 	"github.com/bilevel-go/bilevel/rows"
@@ -36,11 +37,12 @@ type Set struct {
 	Names    []string    // n names of rows: the paths of documents, or the cells of Options.ID; nil where there are none
 	// Beside are the cells of the columns of Options.Beside, by name, n each; nil where there are none.
 	Beside   map[string][]string
-	Rows     []int    // n places of the rows among those of the file, from 0; nil for all of them in order
-	Schema   *Schema  // how the file became features, for reading others the same way
-	Source   string   // file name, for messages
-	LabelHow string   // how the label column was chosen, in words; "" where columns have no names
-	Notes    []string // what a user should know of how the file was read, a sentence each
+	Weights  []float64 // n numbers by which the rows count, see Options.Weight; nil where all count alike
+	Rows     []int     // n places of the rows among those of the file, from 0; nil for all of them in order
+	Schema   *Schema   // how the file became features, for reading others the same way
+	Source   string    // file name, for messages
+	LabelHow string    // how the label column was chosen, in words; "" where columns have no names
+	Notes    []string  // what a user should know of how the file was read, a sentence each
 }
 
 // Dims returns the number of samples n and of features d.
@@ -142,6 +144,11 @@ type Options struct {
 	// Beside are columns of a table that are no features and whose cells stand beside the rows: groups, times, sources,
 	// weights. With Like they may be absent.
 	Beside []string
+	// Weight is a column of a table that says how much each row counts, and is no feature: 2 stands for two such rows, and
+	// 0 for none. "" is that of Like; with Like it may be absent, and then all rows count alike.
+	Weight string
+	// Weights is a file of them instead, NPY or IDX with a number for each row of the file.
+	Weights string
 	// Drop are columns to leave out, and Only, if any, the ones to take for features.
 	Drop, Only []string
 
@@ -316,11 +323,24 @@ func read(in *input, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := o.Beside
+	if o.Weight == "" && o.Like != nil {
+		o.Weight = o.Like.Weight
+	}
+	if o.Weight != "" {
+		if o.Weights != "" {
+			return nil, fail(in.name, "give one of them", "a column and a file of weights are asked for at once")
+		}
+		o.Beside = append(slices.Clone(own), o.Weight)
+	}
 	switch {
 	case f.documents: // see checkText
 	case len(o.Categorical) > 0 && o.Like == nil && !f.columns:
 		return nil, fail(in.name, "leave out the names of categorical columns",
 			"columns of the format %s have no names and are numbers", f.name)
+	case o.Weight != "" && o.Like == nil && !f.columns:
+		return nil, fail(in.name, "give a file of weights (--weights), NPY or IDX",
+			"columns of the format %s have no names: there is no column %s of weights", f.name, quote(o.Weight))
 	case len(o.Beside) > 0 && o.Like == nil && !f.columns:
 		return nil, fail(in.name, "leave out the names of columns that stand beside the rows",
 			"columns of the format %s have no names", f.name)
@@ -348,6 +368,17 @@ func read(in *input, o Options) (*Set, error) {
 		s.Source = in.name
 	}
 	s.Features = s.Schema.Features()
+	if o.Weight != "" || o.Weights != "" {
+		if err := s.readWeights(in, &o); err != nil {
+			return nil, asError(in.name, err)
+		}
+		if o.Like == nil {
+			s.Schema.Weight = o.Weight
+		}
+		if !slices.Contains(own, o.Weight) {
+			delete(s.Beside, o.Weight)
+		}
+	}
 	return s, nil
 }
 

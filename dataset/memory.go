@@ -189,7 +189,7 @@ func (l *ledger) part(divisor int64) int64 { return l.m.most / divisor }
 
 // Bytes is about what the set takes in memory: features and targets.
 func (s *Set) Bytes() int64 {
-	n := int64(8 * len(s.Y))
+	n := int64(8 * (len(s.Y) + len(s.Weights)))
 	switch x := s.X.(type) {
 	case *rows.Dense:
 		n += 8 * int64(len(x.Data))

@@ -19,7 +19,11 @@ type Scaler struct {
 }
 
 // FitScaler returns the scaler of the columns of x.
-func FitScaler(x rows.Matrix) *Scaler {
+func FitScaler(x rows.Matrix) *Scaler { return fitScaler(&Set{X: x}) }
+
+// fitScaler is that of all features of s alike. Rows count by their weights.
+func fitScaler(set *Set) *Scaler {
+	x, share := set.X, 1/set.Mass()
 	n, d := x.Dims()
 	s := &Scaler{Mean: make([]float64, d), Scale: make([]float64, d)}
 	lo, hi := make([]float64, d), make([]float64, d)
@@ -29,8 +33,9 @@ func FitScaler(x rows.Matrix) *Scaler {
 	switch x := x.(type) {
 	case *rows.Dense:
 		for i := range n {
+			w := set.Weight(i) * share
 			for j, v := range x.Row(i) {
-				s.Mean[j] += v / float64(n)
+				s.Mean[j] += v * w
 				lo[j], hi[j] = min(lo[j], v), max(hi[j], v)
 			}
 		}
@@ -40,17 +45,22 @@ func FitScaler(x rows.Matrix) *Scaler {
 			}
 		}
 		for i := range n {
+			w := set.Weight(i) * share
 			for j, v := range x.Row(i) {
-				s.Scale[j] += (v - s.Mean[j]) * (v - s.Mean[j]) / float64(n)
+				s.Scale[j] += (v - s.Mean[j]) * (v - s.Mean[j]) * w
 			}
 		}
 	case *rows.CSR:
 		stored := make([]int, d)
-		for k, j := range x.Idx {
-			v := x.Val[k]
-			s.Scale[j] += v * v / float64(n)
-			lo[j], hi[j] = min(lo[j], v), max(hi[j], v)
-			stored[j]++
+		for i := range n {
+			w := set.Weight(i) * share
+			idx, val := x.Row(i)
+			for k, j := range idx {
+				v := val[k]
+				s.Scale[j] += v * v * w
+				lo[j], hi[j] = min(lo[j], v), max(hi[j], v)
+				stored[j]++
+			}
 		}
 		for j := range d {
 			if stored[j] < n { // the others are zero
@@ -73,7 +83,7 @@ func FitScaler(x rows.Matrix) *Scaler {
 // FitScaler returns the scaler of the features of s. Words of a column of texts have one scale, so that rare ones stay
 // rare, and are not centred: their mean square over all words and rows becomes 1, as that of other features is.
 func (s *Set) FitScaler() *Scaler {
-	sc := FitScaler(s.X)
+	sc := fitScaler(s)
 	if s.Schema == nil {
 		return sc
 	}
@@ -84,9 +94,9 @@ func (s *Set) FitScaler() *Scaler {
 			n, _ := s.Dims()
 			square := 0.0
 			for i := range n {
-				square += squares(s.X, i, first, first+d)
+				square += s.Weight(i) * squares(s.X, i, first, first+d)
 			}
-			scale := math.Sqrt(square / (float64(n) * float64(d)))
+			scale := math.Sqrt(square / (s.Mass() * float64(d)))
 			if scale == 0 {
 				scale = 1
 			}

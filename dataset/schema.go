@@ -54,6 +54,7 @@ type Schema struct {
 	ZeroBased bool     `json:"zero_based,omitempty"` // LIBSVM: indices start at 0
 	Label     string   `json:"label,omitempty"`      // name of the label column, where columns have names
 	ID        string   `json:"id,omitempty"`         // name of the column that names the rows
+	Weight    string   `json:"weight,omitempty"`     // name of the column of weights
 	Classes   []string `json:"classes,omitempty"`    // classes in order; nil for a numeric target
 	Sparse    bool     `json:"sparse,omitempty"`     // features are stored as CSR
 	Missing   Missing  `json:"missing,omitempty"`    // what was done with missing cells

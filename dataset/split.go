@@ -37,6 +37,12 @@ func (s *Set) Subset(order []int) *Set {
 		return out
 	}
 	t.Names = take(s.Names)
+	if s.Weights != nil {
+		t.Weights = make([]float64, len(order))
+		for i, o := range order {
+			t.Weights[i] = s.Weights[o]
+		}
+	}
 	if s.Beside != nil {
 		t.Beside = make(map[string][]string)
 		for name, cells := range s.Beside {

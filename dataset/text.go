@@ -409,7 +409,7 @@ func (o *Options) checkText(name string) error {
 	switch {
 	case o.Like != nil && o.Like.Text == nil:
 		return fail(name, o.likeHint(), "these are documents, and %s is of a table", o.likeName())
-	case o.Label != "" || o.Labels != "" || o.ZeroBased || o.NoHeader ||
+	case o.Label != "" || o.Labels != "" || o.Weight != "" || o.Weights != "" || o.ZeroBased || o.NoHeader ||
 		len(o.Categorical)+len(o.Texts) > 0 && o.Like == nil:
 		return fail(name, "leave out what is said about columns", "documents have no columns: their folders are the labels")
 	case o.Target == NumericTarget:

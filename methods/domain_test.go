@@ -3,29 +3,11 @@ package methods_test
 import (
 	"context"
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/methods"
 )
-
-// projectSimplex projects x onto {x ≥ 0, Σ x = 1}.
-func projectSimplex(x []float64) {
-	s := slices.Clone(x)
-	slices.Sort(s)
-	sum, level := -1., 0.
-	for k := range s {
-		v := s[len(s)-1-k]
-		sum += v
-		if next := sum / float64(k+1); v > next {
-			level = next
-		}
-	}
-	for j := range x {
-		x[j] = max(0, x[j]-level)
-	}
-}
 
 // projectBall projects onto {‖x‖ ≤ r}.
 func projectBall(r float64) func([]float64) {
@@ -112,8 +94,8 @@ func TestDomains(t *testing.T) {
 		best    float64
 		starts  [][]float64
 	}{
-		{"simplex", 1, projectSimplex, .05, [][]float64{{third, third, third}, {.2, .3, .5}, {0, 0, 1}}},
-		{"two simplices", 2, func(x []float64) { projectSimplex(x[:3]); projectSimplex(x[3:]) }, .1,
+		{"simplex", 1, bilevel.ProjectSimplex, .05, [][]float64{{third, third, third}, {.2, .3, .5}, {0, 0, 1}}},
+		{"two simplices", 2, func(x []float64) { bilevel.ProjectSimplex(x[:3]); bilevel.ProjectSimplex(x[3:]) }, .1,
 			[][]float64{{.2, .3, .5, 0, 0, 1}}},
 		{"ball", 1, projectBall(.2), .0076, [][]float64{{0, 0, 0}, {0, 0, 1}}},
 		// Whose interior has solutions, with h = 0.

@@ -14,6 +14,12 @@ type CleaningOptions struct {
 	Weights Weights
 	// Ridge is C of the ridge C‖z‖², above zero; 0 means 0.2.
 	Ridge float64
+	// Groups, if any, are the groups of the rows, from 0 on: rows of a group share one entry of the outer variable, and
+	// have a weight in common. −1 is none, a row whose x_i is zero.
+	Groups []int
+	// PerRow gives every row an entry of its own beside that of its group, to which it is added; these entries come
+	// behind those of the groups.
+	PerRow bool
 }
 
 // Cleaning is the inner objective of data cleaning, where the outer variable has one entry per row and says how much
@@ -62,16 +68,37 @@ func NewCleaning(loss *Loss, o CleaningOptions) (*Cleaning, error) {
 	if o.Ridge == 0 {
 		o.Ridge = .2
 	}
-	w := &weighted{rowLink: l, weighing: weighings[o.Weights], k: loss.layout.Classes, n: loss.n}
+	var t *tie
+	switch {
+	case o.Groups == nil && o.PerRow:
+		return nil, fmt.Errorf("model: rows have entries of their own anyway where there are no groups")
+	case o.Groups != nil && o.Weights == SoftmaxWeights:
+		return nil, fmt.Errorf("model: %v weights couple all rows: there are none of groups", o.Weights)
+	case o.Groups != nil:
+		var err error
+		if t, err = newTie(o.Groups, loss.n, o.PerRow); err != nil {
+			return nil, err
+		}
+	}
+	rows := reweigh(loss, l, o.Weights, t)
+	return &Cleaning{rows, &ridge{loss.layout.Len(), rows.loss.p, o.Ridge}}, nil
+}
+
+// reweigh is the loss, whose link l is, with weights of rows, which t ties unless it is nil.
+func reweigh(loss *Loss, l rowLink, kind Weights, t *tie) *reweighted {
+	w := &weighted{rowLink: l, weighing: weighings[kind], k: loss.layout.Classes, n: loss.n}
 	v := loss.view()
 	v.link, v.p, v.y = w, loss.n, nil // the kernels that y stands for know no weights
-	return &Cleaning{&reweighted{&v, w}, &ridge{loss.layout.Len(), loss.n, o.Ridge}}, nil
+	if t != nil {
+		v.p = t.p
+	}
+	return &reweighted{&v, w, t}
 }
 
 // Layout says how z is laid out.
 func (o *Cleaning) Layout() Layout { return o.rows.loss.layout }
 
-// Dims returns the length of z and the number of rows.
+// Dims returns the length of z and the number of rows, or that of the groups with Groups and of both with PerRow.
 func (o *Cleaning) Dims() (d, p int) { return o.ridge.d, o.ridge.p }
 
 // Samples is the number of rows.
@@ -82,13 +109,13 @@ func (o *Cleaning) ColumnNorms(dst []float64) { o.rows.loss.ColumnNorms(dst) }
 
 // Weights overwrites dst with the weights of all rows at x.
 func (o *Cleaning) Weights(dst, x []float64) {
-	o.rows.w.set(x, bilevel.All(o))
+	o.rows.set(x, bilevel.All(o))
 	o.rows.w.weights(dst, 0)
 }
 
 // Split returns the weighted loss, which is sampled, and the ridge, which is exact.
 func (o *Cleaning) Split() (sampled, exact bilevel.Objective) {
-	if o.rows.w.coupled {
+	if o.rows.w.coupled || o.rows.tie != nil {
 		return o.rows, o.ridge
 	}
 	return reweightedLocal{o.rows}, o.ridge
@@ -152,6 +179,7 @@ func (o *Cleaning) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Ba
 type reweighted struct {
 	loss *Loss // with w as its link
 	w    *weighted
+	tie  *tie // nil where each row has an x of its own
 }
 
 var (
@@ -181,7 +209,26 @@ func (o reweightedLocal) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
 	o.coefs(cg, ch, cv, z, x, v, b)
 }
 
-// Dims returns the length of z and the number of rows.
+// set is the start of a pass over b at the outer variable x.
+func (o *reweighted) set(x []float64, b bilevel.Batch) {
+	if o.tie != nil {
+		x = o.tie.spread(o.tie.x, x, b)
+	}
+	o.w.set(x, b)
+}
+
+// own is where derivatives by the x of b's rows go: their part of dx, the outer variable's. nil stays nil.
+func (o *reweighted) own(dx []float64, b bilevel.Batch) []float64 {
+	switch {
+	case dx == nil:
+		return nil
+	case o.tie != nil:
+		return o.tie.dx[:b.Len()]
+	}
+	return dx[b.Lo:b.Hi]
+}
+
+// Dims returns the length of z and that of x.
 func (o *reweighted) Dims() (d, p int) { return o.loss.Dims() }
 
 // Samples is the number of rows.
@@ -189,7 +236,7 @@ func (o *reweighted) Samples() int { return o.loss.n }
 
 // Value is the weighted mean loss over b.
 func (o *reweighted) Value(z, x []float64, b bilevel.Batch) float64 {
-	o.w.set(x, b)
+	o.set(x, b)
 	return o.loss.Value(z, nil, b)
 }
 
@@ -199,14 +246,14 @@ func (o *reweighted) Grad(dz, dx, z, x []float64, b bilevel.Batch) {
 		o.ValueGrad(dz, dx, z, x, b)
 		return
 	}
-	o.w.set(x, b)
+	o.set(x, b)
 	o.loss.Grad(dz, nil, z, nil, b)
 }
 
 // ValueGrad is Value and Grad in one pass.
 func (o *reweighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 {
-	o.w.set(x, b)
-	o.w.dx = own(dx, b)
+	o.set(x, b)
+	o.w.dx = o.own(dx, b)
 	value := o.loss.ValueGrad(dz, nil, z, nil, b)
 	o.couple(dx, b)
 	return value
@@ -214,7 +261,7 @@ func (o *reweighted) ValueGrad(dz, dx, z, x []float64, b bilevel.Batch) float64 
 
 // Products overwrites dz, hv and cv.
 func (o *reweighted) Products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
-	o.products(dz, hv, own(cv, b), z, x, v, b)
+	o.products(dz, hv, o.own(cv, b), z, x, v, b)
 	o.couple(cv, b)
 }
 
@@ -223,17 +270,9 @@ func (o *reweighted) products(dz, hv, cv, z, x, v []float64, b bilevel.Batch) {
 	if dz == nil && hv == nil && cv == nil {
 		return
 	}
-	o.w.set(x, b)
+	o.set(x, b)
 	o.w.cv = cv
 	o.loss.run(pass{dz: dz, hv: hv, z: z, v: v, cross: cv != nil}, b)
-}
-
-// own is the part of dx that belongs to the rows of b; nil stays nil.
-func own(dx []float64, b bilevel.Batch) []float64 {
-	if dx == nil {
-		return nil
-	}
-	return dx[b.Lo:b.Hi]
 }
 
 // couple completes derivatives with respect to x, of which those for the rows of b are there. The others vanish,
@@ -241,6 +280,11 @@ func own(dx []float64, b bilevel.Batch) []float64 {
 // entries of b.
 func (o *reweighted) couple(dx []float64, b bilevel.Batch) {
 	if dx == nil {
+		return
+	}
+	if o.tie != nil {
+		clear(dx)
+		o.tie.gather(dx, b)
 		return
 	}
 	clear(dx[:b.Lo])
@@ -257,7 +301,11 @@ func (o *reweighted) couple(dx []float64, b bilevel.Batch) {
 
 // Cross overwrites dz = ∇²zx·u: rows count by the derivative of their weights along u.
 func (o *reweighted) Cross(dz, z, x, u []float64, b bilevel.Batch) {
-	o.w.set(x, b)
+	o.set(x, b)
+	if o.tie != nil {
+		o.tie.u = grow(o.tie.u, len(o.tie.of))
+		u = o.tie.spread(o.tie.u, u, b)
+	}
 	o.w.along(u)
 	o.loss.Grad(dz, nil, z, nil, b)
 }
@@ -265,6 +313,9 @@ func (o *reweighted) Cross(dz, z, x, u []float64, b bilevel.Batch) {
 // Linearize keeps what products at (z, x) over b need.
 func (o *reweighted) Linearize(z, x []float64, b bilevel.Batch) {
 	w := o.w
+	if o.tie != nil {
+		x = o.tie.spread(o.tie.x, x, b)
+	}
 	w.kept = append(w.kept[:0], x...)
 	w.set(w.kept, b)
 	w.keep, w.held = grow(w.keep, b.Len()*w.k), true
@@ -279,7 +330,7 @@ func (o *reweighted) Apply(hv, cv, v []float64) {
 	}
 	b := o.loss.lin
 	o.w.set(o.w.kept, b)
-	o.w.cv = own(cv, b)
+	o.w.cv = o.own(cv, b)
 	o.loss.run(pass{hv: hv, v: v, apply: true, cross: cv != nil}, b)
 	o.couple(cv, b)
 }
@@ -289,13 +340,13 @@ func (o *reweighted) Scores() int { return o.loss.Scores() }
 
 // Coefs overwrites cg, ch and cv.
 func (o *reweighted) Coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
-	o.coefs(cg, ch, own(cv, b), z, x, v, b)
+	o.coefs(cg, ch, o.own(cv, b), z, x, v, b)
 	o.couple(cv, b)
 }
 
 // coefs is Coefs with the part of cv that belongs to the rows of b.
 func (o *reweighted) coefs(cg, ch, cv, z, x, v []float64, b bilevel.Batch) {
-	o.w.set(x, b)
+	o.set(x, b)
 	if cv != nil {
 		o.w.cv = cv
 		m, sc := b.Len()*o.w.k, &o.loss.workers[0]
@@ -323,7 +374,7 @@ func (o *reweighted) Prefetch(b bilevel.Batch) { o.loss.Prefetch(b) }
 
 // Hessian overwrites the lower triangle of dst.
 func (o *reweighted) Hessian(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
-	o.w.set(x, b)
+	o.set(x, b)
 	return o.loss.Hessian(ctx, dst, z, nil, b)
 }
 
@@ -332,7 +383,7 @@ func (o *reweighted) BlockSize() int { return o.loss.BlockSize() }
 
 // Blocks overwrites dst with the diagonal blocks of ∇²zz over b.
 func (o *reweighted) Blocks(ctx context.Context, dst, z, x []float64, b bilevel.Batch) error {
-	o.w.set(x, b)
+	o.set(x, b)
 	return o.loss.Blocks(ctx, dst, z, nil, b)
 }
 

@@ -15,12 +15,13 @@ import (
 	"github.com/bilevel-go/bilevel/stochastic"
 )
 
-var weightKinds = []model.Weights{model.SigmoidWeights, model.LinearWeights, model.SoftmaxWeights}
+var weightKinds = []model.Weights{model.SigmoidWeights, model.LinearWeights, model.SoftmaxWeights,
+	model.ExpWeights}
 
 func TestCleaning(t *testing.T) {
 	const n, d = 23, 5
 	dense, csr := table(n, d, 8)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr, dense.WithOnes()} {
 			for _, kind := range weightKinds {
 				o := must(model.NewCleaning(must(c.make(a, 0))(t), model.CleaningOptions{Weights: kind, Ridge: .3}))(t)
@@ -48,7 +49,7 @@ func weightOf(kind model.Weights, x []float64) []float64 {
 			w[i] = 1 / (1 + math.Exp(-v))
 		case model.LinearWeights:
 			w[i] = v
-		case model.SoftmaxWeights:
+		case model.SoftmaxWeights, model.ExpWeights:
 			w[i] = math.Exp(v)
 			sum += w[i]
 		}
@@ -65,7 +66,7 @@ func weightOf(kind model.Weights, x []float64) []float64 {
 func TestCleaningByDefinition(t *testing.T) {
 	const n, d, ridge = 2500, 7, .2
 	dense, csr := table(n, d, 1)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			for _, kind := range weightKinds {
 				loss := must(c.make(a, 3))(t)
@@ -109,6 +110,8 @@ func TestCleaningByDefinition(t *testing.T) {
 								s[i] = w[i] * (1 - w[i]) * e[i]
 							case model.LinearWeights:
 								s[i] = e[i]
+							case model.ExpWeights:
+								s[i] = w[i] * e[i]
 							case model.SoftmaxWeights:
 								s[i] = w[i] * (e[i] - total/n)
 							}
@@ -166,7 +169,7 @@ func TestCleaningBits(t *testing.T) {
 func TestCleaningAllocates(t *testing.T) {
 	const n, d = 400, 30
 	dense, csr := table(n, d, 8)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			for _, kind := range weightKinds {
 				o := must(model.NewCleaning(must(c.make(a, 0))(t), model.CleaningOptions{Weights: kind}))(t)
@@ -200,7 +203,7 @@ func TestCleaningAllocates(t *testing.T) {
 func TestNewCleaningErrors(t *testing.T) {
 	dense, _ := table(12, 5, 8)
 	loss := must(lossCases(12)[0].make(dense, 0))(t)
-	for _, o := range []model.CleaningOptions{{Weights: -1}, {Weights: 3}, {Ridge: -1}, {Ridge: math.NaN()},
+	for _, o := range []model.CleaningOptions{{Weights: -1}, {Weights: 99}, {Ridge: -1}, {Ridge: math.NaN()},
 		{Ridge: math.Inf(1)}} {
 		if _, err := model.NewCleaning(loss, o); err == nil {
 			t.Errorf("%+v was taken", o)

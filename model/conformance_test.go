@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 	check := func(name string, o bilevel.Objective) {
 		t.Run(name, func(t *testing.T) { bileveltest.Objective(t, o, bileveltest.ObjectiveOptions{}) })
 	}
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr, dense.WithOnes()} {
 			_, features := a.Dims()
 			name := fmt.Sprintf("%s/%T/%d", c.name, a, features)

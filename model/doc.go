@@ -1,9 +1,10 @@
-// Package model has ready objectives: squared, logistic and softmax losses of linear models on dense and
+// Package model has ready objectives: squared, logistic, softmax and other losses of linear models on dense and
 // sparse rows, quadratic penalties whose strengths are the outer variables, cross-validation folds, and rows whose
 // weights are the outer variables.
 //
-// A loss is a [Loss], made by [NewSquared], [NewLogistic] or [NewSoftmax]; alone it is an outer objective in
-// which x does not enter. With a [Penalty] it becomes a [Regularized] inner objective,
+// A loss is a [Loss], made by [NewSquared], [NewLogistic], [NewSoftmax], [NewPoisson], [NewHuber] or [NewSquaredHinge];
+// alone it is an outer objective in which x does not enter. [Loss.Weigh] makes rows count by given weights. With a
+// [Penalty] it becomes a [Regularized] inner objective,
 //
 //	g(z, x) = mean over rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j s(x_j) z_j²,  s(x) = eˣ or x,
 //

@@ -17,7 +17,8 @@ import (
 //	inner  g(z, x) = Σ_f mean over the rows outside fold f of ℓ_i(z_f), to which a penalty with Copies = K is added,
 //	outer  f(z)    = mean over all rows of ℓ_i(z_f), f the row's own fold.
 //
-// Minimising g minimises each model's own training loss, because the z_f do not meet.
+// Minimising g minimises each model's own training loss, because the z_f do not meet. Means of rows that count by
+// weights are weighted ones.
 //
 // Repeated cross-validation divides the rows several times, differently each time. The rows are then stacked, once for
 // each time, and the models of one time do not see the others' rows.
@@ -40,12 +41,18 @@ func NewRepeatedFolds(loss *Loss, bounds []int, times int) (*Folds, error) {
 	if bounds[0] != 0 || bounds[k] != loss.n {
 		return nil, fmt.Errorf("model: folds from %d to %d of %d rows", bounds[0], bounds[k], loss.n)
 	}
+	c := folds{loss: loss, bounds: bounds, each: k / times, d: loss.layout.Len()}
 	for f := range k {
 		if bounds[f] >= bounds[f+1] {
 			return nil, fmt.Errorf("model: fold %d has no rows", f)
 		}
+		begin, end := c.time(f)
+		rest := loss.mass(begin, bounds[f]) + loss.mass(bounds[f+1], end)
+		if rest == 0 {
+			return nil, fmt.Errorf("model: all rows outside of fold %d have the weight 0", f)
+		}
+		c.weight = append(c.weight, float64(loss.n)/rest)
 	}
-	c := folds{loss: loss, bounds: bounds, each: k / times, d: loss.layout.Len()}
 	return &Folds{Inner: &FoldsInner{folds: c}, Outer: &FoldsOuter{folds: c}}, nil
 }
 
@@ -55,8 +62,9 @@ func (c *folds) Count() int { return len(c.bounds) - 1 }
 type folds struct {
 	loss   *Loss
 	bounds []int
-	each   int // folds of one time
-	d      int // length of one z_f
+	each   int       // folds of one time
+	d      int       // length of one z_f
+	weight []float64 // of a mean over all rows in that over the rows outside of a fold
 }
 
 // Dims returns the lengths of the stacked z and of x.
@@ -100,7 +108,7 @@ func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight 
 	begin, end := c.time(f)
 	parts[0] = within(b, begin, lo)
 	parts[1] = within(b, hi, end)
-	return parts, float64(c.loss.n) / float64(end-begin-(hi-lo))
+	return parts, c.weight[f]
 }
 
 // time are the rows of the time that fold f belongs to.

@@ -57,11 +57,6 @@ func (l logistic) curvature(t, tmp []float64, lo, m, _, _ int) {
 	copy(t, one)
 }
 
-func (logistic) apply(s, w, _ []float64, _, m, _, _ int) {
-	s = s[:m]
-	for i, wi := range w[:m] {
-		s[i] *= wi
-	}
-}
+func (logistic) apply(s, w, _ []float64, _, m, _, _ int) { multiply(s[:m], w[:m]) }
 
 func (logistic) weight(dst, w []float64, _, _, _, m, _, _ int) { copy(dst[:m], w) }

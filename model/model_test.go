@@ -94,7 +94,54 @@ func lossCases(n int) []lossCase {
 				g[label[i]]--
 				return math.Log(sum) - t[label[i]], g, h
 			}},
+		{"huber", 1, func(a rows.Matrix, p int) (*model.Loss, error) { return model.NewHuber(a, y, .7, p) },
+			func(i int, t []float64) (float64, []float64, [][]float64) {
+				r := t[0] - y[i]
+				if math.Abs(r) <= .7 {
+					return r * r / 2, []float64{r}, [][]float64{{1}}
+				}
+				return .7 * (math.Abs(r) - .35), []float64{math.Copysign(.7, r)}, [][]float64{{0}}
+			}},
+		{"squared hinge", 1, func(a rows.Matrix, p int) (*model.Loss, error) { return model.NewSquaredHinge(a, sign, p) },
+			func(i int, t []float64) (float64, []float64, [][]float64) {
+				s := 1 - sign[i]*t[0]
+				if s <= 0 {
+					return 0, []float64{0}, [][]float64{{0}}
+				}
+				return s * s / 2, []float64{-sign[i] * s}, [][]float64{{1}}
+			}},
 	}
+}
+
+// weighed are all losses, and some whose rows count by weights.
+func weighed(n int) []lossCase {
+	all := lossCases(n)
+	w, mean := make([]float64, n), 0.0
+	rng := rand.New(rand.NewPCG(7, 8))
+	for i := range w {
+		w[i] = math.Floor(4*rng.Float64()) / 3 // zeros among them
+		mean += w[i] / float64(n)
+	}
+	for _, c := range all[:3] {
+		all = append(all, lossCase{"weighed " + c.name, c.k, func(a rows.Matrix, p int) (*model.Loss, error) {
+			loss, err := c.make(a, p)
+			if err != nil {
+				return nil, err
+			}
+			return loss.Weigh(w)
+		}, func(i int, t []float64) (float64, []float64, [][]float64) {
+			loss, g, h := c.naive(i, t)
+			f := w[i] / mean
+			for e := range g {
+				g[e] *= f
+				for k := range h[e] {
+					h[e][k] *= f
+				}
+			}
+			return f * loss, g, h
+		}})
+	}
+	return all
 }
 
 // naive computes value, gradient and Hessian-vector product of a loss by its definition.
@@ -131,7 +178,7 @@ func naive(c lossCase, a *rows.Dense, l model.Layout, z, v []float64,
 func TestLossByDefinition(t *testing.T) {
 	const n, d = 2500, 13
 	dense, csr := table(n, d, 1)
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			o, err := c.make(a, 2)
 			if err != nil {
@@ -216,7 +263,7 @@ func TestBitsDoNotDependOnProcs(t *testing.T) {
 	const n, d = 60000, 22
 	dense, csr := table(n, d, 2)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	for _, c := range lossCases(n) {
+	for _, c := range weighed(n) {
 		for _, a := range []rows.Matrix{dense, csr} {
 			var want []float64
 			for _, procs := range []int{1, 2, 5} {

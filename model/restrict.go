@@ -74,7 +74,8 @@ func (o *FoldsInner) Restrict(set []int) (sub bilevel.SecondOrder, super []int) 
 			super = append(super, f*o.d+j)
 		}
 	}
-	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, d: len(own)}}, super
+	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, d: len(own), weight: o.weight}},
+		super
 }
 
 // Restrict is o as a function of some coefficients, the others being zero; see [Loss.Restrict]. Other losses

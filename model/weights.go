@@ -19,6 +19,8 @@ const (
 	// SoftmaxWeights are w_i = n e^{x_i}/Σ_j e^{x_j}, whose mean is 1. They couple all rows: derivatives with respect
 	// to x over a batch have n entries, and every call costs n exponentials.
 	SoftmaxWeights
+	// ExpWeights are w_i = e^{x_i}, for groups of rows whose ratios count.
+	ExpWeights
 )
 
 // weighings are the kinds of weights. An entry is all that there is to say about one.
@@ -40,6 +42,11 @@ var weighings = [...]weighing{
 				dst[i] = float64(l.n) * q
 			}
 		},
+		slope: func(w float64) float64 { return w },
+	},
+	ExpWeights: {
+		name:  "exp",
+		of:    func(l *weighted, dst []float64, lo, hi int) { kernel.Exp(dst, l.x[lo:hi]) },
 		slope: func(w float64) float64 { return w },
 	},
 }

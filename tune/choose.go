@@ -121,9 +121,14 @@ func (f *fit) choose(g *gridded) *choice {
 	}
 	ctx, cancel := sub(f.ctx, 1./3)
 	defer cancel()
+	limit := f.visited.Total() + max(mostOfGrid*f.visited.Total(), cheapTrials/int64(max(f.d*f.scores, 1)))
 	for i, h := range parts {
+		if i > 0 && f.visited.Total() > limit {
+			parts = parts[:i]
+			break
+		}
 		lo, share := .2, .5/float64(len(parts))
-		err := f.compare(ctx, h, trials, g.best, stage{lo: lo + float64(i)*share, hi: lo + float64(i+1)*share})
+		err := f.compare(ctx, h, trials, g.best, limit, stage{lo: lo + float64(i)*share, hi: lo + float64(i+1)*share})
 		if ctx.Err() != nil || errors.Is(err, errNoTime) {
 			return without(noTime)
 		} else if err != nil {
@@ -138,8 +143,15 @@ func (f *fit) choose(g *gridded) *choice {
 	return c
 }
 
+// Comparing ends after it has visited so many times as many samples as the grid, or when it is cheap, after so many
+// multiplications, about: what is left of the trials and of the held-out rows is not looked at.
+const (
+	mostOfGrid  = 2
+	cheapTrials = 4e8
+)
+
 // compare learns the trials that are left on one part and judges them. The first is the shared strength of the grid.
-func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shared, all stage) (err error) {
+func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shared, limit int64, all stage) (err error) {
 	start := base
 	if h.refit { // the rows are others than those of the grid
 		if start, err = f.solveShared(ctx, h.learn, base.x); err != nil {
@@ -147,13 +159,14 @@ func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shar
 		}
 	}
 	var adjoint []float64
+	var last bilevel.Point // of the kind's trial before, from which the next one goes on
 	for k, t := range trials {
 		width := (all.hi - all.lo) / float64(len(trials))
 		f.stage = stage{"comparing: " + t.name(), all.lo + float64(k)*width, all.lo + float64(k+1)*width}
 		if ctx.Err() != nil {
 			return errNoTime
 		}
-		if t.dropped = t.dropped || f.worse(trials[:k], t); t.dropped {
+		if t.dropped = t.dropped || f.worse(trials[:k], t) || k > 1 && f.visited.Total() > limit; t.dropped {
 			t.losses = nil
 			continue
 		}
@@ -176,16 +189,25 @@ func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shar
 				return err
 			}
 		default:
-			l, err := s.learn(start, f.giveUp(h, trials[0].losses))
+			l, err := s.goOn(last, start, trials[k-1].kind == t.kind, f.giveUp(h, trials[0].losses))
 			if err != nil {
 				return err
 			}
+			last = bilevel.Point{X: l.x, Z: l.z, V: l.v}
 			if err := f.judgeAt(ctx, h, t, l.x, l.z); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// goOn learns from the last point of a kind, with a wider prior, or from the shared solution where there is none.
+func (s search) goOn(last bilevel.Point, start shared, same bool, w func() watch) (*learned, error) {
+	if !same || last.X == nil {
+		return s.learn(start, w)
+	}
+	return s.chain(last, s.middle(s.q), w)
 }
 
 // judgeAt judges the strengths x, with the models z of the folds if there are some, on the rows of h.

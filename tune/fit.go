@@ -48,7 +48,7 @@ func (f *fit) report(name string, step int64, done, value float64) {
 
 // at reports that so much of the current stage is done.
 func (f *fit) at(step int64, share, value float64) {
-	f.report(f.stage.name, step, f.stage.lo+share*(f.stage.hi-f.stage.lo), value*f.unit*f.unit)
+	f.report(f.stage.name, step, f.stage.lo+share*(f.stage.hi-f.stage.lo), value*f.units.loss)
 }
 
 // run leads through the rooms: a grid of shared strengths, the choice of a kind, learning, the model, what it is worth.
@@ -74,8 +74,13 @@ func (f *fit) run() (*Result, error) {
 	f.ctx, cancel = wait.Earlier(f.ctx, time.Since(begin)*3/2)
 	defer cancel()
 
-	c := f.choose(g)
-	l, kind, err := f.learnChosen(c, base)
+	start := *g // of learning
+	if f.classWeights.learned() {
+		f.stage = stage{"weights of classes", .2, .2}
+		start.best = f.learnClassWeights(base)
+	}
+	c := f.choose(&start)
+	l, kind, err := f.learnChosen(c, start.best, base)
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +97,9 @@ func (f *fit) run() (*Result, error) {
 	return res, nil
 }
 
-// learnChosen learns strengths of the kind that was chosen, or returns the baseline, with the kind that it has, where
-// nothing better is found.
-func (f *fit) learnChosen(c *choice, base shared) (*learned, Reg, error) {
+// learnChosen learns strengths of the kind that was chosen, from start, or returns the baseline, with the kind that it
+// has, where nothing better is found.
+func (f *fit) learnChosen(c *choice, start, base shared) (*learned, Reg, error) {
 	kind := c.kind
 	q, err := f.problem(f.main, kind)
 	if err != nil {
@@ -107,7 +112,7 @@ func (f *fit) learnChosen(c *choice, base shared) (*learned, Reg, error) {
 	var l *learned
 	reason := ""
 	if f.ctx.Err() == nil {
-		if l, err = f.learnTrial(q, c.trial, base); err != nil {
+		if l, err = f.learnTrial(q, c.trial, start); err != nil {
 			reason = troubled(err)
 		}
 	}
@@ -122,9 +127,12 @@ func (f *fit) learnChosen(c *choice, base shared) (*learned, Reg, error) {
 	}
 	if r := kind.entry(); r.l1 != nil && r.squares != nil { // the baseline is a lasso, which no ℓ2 strength of the box is
 		kind = f.base()
-		if q, err = f.problem(f.main, kind); err != nil {
-			return nil, "", err
-		}
+	}
+	if f.classWeights.learned() {
+		f.classWeights = nil
+	}
+	if q, err = f.problem(f.main, kind); err != nil {
+		return nil, "", err
 	}
 	b.x = f.baseline(kind, base.x)
 	if !f.outOfTime { // there is time for the gradient
@@ -137,7 +145,7 @@ func (f *fit) learnChosen(c *choice, base shared) (*learned, Reg, error) {
 
 // write puts together what was found.
 func (f *fit) write(l *learned, kind Reg, g *gridded, c *choice, model, baseline *figures) (*Result, error) {
-	u := f.unit * f.unit
+	u := f.units.loss
 	res := &Result{
 		Value: l.loss * u, GradNorm: l.gradNorm * u, Trace: f.tracePoints(l), Steps: l.steps, Reason: l.reason,
 		BaselineWon: l.isBaseline, BaselineX: g.best.x, BaselineValue: g.best.value * u, Grid: g.points,

@@ -118,6 +118,8 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 	}
 	g := &gridded{}
 	var slowest time.Duration
+	var last error
+	infinite := 0 // points
 	for i, t := range points {
 		from := time.Now()
 		if i > 0 && (ctx.Err() != nil || from.Sub(begin)+slowest > budget) {
@@ -140,19 +142,24 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		v := f.valueAt(q, x, z)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
+			infinite++ // as that of counts is where a weak strength foretells too many
+			last = fmt.Errorf("tune: the validation loss is %v with the strength %v: are the values of the "+
 				"validation rows of another size than those of the training rows?", v, t)
+			continue
 		}
-		g.points = append(g.points, GridPoint{x[0], v * f.unit * f.unit})
-		if i == 0 || v < g.best.value {
+		g.points = append(g.points, GridPoint{x[0], v * f.units.loss})
+		if len(g.points) == 1 || v < g.best.value {
 			g.best = shared{x[0], v, slices.Clone(z)}
 		}
 		slowest = max(slowest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), g.best.value)
-		if g.all = len(g.points) == len(points); slack > 1 && pastBest(g.points) {
+		if g.all = len(g.points)+infinite == len(points); slack > 1 && pastBest(g.points) {
 			g.all = true
 			break
 		}
+	}
+	if len(g.points) == 0 {
+		return nil, last
 	}
 	if slack > 1 { // the best point deserves better
 		better := slices.Clone(g.best.z)

@@ -42,6 +42,9 @@ const (
 	compareSteps = 60
 	patience     = 10   // steps over which h has to fall
 	negligible   = 1e-5 // by this share of itself
+
+	comparePatience   = 3 // the same to tell kinds apart
+	compareNegligible = 1e-3
 )
 
 // watch sees the points of a run on their way, and may end it by returning false.
@@ -335,16 +338,16 @@ func (s search) descend(from bilevel.Point, w watch) (*learned, error) {
 		}
 		last = at.X
 		past = append(past, best)
-		k := len(past) - 1 - f.param().patience
+		k := len(past) - 1 - course.patience
 		switch {
 		case w != nil && !w(at):
 			end(givenUp)
 		case sampled != nil: // see add
-		case f.param().logarithmic && r.GradNorm <= negligible*math.Abs(r.Value):
+		case f.param().logarithmic && r.GradNorm <= course.negligible*math.Abs(r.Value):
 			end("converged: the gradient is negligible")
 		// Where strengths can fit the validation rows altogether, h falls for ever: what is left of a small
 		// part of the loss at the start is not worth the steps.
-		case k >= 0 && past[k]-best <= negligible*max(math.Abs(best), math.Abs(past[0])/10):
+		case k >= 0 && past[k]-best <= course.negligible*max(math.Abs(best), math.Abs(past[0])/10):
 			end("converged: the validation loss does not fall any more")
 		}
 	})
@@ -365,7 +368,8 @@ func (s search) descend(from bilevel.Point, w watch) (*learned, error) {
 	}
 	var l *learned
 	var exactErr error
-	recordOnly := s.aim == toWatch || sampled != nil && (f.outOfTime || f.ctx.Err() != nil)
+	recordOnly := s.aim == toWatch || s.aim == toCompare && q.prior != nil ||
+		sampled != nil && (f.outOfTime || f.ctx.Err() != nil)
 	if !recordOnly {
 		l, exactErr = f.exact(within, q, res.Point.X, res.Point.Z, res.Point.V)
 	}
@@ -424,7 +428,7 @@ func troubled(err error) string {
 // tracePoints are the records in the units of the target; the last is the result itself, to tolerance.
 func (f *fit) tracePoints(l *learned) []TracePoint {
 	out := make([]TracePoint, 0, len(l.trace))
-	u := f.unit * f.unit
+	u := f.units.loss
 	for _, r := range l.trace {
 		if math.IsNaN(r.Value) {
 			continue

@@ -14,7 +14,9 @@ import (
 // TestLosses: what an entry says about a row is what its objective minimises, its curvature is that of the row's loss,
 // its probabilities are some, and the label that it predicts is one.
 func TestLosses(t *testing.T) {
-	for _, l := range losses {
+	for _, entry := range losses {
+		l := *entry
+		l.delta = .7
 		rng := rand.New(rand.NewPCG(1, 2))
 		const n, d = 40, 3
 		classes := min(l.most, 4)
@@ -26,9 +28,11 @@ func TestLosses(t *testing.T) {
 			}
 			if y[i] = rng.NormFloat64(); l.classes {
 				y[i] = float64(rng.IntN(classes))
+			} else if l.counts {
+				y[i] = float64(rng.IntN(5))
 			}
 		}
-		o, err := l.objective(x, y, k, 1)
+		o, err := l.objective(&l, x, y, k, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +41,7 @@ func TestLosses(t *testing.T) {
 			z[i] = rng.NormFloat64()
 		}
 		scores := model.ScoreRows(x, z, k)
-		j := l.judge(scores, y, k)
+		j := l.judge(scores, y, nil, k)
 		if got, want := l.metrics(j).Loss, o.Value(z, []float64{0}, bilevel.All(o)); math.Abs(got-want) > 1e-12*want {
 			t.Errorf("%s: the rows lose %v on average, and the objective is %v", l.task, got, want)
 		}
@@ -47,23 +51,41 @@ func TestLosses(t *testing.T) {
 		const h = 1e-4
 		for c := range max(classes, 1) {
 			at[0] = 0
-			middle := l.value(at, float64(c))
+			middle := l.value(&l, at, float64(c))
 			at[0] = h
-			right := l.value(at, float64(c))
+			right := l.value(&l, at, float64(c))
 			at[0] = -h
-			curvature += (right + l.value(at, float64(c)) - 2*middle) / (h * h) / float64(max(classes, 1))
+			curvature += (right + l.value(&l, at, float64(c)) - 2*middle) / (h * h) / float64(max(classes, 1))
 		}
 		if want := l.curvature(k); math.Abs(curvature-want) > 1e-6 {
 			t.Errorf("%s: curvature %v, %v by differences", l.task, want, curvature)
 		}
-		if l.classes != (l.proba != nil) || l.classes != l.score.Share {
-			t.Errorf("%s: classes %t, probabilities %t, score %s", l.task, l.classes, l.proba != nil, l.score.Name)
+		if l.classes == (l.mean != nil) || l.classes != l.score.Share || l.classes == (l.link != nil) {
+			t.Errorf("%s: classes %t, means %t, score %s", l.task, l.classes, l.mean != nil, l.score.Name)
+		}
+		if k == 1 {
+			for i, s := range scores {
+				v := func(s float64) float64 { return l.value(&l, []float64{s}, y[i]) }
+				slope, curvature := l.bend(&l, s, y[i])
+				if e := math.Abs(slope - (v(s+h)-v(s-h))/(2*h)); e > 1e-6*(1+math.Abs(slope)) {
+					t.Errorf("%s: slope %v, which is off by %v", l.task, slope, e)
+				}
+				if e := math.Abs(curvature - (v(s+h)+v(s-h)-2*v(s))/(h*h)); e > 1e-5*(1+curvature) {
+					t.Errorf("%s: curvature %v, which is off by %v", l.task, curvature, e)
+				}
+			}
 		}
 		if !l.classes {
+			if v := l.mean(l.link(1.5)); math.Abs(v-1.5) > 1e-12 {
+				t.Errorf("%s: the mean of the score of 1.5 is %v", l.task, v)
+			}
 			continue
 		}
 		p := make([]float64, classes)
 		for i := range n {
+			if l.proba == nil {
+				break
+			}
 			l.proba(p, scores[i*k:(i+1)*k])
 			sum, likely := 0.0, 0
 			for c, v := range p {

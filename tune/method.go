@@ -50,6 +50,9 @@ type course struct {
 	// every is the number of steps between looks at a run that does not know h, and least the steps before it may end;
 	// 0 for a run that does.
 	every, least int64
+	// A run that knows h ends when it falls by no more than the share negligible of itself over patience steps.
+	patience   int
+	negligible float64
 	// ended says why a run ended that made all its steps, "" to say so.
 	ended string
 }
@@ -57,7 +60,10 @@ type course struct {
 // course is that of the method on q.
 func (f *fit) course(q *problem, a aim) course {
 	m, _ := f.method().entry()
-	c := course{method: m.Method}
+	c := course{method: m.Method, patience: f.param().patience, negligible: negligible}
+	if a == toCompare {
+		c.patience, c.negligible = c.patience*comparePatience/patience, compareNegligible
+	}
 	switch m.Method.(type) {
 	case hypergrad.HOAG:
 		c.method = hypergrad.HOAG{Estimator: q.estimator}

@@ -59,21 +59,15 @@ func best(t []float64) int {
 
 // judge is what a model with coefficients z does on prepared rows, in the units of the target.
 func (f *fit) judge(s *dataset.Set, z []float64) *judged {
-	scores := model.ScoreRows(s.X, z, f.scores)
-	y := s.Y
-	if f.loss.standardise {
-		y = make([]float64, len(s.Y))
-		for i := range scores {
-			scores[i] = f.shift + f.unit*scores[i]
-			y[i] = f.shift + f.unit*s.Y[i]
-		}
-	}
-	return f.loss.judge(scores, y, f.scores)
+	scores := f.units.t.all(model.ScoreRows(s.X, z, f.scores))
+	return f.loss.judge(scores, f.units.y.all(s.Y), s.Weights, f.scores)
 }
 
 // add appends the rows of b.
 func (j *judged) add(b *judged) {
 	j.y = append(j.y, b.y...)
+	j.weights = append(j.weights, b.weights...)
+	j.counts = append(j.counts, b.counts...)
 	j.losses = append(j.losses, b.losses...)
 	j.predicted = append(j.predicted, b.predicted...)
 	j.scores = append(j.scores, b.scores...)
@@ -86,8 +80,11 @@ func (f *fit) outOfFold(s split, z []float64) *judged {
 	d := len(z) / s.folds()
 	for k := range s.folds() / s.times {
 		lo, hi := s.bounds[k], s.bounds[k+1]
-		j := f.judge(&dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}, z[k*d:(k+1)*d])
-		all.add(j)
+		part := &dataset.Set{X: span(s.train.X, lo, hi), Y: s.train.Y[lo:hi]}
+		if s.train.Weights != nil {
+			part.Weights = s.train.Weights[lo:hi]
+		}
+		all.add(f.judge(part, z[k*d:(k+1)*d]))
 	}
 	return all
 }

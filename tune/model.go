@@ -28,7 +28,8 @@ const (
 //
 // The score of a row a is intercept + Σ_j weights[j]·(a_j − mean_j)/scale_j, without the scaler intercept +
 // Σ_j weights[j]·a_j. It is the prediction of a ridge model; a logistic model has P(Classes[1]) =
-// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score.
+// 1/(1 + e^{−score}), and a softmax model has one score per class, P(class) ∝ e^score. A poisson model predicts
+// e^score, and a squared-hinge model Classes[1] where the score is above zero.
 type Model struct {
 	Format  string `json:"format"`  // "bilevel-model"
 	Version int    `json:"version"` // 1
@@ -44,6 +45,15 @@ type Model struct {
 	// have none.
 	Schema *dataset.Schema `json:"schema"`
 
+	// Delta is that of Huber's loss, in the units of the target; 0 for other models.
+	Delta float64 `json:"delta,omitempty"`
+	// ClassWeights are what training rows counted by; nil where classes counted alike. Unless they were learned, the
+	// probabilities of the model are those of rows that count so.
+	ClassWeights *ClassWeights `json:"class_weights,omitempty"`
+	// Costs are those of taking a row of each class for another: predictions have the least expected cost. Without costs
+	// they are the most probable classes.
+	Costs []float64 `json:"costs,omitempty"`
+
 	Penalty  Penalty  `json:"penalty"`
 	Obtained Obtained `json:"obtained"`
 }
@@ -56,8 +66,9 @@ type Coefficients struct {
 }
 
 // Penalty is what the coefficients were regularised with: ½ Σ s z², for the kinds with an ℓ1 norm Σ s|z|, and for the
-// elastic net both; s = e^x or x. The intercept has none. That
-// of a ridge model acts on a target of unit variance, so that s does not depend on the target's units.
+// elastic net both; s = e^x or x. The intercept has none. That of a ridge or Huber model acts on a target of unit
+// variance, and that of a Poisson model on counts of mean one where there is an intercept, so that s does not depend on
+// the target's units.
 type Penalty struct {
 	Kind      Reg        `json:"kind"`
 	Param     Param      `json:"parametrisation"`
@@ -96,6 +107,7 @@ type Obtained struct {
 	Interrupted       bool     `json:"interrupted,omitempty"`
 	TimedOut          bool     `json:"timed_out,omitempty"`
 	BaselineWasBetter bool     `json:"baseline_was_better,omitempty"`
+	Mix               []Part   `json:"mix,omitempty"` // sources of training rows, of package mix
 }
 
 // model is the model with coefficients z and strengths x of q.
@@ -103,6 +115,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 	m := &Model{
 		Format: modelFormat, Version: modelVersion, Task: f.loss.task,
 		Classes: f.classes, Features: f.features, Schema: f.schema, Scaler: f.scaler, HasIntercept: f.intercept,
+		Delta: f.loss.delta, ClassWeights: f.classWeights, Costs: f.costs,
 		Penalty: Penalty{Kind: kind, Param: f.o.Param, Box: Box{q.Lower[0], q.Upper[0]}, Strengths: make([]Strength, len(x))},
 	}
 	if isText(f.schema) {
@@ -115,7 +128,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 		w := Coefficients{Class: f.loss.class(f.classes, c), Weights: make([]float64, f.d)}
 		for j := range f.d {
 			i := q.layout.Index(c, j)
-			w.Weights[j] = f.unit * z[i]
+			w.Weights[j] = f.units.t.unit * z[i]
 			for _, t := range terms {
 				if s := t.Strength(i); m.Penalty.Strengths[s].Name == "" {
 					m.Penalty.Strengths[s] = Strength{f.strengthName(kind, s, c, j), x[s], value[s]}
@@ -123,7 +136,7 @@ func (f *fit) model(q *problem, kind Reg, x, z []float64) (*Model, error) {
 			}
 		}
 		if f.intercept {
-			w.Intercept = f.shift + f.unit*z[q.layout.Index(c, f.d)]
+			w.Intercept = f.units.t.at(z[q.layout.Index(c, f.d)])
 		}
 		m.Coefficients = append(m.Coefficients, w)
 	}
@@ -319,6 +332,65 @@ func (m *Model) checkStored() error {
 	return nil
 }
 
+// loss is what m was fitted with.
+func (m *Model) loss() *loss {
+	l := *m.Task.entry()
+	l.delta = m.Delta
+	l.classWeights(m.ClassWeights, m.Costs)
+	return &l
+}
+
+// Bend is the first two derivatives of the loss of a row with the label y by its score, for models with one score a
+// row; nil for others. y is the index of a class, or a value.
+func (m *Model) Bend() func(score, y float64) (slope, curvature float64) {
+	l := m.loss()
+	if l.bend == nil {
+		return nil
+	}
+	return func(score, y float64) (slope, curvature float64) { return l.bend(l, score, y) }
+}
+
+// RowWeights are what the training rows of s, whose labels are indices of the model's classes or values, counted by in
+// the training loss, with the mean one; nil where all counted alike.
+func (m *Model) RowWeights(s *dataset.Set) []float64 {
+	l := m.loss()
+	if m.ClassWeights != nil {
+		l.weights = m.ClassWeights.Weights
+	}
+	w := l.rowWeights(s.Y, s.Weights)
+	return meanOne(w, w)
+}
+
+// checkLoss reports what is wrong with the parameters of the loss.
+func (m *Model) checkLoss() error {
+	above := func(what string, v []float64) error {
+		if len(v) != len(m.Classes) {
+			return fmt.Errorf("%d %s of %d classes", len(v), what, len(m.Classes))
+		}
+		for _, v := range v {
+			if !(v > 0) || math.IsInf(v, 0) {
+				return fmt.Errorf("%v among the %s", v, what)
+			}
+		}
+		return nil
+	}
+	if (m.Task == Huber) != (m.Delta > 0) || math.IsInf(m.Delta, 0) {
+		return fmt.Errorf("a %s model with the delta %v", m.Task, m.Delta)
+	}
+	if w := m.ClassWeights; w != nil {
+		if err := above("weights", w.Weights); err != nil {
+			return err
+		}
+	}
+	if m.Costs != nil && m.Task.entry().proba == nil {
+		return fmt.Errorf("costs in a %s model, which has no probabilities", m.Task)
+	}
+	if m.Costs != nil {
+		return above("costs", m.Costs)
+	}
+	return nil
+}
+
 // Check reports the first thing that makes m unusable.
 func (m *Model) Check() error {
 	l := m.Task.entry()
@@ -326,6 +398,9 @@ func (m *Model) Check() error {
 		return fmt.Errorf("the task %q is unknown", m.Task)
 	}
 	if err := l.check(m.Classes); err != nil {
+		return err
+	}
+	if err := m.checkLoss(); err != nil {
 		return err
 	}
 	if want := l.scores(len(m.Classes)); len(m.Coefficients) != want {
@@ -388,13 +463,13 @@ func (m *Model) Dim() int {
 type Prediction struct {
 	Task    Task
 	Classes []string
-	// Values are the predictions of a ridge model.
+	// Values are the predictions of a model of numbers: of a Poisson model, the mean count.
 	Values []float64
-	// Labels are indices into Classes, and Proba the probabilities of all classes, row by row.
+	// Labels are indices into Classes, and Proba the probabilities of all classes, row by row; nil for a model without.
 	Labels []int
 	Proba  []float64
-
-	scores []float64
+	// Scores are those of the rows: one for each class, or one that speaks for the second of two.
+	Scores []float64
 }
 
 // Label is the prediction for row i in words: a class, or a number.
@@ -446,10 +521,13 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 			scores[i*k+c] += m.Coefficients[c].Intercept
 		}
 	}
-	p := &Prediction{Task: m.Task, Classes: m.Classes, scores: scores}
-	l, classes := m.Task.entry(), len(m.Classes)
+	p := &Prediction{Task: m.Task, Classes: m.Classes, Scores: scores}
+	l, classes := m.loss(), len(m.Classes)
 	if l.classes {
-		p.Labels, p.Proba = make([]int, n), make([]float64, n*classes)
+		p.Labels = make([]int, n)
+		if l.proba != nil {
+			p.Proba = make([]float64, n*classes)
+		}
 	} else {
 		p.Values = make([]float64, n)
 	}
@@ -459,7 +537,9 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 			p.Values[i] = l.predict(t)
 			continue
 		}
-		p.Labels[i] = int(l.predict(t))
+		if p.Labels[i] = int(l.predict(t)); l.proba == nil {
+			continue
+		}
 		l.proba(p.Proba[i*classes:(i+1)*classes], t)
 	}
 	return p, nil
@@ -488,9 +568,13 @@ func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
 		if err := s.MapClasses(m.Classes); err != nil {
 			return nil, err
 		}
+	case m.Task.entry().counts:
+		if err := checkCounts(&s, false); err != nil {
+			return nil, err
+		}
 	}
-	l := m.Task.entry()
-	return l.metrics(l.judge(p.scores, s.Y, len(m.Coefficients))), nil
+	l := m.loss()
+	return l.metrics(l.judge(p.Scores, s.Y, s.Weights, len(m.Coefficients))), nil
 }
 
 // Unseen is what the predictions say about the rows of set, with labels, one by one. Baseline is the same, because a
@@ -505,8 +589,8 @@ func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
 			return nil, err
 		}
 	}
-	u := &Unseen{On: "test", Rows: placed(&s).Rows, Y: s.Y, Trivial: trivial(s.Y, s.Y, len(m.Classes))}
-	u.Model = m.Task.entry().judge(p.scores, s.Y, len(m.Coefficients)).said(len(m.Classes))
-	u.Baseline = u.Model
+	u, l := &Unseen{On: "test", Rows: placed(&s).Rows}, m.loss()
+	j := l.judge(p.Scores, s.Y, s.Weights, len(m.Coefficients))
+	l.say(u, s.Y, s.Weights, len(m.Classes), m.Costs, j, j)
 	return u, nil
 }

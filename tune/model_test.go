@@ -71,6 +71,10 @@ func TestLoadDamaged(t *testing.T) {
 		{func(o object) { set(o["penalty"].(object), "strengths", "absent") }, `"penalty.strengths" is missing`},
 		{func(o object) { set(first(o), "weights", []any{}) }, "a model without weights"},
 		{func(o object) { set(o, "classes", []any{"no", nil}) }, `"classes[1]" is null`},
+		{func(o object) { set(o, "delta", 2) }, "a logistic model with the delta 2"},
+		{func(o object) { set(o, "costs", []any{1}) }, "1 costs of 2 classes"},
+		{func(o object) { set(o, "costs", []any{1, -1}) }, "-1 among the costs"},
+		{func(o object) { set(o, "class_weights", object{"how": "given", "weights": []any{0, 1}}) }, "0 among the weights"},
 	} {
 		o := object{}
 		if err := json.Unmarshal(good, &o); err != nil {

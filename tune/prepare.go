@@ -1,8 +1,9 @@
 package tune
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
@@ -17,9 +18,11 @@ type table struct {
 	classes   []string
 	scaler    *dataset.Scaler // or nil
 	intercept bool
-	shift     float64 // of a ridge target: y = shift + unit·(prepared y)
-	unit      float64
-	scores    int // per row
+	units     units
+	costs     []float64 // of mistaking a row of each class; nil for none
+	// classWeights are those of the classes; nil for none.
+	classWeights *ClassWeights
+	scores       int // per row
 
 	main split // all rows
 	test *dataset.Set
@@ -33,7 +36,7 @@ type table struct {
 
 // prepare checks the data and brings them into the form that learning takes.
 func prepare(data Data, o Options) (*fit, error) {
-	f := &fit{o: o, table: table{unit: 1}}
+	f := &fit{o: o, table: table{units: asTheyAre}}
 	if data.Train == nil {
 		return nil, &dataset.Error{Err: fmt.Errorf("there are no training rows")}
 	}
@@ -61,7 +64,8 @@ func prepare(data Data, o Options) (*fit, error) {
 	if task == AutoTask {
 		task = Task(train.GuessTask())
 	}
-	if f.loss = task.entry(); !f.loss.classes {
+	l := *task.entry()
+	if f.loss = &l; !l.classes {
 		if train.Classes != nil {
 			return nil, &dataset.Error{File: train.Source,
 				Err:  fmt.Errorf("a %s model needs numbers as labels, and these are classes (%s, …)", task, train.Classes[0]),
@@ -84,7 +88,15 @@ func prepare(data Data, o Options) (*fit, error) {
 				Hint: "give rows of it, or leave it out of the other files"}
 		}
 	}
+	if err := f.weighClasses(&train); err != nil {
+		return nil, err
+	}
 	f.scores = f.loss.scores(len(f.classes))
+	if f.loss.counts {
+		if err := checkCounts(&train, true); err != nil {
+			return nil, err
+		}
+	}
 	if kind := o.Reg.entry(); kind != nil && kind.severalScores && f.scores == 1 {
 		return nil, &OptionError{"reg", string(o.Reg), fmt.Sprintf("a %s model has one score per row; strengths per class "+
 			"are for %s",
@@ -97,8 +109,8 @@ func prepare(data Data, o Options) (*fit, error) {
 	if o.Scale == On || o.Scale == Auto && tables {
 		f.scaler = train.FitScaler()
 	}
-	if f.loss.standardise {
-		f.standardise(train.Y)
+	if f.loss.units != nil {
+		f.units = f.loss.units(&train, f.intercept)
 	}
 	others := map[string]*dataset.Set{"validation": data.Val, "test": data.Test}
 	for _, name := range []string{"validation", "test"} {
@@ -110,36 +122,46 @@ func prepare(data Data, o Options) (*fit, error) {
 		if err != nil {
 			return nil, err
 		}
+		if f.loss.counts {
+			if err := checkCounts(s, false); err != nil {
+				return nil, err
+			}
+		}
 		others[name] = f.transform(placed(s))
 	}
 	t := f.dropUnseen(f.transform(placed(&train)), others)
 	f.test = others["test"]
+	if f.loss.task == Huber {
+		if err := f.findDelta(context.Background(), t); err != nil {
+			return nil, err
+		}
+	}
 	return f, f.divide(t, others["validation"], data)
+}
+
+// checkCounts is an error if targets of s are no counts; with positive, some must be above zero.
+func checkCounts(s *dataset.Set, positive bool) error {
+	sum := 0.0
+	for i, y := range s.Y {
+		if y < 0 {
+			return &dataset.Error{File: s.Source, Row: s.RowNumber(i), Err: fmt.Errorf("the label %v is negative, and a %s "+
+				"model is for counts", y, Poisson), Hint: fmt.Sprintf("choose the model %s", anyOf(func(l *loss) bool {
+				return !l.classes && !l.counts
+			}))}
+		}
+		sum += s.Weight(i) * y
+	}
+	if positive && sum == 0 {
+		return &dataset.Error{File: s.Source, Err: errors.New("all labels are zero: there is nothing to count"),
+			Hint: "choose another label column"}
+	}
+	return nil
 }
 
 // isText says whether rows are of documents.
 func isText(s *dataset.Schema) bool { return s != nil && s.Text != nil }
 
-// standardise finds shift and unit of a ridge target. They change neither x nor the model, only the size of the
-// numbers that tolerances are compared with.
-func (f *fit) standardise(y []float64) {
-	n := float64(len(y))
-	if f.intercept {
-		for _, v := range y {
-			f.shift += v / n
-		}
-	}
-	sum := 0.0
-	for _, v := range y {
-		sum += (v - f.shift) * (v - f.shift) / n
-	}
-	f.unit = math.Sqrt(sum)
-	if !(f.unit > 1e-12*math.Abs(f.shift)) || math.IsInf(f.unit, 0) {
-		f.unit = 1
-	}
-}
-
-// transform scales features and a ridge target and appends the intercept's column.
+// transform scales features and targets and appends the intercept's column.
 func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	t := *s
 	if f.scaler != nil {
@@ -148,10 +170,10 @@ func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	if f.intercept {
 		t.X = t.X.WithOnes()
 	}
-	if f.loss.standardise {
+	if f.units != asTheyAre {
 		t.Y = make([]float64, len(s.Y))
 		for i, y := range s.Y {
-			t.Y[i] = (y - f.shift) / f.unit
+			t.Y[i] = f.units.y.inverse(y)
 		}
 	}
 	return &t

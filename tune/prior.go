@@ -47,7 +47,8 @@ func (f *fit) choosesWidth(kind Reg) bool {
 }
 
 // near adds the prior of a width to q, whose loss is a mean over so many validation rows. A squared error is a negative
-// log likelihood in units of the noise's variance, which is twice the loss of the baseline.
+// log likelihood in units of the noise's variance, and half a deviance in those of the dispersion, which are twice the
+// loss of the baseline.
 func (f *fit) near(q *problem, width float64, base shared) (err error) {
 	if math.IsInf(width, 1) {
 		return nil

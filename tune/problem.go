@@ -37,15 +37,26 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 		return nil, err
 	}
 	q := &problem{rows: s, layout: train.Layout(), copies: max(s.folds(), 1), estimator: hypergrad.AID{}}
-	var sampled model.Sampled = train
+	learned := train
+	if f.classWeights.learned() {
+		byClass := loss{weights: f.classWeights.Weights}
+		if learned, err = train.Weigh(byClass.rowWeights(s.train.Y, s.train.Weights)); err != nil {
+			return nil, err
+		}
+	}
+	var sampled model.Sampled = learned
 	q.Outer = train // of a refit, which has none
 	switch {
 	case s.folds() > 0:
-		folds, err := model.NewRepeatedFolds(train, s.bounds, s.times)
+		inner, err := model.NewRepeatedFolds(learned, s.bounds, s.times)
 		if err != nil {
 			return nil, err
 		}
-		sampled, q.Outer = folds.Inner, folds.Outer
+		outer, err := model.NewRepeatedFolds(train, s.bounds, s.times)
+		if err != nil {
+			return nil, err
+		}
+		sampled, q.Outer = inner.Inner, outer.Outer
 	case s.val != nil:
 		if q.Outer, err = f.objective(s.val, p); err != nil {
 			return nil, err
@@ -58,9 +69,19 @@ func (f *fit) problem(s split, kind Reg) (*problem, error) {
 	return q, nil
 }
 
-// objective is the loss of the rows of s.
+// objective is the loss of the rows of s, which count by their weights.
 func (f *fit) objective(s *dataset.Set, p int) (*model.Loss, error) {
-	return f.loss.objective(s.X, s.Y, f.scores, p)
+	l := *f.loss
+	l.delta /= f.units.y.unit
+	if s.Mass() == 0 {
+		return nil, &dataset.Error{File: s.Source, Err: errors.New("all of some rows that have to count have the weight 0"),
+			Hint: "divide the rows otherwise, or leave such rows out"}
+	}
+	o, err := l.objective(&l, s.X, s.Y, f.scores, p)
+	if w := l.rowWeights(s.Y, s.Weights); w != nil && err == nil {
+		return o.Weigh(w)
+	}
+	return o, err
 }
 
 // penalize gives q its inner objective, the loss with the penalties of a kind.

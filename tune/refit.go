@@ -101,6 +101,7 @@ func (f *fit) ridge(q *problem, x []float64) [][]float64 {
 	}
 	value := make([]float64, len(x))
 	q.strengths(value, x)
+	floats.Scale(f.units.loss/(f.units.t.unit*f.units.t.unit), value) // beside the loss of the file's targets
 	out := make([][]float64, f.scores)
 	for c := range out {
 		out[c] = make([]float64, f.d)

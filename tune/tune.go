@@ -5,10 +5,10 @@
 //
 //	z*(x) = argmin_z  mean over training rows of ℓ(⟨a_i, z⟩, y_i) + ½ Σ_j e^{x_j} z_j²,
 //
-// with the logistic loss, the cross entropy or the squared loss for ℓ, and one strength in all, one per feature,
-// per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
-// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the
-// baseline that a result is compared with, and follows hypergradients from there.
+// with the logistic loss, the cross entropy, the squared loss or another (see [Task]) for ℓ, and one strength in all,
+// per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or both
+// (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
+// is compared with, and follows hypergradients from there.
 //
 // # Which strengths
 //
@@ -35,8 +35,9 @@
 // Rows are standardised with means and deviations of the training rows; with folds, of all rows, because the
 // final model is fitted to all of them. This and the intercept, a column of ones without penalty, are on for
 // tables (CSV, TSV, Parquet, NPY, IDX) and off for LIBSVM text, whose values are prepared by convention, and for
-// documents, whose rows have unit length. The target of a ridge model is centred and scaled inside; losses and
-// coefficients are reported in its own units.
+// documents, whose rows have unit length. The target of a ridge or Huber model is centred and scaled inside, and counts
+// are divided by their mean; losses and coefficients are reported in their own units. Rows count by
+// dataset.Set.Weights, in scales, losses and figures.
 package tune
 
 import (
@@ -80,6 +81,14 @@ const (
 	Logistic Task = "logistic" // two classes
 	Softmax  Task = "softmax"  // two or more classes
 	Ridge    Task = "ridge"    // a number
+	// Poisson is for counts: the logarithm of their mean is linear, and the loss half the deviance.
+	Poisson Task = "poisson"
+	// Huber is for numbers among which some are far off: the loss is squared up to a delta and linear beyond. Delta is
+	// 1.345 times the scale of the residuals, 1.4826 times the median of their sizes on training rows that a model of
+	// the other half was not fitted to.
+	Huber Task = "huber"
+	// SquaredHinge is a linear support vector machine for two classes, with scores and no probabilities.
+	SquaredHinge Task = "squared-hinge"
 )
 
 // Method is how strengths are learned: a name of package methods, see [methods.Names].
@@ -130,6 +139,13 @@ type Options struct {
 	Seed    uint64
 	// Scale standardises features, Intercept adds one; see the package documentation for Auto.
 	Scale, Intercept Switch
+	// ClassWeights are what rows count by for their class: "" or "none"; "balanced", where all classes weigh alike;
+	// numbers above zero of classes, "ill=10,healthy=1", 1 where none is given; or "learned", where they are learned with
+	// a shared strength for the validation loss, in which rows do not count by them, and then held.
+	ClassWeights string
+	// Costs say what a row of a class costs that is taken for another, "ill=10", 1 where no cost is given: predictions
+	// are those with the least expected cost. "" predicts the most probable class.
+	Costs string
 	// Start is where the strengths start: "grid" or "" for the best point of the grid, and for many strengths
 	// also from where they are felt, if the grid's best is not or descents are cheap; "random" for
 	// strengths drawn uniformly between 0 and 1; or a number for every x_j.
@@ -179,6 +195,8 @@ func (o Options) fill() (Options, error) {
 		oneOf("param", o.Param, Params()...),
 		oneOf("scale", o.Scale, Auto, On, Off),
 		oneOf("intercept", o.Intercept, Auto, On, Off),
+		checkByClass("class-weights", o.ClassWeights, balancedWeights, noWeights, learnedWeights),
+		checkByClass("cost", o.Costs),
 		o.checkSparse(),
 		o.checkPrior(),
 	} {
@@ -268,7 +286,8 @@ type Result struct {
 	// Unseen is what model, baseline and the trivial model say about the test rows, else about those of Val, row by row.
 	Unseen *Unseen
 
-	// Ridge are the strengths of ½z² of all coefficients, by score and feature; nil for more than 10,000.
+	// Ridge are the strengths of ½z² of all coefficients, by score and feature, beside the loss in the units of the
+	// target; nil for more than 10,000.
 	Ridge [][]float64
 
 	// Trace is the course of the final learning, of the best descent where there were several. Its last point

@@ -2,6 +2,9 @@ package tune
 
 import (
 	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/bilevel-go/bilevel/dataset"
 )
@@ -17,6 +20,11 @@ type Unseen struct {
 	// Rows are the places of the rows in Data.Test, or else in Val, or, where that is not given, in Train.
 	Rows []int
 	Y    []float64 // indices of classes, or values
+	Task Task
+	// Weights are what rows count by, and LossWeights these times the weights of their classes in the loss, both with the
+	// mean one; nil where all count alike.
+	Weights, LossWeights []float64
+	Costs                []float64 // of taking a row of each class for another; nil for none
 	// Trivial always says the shares of the classes, or the mean, of the training rows; Baseline has the best shared
 	// strength; Model is the result.
 	Trivial, Baseline, Model Judged
@@ -27,9 +35,10 @@ func (u *Unseen) ChoseStrengths() bool { return u.On != "test" && u.On != "held-
 
 // Judged is what a model says about rows, in their order.
 type Judged struct {
-	Losses    []float64 // −log of the probability of the label, or half the squared error
+	Losses    []float64 // times LossWeights: −log of the probability of the label, or half the squared error, say
 	Predicted []float64 // indices of classes, or values
-	// LogOdds are, for classes, those of the second of two classes, or of more the predicted one; nil for values.
+	// LogOdds are, for classes, those of the second of two classes, or of more the predicted one; nil for values. Of a
+	// model without probabilities they are its scores.
 	LogOdds []float64
 }
 
@@ -48,6 +57,9 @@ func (u *Unseen) Confusion(k int) [][]int {
 // said is what j keeps of the scores of rows with k classes, 0 for values.
 func (j *judged) said(k int) Judged {
 	out := Judged{Losses: j.losses, Predicted: j.predicted}
+	if j.weights != nil { // their mean is the mean of rows that count by weights
+		out.Losses = meanOne(j.weights, j.losses)
+	}
 	if k == 0 {
 		return out
 	}
@@ -70,35 +82,58 @@ func (j *judged) said(k int) Judged {
 	return out
 }
 
-// trivial is what the shares of the classes, or the mean, of labels say about y. k is the number of classes, 0 for
-// values.
-func trivial(labels, y []float64, k int) Judged {
-	j := Judged{Losses: make([]float64, len(y)), Predicted: make([]float64, len(y))}
-	if k == 0 {
-		m := mean(labels)
-		for i, v := range y {
-			j.Losses[i], j.Predicted[i] = (m-v)*(m-v)/2, m
+// meanOne is v times the number by which the weights w have the mean one; nil for no weights.
+func meanOne(w, v []float64) []float64 {
+	if w == nil {
+		return nil
+	}
+	out := slices.Clone(v)
+	floats.Scale(float64(len(w))/floats.Sum(w), out)
+	return out
+}
+
+// constant are the scores that are the same for every row and have the least loss of labels with these counts, or those
+// that predict their mean. k is the number of classes, 0 for values.
+func (l *loss) constant(labels, counts []float64, k int) []float64 {
+	w := l.rowWeights(labels, counts)
+	share := make([]float64, max(k, 1))
+	all := massOf(w, len(labels))
+	for i, y := range labels {
+		v := 1 / all
+		if w != nil {
+			v *= w[i]
 		}
-		return j
+		if k == 0 {
+			share[0] += v * y
+		} else {
+			share[int(y)] += v
+		}
 	}
-	log := make([]float64, k)
-	for _, c := range labels {
-		log[int(c)]++
+	switch {
+	case k == 0:
+		return []float64{l.link(share[0])}
+	case l.proba == nil:
+		return []float64{share[1] - share[0]}
+	case l.scores(k) == 1:
+		return []float64{math.Log(share[1] / share[0])}
 	}
-	for c, n := range log {
-		log[c] = math.Log(n / float64(len(labels)))
+	for c, s := range share {
+		share[c] = math.Log(s)
 	}
-	often := best(log)
-	of := often
-	if k == 2 {
-		of = 1
+	return share
+}
+
+// say fills in what models say about rows, and what a constant that is found from labels with counts does.
+func (l *loss) say(u *Unseen, labels, counts []float64, k int, costs []float64, model, baseline *judged) {
+	u.Task, u.Y, u.Costs = l.task, model.y, costs
+	u.Weights, u.LossWeights = meanOne(model.counts, model.counts), meanOne(model.weights, model.weights)
+	t := l.constant(labels, counts, k)
+	scores := make([]float64, 0, len(u.Y)*len(t))
+	for range u.Y {
+		scores = append(scores, t...)
 	}
-	odds := log[of] - math.Log(-math.Expm1(log[of]))
-	j.LogOdds = make([]float64, len(y))
-	for i, c := range y {
-		j.Losses[i], j.Predicted[i], j.LogOdds[i] = -log[int(c)], float64(often), odds
-	}
-	return j
+	u.Trivial = l.judge(scores, u.Y, model.counts, len(t)).said(k)
+	u.Model, u.Baseline = model.said(k), baseline.said(k)
 }
 
 // unseen are the rows that judge the result.
@@ -126,23 +161,9 @@ func (f *fit) heldOutUnseen(u *Unseen, c *choice) {
 
 // say fills in what the models say.
 func (f *fit) say(u *Unseen, model, baseline *judged) *Unseen {
-	labels := f.main.train.Y
-	if f.loss.standardise {
-		labels = f.inUnits(labels)
-	}
-	u.Y = model.y
-	u.Trivial = trivial(labels, u.Y, len(f.classes))
-	u.Model, u.Baseline = model.said(len(f.classes)), baseline.said(len(f.classes))
+	t := f.main.train
+	f.loss.say(u, f.units.y.all(t.Y), t.Weights, len(f.classes), f.costs, model, baseline)
 	return u
-}
-
-// inUnits are prepared targets in their own units.
-func (f *fit) inUnits(y []float64) []float64 {
-	out := make([]float64, len(y))
-	for i, v := range y {
-		out[i] = f.shift + f.unit*v
-	}
-	return out
 }
 
 // placed is s with the place of each row in it, which whatever is made of it keeps.

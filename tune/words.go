@@ -22,6 +22,7 @@ func (f *fit) words(r *Result, g *gridded, c *choice) []string {
 	case r.TimedOut:
 		say("The time budget of %v was used: this is the best point found until then.", f.o.MaxTime)
 	}
+	w = append(w, f.lossWords(r.Model)...)
 	kind := r.Model.Penalty.Kind
 	held := "a held-out quarter of the validation rows"
 	if f.main.folds() > 0 {

@@ -36,6 +36,8 @@ var kinds = map[string]cobra.CompletionFunc{
 	"N": nothing, "I": nothing, "C": nothing, "SHARE": nothing, "TIME": nothing, "LEVELS": nothing, "TEXT": nothing,
 	"NAMES":       nothing,
 	"LOWER,UPPER": nothing,
+	"WEIGHTS":     words(choices("balanced|learned|none")),
+	"COSTS":       nothing,
 	"SIZE":        nothing,
 }
 

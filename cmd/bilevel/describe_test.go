@@ -36,8 +36,8 @@ func TestDescribe(t *testing.T) {
 	}{
 		{"plain.csv", []string{"plain.csv: csv, 60 rows, 6 columns, 0 missing cells", "COLUMN    TYPE      TAKEN FOR",
 			"constant  number    feature             1       7 … 7", "constant\n", "y         yes/no    label",
-			"label   y; 2 classes:", "tune    fits a logistic model of 7 features on 42 rows, features standardised",
-			"other 18 (", "clean   looks for wrong labels among 2 classes", `The column "constant" is the same`}, "guess"},
+			"label   y; 2 classes:", "tune    fits a logistic model of 7 features, features standardised",
+			"by cross-validation with 5 folds, 4 times (", "clean   looks for wrong labels among 2 classes", `The column "constant" is the same`}, "guess"},
 		{"marked.csv", []string{"who       identifier  feature", "tune    refuses the file: marked.csv:2: column \"who\"",
 			"give --drop who", "clean   refuses the file as well"}, "What else"},
 		{"marked.csv --id who", []string{"who                 id", "tune    fits a logistic"}, "refuses"},

@@ -67,7 +67,13 @@ func typedFlags(c *cobra.Command, want func(name string) bool) string {
 		}
 		v := p.Value.String()
 		if s, ok := p.Value.(pflag.SliceValue); ok {
-			v = strings.Join(s.GetSlice(), ",")
+			parts := slices.Clone(s.GetSlice())
+			for i := range parts {
+				if p.Name == "sources" {
+					parts[i] = filepath.Base(parts[i])
+				}
+			}
+			v = strings.Join(parts, ",")
 		}
 		switch p.Name {
 		case "train", "val", "test", "trusted", "labels", "out", "data", "model":
@@ -319,6 +325,10 @@ func (f *finding) goodness() string {
 		text += fmt.Sprintf(" Of the %s that are %s it finds %s.", numbers.Count(r.Rows), said(r.Class),
 			report.Bold(numbers.Count(r.Found)))
 	}
+	if c := j.Figure("cost"); c != nil {
+		text += fmt.Sprintf(" A row costs %s on average, where it costs %s with always the same answer.",
+			report.Bold(numbers.Digits(c.Model.Value, 2)), numbers.Digits(c.Trivial.Value, 2))
+	}
 	return text
 }
 
@@ -331,17 +341,14 @@ func outOf100(share float64) string {
 }
 
 // measured is what the verdict is about.
-func (f *finding) measured() string {
-	if f.classes() == nil {
-		return "typical error"
-	}
-	return "log loss"
-}
+func (f *finding) measured() string { return f.judged.Loss().Name }
+
+// odds says whether the model has probabilities of classes.
+func (f *finding) odds() bool { return f.Model.Task.Odds() }
 
 // baselineName is the baseline in words.
 func (f *finding) baselineName() string {
-	name := map[tune.Task]string{tune.Ridge: "ridge", tune.Logistic: "logistic", tune.Softmax: "softmax"}[f.Model.Task] +
-		" regression with one strength"
+	name := f.Model.Task.Words() + " with one strength"
 	if f.Model.Penalty.Kind.Sparse() {
 		return "the best lasso, " + strings.TrimSuffix(name, " with one strength") + " with one ℓ1 strength"
 	}
@@ -547,7 +554,7 @@ func (f *finding) predict() string {
 	case s != nil && s.Format != "csv" && s.Format != "":
 		what = "new." + s.Format
 	}
-	if f.classes() != nil {
+	if f.odds() {
 		proba = " --proba"
 	}
 	out := f.out

@@ -128,8 +128,8 @@ func (f *finding) good() *report.Section {
 		note += " " + o
 	}
 	if j.Figure("auc") != nil {
-		note += fmt.Sprintf(" Ranked rightly: how often a %s gets a higher probability than a %s.", said(f.classes()[1]),
-			said(f.classes()[0]))
+		note += fmt.Sprintf(" Ranked rightly: how often a %s gets a higher %s than a %s.", said(f.classes()[1]),
+			f.certainty(), said(f.classes()[0]))
 	}
 	if f.classes() != nil {
 		note += " F1: the mean over the classes of how many are found and how many that are said to be of one are."
@@ -152,7 +152,7 @@ func (f *finding) pictures() bool { return pictureSide(f.data.Train) > 0 }
 // effectText is an effect in words.
 func (f *finding) effectText(e effects.Effect) (value, interval string) {
 	scale, unit := 1.0, ""
-	if f.classes() != nil {
+	if f.odds() {
 		scale = 100
 	}
 	if !e.Known() {
@@ -179,14 +179,16 @@ func (f *finding) matter() *report.Section {
 	}
 	s := &report.Section{Title: "Which columns matter", Text: []string{f.matters()}}
 	several := len(f.classes()) > 2
-	d := &report.Dots{Zero: true, Points: f.classes() != nil, Title: "Change of the predicted " + f.predicted(),
+	d := &report.Dots{Zero: true, Points: f.odds(), Title: "Change of the predicted " + f.predicted(),
 		Hint: "when one column moves from its lower to its upper quartile, or from one level to another, and the others stay"}
 	if f.classes() != nil {
-		d.Title = "Change of the probability of " + said(f.classes()[len(f.classes())-1])
+		d.Title = "Change of the " + f.certainty() + " of " + said(f.classes()[len(f.classes())-1])
 		if several {
 			d.Title = "Change of the probability of a class"
 		}
-		d.Hint = "in points, " + d.Hint
+		if f.odds() {
+			d.Hint = "in points, " + d.Hint
+		}
 	}
 	if f.Model.Schema != nil && f.Model.Schema.Text != nil {
 		s.Title = "Which words matter"
@@ -234,7 +236,7 @@ func (f *finding) matter() *report.Section {
 			continue
 		}
 		shown++
-		d := &report.Dots{Tight: true, Zero: true, Points: f.classes() != nil, Title: "Levels of " + report.Name(l.Column),
+		d := &report.Dots{Tight: true, Zero: true, Points: f.odds(), Title: "Levels of " + report.Name(l.Column),
 			Hint: "beside " + said(l.Reference) + ", the most frequent one"}
 		if several {
 			d.Hint += ": probability of " + said(l.Effects[0].Class)
@@ -316,7 +318,7 @@ func (f *finding) matters() string {
 	what := "the " + f.predicted()
 	switch k := f.classes(); {
 	case len(k) == 2:
-		what = "the probability of " + said(k[1])
+		what = "the " + f.certainty() + " of " + said(k[1])
 	case k != nil:
 		what = "the probabilities of the classes"
 	}
@@ -527,6 +529,11 @@ func (f *finding) offClasses(s *report.Section) {
 			Hint: "rows: given, columns: predicted"}
 		if len(classes) == 2 {
 			m.Hint = "cut at 50%"
+			if p, ok := f.Model.Cut(); ok {
+				m.Hint = "cut at " + numbers.Probability(p) + ", by the costs"
+			} else if !f.odds() {
+				m.Hint = "cut at a score of zero"
+			}
 		}
 		if len(classes) > 4 {
 			s.Parts = append(s.Parts, m)
@@ -723,6 +730,11 @@ func (f *finding) look() *report.Section {
 			"rightly?", len(rows))}
 		head = append(head, report.Column{Name: "given"}, report.Column{Name: "predicted"},
 			report.Column{Name: "given is likely", Number: true, Strong: true})
+		if !f.odds() {
+			s.Text[0] = fmt.Sprintf("The %d rows whose score is furthest on the wrong side. Are they labelled rightly?",
+				len(rows))
+			head[len(head)-1].Name = "score of " + said(f.classes()[1])
+		}
 	}
 	side := pictureSide(set)
 	if side > 0 && f.classes() != nil {
@@ -749,11 +761,11 @@ func (f *finding) look() *report.Section {
 		line := []string{f.rowName(i)}
 		if f.classes() == nil {
 			y, p := u.Y[i], u.Model.Predicted[i]
-			typical := f.judged.Loss().Model.Value
+			typical := f.judged.Figure("rmse").Model.Value
 			line = append(line, numbers.Value(y), rounded(p, typical), numbers.Signed(rounded(y-p, typical)))
 		} else {
 			line = append(line, report.Name(f.classes()[int(u.Y[i])]), report.Name(f.classes()[int(u.Model.Predicted[i])]),
-				numbers.Probability(math.Exp(-u.Model.Losses[i])))
+				f.given(i))
 		}
 		if long {
 			line = append(line, cells(set, u.Rows[i], order, shownCells))
@@ -764,8 +776,27 @@ func (f *finding) look() *report.Section {
 	return s
 }
 
-func (f *finding) likely(i int) string {
-	return "given: " + numbers.Probability(math.Exp(-f.Unseen.Model.Losses[i]))
+func (f *finding) likely(i int) string { return "given: " + f.given(i) }
+
+// given is how likely the given label of a row is, or the score of the second class.
+func (f *finding) given(i int) string {
+	u := f.Unseen
+	loss := u.Model.Losses[i]
+	switch {
+	case !f.odds():
+		return numbers.Signed(numbers.Digits(u.Model.LogOdds[i], 2))
+	case u.LossWeights != nil && u.LossWeights[i] > 0:
+		loss /= u.LossWeights[i]
+	}
+	return numbers.Probability(math.Exp(-loss))
+}
+
+// certainty is what the model has of a class.
+func (f *finding) certainty() string {
+	if f.odds() {
+		return "probability"
+	}
+	return "score"
 }
 
 // rounded is v to the place of a hundredth of the typical error.
@@ -864,6 +895,12 @@ func (f *finding) coefficients() []report.Section {
 	if f.classes() != nil {
 		hint += ", on the logarithm of the odds"
 	}
+	switch f.Model.Task {
+	case tune.Poisson:
+		hint += ", on the logarithm of the predicted count"
+	case tune.SquaredHinge:
+		hint = "per unit of each column, on the score"
+	}
 	return []report.Section{{Title: "Coefficients", Hint: hint, Parts: []report.Part{t}}}
 }
 
@@ -925,8 +962,7 @@ func (f *finding) obtained() report.Section {
 
 // measuredModel is the model in words.
 func (f *finding) measuredModel() string {
-	return map[tune.Task]string{tune.Ridge: "ridge regression", tune.Logistic: "logistic regression",
-		tune.Softmax: "softmax regression"}[f.Model.Task]
+	return f.Model.Task.Words()
 }
 
 // baselineStrength is the shared strength of the baseline.

@@ -81,6 +81,11 @@ func (f *fitFlags) register(p *pflag.FlagSet, second, what, out, files string, o
 
 	own()
 	p.StringVar(&f.method, "method", "auto", "how "+what+" are learned: auto or one of the names above")
+	f.registerModel(p, what, out, files)
+}
+
+// registerModel registers the flags of how models are fitted, for how long, and where what is learned goes.
+func (f *fitFlags) registerModel(p *pflag.FlagSet, what, out, files string) {
 	p.StringVar(&f.scale, "scale", "auto", "standardise features: on, off; auto is off for LIBSVM and folders of texts, "+
 		"else on")
 	p.StringVar(&f.intercept, "intercept", "auto", "fit an intercept: on, off; auto is off for LIBSVM and folders of "+
@@ -216,14 +221,6 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--train and --set: give one of them")
 	case f.train == "" && (value(second) != "" || f.test != ""):
 		return usagef("--%s and --test need --train", second)
-	case given("max-time") && f.maxTime <= 0:
-		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
-	case f.out == "":
-		return usagef("--out \"\": name a folder")
-	case f.out == dash:
-		return usagef("--out -: several files are written; name a folder, and give --json for the result on standard output")
-	case f.unknown != "error" && f.unknown != "zero":
-		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
 	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
 		return usagef("--words and --min-docs are about texts: give a folder, or a table with --text, as --train")
 	}
@@ -235,11 +232,27 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 			}
 		}
 	}
+	return f.checkOutputs(c, outputs, f.train, value(second), f.test)
+}
+
+// checkOutputs finds what is wrong with the flags of registerModel. outputs are what is written, and must be none of the
+// inputs.
+func (f *fitFlags) checkOutputs(c *cobra.Command, outputs []string, inputs ...string) error {
+	switch {
+	case c.Flags().Changed("max-time") && f.maxTime <= 0:
+		return usagef("--max-time %v: give a time above zero, such as 30s", f.maxTime)
+	case f.out == "":
+		return usagef("--out \"\": name a folder")
+	case f.out == dash:
+		return usagef("--out -: several files are written; name a folder, and give --json for the result on standard output")
+	case f.unknown != "error" && f.unknown != "zero":
+		return wrongChoice("unknown", f.unknown, []string{"error", "zero"})
+	}
 	if err := checkFolder(f.out); err != nil {
 		return usagef("--out %s: %w", f.out, err)
 	}
 	for _, path := range outputs {
-		if err := checkTarget(path, f.train, value(second), f.test); err != nil {
+		if err := checkTarget(path, inputs...); err != nil {
 			return usagef("--out %s: %s %w", f.out, path, err)
 		}
 	}
@@ -292,7 +305,7 @@ func (f *fitFlags) readLike(ctx context.Context, train *dataset.Set, second stri
 	}
 	o := f.read
 	o.Like, o.LikeName, o.Format = train.Schema, "the training file", ""
-	o.UnseenLevels = unseenLevels(f.unknown)
+	o.UnseenLevels, o.Weights = unseenLevels(f.unknown), ""
 	sets := make([]*dataset.Set, len(files))
 	for k, file := range files {
 		if file == "" {

@@ -17,14 +17,16 @@ import (
 // kind of its value, or the words that it takes. A flag that has another kind of value in one command says so there, by
 // a name in backquotes. Values are completed in the shell, see kinds.
 var flagGroups = []flagGroup{
-	{"Data", "train FILE, val FILE, trusted FILE, test FILE, set SET, data FOLDER, val-fraction SHARE, folds N, " +
-		"group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, probabilities FILE, file BENCH, numbers FILE"},
+	{"Data", "train FILE, sources FILES, sources-only, val FILE, trusted FILE, test FILE, set SET, data FOLDER, " +
+		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, " +
+		"trusted-fraction SHARE, corrupt SHARE, probabilities FILE, file BENCH, numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
-		"task classification|regression, id COLUMN, drop COLUMNS, " +
+		"task classification|regression, id COLUMN, weight COLUMN, weights FILE, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
 		"missing drop|impute, unknown error|zero"},
 	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},
-	{"Model", "model MODEL, reg REG, param PARAM, box LOWER,UPPER, prior PRIOR, start START, scale auto|on|off, " +
+	{"Model", "model MODEL, class-weights WEIGHTS, cost COSTS, reg REG, param PARAM, box LOWER,UPPER, prior PRIOR, " +
+		"start START, scale auto|on|off, " +
 		"intercept auto|on|off"},
 	{"Method and limits", "method METHOD, max-time TIME, memory SIZE, seed N, repeats N, jobs N, task-index I, " +
 		"task-count N, retry"},

@@ -1,5 +1,5 @@
 // Command bilevel tunes the regularisation of linear models by bilevel optimisation, applies the models, finds
-// wrong labels, and fetches public data sets. See bilevel help.
+// wrong labels and training files that help, and fetches public data sets. See bilevel help.
 package main
 
 import (
@@ -33,7 +33,7 @@ const exitCodes = `Exit codes:
   0    done
   1    an internal or numerical failure
   2    wrong usage or wrong data: the message names file, line and remedy
-  130  interrupted (Ctrl-C); tune and clean have written the best point so far. A second Ctrl-C ends at once.`
+  130  interrupted (Ctrl-C); tune, clean and mix have written the best point so far. A second Ctrl-C ends at once.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // message is err in one line, without the names of packages and what would steer the terminal.
 func message(err error) string {
 	text := err.Error()
-	for _, p := range []string{"tune: ", "clean: ", "bilevel: ", "dataset: ", "bench: "} {
+	for _, p := range []string{"tune: ", "clean: ", "mix: ", "bilevel: ", "dataset: ", "bench: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return strings.Map(func(r rune) rune {
@@ -114,7 +114,7 @@ func newRoot() *cobra.Command {
 		Use:   "bilevel",
 		Short: "Learn hyperparameters by gradient",
 		Long: `Bilevel optimisation for people with a data file: tune learns a model and how strongly to regularise it,
-predict applies the model, and clean finds wrong labels.
+predict applies the model, clean finds wrong labels, and mix finds which training files help.
 
 ` + exitCodes + `
 
@@ -134,7 +134,7 @@ Commands, flags and values are completed in the shell: bilevel completion bash -
 		w := c.OutOrStdout()
 		pageOf(c).writeHelp(w, helpWidth(w))
 	})
-	c.AddCommand(newTuneCommand(), newPredictCommand(), newCleanCommand(), newDataCommand(), newBenchCommand(),
+	c.AddCommand(newTuneCommand(), newPredictCommand(), newCleanCommand(), newMixCommand(), newDataCommand(), newBenchCommand(),
 		newFigureCommand(), newVersionCommand(), newManCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {

@@ -141,7 +141,7 @@ func TestTuneDefault(t *testing.T) {
 	}
 	for _, want := range []string{"digits (embedded)   1,348 rows and 449 test rows, label digit (10 classes), 64 col",
 		"On the 449 test rows   right   log loss\n", "  always the shares    10.0%", "  softmax ", "baseline",
-		"as good as the baseline\n", "wrote bilevel-out: model.json trace.csv report.html\n"} {
+		"within chance of the baseline\n", "wrote bilevel-out: model.json trace.csv report.html\n"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
 		}

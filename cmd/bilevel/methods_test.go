@@ -48,8 +48,8 @@ func TestTuneMethods(t *testing.T) {
 		if testing.Short() && i%4 != 0 {
 			continue
 		}
-		o := mustCall(t, "tune", "--set", "breast-cancer", "--reg", "shared", "--start", "0", "--method", m, "--json",
-			"--quiet")
+		o := mustCall(t, "tune", "--set", "breast-cancer", "--reg", "shared", "--start", "0", "--method", m,
+			"--val-fraction", "0.3", "--json", "--quiet")
 		r := decode(t, o.stdout)
 		values := traceValues(t, "bilevel-out/trace.csv")
 		value, base := r.number(t, "value"), r.number(t, "baseline_value")

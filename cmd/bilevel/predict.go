@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -35,7 +36,9 @@ func newPredictCommand() *cobra.Command {
 		Long: `DATA is a file with the columns that the model was trained on, in any order; - is standard input. A label
 column may be there, and then how good the predictions are goes to standard error. For a model of texts, DATA is a
 folder of text files, or of one folder of them for each class. Predictions are CSV with the column prediction, for
-texts after the column document, and with --proba one column of probabilities per class.`,
+texts after the column document, and with --proba one column of probabilities per class. A model of counts predicts
+their mean. A squared-hinge model has no probabilities: its score, in the column score, is above zero for the second
+class.`,
 		Example: `  bilevel predict --model bilevel-out/model.json new.csv
   bilevel predict --model bilevel-out/model.json new.csv --proba --out p.csv`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -89,6 +92,9 @@ func runPredict(c *cobra.Command, f *predictFlags, file string) error {
 	if f.proba && !m.Task.Classes() {
 		return usagef("--proba: a %s model predicts numbers and has no classes", m.Task)
 	}
+	if f.proba && !m.Task.Odds() {
+		return usagef("--proba: a %s model has no probabilities: leave the flag out, and the scores are written", m.Task)
+	}
 	o := dataset.Options{Format: f.format, Label: f.label, Labels: f.labels, NoHeader: f.noHeader, OptionalLabel: true,
 		Like: m.Schema, UnseenLevels: unseenLevels(f.unknown), Memory: memory}
 	set, err := readRows(c.Context(), c.InOrStdin(), file, o)
@@ -140,11 +146,13 @@ const bytesPerPrediction = 64
 func goodAt(u *tune.Unseen, classes []string) string {
 	j := judge.Of(u, classes)
 	rows := numbers.Of(j.Rows, "row") + " with labels"
+	loss := j.Loss()
+	last := fmt.Sprintf("%s %.6g", cmp.Or(loss.Term, loss.Name), loss.Model.Value)
 	if classes == nil {
 		mae := j.Figure("mae")
 		if j.Rows == 1 {
-			return fmt.Sprintf("On the row with a label, the prediction is off by %s, RMSE %.6g",
-				numbers.Digits(mae.Model.Value, 3), j.Loss().Model.Value)
+			return fmt.Sprintf("On the row with a label, the prediction is off by %s, %s",
+				numbers.Digits(mae.Model.Value, 3), last)
 		}
 		v, low, high := numbers.Estimate(mae.Model.Value, mae.Model.Low, mae.Model.High)
 		text := fmt.Sprintf("On %s, the prediction is off by %s on average (%s to %s), where their mean is off by %s", rows,
@@ -152,12 +160,12 @@ func goodAt(u *tune.Unseen, classes []string) string {
 		if r2 := j.Figure("r2").Model.Value; !math.IsNaN(r2) {
 			text += fmt.Sprintf(": %s explained", numbers.Percent(r2, 1))
 		}
-		return text + fmt.Sprintf(", RMSE %.6g", j.Loss().Model.Value)
+		return text + ", " + last
 	}
 	right := j.Figure("accuracy")
 	if j.Rows == 1 {
 		how := map[bool]string{true: "rightly", false: "wrongly"}[right.Model.Value == 1]
-		return fmt.Sprintf("The row with a label is predicted %s, log loss %.6g", how, j.Loss().Model.Value)
+		return fmt.Sprintf("The row with a label is predicted %s, %s", how, last)
 	}
 	text := fmt.Sprintf("Of %s, %s are predicted rightly (%s to %s)", rows, numbers.Percent(right.Model.Value, 1),
 		numbers.Fixed(100*right.Model.Low, 1), numbers.Percent(right.Model.High, 1))
@@ -166,7 +174,10 @@ func goodAt(u *tune.Unseen, classes []string) string {
 		text += fmt.Sprintf(", and of the %s that are %s %s are found", numbers.Count(r.Rows), said(r.Class),
 			numbers.Count(r.Found))
 	}
-	return text + fmt.Sprintf(", log loss %.6g", j.Loss().Model.Value)
+	if c := j.Figure("cost"); c != nil {
+		text += fmt.Sprintf(", at a cost of %s a row", numbers.Digits(c.Model.Value, 2))
+	}
+	return text + ", " + last
 }
 
 // namesOf says what names of rows are.
@@ -186,6 +197,10 @@ func writePredictions(w io.Writer, p *tune.Prediction, what string, names []stri
 	}
 	record = append(record, "prediction")
 	k := len(p.Classes)
+	scores := k > 0 && p.Proba == nil
+	if scores {
+		record = append(record, "score")
+	}
 	if proba {
 		record = append(record, p.Classes...)
 	}
@@ -196,6 +211,9 @@ func writePredictions(w io.Writer, p *tune.Prediction, what string, names []stri
 			record = append(record, names[i])
 		}
 		record = append(record, p.Label(i))
+		if scores {
+			record = append(record, strconv.FormatFloat(p.Scores[i], 'g', 6, 64))
+		}
 		if proba {
 			for _, q := range p.Proba[i*k : (i+1)*k] {
 				record = append(record, strconv.FormatFloat(q, 'g', 6, 64))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -66,14 +67,19 @@ func (f *finding) table() [][]string {
 	var keys []string
 	switch {
 	case f.classes() == nil:
-		keys = []string{"mae", "r2"}
+		if keys = []string{"mae", "r2"}; j.Loss().Key != "rmse" {
+			keys = []string{"mae", j.Loss().Key}
+		}
 	case f.imbalanced() && len(f.classes()) > 2:
-		keys = []string{"accuracy", "balanced_accuracy", "log_loss"}
+		keys = []string{"accuracy", "balanced_accuracy", j.Loss().Key}
 	default:
-		keys = []string{"accuracy", "log_loss"}
+		keys = []string{"accuracy", j.Loss().Key}
+	}
+	if j.Figure("cost") != nil {
+		keys = append(keys, "cost")
 	}
 	heads := map[string]string{"mae": "average error", "r2": "explained", "accuracy": "right",
-		"balanced_accuracy": "classes alike", "log_loss": "log loss"}
+		"balanced_accuracy": "classes alike", "hinge_loss": "hinge loss"}
 	on := map[string]string{"test": "On the " + numbers.Of(j.Rows, "test row"),
 		"held-out":    "On " + numbers.Of(j.Rows, "held-out row"),
 		"out-of-fold": "On unseen rows", "validation": "On the " + numbers.Of(j.Rows, "validation row")}[j.On]
@@ -91,7 +97,7 @@ func (f *finding) table() [][]string {
 			v, _ := text(fig, e)
 			cells = append(cells, v)
 		}
-		column(heads[k], cells...)
+		column(cmp.Or(heads[k], fig.Name), cells...)
 		if k == "accuracy" && f.imbalanced() && len(f.classes()) == 2 {
 			r := f.judged.Rarest()
 			column(said(r.Class)+" found", numbers.Percent(r.Trivial, 1), numbers.Percent(r.Baseline, 1),
@@ -114,7 +120,7 @@ func (f *finding) most() string {
 	var parts []string
 	for _, e := range f.effects.Columns[:min(3, len(f.effects.Columns))] {
 		v, interval := f.effectText(e)
-		if f.classes() != nil {
+		if f.odds() {
 			v += " points"
 		}
 		if interval != "" {

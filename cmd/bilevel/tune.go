@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -72,6 +73,13 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 
 		p.StringVar(&f.task, "task", "", "what the label is: classification or regression (default guessed from it)")
 		p.StringVar((*string)(&o.Task), "model", "auto", oneOf(tune.Tasks())+"; auto guesses from the labels")
+		p.StringVar(&f.read.Weight, "weight", "", "column that says how much each row counts, 2 for two such rows; it is "+
+			"no feature, and may be absent from other files")
+		p.StringVar(&f.read.Weights, "weights", "", "file of a number for each row of --train instead, NPY or IDX")
+		p.StringVar(&o.ClassWeights, "class-weights", "none", "what rows count by for their class: none, balanced, learned "+
+			"(for the validation loss), or CLASS=NUMBER,...")
+		p.StringVar(&o.Costs, "cost", "", "what a row of a class costs that is taken for another, CLASS=NUMBER,... "+
+			"(default 1): predictions have the least expected cost")
 		p.StringVar((*string)(&o.Reg), "reg", "auto", regs())
 		p.StringVar(&f.box, "box", "", "bounds of x: lower,upper (default -12,12, or 1e-8,1e8 with --param linear)")
 		p.StringVar(&o.Prior, "prior", "auto", "how near each other several strengths stay: a standard deviation of their "+
@@ -156,6 +164,10 @@ func (f *tuneFlags) checkFlags(c *cobra.Command) error {
 		return usagef("--val-fraction %v: choose a share between 0 and 1, such as 0.3", f.valFraction)
 	case f.group != "" && f.val != "" || f.time != "" && (f.val != "" || f.folds > 0):
 		return usagef("--group and --time divide the training rows: leave out --val, and --folds beside --time")
+	case (f.read.Weight != "" || f.read.Weights != "") && f.train == "":
+		return usagef("--weight and --weights are about files: give --train")
+	case f.read.Weight != "" && f.read.Weights != "":
+		return usagef("--weight and --weights: give one of them")
 	case (f.group != "" || f.time != "") && f.train == "":
 		return usagef("--group and --time name columns of a file: give --train")
 	case f.group != "" && f.time != "":
@@ -193,6 +205,9 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	o.Progress = bar.update
 	r, err := tune.Fit(c.Context(), *data, o)
 	bar.finish()
+	if option := (*tune.OptionError)(nil); errors.As(err, &option) {
+		return usagef("--%w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -229,7 +244,7 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 	}
 	task := o.Task
 	if task == tune.AutoTask {
-		if task = f.taskOf(data.Train); f.task != "" || !task.Classes() {
+		if task = taskOf(f.task, data.Train); f.task != "" || !task.Classes() {
 			o.Task = task // a part of the rows may have two numbers only
 		}
 	}
@@ -244,6 +259,11 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 			return nil, "", err
 		}
 		data.Val, data.Test = sets[0], sets[1]
+		for _, s := range sets {
+			if s != nil && s.Weights == nil && data.Train.Weights != nil {
+				data.Train.Notes = append(data.Train.Notes, "The rows of "+s.Source+" have no weights: they count alike.")
+			}
+		}
 	}
 	data.Share = f.valFraction
 	if f.group != "" {
@@ -257,16 +277,16 @@ func (f *tuneFlags) readData(ctx context.Context, o *tune.Options, bar *progress
 	return data, name, nil
 }
 
-// taskOf is the task that --task asks for, or the guess, which is said where it could be another.
-func (f *tuneFlags) taskOf(train *dataset.Set) tune.Task {
+// taskOf is the task that asked, the word of --task, asks for, or the guess, which is said where it could be another.
+func taskOf(asked string, train *dataset.Set) tune.Task {
 	guess := tune.Task(train.GuessTask())
 	k := train.DistinctTargets(fewValues)
 	switch {
-	case f.task == "regression":
+	case asked == "regression":
 		return tune.Ridge
-	case f.task == "classification" && !guess.Classes():
+	case asked == "classification" && !guess.Classes():
 		return tune.Softmax // two labels would have been guessed
-	case f.task != "" || train.Classes != nil || k <= 2: // or more than a few
+	case asked != "" || train.Classes != nil || k <= 2: // or more than a few
 	case guess.Classes():
 		train.Notes = append(train.Notes, fmt.Sprintf("The label has %d different numbers, which are taken for classes: "+
 			"--task regression takes them for numbers.", k))
@@ -333,6 +353,11 @@ type jsonResult struct {
 	Method           tune.Method `json:"method"`
 	Model            tune.Task   `json:"model"`
 	Label            string      `json:"label"`
+	Weight           string      `json:"weight"`        // column
+	ClassWeights     []float64   `json:"class_weights"` // null where classes count alike
+	Costs            []float64   `json:"costs"`
+	Cut              *float64    `json:"cut"` // probability of the second class from which it is predicted
+	Delta            *float64    `json:"delta"`
 	Reg              tune.Reg    `json:"reg"`
 	Value            *float64    `json:"value"`
 	GradNorm         *float64    `json:"grad_norm"`
@@ -379,12 +404,13 @@ func (f *finding) json(files *outputs, read time.Duration) jsonResult {
 	r := f.Result
 	ob := r.Model.Obtained
 	nonzero, _ := r.Model.NonZero()
-	label := ""
-	if r.Model.Schema != nil {
-		label = r.Model.Schema.Label
+	label, weight := "", ""
+	if s := r.Model.Schema; s != nil {
+		label, weight = s.Label, s.Weight
 	}
 	j := jsonResult{
-		Method: ob.Method, Model: r.Model.Task, Label: label, Reg: r.Model.Penalty.Kind,
+		Method: ob.Method, Model: r.Model.Task, Label: label, Weight: weight, Costs: r.Model.Costs,
+		Reg:   r.Model.Penalty.Kind,
 		Value: known(r.Value), GradNorm: known(r.GradNorm), BaselineX: r.BaselineX, BaselineValue: known(r.BaselineValue),
 		BaselineWon: r.BaselineWon, Prior: known(r.Prior), Steps: r.Steps, Seconds: r.Seconds, ReadSeconds: read.Seconds(),
 		InnerDim: r.InnerDim, OuterDim: r.OuterDim, NonZero: nonzero, NTrain: r.NTrain, NVal: r.NVal, NTest: r.NTest,
@@ -393,6 +419,15 @@ func (f *finding) json(files *outputs, read time.Duration) jsonResult {
 		SamplesVisited: r.SamplesVisited, Seed: ob.Seed, Interrupted: r.Interrupted, TimedOut: r.TimedOut,
 		Reason: r.Reason, Unseen: f.unseenJSON(), Effects: f.effectsJSON(), Look: f.lookJSON(),
 		Notes: append([]string{}, f.notes...), Words: f.sentences(), Files: files,
+	}
+	if w := r.Model.ClassWeights; w != nil {
+		j.ClassWeights = w.Weights
+	}
+	if p, ok := r.Model.Cut(); ok {
+		j.Cut = &p
+	}
+	if r.Model.Delta > 0 {
+		j.Delta = &r.Model.Delta
 	}
 	if r.Test != nil {
 		j.TestLoss, j.TestAccuracy, j.TestRMSE = known(r.Test.Loss), known(r.Test.Accuracy), known(r.Test.RMSE)

@@ -275,3 +275,54 @@ func TestSaid(t *testing.T) {
 		t.Errorf("levels %v beside %s", l.Effects, l.Reference)
 	}
 }
+
+// The effect on a count is the mean change of e^score over the rows, that on a model without probabilities the change of
+// the score. Rows count by their weights in intervals.
+func TestCountsAndScores(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const n = 240
+	x, other, y := make([]float64, n), make([]float64, n), make([]float64, n)
+	labels := make([]float64, n)
+	for i := range n {
+		x[i], other[i] = r.NormFloat64(), r.NormFloat64()
+		y[i] = math.Floor(4 * r.Float64() * math.Exp(.4*x[i]))
+		labels[i] = float64(r.IntN(2))
+	}
+	columns := []dataset.Column{{Name: "x", Kind: dataset.Numeric}, {Name: "other", Kind: dataset.Numeric}}
+	c := tune.Coefficients{Intercept: .3, Weights: []float64{.4, -.2}}
+	for _, m := range []struct {
+		task    tune.Task
+		classes []string
+		y       []float64
+	}{{tune.Poisson, nil, y}, {tune.SquaredHinge, []string{"a", "b"}, labels}} {
+		c.Class = ""
+		if m.classes != nil {
+			c.Class = "b"
+		}
+		s := set(m.y, columns, x, other)
+		res := result(m.task, m.classes, nil, c)
+		e := Of(res, s).Columns[0]
+		from, to := (&values{x: s.X, n: n, d: 2}).step(0)
+		want := .4 * (to.to[0] - from.to[0])
+		if m.classes == nil {
+			want = 0
+			for i := range n {
+				want += math.Exp(.3-.2*other[i]) * (math.Exp(.4*to.to[0]) - math.Exp(.4*from.to[0])) / n
+			}
+		}
+		if e.Column != "x" || math.Abs(e.Value-want) > 1e-12 || !e.Known() {
+			t.Errorf("%s: %+v, want %v", m.task, e, want)
+		}
+		heavy := *s
+		heavy.Weights = slices.Repeat([]float64{2}, n)
+		if h := Of(res, &heavy).Columns[0]; math.Abs(h.Low-e.Low)+math.Abs(h.High-e.High) > 1e-9 {
+			t.Errorf("%s: %+v where all rows have the weight 2, and %+v without weights", m.task, h, e)
+		}
+		for i := range n { // some do not count
+			heavy.Weights[i] = float64(i % 2 * 2)
+		}
+		if h := Of(res, &heavy).Columns[0]; !(half(h) > 1.1*half(e)) {
+			t.Errorf("%s: %+v from half the rows, and %+v from all", m.task, h, e)
+		}
+	}
+}

@@ -25,6 +25,7 @@ type evaluation struct {
 	v       *values
 	k, d    int // scores, features
 	classes int
+	curved  bool // predictions are no linear functions of the features: probabilities, or counts
 
 	at     [][]float64 // background rows, scaled, with a one for the intercept
 	scores [][]float64 // of the background
@@ -40,9 +41,10 @@ type evaluation struct {
 // newEvaluation prepares the effects of the model of r.
 func newEvaluation(r *tune.Result, train *dataset.Set) *evaluation {
 	e := &evaluation{m: r.Model, v: &values{x: train.X}, k: len(r.Model.Coefficients), classes: len(r.Model.Classes)}
+	e.curved = e.m.Task == tune.Poisson || e.classes > 0 && e.m.Task.Odds()
 	e.v.n, e.v.d = train.Dims()
 	e.n, e.d = e.v.n, e.v.d
-	if e.classes > 0 {
+	if e.curved {
 		many := min(e.n, background)
 		buf := make([]float64, e.d)
 		for i := range many {
@@ -89,8 +91,13 @@ func (e *evaluation) score(row []float64) []float64 {
 	return out
 }
 
-// proba overwrites dst by the probabilities of the scores of classes: of the second of two, with one score.
-func proba(dst, scores []float64) {
+// predict overwrites dst by what scores of a model that is curved predict: a count, or the probabilities of classes,
+// with one score that of the second of two.
+func (e *evaluation) predict(dst, scores []float64) {
+	if e.classes == 0 {
+		dst[0] = math.Exp(scores[0])
+		return
+	}
 	if len(scores) == 1 {
 		dst[0] = 1 / (1 + math.Exp(-scores[0]))
 		return
@@ -127,7 +134,7 @@ func (e *evaluation) errors(r *tune.Result, train *dataset.Set) {
 	e.gradients = mat.NewDense(many, len(e.active), nil)
 	buf, prob := make([]float64, e.d), make([]float64, e.k)
 	inside := make([]float64, len(e.active))
-	// Σ p_c a aᵀ over the classes less (p ⊗ a)(p ⊗ a)ᵀ; one score: p(1 − p) a aᵀ, or a aᵀ.
+	// Σ p_c a aᵀ over the classes less (p ⊗ a)(p ⊗ a)ᵀ; one score: a aᵀ times the curvature.
 	blocks := make([]*mat.Dense, e.k)
 	for c := range blocks {
 		blocks[c] = mat.NewDense(many, p, nil)
@@ -137,32 +144,36 @@ func (e *evaluation) errors(r *tune.Result, train *dataset.Set) {
 		cross = mat.NewDense(many, len(e.active), nil)
 	}
 	row := make([]float64, p)
+	bend, weights := e.m.Bend(), e.m.RowWeights(train)
 	for i := range many {
 		at := i * e.n / many
+		weight := 1.0
+		if weights != nil {
+			weight = weights[at]
+		}
 		e.scaled(row, e.v.row(at, buf))
 		scores, y := e.score(row), train.Y[at]
 		g := e.gradients.RawRowView(i)
 		clear(inside)
 		for c := range e.k {
-			curvature, slope := 1.0, scores[c]-y
-			if e.classes > 0 {
+			var slope, curvature float64
+			if bend != nil {
+				slope, curvature = bend(scores[0], y)
+			} else {
 				if c == 0 {
-					proba(prob, scores)
+					e.predict(prob, scores)
 				}
 				curvature, slope = prob[c], prob[c]
-				if e.k == 1 {
-					curvature = prob[0] * (1 - prob[0])
-				}
-				if e.k == 1 && y == 1 || e.k > 1 && int(y) == c {
+				if int(y) == c {
 					slope--
 				}
 			}
 			b := blocks[c].RawRowView(i)
 			for j, a := range row {
-				b[j] = math.Sqrt(curvature) * a
+				b[j] = math.Sqrt(weight*curvature) * a
 				if t := e.place[c*p+j]; t >= 0 {
-					g[t] = slope * a
-					inside[t] = prob[c] * a
+					g[t] = weight * slope * a
+					inside[t] = math.Sqrt(weight) * prob[c] * a
 				}
 			}
 		}
@@ -240,13 +251,16 @@ func (e *evaluation) effect(c column, from, to move, class int) Effect {
 	out := Effect{Column: c.name, From: from.name, To: to.name}
 	p := e.d + 1
 	derivative := make([]float64, e.k*p)
-	if e.classes == 0 {
+	if !e.curved {
 		value := 0.0
 		for t := range c.n {
 			j := c.first + t
 			step := (to.to[t] - from.to[t]) * e.scale(j)
 			value += step * e.m.Coefficients[0].Weights[j]
 			derivative[j] = step
+		}
+		if e.classes > 0 {
+			out.Class = e.m.Coefficients[0].Class // whose score it is
 		}
 		out.Estimate = e.interval(value, derivative)
 		return out
@@ -273,15 +287,18 @@ func (e *evaluation) effect(c column, from, to move, class int) Effect {
 		for side, m := range []move{from, to} {
 			sign := float64(2*side - 1)
 			row, scores := e.moved(c, m, i)
-			proba(prob, scores)
+			e.predict(prob, scores)
 			value += sign * share * prob[class]
 			if e.solve == nil {
 				continue
 			}
 			for k := range e.k {
-				slope := -prob[class] * prob[k]
-				if k == class {
-					slope += prob[class]
+				slope := prob[class] // of a count
+				if e.classes > 0 {
+					slope = -prob[class] * prob[k]
+					if k == class {
+						slope += prob[class]
+					}
 				}
 				slope *= sign * share
 				for j, a := range row {
@@ -320,7 +337,7 @@ func (e *evaluation) moved(c column, m move, i int) (row, scores []float64) {
 // means are the mean probabilities of the classes after a move, or the value less a constant.
 func (e *evaluation) means(c column, m move) []float64 {
 	out := make([]float64, e.k)
-	if e.classes == 0 {
+	if !e.curved {
 		for t := range c.n {
 			out[0] += m.to[t] * e.scale(c.first+t) * e.m.Coefficients[0].Weights[c.first+t]
 		}
@@ -329,7 +346,7 @@ func (e *evaluation) means(c column, m move) []float64 {
 	prob := make([]float64, e.k)
 	for i := range e.at {
 		_, scores := e.moved(c, m, i)
-		proba(prob, scores)
+		e.predict(prob, scores)
 		for k, q := range prob {
 			out[k] += q / float64(len(e.at))
 		}

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -58,60 +56,80 @@ const (
 func (j *Judgement) byClass(u *tune.Unseen, classes []string, sorted orders) {
 	k := len(classes)
 	j.Recalls = make([]Recall, k)
-	counts := make([]float64, k)
-	shares := func(s tune.Judged) []float64 {
-		found := make([]float64, k)
-		for i, c := range u.Y {
-			if s.Predicted[i] == c {
-				found[int(c)]++
+	mass, squares, rows := make([]float64, k), make([]float64, k), make([]int, k)
+	w := weights(u.Weights)
+	for i, y := range u.Y {
+		c := int(y)
+		rows[c]++
+		mass[c] += w.at(i)
+		squares[c] += w.at(i) * w.at(i)
+	}
+	shares := func(s tune.Judged) (share []float64, found []int) {
+		share, found = make([]float64, k), make([]int, k)
+		for i, y := range u.Y {
+			if c := int(y); s.Predicted[i] == y {
+				share[c] += w.at(i) / mass[c]
+				found[c]++
 			}
 		}
-		return found
+		for c, m := range mass {
+			if m == 0 {
+				share[c] = math.NaN()
+			}
+		}
+		return share, found
 	}
-	for _, c := range u.Y {
-		counts[int(c)]++
-	}
-	trivial, base, model := shares(u.Trivial), shares(u.Baseline), shares(u.Model)
+	trivial, _ := shares(u.Trivial)
+	base, _ := shares(u.Baseline)
+	model, found := shares(u.Model)
 	said := make([]int, k)
 	for _, c := range u.Model.Predicted {
 		said[int(c)]++
 	}
 	j.Smallest = 1
 	for c := range classes {
-		n := counts[c]
-		r := Recall{Class: classes[c], Rows: int(n), Trivial: trivial[c] / n, Baseline: base[c] / n,
-			Found: int(model[c]), Mistaken: said[c] - int(model[c])}
-		r.Model.Value = model[c] / n // NaN without rows
-		r.Model.Low, r.Model.High = Wilson(model[c], n)
-		j.Recalls[c] = r
-		if n > 0 {
-			j.Smallest = min(j.Smallest, n/float64(len(u.Y)))
+		r := Recall{Class: classes[c], Rows: rows[c], Trivial: trivial[c], Baseline: base[c], Found: found[c],
+			Mistaken: said[c] - found[c]}
+		r.Model.Value = model[c] // NaN without rows
+		n := 0.0
+		if mass[c] > 0 {
+			n = mass[c] * mass[c] / squares[c]
+			j.Smallest = min(j.Smallest, mass[c]/float64(len(u.Y)))
 		}
+		r.Model.Low, r.Model.High = Wilson(model[c]*n, n)
+		j.Recalls[c] = r
 	}
-	j.Calibration = calibration(u, k, sorted.of(u.Model.LogOdds))
-	if k == 2 && counts[0] > 0 && counts[1] > 0 {
-		j.ROC = &ROC{cuts(u.Y, u.Baseline.LogOdds, sorted), cuts(u.Y, u.Model.LogOdds, sorted)}
+	if task(u).Odds() {
+		j.Calibration = calibration(u, k, sorted.of(u.Model.LogOdds))
+	}
+	if k == 2 && mass[0] > 0 && mass[1] > 0 {
+		j.ROC = &ROC{w.cuts(u.Y, u.Baseline.LogOdds, sorted), w.cuts(u.Y, u.Model.LogOdds, sorted)}
 	}
 }
 
 // calibration groups rows by probability.
 func calibration(u *tune.Unseen, k int, order []int) []Group {
-	n := len(u.Y)
+	n, w := len(u.Y), weights(u.LossWeights)
 	many := min(groups, n/leastGroup)
 	var out []Group
 	for g := range many {
 		part := order[g*n/many : (g+1)*n/many]
-		p := make([]float64, len(part))
-		hits := 0.0
-		for i, row := range part {
-			p[i] = 1 / (1 + math.Exp(-u.Model.LogOdds[row]))
+		p, hits, mass, squares := 0.0, 0.0, 0.0, 0.0
+		for _, row := range part {
+			mass += w.at(row)
+			squares += w.at(row) * w.at(row)
+			p += w.at(row) / (1 + math.Exp(-u.Model.LogOdds[row]))
 			if k == 2 && u.Y[row] == 1 || k > 2 && u.Y[row] == u.Model.Predicted[row] {
-				hits++
+				hits += w.at(row)
 			}
 		}
-		group := Group{Rows: len(part), Predicted: stat.Mean(p, nil)}
-		group.Observed.Value = hits / float64(len(part))
-		group.Observed.Low, group.Observed.High = Wilson(hits, float64(len(part)))
+		if mass == 0 {
+			continue
+		}
+		group := Group{Rows: len(part), Predicted: p / mass}
+		effective := mass * mass / squares
+		group.Observed.Value = hits / mass
+		group.Observed.Low, group.Observed.High = Wilson(hits/mass*effective, effective)
 		out = append(out, group)
 	}
 	return out
@@ -153,18 +171,18 @@ func byOdds(odds []float64) []int {
 }
 
 // cuts are the points of a ROC, not all of them where there are many.
-func cuts(y, odds []float64, sorted orders) []Cut {
+func (w weights) cuts(y, odds []float64, sorted orders) []Cut {
 	order := slices.Clone(sorted.of(odds))
 	slices.Reverse(order)
 	total, seen := [2]float64{}, [2]float64{}
-	for _, c := range y {
-		total[int(c)]++
+	for i, c := range y {
+		total[int(c)] += w.at(i)
 	}
 	out := []Cut{{}}
 	step := max(len(y)/mostCuts, 1)
 	last := 0
 	for at, i := range order {
-		seen[int(y[i])]++
+		seen[int(y[i])] += w.at(i)
 		end := at+1 == len(order)
 		if !end && odds[order[at+1]] == odds[i] || !end && at+1-last < step {
 			continue

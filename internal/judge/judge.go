@@ -8,7 +8,8 @@
 // the variance that was estimated, 2n/(κ − 1) with the kurtosis κ of the influences: where a few rows make up the whole
 // variance there are few, and the interval is wide. Differences of two models are paired: the influences are
 // subtracted row by row. Shares at which no row has an influence, such as 37 right rows of 37, have Wilson's interval.
-// All intervals hold 95%; each takes one pass over the rows, and nothing is random.
+// All intervals hold 95%; each takes one pass over the rows, and nothing is random. Rows that count by weights have as
+// much influence, and shares of them Wilson's interval of as many rows as make up for it, (Σw)²/Σw².
 package judge
 
 import (
@@ -53,10 +54,10 @@ const (
 	Untold         Verdict = "not judged"       // several strengths were chosen on these very rows
 )
 
-// Changes of the loss that nobody minds: of log losses, and of typical errors.
+// Changes of the loss that nobody minds: of losses of classes, and of typical errors, the roots of losses of values.
 const (
 	marginClasses = .05
-	marginValues  = .01
+	marginErrors  = .01
 )
 
 // Manyfold is a growth of the loss that is never within chance.
@@ -105,14 +106,17 @@ type influenced struct {
 // Of judges what was said about unseen rows. classes is nil for values.
 func Of(u *tune.Unseen, classes []string) *Judgement {
 	j := &Judgement{On: u.On, ChoseStrengths: u.ChoseStrengths(), Rows: len(u.Y)}
-	measures, sorted := numbers, make(orders)
+	var measures []measure
+	sorted := make(orders)
 	if classes != nil {
-		measures = labels(u.Y, classes, sorted)
+		measures = labels(u, classes, sorted)
+	} else {
+		measures = numbers(u)
 	}
 	for _, m := range measures {
 		j.Figures = append(j.Figures, m.figure(u))
 	}
-	j.compare(u, classes == nil)
+	j.compare(u)
 	if classes != nil {
 		j.byClass(u, classes, sorted)
 	}
@@ -129,7 +133,8 @@ type measure struct {
 func (m measure) figure(u *tune.Unseen) Figure {
 	f := m.Figure
 	trivial, base, model := m.of(u.Y, u.Trivial), m.of(u.Y, u.Baseline), m.of(u.Y, u.Model)
-	f.Trivial, f.Baseline, f.Model = m.estimate(trivial), m.estimate(base), m.estimate(model)
+	w := weights(u.Weights)
+	f.Trivial, f.Baseline, f.Model = m.estimate(trivial, w), m.estimate(base, w), m.estimate(model, w)
 	d := influenced{value: model.value - base.value, rows: make([]float64, len(u.Y))}
 	if model.rows != nil && base.rows != nil {
 		floats.SubTo(d.rows, model.rows, base.rows)
@@ -139,14 +144,14 @@ func (m measure) figure(u *tune.Unseen) Figure {
 }
 
 // estimate is the figure of one model.
-func (m measure) estimate(i influenced) Estimate {
+func (m measure) estimate(i influenced, w weights) Estimate {
 	e := i.estimate()
 	least, most := 0.0, math.Inf(1) // of losses and errors
 	switch {
 	case m.Key == "r2":
 		least, most = math.Inf(-1), 1 // worse than the mean is below zero
 	case m.Share:
-		if n := float64(len(i.rows)); e.High == e.Low && n > 0 {
+		if n := w.effective(len(i.rows)); e.High == e.Low && n > 0 {
 			e.Low, e.High = Wilson(e.Value*n, n)
 		}
 		most = 1
@@ -202,17 +207,19 @@ func Wilson(k, n float64) (low, high float64) {
 }
 
 // compare finds the change of the loss and the verdict.
-func (j *Judgement) compare(u *tune.Unseen, values bool) {
+func (j *Judgement) compare(u *tune.Unseen) {
 	model, base := stat.Mean(u.Model.Losses, nil), stat.Mean(u.Baseline.Losses, nil)
 	n := len(u.Y)
 	d := influenced{value: math.Log(model / base), rows: make([]float64, n)}
 	root := 1.0
-	j.margin = marginClasses
-	if values {
-		root, j.margin = .5, marginValues // of the typical error
+	switch j.margin = marginClasses; {
+	case j.Loss().Key == "rmse":
+		root, j.margin = .5, marginErrors
+	case u.Model.LogOdds == nil:
+		j.margin = 2 * marginErrors
 	}
 	for i := range n {
-		d.rows[i] = root * (u.Model.Losses[i]/model - u.Baseline.Losses[i]/base)
+		d.rows[i] = root * (u.Model.Losses[i]/model - u.Baseline.Losses[i]/base) // weights cancel
 	}
 	d.value *= root
 	e := d.estimate()

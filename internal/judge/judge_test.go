@@ -83,9 +83,9 @@ func TestInfluences(t *testing.T) {
 			for k, i := range rows {
 				part[k] = y[i]
 			}
-			again := numbers
+			again := numbers(&tune.Unseen{Task: tune.Ridge})
 			if classes {
-				again = labels(part, []string{"a", "b"}, make(orders))
+				again = labels(&tune.Unseen{Task: tune.Logistic, Y: part, Costs: []float64{1, 3}}, []string{"a", "b"}, make(orders))
 			}
 			return again[slices.IndexFunc(again, func(a measure) bool { return a.Key == m.Key })].of(part, s(part, rows))
 		}
@@ -111,10 +111,11 @@ func TestInfluences(t *testing.T) {
 		}
 		return out
 	}
-	for _, m := range labels(y, []string{"a", "b"}, make(orders)) {
+	for _, m := range labels(&tune.Unseen{Task: tune.Logistic, Y: y, Costs: []float64{1, 3}}, []string{"a", "b"},
+		make(orders)) {
 		check(m, true, y, func(y []float64, rows []int) tune.Judged { return two(y, pick(odds, rows)) })
 	}
-	for _, m := range numbers {
+	for _, m := range numbers(&tune.Unseen{Task: tune.Ridge}) {
 		check(m, false, v, func(y []float64, rows []int) tune.Judged { return values(y, pick(said, rows)) })
 	}
 }
@@ -325,5 +326,71 @@ func TestRanges(t *testing.T) {
 	}
 	if r2 := opposite.Figure("r2").Model; r2.Value > -1 || r2.High > 0 {
 		t.Errorf("R² of opposite predictions is %+v", r2)
+	}
+}
+
+// Figures of rows that count by weights are those of as many copies of each, and so are recalls, calibration and ROC.
+func TestWeights(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const n = 90
+	var y, odds, v, said, w []float64
+	var copies []int
+	for i := range n {
+		y, odds = append(y, float64(r.IntN(2))), append(odds, r.NormFloat64())
+		v, said = append(v, r.NormFloat64()), append(said, r.NormFloat64())
+		w = append(w, float64(i%3))
+		for range i % 3 {
+			copies = append(copies, i)
+		}
+	}
+	take := func(x []float64) []float64 {
+		out := make([]float64, len(copies))
+		for k, i := range copies {
+			out[k] = x[i]
+		}
+		return out
+	}
+	for _, task := range []tune.Task{tune.Logistic, tune.SquaredHinge, tune.Ridge, tune.Poisson} {
+		one := func(y, at, w []float64) *Judgement {
+			var j tune.Judged
+			var classes []string
+			if j = values(y, at); task.Classes() {
+				j, classes = two(y, at), []string{"a", "b"}
+			}
+			u := same(y, j)
+			u.Task, u.Weights, u.LossWeights = task, w, w
+			if task == tune.Logistic {
+				u.Costs = []float64{1, 5}
+			}
+			if w != nil { // what losses are times
+				losses := slices.Clone(j.Losses)
+				for i := range losses {
+					losses[i] *= w[i]
+				}
+				u.Model.Losses, u.Baseline.Losses, u.Trivial.Losses = losses, losses, losses
+			}
+			return Of(u, classes)
+		}
+		a, b := v, said
+		if task.Classes() {
+			a, b = y, odds
+		}
+		weighed, repeated := one(a, b, w), one(take(a), take(b), nil)
+		for i, f := range repeated.Figures {
+			if e := math.Abs(weighed.Figures[i].Model.Value - f.Model.Value); !(e < 1e-12) {
+				t.Errorf("%s, %s: %v with weights and %v of copies", task, f.Key, weighed.Figures[i].Model.Value, f.Model.Value)
+			}
+		}
+		for c, r := range repeated.Recalls {
+			if e := math.Abs(r.Model.Value - weighed.Recalls[c].Model.Value); !(e < 1e-12) {
+				t.Errorf("%s: recalls %v and %v", task, r, weighed.Recalls[c])
+			}
+		}
+		if math.Abs(repeated.Smallest-weighed.Smallest) > 1e-12 && task.Classes() {
+			t.Errorf("%s: the smallest class has the shares %v and %v", task, weighed.Smallest, repeated.Smallest)
+		}
+		if (weighed.Calibration != nil) != (task == tune.Logistic) {
+			t.Errorf("%s: calibration %v", task, weighed.Calibration)
+		}
 	}
 }

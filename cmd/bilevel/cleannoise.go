@@ -129,6 +129,9 @@ func (d *cleaned) noise() *report.Section {
 		return nil
 	}
 	s := &report.Section{Title: "Which class is taken for which", Text: []string{d.mistaken()}}
+	if n.Symmetric { // all rates are the same
+		return s
+	}
 	dots := &report.Dots{Title: "Rows of a class with the label of another", Percent: true, Zero: true,
 		Hint: "share of the rows of the true class; intervals of 95%"}
 	pairs := slices.Clone(n.Pairs)
@@ -140,7 +143,7 @@ func (d *cleaned) noise() *report.Section {
 			Interval: numbers.Fixed(100*p.Low, 0) + " to " + numbers.Percent(p.High, 0)})
 	}
 	if more := len(pairs) - len(dots.Rows); more > 0 {
-		dots.Note = fmt.Sprintf("The first %d of %s pairs.", len(dots.Rows), numbers.Count(len(pairs)))
+		dots.Note = fmt.Sprintf("The first %d pairs; --json has more.", len(dots.Rows))
 	}
 	s.Parts = []report.Part{dots}
 	return s

@@ -42,7 +42,7 @@ const (
 	// mostInformation is the order of a matrix of information that is inverted as a whole.
 	mostInformation = 900
 	// Pairs are named that have so many rows, expected, and no more of them.
-	leastRows, mostPairs = .5, 50
+	leastOfPair, mostPairs = .5, 50
 )
 
 // found is the noise of the best candidate.
@@ -71,7 +71,7 @@ func (s *noisy) found(best *candidate, all []*candidate, n int) *Noise {
 	}
 	for c := range k {
 		for j := range k {
-			if c != j && count[c*k+j] >= leastRows {
+			if c != j && count[c*k+j] >= leastOfPair {
 				out.Pairs = append(out.Pairs, Pair{c, j, count[c*k+j], out.T[c][j], out.Low[c][j], out.High[c][j]})
 			}
 		}

@@ -93,9 +93,9 @@ def news(*groups):
 SETS = {  # used while the method was designed
     "digits": digits, "covtype": covtype, "ijcnn1": ijcnn1, "mnist": mnist, "Chile": chile,
     "news4": news("alt.atheism", "comp.graphics", "sci.space", "talk.religion.misc"),
-    # fresh
     "cancer": cancer,
-    "news6": news("rec.autos", "rec.sport.hockey", "sci.med", "sci.crypt", "misc.forsale", "talk.politics.mideast"),
+    # fresh
+    "wine": wine, "news6": news("rec.autos", "rec.sport.hockey", "sci.med", "sci.crypt", "misc.forsale", "talk.politics.mideast"),
 }
 NOISES, RATES, TRUSTED = ("uniform", "one-way"), (.1, .2, .4), (0, .01, .05, .1)
 

@@ -144,7 +144,8 @@ type Row struct {
 	// Given and Suggested are the probabilities of Label and Predicted.
 	Given, Suggested float64
 	// Rank is 1 for the most suspicious row and n for the least: by the noise by Weight, and by weights the rows that are
-	// not kept come first, and among these and among the others those to whose label the final model gives the smallest probability.
+	// not kept come first, and among these and among the others those to whose label
+	// the final model gives the smallest probability.
 	Rank int
 }
 

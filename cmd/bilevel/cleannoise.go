@@ -89,8 +89,8 @@ func (d *cleaned) noiseWarnings() (w []string) {
 			what = "are labelled " + report.Name(d.Classes[to])
 		}
 		w = append(w, fmt.Sprintf("The noise cannot be told for sure: that %s of %s %s explains the labels nearly as "+
-			"well as %s. Some trusted rows (%s) would tell.", numbers.Percent(n.Rival[at][to], 0), report.Name(d.Classes[at]), what,
-			numbers.Percent(n.T[at][to], 0), report.Code("--trusted")))
+			"well as %s. Some trusted rows (%s) would tell.", numbers.Percent(n.Rival[at][to], 0),
+			report.Name(d.Classes[at]), what, numbers.Percent(n.T[at][to], 0), report.Code("--trusted")))
 	}
 	return w
 }

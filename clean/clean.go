@@ -1,14 +1,31 @@
 // Package clean finds wrong labels: the job of `bilevel clean`, as a library.
 //
-// [Fit] learns one weight σ(x_i) per training row by minimising the loss of trusted rows
+// # The noise
+//
+// [Fit] learns, by the method "noise", a linear model of the true class of rows together with a matrix T: T_kj is how
+// often a row of class k is labelled j, see [model.Noise]. T, the ridge and a temperature are outer variables, and what
+// they are judged by are labels as they are, of five folds that the model has not seen, so that no label needs to be
+// trusted. Those that are trusted count as right at both levels.
+//
+// The hypergradient is that of implicit differentiation, and a quasi-Newton method follows it, from several starts: one
+// rate for all classes; a rate for each class and pair, from the confident joint of a model of labels as they are, and
+// from the confusion of trusted rows. The matrix of pairs is taken where it tells held-out labels better by more than
+// the price of its numbers. Large data are sampled for the learning.
+//
+// Rows are ranked by the probability that their label is wrong, 1 − p_y T_yy / Σ_k p_k T_ky, with p of a model that has
+// not seen the row, and flagged where the expected F1 of the flagged ones is largest. The final model is that of all
+// rows behind the noise, or, where this meets fewer held-out labels or tells them hardly better, one of labels as
+// they are.
+//
+// # Weights
+//
+// The other methods learn one weight σ(x_i) per training row by minimising the loss of trusted rows
 //
 //	h(x) = mean over trusted rows of ℓ(A_i z*(x), y_i),
 //	z*(x) = argmin_z  mean over training rows of σ(x_i) ℓ(A_i z, y_i) + C‖z‖²,
 //
 // with the cross entropy for ℓ, see [model.Cleaning]. All x_i start at 0, where σ is one half: a row whose weight grows
 // helps to predict the trusted labels, and one whose weight falls harms.
-//
-// # What is done
 //
 // Features are standardised and get an intercept, as package tune does it. A quarter of the trusted rows is held out.
 // The baseline, "before", is the model of all training rows with equal weights whose C is the best of a grid for the
@@ -49,7 +66,7 @@ import (
 // Data are the rows. All have the features and classes of Train; read the others with dataset.Options.Like.
 type Data struct {
 	Train   *dataset.Set // some labels are wrong
-	Trusted *dataset.Set // labels are right
+	Trusted *dataset.Set // labels are right; nil for none, which only the method "noise" takes
 	Test    *dataset.Set // nil for none; used for nothing but the figures of the result
 	// Groups, if any, name the group of each training row: its annotator, source, sensor or month. See Result.Groups.
 	Groups []string
@@ -57,27 +74,33 @@ type Data struct {
 
 // Options of [Fit]. The zero value works.
 type Options struct {
-	// Method is how weights are learned, one of [Methods]; "" and "auto" are "saba".
+	// Method is one of [Methods]: "noise", or how weights are learned. "" and "auto" are "noise".
 	Method string
 	// Scale standardises features, Intercept adds one: off by default for LIBSVM text and documents, and on for
 	// tables.
 	Scale, Intercept tune.Switch
 	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound.
 	MaxTime time.Duration
+	// Probabilities are what another model, which has not seen the row, says of the class of each training row: n·k
+	// numbers, row by row, with classes in the order of Train. The noise is then learned of them, without a linear model;
+	// nil for that.
+	Probabilities []float64
 	// Seed is that of the sampling and of the held-out rows.
 	Seed uint64
 	// Progress, if any, is called from the goroutine of Fit.
 	Progress func(tune.Progress)
 }
 
-// defaultMethod has the smallest variance of those whose steps do not grow with the number of rows.
-const defaultMethod = "saba"
+// defaultMethod needs no trusted rows.
+const defaultMethod = noiseMethod
 
 // Kinds are those of the methods that can learn a weight for every row: searches cannot.
 var Kinds = []methods.Kind{methods.Sampled, methods.Exact, methods.FullBatch}
 
 // Methods are the names of the methods, in order.
-func Methods() []string { return methods.Names(Kinds...) }
+func Methods() []string {
+	return slices.Sorted(slices.Values(append(methods.Names(Kinds...), noiseMethod)))
+}
 
 // fill replaces what is empty by the default.
 func (o Options) fill() (Options, error) {
@@ -89,7 +112,7 @@ func (o Options) fill() (Options, error) {
 	case ok && m.Kind == methods.Search:
 		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "is a search, which gets nowhere with a " +
 			"weight for every row: choose auto or another method that follows gradients, such as saba"}
-	case !ok:
+	case !ok && o.Method != noiseMethod:
 		return o, &tune.OptionError{Option: "method", Value: o.Method, Reason: "choose one of auto, " +
 			strings.Join(Methods(), ", ") + nearest.Hint(o.Method, Methods())}
 	case o.MaxTime < 0:
@@ -116,14 +139,19 @@ func (o Options) Check() error {
 
 // Row is what was learned of one training row.
 type Row struct {
-	Label     int     // as given, an index into Result.Classes
-	Weight    float64 // between 0 and 1
-	Kept      bool    // the weight is at least one half, or a model of the rows where it is gives the row its label
-	Predicted int     // the label that the final model gives the row
-	// Given and Suggested are the probabilities that the final model gives to Label and Predicted.
+	Label  int     // as given, an index into Result.Classes
+	Weight float64 // between 0 and 1; by the noise the probability that the label is right
+	// Kept says that the weight is at least one half, or that a model of the rows where it is gives the row its label; by
+	// the noise, that the label is not among those most likely wrong.
+	Kept bool
+	// Predicted is the label that the final model gives the row; by the noise what the class of the row most likely is, if
+	// the row is not kept another than Label.
+	Predicted int
+	// Given and Suggested are the probabilities of Label and Predicted.
 	Given, Suggested float64
-	// Rank is 1 for the most suspicious row and n for the least: the rows that are not kept come first, and among
-	// these and among the others those to whose label the final model gives the smallest probability.
+	// Rank is 1 for the most suspicious row and n for the least: by the noise by Weight, and by weights the rows that are
+	// not kept come first, and among these and among the others those to whose label
+	// the final model gives the smallest probability.
 	Rank int
 }
 
@@ -138,13 +166,15 @@ type Result struct {
 	Rows    []Row
 	Classes []string
 	Kept    int // rows that are not suspicious
-	// AllBetter says that the held-out trusted rows are predicted better by a model of all training rows than by one
-	// without the suspicious ones, and that the final model is of all.
+	// AllBetter says that held-out rows are predicted better by a model of all rows as they are, and that this is the
+	// final model.
 	AllBetter bool
 
 	// Alone is a model of three quarters of the trusted rows and nothing else, Before that of all training rows, After the
 	// final one; nil without test rows.
 	Alone, Before, After *Figures
+	// Noise is what was learned of how labels become wrong; nil by methods that learn weights.
+	Noise *Noise
 	// Against are, for each row that is not kept, the features that speak most for the predicted label and against its
 	// own, the strongest first.
 	Against map[int][]int
@@ -155,7 +185,7 @@ type Result struct {
 	Untrusted []string
 
 	// Value is the loss of the held-out trusted rows at the weights, and Start that of a model of all training rows with
-	// the best C for it.
+	// the best C for it; by the noise, of held-out labels with it and without it. Trace and Best are of weights.
 	Value, Start float64
 	Trace        []Stretch
 	Best         int     // the index in Trace of the weights that were taken
@@ -255,7 +285,11 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 		return nil, fmt.Errorf("clean: %d groups of %d training rows", len(data.Groups), len(f.train.Y))
 	}
 	f.ctx, f.closing = work, closing
-	r, err := f.run()
+	run := f.run
+	if o.Method == noiseMethod {
+		run = f.runNoise
+	}
+	r, err := run()
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func prepare(data Data, o Options) (*fit, error) {
 	switch {
 	case data.Train == nil:
 		return nil, fail(nil, "", "there are no training rows")
-	case data.Trusted == nil:
+	case data.Trusted == nil && o.Method != noiseMethod:
 		return nil, fail(nil, "give rows whose labels are right", "there are no trusted rows")
 	}
 	train := *data.Train
@@ -80,18 +80,21 @@ func prepare(data Data, o Options) (*fit, error) {
 		return nil, err
 	}
 	f.classes = train.Classes
-	trusted, err := data.Trusted.Conform("trusted", &train)
-	if err != nil {
-		return nil, err
-	}
-	if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
-		return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q",
-			f.classes[int(trusted.Y[0])])
+	var trusted *dataset.Set
+	if data.Trusted != nil {
+		var err error
+		if trusted, err = data.Trusted.Conform("trusted", &train); err != nil {
+			return nil, err
+		}
+		if slices.Max(trusted.ClassCounts()) == len(trusted.Y) {
+			return nil, fail(trusted, "give trusted rows of all classes", "all trusted rows are of the class %q",
+				f.classes[int(trusted.Y[0])])
+		}
 	}
 	tables := !train.Schema.Prepared()
 	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }
 	transform := func(s *dataset.Set) *dataset.Set { return s }
-	if f.constant = on(o.Intercept); on(o.Scale) || f.constant {
+	if f.constant = on(o.Intercept) || o.Method == noiseMethod && o.Intercept != tune.Off; on(o.Scale) || f.constant {
 		var scaler *dataset.Scaler
 		if on(o.Scale) {
 			scaler = train.FitScaler()
@@ -103,7 +106,7 @@ func prepare(data Data, o Options) (*fit, error) {
 				t.X = scaler.ApplyWithOnes(t.X)
 			case scaler != nil:
 				t.X = scaler.Apply(t.X)
-			default:
+			case f.constant:
 				t.X = t.X.WithOnes()
 			}
 			return &t
@@ -116,7 +119,13 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 		f.test = transform(test)
 	}
-	f.train, f.trusted = transform(&train), transform(trusted)
+	f.train = transform(&train)
+	f.unit = meanSquare(f.train.X)
+	if trusted == nil {
+		return f, nil
+	}
+	f.trusted = transform(trusted)
+	var err error
 	f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, true)
 	if err != nil { // a class with a single row
 		f.learn, f.judge, err = f.trusted.Split(heldShare, o.Seed, false)
@@ -124,7 +133,6 @@ func prepare(data Data, o Options) (*fit, error) {
 	if err != nil {
 		f.learn, f.judge = f.trusted, f.trusted
 	}
-	f.unit = meanSquare(f.train.X)
 	return f, nil
 }
 
@@ -288,11 +296,7 @@ func (f *fit) run() (*Result, error) {
 	}
 	rank(r.Rows, f.predict(r, z))
 	f.explain(r, z)
-	for c, n := range f.trusted.ClassCounts() {
-		if n == 0 {
-			r.Untrusted = append(r.Untrusted, f.classes[c])
-		}
-	}
+	r.Untrusted = f.untrusted()
 	if f.test != nil {
 		r.Before, r.After = f.figures(f.test, before), f.figures(f.test, z)
 	}

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 
@@ -91,4 +92,42 @@ func eachValue(s *dataset.Set, i int, see func(j int, v float64)) {
 			see(int(j), val[k])
 		}
 	}
+}
+
+// narrowed is x with the most features of the largest sums of squares, if it is sparse and has more; the last, which
+// may be an intercept, stays the last.
+func narrowed(x rows.Matrix, most int) rows.Matrix {
+	a, ok := x.(*rows.CSR)
+	if !ok || a.D <= most {
+		return x
+	}
+	mass := make([]float64, a.D)
+	for e, j := range a.Idx {
+		mass[j] += a.Val[e] * a.Val[e]
+	}
+	order := everyRow(a.D)
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(mass[j], mass[i]) })
+	taken := order[:most]
+	if !slices.Contains(taken, a.D-1) {
+		taken[most-1] = a.D - 1
+	}
+	slices.Sort(taken)
+	place := make([]int32, a.D)
+	for i := range place {
+		place[i] = -1
+	}
+	for p, j := range taken {
+		place[j] = int32(p)
+	}
+	out := &rows.CSR{N: a.N, D: most, Ptr: make([]int, 1, a.N+1)}
+	for i := range a.N {
+		idx, val := a.Row(i)
+		for e, j := range idx {
+			if place[j] >= 0 {
+				out.Idx, out.Val = append(out.Idx, place[j]), append(out.Val, val[e])
+			}
+		}
+		out.Ptr = append(out.Ptr, len(out.Idx))
+	}
+	return out
 }

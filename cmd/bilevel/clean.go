@@ -30,6 +30,7 @@ type cleanFlags struct {
 	trustedFraction float64
 	corrupt         float64
 	by              string
+	cleanExtras
 }
 
 // The standard setting of --set mnist, and the share of trusted rows elsewhere.
@@ -43,18 +44,25 @@ func newCleanCommand() *cobra.Command {
 	var f cleanFlags
 	c := &cobra.Command{
 		Use:   "clean",
-		Short: "Find wrong labels with the help of a small trusted set",
-		Long: `A linear model is trained with one weight per row, and the weights are learned by gradient so that the model
-predicts the trusted rows well. Rows whose weight falls below one half, and to which the cleaned
-model gives another label, are suspicious.
+		Short: "Find wrong labels, with trusted rows or without",
+		Long: `A linear model of the true class is learned together with the noise of the labels: how often rows of
+one class got the label of another. Both are judged by how well they tell labels that were held out, so that
+no label needs to be trusted; rows that are, in --trusted, help. A row is suspicious where its label is
+likely to be wrong.
+
+Other methods learn one weight per row by gradient, so that a model of the weighted rows predicts trusted rows
+well, and need those. Rows whose weight falls below one half, and to which the cleaned model gives another
+label, are suspicious then.
 
 Without --train or --set it runs on an embedded set of handwritten digits, half of whose training labels it
 replaces by random ones. Files are read as tune reads them.
 
-Methods (--method); auto is saba:
+Methods (--method); auto is noise:
+  noise      the noise of labels, see above
 ` + methods.Describe("  ", clean.Kinds...) + `
-The folder --out gets weights.csv (a weight per row, the label that the cleaned model predicts, and the order in
-which to look at rows) and report.html, which shows the most suspicious rows.`,
+The folder --out gets weights.csv (of each row the probability that its label is right, or its weight, the
+label to suggest instead with its probability, and the order in which to look at rows) and report.html, which
+shows the noise and the most suspicious rows.`,
 		Example: `  bilevel clean --set breast-cancer --corrupt 0.3
   bilevel clean --train noisy.csv --trusted clean.csv --label species`,
 		Args: noFiles("trusted"),
@@ -64,11 +72,12 @@ which to look at rows) and report.html, which shows the most suspicious rows.`,
 	f.register(p, "trusted", "weights", "bilevel-clean-out", "weights.csv and report.html", func() {
 		p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
 		p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set "+
-			"(default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
+			"(default none; by methods that learn weights 0.2, and 5,000 of 25,000 rows of mnist and fashion-mnist)")
 		p.StringVar(&f.by, "by", "", "column of annotators, sources, sensors or dates (months): it is no feature, and "+
 			"which of them are worse than the others is said too")
 		p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and "+
 			"say how many were found (default 0.5 for the embedded digits without --set)")
+		f.registerExtras(p)
 	})
 	return c
 }
@@ -92,10 +101,11 @@ func (f *cleanFlags) checkFlags(c *cobra.Command) error {
 	if err := f.check(c, "trusted", files.Weights, files.Report); err != nil {
 		return err
 	}
+	if err := f.checkExtras(c); err != nil {
+		return err
+	}
 	given := c.Flags().Changed("trusted-fraction")
 	switch {
-	case f.train != "" && f.trusted == "":
-		return usagef("--train %s: give rows whose labels are right with --trusted", f.train)
 	case f.by != "" && f.train == "":
 		return usagef("--by %s: is about files: give --train", f.by)
 	case c.Flags().Changed("by") && f.by == "":
@@ -103,6 +113,9 @@ func (f *cleanFlags) checkFlags(c *cobra.Command) error {
 	case f.by != "" && f.by == f.read.ID:
 		return usagef("--by %s and --id %s: rows that all have names of their own are no groups; name another column", f.by,
 			f.by)
+	case f.train != "" && f.trusted == "" && !f.learnsNoise():
+		return usagef("--method %s learns weights from trusted rows: give rows whose labels are right with --trusted, or "+
+			"leave --method out", f.method)
 	case given && f.train != "":
 		return usagef("--trusted-fraction: is for --set; the rows of --train are not trusted")
 	case given && !(f.trustedFraction > 0 && f.trustedFraction < 1):
@@ -132,6 +145,10 @@ type cleaned struct {
 	out     string // folder
 	by      string // the column of groups, "" for none
 	groups  []string
+
+	folder string       // of the documents that are the rows, or ""
+	raw    *dataset.Raw // the training file as it stands, or nil
+	texts  []int        // the places of the columns of texts in it
 }
 
 // readingFlags are those that were typed and that tune has to be given to read the training rows in the same way.
@@ -158,10 +175,11 @@ func readingFlags(c *cobra.Command) string {
 type cleanOutputs struct {
 	Weights string `json:"weights"`
 	Report  string `json:"report"`
+	Cleaned string `json:"cleaned,omitempty"`
 }
 
 func (f *cleanFlags) outputs() *cleanOutputs {
-	return &cleanOutputs{filepath.Join(f.out, "weights.csv"), filepath.Join(f.out, "report.html")}
+	return &cleanOutputs{filepath.Join(f.out, "weights.csv"), filepath.Join(f.out, "report.html"), f.cleaned}
 }
 
 func runClean(c *cobra.Command, f *cleanFlags) error {
@@ -194,7 +212,17 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	if f.corrupt > 0 {
 		data.Train, right = clean.Corrupt(data.Train, f.corrupt, f.seed)
 	}
+	if err := f.checkFormat(data.Train); err != nil {
+		return err
+	}
+	raw, err := f.readRaw(c.Context(), data.Train)
+	if err != nil {
+		return err
+	}
 	read := time.Since(begin)
+	if o.Probabilities, err = f.readProbabilities(c.Context(), data.Train); err != nil {
+		return err
+	}
 	o.Progress = bar.update
 	r, err := clean.Fit(c.Context(), *data, o)
 	bar.finish()
@@ -208,6 +236,7 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	}
 	if f.train != "" {
 		d.file, d.reading = filepath.Base(f.train), readingFlags(c)
+		d.sources(f.train, raw)
 	}
 	d.notes = withoutLabel(d.about, data.Train)
 	if right != nil {
@@ -215,6 +244,9 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 		d.truth = &t
 	}
 	if err := f.writeAll(d); err != nil {
+		return err
+	}
+	if err := f.writeCleaned(d, raw); err != nil {
 		return err
 	}
 	f.note(c, d.notes)
@@ -264,6 +296,10 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 	}
 	data.Test = test
 	share := f.trustedFraction
+	if share == 0 && f.learnsNoise() {
+		data.Train = rest
+		return data, name, nil
+	}
 	if n, _ := rest.Dims(); (f.set == "mnist" || f.set == "fashion-mnist") && n > mnistTrain+mnistTrusted {
 		if _, rest, err = rest.Split(float64(mnistTrain+mnistTrusted)/float64(n), f.seed, true); err != nil {
 			return nil, "", err
@@ -293,7 +329,7 @@ func (f *cleanFlags) writeAll(d *cleaned) error {
 func (d *cleaned) writeWeights(w io.Writer) error {
 	t := csv.NewWriter(w)
 	names := d.train.Names
-	head := []string{"row", "label", "weight", "kept", "predicted", "rank"}
+	head := []string{"row", "label", "weight", "kept", "predicted", "probability", "rank"}
 	if names != nil {
 		head = append(head, namesOf(d.train.Schema))
 	}
@@ -302,8 +338,9 @@ func (d *cleaned) writeWeights(w io.Writer) error {
 	}
 	t.Write(head)
 	for i, r := range d.Rows {
-		line := []string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
-			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)}
+		line := []string{strconv.Itoa(d.number(i)), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
+			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.FormatFloat(r.Suggested, 'g', 6, 64),
+			strconv.Itoa(r.Rank)}
 		if names != nil {
 			line = append(line, names[i])
 		}
@@ -350,6 +387,7 @@ type cleanJSON struct {
 	TestChange         *estimateJSON `json:"test_accuracy_change"`
 	Untrusted          []string      `json:"untrusted"` // classes without trusted rows
 	Groups             []groupJSON   `json:"groups,omitempty"`
+	Noise              *noiseJSON    `json:"noise"` // null by methods that learn weights
 	Notes              []string      `json:"notes"`
 	Words              []string      `json:"words"`
 	Files              *cleanOutputs `json:"files"`
@@ -368,6 +406,7 @@ func (d *cleaned) json() cleanJSON {
 	if t := d.truth; t != nil {
 		j.F1, j.Precision, j.Recall, j.Corrupted = &t.F1, &t.Precision, &t.Recall, &t.Corrupted
 	}
+	j.Noise = d.noiseJSON()
 	if d.After != nil {
 		j.TestAccuracy, j.TestAccuracyBefore, j.TestLoss, j.TestLossBefore = &d.After.Accuracy, &d.Before.Accuracy,
 			&d.After.Loss, &d.Before.Loss

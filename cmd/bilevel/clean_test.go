@@ -23,7 +23,7 @@ func readWeights(t *testing.T, path string) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(records[0], ","); got != "row,label,weight,kept,predicted,rank" {
+	if got := strings.Join(records[0], ","); got != "row,label,weight,kept,predicted,probability,rank" {
 		t.Fatalf("header %s", got)
 	}
 	columns := make(map[string][]string)
@@ -39,9 +39,9 @@ func readWeights(t *testing.T, path string) map[string][]string {
 func TestCleanDefault(t *testing.T) {
 	files(t, nil)
 	o := mustCall(t, "clean")
-	for _, want := range []string{"digits (embedded)   1,078 rows, 270 trusted rows and 449 test rows, label digit (10 ",
-		"About 45% of the labels look wrong (42 to 48%)", "of 1,078 rows.\n", "--corrupt 0.5", "F1 0.9",
-		"the trusted rows only ", "more than chance (+", "Look first at: row ", "% likely)",
+	for _, want := range []string{"digits (embedded)   1,348 rows and 449 test rows, label digit (10 ",
+		"About 43% of the labels look wrong (41 to 46%)", "of 1,348 rows.\n", "--corrupt 0.5", "F1 0.9", "with the noise ",
+		"Wrong labels are spread alike: 44% of the rows of each class have another (", "Look first at: row ", "% likely)",
 		"wrote bilevel-clean-out: weights.csv report.html\n"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, o.stdout)
@@ -71,8 +71,8 @@ func TestCleanDefault(t *testing.T) {
 			t.Fatalf("line %d: weight %v, row %s, rank %s", i+2, weight, w["row"][i], w["rank"][i])
 		}
 		seen[w["rank"][i]] = true
-		if suspicious := w["kept"][i] == "false"; suspicious && weight >= .5 {
-			t.Errorf("row %d is suspicious with a weight of %v", i+1, weight)
+		if suspicious := w["kept"][i] == "false"; suspicious && (weight > .6 || w["predicted"][i] == w["label"][i]) {
+			t.Errorf("row %d is suspicious with a weight of %v, and %s is suggested", i+1, weight, w["predicted"][i])
 		}
 	}
 }
@@ -91,11 +91,19 @@ func TestCleanJSON(t *testing.T) {
 		}
 	}
 	f1, p, r := j.number(t, "f1"), j.number(t, "precision"), j.number(t, "recall")
-	if f1 < .88 || math.Abs(f1-2*p*r/(p+r)) > 1e-12 {
+	if f1 < .95 || math.Abs(f1-2*p*r/(p+r)) > 1e-12 {
 		t.Errorf("f1 %v, precision %v, recall %v", f1, p, r)
 	}
-	if j.number(t, "test_accuracy") < j.number(t, "test_accuracy_before")+.02 {
+	if j.number(t, "test_accuracy") < j.number(t, "test_accuracy_before") {
 		t.Errorf("%v", j)
+	}
+	// The embedded digits get a class at random, each as likely: an eleventh of 0.4 is right by chance.
+	noise := decode(t, o.stdout)["noise"].(map[string]any)
+	rate := noise["rates"].([]any)[3].([]any)[3].(float64)
+	low, high := noise["rates_low"].([]any)[3].([]any)[3].(float64), noise["rates_high"].([]any)[3].([]any)[3].(float64)
+	if noise["symmetric"] != true || !(low < .64 && .64 < high) || !(low < rate && rate < high) ||
+		len(noise["pairs"].([]any)) == 0 {
+		t.Errorf("the noise is %v", noise)
 	}
 	w := readWeights(t, "deep/er/weights.csv")
 	kept := 0
@@ -178,6 +186,10 @@ func TestCleanWrong(t *testing.T) {
 		"maybe.csv":  strings.Replace(small, ",yes\n", ",maybe\n", 1),
 		"number.csv": table(60, 1, 5, price),
 		"file":       "x",
+		"sums.csv":   "no,yes\n" + strings.Repeat("0.5,0.5\n0.5,0.4\n", 30),
+		"short.csv":  "no,yes\n0.5,0.5\n0.5,0.5\n",
+		"lines.json": strings.Repeat("{\"a\":1.5,\"y\":\"p\"}\n{\"a\":2.5,\"y\":\"q\"}\n", 20),
+		"three.csv":  "a,b,c\n" + strings.Repeat("0.5,0.5,0\n", 60),
 	}
 	for _, c := range []struct{ args, want string }{
 		{"--train no.csv --trusted small.csv", "no.csv"},
@@ -193,7 +205,17 @@ func TestCleanWrong(t *testing.T) {
 		{"--train good.csv --trusted maybe.csv", "maybe"},
 		{"--train good.csv --trusted small.csv --test maybe.csv", "maybe"},
 		{"--train number.csv --trusted small.csv", "number"},
-		{"--train good.csv", "--trusted"},
+		{"--train good.csv --method saba", "--trusted"},
+		{"--train good.csv --cleaned no/where.csv", "no does not exist"},
+		{"--train good.csv --cleaned good.csv", "overwritten"},
+		{"--train - --cleaned new.csv", "twice"},
+		{"--train lines.json --cleaned new.csv", "cannot be copied"},
+		{"--cleaned new.csv", "--train"},
+		{"--train good.csv --probabilities no.csv", "no.csv"},
+		{"--train good.csv --probabilities sums.csv", "row 2 add up to 0.9"},
+		{"--train good.csv --probabilities short.csv", "there are 2 rows, and 60 training rows"},
+		{"--train good.csv --probabilities three.csv", "3 columns"},
+		{"--train good.csv --trusted small.csv --method saba --probabilities short.csv", "saba"},
 		{"--trusted small.csv", "need --train"},
 		{"--test small.csv", "need --train"},
 		{"--train good.csv --trusted small.csv --set digits", "one of them"},

@@ -69,7 +69,10 @@ func (d *cleaned) label() string {
 
 // rowsLine says how many rows there are of which kind.
 func (d *cleaned) rowsLine() string {
-	parts := []string{numbers.Of(d.NTrain, "row"), numbers.Count(d.NTrusted) + " trusted rows"}
+	parts := []string{numbers.Of(d.NTrain, "row")}
+	if d.NTrusted > 0 {
+		parts = append(parts, numbers.Count(d.NTrusted)+" trusted rows")
+	}
 	if d.NTest > 0 {
 		parts = append(parts, numbers.Count(d.NTest)+" test rows")
 	}
@@ -94,7 +97,12 @@ func (d *cleaned) dataLine() string {
 
 // without is the final model.
 func (d *cleaned) without() string {
-	if d.AllBetter {
+	switch {
+	case d.Noise != nil && d.AllBetter:
+		return "all rows, once more"
+	case d.Noise != nil:
+		return "with the noise"
+	case d.AllBetter:
 		return "all rows and the trusted ones"
 	}
 	return "without the " + numbers.Of(d.suspects(), "row")
@@ -106,7 +114,12 @@ func (d *cleaned) gained() string {
 		return ""
 	}
 	what := "Leaving the " + numbers.Of(d.suspects(), "row") + " out"
-	if d.AllBetter {
+	switch {
+	case d.Noise != nil && d.AllBetter:
+		return "The final model takes labels as they are: " + d.asTheyAre() + "."
+	case d.Noise != nil:
+		what = "A model that knows of the noise"
+	case d.AllBetter:
 		what = "Adding the trusted rows to all others"
 	}
 	g := d.gain()
@@ -156,7 +169,8 @@ func (d *cleaned) warnings() []string {
 		w = append(w, fmt.Sprintf("No trusted row is of the class %s: what is said of their rows is worth little. Add some "+
 			"to %s.", numbers.List(names), report.Code("--trusted")))
 	}
-	if d.AllBetter {
+	w = append(w, d.noiseWarnings()...)
+	if d.AllBetter && d.Noise == nil {
 		w = append(w, "Held-out trusted rows are predicted no better without the suspicious rows: few labels may be wrong.")
 	}
 	return w
@@ -166,6 +180,10 @@ func (d *cleaned) warnings() []string {
 func (d *cleaned) advice() string {
 	if d.suspects() == 0 {
 		return "Nothing is to be done: no label looks wrong."
+	}
+	if d.files.Cleaned != "" {
+		return "Look at the rows in " + report.Code("weights.csv") + " that are not kept, from rank 1 on: " +
+			report.Code(d.files.Cleaned) + " is without them."
 	}
 	text := "Mend the labels of the rows in " + report.Code("weights.csv") + " that are not kept, from rank 1 on"
 	if d.file == "" {
@@ -182,8 +200,8 @@ func (d *cleaned) tune() string {
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
 	w := slices.Clone(d.about)
-	first := []string{d.estimate(), d.gained(), d.worse(), d.found()}
-	for _, s := range append(first, append(d.warnings(), d.advice())...) {
+	said := []string{d.estimate(), d.mistaken(), d.gained(), d.worse(), d.found()}
+	for _, s := range append(said, append(d.warnings(), d.advice())...) {
 		if s != "" {
 			w = append(w, report.Bare(s))
 		}
@@ -196,7 +214,7 @@ func (d *cleaned) rowName(i int) string {
 	if d.train.Names != nil {
 		return report.Name(d.train.Names[i])
 	}
-	return numbers.Count(d.train.RowNumber(i))
+	return numbers.Count(d.number(i))
 }
 
 // summary is what is printed without --json, in twelve lines at most.
@@ -209,24 +227,30 @@ func (d *cleaned) summary() string {
 		_, low, high := numbers.Estimate(100*g.Value, 100*g.Low, 100*g.High)
 		short := map[judge.Verdict]string{judge.MoreThanChance: "more than chance", judge.Worse: "worse",
 			judge.WithinChance: "within chance"}[d.verdict()]
-		writeTable(&b, [][]string{
-			{"On the " + numbers.Count(d.NTest) + " test rows", "right", ""},
-			{"  the trusted rows only", right(d.Alone), ""},
-			{"  all rows", right(d.Before), ""},
-			{"  " + d.without(), right(d.After), fmt.Sprintf("%s (%s to %s points)", short, numbers.Signed(low),
-				numbers.Signed(high))},
-		})
+		table := [][]string{{"On the " + numbers.Count(d.NTest) + " test rows", "right", ""}}
+		if d.Alone != nil {
+			table = append(table, []string{"  the trusted rows only", right(d.Alone), ""})
+		}
+		table = append(table, []string{"  all rows", right(d.Before), ""})
+		if d.Noise == nil || !d.AllBetter {
+			table = append(table, []string{"  " + d.without(), right(d.After), fmt.Sprintf("%s (%s to %s points)", short,
+				numbers.Signed(low), numbers.Signed(high))})
+		}
+		writeTable(&b, table)
 	}
 	b.WriteString("\n")
-	lines := append(d.warnings(), d.worse(), d.found())
+	lines := append(d.warnings(), d.mistaken(), d.worse(), d.found())
 	if len(d.order()) > 0 {
 		lines = append(lines, d.first())
 	}
 	lines = slices.DeleteFunc(lines, func(s string) bool { return s == "" })
-	for _, l := range lines[:min(len(lines), 3)] {
+	for _, l := range lines[:min(len(lines), 4)] {
 		fmt.Fprintln(&b, report.Bare(l))
 	}
 	fmt.Fprintf(&b, "wrote %s: weights.csv report.html\n", d.out)
+	if d.files.Cleaned != "" {
+		fmt.Fprintf(&b, "wrote %s\n", d.files.Cleaned)
+	}
 	return b.String()
 }
 
@@ -257,7 +281,7 @@ func (d *cleaned) writeReport(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range []*report.Section{d.gains(), d.byGroup(), suspicious, d.byClass(), d.cut(), d.now()} {
+	for _, s := range []*report.Section{d.gains(), d.noise(), d.byGroup(), suspicious, d.byClass(), d.cut(), d.now()} {
 		if s != nil {
 			p.Sections = append(p.Sections, *s)
 		}
@@ -290,8 +314,8 @@ func (d *cleaned) intro() []string {
 	if w.Value > 0 && w.Value < .005 {
 		about = "under 1%"
 	}
-	text := fmt.Sprintf("%s of %s%s, %s classes. The trusted rows decided the weight of every other row. The estimate of "+
-		"%s wrong labels lies between %s and %s.", d.rowsLine(), d.name, label, numbers.Count(len(d.Classes)),
+	text := fmt.Sprintf("%s of %s%s, %s classes. %s The estimate of "+
+		"%s wrong labels lies between %s and %s.", d.rowsLine(), d.name, label, numbers.Count(len(d.Classes)), d.how(),
 		report.Bold(about), numbers.Percent(w.Low, 0), numbers.Percent(w.High, 0))
 	return append([]string{text}, d.notes...)
 }
@@ -317,8 +341,11 @@ func (d *cleaned) gains() *report.Section {
 	}{
 		{"the trusted rows only", "the trivial way", d.Alone, report.Reference},
 		{"all rows", "the baseline: labels as they are", d.Before, report.Reference},
-		{d.without(), "and with the trusted ones", d.After, report.Main},
+		{d.without(), d.withWhat(), d.After, report.Main},
 	} {
+		if r.f == nil || r.f == d.After && d.Noise != nil && d.AllBetter {
+			continue
+		}
 		n := float64(len(r.f.Right))
 		k := math.Round(r.f.Accuracy * n)
 		dot := report.Dot{Name: r.name, Small: r.small, Value: r.f.Accuracy, Text: numbers.Percent(r.f.Accuracy, 1),
@@ -409,7 +436,8 @@ func (d *cleaned) table(most int) *report.Table {
 		line := []string{d.rowName(i), report.Name(d.Classes[r.Label]), report.Name(d.Classes[r.Predicted]),
 			numbers.Probability(r.Suggested), numbers.Probability(r.Given)}
 		if why {
-			line = append(line, d.against(i))
+			line = append(line, strings.Join(slices.DeleteFunc([]string{d.beginning(i), d.against(i)},
+				func(s string) bool { return s == "" }), " — "))
 		}
 		t.Rows = append(t.Rows, line)
 	}
@@ -554,7 +582,9 @@ func (d *cleaned) cut() *report.Section {
 	s := &report.Section{Title: "Where the cut lies", Text: []string{fmt.Sprintf("Suspicious are rows whose weight fell "+
 		"below one half and to which the cleaned model gives another label. Kept, and unclear rather than wrong: %s less "+
 		"than 40%% likely to have the given label.", numbers.Of(unlikely, "row"))}}
-	if unlikely == 0 {
+	if d.Noise != nil {
+		s.Text[0] = cutOfNoise
+	} else if unlikely == 0 {
 		s.Text[0], _, _ = strings.Cut(s.Text[0], " 0 rows")
 	}
 	var bars, wrong []report.Point
@@ -585,6 +615,9 @@ func (d *cleaned) now() *report.Section {
 
 // obtained says how the result was obtained, the optimiser last.
 func (d *cleaned) obtained() report.Section {
+	if d.Noise != nil {
+		return d.obtainedNoise()
+	}
 	facts := report.Facts{
 		{Name: "command", Value: report.Code(d.command)},
 		{Name: "rows", Value: d.dataLine()},

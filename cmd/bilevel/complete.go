@@ -99,8 +99,11 @@ func completeMethod(c *cobra.Command, _ []string, _ string) (list []string, _ co
 	}
 	list = append(list, cobra.CompletionWithDesc("auto", "chosen by the data"))
 	for _, n := range names {
-		e, _ := methods.Lookup(n)
-		list = append(list, cobra.CompletionWithDesc(n, e.Kind.String()))
+		kind := "the noise of labels"
+		if e, ok := methods.Lookup(n); ok {
+			kind = e.Kind.String()
+		}
+		list = append(list, cobra.CompletionWithDesc(n, kind))
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp
 }

@@ -18,8 +18,8 @@ import (
 // a name in backquotes. Values are completed in the shell, see kinds.
 var flagGroups = []flagGroup{
 	{"Data", "train FILE, sources FILES, sources-only, val FILE, trusted FILE, test FILE, set SET, data FOLDER, " +
-		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, file BENCH, " +
-		"numbers FILE"},
+		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, " +
+		"probabilities FILE, file BENCH, numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
 		"task classification|regression, id COLUMN, weight COLUMN, weights FILE, by COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
@@ -32,7 +32,7 @@ var flagGroups = []flagGroup{
 	{"Method and limits", "method METHOD, max-time TIME, memory SIZE, seed N, repeats N, jobs N, task-index I, " +
 		"task-count N, retry"},
 	{"Output", "proba, best, all, per-algorithm, targets LEVELS, y QUANTITY, highlight NAMES, narrow, dark, title TEXT, " +
-		"out FOLDER, yaml, json, quiet, markdown, no-descriptions"},
+		"out FOLDER, cleaned FILE, yaml, json, quiet, markdown, no-descriptions"},
 	{"Help", "help, version"},
 }
 

@@ -173,7 +173,9 @@ func (o *FoldsInner) Parts() []bilevel.SecondOrder {
 	parts := make([]bilevel.SecondOrder, o.Count())
 	for f, m := range o.models {
 		loss := o.loss.view()
-		parts[f] = &FoldsInner{folds: folds{loss: &loss, bounds: o.bounds, each: o.each, models: []int{m}, d: o.d, weight: o.weight}}
+		part := o.folds
+		part.loss, part.models = &loss, []int{m}
+		parts[f] = &FoldsInner{folds: part}
 	}
 	return parts
 }

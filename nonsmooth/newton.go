@@ -33,16 +33,17 @@ type Restricter interface {
 // search across the kinks of the model; coefficients that the Hessian does not couple, such as those of two folds, are
 // apart. For a squared loss this is coordinate descent with covariance updates, and one step solves a working set. W
 // holds the support, the coefficients without penalty and those whose optimality is violated most, twice as many as the
-// support at most. Where weights are far below what they hold back, problems with larger ones come first. The terms of a
-// [bilevel.Divisible] g, such as the models of folds, are solved apart, on all cores.
+// support at most. Where weights are far below what they hold back, problems with larger ones come first. The terms of
+// a [bilevel.Divisible] g, such as the models of folds, are solved apart, on all cores.
 //
-// For a [Quadratic] g the columns of the Hessian that were needed once are kept with the [Composite], up to 2²⁴ numbers:
-// along a path of weights, steps change gradient and value by them, and no row is looked at but where rounding could
-// matter. All coefficients are looked at after each working set, which is what a screening rule would save.
+// For a [Quadratic] g the columns of the Hessian that were needed once are kept with the [Composite], up to 2²⁴
+// numbers: along a path of weights, steps change gradient and value by them, and no row is looked at but where
+// rounding could matter. All coefficients are looked at after each working set, which is what a screening rule would
+// save.
 //
-// Assumes that g is convex. Cost per working set, of other g: one value and gradient of g and, on W alone, one Hessian (by
-// bilevel.HessianMatrix or |W| products) and a few values and gradients for each step; without [Restricter] these pass
-// over all coefficients. Memory: 8d + 3|W|² numbers and the columns of W.
+// Assumes that g is convex. Cost per working set, of other g: one value and gradient of g and, on W alone, one Hessian
+// (by bilevel.HessianMatrix or |W| products) and a few values and gradients for each step; without [Restricter] these
+// pass over all coefficients. Memory: 8d + 3|W|² numbers and the columns of W.
 //
 // Friedman, Hastie, Tibshirani, Regularization paths for generalized linear models via coordinate descent, 2010,
 // sections 2.2 and 3; Lee, Sun, Saunders, Proximal Newton-type methods for minimizing composite functions, 2014,

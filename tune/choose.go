@@ -151,7 +151,8 @@ const (
 )
 
 // compare learns the trials that are left on one part and judges them. The first is the shared strength of the grid.
-func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shared, limit int64, all stage) (err error) {
+func (f *fit) compare(ctx context.Context, h heldOut, trials []*trial, base shared, limit int64,
+	all stage) (err error) {
 	start := base
 	if h.refit { // the rows are others than those of the grid
 		if start, err = f.solveShared(ctx, h.learn, base.x); err != nil {

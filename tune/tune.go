@@ -7,8 +7,8 @@
 //
 // with the logistic loss, the cross entropy, the squared loss or another (see [Task]) for ℓ, and one strength in all,
 // per feature, per class or per feature and class; or with Σ_j e^{x_j}|z_j|, which makes coefficients exactly zero, or
-// both (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a result
-// is compared with, and follows hypergradients from there.
+// both (lasso and elastic net). It starts from a grid of one shared strength, whose best point is the baseline that a
+// result is compared with, and follows hypergradients from there.
 //
 // # Which strengths
 //

@@ -115,8 +115,8 @@ func (f *fit) arrange(t *dataset.Set, order []int) *dataset.Set {
 	return t.Subset(order)
 }
 
-// holdOut takes a share of the rows for validation: the last ones in time, or whole groups, or at random. Both sides are
-// in random order, as batches are consecutive rows.
+// holdOut takes a share of the rows for validation: the last ones in time, or whole groups, or at random. Both sides
+// are in random order, as batches are consecutive rows.
 func (f *fit) holdOut(t *dataset.Set, share float64, data Data) (in, out []int, err error) {
 	n, _ := t.Dims()
 	switch {

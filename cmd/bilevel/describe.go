@@ -104,7 +104,8 @@ func plans(d *dataset.Description) (tuning, cleaning string) {
 		if !tune.Task(l.Task).Classes() {
 			return tuning, "refuses the file: the label is a number, and clean finds wrong classes"
 		}
-		return tuning, fmt.Sprintf("looks for wrong labels among %d classes; rows that are right (--trusted) help", len(l.Classes))
+		return tuning, fmt.Sprintf("looks for wrong labels among %d classes; rows that are right (--trusted) help",
+			len(l.Classes))
 	}
 }
 

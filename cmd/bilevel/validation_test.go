@@ -18,9 +18,10 @@ func TestDivisionByColumns(t *testing.T) {
 	}
 	files(t, map[string]string{"visits.csv": b.String()})
 	args := func(more string) []string {
-		return append([]string{"tune", "--quiet", "--json", "--train", "visits.csv", "--drop", "odd"}, strings.Fields(more)...)
+		return strings.Fields("tune --quiet --json --train visits.csv --drop odd " + more)
 	}
-	for flags, want := range map[string][4]float64{ // folds, training rows, validation rows, coefficients with the constant
+	// Folds, training rows, validation rows, coefficients with the constant.
+	for flags, want := range map[string][4]float64{
 		"--group patient --drop day":                   {5, 120, 120, 2},
 		"--group patient --folds 4 --drop day":         {4, 120, 120, 2},
 		"--group patient --val-fraction .2 --drop day": {0, 96, 24, 2},

@@ -512,10 +512,8 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 	}
 	x := set.X
 	_, sparse := x.(*rows.CSR)
-	if m.Scaler != nil {
-		if sparse && !m.sparseScaler() {
-			return fail("the features are sparse where the model's are dense")
-		}
+	if sparse && (m.Scaler != nil && !m.sparseScaler() || m.Kernel != nil) {
+		return fail("the features are sparse where the model's are dense")
 	}
 	k := len(m.Coefficients)
 	layout := model.Layout{Features: d, Classes: k, FeatureMajor: sparse && k > 1}
@@ -531,19 +529,16 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 		if m.Scaler != nil {
 			part = m.Scaler.Apply(part)
 		}
-		scores = append(scores, model.ScoreRows(part, z, k)...)
+		of := model.ScoreRows(part, z, k)
+		if m.Kernel != nil {
+			m.Kernel.Add(of, part.(*rows.Dense))
+		}
+		scores = append(scores, of...)
 	}
 	for i := range n {
 		for c := range k {
 			scores[i*k+c] += m.Coefficients[c].Intercept
 		}
-	}
-	if m.Kernel != nil {
-		a, ok := x.(*rows.Dense)
-		if !ok {
-			return fail("the features are sparse where the model's are dense")
-		}
-		m.Kernel.Add(scores, a)
 	}
 	p := &Prediction{Task: m.Task, Classes: m.Classes, Scores: scores}
 	l, classes := m.loss(), len(m.Classes)

@@ -85,7 +85,7 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 	for args, says := range map[string]string{"": "give one file", "none.csv": "no rows", "nothing.csv": "check the path",
-		"plain.csv --label z": `no label column "z"`, "plain.csv --words log": "count or tfidf",
+		"plain.csv --label z": `no label column "z"`, "plain.csv --words log": "name columns of texts",
 		"plain.csv --train plain.csv": "--train: there is no such flag"} {
 		o := call(t, append([]string{"data", "describe"}, strings.Fields(args)...)...)
 		if o.code != exitUsage || !strings.Contains(o.stderr, says) {

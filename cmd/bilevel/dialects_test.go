@@ -96,7 +96,7 @@ func TestDialects(t *testing.T) {
 	mustCall(t, "clean", "--quiet", "--train", "named.csv", "--label", "y", "--id", "who", "--trusted", "trusted.csv",
 		"--out", "c")
 	if b, err := os.ReadFile("c/weights.csv"); err != nil || !strings.HasPrefix(string(b),
-		"row,label,weight,kept,predicted,rank,who\n1,") || !strings.Contains(string(b), ",row-120\n") {
+		"row,label,weight,kept,predicted,probability,rank,who\n1,") || !strings.Contains(string(b), ",row-120\n") {
 		t.Errorf("%.200s %v", b, err)
 	}
 }

@@ -115,7 +115,11 @@ func TestHelpPages(t *testing.T) {
 func TestExamples(t *testing.T) {
 	train := strings.Replace(table(80, 1, 1, price), ",y\n", ",price\n", 1)
 	labels := strings.Replace(table(80, 1, 2, yesNo), ",y\n", ",species\n", 1)
-	files(t, map[string]string{"train.csv": train, "noisy.csv": labels, "clean.csv": labels, "new.csv": labels})
+	all := map[string]string{"train.csv": train, "noisy.csv": labels, "clean.csv": labels, "new.csv": labels}
+	for i, name := range strings.Fields("here 2023 2024 elsewhere a b later") {
+		all[name+".csv"] = strings.Replace(table(80, 1, uint64(3+i), price), ",y\n", ",price\n", 1)
+	}
+	files(t, all)
 	ran := 0
 	for _, c := range commands() {
 		if c.Name() == "predict" { // the last model is one of numbers

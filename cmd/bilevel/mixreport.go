@@ -137,7 +137,7 @@ func (m *mixed) leftOut() string {
 	case names == nil && m.Even:
 		return "No source is left out, and all rows count alike: weights of their own are not better by more than chance."
 	case names == nil:
-		return "No source is left out."
+		return "No source is left out. " + m.weights()
 	}
 	return "Left out: " + numbers.List(names) + "."
 }
@@ -146,12 +146,17 @@ func (m *mixed) leftOut() string {
 func (m *mixed) weighed() string {
 	some := slices.ContainsFunc(m.Sources, func(s mix.Source) bool { return s.LeftOut })
 	switch {
-	case m.Even && !some:
+	case !some:
 		return ""
 	case m.Even:
 		return "The rows of all sources that are not left out count alike: weights of their own are not better by more " +
 			"than chance."
 	}
+	return m.weights()
+}
+
+// weights are those of the sources that weigh most.
+func (m *mixed) weights() string {
 	used := slices.DeleteFunc(slices.Clone(m.Sources), func(s mix.Source) bool { return s.Weight == 0 })
 	slices.SortStableFunc(used, func(a, b mix.Source) int {
 		switch {

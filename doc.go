@@ -26,8 +26,8 @@
 //
 // An [Objective] has values and gradients, a [SecondOrder] one has products with ∇²zz g and ∇²xz g. Optional
 // interfaces ([Splitter], [Local], [Linear], [Sparse], [Separable], [Linearizer], [HessianMatrix], [HessianBlocks],
-// [ColumnNormer], [ValueGradienter], [PairGradienter], [Crosser], and [Pusher] of a [FixedPoint]) say more about its
-// structure; methods look for them once, when they start, and are faster where they find them. Each has a test that the
+// [ColumnNormer], [Divisible], [ValueGradienter], [PairGradienter], [Crosser], and [Pusher] of a [FixedPoint]) say more
+// about its structure; methods look for them once, when they start, and are faster where they find them. Each has a test that the
 // fast and the general path agree.
 //
 // # Reproducibility

@@ -125,6 +125,15 @@ type HessianBlocks interface {
 	Blocks(ctx context.Context, dst, z, x []float64, b Batch) error
 }
 
+// Divisible is an objective that is a sum of functions of disjoint parts of z, such as the models of a
+// cross-validation: to minimise it is to minimise each of them, on cores and with an effort of their own.
+type Divisible interface {
+	// Parts returns the terms, in the order of the consecutive coefficients that they are functions of, or nil where
+	// there is one alone. They have as many samples and the same x, and can be used at the same time as each other, but
+	// not as the sum.
+	Parts() []SecondOrder
+}
+
 // ValueGradienter gives value and gradient in one pass.
 type ValueGradienter interface {
 	// ValueGrad is Value and Grad together.

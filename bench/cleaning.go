@@ -44,11 +44,11 @@ func (cleaning) about() string {
 
 func (cleaning) sets() []string { return []string{"mnist"} }
 
-func (c cleaning) load(ctx context.Context, dir string) (*instance, error) {
+func (c cleaning) load(ctx context.Context, from dataset.GetOptions) (*instance, error) {
 	if c.Weights != "" && c.Weights != "sigmoid" && c.Weights != "clip" {
 		return nil, fmt.Errorf("bench: cleaning with weights %q: choose sigmoid or clip", c.Weights)
 	}
-	all, test, _, err := dataset.Load(ctx, "mnist", dataset.GetOptions{DataDir: dir})
+	all, test, _, err := dataset.Load(ctx, "mnist", from)
 	if err != nil {
 		return nil, err
 	}

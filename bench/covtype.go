@@ -32,8 +32,8 @@ func (covtype) about() string {
 
 func (covtype) sets() []string { return []string{"covtype"} }
 
-func (c covtype) load(ctx context.Context, dir string) (*instance, error) {
-	all, _, _, err := dataset.Load(ctx, "covtype", dataset.GetOptions{DataDir: dir})
+func (c covtype) load(ctx context.Context, from dataset.GetOptions) (*instance, error) {
+	all, _, _, err := dataset.Load(ctx, "covtype", from)
 	if err != nil {
 		return nil, err
 	}

@@ -11,9 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/outfile"
 	"github.com/bilevel-go/bilevel/internal/wait"
 )
@@ -24,6 +26,8 @@ type ExecuteOptions struct {
 	Dir string
 	// DataDir is a folder with copies of public sets, used first.
 	DataDir string
+	// Memory is the most bytes that problems take, of all Jobs together; 0 is dataset.DefaultMemory.
+	Memory int64
 	// Retry runs again what has failed.
 	Retry bool
 	// Worker makes the command of a process that calls [Work]; Jobs of them run at once, each with one thread. With
@@ -106,7 +110,7 @@ func (p *Progress) add(t *Trace) {
 
 func executeHere(ctx context.Context, tasks []Task, o ExecuteOptions, report func(*Trace)) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	l := &loader{dir: o.DataDir}
+	l := &loader{dir: o.DataDir, memory: o.Memory}
 	for _, t := range tasks {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -136,7 +140,9 @@ func executeApart(ctx context.Context, tasks []Task, o ExecuteOptions, report fu
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	for range min(n, len(tasks)) {
+	n = max(min(n, len(tasks)), 1)
+	o.Memory = dataset.NewMemory(o.Memory).Bytes() / int64(n)
+	for range n {
 		jobs.Go(func() {
 			if err := serve(ctx, queue, o, report); err != nil {
 				cancel(err)
@@ -172,7 +178,7 @@ func serve(ctx context.Context, queue <-chan Task, o ExecuteOptions, report func
 				return err
 			}
 		}
-		reply, err := w.do(request{t, o.Dir, o.DataDir})
+		reply, err := w.do(request{t, o.Dir, o.DataDir, o.Memory})
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -186,7 +192,11 @@ func serve(ctx context.Context, queue <-chan Task, o ExecuteOptions, report func
 			report(trace)
 			continue
 		case reply.Error != "":
-			return errors.New(reply.Error)
+			err := errors.New(reply.Error)
+			if reply.Data {
+				err = &dataset.Error{Err: err}
+			}
+			return err
 		}
 		trace, err := readTrace(filepath.Join(o.Dir, runsFolder, t.file()))
 		if err != nil {
@@ -202,11 +212,13 @@ type request struct {
 	Task    Task   `json:"task"`
 	Dir     string `json:"dir"`
 	DataDir string `json:"data_dir"`
+	Memory  int64  `json:"memory"`
 }
 
 type reply struct {
 	Ready bool   `json:"ready,omitempty"` // the first one, without a request
 	Error string `json:"error,omitempty"` // of the bench, not of the run
+	Data  bool   `json:"data,omitempty"`  // it is a *dataset.Error
 }
 
 // process is a worker process.
@@ -321,7 +333,8 @@ func Work(in io.Reader, out io.Writer) error {
 			}
 			return nil
 		}
-		l.dir = q.DataDir
+		l.dir, l.memory = q.DataDir, q.Memory
+		debug.SetMemoryLimit(q.Memory)
 		trace, err := wait.For(ctx, func() (*Trace, error) { return l.run(ctx, q.Task) })
 		if ctx.Err() != nil {
 			continue
@@ -331,7 +344,8 @@ func Work(in io.Reader, out io.Writer) error {
 		}
 		var r reply
 		if err != nil {
-			r.Error = err.Error()
+			var data *dataset.Error
+			r.Error, r.Data = err.Error(), errors.As(err, &data)
 		}
 		if err := answers.Encode(r); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/chart"
 	"github.com/bilevel-go/bilevel/internal/nearest"
 )
@@ -44,8 +45,15 @@ type Options struct {
 	Seed uint64
 	// DataDir is a folder with copies of public sets, used first.
 	DataDir string
+	// Memory bounds what is read; nil is dataset.NewMemory(0).
+	Memory *dataset.Memory
 	// Progress, if any, is called with the share of the work that is done.
 	Progress func(done float64)
+}
+
+// from is where public sets come from.
+func (o *Options) from() dataset.GetOptions {
+	return dataset.GetOptions{DataDir: o.DataDir, Memory: o.Memory}
 }
 
 // Figures are all figures.

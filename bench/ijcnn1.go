@@ -30,9 +30,9 @@ func (ijcnn1) about() string {
 
 func (ijcnn1) sets() []string { return []string{"ijcnn1"} }
 
-func (ijcnn1) load(ctx context.Context, dir string) (*instance, error) {
+func (ijcnn1) load(ctx context.Context, from dataset.GetOptions) (*instance, error) {
 	const d = 22
-	train, val, _, err := dataset.Load(ctx, "ijcnn1", dataset.GetOptions{DataDir: dir})
+	train, val, _, err := dataset.Load(ctx, "ijcnn1", from)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
@@ -83,7 +84,7 @@ func TestMinimaxFiguresOfSets(t *testing.T) {
 func TestNewsProblem(t *testing.T) {
 	realdata.Long(t, "reads 11,314 texts")
 	dir := realdata.Folder(t, "20news")
-	in, err := news{Box: newsBox}.load(context.Background(), dir)
+	in, err := news{Box: newsBox}.load(context.Background(), dataset.GetOptions{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

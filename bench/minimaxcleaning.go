@@ -61,7 +61,7 @@ func computeMinimaxCleaning(ctx context.Context, o Options, t *Table) error {
 	levels, list := []float64{.1, .3, .5}, cleaningContenders()
 	for i, noise := range levels {
 		set := cleaning{Noise: noise, Train: cleaningRows, Validation: 5_000, Ridge: 1e-3, Seed: o.Seed}
-		in, err := set.load(ctx, o.DataDir)
+		in, err := set.load(ctx, o.from())
 		if err != nil {
 			return err
 		}

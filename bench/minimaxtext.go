@@ -35,7 +35,7 @@ func computeMinimaxNews(ctx context.Context, o Options, t *Table) error {
 	if o.Repeats > 1 {
 		return fmt.Errorf("bench: minimax-20news shows single runs, not means of %d", o.Repeats)
 	}
-	in, err := news{Box: textBox, Seed: o.Seed}.load(ctx, o.DataDir)
+	in, err := news{Box: textBox, Seed: o.Seed}.load(ctx, o.from())
 	if err != nil {
 		return err
 	}

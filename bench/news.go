@@ -43,12 +43,12 @@ func (news) about() string {
 
 func (news) sets() []string { return []string{"20newsgroups"} }
 
-func (c news) load(ctx context.Context, dir string) (*instance, error) {
+func (c news) load(ctx context.Context, from dataset.GetOptions) (*instance, error) {
 	if !(c.Box > 0 && c.Box <= 100) {
 		return nil, fmt.Errorf("bench: 20news with box %v: strengths are e^x, and |x| is at most a box between 0 and 100",
 			c.Box)
 	}
-	all, test, _, err := dataset.Load(ctx, "20newsgroups", dataset.GetOptions{DataDir: dir})
+	all, test, _, err := dataset.Load(ctx, "20newsgroups", from)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/internal/realdata"
 )
 
@@ -14,7 +15,8 @@ func TestClippedCleaning(t *testing.T) {
 	realdata.Long(t, "reads 70,000 pictures")
 	dir := realdata.Folder(t, "mnist")
 	const n = 60
-	in, err := cleaning{Noise: .5, Train: n, Validation: 40, Weights: "clip"}.load(context.Background(), dir)
+	from := dataset.GetOptions{DataDir: dir}
+	in, err := cleaning{Noise: .5, Train: n, Validation: 40, Weights: "clip"}.load(context.Background(), from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +46,12 @@ func TestClippedCleaning(t *testing.T) {
 
 // TestOptionsRefused: what makes no problem is said before a data set is trained on.
 func TestOptionsRefused(t *testing.T) {
-	if _, err := (news{Box: -1}).load(context.Background(), ""); err == nil ||
+	if _, err := (news{Box: -1}).load(context.Background(), dataset.GetOptions{}); err == nil ||
 		!strings.Contains(err.Error(), "20news with box -1") {
 		t.Errorf("a box of -1: %v", err)
 	}
-	if _, err := (cleaning{Weights: "hard", Train: 1, Validation: 1}).load(context.Background(), ""); err == nil ||
+	hard := cleaning{Weights: "hard", Train: 1, Validation: 1}
+	if _, err := hard.load(context.Background(), dataset.GetOptions{}); err == nil ||
 		!strings.Contains(err.Error(), `weights "hard": choose sigmoid or clip`) {
 		t.Errorf("hard weights: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
 	quadratics "github.com/bilevel-go/bilevel/internal/quadratic"
 )
 
@@ -24,11 +25,17 @@ func (quadratic) about() string {
 
 func (quadratic) sets() []string { return nil }
 
-func (q quadratic) load(context.Context, string) (*instance, error) {
+func (q quadratic) load(_ context.Context, from dataset.GetOptions) (*instance, error) {
 	least := 2 * (q.Inner + q.Outer)
 	if q.Inner < 1 || q.Outer < 1 || q.Terms < least || q.Validation < least {
 		return nil, fmt.Errorf("bench: a quadratic of inner %d, outer %d, terms %d, validation %d: lengths must be "+
 			"positive, and terms and validation at least 2(inner + outer)", q.Inner, q.Outer, q.Terms, q.Validation)
+	}
+	wide := float64(q.Inner) + float64(q.Outer)
+	need := 8 * wide * (2*(float64(q.Terms)+float64(q.Validation)) + 3*wide) // vectors of the terms, and matrices
+	if err := from.Memory.Check("quadratic", fmt.Sprintf("inner %d, outer %d, terms %d, validation %d", q.Inner, q.Outer,
+		q.Terms, q.Validation), need); err != nil {
+		return nil, err
 	}
 	pair, err := quadratics.NewPair(q.Inner, q.Outer, q.Terms, q.Validation, q.Seed)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/methods"
 )
@@ -38,8 +39,8 @@ type problem interface {
 	about() string
 	// sets are the public data sets that it needs, see dataset.Load.
 	sets() []string
-	// load makes the problem; dir is a folder with copies of public sets.
-	load(ctx context.Context, dir string) (*instance, error)
+	// load makes the problem; from says where public sets are, and how much memory they may take.
+	load(ctx context.Context, from dataset.GetOptions) (*instance, error)
 }
 
 // instance is a problem as runs use it, one after the other.

@@ -118,7 +118,7 @@ func biasVariance(draws [][]float64, want []float64) (mse, bias2, variance float
 // oddEven is logistic regression of odd against even digits with one strength e^x, on 20,000 training and 20,000
 // validation rows of MNIST whose pixels are between 0 and 1.
 func oddEven(ctx context.Context, o Options) (*bilevel.Problem, error) {
-	train, _, _, err := dataset.Load(ctx, "mnist", dataset.GetOptions{DataDir: o.DataDir})
+	train, _, _, err := dataset.Load(ctx, "mnist", o.from())
 	if err != nil {
 		return nil, err
 	}

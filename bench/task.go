@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/valuefn"
 )
 
@@ -98,9 +99,10 @@ func describePlain(v any, top bool) string {
 
 // loader keeps the problem of the last task: tasks come ordered by problem.
 type loader struct {
-	dir  string // with copies of public data sets
-	key  string
-	last *instance
+	dir    string // with copies of public data sets
+	memory int64  // bytes that a problem may take, 0 for dataset.DefaultMemory
+	key    string
+	last   *instance
 }
 
 func (l *loader) get(ctx context.Context, t Task) (*instance, error) {
@@ -121,7 +123,8 @@ func (l *loader) get(ctx context.Context, t Task) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.last, err = made.(problem).load(ctx, l.dir); err != nil {
+	from := dataset.GetOptions{DataDir: l.dir, Memory: dataset.NewMemory(l.memory)}
+	if l.last, err = made.(problem).load(ctx, from); err != nil {
 		return nil, err
 	}
 	l.key = key

@@ -29,7 +29,7 @@ const (
 
 // computeTuning fits once. The best shared strength, of tune's grid, is a row without a step.
 func computeTuning(ctx context.Context, o Options, t *Table) error {
-	train, val, _, err := dataset.Load(ctx, "ijcnn1", dataset.GetOptions{DataDir: o.DataDir})
+	train, val, _, err := dataset.Load(ctx, "ijcnn1", o.from())
 	if err != nil {
 		return err
 	}

@@ -368,6 +368,9 @@ func objectiveChecks(o bilevel.Objective, opts ObjectiveOptions, prefix string, 
 	if o, ok := o.(bilevel.HessianBlocks); ok {
 		add("HessianBlocks", func(r *report) { pr.checkBlocks(r, o) })
 	}
+	if o, ok := o.(bilevel.Divisible); ok && pr.second != nil {
+		add("Divisible", func(r *report) { pr.checkParts(r, o) })
+	}
 	if o, ok := o.(bilevel.Linear); ok {
 		add("Linear", func(r *report) { pr.checkLinear(r, o) })
 		add("Row", func(r *report) { pr.checkRow(r, o) })

@@ -276,6 +276,41 @@ func (pr *probe) checkHessian(r *report, o bilevel.HessianMatrix) {
 	}
 }
 
+func (pr *probe) checkParts(r *report, o bilevel.Divisible) {
+	parts := o.Parts()
+	if parts == nil {
+		return
+	}
+	for i, at := range pr.points {
+		for _, b := range pr.batches {
+			wantDz, wantHv, wantCv := pr.products(at.z, at.x, at.v, b)
+			want := []float64{pr.o.Value(at.z, at.x, b)}
+			value, cv := []float64{0}, make([]float64, len(wantCv))
+			dz, hv := make([]float64, pr.d), make([]float64, pr.d)
+			lo := 0
+			for _, p := range parts {
+				d, outer := p.Dims()
+				if outer != len(at.x) || p.Samples() != pr.o.Samples() || lo+d > pr.d {
+					r.errorf("a part has %d samples and dimensions d = %d, p = %d", p.Samples(), d, outer)
+					return
+				}
+				part := make([]float64, outer)
+				p.Products(dz[lo:lo+d], hv[lo:lo+d], part, at.z[lo:lo+d], at.x, at.v[lo:lo+d], b)
+				for j, c := range part {
+					cv[j] += c
+				}
+				value[0] += p.Value(at.z[lo:lo+d], at.x, b)
+				lo += d
+			}
+			if lo != pr.d {
+				r.errorf("the parts have %d of %d coefficients", lo, pr.d)
+				return
+			}
+			r.compare("the sum", b, i, pr.opts.Round, "dz", dz, wantDz, "hv", hv, wantHv, "cv", cv, wantCv, "value", value, want)
+		}
+	}
+}
+
 func (pr *probe) checkBlocks(r *report, o bilevel.HessianBlocks) {
 	if pr.second == nil {
 		r.errorf("a HessianBlocks without Products")

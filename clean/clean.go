@@ -22,6 +22,10 @@
 // all others are kept. The second condition is for rows that the model fits without effort: they hardly change it,
 // their weights stay near one half, and to which side of it is chance.
 //
+// Where the rows are of groups, such as annotators, [Result.Groups] says for each how many of its labels look wrong, and
+// how that compares with the others; and package mix learns weights of the groups, with the trusted rows as the target:
+// a group without which these are predicted better has none.
+//
 // The final model is fitted to the kept and the trusted rows, with a C chosen for the held-out ones. Where a model of
 // all training rows predicts these better, as it does if all labels are right, it is fitted to all rows.
 package clean
@@ -47,6 +51,8 @@ type Data struct {
 	Train   *dataset.Set // some labels are wrong
 	Trusted *dataset.Set // labels are right
 	Test    *dataset.Set // nil for none; used for nothing but the figures of the result
+	// Groups, if any, name the group of each training row: its annotator, source, sensor or month. See Result.Groups.
+	Groups []string
 }
 
 // Options of [Fit]. The zero value works.
@@ -142,6 +148,9 @@ type Result struct {
 	// Against are, for each row that is not kept, the features that speak most for the predicted label and against its
 	// own, the strongest first.
 	Against map[int][]int
+	// Groups are those of Data.Groups, the one with the largest share of wrong labels first. Groups of fewer than 20 rows,
+	// and all beyond [MostGroups], are one.
+	Groups []Group
 	// Untrusted are the classes that no trusted row has: what is said about their rows is little worth.
 	Untrusted []string
 
@@ -242,10 +251,19 @@ func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if data.Groups != nil && len(data.Groups) != len(f.train.Y) {
+		return nil, fmt.Errorf("clean: %d groups of %d training rows", len(data.Groups), len(f.train.Y))
+	}
 	f.ctx, f.closing = work, closing
 	r, err := f.run()
 	if err != nil {
 		return nil, err
+	}
+	if data.Groups != nil {
+		f.report("groups", .9, r.Value)
+		if r.Groups, err = byGroup(work, data, o, r); err != nil {
+			return nil, err
+		}
 	}
 	if r.Interrupted = ctx.Err() != nil; r.Interrupted {
 		r.TimedOut, r.Reason = false, "interrupted: the best weights so far"

@@ -98,10 +98,12 @@ func prepare(data Data, o Options) (*fit, error) {
 		}
 		transform = func(s *dataset.Set) *dataset.Set {
 			t := *s
-			if scaler != nil {
+			switch {
+			case scaler != nil && f.constant:
+				t.X = scaler.ApplyWithOnes(t.X)
+			case scaler != nil:
 				t.X = scaler.Apply(t.X)
-			}
-			if on(o.Intercept) {
+			default:
 				t.X = t.X.WithOnes()
 			}
 			return &t

@@ -27,27 +27,35 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
 		in.Discard(3)
 	}
+	comma, above := declaredDelimiter(in)
 	comments, err := skipComments(in)
 	if err != nil {
 		return nil, asError(in.name, err)
 	}
-	head, _ := in.Peek(1 << 15)
+	above += comments
+	head, _ := in.Peek(headSize)
+	if comma == 0 {
+		comma = delimiter(head)
+	}
 	begin := in.lines(csvFactor)
 	r := csv.NewReader(in.Reader)
+	if r.Comma = comma; comma == ' ' {
+		r = csv.NewReader(&blanks{r: in.Reader})
+		r.Comma = '\t'
+	}
 	r.ReuseRecord = true
 	r.FieldsPerRecord = -1 // checked here, for a better message
-	r.Comma = delimiter(head)
-	last := 0 // line of the last record
+	last := 0              // line of the last record
 	failed := func(err error) error {
 		if errors.Is(err, errLongRun) {
 			e := in.longLine(in.metered.most)
-			e.Line = last + comments + 1
+			e.Line = last + above + 1
 			return e
 		}
 		err = csvError(in.name, err)
 		var e *Error
 		if errors.As(err, &e) && e.Line > 0 {
-			e.Line += comments
+			e.Line += above
 		}
 		return err
 	}
@@ -58,7 +66,13 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	if err != nil {
 		return nil, failed(err)
 	}
-	line := func() int { last, _ = r.FieldPos(0); return last + comments }
+	if _, short := blankTable(head); comma == ' ' && short && !o.NoHeader {
+		first = slices.Insert(first, 0, "") // the column of the names of rows has none
+	}
+	if err := suspectHeader(in.name, head, comma, first); err != nil {
+		return nil, err
+	}
+	line := func() int { last, _ = r.FieldPos(0); return last + above }
 	names := make([]string, len(first))
 	var pending []string
 	pendingLine := line()
@@ -116,13 +130,47 @@ func readCSV(in *input, format string, delimiter func(head []byte) rune, o Optio
 	case comments > 1:
 		t.note("%d lines above the header start with # and were passed over.", comments)
 	}
+	if comma == ' ' {
+		t.note("Columns are separated by blanks.")
+	}
 	return t.set(o)
+}
+
+// suspectHeader is an error if the first line is none of column names, as the lines below tell.
+func suspectHeader(file string, head []byte, comma rune, first []string) error {
+	_, below, _ := bytes.Cut(head, []byte("\n"))
+	below = bytes.TrimLeft(below, "\r\n")
+	next, _, _ := bytes.Cut(below, []byte("\n"))
+	if comma == '|' && len(bytes.Trim(next, "|-: \r")) == 0 && bytes.Contains(next, []byte("-")) {
+		return fail(file, "write it as CSV", "is a table of Markdown")
+	}
+	if len(first) > 1 {
+		return nil
+	}
+	if delimited := bytes.ContainsRune(next, delimiter(below)) && len(bytes.TrimSpace(next)) > 0; delimited {
+		return &Error{File: file, Line: 1, Err: errors.New("the first line has one cell, and the next ones have more"),
+			Hint: "remove what is above the column names, or begin such lines with #"}
+	}
+	return &Error{File: file, Line: 1, Err: errors.New("there is one column, and no feature column besides the label"),
+		Hint: "separate columns by commas, semicolons, tabs, bars or blanks"}
+}
+
+// declaredDelimiter is that of a line such as sep=; at the top, as Excel has it, which is passed over; 0 without one.
+func declaredDelimiter(in *input) (comma rune, lines int) {
+	head, _ := in.Peek(16)
+	line, _, ended := bytes.Cut(head, []byte("\n"))
+	word := strings.Trim(strings.TrimSuffix(string(line), "\r"), `"`)
+	if !ended || len(word) != 5 || !strings.EqualFold(word[:4], "sep=") || strings.IndexByte(",;\t|", word[4]) < 0 {
+		return 0, 0
+	}
+	in.Discard(len(line) + 1)
+	return rune(word[4]), 1
 }
 
 // skipComments passes over lines above the header that start with '#', and says how many there were. A line of as many
 // cells as the one below them is the header.
 func skipComments(in *input) (lines int, err error) {
-	head, _ := in.Peek(1 << 15)
+	head, _ := in.Peek(headSize)
 	size := 0
 	for bytes.HasPrefix(head[size:], []byte("#")) {
 		end := bytes.IndexByte(head[size:], '\n')
@@ -140,7 +188,20 @@ func skipComments(in *input) (lines int, err error) {
 	if i := bytes.IndexByte(next, '\n'); i >= 0 {
 		next = next[:i]
 	}
-	if comma := string(delimiter(next)); bytes.Count(last, []byte(comma)) == bytes.Count(next, []byte(comma)) {
+	if is, _ := blankTable(head[size:]); is {
+		// savetxt of numpy writes a header as a comment, and numbers below.
+		below := bytes.Fields(next)
+		named := !slices.ContainsFunc(below, func(c []byte) bool { _, ok := parseFloat(string(c)); return ok })
+		switch cells := blankCells(last); {
+		case named:
+		case cells == len(below):
+			size -= len(last)
+			lines--
+		case cells == len(below)+1:
+			size -= len(bytes.TrimPrefix(last, []byte("#")))
+			lines--
+		}
+	} else if comma := string(delimiter(next)); bytes.Count(last, []byte(comma)) == bytes.Count(next, []byte(comma)) {
 		size -= len(last)
 		lines--
 	}
@@ -150,8 +211,13 @@ func skipComments(in *input) (lines int, err error) {
 
 func tab([]byte) rune { return '\t' }
 
-// delimiter is the one of comma, semicolon, tab and bar that the header has most of, outside quotes.
+// headSize is how much of a file is looked at to see what it is.
+const headSize = 1 << 15
+
+// delimiter is the one of comma, semicolon, tab and bar that the header has most of, outside quotes, or a space where
+// there is none of them and spaces separate columns.
 func delimiter(head []byte) rune {
+	all := head
 	if i := bytes.IndexByte(head, '\n'); i >= 0 {
 		head = head[:i]
 	}
@@ -170,6 +236,9 @@ func delimiter(head []byte) rune {
 		if count[c] > count[best] {
 			best = c
 		}
+	}
+	if is, _ := blankTable(all); is && count[best] == 0 {
+		return ' '
 	}
 	return best
 }

@@ -133,7 +133,7 @@ type Options struct {
 	// which is left out where it is present.
 	NoLabel bool
 	// OptionalLabel reads a label where there is one: the column named by Label, by Like or by one of the
-	// names above, but not just the last.
+	// names above, but not just the last. With Like, rows without a label among others with one have the target NaN.
 	OptionalLabel bool
 
 	// Width is the number of features of LIBSVM text at least, for those that only other files have; with Like it is
@@ -190,8 +190,10 @@ type Options struct {
 	// Texts names columns of CSV, TSV and Parquet that hold texts, which become words. An empty cell is one without words.
 	Texts []string
 	// Text says how documents become rows: its Weight, MinDocs and NoNorm; nil is the zero value, and TFIDF for columns of
-	// texts. With Like the rows are those of Like.Text, or of the column there, instead.
-	Text *Vectorizer
+	// texts. With Like the rows are those of Like.Text, or of the column there, instead. OptionalText says that there need
+	// not be texts.
+	Text         *Vectorizer
+	OptionalText bool
 
 	// Categorical names columns of tables whose cells are levels whatever they look like. A
 	// column that is not named is categorical if some of its cells are no numbers; it is an error if these
@@ -347,7 +349,7 @@ func read(in *input, o Options) (*Set, error) {
 	case len(o.Texts) > 0 && !f.columns:
 		return nil, fail(in.name, "leave out the names of columns of texts",
 			"columns of the format %s have no names and are numbers", f.name)
-	case o.Text != nil && len(o.Texts) == 0:
+	case o.Text != nil && len(o.Texts) == 0 && !o.OptionalText:
 		return nil, fail(in.name, "name columns of texts, or leave out how words are weighted",
 			"the format is %s, and not a folder of documents", f.name)
 	case o.Like != nil && o.Like.Text != nil:

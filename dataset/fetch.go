@@ -26,8 +26,11 @@ type GetOptions struct {
 	Progress func(file string, done, total int64)
 	// Waiting is told once of a file that another process is downloading, for which Get waits.
 	Waiting func(file string)
-	Text    *Vectorizer // how Load makes rows of documents, as Options.Text
-	BaseURL string      // downloads come from BaseURL/set/file instead of the public addresses
+	// Text says how Load makes rows of documents, and OptionalText that the set need not be of documents, as in Options.
+	Text         *Vectorizer
+	OptionalText bool
+	Memory       *Memory // bounds what Load reads, as Options.Memory
+	BaseURL      string  // downloads come from BaseURL/set/file instead of the public addresses
 
 	alone bool // wait for no other process, as where locks do not work between machines
 }
@@ -41,7 +44,8 @@ type Files struct {
 	Sample bool     // the copy holds other rows or features than the public set
 	Notes  []string // what a user should know about the copy, a sentence each
 
-	text *Vectorizer // of GetOptions
+	text   *Vectorizer // of GetOptions
+	memory *Memory
 }
 
 // dirs fills in the folders.
@@ -386,14 +390,14 @@ func Load(ctx context.Context, name string, o GetOptions) (train, test *Set, f *
 		return nil, nil, nil, fail("", "get its files with bilevel data get "+p.Name,
 			"the set %s is not a table and is not read", p.Name)
 	}
-	if o.Text != nil && p.Features > 0 {
+	if o.Text != nil && p.Features > 0 && !o.OptionalText {
 		return nil, nil, nil, fail("", "leave out how words are weighted", "the set %s is a table, and not a folder of "+
 			"documents", p.Name)
 	}
 	if f, err = Get(ctx, name, o); err != nil {
 		return nil, nil, nil, err
 	}
-	f.text = o.Text
+	f.text, f.memory = o.Text, o.Memory
 	if train, test, err = p.load(ctx, f); err != nil {
 		return nil, nil, nil, err
 	}

@@ -93,7 +93,7 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	if name == "" && o.Like != nil && o.Like.Text != nil {
 		name = "text"
 	}
-	head, err := in.Peek(1 << 15)
+	head, err := in.Peek(headSize)
 	var f *fileFormat
 	if name != "" {
 		if f = formatNamed(name); f == nil {
@@ -116,6 +116,7 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	if err := checkText(in.name, head); err != nil || f != nil {
 		return f, err
 	}
+	all := head
 	// A line cut off by the buffer's end loses its last word.
 	if err == nil {
 		if i := bytes.LastIndexAny(head, "\n \t,"); i >= 0 {
@@ -136,15 +137,18 @@ func formatOf(in *input, o Options) (*fileFormat, error) {
 	if line == "" {
 		return nil, noRows(in.name)
 	}
-	return nil, fail(in.name, "separate columns by commas, semicolons, tabs or bars, or name the format: "+
-		list(Formats(), "or"), "the format of a line like %s is not recognised",
+	if is, _ := blankTable(all); is {
+		return formatNamed("csv"), nil
+	}
+	return nil, fail(in.name, "separate columns by commas, semicolons, tabs, bars or blanks, all rows alike, or name the "+
+		"format: "+list(Formats(), "or"), "the format of a line like %s is not recognised",
 		quote(line))
 }
 
-// firstLine is the first with something on it.
+// firstLine is the first with something on it, comments and what declares a delimiter apart.
 func firstLine(head []byte) string {
 	for l := range strings.Lines(strings.TrimPrefix(string(head), "\xef\xbb\xbf")) {
-		if l = strings.TrimSpace(l); l != "" && l[0] != '#' {
+		if l = strings.TrimSpace(l); l != "" && l[0] != '#' && !strings.HasPrefix(strings.Trim(l, `"`), "sep=") {
 			return l
 		}
 	}

@@ -254,6 +254,12 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 			file)
 	}
 	like := o.Like
+	width := 0
+	if like != nil {
+		if width = like.Width; like.ofArray() {
+			width = len(like.Columns)
+		}
+	}
 	label := -1
 	d := x.d
 	if y == nil && !o.NoLabel && format != "idx" {
@@ -265,7 +271,7 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 					"there is no label column %q", o.Label)
 			}
 			label--
-		case o.OptionalLabel && (like == nil || x.d != like.Width+1):
+		case o.OptionalLabel && (like == nil || x.d != width+1):
 		default:
 			label = x.d - 1
 		}
@@ -277,14 +283,17 @@ func numbersSet(file, labels, format string, x, y *array, o Options) (*Set, erro
 		return nil, fail(file, "give features and labels, in one file or in two", "there is no feature column besides the "+
 			"label")
 	}
-	if like != nil && d != like.Width {
-		if label >= 0 && x.d == like.Width {
+	if like != nil && d != width {
+		if label >= 0 && x.d == width {
 			return nil, fail(file, "give the file of its labels, as --labels, --val-labels, --trusted-labels or --test-labels",
 				"the labels are missing: there are %d columns, as many as %s has features", x.d, o.likeName())
 		}
 		return nil, o.tooWide(file, d)
 	}
 
+	if o.Missing != "" && like == nil || like.ofArray() {
+		return arrayTable(file, labels, format, x, y, label, o)
+	}
 	if err := x.finite(file, "the value", true); err != nil {
 		return nil, err
 	}
@@ -387,15 +396,19 @@ func (a *array) cells(last bool, f func(i, j int, v float64)) {
 // finite is an error at the first value that is not, or that is beyond maxNumber.
 func (a *array) finite(file, what string, columns bool) error {
 	var bad *Error
+	count := 0 // that are missing, or no numbers
 	a.each(false, func(i, j int, run []float64) {
 		for k, v := range run {
+			if v-v != 0 {
+				count++
+			}
 			if (v-v != 0 || tooLarge(v)) && bad == nil {
 				if a.fortran {
 					i += k
 				} else {
 					j += k
 				}
-				bad = &Error{Err: fmt.Errorf("%s is %v", what, v), Hint: "fill in a number, or leave out the row"}
+				bad = &Error{Err: fmt.Errorf("%s is %v", what, v), Hint: fillNumber}
 				if v-v == 0 {
 					bad = tooLargeError(what, v)
 				}
@@ -409,5 +422,75 @@ func (a *array) finite(file, what string, columns bool) error {
 	if bad == nil {
 		return nil
 	}
+	if columns && count > 0 && bad.Hint == fillNumber {
+		bad.Hint += ", or give --missing drop to leave out such rows or --missing impute to fill in medians"
+		if count > 1 {
+			bad.Err = fmt.Errorf("%w, one of %d that are missing or not finite", bad.Err, count)
+		}
+	}
 	return bad
+}
+
+const fillNumber = "fill in a number, or leave out the row"
+
+// ofArray says that the columns of the schema are those of an array, which are called f1, f2, …
+func (s *Schema) ofArray() bool {
+	return s != nil && s.Columns != nil && slices.Contains([]string{"idx", "npy", "npz"}, s.Format)
+}
+
+// arrayTable is numbersSet by way of a table, which knows what to do about missing cells.
+func arrayTable(file, labels, format string, x, y *array, label int, o Options) (*Set, error) {
+	const called = "label"
+	s := &Schema{}
+	var names []string
+	for j := range x.d {
+		if j != label {
+			names = append(names, s.unnamed(len(names)))
+		}
+	}
+	o.Label, o.ID, o.Drop, o.Only = "", "", nil, nil
+	if y != nil || label >= 0 {
+		names, o.Label = append(names, called), called
+	} else {
+		o.OptionalLabel, o.NoLabel = false, true
+	}
+	if err := o.mem.takeEach(len(names), columnBytes); err != nil {
+		return nil, err
+	}
+	t, err := newTable(file, 0, names, format, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	last := t.columns[len(names)-1]
+	for _, c := range t.columns {
+		c.byRow = true
+	}
+	add := func(c *tableColumn, v float64, i int) {
+		if err == nil {
+			err = c.number(v, i+1)
+		}
+	}
+	x.cells(true, func(i, j int, v float64) {
+		switch {
+		case j == label:
+			add(last, v, i)
+		case label >= 0 && j > label:
+			add(t.columns[j-1], v, i)
+		default:
+			add(t.columns[j], v, i)
+		}
+	})
+	if y != nil {
+		last.file = labels
+		y.cells(true, func(i, _ int, v float64) { add(last, v, i) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.n, t.how = x.n, ""
+	made, err := t.set(o)
+	if err == nil && o.Like == nil {
+		made.Schema.Label, made.Schema.LabelNotation = "", nil // there are no names in the file
+	}
+	return made, err
 }

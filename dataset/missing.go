@@ -98,11 +98,12 @@ func (t *table) fillHoles(o *Options) error {
 	if t.label >= 0 && !t.columns[t.label].drop && t.columns[t.label].holes > 0 {
 		label = t.columns[t.label]
 		if o.OptionalLabel { // a column that waits for predictions
-			if label.holes < t.n {
-				t.note("%d of %d rows have no label: the labels of the others are not compared with predictions.",
-					label.holes, t.n)
+			if label.holes < t.n && o.Like != nil {
+				t.note("%d of %d rows have no label: figures are of the other %d.", label.holes, t.n, t.n-label.holes)
+			} else {
+				label.drop = true
 			}
-			label.drop, label = true, nil
+			label = nil
 		}
 	}
 	do := o.Missing
@@ -121,8 +122,12 @@ func (t *table) fillHoles(o *Options) error {
 		if label != nil {
 			with = append(with, label)
 		}
-		return t.missingError(with, "fill in a value, or give --missing drop to leave out such rows or --missing impute to "+
-			"fill in medians and most frequent levels")
+		hint := "fill in a value, or give --missing drop to leave out such rows or --missing impute to fill in medians and " +
+			"most frequent levels"
+		if c := with[t.emptiest(with)]; c.holes == t.n && t.n > 1 && o.Like == nil {
+			hint = fmt.Sprintf("leave out %s, which is empty, with %s; %s", quote(c.name), columnFlag("drop", c.name), hint)
+		}
+		return t.missingError(with, hint)
 	}
 	if do == ImputeMissing {
 		for _, j := range t.of {
@@ -150,8 +155,15 @@ func (t *table) fillHoles(o *Options) error {
 			for _, c := range with {
 				n += c.holes
 			}
-			t.note("%d missing cells of %d columns are filled in with medians and most frequent levels, and marked by a "+
-				"column each.", n, len(with))
+			cells, columns, are := "missing cells", "columns", "are"
+			if n == 1 {
+				cells, are = "missing cell", "is"
+			}
+			if len(with) == 1 {
+				columns = "column"
+			}
+			t.note("%d %s of %d %s %s filled in with medians and most frequent levels, and marked by a column each.", n, cells,
+				len(with), columns, are)
 		}
 		with = nil
 	}
@@ -162,6 +174,16 @@ func (t *table) fillHoles(o *Options) error {
 		return nil
 	}
 	return t.leaveOutRows(with)
+}
+
+// emptiest is the place of the column with the most missing cells.
+func (t *table) emptiest(columns []*tableColumn) (at int) {
+	for k, c := range columns {
+		if c.holes > columns[at].holes {
+			at = k
+		}
+	}
+	return at
 }
 
 // leaveOutRows leaves out the rows where one of the columns has no cell.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/sbinet/npyio/npy"
 )
@@ -48,6 +49,12 @@ func readNPYArray(in *input) (*array, error) {
 	typ, ok := npyType(descr.Type)
 	if !ok {
 		hint := "save numbers: numpy.save(name, array.astype('float64'))"
+		switch {
+		case strings.HasPrefix(descr.Type, "("):
+			hint = "save a plain array: numpy.save(name, numpy.lib.recfunctions.structured_to_unstructured(array))"
+		case strings.ContainsAny(descr.Type, "US"):
+			hint = "save numbers, of classes with numpy.unique(array, return_inverse=True)[1], or write a CSV table of words"
+		}
 		return nil, fail(in.name, hint, "the NPY array is of type %s, which is not read", quote(descr.Type))
 	}
 	if len(descr.Shape) == 0 {

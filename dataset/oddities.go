@@ -3,9 +3,12 @@ package dataset
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // columnFlag is what to type to name a column.
@@ -31,6 +34,12 @@ func (c *tableColumn) source() string {
 func (t *table) noteOddities(y []float64, classes bool) {
 	if t.n < 2 {
 		return
+	}
+	t.noteNumbering()
+	for _, j := range t.of {
+		if c := t.columns[j]; c.kind == Numeric && c.from == nil {
+			t.noteNumber(c)
+		}
 	}
 	var constant, repeat []string
 	most := 0 // levels of a categorical column
@@ -81,6 +90,97 @@ func (t *table) noteOddities(y []float64, classes bool) {
 	if y != nil {
 		t.noteTelling(y, classes)
 	}
+}
+
+// identifiers are names of columns that say which row it is.
+var identifiers = regexp.MustCompile(`(?i)^(id|index|idx|key|nr|no|row|row_?(id|nr|no|num|number))$|[_ .-]id$|` +
+	`(?-i)[a-z]I[Dd]$`)
+
+// noteNumbering says which features number the rows: of whole numbers, no two alike, that have the name of identifiers,
+// or count the rows in order.
+func (t *table) noteNumbering() {
+	for _, j := range t.of {
+		c := t.columns[j]
+		if c.kind != Numeric || c.from != nil || !c.counts() && !(identifiers.MatchString(c.name) && c.numbersRows()) {
+			continue
+		}
+		c.odd("numbers the rows")
+		t.note("The column %s has a whole number of its own in each row, and is a feature: leave it out with %s, or have it "+
+			"beside predictions with %s, if it only tells rows apart.", quote(c.name), columnFlag("drop", c.name),
+			columnFlag("id", c.name))
+	}
+}
+
+// noteNumber says that the numbers of c may be something else: codes, dates, or a mark of what is missing.
+func (t *table) noteNumber(c *tableColumn) {
+	if c.zeros1 != "" {
+		c.odd("zeros in front")
+		t.note("Numbers of the column %s have zeros in front, such as %s, as codes have: %s takes them for levels.",
+			quote(c.name), quote(c.zeros1), columnFlag("categorical", c.name))
+	}
+	const fewestDates = 10
+	days, other, lo, hi := 0, 0, math.Inf(1), math.Inf(-1)
+	marks := make(map[float64]int)
+	for _, b := range c.blocks {
+		for _, v := range b {
+			switch whole := v == math.Trunc(v); {
+			case math.IsNaN(v):
+			case whole && slices.Contains(missingMarks, math.Abs(v)):
+				marks[v]++
+			default:
+				lo, hi = min(lo, v), max(hi, v)
+				if whole && isDay(v) {
+					days++
+				} else {
+					other++
+				}
+			}
+		}
+	}
+	if other == 0 && days >= fewestDates && len(marks) == 0 {
+		c.odd("perhaps dates")
+		t.note("Numbers of the column %s look like dates, such as %.0f, and are taken for numbers: written as 2021-04-03 "+
+			"they become year, month and elapsed days.", quote(c.name), lo)
+	}
+	const far = 3
+	for _, v := range slices.Sorted(maps.Keys(marks)) {
+		if n := marks[v]; n > 1 && days+other > n && (v < lo-far*(hi-lo) || v > hi+far*(hi-lo)) {
+			c.odd("%d times %v", n, v)
+			t.note("The column %s is %v in %d rows, far from all others: if that stands for what is missing, leave such cells "+
+				"empty.", quote(c.name), v, n)
+		}
+	}
+}
+
+// missingMarks are what people write for missing numbers, without signs.
+var missingMarks = []float64{99, 999, 9999, 99999, 999999, 888, 8888, 7777}
+
+// isDay says that v is a day of the 20th or 21st century as digits of year, month and day.
+func isDay(v float64) bool {
+	if v < 19000101 || v > 20991231 {
+		return false
+	}
+	y, m, d := int(v)/10000, int(v)/100%100, int(v)%100
+	t := time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC)
+	return int(t.Month()) == m && t.Day() == d
+}
+
+// counts says that the cells are 0, 1, 2, … or 1, 2, 3, …
+func (c *tableColumn) counts() bool {
+	const fewestCounted = 100
+	next := c.blocks[0][0]
+	if c.n < fewestCounted || next != 0 && next != 1 {
+		return false
+	}
+	for _, b := range c.blocks {
+		for _, v := range b {
+			if v != next {
+				return false
+			}
+			next++
+		}
+	}
+	return true
 }
 
 // fewestRows are as many as it takes to say that columns correspond to each other or to the label: in fewer, levels do

@@ -38,6 +38,18 @@ func TestOddities(t *testing.T) {
 		{"few rows of duplicates", tableOf("a,b,c,d,e,y", 5, func(i int, r *rand.Rand) string {
 			return fmt.Sprintf("%d,%d,%s,%s,%s,%d", i, i, "pqr"[i%3:i%3+1], "xyz"[i%3:i%3+1], "pqr"[i%3:i%3+1], i*i%7)
 		}), Options{}, `others in every row: "b" repeats "a", "e" repeats "c".`},
+		{"id", tableOf("id,b,y", 10, func(i int, r *rand.Rand) string {
+			return fmt.Sprintf("%d,%d,%d", i*7%10, i*i%3, class(r))
+		}), Options{}, `"id" has a whole number of its own in each row, and is a feature: leave it out with --drop id, or`},
+		{"another word", tableOf("paid,b,y", 10, func(i int, r *rand.Rand) string {
+			return fmt.Sprintf("%d,%d,%d", i*7%10, i*i%3, class(r))
+		}), Options{}, ""},
+		{"ids of groups", tableOf("shop_id,b,y", 10, func(i int, r *rand.Rand) string {
+			return fmt.Sprintf("%d,%d,%d", i*7%9, i*i%3, class(r))
+		}), Options{}, ""},
+		{"counted", tableOf("case,b,y", 100, func(i int, r *rand.Rand) string {
+			return fmt.Sprintf("%d,%d,%d", i+1, i*i%3, class(r))
+		}), Options{}, `--id case`},
 		{"another unit is another column", tableOf("a,b,c,y", 30, func(i int, r *rand.Rand) string {
 			return fmt.Sprintf("%d,%d,%s,%d", i, 2*i, "pqr"[i%3:i%3+1], class(r))
 		}), Options{}, ""},

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -35,14 +34,8 @@ var compressions = []struct {
 		return newBzip2Reader(r.Reader), func() {}, nil
 	}},
 	{"xz", "\xfd7zXZ\x00", []string{".xz"}, func(r *input) (io.Reader, func(), error) {
-		head, _ := r.Peek(64)
-		if xzDictionary(head) > r.mem.part(windowShare) {
-			return nil, nil, tooMuch(r.mem.m.most)
-		}
-		t := &xzTail{r: r.Reader}
-		var err error
-		t.z, err = xz.NewReader(t.source())
-		return t, func() {}, err
+		z, err := xz.NewReader(newXZWalk(r.Reader, r.mem.part(windowShare), tooMuch(r.mem.m.most)))
+		return z, func() {}, err
 	}},
 	{"zstd", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, func(r *input) (io.Reader, func(), error) {
 		window := zstd.WithDecoderMaxWindow(max(uint64(r.mem.part(windowShare)), zstd.MinWindowSize))
@@ -216,37 +209,6 @@ func (d *decompressed) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// xzTail makes an end without the footer of xz, "YZ" and zeros, an error: the decompressor takes a stream
-// that ends between two blocks for whole.
-type xzTail struct {
-	r    io.Reader
-	z    io.Reader
-	last [2]byte // that are not zero
-}
-
-// xzDictionary is the size of the dictionary that the first block of an xz stream asks for, 0 if that is not clear
-// from head.
-func xzDictionary(head []byte) int64 {
-	const streamHeader, lzma2 = 12, 0x21
-	if len(head) < streamHeader+2 {
-		return 0
-	}
-	flags, b := head[streamHeader+1], head[streamHeader+2:]
-	for _, known := range []byte{0x40, 0x80} { // the lengths of the block
-		if flags&known != 0 {
-			_, n := binary.Uvarint(b)
-			if n <= 0 {
-				return 0
-			}
-			b = b[n:]
-		}
-	}
-	if len(b) < 3 || b[0] != lzma2 || b[2] > 40 {
-		return 0
-	}
-	return (2 | int64(b[2]&1)) << (b[2]/2 + 11)
-}
-
 type readFunc func(p []byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
@@ -259,26 +221,6 @@ func untilDone(ctx context.Context, r io.Reader) io.Reader {
 		}
 		return r.Read(p)
 	})
-}
-
-func (t *xzTail) source() io.Reader {
-	return readFunc(func(p []byte) (int, error) {
-		n, err := t.r.Read(p)
-		if b := bytes.TrimRight(p[:n], "\x00"); len(b) >= 2 {
-			copy(t.last[:], b[len(b)-2:])
-		} else if len(b) == 1 {
-			t.last = [2]byte{t.last[1], b[0]}
-		}
-		return n, err
-	})
-}
-
-func (t *xzTail) Read(p []byte) (int, error) {
-	n, err := t.z.Read(p)
-	if err == io.EOF && t.last != [2]byte{'Y', 'Z'} {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
 }
 
 // readAhead reads in a goroutine, a few blocks ahead of its user.

@@ -192,40 +192,41 @@ func (p *Public) Size() int64 {
 func loadLIBSVM(ctx context.Context, f *Files) (train, test *Set, err error) {
 	// The width is declared: a file need not use the last features.
 	like := &Schema{Format: "libsvm", Width: f.Public.Features, Sparse: f.Public.Features > 64}
-	if train, err = Read(ctx, f.Paths[0], Options{Format: "libsvm", Like: like}); err != nil {
+	if train, err = Read(ctx, f.Paths[0], Options{Memory: f.memory, Format: "libsvm", Like: like}); err != nil {
 		return nil, nil, err
 	}
 	if err = train.AsClasses(); err != nil {
 		return nil, nil, err
 	}
-	test, err = Read(ctx, f.Paths[1], Options{Format: "libsvm", Like: train.Schema})
+	test, err = Read(ctx, f.Paths[1], Options{Memory: f.memory, Format: "libsvm", Like: train.Schema})
 	return train, test, err
 }
 
 // loadNewsgroups reads the two folders of the archive, with the words of the first.
 func loadNewsgroups(ctx context.Context, f *Files) (train, test *Set, err error) {
-	if train, err = Read(ctx, f.Paths[0]+"/20news-bydate-train", Options{Format: "text", Text: f.text}); err != nil {
+	o := Options{Memory: f.memory, Format: "text", Text: f.text}
+	if train, err = Read(ctx, f.Paths[0]+"/20news-bydate-train", o); err != nil {
 		return nil, nil, err
 	}
-	test, err = Read(ctx, f.Paths[0]+"/20news-bydate-test", Options{Format: "text", Like: train.Schema})
+	test, err = Read(ctx, f.Paths[0]+"/20news-bydate-test", Options{Memory: f.memory, Format: "text", Like: train.Schema})
 	return train, test, err
 }
 
 // loadIDX reads MNIST and its likes.
 func loadIDX(ctx context.Context, f *Files) (train, test *Set, err error) {
-	if train, err = Read(ctx, f.Paths[0], Options{Format: "idx", Labels: f.Paths[1]}); err != nil {
+	if train, err = Read(ctx, f.Paths[0], Options{Memory: f.memory, Format: "idx", Labels: f.Paths[1]}); err != nil {
 		return nil, nil, err
 	}
 	if err = train.AsClasses(); err != nil {
 		return nil, nil, err
 	}
-	test, err = Read(ctx, f.Paths[2], Options{Format: "idx", Labels: f.Paths[3], Like: train.Schema})
+	test, err = Read(ctx, f.Paths[2], Options{Memory: f.memory, Format: "idx", Labels: f.Paths[3], Like: train.Schema})
 	return train, test, err
 }
 
 // loadCovtype reads the one file, with a header or without.
 func loadCovtype(ctx context.Context, f *Files) (train, test *Set, err error) {
-	o := Options{Format: "csv", NoHeader: strings.HasSuffix(f.Paths[0], f.Public.Files[0].Name)}
+	o := Options{Memory: f.memory, Format: "csv", NoHeader: strings.HasSuffix(f.Paths[0], f.Public.Files[0].Name)}
 	if train, err = Read(ctx, f.Paths[0], o); err != nil {
 		return nil, nil, err
 	}

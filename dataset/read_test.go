@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -487,39 +490,78 @@ func TestCompressions(t *testing.T) {
 	}
 }
 
-// TestXZDictionary: room is not made for any dictionary that a stream asks for.
+// TestXZDictionary: room is not made for any dictionary that a block asks for, be it the first or a later one.
 func TestXZDictionary(t *testing.T) {
-	for size, ok := range map[int]bool{1 << 20: true, 1 << 27: true, 3 << 26: false, 1 << 31: false} {
-		var b bytes.Buffer
-		w, err := xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Write([]byte("1 1:2\n"))
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		file := b.Bytes()
-		if got := xzDictionary(file); got != 1<<16 {
+	var b bytes.Buffer
+	w, err := xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write([]byte("1 1:2\n"))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// asking is the same stream, its block with another dictionary and checksum.
+	asking := func(size int64) []byte {
+		file := bytes.Clone(b.Bytes())
+		head := file[12 : 12+4*(int(file[12])+1)]
+		if got := xzDictionary(head[1:]); got != 1<<16 {
 			t.Fatalf("a dictionary of %d", got)
 		}
-		// The same block with another dictionary and checksum.
-		head := file[12 : 12+4*(int(file[12])+1)]
 		at := bytes.Index(head, []byte{0x21, 1}) + 2
-		for head[at] = 0; xzDictionary(file) < int64(size); {
+		for head[at] = 0; xzDictionary(head[1:]) < size; {
 			head[at]++
 		}
 		binary.LittleEndian.PutUint32(head[len(head)-4:], crc32.ChecksumIEEE(head[:len(head)-4]))
-		if !ok {
-			_, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{Memory: NewMemory(1 << 30)})
-			wantError(t, err, "x.xz", "more than the 1.07 GB of memory", "--memory")
-			continue
+		return file
+	}
+	for size, ok := range map[int64]bool{1 << 20: true, 3 << 26: false, 1 << 31: false} {
+		for at := range 3 {
+			streams := [][]byte{asking(1 << 16), asking(1 << 16), asking(1 << 16)}
+			streams[at] = asking(size)
+			file := slices.Concat(streams[0], streams[1], make([]byte, 8), streams[2])
+			s, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{Memory: NewMemory(1 << 30)})
+			switch {
+			case !ok:
+				wantError(t, err, "x.xz", "more than the 1.07 GB of memory", "--memory")
+			case err != nil:
+				t.Error(err)
+			case len(s.Y) != 3:
+				t.Errorf("%d rows", len(s.Y))
+			}
 		}
-		if size > 1<<24 {
-			continue // it would be made room for
+	}
+}
+
+// TestXZBlocks: files of several blocks, as xz --block-size and --threads write, of data that do not compress, and with
+// each check are read like others, and their later blocks are seen.
+func TestXZBlocks(t *testing.T) {
+	if _, err := exec.LookPath("xz"); err != nil {
+		t.Skip("there is no xz")
+	}
+	var text strings.Builder
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 5000 {
+		fmt.Fprintf(&text, "%d 1:%v\n", i%2, r.Float64())
+	}
+	write := func(args ...string) []byte {
+		c := exec.Command("xz", append(args, "-c")...)
+		c.Stdin = strings.NewReader(text.String())
+		b, err := c.Output()
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := ReadFrom(t.Context(), bytes.NewReader(file), "x.xz", Options{}); err != nil {
-			t.Error(err)
+		return b
+	}
+	for _, check := range []string{"none", "crc32", "crc64", "sha256"} {
+		for _, args := range [][]string{{"--block-size=20000"}, {"-T2", "--block-size=33333"}, {"-0"}} {
+			b := write(append(args, "--check="+check)...)
+			s, err := ReadFrom(t.Context(), bytes.NewReader(b), "x.xz", Options{})
+			if err != nil {
+				t.Errorf("%s %s: %v", check, args, err)
+			} else if len(s.Y) != 5000 {
+				t.Errorf("%s %s: %d rows", check, args, len(s.Y))
+			}
 		}
 	}
 }

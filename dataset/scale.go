@@ -128,18 +128,32 @@ func squares(x rows.Matrix, i, lo, hi int) (sum float64) {
 }
 
 // Apply returns a scaled copy of x, which has len(s.Mean) columns; of sparse x, Mean must be zero.
-func (s *Scaler) Apply(x rows.Matrix) rows.Matrix {
+func (s *Scaler) Apply(x rows.Matrix) rows.Matrix { return s.apply(x, 0) }
+
+// ApplyWithOnes is Apply with a column of ones appended, the intercept's feature.
+func (s *Scaler) ApplyWithOnes(x rows.Matrix) rows.Matrix {
+	if _, ok := x.(*rows.Dense); ok {
+		return s.apply(x, 1)
+	}
+	return s.apply(x, 0).WithOnes()
+}
+
+// apply is Apply with room for so many more columns of ones, of dense x.
+func (s *Scaler) apply(x rows.Matrix, ones int) rows.Matrix {
 	n, d := x.Dims()
 	if d != len(s.Mean) || d != len(s.Scale) {
 		panic(fmt.Sprintf("dataset: scaler of %d columns applied to %d", len(s.Mean), d))
 	}
 	switch x := x.(type) {
 	case *rows.Dense:
-		m := rows.NewDense(n, d)
+		m := rows.NewDense(n, d+ones)
 		for i := range n {
 			to := m.Row(i)
 			for j, v := range x.Row(i) {
 				to[j] = (v - s.Mean[j]) / s.Scale[j]
+			}
+			for j := range ones {
+				to[d+j] = 1
 			}
 		}
 		return m

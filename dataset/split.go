@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/bilevel-go/bilevel/rows"
 )
 
 // generator is the random source of seed; stream keeps different uses of one seed apart.
@@ -17,9 +19,31 @@ const (
 )
 
 // Subset returns the rows named by order, which may repeat; names and schema are shared.
-func (s *Set) Subset(order []int) *Set {
+func (s *Set) Subset(order []int) *Set { return s.subset(order, s.X.Take(order)) }
+
+// Permute is Subset of all rows in another order, in the memory of s.X where that is dense: s is not to be used any
+// more.
+func (s *Set) Permute(order []int) *Set {
+	if m, ok := s.X.(*rows.Dense); ok {
+		m.Permute(order)
+		return s.subset(order, m)
+	}
+	return s.Subset(order)
+}
+
+// Slice returns rows lo to hi−1, whose features share memory with s.
+func (s *Set) Slice(lo, hi int) *Set {
+	order := make([]int, hi-lo)
+	for i := range order {
+		order[i] = lo + i
+	}
+	return s.subset(order, s.X.Slice(lo, hi))
+}
+
+// subset is Subset with the features x.
+func (s *Set) subset(order []int, x rows.Matrix) *Set {
 	t := *s
-	t.X = s.X.Take(order)
+	t.X = x
 	if s.Y != nil {
 		t.Y = make([]float64, len(order))
 		for i, o := range order {
@@ -90,6 +114,15 @@ func (s *Set) byClass(stratified bool, g *rand.Rand) [][]int {
 // row of each class on both sides. It is an error if a side would have no rows, or if one would lack a
 // class that the set has rows of.
 func (s *Set) Split(fraction float64, seed uint64, stratified bool) (rest, part *Set, err error) {
+	in, out, err := s.SplitRows(fraction, seed, stratified)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.Subset(in), s.Subset(out), nil
+}
+
+// SplitRows is Split of the places of the rows.
+func (s *Set) SplitRows(fraction float64, seed uint64, stratified bool) (rest, part []int, err error) {
 	n, _ := s.Dims()
 	if !(fraction > 0 && fraction < 1) {
 		return nil, nil, fail("", "choose 0.3, say", "a fraction of %v is not between 0 and 1", fraction)
@@ -104,22 +137,22 @@ func (s *Set) Split(fraction float64, seed uint64, stratified bool) (rest, part 
 	// The share of each group is rounded so that the running total stays nearest to the exact one.
 	var in, out []int
 	exact, taken := 0.0, 0
-	for c, rows := range groups {
-		if len(rows) == 0 {
+	for c, group := range groups {
+		if len(group) == 0 {
 			continue
 		}
-		exact += fraction * float64(len(rows))
+		exact += fraction * float64(len(group))
 		k := int(math.Round(exact)) - taken
 		if len(groups) > 1 {
-			if len(rows) < 2 {
+			if len(group) < 2 {
 				return nil, nil, fail(s.Source, "give more rows of it, or leave it out",
 					"the class %s has a single row and cannot be on both sides of a split", quote(s.Classes[c]))
 			}
-			k = min(max(k, 1), len(rows)-1)
+			k = min(max(k, 1), len(group)-1)
 		}
 		taken += k
-		out = append(out, rows[:k]...)
-		in = append(in, rows[k:]...)
+		out = append(out, group[:k]...)
+		in = append(in, group[k:]...)
 	}
 	if !stratified {
 		for _, side := range [][]int{in, out} {
@@ -132,7 +165,7 @@ func (s *Set) Split(fraction float64, seed uint64, stratified bool) (rest, part 
 	for _, side := range [][]int{in, out} {
 		g.Shuffle(len(side), func(i, j int) { side[i], side[j] = side[j], side[i] })
 	}
-	return s.Subset(in), s.Subset(out), nil
+	return in, out, nil
 }
 
 // lacking is a class that the set has rows of and side has not; -1 if there is none.

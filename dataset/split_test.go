@@ -243,6 +243,9 @@ func TestScaler(t *testing.T) {
 	if err := json.Unmarshal(b, &u); err != nil || cmp.Diff(s, &u) != "" {
 		t.Errorf("%v: %v", err, u)
 	}
+	if d := cmp.Diff(s.Apply(x).WithOnes(), s.ApplyWithOnes(x)); d != "" {
+		t.Error(d)
+	}
 	y := s.Apply(x)
 	if err := rows.Check(y); err != nil {
 		t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,8 @@ type tableColumn struct {
 	wordAt   int
 
 	pointAt, commaAt int // the first cell with a decimal point, where commas are, and with a comma; 0 if none
+
+	zeros1 string // the first number with zeros in front, as codes have
 
 	docs  [][]byte    // cells of a column of texts, whose values are their places
 	texts *Vectorizer // that they become
@@ -144,6 +147,9 @@ func (c *tableColumn) addText(cell string, at int) error {
 		}
 	} else if c.kind != Categorical && c.kind != Text {
 		if v, ok := c.parse(cell, at); ok {
+			if c.zeros1 == "" && len(cell) > 1 && cell[0] == '0' && '0' <= cell[1] && cell[1] <= '9' {
+				c.zeros1 = strings.Clone(cell)
+			}
 			return c.numeric(v, at)
 		}
 	}
@@ -400,7 +406,8 @@ func (c *tableColumn) level(cell string, at int) error {
 			k = unseen
 		default:
 			return c.place(&Error{Err: fmt.Errorf("the level %s is none of %s's: %s", quote(cell), c.like, listNames(c.names())),
-				Hint: "use one of these, leave the row out, or train with rows of this level"}, at)
+				Hint: "use one of these, leave the row out, train with rows of this level, or give --unknown zero to take it for " +
+					"none of them"}, at)
 		}
 	}
 	c.add(float64(k))
@@ -490,6 +497,9 @@ func (c *tableColumn) suspect() error {
 	if err := c.foreign(); err != nil {
 		return err
 	}
+	if err := c.measured(); err != nil {
+		return err
+	}
 	if err := c.slip(); err != nil {
 		return err
 	}
@@ -543,6 +553,44 @@ func (c *tableColumn) foreign() error {
 	}
 	return c.place(&Error{Err: errors.New(what), Hint: flags + "; or give --categorical with the column's name if its " +
 		"values are levels"}, c.line1)
+}
+
+// measures are forms of cells that are numbers with something that is none, and what to do about them. Where a part is
+// in brackets, it is the same in all cells of a column.
+var measures = []struct {
+	form *regexp.Regexp
+	what string
+	hint string
+}{
+	{regexp.MustCompile(`^-?\d+ days?(?:,? [+-]?\d+:\d\d:\d\d(?:\.\d+)?)?$`), "a span of time",
+		"write it as a number, such as that of pandas' .dt.total_seconds()"},
+	{regexp.MustCompile(`^0[xX][0-9a-fA-F]+$`), "a hexadecimal number", "write decimal ones"},
+	{regexp.MustCompile(`^[-+]?\d+(?:[.,]\d+)?\s?(\pL[\pL/²³.]*)$`), "a number with a unit", "write numbers alone"},
+}
+
+// measured is an error if all cells, of three different ones at least, are numbers with what people read over.
+func (c *tableColumn) measured() error {
+	for _, m := range measures {
+		count, example, unit := 0, "", ""
+		fits := !slices.ContainsFunc(c.names(), func(name string) bool {
+			if isMissing(name) {
+				return false
+			}
+			g := m.form.FindStringSubmatch(name)
+			if g == nil || count > 0 && g[len(g)-1] != unit && len(g) > 1 {
+				return true
+			}
+			if count++; count == 1 {
+				example, unit = name, g[len(g)-1]
+			}
+			return false
+		})
+		if fits && count > 2 && !c.label {
+			return c.place(&Error{Err: fmt.Errorf("%s is %s", quote(example), m.what), Hint: m.hint + ", or " + orLevels},
+				c.line1)
+		}
+	}
+	return nil
 }
 
 // slip is an error if nearly all cells are numbers, so that the first other one looks like a slip.
@@ -879,11 +927,17 @@ func (t *table) leaveOutIndices() {
 	left := len(t.of)
 	t.of = slices.DeleteFunc(t.of, func(j int) bool {
 		c := t.columns[j]
-		if t.indices[j] != nameless || left == 1 || !c.numbersRows() {
+		empty := c.holes == t.n
+		if t.indices[j] != nameless || left == 1 || !empty && !c.numbersRows() {
 			return false
 		}
 		c.drop = true
 		left--
+		if empty {
+			c.odd("empty")
+			t.note("Column %d has no name and no cells, and is left out.", j+1)
+			return true
+		}
 		c.odd("numbers the rows")
 		t.note("Column %d has no name and a whole number of its own in each row: it numbers the rows, and is no feature.",
 			j+1)
@@ -1000,10 +1054,13 @@ func (t *table) set(o Options) (*Set, error) {
 		holes := false // as there are where a table is described
 		for _, b := range c.blocks {
 			for _, v := range b {
-				if c.isHole(v) {
-					holes = true
-				} else {
+				switch {
+				case !c.isHole(v):
 					s.Y = append(s.Y, v)
+				case o.OptionalLabel:
+					s.Y = append(s.Y, math.NaN())
+				default:
+					holes = true
 				}
 			}
 		}

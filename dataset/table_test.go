@@ -136,7 +136,7 @@ func TestRowNumbers(t *testing.T) {
 		{",a,y\n.5,5,1\n1,6,0\n", []string{"column1", "a"}, false},
 		{",a,y\n1,5,1\n1,6,0\n2,7,1\n", []string{"column1", "a"}, false},
 		{",y\n0,1\n1,0\n", []string{"column1"}, false},
-		{"id,a,y\n0,5,1\n1,6,0\n", []string{"id", "a"}, false},
+		{"n,a,y\n0,5,1\n1,6,0\n", []string{"n", "a"}, false},
 	} {
 		s := readString(t, "f.csv", c.text, Options{})
 		if d := cmp.Diff(c.features, s.Features); d != "" || (len(s.Notes) == 1) != c.left {

@@ -211,7 +211,9 @@ func TestTextLike(t *testing.T) {
 		"does not follow": func(v *Vectorizer) { v.Words[1] = "a" },
 		"4 weights":       func(v *Vectorizer) { v.IDF = v.IDF[1:] },
 		"is -1":           func(v *Vectorizer) { v.IDF[2] = -1 },
-		"weighted by":     func(v *Vectorizer) { v.Weight = "log" },
+		"weighted by":     func(v *Vectorizer) { v.Weight = "idf" },
+		"a power":         func(v *Vectorizer) { v.Power = -1 },
+		"nothing":         func(v *Vectorizer) { v.Weight = AutoWeight },
 	} {
 		bad := &Schema{}
 		if err := json.Unmarshal(b, bad); err != nil {
@@ -253,7 +255,9 @@ func TestTextErrors(t *testing.T) {
 		{map[string]string{"a/1": "x y z", "b/1": "! ?"}, Options{}, []string{"no words"}},
 		{letters, Options{Text: &Vectorizer{MinDocs: 4}}, []string{"no words"}},
 		{letters, Options{Text: &Vectorizer{MinDocs: -1}}, []string{"-1 documents"}},
-		{letters, Options{Text: &Vectorizer{Weight: "log"}}, []string{"\"log\""}},
+		{letters, Options{Text: &Vectorizer{Weight: "idf"}}, []string{"\"idf\""}},
+		{letters, Options{Text: &Vectorizer{Power: 2}}, []string{"a power 2"}},
+		{letters, Options{Text: &Vectorizer{Grams: -1}}, []string{"-1 words"}},
 		{map[string]string{"space/1": "unknown", "cars/1": ""}, Options{Like: train.Schema},
 			[]string{"no document has a word that the model knows"}},
 		{with("boats/1", "the moon"), Options{Like: train.Schema}, []string{"\"boats\" is none of the classes"}},

@@ -179,3 +179,78 @@ func TestTextColumns(t *testing.T) {
 	_, err = ReadFrom(t.Context(), strings.NewReader(all.String()), "f.csv", Options{})
 	wantError(t, err, `column "review"`, "free text", "--drop review", "--text")
 }
+
+// Rows that are weighed later are those that are read with the weight at once, whatever stands beside them.
+func TestWeighed(t *testing.T) {
+	const text = "a,review,b,other,y\n1,good food good wine and good company,4,x1 x2,p\n2,bad food,1,x2 x3 x3,q\n" +
+		"3,,3,,q\n4,the food is cold and the bad food is late,2,x1 x1,q\n"
+	for _, storage := range []Storage{Dense, Sparse} {
+		read := func(v Vectorizer) *Set {
+			return readString(t, "f.csv", text, Options{Texts: []string{"review", "other"}, Text: &v, Storage: storage})
+		}
+		for _, auto := range []Vectorizer{{Weight: AutoWeight}, {Weight: AutoWeight, Grams: 3}} {
+			s := read(auto)
+			if is, g := s.Schema.Unweighed(); !is || auto.Grams == 0 && g != 2 || auto.Grams > 0 && g != 1 {
+				t.Errorf("%v, sequences of %d words", is, g)
+			}
+			for _, w := range []Weighting{{Weight: Count}, {Weight: Log}, {Weight: Binary}, {Weight: TFIDF},
+				{Weight: LogTFIDF, Power: 1.5}, {Weight: BinaryTFIDF, Power: 2, Grams: 2}} {
+				got := s.Weighed(s.Schema.Weigh(w))
+				grams := auto.Grams
+				if grams == 0 {
+					grams = w.Grams
+				}
+				want := read(Vectorizer{Weight: w.Weight, Power: w.Power, Grams: grams})
+				if d := cmp.Diff(values(want), values(got)) + cmp.Diff(want.Features, got.Features); d != "" {
+					t.Errorf("%v: %s", w, d)
+				}
+				if is, _ := got.Schema.Unweighed(); is || got.Schema.Check() != nil {
+					t.Errorf("%v: %v", w, got.Schema.Check())
+				}
+			}
+		}
+	}
+}
+
+// Words and pairs of scikit-learn 1.9's CountVectorizer(ngram_range=(1, 2)), but for pairs of a single document.
+func TestVectorizerGrams(t *testing.T) {
+	docs := docsOf("not good, a bad film", "Not good film", "the bad film film")
+	v := &Vectorizer{Grams: 2, NoNorm: true}
+	x := v.Fit(docs)
+	want := []string{"bad", "bad film", "film", "good", "not", "not good", "the"}
+	if d := cmp.Diff(want, v.Words) + cmp.Diff([][]float64{{1, 1, 1, 1, 1, 1, 0}, {0, 0, 1, 1, 1, 1, 0},
+		{1, 1, 2, 0, 0, 0, 1}}, dense(x)) + cmp.Diff(x, v.Transform(docs)); d != "" {
+		t.Error(d)
+	}
+	v = &Vectorizer{Grams: 3}
+	v.Fit(append(docs, docs...))
+	if !slices.Contains(v.Words, "good bad film") || slices.Contains(v.Words, "film film bad") {
+		t.Errorf("%q", v.Words)
+	}
+}
+
+// Where there are very many words, those of a single document are left out, unless MinDocs says otherwise.
+func TestVectorizerManyWords(t *testing.T) {
+	docs := docsOf("both", "both")
+	for i := range manyWords {
+		docs[0] = fmt.Appendf(docs[0], " w%d", i)
+	}
+	for _, c := range []struct {
+		v    Vectorizer
+		want int
+	}{{Vectorizer{Weight: AutoWeight, Grams: 1}, 1}, {Vectorizer{Weight: AutoWeight, Grams: 1, MinDocs: 1}, manyWords + 1},
+		{Vectorizer{Weight: LogTFIDF}, manyWords + 1}} {
+		if c.v.Fit(docs); len(c.v.Words) != c.want {
+			t.Errorf("%v, at least %d documents: %d words", c.v.Weight, c.v.MinDocs, len(c.v.Words))
+		}
+	}
+}
+
+// Languages without spaces have pairs of letters for words.
+func TestVectorizerUnspaced(t *testing.T) {
+	v := &Vectorizer{}
+	v.Fit(docsOf("世界語 go語 語 x2世界y", "ひらがな", "καλημέρα"))
+	if d := cmp.Diff([]string{"go", "x2", "καλημέρα", "がな", "ひら", "らが", "世界", "界語"}, v.Words); d != "" {
+		t.Error(d)
+	}
+}

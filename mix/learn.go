@@ -563,7 +563,7 @@ func (f *fit) changes(r *Result, p *problem, even *learned) error {
 			with, without = without, with
 		}
 		y := f.inUnits(f.target.Y)
-		c := judge.Of(&tune.Unseen{On: "out-of-fold", Y: y, Trivial: f.task.AlwaysSaid(y, y, f.classes),
+		c := judge.Of(&tune.Unseen{On: "out-of-fold", Task: f.task, Y: y, Trivial: f.task.AlwaysSaid(y, y, f.classes),
 			Baseline: without.Said, Model: with.Said}, f.given.Classes).Change
 		of := &r.Sources[s]
 		of.Change, of.ChangeLow, of.ChangeHigh = c.Value, c.Low, c.High
@@ -655,7 +655,7 @@ func (f *fit) finish(r *Result) error {
 		}
 	}
 	u.Y, u.Model, u.Baseline = f.inUnits(on.Y), r.Mix.Said, r.Alike.Said
-	u.Trivial = f.task.AlwaysSaid(f.inUnits(f.target.Y), u.Y, f.classes)
+	u.Task, u.Trivial = f.task, f.task.AlwaysSaid(f.inUnits(f.target.Y), u.Y, f.classes)
 	r.Unseen = u
 	return nil
 }

@@ -77,15 +77,18 @@ const (
 	draws = 1000
 )
 
+// tasks are those of which sources can be weighed.
+var tasks = []tune.Task{tune.Logistic, tune.Softmax, tune.Ridge}
+
 // fill replaces what is empty by the default.
 func (o Options) fill() (Options, error) {
 	if o.Task == "" {
 		o.Task = tune.AutoTask
 	}
 	switch {
-	case o.Task != tune.AutoTask && !slices.Contains(tune.Tasks(), o.Task):
-		return o, &tune.OptionError{Option: "model", Value: string(o.Task), Reason: fmt.Sprintf("choose one of %v",
-			append([]tune.Task{tune.AutoTask}, tune.Tasks()...))}
+	case o.Task != tune.AutoTask && !slices.Contains(tasks, o.Task):
+		return o, &tune.OptionError{Option: "model", Value: string(o.Task), Reason: fmt.Sprintf("choose %s or one of %v",
+			tune.AutoTask, tasks)}
 	case o.Folds != 0 && o.Folds < leastFolds:
 		return o, &tune.OptionError{Option: "folds", Value: fmt.Sprint(o.Folds), Reason: fmt.Sprintf("the target is divided "+
 			"into at least %d parts", leastFolds)}

@@ -99,6 +99,11 @@ func prepare(data Data, o Options) (*fit, error) {
 		f.sources = append(f.sources, Source{Name: name, Rows: n})
 		sets = append(sets, s)
 	}
+	for _, s := range sets {
+		if s.Weights != nil {
+			return nil, fail(s, "leave the weights out", "rows that count by weights cannot be mixed")
+		}
+	}
 	f.given = &target
 	tables := !target.Schema.Prepared()
 	on := func(s tune.Switch) bool { return s == tune.On || s != tune.Off && tables }

@@ -41,7 +41,7 @@ func NewRepeatedFolds(loss *Loss, bounds []int, times int) (*Folds, error) {
 	if bounds[0] != 0 || bounds[k] != loss.n {
 		return nil, fmt.Errorf("model: folds from %d to %d of %d rows", bounds[0], bounds[k], loss.n)
 	}
-	c := folds{loss: loss, bounds: bounds, each: k / times, d: loss.layout.Len()}
+	c := folds{loss: loss, bounds: bounds, each: k / times, models: make([]int, k), d: loss.layout.Len()}
 	for f := range k {
 		if bounds[f] >= bounds[f+1] {
 			return nil, fmt.Errorf("model: fold %d has no rows", f)
@@ -51,18 +51,20 @@ func NewRepeatedFolds(loss *Loss, bounds []int, times int) (*Folds, error) {
 		if rest == 0 {
 			return nil, fmt.Errorf("model: all rows outside of fold %d have the weight 0", f)
 		}
+		c.models[f] = f
 		c.weight = append(c.weight, float64(loss.n)/rest)
 	}
 	return &Folds{Inner: &FoldsInner{folds: c}, Outer: &FoldsOuter{folds: c}}, nil
 }
 
-// Count is the number of folds.
-func (c *folds) Count() int { return len(c.bounds) - 1 }
+// Count is the number of models, one for each fold.
+func (c *folds) Count() int { return len(c.models) }
 
 type folds struct {
 	loss   *Loss
 	bounds []int
 	each   int       // folds of one time
+	models []int     // the fold of each model
 	d      int       // length of one z_f
 	weight []float64 // of a mean over all rows in that over the rows outside of a fold
 }
@@ -94,7 +96,7 @@ func (c *folds) Prefetch(b bilevel.Batch) {
 	}
 }
 
-// of is the part of a stacked vector that belongs to fold f; nil stays nil.
+// of is the part of a stacked vector that belongs to model f; nil stays nil.
 func (c *folds) of(f int, s []float64) []float64 {
 	if s == nil {
 		return nil
@@ -102,8 +104,10 @@ func (c *folds) of(f int, s []float64) []float64 {
 	return s[f*c.d : (f+1)*c.d]
 }
 
-// outside is b without fold f and other times, as up to two ranges, and the weight of a mean over b's rows in it.
+// outside is b without the fold of model f and other times, as up to two ranges, and the weight of a mean over b's rows
+// in it.
 func (c *folds) outside(f int, b bilevel.Batch) (parts [2]bilevel.Batch, weight float64) {
+	f = c.models[f]
 	lo, hi := c.bounds[f], c.bounds[f+1]
 	begin, end := c.time(f)
 	parts[0] = within(b, begin, lo)
@@ -123,8 +127,9 @@ func within(b bilevel.Batch, lo, hi int) bilevel.Batch {
 	return bilevel.Batch{Lo: lo, Hi: max(lo, min(b.Hi, hi)), Draw: b.Draw}
 }
 
-// inside is the part of b in fold f.
+// inside is the part of b in the fold of model f.
 func (c *folds) inside(f int, b bilevel.Batch) bilevel.Batch {
+	f = c.models[f]
 	return within(b, c.bounds[f], c.bounds[f+1])
 }
 
@@ -156,11 +161,22 @@ type FoldsOuter struct{ folds }
 
 var (
 	_ Sampled                 = (*FoldsInner)(nil)
+	_ bilevel.Divisible       = (*FoldsInner)(nil)
 	_ bilevel.Local           = (*FoldsInner)(nil)
 	_ bilevel.Linear          = (*FoldsOuter)(nil)
 	_ bilevel.Local           = (*FoldsOuter)(nil)
 	_ bilevel.ValueGradienter = (*FoldsOuter)(nil)
 )
+
+// Parts are the inner losses of single models, which share the rows and nothing else.
+func (o *FoldsInner) Parts() []bilevel.SecondOrder {
+	parts := make([]bilevel.SecondOrder, o.Count())
+	for f, m := range o.models {
+		loss := o.loss.view()
+		parts[f] = &FoldsInner{folds: folds{loss: &loss, bounds: o.bounds, each: o.each, models: []int{m}, d: o.d, weight: o.weight}}
+	}
+	return parts
+}
 
 // Value is the loss over b.
 func (o *FoldsInner) Value(z, x []float64, b bilevel.Batch) float64 {

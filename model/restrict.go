@@ -74,8 +74,8 @@ func (o *FoldsInner) Restrict(set []int) (sub bilevel.SecondOrder, super []int) 
 			super = append(super, f*o.d+j)
 		}
 	}
-	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, d: len(own), weight: o.weight}},
-		super
+	return &FoldsInner{folds: folds{loss: loss, bounds: o.bounds, each: o.each, models: o.models, d: len(own),
+		weight: o.weight}}, super
 }
 
 // Restrict is o as a function of some coefficients, the others being zero; see [Loss.Restrict]. Other losses
@@ -101,4 +101,24 @@ func (q *Penalty) restrict(set []int) *Penalty {
 		}
 	}
 	return &r
+}
+
+// Parts are those of the loss with their part of the penalty, nil where the loss has none.
+func (o *Regularized) Parts() []bilevel.SecondOrder {
+	of, ok := o.loss.(bilevel.Divisible)
+	if !ok {
+		return nil
+	}
+	parts := of.Parts()
+	lo := 0
+	for k, loss := range parts {
+		d, _ := loss.Dims()
+		set := make([]int, d)
+		for i := range set {
+			set[i] = lo + i
+		}
+		parts[k] = &Regularized{loss: loss.(Sampled), pen: o.pen.restrict(set)}
+		lo += d
+	}
+	return parts
 }

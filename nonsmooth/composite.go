@@ -36,6 +36,7 @@ type Composite struct {
 	Eta float64
 
 	grad, lambda, w, cx []float64
+	pieces              []*piece // of G, when ProxNewton or Implicit asked for them
 }
 
 var (

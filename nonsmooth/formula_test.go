@@ -387,7 +387,7 @@ func TestDefaultLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := n.(*newton).m.MaxIter, f.(*fista).m.MaxIter; a != 500 || b != 100000 {
+	if a, b := n.(*whole).m.MaxIter, f.(*fista).m.MaxIter; a != 500 || b != 100000 {
 		t.Errorf("limits of %d and %d iterations, want 500 and 100000", a, b)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/hypergrad"
 	"github.com/bilevel-go/bilevel/inner"
+	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
 )
@@ -71,8 +73,12 @@ func (m Implicit) Start(p *bilevel.Problem, counts *bilevel.Counts) (hypergrad.H
 		return nil, err
 	}
 	d, q := p.Dims()
-	return &implicit{p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d),
-		signed: make([]float64, d), cx: make([]float64, q)}, nil
+	h := &implicit{p: p, c: c, min: min, counts: counts, lambda: make([]float64, d), dz: make([]float64, d),
+		signed: make([]float64, d), cx: make([]float64, q)}
+	for _, piece := range c.divide() {
+		h.parts = append(h.parts, &adjointPart{piece: piece, cx: make([]float64, q)})
+	}
+	return h, nil
 }
 
 type implicit struct {
@@ -80,9 +86,20 @@ type implicit struct {
 	c      *Composite
 	min    inner.Minimizer
 	counts *bilevel.Counts
+	parts  []*adjointPart
 
 	lambda, dz, signed, cx []float64
-	work                   linsolve.Workspace
+}
+
+// adjointPart is the adjoint system of a term of g.
+type adjointPart struct {
+	*piece
+	set    []int // the support, among the coefficients of the term
+	counts bilevel.Counts
+	linear linsolve.Result
+	err    error
+	cx     []float64 // ∇²xz g·v
+	work   linsolve.Workspace
 }
 
 // At is described at [hypergrad.Hypergradient].
@@ -104,16 +121,20 @@ func (m *implicit) At(ctx context.Context, grad []float64, at bilevel.Point,
 	m.counts.ValueF += int64(all.Len())
 	m.counts.GradF += int64(all.Len())
 
-	var set []int
-	for i, z := range at.Z {
-		if z != 0 || m.lambda[i] == 0 {
-			set = append(set, i)
+	size := 0
+	for _, q := range m.parts {
+		q.set = q.set[:0]
+		for i := q.lo; i < q.hi; i++ {
+			if at.Z[i] != 0 || m.lambda[i] == 0 {
+				q.set = append(q.set, i-q.lo)
+			}
 		}
+		size += len(q.set)
 	}
-	if len(set) == 0 {
+	if size == 0 {
 		clear(at.V)
 	} else {
-		warning, err := m.adjoint(ctx, &rep, grad, at, set, max(tol.LinearTol, leastLinear))
+		warning, err := m.adjoint(ctx, &rep, grad, at, size, max(tol.LinearTol, leastLinear))
 		if err != nil {
 			return rep, err
 		}
@@ -136,50 +157,91 @@ const (
 	mostDirect  = 2000
 )
 
-// adjoint solves for v on set, whose right-hand side is in m.dz, and adds its part of the hypergradient to grad.
+// adjoint solves for v on the support, of size coefficients, with the right-hand side −m.dz, and adds its part of the
+// hypergradient to grad.
 func (m *implicit) adjoint(
-	ctx context.Context, rep *hypergrad.Report, grad []float64, at bilevel.Point, set []int, tol float64,
+	ctx context.Context, rep *hypergrad.Report, grad []float64, at bilevel.Point, size int, tol float64,
 ) (warning, err error) {
-	h := newSupport(m.c.G, set, at, m.counts)
-	b, v := make([]float64, len(set)), make([]float64, len(set))
-	for e, i := range set {
-		b[e], v[e] = -m.dz[i], at.V[i]
+	norm := 0.0
+	for _, q := range m.parts {
+		for _, i := range q.set {
+			norm = math.Hypot(norm, m.dz[q.lo+i])
+		}
 	}
-	bnorm := floats.Norm(b, 2)
-	rep.Linear, err = m.solve(ctx, h, v, b, tol)
+	pool.For(math.MaxInt).Run(len(m.parts), func(_, i int) {
+		q := m.parts[i]
+		q.err, q.linear = nil, linsolve.Result{Converged: true}
+		clear(q.cx)
+		if len(q.set) > 0 {
+			q.solve(ctx, m.dz[q.lo:q.hi], bilevel.Point{Z: at.Z[q.lo:q.hi], X: at.X, V: at.V[q.lo:q.hi]},
+				tol*norm/math.Sqrt(float64(len(m.parts))))
+		} else {
+			clear(at.V[q.lo:q.hi])
+		}
+	})
+	rep.Linear = linsolve.Result{Converged: true}
+	for _, q := range m.parts {
+		l := &rep.Linear
+		l.Products += q.linear.Products
+		l.Residual = math.Hypot(l.Residual, q.linear.Residual)
+		l.Converged, l.Rounding = l.Converged && q.linear.Converged, l.Rounding || q.linear.Rounding
+		err = errors.Join(err, q.err)
+		m.counts.HessG += q.counts.HessG / int64(len(m.parts))
+		m.counts.CrossG += q.counts.CrossG / int64(len(m.parts))
+		q.counts = bilevel.Counts{}
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, linsolve.ErrNonFinite):
-		return nil, fmt.Errorf("nonsmooth: f = %v, ‖∇z f‖ = %v on the support: %w", rep.Value, bnorm, err)
+		return nil, fmt.Errorf("nonsmooth: f = %v, ‖∇z f‖ = %v on the support: %w", rep.Value, norm, err)
 	case err != nil:
 		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: %w",
-			len(set), err)
-	case !rep.Linear.Converged && !(rep.Linear.Rounding && rep.Linear.Residual <= 1e3*tol*bnorm):
+			size, err)
+	case !rep.Linear.Converged && !(rep.Linear.Rounding && rep.Linear.Residual <= 1e3*tol*norm):
 		warning = fmt.Errorf("nonsmooth: the adjoint system on the support of %d coefficients was not solved: "+
-			"residual %.3g of %.3g: its columns are nearly dependent; an ℓ2 term helps", len(set), rep.Linear.Residual, bnorm)
+			"residual %.3g of %.3g: its columns are nearly dependent; an ℓ2 term helps", size, rep.Linear.Residual, norm)
 	}
-	clear(at.V)
-	clear(m.signed)
-	for e, i := range set {
-		at.V[i] = v[e]
-		switch {
-		case at.Z[i] > 0:
-			m.signed[i] = v[e]
-		case at.Z[i] < 0:
-			m.signed[i] = -v[e]
+	for i, v := range at.V {
+		switch z := at.Z[i]; {
+		case z > 0:
+			m.signed[i] = v
+		case z < 0:
+			m.signed[i] = -v
+		default:
+			m.signed[i] = 0
 		}
 	}
-	h.cross(m.cx, v)
-	floats.Add(grad, m.cx)
+	for _, q := range m.parts {
+		floats.Add(grad, q.cx)
+	}
 	m.c.L1.Pull(m.cx, at.X, m.signed)
 	floats.Add(grad, m.cx)
 	return warning, nil
 }
 
-// solve solves the adjoint system by conjugate gradients, up to mostDirect coefficients with a Cholesky factor as
+// solve sets v = at.V and cx. tol is absolute.
+func (q *adjointPart) solve(ctx context.Context, dz []float64, at bilevel.Point, tol float64) {
+	h := newSupport(q.piece, q.set, at, &q.counts)
+	b, v := make([]float64, len(q.set)), make([]float64, len(q.set))
+	for e, i := range q.set {
+		b[e], v[e] = -dz[i], at.V[i]
+	}
+	if norm := floats.Norm(b, 2); norm > 0 {
+		q.linear, q.err = q.system(ctx, h, v, b, tol/norm)
+	} else {
+		clear(v)
+	}
+	clear(at.V)
+	for e, i := range q.set {
+		at.V[i] = v[e]
+	}
+	h.cross(q.cx, v)
+}
+
+// system solves the adjoint system by conjugate gradients, up to mostDirect coefficients with a Cholesky factor as
 // preconditioner, block by block where the Hessian has blocks.
-func (m *implicit) solve(ctx context.Context, h *support, v, b []float64, tol float64) (linsolve.Result, error) {
+func (q *adjointPart) system(ctx context.Context, h *support, v, b []float64, tol float64) (linsolve.Result, error) {
 	if n := len(b); n <= mostDirect {
 		a := make([]float64, n*n)
 		if err := h.Matrix(ctx, a); err != nil {
@@ -187,12 +249,12 @@ func (m *implicit) solve(ctx context.Context, h *support, v, b []float64, tol fl
 		}
 		if f, err := newFactors(a, n); err == nil {
 			clear(v)
-			return linsolve.CG{}.Solve(ctx, &preconditioned{h, f}, v, b, tol, &m.work)
+			return linsolve.CG{}.Solve(ctx, &preconditioned{h, f}, v, b, tol, &q.work)
 		} else if errors.Is(err, linsolve.ErrNonFinite) {
 			return linsolve.Result{Residual: floats.Norm(b, 2)}, err
 		}
 	}
-	return linsolve.CG{}.Solve(ctx, h, v, b, tol, &m.work)
+	return linsolve.CG{}.Solve(ctx, h, v, b, tol, &q.work)
 }
 
 // factors are Cholesky factors of the blocks of a matrix that are not coupled.
@@ -254,9 +316,13 @@ func (p *preconditioned) Precondition(dst, r []float64) {
 
 // kink is the warning about strict complementarity.
 func (m *implicit) kink(at bilevel.Point) error {
-	all := bilevel.All(m.c.G)
-	m.c.G.Grad(m.dz, nil, at.Z, at.X, all)
-	m.counts.GradG += int64(all.Len())
+	if known, ok := m.min.(interface{ gradient(dst []float64) }); ok {
+		known.gradient(m.dz)
+	} else {
+		all := bilevel.All(m.c.G)
+		m.c.G.Grad(m.dz, nil, at.Z, at.X, all)
+		m.counts.GradG += int64(all.Len())
+	}
 	for i, z := range at.Z {
 		l, g := m.lambda[i], math.Abs(m.dz[i])
 		if z == 0 && l > 0 && math.Abs(g-l) <= kink*l {
@@ -273,6 +339,8 @@ type support struct {
 	counts *bilevel.Counts
 	z, x   []float64
 	v, hv  []float64
+
+	matrix []float64 // of a quadratic, by its columns; else nil
 }
 
 var (
@@ -280,9 +348,21 @@ var (
 	_ linsolve.Matrix   = (*support)(nil)
 )
 
-func newSupport(g bilevel.SecondOrder, set []int, at bilevel.Point, counts *bilevel.Counts) *support {
-	sub, in := restrictTo(g, set)
-	h := &support{g: sub, places: make([]int, 0, len(set)), counts: counts, x: at.X}
+func newSupport(p *piece, set []int, at bilevel.Point, counts *bilevel.Counts) *support {
+	h := &support{places: make([]int, 0, len(set)), counts: counts, x: at.X}
+	if len(set) <= mostDirect && p.gram != nil {
+		if fresh, ok := p.gram.fetch(set); ok {
+			counts.HessG += int64(fresh) * int64(p.g.Samples())
+			h.matrix = make([]float64, len(set)*len(set))
+			p.gram.of.HessianDiagonal(p.gram.diagonal, at.X)
+			p.gram.part(h.matrix, set)
+			h.g, h.places, h.z, h.v = p.g, set, at.Z, make([]float64, len(at.Z))
+			return h
+		}
+		p.gram = nil
+	}
+	var in []int
+	h.g, in = restrictTo(p.g, set)
 	h.z, h.v, h.hv = make([]float64, len(in)), make([]float64, len(in)), make([]float64, len(in))
 	for e, i := range in {
 		h.z[e] = at.Z[i]
@@ -302,6 +382,13 @@ func (h *support) spread(v []float64) []float64 {
 
 // MulVec is described at [linsolve.Operator].
 func (h *support) MulVec(dst, v []float64) {
+	if s := len(v); h.matrix != nil {
+		clear(dst)
+		for e, c := range v {
+			kernel.Axpy(c, h.matrix[e*s:(e+1)*s], dst)
+		}
+		return
+	}
 	h.g.Products(nil, h.hv, nil, h.z, h.x, h.spread(v), bilevel.All(h.g))
 	h.counts.HessG += int64(h.g.Samples())
 	for e, k := range h.places {
@@ -311,6 +398,10 @@ func (h *support) MulVec(dst, v []float64) {
 
 // Matrix is described at [linsolve.Matrix].
 func (h *support) Matrix(ctx context.Context, dst []float64) error {
+	if h.matrix != nil {
+		copy(dst, h.matrix)
+		return nil
+	}
 	n, s := len(h.z), len(h.places)
 	h.counts.HessG += int64(n) * int64(h.g.Samples())
 	if n == s {

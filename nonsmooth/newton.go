@@ -3,12 +3,14 @@ package nonsmooth
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"slices"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/inner"
 	"github.com/bilevel-go/bilevel/internal/kernel"
+	"github.com/bilevel-go/bilevel/internal/pool"
 	"github.com/bilevel-go/bilevel/internal/vector"
 	"github.com/bilevel-go/bilevel/linsolve"
 	"gonum.org/v1/gonum/floats"
@@ -31,11 +33,16 @@ type Restricter interface {
 // search across the kinks of the model; coefficients that the Hessian does not couple, such as those of two folds, are
 // apart. For a squared loss this is coordinate descent with covariance updates, and one step solves a working set. W
 // holds the support, the coefficients without penalty and those whose optimality is violated most, twice as many as the
-// support at most. Where weights are far below what they hold back, problems with larger ones come first.
+// support at most. Where weights are far below what they hold back, problems with larger ones come first. The terms of a
+// [bilevel.Divisible] g, such as the models of folds, are solved apart, on all cores.
 //
-// Assumes that g is convex. Cost per working set: one value and gradient of g and, on W alone, one Hessian (by
+// For a [Quadratic] g the columns of the Hessian that were needed once are kept with the [Composite], up to 2²⁴ numbers:
+// along a path of weights, steps change gradient and value by them, and no row is looked at but where rounding could
+// matter. All coefficients are looked at after each working set, which is what a screening rule would save.
+//
+// Assumes that g is convex. Cost per working set, of other g: one value and gradient of g and, on W alone, one Hessian (by
 // bilevel.HessianMatrix or |W| products) and a few values and gradients for each step; without [Restricter] these pass
-// over all coefficients. Memory: 8d + 3|W|² numbers and the columns of W; in folds, W is that of all of them.
+// over all coefficients. Memory: 8d + 3|W|² numbers and the columns of W.
 //
 // Friedman, Hastie, Tibshirani, Regularization paths for generalized linear models via coordinate descent, 2010,
 // sections 2.2 and 3; Lee, Sun, Saunders, Proximal Newton-type methods for minimizing composite functions, 2014,
@@ -57,14 +64,111 @@ func (m ProxNewton) Start(c *Composite, counts *bilevel.Counts) (inner.Minimizer
 	if m.MaxIter == 0 {
 		m.MaxIter = 500
 	}
+	pieces := c.divide()
+	if len(pieces) == 1 {
+		return &whole{newTerm(m, pieces[0], counts), c}, nil
+	}
 	d, _ := c.Dims()
-	return &newton{m: m, c: c, counts: counts, at: newIterate(d), weights: make([]float64, d),
-		lambda: make([]float64, d)}, nil
+	n := &divided{c: c, counts: counts, at: newIterate(d), lambda: make([]float64, d)}
+	for _, p := range pieces {
+		n.terms = append(n.terms, newTerm(m, p, &bilevel.Counts{}))
+	}
+	return n, nil
 }
 
-type newton struct {
-	m      ProxNewton
+// piece is a term of g, a function of z[lo:hi].
+type piece struct {
+	g      bilevel.SecondOrder
+	lo, hi int
+	gram   *gram // nil unless g is quadratic, and where that would be too large
+}
+
+// divide returns the terms of the smooth part.
+func (c *Composite) divide() []*piece {
+	if c.pieces != nil {
+		return c.pieces
+	}
+	var parts []bilevel.SecondOrder
+	if of, ok := c.G.(bilevel.Divisible); ok {
+		parts = of.Parts()
+	}
+	if len(parts) < 2 {
+		parts = []bilevel.SecondOrder{c.G}
+	}
+	lo := 0
+	for _, g := range parts {
+		d, _ := g.Dims()
+		p := &piece{g: g, lo: lo, hi: lo + d}
+		if q, ok := g.(Quadratic); ok && q.HessianColumns(nil, nil) {
+			p.gram = newGram(q, d, mostGram/len(parts))
+		}
+		c.pieces = append(c.pieces, p)
+		lo += d
+	}
+	return c.pieces
+}
+
+// whole minimises a g of one term.
+type whole struct {
+	*term
+	c *Composite
+}
+
+// Minimize is described at [inner.Minimizer].
+func (n *whole) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
+	n.c.L1.Weights(n.weights, x)
+	return n.minimize(ctx, z, x, tol)
+}
+
+// divided minimises a sum of functions of parts of z, one by one.
+type divided struct {
 	c      *Composite
+	counts *bilevel.Counts
+	terms  []*term
+	lambda []float64
+	at     iterate
+}
+
+// Minimize is described at [inner.Minimizer].
+func (n *divided) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
+	n.c.L1.Weights(n.lambda, x)
+	k := len(n.terms)
+	results, errs := make([]inner.Result, k), make([]error, k)
+	pool.For(math.MaxInt).Run(k, func(_, i int) {
+		t := n.terms[i]
+		copy(t.weights, n.lambda[t.lo:t.hi])
+		results[i], errs[i] = t.minimize(ctx, z[t.lo:t.hi], x, tol/math.Sqrt(float64(k)))
+	})
+	var res inner.Result
+	var failed error
+	n.at.value = 0
+	for i, t := range n.terms {
+		r := results[i]
+		copy(n.at.sub[t.lo:], r.Grad)
+		n.at.value += r.Value
+		res.Iterations = max(res.Iterations, r.Iterations)
+		res.Rounding = res.Rounding || r.Rounding
+		n.counts.ValueG += t.counts.ValueG / int64(k) // a pass of all models is one over the samples
+		n.counts.GradG += t.counts.GradG / int64(k)
+		n.counts.HessG += t.counts.HessG / int64(k)
+		*t.counts = bilevel.Counts{}
+		if failed == nil {
+			failed = errs[i]
+		}
+	}
+	n.at.norm = vector.Norm(n.at.sub)
+	res = n.at.result(res, tol)
+	var unsolved *inner.NotConvergedError
+	if errors.As(failed, &unsolved) {
+		failed = &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: unsolved.Reason}
+	}
+	return res, failed
+}
+
+// term minimises a g that is not a sum of functions of parts of z, or one of them.
+type term struct {
+	*piece
+	m      ProxNewton
 	counts *bilevel.Counts
 	at     iterate
 	w      workingSet
@@ -72,98 +176,157 @@ type newton struct {
 	weights, lambda []float64 // λ, and that of the problem on the way
 }
 
-// Minimize is described at [inner.Minimizer].
-func (n *newton) Minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
-	n.c.L1.Weights(n.weights, x)
-	copy(n.lambda, n.weights)
-	copy(n.at.z, z)
+func newTerm(m ProxNewton, p *piece, counts *bilevel.Counts) *term {
+	d := p.hi - p.lo
+	return &term{piece: p, m: m, counts: counts, at: newIterate(d), weights: make([]float64, d),
+		lambda: make([]float64, d)}
+}
+
+// gradient overwrites dst with the gradient of the smooth part at the last iterate.
+func (t *term) gradient(dst []float64) { copy(dst, t.at.grad) }
+
+func (n *divided) gradient(dst []float64) {
+	for _, t := range n.terms {
+		t.gradient(dst[t.lo:t.hi])
+	}
+}
+
+// minimize minimises with t.weights.
+func (t *term) minimize(ctx context.Context, z, x []float64, tol float64) (inner.Result, error) {
+	copy(t.lambda, t.weights)
+	copy(t.at.z, z)
 	var res inner.Result
-	n.at.eval(n.c.G, x, n.lambda, n.counts)
-	if !n.at.finite() {
-		return n.at.result(res, tol), &inner.NonFiniteError{Value: n.at.value, GradNorm: n.at.norm}
+	t.look(x)
+	if !t.at.finite() {
+		return t.at.result(res, tol), &inner.NonFiniteError{Value: t.at.value, GradNorm: t.at.norm}
 	}
 	// Where weights are small beside what they hold back, many signs would change, and slowly: larger weights first.
 	least := math.Inf(1)
-	for _, l := range n.weights {
+	for _, l := range t.weights {
 		if l > 0 {
 			least = min(least, l)
 		}
 	}
-	if n.at.norm > tol {
-		for c := floats.Norm(n.at.sub, math.Inf(1)) / shrink; c > least; c /= shrink {
-			for i, l := range n.weights {
+	if t.at.norm > tol {
+		for c := floats.Norm(t.at.sub, math.Inf(1)) / shrink; c > least; c /= shrink {
+			for i, l := range t.weights {
 				if l > 0 {
-					n.lambda[i] = max(l, c)
+					t.lambda[i] = max(l, c)
 				}
 			}
-			n.solve(ctx, x, max(tol, c/10), &res)
+			t.approach(ctx, x, max(tol, c/10), &res)
 		}
 	}
-	copy(n.lambda, n.weights)
-	stuck := n.solve(ctx, x, tol, &res)
-	copy(z, n.at.z)
-	res = n.at.result(res, tol)
+	copy(t.lambda, t.weights)
+	if t.gram != nil {
+		t.approach(ctx, x, tol/2, &res)
+	}
+	stuck := ""
+	if t.gram == nil || !t.gram.sure(t, tol/2) {
+		stuck = t.solve(ctx, x, tol, &res)
+	}
+	copy(z, t.at.z)
+	res = t.at.result(res, tol)
 	if err := ctx.Err(); err != nil {
 		return res, err
 	}
 	if res.Rounding = stuck == atRounding; stuck != "" && !res.Rounding {
-		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: n.at.norm, Tol: tol, Reason: stuck}
+		return res, &inner.NotConvergedError{Iterations: res.Iterations, GradNorm: t.at.norm, Tol: tol, Reason: stuck}
 	}
 	return res, nil
+}
+
+// look fills in what is known at the iterate, by columns of the Hessian where they are kept, which is cheaper than by
+// rows.
+func (t *term) look(x []float64) {
+	if t.gram != nil && t.gram.look(t, x) {
+		return
+	}
+	t.at.eval(t.g, x, t.lambda, t.counts)
+}
+
+// approach is solve without a look at rows where columns are kept.
+func (t *term) approach(ctx context.Context, x []float64, tol float64, res *inner.Result) {
+	if t.gram != nil {
+		made, ok := t.gram.minimize(ctx, t, x, tol, t.m.MaxIter-res.Iterations)
+		if res.Iterations += made; ok {
+			return
+		}
+		t.gram = nil
+	}
+	t.solve(ctx, x, tol, res)
 }
 
 // shrink is the factor between the weights of one problem on the way and those of the next.
 const shrink = 30
 
-// solve minimises with the weights n.lambda, to a subgradient of tol, and says why it did not get there.
-func (n *newton) solve(ctx context.Context, x []float64, tol float64, res *inner.Result) (stuck string) {
+// solve minimises with the weights t.lambda, to a subgradient of tol, and says why it did not get there.
+func (t *term) solve(ctx context.Context, x []float64, tol float64, res *inner.Result) (stuck string) {
 	var last []int
+	before := math.Inf(1) // what columns took for solved
 	for {
-		n.at.eval(n.c.G, x, n.lambda, n.counts)
-		if n.at.norm <= tol {
+		t.at.eval(t.g, x, t.lambda, t.counts)
+		if t.at.norm <= tol {
 			return ""
 		}
 		if err := ctx.Err(); err != nil {
 			return err.Error()
 		}
-		set := n.working()
+		if t.gram != nil {
+			if t.at.norm > before/2 {
+				return atRounding
+			}
+			norm := t.at.norm
+			made, ok := t.gram.minimize(ctx, t, x, tol/2, t.m.MaxIter-res.Iterations)
+			res.Iterations += made
+			switch {
+			case !ok:
+				t.gram = nil
+			case made == 0:
+				return iterationLimit
+			case t.at.norm <= tol/2:
+				before = norm
+			}
+			continue
+		}
+		set := t.working()
 		if stuck != "" && slices.Equal(set, last) {
 			return stuck
 		}
 		last = set
-		n.w.restrict(n.c.G, set)
-		n.w.gather(n.at.z, n.lambda)
+		t.w.restrict(t.g, set)
+		t.w.gather(t.at.z, t.lambda)
 		var made int
-		made, stuck = n.w.minimize(ctx, x, max(tol/2, 1e-4*n.at.norm), n.m.MaxIter-res.Iterations, n.counts)
+		made, stuck = t.w.minimize(ctx, x, max(tol/2, 1e-4*t.at.norm), t.m.MaxIter-res.Iterations, t.counts)
 		if made == 0 && stuck == "" { // solved already, but for the rounding of restricted sums
 			stuck = atRounding
 		}
 		res.Iterations += made
-		n.w.scatter(n.at.z)
+		t.w.scatter(t.at.z)
 	}
 }
 
 // working is the next working set.
-func (n *newton) working() []int {
+func (t *term) working() []int {
 	var set, others []int
-	for i, l := range n.lambda {
+	for i, l := range t.lambda {
 		switch {
-		case n.at.z[i] != 0 || l == 0:
+		case t.at.z[i] != 0 || l == 0:
 			set = append(set, i)
-		case n.at.sub[i] != 0:
+		case t.at.sub[i] != 0:
 			others = append(others, i)
 		}
 	}
 	if room := max(64, len(set)); len(others) > room {
 		slices.SortFunc(others, func(i, j int) int {
-			return cmp.Or(cmp.Compare(math.Abs(n.at.sub[j]), math.Abs(n.at.sub[i])), cmp.Compare(i, j))
+			return cmp.Or(cmp.Compare(math.Abs(t.at.sub[j]), math.Abs(t.at.sub[i])), cmp.Compare(i, j))
 		})
 		others = others[:room]
 	}
 	set = append(set, others...)
-	if 2*len(set) > len(n.lambda) {
+	if 2*len(set) > len(t.lambda) {
 		set = set[:0]
-		for i := range n.lambda {
+		for i := range t.lambda {
 			set = append(set, i)
 		}
 		return set

@@ -39,6 +39,11 @@ func (at *iterate) eval(g bilevel.SecondOrder, x, lambda []float64, counts *bile
 	at.value = bilevel.ValueGrad(g, at.grad, nil, at.z, x, all) + weighted(lambda, at.z)
 	counts.ValueG += int64(all.Len())
 	counts.GradG += int64(all.Len())
+	at.norms(lambda)
+}
+
+// norms fills in sub and norm, which follow from the gradient.
+func (at *iterate) norms(lambda []float64) {
 	subgradient(at.sub, at.grad, at.z, lambda)
 	at.norm = vector.Norm(at.sub)
 }

@@ -16,6 +16,8 @@ type Matrix interface {
 	Dims() (n, d int)
 	// Take returns a new matrix whose row i is row order[i]; rows may repeat.
 	Take(order []int) Matrix
+	// Slice returns rows lo to hi−1, which share memory with the matrix.
+	Slice(lo, hi int) Matrix
 	// WithOnes returns a new matrix with a column of ones appended, the intercept's feature.
 	WithOnes() Matrix
 }
@@ -88,6 +90,30 @@ func (m *Dense) Take(order []int) Matrix {
 	return t
 }
 
+// Slice returns rows lo to hi−1.
+func (m *Dense) Slice(lo, hi int) Matrix {
+	return &Dense{N: hi - lo, D: m.D, Stride: m.Stride, Data: m.Data[lo*m.Stride : hi*m.Stride : hi*m.Stride]}
+}
+
+// Permute makes row i what row order[i] was. order has every row once.
+func (m *Dense) Permute(order []int) {
+	done := make([]bool, m.N)
+	first := make([]float64, m.D)
+	for start := range order {
+		if done[start] {
+			continue
+		}
+		copy(first, m.Row(start)) // of a cycle
+		i := start
+		for ; order[i] != start; i = order[i] {
+			copy(m.Row(i), m.Row(order[i]))
+			done[i] = true
+		}
+		copy(m.Row(i), first)
+		done[i] = true
+	}
+}
+
 // WithOnes appends a column of ones.
 func (m *Dense) WithOnes() Matrix {
 	t := NewDense(m.N, m.D+1)
@@ -121,6 +147,16 @@ func (m *CSR) Take(order []int) Matrix {
 		t.Idx = append(t.Idx, idx...)
 		t.Val = append(t.Val, val...)
 		t.Ptr = append(t.Ptr, len(t.Idx))
+	}
+	return t
+}
+
+// Slice returns rows lo to hi−1.
+func (m *CSR) Slice(lo, hi int) Matrix {
+	from, to := m.Ptr[lo], m.Ptr[hi]
+	t := &CSR{N: hi - lo, D: m.D, Ptr: make([]int, hi-lo+1), Idx: m.Idx[from:to:to], Val: m.Val[from:to:to]}
+	for i := range t.Ptr {
+		t.Ptr[i] = m.Ptr[lo+i] - from
 	}
 	return t
 }

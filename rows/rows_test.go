@@ -2,6 +2,7 @@ package rows
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -52,4 +53,54 @@ func TestCSR(t *testing.T) {
 			t.Errorf("%s passed", name)
 		}
 	}
+}
+
+// Rows in another order, and some of them, in the memory of the matrix, are those that a copy has.
+func TestPermuteAndSlice(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 2, 7, 50} {
+		m := NewDense(n, 3)
+		csr := &CSR{N: n, D: 3, Ptr: []int{0}}
+		for i := range n {
+			for j := range 3 {
+				m.Row(i)[j] = float64(10*i + j)
+			}
+			csr.Idx, csr.Val = append(csr.Idx, int32(i%3)), append(csr.Val, float64(i+1))
+			csr.Ptr = append(csr.Ptr, len(csr.Idx))
+		}
+		lo, hi := n/3, n-n/4
+		some := make([]int, hi-lo)
+		for i := range some {
+			some[i] = lo + i
+		}
+		for _, x := range []Matrix{m, csr} {
+			if got := x.Slice(lo, hi); Check(got) != nil || !cmp.Equal(plain(got), plain(x.Take(some))) {
+				t.Errorf("%T: rows %d to %d of %d are %v", x, lo, hi, n, plain(got))
+			}
+		}
+		order := rng.Perm(n)
+		want := m.Take(order)
+		if m.Permute(order); Check(m) != nil || !cmp.Equal(plain(m), plain(want)) {
+			t.Errorf("%d rows in the order %v: %v", n, order, plain(m))
+		}
+	}
+}
+
+// plain are the rows of a matrix.
+func plain(m Matrix) [][]float64 {
+	n, d := m.Dims()
+	out := make([][]float64, n)
+	for i := range out {
+		out[i] = make([]float64, d)
+		switch m := m.(type) {
+		case *Dense:
+			copy(out[i], m.Row(i))
+		case *CSR:
+			idx, val := m.Row(i)
+			for k, j := range idx {
+				out[i][j] = val[k]
+			}
+		}
+	}
+	return out
 }

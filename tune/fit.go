@@ -80,7 +80,7 @@ func (f *fit) run() (*Result, error) {
 		start.best = f.learnClassWeights(base)
 	}
 	c := f.choose(&start)
-	l, kind, err := f.learnChosen(c, start.best, base)
+	l, kind, err := f.learnChosen(c, &start, base)
 	if err != nil {
 		return nil, err
 	}
@@ -100,13 +100,14 @@ func (f *fit) run() (*Result, error) {
 	return res, nil
 }
 
-// learnChosen learns strengths of the kind that was chosen, from start, or returns the baseline, with the kind that it
-// has, where nothing better is found.
-func (f *fit) learnChosen(c *choice, start, base shared) (*learned, Reg, error) {
-	kind := c.kind
-	q, err := f.problem(f.main, kind)
-	if err != nil {
-		return nil, "", err
+// learnChosen learns strengths of the kind that was chosen, from the best point of g, or returns the baseline, with the
+// kind that it has, where nothing better is found.
+func (f *fit) learnChosen(c *choice, g *gridded, base shared) (*learned, Reg, error) {
+	kind, q, err := c.kind, g.q, error(nil)
+	if kind != L1 || f.classWeights.learned() { // else what the path knows of the problem is worth keeping
+		if q, err = f.problem(f.main, kind); err != nil {
+			return nil, "", err
+		}
 	}
 	f.stage = stage{"learning: " + string(kind), .2, .98}
 	if c.tried != nil {
@@ -115,7 +116,7 @@ func (f *fit) learnChosen(c *choice, start, base shared) (*learned, Reg, error) 
 	var l *learned
 	reason := ""
 	if f.ctx.Err() == nil {
-		if l, err = f.learnTrial(q, c.trial, start); err != nil {
+		if l, err = f.learnTrial(q, c.trial, g.best); err != nil {
 			reason = troubled(err)
 		}
 	}

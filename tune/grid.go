@@ -77,6 +77,7 @@ type gridded struct {
 	points []GridPoint // in units of the target
 	best   shared
 	all    bool // points were tried, and not only those that there was time for
+	q      *problem
 }
 
 // grid solves the inner problem for one shared strength after another, each from the solution of the one
@@ -105,7 +106,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 	} else {
 		points = f.sparsePoints(step)
 	}
-	slack := 1.0 // points are solved to slack times tol
+	slack, enough := 1.0, 1.0 // points are solved to slack times tol, and a weaker strength has to be so much better
 	begin, budget := time.Now(), time.Duration(math.MaxInt64)
 	if end, limited := ctx.Deadline(); limited {
 		if q.l1 == nil { // the weaker an ℓ1 strength, the longer it takes
@@ -113,10 +114,12 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		}
 		budget = time.Duration(share * float64(time.Until(end)))
 		tol *= coarse(d)
-	} else if d > manyCoefficients || f.pass(s) > costlyPass {
-		slack = 1e3
+	} else if dear := d > manyCoefficients || f.pass(s) > dearPass; dear || f.pass(s) > costlyPass || q.l1 != nil {
+		if slack = 1e3; dear {
+			enough = 1 - flatFall
+		}
 	}
-	g := &gridded{}
+	g := &gridded{q: q}
 	var slowest time.Duration
 	var last error
 	infinite := 0 // points
@@ -129,7 +132,7 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 		accept := slack * tol
 		if norm := floats.Norm(z, 2); slack > 1 && norm > 0 {
 			// ‖z − z*(x)‖ ≤ ‖∇g‖/e^x ≤ ‖z‖/100
-			accept = max(tol, min(accept, math.Exp(t)*norm/100))
+			accept = max(coarse(d)*tol, min(accept, math.Exp(t)*norm/100))
 		}
 		within := ctx
 		if i == 0 {
@@ -148,12 +151,12 @@ func (f *fit) grid(ctx context.Context, s split, step, share float64) (*gridded,
 			continue
 		}
 		g.points = append(g.points, GridPoint{x[0], v * f.units.loss})
-		if len(g.points) == 1 || v < g.best.value {
+		if len(g.points) == 1 || v < enough*g.best.value {
 			g.best = shared{x[0], v, slices.Clone(z)}
 		}
 		slowest = max(slowest, time.Since(from))
 		f.at(int64(i+1), float64(i+1)/float64(len(points)), g.best.value)
-		if g.all = len(g.points)+infinite == len(points); slack > 1 && pastBest(g.points) {
+		if g.all = len(g.points)+infinite == len(points); slack > 1 && pastBest(g.points) || enough < 1 && flat(g.points) {
 			g.all = true
 			break
 		}
@@ -205,13 +208,27 @@ func (f *fit) valueAt(q *problem, x, z []float64) float64 {
 	return q.Outer.Value(z, x, bilevel.All(q.Outer))
 }
 
-// With more coefficients than manyCoefficients, or more multiplications in a pass over the rows than costlyPass, the
-// points of the grid are solved to about a hundredth only, and points weaker than the best are left out once the loss
-// rises: they are the slowest, and the model is not there.
+// With more coefficients than manyCoefficients, more multiplications in a pass over the rows than costlyPass, or an ℓ1
+// norm, the points of the grid are solved to about a hundredth only, and points weaker than the best are left out once
+// the loss rises: they are the slowest, and the model is not there. With more than dearPass they are left out where it
+// falls by less than the share flatFall of itself from point to point.
 const (
 	manyCoefficients = 1e5
-	costlyPass       = 1e8
+	costlyPass       = 1e6
+	dearPass         = 1e8
+	flatFall         = .01
 )
+
+// flat says whether the loss fell by less than flatFall over the last three of the points, from strong to weak, after
+// it fell at all.
+func flat(grid []GridPoint) bool {
+	n := len(grid)
+	if n < 3 {
+		return false
+	}
+	last := grid[n-1].Value
+	return last < .9*grid[0].Value && grid[n-3].Value-last < flatFall*last
+}
 
 // pastBest says whether the loss rose over the last three of the points, from strong to weak, and by a twentieth.
 func pastBest(grid []GridPoint) bool {

@@ -43,6 +43,10 @@ const (
 	patience     = 10   // steps over which h has to fall
 	negligible   = 1e-5 // by this share of itself
 
+	// The same with more coefficients than manyCoefficients, where an evaluation takes seconds.
+	largePatience   = 2
+	largeNegligible = 1e-3
+
 	comparePatience   = 3 // the same to tell kinds apart
 	compareNegligible = 1e-3
 )
@@ -79,6 +83,9 @@ const (
 // Where the user named no start, many strengths start from there, unless it is so weak that nothing is felt of it; then
 // from where they matter, see middle. h has local minima, and where descents are cheap there are more of them.
 func (s search) learn(base shared, w func() watch) (*learned, error) {
+	if w == nil && s.onALine() {
+		return s.line(base)
+	}
 	d, p := s.q.Dims()
 	mid := s.middle(s.q)
 	at := func(shift float64) bilevel.Point {

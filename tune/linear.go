@@ -2,14 +2,15 @@ package tune
 
 import (
 	"math"
+	"slices"
 
 	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/model"
 	"github.com/bilevel-go/bilevel/rows"
 )
 
-// This file has what other jobs than Fit need to fit linear models of the same tasks: their losses, what they say about
-// rows, and their model file.
+// This file has what other jobs than Fit need to fit linear models of the same tasks, but for those with parameters
+// (huber): their losses, what they say about rows, and their model file.
 
 // Scores is how many scores a row has with so many classes, 0 for values.
 func (t Task) Scores(classes int) int { return t.entry().scores(classes) }
@@ -17,7 +18,7 @@ func (t Task) Scores(classes int) int { return t.entry().scores(classes) }
 // Objective is the mean loss of the rows of x, whose labels y are indices of classes or values, with p outer variables.
 func (t Task) Objective(x rows.Matrix, y []float64, classes, p int) (*model.Loss, error) {
 	l := t.entry()
-	return l.objective(l, x, y, t.Scores(classes), p)
+	return l.objective(l, x, y, l.scores(classes), p)
 }
 
 // Said is what the scores of rows, one row after the other, say about the labels y. Scores of values are in the unit of
@@ -28,12 +29,8 @@ func (t Task) Said(scores, y []float64, classes int) Judged {
 
 // AlwaysSaid is what the shares of the classes, or the mean, of the labels of training rows say about the labels y.
 func (t Task) AlwaysSaid(labels, y []float64, classes int) Judged {
-	l := t.entry()
-	var scores []float64
-	for constant := l.constant(labels, nil, classes); len(scores) < len(y)*len(constant); {
-		scores = append(scores, constant...)
-	}
-	return t.Said(scores, y, classes)
+	constant := t.entry().constant(labels, nil, classes)
+	return t.Said(slices.Repeat(constant, len(y)), y, classes)
 }
 
 // Fitted is a linear model as a solver leaves it.

@@ -64,6 +64,9 @@ func (f *fit) course(q *problem, a aim) course {
 	if a == toCompare {
 		c.patience, c.negligible = c.patience*comparePatience/patience, compareNegligible
 	}
+	if d, _ := q.Dims(); d > manyCoefficients {
+		c.patience, c.negligible = largePatience, max(c.negligible, largeNegligible)
+	}
 	switch m.Method.(type) {
 	case hypergrad.HOAG:
 		c.method = hypergrad.HOAG{Estimator: q.estimator}

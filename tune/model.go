@@ -491,6 +491,9 @@ func (p *Prediction) Label(i int) string {
 // Len is the number of rows.
 func (p *Prediction) Len() int { return max(len(p.Values), len(p.Labels)) }
 
+// scoredRows are scaled and scored at a time, so that no copy of all rows is made.
+const scoredRows = 4096
+
 // Predict applies m to the rows of set, which is read with dataset.Options.Like = m.Schema. An error about the
 // rows is a [*dataset.Error] that names the first feature that differs.
 func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
@@ -509,11 +512,13 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 	}
 	x := set.X
 	_, sparse := x.(*rows.CSR)
+	if sparse && m.Kernel != nil {
+		return fail("the features are sparse where the model's are dense")
+	}
 	if m.Scaler != nil {
 		if sparse && !m.sparseScaler() {
 			return fail("the features are sparse where the model's are dense")
 		}
-		x = m.Scaler.Apply(x)
 	}
 	k := len(m.Coefficients)
 	layout := model.Layout{Features: d, Classes: k, FeatureMajor: sparse && k > 1}
@@ -523,18 +528,22 @@ func (m *Model) Predict(set *dataset.Set) (*Prediction, error) {
 			z[layout.Index(c, j)] = v
 		}
 	}
-	scores := model.ScoreRows(x, z, k)
+	scores := make([]float64, 0, n*k)
+	for lo := 0; lo < n; lo += scoredRows {
+		part := x.Slice(lo, min(lo+scoredRows, n))
+		if m.Scaler != nil {
+			part = m.Scaler.Apply(part)
+		}
+		t := model.ScoreRows(part, z, k)
+		if m.Kernel != nil {
+			m.Kernel.Add(t, part.(*rows.Dense))
+		}
+		scores = append(scores, t...)
+	}
 	for i := range n {
 		for c := range k {
 			scores[i*k+c] += m.Coefficients[c].Intercept
 		}
-	}
-	if m.Kernel != nil {
-		a, ok := x.(*rows.Dense)
-		if !ok {
-			return fail("the features are sparse where the model's are dense")
-		}
-		m.Kernel.Add(scores, a)
 	}
 	p := &Prediction{Task: m.Task, Classes: m.Classes, Scores: scores}
 	l, classes := m.loss(), len(m.Classes)
@@ -569,43 +578,60 @@ func (m *Model) sparseScaler() bool {
 	return true
 }
 
-// Judge compares the predictions for the rows of set with its labels.
+// Judge compares the predictions for the rows of set with its labels. Rows whose label is NaN have none.
 func (m *Model) Judge(p *Prediction, set *dataset.Set) (*Metrics, error) {
-	s := *set
-	switch {
-	case s.Y == nil:
-		return nil, &dataset.Error{File: s.Source, Err: errors.New("there is no label")}
-	case len(s.Y) != p.Len():
-		return nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(s.Y))
-	case !m.Task.Classes() && s.Classes != nil:
-		return nil, &dataset.Error{File: s.Source, Err: errors.New("the labels are classes, and the model predicts numbers")}
-	case m.Task.Classes():
-		if err := s.MapClasses(m.Classes); err != nil {
-			return nil, err
-		}
-	case m.Task.entry().counts:
-		if err := checkCounts(&s, false); err != nil {
-			return nil, err
-		}
-	}
-	l := m.loss()
-	return l.metrics(l.judge(p.Scores, s.Y, s.Weights, len(m.Coefficients))), nil
-}
-
-// Unseen is what the predictions say about the rows of set, with labels, one by one. Baseline is the same, because a
-// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
-func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
-	if _, err := m.Judge(p, set); err != nil {
+	scores, s, err := m.labelled(p, set)
+	if err != nil {
 		return nil, err
 	}
-	s := *set
-	if m.Task.Classes() {
-		if err := s.MapClasses(m.Classes); err != nil {
-			return nil, err
+	l := m.loss()
+	return l.metrics(l.judge(scores, s.Y, s.Weights, len(m.Coefficients))), nil
+}
+
+// labelled are the scores, labels, weights and places of the rows of set that have a label.
+func (m *Model) labelled(p *Prediction, set *dataset.Set) (scores []float64, s *dataset.Set, err error) {
+	t := *set
+	switch {
+	case t.Y == nil:
+		return nil, nil, &dataset.Error{File: t.Source, Err: errors.New("there is no label")}
+	case len(t.Y) != p.Len():
+		return nil, nil, fmt.Errorf("tune: %d predictions for %d labels", p.Len(), len(t.Y))
+	case !m.Task.Classes() && t.Classes != nil:
+		return nil, nil, &dataset.Error{File: t.Source, Err: errors.New("the labels are classes, and the model predicts " +
+			"numbers")}
+	}
+	t.Y, t.Weights, t.Rows = nil, nil, nil
+	k := len(m.Coefficients)
+	for i, y := range set.Y {
+		if math.IsNaN(y) {
+			continue
+		}
+		t.Y, t.Rows = append(t.Y, y), append(t.Rows, i)
+		scores = append(scores, p.Scores[i*k:(i+1)*k]...)
+		if set.Weights != nil {
+			t.Weights = append(t.Weights, set.Weights[i])
 		}
 	}
-	u, l := &Unseen{On: "test", Rows: placed(&s).Rows}, m.loss()
-	j := l.judge(p.Scores, s.Y, s.Weights, len(m.Coefficients))
+	switch {
+	case t.Y == nil:
+		err = &dataset.Error{File: t.Source, Err: errors.New("no row has a label")}
+	case m.Task.Classes():
+		err = t.MapClasses(m.Classes)
+	case m.Task.entry().counts:
+		err = checkCounts(&t, false)
+	}
+	return scores, &t, err
+}
+
+// Unseen is what the predictions say about the rows of set with labels, one by one. Baseline is the same, because a
+// model does not hold its own; Trivial says the shares of the classes, or the mean, of these rows.
+func (m *Model) Unseen(p *Prediction, set *dataset.Set) (*Unseen, error) {
+	scores, s, err := m.labelled(p, set)
+	if err != nil {
+		return nil, err
+	}
+	u, l := &Unseen{On: "test", Rows: s.Rows}, m.loss()
+	j := l.judge(scores, s.Y, s.Weights, len(m.Coefficients))
 	l.say(u, s.Y, s.Weights, len(m.Classes), m.Costs, j, j)
 	return u, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,5 +113,26 @@ func wantDamage(t *testing.T, model []byte, want string) {
 		if strings.Contains(strings.TrimPrefix(err.Error(), path), word) {
 			t.Errorf("%q is in %v", word, err)
 		}
+	}
+}
+
+// Rows are scaled and scored some at a time: each is predicted as if it were alone, and the rows stay as they are.
+func TestPredictManyRows(t *testing.T) {
+	set := regression(9000, 3, 4)
+	before := set.Subset([]int{0, 5000, 8999})
+	m := &tune.Model{Task: tune.Ridge, Coefficients: []tune.Coefficients{{Intercept: 1, Weights: []float64{1, 2, 3}}},
+		Scaler: &dataset.Scaler{Mean: []float64{1, 2, 3}, Scale: []float64{4, 5, 6}}}
+	all, err := m.Predict(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, i := range []int{0, 5000, 8999} {
+		one, err := m.Predict(before.Slice(k, k+1))
+		if err != nil || math.Abs(one.Values[0]-all.Values[i]) > 1e-14*math.Abs(all.Values[i]) {
+			t.Errorf("row %d: %v alone, %v among all: %v", i, one.Values, all.Values[i], err)
+		}
+	}
+	if again, err := m.Predict(set); err != nil || again.Values[0] != all.Values[0] {
+		t.Errorf("the second time: %v", err)
 	}
 }

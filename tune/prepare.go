@@ -105,6 +105,9 @@ func prepare(data Data, o Options) (*fit, error) {
 			task, anyOf(func(l *loss) bool { return l.scores(3) > 1 }))}
 	}
 	f.schema, f.features = train.Schema, train.Features
+	if is, _ := f.schema.Unweighed(); is {
+		return nil, errors.New("tune: the texts are counts that have no weight yet: give Fit what Weigh makes of them")
+	}
 
 	tables := !f.schema.Prepared()
 	f.intercept = o.Intercept == On || o.Intercept == Auto && tables
@@ -169,10 +172,12 @@ func isText(s *dataset.Schema) bool { return s != nil && s.Text != nil }
 // transform scales features and targets and appends the intercept's column.
 func (f *fit) transform(s *dataset.Set) *dataset.Set {
 	t := *s
-	if f.scaler != nil {
+	switch {
+	case f.scaler != nil && f.intercept:
+		t.X = f.scaler.ApplyWithOnes(t.X)
+	case f.scaler != nil:
 		t.X = f.scaler.Apply(t.X)
-	}
-	if f.intercept {
+	case f.intercept:
 		t.X = t.X.WithOnes()
 	}
 	if f.units != asTheyAre {

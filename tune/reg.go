@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bilevel-go/bilevel/dataset"
+	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/model"
 )
 
@@ -193,10 +195,16 @@ func (f *fit) strengthName(kind Reg, s, class, feature int) string {
 // describe is a kind of strengths in words.
 func (f *fit) describe(kind Reg) string {
 	r := kind.entry()
-	if r.many() {
-		return fmt.Sprintf("%s (%d)", r.words, f.strengths(kind))
+	if !r.many() {
+		return r.words
 	}
-	return r.words
+	with := ""
+	if s := f.main.train.Schema; s != nil && slices.ContainsFunc(s.Columns, func(c dataset.Column) bool {
+		return c.Kind == dataset.Categorical
+	}) {
+		with = " with levels"
+	}
+	return fmt.Sprintf("%s (%d%s)", r.words, f.strengths(kind), with)
 }
 
 // Words are the kind of p and how many strengths it has, in a few words. The kind is one of [Regs].
@@ -226,6 +234,6 @@ func (p Penalty) Explain() string {
 		term, zero = "s |z|", "to zero"
 	}
 	return fmt.Sprintf("A strength belongs to %s: the training loss has the term %s for each coefficient z, s = %s with "+
-		"x between %g and %g. A large strength takes the coefficient %s.", r.terms()[0].owner, term, p.Param.Formula(),
-		p.Box.Lower, p.Box.Upper, zero)
+		"x between %s and %s. A large strength takes the coefficient %s.", r.terms()[0].owner, term, p.Param.Formula(),
+		numbers.Value(p.Box.Lower), numbers.Value(p.Box.Upper), zero)
 }

@@ -68,7 +68,7 @@ func TestFitText(t *testing.T) {
 	for reg, box := range map[tune.Reg]tune.Box{tune.Shared: {Lower: -13, Upper: 0},
 		tune.PerFeature: {Lower: -12, Upper: -10}} {
 		r, err := tune.Fit(context.Background(), tune.Data{Train: train, Val: val, Test: test},
-			tune.Options{Reg: reg, Box: box})
+			tune.Options{Reg: reg, Box: box, Prior: "off"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -136,6 +136,7 @@ type Options struct {
 	// MaxTime bounds the time of Fit, but for a twentieth or a pass over the data; 0 is no bound. At most a quarter of it
 	// is spent on the grid, from its middle outwards, and a third of the rest on comparing kinds of strengths.
 	MaxTime time.Duration
+	Spent   time.Duration // of MaxTime, before Fit, see Weigh
 	Seed    uint64
 	// Kernel puts kernels with one learned length scale per column on top of the linear model, see package nystrom. Auto
 	// does so for tables of 20 to 20,000 rows and at most 1,000 coefficients where nothing else is said about strengths,
@@ -372,16 +373,14 @@ func Version() string { return version() }
 // [*dataset.Error], those about options of type [*OptionError].
 func Fit(ctx context.Context, data Data, options Options) (*Result, error) {
 	begin := time.Now()
-	if options.Box == (Box{}) && data.Train != nil && isText(data.Train.Schema) {
-		if p := or(options.Param, Exp).entry(); p != nil {
-			options.Box = p.documentBox
-		}
+	if data.Train != nil {
+		options = documented(options, data.Train.Schema)
 	}
 	o, err := options.fill()
 	if err != nil {
 		return nil, err
 	}
-	work, closing, cancel := wait.Budget(ctx, begin, o.MaxTime)
+	work, closing, cancel := wait.Budget(ctx, begin.Add(-o.Spent), o.MaxTime)
 	defer cancel()
 	patient, end := wait.Longer(ctx)
 	defer end()

@@ -93,10 +93,13 @@ func (f *fit) divide(t, val *dataset.Set, data Data) (err error) {
 		f.main, err = f.byFolds(t, folds, times, data.Groups)
 		return err
 	default:
-		f.main = split{all: t}
-		if f.main.train, f.main.val, err = f.holdOut(t, share, data); err != nil {
+		in, out, err := f.holdOut(t, share, data)
+		if err != nil {
 			return err
 		}
+		all := f.arrange(t, slices.Concat(in, out))
+		f.main = split{train: all.Slice(0, len(in)), val: all.Slice(len(in), n), all: all}
+		return f.bothSides(f.main.train, f.main.val)
 	}
 	if f.stochastic(f.main) { // batches are consecutive rows
 		f.main.train, f.main.val = f.main.train.Shuffle(f.o.Seed), f.main.val.Shuffle(f.o.Seed+1)
@@ -104,8 +107,17 @@ func (f *fit) divide(t, val *dataset.Set, data Data) (err error) {
 	return nil
 }
 
-// holdOut takes a share of the rows for validation: the last ones in time, or whole groups, or at random.
-func (f *fit) holdOut(t *dataset.Set, share float64, data Data) (rest, part *dataset.Set, err error) {
+// arrange is t with its rows in another order, without a copy of rows that were transformed and nobody else has.
+func (f *fit) arrange(t *dataset.Set, order []int) *dataset.Set {
+	if f.scaler != nil || f.intercept {
+		return t.Permute(order)
+	}
+	return t.Subset(order)
+}
+
+// holdOut takes a share of the rows for validation: the last ones in time, or whole groups, or at random. Both sides are
+// in random order, as batches are consecutive rows.
+func (f *fit) holdOut(t *dataset.Set, share float64, data Data) (in, out []int, err error) {
 	n, _ := t.Dims()
 	switch {
 	case data.Times != nil:
@@ -119,14 +131,12 @@ func (f *fit) holdOut(t *dataset.Set, share float64, data Data) (rest, part *dat
 			return nil, nil, &dataset.Error{File: t.Source, Err: fmt.Errorf("the latest %v of %d rows cannot be told from the "+
 				"others by their times", share, n), Hint: "choose another share or another column of times"}
 		}
-		rest, part = t.Subset(order[:k]), t.Subset(order[k:])
-		return rest, part, f.bothSides(rest, part)
+		in, out = order[:k], order[k:]
 	case data.Groups != nil:
 		of, err := t.GroupFolds(data.Groups, max(2, int(1/share+.5)), f.o.Seed)
 		if err != nil {
 			return nil, nil, err
 		}
-		var in, out []int
 		for i, g := range of {
 			if g == 0 {
 				out = append(out, i)
@@ -134,10 +144,14 @@ func (f *fit) holdOut(t *dataset.Set, share float64, data Data) (rest, part *dat
 				in = append(in, i)
 			}
 		}
-		rest, part = t.Subset(in), t.Subset(out)
-		return rest, part, f.bothSides(rest, part)
+	default:
+		return t.SplitRows(share, f.o.Seed, f.loss.classes)
 	}
-	return t.Split(share, f.o.Seed, f.loss.classes)
+	rng := rand.New(rand.NewPCG(f.o.Seed, uint64(n)))
+	for _, side := range [][]int{in, out} {
+		rng.Shuffle(len(side), func(i, j int) { side[i], side[j] = side[j], side[i] })
+	}
+	return in, out, nil
 }
 
 func compareTimes(a, b float64) int {
@@ -172,7 +186,8 @@ func (f *fit) byFolds(t *dataset.Set, k, times int, groups []string) (split, err
 		if err != nil {
 			return split{}, err
 		}
-		return byFold(t, of, k), nil
+		order, bounds := sorted(of, k)
+		return split{train: f.arrange(t, order), bounds: bounds, times: 1}, nil
 	}
 	s := split{bounds: []int{0}, times: times, all: t}
 	var order []int
@@ -223,17 +238,20 @@ func sorted(of []int, k int) (order, bounds []int) {
 
 // pass is the number of multiplications of one pass over all rows of s.
 func (f *fit) pass(s split) float64 {
-	size := func(t *dataset.Set) float64 {
-		if t == nil {
-			return 0
-		}
-		if m, ok := t.X.(*rows.CSR); ok {
-			return float64(len(m.Val))
-		}
-		n, d := t.Dims()
-		return float64(n) * float64(d)
+	size := values(s.train.X) * float64(max(s.folds()/max(s.times, 1), 1))
+	if s.val != nil {
+		size += values(s.val.X)
 	}
-	return (size(s.train)*float64(max(s.folds()/max(s.times, 1), 1)) + size(s.val)) * float64(f.scores)
+	return size * float64(f.scores)
+}
+
+// values is how many m has stored.
+func values(m rows.Matrix) float64 {
+	if m, ok := m.(*rows.CSR); ok {
+		return float64(len(m.Val))
+	}
+	n, d := m.Dims()
+	return float64(n) * float64(d)
 }
 
 // heldOut is one comparison: where a kind learns, and the rows that judge it.

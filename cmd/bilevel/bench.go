@@ -47,6 +47,7 @@ type benchRunFlags struct {
 	jobs         int
 	index, count int
 	retry, quiet bool
+	memory       size
 	jobsSet      bool
 }
 
@@ -82,6 +83,8 @@ With --task-index I --task-count N this is one of N shares that together are all
 	p.IntVar(&f.jobs, "jobs", 0, "runs at once (default: one for each core)")
 	p.IntVar(&f.index, "task-index", 0, "make share I of the runs, from 0")
 	p.IntVar(&f.count, "task-count", 1, "number of shares")
+	p.Var(&f.memory, "memory", "most memory for the problems of all runs at once, such as 2GB or 512MiB (default half of "+
+		"what there is)")
 	p.BoolVar(&f.retry, "retry", false, "run again what has failed")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
@@ -136,7 +139,7 @@ func runBench(c *cobra.Command, file string, f benchRunFlags) error {
 	bars := newBenchProgress(stderr, f.quiet)
 	begin := time.Now()
 	end, err := bench.Execute(ctx, tasks, bench.ExecuteOptions{
-		Dir: f.out, DataDir: f.data, Retry: f.retry, Jobs: f.jobs, Progress: bars.update,
+		Dir: f.out, DataDir: f.data, Memory: int64(f.memory), Retry: f.retry, Jobs: f.jobs, Progress: bars.update,
 		Worker: func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, self, "bench", "work") },
 	})
 	bars.finish()

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/bilevel-go/bilevel/internal/outfile"
 )
@@ -131,13 +134,25 @@ func TestBenchFileInterrupted(t *testing.T) {
 func TestMemoryFlag(t *testing.T) {
 	rows := strings.SplitAfter(table(60, 2, 1, yesNo), "\n")
 	last := rows[len(rows)-2]
+	wide := ""
+	for j := range 22 {
+		wide += fmt.Sprintf(" %d:1", j+1)
+	}
 	files(t, map[string]string{
 		"good.csv": table(60, 2, 1, yesNo), "cell.csv": "a,y\n1,2\n\"" + strings.Repeat("a", 2<<20),
 		"wide.svm": "1 1:1 9000000:2\n" + strings.Repeat("0 1:1 2:3\n1 2:1\n", 50),
 		"rows.csv": table(60, 2, 1, yesNo) + strings.Repeat(last, 300_000),
 		"huge.json": `{"format":"bilevel-model","version":1,"coefficients":[{"weights":[` + strings.Repeat("0,", 1<<20) +
 			"0]}]}",
+		"big.yaml": "name: big\nproblems: [{name: q, problem: quadratic, inner: 3000, terms: 10000, validation: 10000}]\n" +
+			"methods: [{name: m, method: soba}]\nseeds: 1\nbudget: {steps: 1}\n",
 	})
+	if err := os.CopyFS("data", fstest.MapFS{
+		"ijcnn1/ijcnn1.bz2":   {Data: []byte(strings.Repeat("1"+wide+"\n", 100_000))},
+		"ijcnn1/ijcnn1.t.bz2": {Data: []byte("1" + wide + "\n")},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	mustCall(t, "tune", "--train", "good.csv", "--quiet", "--reg", "shared", "--out", "m", "--memory", "64MB")
 	for args, want := range map[string]string{
 		"tune --train cell.csv":                           "cell.csv:3: a line, or a cell in quotes, goes on for more than",
@@ -146,6 +161,9 @@ func TestMemoryFlag(t *testing.T) {
 		"clean --train good.csv --trusted rows.csv":       "rows.csv: ",
 		"predict --model m/model.json rows.csv":           "rows.csv: ",
 		"predict --model huge.json good.csv":              "huge.json: reading it takes more than",
+		"bench run big.yaml --jobs 1":                     "quadratic: inner 3000, outer 10, terms 10000, validation",
+		"figure ijcnn1 --data data":                       "data/ijcnn1/ijcnn1.bz2: ",
+		"tune --set ijcnn1 --data data":                   "data/ijcnn1/ijcnn1.bz2: ",
 		"tune --train good.csv --memory much":             `"much" is no size; write a number with a unit, such as 2GB`,
 		"predict --model m/model.json good.csv --memory ": "is no size",
 	} {
@@ -158,5 +176,26 @@ func TestMemoryFlag(t *testing.T) {
 			strings.Count(o.stderr, "\n") != 1 {
 			t.Errorf("%s: exit code %d: %s", args, o.code, o.stderr)
 		}
+	}
+}
+
+// What cannot be read at once is nothing to wait for.
+func TestCompletionOfPipe(t *testing.T) {
+	files(t, nil)
+	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+		t.Skipf("this file system has no pipes: %v", err)
+	}
+	done := make(chan []string)
+	go func() {
+		got, _ := completed(t, "tune", "--train", "pipe", "--label", "")
+		done <- got
+	}()
+	select {
+	case got := <-done:
+		if got != nil {
+			t.Errorf("%q", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it waits for the pipe")
 	}
 }

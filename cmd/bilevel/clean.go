@@ -5,13 +5,16 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/bilevel-go/bilevel/clean"
 	"github.com/bilevel-go/bilevel/dataset"
@@ -26,6 +29,7 @@ type cleanFlags struct {
 	trusted         string
 	trustedFraction float64
 	corrupt         float64
+	by              string
 }
 
 // The standard setting of --set mnist, and the share of trusted rows elsewhere.
@@ -61,6 +65,8 @@ which to look at rows) and report.html, which shows the most suspicious rows.`,
 		p.StringVar(&f.trusted, "trusted", "", "file of rows whose labels are right")
 		p.Float64Var(&f.trustedFraction, "trusted-fraction", 0, "trust this share of the rows of --set "+
 			"(default 0.2; 5,000 of 25,000 rows of mnist and fashion-mnist)")
+		p.StringVar(&f.by, "by", "", "column of annotators, sources, sensors or dates (months): it is no feature, and which of "+
+			"them are worse than the others is said too")
 		p.Float64Var(&f.corrupt, "corrupt", 0, "replace training labels by random classes with this probability, and "+
 			"say how many were found (default 0.5 for the embedded digits without --set)")
 	})
@@ -90,6 +96,13 @@ func (f *cleanFlags) checkFlags(c *cobra.Command) error {
 	switch {
 	case f.train != "" && f.trusted == "":
 		return usagef("--train %s: give rows whose labels are right with --trusted", f.train)
+	case f.by != "" && f.train == "":
+		return usagef("--by %s: is about files: give --train", f.by)
+	case c.Flags().Changed("by") && f.by == "":
+		return usagef("--by \"\": name a column, or leave the flag out")
+	case f.by != "" && f.by == f.read.ID:
+		return usagef("--by %s and --id %s: rows that all have names of their own are no groups; name another column", f.by,
+			f.by)
 	case given && f.train != "":
 		return usagef("--trusted-fraction: is for --set; the rows of --train are not trusted")
 	case given && !(f.trustedFraction > 0 && f.trustedFraction < 1):
@@ -117,6 +130,8 @@ type cleaned struct {
 	command string // as it was typed, without folders
 	when    time.Time
 	out     string // folder
+	by      string // the column of groups, "" for none
+	groups  []string
 }
 
 // readingFlags are those that were typed and that tune has to be given to read the training rows in the same way.
@@ -128,9 +143,15 @@ func readingFlags(c *cobra.Command) string {
 			names = append(names, of...)
 		}
 	}
-	return typedFlags(c, func(name string) bool {
-		return slices.Contains(names, name) && name != "trusted-labels" && name != "test-labels"
+	by, drop := c.Flag("by").Value.String(), c.Flag("drop").Value.(pflag.SliceValue)
+	text := typedFlags(c, func(name string) bool {
+		return slices.Contains(names, name) && name != "trusted-labels" && name != "test-labels" && name != "by" &&
+			(name != "drop" || by == "")
 	})
+	if by != "" { // tune has no groups
+		text += " --drop " + quoted(strings.Join(append(drop.GetSlice(), by), ","))
+	}
+	return text
 }
 
 // cleanOutputs are the files that were written.
@@ -183,7 +204,7 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 	d := &cleaned{
 		Result: r, name: name, train: data.Train, corrupt: f.corrupt, seed: f.seed, read: read, files: f.outputs(),
 		about:   dataset.About(data.Train, data.Trusted, data.Test),
-		command: typed(c), when: time.Now(), out: f.out,
+		command: typed(c), when: time.Now(), out: f.out, by: f.by, groups: data.Groups,
 	}
 	if f.train != "" {
 		d.file, d.reading = filepath.Base(f.train), readingFlags(c)
@@ -204,6 +225,9 @@ func runClean(c *cobra.Command, f *cleanFlags) error {
 func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.Data, name string, err error) {
 	data = &clean.Data{}
 	if f.train != "" {
+		if f.by != "" {
+			f.read.Beside = append(f.read.Beside, f.by)
+		}
 		if data.Train, name, err = f.readFile(ctx, dataset.AutoTarget); err != nil {
 			return nil, "", err
 		}
@@ -214,6 +238,15 @@ func (f *cleanFlags) readData(ctx context.Context, bar *progress) (data *clean.D
 		}
 		if err = data.Train.AsClasses(); err != nil {
 			return nil, "", err
+		}
+		if f.by != "" {
+			if data.Groups, err = data.Train.Periods(f.by, f.read.DateOrder, clean.MostGroups); err != nil {
+				return nil, "", err
+			}
+			if len(slices.Compact(slices.Sorted(slices.Values(data.Groups)))) == 1 {
+				return nil, "", &dataset.Error{File: data.Train.Source, Err: fmt.Errorf("all rows have the same %s, %q", f.by,
+					data.Groups[0]), Hint: "name a column with several values with --by"}
+			}
 		}
 		sets, err := f.readLike(ctx, data.Train, f.trusted)
 		if err != nil {
@@ -264,12 +297,18 @@ func (d *cleaned) writeWeights(w io.Writer) error {
 	if names != nil {
 		head = append(head, namesOf(d.train.Schema))
 	}
+	if d.by != "" {
+		head = append(head, d.by)
+	}
 	t.Write(head)
 	for i, r := range d.Rows {
 		line := []string{strconv.Itoa(i + 1), d.Classes[r.Label], strconv.FormatFloat(r.Weight, 'g', 6, 64),
 			strconv.FormatBool(r.Kept), d.Classes[r.Predicted], strconv.Itoa(r.Rank)}
 		if names != nil {
 			line = append(line, names[i])
+		}
+		if d.by != "" {
+			line = append(line, d.groups[i])
 		}
 		t.Write(line)
 	}
@@ -310,6 +349,7 @@ type cleanJSON struct {
 	Verdict            judge.Verdict `json:"verdict,omitempty"`
 	TestChange         *estimateJSON `json:"test_accuracy_change"`
 	Untrusted          []string      `json:"untrusted"` // classes without trusted rows
+	Groups             []groupJSON   `json:"groups,omitempty"`
 	Notes              []string      `json:"notes"`
 	Words              []string      `json:"words"`
 	Files              *cleanOutputs `json:"files"`
@@ -324,6 +364,7 @@ func (d *cleaned) json() cleanJSON {
 		Interrupted: d.Interrupted, TimedOut: d.TimedOut, Reason: d.Reason, Words: d.words(), Files: d.files,
 		Wrong: estimated(d.wrong()), Untrusted: append([]string{}, d.Untrusted...), Notes: append([]string{}, d.notes...),
 	}
+	j.Groups = d.groupsJSON()
 	if t := d.truth; t != nil {
 		j.F1, j.Precision, j.Recall, j.Corrupted = &t.F1, &t.Precision, &t.Recall, &t.Corrupted
 	}

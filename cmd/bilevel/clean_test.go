@@ -197,6 +197,10 @@ func TestCleanWrong(t *testing.T) {
 		{"--trusted small.csv", "need --train"},
 		{"--test small.csv", "need --train"},
 		{"--train good.csv --trusted small.csv --set digits", "one of them"},
+		{"--train good.csv --trusted small.csv --by colour9", "there is no column \"colour9\""},
+		{"--train good.csv --trusted small.csv --by constant", "all rows have the same constant"},
+		{"--train good.csv --trusted small.csv --by colour --id colour", "no groups"},
+		{"--set digits --by colour", "give --train"},
 		{"--train good.csv --trusted -", "standard input: the file is empty"},
 		{"--train - --trusted -", "one file"},
 		{"--train good.csv --trusted small.csv --trusted-fraction 0.2", "--set"},
@@ -246,5 +250,51 @@ func TestCleanInterrupted(t *testing.T) {
 	j = decode(t, mustCall(t, "clean", "--json", "--quiet", "--max-time", "1ms").stdout)
 	if j["timed_out"] != true || j["interrupted"] != false {
 		t.Errorf("%v", j)
+	}
+}
+
+// TestCleanBy: the annotator whose labels are random is named, in the summary, in JSON, in weights.csv and in the report.
+func TestCleanBy(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(table(600, 1, 1, yesNo)), "\n")
+	for i, coin := range strings.Split(strings.TrimSpace(table(600, 1, 2, yesNo)), "\n") {
+		switch {
+		case i == 0:
+			lines[i] = "annotator," + lines[i]
+		case i%4 == 3: // the labels of other rows
+			lines[i] = "dan," + lines[i][:strings.LastIndex(lines[i], ",")] + coin[strings.LastIndex(coin, ","):]
+		default:
+			lines[i] = []string{"ann", "bob", "cleo"}[i%4] + "," + lines[i]
+		}
+	}
+	files(t, map[string]string{"noisy.csv": strings.Join(lines, "\n") + "\n", "right.csv": table(200, 1, 3, yesNo)})
+	args := strings.Fields("clean --train noisy.csv --trusted right.csv --by annotator --quiet")
+	if o := mustCall(t, args...); !strings.Contains(o.stdout, "Worse than the others, by annotator: dan (") {
+		t.Error(o.stdout)
+	}
+	j := decode(t, mustCall(t, append(args, "--json")...).stdout)
+	groups := j["groups"].([]any)
+	for k, g := range groups {
+		g := object(g.(map[string]any))
+		if g["worse"] != (k == 0) || (g["name"] == "dan") != (k == 0) || g.number(t, "rows") != 150 {
+			t.Errorf("%v", g)
+		}
+	}
+	weights, err := os.ReadFile("bilevel-clean-out/weights.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := strings.Split(string(weights), "\n"); len(groups) != 4 || len(w) != 602 ||
+		!strings.HasSuffix(w[0], ",rank,annotator") || !strings.HasSuffix(w[3], ",dan") {
+		t.Errorf("%d groups, %q", len(groups), w[:4])
+	}
+	html, err := os.ReadFile("bilevel-clean-out/report.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Which annotator is worse", "bilevel tune --train noisy.csv --drop annotator<",
+		"Labels that look wrong, by annotator"} {
+		if !strings.Contains(string(html), want) {
+			t.Errorf("the report does not say %q", want)
+		}
 	}
 }

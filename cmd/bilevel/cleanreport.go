@@ -182,7 +182,7 @@ func (d *cleaned) tune() string {
 // words are the sentences of summary and report.
 func (d *cleaned) words() []string {
 	w := slices.Clone(d.about)
-	for _, s := range append([]string{d.estimate(), d.gained(), d.found()}, append(d.warnings(), d.advice())...) {
+	for _, s := range append([]string{d.estimate(), d.gained(), d.worse(), d.found()}, append(d.warnings(), d.advice())...) {
 		if s != "" {
 			w = append(w, report.Bare(s))
 		}
@@ -217,7 +217,7 @@ func (d *cleaned) summary() string {
 		})
 	}
 	b.WriteString("\n")
-	lines := append(d.warnings(), d.found())
+	lines := append(d.warnings(), d.worse(), d.found())
 	if len(d.order()) > 0 {
 		lines = append(lines, d.first())
 	}
@@ -256,7 +256,7 @@ func (d *cleaned) writeReport(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range []*report.Section{d.gains(), suspicious, d.byClass(), d.cut(), d.now()} {
+	for _, s := range []*report.Section{d.gains(), d.byGroup(), suspicious, d.byClass(), d.cut(), d.now()} {
 		if s != nil {
 			p.Sections = append(p.Sections, *s)
 		}

@@ -19,6 +19,7 @@ import (
 // said, and nothing where there is nothing to choose.
 var kinds = map[string]cobra.CompletionFunc{
 	"FOLDER":   folders,
+	"FILES":    anyFiles,
 	"COLUMN":   completeColumn,
 	"COLUMNS":  completeColumns,
 	"SET":      words(allSets),
@@ -26,7 +27,7 @@ var kinds = map[string]cobra.CompletionFunc{
 	"MODEL":    words(func() []string { return texts(append(models(), tune.AutoTask)) }),
 	"REG":      words(func() []string { return texts(append(tune.Regs(), tune.AutoReg)) }),
 	"PARAM":    words(func() []string { return texts(tune.Params()) }),
-	"WEIGHT":   words(func() []string { return texts(dataset.Weights()) }),
+	"WEIGHT":   words(func() []string { return texts(append(dataset.Weights(), dataset.AutoWeight)) }),
 	"FORMAT":   words(dataset.Formats),
 	"BENCH":    words(bench.Ready),
 	"QUANTITY": words(quantities),
@@ -80,6 +81,10 @@ func once(complete cobra.CompletionFunc) cobra.CompletionFunc {
 
 func nothing(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+func anyFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault | cobra.ShellCompDirectiveNoSpace
 }
 
 func folders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -164,3 +169,16 @@ func completeFlags(c *cobra.Command) {
 		completeFlags(sub)
 	}
 }
+
+// bashAlone are the functions of the package bash-completion that the script calls, where that is not installed.
+const bashAlone = `if ! declare -F _get_comp_words_by_ref >/dev/null; then
+    _get_comp_words_by_ref() {
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+    }
+    _filedir() {
+        local IFS=$'\n' kind=-f
+        [[ $1 == -d ]] && kind=-d
+        COMPREPLY+=($(compgen "$kind" -- "$cur"))
+    }
+fi
+`

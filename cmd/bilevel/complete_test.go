@@ -6,9 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -99,27 +97,6 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// What cannot be read at once is nothing to wait for.
-func TestCompletionOfPipe(t *testing.T) {
-	files(t, nil)
-	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
-		t.Skipf("this file system has no pipes: %v", err)
-	}
-	done := make(chan []string)
-	go func() {
-		got, _ := completed(t, "tune", "--train", "pipe", "--label", "")
-		done <- got
-	}()
-	select {
-	case got := <-done:
-		if got != nil {
-			t.Errorf("%q", got)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("it waits for the pipe")
-	}
-}
-
 // The scripts are ones that the shells here take.
 func TestCompletionScripts(t *testing.T) {
 	files(t, nil)
@@ -137,6 +114,14 @@ func TestCompletionScripts(t *testing.T) {
 		}
 		if out, err := exec.Command(path, "-n", shell).CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v, %s", shell, err, out)
+		}
+		if shell != "bash" {
+			continue
+		}
+		alone := exec.Command(path, "--norc", "-c", "source ./bash; COMP_WORDS=(bilevel tune --me) COMP_CWORD=2; "+
+			"_get_comp_words_by_ref -n =: cur prev words cword; echo $cur $prev $cword ${#words[@]}")
+		if out, err := alone.CombinedOutput(); err != nil || string(out) != "--me tune 2 3\n" {
+			t.Errorf("without bash-completion: %v, %s", err, out)
 		}
 	}
 }

@@ -45,7 +45,7 @@ input.`,
 				return err
 			}
 			o := f.read
-			o.Text = f.vectorizer()
+			o.Text, o.OptionalText = f.vectorizer(), !f.asksForWords()
 			o.Memory = f.memory.bound()
 			d, err := describeRows(c.Context(), c.InOrStdin(), args[0], o)
 			if err != nil {

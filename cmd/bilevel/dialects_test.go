@@ -110,7 +110,7 @@ func TestTask(t *testing.T) {
 	}
 	files(t, map[string]string{"few.csv": few.String()})
 	for args, want := range map[string]struct{ model, says string }{
-		"":                      {"ridge", "only 3 different numbers, which are taken for numbers: --task classification"},
+		"":                      {"ridge", "only 3 different values and is predicted as a number: --task classification"},
 		"--task classification": {"softmax", ""},
 		"--task regression":     {"ridge", ""},
 		"--model softmax":       {"softmax", ""},

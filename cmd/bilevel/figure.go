@@ -21,6 +21,7 @@ import (
 type figureFlags struct {
 	out, data string
 	numbers   string
+	memory    size
 	repeats   int
 	seed      uint64
 	quiet     bool
@@ -53,6 +54,7 @@ Public data sets that a figure needs are looked up as bilevel data says, and dow
 	p.IntVar(&f.repeats, "repeats", 0, "random draws that a point is a mean of (default: the figure's own number)")
 	p.Uint64Var(&f.seed, "seed", 0, "seed of all randomness")
 	p.StringVar(&f.data, "data", "", "folder with copies of public sets, used first (default $BILEVEL_DATA)")
+	p.Var(&f.memory, "memory", memoryHelp)
 	f.drawing.add(p)
 	p.BoolVar(&f.quiet, "quiet", false, "no progress")
 	c.AddCommand(&cobra.Command{
@@ -128,7 +130,7 @@ func runFigure(c *cobra.Command, name string, f figureFlags) error {
 			return err
 		}
 	}
-	o := bench.Options{Repeats: f.repeats, Seed: f.seed, DataDir: f.data}
+	o := bench.Options{Repeats: f.repeats, Seed: f.seed, DataDir: f.data, Memory: f.memory.bound()}
 	if !f.quiet {
 		last := time.Now()
 		o.Progress = func(done float64) {

@@ -206,7 +206,7 @@ func (f *finding) intro() []string {
 				}
 			}
 		}
-		fmt.Fprintf(&b, ", a number between %s and %s.", numbers.Value(lo), numbers.Value(hi))
+		fmt.Fprintf(&b, ", a number between %s and %s.", numbers.In(f.label(), lo), numbers.In(f.label(), hi))
 	}
 	if s := f.Model.Schema; s != nil && s.Columns != nil {
 		b.WriteString(" " + kindsOf(s))
@@ -330,6 +330,37 @@ func (f *finding) goodness() string {
 			report.Bold(numbers.Digits(c.Model.Value, 2)), numbers.Digits(c.Trivial.Value, 2))
 	}
 	return text
+}
+
+// nothing says that the model tells no more than the trivial one, where it does not.
+func (f *finding) nothing() string {
+	loss := f.judged.Loss()
+	const most = .995
+	if !(loss.Model.Value > most*loss.Trivial.Value) {
+		return ""
+	}
+	better, tell := "no better", "nothing"
+	if loss.Model.Value < loss.Trivial.Value {
+		better, tell = "hardly better", "next to nothing"
+	}
+	what := "the label"
+	if f.label() != "" {
+		what = f.label()
+	}
+	same := "always saying the mean"
+	if f.classes() != nil {
+		same = "always saying the shares of the classes"
+	}
+	return fmt.Sprintf("It is %s than %s: %s tell %s about %s that holds on unseen rows.", better, same,
+		theColumns(f.columns()), tell, what)
+}
+
+// theColumns are columns in a sentence: "these 3 columns".
+func theColumns(columns string) string {
+	if n, thing, _ := strings.Cut(columns, " "); n == "1" {
+		return "values of this one " + thing
+	}
+	return "these " + columns
 }
 
 // outOf100 is a share, with a decimal where none would say that all or no rows are right.

@@ -61,10 +61,13 @@ func text(fig *judge.Figure, e judge.Estimate) (value, interval string) {
 // good says how good the model is.
 func (f *finding) good() *report.Section {
 	j := f.judged
-	s := &report.Section{Title: "How good it is", Lead: f.goodness() + " " + f.verdict()}
+	lead := []string{f.goodness(), f.nothing(), f.verdict()}
 	if j.Verdict == judge.Worse {
-		s.Lead = f.verdict() + " " + f.goodness()
+		lead = []string{f.verdict(), f.goodness(), f.nothing()}
 	}
+	s := &report.Section{Title: "How good it is", Lead: strings.Join(slices.DeleteFunc(lead, func(t string) bool {
+		return t == ""
+	}), " ")}
 	loss := j.Loss()
 	trivial, base, model := f.models()
 	dots := &report.Dots{Title: upper(f.measured()) + " on unseen rows", Hint: "lower is better", Zero: f.classes() == nil}
@@ -821,7 +824,7 @@ func (f *finding) look() *report.Section {
 		if f.classes() == nil {
 			y, p := u.Y[i], u.Model.Predicted[i]
 			typical := f.judged.Figure("rmse").Model.Value
-			line = append(line, numbers.Value(y), rounded(p, typical), numbers.Signed(rounded(y-p, typical)))
+			line = append(line, numbers.In(f.label(), y), rounded(p, typical), numbers.Signed(rounded(y-p, typical)))
 		} else {
 			line = append(line, report.Name(f.classes()[int(u.Y[i])]), report.Name(f.classes()[int(u.Model.Predicted[i])]),
 				f.given(i))
@@ -1053,7 +1056,7 @@ func cells(s *dataset.Set, i int, order []string, most int) string {
 	if len(all) > most {
 		parts = append(parts, "…")
 	}
-	return strings.Join(parts, " · ")
+	return strings.Join(parts, "\u00a0· ")
 }
 
 // cellsOf are names and cells of row i of s as they stand in the file; zeros of rows without columns are left out.
@@ -1080,7 +1083,7 @@ func cellsOf(s *dataset.Set, i int) (out [][2]string) {
 		case c.Date != nil:
 			text = c.Date.Say(values[0])
 		case span.N == 1:
-			text = numbers.Value(values[0])
+			text = numbers.In(c.Name, values[0])
 		default: // the words that are there
 			var words []string
 			for j, v := range values {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,8 @@ type fitFlags struct {
 	read                   dataset.Options // of the training file
 	unknown                string          // UnseenLevels of the others
 	text                   dataset.Vectorizer
+	ngrams                 string
+	weighs                 bool // the weight of words can be left to validation rows
 
 	method           string
 	scale, intercept string
@@ -127,9 +130,12 @@ func (f *fitFlags) registerReading(p *pflag.FlagSet) {
 	p.StringSliceVar(&f.read.Categorical, "categorical", nil,
 		"columns (NAME,...) whose values are levels though they look like numbers or identifiers")
 	p.StringSliceVar(&f.read.Texts, "text", nil, "columns (NAME,...) that hold texts, which become words")
-	p.StringVar((*string)(&f.text.Weight), "words", "", "weight of a word: "+oneOf(dataset.Weights())+
-		" (default count in folders of texts, tfidf in columns); rows of words get unit length")
-	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have")
+	p.StringVar((*string)(&f.text.Weight), "words", "auto", "weight of a word: "+oneOf(dataset.Weights())+
+		"; auto is the best on validation rows (tune), else log-tfidf; texts get unit length")
+	p.StringVar(&f.ngrams, "ngrams", "auto", "columns for words that follow each other, up to 1, 2 or 3; auto tries 2 "+
+		"where it is cheap (tune), else 1")
+	p.IntVar(&f.text.MinDocs, "min-docs", 0, "leave out words that fewer training texts have (default 1; 2 where more "+
+		"than 50,000 words are weighed by --words auto)")
 }
 
 // character is a flag of one character.
@@ -221,8 +227,8 @@ func (f *fitFlags) check(c *cobra.Command, second string, outputs ...string) err
 		return usagef("--train and --set: give one of them")
 	case f.train == "" && (value(second) != "" || f.test != ""):
 		return usagef("--%s and --test need --train", second)
-	case f.vectorizer() != nil && f.train == "" && isEmbedded(f.set):
-		return usagef("--words and --min-docs are about texts: give a folder, or a table with --text, as --train")
+	case f.asksForWords() && f.train == "" && isEmbedded(f.set):
+		return usagef("--words, --ngrams and --min-docs are about texts: give a folder, or a table with --text, as --train")
 	}
 	if f.train == "" {
 		for _, name := range []string{"label", "labels", "format", "width", "zero-based", "no-header", "id", "drop", "only",
@@ -262,8 +268,10 @@ func (f *fitFlags) checkOutputs(c *cobra.Command, outputs []string, inputs ...st
 // checkReading finds what is wrong with the flags of how a file is read.
 func (f *fitFlags) checkReading() error {
 	switch weight := f.text.Weight; {
-	case weight != "" && !slices.Contains(dataset.Weights(), weight):
-		return wrongChoice("words", weight, dataset.Weights())
+	case weight != dataset.AutoWeight && !slices.Contains(dataset.Weights(), weight):
+		return wrongChoice("words", weight, append([]dataset.Weight{dataset.AutoWeight}, dataset.Weights()...))
+	case !slices.Contains(choices("auto|1|2|3")(), f.ngrams):
+		return wrongChoice("ngrams", f.ngrams, choices("auto|1|2|3")())
 	case f.read.Missing != "" && !slices.Contains(missings, f.read.Missing):
 		return wrongChoice("missing", f.read.Missing, missings)
 	case f.read.Dates != dataset.DateFeatures && f.read.Dates != dataset.DropDates:
@@ -278,18 +286,25 @@ func (f *fitFlags) checkReading() error {
 	return nil
 }
 
-// vectorizer is how texts become rows, nil where nothing is said about it.
+// asksForWords says whether a flag says how texts become rows.
+func (f *fitFlags) asksForWords() bool {
+	return f.text.Weight != dataset.AutoWeight || f.text.MinDocs > 0 || f.ngrams != "auto"
+}
+
+// vectorizer is how texts become rows.
 func (f *fitFlags) vectorizer() *dataset.Vectorizer {
-	if f.text.Weight == "" && f.text.MinDocs == 0 {
-		return nil
+	v := f.text
+	v.Grams, _ = strconv.Atoi(f.ngrams)
+	if v.Weight == dataset.AutoWeight && !f.weighs {
+		v.Weight = tune.DefaultWeighting(1).Weight
 	}
-	return &f.text
+	return &v
 }
 
 // readFile reads the training file.
 func (f *fitFlags) readFile(ctx context.Context, target dataset.Target) (train *dataset.Set, name string, err error) {
 	o := f.read
-	o.Target, o.Text = target, f.vectorizer()
+	o.Target, o.Text, o.OptionalText = target, f.vectorizer(), !f.asksForWords()
 	train, err = readRows(ctx, f.stdin, f.train, o)
 	return train, sourceName(f.train), err
 }
@@ -326,9 +341,11 @@ func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 	_, d := train.Dims()
 	scores := max(len(train.Classes), 1)
 	need := bytesPerWeight * float64(d+1) * float64(scores)
+	read := int64(0)
 	for _, s := range append(others, train) {
 		if s != nil {
 			n, _ := s.Dims()
+			read += s.Bytes()
 			need += copies*float64(s.Bytes()) + 2*8*float64(n)*float64(scores)
 		}
 	}
@@ -336,6 +353,7 @@ func (f *fitFlags) checkRoom(train *dataset.Set, others ...*dataset.Set) error {
 	if train.Classes != nil {
 		what += fmt.Sprintf(" and %d classes", scores)
 	}
+	settle(read)
 	return f.read.Memory.Check(train.Source, what, need)
 }
 
@@ -395,7 +413,8 @@ func (f *fitFlags) readSet(ctx context.Context, bar *progress) (rest, test *data
 		return nil, nil, "", usagef("--set %q: there are %s (embedded) and %s (public)%s", f.set,
 			strings.Join(dataset.EmbeddedSets(), ", "), strings.Join(publicSets(), ", "), nearest.Hint(f.set, allSets()))
 	}
-	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer(),
+	o := dataset.GetOptions{DataDir: f.data, Progress: bar.download, Text: f.vectorizer(), OptionalText: !f.asksForWords(),
+		Memory:  f.read.Memory,
 		Waiting: func(file string) { bar.say("waiting for another process, which downloads " + file) }}
 	rest, test, files, err := dataset.Load(ctx, f.set, o)
 	if err != nil {

@@ -18,13 +18,14 @@ import (
 // a name in backquotes. Values are completed in the shell, see kinds.
 var flagGroups = []flagGroup{
 	{"Data", "train FILE, sources FILES, sources-only, val FILE, trusted FILE, test FILE, set SET, data FOLDER, " +
-		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, " +
-		"trusted-fraction SHARE, corrupt SHARE, file BENCH, numbers FILE"},
+		"val-fraction SHARE, folds N, group COLUMN, time COLUMN, trusted-fraction SHARE, corrupt SHARE, file BENCH, " +
+		"numbers FILE"},
 	{"Columns", "label COLUMN, labels FILE, val-labels FILE, trusted-labels FILE, test-labels FILE, " +
-		"task classification|regression, id COLUMN, weight COLUMN, weights FILE, drop COLUMNS, " +
+		"task classification|regression, id COLUMN, weight COLUMN, weights FILE, by COLUMN, drop COLUMNS, " +
 		"only COLUMNS, categorical COLUMNS, text COLUMNS, dates features|drop, date-order dmy|mdy|ymd, " +
 		"missing drop|impute, unknown error|zero"},
-	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, min-docs N"},
+	{"Format", "format FORMAT, decimal C, thousands C, no-header, width N, zero-based, words WEIGHT, " +
+		"ngrams auto|1|2|3, min-docs N"},
 	{"Model", "model MODEL, class-weights WEIGHTS, cost COSTS, reg REG, param PARAM, box LOWER,UPPER, prior PRIOR, " +
 		"start START, scale auto|on|off, " +
 		"intercept auto|on|off"},

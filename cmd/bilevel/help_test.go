@@ -226,7 +226,8 @@ func TestVersion(t *testing.T) {
 
 // No wrong value of a flag makes a message that speaks of Go.
 func TestWrongFlagValues(t *testing.T) {
-	files(t, map[string]string{"t.csv": "a,b,y\n1,2,0\n2,3,1\n", "m.json": "{}"})
+	const table = "a,b,y\n1,2,0\n2,3,1\n"
+	files(t, map[string]string{"t.csv": table, "u.csv": table, "v.csv": table, "m.json": "{}"})
 	values := []string{"x", "-1", "0", "nan", "1e999", "99999999999999999999", "1,2,3", `a"b`, "", "-",
 		"\x00", "t.csv", "∞"}
 	seen := 0
@@ -235,6 +236,9 @@ func TestWrongFlagValues(t *testing.T) {
 		switch {
 		case strings.Contains(c.Use, " ") && c.Name() != "man":
 			base = append(base, "t.csv") // a file, no figure, no set, no folder
+			if c.Name() == "mix" {
+				base = append(base, "--sources=u.csv,v.csv", "--quiet", "--max-time=1ms")
+			}
 		case c.Name() == "tune" || c.Name() == "clean":
 			base = append(base, "--train=t.csv", "--quiet", "--max-time=1ms")
 		}

@@ -68,6 +68,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		c.Args = nil
 		markUsage(c)
 	}
+	if c, _, err := root.Find([]string{"completion", "bash"}); err == nil {
+		script := c.RunE
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if _, err := io.WriteString(stdout, bashAlone); err != nil {
+				return err
+			}
+			return script(c, args)
+		}
+	}
 	err := root.ExecuteContext(ctx)
 	code := exitCode(err)
 	if err != nil && !errors.Is(err, errInterrupted) {

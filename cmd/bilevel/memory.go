@@ -31,3 +31,15 @@ func (s size) bound() *dataset.Memory {
 	debug.SetMemoryLimit(m.Bytes())
 	return m
 }
+
+// fewBytes are not worth a thought of the collector.
+const fewBytes = 32 << 20
+
+// settle gives back what reading so many bytes of rows has left, and has the collector work whenever a twentieth as much is
+// no more needed: rows hold no pointers, so that it passes them by.
+func settle(bytes int64) {
+	if bytes > fewBytes {
+		debug.FreeOSMemory()
+		debug.SetGCPercent(5)
+	}
+}

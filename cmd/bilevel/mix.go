@@ -42,7 +42,7 @@ target is judged by a model that was trained on it.
 
 The folder --out gets model.json (for bilevel predict), weights.csv and report.html.`,
 		Example: `  bilevel mix here.csv --sources 2023.csv,2024.csv,elsewhere.csv
-  bilevel mix here.csv --sources 2023.csv,2024.csv --test later.csv --label price`,
+  bilevel mix here.csv --sources a.csv,b.csv --test later.csv --label price`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return errors.New("give one target file, or - for standard input, and the others with --sources")

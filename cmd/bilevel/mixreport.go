@@ -11,7 +11,6 @@ import (
 	"github.com/bilevel-go/bilevel/internal/numbers"
 	"github.com/bilevel-go/bilevel/internal/report"
 	"github.com/bilevel-go/bilevel/mix"
-	"github.com/bilevel-go/bilevel/tune"
 )
 
 // rowsLine says how many rows there are of which kind.
@@ -133,15 +132,22 @@ func (m *mixed) leftOut() string {
 			names = append(names, m.named(s))
 		}
 	}
-	if names == nil {
+	switch {
+	case names == nil && m.Even:
+		return "No source is left out, and all rows count alike: weights of their own are not better by more than chance."
+	case names == nil:
 		return "No source is left out."
 	}
 	return "Left out: " + numbers.List(names) + "."
 }
 
-// weighed says how the others are weighed.
+// weighed says how the others are weighed, "" where leftOut says it.
 func (m *mixed) weighed() string {
-	if m.Even {
+	some := slices.ContainsFunc(m.Sources, func(s mix.Source) bool { return s.LeftOut })
+	switch {
+	case m.Even && !some:
+		return ""
+	case m.Even:
 		return "The rows of all sources that are not left out count alike: weights of their own are not better by more than " +
 			"chance."
 	}
@@ -206,10 +212,16 @@ func (m *mixed) predict() string {
 		proba)
 }
 
+// sentences say which sources are used, and how certain that is.
+func (m *mixed) sentences() []string {
+	all := append([]string{m.leftOut(), m.weighed()}, m.warnings()...)
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
 // words are the sentences of summary and report.
 func (m *mixed) words() []string {
 	w := slices.Clone(m.about)
-	for _, s := range append([]string{m.verdict(), m.leftOut(), m.weighed()}, append(m.warnings(), m.advice())...) {
+	for _, s := range append(append([]string{m.verdict()}, m.sentences()...), m.advice()) {
 		w = append(w, report.Bare(s))
 	}
 	return w
@@ -242,7 +254,7 @@ func (m *mixed) summary() string {
 	}
 	writeTable(&b, table)
 	b.WriteString("\n")
-	for _, s := range append([]string{m.leftOut(), m.weighed()}, m.warnings()...) {
+	for _, s := range m.sentences() {
 		fmt.Fprintln(&b, report.Bare(s))
 	}
 	fmt.Fprintf(&b, "wrote %s: model.json weights.csv report.html\n", m.out)
@@ -282,13 +294,12 @@ func (m *mixed) title() string {
 }
 
 func (m *mixed) intro() []string {
-	return append([]string{fmt.Sprintf("%s of %s; %s.", m.rowsLine(), report.Name(m.name), strings.TrimPrefix(m.dataLine(),
-		m.rowsLine()+", "))}, m.notes...)
+	return append([]string{fmt.Sprintf("The target is %s: %s.", report.Name(m.name), m.dataLine())}, m.notes...)
 }
 
 // which says which sources help.
 func (m *mixed) which() report.Section {
-	s := report.Section{Title: "Which sources help", Lead: m.leftOut(), Text: append([]string{m.weighed()}, m.warnings()...)}
+	s := report.Section{Title: "Which sources help", Lead: m.leftOut(), Text: m.sentences()[1:]}
 	dots := &report.Dots{Title: upper(m.measured()) + " with the source, against without it", Percent: true, Zero: true,
 		Hint: "of target rows, beside the sources that are not left out, all rows alike; lower is better; intervals hold 95%"}
 	order := make([]mix.Source, 0, len(m.Sources))
@@ -382,9 +393,8 @@ func (m *mixed) obtained() report.Section {
 	facts := report.Facts{
 		{Name: "command", Value: report.Code(m.command)},
 		{Name: "rows", Value: m.dataLine()},
-		{Name: "model", Value: map[tune.Task]string{tune.Ridge: "ridge regression", tune.Logistic: "logistic regression",
-			tune.Softmax: "softmax regression"}[m.Model.Task] + " of the weighted sources, with one strength, which is learned " +
-			"with the weights: " + numbers.Digits(m.Model.Penalty.Strengths[0].Value, 2)},
+		{Name: "model", Value: m.Model.Task.Words() + " of the weighted sources, with one strength, which is learned with " +
+			"the weights: " + numbers.Digits(m.Model.Penalty.Strengths[0].Value, 2)},
 		{Name: "judging", Value: fmt.Sprintf("the target in %d folds, each judged by a model without it", m.Folds)},
 		{Name: "left out", Value: "sources without which the loss of target rows is smaller by two standard errors, or smaller " +
 			"at all where the learned weight may be zero and is below the share of the rows"},

@@ -17,7 +17,7 @@ func TestSmallTables(t *testing.T) {
 		fmt.Fprintf(&barred, "%d|%d|%s\n", i*7%11, i%2, []string{"yes", "no", "no", "yes", "yes"}[i%5])
 	}
 	files(t, map[string]string{"levels.csv": lines.String(), "bars.txt": barred.String(),
-		"three.csv": "a,b,y\n1,2,0.5\n2,3,1.7\n4,4,2.2\n", "spaces.txt": "a b y\n1 2 3\n"})
+		"three.csv": "a,b,y\n1,2,0.5\n2,3,1.7\n4,4,2.2\n", "spaces.txt": "a b y\n1 2 3\n4 5\n"})
 	for _, c := range []struct {
 		args string
 		code int
@@ -27,7 +27,7 @@ func TestSmallTables(t *testing.T) {
 		{"--train levels.csv", 0, []string{"grade bad → good one "}, ""},
 		{"--train bars.txt", 0, []string{"label y (2 classes, chosen for its name), 2 columns"}, ""},
 		{"--train three.csv", 0, []string{"(a number", "On the 1 validation row "}, "1 validation rows"},
-		{"--train spaces.txt", 2, []string{"commas, semicolons, tabs or bars"}, ""},
+		{"--train spaces.txt", 2, []string{"commas, semicolons, tabs, bars or blanks"}, ""},
 	} {
 		o := call(t, append([]string{"tune", "--quiet", "--out", "small"}, strings.Fields(c.args)...)...)
 		for _, says := range c.says {
@@ -61,8 +61,8 @@ func TestPredictLabels(t *testing.T) {
 		rows        int
 		says        string
 	}{
-		{"words.csv", "some.csv", 3, "note: 1 of 3 rows have no label"},
-		{"numbers.csv", "numbers2.csv", 3, "note: 1 of 3 rows have no label"},
+		{"words.csv", "some.csv", 3, "note: 1 of 3 rows have no label: figures are of the other 2.\nOf 2 rows with labels"},
+		{"numbers.csv", "numbers2.csv", 3, "note: 1 of 3 rows have no label: figures are of the other 2.\nOn 2 rows with"},
 		{"words.csv", "words1.csv", 1, "The row with a label is predicted"},
 		{"numbers.csv", "numbers1.csv", 1, "On the row with a label, the prediction is off by"},
 	} {

@@ -25,6 +25,9 @@ func (f *finding) summary() string {
 	if f.judged.Verdict == judge.Worse {
 		lines = append(lines, report.Bare(f.verdict()))
 	}
+	if n := f.nothing(); n != "" {
+		lines = append(lines, report.Bare(n))
+	}
 	if f.judged.ChoseStrengths {
 		lines = append(lines, report.Bare(f.optimism()))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bilevel-go/bilevel/dataset"
 	"github.com/bilevel-go/bilevel/tune"
 )
 
@@ -82,6 +84,32 @@ func TestTuneText(t *testing.T) {
 		t.Error(p.stdout, p.stderr)
 	}
 
+	// What validation rows choose is said, stored, and done again with other texts.
+	out = mustCall(t, "tune", "--train", "train", "--test", "test", "--reg", "shared", "--json", "--quiet")
+	if m, err = tune.Load("bilevel-out/model.json"); err != nil {
+		t.Fatal(err)
+	}
+	w := dataset.Weighting{Weight: m.Schema.Text.Weight, Power: m.Schema.Text.Power}
+	if !w.HasIDF() || !strings.Contains(out.stdout, "Words are weighted by "+w.String()) {
+		t.Errorf("%v: %s", w, out.stdout)
+	}
+	var told struct {
+		Accuracy float64 `json:"test_accuracy"`
+	}
+	if err := json.Unmarshal([]byte(out.stdout), &told); err != nil {
+		t.Fatal(err)
+	}
+	p = mustCall(t, "predict", "--model", "bilevel-out/model.json", "test")
+	right = 0
+	for _, l := range strings.Split(strings.TrimSpace(p.stdout), "\n")[1:] {
+		if name, class, _ := strings.Cut(l, ","); strings.HasPrefix(name, class+"/") {
+			right++
+		}
+	}
+	if float64(right)/60 != told.Accuracy {
+		t.Errorf("%d of 60 right, and %v was said", right, told.Accuracy)
+	}
+
 	csv := "a,y\n1,2\n"
 	if err := os.WriteFile("t.csv", []byte(csv), 0o644); err != nil {
 		t.Fatal(err)
@@ -90,7 +118,7 @@ func TestTuneText(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"tune", "--train", "train", "--words", "log"}, "count or tfidf"},
+		{[]string{"tune", "--train", "train", "--words", "idf"}, "log-tfidf"},
 		{[]string{"tune", "--train", "train", "--min-docs", "-1"}, "--min-docs -1"},
 		{[]string{"tune", "--words", "count"}, "--train"},
 		{[]string{"tune", "--set", "digits", "--words", "count"}, "--train"},

@@ -41,7 +41,7 @@ func newTuneCommand() *cobra.Command {
 		Long: `Without --train or --set it runs on an embedded set of handwritten digits. Files are LIBSVM text, CSV or TSV
 with a header, JSON, Parquet, Arrow or Feather, NPY, NPZ or IDX, plain or compressed; what they are is found out
 from their content.
-A folder with one folder of text files for each class, or a tar or zip archive of it, becomes counts of words.
+A folder with one folder of text files for each class, or a tar or zip archive of it, becomes weighted words.
 
 The best of a grid of one shared strength is the baseline. From there, strengths are learned by gradient:
 with --reg auto, one in all, one per class and one per feature are compared on held-out rows, and the kind
@@ -61,6 +61,7 @@ The folder --out gets model.json (for bilevel predict), trace.csv and report.htm
 		RunE: func(c *cobra.Command, _ []string) error { return runTune(c, &f) },
 	}
 	p := c.Flags()
+	f.weighs = true
 	f.register(p, "val", "strengths", "bilevel-out", "model.json, trace.csv and report.html", func() {
 		o := &f.options
 		p.StringVar(&f.val, "val", "", "file of validation rows")
@@ -215,6 +216,11 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	}
 	read := time.Since(begin)
 	o.Progress = bar.update
+	weighed, weighing, err := tune.Weigh(c.Context(), *data, o)
+	if err != nil {
+		return err
+	}
+	data, o.Spent = &weighed, time.Since(begin)-read
 	r, err := tune.Fit(c.Context(), *data, o)
 	bar.finish()
 	if option := (*tune.OptionError)(nil); errors.As(err, &option) {
@@ -222,6 +228,9 @@ func runTune(c *cobra.Command, f *tuneFlags) error {
 	}
 	if err != nil {
 		return err
+	}
+	if weighing != nil {
+		r.Words = append(weighing.Words, r.Words...)
 	}
 	found := newFinding(r, data, name, f.out)
 	found.command = typed(c)
@@ -303,9 +312,8 @@ func taskOf(asked string, train *dataset.Set) tune.Task {
 		train.Notes = append(train.Notes, fmt.Sprintf("The label has %d different numbers, which are taken for classes: "+
 			"--task regression takes them for numbers.", k))
 	default:
-		train.Notes = append(train.Notes, fmt.Sprintf("The label has only %d different numbers, which are taken for "+
-			"numbers: "+
-			"--task classification takes them for classes.", k))
+		train.Notes = append(train.Notes, fmt.Sprintf("The label has only %d different values and is predicted as a "+
+			"number: --task classification takes them for classes.", k))
 	}
 	return guess
 }

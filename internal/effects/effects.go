@@ -160,7 +160,7 @@ func columns(m *tune.Model, train *dataset.Set) []column {
 
 // numeric is a column of numbers.
 func numeric(name string, j int) column {
-	return column{name: name, first: j, n: 1, step: func(v *values) (move, move) { return v.step(j) }}
+	return column{name: name, first: j, n: 1, step: func(v *values) (move, move) { return v.step(name, j) }}
 }
 
 // said is a column of numbers that are called otherwise.
@@ -243,8 +243,8 @@ func (v *values) column(j int) []float64 {
 	return out
 }
 
-// step is a typical one of feature j.
-func (v *values) step(j int) (from, to move) {
+// step is a typical one of feature j, which is called name.
+func (v *values) step(name string, j int) (from, to move) {
 	sorted := v.column(j)
 	slices.Sort(sorted)
 	n := len(sorted)
@@ -262,7 +262,9 @@ func (v *values) step(j int) (from, to move) {
 		hi = others[len(others)/2]
 		lo, hi = min(lo, hi), max(lo, hi)
 	}
-	return move{numbers.Value(lo), []float64{lo}}, move{numbers.Value(hi), []float64{hi}}
+	from.name, to.name = numbers.Apart(name, lo, hi)
+	from.to, to.to = []float64{lo}, []float64{hi}
+	return from, to
 }
 
 // weigh finds the sizes of the coefficients of columns: of standardised features, about.

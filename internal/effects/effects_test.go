@@ -302,7 +302,7 @@ func TestCountsAndScores(t *testing.T) {
 		s := set(m.y, columns, x, other)
 		res := result(m.task, m.classes, nil, c)
 		e := Of(res, s).Columns[0]
-		from, to := (&values{x: s.X, n: n, d: 2}).step(0)
+		from, to := (&values{x: s.X, n: n, d: 2}).step("x", 0)
 		want := .4 * (to.to[0] - from.to[0])
 		if m.classes == nil {
 			want = 0

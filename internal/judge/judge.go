@@ -292,3 +292,11 @@ func Paired(a, b []bool) Estimate {
 	half := 1.959964 * math.Sqrt((p+q)-(p-q)*(p-q)/m) / m
 	return Estimate{(more - less) / n, max(middle-half, -1), min(middle+half, 1)}
 }
+
+// Unpaired is the difference of two shares of different rows, a of n and b of m: Wald's interval with a row of each kind
+// added to both, as Agresti and Caffo have it.
+func Unpaired(a, n, b, m float64) Estimate {
+	p, q := (a+1)/(n+2), (b+1)/(m+2)
+	half := 1.959964 * math.Sqrt(p*(1-p)/(n+2)+q*(1-q)/(m+2))
+	return Estimate{a/n - b/m, max(p-q-half, -1), min(p-q+half, 1)}
+}

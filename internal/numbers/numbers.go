@@ -5,6 +5,7 @@ package numbers
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -38,6 +39,27 @@ func Value(v float64) string {
 		return power(v, -1)
 	}
 	return decimal(v, -1)
+}
+
+// In is v as it stands in a column: years have no thousands.
+func In(column string, v float64) string {
+	if v == math.Trunc(v) && 1000 <= v && v < 3000 && year.MatchString(column) {
+		return strconv.Itoa(int(v))
+	}
+	return Value(v)
+}
+
+// year matches names of columns of years.
+var year = regexp.MustCompile(`(?i)year|jahr|(^|_)yr|yr(_|$)`)
+
+// Apart are two values as they stand in a file, with as many digits as it takes to see how far they are apart.
+func Apart(column string, a, b float64) (string, string) {
+	place := placeOf(b-a) - 1
+	if a == b || place < -12 || math.Abs(b-a) > 1e-3*math.Max(math.Abs(a), math.Abs(b)) || a == math.Trunc(a) && b ==
+		math.Trunc(b) && math.Max(math.Abs(a), math.Abs(b)) < 1e15 {
+		return In(column, a), In(column, b)
+	}
+	return decimal(round(a, place), max(-place, 0)), decimal(round(b, place), max(-place, 0))
 }
 
 // Digits is v with so many significant digits.

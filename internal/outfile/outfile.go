@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"time"
 )
 
@@ -18,6 +19,18 @@ var ErrLocked = errors.New("another process holds the lock")
 
 // errNoLocks says that the system, or the file's file system, has no locks.
 var errNoLocks = errors.New("there are no locks here")
+
+// closesFirst says that the system neither renames nor removes a file that is open.
+var closesFirst = runtime.GOOS == "windows" || !locks
+
+// remove closes f and removes it, while the lock is held where it can be.
+func remove(f *os.File) {
+	if closesFirst {
+		f.Close()
+	}
+	os.Remove(f.Name())
+	f.Close()
+}
 
 // File is a temporary file beside the one that it becomes. The process holds a lock on it as long as it is open: the
 // system lets go of it when the process ends, however it ends, and Sweep knows by it what nobody needs.
@@ -79,7 +92,7 @@ func (f *File) Commit() error { return f.CommitAs(f.path) }
 // CommitAs is Commit with another path, in the same folder.
 func (f *File) CommitAs(path string) error {
 	err := errors.Join(f.Chmod(0o644), f.Sync())
-	if !locks { // such systems rename no open file
+	if closesFirst {
 		err = errors.Join(err, f.Close())
 	}
 	if err == nil {
@@ -98,8 +111,7 @@ func (f *File) CommitAs(path string) error {
 func (f *File) Discard() {
 	if !f.done {
 		f.done = true
-		os.Remove(f.Name()) // while the lock is held
-		f.Close()
+		remove(f.File)
 	}
 }
 
@@ -161,6 +173,10 @@ var leftover = regexp.MustCompile(`^\.(.+)-([0-9a-f]{8})-[0-9]+\.tmp$`)
 // locks a file system may keep to itself, or without locks. Files in use are written to more often.
 const old = 24 * time.Hour
 
+// fresh is the age below which a file without a lock may be one that is about to be renamed, where files are closed
+// before.
+const fresh = time.Minute
+
 // Sweep removes the temporary files of dir that no process holds: at once those of this machine, and of others when
 // they are a day old. It passes over what it cannot remove.
 func Sweep(dir string) {
@@ -174,14 +190,18 @@ func Sweep(dir string) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		aged := false
+		age := time.Duration(0)
 		if info, err := e.Info(); err == nil {
-			aged = time.Since(info.ModTime()) > old
+			age = time.Since(info.ModTime())
 		}
+		aged := age > old
 		if m[2] != host() {
 			if aged {
 				os.Remove(path)
 			}
+			continue
+		}
+		if closesFirst && age < fresh {
 			continue
 		}
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -189,7 +209,7 @@ func Sweep(dir string) {
 			continue
 		}
 		if err := lock(f); err == nil || aged && errors.Is(err, errNoLocks) {
-			os.Remove(path)
+			remove(f)
 		}
 		f.Close()
 	}
@@ -217,10 +237,7 @@ func Lock(path string) (release func(), err error) {
 			return nil, err
 		}
 		if hold(f) {
-			return func() {
-				os.Remove(path)
-				f.Close()
-			}, nil
+			return func() { remove(f) }, nil
 		}
 		f.Close() // it was removed between
 	}

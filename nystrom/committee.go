@@ -192,7 +192,6 @@ type job struct {
 	z       *rows.Dense
 	mean    float64 // see search
 	steps   int
-	done    chan float64
 }
 
 // Fit learns a committee of the rows x, whose features are of the size of one, as standardised ones are. y are values,

@@ -76,7 +76,7 @@ func Embedded(name string) (*Set, error) {
 	return nil, fail("", "there are "+strings.Join(EmbeddedSets(), " and "), "no embedded set is called %s", quote(name))
 }
 
-// embedded reads a file without header, after skip lines.
+// embedded reads a file without header, after skip lines, whose last column is the label.
 func embedded(file []byte, skip int, label string, names []string) (*Set, error) {
 	z, err := gzip.NewReader(bytes.NewReader(file))
 	if err != nil {
@@ -89,12 +89,9 @@ func embedded(file []byte, skip int, label string, names []string) (*Set, error)
 	for range skip {
 		text = text[bytes.IndexByte(text, '\n')+1:]
 	}
-	s, err := ReadFrom(context.Background(), bytes.NewReader(text), label+".csv", Options{Format: "csv", NoHeader: true})
-	if err != nil {
-		return nil, err
-	}
-	s.rename(names, label)
-	return s, nil
+	head := strings.Join(names, ",") + "," + label + "\n"
+	return ReadFrom(context.Background(), io.MultiReader(strings.NewReader(head), bytes.NewReader(text)), label+".csv",
+		Options{Format: "csv", Label: label})
 }
 
 // rename gives the columns of a file without header their names.

@@ -93,9 +93,8 @@ func (f *fit) trials(kinds []Reg) []*trial {
 }
 
 // choose compares kinds of strengths, each with priors from narrow to wide, on rows held out of learning, and takes the
-// one that does best there. More strengths than one have to do better by two standard errors unless they were asked
-// for, and a wider prior by one. What was asked for is taken in any case, with all strengths alike if no prior is
-// better.
+// one that does best there. More strengths than one have to do better by two standard errors, and so has a wider prior.
+// A kind that was asked for is taken in any case, with all its strengths alike if no prior is better.
 func (f *fit) choose(g *gridded) *choice {
 	kinds := f.kinds()
 	if len(kinds) == 1 {
@@ -293,13 +292,13 @@ func (f *fit) best(kinds []Reg, trials []*trial) *choice {
 	}
 	c.candidates = nil
 	c.trial = of[1]
-	if gap, err := pairedGap(c.losses, one.losses); gap > -err {
+	if gap, err := pairedGap(c.losses, one.losses); gap > -2*err {
 		c.trial = &trial{kind: f.o.Reg, losses: one.losses, said: one.said}
 	}
 	return c
 }
 
-// bestTrial is the trial of a kind that did best: the narrowest, unless a wider one is better by a standard error.
+// bestTrial is the trial of a kind that did best: the narrowest, unless a wider one is better by two standard errors.
 func bestTrial(trials []*trial, kind Reg) *trial {
 	var best *trial
 	for _, t := range trials {
@@ -308,7 +307,7 @@ func bestTrial(trials []*trial, kind Reg) *trial {
 		}
 		if best == nil {
 			best = t
-		} else if gap, err := pairedGap(t.losses, best.losses); gap < -err {
+		} else if gap, err := pairedGap(t.losses, best.losses); gap < -2*err {
 			best = t
 		}
 	}

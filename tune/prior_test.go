@@ -126,8 +126,8 @@ func TestPriorInterrupted(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cancelled at %d: %v", stop, err)
 		}
-		if err := r.Model.Check(); err != nil || r.Value > r.BaselineValue*(1+1e-9) || r.Interrupted != interrupted ||
-			len(r.Words) == 0 {
+		said := r.Interrupted == interrupted || stop == calls // the last call comes when all is done
+		if err := r.Model.Check(); err != nil || r.Value > r.BaselineValue*(1+1e-9) || !said || len(r.Words) == 0 {
 			t.Fatalf("cancelled at %d: value %v, baseline %v, %v", stop, r.Value, r.BaselineValue, err)
 		}
 		if !interrupted {

@@ -118,17 +118,10 @@ func (o Options) fill() (Options, error) {
 	case o.MaxTime < 0:
 		return o, &tune.OptionError{Option: "max-time", Value: o.MaxTime.String(), Reason: "a time is not negative"}
 	}
-	for _, s := range []struct {
-		name  string
-		value tune.Switch
-	}{{"scale", o.Scale}, {"intercept", o.Intercept}} {
-		switch s.value {
-		case "", tune.Auto, tune.On, tune.Off:
-		default:
-			return o, &tune.OptionError{Option: s.name, Value: string(s.value), Reason: "choose on, off or auto"}
-		}
+	if err := o.Scale.Check("scale"); err != nil {
+		return o, err
 	}
-	return o, nil
+	return o, o.Intercept.Check("intercept")
 }
 
 // Check reports the first setting that makes no sense, as a [*tune.OptionError].

@@ -115,6 +115,9 @@ const (
 	Off  Switch = "off"
 )
 
+// Check reports a position that there is not, as an [*OptionError] of the option of that name.
+func (s Switch) Check(option string) error { return oneOf(option, or(s, Auto), Auto, On, Off) }
+
 // Box bounds every x_j.
 type Box struct {
 	Lower float64 `json:"lower"`
@@ -199,8 +202,8 @@ func (o Options) fill() (Options, error) {
 		oneOf("reg", o.Reg, append([]Reg{AutoReg}, Regs()...)...),
 		o.checkMethod(),
 		oneOf("param", o.Param, Params()...),
-		oneOf("scale", o.Scale, Auto, On, Off),
-		oneOf("intercept", o.Intercept, Auto, On, Off),
+		o.Scale.Check("scale"),
+		o.Intercept.Check("intercept"),
 		checkByClass("class-weights", o.ClassWeights, balancedWeights, noWeights, learnedWeights),
 		checkByClass("cost", o.Costs),
 		oneOf("kernel", o.Kernel, Auto, On, Off),
